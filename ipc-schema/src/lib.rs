@@ -1,0 +1,1 @@
+//! Types of everything that crosses a process boundary.

@@ -1,0 +1,1 @@
+//! lanragectl: the control plane of a virtual LAN for games.
