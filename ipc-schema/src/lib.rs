@@ -1,1 +1,36 @@
-//! Types of everything that crosses a process boundary.
+//! Every byte that crosses a process boundary of lanragectl, and nothing that acts on it.
+//!
+//! # The protocol, in rules
+//!
+//! 1. The daemon listens on a Unix socket or a Windows named pipe. Both sides send JSON-RPC 2.0:
+//!    one UTF-8 JSON object per line ([`codec`], [`envelope`]). There are no batches.
+//! 2. A request's `params` are an object. It gets one reply with the same `id`, a string or a
+//!    number; replies come in any order. A request without an `id` gets none.
+//! 3. Methods, their params, results, roles and errors are one table: [`method::METHODS`].
+//! 4. `hello` is optional. Without it a connection speaks protocol 1.
+//! 5. Errors are matched by `data.code` ([`ErrorCode`]).
+//! 6. `events.subscribe` answers with a snapshot; each change after it is an `event` notification
+//!    whose `seq` is one more than the last ([`event`]). A client that is too slow for its events
+//!    gets `event.reset` with a fresh snapshot in their place.
+//! 7. `goaway` comes before the daemon stops.
+//! 8. Both sides ignore fields and notifications that they do not know. Within protocol 1 things
+//!    are only added.
+//!
+//! [`view`] keeps a client's copy of the state; [`client`] is a small blocking client.
+
+pub mod codec;
+pub mod envelope;
+pub mod error;
+pub mod event;
+pub mod lanrage;
+pub mod method;
+pub mod model;
+pub mod params;
+pub mod results;
+
+pub use error::{ErrorCode, RpcError};
+pub use event::Event;
+pub use method::{Method, Reply, Request};
+
+/// The protocol version that this crate speaks.
+pub const PROTOCOL: u32 = 1;

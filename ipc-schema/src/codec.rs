@@ -1,0 +1,145 @@
+//! Cuts a stream of bytes into lines, within a limit. Does no input or output of its own.
+
+/// Why a line can't be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum LineError {
+    /// It is longer than the limit: nothing after it can be read either.
+    #[error("the line is longer than {limit} bytes")]
+    TooLong {
+        /// The limit, in bytes, without the line's end.
+        limit: usize,
+    },
+    /// It is not UTF-8; the next line can be read.
+    #[error("the line is not UTF-8")]
+    NotUtf8,
+}
+
+/// Gathers bytes and gives out lines. Holds at most the limit, and what was pushed last.
+#[derive(Debug)]
+pub struct LineDecoder {
+    bytes: Vec<u8>,
+    /// Where the first line not yet given out begins.
+    start: usize,
+    /// Up to where it is known to hold no line's end.
+    scanned: usize,
+    limit: usize,
+}
+
+impl LineDecoder {
+    /// For lines of at most `limit` bytes.
+    pub fn new(limit: usize) -> Self {
+        Self { bytes: Vec::new(), start: 0, scanned: 0, limit }
+    }
+
+    /// Takes in what was read.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.bytes.drain(..self.start);
+        self.scanned -= self.start;
+        self.start = 0;
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// The next line, without its end; `None` until more is pushed. Empty lines are passed over.
+    ///
+    /// # Errors
+    /// [`LineError`]; after `TooLong` the stream is of no use any more.
+    pub fn next_line(&mut self) -> Option<Result<&str, LineError>> {
+        loop {
+            let Some(offset) = memchr(b'\n', &self.bytes[self.scanned..]) else {
+                self.scanned = self.bytes.len();
+                self.release();
+                let too_long = self.scanned - self.start > self.limit;
+                return too_long.then_some(Err(LineError::TooLong { limit: self.limit }));
+            };
+            let (from, end) = (self.start, self.scanned + offset);
+            self.start = end + 1;
+            self.scanned = self.start;
+            let to = if self.bytes[from..end].last() == Some(&b'\r') { end - 1 } else { end };
+            if to - from > self.limit {
+                return Some(Err(LineError::TooLong { limit: self.limit }));
+            }
+            if from < to {
+                let line = std::str::from_utf8(&self.bytes[from..to]);
+                return Some(line.map_err(|_| LineError::NotUtf8));
+            }
+        }
+    }
+
+    /// Whether a line has begun and not yet ended.
+    pub fn is_partial(&self) -> bool {
+        self.start < self.bytes.len()
+    }
+
+    /// Gives back the memory of a long line once everything pushed was given out.
+    fn release(&mut self) {
+        const KEPT: usize = 16 * 1024;
+        if self.start == self.bytes.len() && self.bytes.capacity() > KEPT {
+            *self = Self::new(self.limit);
+        }
+    }
+}
+
+fn memchr(needle: u8, haystack: &[u8]) -> Option<usize> {
+    haystack.iter().position(|&byte| byte == needle)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn drain(decoder: &mut LineDecoder) -> Vec<Result<String, LineError>> {
+        let mut lines = Vec::new();
+        while let Some(line) = decoder.next_line() {
+            let stop = matches!(line, Err(LineError::TooLong { .. }));
+            lines.push(line.map(str::to_owned));
+            if stop {
+                break;
+            }
+        }
+        lines
+    }
+
+    #[test]
+    fn a_line_may_be_as_long_as_the_limit_and_no_longer() {
+        let mut decoder = LineDecoder::new(4);
+        decoder.push(b"abcd\r\n\n\nabcd\nabcde");
+        assert_eq!(drain(&mut decoder)[..2], [Ok("abcd".into()), Ok("abcd".into())]);
+        assert_eq!(drain(&mut decoder), [Err(LineError::TooLong { limit: 4 })]);
+        let mut decoder = LineDecoder::new(4);
+        decoder.push(b"abcde\n");
+        assert_eq!(drain(&mut decoder), [Err(LineError::TooLong { limit: 4 })]);
+    }
+
+    #[test]
+    fn a_line_that_is_not_utf8_does_not_spoil_the_next() {
+        let mut decoder = LineDecoder::new(9);
+        decoder.push(b"\xff\xfe\nok\nhalf");
+        assert_eq!(drain(&mut decoder), [Err(LineError::NotUtf8), Ok("ok".into())]);
+        assert!(decoder.is_partial());
+    }
+
+    proptest! {
+        #[test]
+        fn how_the_bytes_are_cut_does_not_matter(
+            lines in prop::collection::vec("[a-z]{1,20}", 0..20),
+            cuts in prop::collection::vec(1_usize..30, 1..50),
+        ) {
+            let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+            let mut decoder = LineDecoder::new(20);
+            let (mut rest, mut seen) = (text.as_bytes(), Vec::new());
+            for cut in cuts.iter().cycle().take_while(|_| !lines.is_empty()) {
+                let (now, later) = rest.split_at((*cut).min(rest.len()));
+                decoder.push(now);
+                seen.extend(drain(&mut decoder).into_iter().flatten());
+                rest = later;
+                if rest.is_empty() {
+                    break;
+                }
+            }
+            prop_assert_eq!(seen, lines);
+            prop_assert!(!decoder.is_partial());
+        }
+    }
+}

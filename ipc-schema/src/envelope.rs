@@ -1,0 +1,251 @@
+//! JSON-RPC 2.0 around the messages: a line in, a line out.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
+
+use crate::error::{ErrorCode, RpcError};
+
+/// Deepest nesting of arrays and objects that a line may have.
+pub const MAX_DEPTH: usize = 64;
+
+/// A request's id: a string or a number, echoed letter for letter.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Id(Box<str>);
+
+impl Id {
+    /// From the JSON text of a string or a number; `None` for anything else.
+    pub fn from_json(text: &str) -> Option<Self> {
+        let first = text.bytes().next()?;
+        (first == b'"' || first == b'-' || first.is_ascii_digit()).then(|| Self(text.into()))
+    }
+
+    /// The JSON text.
+    pub fn as_json(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<u64> for Id {
+    fn from(number: u64) -> Self {
+        Self(number.to_string().into())
+    }
+}
+
+impl fmt::Debug for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A request as it came in: well formed, its method not yet looked up.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Incoming<'a> {
+    /// Absent in a notification, which gets no reply.
+    pub id: Option<Id>,
+    /// What is asked for.
+    pub method: String,
+    /// The JSON text of `params`; `{}` when there are none.
+    pub params: &'a str,
+}
+
+/// Why a line is no request, and the id to answer to if it has one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Refused {
+    /// The id, where it could be read.
+    pub id: Option<Id>,
+    /// What is wrong.
+    pub error: RpcError,
+}
+
+#[derive(Deserialize)]
+struct Fields<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    jsonrpc: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    id: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    method: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    params: Option<&'a RawValue>,
+}
+
+/// Tells a field that is `null` from one that is not there.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
+}
+
+impl<'a> Incoming<'a> {
+    /// Reads one line.
+    ///
+    /// # Errors
+    /// `parse_error` for what is no JSON text, `invalid_request` for what is no request.
+    pub fn parse(line: &'a str) -> Result<Self, Refused> {
+        let refuse = |id, code, message: &str| Refused { id, error: RpcError::new(code, message) };
+        let invalid = |id, message| refuse(id, ErrorCode::InvalidRequest, message);
+        if depth(line) > MAX_DEPTH {
+            return Err(refuse(None, ErrorCode::ParseError, "it is nested deeper than 64 levels"));
+        }
+        let fields: Fields = match serde_json::from_str(line) {
+            Ok(fields) if line.trim_start().starts_with('{') => fields,
+            Err(error) if !error.is_data() => {
+                let message = format!("it is not JSON: {error}");
+                return Err(refuse(None, ErrorCode::ParseError, &message));
+            }
+            _ if line.trim_start().starts_with('[') => {
+                return Err(invalid(
+                    None,
+                    "it is an array: there are no batches, send one object per line",
+                ));
+            }
+            Err(error) => return Err(invalid(None, &format!("it is not a request: {error}"))),
+            Ok(_) => return Err(invalid(None, "it is not an object")),
+        };
+        let id = match fields.id.map(|raw| Id::from_json(raw.get())) {
+            Some(None) => return Err(invalid(None, "id: must be a string or a number")),
+            Some(id) => id,
+            None => None,
+        };
+        if fields.jsonrpc.map(RawValue::get) != Some("\"2.0\"") {
+            return Err(invalid(id, "jsonrpc: must be \"2.0\""));
+        }
+        let Some(Ok(method)) = fields.method.map(|raw| serde_json::from_str(raw.get())) else {
+            return Err(invalid(id, "method: must be a string"));
+        };
+        let params = fields.params.map_or("{}", RawValue::get);
+        Ok(Self { id, method, params })
+    }
+}
+
+/// How deep arrays and objects nest in a JSON text.
+fn depth(text: &str) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+/// One line, ready to send: a request.
+///
+/// # Errors
+/// Never for params of this crate's types.
+pub fn request_line(id: &Id, method: &str, params: &impl Serialize) -> serde_json::Result<String> {
+    let method = serde_json::to_string(method)?;
+    let params = serde_json::to_string(params)?;
+    let id = id.as_json();
+    Ok(format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":{method},\"params\":{params}}}\n"))
+}
+
+/// One line, ready to send: a reply. An error without an id is answered to `null`.
+///
+/// # Errors
+/// Never for results of this crate's types.
+pub fn reply_line(
+    id: Option<&Id>,
+    outcome: &Result<impl Serialize, RpcError>,
+) -> serde_json::Result<String> {
+    let id = id.map_or("null", Id::as_json);
+    let (name, value) = match outcome {
+        Ok(result) => ("result", serde_json::to_string(result)?),
+        Err(error) => ("error", serde_json::to_string(error)?),
+    };
+    Ok(format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"{name}\":{value}}}\n"))
+}
+
+/// One line, ready to send: a notification.
+///
+/// # Errors
+/// Never for params of this crate's types.
+pub fn notification_line(method: &str, params: &impl Serialize) -> serde_json::Result<String> {
+    let params = serde_json::to_string(params)?;
+    Ok(format!("{{\"jsonrpc\":\"2.0\",\"method\":\"{method}\",\"params\":{params}}}\n"))
+}
+
+/// The part of an `event` line that is the same for every subscription, encoded once.
+///
+/// # Errors
+/// Never for events of this crate's types.
+pub fn event_body(event: &crate::Event) -> serde_json::Result<String> {
+    let object = serde_json::to_string(event)?;
+    // The object's fields follow those of the subscription: its opening brace becomes a comma.
+    Ok(format!(",{}}}\n", &object[1..]))
+}
+
+/// The part of an `event` line that differs: to be followed by [`event_body`].
+pub fn event_head(subscription: &str, seq: u64) -> String {
+    format!(
+        "{{\"jsonrpc\":\"2.0\",\"method\":\"event\",\"params\":{{\"subscription\":\"{subscription}\",\"seq\":{seq}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(line: &str) -> (Option<String>, ErrorCode) {
+        let refused = Incoming::parse(line).expect_err(line);
+        (refused.id.map(|id| id.as_json().to_owned()), refused.error.data.code)
+    }
+
+    #[test]
+    fn a_request_keeps_its_id_as_written() {
+        for id in ["1", "-0", "1.50", "1e400", "\"a\\u0062\"", "18446744073709551616"] {
+            let line = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#);
+            let request = Incoming::parse(&line).expect("a request");
+            assert_eq!(request.id.expect("an id").as_json(), id);
+            assert_eq!(request.params, "{}");
+        }
+        let notification = Incoming::parse(r#"{"jsonrpc":"2.0","method":"ping"}"#).expect("one");
+        assert_eq!(notification.id, None);
+    }
+
+    #[test]
+    fn what_is_no_request_is_told_apart() {
+        use ErrorCode::{InvalidRequest, ParseError};
+        let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+        let deep_params =
+            format!(r#"{{"jsonrpc":"2.0","id":1,"method":"ping","params":{{"a":{deep}}}}}"#);
+        for (line, code) in [
+            ("nonsense", ParseError),
+            ("{", ParseError),
+            ("", ParseError),
+            (deep.as_str(), ParseError),
+            (deep_params.as_str(), ParseError),
+            ("[]", InvalidRequest),
+            (r#"["2.0",1,"ping"]"#, InvalidRequest),
+            ("1", InvalidRequest),
+            ("null", InvalidRequest),
+            (r#"{"jsonrpc":"2.0","id":null,"method":"ping"}"#, InvalidRequest),
+            (r#"{"jsonrpc":"2.0","id":true,"method":"ping"}"#, InvalidRequest),
+            (r#"{"jsonrpc":"2.0","id":[1],"method":"ping"}"#, InvalidRequest),
+        ] {
+            assert_eq!(refused(line), (None, code), "{line:.80}");
+        }
+        for line in [
+            r#"{"id":7,"method":"ping"}"#,
+            r#"{"jsonrpc":"1.0","id":7,"method":"ping"}"#,
+            r#"{"jsonrpc":"2.0","id":7,"method":7}"#,
+            r#"{"jsonrpc":"2.0","id":7}"#,
+        ] {
+            assert_eq!(refused(line), (Some("7".into()), InvalidRequest), "{line}");
+        }
+    }
+
+    #[test]
+    fn brackets_in_strings_are_not_nesting() {
+        assert_eq!(depth(r#"{"a":"[[[\"[["}"#), 1);
+        assert_eq!(depth(r#"[{"a":[]}]"#), 3);
+    }
+}

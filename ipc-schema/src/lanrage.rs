@@ -1,0 +1,89 @@
+//! LANrage's own shapes, to the key: its Python constructors refuse one key more or less.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// A date and time as LANrage writes it: ISO 8601 in the writer's wall clock, without an offset.
+pub type NaiveTime = jiff::civil::DateTime;
+
+/// A peer as LANrage's files have it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct AnnouncedPeer {
+    /// Its id.
+    pub peer_id: String,
+    /// Its name.
+    pub name: String,
+    /// Its WireGuard public key.
+    pub public_key: String,
+    /// What its NAT does.
+    pub nat_type: String,
+    /// Its address as the Internet sees it, or `unknown`.
+    pub public_ip: String,
+    /// Its port as the Internet sees it.
+    pub public_port: u16,
+    /// Its address in its own network, or `unknown`.
+    pub local_ip: String,
+    /// Its port in its own network.
+    pub local_port: u16,
+    /// Its last sign of life.
+    pub last_seen: NaiveTime,
+}
+
+/// A party as LANrage's files have it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct AnnouncedParty {
+    /// Its id.
+    pub party_id: String,
+    /// Its name.
+    pub name: String,
+    /// Its host.
+    pub host_id: String,
+    /// When it was registered.
+    pub created_at: NaiveTime,
+    /// Its members, by id.
+    pub peers: BTreeMap<String, AnnouncedPeer>,
+}
+
+/// LANrage's `control_state.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct State {
+    /// The parties, by id.
+    pub parties: BTreeMap<String, AnnouncedParty>,
+    /// The peer that LANrage itself is; always null in what lanragectl writes.
+    pub my_peer_id: Option<String>,
+    /// The party that it is in; always null in what lanragectl writes.
+    pub my_party_id: Option<String>,
+}
+
+/// A `control_state.json` as it came: its records are looked at one by one, so that a bad one
+/// does not keep the good ones out.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct StateDocument(pub Box<RawValue>);
+
+impl PartialEq for StateDocument {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.get() == other.0.get()
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for StateDocument {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "StateDocument".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "object",
+            "description": "A LANrage control_state.json document.",
+            "properties": {"parties": {"type": "object"}},
+            "required": ["parties"],
+        })
+    }
+}

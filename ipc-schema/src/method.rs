@@ -1,0 +1,262 @@
+//! The methods: one table, from which requests, replies, roles and the OpenRPC document come.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use crate::error::{ErrorCode, RpcError};
+use crate::params::*;
+use crate::results::*;
+
+/// One method of the protocol.
+pub trait Method {
+    /// Its name on the wire.
+    const NAME: &'static str;
+    /// Its `params`.
+    type Params: Serialize + DeserializeOwned;
+    /// Its `result`.
+    type Result: Serialize + DeserializeOwned;
+}
+
+/// What the table says of a method.
+#[derive(Debug, Clone, Copy)]
+pub struct MethodInfo {
+    /// Its name on the wire.
+    pub name: &'static str,
+    /// What it does, in a sentence.
+    pub summary: &'static str,
+    /// The least role that may call it.
+    pub role: Role,
+    /// Errors of its own, beside those that any method may answer.
+    pub errors: &'static [ErrorCode],
+}
+
+macro_rules! methods {
+    ($($summary:literal $name:literal $variant:ident($params:ty) -> $result:ty, $role:ident, [$($error:ident),*];)*) => {
+        $(
+            #[doc = concat!("`", $name, "`: ", $summary)]
+            #[derive(Debug, Clone, Copy)]
+            pub struct $variant;
+
+            impl Method for $variant {
+                const NAME: &'static str = $name;
+                type Params = $params;
+                type Result = $result;
+            }
+        )*
+
+        /// A request, decoded and checked.
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum Request {
+            $(#[doc = concat!("`", $name, "`: ", $summary)] $variant($params),)*
+        }
+
+        /// A successful reply's `result`.
+        #[derive(Debug, Clone, PartialEq, Serialize)]
+        #[serde(untagged)]
+        pub enum Reply {
+            $(#[doc = concat!("Of `", $name, "`.")] $variant($result),)*
+        }
+
+        /// All methods.
+        pub const METHODS: &[MethodInfo] = &[
+            $(MethodInfo {
+                name: $name,
+                summary: $summary,
+                role: Role::$role,
+                errors: &[$(ErrorCode::$error),*],
+            },)*
+        ];
+
+        impl Request {
+            /// Decodes the `params` of `method`.
+            ///
+            /// # Errors
+            /// `unknown_method`, or `invalid_params` naming the field.
+            pub fn decode(method: &str, params: &str) -> Result<Self, RpcError> {
+                match method {
+                    $($name => decode::<$params>(params).map(Self::$variant),)*
+                    _ => Err(unknown_method(method)),
+                }
+            }
+
+            /// What the table says of its method.
+            pub fn info(&self) -> &'static MethodInfo {
+                let name = match self { $(Self::$variant(_) => $name,)* };
+                method_info(name).unwrap_or(&METHODS[0])
+            }
+
+            /// Its `params`, encoded.
+            ///
+            /// # Errors
+            /// Never for values of these types.
+            pub fn encode_params(&self) -> serde_json::Result<Box<RawValue>> {
+                match self { $(Self::$variant(params) => serde_json::value::to_raw_value(params),)* }
+            }
+        }
+
+        impl Reply {
+            /// Decodes the `result` of `method`.
+            ///
+            /// # Errors
+            /// `unknown_method`, or `internal` when the result is not what the method answers.
+            pub fn decode(method: &str, result: &str) -> Result<Self, RpcError> {
+                match method {
+                    $($name => serde_json::from_str::<$result>(result)
+                        .map(Self::$variant)
+                        .map_err(|error| RpcError::new(ErrorCode::Internal, error.to_string())),)*
+                    _ => Err(unknown_method(method)),
+                }
+            }
+        }
+
+        /// The JSON Schemas of a method's `params` and `result`.
+        #[cfg(feature = "schema")]
+        pub(crate) fn schemas(
+            method: &str,
+            generator: &mut schemars::SchemaGenerator,
+        ) -> Option<(schemars::Schema, schemars::Schema)> {
+            match method {
+                $($name => Some((
+                    generator.subschema_for::<$params>(),
+                    generator.subschema_for::<$result>(),
+                )),)*
+                _ => None,
+            }
+        }
+    };
+}
+
+methods! {
+    "Agrees on a protocol version and tells the caller's role and the daemon's limits. Optional: without it a connection speaks protocol 1."
+    "hello" Hello(HelloParams) -> HelloResult, Observer, [UnsupportedProtocol];
+    "Answers at once."
+    "ping" Ping(Empty) -> Done, Observer, [];
+    "Returns the document that describes this protocol."
+    "rpc.discover" RpcDiscover(Empty) -> OpenRpcDocument, Observer, [];
+    "Tells how the daemon is."
+    "status.get" StatusGet(Empty) -> StatusResult, Observer, [];
+    "Creates a party with its host, who gets the first virtual address."
+    "party.register" PartyRegister(PartyRegisterParams) -> PartyResult, Operator, [PartyExists, RateLimited, PermissionDenied, StoreUnavailable];
+    "Adds a peer to a party, or updates the member of that id."
+    "party.join" PartyJoin(PartyJoinParams) -> PartyResult, Operator, [PartyNotFound, PartyFull, RateLimited, PermissionDenied, StoreUnavailable];
+    "Takes a peer out of a party; the party ends with its host."
+    "party.leave" PartyLeave(MemberParams) -> LeaveResult, Operator, [PartyNotFound, NotAMember, PermissionDenied, StoreUnavailable];
+    "Returns a party."
+    "party.get" PartyGet(PartyParams) -> PartyResult, Operator, [PartyNotFound];
+    "Returns the parties that this daemon knows, by id, page by page. A page may be shorter than asked for, so that it fits a frame."
+    "party.list" PartyList(PartyListParams) -> PartyListResult, Operator, [];
+    "Returns the parties announced on the local network."
+    "party.discover" PartyDiscover(Empty) -> PartyDiscoverResult, Operator, [StoreUnavailable];
+    "Changes what a member says of itself."
+    "peer.update" PeerUpdate(PeerUpdateParams) -> PeerResult, Operator, [PartyNotFound, PeerNotFound, PermissionDenied, StoreUnavailable];
+    "Returns a party's members."
+    "peer.list" PeerList(PartyParams) -> PeerListResult, Operator, [PartyNotFound];
+    "Returns a member."
+    "peer.discover" PeerDiscover(MemberParams) -> PeerResult, Operator, [PartyNotFound, PeerNotFound];
+    "Is a member's sign of life."
+    "peer.heartbeat" PeerHeartbeat(MemberParams) -> HeartbeatResult, Operator, [PartyNotFound, PeerNotFound, PermissionDenied];
+    "Queues a signal for a member. Signals wait in memory only, for as long as hello tells."
+    "signal.send" SignalSend(SignalSendParams) -> SignalSendResult, Operator, [PartyNotFound, NotAMember, PeerNotFound, RateLimited, PermissionDenied];
+    "Returns the signals that wait for a member, and empties its queue."
+    "signal.poll" SignalPoll(MemberParams) -> SignalPollResult, Operator, [PartyNotFound, NotAMember, PermissionDenied];
+    "Announces a relay, changes it, or tells that it is still there."
+    "relay.register" RelayRegister(RelayRegisterParams) -> RelayResult, Operator, [RateLimited, PermissionDenied, StoreUnavailable];
+    "Returns the relays."
+    "relay.list" RelayList(RelayListParams) -> RelayListResult, Operator, [];
+    "Sends what changes from now on to this connection, as `event` notifications."
+    "events.subscribe" EventsSubscribe(SubscribeParams) -> SubscribeResult, Operator, [PartyNotFound, FrameTooLarge, RateLimited];
+    "Ends a subscription of this connection."
+    "events.unsubscribe" EventsUnsubscribe(UnsubscribeParams) -> Done, Operator, [];
+    "Tells the state of the connection to the control server."
+    "connection.get" ConnectionGet(Empty) -> Connection, Observer, [];
+    "Returns the parties as a document for LANrage."
+    "state.export" StateExport(StateExportParams) -> StateExportResult, Operator, [FrameTooLarge];
+    "Takes in the parties of a LANrage document."
+    "state.import" StateImport(StateImportParams) -> StateImportResult, Admin, [StoreUnavailable];
+    "Writes a verified copy of the state while the daemon runs."
+    "state.backup" StateBackup(StateBackupParams) -> StateBackupResult, Admin, [StoreUnavailable];
+}
+
+/// What the table says of the method of that name.
+pub fn method_info(name: &str) -> Option<&'static MethodInfo> {
+    METHODS.iter().find(|method| method.name == name)
+}
+
+fn unknown_method(method: &str) -> RpcError {
+    let shown: String = method.chars().take(64).collect();
+    RpcError::new(ErrorCode::UnknownMethod, format!("there is no method {shown:?}"))
+}
+
+fn decode<T: DeserializeOwned>(params: &str) -> Result<T, RpcError> {
+    if !params.trim_start().starts_with('{') {
+        return Err(RpcError::invalid_params("params", "must be an object"));
+    }
+    let mut deserializer = serde_json::Deserializer::from_str(params);
+    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        // The position is within `params`, which the caller never sees as a text of its own.
+        let full = error.inner().to_string();
+        let rule = full.rsplit_once(" at line ").map_or(full.as_str(), |(rule, _)| rule);
+        let missing = rule.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
+        match (missing, path.as_str()) {
+            (Some(field), ".") => RpcError::invalid_params(field, "is missing"),
+            (Some(field), path) => {
+                RpcError::invalid_params(format!("{path}.{field}"), "is missing")
+            }
+            (None, ".") => RpcError::invalid_params("params", rule),
+            (None, path) => RpcError::invalid_params(path, rule),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(method: &str, params: &str) -> RpcError {
+        Request::decode(method, params).expect_err("must be refused")
+    }
+
+    #[test]
+    fn a_violation_names_its_field() {
+        let peer = |port: &str| {
+            format!(
+                r#"{{"peer_id":"a","name":"A","public_key":"k","nat_type":"open","public_ip":"unknown","public_port":{port},"local_ip":"10.0.0.1","local_port":1}}"#
+            )
+        };
+        let join = |peer: String| format!(r#"{{"party_id":"p","peer":{peer}}}"#);
+        assert!(Request::decode("party.join", &join(peer("65535"))).is_ok());
+        for (params, field) in [
+            (join(peer("65536")), "peer.public_port"),
+            (join(peer("-1")), "peer.public_port"),
+            (join(peer("true")), "peer.public_port"),
+            (join(peer("1").replace("\"open\"", "\"half\"")), "peer.nat_type"),
+            (join(peer("1").replace("unknown", "nowhere")), "peer.public_ip"),
+            (join(peer("1").replace("\"name\":\"A\",", "")), "peer.name"),
+            ("{}".into(), "party_id"),
+            ("[]".into(), "params"),
+            (r#"{"party_id":"a b"}"#.into(), "party_id"),
+        ] {
+            let error = refused("party.join", &params);
+            assert_eq!(error.data.code, ErrorCode::InvalidParams);
+            assert_eq!(error.data.field.as_deref(), Some(field), "{error}");
+        }
+    }
+
+    #[test]
+    fn unknown_fields_are_ignored_and_unknown_methods_named() {
+        assert!(Request::decode("ping", r#"{"later":1}"#).is_ok());
+        let error = refused("party.fly", "{}");
+        assert_eq!(error.to_string(), "there is no method \"party.fly\"");
+    }
+
+    #[test]
+    fn signal_data_is_kept_letter_for_letter() {
+        let params = r#"{"party_id":"p","from_peer_id":"a","to_peer_id":"b","signal_data":{"b": 1.00,"a":1e999}}"#;
+        let Ok(Request::SignalSend(send)) = Request::decode("signal.send", params) else {
+            panic!("must be taken")
+        };
+        assert_eq!(send.signal_data.as_json(), r#"{"b": 1.00,"a":1e999}"#);
+    }
+}

@@ -1,0 +1,163 @@
+//! Text that was checked once, where it came in: a value of these types is valid for ever after.
+//!
+//! Each holds an `Arc<str>`, so that a clone costs a counter and not a copy.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+/// Why a text was refused: the rule it breaks, in words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidText(&'static str);
+
+const ID_RULE: &str = "must be 1 to 128 characters of A-Z a-z 0-9 _ . : -";
+const NAME_RULE: &str = "must be 1 to 100 characters, none of them a control character";
+const KEY_RULE: &str = "must be 1 to 128 printable characters";
+
+fn is_id(text: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':' | b'-');
+    (1..=128).contains(&text.len()) && text.bytes().all(allowed)
+}
+
+fn is_printable(text: &str, most: usize) -> bool {
+    // A character is at most four bytes: a longer text needs no count.
+    !text.is_empty()
+        && text.len() <= 4 * most
+        && text.chars().count() <= most
+        && !text.chars().any(char::is_control)
+}
+
+macro_rules! checked_text {
+    ($(#[$doc:meta])* $name:ident, $rule:expr, $check:expr, $pattern:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// The text itself.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidText;
+
+            fn from_str(text: &str) -> Result<Self, InvalidText> {
+                let check: fn(&str) -> bool = $check;
+                if check(text) { Ok(Self(text.into())) } else { Err(InvalidText($rule)) }
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Visitor;
+                impl de::Visitor<'_> for Visitor {
+                    type Value = $name;
+
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str("a string")
+                    }
+
+                    fn visit_str<E: de::Error>(self, text: &str) -> Result<$name, E> {
+                        text.parse().map_err(E::custom)
+                    }
+                }
+                deserializer.deserialize_str(Visitor)
+            }
+        }
+
+        #[cfg(feature = "schema")]
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({"type": "string", "pattern": $pattern, "description": $rule})
+            }
+        }
+    };
+}
+
+#[cfg(feature = "schema")]
+const ID_PATTERN: &str = "^[A-Za-z0-9_.:-]{1,128}$";
+#[cfg(feature = "schema")]
+const NAME_PATTERN: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,100}$";
+#[cfg(feature = "schema")]
+const KEY_PATTERN: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,128}$";
+
+checked_text!(
+    /// Names a party.
+    PartyId, ID_RULE, is_id, ID_PATTERN
+);
+checked_text!(
+    /// Names a peer, in every party it is in.
+    PeerId, ID_RULE, is_id, ID_PATTERN
+);
+checked_text!(
+    /// Names a relay.
+    RelayId, ID_RULE, is_id, ID_PATTERN
+);
+checked_text!(
+    /// What people call a party, a peer or a region.
+    Name, NAME_RULE, |text| is_printable(text, 100), NAME_PATTERN
+);
+checked_text!(
+    /// A peer's WireGuard public key, as its owner writes it.
+    PublicKey, KEY_RULE, |text| is_printable(text, 128), KEY_PATTERN
+);
+checked_text!(
+    /// Names a stretch of history: sequence numbers are comparable only within one epoch.
+    Epoch, ID_RULE, is_id, ID_PATTERN
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_keeps_to_its_alphabet_and_length() {
+        assert!("A-z_0.9:x".parse::<PartyId>().is_ok());
+        assert!("x".repeat(128).parse::<PartyId>().is_ok());
+        for bad in ["", "a b", "a/b", "é", "a\n", &"x".repeat(129)] {
+            assert!(bad.parse::<PartyId>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_counted_in_characters_and_has_no_controls() {
+        assert!("é".repeat(100).parse::<Name>().is_ok());
+        for bad in ["", "a\u{7}", "a\u{85}", &"é".repeat(101)] {
+            assert!(bad.parse::<Name>().is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! The `params` of every method. Unknown fields are ignored.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::lanrage;
+use crate::model::{Keepalive, Name, PartyId, PeerId, PeerInput, RelayId, SignalData};
+
+macro_rules! params {
+    ($($(#[$doc:meta])* $name:ident { $($body:tt)* })*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+            #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+            pub struct $name { $($body)* }
+        )*
+    };
+}
+
+params! {
+    /// Of a method that takes nothing.
+    Empty {}
+
+    /// Of `hello`; every field may be left out.
+    HelloParams {
+        /// Who is speaking.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub client: Option<Agent>,
+        /// The protocol versions that the client speaks.
+        #[serde(default)]
+        pub protocol: ProtocolRange,
+        /// Optional features that the client would use.
+        #[serde(default)]
+        pub features: Vec<String>,
+    }
+
+    /// A program and its version.
+    Agent {
+        /// The program's name.
+        pub name: String,
+        /// Its version.
+        pub version: String,
+    }
+
+    /// Of `party.register`.
+    PartyRegisterParams {
+        /// What to call the party.
+        pub name: Name,
+        /// Its host.
+        pub host: PeerInput,
+        /// Its id; the daemon chooses one when it is left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub party_id: Option<PartyId>,
+        /// Who refreshes the host's `last_seen`.
+        #[serde(default)]
+        pub keepalive: Keepalive,
+    }
+
+    /// Of `party.join`.
+    PartyJoinParams {
+        /// The party.
+        pub party_id: PartyId,
+        /// Who joins; a member that joins again is updated.
+        pub peer: PeerInput,
+        /// Who refreshes the peer's `last_seen`.
+        #[serde(default)]
+        pub keepalive: Keepalive,
+    }
+
+    /// Names a party.
+    PartyParams {
+        /// The party.
+        pub party_id: PartyId,
+    }
+
+    /// Names a peer in a party.
+    MemberParams {
+        /// The party.
+        pub party_id: PartyId,
+        /// The peer.
+        pub peer_id: PeerId,
+    }
+
+    /// Of `party.list`.
+    PartyListParams {
+        /// Where the page before ended: its `next_cursor`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub cursor: Option<String>,
+        /// The most parties to return: 1 to 500, which is the default.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub limit: Option<u32>,
+    }
+
+    /// Of `peer.update`.
+    PeerUpdateParams {
+        /// The party.
+        pub party_id: PartyId,
+        /// The member as it is now.
+        pub peer: PeerInput,
+    }
+
+    /// Of `signal.send`.
+    SignalSendParams {
+        /// The party that both are in.
+        pub party_id: PartyId,
+        /// Who sends it.
+        pub from_peer_id: PeerId,
+        /// Whom it is for.
+        pub to_peer_id: PeerId,
+        /// What it says: any JSON.
+        pub signal_data: SignalData,
+    }
+
+    /// Of `relay.register`. Registering again is the relay's sign of life.
+    RelayRegisterParams {
+        /// Its id.
+        pub relay_id: RelayId,
+        /// Where it listens.
+        pub public_ip: IpAddr,
+        /// The port it listens on.
+        pub port: u16,
+        /// Where in the world it stands; `unknown` when left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub region: Option<Name>,
+        /// How many peers it takes; 100 when left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub capacity: Option<u32>,
+    }
+
+    /// Of `relay.list`.
+    RelayListParams {
+        /// Only the relays of this region.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub region: Option<Name>,
+    }
+
+    /// Of `events.subscribe`.
+    SubscribeParams {
+        /// The topics wanted; all when left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub topics: Option<Vec<Topic>>,
+        /// Only what concerns this party.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub party_id: Option<PartyId>,
+        /// Whether the reply shall hold the state that the events start from.
+        #[serde(default = "yes")]
+        pub snapshot: bool,
+    }
+
+    /// Of `events.unsubscribe`.
+    UnsubscribeParams {
+        /// The subscription to end.
+        pub subscription: String,
+    }
+
+    /// Of `state.export`.
+    StateExportParams {
+        /// The form of the document.
+        pub format: ExportFormat,
+    }
+
+    /// Of `state.import`.
+    StateImportParams {
+        /// A LANrage `control_state.json` document.
+        pub state: lanrage::StateDocument,
+        /// What becomes of the parties that are here already.
+        pub mode: ImportMode,
+    }
+
+    /// Of `state.backup`.
+    StateBackupParams {
+        /// An absolute path at which nothing is yet.
+        pub path: String,
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// A range of protocol versions, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ProtocolRange {
+    /// The oldest.
+    pub min: u32,
+    /// The newest.
+    pub max: u32,
+}
+
+impl Default for ProtocolRange {
+    fn default() -> Self {
+        Self { min: crate::PROTOCOL, max: crate::PROTOCOL }
+    }
+}
+
+/// What events are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Topic {
+    /// Parties as a whole.
+    Party,
+    /// Their members.
+    Peer,
+    /// Signals that wait to be polled.
+    Signal,
+    /// Relays.
+    Relay,
+    /// The connection to the control server.
+    Connection,
+}
+
+impl Topic {
+    /// All of them.
+    pub const ALL: [Topic; 5] =
+        [Self::Party, Self::Peer, Self::Signal, Self::Relay, Self::Connection];
+}
+
+/// The form of an exported state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ExportFormat {
+    /// LANrage's `control_state.json`.
+    Lanrage,
+}
+
+/// What an import does with the parties that are here already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ImportMode {
+    /// They stay; only parties with other ids come in.
+    Merge,
+    /// They go first.
+    Replace,
+}
