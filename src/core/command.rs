@@ -1,0 +1,305 @@
+//! What goes into the registry and what comes out.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ipnet::Ipv4Net;
+use jiff::Timestamp;
+use lanrage_ipc::event::Event;
+use lanrage_ipc::model::{
+    Keepalive, Name, Party, PartyId, Peer, PeerId, PeerInput, Relay, RelayId, Signal, SignalData,
+};
+use lanrage_ipc::results::Rejected;
+
+use super::record::{Owner, Seen};
+use super::registry::Change;
+
+/// The time of a command, on both clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// For people: may jump.
+    pub wall: Timestamp,
+    /// For timeouts: time since some fixed instant, never goes back, counts the machine's sleep.
+    pub elapsed: Duration,
+}
+
+/// Names a client's connection for as long as the process lives; never used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u64);
+
+/// Who commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caller {
+    /// The user.
+    pub owner: Owner,
+    /// Whether ownership doesn't bind them.
+    pub admin: bool,
+    /// The connection that they speak on.
+    pub connection: ConnectionId,
+}
+
+/// What may be asked of the registry.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// Creates a party with its host.
+    Register {
+        /// Its id.
+        party_id: PartyId,
+        /// Its name.
+        name: Name,
+        /// Its host.
+        host: PeerInput,
+        /// Who refreshes the host's sign of life.
+        keepalive: Keepalive,
+    },
+    /// Adds a member, or updates it.
+    Join {
+        /// The party.
+        party_id: PartyId,
+        /// Who joins.
+        peer: PeerInput,
+        /// Who refreshes its sign of life.
+        keepalive: Keepalive,
+    },
+    /// Takes a member out.
+    Leave {
+        /// The party.
+        party_id: PartyId,
+        /// Who leaves.
+        peer_id: PeerId,
+    },
+    /// Changes what a member says of itself.
+    Update {
+        /// The party.
+        party_id: PartyId,
+        /// The member as it is now.
+        peer: PeerInput,
+    },
+    /// A member's sign of life.
+    Heartbeat {
+        /// The party.
+        party_id: PartyId,
+        /// The member.
+        peer_id: PeerId,
+    },
+    /// Queues a signal.
+    SendSignal {
+        /// The party that both are in.
+        party_id: PartyId,
+        /// Who sends it.
+        from: PeerId,
+        /// Whom it is for.
+        to: PeerId,
+        /// What it says.
+        data: SignalData,
+    },
+    /// Empties a member's queue of signals.
+    PollSignals {
+        /// The party.
+        party_id: PartyId,
+        /// The member.
+        peer_id: PeerId,
+    },
+    /// Announces a relay, changes it, or tells that it is still there.
+    RegisterRelay {
+        /// Its id.
+        relay_id: RelayId,
+        /// Where it listens.
+        public_ip: IpAddr,
+        /// The port it listens on.
+        port: u16,
+        /// Where in the world it stands.
+        region: Name,
+        /// How many peers it takes.
+        capacity: u32,
+    },
+    /// Takes in parties from elsewhere.
+    Import {
+        /// The parties.
+        parties: Vec<ImportedParty>,
+        /// What becomes of those that are here.
+        mode: ImportMode,
+    },
+    /// The caller's connection has closed: what it kept alive is on its own.
+    Disconnect,
+    /// Removes whatever has been silent for too long.
+    Expire,
+}
+
+/// What an import does with the parties that are here already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImportMode {
+    /// They stay; only parties with other ids come in.
+    Merge,
+    /// They go first.
+    Replace,
+}
+
+/// A party from elsewhere.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImportedParty {
+    /// Its id.
+    pub party_id: PartyId,
+    /// Its name.
+    pub name: Name,
+    /// Its host.
+    pub host_id: PeerId,
+    /// When it was registered.
+    pub created_at: Timestamp,
+    /// Its members and their last signs of life; the host is one of them.
+    pub peers: Vec<(PeerInput, Timestamp)>,
+}
+
+/// What an import did.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ImportCounts {
+    /// Parties that came in.
+    pub parties: u64,
+    /// Their members.
+    pub peers: u64,
+    /// Parties that were here already and stayed as they were.
+    pub skipped: u64,
+    /// Parties that went first.
+    pub removed: u64,
+    /// What could not come in.
+    pub rejected: Vec<Rejected>,
+}
+
+/// The answer to a command.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// To `Register` and `Join`.
+    Party(Party),
+    /// To `Leave`.
+    Left {
+        /// Whether the party ended with it.
+        party_deleted: bool,
+    },
+    /// To `Update`.
+    Peer(Peer),
+    /// To `Heartbeat`: how long the peer may be silent from now.
+    Alive(Duration),
+    /// To `SendSignal`.
+    Queued,
+    /// To `PollSignals`, oldest first.
+    Signals(Vec<Signal>),
+    /// To `RegisterRelay`.
+    Relay(Relay),
+    /// To `Import`.
+    Imported(ImportCounts),
+    /// To `Disconnect` and `Expire`.
+    Done,
+}
+
+/// What a command did.
+#[derive(Debug)]
+pub struct Applied {
+    /// The answer, due once `changes` are durable.
+    pub outcome: Outcome,
+    /// What is to be made durable, oldest first; [`super::Registry::undo`] takes it back.
+    pub changes: Vec<Change>,
+    /// What to tell once `changes` are durable, in this order.
+    pub events: Vec<Event>,
+    /// A sign of life to write behind.
+    pub seen: Option<Seen>,
+}
+
+/// Why a command was refused. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// There is no such party.
+    #[error("party {0} is not known")]
+    PartyNotFound(PartyId),
+    /// The id is taken.
+    #[error("party {0} exists already")]
+    PartyExists(PartyId),
+    /// No room in the party.
+    #[error("party {party_id} has {limit} peers, the most it may have")]
+    PartyFull {
+        /// The party.
+        party_id: PartyId,
+        /// The most peers a party may have.
+        limit: usize,
+    },
+    /// There is no such member.
+    #[error("peer {peer_id} is not known in party {party_id}")]
+    PeerNotFound {
+        /// The party.
+        party_id: PartyId,
+        /// The peer looked for.
+        peer_id: PeerId,
+    },
+    /// Who acts is no member.
+    #[error("peer {peer_id} is not a member of party {party_id}")]
+    NotAMember {
+        /// The party.
+        party_id: PartyId,
+        /// The peer that acts.
+        peer_id: PeerId,
+    },
+    /// The peer belongs to another user.
+    #[error("peer {0} belongs to another user")]
+    PeerNotYours(PeerId),
+    /// The relay belongs to another user.
+    #[error("relay {0} belongs to another user")]
+    RelayNotYours(RelayId),
+    /// The peer is in too many parties.
+    #[error("peer {peer_id} is in {limit} parties, the most it may be in: leave one first")]
+    TooManyParties {
+        /// The peer.
+        peer_id: PeerId,
+        /// The most parties a peer may be in.
+        limit: usize,
+    },
+    /// The registry has no room for another party or relay.
+    #[error("there are {limit} {what}, the most there may be")]
+    RegistryFull {
+        /// `parties` or `relays`.
+        what: &'static str,
+        /// The most there may be.
+        limit: usize,
+    },
+    /// The signal is too long.
+    #[error("must be at most {limit} bytes of JSON, and is {bytes}")]
+    SignalTooLarge {
+        /// Its length.
+        bytes: usize,
+        /// The most it may have.
+        limit: usize,
+    },
+    /// The target does not poll.
+    #[error("{limit} signals wait for peer {peer_id} already, the most that may")]
+    SignalQueueFull {
+        /// The target.
+        peer_id: PeerId,
+        /// The most signals that may wait.
+        limit: usize,
+    },
+}
+
+/// The bounds that the registry keeps to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rules {
+    /// How long a member may be silent.
+    pub peer_timeout: Duration,
+    /// How long a relay may be silent.
+    pub relay_timeout: Duration,
+    /// How long a signal waits.
+    pub signal_ttl: Duration,
+    /// Before this instant of [`Now::elapsed`] no member or relay expires.
+    pub grace_until: Duration,
+    /// Parties that one peer may be in.
+    pub parties_per_peer: usize,
+    /// Peers that one party may have.
+    pub peers_per_party: usize,
+    /// Parties in all.
+    pub parties: usize,
+    /// Relays in all.
+    pub relays: usize,
+    /// The longest signal, in bytes of JSON.
+    pub signal_bytes: usize,
+    /// Signals that wait for one member.
+    pub signals_per_peer: usize,
+    /// Where virtual addresses come from; the host's is its first.
+    pub subnet: Ipv4Net,
+}

@@ -1,0 +1,16 @@
+//! The rules of the control plane, pure: no input or output, no clock, no actor.
+//!
+//! A [`Command`] and the time go into [`Registry::apply`]; out come the answer, the changes to
+//! make durable and the events to tell. Whole histories replay from their commands.
+
+mod addresses;
+mod command;
+mod record;
+mod registry;
+
+pub use command::{
+    Applied, Caller, Command, ConnectionId, ImportCounts, ImportMode, ImportedParty, Now, Outcome,
+    Refusal, Rules,
+};
+pub use record::{MemberRecord, Owner, PartyRecord, RelayRecord, Seen, Write};
+pub use registry::{Change, Filter, Registry};

@@ -1,0 +1,280 @@
+//! The only ways in which the registry changes, each with its inverse.
+
+use lanrage_ipc::event::{Event, RemovalReason};
+use lanrage_ipc::model::{PartyId, PeerId, RelayId};
+
+use super::{Keeper, Member, Party, Presence, Registry, Relay};
+use crate::core::command::{Applied, Caller, Now, Outcome, Refusal};
+use crate::core::record::{PartyRecord, Seen, Write};
+
+/// A change that was made: what to write, and how to take it back.
+#[derive(Debug)]
+pub struct Change {
+    write: Write,
+    undo: Undo,
+}
+
+#[derive(Debug)]
+enum Undo {
+    Party(PartyId, Option<PartyRecord>),
+    Member(PartyId, PeerId, Option<Box<Member>>),
+    Relay(RelayId, Option<Box<Relay>>),
+}
+
+impl Change {
+    /// The row to write.
+    pub fn write(&self) -> &Write {
+        &self.write
+    }
+
+    pub(super) fn undo(self, registry: &mut Registry) {
+        match self.undo {
+            Undo::Party(id, before) => {
+                registry.set_party(&id, before);
+            }
+            Undo::Member(party_id, peer_id, before) => {
+                registry.set_member(&party_id, &peer_id, before.map(|member| *member));
+            }
+            Undo::Relay(id, before) => {
+                registry.set_relay(&id, before.map(|relay| *relay));
+            }
+        }
+    }
+}
+
+impl Registry {
+    /// Puts or removes a party's record; its members are not touched. Returns what was there.
+    pub(super) fn set_party(
+        &mut self,
+        id: &PartyId,
+        record: Option<PartyRecord>,
+    ) -> Option<PartyRecord> {
+        match (record, self.parties.get_mut(id)) {
+            (Some(record), Some(party)) => Some(std::mem::replace(&mut party.record, record)),
+            (Some(record), None) => {
+                self.parties.insert(id.clone(), Party { record, members: Default::default() });
+                None
+            }
+            (None, Some(_)) => self.parties.remove(id).map(|party| party.record),
+            (None, None) => None,
+        }
+    }
+
+    /// Puts or removes a member and keeps every index right. Returns what was there.
+    pub(super) fn set_member(
+        &mut self,
+        party_id: &PartyId,
+        peer_id: &PeerId,
+        member: Option<Member>,
+    ) -> Option<Member> {
+        let party = self.parties.get_mut(party_id)?;
+        let before = party.members.remove(peer_id);
+        if let Some(before) = &before {
+            self.unindex(party_id, peer_id, before);
+        }
+        if let Some(member) = member {
+            self.index(party_id, peer_id, &member);
+            if let Some(party) = self.parties.get_mut(party_id) {
+                party.members.insert(peer_id.clone(), member);
+            }
+        }
+        before
+    }
+
+    fn index(&mut self, party_id: &PartyId, peer_id: &PeerId, member: &Member) {
+        self.memberships += 1;
+        let presence = self.peers.entry(peer_id.clone()).or_insert_with(|| Presence {
+            owner: member.record.owner,
+            parties: Default::default(),
+        });
+        presence.parties.insert(party_id.clone());
+        if let Keeper::Connection(connection) = member.keeper {
+            let kept = self.kept.entry(connection).or_default();
+            kept.insert((party_id.clone(), peer_id.clone()));
+        }
+        if !member.keeper.never_silent() {
+            self.silent_members.insert((member.seen, party_id.clone(), peer_id.clone()));
+        }
+        if let Some(oldest) = member.signals.front() {
+            self.waiting_signals.insert((oldest.queued, party_id.clone(), peer_id.clone()));
+        }
+    }
+
+    fn unindex(&mut self, party_id: &PartyId, peer_id: &PeerId, member: &Member) {
+        self.memberships -= 1;
+        if let Some(presence) = self.peers.get_mut(peer_id) {
+            presence.parties.remove(party_id);
+            if presence.parties.is_empty() {
+                self.peers.remove(peer_id);
+            }
+        }
+        let key = (party_id.clone(), peer_id.clone());
+        if let Keeper::Connection(connection) = member.keeper
+            && let Some(kept) = self.kept.get_mut(&connection)
+        {
+            kept.remove(&key);
+            if kept.is_empty() {
+                self.kept.remove(&connection);
+            }
+        }
+        if let Some(oldest) = member.signals.front() {
+            self.waiting_signals.remove(&(oldest.queued, key.0.clone(), key.1.clone()));
+        }
+        self.silent_members.remove(&(member.seen, key.0, key.1));
+    }
+
+    /// Puts or removes a relay and keeps its index right. Returns what was there.
+    pub(super) fn set_relay(&mut self, id: &RelayId, relay: Option<Relay>) -> Option<Relay> {
+        let before = self.relays.remove(id);
+        if let Some(before) = &before {
+            self.silent_relays.remove(&(before.seen, id.clone()));
+        }
+        if let Some(relay) = relay {
+            self.silent_relays.insert((relay.seen, id.clone()));
+            self.relays.insert(id.clone(), relay);
+        }
+        before
+    }
+}
+
+/// One command at work: gathers what it changes and tells.
+pub(super) struct Transaction<'a> {
+    pub(super) registry: &'a mut Registry,
+    pub(super) caller: Caller,
+    pub(super) now: Now,
+    changes: Vec<Change>,
+    pub(super) events: Vec<Event>,
+    pub(super) seen: Option<Seen>,
+}
+
+impl<'a> Transaction<'a> {
+    pub(super) fn new(registry: &'a mut Registry, caller: Caller, now: Now) -> Self {
+        Self { registry, caller, now, changes: Vec::new(), events: Vec::new(), seen: None }
+    }
+
+    pub(super) fn finish(self, outcome: Outcome) -> Applied {
+        Applied { outcome, changes: self.changes, events: self.events, seen: self.seen }
+    }
+
+    pub(super) fn party(&self, id: &PartyId) -> Result<&Party, Refusal> {
+        self.registry.parties.get(id).ok_or_else(|| Refusal::PartyNotFound(id.clone()))
+    }
+
+    /// Whether the caller may act for a peer: nobody's, or their own.
+    pub(super) fn may_act_for(&self, peer_id: &PeerId) -> Result<(), Refusal> {
+        match self.registry.peers.get(peer_id) {
+            Some(presence) if presence.owner != self.caller.owner && !self.caller.admin => {
+                Err(Refusal::PeerNotYours(peer_id.clone()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn put_party(&mut self, record: PartyRecord) {
+        let id = record.party_id.clone();
+        let before = self.registry.set_party(&id, Some(record.clone()));
+        self.changes.push(Change { write: Write::PutParty(record), undo: Undo::Party(id, before) });
+    }
+
+    pub(super) fn delete_party(&mut self, id: &PartyId) {
+        let before = self.registry.set_party(id, None);
+        self.changes.push(Change {
+            write: Write::DeleteParty(id.clone()),
+            undo: Undo::Party(id.clone(), before),
+        });
+    }
+
+    pub(super) fn put_member(&mut self, party_id: &PartyId, member: Member) {
+        let peer_id = member.record.info.peer_id.clone();
+        let write = Write::PutMember(party_id.clone(), member.record.clone());
+        let before = self.registry.set_member(party_id, &peer_id, Some(member));
+        let undo = Undo::Member(party_id.clone(), peer_id, before.map(Box::new));
+        self.changes.push(Change { write, undo });
+    }
+
+    pub(super) fn delete_member(&mut self, party_id: &PartyId, peer_id: &PeerId) {
+        let before = self.registry.set_member(party_id, peer_id, None);
+        self.changes.push(Change {
+            write: Write::DeleteMember(party_id.clone(), peer_id.clone()),
+            undo: Undo::Member(party_id.clone(), peer_id.clone(), before.map(Box::new)),
+        });
+    }
+
+    pub(super) fn put_relay(&mut self, relay: Relay) {
+        let id = relay.record.relay.relay_id.clone();
+        let write = Write::PutRelay(relay.record.clone());
+        let before = self.registry.set_relay(&id, Some(relay));
+        self.changes.push(Change { write, undo: Undo::Relay(id, before.map(Box::new)) });
+    }
+
+    pub(super) fn delete_relay(&mut self, id: &RelayId) {
+        let before = self.registry.set_relay(id, None);
+        self.changes.push(Change {
+            write: Write::DeleteRelay(id.clone()),
+            undo: Undo::Relay(id.clone(), before.map(Box::new)),
+        });
+    }
+
+    /// Counts a change of a party, and returns its number.
+    pub(super) fn bump(&mut self, party_id: &PartyId) -> u64 {
+        let Some(party) = self.registry.parties.get(party_id) else { return 0 };
+        let mut record = party.record.clone();
+        record.seq += 1;
+        let seq = record.seq;
+        self.put_party(record);
+        seq
+    }
+
+    /// Tells that a member changed.
+    pub(super) fn tell_updated(&mut self, party_id: &PartyId, peer_id: &PeerId) {
+        let seq = self.bump(party_id);
+        if let Ok(peer) = self.registry.peer(party_id, peer_id, self.now) {
+            let epoch = self.registry.epoch.clone();
+            let party_id = party_id.clone();
+            self.events.push(Event::PeerUpdated { party_id, peer, epoch, seq });
+        }
+    }
+
+    /// Takes a member out and tells it.
+    pub(super) fn remove_member(
+        &mut self,
+        party_id: &PartyId,
+        peer_id: &PeerId,
+        reason: RemovalReason,
+    ) {
+        self.delete_member(party_id, peer_id);
+        let seq = self.bump(party_id);
+        self.events.push(Event::PeerLeft {
+            party_id: party_id.clone(),
+            peer_id: peer_id.clone(),
+            reason,
+            epoch: self.registry.epoch.clone(),
+            seq,
+        });
+    }
+
+    /// Takes a whole party out and tells it: the host first, then the others, then the party.
+    pub(super) fn remove_party(
+        &mut self,
+        party_id: &PartyId,
+        host_reason: RemovalReason,
+        guest_reason: RemovalReason,
+        party_reason: RemovalReason,
+    ) {
+        let Some(party) = self.registry.parties.get(party_id) else { return };
+        let host_id = party.record.host_id.clone();
+        let guests: Vec<_> = party.members.keys().filter(|id| **id != host_id).cloned().collect();
+        self.remove_member(party_id, &host_id, host_reason);
+        for guest in guests {
+            self.remove_member(party_id, &guest, guest_reason);
+        }
+        let seq = self.bump(party_id);
+        self.delete_party(party_id);
+        self.events.push(Event::PartyRemoved {
+            party_id: party_id.clone(),
+            reason: party_reason,
+            epoch: self.registry.epoch.clone(),
+            seq,
+        });
+    }
+}

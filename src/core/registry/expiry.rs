@@ -1,0 +1,59 @@
+//! What goes because it was silent for too long. The work is in proportion to what goes.
+
+use lanrage_ipc::event::{Event, RemovalReason};
+
+use super::changes::Transaction;
+use crate::core::command::Outcome;
+
+impl Transaction<'_> {
+    pub(super) fn expire(&mut self) -> Outcome {
+        self.expire_signals();
+        if self.now.elapsed >= self.registry.rules.grace_until {
+            self.expire_members();
+            self.expire_relays();
+        }
+        Outcome::Done
+    }
+
+    fn expire_members(&mut self) {
+        use RemovalReason::{Expired, HostLeft};
+        let timeout = self.registry.rules.peer_timeout;
+        while let Some((seen, party_id, peer_id)) = self.registry.silent_members.first().cloned() {
+            if seen + timeout > self.now.elapsed {
+                break;
+            }
+            match self.registry.parties.get(&party_id) {
+                Some(party) if party.record.host_id == peer_id => {
+                    self.remove_party(&party_id, Expired, HostLeft, Expired);
+                }
+                _ => self.remove_member(&party_id, &peer_id, Expired),
+            }
+        }
+    }
+
+    fn expire_relays(&mut self) {
+        let timeout = self.registry.rules.relay_timeout;
+        while let Some((seen, relay_id)) = self.registry.silent_relays.first().cloned() {
+            if seen + timeout > self.now.elapsed {
+                break;
+            }
+            self.delete_relay(&relay_id);
+            self.events.push(Event::RelayRemoved { relay_id });
+        }
+    }
+
+    fn expire_signals(&mut self) {
+        let (ttl, now) = (self.registry.rules.signal_ttl, self.now.elapsed);
+        while let Some((queued, party_id, peer_id)) = self.registry.waiting_signals.first().cloned()
+        {
+            if queued + ttl > now {
+                break;
+            }
+            self.registry.with_signals(&party_id, &peer_id, |signals| {
+                while signals.front().is_some_and(|signal| signal.queued + ttl <= now) {
+                    signals.pop_front();
+                }
+            });
+        }
+    }
+}

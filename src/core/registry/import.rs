@@ -1,0 +1,95 @@
+//! Parties from elsewhere.
+
+use std::collections::HashSet;
+use std::fmt::Display;
+
+use lanrage_ipc::event::{Event, RemovalReason};
+use lanrage_ipc::model::{Keepalive, PartyId, PeerId};
+use lanrage_ipc::results::Rejected;
+
+use super::Keeper;
+use super::changes::Transaction;
+use crate::core::addresses;
+use crate::core::command::{ImportCounts, ImportMode, ImportedParty, Outcome, Refusal};
+use crate::core::record::PartyRecord;
+
+impl Transaction<'_> {
+    pub(super) fn import(&mut self, parties: Vec<ImportedParty>, mode: ImportMode) -> Outcome {
+        use RemovalReason::Removed;
+        let mut counts = ImportCounts::default();
+        if mode == ImportMode::Replace {
+            let here: Vec<PartyId> = self.registry.parties.keys().cloned().collect();
+            counts.removed = here.len() as u64;
+            for party_id in here {
+                self.remove_party(&party_id, Removed, Removed, Removed);
+            }
+        }
+        for party in parties {
+            if self.registry.parties.contains_key(&party.party_id) {
+                counts.skipped += 1;
+            } else {
+                self.import_party(party, &mut counts);
+            }
+        }
+        Outcome::Imported(counts)
+    }
+
+    fn import_party(&mut self, party: ImportedParty, counts: &mut ImportCounts) {
+        let ImportedParty { party_id, name, host_id, created_at, mut peers } = party;
+        // The host comes first: without it there is no party.
+        peers.sort_by_key(|(peer, _)| (peer.peer_id != host_id, peer.peer_id.clone()));
+        peers.dedup_by(|(later, _), (earlier, _)| later.peer_id == earlier.peer_id);
+        let reject = |peer_id: Option<&PeerId>, reason: &dyn Display| Rejected {
+            party_id: party_id.to_string(),
+            peer_id: peer_id.map(PeerId::to_string),
+            reason: reason.to_string(),
+        };
+        let rules = &self.registry.rules;
+        let limit = rules.parties;
+        let room = match self.registry.parties.len() < limit {
+            true => Ok(()),
+            false => Err(Refusal::RegistryFull { what: "parties", limit }),
+        };
+        if let Err(refusal) = room.and_then(|()| self.may_import(&host_id)) {
+            return counts.rejected.push(reject(None, &refusal));
+        }
+        let (limit, subnet) = (rules.peers_per_party, rules.subnet);
+        self.put_party(PartyRecord {
+            party_id: party_id.clone(),
+            name,
+            host_id,
+            created_at,
+            seq: 1,
+        });
+        let mut taken = HashSet::new();
+        for (info, last_seen) in peers {
+            let address = match taken.len() {
+                0 => addresses::host(subnet),
+                _ => addresses::guest(subnet, &taken),
+            };
+            let full = Refusal::PartyFull { party_id: party_id.clone(), limit };
+            let room = address.filter(|_| taken.len() < limit).ok_or(full);
+            match self.may_import(&info.peer_id).and(room) {
+                Ok(address) => {
+                    taken.insert(address);
+                    let mut member =
+                        self.new_member(info, address, Keepalive::Connection, Keeper::Nothing);
+                    member.record.last_seen = last_seen;
+                    self.put_member(&party_id, member);
+                }
+                Err(refusal) => counts.rejected.push(reject(Some(&info.peer_id), &refusal)),
+            }
+        }
+        counts.parties += 1;
+        counts.peers += taken.len() as u64;
+        if let Ok(party) = self.registry.party(&party_id, self.now) {
+            let (epoch, seq) = (party.epoch.clone(), party.seq);
+            self.events.push(Event::PartyRegistered { party, epoch, seq });
+        }
+    }
+
+    fn may_import(&self, peer_id: &PeerId) -> Result<(), Refusal> {
+        self.may_act_for(peer_id)?;
+        self.may_enter_another(peer_id)
+    }
+}

@@ -1,0 +1,219 @@
+//! The state machine: parties, their members, relays and signals.
+
+mod changes;
+mod expiry;
+mod import;
+mod party;
+mod queries;
+mod relay;
+mod signal;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use lanrage_ipc::model::{Epoch, Keepalive, PartyId, PeerId, RelayId, SignalData};
+
+pub use changes::Change;
+pub use queries::Filter;
+
+use super::command::{Applied, Caller, Command, ConnectionId, Now, Refusal, Rules};
+use super::record::{MemberRecord, Owner, PartyRecord, RelayRecord, Write};
+use changes::Transaction;
+
+/// The truth about parties. Every index over it is kept by `set_party`, `set_member` and
+/// `set_relay` alone.
+#[derive(Debug)]
+pub struct Registry {
+    rules: Rules,
+    epoch: Epoch,
+    parties: BTreeMap<PartyId, Party>,
+    relays: BTreeMap<RelayId, Relay>,
+    /// Where each peer is, and whose it is.
+    peers: HashMap<PeerId, Presence>,
+    /// What each open connection keeps alive.
+    kept: HashMap<ConnectionId, BTreeSet<(PartyId, PeerId)>>,
+    /// Members that nothing keeps alive, by their last sign of life.
+    silent_members: BTreeSet<(Duration, PartyId, PeerId)>,
+    /// Relays, by their last sign of life.
+    silent_relays: BTreeSet<(Duration, RelayId)>,
+    /// Members with signals waiting, by the age of the oldest.
+    waiting_signals: BTreeSet<(Duration, PartyId, PeerId)>,
+    memberships: usize,
+}
+
+#[derive(Debug)]
+struct Party {
+    record: PartyRecord,
+    members: BTreeMap<PeerId, Member>,
+}
+
+#[derive(Debug, Clone)]
+struct Member {
+    record: MemberRecord,
+    keeper: Keeper,
+    /// When it last gave a sign of life, on the clock of [`Now::elapsed`].
+    seen: Duration,
+    signals: VecDeque<QueuedSignal>,
+}
+
+#[derive(Debug, Clone)]
+struct QueuedSignal {
+    from: PeerId,
+    data: SignalData,
+    sent_at: Timestamp,
+    queued: Duration,
+}
+
+#[derive(Debug, Clone)]
+struct Relay {
+    record: RelayRecord,
+    seen: Duration,
+}
+
+#[derive(Debug)]
+struct Presence {
+    owner: Owner,
+    parties: BTreeSet<PartyId>,
+}
+
+/// What keeps a member alive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keeper {
+    Connection(ConnectionId),
+    Daemon,
+    /// Its own heartbeats, as agreed.
+    Heartbeats,
+    /// Its own heartbeats, because its connection or its daemon is gone.
+    Nothing,
+}
+
+impl Keeper {
+    fn new(keepalive: Keepalive, connection: ConnectionId) -> Self {
+        match keepalive {
+            Keepalive::Connection => Self::Connection(connection),
+            Keepalive::Daemon => Self::Daemon,
+            Keepalive::Manual => Self::Heartbeats,
+        }
+    }
+
+    /// After a restart no connection is left, and the daemon that promised is another.
+    fn after_restart(keepalive: Keepalive) -> Self {
+        match keepalive {
+            Keepalive::Manual => Self::Heartbeats,
+            Keepalive::Connection | Keepalive::Daemon => Self::Nothing,
+        }
+    }
+
+    fn never_silent(self) -> bool {
+        matches!(self, Self::Connection(_) | Self::Daemon)
+    }
+}
+
+impl Registry {
+    /// An empty registry in a given stretch of history.
+    pub fn new(rules: Rules, epoch: Epoch) -> Self {
+        Self {
+            rules,
+            epoch,
+            parties: BTreeMap::new(),
+            relays: BTreeMap::new(),
+            peers: HashMap::new(),
+            kept: HashMap::new(),
+            silent_members: BTreeSet::new(),
+            silent_relays: BTreeSet::new(),
+            waiting_signals: BTreeSet::new(),
+            memberships: 0,
+        }
+    }
+
+    /// Takes in what was stored. All count as seen at `now`: how long they were silent while
+    /// nobody listened says nothing about them.
+    pub fn restore(&mut self, rows: impl IntoIterator<Item = Write>, now: Now) {
+        for row in rows {
+            match row {
+                Write::PutParty(record) => {
+                    self.set_party(&record.party_id.clone(), Some(record));
+                }
+                Write::PutMember(party_id, record) => {
+                    let keeper = Keeper::after_restart(record.keepalive);
+                    let peer_id = record.info.peer_id.clone();
+                    let member =
+                        Member { record, keeper, seen: now.elapsed, signals: VecDeque::new() };
+                    self.set_member(&party_id, &peer_id, Some(member));
+                }
+                Write::PutRelay(record) => {
+                    let relay_id = record.relay.relay_id.clone();
+                    self.set_relay(&relay_id, Some(Relay { record, seen: now.elapsed }));
+                }
+                Write::DeleteParty(id) => {
+                    self.set_party(&id, None);
+                }
+                Write::DeleteMember(party_id, peer_id) => {
+                    self.set_member(&party_id, &peer_id, None);
+                }
+                Write::DeleteRelay(id) => {
+                    self.set_relay(&id, None);
+                }
+            }
+        }
+    }
+
+    /// Changes the bounds from here on; what exceeds them already stays.
+    pub fn set_rules(&mut self, rules: Rules) {
+        self.rules = rules;
+    }
+
+    /// The bounds in force.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// The stretch of history that sequence numbers count in.
+    pub fn epoch(&self) -> &Epoch {
+        &self.epoch
+    }
+
+    /// Does what a command asks.
+    ///
+    /// # Errors
+    /// A [`Refusal`]; then nothing has changed.
+    pub fn apply(
+        &mut self,
+        command: Command,
+        caller: Caller,
+        now: Now,
+    ) -> Result<Applied, Refusal> {
+        let mut tx = Transaction::new(self, caller, now);
+        let outcome = match command {
+            Command::Register { party_id, name, host, keepalive } => {
+                tx.register(party_id, name, host, keepalive)?
+            }
+            Command::Join { party_id, peer, keepalive } => tx.join(party_id, peer, keepalive)?,
+            Command::Leave { party_id, peer_id } => tx.leave(&party_id, &peer_id)?,
+            Command::Update { party_id, peer } => tx.update(&party_id, peer)?,
+            Command::Heartbeat { party_id, peer_id } => tx.heartbeat(&party_id, &peer_id)?,
+            Command::SendSignal { party_id, from, to, data } => {
+                tx.send_signal(&party_id, from, &to, data)?
+            }
+            Command::PollSignals { party_id, peer_id } => tx.poll_signals(&party_id, &peer_id)?,
+            Command::RegisterRelay { relay_id, public_ip, port, region, capacity } => {
+                tx.register_relay(relay_id, public_ip, port, region, capacity)?
+            }
+            Command::Import { parties, mode } => tx.import(parties, mode),
+            Command::Disconnect => tx.disconnect(),
+            Command::Expire => tx.expire(),
+        };
+        Ok(tx.finish(outcome))
+    }
+
+    /// Takes changes back. They must be the newest ones, all of them since some point, given as
+    /// they were made.
+    pub fn undo(&mut self, changes: impl DoubleEndedIterator<Item = Change>) {
+        for change in changes.rev() {
+            change.undo(self);
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Reading the registry.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use lanrage_ipc::model::{self, Name, Origin, PartyId, Peer, PeerId, Sync};
+
+use super::{Keeper, Member, Party, Registry};
+use crate::core::command::{Now, Refusal};
+
+/// Narrows what is read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Filter {
+    /// Only this party.
+    pub party_id: Option<PartyId>,
+}
+
+impl Registry {
+    /// A party as it is.
+    ///
+    /// # Errors
+    /// [`Refusal::PartyNotFound`].
+    pub fn party(&self, id: &PartyId, now: Now) -> Result<model::Party, Refusal> {
+        let party = self.parties.get(id).ok_or_else(|| Refusal::PartyNotFound(id.clone()))?;
+        Ok(self.show(party, now))
+    }
+
+    /// A member as it is.
+    ///
+    /// # Errors
+    /// [`Refusal::PartyNotFound`], [`Refusal::PeerNotFound`].
+    pub fn peer(&self, party_id: &PartyId, peer_id: &PeerId, now: Now) -> Result<Peer, Refusal> {
+        let party =
+            self.parties.get(party_id).ok_or_else(|| Refusal::PartyNotFound(party_id.clone()))?;
+        let member = party.members.get(peer_id).ok_or_else(|| Refusal::PeerNotFound {
+            party_id: party_id.clone(),
+            peer_id: peer_id.clone(),
+        })?;
+        Ok(member.show(now))
+    }
+
+    /// The parties that a filter lets through, by id, from the one after `after`.
+    pub fn parties<'a>(
+        &'a self,
+        filter: &'a Filter,
+        after: Option<&str>,
+        now: Now,
+    ) -> impl Iterator<Item = model::Party> + 'a {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let narrow = filter.party_id.as_ref();
+        let all = self.parties.range::<str, _>((from, Bound::Unbounded));
+        let all = all.filter(move |_| narrow.is_none()).map(|(_, party)| party);
+        let one = narrow.and_then(|id| self.parties.get(id));
+        all.chain(one).map(move |party| self.show(party, now))
+    }
+
+    /// The relays by region, then id; those of one region, or all.
+    pub fn relays(&self, region: Option<&Name>) -> Vec<model::Relay> {
+        let relays = self.relays.values().map(|relay| &relay.record.relay);
+        let mut relays: Vec<_> =
+            relays.filter(|relay| region.is_none_or(|name| relay.region == *name)).collect();
+        // They come by id, and the sort is stable.
+        relays.sort_by(|a, b| a.region.cmp(&b.region));
+        relays.into_iter().cloned().collect()
+    }
+
+    /// How many parties there are.
+    pub fn party_count(&self) -> usize {
+        self.parties.len()
+    }
+
+    /// How many memberships there are.
+    pub fn peer_count(&self) -> usize {
+        self.memberships
+    }
+
+    fn show(&self, party: &Party, now: Now) -> model::Party {
+        let peers: BTreeMap<_, _> =
+            party.members.iter().map(|(id, member)| (id.clone(), member.show(now))).collect();
+        let record = &party.record;
+        model::Party {
+            party_id: record.party_id.clone(),
+            name: record.name.clone(),
+            host_id: record.host_id.clone(),
+            created_at: record.created_at,
+            peers,
+            origin: Origin::Local,
+            sync: Sync::Synced,
+            epoch: self.epoch.clone(),
+            seq: record.seq,
+        }
+    }
+}
+
+impl Member {
+    fn show(&self, now: Now) -> Peer {
+        // What is kept alive needs no refreshing: it is seen whenever somebody looks.
+        let kept = self.keeper.never_silent();
+        Peer {
+            info: self.record.info.clone(),
+            virtual_ip: self.record.virtual_ip,
+            last_seen: if kept { now.wall } else { self.record.last_seen },
+            connected: self.keeper != Keeper::Nothing,
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Signals: queued in memory for a member, until it polls or they are too old.
+
+use std::collections::VecDeque;
+
+use lanrage_ipc::event::Event;
+use lanrage_ipc::model::{PartyId, PeerId, Signal, SignalData};
+
+use super::changes::Transaction;
+use super::{Member, QueuedSignal, Registry};
+use crate::core::command::{Outcome, Refusal};
+
+impl Transaction<'_> {
+    pub(super) fn send_signal(
+        &mut self,
+        party_id: &PartyId,
+        from: PeerId,
+        to: &PeerId,
+        data: SignalData,
+    ) -> Result<Outcome, Refusal> {
+        let (limit, bytes) = (self.registry.rules.signal_bytes, data.len());
+        if bytes > limit {
+            return Err(Refusal::SignalTooLarge { bytes, limit });
+        }
+        self.acts_as_member(party_id, &from)?;
+        let limit = self.registry.rules.signals_per_peer;
+        let (sent_at, queued) = (self.now.wall, self.now.elapsed);
+        let waiting = self.registry.with_signals(party_id, to, |signals| {
+            if signals.len() < limit {
+                signals.push_back(QueuedSignal { from: from.clone(), data, sent_at, queued });
+                return true;
+            }
+            false
+        });
+        match waiting {
+            Some(true) => {
+                let (party_id, to_peer_id) = (party_id.clone(), to.clone());
+                self.events.push(Event::SignalReceived {
+                    party_id,
+                    from_peer_id: from,
+                    to_peer_id,
+                });
+                Ok(Outcome::Queued)
+            }
+            Some(false) => Err(Refusal::SignalQueueFull { peer_id: to.clone(), limit }),
+            None => {
+                let (party_id, peer_id) = (party_id.clone(), to.clone());
+                Err(Refusal::PeerNotFound { party_id, peer_id })
+            }
+        }
+    }
+
+    pub(super) fn poll_signals(
+        &mut self,
+        party_id: &PartyId,
+        peer_id: &PeerId,
+    ) -> Result<Outcome, Refusal> {
+        self.acts_as_member(party_id, peer_id)?;
+        let (ttl, now) = (self.registry.rules.signal_ttl, self.now.elapsed);
+        let queue = self.registry.with_signals(party_id, peer_id, std::mem::take);
+        let signals = queue.unwrap_or_default().into_iter();
+        let fresh = signals.filter(|signal| signal.queued + ttl > now).map(|signal| Signal {
+            party_id: party_id.clone(),
+            from_peer_id: signal.from,
+            to_peer_id: peer_id.clone(),
+            signal_data: signal.data,
+            sent_at: signal.sent_at,
+        });
+        Ok(Outcome::Signals(fresh.collect()))
+    }
+
+    fn acts_as_member(&self, party_id: &PartyId, peer_id: &PeerId) -> Result<(), Refusal> {
+        if !self.party(party_id)?.members.contains_key(peer_id) {
+            let (party_id, peer_id) = (party_id.clone(), peer_id.clone());
+            return Err(Refusal::NotAMember { party_id, peer_id });
+        }
+        self.may_act_for(peer_id)
+    }
+}
+
+impl Registry {
+    /// Works on a member's queue and keeps its index right. `None` when there is no such member.
+    pub(super) fn with_signals<T>(
+        &mut self,
+        party_id: &PartyId,
+        peer_id: &PeerId,
+        work: impl FnOnce(&mut VecDeque<QueuedSignal>) -> T,
+    ) -> Option<T> {
+        let member: &mut Member = self.parties.get_mut(party_id)?.members.get_mut(peer_id)?;
+        let key = |queued| (queued, party_id.clone(), peer_id.clone());
+        let before = member.signals.front().map(|signal| signal.queued);
+        let result = work(&mut member.signals);
+        let after = member.signals.front().map(|signal| signal.queued);
+        if before != after {
+            before.map(|queued| self.waiting_signals.remove(&key(queued)));
+            after.map(|queued| self.waiting_signals.insert(key(queued)));
+        }
+        Some(result)
+    }
+}
