@@ -1,3 +1,5 @@
 //! lanragectl: the control plane of a virtual LAN for games.
 
+pub mod config;
 pub mod core;
+pub mod logging;

@@ -1,0 +1,143 @@
+//! The configuration of `lanragectl-d`.
+
+use super::file::Place;
+use super::reader::Table;
+use super::setting::{DISCOVERY_FILE, SOCKET, STATE_DIR};
+use super::{
+    Access, Addresses, Cleanup, ConfigError, DaemonArgs, Environment, Limits, Store, paths,
+};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// The resolved configuration of `lanragectl-d`. Paths are absolute and UTF-8.
+///
+/// It serializes to what a file may hold: the fields that only flags decide are left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DaemonConfig {
+    /// The socket to serve, or the name of the pipe.
+    pub socket: PathBuf,
+    /// Where the database and its backups are.
+    pub state_dir: PathBuf,
+    /// Where parties are announced to this machine's other daemons.
+    pub discovery_file: PathBuf,
+    /// When the silent are forgotten.
+    pub cleanup: Cleanup,
+    /// How the state gets onto the disk.
+    pub store: Store,
+    /// The virtual network.
+    pub addresses: Addresses,
+    /// Who may do what.
+    pub access: Access,
+    /// What clients may use up.
+    pub limits: Limits,
+    /// Whether the daemon serves the whole machine.
+    #[serde(skip)]
+    pub system: bool,
+    /// The file that was read; none where there is no file at the default path.
+    #[serde(skip)]
+    pub config_file: Option<PathBuf>,
+}
+
+/// The top-level keys of the daemon's file that are none of the client's.
+pub(super) const OTHER_KEYS: [&str; 7] = [
+    "state_dir",
+    "discovery_file",
+    "cleanup",
+    "store",
+    "addresses",
+    "access",
+    "limits",
+];
+
+/// What the file holds.
+struct Content {
+    socket: Option<PathBuf>,
+    state_dir: Option<PathBuf>,
+    discovery_file: Option<PathBuf>,
+    cleanup: Cleanup,
+    store: Store,
+    addresses: Addresses,
+    access: Access,
+    limits: Limits,
+}
+
+impl Content {
+    fn read(table: &mut Table<'_>, directory: &Path) -> Self {
+        let limits = table.table("limits", Limits::read);
+        Self {
+            socket: table.path("socket", directory),
+            state_dir: table.path("state_dir", directory),
+            discovery_file: table.path("discovery_file", directory),
+            cleanup: table.table("cleanup", Cleanup::read),
+            store: table.table("store", Store::read),
+            addresses: table.table("addresses", |table| {
+                Addresses::read(table, limits.peers_per_party)
+            }),
+            access: table.table("access", Access::read),
+            limits,
+        }
+    }
+}
+
+/// Resolves the configuration of the daemon: a flag goes before a variable, a variable before the file, the file before
+/// the default. Called again to reload.
+pub fn load(args: &DaemonArgs, env: &Environment) -> Result<DaemonConfig, ConfigError> {
+    let place = Place::of("lanragectl-d", args.config.as_deref(), args.system, env)?;
+    let (config_file, content) = place.read(Content::read)?;
+
+    let socket = SOCKET
+        .given(args.socket.as_deref(), env)?
+        .or(content.socket)
+        .unwrap_or_else(|| paths::socket(args.system, env));
+    let state_dir = STATE_DIR
+        .given(args.state_dir.as_deref(), env)?
+        .or(content.state_dir)
+        .or_else(|| paths::state_dir(args.system, env))
+        .ok_or(ConfigError::NoStateDir {
+            variables: paths::STATE_DIR_VARIABLES,
+        })?;
+    let discovery_file = DISCOVERY_FILE
+        .given(args.discovery_file.as_deref(), env)?
+        .or(content.discovery_file)
+        .unwrap_or_else(|| state_dir.join("discovery.json"));
+
+    Ok(DaemonConfig {
+        socket,
+        state_dir,
+        discovery_file,
+        cleanup: content.cleanup,
+        store: content.store,
+        addresses: content.addresses,
+        access: content.access,
+        limits: content.limits,
+        system: args.system,
+        config_file,
+    })
+}
+
+/// The changed keys that only a restart makes effective; all others may change while the daemon runs.
+pub fn needs_restart(old: &DaemonConfig, new: &DaemonConfig) -> Vec<&'static str> {
+    [
+        ("socket", old.socket != new.socket),
+        ("state_dir", old.state_dir != new.state_dir),
+        ("discovery_file", old.discovery_file != new.discovery_file),
+        ("addresses.subnet", old.addresses != new.addresses),
+    ]
+    .into_iter()
+    .filter_map(|(key, changed)| changed.then_some(key))
+    .collect()
+}
+
+/// The effective configuration as a file that gives the same configuration.
+pub fn effective_toml(config: &DaemonConfig) -> String {
+    let origin = match &config.config_file {
+        Some(path) => format!("# Flags and environment over {path:?} over defaults."),
+        None => "# Flags and environment over defaults; there is no configuration file.".to_owned(),
+    };
+    let keys = toml::to_string(config)
+        .expect("every key is a string, and `load` lets in no path that is not UTF-8");
+    format!("{origin}\n{keys}")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,104 @@
+use super::*;
+use proptest::prelude::*;
+
+#[test]
+fn effective_configuration_names_its_file_and_every_key() {
+    let configured = Configured::new("[cleanup]\ninterval = '90s'");
+    let toml = effective_toml(&configured.load().unwrap());
+    let origin = format!(
+        "# Flags and environment over {:?} over defaults.\nsocket = ",
+        configured.args.config.as_ref().unwrap()
+    );
+    assert!(toml.starts_with(&origin), "{toml}");
+    let tables = "\n[cleanup]\ninterval = \"1m30s\"\npeer_timeout = \"5m\"\nrelay_timeout = \"10m\"\nstartup_grace = \"5m\"\n\
+        \n[store]\nbatch = \"100ms\"\nbackup_interval = \"1h\"\nbackups_kept = 24\n\
+        \n[addresses]\nsubnet = \"10.66.0.0/16\"\n\
+        \n[access]\noperators = []\ngroup = \"lanrage\"\n\
+        \n[limits]\nparties_per_peer = 64\npeers_per_party = 64\nparties = 16384\nrelays = 1024\nframe_in = 262144\n\
+        frame_out = 1048576\nsignal_bytes = 65536\nsignals_per_peer = 256\nsignal_ttl = \"5m\"\nrequests_in_flight = 32\n\
+        connections = 256\nconnections_per_uid = 64\nqueue_events = 256\nqueue_bytes = 1048576\npartial_frame = \"10s\"\n\
+        write_stall = \"10s\"\nrequest_timeout = \"10s\"\n";
+    assert!(toml.ends_with(tables), "{toml}");
+}
+
+fn duration() -> impl Strategy<Value = Duration> {
+    (1_000_000..=31_536_000_000_000_000_u64).prop_map(Duration::from_nanos)
+}
+
+fn path() -> impl Strategy<Value = PathBuf> {
+    "(?s)[^\0]{0,12}".prop_map(|name| std::env::temp_dir().join(format!("x{name}")))
+}
+
+prop_compose! {
+    fn any_limits()(
+        counts in prop::array::uniform6(1..=1024_usize),
+        bytes in prop::array::uniform4(1024..=16_777_216_usize),
+        durations in prop::array::uniform4(duration()),
+        parties in 1..=1_048_576_usize,
+        connections in prop::array::uniform2(1..=65_536_usize),
+    ) -> Limits {
+        Limits {
+            parties_per_peer: counts[0],
+            peers_per_party: counts[1],
+            parties,
+            relays: counts[2],
+            frame_in: bytes[0],
+            frame_out: bytes[1],
+            signal_bytes: bytes[2],
+            signals_per_peer: counts[3],
+            signal_ttl: durations[0],
+            requests_in_flight: counts[4],
+            connections: connections[0],
+            connections_per_uid: connections[1],
+            queue_events: counts[5],
+            queue_bytes: bytes[3],
+            partial_frame: durations[1],
+            write_stall: durations[2],
+            request_timeout: durations[3],
+        }
+    }
+}
+
+prop_compose! {
+    fn any_config()(
+        paths in prop::array::uniform3(path()),
+        durations in prop::array::uniform6(duration()),
+        backups_kept in 1..=1000_usize,
+        (address, prefix) in (any::<u32>(), 8..=21_u8),
+        operators in prop::collection::vec(0..u32::MAX, 0..4),
+        group in "[^\\p{Cc}]{1,12}",
+        limits in any_limits(),
+        system in any::<bool>(),
+    ) -> DaemonConfig {
+        let [socket, state_dir, discovery_file] = paths;
+        let subnet = ipnet::Ipv4Net::new(address.into(), prefix).unwrap().trunc();
+        DaemonConfig {
+            socket,
+            state_dir,
+            discovery_file,
+            cleanup: Cleanup {
+                interval: durations[0],
+                peer_timeout: durations[1],
+                relay_timeout: durations[2],
+                startup_grace: durations[3],
+            },
+            store: Store { batch: durations[4], backup_interval: durations[5], backups_kept },
+            addresses: Addresses { subnet },
+            access: Access { operators, group },
+            limits,
+            system,
+            config_file: None,
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn effective_configuration_reads_back(config in any_config(), origin in prop::option::of(path())) {
+        let printed = DaemonConfig { config_file: origin, ..config.clone() };
+        let mut configured = Configured::new(effective_toml(&printed));
+        configured.args.system = config.system;
+        let read = load(&configured.args, &Environment::of(&[])).unwrap();
+        prop_assert_eq!(DaemonConfig { config_file: None, ..read }, config);
+    }
+}

@@ -1,0 +1,108 @@
+//! Why a configuration was refused.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a configuration was refused. The text names the place, the setting and the way out.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file that a flag or variable names does not exist.
+    #[error("{}: there is no such file, but {by} names it", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// The flag or variable.
+        by: &'static str,
+    },
+    /// The file could not be read.
+    #[error("{}: cannot be read: {error}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        #[source]
+        error: io::Error,
+    },
+    /// The file is no file.
+    #[error("{}: is a directory, not a configuration file", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The file is too big to be a configuration.
+    #[error("{}: is larger than {limit} bytes, the most a configuration file may have", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The most it may have, in bytes.
+        limit: u64,
+    },
+    /// The file has mistakes: all of them, one a line, in the order of the file.
+    #[error("{}", Listing { path, mistakes })]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// At least one.
+        mistakes: Vec<Mistake>,
+    },
+    /// A path that is not UTF-8 could not be shown, sent or written to a file.
+    #[error("{by}: {path:?} is not UTF-8")]
+    NotUtf8 {
+        /// The path.
+        path: PathBuf,
+        /// The flag or variable that gave it.
+        by: &'static str,
+    },
+    /// A path could not be made absolute.
+    #[error("{by}: {path:?} cannot be made absolute: {error}")]
+    BadPath {
+        /// The path.
+        path: PathBuf,
+        /// The flag or variable that gave it.
+        by: &'static str,
+        /// What the operating system says.
+        #[source]
+        error: io::Error,
+    },
+    /// The environment does not tell where the state directory is.
+    #[error(
+        "no place for the state directory: set {variables} to an absolute path, or give --state-dir"
+    )]
+    NoStateDir {
+        /// The variables, one of which would tell.
+        variables: &'static str,
+    },
+}
+
+/// One mistake in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// The line, from 1.
+    pub line: usize,
+    /// The column in characters, from 1, where the syntax is wrong.
+    pub column: Option<usize>,
+    /// What is wrong, beginning with the key where there is one.
+    pub message: String,
+}
+
+struct Listing<'a> {
+    path: &'a Path,
+    mistakes: &'a [Mistake],
+}
+
+impl fmt::Display for Listing<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, mistake) in self.mistakes.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{}:{}:", self.path.display(), mistake.line)?;
+            if let Some(column) = mistake.column {
+                write!(f, "{column}:")?;
+            }
+            write!(f, " {}", mistake.message)?;
+        }
+        Ok(())
+    }
+}

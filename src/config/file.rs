@@ -1,0 +1,113 @@
+//! Finds the configuration file and brings it in as text.
+
+use super::reader::{self, Table};
+use super::{ConfigError, Environment, Mistake, paths, setting};
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+/// The most bytes a file may have: far more than any configuration needs.
+const MOST_BYTES: u64 = 1024 * 1024;
+
+/// Where a program's configuration file is, or would be.
+pub(super) struct Place {
+    path: Option<PathBuf>,
+    /// The flag or variable that names the file, which then has to exist.
+    by: Option<&'static str>,
+}
+
+impl Place {
+    /// The file of `program`: the one that is named, else the one at the default path.
+    pub(super) fn of(
+        program: &str,
+        flag: Option<&Path>,
+        system: bool,
+        env: &Environment,
+    ) -> Result<Self, ConfigError> {
+        Ok(match setting::CONFIG.given_by(flag, env)? {
+            Some((path, by)) => Self {
+                path: Some(path),
+                by: Some(by),
+            },
+            None => Self {
+                path: paths::config_file(program, system, env),
+                by: None,
+            },
+        })
+    }
+
+    /// Reads the file by `schema`, which also gets the directory that relative paths in the file start from.
+    /// Without a file, `schema` sees an empty table. Also returns the path of the file if there is one.
+    pub(super) fn read<T>(
+        self,
+        schema: impl FnOnce(&mut Table<'_>, &Path) -> T,
+    ) -> Result<(Option<PathBuf>, T), ConfigError> {
+        let file = match self.path {
+            Some(path) => text_of(&path, self.by)?.map(|text| (path, text)),
+            None => None,
+        };
+        let Some((path, text)) = file else {
+            let mut nothing = Table::empty();
+            return Ok((None, schema(&mut nothing, Path::new(""))));
+        };
+        let directory = path.parent().unwrap_or(&path);
+        match reader::read(&text, |table| schema(table, directory)) {
+            Ok(value) => Ok((Some(path), value)),
+            Err(mistakes) => Err(ConfigError::Malformed { path, mistakes }),
+        }
+    }
+}
+
+/// The text of the file; none if it does not exist and nobody named it.
+fn text_of(path: &Path, by: Option<&'static str>) -> Result<Option<String>, ConfigError> {
+    let bytes = match bytes_of(path) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            // The second is what a path through a file gives, such as XDG_CONFIG_HOME=/dev/null.
+            let missing = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
+            let path = path.to_path_buf();
+            return match by {
+                None if missing => Ok(None),
+                Some(by) if missing => Err(ConfigError::Missing { path, by }),
+                _ if path.is_dir() => Err(ConfigError::Directory { path }),
+                _ => Err(ConfigError::Unreadable { path, error }),
+            };
+        }
+    };
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(ConfigError::TooLarge {
+            path: path.to_path_buf(),
+            limit: MOST_BYTES,
+        });
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) => Err(ConfigError::Malformed {
+            path: path.to_path_buf(),
+            mistakes: vec![not_utf8(&error)],
+        }),
+    }
+}
+
+/// At most one byte more than is allowed, so that a device without end is no trap.
+fn bytes_of(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?
+        .take(MOST_BYTES + 1)
+        .read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn not_utf8(error: &std::string::FromUtf8Error) -> Mistake {
+    let (before, rest) = error.as_bytes().split_at(error.utf8_error().valid_up_to());
+    let before = String::from_utf8_lossy(before);
+    let (line, column) = reader::position(&before, before.len());
+    Mistake {
+        line,
+        column: Some(column),
+        message: format!(
+            "byte 0x{:02x} is not UTF-8: save the file as UTF-8",
+            rest.first().copied().unwrap_or_default()
+        ),
+    }
+}

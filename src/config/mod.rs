@@ -1,0 +1,55 @@
+//! What the programs are told: flags, environment, TOML file, defaults, in this order of precedence.
+//!
+//! [`load`] resolves the daemon's [`DaemonConfig`], [`load_cli`] the command line client's [`CliConfig`]. Both take
+//! the [`Environment`] as an argument and change nothing: not the process, not the file system. Values are checked
+//! once, here; who takes a table of the configuration can rely on its ranges.
+
+mod args;
+mod daemon;
+mod duration;
+mod environment;
+mod error;
+mod file;
+mod paths;
+mod reader;
+mod setting;
+mod tables;
+
+pub use args::{CliArgs, DaemonArgs};
+pub use daemon::{DaemonConfig, effective_toml, load, needs_restart};
+pub use environment::Environment;
+pub use error::{ConfigError, Mistake};
+pub use tables::{Access, Addresses, Cleanup, Limits, Store};
+
+use std::path::PathBuf;
+
+/// The resolved configuration of `lanragectl`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CliConfig {
+    /// The daemon's socket, or the name of its pipe.
+    pub socket: PathBuf,
+    /// The file that was read; none where there is no file at the default path.
+    pub config_file: Option<PathBuf>,
+}
+
+/// Resolves the configuration of `lanragectl`.
+///
+/// The file may be the daemon's own, since `LANRAGE_CONFIG` speaks to all programs: only `socket` is read, the daemon's
+/// other keys are left for the daemon to check.
+pub fn load_cli(args: &CliArgs, env: &Environment) -> Result<CliConfig, ConfigError> {
+    let place = file::Place::of("lanragectl", args.config.as_deref(), args.system, env)?;
+    let (config_file, socket) = place.read(|table, directory| {
+        table.ignore(&daemon::OTHER_KEYS);
+        table.path("socket", directory)
+    })?;
+    Ok(CliConfig {
+        socket: setting::SOCKET
+            .given(args.socket.as_deref(), env)?
+            .or(socket)
+            .unwrap_or_else(|| paths::socket(args.system, env)),
+        config_file,
+    })
+}
+
+#[cfg(test)]
+mod tests;

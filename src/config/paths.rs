@@ -1,0 +1,215 @@
+//! Where things are by default, which is all that differs between operating systems.
+
+pub(super) use os::{STATE_DIR_VARIABLES, config_file, socket, state_dir};
+
+#[cfg(unix)]
+mod os {
+    use crate::config::Environment;
+    use std::path::PathBuf;
+
+    /// What [`state_dir`] needs one of, for the error that says so.
+    pub(in crate::config) const STATE_DIR_VARIABLES: &str = "XDG_STATE_HOME or HOME";
+
+    /// The configuration file of `program`; none for a user without a home.
+    pub(in crate::config) fn config_file(
+        program: &str,
+        system: bool,
+        env: &Environment,
+    ) -> Option<PathBuf> {
+        let directory = if system {
+            PathBuf::from("/etc")
+        } else {
+            of_user("XDG_CONFIG_HOME", ".config", env)?
+        };
+        Some(directory.join(format!("lanrage/{program}.toml")))
+    }
+
+    /// The socket. Its directory belongs to the user alone, which matters where that is under the temporary one.
+    pub(in crate::config) fn socket(system: bool, env: &Environment) -> PathBuf {
+        let directory = if system {
+            PathBuf::from("/run/lanrage")
+        } else if let Some(runtime) = env.directory("XDG_RUNTIME_DIR") {
+            runtime.join("lanrage")
+        } else {
+            let temporary = env.directory("TMPDIR").unwrap_or_else(|| "/tmp".into());
+            temporary.join(format!("lanrage-{}", nix::unistd::geteuid()))
+        };
+        directory.join("control.sock")
+    }
+
+    /// The state directory; none for a user without a home.
+    pub(in crate::config) fn state_dir(system: bool, env: &Environment) -> Option<PathBuf> {
+        if system {
+            return Some("/var/lib/lanrage".into());
+        }
+        Some(of_user("XDG_STATE_HOME", ".local/state", env)?.join("lanrage"))
+    }
+
+    fn of_user(variable: &str, below_home: &str, env: &Environment) -> Option<PathBuf> {
+        env.directory(variable)
+            .or_else(|| Some(env.directory("HOME")?.join(below_home)))
+    }
+}
+
+#[cfg(windows)]
+mod os {
+    use crate::config::Environment;
+    use std::path::PathBuf;
+
+    /// What [`state_dir`] needs, for the error that says so.
+    pub(in crate::config) const STATE_DIR_VARIABLES: &str = "LOCALAPPDATA";
+
+    /// The configuration file of `program`; none for a user without application data.
+    pub(in crate::config) fn config_file(
+        program: &str,
+        system: bool,
+        env: &Environment,
+    ) -> Option<PathBuf> {
+        let directory = if system {
+            of_system(env)
+        } else {
+            env.directory("APPDATA")?
+        };
+        Some(directory.join("lanrage").join(format!("{program}.toml")))
+    }
+
+    /// The named pipe. Pipes of all users share one name space, so that the user's own carries the user's name.
+    pub(in crate::config) fn socket(system: bool, env: &Environment) -> PathBuf {
+        let user = env.get("USERNAME").filter(|_| !system);
+        let suffix = user.map(|user| format!("-{}", user.to_string_lossy()));
+        format!(r"\\.\pipe\lanrage{}", suffix.unwrap_or_default()).into()
+    }
+
+    /// The state directory; none for a user without application data.
+    pub(in crate::config) fn state_dir(system: bool, env: &Environment) -> Option<PathBuf> {
+        let directory = if system {
+            of_system(env)
+        } else {
+            env.directory("LOCALAPPDATA")?
+        };
+        Some(directory.join("lanrage"))
+    }
+
+    fn of_system(env: &Environment) -> PathBuf {
+        env.directory("ProgramData")
+            .unwrap_or_else(|| r"C:\ProgramData".into())
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use crate::config::Environment;
+    use std::path::PathBuf;
+
+    #[test]
+    fn system_paths_need_no_environment() {
+        let env = Environment::of(&[("XDG_RUNTIME_DIR", "/run/user/1"), ("HOME", "/home/ann")]);
+        let file = config_file("lanragectl-d", true, &env).unwrap();
+        assert_eq!(file, PathBuf::from("/etc/lanrage/lanragectl-d.toml"));
+        assert_eq!(
+            socket(true, &env),
+            PathBuf::from("/run/lanrage/control.sock")
+        );
+        assert_eq!(
+            state_dir(true, &env).unwrap(),
+            PathBuf::from("/var/lib/lanrage")
+        );
+    }
+
+    #[test]
+    fn user_paths_follow_xdg() {
+        let env = Environment::of(&[
+            ("HOME", "/home/ann"),
+            ("XDG_CONFIG_HOME", "/c"),
+            ("XDG_STATE_HOME", "/s"),
+            ("XDG_RUNTIME_DIR", "/run/user/1"),
+        ]);
+        let file = config_file("lanragectl", false, &env).unwrap();
+        assert_eq!(file, PathBuf::from("/c/lanrage/lanragectl.toml"));
+        assert_eq!(
+            socket(false, &env),
+            PathBuf::from("/run/user/1/lanrage/control.sock")
+        );
+        assert_eq!(state_dir(false, &env).unwrap(), PathBuf::from("/s/lanrage"));
+    }
+
+    #[test]
+    fn home_stands_in_for_unset_empty_and_relative_xdg_directories() {
+        let env = Environment::of(&[
+            ("HOME", "/home/ann"),
+            ("XDG_CONFIG_HOME", ""),
+            ("XDG_STATE_HOME", "state"),
+        ]);
+        let file = config_file("lanragectl", false, &env).unwrap();
+        assert_eq!(
+            file,
+            PathBuf::from("/home/ann/.config/lanrage/lanragectl.toml")
+        );
+        assert_eq!(
+            state_dir(false, &env).unwrap(),
+            PathBuf::from("/home/ann/.local/state/lanrage")
+        );
+    }
+
+    #[test]
+    fn socket_without_a_runtime_directory_is_in_a_directory_of_the_user() {
+        let uid = nix::unistd::geteuid();
+        for (variables, temporary) in [
+            (&[("TMPDIR", "/var/tmp")][..], "/var/tmp"),
+            (&[("XDG_RUNTIME_DIR", ""), ("TMPDIR", "")][..], "/tmp"),
+            (&[("XDG_RUNTIME_DIR", "run"), ("TMPDIR", "tmp")][..], "/tmp"),
+        ] {
+            assert_eq!(
+                socket(false, &Environment::of(variables)),
+                PathBuf::from(format!("{temporary}/lanrage-{uid}/control.sock"))
+            );
+        }
+    }
+
+    #[test]
+    fn without_a_home_there_is_no_place() {
+        let env = Environment::of(&[]);
+        assert_eq!(config_file("lanragectl", false, &env), None);
+        assert_eq!(state_dir(false, &env), None);
+    }
+}
+
+#[cfg(all(test, windows))]
+mod tests {
+    use super::*;
+    use crate::config::Environment;
+    use std::path::PathBuf;
+
+    #[test]
+    fn paths_of_a_user() {
+        let env = Environment::of(&[
+            ("USERNAME", "ann"),
+            ("APPDATA", r"C:\Roaming"),
+            ("LOCALAPPDATA", r"C:\Local"),
+        ]);
+        assert_eq!(
+            config_file("lanragectl", false, &env).unwrap(),
+            PathBuf::from(r"C:\Roaming\lanrage\lanragectl.toml")
+        );
+        assert_eq!(socket(false, &env), PathBuf::from(r"\\.\pipe\lanrage-ann"));
+        assert_eq!(
+            state_dir(false, &env).unwrap(),
+            PathBuf::from(r"C:\Local\lanrage")
+        );
+    }
+
+    #[test]
+    fn paths_of_the_system() {
+        let env = Environment::of(&[("USERNAME", "ann"), ("ProgramData", r"D:\Data")]);
+        assert_eq!(
+            config_file("lanragectl-d", true, &env).unwrap(),
+            PathBuf::from(r"D:\Data\lanrage\lanragectl-d.toml")
+        );
+        assert_eq!(socket(true, &env), PathBuf::from(r"\\.\pipe\lanrage"));
+        assert_eq!(
+            state_dir(true, &env).unwrap(),
+            PathBuf::from(r"D:\Data\lanrage")
+        );
+    }
+}

@@ -1,0 +1,230 @@
+//! Log lines on standard error: for people with the time, for the systemd journal with the priority.
+//!
+//! One record is one line, whatever its message holds: what a client sent can't forge another.
+
+use crate::config::Environment;
+use env_logger::fmt::Formatter;
+use env_logger::{Builder, WriteStyle};
+use log::{Level, Record};
+use std::fmt::{self, Display, Write as _};
+use std::io::{self, Write};
+
+const DEFAULT_FILTER: &str = "info";
+
+/// Starts logging, filtered by `LANRAGE_LOG`, else `RUST_LOG`, else at level `info`. Only the first call counts.
+pub fn init() {
+    let env = Environment::process();
+    // The error is that there is a logger already.
+    let _ = builder(&env, journal::reads_stderr(&env)).try_init();
+}
+
+fn builder(env: &Environment, for_the_journal: bool) -> Builder {
+    let mut builder = Builder::new();
+    builder.parse_filters(&filter(env));
+    if for_the_journal {
+        builder.write_style(WriteStyle::Never).format(for_journal);
+    } else {
+        builder.format(for_people);
+    }
+    builder
+}
+
+fn filter(env: &Environment) -> String {
+    env.get("LANRAGE_LOG")
+        .or_else(|| env.get("RUST_LOG"))
+        .map_or_else(
+            || DEFAULT_FILTER.to_owned(),
+            |filter| filter.to_string_lossy().into_owned(),
+        )
+}
+
+fn for_people(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
+    let time = out.timestamp_millis();
+    let style = out.default_level_style(record.level());
+    let level = record.level();
+    writeln!(out, "{time} {style}{level:<5}{style:#} {}", body(record))
+}
+
+fn for_journal(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
+    writeln!(out, "<{}>{}", priority(record.level()), body(record))
+}
+
+/// The syslog priority, which is what the journal goes by.
+fn priority(level: Level) -> u8 {
+    match level {
+        Level::Error => 3,
+        Level::Warn => 4,
+        Level::Info => 6,
+        Level::Debug | Level::Trace => 7,
+    }
+}
+
+fn body(record: &Record<'_>) -> impl Display {
+    OneLine(format!("{}: {}", record.target(), record.args()))
+}
+
+/// Text with its control characters escaped: no new line, nothing that drives a terminal.
+struct OneLine(String);
+
+impl Display for OneLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|character| {
+            if character.is_control() {
+                write!(f, "{}", character.escape_default())
+            } else {
+                f.write_char(character)
+            }
+        })
+    }
+}
+
+#[cfg(unix)]
+mod journal {
+    use crate::config::Environment;
+    use std::fs::{File, Metadata};
+    use std::io;
+    use std::os::fd::AsFd;
+    use std::os::unix::fs::MetadataExt;
+
+    /// Whether standard error is the journal's. The variable alone doesn't say so, since children inherit it: it has to
+    /// name the very stream, as `device:inode`.
+    pub(super) fn reads_stderr(env: &Environment) -> bool {
+        metadata(io::stderr()).is_ok_and(|metadata| is_journal(env, &metadata))
+    }
+
+    pub(super) fn is_journal(env: &Environment, stream: &Metadata) -> bool {
+        env.get("JOURNAL_STREAM")
+            .is_some_and(|journal| *journal == *format!("{}:{}", stream.dev(), stream.ino()))
+    }
+
+    fn metadata(stream: impl AsFd) -> io::Result<Metadata> {
+        File::from(stream.as_fd().try_clone_to_owned()?).metadata()
+    }
+}
+
+#[cfg(not(unix))]
+mod journal {
+    use crate::config::Environment;
+
+    /// There is no journal here.
+    pub(super) fn reads_stderr(_: &Environment) -> bool {
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use env_logger::Target;
+    use log::Log;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What a logger writes for one record.
+    fn line(for_the_journal: bool, level: Level, message: &str) -> String {
+        let written = Written::default();
+        builder(
+            &Environment::of(&[("LANRAGE_LOG", "trace")]),
+            for_the_journal,
+        )
+        .target(Target::Pipe(Box::new(written.clone())))
+        .build()
+        .log(
+            &Record::builder()
+                .level(level)
+                .target("store")
+                .args(format_args!("{message}"))
+                .build(),
+        );
+        let bytes = written.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    fn journal_line(level: Level, message: &str) -> String {
+        line(true, level, message)
+    }
+
+    #[test]
+    fn own_filter_goes_before_the_common_one() {
+        for (variables, expected) in [
+            (
+                &[("LANRAGE_LOG", "debug"), ("RUST_LOG", "trace")][..],
+                "debug",
+            ),
+            (&[("LANRAGE_LOG", ""), ("RUST_LOG", "trace")][..], "trace"),
+            (&[("RUST_LOG", "")][..], "info"),
+            (&[][..], "info"),
+        ] {
+            assert_eq!(filter(&Environment::of(variables)), expected);
+        }
+    }
+
+    #[test]
+    fn journal_lines_carry_the_priority_alone() {
+        assert_eq!(journal_line(Level::Error, "lost"), "<3>store: lost\n");
+        assert_eq!(journal_line(Level::Warn, "lost"), "<4>store: lost\n");
+        assert_eq!(journal_line(Level::Info, "lost"), "<6>store: lost\n");
+        assert_eq!(journal_line(Level::Debug, "lost"), "<7>store: lost\n");
+        assert_eq!(journal_line(Level::Trace, "lost"), "<7>store: lost\n");
+    }
+
+    #[test]
+    fn lines_for_people_carry_the_time_in_utc() {
+        let line = line(false, Level::Warn, "lost\nfound");
+        let (time, rest) = line.split_once(' ').unwrap();
+        assert!(time.ends_with('Z'), "{time}");
+        time.parse::<jiff::Timestamp>().unwrap();
+        assert_eq!(rest, "WARN  store: lost\\nfound\n");
+    }
+
+    #[test]
+    fn filter_is_heeded() {
+        let env = Environment::of(&[("LANRAGE_LOG", "warn,store=debug")]);
+        let logger = builder(&env, false).build();
+        let enabled = |target, level| {
+            logger.enabled(&log::Metadata::builder().target(target).level(level).build())
+        };
+        assert!(enabled("store", Level::Debug) && !enabled("store", Level::Trace));
+        assert!(enabled("ipc", Level::Warn) && !enabled("ipc", Level::Info));
+    }
+
+    #[test]
+    fn message_forges_no_line() {
+        assert_eq!(
+            journal_line(Level::Info, "name a\n<3>b\r\nc\u{1b}[31md\u{85}e"),
+            "<6>store: name a\\n<3>b\\r\\nc\\u{1b}[31md\\u{85}e\n"
+        );
+        assert_eq!(journal_line(Level::Info, "Zoë 名"), "<6>store: Zoë 名\n");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn journal_is_the_stream_that_the_variable_names() {
+        use std::os::unix::fs::MetadataExt;
+        let stream = tempfile::tempfile().unwrap().metadata().unwrap();
+        let (device, inode) = (stream.dev(), stream.ino());
+        for (value, expected) in [
+            (format!("{device}:{inode}"), true),
+            (format!("{device}:{}", inode + 1), false),
+            (format!("{}:{inode}", device + 1), false),
+            (format!("{device}:{inode} "), false),
+            (String::new(), false),
+        ] {
+            let env = Environment::of(&[("JOURNAL_STREAM", &value)]);
+            assert_eq!(journal::is_journal(&env, &stream), expected, "{value}");
+        }
+        assert!(!journal::is_journal(&Environment::of(&[]), &stream));
+    }
+}
