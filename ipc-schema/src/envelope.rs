@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
@@ -89,18 +90,10 @@ impl<'a> Incoming<'a> {
         }
         let fields: Fields = match serde_json::from_str(line) {
             Ok(fields) if line.trim_start().starts_with('{') => fields,
-            Err(error) if !error.is_data() => {
-                let message = format!("it is not JSON: {error}");
-                return Err(refuse(None, ErrorCode::ParseError, &message));
+            outcome => {
+                let (code, message) = why_no_object(line, outcome.err());
+                return Err(refuse(None, code, &message));
             }
-            _ if line.trim_start().starts_with('[') => {
-                return Err(invalid(
-                    None,
-                    "it is an array: there are no batches, send one object per line",
-                ));
-            }
-            Err(error) => return Err(invalid(None, &format!("it is not a request: {error}"))),
-            Ok(_) => return Err(invalid(None, "it is not an object")),
         };
         let id = match fields.id.map(|raw| Id::from_json(raw.get())) {
             Some(None) => return Err(invalid(None, "id: must be a string or a number")),
@@ -116,6 +109,21 @@ impl<'a> Incoming<'a> {
         let params = fields.params.map_or("{}", RawValue::get);
         Ok(Self { id, method, params })
     }
+}
+
+/// Why the fields of a request can't be had from a line.
+fn why_no_object(line: &str, error: Option<serde_json::Error>) -> (ErrorCode, String) {
+    // Reading the fields stops at the first that is out of place: what follows may be no JSON.
+    if let Err(error) = serde_json::from_str::<IgnoredAny>(line) {
+        return (ErrorCode::ParseError, format!("it is not JSON: {error}"));
+    }
+    let message = match error {
+        Some(error) if !line.trim_start().starts_with('[') => {
+            format!("it is not a request: {error}")
+        }
+        _ => "it is an array: there are no batches, send one object per line".to_owned(),
+    };
+    (ErrorCode::InvalidRequest, message)
 }
 
 /// How deep arrays and objects nest in a JSON text.
@@ -221,6 +229,10 @@ mod tests {
             ("nonsense", ParseError),
             ("{", ParseError),
             ("", ParseError),
+            ("1 2", ParseError),
+            ("null,", ParseError),
+            (r#"{"id":{},"method":"#, ParseError),
+            (r#"{"id":1,"id":2} }"#, ParseError),
             (deep.as_str(), ParseError),
             (deep_params.as_str(), ParseError),
             ("[]", InvalidRequest),
