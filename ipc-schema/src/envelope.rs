@@ -145,13 +145,34 @@ fn depth(text: &str) -> usize {
     deepest
 }
 
+/// Takes the white space out of a JSON text that breaks lines: one that came from a file, say, and
+/// is embedded letter for letter.
+fn one_line(json: String) -> String {
+    // In a JSON text a string has no raw line break: each one stands between tokens.
+    if !json.contains(['\n', '\r']) {
+        return json;
+    }
+    let (mut in_string, mut escaped) = (false, false);
+    let kept = json.chars().filter(|&char| {
+        let keep = in_string || !char.is_ascii_whitespace();
+        match char {
+            _ if escaped => escaped = false,
+            '\\' if in_string => escaped = true,
+            '"' => in_string = !in_string,
+            _ => {}
+        }
+        keep
+    });
+    kept.collect()
+}
+
 /// One line, ready to send: a request.
 ///
 /// # Errors
 /// Never for params of this crate's types.
 pub fn request_line(id: &Id, method: &str, params: &impl Serialize) -> serde_json::Result<String> {
     let method = serde_json::to_string(method)?;
-    let params = serde_json::to_string(params)?;
+    let params = one_line(serde_json::to_string(params)?);
     let id = id.as_json();
     Ok(format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":{method},\"params\":{params}}}\n"))
 }
@@ -166,7 +187,7 @@ pub fn reply_line(
 ) -> serde_json::Result<String> {
     let id = id.map_or("null", Id::as_json);
     let (name, value) = match outcome {
-        Ok(result) => ("result", serde_json::to_string(result)?),
+        Ok(result) => ("result", one_line(serde_json::to_string(result)?)),
         Err(error) => ("error", serde_json::to_string(error)?),
     };
     Ok(format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"{name}\":{value}}}\n"))
@@ -177,7 +198,7 @@ pub fn reply_line(
 /// # Errors
 /// Never for params of this crate's types.
 pub fn notification_line(method: &str, params: &impl Serialize) -> serde_json::Result<String> {
-    let params = serde_json::to_string(params)?;
+    let params = one_line(serde_json::to_string(params)?);
     Ok(format!("{{\"jsonrpc\":\"2.0\",\"method\":\"{method}\",\"params\":{params}}}\n"))
 }
 
@@ -253,6 +274,22 @@ mod tests {
         ] {
             assert_eq!(refused(line), (Some("7".into()), InvalidRequest), "{line}");
         }
+    }
+
+    #[test]
+    fn what_is_sent_is_one_line() {
+        let pretty = concat!("{\n  ", r#""a b" : [ "\" \\","#, "\r\n\t1 ],\n", r#" "c": " " }"#);
+        let raw = RawValue::from_string(pretty.to_owned()).expect("JSON");
+        let compact = r#"{"a b":["\" \\",1],"c":" "}"#;
+        assert_eq!(one_line(pretty.to_owned()), compact);
+        for line in [
+            request_line(&Id::from(1), "m", &raw).expect("encodes"),
+            reply_line(None, &Ok(&raw)).expect("encodes"),
+            notification_line("n", &raw).expect("encodes"),
+        ] {
+            assert_eq!(line.find(['\n', '\r']), Some(line.len() - 1), "{line:?}");
+        }
+        assert_eq!(one_line(r#"{ "a": 1.0 }"#.to_owned()), r#"{ "a": 1.0 }"#);
     }
 
     #[test]
