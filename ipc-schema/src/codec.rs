@@ -47,8 +47,10 @@ impl LineDecoder {
         loop {
             let Some(offset) = memchr(b'\n', &self.bytes[self.scanned..]) else {
                 self.scanned = self.bytes.len();
+                // A carriage return may turn out to be half of the line's end.
+                let text = &self.bytes[self.start..];
+                let too_long = text.strip_suffix(b"\r").unwrap_or(text).len() > self.limit;
                 self.release();
-                let too_long = self.scanned - self.start > self.limit;
                 return too_long.then_some(Err(LineError::TooLong { limit: self.limit }));
             };
             let (from, end) = (self.start, self.scanned + offset);
@@ -120,13 +122,25 @@ mod tests {
         assert!(decoder.is_partial());
     }
 
+    #[test]
+    fn a_line_end_may_come_in_two_halves() {
+        let mut decoder = LineDecoder::new(4);
+        decoder.push(b"abcd\r");
+        assert_eq!(drain(&mut decoder), []);
+        decoder.push(b"\n");
+        assert_eq!(drain(&mut decoder), [Ok("abcd".into())]);
+        decoder.push(b"abcd\r\r");
+        assert_eq!(drain(&mut decoder), [Err(LineError::TooLong { limit: 4 })]);
+    }
+
     proptest! {
         #[test]
         fn how_the_bytes_are_cut_does_not_matter(
             lines in prop::collection::vec("[a-z]{1,20}", 0..20),
+            end in prop::sample::select(vec!["\n", "\r\n"]),
             cuts in prop::collection::vec(1_usize..30, 1..50),
         ) {
-            let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+            let text: String = lines.iter().map(|line| format!("{line}{end}")).collect();
             let mut decoder = LineDecoder::new(20);
             let (mut rest, mut seen) = (text.as_bytes(), Vec::new());
             for cut in cuts.iter().cycle().take_while(|_| !lines.is_empty()) {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
@@ -89,18 +90,10 @@ impl<'a> Incoming<'a> {
         }
         let fields: Fields = match serde_json::from_str(line) {
             Ok(fields) if line.trim_start().starts_with('{') => fields,
-            Err(error) if !error.is_data() => {
-                let message = format!("it is not JSON: {error}");
-                return Err(refuse(None, ErrorCode::ParseError, &message));
+            outcome => {
+                let (code, message) = why_no_object(line, outcome.err());
+                return Err(refuse(None, code, &message));
             }
-            _ if line.trim_start().starts_with('[') => {
-                return Err(invalid(
-                    None,
-                    "it is an array: there are no batches, send one object per line",
-                ));
-            }
-            Err(error) => return Err(invalid(None, &format!("it is not a request: {error}"))),
-            Ok(_) => return Err(invalid(None, "it is not an object")),
         };
         let id = match fields.id.map(|raw| Id::from_json(raw.get())) {
             Some(None) => return Err(invalid(None, "id: must be a string or a number")),
@@ -116,6 +109,21 @@ impl<'a> Incoming<'a> {
         let params = fields.params.map_or("{}", RawValue::get);
         Ok(Self { id, method, params })
     }
+}
+
+/// Why the fields of a request can't be had from a line.
+fn why_no_object(line: &str, error: Option<serde_json::Error>) -> (ErrorCode, String) {
+    // Reading the fields stops at the first that is out of place: what follows may be no JSON.
+    if let Err(error) = serde_json::from_str::<IgnoredAny>(line) {
+        return (ErrorCode::ParseError, format!("it is not JSON: {error}"));
+    }
+    let message = match error {
+        Some(error) if !line.trim_start().starts_with('[') => {
+            format!("it is not a request: {error}")
+        }
+        _ => "it is an array: there are no batches, send one object per line".to_owned(),
+    };
+    (ErrorCode::InvalidRequest, message)
 }
 
 /// How deep arrays and objects nest in a JSON text.
@@ -137,13 +145,34 @@ fn depth(text: &str) -> usize {
     deepest
 }
 
+/// Takes the white space out of a JSON text that breaks lines: one that came from a file, say, and
+/// is embedded letter for letter.
+fn one_line(json: String) -> String {
+    // In a JSON text a string has no raw line break: each one stands between tokens.
+    if !json.contains(['\n', '\r']) {
+        return json;
+    }
+    let (mut in_string, mut escaped) = (false, false);
+    let kept = json.chars().filter(|&char| {
+        let keep = in_string || !char.is_ascii_whitespace();
+        match char {
+            _ if escaped => escaped = false,
+            '\\' if in_string => escaped = true,
+            '"' => in_string = !in_string,
+            _ => {}
+        }
+        keep
+    });
+    kept.collect()
+}
+
 /// One line, ready to send: a request.
 ///
 /// # Errors
 /// Never for params of this crate's types.
 pub fn request_line(id: &Id, method: &str, params: &impl Serialize) -> serde_json::Result<String> {
     let method = serde_json::to_string(method)?;
-    let params = serde_json::to_string(params)?;
+    let params = one_line(serde_json::to_string(params)?);
     let id = id.as_json();
     Ok(format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":{method},\"params\":{params}}}\n"))
 }
@@ -158,7 +187,7 @@ pub fn reply_line(
 ) -> serde_json::Result<String> {
     let id = id.map_or("null", Id::as_json);
     let (name, value) = match outcome {
-        Ok(result) => ("result", serde_json::to_string(result)?),
+        Ok(result) => ("result", one_line(serde_json::to_string(result)?)),
         Err(error) => ("error", serde_json::to_string(error)?),
     };
     Ok(format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"{name}\":{value}}}\n"))
@@ -169,7 +198,7 @@ pub fn reply_line(
 /// # Errors
 /// Never for params of this crate's types.
 pub fn notification_line(method: &str, params: &impl Serialize) -> serde_json::Result<String> {
-    let params = serde_json::to_string(params)?;
+    let params = one_line(serde_json::to_string(params)?);
     Ok(format!("{{\"jsonrpc\":\"2.0\",\"method\":\"{method}\",\"params\":{params}}}\n"))
 }
 
@@ -221,6 +250,10 @@ mod tests {
             ("nonsense", ParseError),
             ("{", ParseError),
             ("", ParseError),
+            ("1 2", ParseError),
+            ("null,", ParseError),
+            (r#"{"id":{},"method":"#, ParseError),
+            (r#"{"id":1,"id":2} }"#, ParseError),
             (deep.as_str(), ParseError),
             (deep_params.as_str(), ParseError),
             ("[]", InvalidRequest),
@@ -241,6 +274,22 @@ mod tests {
         ] {
             assert_eq!(refused(line), (Some("7".into()), InvalidRequest), "{line}");
         }
+    }
+
+    #[test]
+    fn what_is_sent_is_one_line() {
+        let pretty = concat!("{\n  ", r#""a b" : [ "\" \\","#, "\r\n\t1 ],\n", r#" "c": " " }"#);
+        let raw = RawValue::from_string(pretty.to_owned()).expect("JSON");
+        let compact = r#"{"a b":["\" \\",1],"c":" "}"#;
+        assert_eq!(one_line(pretty.to_owned()), compact);
+        for line in [
+            request_line(&Id::from(1), "m", &raw).expect("encodes"),
+            reply_line(None, &Ok(&raw)).expect("encodes"),
+            notification_line("n", &raw).expect("encodes"),
+        ] {
+            assert_eq!(line.find(['\n', '\r']), Some(line.len() - 1), "{line:?}");
+        }
+        assert_eq!(one_line(r#"{ "a": 1.0 }"#.to_owned()), r#"{ "a": 1.0 }"#);
     }
 
     #[test]

@@ -109,6 +109,20 @@ pub enum Event {
 }
 
 impl Event {
+    /// The kinds that there are.
+    pub const KINDS: [&'static str; 10] = [
+        "party.registered",
+        "party.updated",
+        "party.removed",
+        "peer.joined",
+        "peer.updated",
+        "peer.left",
+        "signal.received",
+        "relay.updated",
+        "relay.removed",
+        "connection.changed",
+    ];
+
     /// What the event is about.
     pub fn topic(&self) -> Topic {
         match self {

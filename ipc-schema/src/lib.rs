@@ -23,14 +23,18 @@ pub mod envelope;
 pub mod error;
 pub mod event;
 pub mod lanrage;
+pub mod message;
 pub mod method;
 pub mod model;
 pub mod params;
 pub mod results;
+pub mod view;
 
 pub use error::{ErrorCode, RpcError};
 pub use event::Event;
+pub use message::ServerMessage;
 pub use method::{Method, Reply, Request};
+pub use view::View;
 
 /// The protocol version that this crate speaks.
 pub const PROTOCOL: u32 = 1;

@@ -20,9 +20,11 @@ macro_rules! params {
 
 params! {
     /// Of a method that takes nothing.
+    #[derive(Default)]
     Empty {}
 
     /// Of `hello`; every field may be left out.
+    #[derive(Default)]
     HelloParams {
         /// Who is speaking.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -83,6 +85,7 @@ params! {
     }
 
     /// Of `party.list`.
+    #[derive(Default)]
     PartyListParams {
         /// Where the page before ended: its `next_cursor`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -129,6 +132,7 @@ params! {
     }
 
     /// Of `relay.list`.
+    #[derive(Default)]
     RelayListParams {
         /// Only the relays of this region.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -172,6 +176,13 @@ params! {
     StateBackupParams {
         /// An absolute path at which nothing is yet.
         pub path: String,
+    }
+}
+
+impl Default for SubscribeParams {
+    /// Everything, from a snapshot on.
+    fn default() -> Self {
+        Self { topics: None, party_id: None, snapshot: true }
     }
 }
 
