@@ -5,7 +5,7 @@ use lanrage_ipc::model::{PartyId, PeerId, RelayId};
 
 use super::{Keeper, Member, Party, Presence, Registry, Relay};
 use crate::core::command::{Applied, Caller, Now, Outcome, Refusal};
-use crate::core::record::{PartyRecord, Seen, Write};
+use crate::core::record::{MemberRecord, PartyRecord, Seen, Write};
 
 /// A change that was made: what to write, and how to take it back.
 #[derive(Debug)]
@@ -27,16 +27,29 @@ impl Change {
         &self.write
     }
 
+    /// Signs of life and signals are no part of a change: who is still there keeps them.
     pub(super) fn undo(self, registry: &mut Registry) {
         match self.undo {
             Undo::Party(id, before) => {
                 registry.set_party(&id, before);
             }
             Undo::Member(party_id, peer_id, before) => {
-                registry.set_member(&party_id, &peer_id, before.map(|member| *member));
+                let after = registry.set_member(&party_id, &peer_id, None);
+                let mut before = before.map(|member| *member);
+                if let (Some(before), Some(after)) = (&mut before, after) {
+                    before.seen = after.seen;
+                    before.record.last_seen = after.record.last_seen;
+                    before.signals = after.signals;
+                }
+                registry.set_member(&party_id, &peer_id, before);
             }
             Undo::Relay(id, before) => {
-                registry.set_relay(&id, before.map(|relay| *relay));
+                let after = registry.set_relay(&id, None);
+                let mut before = before.map(|relay| *relay);
+                if let (Some(before), Some(after)) = (&mut before, after) {
+                    before.seen = after.seen;
+                }
+                registry.set_relay(&id, before);
             }
         }
     }
@@ -79,6 +92,19 @@ impl Registry {
             }
         }
         before
+    }
+
+    /// Works on a member and keeps every index right. `None` when there is no such member.
+    pub(super) fn with_member<T>(
+        &mut self,
+        party_id: &PartyId,
+        peer_id: &PeerId,
+        work: impl FnOnce(&mut Member) -> T,
+    ) -> Option<T> {
+        let mut member = self.set_member(party_id, peer_id, None)?;
+        let result = work(&mut member);
+        self.set_member(party_id, peer_id, Some(member));
+        Some(result)
     }
 
     fn index(&mut self, party_id: &PartyId, peer_id: &PeerId, member: &Member) {
@@ -184,10 +210,15 @@ impl<'a> Transaction<'a> {
         });
     }
 
-    pub(super) fn put_member(&mut self, party_id: &PartyId, member: Member) {
-        let peer_id = member.record.info.peer_id.clone();
-        let write = Write::PutMember(party_id.clone(), member.record.clone());
-        let before = self.registry.set_member(party_id, &peer_id, Some(member));
+    /// Puts a member, seen just now. The signals of the one it replaces move over to it.
+    pub(super) fn put_member(&mut self, party_id: &PartyId, record: MemberRecord, keeper: Keeper) {
+        let peer_id = record.info.peer_id.clone();
+        let write = Write::PutMember(party_id.clone(), record.clone());
+        let mut before = self.registry.set_member(party_id, &peer_id, None);
+        let signals = before.as_mut().map(|before| std::mem::take(&mut before.signals));
+        let signals = signals.unwrap_or_default();
+        let member = Member { record, keeper, seen: self.now.elapsed, signals };
+        self.registry.set_member(party_id, &peer_id, Some(member));
         let undo = Undo::Member(party_id.clone(), peer_id, before.map(Box::new));
         self.changes.push(Change { write, undo });
     }

@@ -72,10 +72,9 @@ impl Transaction<'_> {
             match self.may_import(&info.peer_id).and(room) {
                 Ok(address) => {
                     taken.insert(address);
-                    let mut member =
-                        self.new_member(info, address, Keepalive::Connection, Keeper::Nothing);
-                    member.record.last_seen = last_seen;
-                    self.put_member(&party_id, member);
+                    let mut record = self.new_record(info, address, Keepalive::Connection);
+                    record.last_seen = last_seen;
+                    self.put_member(&party_id, record, Keeper::Nothing);
                 }
                 Err(refusal) => counts.rejected.push(reject(Some(&info.peer_id), &refusal)),
             }

@@ -6,7 +6,7 @@ use lanrage_ipc::event::Event;
 use lanrage_ipc::model::{PartyId, PeerId, Signal, SignalData};
 
 use super::changes::Transaction;
-use super::{Member, QueuedSignal, Registry};
+use super::{QueuedSignal, Registry};
 use crate::core::command::{Outcome, Refusal};
 
 impl Transaction<'_> {
@@ -85,15 +85,6 @@ impl Registry {
         peer_id: &PeerId,
         work: impl FnOnce(&mut VecDeque<QueuedSignal>) -> T,
     ) -> Option<T> {
-        let member: &mut Member = self.parties.get_mut(party_id)?.members.get_mut(peer_id)?;
-        let key = |queued| (queued, party_id.clone(), peer_id.clone());
-        let before = member.signals.front().map(|signal| signal.queued);
-        let result = work(&mut member.signals);
-        let after = member.signals.front().map(|signal| signal.queued);
-        if before != after {
-            before.map(|queued| self.waiting_signals.remove(&key(queued)));
-            after.map(|queued| self.waiting_signals.insert(key(queued)));
-        }
-        Some(result)
+        self.with_member(party_id, peer_id, |member| work(&mut member.signals))
     }
 }
