@@ -115,7 +115,7 @@ impl Registry {
         });
         presence.parties.insert(party_id.clone());
         if let Keeper::Connection(connection) = member.keeper {
-            let kept = self.kept.entry(connection).or_default();
+            let kept = self.kept.get_mut(&connection).unwrap_or(&mut self.orphans);
             kept.insert((party_id.clone(), peer_id.clone()));
         }
         if !member.keeper.never_silent() {
@@ -135,13 +135,11 @@ impl Registry {
             }
         }
         let key = (party_id.clone(), peer_id.clone());
-        if let Keeper::Connection(connection) = member.keeper
-            && let Some(kept) = self.kept.get_mut(&connection)
-        {
-            kept.remove(&key);
-            if kept.is_empty() {
-                self.kept.remove(&connection);
+        if let Keeper::Connection(connection) = member.keeper {
+            if let Some(kept) = self.kept.get_mut(&connection) {
+                kept.remove(&key);
             }
+            self.orphans.remove(&key);
         }
         if let Some(oldest) = member.signals.front() {
             self.waiting_signals.remove(&(oldest.queued, key.0.clone(), key.1.clone()));

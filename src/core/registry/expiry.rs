@@ -7,12 +7,19 @@ use crate::core::command::Outcome;
 
 impl Transaction<'_> {
     pub(super) fn expire(&mut self) -> Outcome {
+        self.silence_orphans();
         self.expire_signals();
         if self.now.elapsed >= self.registry.rules.grace_until {
             self.expire_members();
             self.expire_relays();
         }
         Outcome::Done
+    }
+
+    fn silence_orphans(&mut self) {
+        while let Some((party_id, peer_id)) = self.registry.orphans.pop_first() {
+            self.silence(&party_id, &peer_id);
+        }
     }
 
     fn expire_members(&mut self) {

@@ -39,7 +39,7 @@ impl Transaction<'_> {
             created_at: self.now.wall,
             seq: 1,
         });
-        let keeper = Keeper::new(keepalive, self.caller.connection);
+        let keeper = self.keeper(keepalive);
         let record = self.new_record(host, address, keepalive);
         self.put_member(&party_id, record, keeper);
         let party = self.registry.party(&party_id, self.now)?;
@@ -57,8 +57,8 @@ impl Transaction<'_> {
         let party = self.party(&party_id)?;
         self.may_act_for(&peer.peer_id)?;
         let peer_id = peer.peer_id.clone();
-        let keeper = Keeper::new(keepalive, self.caller.connection);
         if party.members.contains_key(&peer_id) {
+            let keeper = self.keeper(keepalive);
             self.replace_member(&party_id, peer, Some((keepalive, keeper)))?;
         } else {
             let limit = self.registry.rules.peers_per_party;
@@ -70,6 +70,7 @@ impl Transaction<'_> {
                 party.members.values().map(|member| member.record.virtual_ip).collect();
             let address = addresses::guest(self.registry.rules.subnet, &taken).ok_or(full)?;
             self.may_enter_another(&peer_id)?;
+            let keeper = self.keeper(keepalive);
             let record = self.new_record(peer, address, keepalive);
             self.put_member(&party_id, record, keeper);
             let seq = self.bump(&party_id);
@@ -126,15 +127,21 @@ impl Transaction<'_> {
 
     /// What the caller's connection kept alive is silent from now on.
     pub(super) fn disconnect(&mut self) -> Outcome {
-        let kept = self.registry.kept.get(&self.caller.connection).cloned().unwrap_or_default();
+        // The connection stays closed, also when what follows from it is undone.
+        let kept = self.registry.kept.remove(&self.caller.connection).unwrap_or_default();
         for (party_id, peer_id) in kept {
-            if let Ok(member) = self.member(&party_id, &peer_id) {
-                let record = MemberRecord { last_seen: self.now.wall, ..member.record.clone() };
-                self.put_member(&party_id, record, Keeper::Nothing);
-                self.tell_updated(&party_id, &peer_id);
-            }
+            self.silence(&party_id, &peer_id);
         }
         Outcome::Done
+    }
+
+    /// Nothing keeps a member alive from now on.
+    pub(super) fn silence(&mut self, party_id: &PartyId, peer_id: &PeerId) {
+        if let Ok(member) = self.member(party_id, peer_id) {
+            let record = MemberRecord { last_seen: self.now.wall, ..member.record.clone() };
+            self.put_member(party_id, record, Keeper::Nothing);
+            self.tell_updated(party_id, peer_id);
+        }
     }
 
     fn member(&self, party_id: &PartyId, peer_id: &PeerId) -> Result<&Member, Refusal> {
@@ -142,6 +149,19 @@ impl Transaction<'_> {
             party_id: party_id.clone(),
             peer_id: peer_id.clone(),
         })
+    }
+
+    /// What keeps a member alive that comes from the caller's connection.
+    fn keeper(&mut self, keepalive: Keepalive) -> Keeper {
+        let connection = self.caller.connection;
+        match keepalive {
+            Keepalive::Connection => {
+                self.registry.kept.entry(connection).or_default();
+                Keeper::Connection(connection)
+            }
+            Keepalive::Daemon => Keeper::Daemon,
+            Keepalive::Manual => Keeper::Heartbeats,
+        }
     }
 
     pub(super) fn may_enter_another(&self, peer_id: &PeerId) -> Result<(), Refusal> {
