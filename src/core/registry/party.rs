@@ -61,13 +61,13 @@ impl Transaction<'_> {
             let keeper = self.keeper(keepalive);
             self.replace_member(&party_id, peer, Some((keepalive, keeper)))?;
         } else {
-            let limit = self.registry.rules.peers_per_party;
-            let full = Refusal::PartyFull { party_id: party_id.clone(), limit };
-            if party.members.len() >= limit {
-                return Err(full);
+            let (limit, count) = (self.registry.rules.peers_per_party, party.members.len());
+            if count >= limit {
+                return Err(Refusal::PartyFull { party_id, limit });
             }
             let taken: HashSet<Ipv4Addr> =
                 party.members.values().map(|member| member.record.virtual_ip).collect();
+            let full = Refusal::PartyFull { party_id: party_id.clone(), limit: count };
             let address = addresses::guest(self.registry.rules.subnet, &taken).ok_or(full)?;
             self.may_enter_another(&peer_id)?;
             let keeper = self.keeper(keepalive);
