@@ -146,7 +146,8 @@ pub struct ImportedParty {
     pub host_id: PeerId,
     /// When it was registered.
     pub created_at: Timestamp,
-    /// Its members and their last signs of life; the host is one of them.
+    /// Its members and their last signs of life. The host must be one of them; of several with
+    /// the same id the first counts.
     pub peers: Vec<(PeerInput, Timestamp)>,
 }
 

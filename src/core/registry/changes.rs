@@ -5,7 +5,7 @@ use lanrage_ipc::model::{PartyId, PeerId, RelayId};
 
 use super::{Keeper, Member, Party, Presence, Registry, Relay};
 use crate::core::command::{Applied, Caller, Now, Outcome, Refusal};
-use crate::core::record::{PartyRecord, Seen, Write};
+use crate::core::record::{MemberRecord, PartyRecord, Seen, Write};
 
 /// A change that was made: what to write, and how to take it back.
 #[derive(Debug)]
@@ -27,16 +27,29 @@ impl Change {
         &self.write
     }
 
+    /// Signs of life and signals are no part of a change: who is still there keeps them.
     pub(super) fn undo(self, registry: &mut Registry) {
         match self.undo {
             Undo::Party(id, before) => {
                 registry.set_party(&id, before);
             }
             Undo::Member(party_id, peer_id, before) => {
-                registry.set_member(&party_id, &peer_id, before.map(|member| *member));
+                let after = registry.set_member(&party_id, &peer_id, None);
+                let mut before = before.map(|member| *member);
+                if let (Some(before), Some(after)) = (&mut before, after) {
+                    before.seen = after.seen;
+                    before.record.last_seen = after.record.last_seen;
+                    before.signals = after.signals;
+                }
+                registry.set_member(&party_id, &peer_id, before);
             }
             Undo::Relay(id, before) => {
-                registry.set_relay(&id, before.map(|relay| *relay));
+                let after = registry.set_relay(&id, None);
+                let mut before = before.map(|relay| *relay);
+                if let (Some(before), Some(after)) = (&mut before, after) {
+                    before.seen = after.seen;
+                }
+                registry.set_relay(&id, before);
             }
         }
     }
@@ -81,6 +94,19 @@ impl Registry {
         before
     }
 
+    /// Works on a member and keeps every index right. `None` when there is no such member.
+    pub(super) fn with_member<T>(
+        &mut self,
+        party_id: &PartyId,
+        peer_id: &PeerId,
+        work: impl FnOnce(&mut Member) -> T,
+    ) -> Option<T> {
+        let mut member = self.set_member(party_id, peer_id, None)?;
+        let result = work(&mut member);
+        self.set_member(party_id, peer_id, Some(member));
+        Some(result)
+    }
+
     fn index(&mut self, party_id: &PartyId, peer_id: &PeerId, member: &Member) {
         self.memberships += 1;
         let presence = self.peers.entry(peer_id.clone()).or_insert_with(|| Presence {
@@ -89,7 +115,7 @@ impl Registry {
         });
         presence.parties.insert(party_id.clone());
         if let Keeper::Connection(connection) = member.keeper {
-            let kept = self.kept.entry(connection).or_default();
+            let kept = self.kept.get_mut(&connection).unwrap_or(&mut self.orphans);
             kept.insert((party_id.clone(), peer_id.clone()));
         }
         if !member.keeper.never_silent() {
@@ -109,13 +135,11 @@ impl Registry {
             }
         }
         let key = (party_id.clone(), peer_id.clone());
-        if let Keeper::Connection(connection) = member.keeper
-            && let Some(kept) = self.kept.get_mut(&connection)
-        {
-            kept.remove(&key);
-            if kept.is_empty() {
-                self.kept.remove(&connection);
+        if let Keeper::Connection(connection) = member.keeper {
+            if let Some(kept) = self.kept.get_mut(&connection) {
+                kept.remove(&key);
             }
+            self.orphans.remove(&key);
         }
         if let Some(oldest) = member.signals.front() {
             self.waiting_signals.remove(&(oldest.queued, key.0.clone(), key.1.clone()));
@@ -184,10 +208,15 @@ impl<'a> Transaction<'a> {
         });
     }
 
-    pub(super) fn put_member(&mut self, party_id: &PartyId, member: Member) {
-        let peer_id = member.record.info.peer_id.clone();
-        let write = Write::PutMember(party_id.clone(), member.record.clone());
-        let before = self.registry.set_member(party_id, &peer_id, Some(member));
+    /// Puts a member, seen just now. The signals of the one it replaces move over to it.
+    pub(super) fn put_member(&mut self, party_id: &PartyId, record: MemberRecord, keeper: Keeper) {
+        let peer_id = record.info.peer_id.clone();
+        let write = Write::PutMember(party_id.clone(), record.clone());
+        let mut before = self.registry.set_member(party_id, &peer_id, None);
+        let signals = before.as_mut().map(|before| std::mem::take(&mut before.signals));
+        let signals = signals.unwrap_or_default();
+        let member = Member { record, keeper, seen: self.now.elapsed, signals };
+        self.registry.set_member(party_id, &peer_id, Some(member));
         let undo = Undo::Member(party_id.clone(), peer_id, before.map(Box::new));
         self.changes.push(Change { write, undo });
     }

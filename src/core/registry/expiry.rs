@@ -1,12 +1,17 @@
 //! What goes because it was silent for too long. The work is in proportion to what goes.
 
+use std::collections::VecDeque;
+use std::time::Duration;
+
 use lanrage_ipc::event::{Event, RemovalReason};
 
+use super::QueuedSignal;
 use super::changes::Transaction;
 use crate::core::command::Outcome;
 
 impl Transaction<'_> {
     pub(super) fn expire(&mut self) -> Outcome {
+        self.silence_orphans();
         self.expire_signals();
         if self.now.elapsed >= self.registry.rules.grace_until {
             self.expire_members();
@@ -15,11 +20,17 @@ impl Transaction<'_> {
         Outcome::Done
     }
 
+    fn silence_orphans(&mut self) {
+        while let Some((party_id, peer_id)) = self.registry.orphans.pop_first() {
+            self.silence(&party_id, &peer_id);
+        }
+    }
+
     fn expire_members(&mut self) {
         use RemovalReason::{Expired, HostLeft};
         let timeout = self.registry.rules.peer_timeout;
         while let Some((seen, party_id, peer_id)) = self.registry.silent_members.first().cloned() {
-            if seen + timeout > self.now.elapsed {
+            if !due(seen, timeout, self.now.elapsed) {
                 break;
             }
             match self.registry.parties.get(&party_id) {
@@ -34,7 +45,7 @@ impl Transaction<'_> {
     fn expire_relays(&mut self) {
         let timeout = self.registry.rules.relay_timeout;
         while let Some((seen, relay_id)) = self.registry.silent_relays.first().cloned() {
-            if seen + timeout > self.now.elapsed {
+            if !due(seen, timeout, self.now.elapsed) {
                 break;
             }
             self.delete_relay(&relay_id);
@@ -46,14 +57,24 @@ impl Transaction<'_> {
         let (ttl, now) = (self.registry.rules.signal_ttl, self.now.elapsed);
         while let Some((queued, party_id, peer_id)) = self.registry.waiting_signals.first().cloned()
         {
-            if queued + ttl > now {
+            if !due(queued, ttl, now) {
                 break;
             }
-            self.registry.with_signals(&party_id, &peer_id, |signals| {
-                while signals.front().is_some_and(|signal| signal.queued + ttl <= now) {
-                    signals.pop_front();
-                }
+            self.registry.with_member(&party_id, &peer_id, |member| {
+                drop_stale(&mut member.signals, ttl, now);
             });
         }
+    }
+}
+
+/// Whether what was at `since` is too old. A timeout of any length will do.
+fn due(since: Duration, timeout: Duration, now: Duration) -> bool {
+    now.saturating_sub(since) >= timeout
+}
+
+/// Takes the signals out of a queue that have waited for too long.
+pub(super) fn drop_stale(signals: &mut VecDeque<QueuedSignal>, ttl: Duration, now: Duration) {
+    while signals.front().is_some_and(|signal| due(signal.queued, ttl, now)) {
+        signals.pop_front();
     }
 }

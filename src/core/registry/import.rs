@@ -44,6 +44,9 @@ impl Transaction<'_> {
             peer_id: peer_id.map(PeerId::to_string),
             reason: reason.to_string(),
         };
+        if peers.first().is_none_or(|(peer, _)| peer.peer_id != host_id) {
+            return counts.rejected.push(reject(None, &"its host is not among its peers"));
+        }
         let rules = &self.registry.rules;
         let limit = rules.parties;
         let room = match self.registry.parties.len() < limit {
@@ -65,17 +68,17 @@ impl Transaction<'_> {
         for (info, last_seen) in peers {
             let address = match taken.len() {
                 0 => addresses::host(subnet),
-                _ => addresses::guest(subnet, &taken),
+                count if count < limit => addresses::guest(subnet, &taken),
+                _ => None,
             };
-            let full = Refusal::PartyFull { party_id: party_id.clone(), limit };
-            let room = address.filter(|_| taken.len() < limit).ok_or(full);
+            let full = Refusal::PartyFull { party_id: party_id.clone(), limit: taken.len() };
+            let room = address.ok_or(full);
             match self.may_import(&info.peer_id).and(room) {
                 Ok(address) => {
                     taken.insert(address);
-                    let mut member =
-                        self.new_member(info, address, Keepalive::Connection, Keeper::Nothing);
-                    member.record.last_seen = last_seen;
-                    self.put_member(&party_id, member);
+                    let mut record = self.new_record(info, address, Keepalive::Connection);
+                    record.last_seen = last_seen;
+                    self.put_member(&party_id, record, Keeper::Nothing);
                 }
                 Err(refusal) => counts.rejected.push(reject(Some(&info.peer_id), &refusal)),
             }

@@ -33,8 +33,10 @@ pub struct Registry {
     relays: BTreeMap<RelayId, Relay>,
     /// Where each peer is, and whose it is.
     peers: HashMap<PeerId, Presence>,
-    /// What each open connection keeps alive.
+    /// What each open connection keeps alive; one that has closed is not in here.
     kept: HashMap<ConnectionId, BTreeSet<(PartyId, PeerId)>>,
+    /// Members whose connection has closed, but the change that says so was undone.
+    orphans: BTreeSet<(PartyId, PeerId)>,
     /// Members that nothing keeps alive, by their last sign of life.
     silent_members: BTreeSet<(Duration, PartyId, PeerId)>,
     /// Relays, by their last sign of life.
@@ -91,14 +93,6 @@ enum Keeper {
 }
 
 impl Keeper {
-    fn new(keepalive: Keepalive, connection: ConnectionId) -> Self {
-        match keepalive {
-            Keepalive::Connection => Self::Connection(connection),
-            Keepalive::Daemon => Self::Daemon,
-            Keepalive::Manual => Self::Heartbeats,
-        }
-    }
-
     /// After a restart no connection is left, and the daemon that promised is another.
     fn after_restart(keepalive: Keepalive) -> Self {
         match keepalive {
@@ -122,6 +116,7 @@ impl Registry {
             relays: BTreeMap::new(),
             peers: HashMap::new(),
             kept: HashMap::new(),
+            orphans: BTreeSet::new(),
             silent_members: BTreeSet::new(),
             silent_relays: BTreeSet::new(),
             waiting_signals: BTreeSet::new(),

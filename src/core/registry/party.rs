@@ -1,6 +1,6 @@
 //! Registering, joining, leaving, updating, and signs of life.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::net::Ipv4Addr;
 
 use lanrage_ipc::event::{Event, RemovalReason};
@@ -9,7 +9,7 @@ use lanrage_ipc::model::{Keepalive, Name, PartyId, PeerId, PeerInput};
 use super::changes::Transaction;
 use super::{Keeper, Member};
 use crate::core::addresses;
-use crate::core::command::{Outcome, Refusal};
+use crate::core::command::{Now, Outcome, Refusal};
 use crate::core::record::{MemberRecord, PartyRecord, Seen};
 
 impl Transaction<'_> {
@@ -39,9 +39,9 @@ impl Transaction<'_> {
             created_at: self.now.wall,
             seq: 1,
         });
-        let keeper = Keeper::new(keepalive, self.caller.connection);
-        let member = self.new_member(host, address, keepalive, keeper);
-        self.put_member(&party_id, member);
+        let keeper = self.keeper(keepalive);
+        let record = self.new_record(host, address, keepalive);
+        self.put_member(&party_id, record, keeper);
         let party = self.registry.party(&party_id, self.now)?;
         let (epoch, seq) = (party.epoch.clone(), party.seq);
         self.events.push(Event::PartyRegistered { party: party.clone(), epoch, seq });
@@ -57,24 +57,22 @@ impl Transaction<'_> {
         let party = self.party(&party_id)?;
         self.may_act_for(&peer.peer_id)?;
         let peer_id = peer.peer_id.clone();
-        let keeper = Keeper::new(keepalive, self.caller.connection);
-        if let Some(member) = party.members.get(&peer_id) {
-            let mut member = member.clone();
-            member.record.keepalive = keepalive;
-            member.keeper = keeper;
-            self.replace_member(&party_id, member, peer);
+        if party.members.contains_key(&peer_id) {
+            let keeper = self.keeper(keepalive);
+            self.replace_member(&party_id, peer, Some((keepalive, keeper)))?;
         } else {
-            let limit = self.registry.rules.peers_per_party;
-            let full = Refusal::PartyFull { party_id: party_id.clone(), limit };
-            if party.members.len() >= limit {
-                return Err(full);
+            let (limit, count) = (self.registry.rules.peers_per_party, party.members.len());
+            if count >= limit {
+                return Err(Refusal::PartyFull { party_id, limit });
             }
             let taken: HashSet<Ipv4Addr> =
                 party.members.values().map(|member| member.record.virtual_ip).collect();
+            let full = Refusal::PartyFull { party_id: party_id.clone(), limit: count };
             let address = addresses::guest(self.registry.rules.subnet, &taken).ok_or(full)?;
             self.may_enter_another(&peer_id)?;
-            let member = self.new_member(peer, address, keepalive, keeper);
-            self.put_member(&party_id, member);
+            let keeper = self.keeper(keepalive);
+            let record = self.new_record(peer, address, keepalive);
+            self.put_member(&party_id, record, keeper);
             let seq = self.bump(&party_id);
             let peer = self.registry.peer(&party_id, &peer_id, self.now)?;
             let epoch = self.registry.epoch.clone();
@@ -109,10 +107,10 @@ impl Transaction<'_> {
         party_id: &PartyId,
         peer: PeerInput,
     ) -> Result<Outcome, Refusal> {
-        let member = self.member(party_id, &peer.peer_id)?.clone();
+        self.member(party_id, &peer.peer_id)?;
         self.may_act_for(&peer.peer_id)?;
         let peer_id = peer.peer_id.clone();
-        self.replace_member(party_id, member, peer);
+        self.replace_member(party_id, peer, None)?;
         Ok(Outcome::Peer(self.registry.peer(party_id, &peer_id, self.now)?))
     }
 
@@ -121,26 +119,29 @@ impl Transaction<'_> {
         party_id: &PartyId,
         peer_id: &PeerId,
     ) -> Result<Outcome, Refusal> {
-        let member = self.member(party_id, peer_id)?.clone();
+        self.member(party_id, peer_id)?;
         self.may_act_for(peer_id)?;
-        self.touch(party_id, member);
+        self.touch(party_id, peer_id);
         Ok(Outcome::Alive(self.registry.rules.peer_timeout))
     }
 
     /// What the caller's connection kept alive is silent from now on.
     pub(super) fn disconnect(&mut self) -> Outcome {
-        let kept = self.registry.kept.get(&self.caller.connection).cloned().unwrap_or_default();
+        // The connection stays closed, also when what follows from it is undone.
+        let kept = self.registry.kept.remove(&self.caller.connection).unwrap_or_default();
         for (party_id, peer_id) in kept {
-            if let Ok(member) = self.member(&party_id, &peer_id) {
-                let mut member = member.clone();
-                member.keeper = Keeper::Nothing;
-                member.seen = self.now.elapsed;
-                member.record.last_seen = self.now.wall;
-                self.put_member(&party_id, member);
-                self.tell_updated(&party_id, &peer_id);
-            }
+            self.silence(&party_id, &peer_id);
         }
         Outcome::Done
+    }
+
+    /// Nothing keeps a member alive from now on.
+    pub(super) fn silence(&mut self, party_id: &PartyId, peer_id: &PeerId) {
+        if let Ok(member) = self.member(party_id, peer_id) {
+            let record = MemberRecord { last_seen: self.now.wall, ..member.record.clone() };
+            self.put_member(party_id, record, Keeper::Nothing);
+            self.tell_updated(party_id, peer_id);
+        }
     }
 
     fn member(&self, party_id: &PartyId, peer_id: &PeerId) -> Result<&Member, Refusal> {
@@ -148,6 +149,19 @@ impl Transaction<'_> {
             party_id: party_id.clone(),
             peer_id: peer_id.clone(),
         })
+    }
+
+    /// What keeps a member alive that comes from the caller's connection.
+    fn keeper(&mut self, keepalive: Keepalive) -> Keeper {
+        let connection = self.caller.connection;
+        match keepalive {
+            Keepalive::Connection => {
+                self.registry.kept.entry(connection).or_default();
+                Keeper::Connection(connection)
+            }
+            Keepalive::Daemon => Keeper::Daemon,
+            Keepalive::Manual => Keeper::Heartbeats,
+        }
     }
 
     pub(super) fn may_enter_another(&self, peer_id: &PeerId) -> Result<(), Refusal> {
@@ -160,50 +174,53 @@ impl Transaction<'_> {
         }
     }
 
-    pub(super) fn new_member(
+    pub(super) fn new_record(
         &self,
         info: PeerInput,
         virtual_ip: Ipv4Addr,
         keepalive: Keepalive,
-        keeper: Keeper,
-    ) -> Member {
+    ) -> MemberRecord {
         // A peer has one owner in all its parties, also where an admin acts for it.
         let known = self.registry.peers.get(&info.peer_id);
         let owner = known.map_or(self.caller.owner, |presence| presence.owner);
-        let last_seen = self.now.wall;
-        Member {
-            record: MemberRecord { info, virtual_ip, owner, keepalive, last_seen },
-            keeper,
-            seen: self.now.elapsed,
-            signals: VecDeque::new(),
-        }
+        MemberRecord { info, virtual_ip, owner, keepalive, last_seen: self.now.wall }
     }
 
     /// Puts a member in place of what it was: durably where it differs, told where it shows.
-    fn replace_member(&mut self, party_id: &PartyId, mut member: Member, info: PeerInput) {
-        let peer_id = info.peer_id.clone();
-        let Ok(before) = self.member(party_id, &peer_id) else { return };
+    /// What keeps it alive stays unless another is given.
+    fn replace_member(
+        &mut self,
+        party_id: &PartyId,
+        info: PeerInput,
+        kept: Option<(Keepalive, Keeper)>,
+    ) -> Result<(), Refusal> {
+        let before = self.member(party_id, &info.peer_id)?;
+        let kept_before = (before.record.keepalive, before.keeper);
+        let kept = kept.unwrap_or(kept_before);
         let shows = before.record.info != info
-            || (before.keeper == Keeper::Nothing) != (member.keeper == Keeper::Nothing);
-        let differs = shows || before.record.keepalive != member.record.keepalive;
-        if !differs {
-            return self.touch(party_id, member);
+            || (kept_before.1 == Keeper::Nothing) != (kept.1 == Keeper::Nothing);
+        let peer_id = info.peer_id.clone();
+        if !shows && kept == kept_before {
+            self.touch(party_id, &peer_id);
+            return Ok(());
         }
-        member.record.info = info;
-        member.record.last_seen = self.now.wall;
-        member.seen = self.now.elapsed;
-        self.put_member(party_id, member);
+        let (keepalive, keeper) = kept;
+        let last_seen = self.now.wall;
+        let record = MemberRecord { info, keepalive, last_seen, ..before.record.clone() };
+        self.put_member(party_id, record, keeper);
         if shows {
             self.tell_updated(party_id, &peer_id);
         }
+        Ok(())
     }
 
     /// Notes a sign of life, which is worth no change.
-    fn touch(&mut self, party_id: &PartyId, mut member: Member) {
-        member.seen = self.now.elapsed;
-        member.record.last_seen = self.now.wall;
-        let (party_id, peer_id) = (party_id.clone(), member.record.info.peer_id.clone());
-        self.registry.set_member(&party_id, &peer_id, Some(member));
-        self.seen = Some(Seen { party_id, peer_id, at: self.now.wall });
+    fn touch(&mut self, party_id: &PartyId, peer_id: &PeerId) {
+        let Now { wall: at, elapsed } = self.now;
+        self.registry.with_member(party_id, peer_id, |member| {
+            member.seen = elapsed;
+            member.record.last_seen = at;
+        });
+        self.seen = Some(Seen { party_id: party_id.clone(), peer_id: peer_id.clone(), at });
     }
 }

@@ -46,12 +46,11 @@ impl Registry {
         after: Option<&str>,
         now: Now,
     ) -> impl Iterator<Item = model::Party> + 'a {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let narrow = filter.party_id.as_ref();
-        let all = self.parties.range::<str, _>((from, Bound::Unbounded));
-        let all = all.filter(move |_| narrow.is_none()).map(|(_, party)| party);
-        let one = narrow.and_then(|id| self.parties.get(id));
-        all.chain(one).map(move |party| self.show(party, now))
+        let range = match &filter.party_id {
+            Some(id) => (Bound::Included(id.as_str()), Bound::Included(id.as_str())),
+            None => (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded),
+        };
+        self.parties.range::<str, _>(range).map(move |(_, party)| self.show(party, now))
     }
 
     /// The relays by region, then id; those of one region, or all.

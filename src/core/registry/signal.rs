@@ -1,13 +1,12 @@
 //! Signals: queued in memory for a member, until it polls or they are too old.
 
-use std::collections::VecDeque;
-
 use lanrage_ipc::event::Event;
 use lanrage_ipc::model::{PartyId, PeerId, Signal, SignalData};
 
+use super::QueuedSignal;
 use super::changes::Transaction;
-use super::{Member, QueuedSignal, Registry};
-use crate::core::command::{Outcome, Refusal};
+use super::expiry::drop_stale;
+use crate::core::command::{Now, Outcome, Refusal};
 
 impl Transaction<'_> {
     pub(super) fn send_signal(
@@ -22,14 +21,16 @@ impl Transaction<'_> {
             return Err(Refusal::SignalTooLarge { bytes, limit });
         }
         self.acts_as_member(party_id, &from)?;
-        let limit = self.registry.rules.signals_per_peer;
-        let (sent_at, queued) = (self.now.wall, self.now.elapsed);
-        let waiting = self.registry.with_signals(party_id, to, |signals| {
-            if signals.len() < limit {
-                signals.push_back(QueuedSignal { from: from.clone(), data, sent_at, queued });
-                return true;
+        let (limit, ttl) = (self.registry.rules.signals_per_peer, self.registry.rules.signal_ttl);
+        let Now { wall: sent_at, elapsed: queued } = self.now;
+        let waiting = self.registry.with_member(party_id, to, |member| {
+            drop_stale(&mut member.signals, ttl, queued);
+            let room = member.signals.len() < limit;
+            if room {
+                let signal = QueuedSignal { from: from.clone(), data, sent_at, queued };
+                member.signals.push_back(signal);
             }
-            false
+            room
         });
         match waiting {
             Some(true) => {
@@ -56,16 +57,18 @@ impl Transaction<'_> {
     ) -> Result<Outcome, Refusal> {
         self.acts_as_member(party_id, peer_id)?;
         let (ttl, now) = (self.registry.rules.signal_ttl, self.now.elapsed);
-        let queue = self.registry.with_signals(party_id, peer_id, std::mem::take);
-        let signals = queue.unwrap_or_default().into_iter();
-        let fresh = signals.filter(|signal| signal.queued + ttl > now).map(|signal| Signal {
+        let queue = self.registry.with_member(party_id, peer_id, |member| {
+            drop_stale(&mut member.signals, ttl, now);
+            std::mem::take(&mut member.signals)
+        });
+        let signals = queue.unwrap_or_default().into_iter().map(|signal| Signal {
             party_id: party_id.clone(),
             from_peer_id: signal.from,
             to_peer_id: peer_id.clone(),
             signal_data: signal.data,
             sent_at: signal.sent_at,
         });
-        Ok(Outcome::Signals(fresh.collect()))
+        Ok(Outcome::Signals(signals.collect()))
     }
 
     fn acts_as_member(&self, party_id: &PartyId, peer_id: &PeerId) -> Result<(), Refusal> {
@@ -74,26 +77,5 @@ impl Transaction<'_> {
             return Err(Refusal::NotAMember { party_id, peer_id });
         }
         self.may_act_for(peer_id)
-    }
-}
-
-impl Registry {
-    /// Works on a member's queue and keeps its index right. `None` when there is no such member.
-    pub(super) fn with_signals<T>(
-        &mut self,
-        party_id: &PartyId,
-        peer_id: &PeerId,
-        work: impl FnOnce(&mut VecDeque<QueuedSignal>) -> T,
-    ) -> Option<T> {
-        let member: &mut Member = self.parties.get_mut(party_id)?.members.get_mut(peer_id)?;
-        let key = |queued| (queued, party_id.clone(), peer_id.clone());
-        let before = member.signals.front().map(|signal| signal.queued);
-        let result = work(&mut member.signals);
-        let after = member.signals.front().map(|signal| signal.queued);
-        if before != after {
-            before.map(|queued| self.waiting_signals.remove(&key(queued)));
-            after.map(|queued| self.waiting_signals.insert(key(queued)));
-        }
-        Some(result)
     }
 }
