@@ -1,9 +1,24 @@
 //! LANrage's own shapes, to the key: its Python constructors refuse one key more or less.
+//!
+//! What lanragectl writes is exact ([`to_json`]); what it reads may be anything: [`Records`] looks
+//! at a document record by record, and [`Salvage`] is what came out of it. LANrage's times are in
+//! the wall clock of whoever wrote them, so each conversion is given a time zone.
+
+mod convert;
+mod json;
+mod records;
+mod salvage;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+
+pub use json::to_json;
+pub use records::Records;
+pub use salvage::{ImportedParty, InvalidRecord, Salvage};
 
 /// A date and time as LANrage writes it: ISO 8601 in the writer's wall clock, without an offset.
 pub type NaiveTime = jiff::civil::DateTime;
@@ -29,6 +44,8 @@ pub struct AnnouncedPeer {
     /// Its port in its own network.
     pub local_port: u16,
     /// Its last sign of life.
+    #[serde(serialize_with = "json::python_time")]
+    #[cfg_attr(feature = "schema", schemars(with = "NaiveTime"))]
     pub last_seen: NaiveTime,
 }
 
@@ -43,6 +60,8 @@ pub struct AnnouncedParty {
     /// Its host.
     pub host_id: String,
     /// When it was registered.
+    #[serde(serialize_with = "json::python_time")]
+    #[cfg_attr(feature = "schema", schemars(with = "NaiveTime"))]
     pub created_at: NaiveTime,
     /// Its members, by id.
     pub peers: BTreeMap<String, AnnouncedPeer>,

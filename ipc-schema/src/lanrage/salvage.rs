@@ -1,0 +1,251 @@
+//! Checks a document's records one by one, so that a bad one does not keep the good ones out.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::NaiveTime;
+use super::records::{Entries, Records};
+use crate::model::{Address, Name, NatType, PartyId, PeerId, PeerInput, PublicKey};
+use crate::results::Rejected;
+
+/// The longest reason given, in characters.
+const LONGEST_REASON: usize = 200;
+
+/// What could be had of a document.
+#[derive(Debug, Default, PartialEq)]
+pub struct Salvage {
+    /// The good parties, by id. A party whose host is not good is none.
+    pub parties: Vec<ImportedParty>,
+    /// The parties, and the guests of good parties, that are left out.
+    pub rejected: Vec<Rejected>,
+    /// Why the document could not be read to its end; what came before is in `parties`.
+    pub damage: Option<String>,
+}
+
+/// A party of a LANrage document, every value of it checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImportedParty {
+    /// Its id.
+    pub party_id: PartyId,
+    /// Its name.
+    pub name: Name,
+    /// Its host, always one of `peers`.
+    pub host_id: PeerId,
+    /// When it was registered.
+    pub created_at: Timestamp,
+    /// Its members, by id, and when each was last seen.
+    pub peers: Vec<(PeerInput, Timestamp)>,
+}
+
+/// A record that breaks a rule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {rule}")]
+pub struct InvalidRecord {
+    /// The field at fault; `record` where it is the record itself.
+    pub field: String,
+    /// What is wrong with it.
+    pub rule: String,
+}
+
+impl InvalidRecord {
+    fn new(field: impl Into<String>, rule: impl fmt::Display) -> Self {
+        Self { field: field.into(), rule: shortened(rule.to_string()) }
+    }
+
+    pub(super) fn whole(rule: impl fmt::Display) -> Self {
+        Self::new("record", rule)
+    }
+}
+
+/// A reason of bearable length: it may quote what is in the document.
+pub(super) fn shortened(mut reason: String) -> String {
+    if let Some((end, _)) = reason.char_indices().nth(LONGEST_REASON) {
+        reason.truncate(end);
+        reason.push('…');
+    }
+    reason
+}
+
+impl Records<'_> {
+    /// Checks each record, taking times without an offset as those of `zone`.
+    pub fn salvage(self, zone: &TimeZone) -> Salvage {
+        let mut salvage = Salvage { damage: self.damage, ..Salvage::default() };
+        let (records, repeated) = last_of_each(self.entries);
+        for key in repeated {
+            salvage.reject(key, None, InvalidRecord::whole(REPEATED));
+        }
+        for (key, record) in records {
+            match check_party(&key, record, zone, &mut salvage.rejected) {
+                Ok(party) => salvage.parties.push(party),
+                Err(invalid) => salvage.reject(key, None, invalid),
+            }
+        }
+        salvage
+    }
+}
+
+impl Salvage {
+    fn reject(&mut self, party_id: String, peer_id: Option<String>, invalid: InvalidRecord) {
+        self.rejected.push(Rejected { party_id, peer_id, reason: invalid.to_string() });
+    }
+}
+
+const REPEATED: &str = "its key is there more than once; the last one counts";
+
+/// The records as Python takes them, and the keys that are there more than once.
+fn last_of_each(entries: Vec<(String, &RawValue)>) -> (BTreeMap<String, &RawValue>, Vec<String>) {
+    let (mut last, mut repeated) = (BTreeMap::new(), Vec::new());
+    for (key, record) in entries {
+        if last.insert(key.clone(), record).is_some() {
+            repeated.push(key);
+        }
+    }
+    (last, repeated)
+}
+
+/// A time as a file may have it.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+enum Moment {
+    /// By the clock of whoever wrote it.
+    Local(NaiveTime),
+    /// With an offset.
+    Exact(Timestamp),
+}
+
+impl TryFrom<String> for Moment {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        // First, because a time's offset is passed over by the parser of local times.
+        if let Ok(exact) = text.parse() {
+            return Ok(Self::Exact(exact));
+        }
+        text.parse().map(Self::Local).map_err(|_| "must be an ISO 8601 date and time")
+    }
+}
+
+impl Moment {
+    fn instant(self, field: &str, zone: &TimeZone) -> Result<Timestamp, InvalidRecord> {
+        match self {
+            Self::Exact(exact) => Ok(exact),
+            Self::Local(local) => {
+                zone.to_timestamp(local).map_err(|_| InvalidRecord::new(field, "is out of range"))
+            }
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct PeerRecord {
+    peer_id: PeerId,
+    name: Name,
+    public_key: PublicKey,
+    nat_type: NatType,
+    public_ip: Address,
+    public_port: u16,
+    local_ip: Address,
+    local_port: u16,
+    last_seen: Moment,
+}
+
+#[derive(Deserialize)]
+struct PartyRecord<'a> {
+    party_id: PartyId,
+    name: Name,
+    host_id: PeerId,
+    created_at: Moment,
+    #[serde(borrow)]
+    peers: Entries<'a>,
+}
+
+pub(super) fn check_peer(
+    record: &RawValue,
+    zone: &TimeZone,
+) -> Result<(PeerInput, Timestamp), InvalidRecord> {
+    let peer: PeerRecord = decode(record)?;
+    let info = PeerInput {
+        peer_id: peer.peer_id,
+        name: peer.name,
+        public_key: peer.public_key,
+        nat_type: peer.nat_type,
+        public_ip: peer.public_ip,
+        public_port: peer.public_port,
+        local_ip: peer.local_ip,
+        local_port: peer.local_port,
+    };
+    Ok((info, peer.last_seen.instant("last_seen", zone)?))
+}
+
+/// Leaves bad guests out, and tells of them in `rejected` if the party itself is good.
+fn check_party(
+    key: &str,
+    record: &RawValue,
+    zone: &TimeZone,
+    rejected: &mut Vec<Rejected>,
+) -> Result<ImportedParty, InvalidRecord> {
+    let party: PartyRecord = decode(record)?;
+    check_key("party_id", party.party_id.as_str(), key)?;
+    let created_at = party.created_at.instant("created_at", zone)?;
+    let (records, repeated) = last_of_each(party.peers.0);
+    let (mut peers, mut bad) = (Vec::new(), Vec::new());
+    bad.extend(repeated.into_iter().map(|key| (key, InvalidRecord::whole(REPEATED))));
+    for (key, record) in records {
+        let checked = check_peer(record, zone)
+            .and_then(|peer| check_key("peer_id", peer.0.peer_id.as_str(), &key).map(|()| peer));
+        match checked {
+            Ok(peer) => peers.push(peer),
+            Err(invalid) if key == party.host_id.as_str() => {
+                return Err(InvalidRecord::new("host_id", format!("of its peer, {invalid}")));
+            }
+            Err(invalid) => bad.push((key, invalid)),
+        }
+    }
+    if !peers.iter().any(|(peer, _)| peer.peer_id == party.host_id) {
+        return Err(InvalidRecord::new("host_id", "is not among the party's peers"));
+    }
+    rejected.extend(bad.into_iter().map(|(peer_id, invalid)| Rejected {
+        party_id: key.to_owned(),
+        peer_id: Some(peer_id),
+        reason: invalid.to_string(),
+    }));
+    Ok(ImportedParty {
+        party_id: party.party_id,
+        name: party.name,
+        host_id: party.host_id,
+        created_at,
+        peers,
+    })
+}
+
+fn check_key(field: &str, id: &str, key: &str) -> Result<(), InvalidRecord> {
+    if id == key {
+        return Ok(());
+    }
+    Err(InvalidRecord::new(field, format!("is {id:?}, but the record's key is {key:?}")))
+}
+
+fn decode<'a, T: Deserialize<'a>>(record: &'a RawValue) -> Result<T, InvalidRecord> {
+    // A derived `Deserialize` would take an array of the fields as well.
+    if !record.get().starts_with('{') {
+        return Err(InvalidRecord::whole("must be an object"));
+    }
+    let mut deserializer = serde_json::Deserializer::from_str(record.get());
+    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        // The position is within the record, which nobody sees as a text of its own.
+        let full = error.inner().to_string();
+        let rule = full.rsplit_once(" at line ").map_or(full.as_str(), |(rule, _)| rule);
+        let missing = rule.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
+        match (missing, path.as_str()) {
+            (Some(field), _) => InvalidRecord::new(field, "is missing"),
+            (None, ".") => InvalidRecord::whole(rule),
+            (None, path) => InvalidRecord::new(path, rule),
+        }
+    })
+}
