@@ -1,1 +1,3 @@
 //! lanragectl: the control plane of a virtual LAN for games.
+
+pub mod discovery;
