@@ -1,0 +1,304 @@
+use std::collections::BTreeSet;
+use std::mem;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use jiff::Zoned;
+use lanrage_ipc::model::{Party, PartyId};
+use lanrage_ipc::results::{DiscoveredParty, Rejected};
+use tokio::sync::oneshot;
+
+use super::file::DiscoveryFile;
+use super::{Announce, AnnounceAll, Discover, DiscoveryError, Flush, Ours};
+
+const MAILBOX: usize = 256;
+
+/// The first pause after a failed write; each further one is twice as long.
+const RETRY_FIRST: Duration = Duration::from_secs(1);
+const RETRY_MOST: Duration = Duration::from_secs(60);
+
+/// The most bad entries that are logged at once.
+const REJECTED_TOLD: usize = 10;
+
+/// Where the discovery file is, and how often it is refreshed.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The discovery file. Its directory must be there.
+    pub file: PathBuf,
+    /// The daemon's own directory.
+    pub state_dir: PathBuf,
+    /// How often the file is written again while there are parties to announce.
+    pub refresh: Duration,
+}
+
+/// Keeps the discovery file true.
+#[derive(Debug)]
+pub struct Discovery {
+    config: Config,
+    file: Arc<DiscoveryFile>,
+    ours: Ours,
+    /// Whether `ours` is to be written as soon as the file is free.
+    is_due: bool,
+    /// Whether a job is at work on the file.
+    is_busy: bool,
+    /// Who is served by the next job.
+    waiting: Waiting,
+    /// What makes the next update due: the time of a refresh, or of a retry.
+    wake: Option<SpawnHandle>,
+    /// Set from a failed update to the next that succeeds: `ours` is not in the file.
+    failure: Option<Failure>,
+    /// Whether nothing is to be done without being asked.
+    is_resting: bool,
+    /// What was logged last, so that it is not logged again while it stays so.
+    taken: BTreeSet<PartyId>,
+    rejected: BTreeSet<String>,
+}
+
+#[derive(Debug)]
+struct Failure {
+    error: DiscoveryError,
+    /// How long to wait before the next try.
+    pause: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    flushes: Vec<oneshot::Sender<()>>,
+    discovers: Vec<oneshot::Sender<Result<Vec<DiscoveredParty>, DiscoveryError>>>,
+}
+
+/// Blocking work on the file: at most one at a time.
+struct Job {
+    file: Arc<DiscoveryFile>,
+    update: Option<Ours>,
+    list: bool,
+}
+
+/// What came of a job, for each part that it had.
+struct Outcome {
+    updated: Option<Result<BTreeSet<PartyId>, DiscoveryError>>,
+    listed: Option<Result<(Vec<DiscoveredParty>, Vec<Rejected>), DiscoveryError>>,
+}
+
+impl Job {
+    fn run(self) -> Outcome {
+        let now = Zoned::now();
+        Outcome {
+            updated: self.update.map(|ours| self.file.update(&ours, &now)),
+            listed: self.list.then(|| self.file.list(now.time_zone())),
+        }
+    }
+}
+
+impl Discovery {
+    /// Announces nothing yet.
+    pub fn new(config: Config) -> Self {
+        let announced = config.state_dir.join("announced.json");
+        Self {
+            file: Arc::new(DiscoveryFile::new(config.file.clone(), announced)),
+            config,
+            ours: Ours::new(),
+            is_due: false,
+            is_busy: false,
+            waiting: Waiting::default(),
+            wake: None,
+            failure: None,
+            is_resting: false,
+            taken: BTreeSet::new(),
+            rejected: BTreeSet::new(),
+        }
+    }
+
+    /// Has `ours` written: now, or if that failed when its pause is over.
+    fn announce(&mut self, ctx: &mut Context<Self>) {
+        self.is_resting = false;
+        match self.failure {
+            None => self.is_due = true,
+            Some(_) => self.set_wake(ctx),
+        }
+        self.advance(ctx);
+    }
+
+    /// Starts the next job, if there is something to do and nothing is being done.
+    fn advance(&mut self, ctx: &mut Context<Self>) {
+        if self.is_busy {
+            return;
+        }
+        let waiting = mem::take(&mut self.waiting);
+        let update = mem::take(&mut self.is_due).then(|| self.ours.clone());
+        let list = !waiting.discovers.is_empty();
+        if update.is_none() && !list {
+            return waiting.flushed();
+        }
+        if update.is_some() {
+            self.cancel_wake(ctx);
+        }
+        self.is_busy = true;
+        let job = Job { file: self.file.clone(), update, list };
+        let work = tokio::task::spawn_blocking(|| job.run()).into_actor(self);
+        ctx.spawn(work.map(|outcome, act, ctx| match outcome {
+            Ok(outcome) => act.finish(outcome, waiting, ctx),
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            // The runtime is stopping.
+            Err(_) => ctx.stop(),
+        }));
+    }
+
+    fn finish(&mut self, outcome: Outcome, mut waiting: Waiting, ctx: &mut Context<Self>) {
+        self.is_busy = false;
+        if let Some(updated) = outcome.updated {
+            self.note(updated);
+            self.set_wake(ctx);
+        }
+        if let Some(listed) = outcome.listed {
+            let is_damaged = matches!(listed, Err(DiscoveryError::Damaged { .. }));
+            // An update mends it; one that can't is tried again in its own time.
+            self.is_due |= is_damaged && self.failure.is_none();
+            let discovered = listed.map(|(parties, rejected)| {
+                self.log_rejected(&rejected);
+                parties
+            });
+            for asker in mem::take(&mut waiting.discovers) {
+                // Who asked may have given up.
+                let _ = asker.send(discovered.clone());
+            }
+        }
+        waiting.flushed();
+        self.advance(ctx);
+    }
+
+    fn note(&mut self, updated: Result<BTreeSet<PartyId>, DiscoveryError>) {
+        match updated {
+            Ok(taken) => {
+                if self.failure.take().is_some() {
+                    log::info!("{} is written again", self.config.file.display());
+                }
+                let file = self.config.file.display();
+                for party_id in taken.difference(&self.taken) {
+                    log::warn!("party {party_id} is not announced: {file} has another of that id");
+                }
+                self.taken = taken;
+            }
+            Err(error) => {
+                if self.failure.as_ref().is_none_or(|failure| failure.error != error) {
+                    log::error!("parties can't be announced: {error}");
+                }
+                let last = self.failure.take().map(|failure| failure.pause);
+                let pause = last.map_or(RETRY_FIRST, |last| (last * 2).min(RETRY_MOST));
+                self.failure = Some(Failure { error, pause });
+                // What changed meanwhile waits as well, but for who wants a last try.
+                self.is_due = !self.waiting.flushes.is_empty();
+            }
+        }
+    }
+
+    fn log_rejected(&mut self, rejected: &[Rejected]) {
+        let line = |rejected: &Rejected| {
+            let peer = rejected.peer_id.as_ref().map(|peer_id| format!(", peer {peer_id:?}"));
+            let party = format!("party {:?}{}", rejected.party_id, peer.unwrap_or_default());
+            format!("{party} is passed over: {}", rejected.reason)
+        };
+        let lines: BTreeSet<String> = rejected.iter().map(line).collect();
+        let file = self.config.file.display();
+        let new: Vec<&String> = lines.difference(&self.rejected).collect();
+        for line in new.iter().take(REJECTED_TOLD) {
+            log::warn!("{file}: {line}");
+        }
+        if new.len() > REJECTED_TOLD {
+            log::warn!("{file}: so are {} more", new.len() - REJECTED_TOLD);
+        }
+        self.rejected = lines;
+    }
+
+    /// Sets the time of the next update that nobody asks for, if there is to be one.
+    fn set_wake(&mut self, ctx: &mut Context<Self>) {
+        let pause = match &self.failure {
+            _ if self.is_resting || self.wake.is_some() => return,
+            Some(failure) => failure.pause,
+            None if self.ours.is_empty() => return,
+            None => self.config.refresh,
+        };
+        self.wake = Some(ctx.run_later(pause, |act, ctx| {
+            act.wake = None;
+            act.is_due = true;
+            act.advance(ctx);
+        }));
+    }
+
+    fn cancel_wake(&mut self, ctx: &mut Context<Self>) {
+        if let Some(wake) = self.wake.take() {
+            ctx.cancel_future(wake);
+        }
+    }
+}
+
+impl Waiting {
+    fn flushed(self) {
+        for asker in self.flushes {
+            let _ = asker.send(());
+        }
+    }
+}
+
+impl Actor for Discovery {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX);
+    }
+}
+
+impl Handler<Announce> for Discovery {
+    type Result = ();
+
+    fn handle(&mut self, message: Announce, ctx: &mut Self::Context) {
+        for (party_id, party) in message.changes {
+            match party {
+                Some(party) => self.ours.insert(party_id, party),
+                None => self.ours.remove(&party_id),
+            };
+        }
+        self.announce(ctx);
+    }
+}
+
+impl Handler<AnnounceAll> for Discovery {
+    type Result = ();
+
+    fn handle(&mut self, message: AnnounceAll, ctx: &mut Self::Context) {
+        let by_id = |party: Arc<Party>| (party.party_id.clone(), party);
+        self.ours = message.parties.into_iter().map(by_id).collect();
+        self.announce(ctx);
+    }
+}
+
+impl Handler<Discover> for Discovery {
+    type Result = ResponseFuture<Result<Vec<DiscoveredParty>, DiscoveryError>>;
+
+    fn handle(&mut self, _: Discover, ctx: &mut Self::Context) -> Self::Result {
+        let (sender, answer) = oneshot::channel();
+        self.waiting.discovers.push(sender);
+        self.advance(ctx);
+        Box::pin(async { answer.await.unwrap_or(Err(DiscoveryError::Stopped)) })
+    }
+}
+
+impl Handler<Flush> for Discovery {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Flush, ctx: &mut Self::Context) -> Self::Result {
+        let (sender, answer) = oneshot::channel();
+        self.waiting.flushes.push(sender);
+        self.is_resting = true;
+        self.cancel_wake(ctx);
+        self.is_due |= self.failure.is_some();
+        self.advance(ctx);
+        // A stopped actor has nothing more to write.
+        Box::pin(async { answer.await.unwrap_or_default() })
+    }
+}
+
+#[cfg(test)]
+mod tests;

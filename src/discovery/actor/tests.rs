@@ -1,0 +1,193 @@
+use std::fs;
+
+use lanrage_ipc::results::DiscoverySource;
+
+use super::*;
+use crate::discovery::fixtures::{Place, foreign, party};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn start(place: &Place, refresh: Duration) -> Addr<Discovery> {
+    let state_dir = place.dir.path().to_owned();
+    Discovery::new(Config { file: place.path.clone(), state_dir, refresh }).start()
+}
+
+async fn announce_all(discovery: &Addr<Discovery>, parties: &[&Arc<Party>]) {
+    let parties = parties.iter().map(|party| Arc::clone(party)).collect();
+    discovery.send(AnnounceAll { parties }).await.expect("answered");
+}
+
+async fn announce(discovery: &Addr<Discovery>, party: &Arc<Party>) {
+    let changes = vec![(party.party_id.clone(), Some(party.clone()))];
+    discovery.send(Announce { changes }).await.expect("answered");
+}
+
+async fn withdraw(discovery: &Addr<Discovery>, party: &Arc<Party>) {
+    let changes = vec![(party.party_id.clone(), None)];
+    discovery.send(Announce { changes }).await.expect("answered");
+}
+
+async fn flush(discovery: &Addr<Discovery>) {
+    discovery.send(Flush).await.expect("answered");
+}
+
+async fn discover(discovery: &Addr<Discovery>) -> Result<Vec<DiscoveredParty>, DiscoveryError> {
+    discovery.send(Discover).await.expect("answered")
+}
+
+async fn discovered(discovery: &Addr<Discovery>) -> Vec<String> {
+    let parties = discover(discovery).await.expect("a list");
+    parties.into_iter().map(|found| found.party.party_id).collect()
+}
+
+/// What the actor would do by itself: in how long at the earliest after a failure, and whether
+/// it would do anything at all.
+#[derive(Message)]
+#[rtype(result = "(Option<Duration>, bool)")]
+struct Look;
+
+impl Handler<Look> for Discovery {
+    type Result = MessageResult<Look>;
+
+    fn handle(&mut self, _: Look, _: &mut Self::Context) -> Self::Result {
+        MessageResult((self.failure.as_ref().map(|failure| failure.pause), self.wake.is_some()))
+    }
+}
+
+async fn look(discovery: &Addr<Discovery>) -> (Option<Duration>, bool) {
+    discovery.send(Look).await.expect("answered")
+}
+
+#[actix::test]
+async fn what_is_announced_is_found_until_it_is_withdrawn() {
+    let place = Place::new();
+    let discovery = start(&place, HOUR);
+    let (p, q) = (party("p", "a", &["b"]), party("q", "a", &[]));
+    announce_all(&discovery, &[&p]).await;
+    announce(&discovery, &q).await;
+    assert_eq!(discovered(&discovery).await, ["p", "q"]);
+    withdraw(&discovery, &p).await;
+    assert_eq!(discovered(&discovery).await, ["q"]);
+    announce_all(&discovery, &[&p]).await;
+    let found = discover(&discovery).await.expect("a list");
+    assert_eq!((found.len(), found[0].source), (1, DiscoverySource::File));
+    assert_eq!(found[0].party.peers.len(), 2);
+}
+
+#[actix::test]
+async fn what_others_announce_is_found_and_what_is_bad_passed_over() {
+    let place = Place::new();
+    let mut bad = foreign("bad", "b");
+    bad["peers"]["b"]["public_port"] = serde_json::json!(-1);
+    let file = serde_json::json!({"y": foreign("y", "b"), "bad": bad, "x": foreign("x", "b")});
+    place.write(&file.to_string());
+    let discovery = start(&place, HOUR);
+    let found = discover(&discovery).await.expect("a list");
+    let found: Vec<_> = found.iter().map(|found| serde_json::to_value(&found.party)).collect();
+    let expected = [foreign("x", "b"), foreign("y", "b")];
+    assert_eq!(found.into_iter().flatten().collect::<Vec<_>>(), expected);
+}
+
+#[actix::test]
+async fn a_file_that_can_not_be_read_is_an_error_and_no_file_is_an_empty_list() {
+    let place = Place::new();
+    let discovery = start(&place, HOUR);
+    assert!(discovered(&discovery).await.is_empty());
+    fs::create_dir(&place.path).expect("a directory");
+    let error = discover(&discovery).await.expect_err("refused");
+    assert_eq!(error, DiscoveryError::NotAFile(place.path.clone()));
+}
+
+#[actix::test]
+async fn a_damaged_file_is_told_once_and_mended() {
+    let place = Place::new();
+    let discovery = start(&place, HOUR);
+    place.write("damaged");
+    let error = discover(&discovery).await.expect_err("damage");
+    assert!(matches!(error, DiscoveryError::Damaged { .. }), "{error}");
+    assert!(discovered(&discovery).await.is_empty());
+    assert_eq!((place.set_aside().len(), place.text().as_str()), (1, "{}"));
+}
+
+#[actix::test]
+async fn changes_that_come_while_it_writes_are_written_too() {
+    let place = Place::new();
+    let discovery = start(&place, HOUR);
+    let parties: Vec<_> = (0..200).map(|n| party(&format!("p{n:03}"), "a", &[])).collect();
+    let changes = parties.iter().map(|party| announce(&discovery, party));
+    futures_util::future::join_all(changes).await;
+    for party in &parties[..100] {
+        withdraw(&discovery, party).await;
+    }
+    flush(&discovery).await;
+    let left: Vec<_> = parties[100..].iter().map(|party| party.party_id.to_string()).collect();
+    assert_eq!(place.ids(), left);
+}
+
+#[actix::test]
+async fn it_refreshes_while_there_is_something_to_announce() {
+    let place = Place::new();
+    let discovery = start(&place, Duration::from_millis(1));
+    let p = party("p", "a", &[]);
+    announce_all(&discovery, &[&p]).await;
+    let mut seen = std::collections::BTreeSet::new();
+    while seen.len() < 3 {
+        let found = discover(&discovery).await.expect("a list");
+        seen.insert(found[0].party.peers["a"].last_seen);
+    }
+    withdraw(&discovery, &p).await;
+    assert!(discovered(&discovery).await.is_empty());
+    assert_eq!(look(&discovery).await, (None, false));
+}
+
+#[actix::test]
+async fn it_rests_after_a_flush() {
+    let place = Place::new();
+    let discovery = start(&place, HOUR);
+    announce_all(&discovery, &[&party("p", "a", &[])]).await;
+    assert_eq!(discovered(&discovery).await, ["p"]);
+    assert_eq!(look(&discovery).await, (None, true));
+    flush(&discovery).await;
+    assert_eq!(look(&discovery).await, (None, false));
+    announce(&discovery, &party("q", "a", &[])).await;
+    assert_eq!(discovered(&discovery).await, ["p", "q"]);
+    assert_eq!(look(&discovery).await, (None, true));
+}
+
+#[actix::test]
+async fn a_failed_write_is_tried_again_with_longer_and_longer_pauses() {
+    let place = Place::new();
+    let obstacle = place.obstacle(&place.path);
+    let discovery = start(&place, HOUR);
+    announce_all(&discovery, &[&party("p", "a", &[])]).await;
+    assert!(discovered(&discovery).await.is_empty());
+    assert_eq!(look(&discovery).await, (Some(RETRY_FIRST), true));
+
+    // A change waits for the pause to end, a flush does not.
+    announce(&discovery, &party("q", "a", &[])).await;
+    assert!(discovered(&discovery).await.is_empty());
+    assert_eq!(look(&discovery).await, (Some(RETRY_FIRST), true));
+    flush(&discovery).await;
+    assert_eq!(look(&discovery).await, (Some(2 * RETRY_FIRST), false));
+    for _ in 0..9 {
+        flush(&discovery).await;
+    }
+    assert_eq!(look(&discovery).await, (Some(RETRY_MOST), false));
+
+    fs::remove_dir(obstacle).expect("removed");
+    flush(&discovery).await;
+    assert_eq!(place.ids(), ["p", "q"]);
+    assert_eq!(look(&discovery).await, (None, false));
+}
+
+#[actix::test]
+async fn a_failed_write_mends_itself() {
+    let place = Place::new();
+    let obstacle = place.obstacle(&place.path);
+    let discovery = start(&place, HOUR);
+    announce_all(&discovery, &[&party("p", "a", &[])]).await;
+    assert!(discovered(&discovery).await.is_empty());
+    fs::remove_dir(obstacle).expect("removed");
+    while discovered(&discovery).await.is_empty() {}
+    assert_eq!(place.ids(), ["p"]);
+}

@@ -1,0 +1,45 @@
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::disk::LARGEST;
+
+/// Why the discovery file can't be read or written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DiscoveryError {
+    /// The system refused.
+    #[error("can't {action} {}: {cause}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What the system said.
+        cause: String,
+    },
+    /// A directory, a symbolic link, a device or the like is in the file's place.
+    #[error("{} is not a regular file: move it away, or name another file", .0.display())]
+    NotAFile(PathBuf),
+    /// It is larger, or would become larger, than such a file may be.
+    #[error("{} is larger than {} MiB: remove entries, or name another file", .0.display(), LARGEST >> 20)]
+    TooLarge(PathBuf),
+    /// Another program has held the lock all the time.
+    #[error("{} is locked by another program", .0.display())]
+    Locked(PathBuf),
+    /// What is in it is not a JSON object; it is being set aside.
+    #[error("{} is damaged and is set aside: {reason}; ask again for what is left", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The daemon is stopping.
+    #[error("discovery has stopped")]
+    Stopped,
+}
+
+impl DiscoveryError {
+    pub(super) fn io(action: &'static str, path: &Path, error: &io::Error) -> Self {
+        Self::Io { action, path: path.to_owned(), cause: error.to_string() }
+    }
+}

@@ -1,0 +1,126 @@
+//! The discovery file: what is in it, and how it is changed.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::thread::sleep;
+use std::time::Duration;
+
+use jiff::Zoned;
+use jiff::tz::TimeZone;
+use lanrage_ipc::lanrage::{ImportedParty, Records, Salvage};
+use lanrage_ipc::model::PartyId;
+use lanrage_ipc::results::{DiscoveredParty, DiscoverySource, Rejected};
+
+use super::announced::Announced;
+use super::disk::{self, Lock};
+use super::merge::merge;
+use super::{DiscoveryError, Ours};
+
+/// How long a file that looks cut off is given, each time it is looked at, to become whole.
+const WRITERS_TIME: [Duration; 3] =
+    [Duration::from_millis(10), Duration::from_millis(30), Duration::from_millis(100)];
+
+/// A discovery file and the list of our entries in it.
+#[derive(Debug)]
+pub(super) struct DiscoveryFile {
+    path: PathBuf,
+    lock: PathBuf,
+    announced: PathBuf,
+}
+
+impl DiscoveryFile {
+    pub(super) fn new(path: PathBuf, announced: PathBuf) -> Self {
+        Self { lock: disk::sibling(&path, ".lock"), path, announced }
+    }
+
+    /// Makes the file announce exactly our parties, beside those of others, and mends it.
+    /// Returns the ids that someone else's entries keep from being announced.
+    pub(super) fn update(
+        &self,
+        ours: &Ours,
+        now: &Zoned,
+    ) -> Result<BTreeSet<PartyId>, DiscoveryError> {
+        let known = Announced::read(&self.announced, now.timestamp())?;
+        if ours.is_empty() && known.is_empty() && !self.is_damaged() {
+            return Ok(BTreeSet::new());
+        }
+        let _lock = Lock::acquire(&self.lock)?;
+        let bytes = self.read()?;
+        let records = records(&bytes);
+        let merged = merge(&records.entries, ours, &known, now)
+            .map_err(|error| DiscoveryError::io("encode", &self.path, &error.into()))?;
+        if let Some(reason) = &records.damage {
+            let kept = disk::set_aside(&self.path, &bytes, now.timestamp())?;
+            let (path, kept, left) = (self.path.display(), kept.display(), records.entries.len());
+            log::warn!(
+                "{path} is damaged ({reason}) and is set aside as {kept}; {left} entries stay"
+            );
+        }
+        let both = known.union(&merged.announced);
+        if both != known {
+            both.write(&self.announced)?;
+        }
+        if merged.changed || records.damage.is_some() {
+            disk::replace(&self.path, merged.document.as_bytes())?;
+        }
+        if merged.announced != both {
+            merged.announced.write(&self.announced)?;
+        }
+        Ok(merged.taken)
+    }
+
+    /// What the file announces, by id, and what is left out; its times are those of `zone`.
+    pub(super) fn list(
+        &self,
+        zone: &TimeZone,
+    ) -> Result<(Vec<DiscoveredParty>, Vec<Rejected>), DiscoveryError> {
+        let bytes = self.read()?;
+        let records = records(&bytes);
+        if let Some(reason) = records.damage {
+            return Err(DiscoveryError::Damaged { path: self.path.clone(), reason });
+        }
+        let Salvage { parties, rejected, .. } = records.salvage(zone);
+        let discovered = |party: ImportedParty| DiscoveredParty {
+            party: party.announce(zone),
+            source: DiscoverySource::File,
+        };
+        Ok((parties.into_iter().map(discovered).collect(), rejected))
+    }
+
+    /// Whether there is something to mend. A file that can't be read is left as it is: whoever
+    /// has something to write or to ask gets the error.
+    fn is_damaged(&self) -> bool {
+        match self.read() {
+            Ok(bytes) => records(&bytes).damage.is_some(),
+            Err(error) => {
+                log::error!("{error}");
+                false
+            }
+        }
+    }
+
+    fn read(&self) -> Result<Vec<u8>, DiscoveryError> {
+        self.read_settled(sleep)
+    }
+
+    /// The file's bytes, none where there is no file. LANrage empties the file and then writes it,
+    /// without the lock: what it may still be writing is read again.
+    fn read_settled(&self, wait: impl Fn(Duration)) -> Result<Vec<u8>, DiscoveryError> {
+        for pause in WRITERS_TIME {
+            match disk::read(&self.path)? {
+                None => return Ok(Vec::new()),
+                Some(bytes) if Records::of_discovery(&bytes).damage.is_none() => return Ok(bytes),
+                Some(_) => wait(pause),
+            }
+        }
+        disk::read(&self.path).map(Option::unwrap_or_default)
+    }
+}
+
+/// The file's records. In an empty file there is nothing that could be damaged.
+fn records(bytes: &[u8]) -> Records<'_> {
+    if bytes.trim_ascii().is_empty() { Records::default() } else { Records::of_discovery(bytes) }
+}
+
+#[cfg(test)]
+mod tests;

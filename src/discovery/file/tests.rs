@@ -1,0 +1,339 @@
+use std::fs::{self, File};
+use std::thread;
+
+use serde_json::json;
+
+use super::*;
+use crate::discovery::fixtures::{Place, foreign, now, ours, party, python};
+
+/// LANrage's reading of the file: its constructors take these keys and no others.
+const LANRAGE: &str = r#"
+import json, sys
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+@dataclass
+class PeerInfo:
+    peer_id: str; name: str; public_key: str; nat_type: str; public_ip: str
+    public_port: int; local_ip: str; local_port: int; last_seen: datetime
+
+@dataclass
+class PartyInfo:
+    party_id: str; name: str; host_id: str; created_at: datetime; peers: dict
+
+def peer(data):
+    return PeerInfo(**{**data, "last_seen": datetime.fromisoformat(data["last_seen"])})
+
+def party(data):
+    peers = {key: peer(value) for key, value in data["peers"].items()}
+    created_at = datetime.fromisoformat(data["created_at"])
+    return PartyInfo(**{**data, "created_at": created_at, "peers": peers})
+
+text = open(sys.argv[1], encoding="ascii").read()
+parties = {key: asdict(party(value)) for key, value in json.loads(text).items()}
+for value in parties.values():
+    assert value["created_at"].tzinfo is None
+    value["created_at"] = value["created_at"].isoformat()
+    for member in value["peers"].values():
+        assert member["last_seen"].tzinfo is None
+        member["last_seen"] = member["last_seen"].isoformat()
+assert json.dumps(parties, indent=2) == text, text
+print(parties["p"]["peers"]["b"]["last_seen"], parties["p"]["created_at"])
+"#;
+
+#[test]
+fn lanrage_reads_what_is_written_and_would_write_the_same() {
+    let place = Place::new();
+    let (p, q) = (party("p", "a", &["b"]), party("q", "c", &[]));
+    place.daemon("a").update(&ours(&[&p, &q]), &now()).expect("written");
+    // Members are seen at the time of writing, by the clock of the zone.
+    let told = python(LANRAGE, &[&place.path]);
+    assert_eq!(told, "2026-11-22T17:18:35.123456 2026-11-22T17:18:35\n");
+}
+
+#[test]
+fn entries_of_others_stay_as_they_are_written() {
+    let place = Place::new();
+    let entries = [
+        r#""x" : {"party_id":"x",  "host_id":"\u0065", "later": [1.50, 1e999]}"#,
+        r#""y":7"#,
+        r#""z": {"half": "\ud800"}"#,
+        "\"w\": [\n\t{ }\n]",
+    ];
+    place.write(&format!("{{{}}}", entries.join(",\n\n")));
+    let daemon = place.daemon("a");
+    let p = party("p", "a", &[]);
+    for (parties, count) in [(ours(&[&p]), 5), (ours(&[]), 4)] {
+        daemon.update(&parties, &now()).expect("written");
+        for entry in entries {
+            let (_, value) = entry.split_once(':').expect("an entry");
+            assert!(place.text().contains(value.trim_start()), "{}", place.text());
+        }
+        assert_eq!(Records::of_discovery(place.text().as_bytes()).entries.len(), count);
+    }
+    assert!(place.set_aside().is_empty());
+}
+
+#[cfg(unix)]
+#[test]
+fn the_mode_stays_and_a_new_file_can_be_read_by_all() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    let daemon = place.daemon("a");
+    let mode = || fs::metadata(&place.path).expect("a file").permissions().mode() & 0o777;
+    daemon.update(&ours(&[&party("p", "a", &[])]), &now()).expect("written");
+    assert_eq!(mode(), 0o644);
+    fs::set_permissions(&place.path, fs::Permissions::from_mode(0o660)).expect("a mode");
+    daemon.update(&ours(&[]), &now()).expect("written");
+    assert_eq!(mode(), 0o660);
+}
+
+#[test]
+fn nothing_is_touched_without_a_reason() {
+    let place = Place::new();
+    let daemon = place.daemon("a");
+    daemon.update(&ours(&[]), &now()).expect("nothing to do");
+    assert_eq!(fs::read_dir(place.dir.path()).expect("a directory").count(), 0);
+    let (list, _) = daemon.list(now().time_zone()).expect("nothing");
+    assert!(list.is_empty());
+
+    // A party that someone else's entry keeps out changes nothing either.
+    let compact = json!({"p": foreign("p", "other")}).to_string();
+    place.write(&compact);
+    daemon.update(&ours(&[&party("p", "a", &[])]), &now()).expect("nothing to do");
+    assert_eq!(place.text(), compact);
+}
+
+#[test]
+fn an_id_that_someone_else_announces_is_theirs() {
+    let place = Place::new();
+    let daemon = place.daemon("a");
+    let (p, q) = (party("p", "a", &[]), party("q", "a", &[]));
+    place.write(&json!({"p": foreign("p", "other")}).to_string());
+    let taken = daemon.update(&ours(&[&p, &q]), &now()).expect("written");
+    assert_eq!(taken, BTreeSet::from([p.party_id.clone()]));
+    assert_eq!(place.json()["p"], foreign("p", "other"));
+    assert_eq!(place.ids(), ["p", "q"]);
+
+    daemon.update(&ours(&[]), &now()).expect("written");
+    assert_eq!(place.ids(), ["p"]);
+
+    place.write("{}");
+    assert!(daemon.update(&ours(&[&p]), &now()).expect("written").is_empty());
+    assert_eq!(place.json()["p"]["host_id"], "a");
+}
+
+#[test]
+fn a_party_registered_anew_takes_the_place_of_ours_with_its_id() {
+    let place = Place::new();
+    let daemon = place.daemon("a");
+    daemon.update(&ours(&[&party("p", "old", &[])]), &now()).expect("written");
+    let taken = daemon.update(&ours(&[&party("p", "new", &[])]), &now()).expect("written");
+    assert_eq!((taken.len(), &place.json()["p"]["host_id"]), (0, &json!("new")));
+}
+
+#[test]
+fn a_crash_leaves_no_entry_behind() {
+    let place = Place::new();
+    let p = party("p", "a", &[]);
+    let read = |name| fs::read_to_string(place.dir.path().join(name)).expect("a file");
+
+    // It is listed before it goes in...
+    let obstacle = place.obstacle(&place.path);
+    place.daemon("a").update(&ours(&[&p]), &now()).expect_err("an obstacle");
+    assert_eq!(read("a"), r#"{"p":["a"]}"#);
+    assert!(!place.path.exists());
+    fs::remove_dir(&obstacle).expect("removed");
+    place.daemon("a").update(&ours(&[]), &now()).expect("nothing was there");
+    assert_eq!(read("a"), "{}");
+    assert!(!place.path.exists());
+
+    // ...and until it has gone: whatever daemon comes next removes it.
+    place.daemon("a").update(&ours(&[&p]), &now()).expect("written");
+    fs::create_dir(&obstacle).expect("a directory");
+    place.daemon("a").update(&ours(&[]), &now()).expect_err("an obstacle");
+    assert_eq!((read("a").as_str(), place.ids()), (r#"{"p":["a"]}"#, vec!["p".to_owned()]));
+    fs::remove_dir(&obstacle).expect("removed");
+    place.daemon("a").update(&ours(&[]), &now()).expect("written");
+    assert_eq!((read("a").as_str(), place.text().as_str()), ("{}", "{}"));
+
+    // A write that a crash cut short is written over.
+    fs::write(&obstacle, "{\"half").expect("written");
+    place.daemon("a").update(&ours(&[&p]), &now()).expect("written");
+    assert!(!obstacle.exists());
+    assert_eq!(place.ids(), ["p"]);
+}
+
+#[test]
+fn without_its_list_a_daemon_still_knows_its_own_parties() {
+    let place = Place::new();
+    let p = party("p", "a", &[]);
+    let daemon = place.daemon("a.json");
+    daemon.update(&ours(&[&p]), &now()).expect("written");
+    fs::write(place.dir.path().join("a.json"), "[damaged").expect("written");
+    assert!(daemon.update(&ours(&[&p]), &now()).expect("written").is_empty());
+    assert_eq!(place.set_aside(), ["[damaged"]);
+    daemon.update(&ours(&[]), &now()).expect("written");
+    assert!(place.ids().is_empty());
+}
+
+#[test]
+fn a_damaged_file_is_set_aside_and_what_can_be_read_stays() {
+    let whole = json!({"x": foreign("x", "b"), "y": foreign("y", "c")}).to_string();
+    let cut = &whole[..whole.len() - 9];
+    for (text, left) in [(cut, vec!["x"]), ("\0\0", vec![]), ("[]", vec![]), (&whole[1..], vec![])]
+    {
+        for parties in [ours(&[&party("p", "a", &[])]), ours(&[])] {
+            let place = Place::new();
+            place.write(text);
+            let error = place.daemon("a").list(now().time_zone()).expect_err("damage");
+            assert!(matches!(error, DiscoveryError::Damaged { .. }), "{error}");
+            place.daemon("a").update(&parties, &now()).expect("mended");
+            assert_eq!(place.set_aside(), [text]);
+            let announced = parties.keys().map(|party_id| party_id.as_str());
+            let expected: BTreeSet<&str> = left.iter().copied().chain(announced).collect();
+            assert_eq!(place.ids(), Vec::from_iter(expected));
+        }
+    }
+}
+
+#[test]
+fn an_empty_file_is_no_damage() {
+    let place = Place::new();
+    place.write("\n");
+    let daemon = place.daemon("a");
+    daemon.update(&ours(&[]), &now()).expect("nothing to do");
+    assert_eq!(place.text(), "\n");
+    assert!(daemon.list(now().time_zone()).expect("nothing").0.is_empty());
+    daemon.update(&ours(&[&party("p", "a", &[])]), &now()).expect("written");
+    assert!(place.set_aside().is_empty());
+}
+
+#[test]
+fn a_file_that_is_still_being_written_is_waited_for() {
+    let place = Place::new();
+    let whole = json!({"x": foreign("x", "b")}).to_string();
+    for so_far in ["", &whole[..40]] {
+        place.write(so_far);
+        let read = place.daemon("a").read_settled(|_| place.write(&whole));
+        assert_eq!(read.expect("read"), whole.as_bytes());
+    }
+    place.write("[]");
+    assert_eq!(place.daemon("a").read_settled(|_| ()).expect("read"), b"[]");
+}
+
+#[test]
+fn what_is_no_file_is_refused_and_left_alone() {
+    type Spoil = fn(&Place);
+    let is_not_a_file: fn(&DiscoveryError) -> bool =
+        |error| matches!(error, DiscoveryError::NotAFile(_));
+    let cases: &[(Spoil, fn(&DiscoveryError) -> bool)] = &[
+        (|place| fs::create_dir(&place.path).expect("a directory"), is_not_a_file),
+        #[cfg(unix)]
+        (
+            |place| {
+                let target = place.dir.path().join("target");
+                fs::write(&target, "{}").expect("written");
+                std::os::unix::fs::symlink(target, &place.path).expect("a link");
+            },
+            is_not_a_file,
+        ),
+        #[cfg(unix)]
+        (
+            |place| drop(std::os::unix::net::UnixListener::bind(&place.path).expect("a socket")),
+            is_not_a_file,
+        ),
+        (
+            |place| {
+                let file = File::create(&place.path).expect("a file");
+                file.set_len(disk::LARGEST + 1).expect("a size");
+            },
+            |error| matches!(error, DiscoveryError::TooLarge(_)),
+        ),
+    ];
+    for (spoil, is_expected) in cases {
+        let place = Place::new();
+        spoil(&place);
+        let before = fs::symlink_metadata(&place.path).expect("something");
+        let daemon = place.daemon("a");
+        let error = daemon.update(&ours(&[&party("p", "a", &[])]), &now()).expect_err("refused");
+        assert!(is_expected(&error), "{error}");
+        let error = daemon.list(now().time_zone()).expect_err("refused");
+        assert!(is_expected(&error), "{error}");
+        let after = fs::symlink_metadata(&place.path).expect("something");
+        assert_eq!((after.file_type(), after.len()), (before.file_type(), before.len()));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_parent_that_is_no_directory_is_named() {
+    let place = Place::new();
+    place.write("{}");
+    let file = DiscoveryFile::new(place.path.join("discovery.json"), place.dir.path().join("a"));
+    for error in [
+        file.update(&ours(&[&party("p", "a", &[])]), &now()).expect_err("no directory"),
+        file.list(now().time_zone()).map(drop).expect_err("no directory"),
+    ] {
+        let told = error.to_string();
+        assert!(told.contains("discovery.json") && told.contains("Not a directory"), "{told}");
+    }
+}
+
+#[test]
+fn a_lock_that_is_never_released_is_told() {
+    let place = Place::new();
+    let lock = File::create(disk::sibling(&place.path, ".lock")).expect("a file");
+    lock.lock().expect("the lock");
+    let daemon = place.daemon("a");
+    let parties = ours(&[&party("p", "a", &[])]);
+    let error = daemon.update(&parties, &now()).expect_err("locked");
+    assert!(matches!(error, DiscoveryError::Locked(_)), "{error}");
+    drop(lock);
+    daemon.update(&parties, &now()).expect("written");
+}
+
+/// A program of someone else's that follows the rules: one entry more each time.
+const NEIGHBOUR: &str = r#"
+import fcntl, json, os, sys
+path = sys.argv[1]
+for round in range(100):
+    with open(path + ".lock", "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        parties = json.load(open(path)) if os.path.exists(path) else {}
+        parties[f"neighbour-{round}"] = {"host_id": "n"}
+        with open(path + ".neighbour", "w") as file:
+            json.dump(parties, file, indent=2)
+        os.rename(path + ".neighbour", path)
+"#;
+
+#[cfg(unix)]
+#[test]
+fn writers_at_the_same_time_lose_nothing() {
+    let place = Place::new();
+    thread::scope(|scope| {
+        scope.spawn(|| python(NEIGHBOUR, &[&place.path]));
+        for writer in ["a", "b", "c"] {
+            let daemon = place.daemon(writer);
+            scope.spawn(move || {
+                let mut parties = Ours::new();
+                for round in 0..40 {
+                    let party = party(&format!("{writer}-{round}"), writer, &[]);
+                    parties.insert(party.party_id.clone(), party);
+                    // Half of them go again.
+                    if round % 2 == 1 {
+                        parties.pop_first();
+                    }
+                    while let Err(error) = daemon.update(&parties, &now()) {
+                        assert!(matches!(error, DiscoveryError::Locked(_)), "{error}");
+                    }
+                }
+            });
+        }
+    });
+    assert!(place.set_aside().is_empty());
+    let ids = place.ids();
+    let count = |of: &str| ids.iter().filter(|id| id.starts_with(of)).count();
+    let counts = ["neighbour-", "a-", "b-", "c-"].map(count);
+    assert_eq!((counts, ids.len()), ([100, 20, 20, 20], 160));
+}
