@@ -18,6 +18,7 @@
 //!
 //! [`view`] keeps a client's copy of the state; [`client`] is a small blocking client.
 
+pub mod client;
 pub mod codec;
 pub mod envelope;
 pub mod error;
