@@ -29,6 +29,7 @@ pub mod method;
 pub mod model;
 pub mod params;
 pub mod results;
+pub mod schema;
 pub mod view;
 
 pub use error::{ErrorCode, RpcError};

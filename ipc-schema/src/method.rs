@@ -27,9 +27,20 @@ pub struct MethodInfo {
     pub summary: &'static str,
     /// The least role that may call it.
     pub role: Role,
-    /// Errors of its own, beside those that any method may answer.
+    /// Errors of its own, beside [`COMMON_ERRORS`].
     pub errors: &'static [ErrorCode],
 }
+
+/// Errors that any method may answer.
+pub const COMMON_ERRORS: &[ErrorCode] = &[
+    ErrorCode::InvalidParams,
+    ErrorCode::Internal,
+    ErrorCode::PermissionDenied,
+    ErrorCode::TooManyInFlight,
+    ErrorCode::Timeout,
+    ErrorCode::ShuttingDown,
+    ErrorCode::FrameTooLarge,
+];
 
 macro_rules! methods {
     ($($summary:literal $name:literal $variant:ident($params:ty) -> $result:ty, $role:ident, [$($error:ident),*];)*) => {
@@ -113,15 +124,15 @@ macro_rules! methods {
         /// The JSON Schemas of a method's `params` and `result`.
         #[cfg(feature = "schema")]
         pub(crate) fn schemas(
-            method: &str,
-            generator: &mut schemars::SchemaGenerator,
-        ) -> Option<(schemars::Schema, schemars::Schema)> {
-            match method {
-                $($name => Some((
-                    generator.subschema_for::<$params>(),
-                    generator.subschema_for::<$result>(),
-                )),)*
-                _ => None,
+            method: &MethodInfo,
+            params: &mut schemars::SchemaGenerator,
+            results: &mut schemars::SchemaGenerator,
+        ) -> (schemars::Schema, schemars::Schema) {
+            match method.name {
+                $($name => {
+                    (params.subschema_for::<$params>(), results.subschema_for::<$result>())
+                })*
+                _ => Default::default(),
             }
         }
     };
