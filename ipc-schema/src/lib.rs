@@ -27,6 +27,7 @@ pub mod lanrage;
 pub mod message;
 pub mod method;
 pub mod model;
+mod object;
 pub mod params;
 pub mod results;
 pub mod schema;
