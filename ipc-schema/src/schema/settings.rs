@@ -41,6 +41,9 @@ fn known_formats(schema: &mut Schema) {
             let pattern = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?$";
             schema.insert("pattern".to_owned(), json!(pattern));
         }
+        Some("uint32") => {
+            schema.insert("maximum".to_owned(), json!(u32::MAX));
+        }
         _ => {}
     }
 }
