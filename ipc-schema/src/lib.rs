@@ -16,8 +16,10 @@
 //! 8. Both sides ignore fields and notifications that they do not know. Within protocol 1 things
 //!    are only added.
 //!
-//! [`view`] keeps a client's copy of the state; [`client`] is a small blocking client.
+//! [`view`] keeps a client's copy of the state; [`client`] is a small blocking client; [`schema`]
+//! describes all of it for other languages.
 
+pub mod client;
 pub mod codec;
 pub mod envelope;
 pub mod error;
@@ -26,8 +28,10 @@ pub mod lanrage;
 pub mod message;
 pub mod method;
 pub mod model;
+mod object;
 pub mod params;
 pub mod results;
+pub mod schema;
 pub mod view;
 
 pub use error::{ErrorCode, RpcError};
@@ -38,3 +42,7 @@ pub use view::View;
 
 /// The protocol version that this crate speaks.
 pub const PROTOCOL: u32 = 1;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -27,9 +27,20 @@ pub struct MethodInfo {
     pub summary: &'static str,
     /// The least role that may call it.
     pub role: Role,
-    /// Errors of its own, beside those that any method may answer.
+    /// Errors of its own, beside [`COMMON_ERRORS`].
     pub errors: &'static [ErrorCode],
 }
+
+/// Errors that any method may answer.
+pub const COMMON_ERRORS: &[ErrorCode] = &[
+    ErrorCode::InvalidParams,
+    ErrorCode::Internal,
+    ErrorCode::PermissionDenied,
+    ErrorCode::TooManyInFlight,
+    ErrorCode::Timeout,
+    ErrorCode::ShuttingDown,
+    ErrorCode::FrameTooLarge,
+];
 
 macro_rules! methods {
     ($($summary:literal $name:literal $variant:ident($params:ty) -> $result:ty, $role:ident, [$($error:ident),*];)*) => {
@@ -113,15 +124,15 @@ macro_rules! methods {
         /// The JSON Schemas of a method's `params` and `result`.
         #[cfg(feature = "schema")]
         pub(crate) fn schemas(
-            method: &str,
-            generator: &mut schemars::SchemaGenerator,
-        ) -> Option<(schemars::Schema, schemars::Schema)> {
-            match method {
-                $($name => Some((
-                    generator.subschema_for::<$params>(),
-                    generator.subschema_for::<$result>(),
-                )),)*
-                _ => None,
+            method: &MethodInfo,
+            params: &mut schemars::SchemaGenerator,
+            results: &mut schemars::SchemaGenerator,
+        ) -> (schemars::Schema, schemars::Schema) {
+            match method.name {
+                $($name => {
+                    (params.subschema_for::<$params>(), results.subschema_for::<$result>())
+                })*
+                _ => Default::default(),
             }
         }
     };
@@ -198,14 +209,18 @@ fn decode<T: DeserializeOwned>(params: &str) -> Result<T, RpcError> {
         // The position is within `params`, which the caller never sees as a text of its own.
         let full = error.inner().to_string();
         let rule = full.rsplit_once(" at line ").map_or(full.as_str(), |(rule, _)| rule);
-        let missing = rule.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
-        match (missing, path.as_str()) {
-            (Some(field), ".") => RpcError::invalid_params(field, "is missing"),
-            (Some(field), path) => {
-                RpcError::invalid_params(format!("{path}.{field}"), "is missing")
-            }
-            (None, ".") => RpcError::invalid_params("params", rule),
-            (None, path) => RpcError::invalid_params(path, rule),
+        // What is wrong with a field of the object at `path`, rather than with that object.
+        let of_field = |prefix| rule.strip_prefix(prefix)?.strip_suffix('`');
+        let (field, rule) = match (of_field("missing field `"), of_field("duplicate field `")) {
+            (Some(field), _) => (field, "is missing"),
+            (_, Some(field)) => (field, "is there twice"),
+            (None, None) => ("", rule),
+        };
+        match (path.as_str(), field) {
+            (".", "") => RpcError::invalid_params("params", rule),
+            (".", field) => RpcError::invalid_params(field, rule),
+            (path, "") => RpcError::invalid_params(path, rule),
+            (path, field) => RpcError::invalid_params(format!("{path}.{field}"), rule),
         }
     })
 }
@@ -236,6 +251,9 @@ mod tests {
             (join(peer("1").replace("\"name\":\"A\",", "")), "peer.name"),
             ("{}".into(), "party_id"),
             ("[]".into(), "params"),
+            (join(r#"["a","A","k","open","unknown",1,"10.0.0.1",1]"#.into()), "peer"),
+            (join(r#"{"name":"a","name":"b"}"#.into()), "peer.name"),
+            (r#"{"party_id":"a","party_id":"b"}"#.into(), "party_id"),
             (r#"{"party_id":"a b"}"#.into(), "party_id"),
         ] {
             let error = refused("party.join", &params);

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::lanrage;
 use crate::model::{Keepalive, Name, PartyId, PeerId, PeerInput, RelayId, SignalData};
+use crate::object;
 
 macro_rules! params {
     ($($(#[$doc:meta])* $name:ident { $($body:tt)* })*) => {
@@ -27,10 +28,14 @@ params! {
     #[derive(Default)]
     HelloParams {
         /// Who is speaking.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(
+            default,
+            deserialize_with = "object::optional",
+            skip_serializing_if = "Option::is_none"
+        )]
         pub client: Option<Agent>,
         /// The protocol versions that the client speaks.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "object::object")]
         pub protocol: ProtocolRange,
         /// Optional features that the client would use.
         #[serde(default)]
@@ -50,6 +55,7 @@ params! {
         /// What to call the party.
         pub name: Name,
         /// Its host.
+        #[serde(deserialize_with = "object::object")]
         pub host: PeerInput,
         /// Its id; the daemon chooses one when it is left out.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -64,6 +70,7 @@ params! {
         /// The party.
         pub party_id: PartyId,
         /// Who joins; a member that joins again is updated.
+        #[serde(deserialize_with = "object::object")]
         pub peer: PeerInput,
         /// Who refreshes the peer's `last_seen`.
         #[serde(default)]
@@ -100,6 +107,7 @@ params! {
         /// The party.
         pub party_id: PartyId,
         /// The member as it is now.
+        #[serde(deserialize_with = "object::object")]
         pub peer: PeerInput,
     }
 

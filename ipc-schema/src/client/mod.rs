@@ -1,0 +1,223 @@
+//! A small blocking client: one connection, one request at a time, and the events in between.
+//!
+//! ```no_run
+//! use lanrage_ipc::client::Client;
+//! use lanrage_ipc::method::PartyGet;
+//! use lanrage_ipc::params::PartyParams;
+//!
+//! let mut client = Client::connect("/run/lanrage/control.sock")?;
+//! let found = client.call::<PartyGet>(&PartyParams { party_id: "friday".parse()? })?;
+//! println!("{} peers", found.party.peers.len());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod connection;
+mod error;
+mod queue;
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+pub use error::{ClientError, ErrorKind};
+
+use crate::envelope::{Id, request_line};
+use crate::error::RpcError;
+use crate::message::ServerMessage;
+use crate::method::{EventsSubscribe, Hello, Method};
+use crate::params::{HelloParams, SubscribeParams};
+use crate::results::{HelloResult, SubscribeResult};
+use connection::{Connection, Deadline, Failure, Received};
+use queue::Queue;
+
+/// How patient a client is, and how much it holds.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How long the daemon may take to accept the connection.
+    pub connect_timeout: Duration,
+    /// How long a reply may take, from the request's first byte on.
+    pub timeout: Duration,
+    /// The longest line that is read, in bytes.
+    pub max_line: usize,
+    /// How many bytes of events may wait for [`Client::next_message`]. When more come, the oldest
+    /// are dropped: their numbers are missing, which a [`View`](crate::View) tells as a gap.
+    pub max_queue: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(5),
+            timeout: Duration::from_secs(10),
+            max_line: 4 * 1024 * 1024,
+            max_queue: 8 * 1024 * 1024,
+        }
+    }
+}
+
+/// A connection to the daemon.
+#[derive(Debug)]
+pub struct Client {
+    connection: Connection,
+    queue: Queue,
+    timeout: Duration,
+    last_id: u64,
+}
+
+impl Client {
+    /// Connects to the daemon that listens at `path`: a Unix socket, or a Windows named pipe.
+    ///
+    /// # Errors
+    /// [`ClientError`], which tells a daemon that was not started from one that is not reachable.
+    pub fn connect(path: impl AsRef<Path>) -> Result<Self, ClientError> {
+        Self::connect_with(path, &Options::default())
+    }
+
+    /// The same, with other limits.
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub fn connect_with(path: impl AsRef<Path>, options: &Options) -> Result<Self, ClientError> {
+        let path = path.as_ref();
+        let patience = options.connect_timeout;
+        let connection = Connection::open(path, Deadline::after(patience), options.max_line)
+            .map_err(|error| ClientError::of_connecting(path, patience, error))?;
+        let queue = Queue::new(options.max_queue);
+        Ok(Self { connection, queue, timeout: options.timeout, last_id: 0 })
+    }
+
+    /// Sets how long a reply may take from now on.
+    pub fn set_timeout(&mut self, timeout: Duration) {
+        self.timeout = timeout;
+    }
+
+    /// Agrees on the protocol version, and learns the role and the daemon's limits.
+    ///
+    /// # Errors
+    /// As [`Client::call`]; [`ErrorKind::Protocol`] when there is no common version.
+    pub fn hello(&mut self, params: &HelloParams) -> Result<HelloResult, ClientError> {
+        let result = self.call::<Hello>(params)?;
+        let ours = params.protocol;
+        if !(ours.min..=ours.max).contains(&result.protocol) {
+            let (min, max, chosen) = (ours.min, ours.max, result.protocol);
+            let why = format!("hello: offered protocol {min} to {max}, it chose {chosen}");
+            return Err(ClientError::Protocol(why));
+        }
+        Ok(result)
+    }
+
+    /// Sends a request and waits for its reply. Events that come before it wait for
+    /// [`Client::next_message`].
+    ///
+    /// # Errors
+    /// [`ClientError`]. After a time-out the client can go on: a late reply is passed over.
+    pub fn call<M: Method>(&mut self, params: &M::Params) -> Result<M::Result, ClientError> {
+        let result = self.exchange(M::NAME, params)?;
+        serde_json::from_str(&result)
+            .map_err(|error| ClientError::Protocol(format!("the result of {}: {error}", M::NAME)))
+    }
+
+    /// The same for any method: `params` and the result are JSON texts.
+    ///
+    /// # Errors
+    /// As [`Client::call`]; `invalid_params` when `params` is not JSON.
+    pub fn call_raw(&mut self, method: &str, params: &str) -> Result<Box<RawValue>, ClientError> {
+        let params: &RawValue = serde_json::from_str(params)
+            .map_err(|error| RpcError::invalid_params("params", format!("not JSON: {error}")))?;
+        let result = self.exchange(method, params)?;
+        RawValue::from_string(result)
+            .map_err(|error| ClientError::Protocol(format!("the result of {method}: {error}")))
+    }
+
+    /// Asks for the events from now on; a [`View`](crate::View) starts from the result.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub fn subscribe(&mut self, params: &SubscribeParams) -> Result<SubscribeResult, ClientError> {
+        self.call::<EventsSubscribe>(params)
+    }
+
+    /// The next thing the daemon said unasked; `None` when there was none within `timeout`, which
+    /// may be zero.
+    ///
+    /// # Errors
+    /// [`ClientError`]: the daemon went away, complained of the connection as a whole, or said what
+    /// is not of this protocol. What is merely newer than this crate is no error.
+    pub fn next_message(
+        &mut self,
+        timeout: Duration,
+    ) -> Result<Option<ServerMessage>, ClientError> {
+        let deadline = Deadline::after(timeout);
+        let notification = loop {
+            if let Some(notification) = self.queue.pop() {
+                break notification;
+            }
+            match self.connection.receive(deadline) {
+                Ok(Received::Notification(notification)) => break notification,
+                // A complaint that belongs to no request.
+                Ok(Received::Reply { id: None, outcome: Err(error) }) => {
+                    return Err(ClientError::of_reply(&error));
+                }
+                Ok(Received::Reply { .. }) => {}
+                Err(Failure::TimedOut) => return Ok(None),
+                Err(failure) => return Err(self.fail(failure, "waiting for events")),
+            }
+        };
+        ServerMessage::decode(&notification.method, &notification.params)
+            .map(Some)
+            .map_err(|error| ClientError::Protocol(error.to_string()))
+    }
+
+    /// The JSON text of the result.
+    fn exchange(
+        &mut self,
+        method: &str,
+        params: &(impl Serialize + ?Sized),
+    ) -> Result<String, ClientError> {
+        let deadline = Deadline::after(self.timeout);
+        self.last_id += 1;
+        let id = Id::from(self.last_id);
+        let line = request_line(&id, method, &params)
+            .map_err(|error| RpcError::invalid_params("params", error))?;
+        if let Err(failure) = self.connection.send(&line, deadline) {
+            return Err(self.fail(failure, &format!("sending {method}")));
+        }
+        let failure = loop {
+            match self.connection.receive(deadline) {
+                // Without an id it is a complaint of the connection as a whole.
+                Ok(Received::Reply { id: of, outcome })
+                    if of.as_ref().is_none_or(|of| *of == id) =>
+                {
+                    return outcome.map_err(|error| ClientError::of_reply(&error));
+                }
+                Ok(Received::Reply { .. }) => {}
+                Ok(Received::Notification(notification)) => self.queue.push(notification),
+                Err(failure) => break failure,
+            }
+            // Events that never cease must not keep it waiting.
+            if deadline.has_passed() {
+                break Failure::TimedOut;
+            }
+        };
+        Err(self.fail(failure, &format!("waiting for the reply to {method}")))
+    }
+
+    fn fail(&self, failure: Failure, doing: &str) -> ClientError {
+        let doing = doing.to_owned();
+        match failure {
+            Failure::TimedOut => ClientError::TimedOut { doing, after: self.timeout },
+            Failure::Gone => ClientError::Gone { doing },
+            Failure::Protocol(why) => ClientError::Protocol(why),
+            Failure::Io(source) => ClientError::Io { doing, source },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,35 @@
+//! The protocol and LANrage's state file, described for programs in any language.
+//!
+//! The descriptions are generated from this crate's types and committed:
+//! `cargo run -p lanrage-ipc --features schema --example schemas` writes them anew.
+
+#[cfg(feature = "schema")]
+mod openrpc;
+#[cfg(feature = "schema")]
+mod settings;
+
+/// The OpenRPC document of the protocol: what `rpc.discover` answers.
+pub const OPENRPC: &str = include_str!("../../schema/openrpc.json");
+
+/// The JSON Schema of LANrage's `control_state.json`.
+pub const LANRAGE_STATE: &str = include_str!("../../schema/lanrage-state.schema.json");
+
+/// The files that hold the descriptions, relative to this crate, and what they must say.
+///
+/// # Errors
+/// Never for this crate's types.
+#[cfg(feature = "schema")]
+pub fn generate() -> serde_json::Result<[(&'static str, String); 2]> {
+    Ok([
+        ("schema/openrpc.json", pretty(&openrpc::document())?),
+        ("schema/lanrage-state.schema.json", pretty(&settings::lanrage_state())?),
+    ])
+}
+
+#[cfg(feature = "schema")]
+fn pretty(document: &impl serde::Serialize) -> serde_json::Result<String> {
+    Ok(serde_json::to_string_pretty(document)? + "\n")
+}
+
+#[cfg(test)]
+mod tests;

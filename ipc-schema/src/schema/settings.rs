@@ -1,0 +1,49 @@
+//! How types become schemas: in the dialect that OpenRPC takes, with formats that validators know.
+
+use schemars::Schema;
+use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
+use serde_json::json;
+
+use crate::lanrage;
+
+/// Where an OpenRPC document keeps its schemas.
+pub(super) const COMPONENTS: &str = "#/components/schemas/";
+
+/// For what is read: fields with a default may be left out.
+pub(super) fn params() -> SchemaSettings {
+    plain().for_deserialize().with(|settings| settings.definitions_path = COMPONENTS.into())
+}
+
+/// For what is written: every field is there that is not skipped.
+pub(super) fn results() -> SchemaSettings {
+    params().for_serialize()
+}
+
+/// Describes LANrage's `control_state.json`.
+pub(super) fn lanrage_state() -> Schema {
+    plain().for_serialize().into_generator().into_root_schema_for::<lanrage::State>()
+}
+
+fn plain() -> SchemaSettings {
+    SchemaSettings::draft07().with_transform(RecursiveTransform(known_formats))
+}
+
+/// Says in standard terms what the types' own formats mean.
+fn known_formats(schema: &mut Schema) {
+    match schema.get("format").and_then(|format| format.as_str()) {
+        Some("ip") => {
+            schema.remove("format");
+            schema.insert("anyOf".to_owned(), json!([{"format": "ipv4"}, {"format": "ipv6"}]));
+        }
+        Some("partial-date-time") => {
+            schema.remove("format");
+            let pattern = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?$";
+            schema.insert("pattern".to_owned(), json!(pattern));
+        }
+        Some("uint32") => {
+            schema.insert("maximum".to_owned(), json!(u32::MAX));
+        }
+        _ => {}
+    }
+}

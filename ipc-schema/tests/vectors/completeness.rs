@@ -1,0 +1,63 @@
+//! Nothing of the protocol is without a vector.
+
+use std::collections::BTreeSet;
+
+use lanrage_ipc::Event;
+use lanrage_ipc::error::ErrorCode;
+use lanrage_ipc::method::METHODS;
+use serde_json::json;
+
+use super::{Vector, read, schemas};
+
+/// Fails naming the things for which no vector of the folder stands.
+fn assert_all<'a>(
+    folder: &str,
+    wanted: impl IntoIterator<Item = &'a str>,
+    has: impl Fn(&Vector) -> Option<String>,
+) {
+    let found: BTreeSet<String> = read(folder).iter().filter_map(has).collect();
+    let missing: Vec<_> = wanted.into_iter().filter(|name| !found.contains(*name)).collect();
+    assert!(missing.is_empty(), "vectors/{folder} has none for {missing:?}");
+}
+
+fn text_at(vector: &Vector, pointer: &str) -> Option<String> {
+    vector.line.as_ref()?.pointer(pointer)?.as_str().map(str::to_owned)
+}
+
+#[test]
+fn every_method_has_a_request_and_a_reply() {
+    let methods = || METHODS.iter().map(|method| method.name);
+    assert_all("valid", methods(), |vector| text_at(vector, "/method"));
+    assert_all("valid", methods(), |vector| vector.answers.clone());
+}
+
+#[test]
+fn every_notification_and_kind_of_event_is_there() {
+    assert_all("valid", Event::KINDS, |vector| text_at(vector, "/params/kind"));
+    let document = schemas::openrpc();
+    let notifications = document["x-notifications"].as_array().expect("notifications").iter();
+    let names = notifications.map(|one| one["name"].as_str().expect("a name"));
+    assert_all("valid", names, |vector| text_at(vector, "/method"));
+}
+
+#[test]
+fn every_error_is_there() {
+    let codes = ErrorCode::ALL.iter().map(|code| code.as_str());
+    assert_all("valid", codes, |vector| text_at(vector, "/error/data/code"));
+}
+
+#[test]
+fn every_required_field_is_missed() {
+    let document = schemas::openrpc();
+    let required = document["methods"].as_array().expect("methods").iter().flat_map(|method| {
+        let params = method["params"].as_array().expect("params").iter();
+        let required = params.filter(|param| param["required"] == true);
+        required.map(|param| json!([method["name"], param["name"]]).to_string())
+    });
+    let required: Vec<String> = required.collect();
+    assert_all("invalid", required.iter().map(String::as_str), |vector| {
+        let (line, field) = (vector.line.as_ref()?, vector.expect.as_ref()?.field.as_ref()?);
+        let is_missing = line["params"].get(field).is_none();
+        is_missing.then(|| json!([line["method"], field]).to_string())
+    });
+}
