@@ -58,18 +58,30 @@ pub(super) fn check_indexes(registry: &Registry) {
     assert_eq!(registry.memberships, memberships);
 }
 
-/// Every party has its host, at the address of hosts, and no address twice.
+/// Every party has its host, at the address of hosts, and no address twice; all keep to the rules,
+/// if they were always the same.
 #[track_caller]
 pub(super) fn check_parties(registry: &Registry) {
-    let subnet = registry.rules.subnet;
+    let rules = &registry.rules;
+    assert!(registry.parties.len() <= rules.parties && registry.relays.len() <= rules.relays);
+    for (peer_id, presence) in &registry.peers {
+        assert!(presence.parties.len() <= rules.parties_per_peer, "{peer_id} is everywhere");
+    }
     for (party_id, party) in &registry.parties {
         let host = party.members.get(&party.record.host_id);
         let host = host.unwrap_or_else(|| panic!("{party_id} has no host"));
-        assert_eq!(Some(host.record.virtual_ip), addresses::host(subnet), "host of {party_id}");
+        assert_eq!(
+            Some(host.record.virtual_ip),
+            addresses::host(rules.subnet),
+            "host of {party_id}"
+        );
+        assert!(party.members.len() <= rules.peers_per_party, "{party_id} is too full");
         let members = party.members.values();
+        let mut queues = members.clone().map(|member| member.signals.len());
+        assert!(queues.all(|length| length <= rules.signals_per_peer), "{party_id}");
         let addresses: HashSet<_> = members.map(|member| member.record.virtual_ip).collect();
         assert_eq!(addresses.len(), party.members.len(), "an address twice in {party_id}");
-        assert!(addresses.iter().all(|address| subnet.contains(address)), "{party_id}");
+        assert!(addresses.iter().all(|address| rules.subnet.contains(address)), "{party_id}");
     }
 }
 

@@ -162,10 +162,10 @@ fn step() -> impl Strategy<Value = Step> {
             Step::Update { party, peer, port }
         }),
         3 => member().prop_map(|(party, peer)| Step::Heartbeat { party, peer }),
-        14 => (route, length).prop_map(|((party, from, to), length)| {
+        14 => (route.clone(), length).prop_map(|((party, from, to), length)| {
             Step::Send { party, from, to, length }
         }),
-        2 => member().prop_map(|(party, peer)| Step::Poll { party, peer }),
+        3 => route.prop_map(|(party, _, peer)| Step::Poll { party, peer }),
         2 => (0..RELAYS.len(), port()).prop_map(|(relay, port)| Step::Relay { relay, port }),
         1 => (mode(), parties()).prop_map(|(mode, parties)| Step::Import { mode, parties }),
         2 => Just(Step::Disconnect),
