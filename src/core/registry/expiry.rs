@@ -1,4 +1,5 @@
-//! What goes because it was silent for too long. The work is in proportion to what goes.
+//! What goes because it was silent for too long. The work is in proportion to what goes, and each
+//! round takes an entry out of its index: it ends whatever that holds.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -28,11 +29,11 @@ impl Transaction<'_> {
 
     fn expire_members(&mut self) {
         use RemovalReason::{Expired, HostLeft};
-        let timeout = self.registry.rules.peer_timeout;
-        while let Some((seen, party_id, peer_id)) = self.registry.silent_members.first().cloned() {
-            if !due(seen, timeout, self.now.elapsed) {
-                break;
-            }
+        let (timeout, now) = (self.registry.rules.peer_timeout, self.now.elapsed);
+        while let Some((seen, ..)) = self.registry.silent_members.first()
+            && due(*seen, timeout, now)
+            && let Some((_, party_id, peer_id)) = self.registry.silent_members.pop_first()
+        {
             match self.registry.parties.get(&party_id) {
                 Some(party) if party.record.host_id == peer_id => {
                     self.remove_party(&party_id, Expired, HostLeft, Expired);
@@ -43,11 +44,11 @@ impl Transaction<'_> {
     }
 
     fn expire_relays(&mut self) {
-        let timeout = self.registry.rules.relay_timeout;
-        while let Some((seen, relay_id)) = self.registry.silent_relays.first().cloned() {
-            if !due(seen, timeout, self.now.elapsed) {
-                break;
-            }
+        let (timeout, now) = (self.registry.rules.relay_timeout, self.now.elapsed);
+        while let Some((seen, _)) = self.registry.silent_relays.first()
+            && due(*seen, timeout, now)
+            && let Some((_, relay_id)) = self.registry.silent_relays.pop_first()
+        {
             self.delete_relay(&relay_id);
             self.events.push(Event::RelayRemoved { relay_id });
         }
@@ -55,11 +56,10 @@ impl Transaction<'_> {
 
     fn expire_signals(&mut self) {
         let (ttl, now) = (self.registry.rules.signal_ttl, self.now.elapsed);
-        while let Some((queued, party_id, peer_id)) = self.registry.waiting_signals.first().cloned()
+        while let Some((queued, ..)) = self.registry.waiting_signals.first()
+            && due(*queued, ttl, now)
+            && let Some((_, party_id, peer_id)) = self.registry.waiting_signals.pop_first()
         {
-            if !due(queued, ttl, now) {
-                break;
-            }
             self.registry.with_member(&party_id, &peer_id, |member| {
                 drop_stale(&mut member.signals, ttl, now);
             });

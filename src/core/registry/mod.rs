@@ -26,6 +26,7 @@ use changes::Transaction;
 /// The truth about parties. Every index over it is kept by `set_party`, `set_member` and
 /// `set_relay` alone.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone, PartialEq))]
 pub struct Registry {
     rules: Rules,
     epoch: Epoch,
@@ -47,12 +48,14 @@ pub struct Registry {
 }
 
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone, PartialEq))]
 struct Party {
     record: PartyRecord,
     members: BTreeMap<PeerId, Member>,
 }
 
 #[derive(Debug, Clone)]
+#[cfg_attr(test, derive(PartialEq))]
 struct Member {
     record: MemberRecord,
     keeper: Keeper,
@@ -62,6 +65,7 @@ struct Member {
 }
 
 #[derive(Debug, Clone)]
+#[cfg_attr(test, derive(PartialEq))]
 struct QueuedSignal {
     from: PeerId,
     data: SignalData,
@@ -70,12 +74,14 @@ struct QueuedSignal {
 }
 
 #[derive(Debug, Clone)]
+#[cfg_attr(test, derive(PartialEq))]
 struct Relay {
     record: RelayRecord,
     seen: Duration,
 }
 
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone, PartialEq))]
 struct Presence {
     owner: Owner,
     parties: BTreeSet<PartyId>,

@@ -1,0 +1,160 @@
+//! Copies of the state, kept by what the registry gives out: its events, its writes.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use lanrage_ipc::event::Event;
+use lanrage_ipc::model::{Party, PartyId, Peer, PeerId, Relay, RelayId};
+
+use super::super::*;
+use crate::core::{MemberRecord, PartyRecord, RelayRecord, Seen, Write};
+
+/// A subscriber's copy. It takes no event that tells nothing, or that can't follow the last one.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Subscriber {
+    parties: BTreeMap<PartyId, Party>,
+    relays: BTreeMap<RelayId, Relay>,
+}
+
+impl Subscriber {
+    pub(super) fn hear(&mut self, event: &Event) {
+        match event {
+            Event::PartyRegistered { party, epoch, seq } => {
+                assert_eq!((epoch, *seq), (&party.epoch, 1));
+                assert_eq!(party.seq, 1);
+                let before = self.parties.insert(party.party_id.clone(), party.clone());
+                assert_eq!(before, None, "registered twice");
+            }
+            Event::PeerJoined { party_id, peer, seq, .. } => {
+                let before =
+                    self.count(party_id, *seq).insert(peer.info.peer_id.clone(), peer.clone());
+                assert_eq!(before, None, "joined twice");
+            }
+            Event::PeerUpdated { party_id, peer, seq, .. } => {
+                let peers = self.count(party_id, *seq);
+                let before = peers.insert(peer.info.peer_id.clone(), peer.clone());
+                let before = before.expect("updated who is not there");
+                let shown = |peer: &Peer| (peer.info.clone(), peer.connected);
+                assert_ne!(shown(&before), shown(peer), "an update that tells nothing");
+                assert_eq!(before.virtual_ip, peer.virtual_ip, "another address");
+            }
+            Event::PeerLeft { party_id, peer_id, seq, .. } => {
+                let before = self.count(party_id, *seq).remove(peer_id);
+                assert!(before.is_some(), "{peer_id} left twice");
+            }
+            Event::PartyRemoved { party_id, seq, .. } => {
+                assert!(self.count(party_id, *seq).is_empty(), "removed with peers in it");
+                self.parties.remove(party_id);
+            }
+            Event::SignalReceived { party_id, from_peer_id, to_peer_id } => {
+                let peers = &self.parties[party_id].peers;
+                assert!(peers.contains_key(from_peer_id) && peers.contains_key(to_peer_id));
+            }
+            Event::RelayUpdated { relay } => {
+                let before = self.relays.insert(relay.relay_id.clone(), relay.clone());
+                assert_ne!(before.as_ref(), Some(relay), "an update that tells nothing");
+            }
+            Event::RelayRemoved { relay_id } => {
+                assert!(self.relays.remove(relay_id).is_some(), "{relay_id} removed twice");
+            }
+            Event::PartyUpdated { .. } | Event::ConnectionChanged(_) => panic!("{event:?}"),
+        }
+    }
+
+    /// The peers of a party that has just changed once more.
+    fn count(&mut self, party_id: &PartyId, seq: u64) -> &mut BTreeMap<PeerId, Peer> {
+        let party = self.parties.get_mut(party_id).expect("an event of a party that is not there");
+        assert_eq!(seq, party.seq + 1, "of {party_id}");
+        party.seq = seq;
+        &mut party.peers
+    }
+
+    #[track_caller]
+    pub(super) fn check(&self, world: &World) {
+        let parties: Vec<Party> = world.parties().into_iter().map(unseen).collect();
+        let copy: Vec<Party> = self.parties.values().cloned().map(unseen).collect();
+        assert_eq!(copy, parties);
+        let mut relays: Vec<Relay> = self.relays.values().cloned().collect();
+        relays.sort_by_key(|relay| relay.region.clone());
+        assert_eq!(relays, world.registry.relays(None));
+    }
+}
+
+/// Without the signs of life, which are not told.
+fn unseen(mut party: Party) -> Party {
+    for peer in party.peers.values_mut() {
+        peer.last_seen = Timestamp::UNIX_EPOCH;
+    }
+    party
+}
+
+/// The rows of a store, with its foreign keys.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    parties: BTreeMap<PartyId, (PartyRecord, BTreeMap<PeerId, MemberRecord>)>,
+    relays: BTreeMap<RelayId, RelayRecord>,
+}
+
+impl Rows {
+    pub(super) fn write(&mut self, write: &Write) {
+        match write.clone() {
+            Write::PutParty(record) => {
+                let members = self.parties.remove(&record.party_id).map(|(_, members)| members);
+                let id = record.party_id.clone();
+                self.parties.insert(id, (record, members.unwrap_or_default()));
+            }
+            Write::DeleteParty(id) => {
+                let (_, members) = self.parties.remove(&id).expect("deleted twice");
+                assert!(members.is_empty(), "{id} deleted before its members");
+            }
+            Write::PutMember(party_id, record) => {
+                let (_, members) = self.parties.get_mut(&party_id).expect("before its party");
+                members.insert(record.info.peer_id.clone(), record);
+            }
+            Write::DeleteMember(party_id, peer_id) => {
+                let (_, members) = self.parties.get_mut(&party_id).expect("after its party");
+                members.remove(&peer_id).expect("deleted twice");
+            }
+            Write::PutRelay(record) => {
+                self.relays.insert(record.relay.relay_id.clone(), record);
+            }
+            Write::DeleteRelay(id) => {
+                self.relays.remove(&id).expect("deleted twice");
+            }
+        }
+    }
+
+    pub(super) fn see(&mut self, seen: &Seen) {
+        let (_, members) = self.parties.get_mut(&seen.party_id).expect("no such party");
+        members.get_mut(&seen.peer_id).expect("no such member").last_seen = seen.at;
+    }
+
+    /// Its rows are the registry's records, and a registry restored from them shows the same but
+    /// for what keeps the members alive.
+    #[track_caller]
+    pub(super) fn check(&self, world: &World) {
+        let mut restored =
+            Registry::new(world.registry.rules.clone(), world.registry.epoch.clone());
+        restored.restore(self.rows(), world.now);
+        state::check_indexes(&restored);
+        assert_eq!(restored.party_count(), world.registry.party_count());
+        for (id, party) in &world.registry.parties {
+            assert_eq!(restored.parties[id].record, party.record);
+            let records = |party: &super::super::super::Party| -> Vec<MemberRecord> {
+                party.members.values().map(|member| member.record.clone()).collect()
+            };
+            assert_eq!(records(&restored.parties[id]), records(party));
+        }
+        assert_eq!(restored.relays(None), world.registry.relays(None));
+    }
+
+    fn rows(&self) -> Vec<Write> {
+        let parties = self.parties.values().flat_map(|(record, members)| {
+            let id = &record.party_id;
+            let members =
+                members.values().map(|member| Write::PutMember(id.clone(), member.clone()));
+            std::iter::once(Write::PutParty(record.clone())).chain(members)
+        });
+        parties.chain(self.relays.values().cloned().map(Write::PutRelay)).collect()
+    }
+}

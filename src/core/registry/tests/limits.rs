@@ -1,0 +1,84 @@
+//! The bounds.
+
+use super::*;
+
+#[test]
+fn a_party_has_room_for_so_many_peers() {
+    let mut world = World::with(|rules| rules.peers_per_party = 2);
+    world.ann(register("lan", "host"));
+    world.ann(join("lan", "a"));
+    let full = Refusal::PartyFull { party_id: "lan".parse().unwrap(), limit: 2 };
+    assert_eq!(world.refused(ANN, join("lan", "b")), full);
+    world.ann(update("lan", moved("a")));
+    world.ann(join("lan", "a"));
+    world.ann(leave("lan", "a"));
+    world.ann(join("lan", "b"));
+}
+
+#[test]
+fn a_peer_is_in_so_many_parties_at_most() {
+    let mut world = World::with(|rules| rules.parties_per_peer = 2);
+    world.ann(register("one", "host"));
+    world.ann(register("two", "host"));
+    world.ann(register("other", "other"));
+    let many = Refusal::TooManyParties { peer_id: "host".parse().unwrap(), limit: 2 };
+    assert_eq!(world.refused(ANN, register("three", "host")), many);
+    assert_eq!(world.refused(ANN, join("other", "host")), many);
+    world.ann(join("two", "host"));
+    world.ann(leave("one", "host"));
+    world.ann(join("other", "host"));
+}
+
+#[test]
+fn there_are_so_many_parties_and_relays_at_most() {
+    let mut world = World::with(|rules| (rules.parties, rules.relays) = (1, 1));
+    world.ann(register("one", "host"));
+    world.ann(relay("one", 1));
+    let parties = world.refused(ANN, register("two", "host"));
+    assert_eq!(parties, Refusal::RegistryFull { what: "parties", limit: 1 });
+    let relays = world.refused(ANN, relay("two", 1));
+    assert_eq!(relays, Refusal::RegistryFull { what: "relays", limit: 1 });
+    world.ann(relay("one", 2));
+    world.ann(leave("one", "host"));
+    world.ann(register("two", "host"));
+}
+
+#[test]
+fn a_signal_is_so_long_at_most() {
+    let mut world = World::with(|rules| rules.signal_bytes = 5);
+    world.ann(register("lan", "host"));
+    world.ann(send("lan", "host", "host", r#""abc""#));
+    let refusal = world.refused(ANN, send("lan", "host", "host", r#""abcd""#));
+    assert_eq!(refusal, Refusal::SignalTooLarge { bytes: 6, limit: 5 });
+}
+
+#[test]
+fn so_many_signals_wait_for_a_peer_at_most() {
+    let mut world = World::with(|rules| rules.signals_per_peer = 2);
+    world.ann(register("lan", "host"));
+    world.ann(join("lan", "a"));
+    world.ann(send("lan", "host", "a", "1"));
+    world.pass(SIGNAL_TTL / 2);
+    world.ann(send("lan", "host", "a", "2"));
+    let refusal = world.refused(ANN, send("lan", "host", "a", "3"));
+    assert_eq!(refusal, Refusal::SignalQueueFull { peer_id: "a".parse().unwrap(), limit: 2 });
+    world.ann(send("lan", "a", "host", "4"));
+    // The first is too old now: it takes no room, though nobody cleaned up.
+    world.pass(SIGNAL_TTL / 2);
+    world.ann(send("lan", "host", "a", "5"));
+    assert_eq!(payloads(&world.ann(poll("lan", "a"))), ["2", "5"]);
+    world.ann(send("lan", "host", "a", "6"));
+}
+
+#[test]
+fn what_exceeds_a_new_bound_stays() {
+    let mut world = World::new();
+    world.ann(register("lan", "host"));
+    world.ann(join("lan", "a"));
+    world.ann(join("lan", "b"));
+    world.registry.set_rules(Rules { peers_per_party: 1, parties: 0, ..rules() });
+    assert_eq!(world.members("lan"), ["a", "b", "host"]);
+    world.ann(update("lan", moved("b")));
+    world.refused(ANN, join("lan", "c"));
+    assert_eq!(world.registry.rules().peers_per_party, 1);
+}

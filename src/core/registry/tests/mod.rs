@@ -1,0 +1,252 @@
+//! The rules, one test each; and random histories, which keep to all of them together.
+
+mod addresses;
+mod expiry;
+mod history;
+mod import;
+mod keepalive;
+mod limits;
+mod membership;
+mod ownership;
+mod queries;
+mod relays;
+mod signals;
+mod state;
+mod undo;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use lanrage_ipc::event::Event;
+use lanrage_ipc::model::{self, Address, Keepalive, NatType, PeerInput, SignalData};
+
+use super::Registry;
+use crate::core::{
+    Applied, Caller, Command, ConnectionId, Filter, Now, Outcome, Owner, Refusal, Rules,
+};
+
+const PEER_TIMEOUT: Duration = Duration::from_secs(300);
+const RELAY_TIMEOUT: Duration = Duration::from_secs(600);
+const SIGNAL_TTL: Duration = Duration::from_secs(200);
+const SECOND: Duration = Duration::from_secs(1);
+const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+
+const ANN: Caller = Caller { owner: Owner(1000), admin: false, connection: ConnectionId(1) };
+const BEN: Caller = Caller { owner: Owner(1001), admin: false, connection: ConnectionId(2) };
+const ROOT: Caller = Caller { owner: Owner(0), admin: true, connection: ConnectionId(3) };
+
+fn rules() -> Rules {
+    Rules {
+        peer_timeout: PEER_TIMEOUT,
+        relay_timeout: RELAY_TIMEOUT,
+        signal_ttl: SIGNAL_TTL,
+        grace_until: Duration::ZERO,
+        parties_per_peer: 64,
+        peers_per_party: 64,
+        parties: 100,
+        relays: 100,
+        signal_bytes: 100,
+        signals_per_peer: 10,
+        subnet: "10.66.0.0/16".parse().unwrap(),
+    }
+}
+
+/// A registry and its clocks. Whatever it is told to do, its indexes are checked, and that a
+/// refusal changed nothing.
+struct World {
+    registry: Registry,
+    now: Now,
+}
+
+impl World {
+    fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    fn with(adjust: impl FnOnce(&mut Rules)) -> Self {
+        let mut rules = rules();
+        adjust(&mut rules);
+        let now = Now { wall: "2025-06-01T12:00:00Z".parse().unwrap(), elapsed: 1000 * SECOND };
+        Self { registry: Registry::new(rules, "epoch".parse().unwrap()), now }
+    }
+
+    /// Lets time pass on both clocks.
+    fn pass(&mut self, time: Duration) {
+        self.now.wall += time;
+        self.now.elapsed += time;
+    }
+
+    fn apply(&mut self, caller: Caller, command: Command) -> Result<Applied, Refusal> {
+        let before = self.registry.clone();
+        let result = self.registry.apply(command.clone(), caller, self.now);
+        state::check_indexes(&self.registry);
+        if let Err(refusal) = &result {
+            assert_eq!(self.registry, before, "refused with {refusal:?}, but changed: {command:?}");
+        }
+        result
+    }
+
+    /// What must work.
+    #[track_caller]
+    fn by(&mut self, caller: Caller, command: Command) -> Applied {
+        self.apply(caller, command).expect("refused")
+    }
+
+    /// What must work, by the first user.
+    #[track_caller]
+    fn ann(&mut self, command: Command) -> Applied {
+        self.by(ANN, command)
+    }
+
+    /// What must be refused.
+    #[track_caller]
+    fn refused(&mut self, caller: Caller, command: Command) -> Refusal {
+        self.apply(caller, command).expect_err("not refused")
+    }
+
+    #[track_caller]
+    fn party(&self, id: &str) -> model::Party {
+        self.registry.party(&id.parse().unwrap(), self.now).unwrap()
+    }
+
+    #[track_caller]
+    fn peer(&self, party: &str, id: &str) -> model::Peer {
+        self.registry.peer(&party.parse().unwrap(), &id.parse().unwrap(), self.now).unwrap()
+    }
+
+    fn parties(&self) -> Vec<model::Party> {
+        self.registry.parties(&Filter::default(), None, self.now).collect()
+    }
+
+    /// The ids of a party's members; none if there is no such party.
+    fn members(&self, party: &str) -> Vec<String> {
+        let party = self.registry.party(&party.parse().unwrap(), self.now);
+        party.map_or(Vec::new(), |party| party.peers.keys().map(ToString::to_string).collect())
+    }
+
+    fn address(&self, party: &str, id: &str) -> String {
+        self.peer(party, id).virtual_ip.to_string()
+    }
+}
+
+fn peer(id: &str) -> PeerInput {
+    PeerInput {
+        peer_id: id.parse().unwrap(),
+        name: id.parse().unwrap(),
+        public_key: format!("key of {id}").parse().unwrap(),
+        nat_type: NatType::FullCone,
+        public_ip: Address::Unknown,
+        public_port: 4000,
+        local_ip: "192.168.0.2".parse().unwrap(),
+        local_port: 5000,
+    }
+}
+
+/// The same peer, heard of at another port.
+fn moved(id: &str) -> PeerInput {
+    PeerInput { public_port: 4001, ..peer(id) }
+}
+
+/// Like all that follow, of peers that only their own heartbeats keep alive.
+fn register(party: &str, host: &str) -> Command {
+    Command::Register {
+        party_id: party.parse().unwrap(),
+        name: party.parse().unwrap(),
+        host: peer(host),
+        keepalive: Keepalive::Manual,
+    }
+}
+
+fn join(party: &str, id: &str) -> Command {
+    join_as(party, peer(id), Keepalive::Manual)
+}
+
+fn join_as(party: &str, peer: PeerInput, keepalive: Keepalive) -> Command {
+    Command::Join { party_id: party.parse().unwrap(), peer, keepalive }
+}
+
+fn leave(party: &str, id: &str) -> Command {
+    Command::Leave { party_id: party.parse().unwrap(), peer_id: id.parse().unwrap() }
+}
+
+fn update(party: &str, peer: PeerInput) -> Command {
+    Command::Update { party_id: party.parse().unwrap(), peer }
+}
+
+fn heartbeat(party: &str, id: &str) -> Command {
+    Command::Heartbeat { party_id: party.parse().unwrap(), peer_id: id.parse().unwrap() }
+}
+
+fn send(party: &str, from: &str, to: &str, json: &str) -> Command {
+    Command::SendSignal {
+        party_id: party.parse().unwrap(),
+        from: from.parse().unwrap(),
+        to: to.parse().unwrap(),
+        data: signal_data(json),
+    }
+}
+
+fn signal_data(json: &str) -> SignalData {
+    serde_json::value::RawValue::from_string(json.to_owned()).unwrap().into()
+}
+
+fn poll(party: &str, id: &str) -> Command {
+    Command::PollSignals { party_id: party.parse().unwrap(), peer_id: id.parse().unwrap() }
+}
+
+fn relay(id: &str, port: u16) -> Command {
+    Command::RegisterRelay {
+        relay_id: id.parse().unwrap(),
+        public_ip: "203.0.113.1".parse().unwrap(),
+        port,
+        region: "eu".parse().unwrap(),
+        capacity: 100,
+    }
+}
+
+/// What a command told, a line for each event.
+fn told(applied: &Applied) -> Vec<String> {
+    applied.events.iter().map(line).collect()
+}
+
+fn line(event: &Event) -> String {
+    match event {
+        Event::PartyRegistered { party, seq, .. } => {
+            format!("party.registered {} #{seq}", party.party_id)
+        }
+        Event::PartyRemoved { party_id, reason, seq, .. } => {
+            format!("party.removed {party_id} {reason:?} #{seq}")
+        }
+        Event::PeerJoined { party_id, peer, seq, .. } => {
+            format!("peer.joined {party_id} {} #{seq}", peer.info.peer_id)
+        }
+        Event::PeerUpdated { party_id, peer, seq, .. } => {
+            format!("peer.updated {party_id} {} #{seq}", peer.info.peer_id)
+        }
+        Event::PeerLeft { party_id, peer_id, reason, seq, .. } => {
+            format!("peer.left {party_id} {peer_id} {reason:?} #{seq}")
+        }
+        Event::SignalReceived { party_id, from_peer_id, to_peer_id } => {
+            format!("signal.received {party_id} {from_peer_id} {to_peer_id}")
+        }
+        Event::RelayUpdated { relay } => format!("relay.updated {}", relay.relay_id),
+        Event::RelayRemoved { relay_id } => format!("relay.removed {relay_id}"),
+        Event::PartyUpdated { .. } | Event::ConnectionChanged(_) => {
+            panic!("the registry never tells {event:?}")
+        }
+    }
+}
+
+/// The payloads that a poll brought.
+fn payloads(applied: &Applied) -> Vec<&str> {
+    match &applied.outcome {
+        Outcome::Signals(signals) => {
+            signals.iter().map(|signal| signal.signal_data.as_json()).collect()
+        }
+        other => panic!("not the answer to a poll: {other:?}"),
+    }
+}
+
+fn timestamp(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}

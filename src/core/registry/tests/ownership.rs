@@ -1,0 +1,92 @@
+//! A peer or a relay belongs to the user who registered it first.
+
+use lanrage_ipc::model::Keepalive;
+
+use super::*;
+
+/// What can be done for `guest`, who is in `lan`.
+fn acts_for_guest() -> Vec<Command> {
+    vec![
+        join("lan", "guest"),
+        join("other", "guest"),
+        register("new", "guest"),
+        update("lan", moved("guest")),
+        heartbeat("lan", "guest"),
+        send("lan", "guest", "host", "1"),
+        poll("lan", "guest"),
+        leave("lan", "guest"),
+    ]
+}
+
+fn world() -> World {
+    let mut world = World::new();
+    world.by(BEN, register("lan", "host"));
+    world.by(BEN, register("other", "host"));
+    world.by(ANN, join("lan", "guest"));
+    world
+}
+
+#[test]
+fn another_user_can_do_nothing_for_a_peer() {
+    let mut world = world();
+    for command in acts_for_guest() {
+        let refusal = world.refused(BEN, command);
+        assert_eq!(refusal, Refusal::PeerNotYours("guest".parse().unwrap()));
+    }
+    let refusal = world.refused(ANN, leave("lan", "host"));
+    assert_eq!(refusal, Refusal::PeerNotYours("host".parse().unwrap()));
+}
+
+#[test]
+fn its_user_and_an_admin_can() {
+    for caller in [ANN, ROOT, Caller { connection: ConnectionId(9), ..ANN }] {
+        let mut world = world();
+        for command in acts_for_guest() {
+            world.by(caller, command);
+        }
+    }
+}
+
+#[test]
+fn it_stays_the_first_ones_when_an_admin_acts_for_it() {
+    let mut world = world();
+    world.by(ROOT, join_as("lan", moved("guest"), Keepalive::Daemon));
+    world.by(ROOT, join("other", "guest"));
+    world.by(ROOT, register("new", "guest"));
+    world.by(ANN, leave("lan", "guest"));
+    world.by(ANN, leave("other", "guest"));
+    world.by(ANN, heartbeat("new", "guest"));
+    world.refused(BEN, heartbeat("new", "guest"));
+}
+
+#[test]
+fn it_is_anyones_once_it_is_in_no_party() {
+    let mut world = world();
+    world.by(ANN, join("other", "guest"));
+    world.by(ANN, leave("lan", "guest"));
+    world.refused(BEN, join("lan", "guest"));
+    world.by(ANN, leave("other", "guest"));
+    world.by(BEN, join("lan", "guest"));
+    world.refused(ANN, leave("lan", "guest"));
+}
+
+#[test]
+fn a_signal_may_be_for_anyone_in_the_party() {
+    let mut world = world();
+    world.by(ANN, send("lan", "guest", "host", "1"));
+    world.by(BEN, send("lan", "host", "guest", "2"));
+    assert_eq!(payloads(&world.by(ANN, poll("lan", "guest"))), ["2"]);
+}
+
+#[test]
+fn a_relay_is_its_users_too() {
+    let mut world = World::new();
+    world.by(ANN, relay("r", 1));
+    for port in [1, 2] {
+        let refusal = world.refused(BEN, relay("r", port));
+        assert_eq!(refusal, Refusal::RelayNotYours("r".parse().unwrap()));
+    }
+    world.by(ROOT, relay("r", 3));
+    world.by(ANN, relay("r", 4));
+    world.refused(BEN, relay("r", 5));
+}

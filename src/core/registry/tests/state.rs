@@ -1,0 +1,106 @@
+//! What is true of every registry, whatever happened to it.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use jiff::Timestamp;
+use lanrage_ipc::model::{PartyId, PeerId};
+
+use super::super::{Keeper, Presence, Registry};
+use crate::core::addresses;
+use crate::core::{MemberRecord, PartyRecord, RelayRecord};
+
+/// Every index is what the parties and relays make of it.
+#[track_caller]
+pub(super) fn check_indexes(registry: &Registry) {
+    let mut peers: HashMap<PeerId, Presence> = HashMap::new();
+    let mut kept: HashMap<_, BTreeSet<_>> = HashMap::new();
+    let (mut orphans, mut silent, mut waiting) =
+        (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let mut memberships = 0;
+    for (party_id, party) in &registry.parties {
+        assert_eq!(*party_id, party.record.party_id);
+        for (peer_id, member) in &party.members {
+            assert_eq!(*peer_id, member.record.info.peer_id);
+            memberships += 1;
+            let owner = member.record.owner;
+            let parties = BTreeSet::new();
+            let presence =
+                peers.entry(peer_id.clone()).or_insert_with(|| Presence { owner, parties });
+            assert_eq!(presence.owner, owner, "{peer_id} has two owners");
+            presence.parties.insert(party_id.clone());
+            let key = (party_id.clone(), peer_id.clone());
+            match member.keeper {
+                Keeper::Connection(id) if registry.kept.contains_key(&id) => {
+                    kept.entry(id).or_default().insert(key);
+                }
+                Keeper::Connection(_) => {
+                    orphans.insert(key);
+                }
+                Keeper::Daemon => {}
+                Keeper::Heartbeats | Keeper::Nothing => {
+                    silent.insert((member.seen, key.0, key.1));
+                }
+            }
+            if let Some(oldest) = member.signals.iter().map(|signal| signal.queued).min() {
+                waiting.insert((oldest, party_id.clone(), peer_id.clone()));
+            }
+        }
+    }
+    let relays = registry.relays.iter();
+    let silent_relays: BTreeSet<_> = relays.map(|(id, relay)| (relay.seen, id.clone())).collect();
+    let kept_now = registry.kept.iter().filter(|(_, members)| !members.is_empty());
+    assert_eq!(registry.peers, peers);
+    assert_eq!(kept_now.map(|(id, kept)| (*id, kept.clone())).collect::<HashMap<_, _>>(), kept);
+    assert_eq!(registry.orphans, orphans);
+    assert_eq!(registry.silent_members, silent);
+    assert_eq!(registry.silent_relays, silent_relays);
+    assert_eq!(registry.waiting_signals, waiting);
+    assert_eq!(registry.memberships, memberships);
+}
+
+/// Every party has its host, at the address of hosts, and no address twice; all keep to the rules,
+/// if they were always the same.
+#[track_caller]
+pub(super) fn check_parties(registry: &Registry) {
+    let rules = &registry.rules;
+    assert!(registry.parties.len() <= rules.parties && registry.relays.len() <= rules.relays);
+    for (peer_id, presence) in &registry.peers {
+        assert!(presence.parties.len() <= rules.parties_per_peer, "{peer_id} is everywhere");
+    }
+    for (party_id, party) in &registry.parties {
+        let host = party.members.get(&party.record.host_id);
+        let host = host.unwrap_or_else(|| panic!("{party_id} has no host"));
+        assert_eq!(
+            Some(host.record.virtual_ip),
+            addresses::host(rules.subnet),
+            "host of {party_id}"
+        );
+        assert!(party.members.len() <= rules.peers_per_party, "{party_id} is too full");
+        let members = party.members.values();
+        let mut queues = members.clone().map(|member| member.signals.len());
+        assert!(queues.all(|length| length <= rules.signals_per_peer), "{party_id}");
+        let addresses: HashSet<_> = members.map(|member| member.record.virtual_ip).collect();
+        assert_eq!(addresses.len(), party.members.len(), "an address twice in {party_id}");
+        assert!(addresses.iter().all(|address| rules.subnet.contains(address)), "{party_id}");
+    }
+}
+
+/// What a change may change. `last_seen` is not of it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Durable {
+    parties: Vec<PartyRecord>,
+    members: Vec<(PartyId, MemberRecord, Keeper)>,
+    relays: Vec<RelayRecord>,
+}
+
+pub(super) fn durable(registry: &Registry) -> Durable {
+    let parties = registry.parties.values().map(|party| party.record.clone());
+    let members = registry.parties.iter().flat_map(|(id, party)| {
+        party.members.values().map(|member| {
+            let record = MemberRecord { last_seen: Timestamp::UNIX_EPOCH, ..member.record.clone() };
+            (id.clone(), record, member.keeper)
+        })
+    });
+    let relays = registry.relays.values().map(|relay| relay.record.clone());
+    Durable { parties: parties.collect(), members: members.collect(), relays: relays.collect() }
+}

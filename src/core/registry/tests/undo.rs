@@ -1,0 +1,125 @@
+//! Taking changes back.
+
+use lanrage_ipc::model::Keepalive;
+
+use super::*;
+
+/// Undoes what some commands did, all of it, newest first.
+fn undo(world: &mut World, applied: impl IntoIterator<Item = Applied>) {
+    let changes: Vec<_> = applied.into_iter().flat_map(|applied| applied.changes).collect();
+    world.registry.undo(changes.into_iter());
+    state::check_indexes(&world.registry);
+}
+
+#[test]
+fn everything_can_be_taken_back() {
+    let mut world = World::new();
+    world.ann(register("lan", "host"));
+    world.ann(join("lan", "a"));
+    world.ann(relay("r", 1));
+    let commands = [
+        register("two", "host"),
+        join("lan", "b"),
+        join_as("lan", moved("a"), Keepalive::Daemon),
+        update("lan", moved("host")),
+        leave("lan", "a"),
+        leave("lan", "host"),
+        relay("r", 2),
+        relay("s", 1),
+        Command::Import { parties: vec![], mode: crate::core::ImportMode::Replace },
+    ];
+    for command in commands {
+        let before = world.registry.clone();
+        let applied = world.ann(command);
+        assert_ne!(world.registry, before);
+        undo(&mut world, [applied]);
+        assert_eq!(world.registry, before);
+    }
+    let before = world.registry.clone();
+    world.pass(RELAY_TIMEOUT);
+    let expired = world.ann(Command::Expire);
+    assert_eq!(told(&expired).len(), 4);
+    undo(&mut world, [expired]);
+    assert_eq!(world.registry, before);
+}
+
+#[test]
+fn a_peer_that_left_and_came_back_is_what_it_was_before() {
+    let mut world = World::new();
+    world.ann(register("lan", "host"));
+    world.ann(join("lan", "a"));
+    world.ann(join("lan", "b"));
+    world.ann(send("lan", "host", "b", "1"));
+    let before = world.registry.clone();
+    let left = world.ann(leave("lan", "b"));
+    let other = world.ann(leave("lan", "a"));
+    let back = world.by(BEN, join("lan", "b"));
+    undo(&mut world, [left, other, back]);
+    assert_eq!(world.registry, before);
+    assert_eq!(payloads(&world.ann(poll("lan", "b"))), ["1"]);
+}
+
+#[test]
+fn signals_are_neither_brought_back_nor_lost() {
+    let mut world = World::new();
+    world.ann(register("lan", "host"));
+    world.ann(send("lan", "host", "host", "1"));
+    let updated = world.ann(update("lan", moved("host")));
+    assert_eq!(payloads(&world.ann(poll("lan", "host"))), ["1"]);
+    world.ann(send("lan", "host", "host", "2"));
+    undo(&mut world, [updated]);
+    assert_eq!(world.peer("lan", "host").info, peer("host"));
+    assert_eq!(payloads(&world.ann(poll("lan", "host"))), ["2"]);
+}
+
+#[test]
+fn signs_of_life_stay() {
+    let mut world = World::new();
+    world.ann(register("lan", "host"));
+    world.ann(relay("r", 1));
+    let changed = [world.ann(update("lan", moved("host"))), world.ann(relay("r", 2))];
+    world.pass(RELAY_TIMEOUT);
+    world.ann(heartbeat("lan", "host"));
+    world.ann(relay("r", 2));
+    undo(&mut world, changed);
+    assert_eq!(world.peer("lan", "host").last_seen, world.now.wall);
+    assert_eq!(world.registry.relays(None)[0].port, 1);
+    assert_eq!(told(&world.ann(Command::Expire)), [""; 0]);
+}
+
+#[test]
+fn a_closed_connection_stays_closed() {
+    let mut world = World::new();
+    world.ann(register("lan", "host"));
+    world.ann(join_as("lan", peer("a"), Keepalive::Connection));
+    let closed = world.ann(Command::Disconnect);
+    undo(&mut world, [closed]);
+    assert!(world.peer("lan", "a").connected, "as far as anybody was told");
+    // The clean-up sees to it, as often as it takes.
+    for _ in 0..2 {
+        let again = world.by(ROOT, Command::Expire);
+        assert_eq!(told(&again), ["peer.updated lan a #3"]);
+        undo(&mut world, [again]);
+    }
+    world.by(ROOT, Command::Expire);
+    assert_eq!(told(&world.by(ROOT, Command::Expire)), [""; 0]);
+    world.pass(PEER_TIMEOUT);
+    world.ann(heartbeat("lan", "host"));
+    assert_eq!(told(&world.by(ROOT, Command::Expire)), ["peer.left lan a Expired #4"]);
+}
+
+#[test]
+fn a_peer_given_back_to_a_closed_connection_is_silent() {
+    let second = Caller { connection: ConnectionId(7), ..ANN };
+    for keepalive in [Keepalive::Connection, Keepalive::Daemon] {
+        let mut world = World::new();
+        world.ann(register("lan", "host"));
+        world.ann(join_as("lan", peer("a"), Keepalive::Connection));
+        let taken_over = world.by(second, join_as("lan", peer("a"), keepalive));
+        assert_eq!(told(&world.ann(Command::Disconnect)), [""; 0]);
+        undo(&mut world, [taken_over]);
+        let expired = world.by(ROOT, Command::Expire);
+        assert_eq!(told(&expired), ["peer.updated lan a #3"]);
+        assert!(!world.peer("lan", "a").connected);
+    }
+}
