@@ -1,8 +1,8 @@
 //! The state on disk: one SQLite file, and the only room that knows SQL.
 //!
 //! [`open()`] makes sure, before any actor starts, that what it hands out is exactly what was
-//! committed, and says so where it is not. [`Database::commit`] returns when
-//! changes are durable. [`backup()`] and [`rotate_backups`] read on a connection of their
+//! committed, and says so where it is not. [`Persister`] is the one writer: a [`Commit`] is
+//! answered when it is durable. [`backup()`] and [`rotate_backups`] read on a connection of their
 //! own, so that commits go on meanwhile.
 //!
 //! | file | |
@@ -14,6 +14,7 @@
 //! | `database`, `rows`, `connection` | committing rows, rows to columns and back, connections |
 //! | `schema` | migrations; `schema.sql` is what they add up to |
 //! | `backup`, `rotation` | verified copies, and the hourly ones |
+//! | `actor`, `messages` | the writer's thread |
 //!
 //! # What may fail, and how it shows
 //!
@@ -22,12 +23,14 @@
 //!   lock, a disk that does not answer. Then every file is as it was.
 //! - A commit that fails has changed nothing, and the next one may succeed: see [`StoreError`].
 
+mod actor;
 mod backup;
 mod connection;
 mod database;
 mod error;
 mod files;
 mod inspect;
+mod messages;
 mod open;
 mod recovery;
 mod rotation;
@@ -37,9 +40,11 @@ mod schema;
 mod tests;
 mod wal;
 
+pub use actor::Persister;
 pub use backup::backup;
 pub use database::{Committed, Database};
 pub use error::{BackupError, OpenError, StoreError, StoreErrorKind};
+pub use messages::{Close, Commit, Ping};
 pub use open::{OpenOptions, Opened, open};
 pub use rotation::rotate_backups;
 

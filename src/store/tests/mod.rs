@@ -1,3 +1,4 @@
+mod actor;
 mod backups;
 mod damage;
 #[cfg(target_os = "linux")]
