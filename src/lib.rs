@@ -4,3 +4,4 @@ pub mod config;
 pub mod core;
 pub mod discovery;
 pub mod logging;
+pub mod store;

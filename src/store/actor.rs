@@ -1,0 +1,55 @@
+//! The writer: one thread of its own, because a commit waits for the disk.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use actix::{Actor, Handler, SyncContext};
+
+use super::database::{Committed, Database};
+use super::error::StoreError;
+use super::messages::{Close, Commit, Ping};
+
+/// The one writer of the database, to be started with one thread:
+/// `SyncArbiter::start(1, move || persister.clone())`.
+///
+/// The arbiter passes on without bound what it is sent: who sends keeps one [`Commit`] in flight
+/// and gathers the next meanwhile.
+#[derive(Debug, Clone)]
+pub struct Persister(Arc<Mutex<Database>>);
+
+impl Persister {
+    /// A writer of a database.
+    pub fn new(database: Database) -> Self {
+        Self(Arc::new(Mutex::new(database)))
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut Database) -> T) -> T {
+        // A commit that panicked was rolled back by the transaction's drop.
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Actor for Persister {
+    type Context = SyncContext<Self>;
+}
+
+impl Handler<Commit> for Persister {
+    type Result = Result<Committed, StoreError>;
+
+    fn handle(&mut self, commit: Commit, _: &mut Self::Context) -> Self::Result {
+        self.with(|database| database.commit(&commit.writes, &commit.seen))
+    }
+}
+
+impl Handler<Ping> for Persister {
+    type Result = ();
+
+    fn handle(&mut self, _: Ping, _: &mut Self::Context) {}
+}
+
+impl Handler<Close> for Persister {
+    type Result = ();
+
+    fn handle(&mut self, _: Close, _: &mut Self::Context) {
+        self.with(Database::close);
+    }
+}

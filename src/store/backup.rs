@@ -1,0 +1,95 @@
+//! A verified copy of the database, made while commits go on.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::connection::Flush;
+use super::error::BackupError;
+use super::inspect::{self, Fault};
+use super::{connection, files};
+
+/// Copies the database, as it is at one moment, to an absolute path where nothing is. The copy is
+/// one file, is verified, and only then appears there. Returns its length in bytes. It blocks.
+///
+/// # Errors
+/// Then nothing is left at `dest`, unless something was there before.
+pub fn backup(database_path: &Path, dest: &Path) -> Result<u64, BackupError> {
+    if !dest.is_absolute() {
+        return Err(BackupError::NotAbsolute(dest.into()));
+    }
+    let (Some(dir), Some(name)) = (dest.parent(), dest.file_name()) else {
+        return Err(BackupError::NoDirectory(dest.into()));
+    };
+    if !dir.is_dir() {
+        return Err(BackupError::NoDirectory(dest.into()));
+    }
+    if dest.symlink_metadata().is_ok() {
+        return Err(BackupError::Exists(dest.into()));
+    }
+    let mut partial = std::ffi::OsString::from(".");
+    partial.push(name);
+    partial.push(format!(".{}{PARTIAL}", std::process::id()));
+    let partial = Partial(dir.join(partial));
+    copy(database_path, &partial.0)?;
+    files::sync(&partial.0).map_err(io_error("flush", &partial.0))?;
+    let bytes = fs::metadata(&partial.0).map_err(io_error("read", &partial.0))?.len();
+    publish(&partial.0, dest)?;
+    drop(partial);
+    files::sync_dir(dir).map_err(io_error("flush", dir))?;
+    Ok(bytes)
+}
+
+/// How the name of a copy ends while it is made.
+pub(super) const PARTIAL: &str = ".partial";
+
+/// A copy that is not finished: it goes when this does.
+struct Partial(PathBuf);
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        if let Err(error) = files::remove_database(&self.0) {
+            log::warn!("cannot remove {}: {error}", self.0.display());
+        }
+    }
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), BackupError> {
+    files::create_private(to).map_err(io_error("create", to))?;
+    let copied = || -> rusqlite::Result<()> {
+        let source = connection::open_read_only(from)?;
+        let mut copy = connection::open(to)?;
+        connection::set_flush(&copy, Flush::Nothing)?;
+        connection::copy_all(&source, &mut copy)?;
+        connection::fold(&copy)
+    };
+    copied().map_err(|error| BackupError::Copy { path: to.into(), reason: error.to_string() })?;
+    let sound = || -> Result<(), Fault> {
+        let copy = connection::open_read_only(to)?;
+        inspect::verify(&copy, to)?;
+        inspect::read(&copy).map(drop)
+    };
+    sound().map_err(|fault| {
+        BackupError::Unsound(fault.judge(to).unwrap_or_else(|error| error.to_string()))
+    })
+}
+
+/// Gives a finished copy its name, unless the name was taken meanwhile.
+pub(super) fn publish(partial: &Path, dest: &Path) -> Result<(), BackupError> {
+    let taken = |error: &io::Error| error.kind() == io::ErrorKind::AlreadyExists;
+    match fs::hard_link(partial, dest) {
+        Ok(()) => Ok(()),
+        Err(error) if taken(&error) => Err(BackupError::Exists(dest.into())),
+        // A file system without links: reserve the name, then replace the reservation.
+        Err(_) => match files::create_private(dest) {
+            Ok(_) => fs::rename(partial, dest).map_err(io_error("rename", partial)),
+            Err(error) if taken(&error) => Err(BackupError::Exists(dest.into())),
+            Err(error) => Err(io_error("create", dest)(error)),
+        },
+    }
+}
+
+pub(super) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BackupError {
+    let path = PathBuf::from(path);
+    move |source| BackupError::Io { action, path, source }
+}

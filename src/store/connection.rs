@@ -1,0 +1,96 @@
+//! Connections, set up as their use asks.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::backup::Backup;
+use rusqlite::limits::Limit;
+use rusqlite::{Connection, OpenFlags, ffi};
+
+/// How long to wait for another process before giving up.
+const BUSY_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// The longest value or statement, in bytes: far above any row of ours. A damaged length cannot
+/// ask for more memory than this.
+const LONGEST: i32 = 1 << 20;
+
+/// Opens a database that is there. It is neither locked nor written by that.
+pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
+    with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+}
+
+/// Opens a database that is there, never to write it.
+pub(super) fn open_read_only(path: &Path) -> rusqlite::Result<Connection> {
+    with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+}
+
+fn with_flags(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, LONGEST)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update(None, "cell_size_check", true)?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    Ok(connection)
+}
+
+/// Prepares a connection to be the writer. Returns whether the file system lets it keep a
+/// write-ahead log.
+pub(super) fn prepare_writer(connection: &Connection) -> rusqlite::Result<bool> {
+    let mode: String =
+        connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
+    // The log is kept and written over; after an unusually large commit it shrinks to this.
+    connection.pragma_update(None, "journal_size_limit", 8 << 20)?;
+    set_flush(connection, Flush::Commits)?;
+    Ok(mode == "wal")
+}
+
+/// What waits for the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flush {
+    /// Every commit.
+    Commits,
+    /// Merging the log into the database. Commits until then survive the end of this process,
+    /// and go to the disk with the next one that waits for it.
+    Merges,
+    /// Nothing: for a file that is flushed when it is complete.
+    Nothing,
+}
+
+/// Sets what waits for the disk from here on.
+pub(super) fn set_flush(connection: &Connection, flush: Flush) -> rusqlite::Result<()> {
+    let level = match flush {
+        Flush::Commits => "FULL",
+        Flush::Merges => "NORMAL",
+        Flush::Nothing => "OFF",
+    };
+    connection.pragma_update(None, "synchronous", level)
+}
+
+/// Merges the log into the database, waits until that is on the disk, and empties the log.
+pub(super) fn restart_log(connection: &Connection) -> rusqlite::Result<()> {
+    let busy: bool =
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    if busy { Err(failure(ffi::SQLITE_BUSY, "its log is being read")) } else { Ok(()) }
+}
+
+/// Makes a database one file: without a log, until a writer opens it.
+pub(super) fn fold(connection: &Connection) -> rusqlite::Result<()> {
+    let mode: String =
+        connection.pragma_update_and_check(None, "journal_mode", "delete", |row| row.get(0))?;
+    match mode.as_str() {
+        "delete" => Ok(()),
+        _ => Err(failure(ffi::SQLITE_IOERR, "its log could not be merged")),
+    }
+}
+
+fn failure(code: i32, message: &str) -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some(message.into()))
+}
+
+/// Copies one database into another, in one step: a step sees one moment, and the next would
+/// begin anew after every commit meanwhile.
+pub(super) fn copy_all(from: &Connection, to: &mut Connection) -> rusqlite::Result<()> {
+    Backup::new(from, to)?.step(-1).map(drop)
+}

@@ -1,0 +1,143 @@
+//! The open database, and committing to it.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use lanrage_ipc::model::{PartyId, PeerId, RelayId};
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::connection::Flush;
+use super::error::{StoreError, StoreErrorKind};
+use super::{connection, rows};
+use crate::core::{Seen, Write};
+
+/// The open database. Dropping it closes it.
+#[derive(Debug)]
+pub struct Database {
+    path: PathBuf,
+    /// None after a failure that may have spoiled it: the next commit opens another.
+    writer: Option<Writer>,
+}
+
+#[derive(Debug)]
+struct Writer {
+    connection: Connection,
+    flush: Flush,
+    /// Whether the disk may have failed since the log was begun. The system then drops what it could
+    /// not write, and the log has a hole where this process still reads what it wrote.
+    suspect: bool,
+}
+
+/// A commit is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Committed {
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Database {
+    /// Takes over a connection that was prepared to be the writer.
+    pub(super) fn new(path: PathBuf, connection: Connection) -> Self {
+        Self { path, writer: Some(Writer::new(connection)) }
+    }
+
+    /// The database file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes changes durable, all or none, then signs of life of members that are there. Without
+    /// changes it waits for no disk.
+    ///
+    /// # Errors
+    /// Then nothing was kept, and the next commit may succeed. Only where the disk failed while it
+    /// was flushed, and this process ends before the next commit, may a start still find it.
+    pub fn commit(&mut self, writes: &[Write], seen: &[Seen]) -> Result<Committed, StoreError> {
+        let started = Instant::now();
+        self.transact(writes, seen).map_err(|error| {
+            let error = StoreError::new(&self.path, &error);
+            if let Some(writer) = &mut self.writer {
+                writer.suspect |= error.kind == StoreErrorKind::Io;
+                if error.kind == StoreErrorKind::Damaged || !writer.connection.is_autocommit() {
+                    self.close();
+                }
+            }
+            error
+        })?;
+        Ok(Committed { took: started.elapsed() })
+    }
+
+    fn transact(&mut self, writes: &[Write], seen: &[Seen]) -> rusqlite::Result<()> {
+        if writes.is_empty() && seen.is_empty() {
+            return Ok(());
+        }
+        let writer = match self.writer.take() {
+            Some(writer) => writer,
+            None => Writer::open(&self.path)?,
+        };
+        let writer = self.writer.insert(writer);
+        if writer.suspect {
+            connection::restart_log(&writer.connection)?;
+            writer.suspect = false;
+        }
+        writer.set_flush(if writes.is_empty() { Flush::Merges } else { Flush::Commits })?;
+        let behavior = TransactionBehavior::Immediate;
+        let transaction = writer.connection.transaction_with_behavior(behavior)?;
+        for write in last_of_each_row(writes) {
+            rows::write(&transaction, write)?;
+        }
+        for seen in seen {
+            rows::write_seen(&transaction, seen)?;
+        }
+        transaction.commit()
+    }
+
+    /// Closes the file; a later commit opens it again.
+    pub fn close(&mut self) {
+        self.writer = None;
+    }
+}
+
+impl Writer {
+    fn new(connection: Connection) -> Self {
+        Self { connection, flush: Flush::Commits, suspect: false }
+    }
+
+    fn open(path: &Path) -> rusqlite::Result<Self> {
+        let connection = connection::open(path)?;
+        connection::prepare_writer(&connection)?;
+        Ok(Self { suspect: true, ..Self::new(connection) })
+    }
+
+    fn set_flush(&mut self, flush: Flush) -> rusqlite::Result<()> {
+        if self.flush != flush {
+            connection::set_flush(&self.connection, flush)?;
+            self.flush = flush;
+        }
+        Ok(())
+    }
+}
+
+/// What remains to be done when each row is written once, as it ends up. References are checked at
+/// the commit, so the order matters only to SQLite: rows that come sorted fill their pages.
+fn last_of_each_row(writes: &[Write]) -> impl Iterator<Item = &Write> {
+    #[derive(PartialEq, Eq, Hash)]
+    enum Key<'a> {
+        Party(&'a PartyId),
+        Member(&'a PartyId, &'a PeerId),
+        Relay(&'a RelayId),
+    }
+    let mut done = HashSet::new();
+    let last = writes.iter().rev().filter(|write| {
+        done.insert(match write {
+            Write::PutParty(party) => Key::Party(&party.party_id),
+            Write::DeleteParty(id) => Key::Party(id),
+            Write::PutMember(party_id, member) => Key::Member(party_id, &member.info.peer_id),
+            Write::DeleteMember(party_id, peer_id) => Key::Member(party_id, peer_id),
+            Write::PutRelay(relay) => Key::Relay(&relay.relay.relay_id),
+            Write::DeleteRelay(id) => Key::Relay(id),
+        })
+    });
+    last.collect::<Vec<_>>().into_iter().rev()
+}

@@ -1,0 +1,185 @@
+//! What goes wrong, in words that say what to do.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rusqlite::ErrorCode;
+
+/// Why the state cannot be opened. None of its files was changed, unless it was being recovered;
+/// even then none was lost.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The directory or a file in it cannot be used.
+    #[error(
+        "cannot {action} {}: {source}: the state directory must be writable for this user \
+         (or choose another one, --state-dir)", path.display()
+    )]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// SQLite cannot work on the file, though it is not damaged.
+    #[error(
+        "cannot use {}: {reason}: this user must be able to write it and its directory, and the \
+         disk must have room", path.display()
+    )]
+    Unusable {
+        /// The database.
+        path: PathBuf,
+        /// What SQLite said.
+        reason: String,
+    },
+    /// Somebody else works on the file.
+    #[error("{} is locked by another process: stop that one first", .0.display())]
+    Locked(PathBuf),
+    /// The file was written by another application.
+    #[error(
+        "{} is a database of another application (its application_id is {application_id:#x}): \
+         move it away, or choose another --state-dir", path.display()
+    )]
+    Foreign {
+        /// The database.
+        path: PathBuf,
+        /// What it says it is.
+        application_id: i32,
+    },
+    /// The file was written by a newer version of this program.
+    #[error(
+        "{} has schema version {found}, and this program knows none above {known}: run the newer \
+         version again, or choose another --state-dir", path.display()
+    )]
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// Its schema version.
+        found: u32,
+        /// The newest schema version known here.
+        known: u32,
+    },
+    /// The SQLite that was linked has a bug that can lose commits.
+    #[error("SQLite {0} cannot be trusted with a write-ahead log: 3.51.3 is the oldest that can")]
+    SqliteTooOld(&'static str),
+}
+
+/// Why a commit failed. Nothing of it was kept; the next may succeed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.words())]
+pub struct StoreError {
+    /// What sort of failure it is.
+    pub kind: StoreErrorKind,
+    /// The database.
+    pub path: PathBuf,
+    /// What SQLite said.
+    pub detail: String,
+}
+
+/// The sorts of failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreErrorKind {
+    /// The disk or quota is full.
+    Full,
+    /// The disk fails, or the file cannot be reached.
+    Io,
+    /// The file may not be written.
+    ReadOnly,
+    /// Another process holds the file.
+    Locked,
+    /// The file is damaged.
+    Damaged,
+    /// The rows break a rule of the schema: a bug of the caller's.
+    Rejected,
+}
+
+impl StoreError {
+    pub(super) fn new(path: &Path, error: &rusqlite::Error) -> Self {
+        Self { kind: kind(error), path: path.into(), detail: error.to_string() }
+    }
+
+    fn words(&self) -> String {
+        let path = self.path.display();
+        let detail = &self.detail;
+        match self.kind {
+            StoreErrorKind::Full => format!("no room on the disk of {path}: free some ({detail})"),
+            StoreErrorKind::Io => format!("cannot write {path}: check its disk ({detail})"),
+            StoreErrorKind::ReadOnly => {
+                format!("{path} is read-only: make it writable for this user ({detail})")
+            }
+            StoreErrorKind::Locked => format!("{path} is locked by another process ({detail})"),
+            StoreErrorKind::Damaged => {
+                format!("{path} is damaged: the next start sets it aside and recovers ({detail})")
+            }
+            StoreErrorKind::Rejected => format!("{path} does not take these rows ({detail})"),
+        }
+    }
+}
+
+/// What sort of failure an error of SQLite's is.
+pub(super) fn kind(error: &rusqlite::Error) -> StoreErrorKind {
+    let rusqlite::Error::SqliteFailure(failure, _) = error else {
+        return StoreErrorKind::Rejected;
+    };
+    match failure.code {
+        ErrorCode::DiskFull => StoreErrorKind::Full,
+        ErrorCode::ReadOnly => StoreErrorKind::ReadOnly,
+        ErrorCode::DatabaseBusy
+        | ErrorCode::DatabaseLocked
+        | ErrorCode::FileLockingProtocolFailed => StoreErrorKind::Locked,
+        ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => StoreErrorKind::Damaged,
+        // The file ends before what it says it holds.
+        _ if failure.extended_code == rusqlite::ffi::SQLITE_IOERR_SHORT_READ => {
+            StoreErrorKind::Damaged
+        }
+        ErrorCode::Unknown
+        | ErrorCode::ConstraintViolation
+        | ErrorCode::TypeMismatch
+        | ErrorCode::SchemaChanged
+        | ErrorCode::TooBig => StoreErrorKind::Rejected,
+        _ => StoreErrorKind::Io,
+    }
+}
+
+/// Why a backup was not made. Nothing is left of it.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// The destination depends on where the daemon runs.
+    #[error("must be an absolute path, and is {}", .0.display())]
+    NotAbsolute(PathBuf),
+    /// The destination is taken.
+    #[error("{} exists already: nothing is overwritten, choose another name", .0.display())]
+    Exists(PathBuf),
+    /// The destination names no file.
+    #[error("{} must name a file in an existing directory", .0.display())]
+    NoDirectory(PathBuf),
+    /// A file cannot be written or read.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// SQLite could not copy.
+    #[error("cannot copy the database to {}: {reason}", path.display())]
+    Copy {
+        /// The copy.
+        path: PathBuf,
+        /// What SQLite said.
+        reason: String,
+    },
+    /// The copy was made, and is not sound.
+    #[error("the copy of the database is not sound, and was not kept: {0}")]
+    Unsound(String),
+}
+
+impl BackupError {
+    /// Whether the destination is to blame, and another one would do.
+    pub fn blames_destination(&self) -> bool {
+        matches!(self, Self::NotAbsolute(_) | Self::Exists(_) | Self::NoDirectory(_))
+    }
+}

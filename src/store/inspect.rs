@@ -1,0 +1,189 @@
+//! Whether a database is sound: what was committed, all of it, and nothing else.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use lanrage_ipc::model::Epoch;
+use rusqlite::Connection;
+use rusqlite::config::DbConfig;
+
+use super::error::{OpenError, StoreErrorKind, kind};
+use super::{connection, files, rows, schema, wal};
+use crate::core::Write;
+
+/// What is at a database's path.
+pub(super) enum Found {
+    /// No file.
+    Nothing,
+    /// A sound database.
+    Sound(Sound),
+    /// A database whose write-ahead log has lost its end: what is left, and the reason in words.
+    Cut(Connection, String),
+    /// A damaged database: the reason in words.
+    Damaged(String),
+}
+
+/// A sound database and what is in it.
+pub(super) struct Sound {
+    /// Ready to be the writer.
+    pub(super) connection: Connection,
+    /// Every row.
+    pub(super) rows: Vec<Write>,
+    /// The stretch of history that they belong to.
+    pub(super) epoch: Epoch,
+}
+
+/// What comes between a file and its rows.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// SQLite says so.
+    Sqlite(rusqlite::Error),
+    /// SQLite reads it, but it is not what was committed.
+    Damaged(String),
+    /// It is not for this program to touch.
+    Refused(OpenError),
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl Fault {
+    /// The damage in words, or why the file cannot be judged.
+    pub(super) fn judge(self, path: &Path) -> Result<String, OpenError> {
+        match self {
+            Self::Damaged(reason) => Ok(reason),
+            Self::Refused(error) => Err(error),
+            Self::Sqlite(error) => match kind(&error) {
+                StoreErrorKind::Damaged | StoreErrorKind::Rejected => Ok(error.to_string()),
+                StoreErrorKind::Locked => Err(OpenError::Locked(path.into())),
+                StoreErrorKind::Full | StoreErrorKind::Io | StoreErrorKind::ReadOnly => {
+                    Err(OpenError::Unusable { path: path.into(), reason: error.to_string() })
+                }
+            },
+        }
+    }
+}
+
+/// Looks at a database, and opens it if it is sound. Otherwise no file has changed but the index
+/// of its log.
+pub(super) fn inspect(path: &Path) -> Result<Found, OpenError> {
+    let io_error = |source| OpenError::Io { action: "read", path: path.to_path_buf(), source };
+    match read_header(path).map_err(io_error)? {
+        Header::Missing => return Ok(Found::Nothing),
+        Header::Bad(reason) => return Ok(Found::Damaged(reason.into())),
+        Header::Of(schema::APPLICATION_ID) => {}
+        Header::Of(application_id) => {
+            return Err(OpenError::Foreign { path: path.into(), application_id });
+        }
+    }
+    let expected = wal::committed_frames(path).map_err(io_error)?;
+    match open_checked(path, expected) {
+        Ok(found) => Ok(found),
+        Err(fault) => fault.judge(path).map(Found::Damaged),
+    }
+}
+
+fn open_checked(path: &Path, expected_frames: u32) -> Result<Found, Fault> {
+    let mut connection = connection::open(path)?;
+    // Until it is known to be sound, closing it must not merge its log into it.
+    let has_log = files::with_ending(path, "-wal").exists();
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log)?;
+    verify(&connection, path)?;
+    let frames = frames_read(&connection)?;
+    if frames < i64::from(expected_frames) {
+        let reason = format!(
+            "the write-ahead log ends early: {frames} of its {expected_frames} pages can be read"
+        );
+        return Ok(Found::Cut(connection, reason));
+    }
+    let unusable = |reason: &str| {
+        Fault::Refused(OpenError::Unusable { path: path.into(), reason: reason.into() })
+    };
+    if connection.is_readonly("main")? {
+        return Err(unusable("it may not be written"));
+    }
+    schema::migrate(&mut connection)?;
+    let (rows, epoch) = read(&connection)?;
+    if !connection::prepare_writer(&connection)? {
+        return Err(unusable("the file system cannot keep a write-ahead log"));
+    }
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+    Ok(Found::Sound(Sound { connection, rows, epoch }))
+}
+
+/// Makes sure that a database is one of this program's, of a schema version that it knows, and
+/// whole.
+pub(super) fn verify(connection: &Connection, path: &Path) -> Result<(), Fault> {
+    match schema::version(connection)? {
+        0 => return Err(Fault::Damaged("it has no schema version".into())),
+        found if found > schema::VERSION => {
+            let known = schema::VERSION;
+            return Err(Fault::Refused(OpenError::Newer { path: path.into(), found, known }));
+        }
+        _ => {}
+    }
+    let application_id = schema::application_id(connection)?;
+    if application_id != schema::APPLICATION_ID {
+        return Err(Fault::Refused(OpenError::Foreign { path: path.into(), application_id }));
+    }
+    let verdict: String =
+        connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    if verdict != "ok" {
+        return Err(Fault::Damaged(verdict));
+    }
+    if connection.prepare("PRAGMA foreign_key_check")?.exists([])? {
+        return Err(Fault::Damaged("a member belongs to a party that is not there".into()));
+    }
+    Ok(())
+}
+
+/// Reads everything from a database of the newest schema.
+pub(super) fn read(connection: &Connection) -> Result<(Vec<Write>, Epoch), Fault> {
+    Ok((rows::read_all(connection)?, rows::read_epoch(connection)?))
+}
+
+/// How many frames of the write-ahead log SQLite took in.
+fn frames_read(connection: &Connection) -> rusqlite::Result<i64> {
+    let frames: i64 = connection.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1))?;
+    // It is -1 where no log is kept.
+    Ok(frames.max(0))
+}
+
+enum Header {
+    Missing,
+    Bad(&'static str),
+    /// A database of the application with this id.
+    Of(i32),
+}
+
+/// Looks at a file without SQLite, which would take an empty file for a new database, and drop
+/// the log beside it. Only while no connection of this process has the file open: closing it
+/// here would end that one's locks.
+fn read_header(path: &Path) -> io::Result<Header> {
+    const MAGIC: &[u8] = b"SQLite format 3\0";
+    const APPLICATION_ID: usize = 68;
+    let mut header = Vec::new();
+    match File::open(path) {
+        Ok(file) => file.take(100).read_to_end(&mut header)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Header::Missing),
+        Err(error) => return Err(error),
+    };
+    if header.is_empty() {
+        return Ok(Header::Bad("it is empty"));
+    }
+    if header.len() < 100 || !header.starts_with(MAGIC) {
+        return Ok(Header::Bad("it is not a database"));
+    }
+    // What is the same in all databases: without it, the id may be damaged as well.
+    let known = header[18..20].iter().all(|version| matches!(version, 1 | 2));
+    if !known || header[21..24] != [64, 32, 32] || header[72..92].iter().any(|byte| *byte != 0) {
+        return Ok(Header::Bad("its header is damaged"));
+    }
+    let mut id = [0; 4];
+    id.copy_from_slice(&header[APPLICATION_ID..APPLICATION_ID + 4]);
+    Ok(Header::Of(i32::from_be_bytes(id)))
+}

@@ -1,0 +1,54 @@
+//! The state on disk: one SQLite file, and the only room that knows SQL.
+//!
+//! [`open()`] makes sure, before any actor starts, that what it hands out is exactly what was
+//! committed, and says so where it is not. [`Persister`] is the one writer: a [`Commit`] is
+//! answered when it is durable. [`backup()`] and [`rotate_backups`] read on a connection of their
+//! own, so that commits go on meanwhile.
+//!
+//! | file | |
+//! |---|---|
+//! | `open` | what becomes of the state directory at a start |
+//! | `inspect` | whether a database is sound |
+//! | `wal` | whether the write-ahead log still holds all that was committed to it |
+//! | `recovery` | setting damaged files aside, putting the best that is left in their place |
+//! | `database`, `rows`, `connection` | committing rows, rows to columns and back, connections |
+//! | `schema` | migrations; `schema.sql` is what they add up to |
+//! | `backup`, `rotation` | verified copies, and the hourly ones |
+//! | `actor`, `messages` | the writer's thread |
+//!
+//! # What may fail, and how it shows
+//!
+//! - A damaged file is never an error and never an empty state: see [`Opened::recovery`].
+//! - What no recovery should touch is an [`OpenError`]: another program's file, a newer schema, a
+//!   lock, a disk that does not answer. Then every file is as it was.
+//! - A commit that fails has changed nothing, and the next one may succeed: see [`StoreError`].
+
+mod actor;
+mod backup;
+mod connection;
+mod database;
+mod error;
+mod files;
+mod inspect;
+mod messages;
+mod open;
+mod recovery;
+mod rotation;
+mod rows;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod wal;
+
+pub use actor::Persister;
+pub use backup::backup;
+pub use database::{Committed, Database};
+pub use error::{BackupError, OpenError, StoreError, StoreErrorKind};
+pub use messages::{Close, Commit, Ping};
+pub use open::{OpenOptions, Opened, open};
+pub use rotation::rotate_backups;
+
+/// The database's name in the state directory.
+pub const DATABASE_FILE: &str = "control.db";
+/// The directory in the state directory that holds the backups that recovery looks for.
+pub const BACKUPS_DIR: &str = "backups";

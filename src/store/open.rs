@@ -1,0 +1,113 @@
+//! What becomes of the state directory at a start.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use lanrage_ipc::model::Epoch;
+use lanrage_ipc::results::Recovery;
+
+use super::connection::Flush;
+use super::database::Database;
+use super::error::OpenError;
+use super::inspect::{Found, Sound, inspect};
+use super::recovery::{self, Loss};
+use super::{DATABASE_FILE, connection, files, rows, schema};
+use crate::core::Write;
+
+/// SQLite 3.51.3. The ones before can lose commits when a checkpoint and a commit coincide.
+const OLDEST_SQLITE: i32 = 3_051_003;
+
+/// What opening depends on beside the directory.
+pub struct OpenOptions<'a> {
+    /// The time, for the names of files that are set aside.
+    pub now: Timestamp,
+    /// Makes an epoch that was never used before.
+    pub new_epoch: &'a dyn Fn() -> Epoch,
+}
+
+impl fmt::Debug for OpenOptions<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenOptions").field("now", &self.now).finish_non_exhaustive()
+    }
+}
+
+/// The opened state.
+#[derive(Debug)]
+pub struct Opened {
+    /// Where to commit to.
+    pub database: Database,
+    /// What is there, as `Put…`: the parties, then the members, then the relays.
+    pub rows: Vec<Write>,
+    /// The stretch of history that it belongs to.
+    pub epoch: Epoch,
+    /// What was found damaged, and what took its place.
+    pub recovery: Option<Recovery>,
+    /// Whether there was no state before.
+    pub created: bool,
+}
+
+/// Opens the state in a directory, and creates either if it is not there. It blocks, and expects
+/// that no other process opens the same state.
+///
+/// # Errors
+/// When the state can be neither used nor judged. Then it was not touched.
+pub fn open(dir: &Path, options: &OpenOptions<'_>) -> Result<Opened, OpenError> {
+    if rusqlite::version_number() < OLDEST_SQLITE {
+        return Err(OpenError::SqliteTooOld(rusqlite::version()));
+    }
+    files::create_private_dir(dir).map_err(io_error("create", dir))?;
+    let path = dir.join(DATABASE_FILE);
+    let loss = match inspect(&path)? {
+        Found::Sound(sound) => return Ok(opened(path, sound)),
+        Found::Cut(readable, reason) => Loss { reason, readable: Some(readable) },
+        Found::Damaged(reason) => Loss { reason, readable: None },
+        Found::Nothing if recovery::was_here(dir)? => {
+            Loss { reason: "it is missing".into(), readable: None }
+        }
+        Found::Nothing => {
+            let sound = create(dir, &(options.new_epoch)())?;
+            return Ok(Opened { created: true, ..opened(path, sound) });
+        }
+    };
+    let (sound, recovery) = recovery::recover(dir, loss, options)?;
+    Ok(Opened { recovery: Some(recovery), ..opened(path, sound) })
+}
+
+fn opened(path: PathBuf, sound: Sound) -> Opened {
+    let Sound { connection, rows, epoch } = sound;
+    let database = Database::new(path, connection);
+    Opened { database, rows, epoch, recovery: None, created: false }
+}
+
+/// Creates an empty state that is never seen half made.
+fn create(dir: &Path, epoch: &Epoch) -> Result<Sound, OpenError> {
+    let new = recovery::new_file(dir)?;
+    create_at(&new, epoch)?;
+    recovery::put_in_place(dir, &new)
+}
+
+/// Creates an empty database, as one file that is still to be flushed.
+pub(super) fn create_at(path: &Path, epoch: &Epoch) -> Result<(), OpenError> {
+    files::create_private(path).map_err(io_error("create", path))?;
+    let created = || -> rusqlite::Result<()> {
+        let mut connection = connection::open(path)?;
+        connection::set_flush(&connection, Flush::Nothing)?;
+        connection.pragma_update(None, "application_id", schema::APPLICATION_ID)?;
+        schema::migrate(&mut connection)?;
+        rows::write_epoch(&connection, epoch)
+    };
+    created().map_err(unusable(path))
+}
+
+pub(super) fn unusable(path: &Path) -> impl FnOnce(rusqlite::Error) -> OpenError {
+    move |error| OpenError::Unusable { path: path.into(), reason: error.to_string() }
+}
+
+pub(super) fn io_error(
+    action: &'static str,
+    path: &Path,
+) -> impl FnOnce(std::io::Error) -> OpenError {
+    let path = PathBuf::from(path);
+    move |source| OpenError::Io { action, path, source }
+}

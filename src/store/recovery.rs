@@ -1,0 +1,201 @@
+//! Setting a damaged state aside, and putting the best that is left in its place.
+//!
+//! What takes the place is made and verified first; until then nothing is touched. A start that
+//! is cut short between the renames finds no database the next time, and recovers again.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use lanrage_ipc::model::Epoch;
+use lanrage_ipc::results::Recovery;
+use rusqlite::Connection;
+
+use super::connection::Flush;
+use super::error::OpenError;
+use super::inspect::{self, Fault, Found, Sound};
+use super::open::{OpenOptions, create_at, io_error, unusable};
+use super::{BACKUPS_DIR, DATABASE_FILE, connection, files, rotation, rows, schema};
+
+/// Where a database is made before it takes its place.
+const NEW: &str = "control.db.new";
+/// How the names of files that were set aside begin.
+const ASIDE: &str = "control.db.damaged-";
+
+/// A state that is not what it was.
+pub(super) struct Loss {
+    /// Why, in words.
+    pub(super) reason: String,
+    /// The database, if what can be read of it is sound.
+    pub(super) readable: Option<Connection>,
+}
+
+/// Whether a directory without a database held a state before.
+pub(super) fn was_here(dir: &Path) -> Result<bool, OpenError> {
+    let path = dir.join(DATABASE_FILE);
+    if files::SIDE_FILES.iter().any(|ending| files::with_ending(&path, ending).exists()) {
+        return Ok(true);
+    }
+    for entry in fs::read_dir(dir).map_err(io_error("list", dir))? {
+        let name = entry.map_err(io_error("list", dir))?.file_name();
+        if name.to_string_lossy().starts_with(ASIDE) {
+            return Ok(true);
+        }
+    }
+    Ok(!backups(dir)?.is_empty())
+}
+
+/// Sets the files of a state aside, and puts in their place what can be read of them, else the
+/// newest good backup, else an empty state. History was lost: the epoch is a new one.
+pub(super) fn recover(
+    dir: &Path,
+    loss: Loss,
+    options: &OpenOptions<'_>,
+) -> Result<(Sound, Recovery), OpenError> {
+    let path = dir.join(DATABASE_FILE);
+    let aside = free_name(dir, options.now);
+    log::error!("{}: {}", path.display(), loss.reason);
+    let epoch = (options.new_epoch)();
+    let new = new_file(dir)?;
+    let mut source = None;
+    if let Some(readable) = loss.readable
+        && adopt_readable(&readable, &new, &epoch)?
+    {
+        source = Some(aside.clone());
+    }
+    if source.is_none() {
+        source = adopt_newest_backup(dir, &new, &epoch)?;
+    }
+    if source.is_none() {
+        create_at(&new, &epoch)?;
+    }
+    let set_aside = set_aside(&path, &aside)?;
+    let sound = put_in_place(dir, &new)?;
+    match &source {
+        Some(source) => log::error!("the state was restored from {}", source.display()),
+        None => log::error!("no backup in {BACKUPS_DIR} is good: the state is empty"),
+    }
+    for path in &set_aside {
+        log::error!("what was there before is kept as {}", path.display());
+    }
+    let recovery = Recovery {
+        at: options.now,
+        reason: loss.reason,
+        set_aside: set_aside.iter().map(|path| path.display().to_string()).collect(),
+        restored_from: source.map(|path| path.display().to_string()),
+    };
+    Ok((sound, recovery))
+}
+
+/// Where to make a database: nothing is left there of an earlier attempt.
+pub(super) fn new_file(dir: &Path) -> Result<PathBuf, OpenError> {
+    let new = dir.join(NEW);
+    files::remove_database(&new).map_err(io_error("remove", &new))?;
+    Ok(new)
+}
+
+/// Makes a new database the one, and opens it.
+pub(super) fn put_in_place(dir: &Path, new: &Path) -> Result<Sound, OpenError> {
+    let path = dir.join(DATABASE_FILE);
+    files::sync(new).map_err(io_error("flush", new))?;
+    fs::rename(new, &path).map_err(io_error("rename", new))?;
+    files::sync_dir(dir).map_err(io_error("flush", dir))?;
+    match inspect::inspect(&path)? {
+        Found::Sound(sound) => Ok(sound),
+        Found::Cut(_, reason) | Found::Damaged(reason) => {
+            Err(OpenError::Unusable { path, reason: format!("just written, yet {reason}") })
+        }
+        Found::Nothing => {
+            Err(OpenError::Unusable { path, reason: "just written, yet gone".into() })
+        }
+    }
+}
+
+/// A name for a damaged database that neither it nor its side files share with any file.
+fn free_name(dir: &Path, now: Timestamp) -> PathBuf {
+    let base = dir.join(format!("{ASIDE}{}", rotation::stamp(now)));
+    let taken = |path: &Path| {
+        let mut endings = files::SIDE_FILES.iter().chain([&""]);
+        endings.any(|ending| files::with_ending(path, ending).symlink_metadata().is_ok())
+    };
+    let others = (2..).map(|n: u32| files::with_ending(&base, &format!(".{n}")));
+    std::iter::once(base.clone()).chain(others).find(|path| !taken(path)).unwrap_or(base)
+}
+
+/// Renames a database and its side files. The database goes first: a log that stays behind alone
+/// is found, and one beside a database that it does not belong to would spoil it.
+fn set_aside(path: &Path, aside: &Path) -> Result<Vec<PathBuf>, OpenError> {
+    let mut moved = Vec::new();
+    for ending in [""].into_iter().chain(files::SIDE_FILES) {
+        let from = files::with_ending(path, ending);
+        let to = files::with_ending(aside, ending);
+        match fs::rename(&from, &to) {
+            Ok(()) => moved.push(to),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(io_error("rename", &from)(error)),
+        }
+    }
+    Ok(moved)
+}
+
+/// Adopts what can be read of a database. Returns whether that was good.
+fn adopt_readable(readable: &Connection, new: &Path, epoch: &Epoch) -> Result<bool, OpenError> {
+    files::create_private(new).map_err(io_error("create", new))?;
+    let copied = || -> rusqlite::Result<()> {
+        let mut copy = connection::open(new)?;
+        connection::set_flush(&copy, Flush::Nothing)?;
+        connection::copy_all(readable, &mut copy)?;
+        connection::fold(&copy)
+    };
+    copied().map_err(unusable(new))?;
+    adopt(new, epoch, "what can be read of it")
+}
+
+/// Adopts the newest backup that turns out good. Returns which it was.
+fn adopt_newest_backup(
+    dir: &Path,
+    new: &Path,
+    epoch: &Epoch,
+) -> Result<Option<PathBuf>, OpenError> {
+    for backup in backups(dir)?.into_iter().rev() {
+        let what = format!("the backup {}", backup.display());
+        match fs::read(&backup) {
+            Ok(bytes) => {
+                files::write_private(new, &bytes).map_err(io_error("write", new))?;
+                if adopt(new, epoch, &what)? {
+                    return Ok(Some(backup));
+                }
+            }
+            Err(error) => log::error!("passing over {what}: {error}"),
+        }
+    }
+    Ok(None)
+}
+
+/// Makes a copy the beginning of a new epoch if it is good, and removes it if not.
+fn adopt(new: &Path, epoch: &Epoch, what: &str) -> Result<bool, OpenError> {
+    let adopted = || -> Result<(), Fault> {
+        let mut connection = connection::open(new)?;
+        connection::set_flush(&connection, Flush::Nothing)?;
+        inspect::verify(&connection, new)?;
+        schema::migrate(&mut connection)?;
+        inspect::read(&connection)?;
+        rows::write_epoch(&connection, epoch)?;
+        Ok(connection::fold(&connection)?)
+    };
+    let Err(fault) = adopted() else { return Ok(true) };
+    let reason = match fault.judge(new) {
+        Ok(reason) => reason,
+        Err(error @ (OpenError::Foreign { .. } | OpenError::Newer { .. })) => error.to_string(),
+        // That says nothing about the copy: better no start than an older or empty state.
+        Err(error) => return Err(error),
+    };
+    log::error!("passing over {what}: {reason}");
+    files::remove_database(new).map_err(io_error("remove", new))?;
+    Ok(false)
+}
+
+fn backups(dir: &Path) -> Result<Vec<PathBuf>, OpenError> {
+    let dir = dir.join(BACKUPS_DIR);
+    rotation::list(&dir).map_err(io_error("list", &dir))
+}

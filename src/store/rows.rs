@@ -1,0 +1,301 @@
+//! Rows to columns and back. What comes back went through the checked vocabulary, or is damage.
+
+use std::fmt::Display;
+use std::net::Ipv4Addr;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use lanrage_ipc::model::{Epoch, Keepalive, PartyId, PeerInput, Relay};
+use rusqlite::types::{Value, ValueRef};
+use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
+
+use super::inspect::Fault;
+use crate::core::{MemberRecord, Owner, PartyRecord, RelayRecord, Seen, Write};
+
+const PUT_PARTY: &str = "
+    INSERT INTO parties (party_id, name, host_id, created_at, seq, checksum)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+    ON CONFLICT DO UPDATE SET name = ?2, host_id = ?3, created_at = ?4, seq = ?5, checksum = ?6";
+const PUT_MEMBER: &str = "
+    INSERT INTO members (party_id, peer_id, name, public_key, nat_type, public_ip, public_port,
+        local_ip, local_port, virtual_ip, owner, keepalive, checksum, last_seen)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+    ON CONFLICT DO UPDATE SET name = ?3, public_key = ?4, nat_type = ?5, public_ip = ?6,
+        public_port = ?7, local_ip = ?8, local_port = ?9, virtual_ip = ?10, owner = ?11,
+        keepalive = ?12, checksum = ?13, last_seen = ?14";
+const PUT_RELAY: &str = "
+    INSERT INTO relays (relay_id, public_ip, port, region, capacity, registered_at, owner, checksum)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+    ON CONFLICT DO UPDATE SET public_ip = ?2, port = ?3, region = ?4, capacity = ?5,
+        registered_at = ?6, owner = ?7, checksum = ?8";
+const DELETE_PARTY: &str = "DELETE FROM parties WHERE party_id = ?1";
+const DELETE_MEMBER: &str = "DELETE FROM members WHERE party_id = ?1 AND peer_id = ?2";
+const DELETE_RELAY: &str = "DELETE FROM relays WHERE relay_id = ?1";
+const SEEN: &str = "UPDATE members SET last_seen = ?3 WHERE party_id = ?1 AND peer_id = ?2";
+
+const PARTIES: &str = "
+    SELECT party_id, name, host_id, created_at, seq, checksum FROM parties ORDER BY party_id";
+const MEMBERS: &str = "
+    SELECT party_id, peer_id, name, public_key, nat_type, public_ip, public_port, local_ip,
+        local_port, virtual_ip, owner, keepalive, checksum, last_seen
+    FROM members ORDER BY party_id, peer_id";
+const RELAYS: &str = "
+    SELECT relay_id, public_ip, port, region, capacity, registered_at, owner, checksum
+    FROM relays ORDER BY relay_id";
+
+/// Writes one row.
+pub(super) fn write(connection: &Connection, write: &Write) -> rusqlite::Result<()> {
+    let (sql, values) = match write {
+        Write::PutParty(party) => (PUT_PARTY, party_values(party)),
+        Write::PutMember(party_id, member) => (PUT_MEMBER, member_values(party_id, member)),
+        Write::PutRelay(relay) => (PUT_RELAY, relay_values(relay)),
+        Write::DeleteParty(party_id) => (DELETE_PARTY, vec![text(party_id)]),
+        Write::DeleteMember(party_id, peer_id) => {
+            (DELETE_MEMBER, vec![text(party_id), text(peer_id)])
+        }
+        Write::DeleteRelay(relay_id) => (DELETE_RELAY, vec![text(relay_id)]),
+    };
+    connection.prepare_cached(sql)?.execute(params_from_iter(values))?;
+    Ok(())
+}
+
+/// Writes a sign of life, if the member is there.
+pub(super) fn write_seen(connection: &Connection, seen: &Seen) -> rusqlite::Result<()> {
+    let values = [text(&seen.party_id), text(&seen.peer_id), time(seen.at)];
+    connection.prepare_cached(SEEN)?.execute(params_from_iter(values))?;
+    Ok(())
+}
+
+/// Names the stretch of history that the rows belong to.
+pub(super) fn write_epoch(connection: &Connection, epoch: &Epoch) -> rusqlite::Result<()> {
+    const SQL: &str = "INSERT OR REPLACE INTO meta (key, value) VALUES ('epoch', ?1)";
+    connection.execute(SQL, [epoch.as_str()])?;
+    Ok(())
+}
+
+fn text(value: &impl Display) -> Value {
+    Value::Text(value.to_string())
+}
+
+fn time(at: Timestamp) -> Value {
+    Value::Integer(at.as_microsecond())
+}
+
+fn sealed(mut values: Vec<Value>) -> Vec<Value> {
+    values.push(Value::Integer(checksum(values.iter().map(ValueRef::from))));
+    values
+}
+
+fn party_values(party: &PartyRecord) -> Vec<Value> {
+    sealed(vec![
+        text(&party.party_id),
+        text(&party.name),
+        text(&party.host_id),
+        time(party.created_at),
+        Value::Integer(party.seq.cast_signed()),
+    ])
+}
+
+fn member_values(party_id: &PartyId, member: &MemberRecord) -> Vec<Value> {
+    let info = &member.info;
+    let mut values = sealed(vec![
+        text(party_id),
+        text(&info.peer_id),
+        text(&info.name),
+        text(&info.public_key),
+        text(&info.nat_type),
+        text(&info.public_ip),
+        Value::from(info.public_port),
+        text(&info.local_ip),
+        Value::from(info.local_port),
+        text(&member.virtual_ip),
+        Value::from(member.owner.0),
+        Value::Text(keepalive_name(member.keepalive).into()),
+    ]);
+    values.push(time(member.last_seen));
+    values
+}
+
+fn relay_values(record: &RelayRecord) -> Vec<Value> {
+    let relay = &record.relay;
+    sealed(vec![
+        text(&relay.relay_id),
+        text(&relay.public_ip),
+        Value::from(relay.port),
+        text(&relay.region),
+        Value::from(relay.capacity),
+        time(relay.registered_at),
+        Value::from(record.owner.0),
+    ])
+}
+
+fn keepalive_name(keepalive: Keepalive) -> &'static str {
+    match keepalive {
+        Keepalive::Connection => "connection",
+        Keepalive::Daemon => "daemon",
+        Keepalive::Manual => "manual",
+    }
+}
+
+fn parse_keepalive(text: &str) -> Result<Keepalive, &'static str> {
+    [Keepalive::Connection, Keepalive::Daemon, Keepalive::Manual]
+        .into_iter()
+        .find(|keepalive| keepalive_name(*keepalive) == text)
+        .ok_or("must be connection, daemon or manual")
+}
+
+/// FNV-1a, 64 bits, over each value's type, length and bytes. Every step of it can be undone, so
+/// two rows that differ in one byte never agree.
+fn checksum<'a>(values: impl Iterator<Item = ValueRef<'a>>) -> i64 {
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    let mut eat = |bytes: &[u8]| {
+        for byte in bytes {
+            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    };
+    for value in values {
+        match value {
+            ValueRef::Null => {}
+            ValueRef::Integer(number) => {
+                eat(b"i");
+                eat(&number.to_le_bytes());
+            }
+            ValueRef::Real(number) => {
+                eat(b"r");
+                eat(&number.to_le_bytes());
+            }
+            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+                eat(b"t");
+                eat(&(bytes.len() as u64).to_le_bytes());
+                eat(bytes);
+            }
+        }
+    }
+    hash.cast_signed()
+}
+
+/// The stretch of history that the rows belong to.
+pub(super) fn read_epoch(connection: &Connection) -> Result<Epoch, Fault> {
+    const SQL: &str = "SELECT value FROM meta WHERE key = 'epoch'";
+    let epoch: Option<String> = connection.query_row(SQL, [], |row| row.get(0)).optional()?;
+    let epoch = epoch.ok_or_else(|| Fault::Damaged("it names no epoch".into()))?;
+    epoch.parse().map_err(|rule| Fault::Damaged(format!("its epoch {rule}")))
+}
+
+/// Every row: the parties, then the members, then the relays.
+pub(super) fn read_all(connection: &Connection) -> Result<Vec<Write>, Fault> {
+    let mut rows = Vec::new();
+    read_table(connection, PARTIES, &mut rows, |fields| {
+        let party = PartyRecord {
+            party_id: fields.text()?,
+            name: fields.text()?,
+            host_id: fields.text()?,
+            created_at: fields.time()?,
+            seq: fields.integer::<i64>()?.cast_unsigned(),
+        };
+        fields.seal()?;
+        Ok(Write::PutParty(party))
+    })?;
+    read_table(connection, MEMBERS, &mut rows, |fields| {
+        let party_id = fields.text()?;
+        let info = PeerInput {
+            peer_id: fields.text()?,
+            name: fields.text()?,
+            public_key: fields.text()?,
+            nat_type: fields.text()?,
+            public_ip: fields.text()?,
+            public_port: fields.integer()?,
+            local_ip: fields.text()?,
+            local_port: fields.integer()?,
+        };
+        let virtual_ip: Ipv4Addr = fields.text()?;
+        let owner = Owner(fields.integer()?);
+        let keepalive = fields.parse(parse_keepalive)?;
+        fields.seal()?;
+        let last_seen = fields.time()?;
+        let member = MemberRecord { info, virtual_ip, owner, keepalive, last_seen };
+        Ok(Write::PutMember(party_id, member))
+    })?;
+    read_table(connection, RELAYS, &mut rows, |fields| {
+        let relay = Relay {
+            relay_id: fields.text()?,
+            public_ip: fields.text()?,
+            port: fields.integer()?,
+            region: fields.text()?,
+            capacity: fields.integer()?,
+            registered_at: fields.time()?,
+        };
+        let owner = Owner(fields.integer()?);
+        fields.seal()?;
+        Ok(Write::PutRelay(RelayRecord { relay, owner }))
+    })?;
+    Ok(rows)
+}
+
+fn read_table(
+    connection: &Connection,
+    sql: &'static str,
+    into: &mut Vec<Write>,
+    decode: impl Fn(&mut Fields<'_>) -> Result<Write, Fault>,
+) -> Result<(), Fault> {
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        into.push(decode(&mut Fields { row, next: 0 })?);
+    }
+    Ok(())
+}
+
+/// Reads a row's columns one after the other.
+struct Fields<'a> {
+    row: &'a Row<'a>,
+    next: usize,
+}
+
+impl<'a> Fields<'a> {
+    fn value(&mut self) -> Result<ValueRef<'a>, Fault> {
+        self.next += 1;
+        Ok(self.row.get_ref(self.next - 1)?)
+    }
+
+    /// That the column read last breaks a rule.
+    fn broken(&self, rule: &dyn Display) -> Fault {
+        let column = self.row.as_ref().column_name(self.next - 1).unwrap_or("?");
+        let key = self.row.get_ref(0).ok().and_then(|key| key.as_str().ok()).unwrap_or("?");
+        Fault::Damaged(format!("in the row of {key:?}, {column} {rule}"))
+    }
+
+    fn parse<T, E: Display>(
+        &mut self,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Result<T, Fault> {
+        let value = self.value()?;
+        let text = value.as_str().map_err(|error| self.broken(&error))?;
+        parse(text).map_err(|rule| self.broken(&rule))
+    }
+
+    fn text<T: FromStr<Err: Display>>(&mut self) -> Result<T, Fault> {
+        self.parse(str::parse)
+    }
+
+    fn integer<T: TryFrom<i64, Error: Display>>(&mut self) -> Result<T, Fault> {
+        let number = self.value()?.as_i64().map_err(|error| self.broken(&error))?;
+        T::try_from(number).map_err(|rule| self.broken(&rule))
+    }
+
+    fn time(&mut self) -> Result<Timestamp, Fault> {
+        let microseconds = self.integer()?;
+        Timestamp::from_microsecond(microseconds).map_err(|rule| self.broken(&rule))
+    }
+
+    /// Reads the checksum, and compares it with the columns before it.
+    fn seal(&mut self) -> Result<(), Fault> {
+        let covered = (0..self.next).map(|index| self.row.get_ref(index));
+        let expected = checksum(covered.collect::<Result<Vec<_>, _>>()?.into_iter());
+        if self.integer::<i64>()? == expected {
+            Ok(())
+        } else {
+            Err(self.broken(&"does not fit the row"))
+        }
+    }
+}

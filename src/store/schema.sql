@@ -1,0 +1,51 @@
+-- The state as the newest migration leaves it; a test keeps the two equal.
+--
+-- Times are whole microseconds since 1970, UTC. Every text and number is decoded through the
+-- checked vocabulary on the way in and out. `checksum` covers the columns before it (nulls do not
+-- count), because SQLite itself does not notice a bit that flips inside a value. What comes after
+-- it is volatile.
+
+-- `epoch`: the stretch of history that the parties' `seq` count in.
+CREATE TABLE meta (
+    key TEXT NOT NULL PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE parties (
+    party_id TEXT NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL,
+    host_id TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    checksum INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- The reference is checked at the commit, so that the rows of one may come in any order.
+CREATE TABLE members (
+    party_id TEXT NOT NULL REFERENCES parties (party_id) DEFERRABLE INITIALLY DEFERRED,
+    peer_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    public_key TEXT NOT NULL,
+    nat_type TEXT NOT NULL,
+    public_ip TEXT NOT NULL,
+    public_port INTEGER NOT NULL,
+    local_ip TEXT NOT NULL,
+    local_port INTEGER NOT NULL,
+    virtual_ip TEXT NOT NULL,
+    owner INTEGER NOT NULL,
+    keepalive TEXT NOT NULL,
+    checksum INTEGER NOT NULL,
+    last_seen INTEGER NOT NULL,
+    PRIMARY KEY (party_id, peer_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE relays (
+    relay_id TEXT NOT NULL PRIMARY KEY,
+    public_ip TEXT NOT NULL,
+    port INTEGER NOT NULL,
+    region TEXT NOT NULL,
+    capacity INTEGER NOT NULL,
+    registered_at INTEGER NOT NULL,
+    owner INTEGER NOT NULL,
+    checksum INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

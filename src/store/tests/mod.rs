@@ -1,0 +1,12 @@
+mod actor;
+mod backups;
+mod damage;
+#[cfg(target_os = "linux")]
+mod faults;
+mod recovery;
+mod refusals;
+mod round_trip;
+mod schema;
+#[cfg(target_os = "linux")]
+mod seccomp;
+mod support;

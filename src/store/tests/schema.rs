@@ -1,0 +1,60 @@
+//! The schema's versions.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use super::support::{Model, commit, database_in, member, open_in, party, relay, temp_dir};
+use crate::core::Write;
+use crate::store::schema;
+
+fn schema_of(connection: &Connection) -> Vec<(String, String, Option<String>)> {
+    let sql = "SELECT type, name, sql FROM sqlite_schema ORDER BY type, name";
+    let mut statement = connection.prepare(sql).unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+    rows.unwrap().collect::<Result<_, _>>().unwrap()
+}
+
+#[test]
+fn the_migrations_add_up_to_the_schema() {
+    let mut migrated = Connection::open_in_memory().unwrap();
+    schema::migrate(&mut migrated).unwrap();
+    let written = Connection::open_in_memory().unwrap();
+    written.execute_batch(include_str!("../schema.sql")).unwrap();
+    assert_eq!(schema_of(&migrated), schema_of(&written));
+    assert_eq!(schema::version(&migrated).unwrap(), schema::VERSION);
+}
+
+/// What the fixtures hold, of whatever version.
+fn fixture_rows() -> Vec<Write> {
+    let (party, relay) = (party("fixture", 7), relay("relay", 7));
+    let party_id = party.party_id.clone();
+    let mut model = Model::default();
+    model.apply(
+        &[
+            Write::PutParty(party),
+            Write::PutMember(party_id.clone(), member("host", 1)),
+            Write::PutMember(party_id, member("guest", 2)),
+            Write::PutRelay(relay),
+        ],
+        &[],
+    );
+    model.rows()
+}
+
+#[test]
+fn a_database_of_every_version_opens_with_its_rows() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/store");
+    for version in 1..=schema::VERSION {
+        let dir = temp_dir();
+        let sql = std::fs::read_to_string(fixtures.join(format!("v{version}.sql"))).unwrap();
+        Connection::open(database_in(dir.path())).unwrap().execute_batch(&sql).unwrap();
+        let mut opened = open_in(dir.path());
+        assert_eq!((&opened.rows, &opened.recovery), (&fixture_rows(), &None), "v{version}");
+        assert_eq!(opened.epoch.as_str(), "fixture-epoch");
+        commit(&mut opened.database, &fixture_rows());
+        drop(opened);
+        let again = open_in(dir.path());
+        assert_eq!((again.rows, again.recovery), (fixture_rows(), None), "v{version}");
+    }
+}

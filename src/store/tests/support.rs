@@ -1,0 +1,213 @@
+//! A model of the state, states to fill it with, and directories that hold one.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::fs;
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use jiff::Timestamp;
+use lanrage_ipc::model::{Address, Keepalive, NatType, PartyId, PeerId, PeerInput, Relay, RelayId};
+
+use tempfile::TempDir;
+
+use crate::core::{MemberRecord, Owner, PartyRecord, RelayRecord, Seen, Write};
+use crate::store::{DATABASE_FILE, Database, OpenError, OpenOptions, Opened, open};
+
+/// A directory of its own, in memory where there is a place for that: a process that is killed
+/// leaves the same there as on a disk, and what is refused by the system is refused there too.
+pub(super) fn temp_dir() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+pub(super) fn parse<T: FromStr<Err: std::fmt::Debug>>(text: impl Display) -> T {
+    text.to_string().parse().unwrap()
+}
+
+/// A time in whole microseconds, all that is kept of it.
+pub(super) fn time(microseconds: i64) -> Timestamp {
+    Timestamp::from_microsecond(microseconds).unwrap()
+}
+
+pub(super) fn noon() -> Timestamp {
+    parse("2026-11-22T17:18:35Z")
+}
+
+pub(super) fn party(id: impl Display, seq: u64) -> PartyRecord {
+    PartyRecord {
+        party_id: parse(id),
+        name: parse(format!("Fête \u{1f3ae} {seq}")),
+        host_id: parse("host"),
+        created_at: time(1_795_367_915_123_456),
+        seq,
+    }
+}
+
+/// A member that differs in every field by `variant`.
+pub(super) fn member(peer_id: impl Display, variant: u16) -> MemberRecord {
+    let keepalives = [Keepalive::Connection, Keepalive::Daemon, Keepalive::Manual];
+    let addresses = ["unknown", "203.0.113.7", "2001:db8::1"];
+    MemberRecord {
+        info: PeerInput {
+            peer_id: parse(peer_id),
+            name: parse(format!("peer {variant}")),
+            public_key: parse(format!("key/{variant}+=")),
+            nat_type: NatType::ALL[usize::from(variant) % 6],
+            public_ip: parse::<Address>(addresses[usize::from(variant) % 3]),
+            public_port: variant,
+            local_ip: parse::<Address>(addresses[usize::from(variant / 3) % 3]),
+            local_port: u16::MAX - variant,
+        },
+        virtual_ip: (0x0a42_0000 + u32::from(variant)).into(),
+        owner: Owner(u32::MAX - u32::from(variant)),
+        keepalive: keepalives[usize::from(variant) % 3],
+        last_seen: time(i64::from(variant) * 1_000_003),
+    }
+}
+
+pub(super) fn relay(id: impl Display, variant: u16) -> RelayRecord {
+    RelayRecord {
+        relay: Relay {
+            relay_id: parse(id),
+            public_ip: parse(["198.51.100.1", "2001:db8::2"][usize::from(variant) % 2]),
+            port: variant,
+            region: parse(format!("region {variant}")),
+            capacity: u32::MAX - u32::from(variant),
+            registered_at: time(-i64::from(variant)),
+        },
+        owner: Owner(u32::from(variant)),
+    }
+}
+
+/// The state as it should be.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Model {
+    parties: BTreeMap<PartyId, PartyRecord>,
+    members: BTreeMap<(PartyId, PeerId), MemberRecord>,
+    relays: BTreeMap<RelayId, RelayRecord>,
+}
+
+impl Model {
+    pub(super) fn apply(&mut self, writes: &[Write], seen: &[Seen]) {
+        for write in writes.iter().cloned() {
+            match write {
+                Write::PutParty(party) => {
+                    self.parties.insert(party.party_id.clone(), party);
+                }
+                Write::PutMember(party_id, member) => {
+                    self.members.insert((party_id, member.info.peer_id.clone()), member);
+                }
+                Write::PutRelay(relay) => {
+                    self.relays.insert(relay.relay.relay_id.clone(), relay);
+                }
+                Write::DeleteParty(id) => {
+                    self.parties.remove(&id);
+                }
+                Write::DeleteMember(party_id, peer_id) => {
+                    self.members.remove(&(party_id, peer_id));
+                }
+                Write::DeleteRelay(id) => {
+                    self.relays.remove(&id);
+                }
+            }
+        }
+        for seen in seen {
+            let key = (seen.party_id.clone(), seen.peer_id.clone());
+            if let Some(member) = self.members.get_mut(&key) {
+                member.last_seen = seen.at;
+            }
+        }
+    }
+
+    pub(super) fn has_party(&self, id: &PartyId) -> bool {
+        self.parties.contains_key(id)
+    }
+
+    pub(super) fn members_of(&self, party: &PartyId) -> Vec<PeerId> {
+        let members = self.members.keys().filter(|(party_id, _)| party_id == party);
+        members.map(|(_, peer_id)| peer_id.clone()).collect()
+    }
+
+    pub(super) fn rows(&self) -> Vec<Write> {
+        let parties = self.parties.values().cloned().map(Write::PutParty);
+        let members = self.members.iter();
+        let members = members.map(|((party, _), m)| Write::PutMember(party.clone(), m.clone()));
+        let relays = self.relays.values().cloned().map(Write::PutRelay);
+        parties.chain(members).chain(relays).collect()
+    }
+}
+
+/// Rows without their signs of life, which no checksum covers.
+pub(super) fn without_seen(mut rows: Vec<Write>) -> Vec<Write> {
+    for row in &mut rows {
+        if let Write::PutMember(_, member) = row {
+            member.last_seen = Timestamp::UNIX_EPOCH;
+        }
+    }
+    rows
+}
+
+/// The rows of a party with some members, numbered alike.
+pub(super) fn party_of(id: impl Display, members: u16, number: u16) -> Vec<Write> {
+    let party = party(id, u64::from(number));
+    let party_id = party.party_id.clone();
+    let mut rows = vec![Write::PutParty(party)];
+    for index in 0..members {
+        let member = member(format!("peer-{index}"), number.wrapping_add(index));
+        rows.push(Write::PutMember(party_id.clone(), member));
+    }
+    rows
+}
+
+pub(super) fn try_open(dir: &Path) -> Result<Opened, OpenError> {
+    static EPOCHS: AtomicU64 = AtomicU64::new(0);
+    let new_epoch = || parse(format!("epoch-{}", EPOCHS.fetch_add(1, Ordering::Relaxed)));
+    open(dir, &OpenOptions { now: noon(), new_epoch: &new_epoch })
+}
+
+pub(super) fn open_in(dir: &Path) -> Opened {
+    try_open(dir).unwrap()
+}
+
+pub(super) fn commit(database: &mut Database, writes: &[Write]) {
+    database.commit(writes, &[]).unwrap();
+}
+
+/// Copies the files of a state, as a kill at this moment would leave them.
+pub(super) fn copy_state(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            fs::create_dir(to.join(path.file_name().unwrap())).unwrap();
+            copy_state(&path, &to.join(path.file_name().unwrap()));
+        } else {
+            fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+        }
+    }
+}
+
+/// Every file of a directory and what is in it, but for the index of the log: that is SQLite's
+/// to rewrite.
+pub(super) fn contents(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let files = entries.filter(|path| path.is_file() && !path.ends_with("control.db-shm"));
+    files
+        .map(|path| {
+            (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read(&path).unwrap())
+        })
+        .collect()
+}
+
+/// The names in a directory, sorted.
+pub(super) fn names(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir).unwrap();
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+pub(super) fn database_in(dir: &Path) -> std::path::PathBuf {
+    dir.join(DATABASE_FILE)
+}
