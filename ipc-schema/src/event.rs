@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::Connection;
 use crate::model::{Epoch, Party, PartyId, Peer, PeerId, Relay, RelayId};
 use crate::params::Topic;
-use crate::results::Connection;
 
 /// A change, as `kind` and `data`. Those of a party carry the `epoch` and `seq` it has after it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use crate::error::{ErrorCode, RpcError};
+use crate::model::Connection;
 use crate::params::*;
 use crate::results::*;
 

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::event::Snapshot;
 use crate::lanrage;
-use crate::model::{Epoch, Party, Peer, PeerId, Relay, Signal};
+use crate::model::{Connection, Epoch, Party, Peer, PeerId, Relay, Signal};
 use crate::params::Agent;
 
 macro_rules! results {
@@ -113,29 +113,16 @@ results! {
     /// A damaged state that was set aside at the start.
     Recovery {
         /// When.
+        #[serde(with = "crate::model::millis")]
+        #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
         pub at: Timestamp,
         /// What was wrong with it.
         pub reason: String,
         /// Where the damaged files are now.
         pub set_aside: Vec<String>,
-        /// The backup that took their place; null when there was no good one and the state is empty.
+        /// What took their place: the newest good backup, or what could still be read of the damaged
+        /// files; null when there was neither and the state is empty.
         pub restored_from: Option<String>,
-    }
-
-    /// The connection to the control server.
-    Connection {
-        /// Its state.
-        pub state: ConnectionState,
-        /// The server; null in local mode.
-        pub server_url: Option<String>,
-        /// Since when it is so.
-        pub since: Timestamp,
-        /// How many attempts have failed in a row.
-        pub attempt: u32,
-        /// When the next attempt comes, in milliseconds; null when none is due.
-        pub retry_in_ms: Option<u64>,
-        /// Why the last attempt failed, in words.
-        pub last_error: Option<String>,
     }
 
     /// Holds a party.
@@ -286,15 +273,6 @@ pub enum Role {
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// In the daemon.
-    Local,
-}
-
-/// The state of the connection to the control server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum ConnectionState {
-    /// There is none: the daemon is its own control plane.
     Local,
 }
 

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::event::{Event, EventParams, ResetParams, Snapshot};
 use crate::message::ServerMessage;
+use crate::model::Connection;
 use crate::model::{Epoch, Party, PartyId, Relay, RelayId};
-use crate::results::{Connection, SubscribeResult};
+use crate::results::SubscribeResult;
 
 /// The state as one subscription tells it.
 ///

@@ -1,0 +1,33 @@
+//! The connection to the control server.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The connection to the control server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Connection {
+    /// Its state.
+    pub state: ConnectionState,
+    /// The server; null in local mode.
+    pub server_url: Option<String>,
+    /// Since when it is so.
+    #[serde(with = "crate::model::millis")]
+    #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
+    pub since: Timestamp,
+    /// How many attempts have failed in a row.
+    pub attempt: u32,
+    /// When the next attempt comes, in milliseconds; null when none is due.
+    pub retry_in_ms: Option<u64>,
+    /// Why the last attempt failed, in words.
+    pub last_error: Option<String>,
+}
+
+/// The state of the connection to the control server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ConnectionState {
+    /// There is none: the daemon is its own control plane.
+    Local,
+}

@@ -1,0 +1,110 @@
+//! Parties and their peers.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Address, Epoch, Name, NatType, PartyId, PeerId, PublicKey};
+
+/// What a peer says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PeerInput {
+    /// Its id.
+    pub peer_id: PeerId,
+    /// Its name, for people.
+    pub name: Name,
+    /// Its WireGuard public key.
+    pub public_key: PublicKey,
+    /// What its NAT does.
+    pub nat_type: NatType,
+    /// Its address as the Internet sees it.
+    pub public_ip: Address,
+    /// Its UDP port as the Internet sees it; 0 when unknown.
+    pub public_port: u16,
+    /// Its address in its own network.
+    pub local_ip: Address,
+    /// Its UDP port in its own network; 0 when unknown.
+    pub local_port: u16,
+}
+
+/// A member of a party.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Peer {
+    /// What it says of itself.
+    #[serde(flatten)]
+    pub info: PeerInput,
+    /// Its address in the virtual LAN: unique in the party, stable while it is a member.
+    pub virtual_ip: Ipv4Addr,
+    /// When it last gave a sign of life.
+    #[serde(with = "crate::model::millis")]
+    #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
+    pub last_seen: Timestamp,
+    /// Whether what keeps it alive still does; `false` once its connection or daemon has gone.
+    pub connected: bool,
+}
+
+/// Where a party lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// In this daemon.
+    Local,
+    /// On a control server.
+    Remote,
+}
+
+/// Whether a control server has confirmed what is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Sync {
+    /// Nothing is waiting to be confirmed.
+    Synced,
+    /// Something is.
+    Pending,
+}
+
+/// A party: peers that want to reach each other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Party {
+    /// Its id.
+    pub party_id: PartyId,
+    /// Its name, for people.
+    pub name: Name,
+    /// The peer whose leaving ends the party; always one of `peers`.
+    pub host_id: PeerId,
+    /// When it was registered.
+    #[serde(with = "crate::model::millis")]
+    #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
+    pub created_at: Timestamp,
+    /// Its members, by peer id.
+    pub peers: BTreeMap<PeerId, Peer>,
+    /// Where it lives.
+    pub origin: Origin,
+    /// Whether a control server has confirmed it.
+    pub sync: Sync,
+    /// The stretch of history that `seq` counts in.
+    pub epoch: Epoch,
+    /// Grows by one with every change of the party.
+    pub seq: u64,
+}
+
+/// Who refreshes a peer's `last_seen`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Keepalive {
+    /// The connection that registered it, while it is open.
+    #[default]
+    Connection,
+    /// The daemon, until the peer leaves or the daemon stops.
+    Daemon,
+    /// Only `peer.heartbeat`.
+    Manual,
+}

@@ -1,0 +1,81 @@
+//! Signals.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
+
+use super::{PartyId, PeerId};
+
+/// Any JSON value, kept letter for letter as it was sent.
+#[derive(Debug, Clone)]
+pub struct SignalData(Box<RawValue>);
+
+impl SignalData {
+    /// The JSON text.
+    pub fn as_json(&self) -> &str {
+        self.0.get()
+    }
+
+    /// Its length in bytes.
+    pub fn len(&self) -> usize {
+        self.0.get().len()
+    }
+
+    /// Never: a JSON text has at least one byte.
+    pub fn is_empty(&self) -> bool {
+        self.0.get().is_empty()
+    }
+}
+
+impl From<Box<RawValue>> for SignalData {
+    fn from(raw: Box<RawValue>) -> Self {
+        Self(raw)
+    }
+}
+
+impl PartialEq for SignalData {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_json() == other.as_json()
+    }
+}
+
+impl Serialize for SignalData {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for SignalData {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Box::<RawValue>::deserialize(deserializer).map(Self)
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for SignalData {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "SignalData".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"description": "Any JSON value."})
+    }
+}
+
+/// What one peer has to tell another: an offer, an endpoint, anything.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Signal {
+    /// The party that both are in.
+    pub party_id: PartyId,
+    /// Who sent it.
+    pub from_peer_id: PeerId,
+    /// Whom it is for.
+    pub to_peer_id: PeerId,
+    /// What it says.
+    pub signal_data: SignalData,
+    /// When it was queued.
+    #[serde(with = "crate::model::millis")]
+    #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
+    pub sent_at: Timestamp,
+}
