@@ -32,10 +32,7 @@ fn builder(env: &Environment, for_the_journal: bool) -> Builder {
 fn filter(env: &Environment) -> String {
     env.get("LANRAGE_LOG")
         .or_else(|| env.get("RUST_LOG"))
-        .map_or_else(
-            || DEFAULT_FILTER.to_owned(),
-            |filter| filter.to_string_lossy().into_owned(),
-        )
+        .map_or_else(|| DEFAULT_FILTER.to_owned(), |filter| filter.to_string_lossy().into_owned())
 }
 
 fn for_people(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
@@ -135,19 +132,16 @@ mod tests {
     /// What a logger writes for one record.
     fn line(for_the_journal: bool, level: Level, message: &str) -> String {
         let written = Written::default();
-        builder(
-            &Environment::of(&[("LANRAGE_LOG", "trace")]),
-            for_the_journal,
-        )
-        .target(Target::Pipe(Box::new(written.clone())))
-        .build()
-        .log(
-            &Record::builder()
-                .level(level)
-                .target("store")
-                .args(format_args!("{message}"))
-                .build(),
-        );
+        builder(&Environment::of(&[("LANRAGE_LOG", "trace")]), for_the_journal)
+            .target(Target::Pipe(Box::new(written.clone())))
+            .build()
+            .log(
+                &Record::builder()
+                    .level(level)
+                    .target("store")
+                    .args(format_args!("{message}"))
+                    .build(),
+            );
         let bytes = written.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
     }
@@ -159,10 +153,7 @@ mod tests {
     #[test]
     fn own_filter_goes_before_the_common_one() {
         for (variables, expected) in [
-            (
-                &[("LANRAGE_LOG", "debug"), ("RUST_LOG", "trace")][..],
-                "debug",
-            ),
+            (&[("LANRAGE_LOG", "debug"), ("RUST_LOG", "trace")][..], "debug"),
             (&[("LANRAGE_LOG", ""), ("RUST_LOG", "trace")][..], "trace"),
             (&[("RUST_LOG", "")][..], "info"),
             (&[][..], "info"),

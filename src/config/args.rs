@@ -100,10 +100,7 @@ mod tests {
     #[test]
     fn version_names_the_program() {
         let error = DaemonArgs::try_parse_from(["lanragectl-d", "--version"]).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            format!("lanragectl-d {}\n", env!("CARGO_PKG_VERSION"))
-        );
+        assert_eq!(error.to_string(), format!("lanragectl-d {}\n", env!("CARGO_PKG_VERSION")));
     }
 
     #[test]
@@ -115,10 +112,9 @@ mod tests {
 
     #[test]
     fn client_flags_stand_before_and_after_the_command() {
-        for line in [
-            "lanragectl --socket s --system status",
-            "lanragectl status --socket s --system",
-        ] {
+        for line in
+            ["lanragectl --socket s --system status", "lanragectl status --socket s --system"]
+        {
             let cli = Cli::try_parse_from(line.split(' ')).unwrap();
             assert!(matches!(cli.command, Command::Status));
             assert_eq!(cli.common.socket.as_deref(), Some(Path::new("s")));

@@ -39,15 +39,8 @@ pub struct DaemonConfig {
 }
 
 /// The top-level keys of the daemon's file that are none of the client's.
-pub(super) const OTHER_KEYS: [&str; 7] = [
-    "state_dir",
-    "discovery_file",
-    "cleanup",
-    "store",
-    "addresses",
-    "access",
-    "limits",
-];
+pub(super) const OTHER_KEYS: [&str; 7] =
+    ["state_dir", "discovery_file", "cleanup", "store", "addresses", "access", "limits"];
 
 /// What the file holds.
 struct Content {
@@ -70,9 +63,8 @@ impl Content {
             discovery_file: table.path("discovery_file", directory),
             cleanup: table.table("cleanup", Cleanup::read),
             store: table.table("store", Store::read),
-            addresses: table.table("addresses", |table| {
-                Addresses::read(table, limits.peers_per_party)
-            }),
+            addresses: table
+                .table("addresses", |table| Addresses::read(table, limits.peers_per_party)),
             access: table.table("access", Access::read),
             limits,
         }
@@ -93,9 +85,7 @@ pub fn load(args: &DaemonArgs, env: &Environment) -> Result<DaemonConfig, Config
         .given(args.state_dir.as_deref(), env)?
         .or(content.state_dir)
         .or_else(|| paths::state_dir(args.system, env))
-        .ok_or(ConfigError::NoStateDir {
-            variables: paths::STATE_DIR_VARIABLES,
-        })?;
+        .ok_or(ConfigError::NoStateDir { variables: paths::STATE_DIR_VARIABLES })?;
     let discovery_file = DISCOVERY_FILE
         .given(args.discovery_file.as_deref(), env)?
         .or(content.discovery_file)

@@ -11,9 +11,7 @@ pub(super) fn parse(text: &str) -> Option<SignedDuration> {
 
 /// The short form, which [`parse`] reads back to the same duration.
 pub(super) fn short(duration: Duration) -> String {
-    SpanPrinter::new()
-        .spacing(Spacing::None)
-        .unsigned_duration_to_string(&duration)
+    SpanPrinter::new().spacing(Spacing::None).unsigned_duration_to_string(&duration)
 }
 
 /// Serializes the short form.
@@ -42,11 +40,7 @@ mod tests {
             ("0s", 0),
             ("-5s", -5_000),
         ] {
-            assert_eq!(
-                parse(text),
-                Some(SignedDuration::from_millis(millis)),
-                "{text}"
-            );
+            assert_eq!(parse(text), Some(SignedDuration::from_millis(millis)), "{text}");
         }
     }
 
@@ -59,13 +53,9 @@ mod tests {
 
     #[test]
     fn writes_the_short_form() {
-        for (millis, text) in [
-            (250, "250ms"),
-            (60_000, "1m"),
-            (90_500, "1m30s500ms"),
-            (86_400_000, "24h"),
-            (0, "0s"),
-        ] {
+        for (millis, text) in
+            [(250, "250ms"), (60_000, "1m"), (90_500, "1m30s500ms"), (86_400_000, "24h"), (0, "0s")]
+        {
             assert_eq!(short(Duration::from_millis(millis)), text);
         }
     }

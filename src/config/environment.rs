@@ -18,9 +18,7 @@ impl Environment {
 
     /// The variables that `lookup` knows.
     pub fn new(lookup: impl Fn(&str) -> Option<OsString> + Send + 'static) -> Self {
-        Self {
-            lookup: Box::new(lookup),
-        }
+        Self { lookup: Box::new(lookup) }
     }
 
     /// The value of a variable; an empty one counts as unset.
@@ -41,10 +39,8 @@ impl Environment {
 impl Environment {
     /// An environment of just these variables.
     pub(crate) fn of(variables: &[(&str, &str)]) -> Self {
-        let variables: Vec<(String, OsString)> = variables
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), value.into()))
-            .collect();
+        let variables: Vec<(String, OsString)> =
+            variables.iter().map(|(name, value)| ((*name).to_owned(), value.into())).collect();
         Self::new(move |name| {
             let (_, value) = variables.iter().find(|(known, _)| known == name)?;
             Some(value.clone())

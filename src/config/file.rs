@@ -25,14 +25,8 @@ impl Place {
         env: &Environment,
     ) -> Result<Self, ConfigError> {
         Ok(match setting::CONFIG.given_by(flag, env)? {
-            Some((path, by)) => Self {
-                path: Some(path),
-                by: Some(by),
-            },
-            None => Self {
-                path: paths::config_file(program, system, env),
-                by: None,
-            },
+            Some((path, by)) => Self { path: Some(path), by: Some(by) },
+            None => Self { path: paths::config_file(program, system, env), by: None },
         })
     }
 
@@ -75,10 +69,7 @@ fn text_of(path: &Path, by: Option<&'static str>) -> Result<Option<String>, Conf
         }
     };
     if bytes.len() as u64 > MOST_BYTES {
-        return Err(ConfigError::TooLarge {
-            path: path.to_path_buf(),
-            limit: MOST_BYTES,
-        });
+        return Err(ConfigError::TooLarge { path: path.to_path_buf(), limit: MOST_BYTES });
     }
     match String::from_utf8(bytes) {
         Ok(text) => Ok(Some(text)),
@@ -92,9 +83,7 @@ fn text_of(path: &Path, by: Option<&'static str>) -> Result<Option<String>, Conf
 /// At most one byte more than is allowed, so that a device without end is no trap.
 fn bytes_of(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?
-        .take(MOST_BYTES + 1)
-        .read_to_end(&mut bytes)?;
+    File::open(path)?.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -46,8 +46,7 @@ mod os {
     }
 
     fn of_user(variable: &str, below_home: &str, env: &Environment) -> Option<PathBuf> {
-        env.directory(variable)
-            .or_else(|| Some(env.directory("HOME")?.join(below_home)))
+        env.directory(variable).or_else(|| Some(env.directory("HOME")?.join(below_home)))
     }
 }
 
@@ -65,11 +64,7 @@ mod os {
         system: bool,
         env: &Environment,
     ) -> Option<PathBuf> {
-        let directory = if system {
-            of_system(env)
-        } else {
-            env.directory("APPDATA")?
-        };
+        let directory = if system { of_system(env) } else { env.directory("APPDATA")? };
         Some(directory.join("lanrage").join(format!("{program}.toml")))
     }
 
@@ -82,17 +77,12 @@ mod os {
 
     /// The state directory; none for a user without application data.
     pub(in crate::config) fn state_dir(system: bool, env: &Environment) -> Option<PathBuf> {
-        let directory = if system {
-            of_system(env)
-        } else {
-            env.directory("LOCALAPPDATA")?
-        };
+        let directory = if system { of_system(env) } else { env.directory("LOCALAPPDATA")? };
         Some(directory.join("lanrage"))
     }
 
     fn of_system(env: &Environment) -> PathBuf {
-        env.directory("ProgramData")
-            .unwrap_or_else(|| r"C:\ProgramData".into())
+        env.directory("ProgramData").unwrap_or_else(|| r"C:\ProgramData".into())
     }
 }
 
@@ -107,14 +97,8 @@ mod tests {
         let env = Environment::of(&[("XDG_RUNTIME_DIR", "/run/user/1"), ("HOME", "/home/ann")]);
         let file = config_file("lanragectl-d", true, &env).unwrap();
         assert_eq!(file, PathBuf::from("/etc/lanrage/lanragectl-d.toml"));
-        assert_eq!(
-            socket(true, &env),
-            PathBuf::from("/run/lanrage/control.sock")
-        );
-        assert_eq!(
-            state_dir(true, &env).unwrap(),
-            PathBuf::from("/var/lib/lanrage")
-        );
+        assert_eq!(socket(true, &env), PathBuf::from("/run/lanrage/control.sock"));
+        assert_eq!(state_dir(true, &env).unwrap(), PathBuf::from("/var/lib/lanrage"));
     }
 
     #[test]
@@ -127,10 +111,7 @@ mod tests {
         ]);
         let file = config_file("lanragectl", false, &env).unwrap();
         assert_eq!(file, PathBuf::from("/c/lanrage/lanragectl.toml"));
-        assert_eq!(
-            socket(false, &env),
-            PathBuf::from("/run/user/1/lanrage/control.sock")
-        );
+        assert_eq!(socket(false, &env), PathBuf::from("/run/user/1/lanrage/control.sock"));
         assert_eq!(state_dir(false, &env).unwrap(), PathBuf::from("/s/lanrage"));
     }
 
@@ -142,10 +123,7 @@ mod tests {
             ("XDG_STATE_HOME", "state"),
         ]);
         let file = config_file("lanragectl", false, &env).unwrap();
-        assert_eq!(
-            file,
-            PathBuf::from("/home/ann/.config/lanrage/lanragectl.toml")
-        );
+        assert_eq!(file, PathBuf::from("/home/ann/.config/lanrage/lanragectl.toml"));
         assert_eq!(
             state_dir(false, &env).unwrap(),
             PathBuf::from("/home/ann/.local/state/lanrage")
@@ -193,10 +171,7 @@ mod tests {
             PathBuf::from(r"C:\Roaming\lanrage\lanragectl.toml")
         );
         assert_eq!(socket(false, &env), PathBuf::from(r"\\.\pipe\lanrage-ann"));
-        assert_eq!(
-            state_dir(false, &env).unwrap(),
-            PathBuf::from(r"C:\Local\lanrage")
-        );
+        assert_eq!(state_dir(false, &env).unwrap(), PathBuf::from(r"C:\Local\lanrage"));
     }
 
     #[test]
@@ -207,9 +182,6 @@ mod tests {
             PathBuf::from(r"D:\Data\lanrage\lanragectl-d.toml")
         );
         assert_eq!(socket(true, &env), PathBuf::from(r"\\.\pipe\lanrage"));
-        assert_eq!(
-            state_dir(true, &env).unwrap(),
-            PathBuf::from(r"D:\Data\lanrage")
-        );
+        assert_eq!(state_dir(true, &env).unwrap(), PathBuf::from(r"D:\Data\lanrage"));
     }
 }

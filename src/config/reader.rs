@@ -45,11 +45,7 @@ pub(super) fn read<T>(
             }]);
         }
     };
-    let mut table = Table {
-        text,
-        entries,
-        ..Table::empty()
-    };
+    let mut table = Table { text, entries, ..Table::empty() };
     let value = schema(&mut table);
     let mut mistakes = table.finish();
     if mistakes.is_empty() {
@@ -59,11 +55,7 @@ pub(super) fn read<T>(
     mistakes.truncate(MOST_MISTAKES);
     Err(mistakes
         .into_iter()
-        .map(|(offset, message)| Mistake {
-            line: position(text, offset).0,
-            column: None,
-            message,
-        })
+        .map(|(offset, message)| Mistake { line: position(text, offset).0, column: None, message })
         .collect())
 }
 
@@ -71,10 +63,7 @@ pub(super) fn read<T>(
 pub(super) fn position(text: &str, offset: usize) -> (usize, usize) {
     let before = text.get(..offset).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    (
-        before.matches('\n').count() + 1,
-        before[line_start..].chars().count() + 1,
-    )
+    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
 }
 
 impl<'t> Table<'t> {
@@ -102,11 +91,8 @@ impl<'t> Table<'t> {
         key: &'static str,
         schema: impl FnOnce(&mut Table<'_>) -> T,
     ) -> T {
-        let mut table = Table {
-            text: self.text,
-            prefix: format!("{}{key}.", self.prefix),
-            ..Table::empty()
-        };
+        let mut table =
+            Table { text: self.text, prefix: format!("{}{key}.", self.prefix), ..Table::empty() };
         if let Some((offset, value)) = self.take(key) {
             match value.into_inner() {
                 DeValue::Table(entries) => table.entries = entries,
@@ -138,10 +124,7 @@ impl<'t> Table<'t> {
                 .ok()
                 .filter(|duration| range.contains(duration))
                 .ok_or_else(|| {
-                    out_of_range(
-                        duration::short(*range.start()),
-                        duration::short(*range.end()),
-                    )
+                    out_of_range(duration::short(*range.start()), duration::short(*range.end()))
                 })
         })
     }
@@ -163,19 +146,13 @@ impl<'t> Table<'t> {
         };
         let Some(elements) = value.get_ref().as_array() else {
             let shown = self.shown(&value);
-            self.mistake(
-                offset,
-                key,
-                &format!("{shown} is not a list: write it as [1000, 1001]"),
-            );
+            self.mistake(offset, key, &format!("{shown} is not a list: write it as [1000, 1001]"));
             return Vec::new();
         };
         elements
             .iter()
             .filter_map(|element| {
-                self.parsed(key, element.span().start, element, |value| {
-                    whole_number(value, &range)
-                })
+                self.parsed(key, element.span().start, element, |value| whole_number(value, &range))
             })
             .collect()
     }
@@ -226,8 +203,7 @@ impl<'t> Table<'t> {
     }
 
     fn mistake(&mut self, offset: usize, key: &str, what: &str) {
-        self.mistakes
-            .push((offset, format!("{}{key}: {what}", self.prefix)));
+        self.mistakes.push((offset, format!("{}{key}: {what}", self.prefix)));
     }
 
     /// A value as the document has it.
@@ -289,11 +265,7 @@ fn kind(value: &DeValue<'_>) -> &'static str {
 fn excerpt(piece: &str) -> String {
     let line = piece.lines().next().unwrap_or_default();
     let start: String = line.chars().take(MOST_SHOWN).collect();
-    if start.len() < piece.len() {
-        start + "…"
-    } else {
-        start
-    }
+    if start.len() < piece.len() { start + "…" } else { start }
 }
 
 #[cfg(test)]

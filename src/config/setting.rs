@@ -9,22 +9,12 @@ pub(super) struct Setting {
     variable: &'static str,
 }
 
-pub(super) const CONFIG: Setting = Setting {
-    flag: "--config",
-    variable: "LANRAGE_CONFIG",
-};
-pub(super) const SOCKET: Setting = Setting {
-    flag: "--socket",
-    variable: "LANRAGE_SOCKET",
-};
-pub(super) const STATE_DIR: Setting = Setting {
-    flag: "--state-dir",
-    variable: "LANRAGE_STATE_DIR",
-};
-pub(super) const DISCOVERY_FILE: Setting = Setting {
-    flag: "--discovery-file",
-    variable: "LANRAGE_DISCOVERY_FILE",
-};
+pub(super) const CONFIG: Setting = Setting { flag: "--config", variable: "LANRAGE_CONFIG" };
+pub(super) const SOCKET: Setting = Setting { flag: "--socket", variable: "LANRAGE_SOCKET" };
+pub(super) const STATE_DIR: Setting =
+    Setting { flag: "--state-dir", variable: "LANRAGE_STATE_DIR" };
+pub(super) const DISCOVERY_FILE: Setting =
+    Setting { flag: "--discovery-file", variable: "LANRAGE_DISCOVERY_FILE" };
 
 impl Setting {
     /// The path that the flag gives, else the variable: made absolute, as seen from the working directory.

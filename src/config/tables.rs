@@ -109,15 +109,10 @@ impl Addresses {
 fn check_subnet(subnet: Ipv4Net, peers_per_party: usize) -> Result<Ipv4Net, String> {
     let (least, most) = PREFIX_LENGTH.into_inner();
     if !PREFIX_LENGTH.contains(&subnet.prefix_len()) {
-        return Err(format!(
-            "is out of range: its prefix must be from /{least} to /{most}"
-        ));
+        return Err(format!("is out of range: its prefix must be from /{least} to /{most}"));
     }
     if subnet != subnet.trunc() {
-        return Err(format!(
-            "is an address within a network: write \"{}\"",
-            subnet.trunc()
-        ));
+        return Err(format!("is an address within a network: write \"{}\"", subnet.trunc()));
     }
     // Neither the address of the network nor that of the broadcast is a host's.
     let hosts = (1_usize << (32 - subnet.prefix_len())) - 2;

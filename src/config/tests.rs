@@ -5,10 +5,7 @@ use std::fs;
 use std::path::Path;
 
 fn args(config: Option<&Path>) -> CliArgs {
-    CliArgs {
-        config: config.map(Path::to_path_buf),
-        ..CliArgs::default()
-    }
+    CliArgs { config: config.map(Path::to_path_buf), ..CliArgs::default() }
 }
 
 fn refused(args: &CliArgs, env: &Environment) -> String {
@@ -25,10 +22,7 @@ fn client_takes_flag_then_variable_then_file_then_default() {
     let env = Environment::of(&[("LANRAGE_SOCKET", variable.to_str().unwrap())]);
     let nothing = Environment::of(&[]);
 
-    let flag = CliArgs {
-        socket: Some(below("of-flag")),
-        ..args(Some(&file))
-    };
+    let flag = CliArgs { socket: Some(below("of-flag")), ..args(Some(&file)) };
     assert_eq!(load_cli(&flag, &env).unwrap().socket, below("of-flag"));
     let bare = args(Some(&file));
     assert_eq!(load_cli(&bare, &env).unwrap().socket, variable);
@@ -54,19 +48,9 @@ fn client_and_daemon_agree_on_the_socket() {
         // A name of its own keeps the machine's files in /etc out of the test.
         let config = directory.path().join("empty.toml");
         fs::write(&config, "").unwrap();
-        let client = CliArgs {
-            system,
-            ..args(Some(&config))
-        };
-        let daemon = DaemonArgs {
-            system,
-            config: Some(config),
-            ..DaemonArgs::default()
-        };
-        assert_eq!(
-            load_cli(&client, &env).unwrap().socket,
-            load(&daemon, &env).unwrap().socket
-        );
+        let client = CliArgs { system, ..args(Some(&config)) };
+        let daemon = DaemonArgs { system, config: Some(config), ..DaemonArgs::default() };
+        assert_eq!(load_cli(&client, &env).unwrap().socket, load(&daemon, &env).unwrap().socket);
     }
 }
 
@@ -82,10 +66,7 @@ fn client_reads_the_daemons_file_for_the_socket_alone() {
     fs::write(&file, "sockets = 's'").unwrap();
     assert_eq!(
         refused(&args(None), &env),
-        format!(
-            "{}:1: sockets: unknown key; did you mean `socket`?",
-            file.display()
-        )
+        format!("{}:1: sockets: unknown key; did you mean `socket`?", file.display())
     );
 }
 
@@ -96,17 +77,11 @@ fn flag_names_the_file_before_the_variable() {
     let env = Environment::of(&[("LANRAGE_CONFIG", variable.to_str().unwrap())]);
     assert_eq!(
         refused(&args(Some(&flag)), &env),
-        format!(
-            "{}: there is no such file, but --config names it",
-            flag.display()
-        )
+        format!("{}: there is no such file, but --config names it", flag.display())
     );
     assert_eq!(
         refused(&args(None), &env),
-        format!(
-            "{}: there is no such file, but LANRAGE_CONFIG names it",
-            variable.display()
-        )
+        format!("{}: there is no such file, but LANRAGE_CONFIG names it", variable.display())
     );
     let empty = Environment::of(&[("LANRAGE_CONFIG", "")]);
     assert_eq!(load_cli(&args(None), &empty).unwrap().config_file, None);
@@ -121,10 +96,7 @@ fn file_at_the_default_path_may_be_missing_but_not_malformed() {
     let file = directory.path().join("lanrage/lanragectl.toml");
     fs::create_dir(file.parent().unwrap()).unwrap();
     fs::write(&file, "socket = 's'").unwrap();
-    assert_eq!(
-        load_cli(&args(None), &env).unwrap().config_file.as_ref(),
-        Some(&file)
-    );
+    assert_eq!(load_cli(&args(None), &env).unwrap().config_file.as_ref(), Some(&file));
     fs::write(&file, "socket").unwrap();
     assert_eq!(
         refused(&args(None), &env),
@@ -140,10 +112,7 @@ fn file_has_to_be_a_file() {
     let directory = tempfile::tempdir().unwrap();
     assert_eq!(
         refused(&args(Some(directory.path())), &Environment::of(&[])),
-        format!(
-            "{}: is a directory, not a configuration file",
-            directory.path().display()
-        )
+        format!("{}: is a directory, not a configuration file", directory.path().display())
     );
 }
 
@@ -154,10 +123,7 @@ fn file_has_to_be_utf8() {
     fs::write(&file, b"# good\n# \xc3\xa9 \xff\n").unwrap();
     assert_eq!(
         refused(&args(Some(&file)), &Environment::of(&[])),
-        format!(
-            "{}:2:5: byte 0xff is not UTF-8: save the file as UTF-8",
-            file.display()
-        )
+        format!("{}:2:5: byte 0xff is not UTF-8: save the file as UTF-8", file.display())
     );
 }
 

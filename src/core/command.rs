@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use ipnet::Ipv4Net;
 use jiff::Timestamp;
-use lanrage_ipc::event::Event;
+use lanrage_ipc::lanrage::ImportedParty;
 use lanrage_ipc::model::{
     Keepalive, Name, Party, PartyId, Peer, PeerId, PeerInput, Relay, RelayId, Signal, SignalData,
 };
 use lanrage_ipc::results::Rejected;
 
-use super::record::{Owner, Seen};
-use super::registry::Change;
+use super::record::Owner;
 
 /// The time of a command, on both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,12 +92,14 @@ pub enum Command {
         /// What it says.
         data: SignalData,
     },
-    /// Empties a member's queue of signals.
+    /// Takes the oldest signals out of a member's queue.
     PollSignals {
         /// The party.
         party_id: PartyId,
         /// The member.
         peer_id: PeerId,
+        /// How long the answer may be, in bytes of JSON; one signal comes in any case.
+        room: usize,
     },
     /// Announces a relay, changes it, or tells that it is still there.
     RegisterRelay {
@@ -133,22 +134,6 @@ pub enum ImportMode {
     Merge,
     /// They go first.
     Replace,
-}
-
-/// A party from elsewhere.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ImportedParty {
-    /// Its id.
-    pub party_id: PartyId,
-    /// Its name.
-    pub name: Name,
-    /// Its host.
-    pub host_id: PeerId,
-    /// When it was registered.
-    pub created_at: Timestamp,
-    /// Its members and their last signs of life. The host must be one of them; of several with
-    /// the same id the first counts.
-    pub peers: Vec<(PeerInput, Timestamp)>,
 }
 
 /// What an import did.
@@ -190,19 +175,6 @@ pub enum Outcome {
     Imported(ImportCounts),
     /// To `Disconnect` and `Expire`.
     Done,
-}
-
-/// What a command did.
-#[derive(Debug)]
-pub struct Applied {
-    /// The answer, due once `changes` are durable.
-    pub outcome: Outcome,
-    /// What is to be made durable, oldest first; [`super::Registry::undo`] takes it back.
-    pub changes: Vec<Change>,
-    /// What to tell once `changes` are durable, in this order.
-    pub events: Vec<Event>,
-    /// A sign of life to write behind.
-    pub seen: Option<Seen>,
 }
 
 /// Why a command was refused. Nothing was changed.

@@ -9,8 +9,7 @@ mod record;
 mod registry;
 
 pub use command::{
-    Applied, Caller, Command, ConnectionId, ImportCounts, ImportMode, ImportedParty, Now, Outcome,
-    Refusal, Rules,
+    Caller, Command, ConnectionId, ImportCounts, ImportMode, Now, Outcome, Refusal, Rules,
 };
 pub use record::{MemberRecord, Owner, PartyRecord, RelayRecord, Seen, Write};
-pub use registry::{Change, Filter, Registry};
+pub use registry::{Applied, Change, Filter, Registry};

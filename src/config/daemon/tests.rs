@@ -16,10 +16,7 @@ impl Configured {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("d.toml");
         fs::write(&path, text).unwrap();
-        let args = DaemonArgs {
-            config: Some(path),
-            ..DaemonArgs::default()
-        };
+        let args = DaemonArgs { config: Some(path), ..DaemonArgs::default() };
         Self { directory, args }
     }
 
@@ -45,12 +42,7 @@ type Pick = fn(&DaemonConfig) -> &Path;
 type Give = fn(&mut DaemonArgs, PathBuf);
 
 const PATHS: [(&str, &str, Give, Pick); 3] = [
-    (
-        "socket",
-        "LANRAGE_SOCKET",
-        |args, path| args.socket = Some(path),
-        |config| &config.socket,
-    ),
+    ("socket", "LANRAGE_SOCKET", |args, path| args.socket = Some(path), |config| &config.socket),
     (
         "state_dir",
         "LANRAGE_STATE_DIR",
@@ -72,13 +64,12 @@ fn flag_goes_before_variable_before_file_before_default() {
         let (of_flag, of_variable) = (configured.below("of-flag"), configured.below("of-env"));
         let home = configured.home();
         let value = of_variable.clone().into_os_string();
-        let env = Environment::new(move |name| {
-            if name == variable {
-                Some(value.clone())
-            } else {
-                home.get(name)
-            }
-        });
+        let env =
+            Environment::new(
+                move |name| {
+                    if name == variable { Some(value.clone()) } else { home.get(name) }
+                },
+            );
 
         let default = load(&Configured::new("").args, &configured.home()).unwrap();
         assert!(!pick(&default).ends_with("of-file"), "{key}");
@@ -97,13 +88,11 @@ fn empty_variable_counts_as_unset() {
     for (key, variable, _, pick) in PATHS {
         let configured = Configured::new(format!("{key} = 'of-file'"));
         let home = configured.home();
-        let env = Environment::new(move |name| {
-            if name == variable {
-                Some("".into())
-            } else {
-                home.get(name)
-            }
-        });
+        let env = Environment::new(
+            move |name| {
+                if name == variable { Some("".into()) } else { home.get(name) }
+            },
+        );
         let loaded = load(&configured.args, &env).unwrap();
         assert_eq!(pick(&loaded), configured.below("of-file"), "{key}");
     }
@@ -113,16 +102,10 @@ fn empty_variable_counts_as_unset() {
 fn discovery_file_is_in_the_state_directory_in_effect() {
     let mut configured = Configured::new("state_dir = 'of-file'");
     let loaded = configured.load().unwrap();
-    assert_eq!(
-        loaded.discovery_file,
-        configured.below("of-file/discovery.json")
-    );
+    assert_eq!(loaded.discovery_file, configured.below("of-file/discovery.json"));
     configured.args.state_dir = Some(configured.below("of-flag"));
     let loaded = configured.load().unwrap();
-    assert_eq!(
-        loaded.discovery_file,
-        configured.below("of-flag/discovery.json")
-    );
+    assert_eq!(loaded.discovery_file, configured.below("of-flag/discovery.json"));
 }
 
 #[test]
@@ -183,19 +166,13 @@ fn mistake_counts_even_where_a_flag_overrides_it() {
     configured.args.socket = Some("control.sock".into());
     assert_eq!(
         configured.load().unwrap_err().to_string(),
-        format!(
-            "{}:1: socket: 5 is not a path: write it in quotes",
-            configured.path()
-        )
+        format!("{}:1: socket: 5 is not a path: write it in quotes", configured.path())
     );
 }
 
 #[test]
 fn other_keys_are_the_ones_that_the_daemon_knows() {
-    let nonsense: String = OTHER_KEYS
-        .iter()
-        .map(|key| format!("{key} = true\n"))
-        .collect();
+    let nonsense: String = OTHER_KEYS.iter().map(|key| format!("{key} = true\n")).collect();
     let error = Configured::new(format!("socket = true\n{nonsense}unknown = 1")).load();
     let ConfigError::Malformed { mistakes, .. } = error.unwrap_err() else {
         panic!("no mistakes");
@@ -204,28 +181,19 @@ fn other_keys_are_the_ones_that_the_daemon_knows() {
     let (last, rest) = mistakes.split_last().unwrap();
     assert_eq!(last.message, unknown);
     assert_eq!(rest.len(), 1 + OTHER_KEYS.len());
-    assert!(
-        rest.iter()
-            .all(|mistake| !mistake.message.contains("unknown"))
-    );
+    assert!(rest.iter().all(|mistake| !mistake.message.contains("unknown")));
 }
 
 #[cfg(unix)]
 #[test]
 fn system_daemon_has_the_system_paths() {
     let configured = Configured::new("");
-    let args = DaemonArgs {
-        system: true,
-        ..configured.args.clone()
-    };
+    let args = DaemonArgs { system: true, ..configured.args.clone() };
     let loaded = load(&args, &Environment::of(&[])).unwrap();
     assert!(loaded.system);
     assert_eq!(loaded.socket, Path::new("/run/lanrage/control.sock"));
     assert_eq!(loaded.state_dir, Path::new("/var/lib/lanrage"));
-    assert_eq!(
-        loaded.discovery_file,
-        Path::new("/var/lib/lanrage/discovery.json")
-    );
+    assert_eq!(loaded.discovery_file, Path::new("/var/lib/lanrage/discovery.json"));
 }
 
 #[cfg(unix)]
@@ -237,10 +205,7 @@ fn without_a_home_the_state_directory_has_to_be_given() {
         error.to_string(),
         "no place for the state directory: set XDG_STATE_HOME or HOME to an absolute path, or give --state-dir"
     );
-    let args = DaemonArgs {
-        state_dir: Some("/s".into()),
-        ..DaemonArgs::default()
-    };
+    let args = DaemonArgs { state_dir: Some("/s".into()), ..DaemonArgs::default() };
     let loaded = load(&args, &nowhere).unwrap();
     assert_eq!(loaded.state_dir, Path::new("/s"));
     assert_eq!(loaded.config_file, None);

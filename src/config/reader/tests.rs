@@ -13,10 +13,8 @@ struct Content {
 fn content(text: &str) -> Result<Content, Vec<Mistake>> {
     let range = Duration::from_millis(1)..=Duration::from_secs(3600);
     read(text, |table| {
-        let mut content = Content {
-            file: table.path("file", Path::new("/etc/lanrage")),
-            ..Content::default()
-        };
+        let mut content =
+            Content { file: table.path("file", Path::new("/etc/lanrage")), ..Content::default() };
         table.table("cleanup", |table| {
             content.interval = table.duration("interval", Duration::from_secs(60), range.clone());
             content.timeout = table.duration("peer_timeout", Duration::from_secs(300), range);
@@ -76,10 +74,7 @@ fn syntax_errors_have_line_and_column() {
     assert_mistake("a", "1:2: key with no value, expected `=`");
     assert_mistake("\n[cleanup\nkept=1", "2:9: unclosed table, expected `]`");
     assert_mistake("a=1\na=2", "2:1: duplicate key");
-    assert_mistake(
-        "x = 'é' y",
-        "1:9: unexpected key or value, expected newline, `#`",
-    );
+    assert_mistake("x = 'é' y", "1:9: unexpected key or value, expected newline, `#`");
 }
 
 #[test]
@@ -93,22 +88,10 @@ fn unknown_keys_get_the_nearest_known_one() {
             "cleanup.peer-timeout = '5s'",
             "1: cleanup.peer-timeout: unknown key; did you mean `peer_timeout`?",
         ),
-        (
-            "[nothing]",
-            "1: nothing: unknown key; known here are file, cleanup",
-        ),
-        (
-            "[cleanups.deep]",
-            "1: cleanups: unknown key; did you mean `cleanup`?",
-        ),
-        (
-            "'a b' = 1",
-            "1: 'a b': unknown key; known here are file, cleanup",
-        ),
-        (
-            "\"a\\nb\" = 1",
-            "1: \"a\\nb\": unknown key; known here are file, cleanup",
-        ),
+        ("[nothing]", "1: nothing: unknown key; known here are file, cleanup"),
+        ("[cleanups.deep]", "1: cleanups: unknown key; did you mean `cleanup`?"),
+        ("'a b' = 1", "1: 'a b': unknown key; known here are file, cleanup"),
+        ("\"a\\nb\" = 1", "1: \"a\\nb\": unknown key; known here are file, cleanup"),
     ] {
         assert_mistake(text, expected);
     }
@@ -116,16 +99,7 @@ fn unknown_keys_get_the_nearest_known_one() {
 
 #[test]
 fn durations_need_unit_and_range() {
-    for value in [
-        "5",
-        "1.5",
-        "true",
-        "'5'",
-        "\"5 parsecs\"",
-        "''",
-        "[5]",
-        "1979-05-27",
-    ] {
+    for value in ["5", "1.5", "true", "'5'", "\"5 parsecs\"", "''", "[5]", "1979-05-27"] {
         assert_mistake(
             &format!("[cleanup]\ninterval = {value}"),
             &format!(
@@ -133,14 +107,7 @@ fn durations_need_unit_and_range() {
             ),
         );
     }
-    for value in [
-        "'0s'",
-        "'-5s'",
-        "'5s ago'",
-        "'999us'",
-        "'61m'",
-        "'9999999999h'",
-    ] {
+    for value in ["'0s'", "'-5s'", "'5s ago'", "'999us'", "'61m'", "'9999999999h'"] {
         assert_mistake(
             &format!("[cleanup]\ninterval = {value}"),
             &format!("2: cleanup.interval: {value} is out of range: it must be from 1ms to 1h"),
@@ -156,14 +123,7 @@ fn numbers_are_whole_and_in_range() {
             &format!("1: cleanup.kept: {value} is not a whole number"),
         );
     }
-    for value in [
-        "0",
-        "25",
-        "-1",
-        "0xff",
-        "99999999999999999999",
-        &"9".repeat(50),
-    ] {
+    for value in ["0", "25", "-1", "0xff", "99999999999999999999", &"9".repeat(50)] {
         assert_mistake(
             &format!("cleanup.kept = {value}"),
             &format!("1: cleanup.kept: {value} is out of range: it must be from 1 to 24"),
@@ -189,26 +149,14 @@ fn elements_of_lists_have_their_own_place() {
 #[test]
 fn paths_are_strings_with_something_in_them() {
     assert_mistake("file = 5", "1: file: 5 is not a path: write it in quotes");
-    assert_mistake(
-        "file = ''",
-        "1: file: '' is not a path: leave the key out for the default",
-    );
-    assert_mistake(
-        "file = \"a\\u0000\"",
-        "1: file: \"a\\u0000\" is not a path: it has a NUL",
-    );
-    assert_mistake(
-        "[file.deep]",
-        "1: file: a table is not a path: write it in quotes",
-    );
+    assert_mistake("file = ''", "1: file: '' is not a path: leave the key out for the default");
+    assert_mistake("file = \"a\\u0000\"", "1: file: \"a\\u0000\" is not a path: it has a NUL");
+    assert_mistake("[file.deep]", "1: file: a table is not a path: write it in quotes");
 }
 
 #[test]
 fn tables_are_tables() {
-    assert_mistake(
-        "\ncleanup = 5",
-        "2: cleanup: is not a table, but a number: write [cleanup]",
-    );
+    assert_mistake("\ncleanup = 5", "2: cleanup: is not a table, but a number: write [cleanup]");
     assert_mistake(
         "[[cleanup]]\nkept = 1",
         "1: cleanup: is not a table, but a list: write [cleanup]",
@@ -235,18 +183,11 @@ fn messages_repeat_only_so_much_and_only_one_line() {
         &format!("cleanup.kept = '{start}yz'"),
         &format!("1: cleanup.kept: '{start}… is not a whole number"),
     );
-    assert_mistake(
-        "cleanup.kept = '''a\nb'''",
-        "1: cleanup.kept: '''a… is not a whole number",
-    );
+    assert_mistake("cleanup.kept = '''a\nb'''", "1: cleanup.kept: '''a… is not a whole number");
     let many: String = (0..1_000).map(|index| format!("k{index} = 1\n")).collect();
     let told = content(&many).unwrap_err();
     assert_eq!(told.len(), MOST_MISTAKES);
-    assert!(
-        told.iter()
-            .map(|mistake| mistake.line)
-            .eq(1..=MOST_MISTAKES)
-    );
+    assert!(told.iter().map(|mistake| mistake.line).eq(1..=MOST_MISTAKES));
 }
 
 #[test]

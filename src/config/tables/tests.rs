@@ -27,18 +27,12 @@ fn defaults() {
         startup_grace: seconds(300),
     };
     assert_eq!(Cleanup::default(), cleanup);
-    let store = Store {
-        batch: Duration::from_millis(100),
-        backup_interval: hour,
-        backups_kept: 24,
-    };
+    let store =
+        Store { batch: Duration::from_millis(100), backup_interval: hour, backups_kept: 24 };
     assert_eq!(Store::default(), store);
     let subnet = "10.66.0.0/16".parse().unwrap();
     assert_eq!(Addresses::default(), Addresses { subnet });
-    let access = Access {
-        operators: vec![],
-        group: "lanrage".to_owned(),
-    };
+    let access = Access { operators: vec![], group: "lanrage".to_owned() };
     assert_eq!(Access::default(), access);
     let limits = Limits {
         parties_per_peer: 64,
@@ -103,18 +97,9 @@ fn subnet_is_a_network_of_fitting_size() {
     for (text, why) in [
         ("10.0.0.0/7", range),
         ("10.0.0.0/29", range),
-        (
-            "10.66.0.0",
-            "is not an IPv4 network: write it as \"10.66.0.0/16\"",
-        ),
-        (
-            "fd00::/16",
-            "is not an IPv4 network: write it as \"10.66.0.0/16\"",
-        ),
-        (
-            "10.66.0.1/16",
-            "is an address within a network: write \"10.66.0.0/16\"",
-        ),
+        ("10.66.0.0", "is not an IPv4 network: write it as \"10.66.0.0/16\""),
+        ("fd00::/16", "is not an IPv4 network: write it as \"10.66.0.0/16\""),
+        ("10.66.0.1/16", "is an address within a network: write \"10.66.0.0/16\""),
     ] {
         let expected = format!("subnet: \"{text}\" {why}");
         assert_eq!(subnet(text, 1), Err(expected));

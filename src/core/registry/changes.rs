@@ -4,8 +4,21 @@ use lanrage_ipc::event::{Event, RemovalReason};
 use lanrage_ipc::model::{PartyId, PeerId, RelayId};
 
 use super::{Keeper, Member, Party, Presence, Registry, Relay};
-use crate::core::command::{Applied, Caller, Now, Outcome, Refusal};
+use crate::core::command::{Caller, Now, Outcome, Refusal};
 use crate::core::record::{MemberRecord, PartyRecord, Seen, Write};
+
+/// What a command did.
+#[derive(Debug)]
+pub struct Applied {
+    /// The answer, due once `changes` are durable.
+    pub outcome: Outcome,
+    /// What is to be made durable, oldest first; [`Registry::undo`] takes it back.
+    pub changes: Vec<Change>,
+    /// What to tell once `changes` are durable, in this order.
+    pub events: Vec<Event>,
+    /// A sign of life to write behind.
+    pub seen: Option<Seen>,
+}
 
 /// A change that was made: what to write, and how to take it back.
 #[derive(Debug)]

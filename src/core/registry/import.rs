@@ -4,13 +4,14 @@ use std::collections::HashSet;
 use std::fmt::Display;
 
 use lanrage_ipc::event::{Event, RemovalReason};
+use lanrage_ipc::lanrage::ImportedParty;
 use lanrage_ipc::model::{Keepalive, PartyId, PeerId};
 use lanrage_ipc::results::Rejected;
 
 use super::Keeper;
 use super::changes::Transaction;
 use crate::core::addresses;
-use crate::core::command::{ImportCounts, ImportMode, ImportedParty, Outcome, Refusal};
+use crate::core::command::{ImportCounts, ImportMode, Outcome, Refusal};
 use crate::core::record::PartyRecord;
 
 impl Transaction<'_> {

@@ -16,10 +16,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use lanrage_ipc::model::{Epoch, Keepalive, PartyId, PeerId, RelayId, SignalData};
 
-pub use changes::Change;
+pub use changes::{Applied, Change};
 pub use queries::Filter;
 
-use super::command::{Applied, Caller, Command, ConnectionId, Now, Refusal, Rules};
+use super::command::{Caller, Command, ConnectionId, Now, Refusal, Rules};
 use super::record::{MemberRecord, Owner, PartyRecord, RelayRecord, Write};
 use changes::Transaction;
 
@@ -199,7 +199,9 @@ impl Registry {
             Command::SendSignal { party_id, from, to, data } => {
                 tx.send_signal(&party_id, from, &to, data)?
             }
-            Command::PollSignals { party_id, peer_id } => tx.poll_signals(&party_id, &peer_id)?,
+            Command::PollSignals { party_id, peer_id, room } => {
+                tx.poll_signals(&party_id, &peer_id, room)?
+            }
             Command::RegisterRelay { relay_id, public_ip, port, region, capacity } => {
                 tx.register_relay(relay_id, public_ip, port, region, capacity)?
             }

@@ -7,6 +7,7 @@ use lanrage_ipc::model::{self, Name, Origin, PartyId, Peer, PeerId, Sync};
 
 use super::{Keeper, Member, Party, Registry};
 use crate::core::command::{Now, Refusal};
+use crate::core::record::Seen;
 
 /// Narrows what is read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -61,6 +62,20 @@ impl Registry {
         // They come by id, and the sort is stable.
         relays.sort_by(|a, b| a.region.cmp(&b.region));
         relays.into_iter().cloned().collect()
+    }
+
+    /// The members that need no sign of life of their own, as seen now.
+    pub fn kept_alive(&self, now: Now) -> impl Iterator<Item = Seen> {
+        let members = self.parties.iter().flat_map(|(id, party)| {
+            party.members.iter().map(move |(peer_id, member)| (id, peer_id, member))
+        });
+        members.filter(|(.., member)| member.keeper.never_silent()).map(
+            move |(party_id, peer_id, _)| Seen {
+                party_id: party_id.clone(),
+                peer_id: peer_id.clone(),
+                at: now.wall,
+            },
+        )
     }
 
     /// How many parties there are.

@@ -1,5 +1,7 @@
 //! Signals: queued in memory for a member, until it polls or they are too old.
 
+use std::collections::VecDeque;
+
 use lanrage_ipc::event::Event;
 use lanrage_ipc::model::{PartyId, PeerId, Signal, SignalData};
 
@@ -7,6 +9,9 @@ use super::QueuedSignal;
 use super::changes::Transaction;
 use super::expiry::drop_stale;
 use crate::core::command::{Now, Outcome, Refusal};
+
+/// What a signal has around its payload, at most: three ids, a time and their names.
+const ENVELOPE: usize = 512;
 
 impl Transaction<'_> {
     pub(super) fn send_signal(
@@ -54,14 +59,16 @@ impl Transaction<'_> {
         &mut self,
         party_id: &PartyId,
         peer_id: &PeerId,
+        room: usize,
     ) -> Result<Outcome, Refusal> {
         self.acts_as_member(party_id, peer_id)?;
         let (ttl, now) = (self.registry.rules.signal_ttl, self.now.elapsed);
-        let queue = self.registry.with_member(party_id, peer_id, |member| {
+        let taken = self.registry.with_member(party_id, peer_id, |member| {
             drop_stale(&mut member.signals, ttl, now);
-            std::mem::take(&mut member.signals)
+            let fit = fitting(&member.signals, room);
+            member.signals.drain(..fit).collect::<Vec<_>>()
         });
-        let signals = queue.unwrap_or_default().into_iter().map(|signal| Signal {
+        let signals = taken.unwrap_or_default().into_iter().map(|signal| Signal {
             party_id: party_id.clone(),
             from_peer_id: signal.from,
             to_peer_id: peer_id.clone(),
@@ -78,4 +85,14 @@ impl Transaction<'_> {
         }
         self.may_act_for(peer_id)
     }
+}
+
+/// How many of the oldest signals an answer of that length has room for, one at least.
+fn fitting(signals: &VecDeque<QueuedSignal>, room: usize) -> usize {
+    let mut used = 0;
+    let fit = signals.iter().take_while(|signal| {
+        used += signal.data.len() + ENVELOPE;
+        used <= room
+    });
+    fit.count().max(1).min(signals.len())
 }

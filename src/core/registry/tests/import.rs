@@ -1,7 +1,9 @@
 //! Parties from elsewhere.
 
 use super::*;
-use crate::core::{ImportCounts, ImportMode, ImportedParty};
+use lanrage_ipc::lanrage::ImportedParty;
+
+use crate::core::{ImportCounts, ImportMode};
 
 const LONG_AGO: &str = "2020-01-01T00:00:00Z";
 

@@ -191,7 +191,11 @@ fn signal_data(json: &str) -> SignalData {
 }
 
 fn poll(party: &str, id: &str) -> Command {
-    Command::PollSignals { party_id: party.parse().unwrap(), peer_id: id.parse().unwrap() }
+    Command::PollSignals {
+        party_id: party.parse().unwrap(),
+        peer_id: id.parse().unwrap(),
+        room: usize::MAX,
+    }
 }
 
 fn relay(id: &str, port: u16) -> Command {

@@ -43,6 +43,24 @@ fn a_poll_empties_the_queue_oldest_first() {
 }
 
 #[test]
+fn a_poll_leaves_what_its_answer_has_no_room_for() {
+    let mut world = world();
+    let long = format!("\"{}\"", "x".repeat(98));
+    for json in [&long, "2", "3"] {
+        world.ann(send("lan", "host", "a", json));
+    }
+    let polled = |world: &mut World, room| {
+        let mut command = poll("lan", "a");
+        let Command::PollSignals { room: most, .. } = &mut command else { unreachable!() };
+        *most = room;
+        payloads(&world.ann(command)).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(polled(&mut world, 0), [long]);
+    assert_eq!(polled(&mut world, 1200), ["2", "3"]);
+    assert_eq!(polled(&mut world, 0), [""; 0]);
+}
+
+#[test]
 fn a_signal_too_old_is_not_delivered() {
     let mut world = world();
     world.ann(send("lan", "host", "a", "1"));

@@ -7,7 +7,9 @@ use lanrage_ipc::model::{Keepalive, PartyId, PeerId, Signal};
 
 use super::super::*;
 use super::moves::Played;
-use crate::core::{ImportCounts, ImportMode, ImportedParty};
+use lanrage_ipc::lanrage::ImportedParty;
+
+use crate::core::{ImportCounts, ImportMode};
 
 type Key = (PartyId, PeerId);
 
@@ -85,7 +87,7 @@ impl Lives {
                 };
                 self.life(party_id, to).signals.push((seen, signal));
             }
-            Command::PollSignals { party_id, peer_id } => {
+            Command::PollSignals { party_id, peer_id, .. } => {
                 let waiting = std::mem::take(&mut self.life(party_id, peer_id).signals);
                 let fresh =
                     waiting.into_iter().filter(|(since, _)| seen - *since < rules.signal_ttl);

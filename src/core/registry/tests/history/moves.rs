@@ -6,7 +6,9 @@ use lanrage_ipc::model::Keepalive;
 use proptest::prelude::*;
 
 use super::super::*;
-use crate::core::{ImportMode, ImportedParty};
+use lanrage_ipc::lanrage::ImportedParty;
+
+use crate::core::ImportMode;
 
 const PARTIES: [&str; 4] = ["p0", "p1", "p2", "p3"];
 const PEERS: [&str; 4] = ["a", "b", "c", "d"];
