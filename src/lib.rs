@@ -1,7 +1,9 @@
 //! lanragectl: the control plane of a virtual LAN for games.
 
+pub mod clock;
 pub mod config;
 pub mod core;
 pub mod discovery;
+pub mod health;
 pub mod logging;
 pub mod store;

@@ -10,7 +10,7 @@ use lanrage_ipc::model::{Party, PartyId};
 use lanrage_ipc::results::{DiscoveredParty, Rejected};
 use tokio::sync::oneshot;
 
-use super::file::DiscoveryFile;
+use super::file::{DiscoveryFile, Listing};
 use super::{Announce, AnnounceAll, Discover, DiscoveryError, Flush, Ours};
 
 const MAILBOX: usize = 256;
@@ -79,7 +79,7 @@ struct Job {
 /// What came of a job, for each part that it had.
 struct Outcome {
     updated: Option<Result<BTreeSet<PartyId>, DiscoveryError>>,
-    listed: Option<Result<(Vec<DiscoveredParty>, Vec<Rejected>), DiscoveryError>>,
+    listed: Option<Result<Listing, DiscoveryError>>,
 }
 
 impl Job {
@@ -156,9 +156,9 @@ impl Discovery {
             let is_damaged = matches!(listed, Err(DiscoveryError::Damaged { .. }));
             // An update mends it; one that can't is tried again in its own time.
             self.is_due |= is_damaged && self.failure.is_none();
-            let discovered = listed.map(|(parties, rejected)| {
-                self.log_rejected(&rejected);
-                parties
+            let discovered = listed.map(|listing| {
+                self.log_rejected(&listing.rejected);
+                listing.parties
             });
             for asker in mem::take(&mut waiting.discovers) {
                 // Who asked may have given up.
@@ -249,6 +249,8 @@ impl Actor for Discovery {
         ctx.set_mailbox_capacity(MAILBOX);
     }
 }
+
+crate::answers_ping!(Discovery);
 
 impl Handler<Announce> for Discovery {
     type Result = ();

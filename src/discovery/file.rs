@@ -20,6 +20,15 @@ use super::{DiscoveryError, Ours};
 const WRITERS_TIME: [Duration; 3] =
     [Duration::from_millis(10), Duration::from_millis(30), Duration::from_millis(100)];
 
+/// What a discovery file announces.
+#[derive(Debug)]
+pub(super) struct Listing {
+    /// The parties, by id.
+    pub(super) parties: Vec<DiscoveredParty>,
+    /// The entries that are no parties.
+    pub(super) rejected: Vec<Rejected>,
+}
+
 /// A discovery file and the list of our entries in it.
 #[derive(Debug)]
 pub(super) struct DiscoveryFile {
@@ -69,11 +78,8 @@ impl DiscoveryFile {
         Ok(merged.taken)
     }
 
-    /// What the file announces, by id, and what is left out; its times are those of `zone`.
-    pub(super) fn list(
-        &self,
-        zone: &TimeZone,
-    ) -> Result<(Vec<DiscoveredParty>, Vec<Rejected>), DiscoveryError> {
+    /// What the file announces; its times are those of `zone`.
+    pub(super) fn list(&self, zone: &TimeZone) -> Result<Listing, DiscoveryError> {
         let bytes = self.read()?;
         let records = records(&bytes);
         if let Some(reason) = records.damage {
@@ -84,7 +90,7 @@ impl DiscoveryFile {
             party: party.announce(zone),
             source: DiscoverySource::File,
         };
-        Ok((parties.into_iter().map(discovered).collect(), rejected))
+        Ok(Listing { parties: parties.into_iter().map(discovered).collect(), rejected })
     }
 
     /// Whether there is something to mend. A file that can't be read is left as it is: whoever

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 
 use jiff::Zoned;
@@ -99,8 +98,9 @@ impl Place {
 }
 
 /// Runs a Python program and returns what it prints.
+#[cfg(unix)]
 pub(super) fn python(program: &str, arguments: &[&Path]) -> String {
-    let output = Command::new("python3")
+    let output = std::process::Command::new("python3")
         .args(["-c", program])
         .args(arguments)
         .output()

@@ -5,6 +5,12 @@ use lanrage_ipc::results::DiscoverySource;
 use super::*;
 use crate::discovery::fixtures::{Place, foreign, party};
 
+/// Ends a test that would wait for ever.
+async fn eventually(condition: impl Future<Output = ()>) {
+    let patience = Duration::from_secs(60);
+    actix::clock::timeout(patience, condition).await.expect("it comes to pass");
+}
+
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn start(place: &Place, refresh: Duration) -> Addr<Discovery> {
@@ -131,10 +137,13 @@ async fn it_refreshes_while_there_is_something_to_announce() {
     let p = party("p", "a", &[]);
     announce_all(&discovery, &[&p]).await;
     let mut seen = std::collections::BTreeSet::new();
-    while seen.len() < 3 {
-        let found = discover(&discovery).await.expect("a list");
-        seen.insert(found[0].party.peers["a"].last_seen);
-    }
+    eventually(async {
+        while seen.len() < 3 {
+            let found = discover(&discovery).await.expect("a list");
+            seen.insert(found[0].party.peers["a"].last_seen);
+        }
+    })
+    .await;
     withdraw(&discovery, &p).await;
     assert!(discovered(&discovery).await.is_empty());
     assert_eq!(look(&discovery).await, (None, false));
@@ -188,6 +197,6 @@ async fn a_failed_write_mends_itself() {
     announce_all(&discovery, &[&party("p", "a", &[])]).await;
     assert!(discovered(&discovery).await.is_empty());
     fs::remove_dir(obstacle).expect("removed");
-    while discovered(&discovery).await.is_empty() {}
+    eventually(async { while discovered(&discovery).await.is_empty() {} }).await;
     assert_eq!(place.ids(), ["p"]);
 }

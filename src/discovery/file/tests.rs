@@ -1,12 +1,14 @@
 use std::fs::{self, File};
-use std::thread;
 
 use serde_json::json;
 
 use super::*;
-use crate::discovery::fixtures::{Place, foreign, now, ours, party, python};
+#[cfg(unix)]
+use crate::discovery::fixtures::python;
+use crate::discovery::fixtures::{Place, foreign, now, ours, party};
 
 /// LANrage's reading of the file: its constructors take these keys and no others.
+#[cfg(unix)]
 const LANRAGE: &str = r#"
 import json, sys
 from dataclasses import asdict, dataclass
@@ -41,6 +43,8 @@ assert json.dumps(parties, indent=2) == text, text
 print(parties["p"]["peers"]["b"]["last_seen"], parties["p"]["created_at"])
 "#;
 
+// There is no Python where this is tested on Windows.
+#[cfg(unix)]
 #[test]
 fn lanrage_reads_what_is_written_and_would_write_the_same() {
     let place = Place::new();
@@ -94,14 +98,19 @@ fn nothing_is_touched_without_a_reason() {
     let daemon = place.daemon("a");
     daemon.update(&ours(&[]), &now()).expect("nothing to do");
     assert_eq!(fs::read_dir(place.dir.path()).expect("a directory").count(), 0);
-    let (list, _) = daemon.list(now().time_zone()).expect("nothing");
-    assert!(list.is_empty());
+    assert!(daemon.list(now().time_zone()).expect("nothing").parties.is_empty());
 
     // A party that someone else's entry keeps out changes nothing either.
     let compact = json!({"p": foreign("p", "other")}).to_string();
     place.write(&compact);
     daemon.update(&ours(&[&party("p", "a", &[])]), &now()).expect("nothing to do");
     assert_eq!(place.text(), compact);
+
+    // Nor does a refresh write the list of our parties, which is as it was.
+    place.write("{}");
+    daemon.update(&ours(&[&party("q", "a", &[])]), &now()).expect("written");
+    place.obstacle(&place.dir.path().join("a"));
+    daemon.update(&ours(&[&party("q", "a", &[])]), &now()).expect("refreshed");
 }
 
 #[test]
@@ -204,7 +213,7 @@ fn an_empty_file_is_no_damage() {
     let daemon = place.daemon("a");
     daemon.update(&ours(&[]), &now()).expect("nothing to do");
     assert_eq!(place.text(), "\n");
-    assert!(daemon.list(now().time_zone()).expect("nothing").0.is_empty());
+    assert!(daemon.list(now().time_zone()).expect("nothing").parties.is_empty());
     daemon.update(&ours(&[&party("p", "a", &[])]), &now()).expect("written");
     assert!(place.set_aside().is_empty());
 }
@@ -225,9 +234,9 @@ fn a_file_that_is_still_being_written_is_waited_for() {
 #[test]
 fn what_is_no_file_is_refused_and_left_alone() {
     type Spoil = fn(&Place);
-    let is_not_a_file: fn(&DiscoveryError) -> bool =
-        |error| matches!(error, DiscoveryError::NotAFile(_));
-    let cases: &[(Spoil, fn(&DiscoveryError) -> bool)] = &[
+    type IsExpected = fn(&DiscoveryError) -> bool;
+    let is_not_a_file: IsExpected = |error| matches!(error, DiscoveryError::NotAFile(_));
+    let cases: &[(Spoil, IsExpected)] = &[
         (|place| fs::create_dir(&place.path).expect("a directory"), is_not_a_file),
         #[cfg(unix)]
         (
@@ -294,6 +303,7 @@ fn a_lock_that_is_never_released_is_told() {
 }
 
 /// A program of someone else's that follows the rules: one entry more each time.
+#[cfg(unix)]
 const NEIGHBOUR: &str = r#"
 import fcntl, json, os, sys
 path = sys.argv[1]
@@ -311,7 +321,7 @@ for round in range(100):
 #[test]
 fn writers_at_the_same_time_lose_nothing() {
     let place = Place::new();
-    thread::scope(|scope| {
+    std::thread::scope(|scope| {
         scope.spawn(|| python(NEIGHBOUR, &[&place.path]));
         for writer in ["a", "b", "c"] {
             let daemon = place.daemon(writer);
