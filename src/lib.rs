@@ -2,8 +2,10 @@
 
 pub mod clock;
 pub mod config;
+pub mod control_plane;
 pub mod core;
 pub mod discovery;
+pub mod events;
 pub mod health;
 pub mod logging;
 pub mod store;

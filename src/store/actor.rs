@@ -6,7 +6,7 @@ use actix::{Actor, Handler, SyncContext};
 
 use super::database::{Committed, Database};
 use super::error::StoreError;
-use super::messages::{Close, Commit, Ping};
+use super::messages::{Close, Commit};
 
 /// The one writer of the database, to be started with one thread:
 /// `SyncArbiter::start(1, move || persister.clone())`.
@@ -40,11 +40,7 @@ impl Handler<Commit> for Persister {
     }
 }
 
-impl Handler<Ping> for Persister {
-    type Result = ();
-
-    fn handle(&mut self, _: Ping, _: &mut Self::Context) {}
-}
+crate::answers_ping!(Persister);
 
 impl Handler<Close> for Persister {
     type Result = ();

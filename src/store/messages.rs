@@ -17,11 +17,6 @@ pub struct Commit {
     pub seen: Vec<Seen>,
 }
 
-/// Asks for an answer, to learn that the writer is neither dead nor stuck.
-#[derive(Debug, Clone, Copy, Message)]
-#[rtype(result = "()")]
-pub struct Ping;
-
 /// Closes the database: the log is merged into it and removed. The last message before a stop.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]

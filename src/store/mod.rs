@@ -15,6 +15,7 @@
 //! | `schema` | migrations; `schema.sql` is what they add up to |
 //! | `backup`, `rotation` | verified copies, and the hourly ones |
 //! | `actor`, `messages` | the writer's thread |
+//! | `archive` | the actor that makes copies |
 //!
 //! # What may fail, and how it shows
 //!
@@ -24,6 +25,7 @@
 //! - A commit that fails has changed nothing, and the next one may succeed: see [`StoreError`].
 
 mod actor;
+mod archive;
 mod backup;
 mod connection;
 mod database;
@@ -41,11 +43,12 @@ mod tests;
 mod wal;
 
 pub use actor::Persister;
+pub use archive::{Archive, BackUp, RotateBackups};
 pub use backup::backup;
 pub use database::{Committed, Database};
 pub use error::{BackupError, OpenError, StoreError, StoreErrorKind};
-pub use messages::{Close, Commit, Ping};
-pub use open::{OpenOptions, Opened, open};
+pub use messages::{Close, Commit};
+pub use open::{OpenOptions, Opened, make_dir, open};
 pub use rotation::rotate_backups;
 
 /// The database's name in the state directory.

@@ -47,6 +47,14 @@ pub struct Opened {
     pub created: bool,
 }
 
+/// Makes the state directory, for this user alone, unless it is there.
+///
+/// # Errors
+/// When the system refuses.
+pub fn make_dir(dir: &Path) -> Result<(), OpenError> {
+    files::create_private_dir(dir).map_err(io_error("create", dir))
+}
+
 /// Opens the state in a directory, and creates either if it is not there. It blocks, and expects
 /// that no other process opens the same state.
 ///
@@ -56,7 +64,7 @@ pub fn open(dir: &Path, options: &OpenOptions<'_>) -> Result<Opened, OpenError> 
     if rusqlite::version_number() < OLDEST_SQLITE {
         return Err(OpenError::SqliteTooOld(rusqlite::version()));
     }
-    files::create_private_dir(dir).map_err(io_error("create", dir))?;
+    make_dir(dir)?;
     let path = dir.join(DATABASE_FILE);
     let loss = match inspect(&path)? {
         Found::Sound(sound) => return Ok(opened(path, sound)),

@@ -3,7 +3,8 @@
 use actix::{SyncArbiter, System};
 
 use super::support::{names, open_in, party_of, temp_dir};
-use crate::store::{Close, Commit, Persister, Ping, StoreErrorKind};
+use crate::health::Ping;
+use crate::store::{Close, Commit, Persister, StoreErrorKind};
 
 #[test]
 fn the_writer_answers_when_a_commit_is_durable() {

@@ -48,7 +48,8 @@ fn a_backup_goes_only_where_nothing_is() {
     };
     assert!(matches!(refuse(Path::new("copy.db")), BackupError::NotAbsolute(_)));
     assert!(matches!(refuse(&dir.path().join("no/copy.db")), BackupError::NoDirectory(_)));
-    assert!(matches!(refuse(Path::new("/")), BackupError::NoDirectory(_)));
+    let root = dir.path().ancestors().last().unwrap();
+    assert!(matches!(refuse(root), BackupError::NoDirectory(_)));
     assert!(matches!(refuse(&from.join("copy.db")), BackupError::NoDirectory(_)));
     let taken = dir.path().join("taken");
     fs::write(&taken, "mine").unwrap();

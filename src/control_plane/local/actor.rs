@@ -1,0 +1,240 @@
+//! The registry actor.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use actix::prelude::*;
+use jiff::Timestamp;
+use lanrage_ipc::model::{Connection, ConnectionState};
+use lanrage_ipc::model::{PartyId, PeerId};
+use lanrage_ipc::results::StoreStatus;
+use tokio::sync::oneshot;
+
+use super::messages::{SetRules, Stop};
+use super::waiting::{Changed, Read, ReplyTo, Waiting};
+use crate::clock::Clock;
+use crate::control_plane::{Answer, Ask, Call, Failure};
+use crate::core::{Caller, Command, Outcome, Registry, Seen};
+use crate::discovery::{Announce, AnnounceAll, Discover};
+use crate::events::{Bulletin, Publish};
+use crate::store::{BackUp, Commit};
+
+/// Calls that may wait in the mailbox before their senders do.
+const MAILBOX: usize = 1024;
+
+/// Whom the local control plane tells what.
+#[derive(Debug, Clone)]
+pub struct Collaborators {
+    /// Makes changes durable.
+    pub store: Recipient<Commit>,
+    /// Copies the state.
+    pub archive: Recipient<BackUp>,
+    /// Tells events.
+    pub hub: Recipient<Publish>,
+    /// Announces what changed.
+    pub announce: Recipient<Announce>,
+    /// Announces everything.
+    pub announce_all: Recipient<AnnounceAll>,
+    /// Reads the announcements.
+    pub discover: Recipient<Discover>,
+}
+
+/// The control plane whose truth is its own.
+pub struct LocalControlPlane {
+    pub(super) registry: Registry,
+    pub(super) clock: Clock,
+    pub(super) to: Collaborators,
+    /// Applied, not yet durable; oldest first.
+    pub(super) waiting: VecDeque<Waiting>,
+    /// How many of them the commit under way holds.
+    pub(super) committing: Option<usize>,
+    /// Signs of life to write behind, at most once per `seen_interval`.
+    pub(super) seen: BTreeMap<(PartyId, PeerId), Timestamp>,
+    pub(super) seen_interval: Duration,
+    pub(super) seen_armed: bool,
+    pub(super) hub_lost: bool,
+    pub(super) announcements_lost: bool,
+    pub(super) store_status: StoreStatus,
+    pub(super) connection: Connection,
+    pub(super) stopping: Option<Vec<oneshot::Sender<()>>>,
+}
+
+impl LocalControlPlane {
+    /// Over a restored registry. `store_status` tells where the state is and what befell it.
+    pub fn new(
+        registry: Registry,
+        clock: Clock,
+        to: Collaborators,
+        seen_interval: Duration,
+        store_status: StoreStatus,
+    ) -> Self {
+        let connection = Connection {
+            state: ConnectionState::Local,
+            server_url: None,
+            since: clock.now().wall,
+            attempt: 0,
+            retry_in_ms: None,
+            last_error: None,
+        };
+        Self {
+            registry,
+            clock,
+            to,
+            waiting: VecDeque::new(),
+            committing: None,
+            seen: BTreeMap::new(),
+            seen_interval,
+            seen_armed: false,
+            hub_lost: false,
+            announcements_lost: false,
+            store_status,
+            connection,
+            stopping: None,
+        }
+    }
+
+    pub(super) fn take_in(&mut self, call: Call, reply: ReplyTo, ctx: &mut Context<Self>) {
+        let Call { caller, ask } = call;
+        match ask {
+            _ if self.stopping.is_some() => answer(reply, Err(Failure::Stopping)),
+            Ask::Command(command) => self.command(command, caller, reply, ctx),
+            // Subscribing and unsubscribing keep their order, too.
+            ask @ (Ask::Query(_)
+            | Ask::Subscribe { .. }
+            | Ask::Resume(..)
+            | Ask::Unsubscribe(_)) => {
+                let (result, bulletin) = self.read(&ask);
+                if self.waiting.is_empty() {
+                    self.publish(bulletin.into_iter().collect(), ctx);
+                    answer(reply, result);
+                } else {
+                    let read = Read { caller, ask, answer: result, bulletin, reply };
+                    self.waiting.push_back(Waiting::Read(Box::new(read)));
+                }
+            }
+            Ask::Status => answer(reply, Ok(Answer::Status(self.status()))),
+            Ask::Connection => answer(reply, Ok(Answer::Connection(self.connection.clone()))),
+            Ask::Discover => forward(self.to.discover.send(Discover), reply, |found| {
+                found.map(Answer::Discovered).map_err(|e| Failure::Discovery(e.to_string()))
+            }),
+            Ask::Backup(path) => forward(self.to.archive.send(BackUp { path }), reply, |copy| {
+                copy.map(Answer::BackedUp).map_err(Failure::from)
+            }),
+        }
+    }
+
+    fn command(
+        &mut self,
+        command: Command,
+        caller: Caller,
+        reply: ReplyTo,
+        ctx: &mut Context<Self>,
+    ) {
+        // To be done again should what came before it be undone.
+        let again = (!self.waiting.is_empty()).then(|| command.clone());
+        let applied = match self.registry.apply(command, caller, self.clock.now()) {
+            Ok(applied) => applied,
+            Err(refusal) => return answer(reply, Err(refusal.into())),
+        };
+        if let Some(Seen { party_id, peer_id, at }) = applied.seen {
+            self.seen.insert((party_id, peer_id), at);
+            self.arm_seen(ctx);
+        }
+        if applied.changes.is_empty() {
+            self.publish(applied.events.into_iter().map(Bulletin::Tell).collect(), ctx);
+            let answered = Ok(Answer::Outcome(applied.outcome));
+            match again {
+                Some(command) if shows_state(&answered) => {
+                    let ask = Ask::Command(command);
+                    let read = Read { caller, ask, answer: answered, bulletin: None, reply };
+                    self.waiting.push_back(Waiting::Read(Box::new(read)));
+                }
+                _ => answer(reply, answered),
+            }
+            return;
+        }
+        self.waiting.push_back(Waiting::Changed(Box::new(Changed {
+            announcements: self.announcements(&applied.events),
+            changes: applied.changes,
+            events: applied.events,
+            outcome: applied.outcome,
+            reply,
+        })));
+        self.commit(ctx);
+    }
+}
+
+/// Whether an answer shows what may not be durable yet.
+fn shows_state(answered: &Result<Answer, Failure>) -> bool {
+    use Outcome::{Party, Peer, Relay};
+    matches!(answered, Ok(Answer::Outcome(Party(_) | Peer(_) | Relay(_))))
+}
+
+/// Nobody waits for an answer whose connection has closed.
+pub(super) fn answer(reply: ReplyTo, result: Result<Answer, Failure>) {
+    reply.send(result).ok();
+}
+
+/// Has another actor answer.
+fn forward<M>(
+    request: actix::dev::RecipientRequest<M>,
+    reply: ReplyTo,
+    translate: impl FnOnce(M::Result) -> Result<Answer, Failure> + 'static,
+) where
+    M: Message + Send + 'static,
+    M::Result: Send,
+{
+    actix::spawn(async move {
+        let result = request.await.map_err(|_| Failure::Stopping).and_then(translate);
+        answer(reply, result);
+    });
+}
+
+impl Actor for LocalControlPlane {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX);
+        self.announce_all(ctx);
+    }
+}
+
+crate::answers_ping!(LocalControlPlane);
+
+impl Handler<Call> for LocalControlPlane {
+    type Result = ResponseFuture<Result<Answer, Failure>>;
+
+    fn handle(&mut self, call: Call, ctx: &mut Self::Context) -> Self::Result {
+        let (reply, answered) = oneshot::channel();
+        self.take_in(call, reply, ctx);
+        Box::pin(async { answered.await.unwrap_or(Err(Failure::Stopping)) })
+    }
+}
+
+impl Handler<SetRules> for LocalControlPlane {
+    type Result = ();
+
+    fn handle(&mut self, SetRules(rules, seen_interval): SetRules, _: &mut Self::Context) {
+        self.registry.set_rules(rules);
+        self.seen_interval = seen_interval;
+    }
+}
+
+impl Handler<Stop> for LocalControlPlane {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Stop, ctx: &mut Self::Context) -> Self::Result {
+        let (told, stopped) = oneshot::channel();
+        // Nobody keeps them alive any more: this is when they were seen last.
+        for seen in self.registry.kept_alive(self.clock.now()) {
+            self.seen.insert((seen.party_id, seen.peer_id), seen.at);
+        }
+        self.stopping.get_or_insert_default().push(told);
+        if self.committing.is_none() {
+            self.tell_stopped(ctx);
+        }
+        Box::pin(async {
+            stopped.await.ok();
+        })
+    }
+}

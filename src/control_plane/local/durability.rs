@@ -1,0 +1,128 @@
+//! The way to the disk: one commit at a time, and back when it fails.
+
+use actix::prelude::*;
+
+use super::LocalControlPlane;
+use super::actor::answer;
+use super::waiting::Waiting;
+use crate::control_plane::{Answer, Call, Failure};
+use crate::core::Seen;
+use crate::events::Bulletin;
+use crate::store::{Commit, Committed};
+
+impl LocalControlPlane {
+    /// Hands all that waits to the store, unless it is busy.
+    pub(super) fn commit(&mut self, ctx: &mut Context<Self>) {
+        if self.committing.is_some() {
+            return;
+        }
+        let changed = self.waiting.iter().filter_map(|waiting| match waiting {
+            Waiting::Changed(changed) => Some(changed),
+            Waiting::Read(_) => None,
+        });
+        let writes = changed.flat_map(|changed| &changed.changes).map(|c| c.write().clone());
+        let writes: Vec<_> = writes.collect();
+        let seen = std::mem::take(&mut self.seen).into_iter();
+        let seen = seen.map(|((party_id, peer_id), at)| Seen { party_id, peer_id, at }).collect();
+        self.committing = Some(self.waiting.len());
+        let commit = self.to.store.send(Commit { writes, seen }).into_actor(self);
+        ctx.spawn(commit.map(|result, this, ctx| {
+            // The store's thread ends only by a panic, which ends the process.
+            let result = result.map_err(|error| error.to_string());
+            let result = result.and_then(|result| result.map_err(|error| error.to_string()));
+            this.committed(result, ctx);
+        }));
+    }
+
+    fn committed(&mut self, result: Result<Committed, String>, ctx: &mut Context<Self>) {
+        let count = self.committing.take().unwrap_or_default();
+        match result {
+            Ok(Committed { took }) => {
+                let took = took.as_micros().div_ceil(1000);
+                self.store_status.last_commit_ms = u64::try_from(took).ok();
+                if self.store_status.last_error.take().is_some() {
+                    log::info!("the state can be written again");
+                }
+                self.release(count, ctx);
+            }
+            Err(error) => self.roll_back(error, ctx),
+        }
+        if self.waiting.iter().any(|waiting| matches!(waiting, Waiting::Changed(_))) {
+            self.commit(ctx);
+        } else {
+            self.release(self.waiting.len(), ctx);
+            self.tell_stopped(ctx);
+        }
+    }
+
+    /// Tells and answers the oldest that wait, in order.
+    fn release(&mut self, count: usize, ctx: &mut Context<Self>) {
+        let (mut bulletins, mut changes, mut answers) = (Vec::new(), Vec::new(), Vec::new());
+        for waiting in self.waiting.drain(..count) {
+            match waiting {
+                Waiting::Changed(changed) => {
+                    bulletins.extend(changed.events.into_iter().map(Bulletin::Tell));
+                    changes.extend(changed.announcements);
+                    answers.push((changed.reply, Ok(Answer::Outcome(changed.outcome))));
+                }
+                Waiting::Read(read) => {
+                    bulletins.extend(read.bulletin);
+                    answers.push((read.reply, read.answer));
+                }
+            }
+        }
+        self.publish(bulletins, ctx);
+        self.announce(changes, ctx);
+        for (reply, result) in answers {
+            answer(reply, result);
+        }
+    }
+
+    /// Undoes all that waits, and says so.
+    fn roll_back(&mut self, words: String, ctx: &mut Context<Self>) {
+        if self.store_status.last_error.as_ref() != Some(&words) {
+            log::error!("the state can't be written, nothing of it was changed: {words}");
+        }
+        self.store_status.last_error = Some(words.clone());
+        let (mut undone, mut refused, mut reads) = (Vec::new(), Vec::new(), Vec::new());
+        for waiting in self.waiting.drain(..) {
+            match waiting {
+                Waiting::Changed(changed) => {
+                    undone.extend(changed.changes);
+                    refused.push(changed.reply);
+                }
+                Waiting::Read(read) => reads.push(read),
+            }
+        }
+        self.registry.undo(undone.into_iter());
+        for reply in refused {
+            answer(reply, Err(Failure::Store(words.clone())));
+        }
+        for read in reads {
+            self.take_in(Call { caller: read.caller, ask: read.ask }, read.reply, ctx);
+        }
+    }
+
+    pub(super) fn arm_seen(&mut self, ctx: &mut Context<Self>) {
+        if std::mem::replace(&mut self.seen_armed, true) {
+            return;
+        }
+        ctx.run_later(self.seen_interval, |this, ctx| {
+            this.seen_armed = false;
+            if this.committing.is_some() && !this.seen.is_empty() {
+                this.arm_seen(ctx);
+            } else if !this.seen.is_empty() {
+                this.commit(ctx);
+            }
+        });
+    }
+
+    pub(super) fn tell_stopped(&mut self, ctx: &mut Context<Self>) {
+        if self.stopping.is_some() && !self.seen.is_empty() {
+            return self.commit(ctx);
+        }
+        for waiter in self.stopping.iter_mut().flat_map(std::mem::take) {
+            waiter.send(()).ok();
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! What the local control plane takes beside calls.
+
+use actix::prelude::*;
+
+use std::time::Duration;
+
+use crate::core::Rules;
+
+/// Other bounds from here on, and another interval between writing signs of life.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct SetRules(pub Rules, pub Duration);
+
+/// Take no more calls; answered once all that was taken is durable or refused.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct Stop;

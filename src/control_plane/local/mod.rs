@@ -1,0 +1,20 @@
+//! The local control plane: the registry, and the order in which what it did leaves it.
+//!
+//! ```text
+//! Call -> apply -> nothing durable changed: answered at once
+//!               '-> waits -> commit -> announced, told, answered, in the order of the calls
+//!                               '-> failed: all that waits is undone, newest first, and refused
+//! ```
+//!
+//! One commit is under way at a time; what is asked for meanwhile goes into the next. Whoever
+//! reads while something waits is answered after it, so that nobody ever sees what is not durable.
+
+mod actor;
+mod durability;
+mod messages;
+mod reading;
+mod telling;
+mod waiting;
+
+pub use actor::{Collaborators, LocalControlPlane};
+pub use messages::{SetRules, Stop};

@@ -1,0 +1,151 @@
+//! A control plane is whatever answers a [`Call`]. Whoever faces clients holds a
+//! `Recipient<Call>` and knows nothing else.
+
+pub mod local;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use actix::prelude::*;
+use lanrage_ipc::event::Snapshot;
+use lanrage_ipc::model::Connection;
+use lanrage_ipc::model::{Epoch, Name, Party, PartyId, Peer, PeerId, Relay};
+use lanrage_ipc::results::{DiscoveredParty, StoreStatus};
+
+use crate::core::{Caller, Command, Outcome, Refusal};
+use crate::events::{EventQueue, Interest, SubscriptionKey};
+use crate::store::BackupError;
+
+/// A request with its caller.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Answer, Failure>")]
+pub struct Call {
+    /// Who asks.
+    pub caller: Caller,
+    /// For what.
+    pub ask: Ask,
+}
+
+/// What may be asked of a control plane.
+#[derive(Debug)]
+pub enum Ask {
+    /// Do something.
+    Command(Command),
+    /// Tell something of the registry.
+    Query(Query),
+    /// How is it going?
+    Status,
+    /// The connection to the control server.
+    Connection,
+    /// The parties announced on the local network.
+    Discover,
+    /// A copy of the state at a path where nothing is yet.
+    Backup(PathBuf),
+    /// Events from now on, into a queue.
+    Subscribe {
+        /// Names the subscription.
+        key: SubscriptionKey,
+        /// What is wanted.
+        interest: Interest,
+        /// Where the events go.
+        queue: Arc<EventQueue>,
+    },
+    /// A fresh start for a subscription that fell behind: a reset comes into its queue.
+    Resume(SubscriptionKey, Interest),
+    /// No more events.
+    Unsubscribe(SubscriptionKey),
+}
+
+/// What may be read.
+#[derive(Debug, Clone)]
+pub enum Query {
+    /// One party.
+    Party(PartyId),
+    /// One member.
+    Peer(PartyId, PeerId),
+    /// Some parties by id, from the one after a cursor.
+    Parties {
+        /// The last id of the page before.
+        after: Option<String>,
+        /// The most to return.
+        limit: usize,
+    },
+    /// The relays of a region, or all.
+    Relays(Option<Name>),
+}
+
+/// What a control plane answers.
+#[derive(Debug)]
+pub enum Answer {
+    /// To a command.
+    Outcome(Outcome),
+    /// To `Query::Party`.
+    Party(Party),
+    /// To `Query::Peer`.
+    Peer(Peer),
+    /// To `Query::Parties`.
+    Parties {
+        /// The page.
+        parties: Vec<Party>,
+        /// Whether there are more.
+        more: bool,
+    },
+    /// To `Query::Relays`.
+    Relays(Vec<Relay>),
+    /// To `Ask::Status`.
+    Status(Status),
+    /// To `Ask::Connection`.
+    Connection(Connection),
+    /// To `Ask::Discover`.
+    Discovered(Vec<DiscoveredParty>),
+    /// To `Ask::Backup`: the size of the copy in bytes.
+    BackedUp(u64),
+    /// To `Ask::Subscribe`: the state that the events start from.
+    Subscribed(Snapshot),
+    /// To what needs no answer.
+    Done,
+}
+
+/// How a control plane is.
+#[derive(Debug, Clone)]
+pub struct Status {
+    /// The stretch of history it is in.
+    pub epoch: Epoch,
+    /// Parties known.
+    pub parties: u64,
+    /// Memberships known.
+    pub peers: u64,
+    /// Where its state is kept.
+    pub store: StoreStatus,
+    /// Its connection to the control server.
+    pub connection: Connection,
+}
+
+/// Why a control plane did not do what was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The rules are against it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The state can't be written: nothing was changed.
+    #[error("the state could not be written: {0}")]
+    Store(String),
+    /// The discovery file can't be read.
+    #[error("the announcements could not be read: {0}")]
+    Discovery(String),
+    /// The path of a backup won't do.
+    #[error("{0}")]
+    BackupPath(String),
+    /// It is stopping.
+    #[error("the daemon is stopping")]
+    Stopping,
+}
+
+impl From<BackupError> for Failure {
+    fn from(error: BackupError) -> Self {
+        match error.blames_destination() {
+            true => Self::BackupPath(error.to_string()),
+            false => Self::Store(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! One connection's queue of events, bounded; shared by the hub, which fills it, and the session.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use lanrage_ipc::event::Snapshot;
+use tokio::sync::Notify;
+
+use super::SubscriptionKey;
+
+/// How much may wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueLimits {
+    /// Events.
+    pub events: usize,
+    /// Their size in bytes.
+    pub bytes: usize,
+}
+
+/// What a session takes out.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Delivery {
+    /// An event: the part of its line that all subscribers share.
+    Event(SubscriptionKey, Arc<str>),
+    /// The subscription starts afresh from this state.
+    Reset(SubscriptionKey, Box<Snapshot>),
+    /// The subscription fell behind and hears nothing until it is resumed.
+    Behind(SubscriptionKey),
+}
+
+/// The queue.
+#[derive(Debug)]
+pub struct EventQueue {
+    waiting: Mutex<Waiting>,
+    filled: Notify,
+    limits: QueueLimits,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    deliveries: VecDeque<Delivery>,
+    bytes: usize,
+}
+
+impl EventQueue {
+    /// An empty queue.
+    pub fn new(limits: QueueLimits) -> Self {
+        Self { waiting: Mutex::default(), filled: Notify::new(), limits }
+    }
+
+    /// Adds an event. When there is no room, what waits of its subscription is dropped, and the
+    /// subscription is told that it fell behind: `false`.
+    pub(super) fn push_event(&self, key: SubscriptionKey, body: &Arc<str>) -> bool {
+        let mut waiting = self.lock();
+        let room = waiting.deliveries.len() < self.limits.events
+            && waiting.bytes + body.len() <= self.limits.bytes;
+        if room {
+            waiting.bytes += body.len();
+            waiting.deliveries.push_back(Delivery::Event(key, body.clone()));
+            self.filled.notify_one();
+        } else {
+            drop(waiting);
+            self.fall_behind(key);
+        }
+        room
+    }
+
+    /// Drops what waits of a subscription and tells it that it fell behind.
+    pub(super) fn fall_behind(&self, key: SubscriptionKey) {
+        let mut waiting = self.lock();
+        waiting.forget(key);
+        waiting.deliveries.push_back(Delivery::Behind(key));
+        self.filled.notify_one();
+    }
+
+    /// Adds a fresh start; it counts as nothing, for there is at most one of a subscription.
+    pub(super) fn push_reset(&self, key: SubscriptionKey, snapshot: Snapshot) {
+        self.lock().deliveries.push_back(Delivery::Reset(key, Box::new(snapshot)));
+        self.filled.notify_one();
+    }
+
+    /// Drops what waits of a subscription that has ended.
+    pub fn forget(&self, key: SubscriptionKey) {
+        self.lock().forget(key);
+    }
+
+    /// The oldest delivery; waits until there is one.
+    pub async fn next(&self) -> Delivery {
+        loop {
+            if let Some(delivery) = self.take() {
+                return delivery;
+            }
+            self.filled.notified().await;
+        }
+    }
+
+    /// The oldest delivery, if there is one.
+    pub fn take(&self) -> Option<Delivery> {
+        let mut waiting = self.lock();
+        let delivery = waiting.deliveries.pop_front()?;
+        if let Delivery::Event(_, body) = &delivery {
+            waiting.bytes -= body.len();
+        }
+        Some(delivery)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        // A panic ends the process: no one sees the queue after it.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn forget(&mut self, gone: SubscriptionKey) {
+        self.deliveries.retain(|delivery| match delivery {
+            Delivery::Event(key, body) if *key == gone => {
+                self.bytes -= body.len();
+                false
+            }
+            Delivery::Event(..) => true,
+            Delivery::Reset(key, _) | Delivery::Behind(key) => *key != gone,
+        });
+    }
+}

@@ -1,0 +1,82 @@
+//! The copies: asked for, and every so often. They are made beside the writer, one at a time.
+
+use std::path::PathBuf;
+
+use actix::prelude::*;
+use jiff::Timestamp;
+
+use super::{BACKUPS_DIR, BackupError, Database, backup, rotate_backups};
+
+/// Writes a verified copy to a path where nothing is yet. Answered with its size in bytes.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<u64, BackupError>")]
+pub struct BackUp {
+    /// Where to.
+    pub path: PathBuf,
+}
+
+/// Adds a copy to those that recovery looks for, and removes the oldest beyond what is kept.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct RotateBackups {
+    /// How many are kept.
+    pub kept: usize,
+}
+
+/// Makes copies of the state.
+#[derive(Debug)]
+pub struct Archive {
+    database: PathBuf,
+}
+
+impl Archive {
+    /// Of a database.
+    pub fn new(database: &Database) -> Self {
+        Self { database: database.path().to_owned() }
+    }
+}
+
+impl Actor for Archive {
+    type Context = Context<Self>;
+}
+
+impl Handler<BackUp> for Archive {
+    type Result = AtomicResponse<Self, Result<u64, BackupError>>;
+
+    fn handle(&mut self, BackUp { path }: BackUp, _: &mut Self::Context) -> Self::Result {
+        let database = self.database.clone();
+        let copying = tokio::task::spawn_blocking(move || backup(&database, &path));
+        AtomicResponse::new(Box::pin(async { finished(copying.await) }.into_actor(self)))
+    }
+}
+
+impl Handler<RotateBackups> for Archive {
+    type Result = AtomicResponse<Self, ()>;
+
+    fn handle(
+        &mut self,
+        RotateBackups { kept }: RotateBackups,
+        _: &mut Self::Context,
+    ) -> Self::Result {
+        let database = self.database.clone();
+        let backups = database.with_file_name(BACKUPS_DIR);
+        let rotating = tokio::task::spawn_blocking(move || {
+            rotate_backups(&database, &backups, Timestamp::now(), kept)
+        });
+        let told = async {
+            match finished(rotating.await) {
+                Ok(Some(path)) => log::info!("the state was copied to {}", path.display()),
+                Ok(None) => log::debug!("the newest backup is as good as another"),
+                Err(error) => log::error!("the regular backup failed: {error}"),
+            }
+        };
+        AtomicResponse::new(Box::pin(told.into_actor(self)))
+    }
+}
+
+/// A panic of the copying thread ends the process: nothing is left to tell.
+fn finished<T>(
+    result: Result<Result<T, BackupError>, tokio::task::JoinError>,
+) -> Result<T, BackupError> {
+    result.unwrap_or_else(|error| Err(BackupError::Unsound(error.to_string())))
+}
