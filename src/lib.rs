@@ -7,5 +7,8 @@ pub mod core;
 pub mod discovery;
 pub mod events;
 pub mod health;
+pub mod instance;
+pub mod ipc;
 pub mod logging;
+pub mod os;
 pub mod store;

@@ -1,0 +1,67 @@
+//! At most one daemon for a socket and for a state directory.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+
+/// A lock that is held for as long as this lives, and by the process that has it open.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the lock `path`, and leaves this process's id beside it. The file stays when the
+    /// lock is gone: to remove it would let two processes lock two files of one name.
+    ///
+    /// # Errors
+    /// Names the process that holds it.
+    pub fn acquire(path: &Path, what: &str) -> anyhow::Result<Self> {
+        let pid_file = pid_file(path);
+        let open = OpenOptions::new().create(true).truncate(false).write(true).open(path);
+        let file = open.with_context(|| {
+            format!("can't lock {what}: {} must be writable for this user", path.display())
+        })?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let holder = fs::read_to_string(&pid_file).unwrap_or_default();
+                let holder = holder.trim();
+                let holder = if holder.is_empty() { "of unknown id" } else { holder };
+                bail!(
+                    "another daemon, process {holder}, has {what}: stop it, or give this one another"
+                );
+            }
+            Err(TryLockError::Error(error)) => {
+                return Err(error).with_context(|| format!("can't lock {}", path.display()));
+            }
+        }
+        let written =
+            File::create(&pid_file).and_then(|mut f| writeln!(f, "{}", std::process::id()));
+        written.with_context(|| format!("can't write {}", pid_file.display()))?;
+        Ok(Self { _file: file })
+    }
+}
+
+/// Beside the lock, since a locked file can't be read on every system.
+fn pid_file(lock: &Path) -> PathBuf {
+    lock.with_extension("pid")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_is_told_who_is_the_first() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("d.lock");
+        let first = Lock::acquire(&path, "this").expect("free");
+        let error = Lock::acquire(&path, "this").expect_err("held").to_string();
+        assert!(error.contains(&format!("process {},", std::process::id())), "{error}");
+        drop(first);
+        Lock::acquire(&path, "this").expect("free again");
+    }
+}

@@ -1,0 +1,98 @@
+//! Takes connections in.
+
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use interprocess::local_socket::tokio::{Listener, Stream};
+use interprocess::local_socket::traits::tokio::Listener as _;
+use lanrage_ipc::envelope::reply_line;
+use lanrage_ipc::{ErrorCode, Reply, RpcError};
+use tokio::io::AsyncWriteExt;
+use tokio::task::JoinSet;
+
+use super::Face;
+use super::census::Place;
+use super::session::Session;
+use super::translate::{Translator, caller};
+use crate::core::{ConnectionId, Owner};
+use crate::os;
+
+/// How long to wait when the system has no connection to give, for want of file handles say.
+const RESPITE: Duration = Duration::from_millis(100);
+/// A refusal is a line or two: a fresh connection takes it at once, or is not worth waiting for.
+const REFUSAL: Duration = Duration::from_millis(100);
+
+/// Serves connections until the daemon stops and the last of them has ended.
+pub async fn serve(face: Rc<Face>, listener: Listener) {
+    let mut sessions = JoinSet::new();
+    let mut stopping = face.stopping.clone();
+    let mut connection = ConnectionId(0);
+    loop {
+        tokio::select! {
+            biased;
+            _ = stopping.wait_for(Option::is_some) => break,
+            Some(ended) = sessions.join_next() => drop(ended),
+            accepted = listener.accept() => match accepted {
+                Ok(stream) => {
+                    connection.0 += 1;
+                    sessions.spawn_local(admit(face.clone(), stream, connection));
+                }
+                Err(error) => {
+                    log::error!("no connection could be taken: {error}");
+                    tokio::time::sleep(RESPITE).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    while sessions.join_next().await.is_some() {}
+}
+
+/// Lets a connection in, or tells it why not.
+async fn admit(face: Rc<Face>, stream: Stream, connection: ConnectionId) {
+    let owner = match os::peer(&stream) {
+        Ok(owner) => owner,
+        Err(error) => return log::error!("{connection:?}: whose it is can't be known: {error}"),
+    };
+    match enter(&face, owner).await {
+        Ok((place, role)) => {
+            let translator = Translator {
+                settings: face.settings(),
+                caller: caller(owner, role, connection),
+                role,
+                face: face.clone(),
+            };
+            Session::new(translator).run(stream, face.stopping.clone()).await;
+            drop(place);
+        }
+        Err(error) => {
+            log::warn!("{connection:?} of {owner:?} was refused: {error}");
+            if let Err(error) = tell(&stream, error).await {
+                log::debug!("{connection:?}: {error}");
+            }
+        }
+    }
+}
+
+async fn enter(face: &Face, owner: Owner) -> Result<(Place, lanrage_ipc::results::Role), RpcError> {
+    let settings = face.settings();
+    let (most, per_user) = (settings.limits.connections, settings.limits.connections_per_uid);
+    let place = face
+        .census
+        .enter(owner, most, per_user)
+        .map_err(|message| RpcError::new(ErrorCode::RateLimited, message))?;
+    // The user database may be a network away.
+    let access = settings.access.clone();
+    let role = tokio::task::spawn_blocking(move || access.role(owner)).await.ok().flatten();
+    let role = role.ok_or_else(|| {
+        RpcError::new(ErrorCode::PermissionDenied, "this daemon serves another user")
+            .hint("start your own, or use the system's with --system")
+    })?;
+    Ok((place, role))
+}
+
+async fn tell(mut stream: &Stream, error: RpcError) -> io::Result<()> {
+    let line = reply_line(None, &Err::<Reply, _>(error))?;
+    tokio::time::timeout(REFUSAL, stream.write_all(line.as_bytes())).await?
+}

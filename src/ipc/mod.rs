@@ -1,0 +1,69 @@
+//! The face towards local programs: JSON-RPC lines over a Unix socket or a Windows named pipe.
+//!
+//! A listener hands each connection to a session; the session cuts lines, checks the caller's
+//! role, and has the translator speak between the wire and the control plane. Nothing here knows
+//! a rule about parties.
+
+mod access;
+mod census;
+mod errors;
+mod listener;
+mod outgoing;
+mod requests;
+mod session;
+mod subscriptions;
+mod translate;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use actix::prelude::*;
+use tokio::sync::watch;
+
+use crate::clock::Clock;
+use crate::config::Limits;
+use crate::control_plane::Call;
+
+pub use access::Access;
+pub use listener::serve;
+
+/// What all sessions share.
+pub struct Face {
+    control_plane: Recipient<Call>,
+    clock: Clock,
+    settings: RefCell<Rc<Settings>>,
+    census: census::Census,
+    /// Why the daemon stops, once it does.
+    stopping: watch::Receiver<Option<String>>,
+}
+
+/// What may change while the daemon runs; a connection keeps those that it began with.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What is put up with.
+    pub limits: Limits,
+    /// Who may do what.
+    pub access: Access,
+}
+
+impl Face {
+    /// A face of `control_plane`. When `stopping` gets a reason, it says goodbye and ends.
+    pub fn new(
+        control_plane: Recipient<Call>,
+        clock: Clock,
+        settings: Settings,
+        stopping: watch::Receiver<Option<String>>,
+    ) -> Self {
+        let settings = RefCell::new(Rc::new(settings));
+        Self { control_plane, clock, settings, census: census::Census::default(), stopping }
+    }
+
+    /// Other settings, for the connections from here on.
+    pub fn set(&self, settings: Settings) {
+        *self.settings.borrow_mut() = Rc::new(settings);
+    }
+
+    fn settings(&self) -> Rc<Settings> {
+        self.settings.borrow().clone()
+    }
+}

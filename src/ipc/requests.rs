@@ -1,0 +1,213 @@
+//! The requests of one connection that are not answered yet.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use futures_util::future::LocalBoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use lanrage_ipc::envelope::{Id, Incoming};
+use lanrage_ipc::params::SubscribeParams;
+use lanrage_ipc::results::{Done, SubscribeResult};
+use lanrage_ipc::{ErrorCode, Reply, Request, RpcError};
+
+use super::subscriptions::{Subscriptions, name};
+use super::translate::Translator;
+use crate::control_plane::{Answer, Ask};
+use crate::events::{EventQueue, Interest, SubscriptionKey};
+
+/// What is under way.
+pub(super) struct Requests {
+    translator: Translator,
+    futures: FuturesUnordered<LocalBoxFuture<'static, Answered>>,
+    ids: HashSet<Id>,
+    /// The subscriptions that they start.
+    subscribing: BTreeSet<SubscriptionKey>,
+}
+
+/// Whom an answer is for.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Addressee {
+    /// The request of that id.
+    Request(Id),
+    /// A line that was no request, or whose id could not be read.
+    Unknown,
+    /// A notification, which gets no reply.
+    Nobody,
+}
+
+impl Addressee {
+    /// Of a well-formed request, or a notification.
+    fn of(id: Option<Id>) -> Self {
+        id.map_or(Self::Nobody, Self::Request)
+    }
+}
+
+/// An answer.
+pub(super) struct Answered {
+    pub(super) to: Addressee,
+    pub(super) reply: Result<Reply, RpcError>,
+    /// The subscription whose events may follow the reply.
+    pub(super) subscription: Option<(SubscriptionKey, Interest)>,
+}
+
+impl Answered {
+    pub(super) fn new(to: Addressee, reply: Result<Reply, RpcError>) -> Self {
+        Self { to, reply, subscription: None }
+    }
+}
+
+impl Requests {
+    pub(super) fn new(translator: Translator) -> Self {
+        let futures = FuturesUnordered::new();
+        Self { translator, futures, ids: HashSet::new(), subscribing: BTreeSet::new() }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.futures.is_empty()
+    }
+
+    /// Whether a subscription may have begun whose reply has not been sent: its events must wait.
+    pub(super) fn is_subscribing(&self) -> bool {
+        !self.subscribing.is_empty()
+    }
+
+    /// The subscriptions that may have begun whose reply has not been sent.
+    pub(super) fn subscribing(&self) -> impl Iterator<Item = SubscriptionKey> {
+        self.subscribing.iter().copied()
+    }
+
+    /// The next answer; `None` while there is nothing under way.
+    pub(super) async fn next(&mut self) -> Option<Answered> {
+        let answered = self.futures.next().await?;
+        if let Addressee::Request(id) = &answered.to {
+            self.ids.remove(id);
+        }
+        Some(answered)
+    }
+
+    /// Takes a line. Returns what can be answered at once.
+    pub(super) fn take(
+        &mut self,
+        line: &str,
+        subscriptions: &mut Subscriptions,
+    ) -> Option<Answered> {
+        let incoming = match Incoming::parse(line) {
+            Ok(incoming) => incoming,
+            // What is no request is told even where it has no id.
+            Err(refused) => {
+                let to = refused.id.map_or(Addressee::Unknown, Addressee::Request);
+                return Some(Answered::new(to, Err(refused.error)));
+            }
+        };
+        let to = Addressee::of(incoming.id.clone());
+        match self.admit(&incoming) {
+            Ok(request) => {
+                self.start(to, request, subscriptions);
+                None
+            }
+            Err(error) => Some(Answered::new(to, Err(error))),
+        }
+    }
+
+    fn admit(&mut self, incoming: &Incoming) -> Result<Request, RpcError> {
+        let request = self.translator.admit(&incoming.method, incoming.params)?;
+        let most = self.translator.settings.limits.requests_in_flight;
+        if self.futures.len() >= most {
+            let message = format!("{most} requests are unanswered, the most a connection may have");
+            return Err(RpcError::new(ErrorCode::TooManyInFlight, message));
+        }
+        if let Some(id) = &incoming.id
+            && !self.ids.insert(id.clone())
+        {
+            let message = format!("id: a request with the id {id:?} is unanswered yet");
+            return Err(RpcError::new(ErrorCode::InvalidRequest, message));
+        }
+        Ok(request)
+    }
+
+    fn start(&mut self, to: Addressee, request: Request, subscriptions: &mut Subscriptions) {
+        let translator = self.translator.clone();
+        let future: LocalBoxFuture<'static, Answered> = match request {
+            Request::EventsSubscribe(params) => match subscriptions.draft(&params) {
+                Ok((key, interest)) => {
+                    self.subscribing.insert(key);
+                    let queue = subscriptions.queue.clone();
+                    Box::pin(subscribe(translator, to, key, interest, params, queue))
+                }
+                Err(error) => Box::pin(std::future::ready(Answered::new(to, Err(error)))),
+            },
+            Request::EventsUnsubscribe(params) => {
+                let ended = subscriptions.end(&params.subscription);
+                Box::pin(async move {
+                    Answered::new(to, unsubscribe(&translator, ended, &params.subscription).await)
+                })
+            }
+            request => Box::pin(async move { Answered::new(to, translator.answer(request).await) }),
+        };
+        self.futures.push(future);
+    }
+
+    /// A subscription's reply is on its way, or it did not come to be.
+    pub(super) fn subscribed(&mut self, key: SubscriptionKey) {
+        self.subscribing.remove(&key);
+    }
+
+    /// Ends a subscription in the background.
+    pub(super) fn detach(&self, key: SubscriptionKey) {
+        let translator = self.translator.clone();
+        self.futures.push(Box::pin(async move {
+            let reply = translator.ask(Ask::Unsubscribe(key)).await;
+            Answered::new(Addressee::Nobody, reply.map(|_| Reply::EventsUnsubscribe(Done {})))
+        }));
+    }
+
+    /// Asks for a fresh start of a subscription in the background.
+    pub(super) fn resume(&self, key: SubscriptionKey, interest: Interest) {
+        let translator = self.translator.clone();
+        self.futures.push(Box::pin(async move {
+            // Nothing else would make it good.
+            while let Err(error) = translator.ask(Ask::Resume(key, interest.clone())).await {
+                if error.data.code != ErrorCode::Timeout {
+                    return Answered::new(Addressee::Nobody, Err(error));
+                }
+            }
+            Answered::new(Addressee::Nobody, Ok(Reply::Ping(Done {})))
+        }));
+    }
+}
+
+async fn subscribe(
+    translator: Translator,
+    to: Addressee,
+    key: SubscriptionKey,
+    interest: Interest,
+    params: SubscribeParams,
+    queue: Arc<EventQueue>,
+) -> Answered {
+    let ask = Ask::Subscribe { key, interest: interest.clone(), queue };
+    let reply = translator.ask(ask).await.map(|answer| {
+        Reply::EventsSubscribe(SubscribeResult {
+            subscription: name(key),
+            seq: 0,
+            snapshot: match answer {
+                Answer::Subscribed(snapshot) if params.snapshot => Some(snapshot),
+                _ => None,
+            },
+        })
+    });
+    Answered { to, reply, subscription: Some((key, interest)) }
+}
+
+async fn unsubscribe(
+    translator: &Translator,
+    ended: Option<SubscriptionKey>,
+    name: &str,
+) -> Result<Reply, RpcError> {
+    let Some(key) = ended else {
+        let shown: String = name.chars().take(64).collect();
+        let rule = format!("this connection has no subscription {shown:?}");
+        return Err(RpcError::invalid_params("subscription", rule));
+    };
+    translator.ask(Ask::Unsubscribe(key)).await?;
+    Ok(Reply::EventsUnsubscribe(Done {}))
+}

@@ -1,0 +1,360 @@
+//! One connection, from its first byte to its last.
+
+use std::io;
+use std::pin::pin;
+use std::time::Duration;
+
+use interprocess::local_socket::tokio::Stream;
+use lanrage_ipc::codec::{LineDecoder, LineError};
+use lanrage_ipc::envelope::{notification_line, reply_line};
+use lanrage_ipc::event::GoawayParams;
+use lanrage_ipc::{ErrorCode, Reply, RpcError};
+use tokio::io::AsyncReadExt;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::outgoing::Outgoing;
+use super::requests::{Addressee, Answered, Requests};
+use super::subscriptions::{Due, Subscriptions};
+use super::translate::Translator;
+use crate::config::Limits;
+use crate::control_plane::Ask;
+use crate::core::Command;
+use crate::os;
+
+/// Events are taken from their queue only while less than this waits to be written, so that the
+/// queue, which is bounded and knows what to do when it is full, is where they pile up.
+const EVENTS_BELOW: usize = 64 * 1024;
+/// Replies are gathered up to this while more lines wait to be looked at.
+const GATHERED: usize = 16 * 1024;
+/// How long a client that was refused may still send before the connection is cut, so that it
+/// can read why.
+const LINGER: Duration = Duration::from_secs(1);
+/// How long a client shall wait before it connects again after a goodbye.
+const RECONNECT_AFTER_MS: u64 = 1000;
+/// How long what was asked before a goodbye may still take.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// Serves a connection until it ends.
+pub(super) struct Session {
+    translator: Translator,
+    decoder: LineDecoder,
+    /// Whether the decoder may hold another whole line.
+    unread: bool,
+    partial_since: Option<Instant>,
+    requests: Requests,
+    subscriptions: Subscriptions,
+    outgoing: Outgoing,
+    /// When the client last took something, or had nothing to take.
+    taken: Instant,
+    phase: Phase,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Phase {
+    /// Reading and answering.
+    Open,
+    /// No more is read; what was asked is answered until then.
+    Closing { until: Instant },
+    /// The client broke the rules; what it sends is thrown away until it has read why.
+    Refused { until: Instant },
+}
+
+impl Session {
+    pub(super) fn new(translator: Translator) -> Self {
+        let limits = &translator.settings.limits;
+        Self {
+            decoder: LineDecoder::new(limits.frame_in),
+            unread: false,
+            partial_since: None,
+            requests: Requests::new(translator.clone()),
+            subscriptions: Subscriptions::new(translator.caller.connection, limits),
+            outgoing: Outgoing::default(),
+            taken: Instant::now(),
+            phase: Phase::Open,
+            translator,
+        }
+    }
+
+    /// Serves it, then lets go of what it kept alive and of its subscriptions.
+    pub(super) async fn run(mut self, stream: Stream, stopping: watch::Receiver<Option<String>>) {
+        let connection = self.translator.caller.connection;
+        log::debug!("{connection:?}: opened, as {:?}", self.translator.role);
+        let is_stopping = || stopping.borrow().is_some();
+        match self.serve(&stream, stopping.clone()).await {
+            Ok(()) => log::debug!("{connection:?}: closed"),
+            Err(error) => log::debug!("{connection:?}: closed: {error}"),
+        }
+        os::close(stream);
+        // With the daemon everything ends at once, and who was connected stays so to the end.
+        if is_stopping() {
+            return;
+        }
+        for key in self.requests.subscribing().chain(self.subscriptions.end_all()) {
+            self.translator.ask(Ask::Unsubscribe(key)).await.ok();
+        }
+        // Until it is known that the connection is gone, its peers live for ever.
+        while let Err(error) = self.translator.ask(Ask::Command(Command::Disconnect)).await {
+            log::warn!("{connection:?}: could not let go of its peers yet: {error}");
+            if error.data.code != ErrorCode::Timeout {
+                break;
+            }
+        }
+    }
+
+    async fn serve(
+        &mut self,
+        stream: &Stream,
+        mut stopping: watch::Receiver<Option<String>>,
+    ) -> io::Result<()> {
+        let mut buffer = vec![0; 8 * 1024];
+        let (mut reader, mut writer) = (stream, stream);
+        let queue = self.subscriptions.queue.clone();
+        while !self.is_over() {
+            if self.unread && self.may_take_more() {
+                self.take_line();
+                // Others get their turn between two lines of one client, and what is cheap is
+                // answered before the next line is looked at.
+                tokio::task::yield_now().await;
+            }
+            let busy = self.unread && self.may_take_more();
+            let deadline = self.deadline();
+            let timer = pin!(tokio::time::sleep_until(deadline.unwrap_or(self.taken)));
+            tokio::select! {
+                biased;
+                reason = goodbye(&mut stopping), if self.phase == Phase::Open => {
+                    self.say_goodbye(reason)?;
+                }
+                answered = self.requests.next(), if !self.requests.is_empty() => {
+                    answered.into_iter().for_each(|answered| self.answered(answered));
+                }
+                wrote = self.outgoing.write_some(&mut writer), if self.may_write(busy) => {
+                    wrote?;
+                    self.taken = Instant::now();
+                }
+                delivery = queue.next(), if self.may_tell() => {
+                    let due = self.subscriptions.due(delivery)?;
+                    self.deliver(due);
+                }
+                read = reader.read(&mut buffer), if self.may_read() => self.read(&buffer[..read?]),
+                () = timer, if deadline.is_some() => self.timed_out()?,
+                () = std::future::ready(()), if busy => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn limits(&self) -> &Limits {
+        &self.translator.settings.limits
+    }
+
+    /// Whether there is nothing left to do.
+    fn is_over(&self) -> bool {
+        match self.phase {
+            Phase::Open => false,
+            Phase::Closing { until } => {
+                let idle = self.requests.is_empty() && self.outgoing.is_empty() && !self.unread;
+                idle || Instant::now() >= until
+            }
+            Phase::Refused { until } => Instant::now() >= until,
+        }
+    }
+
+    /// A client that doesn't take its replies is not listened to.
+    fn may_take_more(&self) -> bool {
+        self.outgoing.len() < self.limits().frame_out
+    }
+
+    fn may_read(&self) -> bool {
+        match self.phase {
+            Phase::Open => !self.unread && self.may_take_more(),
+            Phase::Closing { .. } => false,
+            Phase::Refused { .. } => true,
+        }
+    }
+
+    fn may_write(&self, busy: bool) -> bool {
+        !self.outgoing.is_empty() && (!busy || self.outgoing.len() >= GATHERED)
+    }
+
+    /// The events of a subscription come after the reply that names it.
+    fn may_tell(&self) -> bool {
+        !self.subscriptions.is_empty()
+            && !self.requests.is_subscribing()
+            && self.outgoing.len() < EVENTS_BELOW
+            && self.phase == Phase::Open
+    }
+
+    /// When patience ends with whatever is awaited.
+    fn deadline(&self) -> Option<Instant> {
+        let limits = self.limits();
+        let stalled = (!self.outgoing.is_empty()).then(|| self.taken + limits.write_stall);
+        let over = match self.phase {
+            Phase::Open => None,
+            Phase::Closing { until } | Phase::Refused { until } => Some(until),
+        };
+        [stalled, self.line_due(), over].into_iter().flatten().min()
+    }
+
+    /// When the line that has begun must have ended. While nothing is read it can't end.
+    fn line_due(&self) -> Option<Instant> {
+        let since = self.partial_since.filter(|_| self.may_read())?;
+        Some(since + self.limits().partial_frame)
+    }
+
+    fn timed_out(&mut self) -> io::Result<()> {
+        let (now, limits) = (Instant::now(), self.limits());
+        if !self.outgoing.is_empty() && now >= self.taken + limits.write_stall {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read"));
+        }
+        if self.line_due().is_some_and(|due| now >= due) {
+            let message = format!("the line did not end within {:?}", limits.partial_frame);
+            self.refuse(RpcError::new(ErrorCode::Timeout, message).hint("end each line with \\n"));
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, bytes: &[u8]) {
+        match (self.phase, bytes.is_empty()) {
+            (Phase::Open, false) => {
+                self.decoder.push(bytes);
+                self.unread = true;
+            }
+            (Phase::Open, true) => {
+                // The client has said all it will: it gets its answers.
+                let until = Instant::now() + self.limits().request_timeout;
+                self.close(Phase::Closing { until });
+            }
+            // It gets what is left to say, and why it was refused.
+            (Phase::Refused { until }, true) => self.phase = Phase::Closing { until },
+            (Phase::Refused { .. } | Phase::Closing { .. }, _) => {}
+        }
+    }
+
+    fn take_line(&mut self) {
+        match self.decoder.next_line() {
+            None => {
+                self.unread = false;
+                let begun = self.phase == Phase::Open && self.decoder.is_partial();
+                let since = self.partial_since.unwrap_or_else(Instant::now);
+                self.partial_since = begun.then_some(since);
+            }
+            Some(Ok(line)) => {
+                self.partial_since = None;
+                if let Some(answered) = self.requests.take(line, &mut self.subscriptions) {
+                    self.answered(answered);
+                }
+            }
+            Some(Err(error @ LineError::NotUtf8)) => {
+                self.partial_since = None;
+                self.complain(RpcError::new(ErrorCode::ParseError, error.to_string()));
+            }
+            Some(Err(error @ LineError::TooLong { .. })) => {
+                self.refuse(RpcError::new(ErrorCode::FrameTooLarge, error.to_string()));
+            }
+        }
+    }
+
+    fn answered(&mut self, answered: Answered) {
+        let Answered { to, reply, subscription } = answered;
+        let sent = self.reply(&to, &reply);
+        if let Some((key, interest)) = subscription {
+            self.requests.subscribed(key);
+            match (sent, reply) {
+                (true, Ok(_)) => self.subscriptions.activate(key, interest),
+                // It may begin even now, if it failed only because it took too long.
+                _ => self.requests.detach(key),
+            }
+        }
+    }
+
+    /// Sends a reply, or why it can't be sent: `false`.
+    fn reply(&mut self, to: &Addressee, reply: &Result<Reply, RpcError>) -> bool {
+        let id = match to {
+            Addressee::Request(id) => Some(id),
+            Addressee::Unknown => None,
+            Addressee::Nobody => {
+                if let Err(error) = reply {
+                    log::debug!("{:?}: {error}", self.translator.caller.connection);
+                }
+                return true;
+            }
+        };
+        let limit = self.limits().frame_out;
+        let (line, sent) = match reply_line(id, reply) {
+            Ok(line) if line.len() <= limit => (Ok(line), true),
+            Ok(line) => (reply_line(id, &too_large(reply, line.len(), limit)), false),
+            Err(error) => (Err(error), false),
+        };
+        match line {
+            Ok(line) => self.send(&line),
+            Err(error) => log::error!("a reply could not be encoded: {error}"),
+        }
+        sent
+    }
+
+    /// Tells of something that was no request.
+    fn complain(&mut self, error: RpcError) {
+        self.reply(&Addressee::Unknown, &Err(error));
+    }
+
+    fn send(&mut self, line: &str) {
+        if self.outgoing.is_empty() {
+            self.taken = Instant::now();
+        }
+        self.outgoing.push(line);
+    }
+
+    fn deliver(&mut self, due: Due) {
+        match due {
+            Due::Send(line) => self.send(&line),
+            Due::Resume(key, interest) => self.requests.resume(key, interest),
+            Due::Nothing => {}
+        }
+    }
+
+    /// Says why, and ends.
+    fn refuse(&mut self, error: RpcError) {
+        log::debug!("{:?}: refused: {error}", self.translator.caller.connection);
+        self.complain(error);
+        self.unread = false;
+        self.close(Phase::Refused { until: Instant::now() + LINGER });
+    }
+
+    fn say_goodbye(&mut self, reason: String) -> io::Result<()> {
+        let goodbye = GoawayParams { reason, reconnect_after_ms: RECONNECT_AFTER_MS };
+        self.send(&notification_line("goaway", &goodbye)?);
+        self.unread = false;
+        self.close(Phase::Closing { until: Instant::now() + FAREWELL });
+        Ok(())
+    }
+
+    fn close(&mut self, phase: Phase) {
+        self.partial_since = None;
+        self.phase = phase;
+    }
+}
+
+fn too_large(
+    reply: &Result<Reply, RpcError>,
+    length: usize,
+    limit: usize,
+) -> Result<Reply, RpcError> {
+    let message = format!("the reply has {length} bytes, and may have {limit}");
+    let error = RpcError::new(ErrorCode::FrameTooLarge, message);
+    Err(match reply {
+        Ok(Reply::EventsSubscribe(_)) => {
+            error.hint("name a party_id, or take snapshot:false and page through party.list")
+        }
+        Ok(Reply::StateExport(_)) => error.hint("raise limits.frame_out, or use state.backup"),
+        _ => error,
+    })
+}
+
+/// Waits until the daemon stops, and says why.
+async fn goodbye(stopping: &mut watch::Receiver<Option<String>>) -> String {
+    match stopping.wait_for(Option::is_some).await {
+        Ok(reason) => reason.clone().unwrap_or_default(),
+        Err(_) => std::future::pending().await,
+    }
+}

@@ -1,0 +1,191 @@
+//! Between the wire and the control plane: a request becomes an ask, an answer becomes a reply.
+
+mod commands;
+mod queries;
+mod state;
+
+use std::rc::Rc;
+
+use lanrage_ipc::method::method_info;
+
+use lanrage_ipc::params::{self, Agent, ProtocolRange};
+use lanrage_ipc::results::*;
+use lanrage_ipc::{ErrorCode, PROTOCOL, Reply, Request, RpcError};
+
+use super::errors::wire;
+use super::{Face, Settings};
+use crate::config::Limits;
+use crate::control_plane::{Answer, Ask, Call, Status};
+use crate::core::{Caller, Owner};
+
+/// Speaks for one connection.
+#[derive(Clone)]
+pub(super) struct Translator {
+    pub(super) face: Rc<Face>,
+    pub(super) settings: Rc<Settings>,
+    pub(super) caller: Caller,
+    pub(super) role: Role,
+}
+
+impl Translator {
+    /// Looks the method up, checks the role, then the params.
+    ///
+    /// # Errors
+    /// `unknown_method`, `permission_denied`, `invalid_params`.
+    pub(super) fn admit(&self, method: &str, params: &str) -> Result<Request, RpcError> {
+        if let Some(info) = method_info(method)
+            && info.role > self.role
+        {
+            return Err(denied(method, info.role, self.role));
+        }
+        Request::decode(method, params)
+    }
+
+    /// Asks the control plane.
+    ///
+    /// # Errors
+    /// Its failure as the wire has it; `timeout`.
+    pub(super) async fn ask(&self, ask: Ask) -> Result<Answer, RpcError> {
+        let call = Call { caller: self.caller, ask };
+        let patience = self.settings.limits.request_timeout;
+        match tokio::time::timeout(patience, self.face.control_plane.send(call)).await {
+            Ok(Ok(answer)) => answer.map_err(|failure| wire(&failure)),
+            Ok(Err(_)) => Err(RpcError::new(ErrorCode::ShuttingDown, "the daemon is stopping")),
+            Err(_) => {
+                Err(RpcError::new(ErrorCode::Timeout, format!("no answer within {patience:?}")))
+            }
+        }
+    }
+
+    /// How long a list in an answer may be; its line has something around it.
+    fn room(&self) -> usize {
+        self.settings.limits.frame_out.saturating_sub(1024)
+    }
+
+    /// Answers a request; those about subscriptions are the session's.
+    ///
+    /// # Errors
+    /// As the wire has them.
+    pub(super) async fn answer(&self, request: Request) -> Result<Reply, RpcError> {
+        match request {
+            Request::Hello(params) => self.hello(params).await,
+            Request::Ping(_) => Ok(Reply::Ping(Done {})),
+            Request::RpcDiscover(_) => open_rpc(),
+            Request::StatusGet(_) => self.status().await,
+            Request::ConnectionGet(_) => match self.ask(Ask::Connection).await? {
+                Answer::Connection(connection) => Ok(Reply::ConnectionGet(connection)),
+                other => Err(unexpected(&other)),
+            },
+            Request::PartyDiscover(_) => match self.ask(Ask::Discover).await? {
+                Answer::Discovered(parties) => {
+                    Ok(Reply::PartyDiscover(PartyDiscoverResult { parties }))
+                }
+                other => Err(unexpected(&other)),
+            },
+            Request::StateBackup(params) => self.backup(params.path).await,
+            Request::StateExport(_) => self.export().await,
+            Request::StateImport(params) => self.import(params).await,
+            Request::PartyGet(_)
+            | Request::PartyList(_)
+            | Request::PeerList(_)
+            | Request::PeerDiscover(_)
+            | Request::RelayList(_) => self.query(request).await,
+            command => self.command(command).await,
+        }
+    }
+
+    async fn hello(&self, params: params::HelloParams) -> Result<Reply, RpcError> {
+        let ProtocolRange { min, max } = params.protocol;
+        if !(min..=max).contains(&PROTOCOL) {
+            let message = format!("protocol {min} to {max} is asked for, {PROTOCOL} is spoken");
+            return Err(RpcError::new(ErrorCode::UnsupportedProtocol, message));
+        }
+        if let Some(client) = &params.client {
+            log::debug!("{:?}: {:?} {:?}", self.caller.connection, client.name, client.version);
+        }
+        let Status { epoch, .. } = self.ask_status().await?;
+        Ok(Reply::Hello(HelloResult {
+            protocol: PROTOCOL,
+            server: Agent { name: "lanragectl-d".into(), version: version() },
+            epoch,
+            role: self.role,
+            features: Vec::new(),
+            limits: limits(&self.settings.limits),
+        }))
+    }
+
+    async fn status(&self) -> Result<Reply, RpcError> {
+        let Status { parties, peers, store, connection, .. } = self.ask_status().await?;
+        Ok(Reply::StatusGet(StatusResult {
+            version: version(),
+            uptime_ms: millis(self.face.clock.elapsed()),
+            mode: Mode::Local,
+            connection,
+            parties,
+            peers,
+            clients: self.face.census.total() as u64,
+            store,
+        }))
+    }
+
+    async fn ask_status(&self) -> Result<Status, RpcError> {
+        match self.ask(Ask::Status).await? {
+            Answer::Status(status) => Ok(status),
+            other => Err(unexpected(&other)),
+        }
+    }
+}
+
+fn open_rpc() -> Result<Reply, RpcError> {
+    // The committed file has line breaks, which would cut the reply in two.
+    let compact = serde_json::from_str::<serde_json::Value>(lanrage_ipc::schema::OPENRPC)
+        .and_then(|document| serde_json::value::to_raw_value(&document))
+        .map_err(|error| unexpected(&error))?;
+    Ok(Reply::RpcDiscover(OpenRpcDocument(compact)))
+}
+
+fn limits(limits: &Limits) -> lanrage_ipc::results::Limits {
+    lanrage_ipc::results::Limits {
+        frame_in: limits.frame_in as u64,
+        frame_out: limits.frame_out as u64,
+        signal_bytes: limits.signal_bytes as u64,
+        signals_per_peer: limits.signals_per_peer as u64,
+        signal_ttl_ms: millis(limits.signal_ttl),
+        requests_in_flight: limits.requests_in_flight as u64,
+        connections: limits.connections as u64,
+        connections_per_uid: limits.connections_per_uid as u64,
+        queue_events: limits.queue_events as u64,
+        queue_bytes: limits.queue_bytes as u64,
+        partial_frame_ms: millis(limits.partial_frame),
+        request_timeout_ms: millis(limits.request_timeout),
+        parties_per_peer: limits.parties_per_peer as u64,
+        peers_per_party: limits.peers_per_party as u64,
+    }
+}
+
+fn denied(method: &str, needed: Role, role: Role) -> RpcError {
+    let hint = match needed {
+        Role::Admin => "ask the superuser",
+        _ => "ask the superuser to add you to the group lanrage, or to access.operators",
+    };
+    let message = format!("{method} needs the role {needed:?}, yours is {role:?}").to_lowercase();
+    RpcError::new(ErrorCode::PermissionDenied, message).hint(hint)
+}
+
+fn unexpected(what: &dyn std::fmt::Debug) -> RpcError {
+    log::error!("an answer that does not belong to its request: {what:?}");
+    RpcError::new(ErrorCode::Internal, "the daemon made a mistake")
+}
+
+fn version() -> String {
+    env!("CARGO_PKG_VERSION").to_owned()
+}
+
+fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The owner of what a connection registers.
+pub(super) fn caller(owner: Owner, role: Role, connection: crate::core::ConnectionId) -> Caller {
+    Caller { owner, admin: role == Role::Admin, connection }
+}

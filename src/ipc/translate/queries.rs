@@ -1,0 +1,69 @@
+//! Requests that only read.
+
+use lanrage_ipc::model::{Party, PartyId};
+use lanrage_ipc::params::PartyListParams;
+use lanrage_ipc::results::{
+    PartyListResult, PartyResult, PeerListResult, PeerResult, RelayListResult,
+};
+use lanrage_ipc::{Reply, Request, RpcError};
+
+use super::{Translator, unexpected};
+use crate::control_plane::{Answer, Ask, Query};
+
+/// The page of `party.list` when its length is left open, and the longest there is.
+const PAGE: u32 = 500;
+
+impl Translator {
+    pub(super) async fn query(&self, request: Request) -> Result<Reply, RpcError> {
+        let query = match &request {
+            Request::PartyGet(params) => Query::Party(params.party_id.clone()),
+            Request::PeerList(params) => Query::Party(params.party_id.clone()),
+            Request::PeerDiscover(params) => {
+                Query::Peer(params.party_id.clone(), params.peer_id.clone())
+            }
+            Request::RelayList(params) => Query::Relays(params.region.clone()),
+            Request::PartyList(params) => page(params)?,
+            other => return Err(unexpected(other)),
+        };
+        match (request, self.ask(Ask::Query(query)).await?) {
+            (Request::PeerList(_), Answer::Party(party)) => {
+                Ok(Reply::PeerList(PeerListResult { peers: party.peers }))
+            }
+            (_, Answer::Party(party)) => Ok(Reply::PartyGet(PartyResult { party })),
+            (_, Answer::Peer(peer)) => Ok(Reply::PeerDiscover(PeerResult { peer })),
+            (_, Answer::Relays(relays)) => Ok(Reply::RelayList(RelayListResult { relays })),
+            (_, Answer::Parties { parties, more }) => {
+                Ok(Reply::PartyList(fitting(parties, more, self.room())))
+            }
+            (_, other) => Err(unexpected(&other)),
+        }
+    }
+}
+
+fn page(params: &PartyListParams) -> Result<Query, RpcError> {
+    let limit = params.limit.unwrap_or(PAGE);
+    if !(1..=PAGE).contains(&limit) {
+        return Err(RpcError::invalid_params("limit", format!("must be 1 to {PAGE}")));
+    }
+    if let Some(cursor) = &params.cursor
+        && cursor.parse::<PartyId>().is_err()
+    {
+        return Err(RpcError::invalid_params("cursor", "must be the next_cursor of a page"));
+    }
+    Ok(Query::Parties { after: params.cursor.clone(), limit: limit as usize })
+}
+
+/// As much of a page as fits into `room` bytes, one party at least.
+fn fitting(mut parties: Vec<Party>, more: bool, room: usize) -> PartyListResult {
+    let mut used = 0;
+    let length = |party| serde_json::to_string(party).map_or(0, |text| text.len() + 1);
+    let fit = parties.iter().take_while(|party| {
+        used += length(*party);
+        used <= room
+    });
+    let fit = fit.count().max(1);
+    let cut = fit < parties.len();
+    parties.truncate(fit);
+    let last = parties.last().map(|party| party.party_id.to_string());
+    PartyListResult { next_cursor: last.filter(|_| more || cut), parties }
+}

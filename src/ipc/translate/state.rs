@@ -1,0 +1,68 @@
+//! The state as a whole: backup, export, import.
+
+use std::path::PathBuf;
+
+use jiff::tz::TimeZone;
+use lanrage_ipc::params::{self, StateImportParams};
+use lanrage_ipc::results::{StateBackupResult, StateExportResult, StateImportResult};
+use lanrage_ipc::{Reply, RpcError, lanrage};
+
+use super::{Translator, unexpected};
+use crate::control_plane::{Answer, Ask, Query};
+use crate::core::{Command, ImportMode, Outcome};
+
+impl Translator {
+    pub(super) async fn backup(&self, path: String) -> Result<Reply, RpcError> {
+        match self.ask(Ask::Backup(PathBuf::from(&path))).await? {
+            Answer::BackedUp(bytes) => Ok(Reply::StateBackup(StateBackupResult { path, bytes })),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    pub(super) async fn export(&self) -> Result<Reply, RpcError> {
+        let all = Query::Parties { after: None, limit: usize::MAX };
+        match self.ask(Ask::Query(all)).await? {
+            Answer::Parties { parties, .. } => {
+                let zone = TimeZone::system();
+                let parties = parties.iter().map(|party| {
+                    (party.party_id.to_string(), lanrage::AnnouncedParty::new(party, &zone))
+                });
+                Ok(Reply::StateExport(StateExportResult {
+                    state: lanrage::State {
+                        parties: parties.collect(),
+                        my_peer_id: None,
+                        my_party_id: None,
+                    },
+                }))
+            }
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    pub(super) async fn import(&self, params: StateImportParams) -> Result<Reply, RpcError> {
+        let salvage = lanrage::Records::of_state(params.state.0.get().as_bytes())
+            .salvage(&TimeZone::system());
+        if let Some(damage) = salvage.damage {
+            return Err(RpcError::invalid_params("state", damage));
+        }
+        let mode = match params.mode {
+            params::ImportMode::Merge => ImportMode::Merge,
+            params::ImportMode::Replace => ImportMode::Replace,
+        };
+        let parties = salvage.parties;
+        match self.ask(Ask::Command(Command::Import { parties, mode })).await? {
+            Answer::Outcome(Outcome::Imported(counts)) => {
+                let mut rejected = salvage.rejected;
+                rejected.extend(counts.rejected);
+                Ok(Reply::StateImport(StateImportResult {
+                    parties: counts.parties,
+                    peers: counts.peers,
+                    skipped: counts.skipped,
+                    removed: counts.removed,
+                    rejected,
+                }))
+            }
+            other => Err(unexpected(&other)),
+        }
+    }
+}

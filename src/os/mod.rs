@@ -1,0 +1,21 @@
+//! What differs between systems, behind one set of names: the local socket, the users, the
+//! signals, the service manager.
+
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
+#[cfg(unix)]
+pub use unix::{Signals, bind, close, in_group, inherited, notify, own_user, peer};
+#[cfg(windows)]
+pub use windows::{Signals, bind, close, in_group, inherited, notify, own_user, peer};
+
+/// What the system tells the daemon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Signal {
+    /// End, for this reason.
+    Stop(String),
+    /// Read the configuration again.
+    Reload,
+}

@@ -1,0 +1,10 @@
+//! Unix.
+
+pub mod notify;
+mod signals;
+mod socket;
+mod users;
+
+pub use signals::Signals;
+pub use socket::{bind, close, inherited, peer};
+pub use users::{in_group, own_user};

@@ -1,0 +1,20 @@
+//! Users and their groups.
+
+use std::ffi::CString;
+
+use nix::unistd::{Group, Uid, User, geteuid, getgrouplist};
+
+use crate::core::Owner;
+
+/// The user that the daemon runs as.
+pub fn own_user() -> Owner {
+    Owner(geteuid().as_raw())
+}
+
+/// Whether a user is in a group. Asks the system's user database, and so may block.
+pub fn in_group(user: Owner, group: &str) -> bool {
+    let Ok(Some(group)) = Group::from_name(group) else { return false };
+    let Ok(Some(user)) = User::from_uid(Uid::from_raw(user.0)) else { return false };
+    let Ok(name) = CString::new(user.name) else { return false };
+    getgrouplist(&name, user.gid).is_ok_and(|groups| groups.contains(&group.gid))
+}
