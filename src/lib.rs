@@ -1,9 +1,11 @@
 //! lanragectl: the control plane of a virtual LAN for games.
 
+pub mod cleanup;
 pub mod clock;
 pub mod config;
 pub mod control_plane;
 pub mod core;
+pub mod daemon;
 pub mod discovery;
 pub mod events;
 pub mod health;

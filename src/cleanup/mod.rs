@@ -1,0 +1,90 @@
+//! The actor that turns time into commands: what is silent for too long goes, and backups come.
+
+use std::time::Duration;
+
+use actix::prelude::*;
+
+use crate::control_plane::{Ask, Call};
+use crate::core::{Caller, Command};
+use crate::store::RotateBackups;
+
+/// The clean-up.
+#[derive(Debug)]
+pub struct Cleanup {
+    routine: Routine,
+    caller: Caller,
+    control_plane: Recipient<Call>,
+    archive: Recipient<RotateBackups>,
+    ticks: Vec<SpawnHandle>,
+}
+
+/// What is done every so often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct Routine {
+    /// How often to look for what is silent.
+    pub expire: Duration,
+    /// How often to make a backup.
+    pub backup: Duration,
+    /// How many backups are kept.
+    pub backups_kept: usize,
+}
+
+impl Cleanup {
+    /// It acts as `caller`.
+    pub fn new(
+        routine: Routine,
+        caller: Caller,
+        control_plane: Recipient<Call>,
+        archive: Recipient<RotateBackups>,
+    ) -> Self {
+        Self { routine, caller, control_plane, archive, ticks: Vec::new() }
+    }
+
+    fn arm(&mut self, ctx: &mut Context<Self>) {
+        for tick in self.ticks.drain(..) {
+            ctx.cancel_future(tick);
+        }
+        self.ticks = vec![
+            ctx.run_interval(self.routine.expire, |this, _| this.expire()),
+            ctx.run_interval(self.routine.backup, |this, _| this.backup()),
+        ];
+    }
+
+    /// A control plane too busy to take it is asked again at the next tick.
+    fn expire(&self) {
+        let call = Call { caller: self.caller, ask: Ask::Command(Command::Expire) };
+        if let Err(error) = self.control_plane.try_send(call) {
+            log::warn!("clean-up put off to the next tick: {error}");
+        }
+    }
+
+    fn backup(&self) {
+        if let Err(error) = self.archive.try_send(RotateBackups { kept: self.routine.backups_kept })
+        {
+            log::warn!("backup put off to the next tick: {error}");
+        }
+    }
+}
+
+impl Actor for Cleanup {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.arm(ctx);
+        self.backup();
+    }
+}
+
+crate::answers_ping!(Cleanup);
+
+impl Handler<Routine> for Cleanup {
+    type Result = ();
+
+    fn handle(&mut self, routine: Routine, ctx: &mut Self::Context) {
+        if routine != self.routine {
+            self.routine = routine;
+            self.arm(ctx);
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The first start beside a LANrage that was here before.
+
+use std::fs;
+use std::path::Path;
+
+use actix::prelude::*;
+use anyhow::{Context as _, bail};
+use jiff::tz::TimeZone;
+use lanrage_ipc::lanrage::Records;
+
+use super::exists;
+use crate::control_plane::{Answer, Ask, Call};
+use crate::core::{Caller, Command, ImportMode, Outcome};
+
+/// LANrage's state file.
+const STATE: &str = "control_state.json";
+/// What it is called once it has been taken in: it is kept, with whatever could not come in.
+const IMPORTED: &str = "control_state.json.imported";
+/// A longer one is none of LANrage's.
+const LONGEST: u64 = 256 * 1024 * 1024;
+
+/// Takes in the state that LANrage left in the state directory, once.
+///
+/// # Errors
+/// When it can't be read or its parties can't be stored: it is left for the next start.
+pub(super) async fn first_state(
+    dir: &Path,
+    control_plane: &Recipient<Call>,
+    itself: Caller,
+) -> anyhow::Result<()> {
+    let (path, imported) = (dir.join(STATE), dir.join(IMPORTED));
+    if !exists(&path) {
+        return Ok(());
+    }
+    if exists(&imported) {
+        log::warn!(
+            "{} was not taken in, since one was before: use `lanragectl state import`",
+            path.display()
+        );
+        return Ok(());
+    }
+    let found = fs::metadata(&path).with_context(|| cant_read(&path))?;
+    if !found.is_file() || found.len() > LONGEST {
+        bail!("{} is no file of at most {LONGEST} bytes: move it away", path.display());
+    }
+    let document = fs::read(&path).with_context(|| cant_read(&path))?;
+    let salvage = Records::of_state(&document).salvage(&TimeZone::system());
+    if let Some(damage) = &salvage.damage {
+        log::error!("{}: {damage}: only what came before is taken in", path.display());
+    }
+    let import = Command::Import { parties: salvage.parties, mode: ImportMode::Merge };
+    let call = Call { caller: itself, ask: Ask::Command(import) };
+    let counts = match control_plane.send(call).await?? {
+        Answer::Outcome(Outcome::Imported(counts)) => counts,
+        other => bail!("an import was answered by {other:?}"),
+    };
+    for rejected in salvage.rejected.iter().chain(&counts.rejected) {
+        let peer = rejected.peer_id.as_ref().map(|id| format!(", peer {id}")).unwrap_or_default();
+        let (file, party, reason) = (path.display(), &rejected.party_id, &rejected.reason);
+        log::error!("{file}: party {party}{peer} was not taken in: {reason}");
+    }
+    fs::rename(&path, &imported)
+        .with_context(|| format!("can't rename {} to {IMPORTED}", path.display()))?;
+    log::info!(
+        "{} parties with {} peers were taken in from {}, which is now {IMPORTED}",
+        counts.parties,
+        counts.peers,
+        path.display()
+    );
+    Ok(())
+}
+
+fn cant_read(path: &Path) -> String {
+    format!("can't read {}: make it readable, or move it away", path.display())
+}

@@ -1,0 +1,147 @@
+//! The daemon's composition root: takes hold of the socket and the state, has the factory start the
+//! control plane, serves it, and stops all of it in order.
+
+mod factory;
+mod import;
+
+use std::fs;
+use std::path::Path;
+use std::rc::Rc;
+
+use interprocess::local_socket::tokio::Listener;
+use tokio::sync::watch;
+
+use crate::clock::Clock;
+use crate::config::{self, DaemonArgs, DaemonConfig, Environment};
+use crate::core::{Caller, ConnectionId};
+use crate::health::Vitals;
+use crate::instance::Lock;
+use crate::ipc::{self, Access, Face, Settings};
+use crate::os::{self, Signal, Signals, notify};
+use crate::store;
+use factory::ControlPlane;
+
+/// Runs the daemon until it is told to stop.
+///
+/// # Errors
+/// Why it could not start, in words that name the cause and what to do.
+pub async fn run(args: DaemonArgs, config: DaemonConfig) -> anyhow::Result<()> {
+    let clock = Clock::start();
+    let mut signals = Signals::install()?;
+    let _state_lock = lock_state(&config.state_dir)?;
+    let (listener, _socket_lock) = listen(&config)?;
+    let (stop, stopping) = watch::channel(None);
+    let itself = Caller { owner: os::own_user(), admin: true, connection: ConnectionId(0) };
+    let control_plane = ControlPlane::create(clock, &config, itself)?;
+    import::first_state(&config.state_dir, &control_plane.calls, itself).await?;
+    let face = Face::new(control_plane.calls.clone(), clock, settings(&config), stopping);
+    let face = Rc::new(face);
+    let serving = actix::spawn(ipc::serve(face.clone(), listener));
+    let watchdog = actix::spawn(feed_watchdog(control_plane.vitals.clone()));
+    let mut daemon = Daemon { config, control_plane, face };
+    log::info!("serving {}", daemon.config.socket.display());
+    notify::ready(&daemon.status());
+    let reason = loop {
+        match signals.next().await {
+            Signal::Stop(reason) => break reason,
+            Signal::Reload => daemon.reload(&args).await,
+        }
+    };
+    log::info!("stopping: {reason}");
+    notify::stopping();
+    stop.send_replace(Some(reason));
+    serving.await?;
+    watchdog.abort();
+    daemon.control_plane.stop().await;
+    log::info!("stopped");
+    Ok(())
+}
+
+struct Daemon {
+    config: DaemonConfig,
+    control_plane: ControlPlane,
+    face: Rc<Face>,
+}
+
+impl Daemon {
+    fn status(&self) -> String {
+        format!("local mode, serving {}", self.config.socket.display())
+    }
+
+    /// Reads the configuration again. What needs a restart is named, and waits for one; a bad
+    /// file changes nothing.
+    async fn reload(&mut self, args: &DaemonArgs) {
+        notify::reloading();
+        match config::load(args, &Environment::process()) {
+            Err(error) => {
+                for line in error.to_string().lines() {
+                    log::error!("{line}");
+                }
+                log::error!("the configuration stays as it was");
+            }
+            Ok(config) => {
+                for key in config::needs_restart(&self.config, &config) {
+                    log::warn!("{key} changes with the next start");
+                }
+                self.take_on(config).await;
+                log::info!("the configuration was read again");
+            }
+        }
+        notify::ready(&self.status());
+    }
+
+    async fn take_on(&mut self, config: DaemonConfig) {
+        self.config = DaemonConfig {
+            socket: self.config.socket.clone(),
+            state_dir: self.config.state_dir.clone(),
+            discovery_file: self.config.discovery_file.clone(),
+            addresses: self.config.addresses.clone(),
+            ..config
+        };
+        self.face.set(settings(&self.config));
+        self.control_plane.take_on(&self.config).await;
+    }
+}
+
+fn settings(config: &DaemonConfig) -> Settings {
+    let access = match config.system {
+        true => Access::System {
+            operators: config.access.operators.clone(),
+            group: config.access.group.clone(),
+        },
+        false => Access::Own(os::own_user()),
+    };
+    Settings { limits: config.limits.clone(), access }
+}
+
+fn lock_state(dir: &Path) -> anyhow::Result<Lock> {
+    store::make_dir(dir)?;
+    Lock::acquire(&dir.join("lanragectl-d.lock"), &format!("the state directory {}", dir.display()))
+}
+
+/// The listener, and the lock that goes with it where it is ours.
+fn listen(config: &DaemonConfig) -> anyhow::Result<(Listener, Option<Lock>)> {
+    if let Some(listener) = os::inherited()? {
+        log::info!("the socket was handed over by the service manager");
+        return Ok((listener, None));
+    }
+    os::bind(&config.socket, config.system)
+}
+
+/// Tells systemd that all is well, for as long as it is.
+async fn feed_watchdog(vitals: Vitals) {
+    let Some(patience) = notify::watchdog_patience() else { return };
+    let interval = patience / 2;
+    loop {
+        match vitals.check(interval / 2).await {
+            Ok(()) => notify::watchdog(),
+            Err(actor) => log::error!("{actor} does not answer: the watchdog is not fed"),
+        }
+        tokio::time::sleep(interval).await;
+    }
+}
+
+/// Whether a file is there, for those who only look.
+fn exists(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
