@@ -1,6 +1,7 @@
 //! lanragectl: the control plane of a virtual LAN for games.
 
 pub mod cleanup;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control_plane;

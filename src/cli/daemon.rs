@@ -1,0 +1,198 @@
+//! The way to the daemon.
+
+use std::path::Path;
+use std::time::Duration;
+
+use lanrage_ipc::ErrorCode;
+use lanrage_ipc::client::{Client, ClientError, Options};
+use lanrage_ipc::method::Method;
+use lanrage_ipc::params::{Agent, HelloParams, ProtocolRange};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::exit::{Exit, Failure};
+use super::output::{Output, Page};
+use crate::config::{CliArgs, CliConfig};
+
+/// How long an answer may take, unless told otherwise.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest reply that is read, in bytes: far more than a daemon's `limits.frame_out` is likely to be.
+const LONGEST_REPLY: usize = 256 * 1024 * 1024;
+
+/// Where the daemon is, how patient to be with it, and whom to tell what it says.
+#[derive(Debug)]
+pub(super) struct Daemon {
+    /// Where it is.
+    pub(super) config: CliConfig,
+    /// What the command line says of that.
+    pub(super) place: CliArgs,
+    /// As told on the command line.
+    pub(super) timeout: Option<Duration>,
+    pub(super) output: Output,
+}
+
+impl Daemon {
+    /// Connects, and makes sure that both speak the same protocol.
+    pub(super) fn connect(&self) -> Result<Session<'_>, Failure> {
+        let client =
+            self.reach(self.timeout.unwrap_or(TIMEOUT)).map_err(|error| self.failure(error))?;
+        Ok(Session { client, daemon: self })
+    }
+
+    /// As [`Daemon::connect`], for who deals with the errors.
+    pub(super) fn reach(&self, timeout: Duration) -> Result<Client, ClientError> {
+        let options = Options {
+            connect_timeout: timeout,
+            timeout,
+            max_line: LONGEST_REPLY,
+            ..Options::default()
+        };
+        let mut client = Client::connect_with(&self.config.socket, &options)?;
+        client.hello(&HelloParams {
+            client: Some(Agent {
+                name: "lanragectl".to_owned(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+            }),
+            protocol: ProtocolRange::default(),
+            features: Vec::new(),
+        })?;
+        Ok(client)
+    }
+
+    /// What to say of an error, by where the daemon should be.
+    pub(super) fn failure(&self, error: ClientError) -> Failure {
+        match error {
+            ClientError::NotStarted(path) => self.not_started(&path),
+            ClientError::NotListening(path) if path.is_file() || path.is_dir() => {
+                let message = format!("{} is no socket", path.display());
+                let hint = "name the socket that lanragectl-d serves: --socket PATH";
+                Failure::new(Exit::Unreachable, "no_socket", message, hint)
+            }
+            ClientError::NotListening(path) => {
+                let message = format!(
+                    "the daemon has stopped or crashed: nobody listens at {}",
+                    path.display()
+                );
+                let hint =
+                    format!("see why in its log, and start it again: `{}`", self.start_command());
+                Failure::new(Exit::Unreachable, "not_listening", message, hint)
+            }
+            ClientError::Denied(path) => {
+                let message = format!("you may not connect to {}", path.display());
+                let hint = match self.place.system {
+                    true => "ask the superuser to add you to the group lanrage",
+                    false => {
+                        "act as the user whose daemon it is, or use the machine's with --system"
+                    }
+                };
+                Failure::new(Exit::Denied, ErrorCode::PermissionDenied.as_str(), message, hint)
+            }
+            ClientError::TimedOut { doing, after } => {
+                let message = format!("the daemon gave no answer in {after:?}, {doing}");
+                let hint = "it may be busy, and may still do it: look before you repeat it; --timeout waits longer";
+                Failure::new(Exit::TimedOut, ErrorCode::Timeout.as_str(), message, hint)
+            }
+            ClientError::Gone { doing } => {
+                let message = format!("the daemon went away while {doing}");
+                let hint = "see why in its log; look before you repeat what was not answered";
+                Failure::new(Exit::Unreachable, "gone", message, hint)
+            }
+            ClientError::Protocol(why) => {
+                let message = format!("the daemon was not understood: {why}");
+                let hint =
+                    "it is of another version than this program, or something else listens there";
+                Failure::new(Exit::Protocol, "protocol_mismatch", message, hint)
+            }
+            ClientError::Rpc(error) => error.into(),
+            ClientError::NewerRpc { number, message } => {
+                let message = format!("{message} (error {number})");
+                let hint = "the error is newer than this program: update lanragectl";
+                Failure::new(Exit::Failed, "unknown", message, hint)
+            }
+            ClientError::Io { doing, source } => {
+                let message = format!("the daemon can't be reached: {source}, while {doing}");
+                Failure::new(Exit::Unreachable, "io", message, "is --socket the path of a socket?")
+            }
+        }
+    }
+
+    fn not_started(&self, socket: &Path) -> Failure {
+        let message =
+            format!("the daemon is not started: there is no socket at {}", socket.display());
+        let start = self.start_command();
+        let hint = match self.place.system {
+            true => format!("start it: `systemctl start lanragectl-d.socket`, or `{start}`"),
+            false => format!("start it: `{start}`; or use the machine's with --system"),
+        };
+        Failure::new(Exit::Unreachable, "not_started", message, hint)
+    }
+
+    /// The command that starts it.
+    pub(super) fn start_command(&self) -> String {
+        let socket = self.config.socket.display();
+        match (&self.place, &self.config.config_file) {
+            (CliArgs { socket: None, system: true, .. }, _) => "lanragectl-d --system".to_owned(),
+            // It looks for the socket where this program did.
+            (CliArgs { socket: None, .. }, None) => "lanragectl-d".to_owned(),
+            _ => format!("lanragectl-d --socket {socket}"),
+        }
+    }
+}
+
+/// A connection to the daemon.
+#[derive(Debug)]
+pub(super) struct Session<'a> {
+    pub(super) client: Client,
+    daemon: &'a Daemon,
+}
+
+impl Session<'_> {
+    /// Asks, and prints the result: as it came, or what `page` makes of it.
+    pub(super) fn show<M: Method>(
+        &mut self,
+        params: &M::Params,
+        page: impl FnOnce(&mut Page, &M::Result),
+    ) -> Result<(), Failure> {
+        let raw = self.ask::<M>(params)?;
+        if self.daemon.output.json {
+            return self.daemon.output.print(raw.get());
+        }
+        let result = self.decode::<M>(&raw)?;
+        self.daemon.output.page(|out| page(out, &result))
+    }
+
+    /// Asks for what is needed on the way to something else.
+    pub(super) fn call<M: Method>(&mut self, params: &M::Params) -> Result<M::Result, Failure> {
+        let raw = self.ask::<M>(params)?;
+        self.decode::<M>(&raw)
+    }
+
+    /// Asks; the result is as it came.
+    pub(super) fn ask<M: Method>(&mut self, params: &M::Params) -> Result<Box<RawValue>, Failure> {
+        let params = serde_json::to_string(params)
+            .map_err(|error| Failure::usage(format!("{}: {error}", M::NAME), ""))?;
+        self.ask_raw(M::NAME, &params)
+    }
+
+    /// As [`Session::ask`], for any method.
+    pub(super) fn ask_raw(&mut self, method: &str, params: &str) -> Result<Box<RawValue>, Failure> {
+        self.client.call_raw(method, params).map_err(|error| self.daemon.failure(error))
+    }
+
+    /// Reads a result.
+    pub(super) fn decode<M: Method>(&self, raw: &RawValue) -> Result<M::Result, Failure> {
+        self.read(M::NAME, raw)
+    }
+
+    /// Reads a result of `method`, or a part of it.
+    pub(super) fn read<'a, T: Deserialize<'a>>(
+        &self,
+        method: &str,
+        raw: &'a RawValue,
+    ) -> Result<T, Failure> {
+        serde_json::from_str(raw.get()).map_err(|error| {
+            let why = format!("the result of {method}: {error}");
+            self.daemon.failure(ClientError::Protocol(why))
+        })
+    }
+}

@@ -1,0 +1,235 @@
+//! How a command ended: the exit code, and what is said of a failure.
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use lanrage_ipc::{ErrorCode, RpcError};
+use serde::Serialize;
+
+use super::output::{RED, coloured, paint, visible};
+use crate::config::ConfigError;
+
+/// The exit codes other than 0, which scripts rely on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Exit {
+    /// The daemon said no, or it could not be done.
+    Failed = 1,
+    /// The command line or the configuration can't be used.
+    Usage = 2,
+    /// There is no daemon to talk to, or not any more.
+    Unreachable = 3,
+    /// The caller may not do this.
+    Denied = 4,
+    /// It took too long.
+    TimedOut = 5,
+    /// The daemon speaks another protocol.
+    Protocol = 6,
+}
+
+/// Why a command did not do what it was asked to.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Something to tell.
+    Error(Exit, Box<Report>),
+    /// Nobody reads what is printed any more: there is nothing left to do, and nobody to tell.
+    NobodyReads,
+}
+
+/// An error as the daemon's replies have it, whoever it is of.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    /// The JSON-RPC number; null for what is not the daemon's.
+    code: Option<i32>,
+    message: String,
+    data: ReportData,
+}
+
+#[derive(Debug, Serialize)]
+struct ReportData {
+    code: String,
+    retryable: bool,
+    hint: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<String>,
+}
+
+impl Failure {
+    /// One that is not the daemon's.
+    pub(super) fn new(
+        exit: Exit,
+        code: &str,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        let retryable = matches!(exit, Exit::Unreachable | Exit::TimedOut);
+        let data = ReportData { code: code.to_owned(), retryable, hint: hint.into(), field: None };
+        Self::Error(exit, Box::new(Report { code: None, message: message.into(), data }))
+    }
+
+    /// The command line can't be used.
+    pub(super) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, "usage", message, hint)
+    }
+
+    /// A file, or standard input or output, can't be used.
+    pub(super) fn file(what: &str, error: &io::Error) -> Self {
+        Self::new(Exit::Failed, "io", format!("{what}: {error}"), "")
+    }
+
+    /// The same with another hint, if it is of that code.
+    pub(super) fn hint(mut self, code: ErrorCode, hint: &str) -> Self {
+        if let Self::Error(_, report) = &mut self
+            && report.code == Some(code.number())
+        {
+            report.data.hint = hint.to_owned();
+        }
+        self
+    }
+
+    /// It went on for all the time that there was.
+    pub(super) fn timed_out(self, patience: Duration) -> Self {
+        let Self::Error(_, mut report) = self else { return self };
+        report.message = format!("waited {patience:?} in vain: {}", report.message);
+        report.code = None;
+        report.data.code = ErrorCode::Timeout.as_str().to_owned();
+        report.data.retryable = true;
+        Self::Error(Exit::TimedOut, report)
+    }
+
+    /// Says what has to be said on standard error.
+    pub(super) fn report(self, json: bool) -> ExitCode {
+        let Self::Error(exit, report) = self else { return ExitCode::SUCCESS };
+        let text = if json {
+            #[derive(Serialize)]
+            struct Document {
+                error: Report,
+            }
+            serde_json::to_string(&Document { error: *report }).unwrap_or_default()
+        } else {
+            report.for_people(coloured(io::stderr().is_terminal()))
+        };
+        // There is no other place to say it.
+        let _ = writeln!(io::stderr(), "{text}");
+        ExitCode::from(exit as u8)
+    }
+}
+
+impl Report {
+    fn for_people(&self, colour: bool) -> String {
+        let mut lines = self.message.lines();
+        let first = visible(lines.next().unwrap_or_default());
+        let mut text = format!("{} {first}", paint(colour, RED, "lanragectl:"));
+        for line in lines {
+            text.push_str(&format!("\n  {}", visible(line)));
+        }
+        if !self.data.hint.is_empty() {
+            text.push_str(&format!("\nhint: {}", visible(&self.data.hint)));
+        }
+        text
+    }
+}
+
+impl From<RpcError> for Failure {
+    fn from(error: RpcError) -> Self {
+        let RpcError { code, message, data } = error;
+        let exit = match data.code {
+            ErrorCode::PermissionDenied => Exit::Denied,
+            ErrorCode::Timeout => Exit::TimedOut,
+            ErrorCode::UnsupportedProtocol => Exit::Protocol,
+            ErrorCode::ShuttingDown => Exit::Unreachable,
+            _ => Exit::Failed,
+        };
+        let data = ReportData {
+            code: data.code.as_str().to_owned(),
+            retryable: data.retryable,
+            hint: match data.hint == data.code.hint() {
+                true => hint(data.code).to_owned(),
+                false => data.hint,
+            },
+            field: data.field,
+        };
+        Self::Error(exit, Box::new(Report { code: Some(code), message, data }))
+    }
+}
+
+/// What usually mends it. The daemon's hints speak of methods: here are commands.
+fn hint(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::InvalidParams => "correct what the message names",
+        ErrorCode::PartyNotFound => "`lanragectl party list` shows the parties",
+        ErrorCode::PeerNotFound => "`lanragectl peer list PARTY` shows its peers",
+        ErrorCode::NotAMember => "join with `lanragectl party join PARTY` first",
+        ErrorCode::PartyExists => "choose another --party-id, or leave it out",
+        ErrorCode::UnknownMethod => "`lanragectl raw rpc.discover` describes the methods",
+        code => code.hint(),
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::new(Exit::Usage, "invalid_config", error.to_string(), "")
+    }
+}
+
+/// Says what clap has to say: help is no failure.
+pub(super) fn refuse_usage(error: &clap::Error) -> ExitCode {
+    let json = std::env::args_os().take_while(|arg| arg != "--").any(|arg| arg == "--json");
+    if json && error.use_stderr() {
+        let text = error.render().to_string();
+        let message = match text.strip_prefix("error: ") {
+            Some(text) => text.split("\n\n").next().unwrap_or(text),
+            None => "a command is missing",
+        };
+        let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
+        return Failure::usage(message, "--help shows what there is").report(true);
+    }
+    // There is no other place to say it.
+    let _ = error.print();
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::Usage as u8))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(failure: Failure) -> (Exit, Report) {
+        match failure {
+            Failure::Error(exit, report) => (exit, *report),
+            Failure::NobodyReads => panic!("nothing to tell"),
+        }
+    }
+
+    #[test]
+    fn errors_of_the_daemon_have_their_exit_code() {
+        for code in ErrorCode::ALL {
+            let expected = match code.as_str() {
+                "permission_denied" => 4,
+                "timeout" => 5,
+                "unsupported_protocol" => 6,
+                "shutting_down" => 3,
+                _ => 1,
+            };
+            let (exit, report) = parts(RpcError::new(*code, "no").into());
+            assert_eq!(exit as u8, expected, "{code:?}");
+            assert_eq!(report.code, Some(code.number()));
+            assert!(!report.data.hint.contains("party.list"), "{code:?} speaks of methods");
+        }
+    }
+
+    #[test]
+    fn hint_of_the_daemon_stands_unless_it_is_the_usual() {
+        let error = RpcError::new(ErrorCode::PartyNotFound, "no").hint("because");
+        assert_eq!(parts(error.into()).1.data.hint, "because");
+        let failure = || Failure::from(RpcError::new(ErrorCode::FrameTooLarge, "no"));
+        assert_eq!(parts(failure().hint(ErrorCode::FrameTooLarge, "x")).1.data.hint, "x");
+        assert_ne!(parts(failure().hint(ErrorCode::Internal, "x")).1.data.hint, "x");
+    }
+
+    #[test]
+    fn people_read_lines_and_no_control_characters() {
+        let failure = Failure::new(Exit::Failed, "c", "one\u{1b}[2J\ntwo", "three");
+        let text = parts(failure).1.for_people(false);
+        assert_eq!(text, "lanragectl: one\\u{1b}[2J\n  two\nhint: three");
+    }
+}

@@ -1,0 +1,71 @@
+//! Who one is, when one doesn't say.
+
+use lanrage_ipc::model::{Name, PeerId};
+
+use super::exit::Failure;
+use crate::config::Environment;
+
+/// A peer id from the login and host names: the same each time.
+pub(super) fn peer_id() -> Result<PeerId, Failure> {
+    let parts = [login(&Environment::process()), host(&Environment::process())];
+    let id = sanitized(&parts.into_iter().flatten().collect::<Vec<_>>().join("-"));
+    id.parse().map_err(|_| {
+        let message = "neither your login nor the host's name is known";
+        Failure::usage(message, "name the peer: --peer-id ID")
+    })
+}
+
+/// What people may call the peer of that id: the same, as far as a name may be that long.
+pub(super) fn name(peer_id: &PeerId) -> Result<Name, Failure> {
+    let name: String = peer_id.as_str().chars().take(100).collect();
+    name.parse().map_err(|rule| Failure::usage(format!("--name: {rule}"), ""))
+}
+
+fn login(env: &Environment) -> Option<String> {
+    #[cfg(unix)]
+    if let Ok(Some(user)) = nix::unistd::User::from_uid(nix::unistd::geteuid()) {
+        return Some(user.name);
+    }
+    text(env, &["USER", "USERNAME"])
+}
+
+fn host(env: &Environment) -> Option<String> {
+    let told = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    told.or_else(|| text(env, &["HOSTNAME", "COMPUTERNAME"]))
+}
+
+fn text(env: &Environment, names: &[&str]) -> Option<String> {
+    names.iter().find_map(|name| env.get(name)?.into_string().ok())
+}
+
+/// What an id may hold of a text.
+fn sanitized(text: &str) -> String {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    let replaced = text.trim().chars().map(|c| if allowed(c) { c } else { '-' });
+    replaced.take(128).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_text_becomes_an_id() {
+        for (text, id) in [
+            ("ann-tower\n", "ann-tower"),
+            ("DOMAIN\\ann lee-höst.local", "DOMAIN-ann-lee-h-st.local"),
+            (&"x".repeat(200), &"x".repeat(128)),
+        ] {
+            assert_eq!(sanitized(text), id);
+            assert!(id.parse::<PeerId>().is_ok(), "{id}");
+        }
+    }
+
+    #[test]
+    fn login_and_host_make_an_id_and_a_name() {
+        let id = peer_id().unwrap();
+        assert_eq!(id, peer_id().unwrap());
+        assert!(id.as_str().starts_with(&name(&id).unwrap().to_string()));
+        assert_eq!(name(&"y".repeat(128).parse().unwrap()).unwrap().as_str(), "y".repeat(100));
+    }
+}

@@ -1,0 +1,63 @@
+//! Values from the command line, checked as they are parsed.
+
+use std::io;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use jiff::SignedDuration;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use super::exit::Failure;
+
+/// A duration with its unit.
+pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
+    let duration: SignedDuration =
+        text.parse().map_err(|_| "must be a number with its unit, such as 500ms, 5s or 1m")?;
+    duration.try_into().map_err(|_| "must not be negative")
+}
+
+/// One of `words`, which are those that `T` has on the wire.
+pub(super) fn one_of<T>(words: &'static [&'static str]) -> impl TypedValueParser<Value = T>
+where
+    T: DeserializeOwned + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(words)
+        .try_map(|word| serde_json::from_value(serde_json::Value::String(word)))
+}
+
+/// A JSON text, or `-` where it comes from standard input.
+#[derive(Debug, Clone)]
+pub(super) enum Json {
+    Text(Box<RawValue>),
+    Stdin,
+}
+
+impl FromStr for Json {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "-" {
+            return Ok(Self::Stdin);
+        }
+        let is_json = |error| format!("not JSON: {error}; a string is written as '\"text\"'");
+        serde_json::from_str(text).map(Self::Text).map_err(is_json)
+    }
+}
+
+impl Json {
+    /// The JSON text.
+    pub(super) fn read(self) -> Result<Box<RawValue>, Failure> {
+        match self {
+            Self::Text(json) => Ok(json),
+            Self::Stdin => {
+                let text = io::read_to_string(io::stdin())
+                    .map_err(|error| Failure::file("standard input", &error))?;
+                serde_json::from_str(&text).map_err(|error| {
+                    Failure::usage(format!("standard input: not JSON: {error}"), "")
+                })
+            }
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! What is printed: pages for people, JSON for programs.
+
+use std::fmt::Display;
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::time::Duration;
+
+use comfy_table::{Table, presets};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+use super::exit::Failure;
+
+pub(super) const BOLD: &str = "\x1b[1m";
+pub(super) const DIM: &str = "\x1b[2m";
+pub(super) const RED: &str = "\x1b[1;31m";
+const PLAIN: &str = "\x1b[0m";
+
+/// Standard output, and for whom it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Output {
+    /// For a program.
+    pub(super) json: bool,
+}
+
+impl Output {
+    /// Prints lines at once, as whoever follows them expects.
+    pub(super) fn print(self, text: &str) -> Result<(), Failure> {
+        let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+        let mut stdout = io::stdout().lock();
+        let written = stdout
+            .write_all(text.as_bytes())
+            .and_then(|()| stdout.write_all(end.as_bytes()))
+            .and_then(|()| stdout.flush());
+        written.map_err(|error| match error.kind() {
+            ErrorKind::BrokenPipe => Failure::NobodyReads,
+            _ => Failure::file("standard output", &error),
+        })
+    }
+
+    /// Prints one document on one line.
+    pub(super) fn document(self, value: &impl Serialize) -> Result<(), Failure> {
+        let text = serde_json::to_string(value)
+            .map_err(|error| Failure::file("standard output", &error.into()))?;
+        self.print(&text)
+    }
+
+    /// Prints what `write` writes.
+    pub(super) fn page(self, write: impl FnOnce(&mut Page)) -> Result<(), Failure> {
+        let mut page = Page {
+            text: String::new(),
+            colour: coloured(io::stdout().is_terminal()),
+            now: Timestamp::now(),
+        };
+        write(&mut page);
+        self.print(&page.text)
+    }
+}
+
+/// What people read: built whole, then printed at once.
+#[derive(Debug)]
+pub(super) struct Page {
+    text: String,
+    colour: bool,
+    now: Timestamp,
+}
+
+impl Page {
+    /// Writes a line.
+    pub(super) fn line(&mut self, text: impl Display) {
+        self.text.push_str(&visible(&text.to_string()));
+        self.text.push('\n');
+    }
+
+    /// Writes names and values, one pair a line.
+    pub(super) fn fields<const N: usize>(&mut self, fields: [(&str, String); N]) {
+        let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+        for (name, value) in fields {
+            let name = paint(self.colour, DIM, &format!("{name:<width$}"));
+            self.text.push_str(&format!("{name}  {}\n", visible(&value)));
+        }
+    }
+
+    /// Writes a table, or `none` where it would have no rows.
+    pub(super) fn table<const N: usize>(
+        &mut self,
+        header: [&str; N],
+        rows: impl IntoIterator<Item = [String; N]>,
+        none: &str,
+    ) {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING).set_header(header);
+        table.add_rows(rows.into_iter().map(|row| row.map(|cell| visible(&cell))));
+        if table.is_empty() {
+            return self.line(none);
+        }
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
+        for (index, line) in table.lines().enumerate() {
+            let line = line.trim_end();
+            let line = if index == 0 { paint(self.colour, BOLD, line) } else { line.to_owned() };
+            self.text.push_str(&line);
+            self.text.push('\n');
+        }
+    }
+
+    /// How long ago that was.
+    pub(super) fn ago(&self, then: Timestamp) -> String {
+        match Duration::try_from(self.now.duration_since(then)) {
+            Ok(passed) if passed.as_secs() > 0 => format!("{} ago", span(passed)),
+            _ => "now".to_owned(),
+        }
+    }
+
+    /// When that was, by the clock on the wall.
+    pub(super) fn date(&self, then: Timestamp) -> String {
+        let date = then.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string();
+        format!("{date} ({})", self.ago(then))
+    }
+}
+
+/// A span of time in its two largest units.
+pub(super) fn span(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
+    let (large, small) = match () {
+        () if days > 0 => (format!("{days}d"), (hours % 24, 'h')),
+        () if hours > 0 => (format!("{hours}h"), (minutes % 60, 'm')),
+        () if minutes > 0 => (format!("{minutes}m"), (seconds % 60, 's')),
+        () => (format!("{seconds}s"), (0, 's')),
+    };
+    match small {
+        (0, _) => large,
+        (count, unit) => format!("{large} {count}{unit}"),
+    }
+}
+
+/// The word that a value is on the wire.
+pub(super) fn word(value: &impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        other => format!("{other:?}"),
+    }
+}
+
+/// Text with its control characters escaped, so that what others wrote doesn't drive the terminal.
+pub(super) fn visible(text: &str) -> String {
+    let mut visible = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character.is_control() {
+            true => visible.extend(character.escape_default()),
+            false => visible.push(character),
+        }
+    }
+    visible
+}
+
+/// Whether to colour what goes to a stream that is a terminal, or isn't.
+pub(super) fn coloured(is_terminal: bool) -> bool {
+    let is = |name, value: &str| std::env::var_os(name).is_some_and(|found| found == value);
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    is_terminal && !plain && !is("TERM", "dumb")
+}
+
+/// Text in a style, if that is wanted.
+pub(super) fn paint(colour: bool, style: &str, text: &str) -> String {
+    if colour { format!("{style}{text}{PLAIN}") } else { text.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(now: &str) -> Page {
+        Page { text: String::new(), colour: false, now: now.parse().unwrap() }
+    }
+
+    #[test]
+    fn span_has_two_units_at_most() {
+        for (seconds, text) in [
+            (0, "0s"),
+            (59, "59s"),
+            (60, "1m"),
+            (61, "1m 1s"),
+            (3600, "1h"),
+            (3_725, "1h 2m"),
+            (86_400, "1d"),
+            (90_061, "1d 1h"),
+        ] {
+            assert_eq!(span(Duration::from_secs(seconds)), text);
+        }
+    }
+
+    #[test]
+    fn ago_is_now_for_a_clock_that_is_ahead() {
+        let page = page("2026-01-02T03:04:05Z");
+        assert_eq!(page.ago("2026-01-02T03:02:00Z".parse().unwrap()), "2m 5s ago");
+        assert_eq!(page.ago("2026-01-02T03:04:04.5Z".parse().unwrap()), "now");
+        assert_eq!(page.ago("2026-01-02T03:05:00Z".parse().unwrap()), "now");
+    }
+
+    #[test]
+    fn columns_line_up_and_drive_no_terminal() {
+        let mut page = page("2026-01-02T03:04:05Z");
+        page.table(
+            ["A", "B"],
+            [["名前", "x"], ["a\u{1b}[31m", "\u{9b}"]].map(|row| row.map(String::from)),
+            "",
+        );
+        page.fields([("name", "a\nb".to_owned()), ("id", "c".to_owned())]);
+        page.table::<1>(["A"], [], "nothing");
+        let lines = [
+            "A            B",
+            "名前         x",
+            "a\\u{1b}[31m  \\u{9b}",
+            "name  a\\nb",
+            "id    c",
+            "nothing",
+        ];
+        assert_eq!(page.text.lines().collect::<Vec<_>>(), lines);
+    }
+
+    #[test]
+    fn colour_surrounds_what_is_painted() {
+        assert_eq!(paint(true, BOLD, "x"), "\u{1b}[1mx\u{1b}[0m");
+        assert_eq!(paint(false, BOLD, "x"), "x");
+        assert!(!coloured(false));
+    }
+}

@@ -1,0 +1,176 @@
+//! `party …`.
+
+use lanrage_ipc::event::RemovalReason;
+use lanrage_ipc::method::{
+    PartyDiscover, PartyGet, PartyJoin, PartyLeave, PartyList, PartyRegister,
+};
+use lanrage_ipc::model::{Name, Party, PartyId};
+use lanrage_ipc::params::{
+    Empty, PartyJoinParams, PartyListParams, PartyParams, PartyRegisterParams,
+};
+use lanrage_ipc::results::{LeaveStatus, PartyDiscoverResult, PartyResult};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::daemon::{Daemon, Session};
+use super::exit::Failure;
+use super::output::{Page, word};
+use super::peer::{self, Joining, Member};
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Create a party, with a peer of yours as its host
+    Register {
+        /// What to call the party
+        #[arg(value_name = "NAME")]
+        party_name: Name,
+        /// The party's id [default: one that the daemon chooses]
+        #[arg(long, value_name = "ID")]
+        party_id: Option<PartyId>,
+        #[command(flatten, next_help_heading = "The host, unknown where left out")]
+        host: Joining,
+    },
+    /// Add a peer of yours to a party, or update it there
+    Join {
+        /// The party's id
+        party: PartyId,
+        #[command(flatten, next_help_heading = "The peer, unknown where left out")]
+        peer: Joining,
+    },
+    /// Take a peer out of a party; the party ends with its host
+    Leave(Member),
+    /// Show a party and its peers
+    Show {
+        /// The party's id
+        party: PartyId,
+    },
+    /// Show the parties that the daemon knows
+    List,
+    /// Show the parties that are announced on this machine
+    Discover,
+}
+
+impl Command {
+    pub(super) fn run(self, daemon: &Daemon) -> Result<(), Failure> {
+        match self {
+            Self::Register { party_name, party_id, host } => {
+                let (host, keepalive) = host.peer()?;
+                let params = PartyRegisterParams { name: party_name, host, party_id, keepalive };
+                daemon.connect()?.show::<PartyRegister>(&params, show)
+            }
+            Self::Join { party, peer } => {
+                let (peer, keepalive) = peer.peer()?;
+                let params = PartyJoinParams { party_id: party, peer, keepalive };
+                daemon.connect()?.show::<PartyJoin>(&params, show)
+            }
+            Self::Leave(member) => {
+                let params = member.params()?;
+                daemon.connect()?.show::<PartyLeave>(&params, |page, result| {
+                    page.line(match result.status {
+                        LeaveStatus::Left => format!("{} left {}", params.peer_id, params.party_id),
+                        LeaveStatus::PartyDeleted => {
+                            format!("{} left {}, which has ended", params.peer_id, params.party_id)
+                        }
+                    });
+                })
+            }
+            Self::Show { party } => {
+                daemon.connect()?.show::<PartyGet>(&PartyParams { party_id: party }, show)
+            }
+            Self::List => list(daemon),
+            Self::Discover => daemon.connect()?.show::<PartyDiscover>(&Empty {}, show_discovered),
+        }
+    }
+}
+
+fn show(page: &mut Page, result: &PartyResult) {
+    let party = &result.party;
+    page.fields([
+        ("party", party.party_id.to_string()),
+        ("name", party.name.to_string()),
+        ("host", party.host_id.to_string()),
+        ("created", page.date(party.created_at)),
+    ]);
+    page.line("");
+    peer::table(page, &party.peers);
+}
+
+/// A page of parties, each as it came.
+#[derive(Deserialize)]
+struct Listed {
+    parties: Vec<Box<RawValue>>,
+    next_cursor: Option<String>,
+}
+
+/// All pages as one.
+#[derive(Serialize)]
+struct All {
+    parties: Vec<Box<RawValue>>,
+}
+
+fn list(daemon: &Daemon) -> Result<(), Failure> {
+    let mut session = daemon.connect()?;
+    let mut all = All { parties: Vec::new() };
+    let mut cursor = None;
+    loop {
+        let params = PartyListParams { cursor, limit: None };
+        let raw = session.ask::<PartyList>(&params)?;
+        let page: Listed = read(&session, &raw)?;
+        all.parties.extend(page.parties);
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    if daemon.output.json {
+        return daemon.output.document(&all);
+    }
+    let parties: Result<Vec<Party>, _> =
+        all.parties.iter().map(|raw| read(&session, raw)).collect();
+    let parties = parties?;
+    daemon.output.page(|page| table(page, &parties))
+}
+
+fn read<'a, T: Deserialize<'a>>(session: &Session<'_>, raw: &'a RawValue) -> Result<T, Failure> {
+    session.read("party.list", raw)
+}
+
+fn table(page: &mut Page, parties: &[Party]) {
+    let row = |party: &Party| {
+        [
+            party.party_id.to_string(),
+            party.name.to_string(),
+            party.host_id.to_string(),
+            party.peers.len().to_string(),
+            page.ago(party.created_at),
+        ]
+    };
+    let rows: Vec<_> = parties.iter().map(row).collect();
+    page.table(["PARTY", "NAME", "HOST", "PEERS", "CREATED"], rows, "no parties");
+}
+
+fn show_discovered(page: &mut Page, result: &PartyDiscoverResult) {
+    let rows = result.parties.iter().map(|found| {
+        let party = &found.party;
+        [
+            party.party_id.clone(),
+            party.name.clone(),
+            party.host_id.clone(),
+            party.peers.len().to_string(),
+            party.created_at.strftime("%Y-%m-%d %H:%M:%S").to_string(),
+            word(&found.source),
+        ]
+    });
+    let header = ["PARTY", "NAME", "HOST", "PEERS", "CREATED", "SEEN IN"];
+    page.table(header, rows, "no parties are announced");
+}
+
+/// Why somebody left, or a party ended, in words.
+pub(super) fn because(reason: RemovalReason) -> &'static str {
+    match reason {
+        RemovalReason::Left => "left",
+        RemovalReason::Expired => "was silent for too long",
+        RemovalReason::HostLeft => "the host left",
+        RemovalReason::Removed => "was removed",
+    }
+}

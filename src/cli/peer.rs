@@ -1,0 +1,229 @@
+//! `peer …`, and the options that describe a peer.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use clap::builder::TypedValueParser;
+use lanrage_ipc::method::{PeerDiscover, PeerHeartbeat, PeerList, PeerUpdate};
+use lanrage_ipc::model::{
+    Address, Keepalive, Name, NatType, PartyId, Peer, PeerId, PeerInput, PublicKey,
+};
+use lanrage_ipc::params::{MemberParams, PartyParams, PeerUpdateParams};
+use lanrage_ipc::results::PeerResult;
+
+use super::daemon::Daemon;
+use super::exit::Failure;
+use super::identity;
+use super::input::one_of;
+use super::output::{Page, span};
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Show the peers of a party
+    List {
+        /// The party's id
+        party: PartyId,
+    },
+    /// Show a peer, with its public key
+    Show {
+        /// The party's id
+        party: PartyId,
+        /// The peer's id
+        peer: PeerId,
+    },
+    /// Change what a peer says of itself; what is not given stays as it is
+    Update {
+        #[command(flatten)]
+        member: Member,
+        /// Its WireGuard public key
+        #[arg(long, value_name = "KEY")]
+        public_key: Option<PublicKey>,
+        /// Its name, for people
+        #[arg(long)]
+        name: Option<Name>,
+        #[command(flatten)]
+        details: Details,
+    },
+    /// Give a peer's sign of life, as one that joined with --keepalive manual has to
+    Heartbeat(Member),
+}
+
+/// A peer in a party, as whom one acts.
+#[derive(Debug, clap::Args)]
+pub(super) struct Member {
+    /// The party's id
+    party: PartyId,
+    /// The peer's id [default: your login and host name]
+    peer: Option<PeerId>,
+    /// As PEER, for those used to it from join
+    #[arg(long, value_name = "ID", conflicts_with = "peer", hide = true)]
+    peer_id: Option<PeerId>,
+}
+
+impl Member {
+    pub(super) fn params(self) -> Result<MemberParams, Failure> {
+        let peer_id = self.peer.or(self.peer_id).map_or_else(identity::peer_id, Ok)?;
+        Ok(MemberParams { party_id: self.party, peer_id })
+    }
+}
+
+/// A peer that joins.
+#[derive(Debug, clap::Args)]
+pub(super) struct Joining {
+    /// The peer's id [default: your login and host name]
+    #[arg(long, value_name = "ID")]
+    peer_id: Option<PeerId>,
+    /// Its WireGuard public key
+    #[arg(long, value_name = "KEY")]
+    public_key: PublicKey,
+    /// Its name, for people [default: its id]
+    #[arg(long)]
+    name: Option<Name>,
+    #[command(flatten)]
+    details: Details,
+    /// What keeps the peer alive: this program's connection, which ends with it; the daemon, until
+    /// the peer leaves; or nothing but `peer heartbeat`
+    #[arg(long, default_value = "daemon", value_name = "WHAT")]
+    #[arg(value_parser = one_of::<Keepalive>(&["connection", "daemon", "manual"]))]
+    keepalive: Keepalive,
+}
+
+/// What may be unknown of a peer.
+#[derive(Debug, clap::Args)]
+pub(super) struct Details {
+    /// What its NAT does
+    #[arg(long, value_name = "TYPE", value_parser = nat_type())]
+    nat_type: Option<NatType>,
+    /// Its address as the Internet sees it, or unknown
+    #[arg(long, value_name = "IP")]
+    public_ip: Option<Address>,
+    /// Its UDP port as the Internet sees it; 0 is unknown
+    #[arg(long, value_name = "PORT")]
+    public_port: Option<u16>,
+    /// Its address in its own network, or unknown
+    #[arg(long, value_name = "IP")]
+    local_ip: Option<Address>,
+    /// Its UDP port in its own network; 0 is unknown
+    #[arg(long, value_name = "PORT")]
+    local_port: Option<u16>,
+}
+
+fn nat_type() -> impl TypedValueParser<Value = NatType> {
+    clap::builder::PossibleValuesParser::new(NatType::ALL.map(NatType::as_str))
+        .try_map(|word| word.parse::<NatType>())
+}
+
+impl Joining {
+    /// The peer, and what keeps it alive.
+    pub(super) fn peer(self) -> Result<(PeerInput, Keepalive), Failure> {
+        let peer_id = self.peer_id.map_or_else(identity::peer_id, Ok)?;
+        let mut peer = PeerInput {
+            name: self.name.map_or_else(|| identity::name(&peer_id), Ok)?,
+            peer_id,
+            public_key: self.public_key,
+            nat_type: NatType::Unknown,
+            public_ip: Address::Unknown,
+            public_port: 0,
+            local_ip: Address::Unknown,
+            local_port: 0,
+        };
+        self.details.put_into(&mut peer);
+        Ok((peer, self.keepalive))
+    }
+}
+
+impl Details {
+    /// Changes what was given.
+    fn put_into(self, peer: &mut PeerInput) {
+        put(self.nat_type, &mut peer.nat_type);
+        put(self.public_ip, &mut peer.public_ip);
+        put(self.public_port, &mut peer.public_port);
+        put(self.local_ip, &mut peer.local_ip);
+        put(self.local_port, &mut peer.local_port);
+    }
+}
+
+fn put<T>(given: Option<T>, place: &mut T) {
+    if let Some(value) = given {
+        *place = value;
+    }
+}
+
+impl Command {
+    pub(super) fn run(self, daemon: &Daemon) -> Result<(), Failure> {
+        match self {
+            Self::List { party } => {
+                let params = PartyParams { party_id: party };
+                daemon.connect()?.show::<PeerList>(&params, |page, found| table(page, &found.peers))
+            }
+            Self::Show { party, peer } => {
+                let params = MemberParams { party_id: party, peer_id: peer };
+                daemon.connect()?.show::<PeerDiscover>(&params, show)
+            }
+            Self::Update { member, public_key, name, details } => {
+                let member = member.params()?;
+                let mut session = daemon.connect()?;
+                let mut peer = session.call::<PeerDiscover>(&member)?.peer.info;
+                put(public_key, &mut peer.public_key);
+                put(name, &mut peer.name);
+                details.put_into(&mut peer);
+                let params = PeerUpdateParams { party_id: member.party_id, peer };
+                session.show::<PeerUpdate>(&params, show)
+            }
+            Self::Heartbeat(member) => {
+                let params = member.params()?;
+                daemon.connect()?.show::<PeerHeartbeat>(&params, |page, result| {
+                    let time = span(Duration::from_millis(result.expires_in_ms));
+                    page.line(format_args!("{} may be silent for {time}", params.peer_id));
+                })
+            }
+        }
+    }
+}
+
+/// Peers, one a row.
+pub(super) fn table(page: &mut Page, peers: &BTreeMap<PeerId, Peer>) {
+    let row = |peer: &Peer| {
+        let info = &peer.info;
+        [
+            info.peer_id.to_string(),
+            info.name.to_string(),
+            peer.virtual_ip.to_string(),
+            info.nat_type.to_string(),
+            endpoint(info.public_ip, info.public_port),
+            endpoint(info.local_ip, info.local_port),
+            seen(page, peer),
+        ]
+    };
+    let rows: Vec<_> = peers.values().map(row).collect();
+    let header = ["PEER", "NAME", "VIRTUAL IP", "NAT", "PUBLIC", "LOCAL", "SEEN"];
+    page.table(header, rows, "no peers");
+}
+
+fn show(page: &mut Page, result: &PeerResult) {
+    let Peer { info, virtual_ip, .. } = &result.peer;
+    page.fields([
+        ("peer", info.peer_id.to_string()),
+        ("name", info.name.to_string()),
+        ("virtual ip", virtual_ip.to_string()),
+        ("public key", info.public_key.to_string()),
+        ("nat", info.nat_type.to_string()),
+        ("public", endpoint(info.public_ip, info.public_port)),
+        ("local", endpoint(info.local_ip, info.local_port)),
+        ("seen", seen(page, &result.peer)),
+    ]);
+}
+
+fn seen(page: &Page, peer: &Peer) -> String {
+    let ago = page.ago(peer.last_seen);
+    if peer.connected { ago } else { format!("{ago}, disconnected") }
+}
+
+/// An address with its port, as far as they are known.
+fn endpoint(ip: Address, port: u16) -> String {
+    match (ip, port) {
+        (ip, 0) => ip.to_string(),
+        (Address::Known(ip), port) => std::net::SocketAddr::new(ip, port).to_string(),
+        (Address::Unknown, port) => format!("unknown:{port}"),
+    }
+}

@@ -1,0 +1,59 @@
+//! `status`.
+
+use std::time::Duration;
+
+use lanrage_ipc::method::StatusGet;
+use lanrage_ipc::params::Empty;
+use lanrage_ipc::results::{Recovery, StatusResult, StoreStatus};
+
+use super::daemon::Daemon;
+use super::exit::Failure;
+use super::output::{Page, span, word};
+
+pub(super) fn run(daemon: &Daemon) -> Result<(), Failure> {
+    daemon.connect()?.show::<StatusGet>(&Empty {}, show)
+}
+
+fn show(page: &mut Page, status: &StatusResult) {
+    let up = span(Duration::from_millis(status.uptime_ms));
+    page.fields([
+        ("daemon", format!("lanragectl-d {}, up {up}", status.version)),
+        ("mode", word(&status.mode)),
+        ("parties", status.parties.to_string()),
+        ("peers", status.peers.to_string()),
+        ("clients", status.clients.to_string()),
+        ("state", store(&status.store)),
+    ]);
+    if let Some(error) = &status.store.last_error {
+        page.line(format_args!("warning: the state can't be written: {error}"));
+    }
+    if let Some(recovery) = &status.store.recovery {
+        warn_of(page, recovery);
+    }
+}
+
+fn store(store: &StoreStatus) -> String {
+    let commit = match store.last_commit_ms {
+        Some(millis) => format!("last commit took {millis} ms"),
+        None => "nothing committed yet".to_owned(),
+    };
+    match store.pending {
+        0 => format!("{} ({commit})", store.path),
+        pending => format!("{} ({commit}, {pending} to write)", store.path),
+    }
+}
+
+fn warn_of(page: &mut Page, recovery: &Recovery) {
+    let found = page.date(recovery.at);
+    let came = match &recovery.restored_from {
+        Some(backup) => format!("the backup {backup} took its place"),
+        None => "there was no good backup: the state began empty".to_owned(),
+    };
+    page.line(format_args!(
+        "warning: the state was found damaged on {found}: {}; {came}",
+        recovery.reason
+    ));
+    for file in &recovery.set_aside {
+        page.line(format_args!("  set aside: {file}"));
+    }
+}
