@@ -1,0 +1,5 @@
+//! The daemon as a process: how it is configured, starts, is told things, and ends.
+
+mod config;
+mod signals;
+mod start;

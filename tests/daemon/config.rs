@@ -1,0 +1,174 @@
+//! Where the configuration comes from, and what becomes of a bad one.
+
+use std::process::{Command, Output};
+
+use serde_json::json;
+
+use crate::harness::{Client, Daemon, Setup, eventually, exists, peer};
+
+fn daemon(setup: &Setup) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lanragectl-d"));
+    command.env_clear().env("HOME", setup.dir.path()).current_dir(setup.dir.path());
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn checked(output: &Output) -> toml::Table {
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    text(&output.stdout).parse().expect("TOML")
+}
+
+#[test]
+fn a_flag_goes_before_a_variable_before_the_file_before_the_default() {
+    let setup = Setup::new();
+    let file = "socket = 'file.sock'\nstate_dir = 'file'\ndiscovery_file = 'file.json'\n\
+                [cleanup]\npeer_timeout = '7s'\n";
+    std::fs::write(setup.path("d.toml"), file).expect("write the file");
+    let mut command = daemon(&setup);
+    command.args(["--check-config", "--socket", "flag.sock"]);
+    command.env("LANRAGE_CONFIG", setup.path("d.toml"));
+    command.env("LANRAGE_SOCKET", "variable.sock").env("LANRAGE_STATE_DIR", "variable");
+    let config = checked(&command.output().expect("run the daemon"));
+
+    let path = |name: &str| toml::Value::from(setup.path(name).to_str().expect("UTF-8"));
+    assert_eq!(config["socket"], path("flag.sock"));
+    assert_eq!(config["state_dir"], path("variable"));
+    assert_eq!(config["discovery_file"], path("file.json"));
+    assert_eq!(config["cleanup"]["peer_timeout"].as_str(), Some("7s"));
+    assert_eq!(config["cleanup"]["relay_timeout"].as_str(), Some("10m"));
+    let (socket, state) = (setup.path("flag.sock"), setup.path("variable"));
+    assert!(!exists(&socket) && !exists(&state), "a check leaves nothing behind");
+}
+
+#[test]
+fn the_effective_configuration_gives_the_same_configuration() {
+    let setup = Setup::new();
+    let first = daemon(&setup).arg("--check-config").output().expect("run the daemon");
+    let config = checked(&first);
+    std::fs::write(setup.path("d.toml"), &first.stdout).expect("write the file");
+    let mut command = daemon(&setup);
+    let again = command.args(["--check-config", "--config", "d.toml"]).output();
+    assert_eq!(checked(&again.expect("run the daemon")), config);
+}
+
+#[test]
+fn a_mistake_in_the_file_is_named_by_file_line_and_key() {
+    let setup = Setup::new();
+    std::fs::write(setup.path("d.toml"), "[cleanup]\n\npeer_timout = '5m'\ninterval = 5\n")
+        .expect("write the file");
+    let check = ["--config", "d.toml", "--check-config"];
+    let start = ["--config", "d.toml", "--state-dir", "state"];
+    for arguments in [&check[..], &start] {
+        let output = daemon(&setup).args(arguments).output().expect("run the daemon");
+        assert_eq!(output.status.code(), Some(2));
+        let told = text(&output.stderr);
+        let file = setup.path("d.toml").display().to_string();
+        assert!(told.contains(&format!("{file}:3: cleanup.peer_timout")), "{told}");
+        assert!(told.contains("peer_timeout"), "the nearest key is not named: {told}");
+        assert!(told.contains(&format!("{file}:4: cleanup.interval")), "{told}");
+        assert_eq!(text(&output.stdout), "");
+    }
+    assert!(!exists(&setup.path("state")), "it began to start");
+}
+
+#[test]
+fn without_a_home_it_asks_for_a_state_directory() {
+    let setup = Setup::new();
+    let output = daemon(&setup).env_remove("HOME").output().expect("run the daemon");
+    assert_eq!(output.status.code(), Some(2));
+    let told = text(&output.stderr);
+    for word in ["state directory", "XDG_STATE_HOME or HOME", "--state-dir"] {
+        assert!(told.contains(word), "{word:?} is not in: {told}");
+    }
+}
+
+#[test]
+fn with_nothing_but_a_home_it_finds_places_of_the_users_own() {
+    let mut setup = Setup::new();
+    let mut command = daemon(&setup);
+    command.env("TMPDIR", setup.dir.path());
+    let uid = nix::unistd::geteuid();
+    setup.socket = setup.path(&format!("lanrage-{uid}/control.sock"));
+    setup.state = setup.path(".local/state/lanrage");
+    let mut daemon = Daemon::launch(setup, command);
+    daemon.await_ready();
+    let status = daemon.client().call("status.get", json!({}));
+    let database = daemon.setup.state_dir().join("control.db");
+    assert_eq!(status["store"]["path"], json!(database));
+    assert!(exists(&database));
+}
+
+#[test]
+fn reloading_applies_what_changed_and_names_what_waits() {
+    let mut daemon = Setup::new().config("[cleanup]\npeer_timeout = '7s'\n").start();
+    let mut client = daemon.client();
+    let register = json!({"name": "Quake", "party_id": "p", "host": peer("ann")});
+    client.call("party.register", register);
+    let heartbeat = json!({"party_id": "p", "peer_id": "ann"});
+    let before = client.call("peer.heartbeat", heartbeat.clone());
+    assert_eq!(before["expires_in_ms"], 7_000);
+
+    let discovery = daemon.setup.path("elsewhere.json");
+    daemon.reload(&format!(
+        "discovery_file = {discovery:?}\n[cleanup]\npeer_timeout = '9s'\n\
+         [limits]\npeers_per_party = 1\nsignal_bytes = 77\n[addresses]\nsubnet = '10.9.0.0/24'\n"
+    ));
+    let log = daemon.setup.log();
+    for key in ["discovery_file", "addresses.subnet"] {
+        assert!(log.contains(&format!("{key} changes with the next start")), "{key}: {log}");
+    }
+    assert!(!log.contains("socket changes"), "{log}");
+    assert_eq!(client.call("peer.heartbeat", heartbeat)["expires_in_ms"], 9_000);
+    let join = json!({"party_id": "p", "peer": peer("bob")});
+    assert_eq!(client.refused("party.join", join), "party_full");
+    let hello = json!({"protocol": {"min": 1, "max": 1}});
+    assert_eq!(daemon.client().call("hello", hello)["limits"]["signal_bytes"], 77);
+    let other = json!({"name": "Doom", "party_id": "q", "host": peer("ann")});
+    let party = client.call("party.register", other);
+    assert_eq!(party["party"]["peers"]["ann"]["virtual_ip"], "10.66.0.1", "the subnet waits");
+    assert!(!exists(&discovery), "the discovery file waits");
+}
+
+#[test]
+fn reloading_a_bad_file_keeps_the_old_configuration() {
+    let mut daemon = Setup::new().config("[cleanup]\npeer_timeout = '7s'\n").start();
+    let mut client = daemon.client();
+    let host = json!({"name": "Quake", "party_id": "p", "host": peer("ann")});
+    client.call("party.register", host);
+    let heartbeat = json!({"party_id": "p", "peer_id": "ann"});
+    daemon.reload("[cleanup]\npeer_timeout = '9s'\ninterval = 'often'\n");
+    let log = daemon.setup.log();
+    assert!(log.contains("config.toml:3: cleanup.interval"), "{log}");
+    assert!(log.contains("the configuration stays as it was"), "{log}");
+    assert_eq!(client.call("peer.heartbeat", heartbeat.clone())["expires_in_ms"], 7_000);
+
+    daemon.reload("[cleanup]\npeer_timeout = '8s'\n");
+    assert_eq!(client.call("peer.heartbeat", heartbeat)["expires_in_ms"], 8_000);
+}
+
+#[test]
+fn reloading_changes_how_many_backups_are_kept_and_how_often() {
+    let mut daemon = Setup::new().start();
+    let mut client = daemon.client();
+    daemon.reload("[store]\nbackup_interval = '5ms'\nbackups_kept = 1\n");
+    for round in 0..2 {
+        register(&mut client, round);
+        eventually("a backup of the new state, alone", || {
+            let backups = daemon.setup.backups();
+            let [newest] = &backups[..] else { return None };
+            let copy = rusqlite::Connection::open(newest).ok()?;
+            let count = "SELECT count(*) FROM parties";
+            let parties: i32 = copy.query_row(count, [], |row| row.get(0)).ok()?;
+            (parties == round + 1).then_some(())
+        });
+    }
+}
+
+fn register(client: &mut Client, number: i32) {
+    let party_id = format!("p{number}");
+    let party = json!({"name": "Quake", "party_id": party_id, "host": peer("ann")});
+    client.call("party.register", party);
+}

@@ -1,0 +1,97 @@
+//! How the daemon ends when it is told to.
+
+use std::fs::File;
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+use crate::harness::{Client, Daemon, Setup, exists, peer};
+
+/// All lines until the daemon closes the connection.
+fn rest(client: &mut Client) -> Vec<Value> {
+    std::iter::from_fn(|| client.line()).collect()
+}
+
+fn ends_well(daemon: Daemon) -> Setup {
+    let (setup, status) = daemon.wait();
+    assert_eq!(status.code(), Some(0), "{}", setup.log());
+    assert!(!exists(&setup.socket()), "the socket is left");
+    setup
+}
+
+#[test]
+fn a_termination_is_told_and_what_was_asked_is_answered_first() {
+    let daemon = Setup::new().start();
+    let mut client = daemon.client();
+    // The announcement of the party waits for this lock, and the discovery for the announcement.
+    let lock = File::create(daemon.setup.state_dir().join("discovery.json.lock"));
+    let lock = lock.expect("open the lock");
+    lock.lock().expect("hold the lock");
+    client.call("party.register", json!({"name": "Quake", "party_id": "p", "host": peer("ann")}));
+    let discovery = client.send("party.discover", json!({}));
+    client.call("ping", json!({}));
+
+    daemon.signal(Signal::SIGTERM);
+    let goodbye = client.notification();
+    assert_eq!(goodbye["method"], "goaway");
+    assert!(goodbye["params"]["reconnect_after_ms"].is_u64(), "{goodbye}");
+    assert_eq!(goodbye["params"]["reason"], "SIGTERM");
+    drop(lock);
+    let rest = rest(&mut client);
+    assert_eq!(rest.len(), 1, "{rest:?}");
+    assert_eq!(rest[0]["id"], discovery);
+    assert_eq!(rest[0]["result"]["parties"][0]["party_id"], "p", "{rest:?}");
+    ends_well(daemon);
+}
+
+#[test]
+fn an_interrupt_ends_it_as_well() {
+    let daemon = Setup::new().start();
+    let (mut idle, mut other) = (daemon.client(), daemon.client());
+    idle.call("ping", json!({}));
+    other.call("ping", json!({}));
+    daemon.signal(Signal::SIGINT);
+    for client in [&mut idle, &mut other] {
+        let told = rest(client);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert_eq!(told[0]["params"]["reason"], "SIGINT");
+    }
+    ends_well(daemon);
+}
+
+#[test]
+fn a_client_that_does_not_read_keeps_nobody_from_stopping() {
+    let daemon = Setup::new().config("[limits]\nwrite_stall = '1h'\n").start();
+    let mut silent = daemon.client();
+    let name = "x".repeat(100);
+    let register = json!({"name": name, "party_id": "p", "host": peer("ann")});
+    silent.call("party.register", register);
+    silent.stream().set_nonblocking(true).expect("do not wait");
+    // Until its answers fill all there is between the two, and so do its questions.
+    let line = b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"party.list\"}\n".repeat(100);
+    let full = |stream: &mut &std::os::unix::net::UnixStream| {
+        matches!(std::io::Write::write(stream, &line), Err(error)
+            if error.kind() == std::io::ErrorKind::WouldBlock)
+    };
+    let mut stream = silent.stream();
+    for _ in 0..50 {
+        while !full(&mut stream) {}
+        // Whatever it has read meanwhile is refilled.
+        daemon.client().call("ping", json!({}));
+    }
+    daemon.signal(Signal::SIGTERM);
+    ends_well(daemon);
+}
+
+#[test]
+fn told_to_stop_before_it_serves_it_stops() {
+    let setup = Setup::new();
+    let command = setup.command();
+    let mut daemon = Daemon::launch(setup, command);
+    // It must be past the point where signals are deadly: then it has a lock.
+    let lock = daemon.setup.state_dir().join("lanragectl-d.pid");
+    crate::harness::eventually("a lock", || exists(&lock).then_some(()));
+    daemon.signal(Signal::SIGTERM);
+    daemon.await_ready();
+    ends_well(daemon);
+}

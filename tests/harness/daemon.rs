@@ -1,0 +1,243 @@
+//! A daemon in a directory of its own.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+use super::Client;
+
+/// Long enough for a slow machine; a test that waits this long has failed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a daemon starts from. Each test has its own directory, and so its own daemon.
+pub(crate) struct Setup {
+    pub(crate) dir: TempDir,
+    /// The configuration file's text.
+    pub(crate) config: String,
+    /// Arguments beside those that name its socket, state and configuration.
+    pub(crate) args: Vec<String>,
+    pub(crate) socket: PathBuf,
+    pub(crate) state: PathBuf,
+}
+
+impl Setup {
+    pub(crate) fn new() -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let (socket, state) = (dir.path().join("run/control.sock"), dir.path().join("state"));
+        Self { dir, config: String::new(), args: Vec::new(), socket, state }
+    }
+
+    /// The same with a configuration file of this text.
+    pub(crate) fn config(mut self, config: &str) -> Self {
+        self.config = config.to_owned();
+        self
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.socket.clone()
+    }
+
+    pub(crate) fn state_dir(&self) -> PathBuf {
+        self.state.clone()
+    }
+
+    /// The command that starts it, its log in `log`; not yet run.
+    pub(crate) fn command(&self) -> Command {
+        let config = self.path("config.toml");
+        fs::write(&config, &self.config).expect("write the configuration");
+        let log = fs::File::options().create(true).append(true).open(self.path("log"));
+        let log = log.expect("open the log");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lanragectl-d"));
+        command
+            .arg("--config")
+            .arg(config)
+            .arg("--socket")
+            .arg(self.socket())
+            .arg("--state-dir")
+            .arg(self.state_dir())
+            .args(&self.args)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.dir.path())
+            .env("LANRAGE_LOG", "debug")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("share the log"))
+            .stderr(log);
+        command
+    }
+
+    /// Starts it and waits until it serves its socket.
+    pub(crate) fn start(self) -> Daemon {
+        Daemon::start(self)
+    }
+
+    /// Starts it, expecting it to give up by itself. Returns how, and what it logged.
+    pub(crate) fn fails(&self) -> (ExitStatus, String) {
+        (end_of(&mut self.command()), self.log())
+    }
+
+    /// The regular backups, oldest first.
+    pub(crate) fn backups(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.state.join("backups")).into_iter().flatten().flatten();
+        let mut backups: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+        backups.retain(|path| path.extension().is_some_and(|extension| extension == "db"));
+        backups.sort();
+        backups
+    }
+
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+}
+
+/// A running daemon; killed when this goes.
+pub(crate) struct Daemon {
+    pub(crate) setup: Setup,
+    child: Child,
+    /// What it tells its service manager.
+    notified: UnixDatagram,
+}
+
+impl Daemon {
+    fn start(setup: Setup) -> Self {
+        let command = setup.command();
+        let mut daemon = Self::launch(setup, command);
+        daemon.await_ready();
+        daemon
+    }
+
+    /// Starts a command made from the one of its setup, and does not wait.
+    pub(crate) fn launch(setup: Setup, command: Command) -> Self {
+        let (child, notified) = spawn(&setup, command);
+        Self { setup, child, notified }
+    }
+
+    pub(crate) fn await_ready(&mut self) {
+        while !self.notification().contains("READY=1") {}
+    }
+
+    /// The next thing that it tells its service manager.
+    pub(crate) fn notification(&mut self) -> String {
+        let mut buffer = [0; 1024];
+        let until = Instant::now() + PATIENCE;
+        while Instant::now() < until {
+            match self.notified.recv(&mut buffer) {
+                Ok(length) => return String::from_utf8_lossy(&buffer[..length]).into_owned(),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    let ended = self.child.try_wait().expect("ask for the daemon's end");
+                    assert!(ended.is_none(), "the daemon ended:\n{}", self.setup.log());
+                }
+                Err(error) => panic!("no notification: {error}"),
+            }
+        }
+        panic!("the daemon tells nothing:\n{}", self.setup.log());
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::connect(&self.setup.socket())
+    }
+
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).expect("a pid"))
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(self.pid(), signal).expect("signal the daemon");
+    }
+
+    /// Has it read another configuration, and waits until it has.
+    pub(crate) fn reload(&mut self, config: &str) {
+        fs::write(self.setup.path("config.toml"), config).expect("write the configuration");
+        self.signal(Signal::SIGHUP);
+        while !self.notification().contains("RELOADING=1") {}
+        self.await_ready();
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub(crate) fn stop(mut self) -> (Setup, ExitStatus) {
+        self.signal(Signal::SIGTERM);
+        let status = wait(&mut self.child);
+        (self.into_setup(), status)
+    }
+
+    /// Kills it on the spot.
+    pub(crate) fn kill(mut self) -> Setup {
+        self.child.kill().expect("kill the daemon");
+        wait(&mut self.child);
+        self.into_setup()
+    }
+
+    /// Waits until it ends by itself.
+    pub(crate) fn wait(mut self) -> (Setup, ExitStatus) {
+        let status = wait(&mut self.child);
+        (self.into_setup(), status)
+    }
+
+    fn into_setup(mut self) -> Setup {
+        std::mem::replace(&mut self.setup, Setup::new())
+    }
+
+    /// Waits until its log holds a text.
+    pub(crate) fn await_log(&self, text: &str) {
+        let until = Instant::now() + PATIENCE;
+        while !self.setup.log().contains(text) {
+            assert!(Instant::now() < until, "{text:?} is not in:\n{}", self.setup.log());
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+        if std::thread::panicking() {
+            eprintln!("the daemon's log:\n{}", self.setup.log());
+        }
+    }
+}
+
+fn spawn(setup: &Setup, mut command: Command) -> (Child, UnixDatagram) {
+    let path = setup.path("notify");
+    fs::remove_file(&path).ok();
+    let notified = UnixDatagram::bind(&path).expect("bind the notification socket");
+    notified.set_read_timeout(Some(Duration::from_millis(200))).expect("set a time-out");
+    let child = command.env("NOTIFY_SOCKET", &path).spawn().expect("start the daemon");
+    (child, notified)
+}
+
+/// Runs a command that is to end by itself.
+pub(crate) fn end_of(command: &mut Command) -> ExitStatus {
+    wait(&mut command.spawn().expect("start the program"))
+}
+
+fn wait(child: &mut Child) -> ExitStatus {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        if let Some(status) = child.try_wait().expect("wait for the daemon") {
+            return status;
+        }
+        if Instant::now() > until {
+            child.kill().ok();
+            panic!("the daemon does not end");
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Whether a path is there.
+pub(crate) fn exists(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}

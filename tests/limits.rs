@@ -1,0 +1,6 @@
+//! What is put up with: each limit just met, just passed, and what it is like after.
+
+mod connections;
+mod frames;
+mod in_flight;
+mod registry;

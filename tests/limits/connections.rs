@@ -1,0 +1,53 @@
+//! How many connections there may be.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Client, Setup, assert_error, await_clients};
+
+/// Asserts that a fresh connection is told why not, and ends.
+fn assert_refused(mut client: Client) -> String {
+    let reply = client.line().expect("an error");
+    assert_eq!(reply["id"], Value::Null);
+    assert_error(&reply["error"], "rate_limited");
+    assert_eq!(client.line(), None);
+    reply["error"]["message"].as_str().expect("a message").to_owned()
+}
+
+#[test]
+fn of_a_user() {
+    let daemon = Setup::new().config("[limits]\nconnections_per_uid = 2").start();
+    let (mut first, mut second) = (daemon.client(), daemon.client());
+    first.call("ping", json!({}));
+    second.call("ping", json!({}));
+    assert!(assert_refused(daemon.client()).contains("you have 2 connections"));
+    assert_eq!(first.call("status.get", json!({}))["clients"], 2);
+    drop(second);
+    await_clients(&mut first, 1);
+    daemon.client().call("ping", json!({}));
+}
+
+#[test]
+fn in_all() {
+    let daemon = Setup::new().config("[limits]\nconnections = 3").start();
+    let mut clients = [daemon.client(), daemon.client(), daemon.client()];
+    for client in &mut clients {
+        client.call("ping", json!({}));
+    }
+    assert!(assert_refused(daemon.client()).contains("there are 3 connections"));
+    for client in &mut clients {
+        client.call("ping", json!({}));
+    }
+}
+
+#[test]
+fn of_a_user_by_default() {
+    let daemon = Setup::new().start();
+    let mut silent: Vec<_> = (0..64).map(|_| daemon.client()).collect();
+    // They are let in one after the other: the last one is in once it is answered.
+    silent[63].call("ping", json!({}));
+    await_clients(&mut silent[63], 64);
+    assert_refused(daemon.client());
+    // Who has said nothing so far still may.
+    silent[0].register("p", "ann");
+    assert_eq!(silent[63].party("p")["host_id"], "ann");
+}

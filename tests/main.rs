@@ -1,0 +1,21 @@
+//! The daemon from outside: a real process, a real socket, a real database. One file per
+//! capability; `harness` starts and stops what they need.
+#![cfg(unix)]
+#![allow(clippy::print_stderr, reason = "a test may say why it proves less here")]
+
+mod harness;
+
+mod cli;
+mod daemon;
+mod discovery;
+mod events;
+mod expiry;
+mod hostile;
+mod life;
+mod limits;
+mod protocol;
+mod python;
+mod restart;
+mod roles;
+mod systemd;
+mod tidy;

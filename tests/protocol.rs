@@ -1,0 +1,10 @@
+//! Every method of the protocol: what it takes, what it answers, how it fails.
+
+mod envelope;
+mod errors;
+mod keepalive;
+mod lists;
+mod params;
+mod shapes;
+mod signals;
+mod state;

@@ -1,0 +1,219 @@
+//! JSON-RPC itself: ids, notifications, batches, pipelining, versions.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Client, Setup, assert_error, keys, peer};
+
+#[test]
+fn an_id_comes_back_as_it_was_written() {
+    let daemon = Setup::new().start();
+    let mut client = daemon.client();
+    for id in [
+        "1",
+        "0",
+        "-0",
+        "-7",
+        "1.50",
+        "1E2",
+        "1e400",
+        "18446744073709551616",
+        "123456789012345678901234567890.000000000000000000001",
+        r#""""#,
+        r#""a""#,
+        r#""\u0061\/\"""#,
+        r#""\ud800""#,
+        r#""é 🎲""#,
+    ] {
+        client.send_raw(
+            format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"ping\"}}\n").as_bytes(),
+        );
+        let expected = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{{}}}}\n");
+        assert_eq!(client.text(), Some(expected));
+    }
+}
+
+#[test]
+fn an_id_of_another_type_is_refused_and_the_connection_goes_on() {
+    let daemon = Setup::new().start();
+    let mut client = daemon.client();
+    for id in ["null", "true", "false", "[]", "[1]", "{}", r#"{"a":1}"#] {
+        let line = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#);
+        let reply = client.exchange(&line);
+        assert_eq!(reply["id"], Value::Null, "{line}");
+        assert_error(&reply["error"], "invalid_request");
+    }
+    assert_eq!(client.call("ping", json!({})), json!({}));
+}
+
+#[test]
+fn what_is_no_request_is_told_without_an_id_or_with_its_own() {
+    let daemon = Setup::new().start();
+    let mut client = daemon.client();
+    for (line, code) in [
+        ("nonsense", "parse_error"),
+        ("{", "parse_error"),
+        ("{} {}", "parse_error"),
+        (r#"{"jsonrpc":"2.0","id":1,"method":"ping",}"#, "parse_error"),
+        ("\"text\"", "invalid_request"),
+        ("7", "invalid_request"),
+        ("null", "invalid_request"),
+        ("{}", "invalid_request"),
+        (r#"{"jsonrpc":"2.0"}"#, "invalid_request"),
+        (r#"{"method":"ping"}"#, "invalid_request"),
+        // No batches, neither empty nor of one.
+        ("[]", "invalid_request"),
+        (r#"[{"jsonrpc":"2.0","id":1,"method":"ping"}]"#, "invalid_request"),
+        (r#"["2.0",1,"ping",{}]"#, "invalid_request"),
+    ] {
+        let reply = client.exchange(line);
+        assert_eq!(keys(&reply), ["error", "id", "jsonrpc"]);
+        assert_eq!(reply["id"], Value::Null, "{line}");
+        assert_error(&reply["error"], code);
+    }
+    for line in [
+        r#"{"id":7,"method":"ping"}"#,
+        r#"{"jsonrpc":"1.0","id":7,"method":"ping"}"#,
+        r#"{"jsonrpc":2.0,"id":7,"method":"ping"}"#,
+        r#"{"jsonrpc":"2.0","id":7}"#,
+        r#"{"jsonrpc":"2.0","id":7,"method":null}"#,
+        r#"{"jsonrpc":"2.0","id":7,"method":["ping"]}"#,
+    ] {
+        let reply = client.exchange(line);
+        assert_eq!(reply["id"], 7, "{line}");
+        assert_error(&reply["error"], "invalid_request");
+    }
+    assert_eq!(client.call("ping", json!({})), json!({}));
+}
+
+#[test]
+fn a_notification_is_done_and_gets_no_reply() {
+    let daemon = Setup::new().start();
+    let mut client = daemon.client();
+    let params = json!({"party_id": "p", "name": "Quake", "host": peer("ann")});
+    for line in [
+        json!({"jsonrpc": "2.0", "method": "party.register", "params": params}),
+        json!({"jsonrpc": "2.0", "method": "party.register", "params": params}),
+        json!({"jsonrpc": "2.0", "method": "party.fly"}),
+        json!({"jsonrpc": "2.0", "method": "party.get", "params": {}}),
+        json!({"jsonrpc": "2.0", "method": "ping"}),
+    ] {
+        client.send_raw(format!("{line}\n").as_bytes());
+    }
+    let id = client.send("party.get", json!({"party_id": "p"}));
+    let first = client.line().expect("a reply");
+    assert_eq!((&first["id"], &first["result"]["party"]["host_id"]), (&json!(id), &json!("ann")));
+    client.assert_ended();
+}
+
+#[test]
+fn pipelined_requests_are_all_answered_in_whatever_order() {
+    let daemon = Setup::new().config("[limits]\nrequests_in_flight = 1000").start();
+    let mut client = daemon.client();
+    let mut lines = String::new();
+    let mut asked = BTreeSet::new();
+    for number in 0..100 {
+        let relay = json!({"relay_id": format!("r{number}"), "public_ip": "::1", "port": number});
+        for (method, params) in [("relay.register", relay), ("ping", json!({}))] {
+            let id = format!("{method} {number}");
+            let line = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
+            lines.push_str(&format!("{line}\n"));
+            asked.insert(id);
+        }
+    }
+    client.send_raw(lines.as_bytes());
+    for _ in 0..200 {
+        let reply = client.line().expect("a reply");
+        let id = reply["id"].as_str().expect("an id").to_owned();
+        if let Some(number) = id.strip_prefix("relay.register ") {
+            assert_eq!(reply["result"]["relay"]["relay_id"], format!("r{number}"));
+        } else {
+            assert_eq!(reply["result"], json!({}));
+        }
+        assert!(asked.remove(&id), "{id} was asked once");
+    }
+    assert!(asked.is_empty());
+    client.assert_ended();
+}
+
+#[test]
+fn a_request_may_come_in_pieces_and_with_any_line_end() {
+    let daemon = Setup::new().start();
+    let mut client = daemon.client();
+    for byte in b" {\"jsonrpc\" : \"2.0\",\t\"id\":\"a\", \"method\":\"ping\"} \r\n\n\r\n\n" {
+        client.send_raw(&[*byte]);
+    }
+    assert_eq!(client.line().expect("a reply")["id"], "a");
+    client.send_raw(b"{\"jsonrpc\":\"2.0\",\"id\":\"cut off\",\"method\":\"ping\"}");
+    client.assert_ended();
+}
+
+#[test]
+fn a_client_that_sends_no_more_gets_its_answers_first() {
+    let daemon = Setup::new().start();
+    let mut client = daemon.client();
+    let ids: Vec<_> = (0..20)
+        .map(|number| {
+            let relay = json!({"relay_id": format!("r{number}"), "public_ip": "::1", "port": 1});
+            client.send("relay.register", relay)
+        })
+        .collect();
+    client.stream().shutdown(std::net::Shutdown::Write).expect("half-close");
+    for id in ids {
+        assert!(client.reply(id).get("result").is_some());
+    }
+    assert_eq!(client.line(), None);
+}
+
+#[test]
+fn what_is_not_known_in_params_is_ignored() {
+    let daemon = Setup::new().start();
+    let mut client = daemon.client();
+    let mut host = peer("ann");
+    host["later"] = json!({"deep": [1]});
+    let params = json!({"name": "Quake", "host": host, "party_id": "p", "later": null});
+    client.call("party.register", params);
+    for (method, params) in [
+        ("ping", json!({"later": 1})),
+        ("party.get", json!({"party_id": "p", "later": 1})),
+        ("relay.list", json!({"later": []})),
+        ("hello", json!({"later": 1, "client": {"name": "a", "version": "1", "later": 1}})),
+        ("events.subscribe", json!({"later": "x"})),
+    ] {
+        client.call(method, params);
+    }
+}
+
+#[test]
+fn params_are_always_an_object() {
+    let daemon = Setup::new().start();
+    let mut client = daemon.client();
+    assert_eq!(client.exchange(r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#)["result"], json!({}));
+    for params in [json!([]), json!([{}]), json!(null), json!(1), json!("{}"), json!(true)] {
+        for method in ["ping", "party.get", "hello"] {
+            assert_eq!(client.invalid(method, params.clone()), "params");
+        }
+    }
+}
+
+#[test]
+fn hello_agrees_on_the_protocol_or_says_which_there_is() {
+    let daemon = Setup::new().start();
+    let hello = |client: &mut Client, min: i64, max: i64| {
+        let id = client.send("hello", json!({"protocol": {"min": min, "max": max}}));
+        client.reply(id)
+    };
+    let mut client = daemon.client();
+    for (min, max) in [(1, 1), (0, 1), (1, 9), (0, u32::MAX.into())] {
+        assert_eq!(hello(&mut client, min, max)["result"]["protocol"], 1);
+    }
+    for (min, max) in [(2, 3), (0, 0), (3, 1)] {
+        assert_error(&hello(&mut client, min, max)["error"], "unsupported_protocol");
+    }
+    assert_eq!(client.invalid("hello", json!({"protocol": {"min": 1}})), "protocol.max");
+    assert_eq!(client.invalid("hello", json!({"protocol": {"min": -1, "max": 1}})), "protocol.min");
+    // It is optional, and may come late.
+    client.register("p", "ann");
+    assert_eq!(client.call("hello", json!({}))["protocol"], 1);
+}

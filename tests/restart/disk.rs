@@ -1,0 +1,160 @@
+//! A disk that takes no more, and then does.
+
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use super::{party_ids, register};
+use crate::harness::{Client, Daemon, Setup, eventually, is_root, peer};
+
+/// Runs a program that is to succeed.
+fn run(program: &str, arguments: &[&str]) {
+    let output = Command::new(program).args(arguments).output().expect("run a program");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {arguments:?}: {told}");
+}
+
+/// Registers parties until one can't be stored. Returns those that were, and the error.
+fn fill(client: &mut Client) -> (Vec<String>, Value) {
+    let mut stored = Vec::new();
+    loop {
+        let party_id = format!("full-{:04}", stored.len());
+        let host = json!({"name": "Quake", "party_id": party_id, "host": peer("ann")});
+        let mut answer = client.ask("party.register", host).expect("an answer");
+        if answer.get("error").is_some() {
+            return (stored, answer["error"].take());
+        }
+        stored.push(party_id);
+    }
+}
+
+/// With a disk that takes no more until it is told to: nothing is told falsely, all that needs
+/// no disk goes on, and when it takes more so does the daemon.
+fn survives(daemon: Daemon, take_more: impl FnOnce()) {
+    let (mut client, mut other) = (daemon.client(), daemon.client());
+    let (mut stored, error) = fill(&mut client);
+    assert_eq!(error["data"]["code"], "store_unavailable", "{error}");
+    other.call("events.subscribe", json!({"topics": ["party"]}));
+    let known = json!({"party_id": "p", "peer_id": "ann"});
+    for _ in 0..3 {
+        let host = json!({"name": "Quake", "party_id": "refused", "host": peer("ann")});
+        assert_eq!(client.refused("party.register", host), "store_unavailable");
+        assert_eq!(client.refused("party.leave", known.clone()), "store_unavailable");
+        assert_eq!(client.refused("party.get", json!({"party_id": "refused"})), "party_not_found");
+        other.call("party.get", json!({"party_id": "p"}));
+        other.call("peer.heartbeat", known.clone());
+        let status = other.call("status.get", json!({}));
+        assert!(status["store"]["last_error"].is_string(), "{status}");
+        assert_eq!(status["parties"], 1 + stored.len());
+    }
+
+    take_more();
+    let again = json!({"name": "Quake", "party_id": "again", "host": peer("ann")});
+    eventually("a party that is stored again", || {
+        let answer = client.ask("party.register", again.clone()).expect("an answer");
+        answer.get("error").is_none().then_some(())
+    });
+    // Nothing was told of what was refused.
+    let (kind, data) = other.event();
+    assert_eq!((kind.as_str(), &data["party"]["party_id"]), ("party.registered", &json!("again")));
+    assert_eq!(client.call("status.get", json!({}))["store"]["last_error"], Value::Null);
+    let daemon = daemon.kill().start();
+    stored.extend(["again".into(), "p".into()]);
+    stored.sort();
+    assert_eq!(party_ids(&daemon), stored);
+}
+
+/// A file system of its own, gone when this goes.
+struct Disk(PathBuf);
+
+impl Disk {
+    /// Where a setup has its state.
+    fn of_state(setup: &Setup) -> Self {
+        let path = setup.state_dir();
+        fs::create_dir(&path).expect("a directory");
+        let mounted = path.to_str().expect("UTF-8");
+        run("mount", &["-t", "tmpfs", "-o", "size=1m,mode=0700", "tmpfs", mounted]);
+        Self(path)
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        run("umount", &["--lazy", self.0.to_str().expect("UTF-8")]);
+    }
+}
+
+#[test]
+fn a_full_disk_is_told_and_survived() {
+    if !is_root() {
+        // An ordinary user has no disk to fill: see the limit below.
+        return;
+    }
+    let setup = Setup::new();
+    let disk = Disk::of_state(&setup);
+    let filler = disk.0.join("filler");
+    let daemon = setup.start();
+    register(&mut daemon.client(), "p");
+    let mut file = fs::File::create(&filler).expect("a file");
+    while file.write_all(&[0; 512]).is_ok() {}
+    drop(file);
+    survives(daemon, || fs::remove_file(filler).expect("removed"));
+}
+
+#[test]
+fn a_disk_that_takes_no_longer_files_is_told_and_survived() {
+    let setup = Setup::new();
+    let plain = setup.command();
+    // The limit would otherwise end the process by a signal.
+    let script = "trap '' XFSZ; exec \"$@\"";
+    let mut command = Command::new("sh");
+    command.args(["-c", script, "sh"]).arg(plain.get_program()).args(plain.get_args());
+    let variables = plain.get_envs().filter_map(|(name, value)| Some((name, value?)));
+    command.env_clear().envs(variables).env("LANRAGE_LOG", "warn");
+    let log = fs::File::options().append(true).open(setup.path("log")).expect("the log");
+    command.stdout(log.try_clone().expect("share the log")).stderr(log);
+    let mut daemon = Daemon::launch(setup, command);
+    daemon.await_ready();
+    register(&mut daemon.client(), "p");
+    let pid = daemon.pid().to_string();
+    // Not even a log begun anew has room.
+    run("prlimit", &["--pid", &pid, "--fsize=1:unlimited"]);
+    survives(daemon, || run("prlimit", &["--pid", &pid, "--fsize=unlimited"]));
+}
+
+#[test]
+fn a_state_on_a_read_only_disk_is_refused_untouched() {
+    let setup = Setup::new();
+    let _disk = is_root().then(|| Disk::of_state(&setup));
+    let daemon = setup.start();
+    register(&mut daemon.client(), "p");
+    let (setup, _) = daemon.stop();
+    let database = setup.state_dir().join("control.db");
+    let before = fs::read(&database).expect("the database");
+    let state = setup.state_dir();
+    let close = |closed: bool| match is_root() {
+        true => {
+            let option = if closed { "remount,ro" } else { "remount,rw" };
+            run("mount", &["-o", option, state.to_str().expect("UTF-8")]);
+        }
+        false => {
+            let mode = std::os::unix::fs::PermissionsExt::from_mode;
+            for path in fs::read_dir(&state).expect("a directory").flatten().map(|e| e.path()) {
+                if path.is_file() {
+                    fs::set_permissions(path, mode(if closed { 0o400 } else { 0o600 }))
+                        .expect("set");
+                }
+            }
+        }
+    };
+    close(true);
+    let (status, log) = setup.fails();
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(log.contains("must be writable for this user"), "{log}");
+    close(false);
+    assert_eq!(fs::read(&database).expect("the database"), before);
+    assert_eq!(party_ids(&setup.start()), ["p"]);
+}

@@ -1,0 +1,224 @@
+//! Who may do what, by the user at the other end. The superuser runs these with clients of
+//! another user; an ordinary user, who has no other user, is the other one.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Client, Daemon, NOBODY, Setup, is_root, peer, stranger};
+
+/// A daemon of the system's that every user can reach.
+fn system(config: &str) -> Daemon {
+    let mut setup = Setup::new().config(config);
+    setup.args.push("--system".into());
+    let everyone = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(setup.dir.path(), everyone).expect("open the directory");
+    setup.start()
+}
+
+/// A user who is not the superuser.
+fn user(daemon: &Daemon) -> Client {
+    match is_root() {
+        true => stranger(&daemon.setup.socket()).expect("every user may connect"),
+        false => daemon.client(),
+    }
+}
+
+fn uid() -> u32 {
+    if is_root() { NOBODY } else { nix::unistd::geteuid().as_raw() }
+}
+
+fn role(client: &mut Client) -> Value {
+    client.call("hello", json!({"protocol": {"min": 1, "max": 1}}))["role"].take()
+}
+
+fn member(peer_id: &str) -> Value {
+    json!({"party_id": "p", "peer_id": peer_id})
+}
+
+fn register(client: &mut Client, party_id: &str, peer_id: &str) -> Value {
+    let host = json!({"name": "Quake", "party_id": party_id, "host": peer(peer_id)});
+    client.ask("party.register", host).expect("an answer")
+}
+
+/// Every method that takes a role above observer, with params that are good.
+fn for_operators() -> Vec<(&'static str, Value)> {
+    let relay = json!({"relay_id": "r", "public_ip": "203.0.113.9", "port": 4000});
+    let signal = json!({"party_id": "p", "from_peer_id": "a", "to_peer_id": "b", "signal_data": 1});
+    vec![
+        ("party.register", json!({"name": "Quake", "host": peer("ann")})),
+        ("party.join", json!({"party_id": "p", "peer": peer("ann")})),
+        ("party.leave", member("ann")),
+        ("party.get", json!({"party_id": "p"})),
+        ("party.list", json!({})),
+        ("party.discover", json!({})),
+        ("peer.update", json!({"party_id": "p", "peer": peer("ann")})),
+        ("peer.list", json!({"party_id": "p"})),
+        ("peer.discover", member("ann")),
+        ("peer.heartbeat", member("ann")),
+        ("signal.send", signal),
+        ("signal.poll", member("ann")),
+        ("relay.register", relay),
+        ("relay.list", json!({})),
+        ("events.subscribe", json!({})),
+        ("events.unsubscribe", json!({"subscription": "s1"})),
+        ("state.export", json!({"format": "lanrage"})),
+    ]
+}
+
+#[test]
+fn anyone_else_observes() {
+    let daemon = system("");
+    let mut observer = user(&daemon);
+    assert_eq!(role(&mut observer), "observer");
+    for method in ["ping", "rpc.discover", "status.get", "connection.get"] {
+        observer.call(method, json!({}));
+    }
+    for (method, params) in for_operators() {
+        assert_eq!(observer.refused(method, params), "permission_denied", "{method}");
+    }
+    // Who may not do it is not told what is wrong with it, nor whether it is there.
+    assert_eq!(observer.refused("party.get", json!({})), "permission_denied");
+    assert_eq!(observer.call("status.get", json!({}))["parties"], 0);
+}
+
+#[test]
+fn configured_users_operate_but_do_not_move_the_state() {
+    let daemon = system(&format!("[access]\noperators = [{}]\n", uid()));
+    let mut operator = user(&daemon);
+    assert_eq!(role(&mut operator), "operator");
+    register(&mut operator, "p", "ann");
+    operator.call("party.list", json!({}));
+    let state = json!({"parties": {}, "my_peer_id": null, "my_party_id": null});
+    let import = json!({"state": state, "mode": "replace"});
+    assert_eq!(operator.refused("state.import", import), "permission_denied");
+    let backup = json!({"path": daemon.setup.path("copy.db")});
+    assert_eq!(operator.refused("state.backup", backup), "permission_denied");
+    assert!(!daemon.setup.path("copy.db").exists());
+    assert_eq!(operator.call("status.get", json!({}))["parties"], 1);
+}
+
+#[test]
+fn members_of_the_group_operate() {
+    let user_of = nix::unistd::User::from_uid(uid().into()).expect("users").expect("the user");
+    let group = nix::unistd::Group::from_gid(user_of.gid).expect("groups").expect("their group");
+    let daemon = system(&format!("[access]\ngroup = {:?}\n", group.name));
+    assert_eq!(role(&mut user(&daemon)), "operator");
+}
+
+#[test]
+fn a_reload_makes_operators_of_those_who_connect_anew() {
+    let mut daemon = system("");
+    let mut before = user(&daemon);
+    assert_eq!(role(&mut before), "observer");
+    daemon.reload(&format!("[access]\noperators = [{}]\n", uid()));
+    assert_eq!(role(&mut user(&daemon)), "operator");
+    assert_eq!(role(&mut before), "observer");
+}
+
+#[test]
+fn a_peer_is_its_users_alone_but_for_the_superuser() {
+    let daemon = system(&format!("[access]\noperators = [{}]\n", uid()));
+    let (mut own, mut other) = (daemon.client(), user(&daemon));
+    register(&mut own, "p", "ann");
+    let moved = json!({"party_id": "p", "peer": peer("ann")});
+    let signal =
+        json!({"party_id": "p", "from_peer_id": "ann", "to_peer_id": "ann", "signal_data": 1});
+    let acts = [
+        ("peer.update", moved.clone()),
+        ("party.join", moved),
+        ("peer.heartbeat", member("ann")),
+        ("signal.poll", member("ann")),
+        ("signal.send", signal),
+        ("party.leave", member("ann")),
+    ];
+    if !is_root() {
+        // One user on two connections: what is theirs on one is theirs on the other.
+        for (method, params) in acts {
+            other.call(method, params);
+        }
+        return;
+    }
+    for (method, params) in &acts {
+        assert_eq!(other.refused(method, params.clone()), "permission_denied", "{method}");
+    }
+    // Nor may it speak in that peer's name elsewhere.
+    let elsewhere = register(&mut other, "q", "ann");
+    assert_eq!(elsewhere["error"]["data"]["code"], "permission_denied", "{elsewhere}");
+    // To look is no act.
+    assert_eq!(other.call("peer.discover", member("ann"))["peer"]["name"], "Player ann");
+
+    // With both in a party, each still acts for itself.
+    other.call("party.join", json!({"party_id": "p", "peer": peer("bob")}));
+    let hello =
+        json!({"party_id": "p", "from_peer_id": "bob", "to_peer_id": "ann", "signal_data": 1});
+    other.call("signal.send", hello);
+    assert_eq!(own.call("signal.poll", member("ann"))["signals"][0]["from_peer_id"], "bob");
+    // The superuser acts for anyone, and the peer stays whose it is.
+    let mut moved = peer("bob");
+    moved["public_port"] = json!(1);
+    own.call("party.join", json!({"party_id": "p", "peer": moved.clone()}));
+    own.call("peer.update", json!({"party_id": "p", "peer": moved}));
+    own.call("peer.heartbeat", member("bob"));
+    own.call("signal.poll", member("bob"));
+    other.call("peer.heartbeat", member("bob"));
+    assert_eq!(own.call("party.leave", member("bob"))["status"], "left");
+}
+
+#[test]
+fn a_peer_is_its_users_after_a_restart_too() {
+    let daemon = system(&format!("[access]\noperators = [{}]\n", uid()));
+    let mut own = daemon.client();
+    register(&mut own, "p", "ann");
+    let mut other = user(&daemon);
+    other.call("party.join", json!({"party_id": "p", "peer": peer("bob")}));
+    let daemon = daemon.kill().start();
+    let mut other = user(&daemon);
+    other.call("peer.heartbeat", member("bob"));
+    let host = other.ask("party.leave", member("ann")).expect("an answer");
+    match is_root() {
+        true => assert_eq!(host["error"]["data"]["code"], "permission_denied", "{host}"),
+        false => assert_eq!(host["result"]["status"], "party_deleted", "{host}"),
+    }
+}
+
+#[test]
+fn a_relay_is_its_users_alone_but_for_the_superuser() {
+    let daemon = system(&format!("[access]\noperators = [{}]\n", uid()));
+    let relay = |port: u16| json!({"relay_id": "r", "public_ip": "203.0.113.9", "port": port});
+    let (mut own, mut other) = (daemon.client(), user(&daemon));
+    other.call("relay.register", relay(1));
+    assert_eq!(own.call("relay.register", relay(2))["relay"]["port"], 2);
+    assert_eq!(other.call("relay.register", relay(3))["relay"]["port"], 3, "it stays theirs");
+    let mut relay = relay(4);
+    relay["relay_id"] = json!("s");
+    own.call("relay.register", relay.clone());
+    let answer = other.ask("relay.register", relay).expect("an answer");
+    assert_eq!(answer.get("error").is_some(), is_root(), "{answer}");
+}
+
+#[test]
+fn a_users_own_daemon_keeps_others_out_by_mode_and_by_name() {
+    let daemon = Setup::new().start();
+    if !is_root() {
+        // There is nobody else to try; they themselves are its admin.
+        assert_eq!(role(&mut daemon.client()), "admin");
+        return;
+    }
+    let everyone = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("open it");
+    };
+    everyone(daemon.setup.dir.path(), 0o755);
+    assert!(stranger(&daemon.setup.socket()).is_none(), "the directory lets them in");
+    everyone(daemon.setup.path("run").as_path(), 0o755);
+    assert!(stranger(&daemon.setup.socket()).is_none(), "the socket lets them in");
+    everyone(&daemon.setup.socket(), 0o666);
+    let mut stranger = stranger(&daemon.setup.socket()).expect("the door is open");
+    let refusal = stranger.line().expect("a refusal");
+    assert_eq!(refusal["error"]["data"]["code"], "permission_denied", "{refusal}");
+    assert_eq!(refusal["id"], Value::Null);
+    assert_eq!(stranger.line(), None, "and it closes");
+    assert_eq!(role(&mut daemon.client()), "admin");
+}
