@@ -1,7 +1,7 @@
 //! The command line client: a command becomes requests to the daemon, their results a table or JSON.
 //!
-//! One file per group of commands. What they share: [`daemon`] reaches the daemon, [`output`] prints,
-//! [`exit`] says how it ended, [`input`] takes values from the command line.
+//! One file per group of commands. What they share: `daemon` reaches the daemon, `output` prints,
+//! `exit` says how it ended, `input` takes values from the command line.
 
 mod completions;
 mod connection;
