@@ -164,6 +164,9 @@ fn a_peer_is_its_users_alone_but_for_the_superuser() {
     own.call("peer.heartbeat", member("bob"));
     own.call("signal.poll", member("bob"));
     other.call("peer.heartbeat", member("bob"));
+    register(&mut own, "z", "ann");
+    own.call("party.join", json!({"party_id": "z", "peer": peer("bob")}));
+    other.call("peer.heartbeat", json!({"party_id": "z", "peer_id": "bob"}));
     assert_eq!(own.call("party.leave", member("bob"))["status"], "left");
 }
 

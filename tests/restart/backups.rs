@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::{party, party_ids, register};
-use crate::harness::{Setup, eventually};
+use crate::harness::{Daemon, Setup, eventually};
 
 #[test]
 fn a_copy_that_was_asked_for_is_a_state_to_start_from() {
@@ -36,16 +36,20 @@ fn a_copy_that_was_asked_for_is_a_state_to_start_from() {
 
 #[test]
 fn a_copy_goes_nowhere_but_to_an_absolute_path_where_nothing_is() {
-    let daemon = Setup::new().start();
+    let setup = Setup::new();
+    let mut command = setup.command();
+    command.current_dir(setup.dir.path());
+    let mut daemon = Daemon::launch(setup, command);
+    daemon.await_ready();
     let mut client = daemon.client();
     let taken = daemon.setup.path("taken");
     fs::write(&taken, "precious").expect("a file");
     let nowhere = daemon.setup.path("nowhere/copy.db");
-    for path in [taken.as_path(), Path::new("copy.db"), &nowhere, daemon.setup.dir.path()] {
+    for path in [taken.as_path(), Path::new("./copy.db"), &nowhere, daemon.setup.dir.path()] {
         assert_eq!(client.refused("state.backup", json!({"path": path})), "invalid_params");
     }
     assert_eq!(fs::read(taken).expect("the file"), b"precious");
-    assert!(!nowhere.exists() && !Path::new("copy.db").exists());
+    assert!(!nowhere.exists() && !daemon.setup.path("copy.db").exists());
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! Killed on the spot, again and again.
 
+use std::fs;
 use std::sync::mpsc::{Sender, channel};
 
 use serde_json::{Value, json};
 
 use super::ledger::Ledger;
-use crate::harness::{Client, Daemon, Setup};
+use crate::harness::{Client, Daemon, Setup, eventually, exists, peer};
 
 const ROUNDS: u32 = 25;
 const CLIENTS: u32 = 4;
@@ -57,6 +58,7 @@ fn nothing_that_was_told_is_lost() {
                 let seed = round * CLIENTS + number;
                 scope.spawn(move || live(client, book, seed, &replied));
             }
+            drop(replied);
             for _ in 0..1 + chance() % 60 {
                 replies.recv().expect("a reply");
             }
@@ -82,5 +84,40 @@ fn relays_that_were_told_are_there() {
         let relay = json!({"relay_id": "r", "public_ip": "203.0.113.9", "port": round});
         client.call("relay.register", relay);
         setup = daemon.kill();
+    }
+}
+
+/// A state as LANrage leaves it.
+fn lanrage_state(parties: usize) -> Value {
+    let party = |n: usize| {
+        let mut host = peer("ann");
+        host["last_seen"] = json!("2026-02-03T04:05:06");
+        host["peer_id"] = json!(format!("host-{n}"));
+        let id = format!("party-{n}");
+        let party = json!({"party_id": id, "name": "Quake", "host_id": host["peer_id"],
+            "created_at": "2026-02-03T04:05:06", "peers": {format!("host-{n}"): host}});
+        (id, party)
+    };
+    let parties: serde_json::Map<_, _> = (0..parties).map(party).collect();
+    json!({"parties": parties, "my_peer_id": null, "my_party_id": null})
+}
+
+#[test]
+fn killed_while_it_takes_in_a_state_it_has_all_of_it_in_the_end() {
+    const PARTIES: usize = 500;
+    for sign in ["lanragectl-d.pid", "control.db", "control.db-wal", "control_state.json.imported"]
+    {
+        let setup = Setup::new();
+        fs::create_dir(setup.state_dir()).expect("a directory");
+        let state = setup.state_dir().join("control_state.json");
+        fs::write(state, lanrage_state(PARTIES).to_string()).expect("the state");
+        let (command, sign) = (setup.command(), setup.state_dir().join(sign));
+        let daemon = Daemon::launch(setup, command);
+        eventually("a sign of how far it is", || exists(&sign).then_some(()));
+        let daemon = daemon.kill().start();
+        let status = daemon.client().call("status.get", json!({}));
+        assert_eq!(status["parties"], PARTIES);
+        assert_eq!(status["store"]["recovery"], Value::Null);
+        assert!(exists(&daemon.setup.state_dir().join("control_state.json.imported")));
     }
 }
