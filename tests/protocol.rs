@@ -1,5 +1,6 @@
 //! Every method of the protocol: what it takes, what it answers, how it fails.
 
+mod document;
 mod envelope;
 mod errors;
 mod keepalive;
