@@ -5,6 +5,7 @@ mod damage;
 mod disk;
 mod kill;
 mod ledger;
+mod undone;
 
 use serde_json::{Value, json};
 

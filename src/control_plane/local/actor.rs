@@ -11,7 +11,7 @@ use lanrage_ipc::results::StoreStatus;
 use tokio::sync::oneshot;
 
 use super::messages::{SetRules, Stop};
-use super::waiting::{Changed, Read, ReplyTo, Waiting};
+use super::waiting::{Changed, Read, ReplyTo, Unchanged, Waiting};
 use crate::clock::Clock;
 use crate::control_plane::{Answer, Ask, Call, Failure};
 use crate::core::{Caller, Command, Outcome, Registry, Seen};
@@ -130,11 +130,9 @@ impl LocalControlPlane {
         reply: ReplyTo,
         ctx: &mut Context<Self>,
     ) {
-        // To be done again should what came before it be undone.
-        let again = (!self.waiting.is_empty()).then(|| command.clone());
         let applied = match self.registry.apply(command, caller, self.clock.now()) {
             Ok(applied) => applied,
-            Err(refusal) => return answer(reply, Err(refusal.into())),
+            Err(refusal) => return self.answer_in_turn(Err(refusal.into()), reply),
         };
         if let Some(Seen { party_id, peer_id, at }) = applied.seen {
             self.seen.insert((party_id, peer_id), at);
@@ -142,16 +140,12 @@ impl LocalControlPlane {
         }
         if applied.changes.is_empty() {
             self.publish(applied.events.into_iter().map(Bulletin::Tell).collect(), ctx);
+            let shows_state = shows_state(&applied.outcome);
             let answered = Ok(Answer::Outcome(applied.outcome));
-            match again {
-                Some(command) if shows_state(&answered) => {
-                    let ask = Ask::Command(command);
-                    let read = Read { caller, ask, answer: answered, bulletin: None, reply };
-                    self.waiting.push_back(Waiting::Read(Box::new(read)));
-                }
-                _ => answer(reply, answered),
-            }
-            return;
+            return match shows_state {
+                true => self.answer_in_turn(answered, reply),
+                false => answer(reply, answered),
+            };
         }
         self.waiting.push_back(Waiting::Changed(Box::new(Changed {
             announcements: self.announcements(&applied.events),
@@ -162,12 +156,21 @@ impl LocalControlPlane {
         })));
         self.commit(ctx);
     }
+
+    /// Answers what changed nothing, after all that waits.
+    fn answer_in_turn(&mut self, result: Result<Answer, Failure>, reply: ReplyTo) {
+        if self.waiting.is_empty() {
+            answer(reply, result);
+        } else {
+            let unchanged = Unchanged { answer: result, reply };
+            self.waiting.push_back(Waiting::Unchanged(Box::new(unchanged)));
+        }
+    }
 }
 
 /// Whether an answer shows what may not be durable yet.
-fn shows_state(answered: &Result<Answer, Failure>) -> bool {
-    use Outcome::{Party, Peer, Relay};
-    matches!(answered, Ok(Answer::Outcome(Party(_) | Peer(_) | Relay(_))))
+fn shows_state(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Party(_) | Outcome::Peer(_) | Outcome::Relay(_))
 }
 
 /// Nobody waits for an answer whose connection has closed.

@@ -18,7 +18,7 @@ impl LocalControlPlane {
         }
         let changed = self.waiting.iter().filter_map(|waiting| match waiting {
             Waiting::Changed(changed) => Some(changed),
-            Waiting::Read(_) => None,
+            Waiting::Unchanged(_) | Waiting::Read(_) => None,
         });
         let writes = changed.flat_map(|changed| &changed.changes).map(|c| c.write().clone());
         let writes: Vec<_> = writes.collect();
@@ -65,6 +65,9 @@ impl LocalControlPlane {
                     changes.extend(changed.announcements);
                     answers.push((changed.reply, Ok(Answer::Outcome(changed.outcome))));
                 }
+                Waiting::Unchanged(unchanged) => {
+                    answers.push((unchanged.reply, unchanged.answer));
+                }
                 Waiting::Read(read) => {
                     bulletins.extend(read.bulletin);
                     answers.push((read.reply, read.answer));
@@ -91,6 +94,7 @@ impl LocalControlPlane {
                     undone.extend(changed.changes);
                     refused.push(changed.reply);
                 }
+                Waiting::Unchanged(unchanged) => refused.push(unchanged.reply),
                 Waiting::Read(read) => reads.push(read),
             }
         }

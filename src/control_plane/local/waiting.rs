@@ -17,6 +17,8 @@ pub(super) type ReplyTo = oneshot::Sender<Result<Answer, Failure>>;
 pub(super) enum Waiting {
     /// It changed something.
     Changed(Box<Changed>),
+    /// It changed nothing, but what came before it shows in its answer.
+    Unchanged(Box<Unchanged>),
     /// It reads.
     Read(Box<Read>),
 }
@@ -31,6 +33,15 @@ pub(super) struct Read {
     pub(super) answer: Result<Answer, Failure>,
     /// What the hub is to do with the answer.
     pub(super) bulletin: Option<Bulletin>,
+    /// Where it goes.
+    pub(super) reply: ReplyTo,
+}
+
+/// A command that changed nothing. Should what came before it be undone, it is refused: to do it
+/// then could change something, for a connection that has closed meanwhile.
+pub(super) struct Unchanged {
+    /// The answer, if all before it becomes durable.
+    pub(super) answer: Result<Answer, Failure>,
     /// Where it goes.
     pub(super) reply: ReplyTo,
 }
