@@ -12,6 +12,8 @@ mod outgoing;
 mod requests;
 mod session;
 mod subscriptions;
+#[cfg(all(test, unix))]
+mod tests;
 mod translate;
 
 use std::cell::RefCell;

@@ -1,0 +1,102 @@
+//! Sessions before a control plane that does as the test says.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use tokio::sync::{mpsc, watch};
+
+use super::{Access, Face, Settings, serve};
+use crate::clock::Clock;
+use crate::config::Limits;
+use crate::control_plane::{Answer, Ask, Call, Failure};
+use crate::core::Command;
+use crate::events::SubscriptionKey;
+use crate::os;
+
+/// Never answers who subscribes, and tells of the others.
+struct Silent(mpsc::UnboundedSender<Seen>);
+
+#[derive(Debug, PartialEq)]
+enum Seen {
+    Subscribe(SubscriptionKey),
+    Unsubscribe(SubscriptionKey),
+    Disconnect,
+}
+
+impl Actor for Silent {
+    type Context = Context<Self>;
+}
+
+impl Handler<Call> for Silent {
+    type Result = ResponseFuture<Result<Answer, Failure>>;
+
+    fn handle(&mut self, call: Call, _: &mut Self::Context) -> Self::Result {
+        let seen = match call.ask {
+            Ask::Subscribe { key, .. } => Seen::Subscribe(key),
+            Ask::Unsubscribe(key) => Seen::Unsubscribe(key),
+            Ask::Command(Command::Disconnect) => Seen::Disconnect,
+            other => panic!("{other:?} was not asked for"),
+        };
+        let answered = !matches!(seen, Seen::Subscribe(_));
+        self.0.send(seen).expect("the test listens");
+        Box::pin(async move {
+            match answered {
+                true => Ok(Answer::Done),
+                false => std::future::pending().await,
+            }
+        })
+    }
+}
+
+/// What the control plane sees of a client with this much patience, who subscribes, has `then`
+/// done to its stream, and goes.
+fn seen_of(request_timeout: Duration, then: fn(&mut UnixStream)) -> Vec<Seen> {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("run/control.sock");
+    System::new().block_on(async {
+        let (sender, mut seen) = mpsc::unbounded_channel();
+        let control_plane = Silent(sender).start().recipient();
+        let limits = Limits { request_timeout, ..Limits::default() };
+        let settings = Settings { limits, access: Access::Own(os::own_user()) };
+        let (_stop, stopping) = watch::channel(None);
+        let face = Face::new(control_plane, Clock::start(), settings, stopping);
+        let (listener, _lock) = os::bind(&path, false).expect("a listener");
+        actix::spawn(serve(Rc::new(face), listener));
+        let mut client = UnixStream::connect(&path).expect("a connection");
+        let subscribe = r#"{"jsonrpc":"2.0","id":1,"method":"events.subscribe"}"#;
+        writeln!(client, "{subscribe}").expect("sent");
+        let mut all = vec![seen.recv().await.expect("a subscription")];
+        tokio::task::spawn_blocking(move || then(&mut client)).await.expect("done");
+        while all.last() != Some(&Seen::Disconnect) {
+            all.push(seen.recv().await.expect("an end"));
+        }
+        all
+    })
+}
+
+fn assert_unsubscribed(seen: &[Seen]) {
+    let [Seen::Subscribe(begun), .., Seen::Disconnect] = seen else { panic!("{seen:?}") };
+    assert!(seen.contains(&Seen::Unsubscribe(*begun)), "{seen:?}");
+}
+
+#[test]
+fn a_subscription_that_may_have_begun_ends_with_its_connection() {
+    let day = Duration::from_secs(24 * 60 * 60);
+    assert_unsubscribed(&seen_of(day, |client| {
+        // A line that is too long ends the connection, whatever is unanswered.
+        let line = vec![b'x'; 512 * 1024];
+        client.write_all(&line).ok();
+    }));
+}
+
+#[test]
+fn a_subscription_that_took_too_long_ends() {
+    assert_unsubscribed(&seen_of(Duration::from_millis(1), |client| {
+        let mut reply = String::new();
+        BufReader::new(client).read_line(&mut reply).expect("a reply");
+        assert!(reply.contains(r#""timeout""#), "{reply}");
+    }));
+}
