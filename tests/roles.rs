@@ -168,6 +168,8 @@ fn a_peer_is_its_users_alone_but_for_the_superuser() {
     own.call("party.join", json!({"party_id": "z", "peer": peer("bob")}));
     other.call("peer.heartbeat", json!({"party_id": "z", "peer_id": "bob"}));
     assert_eq!(own.call("party.leave", member("bob"))["status"], "left");
+    let daemon = daemon.kill().start();
+    user(&daemon).call("peer.heartbeat", json!({"party_id": "z", "peer_id": "bob"}));
 }
 
 #[test]
