@@ -52,7 +52,7 @@ error_codes! {
     /// No common protocol version.
     UnsupportedProtocol = -32001 "unsupported_protocol", retryable false, "this daemon speaks protocol 1";
     /// The caller may not do this.
-    PermissionDenied = -32002 "permission_denied", retryable false, "act as the user who owns it, or as an operator";
+    PermissionDenied = -32002 "permission_denied", retryable false, "act as the user who owns it, or as an admin";
     /// Too much of something at once.
     RateLimited = -32003 "rate_limited", retryable true, "try again a little later";
     /// Too many unanswered requests on the connection.

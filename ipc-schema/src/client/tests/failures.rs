@@ -42,7 +42,7 @@ fn refusals_keep_their_code_and_show_their_hint() {
     };
     let denied = error(ErrorCode::PermissionDenied);
     assert_eq!(denied.kind(), ErrorKind::NotAllowed);
-    assert_eq!(denied.to_string(), "no (act as the user who owns it, or as an operator)");
+    assert_eq!(denied.to_string(), "no (act as the user who owns it, or as an admin)");
     assert_eq!(error(ErrorCode::Timeout).kind(), ErrorKind::TimedOut);
     assert_eq!(error(ErrorCode::UnsupportedProtocol).kind(), ErrorKind::Protocol);
     let full = error(ErrorCode::PartyFull);
