@@ -14,6 +14,10 @@ use super::DiscoveryError;
 /// The largest file that is read or written, in bytes.
 pub(super) const LARGEST: u64 = 16 * 1024 * 1024;
 
+/// What comes after the name of a file that is being written. It is the same for every process, so
+/// that what one that crashed left behind is cleared away by the next one that writes.
+pub(super) const TEMPORARY: &str = ".tmp";
+
 /// How long the lock is waited for.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -46,7 +50,7 @@ pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, DiscoveryError> {
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), DiscoveryError> {
     check_size(path, bytes)?;
     // A file of that name is of a crashed process: those alive write one after the other.
-    let temporary = sibling(path, &format!(".{}.tmp", std::process::id()));
+    let temporary = sibling(path, TEMPORARY);
     match fs::remove_file(&temporary) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
             return Err(DiscoveryError::io("remove", &temporary, &error));

@@ -91,7 +91,7 @@ impl Place {
 
     /// Lets every write fail until the returned directory is removed.
     pub(super) fn obstacle(&self, file: &Path) -> PathBuf {
-        let temporary = disk::sibling(file, &format!(".{}.tmp", std::process::id()));
+        let temporary = disk::sibling(file, disk::TEMPORARY);
         fs::create_dir(&temporary).expect("a directory");
         temporary
     }
