@@ -12,6 +12,10 @@ run *ARGS:
 test *ARGS:
     cargo test --workspace {{ARGS}}
 
+# Figures of the daemon beside those of the bare system: all, or of `socket`, `store`, `start`
+bench *ARGS:
+    cargo bench --bench main -- {{ARGS}}
+
 # Format, and the checks that must be clean before a commit
 check:
     cargo fmt --all --check

@@ -1,0 +1,45 @@
+//! Figures of the daemon, each beside its limit: what the bare system does in the same run, asked
+//! by the same client. Nothing here passes or fails. `cargo bench -- socket` runs a part of it.
+#![expect(clippy::print_stdout, reason = "it is what it is for")]
+
+#[cfg(unix)]
+mod socket;
+#[cfg(unix)]
+mod start;
+#[cfg(unix)]
+mod store;
+#[cfg(unix)]
+mod support;
+
+#[cfg(unix)]
+type Part = fn() -> anyhow::Result<()>;
+
+#[cfg(unix)]
+fn main() -> anyhow::Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if let [role, socket] = args.as_slice()
+        && role == support::echo::ROLE
+    {
+        return Ok(support::echo::serve(socket.as_ref())?);
+    }
+    // `cargo test --all-targets` runs it too, without this.
+    if !args.iter().any(|arg| arg == "--bench") {
+        return Ok(());
+    }
+    let names: Vec<&str> =
+        args.iter().map(String::as_str).filter(|a| !a.starts_with('-')).collect();
+    let parts: [(&str, Part); 3] =
+        [("socket", socket::run), ("store", store::run), ("start", start::run)];
+    for (name, run) in parts {
+        if names.is_empty() || names.contains(&name) {
+            println!("\n{name}");
+            run()?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn main() {
+    println!("The figures are taken over Unix sockets: there are none here.");
+}

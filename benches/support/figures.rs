@@ -1,0 +1,85 @@
+//! Taking figures, and printing them.
+
+use std::time::Instant;
+
+/// Figures of one thing, smallest first.
+pub(crate) struct Figures(Vec<f64>);
+
+impl Figures {
+    /// The figure below which lies that share of them.
+    fn quantile(&self, share: f64) -> f64 {
+        let last = self.0.len().saturating_sub(1);
+        let at = (last as f64 * share).round() as usize;
+        self.0.get(at).copied().unwrap_or(f64::NAN)
+    }
+
+    /// The middle half of them, as shares of the median: how noisy the machine is.
+    fn spread(&self) -> String {
+        let median = self.quantile(0.5);
+        let (low, high) = (self.quantile(0.25) / median, self.quantile(0.75) / median);
+        format!("{low:.2}-{high:.2}")
+    }
+}
+
+type Take<'a> = &'a mut dyn FnMut() -> anyhow::Result<Vec<f64>>;
+
+/// Takes both figures in turn, so that whatever else the machine does meets both.
+pub(crate) fn alternate(
+    rounds: usize,
+    ours: Take<'_>,
+    limit: Take<'_>,
+) -> anyhow::Result<[Figures; 2]> {
+    let mut taken = [Vec::new(), Vec::new()];
+    // What was never done before takes longer: the first round counts for nothing.
+    for round in 0..=rounds {
+        let figures = [ours()?, limit()?];
+        if round > 0 {
+            taken.iter_mut().zip(figures).for_each(|(all, some)| all.extend(some));
+        }
+    }
+    Ok(taken.map(|mut all| {
+        all.sort_by(f64::total_cmp);
+        Figures(all)
+    }))
+}
+
+/// How long each of so many goes takes, in microseconds.
+pub(crate) fn times(
+    goes: usize,
+    mut go: impl FnMut() -> anyhow::Result<()>,
+) -> anyhow::Result<Vec<f64>> {
+    let time = |_| {
+        let begun = Instant::now();
+        go()?;
+        Ok(begun.elapsed().as_secs_f64() * 1e6)
+    };
+    (0..goes).map(time).collect()
+}
+
+/// How many a second there are when one go makes so many.
+pub(crate) fn rate(
+    count: usize,
+    go: impl FnOnce() -> anyhow::Result<()>,
+) -> anyhow::Result<Vec<f64>> {
+    let begun = Instant::now();
+    go()?;
+    Ok(vec![count as f64 / begun.elapsed().as_secs_f64()])
+}
+
+/// Prints times.
+pub(crate) fn print_times(name: &str, [ours, limit]: &[Figures; 2]) {
+    for (quantile, share) in [("p50", 0.5), ("p99", 0.99)] {
+        let (ours, limit) = (ours.quantile(share), limit.quantile(share));
+        println!("{name:42} {quantile} {ours:9.1} us, limit {limit:9.1} us: x{:.2}", ours / limit);
+    }
+}
+
+/// Prints rates.
+pub(crate) fn print_rates(name: &str, figures: &[Figures; 2]) {
+    let [ours, limit] = figures.each_ref().map(|figures| figures.quantile(0.5));
+    let [noise, limit_noise] = figures.each_ref().map(Figures::spread);
+    println!(
+        "{name:42} {ours:9.0} /s ({noise}), limit {limit:9.0} /s ({limit_noise}): {:.3}",
+        ours / limit
+    );
+}
