@@ -20,6 +20,7 @@ use super::translate::Translator;
 use crate::config::Limits;
 use crate::control_plane::Ask;
 use crate::core::Command;
+use crate::events::{Delivery, EventQueue};
 use crate::os;
 
 /// Events are taken from their queue only while less than this waits to be written, so that the
@@ -132,10 +133,7 @@ impl Session {
                     wrote?;
                     self.taken = Instant::now();
                 }
-                delivery = queue.next(), if self.may_tell() => {
-                    let due = self.subscriptions.due(delivery)?;
-                    self.deliver(due);
-                }
+                delivery = queue.next(), if self.may_tell() => self.tell(delivery, &queue)?,
                 read = reader.read(&mut buffer), if self.may_read() => self.read(&buffer[..read?]),
                 () = timer, if deadline.is_some() => self.timed_out()?,
                 () = std::future::ready(()), if busy => {}
@@ -305,12 +303,19 @@ impl Session {
         self.outgoing.push(line);
     }
 
-    fn deliver(&mut self, due: Due) {
-        match due {
-            Due::Send(line) => self.send(&line),
-            Due::Resume(key, interest) => self.requests.resume(key, interest),
-            Due::Nothing => {}
+    /// Tells this and what waits behind it: changes come many at a time, as they were committed,
+    /// and a write costs far more than a line.
+    fn tell(&mut self, delivery: Delivery, queue: &EventQueue) -> io::Result<()> {
+        let mut next = Some(delivery);
+        while let Some(delivery) = next {
+            match self.subscriptions.due(delivery)? {
+                Due::Send(line) => self.send(&line),
+                Due::Resume(key, interest) => self.requests.resume(key, interest),
+                Due::Nothing => {}
+            }
+            next = if self.may_tell() { queue.take() } else { None };
         }
+        Ok(())
     }
 
     /// Says why, and ends.
