@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::mem;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use jiff::Zoned;
@@ -18,6 +18,11 @@ const MAILBOX: usize = 256;
 /// The first pause after a failed write; each further one is twice as long.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 const RETRY_MOST: Duration = Duration::from_secs(60);
+
+/// How much longer than an update took the next one waits.
+const REST_PER_WORK: u32 = 9;
+/// The longest that it does.
+const REST_MOST: Duration = Duration::from_secs(1);
 
 /// The most bad entries that are logged at once.
 const REJECTED_TOLD: usize = 10;
@@ -47,6 +52,8 @@ pub struct Discovery {
     waiting: Waiting,
     /// What makes the next update due: the time of a refresh, or of a retry.
     wake: Option<SpawnHandle>,
+    /// Runs after an update: the next one waits for its end, unless somebody waits for that.
+    rest: Option<SpawnHandle>,
     /// Set from a failed update to the next that succeeds: `ours` is not in the file.
     failure: Option<Failure>,
     /// Whether nothing is to be done without being asked.
@@ -78,17 +85,17 @@ struct Job {
 
 /// What came of a job, for each part that it had.
 struct Outcome {
+    took: Duration,
     updated: Option<Result<BTreeSet<PartyId>, DiscoveryError>>,
     listed: Option<Result<Listing, DiscoveryError>>,
 }
 
 impl Job {
     fn run(self) -> Outcome {
-        let now = Zoned::now();
-        Outcome {
-            updated: self.update.map(|ours| self.file.update(&ours, &now)),
-            listed: self.list.then(|| self.file.list(now.time_zone())),
-        }
+        let (now, started) = (Zoned::now(), Instant::now());
+        let updated = self.update.map(|ours| self.file.update(&ours, &now));
+        let listed = self.list.then(|| self.file.list(now.time_zone()));
+        Outcome { took: started.elapsed(), updated, listed }
     }
 }
 
@@ -104,6 +111,7 @@ impl Discovery {
             is_busy: false,
             waiting: Waiting::default(),
             wake: None,
+            rest: None,
             failure: None,
             is_resting: false,
             taken: BTreeSet::new(),
@@ -123,7 +131,8 @@ impl Discovery {
 
     /// Starts the next job, if there is something to do and nothing is being done.
     fn advance(&mut self, ctx: &mut Context<Self>) {
-        if self.is_busy {
+        let may_wait = self.rest.is_some() && self.waiting.is_empty();
+        if self.is_busy || may_wait {
             return;
         }
         let waiting = mem::take(&mut self.waiting);
@@ -151,6 +160,7 @@ impl Discovery {
         if let Some(updated) = outcome.updated {
             self.note(updated);
             self.set_wake(ctx);
+            self.set_rest(outcome.took, ctx);
         }
         if let Some(listed) = outcome.listed {
             let is_damaged = matches!(listed, Err(DiscoveryError::Damaged { .. }));
@@ -227,6 +237,19 @@ impl Discovery {
         }));
     }
 
+    /// Puts off the next update, so that writing a long file whole at every change of a short party
+    /// never takes more than a part of one thread.
+    fn set_rest(&mut self, took: Duration, ctx: &mut Context<Self>) {
+        if let Some(rest) = self.rest.take() {
+            ctx.cancel_future(rest);
+        }
+        let pause = (took * REST_PER_WORK).min(REST_MOST);
+        self.rest = Some(ctx.run_later(pause, |act, ctx| {
+            act.rest = None;
+            act.advance(ctx);
+        }));
+    }
+
     fn cancel_wake(&mut self, ctx: &mut Context<Self>) {
         if let Some(wake) = self.wake.take() {
             ctx.cancel_future(wake);
@@ -235,6 +258,10 @@ impl Discovery {
 }
 
 impl Waiting {
+    fn is_empty(&self) -> bool {
+        self.flushes.is_empty() && self.discovers.is_empty()
+    }
+
     fn flushed(self) {
         for asker in self.flushes {
             let _ = asker.send(());

@@ -6,7 +6,8 @@ use lanrage_ipc::results::DiscoveredParty;
 
 use super::DiscoveryError;
 
-/// Parties as they are now, or `None` where they are no more. The file follows at once.
+/// Parties as they are now, or `None` where they are no more. The file follows: at once
+/// after some quiet, else soon.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Announce {
