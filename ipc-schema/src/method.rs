@@ -264,6 +264,23 @@ mod tests {
     }
 
     #[test]
+    fn null_leaves_out_what_may_be_left_out() {
+        for (method, given, left_out) in [
+            ("events.subscribe", r#"{"topics":null,"party_id":null,"snapshot":null}"#, "{}"),
+            ("hello", r#"{"client":null,"protocol":null,"features":null}"#, "{}"),
+            ("party.list", r#"{"cursor":null,"limit":null}"#, "{}"),
+            ("relay.list", r#"{"region":null}"#, "{}"),
+        ] {
+            assert_eq!(Request::decode(method, given), Request::decode(method, left_out));
+        }
+        let peer = r#"{"peer_id":"a","name":"A","public_key":"k","nat_type":"open","public_ip":"unknown","public_port":1,"local_ip":"unknown","local_port":1}"#;
+        let join = |more| format!(r#"{{"party_id":"p","peer":{peer}{more}}}"#);
+        let given = Request::decode("party.join", &join(r#","keepalive":null"#));
+        assert!(given.is_ok());
+        assert_eq!(given, Request::decode("party.join", &join("")));
+    }
+
+    #[test]
     fn unknown_fields_are_ignored_and_unknown_methods_named() {
         assert!(Request::decode("ping", r#"{"later":1}"#).is_ok());
         let error = refused("party.fly", "{}");

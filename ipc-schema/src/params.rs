@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::lanrage;
 use crate::model::{Keepalive, Name, PartyId, PeerId, PeerInput, RelayId, SignalData};
@@ -35,10 +35,12 @@ params! {
         )]
         pub client: Option<Agent>,
         /// The protocol versions that the client speaks.
-        #[serde(default, deserialize_with = "object::object")]
+        #[serde(default, deserialize_with = "protocol")]
+        #[cfg_attr(feature = "schema", schemars(with = "Option<ProtocolRange>"))]
         pub protocol: ProtocolRange,
         /// Optional features that the client would use.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "left_out")]
+        #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<String>>"))]
         pub features: Vec<String>,
     }
 
@@ -61,7 +63,8 @@ params! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub party_id: Option<PartyId>,
         /// Who refreshes the host's `last_seen`.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "left_out")]
+        #[cfg_attr(feature = "schema", schemars(with = "Option<Keepalive>"))]
         pub keepalive: Keepalive,
     }
 
@@ -73,7 +76,8 @@ params! {
         #[serde(deserialize_with = "object::object")]
         pub peer: PeerInput,
         /// Who refreshes the peer's `last_seen`.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "left_out")]
+        #[cfg_attr(feature = "schema", schemars(with = "Option<Keepalive>"))]
         pub keepalive: Keepalive,
     }
 
@@ -156,7 +160,8 @@ params! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub party_id: Option<PartyId>,
         /// Whether the reply shall hold the state that the events start from.
-        #[serde(default = "yes")]
+        #[serde(default = "yes", deserialize_with = "yes_if_left_out")]
+        #[cfg_attr(feature = "schema", schemars(with = "Option<bool>"))]
         pub snapshot: bool,
     }
 
@@ -196,6 +201,23 @@ impl Default for SubscribeParams {
 
 fn yes() -> bool {
     true
+}
+
+/// Where a field may be left out, `null` leaves it out.
+fn left_out<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+fn protocol<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ProtocolRange, D::Error> {
+    object::optional(deserializer).map(Option::unwrap_or_default)
+}
+
+fn yes_if_left_out<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    Option::deserialize(deserializer).map(|given| given.unwrap_or_else(yes))
 }
 
 /// A range of protocol versions, both ends included.
