@@ -7,14 +7,6 @@ use std::path::{Path, PathBuf};
 /// Why a configuration was refused. The text names the place, the setting and the way out.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The file that a flag or variable names does not exist.
-    #[error("{}: there is no such file, but {by} names it", path.display())]
-    Missing {
-        /// The file.
-        path: PathBuf,
-        /// The flag or variable.
-        by: &'static str,
-    },
     /// The file could not be read.
     #[error("{}: cannot be read: {error}", path.display())]
     Unreadable {

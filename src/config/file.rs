@@ -12,7 +12,7 @@ const MOST_BYTES: u64 = 1024 * 1024;
 /// Where a program's configuration file is, or would be.
 pub(super) struct Place {
     path: Option<PathBuf>,
-    /// The flag or variable that names the file, which then has to exist.
+    /// The flag or variable that names the file.
     by: Option<&'static str>,
 }
 
@@ -52,7 +52,7 @@ impl Place {
     }
 }
 
-/// The text of the file; none if it does not exist and nobody named it.
+/// The text of the file; none if it does not exist.
 fn text_of(path: &Path, by: Option<&'static str>) -> Result<Option<String>, ConfigError> {
     let bytes = match bytes_of(path) {
         Ok(bytes) => bytes,
@@ -62,7 +62,13 @@ fn text_of(path: &Path, by: Option<&'static str>) -> Result<Option<String>, Conf
             let path = path.to_path_buf();
             return match by {
                 None if missing => Ok(None),
-                Some(by) if missing => Err(ConfigError::Missing { path, by }),
+                Some(by) if missing => {
+                    log::warn!(
+                        "there is no {}, which {by} names: going on without it",
+                        path.display()
+                    );
+                    Ok(None)
+                }
                 _ if path.is_dir() => Err(ConfigError::Directory { path }),
                 _ => Err(ConfigError::Unreadable { path, error }),
             };
