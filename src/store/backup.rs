@@ -91,5 +91,5 @@ pub(super) fn publish(partial: &Path, dest: &Path) -> Result<(), BackupError> {
 
 pub(super) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BackupError {
     let path = PathBuf::from(path);
-    move |source| BackupError::Io { action, path, source }
+    move |cause| BackupError::Io { action, path, cause }
 }

@@ -11,7 +11,7 @@ use rusqlite::ErrorCode;
 pub enum OpenError {
     /// The directory or a file in it cannot be used.
     #[error(
-        "cannot {action} {}: {source}: the state directory must be writable for this user \
+        "cannot {action} {}: {cause}: the state directory must be writable for this user \
          (or choose another one, --state-dir)", path.display()
     )]
     Io {
@@ -20,7 +20,7 @@ pub enum OpenError {
         /// On what.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// SQLite cannot work on the file, though it is not damaged.
     #[error(
@@ -155,14 +155,14 @@ pub enum BackupError {
     #[error("{} must name a file in an existing directory", .0.display())]
     NoDirectory(PathBuf),
     /// A file cannot be written or read.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {cause}", path.display())]
     Io {
         /// What was tried.
         action: &'static str,
         /// On what.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// SQLite could not copy.
     #[error("cannot copy the database to {}: {reason}", path.display())]

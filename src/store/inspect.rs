@@ -71,7 +71,7 @@ impl Fault {
 /// Looks at a database, and opens it if it is sound. Otherwise no file has changed but the index
 /// of its log.
 pub(super) fn inspect(path: &Path) -> Result<Found, OpenError> {
-    let io_error = |source| OpenError::Io { action: "read", path: path.to_path_buf(), source };
+    let io_error = |cause| OpenError::Io { action: "read", path: path.to_path_buf(), cause };
     match read_header(path).map_err(io_error)? {
         Header::Missing => return Ok(Found::Nothing),
         Header::Bad(reason) => return Ok(Found::Damaged(reason.into())),

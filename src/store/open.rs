@@ -117,5 +117,5 @@ pub(super) fn io_error(
     path: &Path,
 ) -> impl FnOnce(std::io::Error) -> OpenError {
     let path = PathBuf::from(path);
-    move |source| OpenError::Io { action, path, source }
+    move |cause| OpenError::Io { action, path, cause }
 }

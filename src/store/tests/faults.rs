@@ -163,8 +163,8 @@ fn a_directory_that_cannot_be_made_or_written_is_an_error_that_names_it() {
     let dir = temp_dir();
     let state = dir.path().join("state");
     let check = |error: OpenError| {
-        let OpenError::Io { source, .. } = &error else { panic!("{error}") };
-        assert_eq!(source.kind(), io::ErrorKind::PermissionDenied);
+        let OpenError::Io { cause, .. } = &error else { panic!("{error}") };
+        assert_eq!(cause.kind(), io::ErrorKind::PermissionDenied);
         assert!(error.to_string().contains(state.to_str().unwrap()), "{error}");
         assert!(error.to_string().contains("--state-dir"), "{error}");
     };
