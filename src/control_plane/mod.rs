@@ -49,6 +49,8 @@ pub enum Ask {
         interest: Interest,
         /// Where the events go.
         queue: Arc<EventQueue>,
+        /// Whether to tell the state that they start from.
+        snapshot: bool,
     },
     /// A fresh start for a subscription that fell behind: a reset comes into its queue.
     Resume(SubscriptionKey, Interest),
@@ -100,7 +102,7 @@ pub enum Answer {
     Discovered(Vec<DiscoveredParty>),
     /// To `Ask::Backup`: the size of the copy in bytes.
     BackedUp(u64),
-    /// To `Ask::Subscribe`: the state that the events start from.
+    /// To an `Ask::Subscribe` with a snapshot: the state that the events start from.
     Subscribed(Snapshot),
     /// To what needs no answer.
     Done,

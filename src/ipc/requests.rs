@@ -184,13 +184,13 @@ async fn subscribe(
     params: SubscribeParams,
     queue: Arc<EventQueue>,
 ) -> Answered {
-    let ask = Ask::Subscribe { key, interest: interest.clone(), queue };
+    let ask = Ask::Subscribe { key, interest: interest.clone(), queue, snapshot: params.snapshot };
     let reply = translator.ask(ask).await.map(|answer| {
         Reply::EventsSubscribe(SubscribeResult {
             subscription: name(key),
             seq: 0,
             snapshot: match answer {
-                Answer::Subscribed(snapshot) if params.snapshot => Some(snapshot),
+                Answer::Subscribed(snapshot) => Some(snapshot),
                 _ => None,
             },
         })

@@ -14,10 +14,14 @@ impl LocalControlPlane {
     pub(super) fn read(&self, ask: &Ask) -> (Result<Answer, Failure>, Option<Bulletin>) {
         match ask {
             Ask::Query(query) => (self.query(query), None),
-            Ask::Subscribe { key, interest, queue } => match self.party_of(interest) {
+            Ask::Subscribe { key, interest, queue, snapshot } => match self.party_of(interest) {
                 Ok(()) => {
                     let attach = Bulletin::Attach(*key, interest.clone(), queue.clone());
-                    (Ok(Answer::Subscribed(self.snapshot(interest))), Some(attach))
+                    let answer = match snapshot {
+                        true => Answer::Subscribed(self.snapshot(interest)),
+                        false => Answer::Done,
+                    };
+                    (Ok(answer), Some(attach))
                 }
                 Err(failure) => (Err(failure), None),
             },
