@@ -5,12 +5,13 @@ mod queries;
 mod state;
 
 use std::rc::Rc;
+use std::sync::LazyLock;
 
 use lanrage_ipc::method::method_info;
-
 use lanrage_ipc::params::{self, Agent, ProtocolRange};
 use lanrage_ipc::results::*;
 use lanrage_ipc::{ErrorCode, PROTOCOL, Reply, Request, RpcError};
+use serde_json::value::RawValue;
 
 use super::errors::wire;
 use super::{Face, Settings};
@@ -137,11 +138,16 @@ impl Translator {
 }
 
 fn open_rpc() -> Result<Reply, RpcError> {
-    // The committed file has line breaks, which would cut the reply in two.
-    let compact = serde_json::from_str::<serde_json::Value>(lanrage_ipc::schema::OPENRPC)
-        .and_then(|document| serde_json::value::to_raw_value(&document))
-        .map_err(|error| unexpected(&error))?;
-    Ok(Reply::RpcDiscover(OpenRpcDocument(compact)))
+    // The committed file has line breaks, which would cut the reply in two. Anyone may ask, as often
+    // as they like: it is worked on once.
+    static COMPACT: LazyLock<serde_json::Result<Box<RawValue>>> = LazyLock::new(|| {
+        let document: serde_json::Value = serde_json::from_str(lanrage_ipc::schema::OPENRPC)?;
+        serde_json::value::to_raw_value(&document)
+    });
+    match &*COMPACT {
+        Ok(compact) => Ok(Reply::RpcDiscover(OpenRpcDocument(compact.clone()))),
+        Err(error) => Err(unexpected(error)),
+    }
 }
 
 fn limits(limits: &Limits) -> lanrage_ipc::results::Limits {
