@@ -20,7 +20,7 @@ impl Queue {
 
     /// Takes one in. It is kept even if it alone is too large.
     pub(super) fn push(&mut self, notification: Notification) {
-        self.bytes += notification.params.len();
+        self.bytes += size(&notification);
         self.waiting.push_back(notification);
         while self.bytes > self.max_bytes && self.waiting.len() > 1 {
             self.pop();
@@ -29,7 +29,29 @@ impl Queue {
 
     pub(super) fn pop(&mut self) -> Option<Notification> {
         let notification = self.waiting.pop_front()?;
-        self.bytes -= notification.params.len();
+        self.bytes -= size(&notification);
         Some(notification)
+    }
+}
+
+/// What a notification takes up: also one that says nothing, of which there may be many.
+fn size(notification: &Notification) -> usize {
+    size_of::<Notification>() + notification.method.len() + notification.params.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_says_little_takes_room_too() {
+        let mut queue = Queue::new(1000);
+        for number in 0..1000 {
+            let method = if number % 2 == 0 { "m".repeat(300) } else { String::new() };
+            queue.push(Notification { method, params: String::new() });
+        }
+        assert!(queue.waiting.len() < 10, "{}", queue.waiting.len());
+        while queue.pop().is_some() {}
+        assert_eq!(queue.bytes, 0);
     }
 }
