@@ -1,5 +1,6 @@
 //! The way to the daemon.
 
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ use serde_json::value::RawValue;
 
 use super::exit::{Exit, Failure};
 use super::output::{Output, Page};
-use crate::config::{CliArgs, CliConfig};
+use crate::config::{self, CliArgs, CliConfig, Environment};
+use crate::os;
 
 /// How long an answer may take, unless told otherwise.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -47,6 +49,7 @@ impl Daemon {
             max_line: LONGEST_REPLY,
             ..Options::default()
         };
+        self.check_place()?;
         let mut client = Client::connect_with(&self.config.socket, &options)?;
         client.hello(&HelloParams {
             client: Some(Agent {
@@ -57,6 +60,25 @@ impl Daemon {
             features: Vec::new(),
         })?;
         Ok(client)
+    }
+
+    /// Makes sure that no other user waits where the daemon of this one should be.
+    fn check_place(&self) -> Result<(), ClientError> {
+        let socket = &self.config.socket;
+        match socket.parent() {
+            Some(directory)
+                if config::is_makeshift(socket, &Environment::process())
+                    && matches!(os::is_own_directory(directory), Ok(false)) =>
+            {
+                let reason = format!("{} is not yours alone", directory.display());
+                let source = io::Error::new(io::ErrorKind::PermissionDenied, reason);
+                Err(ClientError::Io {
+                    doing: format!("connecting to {}", socket.display()),
+                    source,
+                })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What to say of an error, by where the daemon should be.

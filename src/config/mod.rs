@@ -21,7 +21,7 @@ pub use environment::Environment;
 pub use error::{ConfigError, Mistake};
 pub use tables::{Access, Addresses, Cleanup, Limits, Store};
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The resolved configuration of `lanragectl`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +49,12 @@ pub fn load_cli(args: &CliArgs, env: &Environment) -> Result<CliConfig, ConfigEr
             .unwrap_or_else(|| paths::socket(args.system, env)),
         config_file,
     })
+}
+
+/// Whether a socket is in the directory under the temporary one that stands in for a runtime directory: another user
+/// might have made it first.
+pub fn is_makeshift(socket: &Path, env: &Environment) -> bool {
+    socket.parent() == Some(&paths::makeshift_directory(env))
 }
 
 #[cfg(test)]

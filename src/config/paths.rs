@@ -1,6 +1,6 @@
 //! Where things are by default, which is all that differs between operating systems.
 
-pub(super) use os::{STATE_DIR_VARIABLES, config_file, socket, state_dir};
+pub(super) use os::{STATE_DIR_VARIABLES, config_file, makeshift_directory, socket, state_dir};
 
 #[cfg(unix)]
 mod os {
@@ -31,10 +31,15 @@ mod os {
         } else if let Some(runtime) = env.directory("XDG_RUNTIME_DIR") {
             runtime.join("lanrage")
         } else {
-            let temporary = env.directory("TMPDIR").unwrap_or_else(|| "/tmp".into());
-            temporary.join(format!("lanrage-{}", nix::unistd::geteuid()))
+            makeshift_directory(env)
         };
         directory.join("control.sock")
+    }
+
+    /// The socket's directory for a user without a runtime directory: anybody might make it first.
+    pub(in crate::config) fn makeshift_directory(env: &Environment) -> PathBuf {
+        let temporary = env.directory("TMPDIR").unwrap_or_else(|| "/tmp".into());
+        temporary.join(format!("lanrage-{}", nix::unistd::geteuid()))
     }
 
     /// The state directory; none for a user without a home.
@@ -73,6 +78,11 @@ mod os {
         let user = env.get("USERNAME").filter(|_| !system);
         let suffix = user.map(|user| format!("-{}", user.to_string_lossy()));
         format!(r"\\.\pipe\lanrage{}", suffix.unwrap_or_default()).into()
+    }
+
+    /// Pipes are in no directory.
+    pub(in crate::config) fn makeshift_directory(_: &Environment) -> PathBuf {
+        PathBuf::new()
     }
 
     /// The state directory; none for a user without application data.

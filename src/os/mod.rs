@@ -7,9 +7,13 @@ mod unix;
 mod windows;
 
 #[cfg(unix)]
-pub use unix::{Signals, bind, close, in_group, inherited, notify, own_user, peer};
+pub use unix::{
+    Signals, bind, close, in_group, inherited, is_own_directory, notify, own_user, peer,
+};
 #[cfg(windows)]
-pub use windows::{Signals, bind, close, in_group, inherited, notify, own_user, peer};
+pub use windows::{
+    Signals, bind, close, in_group, inherited, is_own_directory, notify, own_user, peer,
+};
 
 /// What the system tells the daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -64,6 +64,14 @@ pub fn peer(_: &Stream) -> io::Result<Owner> {
     Ok(own_user())
 }
 
+/// Pipes are in no directory.
+///
+/// # Errors
+/// None.
+pub fn is_own_directory(_: &std::path::Path) -> std::io::Result<bool> {
+    Ok(true)
+}
+
 /// Ends a connection. Without it, what the client has not read would keep the pipe open.
 pub fn close(stream: Stream) {
     let Stream::NamedPipe(pipe) = &stream;

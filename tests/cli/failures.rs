@@ -214,3 +214,33 @@ fn nobody_reads_on() {
         assert!(told.contains("standard output: No space left"), "{told}");
     }
 }
+
+#[test]
+fn no_other_user_is_taken_for_the_daemon() {
+    let setup = Setup::new();
+    let temporary = setup.path("tmp");
+    let socket = temporary.join(format!("lanrage-{}/control.sock", geteuid()));
+    fs::create_dir(&temporary).expect("a directory");
+    let directory = socket.parent().expect("a directory").to_owned();
+    let daemon = Setup { socket, ..setup }.start();
+    let status = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lanragectl"));
+        command.arg("status").env_clear().env("HOME", "/nonexistent").env("TMPDIR", &temporary);
+        let output = command.output().expect("run lanragectl");
+        (output.status.code(), String::from_utf8(output.stderr).expect("UTF-8"))
+    };
+    assert_eq!(status(), (Some(0), String::new()));
+
+    let open = |mode| fs::set_permissions(&directory, Permissions::from_mode(mode)).expect("set");
+    open(0o777);
+    let (code, told) = status();
+    assert_eq!(code, Some(3));
+    assert!(told.contains("is not yours alone"), "{told}");
+    open(0o700);
+
+    let elsewhere = temporary.join("elsewhere");
+    fs::rename(&directory, &elsewhere).expect("moved");
+    std::os::unix::fs::symlink(&elsewhere, &directory).expect("a link");
+    assert_eq!(status().0, Some(3));
+    drop(daemon);
+}

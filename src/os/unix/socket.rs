@@ -67,7 +67,9 @@ fn prepare_directory(path: &Path, open_to_all: bool) -> anyhow::Result<()> {
         )
     })?;
     let found = fs::metadata(directory)?;
-    let own = [own_user().0, SUPERUSER].contains(&found.uid());
+    // Who made a symbolic link can have it lead elsewhere.
+    let owners = [found.uid(), fs::symlink_metadata(directory)?.uid()];
+    let own = owners.iter().all(|owner| [own_user().0, SUPERUSER].contains(owner));
     let (mode, sticky) = (found.mode(), found.mode() & 0o1000 != 0);
     ensure!(
         own && (mode & 0o002 == 0 || sticky),
@@ -81,6 +83,15 @@ fn prepare_directory(path: &Path, open_to_all: bool) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// Whether a directory is this user's, and nobody else can put anything into it.
+///
+/// # Errors
+/// When it is not there, or can't be looked at.
+pub fn is_own_directory(path: &Path) -> io::Result<bool> {
+    let found = fs::symlink_metadata(path)?;
+    Ok(found.is_dir() && found.uid() == own_user().0 && found.mode() & 0o022 == 0)
 }
 
 fn reclaim(path: &Path) -> anyhow::Result<()> {
