@@ -2,7 +2,7 @@
 
 use std::io;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use interprocess::local_socket::tokio::{Listener, Stream};
 use interprocess::local_socket::traits::tokio::Listener as _;
@@ -22,6 +22,9 @@ use crate::os;
 const RESPITE: Duration = Duration::from_millis(100);
 /// A refusal is a line or two: a fresh connection takes it at once, or is not worth waiting for.
 const REFUSAL: Duration = Duration::from_millis(100);
+
+/// A refusal is a warning this often at most: who is refused may try again at once, for ever.
+const WARNING_EVERY: Duration = Duration::from_secs(1);
 
 /// Serves connections until the daemon stops and the last of them has ended.
 pub async fn serve(face: Rc<Face>, listener: Listener) {
@@ -67,12 +70,22 @@ async fn admit(face: Rc<Face>, stream: Stream, connection: ConnectionId) {
             drop(place);
         }
         Err(error) => {
-            log::warn!("{connection:?} of {owner:?} was refused: {error}");
+            log::log!(refusal_level(&face), "{connection:?} of {owner:?} was refused: {error}");
             if let Err(error) = tell(&stream, error).await {
                 log::debug!("{connection:?}: {error}");
             }
         }
     }
+}
+
+fn refusal_level(face: &Face) -> log::Level {
+    let now = Instant::now();
+    let warned = face.warned.get().is_some_and(|last| now.duration_since(last) < WARNING_EVERY);
+    if warned {
+        return log::Level::Debug;
+    }
+    face.warned.set(Some(now));
+    log::Level::Warn
 }
 
 async fn enter(face: &Face, owner: Owner) -> Result<(Place, lanrage_ipc::results::Role), RpcError> {

@@ -16,8 +16,9 @@ mod subscriptions;
 mod tests;
 mod translate;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Instant;
 
 use actix::prelude::*;
 use tokio::sync::watch;
@@ -35,6 +36,8 @@ pub struct Face {
     clock: Clock,
     settings: RefCell<Rc<Settings>>,
     census: census::Census,
+    /// When the log last had a warning of a refused connection.
+    warned: Cell<Option<Instant>>,
     /// Why the daemon stops, once it does.
     stopping: watch::Receiver<Option<String>>,
 }
@@ -57,7 +60,8 @@ impl Face {
         stopping: watch::Receiver<Option<String>>,
     ) -> Self {
         let settings = RefCell::new(Rc::new(settings));
-        Self { control_plane, clock, settings, census: census::Census::default(), stopping }
+        let census = census::Census::default();
+        Self { control_plane, clock, settings, census, warned: Cell::new(None), stopping }
     }
 
     /// Other settings, for the connections from here on.

@@ -51,3 +51,18 @@ fn of_a_user_by_default() {
     silent[0].register("p", "ann");
     assert_eq!(silent[63].party("p")["host_id"], "ann");
 }
+
+#[test]
+fn who_is_refused_does_not_fill_the_log() {
+    let daemon = Setup::new().config("[limits]\nconnections_per_uid = 1").start();
+    let mut first = daemon.client();
+    first.call("ping", json!({}));
+    for _ in 0..300 {
+        assert_refused(daemon.client());
+    }
+    let log = daemon.setup.log();
+    let refusals = log.lines().filter(|line| line.contains("was refused"));
+    let warnings = refusals.clone().filter(|line| line.contains("WARN")).count();
+    assert_eq!(refusals.count(), 300, "each is told to whoever wants to know all");
+    assert!((1..300).contains(&warnings), "{warnings}");
+}
