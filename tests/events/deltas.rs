@@ -112,25 +112,29 @@ fn each_subscription_counts_for_itself() {
 fn events_follow_the_reply_that_names_their_subscription() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
-    let relay = json!({"relay_id": "r", "public_ip": "::1", "port": 1});
-    let mut lines = String::new();
-    for (id, method, params) in [
-        (1, "relay.register", &relay),
-        (2, "events.subscribe", &json!({})),
-        (3, "relay.register", &json!({"relay_id": "s", "public_ip": "::1", "port": 1})),
-    ] {
-        let line = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
-        lines.push_str(&format!("{line}\n"));
-    }
-    client.send_raw(lines.as_bytes());
-    let came: Vec<Value> = (0..4).map(|_| client.line().expect("a line")).collect();
+    let mut before = Copy::begin(&mut client, json!({}));
+    let relay = |id: &str| json!({"relay_id": id, "public_ip": "::1", "port": 1});
+    let requests = [
+        (101, "relay.register", relay("a")),
+        (102, "events.subscribe", json!({})),
+        (103, "relay.register", relay("b")),
+    ];
+    // The last two wait for the first one's commit, and are released together.
+    let lines = requests.map(|(id, method, params)| {
+        format!("{}\n", json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}))
+    });
+    client.send_raw(lines.concat().as_bytes());
+    let came: Vec<Value> = (0..6).map(|_| client.line().expect("a line")).collect();
     let place = |wanted: &dyn Fn(&Value) -> bool| came.iter().position(wanted).expect("it came");
-    let subscribed = place(&|line| line["id"] == 2);
-    let event = place(&|line| line["method"] == "event");
+    let subscribed = place(&|line| line["id"] == 102);
+    let event = place(&|line| line["params"]["subscription"] == "s2");
     assert!(subscribed < event, "{came:?}");
     // What was done before is in the snapshot, what was done after is an event.
-    assert_eq!(came[subscribed]["result"]["snapshot"]["relays"][0]["relay_id"], "r");
-    assert_eq!(came[event]["params"]["data"]["relay"]["relay_id"], "s");
+    let known = came[subscribed]["result"]["snapshot"]["relays"].as_array().expect("relays");
+    assert_eq!((known.len(), &known[0]["relay_id"]), (1, &json!("a")));
+    assert_eq!(came[event]["params"]["data"]["relay"]["relay_id"], "b");
+    let told = came.iter().filter_map(|line| before.take(line)).count();
+    assert_eq!(told, 2);
 }
 
 #[test]

@@ -2,12 +2,10 @@
 
 use std::net::Shutdown;
 use std::path::Path;
-use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::Client;
-use super::daemon::PATIENCE;
+use super::{Client, eventually};
 
 impl Client {
     /// Sends a line as it is, and returns the next line that comes.
@@ -108,10 +106,9 @@ pub(crate) fn keys(object: &Value) -> Vec<&str> {
 
 /// Waits until the daemon counts that many connections.
 pub(crate) fn await_clients(client: &mut Client, count: u64) {
-    let until = Instant::now() + PATIENCE;
-    while client.call("status.get", json!({}))["clients"] != count {
-        assert!(Instant::now() < until, "there are never {count} connections");
-    }
+    eventually("that many connections", || {
+        (client.call("status.get", json!({}))["clients"] == count).then_some(())
+    });
 }
 
 /// How many kilobytes of memory a process takes: `VmRSS` now, `VmHWM` at most so far.
