@@ -168,6 +168,8 @@ pub struct Limits {
     pub signal_bytes: usize,
     /// Signals that wait for one peer.
     pub signals_per_peer: usize,
+    /// Bytes of all signals that wait.
+    pub signals_total_bytes: usize,
     /// How long a signal waits.
     #[serde(serialize_with = "duration::serialize")]
     pub signal_ttl: Duration,
@@ -203,6 +205,7 @@ impl Limits {
             frame_out: table.number("frame_out", MIB, KIB..=16 * MIB),
             signal_bytes: table.number("signal_bytes", 64 * KIB, 1..=16 * MIB),
             signals_per_peer: table.number("signals_per_peer", 256, COUNT),
+            signals_total_bytes: table.number("signals_total_bytes", 64 * MIB, KIB..=256 * MIB),
             signal_ttl: table.duration("signal_ttl", minutes(5), INTERVAL),
             requests_in_flight: table.number("requests_in_flight", 32, 1..=1_024),
             connections: table.number("connections", 256, COUNT),

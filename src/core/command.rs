@@ -240,6 +240,12 @@ pub enum Refusal {
         /// The most it may have.
         limit: usize,
     },
+    /// Too many members do not poll.
+    #[error("signals of {limit} bytes wait already, the most that may in all")]
+    SignalsFull {
+        /// The most bytes that may wait.
+        limit: usize,
+    },
     /// The target does not poll.
     #[error("{limit} signals wait for peer {peer_id} already, the most that may")]
     SignalQueueFull {
@@ -273,6 +279,8 @@ pub struct Rules {
     pub signal_bytes: usize,
     /// Signals that wait for one member.
     pub signals_per_peer: usize,
+    /// Bytes of all signals that wait.
+    pub signals_total_bytes: usize,
     /// Where virtual addresses come from; the host's is its first.
     pub subnet: Ipv4Net,
 }

@@ -133,6 +133,7 @@ fn rules(config: &DaemonConfig, grace_until: Duration) -> Rules {
         relays: limits.relays,
         signal_bytes: limits.signal_bytes,
         signals_per_peer: limits.signals_per_peer,
+        signals_total_bytes: limits.signals_total_bytes,
         subnet: addresses.subnet,
     }
 }

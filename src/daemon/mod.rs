@@ -48,6 +48,7 @@ pub async fn run(args: DaemonArgs, config: DaemonConfig) -> anyhow::Result<()> {
         }
     };
     log::info!("stopping: {reason}");
+    actix::spawn(end_at_once(signals));
     notify::stopping();
     stop.send_replace(Some(reason));
     serving.await?;
@@ -126,6 +127,17 @@ fn listen(config: &DaemonConfig) -> anyhow::Result<(Listener, Option<Lock>)> {
         return Ok((listener, None));
     }
     os::bind(&config.socket, config.system)
+}
+
+/// Who asks a second time does not want to wait for a disk that hangs, say. What was acknowledged
+/// is durable all the same.
+async fn end_at_once(mut signals: Signals) {
+    loop {
+        if let Signal::Stop(reason) = signals.next().await {
+            log::warn!("stopping at once: {reason} again");
+            std::process::exit(1);
+        }
+    }
 }
 
 /// Tells systemd that all is well, for as long as it is.

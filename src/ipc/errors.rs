@@ -29,6 +29,7 @@ fn refused(refusal: &Refusal, words: String) -> RpcError {
         Refusal::SignalTooLarge { .. } => return RpcError::invalid_params("signal_data", words),
         Refusal::TooManyParties { .. }
         | Refusal::RegistryFull { .. }
+        | Refusal::SignalsFull { .. }
         | Refusal::SignalQueueFull { .. } => ErrorCode::RateLimited,
     };
     RpcError::new(code, words)

@@ -43,6 +43,7 @@ fn defaults() {
         frame_out: 1_048_576,
         signal_bytes: 65_536,
         signals_per_peer: 256,
+        signals_total_bytes: 67_108_864,
         signal_ttl: seconds(300),
         requests_in_flight: 32,
         connections: 256,
@@ -73,12 +74,12 @@ fn only_the_grace_may_be_zero() {
 #[test]
 fn every_limit_has_a_range() {
     let zeros = "parties_per_peer=0\npeers_per_party=0\nparties=0\nrelays=0\nframe_in=0\nframe_out=0\n\
-        signal_bytes=0\nsignals_per_peer=0\nsignal_ttl='0s'\nrequests_in_flight=0\nconnections=0\n\
+        signal_bytes=0\nsignals_per_peer=0\nsignals_total_bytes=0\nsignal_ttl='0s'\nrequests_in_flight=0\nconnections=0\n\
         connections_per_uid=0\nqueue_events=0\nqueue_bytes=0\npartial_frame='0s'\nwrite_stall='0s'\n\
         request_timeout='0s'";
-    assert_eq!(mistakes(zeros, Limits::read).len(), 17);
+    assert_eq!(mistakes(zeros, Limits::read).len(), 18);
     let huge = zeros.replace("=0", "=268435457").replace("'0s'", "'8761h'");
-    assert_eq!(mistakes(&huge, Limits::read).len(), 17);
+    assert_eq!(mistakes(&huge, Limits::read).len(), 18);
     assert_eq!(
         mistakes("backups_kept=1001", Store::read),
         ["backups_kept: 1001 is out of range: it must be from 1 to 1000"]

@@ -122,6 +122,7 @@ impl Registry {
 
     fn index(&mut self, party_id: &PartyId, peer_id: &PeerId, member: &Member) {
         self.memberships += 1;
+        self.signals_bytes += member.signals_bytes();
         let presence = self.peers.entry(peer_id.clone()).or_insert_with(|| Presence {
             owner: member.record.owner,
             parties: Default::default(),
@@ -141,6 +142,7 @@ impl Registry {
 
     fn unindex(&mut self, party_id: &PartyId, peer_id: &PeerId, member: &Member) {
         self.memberships -= 1;
+        self.signals_bytes -= member.signals_bytes();
         if let Some(presence) = self.peers.get_mut(peer_id) {
             presence.parties.remove(party_id);
             if presence.parties.is_empty() {

@@ -45,6 +45,8 @@ pub struct Registry {
     /// Members with signals waiting, by the age of the oldest.
     waiting_signals: BTreeSet<(Duration, PartyId, PeerId)>,
     memberships: usize,
+    /// Bytes of the signals that wait, with what is around them.
+    signals_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -127,6 +129,7 @@ impl Registry {
             silent_relays: BTreeSet::new(),
             waiting_signals: BTreeSet::new(),
             memberships: 0,
+            signals_bytes: 0,
         }
     }
 

@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 use lanrage_ipc::event::Event;
 use lanrage_ipc::model::{PartyId, PeerId, Signal, SignalData};
 
-use super::QueuedSignal;
 use super::changes::Transaction;
 use super::expiry::drop_stale;
+use super::{Member, QueuedSignal};
 use crate::core::command::{Now, Outcome, Refusal};
 
 /// What a signal has around its payload, at most: three ids, a time and their names.
@@ -26,6 +26,10 @@ impl Transaction<'_> {
             return Err(Refusal::SignalTooLarge { bytes, limit });
         }
         self.acts_as_member(party_id, &from)?;
+        let limit = self.registry.rules.signals_total_bytes;
+        if self.registry.signals_bytes + bytes + ENVELOPE > limit {
+            return Err(Refusal::SignalsFull { limit });
+        }
         let (limit, ttl) = (self.registry.rules.signals_per_peer, self.registry.rules.signal_ttl);
         let Now { wall: sent_at, elapsed: queued } = self.now;
         let waiting = self.registry.with_member(party_id, to, |member| {
@@ -87,11 +91,24 @@ impl Transaction<'_> {
     }
 }
 
+impl QueuedSignal {
+    fn bytes(&self) -> usize {
+        self.data.len() + ENVELOPE
+    }
+}
+
+impl Member {
+    /// How much its waiting signals hold.
+    pub(super) fn signals_bytes(&self) -> usize {
+        self.signals.iter().map(QueuedSignal::bytes).sum()
+    }
+}
+
 /// How many of the oldest signals an answer of that length has room for, one at least.
 fn fitting(signals: &VecDeque<QueuedSignal>, room: usize) -> usize {
     let mut used = 0;
     let fit = signals.iter().take_while(|signal| {
-        used += signal.data.len() + ENVELOPE;
+        used += signal.bytes();
         used <= room
     });
     fit.count().max(1).min(signals.len())

@@ -15,7 +15,7 @@ fn effective_configuration_names_its_file_and_every_key() {
         \n[addresses]\nsubnet = \"10.66.0.0/16\"\n\
         \n[access]\noperators = []\ngroup = \"lanrage\"\n\
         \n[limits]\nparties_per_peer = 64\npeers_per_party = 64\nparties = 16384\nrelays = 1024\nframe_in = 262144\n\
-        frame_out = 1048576\nsignal_bytes = 65536\nsignals_per_peer = 256\nsignal_ttl = \"5m\"\nrequests_in_flight = 32\n\
+        frame_out = 1048576\nsignal_bytes = 65536\nsignals_per_peer = 256\nsignals_total_bytes = 67108864\nsignal_ttl = \"5m\"\nrequests_in_flight = 32\n\
         connections = 256\nconnections_per_uid = 64\nqueue_events = 256\nqueue_bytes = 1048576\npartial_frame = \"10s\"\n\
         write_stall = \"10s\"\nrequest_timeout = \"10s\"\n";
     assert!(toml.ends_with(tables), "{toml}");
@@ -46,6 +46,7 @@ prop_compose! {
             frame_out: bytes[1],
             signal_bytes: bytes[2],
             signals_per_peer: counts[3],
+            signals_total_bytes: bytes[3],
             signal_ttl: durations[0],
             requests_in_flight: counts[4],
             connections: connections[0],

@@ -71,6 +71,23 @@ fn so_many_signals_wait_for_a_peer_at_most() {
 }
 
 #[test]
+fn the_signals_of_all_together_hold_so_much_at_most() {
+    let mut world = World::with(|rules| rules.signals_total_bytes = 1100);
+    world.ann(register("lan", "host"));
+    world.ann(join("lan", "a"));
+    world.ann(send("lan", "host", "a", "1"));
+    world.ann(send("lan", "a", "host", "2"));
+    let full = Refusal::SignalsFull { limit: 1100 };
+    assert_eq!(world.refused(ANN, send("lan", "host", "a", "3")), full);
+    world.ann(poll("lan", "a"));
+    world.ann(send("lan", "host", "a", "4"));
+    assert_eq!(world.refused(ANN, send("lan", "host", "a", "5")), full);
+    // Who leaves takes what waits along.
+    world.ann(leave("lan", "a"));
+    world.ann(send("lan", "host", "host", "6"));
+}
+
+#[test]
 fn what_exceeds_a_new_bound_stays() {
     let mut world = World::new();
     world.ann(register("lan", "host"));

@@ -47,6 +47,7 @@ fn rules() -> Rules {
         relays: 100,
         signal_bytes: 100,
         signals_per_peer: 10,
+        signals_total_bytes: 1 << 20,
         subnet: "10.66.0.0/16".parse().unwrap(),
     }
 }

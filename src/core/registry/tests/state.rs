@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use jiff::Timestamp;
 use lanrage_ipc::model::{PartyId, PeerId};
 
-use super::super::{Keeper, Presence, Registry};
+use super::super::{Keeper, Member, Presence, Registry};
 use crate::core::addresses;
 use crate::core::{MemberRecord, PartyRecord, RelayRecord};
 
@@ -56,6 +56,8 @@ pub(super) fn check_indexes(registry: &Registry) {
     assert_eq!(registry.silent_relays, silent_relays);
     assert_eq!(registry.waiting_signals, waiting);
     assert_eq!(registry.memberships, memberships);
+    let members = registry.parties.values().flat_map(|party| party.members.values());
+    assert_eq!(registry.signals_bytes, members.map(Member::signals_bytes).sum::<usize>());
 }
 
 /// Every party has its host, at the address of hosts, and no address twice; all keep to the rules,

@@ -30,6 +30,7 @@ pub(super) fn tight_rules() -> Rules {
         relays: 1,
         signal_bytes: SIGNAL_BYTES,
         signals_per_peer: 2,
+        signals_total_bytes: 1 << 20,
         subnet: "192.0.2.0/24".parse().unwrap(),
     }
 }
