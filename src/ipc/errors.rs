@@ -5,6 +5,9 @@ use lanrage_ipc::{ErrorCode, RpcError};
 use crate::control_plane::Failure;
 use crate::core::Refusal;
 
+/// The longest message, in characters.
+const LONGEST_MESSAGE: usize = 300;
+
 /// A failure as the wire has it.
 pub(super) fn wire(failure: &Failure) -> RpcError {
     let words = failure.to_string();
@@ -33,4 +36,13 @@ fn refused(refusal: &Refusal, words: String) -> RpcError {
         | Refusal::SignalQueueFull { .. } => ErrorCode::RateLimited,
     };
     RpcError::new(code, words)
+}
+
+/// An error whose message is of bearable length: it may quote what the client sent.
+pub(super) fn shortened(mut error: RpcError) -> RpcError {
+    if let Some((end, _)) = error.message.char_indices().nth(LONGEST_MESSAGE) {
+        error.message.truncate(end);
+        error.message.push('…');
+    }
+    error
 }

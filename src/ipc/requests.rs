@@ -10,6 +10,7 @@ use lanrage_ipc::params::SubscribeParams;
 use lanrage_ipc::results::{Done, SubscribeResult};
 use lanrage_ipc::{ErrorCode, Reply, Request, RpcError};
 
+use super::errors::shortened;
 use super::subscriptions::{Subscriptions, name};
 use super::translate::Translator;
 use crate::control_plane::{Answer, Ask};
@@ -52,7 +53,7 @@ pub(super) struct Answered {
 
 impl Answered {
     pub(super) fn new(to: Addressee, reply: Result<Reply, RpcError>) -> Self {
-        Self { to, reply, subscription: None }
+        Self { to, reply: reply.map_err(shortened), subscription: None }
     }
 }
 
