@@ -237,3 +237,19 @@ fn the_longest_of_everything_is_taken() {
         assert_eq!(client.call("peer.update", params)["peer"]["nat_type"], nat);
     }
 }
+
+#[test]
+fn what_breaks_a_rule_is_named_however_long_it_is() {
+    let daemon = Setup::new().start();
+    let mut client = daemon.client();
+    // In the words of an error each of these characters would take seven.
+    for long in ["\u{7f}".repeat(250_000), "x".repeat(250_000)] {
+        let params = json!({"relay_id": "r", "public_ip": "::1", "port": long});
+        let error = client.error("relay.register", params);
+        assert_eq!(
+            (&error["data"]["code"], &error["data"]["field"]),
+            (&json!("invalid_params"), &json!("port"))
+        );
+        assert!(error["message"].as_str().is_some_and(|text| text.len() < 2000));
+    }
+}
