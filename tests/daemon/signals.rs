@@ -59,9 +59,8 @@ fn an_interrupt_ends_it_as_well() {
     ends_well(daemon);
 }
 
-#[test]
-fn a_client_that_does_not_read_keeps_nobody_from_stopping() {
-    let daemon = Setup::new().config("[limits]\nwrite_stall = '1h'\n").start();
+/// A client that does not read, and has asked for as much as there is room for.
+fn deaf(daemon: &Daemon) -> Client {
     let mut silent = daemon.client();
     let name = "x".repeat(100);
     let register = json!({"name": name, "party_id": "p", "host": peer("ann")});
@@ -79,8 +78,30 @@ fn a_client_that_does_not_read_keeps_nobody_from_stopping() {
         // Whatever it has read meanwhile is refilled.
         daemon.client().call("ping", json!({}));
     }
+    silent
+}
+
+#[test]
+fn a_client_that_does_not_read_keeps_nobody_from_stopping() {
+    let daemon = Setup::new().config("[limits]\nwrite_stall = '1h'\n").start();
+    let _silent = deaf(&daemon);
     daemon.signal(Signal::SIGTERM);
     ends_well(daemon);
+}
+
+#[test]
+fn told_twice_it_waits_for_nobody() {
+    let daemon = Setup::new().start();
+    let _silent = deaf(&daemon);
+    daemon.signal(Signal::SIGTERM);
+    daemon.await_log("stopping: SIGTERM");
+    daemon.signal(Signal::SIGTERM);
+    let (setup, status) = daemon.wait();
+    assert_eq!(status.code(), Some(1));
+    assert!(setup.log().contains("stopping at once"));
+    // What was acknowledged is there.
+    let daemon = setup.start();
+    daemon.client().call("party.get", json!({"party_id": "p"}));
 }
 
 #[test]
