@@ -170,7 +170,7 @@ methods! {
     "peer.heartbeat" PeerHeartbeat(MemberParams) -> HeartbeatResult, Operator, [PartyNotFound, PeerNotFound, PermissionDenied];
     "Queues a signal for a member. Signals wait in memory only, for as long as hello tells."
     "signal.send" SignalSend(SignalSendParams) -> SignalSendResult, Operator, [PartyNotFound, NotAMember, PeerNotFound, RateLimited, PermissionDenied];
-    "Returns the signals that wait for a member, and empties its queue."
+    "Returns the signals that wait for a member, oldest first, and takes them out of its queue. What would not fit a frame waits for the next poll."
     "signal.poll" SignalPoll(MemberParams) -> SignalPollResult, Operator, [PartyNotFound, NotAMember, PermissionDenied];
     "Announces a relay, changes it, or tells that it is still there."
     "relay.register" RelayRegister(RelayRegisterParams) -> RelayResult, Operator, [RateLimited, PermissionDenied, StoreUnavailable];
