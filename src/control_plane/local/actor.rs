@@ -52,7 +52,8 @@ pub struct LocalControlPlane {
     pub(super) seen: BTreeMap<(PartyId, PeerId), Timestamp>,
     pub(super) seen_interval: Duration,
     pub(super) seen_armed: bool,
-    pub(super) hub_lost: bool,
+    /// What the hub had no room for.
+    pub(super) unpublished: Vec<Bulletin>,
     pub(super) announcements_lost: bool,
     pub(super) store_status: StoreStatus,
     pub(super) connection: Connection,
@@ -85,7 +86,7 @@ impl LocalControlPlane {
             seen: BTreeMap::new(),
             seen_interval,
             seen_armed: false,
-            hub_lost: false,
+            unpublished: Vec::new(),
             announcements_lost: false,
             store_status,
             connection,

@@ -29,22 +29,18 @@ impl LocalControlPlane {
         touched.into_iter().map(show).collect()
     }
 
-    pub(super) fn publish(&mut self, bulletins: Vec<Bulletin>, ctx: &mut Context<Self>) {
+    pub(super) fn publish(&mut self, mut bulletins: Vec<Bulletin>, ctx: &mut Context<Self>) {
+        let is_late = !self.unpublished.is_empty();
+        bulletins.splice(0..0, std::mem::take(&mut self.unpublished));
         if bulletins.is_empty() {
             return;
         }
-        let mut bulletins = bulletins;
-        if self.hub_lost {
-            bulletins.insert(0, Bulletin::Lost);
-        }
-        self.hub_lost = self.to.hub.try_send(Publish(bulletins)).is_err();
-        if self.hub_lost {
-            log::warn!("the event hub is behind: its subscribers start afresh");
-            ctx.run_later(RETRY, |this, ctx| {
-                if std::mem::take(&mut this.hub_lost) {
-                    this.publish(vec![Bulletin::Lost], ctx);
-                }
-            });
+        if let Err(SendError::Full(Publish(bulletins))) = self.to.hub.try_send(Publish(bulletins)) {
+            self.unpublished = without_news(bulletins);
+            if !is_late {
+                log::warn!("the event hub is behind: its subscribers start afresh");
+            }
+            ctx.run_later(RETRY, |this, ctx| this.publish(Vec::new(), ctx));
         }
     }
 
@@ -71,5 +67,44 @@ impl LocalControlPlane {
         if self.announcements_lost {
             ctx.run_later(RETRY, |this, ctx| this.announce_all(ctx));
         }
+    }
+}
+
+/// What must not be lost of bulletins that the hub had no room for: who hears, in order. For the
+/// news all who hear start afresh, last of all.
+fn without_news(bulletins: Vec<Bulletin>) -> Vec<Bulletin> {
+    let is_news = |bulletin: &Bulletin| matches!(bulletin, Bulletin::Tell(_) | Bulletin::Lost);
+    let had_news = bulletins.iter().any(is_news);
+    let mut kept: Vec<_> = bulletins.into_iter().filter(|bulletin| !is_news(bulletin)).collect();
+    kept.extend(had_news.then_some(Bulletin::Lost));
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::ConnectionId;
+    use crate::events::SubscriptionKey;
+
+    #[test]
+    fn who_hears_is_kept_and_the_news_become_a_fresh_start() {
+        let key = |number| SubscriptionKey { connection: ConnectionId(1), number };
+        let news = || {
+            let relay_id = "r".parse().expect("an id");
+            Bulletin::Tell(Event::RelayRemoved { relay_id })
+        };
+        let bulletins = vec![
+            news(),
+            Bulletin::Detach(key(1)),
+            Bulletin::Lost,
+            news(),
+            Bulletin::Detach(key(2)),
+        ];
+        let kept = without_news(bulletins);
+        let [Bulletin::Detach(first), Bulletin::Detach(second), Bulletin::Lost] = &kept[..] else {
+            panic!("{kept:?}")
+        };
+        assert_eq!((*first, *second), (key(1), key(2)));
+        assert!(without_news(vec![Bulletin::Detach(key(1))]).len() == 1, "nothing was lost");
     }
 }
