@@ -146,6 +146,7 @@ fn a_socket_that_was_handed_over_is_served_and_stays() {
         client.call("ping", json!({}));
         daemon.await_ready();
         assert!(!exists(&daemon.setup.socket()), "it made a socket of its own");
+        daemon.await_log("serving the socket that the service manager handed over");
         let inode = fs::metadata(&handed).expect("the socket").ino();
         let (setup, status) = daemon.stop();
         assert_eq!(status.code(), Some(0), "{}", setup.log());

@@ -29,7 +29,7 @@ pub async fn run(args: DaemonArgs, config: DaemonConfig) -> anyhow::Result<()> {
     let clock = Clock::start();
     let mut signals = Signals::install()?;
     let _state_lock = lock_state(&config.state_dir)?;
-    let (listener, _socket_lock) = listen(&config)?;
+    let (listener, _socket_lock, place) = listen(&config)?;
     let (stop, stopping) = watch::channel(None);
     let itself = Caller { owner: os::own_user(), admin: true, connection: ConnectionId(0) };
     let control_plane = ControlPlane::create(clock, &config, itself)?;
@@ -38,8 +38,8 @@ pub async fn run(args: DaemonArgs, config: DaemonConfig) -> anyhow::Result<()> {
     let face = Rc::new(face);
     let serving = actix::spawn(ipc::serve(face.clone(), listener));
     let watchdog = actix::spawn(feed_watchdog(control_plane.vitals.clone()));
-    let mut daemon = Daemon { config, control_plane, face };
-    log::info!("serving {}", daemon.config.socket.display());
+    log::info!("serving {place}");
+    let mut daemon = Daemon { config, control_plane, face, place };
     notify::ready(&daemon.status());
     let reason = loop {
         match signals.next().await {
@@ -62,11 +62,13 @@ struct Daemon {
     config: DaemonConfig,
     control_plane: ControlPlane,
     face: Rc<Face>,
+    /// Where it listens, in words.
+    place: String,
 }
 
 impl Daemon {
     fn status(&self) -> String {
-        format!("local mode, serving {}", self.config.socket.display())
+        format!("local mode, serving {}", self.place)
     }
 
     /// Reads the configuration again. What needs a restart is named, and waits for one; a bad
@@ -120,13 +122,13 @@ fn lock_state(dir: &Path) -> anyhow::Result<Lock> {
     Lock::acquire(&dir.join("lanragectl-d.lock"), &format!("the state directory {}", dir.display()))
 }
 
-/// The listener, and the lock that goes with it where it is ours.
-fn listen(config: &DaemonConfig) -> anyhow::Result<(Listener, Option<Lock>)> {
+/// The listener, the lock that goes with it where it is ours, and where it listens, in words.
+fn listen(config: &DaemonConfig) -> anyhow::Result<(Listener, Option<Lock>, String)> {
     if let Some(listener) = os::inherited()? {
-        log::info!("the socket was handed over by the service manager");
-        return Ok((listener, None));
+        return Ok((listener, None, "the socket that the service manager handed over".into()));
     }
-    os::bind(&config.socket, config.system)
+    let (listener, lock) = os::bind(&config.socket, config.system)?;
+    Ok((listener, lock, config.socket.display().to_string()))
 }
 
 /// Who asks a second time does not want to wait for a disk that hangs, say. What was acknowledged
