@@ -138,6 +138,22 @@ impl Event {
         }
     }
 
+    /// The number of the change of its party that it tells of.
+    pub fn seq(&self) -> Option<u64> {
+        match self {
+            Self::PartyRegistered { seq, .. }
+            | Self::PartyUpdated { seq, .. }
+            | Self::PartyRemoved { seq, .. }
+            | Self::PeerJoined { seq, .. }
+            | Self::PeerUpdated { seq, .. }
+            | Self::PeerLeft { seq, .. } => Some(*seq),
+            Self::SignalReceived { .. }
+            | Self::RelayUpdated { .. }
+            | Self::RelayRemoved { .. }
+            | Self::ConnectionChanged(_) => None,
+        }
+    }
+
     /// The party that the event concerns, if it concerns one.
     pub fn party_id(&self) -> Option<&PartyId> {
         match self {

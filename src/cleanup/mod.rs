@@ -53,7 +53,7 @@ impl Cleanup {
 
     /// A control plane too busy to take it is asked again at the next tick.
     fn expire(&self) {
-        let call = Call { caller: self.caller, ask: Ask::Command(Command::Expire) };
+        let call = Call { caller: self.caller.clone(), ask: Ask::Command(Command::Expire) };
         if let Err(error) = self.control_plane.try_send(call) {
             log::warn!("clean-up put off to the next tick: {error}");
         }

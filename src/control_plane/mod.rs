@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use actix::prelude::*;
-use lanrage_ipc::event::Snapshot;
+use lanrage_ipc::event::{Event, RemovalReason, Snapshot};
 use lanrage_ipc::model::Connection;
 use lanrage_ipc::model::{Epoch, Name, Party, PartyId, Peer, PeerId, Relay};
 use lanrage_ipc::results::{DiscoveredParty, StoreStatus};
 
-use crate::core::{Caller, Command, Outcome, Refusal};
+use crate::core::{Caller, Command, Identity, Outcome, Refusal, RequestKey, TokenHash};
 use crate::events::{EventQueue, Interest, SubscriptionKey};
 use crate::store::BackupError;
 
@@ -31,6 +31,10 @@ pub struct Call {
 pub enum Ask {
     /// Do something.
     Command(Command),
+    /// Do something unless it was done before: the peer that it is done for calls it so.
+    Once(RequestKey, Command),
+    /// Whom a token proves.
+    Authenticate(TokenHash),
     /// Tell something of the registry.
     Query(Query),
     /// How is it going?
@@ -81,6 +85,8 @@ pub enum Query {
 pub enum Answer {
     /// To a command.
     Outcome(Outcome),
+    /// To `Ask::Authenticate`.
+    Identity(Identity),
     /// To `Query::Party`.
     Party(Party),
     /// To `Query::Peer`.
@@ -117,10 +123,46 @@ pub struct Status {
     pub parties: u64,
     /// Memberships known.
     pub peers: u64,
+    /// Relays known.
+    pub relays: u64,
+    /// Tokens known.
+    pub tokens: u64,
+    /// What was done since the start.
+    pub counters: Counters,
     /// Where its state is kept.
     pub store: StoreStatus,
     /// Its connection to the control server.
     pub connection: Connection,
+}
+
+/// What a control plane did since it started.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Counters {
+    /// Commits that became durable.
+    pub commits: u64,
+    /// Commits that failed.
+    pub commit_failures: u64,
+    /// Peers that were silent for too long.
+    pub peers_expired: u64,
+    /// Parties whose host was.
+    pub parties_expired: u64,
+    /// Relays that were.
+    pub relays_expired: u64,
+}
+
+impl Counters {
+    /// Counts what of these events is an expiry.
+    pub(crate) fn count(&mut self, events: &[Event]) {
+        use RemovalReason::Expired;
+        for event in events {
+            match event {
+                Event::PeerLeft { reason: Expired, .. } => self.peers_expired += 1,
+                Event::PartyRemoved { reason: Expired, .. } => self.parties_expired += 1,
+                Event::RelayRemoved { .. } => self.relays_expired += 1,
+                _ => {}
+            }
+        }
+    }
 }
 
 /// Why a control plane did not do what was asked.

@@ -1,6 +1,7 @@
 //! What goes into the registry and what comes out.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::Ipv4Net;
@@ -8,10 +9,11 @@ use jiff::Timestamp;
 use lanrage_ipc::lanrage::ImportedParty;
 use lanrage_ipc::model::{
     Keepalive, Name, Party, PartyId, Peer, PeerId, PeerInput, Relay, RelayId, Signal, SignalData,
+    UtcOffset,
 };
 use lanrage_ipc::results::Rejected;
 
-use super::record::Owner;
+use super::record::{Receipt, TokenHash, User};
 
 /// The time of a command, on both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,14 +29,28 @@ pub struct Now {
 pub struct ConnectionId(pub u64);
 
 /// Who commands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// The user.
-    pub owner: Owner,
-    /// Whether ownership doesn't bind them.
-    pub admin: bool,
+    /// What they showed of who they are.
+    pub principal: Principal,
     /// The connection that they speak on.
     pub connection: ConnectionId,
+}
+
+/// What a caller showed of who they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Principal {
+    /// A user of this machine: the system says so.
+    User {
+        /// Which.
+        user: User,
+        /// Whether ownership doesn't bind them.
+        admin: bool,
+    },
+    /// These peers and no others, by their tokens or by a claim of the connection.
+    Peers(Arc<[PeerId]>),
+    /// Somebody with the relay key.
+    RelayKey,
 }
 
 /// What may be asked of the registry.
@@ -50,6 +66,8 @@ pub enum Command {
         host: PeerInput,
         /// Who refreshes the host's sign of life.
         keepalive: Keepalive,
+        /// The wall clock of the host's program, where it shows.
+        utc_offset: Option<UtcOffset>,
     },
     /// Adds a member, or updates it.
     Join {
@@ -59,6 +77,8 @@ pub enum Command {
         peer: PeerInput,
         /// Who refreshes its sign of life.
         keepalive: Keepalive,
+        /// The wall clock of its program, where it shows.
+        utc_offset: Option<UtcOffset>,
     },
     /// Takes a member out.
     Leave {
@@ -73,6 +93,8 @@ pub enum Command {
         party_id: PartyId,
         /// The member as it is now.
         peer: PeerInput,
+        /// The wall clock of its program, where it shows.
+        utc_offset: Option<UtcOffset>,
     },
     /// A member's sign of life.
     Heartbeat {
@@ -121,10 +143,74 @@ pub enum Command {
         /// What becomes of those that are here.
         mode: ImportMode,
     },
-    /// The caller's connection has closed: what it kept alive is on its own.
+    /// Takes a peer id as one's own: one that is nobody's, or whose token one has.
+    Claim {
+        /// Which.
+        peer_id: PeerId,
+        /// A token that was shown. One that is not this peer's, or expired, proves nothing.
+        proof: Option<TokenHash>,
+        /// A fresh token for it.
+        issue: Option<TokenHash>,
+        /// Whether it is the connection's for as long as that is open, and what was kept alive by
+        /// a connection is by this one from now on.
+        hold: bool,
+    },
+    /// The caller's connection has closed: what it kept alive or held is on its own.
     Disconnect,
     /// Removes whatever has been silent for too long.
     Expire,
+}
+
+impl Command {
+    /// The party that it is about, if it is about one.
+    pub fn party_id(&self) -> Option<&PartyId> {
+        match self {
+            Self::Register { party_id, .. }
+            | Self::Join { party_id, .. }
+            | Self::Leave { party_id, .. }
+            | Self::Update { party_id, .. }
+            | Self::Heartbeat { party_id, .. }
+            | Self::SendSignal { party_id, .. }
+            | Self::PollSignals { party_id, .. } => Some(party_id),
+            Self::Claim { .. }
+            | Self::RegisterRelay { .. }
+            | Self::Import { .. }
+            | Self::Disconnect
+            | Self::Expire => None,
+        }
+    }
+
+    /// The peer that it acts for, if it does.
+    pub fn acts_for(&self) -> Option<&PeerId> {
+        match self {
+            Self::Register { host: peer, .. }
+            | Self::Join { peer, .. }
+            | Self::Update { peer, .. } => Some(&peer.peer_id),
+            Self::Leave { peer_id, .. }
+            | Self::Heartbeat { peer_id, .. }
+            | Self::PollSignals { peer_id, .. }
+            | Self::SendSignal { from: peer_id, .. } => Some(peer_id),
+            // A claim is what makes one a peer's.
+            Self::Claim { .. }
+            | Self::RegisterRelay { .. }
+            | Self::Import { .. }
+            | Self::Disconnect
+            | Self::Expire => None,
+        }
+    }
+}
+
+/// A peer, as far as who it is goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Its id.
+    pub peer_id: PeerId,
+    /// Until when the token proves it that was shown or issued.
+    pub expires_at: Option<Timestamp>,
+    /// The wall clock of its program, where it showed.
+    pub utc_offset: Option<UtcOffset>,
+    /// The parties that it is in.
+    pub parties: Vec<PartyId>,
 }
 
 /// What an import does with the parties that are here already.
@@ -173,6 +259,10 @@ pub enum Outcome {
     Relay(Relay),
     /// To `Import`.
     Imported(ImportCounts),
+    /// To `Claim`.
+    Claimed(Identity),
+    /// To a command with a request key: also what it did when it came the first time.
+    Receipt(Receipt),
     /// To `Disconnect` and `Expire`.
     Done,
 }
@@ -210,11 +300,17 @@ pub enum Refusal {
         /// The peer that acts.
         peer_id: PeerId,
     },
-    /// The peer belongs to another user.
-    #[error("peer {0} belongs to another user")]
+    /// The caller did not show that they may act for the peer.
+    #[error("peer {0} belongs to somebody else")]
     PeerNotYours(PeerId),
-    /// The relay belongs to another user.
-    #[error("relay {0} belongs to another user")]
+    /// The id is somebody's, and the caller did not show that it is theirs.
+    #[error("peer id {0} is already registered")]
+    PeerTaken(PeerId),
+    /// The token proves nothing.
+    #[error("invalid or expired token")]
+    BadToken,
+    /// The relay belongs to somebody else.
+    #[error("relay {0} belongs to somebody else")]
     RelayNotYours(RelayId),
     /// The peer is in too many parties.
     #[error("peer {peer_id} is in {limit} parties, the most it may be in: leave one first")]
@@ -227,7 +323,7 @@ pub enum Refusal {
     /// The registry has no room for another party or relay.
     #[error("there are {limit} {what}, the most there may be")]
     RegistryFull {
-        /// `parties` or `relays`.
+        /// `parties`, `relays` or `tokens`.
         what: &'static str,
         /// The most there may be.
         limit: usize,
@@ -275,6 +371,12 @@ pub struct Rules {
     pub parties: usize,
     /// Relays in all.
     pub relays: usize,
+    /// Tokens in all.
+    pub tokens: usize,
+    /// How long a token is valid.
+    pub token_ttl: Duration,
+    /// Receipts in all; the oldest go first.
+    pub receipts: usize,
     /// The longest signal, in bytes of JSON.
     pub signal_bytes: usize,
     /// Signals that wait for one member.

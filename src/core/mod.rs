@@ -9,7 +9,11 @@ mod record;
 mod registry;
 
 pub use command::{
-    Caller, Command, ConnectionId, ImportCounts, ImportMode, Now, Outcome, Refusal, Rules,
+    Caller, Command, ConnectionId, Identity, ImportCounts, ImportMode, Now, Outcome, Principal,
+    Refusal, Rules,
 };
-pub use record::{MemberRecord, Owner, PartyRecord, RelayRecord, Seen, Write};
+pub use record::{
+    Done, MemberRecord, Owner, PartyRecord, Receipt, ReceiptRecord, RelayRecord, RequestKey, Seen,
+    TokenHash, TokenRecord, User, Write,
+};
 pub use registry::{Applied, Change, Filter, Registry};

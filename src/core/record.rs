@@ -1,13 +1,95 @@
 //! What of the registry outlives the process.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use jiff::Timestamp;
-use lanrage_ipc::model::{Keepalive, Name, PartyId, PeerId, PeerInput, Relay, RelayId};
+use lanrage_ipc::model::{
+    Epoch, Keepalive, Name, PartyId, PeerId, PeerInput, Relay, RelayId, UtcOffset,
+};
+use serde::{Deserialize, Serialize};
 
-/// Who registered a peer or a relay, and may act for it: a user of this machine.
+/// A user of this machine, by uid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Owner(pub u32);
+pub struct User(pub u32);
+
+/// Who may act for a peer, or change a relay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Owner {
+    /// The user of this machine who registered it.
+    User(User),
+    /// Whoever can show that they are this peer.
+    Peer(PeerId),
+    /// Whoever has the relay key.
+    RelayKey,
+}
+
+/// What is kept of a token: the SHA-256 of its text. The token itself is with its peer alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TokenHash(pub [u8; 32]);
+
+/// A token: proof of being a peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenRecord {
+    /// What its text hashes to.
+    pub hash: TokenHash,
+    /// Whom it proves.
+    pub peer_id: PeerId,
+    /// When it was given out.
+    pub issued_at: Timestamp,
+    /// From when on it proves nothing.
+    pub expires_at: Timestamp,
+}
+
+/// A client's own name for a request, by which it is known when it comes again.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestKey(pub Arc<str>);
+
+/// What a request did, to be told again when it comes again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// The stretch of history that `seq` counts in.
+    pub epoch: Epoch,
+    /// The number of the change of the party, or of the last one before it.
+    pub seq: u64,
+    /// What was done.
+    pub done: Done,
+}
+
+/// What a request can have done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "done", rename_all = "snake_case")]
+pub enum Done {
+    /// The peer is a member.
+    Entered {
+        /// Of this party.
+        party_id: PartyId,
+        /// With this address.
+        virtual_ip: Ipv4Addr,
+    },
+    /// The peer is no member any more.
+    Left {
+        /// Whether the party ended with it.
+        party_deleted: bool,
+    },
+    /// The peer says something else of itself.
+    Updated,
+    /// A signal waits.
+    Queued,
+}
+
+/// A receipt, and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReceiptRecord {
+    /// Who asked.
+    pub peer_id: PeerId,
+    /// What they call the request.
+    pub key: RequestKey,
+    /// When it was done.
+    pub at: Timestamp,
+    /// What it did.
+    pub receipt: Receipt,
+}
 
 /// A party without its members.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +117,8 @@ pub struct MemberRecord {
     pub owner: Owner,
     /// Who was asked to refresh `last_seen`.
     pub keepalive: Keepalive,
+    /// The wall clock of its program, where it showed.
+    pub utc_offset: Option<UtcOffset>,
     /// Its last sign of life. Written behind, as [`Seen`].
     pub last_seen: Timestamp,
 }
@@ -63,6 +147,14 @@ pub enum Write {
     PutRelay(RelayRecord),
     /// Deletes a relay.
     DeleteRelay(RelayId),
+    /// Inserts a token, or replaces it.
+    PutToken(TokenRecord),
+    /// Deletes a token.
+    DeleteToken(TokenHash),
+    /// Inserts a receipt, or replaces it.
+    PutReceipt(ReceiptRecord),
+    /// Deletes a receipt.
+    DeleteReceipt(PeerId, RequestKey),
 }
 
 /// A sign of life to write behind: worth no disk flush of its own.

@@ -1,8 +1,8 @@
 //! The daemon's composition root: takes hold of the socket and the state, has the factory start the
 //! control plane, serves it, and stops all of it in order.
 
-mod factory;
 mod import;
+mod tuning;
 
 use std::fs;
 use std::path::Path;
@@ -13,13 +13,12 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::config::{self, DaemonArgs, DaemonConfig, Environment};
-use crate::core::{Caller, ConnectionId};
-use crate::health::Vitals;
+use crate::core::{Caller, ConnectionId, Principal};
+use crate::engine::Engine;
 use crate::instance::Lock;
 use crate::ipc::{self, Access, Face, Settings};
 use crate::os::{self, Signal, Signals, notify};
-use crate::store;
-use factory::ControlPlane;
+use crate::{service, store};
 
 /// Runs the daemon until it is told to stop.
 ///
@@ -31,15 +30,16 @@ pub async fn run(args: DaemonArgs, config: DaemonConfig) -> anyhow::Result<()> {
     let _state_lock = lock_state(&config.state_dir)?;
     let (listener, _socket_lock, place) = listen(&config)?;
     let (stop, stopping) = watch::channel(None);
-    let itself = Caller { owner: os::own_user(), admin: true, connection: ConnectionId(0) };
-    let control_plane = ControlPlane::create(clock, &config, itself)?;
-    import::first_state(&config.state_dir, &control_plane.calls, itself).await?;
-    let face = Face::new(control_plane.calls.clone(), clock, settings(&config), stopping);
+    let principal = Principal::User { user: os::own_user(), admin: true };
+    let itself = Caller { principal, connection: ConnectionId(0) };
+    let engine = Engine::start(clock, tuning::settings(&config), itself.clone())?;
+    import::first_state(&config.state_dir, &engine.calls, itself).await?;
+    let face = Face::new(engine.calls.clone(), clock, settings(&config), stopping);
     let face = Rc::new(face);
     let serving = actix::spawn(ipc::serve(face.clone(), listener));
-    let watchdog = actix::spawn(feed_watchdog(control_plane.vitals.clone()));
+    let watchdog = actix::spawn(service::feed_watchdog(engine.vitals.clone()));
     log::info!("serving {place}");
-    let mut daemon = Daemon { config, control_plane, face, place };
+    let mut daemon = Daemon { config, engine, face, place };
     notify::ready(&daemon.status());
     let reason = loop {
         match signals.next().await {
@@ -48,19 +48,19 @@ pub async fn run(args: DaemonArgs, config: DaemonConfig) -> anyhow::Result<()> {
         }
     };
     log::info!("stopping: {reason}");
-    actix::spawn(end_at_once(signals));
+    actix::spawn(service::end_at_once(signals));
     notify::stopping();
     stop.send_replace(Some(reason));
     serving.await?;
     watchdog.abort();
-    daemon.control_plane.stop().await;
+    daemon.engine.stop().await;
     log::info!("stopped");
     Ok(())
 }
 
 struct Daemon {
     config: DaemonConfig,
-    control_plane: ControlPlane,
+    engine: Engine,
     face: Rc<Face>,
     /// Where it listens, in words.
     place: String,
@@ -102,7 +102,7 @@ impl Daemon {
             ..config
         };
         self.face.set(settings(&self.config));
-        self.control_plane.take_on(&self.config).await;
+        self.engine.tune(tuning::tuning(&self.config)).await;
     }
 }
 
@@ -129,30 +129,6 @@ fn listen(config: &DaemonConfig) -> anyhow::Result<(Listener, Option<Lock>, Stri
     }
     let (listener, lock) = os::bind(&config.socket, config.system)?;
     Ok((listener, lock, config.socket.display().to_string()))
-}
-
-/// Who asks a second time does not want to wait for a disk that hangs, say. What was acknowledged
-/// is durable all the same.
-async fn end_at_once(mut signals: Signals) {
-    loop {
-        if let Signal::Stop(reason) = signals.next().await {
-            log::warn!("stopping at once: {reason} again");
-            std::process::exit(1);
-        }
-    }
-}
-
-/// Tells systemd that all is well, for as long as it is.
-async fn feed_watchdog(vitals: Vitals) {
-    let Some(patience) = notify::watchdog_patience() else { return };
-    let interval = patience / 2;
-    loop {
-        match vitals.check(interval / 2).await {
-            Ok(()) => notify::watchdog(),
-            Err(actor) => log::error!("{actor} does not answer: the watchdog is not fed"),
-        }
-        tokio::time::sleep(interval).await;
-    }
 }
 
 /// Whether a file is there, for those who only look.

@@ -4,11 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use actix::prelude::*;
-use lanrage_ipc::envelope::event_body;
-use lanrage_ipc::event::Event;
 use lanrage_ipc::model::PartyId;
 
-use super::{Bulletin, EventQueue, Interest, Publish, SubscriptionKey};
+use super::{Bulletin, EventQueue, Interest, News, Publish, SubscriptionKey};
 
 /// Bulletin lists that may wait for the hub; more, and its subscribers are told that they lost
 /// some.
@@ -55,7 +53,7 @@ impl Handler<Publish> for Hub {
 impl Hub {
     fn take_in(&mut self, bulletin: Bulletin) {
         match bulletin {
-            Bulletin::Tell(event) => self.tell(&event),
+            Bulletin::Tell(event) => self.tell(&Arc::new(News::new(event))),
             Bulletin::Attach(key, interest, queue) => {
                 match &interest.party_id {
                     Some(party_id) => {
@@ -84,9 +82,9 @@ impl Hub {
         }
     }
 
-    fn tell(&mut self, event: &Event) {
+    fn tell(&mut self, news: &Arc<News>) {
+        let event = news.event();
         let topic = event.topic();
-        let mut body: Option<Arc<str>> = None;
         let keys: Vec<_> = match event.party_id() {
             Some(id) => self.wide.iter().chain(self.narrow.get(id).into_iter().flatten()).collect(),
             None => self.wide.iter().chain(self.narrow.values().flatten()).collect(),
@@ -96,15 +94,7 @@ impl Hub {
             if subscriber.behind || !subscriber.interest.covers(topic) {
                 continue;
             }
-            if body.is_none() {
-                match event_body(event) {
-                    Ok(encoded) => body = Some(encoded.into()),
-                    Err(error) => return log::error!("an event could not be encoded: {error}"),
-                }
-            }
-            if let Some(body) = &body {
-                subscriber.behind = !subscriber.queue.push_event(*key, body);
-            }
+            subscriber.behind = !subscriber.queue.push_event(*key, news);
         }
     }
 

@@ -2,6 +2,7 @@
 //! subscriber whose interest it meets. Nobody is waited for.
 
 mod hub;
+mod news;
 mod queue;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use lanrage_ipc::params::Topic;
 use crate::core::ConnectionId;
 
 pub use hub::Hub;
+pub use news::News;
 pub use queue::{Delivery, EventQueue, QueueLimits};
 
 /// Names a subscription: the connection and its own number for it.

@@ -6,22 +6,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use lanrage_ipc::event::Snapshot;
 use tokio::sync::Notify;
 
-use super::SubscriptionKey;
+use super::{News, SubscriptionKey};
 
 /// How much may wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueLimits {
     /// Events.
     pub events: usize,
-    /// Their size in bytes.
-    pub bytes: usize,
+    /// Their size in bytes on the local socket; none where they don't go there.
+    pub bytes: Option<usize>,
 }
 
 /// What a session takes out.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Delivery {
-    /// An event: the part of its line that all subscribers share.
-    Event(SubscriptionKey, Arc<str>),
+    /// An event.
+    Event(SubscriptionKey, Arc<News>),
     /// The subscription starts afresh from this state.
     Reset(SubscriptionKey, Box<Snapshot>),
     /// The subscription fell behind and hears nothing until it is resumed.
@@ -50,13 +50,14 @@ impl EventQueue {
 
     /// Adds an event. When there is no room, what waits of its subscription is dropped, and the
     /// subscription is told that it fell behind: `false`.
-    pub(super) fn push_event(&self, key: SubscriptionKey, body: &Arc<str>) -> bool {
+    pub(super) fn push_event(&self, key: SubscriptionKey, news: &Arc<News>) -> bool {
+        let bytes = self.size(news);
         let mut waiting = self.lock();
         let room = waiting.deliveries.len() < self.limits.events
-            && waiting.bytes + body.len() <= self.limits.bytes;
+            && self.limits.bytes.is_none_or(|most| waiting.bytes + bytes <= most);
         if room {
-            waiting.bytes += body.len();
-            waiting.deliveries.push_back(Delivery::Event(key, body.clone()));
+            waiting.bytes += bytes;
+            waiting.deliveries.push_back(Delivery::Event(key, news.clone()));
             self.filled.notify_one();
         } else {
             drop(waiting);
@@ -68,7 +69,7 @@ impl EventQueue {
     /// Drops what waits of a subscription and tells it that it fell behind.
     pub(super) fn fall_behind(&self, key: SubscriptionKey) {
         let mut waiting = self.lock();
-        waiting.forget(key);
+        waiting.forget(key, |news| self.size(news));
         waiting.deliveries.push_back(Delivery::Behind(key));
         self.filled.notify_one();
     }
@@ -81,7 +82,7 @@ impl EventQueue {
 
     /// Drops what waits of a subscription that has ended.
     pub fn forget(&self, key: SubscriptionKey) {
-        self.lock().forget(key);
+        self.lock().forget(key, |news| self.size(news));
     }
 
     /// The oldest delivery; waits until there is one.
@@ -98,10 +99,15 @@ impl EventQueue {
     pub fn take(&self) -> Option<Delivery> {
         let mut waiting = self.lock();
         let delivery = waiting.deliveries.pop_front()?;
-        if let Delivery::Event(_, body) = &delivery {
-            waiting.bytes -= body.len();
+        if let Delivery::Event(_, news) = &delivery {
+            waiting.bytes -= self.size(news);
         }
         Some(delivery)
+    }
+
+    /// What an event counts for.
+    fn size(&self, news: &News) -> usize {
+        if self.limits.bytes.is_some() { news.body().len() } else { 0 }
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -111,10 +117,10 @@ impl EventQueue {
 }
 
 impl Waiting {
-    fn forget(&mut self, gone: SubscriptionKey) {
+    fn forget(&mut self, gone: SubscriptionKey, size: impl Fn(&News) -> usize) {
         self.deliveries.retain(|delivery| match delivery {
-            Delivery::Event(key, body) if *key == gone => {
-                self.bytes -= body.len();
+            Delivery::Event(key, news) if *key == gone => {
+                self.bytes -= size(news);
                 false
             }
             Delivery::Event(..) => true,

@@ -2,14 +2,14 @@
 
 use lanrage_ipc::results::Role;
 
-use crate::core::Owner;
+use crate::core::User;
 use crate::os;
 
 /// The rule that gives a user a role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Access {
     /// A user's own daemon: theirs alone.
-    Own(Owner),
+    Own(User),
     /// The system's daemon: the superuser is its admin, some operate it, all may look.
     System {
         /// Users who operate it, by uid.
@@ -19,12 +19,12 @@ pub enum Access {
     },
 }
 
-const SUPERUSER: Owner = Owner(0);
+const SUPERUSER: User = User(0);
 
 impl Access {
     /// The role of a user; `None` when they may not even connect. May ask the system's user
     /// database, and so block.
-    pub fn role(&self, user: Owner) -> Option<Role> {
+    pub fn role(&self, user: User) -> Option<Role> {
         match self {
             Self::Own(owner) => (user == *owner || user == SUPERUSER).then_some(Role::Admin),
             Self::System { .. } if user == SUPERUSER => Some(Role::Admin),
@@ -42,17 +42,17 @@ mod tests {
 
     #[test]
     fn the_users_own_daemon_serves_them_and_the_superuser_alone() {
-        let access = Access::Own(Owner(1000));
-        assert_eq!(access.role(Owner(1000)), Some(Role::Admin));
-        assert_eq!(access.role(Owner(0)), Some(Role::Admin));
-        assert_eq!(access.role(Owner(1001)), None);
+        let access = Access::Own(User(1000));
+        assert_eq!(access.role(User(1000)), Some(Role::Admin));
+        assert_eq!(access.role(User(0)), Some(Role::Admin));
+        assert_eq!(access.role(User(1001)), None);
     }
 
     #[test]
     fn the_systems_daemon_serves_all_by_role() {
         let access = Access::System { operators: vec![1000], group: "no-such-group".into() };
-        assert_eq!(access.role(Owner(0)), Some(Role::Admin));
-        assert_eq!(access.role(Owner(1000)), Some(Role::Operator));
-        assert_eq!(access.role(Owner(1001)), Some(Role::Observer));
+        assert_eq!(access.role(User(0)), Some(Role::Admin));
+        assert_eq!(access.role(User(1000)), Some(Role::Operator));
+        assert_eq!(access.role(User(1001)), Some(Role::Observer));
     }
 }

@@ -4,17 +4,17 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::core::Owner;
+use crate::core::User;
 
 /// Counts connections.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Census(Rc<RefCell<HashMap<Owner, usize>>>);
+pub(super) struct Census(Rc<RefCell<HashMap<User, usize>>>);
 
 /// A connection that is counted for as long as this lives.
 #[derive(Debug)]
 pub(super) struct Place {
     census: Census,
-    owner: Owner,
+    owner: User,
 }
 
 impl Census {
@@ -27,12 +27,7 @@ impl Census {
     ///
     /// # Errors
     /// Which limit is reached, in words.
-    pub(super) fn enter(
-        &self,
-        owner: Owner,
-        most: usize,
-        per_user: usize,
-    ) -> Result<Place, String> {
+    pub(super) fn enter(&self, owner: User, most: usize, per_user: usize) -> Result<Place, String> {
         if self.total() >= most {
             return Err(format!("there are {most} connections, the most there may be"));
         }
@@ -65,12 +60,12 @@ mod tests {
     #[test]
     fn a_place_is_free_again_when_it_is_left() {
         let census = Census::default();
-        let one = census.enter(Owner(1), 3, 2).expect("room");
-        let _two = census.enter(Owner(1), 3, 2).expect("room");
-        assert!(census.enter(Owner(1), 3, 2).is_err());
-        let _three = census.enter(Owner(2), 3, 2).expect("room");
-        assert!(census.enter(Owner(3), 3, 2).is_err());
+        let one = census.enter(User(1), 3, 2).expect("room");
+        let _two = census.enter(User(1), 3, 2).expect("room");
+        assert!(census.enter(User(1), 3, 2).is_err());
+        let _three = census.enter(User(2), 3, 2).expect("room");
+        assert!(census.enter(User(3), 3, 2).is_err());
         drop(one);
-        assert!(census.enter(Owner(3), 3, 2).is_ok());
+        assert!(census.enter(User(3), 3, 2).is_ok());
     }
 }

@@ -28,7 +28,10 @@ fn refused(refusal: &Refusal, words: String) -> RpcError {
         Refusal::PartyFull { .. } => ErrorCode::PartyFull,
         Refusal::PeerNotFound { .. } => ErrorCode::PeerNotFound,
         Refusal::NotAMember { .. } => ErrorCode::NotAMember,
-        Refusal::PeerNotYours(_) | Refusal::RelayNotYours(_) => ErrorCode::PermissionDenied,
+        Refusal::PeerNotYours(_)
+        | Refusal::PeerTaken(_)
+        | Refusal::BadToken
+        | Refusal::RelayNotYours(_) => ErrorCode::PermissionDenied,
         Refusal::SignalTooLarge { .. } => return RpcError::invalid_params("signal_data", words),
         Refusal::TooManyParties { .. }
         | Refusal::RegistryFull { .. }

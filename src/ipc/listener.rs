@@ -15,7 +15,7 @@ use super::Face;
 use super::census::Place;
 use super::session::Session;
 use super::translate::{Translator, caller};
-use crate::core::{ConnectionId, Owner};
+use crate::core::{ConnectionId, User};
 use crate::os;
 
 /// How long to wait when the system has no connection to give, for want of file handles say.
@@ -88,7 +88,7 @@ fn refusal_level(face: &Face) -> log::Level {
     log::Level::Warn
 }
 
-async fn enter(face: &Face, owner: Owner) -> Result<(Place, lanrage_ipc::results::Role), RpcError> {
+async fn enter(face: &Face, owner: User) -> Result<(Place, lanrage_ipc::results::Role), RpcError> {
     let settings = face.settings();
     let (most, per_user) = (settings.limits.connections, settings.limits.connections_per_uid);
     let place = face

@@ -42,7 +42,7 @@ pub(super) enum Due {
 
 impl Subscriptions {
     pub(super) fn new(connection: ConnectionId, limits: &Limits) -> Self {
-        let bounds = QueueLimits { events: limits.queue_events, bytes: limits.queue_bytes };
+        let bounds = QueueLimits { events: limits.queue_events, bytes: Some(limits.queue_bytes) };
         Self {
             connection,
             last: 0,
@@ -103,10 +103,10 @@ impl Subscriptions {
         };
         let Some(active) = self.active.get_mut(&key.number) else { return Ok(Due::Nothing) };
         Ok(match delivery {
-            Delivery::Event(_, body) => {
+            Delivery::Event(_, news) => {
                 active.seq += 1;
                 let mut line = event_head(&name(key), active.seq);
-                line.push_str(&body);
+                line.push_str(news.body());
                 Due::Send(line)
             }
             Delivery::Reset(_, snapshot) => {

@@ -20,7 +20,7 @@ use windows_sys::Win32::System::Pipes::DisconnectNamedPipe;
 use windows_sys::Win32::System::Threading::{GetCurrentProcess, OpenProcessToken};
 
 use super::Signal;
-use crate::core::Owner;
+use crate::core::User;
 use crate::instance::Lock;
 
 const PIPES: &str = r"\\.\pipe\";
@@ -60,7 +60,7 @@ pub fn inherited() -> anyhow::Result<Option<Listener>> {
 ///
 /// # Errors
 /// Never.
-pub fn peer(_: &Stream) -> io::Result<Owner> {
+pub fn peer(_: &Stream) -> io::Result<User> {
     Ok(own_user())
 }
 
@@ -84,12 +84,12 @@ pub fn close(stream: Stream) {
 }
 
 /// One number is enough for the one user there is.
-pub fn own_user() -> Owner {
-    Owner(0)
+pub fn own_user() -> User {
+    User(0)
 }
 
 /// Roles by group are Unix's.
-pub fn in_group(_: Owner, _: &str) -> bool {
+pub fn in_group(_: User, _: &str) -> bool {
     false
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use actix::prelude::*;
 use jiff::Timestamp;
 
-use super::{BACKUPS_DIR, BackupError, Database, backup, rotate_backups};
+use super::{BackupError, Database, Layout, backup, rotate_backups};
 
 /// Writes a verified copy to a path where nothing is yet. Answered with its size in bytes.
 #[derive(Debug, Message)]
@@ -27,12 +27,13 @@ pub struct RotateBackups {
 #[derive(Debug)]
 pub struct Archive {
     database: PathBuf,
+    layout: Layout,
 }
 
 impl Archive {
     /// Of a database.
-    pub fn new(database: &Database) -> Self {
-        Self { database: database.path().to_owned() }
+    pub fn new(database: &Database, layout: Layout) -> Self {
+        Self { database: database.path().to_owned(), layout }
     }
 }
 
@@ -59,7 +60,7 @@ impl Handler<RotateBackups> for Archive {
         _: &mut Self::Context,
     ) -> Self::Result {
         let database = self.database.clone();
-        let backups = database.with_file_name(BACKUPS_DIR);
+        let backups = database.with_file_name(self.layout.backups);
         let rotating = tokio::task::spawn_blocking(move || {
             rotate_backups(&database, &backups, Timestamp::now(), kept)
         });

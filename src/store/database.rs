@@ -10,7 +10,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::connection::Flush;
 use super::error::{StoreError, StoreErrorKind};
 use super::{connection, rows};
-use crate::core::{Seen, Write};
+use crate::core::{RequestKey, Seen, TokenHash, Write};
 
 /// The open database. Dropping it closes it.
 #[derive(Debug)]
@@ -127,6 +127,8 @@ fn last_of_each_row(writes: &[Write]) -> impl Iterator<Item = &Write> {
         Party(&'a PartyId),
         Member(&'a PartyId, &'a PeerId),
         Relay(&'a RelayId),
+        Token(&'a TokenHash),
+        Receipt(&'a PeerId, &'a RequestKey),
     }
     let mut done = HashSet::new();
     let last = writes.iter().rev().filter(|write| {
@@ -137,6 +139,10 @@ fn last_of_each_row(writes: &[Write]) -> impl Iterator<Item = &Write> {
             Write::DeleteMember(party_id, peer_id) => Key::Member(party_id, peer_id),
             Write::PutRelay(relay) => Key::Relay(&relay.relay.relay_id),
             Write::DeleteRelay(id) => Key::Relay(id),
+            Write::PutToken(token) => Key::Token(&token.hash),
+            Write::DeleteToken(hash) => Key::Token(hash),
+            Write::PutReceipt(receipt) => Key::Receipt(&receipt.peer_id, &receipt.key),
+            Write::DeleteReceipt(peer_id, key) => Key::Receipt(peer_id, key),
         })
     });
     last.collect::<Vec<_>>().into_iter().rev()

@@ -51,7 +51,19 @@ pub use messages::{Close, Commit};
 pub use open::{OpenOptions, Opened, make_dir, open};
 pub use rotation::rotate_backups;
 
-/// The database's name in the state directory.
-pub const DATABASE_FILE: &str = "control.db";
-/// The directory in the state directory that holds the backups that recovery looks for.
-pub const BACKUPS_DIR: &str = "backups";
+/// What a program's files are called in its state directory, so that the daemon and the server can
+/// share one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layout {
+    /// The database.
+    pub database: &'static str,
+    /// The directory of the backups that recovery looks for.
+    pub backups: &'static str,
+}
+
+impl Layout {
+    /// The daemon's.
+    pub const DAEMON: Self = Self { database: "control.db", backups: "backups" };
+    /// The server's.
+    pub const SERVER: Self = Self { database: "server.db", backups: "server-backups" };
+}

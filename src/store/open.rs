@@ -12,16 +12,45 @@ use super::database::Database;
 use super::error::OpenError;
 use super::inspect::{Found, Sound, inspect};
 use super::recovery::{self, Loss};
-use super::{DATABASE_FILE, connection, files, rows, schema};
+use super::{Layout, connection, files, rows, schema};
 use crate::core::Write;
 
 /// SQLite 3.51.3. The ones before can lose commits when a checkpoint and a commit coincide.
 const OLDEST_SQLITE: i32 = 3_051_003;
 
+/// Where a program's files are.
+#[derive(Clone, Copy)]
+pub(super) struct Home<'a> {
+    pub(super) dir: &'a Path,
+    pub(super) layout: Layout,
+}
+
+impl Home<'_> {
+    pub(super) fn database(&self) -> PathBuf {
+        self.dir.join(self.layout.database)
+    }
+
+    pub(super) fn backups(&self) -> PathBuf {
+        self.dir.join(self.layout.backups)
+    }
+
+    /// Where a database is made before it takes its place.
+    pub(super) fn new_database(&self) -> PathBuf {
+        files::with_ending(&self.database(), ".new")
+    }
+
+    /// How the names of files that were set aside begin.
+    pub(super) fn aside(&self) -> String {
+        format!("{}.damaged-", self.layout.database)
+    }
+}
+
 /// What opening depends on beside the directory.
 pub struct OpenOptions<'a> {
     /// The time, for the names of files that are set aside.
     pub now: Timestamp,
+    /// What the files are called.
+    pub layout: Layout,
     /// Makes an epoch that was never used before.
     pub new_epoch: &'a dyn Fn() -> Epoch,
 }
@@ -65,20 +94,21 @@ pub fn open(dir: &Path, options: &OpenOptions<'_>) -> Result<Opened, OpenError> 
         return Err(OpenError::SqliteTooOld(rusqlite::version()));
     }
     make_dir(dir)?;
-    let path = dir.join(DATABASE_FILE);
+    let home = Home { dir, layout: options.layout };
+    let path = home.database();
     let loss = match inspect(&path)? {
         Found::Sound(sound) => return Ok(opened(path, sound)),
         Found::Cut(readable, reason) => Loss { reason, readable: Some(readable) },
         Found::Damaged(reason) => Loss { reason, readable: None },
-        Found::Nothing if recovery::was_here(dir)? => {
+        Found::Nothing if recovery::was_here(home)? => {
             Loss { reason: "it is missing".into(), readable: None }
         }
         Found::Nothing => {
-            let sound = create(dir, &(options.new_epoch)())?;
+            let sound = create(home, &(options.new_epoch)())?;
             return Ok(Opened { created: true, ..opened(path, sound) });
         }
     };
-    let (sound, recovery) = recovery::recover(dir, loss, options)?;
+    let (sound, recovery) = recovery::recover(home, loss, options)?;
     Ok(Opened { recovery: Some(recovery), ..opened(path, sound) })
 }
 
@@ -89,10 +119,10 @@ fn opened(path: PathBuf, sound: Sound) -> Opened {
 }
 
 /// Creates an empty state that is never seen half made.
-fn create(dir: &Path, epoch: &Epoch) -> Result<Sound, OpenError> {
-    let new = recovery::new_file(dir)?;
+fn create(home: Home<'_>, epoch: &Epoch) -> Result<Sound, OpenError> {
+    let new = recovery::new_file(home)?;
     create_at(&new, epoch)?;
-    recovery::put_in_place(dir, &new)
+    recovery::put_in_place(home, &new)
 }
 
 /// Creates an empty database, as one file that is still to be flushed.

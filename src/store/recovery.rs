@@ -14,13 +14,8 @@ use rusqlite::Connection;
 use super::connection::Flush;
 use super::error::OpenError;
 use super::inspect::{self, Fault, Found, Sound};
-use super::open::{OpenOptions, create_at, io_error, unusable};
-use super::{BACKUPS_DIR, DATABASE_FILE, connection, files, rotation, rows, schema};
-
-/// Where a database is made before it takes its place.
-const NEW: &str = "control.db.new";
-/// How the names of files that were set aside begin.
-const ASIDE: &str = "control.db.damaged-";
+use super::open::{Home, OpenOptions, create_at, io_error, unusable};
+use super::{connection, files, rotation, rows, schema};
 
 /// A state that is not what it was.
 pub(super) struct Loss {
@@ -31,32 +26,33 @@ pub(super) struct Loss {
 }
 
 /// Whether a directory without a database held a state before.
-pub(super) fn was_here(dir: &Path) -> Result<bool, OpenError> {
-    let path = dir.join(DATABASE_FILE);
+pub(super) fn was_here(home: Home<'_>) -> Result<bool, OpenError> {
+    let (dir, path) = (home.dir, home.database());
     if files::SIDE_FILES.iter().any(|ending| files::with_ending(&path, ending).exists()) {
         return Ok(true);
     }
+    let aside = home.aside();
     for entry in fs::read_dir(dir).map_err(io_error("list", dir))? {
         let name = entry.map_err(io_error("list", dir))?.file_name();
-        if name.to_string_lossy().starts_with(ASIDE) {
+        if name.to_string_lossy().starts_with(&aside) {
             return Ok(true);
         }
     }
-    Ok(!backups(dir)?.is_empty())
+    Ok(!backups(home)?.is_empty())
 }
 
 /// Sets the files of a state aside, and puts in their place what can be read of them, else the
 /// newest good backup, else an empty state. History was lost: the epoch is a new one.
 pub(super) fn recover(
-    dir: &Path,
+    home: Home<'_>,
     loss: Loss,
     options: &OpenOptions<'_>,
 ) -> Result<(Sound, Recovery), OpenError> {
-    let path = dir.join(DATABASE_FILE);
-    let aside = free_name(dir, options.now);
+    let path = home.database();
+    let aside = free_name(home, options.now);
     log::error!("{}: {}", path.display(), loss.reason);
     let epoch = (options.new_epoch)();
-    let new = new_file(dir)?;
+    let new = new_file(home)?;
     let mut source = None;
     if let Some(readable) = loss.readable
         && adopt_readable(&readable, &new, &epoch)?
@@ -64,16 +60,19 @@ pub(super) fn recover(
         source = Some(aside.clone());
     }
     if source.is_none() {
-        source = adopt_newest_backup(dir, &new, &epoch)?;
+        source = adopt_newest_backup(home, &new, &epoch)?;
     }
     if source.is_none() {
         create_at(&new, &epoch)?;
     }
     let set_aside = set_aside(&path, &aside)?;
-    let sound = put_in_place(dir, &new)?;
+    let sound = put_in_place(home, &new)?;
     match &source {
         Some(source) => log::error!("the state was restored from {}", source.display()),
-        None => log::error!("no backup in {BACKUPS_DIR} is good: the state is empty"),
+        None => {
+            let backups = home.backups();
+            log::error!("no backup in {} is good: the state is empty", backups.display());
+        }
     }
     for path in &set_aside {
         log::error!("what was there before is kept as {}", path.display());
@@ -88,15 +87,15 @@ pub(super) fn recover(
 }
 
 /// Where to make a database: nothing is left there of an earlier attempt.
-pub(super) fn new_file(dir: &Path) -> Result<PathBuf, OpenError> {
-    let new = dir.join(NEW);
+pub(super) fn new_file(home: Home<'_>) -> Result<PathBuf, OpenError> {
+    let new = home.new_database();
     files::remove_database(&new).map_err(io_error("remove", &new))?;
     Ok(new)
 }
 
 /// Makes a new database the one, and opens it.
-pub(super) fn put_in_place(dir: &Path, new: &Path) -> Result<Sound, OpenError> {
-    let path = dir.join(DATABASE_FILE);
+pub(super) fn put_in_place(home: Home<'_>, new: &Path) -> Result<Sound, OpenError> {
+    let (dir, path) = (home.dir, home.database());
     files::sync(new).map_err(io_error("flush", new))?;
     fs::rename(new, &path).map_err(io_error("rename", new))?;
     files::sync_dir(dir).map_err(io_error("flush", dir))?;
@@ -112,8 +111,8 @@ pub(super) fn put_in_place(dir: &Path, new: &Path) -> Result<Sound, OpenError> {
 }
 
 /// A name for a damaged database that neither it nor its side files share with any file.
-fn free_name(dir: &Path, now: Timestamp) -> PathBuf {
-    let base = dir.join(format!("{ASIDE}{}", rotation::stamp(now)));
+fn free_name(home: Home<'_>, now: Timestamp) -> PathBuf {
+    let base = home.dir.join(format!("{}{}", home.aside(), rotation::stamp(now)));
     let taken = |path: &Path| {
         let mut endings = files::SIDE_FILES.iter().chain([&""]);
         endings.any(|ending| files::with_ending(path, ending).symlink_metadata().is_ok())
@@ -153,11 +152,11 @@ fn adopt_readable(readable: &Connection, new: &Path, epoch: &Epoch) -> Result<bo
 
 /// Adopts the newest backup that turns out good. Returns which it was.
 fn adopt_newest_backup(
-    dir: &Path,
+    home: Home<'_>,
     new: &Path,
     epoch: &Epoch,
 ) -> Result<Option<PathBuf>, OpenError> {
-    for backup in backups(dir)?.into_iter().rev() {
+    for backup in backups(home)?.into_iter().rev() {
         let what = format!("the backup {}", backup.display());
         match fs::read(&backup) {
             Ok(bytes) => {
@@ -195,7 +194,7 @@ fn adopt(new: &Path, epoch: &Epoch, what: &str) -> Result<bool, OpenError> {
     Ok(false)
 }
 
-fn backups(dir: &Path) -> Result<Vec<PathBuf>, OpenError> {
-    let dir = dir.join(BACKUPS_DIR);
+fn backups(home: Home<'_>) -> Result<Vec<PathBuf>, OpenError> {
+    let dir = home.backups();
     rotation::list(&dir).map_err(io_error("list", &dir))
 }

@@ -5,12 +5,15 @@ use std::net::Ipv4Addr;
 use std::str::FromStr;
 
 use jiff::Timestamp;
-use lanrage_ipc::model::{Epoch, Keepalive, PartyId, PeerInput, Relay};
+use lanrage_ipc::model::{Epoch, Keepalive, PartyId, PeerInput, Relay, UtcOffset};
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 
 use super::inspect::Fault;
-use crate::core::{MemberRecord, Owner, PartyRecord, RelayRecord, Seen, Write};
+use crate::core::{
+    Done, MemberRecord, Owner, PartyRecord, Receipt, ReceiptRecord, RelayRecord, RequestKey, Seen,
+    TokenHash, TokenRecord, User, Write,
+};
 
 const PUT_PARTY: &str = "
     INSERT INTO parties (party_id, name, host_id, created_at, seq, checksum)
@@ -18,30 +21,47 @@ const PUT_PARTY: &str = "
     ON CONFLICT DO UPDATE SET name = ?2, host_id = ?3, created_at = ?4, seq = ?5, checksum = ?6";
 const PUT_MEMBER: &str = "
     INSERT INTO members (party_id, peer_id, name, public_key, nat_type, public_ip, public_port,
-        local_ip, local_port, virtual_ip, owner, keepalive, checksum, last_seen)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+        local_ip, local_port, virtual_ip, owner, keepalive, owner_peer, utc_offset, checksum,
+        last_seen)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
     ON CONFLICT DO UPDATE SET name = ?3, public_key = ?4, nat_type = ?5, public_ip = ?6,
         public_port = ?7, local_ip = ?8, local_port = ?9, virtual_ip = ?10, owner = ?11,
-        keepalive = ?12, checksum = ?13, last_seen = ?14";
+        keepalive = ?12, owner_peer = ?13, utc_offset = ?14, checksum = ?15, last_seen = ?16";
 const PUT_RELAY: &str = "
-    INSERT INTO relays (relay_id, public_ip, port, region, capacity, registered_at, owner, checksum)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+    INSERT INTO relays (relay_id, public_ip, port, region, capacity, registered_at, owner,
+        owner_peer, checksum)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
     ON CONFLICT DO UPDATE SET public_ip = ?2, port = ?3, region = ?4, capacity = ?5,
-        registered_at = ?6, owner = ?7, checksum = ?8";
+        registered_at = ?6, owner = ?7, owner_peer = ?8, checksum = ?9";
+const PUT_TOKEN: &str = "
+    INSERT OR REPLACE INTO tokens (hash, peer_id, issued_at, expires_at, checksum)
+    VALUES (?1, ?2, ?3, ?4, ?5)";
+const PUT_RECEIPT: &str = "
+    INSERT OR REPLACE INTO receipts (peer_id, key, at, epoch, seq, done, checksum)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 const DELETE_PARTY: &str = "DELETE FROM parties WHERE party_id = ?1";
 const DELETE_MEMBER: &str = "DELETE FROM members WHERE party_id = ?1 AND peer_id = ?2";
 const DELETE_RELAY: &str = "DELETE FROM relays WHERE relay_id = ?1";
+const DELETE_TOKEN: &str = "DELETE FROM tokens WHERE hash = ?1";
+const DELETE_RECEIPT: &str = "DELETE FROM receipts WHERE peer_id = ?1 AND key = ?2";
 const SEEN: &str = "UPDATE members SET last_seen = ?3 WHERE party_id = ?1 AND peer_id = ?2";
 
 const PARTIES: &str = "
     SELECT party_id, name, host_id, created_at, seq, checksum FROM parties ORDER BY party_id";
 const MEMBERS: &str = "
     SELECT party_id, peer_id, name, public_key, nat_type, public_ip, public_port, local_ip,
-        local_port, virtual_ip, owner, keepalive, checksum, last_seen
+        local_port, virtual_ip, owner, keepalive, owner_peer, utc_offset, checksum, last_seen
     FROM members ORDER BY party_id, peer_id";
 const RELAYS: &str = "
-    SELECT relay_id, public_ip, port, region, capacity, registered_at, owner, checksum
+    SELECT relay_id, public_ip, port, region, capacity, registered_at, owner, owner_peer, checksum
     FROM relays ORDER BY relay_id";
+const TOKENS: &str = "
+    SELECT hash, peer_id, issued_at, expires_at, checksum FROM tokens ORDER BY hash";
+const RECEIPTS: &str = "
+    SELECT peer_id, key, at, epoch, seq, done, checksum FROM receipts ORDER BY peer_id, key";
+/// What `owner` says of a row that is no user's.
+const OF_PEER: i64 = -1;
+const OF_RELAY_KEY: i64 = -2;
 
 /// Writes one row.
 pub(super) fn write(connection: &Connection, write: &Write) -> rusqlite::Result<()> {
@@ -54,6 +74,12 @@ pub(super) fn write(connection: &Connection, write: &Write) -> rusqlite::Result<
             (DELETE_MEMBER, vec![text(party_id), text(peer_id)])
         }
         Write::DeleteRelay(relay_id) => (DELETE_RELAY, vec![text(relay_id)]),
+        Write::PutToken(token) => (PUT_TOKEN, token_values(token)),
+        Write::DeleteToken(hash) => (DELETE_TOKEN, vec![blob(hash)]),
+        Write::PutReceipt(receipt) => (PUT_RECEIPT, receipt_values(receipt)?),
+        Write::DeleteReceipt(peer_id, key) => {
+            (DELETE_RECEIPT, vec![text(peer_id), Value::Text(key.0.to_string())])
+        }
     };
     connection.prepare_cached(sql)?.execute(params_from_iter(values))?;
     Ok(())
@@ -77,6 +103,19 @@ fn text(value: &impl Display) -> Value {
     Value::Text(value.to_string())
 }
 
+fn blob(hash: &TokenHash) -> Value {
+    Value::Blob(hash.0.to_vec())
+}
+
+/// The columns that say whose a row is.
+fn owner_values(owner: &Owner) -> [Value; 2] {
+    match owner {
+        Owner::User(User(uid)) => [Value::from(*uid), Value::Null],
+        Owner::Peer(peer_id) => [Value::Integer(OF_PEER), text(peer_id)],
+        Owner::RelayKey => [Value::Integer(OF_RELAY_KEY), Value::Null],
+    }
+}
+
 fn time(at: Timestamp) -> Value {
     Value::Integer(at.as_microsecond())
 }
@@ -98,6 +137,8 @@ fn party_values(party: &PartyRecord) -> Vec<Value> {
 
 fn member_values(party_id: &PartyId, member: &MemberRecord) -> Vec<Value> {
     let info = &member.info;
+    let [owner, owner_peer] = owner_values(&member.owner);
+    let utc_offset = member.utc_offset.map(|offset| Value::from(offset.minutes()));
     let mut values = sealed(vec![
         text(party_id),
         text(&info.peer_id),
@@ -109,8 +150,10 @@ fn member_values(party_id: &PartyId, member: &MemberRecord) -> Vec<Value> {
         text(&info.local_ip),
         Value::from(info.local_port),
         text(&member.virtual_ip),
-        Value::from(member.owner.0),
+        owner,
         Value::Text(keepalive_name(member.keepalive).into()),
+        owner_peer,
+        utc_offset.unwrap_or(Value::Null),
     ]);
     values.push(time(member.last_seen));
     values
@@ -118,6 +161,7 @@ fn member_values(party_id: &PartyId, member: &MemberRecord) -> Vec<Value> {
 
 fn relay_values(record: &RelayRecord) -> Vec<Value> {
     let relay = &record.relay;
+    let [owner, owner_peer] = owner_values(&record.owner);
     sealed(vec![
         text(&relay.relay_id),
         text(&relay.public_ip),
@@ -125,8 +169,32 @@ fn relay_values(record: &RelayRecord) -> Vec<Value> {
         text(&relay.region),
         Value::from(relay.capacity),
         time(relay.registered_at),
-        Value::from(record.owner.0),
+        owner,
+        owner_peer,
     ])
+}
+
+fn token_values(token: &TokenRecord) -> Vec<Value> {
+    sealed(vec![
+        blob(&token.hash),
+        text(&token.peer_id),
+        time(token.issued_at),
+        time(token.expires_at),
+    ])
+}
+
+fn receipt_values(record: &ReceiptRecord) -> rusqlite::Result<Vec<Value>> {
+    let receipt = &record.receipt;
+    let done = serde_json::to_string(&receipt.done)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+    Ok(sealed(vec![
+        text(&record.peer_id),
+        Value::Text(record.key.0.to_string()),
+        time(record.at),
+        text(&receipt.epoch),
+        Value::Integer(receipt.seq.cast_signed()),
+        Value::Text(done),
+    ]))
 }
 
 fn keepalive_name(keepalive: Keepalive) -> &'static str {
@@ -182,7 +250,7 @@ pub(super) fn read_epoch(connection: &Connection) -> Result<Epoch, Fault> {
     epoch.parse().map_err(|rule| Fault::Damaged(format!("its epoch {rule}")))
 }
 
-/// Every row: the parties, then the members, then the relays.
+/// Every row: the parties, then the members, the relays, the tokens and the receipts.
 pub(super) fn read_all(connection: &Connection) -> Result<Vec<Write>, Fault> {
     let mut rows = Vec::new();
     read_table(connection, PARTIES, &mut rows, |fields| {
@@ -209,11 +277,13 @@ pub(super) fn read_all(connection: &Connection) -> Result<Vec<Write>, Fault> {
             local_port: fields.integer()?,
         };
         let virtual_ip: Ipv4Addr = fields.text()?;
-        let owner = Owner(fields.integer()?);
+        let owner = fields.integer()?;
         let keepalive = fields.parse(parse_keepalive)?;
+        let owner = fields.owner(owner)?;
+        let utc_offset = fields.utc_offset()?;
         fields.seal()?;
         let last_seen = fields.time()?;
-        let member = MemberRecord { info, virtual_ip, owner, keepalive, last_seen };
+        let member = MemberRecord { info, virtual_ip, owner, keepalive, utc_offset, last_seen };
         Ok(Write::PutMember(party_id, member))
     })?;
     read_table(connection, RELAYS, &mut rows, |fields| {
@@ -225,9 +295,31 @@ pub(super) fn read_all(connection: &Connection) -> Result<Vec<Write>, Fault> {
             capacity: fields.integer()?,
             registered_at: fields.time()?,
         };
-        let owner = Owner(fields.integer()?);
+        let owner = fields.integer()?;
+        let owner = fields.owner(owner)?;
         fields.seal()?;
         Ok(Write::PutRelay(RelayRecord { relay, owner }))
+    })?;
+    read_table(connection, TOKENS, &mut rows, |fields| {
+        let token = TokenRecord {
+            hash: fields.hash()?,
+            peer_id: fields.text()?,
+            issued_at: fields.time()?,
+            expires_at: fields.time()?,
+        };
+        fields.seal()?;
+        Ok(Write::PutToken(token))
+    })?;
+    read_table(connection, RECEIPTS, &mut rows, |fields| {
+        let peer_id = fields.text()?;
+        let key = RequestKey(fields.text::<String>()?.into());
+        let at = fields.time()?;
+        let epoch = fields.text()?;
+        let seq = fields.integer::<i64>()?.cast_unsigned();
+        let done = fields.parse(|text| serde_json::from_str::<Done>(text))?;
+        fields.seal()?;
+        let receipt = Receipt { epoch, seq, done };
+        Ok(Write::PutReceipt(ReceiptRecord { peer_id, key, at, receipt }))
     })?;
     Ok(rows)
 }
@@ -286,6 +378,37 @@ impl<'a> Fields<'a> {
     fn time(&mut self) -> Result<Timestamp, Fault> {
         let microseconds = self.integer()?;
         Timestamp::from_microsecond(microseconds).map_err(|rule| self.broken(&rule))
+    }
+
+    /// Whose the row is: what its owner column held says, or the column that comes next.
+    fn owner(&mut self, owner: i64) -> Result<Owner, Fault> {
+        match (owner, self.value()?) {
+            (OF_RELAY_KEY, ValueRef::Null) => Ok(Owner::RelayKey),
+            (OF_PEER, ValueRef::Text(_)) => {
+                self.next -= 1;
+                self.text().map(Owner::Peer)
+            }
+            (uid, ValueRef::Null) => match u32::try_from(uid) {
+                Ok(uid) => Ok(Owner::User(User(uid))),
+                Err(rule) => Err(self.broken(&rule)),
+            },
+            _ => Err(self.broken(&"does not fit the owner")),
+        }
+    }
+
+    fn utc_offset(&mut self) -> Result<Option<UtcOffset>, Fault> {
+        if self.value()? == ValueRef::Null {
+            return Ok(None);
+        }
+        self.next -= 1;
+        let minutes = self.integer()?;
+        let offset = UtcOffset::from_minutes(minutes);
+        offset.map(Some).ok_or_else(|| self.broken(&"is no offset from UTC"))
+    }
+
+    fn hash(&mut self) -> Result<TokenHash, Fault> {
+        let bytes = self.value()?.as_blob().map_err(|error| self.broken(&error))?;
+        bytes.try_into().map(TokenHash).map_err(|error| self.broken(&error))
     }
 
     /// Reads the checksum, and compares it with the columns before it.

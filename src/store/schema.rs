@@ -6,7 +6,10 @@ use rusqlite::{Connection, TransactionBehavior};
 ///
 /// A step may add tables, and columns that are null in the rows that are there: checksums pass
 /// over nulls. One that rewrites checked columns has to write those rows anew through `rows`.
-const MIGRATIONS: &[(u32, &str)] = &[(1, include_str!("migrations/0001_initial.sql"))];
+const MIGRATIONS: &[(u32, &str)] = &[
+    (1, include_str!("migrations/0001_initial.sql")),
+    (2, include_str!("migrations/0002_identities.sql")),
+];
 
 /// The newest version.
 pub(super) const VERSION: u32 = MIGRATIONS[MIGRATIONS.len() - 1].0;

@@ -1,9 +1,9 @@
 -- The state as the newest migration leaves it; a test keeps the two equal.
 --
 -- Times are whole microseconds since 1970, UTC. Every text and number is decoded through the
--- checked vocabulary on the way in and out. `checksum` covers the columns before it (nulls do not
--- count), because SQLite itself does not notice a bit that flips inside a value. What comes after
--- it is volatile.
+-- checked vocabulary on the way in and out. `checksum` covers the other columns (nulls do not
+-- count), because SQLite itself does not notice a bit that flips inside a value. `last_seen` alone
+-- is volatile, and not covered.
 
 -- `epoch`: the stretch of history that the parties' `seq` count in.
 CREATE TABLE meta (
@@ -20,6 +20,8 @@ CREATE TABLE parties (
     checksum INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- `owner` is a uid, or -1 for the peer in `owner_peer`, or -2 for whoever has the relay key.
+-- `utc_offset`: of the wall clock of the member's program, in minutes.
 -- The reference is checked at the commit, so that the rows of one may come in any order.
 CREATE TABLE members (
     party_id TEXT NOT NULL REFERENCES parties (party_id) DEFERRABLE INITIALLY DEFERRED,
@@ -35,7 +37,7 @@ CREATE TABLE members (
     owner INTEGER NOT NULL,
     keepalive TEXT NOT NULL,
     checksum INTEGER NOT NULL,
-    last_seen INTEGER NOT NULL,
+    last_seen INTEGER NOT NULL, owner_peer TEXT, utc_offset INTEGER,
     PRIMARY KEY (party_id, peer_id)
 ) STRICT, WITHOUT ROWID;
 
@@ -48,4 +50,25 @@ CREATE TABLE relays (
     registered_at INTEGER NOT NULL,
     owner INTEGER NOT NULL,
     checksum INTEGER NOT NULL
+, owner_peer TEXT) STRICT, WITHOUT ROWID;
+
+-- `hash`: the SHA-256 of the token. The token itself is nowhere.
+CREATE TABLE tokens (
+    hash BLOB NOT NULL PRIMARY KEY,
+    peer_id TEXT NOT NULL,
+    issued_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    checksum INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- What a request did that its peer calls `key`: `seq` of its party in `epoch`, `done` as JSON.
+CREATE TABLE receipts (
+    peer_id TEXT NOT NULL,
+    key TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    epoch TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    done TEXT NOT NULL,
+    checksum INTEGER NOT NULL,
+    PRIMARY KEY (peer_id, key)
 ) STRICT, WITHOUT ROWID;

@@ -3,6 +3,7 @@
 mod connection;
 mod endpoint;
 pub(crate) mod millis;
+mod offset;
 mod party;
 mod relay;
 mod signal;
@@ -10,6 +11,7 @@ mod text;
 
 pub use connection::{Connection, ConnectionState};
 pub use endpoint::{Address, NatType};
+pub use offset::UtcOffset;
 pub use party::{Keepalive, Origin, Party, Peer, PeerInput, Sync};
 pub use relay::Relay;
 pub use signal::{Signal, SignalData};

@@ -13,8 +13,8 @@ use tokio::sync::oneshot;
 use super::messages::{SetRules, Stop};
 use super::waiting::{Changed, Read, ReplyTo, Unchanged, Waiting};
 use crate::clock::Clock;
-use crate::control_plane::{Answer, Ask, Call, Failure};
-use crate::core::{Caller, Command, Outcome, Registry, Seen};
+use crate::control_plane::{Answer, Ask, Call, Counters, Failure};
+use crate::core::{Applied, Outcome, Refusal, Registry, Seen};
 use crate::discovery::{Announce, AnnounceAll, Discover};
 use crate::events::{Bulletin, Publish};
 use crate::store::{BackUp, Commit};
@@ -31,6 +31,13 @@ pub struct Collaborators {
     pub archive: Recipient<BackUp>,
     /// Tells events.
     pub hub: Recipient<Publish>,
+    /// Announces parties to others, if anybody does.
+    pub announcer: Option<Announcer>,
+}
+
+/// Who announces parties to others near by.
+#[derive(Debug, Clone)]
+pub struct Announcer {
     /// Announces what changed.
     pub announce: Recipient<Announce>,
     /// Announces everything.
@@ -56,6 +63,7 @@ pub struct LocalControlPlane {
     pub(super) unpublished: Vec<Bulletin>,
     pub(super) announcements_lost: bool,
     pub(super) store_status: StoreStatus,
+    pub(super) counters: Counters,
     pub(super) connection: Connection,
     pub(super) stopping: Option<Vec<oneshot::Sender<()>>>,
 }
@@ -89,6 +97,7 @@ impl LocalControlPlane {
             unpublished: Vec::new(),
             announcements_lost: false,
             store_status,
+            counters: Counters::default(),
             connection,
             stopping: None,
         }
@@ -98,7 +107,19 @@ impl LocalControlPlane {
         let Call { caller, ask } = call;
         match ask {
             _ if self.stopping.is_some() => answer(reply, Err(Failure::Stopping)),
-            Ask::Command(command) => self.command(command, caller, reply, ctx),
+            Ask::Command(command) => {
+                let applied = self.registry.apply(command, caller, self.clock.now());
+                self.applied(applied, reply, ctx);
+            }
+            Ask::Once(key, command) => {
+                let applied = self.registry.apply_once(key, command, caller, self.clock.now());
+                self.applied(applied, reply, ctx);
+            }
+            // A token that is not durable yet was told to nobody.
+            Ask::Authenticate(hash) => {
+                let identity = self.registry.authenticate(&hash, self.clock.now());
+                answer(reply, identity.map(Answer::Identity).map_err(Failure::from));
+            }
             // Subscribing and unsubscribing keep their order, too.
             ask @ (Ask::Query(_)
             | Ask::Subscribe { .. }
@@ -115,23 +136,25 @@ impl LocalControlPlane {
             }
             Ask::Status => answer(reply, Ok(Answer::Status(self.status()))),
             Ask::Connection => answer(reply, Ok(Answer::Connection(self.connection.clone()))),
-            Ask::Discover => forward(self.to.discover.send(Discover), reply, |found| {
-                found.map(Answer::Discovered).map_err(|e| Failure::Discovery(e.to_string()))
-            }),
+            Ask::Discover => match &self.to.announcer {
+                Some(announcer) => forward(announcer.discover.send(Discover), reply, |found| {
+                    found.map(Answer::Discovered).map_err(|e| Failure::Discovery(e.to_string()))
+                }),
+                None => answer(reply, Ok(Answer::Discovered(Vec::new()))),
+            },
             Ask::Backup(path) => forward(self.to.archive.send(BackUp { path }), reply, |copy| {
                 copy.map(Answer::BackedUp).map_err(Failure::from)
             }),
         }
     }
 
-    fn command(
+    fn applied(
         &mut self,
-        command: Command,
-        caller: Caller,
+        applied: Result<Applied, Refusal>,
         reply: ReplyTo,
         ctx: &mut Context<Self>,
     ) {
-        let applied = match self.registry.apply(command, caller, self.clock.now()) {
+        let applied = match applied {
             Ok(applied) => applied,
             Err(refusal) => return self.answer_in_turn(Err(refusal.into()), reply),
         };
@@ -171,7 +194,14 @@ impl LocalControlPlane {
 
 /// Whether an answer shows what may not be durable yet.
 fn shows_state(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Party(_) | Outcome::Peer(_) | Outcome::Relay(_))
+    matches!(
+        outcome,
+        Outcome::Party(_)
+            | Outcome::Peer(_)
+            | Outcome::Relay(_)
+            | Outcome::Claimed(_)
+            | Outcome::Receipt(_)
+    )
 }
 
 /// Nobody waits for an answer whose connection has closed.

@@ -39,13 +39,17 @@ impl LocalControlPlane {
         match result {
             Ok(Committed { took }) => {
                 let took = took.as_micros().div_ceil(1000);
+                self.counters.commits += 1;
                 self.store_status.last_commit_ms = u64::try_from(took).ok();
                 if self.store_status.last_error.take().is_some() {
                     log::info!("the state can be written again");
                 }
                 self.release(count, ctx);
             }
-            Err(error) => self.roll_back(error, ctx),
+            Err(error) => {
+                self.counters.commit_failures += 1;
+                self.roll_back(error, ctx);
+            }
         }
         if self.waiting.iter().any(|waiting| matches!(waiting, Waiting::Changed(_))) {
             self.commit(ctx);
@@ -61,6 +65,7 @@ impl LocalControlPlane {
         for waiting in self.waiting.drain(..count) {
             match waiting {
                 Waiting::Changed(changed) => {
+                    self.counters.count(&changed.events);
                     bulletins.extend(changed.events.into_iter().map(Bulletin::Tell));
                     changes.extend(changed.announcements);
                     answers.push((changed.reply, Ok(Answer::Outcome(changed.outcome))));

@@ -16,5 +16,5 @@ mod reading;
 mod telling;
 mod waiting;
 
-pub use actor::{Collaborators, LocalControlPlane};
+pub use actor::{Announcer, Collaborators, LocalControlPlane};
 pub use messages::{SetRules, Stop};

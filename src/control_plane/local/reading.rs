@@ -76,6 +76,9 @@ impl LocalControlPlane {
             epoch: self.registry.epoch().clone(),
             parties: self.registry.party_count() as u64,
             peers: self.registry.peer_count() as u64,
+            relays: self.registry.relay_count() as u64,
+            tokens: self.registry.token_count() as u64,
+            counters: self.counters,
             store: StoreStatus { pending, ..self.store_status.clone() },
             connection: self.connection.clone(),
         }

@@ -18,6 +18,9 @@ const RETRY: Duration = Duration::from_millis(50);
 impl LocalControlPlane {
     /// The parties that events are about, as they are now.
     pub(super) fn announcements(&self, events: &[Event]) -> Vec<(PartyId, Option<Arc<Party>>)> {
+        if self.to.announcer.is_none() {
+            return Vec::new();
+        }
         let mut touched: Vec<_> = events.iter().filter_map(Event::party_id).cloned().collect();
         touched.sort();
         touched.dedup();
@@ -50,20 +53,22 @@ impl LocalControlPlane {
         ctx: &mut Context<Self>,
     ) {
         // What is lost here comes with all the rest, soon.
+        let Some(announcer) = &self.to.announcer else { return };
         if changes.is_empty() || self.announcements_lost {
             return;
         }
-        if self.to.announce.try_send(Announce { changes }).is_err() {
+        if announcer.announce.try_send(Announce { changes }).is_err() {
             self.announcements_lost = true;
             ctx.run_later(RETRY, |this, ctx| this.announce_all(ctx));
         }
     }
 
     pub(super) fn announce_all(&mut self, ctx: &mut Context<Self>) {
+        let Some(announcer) = &self.to.announcer else { return };
         let now = self.clock.now();
         let filter = Filter::default();
         let parties = self.registry.parties(&filter, None, now).map(Arc::new).collect();
-        self.announcements_lost = self.to.announce_all.try_send(AnnounceAll { parties }).is_err();
+        self.announcements_lost = announcer.announce_all.try_send(AnnounceAll { parties }).is_err();
         if self.announcements_lost {
             ctx.run_later(RETRY, |this, ctx| this.announce_all(ctx));
         }

@@ -3,9 +3,12 @@
 use lanrage_ipc::event::{Event, RemovalReason};
 use lanrage_ipc::model::{PartyId, PeerId, RelayId};
 
+use super::party::Entrant;
 use super::{Keeper, Member, Party, Presence, Registry, Relay};
-use crate::core::command::{Caller, Now, Outcome, Refusal};
-use crate::core::record::{MemberRecord, PartyRecord, Seen, Write};
+use crate::core::command::{Caller, Command, Now, Outcome, Refusal};
+use crate::core::record::{
+    MemberRecord, PartyRecord, ReceiptRecord, RequestKey, Seen, TokenHash, TokenRecord, Write,
+};
 
 /// What a command did.
 #[derive(Debug)]
@@ -32,6 +35,8 @@ enum Undo {
     Party(PartyId, Option<PartyRecord>),
     Member(PartyId, PeerId, Option<Box<Member>>),
     Relay(RelayId, Option<Box<Relay>>),
+    Token(TokenHash, Option<TokenRecord>),
+    Receipt(PeerId, RequestKey, Option<Box<ReceiptRecord>>),
 }
 
 impl Change {
@@ -63,6 +68,12 @@ impl Change {
                     before.seen = after.seen;
                 }
                 registry.set_relay(&id, before);
+            }
+            Undo::Token(hash, before) => {
+                registry.identities.set(&hash, before);
+            }
+            Undo::Receipt(peer_id, key, before) => {
+                registry.receipts.set(&(peer_id, key), before.map(|record| *record));
             }
         }
     }
@@ -124,7 +135,7 @@ impl Registry {
         self.memberships += 1;
         self.signals_bytes += member.signals_bytes();
         let presence = self.peers.entry(peer_id.clone()).or_insert_with(|| Presence {
-            owner: member.record.owner,
+            owner: member.record.owner.clone(),
             parties: Default::default(),
         });
         presence.parties.insert(party_id.clone());
@@ -191,22 +202,47 @@ impl<'a> Transaction<'a> {
         Self { registry, caller, now, changes: Vec::new(), events: Vec::new(), seen: None }
     }
 
+    /// Does what a command asks, if the caller may.
+    pub(super) fn perform(&mut self, command: Command) -> Result<Outcome, Refusal> {
+        if let Some(peer_id) = command.acts_for() {
+            self.may_act_for(peer_id)?;
+        }
+        Ok(match command {
+            Command::Register { party_id, name, host, keepalive, utc_offset } => {
+                self.register(party_id, name, Entrant { info: host, keepalive, utc_offset })?
+            }
+            Command::Join { party_id, peer, keepalive, utc_offset } => {
+                self.join(party_id, Entrant { info: peer, keepalive, utc_offset })?
+            }
+            Command::Leave { party_id, peer_id } => self.leave(&party_id, &peer_id)?,
+            Command::Update { party_id, peer, utc_offset } => {
+                self.update(&party_id, peer, utc_offset)?
+            }
+            Command::Heartbeat { party_id, peer_id } => self.heartbeat(&party_id, &peer_id)?,
+            Command::SendSignal { party_id, from, to, data } => {
+                self.send_signal(&party_id, from, &to, data)?
+            }
+            Command::PollSignals { party_id, peer_id, room } => {
+                self.poll_signals(&party_id, &peer_id, room)?
+            }
+            Command::RegisterRelay { relay_id, public_ip, port, region, capacity } => {
+                self.register_relay(relay_id, public_ip, port, region, capacity)?
+            }
+            Command::Import { parties, mode } => self.import(parties, mode),
+            Command::Claim { peer_id, proof, issue, hold } => {
+                self.claim(peer_id, proof, issue, hold)?
+            }
+            Command::Disconnect => self.disconnect(),
+            Command::Expire => self.expire(),
+        })
+    }
+
     pub(super) fn finish(self, outcome: Outcome) -> Applied {
         Applied { outcome, changes: self.changes, events: self.events, seen: self.seen }
     }
 
     pub(super) fn party(&self, id: &PartyId) -> Result<&Party, Refusal> {
         self.registry.parties.get(id).ok_or_else(|| Refusal::PartyNotFound(id.clone()))
-    }
-
-    /// Whether the caller may act for a peer: nobody's, or their own.
-    pub(super) fn may_act_for(&self, peer_id: &PeerId) -> Result<(), Refusal> {
-        match self.registry.peers.get(peer_id) {
-            Some(presence) if presence.owner != self.caller.owner && !self.caller.admin => {
-                Err(Refusal::PeerNotYours(peer_id.clone()))
-            }
-            _ => Ok(()),
-        }
     }
 
     pub(super) fn put_party(&mut self, record: PartyRecord) {
@@ -257,6 +293,35 @@ impl<'a> Transaction<'a> {
             write: Write::DeleteRelay(id.clone()),
             undo: Undo::Relay(id.clone(), before.map(Box::new)),
         });
+    }
+
+    pub(super) fn put_token(&mut self, record: TokenRecord) {
+        let hash = record.hash;
+        let before = self.registry.identities.set(&hash, Some(record.clone()));
+        self.changes
+            .push(Change { write: Write::PutToken(record), undo: Undo::Token(hash, before) });
+    }
+
+    pub(super) fn delete_token(&mut self, hash: &TokenHash) {
+        let before = self.registry.identities.set(hash, None);
+        self.changes
+            .push(Change { write: Write::DeleteToken(*hash), undo: Undo::Token(*hash, before) });
+    }
+
+    pub(super) fn put_receipt(&mut self, record: ReceiptRecord) {
+        let (peer_id, key) = (record.peer_id.clone(), record.key.clone());
+        let id = (peer_id.clone(), key.clone());
+        let before = self.registry.receipts.set(&id, Some(record.clone()));
+        let undo = Undo::Receipt(peer_id, key, before.map(Box::new));
+        self.changes.push(Change { write: Write::PutReceipt(record), undo });
+    }
+
+    pub(super) fn delete_receipt(&mut self, id: &(PeerId, RequestKey)) {
+        let before = self.registry.receipts.set(id, None);
+        let (peer_id, key) = id.clone();
+        let write = Write::DeleteReceipt(peer_id.clone(), key.clone());
+        let undo = Undo::Receipt(peer_id, key, before.map(Box::new));
+        self.changes.push(Change { write, undo });
     }
 
     /// Counts a change of a party, and returns its number.

@@ -14,6 +14,8 @@ impl Transaction<'_> {
     pub(super) fn expire(&mut self) -> Outcome {
         self.silence_orphans();
         self.expire_signals();
+        self.expire_tokens();
+        self.expire_receipts();
         if self.now.elapsed >= self.registry.rules.grace_until {
             self.expire_members();
             self.expire_relays();

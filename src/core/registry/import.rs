@@ -10,6 +10,7 @@ use lanrage_ipc::results::Rejected;
 
 use super::Keeper;
 use super::changes::Transaction;
+use super::party::Entrant;
 use crate::core::addresses;
 use crate::core::command::{ImportCounts, ImportMode, Outcome, Refusal};
 use crate::core::record::PartyRecord;
@@ -77,7 +78,9 @@ impl Transaction<'_> {
             match self.may_import(&info.peer_id).and(room) {
                 Ok(address) => {
                     taken.insert(address);
-                    let mut record = self.new_record(info, address, Keepalive::Connection);
+                    let keepalive = Keepalive::Connection;
+                    let entrant = Entrant { info, keepalive, utc_offset: None };
+                    let mut record = self.new_record(entrant, address);
                     record.last_seen = last_seen;
                     self.put_member(&party_id, record, Keeper::Nothing);
                 }

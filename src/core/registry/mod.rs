@@ -2,9 +2,11 @@
 
 mod changes;
 mod expiry;
+mod identities;
 mod import;
 mod party;
 mod queries;
+mod receipts;
 mod relay;
 mod signal;
 #[cfg(test)]
@@ -20,8 +22,10 @@ pub use changes::{Applied, Change};
 pub use queries::Filter;
 
 use super::command::{Caller, Command, ConnectionId, Now, Refusal, Rules};
-use super::record::{MemberRecord, Owner, PartyRecord, RelayRecord, Write};
+use super::record::{MemberRecord, Owner, PartyRecord, RelayRecord, RequestKey, Write};
 use changes::Transaction;
+use identities::Identities;
+use receipts::Receipts;
 
 /// The truth about parties. Every index over it is kept by `set_party`, `set_member` and
 /// `set_relay` alone.
@@ -44,6 +48,8 @@ pub struct Registry {
     silent_relays: BTreeSet<(Duration, RelayId)>,
     /// Members with signals waiting, by the age of the oldest.
     waiting_signals: BTreeSet<(Duration, PartyId, PeerId)>,
+    identities: Identities,
+    receipts: Receipts,
     memberships: usize,
     /// Bytes of the signals that wait, with what is around them.
     signals_bytes: usize,
@@ -128,6 +134,8 @@ impl Registry {
             silent_members: BTreeSet::new(),
             silent_relays: BTreeSet::new(),
             waiting_signals: BTreeSet::new(),
+            identities: Identities::default(),
+            receipts: Receipts::default(),
             memberships: 0,
             signals_bytes: 0,
         }
@@ -161,6 +169,19 @@ impl Registry {
                 Write::DeleteRelay(id) => {
                     self.set_relay(&id, None);
                 }
+                Write::PutToken(record) => {
+                    self.identities.set(&record.hash.clone(), Some(record));
+                }
+                Write::DeleteToken(hash) => {
+                    self.identities.set(&hash, None);
+                }
+                Write::PutReceipt(record) => {
+                    let key = (record.peer_id.clone(), record.key.clone());
+                    self.receipts.set(&key, Some(record));
+                }
+                Write::DeleteReceipt(peer_id, key) => {
+                    self.receipts.set(&(peer_id, key), None);
+                }
             }
         }
     }
@@ -191,27 +212,24 @@ impl Registry {
         now: Now,
     ) -> Result<Applied, Refusal> {
         let mut tx = Transaction::new(self, caller, now);
-        let outcome = match command {
-            Command::Register { party_id, name, host, keepalive } => {
-                tx.register(party_id, name, host, keepalive)?
-            }
-            Command::Join { party_id, peer, keepalive } => tx.join(party_id, peer, keepalive)?,
-            Command::Leave { party_id, peer_id } => tx.leave(&party_id, &peer_id)?,
-            Command::Update { party_id, peer } => tx.update(&party_id, peer)?,
-            Command::Heartbeat { party_id, peer_id } => tx.heartbeat(&party_id, &peer_id)?,
-            Command::SendSignal { party_id, from, to, data } => {
-                tx.send_signal(&party_id, from, &to, data)?
-            }
-            Command::PollSignals { party_id, peer_id, room } => {
-                tx.poll_signals(&party_id, &peer_id, room)?
-            }
-            Command::RegisterRelay { relay_id, public_ip, port, region, capacity } => {
-                tx.register_relay(relay_id, public_ip, port, region, capacity)?
-            }
-            Command::Import { parties, mode } => tx.import(parties, mode),
-            Command::Disconnect => tx.disconnect(),
-            Command::Expire => tx.expire(),
-        };
+        let outcome = tx.perform(command)?;
+        Ok(tx.finish(outcome))
+    }
+
+    /// As [`Registry::apply`], but a request that its peer made before, under the same key, is not
+    /// done again: the answer is a [`Outcome::Receipt`] of the first time.
+    ///
+    /// # Errors
+    /// A [`Refusal`]; then nothing has changed.
+    pub fn apply_once(
+        &mut self,
+        key: RequestKey,
+        command: Command,
+        caller: Caller,
+        now: Now,
+    ) -> Result<Applied, Refusal> {
+        let mut tx = Transaction::new(self, caller, now);
+        let outcome = tx.once(key, command)?;
         Ok(tx.finish(outcome))
     }
 

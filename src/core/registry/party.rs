@@ -4,21 +4,27 @@ use std::collections::HashSet;
 use std::net::Ipv4Addr;
 
 use lanrage_ipc::event::{Event, RemovalReason};
-use lanrage_ipc::model::{Keepalive, Name, PartyId, PeerId, PeerInput};
+use lanrage_ipc::model::{Keepalive, Name, PartyId, PeerId, PeerInput, UtcOffset};
 
 use super::changes::Transaction;
 use super::{Keeper, Member};
 use crate::core::addresses;
-use crate::core::command::{Now, Outcome, Refusal};
-use crate::core::record::{MemberRecord, PartyRecord, Seen};
+use crate::core::command::{Now, Outcome, Principal, Refusal};
+use crate::core::record::{MemberRecord, Owner, PartyRecord, Seen};
+
+/// Who enters a party.
+pub(super) struct Entrant {
+    pub(super) info: PeerInput,
+    pub(super) keepalive: Keepalive,
+    pub(super) utc_offset: Option<UtcOffset>,
+}
 
 impl Transaction<'_> {
     pub(super) fn register(
         &mut self,
         party_id: PartyId,
         name: Name,
-        host: PeerInput,
-        keepalive: Keepalive,
+        host: Entrant,
     ) -> Result<Outcome, Refusal> {
         let limit = self.registry.rules.parties;
         if self.registry.parties.contains_key(&party_id) {
@@ -27,20 +33,19 @@ impl Transaction<'_> {
         if self.registry.parties.len() >= limit {
             return Err(Refusal::RegistryFull { what: "parties", limit });
         }
-        self.may_act_for(&host.peer_id)?;
-        self.may_enter_another(&host.peer_id)?;
+        self.may_enter_another(&host.info.peer_id)?;
         let limit = self.registry.rules.peers_per_party;
         let full = Refusal::PartyFull { party_id: party_id.clone(), limit };
         let address = addresses::host(self.registry.rules.subnet).ok_or(full)?;
         self.put_party(PartyRecord {
             party_id: party_id.clone(),
             name,
-            host_id: host.peer_id.clone(),
+            host_id: host.info.peer_id.clone(),
             created_at: self.now.wall,
             seq: 1,
         });
-        let keeper = self.keeper(keepalive);
-        let record = self.new_record(host, address, keepalive);
+        let keeper = self.keeper(host.keepalive);
+        let record = self.new_record(host, address);
         self.put_member(&party_id, record, keeper);
         let party = self.registry.party(&party_id, self.now)?;
         let (epoch, seq) = (party.epoch.clone(), party.seq);
@@ -48,18 +53,12 @@ impl Transaction<'_> {
         Ok(Outcome::Party(party))
     }
 
-    pub(super) fn join(
-        &mut self,
-        party_id: PartyId,
-        peer: PeerInput,
-        keepalive: Keepalive,
-    ) -> Result<Outcome, Refusal> {
+    pub(super) fn join(&mut self, party_id: PartyId, peer: Entrant) -> Result<Outcome, Refusal> {
         let party = self.party(&party_id)?;
-        self.may_act_for(&peer.peer_id)?;
-        let peer_id = peer.peer_id.clone();
+        let peer_id = peer.info.peer_id.clone();
         if party.members.contains_key(&peer_id) {
-            let keeper = self.keeper(keepalive);
-            self.replace_member(&party_id, peer, Some((keepalive, keeper)))?;
+            let kept = (peer.keepalive, self.keeper(peer.keepalive));
+            self.replace_member(&party_id, peer.info, Some(kept), peer.utc_offset)?;
         } else {
             let (limit, count) = (self.registry.rules.peers_per_party, party.members.len());
             if count >= limit {
@@ -70,8 +69,8 @@ impl Transaction<'_> {
             let full = Refusal::PartyFull { party_id: party_id.clone(), limit: count };
             let address = addresses::guest(self.registry.rules.subnet, &taken).ok_or(full)?;
             self.may_enter_another(&peer_id)?;
-            let keeper = self.keeper(keepalive);
-            let record = self.new_record(peer, address, keepalive);
+            let keeper = self.keeper(peer.keepalive);
+            let record = self.new_record(peer, address);
             self.put_member(&party_id, record, keeper);
             let seq = self.bump(&party_id);
             let peer = self.registry.peer(&party_id, &peer_id, self.now)?;
@@ -93,7 +92,6 @@ impl Transaction<'_> {
             return Err(Refusal::NotAMember { party_id, peer_id });
         }
         let party_deleted = party.record.host_id == *peer_id;
-        self.may_act_for(peer_id)?;
         if party_deleted {
             self.remove_party(party_id, Left, HostLeft, HostLeft);
         } else {
@@ -106,11 +104,11 @@ impl Transaction<'_> {
         &mut self,
         party_id: &PartyId,
         peer: PeerInput,
+        utc_offset: Option<UtcOffset>,
     ) -> Result<Outcome, Refusal> {
         self.member(party_id, &peer.peer_id)?;
-        self.may_act_for(&peer.peer_id)?;
         let peer_id = peer.peer_id.clone();
-        self.replace_member(party_id, peer, None)?;
+        self.replace_member(party_id, peer, None, utc_offset)?;
         Ok(Outcome::Peer(self.registry.peer(party_id, &peer_id, self.now)?))
     }
 
@@ -120,13 +118,13 @@ impl Transaction<'_> {
         peer_id: &PeerId,
     ) -> Result<Outcome, Refusal> {
         self.member(party_id, peer_id)?;
-        self.may_act_for(peer_id)?;
         self.touch(party_id, peer_id);
         Ok(Outcome::Alive(self.registry.rules.peer_timeout))
     }
 
     /// What the caller's connection kept alive is silent from now on.
     pub(super) fn disconnect(&mut self) -> Outcome {
+        self.registry.identities.release(self.caller.connection);
         // The connection stays closed, also when what follows from it is undone.
         let kept = self.registry.kept.remove(&self.caller.connection).unwrap_or_default();
         for (party_id, peer_id) in kept {
@@ -144,7 +142,7 @@ impl Transaction<'_> {
         }
     }
 
-    fn member(&self, party_id: &PartyId, peer_id: &PeerId) -> Result<&Member, Refusal> {
+    pub(super) fn member(&self, party_id: &PartyId, peer_id: &PeerId) -> Result<&Member, Refusal> {
         self.party(party_id)?.members.get(peer_id).ok_or_else(|| Refusal::PeerNotFound {
             party_id: party_id.clone(),
             peer_id: peer_id.clone(),
@@ -152,7 +150,7 @@ impl Transaction<'_> {
     }
 
     /// What keeps a member alive that comes from the caller's connection.
-    fn keeper(&mut self, keepalive: Keepalive) -> Keeper {
+    pub(super) fn keeper(&mut self, keepalive: Keepalive) -> Keeper {
         let connection = self.caller.connection;
         match keepalive {
             Keepalive::Connection => {
@@ -174,16 +172,16 @@ impl Transaction<'_> {
         }
     }
 
-    pub(super) fn new_record(
-        &self,
-        info: PeerInput,
-        virtual_ip: Ipv4Addr,
-        keepalive: Keepalive,
-    ) -> MemberRecord {
+    pub(super) fn new_record(&self, entrant: Entrant, virtual_ip: Ipv4Addr) -> MemberRecord {
+        let Entrant { info, keepalive, utc_offset } = entrant;
         // A peer has one owner in all its parties, also where an admin acts for it.
-        let known = self.registry.peers.get(&info.peer_id);
-        let owner = known.map_or(self.caller.owner, |presence| presence.owner);
-        MemberRecord { info, virtual_ip, owner, keepalive, last_seen: self.now.wall }
+        let known = self.registry.owner_of(&info.peer_id, self.now);
+        let owner = known.unwrap_or_else(|| match &self.caller.principal {
+            Principal::User { user, .. } => Owner::User(*user),
+            Principal::Peers(_) | Principal::RelayKey => Owner::Peer(info.peer_id.clone()),
+        });
+        let last_seen = self.now.wall;
+        MemberRecord { info, virtual_ip, owner, keepalive, utc_offset, last_seen }
     }
 
     /// Puts a member in place of what it was: durably where it differs, told where it shows.
@@ -193,6 +191,7 @@ impl Transaction<'_> {
         party_id: &PartyId,
         info: PeerInput,
         kept: Option<(Keepalive, Keeper)>,
+        utc_offset: Option<UtcOffset>,
     ) -> Result<(), Refusal> {
         let before = self.member(party_id, &info.peer_id)?;
         let kept_before = (before.record.keepalive, before.keeper);
@@ -200,13 +199,15 @@ impl Transaction<'_> {
         let shows = before.record.info != info
             || (kept_before.1 == Keeper::Nothing) != (kept.1 == Keeper::Nothing);
         let peer_id = info.peer_id.clone();
-        if !shows && kept == kept_before {
+        let utc_offset = utc_offset.or(before.record.utc_offset);
+        if !shows && kept == kept_before && utc_offset == before.record.utc_offset {
             self.touch(party_id, &peer_id);
             return Ok(());
         }
         let (keepalive, keeper) = kept;
         let last_seen = self.now.wall;
-        let record = MemberRecord { info, keepalive, last_seen, ..before.record.clone() };
+        let record =
+            MemberRecord { info, keepalive, utc_offset, last_seen, ..before.record.clone() };
         self.put_member(party_id, record, keeper);
         if shows {
             self.tell_updated(party_id, &peer_id);

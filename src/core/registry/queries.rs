@@ -88,6 +88,11 @@ impl Registry {
         self.memberships
     }
 
+    /// How many relays there are.
+    pub fn relay_count(&self) -> usize {
+        self.relays.len()
+    }
+
     fn show(&self, party: &Party, now: Now) -> model::Party {
         let peers: BTreeMap<_, _> =
             party.members.iter().map(|(id, member)| (id.clone(), member.show(now))).collect();

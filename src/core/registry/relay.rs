@@ -7,8 +7,8 @@ use lanrage_ipc::model::{self, Name, RelayId};
 
 use super::Relay;
 use super::changes::Transaction;
-use crate::core::command::{Outcome, Refusal};
-use crate::core::record::RelayRecord;
+use crate::core::command::{Outcome, Principal, Refusal};
+use crate::core::record::{Owner, RelayRecord};
 
 impl Transaction<'_> {
     pub(super) fn register_relay(
@@ -22,7 +22,7 @@ impl Transaction<'_> {
         let known = self.registry.relays.get(&relay_id);
         let limit = self.registry.rules.relays;
         match known {
-            Some(relay) if relay.record.owner != self.caller.owner && !self.caller.admin => {
+            Some(relay) if !self.may_change(&relay.record.owner) => {
                 return Err(Refusal::RelayNotYours(relay_id));
             }
             None if self.registry.relays.len() >= limit => {
@@ -31,7 +31,10 @@ impl Transaction<'_> {
             _ => {}
         }
         let registered_at = known.map_or(self.now.wall, |relay| relay.record.relay.registered_at);
-        let owner = known.map_or(self.caller.owner, |relay| relay.record.owner);
+        let owner = match known {
+            Some(relay) => relay.record.owner.clone(),
+            None => self.caller_as_owner().ok_or(Refusal::RelayNotYours(relay_id.clone()))?,
+        };
         let relay = model::Relay { relay_id, public_ip, port, region, capacity, registered_at };
         let record = RelayRecord { relay: relay.clone(), owner };
         let unchanged = known.is_some_and(|known| known.record == record);
@@ -43,5 +46,23 @@ impl Transaction<'_> {
             self.events.push(Event::RelayUpdated { relay: relay.clone() });
         }
         Ok(Outcome::Relay(relay))
+    }
+
+    /// Whom a new relay belongs to.
+    fn caller_as_owner(&self) -> Option<Owner> {
+        match &self.caller.principal {
+            Principal::User { user, .. } => Some(Owner::User(*user)),
+            Principal::Peers(own) => own.first().cloned().map(Owner::Peer),
+            Principal::RelayKey => Some(Owner::RelayKey),
+        }
+    }
+
+    fn may_change(&self, owner: &Owner) -> bool {
+        match &self.caller.principal {
+            Principal::User { admin: true, .. } => true,
+            Principal::User { user, .. } => *owner == Owner::User(*user),
+            Principal::Peers(own) => matches!(owner, Owner::Peer(id) if own.contains(id)),
+            Principal::RelayKey => *owner == Owner::RelayKey,
+        }
     }
 }

@@ -25,7 +25,7 @@ impl Transaction<'_> {
         if bytes > limit {
             return Err(Refusal::SignalTooLarge { bytes, limit });
         }
-        self.acts_as_member(party_id, &from)?;
+        self.is_member(party_id, &from)?;
         let limit = self.registry.rules.signals_total_bytes;
         if self.registry.signals_bytes + bytes + ENVELOPE > limit {
             return Err(Refusal::SignalsFull { limit });
@@ -65,7 +65,7 @@ impl Transaction<'_> {
         peer_id: &PeerId,
         room: usize,
     ) -> Result<Outcome, Refusal> {
-        self.acts_as_member(party_id, peer_id)?;
+        self.is_member(party_id, peer_id)?;
         let (ttl, now) = (self.registry.rules.signal_ttl, self.now.elapsed);
         let taken = self.registry.with_member(party_id, peer_id, |member| {
             drop_stale(&mut member.signals, ttl, now);
@@ -82,12 +82,11 @@ impl Transaction<'_> {
         Ok(Outcome::Signals(signals.collect()))
     }
 
-    fn acts_as_member(&self, party_id: &PartyId, peer_id: &PeerId) -> Result<(), Refusal> {
-        if !self.party(party_id)?.members.contains_key(peer_id) {
-            let (party_id, peer_id) = (party_id.clone(), peer_id.clone());
-            return Err(Refusal::NotAMember { party_id, peer_id });
+    fn is_member(&self, party_id: &PartyId, peer_id: &PeerId) -> Result<(), Refusal> {
+        if self.party(party_id)?.members.contains_key(peer_id) {
+            return Ok(());
         }
-        self.may_act_for(peer_id)
+        Err(Refusal::NotAMember { party_id: party_id.clone(), peer_id: peer_id.clone() })
     }
 }
 

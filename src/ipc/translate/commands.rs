@@ -33,7 +33,10 @@ impl Translator {
                 Outcome::Queued => Ok(Reply::SignalSend(SignalSendResult { queued: true })),
                 Outcome::Signals(signals) => Ok(Reply::SignalPoll(SignalPollResult { signals })),
                 Outcome::Relay(relay) => Ok(Reply::RelayRegister(RelayResult { relay })),
-                other @ (Outcome::Imported(_) | Outcome::Done) => Err(unexpected(&other)),
+                other @ (Outcome::Imported(_)
+                | Outcome::Claimed(_)
+                | Outcome::Receipt(_)
+                | Outcome::Done) => Err(unexpected(&other)),
             },
             other => Err(unexpected(&other)),
         }
@@ -48,17 +51,19 @@ fn command(request: Request, room: usize) -> Result<Command, RpcError> {
             name: params.name,
             host: params.host,
             keepalive: params.keepalive,
+            utc_offset: None,
         },
         Request::PartyJoin(params) => Command::Join {
             party_id: params.party_id,
             peer: params.peer,
             keepalive: params.keepalive,
+            utc_offset: None,
         },
         Request::PartyLeave(params) => {
             Command::Leave { party_id: params.party_id, peer_id: params.peer_id }
         }
         Request::PeerUpdate(params) => {
-            Command::Update { party_id: params.party_id, peer: params.peer }
+            Command::Update { party_id: params.party_id, peer: params.peer, utc_offset: None }
         }
         Request::PeerHeartbeat(params) => {
             Command::Heartbeat { party_id: params.party_id, peer_id: params.peer_id }

@@ -17,7 +17,7 @@ use super::errors::wire;
 use super::{Face, Settings};
 use crate::config::Limits;
 use crate::control_plane::{Answer, Ask, Call, Status};
-use crate::core::{Caller, Owner};
+use crate::core::{Caller, ConnectionId, Principal, User};
 
 /// Speaks for one connection.
 #[derive(Clone)]
@@ -47,7 +47,7 @@ impl Translator {
     /// # Errors
     /// Its failure as the wire has it; `timeout`.
     pub(super) async fn ask(&self, ask: Ask) -> Result<Answer, RpcError> {
-        let call = Call { caller: self.caller, ask };
+        let call = Call { caller: self.caller.clone(), ask };
         let patience = self.settings.limits.request_timeout;
         match tokio::time::timeout(patience, self.face.control_plane.send(call)).await {
             Ok(Ok(answer)) => answer.map_err(|failure| wire(&failure)),
@@ -192,6 +192,6 @@ fn millis(duration: std::time::Duration) -> u64 {
 }
 
 /// The owner of what a connection registers.
-pub(super) fn caller(owner: Owner, role: Role, connection: crate::core::ConnectionId) -> Caller {
-    Caller { owner, admin: role == Role::Admin, connection }
+pub(super) fn caller(user: User, role: Role, connection: ConnectionId) -> Caller {
+    Caller { principal: Principal::User { user, admin: role == Role::Admin }, connection }
 }

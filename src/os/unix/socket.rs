@@ -14,7 +14,7 @@ use interprocess::os::unix::local_socket::ListenerOptionsExt;
 use interprocess::os::unix::uds_local_socket::tokio as uds;
 
 use super::own_user;
-use crate::core::Owner;
+use crate::core::User;
 use crate::instance::Lock;
 
 /// The longest path that the system takes for a socket: `sun_path` less its closing zero.
@@ -144,11 +144,11 @@ pub fn inherited() -> anyhow::Result<Option<Listener>> {
 ///
 /// # Errors
 /// When the system doesn't tell.
-pub fn peer(stream: &Stream) -> io::Result<Owner> {
+pub fn peer(stream: &Stream) -> io::Result<User> {
     // Not interprocess's own, which refuses a peer whose process id reads 0: one that is outside
     // of this process's container. Its user is known all the same.
     let Stream::UdSocket(stream) = stream;
-    stream.inner().peer_cred().map(|peer| Owner(peer.uid()))
+    stream.inner().peer_cred().map(|peer| User(peer.uid()))
 }
 
 /// Ends a connection.

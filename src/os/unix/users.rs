@@ -2,19 +2,19 @@
 
 use std::ffi::CString;
 
-use nix::unistd::{Group, Uid, User, geteuid, getgrouplist};
+use nix::unistd::{self, Group, Uid, geteuid, getgrouplist};
 
-use crate::core::Owner;
+use crate::core::User;
 
 /// The user that the daemon runs as.
-pub fn own_user() -> Owner {
-    Owner(geteuid().as_raw())
+pub fn own_user() -> User {
+    User(geteuid().as_raw())
 }
 
 /// Whether a user is in a group. Asks the system's user database, and so may block.
-pub fn in_group(user: Owner, group: &str) -> bool {
+pub fn in_group(user: User, group: &str) -> bool {
     let Ok(Some(group)) = Group::from_name(group) else { return false };
-    let Ok(Some(user)) = User::from_uid(Uid::from_raw(user.0)) else { return false };
+    let Ok(Some(user)) = unistd::User::from_uid(Uid::from_raw(user.0)) else { return false };
     let Ok(name) = CString::new(user.name) else { return false };
     getgrouplist(&name, user.gid).is_ok_and(|groups| groups.contains(&group.gid))
 }

@@ -9,7 +9,7 @@ use super::support::{
     try_open, without_seen,
 };
 use crate::core::Write;
-use crate::store::{BACKUPS_DIR, rotate_backups};
+use crate::store::{Layout, rotate_backups};
 
 /// SplitMix64.
 struct Random(u64);
@@ -81,8 +81,13 @@ fn origin() -> Origin {
         step(&party_of(format!("party-{n}"), 8, n));
     }
     step(&[Write::PutRelay(relay("relay", 1))]);
-    rotate_backups(&dir.path().join("control.db"), &dir.path().join(BACKUPS_DIR), noon(), 1)
-        .unwrap();
+    rotate_backups(
+        &dir.path().join("control.db"),
+        &dir.path().join(Layout::DAEMON.backups),
+        noon(),
+        1,
+    )
+    .unwrap();
     let backup = without_seen(model_rows(&states));
     // Closed, so that most of it is in the database and not in the log.
     drop(database);

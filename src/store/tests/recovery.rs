@@ -7,7 +7,7 @@ use super::support::{
     Model, commit, copy_state, database_in, names, noon, open_in, party_of, temp_dir,
 };
 use crate::core::Write;
-use crate::store::{BACKUPS_DIR, Database, Opened, backup, rotate_backups};
+use crate::store::{Database, Layout, Opened, backup, rotate_backups};
 
 /// A state with two commits, and a backup between them. Returns the database, still open, and
 /// the rows of the backup and of the end.
@@ -18,14 +18,16 @@ fn backed_up(dir: &Path) -> (Database, Vec<Write>, Vec<Write>) {
     commit(&mut database, &first);
     model.apply(&first, &[]);
     let before = model.rows();
-    rotate_backups(database.path(), &dir.join(BACKUPS_DIR), noon(), 24).unwrap().unwrap();
+    rotate_backups(database.path(), &dir.join(Layout::DAEMON.backups), noon(), 24)
+        .unwrap()
+        .unwrap();
     commit(&mut database, &second);
     model.apply(&second, &[]);
     (database, before, model.rows())
 }
 
 fn newest_backup(dir: &Path) -> String {
-    let backups = dir.join(BACKUPS_DIR);
+    let backups = dir.join(Layout::DAEMON.backups);
     backups.join(names(&backups).last().unwrap()).display().to_string()
 }
 
@@ -110,8 +112,9 @@ fn without_a_good_backup_the_state_is_empty_and_says_so() {
     let path = database_in(dir.path());
     let first = open_in(dir.path()).epoch;
     fs::write(&path, "").unwrap();
-    fs::create_dir(dir.path().join(BACKUPS_DIR)).unwrap();
-    fs::write(dir.path().join(BACKUPS_DIR).join("control-20260101T000000Z.db"), "bad").unwrap();
+    fs::create_dir(dir.path().join(Layout::DAEMON.backups)).unwrap();
+    fs::write(dir.path().join(Layout::DAEMON.backups).join("control-20260101T000000Z.db"), "bad")
+        .unwrap();
     let opened = open_in(dir.path());
     assert!(opened.rows.is_empty() && !opened.created);
     assert_ne!(opened.epoch, first);
@@ -126,7 +129,7 @@ fn a_bad_backup_is_passed_over() {
     let (database, before, _) = backed_up(dir.path());
     let good = newest_backup(dir.path());
     drop(database);
-    let backups = dir.path().join(BACKUPS_DIR);
+    let backups = dir.path().join(Layout::DAEMON.backups);
     let newer = |n: u8| backups.join(format!("control-20991122T17183{n}Z.db"));
     fs::write(newer(0), "garbage").unwrap();
     fs::write(newer(1), "").unwrap();
@@ -177,7 +180,7 @@ fn a_database_that_vanished_is_not_a_first_start() {
             fs::remove_file(dir.path().join("control.db-shm")).unwrap();
         }
         if left == "damaged" {
-            fs::remove_dir_all(dir.path().join(BACKUPS_DIR)).unwrap();
+            fs::remove_dir_all(dir.path().join(Layout::DAEMON.backups)).unwrap();
             fs::write(dir.path().join("control.db.damaged-20250101T000000Z"), "x").unwrap();
         }
         let opened = open_in(dir.path());
@@ -269,7 +272,7 @@ fn what_an_earlier_attempt_left_is_in_nobodys_way() {
 fn a_backup_made_by_hand_is_restored_like_any_other() {
     let dir = temp_dir();
     let (database, _, after) = backed_up(dir.path());
-    let dest = dir.path().join(BACKUPS_DIR).join("control-20300101T000000Z.db");
+    let dest = dir.path().join(Layout::DAEMON.backups).join("control-20300101T000000Z.db");
     backup(database.path(), &dest).unwrap();
     drop(database);
     fs::write(database_in(dir.path()), "damaged").unwrap();

@@ -12,8 +12,11 @@ use lanrage_ipc::model::{Address, Keepalive, NatType, PartyId, PeerId, PeerInput
 
 use tempfile::TempDir;
 
-use crate::core::{MemberRecord, Owner, PartyRecord, RelayRecord, Seen, Write};
-use crate::store::{DATABASE_FILE, Database, OpenError, OpenOptions, Opened, open};
+use crate::core::{
+    MemberRecord, Owner, PartyRecord, ReceiptRecord, RelayRecord, RequestKey, Seen, TokenHash,
+    TokenRecord, User, Write,
+};
+use crate::store::{Database, Layout, OpenError, OpenOptions, Opened, open};
 
 /// A directory of its own, in memory where there is a place for that: a process that is killed
 /// leaves the same there as on a disk, and what is refused by the system is refused there too.
@@ -60,7 +63,8 @@ pub(super) fn member(peer_id: impl Display, variant: u16) -> MemberRecord {
             local_port: u16::MAX - variant,
         },
         virtual_ip: (0x0a42_0000 + u32::from(variant)).into(),
-        owner: Owner(u32::MAX - u32::from(variant)),
+        owner: Owner::User(User(u32::MAX - u32::from(variant))),
+        utc_offset: None,
         keepalive: keepalives[usize::from(variant) % 3],
         last_seen: time(i64::from(variant) * 1_000_003),
     }
@@ -76,7 +80,7 @@ pub(super) fn relay(id: impl Display, variant: u16) -> RelayRecord {
             capacity: u32::MAX - u32::from(variant),
             registered_at: time(-i64::from(variant)),
         },
-        owner: Owner(u32::from(variant)),
+        owner: Owner::User(User(u32::from(variant))),
     }
 }
 
@@ -86,6 +90,8 @@ pub(super) struct Model {
     parties: BTreeMap<PartyId, PartyRecord>,
     members: BTreeMap<(PartyId, PeerId), MemberRecord>,
     relays: BTreeMap<RelayId, RelayRecord>,
+    tokens: BTreeMap<TokenHash, TokenRecord>,
+    receipts: BTreeMap<(PeerId, RequestKey), ReceiptRecord>,
 }
 
 impl Model {
@@ -109,6 +115,19 @@ impl Model {
                 }
                 Write::DeleteRelay(id) => {
                     self.relays.remove(&id);
+                }
+                Write::PutToken(token) => {
+                    self.tokens.insert(token.hash, token);
+                }
+                Write::DeleteToken(hash) => {
+                    self.tokens.remove(&hash);
+                }
+                Write::PutReceipt(receipt) => {
+                    let key = (receipt.peer_id.clone(), receipt.key.clone());
+                    self.receipts.insert(key, receipt);
+                }
+                Write::DeleteReceipt(peer_id, key) => {
+                    self.receipts.remove(&(peer_id, key));
                 }
             }
         }
@@ -134,7 +153,9 @@ impl Model {
         let members = self.members.iter();
         let members = members.map(|((party, _), m)| Write::PutMember(party.clone(), m.clone()));
         let relays = self.relays.values().cloned().map(Write::PutRelay);
-        parties.chain(members).chain(relays).collect()
+        let tokens = self.tokens.values().cloned().map(Write::PutToken);
+        let receipts = self.receipts.values().cloned().map(Write::PutReceipt);
+        parties.chain(members).chain(relays).chain(tokens).chain(receipts).collect()
     }
 }
 
@@ -163,7 +184,7 @@ pub(super) fn party_of(id: impl Display, members: u16, number: u16) -> Vec<Write
 pub(super) fn try_open(dir: &Path) -> Result<Opened, OpenError> {
     static EPOCHS: AtomicU64 = AtomicU64::new(0);
     let new_epoch = || parse(format!("epoch-{}", EPOCHS.fetch_add(1, Ordering::Relaxed)));
-    open(dir, &OpenOptions { now: noon(), new_epoch: &new_epoch })
+    open(dir, &OpenOptions { now: noon(), layout: Layout::DAEMON, new_epoch: &new_epoch })
 }
 
 pub(super) fn open_in(dir: &Path) -> Opened {
@@ -209,5 +230,5 @@ pub(super) fn names(dir: &Path) -> Vec<String> {
 }
 
 pub(super) fn database_in(dir: &Path) -> std::path::PathBuf {
-    dir.join(DATABASE_FILE)
+    dir.join(Layout::DAEMON.database)
 }

@@ -118,7 +118,7 @@ fn whose_peer_it_is_holds_for_an_import_too() {
     world.by(BEN, register("here", "bens"));
     let parties = [imported("one", "bens", &["a", "bens"]), imported("two", "a", &["a", "bens"])];
     let applied = world.ann(merge(parties.clone()));
-    let reason = "peer bens belongs to another user";
+    let reason = "peer bens belongs to somebody else";
     let rejected = vec![format!("one all: {reason}"), format!("two bens: {reason}")];
     assert_eq!(counts(&applied), ([1, 1, 0, 0], rejected));
     assert_eq!(world.members("two"), ["a"]);

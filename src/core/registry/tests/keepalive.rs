@@ -10,6 +10,7 @@ fn register_as(party: &str, host: &str, keepalive: Keepalive) -> Command {
         name: party.parse().unwrap(),
         host: peer(host),
         keepalive,
+        utc_offset: None,
     }
 }
 
@@ -105,7 +106,7 @@ fn the_latest_connection_is_the_one_that_counts() {
     let mut world = World::new();
     world.ann(register_as("lan", "host", Keepalive::Connection));
     let second = Caller { connection: ConnectionId(7), ..ANN };
-    let again = world.by(second, join_as("lan", peer("host"), Keepalive::Connection));
+    let again = world.by(second.clone(), join_as("lan", peer("host"), Keepalive::Connection));
     assert_eq!(told(&again), [""; 0]);
     assert_eq!(told(&world.ann(Command::Disconnect)), [""; 0]);
     assert!(world.peer("lan", "host").connected);

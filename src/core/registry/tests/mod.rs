@@ -22,18 +22,24 @@ use lanrage_ipc::model::{self, Address, Keepalive, NatType, PeerInput, SignalDat
 
 use super::Registry;
 use crate::core::{
-    Applied, Caller, Command, ConnectionId, Filter, Now, Outcome, Owner, Refusal, Rules,
+    Applied, Caller, Command, ConnectionId, Filter, Now, Outcome, Principal, Refusal, Rules, User,
 };
 
 const PEER_TIMEOUT: Duration = Duration::from_secs(300);
 const RELAY_TIMEOUT: Duration = Duration::from_secs(600);
 const SIGNAL_TTL: Duration = Duration::from_secs(200);
 const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
-const ANN: Caller = Caller { owner: Owner(1000), admin: false, connection: ConnectionId(1) };
-const BEN: Caller = Caller { owner: Owner(1001), admin: false, connection: ConnectionId(2) };
-const ROOT: Caller = Caller { owner: Owner(0), admin: true, connection: ConnectionId(3) };
+const ANN: Caller = user(1000, false, 1);
+const BEN: Caller = user(1001, false, 2);
+const ROOT: Caller = user(0, true, 3);
+
+const fn user(uid: u32, admin: bool, connection: u64) -> Caller {
+    let principal = Principal::User { user: User(uid), admin };
+    Caller { principal, connection: ConnectionId(connection) }
+}
 
 fn rules() -> Rules {
     Rules {
@@ -45,6 +51,9 @@ fn rules() -> Rules {
         peers_per_party: 64,
         parties: 100,
         relays: 100,
+        tokens: 100,
+        token_ttl: 24 * HOUR,
+        receipts: 100,
         signal_bytes: 100,
         signals_per_peer: 10,
         signals_total_bytes: 1 << 20,
@@ -155,6 +164,7 @@ fn register(party: &str, host: &str) -> Command {
         name: party.parse().unwrap(),
         host: peer(host),
         keepalive: Keepalive::Manual,
+        utc_offset: None,
     }
 }
 
@@ -163,7 +173,7 @@ fn join(party: &str, id: &str) -> Command {
 }
 
 fn join_as(party: &str, peer: PeerInput, keepalive: Keepalive) -> Command {
-    Command::Join { party_id: party.parse().unwrap(), peer, keepalive }
+    Command::Join { party_id: party.parse().unwrap(), peer, keepalive, utc_offset: None }
 }
 
 fn leave(party: &str, id: &str) -> Command {
@@ -171,7 +181,7 @@ fn leave(party: &str, id: &str) -> Command {
 }
 
 fn update(party: &str, peer: PeerInput) -> Command {
-    Command::Update { party_id: party.parse().unwrap(), peer }
+    Command::Update { party_id: party.parse().unwrap(), peer, utc_offset: None }
 }
 
 fn heartbeat(party: &str, id: &str) -> Command {

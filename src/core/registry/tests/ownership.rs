@@ -42,7 +42,7 @@ fn its_user_and_an_admin_can() {
     for caller in [ANN, ROOT, Caller { connection: ConnectionId(9), ..ANN }] {
         let mut world = world();
         for command in acts_for_guest() {
-            world.by(caller, command);
+            world.by(caller.clone(), command);
         }
     }
 }

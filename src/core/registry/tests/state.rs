@@ -22,10 +22,11 @@ pub(super) fn check_indexes(registry: &Registry) {
         for (peer_id, member) in &party.members {
             assert_eq!(*peer_id, member.record.info.peer_id);
             memberships += 1;
-            let owner = member.record.owner;
+            let owner = member.record.owner.clone();
             let parties = BTreeSet::new();
-            let presence =
-                peers.entry(peer_id.clone()).or_insert_with(|| Presence { owner, parties });
+            let presence = peers
+                .entry(peer_id.clone())
+                .or_insert_with(|| Presence { owner: owner.clone(), parties });
             assert_eq!(presence.owner, owner, "{peer_id} has two owners");
             presence.parties.insert(party_id.clone());
             let key = (party_id.clone(), peer_id.clone());

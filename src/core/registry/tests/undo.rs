@@ -115,7 +115,7 @@ fn a_peer_given_back_to_a_closed_connection_is_silent() {
         let mut world = World::new();
         world.ann(register("lan", "host"));
         world.ann(join_as("lan", peer("a"), Keepalive::Connection));
-        let taken_over = world.by(second, join_as("lan", peer("a"), keepalive));
+        let taken_over = world.by(second.clone(), join_as("lan", peer("a"), keepalive));
         assert_eq!(told(&world.ann(Command::Disconnect)), [""; 0]);
         undo(&mut world, [taken_over]);
         let expired = world.by(ROOT, Command::Expire);

@@ -121,6 +121,10 @@ impl Rows {
             Write::DeleteRelay(id) => {
                 self.relays.remove(&id).expect("deleted twice");
             }
+            Write::PutToken(_)
+            | Write::DeleteToken(_)
+            | Write::PutReceipt(_)
+            | Write::DeleteReceipt(..) => panic!("nobody asked for {write:?}"),
         }
     }
 

@@ -49,11 +49,11 @@ impl Lives {
                 self.live(party_id, &host.peer_id, seen, kept(*keepalive));
                 self.hosts.insert(party_id.clone(), host.peer_id.clone());
             }
-            Command::Join { party_id, peer, keepalive } => {
+            Command::Join { party_id, peer, keepalive, .. } => {
                 self.live(party_id, &peer.peer_id, seen, kept(*keepalive));
             }
             Command::Leave { party_id, peer_id } => self.remove(party_id, peer_id),
-            Command::Update { party_id, peer: PeerInput { peer_id, .. } }
+            Command::Update { party_id, peer: PeerInput { peer_id, .. }, .. }
             | Command::Heartbeat { party_id, peer_id } => {
                 self.life(party_id, peer_id).seen = seen;
             }
@@ -94,7 +94,7 @@ impl Lives {
                 let fresh = fresh.map(|(_, signal)| signal).collect();
                 assert_eq!(applied.outcome, Outcome::Signals(fresh));
             }
-            Command::Expire | Command::RegisterRelay { .. } => {}
+            Command::Expire | Command::RegisterRelay { .. } | Command::Claim { .. } => {}
         }
     }
 

@@ -28,6 +28,9 @@ pub(super) fn tight_rules() -> Rules {
         peers_per_party: 3,
         parties: 3,
         relays: 1,
+        tokens: 0,
+        token_ttl: SECOND,
+        receipts: 0,
         signal_bytes: SIGNAL_BYTES,
         signals_per_peer: 2,
         signals_total_bytes: 1 << 20,
@@ -224,13 +227,13 @@ impl Play {
             Who::Admin => 2,
         };
         let connection = &mut self.connections[user][next.connection];
-        let caller = Caller { connection: *connection, ..[ANN, BEN, ROOT][user] };
+        let caller = Caller { connection: *connection, ..[ANN, BEN, ROOT][user].clone() };
         if let Step::Disconnect = next.step {
             self.opened += 1;
             *connection = ConnectionId(self.opened);
         }
         let command = next.step.command(&self.world.registry);
-        let result = self.world.apply(caller, command.clone());
+        let result = self.world.apply(caller.clone(), command.clone());
         Played { command, caller, result }
     }
 
@@ -270,6 +273,7 @@ impl Step {
                 name: PARTIES[party].parse().unwrap(),
                 host: peer_input(host),
                 keepalive,
+                utc_offset: None,
             },
             Self::Join { party, peer, port, keepalive } => {
                 join_as(PARTIES[party], at(peer, port), keepalive)

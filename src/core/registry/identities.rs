@@ -1,0 +1,210 @@
+//! Who is which peer: tokens, which outlive the process, and claims, which end with their
+//! connection.
+
+use std::collections::{BTreeSet, HashMap};
+
+use jiff::Timestamp;
+use lanrage_ipc::model::PeerId;
+
+use super::changes::Transaction;
+use super::{Keeper, Registry};
+use crate::core::command::{ConnectionId, Identity, Now, Outcome, Principal, Refusal};
+use crate::core::record::{MemberRecord, Owner, TokenHash, TokenRecord};
+
+/// Tokens of one peer, each of a renewal whose answer may have been lost; more, and the oldest
+/// goes.
+const TOKENS_OF_A_PEER: usize = 8;
+
+/// Every index over the tokens is kept by `set` alone, that of the claims by `hold` and `release`.
+#[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone, PartialEq))]
+pub(super) struct Identities {
+    tokens: HashMap<TokenHash, TokenRecord>,
+    /// Each peer's tokens, oldest first.
+    of_peer: HashMap<PeerId, BTreeSet<(Timestamp, TokenHash)>>,
+    expiring: BTreeSet<(Timestamp, TokenHash)>,
+    holders: HashMap<PeerId, BTreeSet<ConnectionId>>,
+    held: HashMap<ConnectionId, BTreeSet<PeerId>>,
+}
+
+impl Identities {
+    /// Puts or removes a token and keeps the indexes right. Returns what was there.
+    pub(super) fn set(
+        &mut self,
+        hash: &TokenHash,
+        record: Option<TokenRecord>,
+    ) -> Option<TokenRecord> {
+        let before = self.tokens.remove(hash);
+        if let Some(before) = &before {
+            self.expiring.remove(&(before.expires_at, *hash));
+            if let Some(tokens) = self.of_peer.get_mut(&before.peer_id) {
+                tokens.remove(&(before.issued_at, *hash));
+                if tokens.is_empty() {
+                    self.of_peer.remove(&before.peer_id);
+                }
+            }
+        }
+        if let Some(record) = record {
+            self.expiring.insert((record.expires_at, *hash));
+            let tokens = self.of_peer.entry(record.peer_id.clone()).or_default();
+            tokens.insert((record.issued_at, *hash));
+            self.tokens.insert(*hash, record);
+        }
+        before
+    }
+
+    fn live(&self, hash: &TokenHash, now: Timestamp) -> Option<&TokenRecord> {
+        self.tokens.get(hash).filter(|token| token.expires_at > now)
+    }
+
+    fn has_live_token(&self, peer_id: &PeerId, now: Timestamp) -> bool {
+        let tokens = self.of_peer.get(peer_id).into_iter().flatten();
+        tokens.into_iter().any(|(_, hash)| self.live(hash, now).is_some())
+    }
+
+    fn is_held_by(&self, peer_id: &PeerId, connection: ConnectionId) -> bool {
+        self.holders.get(peer_id).is_some_and(|holders| holders.contains(&connection))
+    }
+
+    fn hold(&mut self, peer_id: &PeerId, connection: ConnectionId) {
+        self.holders.entry(peer_id.clone()).or_default().insert(connection);
+        self.held.entry(connection).or_default().insert(peer_id.clone());
+    }
+
+    pub(super) fn release(&mut self, connection: ConnectionId) {
+        for peer_id in self.held.remove(&connection).unwrap_or_default() {
+            if let Some(holders) = self.holders.get_mut(&peer_id) {
+                holders.remove(&connection);
+                if holders.is_empty() {
+                    self.holders.remove(&peer_id);
+                }
+            }
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    fn oldest_of(&self, peer_id: &PeerId) -> Option<TokenHash> {
+        let tokens = self.of_peer.get(peer_id)?;
+        tokens.first().filter(|_| tokens.len() >= TOKENS_OF_A_PEER).map(|(_, hash)| *hash)
+    }
+
+    fn first_expired(&self, now: Timestamp) -> Option<TokenHash> {
+        self.expiring.first().filter(|(at, _)| *at <= now).map(|(_, hash)| *hash)
+    }
+}
+
+impl Registry {
+    /// Whom a token proves.
+    ///
+    /// # Errors
+    /// [`Refusal::BadToken`].
+    pub fn authenticate(&self, hash: &TokenHash, now: Now) -> Result<Identity, Refusal> {
+        let token = self.identities.live(hash, now.wall).ok_or(Refusal::BadToken)?;
+        Ok(self.identity(&token.peer_id, Some(token.expires_at)))
+    }
+
+    fn identity(&self, peer_id: &PeerId, expires_at: Option<Timestamp>) -> Identity {
+        let parties = self.peers.get(peer_id).map(|presence| &presence.parties);
+        let parties: Vec<_> = parties.into_iter().flatten().cloned().collect();
+        let offset = |id| self.parties.get(id)?.members.get(peer_id)?.record.utc_offset;
+        let utc_offset = parties.iter().find_map(offset);
+        Identity { peer_id: peer_id.clone(), expires_at, utc_offset, parties }
+    }
+
+    /// How many tokens there are, those among them that expired of late.
+    pub fn token_count(&self) -> usize {
+        self.identities.len()
+    }
+
+    /// Whose a peer id is: in a party, of a live token or held by a connection.
+    pub(super) fn owner_of(&self, peer_id: &PeerId, now: Now) -> Option<Owner> {
+        if let Some(presence) = self.peers.get(peer_id) {
+            return Some(presence.owner.clone());
+        }
+        let claimed = self.identities.holders.contains_key(peer_id)
+            || self.identities.has_live_token(peer_id, now.wall);
+        claimed.then(|| Owner::Peer(peer_id.clone()))
+    }
+}
+
+impl Transaction<'_> {
+    /// The one place that decides whether the caller may act for a peer.
+    pub(super) fn may_act_for(&self, peer_id: &PeerId) -> Result<(), Refusal> {
+        let may = match &self.caller.principal {
+            Principal::User { admin: true, .. } => true,
+            Principal::User { user, .. } => match self.registry.owner_of(peer_id, self.now) {
+                Some(owner) => owner == Owner::User(*user),
+                None => true,
+            },
+            Principal::Peers(own) => own.contains(peer_id),
+            Principal::RelayKey => false,
+        };
+        if may { Ok(()) } else { Err(Refusal::PeerNotYours(peer_id.clone())) }
+    }
+
+    pub(super) fn claim(
+        &mut self,
+        peer_id: PeerId,
+        proof: Option<TokenHash>,
+        issue: Option<TokenHash>,
+        hold: bool,
+    ) -> Result<Outcome, Refusal> {
+        let (now, connection) = (self.now.wall, self.caller.connection);
+        let identities = &self.registry.identities;
+        let shown = proof.and_then(|hash| identities.live(&hash, now));
+        let shown = shown.filter(|token| token.peer_id == peer_id).map(|token| token.expires_at);
+        let proven = shown.is_some() || identities.is_held_by(&peer_id, connection);
+        if !proven && self.registry.owner_of(&peer_id, self.now).is_some() {
+            return Err(Refusal::PeerTaken(peer_id));
+        }
+        let limit = self.registry.rules.tokens;
+        if issue.is_some() && identities.len() >= limit {
+            return Err(Refusal::RegistryFull { what: "tokens", limit });
+        }
+        let issued = issue.map(|hash| self.issue(hash, &peer_id));
+        if hold {
+            self.registry.identities.hold(&peer_id, connection);
+            self.keep_by_connection(&peer_id);
+        }
+        Ok(Outcome::Claimed(self.registry.identity(&peer_id, issued.or(shown))))
+    }
+
+    /// Gives a token out, and returns when it expires.
+    fn issue(&mut self, hash: TokenHash, peer_id: &PeerId) -> Timestamp {
+        if let Some(oldest) = self.registry.identities.oldest_of(peer_id) {
+            self.delete_token(&oldest);
+        }
+        let issued_at = self.now.wall;
+        let ttl = self.registry.rules.token_ttl;
+        let expires_at = issued_at.checked_add(ttl).unwrap_or(Timestamp::MAX);
+        self.put_token(TokenRecord { hash, peer_id: peer_id.clone(), issued_at, expires_at });
+        expires_at
+    }
+
+    /// The caller's connection keeps alive what another one did, or would do if it were open.
+    fn keep_by_connection(&mut self, peer_id: &PeerId) {
+        use lanrage_ipc::model::Keepalive;
+        let keeper = self.keeper(Keepalive::Connection);
+        let parties = self.registry.peers.get(peer_id).map(|presence| presence.parties.clone());
+        for party_id in parties.unwrap_or_default() {
+            let Ok(member) = self.member(&party_id, peer_id) else { continue };
+            let silent = member.keeper == Keeper::Nothing;
+            if member.record.keepalive == Keepalive::Connection && member.keeper != keeper {
+                let record = MemberRecord { last_seen: self.now.wall, ..member.record.clone() };
+                self.put_member(&party_id, record, keeper);
+                if silent {
+                    self.tell_updated(&party_id, peer_id);
+                }
+            }
+        }
+    }
+
+    pub(super) fn expire_tokens(&mut self) {
+        while let Some(hash) = self.registry.identities.first_expired(self.now.wall) {
+            self.delete_token(&hash);
+        }
+    }
+}

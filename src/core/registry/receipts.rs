@@ -1,0 +1,107 @@
+//! What was done for whom, so that a request that comes twice is done once.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use lanrage_ipc::model::PeerId;
+
+use super::changes::Transaction;
+use crate::core::command::{Command, Outcome, Refusal};
+use crate::core::record::{Done, Receipt, ReceiptRecord, RequestKey};
+
+/// For how long a request is known again.
+const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
+
+type Key = (PeerId, RequestKey);
+
+/// Every index is kept by `set` alone.
+#[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone, PartialEq))]
+pub(super) struct Receipts {
+    records: HashMap<Key, ReceiptRecord>,
+    by_age: BTreeSet<(Timestamp, Key)>,
+}
+
+impl Receipts {
+    /// Puts or removes a receipt. Returns what was there.
+    pub(super) fn set(
+        &mut self,
+        key: &Key,
+        record: Option<ReceiptRecord>,
+    ) -> Option<ReceiptRecord> {
+        let before = self.records.remove(key);
+        if let Some(before) = &before {
+            self.by_age.remove(&(before.at, key.clone()));
+        }
+        if let Some(record) = record {
+            self.by_age.insert((record.at, key.clone()));
+            self.records.insert(key.clone(), record);
+        }
+        before
+    }
+
+    fn valid(&self, key: &Key, now: Timestamp) -> Option<&Receipt> {
+        let record = self.records.get(key).filter(|record| !is_old(record.at, now))?;
+        Some(&record.receipt)
+    }
+
+    fn oldest(&self) -> Option<&(Timestamp, Key)> {
+        self.by_age.first()
+    }
+}
+
+fn is_old(at: Timestamp, now: Timestamp) -> bool {
+    Duration::try_from(now.duration_since(at)).is_ok_and(|age| age >= REMEMBERED)
+}
+
+impl Transaction<'_> {
+    /// Does what is asked unless it was done before: either way the answer is what it did. What
+    /// is no change of anybody's, or harmless to repeat, is done each time.
+    pub(super) fn once(&mut self, key: RequestKey, command: Command) -> Result<Outcome, Refusal> {
+        let Some(peer_id) = command.acts_for().cloned() else { return self.perform(command) };
+        self.may_act_for(&peer_id)?;
+        let key = (peer_id, key);
+        if let Some(receipt) = self.registry.receipts.valid(&key, self.now.wall) {
+            return Ok(Outcome::Receipt(receipt.clone()));
+        }
+        let party_id = command.party_id().cloned();
+        let outcome = self.perform(command)?;
+        let done = match &outcome {
+            Outcome::Party(party) => match party.peers.get(&key.0) {
+                Some(peer) => {
+                    let (party_id, virtual_ip) = (party.party_id.clone(), peer.virtual_ip);
+                    Done::Entered { party_id, virtual_ip }
+                }
+                None => return Ok(outcome),
+            },
+            Outcome::Left { party_deleted } => Done::Left { party_deleted: *party_deleted },
+            Outcome::Peer(_) => Done::Updated,
+            Outcome::Queued => Done::Queued,
+            _ => return Ok(outcome),
+        };
+        let seq = party_id.and_then(|id| Some(self.registry.parties.get(&id)?.record.seq));
+        let seq = seq.or_else(|| self.events.last().and_then(|event| event.seq()));
+        let epoch = self.registry.epoch.clone();
+        let receipt = Receipt { epoch, seq: seq.unwrap_or_default(), done };
+        self.keep(key, receipt.clone());
+        Ok(Outcome::Receipt(receipt))
+    }
+
+    fn keep(&mut self, (peer_id, key): Key, receipt: Receipt) {
+        while self.registry.receipts.records.len() >= self.registry.rules.receipts
+            && let Some((_, oldest)) = self.registry.receipts.oldest().cloned()
+        {
+            self.delete_receipt(&oldest);
+        }
+        self.put_receipt(ReceiptRecord { peer_id, key, at: self.now.wall, receipt });
+    }
+
+    pub(super) fn expire_receipts(&mut self) {
+        while let Some((at, key)) = self.registry.receipts.oldest().cloned()
+            && is_old(at, self.now.wall)
+        {
+            self.delete_receipt(&key);
+        }
+    }
+}

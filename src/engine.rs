@@ -1,0 +1,148 @@
+//! The engine of a program: a control plane whose truth is its own, with the actors that it stands
+//! on. The daemon and the server have the same; what faces clients is put before it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use actix::prelude::*;
+use anyhow::Context as _;
+use lanrage_ipc::model::Epoch;
+use lanrage_ipc::results::StoreStatus;
+
+use crate::cleanup::{Cleanup, Routine};
+use crate::clock::Clock;
+use crate::control_plane::Call;
+use crate::control_plane::local::{Announcer, Collaborators, LocalControlPlane, SetRules, Stop};
+use crate::core::{Caller, Registry, Rules};
+use crate::discovery::{self, Discovery};
+use crate::events::Hub;
+use crate::health::Vitals;
+use crate::store::{self, Archive, Close, Layout, OpenOptions, Persister};
+
+/// How long the discovery file may take to be brought up to date at the end.
+const LAST_ANNOUNCEMENT: Duration = Duration::from_secs(5);
+
+/// What an engine is made from.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// Where its state is.
+    pub(crate) state_dir: PathBuf,
+    /// What its files are called there.
+    pub(crate) layout: Layout,
+    /// Where it announces its parties, if it does.
+    pub(crate) discovery: Option<discovery::Config>,
+    /// What may change while it runs.
+    pub(crate) tuning: Tuning,
+}
+
+/// What may change while an engine runs.
+#[derive(Debug, Clone)]
+pub(crate) struct Tuning {
+    /// The bounds; `grace_until` stays as it was.
+    pub(crate) rules: Rules,
+    /// What is done every so often.
+    pub(crate) routine: Routine,
+    /// How long signs of life gather before they are written.
+    pub(crate) batch: Duration,
+}
+
+/// A running engine.
+pub(crate) struct Engine {
+    /// What answers calls.
+    pub(crate) calls: Recipient<Call>,
+    /// The actors that it can't do without.
+    pub(crate) vitals: Vitals,
+    grace_until: Duration,
+    registry: Addr<LocalControlPlane>,
+    discovery: Option<Addr<Discovery>>,
+    persister: Addr<Persister>,
+    cleanup: Addr<Cleanup>,
+}
+
+impl Engine {
+    /// Opens the state and starts the actors over it. What the clean-up does, it does as
+    /// `itself`.
+    ///
+    /// # Errors
+    /// When the state can't be opened.
+    pub(crate) fn start(clock: Clock, settings: Settings, itself: Caller) -> anyhow::Result<Self> {
+        let Settings { state_dir, layout, discovery, tuning } = settings;
+        let Tuning { rules, routine, batch } = tuning;
+        let epoch = new_epoch()?;
+        let now = clock.now();
+        let options = OpenOptions { now: now.wall, layout, new_epoch: &|| epoch.clone() };
+        let opened = store::open(&state_dir, &options)?;
+        let status = StoreStatus {
+            path: opened.database.path().display().to_string(),
+            pending: 0,
+            last_commit_ms: None,
+            last_error: None,
+            recovery: opened.recovery,
+        };
+        let grace_until = rules.grace_until;
+        let mut registry = Registry::new(rules, opened.epoch);
+        registry.restore(opened.rows, clock.now());
+
+        let hub = Hub::default().start();
+        let archive = Archive::new(&opened.database, layout).start();
+        let persister = Persister::new(opened.database);
+        let persister = SyncArbiter::start(1, move || persister.clone());
+        let discovery = discovery.map(|config| Discovery::new(config).start());
+        let announcer = discovery.as_ref().map(|discovery| Announcer {
+            announce: discovery.clone().recipient(),
+            announce_all: discovery.clone().recipient(),
+            discover: discovery.clone().recipient(),
+        });
+        let to = Collaborators {
+            store: persister.clone().recipient(),
+            archive: archive.clone().recipient(),
+            hub: hub.clone().recipient(),
+            announcer,
+        };
+        let registry = LocalControlPlane::new(registry, clock, to, batch, status).start();
+        let calls: Recipient<Call> = registry.clone().recipient();
+        let cleanup = Cleanup::new(routine, itself, calls.clone(), archive.recipient()).start();
+        let mut vitals = Vitals::default();
+        vitals.add("registry", registry.clone().recipient());
+        vitals.add("store", persister.clone().recipient());
+        vitals.add("events", hub.recipient());
+        if let Some(discovery) = &discovery {
+            vitals.add("discovery", discovery.clone().recipient());
+        }
+        vitals.add("cleanup", cleanup.clone().recipient());
+        Ok(Self { calls, vitals, grace_until, registry, discovery, persister, cleanup })
+    }
+
+    /// Works on with another tuning.
+    pub(crate) async fn tune(&self, tuning: Tuning) {
+        let Tuning { rules, routine, batch } = tuning;
+        let rules = Rules { grace_until: self.grace_until, ..rules };
+        if let Err(error) = self.registry.send(SetRules(rules, batch)).await {
+            log::error!("the registry could not be told its rules: {error}");
+        }
+        if let Err(error) = self.cleanup.send(routine).await {
+            log::error!("the clean-up could not be told its routine: {error}");
+        }
+    }
+
+    /// Takes no more calls, and waits until all that was acknowledged is where it belongs.
+    pub(crate) async fn stop(self) {
+        if let Err(error) = self.registry.send(Stop).await {
+            log::error!("the registry did not stop: {error}");
+        }
+        if let Err(error) = self.persister.send(Close).await {
+            log::error!("the database was not closed: {error}");
+        }
+        let Some(discovery) = self.discovery else { return };
+        let flush = discovery.send(discovery::Flush);
+        if tokio::time::timeout(LAST_ANNOUNCEMENT, flush).await.is_err() {
+            log::warn!("the discovery file was not brought up to date in time");
+        }
+    }
+}
+
+fn new_epoch() -> anyhow::Result<Epoch> {
+    let mut bytes = [0_u8; 8];
+    getrandom::fill(&mut bytes).context("the system gives no random numbers")?;
+    Ok(format!("{:016x}", u64::from_le_bytes(bytes)).parse()?)
+}
