@@ -127,7 +127,7 @@ fn why_no_object(line: &str, error: Option<serde_json::Error>) -> (ErrorCode, St
 }
 
 /// How deep arrays and objects nest in a JSON text.
-fn depth(text: &str) -> usize {
+pub(crate) fn depth(text: &str) -> usize {
     let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
     for byte in text.bytes() {
         match byte {

@@ -16,14 +16,19 @@
 //! 8. Both sides ignore fields and notifications that they do not know. Within protocol 1 things
 //!    are only added.
 //!
+//! The control server speaks JSON over HTTP ([`http`]) and WebSockets ([`control`]), in the shapes
+//! of LANrage's own clients ([`lanrage`]).
+//!
 //! [`view`] keeps a client's copy of the state; [`client`] is a small blocking client; [`schema`]
 //! describes all of it for other languages.
 
 pub mod client;
 pub mod codec;
+pub mod control;
 pub mod envelope;
 pub mod error;
 pub mod event;
+pub mod http;
 pub mod lanrage;
 pub mod message;
 pub mod method;

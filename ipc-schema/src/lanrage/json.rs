@@ -33,15 +33,16 @@ pub fn to_json(value: &impl Serialize) -> serde_json::Result<String> {
 
 /// A time as Python's `datetime.isoformat()` gives it, and as its older `fromisoformat()` insist:
 /// microseconds in six digits, or none.
-pub(super) fn python_time<S: Serializer>(
+pub(super) fn python_text(time: &NaiveTime) -> String {
+    let micros = time.subsec_nanosecond() / 1000;
+    let seconds = time.strftime("%Y-%m-%dT%H:%M:%S");
+    if micros == 0 { seconds.to_string() } else { format!("{seconds}.{micros:06}") }
+}
+
+/// For `serialize_with`: a time as Python has it.
+pub(crate) fn python_time<S: Serializer>(
     time: &NaiveTime,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    let micros = time.subsec_nanosecond() / 1000;
-    let seconds = time.strftime("%Y-%m-%dT%H:%M:%S");
-    if micros == 0 {
-        serializer.collect_str(&seconds)
-    } else {
-        serializer.collect_str(&format_args!("{seconds}.{micros:06}"))
-    }
+    serializer.serialize_str(&python_text(time))
 }

@@ -5,7 +5,8 @@
 //! the wall clock of whoever wrote them, so each conversion is given a time zone.
 
 mod convert;
-mod json;
+pub mod input;
+pub(crate) mod json;
 mod records;
 mod salvage;
 #[cfg(test)]
@@ -25,6 +26,7 @@ pub type NaiveTime = jiff::civil::DateTime;
 
 /// A peer as LANrage's files have it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AnnouncedPeer {
     /// Its id.
@@ -45,12 +47,14 @@ pub struct AnnouncedPeer {
     pub local_port: u16,
     /// Its last sign of life.
     #[serde(serialize_with = "json::python_time")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     #[cfg_attr(feature = "schema", schemars(with = "NaiveTime"))]
     pub last_seen: NaiveTime,
 }
 
 /// A party as LANrage's files have it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AnnouncedParty {
     /// Its id.
@@ -61,6 +65,7 @@ pub struct AnnouncedParty {
     pub host_id: String,
     /// When it was registered.
     #[serde(serialize_with = "json::python_time")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     #[cfg_attr(feature = "schema", schemars(with = "NaiveTime"))]
     pub created_at: NaiveTime,
     /// Its members, by id.

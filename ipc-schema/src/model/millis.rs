@@ -12,3 +12,24 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
 ) -> Result<Timestamp, D::Error> {
     Timestamp::deserialize(deserializer)
 }
+
+/// The same for a time that may be left out.
+pub(crate) mod optional {
+    use super::{Deserialize, Deserializer, Serializer, Timestamp};
+
+    pub(crate) fn serialize<S: Serializer>(
+        time: &Option<Timestamp>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match time {
+            Some(time) => super::serialize(time, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Timestamp>, D::Error> {
+        Option::deserialize(deserializer)
+    }
+}

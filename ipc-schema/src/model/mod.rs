@@ -8,6 +8,7 @@ mod party;
 mod relay;
 mod signal;
 mod text;
+mod wall_clock;
 
 pub use connection::{Connection, ConnectionState};
 pub use endpoint::{Address, NatType};
@@ -16,3 +17,4 @@ pub use party::{Keepalive, Origin, Party, Peer, PeerInput, Sync};
 pub use relay::Relay;
 pub use signal::{Signal, SignalData};
 pub use text::{Epoch, InvalidText, Name, PartyId, PeerId, PublicKey, RelayId};
+pub use wall_clock::{LastSeen, UtcOffset};

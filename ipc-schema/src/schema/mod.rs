@@ -1,8 +1,10 @@
-//! The protocol and LANrage's state file, described for programs in any language.
+//! The protocols and LANrage's state file, described for programs in any language.
 //!
 //! The descriptions are generated from this crate's types and committed:
 //! `cargo run -p lanrage-ipc --features schema --example schemas` writes them anew.
 
+#[cfg(feature = "schema")]
+mod control;
 #[cfg(feature = "schema")]
 mod openrpc;
 #[cfg(feature = "schema")]
@@ -14,14 +16,18 @@ pub const OPENRPC: &str = include_str!("../../schema/openrpc.json");
 /// The JSON Schema of LANrage's `control_state.json`.
 pub const LANRAGE_STATE: &str = include_str!("../../schema/lanrage-state.schema.json");
 
+/// The JSON Schema of the control server's WebSocket frames, in both directions.
+pub const CONTROL_WS: &str = include_str!("../../schema/control-ws.schema.json");
+
 /// The files that hold the descriptions, relative to this crate, and what they must say.
 ///
 /// # Errors
 /// Never for this crate's types.
 #[cfg(feature = "schema")]
-pub fn generate() -> serde_json::Result<[(&'static str, String); 2]> {
+pub fn generate() -> serde_json::Result<[(&'static str, String); 3]> {
     Ok([
         ("schema/openrpc.json", pretty(&openrpc::document())?),
+        ("schema/control-ws.schema.json", pretty(&control::document())?),
         ("schema/lanrage-state.schema.json", pretty(&settings::lanrage_state())?),
     ])
 }

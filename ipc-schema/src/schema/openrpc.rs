@@ -172,7 +172,7 @@ fn describe_error(code: ErrorCode, schemas: &Map<String, Value>) -> Value {
 }
 
 /// All definitions. A type that is sent in both directions must look the same in both.
-fn merge(mut all: Map<String, Value>, more: Map<String, Value>) -> Map<String, Value> {
+pub(super) fn merge(mut all: Map<String, Value>, more: Map<String, Value>) -> Map<String, Value> {
     for (name, schema) in more {
         let before = all.get(&name).cloned().unwrap_or_else(|| schema.clone());
         assert_eq!(before, schema, "{name} is read otherwise than it is written: use two types");

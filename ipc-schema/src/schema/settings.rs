@@ -25,7 +25,7 @@ pub(super) fn lanrage_state() -> Schema {
     plain().for_serialize().into_generator().into_root_schema_for::<lanrage::State>()
 }
 
-fn plain() -> SchemaSettings {
+pub(super) fn plain() -> SchemaSettings {
     SchemaSettings::draft07().with_transform(RecursiveTransform(known_formats))
 }
 

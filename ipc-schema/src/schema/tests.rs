@@ -69,7 +69,7 @@ fn every_notification_and_kind_of_event_is_described() {
 
 #[test]
 fn every_reference_resolves() {
-    for text in [OPENRPC, LANRAGE_STATE] {
+    for text in [OPENRPC, CONTROL_WS, LANRAGE_STATE] {
         let document: Value = serde_json::from_str(text).expect("JSON");
         assert!(resolve(&document, &document) > 1);
     }

@@ -1,0 +1,12 @@
+//! The bodies of the control server's HTTP requests and replies, as LANrage's client has them.
+
+mod replies;
+mod requests;
+#[cfg(test)]
+mod tests;
+
+pub use replies::{
+    Detail, ErrorReply, PartyReply, PeerReply, PeersReply, RelayEntry, RelayReply, RelaysReply,
+    StatusReply, TokenReply,
+};
+pub use requests::{JoinBody, RegisterPartyBody, RelayBody, not_json};

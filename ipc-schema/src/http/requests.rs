@@ -1,0 +1,149 @@
+//! What clients send.
+
+use std::net::IpAddr;
+
+use serde_json::{Map, Value, json};
+
+use crate::lanrage::input::{Loc, Mistake, PeerForm, Reader, read_peer, rules};
+use crate::model::{Name, RelayId};
+
+/// Of `POST /parties`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RegisterPartyBody {
+    /// What to call the party.
+    pub name: Name,
+    /// Its host.
+    pub host: PeerForm,
+}
+
+impl RegisterPartyBody {
+    /// Reads a body.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn from_json(body: &[u8]) -> Result<Self, Vec<Mistake>> {
+        let fields = object(body)?;
+        let mut reader = Reader::body(&fields);
+        let name = reader.required("name", rules::name);
+        let host = reader.object("host_peer_info", read_peer);
+        reader.finish(name.zip(host).map(|(name, host)| Self { name, host }))
+    }
+}
+
+/// Of `POST /parties/{id}/join`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JoinBody {
+    /// Who joins.
+    pub peer: PeerForm,
+}
+
+impl JoinBody {
+    /// Reads a body. Its `party_id` must be there, but it is the path that counts.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn from_json(body: &[u8]) -> Result<Self, Vec<Mistake>> {
+        let fields = object(body)?;
+        let mut reader = Reader::body(&fields);
+        reader.required("party_id", |value| rules::text(value, 1, usize::MAX));
+        let peer = reader.object("peer_info", read_peer);
+        reader.finish(peer.map(|peer| Self { peer }))
+    }
+}
+
+/// Of `POST /relays`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RelayBody {
+    /// The relay's id.
+    pub relay_id: RelayId,
+    /// Where it listens.
+    pub public_ip: IpAddr,
+    /// The port it listens on.
+    pub port: u16,
+    /// Where in the world it stands; `unknown` when it is left out.
+    pub region: Name,
+    /// How many peers it takes; 100 when it is left out.
+    pub capacity: u32,
+}
+
+impl RelayBody {
+    /// Reads a body.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn from_json(body: &[u8]) -> Result<Self, Vec<Mistake>> {
+        let fields = object(body)?;
+        let mut reader = Reader::body(&fields);
+        let relay_id = reader.required("relay_id", rules::id);
+        let public_ip = reader.required("public_ip", rules::ip);
+        let port = reader.required("port", rules::integer);
+        let unknown = json!("unknown");
+        let region = reader
+            .defaulted("region", rules::name(&unknown).ok(), |value| rules::name(value).map(Some));
+        let capacity = reader.defaulted("capacity", 100, rules::integer);
+        let read = || {
+            Some(Self {
+                relay_id: relay_id?,
+                public_ip: public_ip?,
+                port: port?,
+                region: region??,
+                capacity: capacity?,
+            })
+        };
+        reader.finish(read())
+    }
+}
+
+/// What is wrong with a body that is of another type than JSON.
+pub fn not_json(body: &[u8]) -> Vec<Mistake> {
+    match body {
+        [] => vec![missing()],
+        text => vec![no_object(&Value::String(String::from_utf8_lossy(text).into_owned()))],
+    }
+}
+
+fn object(body: &[u8]) -> Result<Map<String, Value>, Vec<Mistake>> {
+    if body.is_empty() {
+        return Err(vec![missing()]);
+    }
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(fields)) => Ok(fields),
+        Ok(other) => Err(vec![no_object(&other)]),
+        Err(error) => Err(vec![no_json(body, &error)]),
+    }
+}
+
+fn missing() -> Mistake {
+    Mistake::missing(vec!["body".into()], &Value::Null)
+}
+
+fn no_object(input: &Value) -> Mistake {
+    Mistake {
+        kind: "model_attributes_type",
+        loc: vec!["body".into()],
+        msg: "Input should be a valid dictionary or object to extract fields from".to_owned(),
+        input: Mistake::echo(input),
+        ctx: None,
+    }
+}
+
+fn no_json(body: &[u8], error: &serde_json::Error) -> Mistake {
+    // Words without the place, which `loc` has.
+    let full = error.to_string();
+    let words = full.rsplit_once(" at line ").map_or(full.as_str(), |(words, _)| words);
+    Mistake {
+        kind: "json_invalid",
+        loc: vec!["body".into(), Loc::Index(offset(body, error))],
+        msg: "JSON decode error".to_owned(),
+        input: json!({}),
+        ctx: Some(json!({"error": words})),
+    }
+}
+
+/// Where a body stops to be JSON, in bytes from its start.
+fn offset(body: &[u8], error: &serde_json::Error) -> u64 {
+    let lines = body.split_inclusive(|&byte| byte == b'\n');
+    let before: usize = lines.take(error.line().saturating_sub(1)).map(<[u8]>::len).sum();
+    let offset = before + error.column().saturating_sub(1);
+    offset.min(body.len()) as u64
+}

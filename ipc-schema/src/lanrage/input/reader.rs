@@ -1,0 +1,208 @@
+//! Asks an object for its fields, and gathers what is wrong with them.
+
+use serde_json::{Map, Value};
+
+use super::rules::{self, Refusal};
+use super::{Loc, MOST_MISTAKES, Mistake};
+
+/// An object that is being read.
+///
+/// Each question gives `None` for a field with a mistake, and the reading goes on, so that all
+/// mistakes come out at once.
+#[derive(Debug)]
+pub struct Reader<'a> {
+    fields: &'a Map<String, Value>,
+    place: Vec<Loc>,
+    /// Whether a missing field is told with the object that it is missing in.
+    tells_object: bool,
+    mistakes: Vec<Mistake>,
+}
+
+impl<'a> Reader<'a> {
+    /// For the body of a request.
+    pub fn body(fields: &'a Map<String, Value>) -> Self {
+        Self { place: vec!["body".into()], ..Self::frame(fields) }
+    }
+
+    /// For the parameters of a query.
+    pub fn query(fields: &'a Map<String, Value>) -> Self {
+        Self { place: vec!["query".into()], tells_object: false, ..Self::frame(fields) }
+    }
+
+    /// For a frame of a WebSocket.
+    pub fn frame(fields: &'a Map<String, Value>) -> Self {
+        Self { fields, place: Vec::new(), tells_object: true, mistakes: Vec::new() }
+    }
+
+    /// A field as it is, unless it is null.
+    pub fn get(&self, key: &str) -> Option<&'a Value> {
+        self.fields.get(key).filter(|value| !value.is_null())
+    }
+
+    /// A field that must be there.
+    pub fn required<T>(
+        &mut self,
+        key: &str,
+        rule: impl FnOnce(&'a Value) -> Result<T, Refusal>,
+    ) -> Option<T> {
+        match self.fields.get(key) {
+            Some(value) => self.check(key, value, rule),
+            None => {
+                self.missing(key);
+                None
+            }
+        }
+    }
+
+    /// A field that may be left out, or be null: `Some(None)` then.
+    pub fn optional<T>(
+        &mut self,
+        key: &str,
+        rule: impl FnOnce(&'a Value) -> Result<T, Refusal>,
+    ) -> Option<Option<T>> {
+        match self.get(key) {
+            Some(value) => self.check(key, value, rule).map(Some),
+            None => Some(None),
+        }
+    }
+
+    /// A field that may be left out, but not be null.
+    pub fn defaulted<T>(
+        &mut self,
+        key: &str,
+        default: T,
+        rule: impl FnOnce(&'a Value) -> Result<T, Refusal>,
+    ) -> Option<T> {
+        match self.fields.get(key) {
+            Some(value) => self.check(key, value, rule),
+            None => Some(default),
+        }
+    }
+
+    /// An object that must be there, read by `read`.
+    pub fn object<T>(
+        &mut self,
+        key: &str,
+        read: impl FnOnce(&mut Reader<'a>) -> Option<T>,
+    ) -> Option<T> {
+        let Some(value) = self.fields.get(key) else {
+            self.missing(key);
+            return None;
+        };
+        self.within(key, value, read)
+    }
+
+    /// A list that may be left out, or be null: each of its entries is checked by `rule`.
+    pub fn list<T>(
+        &mut self,
+        key: &str,
+        most: usize,
+        rule: impl Fn(&Value) -> Result<T, Refusal>,
+    ) -> Option<Vec<T>> {
+        let entries = self.optional(key, |value| rules::list(value, most))?.unwrap_or_default();
+        let check_entry = |(index, entry)| {
+            let refuse = |refusal| self.refuse([key.into(), Loc::Index(index)], refusal, entry);
+            rule(entry).map_err(refuse).ok()
+        };
+        let checked: Vec<_> = (0..).zip(entries).map(check_entry).collect();
+        checked.into_iter().collect()
+    }
+
+    /// An object of objects that may be left out, or be null: each key is checked by `rule`, each
+    /// value read by `read`.
+    pub fn objects<K, T>(
+        &mut self,
+        key: &str,
+        rule: impl Fn(&str) -> Result<K, Refusal>,
+        read: impl Fn(&mut Reader<'a>) -> Option<T>,
+    ) -> Option<Vec<(K, T)>> {
+        let entries = match self.get(key) {
+            None => return Some(Vec::new()),
+            Some(Value::Object(entries)) => entries,
+            Some(other) => {
+                self.refuse([key.into()], rules::no_object(), other);
+                return None;
+            }
+        };
+        let mut outer = self.inner(key, entries);
+        let read_entry = |(name, value): (&String, &'a Value)| match rule(name) {
+            Ok(key) => outer.within(name, value, &read).map(|value| (key, value)),
+            Err(refusal) => {
+                // The key itself is not named: it may be anything.
+                outer.refuse([], refusal, &Value::String(name.clone()));
+                None
+            }
+        };
+        let read: Vec<_> = entries.iter().map(read_entry).collect();
+        self.mistakes = outer.mistakes;
+        read.into_iter().collect()
+    }
+
+    /// What was read, if nothing was wrong.
+    ///
+    /// # Errors
+    /// The mistakes, at most [`MOST_MISTAKES`], in the order of the questions.
+    pub fn finish<T>(self, read: Option<T>) -> Result<T, Vec<Mistake>> {
+        let mistakes = self.mistakes;
+        read.filter(|_| mistakes.is_empty()).ok_or(mistakes)
+    }
+
+    fn within<T>(
+        &mut self,
+        key: &str,
+        value: &'a Value,
+        read: impl FnOnce(&mut Reader<'a>) -> Option<T>,
+    ) -> Option<T> {
+        let Value::Object(fields) = value else {
+            self.refuse([key.into()], rules::no_object(), value);
+            return None;
+        };
+        let mut inner = self.inner(key, fields);
+        let read = read(&mut inner);
+        self.mistakes = inner.mistakes;
+        read
+    }
+
+    /// For an object under `key`; takes the mistakes along, so that their bound is one for all.
+    fn inner(&mut self, key: &str, fields: &'a Map<String, Value>) -> Self {
+        Self {
+            fields,
+            place: self.at([key.into()]),
+            tells_object: self.tells_object,
+            mistakes: std::mem::take(&mut self.mistakes),
+        }
+    }
+
+    fn check<T>(
+        &mut self,
+        key: &str,
+        value: &'a Value,
+        rule: impl FnOnce(&'a Value) -> Result<T, Refusal>,
+    ) -> Option<T> {
+        rule(value).map_err(|refusal| self.refuse([key.into()], refusal, value)).ok()
+    }
+
+    fn missing(&mut self, key: &str) {
+        let object = || Value::Object(self.fields.clone());
+        let input = if self.tells_object { object() } else { Value::Null };
+        let mistake = Mistake::missing(self.at([key.into()]), &input);
+        self.note(mistake);
+    }
+
+    fn refuse<const N: usize>(&mut self, loc: [Loc; N], refusal: Refusal, input: &Value) {
+        let Refusal { kind, msg, ctx } = refusal;
+        let input = Mistake::echo(input);
+        let mistake = Mistake { kind, loc: self.at(loc), msg, input, ctx };
+        self.note(mistake);
+    }
+
+    fn note(&mut self, mistake: Mistake) {
+        if self.mistakes.len() < MOST_MISTAKES {
+            self.mistakes.push(mistake);
+        }
+    }
+
+    fn at<const N: usize>(&self, loc: [Loc; N]) -> Vec<Loc> {
+        self.place.iter().cloned().chain(loc).collect()
+    }
+}
