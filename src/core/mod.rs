@@ -5,11 +5,13 @@
 
 mod addresses;
 mod command;
+mod rate;
 mod record;
 mod registry;
 
 pub use command::{
     Caller, Command, ConnectionId, ImportCounts, ImportMode, Now, Outcome, Refusal, Rules,
 };
+pub use rate::{AddressKey, Buckets, Rate, RetryAfter};
 pub use record::{MemberRecord, Owner, PartyRecord, RelayRecord, Seen, Write};
 pub use registry::{Applied, Change, Filter, Registry};
