@@ -10,6 +10,7 @@ pub mod daemon;
 pub mod discovery;
 pub mod events;
 pub mod health;
+pub mod http;
 pub mod instance;
 pub mod ipc;
 pub mod logging;

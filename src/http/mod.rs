@@ -1,0 +1,5 @@
+//! The face towards the network: HTTP and WebSocket.
+//!
+//! These parts stand alone: each knows nothing of the others.
+
+pub mod origin;
