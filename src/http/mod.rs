@@ -3,3 +3,4 @@
 //! These parts stand alone: each knows nothing of the others.
 
 pub mod origin;
+pub mod tls;
