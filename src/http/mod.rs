@@ -2,5 +2,6 @@
 //!
 //! These parts stand alone: each knows nothing of the others.
 
+pub mod metrics;
 pub mod origin;
 pub mod tls;
