@@ -4,4 +4,5 @@
 
 pub mod metrics;
 pub mod origin;
+pub mod socket;
 pub mod tls;
