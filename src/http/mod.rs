@@ -2,6 +2,7 @@
 //!
 //! These parts stand alone: each knows nothing of the others.
 
+pub mod docs;
 pub mod metrics;
 pub mod origin;
 pub mod socket;
