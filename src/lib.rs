@@ -11,6 +11,7 @@ pub mod discovery;
 mod engine;
 pub mod events;
 pub mod health;
+pub mod http;
 pub mod instance;
 pub mod ipc;
 pub mod logging;

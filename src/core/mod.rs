@@ -5,6 +5,7 @@
 
 mod addresses;
 mod command;
+mod rate;
 mod record;
 mod registry;
 
@@ -12,6 +13,7 @@ pub use command::{
     Caller, Command, ConnectionId, Identity, ImportCounts, ImportMode, Now, Outcome, Principal,
     Refusal, Rules,
 };
+pub use rate::{AddressKey, Buckets, Rate, RetryAfter};
 pub use record::{
     Done, MemberRecord, Owner, PartyRecord, Receipt, ReceiptRecord, RelayRecord, RequestKey, Seen,
     TokenHash, TokenRecord, User, Write,

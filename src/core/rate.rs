@@ -1,0 +1,150 @@
+//! How often one may ask: a bounded map of token buckets.
+
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Reverse;
+use std::collections::binary_heap::PeekMut;
+use std::collections::hash_map::Entry;
+use std::collections::{BinaryHeap, HashMap};
+use std::hash::Hash;
+use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+/// How many requests a bucket lets through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// So many in each `per`, in the long run.
+    pub requests: NonZeroU32,
+    /// See `requests`.
+    pub per: Duration,
+    /// So many at once, after a pause.
+    pub burst: NonZeroU32,
+}
+
+/// A refusal: who waits that long, and takes from no bucket meanwhile, is let through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryAfter(pub Duration);
+
+impl RetryAfter {
+    /// For the header of this name: whole seconds, rounded up, at least one.
+    pub fn seconds(self) -> u64 {
+        let begun = u64::from(self.0.subsec_nanos() > 0);
+        self.0.as_secs().saturating_add(begun).max(1)
+    }
+}
+
+/// A moment in nanoseconds, times [`Rate::requests`]: in this unit one request costs exactly
+/// [`Rate::per`], whatever the rate. The longest `Duration` and the largest rate fit.
+type Scaled = u128;
+
+/// Token buckets by key, in bounded memory.
+///
+/// Of each bucket only the moment is kept at which it will be full again. A key that is not there
+/// has a full bucket, so that full buckets can go at any time; a few go with each new key. When
+/// there are too many all the same, the bucket that is nearest to full goes: that forgives the
+/// least, and who floods with fresh keys does not empty the bucket of a key that asked too much.
+///
+/// A known key costs a look-up; a new one also a place in a heap, in logarithmic time.
+#[derive(Debug)]
+pub struct Buckets<K> {
+    rate: Rate,
+    most_keys: usize,
+    full_at: HashMap<K, Scaled>,
+    /// One entry for each key. Its moment is the one that held when the entry was pushed; by now
+    /// it may be later, never earlier.
+    soonest: BinaryHeap<Reverse<(Scaled, K)>>,
+}
+
+impl<K: Hash + Ord + Clone> Buckets<K> {
+    /// No bucket yet; at most `most_keys` (at least one) will be kept.
+    pub fn new(rate: Rate, most_keys: usize) -> Self {
+        Self {
+            rate,
+            most_keys: most_keys.max(1),
+            full_at: HashMap::new(),
+            soonest: BinaryHeap::new(),
+        }
+    }
+
+    /// Takes one request from the bucket of `key`. `now` counts from any moment and never goes
+    /// back.
+    ///
+    /// # Errors
+    /// When the bucket is empty. Nothing is taken then: asking too often makes no one wait longer.
+    pub fn take(&mut self, key: K, now: Duration) -> Result<(), RetryAfter> {
+        let now = self.scaled(now);
+        let cost = self.rate.per.as_nanos();
+        let most_debt = cost * u128::from(self.rate.burst.get());
+        if let Entry::Occupied(mut bucket) = self.full_at.entry(key.clone()) {
+            let full_at = now.max(*bucket.get()) + cost;
+            let excess = (full_at - now).saturating_sub(most_debt);
+            if excess > 0 {
+                return Err(RetryAfter(self.duration(excess)));
+            }
+            bucket.insert(full_at);
+            return Ok(());
+        }
+        self.make_room(now);
+        self.full_at.insert(key.clone(), now + cost);
+        self.soonest.push(Reverse((now + cost, key)));
+        Ok(())
+    }
+
+    /// Drops up to two full buckets, so that they dwindle faster than new ones come, and then one
+    /// more if there is still no room.
+    fn make_room(&mut self, now: Scaled) {
+        let _ = self.drop_soonest(now) && self.drop_soonest(now);
+        if self.full_at.len() >= self.most_keys {
+            self.drop_soonest(Scaled::MAX);
+        }
+    }
+
+    /// Drops the bucket that is full soonest, if that is by `limit`.
+    fn drop_soonest(&mut self, limit: Scaled) -> bool {
+        while let Some(mut soonest) = self.soonest.peek_mut() {
+            let Reverse((then, key)) = &mut *soonest;
+            if *then > limit {
+                return false;
+            }
+            match self.full_at.get(key) {
+                Some(&full_at) if full_at > *then => *then = full_at,
+                _ => {
+                    self.full_at.remove(key);
+                    PeekMut::pop(soonest);
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    fn scaled(&self, time: Duration) -> Scaled {
+        time.as_nanos() * u128::from(self.rate.requests.get())
+    }
+
+    fn duration(&self, scaled: Scaled) -> Duration {
+        let nanos = scaled.div_ceil(u128::from(self.rate.requests.get()));
+        u64::try_from(nanos).map_or(Duration::MAX, Duration::from_nanos)
+    }
+}
+
+/// Whom an address counts as: itself for IPv4, its /64 for IPv6, of which one customer has at
+/// least one and can use any address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AddressKey {
+    /// One address.
+    V4(Ipv4Addr),
+    /// The first 64 bits.
+    V6(u64),
+}
+
+impl From<IpAddr> for AddressKey {
+    fn from(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self::V4(address),
+            IpAddr::V6(address) => Self::V6((u128::from(address) >> 64) as u64),
+        }
+    }
+}

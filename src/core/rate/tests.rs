@@ -1,0 +1,193 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn rate(requests: u32, per: Duration, burst: u32) -> Rate {
+    let some = |number| NonZeroU32::new(number).unwrap();
+    Rate { requests: some(requests), per, burst: some(burst) }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn a_burst_passes_and_the_next_waits_for_one_token() {
+    let mut buckets = Buckets::new(rate(4, SECOND, 3), 10);
+    for _ in 0..3 {
+        assert_eq!(buckets.take("a", SECOND), Ok(()));
+    }
+    let quarter = Duration::from_millis(250);
+    assert_eq!(buckets.take("a", SECOND), Err(RetryAfter(quarter)));
+    assert_eq!(buckets.take("b", SECOND), Ok(()), "another key has its own bucket");
+    assert!(buckets.take("a", SECOND + quarter - Duration::from_nanos(1)).is_err());
+    assert_eq!(buckets.take("a", SECOND + quarter), Ok(()));
+}
+
+#[test]
+fn seconds_are_rounded_up_and_never_none() {
+    for (wait, seconds) in [(0, 1), (1, 1), (999, 1), (1000, 1), (1001, 2), (2500, 3)] {
+        assert_eq!(RetryAfter(Duration::from_millis(wait)).seconds(), seconds, "{wait} ms");
+    }
+    assert_eq!(RetryAfter(Duration::MAX).seconds(), u64::MAX);
+}
+
+#[test]
+fn full_buckets_go_first() {
+    let mut buckets = Buckets::new(rate(1, SECOND, 2), 3);
+    for key in ["spent", "spent", "light", "other"] {
+        buckets.take(key, Duration::ZERO).unwrap();
+    }
+    // `light` and `other` are full again, `spent` is not.
+    buckets.take("new", SECOND).unwrap();
+    assert_eq!(buckets.full_at.len(), 2);
+    assert!(buckets.full_at.contains_key("spent") && buckets.full_at.contains_key("new"));
+}
+
+#[test]
+fn a_flood_of_keys_does_not_fill_an_empty_bucket() {
+    let mut buckets = Buckets::new(rate(1, SECOND, 5), 100);
+    for _ in 0..5 {
+        buckets.take(0, Duration::ZERO).unwrap();
+    }
+    for key in 1..10_000 {
+        buckets.take(key, Duration::ZERO).unwrap();
+        assert!(buckets.full_at.len() <= 100 && buckets.soonest.len() <= 100);
+    }
+    assert!(buckets.take(0, Duration::ZERO).is_err());
+}
+
+#[test]
+fn full_buckets_dwindle_before_there_are_too_many() {
+    let mut buckets = Buckets::new(rate(1, SECOND, 1), 1000);
+    for key in 0..1000 {
+        buckets.take(key, Duration::ZERO).unwrap();
+    }
+    for key in 1000..2000 {
+        buckets.take(key, SECOND * key).unwrap();
+    }
+    assert_eq!(buckets.full_at.len(), 1);
+}
+
+#[test]
+fn extremes_are_no_overflow() {
+    let mut buckets = Buckets::new(rate(u32::MAX, Duration::MAX, u32::MAX), 0);
+    assert_eq!(buckets.take(0, Duration::MAX), Ok(()));
+    assert_eq!(buckets.take(0, Duration::MAX), Ok(()));
+    let mut buckets = Buckets::new(rate(1, Duration::MAX, 1), 0);
+    assert_eq!(buckets.take(0, Duration::MAX), Ok(()));
+    assert!(buckets.take(0, Duration::MAX).is_err());
+}
+
+#[test]
+fn no_time_is_no_limit() {
+    let mut buckets = Buckets::new(rate(1, Duration::ZERO, 1), 1);
+    assert!((0..100).all(|_| buckets.take(0, Duration::ZERO).is_ok()));
+}
+
+#[test]
+fn addresses_count_as_their_owner() {
+    let key = |text: &str| AddressKey::from(text.parse::<IpAddr>().unwrap());
+    assert_eq!(key("192.0.2.1"), key("::ffff:192.0.2.1"));
+    assert_ne!(key("192.0.2.1"), key("192.0.2.2"));
+    assert_eq!(key("2001:db8::1"), key("2001:db8::ffff:0:0:2"));
+    assert_ne!(key("2001:db8::1"), key("2001:db8:0:1::1"));
+    assert_ne!(key("::ffff:0:192.0.2.1"), key("192.0.2.1"), "a translated address is IPv6");
+}
+
+fn any_rate() -> impl Strategy<Value = Rate> {
+    (1..1000u32, 1..100_000_000_000u64, 1..50u32)
+        .prop_map(|(requests, per, burst)| rate(requests, Duration::from_nanos(per), burst))
+}
+
+/// One request's share of the time, rounded up.
+fn interval(rate: Rate) -> Duration {
+    let nanos = rate.per.as_nanos().div_ceil(u128::from(rate.requests.get()));
+    Duration::from_nanos(u64::try_from(nanos).unwrap())
+}
+
+proptest! {
+    #[test]
+    fn never_more_than_the_burst_and_the_rate(
+        rate in any_rate(),
+        // In hundredths of the interval.
+        pauses in prop::collection::vec(0..300u32, 1..300),
+    ) {
+        let mut buckets = Buckets::new(rate, 10);
+        let (mut now, mut admitted) = (SECOND, 0u128);
+        for pause in pauses {
+            now += interval(rate) * pause / 100;
+            admitted += u128::from(buckets.take((), now).is_ok());
+            let passed = (now - SECOND).as_nanos() * u128::from(rate.requests.get());
+            let most = u128::from(rate.burst.get()) + passed / rate.per.as_nanos();
+            prop_assert!(admitted <= most, "{admitted} of {most}");
+        }
+    }
+
+    #[test]
+    fn the_patient_are_never_refused(
+        rate in any_rate(),
+        // In hundredths of the interval, on top of it.
+        pauses in prop::collection::vec(0..100u32, 1..300),
+    ) {
+        let mut buckets = Buckets::new(rate, 10);
+        let mut now = Duration::ZERO;
+        for pause in pauses {
+            prop_assert_eq!(buckets.take((), now), Ok(()));
+            now += interval(rate) + interval(rate) * pause / 100;
+        }
+    }
+
+    #[test]
+    fn who_waits_as_told_is_let_through_and_who_does_not_is_refused(
+        rate in any_rate(),
+        impatience in 1..100u32,
+        pauses in prop::collection::vec(0..100u32, 1..300),
+    ) {
+        let mut buckets = Buckets::new(rate, 10);
+        let mut now = Duration::ZERO;
+        for pause in pauses {
+            now += interval(rate) * pause / 100;
+            if let Err(RetryAfter(wait)) = buckets.take((), now) {
+                prop_assert!(wait > Duration::ZERO && wait <= interval(rate));
+                let early = wait * impatience / 101;
+                if early < wait {
+                    prop_assert!(buckets.take((), now + early).is_err());
+                }
+                now += wait;
+                prop_assert_eq!(buckets.take((), now), Ok(()));
+            }
+        }
+    }
+
+    #[test]
+    fn many_keys_behave_as_alone_while_there_is_room(
+        rate in any_rate(),
+        calls in prop::collection::vec((0..20u8, 0..100u32), 1..300),
+    ) {
+        let mut together = Buckets::new(rate, 20);
+        let mut alone: Vec<_> = (0..20).map(|_| Buckets::new(rate, 1)).collect();
+        let mut now = Duration::ZERO;
+        for (key, pause) in calls {
+            now += interval(rate) * pause / 100;
+            prop_assert_eq!(together.take(key, now), alone[usize::from(key)].take((), now));
+        }
+    }
+
+    #[test]
+    fn memory_is_bounded_and_the_heap_knows_each_key_once(
+        rate in any_rate(),
+        calls in prop::collection::vec((any::<u8>(), 0..100u32), 1..500),
+    ) {
+        let mut buckets = Buckets::new(rate, 16);
+        let mut now = Duration::ZERO;
+        for (key, pause) in calls {
+            now += interval(rate) * pause / 100;
+            let _ = buckets.take(key, now);
+            prop_assert!(buckets.full_at.len() <= 16);
+            let mut keys: Vec<_> = buckets.soonest.iter().map(|Reverse((_, key))| *key).collect();
+            keys.sort_unstable();
+            let mut known: Vec<_> = buckets.full_at.keys().copied().collect();
+            known.sort_unstable();
+            prop_assert_eq!(keys, known);
+        }
+    }
+}

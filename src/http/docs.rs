@@ -1,0 +1,71 @@
+//! The page that shows the description of the interface.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
+
+/// Renders `openapi.json` from beside it; loads nothing else.
+const PAGE: &str = include_str!("docs.html");
+
+/// The page, and the `Content-Security-Policy` under which it works: no other host, and no script
+/// or style but its own.
+pub fn page() -> (&'static str, String) {
+    let hash = |tag| format!("'sha256-{}'", STANDARD.encode(Sha256::digest(inside(tag))));
+    let policy = format!(
+        "default-src 'none'; script-src {}; style-src {}; connect-src 'self'; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        hash("script"),
+        hash("style"),
+    );
+    (PAGE, policy)
+}
+
+/// What stands between the tags of the page's only element of this name.
+fn inside(tag: &str) -> &'static str {
+    let (_, rest) = PAGE.split_once(&format!("<{tag}>")).expect("the page has each");
+    let (text, _) = rest.split_once(&format!("</{tag}>")).expect("the page closes each");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_policy_allows_this_script_and_this_style_only() {
+        let (_, policy) = page();
+        let sources = |directive: &str| {
+            let found = policy.split("; ").find_map(|part| part.strip_prefix(directive));
+            found.expect(directive).trim().to_owned()
+        };
+        assert_eq!(sources("default-src"), "'none'");
+        assert_eq!(sources("connect-src"), "'self'");
+        for (directive, tag) in [("script-src", "script"), ("style-src", "style")] {
+            let hash = sources(directive);
+            let hash = hash.strip_prefix("'sha256-").and_then(|hash| hash.strip_suffix('\''));
+            let digest = STANDARD.decode(hash.expect("one hash")).unwrap();
+            assert_eq!(digest, Sha256::digest(inside(tag)).as_slice());
+            assert_eq!(PAGE.matches(&format!("<{tag}")).count(), 1, "another would be blocked");
+        }
+        assert!(!policy.contains("unsafe") && !policy.contains("http"), "{policy}");
+    }
+
+    #[test]
+    fn the_page_needs_nobody_else_and_trusts_no_text() {
+        for word in
+            ["http:", "https:", "\"//", "'//", "src=", "@import", "url(", "style=", "onclick="]
+        {
+            assert!(!PAGE.contains(word), "{word}");
+        }
+        let script = inside("script");
+        for word in ["HTML", "document.write", "eval", "Function(", "setTimeout", ".href ="] {
+            assert!(!script.contains(word), "{word}");
+        }
+    }
+
+    #[test]
+    fn without_javascript_it_says_where_the_document_is() {
+        let (before, _) = PAGE.split_once("<script>").unwrap();
+        assert!(before.contains(r#"<a href="openapi.json">"#) && before.contains("<noscript>"));
+    }
+}

@@ -1,0 +1,112 @@
+//! Who asks, and from where: the client's address behind proxies, and the page that a browser
+//! names as the origin of a request.
+
+#[cfg(test)]
+mod tests;
+
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
+
+/// The address of the client. `peer` is the other end of the connection, `forwarded_for` all
+/// values of `X-Forwarded-For` in their order, `trusted` the proxies.
+///
+/// Each hop vouches for the one before it, so that the chain is walked from the right for as long
+/// as a proxy is trusted. Where it ends, or names no address, the last hop is the client.
+pub fn client_address<'a>(
+    peer: IpAddr,
+    forwarded_for: impl Iterator<Item = &'a str>,
+    trusted: &[IpNet],
+) -> IpAddr {
+    let mut client = peer.to_canonical();
+    if !is_trusted(client, trusted) {
+        return client;
+    }
+    let values: Vec<&str> = forwarded_for.collect();
+    for hop in values.iter().rev().flat_map(|value| value.rsplit(',')) {
+        let Some(address) = address(hop.trim()) else { break };
+        client = address;
+        if !is_trusted(client, trusted) {
+            break;
+        }
+    }
+    client
+}
+
+/// Whether the client came by HTTPS to a trusted proxy: the last value of `X-Forwarded-Proto`.
+pub fn forwarded_https<'a>(
+    peer: IpAddr,
+    forwarded_proto: impl Iterator<Item = &'a str>,
+    trusted: &[IpNet],
+) -> bool {
+    let last = forwarded_proto.last().and_then(|value| value.rsplit(',').next());
+    is_trusted(peer.to_canonical(), trusted)
+        && last.is_some_and(|scheme| scheme.trim().eq_ignore_ascii_case("https"))
+}
+
+/// Whether a page of this origin may ask. Who sends none is no browser, or asks from its own site.
+pub fn origin_allowed(origin: Option<&str>, allowed: &[String]) -> bool {
+    let Some(origin) = origin else { return true };
+    let Some(origin) = Origin::parse(origin) else { return false };
+    allowed.iter().filter_map(|text| Origin::parse(text)).any(|allowed| origin.equals(&allowed))
+}
+
+/// Scheme, host and port, as a browser sends them.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'a> {
+    scheme: &'a str,
+    host: &'a str,
+    /// None for the scheme's own.
+    port: Option<u16>,
+}
+
+impl<'a> Origin<'a> {
+    /// Reads `scheme://host[:port]` with nothing after it; `null` and `*` are none.
+    pub fn parse(text: &'a str) -> Option<Self> {
+        let (scheme, authority) = text.split_once("://")?;
+        // In an IPv6 address the colons are inside of the brackets.
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, Some(decimal(port)?)),
+            _ => (authority, None),
+        };
+        let in_scheme = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+        let is_scheme = !scheme.is_empty() && scheme.bytes().all(in_scheme);
+        (is_scheme && is_host(host)).then_some(())?;
+        Some(Self { scheme, host, port: port.filter(|port| Some(*port) != default_port(scheme)) })
+    }
+
+    fn equals(&self, other: &Origin<'_>) -> bool {
+        self.scheme.eq_ignore_ascii_case(other.scheme)
+            && self.host.eq_ignore_ascii_case(other.host)
+            && self.port == other.port
+    }
+}
+
+fn is_host(host: &str) -> bool {
+    if let Some(address) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        return address.parse::<std::net::Ipv6Addr>().is_ok();
+    }
+    let in_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    !host.is_empty() && host.bytes().all(in_host)
+}
+
+fn default_port(scheme: &str) -> Option<u16> {
+    let defaults = [("http", 80), ("https", 443), ("ws", 80), ("wss", 443)];
+    defaults.iter().find(|(name, _)| scheme.eq_ignore_ascii_case(name)).map(|(_, port)| *port)
+}
+
+/// Digits only; `parse` alone takes a sign.
+fn decimal(text: &str) -> Option<u16> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
+fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
+    trusted.iter().any(|net| net.contains(&address))
+}
+
+/// An address as proxies write it: bare, in brackets, or with a port.
+fn address(hop: &str) -> Option<IpAddr> {
+    let bare = hop.strip_prefix('[').and_then(|hop| hop.strip_suffix(']')).unwrap_or(hop);
+    let with_port = || hop.parse::<SocketAddr>().ok().map(|address| address.ip());
+    bare.parse().ok().or_else(with_port).map(|address: IpAddr| address.to_canonical())
+}

@@ -1,0 +1,175 @@
+use std::convert::Infallible;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream as Client};
+use std::sync::{Arc, mpsc};
+use std::task::Poll;
+use std::thread;
+
+use actix_web::rt::net::TcpListener;
+use actix_web::web::Bytes;
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use futures_util::stream;
+use rustls::crypto::ring;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use tokio::sync::oneshot;
+
+use super::*;
+use crate::http::tls::{Certificates, server_config};
+
+/// Longer than anything takes, so that a failure is no hang.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the server's side of a test tells.
+#[derive(Debug)]
+enum Told {
+    Began(Hangup),
+    Ended,
+}
+
+/// Tells that it was dropped.
+struct Guard(mpsc::Sender<Told>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let _ = self.0.send(Told::Ended);
+    }
+}
+
+/// An answer that never ends, of which the connection is told.
+async fn endless(request: HttpRequest, tell: web::Data<mpsc::Sender<Told>>) -> HttpResponse {
+    let accepted = request.conn_data::<Accepted>().expect("prepared");
+    tell.send(Told::Began(accepted.hangup())).unwrap();
+    let guard = Guard(tell.get_ref().clone());
+    HttpResponse::Ok().streaming(stream::poll_fn(move |_| {
+        let _ = &guard;
+        Poll::Ready(Some(Ok::<_, Infallible>(Bytes::from_static(&[0; 1 << 16]))))
+    }))
+}
+
+/// Runs a server for as long as `test` takes.
+fn with_server(
+    tls: Option<rustls::ServerConfig>,
+    test: impl FnOnce(SocketAddr, &mpsc::Receiver<Told>) + Send + 'static,
+) {
+    actix_web::rt::System::new().block_on(async {
+        let (tell, told) = mpsc::channel();
+        let server = HttpServer::new(move || {
+            App::new()
+                .app_data(web::Data::new(tell.clone()))
+                .route("/endless", web::get().to(endless))
+        })
+        .workers(1)
+        .disable_signals()
+        .on_connect(on_connect);
+        let server = match tls {
+            Some(config) => server.bind_rustls_0_23("127.0.0.1:0", config),
+            None => server.bind("127.0.0.1:0"),
+        }
+        .unwrap();
+        let address = server.addrs()[0];
+        let server = server.run();
+        let handle = server.handle();
+        actix_web::rt::spawn(server);
+        let (done, finished) = oneshot::channel();
+        let testing = thread::spawn(move || {
+            test(address, &told);
+            done.send(()).unwrap();
+        });
+        let _ = finished.await;
+        handle.stop(false).await;
+        testing.join().unwrap();
+    });
+}
+
+fn next(told: &mpsc::Receiver<Told>) -> Told {
+    told.recv_timeout(PATIENCE).expect("news of the connection")
+}
+
+/// Reads nothing, and is cut off all the same.
+fn never_reads(client: &mut (impl Read + Write), told: &mpsc::Receiver<Told>) {
+    client.write_all(b"GET /endless HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let Told::Began(hangup) = next(told) else { panic!("ended before it began") };
+    hangup.now();
+    assert!(matches!(next(told), Told::Ended));
+    hangup.now();
+    // Whatever came before the cut.
+    let _ = client.read_to_end(&mut Vec::new());
+}
+
+#[test]
+fn a_client_that_does_not_read_is_cut_off() {
+    with_server(None, |address, told| {
+        never_reads(&mut Client::connect(address).unwrap(), told);
+    });
+}
+
+#[test]
+fn a_tls_client_that_does_not_read_is_cut_off() {
+    let made = rcgen::generate_simple_self_signed(["localhost".into()]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (chain, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    std::fs::write(&chain, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let config = server_config(Arc::new(Certificates::load(chain, key).unwrap()));
+    let mut roots = RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    with_server(Some(config), |address, told| {
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let tls = ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
+        never_reads(&mut StreamOwned::new(tls, Client::connect(address).unwrap()), told);
+    });
+}
+
+/// A connection of which the server did what it does: both ends, and what it noted.
+async fn accepted() -> (TcpStream, Client, Extensions) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = Client::connect(listener.local_addr().unwrap()).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    let (stream, _) = listener.accept().await.unwrap();
+    let mut extensions = Extensions::new();
+    on_connect(&stream, &mut extensions);
+    (stream, client, extensions)
+}
+
+#[test]
+fn accepted_sockets_send_at_once_and_give_up_on_the_dead() {
+    actix_web::rt::System::new().block_on(async {
+        let (stream, _client, _) = accepted().await;
+        assert!(stream.nodelay().unwrap());
+        #[cfg(target_os = "linux")]
+        assert_eq!(SockRef::from(&stream).tcp_user_timeout().unwrap(), Some(USER_TIMEOUT));
+    });
+}
+
+#[test]
+fn keeping_a_hangup_keeps_no_connection_open() {
+    actix_web::rt::System::new().block_on(async {
+        let (stream, mut client, extensions) = accepted().await;
+        let hangup = extensions.get::<Accepted>().expect("prepared").hangup();
+        drop((stream, extensions));
+        assert_eq!(client.read(&mut [0]).expect("the end of the connection"), 0);
+        hangup.now();
+    });
+}
+
+#[test]
+fn what_is_no_tcp_connection_is_left_alone() {
+    let mut extensions = Extensions::new();
+    on_connect(&"no socket", &mut extensions);
+    assert!(!extensions.contains::<Accepted>());
+}
+
+#[cfg(unix)]
+#[test]
+fn as_many_files_may_be_open_as_the_system_lets() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, hard - 1, hard).unwrap();
+    raise_file_limit();
+    assert_eq!(getrlimit(Resource::RLIMIT_NOFILE).unwrap(), (hard, hard));
+}

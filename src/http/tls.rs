@@ -1,0 +1,127 @@
+//! The certificate of the server, and how TLS is spoken with it.
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use anyhow::{Context, anyhow, ensure};
+use rustls::ServerConfig;
+use rustls::crypto::ring;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls_pki_types::pem::{self, PemObject};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+/// The most that a file may have, in bytes. A long chain has a hundredth of it.
+const LARGEST_FILE: u64 = 1 << 20;
+
+/// A certificate chain and its key, both in PEM files, which can be read again while they are in
+/// use.
+pub struct Certificates {
+    chain: PathBuf,
+    key: PathBuf,
+    current: RwLock<Arc<CertifiedKey>>,
+}
+
+impl Certificates {
+    /// Reads the chain (the server's own certificate first) and the key.
+    ///
+    /// # Errors
+    /// In words that name the file and what to do: it can't be read or parsed, or the key is not
+    /// the certificate's.
+    pub fn load(chain: PathBuf, key: PathBuf) -> anyhow::Result<Self> {
+        let current = RwLock::new(Arc::new(read(&chain, &key)?));
+        Ok(Self { chain, key, current })
+    }
+
+    /// Reads the same files again, for the connections to come.
+    ///
+    /// # Errors
+    /// As those of [`Self::load`]; what was in use stays.
+    pub fn reload(&self) -> anyhow::Result<()> {
+        let fresh = Arc::new(read(&self.chain, &self.key)?);
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        Ok(())
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.current.read().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+}
+
+impl fmt::Debug for Certificates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Certificates")
+            .field("chain", &self.chain)
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
+}
+
+/// TLS 1.2 and 1.3, for HTTP/1.1 only.
+pub fn server_config(certificates: Arc<Certificates>) -> ServerConfig {
+    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("ring has cipher suites for TLS 1.2 and 1.3")
+        .with_no_client_auth()
+        .with_cert_resolver(certificates);
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config
+}
+
+fn read(chain: &Path, key: &Path) -> anyhow::Result<CertifiedKey> {
+    let certificates = CertificateDer::pem_slice_iter(&contents(chain, "certificate")?)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| anyhow!("the certificate file {} is no PEM: {error}", chain.display()))?;
+    ensure!(
+        !certificates.is_empty(),
+        "{} holds no certificate: give the chain in PEM, the server's own certificate first",
+        chain.display(),
+    );
+    let private = PrivateKeyDer::from_pem_slice(&contents(key, "key")?).map_err(|error| {
+        let shown = key.display();
+        match error {
+            pem::Error::NoItemsFound => anyhow!(
+                "{shown} holds no private key: give it in PEM, as PKCS#8, SEC1 or PKCS#1 (RSA), not encrypted"
+            ),
+            error => anyhow!("the key file {shown} is no PEM: {error}"),
+        }
+    })?;
+    CertifiedKey::from_der(certificates, private, &ring::default_provider()).map_err(|error| {
+        match error {
+            rustls::Error::InconsistentKeys(_) => anyhow!(
+                "the key in {} is not that of the first certificate in {}: give the two files that were made together",
+                key.display(),
+                chain.display(),
+            ),
+            rustls::Error::InvalidCertificate(error) => anyhow!(
+                "the first certificate in {} can't be used: {error}",
+                chain.display(),
+            ),
+            error => anyhow!(
+                "the key in {} can't be used: {error}; RSA from 2048 bits, ECDSA P-256 and P-384, and Ed25519 can",
+                key.display(),
+            ),
+        }
+    })
+}
+
+fn contents(path: &Path, what: &str) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut bytes))
+        .with_context(|| format!("can't read the {what} file {}", path.display()))?;
+    ensure!(
+        bytes.len() as u64 <= LARGEST_FILE,
+        "the {what} file {} is larger than {LARGEST_FILE} bytes: it should hold PEM only",
+        path.display(),
+    );
+    Ok(bytes)
+}
