@@ -55,6 +55,7 @@ fn relay_key_is_never_shown() {
     assert!(!effective_server_toml(&of_file.load().unwrap()).contains(note));
 }
 
+#[cfg(unix)]
 const EXAMPLE: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/systemd/lanragectl-server.toml"));
 
