@@ -1,7 +1,9 @@
-//! The command line of the daemon, and the part of the client's that finds the daemon.
+//! The command lines of the daemon and of the control server, and the part of the client's that finds the daemon.
 //!
 //! The environment is not read by clap but by the resolution, where an empty variable counts as unset.
 
+use super::server::parse_listen;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Keeps the parties of this machine's games and serves them over a local socket
@@ -29,6 +31,38 @@ pub struct DaemonArgs {
     pub discovery_file: Option<PathBuf>,
 
     /// Serve the whole machine: the default paths are the system's
+    #[arg(long)]
+    pub system: bool,
+
+    /// Print the effective configuration and exit: 0 when it is good, 2 when not
+    #[arg(long)]
+    pub check_config: bool,
+}
+
+/// Keeps the parties of many machines' games and serves them over HTTP and WebSocket
+#[derive(Debug, Clone, Default, PartialEq, Eq, clap::Parser)]
+#[command(name = "lanragectl-server", version)]
+pub struct ServerArgs {
+    /// Configuration file [env: LANRAGE_CONFIG] [default: lanrage/lanragectl-server.toml in $XDG_CONFIG_HOME, or in /etc
+    /// with --system]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Address to serve, such as 127.0.0.1:8667 or [::1]:8667 [env: LANRAGE_LISTEN] [default: 127.0.0.1:8667]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = parse_listen)]
+    pub listen: Option<SocketAddr>,
+
+    /// Directory of the database and its backups [env: LANRAGE_STATE_DIR] [default: lanrage in $XDG_STATE_HOME, or in
+    /// /var/lib with --system]
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+
+    /// Socket for this machine's administrators [default: server.sock in the state directory, or
+    /// /run/lanragectl-server/control.sock with --system]
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+
+    /// Run as the machine's server: the default paths are the system's
     #[arg(long)]
     pub system: bool,
 
@@ -77,6 +111,7 @@ mod tests {
     #[test]
     fn command_lines_are_sound() {
         DaemonArgs::command().debug_assert();
+        ServerArgs::command().debug_assert();
         Cli::command().debug_assert();
     }
 
@@ -98,9 +133,41 @@ mod tests {
     }
 
     #[test]
+    fn server_takes_every_flag() {
+        let line = "lanragectl-server --config c --listen [::1]:8667 --state-dir d --socket s --system --check-config";
+        let args = ServerArgs::try_parse_from(line.split(' ')).unwrap();
+        let expected = ServerArgs {
+            config: Some("c".into()),
+            listen: Some("[::1]:8667".parse().unwrap()),
+            state_dir: Some("d".into()),
+            socket: Some("s".into()),
+            system: true,
+            check_config: true,
+        };
+        assert_eq!(args, expected);
+        let bare = ServerArgs::try_parse_from(["lanragectl-server"]).unwrap();
+        assert_eq!(bare, ServerArgs::default());
+    }
+
+    #[test]
+    fn what_is_no_address_to_listen_on_is_a_usage_error() {
+        for listen in ["localhost:8667", "127.0.0.1", "8667", "[::1]", "::1:8667", ""] {
+            let line = ["lanragectl-server", "--listen", listen];
+            let error = ServerArgs::try_parse_from(line).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            let text = error.to_string();
+            assert!(text.contains("--listen <ADDR:PORT>"), "{text}");
+            assert!(listen.is_empty() || text.contains("write it as \"127.0.0.1:8667\""), "{text}");
+        }
+    }
+
+    #[test]
     fn version_names_the_program() {
+        let version = env!("CARGO_PKG_VERSION");
         let error = DaemonArgs::try_parse_from(["lanragectl-d", "--version"]).unwrap_err();
-        assert_eq!(error.to_string(), format!("lanragectl-d {}\n", env!("CARGO_PKG_VERSION")));
+        assert_eq!(error.to_string(), format!("lanragectl-d {version}\n"));
+        let error = ServerArgs::try_parse_from(["lanragectl-server", "--version"]).unwrap_err();
+        assert_eq!(error.to_string(), format!("lanragectl-server {version}\n"));
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use super::file::Place;
 use super::reader::Table;
-use super::setting::{DISCOVERY_FILE, SOCKET, STATE_DIR};
+use super::setting::{DISCOVERY_FILE, SOCKET};
 use super::{
-    Access, Addresses, Cleanup, ConfigError, DaemonArgs, Environment, Limits, Store, paths,
+    Access, Addresses, Cleanup, ConfigError, DaemonArgs, Environment, Limits, Store, paths, resolve,
 };
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -81,11 +81,8 @@ pub fn load(args: &DaemonArgs, env: &Environment) -> Result<DaemonConfig, Config
         .given(args.socket.as_deref(), env)?
         .or(content.socket)
         .unwrap_or_else(|| paths::socket(args.system, env));
-    let state_dir = STATE_DIR
-        .given(args.state_dir.as_deref(), env)?
-        .or(content.state_dir)
-        .or_else(|| paths::state_dir(args.system, env))
-        .ok_or(ConfigError::NoStateDir { variables: paths::STATE_DIR_VARIABLES })?;
+    let state_dir =
+        resolve::state_dir(args.state_dir.as_deref(), content.state_dir, args.system, env)?;
     let discovery_file = DISCOVERY_FILE
         .given(args.discovery_file.as_deref(), env)?
         .or(content.discovery_file)
@@ -107,26 +104,17 @@ pub fn load(args: &DaemonArgs, env: &Environment) -> Result<DaemonConfig, Config
 
 /// The changed keys that only a restart makes effective; all others may change while the daemon runs.
 pub fn needs_restart(old: &DaemonConfig, new: &DaemonConfig) -> Vec<&'static str> {
-    [
+    resolve::changed([
         ("socket", old.socket != new.socket),
         ("state_dir", old.state_dir != new.state_dir),
         ("discovery_file", old.discovery_file != new.discovery_file),
         ("addresses.subnet", old.addresses != new.addresses),
-    ]
-    .into_iter()
-    .filter_map(|(key, changed)| changed.then_some(key))
-    .collect()
+    ])
 }
 
 /// The effective configuration as a file that gives the same configuration.
 pub fn effective_toml(config: &DaemonConfig) -> String {
-    let origin = match &config.config_file {
-        Some(path) => format!("# Flags and environment over {path:?} over defaults."),
-        None => "# Flags and environment over defaults; there is no configuration file.".to_owned(),
-    };
-    let keys = toml::to_string(config)
-        .expect("every key is a string, and `load` lets in no path that is not UTF-8");
-    format!("{origin}\n{keys}")
+    resolve::effective_toml(config, config.config_file.as_deref())
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// Why a configuration was refused. The text names the place, the setting and the way out.
@@ -64,6 +65,34 @@ pub enum ConfigError {
     NoStateDir {
         /// The variables, one of which would tell.
         variables: &'static str,
+    },
+    /// What should be an address and a port is none.
+    #[error("{by}: {value:?} {why}")]
+    BadListen {
+        /// The variable that gave it.
+        by: &'static str,
+        /// What it gave.
+        value: String,
+        /// What is wrong, going on from the value.
+        why: &'static str,
+    },
+    /// The control server would serve others than its own machine in clear text.
+    #[error(
+        "listen: {listen} is open to the network, and without TLS everybody on the way could read tokens: \
+         give http.tls_cert and http.tls_key, or name the proxy that ends TLS in http.behind_proxy, \
+         or allow it with http.insecure = true"
+    )]
+    Exposed {
+        /// Where it would listen.
+        listen: SocketAddr,
+    },
+    /// The relays' key is in a file that can't be used.
+    #[error("auth.relay_key_file: {}: {why}", path.display())]
+    RelayKeyFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, without what is in it.
+        why: String,
     },
 }
 

@@ -1,8 +1,9 @@
 //! What the programs are told: flags, environment, TOML file, defaults, in this order of precedence.
 //!
-//! [`load`] resolves the daemon's [`DaemonConfig`], [`load_cli`] the command line client's [`CliConfig`]. Both take
-//! the [`Environment`] as an argument and change nothing: not the process, not the file system. Values are checked
-//! once, here; who takes a table of the configuration can rely on its ranges.
+//! [`load`] resolves the daemon's [`DaemonConfig`], [`load_server`] the control server's [`ServerConfig`], [`load_cli`]
+//! the command line client's [`CliConfig`]. All take the [`Environment`] as an argument and change nothing: not the
+//! process, not the file system. Values are checked once, here; who takes a table of the configuration can rely on its
+//! ranges.
 
 mod args;
 mod daemon;
@@ -12,13 +13,21 @@ mod error;
 mod file;
 mod paths;
 mod reader;
+mod resolve;
+mod secret;
+mod server;
 mod setting;
 mod tables;
 
-pub use args::{CliArgs, DaemonArgs};
+pub use args::{CliArgs, DaemonArgs, ServerArgs};
 pub use daemon::{DaemonConfig, effective_toml, load, needs_restart};
 pub use environment::Environment;
 pub use error::{ConfigError, Mistake};
+pub use secret::Secret;
+pub use server::{
+    Auth, Http, ServerConfig, ServerLimits, Tls, Ws, effective_server_toml, load_server,
+    server_needs_restart,
+};
 pub use tables::{Access, Addresses, Cleanup, Limits, Store};
 
 use std::path::{Path, PathBuf};

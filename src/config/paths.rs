@@ -1,11 +1,13 @@
 //! Where things are by default, which is all that differs between operating systems.
 
-pub(super) use os::{STATE_DIR_VARIABLES, config_file, makeshift_directory, socket, state_dir};
+pub(super) use os::{
+    STATE_DIR_VARIABLES, config_file, makeshift_directory, server_socket, socket, state_dir,
+};
 
 #[cfg(unix)]
 mod os {
     use crate::config::Environment;
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
 
     /// What [`state_dir`] needs one of, for the error that says so.
     pub(in crate::config) const STATE_DIR_VARIABLES: &str = "XDG_STATE_HOME or HOME";
@@ -36,6 +38,15 @@ mod os {
         directory.join("control.sock")
     }
 
+    /// The control server's socket. It is in the state directory, so that each server of a user has its own.
+    pub(in crate::config) fn server_socket(system: bool, state_dir: &Path) -> PathBuf {
+        if system {
+            "/run/lanragectl-server/control.sock".into()
+        } else {
+            state_dir.join("server.sock")
+        }
+    }
+
     /// The socket's directory for a user without a runtime directory: anybody might make it first.
     pub(in crate::config) fn makeshift_directory(env: &Environment) -> PathBuf {
         let temporary = env.directory("TMPDIR").unwrap_or_else(|| "/tmp".into());
@@ -58,7 +69,7 @@ mod os {
 #[cfg(windows)]
 mod os {
     use crate::config::Environment;
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
 
     /// What [`state_dir`] needs, for the error that says so.
     pub(in crate::config) const STATE_DIR_VARIABLES: &str = "LOCALAPPDATA";
@@ -78,6 +89,17 @@ mod os {
         let user = env.get("USERNAME").filter(|_| !system);
         let suffix = user.map(|user| format!("-{}", user.to_string_lossy()));
         format!(r"\\.\pipe\lanrage{}", suffix.unwrap_or_default()).into()
+    }
+
+    /// The control server's named pipe. It is named after the state directory, so that each server of a user has its
+    /// own.
+    pub(in crate::config) fn server_socket(system: bool, state_dir: &Path) -> PathBuf {
+        if system {
+            return r"\\.\pipe\lanrage-server".into();
+        }
+        // A backslash would begin another part of the name.
+        let name = state_dir.to_string_lossy().replace(['\\', '/', ':'], "-");
+        format!(r"\\.\pipe\lanrage-server-{name}").into()
     }
 
     /// Pipes are in no directory.
@@ -100,7 +122,7 @@ mod os {
 mod tests {
     use super::*;
     use crate::config::Environment;
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
 
     #[test]
     fn system_paths_need_no_environment() {
@@ -109,6 +131,13 @@ mod tests {
         assert_eq!(file, PathBuf::from("/etc/lanrage/lanragectl-d.toml"));
         assert_eq!(socket(true, &env), PathBuf::from("/run/lanrage/control.sock"));
         assert_eq!(state_dir(true, &env).unwrap(), PathBuf::from("/var/lib/lanrage"));
+    }
+
+    #[test]
+    fn control_servers_of_a_user_have_their_own_sockets() {
+        let system = server_socket(true, Path::new("/s"));
+        assert_eq!(system, PathBuf::from("/run/lanragectl-server/control.sock"));
+        assert_eq!(server_socket(false, Path::new("/s")), PathBuf::from("/s/server.sock"));
     }
 
     #[test]
@@ -167,7 +196,7 @@ mod tests {
 mod tests {
     use super::*;
     use crate::config::Environment;
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
 
     #[test]
     fn paths_of_a_user() {
@@ -182,6 +211,14 @@ mod tests {
         );
         assert_eq!(socket(false, &env), PathBuf::from(r"\\.\pipe\lanrage-ann"));
         assert_eq!(state_dir(false, &env).unwrap(), PathBuf::from(r"C:\Local\lanrage"));
+    }
+
+    #[test]
+    fn control_servers_of_a_user_have_their_own_pipes() {
+        let system = server_socket(true, Path::new(r"C:\s"));
+        assert_eq!(system, PathBuf::from(r"\\.\pipe\lanrage-server"));
+        let own = server_socket(false, Path::new(r"C:\s\t"));
+        assert_eq!(own, PathBuf::from(r"\\.\pipe\lanrage-server-C--s-t"));
     }
 
     #[test]

@@ -78,6 +78,11 @@ impl<'t> Table<'t> {
         }
     }
 
+    /// Whether the document has `key`, and nobody asked for it yet.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.entries.contains_key(key)
+    }
+
     /// Lets `keys` hold anything.
     pub(super) fn ignore(&mut self, keys: &[&'static str]) {
         for key in keys {
@@ -139,32 +144,50 @@ impl<'t> Table<'t> {
         self.value(key, default, |value| whole_number(value, &range))
     }
 
+    /// True or false.
+    pub(super) fn boolean(&mut self, key: &'static str, default: bool) -> bool {
+        self.value(key, default, |value| value.as_bool().ok_or("is neither true nor false"))
+    }
+
     /// A list of whole numbers within `range`; empty if it is not there.
     pub(super) fn numbers(&mut self, key: &'static str, range: RangeInclusive<u32>) -> Vec<u32> {
+        self.list(key, "[1000, 1001]", |value| whole_number(value, &range))
+    }
+
+    /// A list of whatever `parse` makes of each element; empty if it is not there. `example` shows how to write one.
+    pub(super) fn list<T, E: Display>(
+        &mut self,
+        key: &'static str,
+        example: &str,
+        parse: impl Fn(&DeValue<'_>) -> Result<T, E>,
+    ) -> Vec<T> {
         let Some((offset, value)) = self.take(key) else {
             return Vec::new();
         };
         let Some(elements) = value.get_ref().as_array() else {
             let shown = self.shown(&value);
-            self.mistake(offset, key, &format!("{shown} is not a list: write it as [1000, 1001]"));
+            self.mistake(offset, key, &format!("{shown} is not a list: write it as {example}"));
             return Vec::new();
         };
         elements
             .iter()
-            .filter_map(|element| {
-                self.parsed(key, element.span().start, element, |value| whole_number(value, &range))
-            })
+            .filter_map(|element| self.parsed(key, element.span().start, element, &parse))
             .collect()
     }
 
     /// A path; a relative one starts from `directory`.
     pub(super) fn path(&mut self, key: &'static str, directory: &Path) -> Option<PathBuf> {
-        self.value(key, None, |value| match value.as_str() {
-            None => Err("is not a path: write it in quotes".to_owned()),
-            Some("") => Err("is not a path: leave the key out for the default".to_owned()),
-            Some(path) if path.contains('\0') => Err("is not a path: it has a NUL".to_owned()),
-            Some(path) => Ok(Some(directory.join(path))),
-        })
+        self.value(key, None, |value| path(value, directory).map(Some))
+    }
+
+    /// As [`Table::value`], of a value that no message may repeat; nothing if it is not there.
+    pub(super) fn secret<T, E: Display>(
+        &mut self,
+        key: &'static str,
+        parse: impl FnOnce(&DeValue<'_>) -> Result<T, E>,
+    ) -> Option<T> {
+        let (offset, value) = self.take(key)?;
+        parse(value.get_ref()).map_err(|why| self.mistake(offset, key, &why.to_string())).ok()
     }
 
     /// Whatever `parse` makes of the value. Its error goes on from the value, as in `is not a duration`.
@@ -231,6 +254,16 @@ impl<'t> Table<'t> {
             self.mistake(key.span().start, &written, &format!("unknown key; {hint}"));
         }
         self.mistakes
+    }
+}
+
+/// The path that a value is; a relative one starts from `directory`.
+pub(super) fn path(value: &DeValue<'_>, directory: &Path) -> Result<PathBuf, &'static str> {
+    match value.as_str() {
+        None => Err("is not a path: write it in quotes"),
+        Some("") => Err("is not a path: leave the key out for the default"),
+        Some(path) if path.contains('\0') => Err("is not a path: it has a NUL"),
+        Some(path) => Ok(directory.join(path)),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The settings that have a flag and an environment variable.
+//! The settings that have a flag and, most of them, an environment variable.
 
 use super::{ConfigError, Environment};
 use std::path::{Path, PathBuf};
@@ -6,15 +6,17 @@ use std::path::{Path, PathBuf};
 /// A setting's two names outside the file.
 pub(super) struct Setting {
     flag: &'static str,
-    variable: &'static str,
+    variable: Option<&'static str>,
 }
 
-pub(super) const CONFIG: Setting = Setting { flag: "--config", variable: "LANRAGE_CONFIG" };
-pub(super) const SOCKET: Setting = Setting { flag: "--socket", variable: "LANRAGE_SOCKET" };
+pub(super) const CONFIG: Setting = Setting { flag: "--config", variable: Some("LANRAGE_CONFIG") };
+pub(super) const SOCKET: Setting = Setting { flag: "--socket", variable: Some("LANRAGE_SOCKET") };
 pub(super) const STATE_DIR: Setting =
-    Setting { flag: "--state-dir", variable: "LANRAGE_STATE_DIR" };
+    Setting { flag: "--state-dir", variable: Some("LANRAGE_STATE_DIR") };
 pub(super) const DISCOVERY_FILE: Setting =
-    Setting { flag: "--discovery-file", variable: "LANRAGE_DISCOVERY_FILE" };
+    Setting { flag: "--discovery-file", variable: Some("LANRAGE_DISCOVERY_FILE") };
+/// The control server's own socket has no variable: `LANRAGE_SOCKET` means the daemon's.
+pub(super) const SERVER_SOCKET: Setting = Setting { flag: "--socket", variable: None };
 
 impl Setting {
     /// The path that the flag gives, else the variable: made absolute, as seen from the working directory.
@@ -34,8 +36,10 @@ impl Setting {
     ) -> Result<Option<(PathBuf, &'static str)>, ConfigError> {
         let (path, by) = if let Some(path) = flag {
             (path.to_path_buf(), self.flag)
-        } else if let Some(value) = env.get(self.variable) {
-            (PathBuf::from(value), self.variable)
+        } else if let Some((value, variable)) =
+            self.variable.and_then(|variable| Some((env.get(variable)?, variable)))
+        {
+            (PathBuf::from(value), variable)
         } else {
             return Ok(None);
         };

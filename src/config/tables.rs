@@ -1,4 +1,4 @@
-//! The tables of the daemon's file: their keys, defaults and ranges.
+//! The tables that the daemon's file and the control server's have both: their keys, defaults and ranges.
 
 use super::duration;
 use super::reader::Table;
@@ -8,22 +8,22 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// From a millisecond to a year: a timer with nothing between its ticks would do nothing but tick.
-const INTERVAL: RangeInclusive<Duration> =
+pub(super) const INTERVAL: RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_secs(365 * 24 * 60 * 60);
-const COUNT: RangeInclusive<usize> = 1..=65_536;
+pub(super) const COUNT: RangeInclusive<usize> = 1..=65_536;
 /// As many peers as the default subnet has addresses for.
 const PEERS: RangeInclusive<usize> = 1..=65_534;
 const PREFIX_LENGTH: RangeInclusive<u8> = 8..=28;
 /// All but the last number, which stands for no user.
 const USER_IDS: RangeInclusive<u32> = 0..=u32::MAX - 1;
-const KIB: usize = 1024;
-const MIB: usize = 1024 * KIB;
+pub(super) const KIB: usize = 1024;
+pub(super) const MIB: usize = 1024 * KIB;
 
-const fn seconds(seconds: u64) -> Duration {
+pub(super) const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-const fn minutes(minutes: u64) -> Duration {
+pub(super) const fn minutes(minutes: u64) -> Duration {
     seconds(60 * minutes)
 }
 

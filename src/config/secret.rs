@@ -1,0 +1,54 @@
+//! Values that nobody may read in a log.
+
+use std::fmt;
+
+/// The most characters of a secret.
+const MOST: usize = 512;
+
+/// A secret of the configuration: it has no `Display`, is not serialized, and its `Debug` shows nothing of it.
+///
+/// `==` tells whether the configuration changed. What a client sends is to be compared in constant time.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// What is wrong with a text that [`Secret::new`] refuses.
+    pub(super) const RULE: &str = "must be 1 to 512 printable ASCII characters without spaces";
+
+    /// A text that a client can send in a header; none if it can't.
+    pub(super) fn new(text: &str) -> Option<Self> {
+        let fits = (1..=MOST).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+        fits.then(|| Self(text.to_owned()))
+    }
+
+    /// The secret itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_what_fits_a_header() {
+        for text in ["x", "a-b_c.d~e+f/g==", &"x".repeat(512)] {
+            assert_eq!(Secret::new(text).unwrap().expose(), text);
+        }
+        for text in ["", " ", "a b", "a\n", "é", "a\u{7f}", &"x".repeat(513)] {
+            assert_eq!(Secret::new(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn does_not_show() {
+        assert_eq!(format!("{:?}", Secret::new("hunter2")), "Some(Secret(…))");
+    }
+}

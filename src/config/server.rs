@@ -1,0 +1,186 @@
+//! The configuration of `lanragectl-server`.
+
+mod key_file;
+mod network;
+mod tables;
+
+pub(super) use network::parse_listen;
+pub use tables::{Auth, Http, ServerLimits, Tls, Ws};
+
+use super::file::Place;
+use super::reader::Table;
+use super::setting::SERVER_SOCKET;
+use super::{
+    Access, Addresses, Cleanup, ConfigError, Environment, ServerArgs, Store, paths, resolve,
+};
+use serde::Serialize;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+const LISTEN_VARIABLE: &str = "LANRAGE_LISTEN";
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8667);
+
+/// The resolved configuration of `lanragectl-server`. Paths are absolute and UTF-8.
+///
+/// It serializes to what a file may hold, but for the secrets: the fields that only flags decide are left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ServerConfig {
+    /// The address and port to serve. One that other machines reach has TLS, a proxy, or [`Http::insecure`].
+    pub listen: SocketAddr,
+    /// The administrators' socket, or the name of its pipe.
+    pub socket: PathBuf,
+    /// Where the database and its backups are.
+    pub state_dir: PathBuf,
+    /// How HTTP is spoken.
+    pub http: Http,
+    /// How clients and relays show who they are.
+    pub auth: Auth,
+    /// When the silent are forgotten.
+    pub cleanup: Cleanup,
+    /// How the state gets onto the disk.
+    pub store: Store,
+    /// The virtual network.
+    pub addresses: Addresses,
+    /// Who may do what on the administrators' socket.
+    pub access: Access,
+    /// What clients may use up.
+    pub limits: ServerLimits,
+    /// What WebSockets may use up.
+    pub ws: Ws,
+    /// Whether it is the machine's server.
+    #[serde(skip)]
+    pub system: bool,
+    /// The file that was read; none where there is no file at the default path.
+    #[serde(skip)]
+    pub config_file: Option<PathBuf>,
+}
+
+/// What the file holds.
+struct Content {
+    listen: Option<SocketAddr>,
+    socket: Option<PathBuf>,
+    state_dir: Option<PathBuf>,
+    http: Http,
+    auth: Auth,
+    cleanup: Cleanup,
+    store: Store,
+    addresses: Addresses,
+    access: Access,
+    limits: ServerLimits,
+    ws: Ws,
+}
+
+impl Content {
+    fn read(table: &mut Table<'_>, directory: &Path) -> Self {
+        let limits = table.table("limits", ServerLimits::read);
+        Self {
+            listen: table.value("listen", None, |value| {
+                parse_listen(value.as_str().unwrap_or_default()).map(Some)
+            }),
+            socket: table.path("socket", directory),
+            state_dir: table.path("state_dir", directory),
+            http: table.table("http", |table| Http::read(table, directory)),
+            auth: table.table("auth", |table| Auth::read(table, directory)),
+            cleanup: table.table("cleanup", Cleanup::read),
+            store: table.table("store", Store::read),
+            addresses: table
+                .table("addresses", |table| Addresses::read(table, limits.shared.peers_per_party)),
+            access: table.table("access", Access::read),
+            limits,
+            ws: table.table("ws", Ws::read),
+        }
+    }
+}
+
+/// Resolves the configuration of the control server: a flag goes before a variable, a variable before the file, the
+/// file before the default. Reads the file of the relays' key, too. Called again to reload.
+pub fn load_server(args: &ServerArgs, env: &Environment) -> Result<ServerConfig, ConfigError> {
+    let place = Place::of("lanragectl-server", args.config.as_deref(), args.system, env)?;
+    let (config_file, content) = place.read(Content::read)?;
+
+    let listen =
+        args.listen.map_or_else(|| listen_variable(env), |flag| Ok(Some(flag)))?.or(content.listen);
+    let state_dir =
+        resolve::state_dir(args.state_dir.as_deref(), content.state_dir, args.system, env)?;
+    let socket = SERVER_SOCKET
+        .given(args.socket.as_deref(), env)?
+        .or(content.socket)
+        .unwrap_or_else(|| paths::server_socket(args.system, &state_dir));
+    let mut auth = content.auth;
+    if let Some(path) = &auth.relay_key_file {
+        auth.relay_key = Some(key_file::read(path, env)?);
+    }
+
+    let config = ServerConfig {
+        listen: listen.unwrap_or(LISTEN),
+        socket,
+        state_dir,
+        http: content.http,
+        auth,
+        cleanup: content.cleanup,
+        store: content.store,
+        addresses: content.addresses,
+        access: content.access,
+        limits: content.limits,
+        ws: content.ws,
+        system: args.system,
+        config_file,
+    };
+    check_exposure(&config)?;
+    Ok(config)
+}
+
+fn listen_variable(env: &Environment) -> Result<Option<SocketAddr>, ConfigError> {
+    let Some(value) = env.get(LISTEN_VARIABLE) else { return Ok(None) };
+    let value = value.to_string_lossy().into_owned();
+    match parse_listen(&value) {
+        Ok(listen) => Ok(Some(listen)),
+        Err(why) => Err(ConfigError::BadListen { by: LISTEN_VARIABLE, value, why }),
+    }
+}
+
+/// Tokens go over the network in clear text only where somebody said that this is as it should be.
+fn check_exposure(config: &ServerConfig) -> Result<(), ConfigError> {
+    let Http { tls, behind_proxy, insecure, .. } = &config.http;
+    let local = config.listen.ip().to_canonical().is_loopback();
+    if local || tls.is_some() || !behind_proxy.is_empty() || *insecure {
+        return Ok(());
+    }
+    Err(ConfigError::Exposed { listen: config.listen })
+}
+
+/// The changed keys that only a restart makes effective; all others may change while the server runs. The files that
+/// the keys of TLS name are read again without one.
+pub fn server_needs_restart(old: &ServerConfig, new: &ServerConfig) -> Vec<&'static str> {
+    fn tls(config: &ServerConfig) -> (Option<&Path>, Option<&Path>) {
+        let tls = config.http.tls.as_ref();
+        (tls.map(|tls| tls.cert.as_path()), tls.map(|tls| tls.key.as_path()))
+    }
+    let ((old_cert, old_key), (new_cert, new_key)) = (tls(old), tls(new));
+    resolve::changed([
+        ("listen", old.listen != new.listen),
+        ("socket", old.socket != new.socket),
+        ("state_dir", old.state_dir != new.state_dir),
+        ("http.tls_cert", old_cert != new_cert),
+        ("http.tls_key", old_key != new_key),
+        ("http.request_timeout", old.http.request_timeout != new.http.request_timeout),
+        ("http.keep_alive", old.http.keep_alive != new.http.keep_alive),
+        ("http.connections", old.http.connections != new.http.connections),
+        ("addresses.subnet", old.addresses != new.addresses),
+    ])
+}
+
+/// The effective configuration as a file that gives the same configuration, but for a key of the relays that the file
+/// would have to show.
+pub fn effective_server_toml(config: &ServerConfig) -> String {
+    let toml = resolve::effective_toml(config, config.config_file.as_deref());
+    match &config.auth {
+        Auth { relay_key: Some(_), relay_key_file: None, .. } => {
+            format!("# auth.relay_key is set, and not shown.\n{toml}")
+        }
+        _ => toml,
+    }
+}
+
+#[cfg(test)]
+mod tests;
