@@ -18,3 +18,5 @@ pub mod logging;
 pub mod os;
 mod service;
 pub mod store;
+pub mod token;
+pub mod ws;

@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use super::errors::wire;
 use super::{Face, Settings};
 use crate::config::Limits;
-use crate::control_plane::{Answer, Ask, Call, Status};
+use crate::control_plane::{Answer, Ask, Call, Failure, Status};
 use crate::core::{Caller, ConnectionId, Principal, User};
 
 /// Speaks for one connection.
@@ -49,13 +49,13 @@ impl Translator {
     pub(super) async fn ask(&self, ask: Ask) -> Result<Answer, RpcError> {
         let call = Call { caller: self.caller.clone(), ask };
         let patience = self.settings.limits.request_timeout;
-        match tokio::time::timeout(patience, self.face.control_plane.send(call)).await {
-            Ok(Ok(answer)) => answer.map_err(|failure| wire(&failure)),
-            Ok(Err(_)) => Err(RpcError::new(ErrorCode::ShuttingDown, "the daemon is stopping")),
-            Err(_) => {
-                Err(RpcError::new(ErrorCode::Timeout, format!("no answer within {patience:?}")))
-            }
-        }
+        let answer = match tokio::time::timeout(patience, self.face.control_plane.send(call)).await
+        {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(Failure::Stopping),
+            Err(_) => Err(Failure::TimedOut(patience)),
+        };
+        answer.map_err(|failure| wire(&failure))
     }
 
     /// How long a list in an answer may be; its line has something around it.
