@@ -18,3 +18,4 @@ pub mod logging;
 pub mod os;
 mod service;
 pub mod store;
+pub mod token;

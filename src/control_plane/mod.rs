@@ -5,6 +5,7 @@ pub mod local;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::prelude::*;
 use lanrage_ipc::event::{Event, RemovalReason, Snapshot};
@@ -24,6 +25,25 @@ pub struct Call {
     pub caller: Caller,
     /// For what.
     pub ask: Ask,
+}
+
+impl Call {
+    /// Has it answered.
+    ///
+    /// # Errors
+    /// Its failure; [`Failure::Stopping`] when nobody takes it, [`Failure::TimedOut`] after
+    /// `patience`.
+    pub(crate) async fn send(
+        self,
+        to: &Recipient<Call>,
+        patience: Duration,
+    ) -> Result<Answer, Failure> {
+        match tokio::time::timeout(patience, to.send(self)).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(Failure::Stopping),
+            Err(_) => Err(Failure::TimedOut(patience)),
+        }
+    }
 }
 
 /// What may be asked of a control plane.
@@ -183,6 +203,9 @@ pub enum Failure {
     /// It is stopping.
     #[error("the daemon is stopping")]
     Stopping,
+    /// It did not answer in time; it may have done what was asked.
+    #[error("no answer within {0:?}")]
+    TimedOut(Duration),
 }
 
 impl From<BackupError> for Failure {

@@ -18,6 +18,7 @@ pub(super) fn wire(failure: &Failure) -> RpcError {
             .hint("mend the discovery file, or what it is on"),
         Failure::BackupPath(_) => RpcError::invalid_params("path", words),
         Failure::Stopping => RpcError::new(ErrorCode::ShuttingDown, words),
+        Failure::TimedOut(_) => RpcError::new(ErrorCode::Timeout, words),
     }
 }
 

@@ -3,7 +3,6 @@
 mod connection;
 mod endpoint;
 pub(crate) mod millis;
-mod offset;
 mod party;
 mod relay;
 mod signal;
@@ -12,7 +11,6 @@ mod wall_clock;
 
 pub use connection::{Connection, ConnectionState};
 pub use endpoint::{Address, NatType};
-pub use offset::UtcOffset;
 pub use party::{Keepalive, Origin, Party, Peer, PeerInput, Sync};
 pub use relay::Relay;
 pub use signal::{Signal, SignalData};

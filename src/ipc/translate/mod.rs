@@ -49,13 +49,7 @@ impl Translator {
     pub(super) async fn ask(&self, ask: Ask) -> Result<Answer, RpcError> {
         let call = Call { caller: self.caller.clone(), ask };
         let patience = self.settings.limits.request_timeout;
-        match tokio::time::timeout(patience, self.face.control_plane.send(call)).await {
-            Ok(Ok(answer)) => answer.map_err(|failure| wire(&failure)),
-            Ok(Err(_)) => Err(RpcError::new(ErrorCode::ShuttingDown, "the daemon is stopping")),
-            Err(_) => {
-                Err(RpcError::new(ErrorCode::Timeout, format!("no answer within {patience:?}")))
-            }
-        }
+        call.send(&self.face.control_plane, patience).await.map_err(|failure| wire(&failure))
     }
 
     /// How long a list in an answer may be; its line has something around it.

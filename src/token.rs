@@ -1,0 +1,78 @@
+//! Secrets that clients show: tokens, and the relays' key.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use lanrage_ipc::control::Secret;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use crate::config;
+use crate::core::TokenHash;
+
+/// A token of 256 random bits, as 43 characters that need no escaping anywhere.
+#[derive(Debug)]
+pub struct Token(Secret);
+
+impl Token {
+    /// A token that nobody has seen yet.
+    ///
+    /// # Errors
+    /// When the system gives no random numbers.
+    pub fn fresh() -> Result<Self, getrandom::Error> {
+        random_text::<32>().map(|text| Self(text.into()))
+    }
+
+    /// What is kept of it.
+    pub fn hash(&self) -> TokenHash {
+        hash(self.0.expose().as_bytes())
+    }
+
+    /// Its text, for its peer alone.
+    pub fn into_secret(self) -> Secret {
+        self.0
+    }
+}
+
+/// What would be kept of a token that a client shows.
+pub fn hash(shown: &[u8]) -> TokenHash {
+    TokenHash(Sha256::digest(shown).into())
+}
+
+/// Whether a client shows the secret. How long it takes tells nothing but the secret's length.
+pub fn is_secret(shown: &[u8], secret: &config::Secret) -> bool {
+    shown.ct_eq(secret.expose().as_bytes()).into()
+}
+
+/// So many random bytes, as url-safe base64 without padding.
+///
+/// # Errors
+/// When the system gives no random numbers.
+pub fn random_text<const BYTES: usize>() -> Result<String, getrandom::Error> {
+    let mut bytes = [0_u8; BYTES];
+    getrandom::fill(&mut bytes)?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_43_characters_that_do_not_show() {
+        let (token, other) = (Token::fresh().unwrap(), Token::fresh().unwrap());
+        let (hash, shown) = (token.hash(), format!("{token:?}"));
+        assert_ne!(hash, other.hash());
+        let secret = token.into_secret();
+        let text = secret.expose();
+        assert_eq!(text.len(), 43);
+        assert!(text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)), "{text}");
+        assert!(!shown.contains(text), "{shown}");
+        assert_eq!(super::hash(text.as_bytes()), hash);
+    }
+
+    #[test]
+    fn a_hash_is_the_sha_256_of_the_text() {
+        let TokenHash(hash) = hash(b"abc");
+        assert_eq!(hash[..4], [0xba, 0x78, 0x16, 0xbf]);
+    }
+}
