@@ -5,6 +5,7 @@ pub mod local;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -14,9 +15,22 @@ use lanrage_ipc::model::Connection;
 use lanrage_ipc::model::{Epoch, Name, Party, PartyId, Peer, PeerId, Relay};
 use lanrage_ipc::results::{DiscoveredParty, StoreStatus};
 
-use crate::core::{Caller, Command, Identity, Outcome, Refusal, RequestKey, TokenHash};
+use crate::core::{
+    Caller, Command, ConnectionId, Identity, Outcome, Refusal, RequestKey, TokenHash,
+};
 use crate::events::{EventQueue, Interest, SubscriptionKey};
 use crate::store::BackupError;
+
+/// Numbers the connections of a program, whatever faces they come to; 0 is the program itself.
+#[derive(Debug, Clone, Default)]
+pub struct Connections(Arc<AtomicU64>);
+
+impl Connections {
+    /// A number that no other connection has.
+    pub fn next(&self) -> ConnectionId {
+        ConnectionId(self.0.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+}
 
 /// A request with its caller.
 #[derive(Debug, Message)]
@@ -26,6 +40,25 @@ pub struct Call {
     pub caller: Caller,
     /// For what.
     pub ask: Ask,
+}
+
+impl Call {
+    /// Has it answered.
+    ///
+    /// # Errors
+    /// Its failure; [`Failure::Stopping`] when nobody takes it, [`Failure::TimedOut`] after
+    /// `patience`.
+    pub(crate) async fn send(
+        self,
+        to: &Recipient<Call>,
+        patience: Duration,
+    ) -> Result<Answer, Failure> {
+        match tokio::time::timeout(patience, to.send(self)).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(Failure::Stopping),
+            Err(_) => Err(Failure::TimedOut(patience)),
+        }
+    }
 }
 
 /// What may be asked of a control plane.

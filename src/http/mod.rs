@@ -1,9 +1,46 @@
 //! The face towards the network: HTTP and WebSocket.
 //!
-//! These parts stand alone: each knows nothing of the others.
+//! A request goes through [`guard`], which every request passes: is the server stopping, who asks,
+//! and how often. Its route reads it, asks the control plane, and writes the answer. What is
+//! refused becomes a [`Problem`], which alone knows statuses.
 
+mod auth;
+mod body;
+mod cors;
 pub mod docs;
+mod face;
+mod guard;
 pub mod metrics;
+pub mod openapi;
 pub mod origin;
+mod path;
+mod problem;
+mod routes;
 pub mod socket;
+#[cfg(test)]
+mod tests;
 pub mod tls;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::middleware::from_fn;
+use actix_web::{App, Error, web};
+
+pub(crate) use face::address_of;
+pub use face::{HttpFace, Settings};
+pub use problem::Problem;
+
+/// What serves one worker's requests.
+pub fn app(
+    face: web::Data<HttpFace>,
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody + use<>>,
+        Error = Error,
+        InitError = (),
+    > + use<>,
+> {
+    App::new().app_data(face).wrap(from_fn(guard::guard::<BoxBody>)).configure(routes::configure)
+}

@@ -84,7 +84,8 @@ impl Conversation {
     ) -> Result<Claimed, Rejection> {
         if proof.is_none() {
             self.face
-                .may_register(self.line.address)
+                .http
+                .admit_registration(self.line.address)
                 .map_err(|wait| Rejection::too_often("peer ids are taken too often", wait))?;
         }
         let lasts = proof.as_ref().is_some_and(|proof| self.lasts(proof.identity.expires_at));
@@ -114,8 +115,8 @@ impl Conversation {
 
     /// Whether a token is good for at least half of what a fresh one is.
     fn lasts(&self, expires_at: Option<Timestamp>) -> bool {
-        let half = self.face.settings().token_ttl / 2;
-        let until = self.face.clock.now().wall.checked_add(half).unwrap_or(Timestamp::MAX);
+        let half = self.face.http.settings().auth.token_ttl / 2;
+        let until = self.face.http.clock.now().wall.checked_add(half).unwrap_or(Timestamp::MAX);
         expires_at.is_some_and(|expires_at| expires_at >= until)
     }
 

@@ -62,7 +62,7 @@ impl Conversation {
     }
 
     pub(super) fn tell_party(&mut self, party: &Party) {
-        self.hearing.told(party, self.face.clock.elapsed());
+        self.hearing.told(party, self.face.now());
         self.send(&self.style.party(party));
     }
 

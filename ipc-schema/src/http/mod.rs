@@ -7,6 +7,6 @@ mod tests;
 
 pub use replies::{
     Detail, ErrorReply, PartyReply, PeerReply, PeersReply, RelayEntry, RelayReply, RelaysReply,
-    StatusReply, TokenReply,
+    ServiceReply, StatusReply, TokenReply,
 };
 pub use requests::{JoinBody, RegisterPartyBody, RelayBody, not_json};

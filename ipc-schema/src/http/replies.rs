@@ -79,6 +79,24 @@ replies! {
         pub expires_at: NaiveTime,
     }
 
+    /// What the server is, and how much it holds.
+    ServiceReply {
+        /// `LANrage Control Plane`.
+        pub service: &'static str,
+        /// The version of LANrage's interface.
+        pub version: &'static str,
+        /// `ok`.
+        pub status: &'static str,
+        /// Parties.
+        pub parties: u64,
+        /// Relays.
+        pub relays: u64,
+        /// Members of all parties.
+        pub peers: u64,
+        /// The program, and its version.
+        pub server: &'static str,
+    }
+
     /// What is done.
     StatusReply {
         /// `ok`, `left` or `party_deleted`.

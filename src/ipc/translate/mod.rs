@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use super::errors::wire;
 use super::{Face, Settings};
 use crate::config::Limits;
-use crate::control_plane::{Answer, Ask, Call, Failure, Status};
+use crate::control_plane::{Answer, Ask, Call, Status};
 use crate::core::{Caller, ConnectionId, Principal, User};
 
 /// Speaks for one connection.
@@ -49,13 +49,7 @@ impl Translator {
     pub(super) async fn ask(&self, ask: Ask) -> Result<Answer, RpcError> {
         let call = Call { caller: self.caller.clone(), ask };
         let patience = self.settings.limits.request_timeout;
-        let answer = match tokio::time::timeout(patience, self.face.control_plane.send(call)).await
-        {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err(Failure::Stopping),
-            Err(_) => Err(Failure::TimedOut(patience)),
-        };
-        answer.map_err(|failure| wire(&failure))
+        call.send(&self.face.control_plane, patience).await.map_err(|failure| wire(&failure))
     }
 
     /// How long a list in an answer may be; its line has something around it.
@@ -107,7 +101,7 @@ impl Translator {
         let Status { epoch, .. } = self.ask_status().await?;
         Ok(Reply::Hello(HelloResult {
             protocol: PROTOCOL,
-            server: Agent { name: "lanragectl-d".into(), version: version() },
+            server: Agent { name: self.face.program.into(), version: version() },
             epoch,
             role: self.role,
             features: Vec::new(),

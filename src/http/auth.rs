@@ -1,0 +1,120 @@
+//! Who asks, as far as their `Authorization` header shows it.
+
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::http::header::{self, HeaderMap};
+use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
+use jiff::tz::TimeZone;
+use lanrage_ipc::model::UtcOffset;
+
+use super::face::HttpFace;
+use super::problem::Problem;
+use crate::control_plane::{Answer, Ask, Failure};
+use crate::core::{Caller, ConnectionId, Identity, Principal, Refusal, TokenHash};
+use crate::token;
+
+/// What a header that shows nobody is answered.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Unproven(pub(super) &'static str);
+
+const MISSING: Unproven = Unproven("Missing authorization header");
+const NOT_BEARER: Unproven = Unproven("Invalid authorization format");
+const UNKNOWN: Unproven = Unproven("Invalid or expired token");
+
+/// What a request shows of who asks. [`super::guard`] finds out once, for all who want to know.
+#[derive(Debug, Clone)]
+pub(super) struct Shown(pub(super) Result<Client, Unproven>);
+
+/// A peer that showed a valid token.
+#[derive(Debug, Clone)]
+pub(super) struct Client {
+    /// Who it is.
+    pub(super) identity: Identity,
+    /// Of the token that it showed.
+    pub(super) hash: TokenHash,
+}
+
+impl Client {
+    /// As the control plane knows it.
+    pub(super) fn caller(&self) -> Caller {
+        let own = [self.identity.peer_id.clone()];
+        Caller { principal: Principal::Peers(own.into()), connection: NO_CONNECTION }
+    }
+
+    /// The wall clock that its times are told by: as this request shows it, or an earlier one.
+    pub(super) fn zone(&self, shown: Option<UtcOffset>) -> TimeZone {
+        zone(shown.or(self.identity.utc_offset))
+    }
+}
+
+/// A request is over before anything could be said to its connection.
+const NO_CONNECTION: ConnectionId = ConnectionId(0);
+
+/// Somebody who showed nothing.
+pub(super) fn stranger() -> Caller {
+    Caller { principal: Principal::Peers([].into()), connection: NO_CONNECTION }
+}
+
+/// Somebody with the relay key.
+pub(super) fn relay() -> Caller {
+    Caller { principal: Principal::RelayKey, connection: NO_CONNECTION }
+}
+
+/// UTC for who did not show their wall clock.
+pub(super) fn zone(offset: Option<UtcOffset>) -> TimeZone {
+    offset.map_or(TimeZone::UTC, UtcOffset::zone)
+}
+
+/// What stands after `Bearer` in the first `Authorization` header.
+///
+/// # Errors
+/// When nothing does.
+pub(super) fn bearer(headers: &HeaderMap) -> Result<&[u8], Unproven> {
+    let value = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes());
+    let value = value.filter(|value| !value.is_empty()).ok_or(MISSING)?;
+    value.strip_prefix(b"Bearer ").filter(|shown| !shown.is_empty()).ok_or(NOT_BEARER)
+}
+
+/// Whom the headers of a request show.
+///
+/// # Errors
+/// When the control plane can't tell.
+pub(super) async fn authenticate(face: &HttpFace, headers: &HeaderMap) -> Result<Shown, Problem> {
+    let hash = match bearer(headers) {
+        Ok(shown) => token::hash(shown),
+        Err(unproven) => return Ok(Shown(Err(unproven))),
+    };
+    match face.ask(stranger(), Ask::Authenticate(hash)).await {
+        Ok(Answer::Identity(identity)) => Ok(Shown(Ok(Client { identity, hash }))),
+        Ok(other) => Err(Problem::unexpected(&other)),
+        Err(Failure::Refused(Refusal::BadToken)) => Ok(Shown(Err(UNKNOWN))),
+        Err(failure) => Err(failure.into()),
+    }
+}
+
+impl FromRequest for Shown {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let shown = request.extensions().get::<Self>().cloned();
+        ready(shown.ok_or_else(|| Problem::internal("a request passed no guard")))
+    }
+}
+
+impl FromRequest for Client {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let shown = Shown::from_request(request, payload).into_inner();
+        ready(shown.and_then(|Shown(client)| client.map_err(Problem::from)))
+    }
+}
+
+impl From<Unproven> for Problem {
+    fn from(Unproven(why): Unproven) -> Self {
+        Self::unauthorized(why)
+    }
+}

@@ -1,0 +1,40 @@
+//! Which pages of other origins may read the answers. No cookie or password is ever let through.
+
+use actix_web::HttpResponse;
+use actix_web::dev::ServiceRequest;
+use actix_web::http::Method;
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
+
+use super::origin::origin_allowed;
+
+/// What the routes have.
+const METHODS: HeaderValue = HeaderValue::from_static("DELETE, GET, POST");
+const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static("authorization, content-type");
+const RESPONSE_HEADERS: HeaderValue = HeaderValue::from_static("retry-after");
+/// For how long a browser remembers it, in seconds.
+const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
+
+/// The origin of the page that asks, if it is one of those that may.
+pub(super) fn allowed_origin(request: &ServiceRequest, allowed: &[String]) -> Option<HeaderValue> {
+    let origin = request.headers().get(header::ORIGIN)?;
+    origin_allowed(Some(origin.to_str().ok()?), allowed).then(|| origin.clone())
+}
+
+/// The answer to a browser that asks before it sends the real request.
+pub(super) fn preflight(request: &ServiceRequest) -> Option<HttpResponse> {
+    let asks = request.method() == Method::OPTIONS
+        && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    asks.then(|| {
+        HttpResponse::NoContent()
+            .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, METHODS))
+            .insert_header((header::ACCESS_CONTROL_ALLOW_HEADERS, REQUEST_HEADERS))
+            .insert_header((header::ACCESS_CONTROL_MAX_AGE, MAX_AGE))
+            .finish()
+    })
+}
+
+/// Lets the page of that origin read the answer.
+pub(super) fn permit(headers: &mut HeaderMap, origin: HeaderValue) {
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, RESPONSE_HEADERS);
+}

@@ -1,0 +1,190 @@
+//! What all workers share.
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use actix::prelude::*;
+use actix_web::HttpRequest;
+use actix_web::http::header::{HeaderMap, HeaderName};
+use tokio::sync::watch;
+
+use super::metrics::Metrics;
+use super::origin::client_address;
+use crate::clock::Clock;
+use crate::config::{Auth, Http, ServerLimits};
+use crate::control_plane::{Answer, Ask, Call, Failure};
+use crate::core::{AddressKey, Buckets, Caller, Rate, RetryAfter, TokenHash};
+
+/// Buckets of each kind that are kept at the same time.
+const MOST_BUCKETS: usize = 65_536;
+
+/// What may change while the server runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// How HTTP is spoken.
+    pub http: Http,
+    /// How clients and relays show who they are.
+    pub auth: Auth,
+    /// What clients may use up.
+    pub limits: ServerLimits,
+}
+
+/// What every worker needs to answer requests.
+#[derive(Debug)]
+pub struct HttpFace {
+    pub(crate) clock: Clock,
+    pub(crate) metrics: Arc<Metrics>,
+    control_plane: Recipient<Call>,
+    settings: RwLock<Arc<Settings>>,
+    admission: Mutex<Admission>,
+    pub(crate) stopping: watch::Receiver<Option<String>>,
+}
+
+/// How often one may ask.
+#[derive(Debug)]
+struct Admission {
+    tokens: Buckets<TokenHash>,
+    addresses: Buckets<AddressKey>,
+    registrations: Buckets<AddressKey>,
+}
+
+/// Whose bucket a request is taken from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Asker {
+    /// A token that is valid.
+    Token(TokenHash),
+    /// Somebody without one.
+    Address(IpAddr),
+}
+
+impl HttpFace {
+    /// In front of a control plane. `stopping` has a reason once the server is.
+    pub fn new(
+        control_plane: Recipient<Call>,
+        clock: Clock,
+        settings: Settings,
+        metrics: Arc<Metrics>,
+        stopping: watch::Receiver<Option<String>>,
+    ) -> Self {
+        let admission = Mutex::new(Admission::new(&settings.limits));
+        let settings = RwLock::new(Arc::new(settings));
+        Self { clock, metrics, control_plane, settings, admission, stopping }
+    }
+
+    /// Works on with other settings. Where rates change, all start with full buckets.
+    pub fn set(&self, settings: Settings) {
+        let before = self.settings();
+        if Rates::of(&before.limits) != Rates::of(&settings.limits) {
+            *self.admission.lock().unwrap_or_else(PoisonError::into_inner) =
+                Admission::new(&settings.limits);
+        }
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+    }
+
+    /// The settings in force.
+    pub(crate) fn settings(&self) -> Arc<Settings> {
+        self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether the server takes no more requests.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.borrow().is_some()
+    }
+
+    /// Asks the control plane.
+    ///
+    /// # Errors
+    /// Its failure, or that it did not answer.
+    pub(crate) async fn ask(&self, caller: Caller, ask: Ask) -> Result<Answer, Failure> {
+        let patience = self.settings().limits.shared.request_timeout;
+        self.ask_within(patience, caller, ask).await
+    }
+
+    /// As [`HttpFace::ask`], with another patience.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) async fn ask_within(
+        &self,
+        patience: Duration,
+        caller: Caller,
+        ask: Ask,
+    ) -> Result<Answer, Failure> {
+        Call { caller, ask }.send(&self.control_plane, patience).await
+    }
+
+    /// Takes a request from a bucket.
+    ///
+    /// # Errors
+    /// When it is empty.
+    pub(crate) fn admit(&self, asker: Asker) -> Result<(), RetryAfter> {
+        let mut admission = self.admission.lock().unwrap_or_else(PoisonError::into_inner);
+        // Read under the lock, so that the buckets never see time go back.
+        let now = self.clock.elapsed();
+        match asker {
+            Asker::Token(hash) => admission.tokens.take(hash, now),
+            Asker::Address(address) => admission.addresses.take(address.into(), now),
+        }
+    }
+
+    /// Takes a registration from an address's bucket.
+    ///
+    /// # Errors
+    /// When it is empty.
+    pub(crate) fn admit_registration(&self, address: IpAddr) -> Result<(), RetryAfter> {
+        let mut admission = self.admission.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.elapsed();
+        admission.registrations.take(address.into(), now)
+    }
+}
+
+/// The address of the client, behind whatever proxies are trusted.
+pub(crate) fn address_of(request: &HttpRequest, http: &Http) -> IpAddr {
+    const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+    // Only a connection that is none, as in tests, has no other end.
+    let peer = request.peer_addr().map_or(IpAddr::from([0, 0, 0, 0]), |address| address.ip());
+    client_address(peer, values(request.headers(), FORWARDED_FOR), &http.behind_proxy)
+}
+
+/// All values of a header that are text.
+pub(super) fn values(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+    headers.get_all(name).filter_map(|value| value.to_str().ok())
+}
+
+impl Admission {
+    fn new(limits: &ServerLimits) -> Self {
+        let Rates { requests, registrations } = Rates::of(limits);
+        Self {
+            tokens: Buckets::new(requests, MOST_BUCKETS),
+            addresses: Buckets::new(requests, MOST_BUCKETS),
+            registrations: Buckets::new(registrations, MOST_BUCKETS),
+        }
+    }
+}
+
+#[derive(PartialEq)]
+struct Rates {
+    requests: Rate,
+    registrations: Rate,
+}
+
+impl Rates {
+    fn of(limits: &ServerLimits) -> Self {
+        let rate = |requests, seconds, burst| Rate {
+            requests: count(requests),
+            per: Duration::from_secs(seconds),
+            burst: count(burst),
+        };
+        Self {
+            requests: rate(limits.requests_per_second, 1, limits.requests_burst),
+            registrations: rate(limits.registrations_per_minute, 60, limits.registrations_burst),
+        }
+    }
+}
+
+/// The configuration has no rate of zero, nor one that does not fit.
+fn count(number: usize) -> NonZeroU32 {
+    u32::try_from(number).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN)
+}

@@ -1,0 +1,93 @@
+//! What every request passes, on its way in and out.
+
+use std::time::Duration;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage as _, ResponseError as _, web};
+
+use super::auth::{Shown, authenticate};
+use super::cors;
+use super::face::{Asker, HttpFace, address_of};
+use super::metrics::OTHER;
+use super::path::logged_party;
+use super::problem::{Problem, Reason};
+use super::routes::{PROBES, Route};
+
+/// Lets a request through to its route, or refuses it; and finishes the answer.
+pub(super) async fn guard<B: MessageBody + 'static>(
+    face: web::Data<HttpFace>,
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let begun = face.clock.elapsed();
+    let settings = face.settings();
+    let method = request.method().clone();
+    let origins = &settings.http.allowed_origins;
+    let origin = cors::allowed_origin(&request, origins);
+    let preflight = origin.as_ref().and_then(|_| cors::preflight(&request));
+    let mut response = match preflight {
+        Some(preflight) => request.into_response(preflight),
+        None => match admit(&face, &request).await {
+            Ok(()) => next.call(request).await?.map_into_boxed_body(),
+            Err(problem) => request.into_response(problem.error_response()),
+        },
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if !origins.is_empty() {
+        headers.insert(header::VARY, HeaderValue::from_static("origin"));
+    }
+    if let Some(origin) = origin {
+        cors::permit(headers, origin);
+    }
+    observe(&face, &method, &response, face.clock.elapsed().saturating_sub(begun));
+    Ok(response)
+}
+
+/// Finds out who asks, and whether they may now. The probes of those who watch over the server
+/// are always let through.
+async fn admit(face: &HttpFace, request: &ServiceRequest) -> Result<(), Problem> {
+    if PROBES.contains(&request.path()) {
+        return Ok(());
+    }
+    if face.is_stopping() {
+        return Err(Problem::stopping());
+    }
+    let shown = authenticate(face, request.headers()).await?;
+    let asker = match &shown {
+        Shown(Ok(client)) => Asker::Token(client.hash),
+        Shown(Err(_)) => Asker::Address(address_of(request.request(), &face.settings().http)),
+    };
+    face.admit(asker).map_err(Problem::too_often)?;
+    request.extensions_mut().insert(shown);
+    Ok(())
+}
+
+/// Counts the answer, and writes it into the log.
+fn observe(face: &HttpFace, method: &Method, response: &ServiceResponse<BoxBody>, took: Duration) {
+    let request = response.request();
+    let route = request.app_data::<Route>().map_or(OTHER, |route| route.template);
+    let status = response.status();
+    face.metrics.observe(route, method, status, took);
+    if let Some(Reason(reason)) = response.response().extensions().get() {
+        face.metrics.rejected(reason);
+    }
+    if log::log_enabled!(log::Level::Debug) {
+        let extensions = request.extensions();
+        let peer = match extensions.get() {
+            Some(Shown(Ok(client))) => client.identity.peer_id.as_str(),
+            _ => "-",
+        };
+        let party = logged_party(request);
+        let party = party.as_ref().map_or("-", |party| party.as_str());
+        let ms = took.as_millis();
+        // A method may be any word, and of any length.
+        let method = method.as_str();
+        log::debug!("{method:.16} {route} {status} {ms} ms, peer {peer}, party {party}");
+    }
+}

@@ -1,0 +1,157 @@
+//! The description of the interface, made from the routes.
+
+use lanrage_ipc::http::ErrorReply;
+use lanrage_ipc::lanrage::AnnouncedPeer;
+use utoipa::openapi::OpenApiVersion;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
+
+use super::routes::{identity, parties, peers, probes, relays, service};
+
+/// The description, as OpenAPI 3.1.
+pub fn document() -> String {
+    let document = Interface::openapi();
+    debug_assert!(document.openapi == OpenApiVersion::Version31);
+    let text = document.to_pretty_json().expect("names and texts are valid JSON");
+    text + "\n"
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "LANrage Control Plane",
+        version = "1.0.0",
+        description = "Parties of peers in a virtual LAN for games. Times are ISO 8601 without an \
+            offset, in the wall clock of the client that asks, as its own `last_seen` shows it; in \
+            UTC where it shows nothing.",
+        contact(),
+        license(name = "MIT", identifier = "MIT"),
+    ),
+    paths(
+        service::root,
+        service::openapi,
+        service::docs,
+        probes::healthz,
+        probes::readyz,
+        probes::metrics,
+        identity::register,
+        parties::register,
+        parties::get,
+        parties::join,
+        peers::list,
+        peers::get,
+        peers::leave,
+        peers::heartbeat,
+        relays::list,
+        relays::register,
+        relays::list_region,
+    ),
+    modifiers(&Bearer)
+)]
+struct Interface;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let description =
+            "A token of `POST /auth/register`; for `POST /relays` the relay key, if there is one.";
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some(description))
+            .build();
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
+    }
+}
+
+/// The body of `POST /parties`.
+#[derive(Debug, ToSchema)]
+pub struct PartyRequest {
+    /// What to call the party: 1 to 100 characters.
+    pub name: String,
+    /// The host. `last_seen` may be left out; the alternative shape with `public_endpoint`
+    /// (`ip:port`) in place of the addresses is taken, too.
+    pub host_peer_info: AnnouncedPeer,
+}
+
+/// The body of `POST /parties/{party_id}/join`.
+#[derive(Debug, ToSchema)]
+pub struct JoinRequest {
+    /// Not empty; it is the path's that counts.
+    pub party_id: String,
+    /// Who joins, as in `POST /parties`.
+    pub peer_info: AnnouncedPeer,
+}
+
+/// The body of `POST /relays`.
+#[derive(Debug, ToSchema)]
+pub struct RelayRequest {
+    /// Its id.
+    pub relay_id: String,
+    /// Where it listens: an IP address.
+    pub public_ip: String,
+    /// The port it listens on.
+    pub port: u16,
+    /// Where in the world it stands.
+    #[schema(default = "unknown")]
+    pub region: Option<String>,
+    /// How many peers it takes.
+    #[schema(default = 100)]
+    pub capacity: Option<u32>,
+}
+
+/// What any request but a probe may get.
+#[derive(Debug, IntoResponses)]
+pub enum Unavailable {
+    /// Asked too often.
+    #[response(status = 429, headers(("Retry-After" = u64)))]
+    TooOften(#[to_schema] ErrorReply),
+    /// A defect of the server.
+    #[response(status = 500)]
+    Internal(#[to_schema] ErrorReply),
+    /// The server is stopping or overloaded, or its state can't be written.
+    #[response(status = 503, headers(("Retry-After" = u64)))]
+    Unavailable(#[to_schema] ErrorReply),
+}
+
+/// What a request without a valid token gets.
+#[derive(Debug, IntoResponses)]
+pub enum Unauthorized {
+    /// No valid token.
+    #[response(status = 401, headers(("WWW-Authenticate" = String)))]
+    Unauthorized(#[to_schema] ErrorReply),
+}
+
+/// What a request that acts for a peer may get.
+#[derive(Debug, IntoResponses)]
+pub enum NotYours {
+    /// The token is of another peer than the one that the request acts for.
+    #[response(status = 403)]
+    NotYours(#[to_schema] ErrorReply),
+}
+
+/// What a request about a party may get.
+#[derive(Debug, IntoResponses)]
+pub enum Unknown {
+    /// There is no such party, or no such peer in it.
+    #[response(status = 404)]
+    Unknown(#[to_schema] ErrorReply),
+}
+
+/// What a request with a body or parameters may get.
+#[derive(Debug, IntoResponses)]
+pub enum Invalid {
+    /// The body can't be read.
+    #[response(status = 400)]
+    Unreadable(#[to_schema] ErrorReply),
+    /// The body took too long.
+    #[response(status = 408)]
+    TooSlow(#[to_schema] ErrorReply),
+    /// The body is too long.
+    #[response(status = 413)]
+    TooLarge(#[to_schema] ErrorReply),
+    /// All that is wrong with the body or the parameters.
+    #[response(status = 422)]
+    Invalid(#[to_schema] ErrorReply),
+}

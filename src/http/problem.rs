@@ -1,0 +1,226 @@
+//! What is refused, and how: the one place where a failure gets its status.
+
+use std::fmt;
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpResponse, ResponseError};
+use lanrage_ipc::http::{Detail, ErrorReply};
+use lanrage_ipc::lanrage::input::Mistake;
+
+use crate::control_plane::{Answer, Failure};
+use crate::core::{Refusal, RetryAfter};
+
+/// How long to wait, in seconds, when nobody knows.
+const SOON: u64 = 1;
+
+/// A request that is refused.
+#[derive(Debug)]
+pub struct Problem {
+    status: StatusCode,
+    detail: Detail,
+    /// One of [`super::metrics::REASONS`].
+    reason: Option<Reason>,
+    /// In seconds.
+    retry_after: Option<u64>,
+    /// Whether the rest of the request is not worth reading.
+    closes: bool,
+}
+
+/// Why something was refused, for the metrics; it travels with the response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Reason(pub(super) &'static str);
+
+impl Problem {
+    fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        let reason = match status {
+            StatusCode::UNAUTHORIZED => Some("unauthorized"),
+            StatusCode::FORBIDDEN => Some("forbidden"),
+            StatusCode::NOT_FOUND => Some("not_found"),
+            StatusCode::CONFLICT => Some("conflict"),
+            StatusCode::PAYLOAD_TOO_LARGE => Some("too_large"),
+            StatusCode::TOO_MANY_REQUESTS => Some("rate_limited"),
+            status if status.is_client_error() => Some("invalid"),
+            _ => None,
+        };
+        let detail = Detail::Text(detail.into());
+        Self { status, detail, reason: reason.map(Reason), retry_after: None, closes: false }
+    }
+
+    /// 503: asking again may help.
+    fn unavailable(reason: &'static str, detail: impl Into<String>) -> Self {
+        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, detail);
+        Self { reason: Some(Reason(reason)), retry_after: Some(SOON), ..problem }
+    }
+
+    /// 401.
+    pub(super) fn unauthorized(detail: &'static str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, detail)
+    }
+
+    /// 403.
+    pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, detail)
+    }
+
+    /// 404: there is no such path.
+    pub(super) fn no_route() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "Not Found")
+    }
+
+    /// 404: there is no such party.
+    pub(super) fn no_party(id: impl fmt::Display) -> Self {
+        Self::new(StatusCode::NOT_FOUND, format!("Party {id} not found"))
+    }
+
+    /// 404: there is no such peer.
+    pub(super) fn no_peer(id: impl fmt::Display) -> Self {
+        Self::new(StatusCode::NOT_FOUND, format!("Peer {id} not found"))
+    }
+
+    /// 403: the caller acts for a peer that is not theirs; `place` says where it is named.
+    pub(super) fn not_yours(place: &str) -> Self {
+        Self::forbidden(format!("Token peer_id does not match {place}"))
+    }
+
+    /// 405.
+    pub(super) fn no_method() -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
+    }
+
+    /// 426: this path is for WebSockets.
+    pub(crate) fn no_upgrade() -> Self {
+        let detail = "This path is for WebSockets: ask for an upgrade";
+        Self::new(StatusCode::UPGRADE_REQUIRED, detail)
+    }
+
+    /// 400.
+    pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    /// 400: the body can't be read.
+    pub(super) fn unreadable() -> Self {
+        let detail = "There was an error parsing the body";
+        Self { closes: true, ..Self::new(StatusCode::BAD_REQUEST, detail) }
+    }
+
+    /// 408: the body takes too long.
+    pub(super) fn too_slow() -> Self {
+        let detail = "The request body took too long";
+        Self { closes: true, ..Self::new(StatusCode::REQUEST_TIMEOUT, detail) }
+    }
+
+    /// 413; `limit` is in bytes.
+    pub(super) fn too_large(limit: usize) -> Self {
+        let detail = format!("Request body too large: at most {limit} bytes");
+        Self { closes: true, ..Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail) }
+    }
+
+    /// 422: all that is wrong with the input.
+    pub(super) fn invalid(mistakes: Vec<Mistake>) -> Self {
+        let problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "");
+        Self { detail: Detail::Mistakes(mistakes), ..problem }
+    }
+
+    /// 429.
+    pub(crate) fn too_often(after: RetryAfter) -> Self {
+        let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "Too many requests");
+        Self { retry_after: Some(after.seconds()), ..problem }
+    }
+
+    /// 503: no more requests are taken.
+    pub(super) fn stopping() -> Self {
+        Self { closes: true, ..Self::unavailable("stopping", "Server is stopping") }
+    }
+
+    /// 503: the server can't do its work; `why` says so.
+    pub(crate) fn not_ready(why: &str) -> Self {
+        Self::unavailable("overloaded", why)
+    }
+
+    /// 500; what is wrong is for the log.
+    pub(super) fn internal(wrong: impl fmt::Display) -> Self {
+        log::error!("{wrong}");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+    }
+
+    /// 500: the control plane answered something else.
+    pub(super) fn unexpected(answer: &Answer) -> Self {
+        Self::internal(format_args!("unexpected answer: {answer:?}"))
+    }
+
+    /// For a failure; `place` says where the peer is named that the request acts for.
+    pub(super) fn of(failure: Failure, place: &str) -> Self {
+        let words = failure.to_string();
+        match failure {
+            Failure::Refused(refusal) => Self::refused(refusal, words, place),
+            Failure::Store(_) => {
+                Self::unavailable("store_unavailable", "The state could not be written")
+            }
+            Failure::Stopping => Self::stopping(),
+            Failure::TimedOut(_) => Self::unavailable("overloaded", "The server is overloaded"),
+            Failure::Discovery(_) | Failure::BackupPath(_) => Self::internal(words),
+        }
+    }
+
+    fn refused(refusal: Refusal, words: String, place: &str) -> Self {
+        match refusal {
+            Refusal::PartyNotFound(id) => Self::no_party(id),
+            Refusal::PeerNotFound { peer_id, .. } => Self::no_peer(peer_id),
+            Refusal::NotAMember { peer_id, .. } => {
+                Self::new(StatusCode::NOT_FOUND, format!("Peer {peer_id} not in party"))
+            }
+            Refusal::PeerNotYours(_) => Self::not_yours(place),
+            Refusal::RelayNotYours(_) => Self::forbidden(words),
+            Refusal::BadToken => Self::unauthorized("Invalid or expired token"),
+            Refusal::PeerTaken(_) => {
+                Self::new(StatusCode::CONFLICT, "Peer id is already registered")
+            }
+            Refusal::PartyExists(_)
+            | Refusal::PartyFull { .. }
+            | Refusal::TooManyParties { .. } => Self::new(StatusCode::CONFLICT, words),
+            Refusal::SignalTooLarge { .. } => Self::new(StatusCode::PAYLOAD_TOO_LARGE, words),
+            Refusal::RegistryFull { .. }
+            | Refusal::SignalsFull { .. }
+            | Refusal::SignalQueueFull { .. } => Self::unavailable("overloaded", words),
+        }
+    }
+}
+
+impl From<Failure> for Problem {
+    fn from(failure: Failure) -> Self {
+        Self::of(failure, "requested peer_id")
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.status.fmt(f)
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status);
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
+        }
+        if self.status == StatusCode::UPGRADE_REQUIRED {
+            response.insert_header((header::UPGRADE, "websocket"));
+        }
+        if let Some(seconds) = self.retry_after {
+            response.insert_header((header::RETRY_AFTER, seconds));
+        }
+        if self.closes {
+            response.force_close();
+        }
+        if let Some(reason) = self.reason {
+            response.extensions_mut().insert(reason);
+        }
+        response.json(ErrorReply { detail: self.detail.clone() })
+    }
+}

@@ -1,0 +1,69 @@
+//! Taking a peer id as one's own.
+
+use actix_web::{HttpRequest, web};
+use lanrage_ipc::http::{ErrorReply, TokenReply};
+use lanrage_ipc::lanrage::input::{Mistake, Reader, rules};
+use lanrage_ipc::model::PeerId;
+use serde_json::{Map, Value};
+
+use crate::control_plane::{Answer, Ask};
+use crate::core::{Command, Outcome};
+use crate::http::auth::{Shown, bearer, stranger, zone};
+use crate::http::face::{HttpFace, address_of};
+use crate::http::openapi::{Invalid, Unavailable};
+use crate::http::problem::Problem;
+use crate::token::{self, Token};
+
+/// Registers a peer id and gives out a token for it.
+///
+/// The first to register an id owns it: while it has a valid token or is in a party, registering
+/// it again needs that token.
+#[utoipa::path(
+    post,
+    path = "/auth/register",
+    operation_id = "register_peer",
+    params(("peer_id" = String, Query, description = "The peer id to register.")),
+    responses(
+        (status = 200, body = TokenReply),
+        (status = 409, body = ErrorReply, description = "The peer id is somebody's."),
+        Invalid,
+        Unavailable
+    ),
+    security((), ("bearer" = []))
+)]
+pub(in crate::http) async fn register(
+    face: web::Data<HttpFace>,
+    shown: Shown,
+    request: HttpRequest,
+) -> Result<web::Json<TokenReply>, Problem> {
+    let address = address_of(&request, &face.settings().http);
+    face.admit_registration(address).map_err(Problem::too_often)?;
+    let peer_id = peer_id(request.query_string()).map_err(Problem::invalid)?;
+    let token = Token::fresh().map_err(Problem::internal)?;
+    let proof = bearer(request.headers()).ok().map(token::hash);
+    let caller = shown.0.map_or_else(|_| stranger(), |client| client.caller());
+    let claim = Command::Claim { peer_id, proof, issue: Some(token.hash()), hold: false };
+    match face.ask(caller, Ask::Command(claim)).await? {
+        Answer::Outcome(Outcome::Claimed(identity)) => {
+            let expires_at = identity.expires_at.unwrap_or_else(|| face.clock.now().wall);
+            Ok(web::Json(TokenReply {
+                token: token.into_secret(),
+                peer_id: identity.peer_id,
+                expires_at: zone(identity.utc_offset).to_datetime(expires_at),
+            }))
+        }
+        other => Err(Problem::unexpected(&other)),
+    }
+}
+
+/// The `peer_id` of a query; the last one counts.
+fn peer_id(query: &str) -> Result<PeerId, Vec<Mistake>> {
+    // What is no query has no parameters.
+    let pairs = web::Query::<Vec<(String, String)>>::from_query(query);
+    let pairs = pairs.map(web::Query::into_inner).unwrap_or_default();
+    let fields: Map<String, Value> =
+        pairs.into_iter().map(|(key, value)| (key, Value::String(value))).collect();
+    let mut reader = Reader::query(&fields);
+    let peer_id = reader.required("peer_id", rules::id);
+    reader.finish(peer_id)
+}

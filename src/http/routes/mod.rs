@@ -1,0 +1,99 @@
+//! The routes, and what is answered where there is none.
+
+pub(super) mod identity;
+pub(super) mod parties;
+pub(super) mod peers;
+pub(super) mod probes;
+pub(super) mod relays;
+pub(super) mod service;
+
+use actix_web::http::{Method, header};
+use actix_web::{HttpRequest, HttpResponse, ResponseError as _, web};
+
+use super::face::{HttpFace, values};
+use super::origin::{Origin, forwarded_https};
+use super::problem::Problem;
+use crate::ws;
+
+/// The paths of those who watch over the server.
+pub(super) const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+
+/// Where a request came to.
+#[derive(Debug)]
+pub(super) struct Route {
+    /// The path, with names for its parameters.
+    pub(super) template: &'static str,
+    /// What it has, as `Allow` lists it.
+    methods: &'static [&'static str],
+}
+
+/// Adds each path with its methods; what else is asked of it is a 405.
+macro_rules! routes {
+    ($app:ident: $($template:literal { $($method:ident => $handler:path),+ })+) => {$(
+        $app.service(
+            web::resource($template)
+                .app_data(Route { template: $template, methods: &[$(stringify!($method)),+] })
+                $(.route(web::method(Method::$method).to($handler)))+
+                .default_service(web::to(no_method)),
+        );
+    )+};
+}
+
+/// Adds all routes.
+pub(super) fn configure(app: &mut web::ServiceConfig) {
+    routes! { app:
+        "/" { GET => service::root }
+        "/openapi.json" { GET => service::openapi }
+        "/docs" { GET => service::docs }
+        "/healthz" { GET => probes::healthz }
+        "/readyz" { GET => probes::readyz }
+        "/metrics" { GET => probes::metrics }
+        "/auth/register" { POST => identity::register }
+        "/parties" { POST => parties::register }
+        "/parties/{party_id}" { GET => parties::get }
+        "/parties/{party_id}/join" { POST => parties::join }
+        "/parties/{party_id}/peers" { GET => peers::list }
+        "/parties/{party_id}/peers/{peer_id}" { GET => peers::get, DELETE => peers::leave }
+        "/parties/{party_id}/peers/{peer_id}/heartbeat" { POST => peers::heartbeat }
+        "/relays" { GET => relays::list, POST => relays::register }
+        "/relays/{region}" { GET => relays::list_region }
+        "/ws" { GET => ws::upgrade }
+    }
+    app.default_service(web::to(no_route));
+}
+
+/// 405, with what the path has.
+async fn no_method(request: HttpRequest) -> HttpResponse {
+    let mut response = Problem::no_method().error_response();
+    let methods = request.app_data::<Route>().map_or(&[][..], |route| route.methods);
+    if let Ok(methods) = methods.join(", ").parse() {
+        response.headers_mut().insert(header::ALLOW, methods);
+    }
+    response
+}
+
+/// 404; or, if only a slash at the end is too much, the way to the path without it.
+async fn no_route(
+    request: HttpRequest,
+    face: web::Data<HttpFace>,
+) -> Result<HttpResponse, Problem> {
+    let path = request.path().strip_suffix('/');
+    let path = path.filter(|path| request.resource_map().has_resource(path));
+    let path = path.ok_or_else(Problem::no_route)?;
+    let base = base_of(&request, &face).unwrap_or_default();
+    let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+    let location = (header::LOCATION, format!("{base}{path}{query}"));
+    Ok(HttpResponse::TemporaryRedirect().insert_header(location).finish())
+}
+
+/// The scheme and host that the client came to, as far as its `Host` tells.
+fn base_of(request: &HttpRequest, face: &HttpFace) -> Option<String> {
+    let host = request.headers().get(header::HOST)?.to_str().ok()?;
+    let trusted = &face.settings().http.behind_proxy;
+    let forwarded = values(request.headers(), header::HeaderName::from_static("x-forwarded-proto"));
+    let is_forwarded = request.peer_addr();
+    let is_forwarded = is_forwarded.is_some_and(|p| forwarded_https(p.ip(), forwarded, trusted));
+    let scheme = if request.app_config().secure() || is_forwarded { "https" } else { "http" };
+    let base = format!("{scheme}://{host}");
+    Origin::parse(&base).is_some().then_some(base)
+}

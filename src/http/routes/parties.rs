@@ -1,0 +1,139 @@
+//! Parties.
+
+use actix_web::web;
+use lanrage_ipc::http::{ErrorReply, JoinBody, PartyReply, RegisterPartyBody};
+use lanrage_ipc::model::{Keepalive, Party, PartyId};
+
+use crate::control_plane::{Answer, Ask, Query};
+use crate::core::{Command, Outcome};
+use crate::http::auth::Client;
+use crate::http::body::Body;
+use crate::http::face::HttpFace;
+use crate::http::openapi::{
+    Invalid, JoinRequest, NotYours, PartyRequest, Unauthorized, Unavailable, Unknown,
+};
+use crate::http::path::Params;
+use crate::http::problem::Problem;
+use crate::token;
+
+/// Registers a party with its host. The server chooses the party's id: who knows it is invited.
+#[utoipa::path(
+    post,
+    path = "/parties",
+    operation_id = "register_party",
+    request_body = PartyRequest,
+    responses(
+        (status = 200, body = PartyReply),
+        (status = 409, body = ErrorReply, description = "The host is in too many parties."),
+        NotYours,
+        Invalid,
+        Unauthorized,
+        Unavailable
+    ),
+    security(("bearer" = []))
+)]
+pub(in crate::http) async fn register(
+    face: web::Data<HttpFace>,
+    client: Client,
+    body: Body,
+) -> Result<web::Json<PartyReply>, Problem> {
+    let RegisterPartyBody { name, host } = body.read(RegisterPartyBody::from_json).await?;
+    let utc_offset = host.offset(face.clock.now().wall);
+    let party_id = fresh_id()?;
+    let command = Command::Register {
+        party_id: party_id.clone(),
+        name,
+        host: host.info,
+        keepalive: Keepalive::Manual,
+        utc_offset,
+    };
+    let party = enter(&face, &client, command, "host_peer_info.peer_id").await?;
+    let reply = PartyReply::new(&party, &client.zone(utc_offset));
+    Ok(web::Json(PartyReply { party_id: Some(party_id), ..reply }))
+}
+
+/// A party with its members.
+#[utoipa::path(
+    get,
+    path = "/parties/{party_id}",
+    operation_id = "get_party",
+    params(("party_id" = String, Path)),
+    responses((status = 200, body = PartyReply), Unknown, Unauthorized, Unavailable),
+    security(("bearer" = []))
+)]
+pub(in crate::http) async fn get(
+    face: web::Data<HttpFace>,
+    params: Params,
+    client: Client,
+) -> Result<web::Json<PartyReply>, Problem> {
+    let party = find(&face, &client, params.party()?).await?;
+    Ok(web::Json(PartyReply::new(&party, &client.zone(None))))
+}
+
+/// Adds a member to a party, or updates it. The party is the path's, whatever the body says.
+#[utoipa::path(
+    post,
+    path = "/parties/{party_id}/join",
+    operation_id = "join_party",
+    params(("party_id" = String, Path)),
+    request_body = JoinRequest,
+    responses(
+        (status = 200, body = PartyReply),
+        (status = 409, body = ErrorReply, description = "The party is full, or the peer is in too many."),
+        NotYours,
+        Unknown,
+        Invalid,
+        Unauthorized,
+        Unavailable
+    ),
+    security(("bearer" = []))
+)]
+pub(in crate::http) async fn join(
+    face: web::Data<HttpFace>,
+    params: Params,
+    client: Client,
+    body: Body,
+) -> Result<web::Json<PartyReply>, Problem> {
+    let JoinBody { peer } = body.read(JoinBody::from_json).await?;
+    let utc_offset = peer.offset(face.clock.now().wall);
+    let command = Command::Join {
+        party_id: params.party()?,
+        peer: peer.info,
+        keepalive: Keepalive::Manual,
+        utc_offset,
+    };
+    let party = enter(&face, &client, command, "peer_info.peer_id").await?;
+    Ok(web::Json(PartyReply::new(&party, &client.zone(utc_offset))))
+}
+
+/// A party as a client finds it.
+pub(super) async fn find(
+    face: &HttpFace,
+    client: &Client,
+    party_id: PartyId,
+) -> Result<Party, Problem> {
+    match face.ask(client.caller(), Ask::Query(Query::Party(party_id))).await? {
+        Answer::Party(party) => Ok(party),
+        other => Err(Problem::unexpected(&other)),
+    }
+}
+
+/// Registers or joins; `place` says where the body names the peer.
+async fn enter(
+    face: &HttpFace,
+    client: &Client,
+    command: Command,
+    place: &str,
+) -> Result<Party, Problem> {
+    let answer = face.ask(client.caller(), Ask::Command(command)).await;
+    match answer.map_err(|failure| Problem::of(failure, place))? {
+        Answer::Outcome(Outcome::Party(party)) => Ok(party),
+        other => Err(Problem::unexpected(&other)),
+    }
+}
+
+/// An id that can't be guessed: 128 random bits.
+fn fresh_id() -> Result<PartyId, Problem> {
+    let text = token::random_text::<16>().map_err(Problem::internal)?;
+    text.parse().map_err(Problem::internal)
+}

@@ -1,0 +1,107 @@
+//! The members of a party.
+
+use actix_web::web;
+use lanrage_ipc::http::{PeerReply, PeersReply, StatusReply};
+
+use super::parties::find;
+use crate::control_plane::{Answer, Ask, Query};
+use crate::core::{Command, Outcome};
+use crate::http::auth::Client;
+use crate::http::face::HttpFace;
+use crate::http::openapi::{NotYours, Unauthorized, Unavailable, Unknown};
+use crate::http::path::Params;
+use crate::http::problem::Problem;
+
+/// Where a path names the peer that is acted for.
+const REQUESTED: &str = "requested peer_id";
+
+/// The members of a party.
+#[utoipa::path(
+    get,
+    path = "/parties/{party_id}/peers",
+    operation_id = "list_peers",
+    params(("party_id" = String, Path)),
+    responses((status = 200, body = PeersReply), Unknown, Unauthorized, Unavailable),
+    security(("bearer" = []))
+)]
+pub(in crate::http) async fn list(
+    face: web::Data<HttpFace>,
+    params: Params,
+    client: Client,
+) -> Result<web::Json<PeersReply>, Problem> {
+    let party = find(&face, &client, params.party()?).await?;
+    Ok(web::Json(PeersReply::new(&party, &client.zone(None))))
+}
+
+/// A member of a party.
+#[utoipa::path(
+    get,
+    path = "/parties/{party_id}/peers/{peer_id}",
+    operation_id = "get_peer",
+    params(("party_id" = String, Path), ("peer_id" = String, Path)),
+    responses((status = 200, body = PeerReply), Unknown, Unauthorized, Unavailable),
+    security(("bearer" = []))
+)]
+pub(in crate::http) async fn get(
+    face: web::Data<HttpFace>,
+    params: Params,
+    client: Client,
+) -> Result<web::Json<PeerReply>, Problem> {
+    let party_id = params.party()?;
+    let peer_id = match params.peer() {
+        Ok(peer_id) => peer_id,
+        // Whether the party is there is told before that the peer is not.
+        Err(problem) => return Err(find(&face, &client, party_id).await.err().unwrap_or(problem)),
+    };
+    match face.ask(client.caller(), Ask::Query(Query::Peer(party_id, peer_id))).await? {
+        Answer::Peer(peer) => Ok(web::Json(PeerReply::new(&peer, &client.zone(None)))),
+        other => Err(Problem::unexpected(&other)),
+    }
+}
+
+/// Takes a member out of its party. With its host a party ends.
+#[utoipa::path(
+    delete,
+    path = "/parties/{party_id}/peers/{peer_id}",
+    operation_id = "leave_party",
+    params(("party_id" = String, Path), ("peer_id" = String, Path)),
+    responses((status = 200, body = StatusReply), NotYours, Unknown, Unauthorized, Unavailable),
+    security(("bearer" = []))
+)]
+pub(in crate::http) async fn leave(
+    face: web::Data<HttpFace>,
+    params: Params,
+    client: Client,
+) -> Result<web::Json<StatusReply>, Problem> {
+    // A token is for an id that there can be.
+    let peer_id = params.peer().map_err(|_| Problem::not_yours(REQUESTED))?;
+    let command = Command::Leave { party_id: params.party()?, peer_id };
+    let status = match face.ask(client.caller(), Ask::Command(command)).await? {
+        Answer::Outcome(Outcome::Left { party_deleted: true }) => "party_deleted",
+        Answer::Outcome(Outcome::Left { party_deleted: false }) => "left",
+        other => return Err(Problem::unexpected(&other)),
+    };
+    Ok(web::Json(StatusReply { status }))
+}
+
+/// A member's sign of life.
+#[utoipa::path(
+    post,
+    path = "/parties/{party_id}/peers/{peer_id}/heartbeat",
+    operation_id = "heartbeat",
+    params(("party_id" = String, Path), ("peer_id" = String, Path)),
+    responses((status = 200, body = StatusReply), NotYours, Unknown, Unauthorized, Unavailable),
+    security(("bearer" = []))
+)]
+pub(in crate::http) async fn heartbeat(
+    face: web::Data<HttpFace>,
+    params: Params,
+    client: Client,
+) -> Result<web::Json<StatusReply>, Problem> {
+    let peer_id = params.peer().map_err(|_| Problem::not_yours(REQUESTED))?;
+    let command = Command::Heartbeat { party_id: params.party()?, peer_id };
+    match face.ask(client.caller(), Ask::Command(command)).await? {
+        Answer::Outcome(Outcome::Alive { .. }) => Ok(web::Json(StatusReply { status: "ok" })),
+        other => Err(Problem::unexpected(&other)),
+    }
+}

@@ -1,0 +1,86 @@
+//! For those who watch over the server: these are answered whoever asks, and however often.
+
+use std::time::Duration;
+
+use actix_web::{HttpResponse, web};
+use lanrage_ipc::http::{ErrorReply, StatusReply};
+
+use crate::control_plane::{Answer, Ask, Status};
+use crate::http::auth::stranger;
+use crate::http::face::HttpFace;
+use crate::http::metrics::{CONTENT_TYPE, Gauges};
+use crate::http::problem::Problem;
+
+/// How long the control plane may take to show that it is ready.
+const READY: Duration = Duration::from_secs(2);
+
+/// Whether the process turns.
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    operation_id = "healthz",
+    responses((status = 200, body = StatusReply))
+)]
+pub(in crate::http) async fn healthz() -> web::Json<StatusReply> {
+    web::Json(StatusReply { status: "ok" })
+}
+
+/// Whether requests should come: the control plane answers, the disk takes writes, and nobody is
+/// stopping it.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    operation_id = "readyz",
+    responses(
+        (status = 200, body = StatusReply),
+        (status = 503, body = ErrorReply, description = "Not ready.", headers(("Retry-After" = u64)))
+    )
+)]
+pub(in crate::http) async fn readyz(
+    face: web::Data<HttpFace>,
+) -> Result<web::Json<StatusReply>, Problem> {
+    if face.is_stopping() {
+        return Err(Problem::stopping());
+    }
+    if status(&face).await?.store.last_error.is_some() {
+        return Err(Problem::not_ready("The last commit of the state failed"));
+    }
+    Ok(web::Json(StatusReply { status: "ok" }))
+}
+
+/// The metrics, for Prometheus.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    operation_id = "metrics",
+    responses(
+        (status = 200, body = String, content_type = "text/plain"),
+        (status = 503, body = ErrorReply, description = "No answer.", headers(("Retry-After" = u64)))
+    )
+)]
+pub(in crate::http) async fn metrics(face: web::Data<HttpFace>) -> Result<HttpResponse, Problem> {
+    let Status { parties, peers, relays, tokens, counters, store, .. } = status(&face).await?;
+    let size = |count| usize::try_from(count).unwrap_or(usize::MAX);
+    let gauges = Gauges {
+        parties: size(parties),
+        peers: size(peers),
+        relays: size(relays),
+        tokens: size(tokens),
+        store_pending: size(store.pending),
+        commits: counters.commits,
+        commit_failures: counters.commit_failures,
+        evicted_peers: counters.peers_expired,
+        evicted_parties: counters.parties_expired,
+        evicted_relays: counters.relays_expired,
+        uptime: face.clock.elapsed(),
+        ..Gauges::default()
+    };
+    Ok(HttpResponse::Ok().content_type(CONTENT_TYPE).body(face.metrics.text(&gauges)))
+}
+
+async fn status(face: &HttpFace) -> Result<Status, Problem> {
+    match face.ask_within(READY, stranger(), Ask::Status).await? {
+        Answer::Status(status) => Ok(status),
+        other => Err(Problem::unexpected(&other)),
+    }
+}

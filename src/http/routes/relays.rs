@@ -1,0 +1,109 @@
+//! Relays.
+
+use actix_web::{HttpRequest, web};
+use lanrage_ipc::http::{ErrorReply, RelayBody, RelayEntry, RelayReply, RelaysReply};
+use lanrage_ipc::model::Name;
+
+use crate::control_plane::{Answer, Ask, Query};
+use crate::core::{Caller, Command, Outcome};
+use crate::http::auth::{Client, Shown, bearer, relay};
+use crate::http::body::Body;
+use crate::http::face::HttpFace;
+use crate::http::openapi::{Invalid, RelayRequest, Unauthorized, Unavailable};
+use crate::http::path::Params;
+use crate::http::problem::Problem;
+use crate::token;
+
+/// Registers a relay, changes it, or tells that it is still there.
+#[utoipa::path(
+    post,
+    path = "/relays",
+    operation_id = "register_relay",
+    request_body = RelayRequest,
+    responses(
+        (status = 200, body = RelayReply),
+        (status = 403, body = ErrorReply, description = "The relay key is needed, or the relay is somebody else's."),
+        Invalid,
+        Unauthorized,
+        Unavailable
+    ),
+    security(("bearer" = []))
+)]
+pub(in crate::http) async fn register(
+    face: web::Data<HttpFace>,
+    shown: Shown,
+    request: HttpRequest,
+    body: Body,
+) -> Result<web::Json<RelayReply>, Problem> {
+    let caller = registrar(&face, shown, &request)?;
+    let RelayBody { relay_id, public_ip, port, region, capacity } =
+        body.read(RelayBody::from_json).await?;
+    let command = Command::RegisterRelay { relay_id, public_ip, port, region, capacity };
+    match face.ask(caller, Ask::Command(command)).await? {
+        Answer::Outcome(Outcome::Relay(relay)) => {
+            Ok(web::Json(RelayReply { status: "registered", relay_id: relay.relay_id }))
+        }
+        other => Err(Problem::unexpected(&other)),
+    }
+}
+
+/// All relays, by region, then id.
+#[utoipa::path(
+    get,
+    path = "/relays",
+    operation_id = "list_relays",
+    responses((status = 200, body = RelaysReply), Unauthorized, Unavailable),
+    security(("bearer" = []))
+)]
+pub(in crate::http) async fn list(
+    face: web::Data<HttpFace>,
+    client: Client,
+) -> Result<web::Json<RelaysReply>, Problem> {
+    find(&face, &client, None).await
+}
+
+/// The relays of a region, by id. The region's case counts.
+#[utoipa::path(
+    get,
+    path = "/relays/{region}",
+    operation_id = "list_relays_of_region",
+    params(("region" = String, Path)),
+    responses((status = 200, body = RelaysReply), Unauthorized, Unavailable),
+    security(("bearer" = []))
+)]
+pub(in crate::http) async fn list_region(
+    face: web::Data<HttpFace>,
+    params: Params,
+    client: Client,
+) -> Result<web::Json<RelaysReply>, Problem> {
+    match params.region() {
+        Some(region) => find(&face, &client, Some(region)).await,
+        None => Ok(web::Json(RelaysReply { relays: Vec::new() })),
+    }
+}
+
+async fn find(
+    face: &HttpFace,
+    client: &Client,
+    region: Option<Name>,
+) -> Result<web::Json<RelaysReply>, Problem> {
+    match face.ask(client.caller(), Ask::Query(Query::Relays(region))).await? {
+        Answer::Relays(relays) => {
+            let zone = client.zone(None);
+            let relays = relays.iter().map(|relay| RelayEntry::new(relay, &zone)).collect();
+            Ok(web::Json(RelaysReply { relays }))
+        }
+        other => Err(Problem::unexpected(&other)),
+    }
+}
+
+/// Who registers a relay: where there is a relay key, only who shows it may.
+fn registrar(face: &HttpFace, shown: Shown, request: &HttpRequest) -> Result<Caller, Problem> {
+    let client = shown.0.map_err(Problem::from);
+    let settings = face.settings();
+    let Some(key) = &settings.auth.relay_key else { return Ok(client?.caller()) };
+    match bearer(request.headers()) {
+        Ok(shown) if token::is_secret(shown, key) => Ok(relay()),
+        _ => client.and(Err(Problem::forbidden("Registering a relay needs the relay key"))),
+    }
+}

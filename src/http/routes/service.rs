@@ -1,0 +1,70 @@
+//! What the server is, and its description.
+
+use std::sync::LazyLock;
+
+use actix_web::http::header::{self, ContentType};
+use actix_web::{HttpResponse, web};
+use lanrage_ipc::http::ServiceReply;
+
+use crate::control_plane::{Answer, Ask};
+use crate::http::auth::stranger;
+use crate::http::face::HttpFace;
+use crate::http::openapi::Unavailable;
+use crate::http::problem::Problem;
+use crate::http::{docs, openapi};
+
+/// The version of LANrage's interface that this is.
+const INTERFACE: &str = "1.0.0";
+const PROGRAM: &str = concat!("lanragectl-server/", env!("CARGO_PKG_VERSION"));
+
+/// What the server is, and how much it holds.
+#[utoipa::path(
+    get,
+    path = "/",
+    operation_id = "root",
+    responses((status = 200, body = ServiceReply), Unavailable)
+)]
+pub(in crate::http) async fn root(
+    face: web::Data<HttpFace>,
+) -> Result<web::Json<ServiceReply>, Problem> {
+    match face.ask(stranger(), Ask::Status).await? {
+        Answer::Status(status) => Ok(web::Json(ServiceReply {
+            service: "LANrage Control Plane",
+            version: INTERFACE,
+            status: "ok",
+            parties: status.parties,
+            relays: status.relays,
+            peers: status.peers,
+            server: PROGRAM,
+        })),
+        other => Err(Problem::unexpected(&other)),
+    }
+}
+
+/// This description.
+#[utoipa::path(
+    get,
+    path = "/openapi.json",
+    operation_id = "openapi",
+    responses((status = 200, body = serde_json::Value), Unavailable)
+)]
+pub(in crate::http) async fn openapi() -> HttpResponse {
+    static DOCUMENT: LazyLock<String> = LazyLock::new(openapi::document);
+    HttpResponse::Ok().content_type(ContentType::json()).body(DOCUMENT.as_str())
+}
+
+/// This description for people: a page that loads nothing from other hosts.
+#[utoipa::path(
+    get,
+    path = "/docs",
+    operation_id = "docs",
+    responses((status = 200, body = String, content_type = "text/html"), Unavailable)
+)]
+pub(in crate::http) async fn docs() -> HttpResponse {
+    static PAGE: LazyLock<(&str, String)> = LazyLock::new(docs::page);
+    let (page, policy) = &*PAGE;
+    HttpResponse::Ok()
+        .content_type(ContentType::html())
+        .insert_header((header::CONTENT_SECURITY_POLICY, policy.as_str()))
+        .body(*page)
+}
