@@ -19,3 +19,4 @@ pub mod os;
 mod service;
 pub mod store;
 pub mod token;
+pub mod ws;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
+use lanrage_ipc::ErrorCode;
 use lanrage_ipc::event::{Event, RemovalReason, Snapshot};
 use lanrage_ipc::model::Connection;
 use lanrage_ipc::model::{Epoch, Name, Party, PartyId, Peer, PeerId, Relay};
@@ -200,12 +201,40 @@ pub enum Failure {
     /// The path of a backup won't do.
     #[error("{0}")]
     BackupPath(String),
-    /// It is stopping.
-    #[error("the daemon is stopping")]
-    Stopping,
-    /// It did not answer in time; it may have done what was asked.
+    /// It did not answer in time. It may have done it all the same.
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
+    /// It is stopping.
+    #[error("stopping")]
+    Stopping,
+}
+
+impl Failure {
+    /// What programs know it by, wherever there are codes.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Refused(refusal) => match refusal {
+                Refusal::PartyNotFound(_) => ErrorCode::PartyNotFound,
+                Refusal::PartyExists(_) => ErrorCode::PartyExists,
+                Refusal::PartyFull { .. } => ErrorCode::PartyFull,
+                Refusal::PeerNotFound { .. } => ErrorCode::PeerNotFound,
+                Refusal::NotAMember { .. } => ErrorCode::NotAMember,
+                Refusal::PeerNotYours(_)
+                | Refusal::PeerTaken(_)
+                | Refusal::BadToken
+                | Refusal::RelayNotYours(_) => ErrorCode::PermissionDenied,
+                Refusal::SignalTooLarge { .. } => ErrorCode::InvalidParams,
+                Refusal::TooManyParties { .. }
+                | Refusal::RegistryFull { .. }
+                | Refusal::SignalsFull { .. }
+                | Refusal::SignalQueueFull { .. } => ErrorCode::RateLimited,
+            },
+            Self::Store(_) | Self::Discovery(_) => ErrorCode::StoreUnavailable,
+            Self::BackupPath(_) => ErrorCode::InvalidParams,
+            Self::TimedOut(_) => ErrorCode::Timeout,
+            Self::Stopping => ErrorCode::ShuttingDown,
+        }
+    }
 }
 
 impl From<BackupError> for Failure {

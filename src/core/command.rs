@@ -249,8 +249,13 @@ pub enum Outcome {
     },
     /// To `Update`.
     Peer(Peer),
-    /// To `Heartbeat`: how long the peer may be silent from now.
-    Alive(Duration),
+    /// To `Heartbeat`.
+    Alive {
+        /// How long the peer may be silent from now.
+        expires_in: Duration,
+        /// The number of its party's last change.
+        seq: u64,
+    },
     /// To `SendSignal`.
     Queued,
     /// To `PollSignals`, oldest first.

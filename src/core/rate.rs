@@ -23,6 +23,17 @@ pub struct Rate {
     pub burst: NonZeroU32,
 }
 
+impl Rate {
+    /// So many requests in each `per`, and so many at once; none counts as one.
+    pub fn new(requests: usize, per: Duration, burst: usize) -> Self {
+        let some = |count: usize| {
+            let count = u32::try_from(count).unwrap_or(u32::MAX);
+            NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN)
+        };
+        Self { requests: some(requests), per, burst: some(burst) }
+    }
+}
+
 /// A refusal: who waits that long, and takes from no bucket meanwhile, is let through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryAfter(pub Duration);

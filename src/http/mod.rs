@@ -29,9 +29,12 @@ use actix_web::{App, Error, web};
 pub use face::{HttpFace, Settings};
 pub use problem::Problem;
 
-/// What serves one worker's requests.
+use crate::ws;
+
+/// What serves one worker's requests. `sockets` has those that become WebSockets.
 pub fn app(
     face: web::Data<HttpFace>,
+    sockets: web::Data<ws::Face>,
 ) -> App<
     impl ServiceFactory<
         ServiceRequest,
@@ -41,5 +44,9 @@ pub fn app(
         InitError = (),
     > + use<>,
 > {
-    App::new().app_data(face).wrap(from_fn(guard::guard::<BoxBody>)).configure(routes::configure)
+    App::new()
+        .app_data(face)
+        .app_data(sockets)
+        .wrap(from_fn(guard::guard::<BoxBody>))
+        .configure(routes::configure)
 }

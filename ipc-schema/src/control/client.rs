@@ -30,6 +30,7 @@ pub enum ClientFrame {
         token: Option<Secret>,
         /// The additions to LANrage's protocol that it knows; at most 32.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[cfg_attr(feature = "schema", schemars(length(max = 32)))]
         caps: Vec<Name>,
         /// How far its copies of parties go.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -142,6 +142,9 @@ fn no_json(body: &[u8], error: &serde_json::Error) -> Mistake {
 
 /// Where a body stops to be JSON, in bytes from its start.
 fn offset(body: &[u8], error: &serde_json::Error) -> u64 {
+    if error.is_eof() {
+        return body.len() as u64;
+    }
     let lines = body.split_inclusive(|&byte| byte == b'\n');
     let before: usize = lines.take(error.line().saturating_sub(1)).map(<[u8]>::len).sum();
     let offset = before + error.column().saturating_sub(1);

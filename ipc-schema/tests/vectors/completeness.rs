@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{Vector, read, schemas};
 
 /// Fails naming the things for which no vector of the folder stands.
-fn assert_all<'a>(
+pub(super) fn assert_all<'a>(
     folder: &str,
     wanted: impl IntoIterator<Item = &'a str>,
     has: impl Fn(&Vector) -> Option<String>,
@@ -20,7 +20,7 @@ fn assert_all<'a>(
     assert!(missing.is_empty(), "vectors/{folder} has none for {missing:?}");
 }
 
-fn text_at(vector: &Vector, pointer: &str) -> Option<String> {
+pub(super) fn text_at(vector: &Vector, pointer: &str) -> Option<String> {
     vector.line.as_ref()?.pointer(pointer)?.as_str().map(str::to_owned)
 }
 

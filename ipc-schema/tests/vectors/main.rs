@@ -1,6 +1,7 @@
 //! The vectors: one message per file, for whoever writes a client or tests a daemon.
 
 mod completeness;
+mod control;
 mod invalid;
 mod schemas;
 mod valid;
@@ -22,9 +23,18 @@ struct Vector {
     text: Option<String>,
     encoded: Option<Value>,
     answers: Option<String>,
+    from: Option<Sender>,
     #[serde(default)]
     newer: bool,
     expect: Option<Expect>,
+}
+
+/// Who sends a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Sender {
+    Client,
+    Server,
 }
 
 /// How an invalid message is answered.

@@ -59,7 +59,7 @@ impl Schemas {
     }
 }
 
-fn validate(validator: &Validator, value: &Value) -> Result<(), String> {
+pub(super) fn validate(validator: &Validator, value: &Value) -> Result<(), String> {
     validator.validate(value).map_err(|error| format!("{}: {error}", error.instance_path()))
 }
 

@@ -119,7 +119,8 @@ impl Transaction<'_> {
     ) -> Result<Outcome, Refusal> {
         self.member(party_id, peer_id)?;
         self.touch(party_id, peer_id);
-        Ok(Outcome::Alive(self.registry.rules.peer_timeout))
+        let expires_in = self.registry.rules.peer_timeout;
+        Ok(Outcome::Alive { expires_in, seq: self.party(party_id)?.record.seq })
     }
 
     /// What the caller's connection kept alive is silent from now on.

@@ -6,6 +6,7 @@ pub(super) mod peers;
 pub(super) mod probes;
 pub(super) mod relays;
 pub(super) mod service;
+pub(super) mod socket;
 
 use actix_web::http::{Method, header};
 use actix_web::{HttpRequest, HttpResponse, ResponseError as _, web};
@@ -56,6 +57,7 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
         "/parties/{party_id}/peers/{peer_id}/heartbeat" { POST => peers::heartbeat }
         "/relays" { GET => relays::list, POST => relays::register }
         "/relays/{region}" { GET => relays::list_region }
+        "/ws" { GET => socket::upgrade }
     }
     app.default_service(web::to(no_route));
 }

@@ -27,7 +27,7 @@ impl Translator {
                     },
                 })),
                 Outcome::Peer(peer) => Ok(Reply::PeerUpdate(PeerResult { peer })),
-                Outcome::Alive(expires_in) => {
+                Outcome::Alive { expires_in, .. } => {
                     Ok(Reply::PeerHeartbeat(HeartbeatResult { expires_in_ms: millis(expires_in) }))
                 }
                 Outcome::Queued => Ok(Reply::SignalSend(SignalSendResult { queued: true })),

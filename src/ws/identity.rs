@@ -1,0 +1,159 @@
+//! For whom a connection speaks: its first word, and the ids that it takes.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use lanrage_ipc::ErrorCode;
+use lanrage_ipc::control::{Bookmark, Secret, ServerFrame};
+use lanrage_ipc::event::RemovalReason;
+use lanrage_ipc::model::{PartyId, PeerId};
+use serde_json::json;
+
+use super::conversation::{Conversation, Reply, no_random_numbers, unexpected};
+use super::render::Rejection;
+use crate::control_plane::{Answer, Ask};
+use crate::core::{Command, Identity, Outcome, TokenHash};
+use crate::token::{self, Token};
+
+/// A client shall give signs of life this often at least, in milliseconds.
+const HEARTBEAT_MS: u64 = 30_000;
+
+/// A token that was shown, and whom it proves.
+pub(super) struct Proof {
+    identity: Identity,
+    token: Secret,
+    hash: TokenHash,
+}
+
+/// A peer that the connection speaks for from now on.
+pub(super) struct Claimed {
+    identity: Identity,
+    /// What proves it on the next connection.
+    token: Option<Secret>,
+}
+
+impl Conversation {
+    /// The first word, or a further one for another peer.
+    pub(super) async fn greet(
+        &mut self,
+        peer_id: Option<PeerId>,
+        token: Option<Secret>,
+        additions: bool,
+        have: BTreeMap<PartyId, Bookmark>,
+    ) -> Result<Reply, Rejection> {
+        self.style.additions |= additions;
+        self.line.greet(self.style.additions);
+        let proof = match token {
+            Some(token) => Some(self.prove(token, peer_id.as_ref()).await?),
+            None => None,
+        };
+        let peer_id = proof.as_ref().map(|proof| proof.identity.peer_id.clone()).or(peer_id);
+        let claimed = match peer_id {
+            Some(peer_id) => Some(self.claim(peer_id, proof).await?),
+            None => None,
+        };
+        let identity = claimed.as_ref().map(|claimed| claimed.identity.clone());
+        if self.style.additions {
+            self.welcome(claimed);
+        }
+        if let Some(identity) = identity {
+            self.catch_up(identity, have).await?;
+        }
+        Ok(self.reply(None, json!({})))
+    }
+
+    async fn prove(&self, token: Secret, peer_id: Option<&PeerId>) -> Result<Proof, Rejection> {
+        let hash = token::hash(token.expose().as_bytes());
+        let identity = match self.ask(Ask::Authenticate(hash)).await? {
+            Answer::Identity(identity) => identity,
+            other => return Err(unexpected(&other)),
+        };
+        if peer_id.is_some_and(|peer_id| *peer_id != identity.peer_id) {
+            let message = "token: it does not match peer_id";
+            return Err(Rejection::new(ErrorCode::PermissionDenied, message));
+        }
+        Ok(Proof { identity, token, hash })
+    }
+
+    /// Takes an id: nobody's, or the one of a token. A client that can keep a token gets one where
+    /// it has none, or one that does not last much longer.
+    pub(super) async fn claim(
+        &mut self,
+        peer_id: PeerId,
+        proof: Option<Proof>,
+    ) -> Result<Claimed, Rejection> {
+        if proof.is_none() {
+            self.face
+                .may_register(self.line.address)
+                .map_err(|wait| Rejection::too_often("peer ids are taken too often", wait))?;
+        }
+        let lasts = proof.as_ref().is_some_and(|proof| self.lasts(proof.identity.expires_at));
+        let fresh = match self.style.additions && !lasts {
+            true => Some(Token::fresh().map_err(no_random_numbers)?),
+            false => None,
+        };
+        let command = Command::Claim {
+            peer_id,
+            proof: proof.as_ref().map(|proof| proof.hash),
+            issue: fresh.as_ref().map(Token::hash),
+            hold: true,
+        };
+        let identity = match self.ask(Ask::Command(command)).await? {
+            Answer::Outcome(Outcome::Claimed(identity)) => identity,
+            other => return Err(unexpected(&other)),
+        };
+        self.peers.insert(identity.peer_id.clone());
+        self.face.hold(identity.peer_id.clone(), self.line.id);
+        if let Some(offset) = identity.utc_offset {
+            self.style.zone = offset.zone();
+        }
+        let shown = proof.map(|proof| proof.token);
+        let token = fresh.map(Token::into_secret).or(shown);
+        Ok(Claimed { identity, token })
+    }
+
+    /// Whether a token is good for at least half of what a fresh one is.
+    fn lasts(&self, expires_at: Option<Timestamp>) -> bool {
+        let half = self.face.settings().token_ttl / 2;
+        let until = self.face.clock.now().wall.checked_add(half).unwrap_or(Timestamp::MAX);
+        expires_at.is_some_and(|expires_at| expires_at >= until)
+    }
+
+    pub(super) fn welcome(&self, claimed: Option<Claimed>) {
+        let (identity, token) = claimed.map(|c| (c.identity, c.token)).unzip();
+        let (peer_id, token_expires_at) = identity.map(|i| (i.peer_id, i.expires_at)).unzip();
+        let timeout = self.face.settings().peer_timeout.as_millis();
+        let timeout = u64::try_from(timeout).unwrap_or(u64::MAX);
+        self.send(&ServerFrame::Welcome {
+            session: format!("c{}", self.line.id.0),
+            token: token.flatten(),
+            peer_id,
+            token_expires_at: token_expires_at.flatten(),
+            // Three chances to be heard before the time is up.
+            heartbeat_ms: HEARTBEAT_MS.min((timeout / 3).max(1)),
+            epoch: self.face.epoch.clone(),
+        });
+    }
+
+    /// Tells a peer that comes back of the parties that it is in, and which of those are gone that
+    /// it has copies of.
+    async fn catch_up(
+        &mut self,
+        identity: Identity,
+        have: BTreeMap<PartyId, Bookmark>,
+    ) -> Result<(), Rejection> {
+        let Identity { peer_id, parties, .. } = identity;
+        for (party_id, bookmark) in have {
+            if self.style.additions && !parties.contains(&party_id) {
+                let beside = self.style.beside(&bookmark.epoch, bookmark.seq);
+                let reason = RemovalReason::Removed;
+                self.send(&ServerFrame::PartyRemoved { party_id, reason, beside });
+            }
+        }
+        for party_id in parties {
+            self.attend(&party_id, &peer_id).await?;
+            self.bring_signals(&party_id, &peer_id).await;
+        }
+        Ok(())
+    }
+}

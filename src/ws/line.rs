@@ -1,0 +1,226 @@
+//! A connection as all who deal with it see it: what waits for its client, when that gave its last
+//! sign of life, and how it ends. Shared by the session, which writes, the conversation, which
+//! speaks, and the watch, which ends it when its session can't.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use tokio::sync::Notify;
+
+use super::render::Style;
+use crate::core::{AddressKey, Buckets, ConnectionId, Rate};
+use crate::http::socket::Hangup;
+
+/// What a client may do wrong at once, and how often after that, before it is thrown out.
+const OFFENCES: usize = 32;
+const OFFENCE_EVERY: Duration = Duration::from_secs(1);
+
+/// Why a connection is closed, in the numbers of RFC 6455, section 7.4.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CloseCode {
+    /// The client wants it.
+    Normal = 1000,
+    /// The server stops.
+    Away = 1001,
+    /// The client sent what is no WebSocket.
+    Protocol = 1002,
+    /// It sent a text that is no UTF-8.
+    NotUtf8 = 1007,
+    /// It broke the rules too often.
+    Policy = 1008,
+    /// It sent too much at once.
+    TooBig = 1009,
+    /// It does not read what it is sent: it shall come back and start afresh.
+    TryAgain = 1013,
+}
+
+/// What goes out.
+#[derive(Debug, PartialEq)]
+pub(super) enum Out {
+    Text(String),
+    Ping,
+    /// The last there is.
+    Close(CloseCode, String),
+}
+
+/// A connection.
+pub(super) struct Line {
+    pub(super) id: ConnectionId,
+    pub(super) address: IpAddr,
+    /// When it was opened, on the clock of timeouts.
+    pub(super) opened: Duration,
+    out: Mutex<Outbox>,
+    filled: Notify,
+    greeted: AtomicBool,
+    /// Whether the client knows more than LANrage's own frames.
+    additions: AtomicBool,
+    /// When the client was asked for a sign of life that it has not given yet; 0 when it was not.
+    asked_ms: AtomicU64,
+    /// When it was asked last, or else connected.
+    asked_last_ms: AtomicU64,
+    offences: Mutex<Buckets<()>>,
+    hangup: Hangup,
+}
+
+struct Outbox {
+    waiting: VecDeque<Out>,
+    most: usize,
+    /// Since when nothing but its end is left to come.
+    closing: Option<Duration>,
+}
+
+impl Line {
+    pub(super) fn new(
+        id: ConnectionId,
+        address: IpAddr,
+        opened: Duration,
+        most: usize,
+        hangup: Hangup,
+    ) -> Self {
+        let rate = Rate::new(1, OFFENCE_EVERY, OFFENCES);
+        Self {
+            id,
+            address,
+            opened,
+            out: Mutex::new(Outbox { waiting: VecDeque::new(), most, closing: None }),
+            filled: Notify::new(),
+            greeted: AtomicBool::new(false),
+            additions: AtomicBool::new(false),
+            asked_ms: AtomicU64::new(0),
+            asked_last_ms: AtomicU64::new(millis(opened)),
+            offences: Mutex::new(Buckets::new(rate, 1)),
+            hangup,
+        }
+    }
+
+    /// The address as far as one client has it to itself.
+    pub(super) fn address_key(&self) -> AddressKey {
+        self.address.into()
+    }
+
+    /// Puts a frame behind the others. A client for whom there is no room any more does not read:
+    /// the connection ends, and the client starts afresh on another.
+    pub(super) fn send(&self, text: String, now: Duration) {
+        let mut out = self.lock();
+        if out.closing.is_some() {
+            return;
+        }
+        if out.waiting.len() >= out.most {
+            log::debug!("{:?}: {} frames wait for it, the most that may", self.id, out.most);
+            out.waiting.clear();
+            out.close(CloseCode::TryAgain, "too slow: connect again and sync", now);
+        } else {
+            out.waiting.push_back(Out::Text(text));
+        }
+        self.filled.notify_one();
+    }
+
+    /// Ends the connection after what waits already.
+    pub(super) fn close(&self, code: CloseCode, reason: &str, now: Duration) {
+        let mut out = self.lock();
+        if out.closing.is_none() {
+            log::debug!("{:?}: closing: {reason}", self.id);
+            out.close(code, reason, now);
+            self.filled.notify_one();
+        }
+    }
+
+    /// Counts something that the client did wrong; too much of it ends the connection.
+    pub(super) fn offended(&self, now: Duration) {
+        let taken = lock(&self.offences).take((), now);
+        if taken.is_err() {
+            self.close(CloseCode::Policy, "too many mistakes", now);
+        }
+    }
+
+    /// Asks for a sign of life.
+    pub(super) fn ask_for_life(&self, now: Duration) {
+        let mut out = self.lock();
+        if out.closing.is_none() {
+            out.waiting.push_back(Out::Ping);
+            self.asked_ms.store(millis(now).max(1), Ordering::Relaxed);
+            self.asked_last_ms.store(millis(now), Ordering::Relaxed);
+            self.filled.notify_one();
+        }
+    }
+
+    /// When it was asked last, or else connected.
+    pub(super) fn asked_last(&self) -> Duration {
+        Duration::from_millis(self.asked_last_ms.load(Ordering::Relaxed))
+    }
+
+    /// The client gave a sign of life.
+    pub(super) fn gave_life(&self) {
+        self.asked_ms.store(0, Ordering::Relaxed);
+    }
+
+    /// Since when a sign of life is awaited.
+    pub(super) fn awaiting_life_since(&self) -> Option<Duration> {
+        let asked = self.asked_ms.load(Ordering::Relaxed);
+        (asked != 0).then(|| Duration::from_millis(asked))
+    }
+
+    /// The client has said its first word.
+    pub(super) fn greet(&self, additions: bool) {
+        self.additions.store(additions, Ordering::Relaxed);
+        self.greeted.store(true, Ordering::Relaxed);
+    }
+
+    /// How to speak to the client where no time is told.
+    pub(super) fn style(&self) -> Style {
+        Style { additions: self.additions.load(Ordering::Relaxed), zone: TimeZone::UTC }
+    }
+
+    pub(super) fn is_greeted(&self) -> bool {
+        self.greeted.load(Ordering::Relaxed)
+    }
+
+    /// Since when nothing but its end is left to come.
+    pub(super) fn closing_since(&self) -> Option<Duration> {
+        self.lock().closing
+    }
+
+    /// How many frames wait for the client.
+    pub(super) fn queued(&self) -> usize {
+        self.lock().waiting.len()
+    }
+
+    /// Ends the connection from outside, whatever its session does.
+    pub(super) fn hang_up(&self) {
+        self.hangup.now();
+    }
+
+    /// The next to go out; waits until there is something.
+    pub(super) async fn next(&self) -> Out {
+        loop {
+            if let Some(out) = self.lock().waiting.pop_front() {
+                return out;
+            }
+            self.filled.notified().await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Outbox> {
+        lock(&self.out)
+    }
+}
+
+impl Outbox {
+    fn close(&mut self, code: CloseCode, reason: &str, now: Duration) {
+        self.waiting.push_back(Out::Close(code, reason.to_owned()));
+        self.closing = Some(now);
+    }
+}
+
+/// A panic ends the process: no one sees what it left.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,27 @@
+//! The face towards the network's WebSocket clients: LANrage's own, and the daemons.
+//!
+//! | file | |
+//! |---|---|
+//! | `session` | one actor per connection, and the only file that knows `actix-web-actors`: frames in, frames out |
+//! | `intake` | how much of a client's input may wait, and pieces put together |
+//! | `line` | what waits for a client, when it gave its last sign of life, and how it ends |
+//! | `conversation` | one task per connection: what a client asks for, in order |
+//! | `identity` | for whom a connection speaks |
+//! | `hearing`, `news` | the parties that a connection hears of, and what its client is told |
+//! | `render` | events and answers as frames |
+//! | `watch` | the deadlines of all connections, kept outside of them: one whose client does not read is not polled |
+
+mod conversation;
+mod face;
+mod hearing;
+mod identity;
+mod intake;
+mod line;
+mod news;
+mod render;
+mod session;
+mod watch;
+
+pub use face::{Face, Settings};
+pub use session::upgrade;
+pub use watch::watch;

@@ -1,0 +1,175 @@
+//! What a connection hears of its parties, and what of that its client is told.
+
+use lanrage_ipc::control::ServerFrame;
+use lanrage_ipc::event::Event;
+use lanrage_ipc::model::{Party, PartyId, Peer, PeerId};
+
+use super::conversation::{Conversation, unexpected};
+use super::render::{self, Rejection};
+use crate::control_plane::{Answer, Ask, Failure};
+use crate::core::{Command, Outcome, Refusal};
+use crate::events::SubscriptionKey;
+
+/// What one signal counts for at least, in bytes: `PollSignals` reckons with it.
+const SIGNAL_BYTES: usize = 512;
+
+impl Conversation {
+    /// Hears of a party from now on, as one of its members, and tells the client all of it. One
+    /// that has ended meanwhile is told of no more.
+    pub(super) async fn attend(
+        &mut self,
+        party_id: &PartyId,
+        peer_id: &PeerId,
+    ) -> Result<(), Rejection> {
+        let party = match self.hearing.get(party_id) {
+            Some(heard) => {
+                heard.own.insert(peer_id.clone());
+                self.party(party_id).await
+            }
+            None => self.subscribe(party_id, peer_id).await,
+        };
+        match party {
+            Ok(party) => self.tell_party(&party),
+            Err(Failure::Refused(Refusal::PartyNotFound(_))) => {}
+            Err(failure) => return Err(failure.into()),
+        }
+        Ok(())
+    }
+
+    async fn subscribe(&mut self, party_id: &PartyId, own: &PeerId) -> Result<Party, Failure> {
+        let (key, interest) = self.hearing.draft(party_id);
+        let queue = self.hearing.queue.clone();
+        match self.ask(Ask::Subscribe { key, interest, queue, snapshot: true }).await? {
+            Answer::Subscribed(snapshot) => {
+                let party = snapshot.parties.into_iter().flatten().next();
+                let party = party.ok_or_else(|| Refusal::PartyNotFound(party_id.clone()))?;
+                self.hearing.begin(key, &party, own.clone());
+                Ok(party)
+            }
+            other => {
+                unexpected(&other);
+                Err(Refusal::PartyNotFound(party_id.clone()).into())
+            }
+        }
+    }
+
+    pub(super) async fn unsubscribe(&self, key: Option<SubscriptionKey>) {
+        if let Some(key) = key
+            && let Err(failure) = self.ask(Ask::Unsubscribe(key)).await
+        {
+            log::debug!("{:?}: {key:?} could not be ended: {failure}", self.line.id);
+        }
+    }
+
+    pub(super) fn tell_party(&mut self, party: &Party) {
+        self.hearing.told(party, self.face.clock.elapsed());
+        self.send(&self.style.party(party));
+    }
+
+    /// Tells of an event of a party that is heard.
+    pub(super) async fn tell(&mut self, party_id: &PartyId, event: &Event) {
+        let Some(heard) = self.hearing.get(party_id) else { return };
+        if let Some(seq) = event.seq() {
+            if seq <= heard.seq {
+                return;
+            }
+            heard.seq = seq;
+        }
+        match event {
+            Event::PeerJoined { peer, epoch, seq, .. } => {
+                heard.members.insert(peer.info.peer_id.clone(), peer.info.clone());
+                self.send(&self.style.joined(party_id, peer, epoch, *seq));
+            }
+            Event::PeerUpdated { peer, epoch, seq, .. } if self.style.additions => {
+                self.send(&self.style.updated(party_id, peer, epoch, *seq));
+            }
+            Event::PeerUpdated { peer, .. } => self.tell_plainly_of_update(party_id, peer).await,
+            Event::PeerLeft { peer_id, epoch, seq, .. } => {
+                heard.ending |= *peer_id == heard.host_id;
+                heard.members.remove(peer_id);
+                // A client that knows more hears at once that the party has ended.
+                if !(heard.ending && self.style.additions) {
+                    let beside = self.style.beside(epoch, *seq);
+                    let (party_id, peer_id) = (party_id.clone(), peer_id.clone());
+                    self.send(&ServerFrame::PeerLeft { party_id, peer_id, beside });
+                }
+                let is_ending = self.hearing.get(party_id).is_some_and(|heard| heard.ending);
+                if !is_ending {
+                    let gone = self.hearing.forget_own(party_id, peer_id);
+                    self.unsubscribe(gone).await;
+                }
+            }
+            Event::PartyRemoved { reason, epoch, seq, .. } => {
+                if self.style.additions {
+                    let beside = self.style.beside(epoch, *seq);
+                    let (party_id, reason) = (party_id.clone(), *reason);
+                    self.send(&ServerFrame::PartyRemoved { party_id, reason, beside });
+                }
+                let gone = self.hearing.end(party_id);
+                self.unsubscribe(gone).await;
+            }
+            Event::SignalReceived { to_peer_id, .. } => {
+                if heard.own.contains(to_peer_id) {
+                    self.bring_signals(party_id, to_peer_id).await;
+                }
+            }
+            Event::PartyRegistered { party, .. } | Event::PartyUpdated { party, .. } => {
+                self.tell_party(party);
+            }
+            Event::RelayUpdated { .. }
+            | Event::RelayRemoved { .. }
+            | Event::ConnectionChanged(_) => {}
+        }
+    }
+
+    /// LANrage's clients know no frame for a member that changed: they get the whole party, if
+    /// anything is new to them.
+    async fn tell_plainly_of_update(&mut self, party_id: &PartyId, peer: &Peer) {
+        let Some(heard) = self.hearing.get(party_id) else { return };
+        let before = heard.members.insert(peer.info.peer_id.clone(), peer.info.clone());
+        let is_own = heard.own.contains(&peer.info.peer_id);
+        if before.as_ref() != Some(&peer.info)
+            && !is_own
+            && let Ok(party) = self.party(party_id).await
+        {
+            self.tell_party(&party);
+        }
+    }
+
+    /// Brings a member the signals that wait for it, as many as there is room for.
+    pub(super) async fn bring_signals(&mut self, party_id: &PartyId, peer_id: &PeerId) {
+        if !self.face.is_holder(peer_id, self.line.id) {
+            return;
+        }
+        let most = self.face.settings().ws.queue_frames;
+        let room = most.saturating_sub(self.line.queued()) / 2;
+        if room == 0 {
+            self.late_signals.insert((party_id.clone(), peer_id.clone()));
+            return;
+        }
+        let (party, peer) = (party_id.clone(), peer_id.clone());
+        let poll =
+            Command::PollSignals { party_id: party, peer_id: peer, room: room * SIGNAL_BYTES };
+        match self.ask(Ask::Command(poll)).await {
+            Ok(Answer::Outcome(Outcome::Signals(signals))) => {
+                if !signals.is_empty() {
+                    self.late_signals.insert((party_id.clone(), peer_id.clone()));
+                }
+                for signal in signals {
+                    self.send(&render::signal(signal));
+                }
+            }
+            Ok(other) => {
+                unexpected(&other);
+            }
+            Err(failure) => log::debug!("{:?}: no signals: {failure}", self.line.id),
+        }
+    }
+
+    /// Looks again where not all signals could be brought.
+    pub(super) async fn bring_late_signals(&mut self) {
+        for (party_id, peer_id) in std::mem::take(&mut self.late_signals) {
+            self.bring_signals(&party_id, &peer_id).await;
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! One connection's WebSocket: the handshake, frames in, frames out. What they mean is the
+//! conversation's. The only file that knows `actix-web-actors`.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use actix_http::ws::{Codec, Item};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderMap};
+use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web_actors::ws::{self, CloseReason, HandshakeError, Message, ProtocolError};
+use bytestring::ByteString;
+use futures_util::stream;
+use lanrage_ipc::ErrorCode;
+use lanrage_ipc::control::ServerFrame;
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use super::conversation::Conversation;
+use super::face::{Face, NoRoom};
+use super::intake::{Assembly, Fault, Intake, Meter, Misfit};
+use super::line::{CloseCode, Line, Out};
+use super::render::Rejection;
+use crate::core::{Buckets, Rate};
+use crate::http::metrics::Direction;
+use crate::http::origin::origin_allowed;
+use crate::http::socket::Accepted;
+
+/// Frames that wait to be looked at; more, and they are refused.
+const UNREAD: usize = 256;
+
+/// Makes a request a WebSocket, of a client at `address`.
+pub fn upgrade(
+    face: &Arc<Face>,
+    request: &HttpRequest,
+    payload: web::Payload,
+    address: IpAddr,
+) -> HttpResponse {
+    let settings = face.settings();
+    if face.stopping.borrow().is_some() {
+        return refusal(StatusCode::SERVICE_UNAVAILABLE, "Server is stopping", Some(1));
+    }
+    let mut response = match ws::handshake(request) {
+        Ok(response) => response,
+        Err(error) => return no_handshake(error),
+    };
+    if !origin_allowed(origin(request.headers()), &settings.allowed_origins) {
+        face.metrics.rejected("forbidden");
+        return refusal(StatusCode::FORBIDDEN, "Origin not allowed", None);
+    }
+    // Without a second handle nobody could end a connection whose client does not read.
+    let Some(accepted) = request.conn_data::<Accepted>() else {
+        return refusal(StatusCode::SERVICE_UNAVAILABLE, "Server is out of file handles", Some(1));
+    };
+    let limits = &settings.ws;
+    let hangup = accepted.hangup();
+    let opened = face.clock.elapsed();
+    let line = Line::new(face.next_id(), address, opened, limits.queue_frames, hangup);
+    let line = Arc::new(line);
+    if let Err(no_room) = face.enter(&line, limits) {
+        face.metrics.rejected("overloaded");
+        return match no_room {
+            NoRoom::Anywhere => {
+                refusal(StatusCode::SERVICE_UNAVAILABLE, "Too many WebSockets", Some(10))
+            }
+            NoRoom::ForAddress => {
+                refusal(StatusCode::TOO_MANY_REQUESTS, "Too many WebSockets", Some(10))
+            }
+        };
+    }
+    log::debug!("{:?}: a WebSocket of {address}", line.id);
+    let (frames, unread) = mpsc::channel(UNREAD);
+    let conversation = Conversation::new(face.clone(), line.clone(), unread, limits.queue_frames);
+    actix_web::rt::spawn(conversation.run());
+    let meter = Meter::new(limits.frame_bytes);
+    let on_fault = faulted(face.clone(), line.clone(), limits.frame_bytes);
+    let input = Intake::new(payload, meter.clone(), limits.frame_bytes, on_fault);
+    let session = Session {
+        frames,
+        meter,
+        assembly: Assembly::new(limits.frame_bytes),
+        frame_bytes: limits.frame_bytes,
+        pace: Buckets::new(pace(limits), 1),
+        face: face.clone(),
+        line,
+    };
+    let codec = Codec::new().max_size(limits.frame_bytes);
+    response.streaming(ws::WebsocketContext::with_codec(session, input, codec))
+}
+
+/// Several are as good as one that is not allowed.
+fn origin(headers: &HeaderMap) -> Option<&str> {
+    let mut origins = headers.get_all(header::ORIGIN);
+    let origin = origins.next()?;
+    Some(if origins.next().is_some() { "" } else { origin.to_str().unwrap_or_default() })
+}
+
+fn pace(limits: &crate::config::Ws) -> Rate {
+    Rate::new(limits.frames_per_second, Duration::from_secs(1), limits.frames_burst)
+}
+
+fn no_handshake(error: HandshakeError) -> HttpResponse {
+    let mut response = refusal(
+        match error {
+            HandshakeError::GetMethodRequired => StatusCode::METHOD_NOT_ALLOWED,
+            HandshakeError::NoWebsocketUpgrade | HandshakeError::NoConnectionUpgrade => {
+                StatusCode::UPGRADE_REQUIRED
+            }
+            _ => StatusCode::BAD_REQUEST,
+        },
+        &error.to_string(),
+        None,
+    );
+    if response.status() == StatusCode::UPGRADE_REQUIRED {
+        let upgrade = header::HeaderValue::from_static("websocket");
+        response.headers_mut().insert(header::UPGRADE, upgrade);
+    }
+    response
+}
+
+fn refusal(status: StatusCode, detail: &str, retry_after: Option<u32>) -> HttpResponse {
+    let mut response = HttpResponse::build(status);
+    if let Some(seconds) = retry_after {
+        response.insert_header((header::RETRY_AFTER, seconds));
+    }
+    response.json(json!({"detail": detail}))
+}
+
+struct Session {
+    face: Arc<Face>,
+    line: Arc<Line>,
+    /// To the conversation, which ends when this is gone.
+    frames: mpsc::Sender<ByteString>,
+    meter: Meter,
+    assembly: Assembly,
+    frame_bytes: usize,
+    pace: Buckets<()>,
+}
+
+type Context = ws::WebsocketContext<Session>;
+
+impl Actor for Session {
+    type Context = Context;
+
+    fn started(&mut self, ctx: &mut Context) {
+        let line = self.line.clone();
+        ctx.add_stream(stream::unfold(line, |line| async {
+            let out = line.next().await;
+            Some((out, line))
+        }));
+    }
+}
+
+impl StreamHandler<Out> for Session {
+    fn handle(&mut self, out: Out, ctx: &mut Context) {
+        match out {
+            Out::Text(text) => {
+                self.face.metrics.frame(Direction::Out, "text");
+                ctx.text(text);
+            }
+            Out::Ping => {
+                self.face.metrics.frame(Direction::Out, "ping");
+                ctx.ping(b"");
+            }
+            // What the client sends until it closes too is thrown away: to close over it would
+            // have the system throw away this.
+            Out::Close(code, reason) => {
+                let code = ws::CloseCode::from(code as u16);
+                ctx.close(Some(CloseReason { code, description: Some(reason) }));
+            }
+        }
+    }
+}
+
+impl StreamHandler<Result<Message, ProtocolError>> for Session {
+    fn handle(&mut self, message: Result<Message, ProtocolError>, ctx: &mut Context) {
+        match message {
+            Ok(message) => {
+                let (kind, payload) = measure(&message);
+                self.meter.taken(payload);
+                self.face.metrics.frame(Direction::In, kind);
+                if let Message::Close(reason) = message {
+                    if self.line.closing_since().is_none() {
+                        ctx.close(reason);
+                    }
+                    ctx.stop();
+                } else if self.line.closing_since().is_none() && self.is_in_pace() {
+                    self.take(message, ctx);
+                }
+            }
+            // The frame itself is gone: what can't be decoded at all does not come so far.
+            Err(ProtocolError::Io(_)) => self.close(CloseCode::NotUtf8, "text that is not UTF-8"),
+            Err(error) => self.close(CloseCode::Protocol, &error.to_string()),
+        }
+    }
+
+    /// The client has sent all it will.
+    fn finished(&mut self, ctx: &mut Context) {
+        ctx.stop();
+    }
+}
+
+impl Session {
+    fn take(&mut self, message: Message, ctx: &mut Context) {
+        match message {
+            Message::Text(text) => self.hand_on(text),
+            Message::Binary(_) | Message::Continuation(Item::FirstBinary(_)) => {
+                self.offence(ErrorCode::InvalidRequest, "frames must be text, not binary");
+            }
+            Message::Continuation(item) => self.put_together(item),
+            Message::Ping(payload) => ctx.pong(&payload),
+            Message::Pong(_) => self.line.gave_life(),
+            Message::Close(_) | Message::Nop => {}
+        }
+    }
+
+    fn put_together(&mut self, item: Item) {
+        let put = match item {
+            Item::FirstText(piece) | Item::FirstBinary(piece) => {
+                self.assembly.begin(&piece).map(|()| None)
+            }
+            Item::Continue(piece) => self.assembly.go_on(&piece).map(|()| None),
+            Item::Last(piece) => self.assembly.end(&piece).map(Some),
+        };
+        match put.map(|whole| whole.map(ByteString::try_from)) {
+            Ok(None) => {}
+            Ok(Some(Ok(text))) => self.hand_on(text),
+            Ok(Some(Err(_))) => self.close(CloseCode::NotUtf8, "text that is not UTF-8"),
+            Err(Misfit::TooLong) => too_large(&self.face, &self.line, self.frame_bytes),
+            Err(Misfit::OutOfPlace) => self.close(CloseCode::Protocol, "a piece out of place"),
+        }
+    }
+
+    fn hand_on(&self, text: ByteString) {
+        if self.frames.try_send(text).is_err() {
+            let message = format!("{UNREAD} frames wait to be looked at, the most that may");
+            self.offence(ErrorCode::TooManyInFlight, &message);
+        }
+    }
+
+    /// Whether a frame comes no sooner than it may.
+    fn is_in_pace(&mut self) -> bool {
+        let taken = self.pace.take((), self.face.clock.elapsed());
+        if taken.is_err() {
+            self.face.metrics.rejected("rate_limited");
+            self.offence(ErrorCode::RateLimited, "too many frames: send fewer");
+        }
+        taken.is_ok()
+    }
+
+    fn offence(&self, code: ErrorCode, message: &str) {
+        complain(&self.face, &self.line, code, message);
+        self.line.offended(self.face.clock.elapsed());
+    }
+
+    fn close(&self, code: CloseCode, reason: &str) {
+        self.line.close(code, reason, self.face.clock.elapsed());
+    }
+}
+
+/// What becomes of a connection whose input is no frames.
+fn faulted(face: Arc<Face>, line: Arc<Line>, frame_bytes: usize) -> impl Fn(Fault) {
+    move |fault| match fault {
+        Fault::TooLong => too_large(&face, &line, frame_bytes),
+        Fault::Malformed(why) => line.close(CloseCode::Protocol, why, face.clock.elapsed()),
+    }
+}
+
+fn too_large(face: &Face, line: &Line, frame_bytes: usize) {
+    let message = format!("a frame may have {frame_bytes} bytes");
+    face.metrics.rejected("too_large");
+    complain(face, line, ErrorCode::FrameTooLarge, &message);
+    line.close(CloseCode::TooBig, &message, face.clock.elapsed());
+}
+
+fn complain(face: &Face, line: &Line, code: ErrorCode, message: &str) {
+    let frame = line.style().error(Rejection::new(code, message), None);
+    send(line, &frame, face.clock.elapsed());
+}
+
+/// Puts a frame into a connection's queue.
+pub(super) fn send(line: &Line, frame: &ServerFrame, now: Duration) {
+    match serde_json::to_string(frame) {
+        Ok(text) => line.send(text, now),
+        Err(error) => log::error!("{:?}: a frame could not be encoded: {error}", line.id),
+    }
+}
+
+fn measure(message: &Message) -> (&'static str, usize) {
+    match message {
+        Message::Text(text) => ("text", text.len()),
+        Message::Binary(bytes) => ("binary", bytes.len()),
+        Message::Continuation(
+            Item::FirstText(bytes)
+            | Item::FirstBinary(bytes)
+            | Item::Continue(bytes)
+            | Item::Last(bytes),
+        ) => ("continuation", bytes.len()),
+        Message::Ping(bytes) => ("ping", bytes.len()),
+        Message::Pong(bytes) => ("pong", bytes.len()),
+        Message::Close(_) => ("close", 0),
+        Message::Nop => ("other", 0),
+    }
+}
