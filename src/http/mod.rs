@@ -30,9 +30,12 @@ pub(crate) use face::address_of;
 pub use face::{HttpFace, Settings};
 pub use problem::Problem;
 
-/// What serves one worker's requests.
+use crate::ws;
+
+/// What serves one worker's requests. `sockets` has those that become WebSockets.
 pub fn app(
     face: web::Data<HttpFace>,
+    sockets: web::Data<ws::Face>,
 ) -> App<
     impl ServiceFactory<
         ServiceRequest,
@@ -42,5 +45,9 @@ pub fn app(
         InitError = (),
     > + use<>,
 > {
-    App::new().app_data(face).wrap(from_fn(guard::guard::<BoxBody>)).configure(routes::configure)
+    App::new()
+        .app_data(face)
+        .app_data(sockets)
+        .wrap(from_fn(guard::guard::<BoxBody>))
+        .configure(routes::configure)
 }

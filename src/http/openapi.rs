@@ -6,7 +6,7 @@ use utoipa::openapi::OpenApiVersion;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 
-use super::routes::{identity, parties, peers, probes, relays, service};
+use super::routes::{identity, parties, peers, probes, relays, service, socket};
 
 /// The description, as OpenAPI 3.1.
 pub fn document() -> String {
@@ -45,6 +45,7 @@ pub fn document() -> String {
         relays::list,
         relays::register,
         relays::list_region,
+        socket::upgrade,
     ),
     modifiers(&Bearer)
 )]
@@ -94,11 +95,11 @@ pub struct RelayRequest {
     /// The port it listens on.
     pub port: u16,
     /// Where in the world it stands.
-    #[schema(default = "unknown")]
-    pub region: Option<String>,
+    #[schema(default = "unknown", required = false)]
+    pub region: String,
     /// How many peers it takes.
-    #[schema(default = 100)]
-    pub capacity: Option<u32>,
+    #[schema(default = 100, required = false)]
+    pub capacity: u32,
 }
 
 /// What any request but a probe may get.
@@ -106,13 +107,13 @@ pub struct RelayRequest {
 pub enum Unavailable {
     /// Asked too often.
     #[response(status = 429, headers(("Retry-After" = u64)))]
-    TooOften(#[to_schema] ErrorReply),
+    TooOften(ErrorReply),
     /// A defect of the server.
     #[response(status = 500)]
-    Internal(#[to_schema] ErrorReply),
+    Internal(ErrorReply),
     /// The server is stopping or overloaded, or its state can't be written.
     #[response(status = 503, headers(("Retry-After" = u64)))]
-    Unavailable(#[to_schema] ErrorReply),
+    Unavailable(ErrorReply),
 }
 
 /// What a request without a valid token gets.
@@ -120,7 +121,7 @@ pub enum Unavailable {
 pub enum Unauthorized {
     /// No valid token.
     #[response(status = 401, headers(("WWW-Authenticate" = String)))]
-    Unauthorized(#[to_schema] ErrorReply),
+    Unauthorized(ErrorReply),
 }
 
 /// What a request that acts for a peer may get.
@@ -128,7 +129,7 @@ pub enum Unauthorized {
 pub enum NotYours {
     /// The token is of another peer than the one that the request acts for.
     #[response(status = 403)]
-    NotYours(#[to_schema] ErrorReply),
+    NotYours(ErrorReply),
 }
 
 /// What a request about a party may get.
@@ -136,22 +137,27 @@ pub enum NotYours {
 pub enum Unknown {
     /// There is no such party, or no such peer in it.
     #[response(status = 404)]
-    Unknown(#[to_schema] ErrorReply),
+    Unknown(ErrorReply),
+}
+
+/// What a request with a body may get.
+#[derive(Debug, IntoResponses)]
+pub enum Unreadable {
+    /// The body can't be read.
+    #[response(status = 400)]
+    Unreadable(ErrorReply),
+    /// The body took too long.
+    #[response(status = 408)]
+    TooSlow(ErrorReply),
+    /// The body is too long.
+    #[response(status = 413)]
+    TooLarge(ErrorReply),
 }
 
 /// What a request with a body or parameters may get.
 #[derive(Debug, IntoResponses)]
 pub enum Invalid {
-    /// The body can't be read.
-    #[response(status = 400)]
-    Unreadable(#[to_schema] ErrorReply),
-    /// The body took too long.
-    #[response(status = 408)]
-    TooSlow(#[to_schema] ErrorReply),
-    /// The body is too long.
-    #[response(status = 413)]
-    TooLarge(#[to_schema] ErrorReply),
     /// All that is wrong with the body or the parameters.
     #[response(status = 422)]
-    Invalid(#[to_schema] ErrorReply),
+    Invalid(ErrorReply),
 }

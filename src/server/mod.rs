@@ -202,7 +202,7 @@ fn listen(
 ) -> anyhow::Result<(HttpServerTask, SocketAddr)> {
     let (http, ws) = (faces.http.clone(), faces.ws.clone());
     let workers = std::thread::available_parallelism().map_or(2, usize::from);
-    let server = HttpServer::new(move || http::app(http.clone()).app_data(ws.clone()))
+    let server = HttpServer::new(move || http::app(http.clone(), ws.clone()))
         .workers(workers)
         .max_connections(config.http.connections.div_ceil(workers))
         .backlog(BACKLOG)

@@ -32,15 +32,17 @@ const COME_BACK: Duration = Duration::from_secs(10);
 const UNREAD: usize = 256;
 
 /// Makes a request a WebSocket.
-pub async fn upgrade(
-    request: HttpRequest,
+///
+/// # Errors
+/// Why it is none, as HTTP has it.
+pub fn upgrade(
+    request: &HttpRequest,
     payload: web::Payload,
-    face: web::Data<Face>,
+    face: Arc<Face>,
 ) -> Result<HttpResponse, Problem> {
-    let face = face.into_inner();
     let (settings, http) = (face.settings(), &face.http.settings().http);
-    let address = address_of(&request, http);
-    let mut response = match ws::handshake(&request) {
+    let address = address_of(request, http);
+    let mut response = match ws::handshake(request) {
         Ok(response) => response,
         Err(error) => return Err(no_handshake(&error)),
     };

@@ -24,7 +24,7 @@ use crate::token::{self, Token};
     operation_id = "register_peer",
     params(("peer_id" = String, Query, description = "The peer id to register.")),
     responses(
-        (status = 200, body = TokenReply),
+        (status = 200, description = "Success.", body = TokenReply),
         (status = 409, body = ErrorReply, description = "The peer id is somebody's."),
         Invalid,
         Unavailable

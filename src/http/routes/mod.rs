@@ -6,6 +6,7 @@ pub(super) mod peers;
 pub(super) mod probes;
 pub(super) mod relays;
 pub(super) mod service;
+pub(super) mod socket;
 
 use actix_web::http::{Method, header};
 use actix_web::{HttpRequest, HttpResponse, ResponseError as _, web};
@@ -13,7 +14,6 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError as _, web};
 use super::face::{HttpFace, values};
 use super::origin::{Origin, forwarded_https};
 use super::problem::Problem;
-use crate::ws;
 
 /// The paths of those who watch over the server.
 pub(super) const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
@@ -57,7 +57,7 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
         "/parties/{party_id}/peers/{peer_id}/heartbeat" { POST => peers::heartbeat }
         "/relays" { GET => relays::list, POST => relays::register }
         "/relays/{region}" { GET => relays::list_region }
-        "/ws" { GET => ws::upgrade }
+        "/ws" { GET => socket::upgrade }
     }
     app.default_service(web::to(no_route));
 }

@@ -10,7 +10,7 @@ use crate::http::auth::Client;
 use crate::http::body::Body;
 use crate::http::face::HttpFace;
 use crate::http::openapi::{
-    Invalid, JoinRequest, NotYours, PartyRequest, Unauthorized, Unavailable, Unknown,
+    Invalid, JoinRequest, NotYours, PartyRequest, Unauthorized, Unavailable, Unknown, Unreadable,
 };
 use crate::http::path::Params;
 use crate::http::problem::Problem;
@@ -23,9 +23,10 @@ use crate::token;
     operation_id = "register_party",
     request_body = PartyRequest,
     responses(
-        (status = 200, body = PartyReply),
+        (status = 200, description = "Success.", body = PartyReply),
         (status = 409, body = ErrorReply, description = "The host is in too many parties."),
         NotYours,
+        Unreadable,
         Invalid,
         Unauthorized,
         Unavailable
@@ -58,7 +59,7 @@ pub(in crate::http) async fn register(
     path = "/parties/{party_id}",
     operation_id = "get_party",
     params(("party_id" = String, Path)),
-    responses((status = 200, body = PartyReply), Unknown, Unauthorized, Unavailable),
+    responses((status = 200, description = "Success.", body = PartyReply), Unknown, Unauthorized, Unavailable),
     security(("bearer" = []))
 )]
 pub(in crate::http) async fn get(
@@ -78,10 +79,11 @@ pub(in crate::http) async fn get(
     params(("party_id" = String, Path)),
     request_body = JoinRequest,
     responses(
-        (status = 200, body = PartyReply),
+        (status = 200, description = "Success.", body = PartyReply),
         (status = 409, body = ErrorReply, description = "The party is full, or the peer is in too many."),
         NotYours,
         Unknown,
+        Unreadable,
         Invalid,
         Unauthorized,
         Unavailable

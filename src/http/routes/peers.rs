@@ -21,7 +21,7 @@ const REQUESTED: &str = "requested peer_id";
     path = "/parties/{party_id}/peers",
     operation_id = "list_peers",
     params(("party_id" = String, Path)),
-    responses((status = 200, body = PeersReply), Unknown, Unauthorized, Unavailable),
+    responses((status = 200, description = "Success.", body = PeersReply), Unknown, Unauthorized, Unavailable),
     security(("bearer" = []))
 )]
 pub(in crate::http) async fn list(
@@ -39,7 +39,7 @@ pub(in crate::http) async fn list(
     path = "/parties/{party_id}/peers/{peer_id}",
     operation_id = "get_peer",
     params(("party_id" = String, Path), ("peer_id" = String, Path)),
-    responses((status = 200, body = PeerReply), Unknown, Unauthorized, Unavailable),
+    responses((status = 200, description = "Success.", body = PeerReply), Unknown, Unauthorized, Unavailable),
     security(("bearer" = []))
 )]
 pub(in crate::http) async fn get(
@@ -65,7 +65,7 @@ pub(in crate::http) async fn get(
     path = "/parties/{party_id}/peers/{peer_id}",
     operation_id = "leave_party",
     params(("party_id" = String, Path), ("peer_id" = String, Path)),
-    responses((status = 200, body = StatusReply), NotYours, Unknown, Unauthorized, Unavailable),
+    responses((status = 200, description = "Success.", body = StatusReply), NotYours, Unknown, Unauthorized, Unavailable),
     security(("bearer" = []))
 )]
 pub(in crate::http) async fn leave(
@@ -90,7 +90,7 @@ pub(in crate::http) async fn leave(
     path = "/parties/{party_id}/peers/{peer_id}/heartbeat",
     operation_id = "heartbeat",
     params(("party_id" = String, Path), ("peer_id" = String, Path)),
-    responses((status = 200, body = StatusReply), NotYours, Unknown, Unauthorized, Unavailable),
+    responses((status = 200, description = "Success.", body = StatusReply), NotYours, Unknown, Unauthorized, Unavailable),
     security(("bearer" = []))
 )]
 pub(in crate::http) async fn heartbeat(

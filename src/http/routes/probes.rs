@@ -10,6 +10,7 @@ use crate::http::auth::stranger;
 use crate::http::face::HttpFace;
 use crate::http::metrics::{CONTENT_TYPE, Gauges};
 use crate::http::problem::Problem;
+use crate::ws;
 
 /// How long the control plane may take to show that it is ready.
 const READY: Duration = Duration::from_secs(2);
@@ -19,7 +20,7 @@ const READY: Duration = Duration::from_secs(2);
     get,
     path = "/healthz",
     operation_id = "healthz",
-    responses((status = 200, body = StatusReply))
+    responses((status = 200, description = "Success.", body = StatusReply))
 )]
 pub(in crate::http) async fn healthz() -> web::Json<StatusReply> {
     web::Json(StatusReply { status: "ok" })
@@ -32,7 +33,7 @@ pub(in crate::http) async fn healthz() -> web::Json<StatusReply> {
     path = "/readyz",
     operation_id = "readyz",
     responses(
-        (status = 200, body = StatusReply),
+        (status = 200, description = "Success.", body = StatusReply),
         (status = 503, body = ErrorReply, description = "Not ready.", headers(("Retry-After" = u64)))
     )
 )]
@@ -54,11 +55,14 @@ pub(in crate::http) async fn readyz(
     path = "/metrics",
     operation_id = "metrics",
     responses(
-        (status = 200, body = String, content_type = "text/plain"),
+        (status = 200, description = "Success.", body = String, content_type = "text/plain"),
         (status = 503, body = ErrorReply, description = "No answer.", headers(("Retry-After" = u64)))
     )
 )]
-pub(in crate::http) async fn metrics(face: web::Data<HttpFace>) -> Result<HttpResponse, Problem> {
+pub(in crate::http) async fn metrics(
+    face: web::Data<HttpFace>,
+    sockets: web::Data<ws::Face>,
+) -> Result<HttpResponse, Problem> {
     let Status { parties, peers, relays, tokens, counters, store, .. } = status(&face).await?;
     let size = |count| usize::try_from(count).unwrap_or(usize::MAX);
     let gauges = Gauges {
@@ -73,7 +77,8 @@ pub(in crate::http) async fn metrics(face: web::Data<HttpFace>) -> Result<HttpRe
         evicted_parties: counters.parties_expired,
         evicted_relays: counters.relays_expired,
         uptime: face.clock.elapsed(),
-        ..Gauges::default()
+        websockets: sockets.open(),
+        queued_frames: sockets.queued(),
     };
     Ok(HttpResponse::Ok().content_type(CONTENT_TYPE).body(face.metrics.text(&gauges)))
 }

@@ -9,7 +9,7 @@ use crate::core::{Caller, Command, Outcome};
 use crate::http::auth::{Client, Shown, bearer, relay};
 use crate::http::body::Body;
 use crate::http::face::HttpFace;
-use crate::http::openapi::{Invalid, RelayRequest, Unauthorized, Unavailable};
+use crate::http::openapi::{Invalid, RelayRequest, Unauthorized, Unavailable, Unreadable};
 use crate::http::path::Params;
 use crate::http::problem::Problem;
 use crate::token;
@@ -21,8 +21,9 @@ use crate::token;
     operation_id = "register_relay",
     request_body = RelayRequest,
     responses(
-        (status = 200, body = RelayReply),
+        (status = 200, description = "Success.", body = RelayReply),
         (status = 403, body = ErrorReply, description = "The relay key is needed, or the relay is somebody else's."),
+        Unreadable,
         Invalid,
         Unauthorized,
         Unavailable
@@ -52,7 +53,7 @@ pub(in crate::http) async fn register(
     get,
     path = "/relays",
     operation_id = "list_relays",
-    responses((status = 200, body = RelaysReply), Unauthorized, Unavailable),
+    responses((status = 200, description = "Success.", body = RelaysReply), Unauthorized, Unavailable),
     security(("bearer" = []))
 )]
 pub(in crate::http) async fn list(
@@ -68,7 +69,7 @@ pub(in crate::http) async fn list(
     path = "/relays/{region}",
     operation_id = "list_relays_of_region",
     params(("region" = String, Path)),
-    responses((status = 200, body = RelaysReply), Unauthorized, Unavailable),
+    responses((status = 200, description = "Success.", body = RelaysReply), Unauthorized, Unavailable),
     security(("bearer" = []))
 )]
 pub(in crate::http) async fn list_region(

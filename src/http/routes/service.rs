@@ -22,7 +22,7 @@ const PROGRAM: &str = concat!("lanragectl-server/", env!("CARGO_PKG_VERSION"));
     get,
     path = "/",
     operation_id = "root",
-    responses((status = 200, body = ServiceReply), Unavailable)
+    responses((status = 200, description = "Success.", body = ServiceReply), Unavailable)
 )]
 pub(in crate::http) async fn root(
     face: web::Data<HttpFace>,
@@ -46,7 +46,7 @@ pub(in crate::http) async fn root(
     get,
     path = "/openapi.json",
     operation_id = "openapi",
-    responses((status = 200, body = serde_json::Value), Unavailable)
+    responses((status = 200, description = "Success.", body = serde_json::Value), Unavailable)
 )]
 pub(in crate::http) async fn openapi() -> HttpResponse {
     static DOCUMENT: LazyLock<String> = LazyLock::new(openapi::document);
@@ -58,7 +58,7 @@ pub(in crate::http) async fn openapi() -> HttpResponse {
     get,
     path = "/docs",
     operation_id = "docs",
-    responses((status = 200, body = String, content_type = "text/html"), Unavailable)
+    responses((status = 200, description = "Success.", body = String, content_type = "text/html"), Unavailable)
 )]
 pub(in crate::http) async fn docs() -> HttpResponse {
     static PAGE: LazyLock<(&str, String)> = LazyLock::new(docs::page);
