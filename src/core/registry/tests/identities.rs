@@ -303,6 +303,11 @@ fn a_connection_that_comes_back_connects_each_membership_once() {
         let claimed = world.by(stranger(3), claim_with("x", Some(1), None, hold));
         let expected = told_then.into_iter().map(|party| format!("peer.updated {party} x #4"));
         assert_eq!(told(&claimed), expected.collect::<Vec<_>>(), "holds: {hold}");
+        for change in &claimed.changes {
+            if let Write::PutMember(_, record) = change.write() {
+                assert_eq!(record.last_seen, world.now.wall, "it gave a sign of life");
+            }
+        }
     }
     assert!(world.peer("lan", "x").connected && world.peer("two", "x").connected);
     assert_eq!(world.peer("lan", "x").last_seen, world.now.wall);
@@ -324,6 +329,21 @@ fn a_claim_leaves_what_no_connection_was_to_keep_alive() {
     world.by(ROOT, Command::Expire);
     assert_eq!(world.members("manual"), [""; 0]);
     assert_eq!(world.members("daemon"), [""; 0], "its host was to be heard of");
+}
+
+#[test]
+fn a_token_goes_with_its_commit() {
+    let mut world = World::new();
+    for n in 1..=8 {
+        world.pass(SECOND);
+        world.by(peers([], 1), claim_with("x", (n > 1).then_some(1), Some(n), false));
+    }
+    let before = world.registry.clone();
+    let claimed = world.by(stranger(1), claim_with("x", Some(1), Some(9), false));
+    assert!(is_good(&world, 9) && !is_good(&world, 1));
+    world.registry.undo(claimed.changes.into_iter());
+    assert_eq!(world.registry, before);
+    assert!(!is_good(&world, 9) && is_good(&world, 1));
 }
 
 #[test]
