@@ -19,12 +19,12 @@ const TOKENS_OF_A_PEER: usize = 8;
 #[derive(Debug, Default)]
 #[cfg_attr(test, derive(Clone, PartialEq))]
 pub(super) struct Identities {
-    tokens: HashMap<TokenHash, TokenRecord>,
+    pub(super) tokens: HashMap<TokenHash, TokenRecord>,
     /// Each peer's tokens, oldest first.
-    of_peer: HashMap<PeerId, BTreeSet<(Timestamp, TokenHash)>>,
-    expiring: BTreeSet<(Timestamp, TokenHash)>,
-    holders: HashMap<PeerId, BTreeSet<ConnectionId>>,
-    held: HashMap<ConnectionId, BTreeSet<PeerId>>,
+    pub(super) of_peer: HashMap<PeerId, BTreeSet<(Timestamp, TokenHash)>>,
+    pub(super) expiring: BTreeSet<(Timestamp, TokenHash)>,
+    pub(super) holders: HashMap<PeerId, BTreeSet<ConnectionId>>,
+    pub(super) held: HashMap<ConnectionId, BTreeSet<PeerId>>,
 }
 
 impl Identities {
