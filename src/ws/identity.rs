@@ -18,6 +18,9 @@ use crate::token::{self, Token};
 /// A client shall give signs of life this often at least, in milliseconds.
 const HEARTBEAT_MS: u64 = 30_000;
 
+/// Peers that one connection speaks for: those of one machine.
+const MOST_PEERS: usize = 64;
+
 /// A token that was shown, and whom it proves.
 pub(super) struct Proof {
     identity: Identity,
@@ -82,6 +85,10 @@ impl Conversation {
         peer_id: PeerId,
         proof: Option<Proof>,
     ) -> Result<Claimed, Rejection> {
+        if self.peers.len() >= MOST_PEERS && !self.peers.contains(&peer_id) {
+            let message = format!("this connection speaks for {MOST_PEERS} peers, the most it may");
+            return Err(Rejection::new(ErrorCode::RateLimited, message));
+        }
         if proof.is_none() {
             self.face
                 .http

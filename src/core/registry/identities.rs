@@ -161,7 +161,9 @@ impl Transaction<'_> {
             return Err(Refusal::PeerTaken(peer_id));
         }
         let limit = self.registry.rules.tokens;
-        if issue.is_some() && identities.len() >= limit {
+        // A renewal that frees a place needs none.
+        let frees = identities.oldest_of(&peer_id).is_some();
+        if issue.is_some() && identities.len() >= limit && !frees {
             return Err(Refusal::RegistryFull { what: "tokens", limit });
         }
         let issued = issue.map(|hash| self.issue(hash, &peer_id));
