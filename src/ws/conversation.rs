@@ -175,8 +175,13 @@ impl Conversation {
                 self.command(command, req_id).await
             }
             ClientFrame::Heartbeat { party_id, peer_id } => {
-                let command = Command::Heartbeat { party_id: party_id.clone(), peer_id };
+                let command =
+                    Command::Heartbeat { party_id: party_id.clone(), peer_id: peer_id.clone() };
                 let reply = self.command(command, None).await?;
+                if self.hearing.get(&party_id).is_none() {
+                    // A LANrage client that came back: it says nothing else of its parties.
+                    self.attend(&party_id, &peer_id).await?;
+                }
                 self.refresh(&party_id).await;
                 Ok(reply)
             }

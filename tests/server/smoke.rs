@@ -48,3 +48,36 @@ fn a_party_lives_over_websocket() {
     let (_, status) = server.stop();
     assert!(status.success());
 }
+
+/// It re-sends only `auth`, which names nobody, and then its heartbeats.
+#[test]
+fn a_lanrage_client_that_comes_back_keeps_its_place() {
+    let server = Setup::server().start();
+    let mut alice = Ws::plain(server.address());
+    let host = announced("alice");
+    alice.send(
+        json!({"type": "register_party", "party_id": "lan", "name": "LAN", "host_peer": host}),
+    );
+    alice.await_type("party_update");
+    let heartbeat = json!({"type": "heartbeat", "party_id": "lan", "peer_id": "alice"});
+    let mut stranger = Ws::plain(server.address());
+    stranger.send(heartbeat.clone());
+    stranger.await_type("error");
+    drop(alice);
+    let mut alice = Ws::plain(server.address());
+    let back = std::iter::repeat_with(|| {
+        alice.send(heartbeat.clone());
+        alice.frame().expect("an answer")
+    });
+    // Until the server knows that the other connection is gone, it is refused.
+    let back = back.into_iter().find(|frame| frame["type"] == "party_update");
+    assert_eq!(back.expect("its party")["party"]["host_id"], "alice");
+    // It has shown nothing, and can do nothing that a stranger could harm it by.
+    alice.send(json!({"type": "leave_party", "party_id": "lan", "peer_id": "alice"}));
+    alice.await_type("error");
+    alice.send(json!({"type": "join_party", "party_id": "lan", "peer": announced("alice")}));
+    alice.await_type("error");
+    let (mut bob, _) = Ws::hello(server.address(), "bob", None);
+    bob.ask(json!({"type": "join_party", "party_id": "lan", "peer": announced("bob")}));
+    assert_eq!(alice.await_type("peer_joined")["peer"]["peer_id"], "bob");
+}

@@ -204,9 +204,7 @@ impl<'a> Transaction<'a> {
 
     /// Does what a command asks, if the caller may.
     pub(super) fn perform(&mut self, command: Command) -> Result<Outcome, Refusal> {
-        if let Some(peer_id) = command.acts_for() {
-            self.may_act_for(peer_id)?;
-        }
+        self.authorize(&command)?;
         Ok(match command {
             Command::Register { party_id, name, host, keepalive, utc_offset } => {
                 self.register(party_id, name, Entrant { info: host, keepalive, utc_offset })?

@@ -8,7 +8,7 @@ use lanrage_ipc::model::PeerId;
 
 use super::changes::Transaction;
 use super::{Keeper, Registry};
-use crate::core::command::{ConnectionId, Identity, Now, Outcome, Principal, Refusal};
+use crate::core::command::{Command, ConnectionId, Identity, Now, Outcome, Principal, Refusal};
 use crate::core::record::{MemberRecord, Owner, TokenHash, TokenRecord};
 
 /// Tokens of one peer, each of a renewal whose answer may have been lost; more, and the oldest
@@ -131,6 +131,17 @@ impl Registry {
 }
 
 impl Transaction<'_> {
+    /// Whether the caller may act for the peer that a command is about.
+    pub(super) fn authorize(&self, command: &Command) -> Result<(), Refusal> {
+        match command.acts_for() {
+            Some(peer_id) if matches!(command, Command::Heartbeat { .. }) => {
+                self.may_keep_alive(peer_id)
+            }
+            Some(peer_id) => self.may_act_for(peer_id),
+            None => Ok(()),
+        }
+    }
+
     /// The one place that decides whether the caller may act for a peer.
     pub(super) fn may_act_for(&self, peer_id: &PeerId) -> Result<(), Refusal> {
         let may = match &self.caller.principal {
@@ -143,6 +154,20 @@ impl Transaction<'_> {
             Principal::RelayKey => false,
         };
         if may { Ok(()) } else { Err(Refusal::PeerNotYours(peer_id.clone())) }
+    }
+
+    /// Whether the caller may give a sign of life for a peer. That does no harm, so that one may
+    /// who has shown nothing, where nobody can show anything: for a peer without a token whose
+    /// connection is gone. A LANrage client that comes back is such a one.
+    fn may_keep_alive(&self, peer_id: &PeerId) -> Result<(), Refusal> {
+        let identities = &self.registry.identities;
+        let unprovable = !identities.holders.contains_key(peer_id)
+            && !identities.has_live_token(peer_id, self.now.wall)
+            && self.registry.owner_of(peer_id, self.now) == Some(Owner::Peer(peer_id.clone()));
+        match &self.caller.principal {
+            Principal::Peers(own) if own.is_empty() && unprovable => Ok(()),
+            _ => self.may_act_for(peer_id),
+        }
     }
 
     pub(super) fn claim(

@@ -60,7 +60,7 @@ impl Transaction<'_> {
     /// is no change of anybody's, or harmless to repeat, is done each time.
     pub(super) fn once(&mut self, key: RequestKey, command: Command) -> Result<Outcome, Refusal> {
         let Some(peer_id) = command.acts_for().cloned() else { return self.perform(command) };
-        self.may_act_for(&peer_id)?;
+        self.authorize(&command)?;
         let key = (peer_id, key);
         if let Some(receipt) = self.registry.receipts.valid(&key, self.now.wall) {
             return Ok(Outcome::Receipt(receipt.clone()));

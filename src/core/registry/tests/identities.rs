@@ -352,3 +352,29 @@ fn what_no_token_is_of_proves_nobody() {
     world.by(stranger(1), claim_with("x", None, Some(1), true));
     assert_eq!(world.registry.authenticate(&token(2), world.now), Err(Refusal::BadToken));
 }
+
+#[test]
+fn who_has_shown_nothing_keeps_alive_what_nobody_can_show_anything_for() {
+    let mut world = World::new();
+    world.by(stranger(1), claim_with("x", None, None, true));
+    world.by(peers(["x"], 1), register("lan", "x"));
+    world.by(peers(["x"], 1), by_connection("lan", "x"));
+    let refused = |world: &mut World, caller: Caller, command: Command| {
+        let refusal = world.refused(caller, command);
+        assert_eq!(refusal, Refusal::PeerNotYours("x".parse().unwrap()));
+    };
+    // Its connection is open.
+    refused(&mut world, stranger(2), heartbeat("lan", "x"));
+    world.by(stranger(1), Command::Disconnect);
+    world.by(stranger(2), heartbeat("lan", "x"));
+    for command in [leave("lan", "x"), update("lan", moved("x")), poll("lan", "x")] {
+        refused(&mut world, stranger(2), command);
+    }
+    // Who is somebody else has something better to show for others.
+    refused(&mut world, peers(["y"], 3), heartbeat("lan", "x"));
+    world.by(ROOT, leave("lan", "x"));
+    // It has a token.
+    world.by(stranger(1), claim_with("x", None, Some(1), false));
+    world.by(peers(["x"], 0), register("lan", "x"));
+    refused(&mut world, stranger(2), heartbeat("lan", "x"));
+}
