@@ -1,11 +1,16 @@
 //! Long histories of three clients, from a seed: what each was told is what there is.
 
-use std::collections::BTreeMap;
+mod model;
+
+use std::thread;
 
 use serde_json::{Value, json};
 
+use self::model::Model;
 use super::mirror::{Mirror, timeless};
-use super::{NO_LIMITS, await_sockets, heartbeat, join, leave, register, signal, sync, update};
+use super::{
+    NO_LIMITS, await_sockets, heartbeat, join, leave, register, shapes, signal, sync, update,
+};
 use crate::harness::{Daemon, Http, Random, Setup, Ws};
 
 const PARTIES: [&str; 3] = ["red", "green", "blue"];
@@ -98,95 +103,6 @@ impl Player {
             }
             _ => {}
         }
-    }
-}
-
-/// What there should be.
-#[derive(Default)]
-struct Model {
-    /// Each party's host and members, with their names.
-    parties: BTreeMap<&'static str, (&'static str, BTreeMap<&'static str, String>)>,
-    /// Signals on their way: from which party, to whom, and what they say.
-    waiting: Vec<(&'static str, &'static str, Value)>,
-    delivered: BTreeMap<&'static str, Vec<Value>>,
-}
-
-impl Model {
-    fn register(&mut self, party: &'static str, peer: &'static str) -> Option<&'static str> {
-        if self.parties.contains_key(party) {
-            return Some("party_exists");
-        }
-        self.parties.insert(party, (peer, BTreeMap::from([(peer, format!("Player {peer}"))])));
-        None
-    }
-
-    fn join(&mut self, party: &'static str, peer: &'static str) -> Option<&'static str> {
-        let Some((_, members)) = self.parties.get_mut(party) else {
-            return Some("party_not_found");
-        };
-        members.insert(peer, format!("Player {peer}"));
-        None
-    }
-
-    fn leave(&mut self, party: &'static str, peer: &'static str) -> Option<&'static str> {
-        let Some((host, members)) = self.parties.get_mut(party) else {
-            return Some("party_not_found");
-        };
-        if members.remove(peer).is_none() {
-            return Some("not_a_member");
-        }
-        let ends = *host == peer;
-        if ends {
-            self.parties.remove(party);
-        }
-        self.waiting.retain(|(of, to, _)| *of != party || !(ends || *to == peer));
-        None
-    }
-
-    fn update(
-        &mut self,
-        party: &'static str,
-        peer: &'static str,
-        name: String,
-    ) -> Option<&'static str> {
-        let Some((_, members)) = self.parties.get_mut(party) else {
-            return Some("party_not_found");
-        };
-        let Some(before) = members.get_mut(peer) else { return Some("peer_not_found") };
-        *before = name;
-        None
-    }
-
-    fn signal(
-        &mut self,
-        party: &'static str,
-        (from, to): (&'static str, &'static str),
-        data: Value,
-    ) -> Option<&'static str> {
-        let Some((_, members)) = self.parties.get(party) else { return Some("party_not_found") };
-        if !members.contains_key(from) {
-            return Some("not_a_member");
-        }
-        if !members.contains_key(to) {
-            return Some("peer_not_found");
-        }
-        self.waiting.push((party, to, data));
-        None
-    }
-
-    /// What waits for a peer that is there arrives.
-    fn deliver(&mut self, peer: &'static str) {
-        // Party by party, when a peer comes back.
-        for party in ["blue", "green", "red"] {
-            let arrives = |(of, to, _): &mut (_, _, _)| *of == party && *to == peer;
-            let arrived = self.waiting.extract_if(.., arrives).map(|(_, _, data)| data);
-            self.delivered.entry(peer).or_default().extend(arrived);
-        }
-    }
-
-    fn of(&self, peer: &str) -> Vec<&'static str> {
-        let is_member = |(_, (_, members)): &(_, &(_, BTreeMap<_, _>))| members.contains_key(peer);
-        self.parties.iter().filter(is_member).map(|(id, _)| *id).collect()
     }
 }
 
@@ -305,5 +221,83 @@ fn step_by_step_all_is_as_it_should_be() {
             let delivered = model.delivered.remove(player.id).unwrap_or_default();
             assert_eq!(player.signals, delivered, "{}", player.id);
         }
+    });
+}
+
+/// Plays without waiting: neither for what the others do, nor for its own answers.
+fn rush(server: &Daemon, player: &mut Player, random: &mut Random) {
+    for n in 0..STEPS {
+        let (party, peer, to) = (*random.of(&PARTIES), player.id, *random.of(&PEERS));
+        let mut frame = match random.below(12) {
+            0..2 => register(party, peer),
+            2..5 => join(party, peer),
+            5..7 => leave(party, peer),
+            7..10 => update(party, peer, &format!("{peer} {n}")),
+            10 => heartbeat(party, peer),
+            _ => signal(party, peer, to, json!(n)),
+        };
+        if frame["type"] == "leave_party" {
+            frame["req_id"] = json!(format!("{party} {n} {}", random.next()));
+        }
+        player.ws().send(frame);
+        if peer == "rex" && random.below(40) == 0 {
+            drop(player.ws.take());
+            player.reconnect(server);
+        }
+        if random.below(8) == 0 {
+            player.follow();
+        }
+    }
+}
+
+impl Player {
+    /// Takes in all that happened so far, its own leavings in their turn.
+    fn follow(&mut self) {
+        let additions = self.additions;
+        let frames = if additions { self.ws().settled() } else { self.ws().settled_plainly() };
+        for frame in &frames {
+            if !additions {
+                // Nothing tells it whether it left, or what it is called.
+                shapes::plain(frame);
+                continue;
+            }
+            self.mirror.take(std::slice::from_ref(frame));
+            let left = match frame["type"].as_str() {
+                Some("ack") => frame["req_id"].as_str().and_then(|id| id.split(' ').next()),
+                // By what the connection of before had sent.
+                Some("peer_left") if frame["peer_id"] == self.id => frame["party_id"].as_str(),
+                _ => None,
+            };
+            left.and_then(|party| self.mirror.parties.remove(party));
+        }
+    }
+
+    fn reconnect(&mut self, server: &Daemon) {
+        let mut ws = Ws::connect(server.address());
+        let have = self.mirror.have();
+        ws.send(json!({
+            "type": "auth", "version": "1", "client": "t", "caps": ["lanragectl"],
+            "token": self.token, "have": have,
+        }));
+        self.ws = Some(ws);
+        self.follow();
+    }
+}
+
+#[test]
+fn all_at_once_nobody_is_told_wrong() {
+    with_seeds(10..16, |mut random| {
+        let server = Setup::server().config(NO_LIMITS).start();
+        let mut players = PEERS.map(|id| Player::new(&server, id));
+        thread::scope(|scope| {
+            for player in &mut players {
+                let mut random = Random(random.next());
+                let server = &server;
+                scope.spawn(move || rush(server, player, &mut random));
+            }
+        });
+        await_sockets(&server, PEERS.len());
+        players.iter_mut().for_each(Player::follow);
+        compare(&server, &mut players[1..]);
     });
 }
