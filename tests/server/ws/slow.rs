@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use serde_json::{Value, json};
+use socket2::SockRef;
 
 use super::mirror::Mirror;
 use super::{NO_LIMITS, done, guest, host, signal, sync, told, update};
@@ -15,6 +16,7 @@ fn who_does_not_read_is_closed_and_nobody_waits() {
     let server = Setup::server().config(NO_LIMITS).start();
     let (mut alice, _) = host(&server, "lan", "alice");
     let (mut slow, token) = guest(&server, "lan", "slow");
+    SockRef::from(&*slow.stream()).set_recv_buffer_size(4096).expect("a small buffer");
     let (mut bob, _) = guest(&server, "lan", "bob");
     let mut mirror = Mirror::full();
     done(&bob.ask(sync("lan")));
@@ -26,7 +28,7 @@ fn who_does_not_read_is_closed_and_nobody_waits() {
             is_closed.store(true, Ordering::Relaxed);
         });
         // Until its buffers are full, signals get through; from then on they wait.
-        let long: Value = json!("x".repeat(60_000));
+        let long: Value = json!("x".repeat(20_000));
         let stuck = |answer: &Value| answer["code"] == "rate_limited";
         while !stuck(&alice.ask(signal("lan", "alice", "slow", long.clone()))) {}
         for n in 0..300 {
@@ -53,7 +55,7 @@ fn many_long_signals_arrive_in_order() {
     let server = Setup::server().config(NO_LIMITS).start();
     let (mut alice, _) = host(&server, "lan", "alice");
     let (mut bob, _) = guest(&server, "lan", "bob");
-    let count = 200;
+    let count = 100;
     let reader = thread::spawn(move || {
         for n in 0..count {
             let data = bob.await_type("signal")["signal_data"].take();
