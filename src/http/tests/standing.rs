@@ -78,7 +78,6 @@ async fn a_server_that_stops_says_so_and_stays_alive() {
     }
     server.get("/healthz", "").await.expect(200);
     server.get("/readyz", "").await.expect(503);
-    server.get("/metrics", "").await;
     server.engine.take().unwrap().stop().await;
     server.stop.send_replace(None);
     // The control plane takes nothing any more.
