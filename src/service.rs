@@ -1,7 +1,61 @@
 //! What the programs have in common that a service manager runs.
 
+use std::process::ExitCode;
+
+use crate::config::ConfigError;
 use crate::health::Vitals;
+use crate::logging;
 use crate::os::{Signal, Signals, notify};
+
+/// The configuration can't be used.
+const BAD_CONFIG: u8 = 2;
+/// As of a Rust program that panics.
+const PANICKED: i32 = 101;
+
+/// A program from its configuration to its exit code: what `start` makes of the configuration is
+/// run to its end, or else printed.
+pub fn main<Config, Run>(
+    load: impl FnOnce() -> Result<Config, ConfigError>,
+    start: impl FnOnce(Config) -> Result<Run, String>,
+) -> ExitCode
+where
+    Run: Future<Output = anyhow::Result<()>>,
+{
+    logging::init();
+    let started = match load() {
+        Ok(config) => start(config),
+        Err(error) => {
+            error.to_string().lines().for_each(|line| log::error!("{line}"));
+            return ExitCode::from(BAD_CONFIG);
+        }
+    };
+    let run = match started {
+        Ok(run) => run,
+        Err(text) => {
+            #[expect(clippy::print_stdout, reason = "it is what was asked for")]
+            {
+                print!("{text}");
+            }
+            return ExitCode::SUCCESS;
+        }
+    };
+    // A half-dead program is worse than a dead one, which the service manager starts anew.
+    std::panic::set_hook(Box::new(|panic| {
+        log::error!("{panic}");
+        std::process::exit(PANICKED);
+    }));
+    let system = actix::System::new();
+    let ended = system.block_on(run);
+    // Dropped, the actors that are left would run once more, outside of any runtime, and panic.
+    std::mem::forget(system);
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            log::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
 
 /// Who asks a second time does not want to wait for a disk that hangs, say. What was acknowledged
 /// is durable all the same.

@@ -17,5 +17,6 @@ mod protocol;
 mod python;
 mod restart;
 mod roles;
+mod server;
 mod systemd;
 mod tidy;

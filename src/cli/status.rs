@@ -17,7 +17,7 @@ pub(super) fn run(daemon: &Daemon) -> Result<(), Failure> {
 fn show(page: &mut Page, status: &StatusResult) {
     let up = span(Duration::from_millis(status.uptime_ms));
     page.fields([
-        ("daemon", format!("lanragectl-d {}, up {up}", status.version)),
+        ("version", format!("{}, up {up}", status.version)),
         ("mode", word(&status.mode)),
         ("parties", status.parties.to_string()),
         ("peers", status.peers.to_string()),

@@ -5,6 +5,7 @@ pub mod local;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -14,9 +15,22 @@ use lanrage_ipc::model::Connection;
 use lanrage_ipc::model::{Epoch, Name, Party, PartyId, Peer, PeerId, Relay};
 use lanrage_ipc::results::{DiscoveredParty, StoreStatus};
 
-use crate::core::{Caller, Command, Identity, Outcome, Refusal, RequestKey, TokenHash};
+use crate::core::{
+    Caller, Command, ConnectionId, Identity, Outcome, Refusal, RequestKey, TokenHash,
+};
 use crate::events::{EventQueue, Interest, SubscriptionKey};
 use crate::store::BackupError;
+
+/// Numbers the connections of a program, whatever faces they come to; 0 is the program itself.
+#[derive(Debug, Clone, Default)]
+pub struct Connections(Arc<AtomicU64>);
+
+impl Connections {
+    /// A number that no other connection has.
+    pub fn next(&self) -> ConnectionId {
+        ConnectionId(self.0.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+}
 
 /// A request with its caller.
 #[derive(Debug, Message)]

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::config::{self, DaemonArgs, DaemonConfig, Environment};
+use crate::control_plane::Connections;
 use crate::core::{Caller, ConnectionId, Principal};
 use crate::engine::Engine;
 use crate::instance::Lock;
@@ -34,7 +35,14 @@ pub async fn run(args: DaemonArgs, config: DaemonConfig) -> anyhow::Result<()> {
     let itself = Caller { principal, connection: ConnectionId(0) };
     let engine = Engine::start(clock, tuning::settings(&config), itself.clone())?;
     import::first_state(&config.state_dir, &engine.calls, itself).await?;
-    let face = Face::new(engine.calls.clone(), clock, settings(&config), stopping);
+    let face = Face::new(
+        "lanragectl-d",
+        engine.calls.clone(),
+        Connections::default(),
+        clock,
+        settings(&config),
+        stopping,
+    );
     let face = Rc::new(face);
     let serving = actix::spawn(ipc::serve(face.clone(), listener));
     let watchdog = actix::spawn(service::feed_watchdog(engine.vitals.clone()));
@@ -107,13 +115,7 @@ impl Daemon {
 }
 
 fn settings(config: &DaemonConfig) -> Settings {
-    let access = match config.system {
-        true => Access::System {
-            operators: config.access.operators.clone(),
-            group: config.access.group.clone(),
-        },
-        false => Access::Own(os::own_user()),
-    };
+    let access = Access::of(&config.access, config.system, os::own_user());
     Settings { limits: config.limits.clone(), access }
 }
 

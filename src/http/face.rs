@@ -1,7 +1,8 @@
 //! What all workers share.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -37,16 +38,16 @@ pub struct HttpFace {
     pub(crate) metrics: Arc<Metrics>,
     control_plane: Recipient<Call>,
     settings: RwLock<Arc<Settings>>,
-    requests: Mutex<Requests>,
-    registrations: Arc<Mutex<Buckets<AddressKey>>>,
-    stopping: watch::Receiver<Option<String>>,
+    admission: Mutex<Admission>,
+    pub(crate) stopping: watch::Receiver<Option<String>>,
 }
 
 /// How often one may ask.
 #[derive(Debug)]
-struct Requests {
-    of_tokens: Buckets<TokenHash>,
-    of_addresses: Buckets<AddressKey>,
+struct Admission {
+    tokens: Buckets<TokenHash>,
+    addresses: Buckets<AddressKey>,
+    registrations: Buckets<AddressKey>,
 }
 
 /// Whose bucket a request is taken from.
@@ -67,20 +68,17 @@ impl HttpFace {
         metrics: Arc<Metrics>,
         stopping: watch::Receiver<Option<String>>,
     ) -> Self {
-        let requests = Mutex::new(Requests::new(&settings.limits));
-        let registrations = Arc::new(Mutex::new(registrations(&settings.limits)));
+        let admission = Mutex::new(Admission::new(&settings.limits));
         let settings = RwLock::new(Arc::new(settings));
-        Self { clock, metrics, control_plane, settings, requests, registrations, stopping }
+        Self { clock, metrics, control_plane, settings, admission, stopping }
     }
 
     /// Works on with other settings. Where rates change, all start with full buckets.
     pub fn set(&self, settings: Settings) {
-        let (before, after) = (self.settings(), &settings.limits);
-        if request_rate(&before.limits) != request_rate(after) {
-            *lock(&self.requests) = Requests::new(after);
-        }
-        if registration_rate(&before.limits) != registration_rate(after) {
-            *lock(&self.registrations) = registrations(after);
+        let before = self.settings();
+        if Rates::of(&before.limits) != Rates::of(&settings.limits) {
+            *self.admission.lock().unwrap_or_else(PoisonError::into_inner) =
+                Admission::new(&settings.limits);
         }
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
     }
@@ -122,12 +120,12 @@ impl HttpFace {
     /// # Errors
     /// When it is empty.
     pub(crate) fn admit(&self, asker: Asker) -> Result<(), RetryAfter> {
-        let mut requests = lock(&self.requests);
+        let mut admission = self.admission.lock().unwrap_or_else(PoisonError::into_inner);
         // Read under the lock, so that the buckets never see time go back.
         let now = self.clock.elapsed();
         match asker {
-            Asker::Token(hash) => requests.of_tokens.take(hash, now),
-            Asker::Address(address) => requests.of_addresses.take(address.into(), now),
+            Asker::Token(hash) => admission.tokens.take(hash, now),
+            Asker::Address(address) => admission.addresses.take(address.into(), now),
         }
     }
 
@@ -136,14 +134,9 @@ impl HttpFace {
     /// # Errors
     /// When it is empty.
     pub(crate) fn admit_registration(&self, address: IpAddr) -> Result<(), RetryAfter> {
-        let mut registrations = lock(&self.registrations);
+        let mut admission = self.admission.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.elapsed();
-        registrations.take(address.into(), now)
-    }
-
-    /// The buckets of [`HttpFace::admit_registration`], for the other face that gives out ids.
-    pub fn registrations(&self) -> Arc<Mutex<Buckets<AddressKey>>> {
-        self.registrations.clone()
+        admission.registrations.take(address.into(), now)
     }
 }
 
@@ -160,28 +153,38 @@ pub(super) fn values(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Ite
     headers.get_all(name).filter_map(|value| value.to_str().ok())
 }
 
-impl Requests {
+impl Admission {
     fn new(limits: &ServerLimits) -> Self {
-        let rate = request_rate(limits);
+        let Rates { requests, registrations } = Rates::of(limits);
         Self {
-            of_tokens: Buckets::new(rate, MOST_BUCKETS),
-            of_addresses: Buckets::new(rate, MOST_BUCKETS),
+            tokens: Buckets::new(requests, MOST_BUCKETS),
+            addresses: Buckets::new(requests, MOST_BUCKETS),
+            registrations: Buckets::new(registrations, MOST_BUCKETS),
         }
     }
 }
 
-fn registrations(limits: &ServerLimits) -> Buckets<AddressKey> {
-    Buckets::new(registration_rate(limits), MOST_BUCKETS)
+#[derive(PartialEq)]
+struct Rates {
+    requests: Rate,
+    registrations: Rate,
 }
 
-fn request_rate(limits: &ServerLimits) -> Rate {
-    Rate::new(limits.requests_per_second, Duration::from_secs(1), limits.requests_burst)
+impl Rates {
+    fn of(limits: &ServerLimits) -> Self {
+        let rate = |requests, seconds, burst| Rate {
+            requests: count(requests),
+            per: Duration::from_secs(seconds),
+            burst: count(burst),
+        };
+        Self {
+            requests: rate(limits.requests_per_second, 1, limits.requests_burst),
+            registrations: rate(limits.registrations_per_minute, 60, limits.registrations_burst),
+        }
+    }
 }
 
-fn registration_rate(limits: &ServerLimits) -> Rate {
-    Rate::new(limits.registrations_per_minute, Duration::from_secs(60), limits.registrations_burst)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// The configuration has no rate of zero, nor one that does not fit.
+fn count(number: usize) -> NonZeroU32 {
+    u32::try_from(number).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN)
 }

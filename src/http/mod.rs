@@ -26,6 +26,7 @@ use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::from_fn;
 use actix_web::{App, Error, web};
 
+pub(crate) use face::address_of;
 pub use face::{HttpFace, Settings};
 pub use problem::Problem;
 

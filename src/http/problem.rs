@@ -58,7 +58,7 @@ impl Problem {
     }
 
     /// 403.
-    pub(super) fn forbidden(detail: impl Into<String>) -> Self {
+    pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, detail)
     }
 
@@ -87,6 +87,17 @@ impl Problem {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
     }
 
+    /// 426: this path is for WebSockets.
+    pub(crate) fn no_upgrade() -> Self {
+        let detail = "This path is for WebSockets: ask for an upgrade";
+        Self::new(StatusCode::UPGRADE_REQUIRED, detail)
+    }
+
+    /// 400.
+    pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
     /// 400: the body can't be read.
     pub(super) fn unreadable() -> Self {
         let detail = "There was an error parsing the body";
@@ -112,7 +123,7 @@ impl Problem {
     }
 
     /// 429.
-    pub(super) fn too_often(after: RetryAfter) -> Self {
+    pub(crate) fn too_often(after: RetryAfter) -> Self {
         let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "Too many requests");
         Self { retry_after: Some(after.seconds()), ..problem }
     }
@@ -123,7 +134,7 @@ impl Problem {
     }
 
     /// 503: the server can't do its work; `why` says so.
-    pub(super) fn not_ready(why: &str) -> Self {
+    pub(crate) fn not_ready(why: &str) -> Self {
         Self::unavailable("overloaded", why)
     }
 
@@ -197,6 +208,9 @@ impl ResponseError for Problem {
         let mut response = HttpResponse::build(self.status);
         if self.status == StatusCode::UNAUTHORIZED {
             response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
+        }
+        if self.status == StatusCode::UPGRADE_REQUIRED {
+            response.insert_header((header::UPGRADE, "websocket"));
         }
         if let Some(seconds) = self.retry_after {
             response.insert_header((header::RETRY_AFTER, seconds));

@@ -2,6 +2,7 @@
 
 use lanrage_ipc::results::Role;
 
+use crate::config;
 use crate::core::User;
 use crate::os;
 
@@ -22,6 +23,17 @@ pub enum Access {
 const SUPERUSER: User = User(0);
 
 impl Access {
+    /// As configured: of the system's program, or of a user's own.
+    pub fn of(configured: &config::Access, system: bool, user: User) -> Self {
+        match system {
+            true => Self::System {
+                operators: configured.operators.clone(),
+                group: configured.group.clone(),
+            },
+            false => Self::Own(user),
+        }
+    }
+
     /// The role of a user; `None` when they may not even connect. May ask the system's user
     /// database, and so block.
     pub fn role(&self, user: User) -> Option<Role> {

@@ -30,7 +30,6 @@ const WARNING_EVERY: Duration = Duration::from_secs(1);
 pub async fn serve(face: Rc<Face>, listener: Listener) {
     let mut sessions = JoinSet::new();
     let mut stopping = face.stopping.clone();
-    let mut connection = ConnectionId(0);
     loop {
         tokio::select! {
             biased;
@@ -38,7 +37,7 @@ pub async fn serve(face: Rc<Face>, listener: Listener) {
             Some(ended) = sessions.join_next() => drop(ended),
             accepted = listener.accept() => match accepted {
                 Ok(stream) => {
-                    connection.0 += 1;
+                    let connection = face.connections.next();
                     sessions.spawn_local(admit(face.clone(), stream, connection));
                 }
                 Err(error) => {

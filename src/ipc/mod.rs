@@ -25,7 +25,7 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::config::Limits;
-use crate::control_plane::Call;
+use crate::control_plane::{Call, Connections};
 
 pub use access::Access;
 pub use listener::serve;
@@ -33,6 +33,9 @@ pub use listener::serve;
 /// What all sessions share.
 pub struct Face {
     control_plane: Recipient<Call>,
+    connections: Connections,
+    /// What the program calls itself.
+    program: &'static str,
     clock: Clock,
     settings: RefCell<Rc<Settings>>,
     census: census::Census,
@@ -52,16 +55,19 @@ pub struct Settings {
 }
 
 impl Face {
-    /// A face of `control_plane`. When `stopping` gets a reason, it says goodbye and ends.
+    /// A face of `control_plane`. Its connections are numbered with those of other faces. When `stopping` gets a reason, it says goodbye and ends.
     pub fn new(
+        program: &'static str,
         control_plane: Recipient<Call>,
+        connections: Connections,
         clock: Clock,
         settings: Settings,
         stopping: watch::Receiver<Option<String>>,
     ) -> Self {
         let settings = RefCell::new(Rc::new(settings));
         let census = census::Census::default();
-        Self { control_plane, clock, settings, census, warned: Cell::new(None), stopping }
+        let warned = Cell::new(None);
+        Self { control_plane, connections, program, clock, settings, census, warned, stopping }
     }
 
     /// Other settings, for the connections from here on.

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use super::{Access, Face, Settings, serve};
 use crate::clock::Clock;
 use crate::config::Limits;
-use crate::control_plane::{Answer, Ask, Call, Failure};
+use crate::control_plane::{Answer, Ask, Call, Connections, Failure};
 use crate::core::Command;
 use crate::events::SubscriptionKey;
 use crate::os;
@@ -62,7 +62,9 @@ fn seen_of(request_timeout: Duration, then: fn(&mut UnixStream)) -> Vec<Seen> {
         let limits = Limits { request_timeout, ..Limits::default() };
         let settings = Settings { limits, access: Access::Own(os::own_user()) };
         let (_stop, stopping) = watch::channel(None);
-        let face = Face::new(control_plane, Clock::start(), settings, stopping);
+        let connections = Connections::default();
+        let face =
+            Face::new("test", control_plane, connections, Clock::start(), settings, stopping);
         let (listener, _lock) = os::bind(&path, false).expect("a listener");
         actix::spawn(serve(Rc::new(face), listener));
         let mut client = UnixStream::connect(&path).expect("a connection");

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use lanrage_ipc::model::{Epoch, Keepalive, PartyId, PeerInput, Relay, UtcOffset};
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
@@ -376,8 +376,9 @@ impl<'a> Fields<'a> {
     }
 
     fn time(&mut self) -> Result<Timestamp, Fault> {
-        let microseconds = self.integer()?;
-        Timestamp::from_microsecond(microseconds).map_err(|rule| self.broken(&rule))
+        // `from_microsecond` takes nothing of the last second.
+        let since_epoch = SignedDuration::from_micros(self.integer()?);
+        Timestamp::from_duration(since_epoch).map_err(|rule| self.broken(&rule))
     }
 
     /// Whose the row is: what its owner column held says, or the column that comes next.

@@ -91,7 +91,7 @@ impl Conversation {
         self.face.leave(&self.line);
         self.face.release(&self.peers, self.line.id);
         // With the server everything ends at once, and who was connected stays so to the end.
-        if self.face.stopping.borrow().is_some() {
+        if self.face.http.is_stopping() {
             return;
         }
         for key in self.hearing.end_all() {
@@ -113,7 +113,7 @@ impl Conversation {
         let Inbound { frame, req_id } = match control::decode(text) {
             Ok(inbound) => inbound,
             Err(bad) => {
-                self.face.metrics.rejected("invalid");
+                self.face.http.metrics.rejected("invalid");
                 let req_id = bad.req_id.clone();
                 return self.offended(bad.into(), req_id);
             }
@@ -257,7 +257,7 @@ impl Conversation {
 
     /// The client's wall clock, if it shows; from here on it is told times by it.
     fn offset(&mut self, form: &PeerForm) -> Option<UtcOffset> {
-        let utc_offset = form.offset(self.face.clock.now().wall);
+        let utc_offset = form.offset(self.face.http.clock.now().wall);
         if let Some(offset) = utc_offset {
             self.style.zone = offset.zone();
         }
@@ -279,7 +279,7 @@ impl Conversation {
 
     /// A sign of life of a client that can't ask for a fresh copy brings it one, now and then.
     async fn refresh(&mut self, party_id: &PartyId) {
-        let now = self.face.clock.elapsed();
+        let now = self.face.now();
         let is_due = |told: Duration| now.saturating_sub(told) >= REFRESH;
         if !self.style.additions
             && self.hearing.get(party_id).is_some_and(|heard| is_due(heard.told))
@@ -306,11 +306,11 @@ impl Conversation {
     /// Asks as the peers that the connection speaks for.
     pub(super) async fn ask(&self, ask: Ask) -> Result<Answer, Failure> {
         let principal = Principal::Peers(self.peers.iter().cloned().collect());
-        self.face.ask(Caller { principal, connection: self.line.id }, ask).await
+        self.face.http.ask(Caller { principal, connection: self.line.id }, ask).await
     }
 
     pub(super) fn send(&self, frame: &ServerFrame) {
-        send(&self.line, frame, self.face.clock.elapsed());
+        send(&self.line, frame, self.face.now());
     }
 
     fn refuse(&self, rejection: Rejection, req_id: Option<ReqId>) {
@@ -320,7 +320,7 @@ impl Conversation {
 
     fn offended(&self, rejection: Rejection, req_id: Option<ReqId>) {
         self.refuse(rejection, req_id);
-        self.line.offended(self.face.clock.elapsed());
+        self.line.offended(self.face.now());
     }
 
     async fn hear(&mut self, delivery: Delivery) {
@@ -331,7 +331,7 @@ impl Conversation {
                 }
             }
             Delivery::Behind(_) => {
-                let now = self.face.clock.elapsed();
+                let now = self.face.now();
                 self.line.close(CloseCode::TryAgain, "too slow: connect again and sync", now);
             }
             // Nobody asked for one.

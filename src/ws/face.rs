@@ -1,36 +1,25 @@
 //! What all WebSocket connections share.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use actix::prelude::*;
+use actix_web::web;
 use lanrage_ipc::model::{Epoch, PeerId};
-use tokio::sync::watch;
 
 use super::line::{Line, lock};
-use crate::clock::Clock;
-use crate::config;
-use crate::control_plane::{Answer, Ask, Call, Failure};
-use crate::core::{AddressKey, Buckets, Caller, ConnectionId, RetryAfter};
-use crate::http::metrics::Metrics;
+use crate::config::Ws;
+use crate::control_plane::Connections;
+use crate::core::{AddressKey, ConnectionId};
+use crate::http::HttpFace;
 
 /// What all connections share. Workers have it in common.
 pub struct Face {
-    pub(super) control_plane: Recipient<Call>,
-    pub(super) clock: Clock,
+    pub(super) http: web::Data<HttpFace>,
     /// The stretch of history that the server is in.
     pub(super) epoch: Epoch,
-    pub(super) metrics: Arc<Metrics>,
-    /// Why the server stops, once it does.
-    pub(super) stopping: watch::Receiver<Option<String>>,
     settings: RwLock<Arc<Settings>>,
-    /// How often an address may take an id; the HTTP face counts with it.
-    registrations: Arc<Mutex<Buckets<AddressKey>>>,
-    /// The last connection's number; the other faces count with it.
-    connections: Arc<AtomicU64>,
+    connections: Connections,
     lines: Mutex<Lines>,
     /// The connection that took a peer's id last: what waits for the peer goes there.
     holders: Mutex<HashMap<PeerId, ConnectionId>>,
@@ -47,15 +36,9 @@ struct Lines {
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// What a WebSocket may use up.
-    pub ws: config::Ws,
-    /// The origins whose pages may connect; a client that is no page sends none.
-    pub allowed_origins: Vec<String>,
+    pub ws: Ws,
     /// How long a peer may be silent.
     pub peer_timeout: Duration,
-    /// How long a token is valid.
-    pub token_ttl: Duration,
-    /// How long an answer may take.
-    pub request_timeout: Duration,
 }
 
 /// Why there is no room for another connection.
@@ -68,35 +51,21 @@ pub(super) enum NoRoom {
 }
 
 impl Face {
-    /// A face of `control_plane`. `registrations` and `connections` are shared with other faces.
+    /// Beside the face of HTTP. Its connections are numbered with those of other faces.
     pub fn new(
-        control_plane: Recipient<Call>,
-        clock: Clock,
+        http: web::Data<HttpFace>,
         epoch: Epoch,
-        metrics: Arc<Metrics>,
-        stopping: watch::Receiver<Option<String>>,
         settings: Settings,
-        registrations: Arc<Mutex<Buckets<AddressKey>>>,
-        connections: Arc<AtomicU64>,
+        connections: Connections,
     ) -> Self {
-        Self {
-            control_plane,
-            clock,
-            epoch,
-            metrics,
-            stopping,
-            settings: RwLock::new(Arc::new(settings)),
-            registrations,
-            connections,
-            lines: Mutex::default(),
-            holders: Mutex::default(),
-        }
+        let settings = RwLock::new(Arc::new(settings));
+        let (lines, holders) = Default::default();
+        Self { http, epoch, settings, connections, lines, holders }
     }
 
     /// Other settings from here on.
     pub fn set(&self, settings: Settings) {
-        *self.settings.write().unwrap_or_else(std::sync::PoisonError::into_inner) =
-            Arc::new(settings);
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
     }
 
     /// How many connections are open.
@@ -110,14 +79,19 @@ impl Face {
     }
 
     pub(super) fn settings(&self) -> Arc<Settings> {
-        self.settings.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn next_id(&self) -> ConnectionId {
-        ConnectionId(self.connections.fetch_add(1, Ordering::Relaxed) + 1)
+        self.connections.next()
     }
 
-    pub(super) fn enter(&self, line: &Arc<Line>, ws: &config::Ws) -> Result<(), NoRoom> {
+    /// The time, on the clock of timeouts.
+    pub(super) fn now(&self) -> Duration {
+        self.http.clock.elapsed()
+    }
+
+    pub(super) fn enter(&self, line: &Arc<Line>, ws: &Ws) -> Result<(), NoRoom> {
         let mut lines = lock(&self.lines);
         if lines.by_id.len() >= ws.sockets {
             return Err(NoRoom::Anywhere);
@@ -168,25 +142,6 @@ impl Face {
             if holders.get(peer_id) == Some(&connection) {
                 holders.remove(peer_id);
             }
-        }
-    }
-
-    /// Counts that an address takes an id.
-    pub(super) fn may_register(&self, address: IpAddr) -> Result<(), RetryAfter> {
-        lock(&self.registrations).take(address.into(), self.clock.elapsed())
-    }
-
-    /// Asks the control plane.
-    ///
-    /// # Errors
-    /// [`Failure::TimedOut`] beside its own.
-    pub(super) async fn ask(&self, caller: Caller, ask: Ask) -> Result<Answer, Failure> {
-        let patience = self.settings().request_timeout;
-        let call = self.control_plane.send(Call { caller, ask });
-        match tokio::time::timeout(patience, call).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err(Failure::Stopping),
-            Err(_) => Err(Failure::TimedOut(patience)),
         }
     }
 }

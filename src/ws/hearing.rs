@@ -55,10 +55,10 @@ impl Hearing {
     }
 
     /// Its events are heard from here on.
-    pub(super) fn begin(&mut self, key: SubscriptionKey, party: &Party, own: PeerId) {
+    pub(super) fn begin(&mut self, key: SubscriptionKey, party: &Party) {
         let heard = Heard {
             number: key.number,
-            own: BTreeSet::from([own]),
+            own: BTreeSet::new(),
             host_id: party.host_id.clone(),
             seq: 0,
             ending: false,

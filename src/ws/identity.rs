@@ -18,6 +18,9 @@ use crate::token::{self, Token};
 /// A client shall give signs of life this often at least, in milliseconds.
 const HEARTBEAT_MS: u64 = 30_000;
 
+/// Peers that one connection speaks for: those of one machine.
+const MOST_PEERS: usize = 64;
+
 /// A token that was shown, and whom it proves.
 pub(super) struct Proof {
     identity: Identity,
@@ -82,9 +85,14 @@ impl Conversation {
         peer_id: PeerId,
         proof: Option<Proof>,
     ) -> Result<Claimed, Rejection> {
+        if self.peers.len() >= MOST_PEERS && !self.peers.contains(&peer_id) {
+            let message = format!("this connection speaks for {MOST_PEERS} peers, the most it may");
+            return Err(Rejection::new(ErrorCode::RateLimited, message));
+        }
         if proof.is_none() {
             self.face
-                .may_register(self.line.address)
+                .http
+                .admit_registration(self.line.address)
                 .map_err(|wait| Rejection::too_often("peer ids are taken too often", wait))?;
         }
         let lasts = proof.as_ref().is_some_and(|proof| self.lasts(proof.identity.expires_at));
@@ -114,8 +122,8 @@ impl Conversation {
 
     /// Whether a token is good for at least half of what a fresh one is.
     fn lasts(&self, expires_at: Option<Timestamp>) -> bool {
-        let half = self.face.settings().token_ttl / 2;
-        let until = self.face.clock.now().wall.checked_add(half).unwrap_or(Timestamp::MAX);
+        let half = self.face.http.settings().auth.token_ttl / 2;
+        let until = self.face.http.clock.now().wall.checked_add(half).unwrap_or(Timestamp::MAX);
         expires_at.is_some_and(|expires_at| expires_at >= until)
     }
 

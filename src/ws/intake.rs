@@ -83,7 +83,9 @@ where
         }
         let chunk = match Pin::new(&mut this.input).poll_next(cx) {
             Poll::Ready(Some(Ok(chunk))) => chunk,
-            other => return other,
+            // Broken off is as good as ended.
+            Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(None),
+            Poll::Pending => return Poll::Pending,
         };
         let mut frames = BytesMut::with_capacity(chunk.len());
         if let Some(scanner) = &mut this.scanner

@@ -22,8 +22,6 @@ const OFFENCE_EVERY: Duration = Duration::from_secs(1);
 /// Why a connection is closed, in the numbers of RFC 6455, section 7.4.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CloseCode {
-    /// The client wants it.
-    Normal = 1000,
     /// The server stops.
     Away = 1001,
     /// The client sent what is no WebSocket.

@@ -14,36 +14,42 @@ use crate::events::SubscriptionKey;
 const SIGNAL_BYTES: usize = 512;
 
 impl Conversation {
-    /// Hears of a party from now on, as one of its members, and tells the client all of it. One
-    /// that has ended meanwhile is told of no more.
+    /// Hears of a party from now on, as one of its members, and tells the client all of it. Of one
+    /// that has ended meanwhile, or that the peer has left, nothing is told.
     pub(super) async fn attend(
         &mut self,
         party_id: &PartyId,
         peer_id: &PeerId,
     ) -> Result<(), Rejection> {
         let party = match self.hearing.get(party_id) {
-            Some(heard) => {
-                heard.own.insert(peer_id.clone());
-                self.party(party_id).await
-            }
-            None => self.subscribe(party_id, peer_id).await,
+            Some(_) => self.party(party_id).await,
+            None => self.subscribe(party_id).await,
         };
         match party {
-            Ok(party) => self.tell_party(&party),
+            Ok(party) if party.peers.contains_key(peer_id) => {
+                if let Some(heard) = self.hearing.get(party_id) {
+                    heard.own.insert(peer_id.clone());
+                }
+                self.tell_party(&party);
+            }
+            Ok(_) => {
+                let unheard = self.hearing.forget_own(party_id, peer_id);
+                self.unsubscribe(unheard).await;
+            }
             Err(Failure::Refused(Refusal::PartyNotFound(_))) => {}
             Err(failure) => return Err(failure.into()),
         }
         Ok(())
     }
 
-    async fn subscribe(&mut self, party_id: &PartyId, own: &PeerId) -> Result<Party, Failure> {
+    async fn subscribe(&mut self, party_id: &PartyId) -> Result<Party, Failure> {
         let (key, interest) = self.hearing.draft(party_id);
         let queue = self.hearing.queue.clone();
         match self.ask(Ask::Subscribe { key, interest, queue, snapshot: true }).await? {
             Answer::Subscribed(snapshot) => {
                 let party = snapshot.parties.into_iter().flatten().next();
                 let party = party.ok_or_else(|| Refusal::PartyNotFound(party_id.clone()))?;
-                self.hearing.begin(key, &party, own.clone());
+                self.hearing.begin(key, &party);
                 Ok(party)
             }
             other => {
@@ -62,7 +68,7 @@ impl Conversation {
     }
 
     pub(super) fn tell_party(&mut self, party: &Party) {
-        self.hearing.told(party, self.face.clock.elapsed());
+        self.hearing.told(party, self.face.now());
         self.send(&self.style.party(party));
     }
 

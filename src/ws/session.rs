@@ -1,13 +1,11 @@
 //! One connection's WebSocket: the handshake, frames in, frames out. What they mean is the
 //! conversation's. The only file that knows `actix-web-actors`.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
 use actix_http::ws::{Codec, Item};
-use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::{HttpRequest, HttpResponse, web};
 use actix_web_actors::ws::{self, CloseReason, HandshakeError, Message, ProtocolError};
@@ -15,7 +13,6 @@ use bytestring::ByteString;
 use futures_util::stream;
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::ServerFrame;
-use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::conversation::Conversation;
@@ -23,53 +20,47 @@ use super::face::{Face, NoRoom};
 use super::intake::{Assembly, Fault, Intake, Meter, Misfit};
 use super::line::{CloseCode, Line, Out};
 use super::render::Rejection;
-use crate::core::{Buckets, Rate};
+use crate::core::{Buckets, Rate, RetryAfter};
 use crate::http::metrics::Direction;
 use crate::http::origin::origin_allowed;
 use crate::http::socket::Accepted;
+use crate::http::{Problem, address_of};
 
+/// When somebody with too many connections may come again.
+const COME_BACK: Duration = Duration::from_secs(10);
 /// Frames that wait to be looked at; more, and they are refused.
 const UNREAD: usize = 256;
 
-/// Makes a request a WebSocket, of a client at `address`.
+/// Makes a request a WebSocket.
+///
+/// # Errors
+/// Why it is none, as HTTP has it.
 pub fn upgrade(
-    face: &Arc<Face>,
     request: &HttpRequest,
     payload: web::Payload,
-    address: IpAddr,
-) -> HttpResponse {
-    let settings = face.settings();
-    if face.stopping.borrow().is_some() {
-        return refusal(StatusCode::SERVICE_UNAVAILABLE, "Server is stopping", Some(1));
-    }
+    face: Arc<Face>,
+) -> Result<HttpResponse, Problem> {
+    let (settings, http) = (face.settings(), &face.http.settings().http);
+    let address = address_of(request, http);
     let mut response = match ws::handshake(request) {
         Ok(response) => response,
-        Err(error) => return no_handshake(error),
+        Err(error) => return Err(no_handshake(&error)),
     };
-    if !origin_allowed(origin(request.headers()), &settings.allowed_origins) {
-        face.metrics.rejected("forbidden");
-        return refusal(StatusCode::FORBIDDEN, "Origin not allowed", None);
+    if !origin_allowed(origin(request.headers()), &http.allowed_origins) {
+        return Err(Problem::forbidden("Origin not allowed"));
     }
     // Without a second handle nobody could end a connection whose client does not read.
-    let Some(accepted) = request.conn_data::<Accepted>() else {
-        return refusal(StatusCode::SERVICE_UNAVAILABLE, "Server is out of file handles", Some(1));
-    };
+    let accepted = request.conn_data::<Accepted>();
+    let accepted = accepted.ok_or_else(|| Problem::not_ready("Server is out of file handles"))?;
     let limits = &settings.ws;
     let hangup = accepted.hangup();
-    let opened = face.clock.elapsed();
+    let opened = face.now();
     let line = Line::new(face.next_id(), address, opened, limits.queue_frames, hangup);
     let line = Arc::new(line);
-    if let Err(no_room) = face.enter(&line, limits) {
-        face.metrics.rejected("overloaded");
-        return match no_room {
-            NoRoom::Anywhere => {
-                refusal(StatusCode::SERVICE_UNAVAILABLE, "Too many WebSockets", Some(10))
-            }
-            NoRoom::ForAddress => {
-                refusal(StatusCode::TOO_MANY_REQUESTS, "Too many WebSockets", Some(10))
-            }
-        };
-    }
+    face.enter(&line, limits).map_err(|no_room| match no_room {
+        NoRoom::Anywhere => Problem::not_ready("Too many WebSockets"),
+        NoRoom::ForAddress => Problem::too_often(RetryAfter(COME_BACK)),
+    })?;
     log::debug!("{:?}: a WebSocket of {address}", line.id);
     let (frames, unread) = mpsc::channel(UNREAD);
     let conversation = Conversation::new(face.clone(), line.clone(), unread, limits.queue_frames);
@@ -87,7 +78,7 @@ pub fn upgrade(
         line,
     };
     let codec = Codec::new().max_size(limits.frame_bytes);
-    response.streaming(ws::WebsocketContext::with_codec(session, input, codec))
+    Ok(response.streaming(ws::WebsocketContext::with_codec(session, input, codec)))
 }
 
 /// Several are as good as one that is not allowed.
@@ -101,31 +92,13 @@ fn pace(limits: &crate::config::Ws) -> Rate {
     Rate::new(limits.frames_per_second, Duration::from_secs(1), limits.frames_burst)
 }
 
-fn no_handshake(error: HandshakeError) -> HttpResponse {
-    let mut response = refusal(
-        match error {
-            HandshakeError::GetMethodRequired => StatusCode::METHOD_NOT_ALLOWED,
-            HandshakeError::NoWebsocketUpgrade | HandshakeError::NoConnectionUpgrade => {
-                StatusCode::UPGRADE_REQUIRED
-            }
-            _ => StatusCode::BAD_REQUEST,
-        },
-        &error.to_string(),
-        None,
-    );
-    if response.status() == StatusCode::UPGRADE_REQUIRED {
-        let upgrade = header::HeaderValue::from_static("websocket");
-        response.headers_mut().insert(header::UPGRADE, upgrade);
+fn no_handshake(error: &HandshakeError) -> Problem {
+    match error {
+        HandshakeError::NoWebsocketUpgrade | HandshakeError::NoConnectionUpgrade => {
+            Problem::no_upgrade()
+        }
+        _ => Problem::bad_request(error.to_string()),
     }
-    response
-}
-
-fn refusal(status: StatusCode, detail: &str, retry_after: Option<u32>) -> HttpResponse {
-    let mut response = HttpResponse::build(status);
-    if let Some(seconds) = retry_after {
-        response.insert_header((header::RETRY_AFTER, seconds));
-    }
-    response.json(json!({"detail": detail}))
 }
 
 struct Session {
@@ -157,11 +130,11 @@ impl StreamHandler<Out> for Session {
     fn handle(&mut self, out: Out, ctx: &mut Context) {
         match out {
             Out::Text(text) => {
-                self.face.metrics.frame(Direction::Out, "text");
+                self.face.http.metrics.frame(Direction::Out, "text");
                 ctx.text(text);
             }
             Out::Ping => {
-                self.face.metrics.frame(Direction::Out, "ping");
+                self.face.http.metrics.frame(Direction::Out, "ping");
                 ctx.ping(b"");
             }
             // What the client sends until it closes too is thrown away: to close over it would
@@ -180,7 +153,7 @@ impl StreamHandler<Result<Message, ProtocolError>> for Session {
             Ok(message) => {
                 let (kind, payload) = measure(&message);
                 self.meter.taken(payload);
-                self.face.metrics.frame(Direction::In, kind);
+                self.face.http.metrics.frame(Direction::In, kind);
                 if let Message::Close(reason) = message {
                     if self.line.closing_since().is_none() {
                         ctx.close(reason);
@@ -242,9 +215,9 @@ impl Session {
 
     /// Whether a frame comes no sooner than it may.
     fn is_in_pace(&mut self) -> bool {
-        let taken = self.pace.take((), self.face.clock.elapsed());
+        let taken = self.pace.take((), self.face.now());
         if taken.is_err() {
-            self.face.metrics.rejected("rate_limited");
+            self.face.http.metrics.rejected("rate_limited");
             self.offence(ErrorCode::RateLimited, "too many frames: send fewer");
         }
         taken.is_ok()
@@ -252,11 +225,11 @@ impl Session {
 
     fn offence(&self, code: ErrorCode, message: &str) {
         complain(&self.face, &self.line, code, message);
-        self.line.offended(self.face.clock.elapsed());
+        self.line.offended(self.face.now());
     }
 
     fn close(&self, code: CloseCode, reason: &str) {
-        self.line.close(code, reason, self.face.clock.elapsed());
+        self.line.close(code, reason, self.face.now());
     }
 }
 
@@ -264,20 +237,20 @@ impl Session {
 fn faulted(face: Arc<Face>, line: Arc<Line>, frame_bytes: usize) -> impl Fn(Fault) {
     move |fault| match fault {
         Fault::TooLong => too_large(&face, &line, frame_bytes),
-        Fault::Malformed(why) => line.close(CloseCode::Protocol, why, face.clock.elapsed()),
+        Fault::Malformed(why) => line.close(CloseCode::Protocol, why, face.now()),
     }
 }
 
 fn too_large(face: &Face, line: &Line, frame_bytes: usize) {
     let message = format!("a frame may have {frame_bytes} bytes");
-    face.metrics.rejected("too_large");
+    face.http.metrics.rejected("too_large");
     complain(face, line, ErrorCode::FrameTooLarge, &message);
-    line.close(CloseCode::TooBig, &message, face.clock.elapsed());
+    line.close(CloseCode::TooBig, &message, face.now());
 }
 
 fn complain(face: &Face, line: &Line, code: ErrorCode, message: &str) {
     let frame = line.style().error(Rejection::new(code, message), None);
-    send(line, &frame, face.clock.elapsed());
+    send(line, &frame, face.now());
 }
 
 /// Puts a frame into a connection's queue.

@@ -20,7 +20,7 @@ const COME_BACK_MS: std::ops::Range<u64> = 500..5_000;
 /// Watches over all connections until the server stops; then says goodbye to them, and waits until
 /// they are gone.
 pub async fn watch(face: Arc<Face>) {
-    let mut stopping = face.stopping.clone();
+    let mut stopping = face.http.stopping.clone();
     loop {
         let settings = face.settings();
         let tick = TICK.min(settings.ws.first_frame / 4).min(settings.ws.pong_timeout / 4);
@@ -29,17 +29,17 @@ pub async fn watch(face: Arc<Face>) {
             _ = stopping.wait_for(Option::is_some) => break,
             () = tokio::time::sleep(tick.max(Duration::from_millis(1))) => {}
         }
-        let now = face.clock.elapsed();
+        let now = face.now();
         for line in face.lines() {
             look_at(&line, &settings.ws, now);
         }
     }
     for line in face.lines() {
-        say_goodbye(&line, face.clock.elapsed());
+        say_goodbye(&line, face.now());
     }
     while face.open() > 0 {
         tokio::time::sleep(Duration::from_millis(20)).await;
-        let now = face.clock.elapsed();
+        let now = face.now();
         face.lines().iter().for_each(|line| hang_up_if_due(line, now));
     }
 }

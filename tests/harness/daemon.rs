@@ -1,7 +1,8 @@
-//! A daemon in a directory of its own.
+//! A daemon or a server in a directory of its own.
 
 use std::fs;
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -11,14 +12,15 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use super::Client;
+use super::{Client, Http, Ws};
 
 /// Long enough for a slow machine; a test that waits this long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What a daemon starts from. Each test has its own directory, and so its own daemon.
+/// What a daemon or a server starts from. Each test has its own directory, and so its own program.
 pub(crate) struct Setup {
     pub(crate) dir: TempDir,
+    pub(crate) program: &'static str,
     /// The configuration file's text.
     pub(crate) config: String,
     /// Arguments beside those that name its socket, state and configuration.
@@ -31,7 +33,21 @@ impl Setup {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let (socket, state) = (dir.path().join("run/control.sock"), dir.path().join("state"));
-        Self { dir, config: String::new(), args: Vec::new(), socket, state }
+        let program = env!("CARGO_BIN_EXE_lanragectl-d");
+        Self { dir, program, config: String::new(), args: Vec::new(), socket, state }
+    }
+
+    /// Of a server, on a port that the system chooses.
+    pub(crate) fn server() -> Self {
+        let program = env!("CARGO_BIN_EXE_lanragectl-server");
+        let args = ["--listen", "127.0.0.1:0"].map(str::to_owned).to_vec();
+        Self { program, args, ..Self::new() }
+    }
+
+    /// The same with another argument.
+    pub(crate) fn arg(mut self, arg: &str) -> Self {
+        self.args.push(arg.to_owned());
+        self
     }
 
     /// The same with a configuration file of this text.
@@ -58,7 +74,7 @@ impl Setup {
         fs::write(&config, &self.config).expect("write the configuration");
         let log = fs::File::options().create(true).append(true).open(self.path("log"));
         let log = log.expect("open the log");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lanragectl-d"));
+        let mut command = Command::new(self.program);
         command
             .arg("--config")
             .arg(config)
@@ -105,6 +121,8 @@ impl Setup {
 pub(crate) struct Daemon {
     pub(crate) setup: Setup,
     child: Child,
+    /// Where a server serves HTTP.
+    address: Option<SocketAddr>,
     /// What it tells its service manager.
     notified: UnixDatagram,
 }
@@ -120,11 +138,17 @@ impl Daemon {
     /// Starts a command made from the one of its setup, and does not wait.
     pub(crate) fn launch(setup: Setup, command: Command) -> Self {
         let (child, notified) = spawn(&setup, command);
-        Self { setup, child, notified }
+        Self { setup, child, address: None, notified }
     }
 
     pub(crate) fn await_ready(&mut self) {
-        while !self.notification().contains("READY=1") {}
+        loop {
+            let told = self.notification();
+            if told.contains("READY=1") {
+                self.address = address(&told).or(self.address);
+                return;
+            }
+        }
     }
 
     /// The next thing that it tells its service manager.
@@ -147,6 +171,21 @@ impl Daemon {
 
     pub(crate) fn client(&self) -> Client {
         Client::connect(&self.setup.socket())
+    }
+
+    /// Where a server serves HTTP.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address.expect("an address in what it told")
+    }
+
+    /// An HTTP client of a server.
+    pub(crate) fn http(&self) -> Http {
+        Http::connect(self.address())
+    }
+
+    /// A WebSocket client of a server.
+    pub(crate) fn ws(&self) -> Ws {
+        Ws::connect(self.address())
     }
 
     pub(crate) fn pid(&self) -> Pid {
@@ -207,6 +246,12 @@ impl Drop for Daemon {
             eprintln!("the daemon's log:\n{}", self.setup.log());
         }
     }
+}
+
+/// The address in `serving http://127.0.0.1:8667 and …`.
+fn address(told: &str) -> Option<SocketAddr> {
+    let (_, rest) = told.split_once("://")?;
+    rest.split_whitespace().next()?.parse().ok()
 }
 
 fn spawn(setup: &Setup, mut command: Command) -> (Child, UnixDatagram) {

@@ -19,12 +19,12 @@ const TOKENS_OF_A_PEER: usize = 8;
 #[derive(Debug, Default)]
 #[cfg_attr(test, derive(Clone, PartialEq))]
 pub(super) struct Identities {
-    tokens: HashMap<TokenHash, TokenRecord>,
+    pub(super) tokens: HashMap<TokenHash, TokenRecord>,
     /// Each peer's tokens, oldest first.
-    of_peer: HashMap<PeerId, BTreeSet<(Timestamp, TokenHash)>>,
-    expiring: BTreeSet<(Timestamp, TokenHash)>,
-    holders: HashMap<PeerId, BTreeSet<ConnectionId>>,
-    held: HashMap<ConnectionId, BTreeSet<PeerId>>,
+    pub(super) of_peer: HashMap<PeerId, BTreeSet<(Timestamp, TokenHash)>>,
+    pub(super) expiring: BTreeSet<(Timestamp, TokenHash)>,
+    pub(super) holders: HashMap<PeerId, BTreeSet<ConnectionId>>,
+    pub(super) held: HashMap<ConnectionId, BTreeSet<PeerId>>,
 }
 
 impl Identities {
@@ -161,7 +161,9 @@ impl Transaction<'_> {
             return Err(Refusal::PeerTaken(peer_id));
         }
         let limit = self.registry.rules.tokens;
-        if issue.is_some() && identities.len() >= limit {
+        // A renewal that frees a place needs none.
+        let frees = identities.oldest_of(&peer_id).is_some();
+        if issue.is_some() && identities.len() >= limit && !frees {
             return Err(Refusal::RegistryFull { what: "tokens", limit });
         }
         let issued = issue.map(|hash| self.issue(hash, &peer_id));

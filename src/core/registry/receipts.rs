@@ -19,8 +19,8 @@ type Key = (PeerId, RequestKey);
 #[derive(Debug, Default)]
 #[cfg_attr(test, derive(Clone, PartialEq))]
 pub(super) struct Receipts {
-    records: HashMap<Key, ReceiptRecord>,
-    by_age: BTreeSet<(Timestamp, Key)>,
+    pub(super) records: HashMap<Key, ReceiptRecord>,
+    pub(super) by_age: BTreeSet<(Timestamp, Key)>,
 }
 
 impl Receipts {

@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use lanrage_ipc::http::ErrorReply;
 
-use crate::http::face::{HttpFace, address_of};
+use crate::http::Problem;
 use crate::http::openapi::Unavailable;
 use crate::ws;
 
@@ -21,11 +21,9 @@ use crate::ws;
     )
 )]
 pub(in crate::http) async fn upgrade(
-    face: web::Data<HttpFace>,
-    sockets: web::Data<ws::Face>,
     request: HttpRequest,
     payload: web::Payload,
-) -> HttpResponse {
-    let address = address_of(&request, &face.settings().http);
-    ws::upgrade(&sockets, &request, payload, address)
+    sockets: web::Data<ws::Face>,
+) -> Result<HttpResponse, Problem> {
+    ws::upgrade(&request, payload, sockets.into_inner())
 }

@@ -101,7 +101,7 @@ impl Translator {
         let Status { epoch, .. } = self.ask_status().await?;
         Ok(Reply::Hello(HelloResult {
             protocol: PROTOCOL,
-            server: Agent { name: "lanragectl-d".into(), version: version() },
+            server: Agent { name: self.face.program.into(), version: version() },
             epoch,
             role: self.role,
             features: Vec::new(),

@@ -29,7 +29,7 @@ const SUPERUSER: u32 = 0;
 pub fn bind(path: &Path, open_to_all: bool) -> anyhow::Result<(Listener, Option<Lock>)> {
     let length = path.as_os_str().len();
     ensure!(
-        length <= LONGEST_PATH,
+        fits_socket(path),
         "the socket path {} has {length} bytes, and may have {LONGEST_PATH}: choose a shorter one with --socket",
         path.display(),
     );
@@ -46,6 +46,11 @@ pub fn bind(path: &Path, open_to_all: bool) -> anyhow::Result<(Listener, Option<
             .with_context(|| format!("can't open {} to all", path.display()))?;
     }
     Ok((listener, Some(lock)))
+}
+
+/// Whether the system takes a path for a socket.
+pub fn fits_socket(path: &Path) -> bool {
+    path.as_os_str().len() <= LONGEST_PATH
 }
 
 /// Beside the socket.

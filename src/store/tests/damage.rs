@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use super::support::{
-    Model, commit, contents, copy_state, member, noon, open_in, party_of, relay, temp_dir,
-    try_open, without_seen,
+    Model, commit, contents, copy_state, member, noon, open_in, party_of, receipt, relay, temp_dir,
+    token, try_open, without_seen,
 };
 use crate::core::Write;
 use crate::store::{Layout, rotate_backups};
@@ -81,6 +81,7 @@ fn origin() -> Origin {
         step(&party_of(format!("party-{n}"), 8, n));
     }
     step(&[Write::PutRelay(relay("relay", 1))]);
+    step(&claims_of(0));
     rotate_backups(
         &dir.path().join("control.db"),
         &dir.path().join(Layout::DAEMON.backups),
@@ -101,6 +102,7 @@ fn origin() -> Origin {
         step(&party_of(format!("late-{n}"), 4, 100 + n));
         let other = Write::PutMember("party-1".parse().unwrap(), member("peer-1", 200 + n));
         step(&[other]);
+        step(&claims_of(n + 1));
         step(&[Write::DeleteMember(
             "party-2".parse().unwrap(),
             format!("peer-{n}").parse().unwrap(),
@@ -109,6 +111,14 @@ fn origin() -> Origin {
     let killed = temp_dir();
     copy_state(dir.path(), killed.path());
     Origin { dir: killed, states, backup }
+}
+
+/// Some tokens and receipts of a peer that differs by `number`.
+fn claims_of(number: u16) -> Vec<Write> {
+    let peer_id = format!("own-{number}");
+    let tokens = (0..8).map(|n| token((number * 8 + n).to_le_bytes()[0], &peer_id, n));
+    let receipts = (0..30).map(|n| receipt(&peer_id, &format!("request {n}"), n));
+    tokens.map(Write::PutToken).chain(receipts.map(Write::PutReceipt)).collect()
 }
 
 fn model_rows(states: &[Vec<Write>]) -> Vec<Write> {

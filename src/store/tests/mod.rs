@@ -1,5 +1,6 @@
 mod actor;
 mod backups;
+mod columns;
 mod damage;
 #[cfg(target_os = "linux")]
 mod faults;

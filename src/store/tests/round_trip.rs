@@ -1,25 +1,30 @@
 //! What was committed is what is there, also after a kill.
 
 use std::collections::HashSet;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use lanrage_ipc::model::{PartyId, PeerId};
 use proptest::prelude::*;
 
 use super::support::{
-    Model, commit, copy_state, member, open_in, parse, party, party_of, relay, temp_dir, time,
+    Model, commit, copy_state, member, open_in, own_member, owned_relay, parse, party, party_of,
+    receipt, temp_dir, time, token,
 };
-use crate::core::{Seen, Write};
+use crate::core::{RequestKey, Seen, TokenHash, Write};
 use crate::store::StoreErrorKind;
 
 #[derive(Debug, Clone)]
 enum Step {
     PutParty(u8, u64),
     DeleteParty(u8),
-    PutMember(u8, u8, u16),
+    PutMember(u8, u8, u16, bool),
     DeleteMember(u8, u8),
     PutRelay(u8, u16),
     DeleteRelay(u8),
+    PutToken(u8, u8, u16),
+    DeleteToken(u8),
+    PutReceipt(u8, u8, u16),
+    DeleteReceipt(u8, u8),
     Seen(u8, u8, i64),
     Commit,
     Kill,
@@ -30,14 +35,19 @@ fn step() -> impl Strategy<Value = Step> {
     const PARTIES: Range<u8> = 0..4;
     const PEERS: Range<u8> = 0..4;
     // What the vocabulary's times hold, in microseconds.
-    const TIMES: Range<i64> = -377_705_023_201_000_000..253_402_207_200_000_000;
+    const TIMES: RangeInclusive<i64> = -377_705_023_201_000_000..=253_402_207_200_999_999;
     prop_oneof![
         3 => (PARTIES, any::<u64>()).prop_map(|(p, seq)| Step::PutParty(p, seq)),
         1 => PARTIES.prop_map(Step::DeleteParty),
-        4 => (PARTIES, PEERS, any::<u16>()).prop_map(|(p, m, v)| Step::PutMember(p, m, v)),
+        4 => (PARTIES, PEERS, any::<u16>(), any::<bool>())
+            .prop_map(|(p, m, v, own)| Step::PutMember(p, m, v, own)),
         2 => (PARTIES, PEERS).prop_map(|(p, m)| Step::DeleteMember(p, m)),
         2 => (0..3u8, any::<u16>()).prop_map(|(r, v)| Step::PutRelay(r, v)),
         1 => (0..3u8).prop_map(Step::DeleteRelay),
+        2 => (0..4u8, PEERS, any::<u16>()).prop_map(|(t, m, v)| Step::PutToken(t, m, v)),
+        1 => (0..4u8).prop_map(Step::DeleteToken),
+        2 => (PEERS, 0..3u8, any::<u16>()).prop_map(|(m, k, v)| Step::PutReceipt(m, k, v)),
+        1 => (PEERS, 0..3u8).prop_map(|(m, k)| Step::DeleteReceipt(m, k)),
         2 => (PARTIES, PEERS, TIMES).prop_map(|(p, m, at)| Step::Seen(p, m, at)),
         3 => Just(Step::Commit),
         1 => Just(Step::Kill),
@@ -53,6 +63,11 @@ fn peer_id(peer: u8) -> PeerId {
     parse(format!("peer_{peer}"))
 }
 
+/// A client's name for a request: any text, also none.
+fn key(key: u8) -> &'static str {
+    ["", "Fête \u{1f3ae} '\"\n", "3"][usize::from(key)]
+}
+
 /// What a step writes, kept to the rules that the registry keeps to: no member without a party.
 fn writes_of(step: &Step, model: &Model) -> Vec<Write> {
     match *step {
@@ -65,12 +80,23 @@ fn writes_of(step: &Step, model: &Model) -> Vec<Write> {
             writes.push(Write::DeleteParty(id));
             writes
         }
-        Step::PutMember(p, m, variant) if model.has_party(&party_id(p)) => {
+        Step::PutMember(p, m, variant, own) if model.has_party(&party_id(p)) => {
+            let member = if own { own_member } else { member };
             vec![Write::PutMember(party_id(p), member(peer_id(m), variant))]
         }
         Step::DeleteMember(p, m) => vec![Write::DeleteMember(party_id(p), peer_id(m))],
-        Step::PutRelay(r, variant) => vec![Write::PutRelay(relay(format!("relay-{r}"), variant))],
+        Step::PutRelay(r, variant) => {
+            vec![Write::PutRelay(owned_relay(format!("relay-{r}"), variant))]
+        }
         Step::DeleteRelay(r) => vec![Write::DeleteRelay(parse(format!("relay-{r}")))],
+        Step::PutToken(t, m, variant) => vec![Write::PutToken(token(t, peer_id(m), variant))],
+        Step::DeleteToken(t) => vec![Write::DeleteToken(TokenHash([t; 32]))],
+        Step::PutReceipt(m, k, variant) => {
+            vec![Write::PutReceipt(receipt(peer_id(m), key(k), variant))]
+        }
+        Step::DeleteReceipt(m, k) => {
+            vec![Write::DeleteReceipt(peer_id(m), RequestKey(key(k).into()))]
+        }
         _ => vec![],
     }
 }

@@ -4,7 +4,10 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::support::{Model, commit, database_in, member, open_in, party, relay, temp_dir};
+use super::support::{
+    Model, commit, database_in, member, open_in, own_member, owned_relay, party, receipt, relay,
+    temp_dir, token,
+};
 use crate::core::Write;
 use crate::store::schema;
 
@@ -25,20 +28,28 @@ fn the_migrations_add_up_to_the_schema() {
     assert_eq!(schema::version(&migrated).unwrap(), schema::VERSION);
 }
 
-/// What the fixtures hold, of whatever version.
-fn fixture_rows() -> Vec<Write> {
-    let (party, relay) = (party("fixture", 7), relay("relay", 7));
+/// What the fixture of a version holds: what that version can say, and all that it can.
+fn fixture_rows(version: u32) -> Vec<Write> {
+    let (party, relay_of_user) = (party("fixture", 7), relay("relay", 7));
     let party_id = party.party_id.clone();
+    let mut rows = vec![
+        Write::PutParty(party),
+        Write::PutMember(party_id.clone(), member("host", 1)),
+        Write::PutMember(party_id.clone(), member("guest", 2)),
+        Write::PutRelay(relay_of_user),
+    ];
+    if version >= 2 {
+        rows.extend([
+            Write::PutMember(party_id, own_member("own", 3)),
+            Write::PutRelay(owned_relay("relay-of-peer", 1)),
+            Write::PutRelay(owned_relay("relay-of-key", 2)),
+            Write::PutToken(token(0xc5, "own", 4)),
+            Write::PutReceipt(receipt("own", "a 'key'", 5)),
+            Write::PutReceipt(receipt("own", "another", 6)),
+        ]);
+    }
     let mut model = Model::default();
-    model.apply(
-        &[
-            Write::PutParty(party),
-            Write::PutMember(party_id.clone(), member("host", 1)),
-            Write::PutMember(party_id, member("guest", 2)),
-            Write::PutRelay(relay),
-        ],
-        &[],
-    );
+    model.apply(&rows, &[]);
     model.rows()
 }
 
@@ -49,12 +60,13 @@ fn a_database_of_every_version_opens_with_its_rows() {
         let dir = temp_dir();
         let sql = std::fs::read_to_string(fixtures.join(format!("v{version}.sql"))).unwrap();
         Connection::open(database_in(dir.path())).unwrap().execute_batch(&sql).unwrap();
+        let rows = fixture_rows(version);
         let mut opened = open_in(dir.path());
-        assert_eq!((&opened.rows, &opened.recovery), (&fixture_rows(), &None), "v{version}");
+        assert_eq!((&opened.rows, &opened.recovery), (&rows, &None), "v{version}");
         assert_eq!(opened.epoch.as_str(), "fixture-epoch");
-        commit(&mut opened.database, &fixture_rows());
+        commit(&mut opened.database, &rows);
         drop(opened);
         let again = open_in(dir.path());
-        assert_eq!((again.rows, again.recovery), (fixture_rows(), None), "v{version}");
+        assert_eq!((again.rows, again.recovery), (rows, None), "v{version}");
     }
 }

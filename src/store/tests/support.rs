@@ -7,14 +7,16 @@ use std::path::Path;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use jiff::Timestamp;
-use lanrage_ipc::model::{Address, Keepalive, NatType, PartyId, PeerId, PeerInput, Relay, RelayId};
+use jiff::{SignedDuration, Timestamp};
+use lanrage_ipc::model::{
+    Address, Keepalive, NatType, PartyId, PeerId, PeerInput, Relay, RelayId, UtcOffset,
+};
 
 use tempfile::TempDir;
 
 use crate::core::{
-    MemberRecord, Owner, PartyRecord, ReceiptRecord, RelayRecord, RequestKey, Seen, TokenHash,
-    TokenRecord, User, Write,
+    Done, MemberRecord, Owner, PartyRecord, Receipt, ReceiptRecord, RelayRecord, RequestKey, Seen,
+    TokenHash, TokenRecord, User, Write,
 };
 use crate::store::{Database, Layout, OpenError, OpenOptions, Opened, open};
 
@@ -30,7 +32,7 @@ pub(super) fn parse<T: FromStr<Err: std::fmt::Debug>>(text: impl Display) -> T {
 
 /// A time in whole microseconds, all that is kept of it.
 pub(super) fn time(microseconds: i64) -> Timestamp {
-    Timestamp::from_microsecond(microseconds).unwrap()
+    Timestamp::from_duration(SignedDuration::from_micros(microseconds)).unwrap()
 }
 
 pub(super) fn noon() -> Timestamp {
@@ -81,6 +83,59 @@ pub(super) fn relay(id: impl Display, variant: u16) -> RelayRecord {
             registered_at: time(-i64::from(variant)),
         },
         owner: Owner::User(User(u32::from(variant))),
+    }
+}
+
+/// An owner of each kind, in turn.
+pub(super) fn owner(variant: u16) -> Owner {
+    match variant % 3 {
+        0 => Owner::User(User(u32::from(variant))),
+        1 => Owner::Peer(parse(format!("owner-{variant}"))),
+        _ => Owner::RelayKey,
+    }
+}
+
+/// A member of a server: one that is its own, and whose wall clock shows.
+pub(super) fn own_member(peer_id: impl Display, variant: u16) -> MemberRecord {
+    let member = member(peer_id, variant);
+    let minutes = (variant % 105).cast_signed() * 15 - 720;
+    let utc_offset = Some(UtcOffset::from_minutes(minutes).unwrap());
+    MemberRecord { owner: Owner::Peer(member.info.peer_id.clone()), utc_offset, ..member }
+}
+
+pub(super) fn owned_relay(id: impl Display, variant: u16) -> RelayRecord {
+    RelayRecord { owner: owner(variant), ..relay(id, variant) }
+}
+
+/// A token that differs in every field by `variant`, but for whose it is.
+pub(super) fn token(hash: u8, peer_id: impl Display, variant: u16) -> TokenRecord {
+    let issued_at = time(i64::from(variant) * 1_000_003);
+    TokenRecord {
+        hash: TokenHash([hash; 32]),
+        peer_id: parse(peer_id),
+        issued_at,
+        expires_at: time(253_402_207_200_999_999 - i64::from(variant)),
+    }
+}
+
+/// A receipt that differs in every field by `variant`, of whatever can be done.
+pub(super) fn receipt(peer_id: impl Display, key: &str, variant: u16) -> ReceiptRecord {
+    let done = match variant % 5 {
+        0 => Done::Entered {
+            party_id: parse(format!("party-{variant}")),
+            virtual_ip: (0x0a42_0000 + u32::from(variant)).into(),
+        },
+        1 => Done::Left { party_deleted: true },
+        2 => Done::Left { party_deleted: false },
+        3 => Done::Updated,
+        _ => Done::Queued,
+    };
+    let epoch = parse(format!("epoch-{variant}"));
+    ReceiptRecord {
+        peer_id: parse(peer_id),
+        key: RequestKey(key.into()),
+        at: time(i64::from(variant) * -1_000_003),
+        receipt: Receipt { epoch, seq: u64::MAX - u64::from(variant), done },
     }
 }
 

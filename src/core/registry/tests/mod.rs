@@ -3,12 +3,15 @@
 mod addresses;
 mod expiry;
 mod history;
+mod identities;
 mod import;
 mod keepalive;
 mod limits;
 mod membership;
 mod ownership;
+mod principals;
 mod queries;
+mod receipts;
 mod relays;
 mod signals;
 mod state;
@@ -22,7 +25,8 @@ use lanrage_ipc::model::{self, Address, Keepalive, NatType, PeerInput, SignalDat
 
 use super::Registry;
 use crate::core::{
-    Applied, Caller, Command, ConnectionId, Filter, Now, Outcome, Principal, Refusal, Rules, User,
+    Applied, Caller, Command, ConnectionId, Filter, Now, Outcome, Principal, Refusal, RequestKey,
+    Rules, TokenHash, User,
 };
 
 const PEER_TIMEOUT: Duration = Duration::from_secs(300);
@@ -39,6 +43,12 @@ const ROOT: Caller = user(0, true, 3);
 const fn user(uid: u32, admin: bool, connection: u64) -> Caller {
     let principal = Principal::User { user: User(uid), admin };
     Caller { principal, connection: ConnectionId(connection) }
+}
+
+/// Somebody who showed that they are these peers.
+fn peers<const N: usize>(ids: [&str; N], connection: u64) -> Caller {
+    let own = ids.map(|id| id.parse().unwrap());
+    Caller { principal: Principal::Peers(own.into()), connection: ConnectionId(connection) }
 }
 
 fn rules() -> Rules {
@@ -87,8 +97,24 @@ impl World {
     }
 
     fn apply(&mut self, caller: Caller, command: Command) -> Result<Applied, Refusal> {
+        self.request(caller, None, command)
+    }
+
+    /// Applies a command, once only if it has a key.
+    fn request(
+        &mut self,
+        caller: Caller,
+        key: Option<&str>,
+        command: Command,
+    ) -> Result<Applied, Refusal> {
         let before = self.registry.clone();
-        let result = self.registry.apply(command.clone(), caller, self.now);
+        let now = self.now;
+        let result = match key {
+            Some(key) => {
+                self.registry.apply_once(RequestKey(key.into()), command.clone(), caller, now)
+            }
+            None => self.registry.apply(command.clone(), caller, now),
+        };
         state::check_indexes(&self.registry);
         if let Err(refusal) = &result {
             assert_eq!(self.registry, before, "refused with {refusal:?}, but changed: {command:?}");
@@ -260,6 +286,22 @@ fn payloads(applied: &Applied) -> Vec<&str> {
         }
         other => panic!("not the answer to a poll: {other:?}"),
     }
+}
+
+fn token(n: u64) -> TokenHash {
+    let mut hash = [0x5a; 32];
+    hash[..8].copy_from_slice(&n.to_be_bytes());
+    TokenHash(hash)
+}
+
+/// Takes an id for the connection, without a token.
+fn claim(id: &str) -> Command {
+    claim_with(id, None, None, true)
+}
+
+fn claim_with(id: &str, proof: Option<u64>, issue: Option<u64>, hold: bool) -> Command {
+    let (proof, issue) = (proof.map(token), issue.map(token));
+    Command::Claim { peer_id: id.parse().unwrap(), proof, issue, hold }
 }
 
 fn timestamp(text: &str) -> Timestamp {

@@ -5,11 +5,15 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use jiff::Timestamp;
 use lanrage_ipc::model::{PartyId, PeerId};
 
+use super::super::identities::Identities;
+use super::super::receipts::Receipts;
 use super::super::{Keeper, Member, Presence, Registry};
 use crate::core::addresses;
-use crate::core::{MemberRecord, PartyRecord, RelayRecord};
+use crate::core::{
+    MemberRecord, PartyRecord, ReceiptRecord, RelayRecord, RequestKey, TokenHash, TokenRecord,
+};
 
-/// Every index is what the parties and relays make of it.
+/// Every index is what the records make of it.
 #[track_caller]
 pub(super) fn check_indexes(registry: &Registry) {
     let mut peers: HashMap<PeerId, Presence> = HashMap::new();
@@ -59,6 +63,37 @@ pub(super) fn check_indexes(registry: &Registry) {
     assert_eq!(registry.memberships, memberships);
     let members = registry.parties.values().flat_map(|party| party.members.values());
     assert_eq!(registry.signals_bytes, members.map(Member::signals_bytes).sum::<usize>());
+    check_identities(&registry.identities);
+    check_receipts(&registry.receipts);
+}
+
+#[track_caller]
+fn check_identities(identities: &Identities) {
+    let mut expected = Identities { tokens: identities.tokens.clone(), ..Identities::default() };
+    for (hash, token) in &identities.tokens {
+        assert_eq!(*hash, token.hash);
+        expected.expiring.insert((token.expires_at, *hash));
+        let tokens = expected.of_peer.entry(token.peer_id.clone()).or_default();
+        tokens.insert((token.issued_at, *hash));
+    }
+    for (peer_id, holders) in &identities.holders {
+        assert!(!holders.is_empty(), "nobody holds {peer_id}");
+        expected.holders.insert(peer_id.clone(), holders.clone());
+        for connection in holders {
+            expected.held.entry(*connection).or_default().insert(peer_id.clone());
+        }
+    }
+    assert_eq!(*identities, expected);
+}
+
+#[track_caller]
+fn check_receipts(receipts: &Receipts) {
+    let mut expected = Receipts { records: receipts.records.clone(), ..Receipts::default() };
+    for (key, record) in &receipts.records {
+        assert_eq!(*key, (record.peer_id.clone(), record.key.clone()));
+        expected.by_age.insert((record.at, key.clone()));
+    }
+    assert_eq!(*receipts, expected);
 }
 
 /// Every party has its host, at the address of hosts, and no address twice; all keep to the rules,
@@ -67,6 +102,8 @@ pub(super) fn check_indexes(registry: &Registry) {
 pub(super) fn check_parties(registry: &Registry) {
     let rules = &registry.rules;
     assert!(registry.parties.len() <= rules.parties && registry.relays.len() <= rules.relays);
+    assert!(registry.token_count() <= rules.tokens);
+    assert!(registry.receipts.records.len() <= rules.receipts);
     for (peer_id, presence) in &registry.peers {
         assert!(presence.parties.len() <= rules.parties_per_peer, "{peer_id} is everywhere");
     }
@@ -94,6 +131,8 @@ pub(super) struct Durable {
     parties: Vec<PartyRecord>,
     members: Vec<(PartyId, MemberRecord, Keeper)>,
     relays: Vec<RelayRecord>,
+    tokens: HashMap<TokenHash, TokenRecord>,
+    receipts: HashMap<(PeerId, RequestKey), ReceiptRecord>,
 }
 
 pub(super) fn durable(registry: &Registry) -> Durable {
@@ -105,5 +144,11 @@ pub(super) fn durable(registry: &Registry) -> Durable {
         })
     });
     let relays = registry.relays.values().map(|relay| relay.record.clone());
-    Durable { parties: parties.collect(), members: members.collect(), relays: relays.collect() }
+    Durable {
+        parties: parties.collect(),
+        members: members.collect(),
+        relays: relays.collect(),
+        tokens: registry.identities.tokens.clone(),
+        receipts: registry.receipts.records.clone(),
+    }
 }

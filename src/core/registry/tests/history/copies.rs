@@ -7,7 +7,9 @@ use lanrage_ipc::event::Event;
 use lanrage_ipc::model::{Party, PartyId, Peer, PeerId, Relay, RelayId};
 
 use super::super::*;
-use crate::core::{MemberRecord, PartyRecord, RelayRecord, Seen, Write};
+use crate::core::{
+    MemberRecord, PartyRecord, ReceiptRecord, RelayRecord, Seen, TokenRecord, Write,
+};
 
 /// A subscriber's copy. It takes no event that tells nothing, or that can't follow the last one.
 #[derive(Debug, Default, PartialEq)]
@@ -93,6 +95,8 @@ fn unseen(mut party: Party) -> Party {
 pub(super) struct Rows {
     parties: BTreeMap<PartyId, (PartyRecord, BTreeMap<PeerId, MemberRecord>)>,
     relays: BTreeMap<RelayId, RelayRecord>,
+    tokens: BTreeMap<TokenHash, TokenRecord>,
+    receipts: BTreeMap<(PeerId, RequestKey), ReceiptRecord>,
 }
 
 impl Rows {
@@ -121,10 +125,18 @@ impl Rows {
             Write::DeleteRelay(id) => {
                 self.relays.remove(&id).expect("deleted twice");
             }
-            Write::PutToken(_)
-            | Write::DeleteToken(_)
-            | Write::PutReceipt(_)
-            | Write::DeleteReceipt(..) => panic!("nobody asked for {write:?}"),
+            Write::PutToken(token) => {
+                self.tokens.insert(token.hash, token);
+            }
+            Write::DeleteToken(hash) => {
+                self.tokens.remove(&hash).expect("deleted twice");
+            }
+            Write::PutReceipt(record) => {
+                self.receipts.insert((record.peer_id.clone(), record.key.clone()), record);
+            }
+            Write::DeleteReceipt(peer_id, key) => {
+                self.receipts.remove(&(peer_id, key)).expect("deleted twice");
+            }
         }
     }
 
@@ -149,7 +161,12 @@ impl Rows {
             };
             assert_eq!(records(&restored.parties[id]), records(party));
         }
-        assert_eq!(restored.relays(None), world.registry.relays(None));
+        let relays = |registry: &Registry| -> Vec<RelayRecord> {
+            registry.relays.values().map(|relay| relay.record.clone()).collect()
+        };
+        assert_eq!(relays(&restored), relays(&world.registry));
+        assert_eq!(restored.identities.tokens, world.registry.identities.tokens);
+        assert_eq!(restored.receipts, world.registry.receipts);
     }
 
     fn rows(&self) -> Vec<Write> {
@@ -159,6 +176,9 @@ impl Rows {
                 members.values().map(|member| Write::PutMember(id.clone(), member.clone()));
             std::iter::once(Write::PutParty(record.clone())).chain(members)
         });
-        parties.chain(self.relays.values().cloned().map(Write::PutRelay)).collect()
+        let relays = self.relays.values().cloned().map(Write::PutRelay);
+        let tokens = self.tokens.values().cloned().map(Write::PutToken);
+        let receipts = self.receipts.values().cloned().map(Write::PutReceipt);
+        parties.chain(relays).chain(tokens).chain(receipts).collect()
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use lanrage_ipc::model::{Keepalive, PartyId, PeerId, Signal};
 
 use super::super::*;
-use super::moves::Played;
+use super::play::Played;
 use lanrage_ipc::lanrage::ImportedParty;
 
 use crate::core::{ImportCounts, ImportMode};
@@ -22,6 +22,7 @@ pub(super) struct Lives {
 #[derive(Debug)]
 struct Life {
     seen: Duration,
+    keepalive: Keepalive,
     kept: Kept,
     /// What waits for it, and since when.
     signals: Vec<(Duration, Signal)>,
@@ -37,20 +38,21 @@ enum Kept {
 
 impl Lives {
     pub(super) fn follow(&mut self, played: &Played, now: Now, rules: &Rules) {
-        let Ok(applied) = &played.result else { return };
+        let Some(applied) = played.done() else { return };
         let seen = now.elapsed;
+        let mine = Kept::By(played.caller.connection);
         let kept = |keepalive| match keepalive {
-            Keepalive::Connection => Kept::By(played.caller.connection),
+            Keepalive::Connection => mine,
             Keepalive::Daemon => Kept::ByTheDaemon,
             Keepalive::Manual => Kept::ByHeartbeats,
         };
         match &played.command {
             Command::Register { party_id, host, keepalive, .. } => {
-                self.live(party_id, &host.peer_id, seen, kept(*keepalive));
+                self.live(party_id, &host.peer_id, seen, *keepalive, kept(*keepalive));
                 self.hosts.insert(party_id.clone(), host.peer_id.clone());
             }
             Command::Join { party_id, peer, keepalive, .. } => {
-                self.live(party_id, &peer.peer_id, seen, kept(*keepalive));
+                self.live(party_id, &peer.peer_id, seen, *keepalive, kept(*keepalive));
             }
             Command::Leave { party_id, peer_id } => self.remove(party_id, peer_id),
             Command::Update { party_id, peer: PeerInput { peer_id, .. }, .. }
@@ -65,8 +67,7 @@ impl Lives {
                 self.import(parties, counts, seen);
             }
             Command::Disconnect => {
-                let closed = Kept::By(played.caller.connection);
-                for life in self.members.values_mut().filter(|life| life.kept == closed) {
+                for life in self.members.values_mut().filter(|life| life.kept == mine) {
                     (life.seen, life.kept) = (seen, Kept::No);
                 }
             }
@@ -94,6 +95,13 @@ impl Lives {
                 let fresh = fresh.map(|(_, signal)| signal).collect();
                 assert_eq!(applied.outcome, Outcome::Signals(fresh));
             }
+            Command::Claim { peer_id, hold: true, .. } => {
+                let lives = self.members.iter_mut().filter(|((_, id), _)| id == peer_id);
+                let lives = lives.map(|(_, life)| life).filter(|life| life.kept != mine);
+                for life in lives.filter(|life| life.keepalive == Keepalive::Connection) {
+                    (life.seen, life.kept) = (seen, mine);
+                }
+            }
             Command::Expire | Command::RegisterRelay { .. } | Command::Claim { .. } => {}
         }
     }
@@ -103,10 +111,17 @@ impl Lives {
         life.expect("something was accepted for who is not there")
     }
 
-    fn live(&mut self, party_id: &PartyId, peer_id: &PeerId, seen: Duration, kept: Kept) {
+    fn live(
+        &mut self,
+        party_id: &PartyId,
+        peer_id: &PeerId,
+        seen: Duration,
+        keepalive: Keepalive,
+        kept: Kept,
+    ) {
         let life = self.members.entry((party_id.clone(), peer_id.clone()));
-        let life = life.or_insert(Life { seen, kept, signals: Vec::new() });
-        (life.seen, life.kept) = (seen, kept);
+        let life = life.or_insert(Life { seen, keepalive, kept, signals: Vec::new() });
+        (life.seen, life.keepalive, life.kept) = (seen, keepalive, kept);
     }
 
     fn remove(&mut self, party_id: &PartyId, peer_id: &PeerId) {
@@ -133,7 +148,7 @@ impl Lives {
             self.hosts.insert(party_id.clone(), host_id.clone());
             for (PeerInput { peer_id, .. }, _) in peers {
                 if !rejected(&Some(peer_id.to_string())).contains(&id) {
-                    self.live(party_id, peer_id, seen, Kept::No);
+                    self.live(party_id, peer_id, seen, Keepalive::Connection, Kept::No);
                 }
             }
         }

@@ -3,6 +3,9 @@
 mod copies;
 mod lives;
 mod moves;
+mod owners;
+mod play;
+mod requests;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -17,7 +20,10 @@ use super::super::{Change, Keeper};
 use super::*;
 use copies::{Rows, Subscriber};
 use lives::Lives;
-use moves::{LONGEST, Move, Play, a_move};
+use moves::{LONGEST, Move, a_move};
+use owners::Owners;
+use play::Play;
+use requests::Requests;
 
 /// What became of a change that was made.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +60,29 @@ proptest! {
             lives.follow(&played, play.world.now, play.world.registry.rules());
             lives.check(&play.world);
             state::check_parties(&play.world.registry);
+        }
+    }
+
+    /// Nobody acts for a peer, or takes an id, that is somebody else's; everybody else may.
+    #[test]
+    fn peers_are_whose_the_commands_say(history in history()) {
+        let mut play = Play::new();
+        let mut owners = Owners::default();
+        for next in &history {
+            let played = play.play(next);
+            owners.judge(&played, play.world.now);
+            owners.follow(&played, &play.world);
+            owners.check(&play.world);
+        }
+    }
+
+    #[test]
+    fn a_request_is_done_once(history in history()) {
+        let mut play = Play::new();
+        let mut requests = Requests::default();
+        for next in &history {
+            let played = play.play(next);
+            requests.follow(&played, &play.world);
         }
     }
 
@@ -142,7 +171,7 @@ proptest! {
 
     #[test]
     fn the_wall_clock_decides_nothing(history in history()) {
-        let (mut set, mut straight) = (Play::new(), Play::with_a_good_clock());
+        let (mut set, mut straight) = (Play::without_memory(), Play::with_a_good_clock());
         for next in &history {
             let (set, straight) = (set.play(next).result, straight.play(next).result);
             let lines = |result: &Result<Applied, _>| result.as_ref().map(told).map_err(Refusal::clone);
@@ -169,7 +198,8 @@ fn check_keepers(play: &Play) {
     }
 }
 
-/// The histories are worth something: they meet every event, for every reason, and every refusal.
+/// The histories are worth something: they meet every event, for every reason, every
+/// refusal and what a request can come to besides.
 #[test]
 fn the_histories_come_by_everything() {
     let mut runner = TestRunner::deterministic();
@@ -177,9 +207,15 @@ fn the_histories_come_by_everything() {
     for _ in 0..100 {
         let mut play = Play::new();
         for next in history().new_tree(&mut runner).unwrap().current() {
-            let kinds = match play.play(&next).result {
-                Ok(applied) => applied.events.iter().map(kind).collect(),
-                Err(refusal) => vec![variant(&refusal)],
+            let played = play.play(&next);
+            let kinds = match (&played.result, played.done()) {
+                (Ok(Applied { outcome: Outcome::Claimed(_), events, .. }), _) => {
+                    let kind = if events.is_empty() { "claimed" } else { "connected again" };
+                    vec![kind.to_owned()]
+                }
+                (Ok(_), Some(applied)) => applied.events.iter().map(kind).collect(),
+                (Ok(_), None) => vec!["known already".to_owned()],
+                (Err(refusal), _) => vec![variant(refusal)],
             };
             for kind in kinds {
                 *met.entry(kind).or_default() += 1;
@@ -193,12 +229,17 @@ fn the_histories_come_by_everything() {
         "PartyNotFound",
         "PeerNotFound",
         "PeerNotYours",
+        "PeerTaken",
         "RegistryFull parties",
         "RegistryFull relays",
+        "RegistryFull tokens",
         "RelayNotYours",
         "SignalQueueFull",
         "SignalTooLarge",
         "TooManyParties",
+        "claimed",
+        "connected again",
+        "known already",
         "party.registered",
         "party.removed Expired",
         "party.removed HostLeft",

@@ -1,7 +1,5 @@
 //! Random histories: small, so that a failing one shrinks to something to read.
 
-use std::time::Duration;
-
 use lanrage_ipc::model::Keepalive;
 use proptest::prelude::*;
 
@@ -11,10 +9,17 @@ use lanrage_ipc::lanrage::ImportedParty;
 use crate::core::ImportMode;
 
 const PARTIES: [&str; 4] = ["p0", "p1", "p2", "p3"];
-const PEERS: [&str; 4] = ["a", "b", "c", "d"];
+/// Two are the first user's, two the second's, and two show who they are themselves.
+pub(super) const PEERS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 const RELAYS: [&str; 2] = ["r0", "r1"];
+pub(super) const KEYS: [&str; 3] = ["k0", "k1", "k2"];
+/// A token that nobody was given.
+pub(super) const WRONG: u64 = u64::MAX;
+/// The groups of callers: the two users, the programs of peers, the admin.
+pub(super) const PROGRAMS: usize = 2;
+pub(super) const ADMIN: usize = 3;
 /// The most moves of a history.
-pub(super) const LONGEST: usize = 100;
+pub(super) const LONGEST: usize = 140;
 const SIGNAL_BYTES: usize = 8;
 
 /// Timeouts of some moves, and bounds that a few of them reach.
@@ -28,9 +33,9 @@ pub(super) fn tight_rules() -> Rules {
         peers_per_party: 3,
         parties: 3,
         relays: 1,
-        tokens: 0,
-        token_ttl: SECOND,
-        receipts: 0,
+        tokens: 6,
+        token_ttl: 30 * SECOND,
+        receipts: 4,
         signal_bytes: SIGNAL_BYTES,
         signals_per_peer: 2,
         signals_total_bytes: 1 << 20,
@@ -41,19 +46,21 @@ pub(super) fn tight_rules() -> Rules {
 /// A command, by whom, and the time that passes before it.
 #[derive(Debug, Clone)]
 pub(super) struct Move {
-    step: Step,
-    who: Who,
-    /// Each user has three connections.
-    connection: usize,
+    pub(super) step: Step,
+    pub(super) who: Who,
+    /// Each group has three connections.
+    pub(super) connection: usize,
+    /// Under which key the request is made, by its place in the list.
+    pub(super) key: Option<usize>,
     /// In seconds.
-    pause: u64,
-    wall: Wall,
+    pub(super) pause: u64,
+    pub(super) wall: Wall,
 }
 
 /// Parties, peers and relays are named by their place in the lists above.
 #[derive(Debug, Clone)]
-enum Step {
-    /// Joins, or registers what is not there.
+pub(super) enum Step {
+    /// Joins, or registers what is not there. A program claims first who it is.
     Enter {
         party: usize,
         peer: usize,
@@ -101,54 +108,108 @@ enum Step {
         mode: ImportMode,
         parties: Vec<(usize, usize, Vec<usize>)>,
     },
-    Disconnect,
+    Claim {
+        peer: usize,
+        proof: Proof,
+        issue: bool,
+        hold: bool,
+    },
+    Disconnect {
+        group: usize,
+    },
     Expire,
 }
 
+/// The token that a program shows.
 #[derive(Debug, Clone, Copy)]
-enum Who {
-    /// The user who mostly acts for this peer or relay.
-    Usual,
-    /// The other.
-    Other,
-    Admin,
+pub(super) enum Proof {
+    Nothing,
+    /// The last that it was given for this peer, if any.
+    Own,
+    /// One that somebody was given, perhaps for another peer.
+    Anybodys(usize),
+    Wrong,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Wall {
+pub(super) enum Who {
+    /// The group that mostly acts for this peer or relay.
+    Usual,
+    /// The next but for the admin.
+    Other,
+    Admin,
+    /// A program that shows the relay key instead of who it is.
+    RelayKey,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Wall {
     Runs,
     BackAYear,
     AheadAYear,
 }
 
 pub(super) fn a_move() -> impl Strategy<Value = Move> {
-    let who = prop_oneof![8 => Just(Who::Usual), 1 => Just(Who::Other), 1 => Just(Who::Admin)];
+    let who = prop_oneof![
+        24 => Just(Who::Usual),
+        2 => Just(Who::Other),
+        2 => Just(Who::Admin),
+        1 => Just(Who::RelayKey),
+    ];
+    let key = prop_oneof![3 => Just(None), 2 => (0..KEYS.len()).prop_map(Some)];
     let pause = prop_oneof![30 => Just(0), 6 => 1u64..4, 1 => Just(6), 1 => Just(11)];
     let wall = prop_oneof![
-        10 => Just(Wall::Runs),
+        40 => Just(Wall::Runs),
         1 => Just(Wall::BackAYear),
         1 => Just(Wall::AheadAYear),
     ];
-    (step(), who, 0..3usize, pause, wall).prop_map(|(step, who, connection, pause, wall)| Move {
-        step,
-        who,
-        connection,
-        pause,
-        wall,
+    (step(), who, 0..3usize, key, pause, wall).prop_map(
+        |(step, who, connection, key, pause, wall)| Move {
+            step,
+            who,
+            connection,
+            key,
+            pause,
+            wall,
+        },
+    )
+}
+
+fn a_claim() -> impl Strategy<Value = Step> {
+    let proof = prop_oneof![
+        3 => Just(Proof::Nothing),
+        4 => Just(Proof::Own),
+        2 => (0..100usize).prop_map(Proof::Anybodys),
+        1 => Just(Proof::Wrong),
+    ];
+    // The programs' own peers, mostly.
+    let peer = prop_oneof![9 => 4..PEERS.len(), 1 => 0..PEERS.len()];
+    (peer, proof, any::<bool>(), any::<bool>()).prop_map(|(peer, proof, issue, hold)| Step::Claim {
+        peer,
+        proof,
+        issue,
+        hold,
     })
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let party = || 0..PARTIES.len();
-    let peer = || 0..PEERS.len();
+    // One of them goes through more, of all that a program can.
+    let peer = || prop_oneof![2 => 0..PEERS.len(), 1 => Just(PROGRAMS * 2)];
     let port = || 1..3u16;
     let length = prop_oneof![9 => Just(1), 1 => Just(SIGNAL_BYTES), 1 => Just(SIGNAL_BYTES + 1)];
-    let keepalive =
-        || prop::sample::select(vec![Keepalive::Manual, Keepalive::Connection, Keepalive::Daemon]);
+    let keepalive = || {
+        prop_oneof![
+            1 => Just(Keepalive::Manual),
+            2 => Just(Keepalive::Connection),
+            1 => Just(Keepalive::Daemon),
+        ]
+    };
     // Half of the signals are for the same one, so that a queue gets full.
     let route = prop_oneof![(party(), peer(), peer()), Just((0, 0, 0))];
     let mode = || prop_oneof![5 => Just(ImportMode::Merge), 1 => Just(ImportMode::Replace)];
     let member = || (party(), peer());
+    let group = prop_oneof![1 => 0..PROGRAMS, 2 => Just(PROGRAMS)];
     let parties = || {
         let peers = prop::collection::vec(peer(), 0..4);
         prop::collection::vec((party(), peer(), peers), 0..3)
@@ -174,78 +235,16 @@ fn step() -> impl Strategy<Value = Step> {
         3 => route.prop_map(|(party, _, peer)| Step::Poll { party, peer }),
         2 => (0..RELAYS.len(), port()).prop_map(|(relay, port)| Step::Relay { relay, port }),
         1 => (mode(), parties()).prop_map(|(mode, parties)| Step::Import { mode, parties }),
-        2 => Just(Step::Disconnect),
+        10 => a_claim(),
+        4 => group.prop_map(|group| Step::Disconnect { group }),
         4 => Just(Step::Expire),
     ]
 }
 
-/// A history at work.
-pub(super) struct Play {
-    pub(super) world: World,
-    /// The open ones, of each user. A closed one never comes back: another takes its place.
-    connections: [[ConnectionId; 3]; 3],
-    opened: u64,
-    wall_runs_straight: bool,
-}
-
-/// What a move came to.
-pub(super) struct Played {
-    pub(super) command: Command,
-    pub(super) caller: Caller,
-    pub(super) result: Result<Applied, Refusal>,
-}
-
-impl Play {
-    pub(super) fn new() -> Self {
-        let mut opened = 0;
-        let connections = [[(); 3]; 3].map(|user| {
-            user.map(|()| {
-                opened += 1;
-                ConnectionId(opened)
-            })
-        });
-        let world = World::with(|rules| *rules = tight_rules());
-        Self { world, connections, opened, wall_runs_straight: false }
-    }
-
-    /// One whose wall clock nobody sets.
-    pub(super) fn with_a_good_clock() -> Self {
-        Self { wall_runs_straight: true, ..Self::new() }
-    }
-
-    pub(super) fn play(&mut self, next: &Move) -> Played {
-        self.world.pass(Duration::from_secs(next.pause));
-        match next.wall {
-            _ if self.wall_runs_straight => {}
-            Wall::Runs => {}
-            Wall::BackAYear => self.world.now.wall -= YEAR,
-            Wall::AheadAYear => self.world.now.wall += YEAR,
-        }
-        let user = match next.who {
-            Who::Usual => next.step.usual_user(),
-            Who::Other => 1 - next.step.usual_user(),
-            Who::Admin => 2,
-        };
-        let connection = &mut self.connections[user][next.connection];
-        let caller = Caller { connection: *connection, ..[ANN, BEN, ROOT][user].clone() };
-        if let Step::Disconnect = next.step {
-            self.opened += 1;
-            *connection = ConnectionId(self.opened);
-        }
-        let command = next.step.command(&self.world.registry);
-        let result = self.world.apply(caller.clone(), command.clone());
-        Played { command, caller, result }
-    }
-
-    pub(super) fn is_open(&self, connection: ConnectionId) -> bool {
-        self.connections.as_flattened().contains(&connection)
-    }
-}
-
 impl Step {
-    /// The first user has the first half of the peers, the second the others.
-    fn usual_user(&self) -> usize {
-        match self {
+    /// The peer that it is about, by its place in the list.
+    pub(super) fn peer(&self) -> Option<usize> {
+        match *self {
             Self::Enter { peer, .. }
             | Self::Register { host: peer, .. }
             | Self::Join { peer, .. }
@@ -253,12 +252,23 @@ impl Step {
             | Self::Update { peer, .. }
             | Self::Heartbeat { peer, .. }
             | Self::Send { from: peer, .. }
-            | Self::Poll { peer, .. } => usize::from(*peer >= PEERS.len() / 2),
-            Self::Relay { .. } | Self::Import { .. } | Self::Disconnect | Self::Expire => 0,
+            | Self::Poll { peer, .. }
+            | Self::Claim { peer, .. } => Some(peer),
+            Self::Relay { .. } | Self::Import { .. } | Self::Disconnect { .. } | Self::Expire => {
+                None
+            }
         }
     }
 
-    fn command(&self, registry: &Registry) -> Command {
+    pub(super) fn usual_group(&self) -> usize {
+        match *self {
+            Self::Claim { .. } => PROGRAMS,
+            Self::Disconnect { group } => group,
+            _ => self.peer().map_or(0, |peer| peer / 2),
+        }
+    }
+
+    pub(super) fn command(&self, registry: &Registry) -> Command {
         let at = |peer: usize, port| PeerInput { public_port: port, ..peer_input(peer) };
         match *self {
             Self::Enter { party, peer, keepalive } => {
@@ -290,7 +300,8 @@ impl Step {
                 let parties = parties.iter().map(imported).collect();
                 Command::Import { parties, mode }
             }
-            Self::Disconnect => Command::Disconnect,
+            Self::Claim { .. } => unreachable!("it takes more than the registry"),
+            Self::Disconnect { .. } => Command::Disconnect,
             Self::Expire => Command::Expire,
         }
     }

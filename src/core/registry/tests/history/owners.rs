@@ -1,0 +1,113 @@
+//! Whose each peer should be: told from the commands that were accepted, and from what was given
+//! out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lanrage_ipc::model::PeerId;
+
+use super::super::*;
+use super::play::Played;
+use crate::core::{ImportMode, Owner, TokenRecord, Write};
+
+#[derive(Debug, Default)]
+pub(super) struct Owners {
+    tokens: BTreeMap<TokenHash, TokenRecord>,
+    held: BTreeSet<(PeerId, ConnectionId)>,
+    /// Of those in a party.
+    members: BTreeMap<PeerId, Owner>,
+}
+
+impl Owners {
+    /// That a move was accepted or refused as whose the peers were before it demands.
+    #[track_caller]
+    pub(super) fn judge(&self, played: &Played, now: Now) {
+        let Played { command, caller, result, .. } = played;
+        if let Some(peer_id) = command.acts_for() {
+            let owner = self.owner(peer_id, now);
+            let may = match &caller.principal {
+                Principal::User { admin: true, .. } => true,
+                Principal::User { user, .. } => owner.is_none_or(|o| o == Owner::User(*user)),
+                Principal::Peers(own) => own.contains(peer_id),
+                Principal::RelayKey => false,
+            };
+            let refused = matches!(result, Err(Refusal::PeerNotYours(_)));
+            assert_eq!(refused, !may, "{caller:?} {command:?}: {result:?}");
+        }
+        if let Command::Claim { peer_id, proof, .. } = command {
+            let shown = proof.and_then(|hash| self.tokens.get(&hash));
+            let proven = shown.is_some_and(|t| t.peer_id == *peer_id && t.expires_at > now.wall)
+                || self.held.contains(&(peer_id.clone(), caller.connection));
+            let free = proven || self.owner(peer_id, now).is_none();
+            let refused = matches!(result, Err(Refusal::PeerTaken(_)));
+            assert_eq!(refused, !free, "{caller:?} {command:?}: {result:?}");
+        }
+    }
+
+    pub(super) fn follow(&mut self, played: &Played, world: &World) {
+        let Some(applied) = played.done() else { return };
+        let (caller, now) = (&played.caller, world.now);
+        match &played.command {
+            Command::Claim { peer_id, issue, hold, .. } => {
+                let given = applied.changes.iter().filter_map(|change| match change.write() {
+                    Write::PutToken(token) => Some((token.hash, &token.peer_id)),
+                    _ => None,
+                });
+                assert_eq!(given.collect::<Vec<_>>(), Vec::from_iter(issue.map(|h| (h, peer_id))));
+                if *hold {
+                    self.held.insert((peer_id.clone(), caller.connection));
+                }
+            }
+            Command::Disconnect => self.held.retain(|(_, by)| *by != caller.connection),
+            Command::Import { mode: ImportMode::Replace, .. } => self.members.clear(),
+            _ => {}
+        }
+        for change in &applied.changes {
+            match change.write() {
+                Write::PutToken(token) => {
+                    assert_eq!(token.expires_at, now.wall + world.registry.rules().token_ttl);
+                    self.tokens.insert(token.hash, token.clone());
+                }
+                Write::DeleteToken(hash) => {
+                    let token = self.tokens.remove(hash).expect("deleted twice");
+                    assert!(token.expires_at <= now.wall, "{token:?} at {now:?}");
+                }
+                _ => {}
+            }
+        }
+        self.follow_members(caller, world);
+    }
+
+    /// Who enters their first party belongs to whom they belonged to, or to who brought them.
+    fn follow_members(&mut self, caller: &Caller, world: &World) {
+        let peers = &world.registry.peers;
+        self.members.retain(|peer_id, _| peers.contains_key(peer_id));
+        for peer_id in peers.keys() {
+            let owner = self.owner(peer_id, world.now).unwrap_or_else(|| match &caller.principal {
+                Principal::User { user, .. } => Owner::User(*user),
+                Principal::Peers(_) | Principal::RelayKey => Owner::Peer(peer_id.clone()),
+            });
+            self.members.insert(peer_id.clone(), owner);
+        }
+    }
+
+    fn owner(&self, peer_id: &PeerId, now: Now) -> Option<Owner> {
+        let mut tokens = self.tokens.values();
+        let token = tokens.any(|token| token.peer_id == *peer_id && token.expires_at > now.wall);
+        let claimed = token || self.held.iter().any(|(held, _)| held == peer_id);
+        let member = self.members.get(peer_id).cloned();
+        member.or_else(|| claimed.then(|| Owner::Peer(peer_id.clone())))
+    }
+
+    #[track_caller]
+    pub(super) fn check(&self, world: &World) {
+        let members = world.registry.peers.iter();
+        let members = members.map(|(id, presence)| (id.clone(), presence.owner.clone()));
+        assert_eq!(members.collect::<BTreeMap<_, _>>(), self.members);
+        assert_eq!(world.registry.token_count(), self.tokens.len());
+        for (hash, token) in &self.tokens {
+            let shown = world.registry.authenticate(hash, world.now).map(|shown| shown.peer_id);
+            let live = token.expires_at > world.now.wall;
+            assert_eq!(shown.ok().as_ref(), live.then_some(&token.peer_id), "{token:?}");
+        }
+    }
+}

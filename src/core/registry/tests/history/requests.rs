@@ -1,0 +1,60 @@
+//! Which requests should be known again.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use lanrage_ipc::model::PeerId;
+
+use super::super::*;
+use super::play::Played;
+use crate::core::{Receipt, Write};
+
+const REMEMBERED: SignedDuration = SignedDuration::from_hours(24);
+
+/// What was done under which key, and when.
+#[derive(Debug, Default)]
+pub(super) struct Requests(BTreeMap<(PeerId, RequestKey), (Timestamp, Receipt)>);
+
+impl Requests {
+    /// That nothing known was done again, and that what was done is known from now on.
+    #[track_caller]
+    pub(super) fn follow(&mut self, played: &Played, world: &World) {
+        let now = world.now.wall;
+        let Ok(applied) = &played.result else { return };
+        let id = played.command.acts_for().cloned().zip(played.key);
+        let id = id.map(|(peer_id, key)| (peer_id, RequestKey(key.into())));
+        let known = id.as_ref().and_then(|id| self.0.get(id));
+        if let Some((_, receipt)) = known.filter(|(at, _)| now.duration_since(*at) < REMEMBERED) {
+            assert_eq!(applied.outcome, Outcome::Receipt(receipt.clone()));
+            assert_eq!((applied.events.len(), applied.changes.len()), (0, 0));
+            return;
+        }
+        let (mut put, limit) = (None, world.registry.rules().receipts);
+        for change in &applied.changes {
+            match change.write() {
+                Write::PutReceipt(record) => {
+                    put = Some((record.peer_id.clone(), record.key.clone()));
+                    assert_eq!((&put, record.at), (&id, now));
+                    self.0.insert(id.clone().unwrap(), (now, record.receipt.clone()));
+                }
+                Write::DeleteReceipt(peer_id, key) => {
+                    let oldest = self.0.values().map(|(at, _)| *at).min();
+                    let full = self.0.len() >= limit;
+                    let gone = self.0.remove(&(peer_id.clone(), key.clone()));
+                    let (at, _) = gone.expect("deleted twice");
+                    assert_eq!(Some(at), oldest);
+                    assert!(full || now.duration_since(at) >= REMEMBERED, "forgotten too early");
+                }
+                _ => {}
+            }
+        }
+        use Command::{Join, Leave, Register, SendSignal, Update};
+        let kept = matches!(
+            played.command,
+            Register { .. } | Join { .. } | Leave { .. } | Update { .. } | SendSignal { .. }
+        );
+        assert_eq!(put.is_some(), kept && id.is_some(), "{:?}", played.command);
+        assert_eq!(put.is_some(), matches!(applied.outcome, Outcome::Receipt(_)));
+        assert!(self.0.len() <= limit);
+    }
+}

@@ -1,0 +1,354 @@
+//! Whose a peer id is: tokens and claims.
+
+use jiff::SignedDuration;
+use lanrage_ipc::model::Keepalive;
+
+use super::*;
+use crate::core::{Identity, Write};
+
+const TTL: Duration = Duration::from_secs(24 * 3600);
+
+/// A connection whose caller has shown nothing yet.
+fn stranger(connection: u64) -> Caller {
+    peers([], connection)
+}
+
+#[track_caller]
+fn taken(world: &mut World, connection: u64, command: Command) {
+    let refusal = world.refused(stranger(connection), command);
+    assert_eq!(refusal, Refusal::PeerTaken("x".parse().unwrap()));
+}
+
+#[track_caller]
+fn identity(applied: &Applied) -> &Identity {
+    let Outcome::Claimed(identity) = &applied.outcome else { panic!("{applied:?}") };
+    identity
+}
+
+/// Whether a token proves something.
+fn is_good(world: &World, n: u64) -> bool {
+    match world.registry.authenticate(&token(n), world.now) {
+        Ok(_) => true,
+        Err(Refusal::BadToken) => false,
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+fn by_connection(party: &str, id: &str) -> Command {
+    join_as(party, peer(id), Keepalive::Connection)
+}
+
+#[test]
+fn an_id_that_is_nobodys_is_anyones() {
+    for proof in [None, Some(404)] {
+        let mut world = World::new();
+        let claimed = world.by(stranger(1), claim_with("x", proof, Some(1), true));
+        let expected = Identity {
+            peer_id: "x".parse().unwrap(),
+            expires_at: Some(world.now.wall + TTL),
+            utc_offset: None,
+            parties: vec![],
+        };
+        assert_eq!(*identity(&claimed), expected);
+        assert_eq!(told(&claimed), [""; 0]);
+        assert_eq!(world.registry.authenticate(&token(1), world.now), Ok(expected));
+    }
+}
+
+#[test]
+fn a_claim_that_gives_nothing_out_writes_nothing() {
+    let mut world = World::new();
+    let claimed = world.by(stranger(1), claim("x"));
+    assert_eq!((claimed.changes.len(), identity(&claimed).expires_at), (0, None));
+    // Nor does one that does not even hold take the id.
+    world.by(stranger(2), claim_with("y", None, None, false));
+    world.by(stranger(3), claim("y"));
+}
+
+#[test]
+fn who_has_a_live_token_has_the_id() {
+    let mut world = World::new();
+    world.by(stranger(1), claim_with("x", None, Some(1), false));
+    taken(&mut world, 1, claim("x"));
+    taken(&mut world, 2, claim_with("x", None, Some(2), true));
+    taken(&mut world, 2, claim_with("x", Some(404), None, true));
+    let issued_until = world.now.wall + TTL;
+    world.pass(HOUR);
+    let shown = world.by(stranger(2), claim_with("x", Some(1), None, false));
+    assert_eq!(identity(&shown).expires_at, Some(issued_until));
+    let renewed = world.by(stranger(2), claim_with("x", Some(1), Some(2), false));
+    assert_eq!(identity(&renewed).expires_at, Some(world.now.wall + TTL));
+    assert!(is_good(&world, 1) && is_good(&world, 2), "the answer may have been lost");
+}
+
+#[test]
+fn a_token_proves_its_own_peer_alone() {
+    let mut world = World::new();
+    world.by(stranger(1), claim_with("x", None, Some(1), false));
+    world.by(stranger(2), claim_with("y", None, Some(2), false));
+    taken(&mut world, 2, claim_with("x", Some(2), None, true));
+    // It is no hindrance either, and not what the answer is about.
+    let free = world.by(stranger(2), claim_with("z", Some(2), None, true));
+    assert_eq!(identity(&free).expires_at, None);
+}
+
+#[test]
+fn a_token_expires_at_the_very_instant() {
+    let mut world = World::new();
+    world.by(stranger(1), claim_with("x", None, Some(1), false));
+    world.pass(TTL - Duration::from_millis(1));
+    assert!(is_good(&world, 1));
+    taken(&mut world, 2, claim("x"));
+    assert_eq!(world.by(ROOT, Command::Expire).changes.len(), 0);
+    world.pass(Duration::from_millis(1));
+    assert!(!is_good(&world, 1));
+    let free = world.by(stranger(2), claim_with("x", Some(1), None, false));
+    assert_eq!(identity(&free).expires_at, None, "what it showed is worth nothing");
+    assert_eq!(world.registry.token_count(), 1);
+    let expired = world.by(ROOT, Command::Expire);
+    let writes: Vec<_> = expired.changes.iter().map(|change| change.write().clone()).collect();
+    assert_eq!(writes, [Write::DeleteToken(token(1))]);
+    assert_eq!(world.registry.token_count(), 0);
+}
+
+#[test]
+fn an_expired_token_leaves_its_party_to_nobody_else() {
+    let mut world = World::new();
+    world.by(stranger(1), claim_with("x", None, Some(1), false));
+    world.by(peers(["x"], 1), register("lan", "x"));
+    for _ in 0..500 {
+        world.pass(PEER_TIMEOUT - SECOND);
+        world.by(peers(["x"], 1), heartbeat("lan", "x"));
+    }
+    world.by(ROOT, Command::Expire);
+    assert!(!is_good(&world, 1));
+    taken(&mut world, 2, claim_with("x", Some(1), Some(2), true));
+    world.pass(PEER_TIMEOUT);
+    world.by(ROOT, Command::Expire);
+    world.by(stranger(2), claim_with("x", Some(1), Some(2), true));
+}
+
+#[test]
+fn a_token_may_be_valid_for_as_long_as_can_be() {
+    let mut world = World::with(|rules| rules.token_ttl = Duration::MAX);
+    let claimed = world.by(stranger(1), claim_with("x", None, Some(1), false));
+    assert_eq!(identity(&claimed).expires_at, Some(Timestamp::MAX));
+    world.pass(1000 * YEAR);
+    world.by(ROOT, Command::Expire);
+    assert!(is_good(&world, 1));
+}
+
+#[test]
+fn who_holds_an_id_has_it_until_the_connection_closes() {
+    let mut world = World::new();
+    world.by(stranger(1), claim("x"));
+    world.pass(YEAR);
+    world.by(ROOT, Command::Expire);
+    taken(&mut world, 2, claim("x"));
+    world.by(stranger(1), claim_with("x", None, Some(1), true));
+    world.by(stranger(1), Command::Disconnect);
+    taken(&mut world, 2, claim("x"));
+    world.pass(TTL);
+    world.by(stranger(2), claim("x"));
+    taken(&mut world, 1, claim("x"));
+}
+
+#[test]
+fn an_id_that_two_hold_is_held_until_both_have_closed() {
+    let mut world = World::new();
+    world.by(stranger(1), claim_with("x", None, Some(1), true));
+    world.by(stranger(2), claim_with("x", Some(1), None, true));
+    world.pass(TTL);
+    world.by(stranger(1), Command::Disconnect);
+    taken(&mut world, 3, claim("x"));
+    world.by(stranger(2), Command::Disconnect);
+    world.by(stranger(3), claim("x"));
+}
+
+#[test]
+fn one_of_two_connections_gets_an_id() {
+    for (hold, issue) in [(true, [None, None]), (false, [Some(1), Some(2)])] {
+        let mut world = World::new();
+        world.by(stranger(1), claim_with("x", None, issue[0], hold));
+        taken(&mut world, 2, claim_with("x", None, issue[1], hold));
+    }
+}
+
+#[test]
+fn who_is_in_a_party_is_nobody_elses_until_it_has_left() {
+    let mut world = World::new();
+    world.by(stranger(1), claim("x"));
+    world.by(peers(["x"], 1), register("lan", "x"));
+    world.by(peers(["x"], 1), register("two", "x"));
+    world.by(stranger(1), Command::Disconnect);
+    taken(&mut world, 2, claim("x"));
+    world.by(peers(["x"], 1), leave("lan", "x"));
+    taken(&mut world, 2, claim("x"));
+    world.by(peers(["x"], 1), leave("two", "x"));
+    world.by(stranger(2), claim("x"));
+}
+
+#[test]
+fn who_is_evicted_is_free() {
+    let mut world = World::new();
+    world.by(stranger(1), claim("x"));
+    world.by(peers(["x"], 1), register("lan", "x"));
+    world.by(stranger(1), Command::Disconnect);
+    world.pass(PEER_TIMEOUT);
+    taken(&mut world, 2, claim("x"));
+    world.by(ROOT, Command::Expire);
+    world.by(stranger(2), claim("x"));
+}
+
+#[test]
+fn a_peer_that_a_user_registered_is_that_users() {
+    let mut world = World::new();
+    world.ann(register("lan", "x"));
+    taken(&mut world, 2, claim("x"));
+    world.by(stranger(2), claim_with("y", None, Some(1), true));
+    world.refused(ANN, join("lan", "y"));
+    // Who acts for it may be the admin: it stays its own.
+    world.by(ROOT, join("lan", "y"));
+    world.refused(ANN, leave("lan", "y"));
+    world.by(peers(["y"], 2), leave("lan", "y"));
+    world.ann(leave("lan", "x"));
+    world.by(stranger(2), claim("x"));
+    world.refused(ANN, register("lan", "x"));
+}
+
+#[test]
+fn the_oldest_of_a_peers_tokens_goes_when_it_has_eight() {
+    let mut world = World::new();
+    world.by(stranger(1), claim_with("y", None, Some(100), false));
+    // Not in the order of their hashes.
+    let order = [5, 9, 1, 7, 3, 8, 2, 6, 4, 10];
+    for (count, n) in order.into_iter().enumerate() {
+        world.pass(SECOND);
+        world
+            .by(peers([], 1), claim_with("x", order.get(count.max(1) - 1).copied(), Some(n), true));
+        for (age, shown) in order[..=count].iter().rev().enumerate() {
+            assert_eq!(is_good(&world, *shown), age < 8, "{shown}, after {n}");
+        }
+    }
+    assert!(is_good(&world, 100), "another's");
+    assert_eq!(world.registry.token_count(), 9);
+}
+
+#[test]
+fn there_are_so_many_tokens_at_most() {
+    let mut world = World::with(|rules| rules.tokens = 2);
+    world.by(stranger(1), claim_with("x", None, Some(1), false));
+    world.by(stranger(1), claim_with("y", None, Some(2), false));
+    let full = Refusal::RegistryFull { what: "tokens", limit: 2 };
+    assert_eq!(world.refused(stranger(1), claim_with("z", None, Some(3), true)), full);
+    assert_eq!(world.refused(stranger(1), claim_with("x", Some(1), Some(3), true)), full);
+    taken(&mut world, 1, claim_with("x", None, Some(3), true));
+    // What gives none out goes on.
+    world.by(stranger(1), claim("z"));
+    world.by(stranger(1), claim_with("x", Some(1), None, true));
+    world.pass(TTL);
+    assert_eq!(world.refused(stranger(1), claim_with("z", None, Some(3), true)), full);
+    world.by(ROOT, Command::Expire);
+    world.by(stranger(1), claim_with("z", None, Some(3), true));
+}
+
+#[test]
+fn tokens_go_by_the_wall_clock_which_outlives_the_process() {
+    let mut world = World::new();
+    world.by(stranger(1), claim_with("x", None, Some(1), false));
+    world.now.elapsed += YEAR;
+    assert!(is_good(&world, 1));
+    world.now.wall += SignedDuration::try_from(TTL).unwrap();
+    assert!(!is_good(&world, 1));
+}
+
+/// A party of `x`, and of `a` who is kept alive otherwise; `x` is in another one too.
+fn taken_over() -> World {
+    let mut world = World::new();
+    world.by(stranger(1), claim_with("x", None, Some(1), true));
+    world.by(stranger(2), claim("a"));
+    world.by(peers(["x"], 1), register("lan", "x"));
+    world.by(peers(["a"], 2), by_connection("lan", "a"));
+    world.by(peers(["a"], 2), register("two", "a"));
+    for party in ["lan", "two"] {
+        world.by(peers(["x"], 1), by_connection(party, "x"));
+    }
+    world
+}
+
+#[test]
+fn another_connection_with_the_token_keeps_alive_what_the_first_did() {
+    let mut world = taken_over();
+    let claimed = world.by(stranger(3), claim_with("x", Some(1), None, true));
+    assert_eq!(told(&claimed), [""; 0], "it was connected all the time");
+    assert_eq!(identity(&claimed).parties, ["lan".parse().unwrap(), "two".parse().unwrap()]);
+    let closed = world.by(stranger(1), Command::Disconnect);
+    assert_eq!((told(&closed), closed.changes.len()), (vec![], 0));
+    world.pass(10 * PEER_TIMEOUT);
+    world.by(peers(["a"], 2), heartbeat("two", "a"));
+    assert_eq!(told(&world.by(ROOT, Command::Expire)), [""; 0]);
+    assert!(world.peer("lan", "x").connected && world.peer("two", "x").connected);
+    let closed = world.by(stranger(3), Command::Disconnect);
+    assert_eq!(told(&closed), ["peer.updated lan x #3", "peer.updated two x #3"]);
+    assert!(world.peer("lan", "a").connected);
+}
+
+#[test]
+fn a_connection_that_comes_back_connects_each_membership_once() {
+    let mut world = taken_over();
+    world.by(stranger(1), Command::Disconnect);
+    world.pass(PEER_TIMEOUT - SECOND);
+    world.by(peers(["a"], 2), heartbeat("two", "a"));
+    for (told_then, hold) in [(vec![], false), (vec!["lan", "two"], true), (vec![], true)] {
+        let claimed = world.by(stranger(3), claim_with("x", Some(1), None, hold));
+        let expected = told_then.into_iter().map(|party| format!("peer.updated {party} x #4"));
+        assert_eq!(told(&claimed), expected.collect::<Vec<_>>(), "holds: {hold}");
+        for change in &claimed.changes {
+            if let Write::PutMember(_, record) = change.write() {
+                assert_eq!(record.last_seen, world.now.wall, "it gave a sign of life");
+            }
+        }
+    }
+    assert!(world.peer("lan", "x").connected && world.peer("two", "x").connected);
+    assert_eq!(world.peer("lan", "x").last_seen, world.now.wall);
+    world.pass(PEER_TIMEOUT - SECOND);
+    world.by(peers(["a"], 2), heartbeat("two", "a"));
+    assert_eq!(told(&world.by(ROOT, Command::Expire)), [""; 0]);
+}
+
+#[test]
+fn a_claim_leaves_what_no_connection_was_to_keep_alive() {
+    let mut world = World::new();
+    world.by(stranger(1), claim_with("x", None, Some(1), true));
+    world.by(peers(["x"], 1), register("manual", "x"));
+    world.by(ROOT, register("daemon", "y"));
+    world.by(ROOT, join_as("daemon", peer("x"), Keepalive::Daemon));
+    let claimed = world.by(stranger(2), claim_with("x", Some(1), None, true));
+    assert_eq!((told(&claimed), claimed.changes.len()), (vec![], 0));
+    world.pass(PEER_TIMEOUT);
+    world.by(ROOT, Command::Expire);
+    assert_eq!(world.members("manual"), [""; 0]);
+    assert_eq!(world.members("daemon"), [""; 0], "its host was to be heard of");
+}
+
+#[test]
+fn a_token_goes_with_its_commit() {
+    let mut world = World::new();
+    for n in 1..=8 {
+        world.pass(SECOND);
+        world.by(peers([], 1), claim_with("x", (n > 1).then_some(1), Some(n), false));
+    }
+    let before = world.registry.clone();
+    let claimed = world.by(stranger(1), claim_with("x", Some(1), Some(9), false));
+    assert!(is_good(&world, 9) && !is_good(&world, 1));
+    world.registry.undo(claimed.changes.into_iter());
+    assert_eq!(world.registry, before);
+    assert!(!is_good(&world, 9) && is_good(&world, 1));
+}
+
+#[test]
+fn what_no_token_is_of_proves_nobody() {
+    let mut world = World::new();
+    world.by(stranger(1), claim_with("x", None, Some(1), true));
+    assert_eq!(world.registry.authenticate(&token(2), world.now), Err(Refusal::BadToken));
+}

@@ -1,0 +1,227 @@
+//! A request that comes twice is done once.
+
+use jiff::SignedDuration;
+
+use super::*;
+use crate::core::{Done, Receipt, Write};
+
+const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
+
+fn host() -> Caller {
+    peers(["host"], 1)
+}
+
+fn world() -> World {
+    let mut world = World::new();
+    world.by(host(), register("lan", "host"));
+    world.by(peers(["a"], 2), join("lan", "a"));
+    world
+}
+
+#[track_caller]
+fn receipt(applied: &Applied) -> Receipt {
+    let Outcome::Receipt(receipt) = &applied.outcome else { panic!("{applied:?}") };
+    receipt.clone()
+}
+
+/// Does what must work and be done.
+#[track_caller]
+fn first(world: &mut World, caller: Caller, key: &str, command: Command) -> Receipt {
+    let applied = world.request(caller, Some(key), command).expect("refused");
+    assert_eq!(receipts_in(&applied), 1, "{applied:?}");
+    receipt(&applied)
+}
+
+/// Asks for what must not be done again.
+#[track_caller]
+fn again(world: &mut World, caller: Caller, key: &str, command: Command) -> Receipt {
+    let before = world.registry.clone();
+    let applied = world.request(caller, Some(key), command).expect("refused");
+    assert_eq!((told(&applied), applied.changes.len()), (vec![], 0));
+    assert_eq!(applied.seen, None);
+    assert_eq!(world.registry, before);
+    receipt(&applied)
+}
+
+fn receipts_in(applied: &Applied) -> usize {
+    let writes = applied.changes.iter().map(|change| change.write());
+    writes.filter(|write| matches!(write, Write::PutReceipt(_))).count()
+}
+
+fn entered(party: &str, address: &str) -> Done {
+    Done::Entered { party_id: party.parse().unwrap(), virtual_ip: address.parse().unwrap() }
+}
+
+#[test]
+fn each_kind_of_request_is_done_once_and_told_alike() {
+    let guest = || peers(["a"], 2);
+    let host_left = Done::Left { party_deleted: true };
+    let steps = [
+        (host(), register("two", "host"), 1, entered("two", "10.66.0.1")),
+        (guest(), join("two", "a"), 2, entered("two", "10.66.0.2")),
+        (guest(), join("two", "a"), 2, entered("two", "10.66.0.2")),
+        (guest(), update("two", moved("a")), 3, Done::Updated),
+        (guest(), send("two", "a", "host", "1"), 3, Done::Queued),
+        (guest(), leave("two", "a"), 4, Done::Left { party_deleted: false }),
+        (guest(), join("lan", "a"), 2, entered("lan", "10.66.0.2")),
+        (host(), leave("two", "host"), 6, host_left),
+    ];
+    let mut world = world();
+    let epoch = world.registry.epoch().clone();
+    let mut given = Vec::new();
+    for (n, (caller, command, seq, done)) in steps.into_iter().enumerate() {
+        let key = format!("request {n}");
+        let expected = Receipt { epoch: epoch.clone(), seq, done };
+        assert_eq!(first(&mut world, caller.clone(), &key, command.clone()), expected, "{n}");
+        given.push((caller, key, command, expected));
+        // It is remembered whatever came after it.
+        for (caller, key, command, expected) in &given {
+            let told_again = again(&mut world, caller.clone(), key, command.clone());
+            assert_eq!(told_again, *expected, "{key} after {n}");
+        }
+    }
+}
+
+#[test]
+fn a_signal_waits_once() {
+    let mut world = world();
+    first(&mut world, host(), "k", send("lan", "host", "a", "1"));
+    again(&mut world, host(), "k", send("lan", "host", "a", "1"));
+    first(&mut world, host(), "l", send("lan", "host", "a", "2"));
+    assert_eq!(payloads(&world.by(peers(["a"], 2), poll("lan", "a"))), ["1", "2"]);
+}
+
+#[test]
+fn a_key_names_the_request_whatever_it_asks_for() {
+    let mut world = world();
+    let joined = first(&mut world, host(), "k", update("lan", moved("host")));
+    assert_eq!(again(&mut world, host(), "k", leave("lan", "host")), joined);
+    assert_eq!(world.members("lan"), ["a", "host"]);
+}
+
+#[test]
+fn a_key_is_its_peers() {
+    let mut world = world();
+    let both = peers(["host", "a"], 1);
+    first(&mut world, both.clone(), "k", update("lan", moved("host")));
+    first(&mut world, both.clone(), "k", update("lan", moved("a")));
+    again(&mut world, both, "k", update("lan", moved("host")));
+    // Over whatever connection, but for nobody else.
+    again(&mut world, peers(["host"], 7), "k", update("lan", moved("host")));
+    let refusal = world.request(peers(["a"], 1), Some("k"), leave("lan", "host"));
+    assert_eq!(refusal.unwrap_err(), Refusal::PeerNotYours("host".parse().unwrap()));
+}
+
+#[test]
+fn what_was_refused_leaves_no_receipt() {
+    let mut world = world();
+    let join = || join("two", "a");
+    let refusal = world.request(peers(["a"], 2), Some("k"), join());
+    assert_eq!(refusal.unwrap_err(), Refusal::PartyNotFound("two".parse().unwrap()));
+    world.by(host(), register("two", "host"));
+    first(&mut world, peers(["a"], 2), "k", join());
+    again(&mut world, peers(["a"], 2), "k", join());
+}
+
+#[test]
+fn a_request_is_remembered_for_a_day() {
+    let mut world = world();
+    first(&mut world, host(), "k", send("lan", "host", "a", "1"));
+    let day_less = REMEMBERED - Duration::from_millis(1);
+    world.now.wall += SignedDuration::try_from(day_less).unwrap();
+    again(&mut world, host(), "k", send("lan", "host", "a", "1"));
+    assert_eq!(world.by(ROOT, Command::Expire).changes.len(), 0);
+    world.now.wall += SignedDuration::from_millis(1);
+    first(&mut world, host(), "k", send("lan", "host", "a", "2"));
+    assert_eq!(payloads(&world.by(peers(["a"], 2), poll("lan", "a"))), ["1", "2"]);
+    world.now.wall += SignedDuration::try_from(REMEMBERED).unwrap();
+    let expired = world.by(ROOT, Command::Expire);
+    let writes: Vec<_> = expired.changes.iter().map(|change| change.write().clone()).collect();
+    let key = RequestKey("k".into());
+    assert_eq!(writes, [Write::DeleteReceipt("host".parse().unwrap(), key)]);
+}
+
+#[test]
+fn a_clock_that_was_set_back_forgets_nothing() {
+    let mut world = world();
+    first(&mut world, host(), "k", update("lan", moved("host")));
+    world.now.wall -= SignedDuration::try_from(YEAR).unwrap();
+    world.by(ROOT, Command::Expire);
+    again(&mut world, host(), "k", update("lan", moved("host")));
+}
+
+#[test]
+fn the_oldest_receipt_goes_when_there_are_too_many() {
+    let mut world = world();
+    world.registry.set_rules(Rules { receipts: 3, ..rules() });
+    // Not in the order of their keys.
+    let keys = ["c", "a", "d", "b", "e"];
+    for (count, key) in keys.into_iter().enumerate() {
+        world.pass(SECOND);
+        first(&mut world, host(), key, update("lan", peer("host")));
+        for known in &keys[count.saturating_sub(2)..=count] {
+            again(&mut world, host(), known, update("lan", peer("host")));
+        }
+    }
+    first(&mut world, host(), "a", update("lan", peer("host")));
+}
+
+#[test]
+fn receipts_that_exceed_a_new_bound_go_with_the_next() {
+    let mut world = world();
+    for key in ["a", "b", "c", "d"] {
+        world.pass(SECOND);
+        first(&mut world, host(), key, update("lan", peer("host")));
+    }
+    world.registry.set_rules(Rules { receipts: 2, ..rules() });
+    again(&mut world, host(), "a", update("lan", peer("host")));
+    first(&mut world, host(), "e", update("lan", peer("host")));
+    again(&mut world, host(), "d", update("lan", peer("host")));
+    first(&mut world, host(), "a", update("lan", peer("host")));
+}
+
+#[test]
+fn what_may_be_repeated_leaves_no_receipt() {
+    let mut world = world();
+    world.by(peers(["a"], 2), send("lan", "a", "host", "1"));
+    for _ in 0..2 {
+        world.pass(SECOND);
+        let beat = world.request(host(), Some("k"), heartbeat("lan", "host")).unwrap();
+        assert!(matches!(beat.outcome, Outcome::Alive { .. }), "{:?}", beat.outcome);
+        assert_eq!(beat.changes.len(), 0);
+        assert_eq!(beat.seen.expect("a sign of life").at, world.now.wall);
+    }
+    let polled = world.request(host(), Some("k"), poll("lan", "host")).unwrap();
+    assert_eq!((payloads(&polled), polled.changes.len()), (vec!["1"], 0));
+    let polled = world.request(host(), Some("k"), poll("lan", "host")).unwrap();
+    assert_eq!(payloads(&polled), [""; 0]);
+    let relay = world.request(host(), Some("k"), relay("r", 1)).unwrap();
+    assert_eq!((receipts_in(&relay), told(&relay)), (0, vec!["relay.updated r".to_owned()]));
+    // The key is still free.
+    first(&mut world, host(), "k", update("lan", moved("host")));
+}
+
+#[test]
+fn a_receipt_goes_with_its_commit() {
+    let mut world = world();
+    let durable = state::durable(&world.registry);
+    let command = || join("lan", "b");
+    let joined = world.request(peers(["b"], 3), Some("k"), command()).unwrap();
+    world.registry.undo(joined.changes.into_iter());
+    state::check_indexes(&world.registry);
+    assert_eq!(state::durable(&world.registry), durable);
+    first(&mut world, peers(["b"], 3), "k", command());
+    assert_eq!(world.members("lan"), ["a", "b", "host"]);
+}
+
+#[test]
+fn receipts_survive_a_restart() {
+    let mut world = world();
+    let joined = world.request(peers(["b"], 3), Some("k"), join("lan", "b")).unwrap();
+    let mut restarted = World::new();
+    let rows = joined.changes.iter().map(|change| change.write().clone());
+    let rows: Vec<_> = rows.filter(|row| matches!(row, Write::PutReceipt(_))).collect();
+    restarted.registry.restore(rows, restarted.now);
+    let told = again(&mut restarted, peers(["b"], 8), "k", join("lan", "b"));
+    assert_eq!(told, receipt(&joined));
+}

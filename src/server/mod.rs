@@ -1,0 +1,251 @@
+//! The server's composition root: takes hold of the state, the sockets and the certificates, starts
+//! the engine, puts the faces before it, and stops all of it in order.
+
+mod tuning;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::{Server as HttpServerTask, ServerHandle};
+use actix_web::{HttpServer, web};
+use anyhow::{Context as _, bail};
+use lanrage_ipc::model::Epoch;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::clock::Clock;
+use crate::config::{self, Environment, ServerArgs, ServerConfig};
+use crate::control_plane::{Answer, Ask, Call, Connections};
+use crate::core::{Caller, ConnectionId, Principal};
+use crate::engine::Engine;
+use crate::http::metrics::Metrics;
+use crate::http::tls::{self, Certificates};
+use crate::http::{self, HttpFace};
+use crate::instance::Lock;
+use crate::ipc;
+use crate::os::{self, Signal, Signals, notify};
+use crate::{service, store, ws};
+
+/// What the program calls itself.
+const PROGRAM: &str = "lanragectl-server";
+/// How long the control plane may take to tell its epoch: it has nothing else to do yet.
+const FIRST_ANSWER: Duration = Duration::from_secs(10);
+/// How long requests and connections may take to end, in seconds; then they are cut.
+const GRACE_SECONDS: u64 = 5;
+/// Connections that the system may hold before they are accepted.
+const BACKLOG: u32 = 1024;
+
+/// Runs the server until it is told to stop.
+///
+/// # Errors
+/// Why it could not start, in words that name the cause and what to do.
+pub async fn run(args: ServerArgs, config: ServerConfig) -> anyhow::Result<()> {
+    let clock = Clock::start();
+    let mut signals = Signals::install()?;
+    http::socket::raise_file_limit();
+    let _state_lock = lock_state(&config.state_dir)?;
+    let admin = listen_to_admins(&config)?;
+    let certificates = certificates(&config)?;
+    let (stop, stopping) = watch::channel(None);
+    let principal = Principal::User { user: os::own_user(), admin: true };
+    let itself = Caller { principal, connection: ConnectionId(0) };
+    let engine = Engine::start(clock, tuning::settings(&config), itself.clone())?;
+    let epoch = epoch(&engine, itself).await?;
+    let connections = Connections::default();
+    let faces = Faces::new(&config, &engine, clock, epoch, connections, stopping);
+    let (http, address) = listen(&config, &faces, certificates.as_ref())?;
+    let handle = http.handle();
+    let serving = actix::spawn(http);
+    let watching = actix::spawn(ws::watch(faces.ws.clone().into_inner()));
+    let (admin, _admin_lock) = admin.unzip();
+    let admitting = admin.map(|listener| actix::spawn(ipc::serve(faces.ipc.clone(), listener)));
+    let watchdog = actix::spawn(service::feed_watchdog(engine.vitals.clone()));
+    let place = place(&config, address, admitting.is_some());
+    log::info!("{place}");
+    let mut server = Server { config, certificates, engine, faces, place };
+    notify::ready(&server.place);
+    let reason = loop {
+        match signals.next().await {
+            Signal::Stop(reason) => break reason,
+            Signal::Reload => server.reload(&args).await,
+        }
+    };
+    log::info!("stopping: {reason}");
+    actix::spawn(service::end_at_once(signals));
+    notify::stopping();
+    stop.send_replace(Some(reason));
+    end_of_faces(handle, serving, watching, admitting).await?;
+    watchdog.abort();
+    server.engine.stop().await;
+    log::info!("stopped");
+    Ok(())
+}
+
+/// What clients see of the server.
+struct Faces {
+    http: web::Data<HttpFace>,
+    ws: web::Data<ws::Face>,
+    ipc: Rc<ipc::Face>,
+}
+
+impl Faces {
+    fn new(
+        config: &ServerConfig,
+        engine: &Engine,
+        clock: Clock,
+        epoch: Epoch,
+        connections: Connections,
+        stopping: watch::Receiver<Option<String>>,
+    ) -> Self {
+        let calls = &engine.calls;
+        let metrics = Arc::new(Metrics::new());
+        let settings = tuning::http(config);
+        let http = HttpFace::new(calls.clone(), clock, settings, metrics, stopping.clone());
+        let http = web::Data::new(http);
+        let ws = ws::Face::new(http.clone(), epoch, tuning::ws(config), connections.clone());
+        let settings = tuning::ipc(config);
+        let ipc = ipc::Face::new(PROGRAM, calls.clone(), connections, clock, settings, stopping);
+        Self { http, ws: web::Data::new(ws), ipc: Rc::new(ipc) }
+    }
+}
+
+struct Server {
+    config: ServerConfig,
+    certificates: Option<Arc<Certificates>>,
+    engine: Engine,
+    faces: Faces,
+    /// What it serves, in words.
+    place: String,
+}
+
+impl Server {
+    /// Reads the configuration and the certificates again. What needs a restart is named, and
+    /// waits for one; what is bad changes nothing.
+    async fn reload(&mut self, args: &ServerArgs) {
+        notify::reloading();
+        match config::load_server(args, &Environment::process()) {
+            Err(error) => {
+                error.to_string().lines().for_each(|line| log::error!("{line}"));
+                log::error!("the configuration stays as it was");
+            }
+            Ok(config) => {
+                for key in config::server_needs_restart(&self.config, &config) {
+                    log::warn!("{key} changes with the next start");
+                }
+                self.take_on(config).await;
+                log::info!("the configuration was read again");
+            }
+        }
+        if let Some(Err(error)) = self.certificates.as_ref().map(|files| files.reload()) {
+            log::error!("{error:#}");
+            log::error!("the certificate stays as it was");
+        }
+        notify::ready(&self.place);
+    }
+
+    async fn take_on(&mut self, config: ServerConfig) {
+        self.config = ServerConfig {
+            listen: self.config.listen,
+            socket: self.config.socket.clone(),
+            state_dir: self.config.state_dir.clone(),
+            addresses: self.config.addresses.clone(),
+            ..config
+        };
+        self.faces.http.set(tuning::http(&self.config));
+        self.faces.ws.set(tuning::ws(&self.config));
+        self.faces.ipc.set(tuning::ipc(&self.config));
+        self.engine.tune(tuning::tuning(&self.config)).await;
+    }
+}
+
+fn lock_state(dir: &Path) -> anyhow::Result<Lock> {
+    store::make_dir(dir)?;
+    Lock::acquire(
+        &dir.join("lanragectl-server.lock"),
+        &format!("the state directory {}", dir.display()),
+    )
+}
+
+type Listener = interprocess::local_socket::tokio::Listener;
+
+/// The administrators' socket. The server does without it where the system takes no path as long
+/// as that of the state directory; one that was asked for must be had.
+fn listen_to_admins(config: &ServerConfig) -> anyhow::Result<Option<(Listener, Option<Lock>)>> {
+    let path = &config.socket;
+    if path.starts_with(&config.state_dir) && !os::fits_socket(path) {
+        log::warn!("{} is too long for a socket: choose one with --socket", path.display());
+        return Ok(None);
+    }
+    os::bind(path, config.system).map(Some)
+}
+
+fn certificates(config: &ServerConfig) -> anyhow::Result<Option<Arc<Certificates>>> {
+    let files = config.http.tls.clone();
+    files.map(|files| Certificates::load(files.cert, files.key).map(Arc::new)).transpose()
+}
+
+async fn epoch(engine: &Engine, caller: Caller) -> anyhow::Result<Epoch> {
+    match (Call { caller, ask: Ask::Status }).send(&engine.calls, FIRST_ANSWER).await? {
+        Answer::Status(status) => Ok(status.epoch),
+        other => bail!("a question for the status was answered by {other:?}"),
+    }
+}
+
+/// Listens for HTTP; also tells where, which is news where any port would do.
+fn listen(
+    config: &ServerConfig,
+    faces: &Faces,
+    certificates: Option<&Arc<Certificates>>,
+) -> anyhow::Result<(HttpServerTask, SocketAddr)> {
+    let (http, ws) = (faces.http.clone(), faces.ws.clone());
+    let workers = std::thread::available_parallelism().map_or(2, usize::from);
+    let server = HttpServer::new(move || http::app(http.clone(), ws.clone()))
+        .workers(workers)
+        .max_connections(config.http.connections.div_ceil(workers))
+        .backlog(BACKLOG)
+        .client_request_timeout(config.http.request_timeout)
+        .keep_alive(config.http.keep_alive)
+        .shutdown_timeout(GRACE_SECONDS)
+        .disable_signals()
+        .on_connect(http::socket::on_connect);
+    let server = match certificates {
+        Some(files) => server.bind_rustls_0_23(config.listen, tls::server_config(files.clone())),
+        None => server.bind(config.listen),
+    };
+    let server = server.with_context(|| {
+        format!("can't listen on {}: choose another address with --listen", config.listen)
+    })?;
+    let address = server.addrs().first().copied().unwrap_or(config.listen);
+    Ok((server.run(), address))
+}
+
+fn place(config: &ServerConfig, address: SocketAddr, has_admins: bool) -> String {
+    let scheme = if config.http.tls.is_some() { "https" } else { "http" };
+    match has_admins {
+        true => format!("serving {scheme}://{address} and {}", config.socket.display()),
+        false => format!("serving {scheme}://{address}"),
+    }
+}
+
+/// Waits until no face is left: who is connected was told.
+async fn end_of_faces(
+    http: ServerHandle,
+    serving: JoinHandle<std::io::Result<()>>,
+    watching: JoinHandle<()>,
+    admitting: Option<JoinHandle<()>>,
+) -> anyhow::Result<()> {
+    let grace = Duration::from_secs(GRACE_SECONDS);
+    let sockets = tokio::time::timeout(grace, watching);
+    let ((), sockets) = tokio::join!(http.stop(true), sockets);
+    if sockets.is_err() {
+        log::warn!("some WebSockets did not end in time");
+    }
+    serving.await??;
+    if let Some(admitting) = admitting {
+        admitting.await?;
+    }
+    Ok(())
+}

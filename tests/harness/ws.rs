@@ -1,0 +1,150 @@
+//! A WebSocket client that sees every frame.
+
+use std::collections::VecDeque;
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpStream};
+
+use serde_json::{Value, json};
+use tungstenite::protocol::CloseFrame;
+use tungstenite::{Error, Message, WebSocket};
+
+use super::daemon::PATIENCE;
+
+/// A connection to a server.
+pub(crate) struct Ws {
+    socket: WebSocket<TcpStream>,
+    /// Frames that came while another was awaited.
+    early: VecDeque<Value>,
+    /// Names this connection and no other, so that no two requests have one id.
+    name: u16,
+    requests: u64,
+    /// How the server closed.
+    pub(crate) closed: Option<CloseFrame>,
+}
+
+impl Ws {
+    /// A connection that has said nothing yet.
+    pub(crate) fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).expect("connect to the server");
+        stream.set_nodelay(true).expect("set no delay");
+        stream.set_read_timeout(Some(PATIENCE)).expect("set a time-out");
+        stream.set_write_timeout(Some(PATIENCE)).expect("set a time-out");
+        let name = stream.local_addr().expect("an address").port();
+        let (socket, _) =
+            tungstenite::client(format!("ws://{address}/ws"), stream).expect("a handshake");
+        Self { socket, name, early: VecDeque::new(), requests: 0, closed: None }
+    }
+
+    /// As LANrage's clients begin.
+    pub(crate) fn plain(address: SocketAddr) -> Self {
+        let mut ws = Self::connect(address);
+        let auth = json!({"type": "auth", "version": "1.0", "client": "lanrage", "peer_id": null});
+        ws.send(auth);
+        ws
+    }
+
+    /// One that knows the additions, and speaks for a peer: its welcome.
+    pub(crate) fn hello(address: SocketAddr, peer_id: &str, token: Option<&str>) -> (Self, Value) {
+        let mut ws = Self::connect(address);
+        ws.send(json!({
+            "type": "hello", "version": "1", "client": "test", "caps": ["lanragectl"],
+            "peer_id": peer_id, "token": token,
+        }));
+        let welcome = ws.await_type("welcome");
+        (ws, welcome)
+    }
+
+    pub(crate) fn send(&mut self, frame: Value) {
+        self.send_text(&frame.to_string());
+    }
+
+    pub(crate) fn send_text(&mut self, text: &str) {
+        self.write(Message::text(text));
+    }
+
+    /// Sends whatever; what can't be sent shows in what comes back.
+    pub(crate) fn write(&mut self, message: Message) {
+        self.socket.send(message).ok();
+    }
+
+    /// The socket below.
+    pub(crate) fn stream(&mut self) -> &mut TcpStream {
+        self.socket.get_mut()
+    }
+
+    /// The next frame; `None` when the server has closed.
+    pub(crate) fn frame(&mut self) -> Option<Value> {
+        if let Some(frame) = self.early.pop_front() {
+            return Some(frame);
+        }
+        self.read()
+    }
+
+    fn read(&mut self) -> Option<Value> {
+        loop {
+            match self.socket.read() {
+                Ok(Message::Text(text)) => {
+                    return Some(serde_json::from_str(&text).expect("a frame of JSON"));
+                }
+                Ok(Message::Close(reason)) => self.closed = reason,
+                Ok(_) => {}
+                Err(Error::ConnectionClosed | Error::AlreadyClosed | Error::Protocol(_)) => {
+                    return None;
+                }
+                Err(Error::Io(error)) if error.kind() == ErrorKind::ConnectionReset => return None,
+                Err(error) => panic!("no frame from the server: {error}"),
+            }
+        }
+    }
+
+    /// The next frame of a type; others that come first are kept for later.
+    #[track_caller]
+    pub(crate) fn await_type(&mut self, kind: &str) -> Value {
+        self.await_frame(&format!("{kind:?}"), |frame| frame["type"] == kind)
+    }
+
+    /// The answer to a request: its `ack`, or its `error`.
+    #[track_caller]
+    pub(crate) fn answer(&mut self, req_id: &str) -> Value {
+        self.await_frame(&format!("an answer to {req_id:?}"), |frame| frame["req_id"] == req_id)
+    }
+
+    #[track_caller]
+    pub(crate) fn await_frame(&mut self, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+        if let Some(at) = self.early.iter().position(&is) {
+            return self.early.remove(at).expect("it is there");
+        }
+        loop {
+            let closed = || panic!("closed instead of {what}");
+            let frame = self.read().unwrap_or_else(closed);
+            if is(&frame) {
+                return frame;
+            }
+            self.early.push_back(frame);
+        }
+    }
+
+    /// Sends a request and returns its answer. Without a `req_id` it gets one of its own.
+    #[track_caller]
+    pub(crate) fn ask(&mut self, mut frame: Value) -> Value {
+        self.requests += 1;
+        let fresh = format!("{}-{}", self.name, self.requests);
+        let req_id = frame["req_id"].as_str().map_or(fresh, str::to_owned);
+        frame["req_id"] = json!(req_id);
+        self.send(frame);
+        self.answer(&req_id)
+    }
+
+    /// All frames that came before the answer to a request that changes nothing: nothing else is
+    /// on its way. Only for a connection with the additions.
+    #[track_caller]
+    pub(crate) fn settled(&mut self) -> Vec<Value> {
+        self.ask(json!({"type": "list_relays"}));
+        self.early.drain(..).collect()
+    }
+
+    /// The rest, until the server closes.
+    pub(crate) fn rest(&mut self) -> Vec<Value> {
+        std::iter::from_fn(|| self.frame()).collect()
+    }
+}

@@ -1,0 +1,10 @@
+//! The control server, from outside.
+
+mod exposure;
+mod hostile;
+mod http;
+mod lanrage;
+mod operators;
+mod restart;
+mod smoke;
+mod ws;

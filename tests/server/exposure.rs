@@ -1,0 +1,1 @@
+//! What the network sees of it: TLS, proxies, origins.

@@ -1,0 +1,1 @@
+//! HTTP, as LANrage's client speaks it.

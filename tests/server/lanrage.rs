@@ -1,0 +1,1 @@
+//! LANrage's own clients.

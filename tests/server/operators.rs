@@ -1,0 +1,1 @@
+//! Those who run it: the admin socket, metrics, the log.
