@@ -8,8 +8,7 @@ mod routing;
 mod standing;
 
 use std::net::SocketAddr;
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::{HttpServer, web};
@@ -24,6 +23,7 @@ use super::{HttpFace, Settings, app};
 use crate::cleanup::Routine;
 use crate::clock::Clock;
 use crate::config::{Auth, Http, ServerLimits, Ws};
+use crate::control_plane::Connections;
 use crate::core::{Caller, ConnectionId, Principal, Rules, User};
 use crate::engine::{self, Engine, Tuning};
 use crate::store::Layout;
@@ -58,28 +58,12 @@ impl Server {
         let (clock, metrics) = (Clock::start(), Arc::new(Metrics::new()));
         let engine = Engine::start(clock, engine_settings(&state), itself()).unwrap();
         let (stop, stopping) = watch::channel(None);
-        let calls = engine.calls.clone();
-        let http = &settings.http;
-        let sockets = ws::Settings {
-            ws: Ws::default(),
-            allowed_origins: http.allowed_origins.clone(),
-            peer_timeout: HOUR,
-            token_ttl: HOUR,
-            request_timeout: HOUR,
-        };
-        let face = HttpFace::new(calls.clone(), clock, settings, metrics.clone(), stopping.clone());
-        let registrations: Arc<Mutex<_>> = face.registrations();
-        let sockets = ws::Face::new(
-            calls,
-            clock,
-            "epoch".parse().unwrap(),
-            metrics,
-            stopping,
-            sockets,
-            registrations,
-            Arc::new(AtomicU64::new(0)),
-        );
-        let (face, sockets) = (web::Data::new(face), web::Data::new(sockets));
+        let face = HttpFace::new(engine.calls.clone(), clock, settings, metrics, stopping);
+        let face = web::Data::new(face);
+        let sockets = ws::Settings { ws: Ws::default(), peer_timeout: HOUR };
+        let epoch = "epoch".parse().unwrap();
+        let sockets = ws::Face::new(face.clone(), epoch, sockets, Connections::default());
+        let sockets = web::Data::new(sockets);
         let shared = face.clone();
         let server = HttpServer::new(move || app(shared.clone(), sockets.clone()))
             .workers(1)
@@ -188,7 +172,7 @@ fn engine_settings(state: &TempDir) -> engine::Settings {
     let routine = Routine { expire: HOUR, backup: HOUR, backups_kept: 1 };
     let tuning = Tuning { rules, routine, batch: Duration::from_millis(100) };
     let state_dir = state.path().to_owned();
-    engine::Settings { state_dir, layout: Layout::DAEMON, discovery: None, tuning }
+    engine::Settings { state_dir, layout: Layout::SERVER, discovery: None, tuning }
 }
 
 /// What LANrage's client says of a peer, but for the time.
