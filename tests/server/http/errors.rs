@@ -1,7 +1,7 @@
 //! Errors that are no matter of what is asked for. Each has a JSON body with a `detail`: LANrage's
 //! client breaks on any other.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 
 use serde_json::json;
 
@@ -84,13 +84,23 @@ fn who_may_not_ask_is_told_before_the_body_is_looked_at() {
     assert_json(&nobody.response().expect("a response"), 401);
 }
 
+/// The web framework may hang up before the answer is written.
 #[test]
-fn pieces_that_are_none_are_a_400() {
-    let (_server, [mut alice]) = server_with(["alice"]);
+fn after_pieces_that_are_none_nothing_more_is_read() {
+    let (server, [mut alice]) = server_with(["alice"]);
     let head = head(&alice, "/parties", "Transfer-Encoding: chunked");
-    alice.send_raw(format!("{head}no length\r\n").as_bytes());
-    let response = alice.response().expect("a response");
-    assert_json(&response, 400);
+    let next = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+    for pieces in ["no length\r\n", "4\r\n{}  \r\nzz\r\n", "-1\r\n", "ffffffffffffffffff\r\n"] {
+        let mut alice = server.http();
+        alice.send_raw(format!("{head}{pieces}{next}").as_bytes());
+        let mut answer = String::new();
+        // An answer may be lost on its way, when the connection ends with bytes that nobody read.
+        alice.stream().read_to_string(&mut answer).ok();
+        let refused = answer.starts_with("HTTP/1.1 400 ") && answer.contains("{\"detail\":");
+        assert!(answer.is_empty() || refused, "{pieces:?}: {answer}");
+        assert!(answer.matches("HTTP/1.1").count() <= 1, "{pieces:?}: {answer}");
+    }
+    assert_eq!(alice.get("/").ok()["parties"], 0);
 }
 
 #[test]
