@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use lanrage_ipc::event::{Event, RemovalReason};
 use lanrage_ipc::model::{Keepalive, Name, PartyId, PeerId, PeerInput, UtcOffset};
 
-use super::changes::Transaction;
+use super::transaction::Transaction;
 use super::{Keeper, Member};
 use crate::core::addresses;
 use crate::core::command::{Now, Outcome, Principal, Refusal};
