@@ -3,11 +3,10 @@
 use lanrage_ipc::event::Event;
 use lanrage_ipc::model::{PartyId, PeerId, RelayId};
 
-use super::transaction::Transaction;
 use super::{Keeper, Member, Party, Presence, Registry, Relay};
 use crate::core::command::Outcome;
 use crate::core::record::{
-    MemberRecord, PartyRecord, ReceiptRecord, RequestKey, Seen, TokenHash, TokenRecord, Write,
+    PartyRecord, ReceiptRecord, RequestKey, Seen, TokenHash, TokenRecord, Write,
 };
 
 /// What a command did.
@@ -26,12 +25,13 @@ pub struct Applied {
 /// A change that was made: what to write, and how to take it back.
 #[derive(Debug)]
 pub struct Change {
-    write: Write,
-    undo: Undo,
+    pub(super) write: Write,
+    pub(super) undo: Undo,
 }
 
+/// What was there before.
 #[derive(Debug)]
-enum Undo {
+pub(super) enum Undo {
     Party(PartyId, Option<PartyRecord>),
     Member(PartyId, PeerId, Option<Box<Member>>),
     Relay(RelayId, Option<Box<Relay>>),
@@ -184,86 +184,5 @@ impl Registry {
             self.relays.insert(id.clone(), relay);
         }
         before
-    }
-}
-
-impl Transaction<'_> {
-    pub(super) fn put_party(&mut self, record: PartyRecord) {
-        let id = record.party_id.clone();
-        let before = self.registry.set_party(&id, Some(record.clone()));
-        self.changes.push(Change { write: Write::PutParty(record), undo: Undo::Party(id, before) });
-    }
-
-    pub(super) fn delete_party(&mut self, id: &PartyId) {
-        let before = self.registry.set_party(id, None);
-        self.changes.push(Change {
-            write: Write::DeleteParty(id.clone()),
-            undo: Undo::Party(id.clone(), before),
-        });
-    }
-
-    /// Puts a member, seen just now. The signals of the one it replaces move over to it.
-    pub(super) fn put_member(&mut self, party_id: &PartyId, record: MemberRecord, keeper: Keeper) {
-        let peer_id = record.info.peer_id.clone();
-        let write = Write::PutMember(party_id.clone(), record.clone());
-        let mut before = self.registry.set_member(party_id, &peer_id, None);
-        let signals = before.as_mut().map(|before| std::mem::take(&mut before.signals));
-        let signals = signals.unwrap_or_default();
-        let member = Member { record, keeper, seen: self.now.elapsed, signals };
-        self.registry.set_member(party_id, &peer_id, Some(member));
-        let undo = Undo::Member(party_id.clone(), peer_id, before.map(Box::new));
-        self.changes.push(Change { write, undo });
-    }
-
-    pub(super) fn delete_member(&mut self, party_id: &PartyId, peer_id: &PeerId) {
-        let before = self.registry.set_member(party_id, peer_id, None);
-        self.changes.push(Change {
-            write: Write::DeleteMember(party_id.clone(), peer_id.clone()),
-            undo: Undo::Member(party_id.clone(), peer_id.clone(), before.map(Box::new)),
-        });
-    }
-
-    pub(super) fn put_relay(&mut self, relay: Relay) {
-        let id = relay.record.relay.relay_id.clone();
-        let write = Write::PutRelay(relay.record.clone());
-        let before = self.registry.set_relay(&id, Some(relay));
-        self.changes.push(Change { write, undo: Undo::Relay(id, before.map(Box::new)) });
-    }
-
-    pub(super) fn delete_relay(&mut self, id: &RelayId) {
-        let before = self.registry.set_relay(id, None);
-        self.changes.push(Change {
-            write: Write::DeleteRelay(id.clone()),
-            undo: Undo::Relay(id.clone(), before.map(Box::new)),
-        });
-    }
-
-    pub(super) fn put_token(&mut self, record: TokenRecord) {
-        let hash = record.hash;
-        let before = self.registry.identities.set(&hash, Some(record.clone()));
-        self.changes
-            .push(Change { write: Write::PutToken(record), undo: Undo::Token(hash, before) });
-    }
-
-    pub(super) fn delete_token(&mut self, hash: &TokenHash) {
-        let before = self.registry.identities.set(hash, None);
-        self.changes
-            .push(Change { write: Write::DeleteToken(*hash), undo: Undo::Token(*hash, before) });
-    }
-
-    pub(super) fn put_receipt(&mut self, record: ReceiptRecord) {
-        let (peer_id, key) = (record.peer_id.clone(), record.key.clone());
-        let id = (peer_id.clone(), key.clone());
-        let before = self.registry.receipts.set(&id, Some(record.clone()));
-        let undo = Undo::Receipt(peer_id, key, before.map(Box::new));
-        self.changes.push(Change { write: Write::PutReceipt(record), undo });
-    }
-
-    pub(super) fn delete_receipt(&mut self, id: &(PeerId, RequestKey)) {
-        let before = self.registry.receipts.set(id, None);
-        let (peer_id, key) = id.clone();
-        let write = Write::DeleteReceipt(peer_id.clone(), key.clone());
-        let undo = Undo::Receipt(peer_id, key, before.map(Box::new));
-        self.changes.push(Change { write, undo });
     }
 }

@@ -6,18 +6,11 @@ use std::net::Ipv4Addr;
 use lanrage_ipc::event::{Event, RemovalReason};
 use lanrage_ipc::model::{Keepalive, Name, PartyId, PeerId, PeerInput, UtcOffset};
 
-use super::transaction::Transaction;
+use super::transaction::{Entrant, Transaction};
 use super::{Keeper, Member};
 use crate::core::addresses;
 use crate::core::command::{Now, Outcome, Principal, Refusal};
 use crate::core::record::{MemberRecord, Owner, PartyRecord, Seen};
-
-/// Who enters a party.
-pub(super) struct Entrant {
-    pub(super) info: PeerInput,
-    pub(super) keepalive: Keepalive,
-    pub(super) utc_offset: Option<UtcOffset>,
-}
 
 impl Transaction<'_> {
     pub(super) fn register(
