@@ -174,17 +174,7 @@ impl Conversation {
                 let command = Command::Update { party_id, peer: peer.info, utc_offset };
                 self.command(command, req_id).await
             }
-            ClientFrame::Heartbeat { party_id, peer_id } => {
-                let command =
-                    Command::Heartbeat { party_id: party_id.clone(), peer_id: peer_id.clone() };
-                let reply = self.command(command, None).await?;
-                if self.hearing.get(&party_id).is_none() {
-                    // A LANrage client that came back: it says nothing else of its parties.
-                    self.attend(&party_id, &peer_id).await?;
-                }
-                self.refresh(&party_id).await;
-                Ok(reply)
-            }
+            ClientFrame::Heartbeat { party_id, peer_id } => self.heartbeat(party_id, peer_id).await,
             ClientFrame::Signal { party_id, from_peer_id: from, to_peer_id: to, signal_data } => {
                 let command = Command::SendSignal { party_id, from, to, data: signal_data };
                 self.command(command, req_id).await
@@ -214,14 +204,32 @@ impl Conversation {
             Answer::Outcome(Outcome::Receipt(Receipt { epoch, seq, done })) => {
                 Ok(Reply { epoch, seq: Some(seq), result: render::result(&done) })
             }
-            Answer::Outcome(Outcome::Alive { expires_in, seq }) => {
-                let expires_in_ms = u64::try_from(expires_in.as_millis()).unwrap_or(u64::MAX);
-                Ok(self.reply(Some(seq), json!({"expires_in_ms": expires_in_ms})))
-            }
             // Only an ack tells it, and who wants one says which request it is.
             Answer::Outcome(_) => Ok(self.reply(None, json!({}))),
             other => Err(unexpected(&other)),
         }
+    }
+
+    /// Takes a sign of life.
+    async fn heartbeat(&mut self, party_id: PartyId, peer_id: PeerId) -> Result<Reply, Rejection> {
+        let command = Command::Heartbeat { party_id: party_id.clone(), peer_id: peer_id.clone() };
+        let (expires_in, seq, utc_offset) = match self.ask(Ask::Command(command)).await? {
+            Answer::Outcome(Outcome::Alive { expires_in, seq, utc_offset }) => {
+                (expires_in, seq, utc_offset)
+            }
+            other => return Err(unexpected(&other)),
+        };
+        if self.hearing.get(&party_id).is_none() {
+            // A LANrage client that came back: it says nothing else of its parties, nor of its
+            // wall clock.
+            if let Some(offset) = utc_offset {
+                self.style.zone = offset.zone();
+            }
+            self.attend(&party_id, &peer_id).await?;
+        }
+        self.refresh(&party_id).await;
+        let expires_in_ms = u64::try_from(expires_in.as_millis()).unwrap_or(u64::MAX);
+        Ok(self.reply(Some(seq), json!({"expires_in_ms": expires_in_ms})))
     }
 
     /// Registers a party or joins one; the answer is the whole party.

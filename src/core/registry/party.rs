@@ -110,10 +110,10 @@ impl Transaction<'_> {
         party_id: &PartyId,
         peer_id: &PeerId,
     ) -> Result<Outcome, Refusal> {
-        self.member(party_id, peer_id)?;
+        let utc_offset = self.member(party_id, peer_id)?.record.utc_offset;
         self.touch(party_id, peer_id);
         let expires_in = self.registry.rules.peer_timeout;
-        Ok(Outcome::Alive { expires_in, seq: self.party(party_id)?.record.seq })
+        Ok(Outcome::Alive { expires_in, seq: self.party(party_id)?.record.seq, utc_offset })
     }
 
     /// What the caller's connection kept alive is silent from now on.
