@@ -16,7 +16,7 @@ serve *ARGS:
 test *ARGS:
     cargo test --workspace {{ARGS}}
 
-# Figures of the daemon beside those of the bare system: all, or of `socket`, `store`, `start`
+# Figures beside those of the bare system: all, or of `socket`, `store`, `start`, `server` (needs wrk)
 bench *ARGS:
     cargo bench --bench main -- {{ARGS}}
 

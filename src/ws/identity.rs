@@ -9,8 +9,9 @@ use lanrage_ipc::event::RemovalReason;
 use lanrage_ipc::model::{PartyId, PeerId};
 use serde_json::json;
 
-use super::conversation::{Conversation, Reply, no_random_numbers, unexpected};
+use super::conversation::{Conversation, no_random_numbers, unexpected};
 use super::render::Rejection;
+use super::requests::Reply;
 use crate::control_plane::{Answer, Ask};
 use crate::core::{Command, Identity, Outcome, TokenHash};
 use crate::token::{self, Token};

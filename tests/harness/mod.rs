@@ -18,7 +18,7 @@ pub(crate) use ctl::Ctl;
 pub(crate) use daemon::{Daemon, Setup, end_of, exists};
 pub(crate) use files::{eventually, json_file};
 pub(crate) use full_disk::{limit_files, start_with_file_limits};
-pub(crate) use http::{Http, Response, announced, read_response};
+pub(crate) use http::{Http, Response, announced, announced_at, read_response};
 pub(crate) use random::Random;
 pub(crate) use stranger::{NOBODY, is_root, stranger};
 pub(crate) use wire::{assert_error, await_clients, keys, lock, memory};

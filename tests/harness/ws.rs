@@ -82,12 +82,18 @@ impl Ws {
 
     fn read(&mut self) -> Option<Value> {
         loop {
+            if let Message::Text(text) = self.message()? {
+                return Some(serde_json::from_str(&text).expect("a frame of JSON"));
+            }
+        }
+    }
+
+    /// The next thing of any kind that the server sends; `None` when it has closed.
+    pub(crate) fn message(&mut self) -> Option<Message> {
+        loop {
             match self.socket.read() {
-                Ok(Message::Text(text)) => {
-                    return Some(serde_json::from_str(&text).expect("a frame of JSON"));
-                }
                 Ok(Message::Close(reason)) => self.closed = reason,
-                Ok(_) => {}
+                Ok(message) => return Some(message),
                 Err(Error::ConnectionClosed | Error::AlreadyClosed | Error::Protocol(_)) => {
                     return None;
                 }
@@ -95,6 +101,12 @@ impl Ws {
                 Err(error) => panic!("no frame from the server: {error}"),
             }
         }
+    }
+
+    /// Closes as it should be done, and waits until the server has, too. What came meanwhile.
+    pub(crate) fn close(mut self) -> Vec<Value> {
+        self.socket.close(None).ok();
+        self.rest()
     }
 
     /// The next frame of a type; others that come first are kept for later.
@@ -135,11 +147,28 @@ impl Ws {
         self.answer(&req_id)
     }
 
-    /// All frames that came before the answer to a request that changes nothing: nothing else is
-    /// on its way. Only for a connection with the additions.
+    /// All frames of what had happened before. Only for a connection with the additions.
     #[track_caller]
     pub(crate) fn settled(&mut self) -> Vec<Value> {
-        self.ask(json!({"type": "list_relays"}));
+        // The first answer shows that events of before are in the connection's queue, the second
+        // that the queue was looked at since.
+        for _ in 0..2 {
+            self.ask(json!({"type": "list_relays"}));
+        }
+        self.early.drain(..).collect()
+    }
+
+    /// The same for a connection that speaks for somebody and has no additions.
+    #[track_caller]
+    pub(crate) fn settled_plainly(&mut self) -> Vec<Value> {
+        for _ in 0..2 {
+            self.requests += 1;
+            let nobody = format!("nobody-{}-{}", self.name, self.requests);
+            self.send(json!({"type": "heartbeat", "party_id": "nowhere", "peer_id": nobody}));
+            let names =
+                |frame: &Value| frame["message"].as_str().is_some_and(|m| m.contains(&nobody));
+            self.await_frame("a refusal", |frame| frame["type"] == "error" && names(frame));
+        }
         self.early.drain(..).collect()
     }
 

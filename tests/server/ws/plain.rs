@@ -1,0 +1,147 @@
+//! LANrage's own clients: what they send is understood, and they never see what they don't know.
+
+use serde_json::json;
+
+use super::mirror::Mirror;
+use super::{
+    done, guest, heartbeat, host, join, leave, plain_guest, plain_host, register, shapes, signal,
+    sync, told, update,
+};
+use crate::harness::{Setup, Ws, announced};
+
+#[test]
+fn a_life_beside_others_shows_no_addition() {
+    let server = Setup::server().start();
+    let mut alice = Ws::plain(server.address());
+    let mut mirror = Mirror::plain();
+    alice.send(register("lan", "alice"));
+    mirror.take_until(&mut alice, |frame| frame["type"] == "party_update");
+    let (mut bob, token) = guest(&server, "lan", "bob");
+    done(&bob.ask(update("lan", "bob", "Robert")));
+    done(&bob.ask(signal("lan", "bob", "alice", json!({"sdp": "…", "n": [1, 2.5e3]}))));
+    drop(bob);
+    let (mut carol, _) = guest(&server, "lan", "carol");
+    let (mut bob, _) = Ws::hello(server.address(), "bob", Some(&token));
+    alice.send(heartbeat("lan", "alice"));
+    let mut bad = join("lan", "bob");
+    bad["req_id"] = json!("r1");
+    alice.send(bad);
+    alice.send(join("nowhere", "alice"));
+    done(&carol.ask(leave("lan", "carol")));
+    done(&bob.ask(leave("lan", "bob")));
+    let heard = alice.settled_plainly();
+    mirror.take(&heard);
+    let expected = [
+        "peer_joined bob",
+        "party_update",
+        "signal alice",
+        "peer_joined carol",
+        "error",
+        "error",
+        "peer_left carol",
+        "peer_left bob",
+    ];
+    // When a refusal comes between what others do is anybody's guess.
+    let sorted = |list: Vec<String>| {
+        let (errors, news): (Vec<_>, Vec<_>) = list.into_iter().partition(|told| told == "error");
+        (errors.len(), news)
+    };
+    assert_eq!(sorted(told(&heard)), sorted(expected.map(str::to_owned).to_vec()));
+    assert_eq!(mirror.parties["lan"].party["peers"].as_object().map(|p| p.len()), Some(1));
+    alice.send(leave("lan", "alice"));
+    assert_eq!(told(&alice.settled_plainly()), [""; 0]);
+}
+
+/// It never waits for an answer.
+#[test]
+fn all_may_be_sent_at_once() {
+    let server = Setup::server().start();
+    let mut alice = Ws::plain(server.address());
+    for frame in [register("lan", "alice"), join("lan", "alice"), heartbeat("lan", "alice")] {
+        alice.send(frame);
+    }
+    alice.send(leave("lan", "alice"));
+    alice.send(register("lan", "alice"));
+    let heard = alice.settled_plainly();
+    assert_eq!(told(&heard), ["party_update"; 3]);
+    heard.iter().for_each(shapes::plain);
+}
+
+/// An older one says `hello`, and none sends `caps`; what it sends beside is passed over.
+#[test]
+fn older_ones_are_understood() {
+    let server = Setup::server().start();
+    let mut alice = Ws::connect(server.address());
+    alice.send(json!({"type": "hello", "version": "1.0", "client": "lanrage"}));
+    let mut frame = register("lan", "alice");
+    frame["whatever"] = json!({"more": 1});
+    frame["host_peer"]["whatever"] = json!(null);
+    alice.send(frame);
+    shapes::plain(&alice.await_type("party_update"));
+    // The shape that LANrage's server stores.
+    alice.send(json!({"type": "join_party", "party_id": "lan", "peer": {
+        "peer_id": "alice", "name": "A", "public_key": "key", "nat_type": "open",
+        "public_endpoint": "198.51.100.4:4242", "virtual_ip": "10.66.0.77",
+    }}));
+    let party = alice.await_type("party_update");
+    shapes::plain(&party);
+    let peer = &party["party"]["peers"]["alice"];
+    assert_eq!((&peer["public_ip"], &peer["public_port"]), (&json!("198.51.100.4"), &json!(4242)));
+}
+
+#[test]
+fn what_needs_an_ack_is_refused() {
+    let server = Setup::server().start();
+    let mut alice = plain_host(&server, "lan", "alice");
+    let mut relays = json!({"type": "list_relays"});
+    alice.send(relays.clone());
+    shapes::plain(&alice.await_type("error"));
+    relays["req_id"] = json!("r1");
+    alice.send(relays);
+    shapes::plain(&alice.await_type("error"));
+    // The whole party is an answer that it understands.
+    let mut frame = sync("lan");
+    frame["req_id"] = json!("r2");
+    alice.send(frame);
+    shapes::plain(&alice.await_type("party_update"));
+    assert_eq!(told(&alice.settled_plainly()), [""; 0]);
+}
+
+#[test]
+fn a_member_that_changed_comes_with_its_party() {
+    let server = Setup::server().start();
+    let mut alice = plain_host(&server, "lan", "alice");
+    let mut bob = plain_guest(&server, "lan", "bob");
+    let mut peer = announced("bob");
+    peer["public_port"] = json!(7777);
+    bob.send(json!({"type": "update_peer", "party_id": "lan", "peer": peer}));
+    bob.settled_plainly();
+    let heard = alice.settled_plainly();
+    assert_eq!(told(&heard), ["peer_joined bob", "party_update"]);
+    heard.iter().for_each(shapes::plain);
+    assert_eq!(heard[1]["party"]["peers"]["bob"]["public_port"], 7777);
+    // Joining again is such a change, too, and no second arrival.
+    peer["public_port"] = json!(8888);
+    bob.send(json!({"type": "join_party", "party_id": "lan", "peer": peer}));
+    bob.settled_plainly();
+    let heard = alice.settled_plainly();
+    assert_eq!(told(&heard), ["party_update"]);
+    assert_eq!(heard[0]["party"]["peers"]["bob"]["public_port"], 8888);
+}
+
+#[test]
+fn heartbeats_are_taken_without_a_word() {
+    let server = Setup::server().start();
+    let mut alice = plain_host(&server, "lan", "alice");
+    let (mut bob, _) = host(&server, "other", "bob");
+    for _ in 0..20 {
+        alice.send(heartbeat("lan", "alice"));
+    }
+    assert_eq!(told(&alice.settled_plainly()), [""; 0]);
+    done(&bob.ask(join("lan", "bob")));
+    for _ in 0..20 {
+        alice.send(heartbeat("lan", "alice"));
+    }
+    alice.settled_plainly();
+    assert_eq!(told(&bob.settled()), ["party_update"], "they are no news to others");
+}
