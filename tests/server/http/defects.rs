@@ -118,10 +118,10 @@ fn a_32_mib_body_is_read_and_echoed_back() {
     let token = alice.token.clone().expect("a token");
     let head = format!(
         "POST /parties HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\
-         Content-Type: application/json\r\nContent-Length: 33554432\r\n\r\n{{\"name\": \""
+         Content-Type: application/json\r\nContent-Length: 33554432\r\n\r\n"
     );
     alice.send_raw(head.as_bytes());
-    // Answered before there is anything to echo.
+    // Answered before it is sent.
     let response = alice.response().expect("a response");
     assert!(response.detail(413).is_string());
     assert!(response.body.len() < 200, "{}", response.text());
