@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use super::{announced_with, is_naive, is_token};
 use crate::harness::{Daemon, Http, Response, Setup};
 
-/// What the request is, who asks (with a token, if they are registered), method and path, the body (none if
-/// null, as it is if a string), the status, and the body of the answer.
+/// What the request is, who asks (with a token, if they are registered), method and path, the body
+/// (none if it is null; a string as it is), the status, and the body of the answer.
 type Row = (&'static str, &'static str, &'static str, Value, u16, Value);
 
 /// A server and those who speak to it.

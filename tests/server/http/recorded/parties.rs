@@ -206,7 +206,8 @@ fn joins() {
     ]);
     // These were 500s.
     let stored = json!({"peer_id": "carol", "public_key": "a2V5", "virtual_ip": "10.66.0.1",
-        "public_endpoint": "203.0.113.5:51820", "nat_type": "open", "last_seen": "2026-11-22T16:15:12"});
+        "public_endpoint": "203.0.113.5:51820", "nat_type": "open",
+        "last_seen": "2026-11-22T16:15:12"});
     for peer in [carol.clone(), stored] {
         let joined = scene.ask("carol", join, body("P0", &peer)).ok();
         assert_eq!(joined["virtual_ips"], json!({"alice": "10.66.0.1", "carol": "10.66.0.2"}));

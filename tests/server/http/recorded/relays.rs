@@ -49,8 +49,14 @@ fn bodies_of_relays() {
     let registered = || json!({"status": "registered", "relay_id": "r3"});
     let port =
         |kind: &str, msg: &str, input: Value| mistake(kind, json!(["body", "port"]), msg, input);
-    let missing = |field: &str, input: &Value| json!({"type": "missing", "loc": ["body", field], "msg": "Field required", "input": input});
-    let all = |input: &Value, fields: &[&str]| json!({"detail": fields.iter().map(|field| missing(field, input)).collect::<Vec<_>>()});
+    let all = |input: &Value, fields: &[&str]| {
+        let missing = |field: &&str| {
+            let mut reply =
+                mistake("missing", json!(["body", field]), "Field required", input.clone());
+            reply["detail"][0].take()
+        };
+        json!({"detail": fields.iter().map(missing).collect::<Vec<_>>()})
+    };
     let no_id = json!({"public_ip": "1.1.1.1", "port": 1});
     let mut no_region = relay(json!(1));
     no_region["region"] = NONE;
