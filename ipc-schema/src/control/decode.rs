@@ -133,7 +133,7 @@ fn read_kind(
 
 fn read_hello(reader: &mut Reader<'_>) -> Option<ClientFrame> {
     // What a client calls itself decides nothing: whatever is no name is as good as none.
-    let mut name = |key| reader.get(key).and_then(|value| rules::name(value).ok());
+    let name = |key| reader.get(key).and_then(|value| rules::name(value).ok());
     let (version, client) = (name("version"), name("client"));
     let peer_id = reader.optional("peer_id", rules::id);
     let token = reader.optional("token", |value| {
