@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::harness::{Daemon, Http, Response, Setup, Ws, memory, read_response};
+use crate::harness::{Daemon, Http, Response, Setup, Ws, announced, memory, read_response};
 
 /// Long enough for a slow machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -95,8 +95,6 @@ fn responses(stream: TcpStream) -> Vec<Response> {
     let mut stream = BufReader::new(stream);
     std::iter::from_fn(|| read_response(&mut stream)).collect()
 }
-
-use crate::harness::announced;
 
 /// The first line of what comes back.
 fn head(stream: TcpStream) -> String {
