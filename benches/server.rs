@@ -9,9 +9,9 @@ use crate::support::process::Web;
 
 pub(crate) fn run() -> anyhow::Result<()> {
     start()?;
-    routes::run()?;
     party::run()?;
-    sockets::run()
+    sockets::run()?;
+    routes::run()
 }
 
 fn start() -> anyhow::Result<()> {

@@ -6,8 +6,11 @@ use std::cell::Cell;
 use serde_json::json;
 
 use crate::support::client::peer;
-use crate::support::figures::{alternate, print_rates, print_times, rate, times};
+use crate::support::figures::{
+    Figures, alternate, in_turn, print_quantile, print_rates, print_times, rate, times,
+};
 use crate::support::process::Web;
+use crate::support::vitals::ran;
 use crate::support::ws::Ws;
 
 /// As many as a party has by default.
@@ -39,7 +42,7 @@ pub(super) fn run() -> anyhow::Result<()> {
     one.send(&join("one"))?;
     one.hear(1, WHOLE)?;
     hear_all(&mut others, 1, JOINED)?;
-    updates(&mut one, &mut others, &mut told)
+    updates([server.id(), site.id()], &mut one, &mut others, &mut told)
 }
 
 /// How long it takes until all have heard of one who joins.
@@ -63,15 +66,20 @@ fn joins(one: &mut Ws, others: &mut [Ws], told: &mut [Ws]) -> anyhow::Result<()>
         anyhow::Ok(taken)
     };
     go()?;
-    let tell = length.get().to_string();
-    let mut limit = || times(GOES, || send_and_hear(told, &tell, 1));
+    let length = length.get();
+    let mut limit = || times(GOES, || tell(told, length, 1));
     let figures = alternate(10, &mut go, &mut limit)?;
     print_times(&format!("a join, until {OTHERS} have heard"), &figures);
     Ok(())
 }
 
 /// How many frames a second all hear together, when one changes again and again.
-fn updates(one: &mut Ws, others: &mut [Ws], told: &mut [Ws]) -> anyhow::Result<()> {
+fn updates(
+    servers: [u32; 2],
+    one: &mut Ws,
+    others: &mut [Ws],
+    told: &mut [Ws],
+) -> anyhow::Result<()> {
     const GOES: usize = 10;
     const FRAMES: usize = GOES * IN_FLIGHT * MEMBERS;
     let mut port = 40_000;
@@ -89,17 +97,36 @@ fn updates(one: &mut Ws, others: &mut [Ws], told: &mut [Ws]) -> anyhow::Result<(
         anyhow::Ok(())
     };
     go()?;
-    let tell = length.get().to_string();
-    let mut limit = || (0..GOES).try_for_each(|_| send_and_hear(told, &tell, IN_FLIGHT));
-    let figures = alternate(10, &mut || rate(FRAMES, &mut go), &mut || rate(FRAMES, &mut limit))?;
-    print_rates(&format!("frames of {IN_FLIGHT} updates to {MEMBERS}"), &figures);
+    let length = length.get();
+    let mut limit = || (0..GOES).try_for_each(|_| tell(told, length, IN_FLIGHT));
+    let taken = in_turn(10, &mut || cost(servers[0], FRAMES, &mut go), &mut || {
+        cost(servers[1], FRAMES, &mut limit)
+    })?;
+    let figures = |of: fn(&(f64, f64)) -> f64| {
+        taken.each_ref().map(|all| Figures::from(all.iter().map(of).collect::<Vec<_>>()))
+    };
+    let name = format!("frames of {IN_FLIGHT} updates to {MEMBERS}");
+    print_rates(&name, &figures(|(rate, _)| *rate));
+    print_quantile(&name, "CPU", &figures(|(_, cost)| *cost));
     Ok(())
 }
 
-/// The first tells all, itself too.
-fn send_and_hear(told: &mut [Ws], frame: &str, count: usize) -> anyhow::Result<()> {
+/// How many frames a second there are, and what one costs the server, in microseconds.
+fn cost(
+    server: u32,
+    frames: usize,
+    go: &mut dyn FnMut() -> anyhow::Result<()>,
+) -> anyhow::Result<Vec<(f64, f64)>> {
+    let before = ran(server)?;
+    let rates = rate(frames, go)?;
+    let cost = (ran(server)? - before) / 1e3 / frames as f64;
+    Ok(rates.into_iter().map(|rate| (rate, cost)).collect())
+}
+
+/// The first has all told, itself too.
+fn tell(told: &mut [Ws], length: usize, count: usize) -> anyhow::Result<()> {
     if let Some(first) = told.first_mut() {
-        (0..count).try_for_each(|_| first.send(frame))?;
+        first.send(&format!("{count} {length}"))?;
     }
     hear_all(told, count, ANY).map(drop)
 }

@@ -66,13 +66,18 @@ impl StreamHandler<ByteString> for Session {
 }
 
 impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for Session {
-    /// A text is the length of the frame that all are told, itself among them.
+    /// A text says how many frames all are told, itself among them, and how long they are. They
+    /// come at once, so that no server could write them in fewer pieces.
     fn handle(&mut self, message: Result<ws::Message, ws::ProtocolError>, ctx: &mut Self::Context) {
         match message {
-            Ok(ws::Message::Text(length)) => {
-                let frame = ByteString::from("-".repeat(length.parse().unwrap_or_default()));
+            Ok(ws::Message::Text(text)) => {
+                let mut numbers = text.split(' ').map(|number| number.parse().unwrap_or_default());
+                let (count, length) = (numbers.next(), numbers.next());
+                let frame = ByteString::from("-".repeat(length.unwrap_or_default()));
                 let mut hearers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-                hearers.retain(|hearer| hearer.try_send(frame.clone()).is_ok());
+                hearers.retain(|hearer| {
+                    (0..count.unwrap_or_default()).all(|_| hearer.try_send(frame.clone()).is_ok())
+                });
             }
             Ok(ws::Message::Ping(payload)) => ctx.pong(&payload),
             Ok(ws::Message::Close(_)) | Err(_) => ctx.stop(),

@@ -76,6 +76,9 @@ impl Conversation {
 
     async fn end(mut self) {
         log::debug!("{:?}: closed", self.line.id);
+        // All is written that will be. The framework would wait a second for more input, and the
+        // client, whose part it is to wait for the end, with it.
+        self.line.hang_up();
         self.face.leave(&self.line);
         self.face.release(&self.peers, self.line.id);
         // With the server everything ends at once, and who was connected stays so to the end.

@@ -42,6 +42,7 @@ fn a_damaged_state_is_restored_and_of_another_epoch() {
         alice.join("lan", "alice").ok();
         let before = alice.get("/parties/lan").ok();
         eventually("a copy of all", || copy_of(&server.setup, 2));
+        drop(bob);
         let (mut setup, _) = server.stop();
         // Of its last moments, perhaps.
         let newest = copy_of(&setup, 2).expect("a copy of all");

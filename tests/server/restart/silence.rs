@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use super::{join, register, status};
@@ -41,7 +42,7 @@ fn joins_by_clock(http: &mut Http, party: &str, peer: &str, hours: i64) -> Value
     http.post(&format!("/parties/{party}/join"), Some(body)).ok()
 }
 
-fn is_invisible(again: impl FnOnce(Daemon) -> Daemon) {
+fn is_invisible(again: impl FnOnce(Daemon, [&mut Ws; 2]) -> Daemon) {
     let server = Setup::server().config(IMPATIENT).start();
     let mut alice = Http::registered(server.address(), "alice");
     let mut bob = Http::registered(server.address(), "bob");
@@ -61,7 +62,7 @@ fn is_invisible(again: impl FnOnce(Daemon) -> Daemon) {
     assert_eq!(before["party"]["peers"].as_object().map(serde_json::Map::len), Some(4));
     let (alices, bobs) = (alice.token, bob.token);
 
-    let server = again(server);
+    let server = again(server, [&mut cleo, &mut dan]);
     let_clean_up(&server);
     let [mut alice, mut bob] = [alices, bobs].map(|token| {
         let mut http = server.http();
@@ -109,8 +110,10 @@ fn is_invisible(again: impl FnOnce(Daemon) -> Daemon) {
 
 #[test]
 fn a_stop_and_a_start_evict_nobody() {
-    is_invisible(|server| {
-        let (setup, status) = server.stop();
+    is_invisible(|server, sockets| {
+        server.signal(Signal::SIGTERM);
+        sockets.into_iter().for_each(|ws| drop(ws.rest()));
+        let (setup, status) = server.wait();
         assert!(status.success(), "{}", setup.log());
         setup.start()
     });
@@ -118,7 +121,7 @@ fn a_stop_and_a_start_evict_nobody() {
 
 #[test]
 fn a_kill_and_a_start_evict_nobody() {
-    is_invisible(|server| server.kill().start());
+    is_invisible(|server, _| server.kill().start());
 }
 
 /// Who beats counts as alive if no two beats were further apart than half the timeout; otherwise
@@ -181,11 +184,11 @@ fn a_stop_is_no_leaving() {
     let mut bob = Ws::plain(server.address());
     join(&mut bob, "lan", "bob");
     alice.await_type("peer_joined");
-    let (setup, _) = server.stop();
+    server.signal(Signal::SIGTERM);
     let told: Vec<Value> = alice.rest().iter().map(|frame| frame["type"].clone()).collect();
     assert_eq!(told, ["goaway"]);
     assert_eq!(bob.rest(), [Value::Null; 0]);
-    let server = setup.start();
+    let server = server.wait().0.start();
     let (mut alice, _) = Ws::hello(server.address(), "alice", welcome["token"].as_str());
     let party = alice.await_type("party_update");
     assert_eq!(keys(&party["party"]["peers"]), ["alice", "bob"]);
