@@ -71,12 +71,9 @@ fn who_asks_while_it_stops_is_told_so() {
     let mut http = Http::registered(server.address(), "ann");
     // It stays for as long as one that reads nothing may.
     let _silent = Ws::plain(server.address());
-    let mut other = server.http();
-    other.get("/healthz").ok();
-    let mut third = server.http();
-    third.get("/healthz").ok();
+    let (mut told, _) = Ws::hello(server.address(), "bob", None);
     server.signal(Signal::SIGTERM);
-    server.await_log("stopping: SIGTERM");
+    assert_eq!(told.last_words().last().expect("a goodbye")["type"], "goaway");
     // A connection that is idle may be closed instead.
     http.send_raw(
         format!(

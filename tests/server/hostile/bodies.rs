@@ -28,20 +28,24 @@ fn token(target: &Target) -> String {
 
 #[test]
 fn a_body_that_stops_half_way_is_no_longer_waited_for() {
-    let target = Target::start("[http]\nrequest_timeout = '50ms'\n");
+    let target = Target::start("[http]\nrequest_timeout = '1s'\n");
     let token = token(&target);
     let body = party();
     let half = &body[..body.len() / 2];
-    for (headers, sent) in [
+    let begun = [
         (format!("Content-Length: {}\r\n", body.len()), half.to_owned()),
         (format!("Content-Length: {}\r\n", body.len()), String::new()),
         (format!("Content-Length: {}\r\n", body.len() + 1), body.clone()),
         ("Transfer-Encoding: chunked\r\n".to_owned(), format!("{:x}\r\n{half}", body.len())),
         ("Transfer-Encoding: chunked\r\n".to_owned(), format!("{:x}\r\n{body}\r\n", body.len())),
         ("Transfer-Encoding: chunked\r\n".to_owned(), "5".to_owned()),
-    ] {
+    ]
+    .map(|(headers, sent)| {
         let mut stream = target.connect();
         stream.write_all(&request(&token, &headers, &sent)).expect("the server takes it");
+        (headers, stream)
+    });
+    for (headers, stream) in begun {
         // It says so, and closes by itself.
         let answers = responses(stream);
         assert_eq!(answers.len(), 1, "{headers:?}");

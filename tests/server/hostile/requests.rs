@@ -126,10 +126,13 @@ fn heads_that_are_too_much_are_refused() {
 
 #[test]
 fn heads_that_come_too_slowly_are_hung_up_on() {
-    let target = Target::start("[http]\nrequest_timeout = '50ms'\n");
-    for begin in ["", "G", "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nHost: x\r\nX: y"] {
+    let target = Target::start("[http]\nrequest_timeout = '1s'\n");
+    let begun = ["", "G", "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nHost: x\r\nX: y"].map(|begin| {
         let mut stream = target.connect();
         stream.write_all(begin.as_bytes()).expect("the server takes it");
+        (begin, stream)
+    });
+    for (begin, stream) in begun {
         let answers = responses(stream);
         let statuses: Vec<_> = answers.iter().map(|response| response.status).collect();
         assert!(matches!(statuses[..], [] | [408]), "{statuses:?} to {begin:?}");
@@ -152,7 +155,7 @@ fn heads_may_come_in_pieces() {
 
 #[test]
 fn nor_is_the_next_head_waited_for() {
-    let target = Target::start("[http]\nrequest_timeout = '50ms'\nkeep_alive = '50ms'\n");
+    let target = Target::start("[http]\nrequest_timeout = '1s'\nkeep_alive = '50ms'\n");
     for begin in ["G", "GET / HTTP/1.1\r\nHost: x\r\n"] {
         let mut stream = target.connect();
         stream.write_all(&[GOOD, begin.as_bytes()].concat()).expect("the server takes it");
@@ -163,7 +166,7 @@ fn nor_is_the_next_head_waited_for() {
 
 #[test]
 fn a_head_that_drips_is_no_longer_waited_for() {
-    let target = Target::start("[http]\nrequest_timeout = '50ms'\n");
+    let target = Target::start("[http]\nrequest_timeout = '1s'\n");
     let mut stream = target.connect();
     stream.write_all(b"GET / HTTP/1.1\r\n").expect("the server takes it");
     let until = std::time::Instant::now() + super::PATIENCE;
