@@ -150,11 +150,20 @@ impl Server {
     }
 
     async fn take_on(&mut self, config: ServerConfig) {
+        let before = &self.config;
+        let http = config::Http {
+            tls: before.http.tls.clone(),
+            request_timeout: before.http.request_timeout,
+            keep_alive: before.http.keep_alive,
+            connections: before.http.connections,
+            ..config.http
+        };
         self.config = ServerConfig {
-            listen: self.config.listen,
-            socket: self.config.socket.clone(),
-            state_dir: self.config.state_dir.clone(),
-            addresses: self.config.addresses.clone(),
+            listen: before.listen,
+            socket: before.socket.clone(),
+            state_dir: before.state_dir.clone(),
+            addresses: before.addresses.clone(),
+            http,
             ..config
         };
         self.faces.http.set(tuning::http(&self.config));
