@@ -55,10 +55,10 @@ impl Hearing {
     }
 
     /// Its events are heard from here on.
-    pub(super) fn begin(&mut self, key: SubscriptionKey, party: &Party) {
+    pub(super) fn begin(&mut self, key: SubscriptionKey, party: &Party, own: BTreeSet<PeerId>) {
         let heard = Heard {
             number: key.number,
-            own: BTreeSet::new(),
+            own,
             host_id: party.host_id.clone(),
             seq: 0,
             ending: false,

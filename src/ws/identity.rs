@@ -152,16 +152,17 @@ impl Conversation {
         have: BTreeMap<PartyId, Bookmark>,
     ) -> Result<(), Rejection> {
         let Identity { peer_id, parties, .. } = identity;
+        for party_id in parties {
+            self.attend(&party_id, &peer_id).await?;
+            self.bring_signals(&party_id, &peer_id).await;
+        }
+        // Some may have ended just now.
         for (party_id, bookmark) in have {
-            if self.style.additions && !parties.contains(&party_id) {
+            if self.style.additions && self.hearing.get(&party_id).is_none() {
                 let beside = self.style.beside(&bookmark.epoch, bookmark.seq);
                 let reason = RemovalReason::Removed;
                 self.send(&ServerFrame::PartyRemoved { party_id, reason, beside });
             }
-        }
-        for party_id in parties {
-            self.attend(&party_id, &peer_id).await?;
-            self.bring_signals(&party_id, &peer_id).await;
         }
         Ok(())
     }

@@ -21,36 +21,44 @@ impl Conversation {
         party_id: &PartyId,
         peer_id: &PeerId,
     ) -> Result<(), Rejection> {
-        let party = match self.hearing.get(party_id) {
-            Some(_) => self.party(party_id).await,
-            None => self.subscribe(party_id).await,
-        };
-        match party {
-            Ok(party) if party.peers.contains_key(peer_id) => {
-                if let Some(heard) = self.hearing.get(party_id) {
-                    heard.own.insert(peer_id.clone());
-                }
-                self.tell_party(&party);
-            }
-            Ok(_) => {
-                let unheard = self.hearing.forget_own(party_id, peer_id);
-                self.unsubscribe(unheard).await;
-            }
-            Err(Failure::Refused(Refusal::PartyNotFound(_))) => {}
-            Err(failure) => return Err(failure.into()),
+        match self.hear_anew(party_id, Some(peer_id)).await {
+            Ok(()) | Err(Failure::Refused(Refusal::PartyNotFound(_))) => Ok(()),
+            Err(failure) => Err(failure.into()),
         }
+    }
+
+    /// Hears of a party from its present state on, and tells the client all of it. What waits in
+    /// the queue may be of a party that had this id before: it is dropped. If none of the
+    /// connection's peers is in it, all stays as it was, and what waits tells why.
+    pub(super) async fn hear_anew(
+        &mut self,
+        party_id: &PartyId,
+        newcomer: Option<&PeerId>,
+    ) -> Result<(), Failure> {
+        let (key, party) = self.subscribe(party_id).await?;
+        let known = self.hearing.get(party_id).map(|heard| heard.own.clone());
+        let mut own = known.unwrap_or_default();
+        own.extend(newcomer.cloned());
+        own.retain(|peer_id| party.peers.contains_key(peer_id));
+        if own.is_empty() {
+            self.unsubscribe(Some(key)).await;
+            return Ok(());
+        }
+        let before = self.hearing.end(party_id);
+        self.hearing.begin(key, &party, own);
+        self.tell_party(&party);
+        self.unsubscribe(before).await;
         Ok(())
     }
 
-    async fn subscribe(&mut self, party_id: &PartyId) -> Result<Party, Failure> {
+    async fn subscribe(&mut self, party_id: &PartyId) -> Result<(SubscriptionKey, Party), Failure> {
         let (key, interest) = self.hearing.draft(party_id);
         let queue = self.hearing.queue.clone();
         match self.ask(Ask::Subscribe { key, interest, queue, snapshot: true }).await? {
             Answer::Subscribed(snapshot) => {
                 let party = snapshot.parties.into_iter().flatten().next();
                 let party = party.ok_or_else(|| Refusal::PartyNotFound(party_id.clone()))?;
-                self.hearing.begin(key, &party);
-                Ok(party)
+                Ok((key, party))
             }
             other => {
                 unexpected(&other);
@@ -136,9 +144,9 @@ impl Conversation {
         let is_own = heard.own.contains(&peer.info.peer_id);
         if before.as_ref() != Some(&peer.info)
             && !is_own
-            && let Ok(party) = self.party(party_id).await
+            && let Err(failure) = self.hear_anew(party_id, None).await
         {
-            self.tell_party(&party);
+            log::debug!("{:?}: no party {party_id}: {failure}", self.line.id);
         }
     }
 

@@ -187,9 +187,9 @@ impl Conversation {
         let is_due = |told: Duration| now.saturating_sub(told) >= REFRESH;
         if !self.style.additions
             && self.hearing.get(party_id).is_some_and(|heard| is_due(heard.told))
-            && let Ok(party) = self.party(party_id).await
+            && let Err(failure) = self.hear_anew(party_id, None).await
         {
-            self.tell_party(&party);
+            log::debug!("{:?}: no party {party_id}: {failure}", self.line.id);
         }
     }
 }

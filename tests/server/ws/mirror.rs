@@ -146,14 +146,21 @@ impl Mirror {
             self.parties.remove(id(&frame["party_id"]));
         }
     }
+}
 
-    /// A party less its members' times, which go on while nobody is told.
-    pub(super) fn timeless(mut party: Value) -> Value {
-        for peer in party["peers"].as_object_mut().expect("peers").values_mut() {
-            peer["last_seen"].take();
-        }
-        party
+impl Copy {
+    /// The same less its members' times, which go on while nobody is told.
+    pub(super) fn timeless(&self) -> Self {
+        Self { party: timeless(self.party.clone()), ..self.clone() }
     }
+}
+
+/// A party less its members' times.
+pub(super) fn timeless(mut party: Value) -> Value {
+    for peer in party["peers"].as_object_mut().expect("peers").values_mut() {
+        peer["last_seen"].take();
+    }
+    party
 }
 
 #[track_caller]

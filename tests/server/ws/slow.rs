@@ -1,1 +1,70 @@
+//! Clients that don't read.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use serde_json::{Value, json};
+
+use super::mirror::Mirror;
+use super::{NO_LIMITS, done, guest, host, signal, sync, told, update};
+use crate::harness::{Setup, Ws, eventually};
+
+/// What waits for one that does not read fills the system's buffers first, then its queue.
+#[test]
+fn who_does_not_read_is_closed_and_nobody_waits() {
+    let server = Setup::server().config(NO_LIMITS).start();
+    let (mut alice, _) = host(&server, "lan", "alice");
+    let (mut slow, token) = guest(&server, "lan", "slow");
+    let (mut bob, _) = guest(&server, "lan", "bob");
+    let mut mirror = Mirror::full();
+    done(&bob.ask(sync("lan")));
+    mirror.take(&bob.settled());
+    let is_closed = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            mirror.take_until(&mut bob, |frame| frame["connected"]["slow"] == false);
+            is_closed.store(true, Ordering::Relaxed);
+        });
+        // Until its buffers are full, signals get through; from then on they wait.
+        let long: Value = json!("x".repeat(60_000));
+        let stuck = |answer: &Value| answer["code"] == "rate_limited";
+        while !stuck(&alice.ask(signal("lan", "alice", "slow", long.clone()))) {}
+        for n in 0..300 {
+            done(&alice.ask(update("lan", "alice", &format!("Alice {n}"))));
+        }
+        eventually("the end", || is_closed.load(Ordering::Relaxed).then_some(()));
+    });
+    done(&alice.ask(update("lan", "alice", "Alice in the end")));
+    mirror.take(&bob.settled());
+    assert_eq!(mirror.parties["lan"].party["peers"]["alice"]["name"], "Alice in the end");
+    // It finds how far it got, and then the end of the connection.
+    let rest = slow.rest();
+    let updates = told(&rest).iter().filter(|told| *told == "peer_updated alice").count();
+    assert!(updates < 300, "{updates} of 300 updates");
+    // It comes back and starts afresh.
+    let (mut slow, _) = Ws::hello(server.address(), "slow", Some(&token));
+    let party = slow.await_type("party_update")["party"].take();
+    assert_eq!(party["peers"]["alice"]["name"], "Alice in the end");
+}
+
+/// Signals are brought as fast as they are read, none twice and none lost.
+#[test]
+fn many_long_signals_arrive_in_order() {
+    let server = Setup::server().config(NO_LIMITS).start();
+    let (mut alice, _) = host(&server, "lan", "alice");
+    let (mut bob, _) = guest(&server, "lan", "bob");
+    let count = 200;
+    let reader = thread::spawn(move || {
+        for n in 0..count {
+            let data = bob.await_type("signal")["signal_data"].take();
+            assert_eq!((&data[0], data[1].as_str().map(str::len)), (&json!(n), Some(50_000)));
+        }
+        bob.settled();
+    });
+    let padding = "x".repeat(50_000);
+    for n in 0..count {
+        let frame = signal("lan", "alice", "bob", json!([n, padding]));
+        eventually("room", || (alice.ask(frame.clone())["type"] == "ack").then_some(()));
+    }
+    reader.join().expect("the reader");
+}
