@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytestring::ByteString;
-use jiff::tz::TimeZone;
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::{self, ClientFrame, Inbound, ReqId, ServerFrame};
 use lanrage_ipc::model::{Party, PartyId, PeerId};
@@ -16,7 +15,7 @@ use tokio::sync::mpsc;
 use super::face::Face;
 use super::hearing::Hearing;
 use super::line::{CloseCode, Line};
-use super::render::{Rejection, Style};
+use super::render::{self, Rejection, Style};
 use super::requests::{Reply, summary};
 use super::session::send;
 use crate::control_plane::{Answer, Ask, Failure, Query};
@@ -47,7 +46,7 @@ impl Conversation {
         events: usize,
     ) -> Self {
         let hearing = Hearing::new(line.id, events);
-        let style = Style { additions: false, zone: TimeZone::UTC };
+        let style = Style { additions: false, utc_offset: None };
         let (peers, late_signals) = Default::default();
         Self { face, line, frames, style, peers, hearing, late_signals }
     }
@@ -151,7 +150,7 @@ impl Conversation {
 
     fn refuse(&self, rejection: Rejection, req_id: Option<ReqId>) {
         log::debug!("{:?}: refused: {}", self.line.id, rejection.message);
-        self.send(&self.style.error(rejection, req_id));
+        self.send(&render::error(self.style, rejection, req_id));
     }
 
     fn offended(&self, rejection: Rejection, req_id: Option<ReqId>) {
@@ -163,7 +162,7 @@ impl Conversation {
         match delivery {
             Delivery::Event(key, news) => {
                 if let Some(party_id) = self.hearing.party_of(key) {
-                    self.tell(&party_id, news.event()).await;
+                    self.tell(&party_id, &news).await;
                 }
             }
             Delivery::Behind(_) => {

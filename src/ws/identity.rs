@@ -10,7 +10,7 @@ use lanrage_ipc::model::{PartyId, PeerId};
 use serde_json::json;
 
 use super::conversation::{Conversation, no_random_numbers, unexpected};
-use super::render::Rejection;
+use super::render::{self, Rejection};
 use super::requests::Reply;
 use crate::control_plane::{Answer, Ask};
 use crate::core::{Command, Identity, Outcome, TokenHash};
@@ -114,7 +114,7 @@ impl Conversation {
         self.peers.insert(identity.peer_id.clone());
         self.face.hold(identity.peer_id.clone(), self.line.id);
         if let Some(offset) = identity.utc_offset {
-            self.style.zone = offset.zone();
+            self.style.utc_offset = Some(offset);
         }
         let shown = proof.map(|proof| proof.token);
         let token = fresh.map(Token::into_secret).or(shown);
@@ -159,7 +159,7 @@ impl Conversation {
         // Some may have ended just now.
         for (party_id, bookmark) in have {
             if self.style.additions && self.hearing.get(&party_id).is_none() {
-                let beside = self.style.beside(&bookmark.epoch, bookmark.seq);
+                let beside = render::beside(self.style, &bookmark.epoch, bookmark.seq);
                 let reason = RemovalReason::Removed;
                 self.send(&ServerFrame::PartyRemoved { party_id, reason, beside });
             }

@@ -116,7 +116,7 @@ impl Conversation {
             // A LANrage client that came back: it says nothing else of its parties, nor of its
             // wall clock.
             if let Some(offset) = utc_offset {
-                self.style.zone = offset.zone();
+                self.style.utc_offset = Some(offset);
             }
             self.attend(&party_id, &peer_id).await?;
         }
@@ -165,7 +165,7 @@ impl Conversation {
     fn offset(&mut self, form: &PeerForm) -> Option<UtcOffset> {
         let utc_offset = form.offset(self.face.http.clock.now().wall);
         if let Some(offset) = utc_offset {
-            self.style.zone = offset.zone();
+            self.style.utc_offset = Some(offset);
         }
         utc_offset
     }
