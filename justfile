@@ -8,11 +8,15 @@ default:
 run *ARGS:
     cargo run -- {{ARGS}}
 
+# The control server, on its defaults
+serve *ARGS:
+    cargo run --bin lanragectl-server -- {{ARGS}}
+
 # All tests
 test *ARGS:
     cargo test --workspace {{ARGS}}
 
-# Figures of the daemon beside those of the bare system: all, or of `socket`, `store`, `start`
+# Figures beside those of the bare system: all, or of `socket`, `store`, `start`, `server` (needs wrk)
 bench *ARGS:
     cargo bench --bench main -- {{ARGS}}
 
@@ -25,6 +29,7 @@ check:
 # Write the schemas under ipc-schema/schema anew
 schemas:
     cargo run -q -p lanrage-ipc --features schema --example schemas
+    cargo run -q --example openapi
 
 # What continuous integration runs
 ci:

@@ -1,7 +1,9 @@
-//! Figures of the daemon, each beside its limit: what the bare system does in the same run, asked
+//! Figures of the daemon and the control server, each beside its limit: what the bare system does in the same run, asked
 //! by the same client. Nothing here passes or fails. `cargo bench -- socket` runs a part of it.
 #![expect(clippy::print_stdout, reason = "it is what it is for")]
 
+#[cfg(unix)]
+mod server;
 #[cfg(unix)]
 mod socket;
 #[cfg(unix)]
@@ -17,10 +19,12 @@ type Part = fn() -> anyhow::Result<()>;
 #[cfg(unix)]
 fn main() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    if let [role, socket] = args.as_slice()
-        && role == support::echo::ROLE
-    {
-        return Ok(support::echo::serve(socket.as_ref())?);
+    if let [role, place] = args.as_slice() {
+        match role.as_str() {
+            support::echo::ROLE => return Ok(support::echo::serve(place.as_ref())?),
+            support::site::ROLE => return Ok(support::site::serve(place)?),
+            _ => {}
+        }
     }
     // `cargo test --all-targets` runs it too, without this.
     if !args.iter().any(|arg| arg == "--bench") {
@@ -28,8 +32,12 @@ fn main() -> anyhow::Result<()> {
     }
     let names: Vec<&str> =
         args.iter().map(String::as_str).filter(|a| !a.starts_with('-')).collect();
-    let parts: [(&str, Part); 3] =
-        [("socket", socket::run), ("store", store::run), ("start", start::run)];
+    let parts: [(&str, Part); 4] = [
+        ("socket", socket::run),
+        ("store", store::run),
+        ("start", start::run),
+        ("server", server::run),
+    ];
     for (name, run) in parts {
         if names.is_empty() || names.contains(&name) {
             println!("\n{name}");

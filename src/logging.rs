@@ -5,11 +5,14 @@
 use crate::config::Environment;
 use env_logger::fmt::Formatter;
 use env_logger::{Builder, WriteStyle};
-use log::{Level, Record};
+use log::{Level, LevelFilter, Record};
 use std::fmt::{self, Display, Write as _};
 use std::io::{self, Write};
 
 const DEFAULT_FILTER: &str = "info";
+/// Where the web framework takes a client's mistake for an error of the server: anybody could fill the log with them.
+/// Heard only by a filter that names it.
+const MISTAKES_OF_CLIENTS: &str = "actix_http::h1::dispatcher";
 
 /// Starts logging, filtered by `LANRAGE_LOG`, else `RUST_LOG`, else at level `info`. Only the first call counts.
 pub fn init() {
@@ -20,7 +23,7 @@ pub fn init() {
 
 fn builder(env: &Environment, for_the_journal: bool) -> Builder {
     let mut builder = Builder::new();
-    builder.parse_filters(&filter(env));
+    builder.filter_module(MISTAKES_OF_CLIENTS, LevelFilter::Off).parse_filters(&filter(env));
     if for_the_journal {
         builder.write_style(WriteStyle::Never).format(for_journal);
     } else {

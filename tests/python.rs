@@ -13,9 +13,9 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 /// Runs a script of the fixtures in a time zone; it checks what it sees by itself.
-fn python(zone: &str, script: &str, arguments: &[&str]) {
+pub(crate) fn python(zone: &str, script: &str, arguments: &[&str]) {
     let mut command = Command::new("python3");
-    command.args(["-I", "-B"]).arg(fixture(script)).args(arguments);
+    command.args(["-E", "-s", "-B"]).arg(fixture(script)).args(arguments);
     let output = command.env("TZ", zone).stdin(Stdio::null()).output();
     let output = output.expect("python3, which these tests need");
     let [told, failed] = [&output.stdout, &output.stderr].map(|out| String::from_utf8_lossy(out));

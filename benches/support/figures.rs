@@ -21,7 +21,14 @@ impl Figures {
     }
 }
 
-type Take<'a> = &'a mut dyn FnMut() -> anyhow::Result<Vec<f64>>;
+impl From<Vec<f64>> for Figures {
+    fn from(mut all: Vec<f64>) -> Self {
+        all.sort_by(f64::total_cmp);
+        Self(all)
+    }
+}
+
+type Take<'a, T = f64> = &'a mut dyn FnMut() -> anyhow::Result<Vec<T>>;
 
 /// Takes both figures in turn, so that whatever else the machine does meets both.
 pub(crate) fn alternate(
@@ -29,6 +36,15 @@ pub(crate) fn alternate(
     ours: Take<'_>,
     limit: Take<'_>,
 ) -> anyhow::Result<[Figures; 2]> {
+    Ok(in_turn(rounds, ours, limit)?.map(Figures::from))
+}
+
+/// As [`alternate`], of whatever is taken.
+pub(crate) fn in_turn<T>(
+    rounds: usize,
+    ours: Take<'_, T>,
+    limit: Take<'_, T>,
+) -> anyhow::Result<[Vec<T>; 2]> {
     let mut taken = [Vec::new(), Vec::new()];
     // What was never done before takes longer: the first round counts for nothing.
     for round in 0..=rounds {
@@ -37,10 +53,7 @@ pub(crate) fn alternate(
             taken.iter_mut().zip(figures).for_each(|(all, some)| all.extend(some));
         }
     }
-    Ok(taken.map(|mut all| {
-        all.sort_by(f64::total_cmp);
-        Figures(all)
-    }))
+    Ok(taken)
 }
 
 /// How long each of so many goes takes, in microseconds.
@@ -69,9 +82,17 @@ pub(crate) fn rate(
 /// Prints times.
 pub(crate) fn print_times(name: &str, [ours, limit]: &[Figures; 2]) {
     for (quantile, share) in [("p50", 0.5), ("p99", 0.99)] {
-        let (ours, limit) = (ours.quantile(share), limit.quantile(share));
-        println!("{name:42} {quantile} {ours:9.1} us, limit {limit:9.1} us: x{:.2}", ours / limit);
+        print_time(&format!("{name:42} {quantile}"), [ours, limit].map(|f| f.quantile(share)));
     }
+}
+
+/// Prints one of a thing's quantiles, of which there is one in each round.
+pub(crate) fn print_quantile(name: &str, quantile: &str, figures: &[Figures; 2]) {
+    print_time(&format!("{name:42} {quantile}"), figures.each_ref().map(|f| f.quantile(0.5)));
+}
+
+fn print_time(name: &str, [ours, limit]: [f64; 2]) {
+    println!("{name} {ours:9.1} us, limit {limit:9.1} us: x{:.2}", ours / limit);
 }
 
 /// Prints rates.

@@ -3,4 +3,9 @@
 pub(crate) mod client;
 pub(crate) mod echo;
 pub(crate) mod figures;
+pub(crate) mod http;
 pub(crate) mod process;
+pub(crate) mod site;
+pub(crate) mod vitals;
+pub(crate) mod wrk;
+pub(crate) mod ws;

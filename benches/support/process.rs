@@ -1,27 +1,53 @@
 //! The servers, each a process of its own.
 
 use std::fs;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use super::client::Client;
 use super::echo::ROLE;
+use super::http::Http;
+use super::site;
 
 /// Longer than any start takes.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// More than any client asks for.
+const NO_LIMITS: &str = "
+[limits]
+requests_per_second = 1_000_000
+requests_burst = 1_000_000
+registrations_per_minute = 1_000_000
+registrations_burst = 1_000_000
+tokens = 16_777_216
+[ws]
+frames_per_second = 1_000_000
+frames_burst = 1_000_000
+";
 /// How often a socket that is not there yet is looked for.
 const GLANCE: Duration = Duration::from_micros(100);
 
-/// A daemon or an echo server; ended when this goes.
+/// A daemon or an echo server, on a socket of the system.
 pub(crate) struct Server {
-    child: Child,
+    process: Process,
     socket: PathBuf,
+}
+
+/// A control server or a site, on a port.
+pub(crate) struct Web {
+    process: Process,
+    pub(crate) address: SocketAddr,
+}
+
+/// Ended when this goes.
+struct Process {
+    child: Child,
     /// Goes after the process.
     _home: Home,
 }
@@ -68,22 +94,9 @@ impl Server {
         Self::start(command, socket, home)
     }
 
-    fn start(mut command: Command, socket: PathBuf, home: Home) -> anyhow::Result<Self> {
-        command.env_clear().env("HOME", home.run.path());
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = command.spawn()?;
-        let mut server = Self { child, socket, _home: home };
-        let until = Instant::now() + PATIENCE;
-        while server.client().is_err() {
-            if let Some(ended) = server.child.try_wait()? {
-                bail!("{command:?} ended: {ended}");
-            }
-            if Instant::now() > until {
-                bail!("{command:?} serves nothing");
-            }
-            std::thread::sleep(GLANCE);
-        }
-        Ok(server)
+    fn start(command: Command, socket: PathBuf, home: Home) -> anyhow::Result<Self> {
+        let process = Process::start(command, home, || Client::connect(&socket).is_ok())?;
+        Ok(Self { process, socket })
     }
 
     pub(crate) fn client(&self) -> anyhow::Result<Client> {
@@ -91,15 +104,89 @@ impl Server {
     }
 
     pub(crate) fn id(&self) -> u32 {
-        self.child.id()
+        self.process.child.id()
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended by itself.
+impl Web {
+    /// A control server that refuses nobody for asking too often.
+    pub(crate) fn server() -> anyhow::Result<Self> {
+        let (home, address) = (Home::new()?, free_address()?);
+        let config = home.run.path().join("config.toml");
+        fs::write(&config, NO_LIMITS)?;
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lanragectl-server"));
+        command.arg("--config").arg(config).arg("--listen").arg(address.to_string());
+        command.arg("--socket").arg(home.run.path().join("run/control.sock"));
+        command.arg("--state-dir").arg(home.state.path());
+        Self::start(command, address, home)
+    }
+
+    pub(crate) fn site() -> anyhow::Result<Self> {
+        let (home, address) = (Home::new()?, free_address()?);
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg(site::ROLE).arg(address.to_string());
+        Self::start(command, address, home)
+    }
+
+    fn start(command: Command, address: SocketAddr, home: Home) -> anyhow::Result<Self> {
+        let process = Process::start(command, home, || TcpStream::connect(address).is_ok())?;
+        Ok(Self { process, address })
+    }
+
+    pub(crate) fn http(&self) -> anyhow::Result<Http> {
+        Http::connect(self.address)
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.process.child.id()
+    }
+
+    /// Asks it to end, and waits until it has. Returns how long that took.
+    pub(crate) fn stop(mut self) -> anyhow::Result<Duration> {
+        let begun = Instant::now();
+        self.process.terminate();
+        let ended = self.process.child.wait()?;
+        ensure!(ended.success(), "it ended badly: {ended}");
+        Ok(begun.elapsed())
+    }
+}
+
+/// One that nobody listens on.
+fn free_address() -> anyhow::Result<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}
+
+impl Process {
+    fn start(mut command: Command, home: Home, serves: impl Fn() -> bool) -> anyhow::Result<Self> {
+        command.env_clear().env("HOME", home.run.path());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut process = Self { child: command.spawn()?, _home: home };
+        let until = Instant::now() + PATIENCE;
+        while !serves() {
+            if let Some(ended) = process.child.try_wait()? {
+                bail!("{command:?} ended: {ended}");
+            }
+            if Instant::now() > until {
+                bail!("{command:?} serves nothing");
+            }
+            std::thread::sleep(GLANCE);
+        }
+        Ok(process)
+    }
+
+    /// It may have ended by itself.
+    fn terminate(&self) {
         if let Ok(id) = i32::try_from(self.child.id()) {
             kill(Pid::from_raw(id), Signal::SIGTERM).ok();
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Whoever was waited for has no id any more that could be another's.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.terminate();
         }
         self.child.wait().ok();
     }

@@ -16,7 +16,7 @@ impl Secret {
     pub(super) const RULE: &str = "must be 1 to 512 printable ASCII characters without spaces";
 
     /// A text that a client can send in a header; none if it can't.
-    pub(super) fn new(text: &str) -> Option<Self> {
+    pub fn new(text: &str) -> Option<Self> {
         let fits = (1..=MOST).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
         fits.then(|| Self(text.to_owned()))
     }

@@ -255,6 +255,8 @@ pub enum Outcome {
         expires_in: Duration,
         /// The number of its party's last change.
         seq: u64,
+        /// Of its program's wall clock, if that is known.
+        utc_offset: Option<UtcOffset>,
     },
     /// To `SendSignal`.
     Queued,

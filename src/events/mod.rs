@@ -15,7 +15,7 @@ use lanrage_ipc::params::Topic;
 use crate::core::ConnectionId;
 
 pub use hub::Hub;
-pub use news::News;
+pub use news::{Manner, News};
 pub use queue::{Delivery, EventQueue, QueueLimits};
 
 /// Names a subscription: the connection and its own number for it.

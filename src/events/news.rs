@@ -1,21 +1,32 @@
 //! An event on its way to those who want to hear it.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use lanrage_ipc::envelope::event_body;
 use lanrage_ipc::event::Event;
+use lanrage_ipc::model::UtcOffset;
 
 /// An event that many hear of; what they have in common is worked out once.
 #[derive(Debug)]
 pub struct News {
     event: Event,
     body: OnceLock<Arc<str>>,
+    tellings: Mutex<Vec<(Manner, Arc<str>)>>,
+}
+
+/// How an event is told over the network: what its text depends on beside the event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Manner {
+    /// Whether with more than LANrage's own clients know.
+    pub additions: bool,
+    /// By which wall clock; UTC where none is known.
+    pub utc_offset: Option<UtcOffset>,
 }
 
 impl News {
     /// Of an event.
     pub fn new(event: Event) -> Self {
-        Self { event, body: OnceLock::new() }
+        Self { event, body: OnceLock::new(), tellings: Mutex::default() }
     }
 
     /// The event itself.
@@ -32,6 +43,25 @@ impl News {
                 "".into()
             }
         })
+    }
+
+    /// What is told of it in that manner: worked out by `tell`, once for all who hear it so.
+    ///
+    /// # Errors
+    /// That of `tell`.
+    pub fn told<E>(
+        &self,
+        manner: Manner,
+        tell: impl FnOnce(&Event) -> Result<String, E>,
+    ) -> Result<Arc<str>, E> {
+        // A panic ends the process: no one sees what it left.
+        let mut tellings = self.tellings.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, text)) = tellings.iter().find(|(known, _)| *known == manner) {
+            return Ok(text.clone());
+        }
+        let text: Arc<str> = tell(&self.event)?.into();
+        tellings.push((manner, text.clone()));
+        Ok(text)
     }
 }
 

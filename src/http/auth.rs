@@ -73,7 +73,8 @@ pub(super) fn zone(offset: Option<UtcOffset>) -> TimeZone {
 pub(super) fn bearer(headers: &HeaderMap) -> Result<&[u8], Unproven> {
     let value = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes());
     let value = value.filter(|value| !value.is_empty()).ok_or(MISSING)?;
-    value.strip_prefix(b"Bearer ").filter(|shown| !shown.is_empty()).ok_or(NOT_BEARER)
+    // Space at its end is no part of a header: something follows this one.
+    value.strip_prefix(b"Bearer ").ok_or(NOT_BEARER)
 }
 
 /// Whom the headers of a request show.

@@ -1,7 +1,6 @@
 //! What all workers share.
 
 use std::net::IpAddr;
-use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -172,19 +171,11 @@ struct Rates {
 
 impl Rates {
     fn of(limits: &ServerLimits) -> Self {
-        let rate = |requests, seconds, burst| Rate {
-            requests: count(requests),
-            per: Duration::from_secs(seconds),
-            burst: count(burst),
-        };
+        let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
+        let (per_minute, burst) = (limits.registrations_per_minute, limits.registrations_burst);
         Self {
-            requests: rate(limits.requests_per_second, 1, limits.requests_burst),
-            registrations: rate(limits.registrations_per_minute, 60, limits.registrations_burst),
+            requests: Rate::new(limits.requests_per_second, second, limits.requests_burst),
+            registrations: Rate::new(per_minute, minute, burst),
         }
     }
-}
-
-/// The configuration has no rate of zero, nor one that does not fit.
-fn count(number: usize) -> NonZeroU32 {
-    u32::try_from(number).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN)
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::{ConnectionType, Method};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, ResponseError as _, web};
 
@@ -16,6 +16,10 @@ use super::metrics::OTHER;
 use super::path::logged_party;
 use super::problem::{Problem, Reason};
 use super::routes::{PROBES, Route};
+use super::socket::Accepted;
+
+/// How long a client may take to read why its connection ends.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Lets a request through to its route, or refuses it; and finishes the answer.
 pub(super) async fn guard<B: MessageBody + 'static>(
@@ -26,6 +30,7 @@ pub(super) async fn guard<B: MessageBody + 'static>(
     let begun = face.clock.elapsed();
     let settings = face.settings();
     let method = request.method().clone();
+    let is_chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
     let origins = &settings.http.allowed_origins;
     let origin = cors::allowed_origin(&request, origins);
     let preflight = origin.as_ref().and_then(|_| cors::preflight(&request));
@@ -36,6 +41,7 @@ pub(super) async fn guard<B: MessageBody + 'static>(
             Err(problem) => request.into_response(problem.error_response()),
         },
     };
+    end_unread(&mut response, is_chunked);
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -47,6 +53,23 @@ pub(super) async fn guard<B: MessageBody + 'static>(
     }
     observe(&face, &method, &response, face.clock.elapsed().saturating_sub(begun));
     Ok(response)
+}
+
+/// Ends the connection of a request that was refused before all of its body had come: the
+/// framework would take in the rest of it for as long as the client sends.
+fn end_unread(response: &mut ServiceResponse<BoxBody>, is_chunked: bool) {
+    if is_chunked && response.status().as_u16() >= 400 {
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
+    if response.response().head().connection_type() != ConnectionType::Close {
+        return;
+    }
+    let Some(accepted) = response.request().conn_data::<Accepted>() else { return };
+    let hangup = accepted.hangup();
+    actix_web::rt::spawn(async move {
+        tokio::time::sleep(FAREWELL).await;
+        hangup.now();
+    });
 }
 
 /// Finds out who asks, and whether they may now. The probes of those who watch over the server

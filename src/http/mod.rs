@@ -7,6 +7,7 @@
 mod auth;
 mod body;
 mod cors;
+pub mod described;
 pub mod docs;
 mod face;
 mod guard;

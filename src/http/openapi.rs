@@ -1,10 +1,8 @@
 //! The description of the interface, made from the routes.
 
-use lanrage_ipc::http::ErrorReply;
-use lanrage_ipc::lanrage::AnnouncedPeer;
 use utoipa::openapi::OpenApiVersion;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
+use utoipa::{Modify, OpenApi};
 
 use super::routes::{identity, parties, peers, probes, relays, service, socket};
 
@@ -64,100 +62,4 @@ impl Modify for Bearer {
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
     }
-}
-
-/// The body of `POST /parties`.
-#[derive(Debug, ToSchema)]
-pub struct PartyRequest {
-    /// What to call the party: 1 to 100 characters.
-    pub name: String,
-    /// The host. `last_seen` may be left out; the alternative shape with `public_endpoint`
-    /// (`ip:port`) in place of the addresses is taken, too.
-    pub host_peer_info: AnnouncedPeer,
-}
-
-/// The body of `POST /parties/{party_id}/join`.
-#[derive(Debug, ToSchema)]
-pub struct JoinRequest {
-    /// Not empty; it is the path's that counts.
-    pub party_id: String,
-    /// Who joins, as in `POST /parties`.
-    pub peer_info: AnnouncedPeer,
-}
-
-/// The body of `POST /relays`.
-#[derive(Debug, ToSchema)]
-pub struct RelayRequest {
-    /// Its id.
-    pub relay_id: String,
-    /// Where it listens: an IP address.
-    pub public_ip: String,
-    /// The port it listens on.
-    pub port: u16,
-    /// Where in the world it stands.
-    #[schema(default = "unknown", required = false)]
-    pub region: String,
-    /// How many peers it takes.
-    #[schema(default = 100, required = false)]
-    pub capacity: u32,
-}
-
-/// What any request but a probe may get.
-#[derive(Debug, IntoResponses)]
-pub enum Unavailable {
-    /// Asked too often.
-    #[response(status = 429, headers(("Retry-After" = u64)))]
-    TooOften(ErrorReply),
-    /// A defect of the server.
-    #[response(status = 500)]
-    Internal(ErrorReply),
-    /// The server is stopping or overloaded, or its state can't be written.
-    #[response(status = 503, headers(("Retry-After" = u64)))]
-    Unavailable(ErrorReply),
-}
-
-/// What a request without a valid token gets.
-#[derive(Debug, IntoResponses)]
-pub enum Unauthorized {
-    /// No valid token.
-    #[response(status = 401, headers(("WWW-Authenticate" = String)))]
-    Unauthorized(ErrorReply),
-}
-
-/// What a request that acts for a peer may get.
-#[derive(Debug, IntoResponses)]
-pub enum NotYours {
-    /// The token is of another peer than the one that the request acts for.
-    #[response(status = 403)]
-    NotYours(ErrorReply),
-}
-
-/// What a request about a party may get.
-#[derive(Debug, IntoResponses)]
-pub enum Unknown {
-    /// There is no such party, or no such peer in it.
-    #[response(status = 404)]
-    Unknown(ErrorReply),
-}
-
-/// What a request with a body may get.
-#[derive(Debug, IntoResponses)]
-pub enum Unreadable {
-    /// The body can't be read.
-    #[response(status = 400)]
-    Unreadable(ErrorReply),
-    /// The body took too long.
-    #[response(status = 408)]
-    TooSlow(ErrorReply),
-    /// The body is too long.
-    #[response(status = 413)]
-    TooLarge(ErrorReply),
-}
-
-/// What a request with a body or parameters may get.
-#[derive(Debug, IntoResponses)]
-pub enum Invalid {
-    /// All that is wrong with the body or the parameters.
-    #[response(status = 422)]
-    Invalid(ErrorReply),
 }

@@ -35,6 +35,9 @@ const PROGRAM: &str = "lanragectl-server";
 const FIRST_ANSWER: Duration = Duration::from_secs(10);
 /// How long requests and connections may take to end, in seconds; then they are cut.
 const GRACE_SECONDS: u64 = 5;
+/// The clock that the framework sets deadlines by moves on this often. One that is no further away
+/// may have passed when it is set, and then never comes.
+const CLOCK_STEP: Duration = Duration::from_millis(500);
 /// Connections that the system may hold before they are accepted.
 const BACKLOG: u32 = 1024;
 
@@ -147,11 +150,20 @@ impl Server {
     }
 
     async fn take_on(&mut self, config: ServerConfig) {
+        let before = &self.config;
+        let http = config::Http {
+            tls: before.http.tls.clone(),
+            request_timeout: before.http.request_timeout,
+            keep_alive: before.http.keep_alive,
+            connections: before.http.connections,
+            ..config.http
+        };
         self.config = ServerConfig {
-            listen: self.config.listen,
-            socket: self.config.socket.clone(),
-            state_dir: self.config.state_dir.clone(),
-            addresses: self.config.addresses.clone(),
+            listen: before.listen,
+            socket: before.socket.clone(),
+            state_dir: before.state_dir.clone(),
+            addresses: before.addresses.clone(),
+            http,
             ..config
         };
         self.faces.http.set(tuning::http(&self.config));
@@ -206,8 +218,8 @@ fn listen(
         .workers(workers)
         .max_connections(config.http.connections.div_ceil(workers))
         .backlog(BACKLOG)
-        .client_request_timeout(config.http.request_timeout)
-        .keep_alive(config.http.keep_alive)
+        .client_request_timeout(config.http.request_timeout + CLOCK_STEP)
+        .keep_alive(config.http.keep_alive + CLOCK_STEP)
         .shutdown_timeout(GRACE_SECONDS)
         .disable_signals()
         .on_connect(http::socket::on_connect);
@@ -237,12 +249,13 @@ async fn end_of_faces(
     watching: JoinHandle<()>,
     admitting: Option<JoinHandle<()>>,
 ) -> anyhow::Result<()> {
+    http.pause().await;
+    // WebSockets come first: while one is open the framework looks only each second whether it is.
     let grace = Duration::from_secs(GRACE_SECONDS);
-    let sockets = tokio::time::timeout(grace, watching);
-    let ((), sockets) = tokio::join!(http.stop(true), sockets);
-    if sockets.is_err() {
+    if tokio::time::timeout(grace, watching).await.is_err() {
         log::warn!("some WebSockets did not end in time");
     }
+    http.stop(true).await;
     serving.await??;
     if let Some(admitting) = admitting {
         admitting.await?;

@@ -6,30 +6,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytestring::ByteString;
-use jiff::tz::TimeZone;
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::{self, ClientFrame, Inbound, ReqId, ServerFrame};
-use lanrage_ipc::lanrage::input::PeerForm;
-use lanrage_ipc::model::{Epoch, Keepalive, Party, PartyId, PeerId, PeerInput, UtcOffset};
-use serde_json::{Value, json};
+use lanrage_ipc::model::{Party, PartyId, PeerId};
+use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::face::Face;
 use super::hearing::Hearing;
 use super::line::{CloseCode, Line};
 use super::render::{self, Rejection, Style};
+use super::requests::{Reply, summary};
 use super::session::send;
 use crate::control_plane::{Answer, Ask, Failure, Query};
-use crate::core::{Caller, Command, Outcome, Principal, Receipt, Refusal, RequestKey};
+use crate::core::{Caller, Command, Principal, Refusal};
 use crate::events::Delivery;
-use crate::token::random_text;
 
 /// Signals are looked for again that often while the client has not read what it was sent.
 const SIGNALS_AGAIN: Duration = Duration::from_millis(50);
-/// How often a LANrage client that gives signs of life is told its parties anew: its copies of
-/// them are not refreshed by anything else, and it takes a peer of five minutes for gone.
-const REFRESH: Duration = Duration::from_secs(60);
-
 /// The conversation with one client.
 pub(super) struct Conversation {
     pub(super) face: Arc<Face>,
@@ -43,13 +37,6 @@ pub(super) struct Conversation {
     pub(super) late_signals: BTreeSet<(PartyId, PeerId)>,
 }
 
-/// What an `ack` tells.
-pub(super) struct Reply {
-    epoch: Epoch,
-    seq: Option<u64>,
-    result: Value,
-}
-
 impl Conversation {
     /// Over a line whose client's texts come as `frames`.
     pub(super) fn new(
@@ -59,7 +46,7 @@ impl Conversation {
         events: usize,
     ) -> Self {
         let hearing = Hearing::new(line.id, events);
-        let style = Style { additions: false, zone: TimeZone::UTC };
+        let style = Style { additions: false, utc_offset: None };
         let (peers, late_signals) = Default::default();
         Self { face, line, frames, style, peers, hearing, late_signals }
     }
@@ -126,7 +113,7 @@ impl Conversation {
             let message = "type: the first frame must be hello or auth";
             return self.offended(Rejection::new(ErrorCode::InvalidRequest, message), req_id);
         }
-        log::debug!("{:?}: {}", self.line.id, kind(&frame));
+        log::debug!("{:?}: {}", self.line.id, summary(&frame));
         match self.act(frame, req_id.as_ref()).await {
             Ok(Reply { epoch, seq, result }) => {
                 if let Some(req_id) = req_id.filter(|_| self.style.additions) {
@@ -134,166 +121,6 @@ impl Conversation {
                 }
             }
             Err(rejection) => self.refuse(rejection, req_id),
-        }
-    }
-
-    async fn act(
-        &mut self,
-        frame: ClientFrame,
-        req_id: Option<&ReqId>,
-    ) -> Result<Reply, Rejection> {
-        match frame {
-            ClientFrame::Hello { peer_id, token, caps, have, .. } => {
-                self.greet(peer_id, token, !caps.is_empty(), have).await
-            }
-            ClientFrame::RegisterParty { party_id, name, host_peer } => {
-                let party_id = match party_id {
-                    Some(party_id) => party_id,
-                    None => new_party_id()?,
-                };
-                let (host, utc_offset) = self.introduce(host_peer).await?;
-                let keepalive = Keepalive::Connection;
-                let peer_id = host.peer_id.clone();
-                let command = Command::Register { party_id, name, host, keepalive, utc_offset };
-                self.enter(command, peer_id, req_id).await
-            }
-            ClientFrame::JoinParty { party_id, peer } => {
-                let (peer, utc_offset) = self.introduce(peer).await?;
-                let keepalive = Keepalive::Connection;
-                let peer_id = peer.peer_id.clone();
-                self.enter(Command::Join { party_id, peer, keepalive, utc_offset }, peer_id, req_id)
-                    .await
-            }
-            ClientFrame::LeaveParty { party_id, peer_id } => {
-                let command =
-                    Command::Leave { party_id: party_id.clone(), peer_id: peer_id.clone() };
-                let reply = self.command(command, req_id).await?;
-                let gone = self.hearing.forget_own(&party_id, &peer_id);
-                self.unsubscribe(gone).await;
-                Ok(reply)
-            }
-            ClientFrame::UpdatePeer { party_id, peer } => {
-                let utc_offset = self.offset(&peer);
-                let command = Command::Update { party_id, peer: peer.info, utc_offset };
-                self.command(command, req_id).await
-            }
-            ClientFrame::Heartbeat { party_id, peer_id } => {
-                let command =
-                    Command::Heartbeat { party_id: party_id.clone(), peer_id: peer_id.clone() };
-                let reply = self.command(command, None).await?;
-                if self.hearing.get(&party_id).is_none() {
-                    // A LANrage client that came back: it says nothing else of its parties.
-                    self.attend(&party_id, &peer_id).await?;
-                }
-                self.refresh(&party_id).await;
-                Ok(reply)
-            }
-            ClientFrame::Signal { party_id, from_peer_id: from, to_peer_id: to, signal_data } => {
-                let command = Command::SendSignal { party_id, from, to, data: signal_data };
-                self.command(command, req_id).await
-            }
-            ClientFrame::Sync { party_id, .. } => self.sync(&party_id).await,
-            ClientFrame::ListRelays { region } => {
-                if req_id.is_none() || !self.style.additions {
-                    let message = "req_id: needed, since the relays come in the ack; and caps";
-                    return Err(Rejection::new(ErrorCode::InvalidParams, message));
-                }
-                match self.ask(Ask::Query(Query::Relays(region))).await? {
-                    Answer::Relays(relays) => Ok(self.reply(None, json!({"relays": relays}))),
-                    other => Err(unexpected(&other)),
-                }
-            }
-        }
-    }
-
-    /// Does something for one of the connection's peers; once, if the client says which request
-    /// it is.
-    async fn command(&self, command: Command, req_id: Option<&ReqId>) -> Result<Reply, Rejection> {
-        let ask = match req_id {
-            Some(req_id) => Ask::Once(RequestKey(req_id.key().into()), command),
-            None => Ask::Command(command),
-        };
-        match self.ask(ask).await? {
-            Answer::Outcome(Outcome::Receipt(Receipt { epoch, seq, done })) => {
-                Ok(Reply { epoch, seq: Some(seq), result: render::result(&done) })
-            }
-            Answer::Outcome(Outcome::Alive { expires_in, seq }) => {
-                let expires_in_ms = u64::try_from(expires_in.as_millis()).unwrap_or(u64::MAX);
-                Ok(self.reply(Some(seq), json!({"expires_in_ms": expires_in_ms})))
-            }
-            // Only an ack tells it, and who wants one says which request it is.
-            Answer::Outcome(_) => Ok(self.reply(None, json!({}))),
-            other => Err(unexpected(&other)),
-        }
-    }
-
-    /// Registers a party or joins one; the answer is the whole party.
-    async fn enter(
-        &mut self,
-        command: Command,
-        peer_id: PeerId,
-        req_id: Option<&ReqId>,
-    ) -> Result<Reply, Rejection> {
-        let mut party_id = command.party_id().cloned();
-        let reply = self.command(command, req_id).await?;
-        if let Some(first) = reply.result.get("party_id").and_then(Value::as_str) {
-            // Of a request that came again the first answer counts, also where the server had
-            // chosen the id.
-            party_id = first.parse().ok();
-        }
-        if let Some(party_id) = party_id {
-            self.attend(&party_id, &peer_id).await?;
-            self.bring_signals(&party_id, &peer_id).await;
-        }
-        Ok(reply)
-    }
-
-    /// Makes sure that the connection may speak for a peer: one that is nobody's is taken.
-    async fn introduce(
-        &mut self,
-        form: PeerForm,
-    ) -> Result<(PeerInput, Option<UtcOffset>), Rejection> {
-        let utc_offset = self.offset(&form);
-        if !self.peers.contains(&form.info.peer_id) {
-            let claimed = self.claim(form.info.peer_id.clone(), None).await?;
-            if self.style.additions {
-                self.welcome(Some(claimed));
-            }
-        }
-        Ok((form.info, utc_offset))
-    }
-
-    /// The client's wall clock, if it shows; from here on it is told times by it.
-    fn offset(&mut self, form: &PeerForm) -> Option<UtcOffset> {
-        let utc_offset = form.offset(self.face.http.clock.now().wall);
-        if let Some(offset) = utc_offset {
-            self.style.zone = offset.zone();
-        }
-        utc_offset
-    }
-
-    async fn sync(&mut self, party_id: &PartyId) -> Result<Reply, Rejection> {
-        let party = self.party(party_id).await?;
-        if !party.peers.keys().any(|id| self.peers.contains(id)) {
-            let message = format!("none of this connection's peers is in party {party_id}");
-            return Err(Rejection::new(ErrorCode::NotAMember, message));
-        }
-        let own: Vec<_> = party.peers.keys().filter(|id| self.peers.contains(*id)).collect();
-        for peer_id in own.into_iter().cloned().collect::<Vec<_>>() {
-            self.attend(party_id, &peer_id).await?;
-        }
-        Ok(self.reply(Some(party.seq), json!({})))
-    }
-
-    /// A sign of life of a client that can't ask for a fresh copy brings it one, now and then.
-    async fn refresh(&mut self, party_id: &PartyId) {
-        let now = self.face.now();
-        let is_due = |told: Duration| now.saturating_sub(told) >= REFRESH;
-        if !self.style.additions
-            && self.hearing.get(party_id).is_some_and(|heard| is_due(heard.told))
-            && let Err(failure) = self.hear_anew(party_id, None).await
-        {
-            log::debug!("{:?}: no party {party_id}: {failure}", self.line.id);
         }
     }
 
@@ -323,7 +150,7 @@ impl Conversation {
 
     fn refuse(&self, rejection: Rejection, req_id: Option<ReqId>) {
         log::debug!("{:?}: refused: {}", self.line.id, rejection.message);
-        self.send(&self.style.error(rejection, req_id));
+        self.send(&render::error(self.style, rejection, req_id));
     }
 
     fn offended(&self, rejection: Rejection, req_id: Option<ReqId>) {
@@ -335,7 +162,7 @@ impl Conversation {
         match delivery {
             Delivery::Event(key, news) => {
                 if let Some(party_id) = self.hearing.party_of(key) {
-                    self.tell(&party_id, news.event()).await;
+                    self.tell(&party_id, &news).await;
                 }
             }
             Delivery::Behind(_) => {
@@ -348,44 +175,9 @@ impl Conversation {
     }
 }
 
-fn kind(frame: &ClientFrame) -> String {
-    match frame {
-        ClientFrame::Hello { peer_id, .. } => format!("hello of {peer_id:?}"),
-        ClientFrame::RegisterParty { party_id, host_peer, .. } => {
-            format!("register_party {party_id:?} by {}", host_peer.info.peer_id)
-        }
-        ClientFrame::JoinParty { party_id, peer } => {
-            format!("join_party {party_id} by {}", peer.info.peer_id)
-        }
-        ClientFrame::LeaveParty { party_id, peer_id } => {
-            format!("leave_party {party_id} by {peer_id}")
-        }
-        ClientFrame::UpdatePeer { party_id, peer } => {
-            format!("update_peer {party_id} by {}", peer.info.peer_id)
-        }
-        ClientFrame::Heartbeat { party_id, peer_id } => {
-            format!("heartbeat {party_id} by {peer_id}")
-        }
-        ClientFrame::Signal { party_id, from_peer_id, to_peer_id, .. } => {
-            format!("signal {party_id} from {from_peer_id} to {to_peer_id}")
-        }
-        ClientFrame::Sync { party_id, .. } => format!("sync {party_id}"),
-        ClientFrame::ListRelays { .. } => "list_relays".into(),
-    }
-}
-
 pub(super) fn unexpected(answer: &Answer) -> Rejection {
     log::error!("an answer that does not belong to its request: {answer:?}");
     mistake()
-}
-
-/// 128 random bits: who knows the id may join.
-fn new_party_id() -> Result<PartyId, Rejection> {
-    let id = random_text::<16>().map_err(no_random_numbers)?;
-    id.parse().map_err(|rule| {
-        log::error!("a party id {rule}");
-        mistake()
-    })
 }
 
 pub(super) fn no_random_numbers(error: getrandom::Error) -> Rejection {
@@ -393,6 +185,6 @@ pub(super) fn no_random_numbers(error: getrandom::Error) -> Rejection {
     mistake()
 }
 
-fn mistake() -> Rejection {
+pub(super) fn mistake() -> Rejection {
     Rejection::new(ErrorCode::Internal, "the server made a mistake")
 }

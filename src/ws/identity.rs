@@ -9,8 +9,9 @@ use lanrage_ipc::event::RemovalReason;
 use lanrage_ipc::model::{PartyId, PeerId};
 use serde_json::json;
 
-use super::conversation::{Conversation, Reply, no_random_numbers, unexpected};
-use super::render::Rejection;
+use super::conversation::{Conversation, no_random_numbers, unexpected};
+use super::render::{self, Rejection};
+use super::requests::Reply;
 use crate::control_plane::{Answer, Ask};
 use crate::core::{Command, Identity, Outcome, TokenHash};
 use crate::token::{self, Token};
@@ -113,7 +114,7 @@ impl Conversation {
         self.peers.insert(identity.peer_id.clone());
         self.face.hold(identity.peer_id.clone(), self.line.id);
         if let Some(offset) = identity.utc_offset {
-            self.style.zone = offset.zone();
+            self.style.utc_offset = Some(offset);
         }
         let shown = proof.map(|proof| proof.token);
         let token = fresh.map(Token::into_secret).or(shown);
@@ -158,7 +159,7 @@ impl Conversation {
         // Some may have ended just now.
         for (party_id, bookmark) in have {
             if self.style.additions && self.hearing.get(&party_id).is_none() {
-                let beside = self.style.beside(&bookmark.epoch, bookmark.seq);
+                let beside = render::beside(self.style, &bookmark.epoch, bookmark.seq);
                 let reason = RemovalReason::Removed;
                 self.send(&ServerFrame::PartyRemoved { party_id, reason, beside });
             }

@@ -5,10 +5,9 @@
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
 use tokio::sync::Notify;
 
 use super::render::Style;
@@ -39,7 +38,7 @@ pub(super) enum CloseCode {
 /// What goes out.
 #[derive(Debug, PartialEq)]
 pub(super) enum Out {
-    Text(String),
+    Text(Arc<str>),
     Ping,
     /// The last there is.
     Close(CloseCode, String),
@@ -102,7 +101,7 @@ impl Line {
 
     /// Puts a frame behind the others. A client for whom there is no room any more does not read:
     /// the connection ends, and the client starts afresh on another.
-    pub(super) fn send(&self, text: String, now: Duration) {
+    pub(super) fn send(&self, text: Arc<str>, now: Duration) {
         let mut out = self.lock();
         if out.closing.is_some() {
             return;
@@ -170,7 +169,7 @@ impl Line {
 
     /// How to speak to the client where no time is told.
     pub(super) fn style(&self) -> Style {
-        Style { additions: self.additions.load(Ordering::Relaxed), zone: TimeZone::UTC }
+        Style { additions: self.additions.load(Ordering::Relaxed), utc_offset: None }
     }
 
     pub(super) fn is_greeted(&self) -> bool {

@@ -5,7 +5,8 @@
 //! | `session` | one actor per connection, and the only file that knows `actix-web-actors`: frames in, frames out |
 //! | `intake` | how much of a client's input may wait, and pieces put together |
 //! | `line` | what waits for a client, when it gave its last sign of life, and how it ends |
-//! | `conversation` | one task per connection: what a client asks for, in order |
+//! | `conversation` | one task per connection: texts in, in order, and news |
+//! | `requests` | what a client asks for |
 //! | `identity` | for whom a connection speaks |
 //! | `hearing`, `news` | the parties that a connection hears of, and what its client is told |
 //! | `render` | events and answers as frames |
@@ -19,6 +20,7 @@ mod intake;
 mod line;
 mod news;
 mod render;
+mod requests;
 mod session;
 mod watch;
 

@@ -1,6 +1,5 @@
 //! What a connection hears of its parties, and what of that its client is told.
 
-use lanrage_ipc::control::ServerFrame;
 use lanrage_ipc::event::Event;
 use lanrage_ipc::model::{Party, PartyId, Peer, PeerId};
 
@@ -8,7 +7,7 @@ use super::conversation::{Conversation, unexpected};
 use super::render::{self, Rejection};
 use crate::control_plane::{Answer, Ask, Failure};
 use crate::core::{Command, Outcome, Refusal};
-use crate::events::SubscriptionKey;
+use crate::events::{News, SubscriptionKey};
 
 /// What one signal counts for at least, in bytes: `PollSignals` reckons with it.
 const SIGNAL_BYTES: usize = 512;
@@ -77,11 +76,12 @@ impl Conversation {
 
     pub(super) fn tell_party(&mut self, party: &Party) {
         self.hearing.told(party, self.face.now());
-        self.send(&self.style.party(party));
+        self.send(&render::party(self.style, party));
     }
 
     /// Tells of an event of a party that is heard.
-    pub(super) async fn tell(&mut self, party_id: &PartyId, event: &Event) {
+    pub(super) async fn tell(&mut self, party_id: &PartyId, news: &News) {
+        let event = news.event();
         let Some(heard) = self.hearing.get(party_id) else { return };
         if let Some(seq) = event.seq() {
             if seq <= heard.seq {
@@ -90,34 +90,29 @@ impl Conversation {
             heard.seq = seq;
         }
         match event {
-            Event::PeerJoined { peer, epoch, seq, .. } => {
+            Event::PeerJoined { peer, .. } => {
                 heard.members.insert(peer.info.peer_id.clone(), peer.info.clone());
-                self.send(&self.style.joined(party_id, peer, epoch, *seq));
+                self.send_news(news);
             }
-            Event::PeerUpdated { peer, epoch, seq, .. } if self.style.additions => {
-                self.send(&self.style.updated(party_id, peer, epoch, *seq));
+            Event::PeerUpdated { peer, .. } if !self.style.additions => {
+                self.tell_plainly_of_update(party_id, peer).await;
             }
-            Event::PeerUpdated { peer, .. } => self.tell_plainly_of_update(party_id, peer).await,
-            Event::PeerLeft { peer_id, epoch, seq, .. } => {
+            Event::PeerLeft { peer_id, .. } => {
                 heard.ending |= *peer_id == heard.host_id;
                 heard.members.remove(peer_id);
+                let is_ending = heard.ending;
                 // A client that knows more hears at once that the party has ended.
-                if !(heard.ending && self.style.additions) {
-                    let beside = self.style.beside(epoch, *seq);
-                    let (party_id, peer_id) = (party_id.clone(), peer_id.clone());
-                    self.send(&ServerFrame::PeerLeft { party_id, peer_id, beside });
+                if !(is_ending && self.style.additions) {
+                    self.send_news(news);
                 }
-                let is_ending = self.hearing.get(party_id).is_some_and(|heard| heard.ending);
                 if !is_ending {
                     let gone = self.hearing.forget_own(party_id, peer_id);
                     self.unsubscribe(gone).await;
                 }
             }
-            Event::PartyRemoved { reason, epoch, seq, .. } => {
+            Event::PartyRemoved { .. } => {
                 if self.style.additions {
-                    let beside = self.style.beside(epoch, *seq);
-                    let (party_id, reason) = (party_id.clone(), *reason);
-                    self.send(&ServerFrame::PartyRemoved { party_id, reason, beside });
+                    self.send_news(news);
                 }
                 let gone = self.hearing.end(party_id);
                 self.unsubscribe(gone).await;
@@ -130,9 +125,22 @@ impl Conversation {
             Event::PartyRegistered { party, .. } | Event::PartyUpdated { party, .. } => {
                 self.tell_party(party);
             }
-            Event::RelayUpdated { .. }
-            | Event::RelayRemoved { .. }
-            | Event::ConnectionChanged(_) => {}
+            _ => self.send_news(news),
+        }
+    }
+
+    /// Many hear the same: it is encoded once for all who are spoken to alike.
+    fn send_news(&self, news: &News) {
+        let encode = |event: &Event| match render::event(self.style, event) {
+            Some(frame) => serde_json::to_string(&frame).map_err(Some),
+            None => Err(None),
+        };
+        match news.told(self.style, encode) {
+            Ok(text) => self.line.send(text, self.face.now()),
+            Err(None) => {}
+            Err(Some(error)) => {
+                log::error!("{:?}: a frame could not be encoded: {error}", self.line.id);
+            }
         }
     }
 

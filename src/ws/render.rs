@@ -3,68 +3,71 @@
 use jiff::tz::TimeZone;
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::{BadFrame, Beside, ReqId, ServerFrame};
+use lanrage_ipc::event::Event;
 use lanrage_ipc::lanrage::{AnnouncedParty, AnnouncedPeer};
-use lanrage_ipc::model::{Epoch, Party, PartyId, Peer, Signal};
+use lanrage_ipc::model::{Epoch, Party, Peer, Signal, UtcOffset};
 use serde_json::{Value, json};
 
 use crate::control_plane::Failure;
 use crate::core::{Done, RetryAfter};
+use crate::events::Manner;
 
 /// How a client wants to be spoken to.
-#[derive(Debug, Clone)]
-pub(super) struct Style {
-    /// Whether it knows more than LANrage's own frames.
-    pub(super) additions: bool,
-    /// Its wall clock.
-    pub(super) zone: TimeZone,
+pub(super) type Style = Manner;
+
+fn zone(style: Style) -> TimeZone {
+    style.utc_offset.map_or(TimeZone::UTC, UtcOffset::zone)
 }
 
-impl Style {
-    /// A party as it is.
-    pub(super) fn party(&self, party: &Party) -> ServerFrame {
-        let beside = self.additions.then(|| Beside::of(party));
-        ServerFrame::PartyUpdate { party: AnnouncedParty::new(party, &self.zone), beside }
-    }
+/// A party as it is.
+pub(super) fn party(style: Style, party: &Party) -> ServerFrame {
+    let beside = style.additions.then(|| Beside::of(party));
+    ServerFrame::PartyUpdate { party: AnnouncedParty::new(party, &zone(style)), beside }
+}
 
-    pub(super) fn joined(
-        &self,
-        party_id: &PartyId,
-        peer: &Peer,
-        epoch: &Epoch,
-        seq: u64,
-    ) -> ServerFrame {
-        let (peer, beside) = self.peer(peer, epoch, seq);
-        ServerFrame::PeerJoined { party_id: party_id.clone(), peer, beside }
-    }
-
-    pub(super) fn updated(
-        &self,
-        party_id: &PartyId,
-        peer: &Peer,
-        epoch: &Epoch,
-        seq: u64,
-    ) -> ServerFrame {
-        let (peer, beside) = self.peer(peer, epoch, seq);
-        ServerFrame::PeerUpdated { party_id: party_id.clone(), peer, beside }
-    }
-
-    fn peer(&self, peer: &Peer, epoch: &Epoch, seq: u64) -> (AnnouncedPeer, Option<Beside>) {
-        let beside = self.additions.then(|| Beside::new(epoch.clone(), seq, [peer]));
-        (AnnouncedPeer::new(&peer.info, peer.last_seen, &self.zone), beside)
-    }
-
-    /// What a frame says of a change that shows no peer.
-    pub(super) fn beside(&self, epoch: &Epoch, seq: u64) -> Option<Beside> {
-        self.additions.then(|| Beside::new(epoch.clone(), seq, []))
-    }
-
-    /// That something was refused.
-    pub(super) fn error(&self, rejection: Rejection, req_id: Option<ReqId>) -> ServerFrame {
-        let Rejection { code, message, retry_after_ms } = rejection;
-        match self.additions {
-            true => ServerFrame::Error { message, code: Some(code), req_id, retry_after_ms },
-            false => ServerFrame::Error { message, code: None, req_id: None, retry_after_ms: None },
+/// An event of a party, where there is a frame for it.
+pub(super) fn event(style: Style, event: &Event) -> Option<ServerFrame> {
+    let announced = |peer: &Peer| AnnouncedPeer::new(&peer.info, peer.last_seen, &zone(style));
+    Some(match event {
+        Event::PartyRegistered { party: it, .. } | Event::PartyUpdated { party: it, .. } => {
+            party(style, it)
         }
+        Event::PeerJoined { party_id, peer, epoch, seq } => {
+            let beside = style.additions.then(|| Beside::new(epoch.clone(), *seq, [peer]));
+            let (party_id, peer) = (party_id.clone(), announced(peer));
+            ServerFrame::PeerJoined { party_id, peer, beside }
+        }
+        Event::PeerUpdated { party_id, peer, epoch, seq } => {
+            let beside = style.additions.then(|| Beside::new(epoch.clone(), *seq, [peer]));
+            let (party_id, peer) = (party_id.clone(), announced(peer));
+            ServerFrame::PeerUpdated { party_id, peer, beside }
+        }
+        Event::PeerLeft { party_id, peer_id, epoch, seq, .. } => {
+            let (party_id, peer_id) = (party_id.clone(), peer_id.clone());
+            ServerFrame::PeerLeft { party_id, peer_id, beside: beside(style, epoch, *seq) }
+        }
+        Event::PartyRemoved { party_id, reason, epoch, seq } => {
+            let (party_id, reason) = (party_id.clone(), *reason);
+            ServerFrame::PartyRemoved { party_id, reason, beside: beside(style, epoch, *seq) }
+        }
+        Event::SignalReceived { .. }
+        | Event::RelayUpdated { .. }
+        | Event::RelayRemoved { .. }
+        | Event::ConnectionChanged(_) => return None,
+    })
+}
+
+/// What a frame says of a change that shows no peer.
+pub(super) fn beside(style: Style, epoch: &Epoch, seq: u64) -> Option<Beside> {
+    style.additions.then(|| Beside::new(epoch.clone(), seq, []))
+}
+
+/// That something was refused.
+pub(super) fn error(style: Style, rejection: Rejection, req_id: Option<ReqId>) -> ServerFrame {
+    let Rejection { code, message, retry_after_ms } = rejection;
+    match style.additions {
+        true => ServerFrame::Error { message, code: Some(code), req_id, retry_after_ms },
+        false => ServerFrame::Error { message, code: None, req_id: None, retry_after_ms: None },
     }
 }
 

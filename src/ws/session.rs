@@ -19,7 +19,7 @@ use super::conversation::Conversation;
 use super::face::{Face, NoRoom};
 use super::intake::{Assembly, Fault, Intake, Meter, Misfit};
 use super::line::{CloseCode, Line, Out};
-use super::render::Rejection;
+use super::render::{self, Rejection};
 use crate::core::{Buckets, Rate, RetryAfter};
 use crate::http::metrics::Direction;
 use crate::http::origin::origin_allowed;
@@ -131,7 +131,7 @@ impl StreamHandler<Out> for Session {
         match out {
             Out::Text(text) => {
                 self.face.http.metrics.frame(Direction::Out, "text");
-                ctx.text(text);
+                ctx.text(&*text);
             }
             Out::Ping => {
                 self.face.http.metrics.frame(Direction::Out, "ping");
@@ -249,14 +249,14 @@ fn too_large(face: &Face, line: &Line, frame_bytes: usize) {
 }
 
 fn complain(face: &Face, line: &Line, code: ErrorCode, message: &str) {
-    let frame = line.style().error(Rejection::new(code, message), None);
+    let frame = render::error(line.style(), Rejection::new(code, message), None);
     send(line, &frame, face.now());
 }
 
 /// Puts a frame into a connection's queue.
 pub(super) fn send(line: &Line, frame: &ServerFrame, now: Duration) {
     match serde_json::to_string(frame) {
-        Ok(text) => line.send(text, now),
+        Ok(text) => line.send(text.into(), now),
         Err(error) => log::error!("{:?}: a frame could not be encoded: {error}", line.id),
     }
 }

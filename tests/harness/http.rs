@@ -84,15 +84,7 @@ impl Http {
         headers: &[(&str, &str)],
         body: Option<&[u8]>,
     ) -> Response {
-        let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.address);
-        for (name, value) in headers {
-            request.push_str(&format!("{name}: {value}\r\n"));
-        }
-        if let Some(body) = body {
-            request.push_str(&format!("Content-Length: {}\r\n", body.len()));
-        }
-        let mut request = format!("{request}\r\n").into_bytes();
-        request.extend_from_slice(body.unwrap_or_default());
+        let request = self.message(method, path, headers, body);
         self.send_raw(&request);
         match self.response() {
             Some(response) => response,
@@ -102,6 +94,41 @@ impl Http {
                 self.response().expect("a response on a fresh connection")
             }
         }
+    }
+
+    /// A request on the connection that is open; `None` when the server is gone before it answers.
+    pub(crate) fn attempt(
+        &mut self,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+    ) -> Option<Response> {
+        self.stream.as_ref()?;
+        let bearer = format!("Bearer {}", self.token.as_deref().unwrap_or_default());
+        let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+        let body = body.map(|body| body.to_string());
+        let request = self.message(method, path, &headers, body.as_deref().map(str::as_bytes));
+        self.send_raw(&request);
+        self.response()
+    }
+
+    fn message(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&[u8]>,
+    ) -> Vec<u8> {
+        let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.address);
+        for (name, value) in headers {
+            request.push_str(&format!("{name}: {value}\r\n"));
+        }
+        if let Some(body) = body {
+            request.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        }
+        let mut request = format!("{request}\r\n").into_bytes();
+        request.extend_from_slice(body.unwrap_or_default());
+        request
     }
 
     /// Sends bytes as they are. What can't be sent shows in what comes back.
@@ -206,8 +233,14 @@ impl Response {
 
 /// What LANrage's clients say of a peer of that id, by a clock in UTC.
 pub(crate) fn announced(id: &str) -> Value {
+    announced_at(id, 0)
+}
+
+/// The same by a clock that is that many hours ahead of UTC.
+pub(crate) fn announced_at(id: &str, hours: i64) -> Value {
     let mut peer = peer(id);
-    let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.6f").to_string();
+    let now = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(hours);
+    let now = now.strftime("%Y-%m-%dT%H:%M:%S%.6f").to_string();
     peer["last_seen"] = json!(now);
     peer
 }

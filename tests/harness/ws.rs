@@ -172,6 +172,28 @@ impl Ws {
         self.early.drain(..).collect()
     }
 
+    /// What comes until the server says that it closes. It may hang up a while after that.
+    pub(crate) fn last_words(&mut self) -> Vec<Value> {
+        let mut words = Vec::from(std::mem::take(&mut self.early));
+        loop {
+            match self.socket.read() {
+                Ok(Message::Text(text)) => {
+                    words.push(serde_json::from_str(&text).expect("a frame of JSON"));
+                }
+                Ok(Message::Close(reason)) => {
+                    self.closed = reason;
+                    break;
+                }
+                Ok(_) => {}
+                Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => {
+                    panic!("the server neither speaks nor closes")
+                }
+                Err(_) => break,
+            }
+        }
+        words
+    }
+
     /// The rest, until the server closes.
     pub(crate) fn rest(&mut self) -> Vec<Value> {
         std::iter::from_fn(|| self.frame()).collect()

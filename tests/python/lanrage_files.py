@@ -8,43 +8,9 @@ PARTYs. Fails with a traceback.
 
 import json
 import sys
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-# How long LANrage takes a silent peer for alive.
-TIMEOUT = timedelta(minutes=5)
-
-
-@dataclass
-class PeerInfo:
-    peer_id: str
-    name: str
-    public_key: str
-    nat_type: str
-    public_ip: str
-    public_port: int
-    local_ip: str
-    local_port: int
-    last_seen: datetime
-
-    @classmethod
-    def from_dict(cls, data):
-        return cls(**data | {"last_seen": datetime.fromisoformat(data["last_seen"])})
-
-
-@dataclass
-class PartyInfo:
-    party_id: str
-    name: str
-    host_id: str
-    created_at: datetime
-    peers: dict
-
-    @classmethod
-    def from_dict(cls, data):
-        peers = {key: PeerInfo.from_dict(peer) for key, peer in data["peers"].items()}
-        created_at = datetime.fromisoformat(data["created_at"])
-        return cls(**data | {"peers": peers, "created_at": created_at})
+from lanrage_records import TIMEOUT, PartyInfo
 
 
 def read(path):

@@ -8,7 +8,9 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use super::{party_ids, register};
-use crate::harness::{Client, Daemon, Setup, eventually, is_root, peer};
+use crate::harness::{
+    Client, Daemon, Setup, eventually, is_root, limit_files, peer, start_with_file_limits,
+};
 
 /// Runs a program that is to succeed.
 fn run(program: &str, arguments: &[&str]) {
@@ -33,7 +35,7 @@ fn fill(client: &mut Client) -> (Vec<String>, Value) {
 
 /// With a disk that takes no more until it is told to: nothing is told falsely, all that needs
 /// no disk goes on, and when it takes more so does the daemon.
-fn survives(daemon: Daemon, take_more: impl FnOnce()) {
+fn survives(daemon: Daemon, take_more: impl FnOnce(&Daemon)) {
     let (mut client, mut other) = (daemon.client(), daemon.client());
     let (mut stored, error) = fill(&mut client);
     assert_eq!(error["data"]["code"], "store_unavailable", "{error}");
@@ -51,7 +53,7 @@ fn survives(daemon: Daemon, take_more: impl FnOnce()) {
         assert_eq!(status["parties"], 1 + stored.len());
     }
 
-    take_more();
+    take_more(&daemon);
     let again = json!({"name": "Quake", "party_id": "again", "host": peer("ann")});
     eventually("a party that is stored again", || {
         let answer = client.ask("party.register", again.clone()).expect("an answer");
@@ -101,28 +103,16 @@ fn a_full_disk_is_told_and_survived() {
     let mut file = fs::File::create(&filler).expect("a file");
     while file.write_all(&[0; 512]).is_ok() {}
     drop(file);
-    survives(daemon, || fs::remove_file(filler).expect("removed"));
+    survives(daemon, |_| fs::remove_file(filler).expect("removed"));
 }
 
 #[test]
 fn a_disk_that_takes_no_longer_files_is_told_and_survived() {
-    let setup = Setup::new();
-    let plain = setup.command();
-    // The limit would otherwise end the process by a signal.
-    let script = "trap '' XFSZ; exec \"$@\"";
-    let mut command = Command::new("sh");
-    command.args(["-c", script, "sh"]).arg(plain.get_program()).args(plain.get_args());
-    let variables = plain.get_envs().filter_map(|(name, value)| Some((name, value?)));
-    command.env_clear().envs(variables).env("LANRAGE_LOG", "warn");
-    let log = fs::File::options().append(true).open(setup.path("log")).expect("the log");
-    command.stdout(log.try_clone().expect("share the log")).stderr(log);
-    let mut daemon = Daemon::launch(setup, command);
-    daemon.await_ready();
+    let daemon = start_with_file_limits(Setup::new());
     register(&mut daemon.client(), "p");
-    let pid = daemon.pid().to_string();
     // Not even a log begun anew has room.
-    run("prlimit", &["--pid", &pid, "--fsize=1:unlimited"]);
-    survives(daemon, || run("prlimit", &["--pid", &pid, "--fsize=unlimited"]));
+    limit_files(&daemon, Some(1));
+    survives(daemon, |daemon| limit_files(daemon, None));
 }
 
 #[test]

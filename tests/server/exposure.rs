@@ -1,1 +1,7 @@
-//! What the network sees of it: TLS, proxies, origins.
+//! What the server shows to the network, to whom, and how it leaves.
+
+mod locks;
+mod network;
+mod origins;
+mod stop;
+mod tls;

@@ -1,1 +1,42 @@
-//! LANrage's own clients.
+//! LANrage's own clients, in Python: a whole life of a party, whoever hosts and whoever joins,
+//! with clocks of their own.
+
+use crate::harness::Setup;
+use crate::python::python;
+
+/// The zones of host and guest; the server's own is another.
+const ZONES: [[&str; 2]; 4] = [
+    ["UTC", "Europe/Berlin"],
+    ["Europe/Berlin", "America/St_Johns"],
+    ["America/St_Johns", "Asia/Kathmandu"],
+    ["Asia/Kathmandu", "UTC"],
+];
+
+fn lives(kind_of_host: &str, kind_of_guest: &str) {
+    for [host, guest] in ZONES {
+        let server = Setup::server().start();
+        let (address, host) = (server.address().to_string(), format!("{kind_of_host}@{host}"));
+        let guest = format!("{kind_of_guest}@{guest}");
+        python("Asia/Kolkata", "lanrage_party.py", &[&address, &host, &guest]);
+    }
+}
+
+#[test]
+fn a_party_lives_over_http() {
+    lives("http", "http");
+}
+
+#[test]
+fn a_party_lives_over_websocket() {
+    lives("ws", "ws");
+}
+
+#[test]
+fn a_party_of_an_http_host_lives_with_a_websocket_guest() {
+    lives("http", "ws");
+}
+
+#[test]
+fn a_party_of_a_websocket_host_lives_with_an_http_guest() {
+    lives("ws", "http");
+}

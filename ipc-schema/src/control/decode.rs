@@ -132,17 +132,22 @@ fn read_kind(
 }
 
 fn read_hello(reader: &mut Reader<'_>) -> Option<ClientFrame> {
-    let version = reader.optional("version", rules::name);
-    let client = reader.optional("client", rules::name);
+    // What a client calls itself decides nothing: whatever is no name is as good as none.
+    let name = |key| reader.get(key).and_then(|value| rules::name(value).ok());
+    let (version, client) = (name("version"), name("client"));
     let peer_id = reader.optional("peer_id", rules::id);
     let token = reader.optional("token", |value| {
         rules::text(value, 1, LONGEST_TOKEN).map(|text| text.to_owned().into())
     });
     let caps = reader.list("caps", MOST_CAPS, rules::name);
-    let have = reader.objects("have", party_key, read_bookmark);
+    let have = match reader.get("have") {
+        // Numbers without their epoch tell nothing.
+        Some(Value::Object(entries)) if entries.values().all(Value::is_number) => Some(Vec::new()),
+        _ => reader.objects("have", party_key, read_bookmark),
+    };
     Some(ClientFrame::Hello {
-        version: version?,
-        client: client?,
+        version,
+        client,
         peer_id: peer_id?,
         token: token?,
         caps: caps?,

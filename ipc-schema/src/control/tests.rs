@@ -88,7 +88,7 @@ fn a_message_is_bounded_whatever_is_refused() {
     let long = "x".repeat(60_000);
     for text in [
         format!(r#"{{"type":"{long}"}}"#),
-        format!(r#"{{"type":"hello","have":{{"{long}":1}}}}"#),
+        format!(r#"{{"type":"hello","have":{{"{long}":{{}}}}}}"#),
         format!(r#"{{"type":"hello","{long}":1e999}}"#),
         format!(r#"{{"type":"hello","token":"{long}"}}"#),
         format!(r#""{long}""#),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use lanrage_ipc::event::{Event, RemovalReason};
 
 use super::QueuedSignal;
-use super::changes::Transaction;
+use super::transaction::Transaction;
 use crate::core::command::Outcome;
 
 impl Transaction<'_> {

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use jiff::Timestamp;
 use lanrage_ipc::model::PeerId;
 
-use super::changes::Transaction;
+use super::transaction::Transaction;
 use super::{Keeper, Registry};
 use crate::core::command::{Command, ConnectionId, Identity, Now, Outcome, Principal, Refusal};
 use crate::core::record::{MemberRecord, Owner, TokenHash, TokenRecord};

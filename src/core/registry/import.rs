@@ -9,8 +9,7 @@ use lanrage_ipc::model::{Keepalive, PartyId, PeerId};
 use lanrage_ipc::results::Rejected;
 
 use super::Keeper;
-use super::changes::Transaction;
-use super::party::Entrant;
+use super::transaction::{Entrant, Transaction};
 use crate::core::addresses;
 use crate::core::command::{ImportCounts, ImportMode, Outcome, Refusal};
 use crate::core::record::PartyRecord;

@@ -11,6 +11,7 @@ mod relay;
 mod signal;
 #[cfg(test)]
 mod tests;
+mod transaction;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
@@ -23,9 +24,9 @@ pub use queries::Filter;
 
 use super::command::{Caller, Command, ConnectionId, Now, Refusal, Rules};
 use super::record::{MemberRecord, Owner, PartyRecord, RelayRecord, RequestKey, Write};
-use changes::Transaction;
 use identities::Identities;
 use receipts::Receipts;
+use transaction::Transaction;
 
 /// The truth about parties. Every index over it is kept by `set_party`, `set_member` and
 /// `set_relay` alone.

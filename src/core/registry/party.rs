@@ -6,18 +6,11 @@ use std::net::Ipv4Addr;
 use lanrage_ipc::event::{Event, RemovalReason};
 use lanrage_ipc::model::{Keepalive, Name, PartyId, PeerId, PeerInput, UtcOffset};
 
-use super::changes::Transaction;
+use super::transaction::{Entrant, Transaction};
 use super::{Keeper, Member};
 use crate::core::addresses;
 use crate::core::command::{Now, Outcome, Principal, Refusal};
 use crate::core::record::{MemberRecord, Owner, PartyRecord, Seen};
-
-/// Who enters a party.
-pub(super) struct Entrant {
-    pub(super) info: PeerInput,
-    pub(super) keepalive: Keepalive,
-    pub(super) utc_offset: Option<UtcOffset>,
-}
 
 impl Transaction<'_> {
     pub(super) fn register(
@@ -117,10 +110,10 @@ impl Transaction<'_> {
         party_id: &PartyId,
         peer_id: &PeerId,
     ) -> Result<Outcome, Refusal> {
-        self.member(party_id, peer_id)?;
+        let utc_offset = self.member(party_id, peer_id)?.record.utc_offset;
         self.touch(party_id, peer_id);
         let expires_in = self.registry.rules.peer_timeout;
-        Ok(Outcome::Alive { expires_in, seq: self.party(party_id)?.record.seq })
+        Ok(Outcome::Alive { expires_in, seq: self.party(party_id)?.record.seq, utc_offset })
     }
 
     /// What the caller's connection kept alive is silent from now on.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use lanrage_ipc::model::PeerId;
 
-use super::changes::Transaction;
+use super::transaction::Transaction;
 use crate::core::command::{Command, Outcome, Refusal};
 use crate::core::record::{Done, Receipt, ReceiptRecord, RequestKey};
 

@@ -6,7 +6,7 @@ use lanrage_ipc::event::Event;
 use lanrage_ipc::model::{self, Name, RelayId};
 
 use super::Relay;
-use super::changes::Transaction;
+use super::transaction::Transaction;
 use crate::core::command::{Outcome, Principal, Refusal};
 use crate::core::record::{Owner, RelayRecord};
 

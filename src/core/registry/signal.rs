@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use lanrage_ipc::event::Event;
 use lanrage_ipc::model::{PartyId, PeerId, Signal, SignalData};
 
-use super::changes::Transaction;
 use super::expiry::drop_stale;
+use super::transaction::Transaction;
 use super::{Member, QueuedSignal};
 use crate::core::command::{Now, Outcome, Refusal};
 

@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 use crate::control_plane::{Answer, Ask};
 use crate::core::{Command, Outcome};
 use crate::http::auth::{Shown, bearer, stranger, zone};
+use crate::http::described::{Invalid, Unavailable};
 use crate::http::face::{HttpFace, address_of};
-use crate::http::openapi::{Invalid, Unavailable};
 use crate::http::problem::Problem;
 use crate::token::{self, Token};
 

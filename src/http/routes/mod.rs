@@ -78,7 +78,8 @@ async fn no_route(
     face: web::Data<HttpFace>,
 ) -> Result<HttpResponse, Problem> {
     let path = request.path().strip_suffix('/');
-    let path = path.filter(|path| request.resource_map().has_resource(path));
+    let is_known = |path: &&str| *path != "/" && request.resource_map().has_resource(path);
+    let path = path.filter(is_known);
     let path = path.ok_or_else(Problem::no_route)?;
     let base = base_of(&request, &face).unwrap_or_default();
     let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();

@@ -8,10 +8,10 @@ use crate::control_plane::{Answer, Ask, Query};
 use crate::core::{Command, Outcome};
 use crate::http::auth::Client;
 use crate::http::body::Body;
-use crate::http::face::HttpFace;
-use crate::http::openapi::{
+use crate::http::described::{
     Invalid, JoinRequest, NotYours, PartyRequest, Unauthorized, Unavailable, Unknown, Unreadable,
 };
+use crate::http::face::HttpFace;
 use crate::http::path::Params;
 use crate::http::problem::Problem;
 use crate::token;

@@ -7,8 +7,8 @@ use super::parties::find;
 use crate::control_plane::{Answer, Ask, Query};
 use crate::core::{Command, Outcome};
 use crate::http::auth::Client;
+use crate::http::described::{NotYours, Unauthorized, Unavailable, Unknown};
 use crate::http::face::HttpFace;
-use crate::http::openapi::{NotYours, Unauthorized, Unavailable, Unknown};
 use crate::http::path::Params;
 use crate::http::problem::Problem;
 

@@ -8,8 +8,8 @@ use lanrage_ipc::http::ServiceReply;
 
 use crate::control_plane::{Answer, Ask};
 use crate::http::auth::stranger;
+use crate::http::described::Unavailable;
 use crate::http::face::HttpFace;
-use crate::http::openapi::Unavailable;
 use crate::http::problem::Problem;
 use crate::http::{docs, openapi};
 

@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use lanrage_ipc::http::ErrorReply;
 
 use crate::http::Problem;
-use crate::http::openapi::Unavailable;
+use crate::http::described::Unavailable;
 use crate::ws;
 
 /// Makes the connection a WebSocket; its frames say who asks.

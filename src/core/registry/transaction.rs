@@ -1,0 +1,220 @@
+//! One command at work.
+
+use lanrage_ipc::event::{Event, RemovalReason};
+use lanrage_ipc::model::{Keepalive, PartyId, PeerId, PeerInput, RelayId, UtcOffset};
+
+use super::changes::{Applied, Change, Undo};
+use super::{Keeper, Member, Party, Registry, Relay};
+use crate::core::command::{Caller, Command, Now, Outcome, Refusal};
+use crate::core::record::{
+    MemberRecord, PartyRecord, ReceiptRecord, RequestKey, Seen, TokenHash, TokenRecord, Write,
+};
+
+/// Who enters a party.
+pub(super) struct Entrant {
+    pub(super) info: PeerInput,
+    pub(super) keepalive: Keepalive,
+    pub(super) utc_offset: Option<UtcOffset>,
+}
+
+/// One command at work: gathers what it changes and tells.
+pub(super) struct Transaction<'a> {
+    pub(super) registry: &'a mut Registry,
+    pub(super) caller: Caller,
+    pub(super) now: Now,
+    pub(super) changes: Vec<Change>,
+    pub(super) events: Vec<Event>,
+    pub(super) seen: Option<Seen>,
+}
+
+impl<'a> Transaction<'a> {
+    pub(super) fn new(registry: &'a mut Registry, caller: Caller, now: Now) -> Self {
+        Self { registry, caller, now, changes: Vec::new(), events: Vec::new(), seen: None }
+    }
+
+    /// Does what a command asks, if the caller may.
+    pub(super) fn perform(&mut self, command: Command) -> Result<Outcome, Refusal> {
+        self.authorize(&command)?;
+        Ok(match command {
+            Command::Register { party_id, name, host, keepalive, utc_offset } => {
+                self.register(party_id, name, Entrant { info: host, keepalive, utc_offset })?
+            }
+            Command::Join { party_id, peer, keepalive, utc_offset } => {
+                self.join(party_id, Entrant { info: peer, keepalive, utc_offset })?
+            }
+            Command::Leave { party_id, peer_id } => self.leave(&party_id, &peer_id)?,
+            Command::Update { party_id, peer, utc_offset } => {
+                self.update(&party_id, peer, utc_offset)?
+            }
+            Command::Heartbeat { party_id, peer_id } => self.heartbeat(&party_id, &peer_id)?,
+            Command::SendSignal { party_id, from, to, data } => {
+                self.send_signal(&party_id, from, &to, data)?
+            }
+            Command::PollSignals { party_id, peer_id, room } => {
+                self.poll_signals(&party_id, &peer_id, room)?
+            }
+            Command::RegisterRelay { relay_id, public_ip, port, region, capacity } => {
+                self.register_relay(relay_id, public_ip, port, region, capacity)?
+            }
+            Command::Import { parties, mode } => self.import(parties, mode),
+            Command::Claim { peer_id, proof, issue, hold } => {
+                self.claim(peer_id, proof, issue, hold)?
+            }
+            Command::Disconnect => self.disconnect(),
+            Command::Expire => self.expire(),
+        })
+    }
+
+    pub(super) fn finish(self, outcome: Outcome) -> Applied {
+        Applied { outcome, changes: self.changes, events: self.events, seen: self.seen }
+    }
+
+    pub(super) fn party(&self, id: &PartyId) -> Result<&Party, Refusal> {
+        self.registry.parties.get(id).ok_or_else(|| Refusal::PartyNotFound(id.clone()))
+    }
+
+    /// Counts a change of a party, and returns its number.
+    pub(super) fn bump(&mut self, party_id: &PartyId) -> u64 {
+        let Some(party) = self.registry.parties.get(party_id) else { return 0 };
+        let mut record = party.record.clone();
+        record.seq += 1;
+        let seq = record.seq;
+        self.put_party(record);
+        seq
+    }
+
+    /// Tells that a member changed.
+    pub(super) fn tell_updated(&mut self, party_id: &PartyId, peer_id: &PeerId) {
+        let seq = self.bump(party_id);
+        if let Ok(peer) = self.registry.peer(party_id, peer_id, self.now) {
+            let epoch = self.registry.epoch.clone();
+            let party_id = party_id.clone();
+            self.events.push(Event::PeerUpdated { party_id, peer, epoch, seq });
+        }
+    }
+
+    /// Takes a member out and tells it.
+    pub(super) fn remove_member(
+        &mut self,
+        party_id: &PartyId,
+        peer_id: &PeerId,
+        reason: RemovalReason,
+    ) {
+        self.delete_member(party_id, peer_id);
+        let seq = self.bump(party_id);
+        self.events.push(Event::PeerLeft {
+            party_id: party_id.clone(),
+            peer_id: peer_id.clone(),
+            reason,
+            epoch: self.registry.epoch.clone(),
+            seq,
+        });
+    }
+
+    /// Takes a whole party out and tells it: the host first, then the others, then the party.
+    pub(super) fn remove_party(
+        &mut self,
+        party_id: &PartyId,
+        host_reason: RemovalReason,
+        guest_reason: RemovalReason,
+        party_reason: RemovalReason,
+    ) {
+        let Some(party) = self.registry.parties.get(party_id) else { return };
+        let host_id = party.record.host_id.clone();
+        let guests: Vec<_> = party.members.keys().filter(|id| **id != host_id).cloned().collect();
+        self.remove_member(party_id, &host_id, host_reason);
+        for guest in guests {
+            self.remove_member(party_id, &guest, guest_reason);
+        }
+        let seq = self.bump(party_id);
+        self.delete_party(party_id);
+        self.events.push(Event::PartyRemoved {
+            party_id: party_id.clone(),
+            reason: party_reason,
+            epoch: self.registry.epoch.clone(),
+            seq,
+        });
+    }
+}
+
+/// Each change is made at once, and noted with what to write and how to take it back.
+impl Transaction<'_> {
+    pub(super) fn put_party(&mut self, record: PartyRecord) {
+        let id = record.party_id.clone();
+        let before = self.registry.set_party(&id, Some(record.clone()));
+        self.changes.push(Change { write: Write::PutParty(record), undo: Undo::Party(id, before) });
+    }
+
+    pub(super) fn delete_party(&mut self, id: &PartyId) {
+        let before = self.registry.set_party(id, None);
+        self.changes.push(Change {
+            write: Write::DeleteParty(id.clone()),
+            undo: Undo::Party(id.clone(), before),
+        });
+    }
+
+    /// Puts a member, seen just now. The signals of the one it replaces move over to it.
+    pub(super) fn put_member(&mut self, party_id: &PartyId, record: MemberRecord, keeper: Keeper) {
+        let peer_id = record.info.peer_id.clone();
+        let write = Write::PutMember(party_id.clone(), record.clone());
+        let mut before = self.registry.set_member(party_id, &peer_id, None);
+        let signals = before.as_mut().map(|before| std::mem::take(&mut before.signals));
+        let signals = signals.unwrap_or_default();
+        let member = Member { record, keeper, seen: self.now.elapsed, signals };
+        self.registry.set_member(party_id, &peer_id, Some(member));
+        let undo = Undo::Member(party_id.clone(), peer_id, before.map(Box::new));
+        self.changes.push(Change { write, undo });
+    }
+
+    pub(super) fn delete_member(&mut self, party_id: &PartyId, peer_id: &PeerId) {
+        let before = self.registry.set_member(party_id, peer_id, None);
+        self.changes.push(Change {
+            write: Write::DeleteMember(party_id.clone(), peer_id.clone()),
+            undo: Undo::Member(party_id.clone(), peer_id.clone(), before.map(Box::new)),
+        });
+    }
+
+    pub(super) fn put_relay(&mut self, relay: Relay) {
+        let id = relay.record.relay.relay_id.clone();
+        let write = Write::PutRelay(relay.record.clone());
+        let before = self.registry.set_relay(&id, Some(relay));
+        self.changes.push(Change { write, undo: Undo::Relay(id, before.map(Box::new)) });
+    }
+
+    pub(super) fn delete_relay(&mut self, id: &RelayId) {
+        let before = self.registry.set_relay(id, None);
+        self.changes.push(Change {
+            write: Write::DeleteRelay(id.clone()),
+            undo: Undo::Relay(id.clone(), before.map(Box::new)),
+        });
+    }
+
+    pub(super) fn put_token(&mut self, record: TokenRecord) {
+        let hash = record.hash;
+        let before = self.registry.identities.set(&hash, Some(record.clone()));
+        self.changes
+            .push(Change { write: Write::PutToken(record), undo: Undo::Token(hash, before) });
+    }
+
+    pub(super) fn delete_token(&mut self, hash: &TokenHash) {
+        let before = self.registry.identities.set(hash, None);
+        self.changes
+            .push(Change { write: Write::DeleteToken(*hash), undo: Undo::Token(*hash, before) });
+    }
+
+    pub(super) fn put_receipt(&mut self, record: ReceiptRecord) {
+        let (peer_id, key) = (record.peer_id.clone(), record.key.clone());
+        let id = (peer_id.clone(), key.clone());
+        let before = self.registry.receipts.set(&id, Some(record.clone()));
+        let undo = Undo::Receipt(peer_id, key, before.map(Box::new));
+        self.changes.push(Change { write: Write::PutReceipt(record), undo });
+    }
+
+    pub(super) fn delete_receipt(&mut self, id: &(PeerId, RequestKey)) {
+        let before = self.registry.receipts.set(id, None);
+        let (peer_id, key) = id.clone();
+        let write = Write::DeleteReceipt(peer_id.clone(), key.clone());
+        let undo = Undo::Receipt(peer_id, key, before.map(Box::new));
+        self.changes.push(Change { write, undo });
+    }
+}

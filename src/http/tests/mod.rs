@@ -1,0 +1,185 @@
+//! The face over a real engine and real sockets.
+
+mod bodies;
+mod identity;
+mod parties;
+mod relays;
+mod routing;
+mod standing;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::{HttpServer, web};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use super::metrics::Metrics;
+use super::{HttpFace, Settings, app};
+use crate::cleanup::Routine;
+use crate::clock::Clock;
+use crate::config::{Auth, Http, ServerLimits, Ws};
+use crate::control_plane::Connections;
+use crate::core::{Caller, ConnectionId, Principal, Rules, User};
+use crate::engine::{self, Engine, Tuning};
+use crate::store::Layout;
+use crate::ws;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A server in front of an engine of its own.
+struct Server {
+    address: SocketAddr,
+    face: web::Data<HttpFace>,
+    stop: watch::Sender<Option<String>>,
+    engine: Option<Engine>,
+    _state: TempDir,
+}
+
+/// A reply as it came.
+#[derive(Debug)]
+struct Reply {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Server {
+    fn start() -> Self {
+        Self::with(settings())
+    }
+
+    fn with(settings: Settings) -> Self {
+        let state = tempfile::tempdir().unwrap();
+        let (clock, metrics) = (Clock::start(), Arc::new(Metrics::new()));
+        let engine = Engine::start(clock, engine_settings(&state), itself()).unwrap();
+        let (stop, stopping) = watch::channel(None);
+        let face = HttpFace::new(engine.calls.clone(), clock, settings, metrics, stopping);
+        let face = web::Data::new(face);
+        let sockets = ws::Settings { ws: Ws::default(), peer_timeout: HOUR };
+        let epoch = "epoch".parse().unwrap();
+        let sockets = ws::Face::new(face.clone(), epoch, sockets, Connections::default());
+        let sockets = web::Data::new(sockets);
+        let shared = face.clone();
+        let server = HttpServer::new(move || app(shared.clone(), sockets.clone()))
+            .workers(1)
+            .on_connect(super::socket::on_connect)
+            .disable_signals()
+            .bind("127.0.0.1:0")
+            .unwrap();
+        let address = server.addrs()[0];
+        actix::spawn(server.run());
+        Self { address, face, stop, engine: Some(engine), _state: state }
+    }
+
+    async fn call(&self, method: &str, path: &str, token: &str, body: Option<Value>) -> Reply {
+        let body = body.map(|body| body.to_string()).unwrap_or_default();
+        let auth = match token {
+            "" => String::new(),
+            token => format!("Authorization: Bearer {token}\r\n"),
+        };
+        let length = body.len();
+        self.raw(&format!(
+            "{method} {path} HTTP/1.1\r\nHost: games.example\r\nConnection: close\r\n{auth}Content-Length: {length}\r\n\r\n{body}"
+        ))
+        .await
+    }
+
+    async fn get(&self, path: &str, token: &str) -> Reply {
+        self.call("GET", path, token, None).await
+    }
+
+    /// Sends a request with these lines in its head.
+    async fn headed(&self, request: &str, headers: &str) -> Reply {
+        self.raw(&format!("{request} HTTP/1.1\r\n{headers}Connection: close\r\n\r\n")).await
+    }
+
+    /// Sends the bytes of a request, and reads until the server closes.
+    async fn raw(&self, request: &str) -> Reply {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Reply { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+    }
+
+    /// Registers a peer and returns its token.
+    async fn token(&self, peer: &str) -> String {
+        let path = format!("/auth/register?peer_id={peer}");
+        let reply = self.call("POST", &path, "", None).await.expect(200);
+        reply["token"].as_str().unwrap().to_owned()
+    }
+
+    /// Has a peer register a party and returns its id.
+    async fn party(&self, host: &str, token: &str) -> String {
+        let body = json!({"name": "Game", "host_peer_info": peer(host)});
+        let reply = self.call("POST", "/parties", token, Some(body)).await.expect(200);
+        reply["party_id"].as_str().unwrap().to_owned()
+    }
+}
+
+impl Reply {
+    /// The body of a reply that must have this status.
+    fn expect(&self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{self:?}");
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// Checks that a reply is a refusal in these words.
+    fn refuses(&self, status: u16, detail: &str) {
+        assert_eq!(self.expect(status), json!({"detail": detail}));
+    }
+
+    /// A header by its name in lower case.
+    fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    }
+}
+
+fn settings() -> Settings {
+    Settings { http: Http::default(), auth: Auth::default(), limits: ServerLimits::default() }
+}
+
+fn itself() -> Caller {
+    let principal = Principal::User { user: User(0), admin: true };
+    Caller { principal, connection: ConnectionId(0) }
+}
+
+fn engine_settings(state: &TempDir) -> engine::Settings {
+    let rules = Rules {
+        peer_timeout: HOUR,
+        relay_timeout: HOUR,
+        signal_ttl: HOUR,
+        grace_until: Duration::ZERO,
+        parties_per_peer: 2,
+        peers_per_party: 2,
+        parties: 100,
+        relays: 100,
+        tokens: 100,
+        token_ttl: HOUR,
+        receipts: 100,
+        signal_bytes: 1000,
+        signals_per_peer: 10,
+        signals_total_bytes: 10_000,
+        subnet: "10.66.0.0/16".parse().unwrap(),
+    };
+    let routine = Routine { expire: HOUR, backup: HOUR, backups_kept: 1 };
+    let tuning = Tuning { rules, routine, batch: Duration::from_millis(100) };
+    let state_dir = state.path().to_owned();
+    engine::Settings { state_dir, layout: Layout::SERVER, discovery: None, tuning }
+}
+
+/// What LANrage's client says of a peer, but for the time.
+fn peer(id: &str) -> Value {
+    json!({
+        "peer_id": id, "name": "Ann", "public_key": "a2V5", "nat_type": "open",
+        "public_ip": "203.0.113.5", "public_port": 51820,
+        "local_ip": "192.168.1.5", "local_port": 51820,
+    })
+}

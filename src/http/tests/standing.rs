@@ -1,0 +1,142 @@
+use super::*;
+
+const HELD: &str = "Too many requests";
+
+/// So few requests at once that none of them comes back while a test runs.
+fn tight() -> Settings {
+    let limits = ServerLimits {
+        requests_per_second: 1,
+        requests_burst: 4,
+        registrations_per_minute: 1,
+        registrations_burst: 2,
+        ..ServerLimits::default()
+    };
+    Settings { limits, ..settings() }
+}
+
+/// Asks until it is refused, which a bucket that fills while it is emptied only delays.
+async fn exhaust(server: &Server, path: &str, token: &str) -> Reply {
+    for _ in 0..1000 {
+        let reply = server.get(path, token).await;
+        if reply.status == 429 {
+            return reply;
+        }
+    }
+    panic!("never refused");
+}
+
+#[actix::test]
+async fn who_asks_too_often_waits() {
+    let server = Server::with(tight());
+    let (ann, ben) = (server.token("ann").await, server.token("ben").await);
+    let third = server.call("POST", "/auth/register?peer_id=cid", "", None).await;
+    third.refuses(429, HELD);
+    let seconds: u64 = third.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=60).contains(&seconds), "{seconds}");
+
+    exhaust(&server, "/", "").await.refuses(429, HELD);
+    // A valid token has its own bucket; one that is not is as good as none.
+    exhaust(&server, "/", "garbage").await.refuses(429, HELD);
+    server.get("/relays", &ann).await.expect(200);
+    exhaust(&server, "/relays", &ann).await.refuses(429, HELD);
+    server.get("/relays", &ben).await.expect(200);
+    for _ in 0..20 {
+        server.get("/healthz", "").await.expect(200);
+        server.get("/readyz", "").await.expect(200);
+    }
+    // Other rates, full buckets.
+    server.face.set(settings());
+    server.get("/relays", &ann).await.expect(200);
+}
+
+#[actix::test]
+async fn behind_a_proxy_each_client_has_its_own_bucket() {
+    let local = "127.0.0.1/32".parse().unwrap();
+    let http = Http { behind_proxy: vec![local], ..Http::default() };
+    let server = Server::with(Settings { http, ..tight() });
+    let from = async |client: &str| {
+        server.headed("GET /", &format!("Host: a\r\nX-Forwarded-For: {client}\r\n")).await
+    };
+    let mut replies = 0;
+    while from("9.9.9.9, 203.0.113.5").await.status == 200 {
+        replies += 1;
+        assert!(replies < 1000);
+    }
+    from("203.0.113.6").await.expect(200);
+}
+
+#[actix::test]
+async fn a_server_that_stops_says_so_and_stays_alive() {
+    let mut server = Server::start();
+    let ann = server.token("ann").await;
+    server.get("/readyz", "").await.expect(200);
+    server.stop.send_replace(Some("test".to_owned()));
+    for path in ["/", "/relays", "/nope"] {
+        let reply = server.get(path, &ann).await;
+        reply.refuses(503, "Server is stopping");
+        assert_eq!(reply.header("retry-after"), Some("1"));
+    }
+    server.get("/healthz", "").await.expect(200);
+    server.get("/readyz", "").await.expect(503);
+    server.engine.take().unwrap().stop().await;
+    server.stop.send_replace(None);
+    // The control plane takes nothing any more.
+    server.get("/relays", &ann).await.refuses(503, "Server is stopping");
+    server.get("/readyz", "").await.expect(503);
+}
+
+#[actix::test]
+async fn requests_are_counted_by_route() {
+    let server = Server::start();
+    let ann = server.token("ann").await;
+    let id = server.party("ann", &ann).await;
+    server.get(&format!("/parties/{id}/peers"), &ann).await.expect(200);
+    server.get("/parties/nope/peers", &ann).await.expect(404);
+    server.get("/nope", &ann).await.expect(404);
+    let text = server.get("/metrics", "").await;
+    let count = |series: &str| {
+        let line = text.body.lines().find_map(|line| line.strip_prefix(series));
+        line.unwrap_or_else(|| panic!("no {series} in {}", text.body)).trim().to_owned()
+    };
+    let peers = r#"lanrage_http_requests_total{method="GET",route="/parties/{party_id}/peers""#;
+    assert_eq!(count(&format!(r#"{peers},status="200"}}"#)), "1");
+    assert_eq!(count(&format!(r#"{peers},status="404"}}"#)), "1");
+    let other = r#"lanrage_http_requests_total{method="GET",route="other",status="404"}"#;
+    assert_eq!(count(other), "1");
+    assert_eq!(count(r#"lanrage_rejections_total{reason="not_found"}"#), "2");
+    assert_eq!(count("lanrage_parties "), "1");
+    assert!(!text.body.contains(&id) && !text.body.contains(&ann));
+}
+
+#[actix::test]
+async fn only_pages_of_allowed_origins_read_answers() {
+    const PREFLIGHT: &str = "Access-Control-Request-Method: POST\r\n";
+    let server = Server::start();
+    let ask = async |request: &str, origin: &str, more: &str| {
+        server.headed(request, &format!("Host: a\r\nOrigin: {origin}\r\n{more}")).await
+    };
+    let good = "https://games.example";
+    for (request, status) in [("OPTIONS /parties", 405), ("GET /", 200)] {
+        let reply = ask(request, good, PREFLIGHT).await;
+        assert!(reply.status == status && !reply.head.contains("access-control"), "{reply:?}");
+    }
+    let http = Http { allowed_origins: vec![good.to_owned()], ..Http::default() };
+    server.face.set(Settings { http, ..settings() });
+    let preflight = ask("OPTIONS /parties", good, PREFLIGHT).await;
+    assert_eq!(preflight.status, 204);
+    assert_eq!(preflight.header("access-control-allow-origin"), Some(good));
+    assert_eq!(preflight.header("access-control-allow-methods"), Some("delete, get, post"));
+    assert_eq!(preflight.header("vary"), Some("origin"));
+    assert!(!preflight.head.contains("credentials"), "{preflight:?}");
+    // Also a refusal may be read.
+    let refused = ask("GET /relays", good, "").await;
+    assert_eq!(refused.header("access-control-allow-origin"), Some(good));
+    assert_eq!(refused.status, 401);
+    for origin in ["https://evil.example", "null", "http://games.example"] {
+        let preflight = ask("OPTIONS /parties", origin, PREFLIGHT).await;
+        assert_eq!(
+            (preflight.status, preflight.header("access-control-allow-origin")),
+            (405, None)
+        );
+    }
+}

@@ -1,0 +1,231 @@
+//! What clients ask for.
+
+use std::time::Duration;
+
+use lanrage_ipc::ErrorCode;
+use lanrage_ipc::control::{ClientFrame, ReqId};
+use lanrage_ipc::lanrage::input::PeerForm;
+use lanrage_ipc::model::{Epoch, Keepalive, PartyId, PeerId, PeerInput, UtcOffset};
+use serde_json::{Value, json};
+
+use super::conversation::{Conversation, mistake, no_random_numbers, unexpected};
+use super::render::{self, Rejection};
+use crate::control_plane::{Answer, Ask, Query};
+use crate::core::{Command, Outcome, Receipt, RequestKey};
+use crate::token::random_text;
+
+/// How often a LANrage client that gives signs of life is told its parties anew: its copies of
+/// them are not refreshed by anything else, and it takes a peer of five minutes for gone.
+const REFRESH: Duration = Duration::from_secs(60);
+
+/// What an `ack` tells.
+pub(super) struct Reply {
+    pub(super) epoch: Epoch,
+    pub(super) seq: Option<u64>,
+    pub(super) result: Value,
+}
+
+impl Conversation {
+    /// Does what a frame asks.
+    pub(super) async fn act(
+        &mut self,
+        frame: ClientFrame,
+        req_id: Option<&ReqId>,
+    ) -> Result<Reply, Rejection> {
+        match frame {
+            ClientFrame::Hello { peer_id, token, caps, have, .. } => {
+                self.greet(peer_id, token, !caps.is_empty(), have).await
+            }
+            ClientFrame::RegisterParty { party_id, name, host_peer } => {
+                let party_id = match party_id {
+                    Some(party_id) => party_id,
+                    None => new_party_id()?,
+                };
+                let (host, utc_offset) = self.introduce(host_peer).await?;
+                let keepalive = Keepalive::Connection;
+                let peer_id = host.peer_id.clone();
+                let command = Command::Register { party_id, name, host, keepalive, utc_offset };
+                self.enter(command, peer_id, req_id).await
+            }
+            ClientFrame::JoinParty { party_id, peer } => {
+                let (peer, utc_offset) = self.introduce(peer).await?;
+                let keepalive = Keepalive::Connection;
+                let peer_id = peer.peer_id.clone();
+                self.enter(Command::Join { party_id, peer, keepalive, utc_offset }, peer_id, req_id)
+                    .await
+            }
+            ClientFrame::LeaveParty { party_id, peer_id } => {
+                let command =
+                    Command::Leave { party_id: party_id.clone(), peer_id: peer_id.clone() };
+                let reply = self.command(command, req_id).await?;
+                let gone = self.hearing.forget_own(&party_id, &peer_id);
+                self.unsubscribe(gone).await;
+                Ok(reply)
+            }
+            ClientFrame::UpdatePeer { party_id, peer } => {
+                let utc_offset = self.offset(&peer);
+                let command = Command::Update { party_id, peer: peer.info, utc_offset };
+                self.command(command, req_id).await
+            }
+            ClientFrame::Heartbeat { party_id, peer_id } => self.heartbeat(party_id, peer_id).await,
+            ClientFrame::Signal { party_id, from_peer_id: from, to_peer_id: to, signal_data } => {
+                let command = Command::SendSignal { party_id, from, to, data: signal_data };
+                self.command(command, req_id).await
+            }
+            ClientFrame::Sync { party_id, .. } => self.sync(&party_id).await,
+            ClientFrame::ListRelays { region } => {
+                if req_id.is_none() || !self.style.additions {
+                    let message = "req_id: needed, since the relays come in the ack; and caps";
+                    return Err(Rejection::new(ErrorCode::InvalidParams, message));
+                }
+                match self.ask(Ask::Query(Query::Relays(region))).await? {
+                    Answer::Relays(relays) => Ok(self.reply(None, json!({"relays": relays}))),
+                    other => Err(unexpected(&other)),
+                }
+            }
+        }
+    }
+
+    /// Does something for one of the connection's peers; once, if the client says which request
+    /// it is.
+    async fn command(&self, command: Command, req_id: Option<&ReqId>) -> Result<Reply, Rejection> {
+        let ask = match req_id {
+            Some(req_id) => Ask::Once(RequestKey(req_id.key().into()), command),
+            None => Ask::Command(command),
+        };
+        match self.ask(ask).await? {
+            Answer::Outcome(Outcome::Receipt(Receipt { epoch, seq, done })) => {
+                Ok(Reply { epoch, seq: Some(seq), result: render::result(&done) })
+            }
+            // Only an ack tells it, and who wants one says which request it is.
+            Answer::Outcome(_) => Ok(self.reply(None, json!({}))),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Takes a sign of life.
+    async fn heartbeat(&mut self, party_id: PartyId, peer_id: PeerId) -> Result<Reply, Rejection> {
+        let command = Command::Heartbeat { party_id: party_id.clone(), peer_id: peer_id.clone() };
+        let (expires_in, seq, utc_offset) = match self.ask(Ask::Command(command)).await? {
+            Answer::Outcome(Outcome::Alive { expires_in, seq, utc_offset }) => {
+                (expires_in, seq, utc_offset)
+            }
+            other => return Err(unexpected(&other)),
+        };
+        if self.hearing.get(&party_id).is_none() {
+            // A LANrage client that came back: it says nothing else of its parties, nor of its
+            // wall clock.
+            if let Some(offset) = utc_offset {
+                self.style.utc_offset = Some(offset);
+            }
+            self.attend(&party_id, &peer_id).await?;
+        }
+        self.refresh(&party_id).await;
+        let expires_in_ms = u64::try_from(expires_in.as_millis()).unwrap_or(u64::MAX);
+        Ok(self.reply(Some(seq), json!({"expires_in_ms": expires_in_ms})))
+    }
+
+    /// Registers a party or joins one; the answer is the whole party.
+    async fn enter(
+        &mut self,
+        command: Command,
+        peer_id: PeerId,
+        req_id: Option<&ReqId>,
+    ) -> Result<Reply, Rejection> {
+        let mut party_id = command.party_id().cloned();
+        let reply = self.command(command, req_id).await?;
+        if let Some(first) = reply.result.get("party_id").and_then(Value::as_str) {
+            // Of a request that came again the first answer counts, also where the server had
+            // chosen the id.
+            party_id = first.parse().ok();
+        }
+        if let Some(party_id) = party_id {
+            self.attend(&party_id, &peer_id).await?;
+            self.bring_signals(&party_id, &peer_id).await;
+        }
+        Ok(reply)
+    }
+
+    /// Makes sure that the connection may speak for a peer: one that is nobody's is taken.
+    async fn introduce(
+        &mut self,
+        form: PeerForm,
+    ) -> Result<(PeerInput, Option<UtcOffset>), Rejection> {
+        let utc_offset = self.offset(&form);
+        if !self.peers.contains(&form.info.peer_id) {
+            let claimed = self.claim(form.info.peer_id.clone(), None).await?;
+            if self.style.additions {
+                self.welcome(Some(claimed));
+            }
+        }
+        Ok((form.info, utc_offset))
+    }
+
+    /// The client's wall clock, if it shows; from here on it is told times by it.
+    fn offset(&mut self, form: &PeerForm) -> Option<UtcOffset> {
+        let utc_offset = form.offset(self.face.http.clock.now().wall);
+        if let Some(offset) = utc_offset {
+            self.style.utc_offset = Some(offset);
+        }
+        utc_offset
+    }
+
+    async fn sync(&mut self, party_id: &PartyId) -> Result<Reply, Rejection> {
+        let party = self.party(party_id).await?;
+        let own = party.peers.keys().find(|id| self.peers.contains(*id)).cloned();
+        let own = own.ok_or_else(|| {
+            let message = format!("none of this connection's peers is in party {party_id}");
+            Rejection::new(ErrorCode::NotAMember, message)
+        })?;
+        self.attend(party_id, &own).await?;
+        Ok(self.reply(Some(party.seq), json!({})))
+    }
+
+    /// A sign of life of a client that can't ask for a fresh copy brings it one, now and then.
+    async fn refresh(&mut self, party_id: &PartyId) {
+        let now = self.face.now();
+        let is_due = |told: Duration| now.saturating_sub(told) >= REFRESH;
+        if !self.style.additions
+            && self.hearing.get(party_id).is_some_and(|heard| is_due(heard.told))
+            && let Err(failure) = self.hear_anew(party_id, None).await
+        {
+            log::debug!("{:?}: no party {party_id}: {failure}", self.line.id);
+        }
+    }
+}
+
+/// What a frame is, for the log: nothing in it that is secret or long.
+pub(super) fn summary(frame: &ClientFrame) -> String {
+    match frame {
+        ClientFrame::Hello { peer_id, .. } => format!("hello of {peer_id:?}"),
+        ClientFrame::RegisterParty { party_id, host_peer, .. } => {
+            format!("register_party {party_id:?} by {}", host_peer.info.peer_id)
+        }
+        ClientFrame::JoinParty { party_id, peer } => {
+            format!("join_party {party_id} by {}", peer.info.peer_id)
+        }
+        ClientFrame::LeaveParty { party_id, peer_id } => {
+            format!("leave_party {party_id} by {peer_id}")
+        }
+        ClientFrame::UpdatePeer { party_id, peer } => {
+            format!("update_peer {party_id} by {}", peer.info.peer_id)
+        }
+        ClientFrame::Heartbeat { party_id, peer_id } => {
+            format!("heartbeat {party_id} by {peer_id}")
+        }
+        ClientFrame::Signal { party_id, from_peer_id, to_peer_id, .. } => {
+            format!("signal {party_id} from {from_peer_id} to {to_peer_id}")
+        }
+        ClientFrame::Sync { party_id, .. } => format!("sync {party_id}"),
+        ClientFrame::ListRelays { .. } => "list_relays".into(),
+    }
+}
+
+/// 128 random bits: who knows the id may join.
+fn new_party_id() -> Result<PartyId, Rejection> {
+    let id = random_text::<16>().map_err(no_random_numbers)?;
+    id.parse().map_err(|rule| {
+        log::error!("a party id {rule}");
+        mistake()
+    })
+}

@@ -1,0 +1,171 @@
+//! The server over TLS.
+
+use std::fs;
+use std::io::{BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
+use rustls::crypto::ring;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use serde_json::{Value, json};
+use tungstenite::{Message, WebSocket};
+
+use crate::harness::{Daemon, Response, Setup, read_response};
+
+type Tls = StreamOwned<ClientConnection, TcpStream>;
+type Made = CertifiedKey<KeyPair>;
+
+fn make() -> Made {
+    generate_simple_self_signed(["localhost".into()]).expect("a certificate")
+}
+
+fn write(setup: &Setup, cert: &Made, key: &Made) {
+    fs::write(setup.path("cert.pem"), cert.cert.pem()).expect("write the certificate");
+    fs::write(setup.path("key.pem"), key.signing_key.serialize_pem()).expect("write the key");
+}
+
+const CONFIG: &str = "[http]\ntls_cert = 'cert.pem'\ntls_key = 'key.pem'\n";
+
+fn start(made: &Made) -> Daemon {
+    let setup = Setup::server().config(CONFIG);
+    write(&setup, made, made);
+    setup.start()
+}
+
+/// A connection of a client that trusts that certificate alone.
+fn connect(address: SocketAddr, trusted: &Made) -> std::io::Result<Tls> {
+    let mut roots = RootCertStore::empty();
+    roots.add(trusted.cert.der().clone()).expect("a root");
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = "localhost".try_into().expect("a name");
+    let client = ClientConnection::new(Arc::new(config), name).expect("a client");
+    let stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+    let mut tls = StreamOwned::new(client, stream);
+    tls.flush()?;
+    tls.conn.complete_io(&mut tls.sock)?;
+    Ok(tls)
+}
+
+fn get(tls: &mut Tls, path: &str) -> Response {
+    write!(tls, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("the server takes it");
+    read_response(&mut BufReader::new(tls)).expect("an answer")
+}
+
+/// A WebSocket that has had its welcome.
+fn websocket(address: SocketAddr, trusted: &Made) -> WebSocket<Tls> {
+    let tls = connect(address, trusted).expect("a connection");
+    let (mut ws, _) = tungstenite::client("wss://localhost/ws", tls).expect("a handshake");
+    let hello = json!({"type": "hello", "version": "1", "client": "t", "caps": ["lanragectl"], "peer_id": "ann"});
+    assert_eq!(ask(&mut ws, hello)["type"], "welcome");
+    ws
+}
+
+fn ask(ws: &mut WebSocket<Tls>, frame: Value) -> Value {
+    ws.send(Message::text(frame.to_string())).expect("the server takes it");
+    let answer = ws.read().expect("an answer");
+    serde_json::from_str(answer.to_text().expect("a text")).expect("JSON")
+}
+
+fn assert_alive(ws: &mut WebSocket<Tls>) {
+    let answer = ask(ws, json!({"type": "list_relays", "req_id": "r"}));
+    assert_eq!(answer["type"], "ack", "{answer}");
+}
+
+#[test]
+fn http_and_websocket_go_over_tls() {
+    let made = make();
+    let server = start(&made);
+    let mut tls = connect(server.address(), &made).expect("a connection");
+    assert_eq!(get(&mut tls, "/").ok()["status"], "ok");
+    assert_eq!(get(&mut tls, "/relays/").header("location"), Some("https://localhost/relays"));
+    assert_alive(&mut websocket(server.address(), &made));
+    assert!(server.setup.log().contains("serving https://"));
+    // Who trusts another gets no further; nor does who speaks no TLS.
+    assert!(connect(server.address(), &make()).is_err());
+    let mut plain = server.http();
+    plain.send_raw(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    let mut rest = Vec::new();
+    std::io::Read::read_to_end(plain.stream(), &mut rest).ok();
+    assert!(!rest.starts_with(b"HTTP"), "{rest:?}");
+    assert_eq!(get(&mut tls, "/healthz").status, 200);
+    let log = server.setup.log();
+    assert!(!log.contains(" ERROR "), "{log}");
+    assert_eq!(server.stop().1.code(), Some(0));
+}
+
+#[test]
+fn a_reload_swaps_the_certificate_for_those_who_come() {
+    let (old, new) = (make(), make());
+    let mut server = start(&old);
+    let (mut tls, mut ws) =
+        (connect(server.address(), &old).expect("a connection"), websocket(server.address(), &old));
+    write(&server.setup, &new, &new);
+    server.reload(CONFIG);
+    get(&mut connect(server.address(), &new).expect("the new one"), "/healthz").ok();
+    assert!(connect(server.address(), &old).is_err(), "the old one is still shown");
+    get(&mut tls, "/healthz").ok();
+    assert_alive(&mut ws);
+}
+
+#[test]
+fn a_bad_certificate_changes_nothing_and_is_told() {
+    let (old, new) = (make(), make());
+    let mut server = start(&old);
+    let mut ws = websocket(server.address(), &old);
+    let mut told = 0;
+    let mut stays = |server: &mut Daemon, words: &str| {
+        server.reload(CONFIG);
+        let log = server.setup.log();
+        told += 1;
+        assert_eq!(log.matches("the certificate stays as it was").count(), told, "{log}");
+        assert!(log.contains(words), "{words:?} is not in {log}");
+        get(&mut connect(server.address(), &old).expect("the old one"), "/healthz").ok();
+    };
+    // The key of another.
+    write(&server.setup, &new, &old);
+    stays(&mut server, "is not that of the first certificate");
+    write(&server.setup, &old, &new);
+    stays(&mut server, "is not that of the first certificate");
+    fs::write(server.setup.path("cert.pem"), "nothing").expect("write");
+    stays(&mut server, "holds no certificate");
+    fs::remove_file(server.setup.path("cert.pem")).expect("remove");
+    stays(&mut server, "can't read the certificate file");
+    assert_alive(&mut ws);
+    write(&server.setup, &new, &new);
+    server.reload(CONFIG);
+    get(&mut connect(server.address(), &new).expect("the new one"), "/healthz").ok();
+}
+
+#[test]
+fn without_a_good_certificate_it_does_not_start() {
+    let (one, other) = (make(), make());
+    let setup = Setup::server().config(CONFIG);
+    let (status, log) = setup.fails();
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(log.contains("cert.pem"), "{log}");
+    write(&setup, &one, &other);
+    let (status, log) = setup.fails();
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(log.contains("key.pem") && log.contains("made together"), "{log}");
+    // No key is ever shown.
+    let key = one.signing_key.serialize_pem();
+    assert!(!log.contains(key.lines().nth(1).expect("a key")), "{log}");
+}
+
+#[test]
+fn a_client_that_never_shakes_hands_is_hung_up_on() {
+    let made = make();
+    let server = start(&made);
+    let mut silent = server.http();
+    let mut rest = Vec::new();
+    std::io::Read::read_to_end(silent.stream(), &mut rest).expect("the server hangs up");
+    assert_eq!(rest, b"");
+    get(&mut connect(server.address(), &made).expect("a connection"), "/healthz").ok();
+}

@@ -1,0 +1,101 @@
+use std::io::Read as _;
+
+use serde_json::{Value, json};
+
+use super::{Scene, detail};
+use crate::harness::Http;
+
+const NONE: Value = Value::Null;
+
+#[test]
+fn unknown_paths_and_methods() {
+    let mut scene = Scene::of(&[]);
+    let not_found = || detail("Not Found");
+    let no_method = || detail("Method Not Allowed");
+    scene.play([
+        ("unknown path", "", "GET /nope", NONE, 404, not_found()),
+        ("wrong method on /", "", "POST /", NONE, 405, no_method()),
+        ("GET /parties", "", "GET /parties", NONE, 405, no_method()),
+        ("PUT of a party", "", "PUT /parties/x", NONE, 405, no_method()),
+        ("GET of a registration", "", "GET /auth/register?peer_id=a", NONE, 405, no_method()),
+        ("OPTIONS of no page", "", "OPTIONS /parties", NONE, 405, no_method()),
+        ("double slash", "", "GET //", NONE, 404, not_found()),
+        // The original had it, and it loads from other hosts.
+        ("redoc", "", "GET /redoc", NONE, 404, not_found()),
+    ]);
+    for (request, methods) in [
+        ("POST /", "GET"),
+        ("GET /parties", "POST"),
+        ("PUT /parties/x", "GET"),
+        ("GET /auth/register?peer_id=a", "POST"),
+        ("OPTIONS /parties", "POST"),
+        ("DELETE /relays/r1", "GET"),
+        ("POST /relays/eu", "GET"),
+        // More than one method, on one path: the original listed only the first.
+        ("PUT /relays", "GET, POST"),
+        ("PATCH /parties/x/peers/y", "GET, DELETE"),
+    ] {
+        let response = scene.ask("", request, NONE);
+        assert_eq!(response.header("allow"), Some(methods), "{request}");
+    }
+}
+
+/// Its answer has no body, whatever its length would be.
+#[test]
+fn head_is_a_method_that_no_path_has() {
+    let scene = Scene::of(&[]);
+    let mut http = Http::connect(scene.server.address());
+    http.send_raw(b"HEAD / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    let mut answer = String::new();
+    http.stream().read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
+    assert!(answer.to_lowercase().contains("\r\nallow: get\r\n"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\n"), "{answer}");
+}
+
+#[test]
+fn a_slash_too_many_is_a_307() {
+    let mut scene = Scene::of(&[]);
+    let base = format!("http://{}", scene.server.address());
+    for (request, body, location) in [
+        ("GET /relays/", NONE, "/relays"),
+        ("POST /parties/", json!({}), "/parties"),
+        ("POST /auth/register/?peer_id=abc", NONE, "/auth/register?peer_id=abc"),
+        ("GET /parties/x/peers/?a=1&b=%2F", NONE, "/parties/x/peers?a=1&b=%2F"),
+    ] {
+        let response = scene.ask("", request, body);
+        assert_eq!((response.status, response.text()), (307, ""), "{request}");
+        let expected = format!("{base}{location}");
+        assert_eq!(response.header("location"), Some(expected.as_str()), "{request}");
+    }
+    // Nobody is registered by a path that is none.
+    assert_eq!(scene.ask("", "POST /auth/register?peer_id=abc", NONE).status, 200);
+}
+
+#[test]
+fn the_service_tells_what_it_is() {
+    let mut scene = Scene::of(&["alice"]);
+    let health = |parties: u32, relays: u32| {
+        json!({"service": "LANrage Control Plane", "version": "1.0.0", "status": "ok",
+            "parties": parties, "relays": relays})
+    };
+    // More keys may be beside these.
+    let lanrage_s = |mut told: Value| {
+        let keys = ["service", "version", "status", "parties", "relays"];
+        told.as_object_mut().expect("an object").retain(|key, _| keys.contains(&key.as_str()));
+        told
+    };
+    assert_eq!(lanrage_s(scene.ask("", "GET /", NONE).ok()), health(0, 0));
+    scene.party("P1", &["alice"]);
+    let relay = json!({"relay_id": "r", "public_ip": "198.51.100.7", "port": 1});
+    scene.ask("alice", "POST /relays", relay).ok();
+    assert_eq!(lanrage_s(scene.ask("", "GET /", NONE).ok()), health(1, 1));
+
+    let docs = scene.ask("", "GET /docs", NONE);
+    assert_eq!(docs.header("content-type"), Some("text/html; charset=utf-8"));
+    assert!(docs.text().trim_start().to_lowercase().starts_with("<!doctype html>"));
+    let openapi = scene.ask("", "GET /openapi.json", NONE).ok();
+    assert!(openapi["openapi"].as_str().is_some_and(|version| version.starts_with("3.")));
+    assert_eq!(openapi["info"]["title"], "LANrage Control Plane");
+    assert_eq!(openapi["info"]["version"], "1.0.0");
+}

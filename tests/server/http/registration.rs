@@ -1,0 +1,129 @@
+//! Who has which peer id, and how that is proven.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::server_with;
+use crate::harness::{Http, Setup, eventually};
+
+fn register(client: &mut Http, peer: &str) -> u16 {
+    client.post(&format!("/auth/register?peer_id={peer}"), None).status
+}
+
+#[test]
+fn a_peer_id_is_the_first_one_s() {
+    let (server, [mut alice, mut bob]) = server_with(["alice", "bob"]);
+    let taken = "Peer id is already registered";
+    for client in [&mut server.http(), &mut bob] {
+        assert_eq!(client.post("/auth/register?peer_id=alice", None).detail(409), taken);
+    }
+    // Nobody has an id that is written otherwise.
+    assert_eq!(register(&mut bob, "Alice"), 200);
+    assert_eq!(register(&mut alice, "alice"), 200);
+}
+
+#[test]
+fn a_token_renews_itself_and_stays_good() {
+    let (server, [mut alice]) = server_with(["alice"]);
+    let renewed = alice.post("/auth/register?peer_id=alice", None).ok();
+    let mut again = server.http();
+    again.token = renewed["token"].as_str().map(str::to_owned);
+    assert_ne!(again.token, alice.token);
+    // The answer with the new one might have been lost.
+    for client in [&mut alice, &mut again] {
+        client.get("/relays").ok();
+        assert_eq!(register(client, "alice"), 200);
+    }
+}
+
+/// Old ones give way: a client that renews for ever takes no room.
+#[test]
+fn a_peer_has_so_many_tokens_and_no_more() {
+    let (server, [mut alice]) = server_with(["alice"]);
+    let first = alice.token.clone();
+    for _ in 0..8 {
+        let renewed = alice.post("/auth/register?peer_id=alice", None).ok();
+        alice.token = renewed["token"].as_str().map(str::to_owned);
+    }
+    let mut old = server.http();
+    old.token = first;
+    assert_eq!(old.get("/relays").detail(401), "Invalid or expired token");
+    alice.get("/relays").ok();
+}
+
+#[test]
+fn an_id_is_free_when_its_tokens_expired_and_it_is_in_no_party() {
+    const ROOMY: &str = "[limits]\nrequests_per_second = 1000000\nrequests_burst = 1000000\n";
+    let mut server = Setup::server().config(ROOMY).start();
+    let mut alice = Http::registered(server.address(), "alice");
+    alice.party("alice");
+    server.reload(&format!("[auth]\ntoken_ttl = '1s'\n{ROOMY}"));
+    // The last one takes the place of the one that would be good for longer.
+    for _ in 0..8 {
+        assert_eq!(register(&mut alice, "alice"), 200);
+    }
+    let mut dave = Http::registered(server.address(), "dave");
+    // The youngest token: when it is over, so are the others.
+    eventually("the end of the tokens", || (dave.get("/relays").status == 401).then_some(()));
+    assert_eq!(alice.get("/relays").detail(401), "Invalid or expired token");
+    for (peer, status) in [("dave", 200), ("alice", 409)] {
+        assert_eq!(register(&mut server.http(), peer), status, "{peer}");
+    }
+}
+
+#[test]
+fn a_query_is_decoded_and_its_last_peer_id_counts() {
+    let (server, []) = server_with([]);
+    let mut http = server.http();
+    for (query, peer) in [
+        ("peer_id=a:b", "a:b"),
+        ("peer_id=c%3Ad", "c:d"),
+        ("x=1&peer_id=e&y", "e"),
+        ("peer_id=f&peer_id=g", "g"),
+        ("PEER_ID=h&peer_id=i", "i"),
+    ] {
+        let given = http.post(&format!("/auth/register?{query}"), None).ok();
+        assert_eq!(given["peer_id"], peer, "{query}");
+    }
+    let longest = "x".repeat(128);
+    assert_eq!(register(&mut http, &longest), 200);
+    for (query, kind) in [
+        ("", "missing"),
+        ("peer_id", "string_too_short"),
+        ("Peer_id=a", "missing"),
+        ("peer_id=a+b", "string_pattern_mismatch"),
+        ("peer_id=a/b", "string_pattern_mismatch"),
+        (&format!("peer_id={longest}x"), "string_too_long"),
+    ] {
+        let told = http.post(&format!("/auth/register?{query}"), None).detail(422);
+        assert_eq!(told[0]["type"], kind, "{query}");
+        assert_eq!(told[0]["loc"], json!(["query", "peer_id"]));
+    }
+}
+
+/// Who reads the disk can act for nobody.
+#[test]
+fn no_token_is_on_the_disk_or_in_the_log() {
+    let (server, [mut alice]) = server_with(["alice"]);
+    alice.party("alice");
+    let token = alice.token.clone().expect("a token");
+    let (setup, _) = server.stop();
+    let files = files(setup.dir.path());
+    assert!(files.len() > 2, "{files:?}");
+    for file in files {
+        let bytes = fs::read(&file).expect("a file");
+        let found = bytes.windows(token.len()).any(|window| window == token.as_bytes());
+        assert!(!found, "a token is in {}", file.display());
+    }
+}
+
+/// All files below a directory.
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).expect("a directory").map(|e| e.expect("it").path());
+    let (directories, mut found): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+    found.retain(|path| path.is_file());
+    found.extend(directories.iter().flat_map(|path| files(path)));
+    found
+}
