@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use serde_json::{Value, json};
-use socket2::SockRef;
 
 use super::mirror::Mirror;
 use super::{NO_LIMITS, done, guest, host, signal, sync, told, update};
@@ -16,7 +15,6 @@ fn who_does_not_read_is_closed_and_nobody_waits() {
     let server = Setup::server().config(NO_LIMITS).start();
     let (mut alice, _) = host(&server, "lan", "alice");
     let (mut slow, token) = guest(&server, "lan", "slow");
-    SockRef::from(&*slow.stream()).set_recv_buffer_size(4096).expect("a small buffer");
     let (mut bob, _) = guest(&server, "lan", "bob");
     let mut mirror = Mirror::full();
     done(&bob.ask(sync("lan")));
