@@ -13,6 +13,8 @@ const DEFAULT_FILTER: &str = "info";
 /// Where the web framework takes a client's mistake for an error of the server: anybody could fill the log with them.
 /// Heard only by a filter that names it.
 const MISTAKES_OF_CLIENTS: &str = "actix_http::h1::dispatcher";
+/// Where the web framework tells of its threads, which is of no use to who runs the server.
+const FRAMEWORK: &str = "actix_server";
 
 /// Starts logging, filtered by `LANRAGE_LOG`, else `RUST_LOG`, else at level `info`. Only the first call counts.
 pub fn init() {
@@ -23,7 +25,10 @@ pub fn init() {
 
 fn builder(env: &Environment, for_the_journal: bool) -> Builder {
     let mut builder = Builder::new();
-    builder.filter_module(MISTAKES_OF_CLIENTS, LevelFilter::Off).parse_filters(&filter(env));
+    builder
+        .filter_module(MISTAKES_OF_CLIENTS, LevelFilter::Off)
+        .filter_module(FRAMEWORK, LevelFilter::Warn)
+        .parse_filters(&filter(env));
     if for_the_journal {
         builder.write_style(WriteStyle::Never).format(for_journal);
     } else {
