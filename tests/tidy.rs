@@ -69,6 +69,7 @@ fn only_composition_roots_start_actors() {
 #[test]
 fn only_the_faces_to_the_network_know_the_web() {
     never("src", &["actix_web", "HttpRequest"], &["src/http/", "src/ws/", "src/server/"]);
+    never("src/http", &["crate::ws"], &["/tests"]);
     // So that another library can take its place.
     never("src", &["actix_web_actors"], &["src/ws/session.rs"]);
 }

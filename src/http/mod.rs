@@ -1,4 +1,4 @@
-//! The face towards the network: HTTP and WebSocket.
+//! The face towards HTTP clients.
 //!
 //! A request goes through [`guard`], which every request passes: is the server stopping, who asks,
 //! and how often. Its route reads it, asks the control plane, and writes the answer. What is
@@ -22,21 +22,40 @@ pub mod socket;
 mod tests;
 pub mod tls;
 
+use std::sync::Arc;
+
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::from_fn;
-use actix_web::{App, Error, web};
+use actix_web::{App, Error, HttpRequest, HttpResponse, web};
 
 pub(crate) use face::address_of;
 pub use face::{HttpFace, Settings};
 pub use problem::Problem;
 
-use crate::ws;
+/// What becomes of connections that want to be more than HTTP.
+pub trait Sockets: Send + Sync {
+    /// Makes a connection a WebSocket.
+    ///
+    /// # Errors
+    /// Why it is none.
+    fn upgrade(
+        self: Arc<Self>,
+        request: &HttpRequest,
+        payload: web::Payload,
+    ) -> Result<HttpResponse, Problem>;
+
+    /// How many are open.
+    fn open(&self) -> usize;
+
+    /// How many frames wait for clients to read.
+    fn queued(&self) -> usize;
+}
 
 /// What serves one worker's requests. `sockets` has those that become WebSockets.
 pub fn app(
     face: web::Data<HttpFace>,
-    sockets: web::Data<ws::Face>,
+    sockets: Arc<dyn Sockets>,
 ) -> App<
     impl ServiceFactory<
         ServiceRequest,
@@ -48,7 +67,7 @@ pub fn app(
 > {
     App::new()
         .app_data(face)
-        .app_data(sockets)
+        .app_data(web::Data::from(sockets))
         .wrap(from_fn(guard::guard::<BoxBody>))
         .configure(routes::configure)
 }

@@ -62,7 +62,7 @@ pub async fn run(args: ServerArgs, config: ServerConfig) -> anyhow::Result<()> {
     let (http, address) = listen(&config, &faces, certificates.as_ref())?;
     let handle = http.handle();
     let serving = actix::spawn(http);
-    let watching = actix::spawn(ws::watch(faces.ws.clone().into_inner()));
+    let watching = actix::spawn(ws::watch(faces.ws.clone()));
     let (admin, _admin_lock) = admin.unzip();
     let admitting = admin.map(|listener| actix::spawn(ipc::serve(faces.ipc.clone(), listener)));
     let watchdog = actix::spawn(service::feed_watchdog(engine.vitals.clone()));
@@ -90,7 +90,7 @@ pub async fn run(args: ServerArgs, config: ServerConfig) -> anyhow::Result<()> {
 /// What clients see of the server.
 struct Faces {
     http: web::Data<HttpFace>,
-    ws: web::Data<ws::Face>,
+    ws: Arc<ws::Face>,
     ipc: Rc<ipc::Face>,
 }
 
@@ -111,7 +111,7 @@ impl Faces {
         let ws = ws::Face::new(http.clone(), epoch, tuning::ws(config), connections.clone());
         let settings = tuning::ipc(config);
         let ipc = ipc::Face::new(PROGRAM, calls.clone(), connections, clock, settings, stopping);
-        Self { http, ws: web::Data::new(ws), ipc: Rc::new(ipc) }
+        Self { http, ws: Arc::new(ws), ipc: Rc::new(ipc) }
     }
 }
 

@@ -4,14 +4,15 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use actix_web::web;
+use actix_web::{HttpRequest, HttpResponse, web};
 use lanrage_ipc::model::{Epoch, PeerId};
 
 use super::line::{Line, lock};
+use super::session;
 use crate::config::Ws;
 use crate::control_plane::Connections;
 use crate::core::{AddressKey, ConnectionId};
-use crate::http::HttpFace;
+use crate::http::{HttpFace, Problem, Sockets};
 
 /// What all connections share. Workers have it in common.
 pub struct Face {
@@ -66,16 +67,6 @@ impl Face {
     /// Other settings from here on.
     pub fn set(&self, settings: Settings) {
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
-    }
-
-    /// How many connections are open.
-    pub fn open(&self) -> usize {
-        lock(&self.lines).by_id.len()
-    }
-
-    /// How many frames wait for clients to read.
-    pub fn queued(&self) -> usize {
-        lock(&self.lines).by_id.values().map(|line| line.queued()).sum()
     }
 
     pub(super) fn settings(&self) -> Arc<Settings> {
@@ -143,5 +134,23 @@ impl Face {
                 holders.remove(peer_id);
             }
         }
+    }
+}
+
+impl Sockets for Face {
+    fn upgrade(
+        self: Arc<Self>,
+        request: &HttpRequest,
+        payload: web::Payload,
+    ) -> Result<HttpResponse, Problem> {
+        session::upgrade(&self, request, payload)
+    }
+
+    fn open(&self) -> usize {
+        lock(&self.lines).by_id.len()
+    }
+
+    fn queued(&self) -> usize {
+        lock(&self.lines).by_id.values().map(|line| line.queued()).sum()
     }
 }

@@ -25,5 +25,4 @@ mod session;
 mod watch;
 
 pub use face::{Face, Settings};
-pub use session::upgrade;
 pub use watch::watch;

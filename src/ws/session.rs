@@ -35,10 +35,10 @@ const UNREAD: usize = 256;
 ///
 /// # Errors
 /// Why it is none, as HTTP has it.
-pub fn upgrade(
+pub(super) fn upgrade(
+    face: &Arc<Face>,
     request: &HttpRequest,
     payload: web::Payload,
-    face: Arc<Face>,
 ) -> Result<HttpResponse, Problem> {
     let (settings, http) = (face.settings(), &face.http.settings().http);
     let address = address_of(request, http);

@@ -9,6 +9,7 @@ use super::face::Face;
 use super::line::{CloseCode, Line};
 use super::session::send;
 use crate::config::Ws;
+use crate::http::Sockets as _;
 
 /// How often the deadlines are looked at, unless they are shorter.
 const TICK: Duration = Duration::from_millis(500);

@@ -6,11 +6,11 @@ use actix_web::{HttpResponse, web};
 use lanrage_ipc::http::{ErrorReply, StatusReply};
 
 use crate::control_plane::{Answer, Ask, Status};
+use crate::http::Sockets;
 use crate::http::auth::stranger;
 use crate::http::face::HttpFace;
 use crate::http::metrics::{CONTENT_TYPE, Gauges};
 use crate::http::problem::Problem;
-use crate::ws;
 
 /// How long the control plane may take to show that it is ready.
 const READY: Duration = Duration::from_secs(2);
@@ -61,7 +61,7 @@ pub(in crate::http) async fn readyz(
 )]
 pub(in crate::http) async fn metrics(
     face: web::Data<HttpFace>,
-    sockets: web::Data<ws::Face>,
+    sockets: web::Data<dyn Sockets>,
 ) -> Result<HttpResponse, Problem> {
     let Status { parties, peers, relays, tokens, counters, store, .. } = status(&face).await?;
     let size = |count| usize::try_from(count).unwrap_or(usize::MAX);

@@ -3,9 +3,8 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use lanrage_ipc::http::ErrorReply;
 
-use crate::http::Problem;
 use crate::http::described::Unavailable;
-use crate::ws;
+use crate::http::{Problem, Sockets};
 
 /// Makes the connection a WebSocket; its frames say who asks.
 #[utoipa::path(
@@ -23,7 +22,7 @@ use crate::ws;
 pub(in crate::http) async fn upgrade(
     request: HttpRequest,
     payload: web::Payload,
-    sockets: web::Data<ws::Face>,
+    sockets: web::Data<dyn Sockets>,
 ) -> Result<HttpResponse, Problem> {
-    ws::upgrade(&request, payload, sockets.into_inner())
+    sockets.into_inner().upgrade(&request, payload)
 }

@@ -63,7 +63,7 @@ impl Server {
         let sockets = ws::Settings { ws: Ws::default(), peer_timeout: HOUR };
         let epoch = "epoch".parse().unwrap();
         let sockets = ws::Face::new(face.clone(), epoch, sockets, Connections::default());
-        let sockets = web::Data::new(sockets);
+        let sockets = Arc::new(sockets);
         let shared = face.clone();
         let server = HttpServer::new(move || app(shared.clone(), sockets.clone()))
             .workers(1)
