@@ -48,7 +48,7 @@ pub struct ServerArgs {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// Address to serve, such as 127.0.0.1:8667 or [::1]:8667 [env: LANRAGE_LISTEN] [default: 127.0.0.1:8667]
+    /// Address to serve, such as 127.0.0.1:8667, an IPv6 one in brackets [env: LANRAGE_LISTEN] [default: 127.0.0.1:8667]
     #[arg(long, value_name = "ADDR:PORT", value_parser = parse_listen)]
     pub listen: Option<SocketAddr>,
 

@@ -1,6 +1,6 @@
 //! The face towards HTTP clients.
 //!
-//! A request goes through [`guard`], which every request passes: is the server stopping, who asks,
+//! A request goes through `guard`, which every request passes: is the server stopping, who asks,
 //! and how often. Its route reads it, asks the control plane, and writes the answer. What is
 //! refused becomes a [`Problem`], which alone knows statuses.
 

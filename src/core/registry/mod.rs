@@ -218,7 +218,7 @@ impl Registry {
     }
 
     /// As [`Registry::apply`], but a request that its peer made before, under the same key, is not
-    /// done again: the answer is a [`Outcome::Receipt`] of the first time.
+    /// done again: the answer is the receipt of the first time.
     ///
     /// # Errors
     /// A [`Refusal`]; then nothing has changed.
