@@ -17,10 +17,13 @@ use crate::core::{Caller, Registry, Rules};
 use crate::discovery::{self, Discovery};
 use crate::events::Hub;
 use crate::health::Vitals;
-use crate::store::{self, Archive, Close, Layout, OpenOptions, Persister};
+use crate::store::{self, Archive, Close, Layout, OpenOptions, Persister, RotateBackups};
 
 /// How long the discovery file may take to be brought up to date at the end.
 const LAST_ANNOUNCEMENT: Duration = Duration::from_secs(5);
+
+/// How long the last backup may take.
+const LAST_BACKUP: Duration = Duration::from_secs(3);
 
 /// What an engine is made from.
 #[derive(Debug, Clone)]
@@ -56,6 +59,8 @@ pub(crate) struct Engine {
     registry: Addr<LocalControlPlane>,
     discovery: Option<Addr<Discovery>>,
     persister: Addr<Persister>,
+    archive: Addr<Archive>,
+    backups_kept: usize,
     cleanup: Addr<Cleanup>,
 }
 
@@ -101,7 +106,9 @@ impl Engine {
         };
         let registry = LocalControlPlane::new(registry, clock, to, batch, status).start();
         let calls: Recipient<Call> = registry.clone().recipient();
-        let cleanup = Cleanup::new(routine, itself, calls.clone(), archive.recipient()).start();
+        let backups_kept = routine.backups_kept;
+        let to = archive.clone().recipient();
+        let cleanup = Cleanup::new(routine, itself, calls.clone(), to).start();
         let mut vitals = Vitals::default();
         vitals.add("registry", registry.clone().recipient());
         vitals.add("store", persister.clone().recipient());
@@ -110,7 +117,17 @@ impl Engine {
             vitals.add("discovery", discovery.clone().recipient());
         }
         vitals.add("cleanup", cleanup.clone().recipient());
-        Ok(Self { calls, vitals, grace_until, registry, discovery, persister, cleanup })
+        Ok(Self {
+            calls,
+            vitals,
+            grace_until,
+            registry,
+            discovery,
+            persister,
+            archive,
+            backups_kept,
+            cleanup,
+        })
     }
 
     /// Works on with another tuning.
@@ -129,6 +146,11 @@ impl Engine {
     pub(crate) async fn stop(self) {
         if let Err(error) = self.registry.send(Stop).await {
             log::error!("the registry did not stop: {error}");
+        }
+        // What was done since the last regular one may be all there is.
+        let backup = self.archive.send(RotateBackups { kept: self.backups_kept });
+        if tokio::time::timeout(LAST_BACKUP, backup).await.is_err() {
+            log::warn!("the state could not be copied in time");
         }
         if let Err(error) = self.persister.send(Close).await {
             log::error!("the database was not closed: {error}");

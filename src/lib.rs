@@ -12,6 +12,7 @@ mod engine;
 pub mod events;
 pub mod health;
 pub mod http;
+mod import;
 pub mod instance;
 pub mod ipc;
 pub mod logging;

@@ -42,6 +42,9 @@ pub struct DaemonConfig {
 pub(super) const OTHER_KEYS: [&str; 7] =
     ["state_dir", "discovery_file", "cleanup", "store", "addresses", "access", "limits"];
 
+/// The top-level keys that other programs' files have, or will have: one file may serve all of them.
+pub(super) const FOREIGN_KEYS: [&str; 5] = ["listen", "http", "auth", "ws", "remote"];
+
 /// What the file holds.
 struct Content {
     socket: Option<PathBuf>,
@@ -56,7 +59,12 @@ struct Content {
 
 impl Content {
     fn read(table: &mut Table<'_>, directory: &Path) -> Self {
-        let limits = table.table("limits", Limits::read);
+        let limits = table.table("limits", |table| {
+            let limits = Limits::read(table);
+            table.disregard(&super::server::LIMITS_OF_THE_NETWORK);
+            limits
+        });
+        table.disregard(&FOREIGN_KEYS);
         Self {
             socket: table.path("socket", directory),
             state_dir: table.path("state_dir", directory),

@@ -49,6 +49,7 @@ pub fn load_cli(args: &CliArgs, env: &Environment) -> Result<CliConfig, ConfigEr
     let place = file::Place::of("lanragectl", args.config.as_deref(), args.system, env)?;
     let (config_file, socket) = place.read(|table, directory| {
         table.ignore(&daemon::OTHER_KEYS);
+        table.disregard(&daemon::FOREIGN_KEYS);
         table.path("socket", directory)
     })?;
     Ok(CliConfig {

@@ -90,6 +90,13 @@ impl<'t> Table<'t> {
         }
     }
 
+    /// Lets `keys` hold anything, and tells nobody of them: they are of other programs.
+    pub(super) fn disregard(&mut self, keys: &[&'static str]) {
+        for key in keys {
+            self.entries.remove(*key);
+        }
+    }
+
     /// The table under `key`, read by `schema`; an empty one if it is not there.
     pub(super) fn table<T>(
         &mut self,

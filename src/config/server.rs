@@ -5,6 +5,7 @@ mod network;
 mod tables;
 
 pub(super) use network::parse_listen;
+pub(super) use tables::LIMITS_OF_THE_NETWORK;
 pub use tables::{Auth, Http, ServerLimits, Tls, Ws};
 
 use super::file::Place;
@@ -72,6 +73,8 @@ struct Content {
 
 impl Content {
     fn read(table: &mut Table<'_>, directory: &Path) -> Self {
+        // One file may serve the daemon, too.
+        table.disregard(&["discovery_file", "remote"]);
         let limits = table.table("limits", ServerLimits::read);
         Self {
             listen: table.value("listen", None, |value| {

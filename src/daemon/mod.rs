@@ -1,10 +1,8 @@
 //! The daemon's composition root: takes hold of the socket and the state, has the factory start the
 //! control plane, serves it, and stops all of it in order.
 
-mod import;
 mod tuning;
 
-use std::fs;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -19,7 +17,7 @@ use crate::engine::Engine;
 use crate::instance::Lock;
 use crate::ipc::{self, Access, Face, Settings};
 use crate::os::{self, Signal, Signals, notify};
-use crate::{service, store};
+use crate::{import, service, store};
 
 /// Runs the daemon until it is told to stop.
 ///
@@ -131,9 +129,4 @@ fn listen(config: &DaemonConfig) -> anyhow::Result<(Listener, Option<Lock>, Stri
     }
     let (listener, lock) = os::bind(&config.socket, config.system)?;
     Ok((listener, lock, config.socket.display().to_string()))
-}
-
-/// Whether a file is there, for those who only look.
-fn exists(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok()
 }

@@ -87,9 +87,8 @@ impl Problem {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
     }
 
-    /// 426: this path is for WebSockets.
-    pub(crate) fn no_upgrade() -> Self {
-        let detail = "This path is for WebSockets: ask for an upgrade";
+    /// 426: this path is for WebSockets as they are.
+    pub(crate) fn no_upgrade(detail: &'static str) -> Self {
         Self::new(StatusCode::UPGRADE_REQUIRED, detail)
     }
 
@@ -211,6 +210,7 @@ impl ResponseError for Problem {
         }
         if self.status == StatusCode::UPGRADE_REQUIRED {
             response.insert_header((header::UPGRADE, "websocket"));
+            response.insert_header((header::SEC_WEBSOCKET_VERSION, "13"));
         }
         if let Some(seconds) = self.retry_after {
             response.insert_header((header::RETRY_AFTER, seconds));

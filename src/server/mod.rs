@@ -27,7 +27,7 @@ use crate::http::{self, HttpFace};
 use crate::instance::Lock;
 use crate::ipc;
 use crate::os::{self, Signal, Signals, notify};
-use crate::{service, store, ws};
+use crate::{import, service, store, ws};
 
 /// What the program calls itself.
 const PROGRAM: &str = "lanragectl-server";
@@ -56,6 +56,7 @@ pub async fn run(args: ServerArgs, config: ServerConfig) -> anyhow::Result<()> {
     let principal = Principal::User { user: os::own_user(), admin: true };
     let itself = Caller { principal, connection: ConnectionId(0) };
     let engine = Engine::start(clock, tuning::settings(&config), itself.clone())?;
+    import::first_state(&config.state_dir, &engine.calls, itself.clone()).await?;
     let epoch = epoch(&engine, itself).await?;
     let connections = Connections::default();
     let faces = Faces::new(&config, &engine, clock, epoch, connections, stopping);

@@ -68,7 +68,7 @@ impl Conversation {
 
     async fn prove(&self, token: Secret, peer_id: Option<&PeerId>) -> Result<Proof, Rejection> {
         let hash = token::hash(token.expose().as_bytes());
-        let identity = match self.ask(Ask::Authenticate(hash)).await? {
+        let identity = match self.ask(Ask::Recognize(hash)).await? {
             Answer::Identity(identity) => identity,
             other => return Err(unexpected(&other)),
         };

@@ -42,6 +42,10 @@ pub(super) fn upgrade(
 ) -> Result<HttpResponse, Problem> {
     let (settings, http) = (face.settings(), &face.http.settings().http);
     let address = address_of(request, http);
+    let version = request.headers().get(header::SEC_WEBSOCKET_VERSION);
+    if version.is_some_and(|version| version != "13") {
+        return Err(Problem::no_upgrade("Only version 13 of WebSocket is spoken"));
+    }
     let mut response = match ws::handshake(request) {
         Ok(response) => response,
         Err(error) => return Err(no_handshake(&error)),
@@ -95,7 +99,7 @@ fn pace(limits: &crate::config::Ws) -> Rate {
 fn no_handshake(error: &HandshakeError) -> Problem {
     match error {
         HandshakeError::NoWebsocketUpgrade | HandshakeError::NoConnectionUpgrade => {
-            Problem::no_upgrade()
+            Problem::no_upgrade("This path is for WebSockets: ask for an upgrade")
         }
         _ => Problem::bad_request(error.to_string()),
     }

@@ -145,6 +145,16 @@ pub struct ServerLimits {
     pub receipts: usize,
 }
 
+/// The keys of `[limits]` that the daemon does without.
+pub(in crate::config) const LIMITS_OF_THE_NETWORK: [&str; 6] = [
+    "requests_per_second",
+    "requests_burst",
+    "registrations_per_minute",
+    "registrations_burst",
+    "tokens",
+    "receipts",
+];
+
 impl ServerLimits {
     pub(super) fn read(table: &mut Table<'_>) -> Self {
         Self {

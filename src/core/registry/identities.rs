@@ -86,13 +86,15 @@ impl Identities {
         self.tokens.len()
     }
 
-    fn oldest_of(&self, peer_id: &PeerId) -> Option<TokenHash> {
-        let tokens = self.of_peer.get(peer_id)?;
-        tokens.first().filter(|_| tokens.len() >= TOKENS_OF_A_PEER).map(|(_, hash)| *hash)
+    /// The token that has to go for another one of its peer; never the one that was shown.
+    fn surplus_of(&self, peer_id: &PeerId, shown: Option<TokenHash>) -> Option<TokenHash> {
+        let tokens = self.of_peer.get(peer_id).filter(|all| all.len() >= TOKENS_OF_A_PEER)?;
+        tokens.iter().map(|(_, hash)| *hash).find(|hash| Some(*hash) != shown)
     }
 
-    fn first_expired(&self, now: Timestamp) -> Option<TokenHash> {
-        self.expiring.first().filter(|(at, _)| *at <= now).map(|(_, hash)| *hash)
+    fn expired(&self, now: Timestamp) -> impl Iterator<Item = &TokenRecord> {
+        let due = self.expiring.iter().take_while(move |(at, _)| *at <= now);
+        due.filter_map(|(_, hash)| self.tokens.get(hash))
     }
 }
 
@@ -104,6 +106,22 @@ impl Registry {
     pub fn authenticate(&self, hash: &TokenHash, now: Now) -> Result<Identity, Refusal> {
         let token = self.identities.live(hash, now.wall).ok_or(Refusal::BadToken)?;
         Ok(self.identity(&token.peer_id, Some(token.expires_at)))
+    }
+
+    /// Whose a token is, for who wants to go on as its peer: one that expired will do while the
+    /// peer is in a party, since nobody can get another one until it has left.
+    ///
+    /// # Errors
+    /// [`Refusal::BadToken`].
+    pub fn recognize(&self, hash: &TokenHash, now: Now) -> Result<Identity, Refusal> {
+        let token = self.shown(hash, now).ok_or(Refusal::BadToken)?;
+        Ok(self.identity(&token.peer_id, Some(token.expires_at)))
+    }
+
+    fn shown(&self, hash: &TokenHash, now: Now) -> Option<&TokenRecord> {
+        let token = self.identities.tokens.get(hash)?;
+        let counts = token.expires_at > now.wall || self.peers.contains_key(&token.peer_id);
+        counts.then_some(token)
     }
 
     fn identity(&self, peer_id: &PeerId, expires_at: Option<Timestamp>) -> Identity {
@@ -119,14 +137,21 @@ impl Registry {
         self.identities.len()
     }
 
-    /// Whose a peer id is: in a party, of a live token or held by a connection.
+    /// Whose a peer id is: in a party, of a live token, held by a connection, or with a relay.
     pub(super) fn owner_of(&self, peer_id: &PeerId, now: Now) -> Option<Owner> {
         if let Some(presence) = self.peers.get(peer_id) {
             return Some(presence.owner.clone());
         }
         let claimed = self.identities.holders.contains_key(peer_id)
-            || self.identities.has_live_token(peer_id, now.wall);
+            || self.identities.has_live_token(peer_id, now.wall)
+            || self.has_relay(peer_id);
         claimed.then(|| Owner::Peer(peer_id.clone()))
+    }
+
+    /// Whether a relay belongs to a peer: whoever became that peer could change it.
+    fn has_relay(&self, peer_id: &PeerId) -> bool {
+        let mut owners = self.relays.values().map(|relay| &relay.record.owner);
+        owners.any(|owner| matches!(owner, Owner::Peer(id) if id == peer_id))
     }
 }
 
@@ -177,9 +202,9 @@ impl Transaction<'_> {
         issue: Option<TokenHash>,
         hold: bool,
     ) -> Result<Outcome, Refusal> {
-        let (now, connection) = (self.now.wall, self.caller.connection);
+        let connection = self.caller.connection;
         let identities = &self.registry.identities;
-        let shown = proof.and_then(|hash| identities.live(&hash, now));
+        let shown = proof.and_then(|hash| self.registry.shown(&hash, self.now));
         let shown = shown.filter(|token| token.peer_id == peer_id).map(|token| token.expires_at);
         let proven = shown.is_some() || identities.is_held_by(&peer_id, connection);
         if !proven && self.registry.owner_of(&peer_id, self.now).is_some() {
@@ -187,11 +212,11 @@ impl Transaction<'_> {
         }
         let limit = self.registry.rules.tokens;
         // A renewal that frees a place needs none.
-        let frees = identities.oldest_of(&peer_id).is_some();
+        let frees = identities.surplus_of(&peer_id, proof).is_some();
         if issue.is_some() && identities.len() >= limit && !frees {
             return Err(Refusal::RegistryFull { what: "tokens", limit });
         }
-        let issued = issue.map(|hash| self.issue(hash, &peer_id));
+        let issued = issue.map(|hash| self.issue(hash, &peer_id, proof));
         if hold {
             self.registry.identities.hold(&peer_id, connection);
             self.keep_by_connection(&peer_id);
@@ -200,9 +225,9 @@ impl Transaction<'_> {
     }
 
     /// Gives a token out, and returns when it expires.
-    fn issue(&mut self, hash: TokenHash, peer_id: &PeerId) -> Timestamp {
-        if let Some(oldest) = self.registry.identities.oldest_of(peer_id) {
-            self.delete_token(&oldest);
+    fn issue(&mut self, hash: TokenHash, peer_id: &PeerId, shown: Option<TokenHash>) -> Timestamp {
+        if let Some(surplus) = self.registry.identities.surplus_of(peer_id, shown) {
+            self.delete_token(&surplus);
         }
         let issued_at = self.now.wall;
         let ttl = self.registry.rules.token_ttl;
@@ -230,7 +255,10 @@ impl Transaction<'_> {
     }
 
     pub(super) fn expire_tokens(&mut self) {
-        while let Some(hash) = self.registry.identities.first_expired(self.now.wall) {
+        let registry = &self.registry;
+        let expired = registry.identities.expired(self.now.wall);
+        let useless = expired.filter(|token| !registry.peers.contains_key(&token.peer_id));
+        for hash in useless.map(|token| token.hash).collect::<Vec<_>>() {
             self.delete_token(&hash);
         }
     }

@@ -112,7 +112,7 @@ fn a_token_expires_at_the_very_instant() {
 }
 
 #[test]
-fn an_expired_token_leaves_its_party_to_nobody_else() {
+fn who_is_in_a_party_goes_on_with_a_token_that_expired_there() {
     let mut world = World::new();
     world.by(stranger(1), claim_with("x", None, Some(1), false));
     world.by(peers(["x"], 1), register("lan", "x"));
@@ -122,10 +122,28 @@ fn an_expired_token_leaves_its_party_to_nobody_else() {
     }
     world.by(ROOT, Command::Expire);
     assert!(!is_good(&world, 1));
-    taken(&mut world, 2, claim_with("x", Some(1), Some(2), true));
-    world.pass(PEER_TIMEOUT);
+    assert!(world.registry.recognize(&token(1), world.now).is_ok());
+    taken(&mut world, 2, claim_with("x", None, Some(2), true));
+    taken(&mut world, 2, claim_with("x", Some(404), Some(2), true));
+    world.by(stranger(2), claim_with("x", Some(1), Some(2), false));
+    assert!(is_good(&world, 2));
+    world.by(peers(["x"], 2), leave("lan", "x"));
     world.by(ROOT, Command::Expire);
-    world.by(stranger(2), claim_with("x", Some(1), Some(2), true));
+    let forgotten = world.registry.recognize(&token(1), world.now);
+    assert_eq!(forgotten, Err(Refusal::BadToken));
+}
+
+#[test]
+fn who_has_a_relay_keeps_the_id() {
+    let mut world = World::new();
+    world.by(stranger(1), claim_with("x", None, Some(1), false));
+    world.by(peers(["x"], 0), relay("r", 1));
+    world.now.wall += SignedDuration::try_from(TTL).unwrap();
+    world.by(ROOT, Command::Expire);
+    taken(&mut world, 2, claim_with("x", None, Some(2), false));
+    world.now.elapsed += RELAY_TIMEOUT;
+    world.by(ROOT, Command::Expire);
+    world.by(stranger(2), claim_with("x", None, Some(2), false));
 }
 
 #[test]
@@ -340,10 +358,11 @@ fn a_token_goes_with_its_commit() {
     }
     let before = world.registry.clone();
     let claimed = world.by(stranger(1), claim_with("x", Some(1), Some(9), false));
-    assert!(is_good(&world, 9) && !is_good(&world, 1));
+    // The oldest but for the one that was shown is what goes.
+    assert!(is_good(&world, 9) && is_good(&world, 1) && !is_good(&world, 2));
     world.registry.undo(claimed.changes.into_iter());
     assert_eq!(world.registry, before);
-    assert!(!is_good(&world, 9) && is_good(&world, 1));
+    assert!(!is_good(&world, 9) && is_good(&world, 2));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lanrage_ipc::model::PeerId;
+use lanrage_ipc::model::{PeerId, RelayId};
 
 use super::super::*;
 use super::play::Played;
@@ -15,6 +15,7 @@ pub(super) struct Owners {
     held: BTreeSet<(PeerId, ConnectionId)>,
     /// Of those in a party.
     members: BTreeMap<PeerId, Owner>,
+    relays: BTreeMap<RelayId, Owner>,
 }
 
 impl Owners {
@@ -39,7 +40,9 @@ impl Owners {
         }
         if let Command::Claim { peer_id, proof, .. } = command {
             let shown = proof.and_then(|hash| self.tokens.get(&hash));
-            let proven = shown.is_some_and(|t| t.peer_id == *peer_id && t.expires_at > now.wall)
+            let counts =
+                |t: &TokenRecord| t.expires_at > now.wall || self.members.contains_key(peer_id);
+            let proven = shown.is_some_and(|t| t.peer_id == *peer_id && counts(t))
                 || self.held.contains(&(peer_id.clone(), caller.connection));
             let free = proven || self.owner(peer_id, now).is_none();
             let refused = matches!(result, Err(Refusal::PeerTaken(_)));
@@ -75,6 +78,12 @@ impl Owners {
                     let token = self.tokens.remove(hash).expect("deleted twice");
                     assert!(token.expires_at <= now.wall, "{token:?} at {now:?}");
                 }
+                Write::PutRelay(relay) => {
+                    self.relays.insert(relay.relay.relay_id.clone(), relay.owner.clone());
+                }
+                Write::DeleteRelay(id) => {
+                    self.relays.remove(id);
+                }
                 _ => {}
             }
         }
@@ -105,7 +114,8 @@ impl Owners {
     fn owner(&self, peer_id: &PeerId, now: Now) -> Option<Owner> {
         let mut tokens = self.tokens.values();
         let token = tokens.any(|token| token.peer_id == *peer_id && token.expires_at > now.wall);
-        let claimed = token || self.held.iter().any(|(held, _)| held == peer_id);
+        let relayed = self.relays.values().any(|owner| *owner == Owner::Peer(peer_id.clone()));
+        let claimed = token || relayed || self.held.iter().any(|(held, _)| held == peer_id);
         let member = self.members.get(peer_id).cloned();
         member.or_else(|| claimed.then(|| Owner::Peer(peer_id.clone())))
     }

@@ -8,7 +8,6 @@ use anyhow::{Context as _, bail};
 use jiff::tz::TimeZone;
 use lanrage_ipc::lanrage::Records;
 
-use super::exists;
 use crate::control_plane::{Answer, Ask, Call};
 use crate::core::{Caller, Command, ImportMode, Outcome};
 
@@ -23,7 +22,7 @@ const LONGEST: u64 = 256 * 1024 * 1024;
 ///
 /// # Errors
 /// When it can't be read or its parties can't be stored: it is left for the next start.
-pub(super) async fn first_state(
+pub(crate) async fn first_state(
     dir: &Path,
     control_plane: &Recipient<Call>,
     itself: Caller,
@@ -72,4 +71,9 @@ pub(super) async fn first_state(
 
 fn cant_read(path: &Path) -> String {
     format!("can't read {}: make it readable, or move it away", path.display())
+}
+
+/// Whether a file is there, for those who only look.
+fn exists(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
 }
