@@ -89,8 +89,8 @@ impl Content {
             addresses: table
                 .table("addresses", |table| Addresses::read(table, limits.shared.peers_per_party)),
             access: table.table("access", Access::read),
+            ws: table.table("ws", |table| Ws::read(table, &limits)),
             limits,
-            ws: table.table("ws", Ws::read),
         }
     }
 }

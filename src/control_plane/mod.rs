@@ -70,9 +70,6 @@ pub enum Ask {
     Once(RequestKey, Command),
     /// Whom a token proves.
     Authenticate(TokenHash),
-    /// Whose a token is, for who wants to go on as its peer: expired ones count while it is in a
-    /// party.
-    Recognize(TokenHash),
     /// Tell something of the registry.
     Query(Query),
     /// How is it going?
@@ -123,7 +120,7 @@ pub enum Query {
 pub enum Answer {
     /// To a command.
     Outcome(Outcome),
-    /// To `Ask::Authenticate` and `Ask::Recognize`.
+    /// To `Ask::Authenticate`.
     Identity(Identity),
     /// To `Query::Party`.
     Party(Party),

@@ -1,6 +1,7 @@
 //! What all WebSocket connections share.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -14,6 +15,9 @@ use crate::control_plane::Connections;
 use crate::core::{AddressKey, ConnectionId};
 use crate::http::{HttpFace, Problem, Sockets};
 
+/// Addresses of ids that are kept in mind; more, and all are forgotten.
+const MOST_HOMES: usize = 65_536;
+
 /// What all connections share. Workers have it in common.
 pub struct Face {
     pub(super) http: web::Data<HttpFace>,
@@ -24,6 +28,8 @@ pub struct Face {
     lines: Mutex<Lines>,
     /// The connection that took a peer's id last: what waits for the peer goes there.
     holders: Mutex<HashMap<PeerId, ConnectionId>>,
+    /// The addresses from which ids were taken without a token.
+    homes: Mutex<HashMap<PeerId, IpAddr>>,
 }
 
 /// The open connections.
@@ -60,8 +66,8 @@ impl Face {
         connections: Connections,
     ) -> Self {
         let settings = RwLock::new(Arc::new(settings));
-        let (lines, holders) = Default::default();
-        Self { http, epoch, settings, connections, lines, holders }
+        let (lines, holders, homes) = Default::default();
+        Self { http, epoch, settings, connections, lines, holders, homes }
     }
 
     /// Other settings from here on.
@@ -111,6 +117,20 @@ impl Face {
 
     pub(super) fn lines(&self) -> Vec<Arc<Line>> {
         lock(&self.lines).by_id.values().cloned().collect()
+    }
+
+    /// An id was taken from an address, without a token.
+    pub(super) fn settle(&self, peer_id: PeerId, address: IpAddr) {
+        let mut homes = lock(&self.homes);
+        if homes.len() >= MOST_HOMES {
+            homes.clear();
+        }
+        homes.insert(peer_id, address);
+    }
+
+    /// Whether an id may have been taken from an address: what was before the start is not known.
+    pub(super) fn may_be_home(&self, peer_id: &PeerId, address: IpAddr) -> bool {
+        lock(&self.homes).get(peer_id).is_none_or(|home| *home == address)
     }
 
     /// What waits for a peer goes to this connection from now on.

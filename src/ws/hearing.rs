@@ -27,8 +27,8 @@ pub(super) struct Heard {
     pub(super) host_id: PeerId,
     /// The last change that was told; what comes of earlier ones is known already.
     pub(super) seq: u64,
-    /// Whether its host has gone: the party follows.
-    pub(super) ending: bool,
+    /// The change by which its host went, once it has: the party follows.
+    pub(super) ending: Option<u64>,
     /// When all of it was told last.
     pub(super) told: Duration,
     /// What each member says of itself.
@@ -61,7 +61,7 @@ impl Hearing {
             own,
             host_id: party.host_id.clone(),
             seq: 0,
-            ending: false,
+            ending: None,
             told: Duration::ZERO,
             members: BTreeMap::new(),
         };

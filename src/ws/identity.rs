@@ -68,7 +68,7 @@ impl Conversation {
 
     async fn prove(&self, token: Secret, peer_id: Option<&PeerId>) -> Result<Proof, Rejection> {
         let hash = token::hash(token.expose().as_bytes());
-        let identity = match self.ask(Ask::Recognize(hash)).await? {
+        let identity = match self.ask(Ask::Authenticate(hash)).await? {
             Answer::Identity(identity) => identity,
             other => return Err(unexpected(&other)),
         };
@@ -113,6 +113,9 @@ impl Conversation {
         };
         self.peers.insert(identity.peer_id.clone());
         self.face.hold(identity.peer_id.clone(), self.line.id);
+        if fresh.is_none() && proof.is_none() {
+            self.face.settle(identity.peer_id.clone(), self.line.address);
+        }
         if let Some(offset) = identity.utc_offset {
             self.style.utc_offset = Some(offset);
         }

@@ -1,5 +1,6 @@
 //! What a connection hears of its parties, and what of that its client is told.
 
+use lanrage_ipc::control::ServerFrame;
 use lanrage_ipc::event::Event;
 use lanrage_ipc::model::{Party, PartyId, Peer, PeerId};
 
@@ -97,10 +98,12 @@ impl Conversation {
             Event::PeerUpdated { peer, .. } if !self.style.additions => {
                 self.tell_plainly_of_update(party_id, peer).await;
             }
-            Event::PeerLeft { peer_id, .. } => {
-                heard.ending |= *peer_id == heard.host_id;
+            Event::PeerLeft { peer_id, seq, .. } => {
+                if *peer_id == heard.host_id {
+                    heard.ending = Some(*seq);
+                }
                 heard.members.remove(peer_id);
-                let is_ending = heard.ending;
+                let is_ending = heard.ending.is_some();
                 // A client that knows more hears at once that the party has ended.
                 if !(is_ending && self.style.additions) {
                     self.send_news(news);
@@ -110,9 +113,13 @@ impl Conversation {
                     self.unsubscribe(gone).await;
                 }
             }
-            Event::PartyRemoved { .. } => {
+            Event::PartyRemoved { reason, epoch, seq, .. } => {
+                // It takes the number of the first change that was not told by itself.
+                let seq = heard.ending.unwrap_or(*seq);
                 if self.style.additions {
-                    self.send_news(news);
+                    let beside = render::beside(self.style, epoch, seq);
+                    let (party_id, reason) = (party_id.clone(), *reason);
+                    self.send(&ServerFrame::PartyRemoved { party_id, reason, beside });
                 }
                 let gone = self.hearing.end(party_id);
                 self.unsubscribe(gone).await;

@@ -12,7 +12,7 @@ use actix_web_actors::ws::{self, CloseReason, HandshakeError, Message, ProtocolE
 use bytestring::ByteString;
 use futures_util::stream;
 use lanrage_ipc::ErrorCode;
-use lanrage_ipc::control::ServerFrame;
+use lanrage_ipc::control::{self, ServerFrame};
 use tokio::sync::mpsc;
 
 use super::conversation::Conversation;
@@ -163,7 +163,7 @@ impl StreamHandler<Result<Message, ProtocolError>> for Session {
                         ctx.close(reason);
                     }
                     ctx.stop();
-                } else if self.line.closing_since().is_none() && self.is_in_pace() {
+                } else if self.line.closing_since().is_none() && self.is_in_pace(&message) {
                     self.take(message, ctx);
                 }
             }
@@ -218,13 +218,20 @@ impl Session {
     }
 
     /// Whether a frame comes no sooner than it may.
-    fn is_in_pace(&mut self) -> bool {
-        let taken = self.pace.take((), self.face.now());
-        if taken.is_err() {
-            self.face.http.metrics.rejected("rate_limited");
-            self.offence(ErrorCode::RateLimited, "too many frames: send fewer");
-        }
-        taken.is_ok()
+    fn is_in_pace(&mut self, message: &Message) -> bool {
+        let now = self.face.now();
+        let Err(wait) = self.pace.take((), now) else { return true };
+        self.face.http.metrics.rejected("rate_limited");
+        let req_id = match message {
+            Message::Text(text) => {
+                control::decode(text).map_or_else(|bad| bad.req_id, |in_| in_.req_id)
+            }
+            _ => None,
+        };
+        let rejection = Rejection::too_often("too many frames: send fewer", wait);
+        send(&self.line, &render::error(self.line.style(), rejection, req_id), now);
+        self.line.offended(now);
+        false
     }
 
     fn offence(&self, code: ErrorCode, message: &str) {

@@ -196,15 +196,16 @@ pub struct Ws {
 }
 
 impl Ws {
-    pub(super) fn read(table: &mut Table<'_>) -> Self {
+    /// A client may send as many frames as it may make requests, unless something else is said.
+    pub(super) fn read(table: &mut Table<'_>, limits: &ServerLimits) -> Self {
         Self {
             frame_bytes: table.number("frame_bytes", 64 * KIB, KIB..=16 * MIB),
             queue_frames: table.number("queue_frames", 256, COUNT),
             first_frame: table.duration("first_frame", seconds(10), INTERVAL),
             ping_interval: table.duration("ping_interval", seconds(30), INTERVAL),
             pong_timeout: table.duration("pong_timeout", seconds(10), INTERVAL),
-            frames_per_second: table.number("frames_per_second", 100, RATE),
-            frames_burst: table.number("frames_burst", 200, RATE),
+            frames_per_second: table.number("frames_per_second", limits.requests_per_second, RATE),
+            frames_burst: table.number("frames_burst", limits.requests_burst, RATE),
             sockets: table.number("sockets", 8_192, 1..=*SOCKETS.end()),
             sockets_per_address: table.number("sockets_per_address", 4_096, 1..=*SOCKETS.end()),
         }
@@ -231,6 +232,6 @@ impl Default for ServerLimits {
 
 impl Default for Ws {
     fn default() -> Self {
-        Self::read(&mut Table::empty())
+        Self::read(&mut Table::empty(), &ServerLimits::default())
     }
 }

@@ -120,10 +120,6 @@ impl LocalControlPlane {
                 let identity = self.registry.authenticate(&hash, self.clock.now());
                 answer(reply, identity.map(Answer::Identity).map_err(Failure::from));
             }
-            Ask::Recognize(hash) => {
-                let identity = self.registry.recognize(&hash, self.clock.now());
-                answer(reply, identity.map(Answer::Identity).map_err(Failure::from));
-            }
             // Subscribing and unsubscribing keep their order, too.
             ask @ (Ask::Query(_)
             | Ask::Subscribe { .. }

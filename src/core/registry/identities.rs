@@ -92,9 +92,8 @@ impl Identities {
         tokens.iter().map(|(_, hash)| *hash).find(|hash| Some(*hash) != shown)
     }
 
-    fn expired(&self, now: Timestamp) -> impl Iterator<Item = &TokenRecord> {
-        let due = self.expiring.iter().take_while(move |(at, _)| *at <= now);
-        due.filter_map(|(_, hash)| self.tokens.get(hash))
+    fn first_expired(&self, now: Timestamp) -> Option<TokenHash> {
+        self.expiring.first().filter(|(at, _)| *at <= now).map(|(_, hash)| *hash)
     }
 }
 
@@ -106,22 +105,6 @@ impl Registry {
     pub fn authenticate(&self, hash: &TokenHash, now: Now) -> Result<Identity, Refusal> {
         let token = self.identities.live(hash, now.wall).ok_or(Refusal::BadToken)?;
         Ok(self.identity(&token.peer_id, Some(token.expires_at)))
-    }
-
-    /// Whose a token is, for who wants to go on as its peer: one that expired will do while the
-    /// peer is in a party, since nobody can get another one until it has left.
-    ///
-    /// # Errors
-    /// [`Refusal::BadToken`].
-    pub fn recognize(&self, hash: &TokenHash, now: Now) -> Result<Identity, Refusal> {
-        let token = self.shown(hash, now).ok_or(Refusal::BadToken)?;
-        Ok(self.identity(&token.peer_id, Some(token.expires_at)))
-    }
-
-    fn shown(&self, hash: &TokenHash, now: Now) -> Option<&TokenRecord> {
-        let token = self.identities.tokens.get(hash)?;
-        let counts = token.expires_at > now.wall || self.peers.contains_key(&token.peer_id);
-        counts.then_some(token)
     }
 
     fn identity(&self, peer_id: &PeerId, expires_at: Option<Timestamp>) -> Identity {
@@ -204,7 +187,7 @@ impl Transaction<'_> {
     ) -> Result<Outcome, Refusal> {
         let connection = self.caller.connection;
         let identities = &self.registry.identities;
-        let shown = proof.and_then(|hash| self.registry.shown(&hash, self.now));
+        let shown = proof.and_then(|hash| identities.live(&hash, self.now.wall));
         let shown = shown.filter(|token| token.peer_id == peer_id).map(|token| token.expires_at);
         let proven = shown.is_some() || identities.is_held_by(&peer_id, connection);
         if !proven && self.registry.owner_of(&peer_id, self.now).is_some() {
@@ -255,10 +238,7 @@ impl Transaction<'_> {
     }
 
     pub(super) fn expire_tokens(&mut self) {
-        let registry = &self.registry;
-        let expired = registry.identities.expired(self.now.wall);
-        let useless = expired.filter(|token| !registry.peers.contains_key(&token.peer_id));
-        for hash in useless.map(|token| token.hash).collect::<Vec<_>>() {
+        while let Some(hash) = self.registry.identities.first_expired(self.now.wall) {
             self.delete_token(&hash);
         }
     }

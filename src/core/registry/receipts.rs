@@ -55,6 +55,23 @@ fn is_old(at: Timestamp, now: Timestamp) -> bool {
     Duration::try_from(now.duration_since(at)).is_ok_and(|age| age >= REMEMBERED)
 }
 
+impl Done {
+    /// Whether it may be what a command did: one of another kind is another request, of a client
+    /// that counts anew on each connection.
+    fn answers(&self, command: &Command) -> bool {
+        match command {
+            Command::Register { .. } => matches!(self, Self::Entered { .. }),
+            Command::Join { party_id, .. } => {
+                matches!(self, Self::Entered { party_id: entered, .. } if entered == party_id)
+            }
+            Command::Leave { .. } => matches!(self, Self::Left { .. }),
+            Command::Update { .. } => *self == Self::Updated,
+            Command::SendSignal { .. } => *self == Self::Queued,
+            _ => false,
+        }
+    }
+}
+
 impl Transaction<'_> {
     /// Does what is asked unless it was done before: either way the answer is what it did. What
     /// is no change of anybody's, or harmless to repeat, is done each time.
@@ -62,7 +79,8 @@ impl Transaction<'_> {
         let Some(peer_id) = command.acts_for().cloned() else { return self.perform(command) };
         self.authorize(&command)?;
         let key = (peer_id, key);
-        if let Some(receipt) = self.registry.receipts.valid(&key, self.now.wall) {
+        let before = self.registry.receipts.valid(&key, self.now.wall);
+        if let Some(receipt) = before.filter(|receipt| receipt.done.answers(&command)) {
             return Ok(Outcome::Receipt(receipt.clone()));
         }
         let party_id = command.party_id().cloned();

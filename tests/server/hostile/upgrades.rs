@@ -34,9 +34,9 @@ fn a_handshake_needs_each_of_its_headers() {
         ("Upgrade", Some("h2c"), 426),
         ("Upgrade", Some(""), 426),
         ("Sec-WebSocket-Version", None, 400),
-        ("Sec-WebSocket-Version", Some("12"), 400),
-        ("Sec-WebSocket-Version", Some("14"), 400),
-        ("Sec-WebSocket-Version", Some("13.0"), 400),
+        ("Sec-WebSocket-Version", Some("8"), 426),
+        ("Sec-WebSocket-Version", Some("14"), 426),
+        ("Sec-WebSocket-Version", Some("13.0"), 426),
         ("Sec-WebSocket-Key", None, 400),
     ] {
         let answers = target.exchange(&handshake(name, value));

@@ -92,11 +92,13 @@ fn a_signal_waits_once() {
 }
 
 #[test]
-fn a_key_names_the_request_whatever_it_asks_for() {
+fn a_request_of_another_kind_is_another_request() {
     let mut world = world();
-    let joined = first(&mut world, host(), "k", update("lan", moved("host")));
-    assert_eq!(again(&mut world, host(), "k", leave("lan", "host")), joined);
-    assert_eq!(world.members("lan"), ["a", "host"]);
+    let updated = first(&mut world, host(), "k", update("lan", moved("host")));
+    assert_eq!(again(&mut world, host(), "k", update("lan", peer("host"))), updated);
+    // A client that counts anew on each connection comes to this.
+    let left = first(&mut world, host(), "k", leave("lan", "host"));
+    assert_eq!(again(&mut world, host(), "k", leave("lan", "host")), left);
 }
 
 #[test]

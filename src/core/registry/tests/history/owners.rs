@@ -40,9 +40,7 @@ impl Owners {
         }
         if let Command::Claim { peer_id, proof, .. } = command {
             let shown = proof.and_then(|hash| self.tokens.get(&hash));
-            let counts =
-                |t: &TokenRecord| t.expires_at > now.wall || self.members.contains_key(peer_id);
-            let proven = shown.is_some_and(|t| t.peer_id == *peer_id && counts(t))
+            let proven = shown.is_some_and(|t| t.peer_id == *peer_id && t.expires_at > now.wall)
                 || self.held.contains(&(peer_id.clone(), caller.connection));
             let free = proven || self.owner(peer_id, now).is_none();
             let refused = matches!(result, Err(Refusal::PeerTaken(_)));

@@ -7,7 +7,7 @@ use lanrage_ipc::model::PeerId;
 
 use super::super::*;
 use super::play::Played;
-use crate::core::{Receipt, Write};
+use crate::core::{Done, Receipt, Write};
 
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(24);
 
@@ -24,7 +24,10 @@ impl Requests {
         let id = played.command.acts_for().cloned().zip(played.key);
         let id = id.map(|(peer_id, key)| (peer_id, RequestKey(key.into())));
         let known = id.as_ref().and_then(|id| self.0.get(id));
-        if let Some((_, receipt)) = known.filter(|(at, _)| now.duration_since(*at) < REMEMBERED) {
+        let is_it = |(at, receipt): &&(Timestamp, Receipt)| {
+            now.duration_since(*at) < REMEMBERED && is_of(&receipt.done, &played.command)
+        };
+        if let Some((_, receipt)) = known.filter(is_it) {
             assert_eq!(applied.outcome, Outcome::Receipt(receipt.clone()));
             assert_eq!((applied.events.len(), applied.changes.len()), (0, 0));
             return;
@@ -56,5 +59,19 @@ impl Requests {
         assert_eq!(put.is_some(), kept && id.is_some(), "{:?}", played.command);
         assert_eq!(put.is_some(), matches!(applied.outcome, Outcome::Receipt(_)));
         assert!(self.0.len() <= limit);
+    }
+}
+
+/// Whether a request may have done that: one that asks for something else is another.
+fn is_of(done: &Done, command: &Command) -> bool {
+    match (command, done) {
+        (Command::Join { party_id, .. }, Done::Entered { party_id: entered, .. }) => {
+            party_id == entered
+        }
+        (Command::Register { .. }, Done::Entered { .. })
+        | (Command::Leave { .. }, Done::Left { .. })
+        | (Command::Update { .. }, Done::Updated)
+        | (Command::SendSignal { .. }, Done::Queued) => true,
+        _ => false,
     }
 }
