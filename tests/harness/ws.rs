@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
 
 use serde_json::{Value, json};
+use tungstenite::client::IntoClientRequest;
 use tungstenite::protocol::CloseFrame;
 use tungstenite::{Error, Message, WebSocket};
 
@@ -25,13 +26,23 @@ pub(crate) struct Ws {
 impl Ws {
     /// A connection that has said nothing yet.
     pub(crate) fn connect(address: SocketAddr) -> Self {
+        Self::connect_for(address, None)
+    }
+
+    /// Such a connection, as a proxy makes it for a client.
+    pub(crate) fn connect_for(address: SocketAddr, client: Option<&str>) -> Self {
+        let url = format!("ws://{address}/ws");
+        let mut request = url.into_client_request().expect("a request");
+        if let Some(client) = client {
+            let client = client.parse().expect("a header");
+            request.headers_mut().insert("x-forwarded-for", client);
+        }
         let stream = TcpStream::connect(address).expect("connect to the server");
         stream.set_nodelay(true).expect("set no delay");
         stream.set_read_timeout(Some(PATIENCE)).expect("set a time-out");
         stream.set_write_timeout(Some(PATIENCE)).expect("set a time-out");
         let name = stream.local_addr().expect("an address").port();
-        let (socket, _) =
-            tungstenite::client(format!("ws://{address}/ws"), stream).expect("a handshake");
+        let (socket, _) = tungstenite::client(request, stream).expect("a handshake");
         Self { socket, name, early: VecDeque::new(), requests: 0, closed: None }
     }
 

@@ -81,3 +81,66 @@ fn a_lanrage_client_that_comes_back_keeps_its_place() {
     bob.ask(json!({"type": "join_party", "party_id": "lan", "peer": announced("bob")}));
     assert_eq!(alice.await_type("peer_joined")["peer"]["peer_id"], "bob");
 }
+
+#[test]
+fn from_elsewhere_nobody_keeps_its_place() {
+    let server = Setup::server().config("[http]\nbehind_proxy = ['127.0.0.1']\n").start();
+    let auth = json!({"type": "auth", "version": "1.0", "client": "lanrage", "peer_id": null});
+    let from = |client| {
+        let mut ws = Ws::connect_for(server.address(), Some(client));
+        ws.send(auth.clone());
+        ws
+    };
+    let mut alice = from("192.0.2.1");
+    let host = announced("alice");
+    alice.send(
+        json!({"type": "register_party", "party_id": "lan", "name": "LAN", "host_peer": host}),
+    );
+    alice.await_type("party_update");
+    drop(alice);
+    let heartbeat = json!({"type": "heartbeat", "party_id": "lan", "peer_id": "alice"});
+    let mut alice = from("192.0.2.1");
+    let back = std::iter::repeat_with(|| {
+        alice.send(heartbeat.clone());
+        alice.frame().expect("an answer")
+    });
+    back.into_iter().find(|frame| frame["type"] == "party_update").expect("its party");
+    let mut stranger = from("192.0.2.2");
+    stranger.send(heartbeat);
+    assert_eq!(stranger.frame().expect("an answer")["type"], "error");
+}
+
+#[test]
+fn what_was_done_last_outlives_damage_after_a_stop() {
+    let server = Setup::server().start();
+    let mut alice = Http::registered(server.address(), "alice");
+    let party = alice.party("alice");
+    let (setup, status) = server.stop();
+    assert!(status.success());
+    let database = setup.state_dir().join("server.db");
+    let mut bytes = std::fs::read(&database).expect("the database");
+    bytes[..4096].fill(7);
+    std::fs::write(&database, bytes).expect("damage");
+    let server = setup.start();
+    let mut again = server.http();
+    again.token = alice.token;
+    assert_eq!(again.get(&format!("/parties/{party}")).ok()["party"]["host_id"], "alice");
+}
+
+#[test]
+fn the_end_of_a_party_has_the_next_number() {
+    let server = Setup::server().start();
+    let (mut alice, _) = Ws::hello(server.address(), "alice", None);
+    let register = json!({"type": "register_party", "party_id": "lan", "name": "LAN", "host_peer": announced("alice")});
+    alice.ask(register);
+    let mut guests = ["bob", "cleo", "dan"].map(|id| {
+        let (mut guest, _) = Ws::hello(server.address(), id, None);
+        guest.ask(json!({"type": "join_party", "party_id": "lan", "peer": announced(id)}));
+        guest
+    });
+    alice.ask(json!({"type": "leave_party", "party_id": "lan", "peer_id": "alice"}));
+    // Registered with 1, and three joined.
+    for guest in &mut guests {
+        assert_eq!(guest.await_type("party_removed")["seq"], 5);
+    }
+}
