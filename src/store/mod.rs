@@ -11,7 +11,7 @@
 //! | `inspect` | whether a database is sound |
 //! | `wal` | whether the write-ahead log still holds all that was committed to it |
 //! | `recovery` | setting damaged files aside, putting the best that is left in their place |
-//! | `database`, `rows`, `connection` | committing rows, rows to columns and back, connections |
+//! | `database`, `rows`, `fields`, `connection` | committing rows, rows to columns and back, connections |
 //! | `schema` | migrations; `schema.sql` is what they add up to |
 //! | `backup`, `rotation` | verified copies, and the hourly ones |
 //! | `actor`, `messages` | the writer's thread |
@@ -30,6 +30,7 @@ mod backup;
 mod connection;
 mod database;
 mod error;
+mod fields;
 mod files;
 mod inspect;
 mod messages;

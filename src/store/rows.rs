@@ -2,13 +2,13 @@
 
 use std::fmt::Display;
 use std::net::Ipv4Addr;
-use std::str::FromStr;
 
-use jiff::{SignedDuration, Timestamp};
-use lanrage_ipc::model::{Epoch, Keepalive, PartyId, PeerInput, Relay, UtcOffset};
+use jiff::Timestamp;
+use lanrage_ipc::model::{Epoch, Keepalive, PartyId, PeerInput, Relay};
 use rusqlite::types::{Value, ValueRef};
-use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
+use super::fields::{Fields, checksum};
 use super::inspect::Fault;
 use crate::core::{
     Done, MemberRecord, Owner, PartyRecord, Receipt, ReceiptRecord, RelayRecord, RequestKey, Seen,
@@ -60,8 +60,8 @@ const TOKENS: &str = "
 const RECEIPTS: &str = "
     SELECT peer_id, key, at, epoch, seq, done, checksum FROM receipts ORDER BY peer_id, key";
 /// What `owner` says of a row that is no user's.
-const OF_PEER: i64 = -1;
-const OF_RELAY_KEY: i64 = -2;
+pub(super) const OF_PEER: i64 = -1;
+pub(super) const OF_RELAY_KEY: i64 = -2;
 
 /// Writes one row.
 pub(super) fn write(connection: &Connection, write: &Write) -> rusqlite::Result<()> {
@@ -212,36 +212,6 @@ fn parse_keepalive(text: &str) -> Result<Keepalive, &'static str> {
         .ok_or("must be connection, daemon or manual")
 }
 
-/// FNV-1a, 64 bits, over each value's type, length and bytes. Every step of it can be undone, so
-/// two rows that differ in one byte never agree.
-fn checksum<'a>(values: impl Iterator<Item = ValueRef<'a>>) -> i64 {
-    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-    let mut eat = |bytes: &[u8]| {
-        for byte in bytes {
-            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    };
-    for value in values {
-        match value {
-            ValueRef::Null => {}
-            ValueRef::Integer(number) => {
-                eat(b"i");
-                eat(&number.to_le_bytes());
-            }
-            ValueRef::Real(number) => {
-                eat(b"r");
-                eat(&number.to_le_bytes());
-            }
-            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
-                eat(b"t");
-                eat(&(bytes.len() as u64).to_le_bytes());
-                eat(bytes);
-            }
-        }
-    }
-    hash.cast_signed()
-}
-
 /// The stretch of history that the rows belong to.
 pub(super) fn read_epoch(connection: &Connection) -> Result<Epoch, Fault> {
     const SQL: &str = "SELECT value FROM meta WHERE key = 'epoch'";
@@ -333,93 +303,7 @@ fn read_table(
     let mut statement = connection.prepare(sql)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        into.push(decode(&mut Fields { row, next: 0 })?);
+        into.push(decode(&mut Fields::new(row))?);
     }
     Ok(())
-}
-
-/// Reads a row's columns one after the other.
-struct Fields<'a> {
-    row: &'a Row<'a>,
-    next: usize,
-}
-
-impl<'a> Fields<'a> {
-    fn value(&mut self) -> Result<ValueRef<'a>, Fault> {
-        self.next += 1;
-        Ok(self.row.get_ref(self.next - 1)?)
-    }
-
-    /// That the column read last breaks a rule.
-    fn broken(&self, rule: &dyn Display) -> Fault {
-        let column = self.row.as_ref().column_name(self.next - 1).unwrap_or("?");
-        let key = self.row.get_ref(0).ok().and_then(|key| key.as_str().ok()).unwrap_or("?");
-        Fault::Damaged(format!("in the row of {key:?}, {column} {rule}"))
-    }
-
-    fn parse<T, E: Display>(
-        &mut self,
-        parse: impl FnOnce(&str) -> Result<T, E>,
-    ) -> Result<T, Fault> {
-        let value = self.value()?;
-        let text = value.as_str().map_err(|error| self.broken(&error))?;
-        parse(text).map_err(|rule| self.broken(&rule))
-    }
-
-    fn text<T: FromStr<Err: Display>>(&mut self) -> Result<T, Fault> {
-        self.parse(str::parse)
-    }
-
-    fn integer<T: TryFrom<i64, Error: Display>>(&mut self) -> Result<T, Fault> {
-        let number = self.value()?.as_i64().map_err(|error| self.broken(&error))?;
-        T::try_from(number).map_err(|rule| self.broken(&rule))
-    }
-
-    fn time(&mut self) -> Result<Timestamp, Fault> {
-        // `from_microsecond` takes nothing of the last second.
-        let since_epoch = SignedDuration::from_micros(self.integer()?);
-        Timestamp::from_duration(since_epoch).map_err(|rule| self.broken(&rule))
-    }
-
-    /// Whose the row is: what its owner column held says, or the column that comes next.
-    fn owner(&mut self, owner: i64) -> Result<Owner, Fault> {
-        match (owner, self.value()?) {
-            (OF_RELAY_KEY, ValueRef::Null) => Ok(Owner::RelayKey),
-            (OF_PEER, ValueRef::Text(_)) => {
-                self.next -= 1;
-                self.text().map(Owner::Peer)
-            }
-            (uid, ValueRef::Null) => match u32::try_from(uid) {
-                Ok(uid) => Ok(Owner::User(User(uid))),
-                Err(rule) => Err(self.broken(&rule)),
-            },
-            _ => Err(self.broken(&"does not fit the owner")),
-        }
-    }
-
-    fn utc_offset(&mut self) -> Result<Option<UtcOffset>, Fault> {
-        if self.value()? == ValueRef::Null {
-            return Ok(None);
-        }
-        self.next -= 1;
-        let minutes = self.integer()?;
-        let offset = UtcOffset::from_minutes(minutes);
-        offset.map(Some).ok_or_else(|| self.broken(&"is no offset from UTC"))
-    }
-
-    fn hash(&mut self) -> Result<TokenHash, Fault> {
-        let bytes = self.value()?.as_blob().map_err(|error| self.broken(&error))?;
-        bytes.try_into().map(TokenHash).map_err(|error| self.broken(&error))
-    }
-
-    /// Reads the checksum, and compares it with the columns before it.
-    fn seal(&mut self) -> Result<(), Fault> {
-        let covered = (0..self.next).map(|index| self.row.get_ref(index));
-        let expected = checksum(covered.collect::<Result<Vec<_>, _>>()?.into_iter());
-        if self.integer::<i64>()? == expected {
-            Ok(())
-        } else {
-            Err(self.broken(&"does not fit the row"))
-        }
-    }
 }

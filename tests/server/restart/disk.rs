@@ -1,39 +1,13 @@
 //! A disk that takes no more, and then does.
 
-use std::fs;
-use std::process::Command;
-
 use serde_json::{Value, json};
 
 use super::{join, register, status};
-use crate::harness::{Daemon, Http, Setup, Ws, announced, eventually};
-
-/// A server whose log says little enough to go on when files can't grow.
-fn start() -> Daemon {
-    let setup = Setup::server();
-    let plain = setup.command();
-    // The limit would otherwise end the process by a signal.
-    let script = "trap '' XFSZ; exec \"$@\"";
-    let mut command = Command::new("sh");
-    command.args(["-c", script, "sh"]).arg(plain.get_program()).args(plain.get_args());
-    let variables = plain.get_envs().filter_map(|(name, value)| Some((name, value?)));
-    command.env_clear().envs(variables).env("LANRAGE_LOG", "warn");
-    let log = fs::File::options().append(true).open(setup.path("log")).expect("the log");
-    command.stdout(log.try_clone().expect("share the log")).stderr(log);
-    let mut server = Daemon::launch(setup, command);
-    server.await_ready();
-    server
-}
-
-fn limit_files(server: &Daemon, limit: &str) {
-    let (pid, limit) = (server.pid().to_string(), format!("--fsize={limit}"));
-    let status = Command::new("prlimit").args(["--pid", &pid, &limit]).status();
-    assert!(status.expect("prlimit, which this test needs").success());
-}
+use crate::harness::{Http, Setup, Ws, announced, eventually, limit_files, start_with_file_limits};
 
 #[test]
 fn nothing_is_answered_falsely_and_what_needs_no_disk_goes_on() {
-    let server = start();
+    let server = start_with_file_limits(Setup::server());
     let mut alice = Http::registered(server.address(), "alice");
     let party = alice.party("alice");
     let (mut bob, _) = Ws::hello(server.address(), "bob", None);
@@ -42,7 +16,7 @@ fn nothing_is_answered_falsely_and_what_needs_no_disk_goes_on() {
     join(&mut cleo, "lan", "cleo");
     bob.await_type("peer_joined");
 
-    limit_files(&server, "1:unlimited");
+    limit_files(&server, Some(1));
     let body = json!({"name": "LAN", "host_peer_info": announced("alice")});
     for _ in 0..3 {
         let refused = alice.post("/parties", Some(body.clone()));
@@ -67,7 +41,7 @@ fn nothing_is_answered_falsely_and_what_needs_no_disk_goes_on() {
         assert_eq!(status(&server)["parties"], 2);
     }
 
-    limit_files(&server, "unlimited");
+    limit_files(&server, None);
     let again = eventually("a party that is stored again", || {
         let answer = alice.post("/parties", Some(body.clone()));
         (answer.status == 200).then(|| answer.json()["party_id"].take())
