@@ -24,6 +24,7 @@ use crate::events::Delivery;
 
 /// Signals are looked for again that often while the client has not read what it was sent.
 const SIGNALS_AGAIN: Duration = Duration::from_millis(50);
+
 /// The conversation with one client.
 pub(super) struct Conversation {
     pub(super) face: Arc<Face>,

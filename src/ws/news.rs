@@ -54,7 +54,12 @@ impl Conversation {
     async fn subscribe(&mut self, party_id: &PartyId) -> Result<(SubscriptionKey, Party), Failure> {
         let (key, interest) = self.hearing.draft(party_id);
         let queue = self.hearing.queue.clone();
-        match self.ask(Ask::Subscribe { key, interest, queue, snapshot: true }).await? {
+        let asked = self.ask(Ask::Subscribe { key, interest, queue, snapshot: true }).await;
+        if let Err(Failure::TimedOut(_)) = asked {
+            // It may begin even now.
+            self.unsubscribe(Some(key)).await;
+        }
+        match asked? {
             Answer::Subscribed(snapshot) => {
                 let party = snapshot.parties.into_iter().flatten().next();
                 let party = party.ok_or_else(|| Refusal::PartyNotFound(party_id.clone()))?;

@@ -183,9 +183,7 @@ impl Session {
     fn take(&mut self, message: Message, ctx: &mut Context) {
         match message {
             Message::Text(text) => self.hand_on(text),
-            Message::Binary(_) | Message::Continuation(Item::FirstBinary(_)) => {
-                self.offence(ErrorCode::InvalidRequest, "frames must be text, not binary");
-            }
+            Message::Binary(_) => self.no_binary(),
             Message::Continuation(item) => self.put_together(item),
             Message::Ping(payload) => ctx.pong(&payload),
             Message::Pong(_) => self.line.gave_life(),
@@ -195,11 +193,13 @@ impl Session {
 
     fn put_together(&mut self, item: Item) {
         let put = match item {
-            Item::FirstText(piece) | Item::FirstBinary(piece) => {
-                self.assembly.begin(&piece).map(|()| None)
+            Item::FirstText(piece) => self.assembly.begin(&piece).map(|()| None),
+            Item::FirstBinary(_) => {
+                self.assembly.lose(false);
+                return self.no_binary();
             }
             Item::Continue(piece) => self.assembly.go_on(&piece).map(|()| None),
-            Item::Last(piece) => self.assembly.end(&piece).map(Some),
+            Item::Last(piece) => self.assembly.end(&piece),
         };
         match put.map(|whole| whole.map(ByteString::try_from)) {
             Ok(None) => {}
@@ -208,6 +208,10 @@ impl Session {
             Err(Misfit::TooLong) => too_large(&self.face, &self.line, self.frame_bytes),
             Err(Misfit::OutOfPlace) => self.close(CloseCode::Protocol, "a piece out of place"),
         }
+    }
+
+    fn no_binary(&self) {
+        self.offence(ErrorCode::InvalidRequest, "frames must be text, not binary");
     }
 
     fn hand_on(&self, text: ByteString) {
@@ -231,6 +235,9 @@ impl Session {
         let rejection = Rejection::too_often("too many frames: send fewer", wait);
         send(&self.line, &render::error(self.line.style(), rejection, req_id), now);
         self.line.offended(now);
+        if let Message::Continuation(item) = message {
+            self.assembly.lose(matches!(item, Item::Last(_)));
+        }
         false
     }
 
