@@ -18,6 +18,7 @@ pub mod ipc;
 pub mod logging;
 pub mod os;
 pub mod server;
+pub mod server_url;
 pub mod service;
 pub mod store;
 pub mod token;

@@ -26,6 +26,9 @@ pub enum Event {
     PartyUpdated {
         /// The party.
         party: Party,
+        /// The id that it had before, where it has another now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        previous_party_id: Option<PartyId>,
         /// As in the party.
         epoch: Epoch,
         /// As in the party.

@@ -182,6 +182,10 @@ methods! {
     "events.unsubscribe" EventsUnsubscribe(UnsubscribeParams) -> Done, Operator, [];
     "Tells the state of the connection to the control server."
     "connection.get" ConnectionGet(Empty) -> Connection, Observer, [];
+    "Switches between local mode and a control server, and keeps that over a restart. The parties come along: those whose host lives here are registered at the new server; a local copy stays of those of the old one."
+    "connection.set" ConnectionSet(ConnectionSetParams) -> Connection, Admin, [StoreUnavailable];
+    "Tries to reach the control server at once."
+    "connection.retry" ConnectionRetry(Empty) -> Connection, Operator, [];
     "Returns the parties as a document for LANrage."
     "state.export" StateExport(StateExportParams) -> StateExportResult, Operator, [FrameTooLarge];
     "Takes in the parties of a LANrage document."

@@ -151,6 +151,13 @@ params! {
         pub region: Option<Name>,
     }
 
+    /// Of `connection.set`.
+    ConnectionSetParams {
+        /// The control server, as `http://` or `https://`; null for local mode.
+        #[serde(deserialize_with = "Option::deserialize")]
+        pub server_url: Option<String>,
+    }
+
     /// Of `events.subscribe`.
     SubscribeParams {
         /// The topics wanted; all when left out.

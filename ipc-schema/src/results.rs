@@ -274,6 +274,12 @@ pub enum Role {
 pub enum Mode {
     /// In the daemon.
     Local,
+    /// On a control server.
+    Remote,
+    /// Somewhere that this version does not know.
+    #[serde(other)]
+    #[cfg_attr(feature = "schema", schemars(skip))]
+    Unknown,
 }
 
 /// What came of leaving.

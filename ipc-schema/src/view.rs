@@ -135,7 +135,13 @@ impl View {
 
     fn change(&mut self, event: &Event) {
         match event {
-            Event::PartyRegistered { party, .. } | Event::PartyUpdated { party, .. } => {
+            Event::PartyRegistered { party, .. } => {
+                self.parties.insert(party.party_id.clone(), party.clone());
+            }
+            Event::PartyUpdated { party, previous_party_id, .. } => {
+                if let Some(before) = previous_party_id {
+                    self.parties.remove(before);
+                }
                 self.parties.insert(party.party_id.clone(), party.clone());
             }
             Event::PartyRemoved { party_id, .. } => {

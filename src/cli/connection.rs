@@ -29,5 +29,6 @@ impl Command {
 pub(super) fn describe(connection: &Connection) -> String {
     match connection.state {
         ConnectionState::Local => "local: the daemon needs no control server".to_owned(),
+        state => format!("{state:?}"),
     }
 }

@@ -2,6 +2,7 @@
 //! `Recipient<Call>` and knows nothing else.
 
 pub mod local;
+pub mod remote;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,9 +17,10 @@ use lanrage_ipc::model::{Epoch, Name, Party, PartyId, Peer, PeerId, Relay};
 use lanrage_ipc::results::{DiscoveredParty, StoreStatus};
 
 use crate::core::{
-    Caller, Command, ConnectionId, Identity, Outcome, Refusal, RequestKey, TokenHash,
+    Caller, Command, ConnectionId, Identity, Outcome, Refusal, RequestKey, TokenHash, Upstream,
 };
 use crate::events::{EventQueue, Interest, SubscriptionKey};
+use crate::server_url::ServerUrl;
 use crate::store::BackupError;
 
 /// Numbers the connections of a program, whatever faces they come to; 0 is the program itself.
@@ -74,8 +76,20 @@ pub enum Ask {
     Query(Query),
     /// How is it going?
     Status,
+    /// Do something here that the control server is to be told of later, under that key.
+    Defer(RequestKey, Command),
+    /// Whether the caller may do something, as far as that is known here. Nothing is done.
+    Check(Command),
+    /// What this machine has to do with the control server.
+    Upstream,
     /// The connection to the control server.
     Connection,
+    /// The connection to the control server is in another state now.
+    ConnectionChanged(Standing),
+    /// Switch to another control server, or to none.
+    SetServer(Option<ServerUrl>),
+    /// Try to reach the control server at once.
+    Retry,
     /// The parties announced on the local network.
     Discover,
     /// A copy of the state at a path where nothing is yet.
@@ -137,7 +151,9 @@ pub enum Answer {
     Relays(Vec<Relay>),
     /// To `Ask::Status`.
     Status(Status),
-    /// To `Ask::Connection`.
+    /// To `Ask::Upstream`.
+    Upstream(Upstream),
+    /// To `Ask::Connection`, `Ask::SetServer` and `Ask::Retry`.
     Connection(Connection),
     /// To `Ask::Discover`.
     Discovered(Vec<DiscoveredParty>),
@@ -147,6 +163,24 @@ pub enum Answer {
     Subscribed(Snapshot),
     /// To what needs no answer.
     Done,
+}
+
+/// The connection to the control server, as it is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// All but when the next attempt comes.
+    pub connection: Connection,
+    /// When it comes, on the clock of [`Now::elapsed`](crate::core::Now::elapsed).
+    pub retry_at: Option<Duration>,
+}
+
+impl Standing {
+    /// As it is shown at some instant of that clock.
+    pub fn at(&self, elapsed: Duration) -> Connection {
+        let left = self.retry_at.map(|at| at.saturating_sub(elapsed).as_millis());
+        let retry_in_ms = left.map(|left| u64::try_from(left).unwrap_or(u64::MAX));
+        Connection { retry_in_ms, ..self.connection.clone() }
+    }
 }
 
 /// How a control plane is.
@@ -215,6 +249,20 @@ pub enum Failure {
     /// The path of a backup won't do.
     #[error("{0}")]
     BackupPath(String),
+    /// It takes the control server, which can't be reached now.
+    #[error("{0}: the control server can't be reached now")]
+    Offline(String),
+    /// The control server will not do it.
+    #[error("the control server refused: {message}")]
+    Rejected {
+        /// What it calls the reason.
+        code: ErrorCode,
+        /// The reason in its words.
+        message: String,
+    },
+    /// This program has no connection to a control server, and never will.
+    #[error("{0}")]
+    NoLink(&'static str),
     /// It did not answer in time. It may have done it all the same.
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
@@ -240,11 +288,26 @@ impl Failure {
                 Refusal::SignalTooLarge { .. } => ErrorCode::InvalidParams,
                 Refusal::TooManyParties { .. }
                 | Refusal::RegistryFull { .. }
+                | Refusal::OutboxFull { .. }
                 | Refusal::SignalsFull { .. }
                 | Refusal::SignalQueueFull { .. } => ErrorCode::RateLimited,
             },
             Self::Store(_) | Self::Discovery(_) => ErrorCode::StoreUnavailable,
             Self::BackupPath(_) => ErrorCode::InvalidParams,
+            Self::Offline(_) => ErrorCode::Offline,
+            // What the server says of a party is as good as if it were known here.
+            Self::Rejected { code, .. } => match code {
+                ErrorCode::PartyNotFound
+                | ErrorCode::PartyExists
+                | ErrorCode::PartyFull
+                | ErrorCode::PeerNotFound
+                | ErrorCode::NotAMember
+                | ErrorCode::RateLimited
+                | ErrorCode::StoreUnavailable
+                | ErrorCode::Timeout => *code,
+                _ => ErrorCode::ServerRejected,
+            },
+            Self::NoLink(_) => ErrorCode::InvalidRequest,
             Self::TimedOut(_) => ErrorCode::Timeout,
             Self::Stopping => ErrorCode::ShuttingDown,
         }

@@ -1,11 +1,13 @@
 //! What goes into the registry and what comes out.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::Ipv4Net;
 use jiff::Timestamp;
+use lanrage_ipc::ErrorCode;
 use lanrage_ipc::lanrage::ImportedParty;
 use lanrage_ipc::model::{
     Keepalive, Name, Party, PartyId, Peer, PeerId, PeerInput, Relay, RelayId, Signal, SignalData,
@@ -13,7 +15,10 @@ use lanrage_ipc::model::{
 };
 use lanrage_ipc::results::Rejected;
 
-use super::record::{Receipt, TokenHash, User};
+use super::reconcile::{InFlight, Occasion, Operation, ServerParty};
+use super::record::{
+    ChoiceRecord, CredentialRecord, Receipt, RequestKey, ServerKey, TokenHash, User,
+};
 
 /// The time of a command, on both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,6 +160,62 @@ pub enum Command {
         /// a connection is by this one from now on.
         hold: bool,
     },
+    /// Takes in what a control server says of a party.
+    Reconcile {
+        /// The party.
+        party_id: PartyId,
+        /// As it is there; `None` where it is not, or none of this machine's peers is in it.
+        server: Option<Arc<ServerParty>>,
+        /// Why the server is looked at.
+        occasion: Occasion,
+        /// Requests about it that the server is answering.
+        in_flight: Vec<InFlight>,
+    },
+    /// Takes in that a control server will not do what an intent asks of it.
+    Refused {
+        /// The party.
+        party_id: PartyId,
+        /// The peer that the intent is about.
+        peer_id: PeerId,
+        /// What the request was called.
+        key: RequestKey,
+        /// Why.
+        code: ErrorCode,
+        /// An id that nobody has, for a party whose own is taken.
+        spare: PartyId,
+    },
+    /// Gives a party another id: the one that a control server chose for it.
+    Rename {
+        /// Its id until now.
+        from: PartyId,
+        /// Its id from now on.
+        to: PartyId,
+    },
+    /// Notes that a control server still has a party as it is here: its members are as much alive
+    /// as they were.
+    Vouch(PartyId),
+    /// Queues a signal that a control server passed on, for a member of this machine.
+    Deliver {
+        /// The party that both are in.
+        party_id: PartyId,
+        /// Who sent it.
+        from: PeerId,
+        /// Whom it is for.
+        to: PeerId,
+        /// What it says.
+        data: SignalData,
+    },
+    /// From now on this control server has the truth, or none.
+    Follow {
+        /// Which.
+        server: Option<ServerKey>,
+        /// Whether that was chosen at run time, against a configuration that says `configured`.
+        choice: Option<ChoiceRecord>,
+    },
+    /// Keeps what proves to a control server that a peer is one of this machine's.
+    Keep(CredentialRecord),
+    /// Forgets it.
+    Forget(ServerKey, PeerId),
     /// The caller's connection has closed: what it kept alive or held is on its own.
     Disconnect,
     /// Removes whatever has been silent for too long.
@@ -172,11 +233,7 @@ impl Command {
             | Self::Heartbeat { party_id, .. }
             | Self::SendSignal { party_id, .. }
             | Self::PollSignals { party_id, .. } => Some(party_id),
-            Self::Claim { .. }
-            | Self::RegisterRelay { .. }
-            | Self::Import { .. }
-            | Self::Disconnect
-            | Self::Expire => None,
+            _ => None,
         }
     }
 
@@ -190,12 +247,8 @@ impl Command {
             | Self::Heartbeat { peer_id, .. }
             | Self::PollSignals { peer_id, .. }
             | Self::SendSignal { from: peer_id, .. } => Some(peer_id),
-            // A claim is what makes one a peer's.
-            Self::Claim { .. }
-            | Self::RegisterRelay { .. }
-            | Self::Import { .. }
-            | Self::Disconnect
-            | Self::Expire => None,
+            // A claim is what makes one a peer's. What a control server says is said as the program.
+            _ => None,
         }
     }
 }
@@ -211,6 +264,34 @@ pub struct Identity {
     pub utc_offset: Option<UtcOffset>,
     /// The parties that it is in.
     pub parties: Vec<PartyId>,
+}
+
+/// What this machine has to do with the control server that it follows.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Upstream {
+    /// The server.
+    pub server: Option<ServerKey>,
+    /// What was chosen at run time.
+    pub choice: Option<ChoiceRecord>,
+    /// What proves to it that peers are this machine's.
+    pub credentials: Vec<CredentialRecord>,
+    /// The memberships of this machine's peers in parties that live there, or shall.
+    pub memberships: Vec<Membership>,
+    /// The parties that it has to be told something of.
+    pub outbox: BTreeSet<PartyId>,
+}
+
+/// That a peer of this machine is in a party.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Membership {
+    /// The party.
+    pub party_id: PartyId,
+    /// The peer.
+    pub peer_id: PeerId,
+    /// The user of this machine whose it is.
+    pub owner: User,
+    /// Whether something keeps it alive.
+    pub live: bool,
 }
 
 /// What an import does with the parties that are here already.
@@ -268,9 +349,11 @@ pub enum Outcome {
     Imported(ImportCounts),
     /// To `Claim`.
     Claimed(Identity),
+    /// To `Reconcile` and `Refused`: what the server is to be asked now.
+    Operations(Vec<Operation>),
     /// To a command with a request key: also what it did when it came the first time.
     Receipt(Receipt),
-    /// To `Disconnect` and `Expire`.
+    /// To what has nothing to tell.
     Done,
 }
 
@@ -335,6 +418,12 @@ pub enum Refusal {
         /// The most there may be.
         limit: usize,
     },
+    /// Too much waits for the control server.
+    #[error("{limit} changes wait for the control server already, the most that may")]
+    OutboxFull {
+        /// The most intents there may be.
+        limit: usize,
+    },
     /// The signal is too long.
     #[error("must be at most {limit} bytes of JSON, and is {bytes}")]
     SignalTooLarge {
@@ -384,6 +473,8 @@ pub struct Rules {
     pub token_ttl: Duration,
     /// Receipts in all; the oldest go first.
     pub receipts: usize,
+    /// Intents in all.
+    pub intents: usize,
     /// The longest signal, in bytes of JSON.
     pub signal_bytes: usize,
     /// Signals that wait for one member.

@@ -6,16 +6,18 @@
 mod addresses;
 mod command;
 mod rate;
+pub mod reconcile;
 mod record;
 mod registry;
 
 pub use command::{
-    Caller, Command, ConnectionId, Identity, ImportCounts, ImportMode, Now, Outcome, Principal,
-    Refusal, Rules,
+    Caller, Command, ConnectionId, Identity, ImportCounts, ImportMode, Membership, Now, Outcome,
+    Principal, Refusal, Rules, Upstream,
 };
 pub use rate::{AddressKey, Buckets, Rate, RetryAfter};
 pub use record::{
-    Done, MemberRecord, Owner, PartyRecord, Receipt, ReceiptRecord, RelayRecord, RequestKey, Seen,
-    TokenHash, TokenRecord, User, Write,
+    ChoiceRecord, CredentialRecord, Deed, Done, IntentRecord, MemberRecord, Owner, PartyRecord,
+    Receipt, ReceiptRecord, RelayRecord, RequestKey, Seen, ServerKey, TokenHash, TokenRecord, User,
+    Write,
 };
 pub use registry::{Applied, Change, Filter, Registry};

@@ -4,8 +4,9 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use lanrage_ipc::control::Secret;
 use lanrage_ipc::model::{
-    Epoch, Keepalive, Name, PartyId, PeerId, PeerInput, Relay, RelayId, UtcOffset,
+    Epoch, Keepalive, Name, Origin, PartyId, PeerId, PeerInput, Relay, RelayId, UtcOffset,
 };
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +23,8 @@ pub enum Owner {
     Peer(PeerId),
     /// Whoever has the relay key.
     RelayKey,
+    /// Somebody on another machine: a control server told of the peer, and it alone changes it.
+    Elsewhere,
 }
 
 /// What is kept of a token: the SHA-256 of its text. The token itself is with its peer alone.
@@ -104,6 +107,8 @@ pub struct PartyRecord {
     pub created_at: Timestamp,
     /// How many changes it has seen in this epoch.
     pub seq: u64,
+    /// Where it lives. One that lives on a control server is a copy here.
+    pub origin: Origin,
 }
 
 /// A membership.
@@ -132,8 +137,66 @@ pub struct RelayRecord {
     pub owner: Owner,
 }
 
-/// One row to write: the unit of durable change.
+/// Something that was done here and that the control server does not know of yet: one for each
+/// peer of a party, so that what is done later takes the place of what was done before.
 #[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IntentRecord {
+    /// The party.
+    pub party_id: PartyId,
+    /// The peer of ours that it is about.
+    pub peer_id: PeerId,
+    /// What was done.
+    pub deed: Deed,
+    /// What to call the request, however often it is made.
+    pub key: RequestKey,
+    /// When it was done.
+    pub at: Timestamp,
+}
+
+/// What a control server is to be told of a peer and its party. What the peer says of itself is in
+/// its membership.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Deed {
+    /// It registered the party, as its host.
+    Register,
+    /// It joined.
+    Join,
+    /// It says something else of itself.
+    Update,
+    /// It left.
+    Leave,
+}
+
+/// The address of a control server, as it was checked and normalised.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServerKey(pub Arc<str>);
+
+/// What proves to a control server that a peer is one of this machine's.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CredentialRecord {
+    /// The server that it is good for.
+    pub server: ServerKey,
+    /// The peer that it proves.
+    pub peer_id: PeerId,
+    /// The token.
+    pub token: Secret,
+    /// When to ask for another, by this machine's clock; it expires later than that.
+    pub renew_at: Timestamp,
+    /// The user of this machine whose peer it is.
+    pub owner: User,
+}
+
+/// The control server that was chosen at run time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChoiceRecord {
+    /// What was chosen; `None` is local mode.
+    pub server: Option<ServerKey>,
+    /// What the configuration said then. Once it says something else, the choice is over.
+    pub configured: Option<ServerKey>,
+}
+
+/// One row to write: the unit of durable change.
+#[derive(Debug, Clone, PartialEq)]
 pub enum Write {
     /// Inserts or replaces a party. Its members come after it.
     PutParty(PartyRecord),
@@ -155,6 +218,18 @@ pub enum Write {
     PutReceipt(ReceiptRecord),
     /// Deletes a receipt.
     DeleteReceipt(PeerId, RequestKey),
+    /// Inserts an intent, or replaces it.
+    PutIntent(IntentRecord),
+    /// Deletes an intent.
+    DeleteIntent(PartyId, PeerId),
+    /// Inserts a credential, or replaces it.
+    PutCredential(CredentialRecord),
+    /// Deletes a credential.
+    DeleteCredential(ServerKey, PeerId),
+    /// Sets the choice of a server, of which there is one at most.
+    PutChoice(ChoiceRecord),
+    /// Deletes it.
+    DeleteChoice,
 }
 
 /// A sign of life to write behind: worth no disk flush of its own.

@@ -13,6 +13,9 @@ use crate::store::Layout;
 /// takes a peer for gone.
 const REFRESH: Duration = Duration::from_secs(60);
 
+/// What may wait for the control server.
+const INTENTS: usize = 10_000;
+
 pub(super) fn settings(config: &DaemonConfig) -> Settings {
     let discovery = discovery::Config {
         file: config.discovery_file.clone(),
@@ -41,6 +44,7 @@ pub(super) fn tuning(config: &DaemonConfig) -> Tuning {
         // Users are known to the system: the daemon gives out no tokens.
         tokens: 0,
         token_ttl: Duration::ZERO,
+        intents: INTENTS,
         receipts: 0,
         signal_bytes: limits.signal_bytes,
         signals_per_peer: limits.signals_per_peer,

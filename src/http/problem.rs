@@ -158,7 +158,11 @@ impl Problem {
             }
             Failure::Stopping => Self::stopping(),
             Failure::TimedOut(_) => Self::unavailable("overloaded", "The server is overloaded"),
-            Failure::Discovery(_) | Failure::BackupPath(_) => Self::internal(words),
+            Failure::Discovery(_)
+            | Failure::BackupPath(_)
+            | Failure::Offline(_)
+            | Failure::Rejected { .. }
+            | Failure::NoLink(_) => Self::internal(words),
         }
     }
 
@@ -180,6 +184,7 @@ impl Problem {
             | Refusal::TooManyParties { .. } => Self::new(StatusCode::CONFLICT, words),
             Refusal::SignalTooLarge { .. } => Self::new(StatusCode::PAYLOAD_TOO_LARGE, words),
             Refusal::RegistryFull { .. }
+            | Refusal::OutboxFull { .. }
             | Refusal::SignalsFull { .. }
             | Refusal::SignalQueueFull { .. } => Self::unavailable("overloaded", words),
         }

@@ -30,6 +30,7 @@ pub(super) fn tuning(config: &ServerConfig) -> Tuning {
         relays: limits.shared.relays,
         tokens: limits.tokens,
         token_ttl: auth.token_ttl,
+        intents: 0,
         receipts: limits.receipts,
         signal_bytes: limits.shared.signal_bytes,
         signals_per_peer: limits.shared.signals_per_peer,

@@ -143,6 +143,7 @@ fn last_of_each_row(writes: &[Write]) -> impl Iterator<Item = &Write> {
             Write::DeleteToken(hash) => Key::Token(hash),
             Write::PutReceipt(receipt) => Key::Receipt(&receipt.peer_id, &receipt.key),
             Write::DeleteReceipt(peer_id, key) => Key::Receipt(peer_id, key),
+            _ => return true,
         })
     });
     last.collect::<Vec<_>>().into_iter().rev()

@@ -9,7 +9,7 @@ use rusqlite::Row;
 use rusqlite::types::ValueRef;
 
 use super::inspect::Fault;
-use super::rows::{OF_PEER, OF_RELAY_KEY};
+use super::rows::{OF_ELSEWHERE, OF_PEER, OF_RELAY_KEY};
 use crate::core::{Owner, TokenHash, User};
 
 /// Reads a row's columns one after the other.
@@ -64,6 +64,7 @@ impl<'a> Fields<'a> {
     pub(super) fn owner(&mut self, owner: i64) -> Result<Owner, Fault> {
         match (owner, self.value()?) {
             (OF_RELAY_KEY, ValueRef::Null) => Ok(Owner::RelayKey),
+            (OF_ELSEWHERE, ValueRef::Null) => Ok(Owner::Elsewhere),
             (OF_PEER, ValueRef::Text(_)) => {
                 self.next -= 1;
                 self.text().map(Owner::Peer)

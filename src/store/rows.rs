@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::net::Ipv4Addr;
 
 use jiff::Timestamp;
-use lanrage_ipc::model::{Epoch, Keepalive, PartyId, PeerInput, Relay};
+use lanrage_ipc::model::{Epoch, Keepalive, Origin, PartyId, PeerInput, Relay};
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
@@ -62,6 +62,7 @@ const RECEIPTS: &str = "
 /// What `owner` says of a row that is no user's.
 pub(super) const OF_PEER: i64 = -1;
 pub(super) const OF_RELAY_KEY: i64 = -2;
+pub(super) const OF_ELSEWHERE: i64 = -3;
 
 /// Writes one row.
 pub(super) fn write(connection: &Connection, write: &Write) -> rusqlite::Result<()> {
@@ -80,6 +81,7 @@ pub(super) fn write(connection: &Connection, write: &Write) -> rusqlite::Result<
         Write::DeleteReceipt(peer_id, key) => {
             (DELETE_RECEIPT, vec![text(peer_id), Value::Text(key.0.to_string())])
         }
+        _ => return Ok(()),
     };
     connection.prepare_cached(sql)?.execute(params_from_iter(values))?;
     Ok(())
@@ -113,6 +115,7 @@ fn owner_values(owner: &Owner) -> [Value; 2] {
         Owner::User(User(uid)) => [Value::from(*uid), Value::Null],
         Owner::Peer(peer_id) => [Value::Integer(OF_PEER), text(peer_id)],
         Owner::RelayKey => [Value::Integer(OF_RELAY_KEY), Value::Null],
+        Owner::Elsewhere => [Value::Integer(OF_ELSEWHERE), Value::Null],
     }
 }
 
@@ -230,6 +233,7 @@ pub(super) fn read_all(connection: &Connection) -> Result<Vec<Write>, Fault> {
             host_id: fields.text()?,
             created_at: fields.time()?,
             seq: fields.integer::<i64>()?.cast_unsigned(),
+            origin: Origin::Local,
         };
         fields.seal()?;
         Ok(Write::PutParty(party))

@@ -30,4 +30,20 @@ pub struct Connection {
 pub enum ConnectionState {
     /// There is none: the daemon is its own control plane.
     Local,
+    /// The first attempt is under way.
+    Connecting,
+    /// The server answers, and has been told all there is to tell.
+    Online,
+    /// It was lost, or the first attempt failed: another attempt is due soon.
+    Reconnecting,
+    /// Too many attempts failed: the daemon works as in local mode, and looks now and then.
+    Fallback,
+    /// The server does not let the daemon in: no attempt is made until it is told to.
+    AuthFailed,
+    /// The daemon is stopping.
+    Stopping,
+    /// One that this version does not know.
+    #[serde(other)]
+    #[cfg_attr(feature = "schema", schemars(skip))]
+    Unknown,
 }

@@ -150,7 +150,7 @@ fn happen_in(party: &mut Party, happening: &Happening) -> Option<Event> {
         Happening::Rename(_, name) => {
             party.name = format!("P{name}").parse::<Name>().expect("a name");
             party.seq = seq;
-            Event::PartyUpdated { party: party.clone(), epoch, seq }
+            Event::PartyUpdated { party: party.clone(), previous_party_id: None, epoch, seq }
         }
         Happening::Join(_, n) | Happening::Update(_, n) => {
             let peer = peer(n, seq);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use jiff::Timestamp;
+use lanrage_ipc::event::Event;
 use lanrage_ipc::model::{Connection, ConnectionState};
 use lanrage_ipc::model::{PartyId, PeerId};
 use lanrage_ipc::results::StoreStatus;
@@ -13,7 +14,7 @@ use tokio::sync::oneshot;
 use super::messages::{SetRules, Stop};
 use super::waiting::{Changed, Read, ReplyTo, Unchanged, Waiting};
 use crate::clock::Clock;
-use crate::control_plane::{Answer, Ask, Call, Counters, Failure};
+use crate::control_plane::{Answer, Ask, Call, Counters, Failure, Standing};
 use crate::core::{Applied, Outcome, Refusal, Registry, Seen};
 use crate::discovery::{Announce, AnnounceAll, Discover};
 use crate::events::{Bulletin, Publish};
@@ -64,7 +65,7 @@ pub struct LocalControlPlane {
     pub(super) announcements_lost: bool,
     pub(super) store_status: StoreStatus,
     pub(super) counters: Counters,
-    pub(super) connection: Connection,
+    pub(super) standing: Standing,
     pub(super) stopping: Option<Vec<oneshot::Sender<()>>>,
 }
 
@@ -98,7 +99,7 @@ impl LocalControlPlane {
             announcements_lost: false,
             store_status,
             counters: Counters::default(),
-            connection,
+            standing: Standing { connection, retry_at: None },
             stopping: None,
         }
     }
@@ -135,7 +136,26 @@ impl LocalControlPlane {
                 }
             }
             Ask::Status => answer(reply, Ok(Answer::Status(self.status()))),
-            Ask::Connection => answer(reply, Ok(Answer::Connection(self.connection.clone()))),
+            Ask::Defer(key, command) => {
+                let applied = self.registry.defer(key, command, caller, self.clock.now());
+                self.applied(applied, reply, ctx);
+            }
+            Ask::Check(command) => {
+                let checked = self.registry.check(&command, caller, self.clock.now());
+                answer(reply, checked.map(|()| Answer::Done).map_err(Failure::from));
+            }
+            Ask::Upstream => answer(reply, Ok(Answer::Upstream(self.registry.upstream()))),
+            Ask::Connection => answer(reply, Ok(Answer::Connection(self.connection()))),
+            Ask::ConnectionChanged(standing) => {
+                self.standing = standing;
+                let event = Event::ConnectionChanged(self.connection());
+                self.publish(vec![Bulletin::Tell(event)], ctx);
+                answer(reply, Ok(Answer::Done));
+            }
+            Ask::SetServer(_) | Ask::Retry => {
+                let words = "this program is a control server itself";
+                answer(reply, Err(Failure::NoLink(words)));
+            }
             Ask::Discover => match &self.to.announcer {
                 Some(announcer) => forward(announcer.discover.send(Discover), reply, |found| {
                     found.map(Answer::Discovered).map_err(|e| Failure::Discovery(e.to_string()))
@@ -146,6 +166,11 @@ impl LocalControlPlane {
                 copy.map(Answer::BackedUp).map_err(Failure::from)
             }),
         }
+    }
+
+    /// The connection to the control server as it is now.
+    pub(super) fn connection(&self) -> Connection {
+        self.standing.at(self.clock.elapsed())
     }
 
     fn applied(

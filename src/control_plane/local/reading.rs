@@ -66,7 +66,7 @@ impl LocalControlPlane {
         Snapshot {
             parties: of_parties.then(|| self.registry.parties(&filter, None, now).collect()),
             relays: interest.covers(Topic::Relay).then(|| self.registry.relays(None)),
-            connection: interest.covers(Topic::Connection).then(|| self.connection.clone()),
+            connection: interest.covers(Topic::Connection).then(|| self.connection()),
         }
     }
 
@@ -80,7 +80,7 @@ impl LocalControlPlane {
             tokens: self.registry.token_count() as u64,
             counters: self.counters,
             store: StoreStatus { pending, ..self.store_status.clone() },
-            connection: self.connection.clone(),
+            connection: self.connection(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use lanrage_ipc::event::{Event, RemovalReason};
 use lanrage_ipc::lanrage::ImportedParty;
-use lanrage_ipc::model::{Keepalive, PartyId, PeerId};
+use lanrage_ipc::model::{Keepalive, Origin, PartyId, PeerId};
 use lanrage_ipc::results::Rejected;
 
 use super::Keeper;
@@ -64,6 +64,7 @@ impl Transaction<'_> {
             host_id,
             created_at,
             seq: 1,
+            origin: Origin::Local,
         });
         let mut taken = HashSet::new();
         for (info, last_seen) in peers {

@@ -12,6 +12,7 @@ mod signal;
 #[cfg(test)]
 mod tests;
 mod transaction;
+mod upstream;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
@@ -183,6 +184,7 @@ impl Registry {
                 Write::DeleteReceipt(peer_id, key) => {
                     self.receipts.set(&(peer_id, key), None);
                 }
+                _ => {}
             }
         }
     }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::net::Ipv4Addr;
 
 use lanrage_ipc::event::{Event, RemovalReason};
-use lanrage_ipc::model::{Keepalive, Name, PartyId, PeerId, PeerInput, UtcOffset};
+use lanrage_ipc::model::{Keepalive, Name, Origin, PartyId, PeerId, PeerInput, UtcOffset};
 
 use super::transaction::{Entrant, Transaction};
 use super::{Keeper, Member};
@@ -36,6 +36,7 @@ impl Transaction<'_> {
             host_id: host.info.peer_id.clone(),
             created_at: self.now.wall,
             seq: 1,
+            origin: Origin::Local,
         });
         let keeper = self.keeper(host.keepalive);
         let record = self.new_record(host, address);

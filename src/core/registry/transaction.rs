@@ -62,6 +62,7 @@ impl<'a> Transaction<'a> {
             }
             Command::Disconnect => self.disconnect(),
             Command::Expire => self.expire(),
+            _ => Outcome::Done,
         })
     }
 

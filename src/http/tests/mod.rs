@@ -163,6 +163,7 @@ fn engine_settings(state: &TempDir) -> engine::Settings {
         relays: 100,
         tokens: 100,
         token_ttl: HOUR,
+        intents: 0,
         receipts: 100,
         signal_bytes: 1000,
         signals_per_peer: 10,

@@ -36,6 +36,7 @@ impl Translator {
                 other @ (Outcome::Imported(_)
                 | Outcome::Claimed(_)
                 | Outcome::Receipt(_)
+                | Outcome::Operations(_)
                 | Outcome::Done) => Err(unexpected(&other)),
             },
             other => Err(unexpected(&other)),

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::LazyLock;
 
 use lanrage_ipc::method::method_info;
+use lanrage_ipc::model::{Connection, ConnectionState};
 use lanrage_ipc::params::{self, Agent, ProtocolRange};
 use lanrage_ipc::results::*;
 use lanrage_ipc::{ErrorCode, PROTOCOL, Reply, Request, RpcError};
@@ -18,6 +19,7 @@ use super::{Face, Settings};
 use crate::config::Limits;
 use crate::control_plane::{Answer, Ask, Call, Status};
 use crate::core::{Caller, ConnectionId, Principal, User};
+use crate::server_url::BadServerUrl;
 
 /// Speaks for one connection.
 #[derive(Clone)]
@@ -67,10 +69,19 @@ impl Translator {
             Request::Ping(_) => Ok(Reply::Ping(Done {})),
             Request::RpcDiscover(_) => open_rpc(),
             Request::StatusGet(_) => self.status().await,
-            Request::ConnectionGet(_) => match self.ask(Ask::Connection).await? {
-                Answer::Connection(connection) => Ok(Reply::ConnectionGet(connection)),
-                other => Err(unexpected(&other)),
-            },
+            Request::ConnectionGet(_) => {
+                self.connection(Ask::Connection).await.map(Reply::ConnectionGet)
+            }
+            Request::ConnectionSet(params) => {
+                let url = params.server_url.map(|url| url.parse()).transpose();
+                let url = url.map_err(|rule: BadServerUrl| {
+                    RpcError::invalid_params("server_url", rule.to_string())
+                })?;
+                self.connection(Ask::SetServer(url)).await.map(Reply::ConnectionSet)
+            }
+            Request::ConnectionRetry(_) => {
+                self.connection(Ask::Retry).await.map(Reply::ConnectionRetry)
+            }
             Request::PartyDiscover(_) => match self.ask(Ask::Discover).await? {
                 Answer::Discovered(parties) => {
                     Ok(Reply::PartyDiscover(PartyDiscoverResult { parties }))
@@ -114,13 +125,23 @@ impl Translator {
         Ok(Reply::StatusGet(StatusResult {
             version: version(),
             uptime_ms: millis(self.face.clock.elapsed()),
-            mode: Mode::Local,
+            mode: match connection.state {
+                ConnectionState::Local => Mode::Local,
+                _ => Mode::Remote,
+            },
             connection,
             parties,
             peers,
             clients: self.face.census.total() as u64,
             store,
         }))
+    }
+
+    async fn connection(&self, ask: Ask) -> Result<Connection, RpcError> {
+        match self.ask(ask).await? {
+            Answer::Connection(connection) => Ok(connection),
+            other => Err(unexpected(&other)),
+        }
     }
 
     async fn ask_status(&self) -> Result<Status, RpcError> {

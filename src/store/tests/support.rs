@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
 use lanrage_ipc::model::{
-    Address, Keepalive, NatType, PartyId, PeerId, PeerInput, Relay, RelayId, UtcOffset,
+    Address, Keepalive, NatType, Origin, PartyId, PeerId, PeerInput, Relay, RelayId, UtcOffset,
 };
 
 use tempfile::TempDir;
@@ -41,6 +41,7 @@ pub(super) fn noon() -> Timestamp {
 
 pub(super) fn party(id: impl Display, seq: u64) -> PartyRecord {
     PartyRecord {
+        origin: Origin::Local,
         party_id: parse(id),
         name: parse(format!("Fête \u{1f3ae} {seq}")),
         host_id: parse("host"),
@@ -184,6 +185,7 @@ impl Model {
                 Write::DeleteReceipt(peer_id, key) => {
                     self.receipts.remove(&(peer_id, key));
                 }
+                _ => {}
             }
         }
         for seen in seen {

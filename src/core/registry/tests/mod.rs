@@ -64,6 +64,7 @@ fn rules() -> Rules {
         tokens: 100,
         token_ttl: 24 * HOUR,
         receipts: 100,
+        intents: 100,
         signal_bytes: 100,
         signals_per_peer: 10,
         signals_total_bytes: 1 << 20,

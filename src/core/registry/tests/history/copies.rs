@@ -137,6 +137,7 @@ impl Rows {
             Write::DeleteReceipt(peer_id, key) => {
                 self.receipts.remove(&(peer_id, key)).expect("deleted twice");
             }
+            other => panic!("not played here: {other:?}"),
         }
     }
 

@@ -103,6 +103,7 @@ impl Lives {
                 }
             }
             Command::Expire | Command::RegisterRelay { .. } | Command::Claim { .. } => {}
+            other => panic!("not played here: {other:?}"),
         }
     }
 

@@ -35,6 +35,7 @@ pub(super) fn tight_rules() -> Rules {
         relays: 1,
         tokens: 6,
         token_ttl: 30 * SECOND,
+        intents: 100,
         receipts: 4,
         signal_bytes: SIGNAL_BYTES,
         signals_per_peer: 2,

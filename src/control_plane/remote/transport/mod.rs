@@ -1,0 +1,113 @@
+//! The way to the control server: frames go out, frames come in, whatever carries them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use lanrage_ipc::control::{Inbound, ServerFrame};
+use lanrage_ipc::model::PartyId;
+use tokio::sync::mpsc;
+
+use crate::server_url::ServerUrl;
+
+/// Frames that may wait on either side of a wire.
+pub const QUEUE: usize = 256;
+
+/// Where to connect, and how.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The server.
+    pub url: ServerUrl,
+    /// What to speak.
+    pub carrier: Carrier,
+    /// Whom to trust, and what to offer.
+    pub tls: Arc<rustls::ClientConfig>,
+    /// How long connecting may take, from the name's resolution to the end of the handshakes.
+    pub connect_timeout: Duration,
+    /// How long an answer over HTTP may take.
+    pub request_timeout: Duration,
+    /// How often at least an HTTP client looks for news; it looks up to ten times as often while
+    /// there are some.
+    pub poll: Duration,
+}
+
+/// What carries frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Carrier {
+    /// WebSocket, or HTTP where the server has no WebSocket.
+    Auto,
+    /// WebSocket and nothing else.
+    Ws,
+    /// HTTP and nothing else.
+    Http,
+}
+
+/// An open way to the server. When it goes, what carries it ends.
+#[derive(Debug)]
+pub struct Wire {
+    /// Takes what is to be sent.
+    pub outgoing: mpsc::Sender<Outgoing>,
+    /// Gives what comes; the last is [`Incoming::Lost`].
+    pub incoming: mpsc::Receiver<Incoming>,
+    /// What carries it: `Ws` or `Http`.
+    pub carrier: Carrier,
+    /// How far the server's clock is ahead of this machine's, in seconds, where it tells.
+    pub clock_ahead: Option<i64>,
+}
+
+/// Something to send.
+#[derive(Debug)]
+pub enum Outgoing {
+    /// A frame.
+    Frame(Box<Inbound>),
+    /// A question whether the server is still there. Any answer is an [`Incoming::Alive`].
+    Ping,
+    /// A farewell.
+    Close,
+}
+
+/// Something that came.
+#[derive(Debug)]
+pub enum Incoming {
+    /// A frame.
+    Frame(Box<ServerFrame>),
+    /// A sign of life and nothing else.
+    Alive,
+    /// What came could not be understood, for this reason in words.
+    Garbage(String),
+    /// The server chose another id for a party that was registered. It comes before all that is
+    /// said of the party.
+    Renamed {
+        /// The id that was asked for.
+        from: PartyId,
+        /// The id that it has.
+        to: PartyId,
+    },
+    /// The way is no more.
+    Lost(Loss),
+}
+
+/// Why there is no way to the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loss {
+    /// In words that a person understands, with what to do about it where there is something.
+    pub words: String,
+    /// How long the server asks to be left alone.
+    pub retry_after: Option<Duration>,
+    /// Whether another attempt is in vain until something is changed: the server does not let
+    /// this daemon in.
+    pub is_final: bool,
+}
+
+impl Loss {
+    /// For a reason that may pass.
+    pub fn new(words: impl Into<String>) -> Self {
+        Self { words: words.into(), retry_after: None, is_final: false }
+    }
+}
+
+/// How far a clock that shows `theirs` is ahead of one that shows `ours`, in seconds.
+pub fn ahead(theirs: Timestamp, ours: Timestamp) -> i64 {
+    theirs.as_second() - ours.as_second()
+}

@@ -1,0 +1,112 @@
+//! What becomes of a party when the control server's truth and this machine's meet: one pure
+//! function, [`reconcile`].
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use jiff::Timestamp;
+use lanrage_ipc::model::{Keepalive, Name, PartyId, PeerId, PeerInput};
+
+use super::command::Caller;
+use super::record::RequestKey;
+
+/// A party as the control server has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerParty {
+    /// Its id.
+    pub party_id: PartyId,
+    /// Its name.
+    pub name: Name,
+    /// The member whose leaving ends it; always one of `members`.
+    pub host_id: PeerId,
+    /// When it was registered.
+    pub created_at: Timestamp,
+    /// Its members.
+    pub members: BTreeMap<PeerId, ServerMember>,
+}
+
+/// A member as the control server has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerMember {
+    /// What it says of itself.
+    pub info: PeerInput,
+    /// Its address in the virtual LAN, where the server gives addresses.
+    pub virtual_ip: Option<Ipv4Addr>,
+    /// When it last gave a sign of life.
+    pub last_seen: Timestamp,
+    /// Whether what keeps it alive still does.
+    pub connected: bool,
+}
+
+/// Why the server's truth is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occasion {
+    /// The daemon is back on the server: what was done meanwhile is to be told, on both sides.
+    Return,
+    /// The server told of a change while the daemon was there.
+    News,
+}
+
+/// A request that the server is about to answer, or answers with this very truth.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InFlight {
+    /// The peer it is for.
+    pub peer_id: PeerId,
+    /// What it is.
+    pub what: Passage,
+}
+
+/// Into a party or out of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Passage {
+    /// It registers the party, or joins it.
+    Enters {
+        /// Who asked: whose connection keeps it alive, and whose it is.
+        caller: Caller,
+        /// Who refreshes its sign of life.
+        keepalive: Keepalive,
+    },
+    /// It leaves.
+    Leaves,
+}
+
+/// Something that the control server is to be asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operation {
+    /// What to call the request, however often it is made.
+    pub key: RequestKey,
+    /// The party.
+    pub party_id: PartyId,
+    /// What to ask.
+    pub act: Act,
+}
+
+/// What a control server may be asked to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Act {
+    /// Create the party.
+    Register {
+        /// Its name.
+        name: Name,
+        /// Its host.
+        host: PeerInput,
+    },
+    /// Take a member in.
+    Join(PeerInput),
+    /// Take what a member says of itself.
+    Update(PeerInput),
+    /// Let a member go.
+    Leave(PeerId),
+}
+
+impl Act {
+    /// The peer that it is for.
+    pub fn peer_id(&self) -> &PeerId {
+        match self {
+            Self::Register { host: peer, .. } | Self::Join(peer) | Self::Update(peer) => {
+                &peer.peer_id
+            }
+            Self::Leave(peer_id) => peer_id,
+        }
+    }
+}
