@@ -1,5 +1,8 @@
 //! Opens a wire over what the server speaks.
 
+#[cfg(test)]
+mod tests;
+
 use super::ws::Failed;
 use super::{Carrier, Loss, Target, Wire, http, ws};
 

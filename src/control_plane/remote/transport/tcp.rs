@@ -1,5 +1,8 @@
 //! From a name to a connection.
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -57,10 +60,11 @@ pub(super) async fn connect(addresses: Vec<SocketAddr>) -> io::Result<TcpStream>
     }
 }
 
-/// That there is no way to one address says the least: the machine may have no IPv6.
+/// That there is no way to one address says the least: the machine may have no IPv6. `InvalidInput`
+/// is for an address that is good on one link only.
 fn is_unreachable(error: &io::Error) -> bool {
-    use io::ErrorKind::{AddrNotAvailable, HostUnreachable, NetworkUnreachable};
-    matches!(error.kind(), AddrNotAvailable | HostUnreachable | NetworkUnreachable)
+    use io::ErrorKind::{AddrNotAvailable, HostUnreachable, InvalidInput, NetworkUnreachable};
+    matches!(error.kind(), AddrNotAvailable | HostUnreachable | InvalidInput | NetworkUnreachable)
 }
 
 fn prepare(stream: &TcpStream) -> io::Result<()> {

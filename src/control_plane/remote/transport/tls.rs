@@ -1,5 +1,8 @@
 //! Whom to trust, and how TLS is spoken with a server.
 
+#[cfg(test)]
+mod tests;
+
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -75,7 +78,7 @@ pub fn client_config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, TlsErr
     config(rustls_native_certs::load_native_certs(), ca_file)
 }
 
-fn config(
+pub(super) fn config(
     system: CertificateResult,
     ca_file: Option<&Path>,
 ) -> Result<Arc<ClientConfig>, TlsError> {

@@ -4,6 +4,8 @@
 
 mod answer;
 mod certificate;
+#[cfg(test)]
+mod tests;
 
 use std::error::Error;
 use std::io::{self, ErrorKind};

@@ -2,6 +2,8 @@
 
 mod faults;
 mod pump;
+#[cfg(test)]
+pub(super) mod tests;
 
 use std::future::Future;
 use std::io;
