@@ -1,4 +1,19 @@
 //! The way to the control server: frames go out, frames come in, whatever carries them.
+//!
+//! | file | |
+//! |---|---|
+//! | `dial` | opens a wire over what the server speaks |
+//! | `ws` | a wire over WebSocket: how it is opened, and the task that carries frames |
+//! | `http` | a wire over LANrage's HTTP |
+//! | `tcp`, `tls` | what is below them: addresses and sockets; whom to trust |
+//! | `words` | why there is no way, for people |
+
+pub mod dial;
+pub mod http;
+mod tcp;
+pub mod tls;
+pub mod words;
+pub mod ws;
 
 use std::sync::Arc;
 use std::time::Duration;
