@@ -10,7 +10,7 @@ use interprocess::local_socket::tokio::Listener;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
-use crate::config::{self, DaemonArgs, DaemonConfig, Environment};
+use crate::config::{self, DaemonArgs, DaemonConfig, Environment, Remote};
 use crate::control_plane::Connections;
 use crate::core::{Caller, ConnectionId, Principal};
 use crate::engine::Engine;
@@ -104,7 +104,13 @@ impl Daemon {
             socket: self.config.socket.clone(),
             state_dir: self.config.state_dir.clone(),
             discovery_file: self.config.discovery_file.clone(),
+            server: self.config.server.clone(),
             addresses: self.config.addresses.clone(),
+            remote: Remote {
+                transport: self.config.remote.transport,
+                ca_file: self.config.remote.ca_file.clone(),
+                ..config.remote
+            },
             ..config
         };
         self.face.set(settings(&self.config));
