@@ -1,7 +1,7 @@
 //! The engine of a program: a control plane whose truth is its own, with the actors that it stands
 //! on. The daemon and the server have the same; what faces clients is put before it.
 
-mod remote;
+mod front;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use lanrage_ipc::model::Epoch;
 use lanrage_ipc::results::StoreStatus;
 use tokio::sync::Notify;
 
-pub(crate) use remote::Remote;
+pub(crate) use front::Front;
 
 use crate::cleanup::{Cleanup, Routine};
 use crate::clock::Clock;

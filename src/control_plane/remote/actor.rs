@@ -139,8 +139,7 @@ impl Desk {
     pub(super) async fn start(&self) -> Result<(), Failure> {
         let known = self.upstream().await?.choice;
         let configured = self.configured.clone();
-        let server =
-            if known.configured == configured { known.server } else { configured.clone() };
+        let server = if known.configured == configured { known.server } else { configured.clone() };
         let url = server.as_ref().and_then(|key| key.0.parse::<ServerUrl>().ok());
         self.itself(Ask::Command(Command::Follow(ChoiceRecord { server, configured }))).await?;
         tell(&self.link.head, || Head(url.clone())).await
@@ -247,7 +246,11 @@ pub(crate) struct SetSettings(pub(crate) Settings);
 impl Handler<SetSettings> for RemoteControlPlane {
     type Result = ResponseFuture<()>;
 
-    fn handle(&mut self, SetSettings(settings): SetSettings, _: &mut Self::Context) -> Self::Result {
+    fn handle(
+        &mut self,
+        SetSettings(settings): SetSettings,
+        _: &mut Self::Context,
+    ) -> Self::Result {
         let link = self.desk.link.tune.clone();
         Box::pin(async move { drop(tell(&link, || Tune(settings.clone())).await) })
     }

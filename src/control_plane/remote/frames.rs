@@ -89,11 +89,9 @@ pub(super) fn point(beside: Option<&Beside>) -> Result<Point, String> {
 pub(super) fn of_operation(operation: &Operation) -> ClientFrame {
     let party_id = operation.party_id.clone();
     match operation.act.clone() {
-        Act::Register { name, host } => ClientFrame::RegisterParty {
-            party_id: Some(party_id),
-            name,
-            host_peer: form(host),
-        },
+        Act::Register { name, host } => {
+            ClientFrame::RegisterParty { party_id: Some(party_id), name, host_peer: form(host) }
+        }
         Act::Join(peer) => ClientFrame::JoinParty { party_id, peer: form(peer) },
         Act::Update(peer) => ClientFrame::UpdatePeer { party_id, peer: form(peer) },
         Act::Leave(peer_id) => ClientFrame::LeaveParty { party_id, peer_id },
@@ -103,11 +101,9 @@ pub(super) fn of_operation(operation: &Operation) -> ClientFrame {
 /// A command as a frame, where there is one for it.
 pub(super) fn of_command(command: &Command) -> Option<ClientFrame> {
     Some(match command.clone() {
-        Command::Register { party_id, name, host, .. } => ClientFrame::RegisterParty {
-            party_id: Some(party_id),
-            name,
-            host_peer: form(host),
-        },
+        Command::Register { party_id, name, host, .. } => {
+            ClientFrame::RegisterParty { party_id: Some(party_id), name, host_peer: form(host) }
+        }
         Command::Join { party_id, peer, .. } => {
             ClientFrame::JoinParty { party_id, peer: form(peer) }
         }
@@ -116,12 +112,9 @@ pub(super) fn of_command(command: &Command) -> Option<ClientFrame> {
             ClientFrame::UpdatePeer { party_id, peer: form(peer) }
         }
         Command::Heartbeat { party_id, peer_id } => ClientFrame::Heartbeat { party_id, peer_id },
-        Command::SendSignal { party_id, from, to, data } => ClientFrame::Signal {
-            party_id,
-            from_peer_id: from,
-            to_peer_id: to,
-            signal_data: data,
-        },
+        Command::SendSignal { party_id, from, to, data } => {
+            ClientFrame::Signal { party_id, from_peer_id: from, to_peer_id: to, signal_data: data }
+        }
         _ => return None,
     })
 }

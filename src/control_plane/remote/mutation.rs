@@ -120,7 +120,8 @@ impl Desk {
                 }
             }
             Command::Leave { party_id, peer_id } => {
-                let party_deleted = acked.result.get("status").is_some_and(|s| s == "party_deleted");
+                let party_deleted =
+                    acked.result.get("status").is_some_and(|s| s == "party_deleted");
                 let leave = Command::Leave { party_id: party_id.clone(), peer_id: peer_id.clone() };
                 let left = self.registry(caller, Ask::Command(leave)).await;
                 session.has_left(&party_id, &peer_id).await;

@@ -109,10 +109,9 @@ impl Session {
         let token = known.map(|known| known.token);
         let by_token = match token {
             Some(token) => self.hello(Some(peer_id), Some(token), have.clone()).await,
-            None => Err(Trouble::Refused {
-                code: ErrorCode::PermissionDenied,
-                message: String::new(),
-            }),
+            None => {
+                Err(Trouble::Refused { code: ErrorCode::PermissionDenied, message: String::new() })
+            }
         };
         let greeted = match by_token {
             // The server may have lost it, or it has expired and the id is nobody's.
@@ -199,7 +198,10 @@ impl Session {
             match renewed {
                 Ok(()) => log::debug!("the token of {} is renewed", next.peer_id),
                 Err(Trouble::Refused { code, message }) => {
-                    log::warn!("the token of {} is not renewed: {message} ({code:?})", next.peer_id);
+                    log::warn!(
+                        "the token of {} is not renewed: {message} ({code:?})",
+                        next.peer_id
+                    );
                     tokio::time::sleep(super::pulse::LOOK_AGAIN).await;
                 }
                 Err(Trouble::Lost) => return,

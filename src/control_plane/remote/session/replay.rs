@@ -44,7 +44,9 @@ impl Session {
         log::debug!("party {}: {:?} as {}", operation.party_id, operation.act, operation.key.0);
         match self.request(&operation).await {
             Ok(_) => self.performed(&operation).await,
-            Err(Trouble::Refused { code, message }) => self.refused(operation, code, &message).await,
+            Err(Trouble::Refused { code, message }) => {
+                self.refused(operation, code, &message).await
+            }
             Err(Trouble::Lost) => {}
         }
     }
@@ -81,11 +83,7 @@ impl Session {
     }
 
     /// The server has let go of a peer of ours.
-    pub(in super::super) async fn has_left(
-        self: &Rc<Self>,
-        party_id: &PartyId,
-        peer_id: &PeerId,
-    ) {
+    pub(in super::super) async fn has_left(self: &Rc<Self>, party_id: &PartyId, peer_id: &PeerId) {
         let greeted = self.greeted.borrow().clone();
         self.shadow.borrow_mut().left(party_id, peer_id, |id| greeted.contains(id));
         self.look_again(party_id).await;

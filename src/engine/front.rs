@@ -13,13 +13,13 @@ use crate::core::{Caller, ServerKey};
 use crate::health::Vitals;
 
 /// A running remote control plane.
-pub(crate) struct Remote {
+pub(crate) struct Front {
     /// What answers calls.
     pub(crate) calls: Recipient<Call>,
     plane: Addr<RemoteControlPlane>,
 }
 
-impl Remote {
+impl Front {
     /// Puts it before an engine, and goes by what was chosen, or by what the configuration says.
     ///
     /// # Errors
