@@ -1,5 +1,7 @@
 //! The way to the control server: frames go out, frames come in, whatever carries them.
 
+pub mod http;
+
 use std::sync::Arc;
 use std::time::Duration;
 
