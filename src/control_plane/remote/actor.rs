@@ -32,7 +32,7 @@ pub(super) struct Desk {
     busy: RefCell<HashMap<ConnectionId, Rc<Busy>>>,
     /// One change of the server at a time.
     switching: tokio::sync::Mutex<()>,
-    pub(super) relays: RefCell<Option<Vec<lanrage_ipc::model::Relay>>>,
+    pub(super) relays: RefCell<super::relays::Relays>,
 }
 
 /// Ways to the link.

@@ -197,7 +197,7 @@ impl Desk {
 }
 
 /// The user whose peers a caller's are.
-fn user_of(caller: &Caller) -> User {
+pub(super) fn user_of(caller: &Caller) -> User {
     match &caller.principal {
         Principal::User { user, .. } => *user,
         Principal::Peers(_) | Principal::RelayKey => User(0),

@@ -7,6 +7,7 @@ mod asking;
 mod greeting;
 mod hearing;
 mod pulse;
+mod relay;
 mod replay;
 
 use std::cell::{Cell, RefCell};

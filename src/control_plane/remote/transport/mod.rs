@@ -15,7 +15,6 @@ pub mod tls;
 pub mod words;
 pub mod ws;
 
-pub mod http;
 
 use std::sync::Arc;
 use std::time::Duration;
