@@ -15,7 +15,6 @@ pub mod tls;
 pub mod words;
 pub mod ws;
 
-
 use std::sync::Arc;
 use std::time::Duration;
 
