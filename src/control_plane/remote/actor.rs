@@ -18,7 +18,7 @@ use crate::server_url::ServerUrl;
 const MAILBOX: usize = 1024;
 
 /// The control plane that asks a server, or its own registry while there is none.
-pub struct RemoteControlPlane {
+pub(crate) struct RemoteControlPlane {
     pub(super) desk: Rc<Desk>,
 }
 

@@ -36,7 +36,7 @@ impl Line {
 
 /// What of the configuration the link goes by.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// How to reach a server, but for which.
     pub way: transport::Way,
     /// When to try again.

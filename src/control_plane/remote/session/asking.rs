@@ -96,34 +96,41 @@ impl Session {
         party_id: &PartyId,
         in_flight: InFlight,
     ) -> Passing {
+        let number = self.next_passage.get();
+        self.next_passage.set(number + 1);
         let mut passages = self.passages.borrow_mut();
-        passages.entry(party_id.clone()).or_default().push(in_flight.clone());
-        Passing { session: self.clone(), party_id: party_id.clone(), in_flight }
+        passages.entry(party_id.clone()).or_default().push((number, in_flight));
+        Passing { session: self.clone(), number }
+    }
+
+    /// The party that somebody goes into has another id.
+    pub(super) fn rename_passages(&self, from: &PartyId, to: &PartyId) {
+        let mut passages = self.passages.borrow_mut();
+        let moved = passages.remove(from).unwrap_or_default();
+        passages.entry(to.clone()).or_default().extend(moved);
     }
 
     pub(super) fn in_flight(&self, party_id: &PartyId) -> Vec<InFlight> {
-        self.passages.borrow().get(party_id).cloned().unwrap_or_default()
+        let passages = self.passages.borrow();
+        let requests = passages.get(party_id).into_iter().flatten();
+        requests.map(|(_, in_flight)| in_flight.clone()).collect()
     }
 }
 
 /// A request under way that lets somebody in or out of a party.
 pub(in super::super) struct Passing {
     session: Rc<Session>,
-    party_id: PartyId,
-    in_flight: InFlight,
+    number: u64,
 }
 
 impl Drop for Passing {
     fn drop(&mut self) {
         let mut passages = self.session.passages.borrow_mut();
-        if let Some(requests) = passages.get_mut(&self.party_id) {
-            if let Some(place) = requests.iter().position(|one| *one == self.in_flight) {
-                requests.remove(place);
-            }
-            if requests.is_empty() {
-                passages.remove(&self.party_id);
-            }
-        }
+        // The party may have another id by now.
+        passages.retain(|_, requests| {
+            requests.retain(|(number, _)| *number != self.number);
+            !requests.is_empty()
+        });
     }
 }
 

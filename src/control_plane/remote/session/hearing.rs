@@ -228,6 +228,7 @@ impl Session {
     }
 
     async fn renamed(&self, from: PartyId, to: PartyId) {
+        self.rename_passages(&from, &to);
         match self.command(Command::Rename { from, to }).await {
             // One that is registered just now is not here under its first id.
             Ok(_) | Err(Failure::Refused(_)) => {}

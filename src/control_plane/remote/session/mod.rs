@@ -106,7 +106,8 @@ pub(super) struct Session {
     /// Requests that wait for their answers.
     waiting: RefCell<HashMap<RequestKey, Reply>>,
     /// Who goes in or out of a party by a request under way.
-    passages: RefCell<HashMap<PartyId, Vec<InFlight>>>,
+    passages: RefCell<HashMap<PartyId, Vec<(u64, InFlight)>>>,
+    next_passage: Cell<u64>,
     shadow: RefCell<Shadow>,
     /// Parties that were compared with the server's on this connection.
     met: RefCell<HashSet<PartyId>>,
@@ -149,6 +150,7 @@ impl Session {
             clock_ahead: clock_ahead.unwrap_or_default(),
             waiting: RefCell::default(),
             passages: RefCell::default(),
+            next_passage: Cell::default(),
             shadow: RefCell::default(),
             met: RefCell::default(),
             greeted: RefCell::default(),
