@@ -1,6 +1,6 @@
 //! How a WebSocket ends.
 
-use futures_util::StreamExt as _;
+use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::AsyncWriteExt as _;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -102,4 +102,22 @@ async fn dropping_either_end_closes_the_connection() {
     assert_eq!(u16::from(farewell(&mut socket).await.unwrap().code), 1000);
     assert!(matches!(incoming.recv().await, Some(Incoming::Lost(_))));
     assert!(incoming.recv().await.is_none());
+}
+
+#[actix::test]
+async fn why_the_server_closed_is_known_though_it_can_be_told_nothing_more() {
+    let (mut wire, mut socket) = pair().await;
+    for _ in 0..QUEUE {
+        socket.send(Message::text("{}")).await.unwrap();
+    }
+    let frame = CloseFrame { code: 1008.into(), reason: "why not".into() };
+    socket.close(Some(frame)).await.unwrap();
+    drop(socket);
+    // Until what is sent can't be written any more: nothing is read, because nothing is taken.
+    while wire.outgoing.send(heartbeat("a")).await.is_ok() {}
+    for _ in 0..QUEUE {
+        assert!(matches!(next(&mut wire).await, Incoming::Garbage(_)));
+    }
+    let loss = loss(&mut wire).await;
+    assert!(loss.words.contains("(1008: a violation of its policy, “why not”)"), "{loss:?}");
 }
