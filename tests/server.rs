@@ -7,4 +7,5 @@ mod lanrage;
 mod operators;
 mod restart;
 mod smoke;
+mod wire;
 mod ws;

@@ -157,7 +157,17 @@ impl Event {
         }
     }
 
-    /// The party that the event concerns, if it concerns one.
+    /// The id that its party had before, and the one that it has now, if it has another.
+    pub fn renamed(&self) -> Option<(&PartyId, &PartyId)> {
+        match self {
+            Self::PartyUpdated { party, previous_party_id: Some(before), .. } => {
+                Some((before, &party.party_id))
+            }
+            _ => None,
+        }
+    }
+
+    /// The party that the event concerns, if it concerns one: by its id after the event.
     pub fn party_id(&self) -> Option<&PartyId> {
         match self {
             Self::PartyRegistered { party, .. } | Self::PartyUpdated { party, .. } => {
@@ -188,6 +198,10 @@ pub enum RemovalReason {
     HostLeft,
     /// An operator removed it.
     Removed,
+    /// One that this version does not know.
+    #[serde(other)]
+    #[cfg_attr(feature = "schema", schemars(skip))]
+    Unknown,
 }
 
 /// The state that a subscription's events start from.

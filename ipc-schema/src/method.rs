@@ -149,11 +149,11 @@ methods! {
     "Tells how the daemon is."
     "status.get" StatusGet(Empty) -> StatusResult, Observer, [];
     "Creates a party with its host, who gets the first virtual address."
-    "party.register" PartyRegister(PartyRegisterParams) -> PartyResult, Operator, [PartyExists, RateLimited, PermissionDenied, StoreUnavailable];
+    "party.register" PartyRegister(PartyRegisterParams) -> PartyResult, Operator, [PartyExists, RateLimited, PermissionDenied, StoreUnavailable, Offline, ServerRejected];
     "Adds a peer to a party, or updates the member of that id."
-    "party.join" PartyJoin(PartyJoinParams) -> PartyResult, Operator, [PartyNotFound, PartyFull, RateLimited, PermissionDenied, StoreUnavailable];
+    "party.join" PartyJoin(PartyJoinParams) -> PartyResult, Operator, [PartyNotFound, PartyFull, RateLimited, PermissionDenied, StoreUnavailable, Offline, ServerRejected];
     "Takes a peer out of a party; the party ends with its host."
-    "party.leave" PartyLeave(MemberParams) -> LeaveResult, Operator, [PartyNotFound, NotAMember, PermissionDenied, StoreUnavailable];
+    "party.leave" PartyLeave(MemberParams) -> LeaveResult, Operator, [PartyNotFound, NotAMember, PermissionDenied, StoreUnavailable, Offline, ServerRejected];
     "Returns a party."
     "party.get" PartyGet(PartyParams) -> PartyResult, Operator, [PartyNotFound];
     "Returns the parties that this daemon knows, by id, page by page. A page may be shorter than asked for, so that it fits a frame."
@@ -161,7 +161,7 @@ methods! {
     "Returns the parties announced on the local network."
     "party.discover" PartyDiscover(Empty) -> PartyDiscoverResult, Operator, [StoreUnavailable];
     "Changes what a member says of itself."
-    "peer.update" PeerUpdate(PeerUpdateParams) -> PeerResult, Operator, [PartyNotFound, PeerNotFound, PermissionDenied, StoreUnavailable];
+    "peer.update" PeerUpdate(PeerUpdateParams) -> PeerResult, Operator, [PartyNotFound, PeerNotFound, PermissionDenied, StoreUnavailable, Offline, ServerRejected];
     "Returns a party's members."
     "peer.list" PeerList(PartyParams) -> PeerListResult, Operator, [PartyNotFound];
     "Returns a member."
@@ -169,11 +169,11 @@ methods! {
     "Is a member's sign of life."
     "peer.heartbeat" PeerHeartbeat(MemberParams) -> HeartbeatResult, Operator, [PartyNotFound, PeerNotFound, PermissionDenied];
     "Queues a signal for a member. Signals wait in memory only, for as long as hello tells."
-    "signal.send" SignalSend(SignalSendParams) -> SignalSendResult, Operator, [PartyNotFound, NotAMember, PeerNotFound, RateLimited, PermissionDenied];
+    "signal.send" SignalSend(SignalSendParams) -> SignalSendResult, Operator, [PartyNotFound, NotAMember, PeerNotFound, RateLimited, PermissionDenied, Offline, ServerRejected];
     "Returns the signals that wait for a member, oldest first, and takes them out of its queue. What would not fit a frame waits for the next poll."
     "signal.poll" SignalPoll(MemberParams) -> SignalPollResult, Operator, [PartyNotFound, NotAMember, PermissionDenied];
     "Announces a relay, changes it, or tells that it is still there."
-    "relay.register" RelayRegister(RelayRegisterParams) -> RelayResult, Operator, [RateLimited, PermissionDenied, StoreUnavailable];
+    "relay.register" RelayRegister(RelayRegisterParams) -> RelayResult, Operator, [RateLimited, PermissionDenied, StoreUnavailable, Offline, ServerRejected];
     "Returns the relays."
     "relay.list" RelayList(RelayListParams) -> RelayListResult, Operator, [];
     "Sends what changes from now on to this connection, as `event` notifications."
@@ -183,9 +183,9 @@ methods! {
     "Tells the state of the connection to the control server."
     "connection.get" ConnectionGet(Empty) -> Connection, Observer, [];
     "Switches between local mode and a control server, and keeps that over a restart. The parties come along: those whose host lives here are registered at the new server; a local copy stays of those of the old one."
-    "connection.set" ConnectionSet(ConnectionSetParams) -> Connection, Admin, [StoreUnavailable];
+    "connection.set" ConnectionSet(ConnectionSetParams) -> Connection, Admin, [StoreUnavailable, InvalidRequest];
     "Tries to reach the control server at once."
-    "connection.retry" ConnectionRetry(Empty) -> Connection, Operator, [];
+    "connection.retry" ConnectionRetry(Empty) -> Connection, Operator, [InvalidRequest];
     "Returns the parties as a document for LANrage."
     "state.export" StateExport(StateExportParams) -> StateExportResult, Operator, [FrameTooLarge];
     "Takes in the parties of a LANrage document."

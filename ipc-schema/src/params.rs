@@ -155,6 +155,7 @@ params! {
     ConnectionSetParams {
         /// The control server, as `http://` or `https://`; null for local mode.
         #[serde(deserialize_with = "Option::deserialize")]
+        #[cfg_attr(feature = "schema", schemars(with = "TextOrNull"))]
         pub server_url: Option<String>,
     }
 
@@ -203,6 +204,25 @@ impl Default for SubscribeParams {
     /// Everything, from a snapshot on.
     fn default() -> Self {
         Self { topics: None, party_id: None, snapshot: true }
+    }
+}
+
+/// Describes what has to be there and may be null.
+#[cfg(feature = "schema")]
+struct TextOrNull;
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for TextOrNull {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "TextOrNull".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": ["string", "null"]})
     }
 }
 

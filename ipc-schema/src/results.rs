@@ -265,6 +265,10 @@ pub enum Role {
     Operator,
     /// Act for every peer, and move the state as a whole.
     Admin,
+    /// Something that this version does not know; it is beyond all others.
+    #[serde(other)]
+    #[cfg_attr(feature = "schema", schemars(skip))]
+    Unknown,
 }
 
 /// Where a daemon's truth lives.
@@ -291,6 +295,10 @@ pub enum LeaveStatus {
     Left,
     /// The host left, and the party with it.
     PartyDeleted,
+    /// Something that this version does not know.
+    #[serde(other)]
+    #[cfg_attr(feature = "schema", schemars(skip))]
+    Unknown,
 }
 
 /// Where an announcement was seen.
@@ -300,6 +308,10 @@ pub enum LeaveStatus {
 pub enum DiscoverySource {
     /// In the discovery file.
     File,
+    /// Somewhere that this version does not know.
+    #[serde(other)]
+    #[cfg_attr(feature = "schema", schemars(skip))]
+    Unknown,
 }
 
 /// The OpenRPC document that describes the whole protocol.

@@ -30,6 +30,12 @@ pub struct DaemonArgs {
     #[arg(long, value_name = "PATH")]
     pub discovery_file: Option<PathBuf>,
 
+    /// Control server to follow, such as https://lan.example.org; without one, the parties are this machine's own [env:
+    /// LANRAGE_CONTROL_SERVER]
+    // It is checked later: a usage error would repeat it, and it may have a password.
+    #[arg(long, value_name = "URL")]
+    pub server: Option<String>,
+
     /// Serve the whole machine: the default paths are the system's
     #[arg(long)]
     pub system: bool,
@@ -117,13 +123,14 @@ mod tests {
 
     #[test]
     fn daemon_takes_every_flag() {
-        let line = "lanragectl-d --config c --socket s --state-dir d --discovery-file f --system --check-config";
+        let line = "lanragectl-d --config c --socket s --state-dir d --discovery-file f --server u --system --check-config";
         let args = DaemonArgs::try_parse_from(line.split(' ')).unwrap();
         let expected = DaemonArgs {
             config: Some("c".into()),
             socket: Some("s".into()),
             state_dir: Some("d".into()),
             discovery_file: Some("f".into()),
+            server: Some("u".into()),
             system: true,
             check_config: true,
         };

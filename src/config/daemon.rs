@@ -4,8 +4,10 @@ use super::file::Place;
 use super::reader::Table;
 use super::setting::{DISCOVERY_FILE, SOCKET};
 use super::{
-    Access, Addresses, Cleanup, ConfigError, DaemonArgs, Environment, Limits, Store, paths, resolve,
+    Access, Addresses, Cleanup, ConfigError, DaemonArgs, Environment, Limits, Remote, Store, paths,
+    remote, resolve,
 };
+use crate::server_url::ServerUrl;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +22,8 @@ pub struct DaemonConfig {
     pub state_dir: PathBuf,
     /// Where parties are announced to this machine's other daemons.
     pub discovery_file: PathBuf,
+    /// The control server; none is local mode.
+    pub server: Option<ServerUrl>,
     /// When the silent are forgotten.
     pub cleanup: Cleanup,
     /// How the state gets onto the disk.
@@ -30,6 +34,8 @@ pub struct DaemonConfig {
     pub access: Access,
     /// What clients may use up.
     pub limits: Limits,
+    /// How it gets along with the control server.
+    pub remote: Remote,
     /// Whether the daemon serves the whole machine.
     #[serde(skip)]
     pub system: bool,
@@ -39,22 +45,33 @@ pub struct DaemonConfig {
 }
 
 /// The top-level keys of the daemon's file that are none of the client's.
-pub(super) const OTHER_KEYS: [&str; 7] =
-    ["state_dir", "discovery_file", "cleanup", "store", "addresses", "access", "limits"];
+pub(super) const OTHER_KEYS: [&str; 9] = [
+    "state_dir",
+    "discovery_file",
+    "server",
+    "cleanup",
+    "store",
+    "addresses",
+    "access",
+    "limits",
+    "remote",
+];
 
-/// The top-level keys that other programs' files have, or will have: one file may serve all of them.
-pub(super) const FOREIGN_KEYS: [&str; 5] = ["listen", "http", "auth", "ws", "remote"];
+/// The top-level keys that the control server's file has alone: one file may serve all programs.
+pub(super) const FOREIGN_KEYS: [&str; 4] = ["listen", "http", "auth", "ws"];
 
 /// What the file holds.
 struct Content {
     socket: Option<PathBuf>,
     state_dir: Option<PathBuf>,
     discovery_file: Option<PathBuf>,
+    server: Option<ServerUrl>,
     cleanup: Cleanup,
     store: Store,
     addresses: Addresses,
     access: Access,
     limits: Limits,
+    remote: Remote,
 }
 
 impl Content {
@@ -69,11 +86,13 @@ impl Content {
             socket: table.path("socket", directory),
             state_dir: table.path("state_dir", directory),
             discovery_file: table.path("discovery_file", directory),
+            server: remote::read_server(table),
             cleanup: table.table("cleanup", Cleanup::read),
             store: table.table("store", Store::read),
             addresses: table
                 .table("addresses", |table| Addresses::read(table, limits.peers_per_party)),
             access: table.table("access", Access::read),
+            remote: table.table("remote", |table| Remote::read(table, directory)),
             limits,
         }
     }
@@ -95,16 +114,19 @@ pub fn load(args: &DaemonArgs, env: &Environment) -> Result<DaemonConfig, Config
         .given(args.discovery_file.as_deref(), env)?
         .or(content.discovery_file)
         .unwrap_or_else(|| state_dir.join("discovery.json"));
+    let server = remote::given_server(args.server.as_deref(), env)?.or(content.server);
 
     Ok(DaemonConfig {
         socket,
         state_dir,
         discovery_file,
+        server,
         cleanup: content.cleanup,
         store: content.store,
         addresses: content.addresses,
         access: content.access,
         limits: content.limits,
+        remote: content.remote,
         system: args.system,
         config_file,
     })
@@ -116,7 +138,10 @@ pub fn needs_restart(old: &DaemonConfig, new: &DaemonConfig) -> Vec<&'static str
         ("socket", old.socket != new.socket),
         ("state_dir", old.state_dir != new.state_dir),
         ("discovery_file", old.discovery_file != new.discovery_file),
+        ("server", old.server != new.server),
         ("addresses.subnet", old.addresses != new.addresses),
+        ("remote.transport", old.remote.transport != new.remote.transport),
+        ("remote.ca_file", old.remote.ca_file != new.remote.ca_file),
     ])
 }
 

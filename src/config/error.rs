@@ -1,5 +1,6 @@
 //! Why a configuration was refused.
 
+use crate::server_url::BadServerUrl;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -75,6 +76,14 @@ pub enum ConfigError {
         value: String,
         /// What is wrong, going on from the value.
         why: &'static str,
+    },
+    /// What should be the address of a control server is none.
+    #[error("{by}: {why}")]
+    BadServer {
+        /// The flag or variable that gave it.
+        by: &'static str,
+        /// What is wrong with it, without what it is: it may have a password.
+        why: BadServerUrl,
     },
     /// The control server would serve others than its own machine in clear text.
     #[error(

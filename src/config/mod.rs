@@ -13,6 +13,7 @@ mod error;
 mod file;
 mod paths;
 mod reader;
+mod remote;
 mod resolve;
 mod secret;
 mod server;
@@ -23,6 +24,7 @@ pub use args::{CliArgs, DaemonArgs, ServerArgs};
 pub use daemon::{DaemonConfig, effective_toml, load, needs_restart};
 pub use environment::Environment;
 pub use error::{ConfigError, Mistake};
+pub use remote::Remote;
 pub use secret::Secret;
 pub use server::{
     Auth, Http, ServerConfig, ServerLimits, Tls, Ws, effective_server_toml, load_server,

@@ -127,18 +127,7 @@ impl<'t> Table<'t> {
         default: Duration,
         range: RangeInclusive<Duration>,
     ) -> Duration {
-        self.value(key, default, |value| {
-            let duration = value
-                .as_str()
-                .and_then(duration::parse)
-                .ok_or("is not a duration: write it as \"250ms\", \"5s\" or \"5m\"")?;
-            Duration::try_from(duration)
-                .ok()
-                .filter(|duration| range.contains(duration))
-                .ok_or_else(|| {
-                    out_of_range(duration::short(*range.start()), duration::short(*range.end()))
-                })
-        })
+        self.value(key, default, |value| self::duration(value, &range))
     }
 
     /// A whole number within `range`.
@@ -262,6 +251,21 @@ impl<'t> Table<'t> {
         }
         self.mistakes
     }
+}
+
+/// The duration that a value is, within `range`.
+pub(super) fn duration(
+    value: &DeValue<'_>,
+    range: &RangeInclusive<Duration>,
+) -> Result<Duration, String> {
+    let duration = value
+        .as_str()
+        .and_then(duration::parse)
+        .ok_or("is not a duration: write it as \"250ms\", \"5s\" or \"5m\"")?;
+    Duration::try_from(duration)
+        .ok()
+        .filter(|duration| range.contains(duration))
+        .ok_or_else(|| out_of_range(duration::short(*range.start()), duration::short(*range.end())))
 }
 
 /// The path that a value is; a relative one starts from `directory`.

@@ -74,7 +74,7 @@ struct Content {
 impl Content {
     fn read(table: &mut Table<'_>, directory: &Path) -> Self {
         // One file may serve the daemon, too.
-        table.disregard(&["discovery_file", "remote"]);
+        table.disregard(&["discovery_file", "server", "remote"]);
         let limits = table.table("limits", ServerLimits::read);
         Self {
             listen: table.value("listen", None, |value| {

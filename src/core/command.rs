@@ -206,12 +206,7 @@ pub enum Command {
         data: SignalData,
     },
     /// From now on this control server has the truth, or none.
-    Follow {
-        /// Which.
-        server: Option<ServerKey>,
-        /// Whether that was chosen at run time, against a configuration that says `configured`.
-        choice: Option<ChoiceRecord>,
-    },
+    Follow(ChoiceRecord),
     /// Keeps what proves to a control server that a peer is one of this machine's.
     Keep(CredentialRecord),
     /// Forgets it.
@@ -269,10 +264,8 @@ pub struct Identity {
 /// What this machine has to do with the control server that it follows.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Upstream {
-    /// The server.
-    pub server: Option<ServerKey>,
-    /// What was chosen at run time.
-    pub choice: Option<ChoiceRecord>,
+    /// Which server, and why.
+    pub choice: ChoiceRecord,
     /// What proves to it that peers are this machine's.
     pub credentials: Vec<CredentialRecord>,
     /// The memberships of this machine's peers in parties that live there, or shall.

@@ -48,6 +48,12 @@ pub struct TokenRecord {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestKey(pub Arc<str>);
 
+impl std::borrow::Borrow<str> for RequestKey {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 /// What a request did, to be told again when it comes again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
@@ -186,12 +192,12 @@ pub struct CredentialRecord {
     pub owner: User,
 }
 
-/// The control server that was chosen at run time.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The control server that is followed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ChoiceRecord {
-    /// What was chosen; `None` is local mode.
+    /// Which; `None` is local mode.
     pub server: Option<ServerKey>,
-    /// What the configuration said then. Once it says something else, the choice is over.
+    /// What the configuration said when it was chosen. Once that says something else, it counts.
     pub configured: Option<ServerKey>,
 }
 

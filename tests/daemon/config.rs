@@ -25,11 +25,13 @@ fn checked(output: &Output) -> toml::Table {
 fn a_flag_goes_before_a_variable_before_the_file_before_the_default() {
     let setup = Setup::new();
     let file = "socket = 'file.sock'\nstate_dir = 'file'\ndiscovery_file = 'file.json'\n\
-                [cleanup]\npeer_timeout = '7s'\n";
+                server = 'http://file'\n[remote]\nprobe = '9s'\n[cleanup]\npeer_timeout = '7s'\n";
     std::fs::write(setup.path("d.toml"), file).expect("write the file");
     let mut command = daemon(&setup);
     command.args(["--check-config", "--socket", "flag.sock"]);
+    command.args(["--server", "https://flag:8443/lan/"]);
     command.env("LANRAGE_CONFIG", setup.path("d.toml"));
+    command.env("LANRAGE_CONTROL_SERVER", "http://variable");
     command.env("LANRAGE_SOCKET", "variable.sock").env("LANRAGE_STATE_DIR", "variable");
     let config = checked(&command.output().expect("run the daemon"));
 
@@ -37,6 +39,9 @@ fn a_flag_goes_before_a_variable_before_the_file_before_the_default() {
     assert_eq!(config["socket"], path("flag.sock"));
     assert_eq!(config["state_dir"], path("variable"));
     assert_eq!(config["discovery_file"], path("file.json"));
+    assert_eq!(config["server"].as_str(), Some("https://flag:8443/lan"));
+    assert_eq!(config["remote"]["probe"].as_str(), Some("9s"));
+    assert_eq!(config["remote"]["heartbeat"].as_str(), Some("30s"));
     assert_eq!(config["cleanup"]["peer_timeout"].as_str(), Some("7s"));
     assert_eq!(config["cleanup"]["relay_timeout"].as_str(), Some("10m"));
     let (socket, state) = (setup.path("flag.sock"), setup.path("variable"));
@@ -72,6 +77,36 @@ fn a_mistake_in_the_file_is_named_by_file_line_and_key() {
         assert_eq!(text(&output.stdout), "");
     }
     assert!(!exists(&setup.path("state")), "it began to start");
+}
+
+#[test]
+fn what_is_no_address_of_a_server_is_refused_and_a_password_never_repeated() {
+    let setup = Setup::new();
+    let address = "http://ann:hunter2@lan.example.org";
+    let by_flag = {
+        let mut command = daemon(&setup);
+        command.args(["--check-config", "--server", address]);
+        ("--server:".to_owned(), command)
+    };
+    let by_variable = {
+        let mut command = daemon(&setup);
+        command.arg("--check-config").env("LANRAGE_CONTROL_SERVER", address);
+        ("LANRAGE_CONTROL_SERVER:".to_owned(), command)
+    };
+    std::fs::write(setup.path("d.toml"), format!("\nserver = '{address}'"))
+        .expect("write the file");
+    let by_file = {
+        let mut command = daemon(&setup);
+        command.args(["--check-config", "--config", "d.toml"]);
+        (format!("{}:2: server:", setup.path("d.toml").display()), command)
+    };
+    for (place, mut command) in [by_flag, by_variable, by_file] {
+        let output = command.output().expect("run the daemon");
+        let told = text(&output.stderr) + &text(&output.stdout);
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(told.contains(&place) && told.contains("no password"), "{told}");
+        assert!(!told.contains("hunter2"), "{told}");
+    }
 }
 
 #[test]
@@ -113,14 +148,18 @@ fn reloading_applies_what_changed_and_names_what_waits() {
 
     let discovery = daemon.setup.path("elsewhere.json");
     daemon.reload(&format!(
-        "discovery_file = {discovery:?}\n[cleanup]\npeer_timeout = '9s'\n\
+        "discovery_file = {discovery:?}\nserver = 'http://127.0.0.1:1'\n\
+         [remote]\ntransport = 'http'\nca_file = 'ca.pem'\nheartbeat = '9s'\n[cleanup]\npeer_timeout = '9s'\n\
          [limits]\npeers_per_party = 1\nsignal_bytes = 77\n[addresses]\nsubnet = '10.9.0.0/24'\n"
     ));
     let log = daemon.setup.log();
-    for key in ["discovery_file", "addresses.subnet"] {
+    let waiting =
+        ["discovery_file", "addresses.subnet", "server", "remote.transport", "remote.ca_file"];
+    for key in waiting {
         assert!(log.contains(&format!("{key} changes with the next start")), "{key}: {log}");
     }
-    assert!(!log.contains("socket changes"), "{log}");
+    assert!(!log.contains("socket changes") && !log.contains("heartbeat"), "{log}");
+    assert_eq!(client.call("connection.get", json!({}))["state"], "local");
     assert_eq!(client.call("peer.heartbeat", heartbeat)["expires_in_ms"], 9_000);
     let join = json!({"party_id": "p", "peer": peer("bob")});
     assert_eq!(client.refused("party.join", join), "party_full");

@@ -56,6 +56,10 @@ pub enum Origin {
     Local,
     /// On a control server.
     Remote,
+    /// Somewhere that this version does not know.
+    #[serde(other)]
+    #[cfg_attr(feature = "schema", schemars(skip))]
+    Unknown,
 }
 
 /// Whether a control server has confirmed what is shown.
@@ -67,6 +71,10 @@ pub enum Sync {
     Synced,
     /// Something is.
     Pending,
+    /// Something else, which this version does not know.
+    #[serde(other)]
+    #[cfg_attr(feature = "schema", schemars(skip))]
+    Unknown,
 }
 
 /// A party: peers that want to reach each other.

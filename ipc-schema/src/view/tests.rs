@@ -20,6 +20,7 @@ struct Truth {
 enum Happening {
     Register(u8),
     Rename(u8, u8),
+    Move(u8, u8),
     Remove(u8),
     Join(u8, u8),
     Update(u8, u8),
@@ -36,6 +37,7 @@ fn happening() -> impl Strategy<Value = Happening> {
     prop_oneof![
         (0..3_u8).prop_map(Register),
         (0..3_u8, 0..9_u8).prop_map(|(party, name)| Rename(party, name)),
+        (0..3_u8, 0..3_u8).prop_map(|(from, to)| Move(from, to)),
         (0..3_u8).prop_map(Remove),
         (0..3_u8, 0..4_u8).prop_map(|(party, peer)| Join(party, peer)),
         (0..3_u8, 0..4_u8).prop_map(|(party, peer)| Update(party, peer)),
@@ -127,6 +129,17 @@ impl Truth {
                 }
                 self.parties.insert(party.party_id.clone(), party.clone());
                 Event::PartyRegistered { epoch: party.epoch.clone(), seq: party.seq, party }
+            }
+            Happening::Move(from, to) => {
+                if self.parties.contains_key(&party_id(to)) {
+                    return None;
+                }
+                let (before, mut party) = self.parties.remove_entry(&party_id(from))?;
+                party.party_id = party_id(to);
+                party.seq += 1;
+                self.parties.insert(party.party_id.clone(), party.clone());
+                let (epoch, seq) = (party.epoch.clone(), party.seq);
+                Event::PartyUpdated { party, previous_party_id: Some(before), epoch, seq }
             }
             Happening::Remove(n) => {
                 let party = self.parties.remove(&party_id(n))?;
@@ -238,6 +251,25 @@ fn other_subscriptions_are_passed_over() {
     view.reset(&ResetParams { subscription, seq: 9, snapshot });
     assert_eq!(view.take(&ServerMessage::Unknown(newer("s2", 9))), Ok(()));
     assert_eq!(view, before);
+}
+
+#[test]
+fn a_party_that_gets_another_id_is_known_by_that_alone() {
+    let mut truth = Truth::default();
+    truth.happen(&Happening::Register(0));
+    let mut view = truth.view();
+    let moved = truth.happen(&Happening::Move(0, 1)).expect("an event");
+    assert_eq!(view.take(&moved), Ok(()));
+    assert_eq!(view.parties().keys().collect::<Vec<_>>(), [&party_id(1)]);
+    let ServerMessage::Event(EventParams { event, .. }) = &moved else { panic!("no event") };
+    assert_eq!(event.renamed(), Some((&party_id(0), &party_id(1))));
+    assert_eq!(event.party_id(), Some(&party_id(1)));
+    // What comes later is about the new id.
+    let joined = truth.happen(&Happening::Join(1, 1)).expect("an event");
+    assert_eq!(view.take(&joined), Ok(()));
+    assert_eq!(view.parties(), &truth.parties);
+    let renamed = truth.happen(&Happening::Rename(1, 2));
+    assert!(matches!(&renamed, Some(ServerMessage::Event(e)) if e.event.renamed().is_none()));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use lanrage_ipc::error::ErrorCode;
 use lanrage_ipc::method::METHODS;
 use serde_json::json;
 
-use super::{Vector, read, schemas};
+use super::{Vector, check_all, read, schemas};
 
 /// Fails naming the things for which no vector of the folder stands.
 pub(super) fn assert_all<'a>(
@@ -38,6 +38,28 @@ fn every_notification_and_kind_of_event_is_there() {
     let notifications = document["x-notifications"].as_array().expect("notifications").iter();
     let names = notifications.map(|one| one["name"].as_str().expect("a name"));
     assert_all("valid", names, |vector| text_at(vector, "/method"));
+}
+
+#[test]
+fn every_state_of_the_connection_is_there() {
+    let document = schemas::openrpc();
+    let states = document["components"]["schemas"]["ConnectionState"]["oneOf"].as_array();
+    let states = states.expect("states").iter();
+    let names: Vec<_> = states.map(|state| state["const"].as_str().expect("a word")).collect();
+    assert!(names.contains(&"online") && !names.contains(&"unknown"), "{names:?}");
+    assert_all("valid", names, |vector| text_at(vector, "/result/state"));
+}
+
+#[test]
+fn what_is_newer_is_not_described() {
+    let schemas = schemas::Schemas::committed();
+    check_all("valid", |vector| match (&vector.line, vector.newer) {
+        (Some(line), true) if vector.encoded.is_some() => {
+            let fits = schemas.check(line, vector.answers.as_deref());
+            if fits.is_ok() { Err("fits the schema".to_owned()) } else { Ok(()) }
+        }
+        _ => Ok(()),
+    });
 }
 
 #[test]

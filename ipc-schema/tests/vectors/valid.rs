@@ -76,7 +76,8 @@ fn recode_notification(vector: &Vector, text: &str) -> Result<String, String> {
         return Err("is no notification".to_owned());
     };
     let message = ServerMessage::decode(&method, params).map_err(|error| error.to_string())?;
-    if vector.newer != matches!(message, ServerMessage::Unknown(_)) {
+    let is_passed_over = vector.newer && vector.encoded.is_none();
+    if is_passed_over != matches!(message, ServerMessage::Unknown(_)) {
         return Err(format!("newer is {}, but it is {message:?}", vector.newer));
     }
     let line = match message {

@@ -1,4 +1,5 @@
 mod effective;
+mod remote;
 
 use super::*;
 use std::fs;
@@ -177,7 +178,7 @@ fn other_keys_are_the_ones_that_the_daemon_knows() {
     let ConfigError::Malformed { mistakes, .. } = error.unwrap_err() else {
         panic!("no mistakes");
     };
-    let unknown = "unknown: unknown key; known here are limits, socket, state_dir, discovery_file, cleanup, store, addresses, access";
+    let unknown = "unknown: unknown key; known here are limits, socket, state_dir, discovery_file, server, cleanup, store, addresses, access, remote";
     let (last, rest) = mistakes.split_last().unwrap();
     assert_eq!(last.message, unknown);
     assert_eq!(rest.len(), 1 + OTHER_KEYS.len());
@@ -227,22 +228,32 @@ fn path_that_is_not_utf8_is_refused() {
 }
 
 #[test]
-fn only_paths_and_the_subnet_need_a_restart() {
+fn only_places_and_the_subnet_need_a_restart() {
     let configured = Configured::new("");
     let old = configured.load().unwrap();
     assert_eq!(needs_restart(&old, &old), [""; 0]);
     let live = Configured::new(
-        "[cleanup]\ninterval = '1s'\n[store]\nbatch = '1s'\n[access]\ngroup = 'a'\n[limits]\nparties = 1",
+        "[cleanup]\ninterval = '1s'\n[store]\nbatch = '1s'\n[access]\ngroup = 'a'\n[limits]\nparties = 1\n\
+         [remote]\nheartbeat = '1s'\nbackoff_max = '9s'\nmax_attempts = 1\npoll = '9s'",
     );
     let new = load(&live.args, &configured.home()).unwrap();
     assert_ne!(old, new);
     assert_eq!(needs_restart(&old, &new), [""; 0]);
     let fixed = Configured::new(
-        "socket = 's'\nstate_dir = 'd'\ndiscovery_file = 'f'\n[addresses]\nsubnet = '10.7.0.0/16'",
+        "socket = 's'\nstate_dir = 'd'\ndiscovery_file = 'f'\nserver = 'http://h'\n\
+         [addresses]\nsubnet = '10.7.0.0/16'\n[remote]\ntransport = 'ws'\nca_file = 'c'",
     );
     let new = load(&fixed.args, &configured.home()).unwrap();
     assert_eq!(
         needs_restart(&old, &new),
-        ["socket", "state_dir", "discovery_file", "addresses.subnet"]
+        [
+            "socket",
+            "state_dir",
+            "discovery_file",
+            "server",
+            "addresses.subnet",
+            "remote.transport",
+            "remote.ca_file"
+        ]
     );
 }

@@ -1,11 +1,38 @@
 //! What becomes of a party when the control server's truth and this machine's meet: one pure
 //! function, [`reconcile`].
+//!
+//! It compares states, not logs: what a peer of this machine is here and what it is there tell
+//! what the server has to be asked, so that asking twice, or again after anything was lost, leads
+//! to the same end. An *intent* only says that a difference is meant, and how to call the request.
+//!
+//! | the server has | here is | then |
+//! |---|---|---|
+//! | a party of that id with another host | a party registered meanwhile | it is registered; the server refuses; it gets another id |
+//! | no such party, or none of ours in it | a party registered meanwhile | it is registered under its id |
+//! | | a party of this daemon alone | nothing |
+//! | | a copy, on return, its host ours and there | registered anew under its id |
+//! | | a copy, on return, guests of ours there | they join; refused, they are removed, and with the last of them the copy |
+//! | | a copy, none of ours there, or the server told its end | removed |
+//! | a member of ours | that it left meanwhile | it leaves there, unless it joined anew |
+//! | | the same member, saying something else | the server is told what it says here |
+//! | | no such member | it is one here: its request was done, and the answer lost |
+//! | not our member | a member that joined meanwhile, or, on return, one that is there | it joins |
+//! | | any other member of ours | removed: the server said so |
+//! | any member of others | anything | as the server has it |
+//! | addresses, name, host | anything | as the server has it |
+
+mod rules;
+mod shadow;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use jiff::Timestamp;
+use lanrage_ipc::event::RemovalReason;
 use lanrage_ipc::model::{Keepalive, Name, PartyId, PeerId, PeerInput};
+
+pub use rules::{Fate, Intent, LocalMember, LocalParty, Place, Sides, Verdict, reconcile};
+pub use shadow::{Change, Heard, Point, Shadow};
 
 use super::command::Caller;
 use super::record::RequestKey;
@@ -45,6 +72,8 @@ pub enum Occasion {
     Return,
     /// The server told of a change while the daemon was there.
     News,
+    /// The server told that the party has ended, while the daemon was there.
+    Gone(RemovalReason),
 }
 
 /// A request that the server is about to answer, or answers with this very truth.

@@ -6,7 +6,8 @@ use lanrage_ipc::model::{PartyId, PeerId, RelayId};
 use super::{Keeper, Member, Party, Presence, Registry, Relay};
 use crate::core::command::Outcome;
 use crate::core::record::{
-    PartyRecord, ReceiptRecord, RequestKey, Seen, TokenHash, TokenRecord, Write,
+    ChoiceRecord, CredentialRecord, IntentRecord, PartyRecord, ReceiptRecord, RequestKey, Seen,
+    ServerKey, TokenHash, TokenRecord, Write,
 };
 
 /// What a command did.
@@ -37,6 +38,9 @@ pub(super) enum Undo {
     Relay(RelayId, Option<Box<Relay>>),
     Token(TokenHash, Option<TokenRecord>),
     Receipt(PeerId, RequestKey, Option<Box<ReceiptRecord>>),
+    Intent(PartyId, PeerId, Option<Box<IntentRecord>>),
+    Credential(ServerKey, PeerId, Option<Box<CredentialRecord>>),
+    Choice(Box<ChoiceRecord>),
 }
 
 impl Change {
@@ -75,6 +79,13 @@ impl Change {
             Undo::Receipt(peer_id, key, before) => {
                 registry.receipts.set(&(peer_id, key), before.map(|record| *record));
             }
+            Undo::Intent(party_id, peer_id, before) => {
+                registry.outbox.set_intent(&(party_id, peer_id), before.map(|record| *record));
+            }
+            Undo::Credential(server, peer_id, before) => {
+                registry.outbox.set_credential(&(server, peer_id), before.map(|record| *record));
+            }
+            Undo::Choice(before) => registry.outbox.choice = *before,
         }
     }
 }
@@ -143,7 +154,7 @@ impl Registry {
             let kept = self.kept.get_mut(&connection).unwrap_or(&mut self.orphans);
             kept.insert((party_id.clone(), peer_id.clone()));
         }
-        if !member.keeper.never_silent() {
+        if member.keeper.may_expire() {
             self.silent_members.insert((member.seen, party_id.clone(), peer_id.clone()));
         }
         if let Some(oldest) = member.signals.front() {

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use lanrage_ipc::event::{Event, RemovalReason};
+use lanrage_ipc::model::{PartyId, PeerId};
 
 use super::QueuedSignal;
 use super::transaction::Transaction;
@@ -30,18 +31,28 @@ impl Transaction<'_> {
     }
 
     fn expire_members(&mut self) {
-        use RemovalReason::{Expired, HostLeft};
         let (timeout, now) = (self.registry.rules.peer_timeout, self.now.elapsed);
         while let Some((seen, ..)) = self.registry.silent_members.first()
             && due(*seen, timeout, now)
             && let Some((_, party_id, peer_id)) = self.registry.silent_members.pop_first()
         {
-            match self.registry.parties.get(&party_id) {
-                Some(party) if party.record.host_id == peer_id => {
-                    self.remove_party(&party_id, Expired, HostLeft, Expired);
-                }
-                _ => self.remove_member(&party_id, &peer_id, Expired),
+            self.expire_member(&party_id, &peer_id);
+        }
+    }
+
+    /// A member goes. Where the party lives on a control server, that is told to let go of it.
+    fn expire_member(&mut self, party_id: &PartyId, peer_id: &PeerId) {
+        use RemovalReason::{Expired, HostLeft};
+        let Ok(member) = self.member(party_id, peer_id) else { return };
+        if member.is_ours() {
+            self.intend_to_leave(party_id, peer_id);
+        }
+        match self.registry.parties.get(party_id) {
+            Some(party) if party.record.host_id == *peer_id => {
+                self.forget_intents(party_id, Some(peer_id));
+                self.remove_party(party_id, Expired, HostLeft, Expired);
             }
+            _ => self.remove_member(party_id, peer_id, Expired),
         }
     }
 

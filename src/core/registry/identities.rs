@@ -125,6 +125,9 @@ impl Registry {
         if let Some(presence) = self.peers.get(peer_id) {
             return Some(presence.owner.clone());
         }
+        if let Some(owner) = self.outbox.owner_of(peer_id) {
+            return Some(Owner::User(owner));
+        }
         let claimed = self.identities.holders.contains_key(peer_id)
             || self.identities.has_live_token(peer_id, now.wall)
             || self.has_relay(peer_id);

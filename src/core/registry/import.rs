@@ -22,6 +22,7 @@ impl Transaction<'_> {
             let here: Vec<PartyId> = self.registry.parties.keys().cloned().collect();
             counts.removed = here.len() as u64;
             for party_id in here {
+                self.take_leave(&party_id);
                 self.remove_party(&party_id, Removed, Removed, Removed);
             }
         }

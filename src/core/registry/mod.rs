@@ -2,8 +2,10 @@
 
 mod changes;
 mod expiry;
+mod following;
 mod identities;
 mod import;
+mod outbox;
 mod party;
 mod queries;
 mod receipts;
@@ -18,14 +20,17 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use lanrage_ipc::model::{Epoch, Keepalive, PartyId, PeerId, RelayId, SignalData};
+use lanrage_ipc::model::{Epoch, Keepalive, Origin, PartyId, PeerId, RelayId, SignalData};
 
 pub use changes::{Applied, Change};
 pub use queries::Filter;
 
 use super::command::{Caller, Command, ConnectionId, Now, Refusal, Rules};
-use super::record::{MemberRecord, Owner, PartyRecord, RelayRecord, RequestKey, Write};
+use super::record::{
+    ChoiceRecord, MemberRecord, Owner, PartyRecord, RelayRecord, RequestKey, Write,
+};
 use identities::Identities;
+use outbox::Outbox;
 use receipts::Receipts;
 use transaction::Transaction;
 
@@ -52,6 +57,7 @@ pub struct Registry {
     waiting_signals: BTreeSet<(Duration, PartyId, PeerId)>,
     identities: Identities,
     receipts: Receipts,
+    outbox: Outbox,
     memberships: usize,
     /// Bytes of the signals that wait, with what is around them.
     signals_bytes: usize,
@@ -106,19 +112,37 @@ enum Keeper {
     Heartbeats,
     /// Its own heartbeats, because its connection or its daemon is gone.
     Nothing,
+    /// A control server, which says whether what keeps it alive there still does.
+    Server {
+        connected: bool,
+    },
 }
 
 impl Keeper {
     /// After a restart no connection is left, and the daemon that promised is another.
-    fn after_restart(keepalive: Keepalive) -> Self {
-        match keepalive {
+    fn after_restart(member: &MemberRecord, origin: Option<Origin>) -> Self {
+        match member.keepalive {
+            _ if member.owner == Owner::Elsewhere && origin == Some(Origin::Remote) => {
+                Self::Server { connected: false }
+            }
             Keepalive::Manual => Self::Heartbeats,
             Keepalive::Connection | Keepalive::Daemon => Self::Nothing,
         }
     }
 
-    fn never_silent(self) -> bool {
+    /// Whether a member that is kept so is seen at any time.
+    fn is_constant(self) -> bool {
         matches!(self, Self::Connection(_) | Self::Daemon)
+    }
+
+    /// Whether what keeps a member alive that is kept so still does.
+    fn is_connected(self) -> bool {
+        !matches!(self, Self::Nothing | Self::Server { connected: false })
+    }
+
+    /// Whether a member that is kept so goes when it is silent for too long.
+    fn may_expire(self) -> bool {
+        matches!(self, Self::Heartbeats | Self::Nothing)
     }
 }
 
@@ -138,6 +162,7 @@ impl Registry {
             waiting_signals: BTreeSet::new(),
             identities: Identities::default(),
             receipts: Receipts::default(),
+            outbox: Outbox::default(),
             memberships: 0,
             signals_bytes: 0,
         }
@@ -152,7 +177,9 @@ impl Registry {
                     self.set_party(&record.party_id.clone(), Some(record));
                 }
                 Write::PutMember(party_id, record) => {
-                    let keeper = Keeper::after_restart(record.keepalive);
+                    let party = self.parties.get(&party_id);
+                    let origin = party.map(|party| party.record.origin);
+                    let keeper = Keeper::after_restart(&record, origin);
                     let peer_id = record.info.peer_id.clone();
                     let member =
                         Member { record, keeper, seen: now.elapsed, signals: VecDeque::new() };
@@ -184,7 +211,22 @@ impl Registry {
                 Write::DeleteReceipt(peer_id, key) => {
                     self.receipts.set(&(peer_id, key), None);
                 }
-                _ => {}
+                Write::PutIntent(record) => {
+                    let key = (record.party_id.clone(), record.peer_id.clone());
+                    self.outbox.set_intent(&key, Some(record));
+                }
+                Write::DeleteIntent(party_id, peer_id) => {
+                    self.outbox.set_intent(&(party_id, peer_id), None);
+                }
+                Write::PutCredential(record) => {
+                    let key = (record.server.clone(), record.peer_id.clone());
+                    self.outbox.set_credential(&key, Some(record));
+                }
+                Write::DeleteCredential(server, peer_id) => {
+                    self.outbox.set_credential(&(server, peer_id), None);
+                }
+                Write::PutChoice(choice) => self.outbox.choice = choice,
+                Write::DeleteChoice => self.outbox.choice = ChoiceRecord::default(),
             }
         }
     }

@@ -90,6 +90,7 @@ impl Transaction<'_> {
             self.remove_party(party_id, Left, HostLeft, HostLeft);
         } else {
             self.remove_member(party_id, peer_id, Left);
+            self.drop_if_deserted(party_id);
         }
         Ok(Outcome::Left { party_deleted })
     }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use lanrage_ipc::model::{self, Name, Origin, PartyId, Peer, PeerId, Sync};
+use lanrage_ipc::model::{self, Name, PartyId, Peer, PeerId};
 
-use super::{Keeper, Member, Party, Registry};
+use super::{Member, Party, Registry};
 use crate::core::command::{Now, Refusal};
 use crate::core::record::Seen;
 
@@ -69,7 +69,7 @@ impl Registry {
         let members = self.parties.iter().flat_map(|(id, party)| {
             party.members.iter().map(move |(peer_id, member)| (id, peer_id, member))
         });
-        members.filter(|(.., member)| member.keeper.never_silent()).map(
+        members.filter(|(.., member)| member.keeper.is_constant()).map(
             move |(party_id, peer_id, _)| Seen {
                 party_id: party_id.clone(),
                 peer_id: peer_id.clone(),
@@ -103,8 +103,8 @@ impl Registry {
             host_id: record.host_id.clone(),
             created_at: record.created_at,
             peers,
-            origin: Origin::Local,
-            sync: Sync::Synced,
+            origin: record.origin,
+            sync: self.outbox.sync(&record.party_id),
             epoch: self.epoch.clone(),
             seq: record.seq,
         }
@@ -114,12 +114,12 @@ impl Registry {
 impl Member {
     fn show(&self, now: Now) -> Peer {
         // What is kept alive needs no refreshing: it is seen whenever somebody looks.
-        let kept = self.keeper.never_silent();
+        let kept = self.keeper.is_constant();
         Peer {
             info: self.record.info.clone(),
             virtual_ip: self.record.virtual_ip,
             last_seen: if kept { now.wall } else { self.record.last_seen },
-            connected: self.keeper != Keeper::Nothing,
+            connected: self.keeper.is_connected(),
         }
     }
 }

@@ -49,7 +49,7 @@ impl Transaction<'_> {
     }
 
     /// Whom a new relay belongs to.
-    fn caller_as_owner(&self) -> Option<Owner> {
+    pub(super) fn caller_as_owner(&self) -> Option<Owner> {
         match &self.caller.principal {
             Principal::User { user, .. } => Some(Owner::User(*user)),
             Principal::Peers(own) => own.first().cloned().map(Owner::Peer),

@@ -26,6 +26,18 @@ impl Transaction<'_> {
             return Err(Refusal::SignalTooLarge { bytes, limit });
         }
         self.is_member(party_id, &from)?;
+        self.queue_signal(party_id, from, to, data)
+    }
+
+    /// Queues a signal for a member, whoever sent it.
+    pub(super) fn queue_signal(
+        &mut self,
+        party_id: &PartyId,
+        from: PeerId,
+        to: &PeerId,
+        data: SignalData,
+    ) -> Result<Outcome, Refusal> {
+        let bytes = data.len();
         let limit = self.registry.rules.signals_total_bytes;
         if self.registry.signals_bytes + bytes + ENVELOPE > limit {
             return Err(Refusal::SignalsFull { limit });

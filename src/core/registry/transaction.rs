@@ -1,13 +1,17 @@
 //! One command at work.
 
+use std::collections::BTreeMap;
+
 use lanrage_ipc::event::{Event, RemovalReason};
 use lanrage_ipc::model::{Keepalive, PartyId, PeerId, PeerInput, RelayId, UtcOffset};
 
 use super::changes::{Applied, Change, Undo};
+use super::outbox::Standing;
 use super::{Keeper, Member, Party, Registry, Relay};
 use crate::core::command::{Caller, Command, Now, Outcome, Refusal};
 use crate::core::record::{
-    MemberRecord, PartyRecord, ReceiptRecord, RequestKey, Seen, TokenHash, TokenRecord, Write,
+    ChoiceRecord, CredentialRecord, IntentRecord, MemberRecord, PartyRecord, ReceiptRecord,
+    RequestKey, Seen, ServerKey, TokenHash, TokenRecord, Write,
 };
 
 /// Who enters a party.
@@ -25,11 +29,21 @@ pub(super) struct Transaction<'a> {
     pub(super) changes: Vec<Change>,
     pub(super) events: Vec<Event>,
     pub(super) seen: Option<Seen>,
+    /// How the parties stood that this touches, before it did.
+    pub(super) standings: BTreeMap<PartyId, Option<Standing>>,
 }
 
 impl<'a> Transaction<'a> {
     pub(super) fn new(registry: &'a mut Registry, caller: Caller, now: Now) -> Self {
-        Self { registry, caller, now, changes: Vec::new(), events: Vec::new(), seen: None }
+        Self {
+            registry,
+            caller,
+            now,
+            changes: Vec::new(),
+            events: Vec::new(),
+            seen: None,
+            standings: BTreeMap::new(),
+        }
     }
 
     /// Does what a command asks, if the caller may.
@@ -62,11 +76,25 @@ impl<'a> Transaction<'a> {
             }
             Command::Disconnect => self.disconnect(),
             Command::Expire => self.expire(),
-            _ => Outcome::Done,
+            Command::Reconcile { party_id, server, occasion, in_flight } => {
+                self.reconcile(&party_id, server.as_deref(), occasion, &in_flight)
+            }
+            Command::Refused { party_id, peer_id, key, code, spare } => {
+                self.refused(&party_id, &peer_id, &key, code, spare)
+            }
+            Command::Rename { from, to } => self.rename(&from, &to)?,
+            Command::Vouch(party_id) => self.vouch(&party_id),
+            Command::Deliver { party_id, from, to, data } => {
+                self.deliver(&party_id, from, &to, data)?
+            }
+            Command::Follow(choice) => self.follow(choice),
+            Command::Keep(credential) => self.keep_credential(credential),
+            Command::Forget(server, peer_id) => self.forget_credential(&server, &peer_id),
         })
     }
 
-    pub(super) fn finish(self, outcome: Outcome) -> Applied {
+    pub(super) fn finish(mut self, outcome: Outcome) -> Applied {
+        let outcome = self.tell_standing(outcome);
         Applied { outcome, changes: self.changes, events: self.events, seen: self.seen }
     }
 
@@ -141,6 +169,7 @@ impl<'a> Transaction<'a> {
 /// Each change is made at once, and noted with what to write and how to take it back.
 impl Transaction<'_> {
     pub(super) fn put_party(&mut self, record: PartyRecord) {
+        self.note_standing(&record.party_id);
         let id = record.party_id.clone();
         let before = self.registry.set_party(&id, Some(record.clone()));
         self.changes.push(Change { write: Write::PutParty(record), undo: Undo::Party(id, before) });
@@ -217,5 +246,52 @@ impl Transaction<'_> {
         let write = Write::DeleteReceipt(peer_id.clone(), key.clone());
         let undo = Undo::Receipt(peer_id, key, before.map(Box::new));
         self.changes.push(Change { write, undo });
+    }
+
+    pub(super) fn put_intent(&mut self, record: IntentRecord) {
+        self.note_standing(&record.party_id);
+        let (party_id, peer_id) = (record.party_id.clone(), record.peer_id.clone());
+        let key = (party_id.clone(), peer_id.clone());
+        let before = self.registry.outbox.set_intent(&key, Some(record.clone()));
+        let undo = Undo::Intent(party_id, peer_id, before.map(Box::new));
+        self.changes.push(Change { write: Write::PutIntent(record), undo });
+    }
+
+    pub(super) fn delete_intent(&mut self, party_id: &PartyId, peer_id: &PeerId) {
+        self.note_standing(party_id);
+        let (party_id, peer_id) = (party_id.clone(), peer_id.clone());
+        let before = self.registry.outbox.set_intent(&(party_id.clone(), peer_id.clone()), None);
+        if before.is_some() {
+            let write = Write::DeleteIntent(party_id.clone(), peer_id.clone());
+            let undo = Undo::Intent(party_id, peer_id, before.map(Box::new));
+            self.changes.push(Change { write, undo });
+        }
+    }
+
+    pub(super) fn put_credential(&mut self, record: CredentialRecord) {
+        let (server, peer_id) = (record.server.clone(), record.peer_id.clone());
+        let key = (server.clone(), peer_id.clone());
+        let before = self.registry.outbox.set_credential(&key, Some(record.clone()));
+        let undo = Undo::Credential(server, peer_id, before.map(Box::new));
+        self.changes.push(Change { write: Write::PutCredential(record), undo });
+    }
+
+    pub(super) fn delete_credential(&mut self, server: &ServerKey, peer_id: &PeerId) {
+        let key = (server.clone(), peer_id.clone());
+        if let Some(before) = self.registry.outbox.set_credential(&key, None) {
+            let (server, peer_id) = key;
+            let write = Write::DeleteCredential(server.clone(), peer_id.clone());
+            let undo = Undo::Credential(server, peer_id, Some(Box::new(before)));
+            self.changes.push(Change { write, undo });
+        }
+    }
+
+    pub(super) fn put_choice(&mut self, choice: ChoiceRecord) {
+        let write = match choice == ChoiceRecord::default() {
+            true => Write::DeleteChoice,
+            false => Write::PutChoice(choice.clone()),
+        };
+        let before = std::mem::replace(&mut self.registry.outbox.choice, choice);
+        self.changes.push(Change { write, undo: Undo::Choice(Box::new(before)) });
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::control_plane::remote::transport::Carrier;
 use proptest::prelude::*;
 
 #[test]
@@ -17,7 +18,9 @@ fn effective_configuration_names_its_file_and_every_key() {
         \n[limits]\nparties_per_peer = 64\npeers_per_party = 64\nparties = 16384\nrelays = 1024\nframe_in = 262144\n\
         frame_out = 1048576\nsignal_bytes = 65536\nsignals_per_peer = 256\nsignals_total_bytes = 67108864\nsignal_ttl = \"5m\"\nrequests_in_flight = 32\n\
         connections = 256\nconnections_per_uid = 64\nqueue_events = 256\nqueue_bytes = 1048576\npartial_frame = \"10s\"\n\
-        write_stall = \"10s\"\nrequest_timeout = \"10s\"\n";
+        write_stall = \"10s\"\nrequest_timeout = \"10s\"\n\
+        \n[remote]\nheartbeat = \"30s\"\nconnect_timeout = \"10s\"\nrequest_timeout = \"10s\"\nbackoff_initial = \"1s\"\n\
+        backoff_max = \"1m\"\nmax_attempts = 5\nprobe = \"1m\"\npoll = \"10s\"\ntransport = \"auto\"\n";
     assert!(toml.ends_with(tables), "{toml}");
 }
 
@@ -60,6 +63,36 @@ prop_compose! {
     }
 }
 
+fn server() -> impl Strategy<Value = Option<ServerUrl>> {
+    let address = "https?://[a-z]{1,9}(:[1-9][0-9]{0,3})?(/[a-z]{1,4}){0,2}";
+    prop::option::of(address.prop_map(|address| address.parse().unwrap()))
+}
+
+prop_compose! {
+    fn any_remote()(
+        durations in prop::array::uniform4(duration()),
+        mut backoff in prop::array::uniform2(duration()),
+        poll in 1..=3_600_u64,
+        max_attempts in 1..=65_536_usize,
+        transport in prop::sample::select(vec![Carrier::Auto, Carrier::Ws, Carrier::Http]),
+        ca_file in prop::option::of(path()),
+    ) -> Remote {
+        backoff.sort();
+        Remote {
+            heartbeat: durations[0],
+            connect_timeout: durations[1],
+            request_timeout: durations[2],
+            backoff_initial: backoff[0],
+            backoff_max: backoff[1],
+            max_attempts,
+            probe: durations[3],
+            poll: Duration::from_secs(poll),
+            transport,
+            ca_file,
+        }
+    }
+}
+
 prop_compose! {
     fn any_config()(
         paths in prop::array::uniform3(path()),
@@ -69,6 +102,8 @@ prop_compose! {
         operators in prop::collection::vec(0..u32::MAX, 0..4),
         group in "[^\\p{Cc}]{1,12}",
         limits in any_limits(),
+        server in server(),
+        remote in any_remote(),
         system in any::<bool>(),
     ) -> DaemonConfig {
         let [socket, state_dir, discovery_file] = paths;
@@ -77,6 +112,7 @@ prop_compose! {
             socket,
             state_dir,
             discovery_file,
+            server,
             cleanup: Cleanup {
                 interval: durations[0],
                 peer_timeout: durations[1],
@@ -87,6 +123,7 @@ prop_compose! {
             addresses: Addresses { subnet },
             access: Access { operators, group },
             limits,
+            remote,
             system,
             config_file: None,
         }

@@ -1,6 +1,19 @@
 //! The way to the control server: frames go out, frames come in, whatever carries them.
+//!
+//! | file | |
+//! |---|---|
+//! | `dial` | opens a wire over what the server speaks |
+//! | `ws` | a wire over WebSocket: how it is opened, and the task that carries frames |
+//! | `http` | a wire over LANrage's HTTP |
+//! | `tcp`, `tls` | what is below them: addresses and sockets; whom to trust |
+//! | `words` | why there is no way, for people |
 
+pub mod dial;
 pub mod http;
+mod tcp;
+pub mod tls;
+pub mod words;
+pub mod ws;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +44,29 @@ pub struct Target {
     /// How often at least an HTTP client looks for news; it looks up to ten times as often while
     /// there are some.
     pub poll: Duration,
+}
+
+/// How to reach a server, whichever it is.
+#[derive(Debug, Clone)]
+pub struct Way {
+    /// What to speak.
+    pub carrier: Carrier,
+    /// As [`Target::tls`].
+    pub tls: Arc<rustls::ClientConfig>,
+    /// As [`Target::connect_timeout`].
+    pub connect_timeout: Duration,
+    /// As [`Target::request_timeout`].
+    pub request_timeout: Duration,
+    /// As [`Target::poll`].
+    pub poll: Duration,
+}
+
+impl Way {
+    /// To a certain server.
+    pub fn to(&self, url: ServerUrl) -> Target {
+        let Self { carrier, tls, connect_timeout, request_timeout, poll } = self.clone();
+        Target { url, carrier, tls, connect_timeout, request_timeout, poll }
+    }
 }
 
 /// What carries frames.

@@ -41,7 +41,7 @@ pub(super) fn check_indexes(registry: &Registry) {
                 Keeper::Connection(_) => {
                     orphans.insert(key);
                 }
-                Keeper::Daemon => {}
+                Keeper::Daemon | Keeper::Server { .. } => {}
                 Keeper::Heartbeats | Keeper::Nothing => {
                     silent.insert((member.seen, key.0, key.1));
                 }

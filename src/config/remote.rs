@@ -1,0 +1,113 @@
+//! `[remote]`: how the daemon gets along with its control server, and the address of that server.
+
+use super::reader::{self, Table};
+use super::tables::{COUNT, INTERVAL, minutes, seconds};
+use super::{ConfigError, Environment, duration};
+use crate::control_plane::remote::transport::Carrier;
+use crate::server_url::{BadServerUrl, ServerUrl};
+use serde::Serialize;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const FLAG: &str = "--server";
+const VARIABLE: &str = "LANRAGE_CONTROL_SERVER";
+/// A server that is asked more often has nothing else to do; after an hour there are no news.
+const POLL: RangeInclusive<Duration> = seconds(1)..=minutes(60);
+
+/// `[remote]`: how the daemon gets along with its control server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Remote {
+    /// How often the server is told that the daemon's peers are alive.
+    #[serde(serialize_with = "duration::serialize")]
+    pub heartbeat: Duration,
+    /// How long connecting may take, from the name's resolution to the end of the handshakes.
+    #[serde(serialize_with = "duration::serialize")]
+    pub connect_timeout: Duration,
+    /// How long an answer may take.
+    #[serde(serialize_with = "duration::serialize")]
+    pub request_timeout: Duration,
+    /// How long to wait, at most, before the second attempt to connect.
+    #[serde(serialize_with = "duration::serialize")]
+    pub backoff_initial: Duration,
+    /// How long to wait, at most, before any attempt; not less than `backoff_initial`.
+    #[serde(serialize_with = "duration::serialize")]
+    pub backoff_max: Duration,
+    /// Attempts that may fail in a row before the daemon goes on as in local mode.
+    pub max_attempts: usize,
+    /// How often it then looks whether the server is back.
+    #[serde(serialize_with = "duration::serialize")]
+    pub probe: Duration,
+    /// How often at least it looks for news where it can't be told them.
+    #[serde(serialize_with = "duration::serialize")]
+    pub poll: Duration,
+    /// What it speaks.
+    pub transport: Carrier,
+    /// Certificates, as PEM, that are trusted beside those that the system trusts.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl Remote {
+    /// Relative paths start from `directory`.
+    pub(super) fn read(table: &mut Table<'_>, directory: &Path) -> Self {
+        let backoff_max = table.duration("backoff_max", seconds(60), INTERVAL);
+        Self {
+            heartbeat: table.duration("heartbeat", seconds(30), INTERVAL),
+            connect_timeout: table.duration("connect_timeout", seconds(10), INTERVAL),
+            request_timeout: table.duration("request_timeout", seconds(10), INTERVAL),
+            backoff_initial: backoff_initial(table, backoff_max),
+            backoff_max,
+            max_attempts: table.number("max_attempts", 5, COUNT),
+            probe: table.duration("probe", seconds(60), INTERVAL),
+            poll: table.duration("poll", seconds(10), POLL),
+            transport: table.value("transport", Carrier::Auto, |value| match value.as_str() {
+                Some("auto") => Ok(Carrier::Auto),
+                Some("ws") => Ok(Carrier::Ws),
+                Some("http") => Ok(Carrier::Http),
+                _ => Err("is no transport: it must be \"auto\", \"ws\" or \"http\""),
+            }),
+            ca_file: table.path("ca_file", directory),
+        }
+    }
+}
+
+/// Where the file says nothing of it, a second, or `most` where that is less.
+fn backoff_initial(table: &mut Table<'_>, most: Duration) -> Duration {
+    table.value("backoff_initial", seconds(1).min(most), |value| {
+        let initial = reader::duration(value, &INTERVAL)?;
+        if initial > most {
+            return Err(format!(
+                "is more than remote.backoff_max, which is {}: lower the one or raise the other",
+                duration::short(most)
+            ));
+        }
+        Ok(initial)
+    })
+}
+
+/// The address of the control server in the file. No message repeats it: it may have a password.
+pub(super) fn read_server(table: &mut Table<'_>) -> Option<ServerUrl> {
+    table.secret("server", |value| match value.as_str() {
+        Some(text) => text.parse().map_err(|why: BadServerUrl| why.to_string()),
+        None => Err("must be a URL in quotes, such as \"https://lan.example.org\"".to_owned()),
+    })
+}
+
+/// The address that the flag gives, else the variable.
+pub(super) fn given_server(
+    flag: Option<&str>,
+    env: &Environment,
+) -> Result<Option<ServerUrl>, ConfigError> {
+    let (text, by) = match (flag, env.get(VARIABLE)) {
+        (Some(flag), _) => (flag.to_owned(), FLAG),
+        (None, Some(variable)) => (variable.to_string_lossy().into_owned(), VARIABLE),
+        (None, None) => return Ok(None),
+    };
+    text.parse().map(Some).map_err(|why| ConfigError::BadServer { by, why })
+}
+
+impl Default for Remote {
+    fn default() -> Self {
+        Self::read(&mut Table::empty(), Path::new(""))
+    }
+}

@@ -1,0 +1,25 @@
+//! Opens a wire over what the server speaks.
+
+#[cfg(test)]
+mod tests;
+
+use super::ws::Failed;
+use super::{Carrier, Loss, Target, Wire, http, ws};
+
+/// Opens a wire to the server.
+///
+/// # Errors
+/// Why there is none.
+pub async fn open(target: &Target) -> Result<Wire, Loss> {
+    if target.carrier == Carrier::Http {
+        return http::open(target).await;
+    }
+    match ws::open(target).await {
+        Ok(wire) => Ok(wire),
+        Err(Failed::NoWebSocket(loss)) if target.carrier == Carrier::Auto => {
+            log::debug!("{} has no WebSocket ({}), so HTTP it is", target.url, loss.words);
+            http::open(target).await
+        }
+        Err(Failed::NoWebSocket(loss) | Failed::Lost(loss)) => Err(loss),
+    }
+}

@@ -1,0 +1,58 @@
+use tokio::net::TcpListener;
+
+use super::*;
+
+async fn listener() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+#[actix::test]
+async fn the_next_address_is_tried_when_one_fails() {
+    let (dropped, closed) = listener().await;
+    drop(dropped);
+    let (_listener, open) = listener().await;
+    let stream = connect(vec![closed, closed, open]).await.unwrap();
+    assert_eq!(stream.peer_addr().unwrap(), open);
+}
+
+#[actix::test]
+async fn the_next_address_is_tried_while_one_is_silent() {
+    // Nobody is there (RFC 5737): that is found out at once, late, or never.
+    let nowhere = "192.0.2.1:9".parse().unwrap();
+    let (_listener, open) = listener().await;
+    let stream = connect(vec![nowhere, open]).await.unwrap();
+    assert_eq!(stream.peer_addr().unwrap(), open);
+}
+
+#[actix::test]
+async fn the_most_telling_failure_is_told() {
+    let (dropped, closed) = listener().await;
+    drop(dropped);
+    // An address of one link, without the link: no system goes there.
+    let unreachable = "[fe80::1]:9".parse().unwrap();
+    for addresses in [vec![closed], vec![unreachable, closed], vec![closed, unreachable]] {
+        let error = connect(addresses).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+    }
+    assert_eq!(connect(Vec::new()).await.unwrap_err().kind(), io::ErrorKind::AddrNotAvailable);
+}
+
+#[actix::test]
+async fn a_connection_is_watched_by_the_system() {
+    let (_listener, open) = listener().await;
+    let stream = connect(vec![open]).await.unwrap();
+    let socket = SockRef::from(&stream);
+    assert!(socket.tcp_nodelay().unwrap());
+    assert!(socket.keepalive().unwrap());
+    #[cfg(target_os = "linux")]
+    assert_eq!(socket.tcp_user_timeout().unwrap(), Some(USER_TIMEOUT));
+}
+
+#[actix::test]
+async fn an_address_needs_no_resolution() {
+    for (host, address) in [("127.0.0.1", "127.0.0.1:5"), ("::1", "[::1]:5")] {
+        assert_eq!(resolve(host, 5).await.unwrap(), [address.parse().unwrap()]);
+    }
+}

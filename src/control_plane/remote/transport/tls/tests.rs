@@ -1,0 +1,41 @@
+use std::fs;
+
+use rcgen::generate_simple_self_signed;
+
+use super::*;
+
+#[test]
+fn refusals_name_the_file_and_the_way_out() {
+    let pem = |label: &str, body: &str| {
+        format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n")
+    };
+    let good = generate_simple_self_signed(["localhost".into()]).unwrap().cert.pem();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    let config = || config(CertificateResult::default(), Some(&file)).map(drop);
+    let shown = file.display().to_string();
+    let missing = config().unwrap_err().to_string();
+    assert!(
+        missing.starts_with(&format!("can't read the certificate file {shown}: ")),
+        "{missing}"
+    );
+    for (text, words) in [
+        (String::new(), "ca.pem holds no certificate: give that of your certificate authority"),
+        (pem("PRIVATE KEY", "AAAA"), "ca.pem holds no certificate"),
+        (pem("CERTIFICATE", "!"), "ca.pem is no PEM"),
+        (good.clone() + &pem("CERTIFICATE", "AAAA"), "certificate 2 in "),
+        (" ".repeat(LARGEST_FILE as usize + 1), "ca.pem is larger than 1048576 bytes"),
+    ] {
+        fs::write(&file, text).unwrap();
+        let error = config().unwrap_err().to_string();
+        assert!(error.contains(words) && error.contains(&shown), "{error}");
+    }
+    fs::write(&file, format!("a comment\n{good}{good}")).unwrap();
+    config().unwrap();
+}
+
+#[test]
+fn the_systems_authorities_are_taken_as_they_are() {
+    let config = client_config(None).unwrap();
+    assert!(config.alpn_protocols.is_empty(), "what WebSocket is offered through");
+}

@@ -1,0 +1,114 @@
+//! What an answer over HTTP means that is not the one that was asked for.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+use reqwest::StatusCode;
+use reqwest::header::{
+    CONTENT_TYPE, DATE, HeaderMap, HeaderName, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+
+use super::{place, shown};
+use crate::control_plane::remote::transport::Loss;
+use crate::server_url::ServerUrl;
+
+/// The longest that a server may ask to be left alone: what asks for more is most likely broken.
+const LONGEST_REST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Why an answer is as good as none.
+pub fn refusal(status: StatusCode, headers: &HeaderMap, url: &ServerUrl, now: Timestamp) -> Loss {
+    let is_final =
+        matches!(status, StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED);
+    let retry_after = retry_after(headers, now);
+    Loss { words: words(status, headers, url), retry_after, is_final }
+}
+
+/// The server's clock, where an answer tells it.
+pub fn date(headers: &HeaderMap) -> Option<Timestamp> {
+    time(text(headers, DATE)?)
+}
+
+fn words(status: StatusCode, headers: &HeaderMap, url: &ServerUrl) -> String {
+    let place = place(url);
+    match status {
+        StatusCode::UNAUTHORIZED => format!(
+            "the server does not let this daemon in: something in front of it at {place} asks for a login ({status}{})",
+            text(headers, WWW_AUTHENTICATE)
+                .map(|how| format!(": {}", shown(how)))
+                .unwrap_or_default(),
+        ),
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+            format!(
+                "the server does not let this daemon in: a proxy on the way to {place} asks for a login ({status})"
+            )
+        }
+        StatusCode::NETWORK_AUTHENTICATION_REQUIRED => {
+            format!("this network asks for a login first ({status}): open a web page in a browser")
+        }
+        StatusCode::TOO_MANY_REQUESTS => {
+            format!("{place} asks to be left alone for a while ({status})")
+        }
+        StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => {
+            format!("a proxy at {place} can't reach the control server behind it ({status})")
+        }
+        status if status.is_redirection() => redirection(headers, url),
+        status if status.is_success() && is_html(headers) => format!(
+            "{place} answered with a web page: a captive portal, or not the address of a control server"
+        ),
+        status if status.is_success() => {
+            format!("{place} answered, but not as a control server does ({status})")
+        }
+        status if status.is_server_error() => {
+            format!("the server at {place} can't serve now ({status}): see its log")
+        }
+        StatusCode::BAD_REQUEST if !url.is_secure() => format!(
+            "{place} refused ({status}): if the server speaks TLS, its URL starts with https://"
+        ),
+        status => format!("{place} refused ({status})"),
+    }
+}
+
+/// Tells of a redirection's goal the server, and nothing that could be a secret or a trick.
+fn redirection(headers: &HeaderMap, url: &ServerUrl) -> String {
+    let here = url.route(&[]);
+    let goal = text(headers, LOCATION)
+        .and_then(|location| here.join(location).ok())
+        .filter(|goal| matches!(goal.scheme(), "http" | "https"));
+    match goal.map(|goal| goal.origin()) {
+        None => "the server redirects to an address that makes no sense".into(),
+        Some(goal) if goal == here.origin() => format!(
+            "{} redirects to another path of its own: check the path in the server's URL, or whether a login is in front of it",
+            place(url),
+        ),
+        Some(goal) => format!(
+            "the server redirects to {}: if you trust it, set that as the server's URL",
+            shown(&goal.ascii_serialization()),
+        ),
+    }
+}
+
+fn is_html(headers: &HeaderMap) -> bool {
+    text(headers, CONTENT_TYPE).is_some_and(|kind| kind.to_ascii_lowercase().contains("html"))
+}
+
+/// Seconds, or a date: one of the server's clock, if it tells what that shows.
+fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let value = text(headers, RETRY_AFTER)?.trim();
+    let rest = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More digits than fit are very long, too.
+        Duration::from_secs(value.parse().unwrap_or(u64::MAX))
+    } else {
+        let until = time(value)?.duration_since(date(headers).unwrap_or(now));
+        Duration::try_from(until).ok()?
+    };
+    Some(rest.min(LONGEST_REST)).filter(|rest| !rest.is_zero())
+}
+
+fn time(text: &str) -> Option<Timestamp> {
+    rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
+}
+
+fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
+}

@@ -1,0 +1,103 @@
+//! Why TLS can't be spoken with the server.
+
+use jiff::Timestamp;
+use rustls::{AlertDescription, CertificateError, Error};
+use rustls_pki_types::UnixTime;
+
+use super::{place, shown};
+use crate::control_plane::remote::transport::tls::NobodyTrusted;
+use crate::server_url::ServerUrl;
+
+/// How many of a certificate's names are told.
+const MOST_NAMES: usize = 5;
+
+pub(super) fn failure(error: &Error, url: &ServerUrl) -> String {
+    let place = place(url);
+    match error {
+        Error::InvalidCertificate(error) => certificate(error, url),
+        Error::InvalidMessage(_) => {
+            format!(
+                "{place} does not speak TLS: if the server has none, its URL starts with http://"
+            )
+        }
+        Error::PeerIncompatible(_)
+        | Error::AlertReceived(
+            AlertDescription::HandshakeFailure
+            | AlertDescription::ProtocolVersion
+            | AlertDescription::InsufficientSecurity,
+        ) => {
+            format!("{place} does not speak TLS 1.2 or 1.3 in a way that is still safe: update it")
+        }
+        Error::AlertReceived(AlertDescription::UnrecognisedName) => {
+            format!("{place} knows no server of that name: check the server's URL")
+        }
+        Error::AlertReceived(alert) => {
+            format!("{place} refuses to speak TLS with this daemon ({alert:?})")
+        }
+        error => format!("TLS with {place} failed: {}", shown(&error.to_string())),
+    }
+}
+
+fn certificate(error: &CertificateError, url: &ServerUrl) -> String {
+    let (host, _) = url.host_and_port();
+    let host = shown(&host);
+    match error {
+        CertificateError::Expired => expired(&host, ""),
+        CertificateError::ExpiredContext { not_after, .. } => {
+            expired(&host, &format!(" on {}", day(not_after)))
+        }
+        CertificateError::NotValidYet => early(&host, ""),
+        CertificateError::NotValidYetContext { not_before, .. } => {
+            early(&host, &format!(" before {}", day(not_before)))
+        }
+        CertificateError::NotValidForName => another(&host, &[]),
+        CertificateError::NotValidForNameContext { presented, .. } => another(&host, presented),
+        CertificateError::UnknownIssuer => format!(
+            "the certificate of {host} is from an authority that this machine does not know: if it is your own CA, name its certificate in remote.ca_file"
+        ),
+        CertificateError::BadSignature => format!(
+            "the certificate of {host} was not made by the authority that it names: if that is your own CA and was made anew, renew remote.ca_file"
+        ),
+        CertificateError::Revoked => format!("the certificate of {host} was revoked: renew it"),
+        CertificateError::Other(other) if other.0.is::<NobodyTrusted>() => format!(
+            "{}: install the system's certificates (often the package ca-certificates), or name your own CA's in remote.ca_file",
+            NobodyTrusted,
+        ),
+        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+            format!(
+                "the certificate of {host} is that of an authority (CA:TRUE), which a server may not show: make one for the server"
+            )
+        }
+        error => format!("the certificate of {host} can't be used: {}", shown(&error.to_string())),
+    }
+}
+
+fn expired(host: &str, when: &str) -> String {
+    format!("the certificate of {host} expired{when}: renew it, or set this machine's clock right")
+}
+
+fn early(host: &str, when: &str) -> String {
+    format!("the certificate of {host} is not valid{when} yet: set this machine's clock right")
+}
+
+/// `presented` are names as in `DnsName("lan.example.org")` and `IpAddress(192.0.2.1)`.
+fn another(host: &str, presented: &[String]) -> String {
+    let bare = |name: &String| {
+        let within = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+        shown(within.unwrap_or(name).trim_matches('"'))
+    };
+    let mut names: Vec<_> = presented.iter().take(MOST_NAMES).map(bare).collect();
+    if presented.len() > MOST_NAMES {
+        names.push("others".into());
+    }
+    let names = if names.is_empty() { "no name at all".into() } else { names.join(", ") };
+    format!(
+        "the certificate is not for {host} but for {names}: use such a name in the server's URL, or renew the certificate"
+    )
+}
+
+/// A day, as in `2026-01-31`.
+fn day(time: &UnixTime) -> String {
+    let time = i64::try_from(time.as_secs()).ok().and_then(|at| Timestamp::from_second(at).ok());
+    time.map_or_else(|| "a day beyond all calendars".into(), |at| at.strftime("%F").to_string())
+}

@@ -1,0 +1,117 @@
+//! Why there is no way to the server, in words that a person understands, with what to do.
+//!
+//! What the server had a hand in is shown in part, and without what drives a terminal.
+
+mod answer;
+mod certificate;
+#[cfg(test)]
+mod tests;
+
+use std::error::Error;
+use std::io::{self, ErrorKind};
+use std::iter::successors;
+use std::time::Duration;
+
+use crate::server_url::ServerUrl;
+
+pub use answer::{date, refusal};
+
+/// The most characters that are shown of something that came from outside.
+const MOST: usize = 200;
+
+/// What may be shown of a text from outside: its beginning, each control character or invisible
+/// one as a `?`.
+pub fn shown(text: &str) -> String {
+    let plain = |character: char| if is_hidden(character) { '?' } else { character };
+    let mut shown: String = text.chars().take(MOST).map(plain).collect();
+    if text.chars().nth(MOST).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// Whether a character is not seen, or changes how others are.
+fn is_hidden(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+        )
+}
+
+/// Where a server is, as in `lan.example.org:443` or `[::1]:80`.
+pub fn place(url: &ServerUrl) -> String {
+    let (host, port) = url.host_and_port();
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{}:{port}", shown(&host)) }
+}
+
+/// Why a connection to the server could not be made, or broke: what is told comes from the causes
+/// of an error, whatever library it is from.
+pub fn failure(error: &(dyn Error + 'static), url: &ServerUrl) -> String {
+    if let Some(error) = causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>()) {
+        return certificate::failure(error, url);
+    }
+    if causes(error).any(|cause| cause.to_string().starts_with("dns error")) {
+        return unresolved(error, url);
+    }
+    let known = |cause: &(dyn Error + 'static)| known(cause.downcast_ref::<io::Error>()?, url);
+    let innermost = || causes(error).last().map(ToString::to_string).unwrap_or_default();
+    causes(error).find_map(known).unwrap_or_else(|| {
+        format!("the connection to {} failed: {}", place(url), shown(&innermost()))
+    })
+}
+
+/// Why the server's name has no address.
+pub fn unresolved(error: &(dyn Error + 'static), url: &ServerUrl) -> String {
+    let (host, _) = url.host_and_port();
+    let reason = causes(error).last().map(ToString::to_string).unwrap_or_default();
+    let reason = reason.strip_prefix("failed to lookup address information: ").unwrap_or(&reason);
+    format!(
+        "the address of {} can't be found ({}): check the server's URL, and whether this machine has a network",
+        shown(&host),
+        shown(reason),
+    )
+}
+
+/// That a step took too long; `step` is said before the server's place.
+pub fn late(step: &str, within: Duration, url: &ServerUrl) -> String {
+    format!(
+        "{step} {} took longer than {} s: the server or the network is down or slow, or a firewall is in between",
+        place(url),
+        within.as_secs_f64(),
+    )
+}
+
+/// An error and what it comes from. What is within an [`io::Error`] is no source of it: only the
+/// source of that is.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    successors(Some(error), |&error| {
+        let within = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        within.map(|within| within as &(dyn Error + 'static)).or_else(|| error.source())
+    })
+}
+
+fn known(error: &io::Error, url: &ServerUrl) -> Option<String> {
+    let place = place(url);
+    Some(match error.kind() {
+        ErrorKind::ConnectionRefused => {
+            format!("nothing listens at {place}: is the server running, and is that its port?")
+        }
+        ErrorKind::TimedOut => format!(
+            "{place} does not answer: the server or the network is down, or a firewall is in between"
+        ),
+        ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable | ErrorKind::NetworkDown => {
+            format!("there is no way to {place}: is this machine connected to a network?")
+        }
+        ErrorKind::AddrNotAvailable => format!("there is no address to reach {place} at"),
+        ErrorKind::PermissionDenied => format!(
+            "this system does not let the daemon connect to {place}: see its firewall, and the daemon's service unit"
+        ),
+        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => {
+            format!("the connection to {place} was cut, by the server or on the way")
+        }
+        ErrorKind::UnexpectedEof => format!("{place} closed the connection"),
+        _ => return None,
+    })
+}

@@ -1,0 +1,112 @@
+//! What went wrong with a WebSocket, in words.
+
+use jiff::Timestamp;
+use reqwest::StatusCode;
+use tokio_tungstenite::tungstenite::Error;
+use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+
+use super::Failed;
+use crate::control_plane::remote::transport::{Loss, words};
+use crate::server_url::ServerUrl;
+
+/// What servers without a WebSocket answer to who asks for one.
+const NO_WEBSOCKET: [StatusCode; 6] = [
+    StatusCode::BAD_REQUEST,
+    StatusCode::FORBIDDEN,
+    StatusCode::NOT_FOUND,
+    StatusCode::METHOD_NOT_ALLOWED,
+    StatusCode::UPGRADE_REQUIRED,
+    StatusCode::NOT_IMPLEMENTED,
+];
+
+/// Why the handshake failed.
+pub(super) fn of_upgrade(error: Error, url: &ServerUrl, now: Timestamp) -> Failed {
+    let place = words::place(url);
+    let lost = match error {
+        Error::Http(answer) => return of_answer(answer.status(), answer.headers(), url, now),
+        // It is too old for WebSocket.
+        Error::Protocol(ProtocolError::WrongHttpVersion) => {
+            let words = format!("{place} speaks HTTP/1.0, which has no WebSocket");
+            return Failed::NoWebSocket(Loss::new(words));
+        }
+        Error::Protocol(ProtocolError::HandshakeIncomplete) => format!(
+            "{place} closed the connection without an answer: if the server speaks TLS, its URL starts with https://"
+        ),
+        Error::Protocol(ProtocolError::HttparseError(_))
+        | Error::HttpFormat(_)
+        | Error::Utf8(_)
+        | Error::Capacity(_)
+        | Error::AttackAttempt => format!(
+            "{place} does not answer in HTTP: no control server listens there, or it speaks TLS and its URL starts with https://"
+        ),
+        Error::Protocol(error) => format!(
+            "{place} does not open the WebSocket as it should: a proxy on the way may not let it pass ({})",
+            words::shown(&error.to_string()),
+        ),
+        error => words::failure(&error, url),
+    };
+    Failed::Lost(Loss::new(lost))
+}
+
+fn of_answer(
+    status: StatusCode,
+    headers: &reqwest::header::HeaderMap,
+    url: &ServerUrl,
+    now: Timestamp,
+) -> Failed {
+    let mut loss = words::refusal(status, headers, url, now);
+    if NO_WEBSOCKET.contains(&status) {
+        loss.words = format!(
+            "there is no WebSocket of a control server at {} ({status}): check the server's URL, or whether a proxy lets WebSockets pass",
+            words::shown(url.websocket().as_str()),
+        );
+        return Failed::NoWebSocket(loss);
+    }
+    Failed::Lost(loss)
+}
+
+/// Why an open WebSocket is no more.
+pub(super) fn of_stream(error: &Error, url: &ServerUrl) -> Loss {
+    let place = words::place(url);
+    Loss::new(match error {
+        Error::ConnectionClosed
+        | Error::AlreadyClosed
+        | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
+            format!("the connection to {place} ended without a farewell")
+        }
+        Error::Capacity(CapacityError::MessageTooLong { size, max_size }) => {
+            format!("{place} sent a message of {size} bytes; {max_size} at most are taken")
+        }
+        Error::Utf8(_) => format!("{place} sent a text that is not UTF-8"),
+        Error::Protocol(error) => {
+            format!("{place} broke the rules of WebSocket: {}", words::shown(&error.to_string()),)
+        }
+        error => words::failure(error, url),
+    })
+}
+
+/// Why the server said that it closes.
+pub(super) fn of_close(frame: Option<&CloseFrame>, url: &ServerUrl) -> Loss {
+    let place = words::place(url);
+    let Some(frame) = frame else {
+        return Loss::new(format!("{place} closed the connection"));
+    };
+    let code = u16::from(frame.code);
+    let meaning = match code {
+        1000 => ": normal",
+        1001 => ": it goes away",
+        1002 => ": a violation of the protocol",
+        1008 => ": a violation of its policy",
+        1009 => ": a message was too large",
+        1011 => ": an internal error",
+        1012 => ": it restarts",
+        1013 => ": try again later",
+        _ => "",
+    };
+    let reason = match frame.reason.as_str() {
+        "" => String::new(),
+        reason => format!(", “{}”", words::shown(reason)),
+    };
+    Loss::new(format!("{place} closed the connection ({code}{meaning}{reason})"))
+}

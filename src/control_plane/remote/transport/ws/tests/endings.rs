@@ -1,0 +1,105 @@
+//! How a WebSocket ends.
+
+use futures_util::StreamExt as _;
+use tokio::io::AsyncWriteExt as _;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+
+use super::*;
+
+/// What the server is told at the end, and that the connection is closed then.
+async fn farewell(socket: &mut Socket) -> Option<CloseFrame> {
+    let mut told = None;
+    let ended = async {
+        while let Some(Ok(message)) = socket.next().await {
+            if let Message::Close(frame) = message {
+                told = frame;
+            }
+        }
+    };
+    timeout(PATIENCE, ended).await.expect("the end of the connection");
+    told
+}
+
+#[actix::test]
+async fn the_server_says_why_it_closes() {
+    for (code, reason, words) in [
+        (1000, "", "(1000: normal)"),
+        (1001, "bye", "(1001: it goes away, “bye”)"),
+        (1008, "a\nb\u{202e}c", "(1008: a violation of its policy, “a?b?c”)"),
+        (1013, "", "(1013: try again later)"),
+        (4321, "why not", "(4321, “why not”)"),
+    ] {
+        let (mut wire, mut socket) = pair().await;
+        socket.close(Some(CloseFrame { code: code.into(), reason: reason.into() })).await.unwrap();
+        let loss = loss(&mut wire).await;
+        assert!(loss.words.ends_with(&format!("closed the connection {words}")), "{loss:?}");
+        assert!(!loss.is_final && loss.retry_after.is_none());
+        assert_eq!(u16::from(farewell(&mut socket).await.unwrap().code), code, "it is answered");
+    }
+    let (mut wire, mut socket) = pair().await;
+    socket.close(None).await.unwrap();
+    assert!(loss(&mut wire).await.words.ends_with("closed the connection"));
+}
+
+#[actix::test]
+async fn the_connection_just_ends() {
+    let (mut wire, socket) = pair().await;
+    drop(socket);
+    let loss = loss(&mut wire).await;
+    assert!(loss.words.ends_with("ended without a farewell"), "{loss:?}");
+}
+
+#[actix::test]
+async fn the_rules_of_websocket_are_broken() {
+    // A masked frame, reserved bits, an unknown opcode, text that is no UTF-8.
+    for (bytes, words) in [
+        (&[0x81, 0x81, 1, 2, 3, 4, 5][..], "broke the rules of WebSocket"),
+        (&[0xf1, 1, 0x78], "broke the rules of WebSocket"),
+        (&[0x83, 0], "broke the rules of WebSocket"),
+        (&[0x81, 1, 0xff], "not UTF-8"),
+    ] {
+        let (mut wire, mut socket) = pair().await;
+        socket.get_mut().write_all(bytes).await.unwrap();
+        let loss = loss(&mut wire).await;
+        assert!(loss.words.contains(words), "{bytes:?}: {loss:?}");
+        farewell(&mut socket).await;
+    }
+}
+
+#[actix::test]
+async fn the_owner_says_farewell() {
+    let (mut wire, mut socket) = pair().await;
+    wire.outgoing.send(heartbeat("a")).await.unwrap();
+    wire.outgoing.send(Outgoing::Close).await.unwrap();
+    assert!(socket.next().await.unwrap().unwrap().is_text(), "what was sent before comes before");
+    assert_eq!(u16::from(farewell(&mut socket).await.unwrap().code), 1000);
+    let loss = loss(&mut wire).await;
+    assert_eq!(loss.words, "the connection was closed by this daemon");
+}
+
+#[actix::test]
+async fn a_farewell_is_not_waited_for_long() {
+    let (mut wire, socket) = pair().await;
+    wire.outgoing.send(Outgoing::Close).await.unwrap();
+    assert_eq!(loss(&mut wire).await.words, "the connection was closed by this daemon");
+    drop(socket);
+}
+
+#[actix::test]
+async fn dropping_either_end_closes_the_connection() {
+    let (wire, mut socket) = pair().await;
+    drop(wire);
+    assert_eq!(u16::from(farewell(&mut socket).await.unwrap().code), 1000);
+
+    let (mut wire, mut socket) = pair().await;
+    wire.incoming.close();
+    assert_eq!(u16::from(farewell(&mut socket).await.unwrap().code), 1000);
+    timeout(PATIENCE, wire.outgoing.closed()).await.expect("nothing can be sent any more");
+
+    let (Wire { outgoing, mut incoming, .. }, mut socket) = pair().await;
+    drop(outgoing);
+    assert_eq!(u16::from(farewell(&mut socket).await.unwrap().code), 1000);
+    assert!(matches!(incoming.recv().await, Some(Incoming::Lost(_))));
+    assert!(incoming.recv().await.is_none());
+}

@@ -1,0 +1,128 @@
+//! The client against sockets that do what a test says.
+
+mod answers;
+mod endings;
+mod frames;
+mod opening;
+mod pressure;
+mod secure;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lanrage_ipc::control::{ClientFrame, Inbound};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use tokio_tungstenite::{WebSocketStream, accept_async};
+
+use super::*;
+use crate::control_plane::remote::transport::{Incoming, Outgoing, tls};
+
+/// How long anything may take that has to happen.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a server sees of a connection.
+type Socket = WebSocketStream<TcpStream>;
+
+/// A server that does this with its first connection, and then accepts no more.
+async fn serve<F, D>(behave: F) -> SocketAddr
+where
+    F: FnOnce(TcpStream) -> D + 'static,
+    D: Future<Output = ()> + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    actix::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        drop(listener);
+        behave(stream).await;
+    });
+    address
+}
+
+/// A server that answers a request with these bytes and closes.
+pub(in crate::control_plane::remote::transport) async fn answering(answer: &str) -> SocketAddr {
+    let answer = answer.to_owned();
+    serve(async move |mut stream| {
+        use tokio::io::AsyncWriteExt as _;
+        head(&mut stream).await;
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+    })
+    .await
+}
+
+/// Reads the head of a request.
+async fn head(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    String::from_utf8(head).unwrap()
+}
+
+pub(in crate::control_plane::remote::transport) fn target(
+    scheme: &str,
+    address: impl std::fmt::Display,
+) -> Target {
+    Target {
+        url: format!("{scheme}://{address}").parse().unwrap(),
+        carrier: Carrier::Ws,
+        tls: nobody(),
+        connect_timeout: PATIENCE,
+        request_timeout: PATIENCE,
+        poll: PATIENCE,
+    }
+}
+
+/// Trusts nobody, which needs no files of the system.
+fn nobody() -> Arc<rustls::ClientConfig> {
+    tls::config(Default::default(), None).unwrap()
+}
+
+/// Why no WebSocket opens.
+async fn failed(target: &Target) -> Failed {
+    timeout(2 * PATIENCE, open(target)).await.expect("an end").expect_err("a failure")
+}
+
+async fn lost(target: &Target) -> Loss {
+    match failed(target).await {
+        Failed::Lost(loss) => loss,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Both ends of an open WebSocket.
+async fn pair() -> (Wire, Socket) {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let address = serve(async move |stream| {
+        sender.send(accept_async(stream).await.unwrap()).unwrap();
+    })
+    .await;
+    let wire = open(&target("http", address)).await.expect("a wire");
+    (wire, receiver.await.unwrap())
+}
+
+/// The next that comes.
+async fn next(wire: &mut Wire) -> Incoming {
+    timeout(PATIENCE, wire.incoming.recv()).await.expect("something").expect("an open wire")
+}
+
+/// Why the wire is lost, which is what comes next, and that nothing comes after it.
+async fn loss(wire: &mut Wire) -> Loss {
+    let Incoming::Lost(loss) = next(wire).await else { panic!("not lost") };
+    assert!(wire.incoming.recv().await.is_none());
+    assert!(wire.outgoing.is_closed());
+    loss
+}
+
+fn heartbeat(peer: &str) -> Outgoing {
+    let frame = ClientFrame::Heartbeat {
+        party_id: "party".parse().unwrap(),
+        peer_id: peer.parse().unwrap(),
+    };
+    Outgoing::Frame(Box::new(Inbound { frame, req_id: None }))
+}

@@ -1,0 +1,101 @@
+//! What stands before the upgrade's answer.
+
+use futures_util::StreamExt as _;
+use tokio_tungstenite::accept_hdr_async;
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
+
+use super::*;
+
+#[actix::test]
+async fn the_request_is_for_the_servers_websocket() {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let address = serve(async move |mut stream| {
+        sender.send(head(&mut stream).await).unwrap();
+    })
+    .await;
+    lost(&target("http", format!("{address}/base"))).await;
+    let head = receiver.await.unwrap();
+    assert!(head.starts_with("GET /base/ws HTTP/1.1\r\n"), "{head}");
+    assert!(head.contains(&format!("Host: {address}\r\n")), "{head}");
+    assert!(head.contains("user-agent: lanragectl/"), "{head}");
+}
+
+#[actix::test]
+async fn the_servers_clock_is_compared() {
+    let theirs = "2100-01-01T00:00:00Z".parse().unwrap();
+    let address = serve(async |stream| {
+        #[expect(clippy::result_large_err, reason = "the library wants it so")]
+        let dated = |_: &Request, mut answer: Response| {
+            let date = HeaderValue::from_static("Fri, 01 Jan 2100 00:00:00 GMT");
+            answer.headers_mut().insert("date", date);
+            Ok(answer)
+        };
+        let mut socket = accept_hdr_async(stream, dated).await.unwrap();
+        socket.next().await;
+    })
+    .await;
+    let before = Timestamp::now();
+    let wire = open(&target("http", address)).await.unwrap();
+    let ahead_by = wire.clock_ahead.unwrap();
+    assert!(ahead_by <= ahead(theirs, before), "{ahead_by}");
+    assert!(ahead_by >= ahead(theirs, Timestamp::now()), "{ahead_by}");
+    assert_eq!(wire.carrier, Carrier::Ws);
+    assert_eq!(pair().await.0.clock_ahead, None, "not every server tells");
+}
+
+#[actix::test]
+async fn nothing_listens() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let loss = lost(&target("http", address)).await;
+    assert!(loss.words.starts_with(&format!("nothing listens at {address}")), "{loss:?}");
+    assert!(!loss.is_final);
+}
+
+#[actix::test]
+async fn no_such_name() {
+    // No name has a part of more than 63 characters, so that nobody is asked.
+    let loss = lost(&target("http", "a".repeat(64))).await;
+    assert!(loss.words.starts_with("the address of aaaa"), "{loss:?}");
+    assert!(loss.words.contains("check the server's URL"), "{loss:?}");
+}
+
+#[actix::test]
+async fn the_connection_ends_before_an_answer() {
+    let after_the_request = serve(async |mut stream| drop(head(&mut stream).await)).await;
+    let loss = lost(&target("http", after_the_request)).await;
+    assert!(loss.words.contains("closed the connection without an answer"), "{loss:?}");
+    let at_once = serve(async |stream| drop(stream)).await;
+    let loss = lost(&target("http", at_once)).await;
+    let cut = ["closed the connection without an answer", "was cut"];
+    assert!(cut.iter().any(|words| loss.words.contains(words)), "{loss:?}");
+    let half = answering("HTTP/1.1 101 Switching Proto").await;
+    let loss = lost(&target("http", half)).await;
+    assert!(loss.words.contains("closed the connection without an answer"), "{loss:?}");
+}
+
+#[actix::test]
+async fn silence_ends_with_the_time_out() {
+    for (scheme, words) in [("http", "the answer of"), ("https", "the TLS handshake with")] {
+        let (sender, receiver) = tokio::sync::oneshot::channel::<()>();
+        let address = serve(async move |stream| {
+            receiver.await.unwrap_err();
+            drop(stream);
+        })
+        .await;
+        let mut target = target(scheme, address);
+        target.connect_timeout = Duration::from_millis(500);
+        let loss = lost(&target).await;
+        let words = format!("{words} {address} took longer than 0.5 s: ");
+        assert!(loss.words.starts_with(&words), "{loss:?}");
+        drop(sender);
+    }
+}
+
+#[actix::test]
+async fn a_time_out_may_be_as_long_as_it_likes() {
+    let mut target = target("http", serve(async |stream| drop(stream)).await);
+    target.connect_timeout = Duration::MAX;
+    lost(&target).await;
+}

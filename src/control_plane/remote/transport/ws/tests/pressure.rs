@@ -1,0 +1,78 @@
+//! Who is too slow slows down nobody else.
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use tokio_tungstenite::tungstenite::Message;
+
+use super::*;
+
+/// After what time without any progress there is none to come.
+const STUCK: Duration = Duration::from_millis(300);
+
+/// A signal of 60 KB.
+fn large() -> Outgoing {
+    let data = format!("\"{}\"", "x".repeat(60_000));
+    let frame = ClientFrame::Signal {
+        party_id: "party".parse().unwrap(),
+        from_peer_id: "a".parse().unwrap(),
+        to_peer_id: "b".parse().unwrap(),
+        signal_data: serde_json::from_str::<Box<serde_json::value::RawValue>>(&data)
+            .unwrap()
+            .into(),
+    };
+    Outgoing::Frame(Box::new(Inbound { frame, req_id: None }))
+}
+
+#[actix::test]
+async fn a_server_that_does_not_read_fills_the_queue_and_no_more() {
+    let (mut wire, mut socket) = pair().await;
+    let mut sent = 0;
+    while let Ok(room) = timeout(STUCK, wire.outgoing.reserve()).await {
+        room.unwrap().send(large());
+        sent += 1;
+    }
+    assert!(wire.outgoing.try_send(heartbeat("a")).is_err(), "after {sent} frames");
+    socket.send(Message::text("{}")).await.unwrap();
+    assert!(matches!(next(&mut wire).await, Incoming::Garbage(_)), "reading goes on");
+    for _ in 0..sent {
+        assert!(socket.next().await.unwrap().unwrap().is_text(), "nothing was lost");
+    }
+    wire.outgoing.send(Outgoing::Close).await.unwrap();
+    assert!(socket.next().await.unwrap().unwrap().is_close());
+}
+
+#[actix::test]
+async fn a_server_that_does_not_read_keeps_nothing_open() {
+    let (wire, mut socket) = pair().await;
+    while let Ok(room) = timeout(STUCK, wire.outgoing.reserve()).await {
+        room.unwrap().send(large());
+    }
+    let outgoing = wire.outgoing.clone();
+    drop(wire);
+    timeout(PATIENCE, outgoing.closed()).await.expect("the end of the task");
+    let rest = async { while let Some(Ok(_)) = socket.next().await {} };
+    timeout(PATIENCE, rest).await.expect("the end of the connection");
+}
+
+#[actix::test]
+async fn an_owner_that_does_not_take_slows_the_server_down() {
+    let (mut wire, mut socket) = pair().await;
+    let text = "x".repeat(60_000);
+    let mut sent = 0;
+    // The last is still under way when this gives up, and so is it whole later.
+    while timeout(STUCK, socket.send(Message::text(text.clone()))).await.is_ok() {
+        sent += 1;
+        assert!(sent < 10_000, "nothing holds it back");
+    }
+    assert_eq!(wire.incoming.len(), QUEUE);
+    wire.outgoing.send(heartbeat("a")).await.unwrap();
+    assert!(socket.next().await.unwrap().unwrap().is_text(), "writing goes on");
+    let flushing = actix::spawn(async move {
+        socket.close(None).await.unwrap();
+        socket
+    });
+    for _ in 0..=sent {
+        assert!(matches!(next(&mut wire).await, Incoming::Garbage(_)));
+    }
+    loss(&mut wire).await;
+    flushing.await.unwrap();
+}

@@ -1,0 +1,264 @@
+//! The function itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lanrage_ipc::event::RemovalReason;
+use lanrage_ipc::model::{Name, Origin, PeerId, PeerInput};
+
+use super::{Act, InFlight, Occasion, Passage, ServerMember, ServerParty};
+use crate::core::record::Deed;
+
+/// All that decides.
+#[derive(Debug, Clone)]
+pub struct Sides<'a> {
+    /// The party as the server has it; `None` where it is not, or none of our peers is in it.
+    pub server: Option<&'a ServerParty>,
+    /// The party as it is here.
+    pub copy: Option<&'a LocalParty>,
+    /// What the server has not been told yet, by peer.
+    pub intents: &'a BTreeMap<PeerId, Deed>,
+    /// What the server is being asked.
+    pub in_flight: &'a [InFlight],
+    /// The peers that the server knows as this machine's.
+    pub known_as_ours: &'a BTreeSet<PeerId>,
+    /// Why the server is looked at.
+    pub occasion: Occasion,
+}
+
+/// A party as it is here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalParty {
+    /// Its name.
+    pub name: Name,
+    /// Its host.
+    pub host_id: PeerId,
+    /// Where it lives.
+    pub origin: Origin,
+    /// Its members.
+    pub members: BTreeMap<PeerId, LocalMember>,
+}
+
+/// A member as it is here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalMember {
+    /// What it says of itself.
+    pub info: PeerInput,
+    /// Whether it is a peer of this machine.
+    pub is_ours: bool,
+    /// Whether something keeps it alive.
+    pub live: bool,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Verdict {
+    /// What becomes of the party here.
+    pub fate: Fate,
+    /// What the server has not been told yet, from here on; those that it has been told are gone.
+    pub intents: BTreeMap<PeerId, Intent>,
+    /// What to ask the server now, in this order.
+    pub acts: Vec<Act>,
+}
+
+/// What the server is to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Intent {
+    /// The same as before, under the same name.
+    Stays,
+    /// Something else, which needs another name.
+    New(Deed),
+}
+
+/// What becomes of a party here.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Fate {
+    /// It stays as it is.
+    #[default]
+    Stays,
+    /// It goes.
+    Goes(RemovalReason),
+    /// It becomes what the server has, with these members.
+    Follows(BTreeMap<PeerId, Place>),
+    /// It stays, but for members that go.
+    Loses(BTreeSet<PeerId>),
+}
+
+/// A member of a party that follows the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// Of another machine.
+    Theirs(ServerMember),
+    /// Of this machine, and the server has it as it is here, or as its request under way says.
+    Ours(ServerMember),
+    /// Of this machine, and here it says something else of itself, which counts.
+    OursAhead(ServerMember),
+    /// Of this machine, and the server does not have it yet.
+    OursAlone,
+}
+
+/// What becomes of a party, of what its server has not been told, and what to ask the server: the
+/// table of the module.
+pub fn reconcile(sides: &Sides<'_>) -> Verdict {
+    match (sides.server, sides.copy) {
+        // The party that was registered here is another one than the server's of that id: the
+        // server will say so, and it gets another.
+        (Some(server), Some(copy)) if sides.registers(copy) && server.host_id != copy.host_id => {
+            sides.register(copy)
+        }
+        (Some(server), copy) => sides.merge(server, copy),
+        (None, Some(copy)) if sides.registers(copy) => sides.register(copy),
+        (None, Some(copy)) if copy.origin == Origin::Local => Verdict::default(),
+        (None, Some(copy)) => match sides.occasion {
+            Occasion::Return => sides.return_to_nothing(copy),
+            Occasion::News => sides.gone(RemovalReason::Removed),
+            Occasion::Gone(reason) => sides.gone(reason),
+        },
+        (None, None) => Verdict::default(),
+    }
+}
+
+impl Sides<'_> {
+    fn registers(&self, copy: &LocalParty) -> bool {
+        self.intents.get(&copy.host_id) == Some(&Deed::Register)
+    }
+
+    fn leaves(&self, peer_id: &PeerId) -> bool {
+        self.intents.get(peer_id) == Some(&Deed::Leave)
+    }
+
+    fn passage(&self, peer_id: &PeerId) -> Option<&Passage> {
+        self.in_flight.iter().find(|one| one.peer_id == *peer_id).map(|one| &one.what)
+    }
+
+    /// The host registers the party; who joined it meanwhile does so again once it is there.
+    fn register(&self, copy: &LocalParty) -> Verdict {
+        let mut verdict = Verdict::default();
+        for peer_id in self.intents.keys().filter(|id| copy.members.contains_key(*id)) {
+            verdict.intents.insert(peer_id.clone(), Intent::Stays);
+        }
+        if let Some(host) = copy.members.get(&copy.host_id) {
+            let (name, host) = (copy.name.clone(), host.info.clone());
+            verdict.acts.push(Act::Register { name, host });
+        }
+        verdict
+    }
+
+    fn gone(&self, reason: RemovalReason) -> Verdict {
+        Verdict { fate: Fate::Goes(reason), ..Verdict::default() }
+    }
+
+    /// The server has lost the party, or our peers in it: it was silent for too long, or restarted
+    /// without its state. The host makes it anew if it is still there; guests try to join, which
+    /// brings nothing back that has ended.
+    fn return_to_nothing(&self, copy: &LocalParty) -> Verdict {
+        let stays = |id: &PeerId, member: &LocalMember| {
+            member.is_ours && !self.leaves(id) && (member.live || self.intents.contains_key(id))
+        };
+        let ours = copy.members.iter().filter(|(_, member)| member.is_ours);
+        let (staying, lost): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            ours.partition(|(id, member)| stays(id, member));
+        if staying.is_empty() {
+            return self.gone(RemovalReason::Removed);
+        }
+        let mut verdict = Verdict::default();
+        let host = staying.get(&copy.host_id);
+        for (id, member) in &staying {
+            let deed = if **id == copy.host_id { Deed::Register } else { Deed::Join };
+            verdict.intents.insert((*id).clone(), self.intent(id, deed));
+            if host.is_none() {
+                verdict.acts.push(Act::Join(member.info.clone()));
+            }
+        }
+        if let Some(host) = host {
+            let (name, host) = (copy.name.clone(), host.info.clone());
+            verdict.acts.push(Act::Register { name, host });
+        }
+        // There is no party without its host; when that is silent for too long, all of it goes.
+        let lost: BTreeSet<_> =
+            lost.into_keys().filter(|id| **id != copy.host_id).cloned().collect();
+        if !lost.is_empty() {
+            verdict.fate = Fate::Loses(lost);
+        }
+        verdict
+    }
+
+    /// The intent of a deed: the one that is there already, where it is the same.
+    fn intent(&self, peer_id: &PeerId, deed: Deed) -> Intent {
+        match self.intents.get(peer_id) {
+            Some(known) if *known == deed => Intent::Stays,
+            _ => Intent::New(deed),
+        }
+    }
+
+    fn merge(&self, server: &ServerParty, copy: Option<&LocalParty>) -> Verdict {
+        let mut verdict = Verdict::default();
+        let host = &server.host_id;
+        if self.leaves(host) {
+            verdict.intents.insert(host.clone(), Intent::Stays);
+            verdict.acts.push(Act::Leave(host.clone()));
+        }
+        if self.leaves(host) || self.passage(host) == Some(&Passage::Leaves) {
+            return verdict;
+        }
+        let mut places = BTreeMap::new();
+        for (id, member) in &server.members {
+            let here = copy.and_then(|copy| copy.members.get(id));
+            if let Some(place) = self.place(id, member, here, &mut verdict) {
+                places.insert(id.clone(), place);
+            }
+        }
+        let here = copy.into_iter().flat_map(|copy| &copy.members);
+        for (id, member) in here.filter(|(id, member)| {
+            member.is_ours && !server.members.contains_key(*id) && self.passage(id).is_none()
+        }) {
+            let wants_in = self.intents.contains_key(id) && !self.leaves(id);
+            if wants_in || (self.occasion == Occasion::Return && member.live) {
+                verdict.intents.insert(id.clone(), self.intent(id, Deed::Join));
+                verdict.acts.push(Act::Join(member.info.clone()));
+                places.insert(id.clone(), Place::OursAlone);
+            }
+        }
+        let is_ours = |place: &Place| !matches!(place, Place::Theirs(_));
+        let leaving = !verdict.acts.is_empty();
+        verdict.fate = match copy {
+            _ if places.values().any(is_ours) => Fate::Follows(places),
+            // Until the server has let go of our last one, it may come back.
+            Some(_) if leaving => Fate::Follows(places),
+            Some(_) => Fate::Goes(RemovalReason::Removed),
+            None => Fate::Stays,
+        };
+        verdict
+    }
+
+    /// Where a member of the server's stands here; `None` where it does not.
+    fn place(
+        &self,
+        id: &PeerId,
+        member: &ServerMember,
+        here: Option<&LocalMember>,
+        verdict: &mut Verdict,
+    ) -> Option<Place> {
+        let passage = self.passage(id);
+        let is_ours = here.is_some_and(|here| here.is_ours)
+            || self.known_as_ours.contains(id)
+            || passage.is_some();
+        if !is_ours {
+            return Some(Place::Theirs(member.clone()));
+        }
+        match (passage, here) {
+            (Some(Passage::Leaves), _) => None,
+            (Some(Passage::Enters { .. }), _) => Some(Place::Ours(member.clone())),
+            (None, _) if self.leaves(id) => {
+                verdict.intents.insert(id.clone(), Intent::Stays);
+                verdict.acts.push(Act::Leave(id.clone()));
+                None
+            }
+            (None, Some(here)) if here.is_ours && here.info != member.info => {
+                verdict.intents.insert(id.clone(), self.intent(id, Deed::Update));
+                verdict.acts.push(Act::Update(here.info.clone()));
+                Some(Place::OursAhead(member.clone()))
+            }
+            (None, _) => Some(Place::Ours(member.clone())),
+        }
+    }
+}

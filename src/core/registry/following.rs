@@ -1,0 +1,120 @@
+//! Which control server is followed, and what changes when it is another.
+
+use lanrage_ipc::model::{Origin, PartyId, PeerId, SignalData};
+
+use super::transaction::Transaction;
+use super::{Keeper, Member};
+use crate::core::command::{Outcome, Refusal};
+use crate::core::record::{ChoiceRecord, CredentialRecord, Deed, PartyRecord, ServerKey};
+
+impl Transaction<'_> {
+    /// Another server, or none, has the truth from here on. The parties of the old one stay as
+    /// copies of this daemon's own, whose members from elsewhere go when they stay silent; the
+    /// parties of this daemon whose host is one of ours shall live on the new one.
+    pub(super) fn follow(&mut self, choice: ChoiceRecord) -> Outcome {
+        let before = self.registry.outbox.choice.clone();
+        if choice == before {
+            return Outcome::Done;
+        }
+        let is_another = choice.server != before.server;
+        let follows = choice.server.is_some();
+        self.put_choice(choice);
+        if is_another {
+            let parties: Vec<_> = self.registry.parties.keys().cloned().collect();
+            for party_id in &parties {
+                self.take_home(party_id);
+            }
+            // Those of parties that are no more here.
+            let forgotten: Vec<_> = self.registry.outbox.intents.keys().cloned().collect();
+            for party_id in forgotten {
+                self.forget_intents(&party_id, None);
+            }
+            for party_id in parties.iter().filter(|_| follows) {
+                self.carry(party_id);
+            }
+        }
+        Outcome::Done
+    }
+
+    /// Makes a party this daemon's own.
+    fn take_home(&mut self, party_id: &PartyId) {
+        self.forget_intents(party_id, None);
+        let Some(party) = self.registry.parties.get(party_id) else { return };
+        if party.record.origin == Origin::Local {
+            return;
+        }
+        let record = PartyRecord { origin: Origin::Local, ..party.record.clone() };
+        let theirs = party.members.iter().filter(|(_, member)| !member.is_ours());
+        let theirs: Vec<PeerId> = theirs.map(|(id, _)| id.clone()).collect();
+        self.put_party(record);
+        for peer_id in theirs {
+            self.silence(party_id, &peer_id);
+        }
+    }
+
+    /// Gives a party another id. Who waits for it hears both.
+    pub(super) fn rename(&mut self, from: &PartyId, to: &PartyId) -> Result<Outcome, Refusal> {
+        if self.registry.parties.contains_key(to) {
+            return Err(Refusal::PartyExists(to.clone()));
+        }
+        let party = self.party(from)?;
+        let record = PartyRecord { party_id: to.clone(), ..party.record.clone() };
+        let members: Vec<Member> = party.members.values().cloned().collect();
+        let intents = self.registry.outbox.of_party(from);
+        let intents: Vec<_> = intents.map(|intent| (intent.peer_id.clone(), intent.deed)).collect();
+        self.put_party(record);
+        for member in members {
+            let peer_id = member.record.info.peer_id.clone();
+            self.delete_member(from, &peer_id);
+            self.put_member(to, member.record, member.keeper);
+            self.registry.with_member(to, &peer_id, |moved| {
+                (moved.seen, moved.signals) = (member.seen, member.signals);
+            });
+        }
+        self.forget_intents(from, None);
+        self.delete_party(from);
+        for (peer_id, deed) in intents.into_iter().filter(|(_, deed)| *deed != Deed::Leave) {
+            let key = self.fresh_key();
+            self.intend(to, &peer_id, deed, key);
+        }
+        self.tell_party(to, Some(from.clone()));
+        Ok(Outcome::Done)
+    }
+
+    /// The server has the party as it is here: those of elsewhere were seen just now.
+    pub(super) fn vouch(&mut self, party_id: &PartyId) -> Outcome {
+        let now = self.now.wall;
+        if let Some(party) = self.registry.parties.get_mut(party_id) {
+            let members = party.members.values_mut();
+            for member in members.filter(|m| m.keeper == Keeper::Server { connected: true }) {
+                member.record.last_seen = now;
+            }
+        }
+        Outcome::Done
+    }
+
+    /// Queues a signal from elsewhere. Its sender may be too new a member to be known here.
+    pub(super) fn deliver(
+        &mut self,
+        party_id: &PartyId,
+        from: PeerId,
+        to: &PeerId,
+        data: SignalData,
+    ) -> Result<Outcome, Refusal> {
+        if !self.member(party_id, to)?.is_ours() {
+            let (party_id, peer_id) = (party_id.clone(), to.clone());
+            return Err(Refusal::NotAMember { party_id, peer_id });
+        }
+        self.queue_signal(party_id, from, to, data)
+    }
+
+    pub(super) fn keep_credential(&mut self, credential: CredentialRecord) -> Outcome {
+        self.put_credential(credential);
+        Outcome::Done
+    }
+
+    pub(super) fn forget_credential(&mut self, server: &ServerKey, peer_id: &PeerId) -> Outcome {
+        self.delete_credential(server, peer_id);
+        Outcome::Done
+    }
+}

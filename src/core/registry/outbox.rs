@@ -1,0 +1,224 @@
+//! What this machine keeps for a control server: what that has not been told yet, and what proves
+//! to it who is who.
+
+use std::collections::BTreeMap;
+
+use lanrage_ipc::event::Event;
+use lanrage_ipc::model::{Name, Origin, PartyId, PeerId, Sync};
+
+use super::Registry;
+use super::transaction::Transaction;
+use crate::core::command::{Membership, Outcome, Refusal, Upstream};
+use crate::core::record::{
+    ChoiceRecord, CredentialRecord, Deed, IntentRecord, Owner, RequestKey, ServerKey, User,
+};
+
+type Key = (PartyId, PeerId);
+
+/// Kept by the setters alone.
+#[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone, PartialEq))]
+pub(super) struct Outbox {
+    pub(super) choice: ChoiceRecord,
+    /// Never an empty party.
+    pub(super) intents: BTreeMap<PartyId, BTreeMap<PeerId, IntentRecord>>,
+    pub(super) intent_count: usize,
+    pub(super) credentials: BTreeMap<(ServerKey, PeerId), CredentialRecord>,
+}
+
+/// What of a party no event of its members tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Standing {
+    name: Name,
+    host_id: PeerId,
+    origin: Origin,
+    sync: Sync,
+}
+
+impl Outbox {
+    /// Puts or removes an intent. Returns what was there.
+    pub(super) fn set_intent(
+        &mut self,
+        key: &Key,
+        record: Option<IntentRecord>,
+    ) -> Option<IntentRecord> {
+        let (party_id, peer_id) = key;
+        let added = usize::from(record.is_some());
+        let before = match record {
+            Some(record) => {
+                let party = self.intents.entry(party_id.clone()).or_default();
+                party.insert(peer_id.clone(), record)
+            }
+            None => {
+                let party = self.intents.get_mut(party_id)?;
+                let before = party.remove(peer_id);
+                if party.is_empty() {
+                    self.intents.remove(party_id);
+                }
+                before
+            }
+        };
+        self.intent_count = self.intent_count + added - usize::from(before.is_some());
+        before
+    }
+
+    /// Puts or removes a credential. Returns what was there.
+    pub(super) fn set_credential(
+        &mut self,
+        key: &(ServerKey, PeerId),
+        record: Option<CredentialRecord>,
+    ) -> Option<CredentialRecord> {
+        match record {
+            Some(record) => self.credentials.insert(key.clone(), record),
+            None => self.credentials.remove(key),
+        }
+    }
+
+    pub(super) fn intent(&self, party_id: &PartyId, peer_id: &PeerId) -> Option<&IntentRecord> {
+        self.intents.get(party_id)?.get(peer_id)
+    }
+
+    /// What a party's server has not been told yet.
+    pub(super) fn of_party(&self, party_id: &PartyId) -> impl Iterator<Item = &IntentRecord> {
+        self.intents.get(party_id).into_iter().flat_map(BTreeMap::values)
+    }
+
+    pub(super) fn sync(&self, party_id: &PartyId) -> Sync {
+        match self.intents.contains_key(party_id) {
+            true => Sync::Pending,
+            false => Sync::Synced,
+        }
+    }
+
+    /// The user who got the followed server's credential for a peer.
+    pub(super) fn owner_of(&self, peer_id: &PeerId) -> Option<User> {
+        let server = self.choice.server.clone()?;
+        self.credentials.get(&(server, peer_id.clone())).map(|credential| credential.owner)
+    }
+}
+
+impl Registry {
+    /// What this machine has to do with the control server that it follows.
+    pub fn upstream(&self) -> Upstream {
+        let outbox = &self.outbox;
+        let server = outbox.choice.server.as_ref();
+        let credentials = outbox.credentials.values();
+        let credentials = credentials.filter(|one| Some(&one.server) == server).cloned().collect();
+        let there = self.parties.iter().filter(|(id, party)| {
+            party.record.origin == Origin::Remote || outbox.sync(id) == Sync::Pending
+        });
+        let memberships = there.flat_map(|(party_id, party)| {
+            party.members.iter().filter_map(move |(peer_id, member)| {
+                let Owner::User(owner) = member.record.owner else { return None };
+                let (party_id, peer_id) = (party_id.clone(), peer_id.clone());
+                Some(Membership { party_id, peer_id, owner, live: member.is_live() })
+            })
+        });
+        Upstream {
+            choice: outbox.choice.clone(),
+            credentials,
+            memberships: memberships.collect(),
+            outbox: outbox.intents.keys().cloned().collect(),
+        }
+    }
+
+    fn standing(&self, party_id: &PartyId) -> Option<Standing> {
+        let record = &self.parties.get(party_id)?.record;
+        Some(Standing {
+            name: record.name.clone(),
+            host_id: record.host_id.clone(),
+            origin: record.origin,
+            sync: self.outbox.sync(party_id),
+        })
+    }
+}
+
+impl Transaction<'_> {
+    /// Whether another intent may be noted for a peer of a party.
+    pub(super) fn may_intend(&self, party_id: &PartyId, peer_id: &PeerId) -> Result<(), Refusal> {
+        let (outbox, limit) = (&self.registry.outbox, self.registry.rules.intents);
+        match outbox.intent_count >= limit && outbox.intent(party_id, peer_id).is_none() {
+            true => Err(Refusal::OutboxFull { limit }),
+            false => Ok(()),
+        }
+    }
+
+    /// Notes what the server is to be told of a peer, in place of what it was to be told before.
+    /// What there is no room for is not noted: the server finds the difference out by itself, or
+    /// takes a peer that gives no sign of life any more for gone.
+    pub(super) fn intend(
+        &mut self,
+        party_id: &PartyId,
+        peer_id: &PeerId,
+        deed: Deed,
+        key: RequestKey,
+    ) {
+        if self.may_intend(party_id, peer_id).is_ok() {
+            let (party_id, peer_id) = (party_id.clone(), peer_id.clone());
+            let at = self.now.wall;
+            self.put_intent(IntentRecord { party_id, peer_id, deed, key, at });
+        }
+    }
+
+    /// A name for a request that no request of this machine had before: it is the only one of
+    /// this instant that has so many changes before it.
+    pub(super) fn fresh_key(&self) -> RequestKey {
+        let (wall, elapsed) = (self.now.wall.as_microsecond(), self.now.elapsed.as_nanos());
+        RequestKey(format!("{wall:x}.{elapsed:x}.{:x}", self.changes.len()).into())
+    }
+
+    /// Forgets what was to be told of a party, but for one peer of it.
+    pub(super) fn forget_intents(&mut self, party_id: &PartyId, except: Option<&PeerId>) {
+        let intents = self.registry.outbox.of_party(party_id);
+        let peers: Vec<_> = intents.map(|intent| intent.peer_id.clone()).collect();
+        for peer_id in peers.iter().filter(|id| Some(*id) != except) {
+            self.delete_intent(party_id, peer_id);
+        }
+    }
+
+    /// Notes how a party stands, before it is changed for the first time.
+    pub(super) fn note_standing(&mut self, party_id: &PartyId) {
+        if !self.standings.contains_key(party_id) {
+            self.standings.insert(party_id.clone(), self.registry.standing(party_id));
+        }
+    }
+
+    /// Tells of every party that stands differently now, where no event did; and shows the party
+    /// of an answer as it is at the end.
+    pub(super) fn tell_standing(&mut self, outcome: Outcome) -> Outcome {
+        for (party_id, before) in std::mem::take(&mut self.standings) {
+            let Some(after) = self.registry.standing(&party_id) else { continue };
+            if !self.refresh_registered(&party_id, &after) && before.is_some_and(|b| b != after) {
+                self.tell_party(&party_id, None);
+            }
+        }
+        match outcome {
+            Outcome::Party(party) => match self.registry.party(&party.party_id, self.now) {
+                Ok(party) => Outcome::Party(party),
+                Err(_) => Outcome::Party(party),
+            },
+            outcome => outcome,
+        }
+    }
+
+    /// Tells a party as a whole, perhaps with the id that it had before.
+    pub(super) fn tell_party(&mut self, party_id: &PartyId, previous_party_id: Option<PartyId>) {
+        self.bump(party_id);
+        if let Ok(party) = self.registry.party(party_id, self.now) {
+            let (epoch, seq) = (party.epoch.clone(), party.seq);
+            self.events.push(Event::PartyUpdated { party, previous_party_id, epoch, seq });
+        }
+    }
+
+    /// Has the event that a party came to be tell how it stands at the end. Returns whether there
+    /// is one.
+    fn refresh_registered(&mut self, party_id: &PartyId, standing: &Standing) -> bool {
+        let registered = self.events.iter_mut().rev().find_map(|event| match event {
+            Event::PartyRegistered { party, .. } if party.party_id == *party_id => Some(party),
+            _ => None,
+        });
+        let Some(party) = registered else { return false };
+        (party.origin, party.sync) = (standing.origin, standing.sync);
+        true
+    }
+}
