@@ -226,5 +226,4 @@ fn without_signs_of_life(mut party: AnnouncedParty) -> AnnouncedParty {
 }
 
 #[cfg(test)]
-#[path = "tests/parties.rs"]
 mod tests;

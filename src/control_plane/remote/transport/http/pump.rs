@@ -81,7 +81,7 @@ impl Pump {
 
     async fn work(&mut self, outgoing: &mut mpsc::Receiver<Outgoing>) -> Loss {
         loop {
-            let next_look = self.start();
+            let next_look = self.advance();
             if self.is_closing && self.waiting.is_empty() && self.running.is_empty() {
                 return Loss::new("the connection was closed by this side");
             }
@@ -123,7 +123,7 @@ impl Pump {
     }
 
     /// Starts what can be started. When to look for news, if not yet.
-    fn start(&mut self) -> Option<Instant> {
+    fn advance(&mut self) -> Option<Instant> {
         self.translate();
         let mut ahead: Vec<Scope> = Vec::new();
         for wish in std::mem::take(&mut self.waiting) {

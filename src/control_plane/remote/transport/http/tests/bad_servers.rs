@@ -1,5 +1,3 @@
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use super::front::{Act, Front};
 use super::*;
 use crate::http::tests::Server;
@@ -72,23 +70,55 @@ async fn a_server_that_never_answers_is_given_up() {
 
 #[actix::test]
 async fn a_server_that_falls_silent_ends_the_wire() {
-    static SILENT: AtomicBool = AtomicBool::new(false);
+    let front = Front::start(|_, before| match before {
+        0 => Act::service(),
+        _ => Act::Ignore,
+    });
+    let address = front.await.address;
+    let hasty = Target { request_timeout: Duration::from_secs(1), ..target(address) };
+    let mut link = Link(super::super::open(&hasty).await.unwrap());
+    link.0.outgoing.send(Outgoing::Ping).await.unwrap();
+    let loss = link.lost().await;
+    assert!(loss.words.contains("did not answer in time") && !loss.is_final, "{loss:?}");
+}
+
+#[actix::test]
+async fn a_server_that_goes_is_missed_by_itself() {
     let server = Server::start();
     let behind = server.address;
-    let front = Front::start(move |_, _| match SILENT.load(Ordering::SeqCst) {
-        true => Act::Ignore,
-        false => Act::Pass(behind),
-    });
-    let patience = Duration::from_secs(2);
-    let target = Target { request_timeout: patience, ..target(front.await.address) };
-    let mut link = Link(super::super::open(&target).await.unwrap());
+    let mut front = Front::start(move |_, _| Act::Pass(behind)).await;
+    let mut link = Link::open(front.address).await;
     link.0.outgoing.send(Outgoing::Ping).await.unwrap();
     assert!(matches!(link.0.incoming.recv().await, Some(Incoming::Alive)));
     link.hello("ann").await;
     link.party("ann").await;
-    SILENT.store(true, Ordering::SeqCst);
+    front.close().await;
     let loss = link.lost().await;
-    assert!(loss.words.contains("did not answer in time") && !loss.is_final, "{loss:?}");
+    assert!(loss.words.contains("could not connect") && !loss.is_final, "{loss:?}");
+}
+
+#[actix::test]
+async fn a_look_that_shows_nonsense_is_told_and_repeated() {
+    let server = Server::start();
+    let behind = server.address;
+    let front =
+        Front::start(move |line, before| match (line.starts_with("GET /parties/"), before) {
+            (true, 0) => Act::Answer("200 OK", "Content-Type: text/html\r\n", "<html>".to_owned()),
+            (true, 1) => Act::json("200 OK", json!({"party": "x".repeat(1 << 20)})),
+            (true, 2) => Act::Answer("307 Temporary Redirect", "Location: /\r\n", String::new()),
+            _ => Act::Pass(behind),
+        });
+    let mut ann = Link::open(front.await.address).await;
+    ann.hello("ann").await;
+    let party = ann.party("ann").await;
+    for words in ["a web page", "passes 1048576 bytes", "sends its visitors on to /"] {
+        let Incoming::Garbage(told) = ann.next().await else { panic!("no garbage: {words}") };
+        assert!(told.contains(words), "{told}");
+    }
+    let mut ben = Link::open(server.address).await;
+    ben.hello("ben").await;
+    ben.done(json!({"type": "join_party", "party_id": party, "peer": peer("ben")})).await;
+    ann.sees(&["ann", "ben"]).await;
 }
 
 #[actix::test]
@@ -120,24 +150,22 @@ async fn what_may_be_made_twice_is_made_again_and_nothing_else() {
 }
 
 #[actix::test]
-async fn a_token_that_expired_is_replaced_and_the_request_repeated() {
+async fn a_token_that_can_t_be_replaced_is_kept() {
     let server = Server::start();
     let behind = server.address;
     let front = Front::start(move |line, before| match (line, before) {
         ("POST /parties", 0) => {
             Act::json("401 Unauthorized", r#"{"detail":"Invalid or expired token"}"#)
         }
-        // The server would not give another token while the first one is good.
-        ("POST /auth/register?peer_id=ann", 1) => Act::Pass(behind),
         _ => Act::Pass(behind),
     });
     let front = front.await;
     let mut link = Link::open(front.address).await;
     link.hello("ann").await;
+    // The server gives no other one to who shows none, while the first is good.
     let register = json!({"type": "register_party", "name": "Game", "host_peer": peer("ann")});
     let error = link.refused(register).await;
     assert_eq!(error["message"], "Peer id is already registered");
     assert_eq!(front.count("POST /auth/register?peer_id=ann"), 2);
-    // What it has is shown again, and is good again.
     link.party("ann").await;
 }

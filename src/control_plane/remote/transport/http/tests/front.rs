@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
 
 /// What becomes of a request.
 pub(super) enum Act {
@@ -27,10 +28,11 @@ impl Act {
     }
 }
 
-/// See the room's head. It ends with the test's runtime.
+/// A server of a test. It ends with the test's runtime.
 pub(super) struct Front {
     pub(super) address: SocketAddr,
     seen: Arc<Mutex<Vec<String>>>,
+    accepting: JoinHandle<()>,
 }
 
 impl Front {
@@ -39,14 +41,20 @@ impl Front {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (seen, decide) = (Arc::new(Mutex::new(Vec::new())), Arc::new(decide));
-        let front = Self { address, seen: seen.clone() };
-        tokio::spawn(async move {
+        let told = seen.clone();
+        let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (decide, seen) = (decide.clone(), seen.clone());
                 tokio::spawn(async move { serve(stream, &*decide, &seen).await });
             }
         });
-        front
+        Self { address, seen: told, accepting }
+    }
+
+    /// Takes no connection any more.
+    pub(super) async fn close(&mut self) {
+        self.accepting.abort();
+        (&mut self.accepting).await.ok();
     }
 
     /// How often a request with this first line came.

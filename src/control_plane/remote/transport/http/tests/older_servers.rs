@@ -79,3 +79,20 @@ async fn a_token_is_renewed_long_before_its_end() {
     assert_eq!(told, [] as [Value; 0]);
     assert_eq!(front.count("POST /auth/register?peer_id=ann"), 2);
 }
+
+#[actix::test]
+async fn a_token_that_expired_is_replaced_and_the_request_made_again() {
+    let front = Front::start(|line, before| match (line, before) {
+        ("GET /base/", _) => Act::service(),
+        ("GET /base/relays", 0) => {
+            Act::json("401 Unauthorized", r#"{"detail":"Invalid or expired token"}"#)
+        }
+        ("GET /base/relays", _) => Act::json("200 OK", json!({"relays": []})),
+        _ => Act::json("200 OK", json!({"token": format!("t{before}")})),
+    });
+    let mut link = Link::open(format!("{}/base", front.await.address)).await;
+    assert_eq!(link.hello("ann").await, "t0");
+    let (told, ack) = link.ask(json!({"type": "list_relays"})).await;
+    assert_eq!((told.len(), &told[0]["token"]), (1, &json!("t1")));
+    assert_eq!(ack["result"], json!({"relays": []}));
+}
