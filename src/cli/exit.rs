@@ -32,6 +32,8 @@ pub(super) enum Exit {
 pub(super) enum Failure {
     /// Something to tell.
     Error(Exit, Box<Report>),
+    /// What there was to tell has been printed.
+    Told(Exit),
     /// Nobody reads what is printed any more: there is nothing left to do, and nobody to tell.
     NobodyReads,
 }
@@ -87,6 +89,14 @@ impl Failure {
         self
     }
 
+    /// What it says, and how to mend it.
+    pub(super) fn into_words(self) -> (String, String) {
+        match self {
+            Self::Error(_, report) => (report.message, report.data.hint),
+            Self::Told(_) | Self::NobodyReads => Default::default(),
+        }
+    }
+
     /// It went on for all the time that there was.
     pub(super) fn timed_out(self, patience: Duration) -> Self {
         let Self::Error(_, mut report) = self else { return self };
@@ -99,7 +109,11 @@ impl Failure {
 
     /// Says what has to be said on standard error.
     pub(super) fn report(self, json: bool) -> ExitCode {
-        let Self::Error(exit, report) = self else { return ExitCode::SUCCESS };
+        let (exit, report) = match self {
+            Self::Error(exit, report) => (exit, report),
+            Self::Told(exit) => return ExitCode::from(exit as u8),
+            Self::NobodyReads => return ExitCode::SUCCESS,
+        };
         let text = if json {
             #[derive(Serialize)]
             struct Document {
@@ -161,6 +175,7 @@ fn hint(code: ErrorCode) -> &'static str {
         ErrorCode::PeerNotFound => "`lanragectl peer list PARTY` shows its peers",
         ErrorCode::NotAMember => "join with `lanragectl party join PARTY` first",
         ErrorCode::PartyExists => "choose another --party-id, or leave it out",
+        ErrorCode::Offline => "`lanragectl wait --for online` waits until the connection is back",
         ErrorCode::UnknownMethod => "`lanragectl raw rpc.discover` describes the methods",
         code => code.hint(),
     }
@@ -196,7 +211,7 @@ mod tests {
     fn parts(failure: Failure) -> (Exit, Report) {
         match failure {
             Failure::Error(exit, report) => (exit, *report),
-            Failure::NobodyReads => panic!("nothing to tell"),
+            Failure::Told(_) | Failure::NobodyReads => panic!("nothing to tell"),
         }
     }
 

@@ -73,11 +73,12 @@ impl Page {
     }
 
     /// Writes names and values, one pair a line.
-    pub(super) fn fields<const N: usize>(&mut self, fields: [(&str, String); N]) {
+    pub(super) fn fields<'a>(&mut self, fields: impl AsRef<[(&'a str, String)]>) {
+        let fields = fields.as_ref();
         let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
         for (name, value) in fields {
             let name = paint(self.colour, DIM, &format!("{name:<width$}"));
-            self.text.push_str(&format!("{name}  {}\n", visible(&value)));
+            self.text.push_str(&format!("{name}  {}\n", visible(value)));
         }
     }
 

@@ -4,7 +4,7 @@ use lanrage_ipc::event::RemovalReason;
 use lanrage_ipc::method::{
     PartyDiscover, PartyGet, PartyJoin, PartyLeave, PartyList, PartyRegister,
 };
-use lanrage_ipc::model::{Name, Party, PartyId};
+use lanrage_ipc::model::{Name, Party, PartyId, Sync};
 use lanrage_ipc::params::{
     Empty, PartyJoinParams, PartyListParams, PartyParams, PartyRegisterParams,
 };
@@ -71,6 +71,10 @@ impl Command {
                         LeaveStatus::PartyDeleted => {
                             format!("{} left {}, which has ended", params.peer_id, params.party_id)
                         }
+                        LeaveStatus::Unknown => format!(
+                            "{}: what became of {} is newer than this program",
+                            params.party_id, params.peer_id
+                        ),
                     });
                 })
             }
@@ -90,6 +94,7 @@ fn show(page: &mut Page, result: &PartyResult) {
         ("name", party.name.to_string()),
         ("host", party.host_id.to_string()),
         ("created", page.date(party.created_at)),
+        ("origin", origin(party)),
     ]);
     page.line("");
     peer::table(page, &party.peers);
@@ -143,10 +148,20 @@ fn table(page: &mut Page, parties: &[Party]) {
             party.host_id.to_string(),
             party.peers.len().to_string(),
             page.ago(party.created_at),
+            origin(party),
         ]
     };
     let rows: Vec<_> = parties.iter().map(row).collect();
-    page.table(["PARTY", "NAME", "HOST", "PEERS", "CREATED"], rows, "no parties");
+    page.table(["PARTY", "NAME", "HOST", "PEERS", "CREATED", "ORIGIN"], rows, "no parties");
+}
+
+/// Where a party lives, and whether the control server is still to confirm something of it.
+pub(super) fn origin(party: &Party) -> String {
+    let origin = word(&party.origin);
+    match party.sync {
+        Sync::Synced => origin,
+        sync => format!("{origin}, {}", word(&sync)),
+    }
 }
 
 fn show_discovered(page: &mut Page, result: &PartyDiscoverResult) {
@@ -172,5 +187,30 @@ pub(super) fn because(reason: RemovalReason) -> &'static str {
         RemovalReason::Expired => "was silent for too long",
         RemovalReason::HostLeft => "the host left",
         RemovalReason::Removed => "was removed",
+        RemovalReason::Unknown => "for a reason that is newer than this program",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_waits_for_the_server_is_told() {
+        for (origin_word, sync, words) in [
+            ("local", "synced", "local"),
+            ("remote", "synced", "remote"),
+            ("remote", "pending", "remote, pending"),
+            ("local", "pending", "local, pending"),
+            ("orbit", "disputed", "unknown, unknown"),
+        ] {
+            let party = json!({
+                "party_id": "q", "name": "Quake", "host_id": "ann", "peers": {},
+                "created_at": "2026-01-02T03:04:05Z", "epoch": "e", "seq": 1,
+                "origin": origin_word, "sync": sync,
+            });
+            assert_eq!(origin(&serde_json::from_value(party).unwrap()), words);
+        }
     }
 }

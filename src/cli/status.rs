@@ -6,6 +6,7 @@ use lanrage_ipc::method::StatusGet;
 use lanrage_ipc::params::Empty;
 use lanrage_ipc::results::{Recovery, StatusResult, StoreStatus};
 
+use super::connection::describe;
 use super::daemon::Daemon;
 use super::exit::Failure;
 use super::output::{Page, span, word};
@@ -19,6 +20,7 @@ fn show(page: &mut Page, status: &StatusResult) {
     page.fields([
         ("version", format!("{}, up {up}", status.version)),
         ("mode", word(&status.mode)),
+        ("connection", describe(&status.connection)),
         ("parties", status.parties.to_string()),
         ("peers", status.peers.to_string()),
         ("clients", status.clients.to_string()),

@@ -16,7 +16,7 @@ use super::daemon::Daemon;
 use super::exit::{Exit, Failure};
 use super::input::one_of;
 use super::output::{Output, Page};
-use super::party::because;
+use super::party::{because, origin};
 use super::{peer, relay};
 
 #[derive(Debug, clap::Args)]
@@ -115,11 +115,12 @@ fn show_snapshot(page: &mut Page, snapshot: &Snapshot) {
         for party in parties {
             page.line("");
             page.line(format_args!(
-                "party {} \"{}\", host {}, created {}",
+                "party {} \"{}\", host {}, created {}, {}",
                 party.party_id,
                 party.name,
                 party.host_id,
-                page.ago(party.created_at)
+                page.ago(party.created_at),
+                origin(party)
             ));
             peer::table(page, &party.peers);
         }
@@ -134,10 +135,12 @@ fn tell(event: &Event) -> (&'static str, String) {
             let (id, name, host) = (&party.party_id, &party.name, &party.host_id);
             ("party.registered", format!("{id} \"{name}\", host {host}"))
         }
-        Event::PartyUpdated { party, .. } => {
+        Event::PartyUpdated { party, previous_party_id, .. } => {
             let (id, name, host) = (&party.party_id, &party.name, &party.host_id);
             let peers = party.peers.len();
-            ("party.updated", format!("{id} \"{name}\", host {host}, peers: {peers}"))
+            let before = previous_party_id.as_ref().map(|before| format!("{before} is now "));
+            let before = before.unwrap_or_default();
+            ("party.updated", format!("{before}{id} \"{name}\", host {host}, peers: {peers}"))
         }
         Event::PartyRemoved { party_id, reason, .. } => {
             ("party.removed", format!("{party_id}: {}", because(*reason)))
@@ -169,4 +172,41 @@ fn tell_peer(peer: &Peer) -> String {
 fn tell_relay(relay: &Relay) -> String {
     let address = SocketAddr::new(relay.public_ip, relay.port);
     format!("{} at {address} in {}", relay.relay_id, relay.region)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn told(kind: &str, data: serde_json::Value) -> String {
+        let event: Event = serde_json::from_value(json!({"kind": kind, "data": data})).unwrap();
+        let (told, words) = tell(&event);
+        assert_eq!(told, kind);
+        words
+    }
+
+    #[test]
+    fn party_with_another_id_is_told_with_both() {
+        let party = json!({
+            "party_id": "f3b1", "name": "Quake", "host_id": "ann", "peers": {},
+            "created_at": "2026-01-02T03:04:05Z", "epoch": "e", "seq": 7, "origin": "remote",
+            "sync": "synced",
+        });
+        let mut data = json!({"party": party, "epoch": "e", "seq": 7});
+        let same = "f3b1 \"Quake\", host ann, peers: 0";
+        assert_eq!(told("party.updated", data.clone()), same);
+        data["previous_party_id"] = json!("lan");
+        assert_eq!(told("party.updated", data), format!("lan is now {same}"));
+    }
+
+    #[test]
+    fn connection_is_told_in_words() {
+        let connection = json!({
+            "state": "reconnecting", "server_url": "https://h", "attempt": 1, "retry_in_ms": 900,
+            "since": "2026-01-02T03:04:05Z", "last_error": "it hung up",
+        });
+        let words = "reconnecting to https://h, next attempt in 1s: it hung up";
+        assert_eq!(told("connection.changed", connection), words);
+    }
 }
