@@ -1,13 +1,19 @@
 //! The engine of a program: a control plane whose truth is its own, with the actors that it stands
 //! on. The daemon and the server have the same; what faces clients is put before it.
 
+mod front;
+
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
 use anyhow::Context as _;
 use lanrage_ipc::model::Epoch;
 use lanrage_ipc::results::StoreStatus;
+use tokio::sync::Notify;
+
+pub(crate) use front::Front;
 
 use crate::cleanup::{Cleanup, Routine};
 use crate::clock::Clock;
@@ -55,6 +61,8 @@ pub(crate) struct Engine {
     pub(crate) calls: Recipient<Call>,
     /// The actors that it can't do without.
     pub(crate) vitals: Vitals,
+    /// Is woken when something is noted for a control server.
+    outbox: Arc<Notify>,
     grace_until: Duration,
     registry: Addr<LocalControlPlane>,
     discovery: Option<Addr<Discovery>>,
@@ -98,11 +106,13 @@ impl Engine {
             announce_all: discovery.clone().recipient(),
             discover: discovery.clone().recipient(),
         });
+        let outbox = Arc::new(Notify::new());
         let to = Collaborators {
             store: persister.clone().recipient(),
             archive: archive.clone().recipient(),
             hub: hub.clone().recipient(),
             announcer,
+            outbox: outbox.clone(),
         };
         let registry = LocalControlPlane::new(registry, clock, to, batch, status).start();
         let calls: Recipient<Call> = registry.clone().recipient();
@@ -120,6 +130,7 @@ impl Engine {
         Ok(Self {
             calls,
             vitals,
+            outbox,
             grace_until,
             registry,
             discovery,

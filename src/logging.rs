@@ -15,6 +15,9 @@ const DEFAULT_FILTER: &str = "info";
 const MISTAKES_OF_CLIENTS: &str = "actix_http::h1::dispatcher";
 /// Where the web framework tells of its threads, which is of no use to who runs the server.
 const FRAMEWORK: &str = "actix_server";
+/// At its finest level the WebSocket client's library logs whole frames, with the tokens in them.
+/// Heard so only by a filter that names it.
+const FRAMES: &str = "tungstenite";
 
 /// Starts logging, filtered by `LANRAGE_LOG`, else `RUST_LOG`, else at level `info`. Only the first call counts.
 pub fn init() {
@@ -28,6 +31,7 @@ fn builder(env: &Environment, for_the_journal: bool) -> Builder {
     builder
         .filter_module(MISTAKES_OF_CLIENTS, LevelFilter::Off)
         .filter_module(FRAMEWORK, LevelFilter::Warn)
+        .filter_module(FRAMES, LevelFilter::Debug)
         .parse_filters(&filter(env));
     if for_the_journal {
         builder.write_style(WriteStyle::Never).format(for_journal);
@@ -156,6 +160,18 @@ mod tests {
 
     fn journal_line(level: Level, message: &str) -> String {
         line(true, level, message)
+    }
+
+    #[test]
+    fn no_filter_shows_tokens_unless_it_names_who_does() {
+        for (filter, is_heard) in [("trace", false), ("tungstenite=trace", true)] {
+            let logger = builder(&Environment::of(&[("LANRAGE_LOG", filter)]), false).build();
+            let of = log::Metadata::builder()
+                .level(Level::Trace)
+                .target("tungstenite::protocol")
+                .build();
+            assert_eq!(logger.enabled(&of), is_heard, "{filter}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod daemon;
 mod discovery;
 mod events;
 mod expiry;
+mod faults;
 mod hostile;
 mod life;
 mod limits;

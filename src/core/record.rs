@@ -48,6 +48,12 @@ pub struct TokenRecord {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestKey(pub Arc<str>);
 
+impl std::borrow::Borrow<str> for RequestKey {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 /// What a request did, to be told again when it comes again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {

@@ -13,10 +13,11 @@ use crate::clock::Clock;
 use crate::config::{self, DaemonArgs, DaemonConfig, Environment, Remote};
 use crate::control_plane::Connections;
 use crate::core::{Caller, ConnectionId, Principal};
-use crate::engine::Engine;
+use crate::engine::{Engine, Front};
 use crate::instance::Lock;
 use crate::ipc::{self, Access, Face, Settings};
 use crate::os::{self, Signal, Signals, notify};
+use crate::server_url::ServerUrl;
 use crate::{import, service, store};
 
 /// Runs the daemon until it is told to stop.
@@ -32,10 +33,15 @@ pub async fn run(args: DaemonArgs, config: DaemonConfig) -> anyhow::Result<()> {
     let principal = Principal::User { user: os::own_user(), admin: true };
     let itself = Caller { principal, connection: ConnectionId(0) };
     let engine = Engine::start(clock, tuning::settings(&config), itself.clone())?;
-    import::first_state(&config.state_dir, &engine.calls, itself).await?;
+    import::first_state(&config.state_dir, &engine.calls, itself.clone()).await?;
+    let configured = config.server.as_ref().map(ServerUrl::key);
+    let mut vitals = engine.vitals.clone();
+    let remote = tuning::remote(&config)?;
+    let remote =
+        Front::start(&engine, &mut vitals, clock, remote, configured, itself.clone()).await?;
     let face = Face::new(
         "lanragectl-d",
-        engine.calls.clone(),
+        remote.calls.clone(),
         Connections::default(),
         clock,
         settings(&config),
@@ -43,9 +49,9 @@ pub async fn run(args: DaemonArgs, config: DaemonConfig) -> anyhow::Result<()> {
     );
     let face = Rc::new(face);
     let serving = actix::spawn(ipc::serve(face.clone(), listener));
-    let watchdog = actix::spawn(service::feed_watchdog(engine.vitals.clone()));
+    let watchdog = actix::spawn(service::feed_watchdog(vitals));
     log::info!("serving {place}");
-    let mut daemon = Daemon { config, engine, face, place };
+    let mut daemon = Daemon { config, engine, remote, face, place };
     notify::ready(&daemon.status());
     let reason = loop {
         match signals.next().await {
@@ -58,6 +64,7 @@ pub async fn run(args: DaemonArgs, config: DaemonConfig) -> anyhow::Result<()> {
     notify::stopping();
     stop.send_replace(Some(reason));
     serving.await?;
+    daemon.remote.stop().await;
     watchdog.abort();
     daemon.engine.stop().await;
     log::info!("stopped");
@@ -67,6 +74,7 @@ pub async fn run(args: DaemonArgs, config: DaemonConfig) -> anyhow::Result<()> {
 struct Daemon {
     config: DaemonConfig,
     engine: Engine,
+    remote: Front,
     face: Rc<Face>,
     /// Where it listens, in words.
     place: String,
@@ -115,6 +123,10 @@ impl Daemon {
         };
         self.face.set(settings(&self.config));
         self.engine.tune(tuning::tuning(&self.config)).await;
+        match tuning::remote(&self.config) {
+            Ok(settings) => self.remote.tune(settings).await,
+            Err(error) => log::error!("the link stays as it was: {error:#}"),
+        }
     }
 }
 

@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use anyhow::Context as _;
+
 use crate::cleanup::Routine;
 use crate::config::DaemonConfig;
+use crate::control_plane::remote::{self, transport};
 use crate::core::Rules;
+use crate::core::link;
 use crate::discovery;
 use crate::engine::{Settings, Tuning};
 use crate::store::Layout;
@@ -57,4 +61,27 @@ pub(super) fn tuning(config: &DaemonConfig) -> Tuning {
         backups_kept: store.backups_kept,
     };
     Tuning { rules, routine, batch: store.batch }
+}
+
+/// # Errors
+/// When the certificates to trust can't be read.
+pub(super) fn remote(config: &DaemonConfig) -> anyhow::Result<remote::Settings> {
+    let remote = &config.remote;
+    let tls = transport::tls::client_config(remote.ca_file.as_deref())
+        .context("the certificates that the control server is checked by")?;
+    let way = transport::Way {
+        carrier: remote.transport,
+        tls,
+        connect_timeout: remote.connect_timeout,
+        request_timeout: remote.request_timeout,
+        poll: remote.poll,
+    };
+    let link = link::Settings {
+        backoff_initial: remote.backoff_initial,
+        backoff_max: remote.backoff_max,
+        max_attempts: u32::try_from(remote.max_attempts).unwrap_or(u32::MAX),
+        probe: remote.probe,
+        connect_timeout: remote.connect_timeout,
+    };
+    Ok(remote::Settings { way, link, heartbeat: remote.heartbeat })
 }

@@ -19,7 +19,7 @@ mod problem;
 mod routes;
 pub mod socket;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod tls;
 
 use std::sync::Arc;

@@ -10,7 +10,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::connection::Flush;
 use super::error::{StoreError, StoreErrorKind};
 use super::{connection, rows};
-use crate::core::{RequestKey, Seen, TokenHash, Write};
+use crate::core::{RequestKey, Seen, ServerKey, TokenHash, Write};
 
 /// The open database. Dropping it closes it.
 #[derive(Debug)]
@@ -129,6 +129,9 @@ fn last_of_each_row(writes: &[Write]) -> impl Iterator<Item = &Write> {
         Relay(&'a RelayId),
         Token(&'a TokenHash),
         Receipt(&'a PeerId, &'a RequestKey),
+        Intent(&'a PartyId, &'a PeerId),
+        Credential(&'a ServerKey, &'a PeerId),
+        Choice,
     }
     let mut done = HashSet::new();
     let last = writes.iter().rev().filter(|write| {
@@ -143,7 +146,11 @@ fn last_of_each_row(writes: &[Write]) -> impl Iterator<Item = &Write> {
             Write::DeleteToken(hash) => Key::Token(hash),
             Write::PutReceipt(receipt) => Key::Receipt(&receipt.peer_id, &receipt.key),
             Write::DeleteReceipt(peer_id, key) => Key::Receipt(peer_id, key),
-            _ => return true,
+            Write::PutIntent(intent) => Key::Intent(&intent.party_id, &intent.peer_id),
+            Write::DeleteIntent(party_id, peer_id) => Key::Intent(party_id, peer_id),
+            Write::PutCredential(one) => Key::Credential(&one.server, &one.peer_id),
+            Write::DeleteCredential(server, peer_id) => Key::Credential(server, peer_id),
+            Write::PutChoice(_) | Write::DeleteChoice => Key::Choice,
         })
     });
     last.collect::<Vec<_>>().into_iter().rev()

@@ -45,6 +45,18 @@ impl<'a> Fields<'a> {
         parse(text).map_err(|rule| self.broken(&rule))
     }
 
+    /// As [`Self::parse`], of a column that may be null.
+    pub(super) fn optional<T, E: Display>(
+        &mut self,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Result<Option<T>, Fault> {
+        if self.value()? == ValueRef::Null {
+            return Ok(None);
+        }
+        self.next -= 1;
+        self.parse(parse).map(Some)
+    }
+
     pub(super) fn text<T: FromStr<Err: Display>>(&mut self) -> Result<T, Fault> {
         self.parse(str::parse)
     }

@@ -1,5 +1,7 @@
 //! Rows to columns and back. What comes back went through the checked vocabulary, or is damage.
 
+mod upstream;
+
 use std::fmt::Display;
 use std::net::Ipv4Addr;
 
@@ -16,9 +18,10 @@ use crate::core::{
 };
 
 const PUT_PARTY: &str = "
-    INSERT INTO parties (party_id, name, host_id, created_at, seq, checksum)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-    ON CONFLICT DO UPDATE SET name = ?2, host_id = ?3, created_at = ?4, seq = ?5, checksum = ?6";
+    INSERT INTO parties (party_id, name, host_id, created_at, seq, origin, checksum)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+    ON CONFLICT DO UPDATE SET name = ?2, host_id = ?3, created_at = ?4, seq = ?5, origin = ?6,
+        checksum = ?7";
 const PUT_MEMBER: &str = "
     INSERT INTO members (party_id, peer_id, name, public_key, nat_type, public_ip, public_port,
         local_ip, local_port, virtual_ip, owner, keepalive, owner_peer, utc_offset, checksum,
@@ -47,7 +50,8 @@ const DELETE_RECEIPT: &str = "DELETE FROM receipts WHERE peer_id = ?1 AND key = 
 const SEEN: &str = "UPDATE members SET last_seen = ?3 WHERE party_id = ?1 AND peer_id = ?2";
 
 const PARTIES: &str = "
-    SELECT party_id, name, host_id, created_at, seq, checksum FROM parties ORDER BY party_id";
+    SELECT party_id, name, host_id, created_at, seq, origin, checksum
+    FROM parties ORDER BY party_id";
 const MEMBERS: &str = "
     SELECT party_id, peer_id, name, public_key, nat_type, public_ip, public_port, local_ip,
         local_port, virtual_ip, owner, keepalive, owner_peer, utc_offset, checksum, last_seen
@@ -59,6 +63,9 @@ const TOKENS: &str = "
     SELECT hash, peer_id, issued_at, expires_at, checksum FROM tokens ORDER BY hash";
 const RECEIPTS: &str = "
     SELECT peer_id, key, at, epoch, seq, done, checksum FROM receipts ORDER BY peer_id, key";
+/// What `origin` says of a party that lives on a control server.
+const REMOTE: &str = "remote";
+
 /// What `owner` says of a row that is no user's.
 pub(super) const OF_PEER: i64 = -1;
 pub(super) const OF_RELAY_KEY: i64 = -2;
@@ -81,7 +88,18 @@ pub(super) fn write(connection: &Connection, write: &Write) -> rusqlite::Result<
         Write::DeleteReceipt(peer_id, key) => {
             (DELETE_RECEIPT, vec![text(peer_id), Value::Text(key.0.to_string())])
         }
-        _ => return Ok(()),
+        Write::PutIntent(intent) => (upstream::PUT_INTENT, upstream::intent_values(intent)),
+        Write::DeleteIntent(party_id, peer_id) => {
+            (upstream::DELETE_INTENT, vec![text(party_id), text(peer_id)])
+        }
+        Write::PutCredential(credential) => {
+            (upstream::PUT_CREDENTIAL, upstream::credential_values(credential))
+        }
+        Write::DeleteCredential(server, peer_id) => {
+            (upstream::DELETE_CREDENTIAL, vec![upstream::server(server), text(peer_id)])
+        }
+        Write::PutChoice(choice) => (upstream::PUT_CHOICE, upstream::choice_values(choice)),
+        Write::DeleteChoice => (upstream::DELETE_CHOICE, Vec::new()),
     };
     connection.prepare_cached(sql)?.execute(params_from_iter(values))?;
     Ok(())
@@ -135,6 +153,10 @@ fn party_values(party: &PartyRecord) -> Vec<Value> {
         text(&party.host_id),
         time(party.created_at),
         Value::Integer(party.seq.cast_signed()),
+        match party.origin {
+            Origin::Remote => Value::Text(REMOTE.into()),
+            Origin::Local | Origin::Unknown => Value::Null,
+        },
     ])
 }
 
@@ -200,6 +222,10 @@ fn receipt_values(record: &ReceiptRecord) -> rusqlite::Result<Vec<Value>> {
     ]))
 }
 
+fn parse_origin(text: &str) -> Result<Origin, &'static str> {
+    if text == REMOTE { Ok(Origin::Remote) } else { Err("must be remote, or null") }
+}
+
 fn keepalive_name(keepalive: Keepalive) -> &'static str {
     match keepalive {
         Keepalive::Connection => "connection",
@@ -223,7 +249,8 @@ pub(super) fn read_epoch(connection: &Connection) -> Result<Epoch, Fault> {
     epoch.parse().map_err(|rule| Fault::Damaged(format!("its epoch {rule}")))
 }
 
-/// Every row: the parties, then the members, the relays, the tokens and the receipts.
+/// Every row: the parties, then the members, the relays, the tokens, the receipts, and what there
+/// is for a control server.
 pub(super) fn read_all(connection: &Connection) -> Result<Vec<Write>, Fault> {
     let mut rows = Vec::new();
     read_table(connection, PARTIES, &mut rows, |fields| {
@@ -233,7 +260,7 @@ pub(super) fn read_all(connection: &Connection) -> Result<Vec<Write>, Fault> {
             host_id: fields.text()?,
             created_at: fields.time()?,
             seq: fields.integer::<i64>()?.cast_unsigned(),
-            origin: Origin::Local,
+            origin: fields.optional(parse_origin)?.unwrap_or(Origin::Local),
         };
         fields.seal()?;
         Ok(Write::PutParty(party))
@@ -295,6 +322,7 @@ pub(super) fn read_all(connection: &Connection) -> Result<Vec<Write>, Fault> {
         let receipt = Receipt { epoch, seq, done };
         Ok(Write::PutReceipt(ReceiptRecord { peer_id, key, at, receipt }))
     })?;
+    upstream::read(connection, &mut rows)?;
     Ok(rows)
 }
 

@@ -9,6 +9,7 @@ use rusqlite::{Connection, TransactionBehavior};
 const MIGRATIONS: &[(u32, &str)] = &[
     (1, include_str!("migrations/0001_initial.sql")),
     (2, include_str!("migrations/0002_identities.sql")),
+    (3, include_str!("migrations/0003_remote.sql")),
 ];
 
 /// The newest version.

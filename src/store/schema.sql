@@ -11,6 +11,7 @@ CREATE TABLE meta (
     value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- `origin`: `remote`, or null for a party that lives here.
 CREATE TABLE parties (
     party_id TEXT NOT NULL PRIMARY KEY,
     name TEXT NOT NULL,
@@ -18,9 +19,10 @@ CREATE TABLE parties (
     created_at INTEGER NOT NULL,
     seq INTEGER NOT NULL,
     checksum INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+, origin TEXT) STRICT, WITHOUT ROWID;
 
--- `owner` is a uid, or -1 for the peer in `owner_peer`, or -2 for whoever has the relay key.
+-- `owner` is a uid, or -1 for the peer in `owner_peer`, or -2 for whoever has the relay key,
+-- or -3 for whoever the control server knows.
 -- `utc_offset`: of the wall clock of the member's program, in minutes.
 -- The reference is checked at the commit, so that the rows of one may come in any order.
 CREATE TABLE members (
@@ -71,4 +73,35 @@ CREATE TABLE receipts (
     done TEXT NOT NULL,
     checksum INTEGER NOT NULL,
     PRIMARY KEY (peer_id, key)
+) STRICT, WITHOUT ROWID;
+
+-- What the control server has not been told yet: `deed` of a peer that may have left since, as the
+-- party may have ended, under the name `key`.
+CREATE TABLE intents (
+    party_id TEXT NOT NULL,
+    peer_id TEXT NOT NULL,
+    deed TEXT NOT NULL,
+    key TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    checksum INTEGER NOT NULL,
+    PRIMARY KEY (party_id, peer_id)
+) STRICT, WITHOUT ROWID;
+
+-- What proves to a control server that a peer is one of this machine's: the token itself.
+CREATE TABLE credentials (
+    server TEXT NOT NULL,
+    peer_id TEXT NOT NULL,
+    token TEXT NOT NULL,
+    renew_at INTEGER NOT NULL,
+    owner INTEGER NOT NULL,
+    checksum INTEGER NOT NULL,
+    PRIMARY KEY (server, peer_id)
+) STRICT, WITHOUT ROWID;
+
+-- The control server that is followed, and what the configuration said when it was chosen.
+CREATE TABLE server_choice (
+    id INTEGER NOT NULL PRIMARY KEY CHECK (id = 0),
+    server TEXT,
+    configured TEXT,
+    checksum INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;

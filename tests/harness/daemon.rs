@@ -9,13 +9,20 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{Client, Http, Ws};
 
 /// Long enough for a slow machine; a test that waits this long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A daemon's configuration in which all that is about time goes fast.
+pub(crate) const FAST_REMOTE: &str = "[remote]\nheartbeat = '1s'\nconnect_timeout = '2s'\n\
+    request_timeout = '2s'\nbackoff_initial = '20ms'\nbackoff_max = '200ms'\nmax_attempts = 3\n\
+    probe = '200ms'\n";
 
 /// What a daemon or a server starts from. Each test has its own directory, and so its own program.
 pub(crate) struct Setup {
@@ -48,6 +55,27 @@ impl Setup {
     pub(crate) fn arg(mut self, arg: &str) -> Self {
         self.args.push(arg.to_owned());
         self
+    }
+
+    /// Of a daemon in remote mode.
+    pub(crate) fn server_url(self, url: &str) -> Self {
+        self.arg("--server").arg(url)
+    }
+
+    /// The same server on this address, be it another than before. A [`super::Port`] keeps one free
+    /// for a server that comes and goes.
+    pub(crate) fn restart_on(mut self, address: SocketAddr) -> Self {
+        let flag = self.args.iter().position(|arg| arg == "--listen").expect("a server");
+        self.args[flag + 1] = address.to_string();
+        self
+    }
+
+    /// The same without what it has stored.
+    pub(crate) fn wiped(self) -> Self {
+        match fs::remove_dir_all(&self.state) {
+            Err(error) if error.kind() != ErrorKind::NotFound => panic!("wipe the state: {error}"),
+            _ => self,
+        }
     }
 
     /// The same with a configuration file of this text.
@@ -194,6 +222,34 @@ impl Daemon {
 
     pub(crate) fn signal(&self, signal: Signal) {
         kill(self.pid(), signal).expect("signal the daemon");
+    }
+
+    /// Stops it in the midst of whatever it does, and waits until it has stopped.
+    pub(crate) fn freeze(&self) {
+        self.signal(Signal::SIGSTOP);
+        let status = waitpid(self.pid(), Some(WaitPidFlag::WUNTRACED)).expect("wait for its stop");
+        assert!(matches!(status, WaitStatus::Stopped(..)), "{status:?}:\n{}", self.setup.log());
+    }
+
+    /// Lets it go on.
+    pub(crate) fn thaw(&self) {
+        self.signal(Signal::SIGCONT);
+    }
+
+    /// Waits until the connection to the control server is in that state: the whole connection.
+    #[track_caller]
+    pub(crate) fn await_state(&self, state: &str) -> Value {
+        let mut watcher = self.client();
+        let subscribed = watcher.call("events.subscribe", json!({"topics": ["connection"]}));
+        let mut connection = subscribed["snapshot"]["connection"].clone();
+        let until = Instant::now() + PATIENCE;
+        while connection["state"] != state {
+            assert!(Instant::now() < until, "never {state}, but {connection}");
+            let (kind, data) = watcher.event();
+            assert_eq!(kind, "connection.changed", "{data}");
+            connection = data;
+        }
+        connection
     }
 
     /// Has it read another configuration, and waits until it has.

@@ -1,5 +1,7 @@
 //! Starts real daemons and servers, and speaks to them byte by byte.
 
+mod bad_server;
+mod chaos;
 mod client;
 mod copy;
 mod ctl;
@@ -8,19 +10,25 @@ mod files;
 mod full_disk;
 mod http;
 mod mutate;
+mod port;
+mod proxy;
 mod random;
 mod stranger;
 mod wire;
 mod ws;
 
+pub(crate) use bad_server::{BadServer, Behaviour, Certificate, Step, polite, welcome};
+pub(crate) use chaos::{Chaos, Fault};
 pub(crate) use client::{Client, peer};
 pub(crate) use copy::{Copy, mark};
 pub(crate) use ctl::Ctl;
-pub(crate) use daemon::{Daemon, Setup, end_of, exists};
+pub(crate) use daemon::{Daemon, FAST_REMOTE, PATIENCE, Setup, end_of, exists};
 pub(crate) use files::{eventually, json_file};
 pub(crate) use full_disk::{limit_files, start_with_file_limits};
 pub(crate) use http::{Http, Response, announced, announced_at, read_response};
 pub(crate) use mutate::{change, garble};
+pub(crate) use port::Port;
+pub(crate) use proxy::{Direction, Proxy};
 pub(crate) use random::Random;
 pub(crate) use stranger::{NOBODY, is_root, stranger};
 pub(crate) use wire::{assert_error, await_clients, keys, lock, memory};

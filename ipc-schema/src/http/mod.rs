@@ -1,5 +1,6 @@
 //! The bodies of the control server's HTTP requests and replies, as LANrage's client has them.
 
+pub mod answers;
 mod replies;
 mod requests;
 #[cfg(test)]

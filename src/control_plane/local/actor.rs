@@ -1,6 +1,7 @@
 //! The registry actor.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -9,7 +10,7 @@ use lanrage_ipc::event::Event;
 use lanrage_ipc::model::{Connection, ConnectionState};
 use lanrage_ipc::model::{PartyId, PeerId};
 use lanrage_ipc::results::StoreStatus;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::messages::{SetRules, Stop};
 use super::waiting::{Changed, Read, ReplyTo, Unchanged, Waiting};
@@ -34,6 +35,8 @@ pub struct Collaborators {
     pub hub: Recipient<Publish>,
     /// Announces parties to others, if anybody does.
     pub announcer: Option<Announcer>,
+    /// Is woken when something is noted for a control server.
+    pub outbox: Arc<Notify>,
 }
 
 /// Who announces parties to others near by.

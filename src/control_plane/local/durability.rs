@@ -6,7 +6,7 @@ use super::LocalControlPlane;
 use super::actor::answer;
 use super::waiting::Waiting;
 use crate::control_plane::{Answer, Call, Failure};
-use crate::core::Seen;
+use crate::core::{Change, Seen, Write};
 use crate::events::Bulletin;
 use crate::store::{Commit, Committed};
 
@@ -66,6 +66,10 @@ impl LocalControlPlane {
             match waiting {
                 Waiting::Changed(changed) => {
                     self.counters.count(&changed.events);
+                    let mut writes = changed.changes.iter().map(Change::write);
+                    if writes.any(|write| matches!(write, Write::PutIntent(_))) {
+                        self.to.outbox.notify_one();
+                    }
                     bulletins.extend(changed.events.into_iter().map(Bulletin::Tell));
                     changes.extend(changed.announcements);
                     answers.push((changed.reply, Ok(Answer::Outcome(changed.outcome))));

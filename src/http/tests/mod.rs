@@ -32,8 +32,8 @@ use crate::ws;
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// A server in front of an engine of its own.
-struct Server {
-    address: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
     face: web::Data<HttpFace>,
     stop: watch::Sender<Option<String>>,
     engine: Option<Engine>,
@@ -49,11 +49,11 @@ struct Reply {
 }
 
 impl Server {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::with(settings())
     }
 
-    fn with(settings: Settings) -> Self {
+    pub(crate) fn with(settings: Settings) -> Self {
         let state = tempfile::tempdir().unwrap();
         let (clock, metrics) = (Clock::start(), Arc::new(Metrics::new()));
         let engine = Engine::start(clock, engine_settings(&state), itself()).unwrap();
@@ -110,7 +110,7 @@ impl Server {
     }
 
     /// Registers a peer and returns its token.
-    async fn token(&self, peer: &str) -> String {
+    pub(crate) async fn token(&self, peer: &str) -> String {
         let path = format!("/auth/register?peer_id={peer}");
         let reply = self.call("POST", &path, "", None).await.expect(200);
         reply["token"].as_str().unwrap().to_owned()
@@ -142,7 +142,7 @@ impl Reply {
     }
 }
 
-fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     Settings { http: Http::default(), auth: Auth::default(), limits: ServerLimits::default() }
 }
 

@@ -46,6 +46,29 @@ pub struct Target {
     pub poll: Duration,
 }
 
+/// How to reach a server, whichever it is.
+#[derive(Debug, Clone)]
+pub struct Way {
+    /// What to speak.
+    pub carrier: Carrier,
+    /// As [`Target::tls`].
+    pub tls: Arc<rustls::ClientConfig>,
+    /// As [`Target::connect_timeout`].
+    pub connect_timeout: Duration,
+    /// As [`Target::request_timeout`].
+    pub request_timeout: Duration,
+    /// As [`Target::poll`].
+    pub poll: Duration,
+}
+
+impl Way {
+    /// To a certain server.
+    pub fn to(&self, url: ServerUrl) -> Target {
+        let Self { carrier, tls, connect_timeout, request_timeout, poll } = self.clone();
+        Target { url, carrier, tls, connect_timeout, request_timeout, poll }
+    }
+}
+
 /// What carries frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -62,6 +62,9 @@ fn words(status: StatusCode, headers: &HeaderMap, url: &ServerUrl) -> String {
         status if status.is_server_error() => {
             format!("the server at {place} can't serve now ({status}): see its log")
         }
+        StatusCode::BAD_REQUEST if !url.is_secure() => format!(
+            "{place} refused ({status}): if the server speaks TLS, its URL starts with https://"
+        ),
         status => format!("{place} refused ({status})"),
     }
 }

@@ -74,9 +74,13 @@ pub fn unresolved(error: &(dyn Error + 'static), url: &ServerUrl) -> String {
     )
 }
 
-/// That the server took too long for something.
-pub fn late(what: &str, within: Duration, url: &ServerUrl) -> String {
-    format!("{} did not {what} within {} s", place(url), within.as_secs_f64())
+/// That a step took too long; `step` is said before the server's place.
+pub fn late(step: &str, within: Duration, url: &ServerUrl) -> String {
+    format!(
+        "{step} {} took longer than {} s: the server or the network is down or slow, or a firewall is in between",
+        place(url),
+        within.as_secs_f64(),
+    )
 }
 
 /// An error and what it comes from. What is within an [`io::Error`] is no source of it: only the

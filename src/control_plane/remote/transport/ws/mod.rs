@@ -63,9 +63,9 @@ pub async fn open(target: &Target) -> Result<Wire, Failed> {
 async fn connect(target: &Target, deadline: &Deadline<'_>) -> Result<TcpStream, Loss> {
     let url = &target.url;
     let (host, port) = url.host_and_port();
-    let addresses = deadline.hold("find the address of the server", tcp::resolve(&host, port));
+    let addresses = deadline.hold("finding the address of", tcp::resolve(&host, port));
     let addresses = addresses.await?.map_err(|error| Loss::new(words::unresolved(&error, url)))?;
-    let stream = deadline.hold("accept a connection", tcp::connect(addresses)).await?;
+    let stream = deadline.hold("connecting to", tcp::connect(addresses)).await?;
     stream.map_err(|error| Loss::new(words::failure(&error, url)))
 }
 
@@ -81,7 +81,7 @@ async fn secure(
         return Err(Loss::new(words));
     };
     let connecting = TlsConnector::from(target.tls.clone()).connect(name, stream);
-    let stream = deadline.hold("finish the TLS handshake", connecting).await?;
+    let stream = deadline.hold("the TLS handshake with", connecting).await?;
     stream.map_err(|error| Loss::new(broken_handshake(&error, target)))
 }
 
@@ -106,7 +106,7 @@ where
     let agent = HeaderValue::from_static(concat!("lanragectl/", env!("CARGO_PKG_VERSION")));
     request.headers_mut().insert(USER_AGENT, agent);
     let upgrading = client_async_with_config(request, stream, Some(config()));
-    let upgraded = deadline.hold("answer", upgrading).await.map_err(Failed::Lost)?;
+    let upgraded = deadline.hold("the answer of", upgrading).await.map_err(Failed::Lost)?;
     let now = Timestamp::now();
     let (socket, answer) = upgraded.map_err(|error| faults::of_upgrade(error, url, now))?;
     let (outgoing, to_send) = mpsc::channel(QUEUE);
@@ -139,10 +139,10 @@ impl<'a> Deadline<'a> {
         Self { target, at: Instant::now() + within }
     }
 
-    /// Waits for a step. `what` completes "the server did not …".
-    async fn hold<T>(&self, what: &str, step: impl Future<Output = T>) -> Result<T, Loss> {
+    /// Waits for what is `named` so, as [`words::late`] wants it.
+    async fn hold<T>(&self, named: &str, step: impl Future<Output = T>) -> Result<T, Loss> {
         timeout_at(self.at, step).await.map_err(|_| {
-            let words = words::late(what, self.target.connect_timeout, &self.target.url);
+            let words = words::late(named, self.target.connect_timeout, &self.target.url);
             Loss::new(words)
         })
     }

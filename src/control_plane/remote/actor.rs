@@ -1,0 +1,271 @@
+//! The actor whom the daemon's faces ask: it has the server asked first, where that has the truth
+//! and can be asked, and the registry for all else.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use actix::prelude::*;
+use tokio::sync::Notify;
+
+use super::link::{Farewell, Head, Line, Retry, Settings, Tune};
+use super::session::{Surroundings, unexpected};
+use crate::control_plane::{Answer, Ask, Call, Failure};
+use crate::core::{Caller, ChoiceRecord, Command, ConnectionId, ServerKey, Upstream};
+use crate::server_url::ServerUrl;
+
+/// Calls that may wait in the mailbox before their senders do.
+const MAILBOX: usize = 1024;
+
+/// The control plane that asks a server, or its own registry while there is none.
+pub struct RemoteControlPlane {
+    pub(super) desk: Rc<Desk>,
+}
+
+/// What answering a call takes.
+pub(super) struct Desk {
+    pub(super) around: Surroundings,
+    pub(super) line: Line,
+    link: ToLink,
+    /// What the configuration says.
+    configured: Option<ServerKey>,
+    busy: RefCell<HashMap<ConnectionId, Rc<Busy>>>,
+    /// One change of the server at a time.
+    switching: tokio::sync::Mutex<()>,
+    pub(super) relays: RefCell<super::relays::Relays>,
+}
+
+/// Ways to the link.
+#[derive(Debug, Clone)]
+pub(crate) struct ToLink {
+    pub(crate) head: Recipient<Head>,
+    pub(crate) retry: Recipient<Retry>,
+    pub(crate) tune: Recipient<Tune>,
+    pub(crate) farewell: Recipient<Farewell>,
+}
+
+/// The requests of one client's connection that are under way.
+#[derive(Debug, Default)]
+struct Busy {
+    requests: Cell<usize>,
+    done: Notify,
+}
+
+impl RemoteControlPlane {
+    /// Over a registry and a link that are running.
+    pub(crate) fn new(
+        around: Surroundings,
+        line: Line,
+        link: ToLink,
+        configured: Option<ServerKey>,
+    ) -> Self {
+        let (busy, relays) = Default::default();
+        let switching = tokio::sync::Mutex::default();
+        let desk = Desk { around, line, link, configured, busy, switching, relays };
+        Self { desk: Rc::new(desk) }
+    }
+}
+
+impl Desk {
+    async fn answer(self: Rc<Self>, call: Call) -> Result<Answer, Failure> {
+        let Call { caller, ask } = call;
+        match ask {
+            Ask::Command(Command::Disconnect) => {
+                // What it asked for may still keep a peer alive through it.
+                self.quiet(caller.connection).await;
+                self.registry(caller, Ask::Command(Command::Disconnect)).await
+            }
+            Ask::Command(command @ Command::RegisterRelay { .. }) => {
+                self.register_relay(caller, command).await
+            }
+            Ask::Command(command) if super::frames::of_command(&command).is_some() => {
+                let _busy = self.enter(caller.connection);
+                self.mutate(caller, command).await
+            }
+            Ask::Query(crate::control_plane::Query::Relays(region)) => {
+                self.list_relays(caller, region).await
+            }
+            Ask::SetServer(url) => self.set_server(url).await,
+            Ask::Retry => {
+                tell(&self.link.retry, || Retry).await?;
+                self.connection().await
+            }
+            ask => self.registry(caller, ask).await,
+        }
+    }
+
+    /// Has the registry answer, whose patience is that of who asks.
+    pub(super) async fn registry(&self, caller: Caller, ask: Ask) -> Result<Answer, Failure> {
+        let answer = self.around.local.send(Call { caller, ask }).await;
+        answer.unwrap_or(Err(Failure::Stopping))
+    }
+
+    async fn itself(&self, ask: Ask) -> Result<Answer, Failure> {
+        self.registry(self.around.itself.clone(), ask).await
+    }
+
+    pub(super) async fn upstream(&self) -> Result<Upstream, Failure> {
+        match self.itself(Ask::Upstream).await? {
+            Answer::Upstream(upstream) => Ok(upstream),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn connection(&self) -> Result<Answer, Failure> {
+        self.itself(Ask::Connection).await
+    }
+
+    fn enter(self: &Rc<Self>, connection: ConnectionId) -> Underway {
+        let busy = self.busy.borrow_mut().entry(connection).or_default().clone();
+        busy.requests.set(busy.requests.get() + 1);
+        Underway { desk: self.clone(), connection, busy }
+    }
+
+    /// Waits until no request of a connection is under way.
+    async fn quiet(&self, connection: ConnectionId) {
+        loop {
+            let busy = self.busy.borrow().get(&connection).cloned();
+            match busy {
+                Some(busy) => busy.done.notified().await,
+                None => return,
+            }
+        }
+    }
+
+    /// Goes by what was chosen at run time, or else by what the configuration says.
+    ///
+    /// # Errors
+    /// When the choice can't be kept, or is no address.
+    pub(super) async fn start(&self) -> Result<(), Failure> {
+        let known = self.upstream().await?.choice;
+        let configured = self.configured.clone();
+        let server = if known.configured == configured { known.server } else { configured.clone() };
+        let url = server.as_ref().and_then(|key| key.0.parse::<ServerUrl>().ok());
+        self.itself(Ask::Command(Command::Follow(ChoiceRecord { server, configured }))).await?;
+        tell(&self.link.head, || Head(url.clone())).await
+    }
+
+    /// Switches to another server, or to none. What was decided is kept before anything is done;
+    /// then the old server is told that this machine's peers leave.
+    async fn set_server(&self, url: Option<ServerUrl>) -> Result<Answer, Failure> {
+        let _turn = self.switching.lock().await;
+        let before = self.upstream().await?;
+        let server = url.as_ref().map(ServerUrl::key);
+        if before.choice.server == server {
+            return self.connection().await;
+        }
+        let session = self.line.online();
+        if let Some(session) = &session {
+            session.turn_deaf();
+        }
+        let choice = ChoiceRecord { server, configured: self.configured.clone() };
+        if let Err(failure) = self.itself(Ask::Command(Command::Follow(choice))).await {
+            // Nothing was changed; what was not heard meanwhile comes with another connection.
+            let known = before.choice.server.and_then(|key| key.0.parse::<ServerUrl>().ok());
+            tell(&self.link.head, || Head(known.clone())).await?;
+            return Err(failure);
+        }
+        if let Some(session) = session {
+            session.take_leave(before.memberships).await;
+        }
+        self.relays.borrow_mut().take();
+        tell(&self.link.head, || Head(url.clone())).await?;
+        self.connection().await
+    }
+}
+
+/// A request that is under way, until it is dropped.
+struct Underway {
+    desk: Rc<Desk>,
+    connection: ConnectionId,
+    busy: Rc<Busy>,
+}
+
+impl Drop for Underway {
+    fn drop(&mut self) {
+        self.busy.requests.set(self.busy.requests.get() - 1);
+        if self.busy.requests.get() == 0 {
+            self.desk.busy.borrow_mut().remove(&self.connection);
+            self.busy.done.notify_waiters();
+        }
+    }
+}
+
+/// Tells the link something. One that is just beginning anew loses what it was told: it is told
+/// again.
+async fn tell<M>(link: &Recipient<M>, message: impl Fn() -> M) -> Result<(), Failure>
+where
+    M: Message<Result = ()> + Send,
+{
+    for _ in 0..3 {
+        if link.send(message()).await.is_ok() {
+            return Ok(());
+        }
+    }
+    Err(Failure::Stopping)
+}
+
+impl Actor for RemoteControlPlane {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX);
+    }
+}
+
+crate::answers_ping!(RemoteControlPlane);
+
+impl Handler<Call> for RemoteControlPlane {
+    type Result = ResponseFuture<Result<Answer, Failure>>;
+
+    fn handle(&mut self, call: Call, _: &mut Self::Context) -> Self::Result {
+        // What is a registry's own is asked at once, so that it keeps its place.
+        Box::pin(self.desk.clone().answer(call))
+    }
+}
+
+/// Goes by what was chosen. Once, before the first call.
+#[derive(Message)]
+#[rtype(result = "Result<(), Failure>")]
+pub(crate) struct Start;
+
+impl Handler<Start> for RemoteControlPlane {
+    type Result = ResponseFuture<Result<(), Failure>>;
+
+    fn handle(&mut self, _: Start, _: &mut Self::Context) -> Self::Result {
+        let desk = self.desk.clone();
+        Box::pin(async move { desk.start().await })
+    }
+}
+
+/// Goes by other settings from now on.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct SetSettings(pub(crate) Settings);
+
+impl Handler<SetSettings> for RemoteControlPlane {
+    type Result = ResponseFuture<()>;
+
+    fn handle(
+        &mut self,
+        SetSettings(settings): SetSettings,
+        _: &mut Self::Context,
+    ) -> Self::Result {
+        let link = self.desk.link.tune.clone();
+        Box::pin(async move { drop(tell(&link, || Tune(settings.clone())).await) })
+    }
+}
+
+/// Lets go of the server, for good. Calls are answered all the same.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Stop;
+
+impl Handler<Stop> for RemoteControlPlane {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Stop, _: &mut Self::Context) -> Self::Result {
+        let link = self.desk.link.farewell.clone();
+        Box::pin(async move { drop(tell(&link, || Farewell).await) })
+    }
+}

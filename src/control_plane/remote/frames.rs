@@ -1,0 +1,129 @@
+//! Between the server's words and the core's.
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use lanrage_ipc::control::{Beside, ClientFrame, ReqId};
+use lanrage_ipc::lanrage::input::PeerForm;
+use lanrage_ipc::lanrage::{AnnouncedParty, AnnouncedPeer};
+use lanrage_ipc::model::{PeerId, PeerInput};
+
+use crate::core::reconcile::{Act, Operation, Point, ServerMember, ServerParty};
+use crate::core::{Command, RequestKey};
+
+/// Clocks that differ by less show the same time.
+const SAME: i64 = 2;
+
+/// The server's times, by this machine's clock.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Times {
+    /// This machine's time.
+    pub(super) now: Timestamp,
+    /// How far the server's clock is ahead, in seconds.
+    pub(super) ahead: i64,
+}
+
+impl Times {
+    fn ours(self, theirs: Timestamp) -> Timestamp {
+        let ahead = if self.ahead.abs() < SAME { 0 } else { self.ahead };
+        let shifted = theirs.checked_sub(SignedDuration::from_secs(ahead)).unwrap_or(theirs);
+        shifted.min(self.now)
+    }
+}
+
+/// A party that the server told of, checked.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub(super) fn party(
+    party: &AnnouncedParty,
+    beside: Option<&Beside>,
+    times: Times,
+) -> Result<ServerParty, String> {
+    let named = |error: &dyn std::fmt::Display| format!("party {:?}: {error}", party.party_id);
+    let mut members = std::collections::BTreeMap::new();
+    for announced in party.peers.values() {
+        let (id, member) = member(announced, beside, times).map_err(|error| named(&error))?;
+        members.insert(id, member);
+    }
+    let host_id: PeerId = party.host_id.parse().map_err(|error| named(&error))?;
+    if !members.contains_key(&host_id) {
+        return Err(named(&"its host is not among its peers"));
+    }
+    let created_at = TimeZone::UTC.to_timestamp(party.created_at).map_err(|error| named(&error))?;
+    Ok(ServerParty {
+        party_id: party.party_id.parse().map_err(|error| named(&error))?,
+        name: party.name.parse().map_err(|error| named(&error))?,
+        host_id,
+        created_at: times.ours(created_at),
+        members,
+    })
+}
+
+/// A member that the server told of, checked.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub(super) fn member(
+    announced: &AnnouncedPeer,
+    beside: Option<&Beside>,
+    times: Times,
+) -> Result<(PeerId, ServerMember), String> {
+    let (info, last_seen) = announced.check(&TimeZone::UTC).map_err(|error| error.to_string())?;
+    let id = info.peer_id.clone();
+    let virtual_ip = beside.and_then(|beside| beside.virtual_ips.get(&id).copied());
+    let connected = beside.and_then(|beside| beside.connected.get(&id).copied()).unwrap_or(true);
+    let last_seen = times.ours(last_seen);
+    Ok((id, ServerMember { info, virtual_ip, last_seen, connected }))
+}
+
+/// Where in its party's history a frame is.
+///
+/// # Errors
+/// That it does not say so.
+pub(super) fn point(beside: Option<&Beside>) -> Result<Point, String> {
+    let beside = beside.ok_or("a frame about a party without epoch and seq")?;
+    Ok(Point { epoch: beside.epoch.clone(), seq: beside.seq })
+}
+
+/// An operation as a frame.
+pub(super) fn of_operation(operation: &Operation) -> ClientFrame {
+    let party_id = operation.party_id.clone();
+    match operation.act.clone() {
+        Act::Register { name, host } => {
+            ClientFrame::RegisterParty { party_id: Some(party_id), name, host_peer: form(host) }
+        }
+        Act::Join(peer) => ClientFrame::JoinParty { party_id, peer: form(peer) },
+        Act::Update(peer) => ClientFrame::UpdatePeer { party_id, peer: form(peer) },
+        Act::Leave(peer_id) => ClientFrame::LeaveParty { party_id, peer_id },
+    }
+}
+
+/// A command as a frame, where there is one for it.
+pub(super) fn of_command(command: &Command) -> Option<ClientFrame> {
+    Some(match command.clone() {
+        Command::Register { party_id, name, host, .. } => {
+            ClientFrame::RegisterParty { party_id: Some(party_id), name, host_peer: form(host) }
+        }
+        Command::Join { party_id, peer, .. } => {
+            ClientFrame::JoinParty { party_id, peer: form(peer) }
+        }
+        Command::Leave { party_id, peer_id } => ClientFrame::LeaveParty { party_id, peer_id },
+        Command::Update { party_id, peer, .. } => {
+            ClientFrame::UpdatePeer { party_id, peer: form(peer) }
+        }
+        Command::Heartbeat { party_id, peer_id } => ClientFrame::Heartbeat { party_id, peer_id },
+        Command::SendSignal { party_id, from, to, data } => {
+            ClientFrame::Signal { party_id, from_peer_id: from, to_peer_id: to, signal_data: data }
+        }
+        _ => return None,
+    })
+}
+
+/// What a request is called on the wire.
+pub(super) fn req_id(key: &RequestKey) -> ReqId {
+    ReqId::Text(key.0.as_ref().into())
+}
+
+fn form(info: PeerInput) -> PeerForm {
+    PeerForm { info, last_seen: None }
+}

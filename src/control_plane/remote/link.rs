@@ -1,0 +1,318 @@
+//! The actor that keeps the connection to the control server: it makes true what the state machine
+//! of `core::link` decides.
+//!
+//! It is supervised: when a connection goes, the actor stops, and with it all that hung on the
+//! connection; it begins anew with nothing but the machine.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use lanrage_ipc::model::Connection;
+
+use super::session::{Session, Surroundings};
+use super::transport::{self, Incoming, Loss, Target, Wire};
+use crate::control_plane::{Ask, Call, Standing};
+use crate::core::link::{self, Input, LinkId, Lost, Output};
+use crate::server_url::ServerUrl;
+
+/// Timers run on a clock that stands still while the machine sleeps: they are looked at this often.
+const LOOK_AGAIN: Duration = Duration::from_secs(15);
+
+/// How much of a connection's time the first replay may take before the daemon counts as online.
+const REPLAY: Duration = Duration::from_secs(2);
+
+/// The connection as those see it who want to ask the server: the session, while there is one.
+#[derive(Clone, Default)]
+pub(crate) struct Line(Rc<RefCell<Option<Rc<Session>>>>);
+
+impl Line {
+    /// The session, if the server can be asked now.
+    pub(super) fn online(&self) -> Option<Rc<Session>> {
+        self.0.borrow().clone().filter(|session| session.is_online())
+    }
+}
+
+/// What of the configuration the link goes by.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How to reach a server, but for which.
+    pub way: transport::Way,
+    /// When to try again.
+    pub link: link::Settings,
+    /// How often signs of life go out.
+    pub heartbeat: Duration,
+}
+
+/// The link.
+pub(crate) struct Link {
+    machine: link::Link,
+    url: Option<ServerUrl>,
+    settings: Settings,
+    around: Surroundings,
+    line: Line,
+    timer: Option<SpawnHandle>,
+    attempt: Option<SpawnHandle>,
+    /// By which the machine reckons.
+    started: jiff::Timestamp,
+}
+
+impl Link {
+    pub(crate) fn new(settings: Settings, around: Surroundings, line: Line) -> Self {
+        let machine = link::Link::new(settings.link.clone());
+        let started = around.clock.now().wall;
+        let (url, timer, attempt) = Default::default();
+        Self { machine, url, settings, around, line, timer, attempt, started }
+    }
+
+    fn input(&mut self, input: Input, ctx: &mut Context<Self>) {
+        let now = self.around.clock.elapsed();
+        let outputs = self.machine.handle(input, now, &mut uniform);
+        for output in outputs {
+            match output {
+                Output::Connect(id) => self.connect(id, ctx),
+                Output::Hangup(_) => self.hang_up(ctx),
+                Output::Ping(_) => {
+                    if let Some(session) = &*self.line.0.borrow() {
+                        session.ping();
+                    }
+                }
+                Output::Changed => self.tell(),
+            }
+        }
+        self.arm(ctx);
+    }
+
+    fn arm(&mut self, ctx: &mut Context<Self>) {
+        if let Some(timer) = self.timer.take() {
+            ctx.cancel_future(timer);
+        }
+        let Some(deadline) = self.machine.deadline() else { return };
+        let wait = deadline.saturating_sub(self.around.clock.elapsed()).min(LOOK_AGAIN);
+        self.timer = Some(ctx.run_later(wait, |this, ctx| {
+            this.timer = None;
+            let now = this.around.clock.elapsed();
+            match this.machine.deadline() {
+                Some(deadline) if deadline <= now => this.input(Input::Timer, ctx),
+                _ => this.arm(ctx),
+            }
+        }));
+    }
+
+    fn connect(&mut self, id: LinkId, ctx: &mut Context<Self>) {
+        let Some(url) = self.url.clone() else { return };
+        let target = self.settings.way.to(url);
+        log::debug!("connecting to {}", target.url);
+        let opening = async move { (transport::dial::open(&target).await, target) };
+        let opening = opening.into_actor(self).map(move |(result, target), this, ctx| {
+            this.attempt = None;
+            match result {
+                Ok(wire) => this.open(id, target, wire, ctx),
+                Err(loss) => this.input(Input::Closed(id, lost(loss)), ctx),
+            }
+        });
+        self.attempt = Some(ctx.spawn(opening));
+    }
+
+    fn open(&mut self, id: LinkId, target: Target, wire: Wire, ctx: &mut Context<Self>) {
+        let heartbeat = self.settings.heartbeat;
+        let (session, incoming) = Session::new(self.around.clone(), target, wire, heartbeat);
+        *self.line.0.borrow_mut() = Some(session.clone());
+        self.listen(id, &session, incoming, ctx);
+        let begun = session.clone();
+        let greeting = async move {
+            let greeted = begun.begin().await;
+            if greeted.is_ok() {
+                tokio::time::timeout(REPLAY, begun.quiet()).await.ok();
+            }
+            greeted
+        };
+        ctx.spawn(greeting.into_actor(self).map(move |greeted, this, ctx| match greeted {
+            Ok(()) => this.welcomed(id, session, ctx),
+            Err(super::session::Trouble::Lost) => {}
+            Err(super::session::Trouble::Refused { message, .. }) => {
+                session.give_up(Loss::new(format!("the server refuses to speak: {message}")));
+            }
+        }));
+        self.input(Input::Opened(id), ctx);
+    }
+
+    fn listen(
+        &self,
+        id: LinkId,
+        session: &Rc<Session>,
+        incoming: tokio::sync::mpsc::Receiver<Incoming>,
+        ctx: &mut Context<Self>,
+    ) {
+        let link = ctx.address();
+        let alive = move || drop(link.try_send(Alive(id)));
+        let hearing = session.clone().hear(incoming, alive).into_actor(self);
+        ctx.spawn(hearing.map(move |loss, this, ctx| {
+            log::warn!("the control server is lost: {}", loss.words);
+            this.input(Input::Closed(id, lost(loss)), ctx);
+            this.end(ctx);
+        }));
+    }
+
+    fn welcomed(&mut self, id: LinkId, session: Rc<Session>, ctx: &mut Context<Self>) {
+        session.set_online();
+        self.input(Input::Welcomed(id), ctx);
+        for task in [
+            Box::pin(session.clone().beat()) as std::pin::Pin<Box<dyn Future<Output = ()>>>,
+            Box::pin(session.clone().renew()),
+            Box::pin(session.flush()),
+        ] {
+            ctx.spawn(task.into_actor(self));
+        }
+    }
+
+    fn hang_up(&mut self, ctx: &mut Context<Self>) {
+        if let Some(attempt) = self.attempt.take() {
+            ctx.cancel_future(attempt);
+        }
+        if self.line.0.borrow().is_some() {
+            self.end(ctx);
+        }
+    }
+
+    /// Ends the session and all that hangs on it.
+    fn end(&mut self, ctx: &mut Context<Self>) {
+        if let Some(session) = self.line.0.borrow_mut().take() {
+            session.close();
+        }
+        ctx.stop();
+    }
+
+    fn standing(&self) -> Standing {
+        let standing = self.machine.standing();
+        let ago = self.around.clock.elapsed().saturating_sub(standing.since);
+        let now = self.around.clock.now().wall;
+        Standing {
+            connection: Connection {
+                state: standing.state,
+                server_url: self.url.as_ref().map(ServerUrl::to_string),
+                since: now.checked_sub(ago).unwrap_or(self.started),
+                attempt: standing.attempt,
+                retry_in_ms: None,
+                last_error: standing.last_error.clone(),
+            },
+            retry_at: standing.retry_at,
+        }
+    }
+
+    fn tell(&self) {
+        let standing = self.standing();
+        let Connection { state, attempt, last_error, .. } = &standing.connection;
+        let why = last_error.as_deref().unwrap_or("all is well");
+        log::info!("the connection to the control server: {state:?}, attempt {attempt}: {why}");
+        let caller = self.around.itself.clone();
+        // It is queued here and now: one state comes after the other.
+        let told = self.around.local.send(Call { caller, ask: Ask::ConnectionChanged(standing) });
+        actix::spawn(async move {
+            if told.await.is_err() {
+                log::debug!("nobody wants to know of the connection any more");
+            }
+        });
+    }
+}
+
+/// A number from 0 to 1, the latter excluded. Without random numbers daemons may come together.
+fn uniform() -> f64 {
+    let mut bytes = [0_u8; 4];
+    match getrandom::fill(&mut bytes) {
+        Ok(()) => f64::from(u32::from_le_bytes(bytes)) / (f64::from(u32::MAX) + 1.0),
+        Err(_) => 0.5,
+    }
+}
+
+fn lost(Loss { words, retry_after, is_final }: Loss) -> Lost {
+    Lost { words, retry_after, is_final }
+}
+
+impl Actor for Link {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.arm(ctx);
+    }
+}
+
+impl Supervised for Link {
+    fn restarting(&mut self, _: &mut Self::Context) {
+        (self.timer, self.attempt) = (None, None);
+    }
+}
+
+crate::answers_ping!(Link);
+
+/// Something came on a connection.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Alive(LinkId);
+
+impl Handler<Alive> for Link {
+    type Result = ();
+
+    fn handle(&mut self, Alive(id): Alive, ctx: &mut Self::Context) {
+        self.input(Input::Heard(id), ctx);
+    }
+}
+
+/// Another server, or none; or the same again.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Head(pub(crate) Option<ServerUrl>);
+
+impl Handler<Head> for Link {
+    type Result = ();
+
+    fn handle(&mut self, Head(url): Head, ctx: &mut Self::Context) {
+        self.input(Input::Detach, ctx);
+        self.url = url;
+        match self.url {
+            Some(_) => self.input(Input::Start, ctx),
+            None => self.tell(),
+        }
+    }
+}
+
+/// Tries to connect at once. Answered with how it stands.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Retry;
+
+impl Handler<Retry> for Link {
+    type Result = ();
+
+    fn handle(&mut self, _: Retry, ctx: &mut Self::Context) {
+        self.input(Input::Retry, ctx);
+    }
+}
+
+/// Goes by other settings from now on.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Tune(pub(crate) Settings);
+
+impl Handler<Tune> for Link {
+    type Result = ();
+
+    fn handle(&mut self, Tune(settings): Tune, ctx: &mut Self::Context) {
+        self.settings = settings;
+        self.input(Input::Settings(self.settings.link.clone()), ctx);
+    }
+}
+
+/// Ends the connection for good.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Farewell;
+
+impl Handler<Farewell> for Link {
+    type Result = ();
+
+    fn handle(&mut self, _: Farewell, ctx: &mut Self::Context) {
+        self.input(Input::Stop, ctx);
+    }
+}

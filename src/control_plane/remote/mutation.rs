@@ -1,0 +1,205 @@
+//! What changes something: the server is asked first, where the party lives there. What it
+//! confirmed is done here too; what it could not be asked is done here, and it is told later.
+
+use std::rc::Rc;
+
+use lanrage_ipc::ErrorCode;
+use lanrage_ipc::model::{Origin, PartyId, PeerId};
+
+use super::actor::Desk;
+use super::frames;
+use super::session::{Acked, Session, Trouble, unexpected};
+use crate::control_plane::{Answer, Ask, Failure, Query};
+use crate::core::reconcile::{InFlight, Passage};
+use crate::core::{Caller, Command, Outcome, Principal, Refusal, RequestKey, User};
+
+/// Where the party of a command lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Home {
+    /// Here, whether the server is to know of it or not.
+    Here,
+    /// On the server.
+    There,
+    /// It is not known.
+    Unknown,
+}
+
+impl Desk {
+    /// Does what a command asks.
+    ///
+    /// # Errors
+    /// The [`Failure`] of the server or of the registry.
+    pub(super) async fn mutate(
+        self: &Rc<Self>,
+        caller: Caller,
+        command: Command,
+    ) -> Result<Answer, Failure> {
+        let ids = command.party_id().cloned().zip(command.acts_for().cloned());
+        let Some((party_id, peer_id)) = ids else {
+            return self.registry(caller, Ask::Command(command)).await;
+        };
+        if self.upstream().await?.choice.server.is_none() {
+            return self.registry(caller, Ask::Command(command)).await;
+        }
+        self.registry(caller.clone(), Ask::Check(command.clone())).await?;
+        let home = self.home(&party_id).await?;
+        let key = self.around.keys.next();
+        let server_first = match (&command, home) {
+            (Command::Register { .. }, Home::Here | Home::There) => {
+                return Err(Refusal::PartyExists(party_id).into());
+            }
+            (Command::Register { .. } | Command::Join { .. }, Home::Unknown) => true,
+            (_, home) => home == Home::There,
+        };
+        let session = self.line.online().filter(|_| server_first);
+        let Some(session) = session else {
+            return self.alone(caller, command, key, home).await;
+        };
+        match self.ask_server(&session, &caller, &command, &key, &party_id, &peer_id).await {
+            Ok(acked) => self.confirmed(&session, caller, command, acked).await,
+            Err(Trouble::Refused { code, message }) => {
+                match self.is_over(&session, &command, code).await {
+                    true => self.registry(caller, Ask::Command(command)).await,
+                    false => Err(Failure::Rejected { code, message }),
+                }
+            }
+            Err(Trouble::Lost) => self.alone(caller, command, key, home).await,
+        }
+    }
+
+    async fn home(&self, party_id: &PartyId) -> Result<Home, Failure> {
+        let itself = self.around.itself.clone();
+        match self.registry(itself, Ask::Query(Query::Party(party_id.clone()))).await {
+            Ok(Answer::Party(party)) if party.origin == Origin::Remote => Ok(Home::There),
+            Ok(Answer::Party(_)) => Ok(Home::Here),
+            Ok(other) => Err(unexpected(&other)),
+            Err(Failure::Refused(Refusal::PartyNotFound(_))) => Ok(Home::Unknown),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    async fn ask_server(
+        &self,
+        session: &Rc<Session>,
+        caller: &Caller,
+        command: &Command,
+        key: &RequestKey,
+        party_id: &PartyId,
+        peer_id: &PeerId,
+    ) -> Result<Acked, Trouble> {
+        let Some(frame) = frames::of_command(command) else { return Err(Trouble::Lost) };
+        let passage = match command {
+            Command::Register { keepalive, .. } | Command::Join { keepalive, .. } => {
+                Some(Passage::Enters { caller: caller.clone(), keepalive: *keepalive })
+            }
+            Command::Leave { .. } => Some(Passage::Leaves),
+            _ => None,
+        };
+        session.greet(peer_id, user_of(caller), Default::default()).await?;
+        let in_flight = passage.map(|what| InFlight { peer_id: peer_id.clone(), what });
+        let _passing = in_flight.map(|in_flight| session.passing(party_id, in_flight));
+        session.ask(frame, key).await
+    }
+
+    /// Does here what the server has done.
+    async fn confirmed(
+        &self,
+        session: &Rc<Session>,
+        caller: Caller,
+        command: Command,
+        acked: Acked,
+    ) -> Result<Answer, Failure> {
+        match command {
+            Command::Register { party_id, .. } | Command::Join { party_id, .. } => {
+                // The server told the party before it answered; perhaps under an id of its own.
+                let told = acked.result.get("party_id").and_then(|id| id.as_str()?.parse().ok());
+                let query = Query::Party(told.unwrap_or(party_id));
+                match self.registry(caller, Ask::Query(query)).await? {
+                    Answer::Party(party) => Ok(Answer::Outcome(Outcome::Party(party))),
+                    other => Err(unexpected(&other)),
+                }
+            }
+            Command::Leave { party_id, peer_id } => {
+                let party_deleted =
+                    acked.result.get("status").is_some_and(|s| s == "party_deleted");
+                let leave = Command::Leave { party_id: party_id.clone(), peer_id: peer_id.clone() };
+                let left = self.registry(caller, Ask::Command(leave)).await;
+                session.has_left(&party_id, &peer_id).await;
+                match left {
+                    // The server may have told it before it answered.
+                    Ok(_) | Err(Failure::Refused(_)) => {
+                        Ok(Answer::Outcome(Outcome::Left { party_deleted }))
+                    }
+                    Err(failure) => Err(failure),
+                }
+            }
+            Command::Update { party_id, peer, utc_offset } => {
+                session.confirmed(&party_id, &peer);
+                let update = Command::Update { party_id, peer, utc_offset };
+                self.registry(caller, Ask::Command(update)).await
+            }
+            Command::Heartbeat { party_id, peer_id } => {
+                session.seen(party_id.clone(), acked).await;
+                let heartbeat = Command::Heartbeat { party_id, peer_id };
+                self.registry(caller, Ask::Command(heartbeat)).await
+            }
+            _ => Ok(Answer::Outcome(Outcome::Queued)),
+        }
+    }
+
+    /// Whether a refusal says that what was asked for is so already: who leaves is gone.
+    async fn is_over(&self, session: &Rc<Session>, command: &Command, code: ErrorCode) -> bool {
+        use ErrorCode::{NotAMember, PartyNotFound, PeerNotFound};
+        let is_gone = matches!(code, PartyNotFound | NotAMember | PeerNotFound);
+        match command {
+            Command::Leave { party_id, peer_id } if is_gone => {
+                session.has_left(party_id, peer_id).await;
+                true
+            }
+            Command::Update { party_id, .. } | Command::Heartbeat { party_id, .. } if is_gone => {
+                session.clone().sync(party_id.clone()).await;
+                false
+            }
+            _ => false,
+        }
+    }
+
+    /// Does it here, and notes what the server is to be told.
+    async fn alone(
+        &self,
+        caller: Caller,
+        command: Command,
+        key: RequestKey,
+        home: Home,
+    ) -> Result<Answer, Failure> {
+        let party_id = command.party_id().cloned();
+        match (&command, home) {
+            (Command::Heartbeat { .. }, _) => self.registry(caller, Ask::Command(command)).await,
+            (Command::SendSignal { party_id, to, .. }, Home::There) => {
+                let memberships = self.upstream().await?.memberships;
+                let is_ours =
+                    memberships.iter().any(|m| m.party_id == *party_id && m.peer_id == *to);
+                match is_ours {
+                    true => self.registry(caller, Ask::Command(command)).await,
+                    false => Err(Failure::Offline(format!("peer {to} is on another machine"))),
+                }
+            }
+            (Command::SendSignal { .. }, _) => self.registry(caller, Ask::Command(command)).await,
+            _ => match self.registry(caller, Ask::Defer(key, command)).await {
+                Err(Failure::Refused(Refusal::PartyNotFound(_))) if home == Home::Unknown => {
+                    let id = party_id.as_ref().map_or("", PartyId::as_str);
+                    Err(Failure::Offline(format!("party {id} is not known here")))
+                }
+                other => other,
+            },
+        }
+    }
+}
+
+/// The user whose peers a caller's are.
+pub(super) fn user_of(caller: &Caller) -> User {
+    match &caller.principal {
+        Principal::User { user, .. } => *user,
+        Principal::Peers(_) | Principal::RelayKey => User(0),
+    }
+}

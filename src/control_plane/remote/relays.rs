@@ -1,0 +1,90 @@
+//! Relays: every program that has one announces it again and again, so that nothing is remembered
+//! for the server. Those of others are asked for when somebody wants to see them.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use lanrage_ipc::control::ClientFrame;
+use lanrage_ipc::model::{Name, Relay};
+use lanrage_ipc::params::RelayRegisterParams;
+
+use super::actor::Desk;
+use super::mutation::user_of;
+use super::session::{Session, Trouble};
+use crate::control_plane::{Answer, Ask, Failure, Query};
+use crate::core::{Caller, Command};
+
+/// How long who asks for relays waits for the server; then what it said last will do.
+const PATIENCE: Duration = Duration::from_millis(60);
+
+impl Desk {
+    /// Announces a relay: to the server first, where that can be asked.
+    pub(super) async fn register_relay(
+        self: &Rc<Self>,
+        caller: Caller,
+        command: Command,
+    ) -> Result<Answer, Failure> {
+        if let Some(session) = self.line.online()
+            && let Some(relay) = announcement(&command)
+        {
+            match session.announce(relay, user_of(&caller)).await {
+                Ok(()) | Err(Trouble::Lost) => {}
+                Err(Trouble::Refused { code, message }) => {
+                    return Err(Failure::Rejected { code, message });
+                }
+            }
+        }
+        self.registry(caller, Ask::Command(command)).await
+    }
+
+    /// The relays that the server has, as far as it is known; and this machine's own while it
+    /// can't be asked.
+    pub(super) async fn list_relays(
+        self: &Rc<Self>,
+        caller: Caller,
+        region: Option<Name>,
+    ) -> Result<Answer, Failure> {
+        let session = self.line.online();
+        let is_online = session.is_some();
+        if let Some(session) = session {
+            let asked = actix::spawn(self.clone().ask_for_relays(session));
+            tokio::time::timeout(PATIENCE, asked).await.ok();
+        }
+        let told = self.relays.borrow().clone();
+        let here = self.registry(caller, Ask::Query(Query::Relays(region.clone()))).await?;
+        let (Some(mut relays), Answer::Relays(here)) = (told, &here) else { return Ok(here) };
+        if !is_online {
+            relays.retain(|relay| here.iter().all(|own| own.relay_id != relay.relay_id));
+            relays.extend(here.iter().cloned());
+        }
+        relays.retain(|relay| region.as_ref().is_none_or(|region| relay.region == *region));
+        relays.sort_by(|a, b| (&a.region, &a.relay_id).cmp(&(&b.region, &b.relay_id)));
+        Ok(Answer::Relays(relays))
+    }
+
+    async fn ask_for_relays(self: Rc<Self>, session: Rc<Session>) {
+        let frame = ClientFrame::ListRelays { region: None };
+        match session.ask(frame, &self.around.keys.next()).await {
+            Ok(mut acked) => match serde_json::from_value(acked.result["relays"].take()) {
+                Ok(relays) => *self.relays.borrow_mut() = Some(relays),
+                Err(error) => log::warn!("the server's relays are not understood: {error}"),
+            },
+            Err(Trouble::Refused { message, .. }) => {
+                log::warn!("the server does not tell its relays: {message}");
+            }
+            Err(Trouble::Lost) => {}
+        }
+    }
+}
+
+fn announcement(command: &Command) -> Option<RelayRegisterParams> {
+    let Command::RegisterRelay { relay_id, public_ip, port, region, capacity } = command.clone()
+    else {
+        return None;
+    };
+    let (region, capacity) = (Some(region), Some(capacity));
+    Some(RelayRegisterParams { relay_id, public_ip, port, region, capacity })
+}
+
+/// What is kept of the server's relays.
+pub(super) type Relays = Option<Vec<Relay>>;

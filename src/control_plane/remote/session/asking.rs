@@ -1,0 +1,143 @@
+//! Requests and their answers. An answer is awaited, never assumed; a request that is repeated has
+//! the same name, so that the server does it once.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use lanrage_ipc::ErrorCode;
+use lanrage_ipc::control::{ClientFrame, Inbound, ReqId};
+use lanrage_ipc::model::PartyId;
+use tokio::sync::oneshot;
+
+use super::{Acked, Rejection, Session, Trouble};
+use crate::control_plane::remote::frames;
+use crate::control_plane::remote::transport::{Loss, Outgoing};
+use crate::core::RequestKey;
+use crate::core::reconcile::InFlight;
+
+/// How often a request is sent that the server puts off.
+const TRIES: u32 = 5;
+
+/// How long to wait where the server does not say.
+const AGAIN: Duration = Duration::from_millis(500);
+
+impl Session {
+    /// Asks the server, and waits for its answer: again when it puts the request off, and once
+    /// again when it does not answer. A server that then still does not answer is given up.
+    ///
+    /// # Errors
+    /// [`Trouble`]
+    pub(in super::super) async fn ask(
+        &self,
+        frame: ClientFrame,
+        key: &RequestKey,
+    ) -> Result<Acked, Trouble> {
+        let patience = self.target.request_timeout;
+        let mut unanswered = 0;
+        for attempt in 1.. {
+            let (reply, answer) = oneshot::channel();
+            self.waiting.borrow_mut().insert(key.clone(), reply);
+            self.send(frame.clone(), key).await?;
+            match tokio::time::timeout(patience, answer).await {
+                Ok(Ok(Ok(acked))) => return Ok(acked),
+                Ok(Ok(Err(rejection))) => match rejection.pause().filter(|_| attempt < TRIES) {
+                    Some(pause) => tokio::time::sleep(pause.min(patience)).await,
+                    None => {
+                        let Rejection { code, message, .. } = rejection;
+                        return Err(Trouble::Refused { code, message });
+                    }
+                },
+                Ok(Err(_)) => return Err(Trouble::Lost),
+                Err(_) if unanswered == 0 => unanswered += 1,
+                Err(_) => break,
+            }
+        }
+        self.waiting.borrow_mut().remove(key);
+        self.give_up(Loss::new(format!("no answer to a request within {:?}", patience * 2)));
+        Err(Trouble::Lost)
+    }
+
+    async fn send(&self, frame: ClientFrame, key: &RequestKey) -> Result<(), Trouble> {
+        if self.end.borrow().is_some() {
+            return Err(Trouble::Lost);
+        }
+        loop {
+            let wait = self.pace.borrow_mut().admit(self.around.clock.elapsed());
+            match wait {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => break,
+            }
+        }
+        let inbound = Inbound { frame, req_id: Some(frames::req_id(key)) };
+        let sent = self.outgoing.send(Outgoing::Frame(Box::new(inbound)));
+        match tokio::time::timeout(self.target.request_timeout, sent).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(Trouble::Lost),
+            Err(_) => {
+                self.give_up(Loss::new("the server does not read what it is sent"));
+                Err(Trouble::Lost)
+            }
+        }
+    }
+
+    /// The server answered, or refused.
+    pub(super) fn answered(&self, req_id: &ReqId, result: Result<Acked, Rejection>) {
+        let reply = self.waiting.borrow_mut().remove(req_id.key());
+        match reply {
+            // Who asked may have gone.
+            Some(reply) => drop(reply.send(result)),
+            None => log::debug!("an answer to {:?}, which nobody asked", req_id.key()),
+        }
+    }
+
+    /// Notes a request that lets somebody in or out of a party, until the answer is dropped.
+    pub(in super::super) fn passing(
+        self: &Rc<Self>,
+        party_id: &PartyId,
+        in_flight: InFlight,
+    ) -> Passing {
+        let mut passages = self.passages.borrow_mut();
+        passages.entry(party_id.clone()).or_default().push(in_flight.clone());
+        Passing { session: self.clone(), party_id: party_id.clone(), in_flight }
+    }
+
+    pub(super) fn in_flight(&self, party_id: &PartyId) -> Vec<InFlight> {
+        self.passages.borrow().get(party_id).cloned().unwrap_or_default()
+    }
+}
+
+/// A request under way that lets somebody in or out of a party.
+pub(in super::super) struct Passing {
+    session: Rc<Session>,
+    party_id: PartyId,
+    in_flight: InFlight,
+}
+
+impl Drop for Passing {
+    fn drop(&mut self) {
+        let mut passages = self.session.passages.borrow_mut();
+        if let Some(requests) = passages.get_mut(&self.party_id) {
+            if let Some(place) = requests.iter().position(|one| *one == self.in_flight) {
+                requests.remove(place);
+            }
+            if requests.is_empty() {
+                passages.remove(&self.party_id);
+            }
+        }
+    }
+}
+
+impl Rejection {
+    /// How long to wait before the request is made again, where that may help.
+    fn pause(&self) -> Option<Duration> {
+        let passes = matches!(
+            self.code,
+            ErrorCode::RateLimited
+                | ErrorCode::StoreUnavailable
+                | ErrorCode::Timeout
+                | ErrorCode::ShuttingDown
+                | ErrorCode::TooManyInFlight
+        );
+        passes.then(|| self.retry_after.unwrap_or(AGAIN))
+    }
+}

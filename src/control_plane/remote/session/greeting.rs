@@ -1,0 +1,233 @@
+//! Who is who: each peer of this machine is greeted on each connection, by the token that proves
+//! it, and its token is renewed while it is good.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use jiff::{SignedDuration, Timestamp};
+use lanrage_ipc::ErrorCode;
+use lanrage_ipc::control::{Bookmark, ClientFrame, Secret};
+use lanrage_ipc::model::{Name, PartyId, PeerId};
+
+use super::{Session, Trouble};
+use crate::control_plane::Failure;
+use crate::core::reconcile::Occasion;
+use crate::core::{Command, CredentialRecord, Membership, Upstream, User};
+
+/// Peers that one connection speaks for; the server takes no more.
+const MOST_PEERS: usize = 64;
+
+/// A token of which the server does not say how long it is good.
+const UNKNOWN_TTL: SignedDuration = SignedDuration::from_hours(12);
+
+impl Session {
+    /// Greets the server, for every peer of this machine that is in one of its parties or was,
+    /// and compares what it has with what is here.
+    ///
+    /// # Errors
+    /// [`Trouble`]: the server does not want to know this daemon at all.
+    pub(in super::super) async fn begin(self: &Rc<Self>) -> Result<(), Trouble> {
+        let upstream = self.upstream().await.map_err(|failure| self.stumbled(&failure))?;
+        let peers = self.known_peers(&upstream).await;
+        if peers.is_empty() {
+            self.hello(None, None, BTreeMap::new()).await?;
+        }
+        for (peer_id, owner) in peers {
+            let have = bookmarks(&upstream, &peer_id);
+            match self.greet(&peer_id, owner, have).await {
+                Ok(()) => {}
+                Err(Trouble::Refused { code, message }) => {
+                    log::warn!("peer {peer_id} is not ours on the server: {message} ({code:?})");
+                }
+                Err(Trouble::Lost) => return Err(Trouble::Lost),
+            }
+        }
+        self.compare_absent().await;
+        Ok(())
+    }
+
+    fn stumbled(&self, failure: &Failure) -> Trouble {
+        self.stumble(failure);
+        Trouble::Lost
+    }
+
+    /// The peers to greet: those in parties first. A credential that is good for nothing any more
+    /// is forgotten.
+    async fn known_peers(&self, upstream: &Upstream) -> Vec<(PeerId, User)> {
+        let members: BTreeMap<_, _> = upstream
+            .memberships
+            .iter()
+            .map(|Membership { peer_id, owner, .. }| (peer_id.clone(), *owner))
+            .collect();
+        let mut peers: Vec<_> = members.iter().map(|(id, owner)| (id.clone(), *owner)).collect();
+        let now = self.around.clock.now().wall;
+        for credential in &upstream.credentials {
+            let CredentialRecord { peer_id, owner, renew_at, .. } = credential;
+            if members.contains_key(peer_id) {
+                continue;
+            }
+            if *renew_at > now || !upstream.outbox.is_empty() {
+                peers.push((peer_id.clone(), *owner));
+            } else {
+                self.forget(peer_id).await;
+            }
+        }
+        if peers.len() > MOST_PEERS {
+            log::warn!("{} peers are too many for one connection", peers.len());
+            peers.truncate(MOST_PEERS);
+        }
+        peers
+    }
+
+    async fn forget(&self, peer_id: &PeerId) {
+        let forget = Command::Forget(self.server.clone(), peer_id.clone());
+        if let Err(failure) = self.command(forget).await {
+            log::warn!("the credential of {peer_id} could not be forgotten: {failure}");
+        }
+    }
+
+    /// Makes sure that the server takes this connection's word for a peer: by its token, or by
+    /// taking the id, where it is nobody's. The token that comes of it is kept before anything is
+    /// done in the peer's name.
+    ///
+    /// # Errors
+    /// [`Trouble`]: refused when the id is somebody else's.
+    pub(in super::super) async fn greet(
+        &self,
+        peer_id: &PeerId,
+        owner: User,
+        have: BTreeMap<PartyId, Bookmark>,
+    ) -> Result<(), Trouble> {
+        // One after the other: what the welcome says is kept for the owner of whom it names.
+        let _turn = self.greeting.lock().await;
+        if self.greeted.borrow().contains(peer_id) {
+            return Ok(());
+        }
+        let upstream = self.upstream().await.map_err(|failure| self.stumbled(&failure))?;
+        let known = upstream.credentials.into_iter().find(|known| known.peer_id == *peer_id);
+        self.owners.borrow_mut().insert(peer_id.clone(), owner);
+        let token = known.map(|known| known.token);
+        let by_token = match token {
+            Some(token) => self.hello(Some(peer_id), Some(token), have.clone()).await,
+            None => {
+                Err(Trouble::Refused { code: ErrorCode::PermissionDenied, message: String::new() })
+            }
+        };
+        let greeted = match by_token {
+            // The server may have lost it, or it has expired and the id is nobody's.
+            Err(Trouble::Refused { code: ErrorCode::PermissionDenied, .. }) => {
+                self.hello(Some(peer_id), None, have).await
+            }
+            other => other,
+        };
+        if greeted.is_ok() {
+            self.greeted.borrow_mut().insert(peer_id.clone());
+        }
+        greeted
+    }
+
+    async fn hello(
+        &self,
+        peer_id: Option<&PeerId>,
+        token: Option<Secret>,
+        have: BTreeMap<PartyId, Bookmark>,
+    ) -> Result<(), Trouble> {
+        let name = |text: &str| text.parse::<Name>().ok();
+        let frame = ClientFrame::Hello {
+            version: name(env!("CARGO_PKG_VERSION")),
+            client: name("lanragectl-d"),
+            peer_id: peer_id.cloned(),
+            token,
+            caps: name("lanragectl").into_iter().collect(),
+            have,
+        };
+        self.ask(frame, &self.around.keys.next()).await.map(drop)
+    }
+
+    /// The server welcomed a peer, and gave it a token.
+    pub(super) async fn keep_token(
+        &self,
+        peer_id: PeerId,
+        token: Secret,
+        expires_at: Option<Timestamp>,
+    ) -> Result<(), Failure> {
+        let now = self.around.clock.now().wall;
+        let ahead = SignedDuration::from_secs(self.clock_ahead);
+        let left = expires_at.map_or(UNKNOWN_TTL, |at| at.duration_since(now) - ahead);
+        // When half of it is over, the server gives a fresh one.
+        let renew_at = now.checked_add(left * 6 / 10).unwrap_or(now);
+        let owner = self.owners.borrow().get(&peer_id).copied();
+        let Some(owner) = owner else {
+            log::debug!("the server welcomed {peer_id}, whom nobody greeted");
+            return Ok(());
+        };
+        let server = self.server.clone();
+        let credential = CredentialRecord { server, peer_id, token, renew_at, owner };
+        self.command(Command::Keep(credential)).await?;
+        self.renewal.notify_one();
+        Ok(())
+    }
+
+    /// Has the tokens renewed, each in time, for ever.
+    pub(in super::super) async fn renew(self: Rc<Self>) {
+        loop {
+            let Ok(upstream) = self.upstream().await else { return };
+            let now = self.around.clock.now().wall;
+            let greeted = self.greeted.borrow().clone();
+            let mut credentials: Vec<_> = upstream
+                .credentials
+                .into_iter()
+                .filter(|credential| greeted.contains(&credential.peer_id))
+                .collect();
+            credentials.sort_by_key(|credential| credential.renew_at);
+            let Some(next) = credentials.into_iter().next() else {
+                self.renewal.notified().await;
+                continue;
+            };
+            let left = next.renew_at.duration_since(now);
+            if left.is_positive() {
+                // The machine may sleep meanwhile, and its clock be set: it is looked at again.
+                let wait = left.unsigned_abs().min(super::pulse::LOOK_AGAIN);
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => {}
+                    () = self.renewal.notified() => {}
+                }
+                continue;
+            }
+            let renewed = self.hello(Some(&next.peer_id), Some(next.token), BTreeMap::new()).await;
+            match renewed {
+                Ok(()) => log::debug!("the token of {} is renewed", next.peer_id),
+                Err(Trouble::Refused { code, message }) => {
+                    log::warn!(
+                        "the token of {} is not renewed: {message} ({code:?})",
+                        next.peer_id
+                    );
+                    tokio::time::sleep(super::pulse::LOOK_AGAIN).await;
+                }
+                Err(Trouble::Lost) => return,
+            }
+        }
+    }
+
+    /// Compares the parties that the server did not mention: there are none of ours in them there.
+    pub(super) async fn compare_absent(self: &Rc<Self>) {
+        let Ok(upstream) = self.upstream().await else { return };
+        let mut parties: BTreeSet<PartyId> = upstream.outbox;
+        parties.extend(upstream.memberships.into_iter().map(|one| one.party_id));
+        for party_id in parties {
+            if self.shadow.borrow().get(&party_id).is_none() {
+                self.compare(&party_id, None, Occasion::Return).await;
+            }
+        }
+    }
+}
+
+/// What the server is told of the copies in which a peer is. It always tells a party that the peer
+/// is in; only an HTTP server has to be asked for each.
+fn bookmarks(upstream: &Upstream, peer_id: &PeerId) -> BTreeMap<PartyId, Bookmark> {
+    let memberships = upstream.memberships.iter().filter(|one| one.peer_id == *peer_id);
+    let bookmark = |party_id: &PartyId| {
+        Some((party_id.clone(), Bookmark { epoch: "none".parse().ok()?, seq: 0 }))
+    };
+    memberships.filter_map(|one| bookmark(&one.party_id)).collect()
+}

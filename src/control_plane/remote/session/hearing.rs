@@ -1,0 +1,237 @@
+//! What the server tells. Its frames are taken in one after the other, and each is durable before
+//! the next is looked at: an answer that comes after a party comes to one who can see it.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lanrage_ipc::ErrorCode;
+use lanrage_ipc::control::{Beside, Bookmark, ClientFrame, ServerFrame};
+use lanrage_ipc::event::RemovalReason;
+use lanrage_ipc::model::{Origin, PartyId, PeerInput};
+use tokio::sync::mpsc;
+
+use super::{Acked, Rejection, Session, Trouble};
+use crate::control_plane::remote::frames;
+use crate::control_plane::remote::transport::{Incoming, Loss};
+use crate::control_plane::{Answer, Ask, Failure, Query};
+use crate::core::reconcile::{Change, Heard, Occasion, ServerParty};
+use crate::core::{Command, Outcome};
+
+/// Frames in a row that are not understood before the server is given up.
+const MOST_GARBAGE: u32 = 8;
+
+impl Session {
+    /// Takes in what comes until the connection is gone. `alive` is called for each sign of life.
+    pub(in super::super) async fn hear(
+        self: Rc<Self>,
+        mut incoming: mpsc::Receiver<Incoming>,
+        alive: impl Fn(),
+    ) -> Loss {
+        let mut garbage = 0;
+        loop {
+            let came = tokio::select! {
+                biased;
+                () = self.ended.notified() => return self.loss(),
+                came = incoming.recv() => came,
+            };
+            match came {
+                Some(Incoming::Frame(frame)) => {
+                    alive();
+                    match self.take_in(*frame).await {
+                        Ok(()) => garbage = 0,
+                        Err(words) => self.puzzled(&mut garbage, &words),
+                    }
+                }
+                Some(Incoming::Alive) => alive(),
+                Some(Incoming::Garbage(words)) => self.puzzled(&mut garbage, &words),
+                Some(Incoming::Renamed { from, to }) => self.renamed(from, to).await,
+                Some(Incoming::Lost(loss)) => {
+                    let retry_after = loss.retry_after.max(self.goaway.get());
+                    return Loss { retry_after, ..loss };
+                }
+                None => return self.loss(),
+            }
+        }
+    }
+
+    fn loss(&self) -> Loss {
+        let loss = self.end.borrow().clone();
+        loss.unwrap_or_else(|| Loss::new("the connection is gone"))
+    }
+
+    fn puzzled(&self, garbage: &mut u32, words: &str) {
+        *garbage += 1;
+        log::warn!("the control server sent what is not understood: {words}");
+        if *garbage >= MOST_GARBAGE {
+            self.give_up(Loss::new(format!("what the server sends is not understood: {words}")));
+        }
+    }
+
+    /// # Errors
+    /// What is wrong with the frame, in words.
+    async fn take_in(self: &Rc<Self>, frame: ServerFrame) -> Result<(), String> {
+        match frame {
+            ServerFrame::Ack { req_id, epoch, seq, result } => {
+                let at = seq.map(|seq| Bookmark { epoch, seq });
+                self.answered(&req_id, Ok(Acked { at, result }));
+            }
+            ServerFrame::Error { message, code, req_id, retry_after_ms } => {
+                let code = code.unwrap_or(ErrorCode::ServerRejected);
+                let retry_after = retry_after_ms.map(Duration::from_millis);
+                match req_id {
+                    Some(req_id) => {
+                        self.answered(&req_id, Err(Rejection { code, message, retry_after }));
+                    }
+                    None => log::warn!("the control server complains: {message} ({code:?})"),
+                }
+            }
+            ServerFrame::Goaway { retry_after_ms } => {
+                log::info!("the control server is going away for a while");
+                self.goaway.set(Some(Duration::from_millis(retry_after_ms)));
+            }
+            _ if self.is_deaf.get() => {}
+            ServerFrame::Welcome { peer_id, token, token_expires_at, heartbeat_ms, .. } => {
+                let wanted = Duration::from_millis(heartbeat_ms.max(1));
+                self.heartbeat.set(self.heartbeat.get().min(wanted));
+                if let Some((peer_id, token)) = peer_id.zip(token)
+                    && let Err(failure) = self.keep_token(peer_id, token, token_expires_at).await
+                {
+                    self.stumble(&failure);
+                }
+            }
+            ServerFrame::Signal { party_id, from_peer_id, to_peer_id, signal_data } => {
+                let (from, to) = (from_peer_id, to_peer_id);
+                let deliver = Command::Deliver { party_id, from, to, data: signal_data };
+                if let Err(failure) = self.command(deliver).await {
+                    log::warn!("a signal could not be taken in: {failure}");
+                }
+            }
+            frame => self.take_in_news(frame).await?,
+        }
+        Ok(())
+    }
+
+    /// # Errors
+    /// What is wrong with the frame, in words.
+    async fn take_in_news(self: &Rc<Self>, frame: ServerFrame) -> Result<(), String> {
+        let times = self.times();
+        let (party_id, heard) = match frame {
+            ServerFrame::PartyUpdate { party, beside } => {
+                let at = frames::point(beside.as_ref())?;
+                let party = frames::party(&party, beside.as_ref(), times)?;
+                let party_id = party.party_id.clone();
+                if !self.concerns_us(&party).await {
+                    return Err(format!("party {party_id} is told, and none of ours is in it"));
+                }
+                (party_id, self.shadow.borrow_mut().party(party, at))
+            }
+            ServerFrame::PeerJoined { party_id, peer, beside }
+            | ServerFrame::PeerUpdated { party_id, peer, beside } => {
+                let (id, member) = frames::member(&peer, beside.as_ref(), times)?;
+                (party_id.clone(), self.changed(&party_id, Change::Put(id, member), beside)?)
+            }
+            ServerFrame::PeerLeft { party_id, peer_id, beside } => {
+                (party_id.clone(), self.changed(&party_id, Change::Removed(peer_id), beside)?)
+            }
+            ServerFrame::PartyRemoved { party_id, reason, .. } => {
+                // Of one that was not told on this connection it is known soon, with the others.
+                if !self.met.borrow().contains(&party_id) {
+                    return Ok(());
+                }
+                let heard = self.shadow.borrow_mut().gone(&party_id, reason);
+                (party_id, heard)
+            }
+            _ => return Ok(()),
+        };
+        self.follow(party_id, heard).await;
+        Ok(())
+    }
+
+    fn changed(
+        &self,
+        party_id: &PartyId,
+        change: Change,
+        beside: Option<Beside>,
+    ) -> Result<Heard, String> {
+        let at = frames::point(beside.as_ref())?;
+        Ok(self.shadow.borrow_mut().change(party_id, change, at))
+    }
+
+    /// Whether a party is one that a peer of this machine is in, or was.
+    async fn concerns_us(&self, party: &ServerParty) -> bool {
+        let here = self.local(Ask::Query(Query::Party(party.party_id.clone()))).await;
+        let is_known = matches!(here, Ok(Answer::Party(known)) if known.origin == Origin::Remote);
+        let greeted = self.owners.borrow();
+        is_known || party.members.keys().any(|id| greeted.contains_key(id))
+    }
+
+    pub(super) async fn follow(self: &Rc<Self>, party_id: PartyId, heard: Heard) {
+        match heard {
+            Heard::Party(party) => {
+                let is_first = !self.met.borrow().contains(&party_id);
+                let occasion = if is_first { Occasion::Return } else { Occasion::News };
+                self.compare(&party_id, Some(party), occasion).await;
+            }
+            Heard::Gone(reason) => {
+                self.compare(&party_id, None, Occasion::Gone(reason)).await;
+            }
+            Heard::Missing => {
+                log::debug!("something of party {party_id} is missing: it is asked for");
+                actix::spawn(self.clone().sync(party_id));
+            }
+            Heard::Nothing => {}
+        }
+    }
+
+    /// Asks for a party as it is.
+    pub(in super::super) async fn sync(self: Rc<Self>, party_id: PartyId) {
+        let frame = ClientFrame::Sync { party_id: party_id.clone(), have: None };
+        match self.ask(frame, &self.around.keys.next()).await {
+            Ok(_) | Err(Trouble::Lost) => {}
+            Err(Trouble::Refused { code: ErrorCode::PartyNotFound, .. }) => {
+                let heard = self.shadow.borrow_mut().gone(&party_id, RemovalReason::Removed);
+                self.follow(party_id, heard).await;
+            }
+            Err(Trouble::Refused { code: ErrorCode::NotAMember, .. }) => {
+                self.shadow.borrow_mut().gone(&party_id, RemovalReason::Removed);
+                self.compare(&party_id, None, Occasion::Return).await;
+            }
+            Err(Trouble::Refused { code, message }) => {
+                log::warn!("party {party_id} is not told: {message} ({code:?})");
+                self.shadow.borrow_mut().ask_again(&party_id);
+            }
+        }
+    }
+
+    /// Has the registry compare a party with what the server has, and asks the server what comes
+    /// of it.
+    pub(super) async fn compare(
+        self: &Rc<Self>,
+        party_id: &PartyId,
+        server: Option<Arc<ServerParty>>,
+        occasion: Occasion,
+    ) {
+        self.met.borrow_mut().insert(party_id.clone());
+        let in_flight = self.in_flight(party_id);
+        let party_id = party_id.clone();
+        match self.command(Command::Reconcile { party_id, server, occasion, in_flight }).await {
+            Ok(Outcome::Operations(operations)) => self.carry_out(operations),
+            Ok(_) => {}
+            Err(failure) => self.stumble(&failure),
+        }
+    }
+
+    /// The server has confirmed what a member of ours says of itself.
+    pub(in super::super) fn confirmed(&self, party_id: &PartyId, info: &PeerInput) {
+        self.shadow.borrow_mut().confirmed(party_id, info);
+    }
+
+    async fn renamed(&self, from: PartyId, to: PartyId) {
+        match self.command(Command::Rename { from, to }).await {
+            // One that is registered just now is not here under its first id.
+            Ok(_) | Err(Failure::Refused(_)) => {}
+            Err(failure) => self.stumble(&failure),
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! One connection to the control server: who is greeted on it, what it is asked, what it tells.
+//!
+//! Its tasks end with the connection: the link drops them. Requests of others that are under way
+//! then hear that it is lost.
+
+mod asking;
+mod greeting;
+mod hearing;
+mod pulse;
+mod relay;
+mod replay;
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::Recipient;
+use lanrage_ipc::ErrorCode;
+use lanrage_ipc::control::Bookmark;
+use lanrage_ipc::model::{PartyId, PeerId};
+use serde_json::Value;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use super::frames::Times;
+use super::transport::{Incoming, Loss, Outgoing, Target, Wire};
+use crate::clock::Clock;
+use crate::control_plane::{Answer, Ask, Call, Failure};
+use crate::core::reconcile::{InFlight, Shadow};
+use crate::core::{Caller, Command, Outcome, RequestKey, ServerKey, Upstream, User};
+
+/// How long the registry may take for what the server told.
+const LOCAL_PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a session is made from.
+#[derive(Debug, Clone)]
+pub(crate) struct Surroundings {
+    /// The registry.
+    pub(crate) local: Recipient<Call>,
+    /// As whom the server's words are taken in.
+    pub(crate) itself: Caller,
+    pub(crate) clock: Clock,
+    /// That intents were noted.
+    pub(crate) outbox: Arc<Notify>,
+    pub(crate) keys: Keys,
+}
+
+/// Names requests of this run of the program.
+#[derive(Debug, Clone)]
+pub(crate) struct Keys {
+    run: Rc<str>,
+    next: Rc<Cell<u64>>,
+}
+
+impl Keys {
+    /// # Errors
+    /// When the system gives no random numbers.
+    pub(crate) fn new() -> Result<Self, getrandom::Error> {
+        let run = crate::token::random_text::<9>()?;
+        Ok(Self { run: run.into(), next: Rc::default() })
+    }
+
+    /// One that no request had before.
+    pub(crate) fn next(&self) -> RequestKey {
+        self.next.set(self.next.get() + 1);
+        RequestKey(format!("{}.{}", self.run, self.next.get()).into())
+    }
+}
+
+/// The answer to a request.
+#[derive(Debug, Clone)]
+pub(super) struct Acked {
+    /// How far the party is that it was about.
+    pub(super) at: Option<Bookmark>,
+    /// What came of it.
+    pub(super) result: Value,
+}
+
+/// Why a request was not done, or is not known to be.
+#[derive(Debug, Clone)]
+pub(super) enum Trouble {
+    /// The server will not do it.
+    Refused { code: ErrorCode, message: String },
+    /// The connection is gone. The server may have done it.
+    Lost,
+}
+
+/// A refusal as it came.
+#[derive(Debug)]
+struct Rejection {
+    code: ErrorCode,
+    message: String,
+    retry_after: Option<Duration>,
+}
+
+type Reply = oneshot::Sender<Result<Acked, Rejection>>;
+
+/// A connection.
+pub(super) struct Session {
+    pub(super) around: Surroundings,
+    pub(super) target: Target,
+    outgoing: mpsc::Sender<Outgoing>,
+    clock_ahead: i64,
+    server: ServerKey,
+    /// Requests that wait for their answers.
+    waiting: RefCell<HashMap<RequestKey, Reply>>,
+    /// Who goes in or out of a party by a request under way.
+    passages: RefCell<HashMap<PartyId, Vec<InFlight>>>,
+    shadow: RefCell<Shadow>,
+    /// Parties that were compared with the server's on this connection.
+    met: RefCell<HashSet<PartyId>>,
+    /// Peers that the server takes this connection's word for.
+    greeted: RefCell<HashSet<PeerId>>,
+    greeting: tokio::sync::Mutex<()>,
+    /// Whose peers they are that were greeted, or are being.
+    owners: RefCell<HashMap<PeerId, User>>,
+    /// Operations under way.
+    operating: RefCell<HashSet<RequestKey>>,
+    operated: Notify,
+    pace: RefCell<pulse::Pace>,
+    /// What the server asks for between signs of life.
+    heartbeat: Cell<Duration>,
+    renewal: Notify,
+    goaway: Cell<Option<Duration>>,
+    /// Whether all peers are greeted and the rest is told.
+    is_online: Cell<bool>,
+    /// Whether what the server tells is passed over: it is being left.
+    is_deaf: Cell<bool>,
+    end: RefCell<Option<Loss>>,
+    ended: Notify,
+}
+
+impl Session {
+    /// Over an open way to the server. Returns what comes on it, too.
+    pub(super) fn new(
+        around: Surroundings,
+        target: Target,
+        wire: Wire,
+        heartbeat: Duration,
+    ) -> (Rc<Self>, mpsc::Receiver<Incoming>) {
+        let Wire { outgoing, incoming, clock_ahead, .. } = wire;
+        let session = Self {
+            server: target.url.key(),
+            pace: RefCell::new(pulse::Pace::new()),
+            around,
+            target,
+            outgoing,
+            clock_ahead: clock_ahead.unwrap_or_default(),
+            waiting: RefCell::default(),
+            passages: RefCell::default(),
+            shadow: RefCell::default(),
+            met: RefCell::default(),
+            greeted: RefCell::default(),
+            greeting: tokio::sync::Mutex::default(),
+            owners: RefCell::default(),
+            operating: RefCell::default(),
+            operated: Notify::new(),
+            heartbeat: Cell::new(heartbeat),
+            renewal: Notify::new(),
+            goaway: Cell::default(),
+            is_online: Cell::new(false),
+            is_deaf: Cell::new(false),
+            end: RefCell::default(),
+            ended: Notify::new(),
+        };
+        (Rc::new(session), incoming)
+    }
+
+    /// Whether it may be asked.
+    pub(super) fn is_online(&self) -> bool {
+        self.is_online.get() && self.end.borrow().is_none()
+    }
+
+    /// From now on it may be asked.
+    pub(super) fn set_online(&self) {
+        self.is_online.set(true);
+    }
+
+    /// Passes over what the server tells from now on.
+    pub(super) fn turn_deaf(&self) {
+        self.is_deaf.set(true);
+    }
+
+    /// Asks whether the server is still there.
+    pub(super) fn ping(&self) {
+        // A queue that is full is being read by nobody, which is found out just as well.
+        self.outgoing.try_send(Outgoing::Ping).ok();
+    }
+
+    /// Gives the connection up.
+    pub(super) fn give_up(&self, loss: Loss) {
+        self.end.borrow_mut().get_or_insert(loss);
+        self.ended.notify_one();
+    }
+
+    /// Nothing is answered any more: who waits hears that at once.
+    pub(super) fn close(&self) {
+        self.end.borrow_mut().get_or_insert_with(|| Loss::new("closed"));
+        self.outgoing.try_send(Outgoing::Close).ok();
+        self.waiting.borrow_mut().clear();
+    }
+
+    /// Has the registry do something as the program itself.
+    async fn command(&self, command: Command) -> Result<Outcome, Failure> {
+        match self.local(Ask::Command(command)).await? {
+            Answer::Outcome(outcome) => Ok(outcome),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    pub(super) async fn upstream(&self) -> Result<Upstream, Failure> {
+        match self.local(Ask::Upstream).await? {
+            Answer::Upstream(upstream) => Ok(upstream),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn local(&self, ask: Ask) -> Result<Answer, Failure> {
+        let call = Call { caller: self.around.itself.clone(), ask };
+        call.send(&self.around.local, LOCAL_PATIENCE).await
+    }
+
+    /// What the server told could not be taken in: it is asked anew on another connection.
+    fn stumble(&self, failure: &Failure) {
+        log::warn!("what the control server told could not be taken in: {failure}");
+        self.give_up(Loss::new(format!("what the server told could not be taken in: {failure}")));
+    }
+
+    fn times(&self) -> Times {
+        Times { now: self.around.clock.now().wall, ahead: self.clock_ahead }
+    }
+}
+
+pub(super) fn unexpected(answer: &Answer) -> Failure {
+    log::error!("an answer that does not belong to its request: {answer:?}");
+    Failure::Store("the daemon made a mistake".into())
+}

@@ -1,0 +1,80 @@
+//! Signs of life for this machine's peers, and the pace of what is sent.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use lanrage_ipc::ErrorCode;
+use lanrage_ipc::control::ClientFrame;
+use lanrage_ipc::model::{PartyId, PeerId};
+
+use super::{Session, Trouble};
+use crate::core::reconcile::{Heard, Point};
+use crate::core::{Buckets, Command, Rate};
+
+/// How long at most a timer waits that goes by the wall clock.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(15);
+
+/// Frames a second, and at once: half of what a server puts up with by its defaults.
+const FRAMES: (usize, usize) = (100, 200);
+
+/// How fast frames are sent.
+#[derive(Debug)]
+pub(super) struct Pace(Buckets<()>);
+
+impl Pace {
+    pub(super) fn new() -> Self {
+        let (a_second, burst) = FRAMES;
+        Self(Buckets::new(Rate::new(a_second, Duration::from_secs(1), burst), 1))
+    }
+
+    /// How long to wait before a frame may be sent; `None` when it may be now.
+    pub(super) fn admit(&mut self, now: Duration) -> Option<Duration> {
+        self.0.take((), now).err().map(|retry| retry.0)
+    }
+}
+
+impl Session {
+    /// Gives signs of life for all peers that something keeps alive, at once and then every so
+    /// often, for ever.
+    pub(in super::super) async fn beat(self: Rc<Self>) {
+        loop {
+            let Ok(upstream) = self.upstream().await else { return };
+            for membership in upstream.memberships.into_iter().filter(|one| one.live) {
+                if self.shadow.borrow().get(&membership.party_id).is_some() {
+                    actix::spawn(self.clone().beat_for(membership.party_id, membership.peer_id));
+                }
+            }
+            tokio::time::sleep(self.heartbeat.get()).await;
+        }
+    }
+
+    /// A sign of life. The answer says how far the party is: what was lost shows.
+    async fn beat_for(self: Rc<Self>, party_id: PartyId, peer_id: PeerId) {
+        let frame = ClientFrame::Heartbeat { party_id: party_id.clone(), peer_id };
+        match self.ask(frame, &self.around.keys.next()).await {
+            Ok(acked) => self.seen(party_id, acked).await,
+            Err(Trouble::Refused {
+                code: ErrorCode::PartyNotFound | ErrorCode::PeerNotFound | ErrorCode::NotAMember,
+                ..
+            }) => self.clone().sync(party_id).await,
+            Err(Trouble::Refused { code, message }) => {
+                log::warn!("party {party_id}: a sign of life is refused: {message} ({code:?})");
+            }
+            Err(Trouble::Lost) => {}
+        }
+    }
+
+    /// The server mentioned how far a party is.
+    pub(in super::super) async fn seen(self: &Rc<Self>, party_id: PartyId, acked: super::Acked) {
+        let Some(at) = acked.at else { return };
+        let at = Point { epoch: at.epoch, seq: at.seq };
+        let heard = self.shadow.borrow_mut().bookmark(&party_id, &at);
+        if heard != Heard::Nothing {
+            return self.follow(party_id, heard).await;
+        }
+        let is_same = self.shadow.borrow().point(&party_id) == Some(&at);
+        if is_same && let Err(failure) = self.command(Command::Vouch(party_id)).await {
+            log::debug!("a sign of life could not be taken in: {failure}");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! What was done here while the server could not be asked, or follows from what it told: asked
+//! for now.
+
+use std::rc::Rc;
+
+use lanrage_ipc::ErrorCode;
+use lanrage_ipc::control::ClientFrame;
+use lanrage_ipc::model::{PartyId, PeerId};
+
+use super::{Acked, Session, Trouble};
+use crate::control_plane::remote::frames;
+use crate::core::reconcile::{Act, Occasion, Operation};
+use crate::core::{Command, Membership, Outcome, Principal, RequestKey, User};
+
+impl Session {
+    /// Asks for each, in this order; what comes of them is taken in as it comes.
+    pub(super) fn carry_out(self: &Rc<Self>, operations: Vec<Operation>) {
+        for operation in operations {
+            if self.operating.borrow_mut().insert(operation.key.clone()) {
+                actix::spawn(self.clone().operate(operation));
+            }
+        }
+    }
+
+    /// Waits until all that is under way is answered.
+    pub(in super::super) async fn quiet(&self) {
+        while !self.operating.borrow().is_empty() {
+            self.operated.notified().await;
+        }
+    }
+
+    async fn operate(self: Rc<Self>, operation: Operation) {
+        let key = operation.key.clone();
+        self.perform(operation).await;
+        self.done(&key);
+    }
+
+    fn done(&self, key: &RequestKey) {
+        self.operating.borrow_mut().remove(key);
+        self.operated.notify_one();
+    }
+
+    async fn perform(self: &Rc<Self>, operation: Operation) {
+        log::debug!("party {}: {:?} as {}", operation.party_id, operation.act, operation.key.0);
+        match self.request(&operation).await {
+            Ok(_) => self.performed(&operation).await,
+            Err(Trouble::Refused { code, message }) => {
+                self.refused(operation, code, &message).await
+            }
+            Err(Trouble::Lost) => {}
+        }
+    }
+
+    async fn request(self: &Rc<Self>, operation: &Operation) -> Result<Acked, Trouble> {
+        let peer_id = operation.act.peer_id();
+        let owner = self.owner(peer_id).await;
+        self.greet(peer_id, owner, Default::default()).await?;
+        self.ask(frames::of_operation(operation), &operation.key).await
+    }
+
+    /// The user whose a peer is.
+    async fn owner(&self, peer_id: &PeerId) -> User {
+        if let Some(owner) = self.owners.borrow().get(peer_id) {
+            return *owner;
+        }
+        let memberships = self.upstream().await.map(|upstream| upstream.memberships);
+        let known = memberships.unwrap_or_default().into_iter().find(|one| one.peer_id == *peer_id);
+        known.map_or(self.own_user(), |one| one.owner)
+    }
+
+    /// The server has done it. Of who enters it told before; of the others it tells later, or not
+    /// at all.
+    async fn performed(self: &Rc<Self>, operation: &Operation) {
+        let party_id = &operation.party_id;
+        match &operation.act {
+            Act::Register { .. } | Act::Join(_) => {}
+            Act::Update(info) => {
+                self.confirmed(party_id, info);
+                self.look_again(party_id).await;
+            }
+            Act::Leave(peer_id) => self.has_left(party_id, peer_id).await,
+        }
+    }
+
+    /// The server has let go of a peer of ours.
+    pub(in super::super) async fn has_left(self: &Rc<Self>, party_id: &PartyId, peer_id: &PeerId) {
+        let greeted = self.greeted.borrow().clone();
+        self.shadow.borrow_mut().left(party_id, peer_id, |id| greeted.contains(id));
+        self.look_again(party_id).await;
+    }
+
+    /// This machine's peers leave, as far as the server confirms it in time; it takes the others
+    /// for gone by itself.
+    pub(in super::super) async fn take_leave(self: &Rc<Self>, memberships: Vec<Membership>) {
+        let leaving = memberships.into_iter().map(|Membership { party_id, peer_id, .. }| {
+            let frame = ClientFrame::LeaveParty { party_id, peer_id };
+            let key = self.around.keys.next();
+            async move { self.ask(frame, &key).await }
+        });
+        let all = futures_util::future::join_all(leaving);
+        match tokio::time::timeout(self.target.request_timeout, all).await {
+            Ok(answers) => {
+                let refused = answers.iter().filter(|answer| answer.is_err()).count();
+                log::info!("left the control server, {refused} of {} refused", answers.len());
+            }
+            Err(_) => log::warn!("the control server did not confirm in time that all left"),
+        }
+    }
+
+    pub(super) async fn look_again(self: &Rc<Self>, party_id: &PartyId) {
+        let server = self.shadow.borrow().get(party_id).cloned();
+        let occasion = if server.is_some() { Occasion::News } else { Occasion::Return };
+        self.compare(party_id, server, occasion).await;
+    }
+
+    async fn refused(self: &Rc<Self>, operation: Operation, code: ErrorCode, message: &str) {
+        let Operation { key, party_id, act } = operation;
+        let peer_id = act.peer_id().clone();
+        log::warn!("party {party_id}: the server refused {peer_id}: {message} ({code:?})");
+        let Ok(spare) = crate::token::random_text::<16>() else { return };
+        let Ok(spare) = spare.parse() else { return };
+        let refused = Command::Refused { party_id, peer_id, key, code, spare };
+        match self.command(refused).await {
+            Ok(Outcome::Operations(operations)) => self.carry_out(operations),
+            Ok(_) => {}
+            Err(failure) => self.stumble(&failure),
+        }
+    }
+
+    /// Tells the server what is noted here while it can be asked, for ever.
+    pub(in super::super) async fn flush(self: Rc<Self>) {
+        loop {
+            self.around.outbox.notified().await;
+            let Ok(upstream) = self.upstream().await else { continue };
+            for party_id in upstream.outbox {
+                self.look_again(&party_id).await;
+            }
+        }
+    }
+
+    fn own_user(&self) -> User {
+        match &self.around.itself.principal {
+            Principal::User { user, .. } => *user,
+            _ => User(0),
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! LANrage's HTTP routes behind the frames of a WebSocket: who holds a [`Wire`] need not know which
+//! of them carries it.
+//!
+//! A frame becomes a request, and its answer the frames that a server with a WebSocket would send.
+//! What such a server tells by itself is looked for: often after a change, seldom while nothing
+//! happens. LANrage's own server tells less than this project's: where it gives no numbers they
+//! are made up, and where it gives no virtual addresses there are none.
+//!
+//! Three things are different, because the routes have no place for them. Signals are refused. A
+//! registration whose answer was lost is not known to be the one that comes again. A party that
+//! ended and one that was removed look alike.
+
+mod api;
+mod parties;
+mod pump;
+mod refused;
+mod requests;
+mod session;
+#[cfg(test)]
+mod tests;
+mod tokens;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+pub use api::{Api, Token};
+pub use refused::{Cause, Refused};
+
+use super::{Carrier, Loss, QUEUE, Target, Wire, ahead};
+use parties::Parties;
+use pump::Pump;
+use session::Session;
+
+/// Opens a way to a server over HTTP.
+///
+/// # Errors
+/// When nothing answers there as a control server does.
+pub async fn open(target: &Target) -> Result<Wire, Loss> {
+    let api = Api::new(target)?;
+    let date = api.greet().await?;
+    let clock_ahead = date.map(|date| ahead(date, Timestamp::now()));
+    let (outgoing, wanted) = mpsc::channel(QUEUE);
+    let (told, incoming) = mpsc::channel(QUEUE);
+    let session = Session::new(api, Parties::new(target.poll), told, clock_ahead);
+    let pump = Pump::new(Arc::new(session));
+    tokio::spawn(pump.run(wanted, target.request_timeout));
+    Ok(Wire { outgoing, incoming, carrier: Carrier::Http, clock_ahead })
+}

@@ -1,0 +1,259 @@
+//! The task behind a wire: it makes the link's requests, a few at once and those of one party in
+//! their order, and looks for news in between.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lanrage_ipc::control::{ClientFrame, Inbound};
+use lanrage_ipc::model::{PartyId, PeerId};
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
+
+use super::super::{Incoming, Loss, Outgoing};
+use super::session::Session;
+
+/// Requests that are made at once, beside a look for news.
+const MOST_AT_ONCE: usize = 4;
+
+/// Requests that are taken from the link's queue before they can be made.
+const MOST_WAITING: usize = 64;
+
+/// What a job is about: those that get into each other's way wait for each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Scope {
+    parties: Vec<PartyId>,
+    peer: Option<PeerId>,
+    /// Whether it makes the peer known, which all else about that peer has to wait for.
+    introduces: bool,
+}
+
+/// Something that the link wants.
+#[derive(Debug)]
+enum Wish {
+    Request(Box<Inbound>),
+    Ping,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Wish,
+    Look,
+}
+
+/// What became of a job, and which it was.
+type Done = (u64, Result<(), Loss>);
+
+/// Makes requests and looks for news.
+pub(super) struct Pump {
+    session: Arc<Session>,
+    jobs: JoinSet<Done>,
+    /// What is under way, by number.
+    running: Vec<(u64, Kind, Scope)>,
+    last: u64,
+    waiting: VecDeque<Wish>,
+    is_closing: bool,
+}
+
+impl Pump {
+    pub(super) fn new(session: Arc<Session>) -> Self {
+        let (jobs, running, waiting) = Default::default();
+        Self { session, jobs, running, last: 0, waiting, is_closing: false }
+    }
+
+    /// Works until the link closes the wire or is gone, or the server is out of reach. Jobs that
+    /// are under way then may take `patience` more: a token that one of them gets is not lost.
+    pub(super) async fn run(mut self, mut outgoing: mpsc::Receiver<Outgoing>, patience: Duration) {
+        let session = self.session.clone();
+        let worked = async {
+            let loss = self.work(&mut outgoing).await;
+            let drained = async { while self.jobs.join_next().await.is_some() {} };
+            tokio::time::timeout(patience, drained).await.ok();
+            self.jobs.shutdown().await;
+            self.session.say(Incoming::Lost(loss)).await;
+        };
+        tokio::select! {
+            () = worked => {}
+            () = session.left_alone() => {}
+        }
+    }
+
+    async fn work(&mut self, outgoing: &mut mpsc::Receiver<Outgoing>) -> Loss {
+        loop {
+            let next_look = self.start();
+            if self.is_closing && self.waiting.is_empty() && self.running.is_empty() {
+                return Loss::new("the connection was closed by this side");
+            }
+            let is_open = !self.is_closing && self.waiting.len() < MOST_WAITING;
+            let look = next_look.unwrap_or_else(Instant::now);
+            tokio::select! {
+                Some(done) = self.jobs.join_next() => {
+                    if let Err(loss) = self.end(done) {
+                        return loss;
+                    }
+                }
+                wanted = outgoing.recv(), if is_open => self.take(wanted),
+                () = tokio::time::sleep_until(look), if next_look.is_some() => {}
+            }
+        }
+    }
+
+    fn take(&mut self, wanted: Option<Outgoing>) {
+        match wanted {
+            Some(Outgoing::Frame(mut inbound)) => {
+                // Those before it did not know yet what it may show to be known.
+                self.translate();
+                self.session.parties().translate(&mut inbound.frame);
+                self.waiting.push_back(Wish::Request(inbound));
+            }
+            Some(Outgoing::Ping) => self.waiting.push_back(Wish::Ping),
+            Some(Outgoing::Close) | None => self.is_closing = true,
+        }
+    }
+
+    /// Gives parties in what waits the ids that the server chose meanwhile.
+    fn translate(&mut self) {
+        let parties = self.session.parties();
+        for wish in &mut self.waiting {
+            if let Wish::Request(inbound) = wish {
+                parties.translate_early(&mut inbound.frame);
+            }
+        }
+    }
+
+    /// Starts what can be started. When to look for news, if not yet.
+    fn start(&mut self) -> Option<Instant> {
+        self.translate();
+        let mut ahead: Vec<Scope> = Vec::new();
+        for wish in std::mem::take(&mut self.waiting) {
+            let scope = wish.scope();
+            let requests = self.running.iter().filter(|(_, kind, _)| matches!(kind, Kind::Wish));
+            let is_free = requests.count() < MOST_AT_ONCE
+                && !self.is_busy(&scope)
+                && !ahead.iter().any(|other| other.clashes(&scope));
+            if is_free {
+                self.spawn_wish(wish, scope);
+            } else {
+                ahead.push(scope);
+                self.waiting.push_back(wish);
+            }
+        }
+        self.look()
+    }
+
+    /// Looks at the party whose turn it is, or tells when that will be.
+    fn look(&mut self) -> Option<Instant> {
+        let is_looking = self.running.iter().any(|(_, kind, _)| matches!(kind, Kind::Look));
+        if self.is_closing || is_looking || !self.waiting.is_empty() {
+            return None;
+        }
+        let may = |party_id: &PartyId| !self.is_busy(&Scope::of_party(party_id.clone()));
+        let (due, party_id, peer_id) = self.session.parties().next(may)?;
+        if due > Instant::now() {
+            return Some(due);
+        }
+        let session = self.session.clone();
+        let scope = Scope::of_party(party_id.clone());
+        self.spawn(Kind::Look, scope, async move { session.look(&party_id, &peer_id).await });
+        None
+    }
+
+    fn spawn_wish(&mut self, wish: Wish, scope: Scope) {
+        let session = self.session.clone();
+        self.spawn(Kind::Wish, scope, async move {
+            match wish {
+                Wish::Request(inbound) => session.serve(*inbound).await,
+                Wish::Ping => match session.api.greet().await {
+                    // Who says that one asks too often is there.
+                    Err(refused) if !refused.is_status(429) => Err(refused.into()),
+                    _ => {
+                        session.say(Incoming::Alive).await;
+                        Ok(())
+                    }
+                },
+            }
+        });
+    }
+
+    fn spawn(
+        &mut self,
+        kind: Kind,
+        scope: Scope,
+        job: impl Future<Output = Result<(), Loss>> + Send + 'static,
+    ) {
+        self.last += 1;
+        let number = self.last;
+        self.running.push((number, kind, scope));
+        self.jobs.spawn(async move { (number, job.await) });
+    }
+
+    fn end(&mut self, done: Result<Done, JoinError>) -> Result<(), Loss> {
+        let (number, outcome) = match done {
+            Ok(done) => done,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => return Err(Loss::new("a request was given up")),
+            },
+        };
+        self.running.retain(|(other, ..)| *other != number);
+        outcome
+    }
+
+    fn is_busy(&self, scope: &Scope) -> bool {
+        self.running.iter().any(|(_, _, other)| other.clashes(scope))
+    }
+}
+
+impl Wish {
+    fn scope(&self) -> Scope {
+        match self {
+            Self::Request(inbound) => Scope::of(&inbound.frame),
+            Self::Ping => Scope { parties: Vec::new(), peer: None, introduces: false },
+        }
+    }
+}
+
+impl Scope {
+    fn of(frame: &ClientFrame) -> Self {
+        let about = |party_id: &PartyId, peer_id: &PeerId| Self {
+            parties: vec![party_id.clone()],
+            peer: Some(peer_id.clone()),
+            introduces: false,
+        };
+        match frame {
+            ClientFrame::Hello { peer_id, have, .. } => Self {
+                parties: have.keys().cloned().collect(),
+                peer: peer_id.clone(),
+                introduces: true,
+            },
+            ClientFrame::RegisterParty { party_id, host_peer, .. } => Self {
+                parties: party_id.iter().cloned().collect(),
+                peer: Some(host_peer.info.peer_id.clone()),
+                introduces: false,
+            },
+            ClientFrame::JoinParty { party_id, peer }
+            | ClientFrame::UpdatePeer { party_id, peer } => about(party_id, &peer.info.peer_id),
+            ClientFrame::LeaveParty { party_id, peer_id }
+            | ClientFrame::Heartbeat { party_id, peer_id }
+            | ClientFrame::Signal { party_id, from_peer_id: peer_id, .. } => {
+                about(party_id, peer_id)
+            }
+            ClientFrame::Sync { party_id, .. } => Self::of_party(party_id.clone()),
+            ClientFrame::ListRelays { .. } => {
+                Self { parties: Vec::new(), peer: None, introduces: false }
+            }
+        }
+    }
+
+    fn of_party(party_id: PartyId) -> Self {
+        Self { parties: vec![party_id], peer: None, introduces: false }
+    }
+
+    fn clashes(&self, other: &Self) -> bool {
+        self.parties.iter().any(|party_id| other.parties.contains(party_id))
+            || (self.introduces || other.introduces)
+                && self.peer.is_some()
+                && self.peer == other.peer
+    }
+}

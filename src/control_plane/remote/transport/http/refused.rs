@@ -1,0 +1,213 @@
+//! Why a request was not answered as it should be.
+
+use std::time::Duration;
+
+use lanrage_ipc::ErrorCode;
+use lanrage_ipc::control::{ReqId, ServerFrame};
+use reqwest::StatusCode;
+
+use super::super::Loss;
+
+/// A request that failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Refused {
+    /// What it comes to.
+    pub code: ErrorCode,
+    /// The server's own words, or what happened instead of them.
+    pub message: String,
+    /// How long the server asks to be left alone.
+    pub retry_after: Option<Duration>,
+    /// What kind of failure it is.
+    pub cause: Cause,
+}
+
+/// How a request failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// It never reached the server.
+    Unreachable,
+    /// It may have reached the server, which did not answer, or not to the end.
+    Unanswered,
+    /// The server, or what stands before it, lets this machine do nothing at all.
+    Barred,
+    /// The server answered something that can't be understood.
+    Nonsense,
+    /// It was not made: the routes have nothing for it.
+    Here,
+    /// The server refuses it with this status.
+    Status(u16),
+}
+
+impl Refused {
+    pub(super) fn new(code: ErrorCode, message: impl Into<String>, cause: Cause) -> Self {
+        Self { code, message: message.into(), retry_after: None, cause }
+    }
+
+    /// An answer that can't be understood.
+    pub(super) fn nonsense(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::Internal, message, Cause::Nonsense)
+    }
+
+    /// A request that this transport refuses by itself, as a server would.
+    pub(super) fn here(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self::new(code, message, Cause::Here)
+    }
+
+    /// A status with what the server says about it.
+    pub(super) fn of_status(status: StatusCode, detail: Option<String>) -> Self {
+        let code = code(status, detail.as_deref().unwrap_or_default());
+        let message = detail.unwrap_or_else(|| format!("the server answered {status}"));
+        let is_barred = status == StatusCode::PROXY_AUTHENTICATION_REQUIRED;
+        let cause = if is_barred { Cause::Barred } else { Cause::Status(status.as_u16()) };
+        Self::new(code, message, cause)
+    }
+
+    /// A request that got no answer from `host`.
+    pub(super) fn of_transport(error: &reqwest::Error, host: &str) -> Self {
+        let cause = if error.is_connect() { Cause::Unreachable } else { Cause::Unanswered };
+        let code = if error.is_builder() { ErrorCode::Internal } else { ErrorCode::Offline };
+        Self::new(code, words(error, host), cause)
+    }
+
+    /// Whether the server has this status to blame for it.
+    pub(super) fn is_status(&self, status: u16) -> bool {
+        self.cause == Cause::Status(status)
+    }
+
+    /// Whether it says more of the way to the server than of the request.
+    pub(super) fn is_loss(&self) -> bool {
+        matches!(self.cause, Cause::Unreachable | Cause::Unanswered | Cause::Barred)
+    }
+
+    /// Whether the request may be made again at once. One that does no more when it is made twice
+    /// is `repeatable`.
+    pub(super) fn may_pass(&self, repeatable: bool) -> bool {
+        match self.cause {
+            Cause::Unreachable => true,
+            Cause::Unanswered => repeatable,
+            Cause::Status(status) => repeatable && matches!(status, 502..=504),
+            Cause::Barred | Cause::Nonsense | Cause::Here => false,
+        }
+    }
+
+    /// As the frame that tells of it.
+    pub(super) fn into_frame(self, req_id: Option<ReqId>) -> ServerFrame {
+        let Self { code, message, retry_after, .. } = self;
+        let millis = |wait: Duration| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        let retry_after_ms = retry_after.map(millis);
+        ServerFrame::Error { message, code: Some(code), req_id, retry_after_ms }
+    }
+}
+
+impl From<Refused> for Loss {
+    fn from(refused: Refused) -> Self {
+        let Refused { message, retry_after, cause, .. } = refused;
+        Self { words: message, retry_after, is_final: cause == Cause::Barred }
+    }
+}
+
+/// The one place that gives a status its code.
+fn code(status: StatusCode, detail: &str) -> ErrorCode {
+    match status.as_u16() {
+        401 | 403 => ErrorCode::PermissionDenied,
+        404 if detail.starts_with("Party ") => ErrorCode::PartyNotFound,
+        404 if detail.starts_with("Peer ") && detail.ends_with("not in party") => {
+            ErrorCode::NotAMember
+        }
+        404 if detail.starts_with("Peer ") => ErrorCode::PeerNotFound,
+        408 => ErrorCode::Timeout,
+        409 => conflict(detail),
+        413 | 422 => ErrorCode::InvalidParams,
+        429 => ErrorCode::RateLimited,
+        503 => ErrorCode::StoreUnavailable,
+        500..=599 => ErrorCode::Internal,
+        _ => ErrorCode::ServerRejected,
+    }
+}
+
+/// What a 409 is about shows in its words alone.
+fn conflict(detail: &str) -> ErrorCode {
+    if detail.starts_with("Peer id ") {
+        ErrorCode::PermissionDenied
+    } else if detail.starts_with("party ") && detail.contains("the most it may have") {
+        ErrorCode::PartyFull
+    } else if detail.contains("the most it may be in") {
+        ErrorCode::RateLimited
+    } else {
+        ErrorCode::PartyExists
+    }
+}
+
+/// Why there is no answer, for people.
+fn words(error: &reqwest::Error, host: &str) -> String {
+    let mut root: &dyn std::error::Error = error;
+    while let Some(source) = root.source() {
+        root = source;
+    }
+    match (error.is_connect(), error.is_timeout()) {
+        (true, true) => format!("could not connect to {host} in time"),
+        (true, false) => format!("could not connect to {host}: {root}"),
+        (false, true) => format!("{host} did not answer in time"),
+        (false, false) => format!("the connection to {host} broke: {root}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_refusal_has_its_code() {
+        for (status, detail, code) in [
+            (400, "Bad", "server_rejected"),
+            (401, "Invalid or expired token", "permission_denied"),
+            (403, "Token peer_id does not match requested peer_id", "permission_denied"),
+            (404, "Party p not found", "party_not_found"),
+            (404, "Peer a not in party", "not_a_member"),
+            (404, "Peer a not found", "peer_not_found"),
+            (404, "Not Found", "server_rejected"),
+            (405, "Method Not Allowed", "server_rejected"),
+            (408, "The request body took too long", "timeout"),
+            (409, "Peer id is already registered", "permission_denied"),
+            (409, "party p has 2 peers, the most it may have", "party_full"),
+            (409, "peer a is in 2 parties, the most it may be in: leave one first", "rate_limited"),
+            (409, "party p exists already", "party_exists"),
+            (413, "Request body too large", "invalid_params"),
+            (422, "body.name: Field required", "invalid_params"),
+            (429, "Too many requests", "rate_limited"),
+            (500, "", "internal"),
+            (502, "", "internal"),
+            (503, "Server is stopping", "store_unavailable"),
+        ] {
+            let refused =
+                Refused::of_status(StatusCode::from_u16(status).unwrap(), Some(detail.to_owned()));
+            assert_eq!(refused.code.as_str(), code, "{status} {detail}");
+        }
+    }
+
+    #[test]
+    fn only_what_does_no_more_when_made_twice_is_made_again() {
+        let of = |cause| Refused::new(ErrorCode::Offline, "", cause);
+        for (cause, once, repeatable) in [
+            (Cause::Unreachable, true, true),
+            (Cause::Unanswered, false, true),
+            (Cause::Status(503), false, true),
+            (Cause::Status(500), false, false),
+            (Cause::Status(429), false, false),
+            (Cause::Barred, false, false),
+            (Cause::Nonsense, false, false),
+        ] {
+            assert_eq!(of(cause).may_pass(false), once, "{cause:?}");
+            assert_eq!(of(cause).may_pass(true), repeatable, "{cause:?}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_lets_nobody_in_is_final() {
+        let barred = Refused::of_status(StatusCode::PROXY_AUTHENTICATION_REQUIRED, None);
+        assert!(barred.is_loss() && Loss::from(barred).is_final);
+        let busy = Refused::of_status(StatusCode::BAD_GATEWAY, None);
+        assert!(!busy.is_loss() && !Loss::from(busy).is_final);
+    }
+}

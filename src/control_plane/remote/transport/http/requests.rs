@@ -1,0 +1,319 @@
+//! The link's frames as requests, and their answers as the frames that a server with a WebSocket
+//! would send, in its order.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use jiff::tz::{Offset, TimeZone};
+use lanrage_ipc::ErrorCode;
+use lanrage_ipc::control::{Beside, Bookmark, ClientFrame, Inbound, ReqId, Secret, ServerFrame};
+use lanrage_ipc::event::RemovalReason;
+use lanrage_ipc::http::answers::{PartyAnswer, RelaysAnswer, StatusAnswer};
+use lanrage_ipc::lanrage::input::PeerForm;
+use lanrage_ipc::model::{LastSeen, Name, PartyId, PeerId};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::super::{Incoming, Loss};
+use super::parties::named;
+use super::refused::Refused;
+use super::session::Session;
+
+/// What an `ack` tells.
+struct Reply {
+    seq: Option<u64>,
+    result: Value,
+}
+
+impl Reply {
+    fn empty() -> Self {
+        Self { seq: None, result: json!({}) }
+    }
+}
+
+impl Session {
+    /// Does what a frame asks, and tells what came of it.
+    ///
+    /// # Errors
+    /// When the server is out of reach: nobody can tell what came of it.
+    pub(super) async fn serve(&self, inbound: Inbound) -> Result<(), Loss> {
+        let Inbound { mut frame, req_id } = inbound;
+        let party_id = named(&mut frame).cloned();
+        match self.act(frame, req_id.as_ref()).await {
+            Ok(()) => Ok(()),
+            Err(refused) if refused.is_loss() => Err(refused.into()),
+            Err(refused) => {
+                if let Some(party_id) = party_id {
+                    self.heed(&refused, &party_id).await;
+                }
+                self.tell(refused.into_frame(req_id)).await;
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes from a refusal what it shows of the party.
+    async fn heed(&self, refused: &Refused, party_id: &PartyId) {
+        match refused.code {
+            ErrorCode::PartyNotFound => self.removed(party_id).await,
+            ErrorCode::PeerNotFound | ErrorCode::NotAMember => {
+                self.parties().hurry(party_id, Instant::now());
+            }
+            _ => {}
+        }
+    }
+
+    async fn act(&self, frame: ClientFrame, req_id: Option<&ReqId>) -> Result<(), Refused> {
+        let reply = match frame {
+            ClientFrame::Hello { peer_id, token, have, .. } => {
+                self.greet(peer_id, token, have).await?
+            }
+            ClientFrame::RegisterParty { party_id, name, host_peer } => {
+                self.register(party_id, name, host_peer).await?
+            }
+            ClientFrame::JoinParty { party_id, peer } => self.enter(&party_id, peer).await?,
+            ClientFrame::UpdatePeer { party_id, peer } => {
+                self.must_be_member(&party_id, &peer.info.peer_id).await?;
+                let entered = self.enter(&party_id, peer).await?;
+                Reply { result: json!({}), ..entered }
+            }
+            ClientFrame::LeaveParty { party_id, peer_id } => {
+                return self.leave(&party_id, &peer_id, req_id).await;
+            }
+            ClientFrame::Heartbeat { party_id, peer_id } => {
+                self.heartbeat(&party_id, &peer_id).await?
+            }
+            ClientFrame::Sync { party_id, have } => self.sync(&party_id, have).await?,
+            ClientFrame::ListRelays { region } => self.relays(region).await?,
+            ClientFrame::Signal { .. } => {
+                let message = "this server passes no signals on: it has no WebSocket";
+                return Err(Refused::here(ErrorCode::ServerRejected, message));
+            }
+        };
+        self.ack(req_id, reply).await;
+        Ok(())
+    }
+
+    async fn ack(&self, req_id: Option<&ReqId>, Reply { seq, result }: Reply) {
+        if let Some(req_id) = req_id.cloned() {
+            let epoch = self.parties().epoch();
+            self.tell(ServerFrame::Ack { req_id, epoch, seq, result }).await;
+        }
+    }
+
+    async fn greet(
+        &self,
+        peer_id: Option<PeerId>,
+        token: Option<Secret>,
+        have: BTreeMap<PartyId, Bookmark>,
+    ) -> Result<Reply, Refused> {
+        let Some(peer_id) = peer_id else {
+            if token.is_some() {
+                let message = "peer_id: needed with a token, since this server has no WebSocket";
+                return Err(Refused::here(ErrorCode::InvalidParams, message));
+            }
+            self.welcome(None).await;
+            return Ok(Reply::empty());
+        };
+        let token = self.introduce(&peer_id, token).await?;
+        // A party is what tells the server's epoch, which the welcome has; and the welcome has the
+        // token, which must not be lost whatever becomes of the rest.
+        let mut looks = Vec::new();
+        let mut failed = None;
+        for (party_id, bookmark) in have {
+            self.parties().remember(&party_id, &bookmark);
+            match self.fetch(&party_id, &peer_id).await {
+                Ok(answer) => looks.push((party_id, bookmark, Some(answer))),
+                Err(refused) if refused.code == ErrorCode::PartyNotFound => {
+                    looks.push((party_id, bookmark, None));
+                }
+                Err(refused) => {
+                    failed = Some(refused);
+                    break;
+                }
+            }
+        }
+        for (_, _, answer) in &looks {
+            self.parties().learn_epoch(answer.as_ref());
+        }
+        self.welcome(Some((peer_id.clone(), token))).await;
+        for (party_id, bookmark, answer) in looks {
+            self.catch_up(&peer_id, party_id, bookmark, answer).await;
+        }
+        failed.map_or_else(|| Ok(Reply::empty()), Err)
+    }
+
+    /// Tells a peer that comes back of a party that it has a copy of.
+    async fn catch_up(
+        &self,
+        peer_id: &PeerId,
+        party_id: PartyId,
+        Bookmark { epoch, seq }: Bookmark,
+        answer: Option<PartyAnswer>,
+    ) {
+        let is_in = answer.as_ref().is_some_and(|answer| answer.has(peer_id));
+        if is_in {
+            self.parties().enter(&party_id, peer_id, Instant::now());
+        }
+        let is_watched = self.parties().own(&party_id).is_some();
+        match answer {
+            Some(answer) if is_watched => {
+                self.show(answer).await;
+            }
+            _ => {
+                self.parties().forget(&party_id);
+                let beside = Some(Beside::new(epoch, seq, []));
+                let reason = RemovalReason::Removed;
+                self.tell(ServerFrame::PartyRemoved { party_id, reason, beside }).await;
+            }
+        }
+    }
+
+    async fn register(
+        &self,
+        asked: Option<PartyId>,
+        name: Name,
+        host: PeerForm,
+    ) -> Result<Reply, Refused> {
+        let peer_id = host.info.peer_id.clone();
+        let body = json!({"name": name, "host_peer_info": told_now(host)});
+        let question = self.api.post(&["parties"], Some(body));
+        let answer = self.ask_as(&peer_id, question).await?.party()?;
+        if let Some(from) = asked.filter(|asked| *asked != answer.party_id) {
+            let to = answer.party_id.clone();
+            self.parties().rename(from.clone(), to.clone());
+            self.say(Incoming::Renamed { from, to }).await;
+        }
+        Ok(self.entered(&peer_id, answer).await)
+    }
+
+    /// Joins a party, or tells it what has changed of a member.
+    async fn enter(&self, party_id: &PartyId, peer: PeerForm) -> Result<Reply, Refused> {
+        let peer_id = peer.info.peer_id.clone();
+        let body = json!({"party_id": party_id, "peer_info": told_now(peer)});
+        let question = self.api.post(&["parties", party_id.as_str(), "join"], Some(body));
+        let answer = self.ask_as(&peer_id, question.repeatable()).await?.party()?;
+        let answer = self.check(answer, party_id)?;
+        Ok(self.entered(&peer_id, answer).await)
+    }
+
+    /// A peer is in a party now: it is told, and looked at from now on.
+    async fn entered(&self, peer_id: &PeerId, answer: PartyAnswer) -> Reply {
+        let party_id = answer.party_id.clone();
+        let virtual_ip = answer.virtual_ips.get(peer_id).copied();
+        self.parties().enter(&party_id, peer_id, Instant::now());
+        let seq = self.show(answer).await;
+        let result = match virtual_ip {
+            Some(virtual_ip) => json!({"party_id": party_id, "virtual_ip": virtual_ip}),
+            None => json!({"party_id": party_id}),
+        };
+        Reply { seq, result }
+    }
+
+    /// Updating is joining again, which must not bring back who was removed.
+    async fn must_be_member(&self, party_id: &PartyId, peer_id: &PeerId) -> Result<(), Refused> {
+        if self.parties().own(party_id).is_some_and(|own| own.contains(peer_id)) {
+            return Ok(());
+        }
+        if self.fetch(party_id, peer_id).await?.has(peer_id) {
+            return Ok(());
+        }
+        let message = format!("peer {peer_id} is not known in party {party_id}");
+        Err(Refused::here(ErrorCode::PeerNotFound, message))
+    }
+
+    async fn leave(
+        &self,
+        party_id: &PartyId,
+        peer_id: &PeerId,
+        req_id: Option<&ReqId>,
+    ) -> Result<(), Refused> {
+        let route = ["parties", party_id.as_str(), "peers", peer_id.as_str()];
+        let answer = self.ask_as(peer_id, self.api.delete(&route)).await?;
+        let StatusAnswer { status } = answer.read(StatusAnswer::from_json)?;
+        let other = self.parties().leave(party_id, peer_id);
+        self.ack(req_id, Reply { seq: None, result: json!({"status": status}) }).await;
+        // It is answered already: what this comes to is no answer to it.
+        let Some(other) = other else { return Ok(()) };
+        match self.fetch(party_id, &other).await {
+            Ok(answer) => {
+                self.show(answer).await;
+                Ok(())
+            }
+            Err(refused) if refused.is_loss() => Err(refused),
+            Err(refused) => {
+                self.heed(&refused, party_id).await;
+                self.parties().hurry(party_id, Instant::now());
+                Ok(())
+            }
+        }
+    }
+
+    async fn heartbeat(&self, party_id: &PartyId, peer_id: &PeerId) -> Result<Reply, Refused> {
+        let route = ["parties", party_id.as_str(), "peers", peer_id.as_str(), "heartbeat"];
+        self.ask_as(peer_id, self.api.post(&route, None).repeatable()).await?;
+        let mut parties = self.parties();
+        parties.enter(party_id, peer_id, Instant::now());
+        Ok(Reply { seq: parties.seq(party_id), result: json!({}) })
+    }
+
+    async fn sync(&self, party_id: &PartyId, have: Option<Bookmark>) -> Result<Reply, Refused> {
+        if let Some(have) = &have {
+            self.parties().remember(party_id, have);
+        }
+        let own = self.parties().own(party_id).and_then(|own| own.first().cloned());
+        let peer_id = match own {
+            Some(own) => own,
+            None => self.somebody()?,
+        };
+        let answer = match self.fetch(party_id, &peer_id).await {
+            Ok(answer) => answer,
+            Err(refused) => {
+                let is_watched = self.parties().own(party_id).is_some();
+                if refused.code == ErrorCode::PartyNotFound && !is_watched {
+                    let beside = have.map(|have| Beside::new(have.epoch, have.seq, []));
+                    let (party_id, reason) = (party_id.clone(), RemovalReason::Removed);
+                    self.tell(ServerFrame::PartyRemoved { party_id, reason, beside }).await;
+                }
+                return Err(refused);
+            }
+        };
+        let members: Vec<_> = self.tokens.peers().into_iter().filter(|id| answer.has(id)).collect();
+        for peer_id in &members {
+            self.parties().enter(party_id, peer_id, Instant::now());
+        }
+        let is_watched = self.parties().own(party_id).is_some();
+        let seq = if is_watched { self.show(answer).await } else { None };
+        if members.is_empty() {
+            let message = format!("none of this daemon's peers is in party {party_id}");
+            return Err(Refused::here(ErrorCode::NotAMember, message));
+        }
+        Ok(Reply { seq, result: json!({}) })
+    }
+
+    async fn relays(&self, region: Option<Name>) -> Result<Reply, Refused> {
+        let question = match &region {
+            Some(region) => self.api.get(&["relays", region.as_str()]),
+            None => self.api.get(&["relays"]),
+        };
+        let answer = self.ask_as(&self.somebody()?, question).await?;
+        let RelaysAnswer { relays, rejected } = answer.read(RelaysAnswer::from_json)?;
+        if rejected > 0 {
+            log::warn!("{rejected} relays that can't be understood are left out");
+        }
+        Ok(Reply { seq: None, result: json!({"relays": relays}) })
+    }
+
+    /// A peer to ask as, where any will do.
+    fn somebody(&self) -> Result<PeerId, Refused> {
+        let message = "this server answers none but its peers: register or join a party first";
+        let refused = || Refused::here(ErrorCode::PermissionDenied, message);
+        self.tokens.peers().into_iter().next().ok_or_else(refused)
+    }
+}
+
+/// What is said of a peer, as of now in UTC: a server answers times by the clock that this shows.
+fn told_now(peer: PeerForm) -> PeerForm {
+    let local = TimeZone::UTC.to_datetime(Timestamp::now());
+    PeerForm { last_seen: Some(LastSeen { local, offset: Some(Offset::UTC) }), ..peer }
+}

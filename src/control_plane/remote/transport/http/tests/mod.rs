@@ -1,0 +1,154 @@
+//! Wires to real servers, and to bad ones.
+
+mod bad_servers;
+mod front;
+mod life;
+mod older_servers;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lanrage_ipc::control;
+use serde_json::{Value, json};
+
+use super::super::{Carrier, Incoming, Loss, Outgoing, Target, Wire};
+
+/// Long enough for a slow machine; a test that waits this long has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn target(address: impl std::fmt::Display) -> Target {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    Target {
+        url: format!("http://{address}").parse().unwrap(),
+        carrier: Carrier::Http,
+        tls: Arc::new(tls),
+        connect_timeout: PATIENCE,
+        request_timeout: PATIENCE,
+        poll: Duration::from_millis(50),
+    }
+}
+
+/// The link's end of a wire.
+struct Link(Wire);
+
+impl Link {
+    async fn open(address: impl std::fmt::Display) -> Self {
+        Self(super::open(&target(address)).await.expect("a wire"))
+    }
+
+    async fn send(&self, frame: Value) {
+        let inbound = control::decode(&frame.to_string()).expect("a frame");
+        self.0.outgoing.send(Outgoing::Frame(Box::new(inbound))).await.expect("an open wire");
+    }
+
+    /// The next thing that is more than a sign of life.
+    async fn next(&mut self) -> Incoming {
+        loop {
+            let next = tokio::time::timeout(PATIENCE, self.0.incoming.recv());
+            match next.await.expect("no news in time").expect("the wire's last word") {
+                Incoming::Alive => {}
+                next => return next,
+            }
+        }
+    }
+
+    async fn frame(&mut self) -> Value {
+        match self.next().await {
+            Incoming::Frame(frame) => serde_json::to_value(frame).unwrap(),
+            other => panic!("no frame: {other:?}"),
+        }
+    }
+
+    /// The next frame, which must be of this type.
+    async fn expect(&mut self, kind: &str) -> Value {
+        let frame = self.frame().await;
+        assert_eq!(frame["type"], kind, "{frame}");
+        frame
+    }
+
+    async fn lost(&mut self) -> Loss {
+        match self.next().await {
+            Incoming::Lost(loss) => {
+                assert!(self.0.incoming.recv().await.is_none(), "something after the last word");
+                loss
+            }
+            other => panic!("not lost: {other:?}"),
+        }
+    }
+
+    /// Sends a frame and reads up to its answer: what came before it, and the answer.
+    async fn ask(&mut self, mut frame: Value) -> (Vec<Value>, Value) {
+        frame["req_id"] = json!("r");
+        self.send(frame).await;
+        let mut before = Vec::new();
+        loop {
+            let frame = self.frame().await;
+            if frame["req_id"] == "r" {
+                return (before, frame);
+            }
+            before.push(frame);
+        }
+    }
+
+    /// The same for a frame that is answered by nothing else but an `ack`, or an `ack` after a
+    /// `party_update`: that party, or null.
+    async fn done(&mut self, frame: Value) -> (Value, Value) {
+        let (before, answer) = self.ask(frame).await;
+        assert_eq!(answer["type"], "ack", "{answer}");
+        let update = before.into_iter().rfind(|frame| frame["type"] == "party_update");
+        (update.unwrap_or_default(), answer)
+    }
+
+    /// Sends a frame that must be refused. Its error.
+    async fn refused(&mut self, frame: Value) -> Value {
+        let (_, answer) = self.ask(frame).await;
+        assert_eq!(answer["type"], "error", "{answer}");
+        answer
+    }
+
+    /// Introduces a peer; its token.
+    async fn hello(&mut self, peer_id: &str) -> String {
+        let (before, ack) = self.ask(json!({"type": "hello", "peer_id": peer_id})).await;
+        assert_eq!((before.len(), &ack["type"]), (1, &json!("ack")), "{before:?} {ack}");
+        assert_eq!(
+            (&before[0]["type"], &before[0]["peer_id"]),
+            (&json!("welcome"), &json!(peer_id))
+        );
+        before[0]["token"].as_str().expect("a token").to_owned()
+    }
+
+    /// Registers a party; its id.
+    async fn party(&mut self, host: &str) -> String {
+        let register = json!({"type": "register_party", "name": "Game", "host_peer": peer(host)});
+        let (_, ack) = self.done(register).await;
+        ack["result"]["party_id"].as_str().expect("an id").to_owned()
+    }
+
+    /// Waits for a look at a party that is told and shows these members.
+    async fn sees(&mut self, members: &[&str]) -> Value {
+        loop {
+            let frame = self.expect("party_update").await;
+            if member_ids(&frame) == members {
+                return frame;
+            }
+        }
+    }
+}
+
+fn member_ids(frame: &Value) -> Vec<&str> {
+    let peers = frame["party"]["peers"].as_object().expect("peers");
+    peers.keys().map(String::as_str).collect()
+}
+
+fn peer(id: &str) -> Value {
+    json!({
+        "peer_id": id, "name": "Ann", "public_key": "a2V5", "nat_type": "open",
+        "public_ip": "203.0.113.5", "public_port": 51820,
+        "local_ip": "192.168.1.5", "local_port": 51820,
+    })
+}

@@ -1,0 +1,66 @@
+//! What the daemon puts before its engine: the control plane that asks a server.
+
+use actix::prelude::*;
+use anyhow::Context as _;
+
+use super::Engine;
+use crate::clock::Clock;
+use crate::control_plane::Call;
+use crate::control_plane::remote::{
+    Keys, Line, Link, RemoteControlPlane, SetSettings, Settings, Start, Stop, Surroundings, ToLink,
+};
+use crate::core::{Caller, ServerKey};
+use crate::health::Vitals;
+
+/// A running remote control plane.
+pub(crate) struct Front {
+    /// What answers calls.
+    pub(crate) calls: Recipient<Call>,
+    plane: Addr<RemoteControlPlane>,
+}
+
+impl Front {
+    /// Puts it before an engine, and goes by what was chosen, or by what the configuration says.
+    ///
+    /// # Errors
+    /// When the system gives no random numbers, or the choice can't be kept.
+    pub(crate) async fn start(
+        engine: &Engine,
+        vitals: &mut Vitals,
+        clock: Clock,
+        settings: Settings,
+        configured: Option<ServerKey>,
+        itself: Caller,
+    ) -> anyhow::Result<Self> {
+        let keys = Keys::new().context("the system gives no random numbers")?;
+        let (local, outbox) = (engine.calls.clone(), engine.outbox.clone());
+        let around = Surroundings { local, itself, clock, outbox, keys };
+        let line = Line::default();
+        let link = Link::new(settings, around.clone(), line.clone());
+        let link = Supervisor::start(move |_| link);
+        let to_link = ToLink {
+            head: link.clone().recipient(),
+            retry: link.clone().recipient(),
+            tune: link.clone().recipient(),
+            farewell: link.clone().recipient(),
+        };
+        let plane = RemoteControlPlane::new(around, line, to_link, configured).start();
+        vitals.add("remote", plane.clone().recipient());
+        plane.send(Start).await.context("the control plane ended")??;
+        Ok(Self { calls: plane.clone().recipient(), plane })
+    }
+
+    /// Goes by other settings from now on.
+    pub(crate) async fn tune(&self, settings: Settings) {
+        if let Err(error) = self.plane.send(SetSettings(settings)).await {
+            log::error!("the link could not be told its settings: {error}");
+        }
+    }
+
+    /// Lets go of the server.
+    pub(crate) async fn stop(&self) {
+        if let Err(error) = self.plane.send(Stop).await {
+            log::error!("the link did not stop: {error}");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The rows of what this machine keeps for a control server.
+
+use rusqlite::Connection;
+use rusqlite::types::Value;
+
+use super::{read_table, sealed, text, time};
+use crate::core::{
+    ChoiceRecord, CredentialRecord, Deed, IntentRecord, RequestKey, ServerKey, User, Write,
+};
+use crate::server_url::{BadServerUrl, ServerUrl};
+use crate::store::inspect::Fault;
+
+pub(super) const PUT_INTENT: &str = "
+    INSERT OR REPLACE INTO intents (party_id, peer_id, deed, key, at, checksum)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+pub(super) const DELETE_INTENT: &str = "DELETE FROM intents WHERE party_id = ?1 AND peer_id = ?2";
+pub(super) const PUT_CREDENTIAL: &str = "
+    INSERT OR REPLACE INTO credentials (server, peer_id, token, renew_at, owner, checksum)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+pub(super) const DELETE_CREDENTIAL: &str =
+    "DELETE FROM credentials WHERE server = ?1 AND peer_id = ?2";
+pub(super) const PUT_CHOICE: &str = "
+    INSERT OR REPLACE INTO server_choice (id, server, configured, checksum)
+    VALUES (?1, ?2, ?3, ?4)";
+pub(super) const DELETE_CHOICE: &str = "DELETE FROM server_choice";
+
+const INTENTS: &str = "
+    SELECT party_id, peer_id, deed, key, at, checksum FROM intents ORDER BY party_id, peer_id";
+const CREDENTIALS: &str = "
+    SELECT server, peer_id, token, renew_at, owner, checksum
+    FROM credentials ORDER BY server, peer_id";
+const CHOICE: &str = "SELECT id, server, configured, checksum FROM server_choice";
+
+pub(super) fn intent_values(intent: &IntentRecord) -> Vec<Value> {
+    sealed(vec![
+        text(&intent.party_id),
+        text(&intent.peer_id),
+        Value::Text(deed_name(intent.deed).into()),
+        Value::Text(intent.key.0.to_string()),
+        time(intent.at),
+    ])
+}
+
+pub(super) fn credential_values(credential: &CredentialRecord) -> Vec<Value> {
+    sealed(vec![
+        server(&credential.server),
+        text(&credential.peer_id),
+        Value::Text(credential.token.expose().to_owned()),
+        time(credential.renew_at),
+        Value::from(credential.owner.0),
+    ])
+}
+
+pub(super) fn choice_values(choice: &ChoiceRecord) -> Vec<Value> {
+    let optional = |key: &Option<ServerKey>| key.as_ref().map_or(Value::Null, server);
+    sealed(vec![Value::Integer(0), optional(&choice.server), optional(&choice.configured)])
+}
+
+pub(super) fn server(key: &ServerKey) -> Value {
+    Value::Text(key.0.to_string())
+}
+
+/// Every row: the intents, the credentials, the choice.
+pub(super) fn read(connection: &Connection, rows: &mut Vec<Write>) -> Result<(), Fault> {
+    read_table(connection, INTENTS, rows, |fields| {
+        let intent = IntentRecord {
+            party_id: fields.text()?,
+            peer_id: fields.text()?,
+            deed: fields.parse(parse_deed)?,
+            key: RequestKey(fields.text::<String>()?.into()),
+            at: fields.time()?,
+        };
+        fields.seal()?;
+        Ok(Write::PutIntent(intent))
+    })?;
+    read_table(connection, CREDENTIALS, rows, |fields| {
+        let credential = CredentialRecord {
+            server: fields.parse(parse_server)?,
+            peer_id: fields.text()?,
+            token: fields.text::<String>()?.into(),
+            renew_at: fields.time()?,
+            owner: User(fields.integer()?),
+        };
+        fields.seal()?;
+        Ok(Write::PutCredential(credential))
+    })?;
+    read_table(connection, CHOICE, rows, |fields| {
+        fields.integer::<i64>()?;
+        let choice = ChoiceRecord {
+            server: fields.optional(parse_server)?,
+            configured: fields.optional(parse_server)?,
+        };
+        fields.seal()?;
+        Ok(Write::PutChoice(choice))
+    })
+}
+
+fn parse_server(text: &str) -> Result<ServerKey, BadServerUrl> {
+    text.parse::<ServerUrl>().map(|url| url.key())
+}
+
+const DEEDS: [Deed; 4] = [Deed::Register, Deed::Join, Deed::Update, Deed::Leave];
+
+fn deed_name(deed: Deed) -> &'static str {
+    match deed {
+        Deed::Register => "register",
+        Deed::Join => "join",
+        Deed::Update => "update",
+        Deed::Leave => "leave",
+    }
+}
+
+fn parse_deed(text: &str) -> Result<Deed, &'static str> {
+    let deed = DEEDS.into_iter().find(|deed| deed_name(*deed) == text);
+    deed.ok_or("must be register, join, update or leave")
+}

@@ -1,0 +1,332 @@
+//! A network between a client and a server that fails when it is told to.
+//!
+//! One thread carries all bytes. A control takes effect before it returns: bytes move only while
+//! the rules are held still, and what concerns connections as a whole is done by that thread.
+
+mod link;
+mod tally;
+
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::AsFd;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use socket2::SockRef;
+use tokio::net::TcpListener;
+use tokio::runtime::Builder;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+use super::Port;
+use link::Link;
+use tally::Tally;
+
+/// Which way bytes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// From the client.
+    ToServer,
+    /// From the server.
+    ToClient,
+}
+
+/// What happens to bytes.
+#[derive(Debug, Clone)]
+struct Rules {
+    /// Where new connections lead.
+    target: SocketAddr,
+    is_frozen: bool,
+    delay: Duration,
+    /// Whether bytes vanish, by direction.
+    black_hole: [bool; 2],
+    /// Connections with a lower number have ended, by direction.
+    half_closed: [usize; 2],
+    /// How many bytes the next connection carries that way before it is cut.
+    cut_after: Option<(Direction, usize)>,
+}
+
+/// What becomes of who connects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Door {
+    /// It is connected to the target.
+    Open,
+    /// It is hung up on at once.
+    Trap,
+    /// The system refuses it.
+    Shut,
+}
+
+/// What is told to the thread.
+enum Command {
+    /// To let in who has connected so far.
+    Settle,
+    Door(Door),
+    Cut,
+}
+
+/// A proxy; when it goes, so do its connections and its thread.
+pub(crate) struct Proxy {
+    port: Port,
+    rules: watch::Sender<Rules>,
+    tally: Tally,
+    /// `None` once the thread is to end.
+    commands: Option<mpsc::UnboundedSender<(Command, oneshot::Sender<()>)>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Proxy {
+    /// A proxy in front of a server.
+    pub(crate) fn to(target: SocketAddr) -> Self {
+        let (port, tally) = (Port::reserve(), Tally::default());
+        let (rules, _) = watch::channel(Rules {
+            target,
+            is_frozen: false,
+            delay: Duration::ZERO,
+            black_hole: [false; 2],
+            half_closed: [0; 2],
+            cut_after: None,
+        });
+        let (commands, inbox) = mpsc::unbounded_channel();
+        let mut hall = Hall {
+            address: port.address(),
+            rules: rules.clone(),
+            tally: tally.clone(),
+            door: Door::Shut,
+            listener: None,
+            links: JoinSet::new(),
+        };
+        let thread = std::thread::spawn(move || {
+            let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(hall.serve(inbox));
+        });
+        let proxy = Self { port, rules, tally, commands: Some(commands), thread: Some(thread) };
+        proxy.accept();
+        proxy
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.port.address()
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address())
+    }
+
+    /// Resets all connections, those too that nobody has answered yet.
+    pub(crate) fn cut(&self) {
+        self.tell(Command::Cut);
+    }
+
+    /// Has the system refuse who connects. Open connections stay.
+    pub(crate) fn refuse(&self) {
+        self.tell(Command::Door(Door::Shut));
+    }
+
+    /// Hangs up on who connects. Open connections stay.
+    pub(crate) fn accept_and_drop(&self) {
+        self.tell(Command::Door(Door::Trap));
+    }
+
+    /// Lets who connects through again.
+    pub(crate) fn accept(&self) {
+        self.tell(Command::Door(Door::Open));
+    }
+
+    /// Keeps all bytes where they are; who connects is accepted and hears nothing.
+    pub(crate) fn freeze(&self) {
+        self.rules.send_modify(|rules| rules.is_frozen = true);
+    }
+
+    /// Lets them go on from there.
+    pub(crate) fn thaw(&self) {
+        self.rules.send_modify(|rules| rules.is_frozen = false);
+    }
+
+    /// Shows the receiver of each open connection its end; what the sender still sends vanishes.
+    pub(crate) fn half_close(&self, direction: Direction) {
+        let next = self.connections();
+        self.rules.send_modify(|rules| rules.half_closed[direction as usize] = next);
+    }
+
+    /// Lets the bytes of one direction vanish, and their end, too. A connection that has lost some
+    /// passes nothing on any more: a stream has no gaps.
+    pub(crate) fn black_hole(&self, direction: Direction) {
+        self.rules.send_modify(|rules| rules.black_hole[direction as usize] = true);
+    }
+
+    /// Keeps each chunk of bytes for a while, from the next chunk on.
+    pub(crate) fn delay(&self, delay: Duration) {
+        self.rules.send_modify(|rules| rules.delay = delay);
+    }
+
+    /// Leads new connections elsewhere.
+    pub(crate) fn retarget(&self, target: SocketAddr) {
+        self.tell(Command::Settle);
+        self.rules.send_modify(|rules| rules.target = target);
+    }
+
+    /// Resets the next connection once so many bytes have gone that way, and no more. Beyond 64 KiB
+    /// the receiver may get fewer: what it has no room for is lost with the connection.
+    pub(crate) fn cut_after(&self, direction: Direction, bytes: usize) {
+        self.tell(Command::Settle);
+        self.rules.send_modify(|rules| rules.cut_after = Some((direction, bytes)));
+    }
+
+    /// Ends all faults but those of connections that have suffered one.
+    pub(crate) fn heal(&self) {
+        self.rules.send_modify(|rules| {
+            (rules.is_frozen, rules.delay, rules.cut_after) = (false, Duration::ZERO, None);
+            rules.black_hole = [false; 2];
+        });
+        self.accept();
+    }
+
+    /// How many connections were accepted so far.
+    pub(crate) fn connections(&self) -> usize {
+        self.tell(Command::Settle);
+        self.tally.read(|counts| counts.accepted.len())
+    }
+
+    /// When each of them was accepted.
+    pub(crate) fn accepted(&self) -> Vec<Instant> {
+        self.tally.read(|counts| counts.accepted.clone())
+    }
+
+    /// How many connections are open.
+    pub(crate) fn open(&self) -> usize {
+        self.tally.read(|counts| counts.open)
+    }
+
+    /// How many bytes went that way so far, those that vanished among them.
+    pub(crate) fn bytes(&self, direction: Direction) -> usize {
+        self.tally.read(|counts| counts.bytes[direction as usize])
+    }
+
+    /// Waits until that many connections were accepted since the proxy started.
+    #[track_caller]
+    pub(crate) fn await_connections(&self, count: usize) {
+        self.tally.wait("connections", |counts| counts.accepted.len() >= count);
+    }
+
+    /// Waits until exactly that many connections are open.
+    #[track_caller]
+    pub(crate) fn await_open(&self, count: usize) {
+        self.tally.wait("open connections", |counts| counts.open == count);
+    }
+
+    /// Waits until that many bytes have gone that way since the proxy started.
+    #[track_caller]
+    pub(crate) fn await_bytes(&self, direction: Direction, count: usize) {
+        self.tally.wait("bytes", |counts| counts.bytes[direction as usize] >= count);
+    }
+
+    fn tell(&self, command: Command) {
+        let (done, is_done) = oneshot::channel();
+        let commands = self.commands.as_ref().expect("it is there until the drop");
+        commands.send((command, done)).expect("the proxy's thread");
+        is_done.blocking_recv().expect("the proxy's thread");
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.commands = None;
+        let ended = self.thread.take().map(JoinHandle::join);
+        assert!(std::thread::panicking() || matches!(ended, Some(Ok(()))), "the proxy panicked");
+    }
+}
+
+/// Where connections come in.
+struct Hall {
+    address: SocketAddr,
+    rules: watch::Sender<Rules>,
+    tally: Tally,
+    door: Door,
+    /// One to wait at, and a second handle of it to see at once who waits.
+    listener: Option<(TcpListener, std::net::TcpListener)>,
+    links: JoinSet<()>,
+}
+
+impl Hall {
+    async fn serve(
+        &mut self,
+        mut commands: mpsc::UnboundedReceiver<(Command, oneshot::Sender<()>)>,
+    ) {
+        loop {
+            tokio::select! {
+                command = commands.recv() => match command {
+                    Some((command, done)) => {
+                        self.carry_out(command).await;
+                        done.send(()).ok();
+                    }
+                    None => return,
+                },
+                stream = came(self.listener.as_ref()) => self.welcome(stream),
+                Some(ended) = self.links.join_next() => ended.expect("no connection panics"),
+            }
+        }
+    }
+
+    async fn carry_out(&mut self, command: Command) {
+        // Who came before the command is treated as before it.
+        self.admit();
+        match command {
+            Command::Settle => {}
+            Command::Cut => self.links.shutdown().await,
+            Command::Door(door) => self.turn(door),
+        }
+    }
+
+    fn turn(&mut self, door: Door) {
+        self.door = door;
+        if door == Door::Shut {
+            if let Some((_, listener)) = self.listener.take() {
+                // To close is not enough: a child process may have it, too, until it runs its program.
+                SockRef::from(&listener).shutdown(Shutdown::Both).ok();
+            }
+        } else if self.listener.is_none() {
+            let listener = std::net::TcpListener::bind(self.address).expect("listen");
+            listener.set_nonblocking(true).expect("a listener that doesn't block");
+            let second = listener.try_clone().expect("a second handle");
+            self.listener = Some((TcpListener::from_std(listener).expect("listen"), second));
+        }
+    }
+
+    /// Lets in all who wait.
+    fn admit(&mut self) {
+        while let Some((_, listener)) = &self.listener
+            && let Ok((stream, _)) = listener.accept()
+        {
+            self.welcome(stream);
+        }
+    }
+
+    fn welcome(&mut self, stream: TcpStream) {
+        let number = self.tally.accepted();
+        if self.door == Door::Open {
+            let mut cut_after = None;
+            self.rules.send_modify(|rules| cut_after = rules.cut_after.take());
+            let (rules, seat) = (self.rules.subscribe(), self.tally.seat());
+            let target = rules.borrow().target;
+            let link = Link { number, target, cut_after, rules, seat };
+            born_to_be_reset(&stream);
+            stream.set_nonblocking(true).expect("a stream that doesn't block");
+            self.links.spawn(link.run(stream));
+        }
+    }
+}
+
+/// Waits until somebody connects.
+async fn came(listener: Option<&(TcpListener, std::net::TcpListener)>) -> TcpStream {
+    if let Some((listener, _)) = listener
+        && let Ok((stream, _)) = listener.accept().await
+    {
+        return stream.into_std().expect("a stream");
+    }
+    std::future::pending().await
+}
+
+/// Whatever ends a connection resets it, unless that is taken back.
+fn born_to_be_reset(stream: &impl AsFd) {
+    SockRef::from(stream).set_linger(Some(Duration::ZERO)).expect("set linger");
+}

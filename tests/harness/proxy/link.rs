@@ -1,0 +1,199 @@
+//! One connection through a proxy.
+
+use std::io;
+use std::net::SocketAddr;
+use std::ops::ControlFlow;
+
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::watch;
+
+use super::tally::Seat;
+use super::{Direction, Rules, born_to_be_reset};
+
+/// Bytes that are taken at once.
+const CHUNK: usize = 16 * 1024;
+
+pub(super) struct Link {
+    pub(super) number: usize,
+    pub(super) target: SocketAddr,
+    /// How many bytes may go that way.
+    pub(super) cut_after: Option<(Direction, usize)>,
+    pub(super) rules: watch::Receiver<Rules>,
+    pub(super) seat: Seat,
+}
+
+impl Link {
+    /// Carries bytes until both sides have ended, or one can't go on.
+    pub(super) async fn run(self, client: std::net::TcpStream) {
+        thawed(&mut self.rules.clone()).await;
+        let (Ok(client), Ok(server)) = (TcpStream::from_std(client), reach(self.target).await)
+        else {
+            return;
+        };
+        for stream in [&client, &server] {
+            stream.set_nodelay(true).ok();
+        }
+        let carried = tokio::try_join!(
+            self.carry(Direction::ToServer, &client, &server),
+            self.carry(Direction::ToClient, &server, &client),
+        );
+        if carried.is_ok() {
+            for stream in [&client, &server] {
+                socket2::SockRef::from(stream).set_linger(None).ok();
+            }
+        }
+        // Who waits for the end finds the streams gone.
+        drop((client, server));
+        drop(self.seat);
+    }
+
+    /// Carries one direction to its end.
+    async fn carry(&self, way: Direction, from: &TcpStream, to: &TcpStream) -> io::Result<()> {
+        let (mut rules, mut own) = (self.rules.clone(), self.rules.clone());
+        let mut lane = Lane {
+            seat: &self.seat,
+            way,
+            left: self.cut_after.filter(|(cut, _)| *cut == way).map(|(_, bytes)| bytes),
+            has_lost: false,
+            number: self.number,
+        };
+        let is_half_closed = tokio::select! {
+            biased;
+            _ = rules.wait_for(|rules| lane_is_closed(rules, way, self.number)) => true,
+            ended = lane.pass(&mut own, from, to) => ended?,
+        };
+        socket2::SockRef::from(to).shutdown(std::net::Shutdown::Write)?;
+        if is_half_closed { swallow(from).await } else { Ok(()) }
+    }
+}
+
+async fn reach(target: SocketAddr) -> io::Result<TcpStream> {
+    let socket = if target.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // The server may have accepted it before this goes on.
+    born_to_be_reset(&socket);
+    socket.connect(target).await
+}
+
+/// One direction of a connection.
+struct Lane<'a> {
+    seat: &'a Seat,
+    way: Direction,
+    number: usize,
+    /// Bytes until it is cut.
+    left: Option<usize>,
+    has_lost: bool,
+}
+
+impl Lane<'_> {
+    /// Until the sender ends, or, which is told by `true`, the lane is closed.
+    async fn pass(
+        &mut self,
+        rules: &mut watch::Receiver<Rules>,
+        from: &TcpStream,
+        to: &TcpStream,
+    ) -> io::Result<bool> {
+        let mut buffer = vec![0; CHUNK];
+        loop {
+            if self.left == Some(0) {
+                return Err(io::ErrorKind::ConnectionReset.into());
+            }
+            thawed(rules).await;
+            from.readable().await?;
+            let length = match self.take(rules, from, &mut buffer) {
+                Ok(Some(0)) if self.has_lost => std::future::pending().await,
+                Ok(Some(0)) => return Ok(false),
+                Ok(Some(length)) => length,
+                Ok(None) => continue,
+                Err(_) if self.has_lost => std::future::pending().await,
+                Err(error) => return Err(error),
+            };
+            let delay = rules.borrow().delay;
+            if !delay.is_zero() {
+                tokio::time::sleep(delay).await;
+            }
+            let mut chunk = &buffer[..length.min(self.left.unwrap_or(length))];
+            while !chunk.is_empty() {
+                thawed(rules).await;
+                to.writable().await?;
+                match self.put(rules, to, chunk)? {
+                    ControlFlow::Continue(length) => chunk = &chunk[length..],
+                    ControlFlow::Break(()) => return Ok(true),
+                }
+            }
+        }
+    }
+
+    /// What has come; `None` when there is nothing, or nothing may move.
+    fn take(
+        &mut self,
+        rules: &watch::Receiver<Rules>,
+        from: &TcpStream,
+        buffer: &mut [u8],
+    ) -> io::Result<Option<usize>> {
+        // Held until the bytes have moved.
+        let rules = rules.borrow();
+        if rules.is_frozen {
+            return Ok(None);
+        }
+        match from.try_read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            taken => {
+                self.has_lost |= rules.black_hole[self.way as usize];
+                taken.map(Some)
+            }
+        }
+    }
+
+    /// Passes on what goes; how much that is.
+    fn put(
+        &mut self,
+        rules: &watch::Receiver<Rules>,
+        to: &TcpStream,
+        chunk: &[u8],
+    ) -> io::Result<ControlFlow<(), usize>> {
+        // Held until the bytes have moved.
+        let rules = rules.borrow();
+        if lane_is_closed(&rules, self.way, self.number) {
+            return Ok(ControlFlow::Break(()));
+        }
+        if rules.is_frozen {
+            return Ok(ControlFlow::Continue(0));
+        }
+        self.has_lost |= rules.black_hole[self.way as usize];
+        let length = match self.has_lost {
+            true => chunk.len(),
+            false => match to.try_write(chunk) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+                written => written?,
+            },
+        };
+        self.left = self.left.map(|left| left - length);
+        self.seat.went(self.way, length);
+        Ok(ControlFlow::Continue(length))
+    }
+}
+
+fn lane_is_closed(rules: &Rules, way: Direction, number: usize) -> bool {
+    number < rules.half_closed[way as usize]
+}
+
+/// Waits until bytes may move.
+async fn thawed(rules: &mut watch::Receiver<Rules>) {
+    if rules.wait_for(|rules| !rules.is_frozen).await.is_err() {
+        // The proxy is going, and this with it.
+        std::future::pending().await
+    }
+}
+
+/// Takes what comes, until it ends, and passes on nothing.
+async fn swallow(from: &TcpStream) -> io::Result<()> {
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        from.readable().await?;
+        match from.try_read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+            _ => {}
+        }
+    }
+}
