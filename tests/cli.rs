@@ -1,5 +1,6 @@
 //! The command line client, as people and scripts see it.
 
+mod doctor;
 mod failures;
 
 use std::io::{BufRead, BufReader};
@@ -37,7 +38,7 @@ fn a_partys_life_by_commands() {
     assert!(joined.contains(row), "{joined}");
 
     let listed = ctl.text("party list");
-    let rows = "PARTY  NAME   HOST  PEERS  CREATED\nq      Quake  ann   2      ";
+    let rows = "PARTY  NAME   HOST  PEERS  CREATED  ORIGIN\nq      Quake  ann   2      ";
     assert!(listed.starts_with(rows), "{listed}");
     assert!(ctl.text("party discover").contains("\nq      Quake  ann   2      "));
     let shown = ctl.json("party show q");
@@ -144,7 +145,10 @@ fn for_programs_a_result_is_as_the_daemon_sent_it() {
     assert_eq!(ctl.fed("raw peer.list -", r#"{"party_id":"q"}"#).code, Some(0));
     let status = ctl.json("status");
     assert_eq!((&status["parties"], &status["mode"]), (&json!(1), &json!("local")));
-    assert!(ctl.text("status").contains("\nmode     local\nparties  1\npeers    1\n"));
+    assert!(ctl.text("status").contains(
+        "\nmode        local\nconnection  local: the daemon needs no control server\n\
+         parties     1\npeers       1\n"
+    ));
     assert!(
         ctl.json("completions bash")["script"]
             .as_str()

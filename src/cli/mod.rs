@@ -6,6 +6,7 @@
 mod completions;
 mod connection;
 mod daemon;
+mod doctor;
 mod exit;
 mod identity;
 mod input;
@@ -74,16 +75,18 @@ enum Command {
     Relay(relay::Command),
     /// Show how things are, then every change, until interrupted
     Watch(watch::Watch),
-    /// Wait until the daemon answers, or until there is a certain party
+    /// Wait for the daemon, a party, or the control server
     Wait(wait::Wait),
     /// Move the daemon's state as a whole
     #[command(subcommand)]
     State(state::Command),
-    /// Show the connection to the control server
+    /// Show and change the connection to the control server
     Connection {
         #[command(subcommand)]
         command: Option<connection::Command>,
     },
+    /// Find out what is in the way to the control server
+    Doctor(doctor::Doctor),
     /// Call a method of the daemon, and print its result as it came
     Raw(raw::Raw),
     /// Print a script that completes commands in a shell
@@ -120,6 +123,7 @@ fn run(args: Args, output: Output) -> Result<(), Failure> {
         Command::Wait(wait) => wait.run(&daemon),
         Command::State(command) => command.run(&daemon),
         Command::Connection { command } => command.unwrap_or_default().run(&daemon),
+        Command::Doctor(doctor) => doctor.run(&daemon),
         Command::Raw(raw) => raw.run(&daemon),
         Command::Completions(_) => Ok(()),
     }
@@ -159,7 +163,7 @@ mod tests {
             ),
             ("watch", "--topic party,peer,signal,relay,connection"),
             ("state import f", "--mode merge,replace"),
-            ("wait --party p", "--for ready,party"),
+            ("wait --party p", "--for ready,party,online"),
         ] {
             let (option, words) = option.split_once(' ').unwrap();
             for word in words.split(',') {

@@ -5,12 +5,14 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use lanrage_ipc::client::{Client, ClientError, ErrorKind};
-use lanrage_ipc::method::{Method, PartyGet, Ping};
-use lanrage_ipc::model::PartyId;
+use lanrage_ipc::event::Event;
+use lanrage_ipc::method::{ConnectionGet, Method, PartyGet, Ping};
+use lanrage_ipc::model::{Connection, ConnectionState, PartyId};
 use lanrage_ipc::params::{SubscribeParams, Topic};
 use lanrage_ipc::{ErrorCode, ServerMessage};
 use serde_json::value::RawValue;
 
+use super::connection::describe;
 use super::daemon::Daemon;
 use super::exit::{Exit, Failure};
 
@@ -21,7 +23,8 @@ const INTERVAL: Duration = Duration::from_millis(20);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Wait {
-    /// What to wait for: that the daemon answers, or that there is the party of --party
+    /// What to wait for: that the daemon answers, that there is the party of --party, or that the
+    /// control server is reached
     #[arg(long = "for", value_name = "WHAT")]
     what: What,
     /// The party's id
@@ -33,32 +36,46 @@ pub(super) struct Wait {
 enum What {
     Ready,
     Party,
+    Online,
 }
+
+/// What came of an attempt that was not cut short: the answer that was waited for, or why it will
+/// not come any more.
+type Outcome = Result<Box<RawValue>, Failure>;
 
 impl Wait {
     pub(super) fn run(self, daemon: &Daemon) -> Result<(), Failure> {
-        let patience = daemon.timeout.unwrap_or(TIMEOUT);
-        let deadline = Deadline(Instant::now().checked_add(patience));
-        let party = self.party.filter(|_| self.what == What::Party);
+        let deadline = Deadline::after(daemon.timeout.unwrap_or(TIMEOUT));
         loop {
             // However little time is left, an attempt is worth a moment.
-            let attempt =
-                daemon.reach(deadline.left().max(INTERVAL)).and_then(|client| match &party {
-                    Some(party) => come(client, party, deadline),
-                    None => ready(client),
-                });
+            let attempt = daemon
+                .reach(deadline.left().max(INTERVAL))
+                .and_then(|client| self.attempt(client, deadline));
             match attempt {
-                Ok(Some(found)) if daemon.output.json => return daemon.output.print(found.get()),
-                Ok(Some(_)) => return Ok(()),
-                Ok(None) => return Err(missing(party.as_ref()).timed_out(patience)),
+                Ok(outcome) => {
+                    let found = outcome?;
+                    return if daemon.output.json {
+                        daemon.output.print(found.get())
+                    } else {
+                        Ok(())
+                    };
+                }
                 Err(error) if !may_pass(&error) => return Err(daemon.failure(error)),
                 Err(error) => {
                     thread::sleep(INTERVAL.min(deadline.left()));
                     if deadline.left().is_zero() {
-                        return Err(in_vain(daemon, patience, error));
+                        return Err(in_vain(daemon, deadline.patience, error));
                     }
                 }
             }
+        }
+    }
+
+    fn attempt(&self, mut client: Client, deadline: Deadline) -> Result<Outcome, ClientError> {
+        match (self.what, &self.party) {
+            (What::Party, Some(party)) => come(client, party, deadline),
+            (What::Online, _) => online(client, deadline),
+            _ => client.call_raw(Ping::NAME, "{}").map(Ok),
         }
     }
 }
@@ -73,47 +90,64 @@ fn in_vain(daemon: &Daemon, patience: Duration, error: ClientError) -> Failure {
     }
 }
 
-fn missing(party: Option<&PartyId>) -> Failure {
-    let id = party.map_or("", PartyId::as_str);
-    let hint = "`lanragectl party list` shows the parties";
-    Failure::new(Exit::TimedOut, "timeout", format!("party {id} has not come"), hint)
-}
-
-fn ready(mut client: Client) -> Result<Option<Box<RawValue>>, ClientError> {
-    client.call_raw(Ping::NAME, "{}").map(Some)
-}
-
-/// Waits for a party to come; `None` when time is over.
-fn come(
-    mut client: Client,
-    party: &PartyId,
-    deadline: Deadline,
-) -> Result<Option<Box<RawValue>>, ClientError> {
+/// Waits for a party to come.
+fn come(mut client: Client, party: &PartyId, deadline: Deadline) -> Result<Outcome, ClientError> {
     // It may come between the look and the first event: the subscription has to be there before.
-    client.subscribe(&SubscribeParams {
-        topics: Some(vec![Topic::Party]),
-        party_id: None,
-        snapshot: false,
-    })?;
+    subscribe(&mut client, Topic::Party)?;
     let id = party.as_str();
     loop {
         client.set_timeout(deadline.left());
         match client.call_raw(PartyGet::NAME, &format!("{{\"party_id\":\"{id}\"}}")) {
             Err(ClientError::Rpc(error)) if error.data.code == ErrorCode::PartyNotFound => {}
-            outcome => return outcome.map(Some),
+            outcome => return outcome.map(Ok),
         }
-        if !is_news(&mut client, party, deadline)? {
-            return Ok(None);
+        if !is_news(&mut client, deadline, |event| event.party_id() == Some(party))? {
+            let hint = "`lanragectl party list` shows the parties";
+            return Ok(Err(deadline.passed(format!("party {id} has not come"), hint)));
         }
     }
 }
 
-/// Waits until the daemon says something that may concern the party; `false` when time is over.
-fn is_news(client: &mut Client, party: &PartyId, deadline: Deadline) -> Result<bool, ClientError> {
+/// Waits for the daemon to be online.
+fn online(mut client: Client, deadline: Deadline) -> Result<Outcome, ClientError> {
+    // As above: it may be online before the first event.
+    subscribe(&mut client, Topic::Connection)?;
+    loop {
+        client.set_timeout(deadline.left());
+        let answer = client.call_raw(ConnectionGet::NAME, "{}")?;
+        let connection: Connection = serde_json::from_str(answer.get())
+            .map_err(|error| ClientError::Protocol(format!("connection.get: {error}")))?;
+        match connection.state {
+            ConnectionState::Online => return Ok(Ok(answer)),
+            ConnectionState::Local => {
+                let message = "the daemon is in local mode: it follows no control server";
+                let hint = "name one: `lanragectl connection set URL`";
+                return Ok(Err(Failure::new(Exit::Failed, "local_mode", message, hint)));
+            }
+            _ => {}
+        }
+        if !is_news(&mut client, deadline, |_| true)? {
+            let hint = "`lanragectl doctor` finds out what is in the way";
+            return Ok(Err(deadline.passed(describe(&connection), hint)));
+        }
+    }
+}
+
+fn subscribe(client: &mut Client, topic: Topic) -> Result<(), ClientError> {
+    let params = SubscribeParams { topics: Some(vec![topic]), party_id: None, snapshot: false };
+    client.subscribe(&params).map(drop)
+}
+
+/// Waits until the daemon says something that `concerns`; `false` when time is over.
+fn is_news(
+    client: &mut Client,
+    deadline: Deadline,
+    concerns: impl Fn(&Event) -> bool,
+) -> Result<bool, ClientError> {
     loop {
         match client.next_message(deadline.left())? {
             None => return Ok(false),
-            Some(ServerMessage::Event(event)) if event.event.party_id() != Some(party) => {}
+            Some(ServerMessage::Event(event)) if !concerns(&event.event) => {}
             Some(ServerMessage::Goaway(_) | ServerMessage::Unknown(_)) => {}
             Some(ServerMessage::Event(_) | ServerMessage::Reset(_)) => return Ok(true),
         }
@@ -132,10 +166,22 @@ fn may_pass(error: &ClientError) -> bool {
 
 /// When patience ends; never, when that is too far away to be told.
 #[derive(Debug, Clone, Copy)]
-struct Deadline(Option<Instant>);
+struct Deadline {
+    patience: Duration,
+    at: Option<Instant>,
+}
 
 impl Deadline {
+    fn after(patience: Duration) -> Self {
+        Self { patience, at: Instant::now().checked_add(patience) }
+    }
+
     fn left(self) -> Duration {
-        self.0.map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()))
+        self.at.map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()))
+    }
+
+    /// It has passed, and that is how things are.
+    fn passed(self, message: String, hint: &str) -> Failure {
+        Failure::new(Exit::TimedOut, "timeout", message, hint).timed_out(self.patience)
     }
 }

@@ -59,6 +59,11 @@ fn misused() {
         "watch --topic weather",
         "wait --for party",
         "relay register r --public-ip unknown --port 1",
+        "wait --for weather",
+        "connection set",
+        "connection set http://h --local",
+        "connection set lan.example.org",
+        "connection set http://h/?a=b",
     ] {
         assert_eq!(ctl.fails(line), (2, "usage".to_owned()), "{line}");
     }

@@ -1,0 +1,119 @@
+//! `doctor`: walks the way to the control server step by step, and says where it ends.
+//!
+//! `checks` are the steps beyond this machine, `certificate` reads what a certificate says of its
+//! time, `report` is what is told.
+
+mod certificate;
+mod checks;
+mod report;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lanrage_ipc::method::{ConnectionGet, Method};
+use lanrage_ipc::model::Connection;
+
+use super::connection::{describe, read};
+use super::daemon::Daemon;
+use super::exit::{Exit, Failure};
+use checks::Way;
+use report::{End, Finding, Report, Trouble};
+
+/// How long a step may take, unless told otherwise.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Doctor {
+    /// The control server's URL [default: the one that the daemon follows]
+    // A usage error would repeat it, and it may have a password.
+    url: Option<String>,
+    /// Certificates, as PEM, to trust beside those that this system trusts
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+}
+
+impl Doctor {
+    pub(super) fn run(self, daemon: &Daemon) -> Result<(), Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::file("this program's event loop", &error))?;
+        let mut report = Report::new(daemon.output);
+        let end = runtime.block_on(self.examine(daemon, &mut report));
+        // A name that is still being looked up is not waited for.
+        runtime.shutdown_background();
+        match end {
+            Err(End::Unread(failure)) => return Err(failure),
+            Ok(()) | Err(End::Trouble) => {}
+        }
+        if report.finish()? { Ok(()) } else { Err(Failure::Told(Exit::Failed)) }
+    }
+
+    /// Takes one step after the other, until one fails that the next needs.
+    async fn examine(self, daemon: &Daemon, report: &mut Report) -> Result<(), End> {
+        let patience = daemon.timeout.unwrap_or(TIMEOUT);
+        let connection =
+            report.step("daemon", async { ask(daemon, patience, self.url.is_some()) }).await?;
+        let url = match (self.url, &connection) {
+            (Some(url), _) => url,
+            (None, Some(Connection { server_url: Some(url), .. })) => url.clone(),
+            // The step before has failed then.
+            (None, _) => return Err(End::Trouble),
+        };
+        let Some(url) = report.step("url", async { check_url(&url) }).await? else { return Ok(()) };
+        report.server_url = Some(url.to_string());
+        let mut way = Way::new(url, patience);
+        report.step("name", way.resolve()).await?;
+        report.step("connect", way.connect()).await?;
+        report.step("tls", way.secure(self.ca_file.as_deref())).await?;
+        report.step("http", way.greet()).await?;
+        report.passable("clock", async { way.compare_clocks() }).await?;
+        report.step("upgrade", way.upgrade()).await?;
+        report.step("token", way.show_token(connection.as_ref())).await?;
+        Ok(())
+    }
+}
+
+/// Asks the daemon what it follows. One that does not answer is no trouble where it `may_be_gone`.
+fn ask(
+    daemon: &Daemon,
+    patience: Duration,
+    may_be_gone: bool,
+) -> Result<Finding<Connection>, Trouble> {
+    let connection = daemon
+        .reach(patience)
+        .and_then(|mut client| client.call_raw(ConnectionGet::NAME, "{}"))
+        .map_err(|error| daemon.failure(error).into_words())
+        .and_then(|raw| {
+            let newer =
+                |error| (format!("connection.get: {error}"), "update lanragectl".to_owned());
+            serde_json::from_str::<Connection>(raw.get()).map_err(newer)
+        });
+    match connection {
+        Err((words, _)) if may_be_gone => Ok(Finding::Skipped(words)),
+        Err((words, hint)) => Err(Trouble::new(words, format!("{hint}; or name the server's URL"))),
+        Ok(connection) => {
+            let words = describe(&connection);
+            if connection.server_url.is_none() && !may_be_gone {
+                let fix = "name the server's URL: `lanragectl doctor URL`";
+                return Err(Trouble::new(words, fix));
+            }
+            Ok(Finding::Good(connection, words))
+        }
+    }
+}
+
+fn check_url(url: &str) -> Result<Finding<crate::server_url::ServerUrl>, Trouble> {
+    let url = read(url).map_err(|failure| {
+        let (words, hint) = failure.into_words();
+        Trouble::new(words, hint)
+    })?;
+    let (host, _) = url.host_and_port();
+    let is_here = host == "localhost"
+        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    let words = match url.is_secure() || is_here {
+        true => url.to_string(),
+        false => format!("{url}, where whoever is on the way can read and change all that is said"),
+    };
+    Ok(Finding::Good(url, words))
+}

@@ -1,0 +1,334 @@
+//! The steps from this machine to a control server that answers.
+
+use std::error::Error;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use lanrage_ipc::model::{Connection, ConnectionState};
+use reqwest::header::HeaderMap;
+use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use super::certificate;
+use super::report::{Finding, Trouble};
+use crate::control_plane::remote::transport::words;
+use crate::control_plane::remote::transport::ws::{self, Failed};
+use crate::control_plane::remote::transport::{Carrier, Outgoing, Target, ahead, tls};
+use crate::server_url::ServerUrl;
+
+/// Addresses of one name that are tried.
+const MOST_ADDRESSES: usize = 16;
+/// The most of an answer that is read, in bytes: a control server says less of itself.
+const MOST_BYTES: usize = 64 * 1024;
+/// How far two clocks may be apart, in seconds.
+const CLOCKS: u64 = 60;
+/// A certificate that is renewed by itself is renewed before it has so few days left.
+const FEW_DAYS: i64 = 14;
+
+const URL_FIX: &str = "correct the server's URL: its host, its port and its path";
+
+/// The way to a server, as far as it has been walked.
+pub(super) struct Way {
+    url: ServerUrl,
+    /// How long a step may take.
+    patience: Duration,
+    addresses: Vec<SocketAddr>,
+    /// The first address that let this machine connect.
+    address: Option<SocketAddr>,
+    tls: Option<Arc<ClientConfig>>,
+    client: Option<Client>,
+    /// The server's clock and this machine's, at about the same moment.
+    clocks: Option<(Timestamp, Timestamp)>,
+}
+
+/// An answer over HTTP.
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    /// Null where it is no JSON.
+    body: Value,
+}
+
+type Found = Result<Finding<()>, Trouble>;
+
+impl Way {
+    pub(super) fn new(url: ServerUrl, patience: Duration) -> Self {
+        Self {
+            url,
+            patience,
+            addresses: Vec::new(),
+            address: None,
+            tls: None,
+            client: None,
+            clocks: None,
+        }
+    }
+
+    /// Looks the server's name up.
+    pub(super) async fn resolve(&mut self) -> Found {
+        let fix = "correct the host in the server's URL, or see to this machine's network and DNS";
+        let (host, port) = self.url.host_and_port();
+        let looked_up = self.within("tell its address", tokio::net::lookup_host((host, port)));
+        let found = looked_up.await.map_err(|late| Trouble::new(late, fix))?;
+        let found =
+            found.map_err(|error| Trouble::new(words::unresolved(&error, &self.url), fix))?;
+        for address in found.take(MOST_ADDRESSES) {
+            if !self.addresses.contains(&address) {
+                self.addresses.push(address);
+            }
+        }
+        if self.addresses.is_empty() {
+            return Err(Trouble::new("the name has no address", fix));
+        }
+        let addresses: Vec<_> = self.addresses.iter().map(|found| found.ip().to_string()).collect();
+        Ok(good(addresses.join(", ")))
+    }
+
+    /// Connects to every address.
+    pub(super) async fn connect(&mut self) -> Found {
+        let patience = self.patience;
+        let attempts = self.addresses.iter().map(|&address| async move {
+            match timeout(patience, TcpStream::connect(address)).await {
+                Ok(Ok(_)) => Ok(address),
+                Ok(Err(error)) => Err(format!("{address}: {error}")),
+                Err(_) => Err(format!("{address}: no answer within {} s", patience.as_secs_f64())),
+            }
+        });
+        let tried = join_all(attempts).await;
+        self.address = tried.iter().find_map(|tried| tried.as_ref().ok()).copied();
+        let words = tried.into_iter().map(|tried| match tried {
+            Ok(address) => format!("{address} connects"),
+            Err(words) => words,
+        });
+        let words = words.collect::<Vec<_>>().join("; ");
+        match self.address {
+            Some(_) => Ok(good(words)),
+            None => {
+                let fix = "start the server there, open its port in the firewalls on the way, or \
+                           correct the port in its URL";
+                Err(Trouble::new(words, fix))
+            }
+        }
+    }
+
+    /// Speaks TLS, where the URL says so, and makes ready for HTTP.
+    pub(super) async fn secure(&mut self, ca_file: Option<&Path>) -> Found {
+        let config = tls::client_config(ca_file)
+            .map_err(|error| Trouble::new(error.to_string(), "correct --ca-file"))?;
+        self.client = Some(self.http_client(&config)?);
+        self.tls = Some(config.clone());
+        if !self.url.is_secure() {
+            return Ok(Finding::Skipped("not spoken: the URL starts with http://".to_owned()));
+        }
+        let fix = "give the server a certificate for the host in its URL; if it is of your own \
+                   authority, trust that: --ca-file here, remote.ca_file for the daemon";
+        let trouble = |words| Trouble::new(words, fix);
+        let (host, _) = self.url.host_and_port();
+        let name = ServerName::try_from(host)
+            .map_err(|error| trouble(format!("no certificate can be for that host: {error}")))?;
+        let address = self.address.ok_or_else(|| trouble("no address connects".to_owned()))?;
+        let handshake = async {
+            let stream = TcpStream::connect(address).await?;
+            TlsConnector::from(config).connect(name, stream).await
+        };
+        let stream = self.within("finish the TLS handshake", handshake).await.map_err(trouble)?;
+        let stream = stream.map_err(|error| trouble(words::failure(&error, &self.url)))?;
+        let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+        let ends = shown.and_then(|certificate| certificate::not_after(certificate));
+        Ok(good(ends.map_or_else(|| "a trusted certificate".to_owned(), certificate_words)))
+    }
+
+    /// Asks what it is.
+    pub(super) async fn greet(&mut self) -> Found {
+        let trouble = |words| Trouble::new(words, URL_FIX);
+        let asked = Timestamp::now();
+        let question = self.client()?.get(self.url.route(&[""]));
+        let answer = self.ask(question).await.map_err(trouble)?;
+        let service = answer.body["service"].as_str().unwrap_or_default();
+        if answer.status != StatusCode::OK || !service.to_lowercase().contains("control plane") {
+            return Err(trouble(self.refused(&answer)));
+        }
+        // The server tells whole seconds: between the two moments is near enough.
+        let ours = asked + Timestamp::now().duration_since(asked) / 2;
+        self.clocks = words::date(&answer.headers).map(|theirs| (theirs, ours));
+        let program = answer.body["server"].as_str().or(answer.body["version"].as_str());
+        Ok(good(match program {
+            Some(program) => format!("{} ({})", words::shown(service), words::shown(program)),
+            None => words::shown(service),
+        }))
+    }
+
+    /// Compares the server's clock with this machine's.
+    pub(super) fn compare_clocks(&self) -> Found {
+        let Some((theirs, ours)) = self.clocks else {
+            return Ok(Finding::Skipped("the server does not tell the time".to_owned()));
+        };
+        let ahead = ahead(theirs, ours);
+        let words = match (ahead.unsigned_abs(), ahead > 0) {
+            (seconds @ 0..=1, _) => format!("{seconds} s apart"),
+            (seconds, true) => format!("the server's is {seconds} s ahead of this machine's"),
+            (seconds, false) => format!("the server's is {seconds} s behind this machine's"),
+        };
+        if ahead.unsigned_abs() < CLOCKS {
+            return Ok(good(words));
+        }
+        Err(Trouble::new(words, "set both clocks right, best by NTP: peers look silent otherwise"))
+    }
+
+    /// Opens a WebSocket as the daemon does.
+    pub(super) async fn upgrade(&self) -> Found {
+        let tls = self.tls.clone().ok_or_else(unready)?;
+        let target = Target {
+            url: self.url.clone(),
+            carrier: Carrier::Ws,
+            tls,
+            connect_timeout: self.patience,
+            request_timeout: self.patience,
+            poll: self.patience,
+        };
+        match ws::open(&target).await {
+            Ok(wire) => {
+                // It has an end in any case: the wire is dropped.
+                wire.outgoing.try_send(Outgoing::Close).ok();
+                Ok(good("WebSocket".to_owned()))
+            }
+            Err(Failed::NoWebSocket(loss)) => {
+                Ok(good(format!("no WebSocket: the daemon will poll over HTTP ({})", loss.words)))
+            }
+            Err(Failed::Lost(loss)) => {
+                let fix = "let the proxy in front of the server pass WebSockets on, or poll: \
+                           remote.transport = \"http\" for the daemon";
+                Err(Trouble::new(loss.words, fix))
+            }
+        }
+    }
+
+    /// Shows a token that the server can't know: what it says of that tells whether tokens arrive.
+    pub(super) async fn show_token(&self, connection: Option<&Connection>) -> Found {
+        let fix = "see whether a proxy in front of the server takes requests for its own";
+        let mut random = [0; 32];
+        getrandom::fill(&mut random)
+            .map_err(|error| Trouble::new(format!("no random bytes: {error}"), "try again"))?;
+        let token = BASE64_URL_SAFE_NO_PAD.encode(random);
+        let question = self.client()?.get(self.url.route(&["relays"])).bearer_auth(token);
+        let answer = self.ask(question).await.map_err(|words| Trouble::new(words, fix))?;
+        match (answer.status, answer.body["detail"].as_str()) {
+            (StatusCode::UNAUTHORIZED, Some("Invalid or expired token")) => {}
+            (StatusCode::UNAUTHORIZED, Some("Missing authorization header")) => {
+                let words = "the server never sees the token that it is shown";
+                let fix = "let the proxy in front of it pass the header Authorization on";
+                return Err(Trouble::new(words, fix));
+            }
+            (StatusCode::UNAUTHORIZED, Some("Invalid authorization format")) => {
+                let words = "the server sees another token than the one that it is shown";
+                let fix = "keep the proxy in front of it from changing the header Authorization";
+                return Err(Trouble::new(words, fix));
+            }
+            (status, _) if status.is_success() => {
+                let words = format!("a made-up token is taken for a good one ({status})");
+                return Err(Trouble::new(words, "put no cache in front of the server"));
+            }
+            _ => return Err(Trouble::new(self.refused(&answer), fix)),
+        }
+        match connection {
+            Some(connection) if self.is_shut_out(connection) => {
+                let why = connection.last_error.as_deref().unwrap_or("it does not say why");
+                let words = format!("the server does not let the daemon in: {}", words::shown(why));
+                let fix = "mend that, then tell the daemon: `lanragectl connection retry`";
+                Err(Trouble::new(words, fix))
+            }
+            _ => Ok(good("a made-up token is refused, as it should be".to_owned())),
+        }
+    }
+
+    /// Whether the daemon has given up, at this very server.
+    fn is_shut_out(&self, connection: &Connection) -> bool {
+        let followed = connection.server_url.as_deref().and_then(|url| url.parse().ok());
+        connection.state == ConnectionState::AuthFailed && followed.as_ref() == Some(&self.url)
+    }
+
+    fn http_client(&self, tls: &ClientConfig) -> Result<Client, Trouble> {
+        let (host, _) = self.url.host_and_port();
+        let address: Vec<_> = self.address.into_iter().collect();
+        Client::builder()
+            .tls_backend_preconfigured(tls.clone())
+            .user_agent(concat!("lanragectl/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .no_proxy()
+            .resolve_to_addrs(&host, &address)
+            // Each step stands for itself: none is spared a connection.
+            .pool_max_idle_per_host(0)
+            .build()
+            .map_err(|error| Trouble::new(format!("no HTTP client: {error}"), "report this"))
+    }
+
+    fn client(&self) -> Result<&Client, Trouble> {
+        self.client.as_ref().ok_or_else(unready)
+    }
+
+    /// Makes a request, and reads the answer as far as it may go.
+    async fn ask(&self, request: RequestBuilder) -> Result<Answer, String> {
+        let failed =
+            |error: reqwest::Error| words::failure(&error as &(dyn Error + 'static), &self.url);
+        let exchange = async {
+            let response = request.header("accept", "application/json").send().await?;
+            let (status, headers) = (response.status(), response.headers().clone());
+            let body = read(response).await?;
+            let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+            Ok(Answer { status, headers, body })
+        };
+        self.within("answer", exchange).await?.map_err(failed)
+    }
+
+    /// Why an answer is not the one that was asked for.
+    fn refused(&self, answer: &Answer) -> String {
+        words::refusal(answer.status, &answer.headers, &self.url, Timestamp::now()).words
+    }
+
+    /// Waits for something as long as a step may take. `what` completes "it did not …".
+    async fn within<T>(&self, what: &str, work: impl Future<Output = T>) -> Result<T, String> {
+        let late = |_| words::late(what, self.patience, &self.url);
+        timeout(self.patience, work).await.map_err(late)
+    }
+}
+
+/// A body, or as much of it as is worth a look.
+async fn read(mut response: Response) -> reqwest::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        body.extend_from_slice(&chunk);
+        if body.len() > MOST_BYTES {
+            break;
+        }
+    }
+    Ok(body)
+}
+
+fn good(words: String) -> Finding<()> {
+    Finding::Good((), words)
+}
+
+/// A step was taken before those that it needs.
+fn unready() -> Trouble {
+    Trouble::new("the steps before this one were not taken", "report this")
+}
+
+fn certificate_words(ends: Timestamp) -> String {
+    let days = ends.duration_since(Timestamp::now()).as_hours() / 24;
+    let soon = if days < FEW_DAYS { ": renew it soon" } else { "" };
+    format!("a trusted certificate, valid for {days} days until {}{soon}", ends.strftime("%F"))
+}

@@ -1,0 +1,152 @@
+//! What each step came to, for people as it happens and for programs at the end.
+
+use std::future::Future;
+use std::time::Instant;
+
+use serde::Serialize;
+
+use crate::cli::exit::Failure;
+use crate::cli::output::Output;
+
+/// All steps, in their order.
+const STEPS: [&str; 9] =
+    ["daemon", "url", "name", "connect", "tls", "http", "clock", "upgrade", "token"];
+
+/// What a step found that is as it should be.
+pub(super) enum Finding<T> {
+    /// What the next steps need, and what to say.
+    Good(T, String),
+    /// There was nothing to do, for this reason.
+    Skipped(String),
+}
+
+/// What a step found that is not.
+#[derive(Debug)]
+pub(super) struct Trouble {
+    words: String,
+    fix: String,
+}
+
+impl Trouble {
+    pub(super) fn new(words: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { words: words.into(), fix: fix.into() }
+    }
+}
+
+/// Why no further steps are taken.
+pub(super) enum End {
+    /// One has failed.
+    Trouble,
+    /// Nothing can be printed any more.
+    Unread(Failure),
+}
+
+/// The steps so far.
+pub(super) struct Report {
+    output: Output,
+    pub(super) server_url: Option<String>,
+    steps: Vec<Step>,
+}
+
+#[derive(Serialize)]
+struct Step {
+    step: &'static str,
+    /// Null where it was skipped.
+    ok: Option<bool>,
+    took_ms: Option<u64>,
+    detail: String,
+    fix: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    ok: bool,
+    server_url: Option<&'a str>,
+    steps: &'a [Step],
+}
+
+impl Report {
+    pub(super) fn new(output: Output) -> Self {
+        Self { output, server_url: None, steps: Vec::new() }
+    }
+
+    /// Takes a step that the next ones need.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub(super) async fn step<T>(
+        &mut self,
+        name: &'static str,
+        work: impl Future<Output = Result<Finding<T>, Trouble>>,
+    ) -> Result<Option<T>, End> {
+        self.take(name, work).await?.map_err(|()| End::Trouble)
+    }
+
+    /// Takes a step that the next ones do without.
+    pub(super) async fn passable<T>(
+        &mut self,
+        name: &'static str,
+        work: impl Future<Output = Result<Finding<T>, Trouble>>,
+    ) -> Result<(), End> {
+        self.take(name, work).await.map(drop)
+    }
+
+    async fn take<T>(
+        &mut self,
+        step: &'static str,
+        work: impl Future<Output = Result<Finding<T>, Trouble>>,
+    ) -> Result<Result<Option<T>, ()>, End> {
+        let begun = Instant::now();
+        let found = work.await;
+        let took_ms = Some(u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX));
+        let (step, result) = match found {
+            Ok(Finding::Good(value, detail)) => {
+                (Step { step, ok: Some(true), took_ms, detail, fix: None }, Ok(Some(value)))
+            }
+            Ok(Finding::Skipped(why)) => (skipped(step, why), Ok(None)),
+            Err(Trouble { words: detail, fix }) => {
+                (Step { step, ok: Some(false), took_ms, detail, fix: Some(fix) }, Err(()))
+            }
+        };
+        self.record(step).map_err(End::Unread)?;
+        Ok(result)
+    }
+
+    /// Tells of the steps that were not taken. Returns whether none has failed.
+    pub(super) fn finish(mut self) -> Result<bool, Failure> {
+        for step in &STEPS[self.steps.len()..] {
+            self.record(skipped(step, "a step before it failed".to_owned()))?;
+        }
+        let ok = self.steps.iter().all(|step| step.ok != Some(false));
+        if self.output.json {
+            let server_url = self.server_url.as_deref();
+            self.output.document(&Document { ok, server_url, steps: &self.steps })?;
+        }
+        Ok(ok)
+    }
+
+    fn record(&mut self, step: Step) -> Result<(), Failure> {
+        debug_assert_eq!(STEPS[self.steps.len()], step.step);
+        if !self.output.json {
+            self.output.page(|page| {
+                let mark = match step.ok {
+                    Some(true) => "ok",
+                    Some(false) => "FAILED",
+                    None => "skipped",
+                };
+                let took = step.took_ms.map(|took| format!("{took} ms")).unwrap_or_default();
+                let (name, detail) = (step.step, &step.detail);
+                page.line(format_args!("{mark:<7}  {name:<7}  {took:>8}  {detail}"));
+                if let Some(fix) = &step.fix {
+                    page.line(format_args!("{:<28}fix: {fix}", ""));
+                }
+            })?;
+        }
+        self.steps.push(step);
+        Ok(())
+    }
+}
+
+fn skipped(step: &'static str, detail: String) -> Step {
+    Step { step, ok: None, took_ms: None, detail, fix: None }
+}
