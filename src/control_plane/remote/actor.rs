@@ -136,7 +136,7 @@ impl Desk {
     ///
     /// # Errors
     /// When the choice can't be kept, or is no address.
-    pub(super) async fn start(&self) -> Result<(), Failure> {
+    pub(super) async fn choose(&self) -> Result<(), Failure> {
         let known = self.upstream().await?.choice;
         let configured = self.configured.clone();
         let server = if known.configured == configured { known.server } else { configured.clone() };
@@ -234,7 +234,7 @@ impl Handler<Start> for RemoteControlPlane {
 
     fn handle(&mut self, _: Start, _: &mut Self::Context) -> Self::Result {
         let desk = self.desk.clone();
-        Box::pin(async move { desk.start().await })
+        Box::pin(async move { desk.choose().await })
     }
 }
 
