@@ -54,6 +54,10 @@ pub(crate) struct Link {
     line: Line,
     timer: Option<SpawnHandle>,
     attempt: Option<SpawnHandle>,
+    /// Whether the actor is about to begin anew.
+    is_ending: bool,
+    /// What it then does first.
+    next: Option<LinkId>,
     /// By which the machine reckons.
     started: jiff::Timestamp,
 }
@@ -62,8 +66,8 @@ impl Link {
     pub(crate) fn new(settings: Settings, around: Surroundings, line: Line) -> Self {
         let machine = link::Link::new(settings.link.clone());
         let started = around.clock.now().wall;
-        let (url, timer, attempt) = Default::default();
-        Self { machine, url, settings, around, line, timer, attempt, started }
+        let (url, timer, attempt, is_ending, next) = Default::default();
+        Self { machine, url, settings, around, line, timer, attempt, is_ending, next, started }
     }
 
     fn input(&mut self, input: Input, ctx: &mut Context<Self>) {
@@ -101,6 +105,10 @@ impl Link {
     }
 
     fn connect(&mut self, id: LinkId, ctx: &mut Context<Self>) {
+        if self.is_ending {
+            self.next = Some(id);
+            return;
+        }
         let Some(url) = self.url.clone() else { return };
         let target = self.settings.way.to(url);
         log::debug!("connecting to {}", target.url);
@@ -181,6 +189,7 @@ impl Link {
         if let Some(session) = self.line.0.borrow_mut().take() {
             session.close();
         }
+        self.is_ending = true;
         ctx.stop();
     }
 
@@ -234,13 +243,16 @@ impl Actor for Link {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        if let Some(id) = self.next.take() {
+            self.connect(id, ctx);
+        }
         self.arm(ctx);
     }
 }
 
 impl Supervised for Link {
     fn restarting(&mut self, _: &mut Self::Context) {
-        (self.timer, self.attempt) = (None, None);
+        (self.timer, self.attempt, self.is_ending) = (None, None, false);
     }
 }
 

@@ -38,9 +38,6 @@ impl Desk {
         let Some((party_id, peer_id)) = ids else {
             return self.registry(caller, Ask::Command(command)).await;
         };
-        if self.upstream().await?.choice.server.is_none() {
-            return self.registry(caller, Ask::Command(command)).await;
-        }
         self.registry(caller.clone(), Ask::Check(command.clone())).await?;
         let home = self.home(&party_id).await?;
         let key = self.around.keys.next();

@@ -116,6 +116,10 @@ impl Session {
     async fn refused(self: &Rc<Self>, operation: Operation, code: ErrorCode, message: &str) {
         let Operation { key, party_id, act } = operation;
         let peer_id = act.peer_id().clone();
+        if code.retryable() {
+            // It stays noted, for another time.
+            return log::warn!("party {party_id}: the server puts {peer_id} off: {message}");
+        }
         log::warn!("party {party_id}: the server refused {peer_id}: {message} ({code:?})");
         let Ok(spare) = crate::token::random_text::<16>() else { return };
         let Ok(spare) = spare.parse() else { return };
