@@ -5,6 +5,7 @@
 
 mod addresses;
 mod command;
+pub mod link;
 mod rate;
 pub mod reconcile;
 mod record;
