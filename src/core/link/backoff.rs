@@ -27,7 +27,8 @@ impl Settings {
     pub(super) fn backoff_wait(&self, attempt: u32, jitter: f64) -> Duration {
         let (initial, _) = self.bounds();
         let least = (initial / 10).min(LEAST_WAIT);
-        scale(self.longest_backoff(attempt), jitter.clamp(0.0, 1.0)).max(least)
+        let longest = self.longest_backoff(attempt);
+        scale(longest, jitter.clamp(0.0, 1.0)).clamp(least, longest)
     }
 
     /// The longest of these waits.
@@ -74,7 +75,8 @@ fn interval(initial: Duration, max: Duration, attempt: u32) -> Duration {
     growing.current_interval
 }
 
-/// What can't be scaled so stays as it is.
+/// What is no number scales nothing; what no span can hold is the longest there is.
 fn scale(span: Duration, factor: f64) -> Duration {
-    Duration::try_from_secs_f64(span.as_secs_f64() * factor).unwrap_or(span)
+    let scaled = if factor.is_nan() { span.as_secs_f64() } else { span.as_secs_f64() * factor };
+    Duration::try_from_secs_f64(scaled).unwrap_or(Duration::MAX)
 }
