@@ -92,7 +92,7 @@ impl Desk {
             Command::Leave { .. } => Some(Passage::Leaves),
             _ => None,
         };
-        session.greet(peer_id, user_of(caller), Default::default()).await?;
+        session.greet(peer_id, user_of(caller)).await?;
         let in_flight = passage.map(|what| InFlight { peer_id: peer_id.clone(), what });
         let _passing = in_flight.map(|in_flight| session.passing(party_id, in_flight));
         session.ask(frame, key).await

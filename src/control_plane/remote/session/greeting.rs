@@ -32,9 +32,13 @@ impl Session {
         if peers.is_empty() {
             self.hello(None, None, BTreeMap::new()).await?;
         }
-        for (peer_id, owner) in peers {
-            let have = bookmarks(&upstream, &peer_id);
-            match self.greet(&peer_id, owner, have).await {
+        let greetings = peers.iter().map(|(peer_id, owner)| {
+            let have = bookmarks(&upstream, peer_id);
+            self.introduce(peer_id, *owner, &upstream, have)
+        });
+        let greeted = futures_util::future::join_all(greetings).await;
+        for ((peer_id, _), greeted) in peers.iter().zip(greeted) {
+            match greeted {
                 Ok(()) => {}
                 Err(Trouble::Refused { code, message }) => {
                     log::warn!("peer {peer_id} is not ours on the server: {message} ({code:?})");
@@ -96,26 +100,28 @@ impl Session {
         &self,
         peer_id: &PeerId,
         owner: User,
-        have: BTreeMap<PartyId, Bookmark>,
     ) -> Result<(), Trouble> {
-        // One after the other: what the welcome says is kept for the owner of whom it names.
-        let _turn = self.greeting.lock().await;
         if self.greeted.borrow().contains(peer_id) {
             return Ok(());
         }
         let upstream = self.upstream().await.map_err(|failure| self.stumbled(&failure))?;
-        let known = upstream.credentials.into_iter().find(|known| known.peer_id == *peer_id);
+        self.introduce(peer_id, owner, &upstream, BTreeMap::new()).await
+    }
+
+    async fn introduce(
+        &self,
+        peer_id: &PeerId,
+        owner: User,
+        upstream: &Upstream,
+        have: BTreeMap<PartyId, Bookmark>,
+    ) -> Result<(), Trouble> {
+        // For whom the token of its welcome is kept.
         self.owners.borrow_mut().insert(peer_id.clone(), owner);
-        let token = known.map(|known| known.token);
-        let by_token = match token {
-            Some(token) => self.hello(Some(peer_id), Some(token), have.clone()).await,
-            None => {
-                Err(Trouble::Refused { code: ErrorCode::PermissionDenied, message: String::new() })
-            }
-        };
-        let greeted = match by_token {
+        let known = upstream.credentials.iter().find(|known| known.peer_id == *peer_id);
+        let token = known.map(|known| known.token.clone());
+        let greeted = match self.hello(Some(peer_id), token, have.clone()).await {
             // The server may have lost it, or it has expired and the id is nobody's.
-            Err(Trouble::Refused { code: ErrorCode::PermissionDenied, .. }) => {
+            Err(Trouble::Refused { code: ErrorCode::PermissionDenied, .. }) if known.is_some() => {
                 self.hello(Some(peer_id), None, have).await
             }
             other => other,

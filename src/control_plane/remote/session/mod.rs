@@ -118,7 +118,6 @@ pub(super) struct Session {
     met: RefCell<HashSet<PartyId>>,
     /// Peers that the server takes this connection's word for.
     greeted: RefCell<HashSet<PeerId>>,
-    greeting: tokio::sync::Mutex<()>,
     /// Whose peers they are that were greeted, or are being.
     owners: RefCell<HashMap<PeerId, User>>,
     /// Operations under way.
@@ -162,7 +161,6 @@ impl Session {
             shadow: RefCell::default(),
             met: RefCell::default(),
             greeted: RefCell::default(),
-            greeting: tokio::sync::Mutex::default(),
             owners: RefCell::default(),
             operating: RefCell::default(),
             operated: Notify::new(),

@@ -20,7 +20,7 @@ impl Session {
         let Ok(peer_id) = relay.relay_id.as_str().parse::<PeerId>() else {
             return Err(Trouble::Lost);
         };
-        self.greet(&peer_id, owner, Default::default()).await?;
+        self.greet(&peer_id, owner).await?;
         let upstream = self.upstream().await.map_err(|_| Trouble::Lost)?;
         let credential = upstream.credentials.into_iter().find(|known| known.peer_id == peer_id);
         let Some(credential) = credential else { return Err(Trouble::Lost) };

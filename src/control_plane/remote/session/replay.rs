@@ -58,7 +58,7 @@ impl Session {
     async fn request(self: &Rc<Self>, operation: &Operation) -> Result<Acked, Trouble> {
         let peer_id = operation.act.peer_id();
         let owner = self.owner(peer_id).await;
-        self.greet(peer_id, owner, Default::default()).await?;
+        self.greet(peer_id, owner).await?;
         self.ask(frames::of_operation(operation), &operation.key).await
     }
 
