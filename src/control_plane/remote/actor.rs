@@ -271,7 +271,11 @@ impl Handler<Stop> for RemoteControlPlane {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, _: Stop, _: &mut Self::Context) -> Self::Result {
-        let link = self.desk.link.farewell.clone();
-        Box::pin(async move { drop(tell(&link, || Farewell).await) })
+        let desk = self.desk.clone();
+        Box::pin(async move {
+            if desk.follows.get() {
+                drop(tell(&desk.link.farewell, || Farewell).await);
+            }
+        })
     }
 }
