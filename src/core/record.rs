@@ -85,6 +85,8 @@ pub enum Done {
     Updated,
     /// A signal waits.
     Queued,
+    /// The peer id is the claimant's.
+    Claimed,
 }
 
 /// A receipt, and whose it is.

@@ -47,7 +47,7 @@ fn daemons_that_lose_a_server_together_do_not_come_back_together() {
         let mut waits: Vec<_> = (0..100)
             .map(|seed| {
                 let mut bench = Bench::failed(failed);
-                bench.run_to_deadline();
+                bench.reach_deadline();
                 bench.jitter = Chance(seed).next();
                 bench.close(lost("restart"));
                 bench.wait()

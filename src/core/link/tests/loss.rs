@@ -13,7 +13,7 @@ fn the_first_failure_leads_to_another_attempt() {
     assert_eq!(standing.attempt, 1);
     assert_eq!(standing.last_error.as_deref(), Some("nobody listens"));
     assert_eq!(bench.wait(), millis(500), "half of the initial second");
-    assert_eq!(bench.run_to_deadline(), [Connect(LinkId(2)), Changed]);
+    assert_eq!(bench.reach_deadline(), [Connect(LinkId(2)), Changed]);
     let standing = bench.link.standing();
     assert_eq!((standing.state, standing.retry_at), (ConnectionState::Reconnecting, None));
     assert_eq!(standing.last_error.as_deref(), Some("nobody listens"));
@@ -28,14 +28,14 @@ fn after_too_many_it_is_fallback_for_ever() {
         for failed in 1..failures {
             bench.close(lost("refused"));
             assert_eq!((bench.state(), bench.attempt()), (ConnectionState::Reconnecting, failed));
-            bench.run_to_deadline();
+            bench.reach_deadline();
         }
         bench.close(lost("refused"));
         let since = bench.now;
         for failed in failures..failures + 50 {
             assert_eq!(bench.attempt(), failed);
             assert_eq!(bench.wait(), secs(300));
-            bench.run_to_deadline();
+            bench.reach_deadline();
             let standing = bench.link.standing();
             assert_eq!((standing.state, standing.since), (ConnectionState::Fallback, since));
             assert_eq!(standing.retry_at, None);
@@ -43,7 +43,7 @@ fn after_too_many_it_is_fallback_for_ever() {
             assert_eq!(bench.state(), ConnectionState::Fallback);
             bench.close(lost("refused"));
         }
-        bench.run_to_deadline();
+        bench.reach_deadline();
         bench.welcome();
     }
 }
@@ -52,7 +52,7 @@ fn after_too_many_it_is_fallback_for_ever() {
 fn who_gets_no_answer_hangs_up() {
     let mut bench = Bench::trying();
     let begin = bench.now;
-    assert_eq!(bench.run_to_deadline(), [Hangup(LinkId(1)), Changed]);
+    assert_eq!(bench.reach_deadline(), [Hangup(LinkId(1)), Changed]);
     assert_eq!(bench.now - begin, secs(20));
     let standing = bench.link.standing();
     assert_eq!((standing.state, standing.attempt), (ConnectionState::Reconnecting, 1));
@@ -71,7 +71,7 @@ fn who_gets_no_welcome_hangs_up() {
     bench.pass(millis(700));
     bench.tell(Input::Opened(LinkId(1)));
     bench.tell(Input::Heard(LinkId(1)));
-    assert_eq!(bench.run_to_deadline(), [Hangup(LinkId(1)), Changed]);
+    assert_eq!(bench.reach_deadline(), [Hangup(LinkId(1)), Changed]);
     assert_eq!(bench.now - opened, millis(1500), "only the first word that it is up counts");
     let error = bench.link.standing().last_error;
     assert_eq!(error.as_deref(), Some("no answer within 1500 ms"));
@@ -88,7 +88,7 @@ fn a_server_that_accepts_and_drops_counts_as_failing() {
         bench.close(lost("dropped"));
         assert_eq!(bench.attempt(), failed);
         waits.push(bench.wait());
-        bench.run_to_deadline();
+        bench.reach_deadline();
     }
     assert_eq!(waits, [millis(500), secs(1), secs(300), secs(300)]);
 }
@@ -96,12 +96,12 @@ fn a_server_that_accepts_and_drops_counts_as_failing() {
 #[test]
 fn who_stayed_up_starts_anew() {
     let mut bench = Bench::failed(2);
-    bench.run_to_deadline();
+    bench.reach_deadline();
     bench.welcome();
     let begin = bench.now;
     bench.stay_up(secs(25));
     assert_eq!(bench.attempt(), 2);
-    assert_eq!(bench.run_to_deadline(), [Changed]);
+    assert_eq!(bench.reach_deadline(), [Changed]);
     assert_eq!((bench.now - begin, bench.attempt()), (secs(30), 0));
     assert_eq!(bench.link.standing().since, begin);
     bench.hear();
@@ -113,7 +113,7 @@ fn who_stayed_up_starts_anew() {
 fn who_stayed_up_starts_anew_also_when_the_timer_is_late() {
     for (up, attempt) in [(secs(30) - NANO, 3), (secs(30), 1)] {
         let mut bench = Bench::failed(2);
-        bench.run_to_deadline();
+        bench.reach_deadline();
         bench.welcome();
         bench.pass(secs(20));
         bench.hear();
@@ -124,7 +124,7 @@ fn who_stayed_up_starts_anew_also_when_the_timer_is_late() {
     // Asleep for hours: the connection was up for 14 s after it was last heard.
     for (heard, attempt) in [(secs(16) - NANO, 3), (secs(16), 1)] {
         let mut bench = Bench::failed(2);
-        bench.run_to_deadline();
+        bench.reach_deadline();
         bench.welcome();
         bench.pass(heard);
         bench.hear();
@@ -141,7 +141,7 @@ fn the_count_does_not_overflow() {
     for _ in 0..3 {
         bench.close(lost("refused"));
         assert_eq!((bench.attempt(), bench.state()), (u32::MAX, ConnectionState::Fallback));
-        bench.run_to_deadline();
+        bench.reach_deadline();
     }
 }
 
@@ -149,7 +149,7 @@ fn the_count_does_not_overflow() {
 fn the_server_can_ask_for_patience() {
     let patient = |failed, retry_after| {
         let mut bench = Bench::failed(failed);
-        bench.run_to_deadline();
+        bench.reach_deadline();
         bench.close(Lost { retry_after: Some(retry_after), ..lost("busy") });
         bench.wait()
     };
@@ -164,7 +164,7 @@ fn the_server_can_ask_for_patience() {
 fn other_settings_move_the_next_attempt_up_and_never_back() {
     let retime = |failed, other: Settings| {
         let mut bench = Bench::failed(failed);
-        bench.run_to_deadline();
+        bench.reach_deadline();
         bench.jitter = 0.999;
         bench.close(lost("refused"));
         let before = bench.wait();
@@ -185,7 +185,7 @@ fn other_settings_move_the_next_attempt_up_and_never_back() {
 fn other_settings_do_not_break_into_the_servers_patience() {
     for (failed, latest) in [(1, millis(40_010)), (3, secs(500))] {
         let mut bench = Bench::failed(failed);
-        bench.run_to_deadline();
+        bench.reach_deadline();
         let retry_after = Some(if failed == 1 { secs(40) } else { secs(500) });
         bench.close(Lost { retry_after, ..lost("busy") });
         let none = Duration::ZERO;
@@ -205,6 +205,6 @@ fn other_settings_hold_from_then_on() {
     assert_eq!(bench.link.deadline(), deadline, "this attempt began under the old ones");
     bench.close(lost("refused"));
     assert_eq!((bench.state(), bench.wait()), (ConnectionState::Fallback, secs(7)));
-    bench.run_to_deadline();
+    bench.reach_deadline();
     assert_eq!(bench.link.deadline(), Some(bench.now + secs(6)));
 }

@@ -76,7 +76,7 @@ impl Bench {
         let mut bench = Self::trying();
         bench.close(lost("refused"));
         for _ in 1..times {
-            bench.run_to_deadline();
+            bench.reach_deadline();
             bench.close(lost("refused"));
         }
         bench
@@ -110,7 +110,7 @@ impl Bench {
     }
 
     /// Waits for the timer, and gives it; just before, it does nothing.
-    fn run_to_deadline(&mut self) -> Vec<Output> {
+    fn reach_deadline(&mut self) -> Vec<Output> {
         let deadline = self.link.deadline().expect("a deadline");
         assert!(deadline > self.now, "the timer is overdue");
         self.now = deadline - NANO;

@@ -9,10 +9,10 @@ const ID: LinkId = LinkId(1);
 fn silence_is_asked_about_and_then_believed() {
     let mut bench = Bench::online();
     let begin = bench.now;
-    assert_eq!(bench.run_to_deadline(), [Ping(ID)]);
+    assert_eq!(bench.reach_deadline(), [Ping(ID)]);
     assert_eq!(bench.now - begin, secs(9));
     assert_eq!(bench.tell(Input::Timer), [], "once");
-    assert_eq!(bench.run_to_deadline(), [Hangup(ID), Changed]);
+    assert_eq!(bench.reach_deadline(), [Hangup(ID), Changed]);
     assert_eq!(bench.now - begin, secs(14));
     let standing = bench.link.standing();
     assert_eq!((standing.state, standing.attempt), (ConnectionState::Reconnecting, 1));
@@ -24,7 +24,7 @@ fn silence_is_asked_about_and_then_believed() {
 fn a_sign_of_life_begins_the_silence_anew() {
     let mut bench = Bench::online();
     for _ in 0..10 {
-        assert_eq!(bench.run_to_deadline(), [Ping(ID)]);
+        assert_eq!(bench.reach_deadline(), [Ping(ID)]);
         bench.pass(secs(5) - NANO);
         bench.hear();
         assert_eq!(bench.link.deadline(), Some(bench.now + secs(9)));
@@ -53,13 +53,13 @@ fn a_late_timer_finds_the_connection_gone() {
 #[test]
 fn a_ping_and_the_thirty_seconds_can_fall_together() {
     let mut bench = Bench::failed(1);
-    bench.run_to_deadline();
+    bench.reach_deadline();
     bench.welcome();
     let id = bench.id();
     bench.pass(secs(21));
     bench.hear();
-    assert_eq!(bench.run_to_deadline(), [Ping(id), Changed]);
+    assert_eq!(bench.reach_deadline(), [Ping(id), Changed]);
     assert_eq!(bench.attempt(), 0);
-    assert_eq!(bench.run_to_deadline(), [Hangup(id), Changed]);
+    assert_eq!(bench.reach_deadline(), [Hangup(id), Changed]);
     assert_eq!(bench.attempt(), 1);
 }

@@ -41,7 +41,7 @@ fn the_welcome_makes_it_online() {
 #[test]
 fn what_is_about_another_connection_is_passed_over() {
     let mut bench = Bench::failed(1);
-    bench.run_to_deadline();
+    bench.reach_deadline();
     assert_eq!(bench.id(), LinkId(2));
     for online in [false, true] {
         if online {
@@ -80,7 +80,7 @@ fn a_retry_does_not_wait_and_forgets_nothing() {
 fn who_is_refused_waits_to_be_told() {
     for told in [Input::Retry, Input::Start] {
         let mut bench = Bench::failed(1);
-        bench.run_to_deadline();
+        bench.reach_deadline();
         bench.close(Lost { retry_after: Some(secs(5)), ..refused("the token is unknown") });
         assert_eq!(bench.state(), ConnectionState::AuthFailed);
         assert_eq!(bench.attempt(), 2);
@@ -106,9 +106,9 @@ fn everywhere() -> Vec<(Bench, ConnectionState, Option<LinkId>)> {
     let mut refused_one = Bench::trying();
     refused_one.close(refused("no"));
     let mut retrying = Bench::failed(1);
-    retrying.run_to_deadline();
+    retrying.reach_deadline();
     let mut probing = Bench::failed(3);
-    probing.run_to_deadline();
+    probing.reach_deadline();
     vec![
         (Bench::new(settings()), ConnectionState::Local, None),
         (Bench::trying(), ConnectionState::Connecting, Some(LinkId(1))),
