@@ -13,8 +13,8 @@ use tempfile::TempDir;
 
 use crate::core::{
     ChoiceRecord, CredentialRecord, Deed, Done, IntentRecord, MemberRecord, Owner, PartyRecord,
-    Receipt, ReceiptRecord, RelayRecord, RequestKey, ServerKey, TokenHash, TokenRecord, User,
-    Write,
+    Proof, Receipt, ReceiptRecord, RelayRecord, RequestKey, ServerKey, TokenHash, TokenRecord,
+    User, Write,
 };
 use crate::store::{Database, Layout, OpenError, OpenOptions, Opened, open};
 
@@ -180,10 +180,11 @@ pub(super) fn credential(
     peer_id: impl Display,
     variant: u16,
 ) -> CredentialRecord {
+    let secret = format!("{TOKEN}.{variant}._-\u{1f511}").into();
     CredentialRecord {
         server,
         peer_id: parse(peer_id),
-        token: format!("{TOKEN}.{variant}._-\u{1f511}").into(),
+        proof: if variant % 6 == 0 { Proof::Claim(secret) } else { Proof::Token(secret) },
         renew_at: time(253_402_207_200_999_999 - i64::from(variant)),
         owner: User(u32::MAX - u32::from(variant)),
     }
