@@ -1,5 +1,6 @@
 //! The command line client, as people and scripts see it.
 
+mod connection;
 mod doctor;
 mod failures;
 

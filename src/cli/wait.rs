@@ -115,7 +115,7 @@ fn online(mut client: Client, deadline: Deadline) -> Result<Outcome, ClientError
     loop {
         client.set_timeout(deadline.left());
         let answer = client.call_raw(ConnectionGet::NAME, "{}")?;
-        let connection: Connection = serde_json::from_str(answer.get())
+        let mut connection: Connection = serde_json::from_str(answer.get())
             .map_err(|error| ClientError::Protocol(format!("connection.get: {error}")))?;
         match connection.state {
             ConnectionState::Online => return Ok(Ok(answer)),
@@ -126,7 +126,13 @@ fn online(mut client: Client, deadline: Deadline) -> Result<Outcome, ClientError
             }
             _ => {}
         }
-        if !is_news(&mut client, deadline, |_| true)? {
+        let decides = |event: &Event| {
+            if let Event::ConnectionChanged(now) = event {
+                connection = now.clone();
+            }
+            matches!(connection.state, ConnectionState::Online | ConnectionState::Local)
+        };
+        if !is_news(&mut client, deadline, decides)? {
             let hint = "`lanragectl doctor` finds out what is in the way";
             return Ok(Err(deadline.passed(describe(&connection), hint)));
         }
@@ -142,7 +148,7 @@ fn subscribe(client: &mut Client, topic: Topic) -> Result<(), ClientError> {
 fn is_news(
     client: &mut Client,
     deadline: Deadline,
-    concerns: impl Fn(&Event) -> bool,
+    mut concerns: impl FnMut(&Event) -> bool,
 ) -> Result<bool, ClientError> {
     loop {
         match client.next_message(deadline.left())? {

@@ -159,6 +159,9 @@ pub enum Command {
         /// Whether it is the connection's for as long as that is open, and what was kept alive by
         /// a connection is by this one from now on.
         hold: bool,
+        /// What the claimant calls the claim: who claims the id again under the same name is the
+        /// same, whose answer was lost. So it has to be one that nobody can guess.
+        key: Option<RequestKey>,
     },
     /// Takes in what a control server says of a party.
     Reconcile {

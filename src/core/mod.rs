@@ -18,7 +18,7 @@ pub use command::{
 pub use rate::{AddressKey, Buckets, Rate, RetryAfter};
 pub use record::{
     ChoiceRecord, CredentialRecord, Deed, Done, IntentRecord, MemberRecord, Owner, PartyRecord,
-    Receipt, ReceiptRecord, RelayRecord, RequestKey, Seen, ServerKey, TokenHash, TokenRecord, User,
-    Write,
+    Proof, Receipt, ReceiptRecord, RelayRecord, RequestKey, Seen, ServerKey, TokenHash,
+    TokenRecord, User, Write,
 };
 pub use registry::{Applied, Change, Filter, Registry};

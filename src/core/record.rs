@@ -85,6 +85,8 @@ pub enum Done {
     Updated,
     /// A signal waits.
     Queued,
+    /// The peer id is the claimant's.
+    Claimed,
 }
 
 /// A receipt, and whose it is.
@@ -184,12 +186,22 @@ pub struct CredentialRecord {
     pub server: ServerKey,
     /// The peer that it proves.
     pub peer_id: PeerId,
-    /// The token.
-    pub token: Secret,
-    /// When to ask for another, by this machine's clock; it expires later than that.
+    /// What there is to show.
+    pub proof: Proof,
+    /// When to ask for another token, by this machine's clock; it expires later than that.
     pub renew_at: Timestamp,
     /// The user of this machine whose peer it is.
     pub owner: User,
+}
+
+/// What this machine can show for a peer of its own.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Proof {
+    /// The token that the server gave.
+    Token(Secret),
+    /// What the peer's claim is called. Its answer has not come yet, or was lost: the claim can be
+    /// made again under this name, and under no other.
+    Claim(Secret),
 }
 
 /// The control server that is followed.

@@ -62,9 +62,10 @@ pub async fn run(args: DaemonArgs, config: DaemonConfig) -> anyhow::Result<()> {
     log::info!("stopping: {reason}");
     actix::spawn(service::end_at_once(signals));
     notify::stopping();
+    // Who watches the connection hears of it before the farewell.
+    daemon.remote.stop().await;
     stop.send_replace(Some(reason));
     serving.await?;
-    daemon.remote.stop().await;
     watchdog.abort();
     daemon.engine.stop().await;
     log::info!("stopped");

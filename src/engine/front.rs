@@ -1,5 +1,7 @@
 //! What the daemon puts before its engine: the control plane that asks a server.
 
+use std::rc::Rc;
+
 use actix::prelude::*;
 use anyhow::Context as _;
 
@@ -34,7 +36,10 @@ impl Front {
     ) -> anyhow::Result<Self> {
         let keys = Keys::new().context("the system gives no random numbers")?;
         let (local, outbox) = (engine.calls.clone(), engine.outbox.clone());
-        let around = Surroundings { local, itself, clock, outbox, keys };
+        // Time for every daemon to look twice.
+        let forgiveness = settings.link.probe * 2;
+        let epoch = Rc::default();
+        let around = Surroundings { local, itself, clock, outbox, epoch, forgiveness, keys };
         let line = Line::default();
         let link = Link::new(settings, around.clone(), line.clone());
         let link = Supervisor::start(move |_| link);

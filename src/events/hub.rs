@@ -85,6 +85,9 @@ impl Hub {
     fn tell(&mut self, news: &Arc<News>) {
         let event = news.event();
         let topic = event.topic();
+        if let Some((before, after)) = event.renamed() {
+            self.move_narrow(before, after);
+        }
         let keys: Vec<_> = match event.party_id() {
             Some(id) => self.wide.iter().chain(self.narrow.get(id).into_iter().flatten()).collect(),
             None => self.wide.iter().chain(self.narrow.values().flatten()).collect(),
@@ -95,6 +98,19 @@ impl Hub {
                 continue;
             }
             subscriber.behind = !subscriber.queue.push_event(*key, news);
+        }
+    }
+
+    /// Who wants to hear of a party goes on hearing of it under its new id.
+    fn move_narrow(&mut self, before: &PartyId, after: &PartyId) {
+        let keys = self.narrow.remove(before).unwrap_or_default();
+        for key in &keys {
+            if let Some(subscriber) = self.subscribers.get_mut(key) {
+                subscriber.interest.party_id = Some(after.clone());
+            }
+        }
+        if !keys.is_empty() {
+            self.narrow.entry(after.clone()).or_default().extend(keys);
         }
     }
 

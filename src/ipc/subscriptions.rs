@@ -105,6 +105,11 @@ impl Subscriptions {
         Ok(match delivery {
             Delivery::Event(_, news) => {
                 active.seq += 1;
+                if let Some((before, after)) = news.event().renamed()
+                    && active.interest.party_id.as_ref() == Some(before)
+                {
+                    active.interest.party_id = Some(after.clone());
+                }
                 let mut line = event_head(&name(key), active.seq);
                 line.push_str(news.body());
                 Due::Send(line)

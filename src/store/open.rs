@@ -66,7 +66,7 @@ impl fmt::Debug for OpenOptions<'_> {
 pub struct Opened {
     /// Where to commit to.
     pub database: Database,
-    /// What is there, as `Put…`: the parties, then the members, then the relays.
+    /// What is there, as `Put…`, a table after the other; the members come after their parties.
     pub rows: Vec<Write>,
     /// The stretch of history that it belongs to.
     pub epoch: Epoch,

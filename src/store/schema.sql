@@ -87,7 +87,8 @@ CREATE TABLE intents (
     PRIMARY KEY (party_id, peer_id)
 ) STRICT, WITHOUT ROWID;
 
--- What proves to a control server that a peer is one of this machine's: the token itself.
+-- What proves to a control server that a peer is one of this machine's: the token itself,
+-- or `claim NAME` while the answer to the claim of that name has not come.
 CREATE TABLE credentials (
     server TEXT NOT NULL,
     peer_id TEXT NOT NULL,

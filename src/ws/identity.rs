@@ -13,7 +13,7 @@ use super::conversation::{Conversation, no_random_numbers, unexpected};
 use super::render::{self, Rejection};
 use super::requests::Reply;
 use crate::control_plane::{Answer, Ask};
-use crate::core::{Command, Identity, Outcome, TokenHash};
+use crate::core::{Command, Identity, Outcome, RequestKey, TokenHash};
 use crate::token::{self, Token};
 
 /// A client shall give signs of life this often at least, in milliseconds.
@@ -21,6 +21,10 @@ const HEARTBEAT_MS: u64 = 30_000;
 
 /// Peers that one connection speaks for: those of one machine.
 const MOST_PEERS: usize = 64;
+
+/// A `hello` whose `req_id` has so many characters may be repeated by whoever lost its answer: 128
+/// random bits in base64 have as many. A shorter one others might guess.
+const UNGUESSABLE: usize = 22;
 
 /// A token that was shown, and whom it proves.
 pub(super) struct Proof {
@@ -44,6 +48,7 @@ impl Conversation {
         token: Option<Secret>,
         additions: bool,
         have: BTreeMap<PartyId, Bookmark>,
+        key: Option<RequestKey>,
     ) -> Result<Reply, Rejection> {
         self.style.additions |= additions;
         self.line.greet(self.style.additions);
@@ -53,7 +58,7 @@ impl Conversation {
         };
         let peer_id = proof.as_ref().map(|proof| proof.identity.peer_id.clone()).or(peer_id);
         let claimed = match peer_id {
-            Some(peer_id) => Some(self.claim(peer_id, proof).await?),
+            Some(peer_id) => Some(self.claim(peer_id, proof, key).await?),
             None => None,
         };
         let identity = claimed.as_ref().map(|claimed| claimed.identity.clone());
@@ -85,6 +90,7 @@ impl Conversation {
         &mut self,
         peer_id: PeerId,
         proof: Option<Proof>,
+        key: Option<RequestKey>,
     ) -> Result<Claimed, Rejection> {
         if self.peers.len() >= MOST_PEERS && !self.peers.contains(&peer_id) {
             let message = format!("this connection speaks for {MOST_PEERS} peers, the most it may");
@@ -106,6 +112,7 @@ impl Conversation {
             proof: proof.as_ref().map(|proof| proof.hash),
             issue: fresh.as_ref().map(Token::hash),
             hold: true,
+            key: key.filter(|key| key.0.len() >= UNGUESSABLE),
         };
         let identity = match self.ask(Ask::Command(command)).await? {
             Answer::Outcome(Outcome::Claimed(identity)) => identity,

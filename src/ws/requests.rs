@@ -34,7 +34,8 @@ impl Conversation {
     ) -> Result<Reply, Rejection> {
         match frame {
             ClientFrame::Hello { peer_id, token, caps, have, .. } => {
-                self.greet(peer_id, token, !caps.is_empty(), have).await
+                let key = req_id.map(|req_id| RequestKey(req_id.key().into()));
+                self.greet(peer_id, token, !caps.is_empty(), have, key).await
             }
             ClientFrame::RegisterParty { party_id, name, host_peer } => {
                 let party_id = match party_id {
@@ -157,7 +158,7 @@ impl Conversation {
     ) -> Result<(PeerInput, Option<UtcOffset>), Rejection> {
         let utc_offset = self.offset(&form);
         if !self.peers.contains(&form.info.peer_id) {
-            let claimed = self.claim(form.info.peer_id.clone(), None).await?;
+            let claimed = self.claim(form.info.peer_id.clone(), None, None).await?;
             if self.style.additions {
                 self.welcome(Some(claimed));
             }

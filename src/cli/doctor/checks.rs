@@ -80,7 +80,8 @@ impl Way {
     pub(super) async fn resolve(&mut self) -> Found {
         let fix = "correct the host in the server's URL, or see to this machine's network and DNS";
         let (host, port) = self.url.host_and_port();
-        let looked_up = self.within("tell its address", tokio::net::lookup_host((host, port)));
+        let looked_up =
+            self.within("finding the address of", tokio::net::lookup_host((host, port)));
         let found = looked_up.await.map_err(|late| Trouble::new(late, fix))?;
         let found =
             found.map_err(|error| Trouble::new(words::unresolved(&error, &self.url), fix))?;
@@ -143,7 +144,7 @@ impl Way {
             let stream = TcpStream::connect(address).await?;
             TlsConnector::from(config).connect(name, stream).await
         };
-        let stream = self.within("finish the TLS handshake", handshake).await.map_err(trouble)?;
+        let stream = self.within("the TLS handshake with", handshake).await.map_err(trouble)?;
         let stream = stream.map_err(|error| trouble(words::failure(&error, &self.url)))?;
         let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
         let ends = shown.and_then(|certificate| certificate::not_after(certificate));
@@ -291,7 +292,7 @@ impl Way {
             let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
             Ok(Answer { status, headers, body })
         };
-        self.within("answer", exchange).await?.map_err(failed)
+        self.within("the answer of", exchange).await?.map_err(failed)
     }
 
     /// Why an answer is not the one that was asked for.
@@ -299,9 +300,9 @@ impl Way {
         words::refusal(answer.status, &answer.headers, &self.url, Timestamp::now()).words
     }
 
-    /// Waits for something as long as a step may take. `what` completes "it did not …".
-    async fn within<T>(&self, what: &str, work: impl Future<Output = T>) -> Result<T, String> {
-        let late = |_| words::late(what, self.patience, &self.url);
+    /// Waits for something as long as a step may take. It is `named` as [`words::late`] wants it.
+    async fn within<T>(&self, named: &str, work: impl Future<Output = T>) -> Result<T, String> {
+        let late = |_| words::late(named, self.patience, &self.url);
         timeout(self.patience, work).await.map_err(late)
     }
 }

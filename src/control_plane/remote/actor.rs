@@ -8,6 +8,7 @@ use std::rc::Rc;
 use actix::prelude::*;
 use tokio::sync::Notify;
 
+use super::frames;
 use super::link::{Farewell, Head, Line, Retry, Settings, Tune};
 use super::session::{Surroundings, unexpected};
 use crate::control_plane::{Answer, Ask, Call, Failure};
@@ -29,6 +30,8 @@ pub(super) struct Desk {
     link: ToLink,
     /// What the configuration says.
     configured: Option<ServerKey>,
+    /// Whether a server is followed.
+    follows: Cell<bool>,
     busy: RefCell<HashMap<ConnectionId, Rc<Busy>>>,
     /// One change of the server at a time.
     switching: tokio::sync::Mutex<()>,
@@ -59,9 +62,9 @@ impl RemoteControlPlane {
         link: ToLink,
         configured: Option<ServerKey>,
     ) -> Self {
-        let (busy, relays) = Default::default();
+        let (follows, busy, relays) = Default::default();
         let switching = tokio::sync::Mutex::default();
-        let desk = Desk { around, line, link, configured, busy, switching, relays };
+        let desk = Desk { around, line, link, configured, follows, busy, switching, relays };
         Self { desk: Rc::new(desk) }
     }
 }
@@ -78,7 +81,7 @@ impl Desk {
             Ask::Command(command @ Command::RegisterRelay { .. }) => {
                 self.register_relay(caller, command).await
             }
-            Ask::Command(command) if super::frames::of_command(&command).is_some() => {
+            Ask::Command(command) if self.follows.get() && frames::is_for_server(&command) => {
                 let _busy = self.enter(caller.connection);
                 self.mutate(caller, command).await
             }
@@ -141,6 +144,7 @@ impl Desk {
         let configured = self.configured.clone();
         let server = if known.configured == configured { known.server } else { configured.clone() };
         let url = server.as_ref().and_then(|key| key.0.parse::<ServerUrl>().ok());
+        self.follows.set(server.is_some());
         self.itself(Ask::Command(Command::Follow(ChoiceRecord { server, configured }))).await?;
         tell(&self.link.head, || Head(url.clone())).await
     }
@@ -158,6 +162,7 @@ impl Desk {
         if let Some(session) = &session {
             session.turn_deaf();
         }
+        let follows = server.is_some();
         let choice = ChoiceRecord { server, configured: self.configured.clone() };
         if let Err(failure) = self.itself(Ask::Command(Command::Follow(choice))).await {
             // Nothing was changed; what was not heard meanwhile comes with another connection.
@@ -168,6 +173,7 @@ impl Desk {
         if let Some(session) = session {
             session.take_leave(before.memberships).await;
         }
+        self.follows.set(follows);
         self.relays.borrow_mut().take();
         tell(&self.link.head, || Head(url.clone())).await?;
         self.connection().await
@@ -265,7 +271,11 @@ impl Handler<Stop> for RemoteControlPlane {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, _: Stop, _: &mut Self::Context) -> Self::Result {
-        let link = self.desk.link.farewell.clone();
-        Box::pin(async move { drop(tell(&link, || Farewell).await) })
+        let desk = self.desk.clone();
+        Box::pin(async move {
+            if desk.follows.get() {
+                drop(tell(&desk.link.farewell, || Farewell).await);
+            }
+        })
     }
 }

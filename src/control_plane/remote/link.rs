@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use lanrage_ipc::model::Connection;
+use lanrage_ipc::model::{Connection, ConnectionState};
 
 use super::session::{Session, Surroundings};
 use super::transport::{self, Incoming, Loss, Target, Wire};
@@ -54,6 +54,12 @@ pub(crate) struct Link {
     line: Line,
     timer: Option<SpawnHandle>,
     attempt: Option<SpawnHandle>,
+    /// Whether the actor is about to begin anew.
+    is_ending: bool,
+    /// What it then does first.
+    next: Option<LinkId>,
+    /// The state that was logged last.
+    logged: Option<ConnectionState>,
     /// By which the machine reckons.
     started: jiff::Timestamp,
 }
@@ -62,8 +68,20 @@ impl Link {
     pub(crate) fn new(settings: Settings, around: Surroundings, line: Line) -> Self {
         let machine = link::Link::new(settings.link.clone());
         let started = around.clock.now().wall;
-        let (url, timer, attempt) = Default::default();
-        Self { machine, url, settings, around, line, timer, attempt, started }
+        let (url, timer, attempt, is_ending, next, logged) = Default::default();
+        Self {
+            machine,
+            url,
+            settings,
+            around,
+            line,
+            timer,
+            attempt,
+            is_ending,
+            next,
+            logged,
+            started,
+        }
     }
 
     fn input(&mut self, input: Input, ctx: &mut Context<Self>) {
@@ -101,6 +119,10 @@ impl Link {
     }
 
     fn connect(&mut self, id: LinkId, ctx: &mut Context<Self>) {
+        if self.is_ending {
+            self.next = Some(id);
+            return;
+        }
         let Some(url) = self.url.clone() else { return };
         let target = self.settings.way.to(url);
         log::debug!("connecting to {}", target.url);
@@ -181,6 +203,7 @@ impl Link {
         if let Some(session) = self.line.0.borrow_mut().take() {
             session.close();
         }
+        self.is_ending = true;
         ctx.stop();
     }
 
@@ -193,7 +216,12 @@ impl Link {
                 state: standing.state,
                 server_url: self.url.as_ref().map(ServerUrl::to_string),
                 since: now.checked_sub(ago).unwrap_or(self.started),
-                attempt: standing.attempt,
+                // Those before count for the backoff until the connection has lasted.
+                attempt: if standing.state == ConnectionState::Online {
+                    0
+                } else {
+                    standing.attempt
+                },
                 retry_in_ms: None,
                 last_error: standing.last_error.clone(),
             },
@@ -201,11 +229,20 @@ impl Link {
         }
     }
 
-    fn tell(&self) {
+    fn log(&mut self, connection: &Connection) {
+        let Connection { state, attempt, last_error, .. } = connection;
+        // A server that is away is looked for again and again.
+        let level = match self.logged.replace(*state) == Some(*state) {
+            true => log::Level::Debug,
+            false => log::Level::Info,
+        };
+        let why = last_error.as_deref().map(|why| format!(", {attempt} failed: {why}"));
+        log::log!(level, "control server: {state:?}{}", why.unwrap_or_default());
+    }
+
+    fn tell(&mut self) {
         let standing = self.standing();
-        let Connection { state, attempt, last_error, .. } = &standing.connection;
-        let why = last_error.as_deref().unwrap_or("all is well");
-        log::info!("the connection to the control server: {state:?}, attempt {attempt}: {why}");
+        self.log(&standing.connection);
         let caller = self.around.itself.clone();
         // It is queued here and now: one state comes after the other.
         let told = self.around.local.send(Call { caller, ask: Ask::ConnectionChanged(standing) });
@@ -234,13 +271,16 @@ impl Actor for Link {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        if let Some(id) = self.next.take() {
+            self.connect(id, ctx);
+        }
         self.arm(ctx);
     }
 }
 
 impl Supervised for Link {
     fn restarting(&mut self, _: &mut Self::Context) {
-        (self.timer, self.attempt) = (None, None);
+        (self.timer, self.attempt, self.is_ending) = (None, None, false);
     }
 }
 

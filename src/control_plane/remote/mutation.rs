@@ -38,9 +38,6 @@ impl Desk {
         let Some((party_id, peer_id)) = ids else {
             return self.registry(caller, Ask::Command(command)).await;
         };
-        if self.upstream().await?.choice.server.is_none() {
-            return self.registry(caller, Ask::Command(command)).await;
-        }
         self.registry(caller.clone(), Ask::Check(command.clone())).await?;
         let home = self.home(&party_id).await?;
         let key = self.around.keys.next();
@@ -95,7 +92,7 @@ impl Desk {
             Command::Leave { .. } => Some(Passage::Leaves),
             _ => None,
         };
-        session.greet(peer_id, user_of(caller), Default::default()).await?;
+        session.greet(peer_id, user_of(caller)).await?;
         let in_flight = passage.map(|what| InFlight { peer_id: peer_id.clone(), what });
         let _passing = in_flight.map(|in_flight| session.passing(party_id, in_flight));
         session.ask(frame, key).await

@@ -1,175 +1,152 @@
-//! Interim.
-#![allow(missing_docs)]
-use lanrage_ipc::model::ConnectionState;
+//! The connection to the control server: when to make it, how long to wait for it, when it is
+//! gone. Pure: time and chance are arguments, and the transport is whoever does what [`Output`]
+//! says and tells with [`Input`] what came of it.
+//!
+//! A connection is tried, up, or not there; a link without one waits for the next attempt, or for
+//! somebody to tell it. What it then calls itself is in brackets:
+//!
+//! | | nobody asked (`local`) | waiting (`reconnecting`, `fallback`) | trying (`connecting`, `reconnecting`, `fallback`) | up (`online`) | refused (`auth_failed`) | stopped (`stopping`) |
+//! |---|---|---|---|---|---|---|
+//! | `Start` | connects: trying (`connecting`) | – | – | – | connects: trying (`connecting`) | – |
+//! | `Retry` | – | connects: trying, under the same name | – | – | connects: trying (`connecting`) | – |
+//! | `Opened` | – | – | the first: from now on `connect_timeout` | – | – | – |
+//! | `Welcomed` | – | – | up; the last error is forgotten | – | – | – |
+//! | `Heard` | – | – | – | the silence begins anew | – | – |
+//! | `Closed` | – | – | lost | lost | – | – |
+//! | `Timer`, when due | – | connects: trying, under the same name | hangs up: lost | see below | – | – |
+//! | `Settings` | taken | taken; an attempt that they would not put off so long comes sooner | taken; for this attempt, from `Opened` on | taken | taken | – |
+//! | `Detach` | – | `local`, all forgotten | hangs up; `local`, all forgotten | hangs up; `local`, all forgotten | `local`, all forgotten | – |
+//! | `Stop` | stopped | stopped | hangs up; stopped | hangs up; stopped | stopped | – |
+//!
+//! – means that the input is passed over, and so is what is about another connection than the
+//! present one, and a `Timer` before [`Link::deadline`].
+//!
+//! | the timer of a connection that is up | then |
+//! |---|---|
+//! | nothing heard for 9 s | pings, once |
+//! | nothing heard for 14 s | hangs up: lost |
+//! | up for 30 s | no attempt has failed: the next loss is the first |
+//!
+//! | lost: one more attempt has failed | then |
+//! |---|---|
+//! | for good | refused (`auth_failed`) |
+//! | `max_attempts` of them or more | waiting (`fallback`) for `probe`, give or take a fifth, or for `retry_after` if that is longer |
+//! | fewer | waiting (`reconnecting`) for `retry_after`, and at random up to a limit that doubles each time |
+//!
+//! An attempt has twice `connect_timeout` until its transport is up, and from then on once more
+//! `connect_timeout` until the server's welcome. An attempt keeps the name of the wait before it,
+//! so that probing does not look like coming back. After `auth_failed` nobody knows better than
+//! at the start whether the server lets the daemon in: the attempt is called `connecting`.
+
+mod backoff;
+mod machine;
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
-#[derive(Debug, Clone)]
+
+use lanrage_ipc::model::ConnectionState;
+
+pub use machine::Link;
+
+/// How often to try, and how long. Values below 10 ms count as 10 ms.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
+    /// The longest wait after the first attempt that failed; doubles with each.
     pub backoff_initial: Duration,
+    /// The longest wait of all, but for those in fallback.
     pub backoff_max: Duration,
+    /// After so many attempts that failed in a row it is fallback; 0 counts as 1.
     pub max_attempts: u32,
+    /// The wait between two attempts in fallback.
     pub probe: Duration,
+    /// The time for the server's welcome, once the transport is up; twice that before.
     pub connect_timeout: Duration,
 }
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+
+/// The number of a connection, and of the attempt to make it. No two of a link are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LinkId(pub u64);
-#[derive(Debug, Clone)]
+
+/// Why an attempt failed, or a connection went.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lost {
+    /// In words.
     pub words: String,
+    /// How long the server wants not to be asked; an hour at most is granted.
     pub retry_after: Option<Duration>,
+    /// Whether another attempt would end the same way, until somebody does something about it.
     pub is_final: bool,
 }
-#[derive(Debug)]
+
+impl Lost {
+    /// Lost in a way that may pass by itself.
+    fn passing(words: String) -> Self {
+        Self { words, retry_after: None, is_final: false }
+    }
+}
+
+/// What the link is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
+    /// There is a server to be connected to.
     Start,
+    /// The transport is up, and the first word has been sent.
     Opened(LinkId),
+    /// The server let the daemon in.
     Welcomed(LinkId),
+    /// Anything came from the server.
     Heard(LinkId),
+    /// The attempt failed, or the connection is gone. Not to be hung up again.
     Closed(LinkId, Lost),
+    /// [`Link::deadline`] has come. May be late, or come for nothing.
     Timer,
+    /// Don't wait for the next attempt.
     Retry,
+    /// The daemon stops: no connection ever again.
     Stop,
+    /// There is no server any more, until the next `Start`.
     Detach,
+    /// Other settings from now on.
     Settings(Settings),
 }
-#[derive(Debug)]
+
+impl Input {
+    /// The connection that it is about.
+    fn about(&self) -> Option<LinkId> {
+        match self {
+            Self::Opened(id) | Self::Welcomed(id) | Self::Heard(id) | Self::Closed(id, _) => {
+                Some(*id)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Output {
+    /// Make a connection. There is no other.
     Connect(LinkId),
+    /// End the connection, or the attempt. Nothing that is told of it afterwards counts.
     Hangup(LinkId),
+    /// Ask the server for a sign of life.
     Ping(LinkId),
+    /// [`Link::standing`] is another now. Comes last, and once.
     Changed,
 }
-#[derive(Debug, Clone)]
+
+/// How it is with the connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
+    /// Its state.
     pub state: ConnectionState,
+    /// When that began; zero for what was so from the first.
     pub since: Duration,
+    /// How many attempts have failed in a row. A connection that was lost within 30 s is one.
     pub attempt: u32,
+    /// When the next attempt comes, as long as one is waited for.
     pub retry_at: Option<Duration>,
+    /// Why the last attempt failed or the connection went, until the server answers.
     pub last_error: Option<String>,
-}
-#[derive(Debug)]
-pub struct Link {
-    s: Settings,
-    id: u64,
-    up: bool,
-    heard: Duration,
-    pinged: bool,
-    st: Standing,
-}
-impl Link {
-    pub fn new(s: Settings) -> Self {
-        Self {
-            s,
-            id: 0,
-            up: false,
-            heard: Duration::ZERO,
-            pinged: false,
-            st: Standing {
-                state: ConnectionState::Local,
-                since: Duration::ZERO,
-                attempt: 0,
-                retry_at: None,
-                last_error: None,
-            },
-        }
-    }
-    fn connect(&mut self) -> Vec<Output> {
-        self.id += 1;
-        self.st.retry_at = None;
-        vec![Output::Connect(LinkId(self.id)), Output::Changed]
-    }
-    fn fail(&mut self, l: Lost, now: Duration, j: &mut dyn FnMut() -> f64) -> Vec<Output> {
-        self.up = false;
-        self.id += 1;
-        self.st.attempt += 1;
-        self.st.last_error = Some(l.words);
-        self.st.since = now;
-        if l.is_final {
-            self.st.state = ConnectionState::AuthFailed;
-            return vec![Output::Changed];
-        }
-        if self.st.attempt >= self.s.max_attempts {
-            self.st.state = ConnectionState::Fallback;
-            self.st.retry_at = Some(now + self.s.probe);
-        } else {
-            self.st.state = ConnectionState::Reconnecting;
-            self.st.retry_at = Some(
-                now + l.retry_after.unwrap_or_default()
-                    + self.s.backoff_initial.mul_f64(j().max(0.1)),
-            );
-        }
-        vec![Output::Changed]
-    }
-    pub fn handle(
-        &mut self,
-        input: Input,
-        now: Duration,
-        j: &mut dyn FnMut() -> f64,
-    ) -> Vec<Output> {
-        match input {
-            Input::Start => {
-                self.st.state = ConnectionState::Connecting;
-                self.connect()
-            }
-            Input::Welcomed(i) if i.0 == self.id => {
-                self.up = true;
-                self.heard = now;
-                self.st.state = ConnectionState::Online;
-                self.st.attempt = 0;
-                self.st.last_error = None;
-                self.st.since = now;
-                vec![Output::Changed]
-            }
-            Input::Heard(i) if i.0 == self.id => {
-                self.heard = now;
-                self.pinged = false;
-                vec![]
-            }
-            Input::Closed(i, l) if i.0 == self.id => self.fail(l, now, j),
-            Input::Timer if self.st.retry_at.is_some() => self.connect(),
-            Input::Timer if self.up => {
-                if self.pinged {
-                    let id = self.id;
-                    let mut o = vec![Output::Hangup(LinkId(id))];
-                    o.extend(self.fail(
-                        Lost { words: "silent".into(), retry_after: None, is_final: false },
-                        now,
-                        j,
-                    ));
-                    o
-                } else {
-                    self.pinged = true;
-                    vec![Output::Ping(LinkId(self.id))]
-                }
-            }
-            Input::Retry
-                if self.st.retry_at.is_some() || self.st.state == ConnectionState::AuthFailed =>
-            {
-                self.connect()
-            }
-            Input::Stop | Input::Detach => {
-                let stop = matches!(input, Input::Stop);
-                let id = self.id;
-                self.id += 1;
-                self.up = false;
-                self.st.retry_at = None;
-                self.st.attempt = 0;
-                self.st.state =
-                    if stop { ConnectionState::Stopping } else { ConnectionState::Local };
-                vec![Output::Hangup(LinkId(id)), Output::Changed]
-            }
-            Input::Settings(s) => {
-                self.s = s;
-                vec![]
-            }
-            _ => vec![],
-        }
-    }
-    pub fn deadline(&self) -> Option<Duration> {
-        self.st.retry_at.or(self
-            .up
-            .then_some(self.heard + Duration::from_secs(if self.pinged { 14 } else { 9 })))
-    }
-    pub fn standing(&self) -> &Standing {
-        &self.st
-    }
 }

@@ -10,7 +10,7 @@ use crate::core::record::{ChoiceRecord, CredentialRecord, Deed, PartyRecord, Ser
 impl Transaction<'_> {
     /// Another server, or none, has the truth from here on. The parties of the old one stay as
     /// copies of this daemon's own, whose members from elsewhere go when they stay silent; the
-    /// parties of this daemon whose host is one of ours shall live on the new one.
+    /// parties of this daemon whose host lives here shall live on the new one.
     pub(super) fn follow(&mut self, choice: ChoiceRecord) -> Outcome {
         let before = self.registry.outbox.choice.clone();
         if choice == before {

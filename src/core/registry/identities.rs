@@ -9,7 +9,7 @@ use lanrage_ipc::model::PeerId;
 use super::transaction::Transaction;
 use super::{Keeper, Registry};
 use crate::core::command::{Command, ConnectionId, Identity, Now, Outcome, Principal, Refusal};
-use crate::core::record::{MemberRecord, Owner, TokenHash, TokenRecord};
+use crate::core::record::{MemberRecord, Owner, RequestKey, TokenHash, TokenRecord};
 
 /// Tokens of one peer, each of a renewal whose answer may have been lost; more, and the oldest
 /// goes.
@@ -187,12 +187,15 @@ impl Transaction<'_> {
         proof: Option<TokenHash>,
         issue: Option<TokenHash>,
         hold: bool,
+        key: Option<RequestKey>,
     ) -> Result<Outcome, Refusal> {
         let connection = self.caller.connection;
         let identities = &self.registry.identities;
         let shown = proof.and_then(|hash| identities.live(&hash, self.now.wall));
         let shown = shown.filter(|token| token.peer_id == peer_id).map(|token| token.expires_at);
-        let proven = shown.is_some() || identities.is_held_by(&peer_id, connection);
+        let claimed_before = key.as_ref().is_some_and(|key| self.claimed_before(&peer_id, key));
+        let proven =
+            shown.is_some() || claimed_before || identities.is_held_by(&peer_id, connection);
         if !proven && self.registry.owner_of(&peer_id, self.now).is_some() {
             return Err(Refusal::PeerTaken(peer_id));
         }
@@ -203,6 +206,9 @@ impl Transaction<'_> {
             return Err(Refusal::RegistryFull { what: "tokens", limit });
         }
         let issued = issue.map(|hash| self.issue(hash, &peer_id, proof));
+        if let Some(key) = key.filter(|_| !claimed_before) {
+            self.keep_claim(peer_id.clone(), key);
+        }
         if hold {
             self.registry.identities.hold(&peer_id, connection);
             self.keep_by_connection(&peer_id);

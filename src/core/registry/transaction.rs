@@ -71,8 +71,8 @@ impl<'a> Transaction<'a> {
                 self.register_relay(relay_id, public_ip, port, region, capacity)?
             }
             Command::Import { parties, mode } => self.import(parties, mode),
-            Command::Claim { peer_id, proof, issue, hold } => {
-                self.claim(peer_id, proof, issue, hold)?
+            Command::Claim { peer_id, proof, issue, hold, key } => {
+                self.claim(peer_id, proof, issue, hold, key)?
             }
             Command::Disconnect => self.disconnect(),
             Command::Expire => self.expire(),

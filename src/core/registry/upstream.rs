@@ -154,12 +154,13 @@ impl Transaction<'_> {
         }
     }
 
-    /// Notes that a party of this daemon alone, whose host is one of ours, shall live on the
-    /// control server.
+    /// Notes that a party of this daemon alone shall live on the control server, if its host lives
+    /// here. One that nothing keeps alive is a name in a file that was taken in, and perhaps
+    /// somebody else's.
     pub(super) fn carry(&mut self, party_id: &PartyId) {
         let Some(party) = self.registry.parties.get(party_id) else { return };
         let host_id = party.record.host_id.clone();
-        let ours = party.members.iter().filter(|(_, member)| member.is_ours());
+        let ours = party.members.iter().filter(|(_, member)| member.is_live());
         let ours: Vec<_> = ours.map(|(id, _)| id.clone()).collect();
         let (limit, count) =
             (self.registry.rules.intents, self.registry.outbox.intent_count + ours.len());

@@ -42,7 +42,8 @@ pub(in crate::http) async fn register(
     let token = Token::fresh().map_err(Problem::internal)?;
     let proof = bearer(request.headers()).ok().map(token::hash);
     let caller = shown.0.map_or_else(|_| stranger(), |client| client.caller());
-    let claim = Command::Claim { peer_id, proof, issue: Some(token.hash()), hold: false };
+    let claim =
+        Command::Claim { peer_id, proof, issue: Some(token.hash()), hold: false, key: None };
     match face.ask(caller, Ask::Command(claim)).await? {
         Answer::Outcome(Outcome::Claimed(identity)) => {
             let expires_at = identity.expires_at.unwrap_or_else(|| face.clock.now().wall);

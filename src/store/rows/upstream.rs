@@ -5,7 +5,7 @@ use rusqlite::types::Value;
 
 use super::{read_table, sealed, text, time};
 use crate::core::{
-    ChoiceRecord, CredentialRecord, Deed, IntentRecord, RequestKey, ServerKey, User, Write,
+    ChoiceRecord, CredentialRecord, Deed, IntentRecord, Proof, RequestKey, ServerKey, User, Write,
 };
 use crate::server_url::{BadServerUrl, ServerUrl};
 use crate::store::inspect::Fault;
@@ -45,7 +45,7 @@ pub(super) fn credential_values(credential: &CredentialRecord) -> Vec<Value> {
     sealed(vec![
         server(&credential.server),
         text(&credential.peer_id),
-        Value::Text(credential.token.expose().to_owned()),
+        Value::Text(proof_text(&credential.proof)),
         time(credential.renew_at),
         Value::from(credential.owner.0),
     ])
@@ -77,7 +77,7 @@ pub(super) fn read(connection: &Connection, rows: &mut Vec<Write>) -> Result<(),
         let credential = CredentialRecord {
             server: fields.parse(parse_server)?,
             peer_id: fields.text()?,
-            token: fields.text::<String>()?.into(),
+            proof: proof(fields.text::<String>()?),
             renew_at: fields.time()?,
             owner: User(fields.integer()?),
         };
@@ -93,6 +93,23 @@ pub(super) fn read(connection: &Connection, rows: &mut Vec<Write>) -> Result<(),
         fields.seal()?;
         Ok(Write::PutChoice(choice))
     })
+}
+
+/// What a claim's name has before it, which no token has.
+const CLAIM: &str = "claim ";
+
+fn proof_text(proof: &Proof) -> String {
+    match proof {
+        Proof::Token(token) => token.expose().to_owned(),
+        Proof::Claim(name) => format!("{CLAIM}{}", name.expose()),
+    }
+}
+
+fn proof(text: String) -> Proof {
+    match text.strip_prefix(CLAIM) {
+        Some(name) => Proof::Claim(name.to_owned().into()),
+        None => Proof::Token(text.into()),
+    }
 }
 
 fn parse_server(text: &str) -> Result<ServerKey, BadServerUrl> {

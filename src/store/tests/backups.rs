@@ -8,6 +8,7 @@ use std::thread;
 use jiff::{Timestamp, ToSpan};
 use rusqlite::Connection;
 
+use super::model::Model;
 use super::support::{commit, database_in, names, noon, open_in, parse, party_of, temp_dir, time};
 use crate::core::{Seen, Write};
 use crate::store::backup::publish;
@@ -112,7 +113,7 @@ fn backups_made_during_commits_show_one_moment() {
 }
 
 fn sorted(rows: Vec<Write>) -> Vec<Write> {
-    let mut model = super::support::Model::default();
+    let mut model = Model::default();
     model.apply(&rows, &[]);
     model.rows()
 }

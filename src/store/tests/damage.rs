@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use super::model::Model;
 use super::support::{
-    Model, commit, contents, copy_state, member, noon, open_in, party_of, receipt, relay, temp_dir,
-    token, try_open, without_seen,
+    choice, commit, contents, copy_state, credential, intent, member, noon, open_in, party_of,
+    receipt, relay, server, shows_token, temp_dir, token, try_open, without_seen,
 };
 use crate::core::Write;
 use crate::store::{Layout, rotate_backups};
@@ -113,12 +114,17 @@ fn origin() -> Origin {
     Origin { dir: killed, states, backup }
 }
 
-/// Some tokens and receipts of a peer that differs by `number`.
+/// What there is of a peer that differs by `number`: tokens and receipts, and what a control server
+/// gave it and is to be told of it.
 fn claims_of(number: u16) -> Vec<Write> {
     let peer_id = format!("own-{number}");
     let tokens = (0..8).map(|n| token((number * 8 + n).to_le_bytes()[0], &peer_id, n));
     let receipts = (0..30).map(|n| receipt(&peer_id, &format!("request {n}"), n));
-    tokens.map(Write::PutToken).chain(receipts.map(Write::PutReceipt)).collect()
+    let credentials = (0..8).map(|n| credential(server(n), format!("{peer_id}-{n}"), n));
+    let intents = (0..8).map(|n| intent(format!("party-{n}"), &peer_id, n));
+    let claims = tokens.map(Write::PutToken).chain(receipts.map(Write::PutReceipt));
+    let upstream = credentials.map(Write::PutCredential).chain(intents.map(Write::PutIntent));
+    claims.chain(upstream).chain([Write::PutChoice(choice(number))]).collect()
 }
 
 fn model_rows(states: &[Vec<Write>]) -> Vec<Write> {
@@ -140,6 +146,7 @@ fn outcome(dir: &Path, origin: &Origin, what: &str) -> Outcome {
         Ok(opened) => opened,
         Err(error) => {
             assert_eq!(contents(dir), spoiled, "{what}: {error}, yet files changed");
+            assert!(!shows_token(&error.to_string()), "{what}: {error}");
             return Outcome::Refused;
         }
     };
@@ -150,6 +157,7 @@ fn outcome(dir: &Path, origin: &Origin, what: &str) -> Outcome {
             Outcome::Same
         }
         Some(recovery) => {
+            assert!(!shows_token(&recovery.reason), "{what}: {}", recovery.reason);
             for path in &recovery.set_aside {
                 let name = Path::new(path).file_name().unwrap().to_str().unwrap();
                 if let Some((_, ending)) = name.split_once('Z').filter(|(_, end)| *end != "-shm") {

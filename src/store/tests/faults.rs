@@ -7,10 +7,10 @@ use std::thread;
 
 use nix::libc;
 
+use super::model::Model;
 use super::seccomp::{refuse, refuse_opening_to_write};
 use super::support::{
-    Model, commit, contents, copy_state, database_in, names, open_in, party_of, temp_dir, time,
-    try_open,
+    commit, contents, copy_state, database_in, names, open_in, party_of, temp_dir, time, try_open,
 };
 use crate::core::{Seen, Write};
 use crate::store::backup::publish;

@@ -4,6 +4,9 @@ mod columns;
 mod damage;
 #[cfg(target_os = "linux")]
 mod faults;
+mod model;
+#[cfg(target_os = "linux")]
+mod privacy;
 mod recovery;
 mod refusals;
 mod round_trip;
@@ -11,3 +14,4 @@ mod schema;
 #[cfg(target_os = "linux")]
 mod seccomp;
 mod support;
+mod upstream;

@@ -3,9 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use super::support::{
-    Model, commit, copy_state, database_in, names, noon, open_in, party_of, temp_dir,
-};
+use super::model::Model;
+use super::support::{commit, copy_state, database_in, names, noon, open_in, party_of, temp_dir};
 use crate::core::Write;
 use crate::store::{Database, Layout, Opened, backup, rotate_backups};
 

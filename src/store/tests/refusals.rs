@@ -6,7 +6,7 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::support::{commit, contents, database_in, open_in, party_of, temp_dir, try_open};
-use crate::store::OpenError;
+use crate::store::{OpenError, schema};
 
 /// A closed state with a party in it, after something was done to its database.
 fn altered(dir: &Path, sql: &str) {
@@ -31,7 +31,10 @@ fn a_newer_schema_is_refused() {
     let dir = temp_dir();
     altered(dir.path(), "PRAGMA user_version = 99");
     let error = refused(dir.path(), "schema version 99");
-    assert!(matches!(error, OpenError::Newer { found: 99, known: 2, .. }), "{error:?}");
+    assert!(
+        matches!(error, OpenError::Newer { found: 99, known: schema::VERSION, .. }),
+        "{error:?}"
+    );
 }
 
 #[test]

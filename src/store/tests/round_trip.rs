@@ -6,18 +6,19 @@ use std::ops::{Range, RangeInclusive};
 use lanrage_ipc::model::{PartyId, PeerId};
 use proptest::prelude::*;
 
+use super::model::Model;
 use super::support::{
-    Model, commit, copy_state, member, open_in, own_member, owned_relay, parse, party, party_of,
-    receipt, temp_dir, time, token,
+    choice, commit, copy_state, credential, intent, member, member_elsewhere, open_in, own_member,
+    owned_relay, parse, party, party_of, receipt, remote_party, server, temp_dir, time, token,
 };
 use crate::core::{RequestKey, Seen, TokenHash, Write};
 use crate::store::StoreErrorKind;
 
 #[derive(Debug, Clone)]
 enum Step {
-    PutParty(u8, u64),
+    PutParty(u8, u64, bool),
     DeleteParty(u8),
-    PutMember(u8, u8, u16, bool),
+    PutMember(u8, u8, u16, u8),
     DeleteMember(u8, u8),
     PutRelay(u8, u16),
     DeleteRelay(u8),
@@ -25,6 +26,12 @@ enum Step {
     DeleteToken(u8),
     PutReceipt(u8, u8, u16),
     DeleteReceipt(u8, u8),
+    PutIntent(u8, u8, u16),
+    DeleteIntent(u8, u8),
+    PutCredential(u16, u8, u16),
+    DeleteCredential(u16, u8),
+    PutChoice(u16),
+    DeleteChoice,
     Seen(u8, u8, i64),
     Commit,
     Kill,
@@ -37,10 +44,11 @@ fn step() -> impl Strategy<Value = Step> {
     // What the vocabulary's times hold, in microseconds.
     const TIMES: RangeInclusive<i64> = -377_705_023_201_000_000..=253_402_207_200_999_999;
     prop_oneof![
-        3 => (PARTIES, any::<u64>()).prop_map(|(p, seq)| Step::PutParty(p, seq)),
+        3 => (PARTIES, any::<u64>(), any::<bool>())
+            .prop_map(|(p, seq, remote)| Step::PutParty(p, seq, remote)),
         1 => PARTIES.prop_map(Step::DeleteParty),
-        4 => (PARTIES, PEERS, any::<u16>(), any::<bool>())
-            .prop_map(|(p, m, v, own)| Step::PutMember(p, m, v, own)),
+        4 => (PARTIES, PEERS, any::<u16>(), 0..3u8)
+            .prop_map(|(p, m, v, whose)| Step::PutMember(p, m, v, whose)),
         2 => (PARTIES, PEERS).prop_map(|(p, m)| Step::DeleteMember(p, m)),
         2 => (0..3u8, any::<u16>()).prop_map(|(r, v)| Step::PutRelay(r, v)),
         1 => (0..3u8).prop_map(Step::DeleteRelay),
@@ -48,6 +56,12 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..4u8).prop_map(Step::DeleteToken),
         2 => (PEERS, 0..3u8, any::<u16>()).prop_map(|(m, k, v)| Step::PutReceipt(m, k, v)),
         1 => (PEERS, 0..3u8).prop_map(|(m, k)| Step::DeleteReceipt(m, k)),
+        3 => (PARTIES, PEERS, any::<u16>()).prop_map(|(p, m, v)| Step::PutIntent(p, m, v)),
+        1 => (PARTIES, PEERS).prop_map(|(p, m)| Step::DeleteIntent(p, m)),
+        3 => (0..3u16, PEERS, any::<u16>()).prop_map(|(s, m, v)| Step::PutCredential(s, m, v)),
+        1 => (0..3u16, PEERS).prop_map(|(s, m)| Step::DeleteCredential(s, m)),
+        2 => any::<u16>().prop_map(Step::PutChoice),
+        1 => Just(Step::DeleteChoice),
         2 => (PARTIES, PEERS, TIMES).prop_map(|(p, m, at)| Step::Seen(p, m, at)),
         3 => Just(Step::Commit),
         1 => Just(Step::Kill),
@@ -71,7 +85,10 @@ fn key(key: u8) -> &'static str {
 /// What a step writes, kept to the rules that the registry keeps to: no member without a party.
 fn writes_of(step: &Step, model: &Model) -> Vec<Write> {
     match *step {
-        Step::PutParty(p, seq) => vec![Write::PutParty(party(party_id(p), seq))],
+        Step::PutParty(p, seq, remote) => {
+            let party = if remote { remote_party } else { party };
+            vec![Write::PutParty(party(party_id(p), seq))]
+        }
         Step::DeleteParty(p) => {
             let id = party_id(p);
             let members = model.members_of(&id).into_iter();
@@ -80,8 +97,8 @@ fn writes_of(step: &Step, model: &Model) -> Vec<Write> {
             writes.push(Write::DeleteParty(id));
             writes
         }
-        Step::PutMember(p, m, variant, own) if model.has_party(&party_id(p)) => {
-            let member = if own { own_member } else { member };
+        Step::PutMember(p, m, variant, whose) if model.has_party(&party_id(p)) => {
+            let member = [member, own_member, member_elsewhere][usize::from(whose)];
             vec![Write::PutMember(party_id(p), member(peer_id(m), variant))]
         }
         Step::DeleteMember(p, m) => vec![Write::DeleteMember(party_id(p), peer_id(m))],
@@ -97,7 +114,17 @@ fn writes_of(step: &Step, model: &Model) -> Vec<Write> {
         Step::DeleteReceipt(m, k) => {
             vec![Write::DeleteReceipt(peer_id(m), RequestKey(key(k).into()))]
         }
-        _ => vec![],
+        Step::PutIntent(p, m, variant) => {
+            vec![Write::PutIntent(intent(party_id(p), peer_id(m), variant))]
+        }
+        Step::DeleteIntent(p, m) => vec![Write::DeleteIntent(party_id(p), peer_id(m))],
+        Step::PutCredential(s, m, variant) => {
+            vec![Write::PutCredential(credential(server(s), peer_id(m), variant))]
+        }
+        Step::DeleteCredential(s, m) => vec![Write::DeleteCredential(server(s), peer_id(m))],
+        Step::PutChoice(variant) => vec![Write::PutChoice(choice(variant))],
+        Step::DeleteChoice => vec![Write::DeleteChoice],
+        Step::PutMember(..) | Step::Seen(..) | Step::Commit | Step::Kill | Step::Restart => vec![],
     }
 }
 
@@ -164,21 +191,6 @@ fn a_first_start_creates_an_empty_state_with_an_epoch() {
     let second = open_in(&state);
     assert!(!second.created);
     assert_eq!(second.epoch, epoch);
-}
-
-#[cfg(unix)]
-#[test]
-fn nobody_else_may_read_the_state() {
-    use std::os::unix::fs::PermissionsExt;
-    let dir = temp_dir();
-    let state = dir.path().join("state");
-    let mut opened = open_in(&state);
-    commit(&mut opened.database, &party_of("party", 1, 1));
-    let mode = |name: &str| state.join(name).metadata().unwrap().permissions().mode() & 0o7777;
-    assert_eq!(mode(""), 0o700);
-    for name in ["control.db", "control.db-wal", "control.db-shm"] {
-        assert_eq!(mode(name), 0o600, "{name}");
-    }
 }
 
 #[test]

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
+use super::model::Model;
 use super::support::{
-    Model, commit, database_in, member, open_in, own_member, owned_relay, party, receipt, relay,
-    temp_dir, token,
+    choice, commit, credential, database_in, intent, member, member_elsewhere, open_in, own_member,
+    owned_relay, parse, party, receipt, relay, remote_party, server, temp_dir, token,
 };
 use crate::core::Write;
 use crate::store::schema;
@@ -46,6 +47,21 @@ fn fixture_rows(version: u32) -> Vec<Write> {
             Write::PutToken(token(0xc5, "own", 4)),
             Write::PutReceipt(receipt("own", "a 'key'", 5)),
             Write::PutReceipt(receipt("own", "another", 6)),
+        ]);
+    }
+    if version >= 3 {
+        rows.extend([
+            Write::PutParty(remote_party("remote", 8)),
+            Write::PutMember(parse("remote"), member_elsewhere("host", 4)),
+            Write::PutMember(parse("remote"), member("guest", 5)),
+            Write::PutIntent(intent("fixture", "host", 0)),
+            Write::PutIntent(intent("remote", "guest", 1)),
+            Write::PutIntent(intent("fixture", "guest", 2)),
+            Write::PutIntent(intent("gone", "guest", 3)),
+            Write::PutCredential(credential(server(1), "guest", 7)),
+            Write::PutCredential(credential(server(2), "guest", 8)),
+            Write::PutCredential(credential(server(1), "host", 9)),
+            Write::PutChoice(choice(9)),
         ]);
     }
     let mut model = Model::default();

@@ -1,4 +1,4 @@
-//! A model of the state, states to fill it with, and directories that hold one.
+//! Rows to fill a state with, and directories that hold one.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -8,15 +8,13 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
-use lanrage_ipc::model::{
-    Address, Keepalive, NatType, Origin, PartyId, PeerId, PeerInput, Relay, RelayId, UtcOffset,
-};
-
+use lanrage_ipc::model::{Address, Keepalive, NatType, Origin, PeerInput, Relay, UtcOffset};
 use tempfile::TempDir;
 
 use crate::core::{
-    Done, MemberRecord, Owner, PartyRecord, Receipt, ReceiptRecord, RelayRecord, RequestKey, Seen,
-    TokenHash, TokenRecord, User, Write,
+    ChoiceRecord, CredentialRecord, Deed, Done, IntentRecord, MemberRecord, Owner, PartyRecord,
+    Receipt, ReceiptRecord, RelayRecord, RequestKey, ServerKey, TokenHash, TokenRecord, User,
+    Write,
 };
 use crate::store::{Database, Layout, OpenError, OpenOptions, Opened, open};
 
@@ -48,6 +46,11 @@ pub(super) fn party(id: impl Display, seq: u64) -> PartyRecord {
         created_at: time(1_795_367_915_123_456),
         seq,
     }
+}
+
+/// A party that lives on a control server.
+pub(super) fn remote_party(id: impl Display, seq: u64) -> PartyRecord {
+    PartyRecord { origin: Origin::Remote, ..party(id, seq) }
 }
 
 /// A member that differs in every field by `variant`.
@@ -104,6 +107,11 @@ pub(super) fn own_member(peer_id: impl Display, variant: u16) -> MemberRecord {
     MemberRecord { owner: Owner::Peer(member.info.peer_id.clone()), utc_offset, ..member }
 }
 
+/// A member that a control server told of.
+pub(super) fn member_elsewhere(peer_id: impl Display, variant: u16) -> MemberRecord {
+    MemberRecord { owner: Owner::Elsewhere, ..member(peer_id, variant) }
+}
+
 pub(super) fn owned_relay(id: impl Display, variant: u16) -> RelayRecord {
     RelayRecord { owner: owner(variant), ..relay(id, variant) }
 }
@@ -140,80 +148,53 @@ pub(super) fn receipt(peer_id: impl Display, key: &str, variant: u16) -> Receipt
     }
 }
 
-/// The state as it should be.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Model {
-    parties: BTreeMap<PartyId, PartyRecord>,
-    members: BTreeMap<(PartyId, PeerId), MemberRecord>,
-    relays: BTreeMap<RelayId, RelayRecord>,
-    tokens: BTreeMap<TokenHash, TokenRecord>,
-    receipts: BTreeMap<(PeerId, RequestKey), ReceiptRecord>,
+pub(super) fn server(variant: u16) -> ServerKey {
+    let all = ["http://localhost:8080", "https://lan.example.org/base", "https://[2001:db8::3]"];
+    ServerKey(all[usize::from(variant) % all.len()].into())
 }
 
-impl Model {
-    pub(super) fn apply(&mut self, writes: &[Write], seen: &[Seen]) {
-        for write in writes.iter().cloned() {
-            match write {
-                Write::PutParty(party) => {
-                    self.parties.insert(party.party_id.clone(), party);
-                }
-                Write::PutMember(party_id, member) => {
-                    self.members.insert((party_id, member.info.peer_id.clone()), member);
-                }
-                Write::PutRelay(relay) => {
-                    self.relays.insert(relay.relay.relay_id.clone(), relay);
-                }
-                Write::DeleteParty(id) => {
-                    self.parties.remove(&id);
-                }
-                Write::DeleteMember(party_id, peer_id) => {
-                    self.members.remove(&(party_id, peer_id));
-                }
-                Write::DeleteRelay(id) => {
-                    self.relays.remove(&id);
-                }
-                Write::PutToken(token) => {
-                    self.tokens.insert(token.hash, token);
-                }
-                Write::DeleteToken(hash) => {
-                    self.tokens.remove(&hash);
-                }
-                Write::PutReceipt(receipt) => {
-                    let key = (receipt.peer_id.clone(), receipt.key.clone());
-                    self.receipts.insert(key, receipt);
-                }
-                Write::DeleteReceipt(peer_id, key) => {
-                    self.receipts.remove(&(peer_id, key));
-                }
-                _ => {}
-            }
-        }
-        for seen in seen {
-            let key = (seen.party_id.clone(), seen.peer_id.clone());
-            if let Some(member) = self.members.get_mut(&key) {
-                member.last_seen = seen.at;
-            }
-        }
+/// An intent that differs in every field by `variant`, but for what it is about.
+pub(super) fn intent(party_id: impl Display, peer_id: impl Display, variant: u16) -> IntentRecord {
+    let deeds = [Deed::Register, Deed::Join, Deed::Update, Deed::Leave];
+    IntentRecord {
+        party_id: parse(party_id),
+        peer_id: parse(peer_id),
+        deed: deeds[usize::from(variant) % 4],
+        key: RequestKey(format!("request '{variant}'").into()),
+        at: time(i64::from(variant) * 1_000_003),
     }
+}
 
-    pub(super) fn has_party(&self, id: &PartyId) -> bool {
-        self.parties.contains_key(id)
-    }
+/// How every token begins that is kept for a control server.
+pub(super) const TOKEN: &str = "eyJhbGciOi";
 
-    pub(super) fn members_of(&self, party: &PartyId) -> Vec<PeerId> {
-        let members = self.members.keys().filter(|(party_id, _)| party_id == party);
-        members.map(|(_, peer_id)| peer_id.clone()).collect()
-    }
+/// Whether a text shows a token, or its bytes.
+pub(super) fn shows_token(text: &str) -> bool {
+    let bytes = format!("{:?}", TOKEN.as_bytes());
+    text.contains(TOKEN) || text.contains(bytes.trim_matches(['[', ']']))
+}
 
-    pub(super) fn rows(&self) -> Vec<Write> {
-        let parties = self.parties.values().cloned().map(Write::PutParty);
-        let members = self.members.iter();
-        let members = members.map(|((party, _), m)| Write::PutMember(party.clone(), m.clone()));
-        let relays = self.relays.values().cloned().map(Write::PutRelay);
-        let tokens = self.tokens.values().cloned().map(Write::PutToken);
-        let receipts = self.receipts.values().cloned().map(Write::PutReceipt);
-        parties.chain(members).chain(relays).chain(tokens).chain(receipts).collect()
+/// A credential that differs in every field by `variant`, but for whom it proves to whom.
+pub(super) fn credential(
+    server: ServerKey,
+    peer_id: impl Display,
+    variant: u16,
+) -> CredentialRecord {
+    CredentialRecord {
+        server,
+        peer_id: parse(peer_id),
+        token: format!("{TOKEN}.{variant}._-\u{1f511}").into(),
+        renew_at: time(253_402_207_200_999_999 - i64::from(variant)),
+        owner: User(u32::MAX - u32::from(variant)),
     }
+}
+
+/// A choice of whatever can be chosen, over whatever was configured.
+pub(super) fn choice(variant: u16) -> ChoiceRecord {
+    let one = |variant: u16| {
+        [None, Some(server(1)), Some(server(2)), Some(server(3))][usize::from(variant) % 4].clone()
+    };
+    ChoiceRecord { server: one(variant), configured: one(variant / 4) }
 }
 
 /// Rows without their signs of life, which no checksum covers.

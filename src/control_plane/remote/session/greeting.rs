@@ -12,7 +12,7 @@ use lanrage_ipc::model::{Name, PartyId, PeerId};
 use super::{Session, Trouble};
 use crate::control_plane::Failure;
 use crate::core::reconcile::Occasion;
-use crate::core::{Command, CredentialRecord, Membership, Upstream, User};
+use crate::core::{Command, CredentialRecord, Membership, Proof, RequestKey, Upstream, User};
 
 /// Peers that one connection speaks for; the server takes no more.
 const MOST_PEERS: usize = 64;
@@ -30,11 +30,15 @@ impl Session {
         let upstream = self.upstream().await.map_err(|failure| self.stumbled(&failure))?;
         let peers = self.known_peers(&upstream).await;
         if peers.is_empty() {
-            self.hello(None, None, BTreeMap::new()).await?;
+            self.hello(None, None, BTreeMap::new(), &self.around.keys.next()).await?;
         }
-        for (peer_id, owner) in peers {
-            let have = bookmarks(&upstream, &peer_id);
-            match self.greet(&peer_id, owner, have).await {
+        let greetings = peers.iter().map(|(peer_id, owner)| {
+            let have = bookmarks(&upstream, peer_id);
+            self.introduce(peer_id, *owner, &upstream, have)
+        });
+        let greeted = futures_util::future::join_all(greetings).await;
+        for ((peer_id, _), greeted) in peers.iter().zip(greeted) {
+            match greeted {
                 Ok(()) => {}
                 Err(Trouble::Refused { code, message }) => {
                     log::warn!("peer {peer_id} is not ours on the server: {message} ({code:?})");
@@ -96,34 +100,84 @@ impl Session {
         &self,
         peer_id: &PeerId,
         owner: User,
-        have: BTreeMap<PartyId, Bookmark>,
     ) -> Result<(), Trouble> {
-        // One after the other: what the welcome says is kept for the owner of whom it names.
-        let _turn = self.greeting.lock().await;
         if self.greeted.borrow().contains(peer_id) {
             return Ok(());
         }
         let upstream = self.upstream().await.map_err(|failure| self.stumbled(&failure))?;
-        let known = upstream.credentials.into_iter().find(|known| known.peer_id == *peer_id);
+        self.introduce(peer_id, owner, &upstream, BTreeMap::new()).await
+    }
+
+    async fn introduce(
+        &self,
+        peer_id: &PeerId,
+        owner: User,
+        upstream: &Upstream,
+        have: BTreeMap<PartyId, Bookmark>,
+    ) -> Result<(), Trouble> {
+        // For whom the token of its welcome is kept.
         self.owners.borrow_mut().insert(peer_id.clone(), owner);
-        let token = known.map(|known| known.token);
-        let by_token = match token {
-            Some(token) => self.hello(Some(peer_id), Some(token), have.clone()).await,
-            None => {
-                Err(Trouble::Refused { code: ErrorCode::PermissionDenied, message: String::new() })
+        let known = upstream.credentials.iter().find(|known| known.peer_id == *peer_id);
+        let by_token = match known.map(|known| known.proof.clone()) {
+            Some(Proof::Token(token)) => {
+                let key = self.around.keys.next();
+                match self.hello(Some(peer_id), Some(token), have.clone(), &key).await {
+                    // The server may have lost it, or it has expired and the id is nobody's.
+                    Err(Trouble::Refused { code: ErrorCode::PermissionDenied, .. }) => None,
+                    other => Some(other),
+                }
             }
+            Some(Proof::Claim(name)) => Some(self.claim(peer_id, name, have.clone()).await),
+            None => None,
         };
         let greeted = match by_token {
-            // The server may have lost it, or it has expired and the id is nobody's.
-            Err(Trouble::Refused { code: ErrorCode::PermissionDenied, .. }) => {
-                self.hello(Some(peer_id), None, have).await
+            Some(greeted) => greeted,
+            None => {
+                let name = self.name_claim(peer_id, owner).await?;
+                self.claim(peer_id, name, have).await
             }
-            other => other,
         };
-        if greeted.is_ok() {
-            self.greeted.borrow_mut().insert(peer_id.clone());
+        match &greeted {
+            Ok(()) => {
+                self.greeted.borrow_mut().insert(peer_id.clone());
+            }
+            Err(Trouble::Refused { code: ErrorCode::PermissionDenied, .. }) => {
+                self.forget(peer_id).await;
+            }
+            Err(_) => {}
         }
         greeted
+    }
+
+    /// Chooses the name of a claim, and keeps it before the claim is made: whatever becomes of the
+    /// answer, the claim can be made again.
+    async fn name_claim(&self, peer_id: &PeerId, owner: User) -> Result<Secret, Trouble> {
+        let name = crate::token::random_text::<18>().map(Secret::from);
+        let name = name.map_err(|error| {
+            let words = format!("the system gives no random numbers: {error}");
+            self.stumbled(&Failure::Store(words))
+        })?;
+        let credential = CredentialRecord {
+            server: self.server.clone(),
+            peer_id: peer_id.clone(),
+            proof: Proof::Claim(name.clone()),
+            renew_at: self.around.clock.now().wall,
+            owner,
+        };
+        let kept = self.command(Command::Keep(credential)).await;
+        kept.map_err(|failure| self.stumbled(&failure))?;
+        Ok(name)
+    }
+
+    /// Takes an id that is nobody's, or that this very claim took before.
+    async fn claim(
+        &self,
+        peer_id: &PeerId,
+        name: Secret,
+        have: BTreeMap<PartyId, Bookmark>,
+    ) -> Result<(), Trouble> {
+        let key = RequestKey(name.expose().into());
+        self.hello(Some(peer_id), None, have, &key).await
     }
 
     async fn hello(
@@ -131,6 +185,7 @@ impl Session {
         peer_id: Option<&PeerId>,
         token: Option<Secret>,
         have: BTreeMap<PartyId, Bookmark>,
+        key: &RequestKey,
     ) -> Result<(), Trouble> {
         let name = |text: &str| text.parse::<Name>().ok();
         let frame = ClientFrame::Hello {
@@ -141,7 +196,7 @@ impl Session {
             caps: name("lanragectl").into_iter().collect(),
             have,
         };
-        self.ask(frame, &self.around.keys.next()).await.map(drop)
+        self.ask(frame, key).await.map(drop)
     }
 
     /// The server welcomed a peer, and gave it a token.
@@ -162,7 +217,8 @@ impl Session {
             return Ok(());
         };
         let server = self.server.clone();
-        let credential = CredentialRecord { server, peer_id, token, renew_at, owner };
+        let proof = Proof::Token(token);
+        let credential = CredentialRecord { server, peer_id, proof, renew_at, owner };
         self.command(Command::Keep(credential)).await?;
         self.renewal.notify_one();
         Ok(())
@@ -178,13 +234,17 @@ impl Session {
                 .credentials
                 .into_iter()
                 .filter(|credential| greeted.contains(&credential.peer_id))
+                .filter_map(|CredentialRecord { peer_id, proof, renew_at, .. }| match proof {
+                    Proof::Token(token) => Some((renew_at, peer_id, token)),
+                    Proof::Claim(_) => None,
+                })
                 .collect();
-            credentials.sort_by_key(|credential| credential.renew_at);
-            let Some(next) = credentials.into_iter().next() else {
+            credentials.sort_by_key(|(renew_at, ..)| *renew_at);
+            let Some((renew_at, peer_id, token)) = credentials.into_iter().next() else {
                 self.renewal.notified().await;
                 continue;
             };
-            let left = next.renew_at.duration_since(now);
+            let left = renew_at.duration_since(now);
             if left.is_positive() {
                 // The machine may sleep meanwhile, and its clock be set: it is looked at again.
                 let wait = left.unsigned_abs().min(super::pulse::LOOK_AGAIN);
@@ -194,14 +254,12 @@ impl Session {
                 }
                 continue;
             }
-            let renewed = self.hello(Some(&next.peer_id), Some(next.token), BTreeMap::new()).await;
+            let key = self.around.keys.next();
+            let renewed = self.hello(Some(&peer_id), Some(token), BTreeMap::new(), &key).await;
             match renewed {
-                Ok(()) => log::debug!("the token of {} is renewed", next.peer_id),
+                Ok(()) => log::debug!("the token of {peer_id} is renewed"),
                 Err(Trouble::Refused { code, message }) => {
-                    log::warn!(
-                        "the token of {} is not renewed: {message} ({code:?})",
-                        next.peer_id
-                    );
+                    log::warn!("the token of {peer_id} is not renewed: {message} ({code:?})");
                     tokio::time::sleep(super::pulse::LOOK_AGAIN).await;
                 }
                 Err(Trouble::Lost) => return,

@@ -8,12 +8,12 @@ use std::time::Duration;
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::{Beside, Bookmark, ClientFrame, ServerFrame};
 use lanrage_ipc::event::RemovalReason;
-use lanrage_ipc::model::{Origin, PartyId, PeerInput};
+use lanrage_ipc::model::{Epoch, Origin, PartyId, PeerInput};
 use tokio::sync::mpsc;
 
 use super::{Acked, Rejection, Session, Trouble};
 use crate::control_plane::remote::frames;
-use crate::control_plane::remote::transport::{Incoming, Loss};
+use crate::control_plane::remote::transport::{Carrier, Incoming, Loss};
 use crate::control_plane::{Answer, Ask, Failure, Query};
 use crate::core::reconcile::{Change, Heard, Occasion, ServerParty};
 use crate::core::{Command, Outcome};
@@ -60,6 +60,20 @@ impl Session {
         loss.unwrap_or_else(|| Loss::new("the connection is gone"))
     }
 
+    /// A server of another epoch has lost its history: the parties that it does not know have not
+    /// ended, their hosts are on their way.
+    fn note_epoch(&self, epoch: Epoch) {
+        // What an HTTP server is in is known only party by party.
+        if self.carrier == Carrier::Ws
+            && let Some(before) = self.around.epoch.replace(Some(epoch.clone()))
+            && before != epoch
+        {
+            log::warn!("the control server has lost its history: all is told anew");
+            let until = self.around.clock.elapsed() + self.around.forgiveness;
+            self.forgiving_until.set(until);
+        }
+    }
+
     fn puzzled(&self, garbage: &mut u32, words: &str) {
         *garbage += 1;
         log::warn!("the control server sent what is not understood: {words}");
@@ -91,7 +105,10 @@ impl Session {
                 self.goaway.set(Some(Duration::from_millis(retry_after_ms)));
             }
             _ if self.is_deaf.get() => {}
-            ServerFrame::Welcome { peer_id, token, token_expires_at, heartbeat_ms, .. } => {
+            ServerFrame::Welcome {
+                peer_id, token, token_expires_at, heartbeat_ms, epoch, ..
+            } => {
+                self.note_epoch(epoch);
                 let wanted = Duration::from_millis(heartbeat_ms.max(1));
                 self.heartbeat.set(self.heartbeat.get().min(wanted));
                 if let Some((peer_id, token)) = peer_id.zip(token)

@@ -19,12 +19,12 @@ use std::time::Duration;
 use actix::Recipient;
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::Bookmark;
-use lanrage_ipc::model::{PartyId, PeerId};
+use lanrage_ipc::model::{Epoch, PartyId, PeerId};
 use serde_json::Value;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::frames::Times;
-use super::transport::{Incoming, Loss, Outgoing, Target, Wire};
+use super::transport::{Carrier, Incoming, Loss, Outgoing, Target, Wire};
 use crate::clock::Clock;
 use crate::control_plane::{Answer, Ask, Call, Failure};
 use crate::core::reconcile::{InFlight, Shadow};
@@ -43,6 +43,10 @@ pub(crate) struct Surroundings {
     pub(crate) clock: Clock,
     /// That intents were noted.
     pub(crate) outbox: Arc<Notify>,
+    /// The stretch of history that the server was in when it was spoken to last.
+    pub(crate) epoch: Rc<RefCell<Option<Epoch>>>,
+    /// How long hosts are waited for once the server has lost its history.
+    pub(crate) forgiveness: Duration,
     pub(crate) keys: Keys,
 }
 
@@ -102,6 +106,7 @@ pub(super) struct Session {
     pub(super) target: Target,
     outgoing: mpsc::Sender<Outgoing>,
     clock_ahead: i64,
+    carrier: Carrier,
     server: ServerKey,
     /// Requests that wait for their answers.
     waiting: RefCell<HashMap<RequestKey, Reply>>,
@@ -113,7 +118,6 @@ pub(super) struct Session {
     met: RefCell<HashSet<PartyId>>,
     /// Peers that the server takes this connection's word for.
     greeted: RefCell<HashSet<PeerId>>,
-    greeting: tokio::sync::Mutex<()>,
     /// Whose peers they are that were greeted, or are being.
     owners: RefCell<HashMap<PeerId, User>>,
     /// Operations under way.
@@ -124,6 +128,8 @@ pub(super) struct Session {
     heartbeat: Cell<Duration>,
     renewal: Notify,
     goaway: Cell<Option<Duration>>,
+    /// Until when a party that the server lost may come back by its host.
+    forgiving_until: Cell<Duration>,
     /// Whether all peers are greeted and the rest is told.
     is_online: Cell<bool>,
     /// Whether what the server tells is passed over: it is being left.
@@ -140,7 +146,7 @@ impl Session {
         wire: Wire,
         heartbeat: Duration,
     ) -> (Rc<Self>, mpsc::Receiver<Incoming>) {
-        let Wire { outgoing, incoming, clock_ahead, .. } = wire;
+        let Wire { outgoing, incoming, clock_ahead, carrier } = wire;
         let session = Self {
             server: target.url.key(),
             pace: RefCell::new(pulse::Pace::new()),
@@ -148,19 +154,20 @@ impl Session {
             target,
             outgoing,
             clock_ahead: clock_ahead.unwrap_or_default(),
+            carrier,
             waiting: RefCell::default(),
             passages: RefCell::default(),
             next_passage: Cell::default(),
             shadow: RefCell::default(),
             met: RefCell::default(),
             greeted: RefCell::default(),
-            greeting: tokio::sync::Mutex::default(),
             owners: RefCell::default(),
             operating: RefCell::default(),
             operated: Notify::new(),
             heartbeat: Cell::new(heartbeat),
             renewal: Notify::new(),
             goaway: Cell::default(),
+            forgiving_until: Cell::default(),
             is_online: Cell::new(false),
             is_deaf: Cell::new(false),
             end: RefCell::default(),

@@ -5,7 +5,7 @@ use lanrage_ipc::params::RelayRegisterParams;
 
 use super::{Session, Trouble};
 use crate::control_plane::remote::transport::http::{Api, Cause, Refused};
-use crate::core::User;
+use crate::core::{Proof, User};
 
 impl Session {
     /// Announces a relay as the peer of its id: whoever proves to be that may change it.
@@ -20,12 +20,14 @@ impl Session {
         let Ok(peer_id) = relay.relay_id.as_str().parse::<PeerId>() else {
             return Err(Trouble::Lost);
         };
-        self.greet(&peer_id, owner, Default::default()).await?;
+        self.greet(&peer_id, owner).await?;
         let upstream = self.upstream().await.map_err(|_| Trouble::Lost)?;
         let credential = upstream.credentials.into_iter().find(|known| known.peer_id == peer_id);
-        let Some(credential) = credential else { return Err(Trouble::Lost) };
+        let Some(Proof::Token(token)) = credential.map(|known| known.proof) else {
+            return Err(Trouble::Lost);
+        };
         let api = Api::new(&self.target).map_err(troubled)?;
-        api.register_relay(&credential.token, &relay).await.map_err(troubled)
+        api.register_relay(&token, &relay).await.map_err(troubled)
     }
 }
 

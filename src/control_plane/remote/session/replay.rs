@@ -2,6 +2,7 @@
 //! for now.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::ClientFrame;
@@ -11,6 +12,9 @@ use super::{Acked, Session, Trouble};
 use crate::control_plane::remote::frames;
 use crate::core::reconcile::{Act, Occasion, Operation};
 use crate::core::{Command, Membership, Outcome, Principal, RequestKey, User};
+
+/// How soon a party is looked at again whose host is waited for.
+const COME_BACK: Duration = Duration::from_millis(500);
 
 impl Session {
     /// Asks for each, in this order; what comes of them is taken in as it comes.
@@ -58,7 +62,7 @@ impl Session {
     async fn request(self: &Rc<Self>, operation: &Operation) -> Result<Acked, Trouble> {
         let peer_id = operation.act.peer_id();
         let owner = self.owner(peer_id).await;
-        self.greet(peer_id, owner, Default::default()).await?;
+        self.greet(peer_id, owner).await?;
         self.ask(frames::of_operation(operation), &operation.key).await
     }
 
@@ -130,9 +134,29 @@ impl Session {
         self.compare(party_id, server, occasion).await;
     }
 
+    /// Looks at a party again after a while.
+    async fn come_back(self: Rc<Self>, party_id: PartyId) {
+        tokio::time::sleep(COME_BACK).await;
+        if self.end.borrow().is_none() {
+            self.look_again(&party_id).await;
+        }
+    }
+
     async fn refused(self: &Rc<Self>, operation: Operation, code: ErrorCode, message: &str) {
         let Operation { key, party_id, act } = operation;
         let peer_id = act.peer_id().clone();
+        if code == ErrorCode::PartyNotFound
+            && matches!(act, Act::Join(_))
+            && self.around.clock.elapsed() < self.forgiving_until.get()
+        {
+            log::debug!("party {party_id} is not there yet: {peer_id} waits for its host");
+            actix::spawn(self.clone().come_back(party_id));
+            return;
+        }
+        if code.retryable() {
+            // It stays noted, for another time.
+            return log::warn!("party {party_id}: the server puts {peer_id} off: {message}");
+        }
         log::warn!("party {party_id}: the server refused {peer_id}: {message} ({code:?})");
         let Ok(spare) = crate::token::random_text::<16>() else { return };
         let Ok(spare) = spare.parse() else { return };

@@ -392,3 +392,29 @@ fn who_has_shown_nothing_keeps_alive_what_nobody_can_show_anything_for() {
     world.by(peers(["x"], 0), register("lan", "x"));
     refused(&mut world, stranger(2), heartbeat("lan", "x"));
 }
+
+#[test]
+fn a_claim_is_proof_of_itself_while_its_token_may_be_good() {
+    let mut world = World::new();
+    let named = |key: &str, issue| {
+        let key = Some(RequestKey(key.into()));
+        match claim_with("x", None, Some(issue), true) {
+            Command::Claim { peer_id, proof, issue, hold, .. } => {
+                Command::Claim { peer_id, proof, issue, hold, key }
+            }
+            other => other,
+        }
+    };
+    world.by(stranger(1), named("name", 1));
+    world.by(stranger(1), Command::Disconnect);
+    taken(&mut world, 2, named("another", 2));
+    world.by(stranger(2), named("name", 3));
+    assert!(is_good(&world, 1) && is_good(&world, 3));
+    world.by(stranger(2), Command::Disconnect);
+    // The second claim does not make the name good for longer than the first.
+    world.pass(TTL - Duration::from_secs(1));
+    world.by(stranger(3), named("name", 4));
+    world.by(stranger(3), Command::Disconnect);
+    world.pass(Duration::from_secs(1));
+    taken(&mut world, 4, named("name", 5));
+}

@@ -307,7 +307,7 @@ fn claim(id: &str) -> Command {
 
 fn claim_with(id: &str, proof: Option<u64>, issue: Option<u64>, hold: bool) -> Command {
     let (proof, issue) = (proof.map(token), issue.map(token));
-    Command::Claim { peer_id: id.parse().unwrap(), proof, issue, hold }
+    Command::Claim { peer_id: id.parse().unwrap(), proof, issue, hold, key: None }
 }
 
 fn timestamp(text: &str) -> Timestamp {

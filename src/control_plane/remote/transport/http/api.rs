@@ -3,19 +3,19 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use jiff::fmt::rfc2822;
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::Secret;
 use lanrage_ipc::http::answers::{self, BadAnswer, PartyAnswer, ServiceAnswer, TokenAnswer};
 use lanrage_ipc::model::PeerId;
 use lanrage_ipc::params::RelayRegisterParams;
-use reqwest::header::{self, HeaderMap};
-use reqwest::{Client, Method, Response};
+use reqwest::header;
+use reqwest::{Client, Method, Response, StatusCode};
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use url::Url;
 
-use super::super::Target;
+use super::super::{Loss, Target, words};
 use super::refused::{Cause, Refused};
 use crate::server_url::ServerUrl;
 
@@ -70,7 +70,8 @@ pub(super) struct Answer {
     pub(super) body: Vec<u8>,
     /// When the server gave it, by its own clock.
     pub(super) date: Option<Timestamp>,
-    is_page: bool,
+    /// What to say of it where it makes no sense.
+    otherwise: String,
 }
 
 impl Api {
@@ -113,8 +114,7 @@ impl Api {
             // Without proof the first one would stand in the second one's way.
             repeatable: proof.is_some(),
         };
-        let asked = self.ask(&question).await;
-        let answer = if proof.is_none() { asked.map_err(barred)? } else { asked? };
+        let answer = self.ask(&question).await?;
         let TokenAnswer { token, expires_at } = answer.read(TokenAnswer::from_json)?;
         Ok(Token { token, expires_at })
     }
@@ -136,11 +136,9 @@ impl Api {
     /// Asks the server whether it is one: when it answered by its own clock.
     pub(super) async fn greet(&self) -> Result<Option<Timestamp>, Refused> {
         // With a slash at its end, which a server below a path may insist on.
-        let answer = self.ask(&self.get(&[""])).await.map_err(barred)?;
-        answer.read(ServiceAnswer::from_json).map_err(|refused| {
-            let message = format!("{} is not a control server: {refused}", self.url);
-            Refused::nonsense(message)
-        })?;
+        let answer = self.ask(&self.get(&[""])).await?;
+        let service = answer.read(ServiceAnswer::from_json);
+        service.map_err(|_| Refused::nonsense(&answer.otherwise))?;
         Ok(answer.date)
     }
 
@@ -181,7 +179,8 @@ impl Api {
     }
 
     async fn ask_once(&self, question: &Question, patience: Duration) -> Result<Answer, Refused> {
-        let broken = |error: reqwest::Error| Refused::of_transport(&error, &self.host());
+        let broken =
+            |error: reqwest::Error| Refused::of_transport(&error, self.request_timeout, &self.url);
         let mut request = self.client.request(question.method.clone(), question.url.clone());
         request = request.timeout(patience).header(header::ACCEPT, "application/json");
         if let Some(bearer) = &question.bearer {
@@ -193,20 +192,19 @@ impl Api {
         }
         let mut response = request.send().await.map_err(broken)?;
         let (status, headers) = (response.status(), response.headers().clone());
-        if status.is_redirection() {
-            return Err(self.redirected(&headers));
-        }
         let body = self.body(&mut response).await?;
-        let date = text(&headers, header::DATE).and_then(|date| rfc2822::parse(date).ok());
-        let date = date.map(|date| date.timestamp());
+        let Loss { words, retry_after, is_final } =
+            words::refusal(status, &headers, &self.url, Timestamp::now());
         if status.is_success() {
-            let media_type = text(&headers, header::CONTENT_TYPE).unwrap_or_default();
-            let is_page = media_type.to_ascii_lowercase().starts_with("text/html");
-            return Ok(Answer { body, date, is_page });
+            return Ok(Answer { body, date: words::date(&headers), otherwise: words });
         }
-        let refused = Refused::of_status(status, answers::detail(&body));
-        let retry_after = text(&headers, header::RETRY_AFTER);
-        Err(Refused { retry_after: retry_after.and_then(|it| wait(it, date)), ..refused })
+        // Where no token is needed, who asks for one lets nobody in who has none from elsewhere.
+        if is_final && (question.bearer.is_none() || status != StatusCode::UNAUTHORIZED) {
+            return Err(Refused::new(ErrorCode::PermissionDenied, words, Cause::Barred));
+        }
+        let detail = answers::detail(&body).map(|detail| words::shown(&detail));
+        let refused = Refused::of_status(status, &detail.unwrap_or(words));
+        Err(Refused { retry_after, ..refused })
     }
 
     /// All of a body, unless it is too long.
@@ -214,7 +212,8 @@ impl Api {
         let mut body = Vec::new();
         loop {
             let chunk = response.chunk().await;
-            let chunk = chunk.map_err(|error| Refused::of_transport(&error, &self.host()))?;
+            let chunk = chunk
+                .map_err(|error| Refused::of_transport(&error, self.request_timeout, &self.url))?;
             let Some(chunk) = chunk else { return Ok(body) };
             if body.len() + chunk.len() > LONGEST_ANSWER {
                 let message = format!("the server's answer passes {LONGEST_ANSWER} bytes");
@@ -222,21 +221,6 @@ impl Api {
             }
             body.extend_from_slice(&chunk);
         }
-    }
-
-    fn redirected(&self, headers: &HeaderMap) -> Refused {
-        let to = text(headers, header::LOCATION).unwrap_or("elsewhere");
-        let message = format!(
-            "{} sends its visitors on to {to:.200}, and tokens are for one server alone: set the \
-             server's own address as server_url",
-            self.url
-        );
-        Refused::new(ErrorCode::ServerRejected, message, Cause::Nonsense)
-    }
-
-    fn host(&self) -> String {
-        let (host, port) = self.url.host_and_port();
-        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
     }
 }
 
@@ -260,9 +244,12 @@ impl Answer {
         &self,
         read: impl FnOnce(&[u8]) -> Result<T, BadAnswer>,
     ) -> Result<T, Refused> {
-        read(&self.body).map_err(|error| match self.is_page {
-            true => Refused::nonsense("it answered with a web page"),
-            false => Refused::nonsense(format!("its answer can't be understood: {error}")),
+        read(&self.body).map_err(|error| {
+            let is_json = serde_json::from_slice::<IgnoredAny>(&self.body).is_ok();
+            Refused::nonsense(match is_json {
+                true => format!("the server's answer can't be understood: {error}"),
+                false => self.otherwise.clone(),
+            })
         })
     }
 
@@ -276,28 +263,6 @@ impl Answer {
     }
 }
 
-/// Where no token is needed, who asks for one lets nobody in who has none from elsewhere.
-fn barred(refused: Refused) -> Refused {
-    match refused.is_status(401) {
-        true => Refused { cause: Cause::Barred, ..refused },
-        false => refused,
-    }
-}
-
-fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
-    headers.get(name)?.to_str().ok()
-}
-
-/// How long a `Retry-After` says to wait: seconds, or until a date by the server's clock.
-fn wait(text: &str, date: Option<Timestamp>) -> Option<Duration> {
-    if let Ok(seconds) = text.trim().parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let until = rfc2822::parse(text).ok()?.timestamp();
-    let now = date.unwrap_or_else(Timestamp::now);
-    Duration::try_from(until.duration_since(now)).ok()
-}
-
 /// How long to wait after so many attempts: at random, so that not all come back at once.
 fn pause(attempts: u32) -> Duration {
     let most = FIRST_PAUSE * 2_u32.pow(attempts.min(ATTEMPTS) - 1);
@@ -309,17 +274,6 @@ fn pause(attempts: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn waits_are_told_in_seconds_or_by_a_date() {
-        let date = "2026-11-22T12:00:00Z".parse().ok();
-        let seconds = |text| wait(text, date).map(|wait| wait.as_secs());
-        assert_eq!(seconds("7"), Some(7));
-        assert_eq!(seconds("Sun, 22 Nov 2026 12:00:30 GMT"), Some(30));
-        assert_eq!(seconds("Sun, 22 Nov 2026 11:00:00 GMT"), None);
-        assert_eq!(seconds("-1"), None);
-        assert_eq!(seconds("soon"), None);
-    }
 
     #[test]
     fn pauses_grow_and_stay_within_bounds() {

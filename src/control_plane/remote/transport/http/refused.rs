@@ -6,7 +6,8 @@ use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::{ReqId, ServerFrame};
 use reqwest::StatusCode;
 
-use super::super::Loss;
+use super::super::{Loss, words};
+use crate::server_url::ServerUrl;
 
 /// A request that failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -54,20 +55,31 @@ impl Refused {
         Self::new(code, message, Cause::Here)
     }
 
-    /// A status with what the server says about it.
-    pub(super) fn of_status(status: StatusCode, detail: Option<String>) -> Self {
-        let code = code(status, detail.as_deref().unwrap_or_default());
-        let message = detail.unwrap_or_else(|| format!("the server answered {status}"));
-        let is_barred = status == StatusCode::PROXY_AUTHENTICATION_REQUIRED;
-        let cause = if is_barred { Cause::Barred } else { Cause::Status(status.as_u16()) };
-        Self::new(code, message, cause)
+    /// A status with what there is to say about it.
+    pub(super) fn of_status(status: StatusCode, message: &str) -> Self {
+        let cause = match status.as_u16() {
+            // It was not the server that answered, or not this one.
+            300..=399 => Cause::Nonsense,
+            status => Cause::Status(status),
+        };
+        Self::new(code(status, message), message, cause)
     }
 
-    /// A request that got no answer from `host`.
-    pub(super) fn of_transport(error: &reqwest::Error, host: &str) -> Self {
+    /// A request that got no answer within `patience`, or not all of it.
+    pub(super) fn of_transport(
+        error: &reqwest::Error,
+        patience: Duration,
+        url: &ServerUrl,
+    ) -> Self {
         let cause = if error.is_connect() { Cause::Unreachable } else { Cause::Unanswered };
-        let code = if error.is_builder() { ErrorCode::Internal } else { ErrorCode::Offline };
-        Self::new(code, words(error, host), cause)
+        let message = match (error.is_timeout(), cause) {
+            (true, Cause::Unreachable) => {
+                format!("{} can't be connected to in time", words::place(url))
+            }
+            (true, _) => words::late("an answer of", patience, url),
+            (false, _) => words::failure(error, url),
+        };
+        Self::new(ErrorCode::Offline, message, cause)
     }
 
     /// Whether the server has this status to blame for it.
@@ -139,20 +151,6 @@ fn conflict(detail: &str) -> ErrorCode {
     }
 }
 
-/// Why there is no answer, for people.
-fn words(error: &reqwest::Error, host: &str) -> String {
-    let mut root: &dyn std::error::Error = error;
-    while let Some(source) = root.source() {
-        root = source;
-    }
-    match (error.is_connect(), error.is_timeout()) {
-        (true, true) => format!("could not connect to {host} in time"),
-        (true, false) => format!("could not connect to {host}: {root}"),
-        (false, true) => format!("{host} did not answer in time"),
-        (false, false) => format!("the connection to {host} broke: {root}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,8 +178,8 @@ mod tests {
             (502, "", "internal"),
             (503, "Server is stopping", "store_unavailable"),
         ] {
-            let refused =
-                Refused::of_status(StatusCode::from_u16(status).unwrap(), Some(detail.to_owned()));
+            let status = StatusCode::from_u16(status).unwrap();
+            let refused = Refused::of_status(status, detail);
             assert_eq!(refused.code.as_str(), code, "{status} {detail}");
         }
     }
@@ -205,9 +203,9 @@ mod tests {
 
     #[test]
     fn a_server_that_lets_nobody_in_is_final() {
-        let barred = Refused::of_status(StatusCode::PROXY_AUTHENTICATION_REQUIRED, None);
+        let barred = Refused::new(ErrorCode::PermissionDenied, "", Cause::Barred);
         assert!(barred.is_loss() && Loss::from(barred).is_final);
-        let busy = Refused::of_status(StatusCode::BAD_GATEWAY, None);
+        let busy = Refused::of_status(StatusCode::BAD_GATEWAY, "");
         assert!(!busy.is_loss() && !Loss::from(busy).is_final);
     }
 }

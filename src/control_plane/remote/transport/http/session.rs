@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::super::{Incoming, Loss};
 use super::api::{Answer, Api, Question, Token};
 use super::parties::Parties;
-use super::refused::Refused;
+use super::refused::{Cause, Refused};
 use super::tokens::{Held, Tokens};
 
 /// How often at least a client that speaks HTTP gives signs of life, in milliseconds.
@@ -225,7 +225,12 @@ impl Session {
                 log::debug!("party {party_id} can't be looked at: {refused}");
                 let least = refused.retry_after.unwrap_or_default();
                 self.parties().put_off(party_id, least, Instant::now());
-                self.say(Incoming::Garbage(refused.message)).await;
+                // A server that is busy is there.
+                self.say(match refused.cause {
+                    Cause::Nonsense => Incoming::Garbage(refused.message),
+                    _ => Incoming::Alive,
+                })
+                .await;
             }
         }
         Ok(())

@@ -1,5 +1,4 @@
 use tokio::net::TcpListener;
-use tokio::time::timeout;
 
 use super::*;
 
@@ -29,7 +28,7 @@ async fn silent() -> (socket2::Socket, Vec<TcpStream>, SocketAddr) {
     listener.listen(0).unwrap();
     let address = listener.local_addr().unwrap().as_socket().unwrap();
     let mut queue = Vec::new();
-    while let Ok(stream) = timeout(HEAD_START, TcpStream::connect(address)).await {
+    while let Ok(stream) = tokio::time::timeout(HEAD_START, TcpStream::connect(address)).await {
         queue.push(stream.unwrap());
     }
     (listener, queue, address)
@@ -40,7 +39,8 @@ async fn silent() -> (socket2::Socket, Vec<TcpStream>, SocketAddr) {
 async fn the_next_address_is_tried_while_one_is_silent() {
     let (_full, _queue, silent) = silent().await;
     let (_listener, open) = listener().await;
-    let connecting = timeout(Duration::from_secs(20), connect(vec![silent, silent, open]));
+    let connecting =
+        tokio::time::timeout(Duration::from_secs(20), connect(vec![silent, silent, open]));
     let stream = connecting.await.expect("a connection").unwrap();
     assert_eq!(stream.peer_addr().unwrap(), open);
 }

@@ -1,0 +1,309 @@
+//! The machine itself.
+
+use std::time::Duration;
+
+use lanrage_ipc::model::ConnectionState;
+
+use super::{Input, LinkId, Lost, Output, Settings, Standing};
+
+/// After this silence the server is asked for a sign of life.
+const PING_AFTER: Duration = Duration::from_secs(9);
+/// After this silence the server counts as gone, so that half a connection is found within 15 s.
+const SILENCE_LIMIT: Duration = Duration::from_secs(14);
+/// Only who stayed up for so long starts anew: a server that accepts and drops is not asked ever
+/// faster.
+const SETTLED_AFTER: Duration = Duration::from_secs(30);
+/// The longest that a server can keep the link away.
+const RETRY_AFTER_LIMIT: Duration = Duration::from_secs(3600);
+
+/// The connection to the control server, as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    settings: Settings,
+    phase: Phase,
+    since: Duration,
+    attempt: u32,
+    last_error: Option<String>,
+    last_id: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Local,
+    /// Not before `not_before`, whatever the settings.
+    Waiting {
+        pace: Pace,
+        until: Duration,
+        not_before: Duration,
+    },
+    /// `pace` is that of the wait before. `limit` counts from `from`.
+    Trying {
+        id: LinkId,
+        pace: Option<Pace>,
+        opened: bool,
+        from: Duration,
+        limit: Duration,
+    },
+    /// Up since [`Link::since`].
+    Up {
+        id: LinkId,
+        heard: Duration,
+        pinged: bool,
+    },
+    Refused,
+    Stopping,
+}
+
+/// By which rule the next attempt is put off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    Backoff,
+    Probe,
+}
+
+/// Uniform in [0, 1).
+type Jitter<'a> = &'a mut dyn FnMut() -> f64;
+
+impl Link {
+    /// One that nobody has asked for: `local`.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            phase: Phase::Local,
+            since: Duration::ZERO,
+            attempt: 0,
+            last_error: None,
+            last_id: 0,
+        }
+    }
+
+    /// Takes what happened, and says what is to be done, in this order. `now` counts from any
+    /// moment, also while the machine sleeps, and never goes back; `jitter` is uniform in [0, 1).
+    pub fn handle(&mut self, input: Input, now: Duration, jitter: Jitter<'_>) -> Vec<Output> {
+        let before = self.standing();
+        let mut outputs: Vec<Output> = self.step(input, now, jitter).into_iter().collect();
+        if self.standing() != before {
+            outputs.push(Output::Changed);
+        }
+        outputs
+    }
+
+    /// When [`Input::Timer`] is due.
+    pub fn deadline(&self) -> Option<Duration> {
+        match self.phase {
+            Phase::Local | Phase::Refused | Phase::Stopping => None,
+            Phase::Waiting { until, .. } => Some(until),
+            Phase::Trying { from, limit, .. } => Some(from.saturating_add(limit)),
+            Phase::Up { heard, pinged, .. } => {
+                let limit = if pinged { SILENCE_LIMIT } else { PING_AFTER };
+                let silent_at = heard.saturating_add(limit);
+                let settles = self.attempt > 0;
+                Some(if settles { silent_at.min(self.settled_at()) } else { silent_at })
+            }
+        }
+    }
+
+    /// How it is.
+    pub fn standing(&self) -> Standing {
+        let retry_at = match self.phase {
+            Phase::Waiting { until, .. } => Some(until),
+            _ => None,
+        };
+        Standing {
+            state: self.state(),
+            since: self.since,
+            attempt: self.attempt,
+            retry_at,
+            last_error: self.last_error.clone(),
+        }
+    }
+
+    /// Whether the server answers.
+    pub fn is_online(&self) -> bool {
+        matches!(self.phase, Phase::Up { .. })
+    }
+
+    /// The connection that is up or under way.
+    pub fn link(&self) -> Option<LinkId> {
+        match self.phase {
+            Phase::Trying { id, .. } | Phase::Up { id, .. } => Some(id),
+            _ => None,
+        }
+    }
+
+    fn state(&self) -> ConnectionState {
+        match self.phase {
+            Phase::Local => ConnectionState::Local,
+            Phase::Trying { pace: None, .. } => ConnectionState::Connecting,
+            Phase::Waiting { pace: Pace::Backoff, .. }
+            | Phase::Trying { pace: Some(Pace::Backoff), .. } => ConnectionState::Reconnecting,
+            Phase::Waiting { pace: Pace::Probe, .. }
+            | Phase::Trying { pace: Some(Pace::Probe), .. } => ConnectionState::Fallback,
+            Phase::Up { .. } => ConnectionState::Online,
+            Phase::Refused => ConnectionState::AuthFailed,
+            Phase::Stopping => ConnectionState::Stopping,
+        }
+    }
+
+    /// The table above. No input asks for more than one thing.
+    fn step(&mut self, input: Input, now: Duration, jitter: Jitter<'_>) -> Option<Output> {
+        if input.about().is_some_and(|id| self.link() != Some(id)) {
+            return None;
+        }
+        match (input, self.phase) {
+            (_, Phase::Stopping) => None,
+            (Input::Start, Phase::Local | Phase::Refused) | (Input::Retry, Phase::Refused) => {
+                Some(self.connect(None, now))
+            }
+            (Input::Retry, Phase::Waiting { pace, .. }) => Some(self.connect(Some(pace), now)),
+            (Input::Opened(_), Phase::Trying { id, pace, opened: false, .. }) => {
+                let limit = self.settings.connect_timeout();
+                self.phase = Phase::Trying { id, pace, opened: true, from: now, limit };
+                None
+            }
+            (Input::Welcomed(id), Phase::Trying { .. }) => {
+                self.last_error = None;
+                self.enter(Phase::Up { id, heard: now, pinged: false }, now);
+                None
+            }
+            (Input::Heard(id), Phase::Up { .. }) => {
+                self.phase = Phase::Up { id, heard: now, pinged: false };
+                None
+            }
+            (Input::Closed(_, lost), _) => {
+                self.lose(lost, now, jitter);
+                None
+            }
+            (Input::Timer, _) => self.timer(now, jitter),
+            (Input::Settings(settings), _) => {
+                self.settings = settings;
+                self.hasten(now);
+                None
+            }
+            (Input::Detach, _) => {
+                (self.attempt, self.last_error) = (0, None);
+                self.hang_up(Phase::Local, now)
+            }
+            (Input::Stop, _) => self.hang_up(Phase::Stopping, now),
+            (Input::Start | Input::Retry, _)
+            | (Input::Opened(_) | Input::Welcomed(_) | Input::Heard(_), _) => None,
+        }
+    }
+
+    fn timer(&mut self, now: Duration, jitter: Jitter<'_>) -> Option<Output> {
+        match self.phase {
+            Phase::Waiting { pace, until, .. } if now >= until => {
+                Some(self.connect(Some(pace), now))
+            }
+            Phase::Trying { id, from, limit, .. } if now >= from.saturating_add(limit) => {
+                self.lose(Lost::passing(format!("no answer within {}", Words(limit))), now, jitter);
+                Some(Output::Hangup(id))
+            }
+            Phase::Up { id, heard, pinged } => {
+                let silence = now.saturating_sub(heard);
+                if silence >= SILENCE_LIMIT {
+                    let words =
+                        format!("the server has not been heard for {}", Words(SILENCE_LIMIT));
+                    self.lose(Lost::passing(words), now, jitter);
+                    return Some(Output::Hangup(id));
+                }
+                self.settle(now);
+                if silence < PING_AFTER || pinged {
+                    return None;
+                }
+                self.phase = Phase::Up { id, heard, pinged: true };
+                Some(Output::Ping(id))
+            }
+            _ => None,
+        }
+    }
+
+    fn connect(&mut self, pace: Option<Pace>, now: Duration) -> Output {
+        self.last_id += 1;
+        let id = LinkId(self.last_id);
+        let limit = self.settings.connect_timeout().saturating_mul(2);
+        self.enter(Phase::Trying { id, pace, opened: false, from: now, limit }, now);
+        Output::Connect(id)
+    }
+
+    /// There is no connection any more.
+    fn lose(&mut self, lost: Lost, now: Duration, jitter: Jitter<'_>) {
+        self.settle(now);
+        self.attempt = self.attempt.saturating_add(1);
+        self.last_error = Some(lost.words);
+        if lost.is_final {
+            return self.enter(Phase::Refused, now);
+        }
+        let asked = lost.retry_after.unwrap_or_default().min(RETRY_AFTER_LIMIT);
+        let (pace, wait) = if self.attempt >= self.settings.max_attempts {
+            (Pace::Probe, self.settings.probe_wait(jitter()).max(asked))
+        } else {
+            let wait = self.settings.backoff_wait(self.attempt, jitter());
+            (Pace::Backoff, asked.saturating_add(wait))
+        };
+        let (until, not_before) = (now.saturating_add(wait), now.saturating_add(asked));
+        self.enter(Phase::Waiting { pace, until, not_before }, now);
+    }
+
+    /// Forgets the attempts that failed, once the connection has been up for long enough. Silence
+    /// past its limit does not count as up: nobody looked while the machine slept.
+    fn settle(&mut self, now: Duration) {
+        if let Phase::Up { heard, .. } = self.phase
+            && now.min(heard.saturating_add(SILENCE_LIMIT)) >= self.settled_at()
+        {
+            self.attempt = 0;
+        }
+    }
+
+    /// When a connection that is up has been up for long enough.
+    fn settled_at(&self) -> Duration {
+        self.since.saturating_add(SETTLED_AFTER)
+    }
+
+    /// Waits no longer than the settings ask for at most.
+    fn hasten(&mut self, now: Duration) {
+        if let Phase::Waiting { pace, until, not_before } = self.phase {
+            let latest = match pace {
+                Pace::Backoff => {
+                    now.max(not_before).saturating_add(self.settings.longest_backoff(self.attempt))
+                }
+                Pace::Probe => now.saturating_add(self.settings.longest_probe()).max(not_before),
+            };
+            self.phase = Phase::Waiting { pace, until: until.min(latest), not_before };
+        }
+    }
+
+    fn hang_up(&mut self, phase: Phase, now: Duration) -> Option<Output> {
+        let hangup = self.link().map(Output::Hangup);
+        self.enter(phase, now);
+        hangup
+    }
+
+    fn enter(&mut self, phase: Phase, now: Duration) {
+        let before = self.state();
+        self.phase = phase;
+        if self.state() != before {
+            self.since = now;
+        }
+    }
+}
+
+/// A span, for people.
+struct Words(Duration);
+
+impl std::fmt::Display for Words {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0.subsec_millis() {
+            0 => write!(f, "{} s", self.0.as_secs()),
+            _ => write!(f, "{} ms", self.0.as_millis()),
+        }
+    }
+}
+
+#[cfg(test)]
+impl Link {
+    /// As if so many attempts had failed.
+    pub(super) fn set_attempt(&mut self, attempt: u32) {
+        self.attempt = attempt;
+    }
+}

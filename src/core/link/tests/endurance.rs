@@ -1,0 +1,60 @@
+//! A server that is away for longer than anybody waits.
+
+use super::world::Chance;
+use super::*;
+
+#[test]
+fn after_ten_thousand_hours_it_still_tries_and_has_not_grown() {
+    let mut link = Link::new(settings());
+    let (mut chance, mut now) = (Chance(7), Duration::ZERO);
+    let mut tell = |link: &mut Link, input, now| link.handle(input, now, &mut || chance.next());
+    tell(&mut link, Input::Start, now);
+    let (mut tried_at, mut probes, mut most) = (now, 0_u32, 0);
+    while now < secs(10_000 * 3600) {
+        // Some attempts are refused, the others get no answer.
+        if probes.is_multiple_of(2) {
+            let id = link.link().expect("an attempt");
+            tell(&mut link, Input::Closed(id, lost("refused")), now);
+        } else {
+            now = link.deadline().expect("a deadline");
+            tell(&mut link, Input::Timer, now);
+        }
+        assert_eq!(link.link(), None);
+        now = link.deadline().expect("a deadline");
+        let outputs = tell(&mut link, Input::Timer, now);
+        assert!(matches!(outputs[..], [Output::Connect(_), Output::Changed]), "{outputs:?}");
+        assert!(now - tried_at <= secs(360 + 20), "{:?} without an attempt", now - tried_at);
+        tried_at = now;
+        probes += 1;
+        if probes > 2 {
+            assert_eq!(link.standing().state, ConnectionState::Fallback);
+        }
+        if probes == 100 {
+            most = format!("{link:?}").len() + 40;
+        }
+    }
+    assert!(probes > 90_000, "{probes} attempts");
+    assert_eq!(link.standing().attempt, probes);
+    assert!(format!("{link:?}").len() <= most, "it has grown: {link:?}");
+    let id = link.link().expect("an attempt");
+    tell(&mut link, Input::Welcomed(id), now);
+    assert!(link.is_online());
+}
+
+#[test]
+fn daemons_that_lose_a_server_together_do_not_come_back_together() {
+    for (failed, spread) in [(1, secs(1)), (3, secs(120))] {
+        let mut waits: Vec<_> = (0..100)
+            .map(|seed| {
+                let mut bench = Bench::failed(failed);
+                bench.reach_deadline();
+                bench.jitter = Chance(seed).next();
+                bench.close(lost("restart"));
+                bench.wait()
+            })
+            .collect();
+        waits.sort();
+        assert!(waits[99] - waits[0] > spread * 3 / 4, "{waits:?}");
+        assert!(waits.windows(2).all(|pair| pair[1] - pair[0] < spread / 5), "{waits:?}");
+    }
+}

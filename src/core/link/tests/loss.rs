@@ -1,0 +1,210 @@
+//! What follows when an attempt fails or a connection goes.
+
+use super::*;
+use Output::{Changed, Connect, Hangup};
+
+#[test]
+fn the_first_failure_leads_to_another_attempt() {
+    let mut bench = Bench::trying();
+    bench.pass(secs(1));
+    bench.close(lost("nobody listens"));
+    let standing = bench.link.standing();
+    assert_eq!((standing.state, standing.since), (ConnectionState::Reconnecting, bench.now));
+    assert_eq!(standing.attempt, 1);
+    assert_eq!(standing.last_error.as_deref(), Some("nobody listens"));
+    assert_eq!(bench.wait(), millis(500), "half of the initial second");
+    assert_eq!(bench.reach_deadline(), [Connect(LinkId(2)), Changed]);
+    let standing = bench.link.standing();
+    assert_eq!((standing.state, standing.retry_at), (ConnectionState::Reconnecting, None));
+    assert_eq!(standing.last_error.as_deref(), Some("nobody listens"));
+    bench.welcome();
+    assert_eq!(bench.link.standing().last_error, None);
+}
+
+#[test]
+fn after_too_many_it_is_fallback_for_ever() {
+    for (max_attempts, failures) in [(0, 1), (1, 1), (2, 2), (7, 7)] {
+        let mut bench = Bench::trying_with(Settings { max_attempts, ..settings() });
+        for failed in 1..failures {
+            bench.close(lost("refused"));
+            assert_eq!((bench.state(), bench.attempt()), (ConnectionState::Reconnecting, failed));
+            bench.reach_deadline();
+        }
+        bench.close(lost("refused"));
+        let since = bench.now;
+        for failed in failures..failures + 50 {
+            assert_eq!(bench.attempt(), failed);
+            assert_eq!(bench.wait(), secs(300));
+            bench.reach_deadline();
+            let standing = bench.link.standing();
+            assert_eq!((standing.state, standing.since), (ConnectionState::Fallback, since));
+            assert_eq!(standing.retry_at, None);
+            bench.tell(Input::Opened(bench.id()));
+            assert_eq!(bench.state(), ConnectionState::Fallback);
+            bench.close(lost("refused"));
+        }
+        bench.reach_deadline();
+        bench.welcome();
+    }
+}
+
+#[test]
+fn who_gets_no_answer_hangs_up() {
+    let mut bench = Bench::trying();
+    let begin = bench.now;
+    assert_eq!(bench.reach_deadline(), [Hangup(LinkId(1)), Changed]);
+    assert_eq!(bench.now - begin, secs(20));
+    let standing = bench.link.standing();
+    assert_eq!((standing.state, standing.attempt), (ConnectionState::Reconnecting, 1));
+    assert_eq!(standing.last_error.as_deref(), Some("no answer within 20 s"));
+    let before = bench.link.clone();
+    assert_eq!(bench.tell(Input::Closed(LinkId(1), lost("late"))), [], "it was hung up");
+    assert_eq!(bench.link, before);
+}
+
+#[test]
+fn who_gets_no_welcome_hangs_up() {
+    let mut bench = Bench::trying_with(Settings { connect_timeout: millis(1500), ..settings() });
+    bench.pass(millis(1200));
+    let opened = bench.now;
+    bench.tell(Input::Opened(LinkId(1)));
+    bench.pass(millis(700));
+    bench.tell(Input::Opened(LinkId(1)));
+    bench.tell(Input::Heard(LinkId(1)));
+    assert_eq!(bench.reach_deadline(), [Hangup(LinkId(1)), Changed]);
+    assert_eq!(bench.now - opened, millis(1500), "only the first word that it is up counts");
+    let error = bench.link.standing().last_error;
+    assert_eq!(error.as_deref(), Some("no answer within 1500 ms"));
+}
+
+#[test]
+fn a_server_that_accepts_and_drops_counts_as_failing() {
+    let mut bench = Bench::trying();
+    let mut waits = Vec::new();
+    for failed in 1..=4 {
+        bench.welcome();
+        bench.stay_up(secs(29));
+        assert_eq!(bench.attempt(), failed - 1);
+        bench.close(lost("dropped"));
+        assert_eq!(bench.attempt(), failed);
+        waits.push(bench.wait());
+        bench.reach_deadline();
+    }
+    assert_eq!(waits, [millis(500), secs(1), secs(300), secs(300)]);
+}
+
+#[test]
+fn who_stayed_up_starts_anew() {
+    let mut bench = Bench::failed(2);
+    bench.reach_deadline();
+    bench.welcome();
+    let begin = bench.now;
+    bench.stay_up(secs(25));
+    assert_eq!(bench.attempt(), 2);
+    assert_eq!(bench.reach_deadline(), [Changed]);
+    assert_eq!((bench.now - begin, bench.attempt()), (secs(30), 0));
+    assert_eq!(bench.link.standing().since, begin);
+    bench.hear();
+    bench.close(lost("dropped"));
+    assert_eq!((bench.attempt(), bench.wait()), (1, millis(500)));
+}
+
+#[test]
+fn who_stayed_up_starts_anew_also_when_the_timer_is_late() {
+    for (up, attempt) in [(secs(30) - NANO, 3), (secs(30), 1)] {
+        let mut bench = Bench::failed(2);
+        bench.reach_deadline();
+        bench.welcome();
+        bench.pass(secs(20));
+        bench.hear();
+        bench.pass(up - secs(20));
+        bench.close(lost("dropped"));
+        assert_eq!(bench.attempt(), attempt);
+    }
+    // Asleep for hours: the connection was up for 14 s after it was last heard.
+    for (heard, attempt) in [(secs(16) - NANO, 3), (secs(16), 1)] {
+        let mut bench = Bench::failed(2);
+        bench.reach_deadline();
+        bench.welcome();
+        bench.pass(heard);
+        bench.hear();
+        bench.pass(secs(10_000));
+        bench.tell(Input::Timer);
+        assert_eq!((bench.link.link(), bench.attempt()), (None, attempt));
+    }
+}
+
+#[test]
+fn the_count_does_not_overflow() {
+    let mut bench = Bench::trying_with(Settings { max_attempts: u32::MAX, ..settings() });
+    bench.link.set_attempt(u32::MAX - 1);
+    for _ in 0..3 {
+        bench.close(lost("refused"));
+        assert_eq!((bench.attempt(), bench.state()), (u32::MAX, ConnectionState::Fallback));
+        bench.reach_deadline();
+    }
+}
+
+#[test]
+fn the_server_can_ask_for_patience() {
+    let patient = |failed, retry_after| {
+        let mut bench = Bench::failed(failed);
+        bench.reach_deadline();
+        bench.close(Lost { retry_after: Some(retry_after), ..lost("busy") });
+        bench.wait()
+    };
+    assert_eq!(patient(1, secs(40)), secs(41), "and then at random up to 2 s");
+    assert_eq!(patient(1, secs(100_000)), secs(3601), "an hour at most");
+    assert_eq!(patient(4, secs(40)), secs(300), "the probe comes later anyway");
+    assert_eq!(patient(4, secs(400)), secs(400));
+    assert_eq!(patient(4, Duration::MAX), secs(3600));
+}
+
+#[test]
+fn other_settings_move_the_next_attempt_up_and_never_back() {
+    let retime = |failed, other: Settings| {
+        let mut bench = Bench::failed(failed);
+        bench.reach_deadline();
+        bench.jitter = 0.999;
+        bench.close(lost("refused"));
+        let before = bench.wait();
+        let outputs = bench.tell(Input::Settings(other));
+        let after = bench.wait();
+        assert_eq!(outputs, if after == before { vec![] } else { vec![Changed] });
+        after
+    };
+    let longer = Settings { backoff_initial: secs(50), probe: secs(5000), ..settings() };
+    assert_eq!(retime(1, longer.clone()), millis(1998), "it keeps its time");
+    assert!(retime(3, longer) < secs(360), "it keeps its time");
+    let shorter = Settings { backoff_max: millis(700), probe: secs(10), ..settings() };
+    assert_eq!(retime(1, shorter.clone()), millis(700));
+    assert_eq!(retime(3, shorter), secs(12));
+}
+
+#[test]
+fn other_settings_do_not_break_into_the_servers_patience() {
+    for (failed, latest) in [(1, millis(40_010)), (3, secs(500))] {
+        let mut bench = Bench::failed(failed);
+        bench.reach_deadline();
+        let retry_after = Some(if failed == 1 { secs(40) } else { secs(500) });
+        bench.close(Lost { retry_after, ..lost("busy") });
+        let none = Duration::ZERO;
+        let eager = Settings { backoff_max: none, probe: none, ..settings() };
+        bench.tell(Input::Settings(eager));
+        assert_eq!(bench.wait(), latest);
+    }
+}
+
+#[test]
+fn other_settings_hold_from_then_on() {
+    let mut bench = Bench::trying();
+    let other =
+        Settings { max_attempts: 1, probe: secs(7), connect_timeout: secs(3), ..settings() };
+    let deadline = bench.link.deadline();
+    assert_eq!(bench.tell(Input::Settings(other)), []);
+    assert_eq!(bench.link.deadline(), deadline, "this attempt began under the old ones");
+    bench.close(lost("refused"));
+    assert_eq!((bench.state(), bench.wait()), (ConnectionState::Fallback, secs(7)));
+    bench.reach_deadline();
+    assert_eq!(bench.link.deadline(), Some(bench.now + secs(6)));
+}

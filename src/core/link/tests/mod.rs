@@ -1,0 +1,151 @@
+//! What the link promises.
+
+mod backoff;
+mod endurance;
+mod loss;
+mod online;
+mod properties;
+mod states;
+mod world;
+
+use std::time::Duration;
+
+use lanrage_ipc::model::ConnectionState;
+
+use super::*;
+
+const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+const fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+const NANO: Duration = Duration::from_nanos(1);
+
+fn settings() -> Settings {
+    Settings {
+        backoff_initial: secs(1),
+        backoff_max: secs(60),
+        max_attempts: 3,
+        probe: secs(300),
+        connect_timeout: secs(10),
+    }
+}
+
+fn lost(words: &str) -> Lost {
+    Lost { words: words.to_owned(), retry_after: None, is_final: false }
+}
+
+fn refused(words: &str) -> Lost {
+    Lost { is_final: true, ..lost(words) }
+}
+
+/// A link with a clock of its own and the same chance each time.
+struct Bench {
+    link: Link,
+    now: Duration,
+    jitter: f64,
+}
+
+impl Bench {
+    fn new(settings: Settings) -> Self {
+        Self { link: Link::new(settings), now: secs(1000), jitter: 0.5 }
+    }
+
+    /// One whose first attempt is under way.
+    fn trying() -> Self {
+        Self::trying_with(settings())
+    }
+
+    fn trying_with(settings: Settings) -> Self {
+        let mut bench = Self::new(settings);
+        bench.tell(Input::Start);
+        bench
+    }
+
+    fn online() -> Self {
+        let mut bench = Self::trying();
+        bench.welcome();
+        bench
+    }
+
+    /// One whose first attempts have failed; waits for the next.
+    fn failed(times: u32) -> Self {
+        let mut bench = Self::trying();
+        bench.close(lost("refused"));
+        for _ in 1..times {
+            bench.reach_deadline();
+            bench.close(lost("refused"));
+        }
+        bench
+    }
+
+    fn tell(&mut self, input: Input) -> Vec<Output> {
+        self.link.handle(input, self.now, &mut || self.jitter)
+    }
+
+    fn id(&self) -> LinkId {
+        self.link.link().expect("a connection")
+    }
+
+    fn welcome(&mut self) {
+        self.tell(Input::Opened(self.id()));
+        self.tell(Input::Welcomed(self.id()));
+        assert!(self.link.is_online());
+    }
+
+    fn hear(&mut self) {
+        assert_eq!(self.tell(Input::Heard(self.id())), []);
+    }
+
+    fn close(&mut self, lost: Lost) {
+        assert_eq!(self.tell(Input::Closed(self.id(), lost)), [Output::Changed]);
+        assert_eq!(self.link.link(), None);
+    }
+
+    fn pass(&mut self, span: Duration) {
+        self.now += span;
+    }
+
+    /// Waits for the timer, and gives it; just before, it does nothing.
+    fn reach_deadline(&mut self) -> Vec<Output> {
+        let deadline = self.link.deadline().expect("a deadline");
+        assert!(deadline > self.now, "the timer is overdue");
+        self.now = deadline - NANO;
+        let before = self.link.clone();
+        assert_eq!(self.tell(Input::Timer), [], "the timer came too early");
+        assert_eq!(self.link, before, "the timer came too early");
+        self.now = deadline;
+        self.tell(Input::Timer)
+    }
+
+    /// Gives the timer whenever it is due, and a sign of life each second, for that long.
+    fn stay_up(&mut self, span: Duration) {
+        let end = self.now + span;
+        while self.now < end {
+            self.now = (self.now + secs(1)).min(end);
+            self.hear();
+            if self.link.deadline().is_some_and(|deadline| deadline <= self.now) {
+                self.tell(Input::Timer);
+            }
+            assert!(self.link.is_online());
+        }
+    }
+
+    fn state(&self) -> ConnectionState {
+        self.link.standing().state
+    }
+
+    fn attempt(&self) -> u32 {
+        self.link.standing().attempt
+    }
+
+    /// How long it waits for the next attempt.
+    fn wait(&self) -> Duration {
+        let retry_at = self.link.standing().retry_at.expect("an attempt to come");
+        assert_eq!(self.link.deadline(), Some(retry_at));
+        retry_at - self.now
+    }
+}

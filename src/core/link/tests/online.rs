@@ -1,0 +1,65 @@
+//! How a connection that is up shows that it is.
+
+use super::*;
+use Output::{Changed, Hangup, Ping};
+
+const ID: LinkId = LinkId(1);
+
+#[test]
+fn silence_is_asked_about_and_then_believed() {
+    let mut bench = Bench::online();
+    let begin = bench.now;
+    assert_eq!(bench.reach_deadline(), [Ping(ID)]);
+    assert_eq!(bench.now - begin, secs(9));
+    assert_eq!(bench.tell(Input::Timer), [], "once");
+    assert_eq!(bench.reach_deadline(), [Hangup(ID), Changed]);
+    assert_eq!(bench.now - begin, secs(14));
+    let standing = bench.link.standing();
+    assert_eq!((standing.state, standing.attempt), (ConnectionState::Reconnecting, 1));
+    let words = "the server has not been heard for 14 s";
+    assert_eq!(standing.last_error.as_deref(), Some(words));
+}
+
+#[test]
+fn a_sign_of_life_begins_the_silence_anew() {
+    let mut bench = Bench::online();
+    for _ in 0..10 {
+        assert_eq!(bench.reach_deadline(), [Ping(ID)]);
+        bench.pass(secs(5) - NANO);
+        bench.hear();
+        assert_eq!(bench.link.deadline(), Some(bench.now + secs(9)));
+        bench.pass(secs(8));
+        bench.hear();
+        assert_eq!(bench.link.deadline(), Some(bench.now + secs(9)));
+    }
+    assert_eq!(bench.state(), ConnectionState::Online);
+}
+
+#[test]
+fn a_late_timer_finds_the_connection_gone() {
+    for late in [secs(14), secs(15), secs(3 * 3600)] {
+        let mut bench = Bench::online();
+        bench.pass(late);
+        assert_eq!(bench.tell(Input::Timer), [Hangup(ID), Changed]);
+        assert_eq!(bench.state(), ConnectionState::Reconnecting);
+        assert!(bench.wait() <= secs(1));
+    }
+    let mut bench = Bench::online();
+    bench.pass(secs(14) - NANO);
+    assert_eq!(bench.tell(Input::Timer), [Ping(ID)], "not yet");
+    assert_eq!(bench.link.deadline(), Some(bench.now + NANO));
+}
+
+#[test]
+fn a_ping_and_the_thirty_seconds_can_fall_together() {
+    let mut bench = Bench::failed(1);
+    bench.reach_deadline();
+    bench.welcome();
+    let id = bench.id();
+    bench.pass(secs(21));
+    bench.hear();
+    assert_eq!(bench.reach_deadline(), [Ping(id), Changed]);
+    assert_eq!(bench.attempt(), 0);
+    assert_eq!(bench.reach_deadline(), [Hangup(id), Changed]);
+    assert_eq!(bench.attempt(), 1);
+}

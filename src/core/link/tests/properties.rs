@@ -1,0 +1,88 @@
+//! What holds whatever happens, in any order. What is looked at after each input is in
+//! [`World`](super::world::World).
+
+use proptest::prelude::*;
+
+use super::world::{Step, World, any_settings, steps};
+use super::*;
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn it_keeps_its_promises(settings in any_settings(), steps in steps(), seed: u64) {
+        let mut world = World::new(settings, seed);
+        for step in steps {
+            world.take(step);
+        }
+    }
+
+    #[test]
+    fn it_comes_back_from_wherever_it_is(
+        settings in any_settings(),
+        steps in steps(),
+        seed: u64,
+    ) {
+        let mut world = World::new(settings.clone(), seed);
+        let mut earlier = vec![settings];
+        for step in steps {
+            if let Step::Settings(settings) = &step {
+                earlier.push(settings.clone());
+            }
+            if !matches!(step, Step::Stop) {
+                world.take(step);
+            }
+        }
+        world.recover(&earlier);
+    }
+
+    #[test]
+    fn a_history_replays_from_its_seed(settings in any_settings(), steps in steps(), seed: u64) {
+        let play = || {
+            let mut world = World::new(settings.clone(), seed);
+            for step in steps.clone() {
+                world.take(step);
+            }
+            (world.said, world.link, world.now)
+        };
+        prop_assert_eq!(play(), play());
+    }
+}
+
+#[test]
+fn the_histories_reach_every_state() {
+    use proptest::strategy::ValueTree;
+    use proptest::test_runner::TestRunner;
+
+    let mut runner = TestRunner::deterministic();
+    let (mut states, mut pings, mut settled) = (Vec::new(), 0, 0);
+    for seed in 0..400 {
+        let drawn = (any_settings(), steps()).new_tree(&mut runner).unwrap().current();
+        let mut world = World::new(drawn.0, seed);
+        for step in drawn.1 {
+            let before = world.link.standing();
+            world.take(step);
+            let after = world.link.standing();
+            settled +=
+                u32::from(before.attempt > 0 && after.attempt == 0 && world.link.is_online());
+            states.push((after.state, world.link.link().is_some()));
+        }
+        pings += world.said.iter().filter(|output| matches!(output, Output::Ping(_))).count();
+    }
+    for place in [
+        (ConnectionState::Local, false),
+        (ConnectionState::Connecting, true),
+        (ConnectionState::Online, true),
+        (ConnectionState::Reconnecting, false),
+        (ConnectionState::Reconnecting, true),
+        (ConnectionState::Fallback, false),
+        (ConnectionState::Fallback, true),
+        (ConnectionState::AuthFailed, false),
+        (ConnectionState::Stopping, false),
+    ] {
+        let times = states.iter().filter(|state| **state == place).count();
+        assert!(times > 20, "{place:?} came {times} times");
+    }
+    assert!(pings > 20, "{pings} pings");
+    assert!(settled > 5, "it settled {settled} times");
+}

@@ -1,0 +1,304 @@
+//! The outside of a link: which connections there are, what must hold after each input, and a
+//! count of its own of what has failed.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// Which connection an input is about.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Which {
+    Present,
+    /// So many before the last.
+    Before(u64),
+    /// So many after the last.
+    After(u64),
+}
+
+/// Something that happens.
+#[derive(Debug, Clone)]
+pub(super) enum Step {
+    Start,
+    Opened(Which),
+    Welcomed(Which),
+    Heard(Which),
+    Closed(Which, Lost),
+    /// The timer comes so long after it was due.
+    Due(Duration),
+    /// The timer comes for nothing.
+    Early,
+    Pass(Duration),
+    Retry,
+    Stop,
+    Detach,
+    Settings(Settings),
+}
+
+fn which() -> impl Strategy<Value = Which> {
+    prop_oneof![
+        8 => Just(Which::Present),
+        1 => (0..3_u64).prop_map(Which::Before),
+        1 => (1..3_u64).prop_map(Which::After),
+    ]
+}
+
+fn span(longest: u64) -> impl Strategy<Value = Duration> {
+    prop_oneof![1 => Just(Duration::ZERO), 5 => (0..longest * 1000).prop_map(millis)]
+}
+
+fn losses() -> impl Strategy<Value = Lost> {
+    let retry_after = prop_oneof![
+        4 => Just(None),
+        2 => span(600).prop_map(Some),
+        1 => Just(Some(Duration::MAX)),
+    ];
+    (retry_after, prop::bool::weighted(0.1)).prop_map(|(retry_after, is_final)| Lost {
+        retry_after,
+        is_final,
+        ..lost("lost")
+    })
+}
+
+pub(super) fn any_settings() -> impl Strategy<Value = Settings> {
+    (span(5), span(120), 0..5_u32, span(600), span(20)).prop_map(
+        |(backoff_initial, backoff_max, max_attempts, probe, connect_timeout)| Settings {
+            backoff_initial,
+            backoff_max,
+            max_attempts,
+            probe,
+            connect_timeout,
+        },
+    )
+}
+
+pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let late = prop_oneof![6 => Just(Duration::ZERO), 2 => span(3), 1 => span(20_000)];
+    let step = prop_oneof![
+        3 => Just(Step::Start),
+        4 => which().prop_map(Step::Opened),
+        6 => which().prop_map(Step::Welcomed),
+        4 => which().prop_map(Step::Heard),
+        5 => (which(), losses()).prop_map(|(which, lost)| Step::Closed(which, lost)),
+        10 => late.prop_map(Step::Due),
+        1 => Just(Step::Early),
+        4 => span(20).prop_map(Step::Pass),
+        2 => Just(Step::Retry),
+        1 => prop::bool::weighted(0.1).prop_map(|stop| if stop { Step::Stop } else { Step::Early }),
+        1 => Just(Step::Detach),
+        1 => any_settings().prop_map(Step::Settings),
+    ];
+    prop::collection::vec(step, 1..80)
+}
+
+/// A generator of numbers in [0, 1) that repeats itself from its seed (SplitMix64).
+#[derive(Clone)]
+pub(super) struct Chance(pub(super) u64);
+
+impl Chance {
+    pub(super) fn next(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
+
+pub(super) struct World {
+    pub(super) link: Link,
+    pub(super) now: Duration,
+    pub(super) settings: Settings,
+    chance: Chance,
+    /// The connections and attempts that there are.
+    open: BTreeSet<LinkId>,
+    last_id: u64,
+    failed: u32,
+    /// When the connection that is up came up, and when it was last heard.
+    up: Option<(Duration, Duration)>,
+    /// All that came out.
+    pub(super) said: Vec<Output>,
+}
+
+impl World {
+    pub(super) fn new(settings: Settings, seed: u64) -> Self {
+        Self {
+            link: Link::new(settings.clone()),
+            now: Duration::ZERO,
+            settings,
+            chance: Chance(seed),
+            open: BTreeSet::new(),
+            last_id: 0,
+            failed: 0,
+            up: None,
+            said: Vec::new(),
+        }
+    }
+
+    pub(super) fn take(&mut self, step: Step) {
+        let input = match step {
+            Step::Pass(span) => {
+                self.now += span;
+                return;
+            }
+            Step::Due(late) => {
+                if let Some(deadline) = self.link.deadline() {
+                    self.now = self.now.max(deadline + late);
+                }
+                Input::Timer
+            }
+            Step::Early => Input::Timer,
+            Step::Start => Input::Start,
+            Step::Opened(which) => Input::Opened(self.id(which)),
+            Step::Welcomed(which) => Input::Welcomed(self.id(which)),
+            Step::Heard(which) => Input::Heard(self.id(which)),
+            Step::Closed(which, lost) => Input::Closed(self.id(which), lost),
+            Step::Retry => Input::Retry,
+            Step::Stop => Input::Stop,
+            Step::Detach => Input::Detach,
+            Step::Settings(settings) => Input::Settings(settings),
+        };
+        self.tell(input);
+    }
+
+    fn id(&self, which: Which) -> LinkId {
+        match which {
+            Which::Present => self.open.first().copied().unwrap_or(LinkId(self.last_id)),
+            Which::Before(count) => LinkId(self.last_id.saturating_sub(count)),
+            Which::After(count) => LinkId(self.last_id + count),
+        }
+    }
+
+    pub(super) fn tell(&mut self, input: Input) -> Vec<Output> {
+        let before = self.link.clone();
+        let chance = &mut self.chance;
+        let outputs = self.link.handle(input.clone(), self.now, &mut || chance.next());
+        self.said.extend(&outputs);
+        if let Some(id) = input.about()
+            && !self.open.contains(&id)
+        {
+            assert_eq!((&outputs, &self.link), (&vec![], &before), "{input:?} is about another");
+        }
+        self.count(&input, &outputs, &before);
+        self.follow(&input, &outputs);
+        self.check(&input, &outputs, &before);
+        outputs
+    }
+
+    /// Counts what fails, by what is seen from outside.
+    fn count(&mut self, input: &Input, outputs: &[Output], before: &Link) {
+        let was_stopped = before.standing().state == ConnectionState::Stopping;
+        let hung_up = outputs.iter().any(|output| matches!(output, Output::Hangup(_)));
+        let gone = match input {
+            Input::Closed(id, _) => self.open.contains(id),
+            Input::Timer => hung_up,
+            _ => false,
+        };
+        if let Some((since, heard)) = self.up {
+            let looked = gone || *input == Input::Timer;
+            if looked && self.now.min(heard + secs(14)) >= since + secs(30) {
+                self.failed = 0;
+            }
+        }
+        if gone {
+            self.failed += 1;
+        }
+        match input {
+            _ if gone || hung_up => self.up = None,
+            Input::Welcomed(id) if self.open.contains(id) && self.up.is_none() => {
+                self.up = Some((self.now, self.now));
+            }
+            Input::Heard(id) if self.open.contains(id) => {
+                self.up = self.up.map(|(since, _)| (since, self.now));
+            }
+            Input::Settings(settings) if !was_stopped => self.settings = settings.clone(),
+            _ => {}
+        }
+        if *input == Input::Detach && !was_stopped {
+            self.failed = 0;
+        }
+    }
+
+    /// Keeps the connections that there are.
+    fn follow(&mut self, input: &Input, outputs: &[Output]) {
+        if let Input::Closed(id, _) = input {
+            self.open.remove(id);
+        }
+        for (place, output) in outputs.iter().enumerate() {
+            match output {
+                Output::Connect(id) => {
+                    assert!(self.open.is_empty(), "{id:?} beside {:?}", self.open);
+                    assert!(id.0 > self.last_id, "{id:?} was there before");
+                    self.open.insert(*id);
+                    self.last_id = id.0;
+                }
+                Output::Hangup(id) => assert!(self.open.remove(id), "{id:?} is not there"),
+                Output::Ping(id) => {
+                    assert!(self.open.contains(id) && self.up.is_some(), "{id:?} is not up");
+                }
+                Output::Changed => assert_eq!(place + 1, outputs.len(), "{outputs:?}"),
+            }
+        }
+    }
+
+    fn check(&self, input: &Input, outputs: &[Output], before: &Link) {
+        use ConnectionState::{
+            AuthFailed, Connecting, Fallback, Local, Online, Reconnecting, Stopping,
+        };
+        let standing = self.link.standing();
+        assert_eq!(outputs.contains(&Output::Changed), standing != before.standing());
+        assert_eq!(standing.attempt, self.failed, "after {input:?}");
+        assert_eq!(self.link.link(), self.open.first().copied());
+        assert_eq!(self.link.is_online(), self.up.is_some());
+        assert_eq!(self.link.is_online(), standing.state == Online);
+        assert!(!self.link.is_online() || standing.last_error.is_none());
+
+        let idle = matches!(standing.state, Local | AuthFailed | Stopping);
+        assert_eq!(self.link.deadline().is_none(), idle, "{standing:?}");
+        let waits = matches!(standing.state, Reconnecting | Fallback) && self.open.is_empty();
+        assert_eq!(standing.retry_at, if waits { self.link.deadline() } else { None });
+        let connected = matches!(standing.state, Connecting | Online);
+        assert!(!connected || !self.open.is_empty(), "{standing:?}");
+        assert!(!idle || self.open.is_empty(), "{standing:?}");
+
+        let kept = standing.state == before.standing().state;
+        let since = if kept { before.standing().since } else { self.now };
+        assert_eq!(standing.since, since, "{standing:?}");
+        if let Some(deadline) = self.link.deadline() {
+            let was_due = before.deadline().is_some_and(|deadline| deadline <= self.now);
+            let due = was_due && *input != Input::Timer;
+            assert!(deadline > self.now || due, "overdue at {:?} after {input:?}", self.now);
+        }
+    }
+
+    /// The longest that it takes to be online, if the server answers each attempt from now on.
+    fn patience(&self, earlier: &[Settings]) -> Duration {
+        let all = || earlier.iter().chain([&self.settings]);
+        let longest = |of: fn(&Settings) -> Duration| all().map(of).max().unwrap_or_default();
+        let least = millis(10);
+        let attempt = longest(|settings| settings.connect_timeout).max(least) * 2;
+        let backoff = longest(|settings| settings.backoff_max).max(least) + secs(3600);
+        let probe = longest(|settings| settings.probe).max(least).mul_f64(1.2).max(secs(3600));
+        attempt + backoff.max(probe) + millis(1)
+    }
+
+    /// From now on each attempt is answered, and the timer comes when it is due.
+    pub(super) fn recover(&mut self, earlier: &[Settings]) {
+        let begin = self.now;
+        let mut outputs = self.tell(Input::Start);
+        for _ in 0..8 {
+            if let [Output::Connect(id), ..] = outputs[..] {
+                self.tell(Input::Opened(id));
+                self.tell(Input::Welcomed(id));
+            }
+            if self.link.is_online() {
+                let took = self.now - begin;
+                assert!(took <= self.patience(earlier), "it took {took:?}");
+                return;
+            }
+            self.now = self.now.max(self.link.deadline().expect("a deadline"));
+            outputs = self.tell(Input::Timer);
+        }
+        panic!("it does not come back: {:?}", self.link);
+    }
+}
