@@ -99,6 +99,9 @@ impl Transaction<'_> {
         let lives_there = self.lives_there(&party_id);
         if deed == Deed::Leave && before.is_some() && lives_there {
             // Before it is done, which without it would forget the party.
+            if self.party(&party_id)?.record.host_id == peer_id {
+                self.take_leave(&party_id);
+            }
             self.intend(&party_id, &peer_id, Deed::Leave, key.clone());
         }
         let outcome = self.perform(command)?;
@@ -106,7 +109,7 @@ impl Transaction<'_> {
             (Deed::Register, _) => self.intend(&party_id, &peer_id, Deed::Register, key),
             (Deed::Leave, _) => {
                 if matches!(outcome, Outcome::Left { party_deleted: true }) {
-                    self.forget_intents(&party_id, Some(&peer_id));
+                    self.forget_entries(&party_id);
                 }
             }
             _ if !lives_there => self.carry(&party_id),
@@ -229,12 +232,12 @@ impl Transaction<'_> {
         }
     }
 
-    /// The acts under the names of their intents; one without, of which there was no room for a
-    /// note, gets a name of its own.
-    fn operations(&self, party_id: &PartyId, acts: Vec<Act>) -> Outcome {
+    /// The acts under the names of their intents; one without gets a name of its own.
+    fn operations(&mut self, party_id: &PartyId, acts: Vec<Act>) -> Outcome {
         let operation = |act: Act| {
             let intent = self.registry.outbox.intent(party_id, act.peer_id());
-            let key = intent.map_or_else(|| self.fresh_key(), |intent| intent.key.clone());
+            let intent = intent.filter(|intent| intent.deed == act.deed());
+            let key = intent.map(|intent| intent.key.clone()).unwrap_or_else(|| self.fresh_key());
             Operation { key, party_id: party_id.clone(), act }
         };
         Outcome::Operations(acts.into_iter().map(operation).collect())
@@ -419,21 +422,23 @@ impl Transaction<'_> {
                 }
                 return self.reconcile(&spare, None, Occasion::Return, &[]);
             }
+            // It was done once, and undone since: under its name it would not be done again.
+            (deed @ (Deed::Register | Deed::Join), ErrorCode::NotAMember) => {
+                let key = self.fresh_key();
+                self.intend(party_id, peer_id, deed, key);
+                return self.enter_again(party_id, peer_id, deed);
+            }
             // It stays pending: there is nothing that the daemon could do about it.
             (Deed::Register, _) => {}
             (Deed::Join, ErrorCode::PartyNotFound) | (Deed::Update, ErrorCode::PartyNotFound) => {
-                self.forget_intents(party_id, None);
+                self.forget_intents(party_id);
                 self.lose_party(party_id, RemovalReason::Removed);
             }
             (Deed::Join, _) => self.refuse_entry(party_id, peer_id),
             (Deed::Update, ErrorCode::PeerNotFound | ErrorCode::NotAMember) => {
-                let Ok(member) = self.member(party_id, peer_id) else {
-                    return Outcome::Operations(Vec::new());
-                };
-                let info = member.record.info.clone();
                 let key = self.fresh_key();
                 self.intend(party_id, peer_id, Deed::Join, key);
-                return self.operations(party_id, vec![Act::Join(info)]);
+                return self.enter_again(party_id, peer_id, Deed::Join);
             }
             (Deed::Update, _) => self.delete_intent(party_id, peer_id),
             (Deed::Leave, _) => {
@@ -442,6 +447,16 @@ impl Transaction<'_> {
             }
         }
         Outcome::Operations(Vec::new())
+    }
+
+    fn enter_again(&mut self, party_id: &PartyId, peer_id: &PeerId, deed: Deed) -> Outcome {
+        let party = self.registry.parties.get(party_id);
+        let member = party.and_then(|party| Some((party, party.members.get(peer_id)?)));
+        let act = member.map(|(party, member)| match (deed, member.record.info.clone()) {
+            (Deed::Register, host) => Act::Register { name: party.record.name.clone(), host },
+            (_, peer) => Act::Join(peer),
+        });
+        self.operations(party_id, act.into_iter().collect())
     }
 
     fn refuse_entry(&mut self, party_id: &PartyId, peer_id: &PeerId) {
