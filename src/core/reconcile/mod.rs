@@ -35,7 +35,7 @@ pub use rules::{Fate, Intent, LocalMember, LocalParty, Place, Sides, Verdict, re
 pub use shadow::{Change, Heard, Point, Shadow};
 
 use super::command::Caller;
-use super::record::RequestKey;
+use super::record::{Deed, RequestKey};
 
 /// A party as the control server has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,6 +129,16 @@ pub enum Act {
 }
 
 impl Act {
+    /// What it tells the server.
+    pub(in crate::core) fn deed(&self) -> Deed {
+        match self {
+            Self::Register { .. } => Deed::Register,
+            Self::Join(_) => Deed::Join,
+            Self::Update(_) => Deed::Update,
+            Self::Leave(_) => Deed::Leave,
+        }
+    }
+
     /// The peer that it is for.
     pub fn peer_id(&self) -> &PeerId {
         match self {

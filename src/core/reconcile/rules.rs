@@ -103,10 +103,10 @@ pub fn reconcile(sides: &Sides<'_>) -> Verdict {
         // The party that was registered here is another one than the server's of that id: the
         // server will say so, and it gets another.
         (Some(server), Some(copy)) if sides.registers(copy) && server.host_id != copy.host_id => {
-            sides.register(copy)
+            sides.register(Some(server), copy)
         }
         (Some(server), copy) => sides.merge(server, copy),
-        (None, Some(copy)) if sides.registers(copy) => sides.register(copy),
+        (None, Some(copy)) if sides.registers(copy) => sides.register(None, copy),
         (None, Some(copy)) if copy.origin == Origin::Local => Verdict::default(),
         (None, Some(copy)) => match sides.occasion {
             Occasion::Return => sides.return_to_nothing(copy),
@@ -130,9 +130,17 @@ impl Sides<'_> {
         self.in_flight.iter().find(|one| one.peer_id == *peer_id).map(|one| &one.what)
     }
 
-    /// The host registers the party; who joined it meanwhile does so again once it is there.
-    fn register(&self, copy: &LocalParty) -> Verdict {
+    /// The host registers the party; who joined it meanwhile does so again once it is there. From
+    /// the one that has this id on the server ours go first: with its host the id is free.
+    fn register(&self, server: Option<&ServerParty>, copy: &LocalParty) -> Verdict {
         let mut verdict = Verdict::default();
+        let members = server.into_iter().flat_map(|server| server.members.keys());
+        for peer_id in members.filter(|id| self.leaves(id) || self.known_as_ours.contains(*id)) {
+            if self.leaves(peer_id) {
+                verdict.intents.insert(peer_id.clone(), Intent::Stays);
+            }
+            verdict.acts.push(Act::Leave(peer_id.clone()));
+        }
         for peer_id in self.intents.keys().filter(|id| copy.members.contains_key(*id)) {
             verdict.intents.insert(peer_id.clone(), Intent::Stays);
         }
@@ -197,7 +205,8 @@ impl Sides<'_> {
             verdict.intents.insert(host.clone(), Intent::Stays);
             verdict.acts.push(Act::Leave(host.clone()));
         }
-        if self.leaves(host) || self.passage(host) == Some(&Passage::Leaves) {
+        let is_here = copy.is_some_and(|copy| copy.members.contains_key(host));
+        if self.leaves(host) || (self.passage(host) == Some(&Passage::Leaves) && !is_here) {
             return verdict;
         }
         let mut places = BTreeMap::new();
@@ -246,6 +255,10 @@ impl Sides<'_> {
             return Some(Place::Theirs(member.clone()));
         }
         match (passage, here) {
+            // It is here until the server has confirmed that it left.
+            (Some(Passage::Leaves), Some(here)) if here.is_ours => {
+                Some(Place::OursAhead(member.clone()))
+            }
             (Some(Passage::Leaves), _) => None,
             (Some(Passage::Enters { .. }), _) => Some(Place::Ours(member.clone())),
             (None, _) if self.leaves(id) => {

@@ -49,7 +49,8 @@ impl Transaction<'_> {
         }
         match self.registry.parties.get(party_id) {
             Some(party) if party.record.host_id == *peer_id => {
-                self.forget_intents(party_id, Some(peer_id));
+                self.take_leave(party_id);
+                self.forget_entries(party_id);
                 self.remove_party(party_id, Expired, HostLeft, Expired);
             }
             _ => self.remove_member(party_id, peer_id, Expired),

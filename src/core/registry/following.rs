@@ -27,7 +27,7 @@ impl Transaction<'_> {
             // Those of parties that are no more here.
             let forgotten: Vec<_> = self.registry.outbox.intents.keys().cloned().collect();
             for party_id in forgotten {
-                self.forget_intents(&party_id, None);
+                self.forget_intents(&party_id);
             }
             for party_id in parties.iter().filter(|_| follows) {
                 self.carry(party_id);
@@ -38,7 +38,7 @@ impl Transaction<'_> {
 
     /// Makes a party this daemon's own.
     fn take_home(&mut self, party_id: &PartyId) {
-        self.forget_intents(party_id, None);
+        self.forget_intents(party_id);
         let Some(party) = self.registry.parties.get(party_id) else { return };
         if party.record.origin == Origin::Local {
             return;
@@ -60,7 +60,8 @@ impl Transaction<'_> {
         let party = self.party(from)?;
         let record = PartyRecord { party_id: to.clone(), ..party.record.clone() };
         let members: Vec<Member> = party.members.values().cloned().collect();
-        let intents = self.registry.outbox.of_party(from);
+        // Who left, left the party that has the id on the server.
+        let intents = self.registry.outbox.of_party(from).filter(|one| one.deed != Deed::Leave);
         let intents: Vec<_> = intents.map(|intent| (intent.peer_id.clone(), intent.deed)).collect();
         self.put_party(record);
         for member in members {
@@ -71,9 +72,9 @@ impl Transaction<'_> {
                 (moved.seen, moved.signals) = (member.seen, member.signals);
             });
         }
-        self.forget_intents(from, None);
         self.delete_party(from);
-        for (peer_id, deed) in intents.into_iter().filter(|(_, deed)| *deed != Deed::Leave) {
+        for (peer_id, deed) in intents {
+            self.delete_intent(from, &peer_id);
             let key = self.fresh_key();
             self.intend(to, &peer_id, deed, key);
         }

@@ -58,6 +58,8 @@ pub struct Registry {
     identities: Identities,
     receipts: Receipts,
     outbox: Outbox,
+    /// How many requests were named, since the program began.
+    named: u64,
     memberships: usize,
     /// Bytes of the signals that wait, with what is around them.
     signals_bytes: usize,
@@ -163,6 +165,7 @@ impl Registry {
             identities: Identities::default(),
             receipts: Receipts::default(),
             outbox: Outbox::default(),
+            named: 0,
             memberships: 0,
             signals_bytes: 0,
         }

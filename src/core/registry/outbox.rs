@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use lanrage_ipc::event::Event;
 use lanrage_ipc::model::{Name, Origin, PartyId, PeerId, Sync};
 
@@ -31,6 +32,7 @@ pub(super) struct Outbox {
 pub(super) struct Standing {
     name: Name,
     host_id: PeerId,
+    created_at: Timestamp,
     origin: Origin,
     sync: Sync,
 }
@@ -127,6 +129,7 @@ impl Registry {
         Some(Standing {
             name: record.name.clone(),
             host_id: record.host_id.clone(),
+            created_at: record.created_at,
             origin: record.origin,
             sync: self.outbox.sync(party_id),
         })
@@ -160,19 +163,30 @@ impl Transaction<'_> {
         }
     }
 
-    /// A name for a request that no request of this machine had before: it is the only one of
-    /// this instant that has so many changes before it.
-    pub(super) fn fresh_key(&self) -> RequestKey {
+    /// A name for a request that no request of this machine had before: of this instant of this
+    /// run of the program it is the only one with this number.
+    pub(super) fn fresh_key(&mut self) -> RequestKey {
+        self.registry.named += 1;
         let (wall, elapsed) = (self.now.wall.as_microsecond(), self.now.elapsed.as_nanos());
-        RequestKey(format!("{wall:x}.{elapsed:x}.{:x}", self.changes.len()).into())
+        RequestKey(format!("{wall:x}.{elapsed:x}.{:x}", self.registry.named).into())
     }
 
-    /// Forgets what was to be told of a party, but for one peer of it.
-    pub(super) fn forget_intents(&mut self, party_id: &PartyId, except: Option<&PeerId>) {
-        let intents = self.registry.outbox.of_party(party_id);
+    /// Forgets what was to be told of a party.
+    pub(super) fn forget_intents(&mut self, party_id: &PartyId) {
+        self.forget_intents_but(party_id, |_| false);
+    }
+
+    /// Forgets what was to be told of a party that has ended here, but for who left it, or left
+    /// one that had its id before.
+    pub(super) fn forget_entries(&mut self, party_id: &PartyId) {
+        self.forget_intents_but(party_id, |deed| deed == Deed::Leave);
+    }
+
+    fn forget_intents_but(&mut self, party_id: &PartyId, stays: impl Fn(Deed) -> bool) {
+        let intents = self.registry.outbox.of_party(party_id).filter(|one| !stays(one.deed));
         let peers: Vec<_> = intents.map(|intent| intent.peer_id.clone()).collect();
-        for peer_id in peers.iter().filter(|id| Some(*id) != except) {
-            self.delete_intent(party_id, peer_id);
+        for peer_id in peers {
+            self.delete_intent(party_id, &peer_id);
         }
     }
 

@@ -1,6 +1,6 @@
 //! What a control server says, and what it is to be told later.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::Ipv4Addr;
 
 use lanrage_ipc::ErrorCode;
@@ -99,6 +99,9 @@ impl Transaction<'_> {
         let lives_there = self.lives_there(&party_id);
         if deed == Deed::Leave && before.is_some() && lives_there {
             // Before it is done, which without it would forget the party.
+            if self.party(&party_id)?.record.host_id == peer_id {
+                self.take_leave(&party_id);
+            }
             self.intend(&party_id, &peer_id, Deed::Leave, key.clone());
         }
         let outcome = self.perform(command)?;
@@ -106,7 +109,7 @@ impl Transaction<'_> {
             (Deed::Register, _) => self.intend(&party_id, &peer_id, Deed::Register, key),
             (Deed::Leave, _) => {
                 if matches!(outcome, Outcome::Left { party_deleted: true }) {
-                    self.forget_intents(&party_id, Some(&peer_id));
+                    self.forget_entries(&party_id);
                 }
             }
             _ if !lives_there => self.carry(&party_id),
@@ -229,12 +232,12 @@ impl Transaction<'_> {
         }
     }
 
-    /// The acts under the names of their intents; one without, of which there was no room for a
-    /// note, gets a name of its own.
-    fn operations(&self, party_id: &PartyId, acts: Vec<Act>) -> Outcome {
+    /// The acts under the names of their intents; one without gets a name of its own.
+    fn operations(&mut self, party_id: &PartyId, acts: Vec<Act>) -> Outcome {
         let operation = |act: Act| {
             let intent = self.registry.outbox.intent(party_id, act.peer_id());
-            let key = intent.map_or_else(|| self.fresh_key(), |intent| intent.key.clone());
+            let intent = intent.filter(|intent| intent.deed == act.deed());
+            let key = intent.map(|intent| intent.key.clone()).unwrap_or_else(|| self.fresh_key());
             Operation { key, party_id: party_id.clone(), act }
         };
         Outcome::Operations(acts.into_iter().map(operation).collect())
@@ -306,12 +309,7 @@ impl Transaction<'_> {
         let known_address = before.as_ref().map(|member| member.record.virtual_ip);
         let subnet = self.registry.rules.subnet;
         let is_host = self.party(party_id).is_ok_and(|party| party.record.host_id == *peer_id);
-        let virtual_ip = match place {
-            Place::Theirs(server) | Place::Ours(server) | Place::OursAhead(server) => {
-                server.virtual_ip
-            }
-            Place::OursAlone => None,
-        };
+        let virtual_ip = addresses.given.get(peer_id).copied();
         let virtual_ip = virtual_ip.or_else(|| addresses.free(known_address, is_host, subnet));
         // The server's own party has no room left, which it will say when it is asked.
         let Some(virtual_ip) = virtual_ip.or(known_address) else { return };
@@ -419,21 +417,23 @@ impl Transaction<'_> {
                 }
                 return self.reconcile(&spare, None, Occasion::Return, &[]);
             }
+            // It was done once, and undone since: under its name it would not be done again.
+            (deed @ (Deed::Register | Deed::Join), ErrorCode::NotAMember) => {
+                let key = self.fresh_key();
+                self.intend(party_id, peer_id, deed, key);
+                return self.enter_again(party_id, peer_id, deed);
+            }
             // It stays pending: there is nothing that the daemon could do about it.
             (Deed::Register, _) => {}
             (Deed::Join, ErrorCode::PartyNotFound) | (Deed::Update, ErrorCode::PartyNotFound) => {
-                self.forget_intents(party_id, None);
+                self.forget_intents(party_id);
                 self.lose_party(party_id, RemovalReason::Removed);
             }
             (Deed::Join, _) => self.refuse_entry(party_id, peer_id),
             (Deed::Update, ErrorCode::PeerNotFound | ErrorCode::NotAMember) => {
-                let Ok(member) = self.member(party_id, peer_id) else {
-                    return Outcome::Operations(Vec::new());
-                };
-                let info = member.record.info.clone();
                 let key = self.fresh_key();
                 self.intend(party_id, peer_id, Deed::Join, key);
-                return self.operations(party_id, vec![Act::Join(info)]);
+                return self.enter_again(party_id, peer_id, Deed::Join);
             }
             (Deed::Update, _) => self.delete_intent(party_id, peer_id),
             (Deed::Leave, _) => {
@@ -442,6 +442,16 @@ impl Transaction<'_> {
             }
         }
         Outcome::Operations(Vec::new())
+    }
+
+    fn enter_again(&mut self, party_id: &PartyId, peer_id: &PeerId, deed: Deed) -> Outcome {
+        let party = self.registry.parties.get(party_id);
+        let member = party.and_then(|party| Some((party, party.members.get(peer_id)?)));
+        let act = member.map(|(party, member)| match (deed, member.record.info.clone()) {
+            (Deed::Register, host) => Act::Register { name: party.record.name.clone(), host },
+            (_, peer) => Act::Join(peer),
+        });
+        self.operations(party_id, act.into_iter().collect())
     }
 
     fn refuse_entry(&mut self, party_id: &PartyId, peer_id: &PeerId) {
@@ -466,11 +476,28 @@ impl Transaction<'_> {
 }
 
 /// The addresses that a server gave in a party, and what else is free there.
-struct Addresses(HashSet<Ipv4Addr>);
+struct Addresses {
+    /// What the server gave to each, as far as it makes sense.
+    given: HashMap<PeerId, Ipv4Addr>,
+    taken: HashSet<Ipv4Addr>,
+}
 
 impl Addresses {
+    /// The first who has an address has it alone, the host before all others; one that is no
+    /// machine's is as good as none.
     fn of(server: &ServerParty) -> Self {
-        Self(server.members.values().filter_map(|member| member.virtual_ip).collect())
+        let (mut given, mut taken) = (HashMap::new(), HashSet::new());
+        let host = server.members.get_key_value(&server.host_id);
+        for (peer_id, member) in host.into_iter().chain(&server.members) {
+            let address = member.virtual_ip.filter(|address| is_a_machines(*address));
+            if let Some(address) = address
+                && !given.contains_key(peer_id)
+                && taken.insert(address)
+            {
+                given.insert(peer_id.clone(), address);
+            }
+        }
+        Self { given, taken }
     }
 
     /// An address for a member that the server gave none: the one it had, if that is free.
@@ -480,12 +507,21 @@ impl Addresses {
         is_host: bool,
         subnet: ipnet::Ipv4Net,
     ) -> Option<Ipv4Addr> {
-        let known = known.filter(|address| !self.0.contains(address));
-        let host = addresses::host(subnet).filter(|address| is_host && !self.0.contains(address));
-        let address = known.or(host).or_else(|| addresses::guest(subnet, &self.0))?;
-        self.0.insert(address);
+        let known = known.filter(|address| !self.taken.contains(address));
+        let host =
+            addresses::host(subnet).filter(|address| is_host && !self.taken.contains(address));
+        let address = known.or(host).or_else(|| addresses::guest(subnet, &self.taken))?;
+        self.taken.insert(address);
         Some(address)
     }
+}
+
+/// Whether a machine may have such an address.
+fn is_a_machines(address: Ipv4Addr) -> bool {
+    !(address.is_unspecified()
+        || address.is_loopback()
+        || address.is_multicast()
+        || address.is_broadcast())
 }
 
 fn their_record(server: &ServerMember, virtual_ip: Ipv4Addr) -> (MemberRecord, Keeper) {

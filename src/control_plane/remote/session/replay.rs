@@ -47,6 +47,10 @@ impl Session {
     async fn perform(self: &Rc<Self>, operation: Operation) {
         log::debug!("party {}: {:?} as {}", operation.party_id, operation.act, operation.key.0);
         match self.request(&operation).await {
+            Ok(_) if self.is_undone(&operation) => {
+                let message = "what the answer tells is undone since";
+                self.refused(operation, ErrorCode::NotAMember, message).await;
+            }
             Ok(_) => self.performed(&operation).await,
             Err(Trouble::Refused { code, message }) => {
                 self.refused(operation, code, &message).await
@@ -60,6 +64,15 @@ impl Session {
         let owner = self.owner(peer_id).await;
         self.greet(peer_id, owner).await?;
         self.ask(frames::of_operation(operation), &operation.key).await
+    }
+
+    /// Whether a peer that was let in is not there, though the server tells the party before it
+    /// answers: the answer is that of the first time, when the connection was lost before it came.
+    fn is_undone(&self, operation: &Operation) -> bool {
+        let shadow = self.shadow.borrow();
+        let there = shadow.get(&operation.party_id);
+        let is_in = there.is_some_and(|p| p.members.contains_key(operation.act.peer_id()));
+        matches!(operation.act, Act::Register { .. } | Act::Join(_)) && !is_in
     }
 
     /// The user whose a peer is.
@@ -88,8 +101,12 @@ impl Session {
 
     /// The server has let go of a peer of ours.
     pub(in super::super) async fn has_left(self: &Rc<Self>, party_id: &PartyId, peer_id: &PeerId) {
+        // Also those that are not greeted yet: the server tells of the party as long as one is in.
+        let known = self.upstream().await.map(|upstream| upstream.credentials).unwrap_or_default();
         let greeted = self.greeted.borrow().clone();
-        self.shadow.borrow_mut().left(party_id, peer_id, |id| greeted.contains(id));
+        let is_ours =
+            |id: &PeerId| greeted.contains(id) || known.iter().any(|known| known.peer_id == *id);
+        self.shadow.borrow_mut().left(party_id, peer_id, is_ours);
         self.look_again(party_id).await;
     }
 

@@ -13,6 +13,7 @@ mod principals;
 mod queries;
 mod receipts;
 mod relays;
+mod remote;
 mod signals;
 mod state;
 mod undo;
@@ -273,9 +274,13 @@ fn line(event: &Event) -> String {
         }
         Event::RelayUpdated { relay } => format!("relay.updated {}", relay.relay_id),
         Event::RelayRemoved { relay_id } => format!("relay.removed {relay_id}"),
-        Event::PartyUpdated { .. } | Event::ConnectionChanged(_) => {
-            panic!("the registry never tells {event:?}")
+        Event::PartyUpdated { party, previous_party_id, seq, .. } => {
+            let (origin, sync) = (party.origin, party.sync);
+            let was = previous_party_id.as_ref().map(|id| format!(" was {id}"));
+            let was = was.unwrap_or_default();
+            format!("party.updated {}{was} {origin:?} {sync:?} #{seq}", party.party_id)
         }
+        Event::ConnectionChanged(_) => panic!("the registry never tells {event:?}"),
     }
 }
 

@@ -1,11 +1,12 @@
 //! What is true of every registry, whatever happened to it.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
 use lanrage_ipc::model::{PartyId, PeerId};
 
 use super::super::identities::Identities;
+use super::super::outbox::Outbox;
 use super::super::receipts::Receipts;
 use super::super::{Keeper, Member, Presence, Registry};
 use crate::core::addresses;
@@ -65,6 +66,14 @@ pub(super) fn check_indexes(registry: &Registry) {
     assert_eq!(registry.signals_bytes, members.map(Member::signals_bytes).sum::<usize>());
     check_identities(&registry.identities);
     check_receipts(&registry.receipts);
+    let intents = &registry.outbox.intents;
+    assert_eq!(registry.outbox.intent_count, intents.values().map(BTreeMap::len).sum::<usize>());
+    for (party_id, intents) in intents {
+        assert!(!intents.is_empty(), "nothing of {party_id}, and yet an entry");
+        for (peer_id, intent) in intents {
+            assert_eq!((party_id, peer_id), (&intent.party_id, &intent.peer_id));
+        }
+    }
 }
 
 #[track_caller]
@@ -133,6 +142,7 @@ pub(super) struct Durable {
     relays: Vec<RelayRecord>,
     tokens: HashMap<TokenHash, TokenRecord>,
     receipts: HashMap<(PeerId, RequestKey), ReceiptRecord>,
+    outbox: Outbox,
 }
 
 pub(super) fn durable(registry: &Registry) -> Durable {
@@ -150,5 +160,6 @@ pub(super) fn durable(registry: &Registry) -> Durable {
         relays: relays.collect(),
         tokens: registry.identities.tokens.clone(),
         receipts: registry.receipts.records.clone(),
+        outbox: registry.outbox.clone(),
     }
 }

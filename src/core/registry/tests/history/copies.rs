@@ -4,22 +4,23 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use lanrage_ipc::event::Event;
-use lanrage_ipc::model::{Party, PartyId, Peer, PeerId, Relay, RelayId};
+use lanrage_ipc::model::{Epoch, Party, PartyId, Peer, PeerId, Relay, RelayId};
 
 use super::super::*;
 use crate::core::{
-    MemberRecord, PartyRecord, ReceiptRecord, RelayRecord, Seen, TokenRecord, Write,
+    ChoiceRecord, CredentialRecord, IntentRecord, MemberRecord, Owner, PartyRecord, ReceiptRecord,
+    RelayRecord, Seen, ServerKey, TokenRecord, Write,
 };
 
 /// A subscriber's copy. It takes no event that tells nothing, or that can't follow the last one.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Subscriber {
+pub(in super::super) struct Subscriber {
     parties: BTreeMap<PartyId, Party>,
     relays: BTreeMap<RelayId, Relay>,
 }
 
 impl Subscriber {
-    pub(super) fn hear(&mut self, event: &Event) {
+    pub(in super::super) fn hear(&mut self, event: &Event) {
         match event {
             Event::PartyRegistered { party, epoch, seq } => {
                 assert_eq!((epoch, *seq), (&party.epoch, 1));
@@ -36,9 +37,8 @@ impl Subscriber {
                 let peers = self.count(party_id, *seq);
                 let before = peers.insert(peer.info.peer_id.clone(), peer.clone());
                 let before = before.expect("updated who is not there");
-                let shown = |peer: &Peer| (peer.info.clone(), peer.connected);
+                let shown = |peer: &Peer| (peer.info.clone(), peer.connected, peer.virtual_ip);
                 assert_ne!(shown(&before), shown(peer), "an update that tells nothing");
-                assert_eq!(before.virtual_ip, peer.virtual_ip, "another address");
             }
             Event::PeerLeft { party_id, peer_id, seq, .. } => {
                 let before = self.count(party_id, *seq).remove(peer_id);
@@ -59,7 +59,27 @@ impl Subscriber {
             Event::RelayRemoved { relay_id } => {
                 assert!(self.relays.remove(relay_id).is_some(), "{relay_id} removed twice");
             }
-            Event::PartyUpdated { .. } | Event::ConnectionChanged(_) => panic!("{event:?}"),
+            Event::PartyUpdated { party, previous_party_id, seq, .. } => {
+                let known_as = previous_party_id.as_ref().unwrap_or(&party.party_id);
+                self.count(known_as, *seq);
+                assert_eq!(party.seq, *seq);
+                let before = self.parties.remove(known_as).map(unseen);
+                assert_ne!(before, Some(unseen(party.clone())), "an update that tells nothing");
+                let taken = self.parties.insert(party.party_id.clone(), party.clone());
+                assert_eq!(taken, None, "an id that another party has");
+            }
+            Event::ConnectionChanged(_) => panic!("{event:?}"),
+        }
+    }
+
+    /// Takes the state as it is, as the snapshot of a subscription has it.
+    pub(in super::super) fn start(registry: &Registry, now: Now) -> Self {
+        let all = Filter::default();
+        let parties = registry.parties(&all, None, now);
+        let relays = registry.relays(None).into_iter();
+        Self {
+            parties: parties.map(|party| (party.party_id.clone(), party)).collect(),
+            relays: relays.map(|relay| (relay.relay_id.clone(), relay)).collect(),
         }
     }
 
@@ -72,13 +92,14 @@ impl Subscriber {
     }
 
     #[track_caller]
-    pub(super) fn check(&self, world: &World) {
-        let parties: Vec<Party> = world.parties().into_iter().map(unseen).collect();
+    pub(in super::super) fn check(&self, registry: &Registry, now: Now) {
+        let all = Filter::default();
+        let parties: Vec<Party> = registry.parties(&all, None, now).map(unseen).collect();
         let copy: Vec<Party> = self.parties.values().cloned().map(unseen).collect();
         assert_eq!(copy, parties);
         let mut relays: Vec<Relay> = self.relays.values().cloned().collect();
         relays.sort_by_key(|relay| relay.region.clone());
-        assert_eq!(relays, world.registry.relays(None));
+        assert_eq!(relays, registry.relays(None));
     }
 }
 
@@ -92,15 +113,18 @@ fn unseen(mut party: Party) -> Party {
 
 /// The rows of a store, with its foreign keys.
 #[derive(Debug, Default)]
-pub(super) struct Rows {
+pub(in super::super) struct Rows {
     parties: BTreeMap<PartyId, (PartyRecord, BTreeMap<PeerId, MemberRecord>)>,
     relays: BTreeMap<RelayId, RelayRecord>,
     tokens: BTreeMap<TokenHash, TokenRecord>,
     receipts: BTreeMap<(PeerId, RequestKey), ReceiptRecord>,
+    intents: BTreeMap<(PartyId, PeerId), IntentRecord>,
+    credentials: BTreeMap<(ServerKey, PeerId), CredentialRecord>,
+    choice: Option<ChoiceRecord>,
 }
 
 impl Rows {
-    pub(super) fn write(&mut self, write: &Write) {
+    pub(in super::super) fn write(&mut self, write: &Write) {
         match write.clone() {
             Write::PutParty(record) => {
                 let members = self.parties.remove(&record.party_id).map(|(_, members)| members);
@@ -137,37 +161,65 @@ impl Rows {
             Write::DeleteReceipt(peer_id, key) => {
                 self.receipts.remove(&(peer_id, key)).expect("deleted twice");
             }
-            other => panic!("not played here: {other:?}"),
+            Write::PutIntent(intent) => {
+                let key = (intent.party_id.clone(), intent.peer_id.clone());
+                self.intents.insert(key, intent);
+            }
+            Write::DeleteIntent(party_id, peer_id) => {
+                self.intents.remove(&(party_id, peer_id)).expect("deleted twice");
+            }
+            Write::PutCredential(credential) => {
+                let key = (credential.server.clone(), credential.peer_id.clone());
+                self.credentials.insert(key, credential);
+            }
+            Write::DeleteCredential(server, peer_id) => {
+                self.credentials.remove(&(server, peer_id)).expect("deleted twice");
+            }
+            Write::PutChoice(choice) => self.choice = Some(choice),
+            Write::DeleteChoice => self.choice = None,
         }
     }
 
-    pub(super) fn see(&mut self, seen: &Seen) {
+    pub(in super::super) fn see(&mut self, seen: &Seen) {
         let (_, members) = self.parties.get_mut(&seen.party_id).expect("no such party");
         members.get_mut(&seen.peer_id).expect("no such member").last_seen = seen.at;
+    }
+
+    /// A registry restored from the rows.
+    pub(in super::super) fn restore(&self, rules: Rules, epoch: Epoch, now: Now) -> Registry {
+        let mut restored = Registry::new(rules, epoch);
+        restored.restore(self.rows(), now);
+        state::check_indexes(&restored);
+        restored
     }
 
     /// Its rows are the registry's records, and a registry restored from them shows the same but
     /// for what keeps the members alive.
     #[track_caller]
-    pub(super) fn check(&self, world: &World) {
-        let mut restored =
-            Registry::new(world.registry.rules.clone(), world.registry.epoch.clone());
-        restored.restore(self.rows(), world.now);
-        state::check_indexes(&restored);
-        assert_eq!(restored.party_count(), world.registry.party_count());
-        for (id, party) in &world.registry.parties {
+    pub(in super::super) fn check(&self, registry: &Registry, now: Now) {
+        let restored = self.restore(registry.rules.clone(), registry.epoch.clone(), now);
+        assert_eq!(restored.party_count(), registry.party_count());
+        for (id, party) in &registry.parties {
             assert_eq!(restored.parties[id].record, party.record);
+            // When members from elsewhere were seen last, only their server needs to know.
+            let record = |member: &super::super::super::Member| match member.record.owner {
+                Owner::Elsewhere => {
+                    MemberRecord { last_seen: Timestamp::UNIX_EPOCH, ..member.record.clone() }
+                }
+                _ => member.record.clone(),
+            };
             let records = |party: &super::super::super::Party| -> Vec<MemberRecord> {
-                party.members.values().map(|member| member.record.clone()).collect()
+                party.members.values().map(record).collect()
             };
             assert_eq!(records(&restored.parties[id]), records(party));
         }
         let relays = |registry: &Registry| -> Vec<RelayRecord> {
             registry.relays.values().map(|relay| relay.record.clone()).collect()
         };
-        assert_eq!(relays(&restored), relays(&world.registry));
-        assert_eq!(restored.identities.tokens, world.registry.identities.tokens);
-        assert_eq!(restored.receipts, world.registry.receipts);
+        assert_eq!(relays(&restored), relays(registry));
+        assert_eq!(restored.identities.tokens, registry.identities.tokens);
+        assert_eq!(restored.receipts, registry.receipts);
+        assert_eq!(restored.outbox, registry.outbox);
     }
 
     fn rows(&self) -> Vec<Write> {
@@ -180,6 +232,10 @@ impl Rows {
         let relays = self.relays.values().cloned().map(Write::PutRelay);
         let tokens = self.tokens.values().cloned().map(Write::PutToken);
         let receipts = self.receipts.values().cloned().map(Write::PutReceipt);
-        parties.chain(relays).chain(tokens).chain(receipts).collect()
+        let intents = self.intents.values().cloned().map(Write::PutIntent);
+        let credentials = self.credentials.values().cloned().map(Write::PutCredential);
+        let choice = self.choice.clone().map(Write::PutChoice);
+        let records = parties.chain(relays).chain(tokens).chain(receipts);
+        records.chain(intents).chain(credentials).chain(choice).collect()
     }
 }

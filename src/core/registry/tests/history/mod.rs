@@ -1,6 +1,6 @@
 //! Whatever happens, in whatever order, these hold.
 
-mod copies;
+pub(super) mod copies;
 mod lives;
 mod moves;
 mod owners;
@@ -111,7 +111,7 @@ proptest! {
             for event in play.play(next).result.iter().flat_map(|applied| &applied.events) {
                 subscriber.hear(event);
             }
-            subscriber.check(&play.world);
+            subscriber.check(&play.world.registry, play.world.now);
         }
     }
 
@@ -124,7 +124,7 @@ proptest! {
                 applied.changes.iter().for_each(|change| rows.write(change.write()));
                 applied.seen.iter().for_each(|seen| rows.see(seen));
             }
-            rows.check(&play.world);
+            rows.check(&play.world.registry, play.world.now);
         }
     }
 
@@ -155,7 +155,7 @@ proptest! {
                 state::check_indexes(&play.world.registry);
                 prop_assert_eq!(&state::durable(&play.world.registry), &committed);
             }
-            subscriber.check(&play.world);
+            subscriber.check(&play.world.registry, play.world.now);
         }
     }
 

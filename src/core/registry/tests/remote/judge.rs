@@ -1,0 +1,205 @@
+//! What should become of a daemon's peers: told from what their programs asked and were answered,
+//! and from what the server did to them.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use lanrage_ipc::event::Event;
+use lanrage_ipc::model::{PartyId, PeerId};
+
+use super::super::*;
+use crate::core::reconcile::Occasion;
+
+type Key = (PartyId, PeerId);
+
+/// What the server did by itself or for others.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    /// Who went out of which party, and which parties ended, oldest first.
+    pub(super) gone: Vec<(PartyId, Option<PeerId>)>,
+    /// How often it lost its state.
+    pub(super) lives: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Judge {
+    name: char,
+    ledger: Rc<RefCell<Ledger>>,
+    /// Requests to come in that were not answered yet.
+    asking: BTreeMap<Key, usize>,
+    /// Who asked to come in, since when, and has not left since.
+    wanted: BTreeMap<Key, (usize, u64)>,
+    /// Who asked to come in, and was not told what came of it.
+    uncertain: BTreeSet<Key>,
+    /// Who is in, and what it was told that it says of itself.
+    members: BTreeMap<Key, Option<PeerInput>>,
+}
+
+impl Judge {
+    pub(super) fn new(name: char, ledger: Rc<RefCell<Ledger>>) -> Self {
+        let (asking, wanted, uncertain, members) = Default::default();
+        Self { name, ledger, asking, wanted, uncertain, members }
+    }
+
+    fn is_ours(&self, peer_id: &PeerId) -> bool {
+        peer_id.as_str().starts_with(self.name)
+    }
+
+    /// A program is about to ask for its peer to come in.
+    pub(super) fn wants_in(&mut self, party_id: &PartyId, peer_id: &PeerId) {
+        let key = (party_id.clone(), peer_id.clone());
+        *self.asking.entry(key.clone()).or_default() += 1;
+        let ledger = self.ledger.borrow();
+        self.wanted.entry(key).or_insert((ledger.gone.len(), ledger.lives));
+    }
+
+    /// The daemon was killed: what it was asked nobody answers, though it may be done.
+    pub(super) fn forgets_requests(&mut self) {
+        for (key, _) in std::mem::take(&mut self.asking) {
+            if let Some(info) = self.members.get_mut(&key) {
+                *info = None;
+            }
+            self.uncertain.insert(key);
+        }
+    }
+
+    /// A program was answered: that it is done, or that it is not.
+    pub(super) fn answered(&mut self, command: &Command, done: bool, registry: &Registry) {
+        self.settle(command, done, false, registry);
+    }
+
+    /// A program was answered that the server can't be asked. It may have done it, before it was
+    /// lost.
+    pub(super) fn unanswered(&mut self, command: &Command, registry: &Registry) {
+        self.settle(command, false, true, registry);
+    }
+
+    fn settle(&mut self, command: &Command, done: bool, may_be_done: bool, registry: &Registry) {
+        let key = command.party_id().cloned().zip(command.acts_for().cloned()).unwrap();
+        match command {
+            Command::Register { host: peer, .. } | Command::Join { peer, .. } => {
+                let count = self.asking.get_mut(&key).unwrap();
+                *count -= 1;
+                if *count == 0 {
+                    self.asking.remove(&key);
+                }
+                if done {
+                    let party = registry.parties.get(&key.0);
+                    let is_member = party.is_some_and(|party| party.members.contains_key(&key.1));
+                    assert!(is_member, "{key:?} was let in, and is not there");
+                    self.members.insert(key, Some(peer.clone()));
+                } else if may_be_done {
+                    self.uncertain.insert(key);
+                } else if !self.members.contains_key(&key) && !self.uncertain.contains(&key) {
+                    self.unwanted(&key);
+                }
+            }
+            Command::Leave { .. } if done => self.unwanted(&key),
+            Command::Update { peer, .. } if done => {
+                self.members.insert(key, Some(peer.clone()));
+            }
+            _ => {}
+        }
+    }
+
+    fn unwanted(&mut self, key: &Key) {
+        if !self.asking.contains_key(key) {
+            self.wanted.remove(key);
+            self.uncertain.remove(key);
+        }
+    }
+
+    /// What a command came to.
+    pub(super) fn follow(
+        &mut self,
+        command: &Command,
+        before: &Registry,
+        events: &[Event],
+        after: &Registry,
+    ) {
+        for event in events {
+            match event {
+                Event::PartyRegistered { party, .. } => {
+                    for peer_id in party.peers.keys() {
+                        self.entered((party.party_id.clone(), peer_id.clone()));
+                    }
+                }
+                Event::PeerJoined { party_id, peer, .. } => {
+                    self.entered((party_id.clone(), peer.info.peer_id.clone()));
+                }
+                Event::PeerLeft { party_id, peer_id, .. } if self.is_ours(peer_id) => {
+                    self.gone((party_id.clone(), peer_id.clone()), command, before);
+                }
+                Event::PartyUpdated { party, previous_party_id: Some(from), .. } => {
+                    self.renamed(from, &party.party_id);
+                }
+                _ => {}
+            }
+        }
+        let members = after.parties.iter().flat_map(|(id, party)| {
+            let ours = party.members.iter().filter(|(_, member)| member.is_ours());
+            ours.map(move |(peer_id, _)| (id.clone(), peer_id.clone()))
+        });
+        let expected: BTreeSet<_> = self.members.keys().cloned().collect();
+        assert_eq!(members.collect::<BTreeSet<_>>(), expected, "{command:?}");
+    }
+
+    /// Nobody is in who did not ask for it, or left since.
+    fn entered(&mut self, key: Key) {
+        if self.is_ours(&key.1) {
+            assert!(self.wanted.contains_key(&key), "{key:?} is brought back");
+            self.members.entry(key).or_default();
+        }
+    }
+
+    /// Nobody goes but by a rule.
+    fn gone(&mut self, key: Key, command: &Command, before: &Registry) {
+        let member = &before.parties[&key.0].members[&key.1];
+        match command {
+            Command::Leave { .. } | Command::Refused { .. } => {}
+            Command::Expire => {}
+            Command::Reconcile { occasion: Occasion::Return, .. } => {
+                assert!(!member.is_live(), "{key:?} is still there, and lost on return");
+            }
+            Command::Reconcile { .. } => {
+                let (since, lives) = self.wanted[&key];
+                let ledger = self.ledger.borrow();
+                let is_gone = |(party_id, peer_id): &(PartyId, Option<PeerId>)| {
+                    *party_id == key.0 && peer_id.as_ref().is_none_or(|id| *id == key.1)
+                };
+                let told = ledger.gone[since..].iter().any(is_gone);
+                assert!(told || ledger.lives > lives, "{key:?} is lost: {command:?}");
+            }
+            other => panic!("{key:?} is lost by {other:?}"),
+        }
+        self.members.remove(&key);
+        self.unwanted(&key);
+    }
+
+    fn renamed(&mut self, from: &PartyId, to: &PartyId) {
+        let moved: Vec<_> = self.members.keys().filter(|(id, _)| id == from).cloned().collect();
+        for key in moved {
+            let (info, since) = (self.members.remove(&key), self.wanted[&key]);
+            self.unwanted(&key);
+            let key = (to.clone(), key.1);
+            self.wanted.insert(key.clone(), since);
+            self.members.insert(key, info.flatten());
+        }
+    }
+
+    /// What the peers say of themselves is what their programs said last, and was taken.
+    pub(super) fn check(&self, registry: &Registry) {
+        for ((party_id, peer_id), info) in &self.members {
+            let member = &registry.parties[party_id].members[peer_id];
+            if let Some(info) = info {
+                assert_eq!(member.record.info, *info, "{peer_id} in {party_id}");
+            }
+        }
+    }
+
+    /// Whether a peer may be in a party.
+    pub(super) fn is_member(&self, party_id: &PartyId, peer_id: &PeerId) -> bool {
+        self.members.contains_key(&(party_id.clone(), peer_id.clone()))
+    }
+}

@@ -1,0 +1,400 @@
+//! The control server: a registry, and connections that tell its clients what they are in.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
+
+use lanrage_ipc::ErrorCode;
+use lanrage_ipc::event::{Event, RemovalReason};
+use lanrage_ipc::model::{Keepalive, Party, PartyId, Peer, PeerId};
+
+use super::super::history::copies::Rows;
+use super::super::*;
+use super::judge::Ledger;
+use crate::core::reconcile::{Act, Change, Point, ServerMember, ServerParty};
+use crate::core::{Done, Receipt, Write};
+
+/// What a client asks, under a key.
+#[derive(Debug, Clone)]
+pub(super) struct Request {
+    pub(super) key: RequestKey,
+    pub(super) ask: Ask,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Ask {
+    Hello { peer_id: PeerId, token: Option<u64> },
+    Act { party_id: PartyId, act: Act },
+    Heartbeat { party_id: PartyId, peer_id: PeerId },
+    Sync(PartyId),
+}
+
+/// What the server sends.
+#[derive(Debug, Clone)]
+pub(super) enum Frame {
+    Welcome { peer_id: PeerId, token: u64 },
+    Party(ServerParty, Point),
+    Change { party_id: PartyId, change: Change, at: Point },
+    Removed { party_id: PartyId, reason: RemovalReason },
+    Answer { key: RequestKey, result: Result<Option<Point>, ErrorCode> },
+}
+
+impl Frame {
+    /// Whether it may get lost while the connection stays: no answer, and nothing that was asked.
+    pub(super) fn is_event(&self) -> bool {
+        matches!(self, Self::Change { .. } | Self::Removed { .. })
+    }
+}
+
+pub(super) struct Server {
+    pub(super) registry: Registry,
+    rows: Rows,
+    lines: BTreeMap<ConnectionId, Line>,
+    opened: u64,
+    issued: u64,
+    ledger: Rc<RefCell<Ledger>>,
+    /// What was done under which key, and not merely told again.
+    done: BTreeSet<(PeerId, RequestKey)>,
+    /// Changes of parties that a request made, rather than a connection.
+    pub(super) acts: usize,
+}
+
+#[derive(Default)]
+struct Line {
+    own: BTreeSet<PeerId>,
+    hearing: BTreeMap<PartyId, Heard>,
+    /// Events that happened and are not told yet.
+    news: VecDeque<Event>,
+    sent: VecDeque<Frame>,
+}
+
+struct Heard {
+    own: BTreeSet<PeerId>,
+    host_id: PeerId,
+    seq: u64,
+    is_ending: bool,
+}
+
+impl Server {
+    pub(super) fn new(ledger: Rc<RefCell<Ledger>>) -> Self {
+        Self {
+            registry: Registry::new(server_rules(), "e1".parse().unwrap()),
+            rows: Rows::default(),
+            lines: BTreeMap::new(),
+            opened: 0,
+            issued: 0,
+            ledger,
+            done: BTreeSet::new(),
+            acts: 0,
+        }
+    }
+
+    /// Ends and begins again, with what it stored, or without.
+    pub(super) fn restart(&mut self, keeps_state: bool, now: Now) {
+        self.lines.clear();
+        if keeps_state {
+            let epoch = self.registry.epoch().clone();
+            self.registry = self.rows.restore(server_rules(), epoch, now);
+        } else {
+            let mut ledger = self.ledger.borrow_mut();
+            ledger.lives += 1;
+            let epoch = format!("e{}", ledger.lives + 1).parse().unwrap();
+            self.registry = Registry::new(server_rules(), epoch);
+            (self.rows, self.done) = Default::default();
+        }
+    }
+
+    pub(super) fn open(&mut self) -> ConnectionId {
+        self.opened += 1;
+        let id = ConnectionId(self.opened);
+        self.lines.insert(id, Line::default());
+        id
+    }
+
+    /// A connection has gone, and this is noticed.
+    pub(super) fn close(&mut self, id: ConnectionId, now: Now) {
+        if self.lines.remove(&id).is_some() {
+            let caller = Caller { principal: Principal::Peers([].into()), connection: id };
+            self.apply(Command::Disconnect, caller, None, now).unwrap();
+            self.tell();
+        }
+    }
+
+    pub(super) fn expire(&mut self, now: Now) {
+        self.apply(Command::Expire, ROOT, None, now).unwrap();
+        self.tell();
+    }
+
+    /// What is on its way to a client.
+    pub(super) fn sent(&mut self, id: ConnectionId) -> Option<&mut VecDeque<Frame>> {
+        self.lines.get_mut(&id).map(|line| &mut line.sent)
+    }
+
+    /// Does what is asked, answers, and tells everybody who hears of it.
+    pub(super) fn take(&mut self, id: ConnectionId, request: Request, now: Now) {
+        let Some(line) = self.lines.get(&id) else { return };
+        let own: Vec<_> = line.own.iter().cloned().collect();
+        let caller = Caller { principal: Principal::Peers(own.into()), connection: id };
+        let Request { key, ask } = request;
+        let result = match ask {
+            Ask::Hello { peer_id, token } => self.hello(id, peer_id, token, now),
+            Ask::Act { party_id, act } => self.act(id, party_id, act, key.clone(), caller, now),
+            Ask::Heartbeat { party_id, peer_id } => {
+                let beat = Command::Heartbeat { party_id: party_id.clone(), peer_id };
+                self.apply(beat, caller, None, now).map(|_| self.point(&party_id))
+            }
+            Ask::Sync(party_id) => self.sync(id, &party_id, now),
+        };
+        self.send(id, Frame::Answer { key, result });
+        self.tell();
+    }
+
+    fn hello(
+        &mut self,
+        id: ConnectionId,
+        peer_id: PeerId,
+        shown: Option<u64>,
+        now: Now,
+    ) -> Result<Option<Point>, ErrorCode> {
+        if let Some(shown) = shown {
+            let proven = self.registry.authenticate(&token(shown), now);
+            proven.map_err(|_| ErrorCode::PermissionDenied)?;
+        }
+        let fresh = shown.is_none().then(|| {
+            self.issued += 1;
+            self.issued
+        });
+        let claim = Command::Claim {
+            peer_id: peer_id.clone(),
+            proof: shown.map(token),
+            issue: fresh.map(token),
+            hold: true,
+        };
+        let caller = Caller { principal: Principal::Peers([].into()), connection: id };
+        let Outcome::Claimed(identity) = self.apply(claim, caller, None, now)? else {
+            panic!("not the answer to a claim")
+        };
+        let line = self.lines.get_mut(&id).unwrap();
+        line.own.insert(peer_id.clone());
+        let token = fresh.or(shown).unwrap();
+        self.send(id, Frame::Welcome { peer_id: peer_id.clone(), token });
+        for party_id in identity.parties {
+            self.attend(id, &party_id, Some(&peer_id), now);
+        }
+        Ok(None)
+    }
+
+    fn act(
+        &mut self,
+        id: ConnectionId,
+        party_id: PartyId,
+        act: Act,
+        key: RequestKey,
+        caller: Caller,
+        now: Now,
+    ) -> Result<Option<Point>, ErrorCode> {
+        let (peer_id, keepalive, utc_offset) = (act.peer_id().clone(), Keepalive::Connection, None);
+        let command = match act.clone() {
+            Act::Register { name, host } => {
+                let party_id = party_id.clone();
+                Command::Register { party_id, name, host, keepalive, utc_offset }
+            }
+            Act::Join(peer) => {
+                Command::Join { party_id: party_id.clone(), peer, keepalive, utc_offset }
+            }
+            Act::Update(peer) => Command::Update { party_id: party_id.clone(), peer, utc_offset },
+            Act::Leave(peer_id) => Command::Leave { party_id: party_id.clone(), peer_id },
+        };
+        let outcome = self.apply(command, caller, Some(key), now)?;
+        let Outcome::Receipt(Receipt { epoch, seq, done }) = outcome else {
+            panic!("no receipt: {outcome:?}")
+        };
+        match act {
+            Act::Register { .. } | Act::Join(_) => {
+                assert!(matches!(done, Done::Entered { .. }));
+                self.attend(id, &party_id, Some(&peer_id), now);
+            }
+            Act::Leave(_) => {
+                let line = self.lines.get_mut(&id).unwrap();
+                line.forget(&party_id, &peer_id);
+            }
+            Act::Update(_) => {}
+        }
+        Ok(Some(Point { epoch, seq }))
+    }
+
+    fn sync(
+        &mut self,
+        id: ConnectionId,
+        party_id: &PartyId,
+        now: Now,
+    ) -> Result<Option<Point>, ErrorCode> {
+        let party = self.registry.party(party_id, now).map_err(|_| ErrorCode::PartyNotFound)?;
+        let own = &self.lines[&id].own;
+        let own = party.peers.keys().find(|id| own.contains(*id)).cloned();
+        let own = own.ok_or(ErrorCode::NotAMember)?;
+        self.attend(id, party_id, Some(&own), now);
+        Ok(self.point(party_id))
+    }
+
+    /// A connection hears of a party from its present state on, which it is told.
+    fn attend(&mut self, id: ConnectionId, party_id: &PartyId, peer_id: Option<&PeerId>, now: Now) {
+        let Ok(party) = self.registry.party(party_id, now) else { return };
+        let line = self.lines.get_mut(&id).unwrap();
+        let known = line.hearing.get(party_id).map(|heard| heard.own.clone());
+        let mut own = known.unwrap_or_default();
+        own.extend(peer_id.cloned());
+        own.retain(|id| party.peers.contains_key(id));
+        if own.is_empty() {
+            return;
+        }
+        line.news.retain(|event| event.party_id() != Some(party_id));
+        let (host_id, seq) = (party.host_id.clone(), party.seq);
+        let heard = Heard { own, host_id, seq, is_ending: false };
+        line.hearing.insert(party_id.clone(), heard);
+        let at = Point { epoch: party.epoch.clone(), seq };
+        line.sent.push_back(Frame::Party(of_party(&party), at));
+    }
+
+    fn point(&self, party_id: &PartyId) -> Option<Point> {
+        let seq = self.registry.parties.get(party_id)?.record.seq;
+        Some(Point { epoch: self.registry.epoch().clone(), seq })
+    }
+
+    fn send(&mut self, id: ConnectionId, frame: Frame) {
+        if let Some(line) = self.lines.get_mut(&id) {
+            line.sent.push_back(frame);
+        }
+    }
+
+    fn tell(&mut self) {
+        self.lines.values_mut().for_each(Line::tell);
+    }
+
+    fn apply(
+        &mut self,
+        command: Command,
+        caller: Caller,
+        key: Option<RequestKey>,
+        now: Now,
+    ) -> Result<Outcome, ErrorCode> {
+        let peer_id = command.acts_for().cloned();
+        let result = match key.clone() {
+            Some(key) => self.registry.apply_once(key, command, caller, now),
+            None => self.registry.apply(command, caller, now),
+        };
+        state::check_indexes(&self.registry);
+        let applied = result.map_err(|refusal| code(&refusal))?;
+        if let Some((peer_id, key)) = peer_id.zip(key)
+            && !applied.changes.is_empty()
+        {
+            let first = self.done.insert((peer_id.clone(), key.clone()));
+            assert!(first, "{key:?} of {peer_id} is done twice");
+            let is_change = |write: &Write| !matches!(write, Write::PutReceipt(_));
+            let writes = applied.changes.iter().map(|change| change.write());
+            self.acts += usize::from(writes.clone().any(is_change));
+        }
+        applied.changes.iter().for_each(|change| self.rows.write(change.write()));
+        applied.seen.iter().for_each(|seen| self.rows.see(seen));
+        for event in applied.events {
+            match &event {
+                Event::PeerLeft { party_id, peer_id, .. } => {
+                    self.ledger.borrow_mut().gone.push((party_id.clone(), Some(peer_id.clone())));
+                }
+                Event::PartyRemoved { party_id, .. } => {
+                    self.ledger.borrow_mut().gone.push((party_id.clone(), None))
+                }
+                _ => {}
+            }
+            for line in self.lines.values_mut() {
+                line.news.push_back(event.clone());
+            }
+        }
+        Ok(applied.outcome)
+    }
+}
+
+impl Line {
+    fn forget(&mut self, party_id: &PartyId, peer_id: &PeerId) {
+        let Some(heard) = self.hearing.get_mut(party_id) else { return };
+        heard.own.remove(peer_id);
+        if heard.own.is_empty() {
+            self.hearing.remove(party_id);
+        }
+    }
+
+    fn tell(&mut self) {
+        while let Some(event) = self.news.pop_front() {
+            self.tell_event(event);
+        }
+    }
+
+    fn tell_event(&mut self, event: Event) {
+        let Some(party_id) = event.party_id().cloned() else { return };
+        let Some(heard) = self.hearing.get_mut(&party_id) else { return };
+        match event.seq() {
+            Some(seq) if seq <= heard.seq => return,
+            Some(seq) => heard.seq = seq,
+            None => return,
+        }
+        match event {
+            Event::PeerJoined { peer, epoch, seq, .. }
+            | Event::PeerUpdated { peer, epoch, seq, .. } => {
+                let change = Change::Put(peer.info.peer_id.clone(), of_peer(&peer));
+                self.sent.push_back(Frame::Change { party_id, change, at: Point { epoch, seq } });
+            }
+            Event::PeerLeft { peer_id, epoch, seq, .. } => {
+                heard.is_ending |= peer_id == heard.host_id;
+                if !heard.is_ending {
+                    let (change, at) = (Change::Removed(peer_id.clone()), Point { epoch, seq });
+                    let frame = Frame::Change { party_id: party_id.clone(), change, at };
+                    self.sent.push_back(frame);
+                    self.forget(&party_id, &peer_id);
+                }
+            }
+            Event::PartyRemoved { reason, .. } => {
+                self.hearing.remove(&party_id);
+                self.sent.push_back(Frame::Removed { party_id, reason });
+            }
+            other => panic!("a server never tells {other:?}"),
+        }
+    }
+}
+
+/// Small parties, so that some are full.
+fn server_rules() -> Rules {
+    Rules { peers_per_party: 4, ..super::daemon_rules() }
+}
+
+pub(super) fn of_party(party: &Party) -> ServerParty {
+    ServerParty {
+        party_id: party.party_id.clone(),
+        name: party.name.clone(),
+        host_id: party.host_id.clone(),
+        created_at: party.created_at,
+        members: party.peers.iter().map(|(id, peer)| (id.clone(), of_peer(peer))).collect(),
+    }
+}
+
+fn of_peer(peer: &Peer) -> ServerMember {
+    ServerMember {
+        info: peer.info.clone(),
+        virtual_ip: Some(peer.virtual_ip),
+        last_seen: peer.last_seen,
+        connected: peer.connected,
+    }
+}
+
+fn code(refusal: &Refusal) -> ErrorCode {
+    match refusal {
+        Refusal::PartyNotFound(_) => ErrorCode::PartyNotFound,
+        Refusal::PartyExists(_) => ErrorCode::PartyExists,
+        Refusal::PartyFull { .. } => ErrorCode::PartyFull,
+        Refusal::PeerNotFound { .. } => ErrorCode::PeerNotFound,
+        Refusal::NotAMember { .. } => ErrorCode::NotAMember,
+        Refusal::PeerNotYours(_) | Refusal::PeerTaken(_) | Refusal::BadToken => {
+            ErrorCode::PermissionDenied
+        }
+        other => panic!("no history of this kind meets {other:?}"),
+    }
+}
