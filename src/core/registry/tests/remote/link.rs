@@ -14,7 +14,7 @@ use super::server::{Ask, Frame, Request};
 use crate::core::reconcile::{
     Act, Heard, InFlight, Occasion, Operation, Passage, Point, ServerParty, Shadow,
 };
-use crate::core::{CredentialRecord, Deed};
+use crate::core::{CredentialRecord, Deed, Proof};
 
 /// What a program asked, and the server is to answer.
 #[derive(Debug, Clone)]
@@ -119,7 +119,10 @@ impl Daemon {
                 continue;
             }
             let known = credentials.iter().find(|known| known.peer_id == peer_id);
-            let token = known.map(|known| known.token.expose().parse().unwrap());
+            let token = known.map(|known| match &known.proof {
+                Proof::Token(token) => token.expose().parse().unwrap(),
+                Proof::Claim(name) => panic!("no claim is named here: {name:?}"),
+            });
             link.greeting = Some((key.clone(), peer_id.clone(), token.is_some()));
             let ask = Ask::Hello { peer_id, token };
             return link.to_server.push_back(Request { key, ask });
@@ -186,7 +189,7 @@ impl Daemon {
             Command::Keep(CredentialRecord {
                 server: server_key(),
                 peer_id,
-                token: Secret::from(token.to_string()),
+                proof: Proof::Token(Secret::from(token.to_string())),
                 renew_at: Timestamp::MAX,
                 owner: User(1000),
             }),

@@ -169,6 +169,7 @@ impl Server {
             proof: shown.map(token),
             issue: fresh.map(token),
             hold: true,
+            key: None,
         };
         let caller = Caller { principal: Principal::Peers([].into()), connection: id };
         let Outcome::Claimed(identity) = self.apply(claim, caller, None, now)? else {
