@@ -169,7 +169,6 @@ impl Desk {
         key: RequestKey,
         home: Home,
     ) -> Result<Answer, Failure> {
-        let party_id = command.party_id().cloned();
         match (&command, home) {
             (Command::Heartbeat { .. }, _) => self.registry(caller, Ask::Command(command)).await,
             (Command::SendSignal { party_id, to, .. }, Home::There) => {
@@ -182,13 +181,10 @@ impl Desk {
                 }
             }
             (Command::SendSignal { .. }, _) => self.registry(caller, Ask::Command(command)).await,
-            _ => match self.registry(caller, Ask::Defer(key, command)).await {
-                Err(Failure::Refused(Refusal::PartyNotFound(_))) if home == Home::Unknown => {
-                    let id = party_id.as_ref().map_or("", PartyId::as_str);
-                    Err(Failure::Offline(format!("party {id} is not known here")))
-                }
-                other => other,
-            },
+            (Command::Join { party_id, .. }, Home::Unknown) => {
+                Err(Failure::Offline(format!("party {party_id} is not known here")))
+            }
+            _ => self.registry(caller, Ask::Defer(key, command)).await,
         }
     }
 }
