@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use crate::harness::{Client, Daemon, FAST_REMOTE, Http, Port, Proxy, Setup, eventually, peer};
 
 /// A server that never says no for want of patience.
-pub(super) const PATIENT: &str = "[limits]\nregistrations_per_minute = 1000000\n\
-    requests_per_second = 1000000\nrequests_burst = 1000000\n";
+pub(super) const PATIENT: &str = "[limits]\nregistrations_per_minute = 100000\n\
+    requests_per_second = 100000\nrequests_burst = 100000\n";
 
 /// A running server.
 pub(super) fn server() -> Daemon {
