@@ -232,12 +232,16 @@ impl Transaction<'_> {
         }
     }
 
-    /// The acts under the names of their intents; one without gets a name of its own.
+    /// The acts under the names of their intents; one without gets a name of its own. A leave before
+    /// another deed of the same peer is named after that: however often it is asked for, it is
+    /// done once, and not after that deed.
     fn operations(&mut self, party_id: &PartyId, acts: Vec<Act>) -> Outcome {
         let operation = |act: Act| {
-            let intent = self.registry.outbox.intent(party_id, act.peer_id());
-            let intent = intent.filter(|intent| intent.deed == act.deed());
-            let key = intent.map(|intent| intent.key.clone()).unwrap_or_else(|| self.fresh_key());
+            let key = match self.registry.outbox.intent(party_id, act.peer_id()) {
+                Some(intent) if intent.deed == act.deed() => intent.key.clone(),
+                Some(intent) => RequestKey(format!("{}.before", intent.key.0).into()),
+                None => self.fresh_key(),
+            };
             Operation { key, party_id: party_id.clone(), act }
         };
         Outcome::Operations(acts.into_iter().map(operation).collect())

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod expiry;
+mod following;
 mod history;
 mod identities;
 mod import;
@@ -17,6 +18,7 @@ mod remote;
 mod signals;
 mod state;
 mod undo;
+mod upstream;
 
 use std::time::Duration;
 

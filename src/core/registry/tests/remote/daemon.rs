@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use lanrage_ipc::model::{Keepalive, Origin, PartyId, PeerId};
+use lanrage_ipc::model::{Epoch, Keepalive, Origin, PartyId, PeerId};
 
 use super::super::history::copies::{Rows, Subscriber};
 use super::super::*;
@@ -22,6 +22,8 @@ pub(super) struct Daemon {
     subscriber: Subscriber,
     pub(super) judge: Judge,
     pub(super) link: Option<Link>,
+    /// The stretch of history that the server was in when it was spoken to last.
+    pub(super) server_epoch: Option<Epoch>,
     name: char,
     keys: u64,
     connections: u64,
@@ -38,6 +40,7 @@ impl Daemon {
             rows: Rows::default(),
             judge: Judge::new(name, ledger),
             link: None,
+            server_epoch: None,
             name,
             keys: 0,
             connections: 0,
@@ -57,7 +60,7 @@ impl Daemon {
 
     /// It is killed, and starts from what it stored.
     pub(super) fn restart(&mut self, now: Now) {
-        self.link = None;
+        (self.link, self.server_epoch) = (None, None);
         self.judge.forgets_requests();
         self.programs.clear();
         let epoch = self.registry.epoch().clone();

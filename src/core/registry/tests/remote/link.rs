@@ -30,12 +30,15 @@ pub(super) struct Link {
     shadow: Shadow,
     met: BTreeSet<PartyId>,
     greeted: BTreeSet<PeerId>,
-    to_greet: VecDeque<PeerId>,
-    /// The hello that is not answered yet, and whether it shows a token.
-    greeting: Option<(RequestKey, PeerId, bool)>,
+    /// The hellos that are not answered yet, and whether they show a token.
+    greetings: BTreeMap<RequestKey, (PeerId, bool)>,
     /// Requests that wait until their peer is greeted.
     held: Vec<(PeerId, Request)>,
     has_compared: bool,
+    /// Whether hosts are waited for, since the server has lost its state.
+    pub(super) is_forgiving: bool,
+    /// Parties whose hosts are waited for.
+    pub(super) to_come: BTreeSet<PartyId>,
     is_online: bool,
     operating: BTreeMap<RequestKey, Operation>,
     asked: Vec<Asked>,
@@ -52,10 +55,11 @@ impl Link {
             shadow: Shadow::default(),
             met: BTreeSet::new(),
             greeted: BTreeSet::new(),
-            to_greet: VecDeque::new(),
-            greeting: None,
+            greetings: BTreeMap::new(),
             held: Vec::new(),
             has_compared: false,
+            is_forgiving: false,
+            to_come: BTreeSet::new(),
             is_online: false,
             operating: BTreeMap::new(),
             asked: Vec::new(),
@@ -78,15 +82,6 @@ impl Link {
             *party_id = to.clone();
         }
     }
-
-    /// Sends a request for a peer, once that is greeted.
-    fn request(&mut self, peer_id: &PeerId, request: Request) {
-        if self.greeted.contains(peer_id) {
-            return self.to_server.push_back(request);
-        }
-        self.held.push((peer_id.clone(), request));
-        self.to_greet.push_front(peer_id.clone());
-    }
 }
 
 /// The first word, and the last.
@@ -95,10 +90,10 @@ impl Daemon {
         let upstream = self.registry.upstream();
         let peers = upstream.memberships.iter().map(|one| one.peer_id.clone());
         let known = upstream.credentials.iter().map(|one| one.peer_id.clone());
-        let mut link = Link::new(connection);
-        link.to_greet = peers.chain(known).collect::<BTreeSet<_>>().into_iter().collect();
-        self.link = Some(link);
-        self.greet(now);
+        let peers: BTreeSet<_> = peers.chain(known).collect();
+        self.link = Some(Link::new(connection));
+        peers.into_iter().for_each(|peer_id| self.greet(peer_id, now));
+        self.go_on(now);
     }
 
     /// The connection is lost: what was asked is done here, unless the server did it after all.
@@ -107,31 +102,50 @@ impl Daemon {
         link.asked.into_iter().for_each(|asked| self.alone(asked, true, now));
     }
 
-    fn greet(&mut self, now: Now) {
-        let credentials = self.registry.upstream().credentials;
-        let key = self.key();
-        let Some(link) = &mut self.link else { return };
-        if link.greeting.is_some() {
+    /// Says who a peer is: by its token, or by a claim that was named before, or is now.
+    fn greet(&mut self, peer_id: PeerId, now: Now) {
+        let Some(link) = &self.link else { return };
+        if link.greetings.values().any(|(greeted, _)| *greeted == peer_id) {
             return;
         }
-        while let Some(peer_id) = link.to_greet.pop_front() {
-            if link.greeted.contains(&peer_id) {
-                continue;
+        let known = self.registry.upstream().credentials;
+        match known.into_iter().find(|known| known.peer_id == peer_id).map(|known| known.proof) {
+            Some(Proof::Token(token)) => {
+                let (key, token) = (self.key(), token.expose().parse().unwrap());
+                self.hello(peer_id, Some(token), key);
             }
-            let known = credentials.iter().find(|known| known.peer_id == peer_id);
-            let token = known.map(|known| match &known.proof {
-                Proof::Token(token) => token.expose().parse().unwrap(),
-                Proof::Claim(name) => panic!("no claim is named here: {name:?}"),
-            });
-            link.greeting = Some((key.clone(), peer_id.clone(), token.is_some()));
-            let ask = Ask::Hello { peer_id, token };
-            return link.to_server.push_back(Request { key, ask });
+            Some(Proof::Claim(name)) => self.hello(peer_id, None, RequestKey(name.expose().into())),
+            None => self.claim(peer_id, now),
         }
-        if !link.has_compared {
+    }
+
+    fn claim(&mut self, peer_id: PeerId, now: Now) {
+        let key = self.key();
+        self.keep(peer_id.clone(), Proof::Claim(Secret::from(key.0.to_string())), now);
+        self.hello(peer_id, None, key);
+    }
+
+    fn hello(&mut self, peer_id: PeerId, token: Option<u64>, key: RequestKey) {
+        let Some(link) = &mut self.link else { return };
+        link.greetings.insert(key.clone(), (peer_id.clone(), token.is_some()));
+        link.to_server.push_back(Request { key, ask: Ask::Hello { peer_id, token } });
+    }
+
+    /// Once all are greeted the rest is compared; once that is told, the server may be asked.
+    fn go_on(&mut self, now: Now) {
+        let Some(link) = &mut self.link else { return };
+        if link.greetings.is_empty() && !link.has_compared {
             link.has_compared = true;
             self.compare_absent(now);
         }
-        self.go_online(now);
+        if let Some(link) = &mut self.link
+            && link.has_compared
+            && !link.is_online
+            && link.operating.is_empty()
+        {
+            link.is_online = true;
+            self.flush(now);
+        }
     }
 
     fn compare_absent(&mut self, now: Now) {
@@ -145,25 +159,12 @@ impl Daemon {
         }
     }
 
-    fn go_online(&mut self, now: Now) {
-        if let Some(link) = &mut self.link
-            && link.has_compared
-            && !link.is_online
-            && link.operating.is_empty()
-        {
-            link.is_online = true;
-            self.flush(now);
-        }
-    }
-
     fn hello_answered(
         &mut self,
-        peer_id: PeerId,
-        shown: bool,
+        (peer_id, shown): (PeerId, bool),
         answer: Result<(), ErrorCode>,
         now: Now,
     ) {
-        let fresh = self.key();
         let link = self.link.as_mut().unwrap();
         match answer {
             Ok(()) => {
@@ -173,28 +174,29 @@ impl Daemon {
                 link.held = held;
                 link.to_server.extend(ready.into_iter().map(|(_, request)| request));
             }
-            Err(ErrorCode::PermissionDenied) if shown => {
-                link.greeting = Some((fresh.clone(), peer_id.clone(), false));
-                let ask = Ask::Hello { peer_id, token: None };
-                link.to_server.push_back(Request { key: fresh, ask });
-            }
+            Err(ErrorCode::PermissionDenied) if shown => self.claim(peer_id, now),
             Err(code) => panic!("{peer_id} is not welcome: {code:?}"),
         }
-        self.greet(now);
+        self.go_on(now);
     }
 
-    /// The server gave a peer a token.
-    pub(super) fn keep(&mut self, peer_id: PeerId, token: u64, now: Now) {
+    /// Keeps what proves who a peer is.
+    fn keep(&mut self, peer_id: PeerId, proof: Proof, now: Now) {
+        let (server, renew_at, owner) = (server_key(), Timestamp::MAX, User(1000));
         self.itself(
-            Command::Keep(CredentialRecord {
-                server: server_key(),
-                peer_id,
-                proof: Proof::Token(Secret::from(token.to_string())),
-                renew_at: Timestamp::MAX,
-                owner: User(1000),
-            }),
+            Command::Keep(CredentialRecord { server, peer_id, proof, renew_at, owner }),
             now,
         );
+    }
+
+    /// Sends a request for a peer, once that is greeted.
+    fn request(&mut self, peer_id: PeerId, request: Request, now: Now) {
+        let Some(link) = &mut self.link else { return };
+        if link.greeted.contains(&peer_id) {
+            return link.to_server.push_back(request);
+        }
+        link.held.push((peer_id.clone(), request));
+        self.greet(peer_id, now);
     }
 }
 
@@ -221,26 +223,18 @@ impl Daemon {
             link.passages.push((key.clone(), party_id.clone(), in_flight));
         }
         link.asked.push(asked);
-        link.request(&peer_id, Request { key, ask: Ask::Act { party_id, act } });
-        self.start_greeting(now);
-    }
-
-    fn start_greeting(&mut self, now: Now) {
-        if self.link.as_ref().is_some_and(|link| !link.to_greet.is_empty()) {
-            self.greet(now);
-        }
+        self.request(peer_id, Request { key, ask: Ask::Act { party_id, act } }, now);
     }
 
     fn carry_out(&mut self, operations: Vec<Operation>, now: Now) {
-        let Some(link) = &mut self.link else { return };
         for operation in operations {
             let Operation { key, party_id, act } = operation.clone();
+            let link = self.link.as_mut().unwrap();
             if link.operating.insert(key.clone(), operation).is_none() {
                 let peer_id = act.peer_id().clone();
-                link.request(&peer_id, Request { key, ask: Ask::Act { party_id, act } });
+                self.request(peer_id, Request { key, ask: Ask::Act { party_id, act } }, now);
             }
         }
-        self.start_greeting(now);
     }
 
     /// Tells the server what is noted here, while it can be asked.
@@ -249,6 +243,14 @@ impl Daemon {
             for party_id in self.registry.upstream().outbox {
                 self.look_again(&party_id, now);
             }
+        }
+    }
+
+    /// Looks again for parties whose hosts are waited for.
+    pub(super) fn come_back(&mut self, now: Now) {
+        let Some(link) = &mut self.link else { return };
+        for party_id in std::mem::take(&mut link.to_come) {
+            self.look_again(&party_id, now);
         }
     }
 
@@ -277,7 +279,11 @@ impl Daemon {
     pub(super) fn hear(&mut self, frame: Frame, now: Now) {
         let Some(link) = &mut self.link else { return };
         match frame {
-            Frame::Welcome { peer_id, token } => self.keep(peer_id, token, now),
+            Frame::Welcome { peer_id, token, epoch } => {
+                link.is_forgiving |= self.server_epoch.as_ref().is_some_and(|e| *e != epoch);
+                self.server_epoch = Some(epoch);
+                self.keep(peer_id, Proof::Token(Secret::from(token.to_string())), now);
+            }
             Frame::Party(party, at) => {
                 let party_id = party.party_id.clone();
                 let heard = link.shadow.party(party, at);
@@ -295,7 +301,7 @@ impl Daemon {
             }
             Frame::Answer { key, result } => self.answered(&key, result, now),
         }
-        self.go_online(now);
+        self.go_on(now);
     }
 
     fn follow(&mut self, party_id: PartyId, heard: Heard, now: Now) {
@@ -341,8 +347,8 @@ impl Daemon {
 
     fn answered(&mut self, key: &RequestKey, result: Result<Option<Point>, ErrorCode>, now: Now) {
         let link = self.link.as_mut().unwrap();
-        if let Some((_, peer_id, shown)) = link.greeting.take_if(|(hello, ..)| hello == key) {
-            return self.hello_answered(peer_id, shown, result.map(drop), now);
+        if let Some(greeted) = link.greetings.remove(key) {
+            return self.hello_answered(greeted, result.map(drop), now);
         }
         link.passages.retain(|(passing, ..)| passing != key);
         if let Some(place) = link.asked.iter().position(|asked| asked.key == *key) {
@@ -377,6 +383,12 @@ impl Daemon {
         };
         match result {
             Ok(()) => self.performed(operation, now),
+            Err(ErrorCode::PartyNotFound)
+                if matches!(operation.act, Act::Join(_))
+                    && self.link.as_ref().is_some_and(|link| link.is_forgiving) =>
+            {
+                self.link.as_mut().unwrap().to_come.insert(operation.party_id);
+            }
             Err(code) => {
                 let (Operation { key, party_id, act }, spare) = (operation, self.spare());
                 let peer_id = act.peer_id().clone();

@@ -17,7 +17,7 @@ use super::*;
 use daemon::{Daemon, enter};
 use judge::Ledger;
 use moves::{Move, PARTIES, PEERS, history};
-use server::{Frame, Server, of_party};
+use server::{Server, of_party};
 
 /// How long a peer may be silent, by all of them.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -129,20 +129,12 @@ impl Net {
         }
     }
 
-    /// The daemon's end of a connection goes; whatever was on its way with it. Tokens are heard:
-    /// who never hears theirs can't prove who they are for as long as those are good.
+    /// The daemon's end of a connection goes; whatever was on its way with it.
     fn hang_up(&mut self, daemon: usize, noticed: bool) {
         let Some(link) = &self.daemons[daemon].link else { return };
-        let connection = link.connection;
-        let sent = self.server.sent(connection).map(std::mem::take).unwrap_or_default();
-        for frame in sent {
-            if let Frame::Welcome { peer_id, token } = frame {
-                self.daemons[daemon].keep(peer_id, token, self.now);
-            }
-        }
         match noticed {
-            true => self.server.close(connection, self.now),
-            false => self.ghosts.push(connection),
+            true => self.server.close(link.connection, self.now),
+            false => self.ghosts.push(link.connection),
         }
     }
 
@@ -168,10 +160,6 @@ impl Net {
 
     fn restart_server(&mut self, keeps_state: bool) {
         self.ghosts.clear();
-        for daemon in 0..2 {
-            self.hang_up(daemon, false);
-        }
-        self.ghosts.clear();
         self.server.restart(keeps_state, self.now);
         self.daemons.iter_mut().for_each(|daemon| daemon.lose(self.now));
     }
@@ -182,12 +170,18 @@ impl Net {
         for daemon in 0..2 {
             self.connect(daemon);
         }
-        for _ in 0..6 {
+        for round in 0..8 {
             for daemon in [0, 1, 0] {
                 self.settle_one(daemon);
             }
-            // Its answers tell what was missed.
-            self.daemons.iter_mut().for_each(Daemon::beat);
+            for daemon in &mut self.daemons {
+                // Its answers tell what was missed.
+                daemon.beat();
+                if let Some(link) = &mut daemon.link {
+                    link.is_forgiving &= round < 4;
+                }
+                daemon.come_back(self.now);
+            }
         }
         for daemon in [0, 1, 0] {
             self.settle_one(daemon);

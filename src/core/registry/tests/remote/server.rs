@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::event::{Event, RemovalReason};
-use lanrage_ipc::model::{Keepalive, Party, PartyId, Peer, PeerId};
+use lanrage_ipc::model::{Epoch, Keepalive, Party, PartyId, Peer, PeerId};
 
 use super::super::history::copies::Rows;
 use super::super::*;
@@ -32,7 +32,7 @@ pub(super) enum Ask {
 /// What the server sends.
 #[derive(Debug, Clone)]
 pub(super) enum Frame {
-    Welcome { peer_id: PeerId, token: u64 },
+    Welcome { peer_id: PeerId, token: u64, epoch: Epoch },
     Party(ServerParty, Point),
     Change { party_id: PartyId, change: Change, at: Point },
     Removed { party_id: PartyId, reason: RemovalReason },
@@ -137,7 +137,7 @@ impl Server {
         let caller = Caller { principal: Principal::Peers(own.into()), connection: id };
         let Request { key, ask } = request;
         let result = match ask {
-            Ask::Hello { peer_id, token } => self.hello(id, peer_id, token, now),
+            Ask::Hello { peer_id, token } => self.hello(id, peer_id, token, key.clone(), now),
             Ask::Act { party_id, act } => self.act(id, party_id, act, key.clone(), caller, now),
             Ask::Heartbeat { party_id, peer_id } => {
                 let beat = Command::Heartbeat { party_id: party_id.clone(), peer_id };
@@ -154,6 +154,7 @@ impl Server {
         id: ConnectionId,
         peer_id: PeerId,
         shown: Option<u64>,
+        key: RequestKey,
         now: Now,
     ) -> Result<Option<Point>, ErrorCode> {
         if let Some(shown) = shown {
@@ -169,7 +170,7 @@ impl Server {
             proof: shown.map(token),
             issue: fresh.map(token),
             hold: true,
-            key: None,
+            key: shown.is_none().then_some(key),
         };
         let caller = Caller { principal: Principal::Peers([].into()), connection: id };
         let Outcome::Claimed(identity) = self.apply(claim, caller, None, now)? else {
@@ -177,8 +178,8 @@ impl Server {
         };
         let line = self.lines.get_mut(&id).unwrap();
         line.own.insert(peer_id.clone());
-        let token = fresh.or(shown).unwrap();
-        self.send(id, Frame::Welcome { peer_id: peer_id.clone(), token });
+        let (token, epoch) = (fresh.or(shown).unwrap(), self.registry.epoch().clone());
+        self.send(id, Frame::Welcome { peer_id: peer_id.clone(), token, epoch });
         for party_id in identity.parties {
             self.attend(id, &party_id, Some(&peer_id), now);
         }

@@ -1,0 +1,270 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use lanrage_ipc::event::RemovalReason;
+use lanrage_ipc::model::{Keepalive, Origin, PeerId};
+
+use super::super::{
+    Act, Fate, InFlight, Intent, LocalMember, LocalParty, Occasion, Passage, Place, ServerParty,
+    Sides, Verdict, reconcile,
+};
+use super::{id, peer, there};
+use crate::core::command::{Caller, ConnectionId, Principal};
+use crate::core::record::{Deed, User};
+use Occasion::{Gone, News, Return};
+
+/// Both sides, as a test sets them.
+struct Case {
+    server: Option<ServerParty>,
+    copy: Option<LocalParty>,
+    intents: BTreeMap<PeerId, Deed>,
+    in_flight: Vec<InFlight>,
+    known_as_ours: BTreeSet<PeerId>,
+}
+
+impl Case {
+    fn new(server: &[&str], origin: Origin, copy: &[&str]) -> Self {
+        let is_ours = |text: &str| !text.starts_with('x');
+        let member = |text: &&str| {
+            let is_ours = is_ours(text);
+            (id(text), LocalMember { info: peer(text), is_ours, live: is_ours })
+        };
+        Self {
+            server: (!server.is_empty()).then(|| there(server)),
+            copy: (!copy.is_empty()).then(|| LocalParty {
+                name: "lan".parse().unwrap(),
+                host_id: id(copy[0]),
+                origin,
+                members: copy.iter().map(member).collect(),
+            }),
+            intents: BTreeMap::new(),
+            in_flight: Vec::new(),
+            known_as_ours: server.iter().filter(|text| is_ours(text)).map(|t| id(t)).collect(),
+        }
+    }
+
+    /// A copy of a party of the server's.
+    fn copy(server: &[&str], copy: &[&str]) -> Self {
+        Self::new(server, Origin::Remote, copy)
+    }
+
+    fn local(server: &[&str], copy: &[&str]) -> Self {
+        Self::new(server, Origin::Local, copy)
+    }
+
+    fn intends(mut self, deed: Deed, peer: &str) -> Self {
+        self.intents.insert(id(peer), deed);
+        self
+    }
+
+    fn passes(mut self, peer: &str, what: Passage) -> Self {
+        self.in_flight.push(InFlight { peer_id: id(peer), what });
+        self
+    }
+
+    fn silent(mut self, peer: &str) -> Self {
+        self.here(peer).live = false;
+        self
+    }
+
+    fn here(&mut self, peer: &str) -> &mut LocalMember {
+        self.copy.as_mut().unwrap().members.get_mut(&id(peer)).unwrap()
+    }
+
+    fn verdict(&self, occasion: Occasion) -> Verdict {
+        reconcile(&Sides {
+            server: self.server.as_ref(),
+            copy: self.copy.as_ref(),
+            intents: &self.intents,
+            in_flight: &self.in_flight,
+            known_as_ours: &self.known_as_ours,
+            occasion,
+        })
+    }
+}
+
+fn acts(verdict: &Verdict) -> Vec<String> {
+    let line = |act: &Act| format!("{:?} {}", act.deed(), act.peer_id());
+    verdict.acts.iter().map(line).collect()
+}
+
+fn intents(verdict: &Verdict) -> Vec<(String, Intent)> {
+    verdict.intents.iter().map(|(id, intent)| (id.to_string(), *intent)).collect()
+}
+
+/// Who stands where in a party that follows the server.
+fn places(verdict: &Verdict) -> Vec<String> {
+    let Fate::Follows(places) = &verdict.fate else { panic!("{verdict:?}") };
+    let line = |(id, place): (&PeerId, &Place)| match place {
+        Place::Theirs(_) => format!("{id} theirs"),
+        Place::Ours(_) => format!("{id} ours"),
+        Place::OursAhead(_) => format!("{id} ahead"),
+        Place::OursAlone => format!("{id} alone"),
+    };
+    places.iter().map(line).collect()
+}
+
+fn nothing() -> [&'static str; 0] {
+    []
+}
+
+fn stays(peer: &str) -> (String, Intent) {
+    (peer.to_owned(), Intent::Stays)
+}
+
+const REMOVED: Fate = Fate::Goes(RemovalReason::Removed);
+
+fn enters() -> Passage {
+    let principal = Principal::User { user: User(1), admin: false };
+    let caller = Caller { principal, connection: ConnectionId(1) };
+    Passage::Enters { caller, keepalive: Keepalive::Daemon }
+}
+
+#[test]
+fn another_party_of_that_id() {
+    let case = Case::local(&["x1", "a"], &["b"]).intends(Deed::Register, "b");
+    for occasion in [Return, News] {
+        let verdict = case.verdict(occasion);
+        assert_eq!(acts(&verdict), ["Leave a", "Register b"]);
+        assert_eq!((verdict.fate.clone(), intents(&verdict)), (Fate::Stays, vec![stays("b")]));
+    }
+}
+
+#[test]
+fn no_such_party_and_one_registered_meanwhile() {
+    let case = Case::local(&[], &["a", "b"]).intends(Deed::Register, "a").intends(Deed::Join, "b");
+    for occasion in [Return, News, Gone(RemovalReason::Left)] {
+        let verdict = case.verdict(occasion);
+        assert_eq!(acts(&verdict), ["Register a"], "who joined it comes once it is there");
+        assert_eq!(intents(&verdict), [stays("a"), stays("b")]);
+        assert_eq!(verdict.fate, Fate::Stays);
+    }
+}
+
+#[test]
+fn no_such_party_and_one_of_this_daemon_alone() {
+    for occasion in [Return, News, Gone(RemovalReason::Left)] {
+        assert_eq!(Case::local(&[], &["a"]).verdict(occasion), Verdict::default());
+        assert_eq!(Case::copy(&[], &[]).verdict(occasion), Verdict::default());
+    }
+}
+
+#[test]
+fn no_such_party_and_a_copy_whose_host_is_ours() {
+    let verdict = Case::copy(&[], &["a", "b", "c", "x1"]).silent("c").verdict(Return);
+    assert_eq!(acts(&verdict), ["Register a"]);
+    let new = |peer: &str, deed| (peer.to_owned(), Intent::New(deed));
+    assert_eq!(intents(&verdict), [new("a", Deed::Register), new("b", Deed::Join)]);
+    assert_eq!(verdict.fate, Fate::Loses([id("c")].into()));
+}
+
+#[test]
+fn no_such_party_and_a_copy_with_guests_of_ours() {
+    for host in ["x1", "a"] {
+        let mut case = Case::copy(&[], &[host, "b", "c"]).silent("c");
+        if host == "a" {
+            case = case.silent("a");
+        }
+        let verdict = case.verdict(Return);
+        assert_eq!(acts(&verdict), ["Join b"]);
+        assert_eq!(verdict.fate, Fate::Loses([id("c")].into()), "and never its host alone");
+    }
+    // Whatever keeps it alive, what it did meanwhile counts.
+    let case = Case::copy(&[], &["x1", "b"]).silent("b").intends(Deed::Join, "b");
+    assert_eq!(acts(&case.verdict(Return)), ["Join b"]);
+    assert_eq!(intents(&case.verdict(Return)), [stays("b")]);
+}
+
+#[test]
+fn no_such_party_and_a_copy_without_ours_or_whose_end_was_told() {
+    let left = Case::copy(&[], &["x1"]).intends(Deed::Leave, "a").verdict(Return);
+    assert_eq!((left.fate.clone(), acts(&left), intents(&left)), (REMOVED, vec![], vec![]));
+    assert_eq!(Case::copy(&[], &["x1", "a"]).silent("a").verdict(Return).fate, REMOVED);
+    let case = Case::copy(&[], &["a", "b"]);
+    for reason in [RemovalReason::Left, RemovalReason::Expired] {
+        let gone = case.verdict(Gone(reason));
+        assert_eq!((gone.fate.clone(), acts(&gone)), (Fate::Goes(reason), vec![]));
+    }
+    assert_eq!(case.verdict(News).fate, REMOVED);
+}
+
+#[test]
+fn a_member_that_left_meanwhile() {
+    let verdict = Case::copy(&["x1", "a", "b"], &["x1", "b"]).intends(Deed::Leave, "a");
+    let verdict = verdict.verdict(Return);
+    assert_eq!((acts(&verdict), intents(&verdict)), (vec!["Leave a".into()], vec![stays("a")]));
+    assert_eq!(places(&verdict), ["b ours", "x1 theirs"]);
+    // The last one: the copy stays until that is told.
+    let verdict = Case::copy(&["x1", "a"], &["x1"]).intends(Deed::Leave, "a").verdict(Return);
+    assert_eq!(places(&verdict), ["x1 theirs"]);
+    // The host: the party is no more here, and nothing is taken from it.
+    let verdict = Case::copy(&["a", "x1", "b"], &[]).intends(Deed::Leave, "a");
+    let verdict = verdict.intends(Deed::Leave, "b").verdict(Return);
+    assert_eq!((acts(&verdict), verdict.fate), (vec!["Leave a".into()], Fate::Stays));
+    // It joined anew: that is what its intent says.
+    let case = Case::copy(&["x1", "a"], &["x1", "a"]).intends(Deed::Join, "a");
+    assert_eq!((acts(&case.verdict(Return)), intents(&case.verdict(Return))), (vec![], vec![]));
+}
+
+#[test]
+fn a_member_that_says_something_else_of_itself() {
+    let mut case = Case::copy(&["x1", "a"], &["x1", "a"]);
+    case.here("a").info.public_port = 2;
+    for occasion in [Return, News] {
+        let verdict = case.verdict(occasion);
+        assert_eq!(acts(&verdict), ["Update a"]);
+        assert_eq!(intents(&verdict), [("a".to_owned(), Intent::New(Deed::Update))]);
+        assert_eq!(places(&verdict), ["a ahead", "x1 theirs"]);
+    }
+    // Its request to come in says what the server has.
+    let verdict = case.passes("a", enters()).verdict(News);
+    assert_eq!((acts(&verdict), places(&verdict)[0].as_str()), (vec![], "a ours"));
+}
+
+#[test]
+fn a_member_of_whom_nobody_here_knows() {
+    for copy in [&[][..], &["x1"], &["x1", "b"]] {
+        let verdict = Case::copy(&["x1", "a", "b"], copy).verdict(Return);
+        assert_eq!(acts(&verdict), nothing());
+        assert_eq!(places(&verdict), ["a ours", "b ours", "x1 theirs"]);
+    }
+    // One that is just leaving does not come back.
+    let verdict = Case::copy(&["x1", "a", "b"], &["x1", "b"]).passes("a", Passage::Leaves);
+    assert_eq!(places(&verdict.verdict(News)), ["b ours", "x1 theirs"]);
+}
+
+#[test]
+fn a_member_that_is_leaving_stays_until_that_is_confirmed() {
+    let mut case = Case::copy(&["x1", "a"], &["x1", "a"]).passes("a", Passage::Leaves);
+    case.here("a").info.public_port = 2;
+    let verdict = case.verdict(News);
+    assert_eq!((acts(&verdict), places(&verdict)[0].as_str()), (vec![], "a ahead"));
+    // With the host it is the same, and once that has left here its party is not brought back.
+    let verdict = Case::copy(&["a", "b"], &["a", "b"]).passes("a", Passage::Leaves);
+    assert_eq!(places(&verdict.verdict(News)), ["a ahead", "b ours"]);
+    let verdict = Case::copy(&["a", "b"], &[]).passes("a", Passage::Leaves);
+    assert_eq!(verdict.verdict(News), Verdict::default());
+}
+
+#[test]
+fn not_a_member_there_and_one_here() {
+    let case = Case::copy(&["x1", "b"], &["x1", "b", "a"]);
+    let back = case.verdict(Return);
+    assert_eq!(acts(&back), ["Join a"]);
+    assert_eq!(places(&back), ["a alone", "b ours", "x1 theirs"]);
+    let news = case.verdict(News);
+    assert_eq!((acts(&news), places(&news)), (vec![], vec!["b ours".into(), "x1 theirs".into()]));
+    let joined = Case::copy(&["x1"], &["x1", "a"]).silent("a").intends(Deed::Join, "a");
+    for occasion in [Return, News] {
+        assert_eq!(acts(&joined.verdict(occasion)), ["Join a"]);
+    }
+    let silent = Case::copy(&["x1"], &["x1", "a"]).silent("a").verdict(Return);
+    assert_eq!((silent.fate.clone(), acts(&silent)), (REMOVED, vec![]));
+}
+
+#[test]
+fn of_others_all_is_as_the_server_has_it() {
+    let verdict = Case::copy(&["x1", "x2", "a"], &["x1", "x3", "a"]).verdict(News);
+    assert_eq!(places(&verdict), ["a ours", "x1 theirs", "x2 theirs"]);
+    // A party that none of ours is in, and of which nothing is here, is nobody's business.
+    assert_eq!(Case::copy(&["x1"], &[]).verdict(News), Verdict::default());
+}

@@ -1,0 +1,119 @@
+use lanrage_ipc::event::RemovalReason;
+use lanrage_ipc::model::{PartyId, PeerInput};
+
+use super::super::{Change, Heard, Point, Shadow};
+use super::{id, member, peer, there};
+
+fn lan() -> PartyId {
+    "lan".parse().unwrap()
+}
+
+fn at(epoch: &str, seq: u64) -> Point {
+    Point { epoch: epoch.parse().unwrap(), seq }
+}
+
+fn put(text: &str) -> Change {
+    Change::Put(id(text), member(text))
+}
+
+/// One that was told of a party with a host and a guest, up to its third change.
+fn told() -> Shadow {
+    let mut shadow = Shadow::default();
+    shadow.party(there(&["host", "a"]), at("e", 3));
+    shadow
+}
+
+fn members(heard: &Heard) -> Vec<String> {
+    let Heard::Party(party) = heard else { panic!("{heard:?}") };
+    party.members.keys().map(ToString::to_string).collect()
+}
+
+#[test]
+fn the_next_change_is_taken_in() {
+    let mut shadow = told();
+    assert_eq!(members(&shadow.change(&lan(), put("b"), at("e", 4))), ["a", "b", "host"]);
+    let left = shadow.change(&lan(), Change::Removed(id("a")), at("e", 5));
+    assert_eq!(members(&left), ["b", "host"]);
+    assert_eq!(shadow.point(&lan()), Some(&at("e", 5)));
+    assert_eq!(Heard::Party(shadow.get(&lan()).unwrap().clone()), left);
+}
+
+#[test]
+fn an_old_change_is_passed_over() {
+    let mut shadow = told();
+    for seq in 0..=3 {
+        assert_eq!(shadow.change(&lan(), put("b"), at("e", seq)), Heard::Nothing);
+        assert_eq!(shadow.bookmark(&lan(), &at("e", seq)), Heard::Nothing);
+    }
+    assert_eq!(shadow.get(&lan()).unwrap().members.len(), 2);
+}
+
+#[test]
+fn what_is_missing_is_asked_for_once() {
+    for found in [at("e", 5), at("f", 1), at("f", 4)] {
+        let mut shadow = told();
+        assert_eq!(shadow.change(&lan(), put("b"), found.clone()), Heard::Missing);
+        // What comes until the party is told leads nowhere.
+        assert_eq!(shadow.change(&lan(), put("b"), at("e", 4)), Heard::Nothing);
+        assert_eq!(shadow.bookmark(&lan(), &at("e", 9)), Heard::Nothing);
+        shadow.ask_again(&lan());
+        assert_eq!(shadow.bookmark(&lan(), &found), Heard::Missing);
+        assert_eq!(members(&shadow.party(there(&["host"]), found.clone())), ["host"]);
+        assert_eq!(shadow.bookmark(&lan(), &found), Heard::Nothing);
+        let next = Point { seq: found.seq + 1, ..found };
+        assert_eq!(members(&shadow.change(&lan(), put("b"), next)), ["b", "host"]);
+    }
+}
+
+#[test]
+fn a_party_and_its_end_are_taken_in_whatever_their_number() {
+    for point in [at("e", 1), at("e", 3), at("e", 9), at("f", 1)] {
+        let mut shadow = told();
+        assert_eq!(members(&shadow.party(there(&["host"]), point.clone())), ["host"]);
+        assert_eq!(shadow.point(&lan()), Some(&point));
+        let gone = shadow.gone(&lan(), RemovalReason::HostLeft);
+        assert_eq!(gone, Heard::Gone(RemovalReason::HostLeft));
+        assert_eq!((shadow.get(&lan()), shadow.parties().count()), (None, 0));
+    }
+}
+
+#[test]
+fn of_a_party_that_was_not_told_nothing_is_known() {
+    let mut shadow = Shadow::default();
+    assert_eq!(shadow.change(&lan(), put("a"), at("e", 1)), Heard::Nothing);
+    assert_eq!(shadow.bookmark(&lan(), &at("e", 1)), Heard::Nothing);
+    assert_eq!((shadow.get(&lan()), shadow.point(&lan())), (None, None));
+}
+
+#[test]
+fn a_party_without_its_host_is_asked_for() {
+    let mut shadow = told();
+    let left = shadow.change(&lan(), Change::Removed(id("host")), at("e", 4));
+    assert_eq!(left, Heard::Missing);
+    assert_eq!(shadow.change(&lan(), put("b"), at("e", 5)), Heard::Nothing);
+}
+
+#[test]
+fn what_is_confirmed_is_known_before_it_is_told() {
+    let mut shadow = told();
+    let moved = PeerInput { public_port: 9, ..peer("a") };
+    shadow.confirmed(&lan(), &moved);
+    assert_eq!(shadow.get(&lan()).unwrap().members[&id("a")].info, moved);
+    assert_eq!(shadow.point(&lan()), Some(&at("e", 3)), "the change still comes");
+    shadow.confirmed(&lan(), &peer("nobody"));
+    assert_eq!(shadow.get(&lan()).unwrap().members.len(), 2);
+}
+
+#[test]
+fn with_the_last_of_ours_a_party_is_told_no_more() {
+    let is =
+        |ours: &'static [&'static str]| move |peer: &_| ours.iter().any(|one| id(one) == *peer);
+    let mut shadow = told();
+    shadow.party(there(&["host", "a", "b"]), at("e", 4));
+    assert!(!shadow.left(&lan(), &id("a"), is(&["a", "b"])));
+    assert_eq!(shadow.get(&lan()).unwrap().members.len(), 2);
+    assert!(shadow.left(&lan(), &id("b"), is(&["a", "b"])));
+    assert_eq!(shadow.get(&lan()), None);
+    assert!(shadow.left(&lan(), &id("b"), is(&["a", "b"])), "nor of one that is not known");
+    assert!(told().left(&lan(), &id("host"), is(&["a", "host"])), "it ends with its host");
+}
