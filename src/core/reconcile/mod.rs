@@ -87,7 +87,7 @@ pub struct InFlight {
     pub what: Passage,
 }
 
-/// Into a party or out of it.
+/// Into a party, or within it, or out of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Passage {
     /// It registers the party, or joins it.
@@ -99,6 +99,8 @@ pub enum Passage {
     },
     /// It leaves.
     Leaves,
+    /// It stays, and says something else of itself.
+    Updates,
 }
 
 /// Something that the control server is to be asked.

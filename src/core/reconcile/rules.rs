@@ -218,7 +218,8 @@ impl Sides<'_> {
         }
         let here = copy.into_iter().flat_map(|copy| &copy.members);
         for (id, member) in here.filter(|(id, member)| {
-            member.is_ours && !server.members.contains_key(*id) && self.passage(id).is_none()
+            let moves = self.passage(id).is_some_and(|passage| *passage != Passage::Updates);
+            member.is_ours && !server.members.contains_key(*id) && !moves
         }) {
             let wants_in = self.intents.contains_key(id) && !self.leaves(id);
             if wants_in || (self.occasion == Occasion::Return && member.live) {
@@ -254,17 +255,27 @@ impl Sides<'_> {
         if !is_ours {
             return Some(Place::Theirs(member.clone()));
         }
-        match (passage, here) {
+        let is_updating = passage == Some(&Passage::Updates);
+        match (passage.filter(|_| !is_updating), here) {
             // It is here until the server has confirmed that it left.
             (Some(Passage::Leaves), Some(here)) if here.is_ours => {
                 Some(Place::OursAhead(member.clone()))
             }
             (Some(Passage::Leaves), _) => None,
-            (Some(Passage::Enters { .. }), _) => Some(Place::Ours(member.clone())),
+            (Some(Passage::Enters { .. } | Passage::Updates), _) => {
+                Some(Place::Ours(member.clone()))
+            }
             (None, _) if self.leaves(id) => {
                 verdict.intents.insert(id.clone(), Intent::Stays);
                 verdict.acts.push(Act::Leave(id.clone()));
                 None
+            }
+            // Which of the two counts is known when its request is answered.
+            (None, Some(here)) if here.info != member.info && is_updating => {
+                if self.intents.contains_key(id) {
+                    verdict.intents.insert(id.clone(), Intent::Stays);
+                }
+                Some(Place::OursAhead(member.clone()))
             }
             (None, Some(here)) if here.is_ours && here.info != member.info => {
                 verdict.intents.insert(id.clone(), self.intent(id, Deed::Update));

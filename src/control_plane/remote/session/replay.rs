@@ -136,7 +136,7 @@ impl Session {
         }
     }
 
-    pub(super) async fn look_again(self: &Rc<Self>, party_id: &PartyId) {
+    pub(in super::super) async fn look_again(self: &Rc<Self>, party_id: &PartyId) {
         let server = self.shadow.borrow().get(party_id).cloned();
         let occasion = if server.is_some() { Occasion::News } else { Occasion::Return };
         self.compare(party_id, server, occasion).await;
