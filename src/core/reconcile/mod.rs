@@ -97,6 +97,8 @@ pub enum Passage {
         /// Who refreshes its sign of life.
         keepalive: Keepalive,
     },
+    /// It registers the party, or joins it, as it was noted before.
+    Comes,
     /// It leaves.
     Leaves,
     /// It stays, and says something else of itself.
@@ -133,6 +135,15 @@ pub enum Act {
 }
 
 impl Act {
+    /// How it lets its peer in or out.
+    pub fn passage(&self) -> Option<Passage> {
+        match self {
+            Self::Register { .. } | Self::Join(_) => Some(Passage::Comes),
+            Self::Leave(_) => Some(Passage::Leaves),
+            Self::Update(_) => None,
+        }
+    }
+
     /// What it tells the server.
     pub(in crate::core) fn deed(&self) -> Deed {
         match self {

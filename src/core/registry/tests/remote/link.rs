@@ -337,7 +337,12 @@ impl Daemon {
         let link = self.link.as_mut().unwrap();
         link.met.insert(party_id.clone());
         let passages = link.passages.iter().filter(|(_, id, _)| id == party_id);
-        let in_flight = passages.map(|(.., in_flight)| in_flight.clone()).collect();
+        let operations = link.operating.values().filter(|one| one.party_id == *party_id);
+        let passing = operations.filter_map(|one| {
+            let what = one.act.passage()?;
+            Some(InFlight { peer_id: one.act.peer_id().clone(), what })
+        });
+        let in_flight = passages.map(|(.., in_flight)| in_flight.clone()).chain(passing).collect();
         let party_id = party_id.clone();
         let reconcile = Command::Reconcile { party_id, server, occasion, in_flight };
         if let Outcome::Operations(operations) = self.itself(reconcile, now) {
@@ -373,6 +378,7 @@ impl Daemon {
             return;
         }
         let operation = link.operating[key].clone();
+        link.operating.remove(key);
         let result = match (&operation.act, self.shadow(&operation.party_id)) {
             (Act::Register { .. } | Act::Join(_), there) if result.is_ok() => {
                 // The answer may be that of the first time, and what it tells undone since.
@@ -397,9 +403,6 @@ impl Daemon {
                     self.carry_out(operations, now);
                 }
             }
-        }
-        if let Some(link) = &mut self.link {
-            link.operating.remove(key);
         }
     }
 
