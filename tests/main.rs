@@ -16,6 +16,7 @@ mod life;
 mod limits;
 mod protocol;
 mod python;
+mod remote_faults;
 mod restart;
 mod roles;
 mod server;

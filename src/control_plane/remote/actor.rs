@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use actix::prelude::*;
+use lanrage_ipc::model::PartyId;
 use tokio::sync::Notify;
 
 use super::frames;
@@ -33,6 +34,7 @@ pub(super) struct Desk {
     /// Whether a server is followed.
     follows: Cell<bool>,
     busy: RefCell<HashMap<ConnectionId, Rc<Busy>>>,
+    turns: RefCell<HashMap<PartyId, Rc<Turns>>>,
     /// One change of the server at a time.
     switching: tokio::sync::Mutex<()>,
     pub(super) relays: RefCell<super::relays::Relays>,
@@ -62,9 +64,9 @@ impl RemoteControlPlane {
         link: ToLink,
         configured: Option<ServerKey>,
     ) -> Self {
-        let (follows, busy, relays) = Default::default();
+        let (follows, busy, turns, relays) = Default::default();
         let switching = tokio::sync::Mutex::default();
-        let desk = Desk { around, line, link, configured, follows, busy, switching, relays };
+        let desk = Desk { around, line, link, configured, follows, busy, turns, switching, relays };
         Self { desk: Rc::new(desk) }
     }
 }
@@ -83,7 +85,10 @@ impl Desk {
             }
             Ask::Command(command) if self.follows.get() && frames::is_for_server(&command) => {
                 let _busy = self.enter(caller.connection);
-                self.mutate(caller, command).await
+                match command.party_id().cloned() {
+                    Some(party_id) => self.in_turn(&party_id, self.mutate(caller, command)).await,
+                    None => self.mutate(caller, command).await,
+                }
             }
             Ask::Query(crate::control_plane::Query::Relays(region)) => {
                 self.list_relays(caller, region).await
@@ -177,6 +182,25 @@ impl Desk {
         self.relays.borrow_mut().take();
         tell(&self.link.head, || Head(url.clone())).await?;
         self.connection().await
+    }
+}
+
+/// What is asked of one party is done one after the other, in the order of the calls.
+#[derive(Debug, Default)]
+struct Turns(tokio::sync::Mutex<()>);
+
+impl Desk {
+    /// Does something about a party when all that was asked of it before is done.
+    pub(super) async fn in_turn<T>(&self, party_id: &PartyId, work: impl Future<Output = T>) -> T {
+        let turns = self.turns.borrow_mut().entry(party_id.clone()).or_default().clone();
+        let turn = turns.0.lock().await;
+        let done = work.await;
+        drop(turn);
+        // Nobody else waits: this, and the map's own.
+        if Rc::strong_count(&turns) == 2 {
+            self.turns.borrow_mut().remove(party_id);
+        }
+        done
     }
 }
 

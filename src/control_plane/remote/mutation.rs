@@ -8,7 +8,7 @@ use lanrage_ipc::model::{Origin, PartyId, PeerId};
 
 use super::actor::Desk;
 use super::frames;
-use super::session::{Acked, Session, Trouble, unexpected};
+use super::session::{Acked, Session, Trouble, told_party, unexpected};
 use crate::control_plane::{Answer, Ask, Failure, Query};
 use crate::core::reconcile::{InFlight, Passage};
 use crate::core::{Caller, Command, Outcome, Principal, Refusal, RequestKey, User};
@@ -109,8 +109,7 @@ impl Desk {
         match command {
             Command::Register { party_id, .. } | Command::Join { party_id, .. } => {
                 // The server told the party before it answered; perhaps under an id of its own.
-                let told = acked.result.get("party_id").and_then(|id| id.as_str()?.parse().ok());
-                let query = Query::Party(told.unwrap_or(party_id));
+                let query = Query::Party(told_party(&acked).unwrap_or(party_id));
                 match self.registry(caller, Ask::Query(query)).await? {
                     Answer::Party(party) => Ok(Answer::Outcome(Outcome::Party(party))),
                     other => Err(unexpected(&other)),
@@ -169,7 +168,6 @@ impl Desk {
         key: RequestKey,
         home: Home,
     ) -> Result<Answer, Failure> {
-        let party_id = command.party_id().cloned();
         match (&command, home) {
             (Command::Heartbeat { .. }, _) => self.registry(caller, Ask::Command(command)).await,
             (Command::SendSignal { party_id, to, .. }, Home::There) => {
@@ -182,13 +180,10 @@ impl Desk {
                 }
             }
             (Command::SendSignal { .. }, _) => self.registry(caller, Ask::Command(command)).await,
-            _ => match self.registry(caller, Ask::Defer(key, command)).await {
-                Err(Failure::Refused(Refusal::PartyNotFound(_))) if home == Home::Unknown => {
-                    let id = party_id.as_ref().map_or("", PartyId::as_str);
-                    Err(Failure::Offline(format!("party {id} is not known here")))
-                }
-                other => other,
-            },
+            (Command::Join { party_id, .. }, Home::Unknown) => {
+                Err(Failure::Offline(format!("party {party_id} is not known here")))
+            }
+            _ => self.registry(caller, Ask::Defer(key, command)).await,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a control server says, and what it is to be told later.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::Ipv4Addr;
 
 use lanrage_ipc::ErrorCode;
@@ -313,12 +313,7 @@ impl Transaction<'_> {
         let known_address = before.as_ref().map(|member| member.record.virtual_ip);
         let subnet = self.registry.rules.subnet;
         let is_host = self.party(party_id).is_ok_and(|party| party.record.host_id == *peer_id);
-        let virtual_ip = match place {
-            Place::Theirs(server) | Place::Ours(server) | Place::OursAhead(server) => {
-                server.virtual_ip
-            }
-            Place::OursAlone => None,
-        };
+        let virtual_ip = addresses.given.get(peer_id).copied();
         let virtual_ip = virtual_ip.or_else(|| addresses.free(known_address, is_host, subnet));
         // The server's own party has no room left, which it will say when it is asked.
         let Some(virtual_ip) = virtual_ip.or(known_address) else { return };
@@ -496,11 +491,28 @@ impl Transaction<'_> {
 }
 
 /// The addresses that a server gave in a party, and what else is free there.
-struct Addresses(HashSet<Ipv4Addr>);
+struct Addresses {
+    /// What the server gave to each, as far as it makes sense.
+    given: HashMap<PeerId, Ipv4Addr>,
+    taken: HashSet<Ipv4Addr>,
+}
 
 impl Addresses {
+    /// The first who has an address has it alone, the host before all others; one that is no
+    /// machine's is as good as none.
     fn of(server: &ServerParty) -> Self {
-        Self(server.members.values().filter_map(|member| member.virtual_ip).collect())
+        let (mut given, mut taken) = (HashMap::new(), HashSet::new());
+        let host = server.members.get_key_value(&server.host_id);
+        for (peer_id, member) in host.into_iter().chain(&server.members) {
+            let address = member.virtual_ip.filter(|address| is_a_machines(*address));
+            if let Some(address) = address
+                && !given.contains_key(peer_id)
+                && taken.insert(address)
+            {
+                given.insert(peer_id.clone(), address);
+            }
+        }
+        Self { given, taken }
     }
 
     /// An address for a member that the server gave none: the one it had, if that is free.
@@ -510,12 +522,21 @@ impl Addresses {
         is_host: bool,
         subnet: ipnet::Ipv4Net,
     ) -> Option<Ipv4Addr> {
-        let known = known.filter(|address| !self.0.contains(address));
-        let host = addresses::host(subnet).filter(|address| is_host && !self.0.contains(address));
-        let address = known.or(host).or_else(|| addresses::guest(subnet, &self.0))?;
-        self.0.insert(address);
+        let known = known.filter(|address| !self.taken.contains(address));
+        let host =
+            addresses::host(subnet).filter(|address| is_host && !self.taken.contains(address));
+        let address = known.or(host).or_else(|| addresses::guest(subnet, &self.taken))?;
+        self.taken.insert(address);
         Some(address)
     }
+}
+
+/// Whether a machine may have such an address.
+fn is_a_machines(address: Ipv4Addr) -> bool {
+    !(address.is_unspecified()
+        || address.is_loopback()
+        || address.is_multicast()
+        || address.is_broadcast())
 }
 
 fn their_record(server: &ServerMember, virtual_ip: Ipv4Addr) -> (MemberRecord, Keeper) {

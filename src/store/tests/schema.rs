@@ -61,6 +61,7 @@ fn fixture_rows(version: u32) -> Vec<Write> {
             Write::PutCredential(credential(server(1), "guest", 7)),
             Write::PutCredential(credential(server(2), "guest", 8)),
             Write::PutCredential(credential(server(1), "host", 9)),
+            Write::PutCredential(credential(server(2), "host", 10)),
             Write::PutChoice(choice(9)),
         ]);
     }

@@ -13,8 +13,8 @@ use tempfile::TempDir;
 
 use crate::core::{
     ChoiceRecord, CredentialRecord, Deed, Done, IntentRecord, MemberRecord, Owner, PartyRecord,
-    Receipt, ReceiptRecord, RelayRecord, RequestKey, ServerKey, TokenHash, TokenRecord, User,
-    Write,
+    Proof, Receipt, ReceiptRecord, RelayRecord, RequestKey, ServerKey, TokenHash, TokenRecord,
+    User, Write,
 };
 use crate::store::{Database, Layout, OpenError, OpenOptions, Opened, open};
 
@@ -165,7 +165,7 @@ pub(super) fn intent(party_id: impl Display, peer_id: impl Display, variant: u16
     }
 }
 
-/// How every token begins that is kept for a control server.
+/// How every secret begins that is kept for a control server.
 pub(super) const TOKEN: &str = "eyJhbGciOi";
 
 /// Whether a text shows a token, or its bytes.
@@ -174,16 +174,19 @@ pub(super) fn shows_token(text: &str) -> bool {
     text.contains(TOKEN) || text.contains(bytes.trim_matches(['[', ']']))
 }
 
-/// A credential that differs in every field by `variant`, but for whom it proves to whom.
+/// A credential that differs in every field by `variant`, but for whom it proves to whom. Every
+/// fifth is a claim without its answer.
 pub(super) fn credential(
     server: ServerKey,
     peer_id: impl Display,
     variant: u16,
 ) -> CredentialRecord {
+    let text = format!("{TOKEN}.{variant}._-\u{1f511}").into();
+    let proof = if variant.is_multiple_of(5) { Proof::Claim(text) } else { Proof::Token(text) };
     CredentialRecord {
         server,
         peer_id: parse(peer_id),
-        token: format!("{TOKEN}.{variant}._-\u{1f511}").into(),
+        proof,
         renew_at: time(253_402_207_200_999_999 - i64::from(variant)),
         owner: User(u32::MAX - u32::from(variant)),
     }

@@ -12,11 +12,12 @@ use super::support::{
 use crate::core::Write;
 use crate::store::{Commit, Layout, backup, rotate_backups};
 
-/// A row of each table, in the order of the tables.
+/// A row of each table, of the credentials one of each sort, in the order of the tables.
 fn rows() -> Vec<Write> {
     vec![
         Write::PutIntent(intent("party", "peer", 1)),
         Write::PutCredential(credential(server(1), "peer", 2)),
+        Write::PutCredential(credential(server(1), "waiting", 5)),
         Write::PutChoice(choice(6)),
     ]
 }
@@ -39,7 +40,13 @@ fn flip(bytes: &mut [u8], of: &[u8]) {
 
 #[test]
 fn a_bit_that_flips_in_the_file_is_found_at_the_start_in_each_table() {
-    for (of, row) in [("request '1'", "party"), (TOKEN, "https://lan"), ("https://[", "?")] {
+    let (token, claim) = (format!("{TOKEN}.2"), format!("{TOKEN}.5"));
+    for (of, row) in [
+        ("request '1'", "party"),
+        (&token, "https://lan"),
+        (&claim, "https://lan"),
+        ("https://[", "?"),
+    ] {
         let dir = temp_dir();
         let mut bytes = closed(dir.path());
         flip(&mut bytes, of.as_bytes());
@@ -95,11 +102,11 @@ fn the_last_write_of_a_commit_counts() {
     ];
     commit(&mut database, &[&rows()[..], &others[..], &deletions[..], &later[..]].concat());
     let found = open_in(dir.path()).rows;
-    assert_eq!(found.len(), 7, "{found:?}");
+    assert_eq!(found.len(), 8, "{found:?}");
     assert!(later.iter().chain(&others).all(|row| found.contains(row)), "{found:?}");
     commit(&mut database, &[&later[..], &deletions[..]].concat());
     let left = open_in(dir.path()).rows;
-    assert_eq!(left.len(), 4, "{left:?}");
+    assert_eq!(left.len(), 5, "{left:?}");
     assert!(others.iter().all(|row| left.contains(row)), "{left:?}");
 }
 

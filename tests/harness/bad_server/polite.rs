@@ -76,6 +76,9 @@ fn answer(
             let peer_id = frame["peer_id"].as_str();
             book.peers.extend(peer_id.map(str::to_owned));
             told.push(welcome(peer_id));
+            let is_in =
+                |party: &Value| peer_id.is_some_and(|id| !party["party"]["peers"][id].is_null());
+            told.extend(book.parties.values().filter(|party| is_in(party)).cloned());
             return Ok((Value::Null, json!({})));
         }
         "list_relays" => return Ok((Value::Null, json!({"relays": []}))),

@@ -10,7 +10,7 @@ use tungstenite::{Message, WebSocket};
 
 use super::{Shared, Stream, polite};
 
-type Answerer = Arc<dyn Fn(&Value) -> Vec<String> + Send + Sync>;
+type Answerer = Arc<dyn Fn(&Value) -> Vec<Message> + Send + Sync>;
 
 /// The next thing to do.
 #[derive(Clone)]
@@ -36,10 +36,17 @@ impl Step {
     }
 
     pub(crate) fn once(answer: impl Fn(&Value) -> Vec<String> + Send + Sync + 'static) -> Self {
-        Self::Once(Arc::new(answer))
+        Self::Once(Arc::new(move |frame| answer(frame).into_iter().map(Message::text).collect()))
     }
 
     pub(crate) fn answer(answer: impl Fn(&Value) -> Vec<String> + Send + Sync + 'static) -> Self {
+        Self::answer_with(move |frame| answer(frame).into_iter().map(Message::text).collect())
+    }
+
+    /// Answers each frame with messages of any kind.
+    pub(crate) fn answer_with(
+        answer: impl Fn(&Value) -> Vec<Message> + Send + Sync + 'static,
+    ) -> Self {
         Self::Answer(Arc::new(answer))
     }
 
@@ -75,13 +82,13 @@ pub(super) fn run<S: Stream>(
             Step::Expect => drop(read(shared, &mut socket)?),
             Step::Once(answer) => {
                 let frame = read(shared, &mut socket)?;
-                answer(&frame).into_iter().try_for_each(|text| send(&mut socket, text))?;
+                answer(&frame).into_iter().try_for_each(|message| socket.send(message).ok())?;
             }
             Step::Answer(answer) => loop {
                 let frame = read(shared, &mut socket)?;
-                answer(&frame).into_iter().try_for_each(|text| send(&mut socket, text))?;
+                answer(&frame).into_iter().try_for_each(|message| socket.send(message).ok())?;
             },
-            Step::SendText(text) => send(&mut socket, text.clone())?,
+            Step::SendText(text) => socket.send(Message::text(text.clone())).ok()?,
             Step::SendBinary(bytes) => socket.send(Message::binary(bytes.clone())).ok()?,
             Step::Close(code) => {
                 let code = CloseCode::from(*code);
@@ -93,10 +100,6 @@ pub(super) fn run<S: Stream>(
         }
     }
     Some(())
-}
-
-fn send<S: Stream>(socket: &mut WebSocket<S>, text: String) -> Option<()> {
-    socket.send(Message::text(text)).ok()
 }
 
 /// The next frame of JSON; `None` when the client has closed.

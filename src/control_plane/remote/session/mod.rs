@@ -23,6 +23,8 @@ use lanrage_ipc::model::{Epoch, PartyId, PeerId};
 use serde_json::Value;
 use tokio::sync::{Notify, mpsc, oneshot};
 
+pub(super) use replay::told_party;
+
 use super::frames::Times;
 use super::transport::{Carrier, Incoming, Loss, Outgoing, Target, Wire};
 use crate::clock::Clock;
@@ -123,6 +125,9 @@ pub(super) struct Session {
     /// Operations under way.
     operating: RefCell<HashSet<RequestKey>>,
     operated: Notify,
+    /// Who was let into which party, and then was not there.
+    undone: RefCell<HashSet<(PartyId, PeerId)>>,
+    renames: Cell<u32>,
     pace: RefCell<pulse::Pace>,
     /// What the server asks for between signs of life.
     heartbeat: Cell<Duration>,
@@ -164,6 +169,8 @@ impl Session {
             owners: RefCell::default(),
             operating: RefCell::default(),
             operated: Notify::new(),
+            undone: RefCell::default(),
+            renames: Cell::default(),
             heartbeat: Cell::new(heartbeat),
             renewal: Notify::new(),
             goaway: Cell::default(),

@@ -14,6 +14,9 @@ use crate::control_plane::remote::frames;
 use crate::core::reconcile::{Act, InFlight, Occasion, Operation};
 use crate::core::{Command, Membership, Outcome, Principal, RequestKey, User};
 
+/// Ids that may turn out to be taken on one connection: more, and the server is out of its mind.
+const MOST_RENAMES: u32 = 64;
+
 /// How soon a party is looked at again whose host is waited for.
 const COME_BACK: Duration = Duration::from_millis(500);
 
@@ -56,7 +59,7 @@ impl Session {
         let answer = self.request(&operation).await;
         drop(passing);
         match answer {
-            Ok(_) if self.is_undone(&operation) => {
+            Ok(acked) if self.is_undone(&operation, &acked) => {
                 let message = "what the answer tells is undone since";
                 self.refused(operation, ErrorCode::NotAMember, message).await;
             }
@@ -77,11 +80,16 @@ impl Session {
 
     /// Whether a peer that was let in is not there, though the server tells the party before it
     /// answers: the answer is that of the first time, when the connection was lost before it came.
-    fn is_undone(&self, operation: &Operation) -> bool {
+    /// A server that never tells the party is not asked a third time.
+    fn is_undone(&self, operation: &Operation, acked: &Acked) -> bool {
+        let peer_id = operation.act.peer_id();
+        if !matches!(operation.act, Act::Register { .. } | Act::Join(_)) {
+            return false;
+        }
+        let party_id = told_party(acked).unwrap_or_else(|| operation.party_id.clone());
         let shadow = self.shadow.borrow();
-        let there = shadow.get(&operation.party_id);
-        let is_in = there.is_some_and(|p| p.members.contains_key(operation.act.peer_id()));
-        matches!(operation.act, Act::Register { .. } | Act::Join(_)) && !is_in
+        let is_in = shadow.get(&party_id).is_some_and(|party| party.members.contains_key(peer_id));
+        !is_in && self.undone.borrow_mut().insert((party_id, peer_id.clone()))
     }
 
     /// The user whose a peer is.
@@ -162,7 +170,9 @@ impl Session {
             actix::spawn(self.clone().come_back(party_id));
             return;
         }
-        if code.retryable() {
+        let renames = self.renames.get() + u32::from(code == ErrorCode::PartyExists);
+        self.renames.set(renames);
+        if code.retryable() || renames > MOST_RENAMES {
             // It stays noted, for another time.
             return log::warn!("party {party_id}: the server puts {peer_id} off: {message}");
         }
@@ -194,4 +204,9 @@ impl Session {
             _ => User(0),
         }
     }
+}
+
+/// The party that an answer is about: a server may have chosen its id.
+pub(in super::super) fn told_party(acked: &Acked) -> Option<PartyId> {
+    acked.result.get("party_id")?.as_str()?.parse().ok()
 }

@@ -65,6 +65,9 @@ fn words(status: StatusCode, headers: &HeaderMap, url: &ServerUrl) -> String {
         StatusCode::BAD_REQUEST if !url.is_secure() => format!(
             "{place} refused ({status}): if the server speaks TLS, its URL starts with https://"
         ),
+        StatusCode::NOT_FOUND => format!(
+            "there is no control server at {place} ({status}): check the address and the path in the server's URL"
+        ),
         status => format!("{place} refused ({status})"),
     }
 }

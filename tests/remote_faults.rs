@@ -1,0 +1,12 @@
+//! The daemon in remote mode against servers that misbehave, networks that fail, and both dying.
+
+mod bad_frames;
+mod bad_servers;
+mod certificates;
+mod chaos;
+mod clocks;
+mod network;
+mod outbox;
+mod prober;
+mod trial;
+mod world;

@@ -1,0 +1,327 @@
+//! A server that greets as it should and then sends what makes no sense. It does so when a signal
+//! goes to it, before it answers that: with the answer all of it was taken in.
+
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+use tungstenite::Message;
+
+use super::trial::{PARTY, Trial};
+use crate::harness::{BadServer, Behaviour, Client, Random, Step, announced, peer, polite};
+
+/// A daemon with a party in which all is well, of a server that can be made to misbehave.
+struct Play {
+    trial: Trial,
+    server: BadServer,
+    client: Client,
+    /// What to send next.
+    junk: Arc<Mutex<Vec<Message>>>,
+}
+
+impl Play {
+    fn begin() -> Self {
+        let (polite, junk) = (polite(), Arc::<Mutex<Vec<Message>>>::default());
+        let waiting = junk.clone();
+        let answer = move |frame: &Value| {
+            let is_cue = frame["type"] == "signal";
+            let mut texts = Vec::new();
+            if is_cue {
+                texts.append(&mut waiting.lock().expect("junk"));
+            }
+            texts.extend(polite(frame).into_iter().map(Message::text));
+            texts
+        };
+        let script = vec![Step::answer_with(answer)];
+        let server = BadServer::start(Behaviour::UpgradeThen(script));
+        let trial = Trial::of(&server.url());
+        trial.comes_to("online", &[]);
+        let mut client = trial.daemon.client();
+        client.register(PARTY, "h");
+        client.join(PARTY, "g");
+        Self { trial, server, client, junk }
+    }
+
+    /// Has the server send that, and waits until the daemon has taken it in.
+    fn send(&mut self, junk: Vec<Message>) {
+        *self.junk.lock().expect("junk") = junk;
+        let params = json!({"party_id": PARTY, "from_peer_id": "h", "to_peer_id": "g",
+            "signal_data": null});
+        self.client.ask("signal.send", params).expect("an answer, not the end");
+    }
+
+    fn send_frames(&mut self, frames: &[Value]) {
+        self.send(frames.iter().map(|frame| Message::text(frame.to_string())).collect());
+    }
+
+    /// The members of the party and their addresses, as the daemon shows them.
+    fn members(&mut self) -> Vec<(String, String)> {
+        let party = self.client.party(PARTY);
+        let peers = party["peers"].as_object().expect("peers").iter();
+        let member = |(id, peer): (&String, &Value)| {
+            (id.clone(), peer["virtual_ip"].as_str().expect("an address").to_owned())
+        };
+        peers.map(member).collect()
+    }
+
+    /// The party is as it was, and the connection, too.
+    #[track_caller]
+    fn nothing_changed(&mut self) {
+        let addresses = [("g", "10.66.0.2"), ("h", "10.66.0.1")];
+        assert_eq!(self.members(), addresses.map(|(id, ip)| (id.to_owned(), ip.to_owned())));
+        assert_eq!(self.client.call("party.list", json!({}))["parties"][1], json!(null));
+        assert_eq!(self.client.call("connection.get", json!({}))["state"], "online");
+    }
+
+    /// The connection went for such a reason, and comes back.
+    #[track_caller]
+    fn lost(&mut self, words: &[&str]) {
+        self.trial.is_lost(words);
+        self.trial.comes_to("online", &[]);
+        self.nothing_changed();
+    }
+
+    /// How often the server was asked for the party.
+    fn syncs(&self) -> usize {
+        self.server.frames().iter().filter(|frame| frame["type"] == "sync").count()
+    }
+
+    fn end(self) {
+        self.trial.end();
+    }
+}
+
+/// What a server says of the party, with other members, each at its address.
+fn party(seq: u64, host_id: &str, members: &[(&str, &str)]) -> Value {
+    let mut frame = json!({
+        "type": "party_update", "epoch": "epoch-1", "seq": seq,
+        "party": {"party_id": PARTY, "name": "Quake", "host_id": host_id,
+            "created_at": "2026-01-02T03:04:05.678901", "peers": {}},
+        "virtual_ips": {}, "connected": {},
+    });
+    for (id, address) in members {
+        frame["party"]["peers"][id] = announced(id);
+        frame["virtual_ips"][id] = json!(address);
+    }
+    frame
+}
+
+/// What a server says of a peer of the party.
+fn joined(seq: u64, id: &str, address: &str) -> Value {
+    let peer = announced(id);
+    json!({"type": "peer_joined", "party_id": PARTY, "peer": peer, "epoch": "epoch-1",
+        "seq": seq, "virtual_ips": {id: address}, "connected": {id: true}})
+}
+
+fn left(seq: u64, id: &str) -> Value {
+    json!({"type": "peer_left", "party_id": PARTY, "peer_id": id, "epoch": "epoch-1", "seq": seq})
+}
+
+/// A frame with something else at a place.
+fn with(mut frame: Value, pointer: &str, value: Value) -> Value {
+    *frame.pointer_mut(pointer).expect("that place") = value;
+    frame
+}
+
+const OURS: [(&str, &str); 2] = [("h", "10.66.0.1"), ("g", "10.66.0.2")];
+
+#[test]
+fn what_is_no_frame_is_passed_over_until_it_is_too_much() {
+    let mut play = Play::begin();
+    let mut random = Random(1);
+    let bytes: Vec<u8> = (0..256).map(|_| random.next().to_le_bytes()[0]).collect();
+    let nonsense = [
+        Message::text("{"),
+        Message::text(""),
+        Message::text("null"),
+        Message::text("[]"),
+        Message::text(r#"{"type":7}"#),
+        Message::text(format!("{}1{}", "[".repeat(5000), "]".repeat(5000))),
+        Message::binary(bytes),
+    ];
+    for junk in &nonsense {
+        play.send(vec![junk.clone()]);
+        play.nothing_changed();
+    }
+    for (junk, words) in [(&nonsense[0], "line 1"), (&nonsense[6], "binary")] {
+        play.send(vec![junk.clone(); 10_000]);
+        play.lost(&["not understood", words]);
+    }
+    play.end();
+}
+
+#[test]
+fn what_a_newer_server_may_say_is_passed_over() {
+    let mut play = Play::begin();
+    let frames: Vec<_> = (0..10_000).map(|n| json!({"type": format!("new-{n}"), "n": n})).collect();
+    play.send_frames(&frames);
+    play.nothing_changed();
+    play.end();
+}
+
+#[test]
+fn a_message_that_is_too_large_ends_the_connection() {
+    let mut play = Play::begin();
+    play.send(vec![Message::text("x".repeat(5 << 20))]);
+    play.lost(&["bytes", "at most"]);
+    play.end();
+}
+
+#[test]
+fn parties_that_cannot_be_are_passed_over() {
+    let mut play = Play::begin();
+    let good = party(90, "h", &OURS);
+    let mut stranger = party(90, "x", &[("x", "10.66.0.1")]);
+    stranger["party"]["party_id"] = json!("elsewhere");
+    for bad in [
+        stranger,
+        with(good.clone(), "/party/host_id", json!("nobody")),
+        with(good.clone(), "/party/host_id", json!("a b")),
+        with(good.clone(), "/party/name", json!("")),
+        with(good.clone(), "/party/peers/g/peer_id", json!("a b")),
+        with(good.clone(), "/party/peers/g/public_key", json!("k".repeat(129))),
+        with(good.clone(), "/party/peers/g/public_port", json!(70_000)),
+        with(good.clone(), "/party/peers/g/nat_type", json!("leaky")),
+        with(good.clone(), "/party/peers/g/public_ip", json!("999.1.1.1")),
+        with(good.clone(), "/party/created_at", json!("yesterday")),
+        with(good.clone(), "/virtual_ips/g", json!("somewhere")),
+        with(good.clone(), "/seq", json!(-1)),
+        with(good, "/epoch", json!("")),
+        with(joined(91, "x", "10.66.0.3"), "/peer/last_seen", json!("soon")),
+    ] {
+        play.send_frames(std::slice::from_ref(&bad));
+        assert_eq!(play.trial.daemon.await_state("online")["last_error"], json!(null), "{bad}");
+        play.nothing_changed();
+    }
+    play.end();
+}
+
+#[test]
+fn what_is_missing_is_asked_for() {
+    let mut play = Play::begin();
+    let mut other_epoch = joined(3, "x", "10.66.0.3");
+    other_epoch["epoch"] = json!("epoch-2");
+    for frame in [joined(99, "x", "10.66.0.3"), left(98, "h"), other_epoch] {
+        let before = play.syncs();
+        play.send_frames(&[frame]);
+        play.server.await_frames(1);
+        crate::harness::eventually("a question for the party", || {
+            (play.syncs() > before).then_some(())
+        });
+        // Its answer is in before that of what comes later.
+        play.send_frames(&[]);
+        play.nothing_changed();
+    }
+    // What is old is nothing.
+    let before = play.syncs();
+    play.send_frames(&[joined(1, "x", "10.66.0.3"), left(2, "g")]);
+    play.nothing_changed();
+    assert_eq!(play.syncs(), before);
+    play.end();
+}
+
+#[test]
+fn the_server_has_the_last_word_on_who_is_a_member() {
+    let mut play = Play::begin();
+    play.send_frames(&[left(3, "g")]);
+    assert_eq!(play.members(), [("h".to_owned(), "10.66.0.1".to_owned())]);
+    // Our host is no member any more, and a stranger is.
+    play.send_frames(&[party(4, "x", &[("x", "10.66.0.1"), ("y", "10.66.0.2")])]);
+    let code = play.client.refused("party.get", json!({"party_id": PARTY}));
+    assert_eq!(code, "party_not_found");
+    play.end();
+}
+
+#[test]
+fn words_about_nobody_are_passed_over() {
+    let mut play = Play::begin();
+    let welcome = |id: &str| {
+        json!({"type": "welcome", "session": "c1", "heartbeat_ms": 30_000, "epoch": "epoch-1",
+            "peer_id": id, "token": format!("stray-{id}")})
+    };
+    let signal = |party: &str, from: &str, to: &str| {
+        json!({"type": "signal", "party_id": party, "from_peer_id": from, "to_peer_id": to,
+            "signal_data": {"stray": true}})
+    };
+    let removed = |party: &str| {
+        json!({"type": "party_removed", "party_id": party,
+        "reason": "expired", "epoch": "epoch-1", "seq": 9})
+    };
+    play.send_frames(&[
+        removed("unknown"),
+        signal("unknown", "h", "g"),
+        signal(PARTY, "h", "nobody"),
+        json!({"type": "ack", "req_id": "nobody's", "epoch": "epoch-1", "seq": 1, "result": {}}),
+        json!({"type": "ack", "req_id": 7, "epoch": "epoch-1", "result": {}}),
+        json!({"type": "error", "message": "oops"}),
+        json!({"type": "error", "message": "oops", "code": "internal", "req_id": "nobody's"}),
+        json!({"type": "error", "message": "\u{1b}[2J", "code": "no_such_code"}),
+        welcome("nobody"),
+        json!({"type": "peer_left", "party_id": "unknown", "peer_id": "h", "epoch": "e", "seq": 1}),
+    ]);
+    play.nothing_changed();
+    let polled = play.client.call("signal.poll", json!({"party_id": PARTY, "peer_id": "g"}));
+    assert_eq!(polled["signals"].as_array().map(Vec::len), Some(0), "{polled}");
+    // One from outside that is for ours comes in.
+    play.send_frames(&[signal(PARTY, "new", "g")]);
+    let polled = play.client.call("signal.poll", json!({"party_id": PARTY, "peer_id": "g"}));
+    assert_eq!(polled["signals"][0]["from_peer_id"], "new", "{polled}");
+    // The end of a party that is ours is the end.
+    play.send_frames(&[removed(PARTY)]);
+    let code = play.client.refused("party.get", json!({"party_id": PARTY}));
+    assert_eq!(code, "party_not_found");
+    play.end();
+}
+
+#[test]
+fn no_two_members_are_shown_at_one_address() {
+    let twice = [("h", "10.66.0.1"), ("g", "10.66.0.1"), ("x", "10.66.0.1")];
+    for frames in [
+        vec![party(3, "h", &twice)],
+        vec![joined(3, "x", "10.66.0.1"), joined(4, "y", "10.66.0.1")],
+        vec![party(3, "h", &[("h", "10.66.0.1"), ("g", "0.0.0.0"), ("x", "255.255.255.255")])],
+        vec![party(3, "h", &[("h", "127.0.0.1"), ("g", "224.0.0.1")])],
+    ] {
+        let mut play = Play::begin();
+        play.send_frames(&frames);
+        let members = play.members();
+        let addresses: std::collections::BTreeSet<_> = members.iter().map(|(_, ip)| ip).collect();
+        assert_eq!(addresses.len(), members.len(), "{members:?}");
+        for (_, address) in &members {
+            let address: std::net::Ipv4Addr = address.parse().expect("an address");
+            assert!(address.is_private(), "{members:?}");
+        }
+        assert_eq!(play.client.call("connection.get", json!({}))["state"], "online");
+        play.end();
+    }
+}
+
+#[test]
+fn a_farewell_is_believed_within_reason() {
+    for (wanted, granted) in [(json!(u64::MAX), 3_600_000), (json!(0), 0)] {
+        let script = vec![
+            Step::online(),
+            Step::send(&json!({"type": "goaway", "retry_after_ms": wanted})),
+            Step::Close(1001),
+        ];
+        let server = BadServer::start(Behaviour::UpgradeThen(script));
+        let mut trial = Trial::of(&server.url());
+        let lost = trial.is_lost(&["goes away"]);
+        let wait = lost["retry_in_ms"].as_u64().expect("a time");
+        // What the link adds on its own is at most this much.
+        assert!(wait <= granted + 500 && wait + 60_000 > granted, "{lost}");
+        server.behave(Behaviour::polite());
+        trial.daemon.client().call("connection.retry", json!({}));
+        trial.comes_to("online", &[]);
+        trial.end();
+    }
+}
+
+#[test]
+fn a_peer_that_says_something_else_here_and_there_is_told_as_it_is_here() {
+    let mut play = Play::begin();
+    let mut frame = party(3, "h", &OURS);
+    frame["party"]["peers"]["g"]["public_port"] = json!(9);
+    play.send_frames(&[frame]);
+    assert_eq!(play.client.party(PARTY)["peers"]["g"]["public_port"], peer("g")["public_port"]);
+    play.end();
+}

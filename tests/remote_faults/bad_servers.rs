@@ -1,0 +1,221 @@
+//! Other software where the control server should be, or nothing.
+
+use std::net::TcpListener;
+
+use serde_json::json;
+
+use super::trial::{HASTY, Trial};
+use crate::harness::{BadServer, Behaviour, FAST_REMOTE, Port, Step, polite, welcome};
+
+/// A daemon that can't get along with such a server works on alone, and says why.
+#[track_caller]
+fn falls_back(behaviour: Behaviour, config: &str, words: &[&str]) {
+    let server = BadServer::start(behaviour);
+    let trial = Trial::with(&server.url(), config);
+    trial.comes_to("fallback", words);
+    trial.goes_on_alone();
+    // It comes back by itself.
+    server.behave(Behaviour::polite());
+    trial.comes_to("online", &[]);
+    trial.answers_all();
+    trial.end();
+}
+
+#[test]
+fn a_server_that_hangs_up() {
+    falls_back(Behaviour::AcceptAndDrop, FAST_REMOTE, &["127.0.0.1:", "connection"]);
+}
+
+#[test]
+fn a_server_that_is_silent() {
+    let server = BadServer::start(Behaviour::Silent);
+    let trial = Trial::with(&server.url(), HASTY);
+    trial.comes_to("fallback", &["took longer than 0.15 s", "firewall"]);
+    trial.goes_on_alone();
+    trial.end();
+}
+
+#[test]
+fn a_server_that_speaks_something_else() {
+    for seed in 0..3 {
+        falls_back(Behaviour::Garbage(seed), FAST_REMOTE, &["127.0.0.1:", "control server"]);
+    }
+}
+
+#[test]
+fn a_captive_portal() {
+    falls_back(Behaviour::HtmlPage, FAST_REMOTE, &["web page", "captive portal"]);
+}
+
+#[test]
+fn a_server_that_sends_visitors_on() {
+    let elsewhere = BadServer::start(Behaviour::polite());
+    let to = Behaviour::RedirectTo(elsewhere.url());
+    falls_back(
+        to,
+        FAST_REMOTE,
+        &["redirects to", &elsewhere.url(), "set that as the server's URL"],
+    );
+    // Whom a server names is no server that the user chose.
+    assert_eq!(elsewhere.requests().len(), 0);
+}
+
+#[test]
+fn a_server_that_refuses_everything() {
+    for (status, words) in [
+        (403, ["refused", "403"]),
+        (404, ["no control server", "404"]),
+        (429, ["left alone", "429"]),
+        (500, ["log", "500"]),
+        (502, ["proxy", "502"]),
+        (503, ["log", "503"]),
+    ] {
+        falls_back(Behaviour::Status(status, Vec::new()), FAST_REMOTE, &words);
+    }
+}
+
+#[test]
+fn a_server_that_wants_a_login_is_asked_again_when_somebody_says_so() {
+    let server = BadServer::start(Behaviour::Status(401, Vec::new()));
+    let trial = Trial::of(&server.url());
+    let connection = trial.comes_to("auth_failed", &["login", "401"]);
+    assert_eq!(connection["retry_in_ms"], json!(null));
+    trial.goes_on_alone();
+    let asked = server.requests().len();
+    server.behave(Behaviour::polite());
+    trial.daemon.client().call("connection.retry", json!({}));
+    trial.comes_to("online", &[]);
+    assert_eq!(server.requests().len(), asked + 1);
+    trial.end();
+}
+
+#[test]
+fn a_server_that_wants_to_be_left_alone_is() {
+    for status in [429, 503] {
+        let header = ("Retry-After", "3000".to_owned());
+        let server = BadServer::start(Behaviour::Status(status, vec![header]));
+        let mut trial = Trial::of(&server.url());
+        let lost = trial.is_lost(&[&status.to_string()]);
+        assert!(lost["retry_in_ms"].as_u64().is_some_and(|ms| ms > 2_000_000), "{lost}");
+        trial.goes_on_alone();
+        assert_eq!(server.requests().len(), 1);
+        // Who knows better may say so.
+        server.behave(Behaviour::polite());
+        trial.daemon.client().call("connection.retry", json!({}));
+        trial.comes_to("online", &[]);
+        trial.end();
+    }
+}
+
+#[test]
+fn a_name_without_an_address() {
+    let trial = Trial::with("http://no-such-host.invalid:8667", HASTY);
+    trial.comes_to("fallback", &["no-such-host.invalid", "URL"]);
+    trial.goes_on_alone();
+    trial.end();
+}
+
+#[test]
+fn nobody_listens() {
+    let port = Port::reserve();
+    let trial = Trial::of(&format!("http://{}", port.address()));
+    trial.comes_to("fallback", &["nothing listens at", &port.address().to_string()]);
+    trial.goes_on_alone();
+    trial.end();
+}
+
+#[test]
+fn nobody_accepts() {
+    // The system completes connections, and nobody ever takes one up.
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let trial = Trial::with(&url, HASTY);
+    trial.comes_to("fallback", &["took longer than"]);
+    trial.goes_on_alone();
+    trial.end();
+}
+
+#[test]
+fn a_server_that_never_answers_a_greeting() {
+    falls_back(Behaviour::UpgradeThen(vec![Step::ignore()]), HASTY, &["no answer"]);
+}
+
+#[test]
+fn a_server_that_hangs_after_the_handshake() {
+    falls_back(Behaviour::UpgradeThen(vec![Step::Hang]), HASTY, &["no answer"]);
+}
+
+#[test]
+fn a_server_whose_welcome_is_none() {
+    let mut wrong = welcome(None);
+    wrong["heartbeat_ms"] = json!("often");
+    let answer = move |_: &serde_json::Value| vec![wrong.to_string(); 8];
+    let behaviour = Behaviour::UpgradeThen(vec![Step::answer(answer)]);
+    falls_back(behaviour, FAST_REMOTE, &["not understood", "often"]);
+}
+
+#[test]
+fn a_server_that_refuses_to_greet() {
+    let refuse = |frame: &serde_json::Value| {
+        let refusal = json!({"type": "error", "message": "closed on Mondays",
+            "code": "server_rejected", "req_id": frame["req_id"]});
+        vec![refusal.to_string()]
+    };
+    let behaviour = Behaviour::UpgradeThen(vec![Step::answer(refuse)]);
+    falls_back(behaviour, FAST_REMOTE, &["refuses", "closed on Mondays"]);
+}
+
+#[test]
+fn a_server_that_says_nothing_after_its_welcome() {
+    let script = vec![Step::online(), Step::ignore()];
+    let server = BadServer::start(Behaviour::UpgradeThen(script));
+    let mut trial = Trial::with(&server.url(), HASTY);
+    trial.comes_to("online", &[]);
+    trial.answers_all();
+    trial.is_lost(&["no answer to a request"]);
+    trial.end();
+}
+
+#[test]
+fn a_server_that_hangs_after_its_welcome() {
+    let script = vec![Step::online(), Step::Hang];
+    let server = BadServer::start(Behaviour::UpgradeThen(script));
+    let mut trial = Trial::with(&server.url(), HASTY);
+    trial.comes_to("online", &[]);
+    trial.answers_all();
+    trial.is_lost(&["no answer to a request"]);
+    trial.end();
+}
+
+#[test]
+fn a_server_that_refuses_all_requests() {
+    let polite = polite();
+    let refuse = move |frame: &serde_json::Value| match frame["type"].as_str() {
+        Some("hello") => polite(frame),
+        _ => vec![
+            json!({"type": "error", "message": "no", "code": "server_rejected",
+                "req_id": frame["req_id"]})
+            .to_string(),
+        ],
+    };
+    let server = BadServer::start(Behaviour::UpgradeThen(vec![Step::answer(refuse)]));
+    let trial = Trial::of(&server.url());
+    trial.comes_to("online", &[]);
+    let mut client = trial.daemon.client();
+    let params = json!({"party_id": "p", "name": "Quake", "host": crate::harness::peer("h")});
+    crate::harness::assert_error(&client.error("party.register", params), "server_rejected");
+    trial.answers_all();
+    trial.comes_to("online", &[]);
+    trial.end();
+}
+
+#[test]
+fn a_server_that_closes_says_why() {
+    for (code, words) in [(1008, "policy"), (1009, "too large"), (1011, "internal error")] {
+        let script = vec![Step::online(), Step::Close(code)];
+        let server = BadServer::start(Behaviour::UpgradeThen(script));
+        let mut trial = Trial::of(&server.url());
+        trial.is_lost(&[&code.to_string(), words, "as told"]);
+        trial.end();
+    }
+}

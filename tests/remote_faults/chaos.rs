@@ -1,0 +1,217 @@
+//! Two daemons, a network that fails at random, and a server: everybody may die at any time. When
+//! all is well again, all agree, and nobody was told anything that is not so.
+
+mod ledger;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use self::ledger::{Ledger, party_of};
+use super::world::{PATIENT, await_synced, on_server, parties};
+use crate::harness::{Chaos, Daemon, Http, Port, Proxy, Random, Setup, eventually};
+
+/// Fast enough for many histories, and slow enough for a slow machine.
+const CONFIG: &str = "[remote]\nheartbeat = '300ms'\nconnect_timeout = '1s'\n\
+    request_timeout = '500ms'\nbackoff_initial = '10ms'\nbackoff_max = '50ms'\nmax_attempts = 3\n\
+    probe = '50ms'\n";
+
+const STEPS: usize = 60;
+
+/// One of the two.
+struct Site<'a> {
+    daemon: Option<Daemon>,
+    proxy: &'a Proxy,
+    chaos: Chaos<'a>,
+    peers: Vec<String>,
+}
+
+impl<'a> Site<'a> {
+    fn new(seed: u64, name: &str, proxy: &'a Proxy) -> Self {
+        let daemon = Setup::new().server_url(&proxy.url()).config(CONFIG).start();
+        let peers: Vec<_> = (0..3).map(|n| format!("{name}{n}")).collect();
+        daemon.await_state("online");
+        // Whoever is known to the server stays who it is.
+        let mut client = daemon.client();
+        for id in &peers {
+            let party_id = format!("first-{id}");
+            super::world::register(&mut client, &party_id, id);
+            client.call("party.leave", json!({"party_id": party_id, "peer_id": id}));
+        }
+        Self { daemon: Some(daemon), proxy, chaos: Chaos::seeded(seed, proxy), peers }
+    }
+
+    fn daemon(&self) -> &Daemon {
+        self.daemon.as_ref().expect("a daemon that runs")
+    }
+
+    fn kill(&mut self) {
+        let setup = self.daemon.take().expect("a daemon that runs").kill();
+        self.daemon = Some(setup.start());
+    }
+}
+
+struct History {
+    seed: u64,
+    told: Vec<String>,
+}
+
+impl Drop for History {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("seed {}:\n{}", self.seed, self.told.join("\n"));
+        }
+    }
+}
+
+fn run(seed: u64) {
+    let mut random = Random(seed);
+    let port = Port::reserve();
+    let start = || Setup::server().config(PATIENT).restart_on(port.address()).start();
+    let mut server = Some(start());
+    let mut down: Option<Setup> = None;
+    let proxies = [Proxy::to(port.address()), Proxy::to(port.address())];
+    let mut sites = [Site::new(seed, "a", &proxies[0]), Site::new(seed + 1000, "b", &proxies[1])];
+    let hosts: Vec<_> = sites.iter().flat_map(|site| site.peers[..2].to_vec()).collect();
+    let mut ledger = Ledger::default();
+    let mut history = History { seed, told: Vec::new() };
+    for step in 0..STEPS {
+        let n = random.below(2);
+        let site = &mut sites[n];
+        let told = match random.below(20) {
+            0 | 1 => format!("network {n}: {:?}", site.chaos.step()),
+            2 => {
+                // In the midst of something of which nobody hears.
+                let act = ledger.choose(&mut random, &site.peers, &hosts);
+                let (method, params) = act.request();
+                site.daemon().client().send(method, params);
+                ledger.note(&act, None);
+                site.kill();
+                format!("daemon {n} dies over {act:?}")
+            }
+            3 => match (server.take(), down.take()) {
+                (Some(running), _) => {
+                    down = Some(running.kill());
+                    "the server dies".into()
+                }
+                (None, setup) => {
+                    server = setup.map(Setup::start);
+                    "the server is back".into()
+                }
+            },
+            _ => {
+                let act = ledger.choose(&mut random, &site.peers, &hosts);
+                let answer = ledger.act(&mut site.daemon().client(), &act);
+                format!("daemon {n}: {act:?}: {answer}")
+            }
+        };
+        history.told.push(format!("{step}: {told}"));
+    }
+    let server = server.or_else(|| down.map(Setup::start)).expect("a server");
+    for site in &sites {
+        site.proxy.heal();
+        // What had suffered a fault goes.
+        site.proxy.cut();
+    }
+    for site in &sites {
+        await_synced(site.daemon());
+    }
+    let members = agreed(&server, &sites, &hosts);
+    let broken = ledger.broken(&members);
+    assert!(broken.is_empty(), "{broken:#?}\n{members:?}");
+    for log in sites.iter().map(|site| site.daemon().setup.log()).chain([server.setup.log()]) {
+        assert!(!log.contains("panicked"), "{log}");
+    }
+}
+
+/// Waits until both daemons and the server agree: who is in which party, and at which port.
+fn agreed(
+    server: &Daemon,
+    sites: &[Site<'_>; 2],
+    hosts: &[String],
+) -> BTreeMap<(String, String), u16> {
+    let mut http = Http::registered(server.address(), "watcher");
+    let mut clients = sites.each_ref().map(|site| site.daemon().client());
+    let mut last = Vec::new();
+    let agree = || {
+        let truth: BTreeMap<_, _> = hosts
+            .iter()
+            .map(|host| party_of(host))
+            .map(|id| (id.clone(), there(&on_server(&mut http, &id))))
+            .filter(|(_, party)| !party.is_null())
+            .collect();
+        last.clear();
+        for (site, client) in sites.iter().zip(&mut clients) {
+            let mut expected = truth.clone();
+            expected
+                .retain(|_, party| site.peers.iter().any(|id| party["peers"].get(id).is_some()));
+            let parties = parties(client);
+            let found: BTreeMap<_, _> =
+                parties.iter().map(|party| (id_of(party), here(party))).collect();
+            if found != expected {
+                last.push(format!("here {found:#?}\nthere {expected:#?}"));
+            }
+        }
+        last.is_empty().then_some(truth)
+    };
+    let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        eventually("that all agree", agree)
+    }));
+    let truth = found.unwrap_or_else(|_| panic!("they do not agree: {}", last.join("\n")));
+    let mut members = BTreeMap::new();
+    for (party_id, party) in &truth {
+        for (id, peer) in party["peers"].as_object().expect("peers") {
+            let port = peer["public_port"].as_u64().expect("a port");
+            members.insert((party_id.clone(), id.clone()), u16::try_from(port).expect("a port"));
+        }
+    }
+    members
+}
+
+fn id_of(party: &Value) -> String {
+    party["party_id"].as_str().expect("an id").to_owned()
+}
+
+/// What both sides tell of a party.
+fn shared(party: &Value, address: impl Fn(&str) -> Value) -> Value {
+    let mut shared = json!({"name": party["name"], "host_id": party["host_id"], "peers": {}});
+    for (id, peer) in party["peers"].as_object().into_iter().flatten() {
+        let mut member = json!({"virtual_ip": address(id)});
+        let fields = ["name", "public_key", "nat_type", "public_ip", "public_port"];
+        for field in fields.into_iter().chain(["local_ip", "local_port"]) {
+            member[field] = peer[field].clone();
+        }
+        shared["peers"][id] = member;
+    }
+    shared
+}
+
+fn here(party: &Value) -> Value {
+    shared(party, |id| party["peers"][id]["virtual_ip"].clone())
+}
+
+fn there(answer: &Value) -> Value {
+    match answer {
+        Value::Null => Value::Null,
+        answer => shared(&answer["party"], |id| answer["virtual_ips"][id].clone()),
+    }
+}
+
+/// Several at once: they wait more than they work.
+fn run_all(seeds: std::ops::Range<u64>) {
+    std::thread::scope(|scope| {
+        let runs: Vec<_> = seeds.map(|seed| scope.spawn(move || run(seed))).collect();
+        let ended: Vec<_> = runs.into_iter().map(|run| run.join()).collect();
+        assert!(ended.iter().all(Result::is_ok), "see above");
+    });
+}
+
+#[test]
+fn whatever_happens_all_agree_in_the_end() {
+    run_all(0..6);
+}
+
+#[test]
+fn and_in_other_histories() {
+    run_all(6..12);
+}

@@ -1,0 +1,237 @@
+//! A good server behind a bad network.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use serde_json::json;
+
+use super::world::{await_synced, daemon, join, members_on_server, on_server, register, server};
+use crate::harness::{
+    Daemon, Direction, FAST_REMOTE, Http, Port, Proxy, Setup, Ws, announced, eventually,
+};
+
+/// The party is on the server, once, with these members, and the daemon agrees.
+#[track_caller]
+fn is_whole(daemon: &Daemon, http: &mut Http, party_id: &str, members: &[&str]) {
+    eventually("the party as it should be", || {
+        (members_on_server(http, party_id) == members).then_some(())
+    });
+    await_synced(daemon);
+    let there = on_server(http, party_id);
+    eventually("the same party here", || {
+        let mut here = daemon.client().party(party_id);
+        let peers = here["peers"].as_object_mut().expect("peers");
+        let mut same = peers.len() == members.len();
+        for (id, peer) in peers.iter() {
+            same &= peer["virtual_ip"] == there["virtual_ips"][id];
+            for field in ["name", "public_key", "public_ip", "public_port"] {
+                same &= peer[field] == there["party"]["peers"][id][field];
+            }
+        }
+        same.then_some(())
+    });
+}
+
+/// Cuts a connection after each of these numbers of bytes: while it is made, while the peers are
+/// greeted, while they register and join.
+fn cut_everywhere(way: Direction, range: std::ops::Range<usize>, step: usize) {
+    let server = server();
+    let mut http = Http::registered(server.address(), "watcher");
+    let proxy = Proxy::to(server.address());
+    let daemon = daemon(&proxy);
+    let mut client = daemon.client();
+    register(&mut client, "first", "h");
+    join(&mut client, "first", "g");
+    is_whole(&daemon, &mut http, "first", &["g", "h"]);
+    for cut in range.step_by(step) {
+        let party_id = format!("p{cut}");
+        proxy.cut_after(way, cut);
+        proxy.cut();
+        register(&mut client, &party_id, "h");
+        join(&mut client, &party_id, "g");
+        is_whole(&daemon, &mut http, &party_id, &["g", "h"]);
+        is_whole(&daemon, &mut http, "first", &["g", "h"]);
+        // Each was registered once.
+        assert_eq!(http.get("/").ok()["parties"], 2, "after {cut} bytes");
+        let left = client.call("party.leave", json!({"party_id": party_id, "peer_id": "h"}));
+        assert_eq!(left["status"], "party_deleted");
+        let ended = || on_server(&mut http, &party_id).is_null().then_some(());
+        eventually("the end of the party", ended);
+        // What is left of the limit is for nobody.
+        proxy.heal();
+    }
+    assert!(!daemon.setup.log().contains("panicked"));
+}
+
+#[test]
+fn a_connection_that_is_cut_wherever_while_sending() {
+    cut_everywhere(Direction::ToServer, 0..3000, 100);
+}
+
+#[test]
+fn a_connection_that_is_cut_wherever_while_receiving() {
+    cut_everywhere(Direction::ToClient, 0..4500, 150);
+}
+
+#[test]
+fn a_network_that_goes_silent_is_found_out_within_15_seconds() {
+    let server = server();
+    let mut http = Http::registered(server.address(), "watcher");
+    let proxy = Proxy::to(server.address());
+    // No request of its own finds it out.
+    let config = FAST_REMOTE.replace("heartbeat = '1s'", "heartbeat = '10m'");
+    let daemon = Setup::new().server_url(&proxy.url()).config(&config).start();
+    daemon.await_state("online");
+    register(&mut daemon.client(), "p", "h");
+    let frozen = Instant::now();
+    proxy.freeze();
+    let lost = daemon.await_state("reconnecting");
+    // What the machine adds is its own.
+    assert!(frozen.elapsed() < Duration::from_secs(18), "{:?}: {lost}", frozen.elapsed());
+    assert!(lost["last_error"].as_str().is_some_and(|e| e.contains("not been heard")), "{lost}");
+    join(&mut daemon.client(), "p", "g");
+    proxy.thaw();
+    is_whole(&daemon, &mut http, "p", &["g", "h"]);
+}
+
+#[test]
+fn a_daemon_that_was_asleep_comes_back() {
+    let server = server();
+    let mut http = Http::registered(server.address(), "watcher");
+    let proxy = Proxy::to(server.address());
+    let daemon = daemon(&proxy);
+    daemon.await_state("online");
+    register(&mut daemon.client(), "p", "h");
+    daemon.signal(Signal::SIGSTOP);
+    proxy.cut();
+    daemon.signal(Signal::SIGCONT);
+    join(&mut daemon.client(), "p", "g");
+    is_whole(&daemon, &mut http, "p", &["g", "h"]);
+}
+
+#[test]
+fn half_a_connection_is_none() {
+    let server = server();
+    let mut http = Http::registered(server.address(), "watcher");
+    for (way, party_id) in [(Direction::ToServer, "p1"), (Direction::ToClient, "p2")] {
+        let proxy = Proxy::to(server.address());
+        let daemon = daemon(&proxy);
+        daemon.await_state("online");
+        let (host, guest) = (format!("h-{party_id}"), format!("g-{party_id}"));
+        register(&mut daemon.client(), party_id, &host);
+        let before = proxy.connections();
+        proxy.half_close(way);
+        join(&mut daemon.client(), party_id, &guest);
+        proxy.await_connections(before + 1);
+        is_whole(&daemon, &mut http, party_id, &[&guest, &host]);
+    }
+}
+
+#[test]
+fn a_claim_whose_welcome_was_lost_is_not_lost() {
+    let server = server();
+    let mut http = Http::registered(server.address(), "watcher");
+    let proxy = Proxy::to(server.address());
+    let daemon = daemon(&proxy);
+    daemon.await_state("online");
+    proxy.black_hole(Direction::ToClient);
+    assert_eq!(register(&mut daemon.client(), "p", "h")["sync"], "pending");
+    proxy.heal();
+    is_whole(&daemon, &mut http, "p", &["h"]);
+}
+
+#[test]
+fn what_was_done_and_not_answered_is_done_once() {
+    let server = server();
+    let mut http = Http::registered(server.address(), "watcher");
+    let proxy = Proxy::to(server.address());
+    let daemon = daemon(&proxy);
+    daemon.await_state("online");
+    let mut client = daemon.client();
+    register(&mut client, "p", "h");
+    let (mut guest, _) = Ws::hello(server.address(), "x", None);
+    guest.ask(json!({"type": "join_party", "party_id": "p", "peer": announced("x")}));
+    eventually("the guest", || client.party("p")["peers"].get("x").map(drop));
+    let before = proxy.bytes(Direction::ToServer);
+    proxy.black_hole(Direction::ToClient);
+    let signal = |text: &str| json!({"party_id": "p", "from_peer_id": "h", "to_peer_id": "x", "signal_data": text});
+    // It is sent twice, and nobody hears that it has arrived.
+    let text = "x".repeat(10_000);
+    assert_eq!(client.refused("signal.send", signal(&text)), "offline");
+    assert!(proxy.bytes(Direction::ToServer) - before >= 2 * text.len());
+    proxy.heal();
+    is_whole(&daemon, &mut http, "p", &["h", "x"]);
+    client.call("signal.send", signal("last"));
+    let mut came = Vec::new();
+    while came.last() != Some(&json!("last")) {
+        came.push(guest.await_type("signal")["signal_data"].take());
+    }
+    assert_eq!(came, [json!(text), json!("last")]);
+}
+
+#[test]
+fn a_registration_that_was_not_answered_is_not_made_twice() {
+    let server = server();
+    let mut http = Http::registered(server.address(), "watcher");
+    let proxy = Proxy::to(server.address());
+    let daemon = daemon(&proxy);
+    daemon.await_state("online");
+    let mut client = daemon.client();
+    // So that the peer is known, and what is lost is the answer to the registration.
+    register(&mut client, "before", "h");
+    proxy.black_hole(Direction::ToClient);
+    let party = register(&mut client, "p", "h");
+    assert_eq!((&party["party_id"], &party["sync"]), (&json!("p"), &json!("pending")));
+    assert_eq!(members_on_server(&mut http, "p"), ["h"]);
+    proxy.heal();
+    is_whole(&daemon, &mut http, "p", &["h"]);
+    is_whole(&daemon, &mut http, "before", &["h"]);
+    assert_eq!(http.get("/").ok()["parties"], 2);
+}
+
+#[test]
+fn a_slow_network_is_good_enough() {
+    let server = server();
+    let mut http = Http::registered(server.address(), "watcher");
+    let proxy = Proxy::to(server.address());
+    proxy.delay(Duration::from_millis(300));
+    let daemon = daemon(&proxy);
+    daemon.await_state("online");
+    let mut client = daemon.client();
+    assert_eq!(register(&mut client, "p", "h")["sync"], "synced");
+    assert_eq!(join(&mut client, "p", "g")["sync"], "synced");
+    is_whole(&daemon, &mut http, "p", &["g", "h"]);
+    assert_eq!(proxy.connections(), 1);
+}
+
+#[test]
+fn a_server_that_moves_is_followed() {
+    let old = server();
+    let proxy = Proxy::to(old.address());
+    let daemon = daemon(&proxy);
+    daemon.await_state("online");
+    register(&mut daemon.client(), "p", "h");
+    // The same server, elsewhere.
+    let port = Port::reserve();
+    let new = old.kill().restart_on(port.address()).start();
+    join(&mut daemon.client(), "p", "g");
+    proxy.retarget(new.address());
+    proxy.cut();
+    let mut http = Http::registered(new.address(), "watcher");
+    is_whole(&daemon, &mut http, "p", &["g", "h"]);
+}
+
+#[test]
+fn a_server_that_lost_its_state_is_told_it_anew() {
+    let old = server();
+    let proxy = Proxy::to(old.address());
+    let daemon = daemon(&proxy);
+    daemon.await_state("online");
+    register(&mut daemon.client(), "p", "h");
+    join(&mut daemon.client(), "p", "g");
+    let port = Port::reserve();
+    proxy.retarget(port.address());
+    let new = old.kill().wiped().restart_on(port.address()).start();
+    let mut http = Http::registered(new.address(), "watcher");
+    is_whole(&daemon, &mut http, "p", &["g", "h"]);
+}
