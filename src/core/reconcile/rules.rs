@@ -254,7 +254,8 @@ impl Sides<'_> {
             }
         }
         let is_ours = |place: &Place| !matches!(place, Place::Theirs(_));
-        let leaving = !verdict.acts.is_empty() || !verdict.intents.is_empty();
+        let is_told = |one: &InFlight| one.what == Passage::Leaves && self.leaves(&one.peer_id);
+        let leaving = !verdict.acts.is_empty() || self.in_flight.iter().any(is_told);
         verdict.fate = match copy {
             _ if places.values().any(is_ours) => Fate::Follows(places),
             // Until the server has let go of our last one, it may come back.

@@ -2,6 +2,7 @@
 //! the end, and nobody is lost or brought back against the rules.
 
 mod daemon;
+mod hearing;
 mod judge;
 mod link;
 mod moves;
