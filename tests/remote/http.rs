@@ -8,7 +8,7 @@ use super::world::{
 use crate::harness::{FAST_REMOTE, eventually};
 
 fn world() -> World {
-    World::with(&format!("{FAST_REMOTE}transport = 'http'\npoll = '100ms'\n"), "")
+    World::with(&format!("{FAST_REMOTE}transport = 'http'\npoll = '1s'\n"), "")
 }
 
 #[test]

@@ -100,7 +100,7 @@ pub(super) fn rename(client: &mut Client, party_id: &str, id: &str, name: &str) 
 /// The ids of a party's members; none when it is not known.
 pub(super) fn members(daemon: &Daemon, party_id: &str) -> Vec<String> {
     let party = daemon.client().ask("party.get", json!({"party_id": party_id}));
-    let peers = party.as_ref().and_then(|party| party["party"]["peers"].as_object());
+    let peers = party.as_ref().and_then(|party| party["result"]["party"]["peers"].as_object());
     peers.into_iter().flatten().map(|(id, _)| id.clone()).collect()
 }
 

@@ -98,11 +98,13 @@ impl Transaction<'_> {
         let before = self.member(&party_id, &peer_id).ok().map(|member| member.record.info.clone());
         let lives_there = self.lives_there(&party_id);
         if deed == Deed::Leave && before.is_some() && lives_there {
-            // Before it is done, which without it would forget the party.
+            // Before it is done, which without it would forget the party. To leave again does no
+            // harm; to be told by a receipt that one did could, where one came back since.
+            let key = self.fresh_key();
             if self.party(&party_id)?.record.host_id == peer_id {
                 self.take_leave(&party_id);
             }
-            self.intend(&party_id, &peer_id, Deed::Leave, key.clone());
+            self.intend(&party_id, &peer_id, Deed::Leave, key);
         }
         let outcome = self.perform(command)?;
         match (deed, before) {
