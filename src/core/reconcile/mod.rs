@@ -99,6 +99,8 @@ pub enum Passage {
     Leaves,
     /// It stays, and says something else of itself.
     Updates,
+    /// It registers the party, or joins it, as it was noted; it may have changed its mind since.
+    EntersLate,
 }
 
 /// Something that the control server is to be asked.

@@ -99,6 +99,17 @@ pub enum Place {
 /// What becomes of a party, of what its server has not been told, and what to ask the server: the
 /// table of the module.
 pub fn reconcile(sides: &Sides<'_>) -> Verdict {
+    let mut verdict = decide(sides);
+    // Who left while it is being let in, leaves again once it is in.
+    for entering in sides.in_flight.iter().filter(|one| one.what == Passage::EntersLate) {
+        if sides.leaves(&entering.peer_id) {
+            verdict.intents.entry(entering.peer_id.clone()).or_insert(Intent::Stays);
+        }
+    }
+    verdict
+}
+
+fn decide(sides: &Sides<'_>) -> Verdict {
     match (sides.server, sides.copy) {
         // The party that was registered here is another one than the server's of that id: the
         // server will say so, and it gets another.
@@ -127,7 +138,9 @@ impl Sides<'_> {
     }
 
     fn passage(&self, peer_id: &PeerId) -> Option<&Passage> {
-        self.in_flight.iter().find(|one| one.peer_id == *peer_id).map(|one| &one.what)
+        let mut passages =
+            self.in_flight.iter().filter(|one| one.peer_id == *peer_id).map(|one| &one.what);
+        passages.find(|what| **what != Passage::EntersLate)
     }
 
     /// The host registers the party; who joined it meanwhile does so again once it is there. From
@@ -262,7 +275,7 @@ impl Sides<'_> {
                 Some(Place::OursAhead(member.clone()))
             }
             (Some(Passage::Leaves), _) => None,
-            (Some(Passage::Enters { .. } | Passage::Updates), _) => {
+            (Some(Passage::Enters { .. } | Passage::Updates | Passage::EntersLate), _) => {
                 Some(Place::Ours(member.clone()))
             }
             (None, _) if self.leaves(id) => {

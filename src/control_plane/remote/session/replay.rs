@@ -10,7 +10,7 @@ use lanrage_ipc::model::{PartyId, PeerId};
 
 use super::{Acked, Session, Trouble};
 use crate::control_plane::remote::frames;
-use crate::core::reconcile::{Act, Occasion, Operation};
+use crate::core::reconcile::{Act, InFlight, Occasion, Operation, Passage};
 use crate::core::{Command, Membership, Outcome, Principal, RequestKey, User};
 
 /// Ids that may turn out to be taken on one connection: more, and the server is out of its mind.
@@ -38,6 +38,10 @@ impl Session {
 
     async fn operate(self: Rc<Self>, operation: Operation) {
         let key = operation.key.clone();
+        let enters = matches!(operation.act, Act::Register { .. } | Act::Join(_));
+        let peer_id = operation.act.peer_id().clone();
+        let entering = enters.then_some(InFlight { peer_id, what: Passage::EntersLate });
+        let _passing = entering.map(|entering| self.passing(&operation.party_id, entering));
         self.perform(operation).await;
         self.done(&key);
     }
