@@ -364,8 +364,11 @@ impl Transaction<'_> {
         peer_id: &PeerId,
         in_flight: &[InFlight],
     ) -> Option<(Keepalive, Keeper, Owner)> {
-        let entering = in_flight.iter().find(|one| one.peer_id == *peer_id)?;
-        let Passage::Enters { caller, keepalive } = &entering.what else { return None };
+        let mut passages = in_flight.iter().filter(|one| one.peer_id == *peer_id);
+        let (caller, keepalive) = passages.find_map(|one| match &one.what {
+            Passage::Enters { caller, keepalive } => Some((caller, keepalive)),
+            _ => None,
+        })?;
         let own = std::mem::replace(&mut self.caller, caller.clone());
         let keeper = self.keeper(*keepalive);
         let owner = self.caller_as_owner();
