@@ -16,6 +16,7 @@ mod life;
 mod limits;
 mod protocol;
 mod python;
+mod remote;
 mod remote_faults;
 mod restart;
 mod roles;

@@ -1,0 +1,287 @@
+//! Two machines and a server that answers.
+
+use serde_json::{Value, json};
+
+use super::{
+    Watcher, agree, entry, essence, follower, join, member, members, moved, party, register,
+    registration, server, url,
+};
+use crate::harness::{
+    Client, Daemon, FAST_REMOTE, Http, Setup, announced, assert_error, eventually, peer,
+};
+
+/// A server and two daemons that are online.
+fn two() -> (Daemon, Daemon, Daemon) {
+    let server = server();
+    let (here, there) = (follower(&server), follower(&server));
+    (server, here, there)
+}
+
+#[test]
+fn what_is_answered_is_on_the_server() {
+    let (server, here, there) = two();
+    register(&here, "p", "ann", "synced");
+    // The server is looked at at once: nothing is awaited.
+    assert_eq!(members(&server, "p"), ["ann"]);
+    join(&there, "p", "bob", "synced");
+    assert_eq!(essence(&party(&server, "p")), essence(&party(&there, "p")));
+    assert_eq!(members(&server, "p"), ["ann", "bob"]);
+    let here_or_there = json!({"party_id": "p", "peer": moved("bob", 7)});
+    let told = there.client().call("peer.update", here_or_there)["peer"].take();
+    assert_eq!(told["public_port"], 7);
+    assert_eq!(party(&server, "p")["peers"]["bob"]["public_port"], 7);
+    let left = there.client().call("party.leave", member("p", "bob"));
+    assert_eq!(left["status"], "left");
+    assert_eq!(members(&server, "p"), ["ann"]);
+    let left = here.client().call("party.leave", member("p", "ann"));
+    assert_eq!(left["status"], "party_deleted");
+    assert_eq!(party(&server, "p"), Value::Null);
+    assert_eq!(party(&here, "p"), Value::Null);
+}
+
+#[test]
+fn the_other_machine_hears_of_everything() {
+    let (server, here, there) = two();
+    register(&here, "p", "ann", "synced");
+    let mut watcher = Watcher::of(&here);
+    let mut guest = Watcher::of(&there);
+    join(&there, "p", "bob", "synced");
+    let registered = guest.next("party.registered")["party"].take();
+    assert_eq!((&registered["origin"], &registered["sync"]), (&json!("remote"), &json!("synced")));
+    let joined = watcher.next("peer.joined");
+    assert_eq!((&joined["party_id"], &joined["peer"]["peer_id"]), (&json!("p"), &json!("bob")));
+    assert_eq!(joined["peer"], party(&here, "p")["peers"]["bob"]);
+    agree(&[&server, &here, &there], "p", &["ann", "bob"]);
+
+    there.client().call("peer.update", json!({"party_id": "p", "peer": moved("bob", 7)}));
+    let updated = watcher.until("peer.updated", |data| data["peer"]["public_port"] == 7);
+    assert_eq!(updated["seq"], joined["seq"].as_u64().expect("a number") + 1);
+    assert_eq!(updated["epoch"], joined["epoch"]);
+    // Again the same is no change.
+    there.client().call("peer.update", json!({"party_id": "p", "peer": moved("bob", 7)}));
+    join(&there, "p", "cleo", "synced");
+    assert_eq!(watcher.client.event().1["peer"]["peer_id"], "cleo");
+    let beat = there.client().call("peer.heartbeat", member("p", "bob"));
+    assert!(beat["expires_in_ms"].as_u64().is_some_and(|ms| ms > 0), "{beat}");
+
+    there.client().call("party.leave", member("p", "bob"));
+    let left = watcher.next("peer.left");
+    assert_eq!((&left["peer_id"], &left["reason"]), (&json!("bob"), &json!("left")));
+    here.client().call("party.leave", member("p", "ann"));
+    let left = guest.until("peer.left", |data| data["peer_id"] == "cleo");
+    assert_eq!(left["reason"], "host_left");
+    let removed = guest.next("party.removed");
+    assert_eq!((&removed["party_id"], &removed["reason"]), (&json!("p"), &json!("host_left")));
+    for one in [&server, &here, &there] {
+        assert_eq!(party(one, "p"), Value::Null);
+    }
+}
+
+#[test]
+fn signals_go_from_machine_to_machine() {
+    let (_server, here, there) = two();
+    register(&here, "p", "ann", "synced");
+    join(&there, "p", "bob", "synced");
+    let mut watcher = Watcher::of(&there);
+    let send = |client: &mut Client, from: &str, to: &str, data: &Value| {
+        let signal = json!({"party_id": "p", "from_peer_id": from, "to_peer_id": to,
+            "signal_data": data});
+        assert_eq!(client.call("signal.send", signal)["queued"], true);
+    };
+    let payloads = [
+        json!({"sdp": "v=0\r\n", "n": [1, -2.5, 1e300, null, true], "": {"ü": "😀\u{0}"}}),
+        json!("text"),
+        Value::Null,
+        json!(0),
+        json!([[], {}]),
+    ];
+    let mut ann = here.client();
+    for payload in &payloads {
+        send(&mut ann, "ann", "bob", payload);
+        let notice = watcher.next("signal.received");
+        let told = [&notice["party_id"], &notice["from_peer_id"], &notice["to_peer_id"]];
+        assert_eq!(told, ["p", "ann", "bob"]);
+        assert_eq!(notice.get("signal_data"), None);
+    }
+    let mut bob = there.client();
+    let polled = bob.call("signal.poll", member("p", "bob"));
+    let polled = polled["signals"].as_array().expect("signals");
+    assert_eq!(polled.len(), payloads.len(), "{polled:?}");
+    for (signal, payload) in polled.iter().zip(&payloads) {
+        assert_eq!((&signal["signal_data"], &signal["from_peer_id"]), (payload, &json!("ann")));
+    }
+    assert_eq!(bob.call("signal.poll", member("p", "bob"))["signals"], json!([]));
+    // On one machine it is the same.
+    join(&there, "p", "cleo", "synced");
+    send(&mut bob, "bob", "cleo", &payloads[0]);
+    let polled = eventually("the signal", || {
+        let polled = bob.call("signal.poll", member("p", "cleo"))["signals"].take();
+        polled.as_array().is_some_and(|signals| !signals.is_empty()).then_some(polled)
+    });
+    assert_eq!(polled[0]["signal_data"], payloads[0]);
+}
+
+#[test]
+fn a_refusal_of_the_server_is_told_as_what_it_is() {
+    let server = Setup::server().config("[limits]\npeers_per_party = 2\n").start();
+    let (here, there) = (follower(&server), follower(&server));
+    register(&here, "p", "ann", "synced");
+    let (mut ann, mut bob) = (here.client(), there.client());
+    let register = |id: &str, host: &str| registration(id, host);
+    let signal = |from: &str, to: &str| json!({"party_id": "p", "from_peer_id": from,
+        "to_peer_id": to, "signal_data": 1});
+    // The other machine knows nothing of the party before it joins.
+    assert_error(&bob.error("party.join", entry("q", "bob")), "party_not_found");
+    assert_error(&bob.error("party.register", register("p", "bob")), "party_exists");
+    assert_error(&ann.error("party.register", register("p", "ann")), "party_exists");
+    join(&there, "p", "bob", "synced");
+    agree(&[&here, &there], "p", &["ann", "bob"]);
+    assert_error(&bob.error("party.join", entry("p", "cleo")), "party_full");
+    assert_error(&bob.error("party.leave", member("p", "cleo")), "not_a_member");
+    assert_error(&bob.error("signal.send", signal("cleo", "ann")), "not_a_member");
+    assert_error(&bob.error("signal.send", signal("bob", "cleo")), "peer_not_found");
+    let absent = json!({"party_id": "p", "peer": peer("cleo")});
+    assert_error(&bob.error("peer.update", absent), "peer_not_found");
+    assert_error(&bob.error("peer.heartbeat", member("p", "cleo")), "peer_not_found");
+    assert_error(&bob.error("party.leave", member("q", "bob")), "party_not_found");
+    assert_eq!(members(&server, "p"), ["ann", "bob"]);
+}
+
+#[test]
+fn who_is_another_machines_is_nobody_elses() {
+    let (server, here, there) = two();
+    register(&here, "p", "ann", "synced");
+    join(&there, "p", "bob", "synced");
+    agree(&[&here, &there], "p", &["ann", "bob"]);
+    let mut bob = there.client();
+    // By whoever asks, in whatever party.
+    for (method, params) in [
+        ("party.join", entry("p", "ann")),
+        ("party.register", registration("q", "ann")),
+    ] {
+        let error = bob.error(method, params);
+        let code = error["data"]["code"].as_str().expect("a code").to_owned();
+        assert!(["server_rejected", "permission_denied"].contains(&code.as_str()), "{error}");
+        assert_error(&error, &code);
+        assert!(error["message"].as_str().is_some_and(|why| why.contains("ann")), "{error}");
+    }
+    for (method, params) in [
+        ("party.leave", member("p", "ann")),
+        ("peer.heartbeat", member("p", "ann")),
+        ("signal.poll", member("p", "ann")),
+        ("peer.update", json!({"party_id": "p", "peer": moved("ann", 7)})),
+    ] {
+        assert_error(&bob.error(method, params), "permission_denied");
+    }
+    // An id that is somebody's whom this machine has never heard of.
+    let mut other = Http::registered(server.address(), "eve");
+    other.party("eve");
+    let error = bob.error("party.join", entry("p", "eve"));
+    assert_error(&error, "server_rejected");
+    let why = error["message"].as_str().expect("words");
+    assert!(why.contains("eve"), "{why}");
+    agree(&[&server, &here, &there], "p", &["ann", "bob"]);
+}
+
+/// A server that takes nobody for gone before the daemon says so, and daemons that do so soon.
+const SOON: &str =
+    "[cleanup]\ninterval = '20ms'\npeer_timeout = '300ms'\nstartup_grace = '0s'\n";
+
+#[test]
+fn whom_nothing_keeps_alive_leaves() {
+    let server = server();
+    let setup = Setup::new().server_url(&url(&server));
+    let here = setup.config(&format!("{FAST_REMOTE}{SOON}")).start();
+    here.await_state("online");
+    let there = follower(&server);
+    register(&there, "p", "ann", "synced");
+    let mut watcher = Watcher::of(&there);
+    let mut client = here.client();
+    let keep = |id: &str, keepalive: &str| {
+        json!({"party_id": "p", "peer": peer(id), "keepalive": keepalive})
+    };
+    client.call("party.join", keep("bound", "connection"));
+    client.call("party.join", keep("kept", "daemon"));
+    let mut other = here.client();
+    other.call("party.join", keep("manual", "manual"));
+    assert_eq!(members(&server, "p"), ["ann", "bound", "kept", "manual"]);
+    // Whose connection is there needs no sign of life; one that gives them by hand does.
+    let left = watcher.until("peer.left", |_| true);
+    assert_eq!(left["peer_id"], "manual");
+    other.call("party.join", keep("manual", "manual"));
+    drop(client);
+    // As long as it is given, such a sign keeps a peer, however long the other is gone.
+    let mut listening = here.client();
+    let subscribed = json!({"topics": ["peer"], "snapshot": false});
+    listening.call("events.subscribe", subscribed);
+    let gone = loop {
+        other.call("peer.heartbeat", member("p", "manual"));
+        if members(&server, "p") == ["ann", "kept", "manual"] {
+            break true;
+        }
+        std::thread::yield_now();
+    };
+    assert!(gone);
+    let left = watcher.until("peer.left", |data| data["peer_id"] == "bound");
+    assert!(["left", "expired"].contains(&left["reason"].as_str().expect("a reason")), "{left}");
+    drop(other);
+    let left = watcher.next("peer.left");
+    assert_eq!(left["peer_id"], "manual");
+    assert_eq!(members(&server, "p"), ["ann", "kept"]);
+    agree(&[&server, &here, &there], "p", &["ann", "kept"]);
+}
+
+#[test]
+fn a_daemon_that_stops_is_seen_and_lets_the_server_wait_for_it() {
+    let (server, here, there) = two();
+    register(&here, "p", "ann", "synced");
+    join(&there, "p", "bob", "synced");
+    let mut watcher = Watcher::of(&here);
+    let (setup, status) = there.stop();
+    assert!(status.success());
+    let gone = watcher.until("peer.updated", |data| data["peer"]["peer_id"] == "bob");
+    assert_eq!(gone["peer"]["connected"], false);
+    assert_eq!(members(&server, "p"), ["ann", "bob"]);
+    let there = setup.start();
+    there.await_state("online");
+    agree(&[&server, &here], "p", &["ann", "bob"]);
+    // Nothing keeps it alive before its client is back.
+    join(&there, "p", "bob", "synced");
+    let back = watcher.until("peer.updated", |data| data["peer"]["connected"] == true);
+    assert_eq!(back["peer"]["peer_id"], "bob");
+    agree(&[&server, &here, &there], "p", &["ann", "bob"]);
+}
+
+#[test]
+fn programs_of_lanrage_are_members_like_any() {
+    let (server, here, _there) = two();
+    register(&here, "p", "ann", "synced");
+    let mut watcher = Watcher::of(&here);
+    let mut http = Http::registered(server.address(), "old");
+    http.join("p", "old").ok();
+    assert_eq!(watcher.next("peer.joined")["peer"]["peer_id"], "old");
+    let mut changed = announced("old");
+    changed["public_port"] = json!(7);
+    let body = json!({"party_id": "p", "peer_info": changed});
+    http.post("/parties/p/join", Some(body)).ok();
+    assert_eq!(watcher.next("peer.updated")["peer"]["public_port"], 7);
+    agree(&[&server, &here], "p", &["ann", "old"]);
+    http.delete("/parties/p/peers/old").ok();
+    assert_eq!(watcher.next("peer.left")["reason"], "left");
+}
+
+#[test]
+fn commands_see_the_server_too() {
+    let (server, here, there) = two();
+    let ctl = here.ctl();
+    assert_eq!(ctl.json("wait --for online")["state"], "online");
+    let shown = ctl.json("connection show");
+    assert_eq!((&shown["state"], &shown["server_url"]), (&json!("online"), &json!(url(&server))));
+    assert_eq!(ctl.json("doctor")["ok"], true);
+    register(&here, "p", "ann", "synced");
+    there.ctl().json("party join p --peer-id bob --public-key k");
+    assert_eq!(members(&server, "p"), ["ann", "bob"]);
+    ctl.text("wait --for online --timeout 5s");
+    let listed = ctl.json("party list");
+    assert_eq!(listed["parties"][0]["origin"], "remote");
+}
