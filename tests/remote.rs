@@ -103,7 +103,11 @@ fn essence(party: &Value) -> Value {
     }
     for (id, peer) in party["peers"].as_object().into_iter().flatten() {
         essence["peers"][id] = peer.clone();
-        essence["peers"][id].as_object_mut().expect("a peer").remove("last_seen");
+        let peer = essence["peers"][id].as_object_mut().expect("a peer");
+        // What keeps a peer alive is seen by its own machine, and its connection by the server.
+        for volatile in ["last_seen", "connected"] {
+            peer.remove(volatile);
+        }
     }
     essence
 }

@@ -1,1 +1,136 @@
-//! x
+//! Whose the peers are: tokens that are kept, renewed in time, and shown to nobody.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
+use serde_json::json;
+
+use super::{Watcher, agree, daemon, entry, follower, join, moved, register, server, url};
+use crate::harness::{Daemon, Port, Proxy, Setup, Ws, assert_error, eventually};
+
+/// What proves to the server who is who, as the daemon keeps it.
+fn tokens(daemon: &Daemon) -> BTreeSet<String> {
+    let path = daemon.setup.state_dir().join("control.db");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let database = Connection::open_with_flags(path, flags).expect("open the database");
+    let mut rows = database.prepare("SELECT token FROM credentials").expect("a query");
+    let tokens = rows.query_map([], |row| row.get(0)).expect("rows");
+    tokens.map(|token| token.expect("a token")).collect()
+}
+
+/// It takes five renewals: 9 s.
+#[test]
+fn a_token_is_renewed_before_it_expires() {
+    let server = Setup::server().config("[auth]\ntoken_ttl = '3s'\n").start();
+    let proxy = Proxy::to(server.address());
+    let (here, there) = (daemon(&proxy.url()), follower(&server));
+    here.await_state("online");
+    register(&here, "p", "ann", "synced");
+    join(&there, "p", "bob", "synced");
+    let first = tokens(&here);
+    let renewals = || here.setup.log().matches("the token of ann is renewed").count();
+    let mut watcher = Watcher::of(&there);
+    // Each time but the last on another connection.
+    for round in 1..=5 {
+        eventually("a renewal", || (renewals() >= round).then_some(()));
+        if round < 5 {
+            proxy.cut();
+            proxy.await_connections(round + 1);
+            here.await_state("online");
+        }
+        let port = u16::try_from(round).expect("a port");
+        let update = json!({"party_id": "p", "peer": moved("ann", port)});
+        here.client().call("peer.update", update);
+        watcher.until("peer.updated", |data| data["peer"]["public_port"] == port);
+    }
+    assert!(first.is_disjoint(&tokens(&here)), "the first one is long over");
+    for daemon in [&here, &there] {
+        assert!(!daemon.setup.log().contains("not renewed"), "{}", daemon.setup.log());
+    }
+    agree(&[&server, &here, &there], "p", &["ann", "bob"]);
+}
+
+#[test]
+fn who_it_is_survives_whoever_is_killed() {
+    let port = Port::reserve();
+    let server = super::server_on(&port);
+    let (here, there) = (follower(&server), follower(&server));
+    register(&here, "p", "ann", "synced");
+    let known = tokens(&here);
+    assert_eq!(known.len(), 1);
+    let here = here.kill().start();
+    let server = server.kill().restart_on(port.address()).start();
+    for daemon in [&here, &there] {
+        daemon.await_state("online");
+    }
+    // Nobody else is believed to be her, and she is.
+    let mut thief = Ws::connect(server.address());
+    thief.send(json!({"type": "hello", "version": "1", "client": "test", "caps": ["lanragectl"],
+        "peer_id": "ann", "req_id": "1"}));
+    assert_eq!(thief.answer("1")["code"], "permission_denied");
+    assert_error(&there.client().error("party.join", entry("p", "ann")), "server_rejected");
+    join(&here, "p", "ann", "synced");
+    let update = json!({"party_id": "p", "peer": moved("ann", 7)});
+    here.client().call("peer.update", update);
+    agree(&[&server, &here], "p", &["ann"]);
+    let (_proof, _) = Ws::hello(server.address(), "ann", known.first().map(String::as_str));
+}
+
+fn files(dir: &Path) -> Vec<fs::DirEntry> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).expect("a directory") {
+        let entry = entry.expect("an entry");
+        if entry.file_type().expect("a type").is_dir() {
+            found.extend(files(&entry.path()));
+        }
+        found.push(entry);
+    }
+    found
+}
+
+#[test]
+fn tokens_are_for_nobody_else_to_see() {
+    let server = server();
+    let mut here = follower(&server);
+    let mut shown = BTreeSet::new();
+    register(&here, "p", "ann", "synced");
+    shown.extend(tokens(&here));
+    // Through another connection, another run, and a refusal.
+    here = here.kill().start();
+    here.await_state("online");
+    join(&here, "p", "bob", "synced");
+    shown.extend(tokens(&here));
+    let there = follower(&server);
+    assert_error(&there.client().error("party.join", entry("p", "bob")), "server_rejected");
+    join(&there, "p", "cleo", "synced");
+    shown.extend(tokens(&there));
+    let ctl = here.ctl();
+    let told = [ctl.text("doctor"), ctl.text("status --json"), ctl.text("connection show --json")];
+    let backup = here.setup.path("backup.db");
+    here.client().call("state.backup", json!({"path": backup}));
+    assert_eq!(fs::metadata(&backup).expect("the backup").permissions().mode() & 0o777, 0o600);
+    assert!(shown.len() >= 3, "{}", shown.len());
+    for daemon in [&here, &there, &server] {
+        let log = daemon.setup.log();
+        assert!(log.contains("DEBUG"));
+        for text in told.iter().chain([&log]) {
+            // The second half would be too much already.
+            assert!(!shown.iter().any(|token| text.contains(&token[token.len() / 2..])), "{text}");
+        }
+        let all = files(&daemon.setup.state_dir());
+        assert!(all.iter().any(|file| file.file_name().to_string_lossy().ends_with(".db")));
+        // Other programs read of the parties there, and nothing else.
+        let of_all = ["discovery.json", "discovery.json.lock"];
+        let is_ours = |file: &fs::DirEntry| of_all.iter().all(|name| file.file_name() != *name);
+        for file in all.into_iter().filter(is_ours) {
+            let metadata = file.metadata().expect("its mode");
+            let mode = metadata.permissions().mode() & 0o777;
+            let expected = if metadata.is_dir() { 0o700 } else { 0o600 };
+            assert_eq!(mode, expected, "{}: {mode:o}", file.path().display());
+        }
+    }
+    assert_eq!(url(&server).find("token"), None);
+}

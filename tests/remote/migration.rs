@@ -85,7 +85,10 @@ fn who_goes_back_to_local_leaves_and_keeps_a_copy() {
     // Though the command line still says otherwise.
     let here = here.kill().start();
     let status = here.client().call("status.get", json!({}));
-    assert_eq!((&status["mode"], &status["connection"]["state"]), (&json!("local"), &json!("local")));
+    assert_eq!(
+        (&status["mode"], &status["connection"]["state"]),
+        (&json!("local"), &json!("local"))
+    );
     assert_eq!(members(&here, "q"), ["ann", "bob"]);
 }
 
@@ -197,7 +200,10 @@ fn the_same_server_again_changes_nothing() {
     let seq = party(&here, "p")["seq"].clone();
     let again = json!({"server_url": format!("{}/", url(&server))});
     let connection = here.client().call("connection.set", again);
-    assert_eq!((&connection["state"], &connection["server_url"]), (&json!("online"), &json!(url(&server))));
+    assert_eq!(
+        (&connection["state"], &connection["server_url"]),
+        (&json!("online"), &json!(url(&server)))
+    );
     assert_eq!(party(&here, "p")["seq"], seq);
 }
 

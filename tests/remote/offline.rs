@@ -146,6 +146,8 @@ fn an_id_that_was_taken_meanwhile_gives_way() {
     join(&here.daemon, "p", "bob", "pending");
     register(&there, "p", "eve", "synced");
     let mut watcher = Watcher::of(&here.daemon);
+    let mut narrow = here.daemon.client();
+    narrow.call("events.subscribe", json!({"party_id": "p", "topics": ["party", "peer"]}));
     here.come_back();
     let told = watcher.until("party.updated", |data| !data["previous_party_id"].is_null());
     assert_eq!(told["previous_party_id"], "p");
@@ -158,6 +160,8 @@ fn an_id_that_was_taken_meanwhile_gives_way() {
     // Whoever comes by the new id finds it.
     join(&there, &id, "cleo", "synced");
     agree(&[&server, &here.daemon, &there], &id, &["ann", "bob", "cleo"]);
+    // Who listens to the old id alone goes on hearing of the party.
+    while narrow.event().1["peer"]["peer_id"] != "cleo" {}
 }
 
 #[test]

@@ -48,6 +48,7 @@ fn the_first_attempt_is_connecting() {
     assert_eq!(connection["server_url"], server.url());
     assert_eq!(connection["attempt"], 0);
     let mut watcher = Watcher::of(&daemon);
+    server.await_requests(1);
     server.behave(Behaviour::polite());
     // No answer is found out, and the next attempt succeeds.
     assert_eq!(names(&watcher.states_to("online")), ["reconnecting", "online"]);
@@ -103,6 +104,20 @@ fn a_server_that_says_when_to_come_back_is_left_alone_until_then() {
     daemon.client().call("connection.retry", json!({}));
     daemon.await_state("online");
     assert_eq!(server.requests().len(), 2);
+}
+
+#[test]
+fn a_retry_is_made_at_once() {
+    let port = Port::reserve();
+    // Nobody would wait for the next attempt.
+    let config = FAST_REMOTE.replace("'200ms'", "'10m'").replace("= 3", "= 1");
+    let url = format!("http://{}", port.address());
+    let daemon = Setup::new().server_url(&url).config(&config).start();
+    let lost = daemon.await_state("fallback");
+    assert!(lost["retry_in_ms"].as_u64().is_some_and(|ms| ms > 60_000), "{lost}");
+    let _server = server_on(&port);
+    daemon.client().call("connection.retry", json!({}));
+    daemon.await_state("online");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use lanrage_ipc::model::{Origin, PartyId, PeerId};
 
 use super::actor::Desk;
 use super::frames;
-use super::session::{Acked, Session, Trouble, told_party, unexpected};
+use super::session::{Acked, Passing, Session, Trouble, told_party, unexpected};
 use crate::control_plane::{Answer, Ask, Failure, Query};
 use crate::core::reconcile::{InFlight, Passage};
 use crate::core::{Caller, Command, Outcome, Principal, Refusal, RequestKey, User};
@@ -53,7 +53,16 @@ impl Desk {
             return self.alone(caller, command, key, home).await;
         };
         match self.ask_server(&session, &caller, &command, &key, &party_id, &peer_id).await {
-            Ok(acked) => self.confirmed(&session, caller, command, acked).await,
+            Ok((acked, passing)) => {
+                // An update is under way until it is done here, too.
+                let passing = passing.filter(|_| matches!(command, Command::Update { .. }));
+                let party_id = party_id.clone();
+                let answer = self.confirmed(&session, caller, command, acked).await;
+                if passing.map(drop).is_some() {
+                    session.look_again(&party_id).await;
+                }
+                answer
+            }
             Err(Trouble::Refused { code, message }) => {
                 match self.is_over(&session, &command, code).await {
                     true => self.registry(caller, Ask::Command(command)).await,
@@ -83,19 +92,20 @@ impl Desk {
         key: &RequestKey,
         party_id: &PartyId,
         peer_id: &PeerId,
-    ) -> Result<Acked, Trouble> {
+    ) -> Result<(Acked, Option<Passing>), Trouble> {
         let Some(frame) = frames::of_command(command) else { return Err(Trouble::Lost) };
         let passage = match command {
             Command::Register { keepalive, .. } | Command::Join { keepalive, .. } => {
                 Some(Passage::Enters { caller: caller.clone(), keepalive: *keepalive })
             }
             Command::Leave { .. } => Some(Passage::Leaves),
+            Command::Update { .. } => Some(Passage::Updates),
             _ => None,
         };
         session.greet(peer_id, user_of(caller)).await?;
         let in_flight = passage.map(|what| InFlight { peer_id: peer_id.clone(), what });
-        let _passing = in_flight.map(|in_flight| session.passing(party_id, in_flight));
-        session.ask(frame, key).await
+        let passing = in_flight.map(|in_flight| session.passing(party_id, in_flight));
+        session.ask(frame, key).await.map(|acked| (acked, passing))
     }
 
     /// Does here what the server has done.

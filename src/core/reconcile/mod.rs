@@ -87,7 +87,7 @@ pub struct InFlight {
     pub what: Passage,
 }
 
-/// Into a party or out of it.
+/// Into a party, or within it, or out of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Passage {
     /// It registers the party, or joins it.
@@ -97,8 +97,12 @@ pub enum Passage {
         /// Who refreshes its sign of life.
         keepalive: Keepalive,
     },
+    /// It registers the party, or joins it, as it was noted before.
+    Comes,
     /// It leaves.
     Leaves,
+    /// It stays, and says something else of itself.
+    Updates,
 }
 
 /// Something that the control server is to be asked.
@@ -131,6 +135,15 @@ pub enum Act {
 }
 
 impl Act {
+    /// How it lets its peer in or out.
+    pub fn passage(&self) -> Option<Passage> {
+        match self {
+            Self::Register { .. } | Self::Join(_) => Some(Passage::Comes),
+            Self::Leave(_) => Some(Passage::Leaves),
+            Self::Update(_) => None,
+        }
+    }
+
     /// What it tells the server.
     pub(in crate::core) fn deed(&self) -> Deed {
         match self {

@@ -99,25 +99,43 @@ pub enum Place {
 /// What becomes of a party, of what its server has not been told, and what to ask the server: the
 /// table of the module.
 pub fn reconcile(sides: &Sides<'_>) -> Verdict {
-    match (sides.server, sides.copy) {
-        // The party that was registered here is another one than the server's of that id: the
-        // server will say so, and it gets another.
-        (Some(server), Some(copy)) if sides.registers(copy) && server.host_id != copy.host_id => {
-            sides.register(Some(server), copy)
+    let mut verdict = sides.compare();
+    // What a peer did since it went in or out is not known of before that is so.
+    for InFlight { peer_id, what } in sides.in_flight {
+        let since = match (what, sides.intents.get(peer_id)) {
+            (Passage::Comes, deed) => deed == Some(&Deed::Leave),
+            (Passage::Leaves, deed) => deed.is_some(),
+            (Passage::Enters { .. } | Passage::Updates, _) => false,
+        };
+        if since {
+            verdict.intents.entry(peer_id.clone()).or_insert(Intent::Stays);
         }
-        (Some(server), copy) => sides.merge(server, copy),
-        (None, Some(copy)) if sides.registers(copy) => sides.register(None, copy),
-        (None, Some(copy)) if copy.origin == Origin::Local => Verdict::default(),
-        (None, Some(copy)) => match sides.occasion {
-            Occasion::Return => sides.return_to_nothing(copy),
-            Occasion::News => sides.gone(RemovalReason::Removed),
-            Occasion::Gone(reason) => sides.gone(reason),
-        },
-        (None, None) => Verdict::default(),
     }
+    verdict
 }
 
 impl Sides<'_> {
+    fn compare(&self) -> Verdict {
+        match (self.server, self.copy) {
+            // The party that was registered here is another one than the server's of that id: the
+            // server will say so, and it gets another.
+            (Some(server), Some(copy))
+                if self.registers(copy) && server.host_id != copy.host_id =>
+            {
+                self.register(Some(server), copy)
+            }
+            (Some(server), copy) => self.merge(server, copy),
+            (None, Some(copy)) if self.registers(copy) => self.register(None, copy),
+            (None, Some(copy)) if copy.origin == Origin::Local => Verdict::default(),
+            (None, Some(copy)) => match self.occasion {
+                Occasion::Return => self.return_to_nothing(copy),
+                Occasion::News => self.gone(RemovalReason::Removed),
+                Occasion::Gone(reason) => self.gone(reason),
+            },
+            (None, None) => Verdict::default(),
+        }
+    }
+
     fn registers(&self, copy: &LocalParty) -> bool {
         self.intents.get(&copy.host_id) == Some(&Deed::Register)
     }
@@ -201,12 +219,15 @@ impl Sides<'_> {
     fn merge(&self, server: &ServerParty, copy: Option<&LocalParty>) -> Verdict {
         let mut verdict = Verdict::default();
         let host = &server.host_id;
-        if self.leaves(host) {
-            verdict.intents.insert(host.clone(), Intent::Stays);
-            verdict.acts.push(Act::Leave(host.clone()));
-        }
+        let is_leaving = self.passage(host) == Some(&Passage::Leaves);
         let is_here = copy.is_some_and(|copy| copy.members.contains_key(host));
-        if self.leaves(host) || (self.passage(host) == Some(&Passage::Leaves) && !is_here) {
+        if self.leaves(host) || (is_leaving && !is_here) {
+            // With it the others go; until that is so, what they did is to be remembered.
+            let members = server.members.keys().filter(|id| self.intents.contains_key(*id));
+            verdict.intents.extend(members.map(|id| (id.clone(), Intent::Stays)));
+            if !is_leaving {
+                verdict.acts.push(Act::Leave(host.clone()));
+            }
             return verdict;
         }
         let mut places = BTreeMap::new();
@@ -217,18 +238,24 @@ impl Sides<'_> {
             }
         }
         let here = copy.into_iter().flat_map(|copy| &copy.members);
-        for (id, member) in here.filter(|(id, member)| {
-            member.is_ours && !server.members.contains_key(*id) && self.passage(id).is_none()
-        }) {
+        for (id, member) in
+            here.filter(|(id, member)| member.is_ours && !server.members.contains_key(*id))
+        {
             let wants_in = self.intents.contains_key(id) && !self.leaves(id);
-            if wants_in || (self.occasion == Occasion::Return && member.live) {
+            let comes_in = match self.passage(id) {
+                Some(Passage::Enters { .. }) => false,
+                Some(Passage::Leaves) => wants_in,
+                _ => wants_in || (self.occasion == Occasion::Return && member.live),
+            };
+            if comes_in {
                 verdict.intents.insert(id.clone(), self.intent(id, Deed::Join));
                 verdict.acts.push(Act::Join(member.info.clone()));
                 places.insert(id.clone(), Place::OursAlone);
             }
         }
         let is_ours = |place: &Place| !matches!(place, Place::Theirs(_));
-        let leaving = !verdict.acts.is_empty();
+        let is_told = |one: &InFlight| one.what == Passage::Leaves && self.leaves(&one.peer_id);
+        let leaving = !verdict.acts.is_empty() || self.in_flight.iter().any(is_told);
         verdict.fate = match copy {
             _ if places.values().any(is_ours) => Fate::Follows(places),
             // Until the server has let go of our last one, it may come back.
@@ -255,23 +282,30 @@ impl Sides<'_> {
             return Some(Place::Theirs(member.clone()));
         }
         match (passage, here) {
-            // It is here until the server has confirmed that it left.
+            // It is here until the server has confirmed that it left, or has come back meanwhile.
             (Some(Passage::Leaves), Some(here)) if here.is_ours => {
                 Some(Place::OursAhead(member.clone()))
             }
             (Some(Passage::Leaves), _) => None,
             (Some(Passage::Enters { .. }), _) => Some(Place::Ours(member.clone())),
-            (None, _) if self.leaves(id) => {
+            _ if self.leaves(id) => {
                 verdict.intents.insert(id.clone(), Intent::Stays);
                 verdict.acts.push(Act::Leave(id.clone()));
                 None
             }
-            (None, Some(here)) if here.is_ours && here.info != member.info => {
+            // Which of the two counts is known when its request is answered.
+            (Some(Passage::Updates), Some(here)) if here.info != member.info => {
+                if self.intents.contains_key(id) {
+                    verdict.intents.insert(id.clone(), Intent::Stays);
+                }
+                Some(Place::OursAhead(member.clone()))
+            }
+            (_, Some(here)) if here.is_ours && here.info != member.info => {
                 verdict.intents.insert(id.clone(), self.intent(id, Deed::Update));
                 verdict.acts.push(Act::Update(here.info.clone()));
                 Some(Place::OursAhead(member.clone()))
             }
-            (None, _) => Some(Place::Ours(member.clone())),
+            _ => Some(Place::Ours(member.clone())),
         }
     }
 }

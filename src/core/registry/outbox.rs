@@ -163,6 +163,16 @@ impl Transaction<'_> {
         }
     }
 
+    /// What a peer says of itself has changed: a request that tells it is another one from here on.
+    /// Under the old name the server may have done it already, as it was.
+    pub(super) fn rename_intent(&mut self, party_id: &PartyId, peer_id: &PeerId) {
+        let deed = self.registry.outbox.intent(party_id, peer_id).map(|intent| intent.deed);
+        if let Some(deed @ (Deed::Register | Deed::Join | Deed::Update)) = deed {
+            let key = self.fresh_key();
+            self.intend(party_id, peer_id, deed, key);
+        }
+    }
+
     /// A name for a request that no request of this machine had before: of this instant of this
     /// run of the program it is the only one with this number.
     pub(super) fn fresh_key(&mut self) -> RequestKey {

@@ -188,12 +188,16 @@ impl Transaction<'_> {
         let peer_id = record.info.peer_id.clone();
         let write = Write::PutMember(party_id.clone(), record.clone());
         let mut before = self.registry.set_member(party_id, &peer_id, None);
+        let says_else = before.as_ref().is_some_and(|before| before.record.info != record.info);
         let signals = before.as_mut().map(|before| std::mem::take(&mut before.signals));
         let signals = signals.unwrap_or_default();
         let member = Member { record, keeper, seen: self.now.elapsed, signals };
         self.registry.set_member(party_id, &peer_id, Some(member));
-        let undo = Undo::Member(party_id.clone(), peer_id, before.map(Box::new));
+        let undo = Undo::Member(party_id.clone(), peer_id.clone(), before.map(Box::new));
         self.changes.push(Change { write, undo });
+        if says_else {
+            self.rename_intent(party_id, &peer_id);
+        }
     }
 
     pub(super) fn delete_member(&mut self, party_id: &PartyId, peer_id: &PeerId) {

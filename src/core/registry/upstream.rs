@@ -98,11 +98,13 @@ impl Transaction<'_> {
         let before = self.member(&party_id, &peer_id).ok().map(|member| member.record.info.clone());
         let lives_there = self.lives_there(&party_id);
         if deed == Deed::Leave && before.is_some() && lives_there {
-            // Before it is done, which without it would forget the party.
+            // Before it is done, which without it would forget the party. To leave again does no
+            // harm; to be told by a receipt that one did could, where one came back since.
+            let key = self.fresh_key();
             if self.party(&party_id)?.record.host_id == peer_id {
                 self.take_leave(&party_id);
             }
-            self.intend(&party_id, &peer_id, Deed::Leave, key.clone());
+            self.intend(&party_id, &peer_id, Deed::Leave, key);
         }
         let outcome = self.perform(command)?;
         match (deed, before) {
@@ -410,10 +412,14 @@ impl Transaction<'_> {
         code: ErrorCode,
         spare: PartyId,
     ) -> Outcome {
-        let intent = self.registry.outbox.intent(party_id, peer_id);
-        let Some(intent) = intent.filter(|intent| intent.key == *key) else {
+        let Some(intent) = self.registry.outbox.intent(party_id, peer_id) else {
             return Outcome::Operations(Vec::new());
         };
+        if intent.key != *key {
+            // What it did since waited for this.
+            let deed = intent.deed;
+            return self.ask_again(party_id, peer_id, deed);
+        }
         match (intent.deed, code) {
             (Deed::Register, ErrorCode::PartyExists) => {
                 if self.rename(party_id, &spare).is_err() {
@@ -425,7 +431,7 @@ impl Transaction<'_> {
             (deed @ (Deed::Register | Deed::Join), ErrorCode::NotAMember) => {
                 let key = self.fresh_key();
                 self.intend(party_id, peer_id, deed, key);
-                return self.enter_again(party_id, peer_id, deed);
+                return self.ask_again(party_id, peer_id, deed);
             }
             // It stays pending: there is nothing that the daemon could do about it.
             (Deed::Register, _) => {}
@@ -437,7 +443,7 @@ impl Transaction<'_> {
             (Deed::Update, ErrorCode::PeerNotFound | ErrorCode::NotAMember) => {
                 let key = self.fresh_key();
                 self.intend(party_id, peer_id, Deed::Join, key);
-                return self.enter_again(party_id, peer_id, Deed::Join);
+                return self.ask_again(party_id, peer_id, Deed::Join);
             }
             (Deed::Update, _) => self.delete_intent(party_id, peer_id),
             (Deed::Leave, _) => {
@@ -448,13 +454,20 @@ impl Transaction<'_> {
         Outcome::Operations(Vec::new())
     }
 
-    fn enter_again(&mut self, party_id: &PartyId, peer_id: &PeerId, deed: Deed) -> Outcome {
+    /// What to ask of the server for a deed.
+    fn ask_again(&mut self, party_id: &PartyId, peer_id: &PeerId, deed: Deed) -> Outcome {
         let party = self.registry.parties.get(party_id);
         let member = party.and_then(|party| Some((party, party.members.get(peer_id)?)));
-        let act = member.map(|(party, member)| match (deed, member.record.info.clone()) {
-            (Deed::Register, host) => Act::Register { name: party.record.name.clone(), host },
-            (_, peer) => Act::Join(peer),
-        });
+        let act = match (deed, member) {
+            (Deed::Leave, _) => Some(Act::Leave(peer_id.clone())),
+            (_, None) => None,
+            (Deed::Register, Some((party, host))) => {
+                let (name, host) = (party.record.name.clone(), host.record.info.clone());
+                Some(Act::Register { name, host })
+            }
+            (Deed::Join, Some((_, member))) => Some(Act::Join(member.record.info.clone())),
+            (Deed::Update, Some((_, member))) => Some(Act::Update(member.record.info.clone())),
+        };
         self.operations(party_id, act.into_iter().collect())
     }
 

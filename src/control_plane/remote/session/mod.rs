@@ -23,6 +23,7 @@ use lanrage_ipc::model::{Epoch, PartyId, PeerId};
 use serde_json::Value;
 use tokio::sync::{Notify, mpsc, oneshot};
 
+pub(super) use asking::Passing;
 pub(super) use replay::told_party;
 
 use super::frames::Times;

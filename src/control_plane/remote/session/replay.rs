@@ -8,9 +8,10 @@ use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::ClientFrame;
 use lanrage_ipc::model::{PartyId, PeerId};
 
+use super::asking::Passing;
 use super::{Acked, Session, Trouble};
 use crate::control_plane::remote::frames;
-use crate::core::reconcile::{Act, Occasion, Operation};
+use crate::core::reconcile::{Act, InFlight, Occasion, Operation};
 use crate::core::{Command, Membership, Outcome, Principal, RequestKey, User};
 
 /// Ids that may turn out to be taken on one connection: more, and the server is out of its mind.
@@ -24,7 +25,13 @@ impl Session {
     pub(super) fn carry_out(self: &Rc<Self>, operations: Vec<Operation>) {
         for operation in operations {
             if self.operating.borrow_mut().insert(operation.key.clone()) {
-                actix::spawn(self.clone().operate(operation));
+                // Until it is answered: what the server tells meanwhile settles nothing that the
+                // peer did since.
+                let passing = operation.act.passage().map(|what| {
+                    let peer_id = operation.act.peer_id().clone();
+                    self.passing(&operation.party_id, InFlight { peer_id, what })
+                });
+                actix::spawn(self.clone().operate(operation, passing));
             }
         }
     }
@@ -36,9 +43,9 @@ impl Session {
         }
     }
 
-    async fn operate(self: Rc<Self>, operation: Operation) {
+    async fn operate(self: Rc<Self>, operation: Operation, passing: Option<Passing>) {
         let key = operation.key.clone();
-        self.perform(operation).await;
+        self.perform(operation, passing).await;
         self.done(&key);
     }
 
@@ -47,9 +54,11 @@ impl Session {
         self.operated.notify_one();
     }
 
-    async fn perform(self: &Rc<Self>, operation: Operation) {
+    async fn perform(self: &Rc<Self>, operation: Operation, passing: Option<Passing>) {
         log::debug!("party {}: {:?} as {}", operation.party_id, operation.act, operation.key.0);
-        match self.request(&operation).await {
+        let answer = self.request(&operation).await;
+        drop(passing);
+        match answer {
             Ok(acked) if self.is_undone(&operation, &acked) => {
                 let message = "what the answer tells is undone since";
                 self.refused(operation, ErrorCode::NotAMember, message).await;
@@ -136,7 +145,7 @@ impl Session {
         }
     }
 
-    pub(super) async fn look_again(self: &Rc<Self>, party_id: &PartyId) {
+    pub(in super::super) async fn look_again(self: &Rc<Self>, party_id: &PartyId) {
         let server = self.shadow.borrow().get(party_id).cloned();
         let occasion = if server.is_some() { Occasion::News } else { Occasion::Return };
         self.compare(party_id, server, occasion).await;

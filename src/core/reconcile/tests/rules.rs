@@ -199,7 +199,8 @@ fn a_member_that_left_meanwhile() {
     // The host: the party is no more here, and nothing is taken from it.
     let verdict = Case::copy(&["a", "x1", "b"], &[]).intends(Deed::Leave, "a");
     let verdict = verdict.intends(Deed::Leave, "b").verdict(Return);
-    assert_eq!((acts(&verdict), verdict.fate), (vec!["Leave a".into()], Fate::Stays));
+    assert_eq!((acts(&verdict), &verdict.fate), (vec!["Leave a".into()], &Fate::Stays));
+    assert_eq!(intents(&verdict), [stays("a"), stays("b")], "until all are gone");
     // It joined anew: that is what its intent says.
     let case = Case::copy(&["x1", "a"], &["x1", "a"]).intends(Deed::Join, "a");
     assert_eq!((acts(&case.verdict(Return)), intents(&case.verdict(Return))), (vec![], vec![]));
@@ -267,4 +268,36 @@ fn of_others_all_is_as_the_server_has_it() {
     assert_eq!(places(&verdict), ["a ours", "x1 theirs", "x2 theirs"]);
     // A party that none of ours is in, and of which nothing is here, is nobody's business.
     assert_eq!(Case::copy(&["x1"], &[]).verdict(News), Verdict::default());
+}
+
+#[test]
+fn what_a_peer_did_since_it_went_in_or_out_waits_for_that() {
+    // It left while its joining was under way: that nobody knows of it settles nothing.
+    let case = Case::copy(&["x1", "b"], &["x1", "b"]).intends(Deed::Leave, "a");
+    assert_eq!(intents(&case.verdict(News)), []);
+    let case = case.passes("a", Passage::Comes);
+    assert_eq!(
+        (acts(&case.verdict(News)), intents(&case.verdict(News))),
+        (vec![], vec![stays("a")])
+    );
+    let came = Case::copy(&["x1", "b", "a"], &["x1", "b"]).intends(Deed::Leave, "a");
+    assert_eq!(acts(&came.passes("a", Passage::Comes).verdict(News)), ["Leave a"]);
+    let nothing = Case::copy(&[], &[]).intends(Deed::Leave, "a").passes("a", Passage::Comes);
+    assert_eq!(intents(&nothing.verdict(Return)), [stays("a")]);
+    // That it came is settled by its being there.
+    let there = Case::copy(&["x1", "a"], &["x1", "a"]).intends(Deed::Join, "a");
+    assert_eq!(intents(&there.passes("a", Passage::Comes).verdict(News)), []);
+
+    // It joined anew while its leaving was under way: that it is there settles nothing.
+    let joined = |server| Case::copy(server, &["x1", "a"]).intends(Deed::Join, "a");
+    let case = joined(&["x1", "a"]).passes("a", Passage::Leaves);
+    assert_eq!(
+        (acts(&case.verdict(News)), intents(&case.verdict(News))),
+        (vec![], vec![stays("a")])
+    );
+    let gone = joined(&["x1"]).passes("a", Passage::Leaves).verdict(News);
+    assert_eq!((acts(&gone), intents(&gone)), (vec!["Join a".into()], vec![stays("a")]));
+    // The last one's leaving is under way: its copy stays for it.
+    let last = Case::copy(&["x1", "a"], &["x1"]).intends(Deed::Leave, "a");
+    assert_eq!(places(&last.passes("a", Passage::Leaves).verdict(News)), ["x1 theirs"]);
 }

@@ -519,3 +519,15 @@ fn who_is_replaced_by_an_import_leaves_on_the_server() {
     world.hear_nothing("lan", Occasion::Return);
     assert_eq!(pending(&world), nothing());
 }
+
+#[test]
+fn what_was_done_since_is_asked_for_once_what_was_asked_is_refused() {
+    let (mut world, party) = World::with_copy(&["a"], &["host", "a"]);
+    world.offline("k", join("lan", "b"));
+    let back = world.hear(&party, Occasion::Return);
+    world.offline("l", leave("lan", "b"));
+    let refused = world.refuse(&back, ErrorCode::PartyFull);
+    assert_eq!((asks(&refused), told(&refused)), (vec!["leave lan b".to_owned()], vec![]));
+    let refused = world.refuse(&refused, ErrorCode::NotAMember);
+    assert_eq!((asks(&refused), pending(&world)), (vec![], vec![]));
+}

@@ -260,7 +260,7 @@ fn the_histories_come_by_everything() {
 }
 
 /// An event's kind, and the reason if it has one.
-fn kind(event: &Event) -> String {
+pub(super) fn kind(event: &Event) -> String {
     let line = line(event);
     let kind = line.split(' ').next().unwrap();
     match event {

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use lanrage_ipc::model::{Epoch, Keepalive, Origin, PartyId, PeerId};
 
 use super::super::history::copies::{Rows, Subscriber};
+use super::super::history::kind;
 use super::super::*;
 use super::judge::{Judge, Ledger};
 use super::link::{Asked, Link};
@@ -21,6 +22,8 @@ pub(super) struct Daemon {
     rows: Rows,
     subscriber: Subscriber,
     pub(super) judge: Judge,
+    /// What it came by: events, and what the server is asked.
+    pub(super) met: BTreeMap<String, usize>,
     pub(super) link: Option<Link>,
     /// The stretch of history that the server was in when it was spoken to last.
     pub(super) server_epoch: Option<Epoch>,
@@ -39,6 +42,7 @@ impl Daemon {
             registry,
             rows: Rows::default(),
             judge: Judge::new(name, ledger),
+            met: BTreeMap::new(),
             link: None,
             server_epoch: None,
             name,
@@ -140,6 +144,16 @@ impl Daemon {
         applied.seen.iter().for_each(|seen| self.rows.see(seen));
         self.rows.check(&self.registry, now);
         applied.events.iter().for_each(|event| self.subscriber.hear(event));
+        let asks = match &applied.outcome {
+            Outcome::Operations(operations) => &operations[..],
+            _ => &[],
+        };
+        let asks = asks.iter().map(|operation| format!("asks to {:?}", operation.act.deed()));
+        let renamed = applied.events.iter().filter(|event| event.renamed().is_some());
+        let renamed = renamed.map(|_| "another id".to_owned());
+        for kind in applied.events.iter().map(kind).chain(asks).chain(renamed) {
+            *self.met.entry(kind).or_default() += 1;
+        }
         self.subscriber.check(&self.registry, now);
         self.judge.follow(&command, &before, &applied.events, &self.registry);
         if let Some(link) = &mut self.link {
@@ -169,6 +183,8 @@ impl Daemon {
         let key = self.key();
         if let Command::Register { .. } | Command::Join { .. } = command {
             self.judge.wants_in(party_id, &peer_id.clone());
+        } else if let Command::Leave { .. } = command {
+            self.judge.wants_out(party_id, &peer_id.clone());
         }
         let asked = Asked { key, caller, command };
         match self.link.as_ref().is_some_and(Link::is_online) && server_first {

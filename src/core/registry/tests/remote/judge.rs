@@ -17,9 +17,18 @@ type Key = (PartyId, PeerId);
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     /// Who went out of which party, and which parties ended, oldest first.
-    pub(super) gone: Vec<(PartyId, Option<PeerId>)>,
+    pub(super) gone: Vec<Gone>,
     /// How often it lost its state.
     pub(super) lives: u64,
+}
+
+/// That somebody went out of a party, or that it ended.
+#[derive(Debug)]
+pub(super) struct Gone {
+    pub(super) party_id: PartyId,
+    pub(super) peer_id: Option<PeerId>,
+    /// Whose leaving it was, if it was one.
+    pub(super) leaver: Option<PeerId>,
 }
 
 #[derive(Debug)]
@@ -32,14 +41,17 @@ pub(super) struct Judge {
     wanted: BTreeMap<Key, (usize, u64)>,
     /// Who asked to come in, and was not told what came of it.
     uncertain: BTreeSet<Key>,
+    /// Who asked to go, and was not let in since.
+    leaving: BTreeSet<Key>,
     /// Who is in, and what it was told that it says of itself.
     members: BTreeMap<Key, Option<PeerInput>>,
 }
 
 impl Judge {
     pub(super) fn new(name: char, ledger: Rc<RefCell<Ledger>>) -> Self {
-        let (asking, wanted, uncertain, members) = Default::default();
-        Self { name, ledger, asking, wanted, uncertain, members }
+        let (asking, wanted, uncertain) = Default::default();
+        let (leaving, members) = Default::default();
+        Self { name, ledger, asking, wanted, uncertain, leaving, members }
     }
 
     fn is_ours(&self, peer_id: &PeerId) -> bool {
@@ -52,6 +64,11 @@ impl Judge {
         *self.asking.entry(key.clone()).or_default() += 1;
         let ledger = self.ledger.borrow();
         self.wanted.entry(key).or_insert((ledger.gone.len(), ledger.lives));
+    }
+
+    /// A program is about to ask for its peer to go, or the daemon takes it for gone.
+    pub(super) fn wants_out(&mut self, party_id: &PartyId, peer_id: &PeerId) {
+        self.leaving.insert((party_id.clone(), peer_id.clone()));
     }
 
     /// The daemon was killed: what it was asked nobody answers, though it may be done.
@@ -88,6 +105,7 @@ impl Judge {
                     let party = registry.parties.get(&key.0);
                     let is_member = party.is_some_and(|party| party.members.contains_key(&key.1));
                     assert!(is_member, "{key:?} was let in, and is not there");
+                    self.leaving.remove(&key);
                     self.members.insert(key, Some(peer.clone()));
                 } else if may_be_done {
                     self.uncertain.insert(key);
@@ -165,13 +183,21 @@ impl Judge {
             Command::Reconcile { .. } => {
                 let (since, lives) = self.wanted[&key];
                 let ledger = self.ledger.borrow();
-                let is_gone = |(party_id, peer_id): &(PartyId, Option<PeerId>)| {
-                    *party_id == key.0 && peer_id.as_ref().is_none_or(|id| *id == key.1)
+                let is_gone = |gone: &Gone| {
+                    // Not by a leaving that was meant no more.
+                    let leaver = gone.leaver.as_ref().filter(|id| self.is_ours(id));
+                    let leaver = leaver.map(|id| (key.0.clone(), id.clone()));
+                    gone.party_id == key.0
+                        && gone.peer_id.as_ref().is_none_or(|id| *id == key.1)
+                        && leaver.is_none_or(|key| self.leaving.contains(&key))
                 };
                 let told = ledger.gone[since..].iter().any(is_gone);
                 assert!(told || ledger.lives > lives, "{key:?} is lost: {command:?}");
             }
             other => panic!("{key:?} is lost by {other:?}"),
+        }
+        if let Command::Leave { .. } | Command::Expire = command {
+            self.leaving.insert(key.clone());
         }
         self.members.remove(&key);
         self.unwanted(&key);

@@ -2,16 +2,20 @@
 //! the end, and nobody is lost or brought back against the rules.
 
 mod daemon;
+mod hearing;
 mod judge;
 mod link;
 mod moves;
 mod server;
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use lanrage_ipc::model::{Origin, Sync};
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 
 use super::*;
 use daemon::{Daemon, enter};
@@ -238,4 +242,41 @@ proptest! {
         net.check();
         prop_assert_eq!(net.server.acts, acts);
     }
+}
+
+/// The histories are worth something: they meet all that a daemon can tell of its parties, and ask
+/// the server for all that it can be asked.
+#[test]
+fn the_histories_come_by_everything() {
+    let mut runner = TestRunner::deterministic();
+    let mut met: BTreeMap<String, usize> = BTreeMap::new();
+    for _ in 0..200 {
+        let mut net = Net::new();
+        history().new_tree(&mut runner).unwrap().current().iter().for_each(|next| net.play(next));
+        net.come_to_rest();
+        for (kind, count) in net.daemons.into_iter().flat_map(|daemon| daemon.met) {
+            *met.entry(kind).or_default() += count;
+        }
+    }
+    let expected = [
+        "another id",
+        "asks to Join",
+        "asks to Leave",
+        "asks to Register",
+        "asks to Update",
+        "party.registered",
+        "party.removed Expired",
+        "party.removed HostLeft",
+        "party.removed Removed",
+        "party.updated",
+        "peer.joined",
+        "peer.left Expired",
+        "peer.left HostLeft",
+        "peer.left Left",
+        "peer.left Removed",
+        "peer.updated",
+    ];
+    let rare = expected.into_iter().filter(|kind| met.remove(*kind).unwrap_or_default() < 3);
+    assert_eq!(rare.collect::<Vec<_>>(), [""; 0]);
+    assert!(met.is_empty(), "also met: {met:?}");
 }

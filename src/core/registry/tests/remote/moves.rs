@@ -95,8 +95,8 @@ fn a_move() -> impl Strategy<Value = Move> {
         3 => daemon().prop_map(Move::Beat),
         3 => daemon().prop_map(Move::Kill),
         1 => any::<bool>().prop_map(|keeps_state| Move::Restart { keeps_state }),
-        4 => prop_oneof![4 => 1..4u64, 1 => Just(11)].prop_map(Move::Pass),
-        3 => daemon().prop_map(Move::Expire),
+        5 => prop_oneof![3 => 1..4u64, 2 => Just(11)].prop_map(Move::Pass),
+        5 => daemon().prop_map(Move::Expire),
         3 => Just(Move::ExpireServer),
     ]
 }

@@ -10,7 +10,7 @@ use lanrage_ipc::model::{Epoch, Keepalive, Party, PartyId, Peer, PeerId};
 
 use super::super::history::copies::Rows;
 use super::super::*;
-use super::judge::Ledger;
+use super::judge::{Gone, Ledger};
 use crate::core::reconcile::{Act, Change, Point, ServerMember, ServerParty};
 use crate::core::{Done, Receipt, Write};
 
@@ -281,6 +281,10 @@ impl Server {
         now: Now,
     ) -> Result<Outcome, ErrorCode> {
         let peer_id = command.acts_for().cloned();
+        let leaver = match &command {
+            Command::Leave { peer_id, .. } => Some(peer_id.clone()),
+            _ => None,
+        };
         let result = match key.clone() {
             Some(key) => self.registry.apply_once(key, command, caller, now),
             None => self.registry.apply(command, caller, now),
@@ -301,10 +305,13 @@ impl Server {
         for event in applied.events {
             match &event {
                 Event::PeerLeft { party_id, peer_id, .. } => {
-                    self.ledger.borrow_mut().gone.push((party_id.clone(), Some(peer_id.clone())));
+                    let peer_id = Some(peer_id.clone());
+                    let gone = Gone { party_id: party_id.clone(), peer_id, leaver: leaver.clone() };
+                    self.ledger.borrow_mut().gone.push(gone);
                 }
                 Event::PartyRemoved { party_id, .. } => {
-                    self.ledger.borrow_mut().gone.push((party_id.clone(), None))
+                    let (party_id, leaver) = (party_id.clone(), leaver.clone());
+                    self.ledger.borrow_mut().gone.push(Gone { party_id, peer_id: None, leaver });
                 }
                 _ => {}
             }
