@@ -214,14 +214,10 @@ fn run_all(seeds: std::ops::Range<u64>) {
 
 #[test]
 fn whatever_happens_all_agree_in_the_end() {
-    for k in 2..10 {
-        run_all(k * 8..k * 8 + 8);
-    }
+    run_all(0..6);
 }
 
 #[test]
 fn and_in_other_histories() {
-    for k in 12..20 {
-        run_all(k * 8..k * 8 + 8);
-    }
+    run_all(20..26);
 }

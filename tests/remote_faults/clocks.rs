@@ -29,6 +29,7 @@ fn serve(hours: i64) -> SocketAddr {
 fn attend(stream: TcpStream, hours: i64, polite: impl Fn(&Value) -> Vec<String>) -> Option<()> {
     let date = Timestamp::now() + SignedDuration::from_hours(hours);
     let date = date.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    #[expect(clippy::result_large_err, reason = "tungstenite's")]
     let dated = |_: &Request, mut response: Response| {
         response.headers_mut().insert("date", date.parse().expect("a header"));
         Ok(response)

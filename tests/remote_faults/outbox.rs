@@ -4,8 +4,7 @@ use serde_json::{Value, json};
 
 use super::world::{await_synced, members_on_server, parties, server_on};
 use crate::harness::{
-    BadServer, Behaviour, Client, Daemon, FAST_REMOTE, Http, Port, Setup, assert_error, memory,
-    peer,
+    BadServer, Behaviour, Client, FAST_REMOTE, Http, Port, Setup, assert_error, memory, peer,
 };
 
 /// Requests that are on their way at once.
@@ -57,21 +56,21 @@ fn what_waits_survives_a_crash_and_is_done_once() {
     let daemon = setup(&format!("http://{}", port.address())).start();
     daemon.await_state("fallback");
     let id = |n: usize| (format!("p{n}"), format!("h{}", n % 5), format!("g{}", n % 3));
-    let mut asks = Vec::new();
+    let (mut registrations, mut joinings, mut leavings) = (vec![], vec![], vec![]);
     for n in 0..PARTIES {
         let (party_id, host, guest) = id(n);
-        asks.extend([registration(&party_id, &host), joining(&party_id, &guest)]);
-    }
-    for n in 0..PARTIES {
-        let (party_id, host, guest) = id(n);
+        registrations.push(registration(&party_id, &host));
+        joinings.push(joining(&party_id, &guest));
         // Some parties end before the server ever hears of them, and some guests leave.
         match n % 4 {
-            0 => asks.push(leaving(&party_id, &host)),
-            1 => asks.push(leaving(&party_id, &guest)),
+            0 => leavings.push(leaving(&party_id, &host)),
+            1 => leavings.push(leaving(&party_id, &guest)),
             _ => {}
         }
     }
-    all_done(&ask_all(&mut daemon.client(), &asks));
+    for asks in [registrations, joinings, leavings] {
+        all_done(&ask_all(&mut daemon.client(), &asks));
+    }
     let daemon = daemon.kill().start();
     let server = server_on(&port);
     await_synced(&daemon);
@@ -87,15 +86,6 @@ fn what_waits_survives_a_crash_and_is_done_once() {
     }
     assert_eq!(http.get("/").ok()["parties"], PARTIES * 3 / 4);
     assert_eq!(parties(&mut daemon.client()).len(), PARTIES * 3 / 4);
-    // It all leaves again, while the server is away and the daemon dies once more.
-    drop((server, http));
-    let _ = &daemon;
-}
-
-/// Waits until a listener that hangs up has had so many connections.
-fn memory_after(daemon: &Daemon, server: &BadServer, connections: usize) -> u64 {
-    server.await_connections(connections);
-    memory(daemon.pid(), "VmRSS")
 }
 
 #[test]
@@ -104,24 +94,41 @@ fn probing_a_dead_server_for_long_takes_no_memory() {
     let config = FAST_REMOTE.replace("probe = '200ms'", "probe = '10ms'");
     let config = config.replace("max_attempts = 3", "max_attempts = 1");
     let daemon = Setup::new().server_url(&server.url()).config(&config).start();
-    let before = memory_after(&daemon, &server, 300);
-    let after = memory_after(&daemon, &server, 1300);
-    // Each attempt would have to leave 4 KiB behind.
+    let mut client = daemon.client();
+    let mut attempts = |from: usize, to: usize| {
+        for attempt in from..=to {
+            client.call("connection.retry", json!({}));
+            server.await_connections(attempt);
+        }
+        memory(daemon.pid(), "VmRSS")
+    };
+    let (before, after) = (attempts(1, 1000), attempts(1001, 5000));
+    // Each attempt would have to leave more than a KiB behind.
     assert!(after < before + 4096, "{before} KiB, then {after} KiB");
 }
 
 #[test]
 fn a_full_outbox_says_so_and_loses_nothing() {
+    const LIMIT: usize = 10_000;
     let port = Port::reserve();
     let daemon = setup(&format!("http://{}", port.address())).start();
     daemon.await_state("fallback");
     let mut client = daemon.client();
     let asks: Vec<_> =
-        (0..2000).map(|n| registration(&format!("p{n}"), &format!("h{}", n % 8))).collect();
-    let start = std::time::Instant::now();
-    all_done(&ask_all(&mut client, &asks[..1000]));
-    eprintln!("first {:?}", start.elapsed());
-    all_done(&ask_all(&mut client, &asks[1000..]));
-    eprintln!("then {:?}", start.elapsed());
-    let _ = assert_error;
+        (0..LIMIT).map(|n| registration(&format!("p{n}"), &format!("h{}", n % 8))).collect();
+    all_done(&ask_all(&mut client, &asks));
+    for (method, params) in [registration("one-more", "h0"), joining("p0", "g")] {
+        let error = client.error(method, params);
+        assert_error(&error, "rate_limited");
+        let message = error["message"].as_str().expect("a message");
+        assert!(message.contains(&LIMIT.to_string()), "{message}");
+    }
+    assert_eq!(client.refused("party.get", json!({"party_id": "one-more"})), "party_not_found");
+    // What needs no room is done: the server is told something else of the same peer.
+    let (method, params) = leaving("p0", "h0");
+    assert_eq!(client.call(method, params)["status"], "party_deleted");
+    let daemon = daemon.kill().start();
+    let kept = parties(&mut daemon.client());
+    assert_eq!(kept.len(), LIMIT - 1);
+    assert!(kept.iter().all(|party| party["sync"] == "pending"));
 }

@@ -37,11 +37,14 @@ impl Prober {
     /// Asserts that nearly all answers came soon.
     #[track_caller]
     pub(super) fn finish(self) {
-        self.stop.send(()).ok();
+        drop(self.stop);
         let times = self.thread.join().expect("the prober");
         let [of_remote, of_local] = times.expect("daemons that live");
-        let (remote, local) = (nearly_worst(of_remote), nearly_worst(of_local));
-        assert!(remote < LIMIT.max(local * 4), "{remote:?}; without a server {local:?}");
+        for (percent, limit) in [(50, LIMIT), (95, LIMIT * 5)] {
+            let [remote, local] = [&of_remote, &of_local].map(|times| within(times, percent));
+            let limit = limit.max(local * 4);
+            assert!(remote < limit, "{percent} % in {remote:?}; without a server {local:?}");
+        }
     }
 }
 
@@ -66,7 +69,9 @@ fn probe(
                 times.push(time(client, method, params)?);
             }
         }
-        if !matches!(stop.recv_timeout(PAUSE), Err(RecvTimeoutError::Timeout)) {
+        let goes_on = matches!(stop.recv_timeout(PAUSE), Err(RecvTimeoutError::Timeout));
+        // Of fewer a single one would decide.
+        if !goes_on && times[0].len() >= 200 {
             return Some(times);
         }
     }
@@ -79,8 +84,9 @@ fn time(client: &mut Client, method: &str, params: &Value) -> Option<Duration> {
     Some(asked.elapsed())
 }
 
-/// The time within which 95 of 100 answers came.
-fn nearly_worst(mut times: Vec<Duration>) -> Duration {
+/// The time within which so many of 100 answers came.
+fn within(times: &[Duration], percent: usize) -> Duration {
+    let mut times = times.to_vec();
     times.sort_unstable();
-    times[times.len() * 95 / 100]
+    times[times.len() * percent / 100]
 }

@@ -145,7 +145,10 @@ impl Sides<'_> {
     }
 
     fn passage(&self, peer_id: &PeerId) -> Option<&Passage> {
-        self.in_flight.iter().find(|one| one.peer_id == *peer_id).map(|one| &one.what)
+        let mut passages =
+            self.in_flight.iter().filter(|one| one.peer_id == *peer_id).map(|one| &one.what);
+        // What it does itself counts before what was noted.
+        passages.clone().find(|what| **what != Passage::Comes).or_else(|| passages.next())
     }
 
     /// The host registers the party; who joined it meanwhile does so again once it is there. From

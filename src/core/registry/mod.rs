@@ -1,6 +1,8 @@
 //! The state machine: parties, their members, relays and signals.
 
 mod changes;
+mod copies;
+mod deferred;
 mod expiry;
 mod following;
 mod identities;

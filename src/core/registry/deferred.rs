@@ -1,0 +1,141 @@
+//! What is done here while the control server can't be asked: it is to be told later.
+
+use lanrage_ipc::model::{Origin, PartyId, PeerId};
+
+use super::Registry;
+use super::changes::Applied;
+use super::transaction::Transaction;
+use crate::core::command::{Caller, Command, Now, Outcome, Refusal};
+use crate::core::record::{Deed, Owner, RequestKey};
+
+impl Registry {
+    /// As [`Registry::apply`], and the control server is to be told of it later, under `key`.
+    ///
+    /// # Errors
+    /// A [`Refusal`]; then nothing has changed.
+    pub fn defer(
+        &mut self,
+        key: RequestKey,
+        command: Command,
+        caller: Caller,
+        now: Now,
+    ) -> Result<Applied, Refusal> {
+        let mut tx = Transaction::new(self, caller, now);
+        let outcome = tx.defer(key, command)?;
+        Ok(tx.finish(outcome))
+    }
+
+    /// Whether the caller may act for the peer that a command is about.
+    ///
+    /// # Errors
+    /// The [`Refusal`].
+    pub fn check(&mut self, command: &Command, caller: Caller, now: Now) -> Result<(), Refusal> {
+        let limit = self.rules.signal_bytes;
+        match command {
+            Command::SendSignal { data, .. } if data.len() > limit => {
+                Err(Refusal::SignalTooLarge { bytes: data.len(), limit })
+            }
+            _ => Transaction::new(self, caller, now).authorize(command),
+        }
+    }
+}
+
+impl Transaction<'_> {
+    fn defer(&mut self, key: RequestKey, command: Command) -> Result<Outcome, Refusal> {
+        let ids = command.party_id().cloned().zip(command.acts_for().cloned());
+        let Some((party_id, peer_id)) = ids else { return self.perform(command) };
+        self.authorize(&command)?;
+        if self.registry.owner_of(&peer_id, self.now) == Some(Owner::Elsewhere) {
+            return Err(Refusal::PeerNotYours(peer_id));
+        }
+        let deed = match &command {
+            Command::Register { .. } => Deed::Register,
+            Command::Join { .. } => Deed::Join,
+            Command::Update { .. } => Deed::Update,
+            Command::Leave { .. } => Deed::Leave,
+            _ => return self.perform(command),
+        };
+        if deed != Deed::Update {
+            self.may_intend(&party_id, &peer_id)?;
+        }
+        let before = self.member(&party_id, &peer_id).ok().map(|member| member.record.info.clone());
+        let lives_there = self.lives_there(&party_id);
+        if deed == Deed::Leave && before.is_some() && lives_there {
+            // Before it is done, which without it would forget the party. To leave again does no
+            // harm; to be told by a receipt that one did could, where one came back since.
+            let key = self.fresh_key();
+            if self.party(&party_id)?.record.host_id == peer_id {
+                self.take_leave(&party_id);
+            }
+            self.intend(&party_id, &peer_id, Deed::Leave, key);
+        }
+        let outcome = self.perform(command)?;
+        match (deed, before) {
+            (Deed::Register, _) => self.intend(&party_id, &peer_id, Deed::Register, key),
+            (Deed::Leave, _) => {
+                if matches!(outcome, Outcome::Left { party_deleted: true }) {
+                    self.forget_entries(&party_id);
+                }
+            }
+            _ if !lives_there => self.carry(&party_id),
+            (_, None) => self.intend(&party_id, &peer_id, Deed::Join, key),
+            (_, Some(before)) => {
+                let member = self.member(&party_id, &peer_id)?;
+                if member.record.info != before {
+                    let outbox = &self.registry.outbox;
+                    let deed = outbox.intent(&party_id, &peer_id).map(|intent| intent.deed);
+                    let deed = deed.unwrap_or(Deed::Update);
+                    self.intend(&party_id, &peer_id, deed, key);
+                }
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// Whether a party lives on the control server, or shall.
+    fn lives_there(&self, party_id: &PartyId) -> bool {
+        let party = self.registry.parties.get(party_id);
+        party.is_some_and(|party| party.record.origin == Origin::Remote)
+            || self.registry.outbox.of_party(party_id).next().is_some()
+    }
+
+    /// A member of ours goes, which it did not say itself: the server is told, where the party
+    /// has one.
+    pub(super) fn intend_to_leave(&mut self, party_id: &PartyId, peer_id: &PeerId) {
+        if self.lives_there(party_id) {
+            let key = self.fresh_key();
+            self.intend(party_id, peer_id, Deed::Leave, key);
+        }
+    }
+
+    /// All members of ours go, as [`Self::intend_to_leave`] has it.
+    pub(super) fn take_leave(&mut self, party_id: &PartyId) {
+        let party = self.registry.parties.get(party_id);
+        let members = party.into_iter().flat_map(|party| &party.members);
+        let ours: Vec<_> =
+            members.filter(|(_, member)| member.is_ours()).map(|(id, _)| id.clone()).collect();
+        for peer_id in ours {
+            self.intend_to_leave(party_id, &peer_id);
+        }
+    }
+
+    /// Notes that a party of this daemon alone shall live on the control server, if its host lives
+    /// here. One that nothing keeps alive is a name in a file that was taken in, and perhaps
+    /// somebody else's.
+    pub(super) fn carry(&mut self, party_id: &PartyId) {
+        let Some(party) = self.registry.parties.get(party_id) else { return };
+        let host_id = party.record.host_id.clone();
+        let ours = party.members.iter().filter(|(_, member)| member.is_live());
+        let ours: Vec<_> = ours.map(|(id, _)| id.clone()).collect();
+        let (limit, count) =
+            (self.registry.rules.intents, self.registry.outbox.intent_count + ours.len());
+        if count > limit || !ours.contains(&host_id) {
+            return;
+        }
+        for peer_id in ours {
+            let deed = if peer_id == host_id { Deed::Register } else { Deed::Join };
+            let key = self.fresh_key();
+            self.intend(party_id, &peer_id, deed, key);
+        }
+    }
+}
