@@ -116,11 +116,14 @@ impl Registry {
                 Some(Membership { party_id, peer_id, owner, live: member.is_live() })
             })
         });
+        let intents = outbox.intents.values().flat_map(BTreeMap::values);
+        let leaving = intents.filter(|one| one.deed == Deed::Leave);
         Upstream {
             choice: outbox.choice.clone(),
             credentials,
             memberships: memberships.collect(),
             outbox: outbox.intents.keys().cloned().collect(),
+            leaving: leaving.map(|one| (one.party_id.clone(), one.peer_id.clone())).collect(),
         }
     }
 

@@ -85,13 +85,16 @@ impl Session {
             if members.contains_key(peer_id) {
                 continue;
             }
-            if *renew_at > now || !upstream.outbox.is_empty() {
+            if upstream.leaving.iter().any(|(_, leaving)| leaving == peer_id) {
+                peers.insert(0, (peer_id.clone(), *owner));
+            } else if *renew_at > now {
                 peers.push((peer_id.clone(), *owner));
             } else {
                 self.forget(peer_id).await;
             }
         }
-        peers.truncate(members.len() + FORMER_PEERS);
+        let leaving: BTreeSet<_> = upstream.leaving.iter().map(|(_, peer_id)| peer_id).collect();
+        peers.truncate(members.len() + leaving.len() + FORMER_PEERS);
         if peers.len() > MOST_PEERS {
             log::warn!("{} peers are too many for one connection", peers.len());
             peers.truncate(MOST_PEERS);
@@ -325,9 +328,11 @@ impl Session {
 /// What the server is told of the copies in which a peer is. It always tells a party that the peer
 /// is in; only an HTTP server has to be asked for each.
 fn bookmarks(upstream: &Upstream, peer_id: &PeerId) -> BTreeMap<PartyId, Bookmark> {
-    let memberships = upstream.memberships.iter().filter(|one| one.peer_id == *peer_id);
+    let memberships = upstream.memberships.iter().map(|one| (&one.party_id, &one.peer_id));
+    let leaving = upstream.leaving.iter().map(|(party_id, peer_id)| (party_id, peer_id));
+    let of_peer = memberships.chain(leaving).filter(|(_, id)| *id == peer_id);
     let bookmark = |party_id: &PartyId| {
         Some((party_id.clone(), Bookmark { epoch: "none".parse().ok()?, seq: 0 }))
     };
-    memberships.filter_map(|one| bookmark(&one.party_id)).collect()
+    of_peer.filter_map(|(party_id, _)| bookmark(party_id)).collect()
 }

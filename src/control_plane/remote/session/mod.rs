@@ -94,7 +94,7 @@ pub(super) enum Trouble {
 }
 
 /// A refusal as it came.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Rejection {
     code: ErrorCode,
     message: String,
@@ -111,8 +111,8 @@ pub(super) struct Session {
     clock_ahead: i64,
     carrier: Carrier,
     server: ServerKey,
-    /// Requests that wait for their answers.
-    waiting: RefCell<HashMap<RequestKey, Reply>>,
+    /// Requests that wait for their answers. Two of one name are one, whose answer is for both.
+    waiting: RefCell<HashMap<RequestKey, Vec<Reply>>>,
     /// Who goes in or out of a party by a request under way.
     passages: RefCell<HashMap<PartyId, Vec<(u64, InFlight)>>>,
     next_passage: Cell<u64>,

@@ -8,7 +8,7 @@ use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::ClientFrame;
 use lanrage_ipc::model::{PartyId, PeerId};
 
-use super::asking::Passing;
+use super::asking::{Passing, may_pass};
 use super::{Acked, Session, Trouble};
 use crate::control_plane::remote::frames;
 use crate::core::reconcile::{Act, InFlight, Occasion, Operation};
@@ -176,7 +176,7 @@ impl Session {
         }
         let refusals = self.refusals.get() + 1;
         self.refusals.set(refusals);
-        if code.retryable() || refusals > MOST_REFUSALS {
+        if may_pass(code) || refusals > MOST_REFUSALS {
             // It stays noted, for another time.
             return log::warn!("party {party_id}: the server puts {peer_id} off: {message}");
         }
