@@ -280,12 +280,15 @@ impl Session {
     }
 }
 
-/// What the server is told of the copies in which a peer is. It always tells a party that the peer
-/// is in; only an HTTP server has to be asked for each.
+/// What the server is told of the copies in which a peer is, or was until it left without the
+/// server. That always tells a party that the peer is in; only an HTTP server has to be asked for
+/// each.
 fn bookmarks(upstream: &Upstream, peer_id: &PeerId) -> BTreeMap<PartyId, Bookmark> {
-    let memberships = upstream.memberships.iter().filter(|one| one.peer_id == *peer_id);
+    let is_in = upstream.memberships.iter().map(|one| (&one.party_id, &one.peer_id));
+    let was_in = upstream.leaves.iter().map(|(party_id, peer_id)| (party_id, peer_id));
+    let parties = is_in.chain(was_in).filter(|(_, id)| *id == peer_id);
     let bookmark = |party_id: &PartyId| {
         Some((party_id.clone(), Bookmark { epoch: "none".parse().ok()?, seq: 0 }))
     };
-    memberships.filter_map(|one| bookmark(&one.party_id)).collect()
+    parties.filter_map(|(party_id, _)| bookmark(party_id)).collect()
 }
