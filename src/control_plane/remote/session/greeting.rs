@@ -34,7 +34,7 @@ impl Session {
         }
         let greetings = peers.iter().map(|(peer_id, owner)| {
             let have = bookmarks(&upstream, peer_id);
-            self.introduce(peer_id, *owner, &upstream, have)
+            self.greet_again(peer_id, *owner, &upstream, have)
         });
         let greeted = futures_util::future::join_all(greetings).await;
         for ((peer_id, _), greeted) in peers.iter().zip(greeted) {
@@ -101,11 +101,42 @@ impl Session {
         peer_id: &PeerId,
         owner: User,
     ) -> Result<(), Trouble> {
-        if self.greeted.borrow().contains(peer_id) {
+        if self.is_greeted(peer_id) {
+            return Ok(());
+        }
+        let turn = self.greeting(peer_id);
+        let _turn = turn.lock().await;
+        if self.is_greeted(peer_id) {
             return Ok(());
         }
         let upstream = self.upstream().await.map_err(|failure| self.stumbled(&failure))?;
         self.introduce(peer_id, owner, &upstream, BTreeMap::new()).await
+    }
+
+    /// The same for who comes back with copies of parties, also where a request was faster: by
+    /// what was known before, unless that has shown something else.
+    async fn greet_again(
+        &self,
+        peer_id: &PeerId,
+        owner: User,
+        before: &Upstream,
+        have: BTreeMap<PartyId, Bookmark>,
+    ) -> Result<(), Trouble> {
+        let turn = self.greeting(peer_id);
+        let _turn = turn.lock().await;
+        if !self.is_greeted(peer_id) {
+            return self.introduce(peer_id, owner, before, have).await;
+        }
+        let upstream = self.upstream().await.map_err(|failure| self.stumbled(&failure))?;
+        self.introduce(peer_id, owner, &upstream, have).await
+    }
+
+    fn is_greeted(&self, peer_id: &PeerId) -> bool {
+        self.greeted.borrow().contains(peer_id)
+    }
+
+    fn greeting(&self, peer_id: &PeerId) -> Rc<tokio::sync::Mutex<()>> {
+        self.greetings.borrow_mut().entry(peer_id.clone()).or_default().clone()
     }
 
     async fn introduce(

@@ -121,6 +121,8 @@ pub(super) struct Session {
     met: RefCell<HashSet<PartyId>>,
     /// Peers that the server takes this connection's word for.
     greeted: RefCell<HashSet<PeerId>>,
+    /// One greeting of a peer at a time: two would get each other's answers.
+    greetings: RefCell<HashMap<PeerId, Rc<tokio::sync::Mutex<()>>>>,
     /// Whose peers they are that were greeted, or are being.
     owners: RefCell<HashMap<PeerId, User>>,
     /// Operations under way.
@@ -167,6 +169,7 @@ impl Session {
             shadow: RefCell::default(),
             met: RefCell::default(),
             greeted: RefCell::default(),
+            greetings: RefCell::default(),
             owners: RefCell::default(),
             operating: RefCell::default(),
             operated: Notify::new(),
