@@ -172,7 +172,9 @@ impl Session {
         }
         let renames = self.renames.get() + u32::from(code == ErrorCode::PartyExists);
         self.renames.set(renames);
-        if code.retryable() || renames > MOST_RENAMES {
+        // That a party is full is an answer like any other: the peer is not in it.
+        let is_put_off = code.retryable() && code != ErrorCode::PartyFull;
+        if is_put_off || renames > MOST_RENAMES {
             // It stays noted, for another time.
             return log::warn!("party {party_id}: the server puts {peer_id} off: {message}");
         }
