@@ -32,7 +32,8 @@ impl Session {
         frame: ClientFrame,
         key: &RequestKey,
     ) -> Result<Acked, Trouble> {
-        let patience = self.target.request_timeout;
+        // Twice, and something is left for who asked to be answered in another way.
+        let patience = self.target.request_timeout * 2 / 5;
         let mut unanswered = 0;
         for attempt in 1.. {
             let (reply, answer) = oneshot::channel();
@@ -86,7 +87,7 @@ impl Session {
         match reply {
             // Who asked may have gone.
             Some(reply) => drop(reply.send(result)),
-            None => log::debug!("an answer to {:?}, which nobody asked", req_id.key()),
+            None => log::debug!("an answer that nobody waits for"),
         }
     }
 

@@ -1,7 +1,7 @@
 //! One connection to the control server: who is greeted on it, what it is asked, what it tells.
 //!
-//! Its tasks end with the connection: the link drops them. Requests of others that are under way
-//! then hear that it is lost.
+//! With the connection its tasks end: those of the link are dropped, and requests that are under
+//! way hear that it is lost.
 
 mod asking;
 mod greeting;
@@ -119,6 +119,8 @@ pub(super) struct Session {
     shadow: RefCell<Shadow>,
     /// Parties that were compared with the server's on this connection.
     met: RefCell<HashSet<PartyId>>,
+    /// Parties that are being asked for.
+    syncing: RefCell<HashSet<PartyId>>,
     /// Peers that the server takes this connection's word for.
     greeted: RefCell<HashSet<PeerId>>,
     /// One greeting of a peer at a time: two would get each other's answers.
@@ -130,7 +132,7 @@ pub(super) struct Session {
     operated: Notify,
     /// Who was let into which party, and then was not there.
     undone: RefCell<HashSet<(PartyId, PeerId)>>,
-    renames: Cell<u32>,
+    refusals: Cell<u32>,
     pace: RefCell<pulse::Pace>,
     /// What the server asks for between signs of life.
     heartbeat: Cell<Duration>,
@@ -168,13 +170,14 @@ impl Session {
             next_passage: Cell::default(),
             shadow: RefCell::default(),
             met: RefCell::default(),
+            syncing: RefCell::default(),
             greeted: RefCell::default(),
             greetings: RefCell::default(),
             owners: RefCell::default(),
             operating: RefCell::default(),
             operated: Notify::new(),
             undone: RefCell::default(),
-            renames: Cell::default(),
+            refusals: Cell::default(),
             heartbeat: Cell::new(heartbeat),
             renewal: Notify::new(),
             goaway: Cell::default(),
@@ -189,7 +192,7 @@ impl Session {
 
     /// Whether it may be asked.
     pub(super) fn is_online(&self) -> bool {
-        self.is_online.get() && self.end.borrow().is_none()
+        self.is_online.get() && !self.is_deaf.get() && self.end.borrow().is_none()
     }
 
     /// From now on it may be asked.
@@ -197,7 +200,8 @@ impl Session {
         self.is_online.set(true);
     }
 
-    /// Passes over what the server tells from now on.
+    /// From now on what the server tells is passed over, and it is asked for nothing but to let
+    /// this machine's peers go.
     pub(super) fn turn_deaf(&self) {
         self.is_deaf.set(true);
     }

@@ -14,8 +14,12 @@ use crate::control_plane::remote::frames;
 use crate::core::reconcile::{Act, InFlight, Occasion, Operation};
 use crate::core::{Command, Membership, Outcome, Principal, RequestKey, User};
 
-/// Ids that may turn out to be taken on one connection: more, and the server is out of its mind.
-const MOST_RENAMES: u32 = 64;
+/// Refusals on one connection from which something may follow: a server that is out of its mind
+/// would be asked without end.
+const MOST_REFUSALS: u32 = 1000;
+
+/// How long intents gather before they are told.
+const GATHER: Duration = Duration::from_millis(5);
 
 /// How soon a party is looked at again whose host is waited for.
 const COME_BACK: Duration = Duration::from_millis(500);
@@ -170,11 +174,11 @@ impl Session {
             actix::spawn(self.clone().come_back(party_id));
             return;
         }
-        let renames = self.renames.get() + u32::from(code == ErrorCode::PartyExists);
-        self.renames.set(renames);
+        let refusals = self.refusals.get() + 1;
+        self.refusals.set(refusals);
         // That a party is full is an answer like any other: the peer is not in it.
         let is_put_off = code.retryable() && code != ErrorCode::PartyFull;
-        if is_put_off || renames > MOST_RENAMES {
+        if is_put_off || refusals > MOST_REFUSALS {
             // It stays noted, for another time.
             return log::warn!("party {party_id}: the server puts {peer_id} off: {message}");
         }
@@ -193,7 +197,17 @@ impl Session {
     pub(in super::super) async fn flush(self: Rc<Self>) {
         loop {
             self.around.outbox.notified().await;
-            let Ok(upstream) = self.upstream().await else { continue };
+            // What is noted at once is looked at once.
+            tokio::time::sleep(GATHER).await;
+            let upstream = match self.upstream().await {
+                Ok(upstream) => upstream,
+                Err(failure) => {
+                    log::warn!("what is noted is not told yet: {failure}");
+                    self.around.outbox.notify_one();
+                    tokio::time::sleep(COME_BACK).await;
+                    continue;
+                }
+            };
             for party_id in upstream.outbox {
                 self.look_again(&party_id).await;
             }
