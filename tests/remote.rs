@@ -1,12 +1,14 @@
 //! The daemon's remote mode: daemons of two machines and their server, all real, which are killed,
 //! halted and started anew.
 
+mod halted;
 mod http;
 mod identity;
 mod migration;
 mod offline;
 mod online;
 mod relays;
+mod restart;
 mod sequence;
 mod states;
 

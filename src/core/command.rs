@@ -275,8 +275,8 @@ pub struct Upstream {
     pub memberships: Vec<Membership>,
     /// The parties that it has to be told something of.
     pub outbox: BTreeSet<PartyId>,
-    /// Who left which of them.
-    pub leaving: Vec<(PartyId, PeerId)>,
+    /// The peers that left a party, of which it has to be told.
+    pub leaves: BTreeSet<(PartyId, PeerId)>,
 }
 
 /// That a peer of this machine is in a party.

@@ -117,13 +117,14 @@ impl Registry {
             })
         });
         let intents = outbox.intents.values().flat_map(BTreeMap::values);
-        let leaving = intents.filter(|one| one.deed == Deed::Leave);
+        let leaves = intents.filter(|intent| intent.deed == Deed::Leave);
+        let leaves = leaves.map(|intent| (intent.party_id.clone(), intent.peer_id.clone()));
         Upstream {
             choice: outbox.choice.clone(),
             credentials,
             memberships: memberships.collect(),
             outbox: outbox.intents.keys().cloned().collect(),
-            leaving: leaving.map(|one| (one.party_id.clone(), one.peer_id.clone())).collect(),
+            leaves: leaves.collect(),
         }
     }
 

@@ -46,7 +46,7 @@ impl Session {
         }
         let greetings = peers.iter().map(|(peer_id, owner)| {
             let have = bookmarks(&upstream, peer_id);
-            self.introduce(peer_id, *owner, &upstream, have)
+            self.greet_again(peer_id, *owner, &upstream, have)
         });
         let greeted = futures_util::future::join_all(greetings).await;
         for ((peer_id, _), greeted) in peers.iter().zip(greeted) {
@@ -85,7 +85,7 @@ impl Session {
             if members.contains_key(peer_id) {
                 continue;
             }
-            if upstream.leaving.iter().any(|(_, leaving)| leaving == peer_id) {
+            if upstream.leaves.iter().any(|(_, leaving)| leaving == peer_id) {
                 peers.insert(0, (peer_id.clone(), *owner));
             } else if *renew_at > now {
                 peers.push((peer_id.clone(), *owner));
@@ -93,7 +93,7 @@ impl Session {
                 self.forget(peer_id).await;
             }
         }
-        let leaving: BTreeSet<_> = upstream.leaving.iter().map(|(_, peer_id)| peer_id).collect();
+        let leaving: BTreeSet<_> = upstream.leaves.iter().map(|(_, peer_id)| peer_id).collect();
         peers.truncate(members.len() + leaving.len() + FORMER_PEERS);
         if peers.len() > MOST_PEERS {
             log::warn!("{} peers are too many for one connection", peers.len());
@@ -120,7 +120,12 @@ impl Session {
         peer_id: &PeerId,
         owner: User,
     ) -> Result<(), Trouble> {
-        if self.greeted.borrow().contains(peer_id) {
+        if self.is_greeted(peer_id) {
+            return Ok(());
+        }
+        let turn = self.greeting(peer_id);
+        let _turn = turn.lock().await;
+        if self.is_greeted(peer_id) {
             return Ok(());
         }
         if self.greeted.borrow().len() >= MOST_PEERS {
@@ -128,6 +133,32 @@ impl Session {
         }
         let upstream = self.upstream().await.map_err(|failure| self.stumbled(&failure))?;
         self.introduce(peer_id, owner, &upstream, BTreeMap::new()).await
+    }
+
+    /// The same for who comes back with copies of parties, also where a request was faster: by
+    /// what was known before, unless that has shown something else.
+    async fn greet_again(
+        &self,
+        peer_id: &PeerId,
+        owner: User,
+        before: &Upstream,
+        have: BTreeMap<PartyId, Bookmark>,
+    ) -> Result<(), Trouble> {
+        let turn = self.greeting(peer_id);
+        let _turn = turn.lock().await;
+        if !self.is_greeted(peer_id) {
+            return self.introduce(peer_id, owner, before, have).await;
+        }
+        let upstream = self.upstream().await.map_err(|failure| self.stumbled(&failure))?;
+        self.introduce(peer_id, owner, &upstream, have).await
+    }
+
+    fn is_greeted(&self, peer_id: &PeerId) -> bool {
+        self.greeted.borrow().contains(peer_id)
+    }
+
+    fn greeting(&self, peer_id: &PeerId) -> Rc<tokio::sync::Mutex<()>> {
+        self.greetings.borrow_mut().entry(peer_id.clone()).or_default().clone()
     }
 
     /// A connection speaks for every peer that it ever greeted: one that has greeted too many
@@ -325,14 +356,15 @@ impl Session {
     }
 }
 
-/// What the server is told of the copies in which a peer is. It always tells a party that the peer
-/// is in; only an HTTP server has to be asked for each.
+/// What the server is told of the copies in which a peer is, or was until it left without the
+/// server. That always tells a party that the peer is in; only an HTTP server has to be asked for
+/// each.
 fn bookmarks(upstream: &Upstream, peer_id: &PeerId) -> BTreeMap<PartyId, Bookmark> {
-    let memberships = upstream.memberships.iter().map(|one| (&one.party_id, &one.peer_id));
-    let leaving = upstream.leaving.iter().map(|(party_id, peer_id)| (party_id, peer_id));
-    let of_peer = memberships.chain(leaving).filter(|(_, id)| *id == peer_id);
+    let is_in = upstream.memberships.iter().map(|one| (&one.party_id, &one.peer_id));
+    let was_in = upstream.leaves.iter().map(|(party_id, peer_id)| (party_id, peer_id));
+    let parties = is_in.chain(was_in).filter(|(_, id)| *id == peer_id);
     let bookmark = |party_id: &PartyId| {
         Some((party_id.clone(), Bookmark { epoch: "none".parse().ok()?, seq: 0 }))
     };
-    of_peer.filter_map(|(party_id, _)| bookmark(party_id)).collect()
+    parties.filter_map(|(party_id, _)| bookmark(party_id)).collect()
 }

@@ -123,6 +123,8 @@ pub(super) struct Session {
     syncing: RefCell<HashSet<PartyId>>,
     /// Peers that the server takes this connection's word for.
     greeted: RefCell<HashSet<PeerId>>,
+    /// One greeting of a peer at a time: two would get each other's answers.
+    greetings: RefCell<HashMap<PeerId, Rc<tokio::sync::Mutex<()>>>>,
     /// Whose peers they are that were greeted, or are being.
     owners: RefCell<HashMap<PeerId, User>>,
     /// Operations under way.
@@ -170,6 +172,7 @@ impl Session {
             met: RefCell::default(),
             syncing: RefCell::default(),
             greeted: RefCell::default(),
+            greetings: RefCell::default(),
             owners: RefCell::default(),
             operating: RefCell::default(),
             operated: Notify::new(),
