@@ -18,6 +18,7 @@ mod protocol;
 mod python;
 mod remote;
 mod remote_faults;
+mod remote_herd;
 mod restart;
 mod roles;
 mod server;

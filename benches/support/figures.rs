@@ -7,7 +7,7 @@ pub(crate) struct Figures(Vec<f64>);
 
 impl Figures {
     /// The figure below which lies that share of them.
-    fn quantile(&self, share: f64) -> f64 {
+    pub(crate) fn quantile(&self, share: f64) -> f64 {
         let last = self.0.len().saturating_sub(1);
         let at = (last as f64 * share).round() as usize;
         self.0.get(at).copied().unwrap_or(f64::NAN)
@@ -103,4 +103,11 @@ pub(crate) fn print_rates(name: &str, figures: &[Figures; 2]) {
         "{name:42} {ours:9.0} /s ({noise}), limit {limit:9.0} /s ({limit_noise}): {:.3}",
         ours / limit
     );
+}
+
+/// Prints spans of time of one thing, which were taken in milliseconds, and what is to be known of them.
+pub(crate) fn print_spans(name: &str, spans: Vec<f64>, note: &str) {
+    let (count, spans) = (spans.len(), Figures::from(spans));
+    let [p50, p99, max] = [0.5, 0.99, 1.0].map(|share| spans.quantile(share));
+    println!("{name:42} p50 {p50:9.1} ms, p99 {p99:9.1} ms, max {max:9.1} ms of {count}{note}");
 }

@@ -3,8 +3,12 @@
 pub(crate) mod client;
 pub(crate) mod echo;
 pub(crate) mod figures;
+pub(crate) mod frames;
 pub(crate) mod http;
+#[path = "../../tests/harness/port.rs"]
+pub(crate) mod port;
 pub(crate) mod process;
+pub(crate) mod relay;
 pub(crate) mod site;
 pub(crate) mod vitals;
 pub(crate) mod wrk;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{bail, ensure};
+use anyhow::{Context as _, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
@@ -19,7 +19,7 @@ use super::site;
 /// Longer than any start takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// More than any client asks for.
-const NO_LIMITS: &str = "
+pub(crate) const NO_LIMITS: &str = "
 [limits]
 requests_per_second = 1_000_000
 requests_burst = 1_000_000
@@ -48,8 +48,8 @@ pub(crate) struct Web {
 /// Ended when this goes.
 struct Process {
     child: Child,
-    /// Goes after the process.
-    _home: Home,
+    /// Goes after the process; `None` when another goes on with it.
+    home: Option<Home>,
 }
 
 /// Where a server keeps what it has: the state on the disk under test, the socket where its path
@@ -77,12 +77,21 @@ impl Server {
     }
 
     pub(crate) fn daemon_in(home: Home) -> anyhow::Result<Self> {
+        Self::daemon_with(home, "[limits]\nconnections_per_uid = 256\n", &[])
+    }
+
+    /// A daemon of that control server.
+    pub(crate) fn remote(url: &str, config: &str) -> anyhow::Result<Self> {
+        Self::daemon_with(Home::new()?, config, &["--server", url])
+    }
+
+    fn daemon_with(home: Home, text: &str, args: &[&str]) -> anyhow::Result<Self> {
         let config = home.run.path().join("config.toml");
-        fs::write(&config, "[limits]\nconnections_per_uid = 256\n")?;
+        fs::write(&config, text)?;
         let socket = home.run.path().join("run/control.sock");
         let mut command = Command::new(env!("CARGO_BIN_EXE_lanragectl-d"));
         command.arg("--config").arg(config).arg("--socket").arg(&socket);
-        command.arg("--state-dir").arg(home.state.path());
+        command.arg("--state-dir").arg(home.state.path()).args(args);
         Self::start(command, socket, home)
     }
 
@@ -103,6 +112,15 @@ impl Server {
         Client::connect(&self.socket)
     }
 
+    pub(crate) fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Asks it to end, and does not wait.
+    pub(crate) fn terminate(&self) {
+        self.process.terminate();
+    }
+
     pub(crate) fn id(&self) -> u32 {
         self.process.child.id()
     }
@@ -111,9 +129,13 @@ impl Server {
 impl Web {
     /// A control server that refuses nobody for asking too often.
     pub(crate) fn server() -> anyhow::Result<Self> {
-        let (home, address) = (Home::new()?, free_address()?);
+        Self::server_in(Home::new()?, free_address()?, NO_LIMITS)
+    }
+
+    /// The same on that address, with what is there of it.
+    pub(crate) fn server_in(home: Home, address: SocketAddr, text: &str) -> anyhow::Result<Self> {
         let config = home.run.path().join("config.toml");
-        fs::write(&config, NO_LIMITS)?;
+        fs::write(&config, text)?;
         let mut command = Command::new(env!("CARGO_BIN_EXE_lanragectl-server"));
         command.arg("--config").arg(config).arg("--listen").arg(address.to_string());
         command.arg("--socket").arg(home.run.path().join("run/control.sock"));
@@ -141,6 +163,17 @@ impl Web {
         self.process.child.id()
     }
 
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    /// Ends it by a signal. Returns what it left.
+    pub(crate) fn end(mut self, by: Signal) -> anyhow::Result<Home> {
+        self.signal(by);
+        self.process.child.wait()?;
+        self.process.home.take().context("a process has a home")
+    }
+
     /// Asks it to end, and waits until it has. Returns how long that took.
     pub(crate) fn stop(mut self) -> anyhow::Result<Duration> {
         let begun = Instant::now();
@@ -160,7 +193,7 @@ impl Process {
     fn start(mut command: Command, home: Home, serves: impl Fn() -> bool) -> anyhow::Result<Self> {
         command.env_clear().env("HOME", home.run.path());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut process = Self { child: command.spawn()?, _home: home };
+        let mut process = Self { child: command.spawn()?, home: Some(home) };
         let until = Instant::now() + PATIENCE;
         while !serves() {
             if let Some(ended) = process.child.try_wait()? {
@@ -174,10 +207,14 @@ impl Process {
         Ok(process)
     }
 
-    /// It may have ended by itself.
     fn terminate(&self) {
+        self.signal(Signal::SIGTERM);
+    }
+
+    /// It may have ended by itself.
+    fn signal(&self, signal: Signal) {
         if let Ok(id) = i32::try_from(self.child.id()) {
-            kill(Pid::from_raw(id), Signal::SIGTERM).ok();
+            kill(Pid::from_raw(id), signal).ok();
         }
     }
 }
@@ -187,6 +224,8 @@ impl Drop for Process {
         // Whoever was waited for has no id any more that could be another's.
         if matches!(self.child.try_wait(), Ok(None)) {
             self.terminate();
+            // It may be frozen.
+            self.signal(Signal::SIGCONT);
         }
         self.child.wait().ok();
     }

@@ -33,6 +33,11 @@ pub(crate) fn resident(id: u32) -> anyhow::Result<u64> {
     Ok(field(&fs::read_to_string(format!("/proc/{id}/status"))?, "VmRSS"))
 }
 
+/// How many files a process has open.
+pub(crate) fn open_files(id: u32) -> anyhow::Result<usize> {
+    Ok(fs::read_dir(format!("/proc/{id}/fd"))?.count())
+}
+
 /// How long all threads of a process ran until now, in nanoseconds.
 pub(crate) fn ran(id: u32) -> anyhow::Result<f64> {
     let mut ran = 0.0;
