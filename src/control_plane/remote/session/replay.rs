@@ -18,6 +18,9 @@ use crate::core::{Command, Membership, Outcome, Principal, RequestKey, User};
 /// would be asked without end.
 const MOST_REFUSALS: u32 = 1000;
 
+/// How soon a party is looked at again for which the server had no time, or too many refusals.
+const PUT_OFF: Duration = Duration::from_secs(30);
+
 /// How long intents gather before they are told.
 const GATHER: Duration = Duration::from_millis(5);
 
@@ -156,8 +159,8 @@ impl Session {
     }
 
     /// Looks at a party again after a while.
-    async fn come_back(self: Rc<Self>, party_id: PartyId) {
-        tokio::time::sleep(COME_BACK).await;
+    async fn come_back(self: Rc<Self>, party_id: PartyId, after: Duration) {
+        tokio::time::sleep(after).await;
         if self.end.borrow().is_none() {
             self.look_again(&party_id).await;
         }
@@ -171,14 +174,16 @@ impl Session {
             && self.around.clock.elapsed() < self.forgiving_until.get()
         {
             log::debug!("party {party_id} is not there yet: {peer_id} waits for its host");
-            actix::spawn(self.clone().come_back(party_id));
+            actix::spawn(self.clone().come_back(party_id, COME_BACK));
             return;
         }
         let refusals = self.refusals.get() + 1;
         self.refusals.set(refusals);
         if may_pass(code) || refusals > MOST_REFUSALS {
             // It stays noted, for another time.
-            return log::warn!("party {party_id}: the server puts {peer_id} off: {message}");
+            log::warn!("party {party_id}: the server puts {peer_id} off: {message}");
+            actix::spawn(self.clone().come_back(party_id, PUT_OFF));
+            return;
         }
         log::warn!("party {party_id}: the server refused {peer_id}: {message} ({code:?})");
         let Ok(spare) = crate::token::random_text::<16>() else { return };
