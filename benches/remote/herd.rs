@@ -117,9 +117,9 @@ fn print(name: &str, daemons: usize, restarts: &[Restart]) {
         return;
     }
     let spans = restarts.iter().flat_map(|restart| restart.spans.iter().copied()).collect();
-    print_spans(&format!("{name}, each is back after"), spans, "");
+    print_spans(&format!("{name}, each is back after"), spans);
     let all: Vec<f64> = restarts.iter().filter_map(Restart::slowest).collect();
-    print_spans(&format!("{name}, all are back after"), all, "");
+    print_spans(&format!("{name}, all are back after"), all);
     for (span, words) in [(100, "100 ms"), (1_000, "1 s")] {
         let peaks = restarts.iter().map(|one| one.peak(Duration::from_millis(span)) as f64);
         let peaks = Figures::from(peaks.collect::<Vec<_>>());

@@ -34,6 +34,9 @@ struct World {
 struct Taken {
     /// Until the loss is told, by the daemon and to who has a bare WebSocket.
     lost: [Vec<f64>; 2],
+    /// How long there was no server.
+    away: Vec<f64>,
+    /// From when the server serves again.
     online: Vec<f64>,
     synced: Vec<f64>,
     /// As many requests over a bare WebSocket, one after the other.
@@ -47,12 +50,12 @@ pub(super) fn run() -> anyhow::Result<()> {
             World::start(config)?.killed(&mut taken)?;
         }
         let [lost, limit] = taken.lost;
-        print_spans(&format!("{name}: a killed server is told after"), lost, "");
-        print_spans("  limit, a bare WebSocket ends after", limit, "");
-        print_spans("  the server is back, online after", taken.online, "");
-        let note = format!(", {PENDING} of them since");
-        print_spans("  online, the last party is synced after", taken.synced, &note);
-        print_spans(&format!("  limit, {PENDING} requests to the bare server"), taken.bare, "");
+        print_spans(&format!("{name}: a killed server is told after"), lost);
+        print_spans("  limit, a bare WebSocket ends after", limit);
+        print_spans("  the server is away for", taken.away);
+        print_spans("  the server is back, online after", taken.online);
+        print_spans(&format!("  all {PENDING} that were pending synced after"), taken.synced);
+        print_spans(&format!("  limit, {PENDING} requests to the bare server"), taken.bare);
     }
     for (name, config) in [("fast", FAST), ("default", "")] {
         let (mut lost, mut online) = (Vec::new(), Vec::new());
@@ -61,8 +64,8 @@ pub(super) fn run() -> anyhow::Result<()> {
             lost.push(told);
             online.push(back);
         }
-        print_spans(&format!("{name}: a frozen server is told after"), lost, "");
-        print_spans("  it goes on, online after", online, "");
+        print_spans(&format!("{name}: a frozen server is told after"), lost);
+        print_spans("  it goes on, online after", online);
     }
     Ok(())
 }
@@ -101,6 +104,7 @@ impl World {
         let mut pending: HashSet<String> = HOSTS.into_iter().flat_map(parties).collect();
         let server = Web::server_in(home, self.port.address(), NO_LIMITS)?;
         let back = Instant::now();
+        taken.away.push(ms(back - killed));
         let (mut online, mut synced) = (None, back);
         while online.is_none() || !pending.is_empty() {
             let told = self.watch.next()?;
@@ -115,9 +119,11 @@ impl World {
                 synced = told.at;
             }
         }
-        let online = online.unwrap_or(back);
-        taken.online.push(ms(online.saturating_duration_since(back)));
-        taken.synced.push(ms(synced.saturating_duration_since(online)));
+        for (spans, at) in
+            [(&mut taken.online, online.unwrap_or(back)), (&mut taken.synced, synced)]
+        {
+            spans.push(ms(at.saturating_duration_since(back)));
+        }
         let mut bare = Bare::connect(&server, "later")?;
         let begun = Instant::now();
         for party in (0..PENDING / 2).map(|number| format!("later-{number}")) {

@@ -32,8 +32,9 @@ pub(super) fn run() -> anyhow::Result<()> {
     for (line, before) in lines.iter().zip(before) {
         let (after, came) = (line.relay.ways(), line.relay.accepted_since(begun).len());
         println!("{}: {came} connections made in {SPAN:?}; an hour is 60 times as much", line.name);
-        print("to the server", before[0], after[0]);
-        print("from the server", before[1], after[1]);
+        let is_ws = line.name == "ws";
+        print("to the server", is_ws, before[0], after[0]);
+        print("from the server", is_ws, before[1], after[1]);
     }
     Ok(())
 }
@@ -54,14 +55,14 @@ impl Line {
     }
 }
 
-fn print(name: &str, before: Way, after: Way) {
+fn print(name: &str, is_ws: bool, before: Way, after: Way) {
     let (bytes, pieces) = (after.bytes - before.bytes, after.pieces - before.pieces);
     let (frames, payload) = (after.frames - before.frames, after.payload - before.payload);
     // Each packet is acknowledged by another, at most.
     let wire = bytes + 2 * HEADERS * pieces;
-    let content = match frames {
-        0 => String::new(),
-        _ => format!(", {payload} in {frames} frames"),
+    let content = match is_ws {
+        true => format!(", {payload} in {frames} frames"),
+        false => String::new(),
     };
     println!(
         "{name:42} {bytes:6} bytes in {pieces} packets{content}; an hour {:.1} KiB, with headers and \

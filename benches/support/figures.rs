@@ -105,9 +105,9 @@ pub(crate) fn print_rates(name: &str, figures: &[Figures; 2]) {
     );
 }
 
-/// Prints spans of time of one thing, which were taken in milliseconds, and what is to be known of them.
-pub(crate) fn print_spans(name: &str, spans: Vec<f64>, note: &str) {
+/// Prints spans of time of one thing, which were taken in milliseconds.
+pub(crate) fn print_spans(name: &str, spans: Vec<f64>) {
     let (count, spans) = (spans.len(), Figures::from(spans));
     let [p50, p99, max] = [0.5, 0.99, 1.0].map(|share| spans.quantile(share));
-    println!("{name:42} p50 {p50:9.1} ms, p99 {p99:9.1} ms, max {max:9.1} ms of {count}{note}");
+    println!("{name:42} p50 {p50:9.1} ms, p99 {p99:9.1} ms, max {max:9.1} ms of {count}");
 }
