@@ -166,8 +166,11 @@ impl Session {
     async fn make_room(&self) -> Result<(), Trouble> {
         let upstream = self.upstream().await.map_err(|failure| self.stumbled(&failure))?;
         let members: BTreeSet<_> = upstream.memberships.iter().map(|one| &one.peer_id).collect();
-        if members.len() + FORMER_PEERS >= MOST_PEERS {
-            let message = format!("this daemon has {} peers on the server already", members.len());
+        if members.len() >= MOST_PEERS {
+            let message = format!(
+                "{} peers of this daemon are in parties already, the most that one may have there",
+                members.len()
+            );
             return Err(Trouble::Refused { code: ErrorCode::RateLimited, message });
         }
         self.give_up(Loss::new(

@@ -194,7 +194,12 @@ impl Session {
                 self.compare(&party_id, Some(party), occasion).await;
             }
             Heard::Gone(reason) => {
-                self.compare(&party_id, None, Occasion::Gone(reason)).await;
+                // Who only looks can't tell a party that has ended from one that the server lost.
+                let occasion = match self.carrier {
+                    Carrier::Http => Occasion::Return,
+                    _ => Occasion::Gone(reason),
+                };
+                self.compare(&party_id, None, occasion).await;
             }
             Heard::Missing if self.syncing.borrow_mut().insert(party_id.clone()) => {
                 log::debug!("something of party {party_id} is missing: it is asked for");
