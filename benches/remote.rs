@@ -12,7 +12,7 @@ use std::time::Duration;
 
 pub(crate) fn run() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let parts: [(&str, fn() -> anyhow::Result<()>); 5] = [
+    let parts: [(&str, crate::Part); 5] = [
         ("latency", latency::run),
         ("loss", loss::run),
         ("memory", memory::run),
