@@ -12,7 +12,8 @@ use std::time::Duration;
 
 pub(crate) fn run() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let parts: [(&str, crate::Part); 5] = [
+    type Part = (&'static str, fn() -> anyhow::Result<()>);
+    let parts: [Part; 5] = [
         ("latency", latency::run),
         ("loss", loss::run),
         ("memory", memory::run),

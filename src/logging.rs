@@ -15,7 +15,7 @@ const DEFAULT_FILTER: &str = "info";
 const MISTAKES_OF_CLIENTS: &str = "actix_http::h1::dispatcher";
 /// Where the web framework tells of its threads, which is of no use to who runs the server.
 const FRAMEWORK: &str = "actix_server";
-/// At its finest level the WebSocket client's library logs whole frames, with the tokens in them.
+/// What the WebSocket client's library says below this is of no use, and at its finest has tokens in it.
 /// Heard so only by a filter that names it.
 const FRAMES: &str = "tungstenite";
 
@@ -31,7 +31,7 @@ fn builder(env: &Environment, for_the_journal: bool) -> Builder {
     builder
         .filter_module(MISTAKES_OF_CLIENTS, LevelFilter::Off)
         .filter_module(FRAMEWORK, LevelFilter::Warn)
-        .filter_module(FRAMES, LevelFilter::Debug)
+        .filter_module(FRAMES, LevelFilter::Info)
         .parse_filters(&filter(env));
     if for_the_journal {
         builder.write_style(WriteStyle::Never).format(for_journal);

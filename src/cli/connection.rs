@@ -19,7 +19,7 @@ pub(super) enum Command {
     /// Follow another control server, or none; the daemon keeps to it when it
     /// starts again
     Set {
-        /// The server's URL, such as https://lan.example.org, or local for none
+        /// The server's URL, such as `https://lan.example.org`, or local for none
         // A usage error would repeat it, and it may have a password.
         #[arg(required_unless_present = "local")]
         url: Option<String>,
@@ -76,7 +76,9 @@ fn state(connection: &Connection) -> String {
             format!("{word}: the daemon works as in local mode, and looks now and then")
         }
         ConnectionState::AuthFailed => {
-            format!("{word}: the server does not let the daemon in, who waits to be told to retry")
+            format!(
+                "{word}: the server does not let the daemon in; it waits for `lanragectl connection retry`"
+            )
         }
         ConnectionState::Stopping => format!("{word}: the daemon is stopping"),
         ConnectionState::Unknown => format!("{word}: a state that is newer than this program"),

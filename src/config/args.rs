@@ -30,7 +30,7 @@ pub struct DaemonArgs {
     #[arg(long, value_name = "PATH")]
     pub discovery_file: Option<PathBuf>,
 
-    /// Control server to follow, such as https://lan.example.org; without one, the parties are this machine's own [env:
+    /// Control server to follow, such as `https://lan.example.org`; without one, the parties are this machine's own [env:
     /// LANRAGE_CONTROL_SERVER]
     // It is checked later: a usage error would repeat it, and it may have a password.
     #[arg(long, value_name = "URL")]

@@ -275,6 +275,8 @@ pub struct Upstream {
     pub memberships: Vec<Membership>,
     /// The parties that it has to be told something of.
     pub outbox: BTreeSet<PartyId>,
+    /// The peers that left a party, of which it has to be told.
+    pub leaves: BTreeSet<(PartyId, PeerId)>,
 }
 
 /// That a peer of this machine is in a party.

@@ -36,8 +36,8 @@ impl Front {
     ) -> anyhow::Result<Self> {
         let keys = Keys::new().context("the system gives no random numbers")?;
         let (local, outbox) = (engine.calls.clone(), engine.outbox.clone());
-        // Time for every daemon to look twice.
-        let forgiveness = settings.link.probe * 2;
+        // Time for every daemon to look twice, and to say what it has.
+        let forgiveness = settings.link.probe * 2 + settings.link.connect_timeout;
         let epoch = Rc::default();
         let around = Surroundings { local, itself, clock, outbox, epoch, forgiveness, keys };
         let line = Line::default();

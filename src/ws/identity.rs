@@ -40,6 +40,15 @@ pub(super) struct Claimed {
     token: Option<Secret>,
 }
 
+/// What a claim is known by when it is made again, if it gives a token out for nothing but the
+/// asking. It is as good as that token, and like that no more than its hash is kept.
+fn name_of_claim(req_id: Option<RequestKey>, gives_token: bool) -> Option<RequestKey> {
+    let req_id = req_id.filter(|key| gives_token && key.0.len() >= UNGUESSABLE)?;
+    let TokenHash(hash) = token::hash(req_id.0.as_bytes());
+    let name: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    Some(RequestKey(name.into()))
+}
+
 impl Conversation {
     /// The first word, or a further one for another peer.
     pub(super) async fn greet(
@@ -112,7 +121,7 @@ impl Conversation {
             proof: proof.as_ref().map(|proof| proof.hash),
             issue: fresh.as_ref().map(Token::hash),
             hold: true,
-            key: key.filter(|key| key.0.len() >= UNGUESSABLE),
+            key: name_of_claim(key, fresh.is_some() && proof.is_none()),
         };
         let identity = match self.ask(Ask::Command(command)).await? {
             Answer::Outcome(Outcome::Claimed(identity)) => identity,

@@ -1,54 +1,193 @@
-//! Where the server has no WebSocket.
+//! A server without a WebSocket, or one that is not to be spoken to by it.
 
-use serde_json::json;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::thread;
 
-use super::world::{
-    World, await_event, await_members, join, leave, members, parties, register, rename, subscribe,
+use serde_json::{Value, json};
+
+use super::{
+    Watcher, await_synced, entry, join, member, members, moved, party, registration, server,
+    server_on, url,
 };
-use crate::harness::{FAST_REMOTE, eventually};
+use crate::harness::{Daemon, FAST_REMOTE, Port, Setup, eventually};
 
-fn world() -> World {
-    World::with(&format!("{FAST_REMOTE}transport = 'http'\npoll = '1s'\n"), "")
+fn over_http(url: &str) -> Daemon {
+    // Each attempt has several of its own in it.
+    let config = FAST_REMOTE.replace("max_attempts = 3", "max_attempts = 1");
+    let config = format!("{config}transport = 'http'\npoll = '1s'\n");
+    Setup::new().server_url(url).config(&config).start()
+}
+
+/// Registers a party, whose id the server chooses.
+fn register(daemon: &Daemon, host: &str) -> String {
+    let asked = registration("mine", host);
+    let party = daemon.client().call("party.register", asked)["party"].take();
+    assert_eq!((&party["origin"], &party["sync"]), (&json!("remote"), &json!("synced")));
+    let id = party["party_id"].as_str().expect("an id").to_owned();
+    assert_ne!(id, "mine");
+    id
+}
+
+/// Waits until a party has these members. Over HTTP a copy comes late.
+#[track_caller]
+fn await_members(daemon: &Daemon, party_id: &str, expected: &[&str]) {
+    eventually(&format!("{expected:?}"), || (members(daemon, party_id) == expected).then_some(()));
+}
+
+/// The life of a party between two machines that look for news.
+fn live(server: &Daemon, here: &Daemon, there: &Daemon) {
+    for daemon in [here, there] {
+        daemon.await_state("online");
+    }
+    let mut watcher = Watcher::of(here);
+    let id = register(here, "ann");
+    assert_eq!(members(server, &id), ["ann"]);
+    assert_eq!(watcher.next("party.registered")["party"]["party_id"], json!(id));
+    join(there, &id, "bob", "synced");
+    assert_eq!(members(server, &id), ["ann", "bob"]);
+    let joined = watcher.next("peer.joined");
+    assert_eq!((&joined["peer"]["peer_id"], &joined["party_id"]), (&json!("bob"), &json!(id)));
+    let address = &party(server, &id)["peers"]["bob"]["virtual_ip"];
+    assert_eq!(joined["peer"]["virtual_ip"], *address);
+
+    there.client().call("peer.update", json!({"party_id": id, "peer": moved("bob", 7)}));
+    assert_eq!(party(server, &id)["peers"]["bob"]["public_port"], 7);
+    watcher.until("peer.updated", |data| data["peer"]["public_port"] == 7);
+    there.client().call("peer.heartbeat", member(&id, "bob"));
+
+    assert_eq!(there.client().call("party.leave", member(&id, "bob"))["status"], "left");
+    assert_eq!(members(server, &id), ["ann"]);
+    assert_eq!(watcher.next("peer.left")["peer_id"], "bob");
+    join(there, &id, "cleo", "synced");
+    let mut guest = Watcher::of(there);
+    assert_eq!(here.client().call("party.leave", member(&id, "ann"))["status"], "party_deleted");
+    assert_eq!(party(server, &id), Value::Null);
+    assert_eq!(guest.next("party.removed")["party_id"], json!(id));
+    for (daemon, guest) in [(here, "dora"), (there, "eve")] {
+        assert_eq!(party(daemon, &id), Value::Null);
+        let refused = daemon.client().refused("party.join", entry(&id, guest));
+        assert_eq!(refused, "party_not_found");
+    }
 }
 
 #[test]
-fn a_party_lives_by_looking_for_news() {
-    let world = world();
-    let (mut a, mut b) = (world.a.client(), world.b.client());
-    let party = register(&mut a, "p", "ann");
-    let id = party["party_id"].as_str().expect("an id").to_owned();
-    assert_ne!(id, "p", "the server chooses");
-    assert_eq!(party["peers"]["ann"]["connected"], true);
-    assert_eq!(parties(&mut a).len(), 1);
-    join(&mut b, &id, "bob");
-    await_members(&world.a, &id, &["ann", "bob"]);
-    rename(&mut a, &id, "ann", "Anna");
-    eventually("the other's new name", || {
-        (b.party(&id)["peers"]["ann"]["name"] == "Anna").then_some(())
-    });
+fn a_party_lives_between_two_who_look_for_news() {
+    let server = server();
+    let (here, there) = (over_http(&url(&server)), over_http(&url(&server)));
+    live(&server, &here, &there);
+}
+
+#[test]
+fn signals_stay_on_one_machine() {
+    let server = server();
+    let (here, there) = (over_http(&url(&server)), over_http(&url(&server)));
+    for daemon in [&here, &there] {
+        daemon.await_state("online");
+    }
+    let id = register(&here, "ann");
+    join(&there, &id, "bob", "synced");
+    await_members(&here, &id, &["ann", "bob"]);
     let signal = json!({"party_id": id, "from_peer_id": "ann", "to_peer_id": "bob",
         "signal_data": 1});
-    assert_eq!(a.refused("signal.send", signal), "server_rejected");
-    assert_eq!(leave(&mut b, &id, "bob"), "left");
-    await_members(&world.a, &id, &["ann"]);
-    join(&mut b, &id, "bob");
-    assert_eq!(leave(&mut a, &id, "ann"), "party_deleted");
-    await_members(&world.b, &id, &[]);
+    let error = here.client().error("signal.send", signal);
+    assert_eq!(error["data"]["code"], "server_rejected");
+    assert!(error["message"].as_str().is_some_and(|why| why.contains("WebSocket")), "{error}");
 }
 
 #[test]
-fn what_was_registered_alone_gets_the_servers_id() {
-    let mut world = world();
-    let server = world.lose_server();
-    let mut a = world.a.client();
-    register(&mut a, "mine", "ann");
-    join(&mut a, "mine", "amy");
-    subscribe(&mut a);
-    world.find_server(server);
-    let told = await_event(&mut a, "party.updated", "mine");
+fn what_is_done_alone_is_told_over_http_too() {
+    let port = Port::reserve();
+    let here = over_http(&format!("http://{}", port.address()));
+    here.await_state("fallback");
+    super::register(&here, "mine", "ann", "pending");
+    join(&here, "mine", "bob", "pending");
+    let mut watcher = Watcher::of(&here);
+    let server = server_on(&port);
+    let told = watcher.until("party.updated", |data| !data["previous_party_id"].is_null());
     assert_eq!(told["previous_party_id"], "mine");
     let id = told["party"]["party_id"].as_str().expect("an id").to_owned();
-    assert_eq!(members(&world.a, &id), ["amy", "ann"]);
-    join(&mut world.b.client(), &id, "bob");
-    await_members(&world.a, &id, &["amy", "ann", "bob"]);
+    here.await_state("online");
+    await_synced(&here, &id);
+    assert_eq!(members(&here, &id), ["ann", "bob"]);
+    assert_eq!(members(&server, &id), ["ann", "bob"]);
+    let there = over_http(&url(&server));
+    there.await_state("online");
+    join(&there, &id, "cleo", "synced");
+    await_members(&here, &id, &["ann", "bob", "cleo"]);
+
+    // And once more, with a party that the server has.
+    let setup = server.kill();
+    here.await_state("fallback");
+    there.await_state("fallback");
+    let left = there.client().call("party.leave", member(&id, "cleo"));
+    assert_eq!(left["status"], "left");
+    join(&here, &id, "dora", "pending");
+    let server = setup.restart_on(port.address()).start();
+    for daemon in [&here, &there] {
+        daemon.await_state("online");
+    }
+    await_members(&here, &id, &["ann", "bob", "dora"]);
+    assert_eq!(members(&server, &id), ["ann", "bob", "dora"]);
+    // The first attempt that found the server was good enough.
+    assert!(!here.setup.log().contains("no answer within"), "{}", here.setup.log());
+}
+
+/// A server in front of another, that has all of its routes but the WebSocket.
+fn without_websocket(server: SocketAddr) -> SocketAddr {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let address = listener.local_addr().expect("an address");
+    thread::spawn(move || {
+        for near in listener.incoming() {
+            let near = near.expect("a connection");
+            thread::spawn(move || pass_on(near, server));
+        }
+    });
+    address
+}
+
+/// Passes on what comes on a connection, unless it begins with the wish for a WebSocket.
+fn pass_on(near: TcpStream, server: SocketAddr) -> Option<()> {
+    let mut reader = BufReader::new(near.try_clone().ok()?);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        (reader.read_line(&mut head).ok()? > 0).then_some(())?;
+    }
+    let mut writer = near;
+    if head.starts_with("GET /ws ") {
+        let refusal = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        return writer.write_all(refusal.as_bytes()).ok();
+    }
+    let mut far = TcpStream::connect(server).ok()?;
+    far.write_all(head.as_bytes()).ok()?;
+    let mut back = far.try_clone().ok()?;
+    thread::spawn(move || {
+        std::io::copy(&mut back, &mut writer).ok();
+        writer.shutdown(Shutdown::Both).ok();
+    });
+    // What was read ahead comes first.
+    std::io::copy(&mut reader.by_ref(), &mut far).ok()?;
+    far.shutdown(Shutdown::Both).ok()
+}
+
+#[test]
+fn a_server_without_a_websocket_is_spoken_to_over_http() {
+    let server = server();
+    let url = format!("http://{}", without_websocket(server.address()));
+    let config = format!("{FAST_REMOTE}transport = 'auto'\npoll = '1s'\n");
+    let daemon = || Setup::new().server_url(&url).config(&config).start();
+    let (here, there) = (daemon(), daemon());
+    live(&server, &here, &there);
+    assert!(here.setup.log().contains("so HTTP it is"), "{}", here.setup.log());
+}
+
+#[test]
+fn who_wants_a_websocket_and_nothing_else_is_told_that_there_is_none() {
+    let server = server();
+    let url = format!("http://{}", without_websocket(server.address()));
+    let config = format!("{FAST_REMOTE}transport = 'ws'\n");
+    let daemon = Setup::new().server_url(&url).config(&config).start();
+    let lost = daemon.await_state("fallback");
+    assert!(lost["last_error"].as_str().is_some_and(|why| why.contains("404")), "{lost}");
+    super::register(&daemon, "p", "ann", "pending");
 }

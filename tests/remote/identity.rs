@@ -1,62 +1,150 @@
-//! Whose peers they are: tokens that are kept, renewed, and never shown.
+//! Whose the peers are: tokens that are kept, renewed in time, and shown to nobody.
 
+use std::collections::BTreeSet;
+use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
-use super::world::{World, await_members, join, refused_join, register, rename};
-use crate::harness::{FAST_REMOTE, eventually};
+use rusqlite::{Connection, OpenFlags};
+use serde_json::json;
 
+use super::{Watcher, agree, daemon, entry, follower, join, moved, register, server};
+use crate::harness::{Daemon, Port, Proxy, Setup, Ws, assert_error, eventually};
+
+/// What proves to the server who is who, as the daemon keeps it.
+fn tokens(daemon: &Daemon) -> BTreeSet<String> {
+    let path = daemon.setup.state_dir().join("control.db");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let database = Connection::open_with_flags(path, flags).expect("open the database");
+    let mut rows = database.prepare("SELECT token FROM credentials").expect("a query");
+    let tokens = rows.query_map([], |row| row.get(0)).expect("rows");
+    tokens.map(|token| token.expect("a token")).collect()
+}
+
+/// It takes five renewals: 9 s.
 #[test]
 fn a_token_is_renewed_before_it_expires() {
-    let mut world = World::with(FAST_REMOTE, "[auth]\ntoken_ttl = '2s'\n");
-    register(&mut world.a.client(), "p", "ann");
-    join(&mut world.b.client(), "p", "bob");
-    let renewed =
-        |daemon: &crate::harness::Daemon| daemon.setup.log().matches("is renewed").count();
-    eventually("four renewals", || (renewed(&world.a) >= 4).then_some(()));
-    rename(&mut world.b.client(), "p", "bob", "Robert");
-    // What it has is good for the next connection, too, whoever restarts.
-    let server = world.lose_server();
-    world.find_server(server);
-    world.b = world.b.kill().start();
-    world.b.await_state("online");
-    join(&mut world.b.client(), "p", "bob");
-    await_members(&world.a, "p", &["ann", "bob"]);
+    let server = Setup::server().config("[auth]\ntoken_ttl = '3s'\n").start();
+    let proxy = Proxy::to(server.address());
+    let (here, there) = (daemon(&proxy.url()), follower(&server));
+    here.await_state("online");
+    register(&here, "p", "ann", "synced");
+    join(&there, "p", "bob", "synced");
+    let first = tokens(&here);
+    let renewals = || here.setup.log().matches("the token of ann is renewed").count();
+    let mut watcher = Watcher::of(&there);
+    // Each time but the last on another connection.
+    for round in 1..=5 {
+        eventually("a renewal", || (renewals() >= round).then_some(()));
+        if round < 5 {
+            proxy.cut();
+            proxy.await_connections(round + 1);
+            here.await_state("online");
+        }
+        let port = u16::try_from(round).expect("a port");
+        let update = json!({"party_id": "p", "peer": moved("ann", port)});
+        here.client().call("peer.update", update);
+        watcher.until("peer.updated", |data| data["peer"]["public_port"] == port);
+    }
+    assert!(first.is_disjoint(&tokens(&here)), "the first one is long over");
+    for daemon in [&here, &there] {
+        assert!(!daemon.setup.log().contains("not renewed"), "{}", daemon.setup.log());
+    }
+    agree(&[&server, &here, &there], "p", &["ann", "bob"]);
 }
 
 #[test]
-fn an_id_stays_its_daemons_whoever_is_killed() {
-    let mut world = World::new();
-    register(&mut world.a.client(), "p", "ann");
-    world.a = world.a.kill().start();
-    let server = world.server.take().expect("a server").kill();
-    world.server = Some(server.start());
-    world.await_online();
-    assert_eq!(refused_join(&mut world.b.client(), "p", "ann"), "server_rejected");
-    join(&mut world.a.client(), "p", "ann");
+fn who_it_is_survives_whoever_is_killed() {
+    let port = Port::reserve();
+    let server = super::server_on(&port);
+    let (here, there) = (follower(&server), follower(&server));
+    register(&here, "p", "ann", "synced");
+    let known = tokens(&here);
+    assert_eq!(known.len(), 1);
+    let here = here.kill().start();
+    let server = server.kill().restart_on(port.address()).start();
+    for daemon in [&here, &there] {
+        daemon.await_state("online");
+    }
+    // Nobody else is believed to be her, and she is.
+    let mut thief = Ws::connect(server.address());
+    thief.send(json!({"type": "hello", "version": "1", "client": "test", "caps": ["lanragectl"],
+        "peer_id": "ann", "req_id": "1"}));
+    assert_eq!(thief.answer("1")["code"], "permission_denied");
+    assert_error(&there.client().error("party.join", entry("p", "ann")), "server_rejected");
+    join(&here, "p", "ann", "synced");
+    let update = json!({"party_id": "p", "peer": moved("ann", 7)});
+    here.client().call("peer.update", update);
+    agree(&[&server, &here], "p", &["ann"]);
+    let (_proof, _) = Ws::hello(server.address(), "ann", known.first().map(String::as_str));
+}
+
+/// All that is in a directory, and in those in it.
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        }
+        found.push(path);
+    }
+    found
+}
+
+/// Whether it is a database, or what lies beside one.
+fn is_database(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().contains(".db"))
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).expect("its mode").permissions().mode() & 0o777
 }
 
 #[test]
-fn tokens_are_for_nobody_to_see() {
-    let world = World::new();
-    register(&mut world.a.client(), "p", "ann");
-    let state = world.a.setup.state_dir();
-    let mut databases = 0;
-    for entry in std::fs::read_dir(&state).expect("the state") {
-        let entry = entry.expect("an entry");
-        if entry.file_name().to_string_lossy().starts_with("control.db") {
-            databases += 1;
-            let mode = entry.metadata().expect("its mode").permissions().mode();
-            assert_eq!(mode & 0o777, 0o600, "{:?}", entry.path());
+fn tokens_are_for_nobody_else_to_see() {
+    let server = server();
+    let mut here = follower(&server);
+    let mut shown = BTreeSet::new();
+    register(&here, "p", "ann", "synced");
+    shown.extend(tokens(&here));
+    // Through another connection, another run, and a refusal.
+    here = here.kill().start();
+    here.await_state("online");
+    join(&here, "p", "bob", "synced");
+    shown.extend(tokens(&here));
+    let there = follower(&server);
+    assert_error(&there.client().error("party.join", entry("p", "bob")), "server_rejected");
+    join(&there, "p", "cleo", "synced");
+    shown.extend(tokens(&there));
+    let ctl = here.ctl();
+    let told = [ctl.text("doctor"), ctl.text("status --json"), ctl.text("connection show --json")];
+    let backup = here.setup.path("backup.db");
+    here.client().call("state.backup", json!({"path": backup}));
+    assert_eq!(mode(&backup), 0o600);
+    assert!(shown.len() >= 3, "{}", shown.len());
+    for daemon in [&here, &there, &server] {
+        let log = daemon.setup.log();
+        assert!(log.contains("DEBUG"));
+        for text in told.iter().chain([&log]) {
+            // The second half would be too much already.
+            assert!(!shown.iter().any(|token| text.contains(&token[token.len() / 2..])), "{text}");
+        }
+        let state = daemon.setup.state_dir();
+        assert_eq!(mode(&state), 0o700);
+        let all = files(&state);
+        assert!(all.iter().any(|path| is_database(path)));
+        for path in all {
+            if path.is_dir() {
+                assert_eq!(mode(&path), 0o700, "{}", path.display());
+            } else if is_database(&path) {
+                assert_eq!(mode(&path), 0o600, "{}", path.display());
+            } else {
+                // Other users may read it.
+                let text = fs::read(&path).expect("a file");
+                let text = String::from_utf8_lossy(&text);
+                assert!(!shown.iter().any(|token| text.contains(token)), "{}", path.display());
+            }
         }
     }
-    assert!(databases >= 2, "the database and its log");
-    let log = world.a.setup.log();
-    let server = world.server.as_ref().expect("a server").setup.log();
-    assert!(log.contains("DEBUG") && server.contains("DEBUG"));
-    // A token is 43 characters of base64, which nothing else in a log is.
-    let tokens = |log: &str| {
-        let words = log.split(|c: char| !(c.is_ascii_alphanumeric() || "-_".contains(c)));
-        words.filter(|word| word.len() == 43).map(str::to_owned).collect::<Vec<_>>()
-    };
-    assert_eq!((tokens(&log), tokens(&server)), (vec![], vec![]));
 }

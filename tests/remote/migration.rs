@@ -1,106 +1,226 @@
-//! From local mode to a server, from one server to another, and back.
+//! From local to remote mode and back, and from server to server, at run time.
 
 use serde_json::{Value, json};
 
-use super::world::{World, await_members, join, members, parties, register};
-use crate::harness::{Daemon, FAST_REMOTE, Setup};
+use super::{
+    Watcher, agree, await_synced, daemon, follower, join, members, party, register, server,
+    server_on, url,
+};
+use crate::harness::{Daemon, FAST_REMOTE, Port, Setup, assert_error};
 
-fn set(daemon: &Daemon, url: Value) -> Value {
-    daemon.client().call("connection.set", json!({"server_url": url}))
+fn set(daemon: &Daemon, server_url: Option<&str>) -> Value {
+    let mut connection = daemon.client().call("connection.set", json!({"server_url": server_url}));
+    let known = daemon.client().call("connection.get", json!({}))["server_url"].take();
+    assert_eq!(connection["server_url"], json!(server_url));
+    assert_eq!(known, json!(server_url));
+    connection["state"].take()
+}
+
+fn local() -> Daemon {
+    Setup::new().config(FAST_REMOTE).start()
+}
+
+/// Registers a party here alone.
+fn register_here(daemon: &Daemon, party_id: &str, host: &str) {
+    // There is no server that could be told later.
+    register(daemon, party_id, host, "synced");
+    assert_eq!(party(daemon, party_id)["origin"], "local");
 }
 
 #[test]
-fn local_parties_are_carried_to_a_server_and_back() {
-    let world = World::new();
-    let c = Setup::new().config(FAST_REMOTE).start();
-    register(&mut c.client(), "mine", "carl");
-    join(&mut c.client(), "mine", "cora");
-    let connection = set(&c, json!(world.url()));
-    assert_eq!(connection["server_url"], world.url());
-    c.await_state("online");
-    let party = c.client().party("mine");
-    assert_eq!((&party["origin"], &party["sync"]), (&json!("remote"), &json!("synced")));
-    join(&mut world.a.client(), "mine", "ann");
-    await_members(&c, "mine", &["ann", "carl", "cora"]);
+fn what_is_hosted_here_goes_to_a_new_server() {
+    let (server, here) = (server(), local());
+    register_here(&here, "p", "ann");
+    join(&here, "p", "bob", "synced");
+    let mut watcher = Watcher::of(&here);
+    set(&here, Some(&url(&server)));
+    let carried = |data: &Value| {
+        let party = &data["party"];
+        party["origin"] == "remote" && party["sync"] == "synced"
+    };
+    let told = watcher.until("party.updated", carried);
+    assert_eq!(told["party"]["party_id"], "p");
+    here.await_state("online");
+    let there = follower(&server);
+    join(&there, "p", "cleo", "synced");
+    agree(&[&server, &here, &there], "p", &["ann", "bob", "cleo"]);
+    // It stays so, though nothing but this says it.
+    let here = here.kill().start();
+    here.await_state("online");
+    assert_eq!(here.client().call("status.get", json!({}))["mode"], "remote");
+    agree(&[&server, &here], "p", &["ann", "bob", "cleo"]);
+}
 
-    // The choice outlives the process, and so do the peers' ids.
-    let c = c.kill().start();
-    assert_eq!(c.await_state("online")["server_url"], world.url());
-    for id in ["carl", "cora"] {
-        join(&mut c.client(), "mine", id);
+#[test]
+fn who_goes_back_to_local_leaves_and_keeps_a_copy() {
+    let server = server();
+    let (here, there) = (follower(&server), follower(&server));
+    register(&there, "p", "ann", "synced");
+    join(&here, "p", "bob", "synced");
+    register(&here, "q", "bob", "synced");
+    join(&there, "q", "ann", "synced");
+    agree(&[&server, &here, &there], "p", &["ann", "bob"]);
+    agree(&[&server, &here, &there], "q", &["ann", "bob"]);
+    let mut watcher = Watcher::of(&there);
+    assert_eq!(set(&here, None), "local");
+    // The server has been told before it was answered.
+    assert_eq!(members(&server, "p"), ["ann"]);
+    assert_eq!(party(&server, "q"), Value::Null);
+    let mut gone = Vec::new();
+    while gone.len() < 2 {
+        let (kind, data) = watcher.client.event();
+        let is_end = kind == "party.removed" && data["party_id"] == "q";
+        if is_end || (kind == "peer.left" && data["party_id"] == "p") {
+            gone.push(data["reason"].clone());
+        }
     }
-    await_members(&world.a, "mine", &["ann", "carl", "cora"]);
-
-    assert_eq!(set(&c, Value::Null)["state"], "local");
-    let party = c.client().party("mine");
-    assert_eq!((&party["origin"], &party["sync"]), (&json!("local"), &json!("synced")));
-    assert_eq!(members(&c, "mine"), ["ann", "carl", "cora"]);
-    assert_eq!(party["peers"]["ann"]["connected"], false, "nothing keeps her alive here");
-    await_members(&world.a, "mine", &[]);
-    let c = c.stop().0.start();
-    assert_eq!(c.client().call("connection.get", json!({}))["state"], "local");
-    // Back again, under the same ids.
-    join(&mut c.client(), "mine", "carl");
-    set(&c, json!(world.url()));
-    c.await_state("online");
-    join(&mut world.a.client(), "mine", "ann");
-    await_members(&c, "mine", &["ann", "carl"]);
+    gone.sort_by_key(Value::to_string);
+    assert_eq!(gone, ["host_left", "left"]);
+    for id in ["p", "q"] {
+        let copy = party(&here, id);
+        assert_eq!((&copy["origin"], &copy["sync"]), (&json!("local"), &json!("synced")), "{copy}");
+        let peers: Vec<_> = copy["peers"].as_object().expect("peers").keys().collect();
+        assert_eq!(peers, ["ann", "bob"], "{id}");
+    }
+    // Though the command line still says otherwise.
+    let here = here.kill().start();
+    let status = here.client().call("status.get", json!({}));
+    assert_eq!(
+        (&status["mode"], &status["connection"]["state"]),
+        (&json!("local"), &json!("local"))
+    );
+    assert_eq!(members(&here, "q"), ["ann", "bob"]);
 }
 
 #[test]
-fn a_choice_counts_until_the_configuration_says_something_else() {
-    let world = World::new();
-    let World { a, .. } = world;
-    set(&a, Value::Null);
-    let mut setup = a.stop().0;
-    let daemon = setup.start();
-    assert_eq!(daemon.client().call("connection.get", json!({}))["state"], "local");
-    setup = daemon.stop().0;
-    let other = Setup::server().start();
-    let url = format!("http://{}", other.address());
-    setup.args = vec!["--server".into(), url.clone()];
-    let daemon = setup.start();
-    assert_eq!(daemon.await_state("online")["server_url"], url);
+fn a_new_word_of_the_command_line_counts_more_than_an_old_choice() {
+    let (old, new) = (server(), server());
+    let here = follower(&old);
+    set(&here, None);
+    let mut setup = here.kill();
+    let at = setup.args.iter().position(|arg| *arg == url(&old)).expect("the server's address");
+    setup.args[at] = url(&new);
+    let here = setup.start();
+    assert_eq!(here.await_state("online")["server_url"], url(&new));
+    // Chosen anew, it counts again.
+    set(&here, Some(&url(&old)));
+    let here = here.kill().start();
+    assert_eq!(here.await_state("online")["server_url"], url(&old));
+}
+
+#[test]
+fn what_is_no_servers_address_is_refused() {
+    let server = server();
+    let here = follower(&server);
+    let mut client = here.client();
+    for (bad, why) in [
+        ("lan.example.org", "http://"),
+        ("ftp://lan.example.org", "http://"),
+        ("ws://lan.example.org", "http://"),
+        ("http://", "URL"),
+        ("", "http://"),
+        ("http://ann:hunter2@lan.example.org", "password"),
+        ("http://ann@lan.example.org", "password"),
+        ("http://lan.example.org/?a=1", "after ?"),
+        ("http://lan.example.org/#a", "after ?"),
+        ("http://lan.example.org:99999", "URL"),
+    ] {
+        let params = json!({"server_url": bad});
+        assert_eq!(client.invalid("connection.set", params.clone()), "server_url", "{bad}");
+        let message = client.error("connection.set", params)["message"].to_string();
+        assert!(message.contains(why), "{message}");
+        assert!(!message.contains("hunter2"), "{message}");
+    }
+    let long = format!("http://{}", "a".repeat(2048));
+    for bad in [json!({}), json!({"server_url": 1}), json!({"server_url": long})] {
+        assert_eq!(client.invalid("connection.set", bad), "server_url");
+    }
+    assert_eq!(client.call("connection.get", json!({}))["state"], "online");
 }
 
 #[test]
 fn from_one_server_to_another() {
-    let world = World::new();
-    let other = Setup::server().start();
-    register(&mut world.a.client(), "p", "ann");
-    join(&mut world.b.client(), "p", "bob");
-    let url = format!("http://{}", other.address());
-    set(&world.a, json!(url));
-    assert_eq!(world.a.await_state("online")["server_url"], url);
-    await_members(&world.b, "p", &[]);
-    let party = world.a.client().party("p");
-    assert_eq!((&party["origin"], &party["sync"]), (&json!("remote"), &json!("synced")));
-    assert!(members(&world.a, "p").contains(&"ann".to_owned()));
+    let (old, new) = (server(), server());
+    let (here, there) = (follower(&old), follower(&old));
+    register(&here, "p", "ann", "synced");
+    join(&there, "p", "bob", "synced");
+    register(&there, "q", "bob", "synced");
+    join(&here, "q", "ann", "synced");
+    agree(&[&old, &here, &there], "q", &["ann", "bob"]);
+    agree(&[&old, &here, &there], "p", &["ann", "bob"]);
+    let mut watcher = Watcher::of(&here);
+    set(&here, Some(&url(&new)));
+    assert_eq!(party(&old, "p"), Value::Null);
+    assert_eq!(members(&old, "q"), ["bob"]);
+    watcher.states_to("online");
+    // Its own party is there, with those who live here; the other is a copy of what was.
+    await_synced(&here, "p");
+    agree(&[&new, &here], "p", &["ann"]);
+    assert_eq!(party(&new, "q"), Value::Null);
+    assert_eq!(party(&here, "q")["origin"], "local");
+    // The other machine comes after, and is who it was.
+    set(&there, Some(&url(&new)));
+    there.await_state("online");
+    join(&there, "p", "bob", "synced");
+    agree(&[&new, &here, &there], "p", &["ann", "bob"]);
+    // And back again: by what they showed the old one before.
+    set(&here, Some(&url(&old)));
+    here.await_state("online");
+    await_synced(&here, "p");
+    agree(&[&old, &here], "p", &["ann"]);
 }
 
 #[test]
-fn a_switch_needs_no_server() {
-    let mut world = World::new();
-    register(&mut world.a.client(), "p", "ann");
-    let server = world.lose_server();
-    assert_eq!(set(&world.a, Value::Null)["state"], "local");
-    assert_eq!(world.a.client().party("p")["origin"], "local");
-    set(&world.a, json!(world.url()));
-    assert_eq!(parties(&mut world.a.client())[0]["sync"], "pending");
-    world.find_server(server);
-    assert_eq!(world.a.client().party("p")["origin"], "remote");
+fn a_server_that_is_away_can_be_chosen_and_given_up() {
+    let port = Port::reserve();
+    let here = local();
+    register_here(&here, "p", "ann");
+    let away = format!("http://{}", port.address());
+    set(&here, Some(&away));
+    here.await_state("fallback");
+    assert_eq!(party(&here, "p")["sync"], "pending");
+    join(&here, "p", "bob", "pending");
+    assert_eq!(set(&here, None), "local");
+    let copy = party(&here, "p");
+    assert_eq!((&copy["sync"], &copy["origin"]), (&json!("synced"), &json!("local")));
+    set(&here, Some(&away));
+    let here = here.kill().start();
+    assert_eq!(party(&here, "p")["sync"], "pending");
+    let server = server_on(&port);
+    here.await_state("online");
+    await_synced(&here, "p");
+    assert_eq!(members(&server, "p")[..1], ["ann"]);
 }
 
 #[test]
-fn what_is_no_address_changes_nothing() {
-    let daemon = Setup::new().start();
-    let mut client = daemon.client();
-    for url in ["", "lan.example.org", "ws://h", "http://ann:secret@h", "http://h/?a=1", "http://"]
-    {
-        assert_eq!(client.invalid("connection.set", json!({"server_url": url})), "server_url");
-    }
-    assert_eq!(client.invalid("connection.set", json!({})), "server_url");
-    assert_eq!(client.invalid("connection.set", json!({"server_url": 7})), "server_url");
-    assert_eq!(client.call("connection.get", json!({}))["state"], "local");
-    assert!(!daemon.setup.log().contains("secret"));
+fn the_same_server_again_changes_nothing() {
+    let server = server();
+    let here = follower(&server);
+    register(&here, "p", "ann", "synced");
+    let seq = party(&here, "p")["seq"].clone();
+    let again = json!({"server_url": format!("{}/", url(&server))});
+    let connection = here.client().call("connection.set", again);
+    assert_eq!(
+        (&connection["state"], &connection["server_url"]),
+        (&json!("online"), &json!(url(&server)))
+    );
+    assert_eq!(party(&here, "p")["seq"], seq);
+}
+
+#[test]
+fn a_server_that_is_lost_can_be_left() {
+    let port = Port::reserve();
+    let old = server_on(&port);
+    let here = daemon(&url(&old));
+    here.await_state("online");
+    register(&here, "p", "ann", "synced");
+    let _setup = old.kill();
+    here.await_state("fallback");
+    let new = server();
+    let client = &mut here.client();
+    assert_error(&client.error("connection.set", json!({"server_url": "x"})), "invalid_params");
+    set(&here, Some(&url(&new)));
+    here.await_state("online");
+    await_synced(&here, "p");
+    agree(&[&new, &here], "p", &["ann"]);
 }

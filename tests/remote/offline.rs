@@ -1,205 +1,328 @@
-//! While the server can't be asked, and what becomes of it when it is back: row by row.
+//! What is done while the server is away, and what becomes of it on return.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::world::{
-    World, await_event, await_members, join, leave, members, parties, refused_join, register,
-    rename, subscribe,
+use super::{
+    Watcher, agree, await_synced, daemon, entry, follower, join, member, members, moved, party,
+    register, server, server_on,
 };
-use crate::harness::{Http, assert_error, eventually, peer};
+use crate::harness::{Daemon, Port, Proxy, Setup, assert_error};
 
-#[test]
-fn what_is_done_alone_is_pending_and_reaches_the_server() {
-    let mut world = World::new();
-    register(&mut world.a.client(), "p", "ann");
-    join(&mut world.b.client(), "p", "bob");
-    let server = world.lose_server();
-    let (mut a, mut b) = (world.a.client(), world.b.client());
-    let party = register(&mut a, "new", "ann");
-    assert_eq!((&party["origin"], &party["sync"]), (&json!("local"), &json!("pending")));
-    let party = join(&mut b, "p", "bea");
-    assert_eq!((&party["origin"], &party["sync"]), (&json!("remote"), &json!("pending")));
-    rename(&mut b, "p", "bob", "first");
-    rename(&mut b, "p", "bob", "last");
-    join(&mut a, "new", "amy");
-    assert_eq!(leave(&mut a, "new", "amy"), "left");
-    subscribe(&mut a);
-    world.find_server(server);
-    assert_eq!(await_event(&mut a, "party.updated", "new")["party"]["sync"], "synced");
-    for daemon in [&world.a, &world.b] {
-        await_members(daemon, "p", &["ann", "bea", "bob"]);
-        eventually("the last update", || {
-            let party = daemon.client().party("p");
-            (party["peers"]["bob"]["name"] == "last").then_some(())
-        });
+/// A daemon whose way to its server can be cut.
+struct Roaming {
+    daemon: Daemon,
+    proxy: Proxy,
+}
+
+impl Roaming {
+    fn of(server: &Daemon) -> Self {
+        let proxy = Proxy::to(server.address());
+        let daemon = daemon(&proxy.url());
+        daemon.await_state("online");
+        Self { daemon, proxy }
     }
-    assert_eq!(members(&world.a, "new"), ["ann"]);
-    let server = world.server.as_ref().expect("a server");
-    let mut http = Http::registered(server.address(), "watcher");
-    assert_eq!(http.get("/parties/new").ok()["party"]["host_id"], "ann");
+
+    fn leave(&self) {
+        self.proxy.refuse();
+        self.proxy.cut();
+        self.daemon.await_state("fallback");
+    }
+
+    fn come_back(&self) {
+        self.proxy.accept();
+        self.daemon.await_state("online");
+    }
+
+    /// Kills the daemon on the spot, and starts it anew.
+    fn crash(self) -> Self {
+        Self { daemon: self.daemon.kill().start(), proxy: self.proxy }
+    }
+
+    fn leaves_party(&self, party_id: &str, peer_id: &str) -> Value {
+        self.daemon.client().call("party.leave", member(party_id, peer_id))["status"].take()
+    }
+
+    fn updates(&self, party_id: &str, id: &str, port: u16) {
+        let update = json!({"party_id": party_id, "peer": moved(id, port)});
+        self.daemon.client().call("peer.update", update);
+    }
+}
+
+/// A server, a daemon that may go away from it, and one that stays: `ann` there hosts `p`, in
+/// which `bob` is a guest here.
+fn guest_here() -> (Daemon, Roaming, Daemon) {
+    let server = server();
+    let (here, there) = (Roaming::of(&server), follower(&server));
+    register(&there, "p", "ann", "synced");
+    join(&here.daemon, "p", "bob", "synced");
+    agree(&[&server, &here.daemon, &there], "p", &["ann", "bob"]);
+    (server, here, there)
 }
 
 #[test]
-fn what_takes_the_server_is_refused() {
-    let mut world = World::new();
-    register(&mut world.a.client(), "p", "ann");
-    join(&mut world.b.client(), "p", "bob");
-    let _server = world.lose_server();
-    let mut b = world.b.client();
-    let unknown = json!({"party_id": "unknown", "peer": peer("bob")});
-    assert_error(&b.error("party.join", unknown), "offline");
+fn what_was_registered_alone_is_on_the_server_on_return() {
+    let port = Port::reserve();
+    let here = daemon(&format!("http://{}", port.address()));
+    here.await_state("fallback");
+    let mut watcher = Watcher::of(&here);
+    register(&here, "p", "ann", "pending");
+    join(&here, "p", "bob", "pending");
+    let registered = watcher.next("party.registered")["party"].take();
+    assert_eq!((&registered["origin"], &registered["sync"]), (&json!("local"), &json!("pending")));
+    let host = &registered["peers"]["ann"];
+    assert_eq!(host["virtual_ip"], "10.66.0.1");
+    let server = server_on(&port);
+    let is_synced = |data: &Value| data["party"]["sync"] == "synced";
+    let told = watcher.until("party.updated", is_synced);
+    assert_eq!(told["party"]["origin"], "remote");
+    assert_eq!(told.get("previous_party_id"), None);
+    let there = follower(&server);
+    join(&there, "p", "cleo", "synced");
+    agree(&[&server, &here, &there], "p", &["ann", "bob", "cleo"]);
+}
+
+#[test]
+fn what_is_unknown_can_not_be_joined_alone() {
+    let (_server, here, _there) = guest_here();
+    here.leave();
+    let mut client = here.daemon.client();
+    // Retryable, as its table has it.
+    assert_error(&client.error("party.join", entry("unknown", "bob")), "offline");
     let signal = json!({"party_id": "p", "from_peer_id": "bob", "to_peer_id": "ann",
         "signal_data": 1});
-    assert_error(&b.error("signal.send", signal), "offline");
-    assert_eq!(refused_join(&mut b, "p", "ann"), "permission_denied", "she is elsewhere");
-    let alive = b.call("peer.heartbeat", json!({"party_id": "p", "peer_id": "bob"}));
-    assert_eq!(alive["expires_in_ms"], 300_000);
+    assert_error(&client.error("signal.send", signal), "offline");
+    let beat = client.call("peer.heartbeat", member("p", "bob"));
+    assert!(beat["expires_in_ms"].as_u64().is_some_and(|ms| ms > 0), "{beat}");
+    assert_error(&client.error("party.get", json!({"party_id": "unknown"})), "party_not_found");
 }
 
 #[test]
-fn what_is_pending_survives_a_killed_daemon() {
-    let mut world = World::new();
-    register(&mut world.a.client(), "p", "ann");
-    join(&mut world.b.client(), "p", "bob");
-    let server = world.lose_server();
-    let mut b = world.b.client();
-    register(&mut b, "mine", "bea");
-    join(&mut b, "p", "bo");
-    leave(&mut b, "p", "bob");
-    drop(b);
-    world.b = world.b.kill().start();
-    world.b.await_state("fallback");
-    let pending = parties(&mut world.b.client());
-    assert!(pending.iter().all(|party| party["sync"] == "pending"), "{pending:?}");
-    world.find_server(server);
-    await_members(&world.a, "p", &["ann", "bo"]);
-    assert_eq!(members(&world.b, "p"), ["ann", "bo"]);
-    assert_eq!(members(&world.b, "mine"), ["bea"]);
+fn what_waits_is_shown_and_told() {
+    let (server, here, there) = guest_here();
+    here.leave();
+    let mut watcher = Watcher::of(&here.daemon);
+    join(&here.daemon, "p", "cleo", "pending");
+    let joined = watcher.next("peer.joined");
+    assert_eq!(joined["peer"]["peer_id"], "cleo");
+    let waits = watcher.next("party.updated")["party"].take();
+    assert_eq!((&waits["sync"], &waits["origin"]), (&json!("pending"), &json!("remote")));
+    assert_eq!(party(&here.daemon, "p")["sync"], "pending");
+    here.come_back();
+    watcher.until("party.updated", |data| data["party"]["sync"] == "synced");
+    agree(&[&server, &here.daemon, &there], "p", &["ann", "bob", "cleo"]);
 }
 
 #[test]
-fn an_id_that_was_taken_meanwhile_becomes_another() {
-    let mut world = World::new();
-    let server = world.lose_server();
-    let (mut a, mut b) = (world.a.client(), world.b.client());
-    // One of both comes first.
-    for (client, host, guest) in [(&mut a, "ann", "amy"), (&mut b, "bob", "bea")] {
-        register(client, "same", host);
-        join(client, "same", guest);
-        subscribe(client);
+fn what_waits_survives_a_crash() {
+    let (server, here, there) = guest_here();
+    here.leave();
+    register(&here.daemon, "q", "bob", "pending");
+    join(&here.daemon, "p", "cleo", "pending");
+    here.updates("p", "bob", 7);
+    let here = here.crash();
+    here.daemon.await_state("fallback");
+    for id in ["p", "q"] {
+        assert_eq!(party(&here.daemon, id)["sync"], "pending", "{id}");
     }
-    let mut narrow = [world.a.client(), world.b.client()];
-    for client in &mut narrow {
-        client.call("events.subscribe", json!({"party_id": "same", "topics": ["party", "peer"]}));
+    // Once more, and what is done after the crash waits, too.
+    assert_eq!(here.leaves_party("p", "cleo"), "left");
+    join(&here.daemon, "q", "dora", "pending");
+    let here = here.crash();
+    here.come_back();
+    for id in ["p", "q"] {
+        await_synced(&here.daemon, id);
     }
-    world.find_server(server);
-    let ids = |daemon| -> Vec<String> {
-        let parties = parties(&mut crate::harness::Daemon::client(daemon));
-        parties.iter().map(|party| party["party_id"].as_str().expect("an id").to_owned()).collect()
-    };
-    let (of_a, of_b) = (ids(&world.a), ids(&world.b));
-    assert_eq!((of_a.len(), of_b.len()), (1, 1));
-    let (loser, client, narrow, new) = match of_a[0] == "same" {
-        true => (&world.b, &mut b, &mut narrow[1], &of_b[0]),
-        false => (&world.a, &mut a, &mut narrow[0], &of_a[0]),
-    };
-    assert_ne!(new, "same");
-    let told = await_event(client, "party.updated", "same");
-    assert_eq!(
-        (&told["party"]["party_id"], &told["previous_party_id"]),
-        (&json!(new), &json!("same"))
-    );
-    assert_eq!(members(loser, new).len(), 2);
+    agree(&[&server, &here.daemon], "q", &["bob", "dora"]);
+    agree(&[&server, &here.daemon, &there], "p", &["ann", "bob"]);
+    assert_eq!(party(&there, "p")["peers"]["bob"]["public_port"], 7);
+}
+
+#[test]
+fn an_id_that_was_taken_meanwhile_gives_way() {
+    let server = server();
+    let (here, there) = (Roaming::of(&server), follower(&server));
+    here.leave();
+    register(&here.daemon, "p", "ann", "pending");
+    join(&here.daemon, "p", "bob", "pending");
+    register(&there, "p", "eve", "synced");
+    let mut watcher = Watcher::of(&here.daemon);
+    let mut narrow = here.daemon.client();
+    narrow.call("events.subscribe", json!({"party_id": "p", "topics": ["party", "peer"]}));
+    here.come_back();
+    let told = watcher.until("party.updated", |data| !data["previous_party_id"].is_null());
+    assert_eq!(told["previous_party_id"], "p");
+    let id = told["party"]["party_id"].as_str().expect("an id").to_owned();
+    assert_ne!(id, "p");
+    await_synced(&here.daemon, &id);
+    agree(&[&server, &here.daemon], &id, &["ann", "bob"]);
+    agree(&[&server, &there], "p", &["eve"]);
+    assert_eq!(party(&here.daemon, "p"), Value::Null);
+    // Whoever comes by the new id finds it.
+    join(&there, &id, "cleo", "synced");
+    agree(&[&server, &here.daemon, &there], &id, &["ann", "bob", "cleo"]);
     // Who listens to the old id alone goes on hearing of the party.
-    await_event(narrow, "party.updated", "same");
-    let host = members(loser, new).pop().expect("a member");
-    rename(&mut loser.client(), new, &host, "another");
-    assert_eq!(await_event(narrow, "peer.updated", new)["peer"]["name"], "another");
+    while narrow.event().1["peer"]["peer_id"] != "cleo" {}
 }
 
 #[test]
-fn a_party_that_ended_meanwhile_ends_here_and_guests_bring_nothing_back() {
-    let mut world = World::new();
-    register(&mut world.a.client(), "p", "ann");
-    join(&mut world.b.client(), "p", "bob");
-    let server = world.lose_server();
-    assert_eq!(leave(&mut world.a.client(), "p", "ann"), "party_deleted");
-    let mut b = world.b.client();
-    subscribe(&mut b);
-    join(&mut b, "p", "bea");
-    world.find_server(server);
-    await_event(&mut b, "party.removed", "p");
-    assert_eq!((members(&world.a, "p"), members(&world.b, "p")), (vec![], vec![]));
+fn who_is_refused_on_return_goes() {
+    let server = Setup::server().config("[limits]\npeers_per_party = 3\n").start();
+    let (here, there) = (Roaming::of(&server), follower(&server));
+    register(&there, "p", "ann", "synced");
+    join(&here.daemon, "p", "bob", "synced");
+    here.leave();
+    join(&here.daemon, "p", "cleo", "pending");
+    join(&there, "p", "dora", "synced");
+    let mut watcher = Watcher::of(&here.daemon);
+    here.come_back();
+    let left = watcher.next("peer.left");
+    assert_eq!((&left["peer_id"], &left["reason"]), (&json!("cleo"), &json!("removed")));
+    await_synced(&here.daemon, "p");
+    agree(&[&server, &here.daemon, &there], "p", &["ann", "bob", "dora"]);
 }
 
 #[test]
-fn a_host_registers_anew_what_the_server_forgot() {
-    // The server takes a daemon that is away for gone at once.
-    let hasty = "[cleanup]\npeer_timeout = '1ms'\ninterval = '20ms'\nstartup_grace = '1ms'\n";
-    let mut world = World::with(crate::harness::FAST_REMOTE, hasty);
-    register(&mut world.a.client(), "p", "ann");
-    join(&mut world.b.client(), "p", "bob");
-    let (setup, _) = world.server.take().expect("a server").stop();
-    world.a.await_state("fallback");
-    world.b.await_state("fallback");
-    world.find_server(setup);
-    eventually("the host's party", || {
-        members(&world.a, "p").contains(&"ann".to_owned()).then_some(())
-    });
+fn a_party_in_which_nobody_of_ours_is_wanted_goes() {
+    let (server, here, there) = guest_here();
+    here.leave();
+    assert_eq!(here.leaves_party("p", "bob"), "left");
+    // Somebody elsewhere takes the id first.
+    join(&here.daemon, "p", "cleo", "pending");
+    register(&there, "q", "cleo", "synced");
+    let mut watcher = Watcher::of(&here.daemon);
+    here.come_back();
+    let left = watcher.until("peer.left", |data| data["peer_id"] == "cleo");
+    assert_eq!(left["reason"], "removed");
+    let removed = watcher.next("party.removed");
+    assert_eq!((&removed["party_id"], &removed["reason"]), (&json!("p"), &json!("removed")));
+    assert_eq!(party(&here.daemon, "p"), Value::Null);
+    agree(&[&server, &there], "p", &["ann"]);
 }
 
 #[test]
-fn a_server_that_lost_its_state_gets_all_of_it_again() {
-    let mut world = World::new();
-    register(&mut world.a.client(), "p", "ann");
-    join(&mut world.b.client(), "p", "bob");
-    register(&mut world.b.client(), "q", "bea");
-    for _ in 0..3 {
-        let server = world.lose_server();
-        world.find_server(server.wiped());
-        for daemon in [&world.a, &world.b] {
-            await_members(daemon, "p", &["ann", "bob"]);
+fn a_party_that_ended_meanwhile_is_not_brought_back_by_a_guest() {
+    let (server, here, there) = guest_here();
+    here.leave();
+    here.updates("p", "bob", 7);
+    there.client().call("party.leave", member("p", "ann"));
+    let mut watcher = Watcher::of(&here.daemon);
+    here.come_back();
+    let left = watcher.until("peer.left", |data| data["peer_id"] == "bob");
+    assert_eq!(left["party_id"], "p");
+    let removed = watcher.next("party.removed");
+    assert_eq!(removed["party_id"], "p");
+    for one in [&server, &here.daemon, &there] {
+        assert_eq!(party(one, "p"), Value::Null);
+    }
+    // It can be registered anew, by anybody.
+    register(&here.daemon, "p", "bob", "synced");
+    assert_eq!(members(&server, "p"), ["bob"]);
+}
+
+/// A server that takes who is silent for gone, so that a party can end whose host is away.
+const IMPATIENT: &str =
+    "[cleanup]\ninterval = '20ms'\npeer_timeout = '200ms'\nstartup_grace = '0s'\n";
+
+#[test]
+fn a_party_that_the_server_gave_up_is_registered_anew_by_its_host() {
+    let server = Setup::server().config(IMPATIENT).start();
+    let proxy = Proxy::to(server.address());
+    let config = crate::harness::FAST_REMOTE.replace("heartbeat = '1s'", "heartbeat = '20ms'");
+    let setup = Setup::new().server_url(&proxy.url()).config(&config);
+    let here = Roaming { daemon: setup.start(), proxy };
+    here.daemon.await_state("online");
+    register(&here.daemon, "p", "ann", "synced");
+    join(&here.daemon, "p", "bob", "synced");
+    let mut on_server = Watcher::of(&server);
+    here.leave();
+    on_server.next("party.removed");
+    // Nobody left here.
+    assert_eq!(members(&here.daemon, "p"), ["ann", "bob"]);
+    here.come_back();
+    let registered = on_server.next("party.registered");
+    assert_eq!(registered["party"]["party_id"], "p");
+    on_server.until("peer.joined", |data| data["peer"]["peer_id"] == "bob");
+    await_synced(&here.daemon, "p");
+    agree(&[&server, &here.daemon], "p", &["ann", "bob"]);
+}
+
+#[test]
+fn who_left_alone_has_left_on_return() {
+    let (server, here, there) = guest_here();
+    register(&here.daemon, "q", "bob", "synced");
+    join(&there, "q", "ann", "synced");
+    here.leave();
+    assert_eq!(here.leaves_party("p", "bob"), "left");
+    assert_eq!(here.leaves_party("q", "bob"), "party_deleted");
+    assert_eq!(party(&here.daemon, "q"), Value::Null);
+    assert_eq!(members(&there, "p"), ["ann", "bob"], "nobody told it");
+    let mut watcher = Watcher::of(&there);
+    here.come_back();
+    let mut gone = [Value::Null, Value::Null];
+    while gone.iter().any(Value::is_null) {
+        let (kind, data) = watcher.client.event();
+        match kind.as_str() {
+            "peer.left" if data["party_id"] == "p" => gone[0] = data,
+            "party.removed" => gone[1] = data,
+            _ => {}
         }
-        await_members(&world.b, "q", &["bea"]);
     }
+    assert_eq!((&gone[0]["peer_id"], &gone[0]["reason"]), (&json!("bob"), &json!("left")));
+    assert_eq!((&gone[1]["party_id"], &gone[1]["reason"]), (&json!("q"), &json!("host_left")));
+    agree(&[&server, &there], "p", &["ann"]);
+    assert_eq!(party(&server, "q"), Value::Null);
 }
 
 #[test]
-fn who_left_and_joined_anew_is_in() {
-    let mut world = World::new();
-    register(&mut world.a.client(), "p", "ann");
-    join(&mut world.b.client(), "p", "bob");
-    join(&mut world.b.client(), "p", "bea");
-    let server = world.lose_server();
-    let mut b = world.b.client();
-    leave(&mut b, "p", "bob");
-    leave(&mut b, "p", "bea");
-    join(&mut b, "p", "bob");
-    world.find_server(server);
-    for daemon in [&world.a, &world.b] {
-        await_members(daemon, "p", &["ann", "bob"]);
-    }
+fn who_left_and_joined_anew_is_a_member() {
+    let (server, here, there) = guest_here();
+    here.leave();
+    assert_eq!(here.leaves_party("p", "bob"), "left");
+    let params = json!({"party_id": "p", "peer": moved("bob", 9), "keepalive": "daemon"});
+    let joined = here.daemon.client().call("party.join", params)["party"].take();
+    assert_eq!(joined["sync"], "pending");
+    here.come_back();
+    await_synced(&here.daemon, "p");
+    agree(&[&server, &here.daemon, &there], "p", &["ann", "bob"]);
+    assert_eq!(party(&server, "p")["peers"]["bob"]["public_port"], 9);
 }
 
 #[test]
-fn of_two_with_one_address_the_server_decides() {
-    let mut world = World::new();
-    register(&mut world.a.client(), "p", "ann");
-    join(&mut world.b.client(), "p", "bob");
-    let server = world.lose_server();
-    let (mut a, mut b) = (world.a.client(), world.b.client());
-    // Neither knows of the other.
-    let mine = join(&mut a, "p", "amy")["peers"]["amy"]["virtual_ip"].clone();
-    let yours = join(&mut b, "p", "bea")["peers"]["bea"]["virtual_ip"].clone();
-    assert_eq!(mine, yours);
-    world.find_server(server);
-    for daemon in [&world.a, &world.b] {
-        await_members(daemon, "p", &["amy", "ann", "bea", "bob"]);
+fn of_several_updates_the_last_is_sent() {
+    let (server, here, there) = guest_here();
+    here.leave();
+    for port in 1..=5 {
+        here.updates("p", "bob", port);
     }
-    let (of_a, of_b) = (world.a.client().party("p"), world.b.client().party("p"));
-    let address = |party: &serde_json::Value, id: &str| party["peers"][id]["virtual_ip"].clone();
-    for id in ["amy", "ann", "bea", "bob"] {
-        assert_eq!(address(&of_a, id), address(&of_b, id));
-    }
-    assert_ne!(address(&of_a, "amy"), address(&of_a, "bea"));
+    assert_eq!(party(&here.daemon, "p")["peers"]["bob"]["public_port"], 5);
+    let mut watcher = Watcher::of(&there);
+    here.come_back();
+    await_synced(&here.daemon, "p");
+    let ports = |data: &Value| data["peer"]["public_port"].as_u64().expect("a port");
+    // Whether its connection is there is told, too.
+    let is_news = |data: &Value| ports(data) != 51820;
+    assert_eq!(ports(&watcher.until("peer.updated", is_news)), 5);
+    agree(&[&server, &here.daemon, &there], "p", &["ann", "bob"]);
+}
+
+#[test]
+fn where_addresses_clash_the_server_has_it() {
+    let (server, here, there) = guest_here();
+    here.leave();
+    join(&here.daemon, "p", "cleo", "pending");
+    join(&there, "p", "dora", "synced");
+    let address = |daemon: &Daemon, id: &str| {
+        party(daemon, "p")["peers"][id]["virtual_ip"].as_str().expect("an address").to_owned()
+    };
+    let before = address(&here.daemon, "cleo");
+    assert_eq!(before, address(&there, "dora"), "they clash");
+    let mut watcher = Watcher::of(&here.daemon);
+    here.come_back();
+    let is_moved = |data: &Value| {
+        data["peer"]["peer_id"] == "cleo" && data["peer"]["virtual_ip"] != json!(before)
+    };
+    watcher.until("peer.updated", is_moved);
+    await_synced(&here.daemon, "p");
+    agree(&[&server, &here.daemon, &there], "p", &["ann", "bob", "cleo", "dora"]);
+    assert_eq!(address(&here.daemon, "dora"), before);
 }

@@ -1,121 +1,281 @@
-//! While the server can be asked: what it confirmed is there, on both daemons.
+//! Two machines and a server that answers.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::world::{
-    World, await_event, await_members, join, leave, members, refused_join, register, rename,
-    subscribe,
+use super::{
+    Watcher, agree, entry, essence, follower, join, member, members, moved, party, register,
+    registration, server, url,
 };
-use crate::harness::{Http, assert_error, eventually, peer};
+use crate::harness::{
+    Client, Daemon, FAST_REMOTE, Http, Setup, announced, assert_error, eventually, is_root, peer,
+};
 
-#[test]
-fn a_party_lives_on_the_server_and_on_both_daemons() {
-    let world = World::new();
-    let (mut a, mut b) = (world.a.client(), world.b.client());
-    subscribe(&mut a);
-    let party = register(&mut a, "p", "ann");
-    assert_eq!((&party["origin"], &party["sync"]), (&json!("remote"), &json!("synced")));
-    let server = world.server.as_ref().expect("a server");
-    let mut http = Http::registered(server.address(), "watcher");
-    // An answer comes after the server's: it is there.
-    assert_eq!(http.get("/parties/p").ok()["party"]["host_id"], "ann");
-    let party = join(&mut b, "p", "bob");
-    assert_eq!(party["peers"]["ann"]["virtual_ip"], "10.66.0.1");
-    assert_eq!(party["peers"]["bob"]["virtual_ip"], "10.66.0.2");
-    let joined = await_event(&mut a, "peer.joined", "p");
-    assert_eq!(joined["peer"]["virtual_ip"], "10.66.0.2");
-
-    rename(&mut b, "p", "bob", "Robert");
-    assert_eq!(http.get("/parties/p").ok()["party"]["peers"]["bob"]["name"], "Robert");
-    assert_eq!(await_event(&mut a, "peer.updated", "p")["peer"]["name"], "Robert");
-
-    let data = json!({"offer": [1, 1e3]});
-    let signal = json!({"party_id": "p", "from_peer_id": "bob", "to_peer_id": "ann",
-        "signal_data": data});
-    assert_eq!(b.call("signal.send", signal)["queued"], true);
-    await_event(&mut a, "signal.received", "p");
-    let polled = a.call("signal.poll", json!({"party_id": "p", "peer_id": "ann"}));
-    assert_eq!(polled["signals"][0]["signal_data"], data);
-
-    let alive = b.call("peer.heartbeat", json!({"party_id": "p", "peer_id": "bob"}));
-    assert_eq!(alive["expires_in_ms"], 300_000);
-    assert_eq!(leave(&mut b, "p", "bob"), "left");
-    assert_eq!(await_event(&mut a, "peer.left", "p")["peer_id"], "bob");
-    assert_eq!(members(&world.b, "p"), [""; 0], "nobody tells of it any more");
-
-    join(&mut b, "p", "bob");
-    subscribe(&mut b);
-    assert_eq!(leave(&mut a, "p", "ann"), "party_deleted");
-    assert_eq!(await_event(&mut b, "party.removed", "p")["reason"], "host_left");
-    assert_eq!(http.get("/parties/p").status, 404);
+/// A server and two daemons that are online.
+fn two() -> (Daemon, Daemon, Daemon) {
+    let server = server();
+    let (here, there) = (follower(&server), follower(&server));
+    (server, here, there)
 }
 
 #[test]
-fn what_the_server_refuses_is_told_to_who_asked() {
-    let world = World::new();
-    let (mut a, mut b) = (world.a.client(), world.b.client());
-    register(&mut a, "p", "ann");
-    assert_eq!(refused_join(&mut b, "nowhere", "bob"), "party_not_found");
-    assert_eq!(refused_join(&mut b, "p", "ann"), "server_rejected");
-    let again = json!({"party_id": "p", "name": "Doom", "host": peer("bob")});
-    let error = b.error("party.register", again.clone());
-    assert_error(&error, "party_exists");
-    assert_eq!(a.refused("party.register", again), "party_exists");
-    for id in ["ann", "bob"] {
-        let left = b.refused("party.leave", json!({"party_id": "p", "peer_id": id}));
-        assert_eq!(left, "party_not_found", "it is not known here");
+fn what_is_answered_is_on_the_server() {
+    let (server, here, there) = two();
+    register(&here, "p", "ann", "synced");
+    // The server is looked at at once: nothing is awaited.
+    assert_eq!(members(&server, "p"), ["ann"]);
+    join(&there, "p", "bob", "synced");
+    assert_eq!(essence(&party(&server, "p")), essence(&party(&there, "p")));
+    assert_eq!(members(&server, "p"), ["ann", "bob"]);
+    let here_or_there = json!({"party_id": "p", "peer": moved("bob", 7)});
+    let told = there.client().call("peer.update", here_or_there)["peer"].take();
+    assert_eq!(told["public_port"], 7);
+    assert_eq!(party(&server, "p")["peers"]["bob"]["public_port"], 7);
+    let left = there.client().call("party.leave", member("p", "bob"));
+    assert_eq!(left["status"], "left");
+    assert_eq!(members(&server, "p"), ["ann"]);
+    let left = here.client().call("party.leave", member("p", "ann"));
+    assert_eq!(left["status"], "party_deleted");
+    assert_eq!(party(&server, "p"), Value::Null);
+    assert_eq!(party(&here, "p"), Value::Null);
+}
+
+#[test]
+fn the_other_machine_hears_of_everything() {
+    let (server, here, there) = two();
+    register(&here, "p", "ann", "synced");
+    let mut watcher = Watcher::of(&here);
+    let mut guest = Watcher::of(&there);
+    join(&there, "p", "bob", "synced");
+    let registered = guest.next("party.registered")["party"].take();
+    assert_eq!((&registered["origin"], &registered["sync"]), (&json!("remote"), &json!("synced")));
+    let joined = watcher.next("peer.joined");
+    assert_eq!((&joined["party_id"], &joined["peer"]["peer_id"]), (&json!("p"), &json!("bob")));
+    assert_eq!(joined["peer"], party(&here, "p")["peers"]["bob"]);
+    agree(&[&server, &here, &there], "p", &["ann", "bob"]);
+
+    there.client().call("peer.update", json!({"party_id": "p", "peer": moved("bob", 7)}));
+    let updated = watcher.until("peer.updated", |data| data["peer"]["public_port"] == 7);
+    assert_eq!(updated["seq"], joined["seq"].as_u64().expect("a number") + 1);
+    assert_eq!(updated["epoch"], joined["epoch"]);
+    // Again the same is no change.
+    there.client().call("peer.update", json!({"party_id": "p", "peer": moved("bob", 7)}));
+    join(&there, "p", "cleo", "synced");
+    assert_eq!(watcher.client.event().1["peer"]["peer_id"], "cleo");
+    let beat = there.client().call("peer.heartbeat", member("p", "bob"));
+    assert!(beat["expires_in_ms"].as_u64().is_some_and(|ms| ms > 0), "{beat}");
+
+    there.client().call("party.leave", member("p", "bob"));
+    let left = watcher.next("peer.left");
+    assert_eq!((&left["peer_id"], &left["reason"]), (&json!("bob"), &json!("left")));
+    here.client().call("party.leave", member("p", "ann"));
+    let left = guest.until("peer.left", |data| data["peer_id"] == "cleo");
+    assert_eq!(left["reason"], "host_left");
+    let removed = guest.next("party.removed");
+    assert_eq!((&removed["party_id"], &removed["reason"]), (&json!("p"), &json!("host_left")));
+    for one in [&server, &here, &there] {
+        assert_eq!(party(one, "p"), Value::Null);
     }
-    join(&mut b, "p", "bob");
-    let stranger = json!({"party_id": "p", "peer_id": "carl"});
-    assert_eq!(b.refused("party.leave", stranger), "not_a_member");
-    assert_eq!(members(&world.a, "p"), ["ann", "bob"]);
 }
 
 #[test]
-fn who_is_silent_here_leaves_there() {
-    let brisk = "[cleanup]\npeer_timeout = '1s'\ninterval = '50ms'\nstartup_grace = '1ms'\n";
-    let daemons = format!("{brisk}{}", crate::harness::FAST_REMOTE);
-    let world = World::with(&daemons, "");
-    let (mut a, mut b) = (world.a.client(), world.b.client());
-    register(&mut a, "p", "ann");
-    b.call("party.join", json!({"party_id": "p", "peer": peer("bob")}));
-    await_members(&world.a, "p", &["ann", "bob"]);
-    // What kept it alive is gone.
-    drop(b);
-    await_members(&world.a, "p", &["ann"]);
-    await_members(&world.b, "p", &[]);
+fn signals_go_from_machine_to_machine() {
+    let (_server, here, there) = two();
+    register(&here, "p", "ann", "synced");
+    join(&there, "p", "bob", "synced");
+    let mut watcher = Watcher::of(&there);
+    let send = |client: &mut Client, from: &str, to: &str, data: &Value| {
+        let signal = json!({"party_id": "p", "from_peer_id": from, "to_peer_id": to,
+            "signal_data": data});
+        assert_eq!(client.call("signal.send", signal)["queued"], true);
+    };
+    let payloads = [
+        json!({"sdp": "v=0\r\n", "n": [1, -2.5, 1e300, null, true], "": {"ü": "😀\u{0}"}}),
+        json!("text"),
+        Value::Null,
+        json!(0),
+        json!([[], {}]),
+    ];
+    let mut ann = here.client();
+    for payload in &payloads {
+        send(&mut ann, "ann", "bob", payload);
+        let notice = watcher.next("signal.received");
+        let told = [&notice["party_id"], &notice["from_peer_id"], &notice["to_peer_id"]];
+        assert_eq!(told, ["p", "ann", "bob"]);
+        assert_eq!(notice.get("signal_data"), None);
+    }
+    let mut bob = there.client();
+    let polled = bob.call("signal.poll", member("p", "bob"));
+    let polled = polled["signals"].as_array().expect("signals");
+    assert_eq!(polled.len(), payloads.len(), "{polled:?}");
+    for (signal, payload) in polled.iter().zip(&payloads) {
+        assert_eq!((&signal["signal_data"], &signal["from_peer_id"]), (payload, &json!("ann")));
+    }
+    assert_eq!(bob.call("signal.poll", member("p", "bob"))["signals"], json!([]));
+    // On one machine it is the same.
+    join(&there, "p", "cleo", "synced");
+    send(&mut bob, "bob", "cleo", &payloads[0]);
+    let polled = eventually("the signal", || {
+        let polled = bob.call("signal.poll", member("p", "cleo"))["signals"].take();
+        polled.as_array().is_some_and(|signals| !signals.is_empty()).then_some(polled)
+    });
+    assert_eq!(polled[0]["signal_data"], payloads[0]);
+}
+
+#[test]
+fn a_refusal_of_the_server_is_told_as_what_it_is() {
+    let server = Setup::server().config("[limits]\npeers_per_party = 2\n").start();
+    let (here, there) = (follower(&server), follower(&server));
+    register(&here, "p", "ann", "synced");
+    let (mut ann, mut bob) = (here.client(), there.client());
+    let register = |id: &str, host: &str| registration(id, host);
+    let signal = |from: &str, to: &str| {
+        json!({"party_id": "p", "from_peer_id": from,
+        "to_peer_id": to, "signal_data": 1})
+    };
+    // The other machine knows nothing of the party before it joins.
+    assert_error(&bob.error("party.join", entry("q", "bob")), "party_not_found");
+    assert_error(&bob.error("party.register", register("p", "bob")), "party_exists");
+    assert_error(&ann.error("party.register", register("p", "ann")), "party_exists");
+    join(&there, "p", "bob", "synced");
+    agree(&[&here, &there], "p", &["ann", "bob"]);
+    assert_error(&bob.error("party.join", entry("p", "cleo")), "party_full");
+    assert_error(&bob.error("party.leave", member("p", "cleo")), "not_a_member");
+    assert_error(&bob.error("signal.send", signal("cleo", "ann")), "not_a_member");
+    assert_error(&bob.error("signal.send", signal("bob", "cleo")), "peer_not_found");
+    let absent = json!({"party_id": "p", "peer": peer("cleo")});
+    assert_error(&bob.error("peer.update", absent), "peer_not_found");
+    assert_error(&bob.error("peer.heartbeat", member("p", "cleo")), "peer_not_found");
+    assert_error(&bob.error("party.leave", member("q", "bob")), "party_not_found");
+    assert_eq!(members(&server, "p"), ["ann", "bob"]);
+}
+
+#[test]
+fn who_is_another_machines_is_nobody_elses() {
+    let (server, here, there) = two();
+    register(&here, "p", "ann", "synced");
+    join(&there, "p", "bob", "synced");
+    agree(&[&here, &there], "p", &["ann", "bob"]);
+    let mut bob = there.client();
+    for (method, params) in [
+        ("party.join", entry("p", "ann")),
+        ("party.register", registration("q", "ann")),
+        ("party.leave", member("p", "ann")),
+        ("peer.heartbeat", member("p", "ann")),
+        ("peer.update", json!({"party_id": "p", "peer": moved("ann", 7)})),
+    ] {
+        let error = bob.error(method, params);
+        // Only the superuser's requests come as far as the server.
+        let code = if is_root() { "server_rejected" } else { "permission_denied" };
+        assert_error(&error, code);
+        assert!(error["message"].as_str().is_some_and(|why| why.contains("ann")), "{error}");
+    }
+    // An id that is somebody's whom this machine has never heard of.
+    let mut other = Http::registered(server.address(), "eve");
+    other.party("eve");
+    let error = bob.error("party.join", entry("p", "eve"));
+    assert_error(&error, "server_rejected");
+    let why = error["message"].as_str().expect("words");
+    assert!(why.contains("eve"), "{why}");
+    agree(&[&server, &here, &there], "p", &["ann", "bob"]);
+}
+
+/// A daemon that soon takes for gone who is silent, long before the server would.
+const SOON: &str = "[cleanup]\ninterval = '20ms'\npeer_timeout = '300ms'\nstartup_grace = '0s'\n";
+
+#[test]
+fn whom_nothing_keeps_alive_leaves() {
+    let server = server();
+    let setup = Setup::new().server_url(&url(&server));
+    let here = setup.config(&format!("{FAST_REMOTE}{SOON}")).start();
+    here.await_state("online");
+    let there = follower(&server);
+    register(&there, "p", "ann", "synced");
+    let mut watcher = Watcher::of(&there);
+    let mut client = here.client();
+    let keep = |id: &str, keepalive: &str| json!({"party_id": "p", "peer": peer(id), "keepalive": keepalive});
+    client.call("party.join", keep("bound", "connection"));
+    client.call("party.join", keep("kept", "daemon"));
+    assert_eq!(members(&server, "p"), ["ann", "bound", "kept"]);
+    // Its connection is there and does not count: it gives no sign of life.
+    client.call("party.join", keep("manual", "manual"));
+    let left = watcher.next("peer.left");
+    assert_eq!(left["peer_id"], "manual");
+    assert_eq!(members(&server, "p"), ["ann", "bound", "kept"]);
+    drop(client);
+    let left = watcher.next("peer.left");
+    assert_eq!(left["peer_id"], "bound");
+    agree(&[&server, &here, &there], "p", &["ann", "kept"]);
+}
+
+#[test]
+fn a_daemon_that_stops_is_seen_and_lets_the_server_wait_for_it() {
+    let (server, here, there) = two();
+    register(&here, "p", "ann", "synced");
+    join(&there, "p", "bob", "synced");
+    let mut watcher = Watcher::of(&here);
+    let (setup, status) = there.stop();
+    assert!(status.success());
+    let gone = watcher.until("peer.updated", |data| data["peer"]["peer_id"] == "bob");
+    assert_eq!(gone["peer"]["connected"], false);
+    assert_eq!(members(&server, "p"), ["ann", "bob"]);
+    let there = setup.start();
+    there.await_state("online");
+    agree(&[&server, &here], "p", &["ann", "bob"]);
+    // Nothing keeps it alive before its client is back.
+    join(&there, "p", "bob", "synced");
+    let back = watcher.until("peer.updated", |data| data["peer"]["connected"] == true);
+    assert_eq!(back["peer"]["peer_id"], "bob");
+    agree(&[&server, &here, &there], "p", &["ann", "bob"]);
 }
 
 #[test]
 fn requests_of_one_client_are_done_in_their_order() {
-    let world = World::new();
-    let mut a = world.a.client();
-    let mut ids = Vec::new();
-    for n in 0..10 {
-        let party_id = format!("p{n}");
-        let host = json!({"party_id": party_id, "name": "Quake", "host": peer("ann")});
-        let guest = json!({"party_id": party_id, "peer": peer("bob")});
-        ids.push(a.send("party.register", host));
-        ids.push(a.send("party.join", guest));
-        ids.push(a.send("party.leave", json!({"party_id": party_id, "peer_id": "ann"})));
+    let (_server, here, _there) = two();
+    let mut client = here.client();
+    let mut asked = Vec::new();
+    for n in 0..5 {
+        let id = format!("p{n}");
+        asked.push(client.send("party.register", registration(&id, "ann")));
+        asked.push(client.send("party.join", entry(&id, "bob")));
+        asked.push(client.send("party.leave", member(&id, "ann")));
     }
-    for id in ids {
-        let reply = a.reply(id);
+    for id in asked {
+        let reply = client.reply(id);
         assert!(reply.get("error").is_none(), "{reply}");
     }
-    assert_eq!(a.call("party.list", json!({}))["parties"], json!([]));
+    assert_eq!(client.call("party.list", json!({}))["parties"], json!([]));
 }
 
 #[test]
-fn relays_are_the_servers() {
-    let world = World::new();
-    let (mut a, mut b) = (world.a.client(), world.b.client());
-    let relay = json!({"relay_id": "r", "public_ip": "192.0.2.1", "port": 7, "region": "eu"});
-    a.call("relay.register", relay.clone());
-    eventually("the relay on the other daemon", || {
-        let relays = b.call("relay.list", json!({"region": "eu"}))["relays"].take();
-        (relays[0]["relay_id"] == "r").then_some(())
-    });
-    assert_eq!(b.call("relay.list", json!({"region": "us"}))["relays"], json!([]));
-    assert_eq!(b.refused("relay.register", relay), "server_rejected");
+fn programs_of_lanrage_are_members_like_any() {
+    let (server, here, _there) = two();
+    register(&here, "p", "ann", "synced");
+    let mut watcher = Watcher::of(&here);
+    let mut http = Http::registered(server.address(), "old");
+    http.join("p", "old").ok();
+    assert_eq!(watcher.next("peer.joined")["peer"]["peer_id"], "old");
+    let mut changed = announced("old");
+    changed["public_port"] = json!(7);
+    let body = json!({"party_id": "p", "peer_info": changed});
+    http.post("/parties/p/join", Some(body)).ok();
+    assert_eq!(watcher.next("peer.updated")["peer"]["public_port"], 7);
+    agree(&[&server, &here], "p", &["ann", "old"]);
+    http.delete("/parties/p/peers/old").ok();
+    assert_eq!(watcher.next("peer.left")["reason"], "left");
+}
+
+#[test]
+fn commands_see_the_server_too() {
+    let (server, here, there) = two();
+    let ctl = here.ctl();
+    assert_eq!(ctl.json("wait --for online")["state"], "online");
+    let shown = ctl.json("connection show");
+    assert_eq!((&shown["state"], &shown["server_url"]), (&json!("online"), &json!(url(&server))));
+    assert_eq!(ctl.json("doctor")["ok"], true);
+    register(&here, "p", "ann", "synced");
+    there.ctl().json("party join p --peer-id bob --public-key k");
+    assert_eq!(members(&server, "p"), ["ann", "bob"]);
+    ctl.text("wait --for online --timeout 5s");
+    let listed = ctl.json("party list");
+    assert_eq!(listed["parties"][0]["origin"], "remote");
 }

@@ -1,127 +1,162 @@
-//! The connection's states, as they are told.
+//! How the connection stands, and how it is told.
 
-use std::net::TcpListener;
-
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use super::world::{World, register};
-use crate::harness::{BadServer, Behaviour, FAST_REMOTE, Port, Setup};
+use super::{Watcher, await_synced, daemon, follower, names, register, server, server_on, url};
+use crate::harness::{BadServer, Behaviour, Daemon, FAST_REMOTE, Port, Setup, Step};
 
-/// The states that were told, without repetition, up to this one.
-fn states_until(client: &mut crate::harness::Client, last: &str) -> Vec<String> {
-    let mut states: Vec<String> = Vec::new();
-    while states.last().is_none_or(|state| state != last) {
-        let (kind, data) = client.event();
-        assert_eq!(kind, "connection.changed");
-        let state = data["state"].as_str().expect("a state").to_owned();
-        if states.last() != Some(&state) {
-            states.push(state);
-        }
-    }
-    states
-}
-
-fn watch(client: &mut crate::harness::Client) -> Value {
-    client.call("events.subscribe", json!({"topics": ["connection"]}))["snapshot"]["connection"]
-        .take()
-}
-
-#[test]
-fn a_server_that_goes_and_comes_back_is_followed_through_every_state() {
-    let mut world = World::new();
-    let mut watcher = world.a.client();
-    let known = watch(&mut watcher);
-    assert_eq!((&known["state"], &known["attempt"]), (&json!("online"), &json!(0)));
-    assert_eq!(known["server_url"], world.url());
-    assert_eq!(known["last_error"], Value::Null);
-    let server = world.lose_server();
-    assert_eq!(states_until(&mut watcher, "fallback"), ["reconnecting", "fallback"]);
-    let connection = watcher.call("connection.get", json!({}));
-    assert!(connection["attempt"].as_u64() >= Some(3), "{connection}");
-    assert!(connection["last_error"].as_str().is_some_and(|why| why.contains("nothing listens")));
-    let status = watcher.call("status.get", json!({}));
-    assert_eq!(
-        (&status["mode"], &status["connection"]["state"]),
-        (&json!("remote"), &json!("fallback"))
-    );
-    world.find_server(server);
-    assert_eq!(states_until(&mut watcher, "online").last().map(String::as_str), Some("online"));
-}
-
-#[test]
-fn a_stop_is_told() {
-    let world = World::new();
-    let mut watcher = world.a.client();
-    watch(&mut watcher);
-    let World { a, .. } = world;
-    let stopping = std::thread::spawn(move || a.stop().1);
-    assert_eq!(states_until(&mut watcher, "stopping"), ["stopping"]);
-    assert!(stopping.join().expect("an end").success());
-}
-
-#[test]
-fn a_server_that_lets_nobody_in_is_asked_again_only_when_told_to() {
-    let server = BadServer::start(Behaviour::Status(401, Vec::new()));
-    let daemon = Setup::new().server_url(&server.url()).config(FAST_REMOTE).start();
-    let connection = daemon.await_state("auth_failed");
-    assert_eq!(connection["retry_in_ms"], Value::Null);
+/// Both that tell of the connection agree. When the next attempt comes differs from one to the
+/// other.
+#[track_caller]
+fn is_told(daemon: &Daemon, state: &str) -> Value {
     let mut client = daemon.client();
-    assert_eq!(register(&mut client, "p", "ann")["sync"], "pending");
-    let asked = server.requests().len();
-    watch(&mut client);
-    client.call("connection.retry", json!({}));
-    assert_eq!(states_until(&mut client, "auth_failed"), ["connecting", "auth_failed"]);
-    assert!(server.requests().len() > asked);
+    let mut connection = client.call("connection.get", json!({}));
+    let status = client.call("status.get", json!({}));
+    assert_eq!(connection["state"], state);
+    let mut same = status["connection"].clone();
+    (connection["retry_in_ms"], same["retry_in_ms"]) = Default::default();
+    assert_eq!(connection, same);
+    let mode = if state == "local" { "local" } else { "remote" };
+    assert_eq!(status["mode"], mode);
+    connection
 }
 
 #[test]
-fn a_daemon_starts_without_its_server() {
+fn a_daemon_without_a_server_is_local() {
+    let daemon = Setup::new().start();
+    let connection = is_told(&daemon, "local");
+    assert_eq!(connection["server_url"], Value::Null);
+    assert_eq!((&connection["attempt"], &connection["last_error"]), (&json!(0), &Value::Null));
+    // There is nothing to try.
+    assert_eq!(daemon.client().call("connection.retry", json!({}))["state"], "local");
+}
+
+#[test]
+fn the_first_attempt_is_connecting() {
+    let server = BadServer::start(Behaviour::UpgradeThen(vec![Step::Hang]));
+    let daemon = daemon(&server.url());
+    let connection = is_told(&daemon, "connecting");
+    assert_eq!(connection["server_url"], server.url());
+    assert_eq!(connection["attempt"], 0);
+    let mut watcher = Watcher::of(&daemon);
+    server.await_requests(1);
+    server.behave(Behaviour::polite());
+    // No answer is found out, and the next attempt succeeds.
+    assert_eq!(names(&watcher.states_to("online")), ["reconnecting", "online"]);
+}
+
+#[test]
+fn a_server_that_goes_and_comes_back_is_found() {
     let port = Port::reserve();
-    let url = format!("http://{}", port.address());
-    let daemon = Setup::new().server_url(&url).config(FAST_REMOTE).start();
-    daemon.await_state("fallback");
-    let mut client = daemon.client();
-    register(&mut client, "p", "ann");
-    let _server = Setup::server().restart_on(port.address()).start();
+    let server = server_on(&port);
+    let daemon = follower(&server);
+    let online = is_told(&daemon, "online");
+    assert_eq!((&online["server_url"], &online["attempt"]), (&json!(url(&server)), &json!(0)));
+    let mut watcher = Watcher::of(&daemon);
+    let setup = server.kill();
+    let lost = watcher.states_to("fallback");
+    assert_eq!(names(&lost), ["reconnecting", "fallback"]);
+    let attempts: Vec<_> = lost.iter().map(|state| state["attempt"].as_u64()).collect();
+    assert!(attempts.is_sorted() && attempts[0] == Some(1), "{attempts:?}");
+    assert_eq!(attempts.last(), Some(&Some(3)), "as many as the configuration allows");
+    for state in &lost {
+        assert!(state["last_error"].as_str().is_some_and(|why| why.contains(' ')), "{state}");
+        let wait = state["retry_in_ms"].as_u64();
+        assert!(wait.is_none_or(|ms| ms <= 200 * 3 / 2), "{state}");
+    }
+    // Either it waits for an attempt, or makes it.
+    assert!(lost[0]["retry_in_ms"].is_u64(), "{}", lost[0]);
+    let why = lost.last().expect("a state")["last_error"].as_str().expect("words").to_owned();
+    assert!(why.contains("nothing listens at"), "{why}");
+    assert!(why.contains(&port.address().to_string()), "{why}");
+    is_told(&daemon, "fallback");
+    let _server = setup.restart_on(port.address()).start();
+    let back = watcher.states_to("online");
+    let mut states = names(&back);
+    // It may be probing just now.
+    states.retain(|state| *state != "fallback");
+    assert_eq!(states, ["online"]);
+    let online = is_told(&daemon, "online");
+    assert_eq!(online["last_error"], Value::Null);
+    assert!(online["since"].as_str() > lost[0]["since"].as_str(), "{online}");
+}
+
+#[test]
+fn a_server_that_says_when_to_come_back_is_left_alone_until_then() {
+    let goaway = json!({"type": "goaway", "retry_after_ms": 3_000_000});
+    let script = vec![Step::online(), Step::send(&goaway), Step::Close(1001)];
+    let server = BadServer::start(Behaviour::UpgradeThen(script));
+    let daemon = daemon(&server.url());
+    let lost = daemon.await_state("reconnecting");
+    assert!(lost["retry_in_ms"].as_u64().is_some_and(|ms| ms > 2_900_000), "{lost}");
+    assert_eq!(server.requests().len(), 1);
+    server.behave(Behaviour::polite());
+    // Who knows better may say so.
+    daemon.client().call("connection.retry", json!({}));
     daemon.await_state("online");
-    crate::harness::eventually("the party", || {
-        (client.party("p")["sync"] == "synced").then_some(())
-    });
+    assert_eq!(server.requests().len(), 2);
 }
 
 #[test]
 fn a_retry_is_made_at_once() {
     let port = Port::reserve();
-    let url = format!("http://{}", port.address());
     // Nobody would wait for the next attempt.
-    let patient = FAST_REMOTE.replace("'200ms'", "'10m'");
-    let daemon = Setup::new().server_url(&url).config(&patient).start();
-    daemon.await_state("fallback");
-    let _server = Setup::server().restart_on(port.address()).start();
+    let config = FAST_REMOTE.replace("'200ms'", "'10m'").replace("= 3", "= 1");
+    let url = format!("http://{}", port.address());
+    let daemon = Setup::new().server_url(&url).config(&config).start();
+    let lost = daemon.await_state("fallback");
+    assert!(lost["retry_in_ms"].as_u64().is_some_and(|ms| ms > 60_000), "{lost}");
+    let _server = server_on(&port);
     daemon.client().call("connection.retry", json!({}));
     daemon.await_state("online");
 }
 
 #[test]
-fn in_local_mode_there_is_no_server() {
-    let daemon = Setup::new().start();
-    let mut client = daemon.client();
-    for method in ["connection.get", "connection.retry"] {
-        let connection = client.call(method, json!({}));
-        assert_eq!(
-            (&connection["state"], &connection["server_url"]),
-            (&json!("local"), &Value::Null)
-        );
-    }
-    assert_eq!(client.call("status.get", json!({}))["mode"], "local");
+fn a_server_that_stops_says_so() {
+    let port = Port::reserve();
+    let server = server_on(&port);
+    let daemon = follower(&server);
+    let mut watcher = Watcher::of(&daemon);
+    let (setup, status) = server.stop();
+    assert!(status.success());
+    let lost = watcher.states_to("reconnecting");
+    // The server tells its clients to come back at different times, none before a second.
+    assert!(lost[0]["retry_in_ms"].as_u64().is_some_and(|ms| ms > 200), "{}", lost[0]);
+    let _server = setup.restart_on(port.address()).start();
+    daemon.client().call("connection.retry", json!({}));
+    watcher.states_to("online");
 }
 
 #[test]
-fn what_listens_and_says_nothing_is_no_server() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("listen");
-    let url = format!("http://{}", listener.local_addr().expect("an address"));
-    let config = FAST_REMOTE.replace("connect_timeout = '2s'", "connect_timeout = '200ms'");
-    let daemon = Setup::new().server_url(&url).config(&config).start();
-    let connection = daemon.await_state("fallback");
-    assert!(connection["last_error"].as_str().is_some(), "{connection}");
+fn a_login_that_is_wanted_waits_for_the_user() {
+    let server = BadServer::start(Behaviour::Status(401, Vec::new()));
+    let daemon = daemon(&server.url());
+    let refused = daemon.await_state("auth_failed");
+    assert_eq!(refused["retry_in_ms"], Value::Null);
+    assert!(refused["last_error"].as_str().is_some_and(|why| why.contains("401")), "{refused}");
+    is_told(&daemon, "auth_failed");
+    register(&daemon, "p", "ann", "pending");
+    assert_eq!(server.requests().len(), 1, "nobody told it to try again");
+    let mut watcher = Watcher::of(&daemon);
+    daemon.client().call("connection.retry", json!({}));
+    assert_eq!(names(&watcher.states_to("auth_failed")), ["connecting", "auth_failed"]);
+    assert_eq!(server.requests().len(), 2);
+    server.behave(Behaviour::polite());
+    daemon.client().call("connection.retry", json!({}));
+    watcher.states_to("online");
+    await_synced(&daemon, "p");
+}
+
+#[test]
+fn a_daemon_that_stops_says_so() {
+    let server = server();
+    let daemon = follower(&server);
+    let mut watcher = Watcher::of(&daemon);
+    daemon.signal(Signal::SIGTERM);
+    let stopping = watcher.next("connection.changed");
+    assert_eq!((&stopping["state"], &stopping["retry_in_ms"]), (&json!("stopping"), &Value::Null));
+    assert_eq!(watcher.client.notification()["method"], "goaway");
+    let (_, status) = daemon.wait();
+    assert!(status.success());
 }

@@ -38,6 +38,8 @@ pub(super) struct Desk {
     /// One change of the server at a time.
     switching: tokio::sync::Mutex<()>,
     pub(super) relays: RefCell<super::relays::Relays>,
+    /// Whether the server is being asked for its relays.
+    pub(super) asks_for_relays: Cell<bool>,
 }
 
 /// Ways to the link.
@@ -64,9 +66,20 @@ impl RemoteControlPlane {
         link: ToLink,
         configured: Option<ServerKey>,
     ) -> Self {
-        let (follows, busy, turns, relays) = Default::default();
+        let (follows, busy, turns, relays, asks_for_relays) = Default::default();
         let switching = tokio::sync::Mutex::default();
-        let desk = Desk { around, line, link, configured, follows, busy, turns, switching, relays };
+        let desk = Desk {
+            around,
+            line,
+            link,
+            configured,
+            follows,
+            busy,
+            turns,
+            switching,
+            relays,
+            asks_for_relays,
+        };
         Self { desk: Rc::new(desk) }
     }
 }
@@ -175,10 +188,10 @@ impl Desk {
             tell(&self.link.head, || Head(known.clone())).await?;
             return Err(failure);
         }
+        self.follows.set(follows);
         if let Some(session) = session {
             session.take_leave(before.memberships).await;
         }
-        self.follows.set(follows);
         self.relays.borrow_mut().take();
         tell(&self.link.head, || Head(url.clone())).await?;
         self.connection().await

@@ -317,7 +317,7 @@ impl Handler<Head> for Link {
     }
 }
 
-/// Tries to connect at once. Answered with how it stands.
+/// Tries to connect at once.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Retry;

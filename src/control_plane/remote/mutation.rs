@@ -69,7 +69,23 @@ impl Desk {
                     false => Err(Failure::Rejected { code, message }),
                 }
             }
-            Err(Trouble::Lost) => self.alone(caller, command, key, home).await,
+            Err(Trouble::Lost) => {
+                // The server may have told it before it was lost.
+                let now = self.home(&party_id).await?;
+                let enters = matches!(command, Command::Register { .. } | Command::Join { .. });
+                match enters && home == Home::Unknown && now != Home::Unknown {
+                    true => self.show(caller, party_id).await,
+                    false => self.alone(caller, command, key, now).await,
+                }
+            }
+        }
+    }
+
+    /// Answers with a party that somebody has entered.
+    async fn show(&self, caller: Caller, party_id: PartyId) -> Result<Answer, Failure> {
+        match self.registry(caller, Ask::Query(Query::Party(party_id))).await? {
+            Answer::Party(party) => Ok(Answer::Outcome(Outcome::Party(party))),
+            other => Err(unexpected(&other)),
         }
     }
 
@@ -119,11 +135,7 @@ impl Desk {
         match command {
             Command::Register { party_id, .. } | Command::Join { party_id, .. } => {
                 // The server told the party before it answered; perhaps under an id of its own.
-                let query = Query::Party(told_party(&acked).unwrap_or(party_id));
-                match self.registry(caller, Ask::Query(query)).await? {
-                    Answer::Party(party) => Ok(Answer::Outcome(Outcome::Party(party))),
-                    other => Err(unexpected(&other)),
-                }
+                self.show(caller, told_party(&acked).unwrap_or(party_id)).await
             }
             Command::Leave { party_id, peer_id } => {
                 let party_deleted =

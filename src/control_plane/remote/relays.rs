@@ -7,6 +7,7 @@ use std::time::Duration;
 use lanrage_ipc::control::ClientFrame;
 use lanrage_ipc::model::{Name, Relay};
 use lanrage_ipc::params::RelayRegisterParams;
+use serde_json::Value;
 
 use super::actor::Desk;
 use super::mutation::user_of;
@@ -46,7 +47,8 @@ impl Desk {
     ) -> Result<Answer, Failure> {
         let session = self.line.online();
         let is_online = session.is_some();
-        if let Some(session) = session {
+        // Whoever else asks meanwhile sees what comes of the same question.
+        if let Some(session) = session.filter(|_| !self.asks_for_relays.replace(true)) {
             let asked = actix::spawn(self.clone().ask_for_relays(session));
             tokio::time::timeout(PATIENCE, asked).await.ok();
         }
@@ -64,11 +66,18 @@ impl Desk {
 
     async fn ask_for_relays(self: Rc<Self>, session: Rc<Session>) {
         let frame = ClientFrame::ListRelays { region: None };
-        match session.ask(frame, &self.around.keys.next()).await {
-            Ok(mut acked) => match serde_json::from_value(acked.result["relays"].take()) {
-                Ok(relays) => *self.relays.borrow_mut() = Some(relays),
-                Err(error) => log::warn!("the server's relays are not understood: {error}"),
-            },
+        let answer = session.ask(frame, &self.around.keys.next()).await;
+        self.asks_for_relays.set(false);
+        match answer {
+            // Another server may be followed by now.
+            Ok(_) if !session.is_online() => {}
+            Ok(mut acked) => {
+                let relays = acked.result.get_mut("relays").map(Value::take).unwrap_or_default();
+                match serde_json::from_value(relays) {
+                    Ok(relays) => *self.relays.borrow_mut() = Some(relays),
+                    Err(error) => log::warn!("the server's relays are not understood: {error}"),
+                }
+            }
             Err(Trouble::Refused { message, .. }) => {
                 log::warn!("the server does not tell its relays: {message}");
             }

@@ -23,6 +23,9 @@ impl Transaction<'_> {
     ) {
         let known = self.registry.parties.get(party_id).map(|party| &party.record);
         let is_new = known.is_none();
+        if is_new && self.registry.parties.len() >= self.registry.rules.parties {
+            return;
+        }
         let record = PartyRecord {
             party_id: party_id.clone(),
             name: server.name.clone(),

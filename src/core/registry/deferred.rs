@@ -119,6 +119,14 @@ impl Transaction<'_> {
         }
     }
 
+    /// A party that is registered just when a server begins to be followed is carried there like
+    /// those before it.
+    pub(super) fn carry_newcomer(&mut self, party_id: &PartyId) {
+        if self.registry.outbox.choice.server.is_some() {
+            self.carry(party_id);
+        }
+    }
+
     /// Notes that a party of this daemon alone shall live on the control server, if its host lives
     /// here. One that nothing keeps alive is a name in a file that was taken in, and perhaps
     /// somebody else's.

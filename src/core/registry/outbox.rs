@@ -116,11 +116,15 @@ impl Registry {
                 Some(Membership { party_id, peer_id, owner, live: member.is_live() })
             })
         });
+        let intents = outbox.intents.values().flat_map(BTreeMap::values);
+        let leaves = intents.filter(|intent| intent.deed == Deed::Leave);
+        let leaves = leaves.map(|intent| (intent.party_id.clone(), intent.peer_id.clone()));
         Upstream {
             choice: outbox.choice.clone(),
             credentials,
             memberships: memberships.collect(),
             outbox: outbox.intents.keys().cloned().collect(),
+            leaves: leaves.collect(),
         }
     }
 

@@ -51,7 +51,11 @@ impl<'a> Transaction<'a> {
         self.authorize(&command)?;
         Ok(match command {
             Command::Register { party_id, name, host, keepalive, utc_offset } => {
-                self.register(party_id, name, Entrant { info: host, keepalive, utc_offset })?
+                let id = party_id.clone();
+                let entrant = Entrant { info: host, keepalive, utc_offset };
+                let registered = self.register(party_id, name, entrant)?;
+                self.carry_newcomer(&id);
+                registered
             }
             Command::Join { party_id, peer, keepalive, utc_offset } => {
                 self.join(party_id, Entrant { info: peer, keepalive, utc_offset })?

@@ -159,7 +159,13 @@ impl Transaction<'_> {
             }
             // It stays pending: there is nothing that the daemon could do about it.
             (Deed::Register, _) => {}
-            (Deed::Join, ErrorCode::PartyNotFound) | (Deed::Update, ErrorCode::PartyNotFound) => {
+            // Its host is here, and makes it anew.
+            (Deed::Join | Deed::Update, ErrorCode::PartyNotFound)
+                if self.is_hosted_here(party_id) =>
+            {
+                return self.reconcile(party_id, None, Occasion::Return, &[]);
+            }
+            (Deed::Join | Deed::Update, ErrorCode::PartyNotFound) => {
                 self.forget_intents(party_id);
                 self.lose_party(party_id, RemovalReason::Removed);
             }
@@ -193,6 +199,15 @@ impl Transaction<'_> {
             (Deed::Update, Some((_, member))) => Some(Act::Update(member.record.info.clone())),
         };
         self.operations(party_id, act.into_iter().collect())
+    }
+
+    fn is_hosted_here(&self, party_id: &PartyId) -> bool {
+        let party = self.registry.parties.get(party_id);
+        party.is_some_and(|party| {
+            let host = party.members.get(&party.record.host_id);
+            let intent = self.registry.outbox.intent(party_id, &party.record.host_id);
+            host.is_some_and(|host| host.is_live() || (host.is_ours() && intent.is_some()))
+        })
     }
 
     fn refuse_entry(&mut self, party_id: &PartyId, peer_id: &PeerId) {

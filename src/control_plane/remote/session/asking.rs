@@ -32,11 +32,12 @@ impl Session {
         frame: ClientFrame,
         key: &RequestKey,
     ) -> Result<Acked, Trouble> {
-        let patience = self.target.request_timeout;
+        // Twice, and something is left for who asked to be answered in another way.
+        let patience = self.target.request_timeout * 2 / 5;
         let mut unanswered = 0;
         for attempt in 1.. {
             let (reply, answer) = oneshot::channel();
-            self.waiting.borrow_mut().insert(key.clone(), reply);
+            self.waiting.borrow_mut().entry(key.clone()).or_default().push(reply);
             self.send(frame.clone(), key).await?;
             match tokio::time::timeout(patience, answer).await {
                 Ok(Ok(Ok(acked))) => return Ok(acked),
@@ -82,11 +83,15 @@ impl Session {
 
     /// The server answered, or refused.
     pub(super) fn answered(&self, req_id: &ReqId, result: Result<Acked, Rejection>) {
-        let reply = self.waiting.borrow_mut().remove(req_id.key());
-        match reply {
-            // Who asked may have gone.
-            Some(reply) => drop(reply.send(result)),
-            None => log::debug!("an answer to {:?}, which nobody asked", req_id.key()),
+        let replies = self.waiting.borrow_mut().remove(req_id.key());
+        match replies {
+            Some(replies) => {
+                for reply in replies {
+                    // Who asked may have gone.
+                    reply.send(result.clone()).ok();
+                }
+            }
+            None => log::debug!("an answer that nobody waits for"),
         }
     }
 
@@ -137,14 +142,19 @@ impl Drop for Passing {
 impl Rejection {
     /// How long to wait before the request is made again, where that may help.
     fn pause(&self) -> Option<Duration> {
-        let passes = matches!(
-            self.code,
-            ErrorCode::RateLimited
-                | ErrorCode::StoreUnavailable
-                | ErrorCode::Timeout
-                | ErrorCode::ShuttingDown
-                | ErrorCode::TooManyInFlight
-        );
-        passes.then(|| self.retry_after.unwrap_or(AGAIN))
+        may_pass(self.code).then(|| self.retry_after.unwrap_or(AGAIN))
     }
+}
+
+/// Whether what is refused so now may be done later, whatever anybody does: it says nothing about
+/// the request.
+pub(super) fn may_pass(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::RateLimited
+            | ErrorCode::StoreUnavailable
+            | ErrorCode::Timeout
+            | ErrorCode::ShuttingDown
+            | ErrorCode::TooManyInFlight
+    )
 }

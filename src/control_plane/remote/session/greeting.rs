@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use lanrage_ipc::ErrorCode;
@@ -11,11 +12,22 @@ use lanrage_ipc::model::{Name, PartyId, PeerId};
 
 use super::{Session, Trouble};
 use crate::control_plane::Failure;
+use crate::control_plane::remote::transport::Loss;
 use crate::core::reconcile::Occasion;
 use crate::core::{Command, CredentialRecord, Membership, Proof, RequestKey, Upstream, User};
 
 /// Peers that one connection speaks for; the server takes no more.
 const MOST_PEERS: usize = 64;
+
+/// Those among them that are in no party as far as is known here, and perhaps are there: the
+/// answer that told so may be lost.
+const FORMER_PEERS: usize = 8;
+
+/// What is left of a token that seems to have expired already.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(2);
+
+/// A pause after each renewal.
+const BREATH: Duration = Duration::from_millis(200);
 
 /// A token of which the server does not say how long it is good.
 const UNKNOWN_TTL: SignedDuration = SignedDuration::from_hours(12);
@@ -34,7 +46,7 @@ impl Session {
         }
         let greetings = peers.iter().map(|(peer_id, owner)| {
             let have = bookmarks(&upstream, peer_id);
-            self.introduce(peer_id, *owner, &upstream, have)
+            self.greet_again(peer_id, *owner, &upstream, have)
         });
         let greeted = futures_util::future::join_all(greetings).await;
         for ((peer_id, _), greeted) in peers.iter().zip(greeted) {
@@ -65,17 +77,24 @@ impl Session {
             .collect();
         let mut peers: Vec<_> = members.iter().map(|(id, owner)| (id.clone(), *owner)).collect();
         let now = self.around.clock.now().wall;
-        for credential in &upstream.credentials {
+        // The latest first: what was lost was lost of late.
+        let mut credentials: Vec<_> = upstream.credentials.iter().collect();
+        credentials.sort_by_key(|credential| std::cmp::Reverse(credential.renew_at));
+        for credential in credentials {
             let CredentialRecord { peer_id, owner, renew_at, .. } = credential;
             if members.contains_key(peer_id) {
                 continue;
             }
-            if *renew_at > now || !upstream.outbox.is_empty() {
+            if upstream.leaves.iter().any(|(_, leaving)| leaving == peer_id) {
+                peers.insert(0, (peer_id.clone(), *owner));
+            } else if *renew_at > now {
                 peers.push((peer_id.clone(), *owner));
             } else {
                 self.forget(peer_id).await;
             }
         }
+        let leaving: BTreeSet<_> = upstream.leaves.iter().map(|(_, peer_id)| peer_id).collect();
+        peers.truncate(members.len() + leaving.len() + FORMER_PEERS);
         if peers.len() > MOST_PEERS {
             log::warn!("{} peers are too many for one connection", peers.len());
             peers.truncate(MOST_PEERS);
@@ -101,11 +120,63 @@ impl Session {
         peer_id: &PeerId,
         owner: User,
     ) -> Result<(), Trouble> {
-        if self.greeted.borrow().contains(peer_id) {
+        if self.is_greeted(peer_id) {
             return Ok(());
+        }
+        let turn = self.greeting(peer_id);
+        let _turn = turn.lock().await;
+        if self.is_greeted(peer_id) {
+            return Ok(());
+        }
+        if self.greeted.borrow().len() >= MOST_PEERS {
+            return self.make_room().await;
         }
         let upstream = self.upstream().await.map_err(|failure| self.stumbled(&failure))?;
         self.introduce(peer_id, owner, &upstream, BTreeMap::new()).await
+    }
+
+    /// The same for who comes back with copies of parties, also where a request was faster: by
+    /// what was known before, unless that has shown something else.
+    async fn greet_again(
+        &self,
+        peer_id: &PeerId,
+        owner: User,
+        before: &Upstream,
+        have: BTreeMap<PartyId, Bookmark>,
+    ) -> Result<(), Trouble> {
+        let turn = self.greeting(peer_id);
+        let _turn = turn.lock().await;
+        if !self.is_greeted(peer_id) {
+            return self.introduce(peer_id, owner, before, have).await;
+        }
+        let upstream = self.upstream().await.map_err(|failure| self.stumbled(&failure))?;
+        self.introduce(peer_id, owner, &upstream, have).await
+    }
+
+    fn is_greeted(&self, peer_id: &PeerId) -> bool {
+        self.greeted.borrow().contains(peer_id)
+    }
+
+    fn greeting(&self, peer_id: &PeerId) -> Rc<tokio::sync::Mutex<()>> {
+        self.greetings.borrow_mut().entry(peer_id.clone()).or_default().clone()
+    }
+
+    /// A connection speaks for every peer that it ever greeted: one that has greeted too many
+    /// makes way for another, which greets those that are in parties.
+    async fn make_room(&self) -> Result<(), Trouble> {
+        let upstream = self.upstream().await.map_err(|failure| self.stumbled(&failure))?;
+        let members: BTreeSet<_> = upstream.memberships.iter().map(|one| &one.peer_id).collect();
+        if members.len() >= MOST_PEERS {
+            let message = format!(
+                "{} peers of this daemon are in parties already, the most that one may have there",
+                members.len()
+            );
+            return Err(Trouble::Refused { code: ErrorCode::RateLimited, message });
+        }
+        self.give_up(Loss::new(
+            "too many peers came and went on one connection: a fresh one is made",
+        ));
+        Err(Trouble::Lost)
     }
 
     async fn introduce(
@@ -209,6 +280,8 @@ impl Session {
         let now = self.around.clock.now().wall;
         let ahead = SignedDuration::from_secs(self.clock_ahead);
         let left = expires_at.map_or(UNKNOWN_TTL, |at| at.duration_since(now) - ahead);
+        // One that looks expired as it comes shows that the clocks differ, and no more.
+        let left = if left.is_positive() { left } else { CLOCKS_DIFFER };
         // When half of it is over, the server gives a fresh one.
         let renew_at = now.checked_add(left * 6 / 10).unwrap_or(now);
         let owner = self.owners.borrow().get(&peer_id).copied();
@@ -227,7 +300,10 @@ impl Session {
     /// Has the tokens renewed, each in time, for ever.
     pub(in super::super) async fn renew(self: Rc<Self>) {
         loop {
-            let Ok(upstream) = self.upstream().await else { return };
+            let Ok(upstream) = self.upstream().await else {
+                tokio::time::sleep(super::pulse::LOOK_AGAIN).await;
+                continue;
+            };
             let now = self.around.clock.now().wall;
             let greeted = self.greeted.borrow().clone();
             let mut credentials: Vec<_> = upstream
@@ -257,7 +333,10 @@ impl Session {
             let key = self.around.keys.next();
             let renewed = self.hello(Some(&peer_id), Some(token), BTreeMap::new(), &key).await;
             match renewed {
-                Ok(()) => log::debug!("the token of {peer_id} is renewed"),
+                Ok(()) => {
+                    log::debug!("the token of {peer_id} is renewed");
+                    tokio::time::sleep(BREATH).await;
+                }
                 Err(Trouble::Refused { code, message }) => {
                     log::warn!("the token of {peer_id} is not renewed: {message} ({code:?})");
                     tokio::time::sleep(super::pulse::LOOK_AGAIN).await;
@@ -280,12 +359,15 @@ impl Session {
     }
 }
 
-/// What the server is told of the copies in which a peer is. It always tells a party that the peer
-/// is in; only an HTTP server has to be asked for each.
+/// What the server is told of the copies in which a peer is, or was until it left without the
+/// server. That always tells a party that the peer is in; only an HTTP server has to be asked for
+/// each.
 fn bookmarks(upstream: &Upstream, peer_id: &PeerId) -> BTreeMap<PartyId, Bookmark> {
-    let memberships = upstream.memberships.iter().filter(|one| one.peer_id == *peer_id);
+    let is_in = upstream.memberships.iter().map(|one| (&one.party_id, &one.peer_id));
+    let was_in = upstream.leaves.iter().map(|(party_id, peer_id)| (party_id, peer_id));
+    let parties = is_in.chain(was_in).filter(|(_, id)| *id == peer_id);
     let bookmark = |party_id: &PartyId| {
         Some((party_id.clone(), Bookmark { epoch: "none".parse().ok()?, seq: 0 }))
     };
-    memberships.filter_map(|one| bookmark(&one.party_id)).collect()
+    parties.filter_map(|(party_id, _)| bookmark(party_id)).collect()
 }

@@ -18,6 +18,9 @@ use crate::control_plane::{Answer, Ask, Failure, Query};
 use crate::core::reconcile::{Change, Heard, Occasion, ServerParty};
 use crate::core::{Command, Outcome};
 
+/// A server may ask for signs of life this often, and not more.
+const FASTEST_HEARTBEAT: Duration = Duration::from_secs(1);
+
 /// Frames in a row that are not understood before the server is given up.
 const MOST_GARBAGE: u32 = 8;
 
@@ -109,7 +112,7 @@ impl Session {
                 peer_id, token, token_expires_at, heartbeat_ms, epoch, ..
             } => {
                 self.note_epoch(epoch);
-                let wanted = Duration::from_millis(heartbeat_ms.max(1));
+                let wanted = Duration::from_millis(heartbeat_ms).max(FASTEST_HEARTBEAT);
                 self.heartbeat.set(self.heartbeat.get().min(wanted));
                 if let Some((peer_id, token)) = peer_id.zip(token)
                     && let Err(failure) = self.keep_token(peer_id, token, token_expires_at).await
@@ -191,12 +194,18 @@ impl Session {
                 self.compare(&party_id, Some(party), occasion).await;
             }
             Heard::Gone(reason) => {
-                self.compare(&party_id, None, Occasion::Gone(reason)).await;
+                // Who only looks can't tell a party that has ended from one that the server lost.
+                let occasion = match self.carrier {
+                    Carrier::Http => Occasion::Return,
+                    _ => Occasion::Gone(reason),
+                };
+                self.compare(&party_id, None, occasion).await;
             }
-            Heard::Missing => {
+            Heard::Missing if self.syncing.borrow_mut().insert(party_id.clone()) => {
                 log::debug!("something of party {party_id} is missing: it is asked for");
                 actix::spawn(self.clone().sync(party_id));
             }
+            Heard::Missing => {}
             Heard::Nothing => {}
         }
     }
@@ -204,8 +213,12 @@ impl Session {
     /// Asks for a party as it is.
     pub(in super::super) async fn sync(self: Rc<Self>, party_id: PartyId) {
         let frame = ClientFrame::Sync { party_id: party_id.clone(), have: None };
-        match self.ask(frame, &self.around.keys.next()).await {
-            Ok(_) | Err(Trouble::Lost) => {}
+        let answer = self.ask(frame, &self.around.keys.next()).await;
+        self.syncing.borrow_mut().remove(&party_id);
+        match answer {
+            // It was told before the answer; if that was not understood, the next change shows it.
+            Ok(_) => self.shadow.borrow_mut().ask_again(&party_id),
+            Err(Trouble::Lost) => {}
             Err(Trouble::Refused { code: ErrorCode::PartyNotFound, .. }) => {
                 let heard = self.shadow.borrow_mut().gone(&party_id, RemovalReason::Removed);
                 self.follow(party_id, heard).await;
@@ -229,6 +242,9 @@ impl Session {
         server: Option<Arc<ServerParty>>,
         occasion: Occasion,
     ) {
+        if self.is_deaf.get() {
+            return;
+        }
         self.met.borrow_mut().insert(party_id.clone());
         let in_flight = self.in_flight(party_id);
         let party_id = party_id.clone();

@@ -1,7 +1,7 @@
 //! One connection to the control server: who is greeted on it, what it is asked, what it tells.
 //!
-//! Its tasks end with the connection: the link drops them. Requests of others that are under way
-//! then hear that it is lost.
+//! With the connection its tasks end: those of the link are dropped, and requests that are under
+//! way hear that it is lost.
 
 mod asking;
 mod greeting;
@@ -94,7 +94,7 @@ pub(super) enum Trouble {
 }
 
 /// A refusal as it came.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Rejection {
     code: ErrorCode,
     message: String,
@@ -111,16 +111,20 @@ pub(super) struct Session {
     clock_ahead: i64,
     carrier: Carrier,
     server: ServerKey,
-    /// Requests that wait for their answers.
-    waiting: RefCell<HashMap<RequestKey, Reply>>,
+    /// Requests that wait for their answers. Two of one name are one, whose answer is for both.
+    waiting: RefCell<HashMap<RequestKey, Vec<Reply>>>,
     /// Who goes in or out of a party by a request under way.
     passages: RefCell<HashMap<PartyId, Vec<(u64, InFlight)>>>,
     next_passage: Cell<u64>,
     shadow: RefCell<Shadow>,
     /// Parties that were compared with the server's on this connection.
     met: RefCell<HashSet<PartyId>>,
+    /// Parties that are being asked for.
+    syncing: RefCell<HashSet<PartyId>>,
     /// Peers that the server takes this connection's word for.
     greeted: RefCell<HashSet<PeerId>>,
+    /// One greeting of a peer at a time: two would get each other's answers.
+    greetings: RefCell<HashMap<PeerId, Rc<tokio::sync::Mutex<()>>>>,
     /// Whose peers they are that were greeted, or are being.
     owners: RefCell<HashMap<PeerId, User>>,
     /// Operations under way.
@@ -128,7 +132,7 @@ pub(super) struct Session {
     operated: Notify,
     /// Who was let into which party, and then was not there.
     undone: RefCell<HashSet<(PartyId, PeerId)>>,
-    renames: Cell<u32>,
+    refusals: Cell<u32>,
     pace: RefCell<pulse::Pace>,
     /// What the server asks for between signs of life.
     heartbeat: Cell<Duration>,
@@ -166,12 +170,14 @@ impl Session {
             next_passage: Cell::default(),
             shadow: RefCell::default(),
             met: RefCell::default(),
+            syncing: RefCell::default(),
             greeted: RefCell::default(),
+            greetings: RefCell::default(),
             owners: RefCell::default(),
             operating: RefCell::default(),
             operated: Notify::new(),
             undone: RefCell::default(),
-            renames: Cell::default(),
+            refusals: Cell::default(),
             heartbeat: Cell::new(heartbeat),
             renewal: Notify::new(),
             goaway: Cell::default(),
@@ -186,7 +192,7 @@ impl Session {
 
     /// Whether it may be asked.
     pub(super) fn is_online(&self) -> bool {
-        self.is_online.get() && self.end.borrow().is_none()
+        self.is_online.get() && !self.is_deaf.get() && self.end.borrow().is_none()
     }
 
     /// From now on it may be asked.
@@ -194,7 +200,8 @@ impl Session {
         self.is_online.set(true);
     }
 
-    /// Passes over what the server tells from now on.
+    /// From now on what the server tells is passed over, and it is asked for nothing but to let
+    /// this machine's peers go.
     pub(super) fn turn_deaf(&self) {
         self.is_deaf.set(true);
     }

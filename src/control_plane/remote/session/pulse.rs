@@ -9,7 +9,7 @@ use lanrage_ipc::model::{PartyId, PeerId};
 
 use super::{Session, Trouble};
 use crate::core::reconcile::{Heard, Point};
-use crate::core::{Buckets, Command, Rate};
+use crate::core::{Buckets, Command, Rate, Upstream};
 
 /// How long at most a timer waits that goes by the wall clock.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(15);
@@ -38,11 +38,16 @@ impl Session {
     /// often, for ever.
     pub(in super::super) async fn beat(self: Rc<Self>) {
         loop {
-            let Ok(upstream) = self.upstream().await else { return };
-            for membership in upstream.memberships.into_iter().filter(|one| one.live) {
-                if self.shadow.borrow().get(&membership.party_id).is_some() {
-                    actix::spawn(self.clone().beat_for(membership.party_id, membership.peer_id));
+            match self.upstream().await {
+                Ok(Upstream { memberships, .. }) => {
+                    let live = memberships.into_iter().filter(|one| one.live);
+                    let known =
+                        live.filter(|one| self.shadow.borrow().get(&one.party_id).is_some());
+                    let beats: Vec<_> =
+                        known.map(|one| self.clone().beat_for(one.party_id, one.peer_id)).collect();
+                    futures_util::future::join_all(beats).await;
                 }
+                Err(failure) => log::warn!("no signs of life were given: {failure}"),
             }
             tokio::time::sleep(self.heartbeat.get()).await;
         }

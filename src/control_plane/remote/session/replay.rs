@@ -8,14 +8,21 @@ use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::ClientFrame;
 use lanrage_ipc::model::{PartyId, PeerId};
 
-use super::asking::Passing;
+use super::asking::{Passing, may_pass};
 use super::{Acked, Session, Trouble};
 use crate::control_plane::remote::frames;
 use crate::core::reconcile::{Act, InFlight, Occasion, Operation};
 use crate::core::{Command, Membership, Outcome, Principal, RequestKey, User};
 
-/// Ids that may turn out to be taken on one connection: more, and the server is out of its mind.
-const MOST_RENAMES: u32 = 64;
+/// Refusals on one connection from which something may follow: a server that is out of its mind
+/// would be asked without end.
+const MOST_REFUSALS: u32 = 1000;
+
+/// How soon a party is looked at again for which the server had no time, or too many refusals.
+const PUT_OFF: Duration = Duration::from_secs(30);
+
+/// How long intents gather before they are told.
+const GATHER: Duration = Duration::from_millis(5);
 
 /// How soon a party is looked at again whose host is waited for.
 const COME_BACK: Duration = Duration::from_millis(500);
@@ -152,8 +159,8 @@ impl Session {
     }
 
     /// Looks at a party again after a while.
-    async fn come_back(self: Rc<Self>, party_id: PartyId) {
-        tokio::time::sleep(COME_BACK).await;
+    async fn come_back(self: Rc<Self>, party_id: PartyId, after: Duration) {
+        tokio::time::sleep(after).await;
         if self.end.borrow().is_none() {
             self.look_again(&party_id).await;
         }
@@ -167,14 +174,16 @@ impl Session {
             && self.around.clock.elapsed() < self.forgiving_until.get()
         {
             log::debug!("party {party_id} is not there yet: {peer_id} waits for its host");
-            actix::spawn(self.clone().come_back(party_id));
+            actix::spawn(self.clone().come_back(party_id, COME_BACK));
             return;
         }
-        let renames = self.renames.get() + u32::from(code == ErrorCode::PartyExists);
-        self.renames.set(renames);
-        if code.retryable() || renames > MOST_RENAMES {
+        let refusals = self.refusals.get() + 1;
+        self.refusals.set(refusals);
+        if may_pass(code) || refusals > MOST_REFUSALS {
             // It stays noted, for another time.
-            return log::warn!("party {party_id}: the server puts {peer_id} off: {message}");
+            log::warn!("party {party_id}: the server puts {peer_id} off: {message}");
+            actix::spawn(self.clone().come_back(party_id, PUT_OFF));
+            return;
         }
         log::warn!("party {party_id}: the server refused {peer_id}: {message} ({code:?})");
         let Ok(spare) = crate::token::random_text::<16>() else { return };
@@ -191,7 +200,17 @@ impl Session {
     pub(in super::super) async fn flush(self: Rc<Self>) {
         loop {
             self.around.outbox.notified().await;
-            let Ok(upstream) = self.upstream().await else { continue };
+            // What is noted at once is looked at once.
+            tokio::time::sleep(GATHER).await;
+            let upstream = match self.upstream().await {
+                Ok(upstream) => upstream,
+                Err(failure) => {
+                    log::warn!("what is noted is not told yet: {failure}");
+                    self.around.outbox.notify_one();
+                    tokio::time::sleep(COME_BACK).await;
+                    continue;
+                }
+            };
             for party_id in upstream.outbox {
                 self.look_again(&party_id).await;
             }

@@ -1,0 +1,74 @@
+//! Relays, which all machines know that follow one server.
+
+use serde_json::{Value, json};
+
+use super::{daemon, follower, server, server_on};
+use crate::harness::{Client, Daemon, Port, Proxy, assert_error, eventually};
+
+fn relay(id: &str, region: &str) -> Value {
+    json!({"relay_id": id, "public_ip": "192.0.2.1", "port": 7, "region": region, "capacity": 5})
+}
+
+fn ids(client: &mut Client, params: Value) -> Vec<String> {
+    let relays = client.call("relay.list", params)["relays"].take();
+    let relays = relays.as_array().expect("relays").iter();
+    relays.map(|relay| relay["relay_id"].as_str().expect("an id").to_owned()).collect()
+}
+
+#[track_caller]
+fn await_ids(daemon: &Daemon, expected: &[&str]) {
+    let mut client = daemon.client();
+    eventually("those relays", || (ids(&mut client, json!({})) == expected).then_some(()));
+}
+
+#[test]
+fn a_relay_is_known_on_all_machines() {
+    let server = server();
+    let (here, there) = (follower(&server), follower(&server));
+    let registered = here.client().call("relay.register", relay("r2", "eu"))["relay"].take();
+    assert_eq!((&registered["relay_id"], &registered["capacity"]), (&json!("r2"), &json!(5)));
+    // It is on the server when it is answered.
+    assert_eq!(ids(&mut server.client(), json!({})), ["r2"]);
+    there.client().call("relay.register", relay("r1", "us"));
+    for daemon in [&here, &there] {
+        // By region, then by id.
+        await_ids(daemon, &["r2", "r1"]);
+        assert_eq!(ids(&mut daemon.client(), json!({"region": "us"})), ["r1"]);
+        assert_eq!(ids(&mut daemon.client(), json!({"region": "asia"})), [""; 0]);
+    }
+    // Whoever has it may change it, and nobody else.
+    let error = there.client().error("relay.register", relay("r2", "us"));
+    assert_error(&error, "server_rejected");
+    assert!(error["message"].as_str().is_some_and(|why| why.contains("r2")), "{error}");
+    here.client().call("relay.register", relay("r2", "us"));
+    await_ids(&there, &["r1", "r2"]);
+}
+
+#[test]
+fn a_relay_that_is_registered_alone_is_known_here() {
+    let port = Port::reserve();
+    let here = daemon(&format!("http://{}", port.address()));
+    here.await_state("fallback");
+    here.client().call("relay.register", relay("r", "eu"));
+    assert_eq!(ids(&mut here.client(), json!({})), ["r"]);
+    let server = server_on(&port);
+    here.await_state("online");
+    // It is announced again and again by whoever has it.
+    here.client().call("relay.register", relay("r", "eu"));
+    assert_eq!(ids(&mut server.client(), json!({})), ["r"]);
+}
+
+#[test]
+fn what_the_server_said_last_is_known_without_it() {
+    let server = server();
+    let proxy = Proxy::to(server.address());
+    let (here, there) = (daemon(&proxy.url()), follower(&server));
+    here.await_state("online");
+    there.client().call("relay.register", relay("theirs", "eu"));
+    await_ids(&here, &["theirs"]);
+    proxy.refuse();
+    proxy.cut();
+    here.await_state("fallback");
+    here.client().call("relay.register", relay("ours", "eu"));
+    assert_eq!(ids(&mut here.client(), json!({})), ["ours", "theirs"]);
+}

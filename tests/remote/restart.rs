@@ -1,0 +1,87 @@
+//! A server that starts anew, with what it knew or without.
+
+use serde_json::{Value, json};
+
+use super::{
+    Watcher, agree, await_synced, follower, join, member, moved, party, register, registration,
+    server_on,
+};
+use crate::harness::{Http, Port, assert_error};
+
+#[test]
+fn a_server_that_comes_back_with_its_state_has_lost_nothing() {
+    let port = Port::reserve();
+    let server = server_on(&port);
+    let (here, there) = (follower(&server), follower(&server));
+    register(&here, "p", "ann", "synced");
+    join(&there, "p", "bob", "synced");
+    agree(&[&server, &here, &there], "p", &["ann", "bob"]);
+    let before = party(&server, "p");
+    let setup = server.kill();
+    for daemon in [&here, &there] {
+        daemon.await_state("fallback");
+    }
+    let server = setup.restart_on(port.address()).start();
+    for daemon in [&here, &there] {
+        daemon.await_state("online");
+    }
+    agree(&[&server, &here, &there], "p", &["ann", "bob"]);
+    assert_eq!(party(&server, "p")["created_at"], before["created_at"]);
+    assert_eq!(party(&server, "p")["epoch"], before["epoch"]);
+    // By the same tokens they act as before.
+    let update = json!({"party_id": "p", "peer": moved("bob", 7)});
+    let mut watcher = Watcher::of(&here);
+    there.client().call("peer.update", update);
+    watcher.until("peer.updated", |data| data["peer"]["public_port"] == 7);
+    here.client().call("peer.heartbeat", member("p", "ann"));
+    assert_error(&there.client().error("party.register", registration("p", "bob")), "party_exists");
+}
+
+#[test]
+fn a_server_that_lost_its_state_gets_it_from_all() {
+    let port = Port::reserve();
+    let server = server_on(&port);
+    let (here, there) = (follower(&server), follower(&server));
+    for (id, host, guest) in [("p", &here, &there), ("q", &there, &here)] {
+        register(host, id, &format!("{id}-host"), "synced");
+        join(guest, id, &format!("{id}-guest"), "synced");
+    }
+    let all = [&here, &there];
+    agree(&all, "p", &["p-guest", "p-host"]);
+    let setup = server.kill();
+    let server = setup.wiped().restart_on(port.address()).start();
+    for daemon in all {
+        daemon.await_state("online");
+    }
+    for id in ["p", "q"] {
+        let expected = [format!("{id}-guest"), format!("{id}-host")];
+        agree(&[&server, &here, &there], id, &[&expected[0], &expected[1]]);
+        for daemon in all {
+            await_synced(daemon, id);
+        }
+    }
+    let mut watcher = Watcher::of(&there);
+    here.client().call("peer.update", json!({"party_id": "p", "peer": moved("p-host", 7)}));
+    watcher.until("peer.updated", |data| data["peer"]["public_port"] == 7);
+}
+
+#[test]
+fn a_server_that_lost_its_state_while_a_host_was_gone_has_no_party_of_its() {
+    let port = Port::reserve();
+    let server = server_on(&port);
+    let (here, there) = (follower(&server), follower(&server));
+    register(&there, "p", "ann", "synced");
+    join(&here, "p", "bob", "synced");
+    agree(&[&here, &there], "p", &["ann", "bob"]);
+    // The host's machine is switched off, and the server loses everything.
+    drop(there);
+    let setup = server.kill();
+    here.await_state("fallback");
+    let mut watcher = Watcher::of(&here);
+    let server = setup.wiped().restart_on(port.address()).start();
+    let removed = watcher.next("party.removed");
+    assert_eq!(removed["party_id"], "p");
+    assert_eq!(party(&here, "p"), Value::Null);
+    let mut http = Http::registered(server.address(), "watcher");
+    assert_eq!(http.get("/").ok()["parties"], 0);
+}
