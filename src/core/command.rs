@@ -15,6 +15,8 @@ use lanrage_ipc::model::{
 };
 use lanrage_ipc::results::Rejected;
 
+pub use super::refusal::Refusal;
+
 use super::reconcile::{InFlight, Occasion, Operation, ServerParty};
 use super::record::{
     ChoiceRecord, CredentialRecord, Receipt, RequestKey, ServerKey, TokenHash, User,
@@ -353,97 +355,6 @@ pub enum Outcome {
     Receipt(Receipt),
     /// To what has nothing to tell.
     Done,
-}
-
-/// Why a command was refused. Nothing was changed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// There is no such party.
-    #[error("party {0} is not known")]
-    PartyNotFound(PartyId),
-    /// The id is taken.
-    #[error("party {0} exists already")]
-    PartyExists(PartyId),
-    /// No room in the party.
-    #[error("party {party_id} has {limit} peers, the most it may have")]
-    PartyFull {
-        /// The party.
-        party_id: PartyId,
-        /// The most peers a party may have.
-        limit: usize,
-    },
-    /// There is no such member.
-    #[error("peer {peer_id} is not known in party {party_id}")]
-    PeerNotFound {
-        /// The party.
-        party_id: PartyId,
-        /// The peer looked for.
-        peer_id: PeerId,
-    },
-    /// Who acts is no member.
-    #[error("peer {peer_id} is not a member of party {party_id}")]
-    NotAMember {
-        /// The party.
-        party_id: PartyId,
-        /// The peer that acts.
-        peer_id: PeerId,
-    },
-    /// The caller did not show that they may act for the peer.
-    #[error("peer {0} belongs to somebody else")]
-    PeerNotYours(PeerId),
-    /// The id is somebody's, and the caller did not show that it is theirs.
-    #[error("peer id {0} is already registered")]
-    PeerTaken(PeerId),
-    /// The token proves nothing.
-    #[error("invalid or expired token")]
-    BadToken,
-    /// The relay belongs to somebody else.
-    #[error("relay {0} belongs to somebody else")]
-    RelayNotYours(RelayId),
-    /// The peer is in too many parties.
-    #[error("peer {peer_id} is in {limit} parties, the most it may be in: leave one first")]
-    TooManyParties {
-        /// The peer.
-        peer_id: PeerId,
-        /// The most parties a peer may be in.
-        limit: usize,
-    },
-    /// The registry has no room for another party or relay.
-    #[error("there are {limit} {what}, the most there may be")]
-    RegistryFull {
-        /// `parties`, `relays` or `tokens`.
-        what: &'static str,
-        /// The most there may be.
-        limit: usize,
-    },
-    /// Too much waits for the control server.
-    #[error("{limit} changes wait for the control server already, the most that may")]
-    OutboxFull {
-        /// The most intents there may be.
-        limit: usize,
-    },
-    /// The signal is too long.
-    #[error("must be at most {limit} bytes of JSON, and is {bytes}")]
-    SignalTooLarge {
-        /// Its length.
-        bytes: usize,
-        /// The most it may have.
-        limit: usize,
-    },
-    /// Too many members do not poll.
-    #[error("signals of {limit} bytes wait already, the most that may in all")]
-    SignalsFull {
-        /// The most bytes that may wait.
-        limit: usize,
-    },
-    /// The target does not poll.
-    #[error("{limit} signals wait for peer {peer_id} already, the most that may")]
-    SignalQueueFull {
-        /// The target.
-        peer_id: PeerId,
-        /// The most signals that may wait.
-        limit: usize,
-    },
 }
 
 /// The bounds that the registry keeps to.

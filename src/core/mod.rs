@@ -9,6 +9,7 @@ pub mod link;
 mod rate;
 pub mod reconcile;
 mod record;
+mod refusal;
 mod registry;
 
 pub use command::{

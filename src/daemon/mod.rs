@@ -83,7 +83,7 @@ struct Daemon {
 
 impl Daemon {
     fn status(&self) -> String {
-        format!("local mode, serving {}", self.place)
+        format!("serving {}", self.place)
     }
 
     /// Reads the configuration again. What needs a restart is named, and waits for one; a bad

@@ -111,8 +111,9 @@ impl Session {
     /// The party that somebody goes into has another id.
     pub(super) fn rename_passages(&self, from: &PartyId, to: &PartyId) {
         let mut passages = self.passages.borrow_mut();
-        let moved = passages.remove(from).unwrap_or_default();
-        passages.entry(to.clone()).or_default().extend(moved);
+        if let Some(moved) = passages.remove(from) {
+            passages.entry(to.clone()).or_default().extend(moved);
+        }
     }
 
     pub(super) fn in_flight(&self, party_id: &PartyId) -> Vec<InFlight> {
