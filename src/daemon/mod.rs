@@ -1,6 +1,7 @@
 //! The daemon's composition root: takes hold of the socket and the state, has the factory start the
 //! control plane, serves it, and stops all of it in order.
 
+mod status;
 mod tuning;
 
 use std::path::Path;
@@ -53,6 +54,9 @@ pub async fn run(args: DaemonArgs, config: DaemonConfig) -> anyhow::Result<()> {
     log::info!("serving {place}");
     let mut daemon = Daemon { config, engine, remote, face, place };
     notify::ready(&daemon.status());
+    let mut connection = daemon.remote.connection.clone();
+    connection.mark_unchanged();
+    let telling = actix::spawn(status::follow(daemon.place.clone(), connection));
     let reason = loop {
         match signals.next().await {
             Signal::Stop(reason) => break reason,
@@ -61,6 +65,7 @@ pub async fn run(args: DaemonArgs, config: DaemonConfig) -> anyhow::Result<()> {
     };
     log::info!("stopping: {reason}");
     actix::spawn(service::end_at_once(signals));
+    telling.abort();
     notify::stopping();
     // Who watches the connection hears of it before the farewell.
     daemon.remote.stop().await;
@@ -83,7 +88,7 @@ struct Daemon {
 
 impl Daemon {
     fn status(&self) -> String {
-        format!("serving {}", self.place)
+        status::words(&self.place, self.remote.connection.borrow().as_ref())
     }
 
     /// Reads the configuration again. What needs a restart is named, and waits for one; a bad

@@ -4,6 +4,8 @@ use std::rc::Rc;
 
 use actix::prelude::*;
 use anyhow::Context as _;
+use lanrage_ipc::model::Connection;
+use tokio::sync::watch;
 
 use super::Engine;
 use crate::clock::Clock;
@@ -18,6 +20,8 @@ use crate::health::Vitals;
 pub(crate) struct Front {
     /// What answers calls.
     pub(crate) calls: Recipient<Call>,
+    /// The connection to the server, but for when the next attempt comes.
+    pub(crate) connection: watch::Receiver<Option<Connection>>,
     plane: Addr<RemoteControlPlane>,
 }
 
@@ -41,7 +45,8 @@ impl Front {
         let epoch = Rc::default();
         let around = Surroundings { local, itself, clock, outbox, epoch, forgiveness, keys };
         let line = Line::default();
-        let link = Link::new(settings, around.clone(), line.clone());
+        let (told, connection) = watch::channel(None);
+        let link = Link::new(settings, around.clone(), line.clone(), told);
         let link = Supervisor::start(move |_| link);
         let to_link = ToLink {
             head: link.clone().recipient(),
@@ -52,7 +57,7 @@ impl Front {
         let plane = RemoteControlPlane::new(around, line, to_link, configured).start();
         vitals.add("remote", plane.clone().recipient());
         plane.send(Start).await.context("the control plane ended")??;
-        Ok(Self { calls: plane.clone().recipient(), plane })
+        Ok(Self { calls: plane.clone().recipient(), connection, plane })
     }
 
     /// Goes by other settings from now on.

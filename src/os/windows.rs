@@ -175,6 +175,9 @@ pub mod notify {
     /// The pipe is served.
     pub fn ready(_: &str) {}
 
+    /// What it does now, in words.
+    pub fn status(_: &str) {}
+
     /// The configuration is being read again.
     pub fn reloading() {}
 

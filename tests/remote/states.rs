@@ -160,3 +160,20 @@ fn a_daemon_that_stops_says_so() {
     let (_, status) = daemon.wait();
     assert!(status.success());
 }
+
+#[test]
+fn the_service_manager_sees_how_it_stands() {
+    let port = Port::reserve();
+    let server = server_on(&port);
+    let url = url(&server);
+    let mut daemon = daemon(&url);
+    let mut await_status = |words: &str| {
+        let is_it = |told: &str| {
+            told.lines().any(|line| line.starts_with("STATUS=") && line.contains(words))
+        };
+        while !is_it(&daemon.notification()) {}
+    };
+    await_status(&format!("online at {url}, serving "));
+    drop(server.kill());
+    await_status(&format!("without {url} ("));
+}

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use lanrage_ipc::model::{Connection, ConnectionState};
+use tokio::sync::watch;
 
 use super::session::{Session, Surroundings};
 use super::transport::{self, Incoming, Loss, Target, Wire};
@@ -58,17 +59,23 @@ pub(crate) struct Link {
     is_ending: bool,
     /// What it then does first.
     next: Option<LinkId>,
-    /// The state that was logged last.
-    logged: Option<ConnectionState>,
+    /// The connection as it was told last; none before it was.
+    told: watch::Sender<Option<Connection>>,
     /// By which the machine reckons.
     started: jiff::Timestamp,
 }
 
 impl Link {
-    pub(crate) fn new(settings: Settings, around: Surroundings, line: Line) -> Self {
+    /// Tells the connection's states to `told`, too.
+    pub(crate) fn new(
+        settings: Settings,
+        around: Surroundings,
+        line: Line,
+        told: watch::Sender<Option<Connection>>,
+    ) -> Self {
         let machine = link::Link::new(settings.link.clone());
         let started = around.clock.now().wall;
-        let (url, timer, attempt, is_ending, next, logged) = Default::default();
+        let (url, timer, attempt, is_ending, next) = Default::default();
         Self {
             machine,
             url,
@@ -79,7 +86,7 @@ impl Link {
             attempt,
             is_ending,
             next,
-            logged,
+            told,
             started,
         }
     }
@@ -229,10 +236,11 @@ impl Link {
         }
     }
 
-    fn log(&mut self, connection: &Connection) {
+    fn log(&self, connection: &Connection) {
         let Connection { state, attempt, last_error, .. } = connection;
         // A server that is away is looked for again and again.
-        let level = match self.logged.replace(*state) == Some(*state) {
+        let is_same = self.told.borrow().as_ref().is_some_and(|told| told.state == *state);
+        let level = match is_same {
             true => log::Level::Debug,
             false => log::Level::Info,
         };
@@ -240,9 +248,10 @@ impl Link {
         log::log!(level, "control server: {state:?}{}", why.unwrap_or_default());
     }
 
-    fn tell(&mut self) {
+    fn tell(&self) {
         let standing = self.standing();
         self.log(&standing.connection);
+        self.told.send_replace(Some(standing.connection.clone()));
         let caller = self.around.itself.clone();
         // It is queued here and now: one state comes after the other.
         let told = self.around.local.send(Call { caller, ask: Ask::ConnectionChanged(standing) });

@@ -15,6 +15,11 @@ pub fn ready(status: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
+/// What it does now, in words.
+pub fn status(words: &str) {
+    tell(&[NotifyState::Status(words)]);
+}
+
 /// The configuration is being read again; [`ready`] ends it.
 pub fn reloading() {
     match NotifyState::monotonic_usec_now() {

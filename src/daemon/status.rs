@@ -1,0 +1,37 @@
+//! What the daemon tells its service manager that it does.
+
+use lanrage_ipc::model::{Connection, ConnectionState};
+use tokio::sync::watch;
+
+use crate::os::notify;
+
+/// Tells each change from now on, for as long as there may be one.
+pub(super) async fn follow(place: String, mut connection: watch::Receiver<Option<Connection>>) {
+    let mut told = String::new();
+    while connection.changed().await.is_ok() {
+        let status = words(&place, connection.borrow_and_update().as_ref());
+        if status != told {
+            told.clone_from(&status);
+            // A service manager that does not listen now keeps nobody waiting but this task.
+            tokio::task::spawn_blocking(move || notify::status(&status)).await.ok();
+        }
+    }
+}
+
+/// Where the daemon listens, and what its parties live by.
+pub(super) fn words(place: &str, connection: Option<&Connection>) -> String {
+    let url = connection.and_then(|connection| connection.server_url.as_deref());
+    let (Some(Connection { state, last_error, .. }), Some(url)) = (connection, url) else {
+        return format!("local mode, serving {place}");
+    };
+    let standing = match state {
+        ConnectionState::Online => "online at",
+        ConnectionState::Connecting => "connecting to",
+        _ => "without",
+    };
+    let why = match (state, last_error) {
+        (ConnectionState::Online, _) | (_, None) => String::new(),
+        (_, Some(why)) => format!(" ({why})"),
+    };
+    format!("{standing} {url}{why}, serving {place}")
+}
