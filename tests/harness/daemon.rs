@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -18,6 +19,9 @@ use super::{Client, Http, Ws};
 
 /// Long enough for a slow machine; a test that waits this long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long until it is looked whether who is listened to is still there.
+const LISTEN: Duration = Duration::from_millis(200);
 
 /// A daemon's configuration in which all that is about time goes fast.
 pub(crate) const FAST_REMOTE: &str = "[remote]\nheartbeat = '1s'\nconnect_timeout = '2s'\n\
@@ -152,7 +156,7 @@ pub(crate) struct Daemon {
     /// Where a server serves HTTP.
     address: Option<SocketAddr>,
     /// What it tells its service manager.
-    notified: UnixDatagram,
+    notified: Notifications,
 }
 
 impl Daemon {
@@ -181,18 +185,13 @@ impl Daemon {
 
     /// The next thing that it tells its service manager.
     pub(crate) fn notification(&mut self) -> String {
-        let mut buffer = [0; 1024];
         let until = Instant::now() + PATIENCE;
         while Instant::now() < until {
-            match self.notified.recv(&mut buffer) {
-                Ok(length) => return String::from_utf8_lossy(&buffer[..length]).into_owned(),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    let ended = self.child.try_wait().expect("ask for the daemon's end");
-                    assert!(ended.is_none(), "the daemon ended:\n{}", self.setup.log());
-                }
-                Err(error) => panic!("no notification: {error}"),
+            if let Some(told) = self.notified.next() {
+                return told;
             }
+            let ended = self.child.try_wait().expect("ask for the daemon's end");
+            assert!(ended.is_none(), "the daemon ended:\n{}", self.setup.log());
         }
         panic!("the daemon tells nothing:\n{}", self.setup.log());
     }
@@ -310,13 +309,45 @@ fn address(told: &str) -> Option<SocketAddr> {
     rest.split_whitespace().next()?.parse().ok()
 }
 
-fn spawn(setup: &Setup, mut command: Command) -> (Child, UnixDatagram) {
+fn spawn(setup: &Setup, mut command: Command) -> (Child, Notifications) {
     let path = setup.path("notify");
     fs::remove_file(&path).ok();
     let notified = UnixDatagram::bind(&path).expect("bind the notification socket");
-    notified.set_read_timeout(Some(Duration::from_millis(200))).expect("set a time-out");
     let child = command.env("NOTIFY_SOCKET", &path).spawn().expect("start the daemon");
-    (child, notified)
+    (child, Notifications::of(notified))
+}
+
+/// What comes on a notification socket. It is always read, as a service manager would: a program
+/// waits for who does not.
+struct Notifications {
+    socket: UnixDatagram,
+    /// Tests share a program between threads.
+    told: Mutex<mpsc::Receiver<String>>,
+}
+
+impl Notifications {
+    fn of(socket: UnixDatagram) -> Self {
+        let heard = socket.try_clone().expect("share the notification socket");
+        let (sender, told) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 1024];
+            // Nothing comes once it is shut down.
+            while let Ok(length @ 1..) = heard.recv(&mut buffer) {
+                sender.send(String::from_utf8_lossy(&buffer[..length]).into_owned()).ok();
+            }
+        });
+        Self { socket, told: Mutex::new(told) }
+    }
+
+    fn next(&mut self) -> Option<String> {
+        self.told.get_mut().expect("the other end").recv_timeout(LISTEN).ok()
+    }
+}
+
+impl Drop for Notifications {
+    fn drop(&mut self) {
+        self.socket.shutdown(Shutdown::Both).ok();
+    }
 }
 
 /// Runs a command that is to end by itself.
