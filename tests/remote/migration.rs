@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{
-    Watcher, agree, await_synced, daemon, follower, join, members, party, register, server,
-    server_on, url,
+    Watcher, agree, await_synced, daemon, follower, join, members, party, register, registration,
+    server, server_on, url,
 };
 use crate::harness::{Daemon, FAST_REMOTE, Port, Setup, assert_error};
 
@@ -223,4 +223,24 @@ fn a_server_that_is_lost_can_be_left() {
     here.await_state("online");
     await_synced(&here, "p");
     agree(&[&new, &here], "p", &["ann"]);
+}
+
+#[test]
+fn who_is_called_off_while_parties_are_carried_leaves_none_behind() {
+    let (server, here) = (server(), Setup::new().start());
+    let mut client = here.client();
+    // More than go to the server at once.
+    for host in ["ann", "bob", "cleo"] {
+        for number in 0..60 {
+            client.call("party.register", registration(&format!("{host}-{number}"), host));
+        }
+    }
+    let there = |server: &Daemon| server.client().call("status.get", json!({}))["parties"].take();
+    set(&here, Some(&url(&server)));
+    while there(&server) == 0 {
+        std::thread::yield_now();
+    }
+    set(&here, None);
+    assert_eq!(there(&server), 0);
+    assert_eq!(there(&here), 180);
 }

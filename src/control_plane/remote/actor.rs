@@ -176,7 +176,7 @@ impl Desk {
         if before.choice.server == server {
             return self.connection().await;
         }
-        let session = self.line.online();
+        let session = self.line.session().filter(|session| session.has_greeted());
         if let Some(session) = &session {
             session.turn_deaf();
         }

@@ -29,9 +29,14 @@ const REPLAY: Duration = Duration::from_secs(2);
 pub(crate) struct Line(Rc<RefCell<Option<Rc<Session>>>>);
 
 impl Line {
+    /// The session, be the server asked already or not.
+    pub(super) fn session(&self) -> Option<Rc<Session>> {
+        self.0.borrow().clone()
+    }
+
     /// The session, if the server can be asked now.
     pub(super) fn online(&self) -> Option<Rc<Session>> {
-        self.0.borrow().clone().filter(|session| session.is_online())
+        self.session().filter(|session| session.is_online())
     }
 }
 

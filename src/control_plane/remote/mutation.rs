@@ -8,7 +8,7 @@ use lanrage_ipc::model::{Origin, PartyId, PeerId};
 
 use super::actor::Desk;
 use super::frames;
-use super::session::{Acked, Passing, Session, Trouble, told_party, unexpected};
+use super::session::{Acked, Lane, Passing, Session, Trouble, told_party, unexpected};
 use crate::control_plane::{Answer, Ask, Failure, Query};
 use crate::core::reconcile::{InFlight, Passage};
 use crate::core::{Caller, Command, Outcome, Principal, Refusal, RequestKey, User};
@@ -121,7 +121,7 @@ impl Desk {
         session.greet(peer_id, user_of(caller)).await?;
         let in_flight = passage.map(|what| InFlight { peer_id: peer_id.clone(), what });
         let passing = in_flight.map(|in_flight| session.passing(party_id, in_flight));
-        session.ask(frame, key).await.map(|acked| (acked, passing))
+        session.ask(frame, key, Lane::Asked).await.map(|acked| (acked, passing))
     }
 
     /// Does here what the server has done.

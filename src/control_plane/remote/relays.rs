@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::actor::Desk;
 use super::mutation::user_of;
-use super::session::{Session, Trouble};
+use super::session::{Lane, Session, Trouble};
 use crate::control_plane::{Answer, Ask, Failure, Query};
 use crate::core::{Caller, Command};
 
@@ -66,7 +66,7 @@ impl Desk {
 
     async fn ask_for_relays(self: Rc<Self>, session: Rc<Session>) {
         let frame = ClientFrame::ListRelays { region: None };
-        let answer = session.ask(frame, &self.around.keys.next()).await;
+        let answer = session.ask(frame, &self.around.keys.next(), Lane::Asked).await;
         self.asks_for_relays.set(false);
         match answer {
             // Another server may be followed by now.

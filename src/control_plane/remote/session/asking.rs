@@ -9,7 +9,7 @@ use lanrage_ipc::control::{ClientFrame, Inbound, ReqId};
 use lanrage_ipc::model::PartyId;
 use tokio::sync::oneshot;
 
-use super::{Acked, Rejection, Session, Trouble};
+use super::{Acked, Lane, Rejection, Session, Trouble};
 use crate::control_plane::remote::frames;
 use crate::control_plane::remote::transport::{Loss, Outgoing};
 use crate::core::RequestKey;
@@ -31,6 +31,7 @@ impl Session {
         &self,
         frame: ClientFrame,
         key: &RequestKey,
+        lane: Lane,
     ) -> Result<Acked, Trouble> {
         // Twice, and something is left for who asked to be answered in another way.
         let patience = self.target.request_timeout * 2 / 5;
@@ -38,7 +39,7 @@ impl Session {
         for attempt in 1.. {
             let (reply, answer) = oneshot::channel();
             self.waiting.borrow_mut().entry(key.clone()).or_default().push(reply);
-            self.send(frame.clone(), key).await?;
+            self.send(frame.clone(), key, lane).await?;
             match tokio::time::timeout(patience, answer).await {
                 Ok(Ok(Ok(acked))) => return Ok(acked),
                 Ok(Ok(Err(rejection))) => match rejection.pause().filter(|_| attempt < TRIES) {
@@ -58,16 +59,11 @@ impl Session {
         Err(Trouble::Lost)
     }
 
-    async fn send(&self, frame: ClientFrame, key: &RequestKey) -> Result<(), Trouble> {
-        if self.end.borrow().is_some() {
+    async fn send(&self, frame: ClientFrame, key: &RequestKey, lane: Lane) -> Result<(), Trouble> {
+        self.pace.admit(lane, self.around.clock).await;
+        let is_unwanted = self.is_deaf.get() && lane == Lane::Background;
+        if is_unwanted || self.end.borrow().is_some() {
             return Err(Trouble::Lost);
-        }
-        loop {
-            let wait = self.pace.borrow_mut().admit(self.around.clock.elapsed());
-            match wait {
-                Some(wait) => tokio::time::sleep(wait).await,
-                None => break,
-            }
         }
         let inbound = Inbound { frame, req_id: Some(frames::req_id(key)) };
         let sent = self.outgoing.send(Outgoing::Frame(Box::new(inbound)));

@@ -10,7 +10,7 @@ use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::{Bookmark, ClientFrame, Secret};
 use lanrage_ipc::model::{Name, PartyId, PeerId};
 
-use super::{Session, Trouble};
+use super::{Lane, Session, Trouble};
 use crate::control_plane::Failure;
 use crate::control_plane::remote::transport::Loss;
 use crate::core::reconcile::Occasion;
@@ -267,7 +267,7 @@ impl Session {
             caps: name("lanragectl").into_iter().collect(),
             have,
         };
-        self.ask(frame, key).await.map(drop)
+        self.ask(frame, key, Lane::Asked).await.map(drop)
     }
 
     /// The server welcomed a peer, and gave it a token.

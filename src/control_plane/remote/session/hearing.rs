@@ -11,7 +11,7 @@ use lanrage_ipc::event::RemovalReason;
 use lanrage_ipc::model::{Epoch, Origin, PartyId, PeerInput};
 use tokio::sync::mpsc;
 
-use super::{Acked, Rejection, Session, Trouble};
+use super::{Acked, Lane, Rejection, Session, Trouble};
 use crate::control_plane::remote::frames;
 use crate::control_plane::remote::transport::{Carrier, Incoming, Loss};
 use crate::control_plane::{Answer, Ask, Failure, Query};
@@ -213,7 +213,7 @@ impl Session {
     /// Asks for a party as it is.
     pub(in super::super) async fn sync(self: Rc<Self>, party_id: PartyId) {
         let frame = ClientFrame::Sync { party_id: party_id.clone(), have: None };
-        let answer = self.ask(frame, &self.around.keys.next()).await;
+        let answer = self.ask(frame, &self.around.keys.next(), Lane::Asked).await;
         self.syncing.borrow_mut().remove(&party_id);
         match answer {
             // It was told before the answer; if that was not understood, the next change shows it.

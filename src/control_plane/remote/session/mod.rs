@@ -6,6 +6,7 @@
 mod asking;
 mod greeting;
 mod hearing;
+mod pace;
 mod pulse;
 mod relay;
 mod replay;
@@ -24,6 +25,7 @@ use serde_json::Value;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 pub(super) use asking::Passing;
+pub(super) use pace::Lane;
 pub(super) use replay::told_party;
 
 use super::frames::Times;
@@ -133,7 +135,7 @@ pub(super) struct Session {
     /// Who was let into which party, and then was not there.
     undone: RefCell<HashSet<(PartyId, PeerId)>>,
     refusals: Cell<u32>,
-    pace: RefCell<pulse::Pace>,
+    pace: pace::Pace,
     /// What the server asks for between signs of life.
     heartbeat: Cell<Duration>,
     renewal: Notify,
@@ -159,7 +161,7 @@ impl Session {
         let Wire { outgoing, incoming, clock_ahead, carrier } = wire;
         let session = Self {
             server: target.url.key(),
-            pace: RefCell::new(pulse::Pace::new()),
+            pace: pace::Pace::new(),
             around,
             target,
             outgoing,
@@ -195,6 +197,11 @@ impl Session {
         self.is_online.get() && !self.is_deaf.get() && self.end.borrow().is_none()
     }
 
+    /// Whether it knows a peer of this machine: it may have been told of parties by then.
+    pub(super) fn has_greeted(&self) -> bool {
+        !self.greeted.borrow().is_empty() && self.end.borrow().is_none()
+    }
+
     /// From now on it may be asked.
     pub(super) fn set_online(&self) {
         self.is_online.set(true);
@@ -215,12 +222,14 @@ impl Session {
     /// Gives the connection up.
     pub(super) fn give_up(&self, loss: Loss) {
         self.end.borrow_mut().get_or_insert(loss);
+        self.pace.end();
         self.ended.notify_one();
     }
 
     /// Nothing is answered any more: who waits hears that at once.
     pub(super) fn close(&self) {
         self.end.borrow_mut().get_or_insert_with(|| Loss::new("closed"));
+        self.pace.end();
         self.outgoing.try_send(Outgoing::Close).ok();
         self.waiting.borrow_mut().clear();
     }

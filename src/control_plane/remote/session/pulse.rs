@@ -1,4 +1,4 @@
-//! Signs of life for this machine's peers, and the pace of what is sent.
+//! Signs of life for this machine's peers.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -7,31 +7,12 @@ use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::ClientFrame;
 use lanrage_ipc::model::{PartyId, PeerId};
 
-use super::{Session, Trouble};
+use super::{Lane, Session, Trouble};
 use crate::core::reconcile::{Heard, Point};
-use crate::core::{Buckets, Command, Rate, Upstream};
+use crate::core::{Command, Upstream};
 
 /// How long at most a timer waits that goes by the wall clock.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(15);
-
-/// Frames a second, and at once: half of what a server puts up with by its defaults.
-const FRAMES: (usize, usize) = (100, 200);
-
-/// How fast frames are sent.
-#[derive(Debug)]
-pub(super) struct Pace(Buckets<()>);
-
-impl Pace {
-    pub(super) fn new() -> Self {
-        let (a_second, burst) = FRAMES;
-        Self(Buckets::new(Rate::new(a_second, Duration::from_secs(1), burst), 1))
-    }
-
-    /// How long to wait before a frame may be sent; `None` when it may be now.
-    pub(super) fn admit(&mut self, now: Duration) -> Option<Duration> {
-        self.0.take((), now).err().map(|retry| retry.0)
-    }
-}
 
 impl Session {
     /// Gives signs of life for all peers that something keeps alive, at once and then every so
@@ -56,7 +37,7 @@ impl Session {
     /// A sign of life. The answer says how far the party is: what was lost shows.
     async fn beat_for(self: Rc<Self>, party_id: PartyId, peer_id: PeerId) {
         let frame = ClientFrame::Heartbeat { party_id: party_id.clone(), peer_id };
-        match self.ask(frame, &self.around.keys.next()).await {
+        match self.ask(frame, &self.around.keys.next(), Lane::Background).await {
             Ok(acked) => self.seen(party_id, acked).await,
             Err(Trouble::Refused {
                 code: ErrorCode::PartyNotFound | ErrorCode::PeerNotFound | ErrorCode::NotAMember,

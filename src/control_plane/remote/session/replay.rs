@@ -9,7 +9,7 @@ use lanrage_ipc::control::ClientFrame;
 use lanrage_ipc::model::{PartyId, PeerId};
 
 use super::asking::{Passing, may_pass};
-use super::{Acked, Session, Trouble};
+use super::{Acked, Lane, Session, Trouble};
 use crate::control_plane::remote::frames;
 use crate::core::reconcile::{Act, InFlight, Occasion, Operation};
 use crate::core::{Command, Membership, Outcome, Principal, RequestKey, User};
@@ -82,7 +82,7 @@ impl Session {
         let peer_id = operation.act.peer_id();
         let owner = self.owner(peer_id).await;
         self.greet(peer_id, owner).await?;
-        self.ask(frames::of_operation(operation), &operation.key).await
+        self.ask(frames::of_operation(operation), &operation.key, Lane::Background).await
     }
 
     /// Whether a peer that was let in is not there, though the server tells the party before it
@@ -140,7 +140,7 @@ impl Session {
         let leaving = memberships.into_iter().map(|Membership { party_id, peer_id, .. }| {
             let frame = ClientFrame::LeaveParty { party_id, peer_id };
             let key = self.around.keys.next();
-            async move { self.ask(frame, &key).await }
+            async move { self.ask(frame, &key, Lane::Asked).await }
         });
         let all = futures_util::future::join_all(leaving);
         match tokio::time::timeout(self.target.request_timeout, all).await {
