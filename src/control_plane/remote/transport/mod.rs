@@ -25,8 +25,11 @@ use tokio::sync::mpsc;
 
 use crate::server_url::ServerUrl;
 
-/// Frames that may wait on either side of a wire.
-pub const QUEUE: usize = 256;
+/// Frames that may wait to be sent.
+pub const SEND_QUEUE: usize = 256;
+
+/// Frames that may wait to be taken in; a hostile server's are large.
+pub const RECEIVE_QUEUE: usize = 16;
 
 /// Where to connect, and how.
 #[derive(Debug, Clone)]

@@ -28,7 +28,7 @@ use tokio::sync::mpsc;
 pub use api::{Api, Token};
 pub use refused::{Cause, Refused};
 
-use super::{Carrier, Loss, QUEUE, Target, Wire, ahead};
+use super::{Carrier, Loss, RECEIVE_QUEUE, SEND_QUEUE, Target, Wire, ahead};
 use parties::Parties;
 use pump::Pump;
 use session::Session;
@@ -41,8 +41,8 @@ pub async fn open(target: &Target) -> Result<Wire, Loss> {
     let api = Api::new(target)?;
     let date = api.greet().await?;
     let clock_ahead = date.map(|date| ahead(date, Timestamp::now()));
-    let (outgoing, wanted) = mpsc::channel(QUEUE);
-    let (told, incoming) = mpsc::channel(QUEUE);
+    let (outgoing, wanted) = mpsc::channel(SEND_QUEUE);
+    let (told, incoming) = mpsc::channel(RECEIVE_QUEUE);
     let session = Session::new(api, Parties::new(target.poll), told, clock_ahead);
     let pump = Pump::new(Arc::new(session));
     tokio::spawn(pump.run(wanted, target.request_timeout));

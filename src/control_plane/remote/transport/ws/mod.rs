@@ -23,7 +23,7 @@ use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::http::header::USER_AGENT;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
-use super::{Carrier, Loss, QUEUE, Target, Wire, ahead, tcp, words};
+use super::{Carrier, Loss, RECEIVE_QUEUE, SEND_QUEUE, Target, Wire, ahead, tcp, words};
 
 /// The largest message either side may send, in bytes: a party of many members fits easily.
 const LARGEST_MESSAGE: usize = 4 << 20;
@@ -109,8 +109,8 @@ where
     let upgraded = deadline.hold("the answer of", upgrading).await.map_err(Failed::Lost)?;
     let now = Timestamp::now();
     let (socket, answer) = upgraded.map_err(|error| faults::of_upgrade(error, url, now))?;
-    let (outgoing, to_send) = mpsc::channel(QUEUE);
-    let (came, incoming) = mpsc::channel(QUEUE);
+    let (outgoing, to_send) = mpsc::channel(SEND_QUEUE);
+    let (came, incoming) = mpsc::channel(RECEIVE_QUEUE);
     tokio::spawn(pump::run(socket, to_send, came, url.clone()));
     let clock_ahead = words::date(answer.headers()).map(|theirs| ahead(theirs, now));
     Ok(Wire { outgoing, incoming, carrier: Carrier::Ws, clock_ahead })

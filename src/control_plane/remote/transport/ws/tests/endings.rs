@@ -107,7 +107,7 @@ async fn dropping_either_end_closes_the_connection() {
 #[actix::test]
 async fn why_the_server_closed_is_known_though_it_can_be_told_nothing_more() {
     let (mut wire, mut socket) = pair().await;
-    for _ in 0..QUEUE {
+    for _ in 0..RECEIVE_QUEUE {
         socket.send(Message::text("{}")).await.unwrap();
     }
     let frame = CloseFrame { code: 1008.into(), reason: "why not".into() };
@@ -115,7 +115,7 @@ async fn why_the_server_closed_is_known_though_it_can_be_told_nothing_more() {
     drop(socket);
     // Until what is sent can't be written any more: nothing is read, because nothing is taken.
     while wire.outgoing.send(heartbeat("a")).await.is_ok() {}
-    for _ in 0..QUEUE {
+    for _ in 0..RECEIVE_QUEUE {
         assert!(matches!(next(&mut wire).await, Incoming::Garbage(_)));
     }
     let loss = loss(&mut wire).await;

@@ -75,13 +75,13 @@ async fn signs_of_life_are_asked_for_and_given() {
 #[actix::test]
 async fn a_ping_is_answered_while_nothing_more_is_read() {
     let (mut wire, mut socket) = pair().await;
-    for _ in 1..QUEUE {
+    for _ in 1..RECEIVE_QUEUE {
         socket.send(Message::text("{}")).await.unwrap();
     }
     socket.send(Message::Ping("why".into())).await.unwrap();
     let pong = timeout(PATIENCE, socket.next()).await.expect("a pong");
     assert_eq!(pong.unwrap().unwrap(), Message::Pong("why".into()));
-    assert_eq!(wire.incoming.len(), QUEUE, "nobody took anything");
+    assert_eq!(wire.incoming.len(), RECEIVE_QUEUE, "nobody took anything");
     assert!(matches!(next(&mut wire).await, Incoming::Garbage(_)));
 }
 

@@ -63,7 +63,7 @@ async fn an_owner_that_does_not_take_slows_the_server_down() {
         sent += 1;
         assert!(sent < 10_000, "nothing holds it back");
     }
-    assert_eq!(wire.incoming.len(), QUEUE);
+    assert_eq!(wire.incoming.len(), RECEIVE_QUEUE);
     wire.outgoing.send(heartbeat("a")).await.unwrap();
     assert!(socket.next().await.unwrap().unwrap().is_text(), "writing goes on");
     let flushing = actix::spawn(async move {
