@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::lanrage::ImportedParty;
 use lanrage_ipc::model::{
-    Keepalive, Name, Party, PartyId, Peer, PeerId, PeerInput, Relay, RelayId, Signal, SignalData,
-    UtcOffset,
+    Epoch, Keepalive, Name, Party, PartyId, Peer, PeerId, PeerInput, Relay, RelayId, Signal,
+    SignalData, UtcOffset,
 };
 use lanrage_ipc::results::Rejected;
 
@@ -211,7 +211,14 @@ pub enum Command {
         data: SignalData,
     },
     /// From now on this control server has the truth, or none.
-    Follow(ChoiceRecord),
+    Follow {
+        /// Which.
+        server: Option<ServerKey>,
+        /// See [`ChoiceRecord::configured`].
+        configured: Option<ServerKey>,
+    },
+    /// Notes the stretch of its history that a control server is in.
+    NoteEpoch(ServerKey, Epoch),
     /// Keeps what proves to a control server that a peer is one of this machine's.
     Keep(CredentialRecord),
     /// Forgets it.

@@ -211,6 +211,8 @@ pub struct ChoiceRecord {
     pub server: Option<ServerKey>,
     /// What the configuration said when it was chosen. Once that says something else, it counts.
     pub configured: Option<ServerKey>,
+    /// The stretch of its history that the server was in when it was spoken to last.
+    pub epoch: Option<Epoch>,
 }
 
 /// One row to write: the unit of durable change.

@@ -1,7 +1,5 @@
 //! What the daemon puts before its engine: the control plane that asks a server.
 
-use std::rc::Rc;
-
 use actix::prelude::*;
 use anyhow::Context as _;
 use lanrage_ipc::model::Connection;
@@ -42,8 +40,7 @@ impl Front {
         let (local, outbox) = (engine.calls.clone(), engine.outbox.clone());
         // Time for every daemon to look twice, and to say what it has.
         let forgiveness = settings.link.probe * 2 + settings.link.connect_timeout;
-        let epoch = Rc::default();
-        let around = Surroundings { local, itself, clock, outbox, epoch, forgiveness, keys };
+        let around = Surroundings { local, itself, clock, outbox, forgiveness, keys };
         let line = Line::default();
         let (told, connection) = watch::channel(None);
         let link = Link::new(settings, around.clone(), line.clone(), told);

@@ -10,6 +10,7 @@ const MIGRATIONS: &[(u32, &str)] = &[
     (1, include_str!("migrations/0001_initial.sql")),
     (2, include_str!("migrations/0002_identities.sql")),
     (3, include_str!("migrations/0003_remote.sql")),
+    (4, include_str!("migrations/0004_server_epoch.sql")),
 ];
 
 /// The newest version.

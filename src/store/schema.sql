@@ -99,10 +99,11 @@ CREATE TABLE credentials (
     PRIMARY KEY (server, peer_id)
 ) STRICT, WITHOUT ROWID;
 
--- The control server that is followed, and what the configuration said when it was chosen.
+-- The control server that is followed, what the configuration said when it was chosen, and the
+-- stretch of its history that it was in.
 CREATE TABLE server_choice (
     id INTEGER NOT NULL PRIMARY KEY CHECK (id = 0),
     server TEXT,
     configured TEXT,
     checksum INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+, epoch TEXT) STRICT, WITHOUT ROWID;

@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use super::{
     Watcher, agree, await_synced, follower, join, member, moved, party, register, registration,
-    server_on,
+    server_on, url,
 };
-use crate::harness::{Http, Port, assert_error};
+use crate::harness::{FAST_REMOTE, Http, Port, Setup, assert_error};
 
 #[test]
 fn a_server_that_comes_back_with_its_state_has_lost_nothing() {
@@ -84,4 +84,28 @@ fn a_server_that_lost_its_state_while_a_host_was_gone_has_no_party_of_its() {
     assert_eq!(party(&here, "p"), Value::Null);
     let mut http = Http::registered(server.address(), "watcher");
     assert_eq!(http.get("/").ok()["parties"], 0);
+}
+
+#[test]
+fn a_guest_that_began_anew_waits_for_the_host_of_a_server_that_lost_its_state() {
+    let port = Port::reserve();
+    let server = server_on(&port);
+    let patient = FAST_REMOTE.replace("connect_timeout = '2s'", "connect_timeout = '20s'");
+    let there = Setup::new().config(&patient).server_url(&url(&server)).start();
+    there.await_state("online");
+    let here = follower(&server);
+    register(&here, "p", "ann", "synced");
+    join(&there, "p", "bob", "synced");
+    here.freeze();
+    let setup = server.kill();
+    let there = there.kill().start();
+    there.await_state("fallback");
+    // Nothing kept it alive any more.
+    join(&there, "p", "bob", "synced");
+    let server = setup.wiped().restart_on(port.address()).start();
+    there.await_state("online");
+    assert_eq!(party(&there, "p")["sync"], "pending");
+    here.thaw();
+    agree(&[&server, &here, &there], "p", &["ann", "bob"]);
+    await_synced(&there, "p");
 }

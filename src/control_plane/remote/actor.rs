@@ -13,7 +13,7 @@ use super::frames;
 use super::link::{Farewell, Head, Line, Retry, Settings, Tune};
 use super::session::{Surroundings, unexpected};
 use crate::control_plane::{Answer, Ask, Call, Failure};
-use crate::core::{Caller, ChoiceRecord, Command, ConnectionId, ServerKey, Upstream};
+use crate::core::{Caller, Command, ConnectionId, ServerKey, Upstream};
 use crate::server_url::ServerUrl;
 
 /// Calls that may wait in the mailbox before their senders do.
@@ -163,7 +163,7 @@ impl Desk {
         let server = if known.configured == configured { known.server } else { configured.clone() };
         let url = server.as_ref().and_then(|key| key.0.parse::<ServerUrl>().ok());
         self.follows.set(server.is_some());
-        self.itself(Ask::Command(Command::Follow(ChoiceRecord { server, configured }))).await?;
+        self.itself(Ask::Command(Command::Follow { server, configured })).await?;
         tell(&self.link.head, || Head(url.clone())).await
     }
 
@@ -181,8 +181,8 @@ impl Desk {
             session.turn_deaf();
         }
         let follows = server.is_some();
-        let choice = ChoiceRecord { server, configured: self.configured.clone() };
-        if let Err(failure) = self.itself(Ask::Command(Command::Follow(choice))).await {
+        let follow = Command::Follow { server, configured: self.configured.clone() };
+        if let Err(failure) = self.itself(Ask::Command(follow)).await {
             // Nothing was changed; what was not heard meanwhile comes with another connection.
             let known = before.choice.server.and_then(|key| key.0.parse::<ServerUrl>().ok());
             tell(&self.link.head, || Head(known.clone())).await?;

@@ -1,6 +1,6 @@
 //! Which control server is followed, and what changes when it is another.
 
-use lanrage_ipc::model::{Origin, PartyId, PeerId, SignalData};
+use lanrage_ipc::model::{Epoch, Origin, PartyId, PeerId, SignalData};
 
 use super::transaction::Transaction;
 use super::{Keeper, Member};
@@ -11,13 +11,19 @@ impl Transaction<'_> {
     /// Another server, or none, has the truth from here on. The parties of the old one stay as
     /// copies of this daemon's own, whose members from elsewhere go when they stay silent; the
     /// parties of this daemon whose host lives here shall live on the new one.
-    pub(super) fn follow(&mut self, choice: ChoiceRecord) -> Outcome {
+    pub(super) fn follow(
+        &mut self,
+        server: Option<ServerKey>,
+        configured: Option<ServerKey>,
+    ) -> Outcome {
         let before = self.registry.outbox.choice.clone();
+        let is_another = server != before.server;
+        let follows = server.is_some();
+        let epoch = before.epoch.clone().filter(|_| !is_another);
+        let choice = ChoiceRecord { server, configured, epoch };
         if choice == before {
             return Outcome::Done;
         }
-        let is_another = choice.server != before.server;
-        let follows = choice.server.is_some();
         self.put_choice(choice);
         if is_another {
             let parties: Vec<_> = self.registry.parties.keys().cloned().collect();
@@ -50,6 +56,16 @@ impl Transaction<'_> {
         for peer_id in theirs {
             self.silence(party_id, &peer_id);
         }
+    }
+
+    /// Notes the history that the server is in, unless another one is followed by now.
+    pub(super) fn note_epoch(&mut self, server: &ServerKey, epoch: Epoch) -> Outcome {
+        let before = self.registry.outbox.choice.clone();
+        let choice = ChoiceRecord { epoch: Some(epoch), ..before.clone() };
+        if before.server.as_ref() == Some(server) && choice != before {
+            self.put_choice(choice);
+        }
+        Outcome::Done
     }
 
     /// Gives a party another id. Who waits for it hears both.

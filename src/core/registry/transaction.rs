@@ -91,7 +91,8 @@ impl<'a> Transaction<'a> {
             Command::Deliver { party_id, from, to, data } => {
                 self.deliver(&party_id, from, &to, data)?
             }
-            Command::Follow(choice) => self.follow(choice),
+            Command::Follow { server, configured } => self.follow(server, configured),
+            Command::NoteEpoch(server, epoch) => self.note_epoch(&server, epoch),
             Command::Keep(credential) => self.keep_credential(credential),
             Command::Forget(server, peer_id) => self.forget_credential(&server, &peer_id),
         })

@@ -20,8 +20,8 @@ pub(super) const PUT_CREDENTIAL: &str = "
 pub(super) const DELETE_CREDENTIAL: &str =
     "DELETE FROM credentials WHERE server = ?1 AND peer_id = ?2";
 pub(super) const PUT_CHOICE: &str = "
-    INSERT OR REPLACE INTO server_choice (id, server, configured, checksum)
-    VALUES (?1, ?2, ?3, ?4)";
+    INSERT OR REPLACE INTO server_choice (id, server, configured, epoch, checksum)
+    VALUES (?1, ?2, ?3, ?4, ?5)";
 pub(super) const DELETE_CHOICE: &str = "DELETE FROM server_choice";
 
 const INTENTS: &str = "
@@ -29,7 +29,7 @@ const INTENTS: &str = "
 const CREDENTIALS: &str = "
     SELECT server, peer_id, token, renew_at, owner, checksum
     FROM credentials ORDER BY server, peer_id";
-const CHOICE: &str = "SELECT id, server, configured, checksum FROM server_choice";
+const CHOICE: &str = "SELECT id, server, configured, epoch, checksum FROM server_choice";
 
 pub(super) fn intent_values(intent: &IntentRecord) -> Vec<Value> {
     sealed(vec![
@@ -53,7 +53,12 @@ pub(super) fn credential_values(credential: &CredentialRecord) -> Vec<Value> {
 
 pub(super) fn choice_values(choice: &ChoiceRecord) -> Vec<Value> {
     let optional = |key: &Option<ServerKey>| key.as_ref().map_or(Value::Null, server);
-    sealed(vec![Value::Integer(0), optional(&choice.server), optional(&choice.configured)])
+    sealed(vec![
+        Value::Integer(0),
+        optional(&choice.server),
+        optional(&choice.configured),
+        choice.epoch.as_ref().map_or(Value::Null, text),
+    ])
 }
 
 pub(super) fn server(key: &ServerKey) -> Value {
@@ -89,6 +94,7 @@ pub(super) fn read(connection: &Connection, rows: &mut Vec<Write>) -> Result<(),
         let choice = ChoiceRecord {
             server: fields.optional(parse_server)?,
             configured: fields.optional(parse_server)?,
+            epoch: fields.optional(str::parse)?,
         };
         fields.seal()?;
         Ok(Write::PutChoice(choice))

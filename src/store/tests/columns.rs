@@ -109,7 +109,7 @@ fn a_bit_that_flips_in_any_column_is_noticed() {
     for variant in [4, 5] {
         check("credentials", &Write::PutCredential(credential(server(1), "peer", variant)));
     }
-    for variant in [0, 1, 4, 6] {
+    for variant in [0, 1, 4, 6, 11] {
         check("server_choice", &Write::PutChoice(choice(variant)));
     }
 }
@@ -159,4 +159,5 @@ fn what_no_version_writes_is_damage_though_its_checksum_fits() {
     let choice = Write::PutChoice(choice(5));
     is_refused("server_choice", &choice, "server", text("ftp://c"), "must start with");
     is_refused("server_choice", &choice, "configured", text(""), "must start with");
+    is_refused("server_choice", &choice, "epoch", text("no id"), "");
 }

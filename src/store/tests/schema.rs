@@ -65,6 +65,9 @@ fn fixture_rows(version: u32) -> Vec<Write> {
             Write::PutChoice(choice(9)),
         ]);
     }
+    if version >= 4 {
+        rows.push(Write::PutChoice(choice(13)));
+    }
     let mut model = Model::default();
     model.apply(&rows, &[]);
     model.rows()

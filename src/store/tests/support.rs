@@ -197,7 +197,8 @@ pub(super) fn choice(variant: u16) -> ChoiceRecord {
     let one = |variant: u16| {
         [None, Some(server(1)), Some(server(2)), Some(server(3))][usize::from(variant) % 4].clone()
     };
-    ChoiceRecord { server: one(variant), configured: one(variant / 4) }
+    let epoch = (variant >= 10).then(|| parse(format!("epoch-{variant}")));
+    ChoiceRecord { server: one(variant), configured: one(variant / 4), epoch }
 }
 
 /// Rows without their signs of life, which no checksum covers.

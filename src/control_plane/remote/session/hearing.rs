@@ -65,16 +65,21 @@ impl Session {
 
     /// A server of another epoch has lost its history: the parties that it does not know have not
     /// ended, their hosts are on their way.
-    fn note_epoch(&self, epoch: Epoch) {
+    async fn note_epoch(&self, epoch: Epoch) -> Result<(), Failure> {
         // What an HTTP server is in is known only party by party.
-        if self.carrier == Carrier::Ws
-            && let Some(before) = self.around.epoch.replace(Some(epoch.clone()))
-            && before != epoch
-        {
+        if self.carrier == Carrier::Http || self.is_welcome.replace(true) {
+            return Ok(());
+        }
+        let before = self.upstream().await?.choice.epoch;
+        if before.as_ref() == Some(&epoch) {
+            return Ok(());
+        }
+        if before.is_some() {
             log::warn!("the control server has lost its history: all is told anew");
             let until = self.around.clock.elapsed() + self.around.forgiveness;
             self.forgiving_until.set(until);
         }
+        self.command(Command::NoteEpoch(self.server.clone(), epoch)).await.map(drop)
     }
 
     fn puzzled(&self, garbage: &mut u32, words: &str) {
@@ -111,7 +116,9 @@ impl Session {
             ServerFrame::Welcome {
                 peer_id, token, token_expires_at, heartbeat_ms, epoch, ..
             } => {
-                self.note_epoch(epoch);
+                if let Err(failure) = self.note_epoch(epoch).await {
+                    self.stumble(&failure);
+                }
                 let wanted = Duration::from_millis(heartbeat_ms).max(FASTEST_HEARTBEAT);
                 self.heartbeat.set(self.heartbeat.get().min(wanted));
                 if let Some((peer_id, token)) = peer_id.zip(token)

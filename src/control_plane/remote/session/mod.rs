@@ -20,7 +20,7 @@ use std::time::Duration;
 use actix::Recipient;
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::Bookmark;
-use lanrage_ipc::model::{Epoch, PartyId, PeerId};
+use lanrage_ipc::model::{PartyId, PeerId};
 use serde_json::Value;
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -48,8 +48,6 @@ pub(crate) struct Surroundings {
     pub(crate) clock: Clock,
     /// That intents were noted.
     pub(crate) outbox: Arc<Notify>,
-    /// The stretch of history that the server was in when it was spoken to last.
-    pub(crate) epoch: Rc<RefCell<Option<Epoch>>>,
     /// How long hosts are waited for once the server has lost its history.
     pub(crate) forgiveness: Duration,
     pub(crate) keys: Keys,
@@ -111,6 +109,8 @@ pub(super) struct Session {
     pub(super) target: Target,
     outgoing: mpsc::Sender<Outgoing>,
     clock_ahead: i64,
+    /// Whether the server has said what stretch of history it is in.
+    is_welcome: Cell<bool>,
     carrier: Carrier,
     server: ServerKey,
     /// Requests that wait for their answers. Two of one name are one, whose answer is for both.
@@ -166,6 +166,7 @@ impl Session {
             target,
             outgoing,
             clock_ahead: clock_ahead.unwrap_or_default(),
+            is_welcome: Cell::new(false),
             carrier,
             waiting: RefCell::default(),
             passages: RefCell::default(),

@@ -12,7 +12,7 @@ use super::*;
 use crate::core::reconcile::{
     Act, InFlight, Occasion, Operation, Passage, ServerMember, ServerParty,
 };
-use crate::core::{ChoiceRecord, CredentialRecord, Proof, ServerKey, Write};
+use crate::core::{CredentialRecord, Proof, ServerKey, Write};
 
 /// As whom the daemon itself acts.
 pub(super) const ITSELF: Caller = user(0, true, 0);
@@ -22,7 +22,7 @@ pub(super) fn server_key() -> ServerKey {
 }
 
 pub(super) fn follow(server: Option<ServerKey>) -> Command {
-    Command::Follow(ChoiceRecord { server, configured: None })
+    Command::Follow { server, configured: None }
 }
 
 pub(super) fn credential(id: &str) -> Command {

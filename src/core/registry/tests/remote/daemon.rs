@@ -12,7 +12,7 @@ use super::super::history::kind;
 use super::super::*;
 use super::judge::{Judge, Ledger};
 use super::link::{Asked, Link};
-use crate::core::{ChoiceRecord, ServerKey};
+use crate::core::ServerKey;
 
 /// As whom the daemon itself acts.
 const ITSELF: Caller = user(0, true, 0);
@@ -56,10 +56,7 @@ impl Daemon {
 
     fn begin(&mut self, now: Now) {
         let server = Some(server_key());
-        self.itself(
-            Command::Follow(ChoiceRecord { server: server.clone(), configured: server }),
-            now,
-        );
+        self.itself(Command::Follow { server: server.clone(), configured: server }, now);
     }
 
     /// It is killed, and starts from what it stored.

@@ -1,0 +1,1 @@
+ALTER TABLE server_choice ADD COLUMN epoch TEXT;
