@@ -250,7 +250,7 @@ pub enum Failure {
     #[error("{0}")]
     BackupPath(String),
     /// It takes the control server, which can't be reached now.
-    #[error("{0}: the control server can't be reached now")]
+    #[error("{0}")]
     Offline(String),
     /// The control server will not do it.
     #[error("the control server refused: {message}")]

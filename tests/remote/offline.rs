@@ -87,7 +87,11 @@ fn what_is_unknown_can_not_be_joined_alone() {
     here.leave();
     let mut client = here.daemon.client();
     // Retryable, as its table has it.
-    assert_error(&client.error("party.join", entry("unknown", "bob")), "offline");
+    let error = client.error("party.join", entry("unknown", "bob"));
+    assert_error(&error, "offline");
+    let message = error["message"].as_str().expect("a message");
+    let why = "party unknown is not known here, and the control server can't be reached now: ";
+    assert!(message.strip_prefix(why).is_some_and(|why| !why.is_empty()), "{message}");
     let signal = json!({"party_id": "p", "from_peer_id": "bob", "to_peer_id": "ann",
         "signal_data": 1});
     assert_error(&client.error("signal.send", signal), "offline");

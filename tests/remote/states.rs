@@ -3,8 +3,10 @@
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use super::{Watcher, await_synced, daemon, follower, names, register, server, server_on, url};
-use crate::harness::{BadServer, Behaviour, Daemon, FAST_REMOTE, Port, Setup, Step};
+use super::{
+    Watcher, await_synced, daemon, entry, follower, names, register, server, server_on, url,
+};
+use crate::harness::{BadServer, Behaviour, Daemon, FAST_REMOTE, Port, Setup, Step, assert_error};
 
 /// Both that tell of the connection agree. When the next attempt comes differs from one to the
 /// other.
@@ -137,6 +139,10 @@ fn a_login_that_is_wanted_waits_for_the_user() {
     assert!(refused["last_error"].as_str().is_some_and(|why| why.contains("401")), "{refused}");
     is_told(&daemon, "auth_failed");
     register(&daemon, "p", "ann", "pending");
+    let error = daemon.client().error("party.join", entry("unknown", "bob"));
+    assert_error(&error, "offline");
+    let message = error["message"].as_str().expect("a message");
+    assert!(message.contains("does not let this daemon in: "), "{message}");
     assert_eq!(server.requests().len(), 1, "nobody told it to try again");
     let mut watcher = Watcher::of(&daemon);
     daemon.client().call("connection.retry", json!({}));

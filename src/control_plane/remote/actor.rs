@@ -132,7 +132,7 @@ impl Desk {
         }
     }
 
-    async fn connection(&self) -> Result<Answer, Failure> {
+    pub(super) async fn connection(&self) -> Result<Answer, Failure> {
         self.itself(Ask::Connection).await
     }
 

@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use lanrage_ipc::ErrorCode;
-use lanrage_ipc::model::{Origin, PartyId, PeerId};
+use lanrage_ipc::model::{ConnectionState, Origin, PartyId, PeerId};
 
 use super::actor::Desk;
 use super::frames;
@@ -198,15 +198,30 @@ impl Desk {
                     memberships.iter().any(|m| m.party_id == *party_id && m.peer_id == *to);
                 match is_ours {
                     true => self.registry(caller, Ask::Command(command)).await,
-                    false => Err(Failure::Offline(format!("peer {to} is on another machine"))),
+                    false => Err(self.offline(&format!("peer {to} is on another machine")).await),
                 }
             }
             (Command::SendSignal { .. }, _) => self.registry(caller, Ask::Command(command)).await,
             (Command::Join { party_id, .. }, Home::Unknown) => {
-                Err(Failure::Offline(format!("party {party_id} is not known here")))
+                Err(self.offline(&format!("party {party_id} is not known here")).await)
             }
             _ => self.registry(caller, Ask::Defer(key, command)).await,
         }
+    }
+}
+
+impl Desk {
+    /// For what takes the server.
+    async fn offline(&self, what: &str) -> Failure {
+        let (mut why, mut last_error) = ("can't be reached now", None);
+        if let Ok(Answer::Connection(connection)) = self.connection().await {
+            last_error = connection.last_error;
+            if connection.state == ConnectionState::AuthFailed {
+                why = "does not let this daemon in";
+            }
+        }
+        let last_error = last_error.map(|words| format!(": {words}")).unwrap_or_default();
+        Failure::Offline(format!("{what}, and the control server {why}{last_error}"))
     }
 }
 

@@ -168,7 +168,7 @@ impl Session {
         let members: BTreeSet<_> = upstream.memberships.iter().map(|one| &one.peer_id).collect();
         if members.len() >= MOST_PEERS {
             let message = format!(
-                "{} peers of this daemon are in parties already, the most that one may have there",
+                "{} peers of this daemon are in parties there, the most that it may have: let one leave first",
                 members.len()
             );
             return Err(Trouble::Refused { code: ErrorCode::RateLimited, message });
