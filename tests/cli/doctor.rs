@@ -92,7 +92,7 @@ fn listening(deal: impl Fn(TcpStream) + Clone + Send + 'static) -> SocketAddr {
 }
 
 /// Something that answers each request by its path.
-fn answering(answer: fn(&str) -> String) -> SocketAddr {
+fn answering(answer: impl Fn(&str) -> String + Clone + Send + 'static) -> SocketAddr {
     listening(move |mut stream| {
         let head = head(&stream);
         let path = head.split(' ').nth(1).unwrap_or_default();
@@ -202,11 +202,30 @@ fn a_web_page_is_no_control_server() {
     let address = answering(|_| response("200 OK", "", r#"{"service":"a shop"}"#));
     let found = Diagnosis::of(&Setup::new().ctl(), &format!("doctor http://{address}"));
     found.ends_at("http", "not as a control server does", "correct the server's URL");
+}
 
-    let address =
-        answering(|_| response("302 Found", "Location: https://login.example.org/?next=x\r\n", ""));
-    let found = Diagnosis::of(&Setup::new().ctl(), &format!("doctor http://{address}"));
-    found.ends_at("http", "redirects to https://login.example.org:", "correct the server's URL");
+#[test]
+fn each_answer_that_is_none_has_a_fix_of_its_own() {
+    let login = "Location: https://login.example.org/?next=x\r\n";
+    for (status, head, words, fix) in [
+        ("302 Found", login, "redirects to https://login.example.org:", "if you trust the address"),
+        ("401 Unauthorized", "", "asks for a login", "let the control server's paths through"),
+        ("407 Proxy", "", "asks for a login", "let the control server's paths through"),
+        ("511 Network", "", "asks for a login first", "log in to the network"),
+        ("429 Too Many", "Retry-After: 9\r\n", "left alone for a while", "wait a while"),
+        (
+            "502 Bad Gateway",
+            "",
+            "can't reach the control server",
+            "whether the control server runs",
+        ),
+        ("503 Unavailable", "", "can't serve now", "whether the control server runs"),
+        ("404 Not Found", "", "no control server at", "correct the server's URL"),
+    ] {
+        let address = answering(move |_| response(status, head, ""));
+        let found = Diagnosis::of(&Setup::new().ctl(), &format!("doctor http://{address}"));
+        found.ends_at("http", words, fix);
+    }
 }
 
 #[test]

@@ -39,6 +39,27 @@ const FEW_DAYS: i64 = 14;
 
 const URL_FIX: &str = "correct the server's URL: its host, its port and its path";
 
+/// What mends an answer that is none of a control server.
+fn fix_of(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+            "have whoever runs what asks for the login let the control server's paths through"
+        }
+        StatusCode::NETWORK_AUTHENTICATION_REQUIRED => {
+            "open a web page in a browser, log in to the network there, and try again"
+        }
+        StatusCode::TOO_MANY_REQUESTS => "wait a while, and try again",
+        status if status.is_redirection() => {
+            "if you trust the address that it redirects to, make that the server's URL"
+        }
+        status if status.is_server_error() => {
+            "see whether the control server runs, and what it logs; a proxy in front of it may not \
+             reach it"
+        }
+        _ => URL_FIX,
+    }
+}
+
 /// The way to a server, as far as it has been walked.
 pub(super) struct Way {
     url: ServerUrl,
@@ -159,7 +180,7 @@ impl Way {
         let answer = self.ask(question).await.map_err(trouble)?;
         let service = answer.body["service"].as_str().unwrap_or_default();
         if answer.status != StatusCode::OK || !service.to_lowercase().contains("control plane") {
-            return Err(trouble(self.refused(&answer)));
+            return Err(Trouble::new(self.refused(&answer), fix_of(answer.status)));
         }
         // The server tells whole seconds: between the two moments is near enough.
         let ours = asked + Timestamp::now().duration_since(asked) / 2;
