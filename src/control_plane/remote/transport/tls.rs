@@ -90,7 +90,8 @@ pub(super) fn config(
         log::debug!("a certificate authority of the system can't be read: {error}");
     }
     if roots.is_empty() {
-        log::warn!(
+        // Whether it matters is known when a certificate is to be checked.
+        log::info!(
             "this system has no certificate authorities: install its package of them, often ca-certificates"
         );
     }
