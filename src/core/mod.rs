@@ -11,10 +11,11 @@ pub mod reconcile;
 mod record;
 mod refusal;
 mod registry;
+mod rules;
 
 pub use command::{
     Caller, Command, ConnectionId, Identity, ImportCounts, ImportMode, Membership, Now, Outcome,
-    Principal, Refusal, Rules, Upstream,
+    Principal, Refusal, Upstream,
 };
 pub use rate::{AddressKey, Buckets, Rate, RetryAfter};
 pub use record::{
@@ -23,3 +24,4 @@ pub use record::{
     TokenRecord, User, Write,
 };
 pub use registry::{Applied, Change, Filter, Registry};
+pub use rules::Rules;

@@ -27,10 +27,11 @@ use lanrage_ipc::model::{Epoch, Keepalive, Origin, PartyId, PeerId, RelayId, Sig
 pub use changes::{Applied, Change};
 pub use queries::Filter;
 
-use super::command::{Caller, Command, ConnectionId, Now, Refusal, Rules};
+use super::command::{Caller, Command, ConnectionId, Now, Refusal};
 use super::record::{
     ChoiceRecord, MemberRecord, Owner, PartyRecord, RelayRecord, RequestKey, Write,
 };
+use super::rules::Rules;
 use identities::Identities;
 use outbox::Outbox;
 use receipts::Receipts;

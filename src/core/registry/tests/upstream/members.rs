@@ -1,0 +1,180 @@
+//! What becomes of who enters, changes and leaves.
+
+use super::*;
+
+#[test]
+fn who_joins_a_copy_offline_joins_on_return() {
+    let (mut world, party) = World::with_copy(&["a"], &["host", "a"]);
+    let done = world.offline("k", join("lan", "b"));
+    assert_eq!(told(&done), ["peer.joined lan b #2", "party.updated lan Remote Pending #3"]);
+    let back = world.hear(&party, Occasion::Return);
+    assert_eq!((asks(&back), told(&back)), (vec!["join lan b".to_owned()], vec![]));
+    let heard = world.hear(&there("lan", &["host", "a", "b"]), Occasion::News);
+    assert_eq!(told(&heard), ["party.updated lan Remote Synced #4"]);
+}
+
+#[test]
+fn who_is_refused_goes_and_with_the_last_one_the_copy() {
+    let (mut world, party) = World::with_copy(&["a"], &["host", "a"]);
+    world.offline("k", join("lan", "b"));
+    let back = world.hear(&party, Occasion::Return);
+    let refused = world.refuse(&back, ErrorCode::PartyFull);
+    assert_eq!(
+        told(&refused),
+        ["peer.left lan b Removed #4", "party.updated lan Remote Synced #5"]
+    );
+    // The last one, who was let go of while it was away.
+    let back = world.hear(&there("lan", &["host"]), Occasion::Return);
+    assert_eq!(asks(&back), ["join lan a"]);
+    let refused = world.refuse(&back, ErrorCode::PermissionDenied);
+    assert_eq!(told(&refused).last().unwrap(), "party.removed lan Removed #9");
+}
+
+#[test]
+fn a_join_of_an_unknown_party_is_refused() {
+    let mut world = followed();
+    let refused = world.defer(ANN, "k", join("lan", "a")).unwrap_err();
+    assert_eq!(refused, Refusal::PartyNotFound("lan".parse().unwrap()));
+}
+
+#[test]
+fn who_leaves_offline_is_gone_at_once_and_the_copy_once_that_is_told() {
+    let (mut world, party) = World::with_copy(&["a"], &["host", "a"]);
+    let left = world.offline("k", leave("lan", "a"));
+    assert_eq!(told(&left), ["peer.left lan a Left #2", "party.updated lan Remote Pending #3"]);
+    assert_eq!(world.members("lan"), ["host"], "it can be joined anew");
+    let back = world.hear(&party, Occasion::Return);
+    assert_eq!(asks(&back), ["leave lan a"]);
+    assert_eq!(world.members("lan"), ["host"]);
+    let told_it = world.hear_nothing("lan", Occasion::Return);
+    assert_eq!(told(&told_it).last().unwrap(), "party.removed lan Removed #5");
+    assert_eq!(pending(&world), nothing());
+}
+
+#[test]
+fn who_left_and_joined_anew_stays() {
+    let (mut world, party) = World::with_copy(&["a"], &["host", "a"]);
+    world.offline("k", leave("lan", "a"));
+    world.offline("l", join_as("lan", peer("a"), Keepalive::Daemon));
+    assert_eq!(pending(&world), ["Join lan a l"]);
+    let back = world.hear(&party, Occasion::Return);
+    assert_eq!((asks(&back), pending(&world).len()), (vec![], 0));
+    assert_eq!(world.members("lan"), ["a", "host"]);
+}
+
+#[test]
+fn who_is_silent_is_not_brought_back() {
+    for (members, ours) in [(["host", "a"], "a"), (["a", "x"], "a")] {
+        let (mut world, party) = World::with_copy(&[ours], &members);
+        let rows = world.registry.parties.values().flat_map(|party| {
+            let record = Write::PutParty(party.record.clone());
+            let members = party.members.values();
+            let id = party.record.party_id.clone();
+            let members = members.map(move |m| Write::PutMember(id.clone(), m.record.clone()));
+            std::iter::once(record).chain(members)
+        });
+        let rows: Vec<_> = rows.collect();
+        // Nothing has kept it alive since the daemon began anew.
+        let mut restored = followed();
+        restored.registry.restore(rows, restored.now);
+        let gone = restored.hear_nothing("lan", Occasion::Return);
+        assert_eq!(asks(&gone), nothing());
+        assert_eq!(restored.members("lan"), nothing());
+        // That the server still has it is as good as before.
+        assert_eq!(asks(&world.hear(&party, Occasion::Return)), nothing());
+        assert_eq!(world.members("lan").len(), 2);
+    }
+}
+
+#[test]
+fn who_is_let_go_of_while_the_daemon_listens_goes() {
+    let (mut world, _) = World::with_copy(&["a", "b"], &["host", "a", "b"]);
+    let gone = world.hear(&there("lan", &["host", "a"]), Occasion::News);
+    assert_eq!((asks(&gone), told(&gone)), (vec![], vec!["peer.left lan b Removed #2".to_owned()]));
+    // On return it may have been the silence of the daemon, not of the peer.
+    let (mut world, _) = World::with_copy(&["a", "b"], &["host", "a", "b"]);
+    let back = world.hear(&there("lan", &["host", "a"]), Occasion::Return);
+    assert_eq!(asks(&back), ["join lan b"]);
+}
+
+#[test]
+fn only_the_last_update_is_told() {
+    let (mut world, party) = World::with_copy(&["a"], &["host", "a"]);
+    world.offline("k", update("lan", moved("a")));
+    let again = PeerInput { public_port: 9, ..peer("a") };
+    let done = world.offline("l", update("lan", again.clone()));
+    assert_eq!(told(&done), ["peer.updated lan a #4"]);
+    assert_eq!(pending(&world), ["Update lan a l"], "another name for what is another request");
+    let back = world.hear(&party, Occasion::Return);
+    assert!(matches!(&ops(&back)[0].act, Act::Update(info) if *info == again));
+    assert_eq!(world.peer("lan", "a").info, again);
+    // It need not be noted to be found.
+    let (mut world, party) = World::with_copy(&["a"], &["host", "a"]);
+    world.ann(update("lan", moved("a")));
+    assert_eq!(asks(&world.hear(&party, Occasion::Return)), ["update lan a"]);
+}
+
+#[test]
+fn an_update_of_who_is_no_member_any_more_is_a_joining() {
+    let (mut world, party) = World::with_copy(&["a"], &["host", "a"]);
+    world.offline("k", update("lan", moved("a")));
+    let back = world.hear(&party, Occasion::Return);
+    let refused = world.refuse(&back, ErrorCode::PeerNotFound);
+    assert_eq!(asks(&refused), ["join lan a"]);
+    assert_ne!(ops(&refused)[0].key, RequestKey("k".into()));
+}
+
+#[test]
+fn the_servers_address_counts() {
+    let (mut world, _) = World::with_copy(&["a"], &["host", "a"]);
+    world.offline("k", join("lan", "b"));
+    assert_eq!(world.address("lan", "b"), "10.66.0.3");
+    let joined = world.hear(&there("lan", &["host", "a", "x", "b"]), Occasion::Return);
+    assert_eq!(
+        told(&joined),
+        ["peer.updated lan b #4", "peer.joined lan x #5", "party.updated lan Remote Synced #6"]
+    );
+    assert_eq!(world.address("lan", "b"), "10.66.0.4");
+}
+
+#[test]
+fn nobody_acts_for_who_is_not_theirs() {
+    let (mut world, _) = World::with_copy(&["a"], &["host", "a"]);
+    assert_eq!(world.refused(ANN, leave("lan", "host")), not_yours("host"));
+    for caller in [ANN, BEN, ROOT] {
+        for command in [leave("lan", "host"), join("lan", "host"), update("lan", moved("host"))] {
+            assert_eq!(world.defer(caller.clone(), "k", command).unwrap_err(), not_yours("host"));
+        }
+    }
+    // Of a peer that is known by its credential alone.
+    world.by(ITSELF, credential("b"));
+    for command in [join("lan", "b"), register("two", "b")] {
+        assert_eq!(world.defer(BEN, "k", command).unwrap_err(), not_yours("b"));
+    }
+    world.offline("k", register("two", "b"));
+}
+
+#[test]
+fn who_is_silent_for_too_long_leaves_on_the_server() {
+    let (mut world, party) = World::with_copy(&["host", "a"], &["host", "a", "x"]);
+    for id in ["a", "host"] {
+        world.ann(join_as("lan", peer(id), Keepalive::Manual));
+        world.pass(PEER_TIMEOUT);
+        world.by(ITSELF, Command::Expire);
+        let back = world.hear(&party, Occasion::News);
+        assert_eq!(asks(&back), [format!("leave lan {id}")]);
+    }
+    assert_eq!(world.members("lan"), nothing());
+}
+
+#[test]
+fn who_is_replaced_by_an_import_leaves_on_the_server() {
+    let (mut world, party) = World::with_copy(&["a"], &["host", "a"]);
+    let mode = crate::core::ImportMode::Replace;
+    world.by(ROOT, Command::Import { parties: vec![], mode });
+    assert_eq!(world.members("lan"), nothing());
+    assert_eq!(asks(&world.hear(&party, Occasion::News)), ["leave lan a"]);
+    assert_eq!(world.members("lan"), nothing());
+    world.hear_nothing("lan", Occasion::Return);
+    assert_eq!(pending(&world), nothing());
+}

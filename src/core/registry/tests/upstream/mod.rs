@@ -1,0 +1,168 @@
+//! What becomes of parties that live on a control server, or shall: the tables of remote mode,
+//! with what is told of each.
+
+mod members;
+mod parties;
+mod requests;
+
+use std::sync::Arc;
+
+use lanrage_ipc::ErrorCode;
+use lanrage_ipc::control::Secret;
+use lanrage_ipc::event::RemovalReason;
+use lanrage_ipc::model::{Origin, Sync};
+
+use super::*;
+use crate::core::reconcile::{
+    Act, InFlight, Occasion, Operation, Passage, ServerMember, ServerParty,
+};
+use crate::core::{CredentialRecord, Proof, ServerKey, Write};
+
+/// As whom the daemon itself acts.
+pub(super) const ITSELF: Caller = user(0, true, 0);
+
+pub(super) fn server_key() -> ServerKey {
+    ServerKey("http://server".into())
+}
+
+pub(super) fn follow(server: Option<ServerKey>) -> Command {
+    Command::Follow { server, configured: None }
+}
+
+pub(super) fn credential(id: &str) -> Command {
+    Command::Keep(CredentialRecord {
+        server: server_key(),
+        peer_id: id.parse().unwrap(),
+        proof: Proof::Token(Secret::from("token".to_owned())),
+        renew_at: Timestamp::MAX,
+        owner: User(1000),
+    })
+}
+
+/// A daemon that follows a server.
+pub(super) fn followed() -> World {
+    let mut world = World::new();
+    world.by(ITSELF, follow(Some(server_key())));
+    world
+}
+
+/// A party as the server has it, its members at the addresses in their order, the host first.
+pub(super) fn there(party: &str, members: &[&str]) -> ServerParty {
+    let member = |(place, id): (usize, &&str)| {
+        let virtual_ip = Some(format!("10.66.0.{}", place + 1).parse().unwrap());
+        let last_seen = timestamp("2025-06-01T12:00:00Z");
+        let member = ServerMember { info: peer(id), virtual_ip, last_seen, connected: true };
+        (id.parse().unwrap(), member)
+    };
+    ServerParty {
+        party_id: party.parse().unwrap(),
+        name: party.parse().unwrap(),
+        host_id: members[0].parse().unwrap(),
+        created_at: timestamp("2025-06-01T12:00:00Z"),
+        members: members.iter().enumerate().map(member).collect(),
+    }
+}
+
+impl World {
+    /// What is done while the server can't be asked, by the first user.
+    #[track_caller]
+    pub(super) fn offline(&mut self, key: &str, command: Command) -> Applied {
+        self.defer(ANN, key, command).expect("refused")
+    }
+
+    pub(super) fn defer(
+        &mut self,
+        caller: Caller,
+        key: &str,
+        command: Command,
+    ) -> Result<Applied, Refusal> {
+        let before = self.registry.clone();
+        let result = self.registry.defer(RequestKey(key.into()), command, caller, self.now);
+        state::check_indexes(&self.registry);
+        if result.is_err() {
+            assert_eq!(self.registry, before);
+        }
+        result
+    }
+
+    pub(super) fn hear(&mut self, party: &ServerParty, occasion: Occasion) -> Applied {
+        self.hear_while(party, occasion, vec![])
+    }
+
+    fn hear_while(
+        &mut self,
+        party: &ServerParty,
+        occasion: Occasion,
+        in_flight: Vec<InFlight>,
+    ) -> Applied {
+        let (party_id, server) = (party.party_id.clone(), Some(Arc::new(party.clone())));
+        self.by(ITSELF, Command::Reconcile { party_id, server, occasion, in_flight })
+    }
+
+    pub(super) fn hear_nothing(&mut self, party: &str, occasion: Occasion) -> Applied {
+        let (party_id, in_flight) = (party.parse().unwrap(), vec![]);
+        self.by(ITSELF, Command::Reconcile { party_id, server: None, occasion, in_flight })
+    }
+
+    /// The server refuses the only operation.
+    fn refuse(&mut self, operations: &Applied, code: ErrorCode) -> Applied {
+        let [Operation { key, party_id, act }] = &ops(operations)[..] else {
+            panic!("not one operation: {operations:?}")
+        };
+        let (key, party_id, peer_id) = (key.clone(), party_id.clone(), act.peer_id().clone());
+        let spare = "spare".parse().unwrap();
+        self.by(ITSELF, Command::Refused { party_id, peer_id, key, code, spare })
+    }
+
+    /// A copy of a party with these members, of which those in front of `others` are ours.
+    pub(super) fn with_copy(ours: &[&str], members: &[&str]) -> (Self, ServerParty) {
+        let (mut world, party) = (followed(), there("lan", members));
+        ours.iter().for_each(|id| drop(world.by(ITSELF, credential(id))));
+        let enters = |id: &&str| InFlight {
+            peer_id: id.parse().unwrap(),
+            what: Passage::Enters { caller: ANN, keepalive: Keepalive::Daemon },
+        };
+        let in_flight = ours.iter().map(enters).collect();
+        world.hear_while(&party, Occasion::News, in_flight);
+        assert_eq!(pending(&world), [""; 0]);
+        (world, party)
+    }
+}
+
+pub(super) fn ops(applied: &Applied) -> Vec<Operation> {
+    match &applied.outcome {
+        Outcome::Operations(operations) => operations.clone(),
+        other => panic!("no operations: {other:?}"),
+    }
+}
+
+/// What the server is to be asked, a line for each.
+pub(super) fn asks(applied: &Applied) -> Vec<String> {
+    let line = |Operation { party_id, act, .. }: &Operation| {
+        let what = match act {
+            Act::Register { .. } => "register",
+            Act::Join(_) => "join",
+            Act::Update(_) => "update",
+            Act::Leave(_) => "leave",
+        };
+        format!("{what} {party_id} {}", act.peer_id())
+    };
+    ops(applied).iter().map(line).collect()
+}
+
+/// What waits for the server, a line for each.
+pub(super) fn pending(world: &World) -> Vec<String> {
+    let intents = world.registry.outbox.intents.values().flat_map(|party| party.values());
+    let line = |one: &crate::core::IntentRecord| {
+        format!("{:?} {} {} {}", one.deed, one.party_id, one.peer_id, one.key.0)
+    };
+    intents.map(line).collect()
+}
+
+fn nothing() -> [&'static str; 0] {
+    []
+}
+
+fn not_yours(id: &str) -> Refusal {
+    Refusal::PeerNotYours(id.parse().unwrap())
+}

@@ -1,0 +1,72 @@
+//! How requests are named, and what becomes of one whose answer is lost or that is refused.
+
+use super::*;
+
+#[test]
+fn a_request_that_was_undone_since_is_made_under_another_name() {
+    let mut world = followed();
+    world.offline("k", register("lan", "host"));
+    let back = world.hear_nothing("lan", Occasion::Return);
+    let again = world.refuse(&back, ErrorCode::NotAMember);
+    assert_eq!(asks(&again), ["register lan host"]);
+    assert_ne!(ops(&again)[0].key, RequestKey("k".into()));
+
+    let (mut world, party) = World::with_copy(&["a"], &["host", "a"]);
+    world.offline("k", join("lan", "b"));
+    let back = world.hear(&party, Occasion::Return);
+    assert_eq!(asks(&back), ["join lan b"]);
+    let again = world.refuse(&back, ErrorCode::NotAMember);
+    assert_eq!(asks(&again), ["join lan b"]);
+    assert_ne!(ops(&again)[0].key, ops(&back)[0].key);
+    assert_eq!(told(&again), nothing());
+}
+
+#[test]
+fn two_requests_of_one_instant_have_two_names() {
+    let mut world = followed();
+    let keys = ["p", "q"].map(|id| {
+        world.ann(register(id, "host"));
+        world.by(ITSELF, follow(None));
+        world.by(ITSELF, follow(Some(server_key())));
+        world.registry.outbox.of_party(&id.parse().unwrap()).next().unwrap().key.clone()
+    });
+    assert_ne!(keys[0], keys[1]);
+}
+
+#[test]
+fn who_was_let_in_by_a_request_whose_answer_was_lost_is_in() {
+    let mut world = followed();
+    world.by(ITSELF, credential("a"));
+    let heard = world.hear(&there("lan", &["host", "a"]), Occasion::Return);
+    assert_eq!(told(&heard), ["party.registered lan #1"]);
+    assert!(!world.peer("lan", "a").connected, "nothing keeps it alive");
+    assert_eq!(world.defer(BEN, "k", leave("lan", "a")).unwrap_err(), not_yours("a"));
+    world.offline("k", leave("lan", "a"));
+}
+
+#[test]
+fn what_was_done_since_is_asked_for_once_what_was_asked_is_refused() {
+    let (mut world, party) = World::with_copy(&["a"], &["host", "a"]);
+    world.offline("k", join("lan", "b"));
+    let back = world.hear(&party, Occasion::Return);
+    world.offline("l", leave("lan", "b"));
+    let refused = world.refuse(&back, ErrorCode::PartyFull);
+    assert_eq!((asks(&refused), told(&refused)), (vec!["leave lan b".to_owned()], vec![]));
+    let refused = world.refuse(&refused, ErrorCode::NotAMember);
+    assert_eq!((asks(&refused), pending(&world)), (vec![], vec![]));
+}
+
+#[test]
+fn who_is_leaving_is_here_until_the_server_has_confirmed_it() {
+    for who in ["a", "host"] {
+        let (mut world, _) = World::with_copy(&["host", "a"], &["host", "a"]);
+        let leaves = || vec![InFlight { peer_id: who.parse().unwrap(), what: Passage::Leaves }];
+        let party = there("lan", &["host", "a", "x"]);
+        let heard = world.hear_while(&party, Occasion::News, leaves());
+        assert_eq!(told(&heard), ["peer.joined lan x #2"]);
+        // It is not brought back by what the server told before.
+        world.ann(leave("lan", who));
+        let heard = world.hear_while(&party, Occasion::News, leaves());
+        assert_eq!((told(&heard), asks(&heard)), (vec![], vec![]));
+    }
+}
