@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 
 use super::network::is_whole;
 use super::world::{await_synced, join, parties, server};
-use crate::harness::{Client, Daemon, Direction, FAST_REMOTE, Http, Proxy, Setup, peer};
+use crate::harness::{
+    Client, Daemon, Direction, FAST_REMOTE, Http, Proxy, Setup, eventually, peer,
+};
 
 /// A daemon that speaks HTTP, and asks for nothing that nobody wants.
 fn over_http(proxy: &Proxy) -> Daemon {
@@ -45,6 +47,12 @@ fn count(http: &mut Http) -> Value {
     http.get("/").ok()["parties"].take()
 }
 
+/// Waits until there are so many parties on the server.
+#[track_caller]
+fn await_count(http: &mut Http, expected: u64) {
+    eventually(&format!("{expected} parties"), || (count(http) == expected).then_some(()));
+}
+
 #[test]
 fn an_answer_that_is_cut_off_is_asked_for_again() {
     let server = server();
@@ -74,7 +82,7 @@ fn an_answer_that_is_cut_off_is_asked_for_again() {
     lose_the_next_answer(&proxy);
     assert_eq!(leave(&mut client, &second, "h"), "party_deleted");
     is_whole(&daemon, &mut http, &first, &["h"]);
-    assert_eq!(count(&mut http), 1);
+    await_count(&mut http, 1);
 }
 
 /// The network is mended only when the daemon has given the connection up, or was killed.
@@ -93,7 +101,7 @@ fn an_answer_that_never_came_is_asked_for_on_another_connection() {
         daemon.await_state("fallback");
         // What was done: of a new host the claim, of one that is known already the registration.
         if number % 2 == 0 {
-            assert_eq!(count(&mut http), number);
+            await_count(&mut http, number);
         } else {
             let claim = format!("/auth/register?peer_id={host}");
             assert_eq!(http.post(&claim, None).status, 409);
@@ -118,5 +126,38 @@ fn an_answer_that_never_came_is_asked_for_on_another_connection() {
         daemon.await_state("fallback");
         proxy.heal();
         is_whole(&daemon, &mut http, &party_id, members);
+    }
+}
+
+/// Cuts a connection after each of these numbers of bytes: while a host takes its id, and while it
+/// registers a party.
+#[test]
+fn a_connection_that_is_cut_wherever() {
+    let server = server();
+    let mut http = Http::registered(server.address(), "watcher");
+    let proxy = Proxy::to(server.address());
+    let daemon = over_http(&proxy);
+    daemon.await_state("online");
+    let mut client = daemon.client();
+    for way in [Direction::ToServer, Direction::ToClient] {
+        for cut in (0..900).step_by(75) {
+            let host = format!("h-{way:?}-{cut}");
+            for (name, count_there) in [("first", 1), ("second", 2)] {
+                let name = format!("{name} {host}");
+                proxy.cut_after(way, cut);
+                proxy.cut();
+                register(&mut client, &name, &host);
+                let party_id = only(&daemon, &name);
+                is_whole(&daemon, &mut http, &party_id, &[&host]);
+                assert_eq!(count(&mut http), count_there, "{name}");
+            }
+            for name in ["first", "second"] {
+                let party_id = only(&daemon, &format!("{name} {host}"));
+                assert_eq!(leave(&mut client, &party_id, &host), "party_deleted");
+            }
+            await_count(&mut http, 0);
+            // What is left of the limit is for nobody.
+            proxy.heal();
+        }
     }
 }
