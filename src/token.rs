@@ -7,7 +7,11 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use crate::config;
-use crate::core::TokenHash;
+use crate::core::{RequestKey, TokenHash};
+
+/// A claim whose name has so many characters may be made again by whoever lost its answer: 128
+/// random bits in base64 have as many. A shorter one others might guess.
+pub const UNGUESSABLE: usize = 22;
 
 /// A token of 256 random bits, as 43 characters that need no escaping anywhere.
 #[derive(Debug)]
@@ -36,6 +40,17 @@ impl Token {
 /// What would be kept of a token that a client shows.
 pub fn hash(shown: &[u8]) -> TokenHash {
     TokenHash(Sha256::digest(shown).into())
+}
+
+/// What a claim is known by that may be made again under its name. That is as good as the token
+/// which the claim brings, and like that no more than its hash is kept.
+pub fn name_of_claim(name: &str) -> Option<RequestKey> {
+    if name.len() < UNGUESSABLE {
+        return None;
+    }
+    let TokenHash(hash) = hash(name.as_bytes());
+    let name: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    Some(RequestKey(name.into()))
 }
 
 /// Whether a client shows the secret. How long it takes tells nothing but the secret's length.

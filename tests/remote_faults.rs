@@ -5,6 +5,7 @@ mod bad_servers;
 mod certificates;
 mod chaos;
 mod clocks;
+mod lost_answers;
 mod network;
 mod outbox;
 mod prober;

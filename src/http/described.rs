@@ -2,7 +2,7 @@
 
 use lanrage_ipc::http::ErrorReply;
 use lanrage_ipc::lanrage::AnnouncedPeer;
-use utoipa::{IntoResponses, ToSchema};
+use utoipa::{IntoParams, IntoResponses, ToSchema};
 
 /// The body of `POST /parties`.
 #[derive(Debug, ToSchema)]
@@ -38,6 +38,31 @@ pub struct RelayRequest {
     /// How many peers it takes.
     #[schema(default = 100, required = false)]
     pub capacity: u32,
+}
+
+/// What a request may be called.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub struct Named {
+    /// Names the request: 1 to 128 characters of printable ASCII in double quotes, such as a UUID;
+    /// the quotes may be left out. Repeated under the same key by the same peer within 24 hours it
+    /// is done once, and answered with what it did the first time; a party is told as it is by
+    /// then. Only what was done is known again, by its kind and its key alone: a request that was
+    /// refused is looked at anew. It is the same key as the `req_id` of a WebSocket's frame.
+    #[param(rename = "Idempotency-Key", required = false)]
+    pub idempotency_key: Option<String>,
+}
+
+/// What a claim may be called.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub struct NamedClaim {
+    /// Names the claim: 22 to 128 characters of printable ASCII that nobody guesses, such as a
+    /// UUID, in double quotes; the quotes may be left out. Whoever repeats it within 24 hours gets
+    /// another token for the id: keep it as secret as that. With it a token that is shown and not
+    /// good is a 401, and is not passed over.
+    #[param(rename = "Idempotency-Key", required = false)]
+    pub idempotency_key: Option<String>,
 }
 
 /// What any request but a probe may get.

@@ -12,6 +12,7 @@ pub mod docs;
 mod face;
 mod guard;
 pub mod metrics;
+mod once;
 pub mod openapi;
 pub mod origin;
 mod path;

@@ -22,10 +22,6 @@ const HEARTBEAT_MS: u64 = 30_000;
 /// Peers that one connection speaks for: those of one machine.
 const MOST_PEERS: usize = 64;
 
-/// A `hello` whose `req_id` has so many characters may be repeated by whoever lost its answer: 128
-/// random bits in base64 have as many. A shorter one others might guess.
-const UNGUESSABLE: usize = 22;
-
 /// A token that was shown, and whom it proves.
 pub(super) struct Proof {
     identity: Identity,
@@ -38,15 +34,6 @@ pub(super) struct Claimed {
     identity: Identity,
     /// What proves it on the next connection.
     token: Option<Secret>,
-}
-
-/// What a claim is known by when it is made again, if it gives a token out for nothing but the
-/// asking. It is as good as that token, and like that no more than its hash is kept.
-fn name_of_claim(req_id: Option<RequestKey>, gives_token: bool) -> Option<RequestKey> {
-    let req_id = req_id.filter(|key| gives_token && key.0.len() >= UNGUESSABLE)?;
-    let TokenHash(hash) = token::hash(req_id.0.as_bytes());
-    let name: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    Some(RequestKey(name.into()))
 }
 
 impl Conversation {
@@ -116,12 +103,14 @@ impl Conversation {
             true => Some(Token::fresh().map_err(no_random_numbers)?),
             false => None,
         };
+        // Who shows a token needs no other proof.
+        let key = key.filter(|_| fresh.is_some() && proof.is_none());
         let command = Command::Claim {
             peer_id,
             proof: proof.as_ref().map(|proof| proof.hash),
             issue: fresh.as_ref().map(Token::hash),
             hold: true,
-            key: name_of_claim(key, fresh.is_some() && proof.is_none()),
+            key: key.and_then(|key| token::name_of_claim(&key.0)),
         };
         let identity = match self.ask(Ask::Command(command)).await? {
             Answer::Outcome(Outcome::Claimed(identity)) => identity,

@@ -12,7 +12,7 @@ use crate::harness::{
 
 /// The party is on the server, once, with these members, and the daemon agrees.
 #[track_caller]
-fn is_whole(daemon: &Daemon, http: &mut Http, party_id: &str, members: &[&str]) {
+pub(super) fn is_whole(daemon: &Daemon, http: &mut Http, party_id: &str, members: &[&str]) {
     eventually("the party as it should be", || {
         (members_on_server(http, party_id) == members).then_some(())
     });

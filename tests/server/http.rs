@@ -9,6 +9,7 @@ mod rates;
 mod recorded;
 mod registration;
 mod relays;
+mod repeats;
 mod shapes;
 mod times;
 mod validation;

@@ -28,6 +28,10 @@ pub struct BadAnswer(String);
 pub struct ServiceAnswer {
     /// What the server calls itself.
     pub service: String,
+    /// Whether it does a request once that comes twice under one `Idempotency-Key`. LANrage's own
+    /// server does not.
+    #[serde(default)]
+    pub idempotency_key: bool,
 }
 
 /// What registering a peer id answers.

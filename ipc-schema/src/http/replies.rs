@@ -95,6 +95,8 @@ replies! {
         pub peers: u64,
         /// The program, and its version.
         pub server: &'static str,
+        /// Whether a request that repeats its `Idempotency-Key` is done once.
+        pub idempotency_key: bool,
     }
 
     /// What is done.

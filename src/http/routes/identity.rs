@@ -8,9 +8,10 @@ use serde_json::{Map, Value};
 
 use crate::control_plane::{Answer, Ask};
 use crate::core::{Command, Outcome};
-use crate::http::auth::{Shown, bearer, stranger, zone};
-use crate::http::described::{Invalid, Unavailable};
+use crate::http::auth::{Client, Shown, bearer, stranger, zone};
+use crate::http::described::{Invalid, NamedClaim, Unauthorized, Unavailable};
 use crate::http::face::{HttpFace, address_of};
+use crate::http::once::Once;
 use crate::http::problem::Problem;
 use crate::token::{self, Token};
 
@@ -22,11 +23,12 @@ use crate::token::{self, Token};
     post,
     path = "/auth/register",
     operation_id = "register_peer",
-    params(("peer_id" = String, Query, description = "The peer id to register.")),
+    params(("peer_id" = String, Query, description = "The peer id to register."), NamedClaim),
     responses(
         (status = 200, description = "Success.", body = TokenReply),
         (status = 409, body = ErrorReply, description = "The peer id is somebody's."),
         Invalid,
+        Unauthorized,
         Unavailable
     ),
     security((), ("bearer" = []))
@@ -34,6 +36,7 @@ use crate::token::{self, Token};
 pub(in crate::http) async fn register(
     face: web::Data<HttpFace>,
     shown: Shown,
+    once: Once,
     request: HttpRequest,
 ) -> Result<web::Json<TokenReply>, Problem> {
     let address = address_of(&request, &face.settings().http);
@@ -41,9 +44,15 @@ pub(in crate::http) async fn register(
     let peer_id = peer_id(request.query_string()).map_err(Problem::invalid)?;
     let token = Token::fresh().map_err(Problem::internal)?;
     let proof = bearer(request.headers()).ok().map(token::hash);
+    let key = match &shown.0 {
+        // Who shows the peer's token needs no other proof.
+        Ok(Client { identity, .. }) if identity.peer_id == peer_id => None,
+        // Who keeps a name for the claim wants to know that the token is lost before it is made.
+        Err(unproven) if proof.is_some() && once.is_named() => return Err((*unproven).into()),
+        _ => once.name_of_claim()?,
+    };
     let caller = shown.0.map_or_else(|_| stranger(), |client| client.caller());
-    let claim =
-        Command::Claim { peer_id, proof, issue: Some(token.hash()), hold: false, key: None };
+    let claim = Command::Claim { peer_id, proof, issue: Some(token.hash()), hold: false, key };
     match face.ask(caller, Ask::Command(claim)).await? {
         Answer::Outcome(Outcome::Claimed(identity)) => {
             let expires_at = identity.expires_at.unwrap_or_else(|| face.clock.now().wall);

@@ -5,13 +5,15 @@ use lanrage_ipc::http::{ErrorReply, JoinBody, PartyReply, RegisterPartyBody};
 use lanrage_ipc::model::{Keepalive, Party, PartyId};
 
 use crate::control_plane::{Answer, Ask, Query};
-use crate::core::{Command, Outcome};
+use crate::core::{Command, Done, Outcome, Receipt};
 use crate::http::auth::Client;
 use crate::http::body::Body;
 use crate::http::described::{
-    Invalid, JoinRequest, NotYours, PartyRequest, Unauthorized, Unavailable, Unknown, Unreadable,
+    Invalid, JoinRequest, Named, NotYours, PartyRequest, Unauthorized, Unavailable, Unknown,
+    Unreadable,
 };
 use crate::http::face::HttpFace;
+use crate::http::once::Once;
 use crate::http::path::Params;
 use crate::http::problem::Problem;
 use crate::token;
@@ -21,10 +23,12 @@ use crate::token;
     post,
     path = "/parties",
     operation_id = "register_party",
+    params(Named),
     request_body = PartyRequest,
     responses(
         (status = 200, description = "Success.", body = PartyReply),
         (status = 409, body = ErrorReply, description = "The host is in too many parties."),
+        (status = 404, body = ErrorReply, description = "The party that was registered under this `Idempotency-Key` has ended."),
         NotYours,
         Unreadable,
         Invalid,
@@ -36,21 +40,21 @@ use crate::token;
 pub(in crate::http) async fn register(
     face: web::Data<HttpFace>,
     client: Client,
+    once: Once,
     body: Body,
 ) -> Result<web::Json<PartyReply>, Problem> {
     let RegisterPartyBody { name, host } = body.read(RegisterPartyBody::from_json).await?;
     let utc_offset = host.offset(face.clock.now().wall);
-    let party_id = fresh_id()?;
     let command = Command::Register {
-        party_id: party_id.clone(),
+        party_id: fresh_id()?,
         name,
         host: host.info,
         keepalive: Keepalive::Manual,
         utc_offset,
     };
-    let party = enter(&face, &client, command, "host_peer_info.peer_id").await?;
+    let party = enter(&face, &client, once.ask(command), "host_peer_info.peer_id").await?;
     let reply = PartyReply::new(&party, &client.zone(utc_offset));
-    Ok(web::Json(PartyReply { party_id: Some(party_id), ..reply }))
+    Ok(web::Json(PartyReply { party_id: Some(party.party_id), ..reply }))
 }
 
 /// A party with its members.
@@ -76,7 +80,7 @@ pub(in crate::http) async fn get(
     post,
     path = "/parties/{party_id}/join",
     operation_id = "join_party",
-    params(("party_id" = String, Path)),
+    params(("party_id" = String, Path), Named),
     request_body = JoinRequest,
     responses(
         (status = 200, description = "Success.", body = PartyReply),
@@ -94,6 +98,7 @@ pub(in crate::http) async fn join(
     face: web::Data<HttpFace>,
     params: Params,
     client: Client,
+    once: Once,
     body: Body,
 ) -> Result<web::Json<PartyReply>, Problem> {
     let JoinBody { peer } = body.read(JoinBody::from_json).await?;
@@ -104,7 +109,7 @@ pub(in crate::http) async fn join(
         keepalive: Keepalive::Manual,
         utc_offset,
     };
-    let party = enter(&face, &client, command, "peer_info.peer_id").await?;
+    let party = enter(&face, &client, once.ask(command), "peer_info.peer_id").await?;
     Ok(web::Json(PartyReply::new(&party, &client.zone(utc_offset))))
 }
 
@@ -121,15 +126,14 @@ pub(super) async fn find(
 }
 
 /// Registers or joins; `place` says where the body names the peer.
-async fn enter(
-    face: &HttpFace,
-    client: &Client,
-    command: Command,
-    place: &str,
-) -> Result<Party, Problem> {
-    let answer = face.ask(client.caller(), Ask::Command(command)).await;
+async fn enter(face: &HttpFace, client: &Client, ask: Ask, place: &str) -> Result<Party, Problem> {
+    let answer = face.ask(client.caller(), ask).await;
     match answer.map_err(|failure| Problem::of(failure, place))? {
         Answer::Outcome(Outcome::Party(party)) => Ok(party),
+        // Of what was done before the party is told as it is by now.
+        Answer::Outcome(Outcome::Receipt(Receipt {
+            done: Done::Entered { party_id, .. }, ..
+        })) => find(face, client, party_id).await,
         other => Err(Problem::unexpected(&other)),
     }
 }

@@ -5,10 +5,11 @@ use lanrage_ipc::http::{PeerReply, PeersReply, StatusReply};
 
 use super::parties::find;
 use crate::control_plane::{Answer, Ask, Query};
-use crate::core::{Command, Outcome};
+use crate::core::{Command, Done, Outcome, Receipt};
 use crate::http::auth::Client;
-use crate::http::described::{NotYours, Unauthorized, Unavailable, Unknown};
+use crate::http::described::{Invalid, Named, NotYours, Unauthorized, Unavailable, Unknown};
 use crate::http::face::HttpFace;
+use crate::http::once::Once;
 use crate::http::path::Params;
 use crate::http::problem::Problem;
 
@@ -64,23 +65,27 @@ pub(in crate::http) async fn get(
     delete,
     path = "/parties/{party_id}/peers/{peer_id}",
     operation_id = "leave_party",
-    params(("party_id" = String, Path), ("peer_id" = String, Path)),
-    responses((status = 200, description = "Success.", body = StatusReply), NotYours, Unknown, Unauthorized, Unavailable),
+    params(("party_id" = String, Path), ("peer_id" = String, Path), Named),
+    responses((status = 200, description = "Success.", body = StatusReply), NotYours, Unknown, Invalid, Unauthorized, Unavailable),
     security(("bearer" = []))
 )]
 pub(in crate::http) async fn leave(
     face: web::Data<HttpFace>,
     params: Params,
     client: Client,
+    once: Once,
 ) -> Result<web::Json<StatusReply>, Problem> {
     // A token is for an id that there can be.
     let peer_id = params.peer().map_err(|_| Problem::not_yours(REQUESTED))?;
     let command = Command::Leave { party_id: params.party()?, peer_id };
-    let status = match face.ask(client.caller(), Ask::Command(command)).await? {
-        Answer::Outcome(Outcome::Left { party_deleted: true }) => "party_deleted",
-        Answer::Outcome(Outcome::Left { party_deleted: false }) => "left",
+    let party_deleted = match face.ask(client.caller(), once.ask(command)).await? {
+        Answer::Outcome(
+            Outcome::Left { party_deleted }
+            | Outcome::Receipt(Receipt { done: Done::Left { party_deleted }, .. }),
+        ) => party_deleted,
         other => return Err(Problem::unexpected(&other)),
     };
+    let status = if party_deleted { "party_deleted" } else { "left" };
     Ok(web::Json(StatusReply { status }))
 }
 

@@ -36,6 +36,7 @@ pub(in crate::http) async fn root(
             relays: status.relays,
             peers: status.peers,
             server: PROGRAM,
+            idempotency_key: true,
         })),
         other => Err(Problem::unexpected(&other)),
     }

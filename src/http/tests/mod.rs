@@ -116,6 +116,11 @@ impl Server {
         reply["token"].as_str().unwrap().to_owned()
     }
 
+    /// How many parties there are.
+    pub(crate) async fn parties(&self) -> u64 {
+        self.get("/", "").await.expect(200)["parties"].as_u64().unwrap()
+    }
+
     /// Has a peer register a party and returns its id.
     async fn party(&self, host: &str, token: &str) -> String {
         let body = json!({"name": "Game", "host_peer_info": peer(host)});

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use lanrage_ipc::ErrorCode;
-use lanrage_ipc::control::Secret;
+use lanrage_ipc::control::{ReqId, Secret};
 use lanrage_ipc::http::answers::{self, BadAnswer, PartyAnswer, ServiceAnswer, TokenAnswer};
+use lanrage_ipc::http::{IDEMPOTENCY_KEY, IdempotencyKey};
 use lanrage_ipc::model::PeerId;
 use lanrage_ipc::params::RelayRegisterParams;
 use reqwest::header;
@@ -18,6 +19,7 @@ use url::Url;
 use super::super::{Loss, Target, words};
 use super::refused::{Cause, Refused};
 use crate::server_url::ServerUrl;
+use crate::token::UNGUESSABLE;
 
 /// The longest answer that is read, in bytes.
 pub(super) const LONGEST_ANSWER: usize = 1024 * 1024;
@@ -41,6 +43,8 @@ pub struct Api {
     client: Client,
     url: ServerUrl,
     request_timeout: Duration,
+    /// Whether the server does a request once that comes twice under one name.
+    knows_names: bool,
 }
 
 /// What proves that a client speaks for a peer.
@@ -59,7 +63,9 @@ pub(super) struct Question {
     url: Url,
     body: Option<Value>,
     bearer: Option<Secret>,
-    /// Whether it does no more when it is made twice.
+    /// What it is called, so that the server knows it again.
+    name: Option<IdempotencyKey>,
+    /// Whether it does no more when it is made twice, with or without a name.
     repeatable: bool,
 }
 
@@ -92,10 +98,11 @@ impl Api {
             .build()
             .map_err(|error| Refused::nonsense(format!("no HTTP client: {error}")))?;
         let (url, request_timeout) = (target.url.clone(), target.request_timeout);
-        Ok(Self { client, url, request_timeout })
+        Ok(Self { client, url, request_timeout, knows_names: false })
     }
 
     /// Takes a peer id, or takes it again with the token that proves it: the old one stays good.
+    /// Without one, who uses a name that nobody guesses may do so again under that.
     ///
     /// # Errors
     /// When the id is somebody else's, or the server does not answer.
@@ -103,7 +110,9 @@ impl Api {
         &self,
         peer_id: &PeerId,
         proof: Option<&Secret>,
+        name: Option<&ReqId>,
     ) -> Result<Token, Refused> {
+        let is_name = |name: &&ReqId| proof.is_some() || name.key().len() >= UNGUESSABLE;
         let mut url = self.url.route(&["auth", "register"]);
         url.query_pairs_mut().append_pair("peer_id", peer_id.as_str());
         let question = Question {
@@ -111,10 +120,11 @@ impl Api {
             url,
             body: None,
             bearer: proof.cloned(),
-            // Without proof the first one would stand in the second one's way.
+            name: None,
+            // Without proof or name the first one would stand in the second one's way.
             repeatable: proof.is_some(),
         };
-        let answer = self.ask(&question).await?;
+        let answer = self.ask(&question.named(name.filter(is_name))).await?;
         let TokenAnswer { token, expires_at } = answer.read(TokenAnswer::from_json)?;
         Ok(Token { token, expires_at })
     }
@@ -133,13 +143,21 @@ impl Api {
         self.ask(&question).await.map(drop)
     }
 
-    /// Asks the server whether it is one: when it answered by its own clock.
-    pub(super) async fn greet(&self) -> Result<Option<Timestamp>, Refused> {
+    /// Asks the server whether it is one, and learns what it knows: when it answered by its own
+    /// clock.
+    pub(super) async fn meet(&mut self) -> Result<Option<Timestamp>, Refused> {
+        let (service, date) = self.greet().await?;
+        self.knows_names = service.idempotency_key;
+        Ok(date)
+    }
+
+    /// Asks the server whether it is one.
+    pub(super) async fn greet(&self) -> Result<(ServiceAnswer, Option<Timestamp>), Refused> {
         // With a slash at its end, which a server below a path may insist on.
         let answer = self.ask(&self.get(&[""])).await?;
         let service = answer.read(ServiceAnswer::from_json);
-        service.map_err(|_| Refused::nonsense(&answer.otherwise))?;
-        Ok(answer.date)
+        let service = service.map_err(|_| Refused::nonsense(&answer.otherwise))?;
+        Ok((service, answer.date))
     }
 
     pub(super) fn get(&self, segments: &[&str]) -> Question {
@@ -156,12 +174,13 @@ impl Api {
 
     fn question(&self, method: Method, segments: &[&str]) -> Question {
         let url = self.url.route(segments);
-        Question { method, url, body: None, bearer: None, repeatable: false }
+        Question { method, url, body: None, bearer: None, name: None, repeatable: false }
     }
 
     /// Asks, and again while that may help and there is time.
     pub(super) async fn ask(&self, question: &Question) -> Result<Answer, Refused> {
         let until = Instant::now() + self.request_timeout * 2;
+        let repeatable = question.repeatable || self.knows_names && question.name.is_some();
         let mut attempt = 1;
         loop {
             let patience = until.saturating_duration_since(Instant::now());
@@ -169,7 +188,7 @@ impl Api {
             let Err(refused) = asked else { return asked };
             let pause = pause(attempt).max(refused.retry_after.unwrap_or_default());
             let is_late = until.saturating_duration_since(Instant::now()) <= pause;
-            if attempt == ATTEMPTS || is_late || !refused.may_pass(question.repeatable) {
+            if attempt == ATTEMPTS || is_late || !refused.may_pass(repeatable) {
                 return Err(refused);
             }
             log::debug!("{} {}: again: {refused}", question.method, question.url.path());
@@ -185,6 +204,9 @@ impl Api {
         request = request.timeout(patience).header(header::ACCEPT, "application/json");
         if let Some(bearer) = &question.bearer {
             request = request.bearer_auth(bearer.expose());
+        }
+        if let Some(name) = &question.name {
+            request = request.header(IDEMPOTENCY_KEY, name.to_value());
         }
         if let Some(body) = &question.body {
             request = request.header(header::CONTENT_TYPE, "application/json");
@@ -228,6 +250,12 @@ impl Question {
     /// The same, made for a peer.
     pub(super) fn bearing(mut self, token: Secret) -> Self {
         self.bearer = Some(token);
+        self
+    }
+
+    /// The same under a name, as far as a header can carry it.
+    pub(super) fn named(mut self, name: Option<&ReqId>) -> Self {
+        self.name = name.and_then(|name| IdempotencyKey::new(name.key()));
         self
     }
 

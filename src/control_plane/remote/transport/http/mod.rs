@@ -6,9 +6,12 @@
 //! happens. LANrage's own server tells less than this project's: where it gives no numbers they
 //! are made up, and where it gives no virtual addresses there are none.
 //!
-//! Three things are different, because the routes have no place for them. Signals are refused. A
-//! registration whose answer was lost is not known to be the one that comes again. A party that
-//! ended and one that was removed look alike.
+//! A `req_id` is an `Idempotency-Key`. Where the server knows that header, which it says of itself
+//! to who greets it, a request whose answer is lost is made again at once, and later as the link
+//! wants it; where it does not, a registration would be made twice, and is not made again by itself.
+//!
+//! Two things are different, because the routes have no place for them. Signals are refused. A
+//! party that ended and one that was removed look alike.
 
 mod api;
 mod parties;
@@ -38,8 +41,8 @@ use session::Session;
 /// # Errors
 /// When nothing answers there as a control server does.
 pub async fn open(target: &Target) -> Result<Wire, Loss> {
-    let api = Api::new(target)?;
-    let date = api.greet().await?;
+    let mut api = Api::new(target)?;
+    let date = api.meet().await?;
     let clock_ahead = date.map(|date| ahead(date, Timestamp::now()));
     let (outgoing, wanted) = mpsc::channel(SEND_QUEUE);
     let (told, incoming) = mpsc::channel(RECEIVE_QUEUE);

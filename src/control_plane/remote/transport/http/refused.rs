@@ -55,6 +55,15 @@ impl Refused {
         Self::new(code, message, Cause::Here)
     }
 
+    /// Of a registration: there is no party only where that was made before, under the same name,
+    /// and has ended since.
+    pub(super) fn of_registration(self) -> Self {
+        match self.code {
+            ErrorCode::PartyNotFound => Self { code: ErrorCode::NotAMember, ..self },
+            _ => self,
+        }
+    }
+
     /// A status with what there is to say about it.
     pub(super) fn of_status(status: StatusCode, message: &str) -> Self {
         let cause = match status.as_u16() {

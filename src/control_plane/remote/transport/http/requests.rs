@@ -66,15 +66,18 @@ impl Session {
     async fn act(&self, frame: ClientFrame, req_id: Option<&ReqId>) -> Result<(), Refused> {
         let reply = match frame {
             ClientFrame::Hello { peer_id, token, have, .. } => {
-                self.greet(peer_id, token, have).await?
+                self.greet(peer_id, token, have, req_id).await?
             }
             ClientFrame::RegisterParty { party_id, name, host_peer } => {
-                self.register(party_id, name, host_peer).await?
+                self.register(party_id, name, host_peer, req_id).await?
             }
-            ClientFrame::JoinParty { party_id, peer } => self.enter(&party_id, peer).await?,
+            ClientFrame::JoinParty { party_id, peer } => {
+                self.enter(&party_id, peer, req_id).await?
+            }
             ClientFrame::UpdatePeer { party_id, peer } => {
                 self.must_be_member(&party_id, &peer.info.peer_id).await?;
-                let entered = self.enter(&party_id, peer).await?;
+                // What it says counts each time, and not what was said first.
+                let entered = self.enter(&party_id, peer, None).await?;
                 Reply { result: json!({}), ..entered }
             }
             ClientFrame::LeaveParty { party_id, peer_id } => {
@@ -106,6 +109,7 @@ impl Session {
         peer_id: Option<PeerId>,
         token: Option<Secret>,
         have: BTreeMap<PartyId, Bookmark>,
+        req_id: Option<&ReqId>,
     ) -> Result<Reply, Refused> {
         let Some(peer_id) = peer_id else {
             if token.is_some() {
@@ -115,7 +119,7 @@ impl Session {
             self.welcome(None).await;
             return Ok(Reply::empty());
         };
-        let token = self.introduce(&peer_id, token).await?;
+        let token = self.introduce(&peer_id, token, req_id).await?;
         // A party is what tells the server's epoch, which the welcome has; and the welcome has the
         // token, which must not be lost whatever becomes of the rest.
         let mut looks = Vec::new();
@@ -174,11 +178,13 @@ impl Session {
         asked: Option<PartyId>,
         name: Name,
         host: PeerForm,
+        req_id: Option<&ReqId>,
     ) -> Result<Reply, Refused> {
         let peer_id = host.info.peer_id.clone();
         let body = json!({"name": name, "host_peer_info": told_now(host)});
-        let question = self.api.post(&["parties"], Some(body));
-        let answer = self.ask_as(&peer_id, question).await?.party()?;
+        let question = self.api.post(&["parties"], Some(body)).named(req_id);
+        let asked_for = self.ask_as(&peer_id, question).await;
+        let answer = asked_for.map_err(Refused::of_registration)?.party()?;
         if let Some(from) = asked.filter(|asked| *asked != answer.party_id) {
             let to = answer.party_id.clone();
             self.parties().rename(from.clone(), to.clone());
@@ -188,11 +194,16 @@ impl Session {
     }
 
     /// Joins a party, or tells it what has changed of a member.
-    async fn enter(&self, party_id: &PartyId, peer: PeerForm) -> Result<Reply, Refused> {
+    async fn enter(
+        &self,
+        party_id: &PartyId,
+        peer: PeerForm,
+        req_id: Option<&ReqId>,
+    ) -> Result<Reply, Refused> {
         let peer_id = peer.info.peer_id.clone();
         let body = json!({"party_id": party_id, "peer_info": told_now(peer)});
         let question = self.api.post(&["parties", party_id.as_str(), "join"], Some(body));
-        let answer = self.ask_as(&peer_id, question.repeatable()).await?.party()?;
+        let answer = self.ask_as(&peer_id, question.repeatable().named(req_id)).await?.party()?;
         let answer = self.check(answer, party_id)?;
         Ok(self.entered(&peer_id, answer).await)
     }
@@ -229,7 +240,7 @@ impl Session {
         req_id: Option<&ReqId>,
     ) -> Result<(), Refused> {
         let route = ["parties", party_id.as_str(), "peers", peer_id.as_str()];
-        let answer = self.ask_as(peer_id, self.api.delete(&route)).await?;
+        let answer = self.ask_as(peer_id, self.api.delete(&route).named(req_id)).await?;
         let StatusAnswer { status } = answer.read(StatusAnswer::from_json)?;
         let other = self.parties().leave(party_id, peer_id);
         self.ack(req_id, Reply { seq: None, result: json!({"status": status}) }).await;

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use lanrage_ipc::ErrorCode;
-use lanrage_ipc::control::{Secret, ServerFrame};
+use lanrage_ipc::control::{ReqId, Secret, ServerFrame};
 use lanrage_ipc::event::RemovalReason;
 use lanrage_ipc::http::answers::PartyAnswer;
 use lanrage_ipc::model::{PartyId, PeerId};
@@ -96,7 +96,8 @@ impl Session {
             }
             None => None,
         };
-        match (self.api.register_peer(peer_id, proof.as_ref()).await, proof) {
+        let name = a_name()?;
+        match (self.api.register_peer(peer_id, proof.as_ref(), Some(&name)).await, proof) {
             (Ok(fresh), _) => {
                 *slot = Some(Held::new(&fresh, self.ahead, now));
                 let token = fresh.token.clone();
@@ -112,18 +113,21 @@ impl Session {
     }
 
     /// Takes a peer as the link's first word about it: with the token that is given or held, if it
-    /// is still good for that.
+    /// is still good for that. That a given one is not is for the link to know, which keeps a name
+    /// for the claim before it is made.
     pub(super) async fn introduce(
         &self,
         peer_id: &PeerId,
         given: Option<Secret>,
+        name: Option<&ReqId>,
     ) -> Result<Token, Refused> {
         let slot = self.tokens.slot(peer_id);
         let mut slot = slot.lock().await;
+        let is_claim = given.is_none();
         let proof = given.or_else(|| slot.as_ref().map(|held| held.token.clone()));
-        let registered = match self.api.register_peer(peer_id, proof.as_ref()).await {
-            Err(refused) if proof.is_some() && refused.is_status(401) => {
-                self.api.register_peer(peer_id, None).await
+        let registered = match self.api.register_peer(peer_id, proof.as_ref(), name).await {
+            Err(refused) if is_claim && proof.is_some() && refused.is_status(401) => {
+                self.api.register_peer(peer_id, None, name).await
             }
             other => other,
         };
@@ -235,4 +239,11 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// A name for a claim, which nobody guesses.
+fn a_name() -> Result<ReqId, Refused> {
+    let name = crate::token::random_text::<18>();
+    let name = name.map_err(|error| Refused::nonsense(format!("no random numbers: {error}")))?;
+    Ok(ReqId::Text(name.into()))
 }

@@ -13,6 +13,8 @@ pub(super) enum Act {
     Answer(&'static str, &'static str, String),
     /// A server answers it.
     Pass(SocketAddr),
+    /// A server does what it asks, and the connection ends before the answer.
+    Lose(SocketAddr),
     /// Nobody ever answers it.
     Ignore,
 }
@@ -82,18 +84,25 @@ async fn serve(
             "HTTP/1.1 {status}\r\n{headers}Connection: close\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         ),
-        Act::Pass(to) => {
-            let mut server = TcpStream::connect(to).await.unwrap();
-            let request = format!("{line} HTTP/1.1\r\nConnection: close\r\n{rest}");
-            server.write_all(request.as_bytes()).await.unwrap();
-            let mut answer = String::new();
-            server.read_to_string(&mut answer).await.unwrap();
-            answer
+        Act::Pass(to) => pass(to, &line, rest).await,
+        Act::Lose(to) => {
+            pass(to, &line, rest).await;
+            return;
         }
         Act::Ignore => std::future::pending().await,
     };
     // Who has read enough may be gone.
     stream.write_all(answer.as_bytes()).await.ok();
+}
+
+/// What a server answers.
+async fn pass(to: SocketAddr, line: &str, rest: &str) -> String {
+    let mut server = TcpStream::connect(to).await.unwrap();
+    let request = format!("{line} HTTP/1.1\r\nConnection: close\r\n{rest}");
+    server.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    server.read_to_string(&mut answer).await.unwrap();
+    answer
 }
 
 /// A request with its body.

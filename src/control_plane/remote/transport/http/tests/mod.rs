@@ -3,9 +3,11 @@
 mod bad_servers;
 mod front;
 mod life;
+mod lost_answers;
 mod older_servers;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use lanrage_ipc::control;
@@ -81,14 +83,19 @@ impl Link {
         }
     }
 
-    /// Sends a frame and reads up to its answer: what came before it, and the answer.
+    /// Sends a frame and reads up to its answer: what came before it, and the answer. One without
+    /// a name gets one of its own.
     async fn ask(&mut self, mut frame: Value) -> (Vec<Value>, Value) {
-        frame["req_id"] = json!("r");
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        if frame["req_id"].is_null() {
+            frame["req_id"] = json!(format!("r{}", LAST.fetch_add(1, Ordering::Relaxed)));
+        }
+        let req_id = frame["req_id"].clone();
         self.send(frame).await;
         let mut before = Vec::new();
         loop {
             let frame = self.frame().await;
-            if frame["req_id"] == "r" {
+            if frame["req_id"] == req_id {
                 return (before, frame);
             }
             before.push(frame);

@@ -1,0 +1,55 @@
+//! Requests that may come twice and are done once.
+
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::http::header::{HeaderMap, HeaderValue};
+use actix_web::{FromRequest, HttpRequest};
+use lanrage_ipc::http::{IDEMPOTENCY_KEY, IdempotencyKey};
+
+use super::problem::Problem;
+use crate::control_plane::Ask;
+use crate::core::{Command, RequestKey};
+use crate::token;
+
+/// What its client calls a request, if it does.
+pub(super) struct Once(Option<IdempotencyKey>);
+
+impl Once {
+    /// Whether the client calls the request something.
+    pub(super) fn is_named(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// To do a command; once, if it has a name.
+    pub(super) fn ask(self, command: Command) -> Ask {
+        match self.0 {
+            Some(key) => Ask::Once(RequestKey(key.as_str().into()), command),
+            None => Ask::Command(command),
+        }
+    }
+
+    /// What a claim is known by when it is made again.
+    ///
+    /// # Errors
+    /// 422 where others might guess the name.
+    pub(super) fn name_of_claim(self) -> Result<Option<RequestKey>, Problem> {
+        let Some(key) = self.0 else { return Ok(None) };
+        let guessable = || Problem::invalid(vec![key.guessable(token::UNGUESSABLE)]);
+        token::name_of_claim(key.as_str()).ok_or_else(guessable).map(Some)
+    }
+}
+
+fn read(headers: &HeaderMap) -> Result<Once, Problem> {
+    let values = headers.get_all(IDEMPOTENCY_KEY).map(HeaderValue::as_bytes);
+    IdempotencyKey::from_values(values).map(Once).map_err(Problem::invalid)
+}
+
+impl FromRequest for Once {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(read(request.headers()))
+    }
+}

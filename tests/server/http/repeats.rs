@@ -1,0 +1,214 @@
+//! Requests that come twice under one `Idempotency-Key`.
+
+use serde_json::{Value, json};
+
+use super::server_with;
+use crate::harness::{Daemon, Http, Response, Setup, Ws, announced};
+
+const KEY: &str = "8e03978e-40d5-43e8-bc93-6894a57f9324";
+
+/// A request under a key.
+fn named(http: &mut Http, key: &str, request: &str, body: Option<Value>) -> Response {
+    let (method, path) = request.split_once(' ').expect("a method and a path");
+    let bearer = http.token.as_ref().map(|token| format!("Bearer {token}"));
+    let mut headers = vec![("Idempotency-Key", key)];
+    headers.extend(bearer.as_deref().map(|bearer| ("Authorization", bearer)));
+    let body = body.map(|body| body.to_string());
+    http.send(method, path, &headers, body.as_deref().map(str::as_bytes))
+}
+
+fn quoted(key: &str) -> String {
+    format!("\"{key}\"")
+}
+
+/// A request that a peer makes under a key of its own, in an order in which each can be done.
+struct Request {
+    line: String,
+    body: Option<Value>,
+}
+
+/// Every change that bob can name but his claim. Into alice's party, and out of it.
+fn changes(party: &str) -> [Request; 3] {
+    let bob = || announced("bob");
+    [
+        ("POST /parties".to_owned(), Some(json!({"name": "Own", "host_peer_info": bob()}))),
+        (
+            format!("POST /parties/{party}/join"),
+            Some(json!({"party_id": party, "peer_info": bob()})),
+        ),
+        (format!("DELETE /parties/{party}/peers/bob"), None),
+    ]
+    .map(|(line, body)| Request { line, body })
+}
+
+/// Makes each change, and then what `between` does, and makes it again: both answers are one.
+fn each_is_done_once(mut between: impl FnMut(Daemon) -> Daemon) {
+    let (mut server, [mut alice, mut bob]) = server_with(["alice", "bob"]);
+    let party = alice.party("alice");
+    for (number, Request { line, body }) in changes(&party).into_iter().enumerate() {
+        let key = quoted(&format!("key {number}"));
+        let first = named(&mut bob, &key, &line, body.clone()).ok();
+        server = between(server);
+        for http in [&mut alice, &mut bob] {
+            let token = http.token.take();
+            *http = server.http();
+            http.token = token;
+        }
+        assert_eq!(named(&mut bob, &key, &line, body).ok(), first, "{line}");
+    }
+    assert_eq!(alice.get("/").ok()["parties"], 2);
+    let seq = alice.get(&format!("/parties/{party}")).ok()["seq"].take();
+    // Registered, bob in, bob out.
+    assert_eq!(seq, 3);
+}
+
+#[test]
+fn each_change_is_done_once() {
+    each_is_done_once(|server| server);
+}
+
+#[test]
+fn each_change_is_done_once_after_a_kill() {
+    each_is_done_once(|server| server.kill().start());
+}
+
+#[test]
+fn a_claim_whose_token_was_lost_can_be_made_again() {
+    let mut server = Setup::server().start();
+    let claim = "POST /auth/register?peer_id=alice";
+    let mut http = server.http();
+    let first = named(&mut http, KEY, claim, None).ok()["token"].take();
+    for key in [KEY.to_owned(), quoted(KEY)] {
+        server = server.kill().start();
+        let again = named(&mut server.http(), &key, claim, None).ok()["token"].take();
+        assert_ne!(again, first);
+        for token in [&first, &again] {
+            http = server.http();
+            http.token = token.as_str().map(str::to_owned);
+            http.get("/relays").ok();
+        }
+    }
+    let mut stranger = server.http();
+    let taken = "Peer id is already registered";
+    assert_eq!(stranger.post("/auth/register?peer_id=alice", None).detail(409), taken);
+    let other = KEY.replace('8', "9");
+    assert_eq!(named(&mut stranger, &other, claim, None).detail(409), taken);
+    // Nor does the key bring another peer's id.
+    http = Http::registered(server.address(), "bob");
+    http.token = None;
+    let bob = claim.replace("alice", "bob");
+    assert_eq!(named(&mut http, KEY, &bob, None).detail(409), taken);
+}
+
+/// Over HTTP and over a WebSocket a request is the same.
+#[test]
+fn a_key_is_what_a_req_id_is() {
+    let server = Setup::server().start();
+    let claim = "POST /auth/register?peer_id=alice";
+    let token = named(&mut server.http(), KEY, claim, None).ok()["token"].take();
+    let mut ws = Ws::connect(server.address());
+    ws.send(json!({"type": "hello", "version": "1", "client": "t", "caps": ["x"], "req_id": KEY,
+        "peer_id": "alice"}));
+    assert_eq!(ws.await_type("welcome")["peer_id"], "alice");
+    let mut http = server.http();
+    http.token = token.as_str().map(str::to_owned);
+    let body = json!({"name": "LAN", "host_peer_info": announced("alice")});
+    let party = named(&mut http, "7", "POST /parties", Some(body)).ok()["party_id"].take();
+    let ack = ws.ask(json!({"type": "register_party", "req_id": "7", "party_id": "other",
+        "name": "LAN", "host_peer": announced("alice")}));
+    assert_eq!(ack["result"]["party_id"], party);
+}
+
+/// A bad token would mean that the claim is made without its proof.
+#[test]
+fn who_names_a_claim_hears_that_the_token_is_lost() {
+    let server = Setup::server().start();
+    let claim = "POST /auth/register?peer_id=alice";
+    let mut http = server.http();
+    http.token = Some("of-another-day".to_owned());
+    assert_eq!(named(&mut http, KEY, claim, None).detail(401), "Invalid or expired token");
+    // Without a name all is as LANrage has it.
+    let token = http.post("/auth/register?peer_id=alice", None).ok()["token"].take();
+    // A renewal needs no name that nobody guesses, and leaves nothing to make a claim by.
+    http.token = token.as_str().map(str::to_owned);
+    for key in ["1", KEY] {
+        named(&mut http, key, claim, None).ok();
+    }
+    assert_eq!(named(&mut server.http(), KEY, claim, None).status, 409);
+}
+
+#[test]
+fn a_key_is_known_again_for_its_peer_and_its_request_only() {
+    let (server, [mut alice, mut bob, mut carol]) = server_with(["alice", "bob", "carol"]);
+    let parties = [alice.party("alice"), alice.party("alice")];
+    for (http, peer) in [(&mut bob, "bob"), (&mut carol, "carol")] {
+        for party in &parties {
+            // Another peer's, then of another party, then another kind of request.
+            let join = format!("POST /parties/{party}/join");
+            let body = json!({"party_id": party, "peer_info": announced(peer)});
+            let joined = named(http, "same", &join, Some(body)).ok();
+            assert_eq!(joined["party"]["party_id"], json!(party));
+            assert!(joined["party"]["peers"][peer].is_object(), "{joined}");
+        }
+        let leave = format!("DELETE /parties/{}/peers/{peer}", parties[0]);
+        assert_eq!(named(http, "same", &leave, None).ok(), json!({"status": "left"}));
+    }
+    // Who is not the peer learns nothing of what it asked.
+    let leave = format!("DELETE /parties/{}/peers/bob", parties[0]);
+    assert_eq!(named(&mut carol, "same", &leave, None).status, 403);
+    assert_eq!(named(&mut server.http(), "same", &leave, None).status, 401);
+}
+
+#[test]
+fn what_was_refused_is_looked_at_again() {
+    let (_server, [mut alice, mut bob]) = server_with(["alice", "bob"]);
+    let mut own = alice.party("alice");
+    let leave = |party: &str| format!("DELETE /parties/{party}/peers/bob");
+    assert_eq!(named(&mut bob, "k", &leave(&own), None).detail(404), "Peer bob not in party");
+    bob.join(&own, "bob").ok();
+    named(&mut bob, "k", &leave(&own), None).ok();
+    // A party that has ended since can't be told any more.
+    let body = json!({"name": "LAN", "host_peer_info": announced("alice")});
+    let register = |http: &mut Http| named(http, "r", "POST /parties", Some(body.clone()));
+    own = register(&mut alice).ok()["party_id"].as_str().expect("an id").to_owned();
+    alice.delete(&format!("/parties/{own}/peers/alice")).ok();
+    assert_eq!(register(&mut alice).detail(404), format!("Party {own} not found"));
+}
+
+#[test]
+fn a_malformed_key_says_what_to_send_and_nothing_is_done() {
+    let (server, [mut alice]) = server_with(["alice"]);
+    let long = "x".repeat(129);
+    let body = json!({"name": "LAN", "host_peer_info": announced("alice")});
+    for line in [
+        "POST /auth/register?peer_id=fresh",
+        "POST /parties",
+        "POST /parties/nope/join",
+        "DELETE /parties/nope/peers/alice",
+    ] {
+        for (key, kind, words) in [
+            ("\"\"", "string_too_short", "at least 1 character"),
+            (&*long, "string_too_long", "at most 128 characters"),
+            (&*quoted(&long), "string_too_long", "at most 128 characters"),
+            ("\"half", "string_pattern_mismatch", "double quotes"),
+            ("a, b", "string_pattern_mismatch", "double quotes"),
+            ("\"schlüssel\"", "string_pattern_mismatch", "printable ASCII"),
+        ] {
+            let detail = named(&mut alice, key, line, Some(body.clone())).detail(422);
+            let mistake = &detail[0];
+            assert_eq!(mistake["type"], kind, "{line} {key}: {detail}");
+            assert_eq!(mistake["loc"], json!(["header", "idempotency-key"]));
+            let msg = mistake["msg"].as_str().expect("words");
+            let is_told = msg.starts_with("Idempotency-Key ") && msg.contains("send");
+            assert!(is_told && msg.contains(words), "{msg}");
+        }
+    }
+    let claim = "POST /auth/register?peer_id=fresh";
+    let detail = named(&mut server.http(), "guessed", claim, None).detail(422);
+    assert_eq!(detail[0]["ctx"], json!({"min_length": 22}), "{detail}");
+    let twice = [("Idempotency-Key", KEY), ("Idempotency-Key", KEY)];
+    let refused = server.http().send("POST", "/auth/register?peer_id=fresh", &twice, None);
+    assert!(refused.text().contains("more than once"), "{}", refused.text());
+    assert_eq!(alice.get("/").ok()["parties"], 0);
+    Http::registered(server.address(), "fresh");
+}
