@@ -11,6 +11,7 @@ use lanrage_ipc::control::{self, ClientFrame, Inbound, ReqId, ServerFrame};
 use lanrage_ipc::model::{Party, PartyId, PeerId};
 use serde_json::Value;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::face::Face;
 use super::hearing::Hearing;
@@ -54,7 +55,9 @@ impl Conversation {
 
     /// Speaks until the session is gone, then lets go of what the connection held.
     pub(super) async fn run(mut self) {
+        let mut refreshed = Instant::now();
         loop {
+            let refresh_at = refreshed + self.face.settings().ws.refresh;
             let queue = self.hearing.queue.clone();
             let may_signal = self.line.queued() < self.face.settings().ws.queue_frames / 2;
             tokio::select! {
@@ -68,6 +71,10 @@ impl Conversation {
                     if may_signal {
                         self.bring_late_signals().await;
                     }
+                }
+                () = tokio::time::sleep_until(refresh_at), if !self.style.additions => {
+                    self.refresh().await;
+                    refreshed = Instant::now();
                 }
             }
         }

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
 use lanrage_ipc::model::{Party, PartyId, PeerId, PeerInput};
 use lanrage_ipc::params::Topic;
@@ -29,8 +28,6 @@ pub(super) struct Heard {
     pub(super) seq: u64,
     /// The change by which its host went, once it has: the party follows.
     pub(super) ending: Option<u64>,
-    /// When all of it was told last.
-    pub(super) told: Duration,
     /// What each member says of itself.
     pub(super) members: BTreeMap<PeerId, PeerInput>,
 }
@@ -62,7 +59,6 @@ impl Hearing {
             host_id: party.host_id.clone(),
             seq: 0,
             ending: None,
-            told: Duration::ZERO,
             members: BTreeMap::new(),
         };
         self.by_number.insert(key.number, party.party_id.clone());
@@ -73,16 +69,20 @@ impl Hearing {
         self.parties.get_mut(party_id)
     }
 
+    /// All that is heard of.
+    pub(super) fn party_ids(&self) -> Vec<PartyId> {
+        self.parties.keys().cloned().collect()
+    }
+
     /// The party that a subscription is about, unless it has ended.
     pub(super) fn party_of(&self, key: SubscriptionKey) -> Option<PartyId> {
         self.by_number.get(&key.number).cloned()
     }
 
     /// All of a party is told now.
-    pub(super) fn told(&mut self, party: &Party, now: Duration) {
+    pub(super) fn told(&mut self, party: &Party) {
         if let Some(heard) = self.parties.get_mut(&party.party_id) {
             heard.seq = party.seq;
-            heard.told = now;
             let members = party.peers.iter();
             heard.members = members.map(|(id, peer)| (id.clone(), peer.info.clone())).collect();
         }

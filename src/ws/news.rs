@@ -51,6 +51,16 @@ impl Conversation {
         Ok(())
     }
 
+    /// Tells the client all of its parties. One of LANrage's refreshes its copies by nothing else,
+    /// and takes a peer of five minutes for gone.
+    pub(super) async fn refresh(&mut self) {
+        for party_id in self.hearing.party_ids() {
+            if let Err(failure) = self.hear_anew(&party_id, None).await {
+                log::debug!("{:?}: no party {party_id}: {failure}", self.line.id);
+            }
+        }
+    }
+
     async fn subscribe(&mut self, party_id: &PartyId) -> Result<(SubscriptionKey, Party), Failure> {
         let (key, interest) = self.hearing.draft(party_id);
         let queue = self.hearing.queue.clone();
@@ -81,7 +91,7 @@ impl Conversation {
     }
 
     pub(super) fn tell_party(&mut self, party: &Party) {
-        self.hearing.told(party, self.face.now());
+        self.hearing.told(party);
         self.send(&render::party(self.style, party));
     }
 

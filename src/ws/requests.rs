@@ -1,7 +1,5 @@
 //! What clients ask for.
 
-use std::time::Duration;
-
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::{ClientFrame, ReqId};
 use lanrage_ipc::lanrage::input::PeerForm;
@@ -13,10 +11,6 @@ use super::render::{self, Rejection};
 use crate::control_plane::{Answer, Ask, Failure, Query};
 use crate::core::{Command, Outcome, Receipt, Refusal, RequestKey};
 use crate::token::random_text;
-
-/// How often a LANrage client that gives signs of life is told its parties anew: its copies of
-/// them are not refreshed by anything else, and it takes a peer of five minutes for gone.
-const REFRESH: Duration = Duration::from_secs(60);
 
 /// What an `ack` tells.
 pub(super) struct Reply {
@@ -125,7 +119,6 @@ impl Conversation {
             }
             self.attend(&party_id, &peer_id).await?;
         }
-        self.refresh(&party_id).await;
         let expires_in_ms = u64::try_from(expires_in.as_millis()).unwrap_or(u64::MAX);
         Ok(self.reply(Some(seq), json!({"expires_in_ms": expires_in_ms})))
     }
@@ -184,18 +177,6 @@ impl Conversation {
         })?;
         self.attend(party_id, &own).await?;
         Ok(self.reply(Some(party.seq), json!({})))
-    }
-
-    /// A sign of life of a client that can't ask for a fresh copy brings it one, now and then.
-    async fn refresh(&mut self, party_id: &PartyId) {
-        let now = self.face.now();
-        let is_due = |told: Duration| now.saturating_sub(told) >= REFRESH;
-        if !self.style.additions
-            && self.hearing.get(party_id).is_some_and(|heard| is_due(heard.told))
-            && let Err(failure) = self.hear_anew(party_id, None).await
-        {
-            log::debug!("{:?}: no party {party_id}: {failure}", self.line.id);
-        }
     }
 }
 

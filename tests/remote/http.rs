@@ -2,6 +2,8 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use serde_json::{Value, json};
@@ -135,26 +137,33 @@ fn what_is_done_alone_is_told_over_http_too() {
 
 /// A server in front of another, that has all of its routes but the WebSocket.
 fn without_websocket(server: SocketAddr) -> SocketAddr {
+    in_front_of(server, Arc::default())
+}
+
+/// The same for a server that has a WebSocket from some moment on.
+fn in_front_of(server: SocketAddr, has_websocket: Arc<AtomicBool>) -> SocketAddr {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     let address = listener.local_addr().expect("an address");
     thread::spawn(move || {
         for near in listener.incoming() {
             let near = near.expect("a connection");
-            thread::spawn(move || pass_on(near, server));
+            let has_websocket = has_websocket.load(Ordering::SeqCst);
+            thread::spawn(move || pass_on(near, server, has_websocket));
         }
     });
     address
 }
 
-/// Passes on what comes on a connection, unless it begins with the wish for a WebSocket.
-fn pass_on(near: TcpStream, server: SocketAddr) -> Option<()> {
+/// Passes on what comes on a connection, unless it begins with the wish for a WebSocket and there
+/// is none.
+fn pass_on(near: TcpStream, server: SocketAddr, has_websocket: bool) -> Option<()> {
     let mut reader = BufReader::new(near.try_clone().ok()?);
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
         (reader.read_line(&mut head).ok()? > 0).then_some(())?;
     }
     let mut writer = near;
-    if head.starts_with("GET /ws ") {
+    if head.starts_with("GET /ws ") && !has_websocket {
         let refusal = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
         return writer.write_all(refusal.as_bytes()).ok();
     }
@@ -179,6 +188,33 @@ fn a_server_without_a_websocket_is_spoken_to_over_http() {
     let (here, there) = (daemon(), daemon());
     live(&server, &here, &there);
     assert!(here.setup.log().contains("so HTTP it is"), "{}", here.setup.log());
+}
+
+/// As when a server takes the place of LANrage's own at its address.
+#[test]
+fn a_websocket_that_comes_later_is_found() {
+    let server = server();
+    let has_websocket = Arc::new(AtomicBool::new(false));
+    let url = format!("http://{}", in_front_of(server.address(), has_websocket.clone()));
+    let config = format!("{FAST_REMOTE}transport = 'auto'\npoll = '1s'\n");
+    let daemon = || Setup::new().server_url(&url).config(&config).start();
+    let (here, there) = (daemon(), daemon());
+    here.await_state("online");
+    there.await_state("online");
+    let id = register(&here, "ann");
+    join(&there, &id, "bob", "synced");
+    has_websocket.store(true, Ordering::SeqCst);
+    let signal = json!({"party_id": id, "from_peer_id": "ann", "to_peer_id": "bob",
+        "signal_data": {"sdp": 1}});
+    // Nothing but a WebSocket carries it.
+    eventually("a WebSocket", || {
+        let reply = here.client().ask("signal.send", signal.clone())?;
+        reply["error"].is_null().then_some(())
+    });
+    eventually("the signal", || {
+        let polled = there.client().call("signal.poll", member(&id, "bob"));
+        (polled["signals"][0]["signal_data"]["sdp"] == 1).then_some(())
+    });
 }
 
 #[test]

@@ -185,6 +185,9 @@ pub struct Ws {
     /// How long the sign of life may take.
     #[serde(serialize_with = "duration::serialize")]
     pub pong_timeout: Duration,
+    /// How often a client of LANrage's is told all of its parties.
+    #[serde(serialize_with = "duration::serialize")]
+    pub refresh: Duration,
     /// Frames of any kind that a client sends in a second.
     pub frames_per_second: usize,
     /// Frames of any kind that a client sends at once.
@@ -204,6 +207,7 @@ impl Ws {
             first_frame: table.duration("first_frame", seconds(10), INTERVAL),
             ping_interval: table.duration("ping_interval", seconds(30), INTERVAL),
             pong_timeout: table.duration("pong_timeout", seconds(10), INTERVAL),
+            refresh: table.duration("refresh", seconds(60), INTERVAL),
             frames_per_second: table.number("frames_per_second", limits.requests_per_second, RATE),
             frames_burst: table.number("frames_burst", limits.requests_burst, RATE),
             sockets: table.number("sockets", 8_192, 1..=*SOCKETS.end()),

@@ -155,6 +155,7 @@ fn file_is_read_into_its_tables() {
         first_frame: Duration::from_millis(1),
         ping_interval: Duration::from_millis(2),
         pong_timeout: Duration::from_millis(3),
+        refresh: Duration::from_millis(4),
         frames_per_second: 1,
         frames_burst: 2,
         sockets: 3,
@@ -204,6 +205,7 @@ queue_frames = 1
 first_frame = '1ms'
 ping_interval = '2ms'
 pong_timeout = '3ms'
+refresh = '4ms'
 frames_per_second = 1
 frames_burst = 2
 sockets = 3

@@ -192,9 +192,11 @@ impl Link {
     fn welcomed(&mut self, id: LinkId, session: Rc<Session>, ctx: &mut Context<Self>) {
         session.set_online();
         self.input(Input::Welcomed(id), ctx);
+        let probe = self.settings.link.probe;
         for task in [
             Box::pin(session.clone().beat()) as std::pin::Pin<Box<dyn Future<Output = ()>>>,
             Box::pin(session.clone().renew()),
+            Box::pin(session.clone().look_for_websocket(probe)),
             Box::pin(session.flush()),
         ] {
             ctx.spawn(task.into_actor(self));

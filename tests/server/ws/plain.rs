@@ -1,6 +1,6 @@
 //! LANrage's own clients: what they send is understood, and they never see what they don't know.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::mirror::Mirror;
 use super::{
@@ -144,4 +144,30 @@ fn heartbeats_are_taken_without_a_word() {
     }
     alice.settled_plainly();
     assert_eq!(told(&bob.settled()), ["party_update"], "they are no news to others");
+}
+
+/// It refreshes its copies by nothing else, and its program sends no heartbeats over a WebSocket.
+#[test]
+fn who_says_nothing_is_told_all_now_and_then() {
+    let server = Setup::server().config("[ws]\nrefresh = \"20ms\"\n").start();
+    let mut alice = plain_host(&server, "lan", "alice");
+    let mut carol = plain_guest(&server, "lan", "carol");
+    let (mut bob, _) = guest(&server, "lan", "bob");
+    let is_told = |party: &Value, since: Option<&Value>| {
+        let seen = |party: &Value| {
+            let peers = party["party"]["peers"].as_object().expect("peers").values();
+            peers.map(|peer| peer["last_seen"].to_string()).collect::<Vec<_>>()
+        };
+        let before = since.map_or_else(Vec::new, seen);
+        let now = seen(party);
+        now.len() == 3 && now.iter().zip(&before).all(|(now, before)| now > before)
+    };
+    for ws in [&mut alice, &mut carol] {
+        let is_update = |frame: &Value| frame["type"] == "party_update";
+        let first = ws.await_frame("all", |frame| is_update(frame) && is_told(frame, None));
+        shapes::plain(&first);
+        ws.await_frame("later", |frame| is_update(frame) && is_told(frame, Some(&first)));
+    }
+    // Who knows more has numbers to tell what it missed.
+    assert_eq!(told(&bob.settled()), [""; 0]);
 }

@@ -7,7 +7,8 @@ use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::ClientFrame;
 use lanrage_ipc::model::{PartyId, PeerId};
 
-use super::{Lane, Session, Trouble};
+use super::{Carrier, Lane, Loss, Session, Trouble};
+use crate::control_plane::remote::transport::dial;
 use crate::core::reconcile::{Heard, Point};
 use crate::core::{Command, Upstream};
 
@@ -32,6 +33,16 @@ impl Session {
             }
             tokio::time::sleep(self.heartbeat.get()).await;
         }
+    }
+
+    /// Makes way for a connection over a WebSocket, where there is none and one is wanted. It is
+    /// looked for every so often.
+    pub(in super::super) async fn look_for_websocket(self: Rc<Self>, every: Duration) {
+        if self.carrier != Carrier::Http || self.target.carrier != Carrier::Auto {
+            return;
+        }
+        dial::await_websocket(&self.target, every).await;
+        self.give_up(Loss::new("it has a WebSocket now, and is connected to anew"));
     }
 
     /// A sign of life. The answer says how far the party is: what was lost shows.

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use super::ws::Failed;
 use super::{Carrier, Loss, Target, Wire, http, ws};
 
@@ -21,5 +23,16 @@ pub async fn open(target: &Target) -> Result<Wire, Loss> {
             http::open(target).await
         }
         Err(Failed::NoWebSocket(loss) | Failed::Lost(loss)) => Err(loss),
+    }
+}
+
+/// Ends once a server that had no WebSocket has one: another version of it, or a proxy that lets
+/// it pass. It is looked for every so often.
+pub async fn await_websocket(target: &Target, every: Duration) {
+    loop {
+        tokio::time::sleep(every).await;
+        if ws::open(target).await.is_ok() {
+            return;
+        }
     }
 }
