@@ -244,3 +244,29 @@ fn who_is_called_off_while_parties_are_carried_leaves_none_behind() {
     assert_eq!(there(&server), 0);
     assert_eq!(there(&here), 180);
 }
+
+#[test]
+fn who_switches_again_and_again_keeps_its_ids() {
+    let (one, other, here) = (server(), server(), local());
+    let urls = [json!(url(&one)), json!(null), json!(url(&other)), json!(null), json!(url(&one))];
+    std::thread::scope(|scope| {
+        let switching = scope.spawn(|| {
+            let mut client = here.client();
+            for number in 0..300 {
+                let params = json!({"server_url": urls[number % urls.len()]});
+                client.call("connection.set", params);
+            }
+        });
+        let mut client = here.client();
+        while !switching.is_finished() {
+            client.ask("party.register", registration("p", "ann"));
+            client.ask("party.leave", json!({"party_id": "p", "peer_id": "ann"}));
+        }
+    });
+    // What was shown to one server is no secret of the other's, and both know whose the id is.
+    for server in [&one, &other] {
+        set(&here, Some(&url(server)));
+        here.await_state("online");
+        register(&here, &format!("{}", server.address().port()), "ann", "synced");
+    }
+}

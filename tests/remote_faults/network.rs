@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::world::{await_synced, daemon, join, members_on_server, on_server, register, server};
 use crate::harness::{
-    Daemon, Direction, FAST_REMOTE, Http, Port, Proxy, Setup, Ws, announced, eventually,
+    Daemon, Direction, FAST_REMOTE, Http, Port, Proxy, Setup, Ws, announced, eventually, peer,
 };
 
 /// The party is on the server, once, with these members, and the daemon agrees.
@@ -138,6 +138,25 @@ fn a_claim_whose_welcome_was_lost_is_not_lost() {
     assert_eq!(register(&mut daemon.client(), "p", "h")["sync"], "pending");
     proxy.heal();
     is_whole(&daemon, &mut http, "p", &["h"]);
+}
+
+#[test]
+fn a_claim_outlives_a_daemon_that_never_heard_of_its_welcome() {
+    let server = server();
+    let proxy = Proxy::to(server.address());
+    let here = daemon(&proxy);
+    here.await_state("online");
+    proxy.black_hole(Direction::ToClient);
+    let before = proxy.bytes(Direction::ToClient);
+    let host = json!({"name": "Quake", "party_id": "p", "host": peer("h")});
+    here.client().send("party.register", host);
+    // The server has answered: the id is somebody's who never hears of it.
+    proxy.await_bytes(Direction::ToClient, before + 1);
+    let here = here.kill();
+    proxy.heal();
+    let here = here.start();
+    here.await_state("online");
+    assert_eq!(register(&mut here.client(), "q", "h")["sync"], "synced");
 }
 
 #[test]

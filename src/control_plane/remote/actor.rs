@@ -176,7 +176,7 @@ impl Desk {
         if before.choice.server == server {
             return self.connection().await;
         }
-        let session = self.line.session().filter(|session| session.has_greeted());
+        let session = self.line.session();
         if let Some(session) = &session {
             session.turn_deaf();
         }
@@ -189,7 +189,7 @@ impl Desk {
             return Err(failure);
         }
         self.follows.set(follows);
-        if let Some(session) = session {
+        if let Some(session) = session.filter(|session| session.has_greeted()) {
             session.take_leave(before.memberships).await;
         }
         self.relays.borrow_mut().take();

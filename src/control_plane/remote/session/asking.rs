@@ -61,7 +61,7 @@ impl Session {
 
     async fn send(&self, frame: ClientFrame, key: &RequestKey, lane: Lane) -> Result<(), Trouble> {
         self.pace.admit(lane, self.around.clock).await;
-        let is_unwanted = self.is_deaf.get() && lane == Lane::Background;
+        let is_unwanted = self.is_deaf.get() && !matches!(frame, ClientFrame::LeaveParty { .. });
         if is_unwanted || self.end.borrow().is_some() {
             return Err(Trouble::Lost);
         }

@@ -23,6 +23,11 @@ const MOST_PEERS: usize = 64;
 /// answer that told so may be lost.
 const FORMER_PEERS: usize = 8;
 
+/// How long a credential may be good for something after its renewal was due, or its claim made: a
+/// token lasts for a day where the server has no other rule, and until then the id is locked to
+/// who can't show it.
+const GOOD_FOR: SignedDuration = SignedDuration::from_hours(24);
+
 /// What is left of a token that seems to have expired already.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(2);
 
@@ -87,7 +92,7 @@ impl Session {
             }
             if upstream.leaves.iter().any(|(_, leaving)| leaving == peer_id) {
                 peers.insert(0, (peer_id.clone(), *owner));
-            } else if *renew_at > now {
+            } else if now.duration_since(*renew_at) < GOOD_FOR {
                 peers.push((peer_id.clone(), *owner));
             } else {
                 self.forget(peer_id).await;

@@ -243,9 +243,16 @@ impl Session {
         }
     }
 
+    /// What this machine has to do with the server.
+    ///
+    /// # Errors
+    /// Also when another server is followed by now: what is kept for that is not this one's.
     pub(super) async fn upstream(&self) -> Result<Upstream, Failure> {
         match self.local(Ask::Upstream).await? {
-            Answer::Upstream(upstream) => Ok(upstream),
+            Answer::Upstream(upstream) if upstream.choice.server.as_ref() == Some(&self.server) => {
+                Ok(upstream)
+            }
+            Answer::Upstream(_) => Err(Failure::NoLink("another control server is followed now")),
             other => Err(unexpected(&other)),
         }
     }
@@ -257,7 +264,12 @@ impl Session {
 
     /// What the server told could not be taken in: it is asked anew on another connection.
     fn stumble(&self, failure: &Failure) {
-        log::warn!("what the control server told could not be taken in: {failure}");
+        let level = match failure {
+            // Nobody wants it taken in any more.
+            Failure::NoLink(_) => log::Level::Debug,
+            _ => log::Level::Warn,
+        };
+        log::log!(level, "what the control server told could not be taken in: {failure}");
         self.give_up(Loss::new(format!("what the server told could not be taken in: {failure}")));
     }
 
