@@ -8,8 +8,14 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags};
 use serde_json::json;
 
-use super::{Watcher, agree, daemon, entry, follower, join, moved, register, server};
-use crate::harness::{Daemon, Port, Proxy, Setup, Ws, assert_error, eventually};
+use super::{
+    Watcher, agree, daemon, entry, follower, join, member, moved, register, registration, server,
+    url,
+};
+use crate::harness::{
+    Daemon, FAST_REMOTE, NOBODY, Port, Proxy, Setup, Ws, assert_error, eventually, is_root,
+    stranger,
+};
 
 /// What proves to the server who is who, as the daemon keeps it.
 fn tokens(daemon: &Daemon) -> BTreeSet<String> {
@@ -147,4 +153,30 @@ fn tokens_are_for_nobody_else_to_see() {
             }
         }
     }
+}
+
+#[test]
+fn a_relay_is_no_way_to_be_somebody_elses_peer() {
+    if !is_root() {
+        return;
+    }
+    let server = server();
+    let config = format!("{FAST_REMOTE}[access]\noperators = [{NOBODY}]\n");
+    let mut setup = Setup::new().server_url(&url(&server)).config(&config);
+    setup.args.push("--system".into());
+    fs::set_permissions(setup.dir.path(), fs::Permissions::from_mode(0o755)).expect("let them in");
+    let daemon = setup.start();
+    daemon.await_state("online");
+    register(&daemon, "p", "ann", "synced");
+    daemon.client().call("party.leave", member("p", "ann"));
+    // On a connection on which ann was not greeted yet, too.
+    let daemon = daemon.kill().start();
+    daemon.await_state("online");
+    let mut other = stranger(&daemon.setup.socket()).expect("an operator");
+    let relay = json!({"relay_id": "ann", "public_ip": "203.0.113.9", "port": 4000});
+    for _ in 0..2 {
+        assert_error(&other.error("relay.register", relay.clone()), "permission_denied");
+        assert_error(&other.error("party.register", registration("q", "ann")), "permission_denied");
+    }
+    register(&daemon, "r", "ann", "synced");
 }

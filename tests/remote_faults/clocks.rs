@@ -8,7 +8,10 @@ use tungstenite::Message;
 use tungstenite::handshake::server::{Request, Response};
 
 use super::trial::{PARTY, Trial};
-use crate::harness::{announced_at, eventually, polite};
+use super::world::{join, register};
+use crate::harness::{
+    BadServer, Behaviour, FAST_REMOTE, Setup, Step, announced_at, eventually, polite,
+};
 
 /// Serves connections as a polite server that believes it is so many hours later, and whose
 /// parties have a guest of elsewhere that it has just heard of.
@@ -84,4 +87,43 @@ fn times_are_told_by_ones_own_clock() {
         }
         trial.end();
     }
+}
+
+#[test]
+fn a_renewal_that_is_refused_holds_up_no_other() {
+    let polite = polite();
+    // Both tokens are due within seconds, and one of them is refused then.
+    let answer = move |frame: &Value| {
+        let is_renewal = frame["type"] == "hello" && !frame["token"].is_null();
+        if is_renewal && frame["peer_id"] == "h" {
+            return vec![
+                json!({"type": "error", "message": "no", "code": "permission_denied",
+                    "req_id": frame["req_id"]})
+                .to_string(),
+            ];
+        }
+        let dated = |text: String| {
+            let mut frame: Value = serde_json::from_str(&text).expect("a frame");
+            if !frame["token"].is_null() {
+                let left = SignedDuration::from_secs(if frame["peer_id"] == "h" { 1 } else { 2 });
+                frame["token_expires_at"] = json!((Timestamp::now() + left).to_string());
+            }
+            frame.to_string()
+        };
+        polite(frame).into_iter().map(dated).collect()
+    };
+    let server = BadServer::start(Behaviour::UpgradeThen(vec![Step::answer(answer)]));
+    let daemon = Setup::new().server_url(&server.url()).config(FAST_REMOTE).start();
+    daemon.await_state("online");
+    register(&mut daemon.client(), "p", "h");
+    join(&mut daemon.client(), "p", "g");
+    let renewals = |id: &str| {
+        let frames = server.frames();
+        let of_peer = frames.iter().filter(|frame| frame["peer_id"] == id);
+        of_peer.filter(|frame| !frame["token"].is_null()).count()
+    };
+    for id in ["h", "g"] {
+        eventually("a renewal", || (renewals(id) > 0).then_some(()));
+    }
+    assert_eq!(renewals("h"), 1, "it waits for a while");
 }

@@ -97,8 +97,11 @@ impl Link {
     }
 
     fn input(&mut self, input: Input, ctx: &mut Context<Self>) {
-        let now = self.around.clock.elapsed();
-        let outputs = self.machine.handle(input, now, &mut uniform);
+        let outputs = self.machine.handle(input, self.around.clock.elapsed(), &mut uniform);
+        self.carry_out(outputs, ctx);
+    }
+
+    fn carry_out(&mut self, outputs: Vec<Output>, ctx: &mut Context<Self>) {
         for output in outputs {
             match output {
                 Output::Connect(id) => self.connect(id, ctx),
@@ -324,12 +327,16 @@ impl Handler<Head> for Link {
     type Result = ();
 
     fn handle(&mut self, Head(url): Head, ctx: &mut Self::Context) {
-        self.input(Input::Detach, ctx);
         self.url = url;
-        match self.url {
-            Some(_) => self.input(Input::Start, ctx),
-            None => self.tell(),
+        let now = self.around.clock.elapsed();
+        let mut outputs = self.machine.handle(Input::Detach, now, &mut uniform);
+        if self.url.is_some() {
+            outputs.extend(self.machine.handle(Input::Start, now, &mut uniform));
         }
+        // What is in between never was, as far as anybody can tell.
+        outputs.retain(|output| *output != Output::Changed);
+        outputs.push(Output::Changed);
+        self.carry_out(outputs, ctx);
     }
 }
 

@@ -28,6 +28,7 @@ impl Desk {
         if let Some(session) = self.line.online()
             && let Some(relay) = announcement(&command)
         {
+            self.registry(caller.clone(), Ask::Check(command.clone())).await?;
             match session.announce(relay, user_of(&caller)).await {
                 Ok(()) | Err(Trouble::Lost) => {}
                 Err(Trouble::Refused { code, message }) => {

@@ -25,17 +25,23 @@ impl Registry {
         Ok(tx.finish(outcome))
     }
 
-    /// Whether the caller may act for the peer that a command is about.
+    /// Whether the caller may have a control server do what a command asks, and there is room here
+    /// for what comes of it.
     ///
     /// # Errors
     /// The [`Refusal`].
     pub fn check(&mut self, command: &Command, caller: Caller, now: Now) -> Result<(), Refusal> {
         let limit = self.rules.signal_bytes;
+        let tx = Transaction::new(self, caller, now);
+        tx.authorize(command)?;
         match command {
             Command::SendSignal { data, .. } if data.len() > limit => {
                 Err(Refusal::SignalTooLarge { bytes: data.len(), limit })
             }
-            _ => Transaction::new(self, caller, now).authorize(command),
+            Command::Register { party_id, host: peer, .. }
+            | Command::Join { party_id, peer, .. } => tx.has_room_for(party_id, &peer.peer_id),
+            Command::RegisterRelay { relay_id, .. } => tx.may_announce(relay_id),
+            _ => Ok(()),
         }
     }
 }

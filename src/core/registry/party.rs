@@ -19,14 +19,10 @@ impl Transaction<'_> {
         name: Name,
         host: Entrant,
     ) -> Result<Outcome, Refusal> {
-        let limit = self.registry.rules.parties;
         if self.registry.parties.contains_key(&party_id) {
             return Err(Refusal::PartyExists(party_id));
         }
-        if self.registry.parties.len() >= limit {
-            return Err(Refusal::RegistryFull { what: "parties", limit });
-        }
-        self.may_enter_another(&host.info.peer_id)?;
+        self.has_room_for(&party_id, &host.info.peer_id)?;
         let limit = self.registry.rules.peers_per_party;
         let full = Refusal::PartyFull { party_id: party_id.clone(), limit };
         let address = addresses::host(self.registry.rules.subnet).ok_or(full)?;
@@ -45,6 +41,18 @@ impl Transaction<'_> {
         let (epoch, seq) = (party.epoch.clone(), party.seq);
         self.events.push(Event::PartyRegistered { party: party.clone(), epoch, seq });
         Ok(Outcome::Party(party))
+    }
+
+    /// Whether there may be that party, and that peer in it, as far as it is not so already.
+    pub(super) fn has_room_for(&self, party_id: &PartyId, peer_id: &PeerId) -> Result<(), Refusal> {
+        let limit = self.registry.rules.parties;
+        match self.registry.parties.get(party_id) {
+            None if self.registry.parties.len() >= limit => {
+                Err(Refusal::RegistryFull { what: "parties", limit })
+            }
+            Some(party) if party.members.contains_key(peer_id) => Ok(()),
+            _ => self.may_enter_another(peer_id),
+        }
     }
 
     pub(super) fn join(&mut self, party_id: PartyId, peer: Entrant) -> Result<Outcome, Refusal> {

@@ -48,6 +48,20 @@ impl Transaction<'_> {
         Ok(Outcome::Relay(relay))
     }
 
+    /// Whether the caller may announce a relay to a control server, where it belongs to the peer of
+    /// its id.
+    pub(super) fn may_announce(&self, relay_id: &RelayId) -> Result<(), Refusal> {
+        if let Some(known) = self.registry.relays.get(relay_id)
+            && !self.may_change(&known.record.owner)
+        {
+            return Err(Refusal::RelayNotYours(relay_id.clone()));
+        }
+        match relay_id.as_str().parse() {
+            Ok(peer_id) => self.may_act_for(&peer_id),
+            Err(_) => Ok(()),
+        }
+    }
+
     /// Whom a new relay belongs to.
     pub(super) fn caller_as_owner(&self) -> Option<Owner> {
         match &self.caller.principal {

@@ -1,7 +1,7 @@
 //! Who is who: each peer of this machine is greeted on each connection, by the token that proves
 //! it, and its token is renewed while it is good.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::{Bookmark, ClientFrame, Secret};
 use lanrage_ipc::model::{Name, PartyId, PeerId};
 
+use super::pulse::LOOK_AGAIN;
 use super::{Lane, Session, Trouble};
 use crate::control_plane::Failure;
 use crate::control_plane::remote::transport::Loss;
@@ -30,6 +31,9 @@ const GOOD_FOR: SignedDuration = SignedDuration::from_hours(24);
 
 /// What is left of a token that seems to have expired already.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(2);
+
+/// How long a token waits whose renewal was refused.
+const PUT_OFF: SignedDuration = SignedDuration::from_secs(15);
 
 /// A pause after each renewal.
 const BREATH: Duration = Duration::from_millis(200);
@@ -187,13 +191,17 @@ impl Session {
     async fn introduce(
         &self,
         peer_id: &PeerId,
-        owner: User,
+        caller: User,
         upstream: &Upstream,
         have: BTreeMap<PartyId, Bookmark>,
     ) -> Result<(), Trouble> {
+        let known = upstream.credentials.iter().find(|known| known.peer_id == *peer_id);
+        let member = upstream.memberships.iter().find(|member| member.peer_id == *peer_id);
+        // An admin may act for a peer, and does not make it their own by that.
+        let owner = known.map(|known| known.owner).or(member.map(|member| member.owner));
+        let owner = owner.unwrap_or(caller);
         // For whom the token of its welcome is kept.
         self.owners.borrow_mut().insert(peer_id.clone(), owner);
-        let known = upstream.credentials.iter().find(|known| known.peer_id == *peer_id);
         let by_token = match known.map(|known| known.proof.clone()) {
             Some(Proof::Token(token)) => {
                 let key = self.around.keys.next();
@@ -304,31 +312,23 @@ impl Session {
 
     /// Has the tokens renewed, each in time, for ever.
     pub(in super::super) async fn renew(self: Rc<Self>) {
+        // A token that is not renewed waits a while, and keeps no other waiting.
+        let mut put_off = HashMap::new();
         loop {
             let Ok(upstream) = self.upstream().await else {
-                tokio::time::sleep(super::pulse::LOOK_AGAIN).await;
+                tokio::time::sleep(LOOK_AGAIN).await;
                 continue;
             };
             let now = self.around.clock.now().wall;
-            let greeted = self.greeted.borrow().clone();
-            let mut credentials: Vec<_> = upstream
-                .credentials
-                .into_iter()
-                .filter(|credential| greeted.contains(&credential.peer_id))
-                .filter_map(|CredentialRecord { peer_id, proof, renew_at, .. }| match proof {
-                    Proof::Token(token) => Some((renew_at, peer_id, token)),
-                    Proof::Claim(_) => None,
-                })
-                .collect();
-            credentials.sort_by_key(|(renew_at, ..)| *renew_at);
-            let Some((renew_at, peer_id, token)) = credentials.into_iter().next() else {
+            let next = self.renewals(upstream, &put_off).min_by_key(|(due, ..)| *due);
+            let Some((due, peer_id, token)) = next else {
                 self.renewal.notified().await;
                 continue;
             };
-            let left = renew_at.duration_since(now);
+            let left = due.duration_since(now);
             if left.is_positive() {
                 // The machine may sleep meanwhile, and its clock be set: it is looked at again.
-                let wait = left.unsigned_abs().min(super::pulse::LOOK_AGAIN);
+                let wait = left.unsigned_abs().min(LOOK_AGAIN);
                 tokio::select! {
                     () = tokio::time::sleep(wait) => {}
                     () = self.renewal.notified() => {}
@@ -340,15 +340,33 @@ impl Session {
             match renewed {
                 Ok(()) => {
                     log::debug!("the token of {peer_id} is renewed");
+                    put_off.remove(&peer_id);
                     tokio::time::sleep(BREATH).await;
                 }
                 Err(Trouble::Refused { code, message }) => {
                     log::warn!("the token of {peer_id} is not renewed: {message} ({code:?})");
-                    tokio::time::sleep(super::pulse::LOOK_AGAIN).await;
+                    put_off.insert(peer_id, now.saturating_add(PUT_OFF).unwrap_or(now));
                 }
                 Err(Trouble::Lost) => return,
             }
         }
+    }
+
+    /// The tokens that the server may be shown, and when that is due.
+    fn renewals(
+        &self,
+        upstream: Upstream,
+        put_off: &HashMap<PeerId, Timestamp>,
+    ) -> impl Iterator<Item = (Timestamp, PeerId, Secret)> {
+        let credentials = upstream.credentials.into_iter();
+        let credentials = credentials.filter(|known| self.is_greeted(&known.peer_id));
+        credentials.filter_map(|CredentialRecord { peer_id, proof, renew_at, .. }| match proof {
+            Proof::Token(token) => {
+                let due = put_off.get(&peer_id).map_or(renew_at, |until| renew_at.max(*until));
+                Some((due, peer_id, token))
+            }
+            Proof::Claim(_) => None,
+        })
     }
 
     /// Compares the parties that the server did not mention: there are none of ours in them there.
