@@ -8,6 +8,7 @@
 //! | the server has | here is | then |
 //! |---|---|---|
 //! | a party of that id with another host | a party registered meanwhile | it is registered; the server refuses; it gets another id |
+//! | | a copy of another party | removed; ours that came in unasked leave |
 //! | no such party, or none of ours in it | a party registered meanwhile | it is registered under its id |
 //! | | a party of this daemon alone | nothing |
 //! | | a copy, on return, its host ours and there | registered anew under its id |

@@ -124,6 +124,7 @@ impl Sides<'_> {
             {
                 self.register(Some(server), copy)
             }
+            (Some(server), Some(copy)) if self.is_another(server, copy) => self.part(server, copy),
             (Some(server), copy) => self.merge(server, copy),
             (None, Some(copy)) if self.registers(copy) => self.register(None, copy),
             (None, Some(copy)) if copy.origin == Origin::Local => Verdict::default(),
@@ -138,6 +139,34 @@ impl Sides<'_> {
 
     fn registers(&self, copy: &LocalParty) -> bool {
         self.intents.get(&copy.host_id) == Some(&Deed::Register)
+    }
+
+    /// Whether the server's party has only the id of the one that is copied here, which has ended: a
+    /// party never has another host. Who asked to go in meant what is there.
+    fn is_another(&self, server: &ServerParty, copy: &LocalParty) -> bool {
+        let asked = |one: &InFlight| matches!(one.what, Passage::Enters { .. });
+        copy.origin == Origin::Remote
+            && server.host_id != copy.host_id
+            && !self.in_flight.iter().any(asked)
+    }
+
+    /// Ours came into somebody else's party unasked: they leave it.
+    fn part(&self, server: &ServerParty, copy: &LocalParty) -> Verdict {
+        let mut verdict = self.gone(RemovalReason::Removed);
+        let is_ours = |id: &PeerId| {
+            self.known_as_ours.contains(id) || copy.members.get(id).is_some_and(|one| one.is_ours)
+        };
+        for peer_id in server.members.keys().filter(|id| is_ours(id)) {
+            verdict.intents.insert(peer_id.clone(), self.intent(peer_id, Deed::Leave));
+            verdict.acts.push(Act::Leave(peer_id.clone()));
+        }
+        // Who is still coming in leaves when it is in.
+        for InFlight { peer_id, .. } in
+            self.in_flight.iter().filter(|one| one.what == Passage::Comes)
+        {
+            verdict.intents.insert(peer_id.clone(), self.intent(peer_id, Deed::Leave));
+        }
+        verdict
     }
 
     fn leaves(&self, peer_id: &PeerId) -> bool {

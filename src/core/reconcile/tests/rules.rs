@@ -130,6 +130,18 @@ fn another_party_of_that_id() {
 }
 
 #[test]
+fn another_party_than_the_one_that_is_copied() {
+    for occasion in [Occasion::Return, Occasion::News] {
+        let verdict = Case::copy(&["x2", "a"], &["x1", "a", "b"]).verdict(occasion);
+        assert_eq!(verdict.fate, Fate::Goes(RemovalReason::Removed));
+        assert_eq!(acts(&verdict), ["Leave a"]);
+        assert_eq!(intents(&verdict), [("a".to_owned(), Intent::New(Deed::Leave))]);
+    }
+    let asked = Case::copy(&["x2", "a"], &["x1", "a"]).passes("a", enters());
+    assert_eq!(places(&asked.verdict(Occasion::News)), ["a ours", "x2 theirs"]);
+}
+
+#[test]
 fn no_such_party_and_one_registered_meanwhile() {
     let case = Case::local(&[], &["a", "b"]).intends(Deed::Register, "a").intends(Deed::Join, "b");
     for occasion in [Return, News, Gone(RemovalReason::Left)] {
