@@ -141,7 +141,10 @@ fn what_is_no_servers_address_is_refused() {
 #[test]
 fn from_one_server_to_another() {
     let (old, new) = (server(), server());
-    let (here, there) = (follower(&old), follower(&old));
+    let patient = FAST_REMOTE.replace("connect_timeout = '2s'", "connect_timeout = '20s'");
+    let here = Setup::new().config(&patient).server_url(&url(&old)).start();
+    here.await_state("online");
+    let there = follower(&old);
     register(&here, "p", "ann", "synced");
     join(&there, "p", "bob", "synced");
     register(&there, "q", "bob", "synced");
@@ -153,16 +156,17 @@ fn from_one_server_to_another() {
     assert_eq!(party(&old, "p"), Value::Null);
     assert_eq!(members(&old, "q"), ["bob"]);
     watcher.states_to("online");
-    // Its own party is there, with those who live here; the other is a copy of what was.
+    // Its own party is there, with those who live here; the other waits for its host.
     await_synced(&here, "p");
     agree(&[&new, &here], "p", &["ann"]);
     assert_eq!(party(&new, "q"), Value::Null);
-    assert_eq!(party(&here, "q")["origin"], "local");
-    // The other machine comes after, and is who it was.
+    assert_eq!(party(&here, "q")["sync"], "pending");
+    // The other machine comes after.
     set(&there, Some(&url(&new)));
     there.await_state("online");
     join(&there, "p", "bob", "synced");
     agree(&[&new, &here, &there], "p", &["ann", "bob"]);
+    agree(&[&new, &here, &there], "q", &["ann", "bob"]);
     // And back again: by what they showed the old one before.
     set(&here, Some(&url(&old)));
     here.await_state("online");
@@ -269,4 +273,25 @@ fn who_switches_again_and_again_keeps_its_ids() {
         here.await_state("online");
         register(&here, &format!("{}", server.address().port()), "ann", "synced");
     }
+}
+
+#[test]
+fn who_comes_back_to_a_server_is_in_the_parties_of_others_again() {
+    let server = server();
+    let (here, there) = (follower(&server), follower(&server));
+    register(&there, "p", "ann", "synced");
+    join(&here, "p", "bob", "synced");
+    set(&here, None);
+    assert_eq!(members(&server, "p"), ["ann"]);
+    set(&here, Some(&url(&server)));
+    here.await_state("online");
+    agree(&[&server, &here, &there], "p", &["ann", "bob"]);
+    // Who left the copy stays away, and comes in by the server alone.
+    set(&here, None);
+    here.client().call("party.leave", json!({"party_id": "p", "peer_id": "bob"}));
+    set(&here, Some(&url(&server)));
+    here.await_state("online");
+    assert_eq!(members(&server, "p"), ["ann"]);
+    join(&here, "p", "bob", "synced");
+    agree(&[&server, &here, &there], "p", &["ann", "bob"]);
 }

@@ -5,12 +5,13 @@ use lanrage_ipc::model::{Epoch, Origin, PartyId, PeerId, SignalData};
 use super::transaction::Transaction;
 use super::{Keeper, Member};
 use crate::core::command::{Outcome, Refusal};
-use crate::core::record::{ChoiceRecord, CredentialRecord, Deed, PartyRecord, ServerKey};
+use crate::core::record::{ChoiceRecord, CredentialRecord, Deed, Owner, PartyRecord, ServerKey};
 
 impl Transaction<'_> {
     /// Another server, or none, has the truth from here on. The parties of the old one stay as
     /// copies of this daemon's own, whose members from elsewhere go when they stay silent; the
-    /// parties of this daemon whose host lives here shall live on the new one.
+    /// parties of this daemon whose host lives here shall live on the new one, and those whose host
+    /// is elsewhere are looked for there.
     pub(super) fn follow(
         &mut self,
         server: Option<ServerKey>,
@@ -37,9 +38,19 @@ impl Transaction<'_> {
             }
             for party_id in parties.iter().filter(|_| follows) {
                 self.carry(party_id);
+                self.look_for(party_id);
             }
         }
         Outcome::Done
+    }
+
+    /// A party whose host is on another machine lives on the server, if it lives at all.
+    fn look_for(&mut self, party_id: &PartyId) {
+        let Some(party) = self.registry.parties.get(party_id) else { return };
+        let host = party.members.get(&party.record.host_id);
+        if host.is_some_and(|host| host.record.owner == Owner::Elsewhere) {
+            self.put_party(PartyRecord { origin: Origin::Remote, ..party.record.clone() });
+        }
     }
 
     /// Makes a party this daemon's own.

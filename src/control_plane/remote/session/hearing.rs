@@ -63,8 +63,8 @@ impl Session {
         loss.unwrap_or_else(|| Loss::new("the connection is gone"))
     }
 
-    /// A server of another epoch has lost its history: the parties that it does not know have not
-    /// ended, their hosts are on their way.
+    /// A server of another epoch has lost its history, and one that is new to this daemon is new to
+    /// others, too: the parties that it does not know have not ended, their hosts are on their way.
     async fn note_epoch(&self, epoch: Epoch) -> Result<(), Failure> {
         // What an HTTP server is in is known only party by party.
         if self.carrier == Carrier::Http || self.is_welcome.replace(true) {
@@ -76,9 +76,9 @@ impl Session {
         }
         if before.is_some() {
             log::warn!("the control server has lost its history: all is told anew");
-            let until = self.around.clock.elapsed() + self.around.forgiveness;
-            self.forgiving_until.set(until);
         }
+        let until = self.around.clock.elapsed() + self.around.forgiveness;
+        self.forgiving_until.set(until);
         self.command(Command::NoteEpoch(self.server.clone(), epoch)).await.map(drop)
     }
 

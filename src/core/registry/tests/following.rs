@@ -36,13 +36,14 @@ fn parties_of_this_daemon_move_to_the_server_that_is_followed() {
 }
 
 #[test]
-fn a_party_whose_host_is_elsewhere_moves_nowhere() {
+fn a_party_whose_host_is_elsewhere_is_looked_for_where_that_may_be() {
     let (mut world, _) = World::with_copy(&["a"], &["host", "a"]);
-    world.by(ITSELF, follow(Some(ServerKey("http://another".into()))));
+    world.by(ITSELF, follow(None));
     assert_eq!(world.party("lan").origin, Origin::Local);
+    world.by(ITSELF, follow(Some(ServerKey("http://another".into()))));
+    assert_eq!(world.party("lan").origin, Origin::Remote);
     assert_eq!(pending(&world), [""; 0]);
-    let back = world.hear_nothing("lan", Occasion::Return);
-    assert_eq!((asks(&back).len(), told(&back).len()), (0, 0));
+    assert_eq!(asks(&world.hear_nothing("lan", Occasion::Return)), ["join lan a"]);
 }
 
 #[test]
