@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{
-    Watcher, agree, await_synced, daemon, follower, join, members, party, register, registration,
-    server, server_on, url,
+    Watcher, agree, await_synced, daemon, follower, join, members, names, party, register,
+    registration, server, server_on, url,
 };
 use crate::harness::{Daemon, FAST_REMOTE, Port, Setup, assert_error};
 
@@ -155,7 +155,9 @@ fn from_one_server_to_another() {
     set(&here, Some(&url(&new)));
     assert_eq!(party(&old, "p"), Value::Null);
     assert_eq!(members(&old, "q"), ["bob"]);
-    watcher.states_to("online");
+    let states = watcher.states_to("online");
+    assert_eq!(names(&states), ["connecting", "online"]);
+    assert!(states.iter().all(|state| state["server_url"] == url(&new)), "{states:?}");
     // Its own party is there, with those who live here; the other waits for its host.
     await_synced(&here, "p");
     agree(&[&new, &here], "p", &["ann"]);

@@ -95,6 +95,7 @@ fn what_is_unknown_can_not_be_joined_alone() {
     let signal = json!({"party_id": "p", "from_peer_id": "bob", "to_peer_id": "ann",
         "signal_data": 1});
     assert_error(&client.error("signal.send", signal), "offline");
+    assert_error(&client.error("peer.heartbeat", member("p", "ann")), "permission_denied");
     let beat = client.call("peer.heartbeat", member("p", "bob"));
     assert!(beat["expires_in_ms"].as_u64().is_some_and(|ms| ms > 0), "{beat}");
     assert_error(&client.error("party.get", json!({"party_id": "unknown"})), "party_not_found");

@@ -279,3 +279,16 @@ fn commands_see_the_server_too() {
     let listed = ctl.json("party list");
     assert_eq!(listed["parties"][0]["origin"], "remote");
 }
+
+#[test]
+fn who_leaves_is_told_to_have_left() {
+    let server = server();
+    let here = follower(&server);
+    register(&here, "p", "ann", "synced");
+    // One of ours stays, so that the server tells of it.
+    join(&here, "p", "bob", "synced");
+    let mut watcher = Watcher::of(&here);
+    here.client().call("party.leave", member("p", "bob"));
+    let left = watcher.next("peer.left");
+    assert_eq!((&left["peer_id"], &left["reason"]), (&json!("bob"), &json!("left")));
+}

@@ -191,7 +191,6 @@ impl Desk {
         home: Home,
     ) -> Result<Answer, Failure> {
         match (&command, home) {
-            (Command::Heartbeat { .. }, _) => self.registry(caller, Ask::Command(command)).await,
             (Command::SendSignal { party_id, to, .. }, Home::There) => {
                 let memberships = self.upstream().await?.memberships;
                 let is_ours =
@@ -208,9 +207,7 @@ impl Desk {
             _ => self.registry(caller, Ask::Defer(key, command)).await,
         }
     }
-}
 
-impl Desk {
     /// For what takes the server.
     async fn offline(&self, what: &str) -> Failure {
         let (mut why, mut last_error) = ("can't be reached now", None);

@@ -45,7 +45,11 @@ impl Transaction<'_> {
             .map(|(id, member)| (id.clone(), member.is_ours()))
             .collect();
         for (peer_id, is_ours) in gone {
-            let reason = if is_ours { RemovalReason::Removed } else { RemovalReason::Left };
+            let leaves = |one: &InFlight| one.peer_id == peer_id && one.what == Passage::Leaves;
+            let reason = match is_ours && !in_flight.iter().any(leaves) {
+                true => RemovalReason::Removed,
+                false => RemovalReason::Left,
+            };
             self.remove_member(party_id, &peer_id, reason);
         }
         let mut addresses = Addresses::of(server);
