@@ -2,6 +2,7 @@
 
 mod bad_frames;
 mod bad_servers;
+mod bounds;
 mod certificates;
 mod chaos;
 mod clocks;

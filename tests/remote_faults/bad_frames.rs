@@ -10,16 +10,16 @@ use super::trial::{PARTY, Trial};
 use crate::harness::{BadServer, Behaviour, Client, Random, Step, announced, peer, polite};
 
 /// A daemon with a party in which all is well, of a server that can be made to misbehave.
-struct Play {
+pub(super) struct Play {
     trial: Trial,
     server: BadServer,
-    client: Client,
+    pub(super) client: Client,
     /// What to send next.
     junk: Arc<Mutex<Vec<Message>>>,
 }
 
 impl Play {
-    fn begin() -> Self {
+    pub(super) fn begin() -> Self {
         let (polite, junk) = (polite(), Arc::<Mutex<Vec<Message>>>::default());
         let waiting = junk.clone();
         let answer = move |frame: &Value| {
@@ -42,19 +42,19 @@ impl Play {
     }
 
     /// Has the server send that, and waits until the daemon has taken it in.
-    fn send(&mut self, junk: Vec<Message>) {
+    pub(super) fn send(&mut self, junk: Vec<Message>) {
         *self.junk.lock().expect("junk") = junk;
         let params = json!({"party_id": PARTY, "from_peer_id": "h", "to_peer_id": "g",
             "signal_data": null});
         self.client.ask("signal.send", params).expect("an answer, not the end");
     }
 
-    fn send_frames(&mut self, frames: &[Value]) {
+    pub(super) fn send_frames(&mut self, frames: &[Value]) {
         self.send(frames.iter().map(|frame| Message::text(frame.to_string())).collect());
     }
 
     /// The members of the party and their addresses, as the daemon shows them.
-    fn members(&mut self) -> Vec<(String, String)> {
+    pub(super) fn members(&mut self) -> Vec<(String, String)> {
         let party = self.client.party(PARTY);
         let peers = party["peers"].as_object().expect("peers").iter();
         let member = |(id, peer): (&String, &Value)| {
@@ -65,7 +65,7 @@ impl Play {
 
     /// The party is as it was, and the connection, too.
     #[track_caller]
-    fn nothing_changed(&mut self) {
+    pub(super) fn nothing_changed(&mut self) {
         let addresses = [("g", "10.66.0.2"), ("h", "10.66.0.1")];
         assert_eq!(self.members(), addresses.map(|(id, ip)| (id.to_owned(), ip.to_owned())));
         assert_eq!(self.client.call("party.list", json!({}))["parties"][1], json!(null));
@@ -74,10 +74,14 @@ impl Play {
 
     /// The connection went for such a reason, and comes back.
     #[track_caller]
-    fn lost(&mut self, words: &[&str]) {
+    pub(super) fn lost(&mut self, words: &[&str]) {
         self.trial.is_lost(words);
         self.trial.comes_to("online", &[]);
         self.nothing_changed();
+    }
+
+    pub(super) fn log(&self) -> String {
+        self.trial.daemon.setup.log()
     }
 
     /// How often the server was asked for the party.
@@ -85,13 +89,13 @@ impl Play {
         self.server.frames().iter().filter(|frame| frame["type"] == "sync").count()
     }
 
-    fn end(self) {
+    pub(super) fn end(self) {
         self.trial.end();
     }
 }
 
 /// What a server says of the party, with other members, each at its address.
-fn party(seq: u64, host_id: &str, members: &[(&str, &str)]) -> Value {
+pub(super) fn party(seq: u64, host_id: &str, members: &[(&str, &str)]) -> Value {
     let mut frame = json!({
         "type": "party_update", "epoch": "epoch-1", "seq": seq,
         "party": {"party_id": PARTY, "name": "Quake", "host_id": host_id,
@@ -106,7 +110,7 @@ fn party(seq: u64, host_id: &str, members: &[(&str, &str)]) -> Value {
 }
 
 /// What a server says of a peer of the party.
-fn joined(seq: u64, id: &str, address: &str) -> Value {
+pub(super) fn joined(seq: u64, id: &str, address: &str) -> Value {
     let peer = announced(id);
     json!({"type": "peer_joined", "party_id": PARTY, "peer": peer, "epoch": "epoch-1",
         "seq": seq, "virtual_ips": {id: address}, "connected": {id: true}})
@@ -122,7 +126,7 @@ fn with(mut frame: Value, pointer: &str, value: Value) -> Value {
     frame
 }
 
-const OURS: [(&str, &str); 2] = [("h", "10.66.0.1"), ("g", "10.66.0.2")];
+pub(super) const OURS: [(&str, &str); 2] = [("h", "10.66.0.1"), ("g", "10.66.0.2")];
 
 #[test]
 fn what_is_no_frame_is_passed_over_until_it_is_too_much() {

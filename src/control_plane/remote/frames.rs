@@ -10,6 +10,9 @@ use lanrage_ipc::model::{PeerId, PeerInput};
 use crate::core::reconcile::{Act, Operation, Point, ServerMember, ServerParty};
 use crate::core::{Command, RequestKey};
 
+/// Members that a party may have which a server tells: many times more than any game's.
+pub(super) const MOST_MEMBERS: usize = 1024;
+
 /// Clocks that differ by less show the same time.
 const SAME: i64 = 2;
 
@@ -40,6 +43,9 @@ pub(super) fn party(
     times: Times,
 ) -> Result<ServerParty, String> {
     let named = |error: &dyn std::fmt::Display| format!("party {:?}: {error}", party.party_id);
+    if party.peers.len() > MOST_MEMBERS {
+        return Err(named(&format!("more than {MOST_MEMBERS} members")));
+    }
     let mut members = std::collections::BTreeMap::new();
     for announced in party.peers.values() {
         let (id, member) = member(announced, beside, times).map_err(|error| named(&error))?;

@@ -31,13 +31,10 @@ impl Registry {
     /// # Errors
     /// The [`Refusal`].
     pub fn check(&mut self, command: &Command, caller: Caller, now: Now) -> Result<(), Refusal> {
-        let limit = self.rules.signal_bytes;
         let tx = Transaction::new(self, caller, now);
         tx.authorize(command)?;
         match command {
-            Command::SendSignal { data, .. } if data.len() > limit => {
-                Err(Refusal::SignalTooLarge { bytes: data.len(), limit })
-            }
+            Command::SendSignal { data, .. } => tx.fits(data),
             Command::Register { party_id, host: peer, .. }
             | Command::Join { party_id, peer, .. } => tx.has_room_for(party_id, &peer.peer_id),
             Command::RegisterRelay { relay_id, .. } => tx.may_announce(relay_id),

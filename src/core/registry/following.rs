@@ -133,6 +133,7 @@ impl Transaction<'_> {
             let (party_id, peer_id) = (party_id.clone(), to.clone());
             return Err(Refusal::NotAMember { party_id, peer_id });
         }
+        self.fits(&data)?;
         self.queue_signal(party_id, from, to, data)
     }
 

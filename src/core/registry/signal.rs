@@ -21,12 +21,15 @@ impl Transaction<'_> {
         to: &PeerId,
         data: SignalData,
     ) -> Result<Outcome, Refusal> {
-        let (limit, bytes) = (self.registry.rules.signal_bytes, data.len());
-        if bytes > limit {
-            return Err(Refusal::SignalTooLarge { bytes, limit });
-        }
+        self.fits(&data)?;
         self.is_member(party_id, &from)?;
         self.queue_signal(party_id, from, to, data)
+    }
+
+    /// Whether a signal is short enough.
+    pub(super) fn fits(&self, data: &SignalData) -> Result<(), Refusal> {
+        let (bytes, limit) = (data.len(), self.registry.rules.signal_bytes);
+        if bytes > limit { Err(Refusal::SignalTooLarge { bytes, limit }) } else { Ok(()) }
     }
 
     /// Queues a signal for a member, whoever sent it.

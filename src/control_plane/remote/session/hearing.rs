@@ -12,8 +12,8 @@ use lanrage_ipc::model::{Epoch, Origin, PartyId, PeerInput};
 use tokio::sync::mpsc;
 
 use super::{Acked, Lane, Rejection, Session, Trouble};
-use crate::control_plane::remote::frames;
-use crate::control_plane::remote::transport::{Carrier, Incoming, Loss};
+use crate::control_plane::remote::frames::{self, MOST_MEMBERS};
+use crate::control_plane::remote::transport::{Carrier, Incoming, Loss, words};
 use crate::control_plane::{Answer, Ask, Failure, Query};
 use crate::core::reconcile::{Change, Heard, Occasion, ServerParty};
 use crate::core::{Command, Outcome};
@@ -23,6 +23,9 @@ const FASTEST_HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// Frames in a row that are not understood before the server is given up.
 const MOST_GARBAGE: u32 = 8;
+
+/// How often the log tells of what the server does wrong on a connection: it could fill the disk.
+const MOST_WARNINGS: u32 = 100;
 
 impl Session {
     /// Takes in what comes until the connection is gone. `alive` is called for each sign of life.
@@ -84,10 +87,18 @@ impl Session {
 
     fn puzzled(&self, garbage: &mut u32, words: &str) {
         *garbage += 1;
-        log::warn!("the control server sent what is not understood: {words}");
-        if *garbage >= MOST_GARBAGE {
+        self.warn(format_args!("the control server sent what is not understood: {words}"));
+        if *garbage >= MOST_GARBAGE || self.warnings.get() >= MOST_WARNINGS {
             self.give_up(Loss::new(format!("what the server sends is not understood: {words}")));
         }
+    }
+
+    /// Warns of what the server does, unless that was often enough.
+    fn warn(&self, words: std::fmt::Arguments<'_>) {
+        let before = self.warnings.get();
+        self.warnings.set(before.saturating_add(1));
+        let level = if before < MOST_WARNINGS { log::Level::Warn } else { log::Level::Debug };
+        log::log!(level, "{words}");
     }
 
     /// # Errors
@@ -99,13 +110,18 @@ impl Session {
                 self.answered(&req_id, Ok(Acked { at, result }));
             }
             ServerFrame::Error { message, code, req_id, retry_after_ms } => {
-                let code = code.unwrap_or(ErrorCode::ServerRejected);
+                let (message, code) =
+                    (words::shown(&message), code.unwrap_or(ErrorCode::ServerRejected));
                 let retry_after = retry_after_ms.map(Duration::from_millis);
                 match req_id {
                     Some(req_id) => {
                         self.answered(&req_id, Err(Rejection { code, message, retry_after }));
                     }
-                    None => log::warn!("the control server complains: {message} ({code:?})"),
+                    None => {
+                        self.warn(format_args!(
+                            "the control server complains: {message} ({code:?})"
+                        ));
+                    }
                 }
             }
             ServerFrame::Goaway { retry_after_ms } => {
@@ -131,7 +147,7 @@ impl Session {
                 let (from, to) = (from_peer_id, to_peer_id);
                 let deliver = Command::Deliver { party_id, from, to, data: signal_data };
                 if let Err(failure) = self.command(deliver).await {
-                    log::warn!("a signal could not be taken in: {failure}");
+                    self.warn(format_args!("a signal could not be taken in: {failure}"));
                 }
             }
             frame => self.take_in_news(frame).await?,
@@ -182,15 +198,26 @@ impl Session {
         beside: Option<Beside>,
     ) -> Result<Heard, String> {
         let at = frames::point(beside.as_ref())?;
-        Ok(self.shadow.borrow_mut().change(party_id, change, at))
+        let mut shadow = self.shadow.borrow_mut();
+        if shadow.get(party_id).is_some_and(|party| party.members.len() >= MOST_MEMBERS)
+            && matches!(change, Change::Put(..))
+        {
+            return Err(format!("party {party_id} has more than {MOST_MEMBERS} members"));
+        }
+        Ok(shadow.change(party_id, change, at))
     }
 
     /// Whether a party is one that a peer of this machine is in, or was.
     async fn concerns_us(&self, party: &ServerParty) -> bool {
-        let here = self.local(Ask::Query(Query::Party(party.party_id.clone()))).await;
-        let is_known = matches!(here, Ok(Answer::Party(known)) if known.origin == Origin::Remote);
+        let is_known = self.is_known(&party.party_id).await;
         let greeted = self.owners.borrow();
         is_known || party.members.keys().any(|id| greeted.contains_key(id))
+    }
+
+    /// Whether there is a copy of a party.
+    async fn is_known(&self, party_id: &PartyId) -> bool {
+        let here = self.local(Ask::Query(Query::Party(party_id.clone()))).await;
+        matches!(here, Ok(Answer::Party(known)) if known.origin == Origin::Remote)
     }
 
     pub(super) async fn follow(self: &Rc<Self>, party_id: PartyId, heard: Heard) {
@@ -199,6 +226,11 @@ impl Session {
                 let is_first = !self.met.borrow().contains(&party_id);
                 let occasion = if is_first { Occasion::Return } else { Occasion::News };
                 self.compare(&party_id, Some(party), occasion).await;
+                if is_first && !self.is_known(&party_id).await {
+                    // What has no room here is not remembered either.
+                    self.met.borrow_mut().remove(&party_id);
+                    self.shadow.borrow_mut().gone(&party_id, RemovalReason::Removed);
+                }
             }
             Heard::Gone(reason) => {
                 // Who only looks can't tell a party that has ended from one that the server lost.

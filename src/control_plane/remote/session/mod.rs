@@ -135,6 +135,8 @@ pub(super) struct Session {
     /// Who was let into which party, and then was not there.
     undone: RefCell<HashSet<(PartyId, PeerId)>>,
     refusals: Cell<u32>,
+    /// How often the log told of what the server does wrong.
+    warnings: Cell<u32>,
     pace: pace::Pace,
     /// What the server asks for between signs of life.
     heartbeat: Cell<Duration>,
@@ -181,6 +183,7 @@ impl Session {
             operated: Notify::new(),
             undone: RefCell::default(),
             refusals: Cell::default(),
+            warnings: Cell::default(),
             heartbeat: Cell::new(heartbeat),
             renewal: Notify::new(),
             goaway: Cell::default(),

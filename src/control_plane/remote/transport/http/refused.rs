@@ -71,7 +71,7 @@ impl Refused {
             300..=399 => Cause::Nonsense,
             status => Cause::Status(status),
         };
-        Self::new(code(status, message), message, cause)
+        Self::new(code(status, message), words::shown(message), cause)
     }
 
     /// A request that got no answer within `patience`, or not all of it.
