@@ -1,16 +1,14 @@
 //! Who is who: each peer of this machine is greeted on each connection, by the token that proves
-//! it, and its token is renewed while it is good.
+//! it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
-use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::{Bookmark, ClientFrame, Secret};
 use lanrage_ipc::model::{Name, PartyId, PeerId};
 
-use super::pulse::LOOK_AGAIN;
 use super::{Lane, Session, Trouble};
 use crate::control_plane::Failure;
 use crate::control_plane::remote::transport::Loss;
@@ -31,12 +29,6 @@ const GOOD_FOR: SignedDuration = SignedDuration::from_hours(24);
 
 /// What is left of a token that seems to have expired already.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(2);
-
-/// How long a token waits whose renewal was refused.
-const PUT_OFF: SignedDuration = SignedDuration::from_secs(15);
-
-/// A pause after each renewal.
-const BREATH: Duration = Duration::from_millis(200);
 
 /// A token of which the server does not say how long it is good.
 const UNKNOWN_TTL: SignedDuration = SignedDuration::from_hours(12);
@@ -162,7 +154,7 @@ impl Session {
         self.introduce(peer_id, owner, &upstream, have).await
     }
 
-    fn is_greeted(&self, peer_id: &PeerId) -> bool {
+    pub(super) fn is_greeted(&self, peer_id: &PeerId) -> bool {
         self.greeted.borrow().contains(peer_id)
     }
 
@@ -264,7 +256,7 @@ impl Session {
         self.hello(Some(peer_id), None, have, &key).await
     }
 
-    async fn hello(
+    pub(super) async fn hello(
         &self,
         peer_id: Option<&PeerId>,
         token: Option<Secret>,
@@ -308,65 +300,6 @@ impl Session {
         self.command(Command::Keep(credential)).await?;
         self.renewal.notify_one();
         Ok(())
-    }
-
-    /// Has the tokens renewed, each in time, for ever.
-    pub(in super::super) async fn renew(self: Rc<Self>) {
-        // A token that is not renewed waits a while, and keeps no other waiting.
-        let mut put_off = HashMap::new();
-        loop {
-            let Ok(upstream) = self.upstream().await else {
-                tokio::time::sleep(LOOK_AGAIN).await;
-                continue;
-            };
-            let now = self.around.clock.now().wall;
-            let next = self.renewals(upstream, &put_off).min_by_key(|(due, ..)| *due);
-            let Some((due, peer_id, token)) = next else {
-                self.renewal.notified().await;
-                continue;
-            };
-            let left = due.duration_since(now);
-            if left.is_positive() {
-                // The machine may sleep meanwhile, and its clock be set: it is looked at again.
-                let wait = left.unsigned_abs().min(LOOK_AGAIN);
-                tokio::select! {
-                    () = tokio::time::sleep(wait) => {}
-                    () = self.renewal.notified() => {}
-                }
-                continue;
-            }
-            let key = self.around.keys.next();
-            let renewed = self.hello(Some(&peer_id), Some(token), BTreeMap::new(), &key).await;
-            match renewed {
-                Ok(()) => {
-                    log::debug!("the token of {peer_id} is renewed");
-                    put_off.remove(&peer_id);
-                    tokio::time::sleep(BREATH).await;
-                }
-                Err(Trouble::Refused { code, message }) => {
-                    log::warn!("the token of {peer_id} is not renewed: {message} ({code:?})");
-                    put_off.insert(peer_id, now.saturating_add(PUT_OFF).unwrap_or(now));
-                }
-                Err(Trouble::Lost) => return,
-            }
-        }
-    }
-
-    /// The tokens that the server may be shown, and when that is due.
-    fn renewals(
-        &self,
-        upstream: Upstream,
-        put_off: &HashMap<PeerId, Timestamp>,
-    ) -> impl Iterator<Item = (Timestamp, PeerId, Secret)> {
-        let credentials = upstream.credentials.into_iter();
-        let credentials = credentials.filter(|known| self.is_greeted(&known.peer_id));
-        credentials.filter_map(|CredentialRecord { peer_id, proof, renew_at, .. }| match proof {
-            Proof::Token(token) => {
-                let due = put_off.get(&peer_id).map_or(renew_at, |until| renew_at.max(*until));
-                Some((due, peer_id, token))
-            }
-            Proof::Claim(_) => None,
-        })
     }
 
     /// Compares the parties that the server did not mention: there are none of ours in them there.

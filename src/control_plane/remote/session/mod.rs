@@ -9,6 +9,7 @@ mod hearing;
 mod pace;
 mod pulse;
 mod relay;
+mod renewal;
 mod replay;
 
 use std::cell::{Cell, RefCell};
