@@ -9,8 +9,8 @@ use actix::prelude::*;
 use lanrage_ipc::model::PartyId;
 use tokio::sync::Notify;
 
-use super::frames;
 use super::link::{Farewell, Head, Line, Retry, Settings, Tune};
+use super::mutation::Request;
 use super::session::{Surroundings, unexpected};
 use crate::control_plane::{Answer, Ask, Call, Failure};
 use crate::core::{Caller, Command, ConnectionId, ServerKey, Upstream};
@@ -96,11 +96,13 @@ impl Desk {
             Ask::Command(command @ Command::RegisterRelay { .. }) => {
                 self.register_relay(caller, command).await
             }
-            Ask::Command(command) if self.follows.get() && frames::is_for_server(&command) => {
+            Ask::Command(command) if self.follows.get() => {
                 let _busy = self.enter(caller.connection);
-                match command.party_id().cloned() {
-                    Some(party_id) => self.in_turn(&party_id, self.mutate(caller, command)).await,
-                    None => self.mutate(caller, command).await,
+                match Request::of(&caller, &command, &self.around.keys) {
+                    Some(request) => {
+                        self.in_turn(&request.party_id.clone(), self.mutate(request)).await
+                    }
+                    None => self.registry(caller, Ask::Command(command)).await,
                 }
             }
             Ask::Query(crate::control_plane::Query::Relays(region)) => {

@@ -104,20 +104,7 @@ pub(super) fn of_operation(operation: &Operation) -> ClientFrame {
     }
 }
 
-/// Whether a command is one that a control server may have to be asked.
-pub(super) fn is_for_server(command: &Command) -> bool {
-    matches!(
-        command,
-        Command::Register { .. }
-            | Command::Join { .. }
-            | Command::Leave { .. }
-            | Command::Update { .. }
-            | Command::Heartbeat { .. }
-            | Command::SendSignal { .. }
-    )
-}
-
-/// A command as a frame, where there is one for it.
+/// A command as a frame; `None` for what no control server is asked.
 pub(super) fn of_command(command: &Command) -> Option<ClientFrame> {
     Some(match command.clone() {
         Command::Register { party_id, name, host, .. } => {

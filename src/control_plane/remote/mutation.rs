@@ -4,11 +4,12 @@
 use std::rc::Rc;
 
 use lanrage_ipc::ErrorCode;
+use lanrage_ipc::control::ClientFrame;
 use lanrage_ipc::model::{ConnectionState, Origin, PartyId, PeerId};
 
 use super::actor::Desk;
 use super::frames;
-use super::session::{Acked, Lane, Passing, Session, Trouble, told_party, unexpected};
+use super::session::{Acked, Keys, Lane, Passing, Session, Trouble, told_party, unexpected};
 use crate::control_plane::{Answer, Ask, Failure, Query};
 use crate::core::reconcile::{InFlight, Passage};
 use crate::core::{Caller, Command, Outcome, Principal, Refusal, RequestKey, User};
@@ -24,58 +25,104 @@ enum Home {
     Unknown,
 }
 
+/// A change of a party that somebody asks for.
+pub(super) struct Request {
+    caller: Caller,
+    command: Command,
+    /// The command as the server is asked it.
+    frame: ClientFrame,
+    key: RequestKey,
+    /// The party that it is about.
+    pub(super) party_id: PartyId,
+    /// The peer that it is for.
+    peer_id: PeerId,
+}
+
+impl Request {
+    /// `None` for a command that no server is asked.
+    pub(super) fn of(caller: &Caller, command: &Command, keys: &Keys) -> Option<Self> {
+        let frame = frames::of_command(command)?;
+        let (party_id, peer_id) = command.party_id().cloned().zip(command.acts_for().cloned())?;
+        let (caller, command, key) = (caller.clone(), command.clone(), keys.next());
+        Some(Self { caller, command, frame, key, party_id, peer_id })
+    }
+
+    /// How it lets its peer in or out.
+    fn passage(&self) -> Option<Passage> {
+        Some(match &self.command {
+            Command::Register { keepalive, .. } | Command::Join { keepalive, .. } => {
+                Passage::Enters { caller: self.caller.clone(), keepalive: *keepalive }
+            }
+            Command::Leave { .. } => Passage::Leaves,
+            Command::Update { .. } => Passage::Updates,
+            _ => return None,
+        })
+    }
+
+    fn enters(&self) -> bool {
+        matches!(self.command, Command::Register { .. } | Command::Join { .. })
+    }
+
+    /// As it is asked of the registry.
+    fn into_ask(self) -> (Caller, Ask) {
+        (self.caller, Ask::Command(self.command))
+    }
+}
+
 impl Desk {
-    /// Does what a command asks.
+    /// Does what a request asks: the server is asked first where the party lives there, or may.
     ///
     /// # Errors
     /// The [`Failure`] of the server or of the registry.
-    pub(super) async fn mutate(
-        self: &Rc<Self>,
-        caller: Caller,
-        command: Command,
-    ) -> Result<Answer, Failure> {
-        let ids = command.party_id().cloned().zip(command.acts_for().cloned());
-        let Some((party_id, peer_id)) = ids else {
-            return self.registry(caller, Ask::Command(command)).await;
-        };
-        self.registry(caller.clone(), Ask::Check(command.clone())).await?;
-        let home = self.home(&party_id).await?;
-        let key = self.around.keys.next();
-        let server_first = match (&command, home) {
+    pub(super) async fn mutate(self: &Rc<Self>, request: Request) -> Result<Answer, Failure> {
+        self.registry(request.caller.clone(), Ask::Check(request.command.clone())).await?;
+        let home = self.home(&request.party_id).await?;
+        let server_first = match (&request.command, home) {
             (Command::Register { .. }, Home::Here | Home::There) => {
-                return Err(Refusal::PartyExists(party_id).into());
+                return Err(Refusal::PartyExists(request.party_id).into());
             }
             (Command::Register { .. } | Command::Join { .. }, Home::Unknown) => true,
             (_, home) => home == Home::There,
         };
-        let session = self.line.online().filter(|_| server_first);
-        let Some(session) = session else {
-            return self.alone(caller, command, key, home).await;
-        };
-        match self.ask_server(&session, &caller, &command, &key, &party_id, &peer_id).await {
+        match self.line.online().filter(|_| server_first) {
+            Some(session) => self.together(&session, request, home).await,
+            None => self.alone(request, home).await,
+        }
+    }
+
+    /// Has the server do it, and then does it here; or here alone, when the server is lost.
+    async fn together(
+        self: &Rc<Self>,
+        session: &Rc<Session>,
+        request: Request,
+        home: Home,
+    ) -> Result<Answer, Failure> {
+        match self.ask_server(session, &request).await {
             Ok((acked, passing)) => {
                 // An update is under way until it is done here, too.
-                let passing = passing.filter(|_| matches!(command, Command::Update { .. }));
-                let party_id = party_id.clone();
-                let answer = self.confirmed(&session, caller, command, acked).await;
+                let passing = passing.filter(|_| matches!(request.command, Command::Update { .. }));
+                let party_id = request.party_id.clone();
+                let answer = self.confirmed(session, request, acked).await;
                 if passing.map(drop).is_some() {
                     session.look_again(&party_id).await;
                 }
                 answer
             }
             Err(Trouble::Refused { code, message }) => {
-                match self.is_over(&session, &command, code).await {
-                    true => self.registry(caller, Ask::Command(command)).await,
+                match self.is_over(session, &request.command, code).await {
+                    true => {
+                        let (caller, ask) = request.into_ask();
+                        self.registry(caller, ask).await
+                    }
                     false => Err(Failure::Rejected { code, message }),
                 }
             }
             Err(Trouble::Lost) => {
                 // The server may have told it before it was lost.
-                let now = self.home(&party_id).await?;
-                let enters = matches!(command, Command::Register { .. } | Command::Join { .. });
-                match enters && home == Home::Unknown && now != Home::Unknown {
-                    true => self.show(caller, party_id).await,
-                    false => self.alone(caller, command, key, now).await,
+                let now = self.home(&request.party_id).await?;
+                match request.enters() && home == Home::Unknown && now != Home::Unknown {
+                    true => self.show(request.caller, request.party_id).await,
+                    false => self.alone(request, now).await,
                 }
             }
         }
@@ -103,33 +150,20 @@ impl Desk {
     async fn ask_server(
         &self,
         session: &Rc<Session>,
-        caller: &Caller,
-        command: &Command,
-        key: &RequestKey,
-        party_id: &PartyId,
-        peer_id: &PeerId,
+        request: &Request,
     ) -> Result<(Acked, Option<Passing>), Trouble> {
-        let Some(frame) = frames::of_command(command) else { return Err(Trouble::Lost) };
-        let passage = match command {
-            Command::Register { keepalive, .. } | Command::Join { keepalive, .. } => {
-                Some(Passage::Enters { caller: caller.clone(), keepalive: *keepalive })
-            }
-            Command::Leave { .. } => Some(Passage::Leaves),
-            Command::Update { .. } => Some(Passage::Updates),
-            _ => None,
-        };
+        let Request { caller, party_id, peer_id, frame, key, .. } = request;
         session.greet(peer_id, user_of(caller)).await?;
-        let in_flight = passage.map(|what| InFlight { peer_id: peer_id.clone(), what });
+        let in_flight = request.passage().map(|what| InFlight { peer_id: peer_id.clone(), what });
         let passing = in_flight.map(|in_flight| session.passing(party_id, in_flight));
-        session.ask(frame, key, Lane::Asked).await.map(|acked| (acked, passing))
+        session.ask(frame.clone(), key, Lane::Asked).await.map(|acked| (acked, passing))
     }
 
     /// Does here what the server has done.
     async fn confirmed(
         &self,
         session: &Rc<Session>,
-        caller: Caller,
-        command: Command,
+        Request { caller, command, .. }: Request,
         acked: Acked,
     ) -> Result<Answer, Failure> {
         match command {
@@ -185,9 +219,7 @@ impl Desk {
     /// Does it here, and notes what the server is to be told.
     async fn alone(
         &self,
-        caller: Caller,
-        command: Command,
-        key: RequestKey,
+        Request { caller, command, key, .. }: Request,
         home: Home,
     ) -> Result<Answer, Failure> {
         match (&command, home) {
