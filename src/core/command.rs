@@ -164,6 +164,19 @@ pub enum Command {
         /// same, whose answer was lost. So it has to be one that nobody can guess.
         key: Option<RequestKey>,
     },
+    /// Says that a peer is back for whom nobody can show anything: the caller's connection keeps
+    /// alive what one did that is gone.
+    Return {
+        /// Which.
+        peer_id: PeerId,
+    },
+    /// The caller's connection keeps a member alive no longer, if it did.
+    LetGo {
+        /// The party.
+        party_id: PartyId,
+        /// The member.
+        peer_id: PeerId,
+    },
     /// Takes in what a control server says of a party.
     Reconcile {
         /// The party.
@@ -251,9 +264,11 @@ impl Command {
             | Self::Update { peer, .. } => Some(&peer.peer_id),
             Self::Leave { peer_id, .. }
             | Self::Heartbeat { peer_id, .. }
+            | Self::Return { peer_id }
             | Self::PollSignals { peer_id, .. }
             | Self::SendSignal { from: peer_id, .. } => Some(peer_id),
-            // A claim is what makes one a peer's. What a control server says is said as the program.
+            // A claim is what makes one a peer's. To let go is about the caller's connection alone.
+            // What a control server says is said as the program.
             _ => None,
         }
     }
@@ -355,6 +370,8 @@ pub enum Outcome {
     Imported(ImportCounts),
     /// To `Claim`.
     Claimed(Identity),
+    /// To `Return`: with the parties in which a connection is to keep the peer alive.
+    Returned(Identity),
     /// To `Reconcile` and `Refused`: what the server is to be asked now.
     Operations(Vec<Operation>),
     /// To a command with a request key: also what it did when it came the first time.

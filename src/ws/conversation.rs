@@ -34,6 +34,8 @@ pub(super) struct Conversation {
     pub(super) style: Style,
     /// The peers that the connection speaks for.
     pub(super) peers: BTreeSet<PeerId>,
+    /// Peers that its client says to be back as, and could not show to be.
+    pub(super) returning: BTreeSet<PeerId>,
     pub(super) hearing: Hearing,
     /// Members for whom signals wait until the client has read some of what it was sent.
     pub(super) late_signals: BTreeSet<(PartyId, PeerId)>,
@@ -49,8 +51,8 @@ impl Conversation {
     ) -> Self {
         let hearing = Hearing::new(line.id, events);
         let style = Style { additions: false, utc_offset: None };
-        let (peers, late_signals) = Default::default();
-        Self { face, line, frames, style, peers, hearing, late_signals }
+        let (peers, returning, late_signals) = Default::default();
+        Self { face, line, frames, style, peers, returning, hearing, late_signals }
     }
 
     /// Speaks until the session is gone, then lets go of what the connection held.
@@ -74,6 +76,7 @@ impl Conversation {
                 }
                 () = tokio::time::sleep_until(refresh_at), if !self.style.additions => {
                     self.refresh().await;
+                    self.come_back_again().await;
                     refreshed = Instant::now();
                 }
             }

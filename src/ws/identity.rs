@@ -12,8 +12,8 @@ use serde_json::json;
 use super::conversation::{Conversation, no_random_numbers, unexpected};
 use super::render::{self, Rejection};
 use super::requests::Reply;
-use crate::control_plane::{Answer, Ask};
-use crate::core::{Command, Identity, Outcome, RequestKey, TokenHash};
+use crate::control_plane::{Answer, Ask, Failure};
+use crate::core::{Command, Identity, Outcome, Refusal, RequestKey, TokenHash};
 use crate::token::{self, Token};
 
 /// A client shall give signs of life this often at least, in milliseconds.
@@ -53,8 +53,18 @@ impl Conversation {
             None => None,
         };
         let peer_id = proof.as_ref().map(|proof| proof.identity.peer_id.clone()).or(peer_id);
+        let shows_nothing = proof.is_none() && !self.style.additions;
         let claimed = match peer_id {
-            Some(peer_id) => Some(self.claim(peer_id, proof, key).await?),
+            Some(peer_id) => match self.claim(peer_id.clone(), proof, key).await {
+                Err(taken) if shows_nothing && taken.code == ErrorCode::PermissionDenied => {
+                    if self.returning.len() < MOST_PEERS {
+                        self.returning.insert(peer_id.clone());
+                    }
+                    self.come_back(peer_id).await?;
+                    None
+                }
+                claimed => Some(claimed?),
+            },
             None => None,
         };
         let identity = claimed.as_ref().map(|claimed| claimed.identity.clone());
@@ -116,6 +126,7 @@ impl Conversation {
             Answer::Outcome(Outcome::Claimed(identity)) => identity,
             other => return Err(unexpected(&other)),
         };
+        self.returning.remove(&identity.peer_id);
         self.peers.insert(identity.peer_id.clone());
         self.face.hold(identity.peer_id.clone(), self.line.id);
         if fresh.is_none() && proof.is_none() {
@@ -150,6 +161,58 @@ impl Conversation {
             heartbeat_ms: HEARTBEAT_MS.min((timeout / 3).max(1)),
             epoch: self.face.epoch.clone(),
         });
+    }
+
+    /// A LANrage client has no token, because it could not keep one, and says nothing but who it is
+    /// when it comes back: its connection is taken for its signs of life, and it hears its parties.
+    async fn come_back(&mut self, peer_id: PeerId) -> Result<(), Rejection> {
+        let taken = Refusal::PeerTaken(peer_id.clone());
+        if !self.face.may_be_home(&peer_id, self.line.address) {
+            return Err(Failure::Refused(taken).into());
+        }
+        let command = Command::Return { peer_id: peer_id.clone() };
+        let identity = match self.ask(Ask::Command(command)).await {
+            Ok(Answer::Outcome(Outcome::Returned(identity))) => identity,
+            Ok(other) => return Err(unexpected(&other)),
+            Err(Failure::Refused(_)) => return Err(Failure::Refused(taken).into()),
+            Err(failure) => return Err(failure.into()),
+        };
+        if identity.parties.is_empty() {
+            return Err(Failure::Refused(taken).into());
+        }
+        if let Some(offset) = identity.utc_offset {
+            self.style.utc_offset = Some(offset);
+        }
+        for party_id in identity.parties {
+            if self.hearing.get(&party_id).is_none() {
+                self.attend(&party_id, &peer_id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What kept its peers alive may have gone only after the client came back: a connection of
+    /// its own, of which nobody knew yet that it was cut.
+    pub(super) async fn come_back_again(&mut self) {
+        for peer_id in self.returning.clone() {
+            if let Err(rejection) = self.come_back(peer_id).await {
+                log::debug!("{:?}: not back yet: {}", self.line.id, rejection.message);
+            }
+        }
+    }
+
+    /// One that came back says that it leaves. What it could not show it can't do, but its
+    /// connection keeps the member alive no longer, and it hears no more of the party.
+    pub(super) async fn let_go(&mut self, party_id: PartyId, peer_id: PeerId) {
+        if !self.returning.remove(&peer_id) {
+            return;
+        }
+        let gone = self.hearing.forget_own(&party_id, &peer_id);
+        self.unsubscribe(gone).await;
+        let command = Command::LetGo { party_id, peer_id };
+        if let Err(failure) = self.ask(Ask::Command(command)).await {
+            log::debug!("{:?}: keeps a member until it closes: {failure}", self.line.id);
+        }
     }
 
     /// Tells a peer that comes back of the parties that it is in, and which of those are gone that

@@ -52,7 +52,11 @@ impl Conversation {
             ClientFrame::LeaveParty { party_id, peer_id } => {
                 let command =
                     Command::Leave { party_id: party_id.clone(), peer_id: peer_id.clone() };
-                let reply = self.command(command, req_id).await?;
+                let left = self.command(command, req_id).await;
+                if left.is_err() {
+                    self.let_go(party_id.clone(), peer_id.clone()).await;
+                }
+                let reply = left?;
                 let gone = self.hearing.forget_own(&party_id, &peer_id);
                 self.unsubscribe(gone).await;
                 Ok(reply)

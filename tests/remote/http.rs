@@ -187,7 +187,14 @@ fn a_server_without_a_websocket_is_spoken_to_over_http() {
     let daemon = || Setup::new().server_url(&url).config(&config).start();
     let (here, there) = (daemon(), daemon());
     live(&server, &here, &there);
-    assert!(here.setup.log().contains("so HTTP it is"), "{}", here.setup.log());
+    for daemon in [here, there] {
+        let log = daemon.setup.log();
+        let said = log.matches("is spoken to over HTTP: there is no WebSocket").count();
+        assert_eq!(said, 1, "{log}");
+        // That a party has ended is no fault of anybody's.
+        let is_warning = |line: &str| line.contains("WARN") && line.contains("refused");
+        assert!(!log.lines().any(is_warning), "{log}");
+    }
 }
 
 /// As when a server takes the place of LANrage's own at its address.

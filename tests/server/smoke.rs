@@ -49,7 +49,7 @@ fn a_party_lives_over_websocket() {
     assert!(status.success());
 }
 
-/// It re-sends only `auth`, which names nobody, and then its heartbeats.
+/// One that names nobody, as older ones do, and then sends heartbeats.
 #[test]
 fn a_lanrage_client_that_comes_back_keeps_its_place() {
     let server = Setup::server().start();

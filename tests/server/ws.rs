@@ -10,6 +10,7 @@ mod mirror;
 mod news;
 mod plain;
 mod repeats;
+mod returning;
 mod returns;
 mod shapes;
 mod signals;

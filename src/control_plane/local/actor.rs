@@ -228,6 +228,7 @@ fn shows_state(outcome: &Outcome) -> bool {
             | Outcome::Peer(_)
             | Outcome::Relay(_)
             | Outcome::Claimed(_)
+            | Outcome::Returned(_)
             | Outcome::Receipt(_)
     )
 }

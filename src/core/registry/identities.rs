@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
-use lanrage_ipc::model::PeerId;
+use lanrage_ipc::model::{Keepalive, PeerId};
 
 use super::transaction::Transaction;
 use super::{Keeper, Registry};
@@ -145,10 +145,10 @@ impl Transaction<'_> {
     /// Whether the caller may act for the peer that a command is about.
     pub(super) fn authorize(&self, command: &Command) -> Result<(), Refusal> {
         match command.acts_for() {
-            Some(peer_id) if matches!(command, Command::Heartbeat { .. }) => {
-                self.may_keep_alive(peer_id)
-            }
-            Some(peer_id) => self.may_act_for(peer_id),
+            Some(peer_id) => match command {
+                Command::Heartbeat { .. } | Command::Return { .. } => self.may_keep_alive(peer_id),
+                _ => self.may_act_for(peer_id),
+            },
             None => Ok(()),
         }
     }
@@ -167,7 +167,7 @@ impl Transaction<'_> {
         if may { Ok(()) } else { Err(Refusal::PeerNotYours(peer_id.clone())) }
     }
 
-    /// Whether the caller may give a sign of life for a peer. That does no harm, so that one may
+    /// Whether the caller may give signs of life for a peer. They do no harm, so that one may
     /// who has shown nothing, where nobody can show anything: for a peer without a token whose
     /// connection is gone. A LANrage client that comes back is such a one.
     fn may_keep_alive(&self, peer_id: &PeerId) -> Result<(), Refusal> {
@@ -211,7 +211,7 @@ impl Transaction<'_> {
         }
         if hold {
             self.registry.identities.hold(&peer_id, connection);
-            self.keep_by_connection(&peer_id);
+            self.keep_by_connection(&peer_id, |_| true);
         }
         Ok(Outcome::Claimed(self.registry.identity(&peer_id, issued.or(shown))))
     }
@@ -228,15 +228,27 @@ impl Transaction<'_> {
         expires_at
     }
 
-    /// The caller's connection keeps alive what another one did, or would do if it were open.
-    fn keep_by_connection(&mut self, peer_id: &PeerId) {
-        use lanrage_ipc::model::Keepalive;
+    /// Who has shown nothing holds nothing, and takes nothing from an open connection.
+    pub(super) fn come_back(&mut self, peer_id: &PeerId) -> Outcome {
+        self.keep_by_connection(peer_id, |before| before == Keeper::Nothing);
+        let mut identity = self.registry.identity(peer_id, None);
+        identity.parties.retain(|party_id| {
+            let member = self.member(party_id, peer_id);
+            member.is_ok_and(|member| member.record.keepalive == Keepalive::Connection)
+        });
+        Outcome::Returned(identity)
+    }
+
+    /// The caller's connection keeps alive what another one did, or would do if it were open:
+    /// where it may take that over from what keeps it now.
+    fn keep_by_connection(&mut self, peer_id: &PeerId, may_take: impl Fn(Keeper) -> bool) {
         let keeper = self.keeper(Keepalive::Connection);
         let parties = self.registry.peers.get(peer_id).map(|presence| presence.parties.clone());
         for party_id in parties.unwrap_or_default() {
             let Ok(member) = self.member(&party_id, peer_id) else { continue };
             let silent = member.keeper == Keeper::Nothing;
-            if member.record.keepalive == Keepalive::Connection && member.keeper != keeper {
+            let takes = member.keeper != keeper && may_take(member.keeper);
+            if member.record.keepalive == Keepalive::Connection && takes {
                 let record = MemberRecord { last_seen: self.now.wall, ..member.record.clone() };
                 self.put_member(&party_id, record, keeper);
                 if silent {

@@ -137,6 +137,15 @@ impl Transaction<'_> {
         Outcome::Done
     }
 
+    /// What else the caller's connection keeps alive stays so.
+    pub(super) fn let_go(&mut self, party_id: &PartyId, peer_id: &PeerId) -> Outcome {
+        let keeper = Keeper::Connection(self.caller.connection);
+        if self.member(party_id, peer_id).is_ok_and(|member| member.keeper == keeper) {
+            self.silence(party_id, peer_id);
+        }
+        Outcome::Done
+    }
+
     /// Nothing keeps a member alive from now on.
     pub(super) fn silence(&mut self, party_id: &PartyId, peer_id: &PeerId) {
         if let Ok(member) = self.member(party_id, peer_id) {

@@ -78,6 +78,8 @@ impl<'a> Transaction<'a> {
             Command::Claim { peer_id, proof, issue, hold, key } => {
                 self.claim(peer_id, proof, issue, hold, key)?
             }
+            Command::Return { peer_id } => self.come_back(&peer_id),
+            Command::LetGo { party_id, peer_id } => self.let_go(&party_id, &peer_id),
             Command::Disconnect => self.disconnect(),
             Command::Expire => self.expire(),
             Command::Reconcile { party_id, server, occasion, in_flight } => {

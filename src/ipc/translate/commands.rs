@@ -35,6 +35,7 @@ impl Translator {
                 Outcome::Relay(relay) => Ok(Reply::RelayRegister(RelayResult { relay })),
                 other @ (Outcome::Imported(_)
                 | Outcome::Claimed(_)
+                | Outcome::Returned(_)
                 | Outcome::Receipt(_)
                 | Outcome::Operations(_)
                 | Outcome::Done) => Err(unexpected(&other)),

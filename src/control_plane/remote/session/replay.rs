@@ -11,6 +11,7 @@ use lanrage_ipc::model::{PartyId, PeerId};
 use super::asking::{Passing, may_pass};
 use super::{Acked, Lane, Session, Trouble};
 use crate::control_plane::remote::frames;
+use crate::control_plane::remote::transport::Carrier;
 use crate::core::reconcile::{Act, InFlight, Occasion, Operation};
 use crate::core::{Command, Membership, Outcome, Principal, RequestKey, User};
 
@@ -185,7 +186,10 @@ impl Session {
             actix::spawn(self.clone().come_back(party_id, PUT_OFF));
             return;
         }
-        log::warn!("party {party_id}: the server refused {peer_id}: {message} ({code:?})");
+        // Who only looks for news learns by its request that a party has ended.
+        let has_ended = code == ErrorCode::PartyNotFound && self.carrier == Carrier::Http;
+        let level = if has_ended { log::Level::Info } else { log::Level::Warn };
+        log::log!(level, "party {party_id}: the server refused {peer_id}: {message} ({code:?})");
         let Ok(spare) = crate::token::random_text::<16>() else { return };
         let Ok(spare) = spare.parse() else { return };
         let refused = Command::Refused { party_id, peer_id, key, code, spare };

@@ -19,8 +19,9 @@ pub async fn open(target: &Target) -> Result<Wire, Loss> {
     match ws::open(target).await {
         Ok(wire) => Ok(wire),
         Err(Failed::NoWebSocket(loss)) if target.carrier == Carrier::Auto => {
-            log::debug!("{} has no WebSocket ({}), so HTTP it is", target.url, loss.words);
-            http::open(target).await
+            let wire = http::open(target).await?;
+            log::info!("{} is spoken to over HTTP: {}", target.url, loss.words);
+            Ok(wire)
         }
         Err(Failed::NoWebSocket(loss) | Failed::Lost(loss)) => Err(loss),
     }

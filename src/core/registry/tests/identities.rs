@@ -368,32 +368,6 @@ fn what_no_token_is_of_proves_nobody() {
 }
 
 #[test]
-fn who_has_shown_nothing_keeps_alive_what_nobody_can_show_anything_for() {
-    let mut world = World::new();
-    world.by(stranger(1), claim_with("x", None, None, true));
-    world.by(peers(["x"], 1), register("lan", "x"));
-    world.by(peers(["x"], 1), by_connection("lan", "x"));
-    let refused = |world: &mut World, caller: Caller, command: Command| {
-        let refusal = world.refused(caller, command);
-        assert_eq!(refusal, Refusal::PeerNotYours("x".parse().unwrap()));
-    };
-    // Its connection is open.
-    refused(&mut world, stranger(2), heartbeat("lan", "x"));
-    world.by(stranger(1), Command::Disconnect);
-    world.by(stranger(2), heartbeat("lan", "x"));
-    for command in [leave("lan", "x"), update("lan", moved("x")), poll("lan", "x")] {
-        refused(&mut world, stranger(2), command);
-    }
-    // Who is somebody else has something better to show for others.
-    refused(&mut world, peers(["y"], 3), heartbeat("lan", "x"));
-    world.by(ROOT, leave("lan", "x"));
-    // It has a token.
-    world.by(stranger(1), claim_with("x", None, Some(1), false));
-    world.by(peers(["x"], 0), register("lan", "x"));
-    refused(&mut world, stranger(2), heartbeat("lan", "x"));
-}
-
-#[test]
 fn a_claim_is_proof_of_itself_while_its_token_may_be_good() {
     let mut world = World::new();
     let named = |key: &str, issue| {

@@ -15,6 +15,7 @@ mod queries;
 mod receipts;
 mod relays;
 mod remote;
+mod returns;
 mod signals;
 mod state;
 mod undo;
@@ -305,6 +306,14 @@ fn token(n: u64) -> TokenHash {
 /// Takes an id for the connection, without a token.
 fn claim(id: &str) -> Command {
     claim_with(id, None, None, true)
+}
+
+fn come_back(id: &str) -> Command {
+    Command::Return { peer_id: id.parse().unwrap() }
+}
+
+fn let_go(party: &str, id: &str) -> Command {
+    Command::LetGo { party_id: party.parse().unwrap(), peer_id: id.parse().unwrap() }
 }
 
 fn claim_with(id: &str, proof: Option<u64>, issue: Option<u64>, hold: bool) -> Command {

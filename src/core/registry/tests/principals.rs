@@ -26,7 +26,7 @@ fn acts_for_x() -> Vec<Command> {
             leave(party, "x"),
         ]
     };
-    let mut commands = vec![register("new", "x"), register("lan", "x")];
+    let mut commands = vec![register("new", "x"), register("lan", "x"), come_back("x")];
     commands.extend(in_party("lan"));
     commands.extend(in_party("nowhere"));
     commands
@@ -37,6 +37,7 @@ fn acts_for_nobody() -> Vec<Command> {
     vec![
         relay("r", 1),
         claim("new"),
+        let_go("lan", "x"),
         Command::Import { parties: vec![], mode: ImportMode::Merge },
         Command::Disconnect,
         Command::Expire,
@@ -61,7 +62,8 @@ fn one_acts_for_ones_own_peers_alone() {
     ];
     for (who, caller, may) in callers {
         for command in acts_for_x() {
-            if who == "nothing shown" && matches!(command, Command::Heartbeat { .. }) {
+            let is_sign = matches!(command, Command::Heartbeat { .. } | Command::Return { .. });
+            if who == "nothing shown" && is_sign {
                 continue;
             }
             let result = world().apply(caller.clone(), command.clone());

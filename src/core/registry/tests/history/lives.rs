@@ -102,6 +102,19 @@ impl Lives {
                     (life.seen, life.kept) = (seen, mine);
                 }
             }
+            Command::Return { peer_id } => {
+                let lives = self.members.iter_mut().filter(|((_, id), _)| id == peer_id);
+                let lives = lives.map(|(_, life)| life).filter(|life| life.kept == Kept::No);
+                for life in lives.filter(|life| life.keepalive == Keepalive::Connection) {
+                    (life.seen, life.kept) = (seen, mine);
+                }
+            }
+            Command::LetGo { party_id, peer_id } => {
+                let life = self.members.get_mut(&(party_id.clone(), peer_id.clone()));
+                if let Some(life) = life.filter(|life| life.kept == mine) {
+                    (life.seen, life.kept) = (seen, Kept::No);
+                }
+            }
             Command::Expire | Command::RegisterRelay { .. } | Command::Claim { .. } => {}
             other => panic!("not played here: {other:?}"),
         }

@@ -213,6 +213,10 @@ fn the_histories_come_by_everything() {
                     let kind = if events.is_empty() { "claimed" } else { "connected again" };
                     vec![kind.to_owned()]
                 }
+                (Ok(Applied { outcome: Outcome::Returned(_), events, .. }), _) => {
+                    let kind = if events.is_empty() { "returned" } else { "kept again" };
+                    vec![kind.to_owned()]
+                }
                 (Ok(_), Some(applied)) => applied.events.iter().map(kind).collect(),
                 (Ok(_), None) => vec!["known already".to_owned()],
                 (Err(refusal), _) => vec![variant(refusal)],
@@ -239,6 +243,7 @@ fn the_histories_come_by_everything() {
         "TooManyParties",
         "claimed",
         "connected again",
+        "kept again",
         "known already",
         "party.registered",
         "party.removed Expired",
@@ -252,6 +257,7 @@ fn the_histories_come_by_everything() {
         "peer.updated",
         "relay.removed",
         "relay.updated",
+        "returned",
         "signal.received",
     ];
     let rare = expected.into_iter().filter(|kind| met.remove(*kind).unwrap_or_default() < 5);

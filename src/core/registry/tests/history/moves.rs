@@ -33,7 +33,7 @@ pub(super) fn tight_rules() -> Rules {
         peers_per_party: 3,
         parties: 3,
         relays: 1,
-        tokens: 6,
+        tokens: 5,
         token_ttl: 30 * SECOND,
         intents: 100,
         receipts: 4,
@@ -114,6 +114,13 @@ pub(super) enum Step {
         proof: Proof,
         issue: bool,
         hold: bool,
+    },
+    Return {
+        peer: usize,
+    },
+    LetGo {
+        party: usize,
+        peer: usize,
     },
     Disconnect {
         group: usize,
@@ -230,13 +237,15 @@ fn step() -> impl Strategy<Value = Step> {
             Step::Update { party, peer, port }
         }),
         3 => member().prop_map(|(party, peer)| Step::Heartbeat { party, peer }),
-        14 => (route.clone(), length).prop_map(|((party, from, to), length)| {
+        20 => (route.clone(), length).prop_map(|((party, from, to), length)| {
             Step::Send { party, from, to, length }
         }),
         3 => route.prop_map(|(party, _, peer)| Step::Poll { party, peer }),
         2 => (0..RELAYS.len(), port()).prop_map(|(relay, port)| Step::Relay { relay, port }),
         1 => (mode(), parties()).prop_map(|(mode, parties)| Step::Import { mode, parties }),
         10 => a_claim(),
+        6 => peer().prop_map(|peer| Step::Return { peer }),
+        1 => member().prop_map(|(party, peer)| Step::LetGo { party, peer }),
         4 => group.prop_map(|group| Step::Disconnect { group }),
         4 => Just(Step::Expire),
     ]
@@ -254,7 +263,9 @@ impl Step {
             | Self::Heartbeat { peer, .. }
             | Self::Send { from: peer, .. }
             | Self::Poll { peer, .. }
-            | Self::Claim { peer, .. } => Some(peer),
+            | Self::Claim { peer, .. }
+            | Self::Return { peer }
+            | Self::LetGo { peer, .. } => Some(peer),
             Self::Relay { .. } | Self::Import { .. } | Self::Disconnect { .. } | Self::Expire => {
                 None
             }
@@ -263,7 +274,7 @@ impl Step {
 
     pub(super) fn usual_group(&self) -> usize {
         match *self {
-            Self::Claim { .. } => PROGRAMS,
+            Self::Claim { .. } | Self::Return { .. } => PROGRAMS,
             Self::Disconnect { group } => group,
             _ => self.peer().map_or(0, |peer| peer / 2),
         }
@@ -302,6 +313,8 @@ impl Step {
                 Command::Import { parties, mode }
             }
             Self::Claim { .. } => unreachable!("it takes more than the registry"),
+            Self::Return { peer } => come_back(PEERS[peer]),
+            Self::LetGo { party, peer } => let_go(PARTIES[party], PEERS[peer]),
             Self::Disconnect { .. } => Command::Disconnect,
             Self::Expire => Command::Expire,
         }

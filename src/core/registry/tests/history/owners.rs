@@ -29,9 +29,10 @@ impl Owners {
                 Principal::User { admin: true, .. } => true,
                 Principal::User { user, .. } => owner.is_none_or(|o| o == Owner::User(*user)),
                 Principal::Peers(own) => {
-                    let is_beat = matches!(command, Command::Heartbeat { .. });
+                    let is_sign =
+                        matches!(command, Command::Heartbeat { .. } | Command::Return { .. });
                     own.contains(peer_id)
-                        || own.is_empty() && is_beat && self.is_unprovable(peer_id, now)
+                        || own.is_empty() && is_sign && self.is_unprovable(peer_id, now)
                 }
                 Principal::RelayKey => false,
             };

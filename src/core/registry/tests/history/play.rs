@@ -89,9 +89,14 @@ impl Play {
             Who::Admin => ADMIN,
             Who::RelayKey => PROGRAMS,
         };
-        // Each of the programs' peers has its own; the third program only claims what is theirs.
+        // Each of the programs' peers has its own; the third only claims what is theirs, or
+        // says that it is back as one of them.
         let place = match (&next.step, next.step.peer()) {
-            (Step::Claim { .. }, _) if next.connection == 2 => 2,
+            (Step::Claim { .. } | Step::Return { .. } | Step::LetGo { .. }, _)
+                if next.connection == 2 =>
+            {
+                2
+            }
             (_, Some(peer)) if group == PROGRAMS => peer % 2,
             _ => next.connection,
         };
@@ -103,7 +108,9 @@ impl Play {
         };
         let step = match next.step {
             Step::Enter { peer, .. } if group == PROGRAMS && !self.holds(connection, peer) => {
-                Step::Claim { peer, proof: Proof::Own, issue: true, hold: true }
+                // A third of them keeps no token.
+                let issue = next.connection > 0;
+                Step::Claim { peer, proof: Proof::Own, issue, hold: true }
             }
             ref step => step.clone(),
         };

@@ -1,0 +1,131 @@
+//! Who comes back and can show nothing.
+
+use lanrage_ipc::model::Keepalive;
+
+use super::*;
+
+/// A connection whose caller has shown nothing.
+fn stranger(connection: u64) -> Caller {
+    peers([], connection)
+}
+
+fn by_connection(party: &str, id: &str) -> Command {
+    join_as(party, peer(id), Keepalive::Connection)
+}
+
+#[track_caller]
+fn refused(world: &mut World, caller: Caller, command: Command) {
+    let refusal = world.refused(caller, command);
+    assert_eq!(refusal, Refusal::PeerNotYours("x".parse().unwrap()));
+}
+
+/// The parties that a peer is told of that came back.
+#[track_caller]
+fn parties(applied: &Applied) -> Vec<&str> {
+    let Outcome::Returned(identity) = &applied.outcome else { panic!("{applied:?}") };
+    assert_eq!((identity.peer_id.as_str(), identity.expires_at), ("x", None));
+    identity.parties.iter().map(|id| id.as_str()).collect()
+}
+
+/// `x` was kept in `lan` by connection 1, which has closed, and is in `other` by heartbeats.
+fn world() -> World {
+    let mut world = World::new();
+    world.by(ROOT, register("lan", "host"));
+    world.by(stranger(1), claim("x"));
+    world.by(peers(["x"], 1), by_connection("lan", "x"));
+    world.by(peers(["x"], 1), register("other", "x"));
+    world.by(stranger(1), Command::Disconnect);
+    world
+}
+
+#[test]
+fn heartbeats_are_taken_for_whom_nobody_can_show_anything() {
+    let mut world = World::new();
+    world.by(stranger(1), claim_with("x", None, None, true));
+    world.by(peers(["x"], 1), register("lan", "x"));
+    world.by(peers(["x"], 1), by_connection("lan", "x"));
+    for sign in [heartbeat("lan", "x"), come_back("x")] {
+        // Its connection is open.
+        refused(&mut world, stranger(2), sign);
+    }
+    world.by(stranger(1), Command::Disconnect);
+    world.by(stranger(2), heartbeat("lan", "x"));
+    for command in [leave("lan", "x"), update("lan", moved("x")), poll("lan", "x")] {
+        refused(&mut world, stranger(2), command);
+    }
+    for sign in [heartbeat("lan", "x"), come_back("x")] {
+        // Who is somebody else has something better to show for others.
+        refused(&mut world, peers(["y"], 3), sign);
+    }
+    world.by(ROOT, leave("lan", "x"));
+    // It has a token.
+    world.by(stranger(1), claim_with("x", None, Some(1), false));
+    world.by(peers(["x"], 0), register("lan", "x"));
+    for sign in [heartbeat("lan", "x"), come_back("x")] {
+        refused(&mut world, stranger(2), sign);
+    }
+}
+
+#[test]
+fn who_comes_back_lives_for_as_long_as_the_connection() {
+    let mut world = world();
+    let back = world.by(stranger(2), come_back("x"));
+    assert_eq!(parties(&back), ["lan"], "no connection was to keep it in the other");
+    assert_eq!(told(&back), ["peer.updated lan x #4"]);
+    assert!(world.peer("lan", "x").connected);
+    let again = world.by(stranger(2), come_back("x"));
+    assert_eq!((parties(&again), again.changes.len()), (vec!["lan"], 0));
+    world.pass(10 * PEER_TIMEOUT);
+    world.by(ROOT, heartbeat("lan", "host"));
+    assert_eq!(told(&world.by(stranger(2), Command::Disconnect)), ["peer.updated lan x #5"]);
+    world.by(ROOT, Command::Expire);
+    assert!(!world.peer("lan", "x").connected);
+}
+
+#[test]
+fn who_comes_back_is_no_more_than_heard_of() {
+    let mut world = world();
+    world.by(stranger(2), come_back("x"));
+    for command in
+        [leave("lan", "x"), update("lan", moved("x")), poll("lan", "x"), join("lan", "x")]
+    {
+        refused(&mut world, stranger(2), command);
+    }
+    let refusal = world.refused(stranger(2), claim("x"));
+    assert_eq!(refusal, Refusal::PeerTaken("x".parse().unwrap()));
+}
+
+#[test]
+fn nothing_is_taken_from_an_open_connection() {
+    let mut world = world();
+    world.by(stranger(2), come_back("x"));
+    let other = world.by(stranger(3), come_back("x"));
+    assert_eq!((parties(&other), other.changes.len()), (vec!["lan"], 0));
+    assert_eq!(told(&world.by(stranger(3), Command::Disconnect)), [""; 0]);
+    assert!(world.peer("lan", "x").connected);
+}
+
+#[test]
+fn a_connection_lets_go_of_what_it_keeps() {
+    let mut world = world();
+    world.by(stranger(2), come_back("x"));
+    for (connection, party) in [(3, "lan"), (2, "other"), (2, "nowhere")] {
+        let kept = world.by(stranger(connection), let_go(party, "x"));
+        assert_eq!((told(&kept), kept.changes.len()), (vec![], 0), "{connection} {party}");
+    }
+    let gone = world.by(stranger(2), let_go("lan", "x"));
+    assert_eq!(told(&gone), ["peer.updated lan x #5"]);
+    assert!(!world.peer("lan", "x").connected);
+    assert_eq!(told(&world.by(stranger(2), Command::Disconnect)), [""; 0]);
+}
+
+#[test]
+fn who_is_in_no_party_does_not_come_back() {
+    let mut world = World::new();
+    refused(&mut world, stranger(1), come_back("x"));
+    world.by(stranger(1), claim("x"));
+    world.by(peers(["x"], 1), relay("r", 1));
+    world.by(stranger(1), Command::Disconnect);
+    let back = world.by(stranger(2), come_back("x"));
+    assert_eq!((parties(&back), back.changes.len()), (vec![], 0), "its id is a relay's owner's");
+}
