@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use super::{Acked, Lane, Rejection, Session, Trouble};
 use crate::control_plane::remote::frames;
-use crate::control_plane::remote::transport::{Carrier, Incoming, Loss};
+use crate::control_plane::remote::transport::{Carrier, Incoming, Loss, words};
 use crate::control_plane::{Answer, Ask, Failure, Query};
 use crate::core::reconcile::{Change, Heard, Occasion, ServerParty};
 use crate::core::{Command, Outcome};
@@ -49,10 +49,7 @@ impl Session {
                 Some(Incoming::Alive) => alive(),
                 Some(Incoming::Garbage(words)) => self.puzzled(&mut garbage, &words),
                 Some(Incoming::Renamed { from, to }) => self.renamed(from, to).await,
-                Some(Incoming::Lost(loss)) => {
-                    let retry_after = loss.retry_after.max(self.goaway.get());
-                    return Loss { retry_after, ..loss };
-                }
+                Some(Incoming::Lost(loss)) => return self.explained(loss),
                 None => return self.loss(),
             }
         }
@@ -60,7 +57,7 @@ impl Session {
 
     fn loss(&self) -> Loss {
         let loss = self.end.borrow().clone();
-        loss.unwrap_or_else(|| Loss::new("the connection is gone"))
+        self.explained(loss.unwrap_or_else(|| Loss::new("the connection is gone")))
     }
 
     /// A server of another epoch has lost its history: the parties that it does not know have not
@@ -82,11 +79,14 @@ impl Session {
         self.command(Command::NoteEpoch(self.server.clone(), epoch)).await.map(drop)
     }
 
-    fn puzzled(&self, garbage: &mut u32, words: &str) {
+    fn puzzled(&self, garbage: &mut u32, why: &str) {
         *garbage += 1;
-        log::warn!("the control server sent what is not understood: {words}");
-        if *garbage >= MOST_GARBAGE {
-            self.give_up(Loss::new(format!("what the server sends is not understood: {words}")));
+        log::warn!("the control server sent what is not understood: {why}");
+        if *garbage < MOST_GARBAGE {
+            self.note_said(format!("what it sent is not understood: {}", words::shown(why)));
+        } else {
+            self.said.take();
+            self.give_up(Loss::new(format!("what the server sends is not understood: {why}")));
         }
     }
 
@@ -105,11 +105,15 @@ impl Session {
                     Some(req_id) => {
                         self.answered(&req_id, Err(Rejection { code, message, retry_after }));
                     }
-                    None => log::warn!("the control server complains: {message} ({code:?})"),
+                    None => {
+                        log::warn!("the control server complains: {message} ({code:?})");
+                        self.note_said(format!("it complains: {}", words::shown(&message)));
+                    }
                 }
             }
             ServerFrame::Goaway { retry_after_ms } => {
                 log::info!("the control server is going away for a while");
+                self.note_said("it is going away for a while".to_owned());
                 self.goaway.set(Some(Duration::from_millis(retry_after_ms)));
             }
             _ if self.is_deaf.get() => {}
