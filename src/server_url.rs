@@ -13,6 +13,29 @@ use crate::core::ServerKey;
 pub struct ServerUrl(Url);
 
 impl ServerUrl {
+    /// One that is kept since it was taken. It may be of a version that took hosts and ports which
+    /// none can have: nobody answers there, and no more is wrong with it.
+    ///
+    /// # Errors
+    /// When no version took it.
+    pub fn kept(text: &str) -> Result<Self, BadServerUrl> {
+        if text.len() > 2048 {
+            return Err(BadServerUrl::TooLong);
+        }
+        let scheme = text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+        if !scheme.is_some_and(|scheme| scheme == "http" || scheme == "https") {
+            return Err(BadServerUrl::Scheme);
+        }
+        let url = Url::parse(text).map_err(|error| BadServerUrl::Malformed(error.to_string()))?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(BadServerUrl::Credentials);
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(BadServerUrl::Surplus);
+        }
+        Ok(Self(url))
+    }
+
     /// Where its WebSocket is: `ws(s)://host/base/ws`.
     pub fn websocket(&self) -> Url {
         let mut url = self.route(&["ws"]);
@@ -68,8 +91,23 @@ impl serde::Serialize for ServerUrl {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadServerUrl {
     /// It does not say how to speak to the server.
-    #[error("must start with http:// or https://")]
+    #[error("must start with http:// or https://, as in https://lan.example.org")]
     Scheme,
+    /// It has a space or a line break in it, perhaps at an end.
+    #[error("must have no spaces and no line breaks, neither within nor around it")]
+    Space,
+    /// It names no host.
+    #[error("must have a host right after ://, as in https://lan.example.org")]
+    NoHost,
+    /// Its host is none that there can be.
+    #[error(
+        "must have a DNS name or an IP address as its host, as in https://lan.example.org or \
+         http://192.168.1.7:8667"
+    )]
+    Host,
+    /// No server can be at its port.
+    #[error("must have a port from 1 to 65535, as in http://lan.example.org:8667, or none")]
+    Port,
     /// It has a user or a password in it.
     #[error("must have no user and no password in it: the daemon gets its own tokens")]
     Credentials,
@@ -88,22 +126,38 @@ impl FromStr for ServerUrl {
     type Err = BadServerUrl;
 
     fn from_str(text: &str) -> Result<Self, BadServerUrl> {
-        if text.len() > 2048 {
-            return Err(BadServerUrl::TooLong);
+        // The parser would pass over some of these without a word.
+        if text.chars().any(|character| character.is_whitespace() || character.is_control()) {
+            return Err(BadServerUrl::Space);
         }
-        let scheme = text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
-        if !scheme.is_some_and(|scheme| scheme == "http" || scheme == "https") {
-            return Err(BadServerUrl::Scheme);
+        // It would take what comes later for the host.
+        if text
+            .split_once("://")
+            .is_some_and(|(_, rest)| rest.is_empty() || rest.starts_with(['/', '\\']))
+        {
+            return Err(BadServerUrl::NoHost);
         }
-        let url = Url::parse(text).map_err(|error| BadServerUrl::Malformed(error.to_string()))?;
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(BadServerUrl::Credentials);
+        let url = Self::kept(text)?;
+        if url.0.port() == Some(0) {
+            return Err(BadServerUrl::Port);
         }
-        if url.query().is_some() || url.fragment().is_some() {
-            return Err(BadServerUrl::Surplus);
+        match url.0.host() {
+            Some(Host::Domain(name)) if !is_dns_name(name) => Err(BadServerUrl::Host),
+            _ => Ok(url),
         }
-        Ok(Self(url))
     }
+}
+
+/// Whether a name can be looked up (RFC 1123, section 2.1). Home networks have underscores, too.
+fn is_dns_name(name: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    };
+    let name = name.strip_suffix('.').unwrap_or(name);
+    name.len() <= 253 && name.split('.').all(is_label)
 }
 
 #[cfg(test)]
@@ -136,13 +190,54 @@ mod tests {
     }
 
     #[test]
+    fn hosts_are_names_or_addresses() {
+        for (text, host) in [
+            ("http://192.168.1.7:8667", "192.168.1.7"),
+            ("http://[fe80::1]", "fe80::1"),
+            ("http://my_server.fritz.box", "my_server.fritz.box"),
+            ("http://_lan", "_lan"),
+            ("http://a--b.example.", "a--b.example."),
+            ("http://größe.example", "xn--gre-6ka8i.example"),
+            ("http://XN--GRE-6KA8I.example", "xn--gre-6ka8i.example"),
+            ("https://大きさ.example", "xn--w8jq2642a.example"),
+        ] {
+            assert_eq!(url(text).host_and_port().0, host);
+        }
+    }
+
+    #[test]
+    fn what_was_taken_once_is_kept() {
+        for text in ["http://h:0", "http://..", "http://-", "http://h!"] {
+            assert_eq!(ServerUrl::kept(text).expect("one that is kept").to_string(), text);
+        }
+        assert_eq!(ServerUrl::kept("ftp://h"), Err(BadServerUrl::Scheme));
+        assert_eq!(ServerUrl::kept("http://u@h"), Err(BadServerUrl::Credentials));
+    }
+
+    #[test]
     fn what_is_no_address_is_refused_without_its_password() {
         for (text, words) in [
             ("lan.example.org", "must start with http://"),
             ("ws://lan.example.org", "must start with http://"),
             ("", "must start with http://"),
-            ("http://", "must be a URL"),
-            ("http://a b", "must be a URL"),
+            ("http://", "must have a host right after ://"),
+            ("http:///p", "must have a host right after ://"),
+            ("http://\\p", "must have a host right after ://"),
+            ("http://:80", "must be a URL"),
+            ("http://h:65536", "must be a URL"),
+            ("http://h:0", "must have a port from 1 to 65535"),
+            ("https://h:0/base", "must have a port from 1 to 65535"),
+            ("http://a b", "must have no spaces"),
+            (" http://h", "must have no spaces"),
+            ("http://h\n", "must have no spaces"),
+            ("http://h/a\tb", "must have no spaces"),
+            ("http://..", "a DNS name or an IP address"),
+            ("http://.h", "a DNS name or an IP address"),
+            ("http://-", "a DNS name or an IP address"),
+            ("http://h-.example", "a DNS name or an IP address"),
+            ("http://h!", "a DNS name or an IP address"),
+            (&format!("http://{}", "h".repeat(64)), "a DNS name or an IP address"),
+            (&format!("http://{}h", "h.".repeat(127)), "a DNS name or an IP address"),
             ("http://user:secret@h", "no user and no password"),
             ("http://user@h", "no user and no password"),
             ("http://h?a=1", "nothing after"),

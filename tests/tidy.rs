@@ -76,7 +76,7 @@ fn only_the_faces_to_the_network_know_the_web() {
 
 #[test]
 fn only_the_transports_know_what_carries_frames_to_a_server() {
-    let carriers = ["tokio_tungstenite", "reqwest", "tokio_rustls"];
+    let carriers = ["tokio_tungstenite", "reqwest", "hyper::", "tokio_rustls"];
     never("src", &carriers, &["src/control_plane/remote/transport/", "src/cli/doctor"]);
     // So that another library can take its place.
     never("src", &["backoff::"], &["src/core/link/"]);

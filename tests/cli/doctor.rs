@@ -229,6 +229,32 @@ fn each_answer_that_is_none_has_a_fix_of_its_own() {
 }
 
 #[test]
+fn what_is_no_answer_has_a_fix_of_its_own() {
+    let closed = "closed the connection without an answer";
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nwhat?\r\n";
+    let endless = format!("HTTP/1.1 200 OK\r\n{}", "X: y\r\n".repeat(100_000));
+    for (bytes, words, fix) in [
+        ("SSH-2.0-OpenSSH_9.6\r\n", "does not answer in HTTP", "correct the port"),
+        ("HTTP/9.9 200 OK\r\n\r\n", "does not answer in HTTP", "correct the port"),
+        ("\u{15}\u{3}\u{3}\0\u{2}\u{2}F", "does not answer in HTTP", "with https://"),
+        (endless.as_str(), "does not answer in HTTP", "correct the port"),
+        ("", closed, "with https://"),
+        ("HTTP/1.1 200 O", closed, "with https://"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{", "broke its answer off", "what it logs"),
+        (chunked, "broke its answer off", "what it logs"),
+    ] {
+        let bytes = bytes.to_owned();
+        let address = listening(move |mut stream| {
+            head(&stream);
+            stream.write_all(bytes.as_bytes()).ok();
+        });
+        let found = Diagnosis::of(&Setup::new().ctl(), &format!("doctor http://{address}"));
+        found.ends_at("http", words, fix);
+        assert!(found.detail("http").contains(&address.to_string()), "{}", found.document);
+    }
+}
+
+#[test]
 fn an_answer_without_end_is_not_read_to_it() {
     let address = listening(|mut stream| {
         head(&stream);
@@ -247,7 +273,7 @@ fn a_silent_port_is_given_up() {
     });
     let ctl = Setup::new().ctl();
     let found = Diagnosis::of(&ctl, &format!("doctor http://{address} --timeout 200ms"));
-    found.ends_at("http", "took longer than 0.2 s", "correct the server's URL");
+    found.ends_at("http", "took longer than 0.2 s", "--timeout");
     let found = Diagnosis::of(&ctl, &format!("doctor https://{address} --timeout 200ms"));
     found.ends_at("tls", "the TLS handshake with", "certificate");
 }

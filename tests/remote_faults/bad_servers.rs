@@ -155,6 +155,40 @@ fn a_server_whose_welcome_is_none() {
 }
 
 #[test]
+fn what_a_server_says_instead_of_a_welcome_is_told() {
+    let mut wrong = welcome(None);
+    wrong["heartbeat_ms"] = json!("often");
+    let complaint = |message: &str| json!({"type": "error", "message": message});
+    let long = complaint(&"x".repeat(5000));
+    for (frame, words) in [
+        (wrong, "what it sent is not understood"),
+        (complaint("closed on Mondays"), "it complains: closed on Mondays"),
+        (long, &*format!("it complains: {}…", "x".repeat(200))),
+        (json!({"type": "goaway", "retry_after_ms": 0}), "it is going away"),
+    ] {
+        for script in [
+            vec![Step::send(&frame), Step::ignore()],
+            // One that closes is not waited for.
+            vec![Step::Expect, Step::send(&frame), Step::Close(1000)],
+        ] {
+            falls_back(Behaviour::UpgradeThen(script), HASTY, &[words]);
+        }
+    }
+}
+
+#[test]
+fn a_server_that_goes_away_before_its_welcome_is_left_alone() {
+    let goaway = json!({"type": "goaway", "retry_after_ms": 3_000_000});
+    let script = vec![Step::send(&goaway), Step::ignore()];
+    let server = BadServer::start(Behaviour::UpgradeThen(script));
+    let mut trial = Trial::with(&server.url(), HASTY);
+    let lost = trial.is_lost(&["it is going away"]);
+    assert!(lost["retry_in_ms"].as_u64().is_some_and(|ms| ms > 2_000_000), "{lost}");
+    trial.goes_on_alone();
+    trial.end();
+}
+
+#[test]
 fn a_server_that_refuses_to_greet() {
     let refuse = |frame: &serde_json::Value| {
         let refusal = json!({"type": "error", "message": "closed on Mondays",

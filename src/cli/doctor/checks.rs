@@ -1,6 +1,5 @@
 //! The steps from this machine to a control server that answers.
 
-use std::error::Error;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -23,7 +22,7 @@ use tokio_rustls::TlsConnector;
 
 use super::certificate;
 use super::report::{Finding, Trouble};
-use crate::control_plane::remote::transport::words;
+use crate::control_plane::remote::transport::words::{self, Breach};
 use crate::control_plane::remote::transport::ws::{self, Failed};
 use crate::control_plane::remote::transport::{Carrier, Outgoing, Target, ahead, tls};
 use crate::server_url::ServerUrl;
@@ -39,6 +38,9 @@ const FEW_DAYS: i64 = 14;
 
 const URL_FIX: &str = "correct the server's URL: its host, its port and its path";
 
+const SERVER_FIX: &str = "see whether the control server runs, and what it logs; a proxy in front \
+                          of it may not reach it";
+
 /// What mends an answer that is none of a control server.
 fn fix_of(status: StatusCode) -> &'static str {
     match status {
@@ -52,11 +54,20 @@ fn fix_of(status: StatusCode) -> &'static str {
         status if status.is_redirection() => {
             "if you trust the address that it redirects to, make that the server's URL"
         }
-        status if status.is_server_error() => {
-            "see whether the control server runs, and what it logs; a proxy in front of it may not \
-             reach it"
-        }
+        status if status.is_server_error() => SERVER_FIX,
         _ => URL_FIX,
+    }
+}
+
+/// What mends a request that gets no answer.
+fn fix_of_failure(error: &reqwest::Error, url: &ServerUrl) -> &'static str {
+    match (Breach::of(error), url.is_secure()) {
+        (Some(Breach::NotHttp | Breach::Unanswered), false) => {
+            "correct the port in the server's URL, or start the URL with https:// if the server \
+             speaks TLS there"
+        }
+        (Some(Breach::NotHttp), true) => "correct the port in the server's URL",
+        (Some(Breach::Unanswered | Breach::Torn) | None, _) => SERVER_FIX,
     }
 }
 
@@ -174,10 +185,9 @@ impl Way {
 
     /// Asks what it is.
     pub(super) async fn greet(&mut self) -> Found {
-        let trouble = |words| Trouble::new(words, URL_FIX);
         let asked = Timestamp::now();
         let question = self.client()?.get(self.url.route(&[""]));
-        let answer = self.ask(question).await.map_err(trouble)?;
+        let answer = self.ask(question).await?;
         let service = answer.body["service"].as_str().unwrap_or_default();
         if answer.status != StatusCode::OK || !service.to_lowercase().contains("control plane") {
             return Err(Trouble::new(self.refused(&answer), fix_of(answer.status)));
@@ -245,7 +255,7 @@ impl Way {
             .map_err(|error| Trouble::new(format!("no random bytes: {error}"), "try again"))?;
         let token = BASE64_URL_SAFE_NO_PAD.encode(random);
         let question = self.client()?.get(self.url.route(&["relays"])).bearer_auth(token);
-        let answer = self.ask(question).await.map_err(|words| Trouble::new(words, fix))?;
+        let answer = self.ask(question).await?;
         match (answer.status, answer.body["detail"].as_str()) {
             (StatusCode::UNAUTHORIZED, Some("Invalid or expired token")) => {}
             (StatusCode::UNAUTHORIZED, Some("Missing authorization header")) => {
@@ -303,9 +313,15 @@ impl Way {
     }
 
     /// Makes a request, and reads the answer as far as it may go.
-    async fn ask(&self, request: RequestBuilder) -> Result<Answer, String> {
-        let failed =
-            |error: reqwest::Error| words::failure(&error as &(dyn Error + 'static), &self.url);
+    async fn ask(&self, request: RequestBuilder) -> Result<Answer, Trouble> {
+        let failed = |error: reqwest::Error| {
+            Trouble::new(words::failure(&error, &self.url), fix_of_failure(&error, &self.url))
+        };
+        let late = |words| {
+            let fix = "see whether a control server is at that port, and what it logs; --timeout \
+                       waits longer";
+            Trouble::new(words, fix)
+        };
         let exchange = async {
             let response = request.header("accept", "application/json").send().await?;
             let (status, headers) = (response.status(), response.headers().clone());
@@ -313,7 +329,7 @@ impl Way {
             let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
             Ok(Answer { status, headers, body })
         };
-        self.within("the answer of", exchange).await?.map_err(failed)
+        self.within("the answer of", exchange).await.map_err(late)?.map_err(failed)
     }
 
     /// Why an answer is not the one that was asked for.

@@ -163,7 +163,7 @@ impl Desk {
         let known = self.upstream().await?.choice;
         let configured = self.configured.clone();
         let server = if known.configured == configured { known.server } else { configured.clone() };
-        let url = server.as_ref().and_then(|key| key.0.parse::<ServerUrl>().ok());
+        let url = server.as_ref().and_then(|key| ServerUrl::kept(&key.0).ok());
         self.follows.set(server.is_some());
         self.itself(Ask::Command(Command::Follow { server, configured })).await?;
         tell(&self.link.head, || Head(url.clone())).await
@@ -186,7 +186,7 @@ impl Desk {
         let follow = Command::Follow { server, configured: self.configured.clone() };
         if let Err(failure) = self.itself(Ask::Command(follow)).await {
             // Nothing was changed; what was not heard meanwhile comes with another connection.
-            let known = before.choice.server.and_then(|key| key.0.parse::<ServerUrl>().ok());
+            let known = before.choice.server.and_then(|key| ServerUrl::kept(&key.0).ok());
             tell(&self.link.head, || Head(known.clone())).await?;
             return Err(failure);
         }

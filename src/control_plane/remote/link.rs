@@ -13,7 +13,7 @@ use lanrage_ipc::model::{Connection, ConnectionState};
 use tokio::sync::watch;
 
 use super::session::{Session, Surroundings};
-use super::transport::{self, Incoming, Loss, Target, Wire};
+use super::transport::{self, Incoming, Loss, Target, Wire, words};
 use crate::control_plane::{Ask, Call, Standing};
 use crate::core::link::{self, Input, LinkId, Lost, Output};
 use crate::server_url::ServerUrl;
@@ -127,10 +127,24 @@ impl Link {
             this.timer = None;
             let now = this.around.clock.elapsed();
             match this.machine.deadline() {
-                Some(deadline) if deadline <= now => this.input(Input::Timer, ctx),
+                Some(deadline) if deadline <= now => this.expire(ctx),
                 _ => this.arm(ctx),
             }
         }));
+    }
+
+    /// What a server said that did not welcome this daemon tells more than that time is up.
+    fn expire(&mut self, ctx: &mut Context<Self>) {
+        let session = self.line.session().filter(|_| !self.machine.is_online());
+        let complaint = session.and_then(|session| session.complaint());
+        match (self.machine.link(), complaint) {
+            (Some(id), Some(loss)) => {
+                log::warn!("the control server is lost: {}", loss.words);
+                self.input(Input::Closed(id, lost(loss)), ctx);
+                self.end(ctx);
+            }
+            _ => self.input(Input::Timer, ctx),
+        }
     }
 
     fn connect(&mut self, id: LinkId, ctx: &mut Context<Self>) {
@@ -169,6 +183,7 @@ impl Link {
             Ok(()) => this.welcomed(id, session, ctx),
             Err(super::session::Trouble::Lost) => {}
             Err(super::session::Trouble::Refused { message, .. }) => {
+                let message = words::shown(&message);
                 session.give_up(Loss::new(format!("the server refuses to speak: {message}")));
             }
         }));

@@ -119,7 +119,7 @@ fn proof(text: String) -> Proof {
 }
 
 fn parse_server(text: &str) -> Result<ServerKey, BadServerUrl> {
-    text.parse::<ServerUrl>().map(|url| url.key())
+    ServerUrl::kept(text).map(|url| url.key())
 }
 
 const DEEDS: [Deed; 4] = [Deed::Register, Deed::Join, Deed::Update, Deed::Leave];

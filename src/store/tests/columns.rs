@@ -7,7 +7,7 @@ use super::support::{
     choice, credential, intent, member, member_elsewhere, own_member, owned_relay, parse, party,
     receipt, relay, remote_party, server, token,
 };
-use crate::core::Write;
+use crate::core::{ServerKey, Write};
 use crate::store::fields::checksum;
 use crate::store::inspect::Fault;
 use crate::store::{rows, schema};
@@ -135,6 +135,14 @@ fn is_refused(table: &str, row: &Write, column: &str, value: Value, says: &str) 
     let read = rows::read_all(&connection);
     let Err(Fault::Damaged(reason)) = read else { panic!("{table}.{column}: {read:?}") };
     assert!(reason.contains(&format!("{column} {says}")), "{reason}");
+}
+
+#[test]
+fn a_server_that_would_be_refused_today_is_no_damage() {
+    let server = ServerKey("http://h:0".into());
+    let kept = Write::PutCredential(credential(server, "peer", 1));
+    let rows = rows::read_all(&holding(&kept)).expect("no damage");
+    assert_eq!(rows, [kept]);
 }
 
 #[test]

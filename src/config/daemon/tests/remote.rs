@@ -40,8 +40,11 @@ fn server_comes_from_flag_then_variable_then_file_and_by_default_there_is_none()
 #[test]
 fn what_is_no_address_is_refused_by_its_place_and_never_repeated() {
     for (address, why) in [
-        ("lan.example.org/hunter2", "must start with http:// or https://"),
-        ("ftp://u:hunter2@h", "must start with http:// or https://"),
+        (
+            "lan.example.org/hunter2",
+            "must start with http:// or https://, as in https://lan.example.org",
+        ),
+        ("ftp://u:hunter2@h", "must start with http:// or https://, as in https://lan.example.org"),
         (
             "http://u:hunter2@h",
             "must have no user and no password in it: the daemon gets its own tokens",
@@ -62,7 +65,10 @@ fn what_is_no_address_is_refused_by_its_place_and_never_repeated() {
     configured = Configured::new("");
     configured.args.server = Some(String::new());
     let refusal = configured.load().unwrap_err().to_string();
-    assert_eq!(refusal, "--server: must start with http:// or https://");
+    assert_eq!(
+        refusal,
+        "--server: must start with http:// or https://, as in https://lan.example.org"
+    );
 }
 
 #[test]

@@ -52,10 +52,7 @@ impl Session {
                 Some(Incoming::Alive) => alive(),
                 Some(Incoming::Garbage(words)) => self.puzzled(&mut garbage, &words),
                 Some(Incoming::Renamed { from, to }) => self.renamed(from, to).await,
-                Some(Incoming::Lost(loss)) => {
-                    let retry_after = loss.retry_after.max(self.goaway.get());
-                    return Loss { retry_after, ..loss };
-                }
+                Some(Incoming::Lost(loss)) => return self.explained(loss),
                 None => return self.loss(),
             }
         }
@@ -63,7 +60,7 @@ impl Session {
 
     fn loss(&self) -> Loss {
         let loss = self.end.borrow().clone();
-        loss.unwrap_or_else(|| Loss::new("the connection is gone"))
+        self.explained(loss.unwrap_or_else(|| Loss::new("the connection is gone")))
     }
 
     /// A server of another epoch has lost its history, and one that is new to this daemon is new to
@@ -85,11 +82,14 @@ impl Session {
         self.command(Command::NoteEpoch(self.server.clone(), epoch)).await.map(drop)
     }
 
-    fn puzzled(&self, garbage: &mut u32, words: &str) {
+    fn puzzled(&self, garbage: &mut u32, why: &str) {
         *garbage += 1;
-        self.warn(format_args!("the control server sent what is not understood: {words}"));
-        if *garbage >= MOST_GARBAGE || self.warnings.get() >= MOST_WARNINGS {
-            self.give_up(Loss::new(format!("what the server sends is not understood: {words}")));
+        self.warn(format_args!("the control server sent what is not understood: {why}"));
+        if *garbage < MOST_GARBAGE && self.warnings.get() < MOST_WARNINGS {
+            self.note_said(format!("what it sent is not understood: {}", words::shown(why)));
+        } else {
+            self.said.take();
+            self.give_up(Loss::new(format!("what the server sends is not understood: {why}")));
         }
     }
 
@@ -121,11 +121,13 @@ impl Session {
                         self.warn(format_args!(
                             "the control server complains: {message} ({code:?})"
                         ));
+                        self.note_said(format!("it complains: {message}"));
                     }
                 }
             }
             ServerFrame::Goaway { retry_after_ms } => {
                 log::info!("the control server is going away for a while");
+                self.note_said("it is going away for a while".to_owned());
                 self.goaway.set(Some(Duration::from_millis(retry_after_ms)));
             }
             _ if self.is_deaf.get() => {}

@@ -143,6 +143,8 @@ pub(super) struct Session {
     heartbeat: Cell<Duration>,
     renewal: Notify,
     goaway: Cell<Option<Duration>>,
+    /// What the server said last that is no answer, in words, until it may be asked.
+    said: RefCell<Option<String>>,
     /// Until when a party that the server lost may come back by its host.
     forgiving_until: Cell<Duration>,
     /// Whether all peers are greeted and the rest is told.
@@ -188,6 +190,7 @@ impl Session {
             heartbeat: Cell::new(heartbeat),
             renewal: Notify::new(),
             goaway: Cell::default(),
+            said: RefCell::default(),
             forgiving_until: Cell::default(),
             is_online: Cell::new(false),
             is_deaf: Cell::new(false),
@@ -210,6 +213,30 @@ impl Session {
     /// From now on it may be asked.
     pub(super) fn set_online(&self) {
         self.is_online.set(true);
+        self.said.take();
+    }
+
+    /// Why the server, which was given its time, has not let this daemon in; nothing where it has
+    /// said nothing.
+    pub(super) fn complaint(&self) -> Option<Loss> {
+        self.said.borrow().as_ref()?;
+        Some(self.explained(Loss::new("the server did not let this daemon in in time")))
+    }
+
+    /// A loss with what the server said before it, and when it wants to be asked again.
+    fn explained(&self, loss: Loss) -> Loss {
+        let retry_after = loss.retry_after.max(self.goaway.get());
+        let words = match &*self.said.borrow() {
+            Some(said) => format!("{}; {said}", loss.words),
+            None => loss.words,
+        };
+        Loss { words, retry_after, ..loss }
+    }
+
+    fn note_said(&self, said: String) {
+        if !self.is_online.get() {
+            self.said.replace(Some(said));
+        }
     }
 
     /// From now on what the server tells is passed over, and it is asked for nothing but to let

@@ -67,6 +67,8 @@ pub(super) struct Question {
     name: Option<IdempotencyKey>,
     /// Whether it does no more when it is made twice, with or without a name.
     repeatable: bool,
+    /// Whether it asks what is there: who refuses that, may be anybody.
+    is_greeting: bool,
 }
 
 /// An answer of a status that is good.
@@ -123,6 +125,7 @@ impl Api {
             name: None,
             // Without proof or name the first one would stand in the second one's way.
             repeatable: proof.is_some(),
+            is_greeting: false,
         };
         let answer = self.ask(&question.named(name.filter(is_name))).await?;
         let TokenAnswer { token, expires_at } = answer.read(TokenAnswer::from_json)?;
@@ -154,7 +157,7 @@ impl Api {
     /// Asks the server whether it is one.
     pub(super) async fn greet(&self) -> Result<(ServiceAnswer, Option<Timestamp>), Refused> {
         // With a slash at its end, which a server below a path may insist on.
-        let answer = self.ask(&self.get(&[""])).await?;
+        let answer = self.ask(&Question { is_greeting: true, ..self.get(&[""]) }).await?;
         let service = answer.read(ServiceAnswer::from_json);
         let service = service.map_err(|_| Refused::nonsense(&answer.otherwise))?;
         Ok((service, answer.date))
@@ -174,7 +177,8 @@ impl Api {
 
     fn question(&self, method: Method, segments: &[&str]) -> Question {
         let url = self.url.route(segments);
-        Question { method, url, body: None, bearer: None, name: None, repeatable: false }
+        let (body, bearer, name, repeatable, is_greeting) = Default::default();
+        Question { method, url, body, bearer, name, repeatable, is_greeting }
     }
 
     /// Asks, and again while that may help and there is time.
@@ -224,8 +228,14 @@ impl Api {
         if is_final && (question.bearer.is_none() || status != StatusCode::UNAUTHORIZED) {
             return Err(Refused::new(ErrorCode::PermissionDenied, words, Cause::Barred));
         }
-        let detail = answers::detail(&body).map(|detail| words::shown(&detail));
-        let refused = Refused::of_status(status, &detail.unwrap_or(words));
+        // A status in words, as frameworks give it, says nothing of its own.
+        let said = answers::detail(&body).filter(|said| Some(&**said) != status.canonical_reason());
+        let message = match said.map(|said| words::shown(&said)) {
+            Some(said) if question.is_greeting => format!("{words}; it says “{said}”"),
+            Some(said) => said,
+            None => words,
+        };
+        let refused = Refused::of_status(status, &message);
         Err(Refused { retry_after, ..refused })
     }
 

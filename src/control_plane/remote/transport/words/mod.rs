@@ -3,6 +3,7 @@
 //! What the server had a hand in is shown in part, and without what drives a terminal.
 
 mod answer;
+mod breach;
 mod certificate;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use crate::server_url::ServerUrl;
 
 pub use answer::{date, refusal};
+pub use breach::Breach;
 
 /// The most characters that are shown of something that came from outside.
 const MOST: usize = 200;
@@ -54,6 +56,9 @@ pub fn failure(error: &(dyn Error + 'static), url: &ServerUrl) -> String {
     }
     if causes(error).any(|cause| cause.to_string().starts_with("dns error")) {
         return unresolved(error, url);
+    }
+    if let Some(breach) = Breach::of(error) {
+        return breach.words(url);
     }
     let known = |cause: &(dyn Error + 'static)| known(cause.downcast_ref::<io::Error>()?, url);
     let innermost = || causes(error).last().map(ToString::to_string).unwrap_or_default();

@@ -7,6 +7,7 @@ use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use super::Failed;
+use crate::control_plane::remote::transport::words::Breach;
 use crate::control_plane::remote::transport::{Loss, words};
 use crate::server_url::ServerUrl;
 
@@ -30,16 +31,12 @@ pub(super) fn of_upgrade(error: Error, url: &ServerUrl, now: Timestamp) -> Faile
             let words = format!("{place} speaks HTTP/1.0, which has no WebSocket");
             return Failed::NoWebSocket(Loss::new(words));
         }
-        Error::Protocol(ProtocolError::HandshakeIncomplete) => format!(
-            "{place} closed the connection without an answer: if the server speaks TLS, its URL starts with https://"
-        ),
+        Error::Protocol(ProtocolError::HandshakeIncomplete) => Breach::Unanswered.words(url),
         Error::Protocol(ProtocolError::HttparseError(_))
         | Error::HttpFormat(_)
         | Error::Utf8(_)
         | Error::Capacity(_)
-        | Error::AttackAttempt => format!(
-            "{place} does not answer in HTTP: no control server listens there, or it speaks TLS and its URL starts with https://"
-        ),
+        | Error::AttackAttempt => Breach::NotHttp.words(url),
         Error::Protocol(error) => format!(
             "{place} does not open the WebSocket as it should: a proxy on the way may not let it pass ({})",
             words::shown(&error.to_string()),

@@ -17,7 +17,15 @@ async fn what_is_no_control_server_is_told_apart() {
             || Act::Answer("200 OK", "Content-Type: text/HTML; a=b\r\n", "<html>".to_owned()),
             "answered with a web page: a captive portal",
         ),
-        (|| Act::json("404 Not Found", r#"{"detail":"Nope"}"#), "Nope"),
+        (
+            || Act::json("404 Not Found", r#"{"detail":"Not Found"}"#),
+            " (404 Not Found): check the address and the path in the server's URL",
+        ),
+        (
+            || Act::json("404 Not Found", r#"{"detail":"Nope"}"#),
+            "there is no control server at 127.0.0.1:",
+        ),
+        (|| Act::json("503 Service Unavailable", r#"{"detail":"Nope"}"#), "; it says “Nope”"),
         (
             || Act::Answer("302 Found", "Location: http://evil.example/\r\n", String::new()),
             "redirects to http://evil.example: ",

@@ -56,7 +56,8 @@ async fn nothing_listens() {
 #[actix::test]
 async fn no_such_name() {
     // No name has a part of more than 63 characters, so that nobody is asked.
-    let loss = lost(&target("http", "a".repeat(64))).await;
+    let url = crate::server_url::ServerUrl::kept(&format!("http://{}", "a".repeat(64))).unwrap();
+    let loss = lost(&Target { url, ..target("http", "h") }).await;
     assert!(loss.words.starts_with("the address of aaaa"), "{loss:?}");
     assert!(loss.words.contains("check the server's URL"), "{loss:?}");
 }
