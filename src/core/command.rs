@@ -43,6 +43,18 @@ pub struct Caller {
     pub connection: ConnectionId,
 }
 
+/// How a connection takes a peer id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// Not at all.
+    No,
+    /// For as long as it is open. What was kept alive by a connection is by this one from now on.
+    Shared,
+    /// The same, and no connection that was opened before it speaks for the peer ever again: what
+    /// it sent may still come.
+    Alone,
+}
+
 /// What a caller showed of who they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Principal {
@@ -157,9 +169,8 @@ pub enum Command {
         proof: Option<TokenHash>,
         /// A fresh token for it.
         issue: Option<TokenHash>,
-        /// Whether it is the connection's for as long as that is open, and what was kept alive by
-        /// a connection is by this one from now on.
-        hold: bool,
+        /// Whether it is the connection's, too.
+        hold: Hold,
         /// What the claimant calls the claim: who claims the id again under the same name is the
         /// same, whose answer was lost. So it has to be one that nobody can guess.
         key: Option<RequestKey>,

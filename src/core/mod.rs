@@ -14,8 +14,8 @@ mod registry;
 mod rules;
 
 pub use command::{
-    Caller, Command, ConnectionId, Identity, ImportCounts, ImportMode, Membership, Now, Outcome,
-    Principal, Refusal, Upstream,
+    Caller, Command, ConnectionId, Hold, Identity, ImportCounts, ImportMode, Membership, Now,
+    Outcome, Principal, Refusal, Upstream,
 };
 pub use rate::{AddressKey, Buckets, Rate, RetryAfter};
 pub use record::{

@@ -32,6 +32,8 @@ pub(super) struct Conversation {
     pub(super) line: Arc<Line>,
     frames: mpsc::Receiver<ByteString>,
     pub(super) style: Style,
+    /// Whether connections before this one are not listened to any more for its peers.
+    pub(super) takes_over: bool,
     /// The peers that the connection speaks for.
     pub(super) peers: BTreeSet<PeerId>,
     /// Peers that its client says to be back as, and could not show to be.
@@ -51,8 +53,8 @@ impl Conversation {
     ) -> Self {
         let hearing = Hearing::new(line.id, events);
         let style = Style { additions: false, utc_offset: None };
-        let (peers, returning, late_signals) = Default::default();
-        Self { face, line, frames, style, peers, returning, hearing, late_signals }
+        let (takes_over, peers, returning, late_signals) = Default::default();
+        Self { face, line, frames, style, takes_over, peers, returning, hearing, late_signals }
     }
 
     /// Speaks until the session is gone, then lets go of what the connection held.

@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use lanrage_ipc::ErrorCode;
-use lanrage_ipc::control::{Bookmark, Secret, ServerFrame};
+use lanrage_ipc::control::{Bookmark, Secret, ServerFrame, TAKEOVER};
 use lanrage_ipc::event::RemovalReason;
-use lanrage_ipc::model::{PartyId, PeerId};
+use lanrage_ipc::model::{Name, PartyId, PeerId};
 use serde_json::json;
 
 use super::conversation::{Conversation, no_random_numbers, unexpected};
 use super::render::{self, Rejection};
 use super::requests::Reply;
 use crate::control_plane::{Answer, Ask, Failure};
-use crate::core::{Command, Identity, Outcome, Refusal, RequestKey, TokenHash};
+use crate::core::{Command, Hold, Identity, Outcome, Refusal, RequestKey, TokenHash};
 use crate::token::{self, Token};
 
 /// A client shall give signs of life this often at least, in milliseconds.
@@ -42,11 +42,12 @@ impl Conversation {
         &mut self,
         peer_id: Option<PeerId>,
         token: Option<Secret>,
-        additions: bool,
+        caps: &[Name],
         have: BTreeMap<PartyId, Bookmark>,
         key: Option<RequestKey>,
     ) -> Result<Reply, Rejection> {
-        self.style.additions |= additions;
+        self.style.additions |= !caps.is_empty();
+        self.takes_over |= caps.iter().any(|cap| cap.as_str() == TAKEOVER);
         self.line.greet(self.style.additions);
         let proof = match token {
             Some(token) => Some(self.prove(token, peer_id.as_ref()).await?),
@@ -119,7 +120,7 @@ impl Conversation {
             peer_id,
             proof: proof.as_ref().map(|proof| proof.hash),
             issue: fresh.as_ref().map(Token::hash),
-            hold: true,
+            hold: if self.takes_over { Hold::Alone } else { Hold::Shared },
             key: key.and_then(|key| token::name_of_claim(&key.0)),
         };
         let identity = match self.ask(Ask::Command(command)).await? {

@@ -29,7 +29,7 @@ impl Conversation {
         match frame {
             ClientFrame::Hello { peer_id, token, caps, have, .. } => {
                 let key = req_id.map(|req_id| RequestKey(req_id.key().into()));
-                self.greet(peer_id, token, !caps.is_empty(), have, key).await
+                self.greet(peer_id, token, &caps, have, key).await
             }
             ClientFrame::RegisterParty { party_id, name, host_peer } => {
                 let party_id = match party_id {

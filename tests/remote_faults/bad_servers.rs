@@ -1,11 +1,16 @@
 //! Other software where the control server should be, or nothing.
 
 use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 
 use super::trial::{HASTY, Trial};
-use crate::harness::{BadServer, Behaviour, FAST_REMOTE, Port, Step, polite, welcome};
+use super::world;
+use crate::harness::{
+    BadServer, Behaviour, FAST_REMOTE, Port, Proxy, Step, eventually, polite, welcome,
+};
 
 /// A daemon that can't get along with such a server works on alone, and says why.
 #[track_caller]
@@ -241,6 +246,63 @@ fn a_server_that_refuses_all_requests() {
     trial.answers_all();
     trial.comes_to("online", &[]);
     trial.end();
+}
+
+#[test]
+fn a_server_that_stumbles_over_what_is_noted_is_asked_another_time() {
+    let (polite, stumbles) = (polite(), Arc::new(AtomicBool::new(false)));
+    let is_stumbling = stumbles.clone();
+    let answer = move |frame: &serde_json::Value| match frame["type"].as_str() {
+        Some("register_party" | "join_party" | "update_peer" | "leave_party")
+            if is_stumbling.load(Ordering::SeqCst) =>
+        {
+            let refusal = json!({"type": "error", "message": "oh no", "code": "internal",
+                "req_id": frame["req_id"]});
+            vec![refusal.to_string()]
+        }
+        _ => polite(frame),
+    };
+    let server = BadServer::start(Behaviour::UpgradeThen(vec![Step::answer(answer)]));
+    let proxy = Proxy::to(server.address());
+    let daemon = world::daemon(&proxy);
+    daemon.await_state("online");
+    let mut client = daemon.client();
+    world::register(&mut client, "p", "host");
+    for id in ["leaves", "updates"] {
+        world::join(&mut client, "p", id);
+    }
+    proxy.refuse();
+    proxy.cut();
+    daemon.await_state("fallback");
+    world::register(&mut client, "q", "registers");
+    world::join(&mut client, "p", "joins");
+    client.call("party.leave", json!({"party_id": "p", "peer_id": "leaves"}));
+    let mut updated = crate::harness::peer("updates");
+    updated["public_port"] = json!(7);
+    client.call("peer.update", json!({"party_id": "p", "peer": updated}));
+
+    stumbles.store(true, Ordering::SeqCst);
+    proxy.accept();
+    for id in ["registers", "joins", "leaves", "updates"] {
+        let words = format!("puts {id} off");
+        eventually(&words, || daemon.setup.log().contains(&words).then_some(()));
+    }
+    let party = client.call("party.get", json!({"party_id": "p"}))["party"].take();
+    assert_eq!(party["sync"], "pending");
+    assert!(!party["peers"]["joins"].is_null(), "{party}");
+
+    stumbles.store(false, Ordering::SeqCst);
+    proxy.cut();
+    eventually("a connection on which all is told", || {
+        let parties = world::parties(&mut client);
+        (parties.len() == 2 && parties.iter().all(|p| p["sync"] == "synced")).then_some(())
+    });
+    let frames = server.frames();
+    let last = |kind: &str| frames.iter().rev().find(|frame| frame["type"] == kind).expect("one");
+    assert_eq!(last("register_party")["party_id"], "q");
+    assert_eq!(last("join_party")["peer"]["peer_id"], "joins");
+    assert_eq!(last("leave_party")["peer_id"], "leaves");
+    assert_eq!(last("update_peer")["peer"]["public_port"], 7);
 }
 
 #[test]

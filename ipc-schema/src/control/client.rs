@@ -8,6 +8,10 @@ use super::{ReqId, Secret};
 use crate::lanrage::input::PeerForm;
 use crate::model::{Epoch, Name, PartyId, PeerId, SignalData};
 
+/// Among the `caps` of a client whose peers no older connection may speak for any more: what it sent
+/// on one that it lost may still come.
+pub const TAKEOVER: &str = "takeover";
+
 /// A frame of a client.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -28,7 +32,8 @@ pub enum ClientFrame {
         /// What proves it.
         #[serde(skip_serializing_if = "Option::is_none")]
         token: Option<Secret>,
-        /// The additions to LANrage's protocol that it knows; at most 32.
+        /// The additions to LANrage's protocol that it knows; at most 32. With `takeover` among
+        /// them, connections before this one are not listened to any more for its peers.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         #[cfg_attr(feature = "schema", schemars(length(max = 32)))]
         caps: Vec<Name>,

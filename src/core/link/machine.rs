@@ -13,6 +13,9 @@ const SILENCE_LIMIT: Duration = Duration::from_secs(14);
 /// Only who stayed up for so long starts anew: a server that accepts and drops is not asked ever
 /// faster.
 const SETTLED_AFTER: Duration = Duration::from_secs(30);
+/// The longest that a server can talk without letting the daemon in, unless it may be silent for
+/// longer.
+const GREETING_LIMIT: Duration = Duration::from_secs(120);
 /// The longest that a server can keep the link away.
 const RETRY_AFTER_LIMIT: Duration = Duration::from_secs(3600);
 
@@ -36,12 +39,13 @@ enum Phase {
         until: Duration,
         not_before: Duration,
     },
-    /// `pace` is that of the wait before. `limit` counts from `from`.
+    /// `pace` is that of the wait before. `limit` counts from `heard`: the last sign of life, and
+    /// until there was one, when it was opened, or begun.
     Trying {
         id: LinkId,
         pace: Option<Pace>,
-        opened: bool,
-        from: Duration,
+        opened: Option<Duration>,
+        heard: Duration,
         limit: Duration,
     },
     /// Up since [`Link::since`].
@@ -93,7 +97,10 @@ impl Link {
         match self.phase {
             Phase::Local | Phase::Refused | Phase::Stopping => None,
             Phase::Waiting { until, .. } => Some(until),
-            Phase::Trying { from, limit, .. } => Some(from.saturating_add(limit)),
+            Phase::Trying { opened, heard, limit, .. } => {
+                let silent_at = heard.saturating_add(limit);
+                Some(opened.map_or(silent_at, |at| silent_at.min(greeted_by(at, limit))))
+            }
             Phase::Up { heard, pinged, .. } => {
                 let limit = if pinged { SILENCE_LIMIT } else { PING_AFTER };
                 let silent_at = heard.saturating_add(limit);
@@ -156,9 +163,13 @@ impl Link {
                 Some(self.connect(None, now))
             }
             (Input::Retry, Phase::Waiting { pace, .. }) => Some(self.connect(Some(pace), now)),
-            (Input::Opened(_), Phase::Trying { id, pace, opened: false, .. }) => {
+            (Input::Opened(_), Phase::Trying { id, pace, opened: None, .. }) => {
                 let limit = self.settings.connect_timeout();
-                self.phase = Phase::Trying { id, pace, opened: true, from: now, limit };
+                self.phase = Phase::Trying { id, pace, opened: Some(now), heard: now, limit };
+                None
+            }
+            (Input::Heard(_), Phase::Trying { id, pace, opened: Some(at), limit, .. }) => {
+                self.phase = Phase::Trying { id, pace, opened: Some(at), heard: now, limit };
                 None
             }
             (Input::Welcomed(id), Phase::Trying { .. }) => {
@@ -195,8 +206,16 @@ impl Link {
             Phase::Waiting { pace, until, .. } if now >= until => {
                 Some(self.connect(Some(pace), now))
             }
-            Phase::Trying { id, from, limit, .. } if now >= from.saturating_add(limit) => {
-                self.lose(Lost::passing(format!("no answer within {}", Words(limit))), now, jitter);
+            Phase::Trying { id, opened, heard, limit, .. }
+                if self.deadline().is_some_and(|deadline| now >= deadline) =>
+            {
+                let words = match opened {
+                    Some(at) if now < heard.saturating_add(limit) => {
+                        format!("no welcome within {}", Words(greeted_by(at, limit) - at))
+                    }
+                    _ => format!("no answer within {}", Words(limit)),
+                };
+                self.lose(Lost::passing(words), now, jitter);
                 Some(Output::Hangup(id))
             }
             Phase::Up { id, heard, pinged } => {
@@ -222,7 +241,7 @@ impl Link {
         self.last_id += 1;
         let id = LinkId(self.last_id);
         let limit = self.settings.connect_timeout().saturating_mul(2);
-        self.enter(Phase::Trying { id, pace, opened: false, from: now, limit }, now);
+        self.enter(Phase::Trying { id, pace, opened: None, heard: now, limit }, now);
         Output::Connect(id)
     }
 
@@ -286,6 +305,11 @@ impl Link {
             self.since = now;
         }
     }
+}
+
+/// When a connection is given up that was opened at that moment, however much is heard on it.
+fn greeted_by(opened: Duration, silence_limit: Duration) -> Duration {
+    opened.saturating_add(GREETING_LIMIT.max(silence_limit))
 }
 
 /// A span, for people.

@@ -9,9 +9,9 @@
 //! |---|---|---|---|---|---|---|
 //! | `Start` | connects: trying (`connecting`) | – | – | – | connects: trying (`connecting`) | – |
 //! | `Retry` | – | connects: trying, under the same name | – | – | connects: trying (`connecting`) | – |
-//! | `Opened` | – | – | the first: from now on `connect_timeout` | – | – | – |
+//! | `Opened` | – | – | the first: from now on `connect_timeout` of silence | – | – | – |
 //! | `Welcomed` | – | – | up; the last error is forgotten | – | – | – |
-//! | `Heard` | – | – | – | the silence begins anew | – | – |
+//! | `Heard` | – | – | once opened, the silence begins anew | the silence begins anew | – | – |
 //! | `Closed` | – | – | lost | lost | – | – |
 //! | `Timer`, when due | – | connects: trying, under the same name | hangs up: lost | see below | – | – |
 //! | `Settings` | taken | taken; an attempt that they would not put off so long comes sooner | taken; for this attempt, from `Opened` on | taken | taken | – |
@@ -33,9 +33,10 @@
 //! | `max_attempts` of them or more | waiting (`fallback`) for `probe`, give or take a fifth, or for `retry_after` if that is longer |
 //! | fewer | waiting (`reconnecting`) for `retry_after`, and at random up to a limit that doubles each time |
 //!
-//! An attempt has twice `connect_timeout` until its transport is up, and from then on once more
-//! `connect_timeout` until the server's welcome. An attempt keeps the name of the wait before it,
-//! so that probing does not look like coming back. After `auth_failed` nobody knows better than
+//! An attempt has twice `connect_timeout` until its transport is up. From then on the server may be
+//! silent for `connect_timeout` at a time: who has much to tell is welcome late. After two minutes,
+//! or `connect_timeout` if that is longer, it is given up whatever it says. An attempt keeps the
+//! name of the wait before it, so that probing does not look like coming back. After `auth_failed` nobody knows better than
 //! at the start whether the server lets the daemon in: the attempt is called `connecting`.
 
 mod backoff;
@@ -60,7 +61,8 @@ pub struct Settings {
     pub max_attempts: u32,
     /// The wait between two attempts in fallback.
     pub probe: Duration,
-    /// The time for the server's welcome, once the transport is up; twice that before.
+    /// The longest silence of the server until its welcome, once the transport is up; twice that
+    /// before.
     pub connect_timeout: Duration,
 }
 

@@ -14,7 +14,7 @@
 //! | | a copy, on return, its host ours and there | registered anew under its id |
 //! | | a copy, on return, guests of ours there | they join; refused, they are removed, and with the last of them the copy |
 //! | | a copy, none of ours there, or the server told its end | removed |
-//! | a member of ours | that it left meanwhile | it leaves there, unless it joined anew |
+//! | a member of ours | that it left meanwhile | it leaves there, unless it joined anew; on return under another name |
 //! | | the same member, saying something else | the server is told what it says here |
 //! | | no such member | it is one here: its request was done, and the answer lost |
 //! | not our member | a member that joined meanwhile, or, on return, one that is there | it joins |

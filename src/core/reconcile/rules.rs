@@ -187,7 +187,7 @@ impl Sides<'_> {
         let members = server.into_iter().flat_map(|server| server.members.keys());
         for peer_id in members.filter(|id| self.leaves(id) || self.known_as_ours.contains(*id)) {
             if self.leaves(peer_id) {
-                verdict.intents.insert(peer_id.clone(), Intent::Stays);
+                verdict.intents.insert(peer_id.clone(), self.leave_again());
             }
             verdict.acts.push(Act::Leave(peer_id.clone()));
         }
@@ -248,6 +248,15 @@ impl Sides<'_> {
         }
     }
 
+    /// The intent to leave of a peer that the server has. Who is back asks under another name: the
+    /// server may have let the peer go under this one, and in again since.
+    fn leave_again(&self) -> Intent {
+        match self.occasion {
+            Occasion::Return => Intent::New(Deed::Leave),
+            _ => Intent::Stays,
+        }
+    }
+
     fn merge(&self, server: &ServerParty, copy: Option<&LocalParty>) -> Verdict {
         let mut verdict = Verdict::default();
         let host = &server.host_id;
@@ -258,6 +267,7 @@ impl Sides<'_> {
             let members = server.members.keys().filter(|id| self.intents.contains_key(*id));
             verdict.intents.extend(members.map(|id| (id.clone(), Intent::Stays)));
             if !is_leaving {
+                verdict.intents.insert(host.clone(), self.leave_again());
                 verdict.acts.push(Act::Leave(host.clone()));
             }
             return verdict;
@@ -321,7 +331,7 @@ impl Sides<'_> {
             (Some(Passage::Leaves), _) => None,
             (Some(Passage::Enters { .. }), _) => Some(Place::Ours(member.clone())),
             _ if self.leaves(id) => {
-                verdict.intents.insert(id.clone(), Intent::Stays);
+                verdict.intents.insert(id.clone(), self.leave_again());
                 verdict.acts.push(Act::Leave(id.clone()));
                 None
             }

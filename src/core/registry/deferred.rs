@@ -83,12 +83,15 @@ impl Transaction<'_> {
             _ if !lives_there => self.carry(&party_id),
             (_, None) => self.intend(&party_id, &peer_id, Deed::Join, key),
             (_, Some(before)) => {
-                let member = self.member(&party_id, &peer_id)?;
-                if member.record.info != before {
-                    let outbox = &self.registry.outbox;
-                    let deed = outbox.intent(&party_id, &peer_id).map(|intent| intent.deed);
-                    let deed = deed.unwrap_or(Deed::Update);
-                    self.intend(&party_id, &peer_id, deed, key);
+                let info = &self.member(&party_id, &peer_id)?.record.info;
+                let noted = self.registry.outbox.intent(&party_id, &peer_id);
+                match noted.map(|intent| intent.deed) {
+                    // It came back, as the server was about to confirm, before that let it go.
+                    Some(Deed::Leave) => self.intend(&party_id, &peer_id, Deed::Join, key),
+                    noted if *info != before => {
+                        self.intend(&party_id, &peer_id, noted.unwrap_or(Deed::Update), key);
+                    }
+                    _ => {}
                 }
             }
         }

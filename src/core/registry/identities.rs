@@ -8,7 +8,9 @@ use lanrage_ipc::model::{Keepalive, PeerId};
 
 use super::transaction::Transaction;
 use super::{Keeper, Registry};
-use crate::core::command::{Command, ConnectionId, Identity, Now, Outcome, Principal, Refusal};
+use crate::core::command::{
+    Command, ConnectionId, Hold, Identity, Now, Outcome, Principal, Refusal,
+};
 use crate::core::record::{MemberRecord, Owner, RequestKey, TokenHash, TokenRecord};
 
 /// Tokens of one peer, each of a renewal whose answer may have been lost; more, and the oldest
@@ -25,6 +27,9 @@ pub(super) struct Identities {
     pub(super) expiring: BTreeSet<(Timestamp, TokenHash)>,
     pub(super) holders: HashMap<PeerId, BTreeSet<ConnectionId>>,
     pub(super) held: HashMap<ConnectionId, BTreeSet<PeerId>>,
+    /// The latest connection that took a peer with a token alone, open or not: those before it are
+    /// not listened to.
+    pub(super) taken_alone: HashMap<PeerId, ConnectionId>,
 }
 
 impl Identities {
@@ -41,6 +46,7 @@ impl Identities {
                 tokens.remove(&(before.issued_at, *hash));
                 if tokens.is_empty() {
                     self.of_peer.remove(&before.peer_id);
+                    self.taken_alone.remove(&before.peer_id);
                 }
             }
         }
@@ -66,9 +72,17 @@ impl Identities {
         self.holders.get(peer_id).is_some_and(|holders| holders.contains(&connection))
     }
 
-    fn hold(&mut self, peer_id: &PeerId, connection: ConnectionId) {
+    fn hold(&mut self, peer_id: &PeerId, connection: ConnectionId, alone: bool) {
         self.holders.entry(peer_id.clone()).or_default().insert(connection);
         self.held.entry(connection).or_default().insert(peer_id.clone());
+        if alone && self.of_peer.contains_key(peer_id) {
+            self.taken_alone.insert(peer_id.clone(), connection);
+        }
+    }
+
+    /// Whether a connection is older than one that took the peer alone.
+    fn is_superseded(&self, peer_id: &PeerId, connection: ConnectionId) -> bool {
+        self.taken_alone.get(peer_id).is_some_and(|latest| connection < *latest)
     }
 
     pub(super) fn release(&mut self, connection: ConnectionId) {
@@ -161,10 +175,17 @@ impl Transaction<'_> {
                 Some(owner) => owner == Owner::User(*user),
                 None => true,
             },
-            Principal::Peers(own) => own.contains(peer_id),
+            Principal::Peers(own) => own.contains(peer_id) && !self.comes_late(peer_id),
             Principal::RelayKey => false,
         };
         if may { Ok(()) } else { Err(Refusal::PeerNotYours(peer_id.clone())) }
+    }
+
+    /// Whether the caller speaks on a connection after which the peer came on another. What comes
+    /// over HTTP is on none.
+    fn comes_late(&self, peer_id: &PeerId) -> bool {
+        let (identities, connection) = (&self.registry.identities, self.caller.connection);
+        identities.is_held_by(peer_id, connection) && identities.is_superseded(peer_id, connection)
     }
 
     /// Whether the caller may give signs of life for a peer. They do no harm, so that one may
@@ -186,11 +207,14 @@ impl Transaction<'_> {
         peer_id: PeerId,
         proof: Option<TokenHash>,
         issue: Option<TokenHash>,
-        hold: bool,
+        hold: Hold,
         key: Option<RequestKey>,
     ) -> Result<Outcome, Refusal> {
         let connection = self.caller.connection;
         let identities = &self.registry.identities;
+        if hold != Hold::No && identities.is_superseded(&peer_id, connection) {
+            return Err(Refusal::PeerTaken(peer_id));
+        }
         let shown = proof.and_then(|hash| identities.live(&hash, self.now.wall));
         let shown = shown.filter(|token| token.peer_id == peer_id).map(|token| token.expires_at);
         let claimed_before = key.as_ref().is_some_and(|key| self.claimed_before(&peer_id, key));
@@ -209,8 +233,8 @@ impl Transaction<'_> {
         if let Some(key) = key.filter(|_| !claimed_before) {
             self.keep_claim(peer_id.clone(), key);
         }
-        if hold {
-            self.registry.identities.hold(&peer_id, connection);
+        if hold != Hold::No {
+            self.registry.identities.hold(&peer_id, connection, hold == Hold::Alone);
             self.keep_by_connection(&peer_id, |_| true);
         }
         Ok(Outcome::Claimed(self.registry.identity(&peer_id, issued.or(shown))))

@@ -7,7 +7,7 @@ use lanrage_ipc::model::PeerId;
 use serde_json::{Map, Value};
 
 use crate::control_plane::{Answer, Ask};
-use crate::core::{Command, Outcome};
+use crate::core::{Command, Hold, Outcome};
 use crate::http::auth::{Client, Shown, bearer, stranger, zone};
 use crate::http::described::{Invalid, NamedClaim, Unauthorized, Unavailable};
 use crate::http::face::{HttpFace, address_of};
@@ -52,7 +52,7 @@ pub(in crate::http) async fn register(
         _ => once.name_of_claim()?,
     };
     let caller = shown.0.map_or_else(|_| stranger(), |client| client.caller());
-    let claim = Command::Claim { peer_id, proof, issue: Some(token.hash()), hold: false, key };
+    let claim = Command::Claim { peer_id, proof, issue: Some(token.hash()), hold: Hold::No, key };
     match face.ask(caller, Ask::Command(claim)).await? {
         Answer::Outcome(Outcome::Claimed(identity)) => {
             let expires_at = identity.expires_at.unwrap_or_else(|| face.clock.now().wall);

@@ -66,6 +66,39 @@ fn an_old_connection_goes_unnoticed_beside_the_new_one() {
     assert_eq!(alice.await_type("peer_updated")["connected"], json!({"bob": false}));
 }
 
+/// What a machine sent on a connection that it lost may come after the first words on its next.
+#[test]
+fn who_takes_over_speaks_alone() {
+    let server = Setup::server().start();
+    let (mut old, token) = host(&server, "lan", "alice");
+    let take_over = |caps: Value| {
+        let mut ws = Ws::connect(server.address());
+        let hello = json!({
+            "type": "hello", "version": "1", "client": "test", "caps": caps,
+            "peer_id": "alice", "token": token,
+        });
+        done(&ws.ask(hello.clone()));
+        (ws, hello)
+    };
+    let (mut beside, hello) = take_over(json!(["lanragectl"]));
+    done(&old.ask(update("lan", "alice", "Alicia")));
+    let (mut alice, _) = take_over(json!(["lanragectl", "takeover"]));
+    for ws in [&mut old, &mut beside] {
+        for frame in [leave("lan", "alice"), update("lan", "alice", "Late"), register("x", "alice")]
+        {
+            assert_eq!(refused(&ws.ask(frame.clone())), "permission_denied", "{frame}");
+        }
+        assert_eq!(refused(&ws.ask(hello.clone())), "permission_denied");
+    }
+    done(&alice.ask(update("lan", "alice", "Alice")));
+    // Also once that connection is gone: what it was told counts.
+    drop(alice);
+    await_sockets(&server, 2);
+    assert_eq!(refused(&old.ask(leave("lan", "alice"))), "permission_denied");
+    let (mut next, _) = take_over(json!(["lanragectl"]));
+    done(&next.ask(leave("lan", "alice")));
+}
+
 #[test]
 fn what_one_has_is_compared() {
     let server = Setup::server().start();

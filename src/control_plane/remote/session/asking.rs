@@ -143,9 +143,13 @@ impl Rejection {
     }
 }
 
-/// Whether what is refused so now may be done later, whatever anybody does: it says nothing about
-/// the request.
-pub(super) fn may_pass(code: ErrorCode) -> bool {
+/// Whether a refusal says nothing about the request: what is noted stays so, for another time.
+pub(super) fn is_no_verdict(code: ErrorCode) -> bool {
+    may_pass(code) || matches!(code, ErrorCode::Internal | ErrorCode::Offline)
+}
+
+/// Whether what is refused so now may be done soon, whatever anybody does.
+fn may_pass(code: ErrorCode) -> bool {
     matches!(
         code,
         ErrorCode::RateLimited

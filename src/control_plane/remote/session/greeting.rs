@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use jiff::{SignedDuration, Timestamp};
 use lanrage_ipc::ErrorCode;
-use lanrage_ipc::control::{Bookmark, ClientFrame, Secret};
+use lanrage_ipc::control::{Bookmark, ClientFrame, Secret, TAKEOVER};
 use lanrage_ipc::model::{Name, PartyId, PeerId};
 
 use super::{Lane, Session, Trouble};
@@ -269,7 +269,7 @@ impl Session {
             client: name("lanragectl-d"),
             peer_id: peer_id.cloned(),
             token,
-            caps: name("lanragectl").into_iter().collect(),
+            caps: ["lanragectl", TAKEOVER].into_iter().filter_map(name).collect(),
             have,
         };
         self.ask(frame, key, Lane::Asked).await.map(drop)

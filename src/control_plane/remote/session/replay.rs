@@ -8,7 +8,7 @@ use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::ClientFrame;
 use lanrage_ipc::model::{PartyId, PeerId};
 
-use super::asking::{Passing, may_pass};
+use super::asking::{Passing, is_no_verdict};
 use super::{Acked, Lane, Session, Trouble};
 use crate::control_plane::remote::frames;
 use crate::control_plane::remote::transport::Carrier;
@@ -180,7 +180,7 @@ impl Session {
         }
         let refusals = self.refusals.get() + 1;
         self.refusals.set(refusals);
-        if may_pass(code) || refusals > MOST_REFUSALS {
+        if is_no_verdict(code) || refusals > MOST_REFUSALS {
             // It stays noted, for another time.
             log::warn!("party {party_id}: the server puts {peer_id} off: {message}");
             actix::spawn(self.clone().come_back(party_id, PUT_OFF));

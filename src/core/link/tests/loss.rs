@@ -70,11 +70,50 @@ fn who_gets_no_welcome_hangs_up() {
     bench.tell(Input::Opened(LinkId(1)));
     bench.pass(millis(700));
     bench.tell(Input::Opened(LinkId(1)));
-    bench.tell(Input::Heard(LinkId(1)));
     assert_eq!(bench.reach_deadline(), [Hangup(LinkId(1)), Changed]);
     assert_eq!(bench.now - opened, millis(1500), "only the first word that it is up counts");
     let error = bench.link.standing().last_error;
     assert_eq!(error.as_deref(), Some("no answer within 1500 ms"));
+}
+
+#[test]
+fn a_greeting_takes_as_long_as_the_server_is_heard() {
+    let mut bench = Bench::trying_with(Settings { connect_timeout: millis(1500), ..settings() });
+    let begin = bench.now;
+    bench.hear();
+    assert_eq!(bench.link.deadline(), Some(begin + secs(3)), "nobody is heard before it is open");
+    bench.tell(Input::Opened(LinkId(1)));
+    for _ in 0..20 {
+        bench.pass(millis(1400));
+        bench.hear();
+    }
+    assert_eq!(bench.attempt(), 0);
+    let mut silent = Bench { link: bench.link.clone(), ..bench };
+    silent.reach_deadline();
+    assert_eq!(silent.now - bench.now, millis(1500));
+    let error = silent.link.standing().last_error;
+    assert_eq!(error.as_deref(), Some("no answer within 1500 ms"));
+    bench.tell(Input::Welcomed(LinkId(1)));
+    assert!(bench.link.is_online());
+}
+
+#[test]
+fn a_server_that_talks_and_never_welcomes_is_given_up() {
+    for (connect_timeout, limit, words) in [
+        (secs(10), secs(120), "no welcome within 120 s"),
+        (secs(200), secs(200), "no welcome within 200 s"),
+    ] {
+        let mut bench = Bench::trying_with(Settings { connect_timeout, ..settings() });
+        bench.tell(Input::Opened(LinkId(1)));
+        let opened = bench.now;
+        while bench.link.deadline().is_some_and(|deadline| deadline > bench.now + secs(1)) {
+            bench.pass(secs(1));
+            bench.hear();
+        }
+        assert_eq!(bench.reach_deadline(), [Hangup(LinkId(1)), Changed]);
+        assert_eq!(bench.now - opened, limit);
+        assert_eq!(bench.link.standing().last_error.as_deref(), Some(words));
+    }
 }
 
 #[test]

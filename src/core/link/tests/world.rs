@@ -116,6 +116,8 @@ pub(super) struct World {
     failed: u32,
     /// When the connection that is up came up, and when it was last heard.
     up: Option<(Duration, Duration)>,
+    /// When a connection that is open and not up has to be given up, whatever is heard on it.
+    greeted_by: Option<Duration>,
     /// All that came out.
     pub(super) said: Vec<Output>,
 }
@@ -131,6 +133,7 @@ impl World {
             last_id: 0,
             failed: 0,
             up: None,
+            greeted_by: None,
             said: Vec::new(),
         }
     }
@@ -204,9 +207,15 @@ impl World {
             self.failed += 1;
         }
         match input {
-            _ if gone || hung_up => self.up = None,
+            _ if gone || hung_up => (self.up, self.greeted_by) = (None, None),
+            Input::Opened(id)
+                if self.open.contains(id) && self.up.is_none() && self.greeted_by.is_none() =>
+            {
+                let longest = self.settings.connect_timeout.max(secs(120));
+                self.greeted_by = Some(self.now + longest);
+            }
             Input::Welcomed(id) if self.open.contains(id) && self.up.is_none() => {
-                self.up = Some((self.now, self.now));
+                (self.up, self.greeted_by) = (Some((self.now, self.now)), None);
             }
             Input::Heard(id) if self.open.contains(id) => {
                 self.up = self.up.map(|(since, _)| (since, self.now));
@@ -265,6 +274,7 @@ impl World {
         let since = if kept { before.standing().since } else { self.now };
         assert_eq!(standing.since, since, "{standing:?}");
         if let Some(deadline) = self.link.deadline() {
+            assert!(self.greeted_by.is_none_or(|limit| deadline <= limit), "{deadline:?}");
             let was_due = before.deadline().is_some_and(|deadline| deadline <= self.now);
             let due = was_due && *input != Input::Timer;
             assert!(deadline > self.now || due, "overdue at {:?} after {input:?}", self.now);

@@ -29,8 +29,8 @@ use lanrage_ipc::model::{self, Address, Keepalive, NatType, PeerInput, SignalDat
 
 use super::Registry;
 use crate::core::{
-    Applied, Caller, Command, ConnectionId, Filter, Now, Outcome, Principal, Refusal, RequestKey,
-    Rules, TokenHash, User,
+    Applied, Caller, Command, ConnectionId, Filter, Hold, Now, Outcome, Principal, Refusal,
+    RequestKey, Rules, TokenHash, User,
 };
 
 const PEER_TIMEOUT: Duration = Duration::from_secs(300);
@@ -318,6 +318,7 @@ fn let_go(party: &str, id: &str) -> Command {
 
 fn claim_with(id: &str, proof: Option<u64>, issue: Option<u64>, hold: bool) -> Command {
     let (proof, issue) = (proof.map(token), issue.map(token));
+    let hold = if hold { Hold::Shared } else { Hold::No };
     Command::Claim { peer_id: id.parse().unwrap(), proof, issue, hold, key: None }
 }
 

@@ -78,13 +78,17 @@ pub(super) fn check_indexes(registry: &Registry) {
 
 #[track_caller]
 fn check_identities(identities: &Identities) {
-    let mut expected = Identities { tokens: identities.tokens.clone(), ..Identities::default() };
+    let tokens = identities.tokens.clone();
+    let taken_alone = identities.taken_alone.clone();
+    let mut expected = Identities { tokens, taken_alone, ..Identities::default() };
     for (hash, token) in &identities.tokens {
         assert_eq!(*hash, token.hash);
         expected.expiring.insert((token.expires_at, *hash));
         let tokens = expected.of_peer.entry(token.peer_id.clone()).or_default();
         tokens.insert((token.issued_at, *hash));
     }
+    let known = identities.taken_alone.keys().all(|id| identities.of_peer.contains_key(id));
+    assert!(known, "kept in mind for ever");
     for (peer_id, holders) in &identities.holders {
         assert!(!holders.is_empty(), "nobody holds {peer_id}");
         expected.holders.insert(peer_id.clone(), holders.clone());

@@ -95,7 +95,7 @@ impl Lives {
                 let fresh = fresh.map(|(_, signal)| signal).collect();
                 assert_eq!(applied.outcome, Outcome::Signals(fresh));
             }
-            Command::Claim { peer_id, hold: true, .. } => {
+            Command::Claim { peer_id, hold: Hold::Shared, .. } => {
                 let lives = self.members.iter_mut().filter(|((_, id), _)| id == peer_id);
                 let lives = lives.map(|(_, life)| life).filter(|life| life.kept != mine);
                 for life in lives.filter(|life| life.keepalive == Keepalive::Connection) {

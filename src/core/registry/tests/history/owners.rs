@@ -59,7 +59,7 @@ impl Owners {
                     _ => None,
                 });
                 assert_eq!(given.collect::<Vec<_>>(), Vec::from_iter(issue.map(|h| (h, peer_id))));
-                if *hold {
+                if *hold != Hold::No {
                     self.held.insert((peer_id.clone(), caller.connection));
                 }
             }

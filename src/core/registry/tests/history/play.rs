@@ -126,7 +126,7 @@ impl Play {
             if issue.is_some() {
                 self.tokens[place].push((peer_id.clone(), self.given));
             }
-            if *hold {
+            if *hold != Hold::No {
                 self.claims.insert((connection, peer_id.clone()));
             }
         }

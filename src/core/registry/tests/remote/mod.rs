@@ -9,10 +9,10 @@ mod moves;
 mod server;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
-use lanrage_ipc::model::{Origin, Sync};
+use lanrage_ipc::model::{Keepalive, Origin, Sync};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -21,7 +21,7 @@ use super::*;
 use daemon::{Daemon, enter};
 use judge::Ledger;
 use moves::{Move, PARTIES, PEERS, history};
-use server::{Server, of_party};
+use server::{Request, Server, of_party};
 
 /// How long a peer may be silent, by all of them.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -34,8 +34,9 @@ struct Net {
     now: Now,
     server: Server,
     daemons: [Daemon; 2],
-    /// Connections that are lost, and of which the server does not know it.
-    ghosts: Vec<ConnectionId>,
+    /// Connections that are lost, and of which the server does not know it, with what is on its
+    /// way there.
+    ghosts: Vec<(ConnectionId, VecDeque<Request>)>,
 }
 
 impl Net {
@@ -80,6 +81,7 @@ impl Net {
                 });
                 self.cut(daemon, noticed);
             }
+            Move::Late(count) => self.deliver_late(count),
             Move::Notice => self.notice(),
             Move::Lose(daemon, nth) => self.lose(daemon, nth),
             Move::Beat(daemon) => self.daemons[daemon].beat(),
@@ -92,6 +94,13 @@ impl Net {
             Move::Expire(daemon) => self.daemons[daemon].expire(now),
             Move::ExpireServer => self.server.expire(now),
         }
+    }
+
+    #[track_caller]
+    fn play_all(&mut self, history: &[Move]) {
+        history.iter().for_each(|next| self.play(next));
+        self.come_to_rest();
+        self.check();
     }
 
     fn pass(&mut self, time: Duration) {
@@ -133,12 +142,21 @@ impl Net {
         }
     }
 
-    /// The daemon's end of a connection goes; whatever was on its way with it.
+    /// The daemon's end of a connection goes. What it sent may still come, as long as the server
+    /// does not notice.
     fn hang_up(&mut self, daemon: usize, noticed: bool) {
-        let Some(link) = &self.daemons[daemon].link else { return };
+        let Some(link) = &mut self.daemons[daemon].link else { return };
         match noticed {
             true => self.server.close(link.connection, self.now),
-            false => self.ghosts.push(link.connection),
+            false => self.ghosts.push((link.connection, std::mem::take(&mut link.to_server))),
+        }
+    }
+
+    fn deliver_late(&mut self, count: usize) {
+        for (connection, requests) in &mut self.ghosts {
+            for request in requests.drain(..count.min(requests.len())) {
+                self.server.take(*connection, request, self.now);
+            }
         }
     }
 
@@ -148,7 +166,7 @@ impl Net {
     }
 
     fn notice(&mut self) {
-        for connection in std::mem::take(&mut self.ghosts) {
+        for (connection, _) in std::mem::take(&mut self.ghosts) {
             self.server.close(connection, self.now);
         }
     }
@@ -170,10 +188,11 @@ impl Net {
 
     /// Both daemons come back, and all is told.
     fn come_to_rest(&mut self) {
-        self.notice();
         for daemon in 0..2 {
             self.connect(daemon);
         }
+        self.deliver_late(usize::MAX);
+        self.notice();
         for round in 0..8 {
             for daemon in [0, 1, 0] {
                 self.settle_one(daemon);
@@ -230,9 +249,7 @@ proptest! {
     #[test]
     fn all_agree_in_the_end(history in history()) {
         let mut net = Net::new();
-        history.iter().for_each(|next| net.play(next));
-        net.come_to_rest();
-        net.check();
+        net.play_all(&history);
         // There is nothing left to do: to come back once more changes nothing.
         let acts = net.server.acts;
         for daemon in 0..2 {
@@ -279,4 +296,58 @@ fn the_histories_come_by_everything() {
     let rare = expected.into_iter().filter(|kind| met.remove(*kind).unwrap_or_default() < 3);
     assert_eq!(rare.collect::<Vec<_>>(), [""; 0]);
     assert!(met.is_empty(), "also met: {met:?}");
+}
+
+/// A program of the second daemon enters the first party.
+fn comes(peer: usize, registers: bool, keepalive: Keepalive) -> Move {
+    Move::Enter { who: (1, peer), party: 0, registers, port: 1, keepalive }
+}
+
+#[test]
+fn what_a_daemon_sent_before_it_came_on_another_connection_is_not_done() {
+    use Keepalive::Connection;
+    let leave = Move::Leave { who: (1, 0), party: 0 };
+    let again =
+        Move::Enter { who: (1, 0), party: 0, registers: true, port: 2, keepalive: Connection };
+    let cut = || Move::Cut { daemon: 1, delivered: 0, noticed: false };
+    let back = || [Move::Connect(1), Move::Settle(1)];
+    // It leaves, which is not answered, and registers its party anew.
+    let mut left = vec![comes(0, true, Connection)];
+    left.extend(back());
+    left.extend([leave, cut(), again]);
+    // It registers its party, which is not answered, and is killed.
+    let mut killed = vec![Move::Connect(1), comes(1, true, Connection), Move::Settle(1)];
+    killed.extend([comes(0, false, Connection), Move::Kill(1)]);
+    for mut history in [left, killed] {
+        history.extend(back());
+        history.push(Move::Late(9));
+        Net::new().play_all(&history);
+    }
+}
+
+#[test]
+fn who_left_without_an_answer_and_came_back_without_one_counts_as_here() {
+    let (joins, leaves) = (comes(0, false, Keepalive::Connection), Move::Expire(1));
+    let mut net = Net::new();
+    net.play_all(&[
+        comes(1, true, Keepalive::Connection),
+        Move::Connect(1),
+        comes(0, false, Keepalive::Manual),
+        Move::Pass(11),
+        Move::Settle(1),
+        leaves,
+        joins,
+        Move::Update { who: (1, 0), party: 1, port: 1 },
+        Move::Restart { keeps_state: false },
+    ]);
+    assert!(net.daemons[1].judge.is_member(&"p".parse().unwrap(), &"b1".parse().unwrap()));
+}
+
+#[test]
+fn who_left_and_was_let_in_again_under_a_request_that_is_forgotten_leaves_again() {
+    let registers = || comes(0, true, Keepalive::Connection);
+    let gone = [registers(), Move::Close((1, 0)), Move::Connect(1), Move::Settle(1)];
+    let left = [Move::Pass(11), Move::Expire(1), registers(), Move::Deliver(1, 9), Move::Kill(1)];
+    let history: Vec<_> = gone.into_iter().chain(left).collect();
+    Net::new().play_all(&history);
 }

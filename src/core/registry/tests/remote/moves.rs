@@ -45,6 +45,8 @@ pub(super) enum Move {
         delivered: usize,
         noticed: bool,
     },
+    /// The server reads what a daemon sent on connections that are lost.
+    Late(usize),
     /// The server notices what was lost.
     Notice,
     /// An event on its way to a daemon is lost.
@@ -90,6 +92,7 @@ fn a_move() -> impl Strategy<Value = Move> {
         8 => (daemon(), 1..4usize).prop_map(|(daemon, n)| Move::Hear(daemon, n)),
         12 => daemon().prop_map(Move::Settle),
         7 => cut.prop_map(|(daemon, delivered, noticed)| Move::Cut { daemon, delivered, noticed }),
+        6 => (1..4usize).prop_map(Move::Late),
         2 => Just(Move::Notice),
         4 => (daemon(), 0..3usize).prop_map(|(daemon, nth)| Move::Lose(daemon, nth)),
         3 => daemon().prop_map(Move::Beat),

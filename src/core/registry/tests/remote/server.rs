@@ -169,7 +169,7 @@ impl Server {
             peer_id: peer_id.clone(),
             proof: shown.map(token),
             issue: fresh.map(token),
-            hold: true,
+            hold: Hold::Alone,
             key: shown.is_none().then_some(key),
         };
         let caller = Caller { principal: Principal::Peers([].into()), connection: id };
