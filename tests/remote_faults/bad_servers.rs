@@ -249,6 +249,24 @@ fn a_server_that_refuses_all_requests() {
 }
 
 #[test]
+fn each_connection_takes_over_the_peers_of_those_before_it() {
+    let server = BadServer::start(Behaviour::polite());
+    let proxy = Proxy::to(server.address());
+    let daemon = world::daemon(&proxy);
+    daemon.await_state("online");
+    world::register(&mut daemon.client(), "p", "host");
+    proxy.cut();
+    proxy.await_connections(2);
+    world::await_synced(&daemon);
+    let frames = server.frames();
+    let hellos: Vec<_> = frames.iter().filter(|frame| frame["type"] == "hello").collect();
+    assert!(hellos.len() > 1, "{hellos:?}");
+    for hello in hellos {
+        assert_eq!(hello["caps"], json!(["lanragectl", "takeover"]));
+    }
+}
+
+#[test]
 fn a_server_that_stumbles_over_what_is_noted_is_asked_another_time() {
     let (polite, stumbles) = (polite(), Arc::new(AtomicBool::new(false)));
     let is_stumbling = stumbles.clone();
