@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use jiff::Timestamp;
-use lanrage_ipc::event::Event;
 use lanrage_ipc::model::{Connection, ConnectionState};
 use lanrage_ipc::model::{PartyId, PeerId};
 use lanrage_ipc::results::StoreStatus;
@@ -124,11 +123,15 @@ impl LocalControlPlane {
                 let identity = self.registry.authenticate(&hash, self.clock.now());
                 answer(reply, identity.map(Answer::Identity).map_err(Failure::from));
             }
-            // Subscribing and unsubscribing keep their order, too.
+            // Subscribing and unsubscribing keep their order, too, and what happens meanwhile.
             ask @ (Ask::Query(_)
             | Ask::Subscribe { .. }
             | Ask::Resume(..)
-            | Ask::Unsubscribe(_)) => {
+            | Ask::Unsubscribe(_)
+            | Ask::ConnectionChanged(_)) => {
+                if let Ask::ConnectionChanged(standing) = &ask {
+                    self.standing = standing.clone();
+                }
                 let (result, bulletin) = self.read(&ask);
                 if self.waiting.is_empty() {
                     self.publish(bulletin.into_iter().collect(), ctx);
@@ -149,12 +152,6 @@ impl LocalControlPlane {
             }
             Ask::Upstream => answer(reply, Ok(Answer::Upstream(self.registry.upstream()))),
             Ask::Connection => answer(reply, Ok(Answer::Connection(self.connection()))),
-            Ask::ConnectionChanged(standing) => {
-                self.standing = standing;
-                let event = Event::ConnectionChanged(self.connection());
-                self.publish(vec![Bulletin::Tell(event)], ctx);
-                answer(reply, Ok(Answer::Done));
-            }
             Ask::SetServer(_) | Ask::Retry => {
                 let words = "this program is a control server itself";
                 answer(reply, Err(Failure::NoLink(words)));

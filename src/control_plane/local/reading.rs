@@ -1,6 +1,6 @@
 //! What can be answered without changing anything.
 
-use lanrage_ipc::event::Snapshot;
+use lanrage_ipc::event::{Event, Snapshot};
 use lanrage_ipc::params::Topic;
 use lanrage_ipc::results::StoreStatus;
 
@@ -29,6 +29,10 @@ impl LocalControlPlane {
                 (Ok(Answer::Done), Some(Bulletin::Resume(*key, self.snapshot(interest))))
             }
             Ask::Unsubscribe(key) => (Ok(Answer::Done), Some(Bulletin::Detach(*key))),
+            Ask::ConnectionChanged(standing) => {
+                let event = Event::ConnectionChanged(standing.at(self.clock.elapsed()));
+                (Ok(Answer::Done), Some(Bulletin::Tell(event)))
+            }
             _ => (Ok(Answer::Done), None),
         }
     }
