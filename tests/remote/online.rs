@@ -292,3 +292,33 @@ fn who_leaves_is_told_to_have_left() {
     let left = watcher.next("peer.left");
     assert_eq!((&left["peer_id"], &left["reason"]), (&json!("bob"), &json!("left")));
 }
+
+#[test]
+fn peers_may_come_and_go_without_end() {
+    let server = server();
+    let here = follower(&server);
+    let mut watcher = Watcher::of(&here);
+    let mut client = here.client();
+    // More than three connections speak for.
+    for number in 0..200 {
+        let (party_id, id) = (format!("p{number}"), format!("ann{number}"));
+        client.call("party.register", registration(&party_id, &id));
+        client.call("party.leave", member(&party_id, &id));
+    }
+    here.await_state("online");
+    register(&here, "last", "bob", "synced");
+    let mut renewals = 0;
+    loop {
+        let (kind, data) = watcher.client.event();
+        match kind.as_str() {
+            "connection.changed" => {
+                assert_ne!(data["state"], "fallback");
+                assert_eq!((&data["attempt"], &data["last_error"]), (&json!(0), &json!(null)));
+                renewals += u32::from(data["state"] == "reconnecting");
+            }
+            "party.registered" if data["party"]["party_id"] == "last" => break,
+            _ => {}
+        }
+    }
+    assert!(renewals >= 3, "{renewals}");
+}

@@ -201,6 +201,12 @@ impl Link {
         let alive = move || drop(link.try_send(Alive(id)));
         let hearing = session.clone().hear(incoming, alive).into_actor(self);
         ctx.spawn(hearing.map(move |loss, this, ctx| {
+            let wants_another = this.line.session().is_some_and(|session| session.is_spent());
+            if wants_another {
+                log::info!("another connection is made: {}", loss.words);
+                this.end(ctx);
+                return this.input(Input::Renewed(id), ctx);
+            }
             log::warn!("the control server is lost: {}", loss.words);
             this.input(Input::Closed(id, lost(loss)), ctx);
             this.end(ctx);

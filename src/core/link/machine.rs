@@ -185,6 +185,14 @@ impl Link {
                 self.lose(lost, now, jitter);
                 None
             }
+            (Input::Renewed(_), Phase::Up { .. }) => {
+                self.settle(now);
+                Some(self.connect(Some(Pace::Backoff), now))
+            }
+            (Input::Renewed(_), _) => {
+                self.lose(Lost::passing("another connection is wanted".into()), now, jitter);
+                None
+            }
             (Input::Timer, _) => self.timer(now, jitter),
             (Input::Settings(settings), _) => {
                 self.settings = settings;

@@ -13,6 +13,7 @@
 //! | `Welcomed` | – | – | up; the last error is forgotten | – | – | – |
 //! | `Heard` | – | – | once opened, the silence begins anew | the silence begins anew | – | – |
 //! | `Closed` | – | – | lost | lost | – | – |
+//! | `Renewed` | – | – | lost | connects at once: trying (`reconnecting`); no attempt has failed | – | – |
 //! | `Timer`, when due | – | connects: trying, under the same name | hangs up: lost | see below | – | – |
 //! | `Settings` | taken | taken; an attempt that they would not put off so long comes sooner | taken; for this attempt, from `Opened` on | taken | taken | – |
 //! | `Detach` | – | `local`, all forgotten | hangs up; `local`, all forgotten | hangs up; `local`, all forgotten | `local`, all forgotten | – |
@@ -101,6 +102,8 @@ pub enum Input {
     Heard(LinkId),
     /// The attempt failed, or the connection is gone. Not to be hung up again.
     Closed(LinkId, Lost),
+    /// This side closed the connection, in order to have another.
+    Renewed(LinkId),
     /// [`Link::deadline`] has come. May be late, or come for nothing.
     Timer,
     /// Don't wait for the next attempt.
@@ -117,9 +120,11 @@ impl Input {
     /// The connection that it is about.
     fn about(&self) -> Option<LinkId> {
         match self {
-            Self::Opened(id) | Self::Welcomed(id) | Self::Heard(id) | Self::Closed(id, _) => {
-                Some(*id)
-            }
+            Self::Opened(id)
+            | Self::Welcomed(id)
+            | Self::Heard(id)
+            | Self::Closed(id, _)
+            | Self::Renewed(id) => Some(*id),
             _ => None,
         }
     }

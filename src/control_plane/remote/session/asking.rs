@@ -35,15 +35,18 @@ impl Session {
     ) -> Result<Acked, Trouble> {
         // Twice, and something is left for who asked to be answered in another way.
         let patience = self.target.request_timeout * 2 / 5;
+        let latest = tokio::time::Instant::now() + patience * 2;
         let mut unanswered = 0;
         for attempt in 1.. {
+            let may_wait =
+                |pause: &Duration| attempt < TRIES && tokio::time::Instant::now() + *pause < latest;
             let (reply, answer) = oneshot::channel();
             self.waiting.borrow_mut().entry(key.clone()).or_default().push(reply);
             self.send(frame.clone(), key, lane).await?;
             match tokio::time::timeout(patience, answer).await {
                 Ok(Ok(Ok(acked))) => return Ok(acked),
-                Ok(Ok(Err(rejection))) => match rejection.pause().filter(|_| attempt < TRIES) {
-                    Some(pause) => tokio::time::sleep(pause.min(patience)).await,
+                Ok(Ok(Err(rejection))) => match rejection.pause().filter(may_wait) {
+                    Some(pause) => tokio::time::sleep(pause).await,
                     None => {
                         let Rejection { code, message, .. } = rejection;
                         return Err(Trouble::Refused { code, message });

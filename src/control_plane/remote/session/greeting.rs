@@ -174,6 +174,7 @@ impl Session {
             );
             return Err(Trouble::Refused { code: ErrorCode::RateLimited, message });
         }
+        self.is_spent.set(true);
         self.give_up(Loss::new(
             "too many peers came and went on one connection: a fresh one is made",
         ));

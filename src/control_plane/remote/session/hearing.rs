@@ -283,7 +283,7 @@ impl Session {
         server: Option<Arc<ServerParty>>,
         occasion: Occasion,
     ) {
-        if self.is_deaf.get() {
+        if self.is_deaf.get() || self.end.borrow().is_some() {
             return;
         }
         self.met.borrow_mut().insert(party_id.clone());

@@ -135,6 +135,8 @@ pub(super) struct Session {
     operated: Notify,
     /// Who was let into which party, and then was not there.
     undone: RefCell<HashSet<(PartyId, PeerId)>>,
+    /// Parties that are looked at again after a while.
+    coming_back: RefCell<HashSet<PartyId>>,
     refusals: Cell<u32>,
     /// How often the log told of what the server does wrong.
     warnings: Cell<u32>,
@@ -142,6 +144,8 @@ pub(super) struct Session {
     /// What the server asks for between signs of life.
     heartbeat: Cell<Duration>,
     renewal: Notify,
+    /// Whether it can't greet any more peers.
+    is_spent: Cell<bool>,
     goaway: Cell<Option<Duration>>,
     /// What the server said last that is no answer, in words, until it may be asked.
     said: RefCell<Option<String>>,
@@ -185,10 +189,12 @@ impl Session {
             operating: RefCell::default(),
             operated: Notify::new(),
             undone: RefCell::default(),
+            coming_back: RefCell::default(),
             refusals: Cell::default(),
             warnings: Cell::default(),
             heartbeat: Cell::new(heartbeat),
             renewal: Notify::new(),
+            is_spent: Cell::new(false),
             goaway: Cell::default(),
             said: RefCell::default(),
             forgiving_until: Cell::default(),
@@ -208,6 +214,11 @@ impl Session {
     /// Whether it knows a peer of this machine: it may have been told of parties by then.
     pub(super) fn has_greeted(&self) -> bool {
         !self.greeted.borrow().is_empty() && self.end.borrow().is_none()
+    }
+
+    /// Whether another connection is wanted in its place, though the server is there.
+    pub(super) fn is_spent(&self) -> bool {
+        self.is_spent.get()
     }
 
     /// From now on it may be asked.

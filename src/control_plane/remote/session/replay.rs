@@ -160,11 +160,19 @@ impl Session {
     }
 
     /// Looks at a party again after a while.
-    async fn come_back(self: Rc<Self>, party_id: PartyId, after: Duration) {
-        tokio::time::sleep(after).await;
-        if self.end.borrow().is_none() {
-            self.look_again(&party_id).await;
+    fn come_back(self: &Rc<Self>, party_id: PartyId, after: Duration) {
+        // However many of its peers wait.
+        if !self.coming_back.borrow_mut().insert(party_id.clone()) {
+            return;
         }
+        let this = self.clone();
+        actix::spawn(async move {
+            tokio::time::sleep(after).await;
+            this.coming_back.borrow_mut().remove(&party_id);
+            if this.end.borrow().is_none() {
+                this.look_again(&party_id).await;
+            }
+        });
     }
 
     async fn refused(self: &Rc<Self>, operation: Operation, code: ErrorCode, message: &str) {
@@ -175,7 +183,7 @@ impl Session {
             && self.around.clock.elapsed() < self.forgiving_until.get()
         {
             log::debug!("party {party_id} is not there yet: {peer_id} waits for its host");
-            actix::spawn(self.clone().come_back(party_id, COME_BACK));
+            self.come_back(party_id, COME_BACK);
             return;
         }
         let refusals = self.refusals.get() + 1;
@@ -183,7 +191,7 @@ impl Session {
         if is_no_verdict(code) || refusals > MOST_REFUSALS {
             // It stays noted, for another time.
             log::warn!("party {party_id}: the server puts {peer_id} off: {message}");
-            actix::spawn(self.clone().come_back(party_id, PUT_OFF));
+            self.come_back(party_id, PUT_OFF);
             return;
         }
         // Who only looks for news learns by its request that a party has ended.

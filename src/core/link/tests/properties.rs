@@ -56,7 +56,7 @@ fn the_histories_reach_every_state() {
 
     let mut runner = TestRunner::deterministic();
     let (mut states, mut pings, mut settled) = (Vec::new(), 0, 0);
-    for seed in 0..400 {
+    for seed in 0..2000 {
         let drawn = (any_settings(), steps()).new_tree(&mut runner).unwrap().current();
         let mut world = World::new(drawn.0, seed);
         for step in drawn.1 {

@@ -142,6 +142,7 @@ fn a_stop_is_for_ever() {
             Input::Welcomed(id),
             Input::Heard(id),
             Input::Closed(id, lost("gone")),
+            Input::Renewed(id),
             Input::Timer,
             Input::Retry,
             Input::Settings(other),

@@ -25,6 +25,7 @@ pub(super) enum Step {
     Welcomed(Which),
     Heard(Which),
     Closed(Which, Lost),
+    Renewed(Which),
     /// The timer comes so long after it was due.
     Due(Duration),
     /// The timer comes for nothing.
@@ -81,6 +82,7 @@ pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
         6 => which().prop_map(Step::Welcomed),
         4 => which().prop_map(Step::Heard),
         5 => (which(), losses()).prop_map(|(which, lost)| Step::Closed(which, lost)),
+        1 => which().prop_map(Step::Renewed),
         10 => late.prop_map(Step::Due),
         1 => Just(Step::Early),
         4 => span(20).prop_map(Step::Pass),
@@ -156,6 +158,7 @@ impl World {
             Step::Welcomed(which) => Input::Welcomed(self.id(which)),
             Step::Heard(which) => Input::Heard(self.id(which)),
             Step::Closed(which, lost) => Input::Closed(self.id(which), lost),
+            Step::Renewed(which) => Input::Renewed(self.id(which)),
             Step::Retry => Input::Retry,
             Step::Stop => Input::Stop,
             Step::Detach => Input::Detach,
@@ -194,11 +197,12 @@ impl World {
         let hung_up = outputs.iter().any(|output| matches!(output, Output::Hangup(_)));
         let gone = match input {
             Input::Closed(id, _) => self.open.contains(id),
+            Input::Renewed(id) => self.open.contains(id) && self.up.is_none(),
             Input::Timer => hung_up,
             _ => false,
         };
         if let Some((since, heard)) = self.up {
-            let looked = gone || *input == Input::Timer;
+            let looked = gone || matches!(input, Input::Timer | Input::Renewed(_));
             if looked && self.now.min(heard + secs(14)) >= since + secs(30) {
                 self.failed = 0;
             }
@@ -208,6 +212,7 @@ impl World {
         }
         match input {
             _ if gone || hung_up => (self.up, self.greeted_by) = (None, None),
+            Input::Renewed(id) if self.open.contains(id) => self.up = None,
             Input::Opened(id)
                 if self.open.contains(id) && self.up.is_none() && self.greeted_by.is_none() =>
             {
@@ -230,7 +235,7 @@ impl World {
 
     /// Keeps the connections that there are.
     fn follow(&mut self, input: &Input, outputs: &[Output]) {
-        if let Input::Closed(id, _) = input {
+        if let Input::Closed(id, _) | Input::Renewed(id) = input {
             self.open.remove(id);
         }
         for (place, output) in outputs.iter().enumerate() {
