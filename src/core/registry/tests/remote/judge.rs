@@ -9,7 +9,7 @@ use lanrage_ipc::event::Event;
 use lanrage_ipc::model::{PartyId, PeerId};
 
 use super::super::*;
-use crate::core::reconcile::Occasion;
+use crate::core::reconcile::{InFlight, Occasion, Passage};
 
 type Key = (PartyId, PeerId);
 
@@ -183,9 +183,14 @@ impl Judge {
             Command::Reconcile { occasion: Occasion::Return, .. } => {
                 assert!(!member.is_live(), "{key:?} is still there, and lost on return");
             }
-            Command::Reconcile { .. } => {
+            Command::Reconcile { in_flight, .. } => {
                 let (since, lives) = self.wanted[&key];
                 let ledger = self.ledger.borrow();
+                // Its joining waited here for a party that had ended there.
+                let waits = |one: &InFlight| one.peer_id == key.1 && one.what == Passage::Comes;
+                let has_ended = |gone: &Gone| gone.party_id == key.0 && gone.peer_id.is_none();
+                let was_late =
+                    in_flight.iter().any(waits) && ledger.gone[..since].iter().any(has_ended);
                 let is_gone = |gone: &Gone| {
                     // Not by a leaving that was meant no more.
                     let leaver = gone.leaver.as_ref().filter(|id| self.is_ours(id));
@@ -195,7 +200,8 @@ impl Judge {
                         && leaver.is_none_or(|key| self.leaving.contains(&key))
                 };
                 let told = ledger.gone[since..].iter().any(is_gone);
-                assert!(told || ledger.lives > lives, "{key:?} is lost: {command:?}");
+                let is_meant = told || was_late || ledger.lives > lives;
+                assert!(is_meant, "{key:?} is lost: {command:?}");
             }
             other => panic!("{key:?} is lost by {other:?}"),
         }
