@@ -11,7 +11,6 @@ use actix::prelude::*;
 use anyhow::Context as _;
 use lanrage_ipc::model::Epoch;
 use lanrage_ipc::results::StoreStatus;
-use tokio::sync::Notify;
 
 pub(crate) use front::Front;
 
@@ -19,6 +18,7 @@ use crate::cleanup::{Cleanup, Routine};
 use crate::clock::Clock;
 use crate::control_plane::Call;
 use crate::control_plane::local::{Announcer, Collaborators, LocalControlPlane, SetRules, Stop};
+use crate::control_plane::outbox::Outbox;
 use crate::core::{Caller, Registry, Rules};
 use crate::discovery::{self, Discovery};
 use crate::events::Hub;
@@ -61,8 +61,8 @@ pub(crate) struct Engine {
     pub(crate) calls: Recipient<Call>,
     /// The actors that it can't do without.
     pub(crate) vitals: Vitals,
-    /// Is woken when something is noted for a control server.
-    outbox: Arc<Notify>,
+    /// Hears of what is noted for a control server.
+    outbox: Arc<Outbox>,
     grace_until: Duration,
     registry: Addr<LocalControlPlane>,
     discovery: Option<Addr<Discovery>>,
@@ -106,7 +106,7 @@ impl Engine {
             announce_all: discovery.clone().recipient(),
             discover: discovery.clone().recipient(),
         });
-        let outbox = Arc::new(Notify::new());
+        let outbox = Arc::<Outbox>::default();
         let to = Collaborators {
             store: persister.clone().recipient(),
             archive: archive.clone().recipient(),

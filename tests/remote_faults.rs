@@ -10,5 +10,6 @@ mod lost_answers;
 mod network;
 mod outbox;
 mod prober;
+mod refusals;
 mod trial;
 mod world;

@@ -2,6 +2,7 @@
 //! `Recipient<Call>` and knows nothing else.
 
 pub mod local;
+pub mod outbox;
 pub mod remote;
 
 use std::path::PathBuf;

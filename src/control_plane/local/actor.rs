@@ -9,11 +9,12 @@ use jiff::Timestamp;
 use lanrage_ipc::model::{Connection, ConnectionState};
 use lanrage_ipc::model::{PartyId, PeerId};
 use lanrage_ipc::results::StoreStatus;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 
 use super::messages::{SetRules, Stop};
 use super::waiting::{Changed, Read, ReplyTo, Unchanged, Waiting};
 use crate::clock::Clock;
+use crate::control_plane::outbox::Outbox;
 use crate::control_plane::{Answer, Ask, Call, Counters, Failure, Standing};
 use crate::core::{Applied, Outcome, Refusal, Registry, Seen};
 use crate::discovery::{Announce, AnnounceAll, Discover};
@@ -34,8 +35,8 @@ pub struct Collaborators {
     pub hub: Recipient<Publish>,
     /// Announces parties to others, if anybody does.
     pub announcer: Option<Announcer>,
-    /// Is woken when something is noted for a control server.
-    pub outbox: Arc<Notify>,
+    /// Hears of what is noted for a control server.
+    pub outbox: Arc<Outbox>,
 }
 
 /// Who announces parties to others near by.

@@ -66,9 +66,10 @@ impl LocalControlPlane {
             match waiting {
                 Waiting::Changed(changed) => {
                     self.counters.count(&changed.events);
-                    let mut writes = changed.changes.iter().map(Change::write);
-                    if writes.any(|write| matches!(write, Write::PutIntent(_))) {
-                        self.to.outbox.notify_one();
+                    for write in changed.changes.iter().map(Change::write) {
+                        if let Write::PutIntent(intent) = write {
+                            self.to.outbox.note(intent.party_id.clone());
+                        }
                     }
                     bulletins.extend(changed.events.into_iter().map(Bulletin::Tell));
                     changes.extend(changed.announcements);

@@ -40,6 +40,8 @@ impl Session {
     /// # Errors
     /// [`Trouble`]: the server does not want to know this daemon at all.
     pub(in super::super) async fn begin(self: &Rc<Self>) -> Result<(), Trouble> {
+        // All that was noted is looked at by the time the server may be asked.
+        self.around.outbox.take();
         let upstream = self.upstream().await.map_err(|failure| self.stumbled(&failure))?;
         let peers = self.known_peers(&upstream).await;
         if peers.is_empty() {

@@ -32,6 +32,7 @@ pub(super) use replay::told_party;
 use super::frames::Times;
 use super::transport::{Carrier, Incoming, Loss, Outgoing, Target, Wire};
 use crate::clock::Clock;
+use crate::control_plane::outbox::Outbox;
 use crate::control_plane::{Answer, Ask, Call, Failure};
 use crate::core::reconcile::{InFlight, Shadow};
 use crate::core::{Caller, Command, Outcome, RequestKey, ServerKey, Upstream, User};
@@ -47,8 +48,8 @@ pub(crate) struct Surroundings {
     /// As whom the server's words are taken in.
     pub(crate) itself: Caller,
     pub(crate) clock: Clock,
-    /// That intents were noted.
-    pub(crate) outbox: Arc<Notify>,
+    /// Where intents are noted.
+    pub(crate) outbox: Arc<Outbox>,
     /// How long hosts are waited for once the server has lost its history.
     pub(crate) forgiveness: Duration,
     pub(crate) keys: Keys,

@@ -211,19 +211,20 @@ impl Session {
     /// Tells the server what is noted here while it can be asked, for ever.
     pub(in super::super) async fn flush(self: Rc<Self>) {
         loop {
-            self.around.outbox.notified().await;
+            self.around.outbox.wait().await;
             // What is noted at once is looked at once.
             tokio::time::sleep(GATHER).await;
+            let noted = self.around.outbox.take();
             let upstream = match self.upstream().await {
                 Ok(upstream) => upstream,
                 Err(failure) => {
                     log::warn!("what is noted is not told yet: {failure}");
-                    self.around.outbox.notify_one();
+                    self.around.outbox.put_back(noted);
                     tokio::time::sleep(COME_BACK).await;
                     continue;
                 }
             };
-            for party_id in upstream.outbox {
+            for party_id in upstream.outbox.into_iter().filter(|id| noted.has(id)) {
                 self.look_again(&party_id).await;
             }
         }

@@ -1,0 +1,162 @@
+//! Servers that refuse again and again: each party is asked for as often as there is a reason to.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::world::{join, register};
+use crate::harness::{
+    BadServer, Behaviour, FAST_REMOTE, Proxy, Setup, Step, assert_error, eventually, peer, polite,
+};
+
+/// A refusal of a frame.
+fn refusal(frame: &Value, mut why: Value) -> String {
+    (why["type"], why["req_id"]) = (json!("error"), frame["req_id"].clone());
+    why.to_string()
+}
+
+/// A server that registers no party, and else is polite.
+fn without_parties(why: Value) -> Behaviour {
+    let polite = polite();
+    Behaviour::UpgradeThen(vec![Step::answer(move |frame| match frame["type"].as_str() {
+        Some("register_party") => vec![refusal(frame, why.clone())],
+        _ => polite(frame),
+    })])
+}
+
+/// How many frames of a kind there are that have such a value at a place.
+fn count(frames: &[Value], kind: &str, place: &str, value: impl Into<Value>) -> usize {
+    let value = value.into();
+    let found = frames.iter().filter(|f| f["type"] == kind && f.pointer(place) == Some(&value));
+    found.count()
+}
+
+#[test]
+fn what_is_noted_of_one_party_is_told_of_that_alone() {
+    const STUCK: usize = 20;
+    let server = BadServer::start(Behaviour::AcceptAndDrop);
+    let daemon = Setup::new().server_url(&server.url()).config(FAST_REMOTE).start();
+    daemon.await_state("fallback");
+    let mut client = daemon.client();
+    for number in 0..STUCK {
+        register(&mut client, &format!("p{number}"), "ann");
+    }
+    // It is looked at after all the others, where those are.
+    register(&mut client, "q", "ann");
+    server.behave(without_parties(json!({"message": "no", "code": "permission_denied"})));
+    daemon.await_state("online");
+    eventually("all refused", || {
+        (daemon.setup.log().matches("the server refused ann").count() > STUCK).then_some(())
+    });
+    for port in 1..=5 {
+        let mut ann = peer("ann");
+        ann["public_port"] = json!(port);
+        client.call("peer.update", json!({"party_id": "q", "peer": ann}));
+        let told = || count(&server.frames(), "register_party", "/host_peer/public_port", port);
+        eventually("the update", || (told() > 0).then_some(()));
+    }
+    let frames = server.frames();
+    for number in 0..STUCK {
+        let party_id = format!("p{number}");
+        assert_eq!(count(&frames, "register_party", "/party_id", &*party_id), 1, "{party_id}");
+    }
+    assert_eq!(count(&frames, "register_party", "/party_id", "q"), 6);
+}
+
+/// What a server that has lost a party knows of two guests who want to join it.
+#[derive(Default)]
+struct Waiting {
+    /// Whether it has lost the party.
+    is_lost: bool,
+    /// The late guest's request, which is answered between two rounds of the early one's.
+    late: Option<Value>,
+    heartbeats: usize,
+    /// When the early guest was refused last.
+    refused_at: Option<Instant>,
+    /// How long after each refusal it asked again, once the late guest was refused, too.
+    pauses: Vec<Duration>,
+}
+
+impl Waiting {
+    /// Whom it refuses now.
+    fn refuse(&mut self, frame: &Value) -> Vec<Value> {
+        let is_early = frame["peer"]["peer_id"] == "early";
+        match frame["type"].as_str() {
+            Some("join_party") if is_early => {
+                let before = self.refused_at.replace(Instant::now());
+                if self.heartbeats > 1 {
+                    self.pauses.extend(before.map(|before| before.elapsed()));
+                }
+                vec![frame.clone()]
+            }
+            Some("join_party") if self.heartbeats < 2 => {
+                self.late = Some(frame.clone());
+                vec![]
+            }
+            Some("join_party") => vec![frame.clone()],
+            _ => {
+                self.heartbeats += usize::from(frame["type"] == "heartbeat");
+                if self.heartbeats < 2 { vec![] } else { self.late.take().into_iter().collect() }
+            }
+        }
+    }
+}
+
+/// The first heartbeat comes with a round, the second one does not.
+#[test]
+fn guests_who_wait_for_one_host_are_asked_for_together() {
+    let polite = polite();
+    let waiting = Arc::new(Mutex::new(Waiting::default()));
+    let server = BadServer::start(Behaviour::UpgradeThen(vec![Step::answer({
+        let waiting = waiting.clone();
+        move |frame| {
+            let mut waiting = waiting.lock().expect("who waits");
+            if !waiting.is_lost {
+                return polite(frame);
+            }
+            let why = json!({"message": "gone", "code": "party_not_found"});
+            let refused = waiting.refuse(frame);
+            let mut texts: Vec<_> = refused.iter().map(|it| refusal(it, why.clone())).collect();
+            if frame["type"] != "join_party" {
+                let answers = polite(frame).into_iter();
+                texts.extend(answers.map(|text| text.replace("epoch-1", "epoch-2")));
+            }
+            texts
+        }
+    })]));
+    let proxy = Proxy::to(server.address());
+    // The host is waited for as long as the test may take.
+    let config = FAST_REMOTE.replace("connect_timeout = '2s'", "connect_timeout = '10m'");
+    let config = config.replace("request_timeout = '2s'", "request_timeout = '10m'");
+    let config = config.replace("heartbeat = '1s'", "heartbeat = '1100ms'");
+    let daemon = Setup::new().server_url(&proxy.url()).config(&config).start();
+    daemon.await_state("online");
+    let mut client = daemon.client();
+    register(&mut client, "p", "ann");
+    proxy.refuse();
+    proxy.cut();
+    daemon.await_state("fallback");
+    join(&mut client, "p", "early");
+    join(&mut client, "p", "late");
+    waiting.lock().expect("who waits").is_lost = true;
+    proxy.accept();
+    eventually("some rounds", || {
+        (waiting.lock().expect("who waits").pauses.len() > 6).then_some(())
+    });
+    let waiting = waiting.lock().expect("who waits");
+    let soonest = waiting.pauses.iter().min().expect("a pause");
+    assert!(*soonest > Duration::from_millis(300), "{:?}", waiting.pauses);
+}
+
+#[test]
+fn who_is_put_off_for_longer_than_anybody_waits_hears_so_at_once() {
+    let why = json!({"message": "busy", "code": "rate_limited", "retry_after_ms": 3_000_000});
+    let server = BadServer::start(without_parties(why));
+    let config = FAST_REMOTE.replace("request_timeout = '2s'", "request_timeout = '1h'");
+    let daemon = Setup::new().server_url(&server.url()).config(&config).start();
+    daemon.await_state("online");
+    let params = json!({"party_id": "p", "name": "Quake", "host": peer("ann")});
+    assert_error(&daemon.client().error("party.register", params), "rate_limited");
+    assert_eq!(count(&server.frames(), "register_party", "/party_id", "p"), 1);
+}
