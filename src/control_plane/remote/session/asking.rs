@@ -8,6 +8,7 @@ use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::{ClientFrame, Inbound, ReqId};
 use lanrage_ipc::model::PartyId;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::{Acked, Lane, Rejection, Session, Trouble};
 use crate::control_plane::remote::frames;
@@ -22,8 +23,9 @@ const TRIES: u32 = 5;
 const AGAIN: Duration = Duration::from_millis(500);
 
 impl Session {
-    /// Asks the server, and waits for its answer: again when it puts the request off, and once
-    /// again when it does not answer. A server that then still does not answer is given up.
+    /// Asks the server, and waits for its answer: again when it puts the request off for not too
+    /// long, or when it does not answer the first time. A server that then does not answer is given
+    /// up.
     ///
     /// # Errors
     /// [`Trouble`]
@@ -35,11 +37,13 @@ impl Session {
     ) -> Result<Acked, Trouble> {
         // Twice, and something is left for who asked to be answered in another way.
         let patience = self.target.request_timeout * 2 / 5;
-        let latest = tokio::time::Instant::now() + patience * 2;
-        let mut unanswered = 0;
+        let begun = Instant::now();
         for attempt in 1.. {
-            let may_wait =
-                |pause: &Duration| attempt < TRIES && tokio::time::Instant::now() + *pause < latest;
+            let may_wait = |pause: &Duration| {
+                // Who is waited for needs time for another answer after that.
+                let spent = if lane == Lane::Asked { begun.elapsed() } else { Duration::ZERO };
+                attempt < TRIES && spent.saturating_add(*pause) < patience
+            };
             let (reply, answer) = oneshot::channel();
             self.waiting.borrow_mut().entry(key.clone()).or_default().push(reply);
             self.send(frame.clone(), key, lane).await?;
@@ -53,7 +57,7 @@ impl Session {
                     }
                 },
                 Ok(Err(_)) => return Err(Trouble::Lost),
-                Err(_) if unanswered == 0 => unanswered += 1,
+                Err(_) if attempt == 1 => {}
                 Err(_) => break,
             }
         }
