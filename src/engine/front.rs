@@ -45,6 +45,7 @@ impl Front {
         let (told, connection) = watch::channel(None);
         let link = Link::new(settings, around.clone(), line.clone(), told);
         let link = Supervisor::start(move |_| link);
+        vitals.add("link", link.clone().recipient());
         let to_link = ToLink {
             head: link.clone().recipient(),
             retry: link.clone().recipient(),
