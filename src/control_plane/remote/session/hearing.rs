@@ -244,7 +244,7 @@ impl Session {
             }
             Heard::Missing if self.syncing.borrow_mut().insert(party_id.clone()) => {
                 log::debug!("something of party {party_id} is missing: it is asked for");
-                actix::spawn(self.clone().sync(party_id));
+                self.tasks.spawn(self.clone().sync(party_id));
             }
             Heard::Missing => {}
             Heard::Nothing => {}

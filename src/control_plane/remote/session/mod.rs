@@ -1,7 +1,7 @@
 //! One connection to the control server: who is greeted on it, what it is asked, what it tells.
 //!
-//! With the connection its tasks end: those of the link are dropped, and requests that are under
-//! way hear that it is lost.
+//! With the connection its tasks end: those of the link and its own are dropped, and requests that
+//! are under way hear that it is lost.
 
 mod asking;
 mod greeting;
@@ -11,6 +11,7 @@ mod pulse;
 mod relay;
 mod renewal;
 mod replay;
+mod tasks;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
@@ -142,6 +143,7 @@ pub(super) struct Session {
     /// How often the log told of what the server does wrong.
     warnings: Cell<u32>,
     pace: pace::Pace,
+    tasks: tasks::Tasks,
     /// What the server asks for between signs of life.
     heartbeat: Cell<Duration>,
     renewal: Notify,
@@ -172,6 +174,7 @@ impl Session {
         let session = Self {
             server: target.url.key(),
             pace: pace::Pace::new(),
+            tasks: tasks::Tasks::new(),
             around,
             target,
             outgoing,
@@ -276,6 +279,7 @@ impl Session {
         self.pace.end();
         self.outgoing.try_send(Outgoing::Close).ok();
         self.waiting.borrow_mut().clear();
+        self.tasks.end();
     }
 
     /// Has the registry do something as the program itself.

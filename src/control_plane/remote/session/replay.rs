@@ -39,7 +39,7 @@ impl Session {
                     let peer_id = operation.act.peer_id().clone();
                     self.passing(&operation.party_id, InFlight { peer_id, what })
                 });
-                actix::spawn(self.clone().operate(operation, passing));
+                self.tasks.spawn(self.clone().operate(operation, passing));
             }
         }
     }
@@ -166,12 +166,10 @@ impl Session {
             return;
         }
         let this = self.clone();
-        actix::spawn(async move {
+        self.tasks.spawn(async move {
             tokio::time::sleep(after).await;
             this.coming_back.borrow_mut().remove(&party_id);
-            if this.end.borrow().is_none() {
-                this.look_again(&party_id).await;
-            }
+            this.look_again(&party_id).await;
         });
     }
 
