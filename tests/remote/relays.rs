@@ -44,6 +44,32 @@ fn a_relay_is_known_on_all_machines() {
     await_ids(&there, &["r1", "r2"]);
 }
 
+/// More than a connection speaks for, and than are greeted on another one.
+#[test]
+fn one_connection_is_enough_for_any_number_of_relays() {
+    const RELAYS: usize = 100;
+    let port = Port::reserve();
+    let first = server_on(&port);
+    let here = follower(&first);
+    let mut client = here.client();
+    let announce = |client: &mut Client, server: &Daemon| {
+        for number in 0..RELAYS {
+            client.call("relay.register", relay(&format!("r{number}"), "eu"));
+        }
+        assert_eq!(ids(&mut server.client(), json!({})).len(), RELAYS);
+    };
+    let before = client.call("connection.get", json!({}));
+    announce(&mut client, &first);
+    announce(&mut client, &first);
+    assert_eq!(client.call("connection.get", json!({})), before);
+    // One that has lost all knows none of the tokens.
+    drop(first);
+    here.await_state("fallback");
+    let second = server_on(&port);
+    here.await_state("online");
+    announce(&mut client, &second);
+}
+
 #[test]
 fn a_relay_that_is_registered_alone_is_known_here() {
     let port = Port::reserve();

@@ -105,7 +105,7 @@ impl Session {
         peers
     }
 
-    async fn forget(&self, peer_id: &PeerId) {
+    pub(super) async fn forget(&self, peer_id: &PeerId) {
         let forget = Command::Forget(self.server.clone(), peer_id.clone());
         if let Err(failure) = self.command(forget).await {
             log::warn!("the credential of {peer_id} could not be forgotten: {failure}");
@@ -160,7 +160,7 @@ impl Session {
         self.greeted.borrow().contains(peer_id)
     }
 
-    fn greeting(&self, peer_id: &PeerId) -> Rc<tokio::sync::Mutex<()>> {
+    pub(super) fn greeting(&self, peer_id: &PeerId) -> Rc<tokio::sync::Mutex<()>> {
         self.greetings.borrow_mut().entry(peer_id.clone()).or_default().clone()
     }
 
@@ -190,14 +190,8 @@ impl Session {
         upstream: &Upstream,
         have: BTreeMap<PartyId, Bookmark>,
     ) -> Result<(), Trouble> {
-        let known = upstream.credentials.iter().find(|known| known.peer_id == *peer_id);
-        let member = upstream.memberships.iter().find(|member| member.peer_id == *peer_id);
-        // An admin may act for a peer, and does not make it their own by that.
-        let owner = known.map(|known| known.owner).or(member.map(|member| member.owner));
-        let owner = owner.unwrap_or(caller);
-        // For whom the token of its welcome is kept.
-        self.owners.borrow_mut().insert(peer_id.clone(), owner);
-        let by_token = match known.map(|known| known.proof.clone()) {
+        let (proof, owner) = self.known(peer_id, caller, upstream);
+        let by_token = match proof {
             Some(Proof::Token(token)) => {
                 let key = self.around.keys.next();
                 match self.hello(Some(peer_id), Some(token), have.clone(), &key).await {
@@ -228,9 +222,29 @@ impl Session {
         greeted
     }
 
+    /// What proves a peer, if anything does, and for whom its token is kept from now on.
+    pub(super) fn known(
+        &self,
+        peer_id: &PeerId,
+        caller: User,
+        upstream: &Upstream,
+    ) -> (Option<Proof>, User) {
+        let known = upstream.credentials.iter().find(|known| known.peer_id == *peer_id);
+        let member = upstream.memberships.iter().find(|member| member.peer_id == *peer_id);
+        // An admin may act for a peer, and does not make it their own by that.
+        let owner = known.map(|known| known.owner).or(member.map(|member| member.owner));
+        let owner = owner.unwrap_or(caller);
+        self.owners.borrow_mut().insert(peer_id.clone(), owner);
+        (known.map(|known| known.proof.clone()), owner)
+    }
+
     /// Chooses the name of a claim, and keeps it before the claim is made: whatever becomes of the
     /// answer, the claim can be made again.
-    async fn name_claim(&self, peer_id: &PeerId, owner: User) -> Result<Secret, Trouble> {
+    pub(super) async fn name_claim(
+        &self,
+        peer_id: &PeerId,
+        owner: User,
+    ) -> Result<Secret, Trouble> {
         let name = crate::token::random_text::<18>().map(Secret::from);
         let name = name.map_err(|error| {
             let words = format!("the system gives no random numbers: {error}");

@@ -31,6 +31,7 @@ pub(super) use pace::Lane;
 pub(super) use replay::told_party;
 
 use super::frames::Times;
+use super::transport::http::Api;
 use super::transport::{Carrier, Incoming, Loss, Outgoing, Target, Wire};
 use crate::clock::Clock;
 use crate::control_plane::outbox::Outbox;
@@ -144,6 +145,8 @@ pub(super) struct Session {
     warnings: Cell<u32>,
     pace: pace::Pace,
     tasks: tasks::Tasks,
+    /// The routes, for what there is no frame for; made when it is needed first.
+    api: RefCell<Option<Api>>,
     /// What the server asks for between signs of life.
     heartbeat: Cell<Duration>,
     renewal: Notify,
@@ -175,6 +178,7 @@ impl Session {
             server: target.url.key(),
             pace: pace::Pace::new(),
             tasks: tasks::Tasks::new(),
+            api: RefCell::default(),
             around,
             target,
             outgoing,

@@ -1,11 +1,14 @@
-//! Announcing a relay, for which there is a route and no frame.
+//! Announcing a relay, for which there is a route and no frame. The connection does not speak for
+//! it: a token is enough, of which there may be any number.
 
+use lanrage_ipc::ErrorCode;
+use lanrage_ipc::control::{ReqId, Secret};
 use lanrage_ipc::model::PeerId;
 use lanrage_ipc::params::RelayRegisterParams;
 
 use super::{Session, Trouble};
-use crate::control_plane::remote::transport::http::{Api, Cause, Refused};
-use crate::core::{Proof, User};
+use crate::control_plane::remote::transport::http::{Api, Cause, Refused, Token};
+use crate::core::{CredentialRecord, Proof, Upstream, User};
 
 impl Session {
     /// Announces a relay as the peer of its id: whoever proves to be that may change it.
@@ -20,14 +23,86 @@ impl Session {
         let Ok(peer_id) = relay.relay_id.as_str().parse::<PeerId>() else {
             return Err(Trouble::Lost);
         };
-        self.greet(&peer_id, owner).await?;
+        let turn = self.greeting(&peer_id);
+        let _turn = turn.lock().await;
+        let api = self.api()?;
         let upstream = self.upstream().await.map_err(|_| Trouble::Lost)?;
-        let credential = upstream.credentials.into_iter().find(|known| known.peer_id == peer_id);
-        let Some(Proof::Token(token)) = credential.map(|known| known.proof) else {
-            return Err(Trouble::Lost);
+        let (proof, owner) = self.known(&peer_id, owner, &upstream);
+        let token = match proof {
+            Some(Proof::Token(token)) => self.fresh(&api, &peer_id, token, &upstream).await?,
+            claim => self.take(&api, &peer_id, claim, owner).await?,
         };
-        let api = Api::new(&self.target).map_err(troubled)?;
-        api.register_relay(&token, &relay).await.map_err(troubled)
+        match api.register_relay(&token, &relay).await {
+            // The server has lost the token, or it has expired and the id is nobody's.
+            Err(refused) if refused.is_status(401) => {
+                let token = self.take(&api, &peer_id, None, owner).await?;
+                api.register_relay(&token, &relay).await.map_err(troubled)
+            }
+            announced => announced.map_err(troubled),
+        }
+    }
+
+    /// Takes an id that is nobody's, or that this very claim took before. Its token is kept.
+    async fn take(
+        &self,
+        api: &Api,
+        peer_id: &PeerId,
+        claim: Option<Proof>,
+        owner: User,
+    ) -> Result<Secret, Trouble> {
+        let name = match claim {
+            Some(Proof::Claim(name)) => name,
+            _ => self.name_claim(peer_id, owner).await?,
+        };
+        let name = ReqId::Text(name.expose().into());
+        match api.register_peer(peer_id, None, Some(&name)).await {
+            Ok(token) => self.keep(peer_id, token).await,
+            Err(refused) => {
+                if refused.code == ErrorCode::PermissionDenied {
+                    self.forget(peer_id).await;
+                }
+                // Its words may not say whose id it is.
+                let message = format!("{peer_id}: {}", refused.message);
+                Err(troubled(Refused { message, ..refused }))
+            }
+        }
+    }
+
+    /// The token, or one in its place where it is due to be renewed.
+    async fn fresh(
+        &self,
+        api: &Api,
+        peer_id: &PeerId,
+        token: Secret,
+        upstream: &Upstream,
+    ) -> Result<Secret, Trouble> {
+        let now = self.around.clock.now().wall;
+        let is_due = |known: &CredentialRecord| known.peer_id == *peer_id && known.renew_at <= now;
+        if !upstream.credentials.iter().any(is_due) {
+            return Ok(token);
+        }
+        match api.register_peer(peer_id, Some(&token), None).await {
+            Ok(fresh) => self.keep(peer_id, fresh).await,
+            Err(refused) => {
+                log::debug!("the token of {peer_id} is not renewed: {refused}");
+                Ok(token)
+            }
+        }
+    }
+
+    async fn keep(&self, peer_id: &PeerId, token: Token) -> Result<Secret, Trouble> {
+        let Token { token, expires_at } = token;
+        let kept = self.keep_token(peer_id.clone(), token.clone(), expires_at).await;
+        kept.map(|()| token).map_err(|_| Trouble::Lost)
+    }
+
+    /// The server's routes, whose connections are kept.
+    fn api(&self) -> Result<Api, Trouble> {
+        let mut kept = self.api.borrow_mut();
+        if kept.is_none() {
+            *kept = Some(Api::new(&self.target).map_err(troubled)?);
+        }
+        kept.clone().ok_or(Trouble::Lost)
     }
 }
 

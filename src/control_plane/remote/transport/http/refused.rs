@@ -92,7 +92,7 @@ impl Refused {
     }
 
     /// Whether the server has this status to blame for it.
-    pub(super) fn is_status(&self, status: u16) -> bool {
+    pub fn is_status(&self, status: u16) -> bool {
         self.cause == Cause::Status(status)
     }
 
