@@ -43,6 +43,16 @@ pub struct Caller {
     pub connection: ConnectionId,
 }
 
+impl Caller {
+    /// The user of this machine who it is, if it is one.
+    pub fn user(&self) -> Option<User> {
+        match self.principal {
+            Principal::User { user, .. } => Some(user),
+            Principal::Peers(_) | Principal::RelayKey => None,
+        }
+    }
+}
+
 /// How a connection takes a peer id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hold {

@@ -9,7 +9,7 @@ use std::thread;
 use serde_json::{Value, json};
 
 use super::{
-    Watcher, await_synced, entry, join, member, members, moved, party, registration, server,
+    Watcher, await_synced, entry, join, member, members, moved, names, party, registration, server,
     server_on, url,
 };
 use crate::harness::{Daemon, FAST_REMOTE, Port, Setup, eventually};
@@ -210,7 +210,12 @@ fn a_websocket_that_comes_later_is_found() {
     there.await_state("online");
     let id = register(&here, "ann");
     join(&there, &id, "bob", "synced");
+    let mut watcher = Watcher::of(&here);
     has_websocket.store(true, Ordering::SeqCst);
+    // It is no loss that another connection is made.
+    let states = watcher.states_to("online");
+    assert_eq!(names(&states), ["reconnecting", "online"]);
+    assert_eq!((&states[0]["attempt"], &states[0]["last_error"]), (&json!(0), &json!(null)));
     let signal = json!({"party_id": id, "from_peer_id": "ann", "to_peer_id": "bob",
         "signal_data": {"sdp": 1}});
     // Nothing but a WebSocket carries it.

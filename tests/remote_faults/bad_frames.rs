@@ -74,10 +74,11 @@ impl Play {
 
     /// The connection went for such a reason, and comes back.
     #[track_caller]
-    pub(super) fn lost(&mut self, words: &[&str]) {
-        self.trial.is_lost(words);
+    pub(super) fn lost(&mut self, words: &[&str]) -> Value {
+        let lost = self.trial.is_lost(words);
         self.trial.comes_to("online", &[]);
         self.nothing_changed();
+        lost
     }
 
     pub(super) fn log(&self) -> String {

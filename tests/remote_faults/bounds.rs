@@ -79,6 +79,19 @@ fn what_a_server_says_is_shown_in_part_and_drives_no_terminal() {
 }
 
 #[test]
+fn what_is_not_understood_is_shown_in_part() {
+    let mut play = Play::begin();
+    let mut long = party(90, "h", &OURS);
+    long["party"]["party_id"] = json!("x".repeat(100_000));
+    play.send_frames(&vec![long; 20]);
+    let lost = play.lost(&["not understood", "xxx"]);
+    let told = lost["last_error"].as_str().expect("an error");
+    assert!(told.len() < 400, "{} bytes", told.len());
+    assert!(play.log().lines().all(|line| line.len() < 1000), "long lines in the log");
+    play.end();
+}
+
+#[test]
 fn parties_without_room_here_take_none() {
     let polite = crate::harness::polite();
     // With each answer to a sign of life come parties that the peer is in, as the server has it.

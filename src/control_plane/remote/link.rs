@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use super::session::{Session, Surroundings};
 use super::transport::{self, Incoming, Loss, Target, Wire, words};
 use crate::control_plane::{Ask, Call, Standing};
-use crate::core::link::{self, Input, LinkId, Lost, Output};
+use crate::core::link::{self, Input, LinkId, Output};
 use crate::server_url::ServerUrl;
 
 /// Timers run on a clock that stands still while the machine sleeps: they are looked at this often.
@@ -140,7 +140,7 @@ impl Link {
         match (self.machine.link(), complaint) {
             (Some(id), Some(loss)) => {
                 log::warn!("the control server is lost: {}", loss.words);
-                self.input(Input::Closed(id, lost(loss)), ctx);
+                self.input(Input::Closed(id, loss), ctx);
                 self.end(ctx);
             }
             _ => self.input(Input::Timer, ctx),
@@ -160,7 +160,7 @@ impl Link {
             this.attempt = None;
             match result {
                 Ok(wire) => this.open(id, target, wire, ctx),
-                Err(loss) => this.input(Input::Closed(id, lost(loss)), ctx),
+                Err(loss) => this.input(Input::Closed(id, loss), ctx),
             }
         });
         self.attempt = Some(ctx.spawn(opening));
@@ -201,14 +201,14 @@ impl Link {
         let alive = move || drop(link.try_send(Alive(id)));
         let hearing = session.clone().hear(incoming, alive).into_actor(self);
         ctx.spawn(hearing.map(move |loss, this, ctx| {
-            let wants_another = this.line.session().is_some_and(|session| session.is_spent());
-            if wants_another {
+            let makes_way = this.line.session().is_some_and(|session| session.makes_way());
+            if makes_way {
                 log::info!("another connection is made: {}", loss.words);
                 this.end(ctx);
                 return this.input(Input::Renewed(id), ctx);
             }
             log::warn!("the control server is lost: {}", loss.words);
-            this.input(Input::Closed(id, lost(loss)), ctx);
+            this.input(Input::Closed(id, loss), ctx);
             this.end(ctx);
         }));
     }
@@ -301,10 +301,6 @@ fn uniform() -> f64 {
         Ok(()) => f64::from(u32::from_le_bytes(bytes)) / (f64::from(u32::MAX) + 1.0),
         Err(_) => 0.5,
     }
-}
-
-fn lost(Loss { words, retry_after, is_final }: Loss) -> Lost {
-    Lost { words, retry_after, is_final }
 }
 
 impl Actor for Link {

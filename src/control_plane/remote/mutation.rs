@@ -12,7 +12,7 @@ use super::frames;
 use super::session::{Acked, Keys, Lane, Passing, Session, Trouble, told_party, unexpected};
 use crate::control_plane::{Answer, Ask, Failure, Query};
 use crate::core::reconcile::{InFlight, Passage};
-use crate::core::{Caller, Command, Outcome, Principal, Refusal, RequestKey, User};
+use crate::core::{Caller, Command, Outcome, Refusal, RequestKey};
 
 /// Where the party of a command lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,7 +153,7 @@ impl Desk {
         request: &Request,
     ) -> Result<(Acked, Option<Passing>), Trouble> {
         let Request { caller, party_id, peer_id, frame, key, .. } = request;
-        session.greet(peer_id, user_of(caller)).await?;
+        session.greet(peer_id, caller.user()).await?;
         let in_flight = request.passage().map(|what| InFlight { peer_id: peer_id.clone(), what });
         let passing = in_flight.map(|in_flight| session.passing(party_id, in_flight));
         session.ask(frame.clone(), key, Lane::Asked).await.map(|acked| (acked, passing))
@@ -251,13 +251,5 @@ impl Desk {
         }
         let last_error = last_error.map(|words| format!(": {words}")).unwrap_or_default();
         Failure::Offline(format!("{what}, and the control server {why}{last_error}"))
-    }
-}
-
-/// The user whose peers a caller's are.
-pub(super) fn user_of(caller: &Caller) -> User {
-    match &caller.principal {
-        Principal::User { user, .. } => *user,
-        Principal::Peers(_) | Principal::RelayKey => User(0),
     }
 }

@@ -10,7 +10,6 @@ use lanrage_ipc::params::RelayRegisterParams;
 use serde_json::Value;
 
 use super::actor::Desk;
-use super::mutation::user_of;
 use super::session::{Lane, Session, Trouble};
 use crate::control_plane::{Answer, Ask, Failure, Query};
 use crate::core::{Caller, Command};
@@ -29,7 +28,7 @@ impl Desk {
             && let Some(relay) = announcement(&command)
         {
             self.registry(caller.clone(), Ask::Check(command.clone())).await?;
-            match session.announce(relay, user_of(&caller)).await {
+            match session.announce(relay, caller.user()).await {
                 Ok(()) | Err(Trouble::Lost) => {}
                 Err(Trouble::Refused { code, message }) => {
                     return Err(Failure::Rejected { code, message });

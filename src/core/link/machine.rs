@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lanrage_ipc::model::ConnectionState;
 
-use super::{Input, LinkId, Lost, Output, Settings, Standing};
+use super::{Input, LinkId, Loss, Output, Settings, Standing};
 
 /// After this silence the server is asked for a sign of life.
 const PING_AFTER: Duration = Duration::from_secs(9);
@@ -190,7 +190,7 @@ impl Link {
                 Some(self.connect(Some(Pace::Backoff), now))
             }
             (Input::Renewed(_), _) => {
-                self.lose(Lost::passing("another connection is wanted".into()), now, jitter);
+                self.lose(Loss::new("another connection is wanted"), now, jitter);
                 None
             }
             (Input::Timer, _) => self.timer(now, jitter),
@@ -223,7 +223,7 @@ impl Link {
                     }
                     _ => format!("no answer within {}", Words(limit)),
                 };
-                self.lose(Lost::passing(words), now, jitter);
+                self.lose(Loss::new(words), now, jitter);
                 Some(Output::Hangup(id))
             }
             Phase::Up { id, heard, pinged } => {
@@ -231,7 +231,7 @@ impl Link {
                 if silence >= SILENCE_LIMIT {
                     let words =
                         format!("the server has not been heard for {}", Words(SILENCE_LIMIT));
-                    self.lose(Lost::passing(words), now, jitter);
+                    self.lose(Loss::new(words), now, jitter);
                     return Some(Output::Hangup(id));
                 }
                 self.settle(now);
@@ -254,7 +254,7 @@ impl Link {
     }
 
     /// There is no connection any more.
-    fn lose(&mut self, lost: Lost, now: Duration, jitter: Jitter<'_>) {
+    fn lose(&mut self, lost: Loss, now: Duration, jitter: Jitter<'_>) {
         self.settle(now);
         self.attempt = self.attempt.saturating_add(1);
         self.last_error = Some(lost.words);

@@ -73,8 +73,8 @@ pub struct LinkId(pub u64);
 
 /// Why an attempt failed, or a connection went.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lost {
-    /// In words.
+pub struct Loss {
+    /// In words that a person understands, with what to do about it where there is something.
     pub words: String,
     /// How long the server wants not to be asked; an hour at most is granted.
     pub retry_after: Option<Duration>,
@@ -82,10 +82,10 @@ pub struct Lost {
     pub is_final: bool,
 }
 
-impl Lost {
-    /// Lost in a way that may pass by itself.
-    fn passing(words: String) -> Self {
-        Self { words, retry_after: None, is_final: false }
+impl Loss {
+    /// For a reason that may pass by itself.
+    pub fn new(words: impl Into<String>) -> Self {
+        Self { words: words.into(), retry_after: None, is_final: false }
     }
 }
 
@@ -101,7 +101,7 @@ pub enum Input {
     /// Anything came from the server.
     Heard(LinkId),
     /// The attempt failed, or the connection is gone. Not to be hung up again.
-    Closed(LinkId, Lost),
+    Closed(LinkId, Loss),
     /// This side closed the connection, in order to have another.
     Renewed(LinkId),
     /// [`Link::deadline`] has come. May be late, or come for nothing.

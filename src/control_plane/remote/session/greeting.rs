@@ -11,9 +11,8 @@ use lanrage_ipc::model::{Name, PartyId, PeerId};
 
 use super::{Lane, Session, Trouble};
 use crate::control_plane::Failure;
-use crate::control_plane::remote::transport::Loss;
 use crate::core::reconcile::Occasion;
-use crate::core::{Command, CredentialRecord, Membership, Proof, RequestKey, Upstream, User};
+use crate::core::{Command, CredentialRecord, Proof, RequestKey, Upstream, User};
 
 /// Peers that one connection speaks for; the server takes no more.
 const MOST_PEERS: usize = 64;
@@ -47,12 +46,12 @@ impl Session {
         if peers.is_empty() {
             self.hello(None, None, BTreeMap::new(), &self.around.keys.next()).await?;
         }
-        let greetings = peers.iter().map(|(peer_id, owner)| {
+        let greetings = peers.iter().map(|peer_id| {
             let have = bookmarks(&upstream, peer_id);
-            self.greet_again(peer_id, *owner, &upstream, have)
+            self.greet_again(peer_id, &upstream, have)
         });
         let greeted = futures_util::future::join_all(greetings).await;
-        for ((peer_id, _), greeted) in peers.iter().zip(greeted) {
+        for (peer_id, greeted) in peers.iter().zip(greeted) {
             match greeted {
                 Ok(()) => {}
                 Err(Trouble::Refused { code, message }) => {
@@ -72,32 +71,31 @@ impl Session {
 
     /// The peers to greet: those in parties first. A credential that is good for nothing any more
     /// is forgotten.
-    async fn known_peers(&self, upstream: &Upstream) -> Vec<(PeerId, User)> {
-        let members: BTreeMap<_, _> = upstream
-            .memberships
-            .iter()
-            .map(|Membership { peer_id, owner, .. }| (peer_id.clone(), *owner))
-            .collect();
-        let mut peers: Vec<_> = members.iter().map(|(id, owner)| (id.clone(), *owner)).collect();
+    async fn known_peers(&self, upstream: &Upstream) -> Vec<PeerId> {
+        let members: BTreeSet<_> = upstream.memberships.iter().map(|one| &one.peer_id).collect();
+        let mut peers: Vec<_> = members.iter().copied().cloned().collect();
         let now = self.around.clock.now().wall;
         // The latest first: what was lost was lost of late.
         let mut credentials: Vec<_> = upstream.credentials.iter().collect();
         credentials.sort_by_key(|credential| std::cmp::Reverse(credential.renew_at));
         for credential in credentials {
-            let CredentialRecord { peer_id, owner, renew_at, .. } = credential;
-            if members.contains_key(peer_id) {
+            let CredentialRecord { peer_id, renew_at, .. } = credential;
+            if members.contains(peer_id) {
                 continue;
             }
             if upstream.leaves.iter().any(|(_, leaving)| leaving == peer_id) {
-                peers.insert(0, (peer_id.clone(), *owner));
+                peers.insert(0, peer_id.clone());
             } else if now.duration_since(*renew_at) < GOOD_FOR {
-                peers.push((peer_id.clone(), *owner));
+                peers.push(peer_id.clone());
             } else {
                 self.forget(peer_id).await;
             }
         }
         let leaving: BTreeSet<_> = upstream.leaves.iter().map(|(_, peer_id)| peer_id).collect();
-        peers.truncate(members.len() + leaving.len() + FORMER_PEERS);
+        let needed = members.len() + leaving.len();
+        // Former ones take no place that new ones may want.
+        let former = FORMER_PEERS.min((MOST_PEERS / 2).saturating_sub(needed));
+        peers.truncate(needed + former);
         if peers.len() > MOST_PEERS {
             log::warn!("{} peers are too many for one connection", peers.len());
             peers.truncate(MOST_PEERS);
@@ -121,7 +119,7 @@ impl Session {
     pub(in super::super) async fn greet(
         &self,
         peer_id: &PeerId,
-        owner: User,
+        caller: Option<User>,
     ) -> Result<(), Trouble> {
         if self.is_greeted(peer_id) {
             return Ok(());
@@ -135,7 +133,7 @@ impl Session {
             return self.make_room().await;
         }
         let upstream = self.upstream().await.map_err(|failure| self.stumbled(&failure))?;
-        self.introduce(peer_id, owner, &upstream, BTreeMap::new()).await
+        self.introduce(peer_id, caller, &upstream, BTreeMap::new()).await
     }
 
     /// The same for who comes back with copies of parties, also where a request was faster: by
@@ -143,17 +141,16 @@ impl Session {
     async fn greet_again(
         &self,
         peer_id: &PeerId,
-        owner: User,
         before: &Upstream,
         have: BTreeMap<PartyId, Bookmark>,
     ) -> Result<(), Trouble> {
         let turn = self.greeting(peer_id);
         let _turn = turn.lock().await;
         if !self.is_greeted(peer_id) {
-            return self.introduce(peer_id, owner, before, have).await;
+            return self.introduce(peer_id, None, before, have).await;
         }
         let upstream = self.upstream().await.map_err(|failure| self.stumbled(&failure))?;
-        self.introduce(peer_id, owner, &upstream, have).await
+        self.introduce(peer_id, None, &upstream, have).await
     }
 
     pub(super) fn is_greeted(&self, peer_id: &PeerId) -> bool {
@@ -176,21 +173,18 @@ impl Session {
             );
             return Err(Trouble::Refused { code: ErrorCode::RateLimited, message });
         }
-        self.is_spent.set(true);
-        self.give_up(Loss::new(
-            "too many peers came and went on one connection: a fresh one is made",
-        ));
+        self.make_way("too many peers came and went on one connection");
         Err(Trouble::Lost)
     }
 
     async fn introduce(
         &self,
         peer_id: &PeerId,
-        caller: User,
+        caller: Option<User>,
         upstream: &Upstream,
         have: BTreeMap<PartyId, Bookmark>,
     ) -> Result<(), Trouble> {
-        let (proof, owner) = self.known(peer_id, caller, upstream);
+        let (proof, owner) = self.known(peer_id, caller, upstream)?;
         let by_token = match proof {
             Some(Proof::Token(token)) => {
                 let key = self.around.keys.next();
@@ -222,20 +216,27 @@ impl Session {
         greeted
     }
 
-    /// What proves a peer, if anything does, and for whom its token is kept from now on.
+    /// What proves a peer, if anything does, and for whom its token is kept from now on: whose it
+    /// is already, or else the caller.
+    ///
+    /// # Errors
+    /// [`Trouble::Refused`] when it is nobody's and no user of this machine asks.
     pub(super) fn known(
         &self,
         peer_id: &PeerId,
-        caller: User,
+        caller: Option<User>,
         upstream: &Upstream,
-    ) -> (Option<Proof>, User) {
+    ) -> Result<(Option<Proof>, User), Trouble> {
         let known = upstream.credentials.iter().find(|known| known.peer_id == *peer_id);
         let member = upstream.memberships.iter().find(|member| member.peer_id == *peer_id);
         // An admin may act for a peer, and does not make it their own by that.
         let owner = known.map(|known| known.owner).or(member.map(|member| member.owner));
-        let owner = owner.unwrap_or(caller);
+        let Some(owner) = owner.or(caller) else {
+            let message = format!("peer {peer_id} is no user's of this machine");
+            return Err(Trouble::Refused { code: ErrorCode::PermissionDenied, message });
+        };
         self.owners.borrow_mut().insert(peer_id.clone(), owner);
-        (known.map(|known| known.proof.clone()), owner)
+        Ok((known.map(|known| known.proof.clone()), owner))
     }
 
     /// Chooses the name of a claim, and keeps it before the claim is made: whatever becomes of the

@@ -84,9 +84,10 @@ impl Session {
 
     fn puzzled(&self, garbage: &mut u32, why: &str) {
         *garbage += 1;
+        let why = words::shown(why);
         self.warn(format_args!("the control server sent what is not understood: {why}"));
         if *garbage < MOST_GARBAGE && self.warnings.get() < MOST_WARNINGS {
-            self.note_said(format!("what it sent is not understood: {}", words::shown(why)));
+            self.note_said(format!("what it sent is not understood: {why}"));
         } else {
             self.said.take();
             self.give_up(Loss::new(format!("what the server sends is not understood: {why}")));

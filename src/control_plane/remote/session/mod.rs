@@ -150,8 +150,8 @@ pub(super) struct Session {
     /// What the server asks for between signs of life.
     heartbeat: Cell<Duration>,
     renewal: Notify,
-    /// Whether it can't greet any more peers.
-    is_spent: Cell<bool>,
+    /// Whether it was given up for another one.
+    makes_way: Cell<bool>,
     goaway: Cell<Option<Duration>>,
     /// What the server said last that is no answer, in words, until it may be asked.
     said: RefCell<Option<String>>,
@@ -202,7 +202,7 @@ impl Session {
             warnings: Cell::default(),
             heartbeat: Cell::new(heartbeat),
             renewal: Notify::new(),
-            is_spent: Cell::new(false),
+            makes_way: Cell::new(false),
             goaway: Cell::default(),
             said: RefCell::default(),
             forgiving_until: Cell::default(),
@@ -224,9 +224,9 @@ impl Session {
         !self.greeted.borrow().is_empty() && self.end.borrow().is_none()
     }
 
-    /// Whether another connection is wanted in its place, though the server is there.
-    pub(super) fn is_spent(&self) -> bool {
-        self.is_spent.get()
+    /// Whether it was given up for another one, though the server is there.
+    pub(super) fn makes_way(&self) -> bool {
+        self.makes_way.get()
     }
 
     /// From now on it may be asked.
@@ -275,6 +275,12 @@ impl Session {
         self.end.borrow_mut().get_or_insert(loss);
         self.pace.end();
         self.ended.notify_one();
+    }
+
+    /// Gives the connection up for another one, for that reason.
+    fn make_way(&self, why: &str) {
+        self.makes_way.set(true);
+        self.give_up(Loss::new(why));
     }
 
     /// Nothing is answered any more: who waits hears that at once.

@@ -7,7 +7,7 @@ use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::ClientFrame;
 use lanrage_ipc::model::{PartyId, PeerId};
 
-use super::{Carrier, Lane, Loss, Session, Trouble};
+use super::{Carrier, Lane, Session, Trouble};
 use crate::control_plane::remote::transport::dial;
 use crate::core::reconcile::{Heard, Point};
 use crate::core::{Command, Upstream};
@@ -42,7 +42,7 @@ impl Session {
             return;
         }
         dial::await_websocket(&self.target, every).await;
-        self.give_up(Loss::new("it has a WebSocket now, and is connected to anew"));
+        self.make_way("the server has a WebSocket now");
     }
 
     /// A sign of life. The answer says how far the party is: what was lost shows.

@@ -18,7 +18,7 @@ impl Session {
     pub(in super::super) async fn announce(
         &self,
         relay: RelayRegisterParams,
-        owner: User,
+        caller: Option<User>,
     ) -> Result<(), Trouble> {
         let Ok(peer_id) = relay.relay_id.as_str().parse::<PeerId>() else {
             return Err(Trouble::Lost);
@@ -27,7 +27,7 @@ impl Session {
         let _turn = turn.lock().await;
         let api = self.api()?;
         let upstream = self.upstream().await.map_err(|_| Trouble::Lost)?;
-        let (proof, owner) = self.known(&peer_id, owner, &upstream);
+        let (proof, owner) = self.known(&peer_id, caller, &upstream)?;
         let token = match proof {
             Some(Proof::Token(token)) => self.fresh(&api, &peer_id, token, &upstream).await?,
             claim => self.take(&api, &peer_id, claim, owner).await?,

@@ -13,7 +13,7 @@ use super::{Acked, Lane, Session, Trouble};
 use crate::control_plane::remote::frames;
 use crate::control_plane::remote::transport::Carrier;
 use crate::core::reconcile::{Act, InFlight, Occasion, Operation};
-use crate::core::{Command, Membership, Outcome, Principal, RequestKey, User};
+use crate::core::{Command, Membership, Outcome, RequestKey};
 
 /// Refusals on one connection from which something may follow: a server that is out of its mind
 /// would be asked without end.
@@ -81,8 +81,7 @@ impl Session {
 
     async fn request(self: &Rc<Self>, operation: &Operation) -> Result<Acked, Trouble> {
         let peer_id = operation.act.peer_id();
-        let owner = self.owner(peer_id).await;
-        self.greet(peer_id, owner).await?;
+        self.greet(peer_id, self.around.itself.user()).await?;
         self.ask(frames::of_operation(operation), &operation.key, Lane::Background).await
     }
 
@@ -98,16 +97,6 @@ impl Session {
         let shadow = self.shadow.borrow();
         let is_in = shadow.get(&party_id).is_some_and(|party| party.members.contains_key(peer_id));
         !is_in && self.undone.borrow_mut().insert((party_id, peer_id.clone()))
-    }
-
-    /// The user whose a peer is.
-    async fn owner(&self, peer_id: &PeerId) -> User {
-        if let Some(owner) = self.owners.borrow().get(peer_id) {
-            return *owner;
-        }
-        let memberships = self.upstream().await.map(|upstream| upstream.memberships);
-        let known = memberships.unwrap_or_default().into_iter().find(|one| one.peer_id == *peer_id);
-        known.map_or(self.own_user(), |one| one.owner)
     }
 
     /// The server has done it. Of who enters it told before; of the others it tells later, or not
@@ -225,13 +214,6 @@ impl Session {
             for party_id in upstream.outbox.into_iter().filter(|id| noted.has(id)) {
                 self.look_again(&party_id).await;
             }
-        }
-    }
-
-    fn own_user(&self) -> User {
-        match &self.around.itself.principal {
-            Principal::User { user, .. } => *user,
-            _ => User(0),
         }
     }
 }

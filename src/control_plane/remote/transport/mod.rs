@@ -23,6 +23,7 @@ use lanrage_ipc::control::{Inbound, ServerFrame};
 use lanrage_ipc::model::PartyId;
 use tokio::sync::mpsc;
 
+pub use crate::core::link::Loss;
 use crate::server_url::ServerUrl;
 
 /// Frames that may wait to be sent.
@@ -127,25 +128,6 @@ pub enum Incoming {
     },
     /// The way is no more.
     Lost(Loss),
-}
-
-/// Why there is no way to the server.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Loss {
-    /// In words that a person understands, with what to do about it where there is something.
-    pub words: String,
-    /// How long the server asks to be left alone.
-    pub retry_after: Option<Duration>,
-    /// Whether another attempt is in vain until something is changed: the server does not let
-    /// this daemon in.
-    pub is_final: bool,
-}
-
-impl Loss {
-    /// For a reason that may pass.
-    pub fn new(words: impl Into<String>) -> Self {
-        Self { words: words.into(), retry_after: None, is_final: false }
-    }
 }
 
 /// How far a clock that shows `theirs` is ahead of one that shows `ours`, in seconds.

@@ -189,7 +189,7 @@ fn the_server_can_ask_for_patience() {
     let patient = |failed, retry_after| {
         let mut bench = Bench::failed(failed);
         bench.reach_deadline();
-        bench.close(Lost { retry_after: Some(retry_after), ..lost("busy") });
+        bench.close(Loss { retry_after: Some(retry_after), ..lost("busy") });
         bench.wait()
     };
     assert_eq!(patient(1, secs(40)), secs(41), "and then at random up to 2 s");
@@ -226,7 +226,7 @@ fn other_settings_do_not_break_into_the_servers_patience() {
         let mut bench = Bench::failed(failed);
         bench.reach_deadline();
         let retry_after = Some(if failed == 1 { secs(40) } else { secs(500) });
-        bench.close(Lost { retry_after, ..lost("busy") });
+        bench.close(Loss { retry_after, ..lost("busy") });
         let none = Duration::ZERO;
         let eager = Settings { backoff_max: none, probe: none, ..settings() };
         bench.tell(Input::Settings(eager));

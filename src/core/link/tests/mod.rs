@@ -34,12 +34,12 @@ fn settings() -> Settings {
     }
 }
 
-fn lost(words: &str) -> Lost {
-    Lost { words: words.to_owned(), retry_after: None, is_final: false }
+fn lost(words: &str) -> Loss {
+    Loss { words: words.to_owned(), retry_after: None, is_final: false }
 }
 
-fn refused(words: &str) -> Lost {
-    Lost { is_final: true, ..lost(words) }
+fn refused(words: &str) -> Loss {
+    Loss { is_final: true, ..lost(words) }
 }
 
 /// A link with a clock of its own and the same chance each time.
@@ -100,7 +100,7 @@ impl Bench {
         assert_eq!(self.tell(Input::Heard(self.id())), []);
     }
 
-    fn close(&mut self, lost: Lost) {
+    fn close(&mut self, lost: Loss) {
         assert_eq!(self.tell(Input::Closed(self.id(), lost)), [Output::Changed]);
         assert_eq!(self.link.link(), None);
     }

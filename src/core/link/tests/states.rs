@@ -81,7 +81,7 @@ fn who_is_refused_waits_to_be_told() {
     for told in [Input::Retry, Input::Start] {
         let mut bench = Bench::failed(1);
         bench.reach_deadline();
-        bench.close(Lost { retry_after: Some(secs(5)), ..refused("the token is unknown") });
+        bench.close(Loss { retry_after: Some(secs(5)), ..refused("the token is unknown") });
         assert_eq!(bench.state(), ConnectionState::AuthFailed);
         assert_eq!(bench.attempt(), 2);
         assert_eq!(bench.link.standing().retry_at, None);

@@ -24,7 +24,7 @@ pub(super) enum Step {
     Opened(Which),
     Welcomed(Which),
     Heard(Which),
-    Closed(Which, Lost),
+    Closed(Which, Loss),
     Renewed(Which),
     /// The timer comes so long after it was due.
     Due(Duration),
@@ -49,13 +49,13 @@ fn span(longest: u64) -> impl Strategy<Value = Duration> {
     prop_oneof![1 => Just(Duration::ZERO), 5 => (0..longest * 1000).prop_map(millis)]
 }
 
-fn losses() -> impl Strategy<Value = Lost> {
+fn losses() -> impl Strategy<Value = Loss> {
     let retry_after = prop_oneof![
         4 => Just(None),
         2 => span(600).prop_map(Some),
         1 => Just(Some(Duration::MAX)),
     ];
-    (retry_after, prop::bool::weighted(0.1)).prop_map(|(retry_after, is_final)| Lost {
+    (retry_after, prop::bool::weighted(0.1)).prop_map(|(retry_after, is_final)| Loss {
         retry_after,
         is_final,
         ..lost("lost")
