@@ -17,6 +17,7 @@ pub mod instance;
 pub mod ipc;
 pub mod logging;
 pub mod os;
+mod random_id;
 pub mod server;
 pub mod server_url;
 pub mod service;

@@ -68,6 +68,31 @@ fn a_peer_is_oneself_unless_named() {
 }
 
 #[test]
+fn ids_may_begin_with_a_hyphen() {
+    let daemon = Setup::new().start();
+    let ctl = daemon.ctl();
+    ctl.json("party register Quake --party-id -abc --peer-id --ann --public-key k");
+    ctl.json("party join -abc --peer-id -bob --public-key k");
+    ctl.json("relay register -r1 --public-ip 203.0.113.1 --port 1");
+    ctl.json("signal send -abc --from --ann --to -bob -1");
+    for line in [
+        "party show -abc",
+        "peer list -abc",
+        "peer show -abc --ann",
+        "peer update -abc -bob --local-port 1",
+        "peer heartbeat -abc --peer-id -bob",
+        "signal poll -abc -bob",
+        "wait --for party --party -abc",
+        "party leave -abc -bob",
+    ] {
+        ctl.json(line);
+    }
+    // An option that is known stays one.
+    assert_eq!(ctl.fails("party show --timeout 1s"), (2, "usage".to_owned()));
+    assert_eq!(ctl.fails("watch --party -other"), (1, "party_not_found".to_owned()));
+}
+
+#[test]
 fn an_update_changes_what_it_is_given() {
     let daemon = Setup::new().start();
     let ctl = daemon.ctl();

@@ -25,7 +25,7 @@ pub(super) enum Command {
         #[arg(value_name = "NAME")]
         party_name: Name,
         /// The party's id [default: one that the daemon chooses]
-        #[arg(long, value_name = "ID")]
+        #[arg(long, value_name = "ID", allow_hyphen_values = true)]
         party_id: Option<PartyId>,
         #[command(flatten, next_help_heading = "The host, unknown where left out")]
         host: Joining,
@@ -33,6 +33,7 @@ pub(super) enum Command {
     /// Add a peer of yours to a party, or update it there
     Join {
         /// The party's id
+        #[arg(allow_hyphen_values = true)]
         party: PartyId,
         #[command(flatten, next_help_heading = "The peer, unknown where left out")]
         peer: Joining,
@@ -42,6 +43,7 @@ pub(super) enum Command {
     /// Show a party and its peers
     Show {
         /// The party's id
+        #[arg(allow_hyphen_values = true)]
         party: PartyId,
     },
     /// Show the parties that the daemon knows

@@ -22,13 +22,16 @@ pub(super) enum Command {
     /// Show the peers of a party
     List {
         /// The party's id
+        #[arg(allow_hyphen_values = true)]
         party: PartyId,
     },
     /// Show a peer, with its public key
     Show {
         /// The party's id
+        #[arg(allow_hyphen_values = true)]
         party: PartyId,
         /// The peer's id
+        #[arg(allow_hyphen_values = true)]
         peer: PeerId,
     },
     /// Change what a peer says of itself; what is not given stays as it is
@@ -52,11 +55,14 @@ pub(super) enum Command {
 #[derive(Debug, clap::Args)]
 pub(super) struct Member {
     /// The party's id
+    #[arg(allow_hyphen_values = true)]
     party: PartyId,
     /// The peer's id [default: your login and host name]
+    #[arg(allow_hyphen_values = true)]
     peer: Option<PeerId>,
     /// As PEER, for those used to it from join
     #[arg(long, value_name = "ID", conflicts_with = "peer", hide = true)]
+    #[arg(allow_hyphen_values = true)]
     peer_id: Option<PeerId>,
 }
 
@@ -71,7 +77,7 @@ impl Member {
 #[derive(Debug, clap::Args)]
 pub(super) struct Joining {
     /// The peer's id [default: your login and host name]
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
     peer_id: Option<PeerId>,
     /// Its WireGuard public key
     #[arg(long, value_name = "KEY")]

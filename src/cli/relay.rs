@@ -15,7 +15,7 @@ pub(super) enum Command {
     /// Announce a relay, change it, or tell that it is still there
     Register {
         /// The relay's id
-        #[arg(value_name = "ID")]
+        #[arg(value_name = "ID", allow_hyphen_values = true)]
         relay: RelayId,
         /// Where it listens
         #[arg(long, value_name = "IP")]

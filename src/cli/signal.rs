@@ -17,12 +17,13 @@ pub(super) enum Command {
     /// Leave a signal for a peer, who has to poll for it
     Send {
         /// The party's id
+        #[arg(allow_hyphen_values = true)]
         party: PartyId,
         /// The peer that sends [default: your login and host name]
-        #[arg(long, value_name = "ID")]
+        #[arg(long, value_name = "ID", allow_hyphen_values = true)]
         from: Option<PeerId>,
         /// The peer that it is for
-        #[arg(long, value_name = "ID")]
+        #[arg(long, value_name = "ID", allow_hyphen_values = true)]
         to: PeerId,
         /// What to say: any JSON; - reads it from standard input
         #[arg(allow_negative_numbers = true)]

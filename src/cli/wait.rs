@@ -28,7 +28,7 @@ pub(super) struct Wait {
     #[arg(long = "for", value_name = "WHAT")]
     what: What,
     /// The party's id
-    #[arg(long, value_name = "ID", required_if_eq("what", "party"))]
+    #[arg(long, value_name = "ID", required_if_eq("what", "party"), allow_hyphen_values = true)]
     party: Option<PartyId>,
 }
 

@@ -26,7 +26,7 @@ pub(super) struct Watch {
     #[arg(value_parser = one_of::<Topic>(&["party", "peer", "signal", "relay", "connection"]))]
     topics: Vec<Topic>,
     /// Watch only the party of this id
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
     party: Option<PartyId>,
     /// Show changes only, not how things are before them
     #[arg(long)]

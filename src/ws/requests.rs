@@ -6,11 +6,11 @@ use lanrage_ipc::lanrage::input::PeerForm;
 use lanrage_ipc::model::{Epoch, Keepalive, PartyId, PeerId, PeerInput, UtcOffset};
 use serde_json::{Value, json};
 
-use super::conversation::{Conversation, mistake, no_random_numbers, unexpected};
+use super::conversation::{Conversation, mistake, unexpected};
 use super::render::{self, Rejection};
 use crate::control_plane::{Answer, Ask, Failure, Query};
 use crate::core::{Command, Outcome, Receipt, Refusal, RequestKey};
-use crate::token::random_text;
+use crate::random_id::random_party_id;
 
 /// What an `ack` tells.
 pub(super) struct Reply {
@@ -211,11 +211,9 @@ pub(super) fn summary(frame: &ClientFrame) -> String {
     }
 }
 
-/// 128 random bits: who knows the id may join.
 fn new_party_id() -> Result<PartyId, Rejection> {
-    let id = random_text::<16>().map_err(no_random_numbers)?;
-    id.parse().map_err(|rule| {
-        log::error!("a party id {rule}");
+    random_party_id().map_err(|error| {
+        log::error!("no party id chosen: {error:#}");
         mistake()
     })
 }

@@ -31,5 +31,5 @@ pub(crate) use port::Port;
 pub(crate) use proxy::{Direction, Proxy};
 pub(crate) use random::Random;
 pub(crate) use stranger::{NOBODY, is_root, stranger};
-pub(crate) use wire::{assert_error, await_clients, keys, lock, memory};
+pub(crate) use wire::{assert_chosen_id, assert_error, await_clients, keys, lock, memory};
 pub(crate) use ws::Ws;

@@ -125,3 +125,10 @@ pub(crate) fn lock(discovery_file: &Path) -> std::fs::File {
     file.lock().expect("take the lock");
     file
 }
+
+/// Asserts that a program chose the id: short enough for LANrage's users to type, and in need of no
+/// escapes.
+pub(crate) fn assert_chosen_id(id: &str) {
+    assert_eq!(id.len(), 20, "{id}");
+    assert!(id.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{id}");
+}

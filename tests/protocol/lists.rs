@@ -5,7 +5,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Setup, keys, peer};
+use crate::harness::{Client, Setup, assert_chosen_id, keys, peer};
 
 /// All pages of parties, each as the ids in it.
 fn pages(client: &mut Client, limit: Option<u32>) -> Vec<Vec<String>> {
@@ -96,6 +96,7 @@ fn the_daemon_chooses_ids_for_parties_that_have_none() {
         .collect();
     assert_eq!(ids.len(), 20);
     for id in &ids {
+        assert_chosen_id(id);
         assert_eq!(client.party(id)["party_id"], *id);
     }
     assert_eq!(pages(&mut client, Some(7)).concat(), ids.into_iter().collect::<Vec<_>>());

@@ -16,7 +16,7 @@ use crate::http::face::HttpFace;
 use crate::http::once::Once;
 use crate::http::path::Params;
 use crate::http::problem::Problem;
-use crate::token;
+use crate::random_id::random_party_id;
 
 /// Registers a party with its host. The server chooses the party's id: who knows it is invited.
 #[utoipa::path(
@@ -46,7 +46,7 @@ pub(in crate::http) async fn register(
     let RegisterPartyBody { name, host } = body.read(RegisterPartyBody::from_json).await?;
     let utc_offset = host.offset(face.clock.now().wall);
     let command = Command::Register {
-        party_id: fresh_id()?,
+        party_id: random_party_id().map_err(Problem::internal)?,
         name,
         host: host.info,
         keepalive: Keepalive::Manual,
@@ -136,10 +136,4 @@ async fn enter(face: &HttpFace, client: &Client, ask: Ask, place: &str) -> Resul
         })) => find(face, client, party_id).await,
         other => Err(Problem::unexpected(&other)),
     }
-}
-
-/// An id that can't be guessed: 128 random bits.
-fn fresh_id() -> Result<PartyId, Problem> {
-    let text = token::random_text::<16>().map_err(Problem::internal)?;
-    text.parse().map_err(Problem::internal)
 }

@@ -7,6 +7,7 @@ use lanrage_ipc::{Reply, Request, RpcError};
 use super::{Translator, millis, unexpected};
 use crate::control_plane::{Answer, Ask};
 use crate::core::{Command, Outcome};
+use crate::random_id::random_party_id;
 
 /// What an announced relay has when it doesn't say.
 const RELAY_CAPACITY: u32 = 100;
@@ -90,12 +91,8 @@ fn command(request: Request, room: usize) -> Result<Command, RpcError> {
     })
 }
 
-/// As LANrage's: six random bytes in hexadecimal.
 fn new_party_id() -> Result<PartyId, RpcError> {
-    let mut bytes = [0_u8; 8];
-    getrandom::fill(&mut bytes[..6]).map_err(|error| unexpected(&error))?;
-    let id = format!("{:012x}", u64::from_le_bytes(bytes));
-    id.parse().map_err(|error| unexpected(&error))
+    random_party_id().map_err(|error| unexpected(&error))
 }
 
 fn unknown_region() -> Result<Name, RpcError> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::{announced_with, server_with};
-use crate::harness::{Http, Setup, announced, eventually};
+use crate::harness::{Http, Setup, announced, assert_chosen_id, eventually};
 
 fn join_as(client: &mut Http, party: &str, peer: Value) -> Value {
     let body = json!({"party_id": party, "peer_info": peer});
@@ -24,9 +24,7 @@ fn the_server_chooses_ids_that_nobody_guesses() {
         let created = alice.post("/parties", Some(body.clone())).ok();
         let id = created["party_id"].as_str().expect("an id").to_owned();
         assert_eq!(created["party"]["party_id"], id);
-        // 128 bits in url-safe base64, so that a path needs no escapes.
-        let in_alphabet = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
-        assert!(id.len() >= 22 && id.bytes().all(in_alphabet), "{id}");
+        assert_chosen_id(&id);
         id
     };
     let ids: BTreeSet<String> = (0..32).map(create).collect();

@@ -7,7 +7,7 @@ use super::{
     done, guest, heartbeat, host, join, leave, newcomer, plain_guest, plain_host, refused,
     register, shapes, sync, told, update,
 };
-use crate::harness::{Http, Setup, Ws};
+use crate::harness::{Http, Setup, Ws, assert_chosen_id};
 
 #[test]
 fn a_welcome_tells_who_one_is() {
@@ -59,7 +59,7 @@ fn each_message_has_its_ack() {
     let mut register = register("", "alice");
     register.as_object_mut().expect("an object").remove("party_id");
     let party_id = done(&alice.ask(register))["party_id"].as_str().expect("an id").to_owned();
-    assert!(party_id.len() >= 22, "{party_id}");
+    assert_chosen_id(&party_id);
     assert_eq!(alice.await_type("party_update")["party"]["party_id"], party_id);
 }
 

@@ -185,8 +185,7 @@ impl Session {
         let has_ended = code == ErrorCode::PartyNotFound && self.carrier == Carrier::Http;
         let level = if has_ended { log::Level::Info } else { log::Level::Warn };
         log::log!(level, "party {party_id}: the server refused {peer_id}: {message} ({code:?})");
-        let Ok(spare) = crate::token::random_text::<16>() else { return };
-        let Ok(spare) = spare.parse() else { return };
+        let Ok(spare) = crate::random_id::random_party_id() else { return };
         let refused = Command::Refused { party_id, peer_id, key, code, spare };
         match self.command(refused).await {
             Ok(Outcome::Operations(operations)) => self.carry_out(operations),
