@@ -46,7 +46,7 @@ pub enum Heard {
 /// |---|---|---|---|
 /// | a change | is taken in | is passed over | the party is asked for |
 /// | a party | takes the place of what was known, whatever its number | | |
-/// | its end | is taken in, whatever its number | | |
+/// | its end | is taken in, whatever its number, if the party is known | | |
 /// | a bookmark (of an answer) | | is passed over | the party is asked for |
 #[derive(Debug, Default)]
 pub struct Shadow {
@@ -116,10 +116,13 @@ impl Shadow {
         Heard::Party(known.party.clone())
     }
 
-    /// The server told that a party has ended.
+    /// Removes a party whose end the server stated. The end of a party outside this replica is no
+    /// news: it repeats an earlier statement, which a request that was sent twice causes.
     pub fn gone(&mut self, party_id: &PartyId, reason: RemovalReason) -> Heard {
-        self.parties.remove(party_id);
-        Heard::Gone(reason)
+        match self.parties.remove(party_id) {
+            Some(_) => Heard::Gone(reason),
+            None => Heard::Nothing,
+        }
     }
 
     /// The server mentioned how far a party is.

@@ -181,10 +181,7 @@ impl Session {
                 (party_id.clone(), self.changed(&party_id, Change::Removed(peer_id), beside)?)
             }
             ServerFrame::PartyRemoved { party_id, reason, .. } => {
-                // Of one that was not told on this connection it is known soon, with the others.
-                if !self.met.borrow().contains(&party_id) {
-                    return Ok(());
-                }
+                // A party that this connection has not announced is compared after the greeting.
                 let heard = self.shadow.borrow_mut().gone(&party_id, reason);
                 (party_id, heard)
             }
@@ -261,13 +258,17 @@ impl Session {
             // It was told before the answer; if that was not understood, the next change shows it.
             Ok(_) => self.shadow.borrow_mut().ask_again(&party_id),
             Err(Trouble::Lost) => {}
-            Err(Trouble::Refused { code: ErrorCode::PartyNotFound, .. }) => {
+            Err(Trouble::Refused {
+                code: code @ (ErrorCode::PartyNotFound | ErrorCode::NotAMember),
+                ..
+            }) => {
                 let heard = self.shadow.borrow_mut().gone(&party_id, RemovalReason::Removed);
-                self.follow(party_id, heard).await;
-            }
-            Err(Trouble::Refused { code: ErrorCode::NotAMember, .. }) => {
-                self.shadow.borrow_mut().gone(&party_id, RemovalReason::Removed);
-                self.compare(&party_id, None, Occasion::Return).await;
+                match (code, heard) {
+                    (ErrorCode::PartyNotFound, ended @ Heard::Gone(_)) => {
+                        self.follow(party_id, ended).await;
+                    }
+                    _ => self.compare(&party_id, None, Occasion::Return).await,
+                }
             }
             Err(Trouble::Refused { code, message }) => {
                 log::warn!("party {party_id} is not told: {message} ({code:?})");

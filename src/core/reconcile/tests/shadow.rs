@@ -74,6 +74,8 @@ fn a_party_and_its_end_are_taken_in_whatever_their_number() {
         let gone = shadow.gone(&lan(), RemovalReason::HostLeft);
         assert_eq!(gone, Heard::Gone(RemovalReason::HostLeft));
         assert_eq!((shadow.get(&lan()), shadow.parties().count()), (None, 0));
+        let repeated = shadow.gone(&lan(), RemovalReason::HostLeft);
+        assert_eq!(repeated, Heard::Nothing, "it was told before");
     }
 }
 
@@ -82,6 +84,7 @@ fn of_a_party_that_was_not_told_nothing_is_known() {
     let mut shadow = Shadow::default();
     assert_eq!(shadow.change(&lan(), put("a"), at("e", 1)), Heard::Nothing);
     assert_eq!(shadow.bookmark(&lan(), &at("e", 1)), Heard::Nothing);
+    assert_eq!(shadow.gone(&lan(), RemovalReason::Removed), Heard::Nothing);
     assert_eq!((shadow.get(&lan()), shadow.point(&lan())), (None, None));
 }
 

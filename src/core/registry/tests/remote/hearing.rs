@@ -31,10 +31,8 @@ impl Daemon {
                 self.follow(party_id, heard, now);
             }
             Frame::Removed { party_id, reason } => {
-                if link.met.contains(&party_id) {
-                    let heard = link.shadow.gone(&party_id, reason);
-                    self.follow(party_id, heard, now);
-                }
+                let heard = link.shadow.gone(&party_id, reason);
+                self.follow(party_id, heard, now);
             }
             Frame::Answer { key, result } => self.answered(&key, result, now),
         }
@@ -205,13 +203,13 @@ impl Daemon {
         let shadow = &mut self.link.as_mut().unwrap().shadow;
         match result {
             Ok(()) => {}
-            Err(ErrorCode::PartyNotFound) => {
-                let heard = shadow.gone(&party_id, RemovalReason::Removed);
-                self.follow(party_id, heard, now);
-            }
-            Err(ErrorCode::NotAMember) => {
-                shadow.gone(&party_id, RemovalReason::Removed);
-                self.compare(&party_id, None, Occasion::Return, now);
+            Err(code @ (ErrorCode::PartyNotFound | ErrorCode::NotAMember)) => {
+                match (code, shadow.gone(&party_id, RemovalReason::Removed)) {
+                    (ErrorCode::PartyNotFound, ended @ Heard::Gone(_)) => {
+                        self.follow(party_id, ended, now);
+                    }
+                    _ => self.compare(&party_id, None, Occasion::Return, now),
+                }
             }
             Err(code) => panic!("a sync is refused: {code:?}"),
         }
