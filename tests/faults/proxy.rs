@@ -253,6 +253,19 @@ fn each_chunk_is_kept_for_a_while() {
 }
 
 #[test]
+fn a_delay_of_one_direction_leaves_the_other_alone() {
+    let pair = Pair::new();
+    let (mut client, mut server) = pair.ends();
+    pair.proxy.delay_one_way(ToClient, PATIENCE * 2);
+    send(&mut server, "late");
+    for text in ["first", "second"] {
+        send(&mut client, text);
+        expect(&mut server, text);
+    }
+    expect_silence(&client);
+}
+
+#[test]
 fn a_link_breaks_after_so_many_bytes() {
     let pair = Pair::new();
     let text: String = (0..40_000).map(|number| char::from(b'a' + (number % 26) as u8)).collect();

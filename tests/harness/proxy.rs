@@ -36,7 +36,8 @@ struct Rules {
     /// Where new connections lead.
     target: SocketAddr,
     is_frozen: bool,
-    delay: Duration,
+    /// How long each chunk is on its way, by direction.
+    delay: [Duration; 2],
     /// Whether bytes vanish, by direction.
     black_hole: [bool; 2],
     /// Connections with a lower number have ended, by direction.
@@ -81,7 +82,7 @@ impl Proxy {
         let (rules, _) = watch::channel(Rules {
             target,
             is_frozen: false,
-            delay: Duration::ZERO,
+            delay: [Duration::ZERO; 2],
             black_hole: [false; 2],
             half_closed: [0; 2],
             cut_after: None,
@@ -156,7 +157,12 @@ impl Proxy {
 
     /// Keeps each chunk of bytes for a while, from the next chunk on.
     pub(crate) fn delay(&self, delay: Duration) {
-        self.rules.send_modify(|rules| rules.delay = delay);
+        self.rules.send_modify(|rules| rules.delay = [delay; 2]);
+    }
+
+    /// Delays the chunks of one direction only, from the next chunk on.
+    pub(crate) fn delay_one_way(&self, direction: Direction, delay: Duration) {
+        self.rules.send_modify(|rules| rules.delay[direction as usize] = delay);
     }
 
     /// Leads new connections elsewhere.
@@ -175,7 +181,8 @@ impl Proxy {
     /// Ends all faults but those of connections that have suffered one.
     pub(crate) fn heal(&self) {
         self.rules.send_modify(|rules| {
-            (rules.is_frozen, rules.delay, rules.cut_after) = (false, Duration::ZERO, None);
+            (rules.is_frozen, rules.cut_after) = (false, None);
+            rules.delay = [Duration::ZERO; 2];
             rules.black_hole = [false; 2];
         });
         self.accept();

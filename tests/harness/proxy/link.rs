@@ -1,17 +1,22 @@
 //! One connection through a proxy.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::tally::Seat;
 use super::{Direction, Rules, born_to_be_reset};
 
 /// Bytes that are taken at once.
 const CHUNK: usize = 16 * 1024;
+
+/// Chunks that are on their way at the same time, per direction.
+const CHUNKS_IN_FLIGHT: usize = 64;
 
 pub(super) struct Link {
     pub(super) number: usize,
@@ -93,34 +98,73 @@ impl Lane<'_> {
         to: &TcpStream,
     ) -> io::Result<bool> {
         let mut buffer = vec![0; CHUNK];
+        // Each with the time at which it is due.
+        let mut in_flight: VecDeque<(Instant, Vec<u8>)> = VecDeque::new();
+        let mut has_ended = false;
         loop {
             if self.left == Some(0) {
                 return Err(io::ErrorKind::ConnectionReset.into());
             }
-            thawed(rules).await;
-            from.readable().await?;
-            let length = match self.take(rules, from, &mut buffer) {
-                Ok(Some(0)) if self.has_lost => std::future::pending().await,
-                Ok(Some(0)) => return Ok(false),
-                Ok(Some(length)) => length,
-                Ok(None) => continue,
-                Err(_) if self.has_lost => std::future::pending().await,
-                Err(error) => return Err(error),
-            };
-            let delay = rules.borrow().delay;
-            if !delay.is_zero() {
-                tokio::time::sleep(delay).await;
+            if has_ended && in_flight.is_empty() {
+                return if self.has_lost { std::future::pending().await } else { Ok(false) };
             }
-            let mut chunk = &buffer[..length.min(self.left.unwrap_or(length))];
-            while !chunk.is_empty() {
-                thawed(rules).await;
-                to.writable().await?;
-                match self.put(rules, to, chunk)? {
-                    ControlFlow::Continue(length) => chunk = &chunk[length..],
-                    ControlFlow::Break(()) => return Ok(true),
+            let has_room = !has_ended && in_flight.len() < CHUNKS_IN_FLIGHT;
+            let due = in_flight.front().map(|(due, _)| *due);
+            tokio::select! {
+                biased;
+                () = until(due) => {
+                    let (_, chunk) = in_flight.pop_front().expect("a chunk that is due");
+                    if self.put_all(rules, to, &chunk).await?.is_break() {
+                        return Ok(true);
+                    }
                 }
+                length = self.take_some(rules, from, &mut buffer), if has_room => match length? {
+                    0 => has_ended = true,
+                    length => {
+                        let delay = rules.borrow().delay[self.way as usize];
+                        in_flight.push_back((Instant::now() + delay, buffer[..length].to_vec()));
+                    }
+                },
             }
         }
+    }
+
+    /// Waits for bytes, and takes them; 0 at the end.
+    async fn take_some(
+        &mut self,
+        rules: &mut watch::Receiver<Rules>,
+        from: &TcpStream,
+        buffer: &mut [u8],
+    ) -> io::Result<usize> {
+        loop {
+            thawed(rules).await;
+            from.readable().await?;
+            match self.take(rules, from, buffer) {
+                Ok(Some(length)) => return Ok(length),
+                Ok(None) => {}
+                Err(_) if self.has_lost => return Ok(0),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Passes on a chunk, up to the limit; breaks when the lane is closed.
+    async fn put_all(
+        &mut self,
+        rules: &mut watch::Receiver<Rules>,
+        to: &TcpStream,
+        chunk: &[u8],
+    ) -> io::Result<ControlFlow<()>> {
+        let mut chunk = &chunk[..chunk.len().min(self.left.unwrap_or(usize::MAX))];
+        while !chunk.is_empty() {
+            thawed(rules).await;
+            to.writable().await?;
+            match self.put(rules, to, chunk)? {
+                ControlFlow::Continue(length) => chunk = &chunk[length..],
+                ControlFlow::Break(()) => return Ok(ControlFlow::Break(())),
+            }
+        }
+        Ok(ControlFlow::Continue(()))
     }
 
     /// What has come; `None` when there is nothing, or nothing may move.
@@ -182,6 +226,14 @@ async fn thawed(rules: &mut watch::Receiver<Rules>) {
     if rules.wait_for(|rules| !rules.is_frozen).await.is_err() {
         // The proxy is going, and this with it.
         std::future::pending().await
+    }
+}
+
+/// Waits until then; for ever without a time.
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
     }
 }
 
