@@ -81,6 +81,22 @@ fn a_party_lives_between_two_who_look_for_news() {
 }
 
 #[test]
+fn join_under_the_requested_id_keeps_its_keepalive() {
+    let server = server();
+    let daemon = over_http(&url(&server));
+    daemon.await_state("online");
+    let mut client = daemon.client();
+    let registered = client.send("party.register", registration("mine", "ann"));
+    let joined = client.send("party.join", entry("mine", "bob"));
+    let id = client.reply(registered)["result"]["party"]["party_id"].take();
+    let party = client.reply(joined)["result"]["party"].take();
+    assert_eq!(party["party_id"], id, "{party}");
+    for peer in ["ann", "bob"] {
+        assert_eq!(party["peers"][peer]["connected"], true, "{party}");
+    }
+}
+
+#[test]
 fn signals_stay_on_one_machine() {
     let server = server();
     let (here, there) = (over_http(&url(&server)), over_http(&url(&server)));

@@ -77,6 +77,7 @@ impl Desk {
     pub(super) async fn mutate(self: &Rc<Self>, request: Request) -> Result<Answer, Failure> {
         self.registry(request.caller.clone(), Ask::Check(request.command.clone())).await?;
         let home = self.home(&request.party_id).await?;
+        let (request, home) = self.renamed(request, home).await?;
         let server_first = match (&request.command, home) {
             (Command::Register { .. }, Home::Here | Home::There) => {
                 return Err(Refusal::PartyExists(request.party_id).into());
@@ -88,6 +89,20 @@ impl Desk {
             Some(session) => self.together(&session, request, home).await,
             None => self.alone(request, home).await,
         }
+    }
+
+    /// Gives a join that was sent before the client knew the server's choice the party's new id.
+    async fn renamed(&self, mut request: Request, home: Home) -> Result<(Request, Home), Failure> {
+        let renamed = self.line.session().and_then(|session| session.renamed_to(&request.party_id));
+        if let (Command::Join { party_id, .. }, Home::Unknown, Some(to)) =
+            (&mut request.command, home, renamed)
+            && self.home(&to).await? == Home::There
+        {
+            party_id.clone_from(&to);
+            let frame = frames::of_command(&request.command).unwrap_or(request.frame);
+            return Ok((Request { frame, party_id: to, ..request }, Home::There));
+        }
+        Ok((request, home))
     }
 
     /// Has the server do it, and then does it here; or here alone, when the server is lost.

@@ -19,6 +19,9 @@ use crate::core::reconcile::InFlight;
 /// How often a request is sent that the server puts off.
 const TRIES: u32 = 5;
 
+/// Renamed parties that are remembered: requests under the old id are sent within moments.
+const MOST_RENAMES: usize = 64;
+
 /// How long to wait where the server does not say.
 const AGAIN: Duration = Duration::from_millis(500);
 
@@ -111,8 +114,20 @@ impl Session {
         Passing { session: self.clone(), number }
     }
 
+    /// Returns the id that the server chose for a party that was registered under this one.
+    pub(in super::super) fn renamed_to(&self, party_id: &PartyId) -> Option<PartyId> {
+        let renames = self.renames.borrow();
+        let rename = renames.iter().rev().find(|(from, _)| from == party_id);
+        rename.map(|(_, to)| to.clone())
+    }
+
     /// The party that somebody goes into has another id.
     pub(super) fn rename_passages(&self, from: &PartyId, to: &PartyId) {
+        let mut renames = self.renames.borrow_mut();
+        if renames.len() == MOST_RENAMES {
+            renames.pop_front();
+        }
+        renames.push_back((from.clone(), to.clone()));
         let mut passages = self.passages.borrow_mut();
         if let Some(moved) = passages.remove(from) {
             passages.entry(to.clone()).or_default().extend(moved);

@@ -14,7 +14,7 @@ mod replay;
 mod tasks;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -122,6 +122,8 @@ pub(super) struct Session {
     /// Who goes in or out of a party by a request under way.
     passages: RefCell<HashMap<PartyId, Vec<(u64, InFlight)>>>,
     next_passage: Cell<u64>,
+    /// Ids that parties were registered under, and those that the server chose, oldest first.
+    renames: RefCell<VecDeque<(PartyId, PartyId)>>,
     shadow: RefCell<Shadow>,
     /// Parties that were compared with the server's on this connection.
     met: RefCell<HashSet<PartyId>>,
@@ -188,6 +190,7 @@ impl Session {
             waiting: RefCell::default(),
             passages: RefCell::default(),
             next_passage: Cell::default(),
+            renames: RefCell::default(),
             shadow: RefCell::default(),
             met: RefCell::default(),
             syncing: RefCell::default(),
