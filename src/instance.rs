@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 /// A lock that is held for as long as this lives, and by the process that has it open.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -41,7 +41,18 @@ impl Lock {
         let written =
             File::create(&pid_file).and_then(|mut f| writeln!(f, "{}", std::process::id()));
         written.with_context(|| format!("can't write {}", pid_file.display()))?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+
+    /// True while the lock's file is the one at `path`: once it was removed, another process could
+    /// take a second lock there.
+    #[cfg(unix)]
+    pub fn is_at(&self, path: &Path) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        let same = |held: fs::Metadata, found: fs::Metadata| {
+            (held.dev(), held.ino()) == (found.dev(), found.ino())
+        };
+        self.file.metadata().is_ok_and(|held| fs::metadata(path).is_ok_and(|it| same(held, it)))
     }
 }
 

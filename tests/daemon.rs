@@ -2,4 +2,5 @@
 
 mod config;
 mod signals;
+mod socket_file;
 mod start;

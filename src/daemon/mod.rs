@@ -7,7 +7,6 @@ mod tuning;
 use std::path::Path;
 use std::rc::Rc;
 
-use interprocess::local_socket::tokio::Listener;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
@@ -17,7 +16,7 @@ use crate::core::{Caller, ConnectionId, Principal};
 use crate::engine::{Engine, Front};
 use crate::instance::Lock;
 use crate::ipc::{self, Access, Face, Settings};
-use crate::os::{self, Signal, Signals, notify};
+use crate::os::{self, LocalSocket, Signal, Signals, notify};
 use crate::server_url::ServerUrl;
 use crate::{import, service, store};
 
@@ -29,7 +28,7 @@ pub async fn run(args: DaemonArgs, config: DaemonConfig) -> anyhow::Result<()> {
     let clock = Clock::start();
     let mut signals = Signals::install()?;
     let _state_lock = lock_state(&config.state_dir)?;
-    let (listener, _socket_lock, place) = listen(&config)?;
+    let (socket, place) = listen(&config)?;
     let (stop, stopping) = watch::channel(None);
     let principal = Principal::User { user: os::own_user(), admin: true };
     let itself = Caller { principal, connection: ConnectionId(0) };
@@ -49,7 +48,7 @@ pub async fn run(args: DaemonArgs, config: DaemonConfig) -> anyhow::Result<()> {
         stopping,
     );
     let face = Rc::new(face);
-    let serving = actix::spawn(ipc::serve(face.clone(), listener));
+    let serving = actix::spawn(ipc::serve(face.clone(), socket));
     let watchdog = actix::spawn(service::feed_watchdog(vitals));
     log::info!("serving {place}");
     let mut daemon = Daemon { config, engine, remote, face, place };
@@ -138,7 +137,7 @@ impl Daemon {
 
 fn settings(config: &DaemonConfig) -> Settings {
     let access = Access::of(&config.access, config.system, os::own_user());
-    Settings { limits: config.limits.clone(), access }
+    Settings { limits: config.limits.clone(), access, socket_check: config.cleanup.interval }
 }
 
 fn lock_state(dir: &Path) -> anyhow::Result<Lock> {
@@ -146,11 +145,11 @@ fn lock_state(dir: &Path) -> anyhow::Result<Lock> {
     Lock::acquire(&dir.join("lanragectl-d.lock"), &format!("the state directory {}", dir.display()))
 }
 
-/// The listener, the lock that goes with it where it is ours, and where it listens, in words.
-fn listen(config: &DaemonConfig) -> anyhow::Result<(Listener, Option<Lock>, String)> {
-    if let Some(listener) = os::inherited()? {
-        return Ok((listener, None, "the socket that the service manager handed over".into()));
+/// The socket, and where it is, in words.
+fn listen(config: &DaemonConfig) -> anyhow::Result<(LocalSocket, String)> {
+    if let Some(socket) = os::inherited()? {
+        return Ok((socket, "the socket that the service manager handed over".into()));
     }
-    let (listener, lock) = os::bind(&config.socket, config.system)?;
-    Ok((listener, lock, config.socket.display().to_string()))
+    let socket = LocalSocket::bind(&config.socket, config.system)?;
+    Ok((socket, config.socket.display().to_string()))
 }

@@ -4,8 +4,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use interprocess::local_socket::tokio::{Listener, Stream};
-use interprocess::local_socket::traits::tokio::Listener as _;
+use interprocess::local_socket::tokio::Stream;
 use lanrage_ipc::envelope::reply_line;
 use lanrage_ipc::{ErrorCode, Reply, RpcError};
 use tokio::io::AsyncWriteExt;
@@ -16,7 +15,7 @@ use super::census::Place;
 use super::session::Session;
 use super::translate::{Translator, caller};
 use crate::core::{ConnectionId, User};
-use crate::os;
+use crate::os::{self, LocalSocket};
 
 /// How long to wait when the system has no connection to give, for want of file handles say.
 const RESPITE: Duration = Duration::from_millis(100);
@@ -26,16 +25,19 @@ const REFUSAL: Duration = Duration::from_millis(100);
 /// A refusal is a warning this often at most: who is refused may try again at once, for ever.
 const WARNING_EVERY: Duration = Duration::from_secs(1);
 
-/// Serves connections until the daemon stops and the last of them has ended.
-pub async fn serve(face: Rc<Face>, listener: Listener) {
+/// Serves connections until the daemon stops and the last of them has ended. Meanwhile looks after
+/// the socket, whose file may be removed.
+pub async fn serve(face: Rc<Face>, mut socket: LocalSocket) {
     let mut sessions = JoinSet::new();
     let mut stopping = face.stopping.clone();
+    let mut looked = tokio::time::Instant::now();
     loop {
+        let look = looked + face.settings().socket_check;
         tokio::select! {
             biased;
             _ = stopping.wait_for(Option::is_some) => break,
             Some(ended) = sessions.join_next() => drop(ended),
-            accepted = listener.accept() => match accepted {
+            accepted = socket.accept() => match accepted {
                 Ok(stream) => {
                     let connection = face.connections.next();
                     sessions.spawn_local(admit(face.clone(), stream, connection));
@@ -45,9 +47,13 @@ pub async fn serve(face: Rc<Face>, listener: Listener) {
                     tokio::time::sleep(RESPITE).await;
                 }
             },
+            () = tokio::time::sleep_until(look) => {
+                socket.keep_reachable();
+                looked = tokio::time::Instant::now();
+            }
         }
     }
-    drop(listener);
+    drop(socket);
     while sessions.join_next().await.is_some() {}
 }
 

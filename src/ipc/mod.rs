@@ -18,7 +18,7 @@ mod translate;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use tokio::sync::watch;
@@ -52,6 +52,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Who may do what.
     pub access: Access,
+    /// How often to look whether the socket's file is still there.
+    pub socket_check: Duration,
 }
 
 impl Face {

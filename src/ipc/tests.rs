@@ -14,7 +14,7 @@ use crate::config::Limits;
 use crate::control_plane::{Answer, Ask, Call, Connections, Failure};
 use crate::core::Command;
 use crate::events::SubscriptionKey;
-use crate::os;
+use crate::os::{self, LocalSocket};
 
 /// Never answers who subscribes, and tells of the others.
 struct Silent(mpsc::UnboundedSender<Seen>);
@@ -60,13 +60,14 @@ fn seen_of(request_timeout: Duration, then: fn(&mut UnixStream)) -> Vec<Seen> {
         let (sender, mut seen) = mpsc::unbounded_channel();
         let control_plane = Silent(sender).start().recipient();
         let limits = Limits { request_timeout, ..Limits::default() };
-        let settings = Settings { limits, access: Access::Own(os::own_user()) };
+        let access = Access::Own(os::own_user());
+        let settings = Settings { limits, access, socket_check: Duration::from_secs(60) };
         let (_stop, stopping) = watch::channel(None);
         let connections = Connections::default();
         let face =
             Face::new("test", control_plane, connections, Clock::start(), settings, stopping);
-        let (listener, _lock) = os::bind(&path, false).expect("a listener");
-        actix::spawn(serve(Rc::new(face), listener));
+        let socket = LocalSocket::bind(&path, false).expect("a socket");
+        actix::spawn(serve(Rc::new(face), socket));
         let mut client = UnixStream::connect(&path).expect("a connection");
         let subscribe = r#"{"jsonrpc":"2.0","id":1,"method":"events.subscribe"}"#;
         writeln!(client, "{subscribe}").expect("sent");

@@ -8,13 +8,13 @@ mod windows;
 
 #[cfg(unix)]
 pub use unix::{
-    Signals, bind, close, fits_socket, in_group, inherited, is_own_directory, notify, own_user,
-    peer,
+    LocalSocket, Signals, close, fits_socket, in_group, inherited, is_own_directory, notify,
+    own_user, peer,
 };
 #[cfg(windows)]
 pub use windows::{
-    Signals, bind, close, fits_socket, in_group, inherited, is_own_directory, notify, own_user,
-    peer,
+    LocalSocket, Signals, close, fits_socket, in_group, inherited, is_own_directory, notify,
+    own_user, peer,
 };
 
 /// What the system tells the daemon.

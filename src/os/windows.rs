@@ -8,6 +8,7 @@ use std::ptr;
 
 use anyhow::{Context, ensure};
 use interprocess::local_socket::tokio::{Listener, Stream};
+use interprocess::local_socket::traits::tokio::Listener as _;
 use interprocess::local_socket::{GenericFilePath, ListenerOptions, ToFsName};
 use interprocess::os::windows::local_socket::ListenerOptionsExt;
 use interprocess::os::windows::security_descriptor::SecurityDescriptor;
@@ -21,38 +22,54 @@ use windows_sys::Win32::System::Threading::{GetCurrentProcess, OpenProcessToken}
 
 use super::Signal;
 use crate::core::User;
-use crate::instance::Lock;
 
 const PIPES: &str = r"\\.\pipe\";
 
-/// Listens on the pipe `path`, which admits this user alone. A pipe's name is taken once, and
-/// needs no lock.
-///
-/// # Errors
-/// In words that name the pipe and what to do.
-pub fn bind(path: &Path, _: bool) -> anyhow::Result<(Listener, Option<Lock>)> {
-    // interprocess panics on paths of other shapes.
-    let name = path.to_str().and_then(|path| path.strip_prefix(PIPES));
-    ensure!(
-        name.is_some_and(|name| !name.is_empty() && !name.contains('\\')),
-        r"{} is no name of a pipe: write --socket \\.\pipe\NAME",
-        path.display(),
-    );
-    let listener = ListenerOptions::new()
-        .name(path.to_fs_name::<GenericFilePath>()?)
-        .security_descriptor(only(&user_sid()?)?)
-        .create_tokio()
-        .with_context(|| {
-            format!("can't listen on {}: another daemon may have it", path.display())
-        })?;
-    Ok((listener, None))
+/// Named pipe that takes connections.
+#[derive(Debug)]
+pub struct LocalSocket(Listener);
+
+impl LocalSocket {
+    /// Listens on the pipe `path`, which admits this user alone. A pipe's name is taken once, and
+    /// needs no lock.
+    ///
+    /// # Errors
+    /// In words that name the pipe and what to do.
+    pub fn bind(path: &Path, _: bool) -> anyhow::Result<Self> {
+        // interprocess panics on paths of other shapes.
+        let name = path.to_str().and_then(|path| path.strip_prefix(PIPES));
+        ensure!(
+            name.is_some_and(|name| !name.is_empty() && !name.contains('\\')),
+            r"{} is no name of a pipe: write --socket \\.\pipe\NAME",
+            path.display(),
+        );
+        ListenerOptions::new()
+            .name(path.to_fs_name::<GenericFilePath>()?)
+            .security_descriptor(only(&user_sid()?)?)
+            .create_tokio()
+            .map(Self)
+            .with_context(|| {
+                format!("can't listen on {}: another daemon may have it", path.display())
+            })
+    }
+
+    /// Takes the next connection.
+    ///
+    /// # Errors
+    /// When the system has none to give.
+    pub async fn accept(&self) -> io::Result<Stream> {
+        self.0.accept().await
+    }
+
+    /// Does nothing: nobody can remove a pipe that is served.
+    pub fn keep_reachable(&mut self) {}
 }
 
 /// Nobody hands a pipe over.
 ///
 /// # Errors
 /// Never.
-pub fn inherited() -> anyhow::Result<Option<Listener>> {
+pub fn inherited() -> anyhow::Result<Option<LocalSocket>> {
     Ok(None)
 }
 

@@ -26,7 +26,7 @@ use crate::http::tls::{self, Certificates};
 use crate::http::{self, HttpFace};
 use crate::instance::Lock;
 use crate::ipc;
-use crate::os::{self, Signal, Signals, notify};
+use crate::os::{self, LocalSocket, Signal, Signals, notify};
 use crate::{import, service, store, ws};
 
 /// What the program calls itself.
@@ -64,8 +64,7 @@ pub async fn run(args: ServerArgs, config: ServerConfig) -> anyhow::Result<()> {
     let handle = http.handle();
     let serving = actix::spawn(http);
     let watching = actix::spawn(ws::watch(faces.ws.clone()));
-    let (admin, _admin_lock) = admin.unzip();
-    let admitting = admin.map(|listener| actix::spawn(ipc::serve(faces.ipc.clone(), listener)));
+    let admitting = admin.map(|socket| actix::spawn(ipc::serve(faces.ipc.clone(), socket)));
     let watchdog = actix::spawn(service::feed_watchdog(engine.vitals.clone()));
     let place = place(&config, address, admitting.is_some());
     log::info!("{place}");
@@ -182,17 +181,15 @@ fn lock_state(dir: &Path) -> anyhow::Result<Lock> {
     )
 }
 
-type Listener = interprocess::local_socket::tokio::Listener;
-
 /// The administrators' socket. The server does without it where the system takes no path as long
 /// as that of the state directory; one that was asked for must be had.
-fn listen_to_admins(config: &ServerConfig) -> anyhow::Result<Option<(Listener, Option<Lock>)>> {
+fn listen_to_admins(config: &ServerConfig) -> anyhow::Result<Option<LocalSocket>> {
     let path = &config.socket;
     if path.starts_with(&config.state_dir) && !os::fits_socket(path) {
         log::warn!("{} is too long for a socket: choose one with --socket", path.display());
         return Ok(None);
     }
-    os::bind(path, config.system).map(Some)
+    LocalSocket::bind(path, config.system).map(Some)
 }
 
 fn certificates(config: &ServerConfig) -> anyhow::Result<Option<Arc<Certificates>>> {

@@ -56,5 +56,9 @@ pub(super) fn ws(config: &ServerConfig) -> ws::Settings {
 
 pub(super) fn ipc(config: &ServerConfig) -> ipc::Settings {
     let access = Access::of(&config.access, config.system, os::own_user());
-    ipc::Settings { limits: config.limits.shared.clone(), access }
+    ipc::Settings {
+        limits: config.limits.shared.clone(),
+        access,
+        socket_check: config.cleanup.interval,
+    }
 }

@@ -6,9 +6,11 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use anyhow::{Context, bail, ensure};
 use interprocess::local_socket::tokio::{Listener, Stream};
+use interprocess::local_socket::traits::tokio::Listener as _;
 use interprocess::local_socket::{GenericFilePath, ListenerOptions, ToFsName};
 use interprocess::os::unix::local_socket::ListenerOptionsExt;
 use interprocess::os::unix::uds_local_socket::tokio as uds;
@@ -21,31 +23,144 @@ use crate::instance::Lock;
 const LONGEST_PATH: usize = 107;
 const SUPERUSER: u32 = 0;
 
-/// Listens on `path`, under a lock that goes with it. A socket that nobody listens on any more is
-/// reclaimed; anything else that is there stays.
-///
-/// # Errors
-/// In words that name the path and what to do.
-pub fn bind(path: &Path, open_to_all: bool) -> anyhow::Result<(Listener, Option<Lock>)> {
-    let length = path.as_os_str().len();
-    ensure!(
-        fits_socket(path),
-        "the socket path {} has {length} bytes, and may have {LONGEST_PATH}: choose a shorter one with --socket",
-        path.display(),
-    );
-    prepare_directory(path, open_to_all)?;
-    let lock = Lock::acquire(&lock_path(path), &format!("the socket {}", path.display()))?;
+/// Socket that takes connections, and the file by which clients reach it.
+#[derive(Debug)]
+pub struct LocalSocket {
+    listener: Listener,
+    path: PathBuf,
+    /// The socket's file as it was bound; `None` where this process can't see it.
+    file: Option<FileId>,
+    /// Set where this process bound the socket; the service manager binds others.
+    bound: Option<Bound>,
+    /// Last problem that was logged; it is logged again only once it has changed.
+    reported: String,
+}
+
+/// What a socket is bound with, again if need be.
+#[derive(Debug)]
+struct Bound {
+    open_to_all: bool,
+    lock: Lock,
+}
+
+impl LocalSocket {
+    /// Listens on `path`, under a lock that goes with it. A socket that nobody listens on any more
+    /// is reclaimed; anything else that is there stays.
+    ///
+    /// # Errors
+    /// In words that name the path and what to do.
+    pub fn bind(path: &Path, open_to_all: bool) -> anyhow::Result<Self> {
+        let length = path.as_os_str().len();
+        ensure!(
+            fits_socket(path),
+            "the socket path {} has {length} bytes, and may have {LONGEST_PATH}: choose a shorter one with --socket",
+            path.display(),
+        );
+        prepare_directory(path, open_to_all)?;
+        let lock = lock(path)?;
+        let (listener, file) = listen(path, open_to_all)?;
+        let bound = Some(Bound { open_to_all, lock });
+        Ok(Self { listener, path: path.into(), file: Some(file), bound, reported: String::new() })
+    }
+
+    /// Takes the next connection.
+    ///
+    /// # Errors
+    /// When the system has none to give.
+    pub async fn accept(&self) -> io::Result<Stream> {
+        self.listener.accept().await
+    }
+
+    /// Makes sure that clients still reach this socket by its path: binds it again where its file
+    /// was removed. A file of another program stays, and is logged.
+    pub fn keep_reachable(&mut self) {
+        if self.file.is_none() || self.file == FileId::of(&self.path) {
+            self.reported.clear();
+            return;
+        }
+        match self.bind_again() {
+            Ok(()) => {
+                log::warn!("socket bound again: its file was gone path={}", self.path.display())
+            }
+            Err(error) => {
+                let problem = format!("clients can't reach the socket: {error:#}");
+                if problem != self.reported {
+                    log::warn!("{problem}");
+                    self.reported = problem;
+                }
+            }
+        }
+    }
+
+    fn bind_again(&mut self) -> anyhow::Result<()> {
+        let path = &self.path;
+        let Some(Bound { open_to_all, lock: held }) = &mut self.bound else {
+            bail!(
+                "{}, which the service manager bound, is gone: restart its socket unit",
+                path.display()
+            );
+        };
+        prepare_directory(path, *open_to_all)?;
+        if !held.is_at(&lock_path(path)) {
+            *held = lock(path)?;
+        }
+        let (listener, file) = listen(path, *open_to_all)?;
+        self.listener = listener;
+        self.file = Some(file);
+        Ok(())
+    }
+}
+
+impl Drop for LocalSocket {
+    /// Removes the socket's file, unless it is another's by now.
+    fn drop(&mut self) {
+        let is_own = self.bound.is_some() && self.file == FileId::of(&self.path);
+        if is_own && let Err(error) = fs::remove_file(&self.path) {
+            log::debug!("{} stays: {error}", self.path.display());
+        }
+    }
+}
+
+/// Identity of a file. The time of its creation tells it from a later one with the same inode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct FileId {
+    device: u64,
+    inode: u64,
+    created: Option<SystemTime>,
+}
+
+impl FileId {
+    fn of(path: &Path) -> Option<Self> {
+        let found = fs::symlink_metadata(path).ok()?;
+        Some(Self { device: found.dev(), inode: found.ino(), created: found.created().ok() })
+    }
+}
+
+/// Takes the lock of a socket.
+fn lock(path: &Path) -> anyhow::Result<Lock> {
+    let mut what = format!("the socket {}", path.display());
+    if FileId::of(path).is_none() {
+        what.push_str(" (its file was removed; that daemon binds it again at its next clean-up)");
+    }
+    Lock::acquire(&lock_path(path), &what)
+}
+
+/// Listens on a path whose lock is held.
+fn listen(path: &Path, open_to_all: bool) -> anyhow::Result<(Listener, FileId)> {
     reclaim(path)?;
     let name = path.to_fs_name::<GenericFilePath>()?;
-    let listener = ListenerOptions::new().name(name).mode(0o600).create_tokio();
-    let listener = listener.with_context(|| format!("can't listen on {}", path.display()))?;
+    // The file is removed by `LocalSocket`, which looks whose it is.
+    let options = ListenerOptions::new().name(name).mode(0o600).reclaim_name(false);
+    let listener =
+        options.create_tokio().with_context(|| format!("can't listen on {}", path.display()))?;
     if open_to_all {
         // Who may do what is decided by who they are, not by the file's mode. A mode given at the
         // creation would be narrowed by the umask.
         fs::set_permissions(path, fs::Permissions::from_mode(0o666))
             .with_context(|| format!("can't open {} to all", path.display()))?;
     }
-    Ok((listener, Some(lock)))
+    let file = FileId::of(path).with_context(|| format!("{} is gone at once", path.display()))?;
+    Ok((listener, file))
 }
 
 /// Whether the system takes a path for a socket.
@@ -126,23 +241,34 @@ fn reclaim(path: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// The listener that systemd handed over under the name `control`, if it did.
+/// Socket that the service manager handed over, if it did: the descriptor `control`, or the only one.
 ///
 /// # Errors
-/// When what was handed over is no listening Unix socket.
-pub fn inherited() -> anyhow::Result<Option<Listener>> {
+/// When the descriptor is no listening Unix socket.
+pub fn inherited() -> anyhow::Result<Option<LocalSocket>> {
     let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
     let mut handed = listenfd::ListenFd::from_env();
-    // Without names there is one socket, and it is this one.
-    let index = names.split(':').position(|name| name == "control");
-    let index = if names.is_empty() { Some(0) } else { index };
-    let Some(index) = index.filter(|_| handed.len() > 0) else { return Ok(None) };
-    let socket = handed
-        .take_unix_listener(index)
-        .context("what systemd handed over as `control` is no listening Unix socket")?;
+    // A socket unit without `FileDescriptorName` gives the descriptor the unit's name.
+    let index = match (handed.len(), names.split(':').position(|name| name == "control")) {
+        (0, _) => return Ok(None),
+        (_, Some(index)) => index,
+        (1, None) => 0,
+        (count, None) => {
+            log::warn!(
+                "none of the {count} descriptors handed over is served, since none is called `control`: set FileDescriptorName=control names={names}"
+            );
+            return Ok(None);
+        }
+    };
+    let socket = handed.take_unix_listener(index).with_context(|| {
+        let name = names.split(':').nth(index).unwrap_or_default();
+        format!("descriptor {name:?}, which was handed over, is no listening Unix socket")
+    })?;
     let Some(socket) = socket else { return Ok(None) };
-    let listener = uds::Listener::try_from(OwnedFd::from(socket))?;
-    Ok(Some(listener.into()))
+    let path = socket.local_addr()?.as_pathname().unwrap_or(Path::new("")).to_owned();
+    let listener = uds::Listener::try_from(OwnedFd::from(socket))?.into();
+    let file = FileId::of(&path);
+    Ok(Some(LocalSocket { listener, path, file, bound: None, reported: String::new() }))
 }
 
 /// Who is at the other end.
