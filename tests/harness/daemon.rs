@@ -1,5 +1,6 @@
 //! A daemon or a server in a directory of its own.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::ErrorKind;
 use std::net::{Shutdown, SocketAddr};
@@ -36,6 +37,8 @@ pub(crate) struct Setup {
     pub(crate) config: String,
     /// Arguments beside those that name its socket, state and configuration.
     pub(crate) args: Vec<String>,
+    /// Environment variables beside those of every program.
+    pub(crate) env: Vec<(&'static str, OsString)>,
     pub(crate) socket: PathBuf,
     pub(crate) state: PathBuf,
 }
@@ -45,7 +48,8 @@ impl Setup {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let (socket, state) = (dir.path().join("run/control.sock"), dir.path().join("state"));
         let program = env!("CARGO_BIN_EXE_lanragectl-d");
-        Self { dir, program, config: String::new(), args: Vec::new(), socket, state }
+        let (config, args, env) = Default::default();
+        Self { dir, program, config, args, env, socket, state }
     }
 
     /// Of a server, on a port that the system chooses.
@@ -58,6 +62,12 @@ impl Setup {
     /// The same with another argument.
     pub(crate) fn arg(mut self, arg: &str) -> Self {
         self.args.push(arg.to_owned());
+        self
+    }
+
+    /// The same with another environment variable: the program starts with a cleared environment.
+    pub(crate) fn env(mut self, name: &'static str, value: impl Into<OsString>) -> Self {
+        self.env.push((name, value.into()));
         self
     }
 
@@ -119,6 +129,7 @@ impl Setup {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.dir.path())
             .env("LANRAGE_LOG", "debug")
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("share the log"))
             .stderr(log);

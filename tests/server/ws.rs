@@ -15,6 +15,7 @@ mod returns;
 mod shapes;
 mod signals;
 mod slow;
+mod slow_disk;
 mod times;
 
 use serde_json::{Value, json};
