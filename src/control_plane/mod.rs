@@ -73,6 +73,8 @@ pub enum Ask {
     Once(RequestKey, Command),
     /// Whom a token proves.
     Authenticate(TokenHash),
+    /// The same, of a token that is shown to claim its peer id: it may have ended just before.
+    AuthenticateClaim(TokenHash),
     /// Tell something of the registry.
     Query(Query),
     /// How is it going?
@@ -135,7 +137,7 @@ pub enum Query {
 pub enum Answer {
     /// To a command.
     Outcome(Outcome),
-    /// To `Ask::Authenticate`.
+    /// To `Ask::Authenticate` and `Ask::AuthenticateClaim`.
     Identity(Identity),
     /// To `Query::Party`.
     Party(Party),

@@ -30,6 +30,22 @@ pub struct Now {
     pub elapsed: Duration,
 }
 
+impl Now {
+    /// The time since an instant of the wall clock. One that lies ahead counts as now: the clock
+    /// was set back.
+    pub fn age_of(self, since: Timestamp) -> Duration {
+        Duration::try_from(self.wall.duration_since(since)).unwrap_or_default()
+    }
+
+    /// The wall clock's time at an instant of `elapsed`, in whole milliseconds from now. An instant
+    /// that has passed counts as now.
+    pub fn wall_at(self, instant: Duration) -> Timestamp {
+        let left = instant.saturating_sub(self.elapsed);
+        let left = Duration::new(left.as_secs(), left.subsec_millis() * 1_000_000);
+        self.wall.checked_add(left).unwrap_or(Timestamp::MAX)
+    }
+}
+
 /// Names a client's connection for as long as the process lives; never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub u64);

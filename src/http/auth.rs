@@ -86,7 +86,19 @@ pub(super) async fn authenticate(face: &HttpFace, headers: &HeaderMap) -> Result
         Ok(shown) => token::hash(shown),
         Err(unproven) => return Ok(Shown(Err(unproven))),
     };
-    match face.ask(stranger(), Ask::Authenticate(hash)).await {
+    identify(face, hash, Ask::Authenticate(hash)).await
+}
+
+/// Whom a token shows that is to claim its peer id, and may have ended just before.
+///
+/// # Errors
+/// When the control plane can't tell.
+pub(super) async fn authenticate_claim(face: &HttpFace, hash: TokenHash) -> Result<Shown, Problem> {
+    identify(face, hash, Ask::AuthenticateClaim(hash)).await
+}
+
+async fn identify(face: &HttpFace, hash: TokenHash, ask: Ask) -> Result<Shown, Problem> {
+    match face.ask(stranger(), ask).await {
         Ok(Answer::Identity(identity)) => Ok(Shown(Ok(Client { identity, hash }))),
         Ok(other) => Err(Problem::unexpected(&other)),
         Err(Failure::Refused(Refusal::BadToken)) => Ok(Shown(Err(UNKNOWN))),

@@ -80,7 +80,7 @@ impl Conversation {
 
     async fn prove(&self, token: Secret, peer_id: Option<&PeerId>) -> Result<Proof, Rejection> {
         let hash = token::hash(token.expose().as_bytes());
-        let identity = match self.ask(Ask::Authenticate(hash)).await? {
+        let identity = match self.ask(Ask::AuthenticateClaim(hash)).await? {
             Answer::Identity(identity) => identity,
             other => return Err(unexpected(&other)),
         };
@@ -114,8 +114,7 @@ impl Conversation {
             true => Some(Token::fresh().map_err(no_random_numbers)?),
             false => None,
         };
-        // Who shows a token needs no other proof.
-        let key = key.filter(|_| fresh.is_some() && proof.is_none());
+        let key = key.filter(|_| fresh.is_some());
         let command = Command::Claim {
             peer_id,
             proof: proof.as_ref().map(|proof| proof.hash),

@@ -124,6 +124,10 @@ impl LocalControlPlane {
                 let identity = self.registry.authenticate(&hash, self.clock.now());
                 answer(reply, identity.map(Answer::Identity).map_err(Failure::from));
             }
+            Ask::AuthenticateClaim(hash) => {
+                let identity = self.registry.authenticate_claim(&hash, self.clock.now());
+                answer(reply, identity.map(Answer::Identity).map_err(Failure::from));
+            }
             // Subscribing and unsubscribing keep their order, too, and what happens meanwhile.
             ask @ (Ask::Query(_)
             | Ask::Subscribe { .. }

@@ -3,11 +3,13 @@
 use lanrage_ipc::event::Event;
 use lanrage_ipc::model::{PartyId, PeerId, RelayId};
 
+use super::identities::Token;
+use super::receipts::KeptReceipt;
 use super::{Keeper, Member, Party, Presence, Registry, Relay};
 use crate::core::command::Outcome;
 use crate::core::record::{
-    ChoiceRecord, CredentialRecord, IntentRecord, PartyRecord, ReceiptRecord, RequestKey, Seen,
-    ServerKey, TokenHash, TokenRecord, Write,
+    ChoiceRecord, CredentialRecord, IntentRecord, PartyRecord, RequestKey, Seen, ServerKey,
+    TokenHash, Write,
 };
 
 /// What a command did.
@@ -36,8 +38,8 @@ pub(super) enum Undo {
     Party(PartyId, Option<PartyRecord>),
     Member(PartyId, PeerId, Option<Box<Member>>),
     Relay(RelayId, Option<Box<Relay>>),
-    Token(TokenHash, Option<TokenRecord>),
-    Receipt(PeerId, RequestKey, Option<Box<ReceiptRecord>>),
+    Token(TokenHash, Option<Box<Token>>),
+    Receipt(PeerId, RequestKey, Option<Box<KeptReceipt>>),
     Intent(PartyId, PeerId, Option<Box<IntentRecord>>),
     Credential(ServerKey, PeerId, Option<Box<CredentialRecord>>),
     Choice(Box<ChoiceRecord>),
@@ -74,10 +76,10 @@ impl Change {
                 registry.set_relay(&id, before);
             }
             Undo::Token(hash, before) => {
-                registry.identities.set(&hash, before);
+                registry.identities.set(&hash, before.map(|token| *token));
             }
             Undo::Receipt(peer_id, key, before) => {
-                registry.receipts.set(&(peer_id, key), before.map(|record| *record));
+                registry.receipts.set(&(peer_id, key), before.map(|kept| *kept));
             }
             Undo::Intent(party_id, peer_id, before) => {
                 registry.outbox.set_intent(&(party_id, peer_id), before.map(|record| *record));

@@ -2,8 +2,9 @@
 //! connection.
 
 use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::SignedDuration;
 use lanrage_ipc::model::{Keepalive, PeerId};
 
 use super::transaction::Transaction;
@@ -17,14 +18,59 @@ use crate::core::record::{MemberRecord, Owner, RequestKey, TokenHash, TokenRecor
 /// goes.
 const TOKENS_OF_A_PEER: usize = 8;
 
+/// A token, and its life on the clock of [`Now::elapsed`].
+#[derive(Debug, Clone)]
+#[cfg_attr(test, derive(PartialEq))]
+pub(super) struct Token {
+    pub(super) record: TokenRecord,
+    /// Negative for a token from before the start.
+    pub(super) issued: SignedDuration,
+    pub(super) ends: Duration,
+    /// When it was shown last. Until then it counts as shown when it came into the registry.
+    pub(super) shown: Duration,
+}
+
+impl Token {
+    /// Restores a stored token. Its life goes on by the wall clock, and is never longer than that of
+    /// a fresh one.
+    pub(super) fn restored(record: TokenRecord, now: Now) -> Self {
+        let life = record.expires_at.duration_since(record.issued_at);
+        let life = Duration::try_from(life).unwrap_or_default();
+        let age = now.age_of(record.issued_at);
+        let ends = now.elapsed.saturating_add(life.saturating_sub(age));
+        let issued = signed(now.elapsed).saturating_sub(signed(age));
+        Self { record, issued, ends, shown: now.elapsed }
+    }
+
+    fn is_live(&self, now: Now) -> bool {
+        self.ends > now.elapsed
+    }
+
+    /// True while the token may be exchanged for a fresh one. One that was shown within `grace`
+    /// before its end may be for as long after it: its peer can't have expired meanwhile.
+    fn is_renewable(&self, grace: Duration, now: Now) -> bool {
+        let was_in_use = self.shown.saturating_add(grace) >= self.ends;
+        self.is_live(now) || (was_in_use && !self.is_spent(grace, now))
+    }
+
+    /// True once the token is good for nothing.
+    fn is_spent(&self, grace: Duration, now: Now) -> bool {
+        self.ends.saturating_add(grace) <= now.elapsed
+    }
+}
+
+fn signed(time: Duration) -> SignedDuration {
+    SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX)
+}
+
 /// Every index over the tokens is kept by `set` alone, that of the claims by `hold` and `release`.
 #[derive(Debug, Default)]
 #[cfg_attr(test, derive(Clone, PartialEq))]
 pub(super) struct Identities {
-    pub(super) tokens: HashMap<TokenHash, TokenRecord>,
+    pub(super) tokens: HashMap<TokenHash, Token>,
     /// Each peer's tokens, oldest first.
-    pub(super) of_peer: HashMap<PeerId, BTreeSet<(Timestamp, TokenHash)>>,
-    pub(super) expiring: BTreeSet<(Timestamp, TokenHash)>,
+    pub(super) of_peer: HashMap<PeerId, BTreeSet<(SignedDuration, TokenHash)>>,
+    pub(super) expiring: BTreeSet<(Duration, TokenHash)>,
     pub(super) holders: HashMap<PeerId, BTreeSet<ConnectionId>>,
     pub(super) held: HashMap<ConnectionId, BTreeSet<PeerId>>,
     /// The latest connection that took a peer with a token alone, open or not: those before it are
@@ -34,38 +80,44 @@ pub(super) struct Identities {
 
 impl Identities {
     /// Puts or removes a token and keeps the indexes right. Returns what was there.
-    pub(super) fn set(
-        &mut self,
-        hash: &TokenHash,
-        record: Option<TokenRecord>,
-    ) -> Option<TokenRecord> {
+    pub(super) fn set(&mut self, hash: &TokenHash, token: Option<Token>) -> Option<Token> {
         let before = self.tokens.remove(hash);
         if let Some(before) = &before {
-            self.expiring.remove(&(before.expires_at, *hash));
-            if let Some(tokens) = self.of_peer.get_mut(&before.peer_id) {
-                tokens.remove(&(before.issued_at, *hash));
+            let peer_id = &before.record.peer_id;
+            self.expiring.remove(&(before.ends, *hash));
+            if let Some(tokens) = self.of_peer.get_mut(peer_id) {
+                tokens.remove(&(before.issued, *hash));
                 if tokens.is_empty() {
-                    self.of_peer.remove(&before.peer_id);
-                    self.taken_alone.remove(&before.peer_id);
+                    self.of_peer.remove(peer_id);
+                    self.taken_alone.remove(peer_id);
                 }
             }
         }
-        if let Some(record) = record {
-            self.expiring.insert((record.expires_at, *hash));
-            let tokens = self.of_peer.entry(record.peer_id.clone()).or_default();
-            tokens.insert((record.issued_at, *hash));
-            self.tokens.insert(*hash, record);
+        if let Some(token) = token {
+            self.expiring.insert((token.ends, *hash));
+            let tokens = self.of_peer.entry(token.record.peer_id.clone()).or_default();
+            tokens.insert((token.issued, *hash));
+            self.tokens.insert(*hash, token);
         }
         before
     }
 
-    fn live(&self, hash: &TokenHash, now: Timestamp) -> Option<&TokenRecord> {
-        self.tokens.get(hash).filter(|token| token.expires_at > now)
+    /// Notes that a token was shown, and returns it if it is live.
+    fn show(&mut self, hash: &TokenHash, now: Now) -> Option<&Token> {
+        let token = self.tokens.get_mut(hash).filter(|token| token.is_live(now))?;
+        token.shown = now.elapsed;
+        Some(token)
     }
 
-    fn has_live_token(&self, peer_id: &PeerId, now: Timestamp) -> bool {
+    /// A token that may be exchanged for a fresh one.
+    fn renewable(&self, hash: &TokenHash, grace: Duration, now: Now) -> Option<&Token> {
+        self.tokens.get(hash).filter(|token| token.is_renewable(grace, now))
+    }
+
+    fn has_live_token(&self, peer_id: &PeerId, now: Now) -> bool {
         let tokens = self.of_peer.get(peer_id).into_iter().flatten();
-        tokens.into_iter().any(|(_, hash)| self.live(hash, now).is_some())
+        let mut tokens = tokens.filter_map(|(_, hash)| self.tokens.get(hash));
+        tokens.any(|token| token.is_live(now))
     }
 
     fn is_held_by(&self, peer_id: &PeerId, connection: ConnectionId) -> bool {
@@ -100,32 +152,53 @@ impl Identities {
         self.tokens.len()
     }
 
-    /// The token that has to go for another one of its peer; never the one that was shown.
+    fn all_of(&self, peer_id: &PeerId) -> Vec<TokenHash> {
+        let tokens = self.of_peer.get(peer_id).into_iter().flatten();
+        tokens.map(|(_, hash)| *hash).collect()
+    }
+
+    /// The token that has to go for another one of its peer: the oldest, but never the one that was
+    /// shown.
     fn surplus_of(&self, peer_id: &PeerId, shown: Option<TokenHash>) -> Option<TokenHash> {
         let tokens = self.of_peer.get(peer_id).filter(|all| all.len() >= TOKENS_OF_A_PEER)?;
         tokens.iter().map(|(_, hash)| *hash).find(|hash| Some(*hash) != shown)
     }
 
-    fn first_expired(&self, now: Timestamp) -> Option<TokenHash> {
-        self.expiring.first().filter(|(at, _)| *at <= now).map(|(_, hash)| *hash)
+    fn first_spent(&self, grace: Duration, now: Now) -> Option<TokenHash> {
+        let (_, hash) = self.expiring.first()?;
+        self.tokens.get(hash).filter(|token| token.is_spent(grace, now)).map(|_| *hash)
     }
 }
 
 impl Registry {
-    /// Whom a token proves.
+    /// Tells whom a token proves, and notes that it was shown.
     ///
     /// # Errors
     /// [`Refusal::BadToken`].
-    pub fn authenticate(&self, hash: &TokenHash, now: Now) -> Result<Identity, Refusal> {
-        let token = self.identities.live(hash, now.wall).ok_or(Refusal::BadToken)?;
-        Ok(self.identity(&token.peer_id, Some(token.expires_at)))
+    pub fn authenticate(&mut self, hash: &TokenHash, now: Now) -> Result<Identity, Refusal> {
+        let token = self.identities.show(hash, now).ok_or(Refusal::BadToken)?;
+        let (peer_id, ends) = (token.record.peer_id.clone(), token.ends);
+        Ok(self.identity(&peer_id, Some(ends), now))
     }
 
-    fn identity(&self, peer_id: &PeerId, expires_at: Option<Timestamp>) -> Identity {
+    /// As [`Registry::authenticate`], of a token that is shown to claim its peer id: it may have
+    /// ended just before.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn authenticate_claim(&mut self, hash: &TokenHash, now: Now) -> Result<Identity, Refusal> {
+        self.identities.show(hash, now);
+        let grace = self.rules.peer_timeout;
+        let token = self.identities.renewable(hash, grace, now).ok_or(Refusal::BadToken)?;
+        Ok(self.identity(&token.record.peer_id, Some(token.ends), now))
+    }
+
+    fn identity(&self, peer_id: &PeerId, ends: Option<Duration>, now: Now) -> Identity {
         let parties = self.peers.get(peer_id).map(|presence| &presence.parties);
         let parties: Vec<_> = parties.into_iter().flatten().cloned().collect();
         let offset = |id| self.parties.get(id)?.members.get(peer_id)?.record.utc_offset;
         let utc_offset = parties.iter().find_map(offset);
+        let expires_at = ends.map(|ends| now.wall_at(ends));
         Identity { peer_id: peer_id.clone(), expires_at, utc_offset, parties }
     }
 
@@ -143,7 +216,7 @@ impl Registry {
             return Some(Owner::User(owner));
         }
         let claimed = self.identities.holders.contains_key(peer_id)
-            || self.identities.has_live_token(peer_id, now.wall)
+            || self.identities.has_live_token(peer_id, now)
             || self.has_relay(peer_id);
         claimed.then(|| Owner::Peer(peer_id.clone()))
     }
@@ -194,7 +267,7 @@ impl Transaction<'_> {
     fn may_keep_alive(&self, peer_id: &PeerId) -> Result<(), Refusal> {
         let identities = &self.registry.identities;
         let unprovable = !identities.holders.contains_key(peer_id)
-            && !identities.has_live_token(peer_id, self.now.wall)
+            && !identities.has_live_token(peer_id, self.now)
             && self.registry.owner_of(peer_id, self.now) == Some(Owner::Peer(peer_id.clone()));
         match &self.caller.principal {
             Principal::Peers(own) if own.is_empty() && unprovable => Ok(()),
@@ -211,51 +284,64 @@ impl Transaction<'_> {
         key: Option<RequestKey>,
     ) -> Result<Outcome, Refusal> {
         let connection = self.caller.connection;
+        let (grace, now) = (self.registry.rules.peer_timeout, self.now);
         let identities = &self.registry.identities;
         if hold != Hold::No && identities.is_superseded(&peer_id, connection) {
             return Err(Refusal::PeerTaken(peer_id));
         }
-        let shown = proof.and_then(|hash| identities.live(&hash, self.now.wall));
-        let shown = shown.filter(|token| token.peer_id == peer_id).map(|token| token.expires_at);
+        let shown = proof.and_then(|hash| identities.renewable(&hash, grace, now));
+        let shown = shown.filter(|token| token.record.peer_id == peer_id).cloned();
+        let is_live = shown.as_ref().is_some_and(|token| token.is_live(now));
         let claimed_before = key.as_ref().is_some_and(|key| self.claimed_before(&peer_id, key));
+        let identities = &self.registry.identities;
         let proven =
             shown.is_some() || claimed_before || identities.is_held_by(&peer_id, connection);
-        if !proven && self.registry.owner_of(&peer_id, self.now).is_some() {
+        if !proven && self.registry.owner_of(&peer_id, now).is_some() {
             return Err(Refusal::PeerTaken(peer_id));
         }
+        // A token that has ended is good for one claim. One of the id's owner before is for none.
+        let spent = match (&shown, proven) {
+            (Some(token), _) if !is_live => vec![token.record.hash],
+            (None, false) => identities.all_of(&peer_id),
+            _ => Vec::new(),
+        };
         let limit = self.registry.rules.tokens;
-        // A renewal that frees a place needs none.
-        let frees = identities.surplus_of(&peer_id, proof).is_some();
+        // A claim that frees a place needs none.
+        let frees = !spent.is_empty() || identities.surplus_of(&peer_id, proof).is_some();
         if issue.is_some() && identities.len() >= limit && !frees {
             return Err(Refusal::RegistryFull { what: "tokens", limit });
         }
+        spent.iter().for_each(|hash| self.delete_token(hash));
         let issued = issue.map(|hash| self.issue(hash, &peer_id, proof));
-        if let Some(key) = key.filter(|_| !claimed_before) {
+        // A live token is all the proof that a repeated claim needs.
+        if let Some(key) = key.filter(|_| !claimed_before && !is_live) {
             self.keep_claim(peer_id.clone(), key);
         }
         if hold != Hold::No {
             self.registry.identities.hold(&peer_id, connection, hold == Hold::Alone);
             self.keep_by_connection(&peer_id, |_| true);
         }
-        Ok(Outcome::Claimed(self.registry.identity(&peer_id, issued.or(shown))))
+        let shown = shown.filter(|_| is_live).map(|token| token.ends);
+        Ok(Outcome::Claimed(self.registry.identity(&peer_id, issued.or(shown), now)))
     }
 
-    /// Gives a token out, and returns when it expires.
-    fn issue(&mut self, hash: TokenHash, peer_id: &PeerId, shown: Option<TokenHash>) -> Timestamp {
+    /// Gives a token out, and returns when it ends.
+    fn issue(&mut self, hash: TokenHash, peer_id: &PeerId, shown: Option<TokenHash>) -> Duration {
         if let Some(surplus) = self.registry.identities.surplus_of(peer_id, shown) {
             self.delete_token(&surplus);
         }
-        let issued_at = self.now.wall;
-        let ttl = self.registry.rules.token_ttl;
-        let expires_at = issued_at.checked_add(ttl).unwrap_or(Timestamp::MAX);
-        self.put_token(TokenRecord { hash, peer_id: peer_id.clone(), issued_at, expires_at });
-        expires_at
+        let Now { wall: issued_at, elapsed: shown } = self.now;
+        let ends = shown.saturating_add(self.registry.rules.token_ttl);
+        let expires_at = self.now.wall_at(ends);
+        let record = TokenRecord { hash, peer_id: peer_id.clone(), issued_at, expires_at };
+        self.put_token(Token { record, issued: signed(shown), ends, shown });
+        ends
     }
 
     /// Who has shown nothing holds nothing, and takes nothing from an open connection.
     pub(super) fn come_back(&mut self, peer_id: &PeerId) -> Outcome {
         self.keep_by_connection(peer_id, |before| before == Keeper::Nothing);
-        let mut identity = self.registry.identity(peer_id, None);
+        let mut identity = self.registry.identity(peer_id, None, self.now);
         identity.parties.retain(|party_id| {
             let member = self.member(party_id, peer_id);
             member.is_ok_and(|member| member.record.keepalive == Keepalive::Connection)
@@ -283,7 +369,8 @@ impl Transaction<'_> {
     }
 
     pub(super) fn expire_tokens(&mut self) {
-        while let Some(hash) = self.registry.identities.first_expired(self.now.wall) {
+        let grace = self.registry.rules.peer_timeout;
+        while let Some(hash) = self.registry.identities.first_spent(grace, self.now) {
             self.delete_token(&hash);
         }
     }

@@ -32,9 +32,9 @@ use super::record::{
     ChoiceRecord, MemberRecord, Owner, PartyRecord, RelayRecord, RequestKey, Write,
 };
 use super::rules::Rules;
-use identities::Identities;
+use identities::{Identities, Token};
 use outbox::Outbox;
-use receipts::Receipts;
+use receipts::{KeptReceipt, Receipts};
 use transaction::Transaction;
 
 /// The truth about parties. Every index over it is kept by `set_party`, `set_member` and
@@ -205,14 +205,15 @@ impl Registry {
                     self.set_relay(&id, None);
                 }
                 Write::PutToken(record) => {
-                    self.identities.set(&record.hash.clone(), Some(record));
+                    let token = Token::restored(record, now);
+                    self.identities.set(&token.record.hash.clone(), Some(token));
                 }
                 Write::DeleteToken(hash) => {
                     self.identities.set(&hash, None);
                 }
                 Write::PutReceipt(record) => {
                     let key = (record.peer_id.clone(), record.key.clone());
-                    self.receipts.set(&key, Some(record));
+                    self.receipts.set(&key, Some(KeptReceipt::new(record, now)));
                 }
                 Write::DeleteReceipt(peer_id, key) => {
                     self.receipts.set(&(peer_id, key), None);

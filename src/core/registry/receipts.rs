@@ -3,11 +3,10 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use lanrage_ipc::model::PeerId;
 
 use super::transaction::Transaction;
-use crate::core::command::{Command, Outcome, Refusal};
+use crate::core::command::{Command, Now, Outcome, Refusal};
 use crate::core::record::{Done, Receipt, ReceiptRecord, RequestKey};
 
 /// For how long a request is known again.
@@ -15,44 +14,59 @@ const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 
 type Key = (PeerId, RequestKey);
 
+/// A receipt, and how long it is kept.
+#[derive(Debug, Clone)]
+#[cfg_attr(test, derive(PartialEq))]
+pub(super) struct KeptReceipt {
+    pub(super) record: ReceiptRecord,
+    /// On the clock of [`Now::elapsed`].
+    pub(super) until: Duration,
+}
+
+impl KeptReceipt {
+    /// Keeps a receipt. The age of a stored one goes by the wall clock.
+    pub(super) fn new(record: ReceiptRecord, now: Now) -> Self {
+        let left = REMEMBERED.saturating_sub(now.age_of(record.at));
+        let until = now.elapsed.saturating_add(left);
+        Self { record, until }
+    }
+
+    /// True while the receipt is younger than `age`, of [`REMEMBERED`] at most.
+    fn is_younger(&self, age: Duration, now: Now) -> bool {
+        self.until.saturating_sub(now.elapsed) > REMEMBERED.saturating_sub(age)
+    }
+}
+
 /// Every index is kept by `set` alone.
 #[derive(Debug, Default)]
 #[cfg_attr(test, derive(Clone, PartialEq))]
 pub(super) struct Receipts {
-    pub(super) records: HashMap<Key, ReceiptRecord>,
-    pub(super) by_age: BTreeSet<(Timestamp, Key)>,
+    pub(super) records: HashMap<Key, KeptReceipt>,
+    pub(super) by_age: BTreeSet<(Duration, Key)>,
 }
 
 impl Receipts {
     /// Puts or removes a receipt. Returns what was there.
-    pub(super) fn set(
-        &mut self,
-        key: &Key,
-        record: Option<ReceiptRecord>,
-    ) -> Option<ReceiptRecord> {
+    pub(super) fn set(&mut self, key: &Key, receipt: Option<KeptReceipt>) -> Option<KeptReceipt> {
         let before = self.records.remove(key);
         if let Some(before) = &before {
-            self.by_age.remove(&(before.at, key.clone()));
+            self.by_age.remove(&(before.until, key.clone()));
         }
-        if let Some(record) = record {
-            self.by_age.insert((record.at, key.clone()));
-            self.records.insert(key.clone(), record);
+        if let Some(receipt) = receipt {
+            self.by_age.insert((receipt.until, key.clone()));
+            self.records.insert(key.clone(), receipt);
         }
         before
     }
 
-    fn valid(&self, key: &Key, now: Timestamp) -> Option<&Receipt> {
-        let record = self.records.get(key).filter(|record| !is_old(record.at, now))?;
-        Some(&record.receipt)
+    fn valid(&self, key: &Key, now: Now) -> Option<&Receipt> {
+        let kept = self.records.get(key).filter(|kept| kept.is_younger(REMEMBERED, now))?;
+        Some(&kept.record.receipt)
     }
 
-    fn oldest(&self) -> Option<&(Timestamp, Key)> {
+    fn oldest(&self) -> Option<&(Duration, Key)> {
         self.by_age.first()
     }
-}
-
-fn is_old(at: Timestamp, now: Timestamp) -> bool {
-    Duration::try_from(now.duration_since(at)).is_ok_and(|age| age >= REMEMBERED)
 }
 
 impl Done {
@@ -79,7 +93,7 @@ impl Transaction<'_> {
         let Some(peer_id) = command.acts_for().cloned() else { return self.perform(command) };
         self.authorize(&command)?;
         let key = (peer_id, key);
-        let before = self.registry.receipts.valid(&key, self.now.wall);
+        let before = self.registry.receipts.valid(&key, self.now);
         if let Some(receipt) = before.filter(|receipt| receipt.done.answers(&command)) {
             return Ok(Outcome::Receipt(receipt.clone()));
         }
@@ -109,11 +123,10 @@ impl Transaction<'_> {
     /// Whether a peer id was claimed under that name, so short ago that the token may still be good
     /// that was given out for it.
     pub(super) fn claimed_before(&self, peer_id: &PeerId, key: &RequestKey) -> bool {
-        let record = self.registry.receipts.records.get(&(peer_id.clone(), key.clone()));
-        let ttl = self.registry.rules.token_ttl.min(REMEMBERED);
-        record.is_some_and(|record| {
-            let age = Duration::try_from(self.now.wall.duration_since(record.at));
-            record.receipt.done == Done::Claimed && age.is_ok_and(|age| age < ttl)
+        let kept = self.registry.receipts.records.get(&(peer_id.clone(), key.clone()));
+        let ttl = self.registry.rules.token_ttl;
+        kept.is_some_and(|kept| {
+            kept.record.receipt.done == Done::Claimed && kept.is_younger(ttl, self.now)
         })
     }
 
@@ -133,8 +146,8 @@ impl Transaction<'_> {
     }
 
     pub(super) fn expire_receipts(&mut self) {
-        while let Some((at, key)) = self.registry.receipts.oldest().cloned()
-            && is_old(at, self.now.wall)
+        while let Some((until, key)) = self.registry.receipts.oldest().cloned()
+            && until <= self.now.elapsed
         {
             self.delete_receipt(&key);
         }

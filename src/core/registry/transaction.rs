@@ -6,12 +6,14 @@ use lanrage_ipc::event::{Event, RemovalReason};
 use lanrage_ipc::model::{Keepalive, PartyId, PeerId, PeerInput, RelayId, UtcOffset};
 
 use super::changes::{Applied, Change, Undo};
+use super::identities::Token;
 use super::outbox::Standing;
+use super::receipts::KeptReceipt;
 use super::{Keeper, Member, Party, Registry, Relay};
 use crate::core::command::{Caller, Command, Now, Outcome, Refusal};
 use crate::core::record::{
     ChoiceRecord, CredentialRecord, IntentRecord, MemberRecord, PartyRecord, ReceiptRecord,
-    RequestKey, Seen, ServerKey, TokenHash, TokenRecord, Write,
+    RequestKey, Seen, ServerKey, TokenHash, Write,
 };
 
 /// Who enters a party.
@@ -230,15 +232,15 @@ impl Transaction<'_> {
         });
     }
 
-    pub(super) fn put_token(&mut self, record: TokenRecord) {
-        let hash = record.hash;
-        let before = self.registry.identities.set(&hash, Some(record.clone()));
-        self.changes
-            .push(Change { write: Write::PutToken(record), undo: Undo::Token(hash, before) });
+    pub(super) fn put_token(&mut self, token: Token) {
+        let hash = token.record.hash;
+        let write = Write::PutToken(token.record.clone());
+        let before = self.registry.identities.set(&hash, Some(token)).map(Box::new);
+        self.changes.push(Change { write, undo: Undo::Token(hash, before) });
     }
 
     pub(super) fn delete_token(&mut self, hash: &TokenHash) {
-        let before = self.registry.identities.set(hash, None);
+        let before = self.registry.identities.set(hash, None).map(Box::new);
         self.changes
             .push(Change { write: Write::DeleteToken(*hash), undo: Undo::Token(*hash, before) });
     }
@@ -246,7 +248,8 @@ impl Transaction<'_> {
     pub(super) fn put_receipt(&mut self, record: ReceiptRecord) {
         let (peer_id, key) = (record.peer_id.clone(), record.key.clone());
         let id = (peer_id.clone(), key.clone());
-        let before = self.registry.receipts.set(&id, Some(record.clone()));
+        let kept = KeptReceipt::new(record.clone(), self.now);
+        let before = self.registry.receipts.set(&id, Some(kept));
         let undo = Undo::Receipt(peer_id, key, before.map(Box::new));
         self.changes.push(Change { write: Write::PutReceipt(record), undo });
     }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::control_plane::{Answer, Ask};
 use crate::core::{Command, Hold, Outcome};
-use crate::http::auth::{Client, Shown, bearer, stranger, zone};
+use crate::http::auth::{Client, Shown, authenticate_claim, bearer, stranger, zone};
 use crate::http::described::{Invalid, NamedClaim, Unauthorized, Unavailable};
 use crate::http::face::{HttpFace, address_of};
 use crate::http::once::Once;
@@ -44,9 +44,15 @@ pub(in crate::http) async fn register(
     let peer_id = peer_id(request.query_string()).map_err(Problem::invalid)?;
     let token = Token::fresh().map_err(Problem::internal)?;
     let proof = bearer(request.headers()).ok().map(token::hash);
+    let shown = match (shown, proof) {
+        (Shown(Err(_)), Some(hash)) => authenticate_claim(&face, hash).await?,
+        (shown, _) => shown,
+    };
     let key = match &shown.0 {
-        // Who shows the peer's token needs no other proof.
-        Ok(Client { identity, .. }) if identity.peer_id == peer_id => None,
+        // The peer's token is proof enough, whatever the claim is called.
+        Ok(Client { identity, .. }) if identity.peer_id == peer_id => {
+            once.name_of_claim().ok().flatten()
+        }
         // Who keeps a name for the claim wants to know that the token is lost before it is made.
         Err(unproven) if proof.is_some() && once.is_named() => return Err((*unproven).into()),
         _ => once.name_of_claim()?,

@@ -26,7 +26,7 @@ fn identity(applied: &Applied) -> &Identity {
 }
 
 /// Whether a token proves something.
-fn is_good(world: &World, n: u64) -> bool {
+fn is_good(world: &mut World, n: u64) -> bool {
     match world.registry.authenticate(&token(n), world.now) {
         Ok(_) => true,
         Err(Refusal::BadToken) => false,
@@ -51,7 +51,8 @@ fn an_id_that_is_nobodys_is_anyones() {
         };
         assert_eq!(*identity(&claimed), expected);
         assert_eq!(told(&claimed), [""; 0]);
-        assert_eq!(world.registry.authenticate(&token(1), world.now), Ok(expected));
+        let now = world.now;
+        assert_eq!(world.registry.authenticate(&token(1), now), Ok(expected));
     }
 }
 
@@ -78,7 +79,7 @@ fn who_has_a_live_token_has_the_id() {
     assert_eq!(identity(&shown).expires_at, Some(issued_until));
     let renewed = world.by(stranger(2), claim_with("x", Some(1), Some(2), false));
     assert_eq!(identity(&renewed).expires_at, Some(world.now.wall + TTL));
-    assert!(is_good(&world, 1) && is_good(&world, 2), "the answer may have been lost");
+    assert!(is_good(&mut world, 1) && is_good(&mut world, 2), "the answer may have been lost");
 }
 
 #[test]
@@ -97,18 +98,14 @@ fn a_token_expires_at_the_very_instant() {
     let mut world = World::new();
     world.by(stranger(1), claim_with("x", None, Some(1), false));
     world.pass(TTL - Duration::from_millis(1));
-    assert!(is_good(&world, 1));
+    assert!(is_good(&mut world, 1));
     taken(&mut world, 2, claim("x"));
     assert_eq!(world.by(ROOT, Command::Expire).changes.len(), 0);
     world.pass(Duration::from_millis(1));
-    assert!(!is_good(&world, 1));
-    let free = world.by(stranger(2), claim_with("x", Some(1), None, false));
-    assert_eq!(identity(&free).expires_at, None, "what it showed is worth nothing");
-    assert_eq!(world.registry.token_count(), 1);
-    let expired = world.by(ROOT, Command::Expire);
-    let writes: Vec<_> = expired.changes.iter().map(|change| change.write().clone()).collect();
-    assert_eq!(writes, [Write::DeleteToken(token(1))]);
-    assert_eq!(world.registry.token_count(), 0);
+    assert!(!is_good(&mut world, 1));
+    let free = world.by(stranger(2), claim("x"));
+    assert_eq!(identity(&free).expires_at, None);
+    assert_eq!(world.registry.token_count(), 0, "the id has another owner");
 }
 
 #[test]
@@ -121,7 +118,8 @@ fn an_expired_token_leaves_its_party_to_nobody_else() {
         world.by(peers(["x"], 1), heartbeat("lan", "x"));
     }
     world.by(ROOT, Command::Expire);
-    assert!(!is_good(&world, 1));
+    assert!(!is_good(&mut world, 1));
+    assert_eq!(world.registry.token_count(), 0);
     taken(&mut world, 2, claim_with("x", Some(1), Some(2), true));
     world.pass(PEER_TIMEOUT);
     world.by(ROOT, Command::Expire);
@@ -133,10 +131,11 @@ fn who_has_a_relay_keeps_the_id() {
     let mut world = World::new();
     world.by(stranger(1), claim_with("x", None, Some(1), false));
     world.by(peers(["x"], 0), relay("r", 1));
-    world.now.wall += SignedDuration::try_from(TTL).unwrap();
+    world.pass(TTL);
+    world.by(peers(["x"], 0), relay("r", 1));
     world.by(ROOT, Command::Expire);
     taken(&mut world, 2, claim_with("x", None, Some(2), false));
-    world.now.elapsed += RELAY_TIMEOUT;
+    world.pass(RELAY_TIMEOUT);
     world.by(ROOT, Command::Expire);
     world.by(stranger(2), claim_with("x", None, Some(2), false));
 }
@@ -148,7 +147,7 @@ fn a_token_may_be_valid_for_as_long_as_can_be() {
     assert_eq!(identity(&claimed).expires_at, Some(Timestamp::MAX));
     world.pass(1000 * YEAR);
     world.by(ROOT, Command::Expire);
-    assert!(is_good(&world, 1));
+    assert!(is_good(&mut world, 1));
 }
 
 #[test]
@@ -240,10 +239,10 @@ fn the_oldest_of_a_peers_tokens_goes_when_it_has_eight() {
         world
             .by(peers([], 1), claim_with("x", order.get(count.max(1) - 1).copied(), Some(n), true));
         for (age, shown) in order[..=count].iter().rev().enumerate() {
-            assert_eq!(is_good(&world, *shown), age < 8, "{shown}, after {n}");
+            assert_eq!(is_good(&mut world, *shown), age < 8, "{shown}, after {n}");
         }
     }
-    assert!(is_good(&world, 100), "another's");
+    assert!(is_good(&mut world, 100), "another's");
     assert_eq!(world.registry.token_count(), 9);
 }
 
@@ -261,18 +260,138 @@ fn there_are_so_many_tokens_at_most() {
     world.by(stranger(1), claim_with("x", Some(1), None, true));
     world.pass(TTL);
     assert_eq!(world.refused(stranger(1), claim_with("z", None, Some(3), true)), full);
+    world.pass(PEER_TIMEOUT);
     world.by(ROOT, Command::Expire);
     world.by(stranger(1), claim_with("z", None, Some(3), true));
 }
 
 #[test]
-fn tokens_go_by_the_wall_clock_which_outlives_the_process() {
+fn a_step_of_the_clock_ends_no_token_and_prolongs_none() {
+    let year = SignedDuration::try_from(YEAR).unwrap();
+    for step in [year, -year] {
+        let mut world = World::new();
+        world.by(stranger(1), claim_with("x", None, Some(1), false));
+        world.now.wall += step;
+        world.by(ROOT, Command::Expire);
+        assert!(is_good(&mut world, 1));
+        let shown = world.by(stranger(2), claim_with("x", Some(1), None, false));
+        assert_eq!(identity(&shown).expires_at, Some(world.now.wall + TTL), "by the clock of now");
+        world.now.elapsed += TTL;
+        assert!(!is_good(&mut world, 1));
+    }
+}
+
+#[test]
+fn the_oldest_token_goes_whatever_the_clock_said() {
+    let mut world = World::new();
+    for n in 1..=9 {
+        world.now.wall -= SignedDuration::try_from(HOUR).unwrap();
+        world.now.elapsed += SECOND;
+        world.by(stranger(1), claim_with("x", (n > 1).then_some(n - 1), Some(n), false));
+    }
+    assert!(!is_good(&mut world, 1) && is_good(&mut world, 2) && is_good(&mut world, 9));
+}
+
+#[test]
+fn a_token_that_was_shown_just_before_its_end_is_good_for_one_claim() {
     let mut world = World::new();
     world.by(stranger(1), claim_with("x", None, Some(1), false));
-    world.now.elapsed += YEAR;
-    assert!(is_good(&world, 1));
-    world.now.wall += SignedDuration::try_from(TTL).unwrap();
-    assert!(!is_good(&world, 1));
+    world.by(peers(["x"], 1), register("lan", "x"));
+    for _ in 0..(TTL.as_secs() / PEER_TIMEOUT.as_secs()) {
+        world.pass(PEER_TIMEOUT - SECOND);
+        world.by(peers(["x"], 1), heartbeat("lan", "x"));
+    }
+    assert!(is_good(&mut world, 1));
+    world.pass(PEER_TIMEOUT - SECOND);
+    world.by(ROOT, Command::Expire);
+    assert!(!is_good(&mut world, 1), "for nothing else");
+    let now = world.now;
+    let shown = world.registry.authenticate_claim(&token(1), now).expect("good for a claim");
+    assert_eq!(shown.expires_at, Some(now.wall));
+    world.by(stranger(2), claim_with("x", Some(1), Some(2), false));
+    assert!(is_good(&mut world, 2));
+    taken(&mut world, 3, claim_with("x", Some(1), Some(3), false));
+    let again = world.registry.authenticate_claim(&token(1), now);
+    assert_eq!(again, Err(Refusal::BadToken));
+}
+
+#[test]
+fn a_token_that_was_not_shown_of_late_is_good_for_nothing_after_its_end() {
+    for (silence, may) in [(PEER_TIMEOUT, true), (PEER_TIMEOUT + SECOND, false)] {
+        let mut world = World::new();
+        world.by(stranger(1), claim_with("x", None, Some(1), false));
+        world.pass(TTL - silence);
+        assert!(is_good(&mut world, 1));
+        world.by(peers(["x"], 1), register("lan", "x"));
+        world.pass(silence);
+        let claimed = world.apply(stranger(2), claim_with("x", Some(1), Some(2), false));
+        assert_eq!(claimed.is_ok(), may, "{claimed:?}");
+    }
+}
+
+#[test]
+fn who_takes_a_free_id_shares_it_with_no_owner_before() {
+    let mut world = World::new();
+    world.by(stranger(1), claim_with("x", None, Some(1), false));
+    world.pass(TTL - SECOND);
+    assert!(is_good(&mut world, 1));
+    world.pass(SECOND);
+    world.by(stranger(2), claim_with("x", None, Some(2), false));
+    taken(&mut world, 1, claim_with("x", Some(1), Some(3), false));
+}
+
+#[test]
+fn a_claim_with_an_ended_token_can_be_repeated_by_its_name() {
+    let mut world = World::new();
+    world.by(stranger(1), claim_with("x", None, Some(1), false));
+    world.pass(TTL);
+    world.by(stranger(2), named(claim_with("x", Some(1), Some(2), false), "name"));
+    world.by(stranger(3), named(claim_with("x", None, Some(3), false), "name"));
+    taken(&mut world, 4, named(claim_with("x", None, Some(4), false), "another"));
+}
+
+#[test]
+fn a_claim_is_known_again_after_a_step_of_the_clock() {
+    for step in [-500, -3_600_000, 3_600_000] {
+        let mut world = World::new();
+        world.by(stranger(1), named(claim_with("x", None, Some(1), false), "name"));
+        world.now.wall += SignedDuration::from_millis(step);
+        world.by(stranger(2), named(claim_with("x", None, Some(2), false), "name"));
+    }
+}
+
+#[test]
+fn a_restart_leaves_a_token_what_the_clock_says_and_no_more_than_a_life() {
+    let step = |time| SignedDuration::try_from(time).unwrap();
+    let cases = [(step(HOUR), TTL - HOUR), (-step(YEAR), TTL), (step(YEAR), Duration::ZERO)];
+    for (passed, left) in cases {
+        let mut world = World::new();
+        let claimed = world.by(stranger(1), claim_with("x", None, Some(1), false));
+        let rows: Vec<_> = claimed.changes.iter().map(|change| change.write().clone()).collect();
+        let mut restarted = World::new();
+        restarted.now.wall += passed;
+        restarted.registry.restore(rows, restarted.now);
+        assert_eq!(is_good(&mut restarted, 1), !left.is_zero());
+        // What it was worth before the restart is not known: it counts as shown then.
+        let now = restarted.now;
+        assert!(restarted.registry.authenticate_claim(&token(1), now).is_ok());
+        restarted.now.elapsed += left.max(PEER_TIMEOUT);
+        assert!(!is_good(&mut restarted, 1));
+        restarted.now.elapsed += PEER_TIMEOUT;
+        restarted.by(ROOT, Command::Expire);
+        assert_eq!(restarted.registry.token_count(), 0);
+    }
+}
+
+/// A claim under a name.
+fn named(claim: Command, key: &str) -> Command {
+    match claim {
+        Command::Claim { peer_id, proof, issue, hold, .. } => {
+            let key = Some(RequestKey(key.into()));
+            Command::Claim { peer_id, proof, issue, hold, key }
+        }
+        other => other,
+    }
 }
 
 /// A party of `x`, and of `a` who is kept alive otherwise; `x` is in another one too.
@@ -351,13 +470,14 @@ fn a_token_goes_with_its_commit() {
         world.pass(SECOND);
         world.by(peers([], 1), claim_with("x", (n > 1).then_some(1), Some(n), false));
     }
-    let before = world.registry.clone();
+    let before = state::durable(&world.registry);
     let claimed = world.by(stranger(1), claim_with("x", Some(1), Some(9), false));
     // The oldest but for the one that was shown is what goes.
-    assert!(is_good(&world, 9) && is_good(&world, 1) && !is_good(&world, 2));
+    assert!(is_good(&mut world, 9) && is_good(&mut world, 1) && !is_good(&mut world, 2));
     world.registry.undo(claimed.changes.into_iter());
-    assert_eq!(world.registry, before);
-    assert!(!is_good(&world, 9) && is_good(&world, 2));
+    state::check_indexes(&world.registry);
+    assert_eq!(state::durable(&world.registry), before);
+    assert!(!is_good(&mut world, 9) && is_good(&mut world, 2));
 }
 
 #[test]
@@ -370,20 +490,12 @@ fn what_no_token_is_of_proves_nobody() {
 #[test]
 fn a_claim_is_proof_of_itself_while_its_token_may_be_good() {
     let mut world = World::new();
-    let named = |key: &str, issue| {
-        let key = Some(RequestKey(key.into()));
-        match claim_with("x", None, Some(issue), true) {
-            Command::Claim { peer_id, proof, issue, hold, .. } => {
-                Command::Claim { peer_id, proof, issue, hold, key }
-            }
-            other => other,
-        }
-    };
+    let named = |key: &str, issue| named(claim_with("x", None, Some(issue), true), key);
     world.by(stranger(1), named("name", 1));
     world.by(stranger(1), Command::Disconnect);
     taken(&mut world, 2, named("another", 2));
     world.by(stranger(2), named("name", 3));
-    assert!(is_good(&world, 1) && is_good(&world, 3));
+    assert!(is_good(&mut world, 1) && is_good(&mut world, 3));
     world.by(stranger(2), Command::Disconnect);
     // The second claim does not make the name good for longer than the first.
     world.pass(TTL - Duration::from_secs(1));

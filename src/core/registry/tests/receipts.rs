@@ -128,15 +128,16 @@ fn what_was_refused_leaves_no_receipt() {
 #[test]
 fn a_request_is_remembered_for_a_day() {
     let mut world = world();
+    world.registry.set_rules(Rules { peer_timeout: YEAR, signal_ttl: YEAR, ..rules() });
     first(&mut world, host(), "k", send("lan", "host", "a", "1"));
     let day_less = REMEMBERED - Duration::from_millis(1);
-    world.now.wall += SignedDuration::try_from(day_less).unwrap();
+    world.now.elapsed += day_less;
     again(&mut world, host(), "k", send("lan", "host", "a", "1"));
     assert_eq!(world.by(ROOT, Command::Expire).changes.len(), 0);
-    world.now.wall += SignedDuration::from_millis(1);
+    world.now.elapsed += Duration::from_millis(1);
     first(&mut world, host(), "k", send("lan", "host", "a", "2"));
     assert_eq!(payloads(&world.by(peers(["a"], 2), poll("lan", "a"))), ["1", "2"]);
-    world.now.wall += SignedDuration::try_from(REMEMBERED).unwrap();
+    world.now.elapsed += REMEMBERED;
     let expired = world.by(ROOT, Command::Expire);
     let writes: Vec<_> = expired.changes.iter().map(|change| change.write().clone()).collect();
     let key = RequestKey("k".into());
@@ -144,12 +145,34 @@ fn a_request_is_remembered_for_a_day() {
 }
 
 #[test]
-fn a_clock_that_was_set_back_forgets_nothing() {
+fn a_step_of_the_clock_forgets_no_receipt() {
+    let year = SignedDuration::try_from(YEAR).unwrap();
+    for step in [-year, year] {
+        let mut world = world();
+        first(&mut world, host(), "k", update("lan", moved("host")));
+        world.now.wall += step;
+        world.by(ROOT, Command::Expire);
+        again(&mut world, host(), "k", update("lan", moved("host")));
+    }
+}
+
+#[test]
+fn a_receipt_keeps_its_age_over_a_restart() {
     let mut world = world();
-    first(&mut world, host(), "k", update("lan", moved("host")));
-    world.now.wall -= SignedDuration::try_from(YEAR).unwrap();
-    world.by(ROOT, Command::Expire);
-    again(&mut world, host(), "k", update("lan", moved("host")));
+    let joined = world.request(peers(["b"], 3), Some("k"), join("lan", "b")).unwrap();
+    let rows = joined.changes.iter().map(|change| change.write().clone());
+    let rows: Vec<_> = rows.filter(|row| matches!(row, Write::PutReceipt(_))).collect();
+    let hour = SignedDuration::try_from(HOUR).unwrap();
+    // A clock that was set back makes no receipt older, and none that is kept for longer than a day.
+    for (passed, left) in [(hour, REMEMBERED - HOUR), (-hour, REMEMBERED)] {
+        let mut restarted = World::new();
+        restarted.now.wall += passed;
+        restarted.registry.restore(rows.clone(), restarted.now);
+        restarted.now.elapsed += left - SECOND;
+        assert_eq!(restarted.by(ROOT, Command::Expire).changes.len(), 0);
+        restarted.now.elapsed += SECOND;
+        assert_eq!(restarted.by(ROOT, Command::Expire).changes.len(), 1);
+    }
 }
 
 #[test]

@@ -82,10 +82,10 @@ fn check_identities(identities: &Identities) {
     let taken_alone = identities.taken_alone.clone();
     let mut expected = Identities { tokens, taken_alone, ..Identities::default() };
     for (hash, token) in &identities.tokens {
-        assert_eq!(*hash, token.hash);
-        expected.expiring.insert((token.expires_at, *hash));
-        let tokens = expected.of_peer.entry(token.peer_id.clone()).or_default();
-        tokens.insert((token.issued_at, *hash));
+        assert_eq!(*hash, token.record.hash);
+        expected.expiring.insert((token.ends, *hash));
+        let tokens = expected.of_peer.entry(token.record.peer_id.clone()).or_default();
+        tokens.insert((token.issued, *hash));
     }
     let known = identities.taken_alone.keys().all(|id| identities.of_peer.contains_key(id));
     assert!(known, "kept in mind for ever");
@@ -102,9 +102,9 @@ fn check_identities(identities: &Identities) {
 #[track_caller]
 fn check_receipts(receipts: &Receipts) {
     let mut expected = Receipts { records: receipts.records.clone(), ..Receipts::default() };
-    for (key, record) in &receipts.records {
-        assert_eq!(*key, (record.peer_id.clone(), record.key.clone()));
-        expected.by_age.insert((record.at, key.clone()));
+    for (key, kept) in &receipts.records {
+        assert_eq!(*key, (kept.record.peer_id.clone(), kept.record.key.clone()));
+        expected.by_age.insert((kept.until, key.clone()));
     }
     assert_eq!(*receipts, expected);
 }
@@ -162,8 +162,20 @@ pub(super) fn durable(registry: &Registry) -> Durable {
         parties: parties.collect(),
         members: members.collect(),
         relays: relays.collect(),
-        tokens: registry.identities.tokens.clone(),
-        receipts: registry.receipts.records.clone(),
+        tokens: tokens(registry),
+        receipts: receipts(registry),
         outbox: registry.outbox.clone(),
     }
+}
+
+/// The tokens as they are stored.
+pub(super) fn tokens(registry: &Registry) -> HashMap<TokenHash, TokenRecord> {
+    let tokens = registry.identities.tokens.iter();
+    tokens.map(|(hash, token)| (*hash, token.record.clone())).collect()
+}
+
+/// The receipts as they are stored.
+pub(super) fn receipts(registry: &Registry) -> HashMap<(PeerId, RequestKey), ReceiptRecord> {
+    let receipts = registry.receipts.records.iter();
+    receipts.map(|(key, kept)| (key.clone(), kept.record.clone())).collect()
 }

@@ -70,9 +70,9 @@ proptest! {
         let mut owners = Owners::default();
         for next in &history {
             let played = play.play(next);
-            owners.judge(&played, play.world.now);
+            owners.judge(&played, &play.world);
             owners.follow(&played, &play.world);
-            owners.check(&play.world);
+            owners.check(&mut play.world);
         }
     }
 
@@ -171,7 +171,7 @@ proptest! {
 
     #[test]
     fn the_wall_clock_decides_nothing(history in history()) {
-        let (mut set, mut straight) = (Play::without_memory(), Play::with_a_good_clock());
+        let (mut set, mut straight) = (Play::new(), Play::with_a_good_clock());
         for next in &history {
             let (set, straight) = (set.play(next).result, straight.play(next).result);
             let lines = |result: &Result<Applied, _>| result.as_ref().map(told).map_err(Refusal::clone);

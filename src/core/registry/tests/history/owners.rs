@@ -7,11 +7,31 @@ use lanrage_ipc::model::{PeerId, RelayId};
 
 use super::super::*;
 use super::play::Played;
-use crate::core::{ImportMode, Owner, TokenRecord, Write};
+use crate::core::{ImportMode, Owner, Write};
+
+/// A token as it was given out.
+#[derive(Debug)]
+struct Given {
+    peer_id: PeerId,
+    ends: Duration,
+    shown: Duration,
+}
+
+impl Given {
+    fn is_live(&self, now: Now) -> bool {
+        self.ends > now.elapsed
+    }
+
+    /// Good for a claim: also just after its end, if it was shown just before.
+    fn is_renewable(&self, now: Now, grace: Duration) -> bool {
+        let ended_of_late = self.ends + grace > now.elapsed && self.shown + grace >= self.ends;
+        self.is_live(now) || ended_of_late
+    }
+}
 
 #[derive(Debug, Default)]
 pub(super) struct Owners {
-    tokens: BTreeMap<TokenHash, TokenRecord>,
+    tokens: BTreeMap<TokenHash, Given>,
     held: BTreeSet<(PeerId, ConnectionId)>,
     /// Of those in a party.
     members: BTreeMap<PeerId, Owner>,
@@ -21,7 +41,8 @@ pub(super) struct Owners {
 impl Owners {
     /// That a move was accepted or refused as whose the peers were before it demands.
     #[track_caller]
-    pub(super) fn judge(&self, played: &Played, now: Now) {
+    pub(super) fn judge(&self, played: &Played, world: &World) {
+        let (now, grace) = (world.now, world.registry.rules().peer_timeout);
         let Played { command, caller, result, .. } = played;
         if let Some(peer_id) = command.acts_for() {
             let owner = self.owner(peer_id, now);
@@ -41,7 +62,7 @@ impl Owners {
         }
         if let Command::Claim { peer_id, proof, .. } = command {
             let shown = proof.and_then(|hash| self.tokens.get(&hash));
-            let proven = shown.is_some_and(|t| t.peer_id == *peer_id && t.expires_at > now.wall)
+            let proven = shown.is_some_and(|t| t.peer_id == *peer_id && t.is_renewable(now, grace))
                 || self.held.contains(&(peer_id.clone(), caller.connection));
             let free = proven || self.owner(peer_id, now).is_none();
             let refused = matches!(result, Err(Refusal::PeerTaken(_)));
@@ -70,12 +91,14 @@ impl Owners {
         for change in &applied.changes {
             match change.write() {
                 Write::PutToken(token) => {
-                    assert_eq!(token.expires_at, now.wall + world.registry.rules().token_ttl);
-                    self.tokens.insert(token.hash, token.clone());
+                    let ttl = world.registry.rules().token_ttl;
+                    assert_eq!(token.expires_at, now.wall + ttl);
+                    let (peer_id, shown) = (token.peer_id.clone(), now.elapsed);
+                    self.tokens.insert(token.hash, Given { peer_id, ends: shown + ttl, shown });
                 }
                 Write::DeleteToken(hash) => {
                     let token = self.tokens.remove(hash).expect("deleted twice");
-                    assert!(token.expires_at <= now.wall, "{token:?} at {now:?}");
+                    assert!(!token.is_live(now), "{token:?} at {now:?}");
                 }
                 Write::PutRelay(relay) => {
                     self.relays.insert(relay.relay.relay_id.clone(), relay.owner.clone());
@@ -104,7 +127,7 @@ impl Owners {
 
     /// Whether nobody can show to be a peer that is nobody else's.
     fn is_unprovable(&self, peer_id: &PeerId, now: Now) -> bool {
-        let live = |t: &TokenRecord| t.peer_id == *peer_id && t.expires_at > now.wall;
+        let live = |t: &Given| t.peer_id == *peer_id && t.is_live(now);
         self.members.get(peer_id) == Some(&Owner::Peer(peer_id.clone()))
             && !self.tokens.values().any(live)
             && !self.held.iter().any(|(held, _)| held == peer_id)
@@ -112,7 +135,7 @@ impl Owners {
 
     fn owner(&self, peer_id: &PeerId, now: Now) -> Option<Owner> {
         let mut tokens = self.tokens.values();
-        let token = tokens.any(|token| token.peer_id == *peer_id && token.expires_at > now.wall);
+        let token = tokens.any(|token| token.peer_id == *peer_id && token.is_live(now));
         let relayed = self.relays.values().any(|owner| *owner == Owner::Peer(peer_id.clone()));
         let claimed = token || relayed || self.held.iter().any(|(held, _)| held == peer_id);
         let member = self.members.get(peer_id).cloned();
@@ -120,15 +143,18 @@ impl Owners {
     }
 
     #[track_caller]
-    pub(super) fn check(&self, world: &World) {
+    pub(super) fn check(&mut self, world: &mut World) {
         let members = world.registry.peers.iter();
         let members = members.map(|(id, presence)| (id.clone(), presence.owner.clone()));
         assert_eq!(members.collect::<BTreeMap<_, _>>(), self.members);
         assert_eq!(world.registry.token_count(), self.tokens.len());
-        for (hash, token) in &self.tokens {
+        for (hash, token) in &mut self.tokens {
             let shown = world.registry.authenticate(hash, world.now).map(|shown| shown.peer_id);
-            let live = token.expires_at > world.now.wall;
+            let live = token.is_live(world.now);
             assert_eq!(shown.ok().as_ref(), live.then_some(&token.peer_id), "{token:?}");
+            if live {
+                token.shown = world.now.elapsed;
+            }
         }
     }
 }

@@ -21,7 +21,6 @@ pub(super) struct Play {
     tokens: [Vec<(PeerId, u64)>; 3],
     given: u64,
     claims: BTreeSet<(ConnectionId, PeerId)>,
-    has_memory: bool,
     wall_runs_straight: bool,
 }
 
@@ -59,19 +58,13 @@ impl Play {
             tokens: Default::default(),
             given: 0,
             claims: BTreeSet::new(),
-            has_memory: true,
             wall_runs_straight: false,
         }
     }
 
-    /// One without tokens and keys, which outlive the process: theirs is the wall clock.
-    pub(super) fn without_memory() -> Self {
-        Self { has_memory: false, ..Self::new() }
-    }
-
-    /// The same, and nobody sets the wall clock.
+    /// Nobody sets the wall clock.
     pub(super) fn with_a_good_clock() -> Self {
-        Self { wall_runs_straight: true, ..Self::without_memory() }
+        Self { wall_runs_straight: true, ..Self::new() }
     }
 
     pub(super) fn play(&mut self, next: &Move) -> Played {
@@ -116,7 +109,7 @@ impl Play {
         };
         let caller = Caller { principal, connection };
         let command = self.command(&step, place);
-        let key = next.key.filter(|_| self.has_memory).map(|key| KEYS[key]);
+        let key = next.key.map(|key| KEYS[key]);
         let result = self.world.request(caller.clone(), key, command.clone());
         if let Step::Disconnect { .. } = next.step {
             self.opened += 1;
@@ -138,11 +131,11 @@ impl Play {
     }
 
     /// Whom a program can show to be: by the claims of its connection, and by its tokens.
-    fn shown(&self, program: usize) -> Arc<[PeerId]> {
+    fn shown(&mut self, program: usize) -> Arc<[PeerId]> {
         let connection = self.connections[PROGRAMS][program];
         let claimed = self.claims.iter().filter(|(by, _)| *by == connection);
         let claimed = claimed.map(|(_, peer_id)| peer_id.clone());
-        let (registry, now) = (&self.world.registry, self.world.now);
+        let (registry, now) = (&mut self.world.registry, self.world.now);
         let proven = self.tokens[program].iter().filter_map(|(_, n)| {
             registry.authenticate(&token(*n), now).ok().map(|identity| identity.peer_id)
         });
@@ -163,7 +156,6 @@ impl Play {
             Proof::Anybodys(n) => all.get(n % all.len().max(1)).copied(),
             Proof::Wrong => Some(WRONG),
         };
-        let issue = issue && self.has_memory;
         self.given += u64::from(issue);
         claim_with(PEERS[peer], proof, issue.then_some(self.given), hold)
     }

@@ -2,30 +2,29 @@
 
 use std::collections::BTreeMap;
 
-use jiff::{SignedDuration, Timestamp};
 use lanrage_ipc::model::PeerId;
 
 use super::super::*;
 use super::play::Played;
 use crate::core::{Done, Receipt, Write};
 
-const REMEMBERED: SignedDuration = SignedDuration::from_hours(24);
+const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 
 /// What was done under which key, and when.
 #[derive(Debug, Default)]
-pub(super) struct Requests(BTreeMap<(PeerId, RequestKey), (Timestamp, Receipt)>);
+pub(super) struct Requests(BTreeMap<(PeerId, RequestKey), (Duration, Receipt)>);
 
 impl Requests {
     /// That nothing known was done again, and that what was done is known from now on.
     #[track_caller]
     pub(super) fn follow(&mut self, played: &Played, world: &World) {
-        let now = world.now.wall;
+        let now = world.now.elapsed;
         let Ok(applied) = &played.result else { return };
         let id = played.command.acts_for().cloned().zip(played.key);
         let id = id.map(|(peer_id, key)| (peer_id, RequestKey(key.into())));
         let known = id.as_ref().and_then(|id| self.0.get(id));
-        let is_it = |(at, receipt): &&(Timestamp, Receipt)| {
-            now.duration_since(*at) < REMEMBERED && is_of(&receipt.done, &played.command)
+        let is_it = |(at, receipt): &&(Duration, Receipt)| {
+            now - *at < REMEMBERED && is_of(&receipt.done, &played.command)
         };
         if let Some((_, receipt)) = known.filter(is_it) {
             assert_eq!(applied.outcome, Outcome::Receipt(receipt.clone()));
@@ -37,7 +36,7 @@ impl Requests {
             match change.write() {
                 Write::PutReceipt(record) => {
                     put = Some((record.peer_id.clone(), record.key.clone()));
-                    assert_eq!((&put, record.at), (&id, now));
+                    assert_eq!((&put, record.at), (&id, world.now.wall));
                     self.0.insert(id.clone().unwrap(), (now, record.receipt.clone()));
                 }
                 Write::DeleteReceipt(peer_id, key) => {
@@ -46,7 +45,7 @@ impl Requests {
                     let gone = self.0.remove(&(peer_id.clone(), key.clone()));
                     let (at, _) = gone.expect("deleted twice");
                     assert_eq!(Some(at), oldest);
-                    assert!(full || now.duration_since(at) >= REMEMBERED, "forgotten too early");
+                    assert!(full || now - at >= REMEMBERED, "forgotten too early");
                 }
                 _ => {}
             }
