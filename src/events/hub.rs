@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 use lanrage_ipc::model::PartyId;
+use lanrage_ipc::params::Topic;
 
 use super::{Bulletin, EventQueue, Interest, News, Publish, SubscriptionKey};
 
@@ -18,8 +19,8 @@ pub struct Hub {
     subscribers: BTreeMap<SubscriptionKey, Subscriber>,
     /// Those of one party.
     narrow: HashMap<PartyId, BTreeSet<SubscriptionKey>>,
-    /// Those of all parties.
-    wide: BTreeSet<SubscriptionKey>,
+    /// Those that hear all of a topic: of all parties, or of what is no party's.
+    wide: HashMap<Topic, BTreeSet<SubscriptionKey>>,
 }
 
 #[derive(Debug)]
@@ -55,13 +56,11 @@ impl Hub {
         match bulletin {
             Bulletin::Tell(event) => self.tell(&Arc::new(News::new(event))),
             Bulletin::Attach(key, interest, queue) => {
-                match &interest.party_id {
-                    Some(party_id) => {
-                        self.narrow.entry(party_id.clone()).or_default().insert(key);
-                    }
-                    None => {
-                        self.wide.insert(key);
-                    }
+                if let Some(party_id) = &interest.party_id {
+                    self.narrow.entry(party_id.clone()).or_default().insert(key);
+                }
+                for topic in wide_topics(&interest) {
+                    self.wide.entry(topic).or_default().insert(key);
                 }
                 self.subscribers.insert(key, Subscriber { interest, queue, behind: false });
             }
@@ -88,11 +87,9 @@ impl Hub {
         if let Some((before, after)) = event.renamed() {
             self.move_narrow(before, after);
         }
-        let keys: Vec<_> = match event.party_id() {
-            Some(id) => self.wide.iter().chain(self.narrow.get(id).into_iter().flatten()).collect(),
-            None => self.wide.iter().chain(self.narrow.values().flatten()).collect(),
-        };
-        for key in keys {
+        let narrow = event.party_id().and_then(|id| self.narrow.get(id));
+        let hearers = self.wide.get(&topic).into_iter().chain(narrow).flatten();
+        for key in hearers {
             let Some(subscriber) = self.subscribers.get_mut(key) else { continue };
             if subscriber.behind || !subscriber.interest.covers(topic) {
                 continue;
@@ -116,7 +113,11 @@ impl Hub {
 
     fn detach(&mut self, key: SubscriptionKey) {
         let Some(subscriber) = self.subscribers.remove(&key) else { return };
-        self.wide.remove(&key);
+        for topic in wide_topics(&subscriber.interest) {
+            if let Some(keys) = self.wide.get_mut(&topic) {
+                keys.remove(&key);
+            }
+        }
         if let Some(party_id) = subscriber.interest.party_id
             && let Some(keys) = self.narrow.get_mut(&party_id)
         {
@@ -125,5 +126,87 @@ impl Hub {
                 self.narrow.remove(&party_id);
             }
         }
+    }
+}
+
+/// The topics of which a subscriber hears all there is.
+fn wide_topics(interest: &Interest) -> impl Iterator<Item = Topic> {
+    let is_wide = |topic: &Topic| {
+        interest.party_id.is_none() || matches!(topic, Topic::Relay | Topic::Connection)
+    };
+    interest.topics.iter().copied().filter(is_wide)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::ConnectionId;
+    use crate::events::{Delivery, QueueLimits};
+    use lanrage_ipc::event::Event;
+
+    fn attach(
+        hub: &mut Hub,
+        number: u64,
+        topics: &[Topic],
+        party: Option<&str>,
+    ) -> Arc<EventQueue> {
+        let queue = Arc::new(EventQueue::new(QueueLimits { events: 10, bytes: None }));
+        let key = SubscriptionKey { connection: ConnectionId(1), number };
+        let party_id = party.map(|id| id.parse().expect("an id"));
+        let interest = Interest { topics: topics.to_vec(), party_id };
+        hub.take_in(Bulletin::Attach(key, interest, queue.clone()));
+        queue
+    }
+
+    fn events() -> [Event; 2] {
+        let (party_id, peer_id) = ("p".parse().expect("an id"), "x".parse().expect("an id"));
+        let epoch = "e".parse().expect("an epoch");
+        let reason = lanrage_ipc::event::RemovalReason::Left;
+        let left = Event::PeerLeft { party_id, peer_id, reason, epoch, seq: 1 };
+        [Event::RelayRemoved { relay_id: "r".parse().expect("an id") }, left]
+    }
+
+    #[test]
+    fn an_event_reaches_the_subscribers_of_its_topic_and_party_and_no_others() {
+        use Topic::{Connection, Party, Peer, Relay};
+        let mut hub = Hub::default();
+        let cases: [(&[Topic], Option<&str>, [usize; 2]); 6] = [
+            (&[Relay, Peer], None, [1, 1]),
+            (&[Relay, Peer], Some("p"), [1, 1]),
+            (&[Relay, Peer], Some("q"), [1, 0]),
+            (&[Peer], Some("p"), [0, 1]),
+            (&[Party, Connection], None, [0, 0]),
+            (&[Party, Connection], Some("p"), [0, 0]),
+        ];
+        let queues: Vec<_> = (0..)
+            .zip(cases)
+            .map(|(number, (topics, party, _))| attach(&mut hub, number, topics, party))
+            .collect();
+        for (kind, event) in events().into_iter().enumerate() {
+            hub.take_in(Bulletin::Tell(event));
+            for (queue, (topics, party, heard)) in queues.iter().zip(cases) {
+                let count = std::iter::from_fn(|| queue.take()).count();
+                assert_eq!(count, heard[kind], "{topics:?} {party:?}");
+            }
+        }
+        for number in 0..6 {
+            let key = SubscriptionKey { connection: ConnectionId(1), number };
+            hub.take_in(Bulletin::Detach(key));
+        }
+        assert!(hub.subscribers.is_empty() && hub.narrow.is_empty());
+        assert!(hub.wide.values().all(BTreeSet::is_empty));
+    }
+
+    #[test]
+    fn a_relay_costs_the_narrow_subscribers_of_other_topics_nothing() {
+        let mut hub = Hub::default();
+        for number in 0..100 {
+            attach(&mut hub, number, &[Topic::Peer], Some(&format!("p{number}")));
+        }
+        let hears = attach(&mut hub, 100, &[Topic::Relay], Some("p1"));
+        assert_eq!(hub.wide.values().map(BTreeSet::len).sum::<usize>(), 1);
+        let [relay, _] = events();
+        hub.take_in(Bulletin::Tell(relay));
+        assert!(matches!(hears.take(), Some(Delivery::Event(..))));
     }
 }

@@ -8,7 +8,7 @@ use super::receipts::KeptReceipt;
 use super::{Keeper, Member, Party, Presence, Registry, Relay};
 use crate::core::command::Outcome;
 use crate::core::record::{
-    ChoiceRecord, CredentialRecord, IntentRecord, PartyRecord, RequestKey, Seen, ServerKey,
+    ChoiceRecord, CredentialRecord, IntentRecord, Owner, PartyRecord, RequestKey, Seen, ServerKey,
     TokenHash, Write,
 };
 
@@ -186,13 +186,24 @@ impl Registry {
         self.silent_members.remove(&(member.seen, key.0, key.1));
     }
 
-    /// Puts or removes a relay and keeps its index right. Returns what was there.
+    /// Puts or removes a relay and keeps its indexes right. Returns what was there.
     pub(super) fn set_relay(&mut self, id: &RelayId, relay: Option<Relay>) -> Option<Relay> {
         let before = self.relays.remove(id);
         if let Some(before) = &before {
             self.silent_relays.remove(&(before.seen, id.clone()));
+            if let Owner::Peer(owner) = &before.record.owner
+                && let Some(count) = self.relay_owners.get_mut(owner)
+            {
+                *count -= 1;
+                if *count == 0 {
+                    self.relay_owners.remove(owner);
+                }
+            }
         }
         if let Some(relay) = relay {
+            if let Owner::Peer(owner) = &relay.record.owner {
+                *self.relay_owners.entry(owner.clone()).or_default() += 1;
+            }
             self.silent_relays.insert((relay.seen, id.clone()));
             self.relays.insert(id.clone(), relay);
         }

@@ -217,14 +217,9 @@ impl Registry {
         }
         let claimed = self.identities.holders.contains_key(peer_id)
             || self.identities.has_live_token(peer_id, now)
-            || self.has_relay(peer_id);
+            // A new owner of the id could change the relay.
+            || self.relay_owners.contains_key(peer_id);
         claimed.then(|| Owner::Peer(peer_id.clone()))
-    }
-
-    /// Whether a relay belongs to a peer: whoever became that peer could change it.
-    fn has_relay(&self, peer_id: &PeerId) -> bool {
-        let mut owners = self.relays.values().map(|relay| &relay.record.owner);
-        owners.any(|owner| matches!(owner, Owner::Peer(id) if id == peer_id))
     }
 }
 

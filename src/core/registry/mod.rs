@@ -54,6 +54,8 @@ pub struct Registry {
     orphans: BTreeSet<(PartyId, PeerId)>,
     /// Members that nothing keeps alive, by their last sign of life.
     silent_members: BTreeSet<(Duration, PartyId, PeerId)>,
+    /// How many relays each peer has.
+    relay_owners: HashMap<PeerId, usize>,
     /// Relays, by their last sign of life.
     silent_relays: BTreeSet<(Duration, RelayId)>,
     /// Members with signals waiting, by the age of the oldest.
@@ -159,6 +161,7 @@ impl Registry {
             epoch,
             parties: BTreeMap::new(),
             relays: BTreeMap::new(),
+            relay_owners: HashMap::new(),
             peers: HashMap::new(),
             kept: HashMap::new(),
             orphans: BTreeSet::new(),

@@ -11,7 +11,8 @@ use super::super::receipts::Receipts;
 use super::super::{Keeper, Member, Presence, Registry};
 use crate::core::addresses;
 use crate::core::{
-    MemberRecord, PartyRecord, ReceiptRecord, RelayRecord, RequestKey, TokenHash, TokenRecord,
+    MemberRecord, Owner, PartyRecord, ReceiptRecord, RelayRecord, RequestKey, TokenHash,
+    TokenRecord,
 };
 
 /// Every index is what the records make of it.
@@ -54,6 +55,13 @@ pub(super) fn check_indexes(registry: &Registry) {
     }
     let relays = registry.relays.iter();
     let silent_relays: BTreeSet<_> = relays.map(|(id, relay)| (relay.seen, id.clone())).collect();
+    let mut relay_owners = HashMap::new();
+    for relay in registry.relays.values() {
+        if let Owner::Peer(owner) = &relay.record.owner {
+            *relay_owners.entry(owner.clone()).or_default() += 1;
+        }
+    }
+    assert_eq!(registry.relay_owners, relay_owners);
     let kept_now = registry.kept.iter().filter(|(_, members)| !members.is_empty());
     assert_eq!(registry.peers, peers);
     assert_eq!(kept_now.map(|(id, kept)| (*id, kept.clone())).collect::<HashMap<_, _>>(), kept);
