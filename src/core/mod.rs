@@ -23,5 +23,5 @@ pub use record::{
     Proof, Receipt, ReceiptRecord, RelayRecord, RequestKey, Seen, ServerKey, TokenHash,
     TokenRecord, User, Write,
 };
-pub use registry::{Applied, Change, Filter, Registry};
+pub use registry::{Applied, Change, Effect, Filter, Registry};
 pub use rules::Rules;

@@ -16,7 +16,7 @@ use super::waiting::{Changed, Read, ReplyTo, Unchanged, Waiting};
 use crate::clock::Clock;
 use crate::control_plane::outbox::Outbox;
 use crate::control_plane::{Answer, Ask, Call, Counters, Failure, Standing};
-use crate::core::{Applied, Outcome, Refusal, Registry, Seen};
+use crate::core::{Applied, Change, Effect, Outcome, Refusal, Registry, Seen};
 use crate::discovery::{Announce, AnnounceAll, Discover};
 use crate::events::{Bulletin, Publish};
 use crate::store::{BackUp, Commit};
@@ -186,7 +186,7 @@ impl LocalControlPlane {
     ) {
         let applied = match applied {
             Ok(applied) => applied,
-            Err(refusal) => return self.answer_in_turn(Err(refusal.into()), reply),
+            Err(refusal) => return self.answer_in_turn(Err(refusal.into()), None, reply),
         };
         if let Some(Seen { party_id, peer_id, at }) = applied.seen {
             self.seen.insert((party_id, peer_id), at);
@@ -197,13 +197,14 @@ impl LocalControlPlane {
             let shows_state = shows_state(&applied.outcome);
             let answered = Ok(Answer::Outcome(applied.outcome));
             return match shows_state {
-                true => self.answer_in_turn(answered, reply),
+                true => self.answer_in_turn(answered, applied.effect, reply),
                 false => answer(reply, answered),
             };
         }
         self.waiting.push_back(Waiting::Changed(Box::new(Changed {
             announcements: self.announcements(&applied.events),
             changes: applied.changes,
+            effect: applied.effect,
             events: applied.events,
             outcome: applied.outcome,
             reply,
@@ -212,13 +213,28 @@ impl LocalControlPlane {
     }
 
     /// Answers what changed nothing, after all that waits.
-    fn answer_in_turn(&mut self, result: Result<Answer, Failure>, reply: ReplyTo) {
+    fn answer_in_turn(
+        &mut self,
+        result: Result<Answer, Failure>,
+        effect: Option<Effect>,
+        reply: ReplyTo,
+    ) {
         if self.waiting.is_empty() {
             answer(reply, result);
         } else {
-            let unchanged = Unchanged { answer: result, reply };
+            let unchanged = Unchanged { answer: result, effect, reply };
             self.waiting.push_back(Waiting::Unchanged(Box::new(unchanged)));
         }
+    }
+}
+
+impl LocalControlPlane {
+    /// Undoes the newest command.
+    pub(super) fn take_back(&mut self, effect: Option<Effect>, changes: Vec<Change>) {
+        if let Some(effect) = effect {
+            self.registry.revert(effect);
+        }
+        self.registry.undo(changes.into_iter());
     }
 }
 

@@ -97,22 +97,24 @@ impl LocalControlPlane {
             log::error!("the state can't be written, nothing of it was changed: {words}");
         }
         self.store_status.last_error = Some(words.clone());
-        let (mut undone, mut refused, mut reads) = (Vec::new(), Vec::new(), Vec::new());
-        for waiting in self.waiting.drain(..) {
+        let (mut refused, mut reads) = (Vec::new(), Vec::new());
+        for waiting in std::mem::take(&mut self.waiting).into_iter().rev() {
             match waiting {
                 Waiting::Changed(changed) => {
-                    undone.extend(changed.changes);
+                    self.take_back(changed.effect, changed.changes);
                     refused.push(changed.reply);
                 }
-                Waiting::Unchanged(unchanged) => refused.push(unchanged.reply),
+                Waiting::Unchanged(unchanged) => {
+                    self.take_back(unchanged.effect, Vec::new());
+                    refused.push(unchanged.reply);
+                }
                 Waiting::Read(read) => reads.push(read),
             }
         }
-        self.registry.undo(undone.into_iter());
-        for reply in refused {
+        for reply in refused.into_iter().rev() {
             answer(reply, Err(Failure::Store(words.clone())));
         }
-        for read in reads {
+        for read in reads.into_iter().rev() {
             self.take_in(Call { caller: read.caller, ask: read.ask }, read.reply, ctx);
         }
     }

@@ -7,7 +7,7 @@ use lanrage_ipc::model::{Party, PartyId};
 use tokio::sync::oneshot;
 
 use crate::control_plane::{Answer, Ask, Failure};
-use crate::core::{Caller, Change, Outcome};
+use crate::core::{Caller, Change, Effect, Outcome};
 use crate::events::Bulletin;
 
 /// Where an answer goes. Nobody may be there to hear it any more.
@@ -37,11 +37,13 @@ pub(super) struct Read {
     pub(super) reply: ReplyTo,
 }
 
-/// A command that changed nothing. Should what came before it be undone, it is refused: to do it
+/// A command that changed nothing durable. Should what came before it be undone, it is refused: to do it
 /// then could change something, for a connection that has closed meanwhile.
 pub(super) struct Unchanged {
     /// The answer, if all before it becomes durable.
     pub(super) answer: Result<Answer, Failure>,
+    /// To be taken back if it is refused.
+    pub(super) effect: Option<Effect>,
     /// Where it goes.
     pub(super) reply: ReplyTo,
 }
@@ -49,6 +51,7 @@ pub(super) struct Unchanged {
 /// What a command did.
 pub(super) struct Changed {
     pub(super) changes: Vec<Change>,
+    pub(super) effect: Option<Effect>,
     pub(super) events: Vec<Event>,
     /// The parties it touched, as they are after it.
     pub(super) announcements: Vec<(PartyId, Option<Arc<Party>>)>,

@@ -6,7 +6,7 @@ use lanrage_ipc::model::{PartyId, PeerId, RelayId};
 use super::identities::Token;
 use super::receipts::KeptReceipt;
 use super::{Keeper, Member, Party, Presence, Registry, Relay};
-use crate::core::command::Outcome;
+use crate::core::command::{ConnectionId, Outcome};
 use crate::core::record::{
     ChoiceRecord, CredentialRecord, IntentRecord, Owner, PartyRecord, RequestKey, Seen, ServerKey,
     TokenHash, Write,
@@ -23,6 +23,31 @@ pub struct Applied {
     pub events: Vec<Event>,
     /// A sign of life to write behind.
     pub seen: Option<Seen>,
+    /// What else it did, in memory alone: [`Registry::revert`] takes it back, before `changes`.
+    pub effect: Option<Effect>,
+}
+
+/// An effect that is not written, and must not outlive a failed commit.
+#[derive(Debug)]
+pub enum Effect {
+    /// A connection took a peer id.
+    Held {
+        /// The peer id.
+        peer_id: PeerId,
+        /// The connection.
+        connection: ConnectionId,
+        /// The connection that had taken it alone before.
+        taken_alone: Option<ConnectionId>,
+    },
+    /// A signal was queued.
+    Queued {
+        /// The party of both.
+        party_id: PartyId,
+        /// The member that it is for.
+        to: PeerId,
+        /// Its number, which no other signal has.
+        number: u64,
+    },
 }
 
 /// A change that was made: what to write, and how to take it back.
@@ -51,7 +76,7 @@ impl Change {
         &self.write
     }
 
-    /// Signs of life and signals are no part of a change: who is still there keeps them.
+    /// Signs of life and signals are no part of a change: a member that is still there keeps them.
     pub(super) fn undo(self, registry: &mut Registry) {
         match self.undo {
             Undo::Party(id, before) => {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use lanrage_ipc::model::{Keepalive, PeerId};
 
+use super::changes::Effect;
 use super::transaction::Transaction;
 use super::{Keeper, Registry};
 use crate::core::command::{
@@ -124,11 +125,46 @@ impl Identities {
         self.holders.get(peer_id).is_some_and(|holders| holders.contains(&connection))
     }
 
-    fn hold(&mut self, peer_id: &PeerId, connection: ConnectionId, alone: bool) {
-        self.holders.entry(peer_id.clone()).or_default().insert(connection);
+    /// Has a connection hold a peer id. `None` if it held it already.
+    fn hold(&mut self, peer_id: &PeerId, connection: ConnectionId, alone: bool) -> Option<Effect> {
+        let taken_alone = self.taken_alone.get(peer_id).copied();
+        let is_new = self.holders.entry(peer_id.clone()).or_default().insert(connection);
         self.held.entry(connection).or_default().insert(peer_id.clone());
         if alone && self.of_peer.contains_key(peer_id) {
             self.taken_alone.insert(peer_id.clone(), connection);
+        }
+        is_new.then(|| Effect::Held { peer_id: peer_id.clone(), connection, taken_alone })
+    }
+
+    /// Takes back that a connection holds a peer id. `taken_alone` is the one that had taken it
+    /// alone before.
+    pub(super) fn unhold(
+        &mut self,
+        peer_id: &PeerId,
+        connection: ConnectionId,
+        taken_alone: Option<ConnectionId>,
+    ) {
+        self.drop_holder(peer_id, connection);
+        if let Some(held) = self.held.get_mut(&connection) {
+            held.remove(peer_id);
+            if held.is_empty() {
+                self.held.remove(&connection);
+            }
+        }
+        if self.taken_alone.get(peer_id) == Some(&connection) {
+            match taken_alone {
+                Some(before) => self.taken_alone.insert(peer_id.clone(), before),
+                None => self.taken_alone.remove(peer_id),
+            };
+        }
+    }
+
+    fn drop_holder(&mut self, peer_id: &PeerId, connection: ConnectionId) {
+        if let Some(holders) = self.holders.get_mut(peer_id) {
+            holders.remove(&connection);
+            if holders.is_empty() {
+                self.holders.remove(peer_id);
+            }
         }
     }
 
@@ -139,12 +175,7 @@ impl Identities {
 
     pub(super) fn release(&mut self, connection: ConnectionId) {
         for peer_id in self.held.remove(&connection).unwrap_or_default() {
-            if let Some(holders) = self.holders.get_mut(&peer_id) {
-                holders.remove(&connection);
-                if holders.is_empty() {
-                    self.holders.remove(&peer_id);
-                }
-            }
+            self.drop_holder(&peer_id, connection);
         }
     }
 
@@ -313,7 +344,8 @@ impl Transaction<'_> {
             self.keep_claim(peer_id.clone(), key);
         }
         if hold != Hold::No {
-            self.registry.identities.hold(&peer_id, connection, hold == Hold::Alone);
+            let identities = &mut self.registry.identities;
+            self.effect = identities.hold(&peer_id, connection, hold == Hold::Alone);
             self.keep_by_connection(&peer_id, |_| true);
         }
         let shown = shown.filter(|_| is_live).map(|token| token.ends);

@@ -24,7 +24,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use lanrage_ipc::model::{Epoch, Keepalive, Origin, PartyId, PeerId, RelayId, SignalData};
 
-pub use changes::{Applied, Change};
+pub use changes::{Applied, Change, Effect};
 pub use queries::Filter;
 
 use super::command::{Caller, Command, ConnectionId, Now, Refusal};
@@ -65,6 +65,8 @@ pub struct Registry {
     outbox: Outbox,
     /// How many requests were named, since the program began.
     named: u64,
+    /// Signals queued since the program began.
+    signals_queued: u64,
     memberships: usize,
     /// Bytes of the signals that wait, with what is around them.
     signals_bytes: usize,
@@ -90,6 +92,8 @@ struct Member {
 #[derive(Debug, Clone)]
 #[cfg_attr(test, derive(PartialEq))]
 struct QueuedSignal {
+    /// See [`Effect::Queued`].
+    number: u64,
     from: PeerId,
     data: SignalData,
     sent_at: Timestamp,
@@ -172,6 +176,7 @@ impl Registry {
             receipts: Receipts::default(),
             outbox: Outbox::default(),
             named: 0,
+            signals_queued: 0,
             memberships: 0,
             signals_bytes: 0,
         }
@@ -293,6 +298,21 @@ impl Registry {
     pub fn undo(&mut self, changes: impl DoubleEndedIterator<Item = Change>) {
         for change in changes.rev() {
             change.undo(self);
+        }
+    }
+
+    /// Takes an effect back. It must be the newest, of a command whose changes are still there. A
+    /// connection that has closed meanwhile and a signal that was polled stay as they are.
+    pub fn revert(&mut self, effect: Effect) {
+        match effect {
+            Effect::Held { peer_id, connection, taken_alone } => {
+                self.identities.unhold(&peer_id, connection, taken_alone);
+            }
+            Effect::Queued { party_id, to, number } => {
+                self.with_member(&party_id, &to, |member| {
+                    member.signals.retain(|signal| signal.number != number);
+                });
+            }
         }
     }
 }

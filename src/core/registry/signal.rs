@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use lanrage_ipc::event::Event;
 use lanrage_ipc::model::{PartyId, PeerId, Signal, SignalData};
 
+use super::changes::Effect;
 use super::expiry::drop_stale;
 use super::transaction::Transaction;
 use super::{Member, QueuedSignal};
@@ -47,18 +48,25 @@ impl Transaction<'_> {
         }
         let (limit, ttl) = (self.registry.rules.signals_per_peer, self.registry.rules.signal_ttl);
         let Now { wall: sent_at, elapsed: queued } = self.now;
+        let number = self.registry.signals_queued;
         let waiting = self.registry.with_member(party_id, to, |member| {
             drop_stale(&mut member.signals, ttl, queued);
             let room = member.signals.len() < limit;
             if room {
-                let signal = QueuedSignal { from: from.clone(), data, sent_at, queued };
+                let signal = QueuedSignal { number, from: from.clone(), data, sent_at, queued };
                 member.signals.push_back(signal);
             }
             room
         });
         match waiting {
             Some(true) => {
+                self.registry.signals_queued += 1;
                 let (party_id, to_peer_id) = (party_id.clone(), to.clone());
+                self.effect = Some(Effect::Queued {
+                    party_id: party_id.clone(),
+                    to: to_peer_id.clone(),
+                    number,
+                });
                 self.events.push(Event::SignalReceived {
                     party_id,
                     from_peer_id: from,

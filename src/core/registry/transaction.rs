@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use lanrage_ipc::event::{Event, RemovalReason};
 use lanrage_ipc::model::{Keepalive, PartyId, PeerId, PeerInput, RelayId, UtcOffset};
 
-use super::changes::{Applied, Change, Undo};
+use super::changes::{Applied, Change, Effect, Undo};
 use super::identities::Token;
 use super::outbox::Standing;
 use super::receipts::KeptReceipt;
@@ -31,6 +31,7 @@ pub(super) struct Transaction<'a> {
     pub(super) changes: Vec<Change>,
     pub(super) events: Vec<Event>,
     pub(super) seen: Option<Seen>,
+    pub(super) effect: Option<Effect>,
     /// How the parties stood that this touches, before it did.
     pub(super) standings: BTreeMap<PartyId, Option<Standing>>,
 }
@@ -44,6 +45,7 @@ impl<'a> Transaction<'a> {
             changes: Vec::new(),
             events: Vec::new(),
             seen: None,
+            effect: None,
             standings: BTreeMap::new(),
         }
     }
@@ -104,7 +106,8 @@ impl<'a> Transaction<'a> {
 
     pub(super) fn finish(mut self, outcome: Outcome) -> Applied {
         let outcome = self.tell_standing(outcome);
-        Applied { outcome, changes: self.changes, events: self.events, seen: self.seen }
+        let Self { changes, events, seen, effect, .. } = self;
+        Applied { outcome, changes, events, seen, effect }
     }
 
     pub(super) fn party(&self, id: &PartyId) -> Result<&Party, Refusal> {

@@ -72,6 +72,70 @@ fn signals_are_neither_brought_back_nor_lost() {
     assert_eq!(payloads(&world.ann(poll("lan", "host"))), ["2"]);
 }
 
+/// Undoes what one command did, its effect in memory first.
+fn fail(world: &mut World, applied: Applied) {
+    applied.effect.into_iter().for_each(|effect| world.registry.revert(effect));
+    world.registry.undo(applied.changes.into_iter());
+    state::check_indexes(&world.registry);
+}
+
+#[test]
+fn a_signal_goes_with_its_receipt() {
+    let mut world = World::new();
+    world.ann(register("lan", "host"));
+    world.ann(send("lan", "host", "host", "1"));
+    let before = state::durable(&world.registry);
+    let sent = world.request(ANN, Some("k"), send("lan", "host", "host", "2")).unwrap();
+    world.ann(send("lan", "host", "host", "3"));
+    fail(&mut world, sent);
+    assert_eq!(state::durable(&world.registry), before);
+    // The sender tries again: it arrives once.
+    world.request(ANN, Some("k"), send("lan", "host", "host", "2")).unwrap();
+    assert_eq!(payloads(&world.ann(poll("lan", "host"))), ["1", "3", "2"]);
+}
+
+#[test]
+fn a_signal_that_was_polled_is_not_taken_back() {
+    let mut world = World::new();
+    world.ann(register("lan", "host"));
+    let sent = world.request(ANN, Some("k"), send("lan", "host", "host", "1")).unwrap();
+    assert_eq!(payloads(&world.ann(poll("lan", "host"))), ["1"]);
+    world.ann(send("lan", "host", "host", "2"));
+    fail(&mut world, sent);
+    assert_eq!(payloads(&world.ann(poll("lan", "host"))), ["2"]);
+}
+
+#[test]
+fn a_hold_goes_with_its_claim() {
+    let mut world = World::new();
+    let alone = |proof, issue| match claim_with("x", proof, issue, true) {
+        Command::Claim { peer_id, proof, issue, key, .. } => {
+            Command::Claim { peer_id, proof, issue, hold: Hold::Alone, key }
+        }
+        other => other,
+    };
+    let held = |world: &World| world.registry.identities.clone();
+    let empty = held(&world);
+    for claim in [claim("x"), claim_with("x", None, Some(1), true), alone(None, Some(1))] {
+        let claimed = world.by(peers([], 1), claim);
+        fail(&mut world, claimed);
+        assert_eq!(held(&world), empty);
+    }
+    // One that has come before goes on speaking for the peer, and alone if it did.
+    world.by(peers([], 1), alone(None, Some(1)));
+    let before = held(&world);
+    let claimed = world.by(peers([], 2), alone(Some(1), Some(2)));
+    fail(&mut world, claimed);
+    assert_eq!(held(&world), before);
+    world.by(peers(["x"], 1), register("lan", "x"));
+    // A connection that has closed meanwhile holds nothing, and what it held before stays held.
+    let claimed = world.by(peers([], 3), claim_with("x", Some(1), Some(3), true));
+    world.by(peers([], 3), Command::Disconnect);
+    fail(&mut world, claimed);
+    let again = world.by(peers([], 1), claim("x"));
+    assert!(again.effect.is_none(), "{again:?}");
+}
+
 #[test]
 fn signs_of_life_stay() {
     let mut world = World::new();
