@@ -1,9 +1,10 @@
 //! The registry actor.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix::dev::{MessageResponse, OneshotSender};
 use actix::prelude::*;
 use jiff::Timestamp;
 use lanrage_ipc::model::{Connection, ConnectionState};
@@ -12,7 +13,7 @@ use lanrage_ipc::results::StoreStatus;
 use tokio::sync::oneshot;
 
 use super::messages::{SetRules, Stop};
-use super::waiting::{Changed, Read, ReplyTo, Unchanged, Waiting};
+use super::waiting::{Changed, Pending, Read, ReplyTo, Unchanged, Waiting, is_cleaning_up};
 use crate::clock::Clock;
 use crate::control_plane::outbox::Outbox;
 use crate::control_plane::{Answer, Ask, Call, Counters, Failure, Standing};
@@ -56,9 +57,7 @@ pub struct LocalControlPlane {
     pub(super) clock: Clock,
     pub(super) to: Collaborators,
     /// Applied, not yet durable; oldest first.
-    pub(super) waiting: VecDeque<Waiting>,
-    /// How many of them the commit under way holds.
-    pub(super) committing: Option<usize>,
+    pub(super) waiting: Pending,
     /// Signs of life to write behind, at most once per `seen_interval`.
     pub(super) seen: BTreeMap<(PartyId, PeerId), Timestamp>,
     pub(super) seen_interval: Duration,
@@ -69,6 +68,8 @@ pub struct LocalControlPlane {
     pub(super) store_status: StoreStatus,
     pub(super) counters: Counters,
     pub(super) standing: Standing,
+    /// Calls were refused because too many waited; told once until none waits.
+    pub(super) is_overloaded: bool,
     pub(super) stopping: Option<Vec<oneshot::Sender<()>>>,
 }
 
@@ -93,8 +94,7 @@ impl LocalControlPlane {
             registry,
             clock,
             to,
-            waiting: VecDeque::new(),
-            committing: None,
+            waiting: Pending::default(),
             seen: BTreeMap::new(),
             seen_interval,
             seen_armed: false,
@@ -103,21 +103,23 @@ impl LocalControlPlane {
             store_status,
             counters: Counters::default(),
             standing: Standing { connection, retry_at: None },
+            is_overloaded: false,
             stopping: None,
         }
     }
 
     pub(super) fn take_in(&mut self, call: Call, reply: ReplyTo, ctx: &mut Context<Self>) {
         let Call { caller, ask } = call;
+        let must = is_cleaning_up(&ask);
         match ask {
             _ if self.stopping.is_some() => answer(reply, Err(Failure::Stopping)),
             Ask::Command(command) => {
                 let applied = self.registry.apply(command, caller, self.clock.now());
-                self.applied(applied, reply, ctx);
+                self.applied(applied, must, reply, ctx);
             }
             Ask::Once(key, command) => {
                 let applied = self.registry.apply_once(key, command, caller, self.clock.now());
-                self.applied(applied, reply, ctx);
+                self.applied(applied, must, reply, ctx);
             }
             // A token that is not durable yet was told to nobody.
             Ask::Authenticate(hash) => {
@@ -141,15 +143,17 @@ impl LocalControlPlane {
                 if self.waiting.is_empty() {
                     self.publish(bulletin.into_iter().collect(), ctx);
                     answer(reply, result);
+                } else if !must && !self.waiting.has_room(self.clock.elapsed()) {
+                    answer(reply, Err(self.overloaded()));
                 } else {
                     let read = Read { caller, ask, answer: result, bulletin, reply };
-                    self.waiting.push_back(Waiting::Read(Box::new(read)));
+                    self.waiting.push(Waiting::Read(Box::new(read)));
                 }
             }
             Ask::Status => answer(reply, Ok(Answer::Status(self.status()))),
             Ask::Defer(key, command) => {
                 let applied = self.registry.defer(key, command, caller, self.clock.now());
-                self.applied(applied, reply, ctx);
+                self.applied(applied, must, reply, ctx);
             }
             Ask::Check(command) => {
                 let checked = self.registry.check(&command, caller, self.clock.now());
@@ -178,9 +182,20 @@ impl LocalControlPlane {
         self.standing.at(self.clock.elapsed())
     }
 
+    /// Refuses a call because too many wait for the disk.
+    fn overloaded(&mut self) -> Failure {
+        const WORDS: &str = "too many changes wait for the disk";
+        if !std::mem::replace(&mut self.is_overloaded, true) {
+            let calls = self.waiting.len();
+            log::warn!("{WORDS}, more are refused: calls={calls}");
+        }
+        Failure::Store(WORDS.to_owned())
+    }
+
     fn applied(
         &mut self,
         applied: Result<Applied, Refusal>,
+        must: bool,
         reply: ReplyTo,
         ctx: &mut Context<Self>,
     ) {
@@ -201,7 +216,11 @@ impl LocalControlPlane {
                 false => answer(reply, answered),
             };
         }
-        self.waiting.push_back(Waiting::Changed(Box::new(Changed {
+        if !must && !self.waiting.has_room(self.clock.elapsed()) {
+            self.take_back(applied.effect, applied.changes);
+            return answer(reply, Err(self.overloaded()));
+        }
+        self.waiting.push(Waiting::Changed(Box::new(Changed {
             announcements: self.announcements(&applied.events),
             changes: applied.changes,
             effect: applied.effect,
@@ -221,14 +240,15 @@ impl LocalControlPlane {
     ) {
         if self.waiting.is_empty() {
             answer(reply, result);
+        } else if !self.waiting.has_room(self.clock.elapsed()) {
+            self.take_back(effect, Vec::new());
+            answer(reply, Err(self.overloaded()));
         } else {
             let unchanged = Unchanged { answer: result, effect, reply };
-            self.waiting.push_back(Waiting::Unchanged(Box::new(unchanged)));
+            self.waiting.push(Waiting::Unchanged(Box::new(unchanged)));
         }
     }
-}
 
-impl LocalControlPlane {
     /// Undoes the newest command.
     pub(super) fn take_back(&mut self, effect: Option<Effect>, changes: Vec<Change>) {
         if let Some(effect) = effect {
@@ -282,13 +302,34 @@ impl Actor for LocalControlPlane {
 
 crate::answers_ping!(LocalControlPlane);
 
+/// The answer to a call, once it may leave. It is dropped when its caller gives up, which shows.
+pub struct Answered(oneshot::Receiver<Result<Answer, Failure>>);
+
+impl MessageResponse<LocalControlPlane, Call> for Answered {
+    fn handle(
+        self,
+        _: &mut Context<LocalControlPlane>,
+        caller: Option<OneshotSender<Result<Answer, Failure>>>,
+    ) {
+        let Some(mut caller) = caller else { return };
+        actix::spawn(async move {
+            tokio::select! {
+                answer = self.0 => {
+                    caller.send(answer.unwrap_or(Err(Failure::Stopping))).ok();
+                }
+                () = caller.closed() => {}
+            }
+        });
+    }
+}
+
 impl Handler<Call> for LocalControlPlane {
-    type Result = ResponseFuture<Result<Answer, Failure>>;
+    type Result = Answered;
 
     fn handle(&mut self, call: Call, ctx: &mut Self::Context) -> Self::Result {
         let (reply, answered) = oneshot::channel();
         self.take_in(call, reply, ctx);
-        Box::pin(async { answered.await.unwrap_or(Err(Failure::Stopping)) })
+        Answered(answered)
     }
 }
 
@@ -311,7 +352,7 @@ impl Handler<Stop> for LocalControlPlane {
             self.seen.insert((seen.party_id, seen.peer_id), seen.at);
         }
         self.stopping.get_or_insert_default().push(told);
-        if self.committing.is_none() {
+        if !self.waiting.is_committing() {
             self.tell_stopped(ctx);
         }
         Box::pin(async {

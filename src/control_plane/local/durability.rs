@@ -13,18 +13,12 @@ use crate::store::{Commit, Committed};
 impl LocalControlPlane {
     /// Hands all that waits to the store, unless it is busy.
     pub(super) fn commit(&mut self, ctx: &mut Context<Self>) {
-        if self.committing.is_some() {
+        if self.waiting.is_committing() {
             return;
         }
-        let changed = self.waiting.iter().filter_map(|waiting| match waiting {
-            Waiting::Changed(changed) => Some(changed),
-            Waiting::Unchanged(_) | Waiting::Read(_) => None,
-        });
-        let writes = changed.flat_map(|changed| &changed.changes).map(|c| c.write().clone());
-        let writes: Vec<_> = writes.collect();
+        let writes = self.waiting.begin_commit();
         let seen = std::mem::take(&mut self.seen).into_iter();
         let seen = seen.map(|((party_id, peer_id), at)| Seen { party_id, peer_id, at }).collect();
-        self.committing = Some(self.waiting.len());
         let commit = self.to.store.send(Commit { writes, seen }).into_actor(self);
         ctx.spawn(commit.map(|result, this, ctx| {
             // The store's thread ends only by a panic, which ends the process.
@@ -35,7 +29,6 @@ impl LocalControlPlane {
     }
 
     fn committed(&mut self, result: Result<Committed, String>, ctx: &mut Context<Self>) {
-        let count = self.committing.take().unwrap_or_default();
         match result {
             Ok(Committed { took }) => {
                 let took = took.as_micros().div_ceil(1000);
@@ -44,26 +37,29 @@ impl LocalControlPlane {
                 if self.store_status.last_error.take().is_some() {
                     log::info!("the state can be written again");
                 }
-                self.release(count, ctx);
+                let durable = self.waiting.end_commit();
+                self.release(durable, ctx);
             }
             Err(error) => {
                 self.counters.commit_failures += 1;
                 self.roll_back(error, ctx);
             }
         }
-        if self.waiting.iter().any(|waiting| matches!(waiting, Waiting::Changed(_))) {
+        if self.waiting.holds_changes() {
             self.commit(ctx);
         } else {
-            self.release(self.waiting.len(), ctx);
+            let rest = self.waiting.take_all();
+            self.release(rest, ctx);
+            self.is_overloaded = false;
             self.tell_stopped(ctx);
         }
     }
 
-    /// Tells and answers the oldest that wait, in order.
-    fn release(&mut self, count: usize, ctx: &mut Context<Self>) {
+    /// Tells and answers calls that waited, in order.
+    fn release(&mut self, calls: Vec<Waiting>, ctx: &mut Context<Self>) {
         let (mut bulletins, mut changes, mut answers) = (Vec::new(), Vec::new(), Vec::new());
-        for waiting in self.waiting.drain(..count) {
-            match waiting {
+        for call in calls {
+            match call {
                 Waiting::Changed(changed) => {
                     self.counters.count(&changed.events);
                     for write in changed.changes.iter().map(Change::write) {
@@ -98,8 +94,8 @@ impl LocalControlPlane {
         }
         self.store_status.last_error = Some(words.clone());
         let (mut refused, mut reads) = (Vec::new(), Vec::new());
-        for waiting in std::mem::take(&mut self.waiting).into_iter().rev() {
-            match waiting {
+        for call in self.waiting.take_all().into_iter().rev() {
+            match call {
                 Waiting::Changed(changed) => {
                     self.take_back(changed.effect, changed.changes);
                     refused.push(changed.reply);
@@ -125,7 +121,7 @@ impl LocalControlPlane {
         }
         ctx.run_later(self.seen_interval, |this, ctx| {
             this.seen_armed = false;
-            if this.committing.is_some() && !this.seen.is_empty() {
+            if this.waiting.is_committing() && !this.seen.is_empty() {
                 this.arm_seen(ctx);
             } else if !this.seen.is_empty() {
                 this.commit(ctx);

@@ -1,14 +1,26 @@
-//! What has been done in memory and waits for the disk.
+//! What has been done in memory and waits for the disk: in order, and in bounded memory.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
-use lanrage_ipc::event::Event;
+use lanrage_ipc::event::{Event, Snapshot};
 use lanrage_ipc::model::{Party, PartyId};
 use tokio::sync::oneshot;
 
 use crate::control_plane::{Answer, Ask, Failure};
-use crate::core::{Caller, Change, Effect, Outcome};
+use crate::core::{Caller, Change, Command, Effect, Outcome, Write};
 use crate::events::Bulletin;
+
+/// Calls that may wait for the disk: all that clients may have in flight at the same time. A disk
+/// that hangs for minutes would otherwise gather what they gave up and ask for again.
+const MOST_WAITING: usize = 16_384;
+/// The memory that they may hold, as [`Waiting::weight`] counts it.
+const MOST_BYTES: usize = 64 << 20;
+/// Weight of a row, an event or an answer: its ids, names and key are shorter.
+const ROW: usize = 1024;
+/// How often a full queue is searched for what nobody waits for any more.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// Where an answer goes. Nobody may be there to hear it any more.
 pub(super) type ReplyTo = oneshot::Sender<Result<Answer, Failure>>;
@@ -37,8 +49,8 @@ pub(super) struct Read {
     pub(super) reply: ReplyTo,
 }
 
-/// A command that changed nothing durable. Should what came before it be undone, it is refused: to do it
-/// then could change something, for a connection that has closed meanwhile.
+/// A command that changed nothing durable. Should what came before it be undone, it is refused: to
+/// do it then could change something, for a connection that has closed meanwhile.
 pub(super) struct Unchanged {
     /// The answer, if all before it becomes durable.
     pub(super) answer: Result<Answer, Failure>,
@@ -57,4 +69,179 @@ pub(super) struct Changed {
     pub(super) announcements: Vec<(PartyId, Option<Arc<Party>>)>,
     pub(super) outcome: Outcome,
     pub(super) reply: ReplyTo,
+}
+
+/// The calls that wait, oldest first.
+#[derive(Default)]
+pub(super) struct Pending {
+    calls: VecDeque<Waiting>,
+    /// How many of them the commit under way holds.
+    committing: Option<usize>,
+    bytes: usize,
+    swept: Option<Duration>,
+}
+
+impl Pending {
+    pub(super) fn len(&self) -> usize {
+        self.calls.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.calls.is_empty()
+    }
+
+    pub(super) fn is_committing(&self) -> bool {
+        self.committing.is_some()
+    }
+
+    /// True if one more call may wait. A full queue first drops what nobody waits for any more.
+    pub(super) fn has_room(&mut self, now: Duration) -> bool {
+        if !self.is_full() {
+            return true;
+        }
+        if self.swept.is_none_or(|at| now.saturating_sub(at) >= SWEEP_EVERY) {
+            self.swept = Some(now);
+            self.sweep();
+        }
+        !self.is_full()
+    }
+
+    fn is_full(&self) -> bool {
+        self.calls.len() >= MOST_WAITING || self.bytes >= MOST_BYTES
+    }
+
+    pub(super) fn push(&mut self, call: Waiting) {
+        self.bytes += call.weight();
+        self.calls.push_back(call);
+    }
+
+    /// The rows of a commit of all that waits.
+    pub(super) fn begin_commit(&mut self) -> Vec<Write> {
+        self.committing = Some(self.calls.len());
+        let changed = self.calls.iter().filter_map(|call| match call {
+            Waiting::Changed(changed) => Some(changed),
+            Waiting::Unchanged(_) | Waiting::Read(_) => None,
+        });
+        changed.flat_map(|changed| &changed.changes).map(|change| change.write().clone()).collect()
+    }
+
+    /// Takes out the calls of the commit that has just ended.
+    pub(super) fn end_commit(&mut self) -> Vec<Waiting> {
+        let count = self.committing.take().unwrap_or_default();
+        let calls: Vec<_> = self.calls.drain(..count).collect();
+        self.bytes -= calls.iter().map(Waiting::weight).sum::<usize>();
+        calls
+    }
+
+    /// Takes out everything; no commit is under way then.
+    pub(super) fn take_all(&mut self) -> Vec<Waiting> {
+        (self.committing, self.bytes) = (None, 0);
+        self.calls.drain(..).collect()
+    }
+
+    /// True if something waits that has to be committed.
+    pub(super) fn holds_changes(&self) -> bool {
+        self.calls.iter().any(|call| matches!(call, Waiting::Changed(_)))
+    }
+
+    /// Drops the calls that did nothing and whose callers have given up.
+    fn sweep(&mut self) {
+        let committing = self.committing.unwrap_or_default();
+        let (mut at, mut dropped) = (0, 0);
+        let bytes = &mut self.bytes;
+        self.calls.retain(|call| {
+            let goes = call.is_abandoned();
+            if goes {
+                *bytes -= call.weight();
+                dropped += usize::from(at < committing);
+            }
+            at += 1;
+            !goes
+        });
+        if let Some(committing) = &mut self.committing {
+            *committing -= dropped;
+        }
+    }
+}
+
+impl Waiting {
+    /// True for a call that has no effect yet, and whose caller has given up.
+    fn is_abandoned(&self) -> bool {
+        match self {
+            Self::Changed(_) => false,
+            Self::Unchanged(unchanged) => unchanged.effect.is_none() && unchanged.reply.is_closed(),
+            Self::Read(read) => read.bulletin.is_none() && read.reply.is_closed(),
+        }
+    }
+
+    /// About how many bytes it holds.
+    fn weight(&self) -> usize {
+        match self {
+            Self::Changed(changed) => {
+                let events = changed.events.iter().map(event_weight).sum::<usize>();
+                let parties = changed.announcements.iter().filter_map(|(_, party)| party.as_ref());
+                let parties = parties.map(|party| party_weight(party)).sum::<usize>();
+                let rows = ROW * changed.changes.len();
+                rows + events + parties + outcome_weight(&changed.outcome)
+            }
+            Self::Unchanged(unchanged) => answer_weight(&unchanged.answer),
+            Self::Read(read) => {
+                let told = match &read.bulletin {
+                    Some(Bulletin::Resume(_, snapshot)) => snapshot_weight(snapshot),
+                    _ => ROW,
+                };
+                told + answer_weight(&read.answer)
+            }
+        }
+    }
+}
+
+fn party_weight(party: &Party) -> usize {
+    ROW * (1 + party.peers.len())
+}
+
+fn event_weight(event: &Event) -> usize {
+    match event {
+        Event::PartyRegistered { party, .. } | Event::PartyUpdated { party, .. } => {
+            party_weight(party)
+        }
+        _ => ROW,
+    }
+}
+
+fn outcome_weight(outcome: &Outcome) -> usize {
+    match outcome {
+        Outcome::Party(party) => party_weight(party),
+        _ => ROW,
+    }
+}
+
+fn snapshot_weight(snapshot: &Snapshot) -> usize {
+    let parties = snapshot.parties.iter().flatten().map(party_weight).sum::<usize>();
+    ROW + parties + ROW * snapshot.relays.iter().flatten().count()
+}
+
+fn answer_weight(answer: &Result<Answer, Failure>) -> usize {
+    match answer {
+        Ok(Answer::Outcome(outcome)) => outcome_weight(outcome),
+        Ok(Answer::Party(party)) => party_weight(party),
+        Ok(Answer::Parties { parties, .. }) => {
+            ROW + parties.iter().map(party_weight).sum::<usize>()
+        }
+        Ok(Answer::Relays(relays)) => ROW * (1 + relays.len()),
+        Ok(Answer::Subscribed(snapshot)) => snapshot_weight(snapshot),
+        _ => ROW,
+    }
+}
+
+/// True for what is done also when no more calls may wait: the number of members, connections and
+/// subscriptions bounds it, and refusing it would leave them in memory.
+pub(super) fn is_cleaning_up(ask: &Ask) -> bool {
+    match ask {
+        Ask::Command(command) => {
+            matches!(command, Command::Disconnect | Command::Expire | Command::LetGo { .. })
+        }
+        Ask::Unsubscribe(_) | Ask::ConnectionChanged(_) => true,
+        _ => false,
+    }
 }

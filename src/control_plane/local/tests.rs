@@ -1,0 +1,295 @@
+//! What a disk that hangs comes to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use lanrage_ipc::model::{Address, Keepalive, NatType, PeerInput, Relay};
+use lanrage_ipc::results::StoreStatus;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::waiting::{Pending, Unchanged, Waiting};
+use super::{Collaborators, LocalControlPlane};
+use crate::clock::Clock;
+use crate::control_plane::{Answer, Ask, Call, Failure, Query, Status};
+use crate::core::{
+    Caller, Command, ConnectionId, Outcome, Principal, Registry, RequestKey, Rules, User,
+};
+use crate::events::Publish;
+use crate::store::{BackUp, BackupError, Commit, Committed, StoreError};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A disk that lets commits through while its gate is open.
+struct Disk(watch::Receiver<bool>);
+
+impl Actor for Disk {
+    type Context = Context<Self>;
+}
+
+impl Handler<Commit> for Disk {
+    type Result = ResponseFuture<Result<Committed, StoreError>>;
+
+    fn handle(&mut self, _: Commit, _: &mut Self::Context) -> Self::Result {
+        let mut open = self.0.clone();
+        Box::pin(async move {
+            open.wait_for(|open| *open).await.expect("the gate stays");
+            Ok(Committed { took: Duration::ZERO })
+        })
+    }
+}
+
+impl Handler<BackUp> for Disk {
+    type Result = Result<u64, BackupError>;
+
+    fn handle(&mut self, _: BackUp, _: &mut Self::Context) -> Self::Result {
+        Ok(0)
+    }
+}
+
+impl Handler<Publish> for Disk {
+    type Result = ();
+
+    fn handle(&mut self, _: Publish, _: &mut Self::Context) {}
+}
+
+struct Plane {
+    plane: Addr<LocalControlPlane>,
+    gate: watch::Sender<bool>,
+}
+
+fn caller() -> Caller {
+    let principal = Principal::User { user: User(1000), admin: false };
+    Caller { principal, connection: ConnectionId(1) }
+}
+
+fn rules() -> Rules {
+    Rules {
+        peer_timeout: HOUR,
+        relay_timeout: HOUR,
+        signal_ttl: HOUR,
+        grace_until: Duration::ZERO,
+        parties_per_peer: 2,
+        peers_per_party: 2,
+        parties: 10,
+        relays: 10,
+        tokens: 10,
+        token_ttl: HOUR,
+        intents: 0,
+        receipts: 10,
+        signal_bytes: 1000,
+        signals_per_peer: 10,
+        signals_total_bytes: 100_000,
+        subnet: "10.66.0.0/16".parse().unwrap(),
+    }
+}
+
+fn host(port: u16) -> PeerInput {
+    PeerInput {
+        peer_id: "host".parse().unwrap(),
+        name: "host".parse().unwrap(),
+        public_key: "key".parse().unwrap(),
+        nat_type: NatType::Open,
+        public_ip: Address::Unknown,
+        public_port: port,
+        local_ip: Address::Unknown,
+        local_port: port,
+    }
+}
+
+fn update(port: u16) -> Ask {
+    let party_id = "lan".parse().unwrap();
+    Ask::Command(Command::Update { party_id, peer: host(port), utc_offset: None })
+}
+
+fn read() -> Ask {
+    Ask::Query(Query::Party("lan".parse().unwrap()))
+}
+
+fn is_overload(answer: &Result<Answer, Failure>) -> bool {
+    matches!(answer, Err(Failure::Store(words)) if words.contains("too many"))
+}
+
+impl Plane {
+    /// With one party, on a disk that hangs from then on.
+    async fn stalled() -> Self {
+        let (gate, open) = watch::channel(true);
+        let disk = Disk(open).start();
+        let to = Collaborators {
+            store: disk.clone().recipient(),
+            archive: disk.clone().recipient(),
+            hub: disk.recipient(),
+            announcer: None,
+            outbox: Arc::default(),
+        };
+        let registry = Registry::new(rules(), "epoch".parse().unwrap());
+        let status = StoreStatus {
+            path: String::new(),
+            pending: 0,
+            last_commit_ms: None,
+            last_error: None,
+            recovery: None,
+        };
+        let plane = LocalControlPlane::new(registry, Clock::start(), to, HOUR, status).start();
+        let plane = Self { plane, gate };
+        let party = Command::Register {
+            party_id: "lan".parse().unwrap(),
+            name: "lan".parse().unwrap(),
+            host: host(1),
+            keepalive: Keepalive::Manual,
+            utc_offset: None,
+        };
+        plane.ask(Ask::Command(party)).await.expect("a party");
+        plane.gate.send(false).unwrap();
+        plane
+    }
+
+    async fn ask(&self, ask: Ask) -> Result<Answer, Failure> {
+        self.plane.send(Call { caller: caller(), ask }).await.expect("an actor")
+    }
+
+    /// Asks, and does not wait.
+    fn spawn(&self, ask: Ask) -> JoinHandle<Result<Answer, Failure>> {
+        let request = self.plane.send(Call { caller: caller(), ask });
+        actix::spawn(async move { request.await.expect("an actor") })
+    }
+
+    async fn status(&self) -> Status {
+        match self.ask(Ask::Status).await {
+            Ok(Answer::Status(status)) => status,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Asks until something is refused because too much waits.
+    async fn fill(&self, ask: impl Fn(u16) -> Ask) -> Vec<JoinHandle<Result<Answer, Failure>>> {
+        let mut asked = Vec::new();
+        for port in 2..40_000 {
+            asked.push(self.spawn(ask(port)));
+            if port % 1000 == 0 {
+                // Calls are taken in in order.
+                self.status().await;
+                tokio::task::yield_now().await;
+                if asked.iter().rev().take(1000).any(JoinHandle::is_finished) {
+                    return asked;
+                }
+            }
+        }
+        let finished = asked.iter().filter(|asked| asked.is_finished()).count();
+        panic!("{} wait, {finished} finished", self.status().await.store.pending);
+    }
+}
+
+#[actix::test]
+async fn a_disk_that_hangs_holds_so_many_changes_and_no_more() {
+    let plane = Plane::stalled().await;
+    let asked = plane.fill(update).await;
+    let waiting = plane.status().await.store.pending;
+    let refused = plane.ask(update(1)).await;
+    assert!(is_overload(&refused), "{refused:?}");
+    assert!(is_overload(&plane.ask(read()).await));
+    assert_eq!(plane.status().await.store.pending, waiting);
+    // Signs of life wait for no disk, and a connection that closes can't be refused.
+    let (party_id, peer_id) = ("lan".parse().unwrap(), "host".parse().unwrap());
+    let alive = plane.ask(Ask::Command(Command::Heartbeat { party_id, peer_id })).await;
+    assert!(matches!(alive, Ok(Answer::Outcome(Outcome::Alive { .. }))), "{alive:?}");
+    plane.ask(Ask::Command(Command::Disconnect)).await.expect("a closed connection");
+    plane.gate.send(true).unwrap();
+    let mut last = None;
+    for (port, asked) in (2..).zip(asked) {
+        match asked.await.expect("a task") {
+            Ok(Answer::Outcome(Outcome::Peer(peer))) => {
+                assert_eq!(peer.info, host(port));
+                last = Some(port);
+            }
+            refused => assert!(is_overload(&refused), "{refused:?}"),
+        }
+    }
+    // What was refused was not done.
+    match plane.ask(read()).await {
+        Ok(Answer::Party(party)) => {
+            let shown = &party.peers[&host(1).peer_id];
+            assert_eq!(Some(shown.info.public_port), last);
+        }
+        other => panic!("{other:?}"),
+    }
+    plane.ask(update(1)).await.expect("room again");
+}
+
+#[actix::test]
+async fn readers_that_gave_up_take_no_place() {
+    let plane = Plane::stalled().await;
+    let changed = plane.spawn(update(2));
+    let readers = plane.fill(|_| read()).await;
+    for reader in readers {
+        reader.abort();
+    }
+    // The control plane sees it only when they have ended.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let patient = plane.spawn(read());
+    assert!(plane.status().await.store.pending < 10);
+    plane.gate.send(true).unwrap();
+    changed.await.expect("a task").expect("a change");
+    match patient.await.expect("a task") {
+        Ok(Answer::Party(party)) => assert_eq!(party.peers[&host(1).peer_id].info, host(2)),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn large_answers_take_more_room() {
+    let relay = Relay {
+        relay_id: "r".parse().unwrap(),
+        public_ip: "203.0.113.1".parse().unwrap(),
+        port: 1,
+        region: "r".parse().unwrap(),
+        capacity: 1,
+        registered_at: jiff::Timestamp::UNIX_EPOCH,
+    };
+    let mut pending = Pending::default();
+    let mut readers = Vec::new();
+    while pending.has_room(Duration::ZERO) {
+        let (reply, reader) = tokio::sync::oneshot::channel();
+        readers.push(reader);
+        let answer = Ok(Answer::Relays(vec![relay.clone(); 10_000]));
+        pending.push(Waiting::Unchanged(Box::new(Unchanged { answer, effect: None, reply })));
+    }
+    assert_eq!(readers.len(), 7, "10,000 rows of a kibibyte each, in 64 MiB");
+    readers.pop();
+    assert!(!pending.has_room(Duration::from_millis(900)), "it is searched each second");
+    assert!(pending.has_room(Duration::from_secs(1)));
+    assert_eq!(pending.take_all().len(), 6);
+    assert!(pending.has_room(Duration::from_secs(1)));
+}
+
+#[actix::test]
+async fn a_claim_that_was_refused_for_its_commit_holds_nothing() {
+    let plane = Plane::stalled().await;
+    let claim = |connection| Call {
+        caller: Caller {
+            principal: Principal::Peers([].into()),
+            connection: ConnectionId(connection),
+        },
+        ask: Ask::Command(Command::Claim {
+            peer_id: "x".parse().unwrap(),
+            proof: None,
+            issue: None,
+            hold: crate::core::Hold::Shared,
+            key: Some(RequestKey("name".into())),
+        }),
+    };
+    let asked = plane.fill(update).await;
+    let refused = plane.plane.send(claim(2)).await.expect("an actor");
+    assert!(is_overload(&refused), "{refused:?}");
+    plane.gate.send(true).unwrap();
+    for asked in asked {
+        asked.await.expect("a task").ok();
+    }
+    let mut other = claim(3);
+    if let Ask::Command(Command::Claim { key, .. }) = &mut other.ask {
+        *key = None;
+    }
+    let claimed = plane.plane.send(other).await.expect("an actor");
+    claimed.expect("nobody has the id");
+}
