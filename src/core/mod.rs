@@ -7,6 +7,7 @@ mod addresses;
 mod command;
 pub mod link;
 mod rate;
+mod recent;
 pub mod reconcile;
 mod record;
 mod refusal;
@@ -18,6 +19,7 @@ pub use command::{
     Outcome, Principal, Refusal, Upstream,
 };
 pub use rate::{AddressKey, Buckets, Rate, RetryAfter};
+pub use recent::Recent;
 pub use record::{
     ChoiceRecord, CredentialRecord, Deed, Done, IntentRecord, MemberRecord, Owner, PartyRecord,
     Proof, Receipt, ReceiptRecord, RelayRecord, RequestKey, Seen, ServerKey, TokenHash,

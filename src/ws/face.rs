@@ -12,10 +12,10 @@ use super::line::{Line, lock};
 use super::session;
 use crate::config::Ws;
 use crate::control_plane::Connections;
-use crate::core::{AddressKey, ConnectionId};
+use crate::core::{AddressKey, ConnectionId, Recent};
 use crate::http::{HttpFace, Problem, Sockets};
 
-/// Addresses of ids that are kept in mind; more, and all are forgotten.
+/// Addresses of ids that are kept in mind; more, and the one that was put first is forgotten.
 const MOST_HOMES: usize = 65_536;
 
 /// What all connections share. Workers have it in common.
@@ -29,7 +29,7 @@ pub struct Face {
     /// The connection that took a peer's id last: what waits for the peer goes there.
     holders: Mutex<HashMap<PeerId, ConnectionId>>,
     /// The addresses from which ids were taken without a token.
-    homes: Mutex<HashMap<PeerId, IpAddr>>,
+    homes: Mutex<Recent<PeerId, IpAddr>>,
 }
 
 /// The open connections.
@@ -66,7 +66,8 @@ impl Face {
         connections: Connections,
     ) -> Self {
         let settings = RwLock::new(Arc::new(settings));
-        let (lines, holders, homes) = Default::default();
+        let (lines, holders) = Default::default();
+        let homes = Mutex::new(Recent::new(MOST_HOMES));
         Self { http, epoch, settings, connections, lines, holders, homes }
     }
 
@@ -121,11 +122,7 @@ impl Face {
 
     /// An id was taken from an address, without a token.
     pub(super) fn settle(&self, peer_id: PeerId, address: IpAddr) {
-        let mut homes = lock(&self.homes);
-        if homes.len() >= MOST_HOMES {
-            homes.clear();
-        }
-        homes.insert(peer_id, address);
+        lock(&self.homes).put(peer_id, address);
     }
 
     /// Whether an id may have been taken from an address: what was before the start is not known.

@@ -1,0 +1,64 @@
+//! A bounded map that forgets its oldest entry.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::Hash;
+
+/// The entries that were put last, `most` of them at most.
+#[derive(Debug)]
+pub struct Recent<K, V> {
+    most: usize,
+    entries: HashMap<K, (u64, V)>,
+    by_age: BTreeMap<u64, K>,
+    put: u64,
+}
+
+impl<K: Hash + Eq + Clone, V> Recent<K, V> {
+    /// An empty map. `most` is one at least.
+    pub fn new(most: usize) -> Self {
+        Self { most: most.max(1), entries: HashMap::new(), by_age: BTreeMap::new(), put: 0 }
+    }
+
+    /// Puts an entry, which is the youngest from now on. The oldest goes where there is no room.
+    pub fn put(&mut self, key: K, value: V) {
+        self.remove(&key);
+        if self.entries.len() >= self.most
+            && let Some((_, oldest)) = self.by_age.pop_first()
+        {
+            self.entries.remove(&oldest);
+        }
+        self.put += 1;
+        self.by_age.insert(self.put, key.clone());
+        self.entries.insert(key, (self.put, value));
+    }
+
+    /// The value of a key.
+    pub fn get(&self, key: &K) -> Option<&V> {
+        self.entries.get(key).map(|(_, value)| value)
+    }
+
+    /// Takes an entry out.
+    pub fn remove(&mut self, key: &K) {
+        if let Some((age, _)) = self.entries.remove(key) {
+            self.by_age.remove(&age);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_entry_goes_when_there_is_no_room() {
+        let mut recent = Recent::new(2);
+        recent.put("a", 1);
+        recent.put("b", 2);
+        recent.put("a", 3);
+        recent.put("c", 4);
+        assert_eq!(["a", "b", "c"].map(|key| recent.get(&key).copied()), [Some(3), None, Some(4)]);
+        recent.remove(&"a");
+        recent.put("d", 5);
+        assert_eq!(["a", "c", "d"].map(|key| recent.get(&key).copied()), [None, Some(4), Some(5)]);
+        assert_eq!((recent.entries.len(), recent.by_age.len()), (2, 2));
+    }
+}
