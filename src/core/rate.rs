@@ -63,8 +63,8 @@ pub struct Buckets<K> {
     rate: Rate,
     most_keys: usize,
     full_at: HashMap<K, Scaled>,
-    /// One entry for each key. Its moment is the one that held when the entry was pushed; by now
-    /// it may be later, never earlier.
+    /// One entry for each key. Its moment is the one that held when the entry was pushed; by now it
+    /// may be later, or earlier by what was given back.
     soonest: BinaryHeap<Reverse<(Scaled, K)>>,
 }
 
@@ -101,6 +101,14 @@ impl<K: Hash + Ord + Clone> Buckets<K> {
         self.full_at.insert(key.clone(), now + cost);
         self.soonest.push(Reverse((now + cost, key)));
         Ok(())
+    }
+
+    /// Gives one request back to the bucket of `key`, which keeps its place for as long as before.
+    pub fn give_back(&mut self, key: &K) {
+        let cost = self.rate.per.as_nanos();
+        if let Some(full_at) = self.full_at.get_mut(key) {
+            *full_at = full_at.saturating_sub(cost);
+        }
     }
 
     /// Drops up to two full buckets, so that they dwindle faster than new ones come, and then one

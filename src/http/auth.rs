@@ -12,7 +12,6 @@ use super::face::HttpFace;
 use super::problem::Problem;
 use crate::control_plane::{Answer, Ask, Failure};
 use crate::core::{Caller, ConnectionId, Identity, Principal, Refusal, TokenHash};
-use crate::token;
 
 /// What a header that shows nobody is answered.
 #[derive(Debug, Clone, Copy)]
@@ -31,8 +30,6 @@ pub(super) struct Shown(pub(super) Result<Client, Unproven>);
 pub(super) struct Client {
     /// Who it is.
     pub(super) identity: Identity,
-    /// Of the token that it showed.
-    pub(super) hash: TokenHash,
 }
 
 impl Client {
@@ -77,29 +74,25 @@ pub(super) fn bearer(headers: &HeaderMap) -> Result<&[u8], Unproven> {
     value.strip_prefix(b"Bearer ").ok_or(NOT_BEARER)
 }
 
-/// Whom the headers of a request show.
+/// Tells whose a token is.
 ///
 /// # Errors
 /// When the control plane can't tell.
-pub(super) async fn authenticate(face: &HttpFace, headers: &HeaderMap) -> Result<Shown, Problem> {
-    let hash = match bearer(headers) {
-        Ok(shown) => token::hash(shown),
-        Err(unproven) => return Ok(Shown(Err(unproven))),
-    };
-    identify(face, hash, Ask::Authenticate(hash)).await
+pub(super) async fn authenticate(face: &HttpFace, hash: TokenHash) -> Result<Shown, Problem> {
+    identify(face, Ask::Authenticate(hash)).await
 }
 
-/// Whom a token shows that is to claim its peer id, and may have ended just before.
+/// Tells whose a token is that is shown to claim its peer id, and may have ended just before.
 ///
 /// # Errors
 /// When the control plane can't tell.
 pub(super) async fn authenticate_claim(face: &HttpFace, hash: TokenHash) -> Result<Shown, Problem> {
-    identify(face, hash, Ask::AuthenticateClaim(hash)).await
+    identify(face, Ask::AuthenticateClaim(hash)).await
 }
 
-async fn identify(face: &HttpFace, hash: TokenHash, ask: Ask) -> Result<Shown, Problem> {
+async fn identify(face: &HttpFace, ask: Ask) -> Result<Shown, Problem> {
     match face.ask(stranger(), ask).await {
-        Ok(Answer::Identity(identity)) => Ok(Shown(Ok(Client { identity, hash }))),
+        Ok(Answer::Identity(identity)) => Ok(Shown(Ok(Client { identity }))),
         Ok(other) => Err(Problem::unexpected(&other)),
         Err(Failure::Refused(Refusal::BadToken)) => Ok(Shown(Err(UNKNOWN))),
         Err(failure) => Err(failure.into()),

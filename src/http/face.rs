@@ -14,7 +14,7 @@ use super::origin::client_address;
 use crate::clock::Clock;
 use crate::config::{Auth, Http, ServerLimits};
 use crate::control_plane::{Answer, Ask, Call, Failure};
-use crate::core::{AddressKey, Buckets, Caller, Rate, RetryAfter, TokenHash};
+use crate::core::{AddressKey, Buckets, Caller, Rate, Recent, RetryAfter, TokenHash};
 
 /// Buckets of each kind that are kept at the same time.
 const MOST_BUCKETS: usize = 65_536;
@@ -44,18 +44,11 @@ pub struct HttpFace {
 /// How often one may ask.
 #[derive(Debug)]
 struct Admission {
+    /// Tokens that were valid when they were shown last.
+    proven: Recent<TokenHash, ()>,
     tokens: Buckets<TokenHash>,
     addresses: Buckets<AddressKey>,
     registrations: Buckets<AddressKey>,
-}
-
-/// Whose bucket a request is taken from.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Asker {
-    /// A token that is valid.
-    Token(TokenHash),
-    /// Somebody without one.
-    Address(IpAddr),
 }
 
 impl HttpFace {
@@ -114,18 +107,38 @@ impl HttpFace {
         Call { caller, ask }.send(&self.control_plane, patience).await
     }
 
-    /// Takes a request from a bucket.
+    /// Takes a request from the bucket of an address.
     ///
     /// # Errors
     /// When it is empty.
-    pub(crate) fn admit(&self, asker: Asker) -> Result<(), RetryAfter> {
-        let mut admission = self.admission.lock().unwrap_or_else(PoisonError::into_inner);
-        // Read under the lock, so that the buckets never see time go back.
-        let now = self.clock.elapsed();
-        match asker {
-            Asker::Token(hash) => admission.tokens.take(hash, now),
-            Asker::Address(address) => admission.addresses.take(address.into(), now),
-        }
+    pub(super) fn admit_address(&self, address: IpAddr) -> Result<(), RetryAfter> {
+        self.with_admission(|admission, now| admission.addresses.take(address.into(), now))
+    }
+
+    /// Takes a request from the bucket of a token that was proven of late; `false` for another one.
+    ///
+    /// # Errors
+    /// When it is empty.
+    pub(super) fn admit_proven(&self, token: &TokenHash) -> Result<bool, RetryAfter> {
+        self.with_admission(|admission, now| match admission.proven.get(token) {
+            Some(()) => admission.tokens.take(*token, now).map(|()| true),
+            None => Ok(false),
+        })
+    }
+
+    /// Notes that a token is valid, so that its address pays for it no longer.
+    pub(super) fn note_proven(&self, token: TokenHash) {
+        self.with_admission(|admission, _| admission.proven.put(token, ()));
+    }
+
+    /// Notes that a token is not valid any more.
+    pub(super) fn note_unproven(&self, token: &TokenHash) {
+        self.with_admission(|admission, _| admission.proven.remove(token));
+    }
+
+    /// Gives a request back to the bucket of an address.
+    pub(super) fn give_back(&self, address: IpAddr) {
+        self.with_admission(|admission, _| admission.addresses.give_back(&address.into()));
     }
 
     /// Takes a registration from an address's bucket.
@@ -133,9 +146,14 @@ impl HttpFace {
     /// # Errors
     /// When it is empty.
     pub(crate) fn admit_registration(&self, address: IpAddr) -> Result<(), RetryAfter> {
+        self.with_admission(|admission, now| admission.registrations.take(address.into(), now))
+    }
+
+    fn with_admission<T>(&self, work: impl FnOnce(&mut Admission, Duration) -> T) -> T {
         let mut admission = self.admission.lock().unwrap_or_else(PoisonError::into_inner);
+        // Read under the lock, so that the buckets never see time go back.
         let now = self.clock.elapsed();
-        admission.registrations.take(address.into(), now)
+        work(&mut admission, now)
     }
 }
 
@@ -156,6 +174,7 @@ impl Admission {
     fn new(limits: &ServerLimits) -> Self {
         let Rates { requests, registrations } = Rates::of(limits);
         Self {
+            proven: Recent::new(MOST_BUCKETS),
             tokens: Buckets::new(requests, MOST_BUCKETS),
             addresses: Buckets::new(requests, MOST_BUCKETS),
             registrations: Buckets::new(registrations, MOST_BUCKETS),

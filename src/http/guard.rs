@@ -1,5 +1,6 @@
 //! What every request passes, on its way in and out.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use actix_web::body::{BoxBody, MessageBody};
@@ -9,14 +10,16 @@ use actix_web::http::{ConnectionType, Method};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, ResponseError as _, web};
 
-use super::auth::{Shown, authenticate};
+use super::auth::{Shown, authenticate, bearer};
 use super::cors;
-use super::face::{Asker, HttpFace, address_of};
+use super::face::{HttpFace, address_of};
 use super::metrics::OTHER;
 use super::path::logged_party;
 use super::problem::{Problem, Reason};
 use super::routes::{PROBES, Route};
 use super::socket::Accepted;
+use crate::core::TokenHash;
+use crate::token;
 
 /// How long a client may take to read why its connection ends.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -81,14 +84,40 @@ async fn admit(face: &HttpFace, request: &ServiceRequest) -> Result<(), Problem>
     if face.is_stopping() {
         return Err(Problem::stopping());
     }
-    let shown = authenticate(face, request.headers()).await?;
-    let asker = match &shown {
-        Shown(Ok(client)) => Asker::Token(client.hash),
-        Shown(Err(_)) => Asker::Address(address_of(request.request(), &face.settings().http)),
+    let address = address_of(request.request(), &face.settings().http);
+    let shown = match bearer(request.headers()) {
+        Ok(text) => admit_token(face, token::hash(text), address).await?,
+        Err(unproven) => {
+            face.admit_address(address).map_err(Problem::too_often)?;
+            Shown(Err(unproven))
+        }
     };
-    face.admit(asker).map_err(Problem::too_often)?;
     request.extensions_mut().insert(shown);
     Ok(())
+}
+
+/// Takes a request from the bucket of its token, or of its address where that is not valid. A token
+/// that was not proven of late is paid for by its address until the control plane has answered:
+/// made-up tokens reach that no more often than requests without one.
+async fn admit_token(face: &HttpFace, token: TokenHash, address: IpAddr) -> Result<Shown, Problem> {
+    let was_proven = face.admit_proven(&token).map_err(Problem::too_often)?;
+    if !was_proven {
+        face.admit_address(address).map_err(Problem::too_often)?;
+    }
+    let shown = authenticate(face, token).await?;
+    match (&shown.0, was_proven) {
+        (Ok(_), true) | (Err(_), false) => {}
+        (Ok(_), false) => {
+            face.note_proven(token);
+            face.give_back(address);
+            face.admit_proven(&token).map_err(Problem::too_often)?;
+        }
+        (Err(_), true) => {
+            face.note_unproven(&token);
+            face.admit_address(address).map_err(Problem::too_often)?;
+        }
+    }
+    Ok(shown)
 }
 
 /// Counts the answer, and writes it into the log.

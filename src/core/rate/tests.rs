@@ -68,6 +68,19 @@ fn full_buckets_dwindle_before_there_are_too_many() {
 }
 
 #[test]
+fn a_request_that_is_given_back_can_be_taken_again() {
+    let mut buckets = Buckets::new(rate(1, SECOND, 2), 10);
+    for _ in 0..100 {
+        buckets.take("a", SECOND).unwrap();
+        buckets.give_back(&"a");
+        buckets.give_back(&"unknown");
+    }
+    buckets.take("a", SECOND).unwrap();
+    buckets.take("a", SECOND).unwrap();
+    assert!(buckets.take("a", SECOND).is_err(), "no bucket holds more than its burst");
+}
+
+#[test]
 fn extremes_are_no_overflow() {
     let mut buckets = Buckets::new(rate(u32::MAX, Duration::MAX, u32::MAX), 0);
     assert_eq!(buckets.take(0, Duration::MAX), Ok(()));
@@ -182,6 +195,9 @@ proptest! {
         for (key, pause) in calls {
             now += interval(rate) * pause / 100;
             let _ = buckets.take(key, now);
+            if pause % 3 == 0 {
+                buckets.give_back(&key);
+            }
             prop_assert!(buckets.full_at.len() <= 16);
             let mut keys: Vec<_> = buckets.soonest.iter().map(|Reverse((_, key))| *key).collect();
             keys.sort_unstable();

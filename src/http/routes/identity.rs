@@ -61,6 +61,7 @@ pub(in crate::http) async fn register(
     let claim = Command::Claim { peer_id, proof, issue: Some(token.hash()), hold: Hold::No, key };
     match face.ask(caller, Ask::Command(claim)).await? {
         Answer::Outcome(Outcome::Claimed(identity)) => {
+            face.note_proven(token.hash());
             let expires_at = identity.expires_at.unwrap_or_else(|| face.clock.now().wall);
             Ok(web::Json(TokenReply {
                 token: token.into_secret(),

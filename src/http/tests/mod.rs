@@ -3,6 +3,7 @@
 mod bodies;
 mod identity;
 mod parties;
+mod rates;
 mod relays;
 mod routing;
 mod standing;
@@ -11,6 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix::Recipient;
 use actix_web::{HttpServer, web};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -23,7 +25,7 @@ use super::{HttpFace, Settings, app};
 use crate::cleanup::Routine;
 use crate::clock::Clock;
 use crate::config::{Auth, Http, ServerLimits, Ws};
-use crate::control_plane::Connections;
+use crate::control_plane::{Call, Connections};
 use crate::core::{Caller, ConnectionId, Principal, Rules, User};
 use crate::engine::{self, Engine, Tuning};
 use crate::store::Layout;
@@ -54,11 +56,16 @@ impl Server {
     }
 
     pub(crate) fn with(settings: Settings) -> Self {
+        Self::before(settings, |calls| calls)
+    }
+
+    /// Before another control plane, which is made from the engine's.
+    fn before(settings: Settings, wrap: impl FnOnce(Recipient<Call>) -> Recipient<Call>) -> Self {
         let state = tempfile::tempdir().unwrap();
         let (clock, metrics) = (Clock::start(), Arc::new(Metrics::new()));
         let engine = Engine::start(clock, engine_settings(&state), itself()).unwrap();
         let (stop, stopping) = watch::channel(None);
-        let face = HttpFace::new(engine.calls.clone(), clock, settings, metrics, stopping);
+        let face = HttpFace::new(wrap(engine.calls.clone()), clock, settings, metrics, stopping);
         let face = web::Data::new(face);
         let sockets = ws::Settings { ws: Ws::default(), peer_timeout: HOUR };
         let epoch = "epoch".parse().unwrap();

@@ -1,0 +1,97 @@
+//! What is counted before the control plane is asked.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use actix::prelude::*;
+
+use super::*;
+use crate::control_plane::{Answer, Ask, Failure};
+use crate::token;
+
+/// Passes calls on, and counts the tokens that are looked up.
+struct Counter {
+    to: Recipient<Call>,
+    looked_up: Arc<AtomicUsize>,
+}
+
+impl Actor for Counter {
+    type Context = Context<Self>;
+}
+
+impl Handler<Call> for Counter {
+    type Result = ResponseFuture<Result<Answer, Failure>>;
+
+    fn handle(&mut self, call: Call, _: &mut Self::Context) -> Self::Result {
+        if let Ask::Authenticate(_) | Ask::AuthenticateClaim(_) = call.ask {
+            self.looked_up.fetch_add(1, Ordering::Relaxed);
+        }
+        let answer = self.to.send(call);
+        Box::pin(async move { answer.await.unwrap_or(Err(Failure::Stopping)) })
+    }
+}
+
+/// A server with so few requests an address, and how many tokens it has looked up.
+fn server(burst: usize) -> (Server, Arc<AtomicUsize>) {
+    let limits =
+        ServerLimits { requests_per_second: 1, requests_burst: burst, ..ServerLimits::default() };
+    let looked_up = Arc::<AtomicUsize>::default();
+    let counted = looked_up.clone();
+    let settings = Settings { limits, ..settings() };
+    let wrap = |to| Counter { to, looked_up: counted }.start().recipient();
+    (Server::before(settings, wrap), looked_up)
+}
+
+#[actix::test]
+async fn made_up_tokens_reach_the_control_plane_no_more_often_than_their_address_may_ask() {
+    let (server, looked_up) = server(3);
+    let mut unknown = 0;
+    for n in 0..100 {
+        match server.get("/relays", &format!("made-up-{n}")).await.status {
+            401 => unknown += 1,
+            429 => {}
+            other => panic!("{other}"),
+        }
+    }
+    assert_eq!(looked_up.load(Ordering::Relaxed), unknown);
+    assert!(unknown < 100, "nothing was refused");
+}
+
+#[actix::test]
+async fn a_flood_from_an_address_leaves_the_tokens_behind_it_theirs() {
+    let (server, looked_up) = server(3);
+    let ann = server.token("ann").await;
+    let flood = async || {
+        for n in 0..100 {
+            if server.get("/relays", &format!("made-up-{n}")).await.status == 429 {
+                return;
+            }
+        }
+        panic!("never refused");
+    };
+    flood().await;
+    server.get("/relays", &ann).await.expect(200);
+    // Its own rate is counted before the control plane is asked, too.
+    let asked = looked_up.load(Ordering::Relaxed);
+    let mut answered = 0;
+    for _ in 0..100 {
+        answered += usize::from(server.get("/relays", &ann).await.status == 200);
+    }
+    assert_eq!(looked_up.load(Ordering::Relaxed) - asked, answered);
+    assert!(answered < 100, "nothing was refused");
+}
+
+/// As after a restart, when no token has been shown yet.
+#[actix::test]
+async fn valid_tokens_cost_their_address_nothing() {
+    const PLAYERS: usize = 12;
+    let (server, _) = server(PLAYERS + 1);
+    let mut tokens = Vec::new();
+    for n in 0..PLAYERS {
+        tokens.push(server.token(&format!("peer-{n}")).await);
+    }
+    for token in tokens {
+        server.face.note_unproven(&token::hash(token.as_bytes()));
+        server.get("/relays", &token).await.expect(200);
+    }
+    server.get("/", "").await.expect(200);
+}
