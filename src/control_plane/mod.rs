@@ -19,6 +19,7 @@ use lanrage_ipc::results::{DiscoveredParty, StoreStatus};
 
 use crate::core::{
     Caller, Command, ConnectionId, Identity, Outcome, Refusal, RequestKey, TokenHash, Upstream,
+    UpstreamPart,
 };
 use crate::events::{EventQueue, Interest, SubscriptionKey};
 use crate::server_url::ServerUrl;
@@ -83,8 +84,8 @@ pub enum Ask {
     Defer(RequestKey, Command),
     /// Whether the caller may do something, as far as that is known here. Nothing is done.
     Check(Command),
-    /// What this machine has to do with the control server.
-    Upstream,
+    /// A part of what this machine has to do with the control server.
+    Upstream(UpstreamPart),
     /// The connection to the control server.
     Connection,
     /// The connection to the control server is in another state now.

@@ -324,7 +324,25 @@ pub struct Identity {
     pub parties: Vec<PartyId>,
 }
 
-/// What this machine has to do with the control server that it follows.
+/// The part of [`Upstream`] that a query is about, beside the choice of the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UpstreamPart {
+    /// Everything.
+    All,
+    /// Nothing more.
+    Choice,
+    /// The credential and the memberships of one peer.
+    Peer(PeerId),
+    /// The memberships that something keeps alive.
+    Live,
+    /// All credentials.
+    Credentials,
+    /// The parties with intents.
+    Intents,
+}
+
+/// What this machine has to do with the control server that it follows. A query for a part leaves
+/// the others empty.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Upstream {
     /// Which server, and why.

@@ -16,7 +16,7 @@ mod rules;
 
 pub use command::{
     Caller, Command, ConnectionId, Hold, Identity, ImportCounts, ImportMode, Membership, Now,
-    Outcome, Principal, Refusal, Upstream,
+    Outcome, Principal, Refusal, Upstream, UpstreamPart,
 };
 pub use rate::{AddressKey, Buckets, Rate, RetryAfter};
 pub use recent::Recent;

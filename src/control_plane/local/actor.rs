@@ -159,7 +159,9 @@ impl LocalControlPlane {
                 let checked = self.registry.check(&command, caller, self.clock.now());
                 answer(reply, checked.map(|()| Answer::Done).map_err(Failure::from));
             }
-            Ask::Upstream => answer(reply, Ok(Answer::Upstream(self.registry.upstream()))),
+            Ask::Upstream(part) => {
+                answer(reply, Ok(Answer::Upstream(self.registry.upstream(&part))));
+            }
             Ask::Connection => answer(reply, Ok(Answer::Connection(self.connection()))),
             Ask::SetServer(_) | Ask::Retry => {
                 let words = "this program is a control server itself";

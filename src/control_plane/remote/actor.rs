@@ -13,7 +13,7 @@ use super::link::{Farewell, Head, Line, Retry, Settings, Tune};
 use super::mutation::Request;
 use super::session::{Surroundings, unexpected};
 use crate::control_plane::{Answer, Ask, Call, Failure};
-use crate::core::{Caller, Command, ConnectionId, ServerKey, Upstream};
+use crate::core::{Caller, Command, ConnectionId, ServerKey, Upstream, UpstreamPart};
 use crate::server_url::ServerUrl;
 
 /// Calls that may wait in the mailbox before their senders do.
@@ -127,8 +127,8 @@ impl Desk {
         self.registry(self.around.itself.clone(), ask).await
     }
 
-    pub(super) async fn upstream(&self) -> Result<Upstream, Failure> {
-        match self.itself(Ask::Upstream).await? {
+    pub(super) async fn upstream(&self, part: UpstreamPart) -> Result<Upstream, Failure> {
+        match self.itself(Ask::Upstream(part)).await? {
             Answer::Upstream(upstream) => Ok(upstream),
             other => Err(unexpected(&other)),
         }
@@ -160,7 +160,7 @@ impl Desk {
     /// # Errors
     /// When the choice can't be kept, or is no address.
     pub(super) async fn choose(&self) -> Result<(), Failure> {
-        let known = self.upstream().await?.choice;
+        let known = self.upstream(UpstreamPart::Choice).await?.choice;
         let configured = self.configured.clone();
         let server = if known.configured == configured { known.server } else { configured.clone() };
         let url = server.as_ref().and_then(|key| ServerUrl::kept(&key.0).ok());
@@ -173,7 +173,7 @@ impl Desk {
     /// then the old server is told that this machine's peers leave.
     async fn set_server(&self, url: Option<ServerUrl>) -> Result<Answer, Failure> {
         let _turn = self.switching.lock().await;
-        let before = self.upstream().await?;
+        let before = self.upstream(UpstreamPart::All).await?;
         let server = url.as_ref().map(ServerUrl::key);
         if before.choice.server == server {
             return self.connection().await;

@@ -12,7 +12,7 @@ use super::frames;
 use super::session::{Acked, Keys, Lane, Passing, Session, Trouble, told_party, unexpected};
 use crate::control_plane::{Answer, Ask, Failure, Query};
 use crate::core::reconcile::{InFlight, Passage};
-use crate::core::{Caller, Command, Outcome, Refusal, RequestKey};
+use crate::core::{Caller, Command, Outcome, Refusal, RequestKey, UpstreamPart};
 
 /// Where the party of a command lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -239,9 +239,8 @@ impl Desk {
     ) -> Result<Answer, Failure> {
         match (&command, home) {
             (Command::SendSignal { party_id, to, .. }, Home::There) => {
-                let memberships = self.upstream().await?.memberships;
-                let is_ours =
-                    memberships.iter().any(|m| m.party_id == *party_id && m.peer_id == *to);
+                let memberships = self.upstream(UpstreamPart::Peer(to.clone())).await?.memberships;
+                let is_ours = memberships.iter().any(|member| member.party_id == *party_id);
                 match is_ours {
                     true => self.registry(caller, Ask::Command(command)).await,
                     false => Err(self.offline(&format!("peer {to} is on another machine")).await),

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use lanrage_ipc::event::Event;
 use lanrage_ipc::model::{Name, Origin, PartyId, PeerId, Sync};
 
-use super::Registry;
 use super::transaction::Transaction;
-use crate::core::command::{Membership, Outcome, Refusal, Upstream};
+use super::{Member, Registry};
+use crate::core::command::{Membership, Outcome, Refusal, Upstream, UpstreamPart};
 use crate::core::record::{
     ChoiceRecord, CredentialRecord, Deed, IntentRecord, Owner, RequestKey, ServerKey, User,
 };
@@ -94,38 +94,95 @@ impl Outbox {
 
     /// The user who got the followed server's credential for a peer.
     pub(super) fn owner_of(&self, peer_id: &PeerId) -> Option<User> {
+        self.credential(peer_id).map(|credential| credential.owner)
+    }
+
+    /// The followed server's credential for a peer.
+    fn credential(&self, peer_id: &PeerId) -> Option<&CredentialRecord> {
         let server = self.choice.server.clone()?;
-        self.credentials.get(&(server, peer_id.clone())).map(|credential| credential.owner)
+        self.credentials.get(&(server, peer_id.clone()))
+    }
+
+    /// The followed server's credentials.
+    fn of_server(&self) -> Vec<CredentialRecord> {
+        let server = self.choice.server.as_ref();
+        let credentials = self.credentials.values();
+        credentials.filter(|one| Some(&one.server) == server).cloned().collect()
+    }
+
+    /// The peers that left a party without the server.
+    fn leaves(&self) -> impl Iterator<Item = (PartyId, PeerId)> {
+        let intents = self.intents.values().flat_map(BTreeMap::values);
+        let leaves = intents.filter(|intent| intent.deed == Deed::Leave);
+        leaves.map(|intent| (intent.party_id.clone(), intent.peer_id.clone()))
     }
 }
 
+/// The membership of a member of this machine; `None` for any other.
+fn membership(party_id: &PartyId, peer_id: &PeerId, member: &Member) -> Option<Membership> {
+    let Owner::User(owner) = member.record.owner else { return None };
+    let (party_id, peer_id) = (party_id.clone(), peer_id.clone());
+    Some(Membership { party_id, peer_id, owner, live: member.is_live() })
+}
+
 impl Registry {
-    /// What this machine has to do with the control server that it follows.
-    pub fn upstream(&self) -> Upstream {
+    /// A part of what this machine has to do with the control server that it follows. Takes time in
+    /// proportion to that part; [`UpstreamPart::Live`] looks at all parties and copies little.
+    pub fn upstream(&self, part: &UpstreamPart) -> Upstream {
         let outbox = &self.outbox;
-        let server = outbox.choice.server.as_ref();
-        let credentials = outbox.credentials.values();
-        let credentials = credentials.filter(|one| Some(&one.server) == server).cloned().collect();
-        let there = self.parties.iter().filter(|(id, party)| {
-            party.record.origin == Origin::Remote || outbox.sync(id) == Sync::Pending
-        });
-        let memberships = there.flat_map(|(party_id, party)| {
-            party.members.iter().filter_map(move |(peer_id, member)| {
-                let Owner::User(owner) = member.record.owner else { return None };
-                let (party_id, peer_id) = (party_id.clone(), peer_id.clone());
-                Some(Membership { party_id, peer_id, owner, live: member.is_live() })
-            })
-        });
-        let intents = outbox.intents.values().flat_map(BTreeMap::values);
-        let leaves = intents.filter(|intent| intent.deed == Deed::Leave);
-        let leaves = leaves.map(|intent| (intent.party_id.clone(), intent.peer_id.clone()));
-        Upstream {
-            choice: outbox.choice.clone(),
-            credentials,
-            memberships: memberships.collect(),
-            outbox: outbox.intents.keys().cloned().collect(),
-            leaves: leaves.collect(),
+        let choice = outbox.choice.clone();
+        match part {
+            UpstreamPart::Choice => Upstream { choice, ..Upstream::default() },
+            UpstreamPart::Peer(peer_id) => Upstream {
+                choice,
+                credentials: outbox.credential(peer_id).cloned().into_iter().collect(),
+                memberships: self.memberships_of(peer_id),
+                ..Upstream::default()
+            },
+            UpstreamPart::Live => {
+                Upstream { choice, memberships: self.memberships(true), ..Upstream::default() }
+            }
+            UpstreamPart::Credentials => {
+                Upstream { choice, credentials: outbox.of_server(), ..Upstream::default() }
+            }
+            UpstreamPart::Intents => {
+                let outbox = outbox.intents.keys().cloned().collect();
+                Upstream { choice, outbox, ..Upstream::default() }
+            }
+            UpstreamPart::All => Upstream {
+                choice,
+                credentials: outbox.of_server(),
+                memberships: self.memberships(false),
+                outbox: outbox.intents.keys().cloned().collect(),
+                leaves: outbox.leaves().collect(),
+            },
         }
+    }
+
+    /// The memberships of this machine's peers in parties that live on the server, or shall.
+    fn memberships(&self, only_live: bool) -> Vec<Membership> {
+        let there = self.parties.iter().filter(|(party_id, _)| self.is_upstream(party_id));
+        let members = there.flat_map(|(party_id, party)| {
+            let members = party.members.iter().filter(|(_, member)| !only_live || member.is_live());
+            members.filter_map(move |(peer_id, member)| membership(party_id, peer_id, member))
+        });
+        members.collect()
+    }
+
+    fn memberships_of(&self, peer_id: &PeerId) -> Vec<Membership> {
+        let parties = self.peers.get(peer_id).map(|presence| &presence.parties);
+        let there = parties.into_iter().flatten().filter(|party_id| self.is_upstream(party_id));
+        let member = |party_id: &PartyId| {
+            membership(party_id, peer_id, self.parties.get(party_id)?.members.get(peer_id)?)
+        };
+        there.filter_map(member).collect()
+    }
+
+    /// True for a party that lives on the server, or shall.
+    fn is_upstream(&self, party_id: &PartyId) -> bool {
+        let party = self.parties.get(party_id);
+        party.is_some_and(|party| party.record.origin == Origin::Remote)
+            || self.outbox.sync(party_id) == Sync::Pending
     }
 
     fn standing(&self, party_id: &PartyId) -> Option<Standing> {

@@ -12,7 +12,7 @@ use lanrage_ipc::model::{Name, PartyId, PeerId};
 use super::{Lane, Session, Trouble};
 use crate::control_plane::Failure;
 use crate::core::reconcile::Occasion;
-use crate::core::{Command, CredentialRecord, Proof, RequestKey, Upstream, User};
+use crate::core::{Command, CredentialRecord, Proof, RequestKey, Upstream, UpstreamPart, User};
 
 /// Peers that one connection speaks for; the server takes no more.
 const MOST_PEERS: usize = 64;
@@ -41,7 +41,7 @@ impl Session {
     pub(in super::super) async fn begin(self: &Rc<Self>) -> Result<(), Trouble> {
         // All that was noted is looked at by the time the server may be asked.
         self.around.outbox.take();
-        let upstream = self.upstream().await.map_err(|failure| self.stumbled(&failure))?;
+        let upstream = self.look_up(UpstreamPart::All).await?;
         let peers = self.known_peers(&upstream).await;
         if peers.is_empty() {
             self.hello(None, None, BTreeMap::new(), &self.around.keys.next()).await?;
@@ -62,6 +62,11 @@ impl Session {
         }
         self.compare_absent().await;
         Ok(())
+    }
+
+    /// A part of what this machine has to do with the server. Without it the session ends.
+    async fn look_up(&self, part: UpstreamPart) -> Result<Upstream, Trouble> {
+        self.upstream(part).await.map_err(|failure| self.stumbled(&failure))
     }
 
     fn stumbled(&self, failure: &Failure) -> Trouble {
@@ -132,7 +137,7 @@ impl Session {
         if self.greeted.borrow().len() >= MOST_PEERS {
             return self.make_room().await;
         }
-        let upstream = self.upstream().await.map_err(|failure| self.stumbled(&failure))?;
+        let upstream = self.look_up(UpstreamPart::Peer(peer_id.clone())).await?;
         self.introduce(peer_id, caller, &upstream, BTreeMap::new()).await
     }
 
@@ -149,7 +154,7 @@ impl Session {
         if !self.is_greeted(peer_id) {
             return self.introduce(peer_id, None, before, have).await;
         }
-        let upstream = self.upstream().await.map_err(|failure| self.stumbled(&failure))?;
+        let upstream = self.look_up(UpstreamPart::Peer(peer_id.clone())).await?;
         self.introduce(peer_id, None, &upstream, have).await
     }
 
@@ -164,7 +169,7 @@ impl Session {
     /// A connection speaks for every peer that it ever greeted: one that has greeted too many
     /// makes way for another, which greets those that are in parties.
     async fn make_room(&self) -> Result<(), Trouble> {
-        let upstream = self.upstream().await.map_err(|failure| self.stumbled(&failure))?;
+        let upstream = self.look_up(UpstreamPart::All).await?;
         let members: BTreeSet<_> = upstream.memberships.iter().map(|one| &one.peer_id).collect();
         if members.len() >= MOST_PEERS {
             let message = format!(
@@ -322,7 +327,7 @@ impl Session {
 
     /// Compares the parties that the server did not mention: there are none of ours in them there.
     pub(super) async fn compare_absent(self: &Rc<Self>) {
-        let Ok(upstream) = self.upstream().await else { return };
+        let Ok(upstream) = self.upstream(UpstreamPart::All).await else { return };
         let mut parties: BTreeSet<PartyId> = upstream.outbox;
         parties.extend(upstream.memberships.into_iter().map(|one| one.party_id));
         for party_id in parties {

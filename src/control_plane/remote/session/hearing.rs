@@ -16,7 +16,7 @@ use crate::control_plane::remote::frames::{self, MOST_MEMBERS};
 use crate::control_plane::remote::transport::{Carrier, Incoming, Loss, words};
 use crate::control_plane::{Answer, Ask, Failure, Query};
 use crate::core::reconcile::{Change, Heard, Occasion, ServerParty};
-use crate::core::{Command, Outcome};
+use crate::core::{Command, Outcome, UpstreamPart};
 
 /// A server may ask for signs of life this often, and not more.
 const FASTEST_HEARTBEAT: Duration = Duration::from_secs(1);
@@ -70,7 +70,7 @@ impl Session {
         if self.carrier == Carrier::Http || self.is_welcome.replace(true) {
             return Ok(());
         }
-        let before = self.upstream().await?.choice.epoch;
+        let before = self.upstream(UpstreamPart::Choice).await?.choice.epoch;
         if before.as_ref() == Some(&epoch) {
             return Ok(());
         }

@@ -37,7 +37,7 @@ use crate::clock::Clock;
 use crate::control_plane::outbox::Outbox;
 use crate::control_plane::{Answer, Ask, Call, Failure};
 use crate::core::reconcile::{InFlight, Shadow};
-use crate::core::{Caller, Command, Outcome, RequestKey, ServerKey, Upstream, User};
+use crate::core::{Caller, Command, Outcome, RequestKey, ServerKey, Upstream, UpstreamPart, User};
 
 /// How long the registry may take for what the server told.
 const LOCAL_PATIENCE: Duration = Duration::from_secs(30);
@@ -303,12 +303,12 @@ impl Session {
         }
     }
 
-    /// What this machine has to do with the server.
+    /// A part of what this machine has to do with the server.
     ///
     /// # Errors
     /// Also when another server is followed by now: what is kept for that is not this one's.
-    pub(super) async fn upstream(&self) -> Result<Upstream, Failure> {
-        match self.local(Ask::Upstream).await? {
+    pub(super) async fn upstream(&self, part: UpstreamPart) -> Result<Upstream, Failure> {
+        match self.local(Ask::Upstream(part)).await? {
             Answer::Upstream(upstream) if upstream.choice.server.as_ref() == Some(&self.server) => {
                 Ok(upstream)
             }

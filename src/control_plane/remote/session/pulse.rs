@@ -10,7 +10,7 @@ use lanrage_ipc::model::{PartyId, PeerId};
 use super::{Carrier, Lane, Session, Trouble};
 use crate::control_plane::remote::transport::dial;
 use crate::core::reconcile::{Heard, Point};
-use crate::core::{Command, Upstream};
+use crate::core::{Command, Upstream, UpstreamPart};
 
 /// How long at most a timer waits that goes by the wall clock.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(15);
@@ -20,9 +20,9 @@ impl Session {
     /// often, for ever.
     pub(in super::super) async fn beat(self: Rc<Self>) {
         loop {
-            match self.upstream().await {
-                Ok(Upstream { memberships, .. }) => {
-                    let live = memberships.into_iter().filter(|one| one.live);
+            match self.upstream(UpstreamPart::Live).await {
+                Ok(Upstream { memberships: live, .. }) => {
+                    let live = live.into_iter();
                     let known =
                         live.filter(|one| self.shadow.borrow().get(&one.party_id).is_some());
                     let beats: Vec<_> =

@@ -8,7 +8,7 @@ use lanrage_ipc::params::RelayRegisterParams;
 
 use super::{Session, Trouble};
 use crate::control_plane::remote::transport::http::{Api, Cause, Refused, Token};
-use crate::core::{CredentialRecord, Proof, Upstream, User};
+use crate::core::{CredentialRecord, Proof, Upstream, UpstreamPart, User};
 
 impl Session {
     /// Announces a relay as the peer of its id: whoever proves to be that may change it.
@@ -26,7 +26,8 @@ impl Session {
         let turn = self.greeting(&peer_id);
         let _turn = turn.lock().await;
         let api = self.api()?;
-        let upstream = self.upstream().await.map_err(|_| Trouble::Lost)?;
+        let part = UpstreamPart::Peer(peer_id.clone());
+        let upstream = self.upstream(part).await.map_err(|_| Trouble::Lost)?;
         let (proof, owner) = self.known(&peer_id, caller, &upstream)?;
         let token = match proof {
             Some(Proof::Token(token)) => self.fresh(&api, &peer_id, token, &upstream).await?,

@@ -10,7 +10,7 @@ use lanrage_ipc::model::PeerId;
 
 use super::pulse::LOOK_AGAIN;
 use super::{Session, Trouble};
-use crate::core::{CredentialRecord, Proof, Upstream};
+use crate::core::{CredentialRecord, Proof, Upstream, UpstreamPart};
 
 /// How long a token waits whose renewal was refused.
 const PUT_OFF: SignedDuration = SignedDuration::from_secs(15);
@@ -24,7 +24,7 @@ impl Session {
         // A token that is not renewed waits a while, and keeps no other waiting.
         let mut put_off = HashMap::new();
         loop {
-            let Ok(upstream) = self.upstream().await else {
+            let Ok(upstream) = self.upstream(UpstreamPart::Credentials).await else {
                 tokio::time::sleep(LOOK_AGAIN).await;
                 continue;
             };

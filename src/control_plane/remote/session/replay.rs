@@ -13,7 +13,7 @@ use super::{Acked, Lane, Session, Trouble};
 use crate::control_plane::remote::frames;
 use crate::control_plane::remote::transport::Carrier;
 use crate::core::reconcile::{Act, InFlight, Occasion, Operation};
-use crate::core::{Command, Membership, Outcome, RequestKey};
+use crate::core::{Command, Membership, Outcome, RequestKey, UpstreamPart};
 
 /// Refusals on one connection from which something may follow: a server that is out of its mind
 /// would be asked without end.
@@ -116,7 +116,8 @@ impl Session {
     /// The server has let go of a peer of ours.
     pub(in super::super) async fn has_left(self: &Rc<Self>, party_id: &PartyId, peer_id: &PeerId) {
         // Also those that are not greeted yet: the server tells of the party as long as one is in.
-        let known = self.upstream().await.map(|upstream| upstream.credentials).unwrap_or_default();
+        let known = self.upstream(UpstreamPart::Credentials).await;
+        let known = known.map(|upstream| upstream.credentials).unwrap_or_default();
         let greeted = self.greeted.borrow().clone();
         let is_ours =
             |id: &PeerId| greeted.contains(id) || known.iter().any(|known| known.peer_id == *id);
@@ -201,7 +202,7 @@ impl Session {
             // What is noted at once is looked at once.
             tokio::time::sleep(GATHER).await;
             let noted = self.around.outbox.take();
-            let upstream = match self.upstream().await {
+            let upstream = match self.upstream(UpstreamPart::Intents).await {
                 Ok(upstream) => upstream,
                 Err(failure) => {
                     log::warn!("what is noted is not told yet: {failure}");

@@ -84,10 +84,10 @@ fn what_waits_survives_a_restart() {
     write(world.hear(&there("two", &["x", "host"]), Occasion::Return));
     write(world.offline("m", leave("two", "host")));
     rows.check(&world.registry, world.now);
-    let upstream = world.registry.upstream();
+    let upstream = world.registry.upstream(&UpstreamPart::All);
     let (rules, epoch) = (world.registry.rules().clone(), world.registry.epoch().clone());
     world.registry = rows.restore(rules, epoch, world.now);
-    assert_eq!(world.registry.upstream(), upstream);
+    assert_eq!(world.registry.upstream(&UpstreamPart::All), upstream);
     assert_eq!(upstream.outbox.len(), 2);
     assert_eq!(world.party("lan").sync, Sync::Pending);
     assert_eq!(asks(&world.hear_nothing("lan", Occasion::Return)), ["register lan host"]);

@@ -30,7 +30,7 @@ use lanrage_ipc::model::{self, Address, Keepalive, NatType, PeerInput, SignalDat
 use super::Registry;
 use crate::core::{
     Applied, Caller, Command, ConnectionId, Filter, Hold, Now, Outcome, Principal, Refusal,
-    RequestKey, Rules, TokenHash, User,
+    RequestKey, Rules, TokenHash, UpstreamPart, User,
 };
 
 const PEER_TIMEOUT: Duration = Duration::from_secs(300);

@@ -204,7 +204,7 @@ impl Daemon {
 
     /// The memberships that something keeps alive.
     pub(super) fn live(&self) -> Vec<(PartyId, PeerId)> {
-        let memberships = self.registry.upstream().memberships.into_iter();
+        let memberships = self.registry.upstream(&UpstreamPart::All).memberships.into_iter();
         memberships.filter(|one| one.live).map(|one| (one.party_id, one.peer_id)).collect()
     }
 }

@@ -155,7 +155,7 @@ impl Daemon {
 
     fn has_left(&mut self, party_id: &PartyId, peer_id: &PeerId, now: Now) {
         // Also those that are not greeted yet.
-        let known = self.registry.upstream().credentials;
+        let known = self.registry.upstream(&UpstreamPart::All).credentials;
         let is_ours = |id: &PeerId| known.iter().any(|known| known.peer_id == *id);
         self.link.as_mut().unwrap().shadow.left(party_id, peer_id, is_ours);
         self.look_again(party_id, now);

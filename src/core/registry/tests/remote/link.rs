@@ -84,7 +84,7 @@ impl Link {
 /// The first word, and the last.
 impl Daemon {
     pub(super) fn connect(&mut self, connection: ConnectionId, now: Now) {
-        let upstream = self.registry.upstream();
+        let upstream = self.registry.upstream(&UpstreamPart::All);
         let peers = upstream.memberships.iter().map(|one| one.peer_id.clone());
         let known = upstream.credentials.iter().map(|one| one.peer_id.clone());
         let peers: BTreeSet<_> = peers.chain(known).collect();
@@ -105,7 +105,7 @@ impl Daemon {
         if link.greetings.values().any(|(greeted, _)| *greeted == peer_id) {
             return;
         }
-        let known = self.registry.upstream().credentials;
+        let known = self.registry.upstream(&UpstreamPart::All).credentials;
         match known.into_iter().find(|known| known.peer_id == peer_id).map(|known| known.proof) {
             Some(Proof::Token(token)) => {
                 let (key, token) = (self.key(), token.expose().parse().unwrap());
@@ -146,7 +146,7 @@ impl Daemon {
     }
 
     pub(super) fn compare_absent(&mut self, now: Now) {
-        let upstream = self.registry.upstream();
+        let upstream = self.registry.upstream(&UpstreamPart::All);
         let mut parties = upstream.outbox;
         parties.extend(upstream.memberships.into_iter().map(|one| one.party_id));
         for party_id in parties {
@@ -237,7 +237,7 @@ impl Daemon {
     /// Tells the server what is noted here, while it can be asked.
     pub(super) fn flush(&mut self, now: Now) {
         if self.link.as_ref().is_some_and(Link::is_online) {
-            for party_id in self.registry.upstream().outbox {
+            for party_id in self.registry.upstream(&UpstreamPart::All).outbox {
                 self.look_again(&party_id, now);
             }
         }

@@ -215,7 +215,7 @@ impl Net {
     fn check(&self) {
         let now = self.now;
         for daemon in &self.daemons {
-            let upstream = daemon.registry.upstream();
+            let upstream = daemon.registry.upstream(&UpstreamPart::All);
             assert!(upstream.outbox.is_empty(), "it is not told: {:?}", daemon.registry.outbox);
             daemon.judge.check(&daemon.registry);
             for party in daemon.registry.parties(&Filter::default(), None, now) {
