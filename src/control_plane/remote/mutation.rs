@@ -168,7 +168,7 @@ impl Desk {
         request: &Request,
     ) -> Result<(Acked, Option<Passing>), Trouble> {
         let Request { caller, party_id, peer_id, frame, key, .. } = request;
-        session.greet(peer_id, caller.user()).await?;
+        session.greet(peer_id, caller.user(), Lane::Asked).await?;
         let in_flight = request.passage().map(|what| InFlight { peer_id: peer_id.clone(), what });
         let passing = in_flight.map(|in_flight| session.passing(party_id, in_flight));
         session.ask(frame.clone(), key, Lane::Asked).await.map(|acked| (acked, passing))

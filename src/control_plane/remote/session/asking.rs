@@ -10,7 +10,7 @@ use lanrage_ipc::model::PartyId;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::{Acked, Lane, Rejection, Session, Trouble};
+use super::{Acked, Answered, Lane, Rejection, Reply, Session, Trouble};
 use crate::control_plane::remote::frames;
 use crate::control_plane::remote::transport::{Loss, Outgoing};
 use crate::core::RequestKey;
@@ -22,13 +22,17 @@ const TRIES: u32 = 5;
 /// Renamed parties that are remembered: requests under the old id are sent within moments.
 const MOST_RENAMES: usize = 64;
 
+/// Patiences that a background request takes at most while the server answers others.
+const MOST_PATIENCES: u32 = 10;
+
 /// How long to wait where the server does not say.
 const AGAIN: Duration = Duration::from_millis(500);
 
 impl Session {
     /// Asks the server, and waits for its answer: again when it puts the request off for not too
-    /// long, or when it does not answer the first time. A server that then does not answer is given
-    /// up.
+    /// long, or when it is silent the first time. A server that then stays silent is given up. The
+    /// patience restarts with each answer to any request: a slow server answers one after the
+    /// other. A user's request is lost when its time is up, though the server answers others.
     ///
     /// # Errors
     /// [`Trouble`]
@@ -39,8 +43,9 @@ impl Session {
         lane: Lane,
     ) -> Result<Acked, Trouble> {
         // Twice, and something is left for who asked to be answered in another way.
-        let patience = self.target.request_timeout * 2 / 5;
+        let patience = self.patience();
         let begun = Instant::now();
+        let _place = self.pace.enter(lane).await;
         for attempt in 1.. {
             let may_wait = |pause: &Duration| {
                 // Who is waited for needs time for another answer after that.
@@ -48,25 +53,70 @@ impl Session {
                 attempt < TRIES && spent.saturating_add(*pause) < patience
             };
             let (reply, answer) = oneshot::channel();
-            self.waiting.borrow_mut().entry(key.clone()).or_default().push(reply);
+            self.expect_answer(key, reply);
             self.send(frame.clone(), key, lane).await?;
-            match tokio::time::timeout(patience, answer).await {
-                Ok(Ok(Ok(acked))) => return Ok(acked),
-                Ok(Ok(Err(rejection))) => match rejection.pause().filter(may_wait) {
+            let latest = match lane {
+                Lane::Asked => begun + patience * 2,
+                Lane::Background => Instant::now() + patience * MOST_PATIENCES,
+            };
+            match self.answer_in_time(key, answer, latest).await {
+                Some(Ok(Ok(acked))) => return Ok(acked),
+                Some(Ok(Err(rejection))) => match rejection.pause().filter(may_wait) {
                     Some(pause) => tokio::time::sleep(pause).await,
                     None => {
                         let Rejection { code, message, .. } = rejection;
                         return Err(Trouble::Refused { code, message });
                     }
                 },
-                Ok(Err(_)) => return Err(Trouble::Lost),
-                Err(_) if attempt == 1 => {}
-                Err(_) => break,
+                Some(Err(_)) => return Err(Trouble::Lost),
+                None if attempt == 1 && Instant::now() < latest => {}
+                None if attempt == 1 && lane == Lane::Background => {}
+                None => break,
             }
         }
         self.waiting.borrow_mut().remove(key);
-        self.give_up(Loss::new(format!("no answer to a request within {:?}", patience * 2)));
+        if lane == Lane::Background || self.answered_at.get() + patience <= Instant::now() {
+            let words = format!("no answer to a request within {:?}", patience * 2);
+            self.give_up(Loss::new(words));
+        }
         Err(Trouble::Lost)
+    }
+
+    /// How long the server may be silent while a request waits for its answer.
+    fn patience(&self) -> Duration {
+        self.target.request_timeout * 2 / 5
+    }
+
+    fn expect_answer(&self, key: &RequestKey, reply: Reply) {
+        let mut waiting = self.waiting.borrow_mut();
+        waiting.entry(key.clone()).or_default().replies.push(reply);
+    }
+
+    /// Waits for an answer while the server answers requests, and until `latest`; `None` when time
+    /// is up. An answer that has been read is waited for: this machine is still taking in what came
+    /// before it.
+    async fn answer_in_time(
+        &self,
+        key: &RequestKey,
+        mut answer: oneshot::Receiver<Answered>,
+        latest: Instant,
+    ) -> Option<Result<Answered, oneshot::error::RecvError>> {
+        let patience = self.patience();
+        let mut until = Instant::now() + patience;
+        loop {
+            if let Ok(answered) = tokio::time::timeout_at(until.min(latest), &mut answer).await {
+                return Some(answered);
+            }
+            let now = Instant::now();
+            if self.waiting.borrow().get(key).is_some_and(|pending| pending.is_read) {
+                let answered = answer.await;
+                return Some(answered);
+            }
+            until = self.answered_at.get() + patience;
+            if until.min(latest) <= now {
+                return None;
+            }
+        }
     }
 
     async fn send(&self, frame: ClientFrame, key: &RequestKey, lane: Lane) -> Result<(), Trouble> {
@@ -87,12 +137,20 @@ impl Session {
         }
     }
 
+    /// An answer has been read, and is given to who asked once all before it is taken in.
+    pub(super) fn answer_read(&self, req_id: &ReqId) {
+        if let Some(pending) = self.waiting.borrow_mut().get_mut(req_id.key()) {
+            pending.is_read = true;
+            self.answered_at.set(Instant::now());
+        }
+    }
+
     /// The server answered, or refused.
-    pub(super) fn answered(&self, req_id: &ReqId, result: Result<Acked, Rejection>) {
-        let replies = self.waiting.borrow_mut().remove(req_id.key());
-        match replies {
-            Some(replies) => {
-                for reply in replies {
+    pub(super) fn answered(&self, req_id: &ReqId, result: Answered) {
+        let pending = self.waiting.borrow_mut().remove(req_id.key());
+        match pending {
+            Some(pending) => {
+                for reply in pending.replies {
                     // Who asked may have gone.
                     reply.send(result.clone()).ok();
                 }

@@ -44,7 +44,8 @@ impl Session {
         let upstream = self.look_up(UpstreamPart::All).await?;
         let peers = self.known_peers(&upstream).await;
         if peers.is_empty() {
-            self.hello(None, None, BTreeMap::new(), &self.around.keys.next()).await?;
+            let key = self.around.keys.next();
+            self.hello(None, None, BTreeMap::new(), &key, Lane::Background).await?;
         }
         let greetings = peers.iter().map(|peer_id| {
             let have = bookmarks(&upstream, peer_id);
@@ -125,6 +126,7 @@ impl Session {
         &self,
         peer_id: &PeerId,
         caller: Option<User>,
+        lane: Lane,
     ) -> Result<(), Trouble> {
         if self.is_greeted(peer_id) {
             return Ok(());
@@ -138,7 +140,7 @@ impl Session {
             return self.make_room().await;
         }
         let upstream = self.look_up(UpstreamPart::Peer(peer_id.clone())).await?;
-        self.introduce(peer_id, caller, &upstream, BTreeMap::new()).await
+        self.introduce(peer_id, caller, &upstream, BTreeMap::new(), lane).await
     }
 
     /// The same for who comes back with copies of parties, also where a request was faster: by
@@ -152,10 +154,10 @@ impl Session {
         let turn = self.greeting(peer_id);
         let _turn = turn.lock().await;
         if !self.is_greeted(peer_id) {
-            return self.introduce(peer_id, None, before, have).await;
+            return self.introduce(peer_id, None, before, have, Lane::Background).await;
         }
         let upstream = self.look_up(UpstreamPart::Peer(peer_id.clone())).await?;
-        self.introduce(peer_id, None, &upstream, have).await
+        self.introduce(peer_id, None, &upstream, have, Lane::Background).await
     }
 
     pub(super) fn is_greeted(&self, peer_id: &PeerId) -> bool {
@@ -188,25 +190,26 @@ impl Session {
         caller: Option<User>,
         upstream: &Upstream,
         have: BTreeMap<PartyId, Bookmark>,
+        lane: Lane,
     ) -> Result<(), Trouble> {
         let (proof, owner) = self.known(peer_id, caller, upstream)?;
         let by_token = match proof {
             Some(Proof::Token(token)) => {
                 let key = self.around.keys.next();
-                match self.hello(Some(peer_id), Some(token), have.clone(), &key).await {
+                match self.hello(Some(peer_id), Some(token), have.clone(), &key, lane).await {
                     // The server may have lost it, or it has expired and the id is nobody's.
                     Err(Trouble::Refused { code: ErrorCode::PermissionDenied, .. }) => None,
                     other => Some(other),
                 }
             }
-            Some(Proof::Claim(name)) => Some(self.claim(peer_id, name, have.clone()).await),
+            Some(Proof::Claim(name)) => Some(self.claim(peer_id, name, have.clone(), lane).await),
             None => None,
         };
         let greeted = match by_token {
             Some(greeted) => greeted,
             None => {
                 let name = self.name_claim(peer_id, owner).await?;
-                self.claim(peer_id, name, have).await
+                self.claim(peer_id, name, have, lane).await
             }
         };
         match &greeted {
@@ -274,9 +277,10 @@ impl Session {
         peer_id: &PeerId,
         name: Secret,
         have: BTreeMap<PartyId, Bookmark>,
+        lane: Lane,
     ) -> Result<(), Trouble> {
         let key = RequestKey(name.expose().into());
-        self.hello(Some(peer_id), None, have, &key).await
+        self.hello(Some(peer_id), None, have, &key, lane).await
     }
 
     pub(super) async fn hello(
@@ -285,6 +289,7 @@ impl Session {
         token: Option<Secret>,
         have: BTreeMap<PartyId, Bookmark>,
         key: &RequestKey,
+        lane: Lane,
     ) -> Result<(), Trouble> {
         let name = |text: &str| text.parse::<Name>().ok();
         let frame = ClientFrame::Hello {
@@ -295,7 +300,7 @@ impl Session {
             caps: ["lanragectl", TAKEOVER].into_iter().filter_map(name).collect(),
             have,
         };
-        self.ask(frame, key, Lane::Asked).await.map(drop)
+        self.ask(frame, key, lane).await.map(drop)
     }
 
     /// The server welcomed a peer, and gave it a token.

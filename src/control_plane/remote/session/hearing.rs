@@ -11,12 +11,15 @@ use lanrage_ipc::event::RemovalReason;
 use lanrage_ipc::model::{Epoch, Origin, PartyId, PeerInput};
 use tokio::sync::mpsc;
 
-use super::{Acked, Lane, Rejection, Session, Trouble};
+use super::{Acked, Lane, Rejection, Session, Trouble, inbox};
 use crate::control_plane::remote::frames::{self, MOST_MEMBERS};
 use crate::control_plane::remote::transport::{Carrier, Incoming, Loss, words};
 use crate::control_plane::{Answer, Ask, Failure, Query};
 use crate::core::reconcile::{Change, Heard, Occasion, ServerParty};
 use crate::core::{Command, Outcome, UpstreamPart};
+
+/// Why a connection ended of which nothing else is known.
+const GONE: &str = "the connection is gone";
 
 /// A server may ask for signs of life this often, and not more.
 const FASTEST_HEARTBEAT: Duration = Duration::from_secs(1);
@@ -28,39 +31,70 @@ const MOST_GARBAGE: u32 = 8;
 const MOST_WARNINGS: u32 = 100;
 
 impl Session {
-    /// Takes in what comes until the connection is gone. `alive` is called for each sign of life.
+    /// Takes in what comes until the connection is gone. `alive` is called for each sign of life,
+    /// as it is read: what came before it may wait for this machine's disk.
     pub(in super::super) async fn hear(
         self: Rc<Self>,
-        mut incoming: mpsc::Receiver<Incoming>,
+        incoming: mpsc::Receiver<Incoming>,
         alive: impl Fn(),
     ) -> Loss {
-        let mut garbage = 0;
-        loop {
-            let came = tokio::select! {
-                biased;
-                () = self.ended.notified() => return self.loss(),
-                came = incoming.recv() => came,
-            };
-            match came {
-                Some(Incoming::Frame(frame)) => {
+        let (inbox, unread) = inbox::inbox();
+        let heard =
+            futures_util::future::join(self.read(incoming, inbox, alive), self.take_in_all(unread));
+        tokio::select! {
+            biased;
+            () = self.ended.notified() => self.loss(),
+            (loss, ()) = heard => self.explained(loss),
+        }
+    }
+
+    /// Reads what comes ahead of what is taken in, until the connection is gone.
+    async fn read(
+        &self,
+        mut incoming: mpsc::Receiver<Incoming>,
+        inbox: inbox::Sender,
+        alive: impl Fn(),
+    ) -> Loss {
+        while let Some(came) = incoming.recv().await {
+            match &came {
+                Incoming::Frame(frame) => {
                     alive();
-                    match self.take_in(*frame).await {
-                        Ok(()) => garbage = 0,
-                        Err(words) => self.puzzled(&mut garbage, &words),
+                    if let ServerFrame::Ack { req_id, .. }
+                    | ServerFrame::Error { req_id: Some(req_id), .. } = &**frame
+                    {
+                        self.answer_read(req_id);
                     }
                 }
-                Some(Incoming::Alive) => alive(),
-                Some(Incoming::Garbage(words)) => self.puzzled(&mut garbage, &words),
-                Some(Incoming::Renamed { from, to }) => self.renamed(from, to).await,
-                Some(Incoming::Lost(loss)) => return self.explained(loss),
-                None => return self.loss(),
+                Incoming::Alive => {
+                    alive();
+                    continue;
+                }
+                Incoming::Lost(loss) => return loss.clone(),
+                Incoming::Garbage(_) | Incoming::Renamed { .. } => {}
+            }
+            inbox.put(came).await;
+        }
+        Loss::new(GONE)
+    }
+
+    async fn take_in_all(self: &Rc<Self>, mut unread: inbox::Receiver) {
+        let mut garbage = 0;
+        while let Some(came) = unread.next().await {
+            match came {
+                Incoming::Frame(frame) => match self.take_in(*frame).await {
+                    Ok(()) => garbage = 0,
+                    Err(words) => self.puzzled(&mut garbage, &words),
+                },
+                Incoming::Garbage(words) => self.puzzled(&mut garbage, &words),
+                Incoming::Renamed { from, to } => self.renamed(from, to).await,
+                Incoming::Alive | Incoming::Lost(_) => {}
             }
         }
     }
 
     fn loss(&self) -> Loss {
         let loss = self.end.borrow().clone();
-        self.explained(loss.unwrap_or_else(|| Loss::new("the connection is gone")))
+        self.explained(loss.unwrap_or_else(|| Loss::new(GONE)))
     }
 
     /// A server of another epoch has lost its history, and one that is new to this daemon is new to
@@ -257,7 +291,8 @@ impl Session {
         match answer {
             // It was told before the answer; if that was not understood, the next change shows it.
             Ok(_) => self.shadow.borrow_mut().ask_again(&party_id),
-            Err(Trouble::Lost) => {}
+            // On this connection it may be asked for again, if that is still there.
+            Err(Trouble::Lost) => self.shadow.borrow_mut().ask_again(&party_id),
             Err(Trouble::Refused {
                 code: code @ (ErrorCode::PartyNotFound | ErrorCode::NotAMember),
                 ..

@@ -6,12 +6,15 @@
 mod asking;
 mod greeting;
 mod hearing;
+mod inbox;
 mod pace;
 mod pulse;
 mod relay;
 mod renewal;
 mod replay;
 mod tasks;
+#[cfg(test)]
+mod tests;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -25,6 +28,7 @@ use lanrage_ipc::control::Bookmark;
 use lanrage_ipc::model::{PartyId, PeerId};
 use serde_json::Value;
 use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::Instant;
 
 pub(super) use asking::Passing;
 pub(super) use pace::Lane;
@@ -105,7 +109,18 @@ struct Rejection {
     retry_after: Option<Duration>,
 }
 
-type Reply = oneshot::Sender<Result<Acked, Rejection>>;
+/// What the server makes of a request.
+type Answered = Result<Acked, Rejection>;
+
+type Reply = oneshot::Sender<Answered>;
+
+/// A request that waits for its answer. Two of one name are one, whose answer is for both.
+#[derive(Debug, Default)]
+struct Pending {
+    replies: Vec<Reply>,
+    /// True once the answer has been read; it waits for what came before it.
+    is_read: bool,
+}
 
 /// A connection.
 pub(super) struct Session {
@@ -117,8 +132,9 @@ pub(super) struct Session {
     is_welcome: Cell<bool>,
     carrier: Carrier,
     server: ServerKey,
-    /// Requests that wait for their answers. Two of one name are one, whose answer is for both.
-    waiting: RefCell<HashMap<RequestKey, Vec<Reply>>>,
+    waiting: RefCell<HashMap<RequestKey, Pending>>,
+    /// When an answer to any request was read last.
+    answered_at: Cell<Instant>,
     /// Who goes in or out of a party by a request under way.
     passages: RefCell<HashMap<PartyId, Vec<(u64, InFlight)>>>,
     next_passage: Cell<u64>,
@@ -188,6 +204,7 @@ impl Session {
             is_welcome: Cell::new(false),
             carrier,
             waiting: RefCell::default(),
+            answered_at: Cell::new(Instant::now()),
             passages: RefCell::default(),
             next_passage: Cell::default(),
             renames: RefCell::default(),

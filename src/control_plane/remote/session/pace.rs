@@ -1,9 +1,9 @@
-//! How fast frames are sent, and who goes first.
+//! How fast frames are sent, how many wait for their answers, and who goes first.
 
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 
 use crate::clock::Clock;
 use crate::core::{Buckets, Rate};
@@ -13,6 +13,10 @@ const ALL: (usize, usize) = (100, 200);
 
 /// Of these the part that nobody waits for: the rest is left for who asks.
 const BACKGROUND: (usize, usize) = (80, 150);
+
+/// Background requests that wait for their answers at the same time. A server answers one after
+/// the other: more would only wait there, and a user's request behind them.
+const WINDOW: usize = 8;
 
 /// For whom a frame is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,8 +34,12 @@ pub(super) struct Pace {
     background: RefCell<Buckets<()>>,
     asked_queue: Mutex<()>,
     background_queue: Mutex<()>,
+    window: Semaphore,
     is_over: Cell<bool>,
 }
+
+/// A place among the requests in flight, until it is dropped.
+pub(super) type Place<'a> = Option<SemaphorePermit<'a>>;
 
 impl Pace {
     pub(super) fn new() -> Self {
@@ -43,6 +51,7 @@ impl Pace {
             background: buckets(BACKGROUND),
             asked_queue: Mutex::default(),
             background_queue: Mutex::default(),
+            window: Semaphore::new(WINDOW),
             is_over: Cell::new(false),
         }
     }
@@ -50,6 +59,16 @@ impl Pace {
     /// Keeps nobody waiting from now on: nothing is sent any more.
     pub(super) fn end(&self) {
         self.is_over.set(true);
+        self.window.close();
+    }
+
+    /// Waits for a place among the requests in flight. Nobody keeps a user's request waiting.
+    pub(super) async fn enter(&self, lane: Lane) -> Place<'_> {
+        match lane {
+            Lane::Asked => None,
+            // Closed once nothing is sent any more.
+            Lane::Background => self.window.acquire().await.ok(),
+        }
     }
 
     /// Waits until a frame may be sent.

@@ -9,7 +9,7 @@ use lanrage_ipc::control::Secret;
 use lanrage_ipc::model::PeerId;
 
 use super::pulse::LOOK_AGAIN;
-use super::{Session, Trouble};
+use super::{Lane, Session, Trouble};
 use crate::core::{CredentialRecord, Proof, Upstream, UpstreamPart};
 
 /// How long a token waits whose renewal was refused.
@@ -45,7 +45,8 @@ impl Session {
                 continue;
             }
             let key = self.around.keys.next();
-            let renewed = self.hello(Some(&peer_id), Some(token), BTreeMap::new(), &key).await;
+            let (token, have) = (Some(token), BTreeMap::new());
+            let renewed = self.hello(Some(&peer_id), token, have, &key, Lane::Background).await;
             match renewed {
                 Ok(()) => {
                     log::debug!("the token of {peer_id} is renewed");

@@ -81,7 +81,7 @@ impl Session {
 
     async fn request(self: &Rc<Self>, operation: &Operation) -> Result<Acked, Trouble> {
         let peer_id = operation.act.peer_id();
-        self.greet(peer_id, self.around.itself.user()).await?;
+        self.greet(peer_id, self.around.itself.user(), Lane::Background).await?;
         self.ask(frames::of_operation(operation), &operation.key, Lane::Background).await
     }
 
@@ -131,7 +131,7 @@ impl Session {
         let leaving = memberships.into_iter().map(|Membership { party_id, peer_id, .. }| {
             let frame = ClientFrame::LeaveParty { party_id, peer_id };
             let key = self.around.keys.next();
-            async move { self.ask(frame, &key, Lane::Asked).await }
+            async move { self.ask(frame, &key, Lane::Background).await }
         });
         let all = futures_util::future::join_all(leaving);
         match tokio::time::timeout(self.target.request_timeout, all).await {
