@@ -4,6 +4,7 @@
 mod halted;
 mod http;
 mod identity;
+mod late_answers;
 mod migration;
 mod offline;
 mod online;
