@@ -19,15 +19,20 @@ use tempfile::TempDir;
 use super::{Client, Http, Ws};
 
 /// Long enough for a slow machine; a test that waits this long has failed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long until it is looked whether who is listened to is still there.
 const LISTEN: Duration = Duration::from_millis(200);
 
-/// A daemon's configuration in which all that is about time goes fast.
-pub(crate) const FAST_REMOTE: &str = "[remote]\nheartbeat = '1s'\nconnect_timeout = '2s'\n\
-    request_timeout = '2s'\nbackoff_initial = '20ms'\nbackoff_max = '200ms'\nmax_attempts = 3\n\
+/// A daemon's configuration that tries again soon, and waits long for a server that answers late.
+pub(crate) const FAST_REMOTE: &str = "[remote]\nheartbeat = '1s'\nconnect_timeout = '5s'\n\
+    request_timeout = '10s'\nbackoff_initial = '20ms'\nbackoff_max = '200ms'\nmax_attempts = 3\n\
     probe = '200ms'\n";
+
+/// As [`FAST_REMOTE`], for servers that give no answer: they are soon given up.
+pub(crate) fn impatient_remote() -> String {
+    FAST_REMOTE.replace("request_timeout = '10s'", "request_timeout = '3s'")
+}
 
 /// What a daemon or a server starts from. Each test has its own directory, and so its own program.
 pub(crate) struct Setup {

@@ -38,7 +38,7 @@ fn a_halted_server_is_found_within_15_seconds() {
 #[test]
 fn a_halted_server_keeps_nobody_waiting_for_long() {
     let server = server();
-    let config = FAST_REMOTE.replace("request_timeout = '2s'", "request_timeout = '1s'");
+    let config = FAST_REMOTE.replace("request_timeout = '10s'", "request_timeout = '1s'");
     let daemon = Setup::new().server_url(&url(&server)).config(&config).start();
     daemon.await_state("online");
     register(&daemon, "p", "ann", "synced");

@@ -145,7 +145,7 @@ fn what_is_no_servers_address_is_refused() {
 #[test]
 fn from_one_server_to_another() {
     let (old, new) = (server(), server());
-    let patient = FAST_REMOTE.replace("connect_timeout = '2s'", "connect_timeout = '20s'");
+    let patient = FAST_REMOTE.replace("connect_timeout = '5s'", "connect_timeout = '20s'");
     let here = Setup::new().config(&patient).server_url(&url(&old)).start();
     here.await_state("online");
     let there = follower(&old);

@@ -90,7 +90,7 @@ fn a_server_that_lost_its_state_while_a_host_was_gone_has_no_party_of_its() {
 fn a_guest_that_began_anew_waits_for_the_host_of_a_server_that_lost_its_state() {
     let port = Port::reserve();
     let server = server_on(&port);
-    let patient = FAST_REMOTE.replace("connect_timeout = '2s'", "connect_timeout = '20s'");
+    let patient = FAST_REMOTE.replace("connect_timeout = '5s'", "connect_timeout = '20s'");
     let there = Setup::new().config(&patient).server_url(&url(&server)).start();
     there.await_state("online");
     let here = follower(&server);

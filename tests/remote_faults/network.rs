@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use super::world::{await_synced, daemon, join, members_on_server, on_server, register, server};
+use super::world::{
+    await_synced, daemon, impatient_daemon, join, members_on_server, on_server, register, server,
+};
 use crate::harness::{
     Daemon, Direction, FAST_REMOTE, Http, Port, Proxy, Setup, Ws, announced, eventually, peer,
 };
@@ -132,7 +134,7 @@ fn a_claim_whose_welcome_was_lost_is_not_lost() {
     let server = server();
     let mut http = Http::registered(server.address(), "watcher");
     let proxy = Proxy::to(server.address());
-    let daemon = daemon(&proxy);
+    let daemon = impatient_daemon(&proxy);
     daemon.await_state("online");
     proxy.black_hole(Direction::ToClient);
     assert_eq!(register(&mut daemon.client(), "p", "h")["sync"], "pending");
@@ -164,7 +166,7 @@ fn what_was_done_and_not_answered_is_done_once() {
     let server = server();
     let mut http = Http::registered(server.address(), "watcher");
     let proxy = Proxy::to(server.address());
-    let daemon = daemon(&proxy);
+    let daemon = impatient_daemon(&proxy);
     daemon.await_state("online");
     let mut client = daemon.client();
     register(&mut client, "p", "h");
@@ -193,7 +195,7 @@ fn a_registration_that_was_not_answered_is_not_made_twice() {
     let server = server();
     let mut http = Http::registered(server.address(), "watcher");
     let proxy = Proxy::to(server.address());
-    let daemon = daemon(&proxy);
+    let daemon = impatient_daemon(&proxy);
     daemon.await_state("online");
     let mut client = daemon.client();
     // So that the peer is known, and what is lost is the answer to the registration.

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Daemon, FAST_REMOTE, Http, Port, Proxy, Setup, eventually, peer};
+use crate::harness::{
+    Client, Daemon, FAST_REMOTE, Http, Port, Proxy, Setup, eventually, impatient_remote, peer,
+};
 
 /// A server that never says no for want of patience.
 pub(super) const PATIENT: &str = "[limits]\nregistrations_per_minute = 100000\n\
@@ -21,6 +23,11 @@ pub(super) fn server_on(port: &Port) -> Daemon {
 /// A daemon whose network is that proxy.
 pub(super) fn daemon(proxy: &Proxy) -> Daemon {
     Setup::new().server_url(&proxy.url()).config(FAST_REMOTE).start()
+}
+
+/// The same, which soon gives up a server that gives no answer.
+pub(super) fn impatient_daemon(proxy: &Proxy) -> Daemon {
+    Setup::new().server_url(&proxy.url()).config(&impatient_remote()).start()
 }
 
 /// Registers a party whose host stays while its daemon runs.
