@@ -16,6 +16,7 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::modes::disk_of_run;
 use super::{Client, Http, Ws};
 
 /// Long enough for a slow machine; a test that waits this long has failed.
@@ -134,6 +135,7 @@ impl Setup {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.dir.path())
             .env("LANRAGE_LOG", "debug")
+            .envs(disk_of_run())
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("share the log"))

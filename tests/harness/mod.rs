@@ -9,6 +9,7 @@ mod daemon;
 mod files;
 mod full_disk;
 mod http;
+mod modes;
 mod mutate;
 mod port;
 mod proxy;

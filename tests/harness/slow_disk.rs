@@ -44,7 +44,7 @@ impl Setup {
 }
 
 /// The library to preload, compiled once per run.
-fn shim() -> Option<&'static Path> {
+pub(super) fn shim() -> Option<&'static Path> {
     static SHIM: OnceLock<Option<PathBuf>> = OnceLock::new();
     SHIM.get_or_init(compile).as_deref()
 }
