@@ -8,6 +8,16 @@ use super::slow_disk::shim;
 /// Tests that a slow disk cannot be asked of, each with the reason. They run on the plain disk.
 const NEEDS_PLAIN_DISK: &[(&str, &str)] = &[];
 
+/// True when the run has time for long tests (`LANRAGE_LONG=1`); prints that a test is skipped
+/// otherwise.
+pub(crate) fn is_long_run() -> bool {
+    let is_long = env::var_os("LANRAGE_LONG").is_some_and(|value| value == "1");
+    if !is_long {
+        eprintln!("skipped: set LANRAGE_LONG=1 to run it");
+    }
+    is_long
+}
+
 /// The environment that gives a program the disk of the run, `LANRAGE_TEST_DISK`: `20ms` delays
 /// each sync, `rare-stalls` delays 5 % of them by 0 to 2 s.
 pub(super) fn disk_of_run() -> Vec<(&'static str, OsString)> {

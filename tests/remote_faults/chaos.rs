@@ -1,15 +1,19 @@
 //! Two daemons, a network that fails at random, and a server: everybody may die at any time. When
 //! all is well again, all agree, and nobody was told anything that is not so.
 
+mod conditions;
 mod ledger;
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use self::conditions::{Conditions, busy_processes};
 use self::ledger::{Act, Ledger, party_of};
 use super::world::{PATIENT, await_synced, on_server, parties};
-use crate::harness::{Chaos, Daemon, Http, Port, Proxy, Random, Setup, eventually};
+use crate::harness::{
+    Chaos, Daemon, Direction, Http, Port, Proxy, Random, Setup, eventually, is_long_run,
+};
 
 /// Fast enough for many histories, and slow enough for a slow machine.
 const CONFIG: &str = "[remote]\nheartbeat = '300ms'\nconnect_timeout = '1s'\n\
@@ -27,8 +31,9 @@ struct Site<'a> {
 }
 
 impl<'a> Site<'a> {
-    fn new(seed: u64, name: &str, proxy: &'a Proxy) -> Self {
-        let daemon = Setup::new().server_url(&proxy.url()).config(CONFIG).start();
+    fn new(seed: u64, name: &str, proxy: &'a Proxy, conditions: &Conditions) -> Self {
+        let setup = Setup::new().server_url(&proxy.url()).config(CONFIG);
+        let daemon = conditions.setup(setup).start();
         let peers: Vec<_> = (0..3).map(|n| format!("{name}{n}")).collect();
         daemon.await_state("online");
         // Whoever is known to the server stays who it is.
@@ -64,14 +69,20 @@ impl Drop for History {
     }
 }
 
-fn run(seed: u64) {
+fn run(seed: u64, conditions: &Conditions) {
     let mut random = Random(seed);
     let port = Port::reserve();
-    let start = || Setup::server().config(PATIENT).restart_on(port.address()).start();
+    let start = || {
+        let setup = Setup::server().config(PATIENT).restart_on(port.address());
+        conditions.setup(setup).start()
+    };
     let mut server = Some(start());
     let mut down: Option<Setup> = None;
     let proxies = [Proxy::to(port.address()), Proxy::to(port.address())];
-    let mut sites = [Site::new(seed, "a", &proxies[0]), Site::new(seed + 1000, "b", &proxies[1])];
+    proxies.iter().for_each(|proxy| conditions.delay(proxy));
+    let [a, b] = &proxies;
+    let mut sites =
+        [Site::new(seed, "a", a, conditions), Site::new(seed + 1000, "b", b, conditions)];
     let hosts: Vec<_> = sites.iter().flat_map(|site| site.peers[..2].to_vec()).collect();
     let mut ledger = Ledger::default();
     let mut history = History { seed, told: Vec::new() };
@@ -85,7 +96,11 @@ fn run(seed: u64) {
         let n = random.below(2);
         let site = &mut sites[n];
         let told = match random.below(20) {
-            0 | 1 => format!("network {n}: {:?}", site.chaos.step()),
+            0 | 1 => {
+                let fault = site.chaos.step();
+                conditions.delay(site.proxy);
+                format!("network {n}: {fault:?}")
+            }
             2 => {
                 // In the midst of something of which nobody hears.
                 let act = ledger.choose(&mut random, &site.peers, &hosts);
@@ -204,9 +219,9 @@ fn there(answer: &Value) -> Value {
 }
 
 /// Several at once: they wait more than they work.
-fn run_all(seeds: std::ops::Range<u64>) {
+fn run_all(seeds: std::ops::Range<u64>, conditions: &Conditions) {
     std::thread::scope(|scope| {
-        let runs: Vec<_> = seeds.map(|seed| scope.spawn(move || run(seed))).collect();
+        let runs: Vec<_> = seeds.map(|seed| scope.spawn(move || run(seed, conditions))).collect();
         let ended: Vec<_> = runs.into_iter().map(|run| run.join()).collect();
         assert!(ended.iter().all(Result::is_ok), "see above");
     });
@@ -214,10 +229,71 @@ fn run_all(seeds: std::ops::Range<u64>) {
 
 #[test]
 fn whatever_happens_all_agree_in_the_end() {
-    run_all(0..6);
+    run_all(0..6, &Conditions::default());
 }
 
 #[test]
 fn and_in_other_histories() {
-    run_all(20..26);
+    run_all(20..26, &Conditions::default());
+}
+
+#[test]
+fn all_agree_on_a_slow_disk() {
+    let Some(conditions) = Conditions::slow_disk() else { return };
+    run_all(40..42, &conditions);
+}
+
+#[test]
+fn all_agree_behind_a_one_way_delay() {
+    run_all_ways(60..62, 62..64);
+}
+
+/// Runs histories in which answers are late, and others in which requests are.
+fn run_all_ways(to_client: std::ops::Range<u64>, to_server: std::ops::Range<u64>) {
+    std::thread::scope(|scope| {
+        for (seeds, way) in [(to_client, Direction::ToClient), (to_server, Direction::ToServer)] {
+            scope.spawn(move || run_all(seeds, &Conditions::one_way_delay(way)));
+        }
+    });
+}
+
+/// Runs many seeds, a few at a time.
+fn run_many(seeds: std::ops::Range<u64>, conditions: &Conditions) {
+    for first in seeds.clone().step_by(6) {
+        run_all(first..(first + 6).min(seeds.end), conditions);
+    }
+}
+
+#[test]
+fn all_agree_in_many_histories() {
+    if is_long_run() {
+        run_many(100..160, &Conditions::default());
+    }
+}
+
+#[test]
+fn all_agree_in_many_histories_on_a_slow_disk() {
+    if is_long_run()
+        && let Some(conditions) = Conditions::slow_disk()
+    {
+        run_many(200..224, &conditions);
+    }
+}
+
+#[test]
+fn all_agree_in_many_histories_behind_a_one_way_delay() {
+    if is_long_run() {
+        for first in (300..324).step_by(8) {
+            run_all_ways(first..first + 4, first + 4..first + 8);
+        }
+    }
+}
+
+/// Seed 24 once lost a guest here.
+#[test]
+fn all_agree_in_many_histories_under_cpu_starvation() {
+    if is_long_run() {
+        let _busy = busy_processes(8);
+        run_many(20..44, &Conditions::default());
+    }
 }
