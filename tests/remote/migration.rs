@@ -237,7 +237,9 @@ fn a_server_that_is_lost_can_be_left() {
 
 #[test]
 fn who_is_called_off_while_parties_are_carried_leaves_none_behind() {
-    let (server, here) = (server(), Setup::new().start());
+    // The server may take its time over what is called off.
+    let patient = Setup::new().config("[remote]\nrequest_timeout = '60s'\n");
+    let (server, here) = (server(), patient.start());
     let mut client = here.client();
     // More than go to the server at once.
     for host in ["ann", "bob", "cleo"] {
