@@ -30,9 +30,19 @@ pub(crate) const FAST_REMOTE: &str = "[remote]\nheartbeat = '1s'\nconnect_timeou
     request_timeout = '10s'\nbackoff_initial = '20ms'\nbackoff_max = '200ms'\nmax_attempts = 3\n\
     probe = '200ms'\n";
 
+/// [`FAST_REMOTE`] with other values for some of its keys.
+pub(crate) fn fast_remote<const N: usize>(changes: [(&str, &str); N]) -> String {
+    let mut lines: Vec<_> = FAST_REMOTE.lines().map(str::to_owned).collect();
+    for (key, value) in changes {
+        let line = lines.iter_mut().find(|line| line.starts_with(&format!("{key} = ")));
+        *line.unwrap_or_else(|| panic!("FAST_REMOTE has no {key}")) = format!("{key} = {value}");
+    }
+    lines.join("\n") + "\n"
+}
+
 /// As [`FAST_REMOTE`], for servers that give no answer: they are soon given up.
 pub(crate) fn impatient_remote() -> String {
-    FAST_REMOTE.replace("request_timeout = '10s'", "request_timeout = '3s'")
+    fast_remote([("request_timeout", "'3s'")])
 }
 
 /// What a daemon or a server starts from. Each test has its own directory, and so its own program.

@@ -24,7 +24,9 @@ pub(crate) use chaos::{Chaos, Fault};
 pub(crate) use client::{Client, peer};
 pub(crate) use copy::{Copy, mark};
 pub(crate) use ctl::Ctl;
-pub(crate) use daemon::{Daemon, FAST_REMOTE, PATIENCE, Setup, end_of, exists, impatient_remote};
+pub(crate) use daemon::{
+    Daemon, FAST_REMOTE, PATIENCE, Setup, end_of, exists, fast_remote, impatient_remote,
+};
 pub(crate) use files::{eventually, json_file};
 pub(crate) use full_disk::{limit_files, start_with_file_limits};
 pub(crate) use http::{Http, Response, announced, announced_at, read_response};

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::{Watcher, agree, await_synced, entry, member, register, server, url};
-use crate::harness::{FAST_REMOTE, Setup};
+use crate::harness::{Setup, fast_remote};
 
 /// How long a question may take that needs no server.
 const AT_ONCE: Duration = Duration::from_millis(100);
@@ -15,7 +15,7 @@ const AT_ONCE: Duration = Duration::from_millis(100);
 fn a_halted_server_is_found_within_15_seconds() {
     let server = server();
     // Nothing that the daemon sends finds it out.
-    let config = FAST_REMOTE.replace("heartbeat = '1s'", "heartbeat = '10m'");
+    let config = fast_remote([("heartbeat", "'10m'")]);
     let daemon = Setup::new().server_url(&url(&server)).config(&config).start();
     daemon.await_state("online");
     register(&daemon, "p", "ann", "synced");
@@ -38,7 +38,7 @@ fn a_halted_server_is_found_within_15_seconds() {
 #[test]
 fn a_halted_server_keeps_nobody_waiting_for_long() {
     let server = server();
-    let config = FAST_REMOTE.replace("request_timeout = '10s'", "request_timeout = '1s'");
+    let config = fast_remote([("request_timeout", "'1s'")]);
     let daemon = Setup::new().server_url(&url(&server)).config(&config).start();
     daemon.await_state("online");
     register(&daemon, "p", "ann", "synced");

@@ -12,11 +12,11 @@ use super::{
     Watcher, await_synced, entry, join, member, members, moved, names, party, registration, server,
     server_on, url,
 };
-use crate::harness::{Daemon, FAST_REMOTE, Port, Setup, eventually};
+use crate::harness::{Daemon, FAST_REMOTE, Port, Setup, eventually, fast_remote};
 
 fn over_http(url: &str) -> Daemon {
     // Each attempt has several of its own in it.
-    let config = FAST_REMOTE.replace("max_attempts = 3", "max_attempts = 1");
+    let config = fast_remote([("max_attempts", "1")]);
     let config = format!("{config}transport = 'http'\npoll = '1s'\n");
     Setup::new().server_url(url).config(&config).start()
 }

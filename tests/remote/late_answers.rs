@@ -6,16 +6,14 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{PATIENT, agree, join, party, register};
-use crate::harness::{Daemon, Direction, FAST_REMOTE, Port, Proxy, Setup, eventually};
+use crate::harness::{Daemon, Direction, Port, Proxy, Setup, eventually, fast_remote};
 
 /// A request is sent again after two fifths of `request_timeout`, and given up after four.
-const REQUEST_TIMEOUT: &str = "1500ms";
+const REQUEST_TIMEOUT: &str = "'1500ms'";
 const LATE: Duration = Duration::from_millis(700);
 
 fn daemon(proxy: &Proxy) -> Daemon {
-    let config = FAST_REMOTE
-        .replace("request_timeout = '2s'", &format!("request_timeout = '{REQUEST_TIMEOUT}'"))
-        .replace("connect_timeout = '2s'", "connect_timeout = '15s'");
+    let config = fast_remote([("request_timeout", REQUEST_TIMEOUT), ("connect_timeout", "'15s'")]);
     let daemon = Setup::new().server_url(&proxy.url()).config(&config).start();
     daemon.await_state("online");
     daemon

@@ -6,7 +6,7 @@ use super::{
     Watcher, agree, await_synced, daemon, follower, join, members, names, party, register,
     registration, server, server_on, url,
 };
-use crate::harness::{Daemon, FAST_REMOTE, Port, Setup, assert_error};
+use crate::harness::{Daemon, FAST_REMOTE, Port, Setup, assert_error, fast_remote};
 
 fn set(daemon: &Daemon, server_url: Option<&str>) -> Value {
     let mut connection = daemon.client().call("connection.set", json!({"server_url": server_url}));
@@ -145,7 +145,7 @@ fn what_is_no_servers_address_is_refused() {
 #[test]
 fn from_one_server_to_another() {
     let (old, new) = (server(), server());
-    let patient = FAST_REMOTE.replace("connect_timeout = '5s'", "connect_timeout = '20s'");
+    let patient = fast_remote([("connect_timeout", "'20s'")]);
     let here = Setup::new().config(&patient).server_url(&url(&old)).start();
     here.await_state("online");
     let there = follower(&old);

@@ -6,7 +6,7 @@ use super::{
     Watcher, agree, await_synced, daemon, entry, follower, join, member, members, moved, party,
     register, server, server_on,
 };
-use crate::harness::{Daemon, Port, Proxy, Setup, assert_chosen_id, assert_error};
+use crate::harness::{Daemon, Port, Proxy, Setup, assert_chosen_id, assert_error, fast_remote};
 
 /// A daemon whose way to its server can be cut.
 struct Roaming {
@@ -232,7 +232,7 @@ const IMPATIENT: &str =
 fn a_party_that_the_server_gave_up_is_registered_anew_by_its_host() {
     let server = Setup::server().config(IMPATIENT).start();
     let proxy = Proxy::to(server.address());
-    let config = crate::harness::FAST_REMOTE.replace("heartbeat = '1s'", "heartbeat = '20ms'");
+    let config = fast_remote([("heartbeat", "'20ms'")]);
     let setup = Setup::new().server_url(&proxy.url()).config(&config);
     let here = Roaming { daemon: setup.start(), proxy };
     here.daemon.await_state("online");

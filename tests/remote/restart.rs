@@ -6,7 +6,7 @@ use super::{
     Watcher, agree, await_synced, follower, join, member, moved, party, register, registration,
     server_on, url,
 };
-use crate::harness::{FAST_REMOTE, Http, Port, Setup, assert_error};
+use crate::harness::{Http, Port, Setup, assert_error, fast_remote};
 
 #[test]
 fn a_server_that_comes_back_with_its_state_has_lost_nothing() {
@@ -90,7 +90,7 @@ fn a_server_that_lost_its_state_while_a_host_was_gone_has_no_party_of_its() {
 fn a_guest_that_began_anew_waits_for_the_host_of_a_server_that_lost_its_state() {
     let port = Port::reserve();
     let server = server_on(&port);
-    let patient = FAST_REMOTE.replace("connect_timeout = '5s'", "connect_timeout = '20s'");
+    let patient = fast_remote([("connect_timeout", "'20s'")]);
     let there = Setup::new().config(&patient).server_url(&url(&server)).start();
     there.await_state("online");
     let here = follower(&server);

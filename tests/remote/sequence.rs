@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Watcher, agree, daemon, follower, join, members, register, server};
 use crate::harness::{
-    BadServer, Behaviour, Direction, FAST_REMOTE, Proxy, Setup, Step, announced, polite,
+    BadServer, Behaviour, Direction, Proxy, Setup, Step, announced, fast_remote, polite,
 };
 
 #[test]
@@ -63,7 +63,7 @@ fn a_frame_that_skips_a_number_is_as_good_as_none() {
 fn a_connection_on_which_nothing_comes_is_found_out_by_the_next_heartbeat() {
     let server = server();
     let proxy = Proxy::to(server.address());
-    let config = FAST_REMOTE.replace("request_timeout = '10s'", "request_timeout = '1s'");
+    let config = fast_remote([("request_timeout", "'1s'")]);
     let here = Setup::new().server_url(&proxy.url()).config(&config).start();
     here.await_state("online");
     let there = follower(&server);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{
     Watcher, await_synced, daemon, entry, follower, names, register, server, server_on, url,
 };
-use crate::harness::{BadServer, Behaviour, Daemon, FAST_REMOTE, Port, Setup, Step, assert_error};
+use crate::harness::{BadServer, Behaviour, Daemon, Port, Setup, Step, assert_error, fast_remote};
 
 /// Both that tell of the connection agree. When the next attempt comes differs from one to the
 /// other.
@@ -104,7 +104,7 @@ fn a_server_that_says_when_to_come_back_is_left_alone_until_then() {
 fn a_retry_is_made_at_once() {
     let port = Port::reserve();
     // Nobody would wait for the next attempt.
-    let config = FAST_REMOTE.replace("'200ms'", "'10m'").replace("= 3", "= 1");
+    let config = fast_remote([("backoff_max", "'10m'"), ("probe", "'10m'"), ("max_attempts", "1")]);
     let url = format!("http://{}", port.address());
     let daemon = Setup::new().server_url(&url).config(&config).start();
     let lost = daemon.await_state("fallback");

@@ -5,14 +5,17 @@ use serde_json::{Value, json};
 use super::network::is_whole;
 use super::world::{await_synced, join, parties, server};
 use crate::harness::{
-    Client, Daemon, Direction, Http, Proxy, Setup, eventually, impatient_remote, peer,
+    Client, Daemon, Direction, Http, Proxy, Setup, eventually, fast_remote, peer,
 };
 
 /// A daemon that speaks HTTP, and asks for nothing that nobody wants.
 fn over_http(proxy: &Proxy) -> Daemon {
-    let config = impatient_remote().replace("heartbeat = '1s'", "heartbeat = '10m'");
-    // Each attempt has several of its own in it.
-    let config = config.replace("max_attempts = 3", "max_attempts = 1");
+    let config = fast_remote([
+        ("request_timeout", "'3s'"),
+        ("heartbeat", "'10m'"),
+        // Each attempt has several of its own in it.
+        ("max_attempts", "1"),
+    ]);
     let config = format!("{config}transport = 'http'\npoll = '10m'\n");
     Setup::new().server_url(&proxy.url()).config(&config).start()
 }

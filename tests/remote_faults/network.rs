@@ -9,7 +9,7 @@ use super::world::{
     await_synced, daemon, impatient_daemon, join, members_on_server, on_server, register, server,
 };
 use crate::harness::{
-    Daemon, Direction, FAST_REMOTE, Http, Port, Proxy, Setup, Ws, announced, eventually, peer,
+    Daemon, Direction, Http, Port, Proxy, Setup, Ws, announced, eventually, fast_remote, peer,
 };
 
 /// The party is on the server, once, with these members, and the daemon agrees.
@@ -81,7 +81,7 @@ fn a_network_that_goes_silent_is_found_out_within_15_seconds() {
     let mut http = Http::registered(server.address(), "watcher");
     let proxy = Proxy::to(server.address());
     // No request of its own finds it out.
-    let config = FAST_REMOTE.replace("heartbeat = '1s'", "heartbeat = '10m'");
+    let config = fast_remote([("heartbeat", "'10m'")]);
     let daemon = Setup::new().server_url(&proxy.url()).config(&config).start();
     daemon.await_state("online");
     register(&mut daemon.client(), "p", "h");

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::world::{await_synced, members_on_server, parties, server_on};
 use crate::harness::{
-    BadServer, Behaviour, Client, FAST_REMOTE, Http, Port, Setup, assert_error, memory, peer,
+    BadServer, Behaviour, Client, FAST_REMOTE, Http, Port, Setup, assert_error, fast_remote,
+    memory, peer,
 };
 
 /// Requests that are on their way at once.
@@ -91,8 +92,7 @@ fn what_waits_survives_a_crash_and_is_done_once() {
 #[test]
 fn probing_a_dead_server_for_long_takes_no_memory() {
     let server = BadServer::start(Behaviour::AcceptAndDrop);
-    let config = FAST_REMOTE.replace("probe = '200ms'", "probe = '10ms'");
-    let config = config.replace("max_attempts = 3", "max_attempts = 1");
+    let config = fast_remote([("probe", "'10ms'"), ("max_attempts", "1")]);
     let daemon = Setup::new().server_url(&server.url()).config(&config).start();
     let mut client = daemon.client();
     let mut attempts = |from: usize, to: usize| {

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::world::{join, register};
 use crate::harness::{
-    BadServer, Behaviour, FAST_REMOTE, Proxy, Setup, Step, assert_error, eventually, peer, polite,
+    BadServer, Behaviour, FAST_REMOTE, Proxy, Setup, Step, assert_error, eventually, fast_remote,
+    peer, polite,
 };
 
 /// A refusal of a frame.
@@ -127,9 +128,12 @@ fn guests_who_wait_for_one_host_are_asked_for_together() {
     })]));
     let proxy = Proxy::to(server.address());
     // The host is waited for as long as the test may take.
-    let config = FAST_REMOTE.replace("connect_timeout = '5s'", "connect_timeout = '10m'");
-    let config = config.replace("request_timeout = '10s'", "request_timeout = '10m'");
-    let config = config.replace("heartbeat = '1s'", "heartbeat = '1100ms'");
+    let long = "'10m'";
+    let config = fast_remote([
+        ("connect_timeout", long),
+        ("request_timeout", long),
+        ("heartbeat", "'1100ms'"),
+    ]);
     let daemon = Setup::new().server_url(&proxy.url()).config(&config).start();
     daemon.await_state("online");
     let mut client = daemon.client();
@@ -154,7 +158,7 @@ fn who_is_put_off_for_longer_than_anybody_waits_hears_so_at_once() {
     let why = json!({"message": "busy", "code": "rate_limited", "retry_after_ms": 2_000_000});
     let server = BadServer::start(without_parties(why));
     // An answer after it would come within the hour, and too late if there were none.
-    let config = FAST_REMOTE.replace("request_timeout = '10s'", "request_timeout = '1h'");
+    let config = fast_remote([("request_timeout", "'1h'")]);
     let daemon = Setup::new().server_url(&server.url()).config(&config).start();
     daemon.await_state("online");
     let params = json!({"party_id": "p", "name": "Quake", "host": peer("ann")});
