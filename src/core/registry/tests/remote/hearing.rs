@@ -87,6 +87,9 @@ impl Daemon {
 
     fn answered(&mut self, key: &RequestKey, result: Result<Option<Point>, ErrorCode>, now: Now) {
         let link = self.link.as_mut().unwrap();
+        if !link.take_answer(key) {
+            return;
+        }
         if let Some(greeted) = link.greetings.remove(key) {
             return self.hello_answered(greeted, result.map(drop), now);
         }

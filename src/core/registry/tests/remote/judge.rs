@@ -155,6 +155,16 @@ impl Judge {
                 _ => {}
             }
         }
+        // The server has nothing of it: who stays asks to come in anew, whatever ended before.
+        if let Command::Reconcile { party_id, server: None, occasion: Occasion::Return, .. } =
+            command
+        {
+            let ledger = self.ledger.borrow();
+            let stays = self.members.keys().filter(|(id, _)| id == party_id);
+            for key in stays {
+                self.wanted.insert(key.clone(), (ledger.gone.len(), ledger.lives));
+            }
+        }
         let members = after.parties.iter().flat_map(|(id, party)| {
             let ours = party.members.iter().filter(|(_, member)| member.is_ours());
             ours.map(move |(peer_id, _)| (id.clone(), peer_id.clone()))

@@ -24,6 +24,8 @@ pub(super) struct Asked {
 pub(super) struct Link {
     pub(super) connection: ConnectionId,
     pub(super) to_server: VecDeque<Request>,
+    /// Requests that were sent and are not answered.
+    unanswered: Vec<Request>,
     pub(super) shadow: Shadow,
     pub(super) met: BTreeSet<PartyId>,
     pub(super) greeted: BTreeSet<PeerId>,
@@ -49,6 +51,7 @@ impl Link {
         Self {
             connection,
             to_server: VecDeque::new(),
+            unanswered: Vec::new(),
             shadow: Shadow::default(),
             met: BTreeSet::new(),
             greeted: BTreeSet::new(),
@@ -68,6 +71,18 @@ impl Link {
 
     pub(super) fn is_online(&self) -> bool {
         self.is_online
+    }
+
+    fn send(&mut self, request: Request) {
+        self.unanswered.push(request.clone());
+        self.to_server.push_back(request);
+    }
+
+    /// Takes a request for answered. Returns false for the second answer to one that was resent.
+    pub(super) fn take_answer(&mut self, key: &RequestKey) -> bool {
+        let before = self.unanswered.len();
+        self.unanswered.retain(|request| request.key != *key);
+        self.unanswered.len() < before
     }
 
     pub(super) fn is_asking_for(&self, peer_id: &PeerId) -> bool {
@@ -124,8 +139,33 @@ impl Daemon {
 
     fn hello(&mut self, peer_id: PeerId, token: Option<u64>, key: RequestKey) {
         let Some(link) = &mut self.link else { return };
-        link.greetings.insert(key.clone(), (peer_id.clone(), token.is_some()));
-        link.to_server.push_back(Request { key, ask: Ask::Hello { peer_id, token } });
+        let memberships = self.registry.upstream(&UpstreamPart::All).memberships.into_iter();
+        let have = memberships.filter(|one| one.peer_id == peer_id).map(|one| one.party_id);
+        let ask = Ask::Hello { peer_id: peer_id.clone(), token, have: have.collect() };
+        link.greetings.insert(key.clone(), (peer_id, token.is_some()));
+        link.send(Request { key, ask });
+    }
+
+    /// Sends again, under their keys, the requests whose answers are late.
+    pub(super) fn resend(&mut self) {
+        if let Some(link) = &mut self.link {
+            link.to_server.extend(link.unanswered.iter().cloned());
+        }
+    }
+
+    /// The hellos that a copy of its state directory sends.
+    pub(super) fn greetings_of_a_copy(&mut self) -> Vec<Request> {
+        let credentials = self.registry.upstream(&UpstreamPart::All).credentials.into_iter();
+        let tokens = credentials.filter_map(|known| match known.proof {
+            Proof::Token(token) => Some((known.peer_id, token.expose().parse().unwrap())),
+            Proof::Claim(_) => None,
+        });
+        let tokens: Vec<_> = tokens.collect();
+        let hello = |(peer_id, token)| {
+            let ask = Ask::Hello { peer_id, token: Some(token), have: Vec::new() };
+            Request { key: self.key(), ask }
+        };
+        tokens.into_iter().map(hello).collect()
     }
 
     /// Once all are greeted the rest is compared; once that is told, the server may be asked.
@@ -169,7 +209,7 @@ impl Daemon {
                 let (ready, held): (Vec<_>, _) =
                     std::mem::take(&mut link.held).into_iter().partition(|(id, _)| *id == peer_id);
                 link.held = held;
-                link.to_server.extend(ready.into_iter().map(|(_, request)| request));
+                ready.into_iter().for_each(|(_, request)| link.send(request));
             }
             Err(ErrorCode::PermissionDenied) if shown => self.claim(peer_id, now),
             Err(code) => panic!("{peer_id} is not welcome: {code:?}"),
@@ -190,7 +230,7 @@ impl Daemon {
     fn request(&mut self, peer_id: PeerId, request: Request, now: Now) {
         let Some(link) = &mut self.link else { return };
         if link.greeted.contains(&peer_id) {
-            return link.to_server.push_back(request);
+            return link.send(request);
         }
         link.held.push((peer_id.clone(), request));
         self.greet(peer_id, now);
@@ -258,7 +298,7 @@ impl Daemon {
             if link.shadow.get(&party_id).is_some() {
                 link.beats.insert(key.clone(), party_id.clone());
                 let ask = Ask::Heartbeat { party_id, peer_id };
-                link.to_server.push_back(Request { key, ask });
+                link.send(Request { key, ask });
             }
         }
     }
@@ -267,6 +307,6 @@ impl Daemon {
         let key = self.key();
         let link = self.link.as_mut().unwrap();
         link.syncs.insert(key.clone(), party_id.clone());
-        link.to_server.push_back(Request { key, ask: Ask::Sync(party_id) });
+        link.send(Request { key, ask: Ask::Sync(party_id) });
     }
 }

@@ -37,6 +37,10 @@ pub(super) enum Move {
     Deliver(usize, usize),
     /// A daemon reads what the server sent.
     Hear(usize, usize),
+    /// A daemon's answers are late: it sends the same requests again.
+    Resend(usize),
+    /// From now on the answers to a daemon's hellos are late, or in time again.
+    LateAnswers(usize, bool),
     /// All that is on its way arrives.
     Settle(usize),
     /// A connection is lost, perhaps without the server's noticing, perhaps after it read some.
@@ -52,6 +56,11 @@ pub(super) enum Move {
     /// An event on its way to a daemon is lost.
     Lose(usize, usize),
     Beat(usize),
+    /// A copy of a daemon, with its tokens, comes on a connection of its own and goes again, and
+    /// the server ends the older connection.
+    Displace(usize),
+    /// The wall clock of a machine steps by so many milliseconds.
+    Step(usize, i64),
     Kill(usize),
     Restart {
         keeps_state: bool,
@@ -63,6 +72,11 @@ pub(super) enum Move {
 
 pub(super) fn history() -> impl Strategy<Value = Vec<Move>> {
     prop::collection::vec(a_move(), 1..LONGEST)
+}
+
+/// A correction, or another time zone.
+fn step() -> impl Strategy<Value = i64> {
+    prop_oneof![Just(500), Just(3_600_000)]
 }
 
 fn a_move() -> impl Strategy<Value = Move> {
@@ -90,14 +104,18 @@ fn a_move() -> impl Strategy<Value = Move> {
         10 => daemon().prop_map(Move::Connect),
         8 => (daemon(), 1..4usize).prop_map(|(daemon, n)| Move::Deliver(daemon, n)),
         8 => (daemon(), 1..4usize).prop_map(|(daemon, n)| Move::Hear(daemon, n)),
+        6 => daemon().prop_map(Move::Resend),
+        4 => (daemon(), any::<bool>()).prop_map(|(daemon, late)| Move::LateAnswers(daemon, late)),
         12 => daemon().prop_map(Move::Settle),
         7 => cut.prop_map(|(daemon, delivered, noticed)| Move::Cut { daemon, delivered, noticed }),
         6 => (1..4usize).prop_map(Move::Late),
         2 => Just(Move::Notice),
         4 => (daemon(), 0..3usize).prop_map(|(daemon, nth)| Move::Lose(daemon, nth)),
         3 => daemon().prop_map(Move::Beat),
+        2 => daemon().prop_map(Move::Displace),
+        3 => (0..3usize, step()).prop_map(|(machine, by)| Move::Step(machine, by)),
         3 => daemon().prop_map(Move::Kill),
-        1 => any::<bool>().prop_map(|keeps_state| Move::Restart { keeps_state }),
+        2 => any::<bool>().prop_map(|keeps_state| Move::Restart { keeps_state }),
         5 => prop_oneof![3 => 1..4u64, 2 => Just(11)].prop_map(Move::Pass),
         5 => daemon().prop_map(Move::Expire),
         3 => Just(Move::ExpireServer),

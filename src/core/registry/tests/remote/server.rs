@@ -23,7 +23,7 @@ pub(super) struct Request {
 
 #[derive(Debug, Clone)]
 pub(super) enum Ask {
-    Hello { peer_id: PeerId, token: Option<u64> },
+    Hello { peer_id: PeerId, token: Option<u64>, have: Vec<PartyId> },
     Act { party_id: PartyId, act: Act },
     Heartbeat { party_id: PartyId, peer_id: PeerId },
     Sync(PartyId),
@@ -137,7 +137,12 @@ impl Server {
         let caller = Caller { principal: Principal::Peers(own.into()), connection: id };
         let Request { key, ask } = request;
         let result = match ask {
-            Ask::Hello { peer_id, token } => self.hello(id, peer_id, token, key.clone(), now),
+            Ask::Hello { peer_id, token, have } => {
+                self.hello(id, peer_id, token, key.clone(), now).map(|()| {
+                    self.tell_missing(id, have);
+                    None
+                })
+            }
             Ask::Act { party_id, act } => self.act(id, party_id, act, key.clone(), caller, now),
             Ask::Heartbeat { party_id, peer_id } => {
                 let beat = Command::Heartbeat { party_id: party_id.clone(), peer_id };
@@ -156,7 +161,7 @@ impl Server {
         shown: Option<u64>,
         key: RequestKey,
         now: Now,
-    ) -> Result<Option<Point>, ErrorCode> {
+    ) -> Result<(), ErrorCode> {
         if let Some(shown) = shown {
             let proven = self.registry.authenticate(&token(shown), now);
             proven.map_err(|_| ErrorCode::PermissionDenied)?;
@@ -183,7 +188,17 @@ impl Server {
         for party_id in identity.parties {
             self.attend(id, &party_id, Some(&peer_id), now);
         }
-        Ok(None)
+        Ok(())
+    }
+
+    /// Tells a client which of the parties that it has copies of are not here for it.
+    fn tell_missing(&mut self, id: ConnectionId, have: Vec<PartyId>) {
+        let Some(line) = self.lines.get_mut(&id) else { return };
+        for party_id in have {
+            if !line.hearing.contains_key(&party_id) {
+                line.sent.push_back(Frame::Removed { party_id, reason: RemovalReason::Removed });
+            }
+        }
     }
 
     fn act(
