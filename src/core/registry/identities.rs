@@ -27,20 +27,20 @@ pub(super) struct Token {
     /// Negative for a token from before the start.
     pub(super) issued: SignedDuration,
     pub(super) ends: Duration,
-    /// When it was shown last. Until then it counts as shown when it came into the registry.
-    pub(super) shown: Duration,
+    /// When it was shown last.
+    pub(super) shown: Option<Duration>,
 }
 
 impl Token {
     /// Restores a stored token. Its life goes on by the wall clock, and is never longer than that of
-    /// a fresh one.
+    /// a fresh one. When it was shown is not known: it counts as shown now.
     pub(super) fn restored(record: TokenRecord, now: Now) -> Self {
         let life = record.expires_at.duration_since(record.issued_at);
         let life = Duration::try_from(life).unwrap_or_default();
         let age = now.age_of(record.issued_at);
         let ends = now.elapsed.saturating_add(life.saturating_sub(age));
         let issued = signed(now.elapsed).saturating_sub(signed(age));
-        Self { record, issued, ends, shown: now.elapsed }
+        Self { record, issued, ends, shown: Some(now.elapsed) }
     }
 
     fn is_live(&self, now: Now) -> bool {
@@ -50,7 +50,7 @@ impl Token {
     /// True while the token may be exchanged for a fresh one. One that was shown within `grace`
     /// before its end may be for as long after it: its peer can't have expired meanwhile.
     fn is_renewable(&self, grace: Duration, now: Now) -> bool {
-        let was_in_use = self.shown.saturating_add(grace) >= self.ends;
+        let was_in_use = self.shown.is_some_and(|at| at.saturating_add(grace) >= self.ends);
         self.is_live(now) || (was_in_use && !self.is_spent(grace, now))
     }
 
@@ -106,7 +106,7 @@ impl Identities {
     /// Notes that a token was shown, and returns it if it is live.
     fn show(&mut self, hash: &TokenHash, now: Now) -> Option<&Token> {
         let token = self.tokens.get_mut(hash).filter(|token| token.is_live(now))?;
-        token.shown = now.elapsed;
+        token.shown = Some(now.elapsed);
         Some(token)
     }
 
@@ -357,11 +357,11 @@ impl Transaction<'_> {
         if let Some(surplus) = self.registry.identities.surplus_of(peer_id, shown) {
             self.delete_token(&surplus);
         }
-        let Now { wall: issued_at, elapsed: shown } = self.now;
-        let ends = shown.saturating_add(self.registry.rules.token_ttl);
+        let Now { wall: issued_at, elapsed } = self.now;
+        let ends = elapsed.saturating_add(self.registry.rules.token_ttl);
         let expires_at = self.now.wall_at(ends);
         let record = TokenRecord { hash, peer_id: peer_id.clone(), issued_at, expires_at };
-        self.put_token(Token { record, issued: signed(shown), ends, shown });
+        self.put_token(Token { record, issued: signed(elapsed), ends, shown: None });
         ends
     }
 

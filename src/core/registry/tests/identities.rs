@@ -317,11 +317,13 @@ fn a_token_that_was_shown_just_before_its_end_is_good_for_one_claim() {
 
 #[test]
 fn a_token_that_was_not_shown_of_late_is_good_for_nothing_after_its_end() {
-    for (silence, may) in [(PEER_TIMEOUT, true), (PEER_TIMEOUT + SECOND, false)] {
+    let cases =
+        [(PEER_TIMEOUT, true, true), (PEER_TIMEOUT + SECOND, true, false), (SECOND, false, false)];
+    for (silence, shown, may) in cases {
         let mut world = World::new();
         world.by(stranger(1), claim_with("x", None, Some(1), false));
         world.pass(TTL - silence);
-        assert!(is_good(&mut world, 1));
+        assert!(!shown || is_good(&mut world, 1));
         world.by(peers(["x"], 1), register("lan", "x"));
         world.pass(silence);
         let claimed = world.apply(stranger(2), claim_with("x", Some(1), Some(2), false));
@@ -344,7 +346,9 @@ fn who_takes_a_free_id_shares_it_with_no_owner_before() {
 fn a_claim_with_an_ended_token_can_be_repeated_by_its_name() {
     let mut world = World::new();
     world.by(stranger(1), claim_with("x", None, Some(1), false));
-    world.pass(TTL);
+    world.pass(TTL - SECOND);
+    assert!(is_good(&mut world, 1));
+    world.pass(SECOND);
     world.by(stranger(2), named(claim_with("x", Some(1), Some(2), false), "name"));
     world.by(stranger(3), named(claim_with("x", None, Some(3), false), "name"));
     taken(&mut world, 4, named(claim_with("x", None, Some(4), false), "another"));

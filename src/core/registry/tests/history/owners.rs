@@ -14,7 +14,7 @@ use crate::core::{ImportMode, Owner, Write};
 struct Given {
     peer_id: PeerId,
     ends: Duration,
-    shown: Duration,
+    shown: Option<Duration>,
 }
 
 impl Given {
@@ -24,7 +24,8 @@ impl Given {
 
     /// Good for a claim: also just after its end, if it was shown just before.
     fn is_renewable(&self, now: Now, grace: Duration) -> bool {
-        let ended_of_late = self.ends + grace > now.elapsed && self.shown + grace >= self.ends;
+        let was_in_use = self.shown.is_some_and(|at| at + grace >= self.ends);
+        let ended_of_late = was_in_use && self.ends + grace > now.elapsed;
         self.is_live(now) || ended_of_late
     }
 }
@@ -93,8 +94,8 @@ impl Owners {
                 Write::PutToken(token) => {
                     let ttl = world.registry.rules().token_ttl;
                     assert_eq!(token.expires_at, now.wall + ttl);
-                    let (peer_id, shown) = (token.peer_id.clone(), now.elapsed);
-                    self.tokens.insert(token.hash, Given { peer_id, ends: shown + ttl, shown });
+                    let (peer_id, ends) = (token.peer_id.clone(), now.elapsed + ttl);
+                    self.tokens.insert(token.hash, Given { peer_id, ends, shown: None });
                 }
                 Write::DeleteToken(hash) => {
                     let token = self.tokens.remove(hash).expect("deleted twice");
@@ -153,7 +154,7 @@ impl Owners {
             let live = token.is_live(world.now);
             assert_eq!(shown.ok().as_ref(), live.then_some(&token.peer_id), "{token:?}");
             if live {
-                token.shown = world.now.elapsed;
+                token.shown = Some(world.now.elapsed);
             }
         }
     }
