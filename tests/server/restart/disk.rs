@@ -68,3 +68,31 @@ fn cleo_hears(bob: &mut Ws, cleo: &mut Ws, signal: Value) {
     bob.send(signal);
     assert_eq!(cleo.await_type("signal")["signal_data"], 1);
 }
+
+#[test]
+fn a_signal_whose_receipt_was_not_stored_arrives_once_when_it_is_repeated() {
+    let server = start_with_file_limits(Setup::server());
+    let (mut bob, _) = Ws::hello(server.address(), "bob", None);
+    register(&mut bob, "lan", "bob");
+    let (mut cleo, _) = Ws::hello(server.address(), "cleo", None);
+    join(&mut cleo, "lan", "cleo");
+    let signal = |data: u32| {
+        json!({"type": "signal", "party_id": "lan", "from_peer_id": "bob", "to_peer_id": "cleo",
+            "signal_data": data, "req_id": format!("signal {data}")})
+    };
+    limit_files(&server, Some(1));
+    for _ in 0..3 {
+        bob.send(signal(1));
+        assert_eq!(bob.answer("signal 1")["code"], "store_unavailable");
+    }
+    limit_files(&server, None);
+    for data in [1, 2] {
+        eventually("a signal that is stored", || {
+            bob.send(signal(data));
+            (bob.answer(&format!("signal {data}"))["type"] == "ack").then_some(())
+        });
+    }
+    for data in [1, 2] {
+        assert_eq!(cleo.await_type("signal")["signal_data"], data);
+    }
+}
