@@ -1,15 +1,14 @@
 //! A disk whose syncs take as long as a test says.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-use std::process::{self, Command};
-use std::sync::OnceLock;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
 use super::Setup;
+use super::preload::library;
 
 /// The delay of `fsync` and `fdatasync` in the programs started with [`Setup::slow_disk`].
 pub(crate) struct SlowDisk {
@@ -43,25 +42,7 @@ impl Setup {
     }
 }
 
-/// The library to preload, compiled once per run.
-pub(super) fn shim() -> Option<&'static Path> {
-    static SHIM: OnceLock<Option<PathBuf>> = OnceLock::new();
-    SHIM.get_or_init(compile).as_deref()
-}
-
-fn compile() -> Option<PathBuf> {
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/harness/slow_disk.c");
-    // Runs may overlap: none loads a half-written library of another.
-    let (fresh, shim) =
-        (dir.join(format!("slow_disk.{}", process::id())), dir.join("slow_disk.so"));
-    let mut compiler = Command::new("cc");
-    compiler.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&fresh).arg(source).arg("-ldl");
-    let Ok(status) = compiler.status() else {
-        eprintln!("skipped: a slow disk needs a C compiler (cc)");
-        return None;
-    };
-    assert!(status.success(), "cc: {status}");
-    fs::rename(&fresh, &shim).expect("install the shim");
-    Some(shim)
+/// The library to preload.
+pub(super) fn shim() -> Option<PathBuf> {
+    library("slow_disk")
 }

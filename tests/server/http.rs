@@ -1,5 +1,6 @@
 //! HTTP, as LANrage's client speaks it.
 
+mod clock_steps;
 mod defects;
 mod disk;
 mod errors;
