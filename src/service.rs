@@ -1,5 +1,6 @@
 //! What the programs have in common that a service manager runs.
 
+use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 use crate::config::ConfigError;
@@ -32,11 +33,13 @@ where
     let run = match started {
         Ok(run) => run,
         Err(text) => {
-            #[expect(clippy::print_stdout, reason = "it is what was asked for")]
-            {
-                print!("{text}");
-            }
-            return ExitCode::SUCCESS;
+            return match io::stdout().write_all(text.as_bytes()) {
+                Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                    log::error!("standard output: {error}");
+                    ExitCode::FAILURE
+                }
+                _ => ExitCode::SUCCESS,
+            };
         }
     };
     // A half-dead program is worse than a dead one, which the service manager starts anew.

@@ -3,6 +3,7 @@
 mod connection;
 mod doctor;
 mod failures;
+mod pipes;
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;

@@ -38,6 +38,29 @@ impl Output {
         })
     }
 
+    /// Ends the program once nobody reads standard output any more. For a command that waits: by
+    /// itself it would notice only when it prints next, and keep its connection until then.
+    #[cfg(unix)]
+    pub(super) fn exit_when_unread(self) {
+        use nix::errno::Errno;
+        use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+        use std::os::fd::AsFd;
+        std::thread::spawn(|| {
+            let stdout = io::stdout();
+            // Errors and hang-ups are reported without being asked for. A file has neither.
+            let mut watched = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
+            while poll(&mut watched, PollTimeout::NONE) == Err(Errno::EINTR) {}
+            let gone = PollFlags::POLLERR | PollFlags::POLLHUP;
+            if watched[0].revents().is_some_and(|reported| reported.intersects(gone)) {
+                std::process::exit(0);
+            }
+        });
+    }
+
+    /// Does nothing: a pipe can't be watched there. The next print notices.
+    #[cfg(not(unix))]
+    pub(super) fn exit_when_unread(self) {}
+
     /// Prints one document on one line.
     pub(super) fn document(self, value: &impl Serialize) -> Result<(), Failure> {
         let text = serde_json::to_string(value)

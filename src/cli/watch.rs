@@ -36,6 +36,7 @@ pub(super) struct Watch {
 impl Watch {
     pub(super) fn run(self, daemon: &Daemon) -> Result<(), Failure> {
         let output = daemon.output;
+        output.exit_when_unread();
         let mut session = daemon.connect()?;
         let params = SubscribeParams {
             topics: (!self.topics.is_empty()).then_some(self.topics),
