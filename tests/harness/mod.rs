@@ -30,7 +30,7 @@ pub(crate) use daemon::{
     Daemon, FAST_REMOTE, PATIENCE, Setup, end_of, exists, fast_remote, impatient_remote,
 };
 pub(crate) use files::{eventually, json_file};
-pub(crate) use full_disk::{limit_files, start_with_file_limits};
+pub(crate) use full_disk::{limit_descriptors, limit_files, start_with_file_limits};
 pub(crate) use http::{Http, Response, announced, announced_at, read_response};
 pub(crate) use modes::is_long_run;
 pub(crate) use mutate::{change, garble};

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use super::{party_ids, register};
 use crate::harness::{
-    Client, Daemon, Setup, eventually, is_root, limit_files, peer, start_with_file_limits,
+    Client, Daemon, Setup, end_of, eventually, exists, is_root, limit_files, peer,
+    start_with_file_limits,
 };
 
 /// Runs a program that is to succeed.
@@ -147,4 +148,45 @@ fn a_state_on_a_read_only_disk_is_refused_untouched() {
     close(false);
     assert_eq!(fs::read(&database).expect("the database"), before);
     assert_eq!(party_ids(&setup.start()), ["p"]);
+}
+
+#[test]
+fn file_size_limit_ends_nobody() {
+    let mut daemon = Setup::new().start();
+    let discovery = daemon.setup.state_dir().join("discovery.json");
+    limit_files(&daemon, Some(1));
+    let mut client = daemon.client();
+    let host = json!({"name": "Quake", "party_id": "p", "host": peer("ann")});
+    assert_eq!(client.refused("party.register", host.clone()), "store_unavailable");
+    // This logs, and the log is a file, too.
+    daemon.reload("");
+    client.call("ping", json!({}));
+    limit_files(&daemon, None);
+    client.call("party.register", host);
+
+    // The party is stored now, but can't be announced.
+    eventually("the announcement", || exists(&discovery).then_some(()));
+    limit_files(&daemon, Some(0));
+    client.call("peer.heartbeat", json!({"party_id": "p", "peer_id": "ann"}));
+    client.call("party.get", json!({"party_id": "p"}));
+    limit_files(&daemon, None);
+    let (setup, status) = daemon.stop();
+    assert_eq!(status.code(), Some(0), "{}", setup.log());
+}
+
+#[test]
+fn start_below_the_file_size_limit_fails_in_words() {
+    let setup = Setup::new();
+    let plain = setup.command();
+    let mut command = Command::new("sh");
+    // 8 KiB: the log fits, the database does not.
+    command.args(["-c", "ulimit -f 16; exec \"$@\"", "sh"]);
+    command.arg(plain.get_program()).args(plain.get_args());
+    let variables = plain.get_envs().filter_map(|(name, value)| Some((name, value?)));
+    command.env_clear().envs(variables).env("LANRAGE_LOG", "warn");
+    let log = fs::File::options().append(true).open(setup.path("log")).expect("the log");
+    command.stdout(log.try_clone().expect("share the log")).stderr(log);
+    let status = end_of(&mut command);
+    assert_eq!(status.code(), Some(1), "{}", setup.log());
+    assert!(setup.log().contains("control.db"), "{}", setup.log());
 }

@@ -2,9 +2,10 @@
 
 use std::io;
 
+use nix::sys::signal::Signal;
 use tokio::signal::unix::{self, SignalKind};
 
-use crate::os::Signal;
+use crate::os;
 
 /// The signals that the daemon heeds.
 #[derive(Debug)]
@@ -12,6 +13,9 @@ pub struct Signals {
     terminate: unix::Signal,
     interrupt: unix::Signal,
     hang_up: unix::Signal,
+    /// Never read. With a handler the signal is not deadly, and a write beyond the limit on the
+    /// size of files fails like one on a full disk.
+    _file_size: unix::Signal,
 }
 
 impl Signals {
@@ -24,15 +28,16 @@ impl Signals {
             terminate: unix::signal(SignalKind::terminate())?,
             interrupt: unix::signal(SignalKind::interrupt())?,
             hang_up: unix::signal(SignalKind::hangup())?,
+            _file_size: unix::signal(SignalKind::from_raw(Signal::SIGXFSZ as i32))?,
         })
     }
 
     /// The next one.
-    pub async fn next(&mut self) -> Signal {
+    pub async fn next(&mut self) -> os::Signal {
         tokio::select! {
-            _ = self.terminate.recv() => Signal::Stop("SIGTERM".into()),
-            _ = self.interrupt.recv() => Signal::Stop("SIGINT".into()),
-            _ = self.hang_up.recv() => Signal::Reload,
+            _ = self.terminate.recv() => os::Signal::Stop("SIGTERM".into()),
+            _ = self.interrupt.recv() => os::Signal::Stop("SIGINT".into()),
+            _ = self.hang_up.recv() => os::Signal::Reload,
         }
     }
 }
