@@ -5,9 +5,11 @@
 use crate::config::Environment;
 use env_logger::fmt::Formatter;
 use env_logger::{Builder, WriteStyle};
-use log::{Level, LevelFilter, Record};
+use log::{Level, LevelFilter, Log, Record};
 use std::fmt::{self, Display, Write as _};
 use std::io::{self, Write};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 const DEFAULT_FILTER: &str = "info";
 /// Where the web framework takes a client's mistake for an error of the server: anybody could fill the log with them.
@@ -19,11 +21,73 @@ const FRAMEWORK: &str = "actix_server";
 /// Heard so only by a filter that names it.
 const FRAMES: &str = "tungstenite";
 
+/// Where the web framework logs each failed attempt to accept a connection: twice a second.
+const FRAMEWORK_ACCEPT: &str = "actix_server::accept";
+/// How often a condition that lasts, such as a lack of file descriptors, is logged at most.
+pub(crate) const LASTING: Duration = Duration::from_secs(60);
+
+/// Limits how often something is logged.
+#[derive(Debug)]
+pub(crate) struct Throttle {
+    every: Duration,
+    last: Mutex<Option<Instant>>,
+}
+
+impl Throttle {
+    /// A throttle that lets the first one pass.
+    pub(crate) const fn new(every: Duration) -> Self {
+        Self { every, last: Mutex::new(None) }
+    }
+
+    /// True once in each interval.
+    pub(crate) fn passes(&self) -> bool {
+        let now = Instant::now();
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = last.is_none_or(|last| now.duration_since(last) >= self.every);
+        if is_due {
+            *last = Some(now);
+        }
+        is_due
+    }
+
+    /// `level` once in each interval, else [`Level::Debug`].
+    pub(crate) fn level(&self, level: Level) -> Level {
+        if self.passes() { level } else { Level::Debug }
+    }
+}
+
+/// A logger that repeats what the framework says of accepting only now and then.
+struct Throttled<L> {
+    inner: L,
+    accept: Throttle,
+}
+
+impl<L: Log> Log for Throttled<L> {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        self.inner.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if record.target() != FRAMEWORK_ACCEPT || self.accept.passes() {
+            self.inner.log(record);
+        }
+    }
+
+    fn flush(&self) {
+        self.inner.flush();
+    }
+}
+
 /// Starts logging, filtered by `LANRAGE_LOG`, else `RUST_LOG`, else at level `info`. Only the first call counts.
 pub fn init() {
     let env = Environment::process();
+    let inner = builder(&env, journal::reads_stderr(&env)).build();
+    let most = inner.filter();
     // The error is that there is a logger already.
-    let _ = builder(&env, journal::reads_stderr(&env)).try_init();
+    if log::set_boxed_logger(Box::new(Throttled { inner, accept: Throttle::new(LASTING) })).is_ok()
+    {
+        log::set_max_level(most);
+    }
 }
 
 fn builder(env: &Environment, for_the_journal: bool) -> Builder {
@@ -125,8 +189,7 @@ mod journal {
 mod tests {
     use super::*;
     use env_logger::Target;
-    use log::Log;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Arc;
 
     #[derive(Clone, Default)]
     struct Written(Arc<Mutex<Vec<u8>>>);
@@ -172,6 +235,29 @@ mod tests {
                 .build();
             assert_eq!(logger.enabled(&of), is_heard, "{filter}");
         }
+    }
+
+    #[test]
+    fn framework_repeats_its_trouble_with_accepting_once_in_an_interval() {
+        let logged = |every: Duration| {
+            let written = Written::default();
+            let inner = builder(&Environment::of(&[]), true)
+                .target(Target::Pipe(Box::new(written.clone())))
+                .build();
+            let logger = Throttled { inner, accept: Throttle::new(every) };
+            for target in [FRAMEWORK_ACCEPT, FRAMEWORK_ACCEPT, "store", "store"] {
+                let message = format_args!("no");
+                let record =
+                    Record::builder().level(Level::Error).target(target).args(message).build();
+                logger.log(&record);
+            }
+            let written = written.0.lock().unwrap().clone();
+            String::from_utf8(written).unwrap()
+        };
+        let store = "<3>store: no\n".repeat(2);
+        let accept = format!("<3>{FRAMEWORK_ACCEPT}: no\n");
+        assert_eq!(logged(LASTING), format!("{accept}{store}"));
+        assert_eq!(logged(Duration::ZERO), format!("{accept}{accept}{store}"));
     }
 
     #[test]

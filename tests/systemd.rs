@@ -139,7 +139,7 @@ fn the_journal_gets_priorities_and_people_get_the_time() {
 
 #[test]
 fn a_socket_that_was_handed_over_is_served_and_stays() {
-    for names in [Some("control"), None] {
+    for names in [Some("control"), Some("lanragectl-d.socket"), None] {
         let mut daemon = activated(Setup::new(), &["handed.sock"], names);
         let handed = daemon.setup.path("handed.sock");
         let mut client = Client::connect(&handed);
@@ -174,6 +174,24 @@ fn sockets_of_other_names_are_left_alone() {
     let _unheard = UnixStream::connect(daemon.setup.path("first.sock")).expect("connect");
     daemon.await_ready();
     assert_eq!(daemon.client().call("status.get", json!({}))["clients"], 1);
+    daemon.await_log("names=metrics:web");
     let (setup, _) = daemon.stop();
     assert!(!exists(&setup.socket()) && exists(&setup.path("first.sock")));
+}
+
+#[test]
+fn units_use_the_state_directory_that_is_checked() {
+    for (setup, name) in [(Setup::new(), "lanragectl-d"), (Setup::server(), "lanragectl-server")] {
+        let mut command = Command::new(setup.program);
+        command.args(["--system", "--check-config", "--config", "/nonexistent"]).env_clear();
+        let output = command.output().expect("run it");
+        let config = String::from_utf8(output.stdout).expect("UTF-8");
+        let config: toml::Table = config.parse().expect("the effective configuration");
+        let unit = format!("{}/systemd/system/{name}.service", env!("CARGO_MANIFEST_DIR"));
+        let unit = fs::read_to_string(unit).expect("the unit");
+        assert_eq!(value(&unit, "ExecStart"), Some(&*format!("/usr/bin/{name} --system")));
+        let directory = value(&unit, "StateDirectory").expect("a directory");
+        let used = format!("/var/lib/{directory}");
+        assert_eq!(config["state_dir"].as_str(), Some(&*used), "{name}");
+    }
 }

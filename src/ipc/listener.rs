@@ -2,7 +2,7 @@
 
 use std::io;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use interprocess::local_socket::tokio::Stream;
 use lanrage_ipc::envelope::reply_line;
@@ -22,9 +22,6 @@ const RESPITE: Duration = Duration::from_millis(100);
 /// A refusal is a line or two: a fresh connection takes it at once, or is not worth waiting for.
 const REFUSAL: Duration = Duration::from_millis(100);
 
-/// A refusal is a warning this often at most: who is refused may try again at once, for ever.
-const WARNING_EVERY: Duration = Duration::from_secs(1);
-
 /// Serves connections until the daemon stops and the last of them has ended. Meanwhile looks after
 /// the socket, whose file may be removed.
 pub async fn serve(face: Rc<Face>, mut socket: LocalSocket) {
@@ -43,7 +40,8 @@ pub async fn serve(face: Rc<Face>, mut socket: LocalSocket) {
                     sessions.spawn_local(admit(face.clone(), stream, connection));
                 }
                 Err(error) => {
-                    log::error!("no connection could be taken: {error}");
+                    let level = face.unaccepted.level(log::Level::Error);
+                    log::log!(level, "connection not accepted: {error}");
                     tokio::time::sleep(RESPITE).await;
                 }
             },
@@ -75,22 +73,13 @@ async fn admit(face: Rc<Face>, stream: Stream, connection: ConnectionId) {
             drop(place);
         }
         Err(error) => {
-            log::log!(refusal_level(&face), "{connection:?} of {owner:?} was refused: {error}");
+            let level = face.refused.level(log::Level::Warn);
+            log::log!(level, "{connection:?} of {owner:?} was refused: {error}");
             if let Err(error) = tell(&stream, error).await {
                 log::debug!("{connection:?}: {error}");
             }
         }
     }
-}
-
-fn refusal_level(face: &Face) -> log::Level {
-    let now = Instant::now();
-    let warned = face.warned.get().is_some_and(|last| now.duration_since(last) < WARNING_EVERY);
-    if warned {
-        return log::Level::Debug;
-    }
-    face.warned.set(Some(now));
-    log::Level::Warn
 }
 
 async fn enter(face: &Face, owner: User) -> Result<(Place, lanrage_ipc::results::Role), RpcError> {

@@ -16,9 +16,9 @@ mod subscriptions;
 mod tests;
 mod translate;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::prelude::*;
 use tokio::sync::watch;
@@ -26,9 +26,13 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use crate::config::Limits;
 use crate::control_plane::{Call, Connections};
+use crate::logging::{LASTING, Throttle};
 
 pub use access::Access;
 pub use listener::serve;
+
+/// A refusal is a warning this often at most: who is refused may try again at once, for ever.
+const WARNING_EVERY: Duration = Duration::from_secs(1);
 
 /// What all sessions share.
 pub struct Face {
@@ -39,8 +43,10 @@ pub struct Face {
     clock: Clock,
     settings: RefCell<Rc<Settings>>,
     census: census::Census,
-    /// When the log last had a warning of a refused connection.
-    warned: Cell<Option<Instant>>,
+    /// Limits the warnings of refused connections.
+    refused: Throttle,
+    /// Limits the errors of connections that the system does not give.
+    unaccepted: Throttle,
     /// Why the daemon stops, once it does.
     stopping: watch::Receiver<Option<String>>,
 }
@@ -68,8 +74,17 @@ impl Face {
     ) -> Self {
         let settings = RefCell::new(Rc::new(settings));
         let census = census::Census::default();
-        let warned = Cell::new(None);
-        Self { control_plane, connections, program, clock, settings, census, warned, stopping }
+        Self {
+            control_plane,
+            connections,
+            program,
+            clock,
+            settings,
+            census,
+            refused: Throttle::new(WARNING_EVERY),
+            unaccepted: Throttle::new(LASTING),
+            stopping,
+        }
     }
 
     /// Other settings, for the connections from here on.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Setup, assert_error, await_clients};
+use crate::harness::{Client, Setup, assert_error, await_clients, eventually, limit_descriptors};
 
 /// Asserts that a fresh connection is told why not, and ends.
 fn assert_refused(mut client: Client) -> String {
@@ -65,4 +65,22 @@ fn who_is_refused_does_not_fill_the_log() {
     let warnings = refusals.clone().filter(|line| line.contains("WARN")).count();
     assert_eq!(refusals.count(), 300, "each is told to whoever wants to know all");
     assert!((1..300).contains(&warnings), "{warnings}");
+}
+
+#[test]
+fn lack_of_descriptors_is_logged_once() {
+    let daemon = Setup::new().start();
+    limit_descriptors(&daemon, 0);
+    let mut waiting = daemon.client();
+    let attempts = eventually("several attempts", || {
+        let log = daemon.setup.log();
+        let mut attempts: Vec<_> =
+            log.lines().filter(|line| line.contains("not accepted")).collect();
+        attempts.retain(|line| line.contains("Too many open files"));
+        (attempts.len() >= 5).then(|| attempts.iter().map(ToString::to_string).collect::<Vec<_>>())
+    });
+    let errors = attempts.iter().filter(|line| line.contains("ERROR")).count();
+    assert_eq!(errors, 1, "{attempts:?}");
+    limit_descriptors(&daemon, 256);
+    waiting.call("ping", json!({}));
 }
