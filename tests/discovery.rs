@@ -2,10 +2,11 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::harness::{Client, Daemon, Setup, eventually, exists, json_file, peer};
+use crate::harness::{Client, Daemon, Setup, SlowDisk, eventually, exists, json_file, peer};
 
 /// A daemon that announces its parties in a file.
 fn announcing(file: &Path) -> Daemon {
@@ -145,6 +146,38 @@ fn what_a_killed_daemon_could_not_take_back_goes_when_it_starts_again() {
 
     let _first = setup.start();
     await_ids(&file, &["kept", "other"]);
+}
+
+/// Adds an entry as LANrage does: without the lock, into the file that is there.
+fn lanrage_adds(file: &Path, party_id: &str) {
+    let mut entries = json_file(file);
+    entries[party_id] = json!({"party_id": party_id, "host_id": "zoe"});
+    fs::write(file, entries.to_string()).expect("write the file");
+}
+
+#[test]
+fn entries_that_lanrage_writes_during_an_update_stay() {
+    let Some(disk) = SlowDisk::new() else { return };
+    let shared = tempfile::tempdir().expect("a directory");
+    let file = shared.path().join("discovery.json");
+    fs::write(&file, "{}").expect("write the file");
+    let setup = Setup::new().arg("--discovery-file").arg(&file.display().to_string());
+    let daemon = setup.slow_disk(&disk).start();
+    let mut client = daemon.client();
+    disk.set_delay(Duration::from_millis(100));
+    let mut expected = Vec::new();
+    for round in 0..3 {
+        let (lanrages, own) = (format!("lan-{round}"), format!("own-{round}"));
+        register(&mut client, &own, "ann");
+        // It has read the file, and waits for the disk before it puts its own in the place.
+        let temporary = shared.path().join("discovery.json.tmp");
+        eventually("an update under way", || exists(&temporary).then_some(()));
+        lanrage_adds(&file, &lanrages);
+        expected.extend([lanrages, own]);
+    }
+    disk.set_delay(Duration::ZERO);
+    expected.sort();
+    await_ids(&file, &expected.iter().map(String::as_str).collect::<Vec<_>>());
 }
 
 /// An entry as LANrage writes it, and as it never would.

@@ -5,7 +5,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use jiff::Timestamp;
 
@@ -45,9 +45,30 @@ pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, DiscoveryError> {
     Ok(Some(bytes))
 }
 
+/// State of a file by which a later write is noticed; `None` where there is no file.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Version(Option<(FileId, u64, Option<SystemTime>)>);
+
+impl Version {
+    /// Device, inode, size and time of the last change.
+    pub(super) fn of(path: &Path) -> Self {
+        let metadata = fs::symlink_metadata(path).ok();
+        Self(metadata.map(|it| (file_id(&it), it.len(), it.modified().ok())))
+    }
+}
+
 /// Puts a file of these bytes in the place of the one that is there, if one is, at once and for
 /// good. The mode stays as it is; a new file may be read by everyone who may enter its directory.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), DiscoveryError> {
+    replace_if(path, bytes, || true).map(drop)
+}
+
+/// The same, unless `is_wanted` says no once all is written but the name. Returns what it said.
+pub(super) fn replace_if(
+    path: &Path,
+    bytes: &[u8],
+    is_wanted: impl FnOnce() -> bool,
+) -> Result<bool, DiscoveryError> {
     check_size(path, bytes)?;
     // A file of that name is of a crashed process: those alive write one after the other.
     let temporary = sibling(path, TEMPORARY);
@@ -58,11 +79,21 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), DiscoveryError> {
         _ => {}
     }
     write_new(&temporary, bytes, mode_of(path))?;
-    if let Err(error) = fs::rename(&temporary, path) {
+    let renamed = match is_wanted() {
+        true => fs::rename(&temporary, path).map(|()| true),
+        false => Ok(false),
+    };
+    if !matches!(renamed, Ok(true)) {
         let _ = fs::remove_file(&temporary);
-        return Err(DiscoveryError::io("write", path, &error));
     }
-    sync_directory(path)
+    match renamed {
+        Ok(true) => sync_directory(path).map(|()| true),
+        Ok(false) => Ok(false),
+        Err(error) if error.kind() == ErrorKind::ResourceBusy => {
+            Err(DiscoveryError::Mounted(path.into()))
+        }
+        Err(error) => Err(DiscoveryError::io("write", path, &error)),
+    }
 }
 
 /// Keeps the bytes of a damaged file beside it, and tells where.
@@ -110,6 +141,21 @@ fn mode_of(path: &Path) -> u32 {
 fn mode_of(_: &Path) -> u32 {
     READABLE
 }
+
+#[cfg(unix)]
+type FileId = (u64, u64);
+
+#[cfg(unix)]
+fn file_id(metadata: &fs::Metadata) -> FileId {
+    use std::os::unix::fs::MetadataExt;
+    (metadata.dev(), metadata.ino())
+}
+
+#[cfg(not(unix))]
+type FileId = ();
+
+#[cfg(not(unix))]
+fn file_id(_: &fs::Metadata) -> FileId {}
 
 /// Sets a mode whatever the umask is; where files have none, does nothing.
 #[cfg(unix)]

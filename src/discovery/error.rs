@@ -22,6 +22,15 @@ pub enum DiscoveryError {
     /// It is larger, or would become larger, than such a file may be.
     #[error("{} is larger than {} MiB: remove entries, or name another file", .0.display(), LARGEST >> 20)]
     TooLarge(PathBuf),
+    /// A file can't take the place of one that is mounted by itself, as into a container.
+    #[error(
+        "{} can't be replaced, since it is mounted by itself: mount the folder that it is in",
+        .0.display()
+    )]
+    Mounted(PathBuf),
+    /// Another program wrote the file during each attempt to replace it.
+    #[error("{} is written by another program again and again", .0.display())]
+    Contended(PathBuf),
     /// Another program has held the lock all the time.
     #[error("{} is locked by another program", .0.display())]
     Locked(PathBuf),

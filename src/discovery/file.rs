@@ -12,13 +12,16 @@ use lanrage_ipc::model::PartyId;
 use lanrage_ipc::results::{DiscoveredParty, DiscoverySource, Rejected};
 
 use super::announced::Announced;
-use super::disk::{self, Lock};
+use super::disk::{self, Lock, Version};
 use super::merge::merge;
 use super::{DiscoveryError, Ours};
 
 /// How long a file that looks cut off is given, each time it is looked at, to become whole.
 const WRITERS_TIME: [Duration; 3] =
     [Duration::from_millis(10), Duration::from_millis(30), Duration::from_millis(100)];
+
+/// How often an update begins again because another program wrote the file meanwhile.
+const ATTEMPTS: usize = 5;
 
 /// What a discovery file announces.
 #[derive(Debug)]
@@ -49,12 +52,39 @@ impl DiscoveryFile {
         ours: &Ours,
         now: &Zoned,
     ) -> Result<BTreeSet<PartyId>, DiscoveryError> {
+        self.update_with(ours, now, || ())
+    }
+
+    /// The same; `before_rename` runs when all is written but the name.
+    fn update_with(
+        &self,
+        ours: &Ours,
+        now: &Zoned,
+        before_rename: impl Fn(),
+    ) -> Result<BTreeSet<PartyId>, DiscoveryError> {
         let known = Announced::read(&self.announced, now.timestamp())?;
         if ours.is_empty() && known.is_empty() && !self.is_damaged() {
             return Ok(BTreeSet::new());
         }
         let _lock = Lock::acquire(&self.lock)?;
-        let bytes = self.read()?;
+        for _ in 0..ATTEMPTS {
+            if let Some(taken) = self.attempt(ours, now, &before_rename)? {
+                return Ok(taken);
+            }
+        }
+        Err(DiscoveryError::Contended(self.path.clone()))
+    }
+
+    /// Returns `None` if another program wrote the file meanwhile: LANrage heeds no lock, and what
+    /// it wrote must not be lost.
+    fn attempt(
+        &self,
+        ours: &Ours,
+        now: &Zoned,
+        before_rename: impl Fn(),
+    ) -> Result<Option<BTreeSet<PartyId>>, DiscoveryError> {
+        let known = Announced::read(&self.announced, now.timestamp())?;
+        let (bytes, version) = self.read_settled(sleep)?;
         let records = records(&bytes);
         let merged = merge(&records.entries, ours, &known, now)
             .map_err(|error| DiscoveryError::io("encode", &self.path, &error.into()))?;
@@ -70,12 +100,18 @@ impl DiscoveryFile {
             both.write(&self.announced)?;
         }
         if merged.changed || records.damage.is_some() {
-            disk::replace(&self.path, merged.document.as_bytes())?;
+            let is_same = || {
+                before_rename();
+                Version::of(&self.path) == version
+            };
+            if !disk::replace_if(&self.path, merged.document.as_bytes(), is_same)? {
+                return Ok(None);
+            }
         }
         if merged.announced != both {
             merged.announced.write(&self.announced)?;
         }
-        Ok(merged.taken)
+        Ok(Some(merged.taken))
     }
 
     /// What the file announces; its times are those of `zone`.
@@ -106,20 +142,24 @@ impl DiscoveryFile {
     }
 
     fn read(&self) -> Result<Vec<u8>, DiscoveryError> {
-        self.read_settled(sleep)
+        self.read_settled(sleep).map(|(bytes, _)| bytes)
     }
 
-    /// The file's bytes, none where there is no file. LANrage empties the file and then writes it,
+    /// The file's bytes, none where there is no file, and its version. LANrage empties the file and then writes it,
     /// without the lock: what it may still be writing is read again.
-    fn read_settled(&self, wait: impl Fn(Duration)) -> Result<Vec<u8>, DiscoveryError> {
-        for pause in WRITERS_TIME {
-            match disk::read(&self.path)? {
-                None => return Ok(Vec::new()),
-                Some(bytes) if Records::of_discovery(&bytes).damage.is_none() => return Ok(bytes),
-                Some(_) => wait(pause),
+    fn read_settled(&self, wait: impl Fn(Duration)) -> Result<(Vec<u8>, Version), DiscoveryError> {
+        let mut pauses = WRITERS_TIME.into_iter();
+        loop {
+            // The version comes first, so that a write during the reading is noticed.
+            let version = Version::of(&self.path);
+            let bytes = disk::read(&self.path)?;
+            let is_whole =
+                bytes.as_ref().is_none_or(|bytes| Records::of_discovery(bytes).damage.is_none());
+            match pauses.next().filter(|_| !is_whole) {
+                Some(pause) => wait(pause),
+                None => return Ok((bytes.unwrap_or_default(), version)),
             }
         }
-        disk::read(&self.path).map(Option::unwrap_or_default)
     }
 }
 

@@ -7,7 +7,8 @@
 //!
 //! Rules of the file:
 //! - It is changed under an exclusive lock on its sibling `<file>.lock`, and replaced as a whole.
-//!   LANrage locks nothing: a file that looks cut off is read again before it is called damaged.
+//!   LANrage locks nothing: a file that looks cut off is read again before it is called damaged, and
+//!   one that was written since it was read is read again before it is replaced.
 //! - An entry is ours if its party and host are those of a party that we hold, or those that
 //!   `announced.json` in the state directory lists. That list is written before an entry goes in
 //!   and shrunk after it has gone, so that no crash leaves an entry that nobody removes.

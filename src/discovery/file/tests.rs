@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::fs::{self, File};
 
 use serde_json::json;
@@ -226,10 +227,61 @@ fn a_file_that_is_still_being_written_is_waited_for() {
     for so_far in ["", &whole[..40]] {
         place.write(so_far);
         let read = place.daemon("a").read_settled(|_| place.write(&whole));
-        assert_eq!(read.expect("read"), whole.as_bytes());
+        assert_eq!(read.expect("read").0, whole.as_bytes());
     }
     place.write("[]");
-    assert_eq!(place.daemon("a").read_settled(|_| ()).expect("read"), b"[]");
+    assert_eq!(place.daemon("a").read_settled(|_| ()).expect("read").0, b"[]");
+}
+
+/// Adds an entry as LANrage does: without the lock, into the file that is there.
+fn lanrage_adds(place: &Place, id: &str) {
+    let mut entries = place.json();
+    entries[id] = foreign(id, "zoe");
+    place.write(&entries.to_string());
+}
+
+#[test]
+fn entry_that_is_written_before_the_rename_stays() {
+    let place = Place::new();
+    place.write("{}");
+    let (p, count) = (party("p", "a", &[]), Cell::new(0));
+    let taken = place.daemon("a").update_with(&ours(&[&p]), &now(), || {
+        if count.get() < 3 {
+            lanrage_adds(&place, &format!("lan-{}", count.replace(count.get() + 1)));
+        }
+    });
+    assert_eq!(taken.expect("written"), BTreeSet::new());
+    assert_eq!(place.ids(), ["lan-0", "lan-1", "lan-2", "p"]);
+    assert!(!disk::sibling(&place.path, disk::TEMPORARY).exists());
+}
+
+#[test]
+fn file_that_appears_before_the_rename_stays() {
+    let place = Place::new();
+    let p = party("p", "a", &[]);
+    let daemon = place.daemon("a");
+    let lanrage = json!({"lan": foreign("lan", "zoe")}).to_string();
+    let appears = || {
+        if !place.path.exists() {
+            place.write(&lanrage);
+        }
+    };
+    daemon.update_with(&ours(&[&p]), &now(), appears).expect("written");
+    assert_eq!(place.ids(), ["lan", "p"]);
+}
+
+#[test]
+fn update_gives_way_to_a_program_that_writes_all_the_time() {
+    let place = Place::new();
+    place.write("{}");
+    let (p, count) = (party("p", "a", &[]), Cell::new(0));
+    let daemon = place.daemon("a");
+    let writes = || lanrage_adds(&place, &format!("lan-{}", count.replace(count.get() + 1)));
+    let refused = daemon.update_with(&ours(&[&p]), &now(), writes).expect_err("contended");
+    assert!(matches!(refused, DiscoveryError::Contended(_)), "{refused}");
+    assert_eq!(place.ids(), ["lan-0", "lan-1", "lan-2", "lan-3", "lan-4"]);
+    daemon.update(&ours(&[&p]), &now()).expect("written");
+    assert_eq!(place.ids().len(), 6);
 }
 
 #[test]
