@@ -6,7 +6,7 @@ use lanrage_ipc::method::{ConnectionGet, ConnectionRetry, ConnectionSet};
 use lanrage_ipc::model::{Connection, ConnectionState};
 use lanrage_ipc::params::{ConnectionSetParams, Empty};
 
-use super::daemon::Daemon;
+use super::daemon::{Daemon, Program};
 use super::exit::Failure;
 use super::output::{Page, span, word};
 use crate::server_url::{BadServerUrl, ServerUrl};
@@ -34,7 +34,14 @@ pub(super) enum Command {
 impl Command {
     pub(super) fn run(self, daemon: &Daemon) -> Result<(), Failure> {
         match self {
-            Self::Show => daemon.connect()?.show::<ConnectionGet>(&Empty {}, show),
+            Self::Show => {
+                let mut session = daemon.connect()?;
+                let program = session.program;
+                session.show::<ConnectionGet>(&Empty {}, |page, connection| match program {
+                    Program::Daemon => show(page, connection),
+                    Program::Server => page.line("a control server, which follows no other"),
+                })
+            }
             Self::Set { url, .. } => {
                 let url = url.filter(|url| url != "local").map(|url| read(&url)).transpose()?;
                 let params = ConnectionSetParams { server_url: url.map(|url| url.to_string()) };

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use super::exit::{Exit, Failure};
 use super::output::{Output, Page};
 use crate::config::{self, CliArgs, CliConfig, Environment};
-use crate::os;
+use crate::{os, server};
 
 /// How long an answer may take, unless told otherwise.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -36,22 +36,23 @@ pub(super) struct Daemon {
 impl Daemon {
     /// Connects, and makes sure that both speak the same protocol.
     pub(super) fn connect(&self) -> Result<Session<'_>, Failure> {
-        let client =
-            self.reach(self.timeout.unwrap_or(TIMEOUT)).map_err(|error| self.failure(error))?;
-        Ok(Session { client, daemon: self })
+        let timeout = self.timeout.unwrap_or(TIMEOUT);
+        let (client, program) = self.reach(timeout).map_err(|error| self.failure(error))?;
+        Ok(Session { client, program, daemon: self })
     }
 
-    /// As [`Daemon::connect`], for who deals with the errors.
-    pub(super) fn reach(&self, timeout: Duration) -> Result<Client, ClientError> {
+    /// As [`Daemon::connect`], for who deals with the errors. Also returns which program answers.
+    pub(super) fn reach(&self, timeout: Duration) -> Result<(Client, Program), ClientError> {
         let options = Options {
             connect_timeout: timeout,
             timeout,
             max_line: LONGEST_REPLY,
             ..Options::default()
         };
+        os::check_socket_path(&self.config.socket).map_err(|reason| self.unusable(reason))?;
         self.check_place()?;
         let mut client = Client::connect_with(&self.config.socket, &options)?;
-        client.hello(&HelloParams {
+        let hello = client.hello(&HelloParams {
             client: Some(Agent {
                 name: "lanragectl".to_owned(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -59,7 +60,11 @@ impl Daemon {
             protocol: ProtocolRange::default(),
             features: Vec::new(),
         })?;
-        Ok(client)
+        let program = match hello.server.name == server::PROGRAM {
+            true => Program::Server,
+            false => Program::Daemon,
+        };
+        Ok((client, program))
     }
 
     /// Makes sure that no other user waits where the daemon of this one should be.
@@ -70,15 +75,17 @@ impl Daemon {
                 if config::is_makeshift(socket, &Environment::process())
                     && matches!(os::is_own_directory(directory), Ok(false)) =>
             {
-                let reason = format!("{} is not yours alone", directory.display());
-                let source = io::Error::new(io::ErrorKind::PermissionDenied, reason);
-                Err(ClientError::Io {
-                    doing: format!("connecting to {}", socket.display()),
-                    source,
-                })
+                Err(self.unusable(format!("{} is not yours alone", directory.display())))
             }
             _ => Ok(()),
         }
+    }
+
+    /// The socket must not, or can't, be connected to.
+    fn unusable(&self, reason: String) -> ClientError {
+        let doing = format!("connecting to {}", self.config.socket.display());
+        let source = io::Error::new(io::ErrorKind::InvalidInput, reason);
+        ClientError::Io { doing, source }
     }
 
     /// What to say of an error, by where the daemon should be.
@@ -161,10 +168,20 @@ impl Daemon {
     }
 }
 
+/// Program that serves a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Program {
+    /// A daemon, which may follow a control server.
+    Daemon,
+    /// A control server, at its administrators' socket.
+    Server,
+}
+
 /// A connection to the daemon.
 #[derive(Debug)]
 pub(super) struct Session<'a> {
     pub(super) client: Client,
+    pub(super) program: Program,
     daemon: &'a Daemon,
 }
 

@@ -82,7 +82,7 @@ fn ask(
 ) -> Result<Finding<Connection>, Trouble> {
     let connection = daemon
         .reach(patience)
-        .and_then(|mut client| client.call_raw(ConnectionGet::NAME, "{}"))
+        .and_then(|(mut client, _)| client.call_raw(ConnectionGet::NAME, "{}"))
         .map_err(|error| daemon.failure(error).into_words())
         .and_then(|raw| {
             let newer =

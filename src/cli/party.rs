@@ -56,14 +56,16 @@ impl Command {
     pub(super) fn run(self, daemon: &Daemon) -> Result<(), Failure> {
         match self {
             Self::Register { party_name, party_id, host } => {
+                let explain = host.explain();
                 let (host, keepalive) = host.peer()?;
                 let params = PartyRegisterParams { name: party_name, host, party_id, keepalive };
-                daemon.connect()?.show::<PartyRegister>(&params, show)
+                daemon.connect()?.show::<PartyRegister>(&params, show).map_err(explain)
             }
             Self::Join { party, peer } => {
+                let explain = peer.explain();
                 let (peer, keepalive) = peer.peer()?;
                 let params = PartyJoinParams { party_id: party, peer, keepalive };
-                daemon.connect()?.show::<PartyJoin>(&params, show)
+                daemon.connect()?.show::<PartyJoin>(&params, show).map_err(explain)
             }
             Self::Leave(member) => {
                 let params = member.params()?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::builder::TypedValueParser;
+use lanrage_ipc::ErrorCode;
 use lanrage_ipc::method::{PeerDiscover, PeerHeartbeat, PeerList, PeerUpdate};
 use lanrage_ipc::model::{
     Address, Keepalive, Name, NatType, PartyId, Peer, PeerId, PeerInput, PublicKey,
@@ -16,6 +17,9 @@ use super::exit::Failure;
 use super::identity;
 use super::input::one_of;
 use super::output::{Page, span};
+
+/// Hint where the control server refuses a peer whose id was not chosen.
+const DEFAULT_ID_TAKEN: &str = "the peer id is your login and host name: if another machine has the same two, choose another id here: --peer-id ID";
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -120,6 +124,15 @@ fn nat_type() -> impl TypedValueParser<Value = NatType> {
 }
 
 impl Joining {
+    /// Returns what adds a hint to a refusal by the control server, if the id is the default one.
+    pub(super) fn explain(&self) -> impl Fn(Failure) -> Failure + use<> {
+        let is_default = self.peer_id.is_none();
+        move |failure| match is_default {
+            true => failure.hint(ErrorCode::ServerRejected, DEFAULT_ID_TAKEN),
+            false => failure,
+        }
+    }
+
     /// The peer, and what keeps it alive.
     pub(super) fn peer(self) -> Result<(PeerInput, Keepalive), Failure> {
         let peer_id = self.peer_id.map_or_else(identity::peer_id, Ok)?;

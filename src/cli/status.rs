@@ -7,25 +7,31 @@ use lanrage_ipc::params::Empty;
 use lanrage_ipc::results::{Recovery, StatusResult, StoreStatus};
 
 use super::connection::describe;
-use super::daemon::Daemon;
+use super::daemon::{Daemon, Program};
 use super::exit::Failure;
 use super::output::{Page, span, word};
 
 pub(super) fn run(daemon: &Daemon) -> Result<(), Failure> {
-    daemon.connect()?.show::<StatusGet>(&Empty {}, show)
+    let mut session = daemon.connect()?;
+    let program = session.program;
+    session.show::<StatusGet>(&Empty {}, |page, status| show(page, status, program))
 }
 
-fn show(page: &mut Page, status: &StatusResult) {
+fn show(page: &mut Page, status: &StatusResult, program: Program) {
     let up = span(Duration::from_millis(status.uptime_ms));
-    page.fields([
-        ("version", format!("{}, up {up}", status.version)),
-        ("mode", word(&status.mode)),
-        ("connection", describe(&status.connection)),
+    let mut fields = vec![("version", format!("{}, up {up}", status.version))];
+    match program {
+        Program::Daemon => fields
+            .extend([("mode", word(&status.mode)), ("connection", describe(&status.connection))]),
+        Program::Server => fields.push(("mode", "control server".to_owned())),
+    }
+    fields.extend([
         ("parties", status.parties.to_string()),
         ("peers", status.peers.to_string()),
         ("clients", status.clients.to_string()),
         ("state", store(&status.store)),
     ]);
+    page.fields(fields);
     if let Some(error) = &status.store.last_error {
         page.line(format_args!("warning: the state can't be written: {error}"));
     }

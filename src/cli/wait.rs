@@ -13,7 +13,7 @@ use lanrage_ipc::{ErrorCode, ServerMessage};
 use serde_json::value::RawValue;
 
 use super::connection::describe;
-use super::daemon::Daemon;
+use super::daemon::{Daemon, Program};
 use super::exit::{Exit, Failure};
 
 /// How long to wait, unless told otherwise.
@@ -50,7 +50,7 @@ impl Wait {
             // However little time is left, an attempt is worth a moment.
             let attempt = daemon
                 .reach(deadline.left().max(INTERVAL))
-                .and_then(|client| self.attempt(client, deadline));
+                .and_then(|(client, program)| self.attempt(client, program, deadline));
             match attempt {
                 Ok(outcome) => {
                     let found = outcome?;
@@ -71,9 +71,19 @@ impl Wait {
         }
     }
 
-    fn attempt(&self, mut client: Client, deadline: Deadline) -> Result<Outcome, ClientError> {
+    fn attempt(
+        &self,
+        mut client: Client,
+        program: Program,
+        deadline: Deadline,
+    ) -> Result<Outcome, ClientError> {
         match (self.what, &self.party) {
             (What::Party, Some(party)) => come(client, party, deadline),
+            (What::Online, _) if program == Program::Server => {
+                let message = "this is a control server's socket: it follows no other server";
+                let hint = "name the daemon's socket: --socket PATH";
+                Ok(Err(Failure::new(Exit::Failed, "control_server", message, hint)))
+            }
             (What::Online, _) => online(client, deadline),
             _ => client.call_raw(Ping::NAME, "{}").map(Ok),
         }

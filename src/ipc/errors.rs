@@ -19,6 +19,8 @@ pub(super) fn wire(failure: &Failure) -> RpcError {
         Failure::Discovery(_) => {
             RpcError::new(failure.code(), words).hint("mend the discovery file, or what it is on")
         }
+        Failure::NoLink(_) => RpcError::new(failure.code(), words)
+            .hint("only a daemon follows a control server: connect to the daemon's socket"),
         _ => RpcError::new(failure.code(), words),
     }
 }

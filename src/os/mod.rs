@@ -8,12 +8,12 @@ mod windows;
 
 #[cfg(unix)]
 pub use unix::{
-    LocalSocket, Signals, close, fits_socket, in_group, inherited, is_own_directory, notify,
+    LocalSocket, Signals, check_socket_path, close, in_group, inherited, is_own_directory, notify,
     own_user, peer,
 };
 #[cfg(windows)]
 pub use windows::{
-    LocalSocket, Signals, close, fits_socket, in_group, inherited, is_own_directory, notify,
+    LocalSocket, Signals, check_socket_path, close, in_group, inherited, is_own_directory, notify,
     own_user, peer,
 };
 

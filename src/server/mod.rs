@@ -30,7 +30,7 @@ use crate::os::{self, LocalSocket, Signal, Signals, notify};
 use crate::{import, service, store, ws};
 
 /// What the program calls itself.
-const PROGRAM: &str = "lanragectl-server";
+pub(crate) const PROGRAM: &str = "lanragectl-server";
 /// How long the control plane may take to tell its epoch: it has nothing else to do yet.
 const FIRST_ANSWER: Duration = Duration::from_secs(10);
 /// How long requests and connections may take to end, in seconds; then they are cut.
@@ -185,8 +185,10 @@ fn lock_state(dir: &Path) -> anyhow::Result<Lock> {
 /// as that of the state directory; one that was asked for must be had.
 fn listen_to_admins(config: &ServerConfig) -> anyhow::Result<Option<LocalSocket>> {
     let path = &config.socket;
-    if path.starts_with(&config.state_dir) && !os::fits_socket(path) {
-        log::warn!("{} is too long for a socket: choose one with --socket", path.display());
+    if path.starts_with(&config.state_dir)
+        && let Err(reason) = os::check_socket_path(path)
+    {
+        log::warn!("{reason}");
         return Ok(None);
     }
     LocalSocket::bind(path, config.system).map(Some)

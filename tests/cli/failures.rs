@@ -12,8 +12,7 @@ use std::thread;
 use nix::unistd::geteuid;
 use serde_json::{Value, json};
 
-use crate::harness::Ctl;
-use crate::harness::Setup;
+use crate::harness::{Ctl, FAST_REMOTE, Setup};
 
 const NOBODY: u32 = 65534;
 
@@ -248,4 +247,48 @@ fn no_other_user_is_taken_for_the_daemon() {
     std::os::unix::fs::symlink(&elsewhere, &directory).expect("a link");
     assert_eq!(status().0, Some(3));
     drop(daemon);
+}
+
+#[test]
+fn socket_path_that_is_too_long_is_told() {
+    let setup = Setup::new();
+    let ctl = Ctl::at(&setup.dir.path().join("s".repeat(108)));
+    let ran = ctl.run("status");
+    assert_eq!(ran.code, Some(3), "{ran:?}");
+    assert!(ran.stderr.contains("bytes, and may have 107"), "{ran:?}");
+    ctl.fails("wait --for ready --timeout 1h");
+}
+
+#[test]
+fn socket_of_a_server_is_told_as_one() {
+    let server = Setup::server().start();
+    let ctl = server.ctl();
+    let status = ctl.text("status");
+    assert!(status.contains("\nmode     control server\nparties  0\n"), "{status}");
+    assert!(!status.contains("local") && !status.contains("needs no"), "{status}");
+    assert!(ctl.text("connection").contains("a control server, which follows no other"));
+    assert_eq!(ctl.json("status")["mode"], "local");
+    for line in ["connection set http://127.0.0.1:1", "connection set local", "connection retry"] {
+        let ran = ctl.run(line);
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert!(ran.stderr.contains("this program is a control server itself"), "{ran:?}");
+        assert!(ran.stderr.contains("connect to the daemon's socket"), "{ran:?}");
+    }
+    assert_eq!(ctl.fails("wait --for online"), (1, "control_server".to_owned()));
+}
+
+#[test]
+fn default_peer_id_of_another_machine_is_explained() {
+    let server = Setup::server().start();
+    let url = format!("http://{}", server.address());
+    let machines = [(); 2].map(|()| Setup::new().server_url(&url).config(FAST_REMOTE).start());
+    let register = "party register Quake --public-key k";
+    machines[0].await_state("online");
+    machines[0].ctl().text(register);
+    machines[1].await_state("online");
+    let ran = machines[1].ctl().run(register);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.contains("login and host name"), "{ran:?}");
+    assert!(ran.stderr.contains("--peer-id ID"), "{ran:?}");
+    machines[1].ctl().text(&format!("{register} --peer-id other"));
 }

@@ -6,5 +6,5 @@ mod socket;
 mod users;
 
 pub use signals::Signals;
-pub use socket::{LocalSocket, close, fits_socket, inherited, is_own_directory, peer};
+pub use socket::{LocalSocket, check_socket_path, close, inherited, is_own_directory, peer};
 pub use users::{in_group, own_user};

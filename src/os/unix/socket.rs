@@ -50,12 +50,7 @@ impl LocalSocket {
     /// # Errors
     /// In words that name the path and what to do.
     pub fn bind(path: &Path, open_to_all: bool) -> anyhow::Result<Self> {
-        let length = path.as_os_str().len();
-        ensure!(
-            fits_socket(path),
-            "the socket path {} has {length} bytes, and may have {LONGEST_PATH}: choose a shorter one with --socket",
-            path.display(),
-        );
+        check_socket_path(path).map_err(anyhow::Error::msg)?;
         prepare_directory(path, open_to_all)?;
         let lock = lock(path)?;
         let (listener, file) = listen(path, open_to_all)?;
@@ -163,9 +158,18 @@ fn listen(path: &Path, open_to_all: bool) -> anyhow::Result<(Listener, FileId)> 
     Ok((listener, file))
 }
 
-/// Whether the system takes a path for a socket.
-pub fn fits_socket(path: &Path) -> bool {
-    path.as_os_str().len() <= LONGEST_PATH
+/// Checks that the system takes a path for a socket.
+///
+/// # Errors
+/// In words that name the path and what to do.
+pub fn check_socket_path(path: &Path) -> Result<(), String> {
+    match path.as_os_str().len() {
+        0..=LONGEST_PATH => Ok(()),
+        length => Err(format!(
+            "the socket path {} has {length} bytes, and may have {LONGEST_PATH}: choose a shorter one with --socket",
+            path.display(),
+        )),
+    }
 }
 
 /// Beside the socket.
