@@ -133,7 +133,8 @@ pub(super) fn verify(connection: &Connection, path: &Path) -> Result<(), Fault> 
     let verdict: String =
         connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     if verdict != "ok" {
-        return Err(Fault::Damaged(verdict));
+        // It has a line for the database, and one for the damage.
+        return Err(Fault::Damaged(verdict.lines().collect::<Vec<_>>().join(": ")));
     }
     if connection.prepare("PRAGMA foreign_key_check")?.exists([])? {
         return Err(Fault::Damaged("a member belongs to a party that is not there".into()));

@@ -62,6 +62,9 @@ fn a_server_that_goes_and_comes_back_is_found() {
     let attempts: Vec<_> = lost.iter().map(|state| state["attempt"].as_u64()).collect();
     assert!(attempts.is_sorted() && attempts[0] == Some(1), "{attempts:?}");
     assert_eq!(attempts.last(), Some(&Some(3)), "as many as the configuration allows");
+    let log = daemon.setup.log();
+    let is_warned = |line: &str| line.contains("WARN") && line.contains("server: Fallback");
+    assert!(log.lines().any(is_warned), "{log}");
     for state in &lost {
         assert!(state["last_error"].as_str().is_some_and(|why| why.contains(' ')), "{state}");
         let wait = state["retry_in_ms"].as_u64();

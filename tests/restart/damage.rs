@@ -63,7 +63,9 @@ fn a_damaged_state_is_set_aside_and_the_newest_backup_restored() {
 
         let daemon = setup.start();
         let recovery = recovery(&daemon);
-        assert!(recovery["reason"].is_string() && recovery["at"].is_string(), "{recovery}");
+        let reason = recovery["reason"].as_str().expect("a reason");
+        assert!(!reason.contains(char::is_control), "{reason:?}");
+        assert!(recovery["at"].is_string(), "{recovery}");
         assert_eq!(recovery["restored_from"], json!(newest));
         let aside = recovery["set_aside"][0].as_str().expect("a file");
         assert!(aside.contains("control.db.damaged-"), "{aside}");

@@ -271,9 +271,10 @@ impl Link {
         let Connection { state, attempt, last_error, .. } = connection;
         // A server that is away is looked for again and again.
         let is_same = self.told.borrow().as_ref().is_some_and(|told| told.state == *state);
-        let level = match is_same {
-            true => log::Level::Debug,
-            false => log::Level::Info,
+        let level = match state {
+            _ if is_same => log::Level::Debug,
+            ConnectionState::Fallback => log::Level::Warn,
+            _ => log::Level::Info,
         };
         let why = last_error.as_deref().map(|why| format!(", {attempt} failed: {why}"));
         log::log!(level, "control server: {state:?}{}", why.unwrap_or_default());
