@@ -13,8 +13,8 @@ use super::{
     url,
 };
 use crate::harness::{
-    Daemon, FAST_REMOTE, NOBODY, Port, Proxy, Setup, Ws, assert_error, eventually, is_root,
-    stranger,
+    Daemon, FAST_REMOTE, Http, NOBODY, Port, Proxy, Setup, Ws, assert_error, eventually, is_root,
+    peer, stranger,
 };
 
 /// What proves to the server who is who, as the daemon keeps it.
@@ -179,4 +179,26 @@ fn a_relay_is_no_way_to_be_somebody_elses_peer() {
         assert_error(&other.error("party.register", registration("q", "ann")), "permission_denied");
     }
     register(&daemon, "r", "ann", "synced");
+}
+
+#[test]
+fn peer_that_is_no_member_is_not_claimed_on_the_server() {
+    let server = server();
+    let here = daemon(&url(&server));
+    here.await_state("online");
+    register(&here, "p", "ann", "synced");
+    // Somebody else has the one; the other is nobody's, and stays so.
+    let mut foreign = Http::registered(server.address(), "bob");
+    let mut client = here.client();
+    for peer_id in ["bob", "carol"] {
+        let member = json!({"party_id": "p", "peer_id": peer_id});
+        assert_error(&client.error("peer.heartbeat", member), "peer_not_found");
+        let update = json!({"party_id": "p", "peer": peer(peer_id)});
+        assert_error(&client.error("peer.update", update), "peer_not_found");
+        let signal = json!({"party_id": "p", "from_peer_id": peer_id, "to_peer_id": "ann",
+            "signal_data": 1});
+        assert_error(&client.error("signal.send", signal), "not_a_member");
+    }
+    foreign.token = None;
+    foreign.post("/auth/register?peer_id=carol", None).ok();
 }

@@ -34,10 +34,16 @@ impl Registry {
         let tx = Transaction::new(self, caller, now);
         tx.authorize(command)?;
         match command {
-            Command::SendSignal { data, .. } => tx.fits(data),
+            Command::SendSignal { party_id, from, data, .. } => {
+                tx.is_member(party_id, from)?;
+                tx.fits(data)
+            }
             Command::Register { party_id, host: peer, .. }
             | Command::Join { party_id, peer, .. } => tx.has_room_for(party_id, &peer.peer_id),
             Command::RegisterRelay { relay_id, .. } => tx.may_announce(relay_id),
+            // Otherwise the server would be asked to give the id to a peer that is no member.
+            Command::Heartbeat { party_id, peer_id } => tx.member(party_id, peer_id).map(drop),
+            Command::Update { party_id, peer, .. } => tx.member(party_id, &peer.peer_id).map(drop),
             _ => Ok(()),
         }
     }

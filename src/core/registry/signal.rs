@@ -105,7 +105,7 @@ impl Transaction<'_> {
         Ok(Outcome::Signals(signals.collect()))
     }
 
-    fn is_member(&self, party_id: &PartyId, peer_id: &PeerId) -> Result<(), Refusal> {
+    pub(super) fn is_member(&self, party_id: &PartyId, peer_id: &PeerId) -> Result<(), Refusal> {
         if self.party(party_id)?.members.contains_key(peer_id) {
             return Ok(());
         }
