@@ -105,6 +105,12 @@ pub enum BadServerUrl {
          http://192.168.1.7:8667"
     )]
     Host,
+    /// Its address has an IPv6 zone, which a URL can't carry to the server.
+    #[error(
+        "must have an IPv6 address without a zone (what follows %): use a global or unique local \
+         address, or a DNS name"
+    )]
+    Zone,
     /// No server can be at its port.
     #[error("must have a port from 1 to 65535, as in http://lan.example.org:8667, or none")]
     Port,
@@ -136,6 +142,11 @@ impl FromStr for ServerUrl {
             .is_some_and(|(_, rest)| rest.is_empty() || rest.starts_with(['/', '\\']))
         {
             return Err(BadServerUrl::NoHost);
+        }
+        let authority =
+            text.split("://").nth(1).and_then(|rest| rest.split(['/', '?', '#']).next());
+        if authority.is_some_and(|it| it.starts_with('[') && it.contains('%')) {
+            return Err(BadServerUrl::Zone);
         }
         let url = Self::kept(text)?;
         if url.0.port() == Some(0) {
@@ -180,6 +191,14 @@ mod tests {
             assert_eq!(url.websocket().as_str(), websocket);
             assert_eq!(url.route(&["parties", "a/b"]).as_str(), route);
         }
+    }
+
+    #[test]
+    fn zones_are_refused_in_words() {
+        for text in ["http://[fe80::1%eth0]:8667", "https://[fe80::1%25eth0]/base"] {
+            assert_eq!(text.parse::<ServerUrl>(), Err(BadServerUrl::Zone), "{text}");
+        }
+        assert!("http://h/%5B".parse::<ServerUrl>().is_ok());
     }
 
     #[test]

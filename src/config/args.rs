@@ -169,6 +169,14 @@ mod tests {
     }
 
     #[test]
+    fn zone_of_an_address_to_listen_on_is_told() {
+        let line = |listen| ["lanragectl-server", "--listen", listen];
+        let error = ServerArgs::try_parse_from(line("[fe80::1%eth0]:8667")).unwrap_err();
+        assert!(error.to_string().contains("IPv6 zone by name"), "{error}");
+        assert!(ServerArgs::try_parse_from(line("[fe80::1%2]:8667")).is_ok());
+    }
+
+    #[test]
     fn version_names_the_program() {
         let version = env!("CARGO_PKG_VERSION");
         let error = DaemonArgs::try_parse_from(["lanragectl-d", "--version"]).unwrap_err();

@@ -6,9 +6,14 @@ use toml::de::DeValue;
 
 /// An address and port to listen on. No name: it might stand for several addresses, or for another one tomorrow.
 pub(in crate::config) fn parse_listen(text: &str) -> Result<SocketAddr, &'static str> {
-    text.parse().map_err(
-        |_| "is not an IP address with a port: write it as \"127.0.0.1:8667\" or \"[::1]:8667\"",
-    )
+    text.parse().map_err(|_| match text.starts_with('[') && text.contains('%') {
+        true => {
+            "has an IPv6 zone by name: write the interface's number, as in \"[fe80::1%2]:8667\""
+        }
+        false => {
+            "is not an IP address with a port: write it as \"127.0.0.1:8667\" or \"[::1]:8667\""
+        }
+    })
 }
 
 /// A network; a bare address is the network of that address alone.
