@@ -6,6 +6,7 @@ mod bounds;
 mod certificates;
 mod chaos;
 mod clocks;
+mod gateways;
 mod lost_answers;
 mod network;
 mod outbox;

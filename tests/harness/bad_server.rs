@@ -41,12 +41,27 @@ pub(crate) enum Behaviour {
     /// Completes a WebSocket's handshake, takes these steps, and hangs up. What asks for no
     /// WebSocket is answered 404.
     UpgradeThen(Vec<Step>),
+    /// Forwards requests to a server as a reverse proxy does that speaks HTTP/1.0 with it, but for
+    /// those that the rule answers.
+    Gateway(SocketAddr, Rule),
 }
+
+/// Answers a request in the server's place: the status, the kind of content, and the body.
+pub(crate) type Rule =
+    Arc<dyn Fn(&Request) -> Option<(u16, &'static str, &'static str)> + Send + Sync>;
 
 impl Behaviour {
     /// What a control server does, as [`polite`] does it.
     pub(crate) fn polite() -> Self {
         Self::UpgradeThen(vec![Step::answer(polite())])
+    }
+
+    /// A gateway before this server.
+    pub(crate) fn gateway(
+        server: SocketAddr,
+        rule: impl Fn(&Request) -> Option<(u16, &'static str, &'static str)> + Send + Sync + 'static,
+    ) -> Self {
+        Self::Gateway(server, Arc::new(rule))
     }
 }
 
@@ -257,6 +272,16 @@ impl Shared {
                 }
                 Behaviour::RedirectTo(url) => response(302, &[("Location", url)], ""),
                 Behaviour::Status(status, headers) => response(status, &headers, "no"),
+                Behaviour::Gateway(server, rule) => match rule(&request) {
+                    Some((status, kind, body)) => {
+                        response(status, &[("Content-Type", kind.to_owned())], body)
+                    }
+                    None => {
+                        let answer = request.forward(server).ok()?;
+                        // Its head says that the connection ends with it.
+                        return stream.get_mut().write_all(&answer).ok();
+                    }
+                },
                 Behaviour::UpgradeThen(script) => match request.accept_key() {
                     Some(key) => return script::run(self, stream, &key, &script),
                     None => response(404, &[], "Not Found"),

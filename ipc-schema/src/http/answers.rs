@@ -7,8 +7,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use crate::control::Secret;
 use crate::lanrage::{AnnouncedParty, Records};
@@ -20,8 +20,23 @@ const LONGEST_DETAIL: usize = 512;
 
 /// Why an answer can't be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct BadAnswer(String);
+#[error("{words}")]
+pub struct BadAnswer {
+    words: String,
+    is_foreign: bool,
+}
+
+impl BadAnswer {
+    fn new(words: impl Into<String>) -> Self {
+        Self { words: words.into(), is_foreign: false }
+    }
+
+    /// True where the body is no JSON, or lacks the keys that every control server gives: another
+    /// program answered.
+    pub fn is_foreign(&self) -> bool {
+        self.is_foreign
+    }
+}
 
 /// What `GET /` answers, as far as it tells a control server from another one.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -103,7 +118,7 @@ impl TokenAnswer {
         let Fields { token, expires_at } = read(body)?;
         let is_visible = |token: &str| token.bytes().all(|byte| byte.is_ascii_graphic());
         if token.expose().is_empty() || !is_visible(token.expose()) {
-            return Err(BadAnswer("token: must be visible ASCII characters".to_owned()));
+            return Err(BadAnswer::new("token: must be visible ASCII characters"));
         }
         let expires_at = expires_at.map(|text| instant("expires_at", &text)).transpose()?;
         Ok(Self { token, expires_at })
@@ -130,16 +145,32 @@ impl PartyAnswer {
             party_id: PartyId,
         }
         let Fields { party, virtual_ips, epoch, seq } = read(body)?;
-        let Named { party_id } = read(party.get().as_bytes())?;
+        let named: Result<Named, _> = read(party.get().as_bytes());
+        let Named { party_id } = named.map_err(|error| BadAnswer::new(error.words))?;
         let entries = vec![(party_id.to_string(), party)];
         let salvage = Records { entries, damage: None }.salvage(&TimeZone::UTC);
         let mut rejected = salvage.rejected;
         let Some(party) = salvage.parties.into_iter().next() else {
             let reason = rejected.pop().map_or_else(String::new, |rejected| rejected.reason);
-            return Err(BadAnswer(format!("party: {reason}")));
+            return Err(BadAnswer::new(format!("party: {reason}")));
         };
         let party = party.announce(&TimeZone::UTC);
         Ok(Self { party_id, party, virtual_ips, change: epoch.zip(seq), rejected })
+    }
+
+    /// Reads a body that holds the members alone; the rest is as it was `before`.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn from_peers_json(body: &[u8], before: &AnnouncedParty) -> Result<Self, BadAnswer> {
+        #[derive(Deserialize)]
+        struct Fields {
+            peers: serde_json::Map<String, Value>,
+        }
+        let Fields { peers } = read(body)?;
+        let mut party = json!({"party": before});
+        party["party"]["peers"] = Value::Object(peers);
+        Self::from_json(party.to_string().as_bytes())
     }
 
     /// Whether a peer is a member.
@@ -208,13 +239,16 @@ fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, BadAnswer> {
     serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
         let words = error.into_inner();
-        BadAnswer(if path == "." { words.to_string() } else { format!("{path}: {words}") })
+        match path.as_str() {
+            "." => BadAnswer { words: words.to_string(), is_foreign: true },
+            path => BadAnswer::new(format!("{path}: {words}")),
+        }
     })
 }
 
 /// A time with its offset, or else in UTC.
 fn instant(field: &str, text: &str) -> Result<Timestamp, BadAnswer> {
-    let bad = |rule: &str| BadAnswer(format!("{field}: {rule}"));
+    let bad = |rule: &str| BadAnswer::new(format!("{field}: {rule}"));
     let LastSeen { local, offset } = text.parse().map_err(bad)?;
     let offset = offset.unwrap_or(Offset::UTC);
     offset.to_timestamp(local).map_err(|_| bad("it is out of range"))
@@ -263,6 +297,23 @@ mod tests {
         assert!(words.contains("party: host_id") && words.contains("public_port"), "{words}");
         let words = read_party(json!({"party": {}})).unwrap_err().to_string();
         assert!(words.contains("party_id"), "{words}");
+    }
+
+    #[test]
+    fn answers_of_other_programs_are_told_from_bad_ones() {
+        for (body, is_foreign) in [
+            ("<html>", true),
+            ("", true),
+            ("5", true),
+            (r#"{"status":"maintenance"}"#, true),
+            (r#"{"party":{}}"#, false),
+            (r#"{"party":5}"#, false),
+        ] {
+            let bad = PartyAnswer::from_json(body.as_bytes()).unwrap_err();
+            assert_eq!(bad.is_foreign(), is_foreign, "{body}");
+        }
+        let bad = TokenAnswer::from_json(br#"{"token":"a b"}"#).unwrap_err();
+        assert!(!bad.is_foreign());
     }
 
     #[test]

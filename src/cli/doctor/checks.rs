@@ -334,7 +334,7 @@ impl Way {
 
     /// Why an answer is not the one that was asked for.
     fn refused(&self, answer: &Answer) -> String {
-        words::refusal(answer.status, &answer.headers, &self.url, Timestamp::now()).words
+        words::refusal(answer.status, &answer.headers, &self.url, Timestamp::now(), false).words
     }
 
     /// Waits for something as long as a step may take. It is `named` as [`words::late`] wants it.

@@ -60,6 +60,8 @@ pub(crate) struct Link {
     line: Line,
     timer: Option<SpawnHandle>,
     attempt: Option<SpawnHandle>,
+    /// True once this server has let the daemon in.
+    was_online: bool,
     /// Whether the actor is about to begin anew.
     is_ending: bool,
     /// What it then does first.
@@ -80,7 +82,7 @@ impl Link {
     ) -> Self {
         let machine = link::Link::new(settings.link.clone());
         let started = around.clock.now().wall;
-        let (url, timer, attempt, is_ending, next) = Default::default();
+        let (url, timer, attempt, was_online, is_ending, next) = Default::default();
         Self {
             machine,
             url,
@@ -89,6 +91,7 @@ impl Link {
             line,
             timer,
             attempt,
+            was_online,
             is_ending,
             next,
             told,
@@ -160,7 +163,11 @@ impl Link {
             this.attempt = None;
             match result {
                 Ok(wire) => this.open(id, target, wire, ctx),
-                Err(loss) => this.input(Input::Closed(id, loss), ctx),
+                Err(mut loss) => {
+                    // A login that was not there before is not the server's: it may pass.
+                    loss.is_final &= !this.was_online;
+                    this.input(Input::Closed(id, loss), ctx);
+                }
             }
         });
         self.attempt = Some(ctx.spawn(opening));
@@ -198,7 +205,7 @@ impl Link {
         ctx: &mut Context<Self>,
     ) {
         let link = ctx.address();
-        let alive = move || drop(link.try_send(Alive(id)));
+        let alive = move |fault| drop(link.try_send(Alive(id, fault)));
         let hearing = session.clone().hear(incoming, alive).into_actor(self);
         ctx.spawn(hearing.map(move |loss, this, ctx| {
             let makes_way = this.line.session().is_some_and(|session| session.makes_way());
@@ -215,6 +222,7 @@ impl Link {
 
     fn welcomed(&mut self, id: LinkId, session: Rc<Session>, ctx: &mut Context<Self>) {
         session.set_online();
+        self.was_online = true;
         self.input(Input::Welcomed(id), ctx);
         let probe = self.settings.link.probe;
         for task in [
@@ -326,13 +334,16 @@ crate::answers_ping!(Link);
 /// Something came on a connection.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Alive(LinkId);
+struct Alive(LinkId, Option<String>);
 
 impl Handler<Alive> for Link {
     type Result = ();
 
-    fn handle(&mut self, Alive(id): Alive, ctx: &mut Self::Context) {
+    fn handle(&mut self, Alive(id, fault): Alive, ctx: &mut Self::Context) {
         self.input(Input::Heard(id), ctx);
+        if let Some(words) = fault {
+            self.input(Input::Fault(id, words), ctx);
+        }
     }
 }
 
@@ -345,7 +356,7 @@ impl Handler<Head> for Link {
     type Result = ();
 
     fn handle(&mut self, Head(url): Head, ctx: &mut Self::Context) {
-        self.url = url;
+        (self.url, self.was_online) = (url, false);
         let now = self.around.clock.elapsed();
         let mut outputs = self.machine.handle(Input::Detach, now, &mut uniform);
         if self.url.is_some() {

@@ -181,6 +181,10 @@ impl Link {
                 self.phase = Phase::Up { id, heard: now, pinged: false };
                 None
             }
+            (Input::Fault(_, words), Phase::Up { .. }) => {
+                self.last_error = Some(words);
+                None
+            }
             (Input::Closed(_, lost), _) => {
                 self.lose(lost, now, jitter);
                 None
@@ -205,7 +209,9 @@ impl Link {
             }
             (Input::Stop, _) => self.hang_up(Phase::Stopping, now),
             (Input::Start | Input::Retry, _)
-            | (Input::Opened(_) | Input::Welcomed(_) | Input::Heard(_), _) => None,
+            | (Input::Opened(_) | Input::Welcomed(_) | Input::Heard(_) | Input::Fault(..), _) => {
+                None
+            }
         }
     }
 

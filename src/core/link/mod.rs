@@ -100,6 +100,8 @@ pub enum Input {
     Welcomed(LinkId),
     /// Anything came from the server.
     Heard(LinkId),
+    /// The server is there, and fails in this way.
+    Fault(LinkId, String),
     /// The attempt failed, or the connection is gone. Not to be hung up again.
     Closed(LinkId, Loss),
     /// This side closed the connection, in order to have another.
@@ -123,6 +125,7 @@ impl Input {
             Self::Opened(id)
             | Self::Welcomed(id)
             | Self::Heard(id)
+            | Self::Fault(id, _)
             | Self::Closed(id, _)
             | Self::Renewed(id) => Some(*id),
             _ => None,
@@ -154,6 +157,7 @@ pub struct Standing {
     pub attempt: u32,
     /// When the next attempt comes, as long as one is waited for.
     pub retry_at: Option<Duration>,
-    /// Why the last attempt failed or the connection went, until the server answers.
+    /// Why the last attempt failed or the connection went, until the server answers; or how the
+    /// server fails while the connection is up.
     pub last_error: Option<String>,
 }

@@ -1,6 +1,7 @@
 //! What a client asks over HTTP.
 
-use std::io::{BufRead, Read};
+use std::io::{self, BufRead, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 
 use serde_json::Value;
 use tungstenite::handshake::derive_accept_key;
@@ -17,7 +18,7 @@ pub(crate) struct Request {
 
 impl Request {
     /// The next one of a connection; `None` when there is none.
-    pub(super) fn read(stream: &mut impl BufRead) -> Option<Self> {
+    pub(in crate::harness) fn read(stream: &mut impl BufRead) -> Option<Self> {
         let start = line(stream)?;
         let mut words = start.split(' ').map(str::to_owned);
         let (method, path) = (words.next()?, words.next()?);
@@ -41,6 +42,23 @@ impl Request {
     /// The body of one that has JSON.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).expect("a body of JSON")
+    }
+
+    /// Makes it of a server in HTTP/1.0. Returns the whole answer.
+    pub(in crate::harness) fn forward(&self, server: SocketAddr) -> io::Result<Vec<u8>> {
+        let mut head = format!("{} {} HTTP/1.0\r\n", self.method, self.path);
+        // Those that are about this connection alone stay here.
+        let is_passed = |name: &str| !matches!(name, "connection" | "upgrade" | "host");
+        for (name, value) in self.headers.iter().filter(|(name, _)| is_passed(name)) {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        head.push_str(&format!("Host: {server}\r\nConnection: close\r\n\r\n"));
+        let mut stream = TcpStream::connect(server)?;
+        stream.write_all(head.as_bytes())?;
+        stream.write_all(&self.body)?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        Ok(answer)
     }
 
     /// What proves to one who asks for a WebSocket that it is understood.

@@ -32,11 +32,12 @@ const MOST_WARNINGS: u32 = 100;
 
 impl Session {
     /// Takes in what comes until the connection is gone. `alive` is called for each sign of life,
-    /// as it is read: what came before it may wait for this machine's disk.
+    /// as it is read, with what the server fails in, if it does: what came before it may wait for
+    /// this machine's disk.
     pub(in super::super) async fn hear(
         self: Rc<Self>,
         incoming: mpsc::Receiver<Incoming>,
-        alive: impl Fn(),
+        alive: impl Fn(Option<String>),
     ) -> Loss {
         let (inbox, unread) = inbox::inbox();
         let heard =
@@ -53,12 +54,12 @@ impl Session {
         &self,
         mut incoming: mpsc::Receiver<Incoming>,
         inbox: inbox::Sender,
-        alive: impl Fn(),
+        alive: impl Fn(Option<String>),
     ) -> Loss {
         while let Some(came) = incoming.recv().await {
             match &came {
                 Incoming::Frame(frame) => {
-                    alive();
+                    alive(None);
                     if let ServerFrame::Ack { req_id, .. }
                     | ServerFrame::Error { req_id: Some(req_id), .. } = &**frame
                     {
@@ -66,7 +67,11 @@ impl Session {
                     }
                 }
                 Incoming::Alive => {
-                    alive();
+                    alive(None);
+                    continue;
+                }
+                Incoming::Fault(words) => {
+                    alive(Some(words.clone()));
                     continue;
                 }
                 Incoming::Lost(loss) => return loss.clone(),
@@ -87,7 +92,7 @@ impl Session {
                 },
                 Incoming::Garbage(words) => self.puzzled(&mut garbage, &words),
                 Incoming::Renamed { from, to } => self.renamed(from, to).await,
-                Incoming::Alive | Incoming::Lost(_) => {}
+                Incoming::Alive | Incoming::Fault(_) | Incoming::Lost(_) => {}
             }
         }
     }

@@ -11,7 +11,6 @@ use lanrage_ipc::model::PeerId;
 use lanrage_ipc::params::RelayRegisterParams;
 use reqwest::header;
 use reqwest::{Client, Method, Response, StatusCode};
-use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use url::Url;
@@ -29,6 +28,9 @@ const ATTEMPTS: u32 = 4;
 
 /// How long to wait before the second attempt, at most; each further one waits twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+/// Body of LANrage's own server's answer where a request failed in it: the one that is no JSON.
+const UNHANDLED: &[u8] = b"Internal Server Error";
 
 /// Connections that are kept while nothing is asked.
 const IDLE_CONNECTIONS: usize = 4;
@@ -96,7 +98,8 @@ impl Api {
             .referer(false)
             .no_proxy()
             .connect_timeout(target.connect_timeout)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS);
+        let client = client
             .build()
             .map_err(|error| Refused::nonsense(format!("no HTTP client: {error}")))?;
         let (url, request_timeout) = (target.url.clone(), target.request_timeout);
@@ -215,21 +218,29 @@ impl Api {
         if let Some(body) = &question.body {
             request = request.header(header::CONTENT_TYPE, "application/json");
             request = request.body(body.to_string());
+        } else if question.method == Method::POST {
+            // HTTP/1.0, which proxies speak with servers, wants a length even of nothing.
+            request = request.header(header::CONTENT_LENGTH, 0);
         }
         let mut response = request.send().await.map_err(broken)?;
         let (status, headers) = (response.status(), response.headers().clone());
         let body = self.body(&mut response).await?;
         let Loss { words, retry_after, is_final } =
-            words::refusal(status, &headers, &self.url, Timestamp::now());
+            words::refusal(status, &headers, &self.url, Timestamp::now(), !question.is_greeting);
         if status.is_success() {
             return Ok(Answer { body, date: words::date(&headers), otherwise: words });
+        }
+        let said = answers::detail(&body);
+        let is_own = said.is_some() || status == 500 && body == UNHANDLED;
+        if !is_own && !question.is_greeting {
+            return Err(Refused { retry_after, ..Refused::foreign(words) });
         }
         // Where no token is needed, who asks for one lets nobody in who has none from elsewhere.
         if is_final && (question.bearer.is_none() || status != StatusCode::UNAUTHORIZED) {
             return Err(Refused::new(ErrorCode::PermissionDenied, words, Cause::Barred));
         }
         // A status in words, as frameworks give it, says nothing of its own.
-        let said = answers::detail(&body).filter(|said| Some(&**said) != status.canonical_reason());
+        let said = said.filter(|said| Some(&**said) != status.canonical_reason());
         let message = match said.map(|said| words::shown(&said)) {
             Some(said) if question.is_greeting => format!("{words}; it says “{said}”"),
             Some(said) => said,
@@ -282,12 +293,9 @@ impl Answer {
         &self,
         read: impl FnOnce(&[u8]) -> Result<T, BadAnswer>,
     ) -> Result<T, Refused> {
-        read(&self.body).map_err(|error| {
-            let is_json = serde_json::from_slice::<IgnoredAny>(&self.body).is_ok();
-            Refused::nonsense(match is_json {
-                true => format!("the server's answer can't be understood: {error}"),
-                false => self.otherwise.clone(),
-            })
+        read(&self.body).map_err(|error| match error.is_foreign() {
+            true => Refused::foreign(&self.otherwise),
+            false => Refused::nonsense(format!("the server's answer can't be understood: {error}")),
         })
     }
 

@@ -22,6 +22,7 @@ mod session;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod wall_clock;
 
 use std::sync::Arc;
 
@@ -46,7 +47,8 @@ pub async fn open(target: &Target) -> Result<Wire, Loss> {
     let clock_ahead = date.map(|date| ahead(date, Timestamp::now()));
     let (outgoing, wanted) = mpsc::channel(SEND_QUEUE);
     let (told, incoming) = mpsc::channel(RECEIVE_QUEUE);
-    let session = Session::new(api, Parties::new(target.poll), told, clock_ahead);
+    let is_chosen = target.carrier == Carrier::Http;
+    let session = Session::new(api, Parties::new(target.poll), told, clock_ahead, is_chosen);
     let pump = Pump::new(Arc::new(session));
     tokio::spawn(pump.run(wanted, target.request_timeout));
     Ok(Wire { outgoing, incoming, carrier: Carrier::Http, clock_ahead })

@@ -2,6 +2,7 @@
 //! when to look again. It asks nobody and knows no clock.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use lanrage_ipc::control::{Beside, Bookmark, ClientFrame, ServerFrame};
@@ -9,6 +10,8 @@ use lanrage_ipc::http::answers::PartyAnswer;
 use lanrage_ipc::lanrage::{AnnouncedParty, NaiveTime};
 use lanrage_ipc::model::{Epoch, PartyId, PeerId};
 use tokio::time::Instant;
+
+use super::wall_clock::WallClock;
 
 /// What parties count in whose server does not say it, as LANrage's own.
 const MADE_UP_EPOCH: &str = "lanrage";
@@ -24,6 +27,8 @@ pub(super) struct Parties {
     /// The ids that parties were registered under, and what the server called them.
     renamed: BTreeMap<PartyId, PartyId>,
     epoch: Option<Epoch>,
+    /// What the server's times without an offset mean.
+    pub(super) wall_clock: WallClock,
 }
 
 /// A party that is looked at.
@@ -39,17 +44,17 @@ struct Watched {
 
 /// A party as it was at the last look.
 #[derive(Debug, Clone, PartialEq)]
-struct Seen {
+pub(super) struct Seen {
     /// Without what changes by itself: a sign of life is no change of a party.
-    party: AnnouncedParty,
+    pub(super) party: AnnouncedParty,
     /// As the server tells it, but for numbers that are made up.
     beside: Beside,
 }
 
 impl Parties {
     pub(super) fn new(poll: Duration) -> Self {
-        let (watched, counted, renamed) = Default::default();
-        Self { poll, watched, counted, renamed, epoch: None }
+        let (watched, counted, renamed, wall_clock) = Default::default();
+        Self { poll, watched, counted, renamed, epoch: None, wall_clock }
     }
 
     /// The stretch of history that the server counts in, as far as it has told.
@@ -104,6 +109,11 @@ impl Parties {
     /// This machine's peers in a party.
     pub(super) fn own(&self, party_id: &PartyId) -> Option<&BTreeSet<PeerId>> {
         self.watched.get(party_id).map(|watched| &watched.own)
+    }
+
+    /// Returns a party as it was at the last look, if there was one.
+    pub(super) fn seen(&self, party_id: &PartyId) -> Option<Seen> {
+        self.watched.get(party_id)?.seen.clone()
     }
 
     /// The number of a party's last change.
@@ -196,6 +206,19 @@ impl Parties {
             self.renamed.retain(|_, to| to != party_id);
         }
         self.translate_early(frame);
+    }
+}
+
+impl Seen {
+    /// Returns the members' virtual addresses.
+    pub(super) fn virtual_ips(&self) -> BTreeMap<PeerId, Ipv4Addr> {
+        self.beside.virtual_ips.clone()
+    }
+
+    /// Returns the party's last change, where the server numbers changes.
+    pub(super) fn change(&self) -> Option<(Epoch, u64)> {
+        let Beside { epoch, seq, .. } = &self.beside;
+        (*epoch != made_up_epoch()).then(|| (epoch.clone(), *seq))
     }
 }
 

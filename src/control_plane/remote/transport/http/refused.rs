@@ -32,6 +32,8 @@ pub enum Cause {
     Unanswered,
     /// The server, or what stands before it, lets this machine do nothing at all.
     Barred,
+    /// Another program answered in the server's place: a proxy, or a captive portal.
+    Foreign,
     /// The server answered something that can't be understood.
     Nonsense,
     /// It was not made: the routes have nothing for it.
@@ -50,6 +52,11 @@ impl Refused {
         Self::new(ErrorCode::Internal, message, Cause::Nonsense)
     }
 
+    /// An answer that is not the server's own: nobody can tell what became of the request.
+    pub(super) fn foreign(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::Offline, message, Cause::Foreign)
+    }
+
     /// A request that this transport refuses by itself, as a server would.
     pub(super) fn here(code: ErrorCode, message: impl Into<String>) -> Self {
         Self::new(code, message, Cause::Here)
@@ -66,11 +73,7 @@ impl Refused {
 
     /// A status with what there is to say about it.
     pub(super) fn of_status(status: StatusCode, message: &str) -> Self {
-        let cause = match status.as_u16() {
-            // It was not the server that answered, or not this one.
-            300..=399 => Cause::Nonsense,
-            status => Cause::Status(status),
-        };
+        let cause = Cause::Status(status.as_u16());
         Self::new(code(status, message), words::shown(message), cause)
     }
 
@@ -98,7 +101,10 @@ impl Refused {
 
     /// Whether it says more of the way to the server than of the request.
     pub(super) fn is_loss(&self) -> bool {
-        matches!(self.cause, Cause::Unreachable | Cause::Unanswered | Cause::Barred)
+        matches!(
+            self.cause,
+            Cause::Unreachable | Cause::Unanswered | Cause::Barred | Cause::Foreign
+        )
     }
 
     /// Whether the request may be made again at once. One that does no more when it is made twice
@@ -108,7 +114,7 @@ impl Refused {
             Cause::Unreachable => true,
             Cause::Unanswered => repeatable,
             Cause::Status(status) => repeatable && matches!(status, 502..=504),
-            Cause::Barred | Cause::Nonsense | Cause::Here => false,
+            Cause::Barred | Cause::Foreign | Cause::Nonsense | Cause::Here => false,
         }
     }
 
@@ -203,6 +209,7 @@ mod tests {
             (Cause::Status(500), false, false),
             (Cause::Status(429), false, false),
             (Cause::Barred, false, false),
+            (Cause::Foreign, false, false),
             (Cause::Nonsense, false, false),
         ] {
             assert_eq!(of(cause).may_pass(false), once, "{cause:?}");

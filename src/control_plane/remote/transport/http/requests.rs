@@ -18,6 +18,7 @@ use super::super::{Incoming, Loss};
 use super::parties::named;
 use super::refused::Refused;
 use super::session::Session;
+use super::wall_clock::Occasion;
 
 /// What an `ack` tells.
 struct Reply {
@@ -89,12 +90,20 @@ impl Session {
             ClientFrame::Sync { party_id, have } => self.sync(&party_id, have).await?,
             ClientFrame::ListRelays { region } => self.relays(region).await?,
             ClientFrame::Signal { .. } => {
-                let message = "this server passes no signals on: it has no WebSocket";
-                return Err(Refused::here(ErrorCode::ServerRejected, message));
+                return Err(Refused::here(ErrorCode::ServerRejected, self.no_signals()));
             }
         };
         self.ack(req_id, reply).await;
         Ok(())
+    }
+
+    /// Why no signal is sent.
+    fn no_signals(&self) -> String {
+        let why = match self.is_chosen {
+            true => "this daemon speaks HTTP, as remote.transport says: set it to \"auto\"",
+            false => "the server has none, or a proxy does not let it pass",
+        };
+        format!("signals need a WebSocket to the control server, and {why}")
     }
 
     async fn ack(&self, req_id: Option<&ReqId>, Reply { seq, result }: Reply) {
@@ -184,7 +193,8 @@ impl Session {
         let body = json!({"name": name, "host_peer_info": told_now(host)});
         let question = self.api.post(&["parties"], Some(body)).named(req_id);
         let asked_for = self.ask_as(&peer_id, question).await;
-        let answer = asked_for.map_err(Refused::of_registration)?.party()?;
+        let answer = asked_for.map_err(Refused::of_registration)?;
+        let answer = self.party(&answer, &peer_id, Occasion::Registered)?;
         if let Some(from) = asked.filter(|asked| *asked != answer.party_id) {
             let to = answer.party_id.clone();
             self.parties().rename(from.clone(), to.clone());
@@ -203,7 +213,8 @@ impl Session {
         let peer_id = peer.info.peer_id.clone();
         let body = json!({"party_id": party_id, "peer_info": told_now(peer)});
         let question = self.api.post(&["parties", party_id.as_str(), "join"], Some(body));
-        let answer = self.ask_as(&peer_id, question.repeatable().named(req_id)).await?.party()?;
+        let answer = self.ask_as(&peer_id, question.repeatable().named(req_id)).await?;
+        let answer = self.party(&answer, &peer_id, Occasion::Joined)?;
         let answer = self.check(answer, party_id)?;
         Ok(self.entered(&peer_id, answer).await)
     }

@@ -17,6 +17,7 @@ use super::api::{Answer, Api, Question, Token};
 use super::parties::Parties;
 use super::refused::{Cause, Refused};
 use super::tokens::{Held, Tokens};
+use super::wall_clock::Occasion;
 
 /// How often at least a client that speaks HTTP gives signs of life, in milliseconds.
 const HEARTBEAT_MS: u64 = 30_000;
@@ -32,6 +33,8 @@ pub(super) struct Session {
     incoming: mpsc::Sender<Incoming>,
     /// How far the server's clock is ahead of this machine's.
     ahead: SignedDuration,
+    /// True where the configuration asks for HTTP.
+    pub(super) is_chosen: bool,
 }
 
 impl Session {
@@ -40,9 +43,11 @@ impl Session {
         parties: Parties,
         incoming: mpsc::Sender<Incoming>,
         ahead: Option<i64>,
+        is_chosen: bool,
     ) -> Self {
         let ahead = SignedDuration::from_secs(ahead.unwrap_or_default());
-        Self { api, tokens: Tokens::default(), parties: Mutex::new(parties), incoming, ahead }
+        let (tokens, parties) = (Tokens::default(), Mutex::new(parties));
+        Self { api, tokens, parties, incoming, ahead, is_chosen }
     }
 
     /// The parties; never held while anything is waited for.
@@ -169,8 +174,60 @@ impl Session {
         peer_id: &PeerId,
     ) -> Result<PartyAnswer, Refused> {
         let question = self.api.get(&["parties", party_id.as_str()]);
-        let party = self.ask_as(peer_id, question).await?.party()?;
-        self.check(party, party_id)
+        match self.ask_as(peer_id, question).await {
+            Err(refused) if refused.is_status(500) => {
+                self.fetch_peers(party_id, peer_id, refused).await
+            }
+            answer => self.check(self.party(&answer?, peer_id, Occasion::Looked)?, party_id),
+        }
+    }
+
+    /// The party as it was last seen, with its members of now. LANrage's own server fails to read
+    /// whole parties.
+    async fn fetch_peers(
+        &self,
+        party_id: &PartyId,
+        peer_id: &PeerId,
+        refused: Refused,
+    ) -> Result<PartyAnswer, Refused> {
+        let Some(seen) = self.parties().seen(party_id) else { return Err(refused) };
+        let question = self.api.get(&["parties", party_id.as_str(), "peers"]);
+        let answer = self.ask_as(peer_id, question).await?;
+        let mut read = answer.read(|body| PartyAnswer::from_peers_json(body, &seen.party))?;
+        self.by_wall_clock(&mut read, &answer, peer_id, Occasion::Looked);
+        read.party.created_at = seen.party.created_at;
+        let words = format!(
+            "the server fails to read party {party_id} (500), only its peers are followed: {refused}"
+        );
+        self.say(Incoming::Fault(words)).await;
+        let (virtual_ips, change) = (seen.virtual_ips(), seen.change());
+        Ok(PartyAnswer { virtual_ips, change, ..read })
+    }
+
+    /// An answer to `peer_id` that holds a party, its times in UTC.
+    pub(super) fn party(
+        &self,
+        answer: &Answer,
+        peer_id: &PeerId,
+        occasion: Occasion,
+    ) -> Result<PartyAnswer, Refused> {
+        let mut read = answer.party()?;
+        self.by_wall_clock(&mut read, answer, peer_id, occasion);
+        Ok(read)
+    }
+
+    fn by_wall_clock(
+        &self,
+        read: &mut PartyAnswer,
+        answer: &Answer,
+        peer_id: &PeerId,
+        occasion: Occasion,
+    ) {
+        // This project's server numbers changes, and tells times by the clock that it was shown.
+        if read.change.is_none() {
+            let now = answer.date.unwrap_or_else(Timestamp::now);
+            self.parties().wall_clock.read(&mut read.party, peer_id, occasion, now);
+        }
     }
 
     /// That an answer is about the party that was asked for.

@@ -16,12 +16,19 @@ use crate::server_url::ServerUrl;
 /// The longest that a server may ask to be left alone: what asks for more is most likely broken.
 const LONGEST_REST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Why an answer is as good as none.
-pub fn refusal(status: StatusCode, headers: &HeaderMap, url: &ServerUrl, now: Timestamp) -> Loss {
+/// Why an answer is as good as none. After the server has been `understood` no hint doubts that
+/// its URL is right.
+pub fn refusal(
+    status: StatusCode,
+    headers: &HeaderMap,
+    url: &ServerUrl,
+    now: Timestamp,
+    understood: bool,
+) -> Loss {
     let is_final =
         matches!(status, StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED);
     let retry_after = retry_after(headers, now);
-    Loss { words: words(status, headers, url), retry_after, is_final }
+    Loss { words: words(status, headers, url, understood), retry_after, is_final }
 }
 
 /// The server's clock, where an answer tells it.
@@ -29,7 +36,7 @@ pub fn date(headers: &HeaderMap) -> Option<Timestamp> {
     time(text(headers, DATE)?)
 }
 
-fn words(status: StatusCode, headers: &HeaderMap, url: &ServerUrl) -> String {
+fn words(status: StatusCode, headers: &HeaderMap, url: &ServerUrl, understood: bool) -> String {
     let place = place(url);
     match status {
         StatusCode::UNAUTHORIZED => format!(
@@ -62,10 +69,10 @@ fn words(status: StatusCode, headers: &HeaderMap, url: &ServerUrl) -> String {
         status if status.is_server_error() => {
             format!("the server at {place} can't serve now ({status}): see its log")
         }
-        StatusCode::BAD_REQUEST if !url.is_secure() => format!(
+        StatusCode::BAD_REQUEST if !url.is_secure() && !understood => format!(
             "{place} refused ({status}): if the server speaks TLS, its URL starts with https://"
         ),
-        StatusCode::NOT_FOUND => format!(
+        StatusCode::NOT_FOUND if !understood => format!(
             "there is no control server at {place} ({status}): check the address and the path in the server's URL"
         ),
         status => format!("{place} refused ({status})"),

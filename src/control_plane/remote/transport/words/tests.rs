@@ -43,7 +43,7 @@ fn now() -> Timestamp {
 }
 
 fn refused(status: u16, entries: &[(&'static str, &str)]) -> super::super::Loss {
-    refusal(StatusCode::from_u16(status).unwrap(), &headers(entries), &lan(), now())
+    refusal(StatusCode::from_u16(status).unwrap(), &headers(entries), &lan(), now(), false)
 }
 
 #[test]
@@ -152,4 +152,14 @@ fn what_the_server_sent_is_shown_in_part() {
     let loss = refused(401, &[("www-authenticate", &long)]);
     assert!(loss.is_final);
     assert!(loss.words.chars().count() < 400 && !loss.words.contains('\t'), "{loss:?}");
+}
+
+#[test]
+fn no_hint_doubts_the_url_of_a_server_that_was_understood() {
+    let url = url("http://lan.example.org");
+    let words = |understood| {
+        refusal(StatusCode::BAD_REQUEST, &HeaderMap::new(), &url, now(), understood).words
+    };
+    assert!(words(false).contains("https://"), "{}", words(false));
+    assert!(!words(true).contains("https://") && words(true).contains("400"), "{}", words(true));
 }

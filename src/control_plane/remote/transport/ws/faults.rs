@@ -52,7 +52,7 @@ fn of_answer(
     url: &ServerUrl,
     now: Timestamp,
 ) -> Failed {
-    let mut loss = words::refusal(status, headers, url, now);
+    let mut loss = words::refusal(status, headers, url, now, false);
     if NO_WEBSOCKET.contains(&status) {
         loss.words = format!(
             "there is no WebSocket of a control server at {} ({status}): check the server's URL, or whether a proxy lets WebSockets pass",

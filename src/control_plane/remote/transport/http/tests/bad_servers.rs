@@ -114,15 +114,14 @@ async fn a_look_that_shows_nonsense_is_told_and_repeated() {
     let behind = server.address;
     let front =
         Front::start(move |line, before| match (line.starts_with("GET /parties/"), before) {
-            (true, 0) => Act::Answer("200 OK", "Content-Type: text/html\r\n", "<html>".to_owned()),
+            (true, 0) => Act::json("200 OK", json!({"party": {}})),
             (true, 1) => Act::json("200 OK", json!({"party": "x".repeat(1 << 20)})),
-            (true, 2) => Act::Answer("307 Temporary Redirect", "Location: /\r\n", String::new()),
             _ => Act::Pass(behind),
         });
     let mut ann = Link::open(front.await.address).await;
     ann.hello("ann").await;
     let party = ann.party("ann").await;
-    for words in ["a web page", "passes 1048576 bytes", "redirects to another path"] {
+    for words in ["missing field `party_id`", "passes 1048576 bytes"] {
         let Incoming::Garbage(told) = ann.next().await else { panic!("no garbage: {words}") };
         assert!(told.contains(words), "{told}");
     }
@@ -130,6 +129,35 @@ async fn a_look_that_shows_nonsense_is_told_and_repeated() {
     ben.hello("ben").await;
     ben.done(json!({"type": "join_party", "party_id": party, "peer": peer("ben")})).await;
     ann.sees(&["ann", "ben"]).await;
+}
+
+#[actix::test]
+async fn look_that_another_program_answers_ends_the_wire() {
+    for (answer, words) in [
+        (
+            (|| Act::Answer("200 OK", "Content-Type: text/html\r\n", "<html>".to_owned()))
+                as fn() -> Act,
+            "a web page",
+        ),
+        (|| Act::json("200 OK", "{}"), "not as a control server does"),
+        (
+            || Act::Answer("307 Moved", "Location: /\r\n", String::new()),
+            "redirects to another path",
+        ),
+        (|| Act::json("404 Not Found", "{}"), "refused (404"),
+    ] {
+        let server = Server::start();
+        let behind = server.address;
+        let front = Front::start(move |line, _| match line.starts_with("GET /parties/") {
+            true => answer(),
+            false => Act::Pass(behind),
+        });
+        let mut ann = Link::open(front.await.address).await;
+        ann.hello("ann").await;
+        ann.party("ann").await;
+        let loss = ann.lost().await;
+        assert!(loss.words.contains(words) && !loss.is_final, "{loss:?}");
+    }
 }
 
 #[actix::test]
