@@ -30,6 +30,11 @@ macro_rules! error_codes {
                 match self { $(Self::$name => $retryable),* }
             }
 
+            /// Returns the one of that text, if it is known.
+            pub fn of_text(text: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|code| code.as_str() == text)
+            }
+
             /// What usually mends it.
             pub const fn hint(self) -> &'static str {
                 match self { $(Self::$name => $hint),* }

@@ -4,7 +4,8 @@ use std::fmt;
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
-use lanrage_ipc::http::{Detail, ErrorReply};
+use lanrage_ipc::ErrorCode;
+use lanrage_ipc::http::{Detail, ERROR_CODE, ErrorReply};
 use lanrage_ipc::lanrage::input::Mistake;
 
 use crate::control_plane::{Answer, Failure};
@@ -18,6 +19,8 @@ const SOON: u64 = 1;
 pub struct Problem {
     status: StatusCode,
     detail: Detail,
+    /// For this project's own programs, which read no words.
+    code: Option<ErrorCode>,
     /// One of [`super::metrics::REASONS`].
     reason: Option<Reason>,
     /// In seconds.
@@ -43,7 +46,8 @@ impl Problem {
             _ => None,
         };
         let detail = Detail::Text(detail.into());
-        Self { status, detail, reason: reason.map(Reason), retry_after: None, closes: false }
+        let (reason, retry_after, code) = (reason.map(Reason), None, None);
+        Self { status, detail, code, reason, retry_after, closes: false }
     }
 
     /// 503: asking again may help.
@@ -150,8 +154,8 @@ impl Problem {
 
     /// For a failure; `place` says where the peer is named that the request acts for.
     pub(super) fn of(failure: Failure, place: &str) -> Self {
-        let words = failure.to_string();
-        match failure {
+        let (words, code) = (failure.to_string(), failure.code());
+        let problem = match failure {
             Failure::Refused(refusal) => Self::refused(refusal, words, place),
             Failure::Store(_) => {
                 Self::unavailable("store_unavailable", "The state could not be written")
@@ -163,7 +167,8 @@ impl Problem {
             | Failure::Offline(_)
             | Failure::Rejected { .. }
             | Failure::NoLink(_) => Self::internal(words),
-        }
+        };
+        Self { code: Some(code), ..problem }
     }
 
     fn refused(refusal: Refusal, words: String, place: &str) -> Self {
@@ -216,6 +221,9 @@ impl ResponseError for Problem {
         if self.status == StatusCode::UPGRADE_REQUIRED {
             response.insert_header((header::UPGRADE, "websocket"));
             response.insert_header((header::SEC_WEBSOCKET_VERSION, "13"));
+        }
+        if let Some(code) = self.code {
+            response.insert_header((ERROR_CODE, code.as_str()));
         }
         if let Some(seconds) = self.retry_after {
             response.insert_header((header::RETRY_AFTER, seconds));

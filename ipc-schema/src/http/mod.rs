@@ -13,3 +13,7 @@ pub use replies::{
     ServiceReply, StatusReply, TokenReply,
 };
 pub use requests::{JoinBody, RegisterPartyBody, RelayBody, not_json};
+
+/// Header with the [`ErrorCode`](crate::ErrorCode) of an error. LANrage's clients read the `detail`
+/// of a body that has no further key.
+pub const ERROR_CODE: &str = "x-error-code";

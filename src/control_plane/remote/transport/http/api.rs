@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::{ReqId, Secret};
 use lanrage_ipc::http::answers::{self, BadAnswer, PartyAnswer, ServiceAnswer, TokenAnswer};
-use lanrage_ipc::http::{IDEMPOTENCY_KEY, IdempotencyKey};
+use lanrage_ipc::http::{ERROR_CODE, IDEMPOTENCY_KEY, IdempotencyKey};
 use lanrage_ipc::model::PeerId;
 use lanrage_ipc::params::RelayRegisterParams;
 use reqwest::header;
@@ -246,7 +246,8 @@ impl Api {
             Some(said) => said,
             None => words,
         };
-        let refused = Refused::of_status(status, &message);
+        let told = headers.get(ERROR_CODE).and_then(|code| ErrorCode::of_text(code.to_str().ok()?));
+        let refused = Refused::of_status(status, told, &message);
         Err(Refused { retry_after, ..refused })
     }
 

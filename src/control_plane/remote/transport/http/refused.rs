@@ -71,10 +71,11 @@ impl Refused {
         }
     }
 
-    /// A status with what there is to say about it.
-    pub(super) fn of_status(status: StatusCode, message: &str) -> Self {
+    /// A status with what there is to say about it, and the code that the server gives it, if any.
+    pub(super) fn of_status(status: StatusCode, told: Option<ErrorCode>, message: &str) -> Self {
         let cause = Cause::Status(status.as_u16());
-        Self::new(code(status, message), words::shown(message), cause)
+        let code = told.unwrap_or_else(|| code(status, message));
+        Self::new(code, words::shown(message), cause)
     }
 
     /// A request that got no answer within `patience`, or not all of it.
@@ -134,7 +135,8 @@ impl From<Refused> for Loss {
     }
 }
 
-/// The one place that gives a status its code.
+/// The code of a status that came without one. LANrage's own server gives none; of a 404 and a 409
+/// its words, which the contract fixes, tell what it is about.
 fn code(status: StatusCode, detail: &str) -> ErrorCode {
     match status.as_u16() {
         401 | 403 => ErrorCode::PermissionDenied,
@@ -144,25 +146,12 @@ fn code(status: StatusCode, detail: &str) -> ErrorCode {
         }
         404 if detail.starts_with("Peer ") => ErrorCode::PeerNotFound,
         408 => ErrorCode::Timeout,
-        409 => conflict(detail),
+        409 if detail.starts_with("Peer id ") => ErrorCode::PermissionDenied,
         413 | 422 => ErrorCode::InvalidParams,
         429 => ErrorCode::RateLimited,
         503 => ErrorCode::StoreUnavailable,
         500..=599 => ErrorCode::Internal,
         _ => ErrorCode::ServerRejected,
-    }
-}
-
-/// What a 409 is about shows in its words alone.
-fn conflict(detail: &str) -> ErrorCode {
-    if detail.starts_with("Peer id ") {
-        ErrorCode::PermissionDenied
-    } else if detail.starts_with("party ") && detail.contains("the most it may have") {
-        ErrorCode::PartyFull
-    } else if detail.contains("the most it may be in") {
-        ErrorCode::RateLimited
-    } else {
-        ErrorCode::PartyExists
     }
 }
 
@@ -183,9 +172,7 @@ mod tests {
             (405, "Method Not Allowed", "server_rejected"),
             (408, "The request body took too long", "timeout"),
             (409, "Peer id is already registered", "permission_denied"),
-            (409, "party p has 2 peers, the most it may have", "party_full"),
-            (409, "peer a is in 2 parties, the most it may be in: leave one first", "rate_limited"),
-            (409, "party p exists already", "party_exists"),
+            (409, "Conflict", "server_rejected"),
             (413, "Request body too large", "invalid_params"),
             (422, "body.name: Field required", "invalid_params"),
             (429, "Too many requests", "rate_limited"),
@@ -194,8 +181,17 @@ mod tests {
             (503, "Server is stopping", "store_unavailable"),
         ] {
             let status = StatusCode::from_u16(status).unwrap();
-            let refused = Refused::of_status(status, detail);
+            let refused = Refused::of_status(status, None, detail);
             assert_eq!(refused.code.as_str(), code, "{status} {detail}");
+        }
+    }
+
+    #[test]
+    fn code_of_the_server_goes_before_status_and_words() {
+        for (status, told) in [(409, ErrorCode::PartyFull), (404, ErrorCode::NotAMember)] {
+            let status = StatusCode::from_u16(status).unwrap();
+            let refused = Refused::of_status(status, Some(told), "Party p is gone");
+            assert_eq!(refused.code, told);
         }
     }
 
@@ -221,7 +217,7 @@ mod tests {
     fn a_server_that_lets_nobody_in_is_final() {
         let barred = Refused::new(ErrorCode::PermissionDenied, "", Cause::Barred);
         assert!(barred.is_loss() && Loss::from(barred).is_final);
-        let busy = Refused::of_status(StatusCode::BAD_GATEWAY, "");
+        let busy = Refused::of_status(StatusCode::BAD_GATEWAY, None, "");
         assert!(!busy.is_loss() && !Loss::from(busy).is_final);
     }
 }
