@@ -42,7 +42,7 @@ pub enum TlsError {
         path: PathBuf,
     },
     /// It has a block that can't be read.
-    #[error("the certificate file {path} is no PEM: {error}")]
+    #[error("the certificate file {path} is no PEM: {}", pem_words(.error))]
     NoPem {
         /// The file.
         path: PathBuf,
@@ -109,6 +109,18 @@ pub(super) fn config(
         builder.with_root_certificates(roots)
     };
     Ok(Arc::new(config.with_no_client_auth()))
+}
+
+fn pem_words(error: &pem::Error) -> String {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => {
+            "it is cut off, the line -----END CERTIFICATE----- is missing: copy it again".to_owned()
+        }
+        pem::Error::Base64Decode(_) => {
+            "it is damaged within a certificate: copy it again".to_owned()
+        }
+        error => error.to_string(),
+    }
 }
 
 fn add(roots: &mut RootCertStore, path: &Path) -> Result<(), TlsError> {

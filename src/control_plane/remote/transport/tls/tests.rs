@@ -22,7 +22,8 @@ fn refusals_name_the_file_and_the_way_out() {
     for (text, words) in [
         (String::new(), "ca.pem holds no certificate: give that of your certificate authority"),
         (pem("PRIVATE KEY", "AAAA"), "ca.pem holds no certificate"),
-        (pem("CERTIFICATE", "!"), "ca.pem is no PEM"),
+        (pem("CERTIFICATE", "!"), "ca.pem is no PEM: it is damaged within a certificate"),
+        (good[..good.len() / 2].to_owned(), "is cut off, the line -----END CERTIFICATE-----"),
         (good.clone() + &pem("CERTIFICATE", "AAAA"), "certificate 2 in "),
         (" ".repeat(LARGEST_FILE as usize + 1), "ca.pem is larger than 1048576 bytes"),
     ] {

@@ -68,6 +68,11 @@ fn certificate(error: &CertificateError, url: &ServerUrl) -> String {
                 "the certificate of {host} is that of an authority (CA:TRUE), which a server may not show: make one for the server"
             )
         }
+        CertificateError::Other(other) if other.to_string().contains("UnsupportedCertVersion") => {
+            format!(
+                "the certificate of {host} is of version 1, which is not safe: make one of version 3, with the server's name as a subjectAltName"
+            )
+        }
         error => format!("the certificate of {host} can't be used: {}", shown(&error.to_string())),
     }
 }

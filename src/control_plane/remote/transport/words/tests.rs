@@ -154,6 +154,29 @@ fn what_the_server_sent_is_shown_in_part() {
     assert!(loss.words.chars().count() < 400 && !loss.words.contains('\t'), "{loss:?}");
 }
 
+/// A certificate of version 1 for `localhost`.
+const OLD: &str = "-----BEGIN CERTIFICATE-----
+MIIBJDCBywIUfQ+KXC3miWbgGkkrQA+egtLpqPIwCgYIKoZIzj0EAwIwFDESMBAG
+A1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyOTIwNDMwN1oYDzIxMjYxMTA1MjA0MzA3
+WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC
+AARSapc0XN642Nzg9kOpp4G2lT6+XjmAHhmjcNbQIWzhNzni5R87Bos7Bd2uRAxe
+k8KhtfY9541pqynDCqb18dFvMAoGCCqGSM49BAMCA0gAMEUCICpn0PvAYJbDbAkF
+Oj7j9raWC91bnhvw5LBwsvMPefNBAiEAsQtN1JTDEmASLTrTnJHhK/vkY2YM5fIp
+klNgrNSAVtI=
+-----END CERTIFICATE-----
+";
+
+#[test]
+fn certificate_of_version_1_is_named() {
+    use rustls::server::ParsedCertificate;
+    use rustls_pki_types::CertificateDer;
+    use rustls_pki_types::pem::PemObject as _;
+    let old = CertificateDer::from_pem_slice(OLD.as_bytes()).unwrap();
+    let error = ParsedCertificate::try_from(&old).map(drop).unwrap_err();
+    let words = failure(&error, &lan());
+    assert!(words.contains("lan.example.org is of version 1"), "{words}");
+}
+
 #[test]
 fn no_hint_doubts_the_url_of_a_server_that_was_understood() {
     let url = url("http://lan.example.org");
