@@ -11,6 +11,7 @@ mod lost_answers;
 mod network;
 mod outbox;
 mod prober;
+mod proxies;
 mod refusals;
 mod trial;
 mod world;

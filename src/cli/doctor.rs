@@ -16,6 +16,9 @@ use lanrage_ipc::model::Connection;
 use super::connection::{describe, read};
 use super::daemon::Daemon;
 use super::exit::{Exit, Failure};
+use crate::config::Environment;
+use crate::control_plane::remote::transport::proxy::{Proxies, ProxyChoice, SystemProxies};
+use crate::server_url::ServerUrl;
 use checks::Way;
 use report::{End, Finding, Report, Trouble};
 
@@ -30,6 +33,11 @@ pub(super) struct Doctor {
     /// Certificates, as PEM, to trust beside those that this system trusts
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
+    /// HTTP proxy on the way: its URL, none, or system for what HTTPS_PROXY and
+    /// its like say [default: the daemon's]
+    // A usage error would repeat it, and it may have a password.
+    #[arg(long, value_name = "URL")]
+    proxy: Option<String>,
 }
 
 impl Doctor {
@@ -54,20 +62,27 @@ impl Doctor {
         let patience = daemon.timeout.unwrap_or(TIMEOUT);
         let connection =
             report.step("daemon", async { ask(daemon, patience, self.url.is_some()) }).await?;
-        let url = match (self.url, &connection) {
-            (Some(url), _) => url,
-            (None, Some(Connection { server_url: Some(url), .. })) => url.clone(),
-            // The step before has failed then.
-            (None, _) => return Err(End::Trouble),
+        let followed = connection.as_ref().and_then(|connection| connection.server_url.clone());
+        let Some(url) = self.url.clone().or_else(|| followed.clone()) else {
+            report.is_done("there is nothing to check in local mode");
+            return Ok(());
         };
         let Some(url) = report.step("url", async { check_url(&url) }).await? else { return Ok(()) };
         report.server_url = Some(url.to_string());
-        let mut way = Way::new(url, patience);
+        // The way is the daemon's, as far as that tells.
+        let known = connection.as_ref();
+        let ca_file = self.ca_file.or_else(|| known?.ca_file.clone().map(PathBuf::from));
+        let is_followed = self.url.is_none() || self.url == followed;
+        let proxy = self.proxy.as_deref();
+        let told = known.filter(|connection| is_followed && connection.transport.is_some());
+        let proxies = report.step("proxy", async { choose_proxy(proxy, told, &url) }).await?;
+        let mut way = Way::new(url, patience, proxies.unwrap_or_default());
         report.step("name", way.resolve()).await?;
         report.step("connect", way.connect()).await?;
-        report.step("tls", way.secure(self.ca_file.as_deref())).await?;
+        report.step("tls", way.secure(ca_file.as_deref())).await?;
         report.step("http", way.greet()).await?;
         report.passable("clock", async { way.compare_clocks() }).await?;
+        report.step("register", way.register()).await?;
         report.step("upgrade", way.upgrade()).await?;
         report.step("token", way.show_token(connection.as_ref())).await?;
         Ok(())
@@ -94,16 +109,47 @@ fn ask(
         Err((words, hint)) => Err(Trouble::new(words, format!("{hint}; or name the server's URL"))),
         Ok(connection) => {
             let words = describe(&connection);
-            if connection.server_url.is_none() && !may_be_gone {
-                let fix = "name the server's URL: `lanragectl doctor URL`";
-                return Err(Trouble::new(words, fix));
-            }
             Ok(Finding::Good(connection, words))
         }
     }
 }
 
-fn check_url(url: &str) -> Result<Finding<crate::server_url::ServerUrl>, Trouble> {
+/// Chooses the proxy on the way: the one that is given, the daemon's, or the environment's.
+fn choose_proxy(
+    given: Option<&str>,
+    daemon: Option<&Connection>,
+    url: &ServerUrl,
+) -> Result<Finding<Proxies>, Trouble> {
+    let env = Environment::process();
+    let system = SystemProxies::of(|name| env.get(name)?.into_string().ok());
+    let here = Proxies::new(ProxyChoice::System, system.clone());
+    let choice = match (given, daemon) {
+        (Some(given), _) => given.parse(),
+        (None, Some(Connection { proxy: Some(proxy), .. })) => {
+            // The daemon does not tell its password; the environment may have it.
+            let is_same = here.to(url).is_some_and(|known| known.to_string() == *proxy);
+            if is_same { Ok(ProxyChoice::System) } else { proxy.parse() }
+        }
+        (None, Some(_)) => Ok(ProxyChoice::None),
+        (None, None) => Ok(ProxyChoice::System),
+    };
+    let choice =
+        choice.map_err(|why| Trouble::new(format!("--proxy: {why}"), "correct --proxy"))?;
+    let source = match choice {
+        ProxyChoice::System => here.describe(url),
+        ProxyChoice::None => "none".to_owned(),
+        ProxyChoice::Always(ref proxy) => proxy.to_string(),
+    };
+    let proxies = Proxies::new(choice, system);
+    Ok(match proxies.to(url) {
+        Some(_) => {
+            Finding::Good(proxies, format!("{source}: the next two steps are about this proxy"))
+        }
+        None => Finding::Skipped(source),
+    })
+}
+
+fn check_url(url: &str) -> Result<Finding<ServerUrl>, Trouble> {
     let url = read(url).map_err(|failure| {
         let (words, hint) = failure.into_words();
         Trouble::new(words, hint)

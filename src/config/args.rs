@@ -36,6 +36,12 @@ pub struct DaemonArgs {
     #[arg(long, value_name = "URL")]
     pub server: Option<String>,
 
+    /// HTTP proxy on the way to the control server: its URL, `none`, or `system` for what HTTPS_PROXY, HTTP_PROXY,
+    /// ALL_PROXY and NO_PROXY say [env: LANRAGE_PROXY] [default: system]
+    // As with the server's, a usage error would repeat it.
+    #[arg(long, value_name = "URL")]
+    pub proxy: Option<String>,
+
     /// Serve the whole machine: the default paths are the system's
     #[arg(long)]
     pub system: bool,
@@ -123,7 +129,7 @@ mod tests {
 
     #[test]
     fn daemon_takes_every_flag() {
-        let line = "lanragectl-d --config c --socket s --state-dir d --discovery-file f --server u --system --check-config";
+        let line = "lanragectl-d --config c --socket s --state-dir d --discovery-file f --server u --proxy p --system --check-config";
         let args = DaemonArgs::try_parse_from(line.split(' ')).unwrap();
         let expected = DaemonArgs {
             config: Some("c".into()),
@@ -131,6 +137,7 @@ mod tests {
             state_dir: Some("d".into()),
             discovery_file: Some("f".into()),
             server: Some("u".into()),
+            proxy: Some("p".into()),
             system: true,
             check_config: true,
         };

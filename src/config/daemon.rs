@@ -115,6 +115,7 @@ pub fn load(args: &DaemonArgs, env: &Environment) -> Result<DaemonConfig, Config
         .or(content.discovery_file)
         .unwrap_or_else(|| state_dir.join("discovery.json"));
     let server = remote::given_server(args.server.as_deref(), env)?.or(content.server);
+    let proxy = remote::given_proxy(args.proxy.as_deref(), env)?.unwrap_or(content.remote.proxy);
 
     Ok(DaemonConfig {
         socket,
@@ -126,7 +127,7 @@ pub fn load(args: &DaemonArgs, env: &Environment) -> Result<DaemonConfig, Config
         addresses: content.addresses,
         access: content.access,
         limits: content.limits,
-        remote: content.remote,
+        remote: Remote { proxy, ..content.remote },
         system: args.system,
         config_file,
     })
@@ -142,6 +143,7 @@ pub fn needs_restart(old: &DaemonConfig, new: &DaemonConfig) -> Vec<&'static str
         ("addresses.subnet", old.addresses != new.addresses),
         ("remote.transport", old.remote.transport != new.remote.transport),
         ("remote.ca_file", old.remote.ca_file != new.remote.ca_file),
+        ("remote.proxy", old.remote.proxy != new.remote.proxy),
     ])
 }
 

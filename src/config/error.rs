@@ -85,6 +85,14 @@ pub enum ConfigError {
         /// What is wrong with it, without what it is: it may have a password.
         why: BadServerUrl,
     },
+    /// What should name a proxy does not.
+    #[error("{by}: {why}")]
+    BadProxy {
+        /// The flag or variable that gave it.
+        by: &'static str,
+        /// What is wrong with it, without what it is: it may have a password.
+        why: String,
+    },
     /// The control server would serve others than its own machine in clear text.
     #[error(
         "listen: {listen} is open to the network, and without TLS everybody on the way could read tokens: \

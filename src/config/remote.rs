@@ -4,6 +4,7 @@ use super::reader::{self, Table};
 use super::tables::{COUNT, INTERVAL, minutes, seconds};
 use super::{ConfigError, Environment, duration};
 use crate::control_plane::remote::transport::Carrier;
+use crate::control_plane::remote::transport::proxy::ProxyChoice;
 use crate::server_url::{BadServerUrl, ServerUrl};
 use serde::Serialize;
 use std::ops::RangeInclusive;
@@ -12,6 +13,8 @@ use std::time::Duration;
 
 const FLAG: &str = "--server";
 const VARIABLE: &str = "LANRAGE_CONTROL_SERVER";
+const PROXY_FLAG: &str = "--proxy";
+const PROXY_VARIABLE: &str = "LANRAGE_PROXY";
 /// A server that is asked more often has nothing else to do; after an hour there are no news.
 const POLL: RangeInclusive<Duration> = seconds(1)..=minutes(60);
 
@@ -45,6 +48,8 @@ pub struct Remote {
     pub transport: Carrier,
     /// Certificates, as PEM, that are trusted beside those that the system trusts.
     pub ca_file: Option<PathBuf>,
+    /// The HTTP proxy on the way to the server. It is shown without its password.
+    pub proxy: ProxyChoice,
 }
 
 impl Remote {
@@ -67,6 +72,7 @@ impl Remote {
                 _ => Err("is no transport: it must be \"auto\", \"ws\" or \"http\""),
             }),
             ca_file: table.path("ca_file", directory),
+            proxy: read_proxy(table),
         }
     }
 }
@@ -93,16 +99,41 @@ pub(super) fn read_server(table: &mut Table<'_>) -> Option<ServerUrl> {
     })
 }
 
+/// The proxy in the file. No message repeats it: it may have a password.
+fn read_proxy(table: &mut Table<'_>) -> ProxyChoice {
+    let proxy = table.secret("proxy", |value| match value.as_str() {
+        Some(text) => text.parse(),
+        None => Err("must be \"system\", \"none\" or a URL in quotes".to_owned()),
+    });
+    proxy.unwrap_or_default()
+}
+
+/// The proxy that the flag gives, else the variable.
+pub(super) fn given_proxy(
+    flag: Option<&str>,
+    env: &Environment,
+) -> Result<Option<ProxyChoice>, ConfigError> {
+    let Some((text, by)) = given(flag, PROXY_FLAG, env, PROXY_VARIABLE) else { return Ok(None) };
+    text.parse().map(Some).map_err(|why| ConfigError::BadProxy { by, why })
+}
+
+/// The text that the flag gives, else the variable, with the name of that.
+fn given(
+    flag: Option<&str>,
+    flag_name: &'static str,
+    env: &Environment,
+    variable: &'static str,
+) -> Option<(String, &'static str)> {
+    let in_env = || Some((env.get(variable)?.to_string_lossy().into_owned(), variable));
+    flag.map(|flag| (flag.to_owned(), flag_name)).or_else(in_env)
+}
+
 /// The address that the flag gives, else the variable.
 pub(super) fn given_server(
     flag: Option<&str>,
     env: &Environment,
 ) -> Result<Option<ServerUrl>, ConfigError> {
-    let (text, by) = match (flag, env.get(VARIABLE)) {
-        (Some(flag), _) => (flag.to_owned(), FLAG),
-        (None, Some(variable)) => (variable.to_string_lossy().into_owned(), VARIABLE),
-        (None, None) => return Ok(None),
-    };
+    let Some((text, by)) = given(flag, FLAG, env, VARIABLE) else { return Ok(None) };
     text.parse().map(Some).map_err(|why| ConfigError::BadServer { by, why })
 }
 

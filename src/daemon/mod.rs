@@ -122,6 +122,7 @@ impl Daemon {
             remote: Remote {
                 transport: self.config.remote.transport,
                 ca_file: self.config.remote.ca_file.clone(),
+                proxy: self.config.remote.proxy.clone(),
                 ..config.remote
             },
             ..config

@@ -1,11 +1,13 @@
 //! What of the daemon's configuration its engine is told.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 
 use crate::cleanup::Routine;
-use crate::config::DaemonConfig;
+use crate::config::{DaemonConfig, Environment};
+use crate::control_plane::remote::transport::proxy::{Proxies, SystemProxies};
 use crate::control_plane::remote::{self, transport};
 use crate::core::Rules;
 use crate::core::link;
@@ -69,9 +71,13 @@ pub(super) fn remote(config: &DaemonConfig) -> anyhow::Result<remote::Settings> 
     let remote = &config.remote;
     let tls = transport::tls::client_config(remote.ca_file.as_deref())
         .context("the certificates that the control server is checked by")?;
+    let env = Environment::process();
+    let system = SystemProxies::of(|name| env.get(name)?.into_string().ok());
     let way = transport::Way {
         carrier: remote.transport,
         tls,
+        ca_file: remote.ca_file.clone(),
+        proxies: Arc::new(Proxies::new(remote.proxy.clone(), system)),
         connect_timeout: remote.connect_timeout,
         request_timeout: remote.request_timeout,
         poll: remote.poll,

@@ -8,10 +8,12 @@ use std::thread;
 use rcgen::generate_simple_self_signed;
 use serde_json::{Value, json};
 
-use crate::harness::{Ctl, Setup};
+use crate::harness::{Ctl, ForwardProxy, Setup};
 
-const STEPS: [&str; 9] =
-    ["daemon", "url", "name", "connect", "tls", "http", "clock", "upgrade", "token"];
+const STEPS: [&str; 11] = [
+    "daemon", "url", "proxy", "name", "connect", "tls", "http", "clock", "register", "upgrade",
+    "token",
+];
 
 /// What a run came to.
 struct Diagnosis {
@@ -127,7 +129,7 @@ fn all_is_well_with_a_server_that_serves() {
     let found = Diagnosis::of(&nobody.ctl(), &format!("doctor http://{address}/"));
     assert_eq!(found.document["ok"], true, "{}", found.document);
     assert_eq!(found.document["server_url"], format!("http://{address}"));
-    for step in ["url", "name", "connect", "http", "clock", "upgrade", "token"] {
+    for step in ["url", "name", "connect", "http", "clock", "register", "upgrade", "token"] {
         assert_eq!(found.ok(step), true, "{}", found.document);
         assert_eq!(found.steps[step]["fix"], json!(null));
     }
@@ -141,7 +143,8 @@ fn all_is_well_with_a_server_that_serves() {
 
     let told = nobody.ctl().text(&format!("doctor http://{address}"));
     let marks: Vec<_> = told.lines().map(|line| line.split_whitespace().next()).collect();
-    let expected = ["skipped", "ok", "ok", "ok", "skipped", "ok", "ok", "ok", "ok"];
+    let expected =
+        ["skipped", "ok", "skipped", "ok", "ok", "skipped", "ok", "ok", "ok", "ok", "ok"];
     assert_eq!(marks, expected.map(Some), "{told}");
 }
 
@@ -150,7 +153,14 @@ fn a_daemon_in_local_mode_follows_no_server_to_look_for() {
     let daemon = Setup::new().start();
     let server = Setup::server().start();
     let found = Diagnosis::of(&daemon.ctl(), "doctor");
-    found.ends_at("daemon", "local: the daemon needs no", "doctor URL");
+    assert_eq!(found.document["ok"], true, "{}", found.document);
+    assert!(found.detail("daemon").starts_with("local: the daemon needs no"));
+    for step in &STEPS[1..] {
+        assert_eq!(found.ok(step), &json!(null), "{}", found.document);
+        assert_eq!(found.detail(step), "there is nothing to check in local mode");
+    }
+    let told = daemon.ctl().text("doctor");
+    assert!(!told.contains("FAILED") && told.contains("nothing to check"), "{told}");
     let found = Diagnosis::of(&daemon.ctl(), &format!("doctor http://{}", server.address()));
     assert_eq!((found.ok("daemon"), &found.document["ok"]), (&json!(true), &json!(true)));
 
@@ -162,7 +172,7 @@ fn a_daemon_in_local_mode_follows_no_server_to_look_for() {
     assert_eq!((told.code, told.stderr.as_str()), (Some(1), ""));
     assert!(told.stdout.contains("FAILED   daemon "), "{}", told.stdout);
     assert!(
-        told.stdout.contains("\n                            fix: start it: "),
+        told.stdout.contains("\n                             fix: start it: "),
         "{}",
         told.stdout
     );
@@ -309,6 +319,32 @@ fn a_certificate_is_trusted_when_it_is_told_to_be() {
 }
 
 #[test]
+fn doctor_goes_the_way_of_the_daemon() {
+    let made = generate_simple_self_signed(["localhost".into()]).expect("a certificate");
+    let setup = Setup::server().config("[http]\ntls_cert = 'cert.pem'\ntls_key = 'key.pem'\n");
+    let cert = setup.path("cert.pem");
+    std::fs::write(&cert, made.cert.pem()).expect("write the certificate");
+    std::fs::write(setup.path("key.pem"), made.signing_key.serialize_pem()).expect("write the key");
+    let server = setup.start();
+    let proxy = ForwardProxy::to(server.address(), None);
+    let url = format!("https://localhost:{}", server.address().port());
+    let config =
+        format!("[remote]\nca_file = '{}'\nproxy = 'http://{}'\n", cert.display(), proxy.address());
+    let daemon = Setup::new().server_url(&url).config(&config).start();
+    daemon.await_state("online");
+    let found = Diagnosis::of(&daemon.ctl(), "doctor");
+    assert_eq!(found.document["ok"], true, "{}", found.document);
+    assert!(found.detail("proxy").starts_with(&format!("http://{}", proxy.address())));
+    assert_eq!(found.detail("connect"), format!("{} connects", proxy.address()));
+    assert!(found.detail("tls").starts_with("a trusted certificate"), "{}", found.document);
+    // Without what the daemon tells, the certificate is nobody's.
+    Diagnosis::of(&Setup::new().ctl(), &format!("doctor {url}")).ends_at("tls", "certificate", "");
+    let line =
+        format!("doctor {url} --ca-file {} --proxy http://{}", cert.display(), proxy.address());
+    assert_eq!(Diagnosis::of(&Setup::new().ctl(), &line).document["ok"], true);
+}
+
+#[test]
 fn tls_is_not_spoken_where_it_should_be() {
     let server = Setup::server().start();
     let found = Diagnosis::of(&Setup::new().ctl(), &format!("doctor https://{}", server.address()));
@@ -349,6 +385,7 @@ fn clocks_apart_are_told_and_keep_no_step_from_being_taken() {
         match path {
             "/" => response("200 OK", date, r#"{"service":"LANrage Control Plane"}"#),
             "/ws" => response("404 Not Found", date, "{}"),
+            "/auth/register" => response("422 Unprocessable", date, r#"{"detail":[{}]}"#),
             _ => response("401 Unauthorized", date, r#"{"detail":"Invalid or expired token"}"#),
         }
     });
@@ -359,13 +396,27 @@ fn clocks_apart_are_told_and_keep_no_step_from_being_taken() {
 }
 
 #[test]
+fn a_registration_that_does_not_arrive_is_found() {
+    let address = answering(|path| match path {
+        "/" => response("200 OK", "", r#"{"service":"LANrage Control Plane"}"#),
+        "/ws" => response("404 Not Found", "", "{}"),
+        _ => response("400 Bad Request", "", ""),
+    });
+    let found = Diagnosis::of(&Setup::new().ctl(), &format!("doctor http://{address}"));
+    found.ends_at("register", "400", "passes POST requests on");
+    // What answers in HTTP does not speak TLS at that port.
+    assert!(!found.document.to_string().contains("https://"), "{}", found.document);
+}
+
+#[test]
 fn a_token_that_nobody_gave_out_lets_nobody_in() {
     let address = answering(|_| response("200 OK", "", r#"{"service":"Control Plane"}"#));
     let found = Diagnosis::of(&Setup::new().ctl(), &format!("doctor http://{address}"));
-    // It takes every request for the same, an upgrade as well.
-    found.ends_at("upgrade", "not as a control server does", "remote.transport");
+    // It takes every request for the same, a registration as well.
+    found.ends_at("register", "not as a control server does", "POST requests");
     let address = answering(|path| match path {
         "/ws" => response("404 Not Found", "", "{}"),
+        "/auth/register" => response("422 Unprocessable", "", r#"{"detail":[{}]}"#),
         _ => response("200 OK", "", r#"{"service":"Control Plane"}"#),
     });
     let found = Diagnosis::of(&Setup::new().ctl(), &format!("doctor http://{address}"));

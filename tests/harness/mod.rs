@@ -7,6 +7,7 @@ mod copy;
 mod ctl;
 mod daemon;
 mod files;
+mod forward_proxy;
 mod full_disk;
 mod http;
 mod modes;
@@ -30,6 +31,7 @@ pub(crate) use daemon::{
     Daemon, FAST_REMOTE, PATIENCE, Setup, end_of, exists, fast_remote, impatient_remote,
 };
 pub(crate) use files::{eventually, json_file};
+pub(crate) use forward_proxy::ForwardProxy;
 pub(crate) use full_disk::{limit_descriptors, limit_files, start_with_file_limits};
 pub(crate) use http::{Http, Response, announced, announced_at, read_response};
 pub(crate) use modes::is_long_run;

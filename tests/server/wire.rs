@@ -23,6 +23,7 @@ fn target(url: &str, ca_file: Option<&Path>) -> Target {
         url: url.parse().expect("a URL"),
         carrier: Carrier::Auto,
         tls: tls::client_config(ca_file).expect("certificates"),
+        proxies: Default::default(),
         connect_timeout: PATIENCE,
         request_timeout: PATIENCE,
         poll: PATIENCE,

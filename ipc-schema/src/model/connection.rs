@@ -19,8 +19,17 @@ pub struct Connection {
     pub attempt: u32,
     /// When the next attempt comes, in milliseconds; null when none is due.
     pub retry_in_ms: Option<u64>,
-    /// Why the last attempt failed, in words.
+    /// Why the last attempt failed, or how the server fails while it answers, in words.
     pub last_error: Option<String>,
+    /// What is spoken with the server: `auto`, `ws` or `http`, as configured; absent in local mode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transport: Option<String>,
+    /// The file of certificates that are trusted beside the system's, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<String>,
+    /// The HTTP proxy on the way to the server, without its password, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<String>,
 }
 
 /// The state of the connection to the control server.

@@ -11,7 +11,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use lanrage_ipc::model::{Connection, ConnectionState};
-use reqwest::header::HeaderMap;
+use reqwest::header::{CONTENT_LENGTH, HeaderMap};
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
@@ -22,6 +22,7 @@ use tokio_rustls::TlsConnector;
 
 use super::certificate;
 use super::report::{Finding, Trouble};
+use crate::control_plane::remote::transport::proxy::{Proxies, ProxyUrl};
 use crate::control_plane::remote::transport::words::{self, Breach};
 use crate::control_plane::remote::transport::ws::{self, Failed};
 use crate::control_plane::remote::transport::{Carrier, Outgoing, Target, ahead, tls};
@@ -37,6 +38,9 @@ const CLOCKS: u64 = 60;
 const FEW_DAYS: i64 = 14;
 
 const URL_FIX: &str = "correct the server's URL: its host, its port and its path";
+
+const PROXY_FIX: &str = "correct the proxy (--proxy here, remote.proxy for the daemon), or have it \
+                         let this machine connect to the server";
 
 const SERVER_FIX: &str = "see whether the control server runs, and what it logs; a proxy in front \
                           of it may not reach it";
@@ -76,11 +80,14 @@ pub(super) struct Way {
     url: ServerUrl,
     /// How long a step may take.
     patience: Duration,
+    proxies: Arc<Proxies>,
     addresses: Vec<SocketAddr>,
     /// The first address that let this machine connect.
     address: Option<SocketAddr>,
     tls: Option<Arc<ClientConfig>>,
     client: Option<Client>,
+    /// True once something that calls itself a control server has answered.
+    is_met: bool,
     /// The server's clock and this machine's, at about the same moment.
     clocks: Option<(Timestamp, Timestamp)>,
 }
@@ -96,27 +103,34 @@ struct Answer {
 type Found = Result<Finding<()>, Trouble>;
 
 impl Way {
-    pub(super) fn new(url: ServerUrl, patience: Duration) -> Self {
+    pub(super) fn new(url: ServerUrl, patience: Duration, proxies: Proxies) -> Self {
         Self {
             url,
             patience,
+            proxies: Arc::new(proxies),
             addresses: Vec::new(),
             address: None,
             tls: None,
             client: None,
+            is_met: false,
             clocks: None,
         }
     }
 
-    /// Looks the server's name up.
+    /// What this machine connects to: the server, or the proxy on the way.
+    fn next_hop(&self) -> &ServerUrl {
+        self.proxies.to(&self.url).map_or(&self.url, ProxyUrl::place)
+    }
+
+    /// Looks the name up of what is connected to.
     pub(super) async fn resolve(&mut self) -> Found {
         let fix = "correct the host in the server's URL, or see to this machine's network and DNS";
-        let (host, port) = self.url.host_and_port();
+        let (host, port) = self.next_hop().host_and_port();
         let looked_up =
             self.within("finding the address of", tokio::net::lookup_host((host, port)));
         let found = looked_up.await.map_err(|late| Trouble::new(late, fix))?;
         let found =
-            found.map_err(|error| Trouble::new(words::unresolved(&error, &self.url), fix))?;
+            found.map_err(|error| Trouble::new(words::unresolved(&error, self.next_hop()), fix))?;
         for address in found.take(MOST_ADDRESSES) {
             if !self.addresses.contains(&address) {
                 self.addresses.push(address);
@@ -172,10 +186,18 @@ impl Way {
         let name = ServerName::try_from(host)
             .map_err(|error| trouble(format!("no certificate can be for that host: {error}")))?;
         let address = self.address.ok_or_else(|| trouble("no address connects".to_owned()))?;
-        let handshake = async {
-            let stream = TcpStream::connect(address).await?;
-            TlsConnector::from(config).connect(name, stream).await
+        let tunnel = async {
+            let mut stream = TcpStream::connect(address)
+                .await
+                .map_err(|error| words::failure(&error, self.next_hop()))?;
+            if let Some(proxy) = self.proxies.to(&self.url) {
+                proxy.tunnel(&mut stream, &self.url).await.map_err(|loss| loss.words)?;
+            }
+            Ok::<_, String>(stream)
         };
+        let stream = self.within("connecting to", tunnel).await.map_err(trouble)?;
+        let stream = stream.map_err(|words| Trouble::new(words, PROXY_FIX))?;
+        let handshake = TlsConnector::from(config).connect(name, stream);
         let stream = self.within("the TLS handshake with", handshake).await.map_err(trouble)?;
         let stream = stream.map_err(|error| trouble(words::failure(&error, &self.url)))?;
         let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
@@ -192,6 +214,7 @@ impl Way {
         if answer.status != StatusCode::OK || !service.to_lowercase().contains("control plane") {
             return Err(Trouble::new(self.refused(&answer), fix_of(answer.status)));
         }
+        self.is_met = true;
         // The server tells whole seconds: between the two moments is near enough.
         let ours = asked + Timestamp::now().duration_since(asked) / 2;
         self.clocks = words::date(&answer.headers).map(|theirs| (theirs, ours));
@@ -219,6 +242,27 @@ impl Way {
         Err(Trouble::new(words, "set both clocks right, best by NTP: peers look silent otherwise"))
     }
 
+    /// Makes a registration's request, without what a registration needs: that changes nothing,
+    /// and the server says what is missing.
+    pub(super) async fn register(&self) -> Found {
+        let route = self.url.route(&["auth", "register"]);
+        let question = self.client()?.post(route).header(CONTENT_LENGTH, 0);
+        let answer = self.ask(question).await?;
+        match (answer.status, &answer.body["detail"]) {
+            (StatusCode::UNPROCESSABLE_ENTITY, Value::Array(_)) => {
+                Ok(good("a registration's request arrives".to_owned()))
+            }
+            (StatusCode::TOO_MANY_REQUESTS, Value::String(_)) => {
+                Ok(good("a registration's request arrives: there are too many".to_owned()))
+            }
+            _ => {
+                let fix = "see whether a proxy in front of the server passes POST requests on, and \
+                           what the server logs";
+                Err(Trouble::new(self.refused(&answer), fix))
+            }
+        }
+    }
+
     /// Opens a WebSocket as the daemon does.
     pub(super) async fn upgrade(&self) -> Found {
         let tls = self.tls.clone().ok_or_else(unready)?;
@@ -226,6 +270,7 @@ impl Way {
             url: self.url.clone(),
             carrier: Carrier::Ws,
             tls,
+            proxies: self.proxies.clone(),
             connect_timeout: self.patience,
             request_timeout: self.patience,
             poll: self.patience,
@@ -292,9 +337,10 @@ impl Way {
     }
 
     fn http_client(&self, tls: &ClientConfig) -> Result<Client, Trouble> {
-        let (host, _) = self.url.host_and_port();
+        let (host, _) = self.next_hop().host_and_port();
         let address: Vec<_> = self.address.into_iter().collect();
-        Client::builder()
+        let no_client = |error| Trouble::new(format!("no HTTP client: {error}"), "report this");
+        let client = Client::builder()
             .tls_backend_preconfigured(tls.clone())
             .user_agent(concat!("lanragectl/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
@@ -303,9 +349,12 @@ impl Way {
             .no_proxy()
             .resolve_to_addrs(&host, &address)
             // Each step stands for itself: none is spared a connection.
-            .pool_max_idle_per_host(0)
-            .build()
-            .map_err(|error| Trouble::new(format!("no HTTP client: {error}"), "report this"))
+            .pool_max_idle_per_host(0);
+        let client = match self.proxies.to(&self.url) {
+            Some(proxy) => client.proxy(proxy.of_client().map_err(no_client)?),
+            None => client,
+        };
+        client.build().map_err(no_client)
     }
 
     fn client(&self) -> Result<&Client, Trouble> {
@@ -334,7 +383,8 @@ impl Way {
 
     /// Why an answer is not the one that was asked for.
     fn refused(&self, answer: &Answer) -> String {
-        words::refusal(answer.status, &answer.headers, &self.url, Timestamp::now(), false).words
+        let Answer { status, headers, .. } = answer;
+        words::refusal(*status, headers, &self.url, Timestamp::now(), self.is_met).words
     }
 
     /// Waits for something as long as a step may take. It is `named` as [`words::late`] wants it.

@@ -9,8 +9,10 @@ use crate::cli::exit::Failure;
 use crate::cli::output::Output;
 
 /// All steps, in their order.
-const STEPS: [&str; 9] =
-    ["daemon", "url", "name", "connect", "tls", "http", "clock", "upgrade", "token"];
+const STEPS: [&str; 11] = [
+    "daemon", "url", "proxy", "name", "connect", "tls", "http", "clock", "register", "upgrade",
+    "token",
+];
 
 /// What a step found that is as it should be.
 pub(super) enum Finding<T> {
@@ -45,6 +47,8 @@ pub(super) enum End {
 pub(super) struct Report {
     output: Output,
     pub(super) server_url: Option<String>,
+    /// Why the steps that are left are not taken.
+    rest: &'static str,
     steps: Vec<Step>,
 }
 
@@ -67,7 +71,12 @@ struct Document<'a> {
 
 impl Report {
     pub(super) fn new(output: Output) -> Self {
-        Self { output, server_url: None, steps: Vec::new() }
+        Self { output, server_url: None, rest: "a step before it failed", steps: Vec::new() }
+    }
+
+    /// Leaves out the steps that are left, for this reason.
+    pub(super) fn is_done(&mut self, why: &'static str) {
+        self.rest = why;
     }
 
     /// Takes a step that the next ones need.
@@ -115,7 +124,7 @@ impl Report {
     /// Tells of the steps that were not taken. Returns whether none has failed.
     pub(super) fn finish(mut self) -> Result<bool, Failure> {
         for step in &STEPS[self.steps.len()..] {
-            self.record(skipped(step, "a step before it failed".to_owned()))?;
+            self.record(skipped(step, self.rest.to_owned()))?;
         }
         let ok = self.steps.iter().all(|step| step.ok != Some(false));
         if self.output.json {
@@ -136,9 +145,9 @@ impl Report {
                 };
                 let took = step.took_ms.map(|took| format!("{took} ms")).unwrap_or_default();
                 let (name, detail) = (step.step, &step.detail);
-                page.line(format_args!("{mark:<7}  {name:<7}  {took:>8}  {detail}"));
+                page.line(format_args!("{mark:<7}  {name:<8}  {took:>8}  {detail}"));
                 if let Some(fix) = &step.fix {
-                    page.line(format_args!("{:<28}fix: {fix}", ""));
+                    page.line(format_args!("{:<29}fix: {fix}", ""));
                 }
             })?;
         }

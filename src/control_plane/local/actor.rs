@@ -89,6 +89,9 @@ impl LocalControlPlane {
             attempt: 0,
             retry_in_ms: None,
             last_error: None,
+            transport: None,
+            ca_file: None,
+            proxy: None,
         };
         Self {
             registry,

@@ -257,6 +257,7 @@ impl Link {
         let standing = self.machine.standing();
         let ago = self.around.clock.elapsed().saturating_sub(standing.since);
         let now = self.around.clock.now().wall;
+        let (way, url) = (&self.settings.way, self.url.as_ref());
         Standing {
             connection: Connection {
                 state: standing.state,
@@ -270,6 +271,9 @@ impl Link {
                 },
                 retry_in_ms: None,
                 last_error: standing.last_error.clone(),
+                transport: url.map(|_| way.carrier.as_str().to_owned()),
+                ca_file: url.and(way.ca_file.as_ref()).map(|file| file.display().to_string()),
+                proxy: url.and_then(|url| way.proxies.to(url)).map(ToString::to_string),
             },
             retry_at: standing.retry_at,
         }

@@ -20,7 +20,7 @@ fn effective_configuration_names_its_file_and_every_key() {
         connections = 256\nconnections_per_uid = 64\nqueue_events = 256\nqueue_bytes = 1048576\npartial_frame = \"10s\"\n\
         write_stall = \"10s\"\nrequest_timeout = \"10s\"\n\
         \n[remote]\nheartbeat = \"30s\"\nconnect_timeout = \"10s\"\nrequest_timeout = \"10s\"\nbackoff_initial = \"1s\"\n\
-        backoff_max = \"1m\"\nmax_attempts = 5\nprobe = \"1m\"\npoll = \"10s\"\ntransport = \"auto\"\n";
+        backoff_max = \"1m\"\nmax_attempts = 5\nprobe = \"1m\"\npoll = \"10s\"\ntransport = \"auto\"\nproxy = \"system\"\n";
     assert!(toml.ends_with(tables), "{toml}");
 }
 
@@ -76,6 +76,7 @@ prop_compose! {
         max_attempts in 1..=65_536_usize,
         transport in prop::sample::select(vec![Carrier::Auto, Carrier::Ws, Carrier::Http]),
         ca_file in prop::option::of(path()),
+        proxy in prop::sample::select(vec!["system", "none", "http://proxy.example.org:3128"]),
     ) -> Remote {
         backoff.sort();
         Remote {
@@ -89,6 +90,7 @@ prop_compose! {
             poll: Duration::from_secs(poll),
             transport,
             ca_file,
+            proxy: proxy.parse().unwrap(),
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::config::{CliArgs, Remote, ServerArgs, load_cli, load_server};
 use crate::control_plane::remote::transport::Carrier;
+use crate::control_plane::remote::transport::proxy::ProxyChoice;
 
 const VARIABLE: &str = "LANRAGE_CONTROL_SERVER";
 
@@ -85,6 +86,7 @@ fn table_has_its_defaults() {
         poll: seconds(10),
         transport: Carrier::Auto,
         ca_file: None,
+        proxy: ProxyChoice::System,
     };
     assert_eq!(Remote::default(), expected);
     assert_eq!(Configured::new("").load().unwrap().remote, expected);
@@ -95,7 +97,7 @@ fn table_is_read() {
     let configured = Configured::new(
         "[remote]\nheartbeat = '1s'\nconnect_timeout = '2s'\nrequest_timeout = '3s'\n\
          backoff_initial = '4s'\nbackoff_max = '5s'\nmax_attempts = 6\nprobe = '7s'\npoll = '8s'\n\
-         transport = 'ws'\nca_file = 'ca.pem'",
+         transport = 'ws'\nca_file = 'ca.pem'\nproxy = 'http://ann:b@proxy:3128'",
     );
     let seconds = Duration::from_secs;
     let expected = Remote {
@@ -109,10 +111,36 @@ fn table_is_read() {
         poll: seconds(8),
         transport: Carrier::Ws,
         ca_file: Some(configured.below("ca.pem")),
+        proxy: "http://ann:b@proxy:3128".parse().unwrap(),
     };
     assert_eq!(configured.load().unwrap().remote, expected);
     let http = Configured::new("[remote]\ntransport = 'http'").load().unwrap();
     assert_eq!(http.remote.transport, Carrier::Http);
+}
+
+#[test]
+fn proxy_comes_from_flag_variable_file_and_default() {
+    let mut configured = Configured::new("[remote]\nproxy = 'none'");
+    assert_eq!(configured.load().unwrap().remote.proxy, ProxyChoice::None);
+    let variables = [("LANRAGE_PROXY", "http://p:3128")];
+    let home = configured.directory.path().to_str().unwrap().to_owned();
+    let home = home.as_str();
+    let env = Environment::of(&[("HOME", home), ("LOCALAPPDATA", home), variables[0]]);
+    let proxy = |configured: &Configured| load(&configured.args, &env).unwrap().remote.proxy;
+    assert_eq!(proxy(&configured), "http://p:3128".parse().unwrap());
+    configured.args.proxy = Some("system".to_owned());
+    assert_eq!(proxy(&configured), ProxyChoice::System);
+}
+
+#[test]
+fn bad_proxy_is_refused_and_not_repeated() {
+    let mut configured = Configured::new("[remote]\nproxy = 'socks5://ann:hunter2@p'");
+    let words = "must be the URL of an HTTP proxy, such as http://proxy.example.org:3128, or \
+        \"system\" for what HTTPS_PROXY says, or \"none\"";
+    assert_eq!(configured.refusal(), format!("2: remote.proxy: {words}"));
+    configured = Configured::new("");
+    configured.args.proxy = Some("hunter2://".to_owned());
+    assert_eq!(configured.load().unwrap_err().to_string(), format!("--proxy: {words}"));
 }
 
 #[test]

@@ -13,6 +13,13 @@ use super::{Carrier, Loss, Target, Wire, http, ws};
 /// # Errors
 /// Why there is none.
 pub async fn open(target: &Target) -> Result<Wire, Loss> {
+    carry(target).await.map_err(|loss| match target.proxies.to(&target.url) {
+        Some(proxy) => Loss { words: format!("{} (by the proxy {proxy})", loss.words), ..loss },
+        None => loss,
+    })
+}
+
+async fn carry(target: &Target) -> Result<Wire, Loss> {
     if target.carrier == Carrier::Http {
         return http::open(target).await;
     }

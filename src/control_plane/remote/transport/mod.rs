@@ -5,16 +5,18 @@
 //! | `dial` | opens a wire over what the server speaks |
 //! | `ws` | a wire over WebSocket: how it is opened, and the task that carries frames |
 //! | `http` | a wire over LANrage's HTTP |
-//! | `tcp`, `tls` | what is below them: addresses and sockets; whom to trust |
+//! | `tcp`, `tls`, `proxy` | what is below them: addresses and sockets; whom to trust; proxies |
 //! | `words` | why there is no way, for people |
 
 pub mod dial;
 pub mod http;
+pub mod proxy;
 mod tcp;
 pub mod tls;
 pub mod words;
 pub mod ws;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +27,7 @@ use tokio::sync::mpsc;
 
 pub use crate::core::link::Loss;
 use crate::server_url::ServerUrl;
+use proxy::Proxies;
 
 /// Frames that may wait to be sent.
 pub const SEND_QUEUE: usize = 256;
@@ -41,6 +44,8 @@ pub struct Target {
     pub carrier: Carrier,
     /// Whom to trust, and what to offer.
     pub tls: Arc<rustls::ClientConfig>,
+    /// Proxies on the way.
+    pub proxies: Arc<Proxies>,
     /// How long connecting may take, from the name's resolution to the end of the handshakes.
     pub connect_timeout: Duration,
     /// How long an answer over HTTP may take.
@@ -57,6 +62,10 @@ pub struct Way {
     pub carrier: Carrier,
     /// As [`Target::tls`].
     pub tls: Arc<rustls::ClientConfig>,
+    /// File of the certificates that are trusted beside the system's.
+    pub ca_file: Option<PathBuf>,
+    /// As [`Target::proxies`].
+    pub proxies: Arc<Proxies>,
     /// As [`Target::connect_timeout`].
     pub connect_timeout: Duration,
     /// As [`Target::request_timeout`].
@@ -68,8 +77,9 @@ pub struct Way {
 impl Way {
     /// To a certain server.
     pub fn to(&self, url: ServerUrl) -> Target {
-        let Self { carrier, tls, connect_timeout, request_timeout, poll } = self.clone();
-        Target { url, carrier, tls, connect_timeout, request_timeout, poll }
+        let Self { carrier, tls, proxies, connect_timeout, request_timeout, poll, .. } =
+            self.clone();
+        Target { url, carrier, tls, proxies, connect_timeout, request_timeout, poll }
     }
 }
 
@@ -83,6 +93,17 @@ pub enum Carrier {
     Ws,
     /// HTTP and nothing else.
     Http,
+}
+
+impl Carrier {
+    /// Returns its name in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Ws => "ws",
+            Self::Http => "http",
+        }
+    }
 }
 
 /// An open way to the server. When it goes, what carries it ends.

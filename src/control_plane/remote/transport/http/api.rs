@@ -37,9 +37,8 @@ const IDLE_CONNECTIONS: usize = 4;
 
 /// A control server's HTTP routes. Clones share their connections.
 ///
-/// It follows no redirect, because a token is for one server alone. Proxies that the environment
-/// names are passed by: the WebSocket knows none either, and what carries the frames must not
-/// decide which server is reached.
+/// It follows no redirect, because a token is for one server alone. Its proxy is that of the
+/// WebSocket.
 #[derive(Debug, Clone)]
 pub struct Api {
     client: Client,
@@ -99,8 +98,12 @@ impl Api {
             .no_proxy()
             .connect_timeout(target.connect_timeout)
             .pool_max_idle_per_host(IDLE_CONNECTIONS);
+        let client = match target.proxies.to(&target.url) {
+            Some(proxy) => proxy.of_client().map(|proxy| client.proxy(proxy)),
+            None => Ok(client),
+        };
         let client = client
-            .build()
+            .and_then(reqwest::ClientBuilder::build)
             .map_err(|error| Refused::nonsense(format!("no HTTP client: {error}")))?;
         let (url, request_timeout) = (target.url.clone(), target.request_timeout);
         Ok(Self { client, url, request_timeout, knows_names: false })

@@ -24,6 +24,7 @@ use tokio_tungstenite::tungstenite::http::header::USER_AGENT;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use super::{Carrier, Loss, RECEIVE_QUEUE, SEND_QUEUE, Target, Wire, ahead, tcp, words};
+use crate::server_url::ServerUrl;
 
 /// The largest message either side may send, in bytes: a party of many members fits easily.
 const LARGEST_MESSAGE: usize = 4 << 20;
@@ -61,7 +62,17 @@ pub async fn open(target: &Target) -> Result<Wire, Failed> {
 }
 
 async fn connect(target: &Target, deadline: &Deadline<'_>) -> Result<TcpStream, Loss> {
-    let url = &target.url;
+    let Some(proxy) = target.proxies.to(&target.url) else {
+        return reach(&target.url, deadline).await;
+    };
+    let mut stream = reach(proxy.place(), deadline).await?;
+    let tunnel = proxy.tunnel(&mut stream, &target.url);
+    deadline.hold("the answer of the proxy before", tunnel).await??;
+    Ok(stream)
+}
+
+/// Connects to a server, or to a proxy.
+async fn reach(url: &ServerUrl, deadline: &Deadline<'_>) -> Result<TcpStream, Loss> {
     let (host, port) = url.host_and_port();
     let addresses = deadline.hold("finding the address of", tcp::resolve(&host, port));
     let addresses = addresses.await?.map_err(|error| Loss::new(words::unresolved(&error, url)))?;

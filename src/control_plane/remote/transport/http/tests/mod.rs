@@ -29,6 +29,7 @@ fn target(address: impl std::fmt::Display) -> Target {
         url: format!("http://{address}").parse().unwrap(),
         carrier: Carrier::Http,
         tls: Arc::new(tls),
+        proxies: Arc::default(),
         connect_timeout: PATIENCE,
         request_timeout: PATIENCE,
         poll: Duration::from_millis(50),

@@ -72,6 +72,7 @@ pub(in crate::control_plane::remote::transport) fn target(
         url: format!("{scheme}://{address}").parse().unwrap(),
         carrier: Carrier::Ws,
         tls: nobody(),
+        proxies: Arc::default(),
         connect_timeout: PATIENCE,
         request_timeout: PATIENCE,
         poll: PATIENCE,

@@ -1,0 +1,295 @@
+//! HTTP proxies on the way to a control server.
+//!
+//! A request over HTTP is forwarded by the proxy, or tunnelled where it is secret; a WebSocket is
+//! always tunnelled, by `CONNECT`.
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::io;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use ipnet::IpNet;
+use reqwest::StatusCode;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use url::Url;
+
+use super::{Loss, words};
+use crate::server_url::ServerUrl;
+
+/// The longest head of a proxy's answer, in bytes.
+const LONGEST_HEAD: usize = 8 << 10;
+
+/// An HTTP proxy: `http://host:port`, perhaps with a user and a password, which are never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ProxyUrl {
+    /// Without credentials.
+    place: ServerUrl,
+    /// The user and the password, as in `user:password`.
+    credentials: Option<String>,
+}
+
+/// Why a text names no proxy. It repeats nothing of the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be the URL of an HTTP proxy, such as http://proxy.example.org:3128")]
+pub struct BadProxyUrl;
+
+/// Whether a proxy is used.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum ProxyChoice {
+    /// As the environment variables of the system say.
+    #[default]
+    System,
+    /// Never.
+    None,
+    /// Always this one.
+    Always(ProxyUrl),
+}
+
+/// The proxies that lead to servers.
+#[derive(Debug, Clone, Default)]
+pub struct Proxies {
+    choice: ProxyChoice,
+    system: SystemProxies,
+}
+
+/// What the environment variables say: `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, in
+/// either case.
+#[derive(Debug, Clone, Default)]
+pub struct SystemProxies {
+    http: Option<Named>,
+    https: Option<Named>,
+    /// Hosts that are connected to directly.
+    direct: Vec<String>,
+}
+
+/// A variable, and the proxy that it names; none where that is of a kind that is not supported.
+#[derive(Debug, Clone)]
+struct Named {
+    variable: &'static str,
+    proxy: Option<ProxyUrl>,
+}
+
+impl FromStr for ProxyUrl {
+    type Err = BadProxyUrl;
+
+    fn from_str(text: &str) -> Result<Self, BadProxyUrl> {
+        // As other programs take it, a proxy may be named without a scheme.
+        let text = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+        let mut url = Url::parse(&text).map_err(|_| BadProxyUrl)?;
+        let decoded = |text: &str| {
+            percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
+        };
+        let user = decoded(url.username());
+        let password = decoded(url.password().unwrap_or_default());
+        let credentials = !(user.is_empty() && password.is_empty());
+        let credentials = credentials.then(|| format!("{user}:{password}"));
+        url.set_username("").and_then(|()| url.set_password(None)).map_err(|()| BadProxyUrl)?;
+        if url.scheme() != "http" || !matches!(url.path(), "" | "/") {
+            return Err(BadProxyUrl);
+        }
+        let place = url.as_str().parse().map_err(|_| BadProxyUrl)?;
+        Ok(Self { place, credentials })
+    }
+}
+
+impl fmt::Display for ProxyUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.place.fmt(f)
+    }
+}
+
+impl fmt::Debug for ProxyUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.place.fmt(f)
+    }
+}
+
+impl ProxyUrl {
+    /// Where it is, without credentials.
+    pub fn place(&self) -> &ServerUrl {
+        &self.place
+    }
+
+    /// Has an HTTP client use it for every request.
+    pub(crate) fn of_client(&self) -> reqwest::Result<reqwest::Proxy> {
+        let proxy = reqwest::Proxy::all(self.place.to_string())?;
+        Ok(match self.credentials.as_deref().and_then(|both| both.split_once(':')) {
+            Some((user, password)) => proxy.basic_auth(user, password),
+            None => proxy,
+        })
+    }
+
+    /// Has the proxy connect to a server: what is then written to the stream reaches that.
+    ///
+    /// # Errors
+    /// The proxy does not connect to it.
+    pub(crate) async fn tunnel<S>(&self, stream: &mut S, url: &ServerUrl) -> Result<(), Loss>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let head = self.exchange(stream, url).await.map_err(|error| {
+            Loss::new(format!("the proxy: {}", words::failure(&error, &self.place)))
+        })?;
+        let status = status(&head).ok_or_else(|| {
+            Loss::new(format!(
+                "{} is no HTTP proxy: correct remote.proxy or the variable that names it",
+                words::place(&self.place)
+            ))
+        })?;
+        let words = match status {
+            status if status.is_success() => return Ok(()),
+            StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+                "asks for a login: write the user and the password into its URL, in remote.proxy"
+            }
+            _ => "does not connect to it: see the proxy's rules, or set remote.proxy = \"none\"",
+        };
+        let (proxy, server) = (words::place(&self.place), words::place(url));
+        let words = format!("the proxy {proxy} on the way to {server} {words} ({status})");
+        Err(Loss {
+            is_final: status == StatusCode::PROXY_AUTHENTICATION_REQUIRED,
+            ..Loss::new(words)
+        })
+    }
+
+    async fn exchange<S>(&self, stream: &mut S, url: &ServerUrl) -> io::Result<Vec<u8>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let server = words::place(url);
+        let mut request = format!("CONNECT {server} HTTP/1.1\r\nHost: {server}\r\n");
+        if let Some(credentials) = &self.credentials {
+            let credentials = BASE64_STANDARD.encode(credentials);
+            request.push_str(&format!("Proxy-Authorization: Basic {credentials}\r\n"));
+        }
+        request.push_str("\r\n");
+        stream.write_all(request.as_bytes()).await?;
+        let mut head = Vec::new();
+        // Byte by byte: what follows the head is the server's.
+        while !head.ends_with(b"\r\n\r\n") {
+            if head.len() == LONGEST_HEAD {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            head.push(stream.read_u8().await?);
+        }
+        Ok(head)
+    }
+}
+
+/// The status of an answer.
+fn status(head: &[u8]) -> Option<StatusCode> {
+    let line = head.split(|&byte| byte == b'\r').next()?;
+    let rest = std::str::from_utf8(line).ok()?.strip_prefix("HTTP/1.")?;
+    rest.split(' ').nth(1)?.parse().ok()
+}
+
+impl FromStr for ProxyChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "system" => Ok(Self::System),
+            "none" => Ok(Self::None),
+            url => url.parse().map(Self::Always).map_err(|BadProxyUrl| {
+                format!("{BadProxyUrl}, or \"system\" for what HTTPS_PROXY says, or \"none\"")
+            }),
+        }
+    }
+}
+
+impl serde::Serialize for ProxyChoice {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::System => serializer.serialize_str("system"),
+            Self::None => serializer.serialize_str("none"),
+            Self::Always(proxy) => serializer.collect_str(proxy),
+        }
+    }
+}
+
+impl SystemProxies {
+    /// What variables say that are looked up so.
+    pub fn of(lookup: impl Fn(&str) -> Option<String>) -> Self {
+        let named = |names: &[&'static str]| {
+            let found = names.iter().find_map(|name| Some((*name, lookup(name)?)));
+            found.map(|(variable, url)| Named { variable, proxy: url.parse().ok() })
+        };
+        let direct = lookup("no_proxy").or_else(|| lookup("NO_PROXY")).unwrap_or_default();
+        Self {
+            http: named(&["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"]),
+            https: named(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]),
+            direct: direct.split(',').map(|host| host.trim().to_ascii_lowercase()).collect(),
+        }
+    }
+
+    fn of_server(&self, url: &ServerUrl) -> Option<&Named> {
+        let (host, port) = url.host_and_port();
+        let named = if url.is_secure() { &self.https } else { &self.http };
+        named.as_ref().filter(|_| !is_loopback(&host) && !self.is_direct(&host, port))
+    }
+
+    /// Whether a host is one of those that are connected to directly: by its name, one that it is
+    /// below, its address, a network, or `*` for all.
+    fn is_direct(&self, host: &str, port: u16) -> bool {
+        let address: Option<IpAddr> = host.parse().ok();
+        let host = host.to_ascii_lowercase();
+        self.direct.iter().any(|entry| {
+            let entry = entry.strip_suffix(&format!(":{port}")).unwrap_or(entry);
+            let name = entry.trim_start_matches("*.").trim_start_matches('.');
+            let bare = name.trim_start_matches('[').trim_end_matches(']');
+            match (address, bare) {
+                (_, "") => false,
+                (_, "*") => true,
+                (Some(address), bare) => {
+                    bare.parse::<IpNet>().is_ok_and(|net| net.contains(&address))
+                        || bare.parse() == Ok(address)
+                }
+                (None, name) => host
+                    .strip_suffix(name)
+                    .is_some_and(|rest| rest.is_empty() || rest.ends_with('.')),
+            }
+        })
+    }
+}
+
+impl Proxies {
+    /// By a choice, and the environment.
+    pub fn new(choice: ProxyChoice, system: SystemProxies) -> Self {
+        Self { choice, system }
+    }
+
+    /// Returns the proxy on the way to a server. The system's is passed by for a server on this
+    /// machine.
+    pub fn to(&self, url: &ServerUrl) -> Option<&ProxyUrl> {
+        match &self.choice {
+            ProxyChoice::None => None,
+            ProxyChoice::Always(proxy) => Some(proxy),
+            ProxyChoice::System => self.system.of_server(url)?.proxy.as_ref(),
+        }
+    }
+
+    /// Describes the way to a server: the proxy and the setting or variable that names it.
+    pub fn describe(&self, url: &ServerUrl) -> String {
+        match (&self.choice, self.system.of_server(url)) {
+            (ProxyChoice::None, _) => "none, as remote.proxy says".to_owned(),
+            (ProxyChoice::Always(proxy), _) => format!("{proxy}, as remote.proxy says"),
+            (ProxyChoice::System, None) => "none".to_owned(),
+            (ProxyChoice::System, Some(Named { variable, proxy: Some(proxy) })) => {
+                format!("{proxy}, as {variable} says")
+            }
+            (ProxyChoice::System, Some(Named { variable, proxy: None })) => {
+                format!("none: {variable} names one that is no HTTP proxy")
+            }
+        }
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let host = host.trim_end_matches('.');
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
