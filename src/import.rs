@@ -53,10 +53,21 @@ pub(crate) async fn first_state(
         Answer::Outcome(Outcome::Imported(counts)) => counts,
         other => bail!("an import was answered by {other:?}"),
     };
+    let mut rejected_any = false;
     for rejected in salvage.rejected.iter().chain(&counts.rejected) {
+        rejected_any = true;
         let peer = rejected.peer_id.as_ref().map(|id| format!(", peer {id}")).unwrap_or_default();
         let (file, party, reason) = (path.display(), &rejected.party_id, &rejected.reason);
         log::error!("{file}: party {party}{peer} was not taken in: {reason}");
+    }
+    // Renamed, it would be passed over once its fault is mended.
+    let nothing_came = counts.parties == 0 && counts.skipped == 0;
+    if nothing_came && (rejected_any || salvage.damage.is_some()) {
+        log::error!(
+            "nothing was taken in from {}: it keeps its name; mend it and start again, or move it away",
+            path.display()
+        );
+        return Ok(());
     }
     fs::rename(&path, &imported)
         .with_context(|| format!("can't rename {} to {IMPORTED}", path.display()))?;

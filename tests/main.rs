@@ -5,6 +5,7 @@
 
 mod harness;
 
+mod byte_order_marks;
 mod cli;
 mod daemon;
 mod discovery;

@@ -1,5 +1,7 @@
 //! Cuts a stream of bytes into lines, within a limit. Does no input or output of its own.
 
+use crate::unicode::strip_bom;
+
 /// Why a line can't be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LineError {
@@ -39,7 +41,8 @@ impl LineDecoder {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// The next line, without its end; `None` until more is pushed. Empty lines are passed over.
+    /// The next line, without its end and a leading byte order mark; `None` until more is pushed.
+    /// Empty lines are passed over.
     ///
     /// # Errors
     /// [`LineError`]; after `TooLong` the stream is of no use any more.
@@ -48,7 +51,7 @@ impl LineDecoder {
             let Some(offset) = memchr(b'\n', &self.bytes[self.scanned..]) else {
                 self.scanned = self.bytes.len();
                 // A carriage return may turn out to be half of the line's end.
-                let text = &self.bytes[self.start..];
+                let text = strip_bom(&self.bytes[self.start..]);
                 let too_long = text.strip_suffix(b"\r").unwrap_or(text).len() > self.limit;
                 self.release();
                 return too_long.then_some(Err(LineError::TooLong { limit: self.limit }));
@@ -56,7 +59,9 @@ impl LineDecoder {
             let (from, end) = (self.start, self.scanned + offset);
             self.start = end + 1;
             self.scanned = self.start;
-            let to = if self.bytes[from..end].last() == Some(&b'\r') { end - 1 } else { end };
+            let line = strip_bom(&self.bytes[from..end]);
+            let from = end - line.len();
+            let to = if line.last() == Some(&b'\r') { end - 1 } else { end };
             if to - from > self.limit {
                 return Some(Err(LineError::TooLong { limit: self.limit }));
             }
@@ -64,6 +69,13 @@ impl LineDecoder {
                 let line = std::str::from_utf8(&self.bytes[from..to]);
                 return Some(line.map_err(|_| LineError::NotUtf8));
             }
+        }
+    }
+
+    /// Ends the line that has begun, if one has: the stream is over.
+    pub fn finish(&mut self) {
+        if self.is_partial() {
+            self.push(b"\n");
         }
     }
 
@@ -120,6 +132,27 @@ mod tests {
         decoder.push(b"\xff\xfe\nok\nhalf");
         assert_eq!(drain(&mut decoder), [Err(LineError::NotUtf8), Ok("ok".into())]);
         assert!(decoder.is_partial());
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_line() {
+        let mut decoder = LineDecoder::new(4);
+        decoder.push("\u{feff}abcd\r\n\u{feff}\nabcd\n\u{feff}abcd".as_bytes());
+        assert_eq!(drain(&mut decoder), [Ok("abcd".into()), Ok("abcd".into())]);
+        decoder.push(b"e");
+        assert_eq!(drain(&mut decoder), [Err(LineError::TooLong { limit: 4 })]);
+    }
+
+    #[test]
+    fn the_end_of_the_stream_ends_the_last_line() {
+        let mut decoder = LineDecoder::new(4);
+        decoder.finish();
+        assert_eq!(drain(&mut decoder), []);
+        decoder.push(b"ab\ncd");
+        assert_eq!(drain(&mut decoder), [Ok("ab".into())]);
+        decoder.finish();
+        assert_eq!(drain(&mut decoder), [Ok("cd".into())]);
+        assert!(!decoder.is_partial());
     }
 
     #[test]

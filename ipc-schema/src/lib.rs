@@ -37,6 +37,7 @@ mod object;
 pub mod params;
 pub mod results;
 pub mod schema;
+pub mod unicode;
 pub mod view;
 
 pub use error::{ErrorCode, RpcError};

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use jiff::SignedDuration;
+use lanrage_ipc::unicode::strip_bom;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
@@ -54,7 +55,7 @@ impl Json {
             Self::Stdin => {
                 let text = io::read_to_string(io::stdin())
                     .map_err(|error| Failure::file("standard input", &error))?;
-                serde_json::from_str(&text).map_err(|error| {
+                serde_json::from_slice(strip_bom(text.as_bytes())).map_err(|error| {
                     Failure::usage(format!("standard input: not JSON: {error}"), "")
                 })
             }

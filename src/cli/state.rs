@@ -11,6 +11,7 @@ use lanrage_ipc::params::{
     ExportFormat, ImportMode, StateBackupParams, StateExportParams, StateImportParams,
 };
 use lanrage_ipc::results::{StateExportResult, StateImportResult};
+use lanrage_ipc::unicode::strip_bom;
 
 use super::daemon::Daemon;
 use super::exit::{Exit, Failure};
@@ -84,7 +85,8 @@ fn import(daemon: &Daemon, file: &Path, mode: ImportMode) -> Result<(), Failure>
         _ => (file.display().to_string(), fs::read_to_string(file)),
     };
     let text = text.map_err(|error| Failure::file(&name, &error))?;
-    let state = serde_json::from_str(&text).map(StateDocument).map_err(|error| {
+    let json = strip_bom(text.as_bytes());
+    let state = serde_json::from_slice(json).map(StateDocument).map_err(|error| {
         let hint = "a LANrage control_state.json is wanted, as `lanragectl state export` writes it";
         Failure::new(Exit::Failed, "not_json", format!("{name}: not JSON: {error}"), hint)
     })?;

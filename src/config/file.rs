@@ -2,6 +2,7 @@
 
 use super::reader::{self, Table};
 use super::{ConfigError, Environment, Mistake, paths, setting};
+use lanrage_ipc::unicode::strip_bom;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -77,7 +78,7 @@ fn text_of(path: &Path, by: Option<&'static str>) -> Result<Option<String>, Conf
     if bytes.len() as u64 > MOST_BYTES {
         return Err(ConfigError::TooLarge { path: path.to_path_buf(), limit: MOST_BYTES });
     }
-    match String::from_utf8(bytes) {
+    match String::from_utf8(strip_bom(&bytes).to_vec()) {
         Ok(text) => Ok(Some(text)),
         Err(error) => Err(ConfigError::Malformed {
             path: path.to_path_buf(),

@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use lanrage_ipc::lanrage::{ImportedParty, Records, Salvage};
 use lanrage_ipc::model::PartyId;
 use lanrage_ipc::results::{DiscoveredParty, DiscoverySource, Rejected};
+use lanrage_ipc::unicode::strip_bom;
 
 use super::announced::Announced;
 use super::disk::{self, Lock, Version};
@@ -165,7 +166,11 @@ impl DiscoveryFile {
 
 /// The file's records. In an empty file there is nothing that could be damaged.
 fn records(bytes: &[u8]) -> Records<'_> {
-    if bytes.trim_ascii().is_empty() { Records::default() } else { Records::of_discovery(bytes) }
+    if strip_bom(bytes).trim_ascii().is_empty() {
+        Records::default()
+    } else {
+        Records::of_discovery(bytes)
+    }
 }
 
 #[cfg(test)]

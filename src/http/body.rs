@@ -10,6 +10,7 @@ use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
 use futures_util::StreamExt as _;
 use lanrage_ipc::http::not_json;
 use lanrage_ipc::lanrage::input::Mistake;
+use lanrage_ipc::unicode::strip_bom;
 
 use super::face::{HttpFace, Settings};
 use super::problem::Problem;
@@ -36,7 +37,8 @@ impl Body {
         let patience = self.settings.http.request_timeout;
         let bytes = tokio::time::timeout(patience, self.bytes());
         let bytes = bytes.await.map_err(|_| Problem::too_slow())??;
-        let parsed = if is_json { parse(&bytes) } else { Err(not_json(&bytes)) };
+        let bytes = strip_bom(&bytes);
+        let parsed = if is_json { parse(bytes) } else { Err(not_json(bytes)) };
         parsed.map_err(Problem::invalid)
     }
 

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::{Context, anyhow, ensure};
+use lanrage_ipc::unicode::strip_bom;
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -77,7 +78,7 @@ pub fn server_config(certificates: Arc<Certificates>) -> ServerConfig {
 }
 
 fn read(chain: &Path, key: &Path) -> anyhow::Result<CertifiedKey> {
-    let certificates = CertificateDer::pem_slice_iter(&contents(chain, "certificate")?)
+    let certificates = CertificateDer::pem_slice_iter(strip_bom(&contents(chain, "certificate")?))
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| anyhow!("the certificate file {} is no PEM: {error}", chain.display()))?;
     ensure!(
@@ -85,7 +86,7 @@ fn read(chain: &Path, key: &Path) -> anyhow::Result<CertifiedKey> {
         "{} holds no certificate: give the chain in PEM, the server's own certificate first",
         chain.display(),
     );
-    let private = PrivateKeyDer::from_pem_slice(&contents(key, "key")?).map_err(|error| {
+    let private = PrivateKeyDer::from_pem_slice(strip_bom(&contents(key, "key")?)).map_err(|error| {
         let shown = key.display();
         match error {
             pem::Error::NoItemsFound => anyhow!(

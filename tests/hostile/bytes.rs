@@ -41,7 +41,8 @@ fn lines_that_are_no_utf8_or_no_json() {
         b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}\0",
         b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"pi\0ng\"}",
         b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\",\"params\":{\"a\":\"\x01\"}}",
-        b"\xef\xbb\xbf{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}",
+        // One byte order mark is skipped, a second is not.
+        b"\xef\xbb\xbf\xef\xbb\xbf{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}",
         b"{'jsonrpc':'2.0'}",
         b"{\"jsonrpc\":\"2.0\",\"id\":01,\"method\":\"ping\"}",
         b"{\"jsonrpc\":\"2.0\",\"id\":+1,\"method\":\"ping\"}",

@@ -11,6 +11,7 @@ use crate::envelope::{MAX_DEPTH, depth};
 use crate::error::ErrorCode;
 use crate::lanrage::input::{Mistake, PeerForm, Reader, Refusal, read_peer, rules};
 use crate::model::{PartyId, PeerId, SignalData};
+use crate::unicode::strip_bom_str;
 
 /// The longest message, in characters.
 const LONGEST_MESSAGE: usize = 512;
@@ -44,6 +45,7 @@ impl BadFrame {
 /// # Errors
 /// [`BadFrame`]
 pub fn decode(text: &str) -> Result<Inbound, BadFrame> {
+    let text = strip_bom_str(text);
     if depth(text) > MAX_DEPTH {
         return Err(BadFrame::new(ErrorCode::ParseError, "it is nested deeper than 64 levels"));
     }

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::control::Secret;
 use crate::lanrage::{AnnouncedParty, Records};
 use crate::model::{Epoch, LastSeen, Name, PartyId, PeerId, Relay, RelayId};
+use crate::unicode::strip_bom;
 use crate::results::Rejected;
 
 /// The longest `detail` that is repeated, in characters.
@@ -215,7 +216,7 @@ fn relay(value: Value) -> Option<Relay> {
 /// Why a server refuses something, in its own words: its `detail`, or the first mistake there.
 /// `None` where a body has no such thing.
 pub fn detail(body: &[u8]) -> Option<String> {
-    let mut body: Value = serde_json::from_slice(body).ok()?;
+    let mut body: Value = serde_json::from_slice(strip_bom(body)).ok()?;
     let words = match body.get_mut("detail")?.take() {
         Value::String(words) => words,
         Value::Array(mistakes) => mistake(mistakes.first()?)?,
@@ -235,7 +236,7 @@ fn mistake(mistake: &Value) -> Option<String> {
 }
 
 fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, BadAnswer> {
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let mut deserializer = serde_json::Deserializer::from_slice(strip_bom(body));
     serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
         let words = error.into_inner();

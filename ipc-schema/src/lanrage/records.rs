@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::salvage::shortened;
+use crate::unicode::strip_bom;
 
 /// The records of a document, as far as it could be read, each as it is written there.
 ///
@@ -33,7 +34,7 @@ impl<'a> Records<'a> {
     fn read(document: &'a [u8], is_state: bool) -> Self {
         let mut records = Self::default();
         let mut open = None;
-        let mut deserializer = serde_json::Deserializer::from_slice(document);
+        let mut deserializer = serde_json::Deserializer::from_slice(strip_bom(document));
         let collector = Collector { entries: &mut records.entries, open: &mut open };
         let outcome = if is_state {
             StateCollector(collector).deserialize(&mut deserializer)

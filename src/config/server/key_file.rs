@@ -1,6 +1,7 @@
 //! The file that the relays' key is in.
 
 use crate::config::{ConfigError, Environment, Secret};
+use lanrage_ipc::unicode::strip_bom;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -11,7 +12,7 @@ const MOST_BYTES: u64 = 4096;
 /// The key in the file at `path`, without the white space around it. Warns if others than the owner may read it.
 pub(super) fn read(path: &Path, env: &Environment) -> Result<Secret, ConfigError> {
     let refused = |why: String| ConfigError::RelayKeyFile { path: path.to_path_buf(), why };
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     let open = File::open(path).map_err(|error| refused(format!("cannot be read: {error}")))?;
     if !is_credential(path, env) && is_open_to_others(&open) {
         log::warn!(
@@ -20,8 +21,10 @@ pub(super) fn read(path: &Path, env: &Environment) -> Result<Secret, ConfigError
         );
     }
     open.take(MOST_BYTES)
-        .read_to_string(&mut text)
+        .read_to_end(&mut bytes)
         .map_err(|error| refused(format!("cannot be read: {error}")))?;
+    let text = std::str::from_utf8(strip_bom(&bytes))
+        .map_err(|_| refused("the key in it is not UTF-8".to_owned()))?;
     Secret::new(text.trim()).ok_or_else(|| refused(format!("the key in it {}", Secret::RULE)))
 }
 

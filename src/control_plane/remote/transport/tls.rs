@@ -8,6 +8,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use lanrage_ipc::unicode::strip_bom;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::{
@@ -133,7 +134,7 @@ fn add(roots: &mut RootCertStore, path: &Path) -> Result<(), TlsError> {
         return Err(TlsError::TooLarge { path: named() });
     }
     let mut number = 0;
-    for certificate in CertificateDer::pem_slice_iter(&bytes) {
+    for certificate in CertificateDer::pem_slice_iter(strip_bom(&bytes)) {
         let certificate = certificate.map_err(|error| TlsError::NoPem { path: named(), error })?;
         number += 1;
         roots.add(certificate).map_err(|error| TlsError::Unusable {

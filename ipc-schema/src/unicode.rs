@@ -1,0 +1,84 @@
+//! Unicode rules for names, keys and files.
+
+use unicode_general_category::{GeneralCategory, get_general_category};
+
+/// Blank characters that Unicode counts as letters or symbols: the Hangul fillers and the empty
+/// Braille pattern.
+const BLANKS: [char; 5] = ['\u{115f}', '\u{1160}', '\u{2800}', '\u{3164}', '\u{ffa0}'];
+
+/// True for a format character (category Cf). It shows nothing, and may hide or reorder the text
+/// around it.
+pub fn is_format(character: char) -> bool {
+    get_general_category(character) == GeneralCategory::Format
+}
+
+/// True for a line or paragraph separator (categories Zl and Zp): some terminals break lines there.
+pub fn is_separator(character: char) -> bool {
+    matches!(character, '\u{2028}' | '\u{2029}')
+}
+
+/// True for a character that shows something by itself.
+///
+/// An unassigned one counts as visible: later versions of Unicode assign more.
+pub fn is_visible(character: char) -> bool {
+    use GeneralCategory::*;
+    let shows_nothing = matches!(
+        get_general_category(character),
+        Control
+            | Format
+            | SpaceSeparator
+            | LineSeparator
+            | ParagraphSeparator
+            | NonspacingMark
+            | EnclosingMark
+    );
+    !shows_nothing && !BLANKS.contains(&character)
+}
+
+/// Strips a leading byte order mark from UTF-8 text. Editors on Windows write one; no JSON, TOML or
+/// PEM parser takes it.
+pub fn strip_bom(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
+}
+
+/// As [`strip_bom`], for a string.
+pub fn strip_bom_str(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn characters_that_show_nothing_are_known() {
+        let hidden = "\0\u{7f}\u{85} \t\n\u{a0}\u{ad}\u{300}\u{34f}\u{61c}\u{115f}\u{180e}\
+            \u{200b}\u{200d}\u{2028}\u{202e}\u{2060}\u{20dd}\u{2066}\u{2800}\u{3000}\u{3164}\
+            \u{fe0f}\u{feff}\u{ffa0}\u{e0001}\u{e0041}";
+        for character in hidden.chars() {
+            assert!(!is_visible(character), "{character:?}");
+        }
+        for character in "aé名मी!€1😀\u{e000}\u{1fffd}".chars() {
+            assert!(is_visible(character), "{character:?}");
+        }
+    }
+
+    #[test]
+    fn format_characters_are_told_from_letters_and_controls() {
+        for character in "\u{ad}\u{61c}\u{200b}\u{200f}\u{202e}\u{2066}\u{feff}\u{e0001}".chars() {
+            assert!(is_format(character), "{character:?}");
+        }
+        for character in "a \n\u{301}\u{2028}名😀".chars() {
+            assert!(!is_format(character), "{character:?}");
+        }
+    }
+
+    #[test]
+    fn one_byte_order_mark_is_stripped() {
+        assert_eq!(strip_bom("\u{feff}{}".as_bytes()), b"{}");
+        assert_eq!(strip_bom("\u{feff}\u{feff}".as_bytes()), "\u{feff}".as_bytes());
+        assert_eq!(strip_bom(b"{}"), b"{}");
+        assert_eq!(strip_bom(b"\xef\xbb"), b"\xef\xbb");
+        assert_eq!((strip_bom_str("\u{feff}{}"), strip_bom_str("{}")), ("{}", "{}"));
+    }
+}
