@@ -219,7 +219,10 @@ impl Session {
                 self.unread = true;
             }
             (Phase::Open, true) => {
-                // The client has said all it will: it gets its answers.
+                // The client has said all it will: it gets its answers, also to a last line
+                // without its end.
+                self.decoder.finish();
+                self.unread = true;
                 let until = Instant::now() + self.limits().request_timeout;
                 self.close(Phase::Closing { until });
             }

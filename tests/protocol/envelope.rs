@@ -145,7 +145,6 @@ fn a_request_may_come_in_pieces_and_with_any_line_end() {
         client.send_raw(&[*byte]);
     }
     assert_eq!(client.line().expect("a reply")["id"], "a");
-    client.send_raw(b"{\"jsonrpc\":\"2.0\",\"id\":\"cut off\",\"method\":\"ping\"}");
     client.assert_ended();
 }
 
@@ -163,6 +162,40 @@ fn a_client_that_sends_no_more_gets_its_answers_first() {
     for id in ids {
         assert!(client.reply(id).get("result").is_some());
     }
+    assert_eq!(client.line(), None);
+}
+
+#[test]
+fn a_last_line_without_its_end_is_answered() {
+    let daemon = Setup::new().start();
+    let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+    let register = json!({
+        "jsonrpc": "2.0", "id": 2, "method": "party.register",
+        "params": {"name": "Quake", "party_id": "p", "host": peer("ann"), "keepalive": "manual"},
+    });
+    for (sent, ids) in [
+        (ping.to_owned(), vec![json!(1)]),
+        (format!("{ping}\r"), vec![json!(1)]),
+        (format!("{ping}\n{register}"), vec![json!(1), json!(2)]),
+        // What is cut off is told, and not done.
+        (format!("{ping}\n{{\"jsonrpc\":\"2.0\",\"id\":3"), vec![json!(1), json!(null)]),
+        (format!("{ping}\n"), vec![json!(1)]),
+    ] {
+        let mut client = daemon.client();
+        client.send_raw(sent.as_bytes());
+        client.stream().shutdown(std::net::Shutdown::Write).expect("half-close");
+        let mut answered: Vec<_> =
+            std::iter::from_fn(|| client.line()).map(|mut line| line["id"].take()).collect();
+        answered.sort_by_key(Value::to_string);
+        assert_eq!(answered, ids, "{sent}");
+    }
+    assert_eq!(daemon.client().party("p")["host_id"], "ann");
+    // The limit of a frame is the same without its end.
+    let limited = Setup::new().config("[limits]\nframe_in = 65536").start();
+    let mut client = limited.client();
+    client.send_raw(&[b' '; 65_537]);
+    client.stream().shutdown(std::net::Shutdown::Write).expect("half-close");
+    assert_error(&client.line().expect("a refusal")["error"], "frame_too_large");
     assert_eq!(client.line(), None);
 }
 
