@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 
 use crate::control::Secret;
 use crate::lanrage::{AnnouncedParty, Records};
-use crate::model::{Epoch, LastSeen, Name, PartyId, PeerId, Relay, RelayId};
-use crate::unicode::strip_bom;
+use crate::model::{Epoch, LastSeen, Name, PartyId, PeerId, Relay, RelayId, is_readable};
 use crate::results::Rejected;
+use crate::unicode::strip_bom;
 
 /// The longest `detail` that is repeated, in characters.
 const LONGEST_DETAIL: usize = 512;
@@ -252,7 +252,8 @@ fn instant(field: &str, text: &str) -> Result<Timestamp, BadAnswer> {
     let bad = |rule: &str| BadAnswer::new(format!("{field}: {rule}"));
     let LastSeen { local, offset } = text.parse().map_err(bad)?;
     let offset = offset.unwrap_or(Offset::UTC);
-    offset.to_timestamp(local).map_err(|_| bad("it is out of range"))
+    let time = offset.to_timestamp(local).ok().filter(|time| is_readable(*time));
+    time.ok_or_else(|| bad("it is out of range"))
 }
 
 #[cfg(test)]

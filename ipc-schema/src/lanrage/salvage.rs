@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::Timestamp;
+use jiff::fmt::temporal::Pieces;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::NaiveTime;
 use super::records::{Entries, Records};
-use crate::model::{Address, Name, NatType, PartyId, PeerId, PeerInput, PublicKey};
+use crate::model::{
+    Address, Name, NatType, PartyId, PeerId, PeerInput, PublicKey, is_readable,
+};
 use crate::results::Rejected;
 
 /// The longest reason given, in characters.
@@ -108,6 +111,9 @@ fn last_of_each(entries: Vec<(String, &RawValue)>) -> (BTreeMap<String, &RawValu
     (last, repeated)
 }
 
+/// Of a time outside the years 1 to 9999, which no client reads.
+const OUT_OF_RANGE: &str = "is out of range";
+
 /// A time as a file may have it.
 #[derive(Deserialize)]
 #[serde(try_from = "String")]
@@ -126,18 +132,21 @@ impl TryFrom<String> for Moment {
         if let Ok(exact) = text.parse() {
             return Ok(Self::Exact(exact));
         }
+        if Pieces::parse(&text).is_ok_and(|pieces| pieces.to_numeric_offset().is_some()) {
+            return Err(OUT_OF_RANGE);
+        }
         text.parse().map(Self::Local).map_err(|_| "must be an ISO 8601 date and time")
     }
 }
 
 impl Moment {
     fn instant(self, field: &str, zone: &TimeZone) -> Result<Timestamp, InvalidRecord> {
-        match self {
-            Self::Exact(exact) => Ok(exact),
-            Self::Local(local) => {
-                zone.to_timestamp(local).map_err(|_| InvalidRecord::new(field, "is out of range"))
-            }
-        }
+        let time = match self {
+            Self::Exact(exact) => Some(exact),
+            Self::Local(local) => zone.to_timestamp(local).ok(),
+        };
+        let time = time.filter(|time| is_readable(*time));
+        time.ok_or_else(|| InvalidRecord::new(field, OUT_OF_RANGE))
     }
 }
 

@@ -15,4 +15,4 @@ pub use party::{Keepalive, Origin, Party, Peer, PeerInput, Sync};
 pub use relay::Relay;
 pub use signal::{Signal, SignalData};
 pub use text::{Epoch, InvalidText, Name, PartyId, PeerId, PublicKey, RelayId};
-pub use wall_clock::{LastSeen, UtcOffset};
+pub use wall_clock::{LastSeen, UtcOffset, is_readable};

@@ -1,9 +1,19 @@
 //! What a client's clock shows, as far as its own words tell.
 
+use std::ops::RangeInclusive;
+
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::fmt::temporal::Pieces;
 use jiff::tz::{Offset, TimeZone};
+
+/// Years of the times that are taken: Python's `datetime` knows no others.
+const YEARS: RangeInclusive<i16> = 1..=9999;
+
+/// True for a time that all clients can read, by UTC.
+pub fn is_readable(time: Timestamp) -> bool {
+    YEARS.contains(&Offset::UTC.to_datetime(time).year())
+}
 
 /// The step of offsets, in seconds: every zone in use is a multiple of it away from UTC.
 const STEP: i64 = 15 * 60;
@@ -59,9 +69,13 @@ impl std::str::FromStr for LastSeen {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         const RULE: &str = "it must be an ISO 8601 date and time";
+        const RANGE: &str = "it must be in the years 1 to 9999";
         let pieces = Pieces::parse(text).map_err(|_| RULE)?;
         let local = pieces.date().to_datetime(pieces.time().ok_or(RULE)?);
-        Ok(Self { local, offset: pieces.to_numeric_offset() })
+        let offset = pieces.to_numeric_offset();
+        let is_readable = YEARS.contains(&local.year())
+            && offset.is_none_or(|offset| offset.to_timestamp(local).is_ok_and(is_readable));
+        if is_readable { Ok(Self { local, offset }) } else { Err(RANGE) }
     }
 }
 
@@ -88,7 +102,7 @@ mod tests {
             ("2026-11-23T02:10:00", None),
             ("2026-11-21T23:50:00", None),
             ("9999-12-31T23:59:59", None),
-            ("-009999-01-01T00:00:00", None),
+            ("0001-01-01T00:00:00", None),
         ] {
             assert_eq!(infer(last_seen), minutes, "{last_seen}");
         }
@@ -102,7 +116,8 @@ mod tests {
             ("1999-01-01 00:00:00.123456-0330", Some(-210)),
             ("1999-01-01T00:00:00+05:38", Some(345)),
             ("1999-01-01T00:00:00+14:15", None),
-            ("9999-12-31T23:59:59-12:00", Some(-720)),
+            ("9999-12-30T09:59:59-12:00", Some(-720)),
+            ("0001-01-01T14:00:00+14:00", Some(840)),
         ] {
             assert_eq!(infer(last_seen), minutes, "{last_seen}");
         }
@@ -112,6 +127,19 @@ mod tests {
     fn what_is_no_date_and_time_is_refused() {
         for text in ["", "yesterday", "2026-11-22", "2026-02-30T10:00", "2026-11-22T10:00 junk"] {
             assert!(text.parse::<LastSeen>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn times_outside_the_years_1_to_9999_are_refused() {
+        for text in [
+            "-000001-01-01T00:00:00",
+            "-009999-01-01T00:00:00",
+            "0000-12-31T23:59:59",
+            "0001-01-01T13:59:59+14:00",
+            "9999-12-31T23:59:59-12:00",
+        ] {
+            assert!(text.parse::<LastSeen>().is_err(), "{text}");
         }
     }
 

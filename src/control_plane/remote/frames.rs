@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use lanrage_ipc::control::{Beside, ClientFrame, ReqId};
 use lanrage_ipc::lanrage::input::PeerForm;
 use lanrage_ipc::lanrage::{AnnouncedParty, AnnouncedPeer};
-use lanrage_ipc::model::{PeerId, PeerInput};
+use lanrage_ipc::model::{PeerId, PeerInput, is_readable};
 
 use crate::core::reconcile::{Act, Operation, Point, ServerMember, ServerParty};
 use crate::core::{Command, RequestKey};
@@ -56,6 +56,9 @@ pub(super) fn party(
         return Err(named(&"its host is not among its peers"));
     }
     let created_at = TimeZone::UTC.to_timestamp(party.created_at).map_err(|error| named(&error))?;
+    if !is_readable(created_at) {
+        return Err(named(&"created_at must be in the years 1 to 9999"));
+    }
     Ok(ServerParty {
         party_id: party.party_id.parse().map_err(|error| named(&error))?,
         name: party.name.parse().map_err(|error| named(&error))?,
