@@ -5,6 +5,7 @@ mod envelope;
 mod errors;
 mod keepalive;
 mod lists;
+mod new_values;
 mod params;
 mod shapes;
 mod signals;

@@ -33,6 +33,7 @@ pub mod lanrage;
 pub mod message;
 pub mod method;
 pub mod model;
+mod new_values;
 mod object;
 pub mod params;
 pub mod results;

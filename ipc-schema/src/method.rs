@@ -86,10 +86,11 @@ macro_rules! methods {
             /// # Errors
             /// `unknown_method`, or `invalid_params` naming the field.
             pub fn decode(method: &str, params: &str) -> Result<Self, RpcError> {
-                match method {
+                let request = match method {
                     $($name => decode::<$params>(params).map(Self::$variant),)*
                     _ => Err(unknown_method(method)),
-                }
+                };
+                request?.check_new()
             }
 
             /// What the table says of its method.

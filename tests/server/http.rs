@@ -5,6 +5,7 @@ mod defects;
 mod disk;
 mod errors;
 mod identity;
+mod new_values;
 mod parties;
 mod rates;
 mod recorded;

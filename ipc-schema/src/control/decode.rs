@@ -137,7 +137,7 @@ fn read_hello(reader: &mut Reader<'_>) -> Option<ClientFrame> {
     // What a client calls itself decides nothing: whatever is no name is as good as none.
     let name = |key| reader.get(key).and_then(|value| rules::name(value).ok());
     let (version, client) = (name("version"), name("client"));
-    let peer_id = reader.optional("peer_id", rules::id);
+    let peer_id = reader.optional("peer_id", rules::new_id);
     let token = reader.optional("token", |value| {
         rules::text(value, 1, LONGEST_TOKEN).map(|text| text.to_owned().into())
     });
@@ -168,7 +168,7 @@ fn read_bookmark(reader: &mut Reader<'_>) -> Option<Bookmark> {
 }
 
 fn read_register(reader: &mut Reader<'_>) -> Option<ClientFrame> {
-    let party_id = reader.optional("party_id", rules::id);
+    let party_id = reader.optional("party_id", rules::new_id);
     let name = reader.required("name", rules::name);
     let host_peer = reader.object("host_peer", read_peer);
     Some(ClientFrame::RegisterParty { party_id: party_id?, name: name?, host_peer: host_peer? })

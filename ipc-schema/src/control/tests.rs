@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::error::ErrorCode;
 use crate::model::{Party, SignalData};
+use crate::unicode::is_visible;
 
 fn bad(text: &str) -> BadFrame {
     decode(text).expect_err(text)
@@ -179,8 +180,8 @@ proptest! {
     #[test]
     fn frames_come_back_as_they_went(
         party_id in "[A-Za-z0-9_.:-]{1,128}",
-        peer_id in "[A-Za-z0-9_.:-]{1,128}",
-        name in text(100),
+        peer_id in "[A-Za-z0-9_:-][A-Za-z0-9_.:-]{0,127}",
+        name in text(100).prop_filter("visible", |name| name.chars().any(is_visible)),
         seq in any::<u64>(),
         token in prop::option::of(text(100)),
     ) {

@@ -149,7 +149,7 @@ impl PartyAnswer {
         let named: Result<Named, _> = read(party.get().as_bytes());
         let Named { party_id } = named.map_err(|error| BadAnswer::new(error.words))?;
         let entries = vec![(party_id.to_string(), party)];
-        let salvage = Records { entries, damage: None }.salvage(&TimeZone::UTC);
+        let salvage = Records { entries, damage: None }.salvage_known(&TimeZone::UTC);
         let mut rejected = salvage.rejected;
         let Some(party) = salvage.parties.into_iter().next() else {
             let reason = rejected.pop().map_or_else(String::new, |rejected| rejected.reason);

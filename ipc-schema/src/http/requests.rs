@@ -74,7 +74,7 @@ impl RelayBody {
     pub fn from_json(body: &[u8]) -> Result<Self, Vec<Mistake>> {
         let fields = object(body)?;
         let mut reader = Reader::body(&fields);
-        let relay_id = reader.required("relay_id", rules::id);
+        let relay_id = reader.required("relay_id", rules::new_id);
         let public_ip = reader.required("public_ip", rules::ip);
         let port = reader.required("port", rules::integer);
         let unknown = json!("unknown");

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::NaiveTime;
 use super::records::{Entries, Records};
 use crate::model::{
-    Address, Name, NatType, PartyId, PeerId, PeerInput, PublicKey, is_readable,
+    Address, CheckedText as _, Name, NatType, PartyId, PeerId, PeerInput, PublicKey, is_readable,
 };
 use crate::results::Rejected;
 
@@ -75,8 +75,23 @@ pub(super) fn shortened(mut reason: String) -> String {
 }
 
 impl Records<'_> {
-    /// Checks each record, taking times without an offset as those of `zone`.
+    /// Checks each record of parties that come in, taking times without an offset as those of
+    /// `zone`.
     pub fn salvage(self, zone: &TimeZone) -> Salvage {
+        let mut salvage = self.salvage_known(zone);
+        for party in std::mem::take(&mut salvage.parties) {
+            let key = party.party_id.to_string();
+            match check_new(party, &mut salvage.rejected) {
+                Ok(party) => salvage.parties.push(party),
+                Err(invalid) => salvage.reject(key, None, invalid),
+            }
+        }
+        salvage
+    }
+
+    /// As [`Records::salvage`], for parties that are on a server already: they may be older than
+    /// the rules for new values.
+    pub(crate) fn salvage_known(self, zone: &TimeZone) -> Salvage {
         let mut salvage = Salvage { damage: self.damage, ..Salvage::default() };
         let (records, repeated) = last_of_each(self.entries);
         for key in repeated {
@@ -230,6 +245,32 @@ fn check_party(
         created_at,
         peers,
     })
+}
+
+/// Checks the rules for new values. Leaves out guests that break one, and tells of them in
+/// `rejected`.
+fn check_new(
+    mut party: ImportedParty,
+    rejected: &mut Vec<Rejected>,
+) -> Result<ImportedParty, InvalidRecord> {
+    party.party_id.check_new().map_err(|rule| InvalidRecord::new("party_id", rule))?;
+    party.name.check_new().map_err(|rule| InvalidRecord::new("name", rule))?;
+    let mut bad = Vec::new();
+    for (peer, _) in &party.peers {
+        let Err((field, rule)) = peer.check_new() else { continue };
+        let invalid = InvalidRecord::new(field, rule);
+        if peer.peer_id == party.host_id {
+            return Err(InvalidRecord::new("host_id", format!("of its peer, {invalid}")));
+        }
+        bad.push((peer.peer_id.clone(), invalid));
+    }
+    party.peers.retain(|(peer, _)| !bad.iter().any(|(id, _)| *id == peer.peer_id));
+    rejected.extend(bad.into_iter().map(|(peer_id, invalid)| Rejected {
+        party_id: party.party_id.to_string(),
+        peer_id: Some(peer_id.to_string()),
+        reason: invalid.to_string(),
+    }));
+    Ok(party)
 }
 
 fn check_key(field: &str, id: &str, key: &str) -> Result<(), InvalidRecord> {

@@ -14,5 +14,5 @@ pub use endpoint::{Address, NatType};
 pub use party::{Keepalive, Origin, Party, Peer, PeerInput, Sync};
 pub use relay::Relay;
 pub use signal::{Signal, SignalData};
-pub use text::{Epoch, InvalidText, Name, PartyId, PeerId, PublicKey, RelayId};
+pub use text::{CheckedText, Epoch, InvalidText, Name, PartyId, PeerId, PublicKey, RelayId};
 pub use wall_clock::{LastSeen, UtcOffset, is_readable};

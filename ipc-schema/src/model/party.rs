@@ -6,7 +6,9 @@ use std::net::Ipv4Addr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Address, Epoch, Name, NatType, PartyId, PeerId, PublicKey};
+use super::{
+    Address, CheckedText as _, Epoch, InvalidText, Name, NatType, PartyId, PeerId, PublicKey,
+};
 
 /// What a peer says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +30,18 @@ pub struct PeerInput {
     pub local_ip: Address,
     /// Its UDP port in its own network; 0 when unknown.
     pub local_port: u16,
+}
+
+impl PeerInput {
+    /// Checks the rules that only new values must keep.
+    ///
+    /// # Errors
+    /// The field and its rule.
+    pub fn check_new(&self) -> Result<(), (&'static str, InvalidText)> {
+        self.peer_id.check_new().map_err(|rule| ("peer_id", rule))?;
+        self.name.check_new().map_err(|rule| ("name", rule))?;
+        self.public_key.check_new().map_err(|rule| ("public_key", rule))
+    }
 }
 
 /// A member of a party.

@@ -9,14 +9,30 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
+use crate::unicode;
+
 /// Why a text was refused: the rule it breaks, in words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidText(&'static str);
 
+/// A text whose type has a rule that only new values must keep: stored ones may be older than it.
+pub trait CheckedText: FromStr<Err = InvalidText> {
+    /// Checks that rule.
+    ///
+    /// # Errors
+    /// The rule.
+    fn check_new(&self) -> Result<(), InvalidText>;
+}
+
 const ID_RULE: &str = "must be 1 to 128 characters of A-Z a-z 0-9 _ . : -";
 const NAME_RULE: &str = "must be 1 to 100 characters, none of them a control character";
 const KEY_RULE: &str = "must be 1 to 128 printable characters";
+
+const NEW_ID_RULE: &str = "must not be . or .., which are lost from URLs";
+const NEW_NAME_RULE: &str = "must have a visible character";
+const NEW_KEY_RULE: &str =
+    "must have no format characters, such as direction marks or zero-width spaces";
 
 fn is_id(text: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':' | b'-');
@@ -31,8 +47,25 @@ fn is_printable(text: &str, most: usize) -> bool {
         && !text.chars().any(char::is_control)
 }
 
+fn is_new_id(text: &str) -> bool {
+    !matches!(text, "." | "..")
+}
+
+fn is_new_name(text: &str) -> bool {
+    text.chars().any(unicode::is_visible)
+}
+
+fn is_new_key(text: &str) -> bool {
+    !text.chars().any(unicode::is_format)
+}
+
+/// Defines a type from its rule, and the rule that only new values must keep. Each has its words
+/// and its check. The last value is the schema's `not`.
 macro_rules! checked_text {
-    ($(#[$doc:meta])* $name:ident, $rule:expr, $check:expr, $pattern:expr) => {
+    (
+        $(#[$doc:meta])* $name:ident, $rule:expr, $check:expr, $new_rule:expr, $new_check:expr,
+        $pattern:expr, $not:expr
+    ) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(Arc<str>);
@@ -41,6 +74,12 @@ macro_rules! checked_text {
             /// The text itself.
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+        }
+
+        impl CheckedText for $name {
+            fn check_new(&self) -> Result<(), InvalidText> {
+                if $new_check(&self.0) { Ok(()) } else { Err(InvalidText($new_rule)) }
             }
         }
 
@@ -102,7 +141,12 @@ macro_rules! checked_text {
             }
 
             fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                schemars::json_schema!({"type": "string", "pattern": $pattern, "description": $rule})
+                schemars::json_schema!({
+                    "type": "string",
+                    "pattern": $pattern,
+                    "not": {"pattern": $not},
+                    "description": format!("{}; {}", $rule, $new_rule),
+                })
             }
         }
     };
@@ -115,29 +159,40 @@ const NAME_PATTERN: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,100}$";
 #[cfg(feature = "schema")]
 const KEY_PATTERN: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,128}$";
 
+#[cfg(feature = "schema")]
+const ID_NOT: &str = "^\\.{1,2}$";
+/// Names the common characters only: not every validator knows Unicode's categories.
+#[cfg(feature = "schema")]
+const NAME_NOT: &str = "^[\\s\\u00ad\\u061c\\u115f\\u1160\\u180e\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\u2800\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0]*$";
+/// As [`NAME_NOT`].
+#[cfg(feature = "schema")]
+const KEY_NOT: &str = "[\\u00ad\\u061c\\u180e\\u200b-\\u200f\\u202a-\\u202e\\u2060-\\u206f\\ufeff]";
+
 checked_text!(
     /// Names a party.
-    PartyId, ID_RULE, is_id, ID_PATTERN
+    PartyId, ID_RULE, is_id, NEW_ID_RULE, is_new_id, ID_PATTERN, ID_NOT
 );
 checked_text!(
     /// Names a peer, in every party it is in.
-    PeerId, ID_RULE, is_id, ID_PATTERN
+    PeerId, ID_RULE, is_id, NEW_ID_RULE, is_new_id, ID_PATTERN, ID_NOT
 );
 checked_text!(
     /// Names a relay.
-    RelayId, ID_RULE, is_id, ID_PATTERN
+    RelayId, ID_RULE, is_id, NEW_ID_RULE, is_new_id, ID_PATTERN, ID_NOT
 );
 checked_text!(
     /// What people call a party, a peer or a region.
-    Name, NAME_RULE, |text| is_printable(text, 100), NAME_PATTERN
+    Name, NAME_RULE, |text| is_printable(text, 100), NEW_NAME_RULE, is_new_name, NAME_PATTERN,
+    NAME_NOT
 );
 checked_text!(
     /// A peer's WireGuard public key, as its owner writes it.
-    PublicKey, KEY_RULE, |text| is_printable(text, 128), KEY_PATTERN
+    PublicKey, KEY_RULE, |text| is_printable(text, 128), NEW_KEY_RULE, is_new_key, KEY_PATTERN,
+    KEY_NOT
 );
 checked_text!(
     /// Names a stretch of history: sequence numbers are comparable only within one epoch.
-    Epoch, ID_RULE, is_id, ID_PATTERN
+    Epoch, ID_RULE, is_id, NEW_ID_RULE, is_new_id, ID_PATTERN, ID_NOT
 );
 
 #[cfg(test)]
@@ -159,5 +214,25 @@ mod tests {
         for bad in ["", "a\u{7}", "a\u{85}", &"é".repeat(101)] {
             assert!(bad.parse::<Name>().is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn new_values_keep_rules_that_stored_ones_may_break() {
+        for id in [".", ".."] {
+            assert!(id.parse::<PartyId>().unwrap().check_new().is_err(), "{id}");
+            assert!(id.parse::<PeerId>().unwrap().check_new().is_err(), "{id}");
+            assert!(id.parse::<RelayId>().unwrap().check_new().is_err(), "{id}");
+        }
+        for id in ["...", ".a", "a.", "-", "..-"] {
+            assert!(id.parse::<PartyId>().unwrap().check_new().is_ok(), "{id}");
+        }
+        for name in [" ", "\u{200b}", "\u{202e}\u{2066}", "\u{3164}", "\u{a0}\u{fe0f}"] {
+            assert!(name.parse::<Name>().unwrap().check_new().is_err(), "{name:?}");
+        }
+        assert!("a\u{200d}b".parse::<Name>().unwrap().check_new().is_ok());
+        assert!("k\u{202e}".parse::<PublicKey>().unwrap().check_new().is_err());
+        assert!(
+            "not base64, as LANrage takes it".parse::<PublicKey>().unwrap().check_new().is_ok()
+        );
     }
 }

@@ -81,6 +81,6 @@ fn peer_id(query: &str) -> Result<PeerId, Vec<Mistake>> {
     let fields: Map<String, Value> =
         pairs.into_iter().map(|(key, value)| (key, Value::String(value))).collect();
     let mut reader = Reader::query(&fields);
-    let peer_id = reader.required("peer_id", rules::id);
+    let peer_id = reader.required("peer_id", rules::new_id);
     reader.finish(peer_id)
 }

@@ -50,7 +50,7 @@ pub fn read_peer(reader: &mut Reader<'_>) -> Option<PeerForm> {
     let is_stored = endpoint.is_some();
     let (public_ip, public_port) = endpoint.unzip();
 
-    let peer_id = reader.required("peer_id", rules::id);
+    let peer_id = reader.required("peer_id", rules::new_id);
     let name = if is_stored {
         let name = reader.optional("name", rules::name);
         name.and_then(|name| name.or_else(|| name_of(peer_id.as_ref()?)))

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde_json::{Number, Value, json};
 
-use crate::model::{Address, LastSeen, Name, NatType, PublicKey};
+use crate::model::{Address, CheckedText, LastSeen, Name, NatType, PublicKey};
 
 /// The alphabet of ids, as a pattern.
 const ID_PATTERN: &str = "^[A-Za-z0-9_.:-]+$";
@@ -80,20 +80,33 @@ pub fn id<T: FromStr>(value: &Value) -> Result<T, Refusal> {
     })
 }
 
+/// An id that may be new.
+///
+/// # Errors
+/// Those of [`id`], and `value_error` for one that can't be new.
+pub fn new_id<T: CheckedText>(value: &Value) -> Result<T, Refusal> {
+    new(id(value)?)
+}
+
 /// A name.
 ///
 /// # Errors
-/// Those of [`text`], and `value_error` for control characters.
+/// Those of [`text`], and `value_error` for control characters or nothing visible.
 pub fn name(value: &Value) -> Result<Name, Refusal> {
-    printable(text(value, 1, 100)?)
+    new(printable(text(value, 1, 100)?)?)
 }
 
 /// A public key.
 ///
 /// # Errors
-/// Those of [`text`], and `value_error` for control characters.
+/// Those of [`text`], and `value_error` for control and format characters.
 pub fn public_key(value: &Value) -> Result<PublicKey, Refusal> {
-    printable(text(value, 1, 128)?)
+    new(printable(text(value, 1, 128)?)?)
+}
+
+fn new<T: CheckedText>(value: T) -> Result<T, Refusal> {
+    value.check_new().map_err(|rule| Refusal::value_error(&rule.to_string()))?;
+    Ok(value)
 }
 
 fn printable<T: FromStr>(text: &str) -> Result<T, Refusal> {

@@ -97,6 +97,14 @@ fn bodies_of_new_parties() {
     assert_eq!(scene.ask("", "GET /", NONE).ok()["parties"], 0);
 }
 
+/// It was a 500.
+#[test]
+fn a_name_of_spaces_is_refused() {
+    let mut scene = Scene::of(&["alice"]);
+    let told = scene.ask("alice", "POST /parties", hosted(json!(" "))).detail(422);
+    assert_eq!((&told[0]["type"], &told[0]["input"]), (&json!("value_error"), &json!(" ")));
+}
+
 /// All of these were 500s.
 #[test]
 fn bodies_that_must_be_taken() {
@@ -110,7 +118,6 @@ fn bodies_that_must_be_taken() {
     extra["zzz"] = json!(1);
     for body in [
         name("G"),
-        name(" "),
         name(&"n".repeat(100)),
         name(&"é".repeat(100)),
         stored,
