@@ -7,6 +7,7 @@ use std::time::Duration;
 use comfy_table::{Table, presets};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use lanrage_ipc::unicode::{is_format, is_separator};
 use serde::Serialize;
 
 use super::exit::Failure;
@@ -60,6 +61,15 @@ impl Output {
     /// Does nothing: a pipe can't be watched there. The next print notices.
     #[cfg(not(unix))]
     pub(super) fn exit_when_unread(self) {}
+
+    /// Warns people on standard error. Programs, which read an error document there, get nothing.
+    pub(super) fn warn(self, text: &str) {
+        if !self.json {
+            let warning = paint(coloured(io::stderr().is_terminal()), BOLD, "warning:");
+            // There is no other place to say it.
+            let _ = writeln!(io::stderr(), "{warning} {}", visible(text));
+        }
+    }
 
     /// Prints one document on one line.
     pub(super) fn document(self, value: &impl Serialize) -> Result<(), Failure> {
@@ -168,11 +178,13 @@ pub(super) fn word(value: &impl Serialize) -> String {
     }
 }
 
-/// Text with its control characters escaped, so that what others wrote doesn't drive the terminal.
+/// Escapes the characters by which others' text could drive the terminal, or show itself as
+/// something else: controls, format characters, and separators of lines.
 pub(super) fn visible(text: &str) -> String {
+    let is_escaped = |c: char| c.is_control() || is_format(c) || is_separator(c);
     let mut visible = String::with_capacity(text.len());
     for character in text.chars() {
-        match character.is_control() {
+        match is_escaped(character) {
             true => visible.extend(character.escape_default()),
             false => visible.push(character),
         }
@@ -229,7 +241,7 @@ mod tests {
         let mut page = page("2026-01-02T03:04:05Z");
         page.table(
             ["A", "B"],
-            [["名前", "x"], ["a\u{1b}[31m", "\u{9b}"]].map(|row| row.map(String::from)),
+            [["名前", "x"], ["a\u{1b}[31m", "\u{202e}"]].map(|row| row.map(String::from)),
             "",
         );
         page.fields([("name", "a\nb".to_owned()), ("id", "c".to_owned())]);
@@ -237,7 +249,7 @@ mod tests {
         let lines = [
             "A            B",
             "名前         x",
-            "a\\u{1b}[31m  \\u{9b}",
+            "a\\u{1b}[31m  \\u{202e}",
             "name  a\\nb",
             "id    c",
             "nothing",
