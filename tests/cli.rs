@@ -11,7 +11,10 @@ use std::process::Stdio;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::harness::Setup;
+use crate::harness::{Setup, peer};
+
+/// A public key of 32 bytes.
+const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 #[test]
 fn help_and_usage_errors_stay_as_they_are() {
@@ -32,7 +35,8 @@ fn a_partys_life_by_commands() {
     let registered = ctl.json(host);
     assert_eq!(registered["party"]["peers"]["ann"]["virtual_ip"], "10.66.0.1");
     assert_eq!(registered["party"]["peers"]["ann"]["connected"], true, "the daemon keeps it");
-    let bob = "--peer-id bob --public-key kB --nat-type full_cone --public-ip 203.0.113.7";
+    let bob =
+        format!("--peer-id bob --public-key {KEY} --nat-type full_cone --public-ip 203.0.113.7");
     let ports = "--public-port 51820 --local-ip fe80::1 --local-port 7";
     let joined = ctl.text(&format!("party join q {bob} {ports}"));
     assert!(joined.starts_with("party    q\nname     Quake\nhost     ann\ncreated  "), "{joined}");
@@ -45,7 +49,7 @@ fn a_partys_life_by_commands() {
     assert!(ctl.text("party discover").contains("\nq      Quake  ann   2      "));
     let shown = ctl.json("party show q");
     assert_eq!(shown["party"]["seq"], 2);
-    assert_eq!(ctl.json("peer list q")["peers"]["bob"]["public_key"], "kB");
+    assert_eq!(ctl.json("peer list q")["peers"]["bob"]["public_key"], KEY);
     assert_eq!(ctl.text("peer heartbeat q bob"), "bob may be silent for 5m\n");
 
     assert_eq!(ctl.text("party leave q --peer-id bob"), "bob left q\n");
@@ -135,6 +139,71 @@ fn signals_are_any_json_from_the_line_or_from_standard_input() {
     assert_eq!(ctl.text("signal poll q ann"), "no signals\n");
     let refused = ctl.fed("signal send q --from ann --to ann -", "x");
     assert_eq!((refused.code, refused.stdout.as_str()), (Some(2), ""));
+}
+
+#[test]
+fn text_of_others_is_escaped_wherever_it_is_shown() {
+    let daemon = Setup::new().start();
+    let (ctl, mut client) = (daemon.ctl(), daemon.client());
+    let mut watch = ctl.command("watch").spawn().expect("run lanragectl");
+    let mut lines = BufReader::new(watch.stdout.take().expect("its output")).lines();
+    while lines.next().expect("a line").expect("a line") != "no parties" {}
+    let name = "ab\u{202e}c\u{200b}\u{2028}d";
+    let mut host = peer("ann");
+    host["name"] = json!(name);
+    client.call("party.register", json!({"name": name, "party_id": "q", "host": host}));
+    client.call(
+        "relay.register",
+        json!({"relay_id": "r", "public_ip": "::1", "port": 1, "region": name}),
+    );
+    let data =
+        json!({"party_id": "q", "from_peer_id": "ann", "to_peer_id": "ann", "signal_data": name});
+    client.call("signal.send", data);
+    let shown = "ab\\u{202e}c\\u{200b}\\u{2028}d";
+    for line in [
+        "party show q",
+        "party list",
+        "party discover",
+        "peer list q",
+        "peer show q ann",
+        "relay list",
+        "signal poll q ann",
+    ] {
+        let text = ctl.text(line);
+        assert!(text.contains(shown) && !text.contains(name), "{line}: {text}");
+    }
+    let told = lines.find_map(|line| line.ok().filter(|line| line.contains("party.registered")));
+    assert!(told.is_some_and(|line| line.contains(shown)));
+    watch.kill().expect("end it");
+    watch.wait().expect("see it end");
+    let refused = ctl.run(&format!("raw {name}")).stderr;
+    assert!(!refused.contains('\u{202e}'), "{refused}");
+    // For programs it stays what it is.
+    assert_eq!(ctl.json("party show q")["party"]["name"], name);
+}
+
+#[test]
+fn a_key_that_is_none_is_taken_with_a_warning() {
+    let daemon = Setup::new().start();
+    let ctl = daemon.ctl();
+    for (line, warns) in [
+        (format!("party register Quake --party-id q --peer-id ann --public-key {KEY}"), false),
+        ("party register Quake --party-id r --peer-id ann --public-key k".to_owned(), true),
+        ("party join q --peer-id bob --public-key c2hvcnQ=".to_owned(), true),
+        (format!("peer update q bob --public-key {KEY}"), false),
+        ("peer update q bob --public-key k".to_owned(), true),
+        ("peer update q bob --local-port 1".to_owned(), false),
+    ] {
+        let ran = ctl.run(&line);
+        let warning = "warning: the public key is not 32 bytes in base64";
+        assert_eq!(
+            (ran.code, ran.stderr.starts_with(warning)),
+            (Some(0), warns),
+            "{line}: {ran:?}"
+        );
+        assert_eq!(ran.stderr.is_empty(), !warns, "{ran:?}");
+        assert!(!ctl.run(&format!("{line} --json")).stderr.contains("warning"));
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `party …`.
 
+use lanrage_ipc::ErrorCode;
 use lanrage_ipc::event::RemovalReason;
 use lanrage_ipc::method::{
     PartyDiscover, PartyGet, PartyJoin, PartyLeave, PartyList, PartyRegister,
@@ -59,17 +60,21 @@ impl Command {
                 let explain = host.explain();
                 let (host, keepalive) = host.peer()?;
                 let params = PartyRegisterParams { name: party_name, host, party_id, keepalive };
-                daemon.connect()?.show::<PartyRegister>(&params, show).map_err(explain)
+                daemon.connect()?.show::<PartyRegister>(&params, show).map_err(explain)?;
+                peer::warn_of_key(daemon.output, &params.host.public_key);
+                Ok(())
             }
             Self::Join { party, peer } => {
                 let explain = peer.explain();
                 let (peer, keepalive) = peer.peer()?;
                 let params = PartyJoinParams { party_id: party, peer, keepalive };
-                daemon.connect()?.show::<PartyJoin>(&params, show).map_err(explain)
+                daemon.connect()?.show::<PartyJoin>(&params, show).map_err(explain)?;
+                peer::warn_of_key(daemon.output, &params.peer.public_key);
+                Ok(())
             }
             Self::Leave(member) => {
                 let params = member.params()?;
-                daemon.connect()?.show::<PartyLeave>(&params, |page, result| {
+                let left = daemon.connect()?.show::<PartyLeave>(&params, |page, result| {
                     page.line(match result.status {
                         LeaveStatus::Left => format!("{} left {}", params.peer_id, params.party_id),
                         LeaveStatus::PartyDeleted => {
@@ -80,7 +85,9 @@ impl Command {
                             params.party_id, params.peer_id
                         ),
                     });
-                })
+                });
+                let members = "`lanragectl peer list PARTY` shows the members";
+                left.map_err(|failure| failure.hint(ErrorCode::NotAMember, members))
             }
             Self::Show { party } => {
                 daemon.connect()?.show::<PartyGet>(&PartyParams { party_id: party }, show)

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use clap::builder::TypedValueParser;
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::method::{PeerDiscover, PeerHeartbeat, PeerList, PeerUpdate};
@@ -16,10 +18,13 @@ use super::daemon::Daemon;
 use super::exit::Failure;
 use super::identity;
 use super::input::one_of;
-use super::output::{Page, span};
+use super::output::{Output, Page, span};
 
 /// Hint where the control server refuses a peer whose id was not chosen.
 const DEFAULT_ID_TAKEN: &str = "the peer id is your login and host name: if another machine has the same two, choose another id here: --peer-id ID";
+
+/// The same for an id that was chosen.
+const ID_TAKEN: &str = "if the peer id is taken, choose another: --peer-id ID";
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -124,13 +129,11 @@ fn nat_type() -> impl TypedValueParser<Value = NatType> {
 }
 
 impl Joining {
-    /// Returns what adds a hint to a refusal by the control server, if the id is the default one.
+    /// Returns what adds a hint to a refusal by the control server: most often the id is taken.
     pub(super) fn explain(&self) -> impl Fn(Failure) -> Failure + use<> {
         let is_default = self.peer_id.is_none();
-        move |failure| match is_default {
-            true => failure.hint(ErrorCode::ServerRejected, DEFAULT_ID_TAKEN),
-            false => failure,
-        }
+        let taken = if is_default { DEFAULT_ID_TAKEN } else { ID_TAKEN };
+        move |failure| failure.hint(ErrorCode::ServerRejected, taken)
     }
 
     /// The peer, and what keeps it alive.
@@ -183,11 +186,16 @@ impl Command {
                 let member = member.params()?;
                 let mut session = daemon.connect()?;
                 let mut peer = session.call::<PeerDiscover>(&member)?.peer.info;
+                let is_other_key = public_key.is_some();
                 put(public_key, &mut peer.public_key);
                 put(name, &mut peer.name);
                 details.put_into(&mut peer);
                 let params = PeerUpdateParams { party_id: member.party_id, peer };
-                session.show::<PeerUpdate>(&params, show)
+                session.show::<PeerUpdate>(&params, show)?;
+                if is_other_key {
+                    warn_of_key(daemon.output, &params.peer.public_key);
+                }
+                Ok(())
             }
             Self::Heartbeat(member) => {
                 let params = member.params()?;
@@ -197,6 +205,15 @@ impl Command {
                 })
             }
         }
+    }
+}
+
+/// Warns of a public key that is no WireGuard key. It is taken all the same: LANrage's clients send
+/// others.
+pub(super) fn warn_of_key(output: Output, key: &PublicKey) {
+    let is_key = STANDARD.decode(key.as_str()).is_ok_and(|bytes| bytes.len() == 32);
+    if !is_key {
+        output.warn("the public key is not 32 bytes in base64: WireGuard takes no such key");
     }
 }
 

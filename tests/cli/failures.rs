@@ -12,7 +12,8 @@ use std::thread;
 use nix::unistd::geteuid;
 use serde_json::{Value, json};
 
-use crate::harness::{Ctl, FAST_REMOTE, Setup};
+use super::KEY;
+use crate::harness::{Ctl, FAST_REMOTE, Http, Setup};
 
 const NOBODY: u32 = 65534;
 
@@ -33,6 +34,35 @@ fn refused() {
         ("raw ping 5", "invalid_params"),
     ] {
         assert_eq!(ctl.fails(line), (1, code.to_owned()), "{line}");
+    }
+}
+
+#[test]
+fn hints_name_what_helps() {
+    let server = Setup::server().start();
+    let url = format!("http://{}", server.address());
+    let mut taken = Http::registered(server.address(), "ann");
+    let daemon = Setup::new().config(FAST_REMOTE).server_url(&url).start();
+    let ctl = daemon.ctl();
+    ctl.json("wait --for online");
+    taken.party("ann");
+    ctl.json("party register Quake --party-id q --peer-id cid --public-key k");
+    for (line, code, hint) in [
+        ("party leave q bob", "not_a_member", "`lanragectl peer list PARTY` shows the members"),
+        (
+            "party register Quake --peer-id ann --public-key k",
+            "server_rejected",
+            "if the peer id is taken, choose another: --peer-id ID",
+        ),
+        (
+            "party join q --peer-id ann --public-key k",
+            "server_rejected",
+            "if the peer id is taken, choose another: --peer-id ID",
+        ),
+    ] {
+        assert_eq!(ctl.fails(line), (1, code.to_owned()), "{line}");
+        let told = ctl.run(line).stderr;
+        assert!(told.ends_with(&format!("\nhint: {hint}\n")), "{line}: {told}");
     }
 }
 
@@ -282,11 +312,11 @@ fn default_peer_id_of_another_machine_is_explained() {
     let server = Setup::server().start();
     let url = format!("http://{}", server.address());
     let machines = [(); 2].map(|()| Setup::new().server_url(&url).config(FAST_REMOTE).start());
-    let register = "party register Quake --public-key k";
+    let register = format!("party register Quake --public-key {KEY}");
     machines[0].await_state("online");
-    machines[0].ctl().text(register);
+    machines[0].ctl().text(&register);
     machines[1].await_state("online");
-    let ran = machines[1].ctl().run(register);
+    let ran = machines[1].ctl().run(&register);
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(ran.stderr.contains("login and host name"), "{ran:?}");
     assert!(ran.stderr.contains("--peer-id ID"), "{ran:?}");
