@@ -70,8 +70,10 @@ pub(super) fn zone(offset: Option<UtcOffset>) -> TimeZone {
 pub(super) fn bearer(headers: &HeaderMap) -> Result<&[u8], Unproven> {
     let value = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes());
     let value = value.filter(|value| !value.is_empty()).ok_or(MISSING)?;
+    let (scheme, shown) = value.split_at_checked(b"Bearer".len()).ok_or(NOT_BEARER)?;
     // Space at its end is no part of a header: something follows this one.
-    value.strip_prefix(b"Bearer ").ok_or(NOT_BEARER)
+    let is_bearer = scheme.eq_ignore_ascii_case(b"Bearer") && shown.starts_with(b" ");
+    if is_bearer { Ok(shown.trim_ascii_start()) } else { Err(NOT_BEARER) }
 }
 
 /// Tells whose a token is.

@@ -21,6 +21,7 @@ pub(super) struct Body {
     /// As the client announces it.
     length: Option<usize>,
     is_json: bool,
+    is_encoded: bool,
     settings: Arc<Settings>,
 }
 
@@ -28,11 +29,15 @@ impl Body {
     /// Reads it as JSON.
     ///
     /// # Errors
-    /// 408 and 413 where it passes a bound, 422 with all that is wrong with it.
+    /// 408 and 413 where it passes a bound, 415 where it is compressed, 422 with all that is wrong
+    /// with it.
     pub(super) async fn read<T>(
         self,
         parse: impl FnOnce(&[u8]) -> Result<T, Vec<Mistake>>,
     ) -> Result<T, Problem> {
+        if self.is_encoded {
+            return Err(Problem::encoded());
+        }
         let is_json = self.is_json;
         let patience = self.settings.http.request_timeout;
         let bytes = tokio::time::timeout(patience, self.bytes());
@@ -73,9 +78,20 @@ impl FromRequest for Body {
             payload: payload.take(),
             length,
             is_json: is_json(request),
+            is_encoded: is_encoded(request),
             settings: face.settings(),
         }))
     }
+}
+
+/// True for a body in any content coding but `identity`.
+fn is_encoded(request: &HttpRequest) -> bool {
+    let mut codings = request.headers().get_all(header::CONTENT_ENCODING);
+    let is_identity = |coding: &[u8]| {
+        let coding = coding.trim_ascii();
+        coding.is_empty() || coding.eq_ignore_ascii_case(b"identity")
+    };
+    !codings.all(|codings| codings.as_bytes().split(|&byte| byte == b',').all(is_identity))
 }
 
 /// Whether the body is JSON, by what its client calls it; without a word it is.

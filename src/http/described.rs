@@ -115,6 +115,9 @@ pub enum Unreadable {
     /// The body is too long.
     #[response(status = 413)]
     TooLarge(ErrorReply),
+    /// The body is compressed.
+    #[response(status = 415)]
+    Encoded(ErrorReply),
 }
 
 /// What a request with a body or parameters may get.

@@ -119,6 +119,12 @@ impl Problem {
         Self { closes: true, ..Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail) }
     }
 
+    /// 415: the body is compressed.
+    pub(super) fn encoded() -> Self {
+        let detail = "Unsupported content encoding: send the body as it is";
+        Self { closes: true, ..Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail) }
+    }
+
     /// 422: all that is wrong with the input.
     pub(super) fn invalid(mistakes: Vec<Mistake>) -> Self {
         let problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "");
@@ -224,6 +230,9 @@ impl ResponseError for Problem {
         }
         if let Some(code) = self.code {
             response.insert_header((ERROR_CODE, code.as_str()));
+        }
+        if self.status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+            response.insert_header((header::ACCEPT_ENCODING, "identity"));
         }
         if let Some(seconds) = self.retry_after {
             response.insert_header((header::RETRY_AFTER, seconds));

@@ -98,7 +98,9 @@ fn pace(limits: &crate::config::Ws) -> Rate {
 
 fn no_handshake(error: &HandshakeError) -> Problem {
     match error {
-        HandshakeError::NoWebsocketUpgrade | HandshakeError::NoConnectionUpgrade => {
+        HandshakeError::GetMethodRequired
+        | HandshakeError::NoWebsocketUpgrade
+        | HandshakeError::NoConnectionUpgrade => {
             Problem::no_upgrade("This path is for WebSockets: ask for an upgrade")
         }
         _ => Problem::bad_request(error.to_string()),

@@ -4,6 +4,7 @@ mod clock_steps;
 mod defects;
 mod disk;
 mod errors;
+mod habits;
 mod identity;
 mod new_values;
 mod parties;

@@ -9,7 +9,7 @@ pub(super) mod service;
 pub(super) mod socket;
 
 use actix_web::http::{Method, header};
-use actix_web::{HttpRequest, HttpResponse, ResponseError as _, web};
+use actix_web::{HttpRequest, HttpResponse, ResponseError as _, guard, web};
 
 use super::face::{HttpFace, values};
 use super::origin::{Origin, forwarded_https};
@@ -33,10 +33,18 @@ macro_rules! routes {
         $app.service(
             web::resource($template)
                 .app_data(Route { template: $template, methods: &[$(stringify!($method)),+] })
-                $(.route(web::method(Method::$method).to($handler)))+
+                $(.route(route(Method::$method).to($handler)))+
                 .default_service(web::to(no_method)),
         );
     )+};
+}
+
+/// Route of a method. `HEAD` is answered wherever `GET` is: the guard leaves the body out.
+fn route(method: Method) -> actix_web::Route {
+    match method {
+        Method::GET => web::route().guard(guard::Any(guard::Get()).or(guard::Head())),
+        method => web::method(method),
+    }
 }
 
 /// Adds all routes.

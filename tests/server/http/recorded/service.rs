@@ -1,9 +1,6 @@
-use std::io::Read as _;
-
 use serde_json::{Value, json};
 
 use super::{Scene, detail};
-use crate::harness::Http;
 
 const NONE: Value = Value::Null;
 
@@ -38,19 +35,6 @@ fn unknown_paths_and_methods() {
         let response = scene.ask("", request, NONE);
         assert_eq!(response.header("allow"), Some(methods), "{request}");
     }
-}
-
-/// Its answer has no body, whatever its length would be.
-#[test]
-fn head_is_a_method_that_no_path_has() {
-    let scene = Scene::of(&[]);
-    let mut http = Http::connect(scene.server.address());
-    http.send_raw(b"HEAD / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-    let mut answer = String::new();
-    http.stream().read_to_string(&mut answer).expect("an answer");
-    assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
-    assert!(answer.to_lowercase().contains("\r\nallow: get\r\n"), "{answer}");
-    assert!(answer.ends_with("\r\n\r\n"), "{answer}");
 }
 
 #[test]
