@@ -9,6 +9,7 @@ mod body;
 mod cors;
 pub mod described;
 pub mod docs;
+mod error_bodies;
 mod face;
 mod guard;
 pub mod metrics;
@@ -18,6 +19,7 @@ pub mod origin;
 mod path;
 mod problem;
 mod routes;
+mod serve;
 pub mod socket;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -33,6 +35,7 @@ use actix_web::{App, Error, HttpRequest, HttpResponse, web};
 pub(crate) use face::address_of;
 pub use face::{HttpFace, Settings};
 pub use problem::Problem;
+pub use serve::serve;
 
 /// What becomes of connections that want to be more than HTTP.
 pub trait Sockets: Send + Sync {

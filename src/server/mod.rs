@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::{Server as HttpServerTask, ServerHandle};
-use actix_web::{HttpServer, web};
+use actix_web::web;
 use anyhow::{Context as _, bail};
 use lanrage_ipc::model::Epoch;
 use tokio::sync::watch;
@@ -35,12 +35,6 @@ pub(crate) const PROGRAM: &str = "lanragectl-server";
 const FIRST_ANSWER: Duration = Duration::from_secs(10);
 /// How long requests and connections may take to end, in seconds; then they are cut.
 const GRACE_SECONDS: u64 = 5;
-/// The clock that the framework sets deadlines by moves on this often. One that is no further away
-/// may have passed when it is set, and then never comes.
-const CLOCK_STEP: Duration = Duration::from_millis(500);
-/// Connections that the system may hold before they are accepted.
-const BACKLOG: u32 = 1024;
-
 /// Runs the server until it is told to stop.
 ///
 /// # Errors
@@ -213,25 +207,11 @@ fn listen(
     certificates: Option<&Arc<Certificates>>,
 ) -> anyhow::Result<(HttpServerTask, SocketAddr)> {
     let (http, ws) = (faces.http.clone(), faces.ws.clone());
-    let workers = std::thread::available_parallelism().map_or(2, usize::from);
-    let server = HttpServer::new(move || http::app(http.clone(), ws.clone()))
-        .workers(workers)
-        .max_connections(config.http.connections.div_ceil(workers))
-        .backlog(BACKLOG)
-        .client_request_timeout(config.http.request_timeout + CLOCK_STEP)
-        .keep_alive(config.http.keep_alive + CLOCK_STEP)
-        .shutdown_timeout(GRACE_SECONDS)
-        .disable_signals()
-        .on_connect(http::socket::on_connect);
-    let server = match certificates {
-        Some(files) => server.bind_rustls_0_23(config.listen, tls::server_config(files.clone())),
-        None => server.bind(config.listen),
-    };
-    let server = server.with_context(|| {
+    let app = move || http::app(http.clone(), ws.clone());
+    let tls = certificates.map(|files| tls::server_config(files.clone()));
+    http::serve(app, config.listen, tls, &config.http, GRACE_SECONDS).with_context(|| {
         format!("can't listen on {}: choose another address with --listen", config.listen)
-    })?;
-    let address = server.addrs().first().copied().unwrap_or(config.listen);
-    Ok((server.run(), address))
+    })
 }
 
 fn place(config: &ServerConfig, address: SocketAddr, has_admins: bool) -> String {

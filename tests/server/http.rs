@@ -6,6 +6,7 @@ mod disk;
 mod errors;
 mod habits;
 mod identity;
+mod malformed;
 mod new_values;
 mod parties;
 mod rates;

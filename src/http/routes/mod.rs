@@ -102,7 +102,8 @@ fn base_of(request: &HttpRequest, face: &HttpFace) -> Option<String> {
     let forwarded = values(request.headers(), header::HeaderName::from_static("x-forwarded-proto"));
     let is_forwarded = request.peer_addr();
     let is_forwarded = is_forwarded.is_some_and(|p| forwarded_https(p.ip(), forwarded, trusted));
-    let scheme = if request.app_config().secure() || is_forwarded { "https" } else { "http" };
+    let is_secure = face.settings().http.tls.is_some() || is_forwarded;
+    let scheme = if is_secure { "https" } else { "http" };
     let base = format!("{scheme}://{host}");
     Origin::parse(&base).is_some().then_some(base)
 }

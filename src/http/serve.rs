@@ -1,0 +1,162 @@
+//! Accepts connections and serves HTTP/1 on them.
+//!
+//! The framework's `HttpServer` serves no connections but its own. This is put together from the
+//! same parts, around [`ErrorBodies`].
+
+use std::any::Any;
+use std::future::ready;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+use actix_http::HttpService;
+use actix_http::body::MessageBody;
+use actix_http::error::DispatchError;
+use actix_server::{GracefulShutdownSignal, Server};
+use actix_service::{ServiceFactory, ServiceFactoryExt as _, fn_service, map_config};
+use actix_tls::accept::TlsError;
+use actix_tls::accept::rustls_0_23::{Acceptor, TlsStream};
+use actix_web::dev::{AppConfig, ServiceRequest, ServiceResponse};
+use actix_web::rt::net::TcpStream;
+use actix_web::{App, Error};
+use rustls::ServerConfig;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::error_bodies::ErrorBodies;
+use super::socket::on_connect;
+use crate::config::Http;
+
+/// Connections that the system may hold before they are accepted.
+const BACKLOG: i32 = 1024;
+/// The clock that the framework sets deadlines by moves on this often. One that is no further away
+/// may have passed when it is set, and then never comes.
+const CLOCK_STEP: Duration = Duration::from_millis(500);
+/// Time for a client to close its side after the last answer.
+const DISCONNECT: Duration = Duration::from_secs(1);
+
+/// Serves `app` at an address, with TLS or without. A stop waits `grace_seconds` for connections.
+/// Returns the address, too: where any port would do, it is news.
+///
+/// # Errors
+/// When the address can't be had.
+pub fn serve<T, B>(
+    app: impl Fn() -> App<T> + Clone + Send + 'static,
+    address: SocketAddr,
+    tls: Option<ServerConfig>,
+    http: &Http,
+    grace_seconds: u64,
+) -> io::Result<(Server, SocketAddr)>
+where
+    T: ServiceFactory<
+            ServiceRequest,
+            Config = (),
+            Response = ServiceResponse<B>,
+            Error = Error,
+            InitError = (),
+        > + 'static,
+    B: MessageBody + 'static,
+{
+    let listener = bind(address)?;
+    let address = listener.local_addr()?;
+    let workers = std::thread::available_parallelism().map_or(2, usize::from);
+    let builder = Server::build()
+        .workers(workers)
+        .max_concurrent_connections(http.connections.div_ceil(workers))
+        .shutdown_timeout(grace_seconds)
+        .disable_signals();
+    let timing = Timing {
+        request: http.request_timeout + CLOCK_STEP,
+        keep_alive: http.keep_alive + CLOCK_STEP,
+        stop: builder.graceful_shutdown_signal(),
+    };
+    let builder = match tls {
+        None => builder.listen("http", listener, move || {
+            fn_service(|tcp: TcpStream| ready(Ok(accepted(tcp, TcpStream::peer_addr))))
+                .and_then(timing.h1(app()))
+        })?,
+        Some(tls) => builder.listen("https", listener, move || {
+            let peer = |tls: &TlsStream<TcpStream>| tls.get_ref().0.peer_addr();
+            Acceptor::new(tls.clone())
+                .map_err(TlsError::into_service_error)
+                .map(move |stream| accepted(stream, peer))
+                .and_then(timing.h1(app()).map_err(TlsError::Service))
+        })?,
+    };
+    Ok((builder.run(), address))
+}
+
+/// Listens at an address, also where connections of a server before are not yet forgotten.
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    // Elsewhere it is so by itself: `[::]` takes IPv4, too.
+    #[cfg(windows)]
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// A connection with the address of its other end.
+fn accepted<IO>(
+    io: IO,
+    peer: impl Fn(&IO) -> io::Result<SocketAddr>,
+) -> (ErrorBodies<IO>, Option<SocketAddr>) {
+    let peer = peer(&io).ok();
+    (ErrorBodies::new(io), peer)
+}
+
+/// Times that connections are given, and what ends them.
+#[derive(Clone)]
+struct Timing {
+    /// For the head of a request.
+    request: Duration,
+    /// Between two requests.
+    keep_alive: Duration,
+    stop: GracefulShutdownSignal,
+}
+
+impl Timing {
+    /// Serves HTTP/1 on connections.
+    fn h1<IO, T, B>(
+        &self,
+        app: App<T>,
+    ) -> impl ServiceFactory<
+        (ErrorBodies<IO>, Option<SocketAddr>),
+        Config = (),
+        Response = (),
+        Error = DispatchError,
+        InitError = (),
+    > + use<IO, T, B>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + 'static,
+        T: ServiceFactory<
+                ServiceRequest,
+                Config = (),
+                Response = ServiceResponse<B>,
+                Error = Error,
+                InitError = (),
+            > + 'static,
+        B: MessageBody + 'static,
+    {
+        let stop = self.stop.clone();
+        let app = map_config(app, |()| AppConfig::default())
+            .map_err(|error: Error| error.error_response());
+        HttpService::build()
+            .graceful_shutdown_signal(move || {
+                let stop = stop.clone();
+                async move { stop.notified().await }
+            })
+            .client_request_timeout(self.request)
+            .keep_alive(self.keep_alive)
+            .client_disconnect_timeout(DISCONNECT)
+            .on_connect_ext(|io: &ErrorBodies<IO>, extensions: &mut _| {
+                on_connect(io.get_ref() as &dyn Any, extensions);
+            })
+            .h1(app)
+    }
+}
