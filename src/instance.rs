@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
+use crate::os::FileId;
+
 /// A lock that is held for as long as this lives, and by the process that has it open.
 #[derive(Debug)]
 pub struct Lock {
@@ -46,13 +48,8 @@ impl Lock {
 
     /// True while the lock's file is the one at `path`: once it was removed, another process could
     /// take a second lock there.
-    #[cfg(unix)]
     pub fn is_at(&self, path: &Path) -> bool {
-        use std::os::unix::fs::MetadataExt;
-        let same = |held: fs::Metadata, found: fs::Metadata| {
-            (held.dev(), held.ino()) == (found.dev(), found.ino())
-        };
-        self.file.metadata().is_ok_and(|held| fs::metadata(path).is_ok_and(|it| same(held, it)))
+        self.file.metadata().is_ok_and(|held| FileId::at(path) == Some(FileId::new(&held)))
     }
 }
 

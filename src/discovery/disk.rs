@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use jiff::Timestamp;
 
 use super::DiscoveryError;
+use crate::os::FileId;
 
 /// The largest file that is read or written, in bytes.
 pub(super) const LARGEST: u64 = 16 * 1024 * 1024;
@@ -53,7 +54,7 @@ impl Version {
     /// Device, inode, size and time of the last change.
     pub(super) fn of(path: &Path) -> Self {
         let metadata = fs::symlink_metadata(path).ok();
-        Self(metadata.map(|it| (file_id(&it), it.len(), it.modified().ok())))
+        Self(metadata.map(|it| (FileId::new(&it), it.len(), it.modified().ok())))
     }
 }
 
@@ -141,21 +142,6 @@ fn mode_of(path: &Path) -> u32 {
 fn mode_of(_: &Path) -> u32 {
     READABLE
 }
-
-#[cfg(unix)]
-type FileId = (u64, u64);
-
-#[cfg(unix)]
-fn file_id(metadata: &fs::Metadata) -> FileId {
-    use std::os::unix::fs::MetadataExt;
-    (metadata.dev(), metadata.ino())
-}
-
-#[cfg(not(unix))]
-type FileId = ();
-
-#[cfg(not(unix))]
-fn file_id(_: &fs::Metadata) -> FileId {}
 
 /// Sets a mode whatever the umask is; where files have none, does nothing.
 #[cfg(unix)]

@@ -8,13 +8,13 @@ mod windows;
 
 #[cfg(unix)]
 pub use unix::{
-    LocalSocket, Signals, check_socket_path, close, in_group, inherited, is_own_directory, notify,
-    own_user, peer,
+    FileId, LocalSocket, Signals, check_socket_path, close, in_group, inherited, is_own_directory,
+    notify, own_user, peer,
 };
 #[cfg(windows)]
 pub use windows::{
-    LocalSocket, Signals, check_socket_path, close, in_group, inherited, is_own_directory, notify,
-    own_user, peer,
+    FileId, LocalSocket, Signals, check_socket_path, close, in_group, inherited, is_own_directory,
+    notify, own_user, peer,
 };
 
 /// What the system tells the daemon.

@@ -1,10 +1,12 @@
 //! Windows. The only file that speaks to its API, and the only one with unsafe code.
 #![allow(unsafe_code)]
 
+use std::fs::{self, Metadata};
 use std::io;
 use std::os::windows::io::{AsHandle, AsRawHandle, FromRawHandle, OwnedHandle};
 use std::path::Path;
 use std::ptr;
+use std::time::SystemTime;
 
 use anyhow::{Context, ensure};
 use interprocess::local_socket::tokio::{Listener, Stream};
@@ -22,6 +24,24 @@ use windows_sys::Win32::System::Threading::{GetCurrentProcess, OpenProcessToken}
 
 use super::Signal;
 use crate::core::User;
+
+/// Identity of a file, as far as it is told without opening it: the time of its creation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileId {
+    created: Option<SystemTime>,
+}
+
+impl FileId {
+    /// Identity of the file that the metadata are of.
+    pub fn new(found: &Metadata) -> Self {
+        Self { created: found.created().ok() }
+    }
+
+    /// Identity of what is at a path, itself and not what a symbolic link leads to.
+    pub fn at(path: &Path) -> Option<Self> {
+        fs::symlink_metadata(path).ok().as_ref().map(Self::new)
+    }
+}
 
 const PIPES: &str = r"\\.\pipe\";
 

@@ -1,6 +1,7 @@
 //! The open database, and committing to it.
 
 use std::collections::HashSet;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -11,11 +12,14 @@ use super::connection::Flush;
 use super::error::{StoreError, StoreErrorKind};
 use super::{connection, rows};
 use crate::core::{RequestKey, Seen, ServerKey, TokenHash, Write};
+use crate::os::FileId;
 
 /// The open database. Dropping it closes it.
 #[derive(Debug)]
 pub struct Database {
     path: PathBuf,
+    /// The file as it was opened; `None` where the system does not tell.
+    file: Option<FileId>,
     /// None after a failure that may have spoiled it: the next commit opens another.
     writer: Option<Writer>,
 }
@@ -39,7 +43,7 @@ pub struct Committed {
 impl Database {
     /// Takes over a connection that was prepared to be the writer.
     pub(super) fn new(path: PathBuf, connection: Connection) -> Self {
-        Self { path, writer: Some(Writer::new(connection)) }
+        Self { file: file_at(&path), path, writer: Some(Writer::new(connection)) }
     }
 
     /// The database file.
@@ -55,6 +59,10 @@ impl Database {
     /// was flushed, and this process ends before the next commit, may a start still find it.
     pub fn commit(&mut self, writes: &[Write], seen: &[Seen]) -> Result<Committed, StoreError> {
         let started = Instant::now();
+        // SQLite would go on writing a file that nobody finds again.
+        if self.file.is_some() && self.file != file_at(&self.path) {
+            return Err(StoreError::moved(&self.path));
+        }
         self.transact(writes, seen).map_err(|error| {
             let error = StoreError::new(&self.path, &error);
             if let Some(writer) = &mut self.writer {
@@ -117,6 +125,11 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// Identity of the database file, be it behind a symbolic link.
+fn file_at(path: &Path) -> Option<FileId> {
+    fs::metadata(path).ok().as_ref().map(FileId::new)
 }
 
 /// What remains to be done when each row is written once, as it ends up. References are checked at

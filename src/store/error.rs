@@ -90,6 +90,8 @@ pub enum StoreErrorKind {
     Locked,
     /// The file is damaged.
     Damaged,
+    /// The file was removed or replaced while it was open.
+    Moved,
     /// The rows break a rule of the schema: a bug of the caller's.
     Rejected,
 }
@@ -97,6 +99,11 @@ pub enum StoreErrorKind {
 impl StoreError {
     pub(super) fn new(path: &Path, error: &rusqlite::Error) -> Self {
         Self { kind: kind(error), path: path.into(), detail: error.to_string() }
+    }
+
+    pub(super) fn moved(path: &Path) -> Self {
+        let detail = "removed or replaced while it was open".into();
+        Self { kind: StoreErrorKind::Moved, path: path.into(), detail }
     }
 
     fn words(&self) -> String {
@@ -111,6 +118,9 @@ impl StoreError {
             StoreErrorKind::Locked => format!("{path} is locked by another process ({detail})"),
             StoreErrorKind::Damaged => {
                 format!("{path} is damaged: the next start sets it aside and recovers ({detail})")
+            }
+            StoreErrorKind::Moved => {
+                format!("{path} was {detail}: put it back, or restart to go on with what is there")
             }
             StoreErrorKind::Rejected => format!("{path} does not take these rows ({detail})"),
         }

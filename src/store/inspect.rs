@@ -60,7 +60,10 @@ impl Fault {
             Self::Sqlite(error) => match kind(&error) {
                 StoreErrorKind::Damaged | StoreErrorKind::Rejected => Ok(error.to_string()),
                 StoreErrorKind::Locked => Err(OpenError::Locked(path.into())),
-                StoreErrorKind::Full | StoreErrorKind::Io | StoreErrorKind::ReadOnly => {
+                StoreErrorKind::Full
+                | StoreErrorKind::Io
+                | StoreErrorKind::ReadOnly
+                | StoreErrorKind::Moved => {
                     Err(OpenError::Unusable { path: path.into(), reason: error.to_string() })
                 }
             },

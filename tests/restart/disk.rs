@@ -190,3 +190,31 @@ fn start_below_the_file_size_limit_fails_in_words() {
     assert_eq!(status.code(), Some(1), "{}", setup.log());
     assert!(setup.log().contains("control.db"), "{}", setup.log());
 }
+
+#[test]
+fn state_that_was_removed_acknowledges_nothing() {
+    for setup in [Setup::new(), Setup::server()] {
+        let daemon = setup.start();
+        let mut client = daemon.client();
+        register(&mut client, "p");
+        let state = daemon.setup.state_dir();
+        let elsewhere = daemon.setup.path("elsewhere");
+        // The server's socket is in there only by default.
+        fs::rename(&state, &elsewhere).expect("move the state away");
+        let host = json!({"name": "Quake", "party_id": "q", "host": peer("ann")});
+        assert_eq!(client.refused("party.register", host.clone()), "store_unavailable");
+        let status = client.call("status.get", json!({}));
+        let told = status["store"]["last_error"].as_str().expect("an error");
+        assert!(told.contains("removed or replaced while it was open"), "{told}");
+        client.call("party.get", json!({"party_id": "p"}));
+
+        // What the daemon made anew meanwhile, such as the discovery file, is in the way.
+        eventually("the state in its place", || {
+            fs::remove_dir_all(&state).ok();
+            fs::rename(&elsewhere, &state).ok()
+        });
+        client.call("party.register", host);
+        let daemon = daemon.kill().start();
+        assert_eq!(party_ids(&daemon), ["p", "q"]);
+    }
+}

@@ -1,10 +1,12 @@
 //! Unix.
 
+mod files;
 pub mod notify;
 mod signals;
 mod socket;
 mod users;
 
+pub use files::FileId;
 pub use signals::Signals;
 pub use socket::{LocalSocket, check_socket_path, close, inherited, is_own_directory, peer};
 pub use users::{in_group, own_user};

@@ -6,7 +6,6 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use anyhow::{Context, bail, ensure};
 use interprocess::local_socket::tokio::{Listener, Stream};
@@ -15,7 +14,7 @@ use interprocess::local_socket::{GenericFilePath, ListenerOptions, ToFsName};
 use interprocess::os::unix::local_socket::ListenerOptionsExt;
 use interprocess::os::unix::uds_local_socket::tokio as uds;
 
-use super::own_user;
+use super::{FileId, own_user};
 use crate::core::User;
 use crate::instance::Lock;
 
@@ -69,7 +68,7 @@ impl LocalSocket {
     /// Makes sure that clients still reach this socket by its path: binds it again where its file
     /// was removed. A file of another program stays, and is logged.
     pub fn keep_reachable(&mut self) {
-        if self.file.is_none() || self.file == FileId::of(&self.path) {
+        if self.file.is_none() || self.file == FileId::at(&self.path) {
             self.reported.clear();
             return;
         }
@@ -109,32 +108,17 @@ impl LocalSocket {
 impl Drop for LocalSocket {
     /// Removes the socket's file, unless it is another's by now.
     fn drop(&mut self) {
-        let is_own = self.bound.is_some() && self.file == FileId::of(&self.path);
+        let is_own = self.bound.is_some() && self.file == FileId::at(&self.path);
         if is_own && let Err(error) = fs::remove_file(&self.path) {
             log::debug!("{} stays: {error}", self.path.display());
         }
     }
 }
 
-/// Identity of a file. The time of its creation tells it from a later one with the same inode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct FileId {
-    device: u64,
-    inode: u64,
-    created: Option<SystemTime>,
-}
-
-impl FileId {
-    fn of(path: &Path) -> Option<Self> {
-        let found = fs::symlink_metadata(path).ok()?;
-        Some(Self { device: found.dev(), inode: found.ino(), created: found.created().ok() })
-    }
-}
-
 /// Takes the lock of a socket.
 fn lock(path: &Path) -> anyhow::Result<Lock> {
     let mut what = format!("the socket {}", path.display());
-    if FileId::of(path).is_none() {
+    if FileId::at(path).is_none() {
         what.push_str(" (its file was removed; that daemon binds it again at its next clean-up)");
     }
     Lock::acquire(&lock_path(path), &what)
@@ -154,7 +138,7 @@ fn listen(path: &Path, open_to_all: bool) -> anyhow::Result<(Listener, FileId)> 
         fs::set_permissions(path, fs::Permissions::from_mode(0o666))
             .with_context(|| format!("can't open {} to all", path.display()))?;
     }
-    let file = FileId::of(path).with_context(|| format!("{} is gone at once", path.display()))?;
+    let file = FileId::at(path).with_context(|| format!("{} is gone at once", path.display()))?;
     Ok((listener, file))
 }
 
@@ -271,7 +255,7 @@ pub fn inherited() -> anyhow::Result<Option<LocalSocket>> {
     let Some(socket) = socket else { return Ok(None) };
     let path = socket.local_addr()?.as_pathname().unwrap_or(Path::new("")).to_owned();
     let listener = uds::Listener::try_from(OwnedFd::from(socket))?.into();
-    let file = FileId::of(&path);
+    let file = FileId::at(&path);
     Ok(Some(LocalSocket { listener, path, file, bound: None, reported: String::new() }))
 }
 
