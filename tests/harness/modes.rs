@@ -5,8 +5,12 @@ use std::{env, thread};
 
 use super::slow_disk::shim;
 
-/// Tests that a slow disk cannot be asked of, each with the reason. They run on the plain disk.
-const NEEDS_PLAIN_DISK: &[(&str, &str)] = &[];
+/// Tests that run on the plain disk in a mode, by how their names begin, each with the reason.
+const NEEDS_PLAIN_DISK: &[(&str, &str, &str)] = &[(
+    "rare-stalls",
+    "remote_faults::chaos::",
+    "its daemons give a server up after 400 ms, so that many faults fit into a history",
+)];
 
 /// True when the run has time for long tests (`LANRAGE_LONG=1`); prints that a test is skipped
 /// otherwise.
@@ -21,16 +25,18 @@ pub(crate) fn is_long_run() -> bool {
 /// The environment that gives a program the disk of the run, `LANRAGE_TEST_DISK`: `20ms` delays
 /// each sync, `rare-stalls` delays 5 % of them by 0 to 2 s.
 pub(super) fn disk_of_run() -> Vec<(&'static str, OsString)> {
-    let calls = match env::var("LANRAGE_TEST_DISK").as_deref() {
-        Err(env::VarError::NotPresent) | Ok("") => return Vec::new(),
-        Ok("20ms") => "100:20:20",
-        Ok("rare-stalls") => "5:0:2000",
+    let mode = env::var("LANRAGE_TEST_DISK").unwrap_or_default();
+    let calls = match mode.as_str() {
+        "" => return Vec::new(),
+        "20ms" => "100:20:20",
+        "rare-stalls" => "5:0:2000",
         other => panic!("LANRAGE_TEST_DISK is 20ms or rare-stalls, not {other:?}"),
     };
-    // The harness of libtest names a test's thread after the test.
+    // A test's thread has its name.
     let thread = thread::current();
     let test = thread.name().unwrap_or_default();
-    if NEEDS_PLAIN_DISK.iter().any(|(name, _)| *name == test) {
+    let mut exceptions = NEEDS_PLAIN_DISK.iter();
+    if exceptions.any(|(of_mode, name, _)| *of_mode == mode && test.starts_with(name)) {
         return Vec::new();
     }
     let shim = shim().expect("LANRAGE_TEST_DISK needs a C compiler (cc)");

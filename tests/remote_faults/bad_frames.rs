@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use tungstenite::Message;
 
 use super::trial::{PARTY, Trial};
-use crate::harness::{BadServer, Behaviour, Client, Random, Step, announced, peer, polite};
+use crate::harness::{
+    BadServer, Behaviour, Client, FAST_REMOTE, Random, Step, announced, peer, polite,
+};
 
 /// A daemon with a party in which all is well, of a server that can be made to misbehave.
 pub(super) struct Play {
@@ -33,7 +35,9 @@ impl Play {
         };
         let script = vec![Step::answer_with(answer)];
         let server = BadServer::start(Behaviour::UpgradeThen(script));
-        let trial = Trial::of(&server.url());
+        // All that it sends may take the daemon longer than a request usually may.
+        let patient = FAST_REMOTE.replace("request_timeout = '10s'", "request_timeout = '10m'");
+        let trial = Trial::with(&server.url(), &patient);
         trial.comes_to("online", &[]);
         let mut client = trial.daemon.client();
         client.register(PARTY, "h");

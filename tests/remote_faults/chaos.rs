@@ -218,10 +218,17 @@ fn there(answer: &Value) -> Value {
     }
 }
 
+/// A thread with the name of the test, by which the harness knows it.
+fn named_thread() -> std::thread::Builder {
+    let test = std::thread::current().name().unwrap_or_default().to_owned();
+    std::thread::Builder::new().name(test)
+}
+
 /// Several at once: they wait more than they work.
 fn run_all(seeds: std::ops::Range<u64>, conditions: &Conditions) {
     std::thread::scope(|scope| {
-        let runs: Vec<_> = seeds.map(|seed| scope.spawn(move || run(seed, conditions))).collect();
+        let spawn = |seed| named_thread().spawn_scoped(scope, move || run(seed, conditions));
+        let runs: Vec<_> = seeds.map(|seed| spawn(seed).expect("a thread")).collect();
         let ended: Vec<_> = runs.into_iter().map(|run| run.join()).collect();
         assert!(ended.iter().all(Result::is_ok), "see above");
     });
@@ -252,7 +259,8 @@ fn all_agree_behind_a_one_way_delay() {
 fn run_all_ways(to_client: std::ops::Range<u64>, to_server: std::ops::Range<u64>) {
     std::thread::scope(|scope| {
         for (seeds, way) in [(to_client, Direction::ToClient), (to_server, Direction::ToServer)] {
-            scope.spawn(move || run_all(seeds, &Conditions::one_way_delay(way)));
+            let run = move || run_all(seeds, &Conditions::one_way_delay(way));
+            named_thread().spawn_scoped(scope, run).expect("a thread");
         }
     });
 }
