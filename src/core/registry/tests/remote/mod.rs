@@ -290,7 +290,7 @@ fn bare(mut party: crate::core::reconcile::ServerParty) -> crate::core::reconcil
 /// Number of histories; more in a long run.
 fn cases() -> u32 {
     let is_long = std::env::var_os("LANRAGE_LONG").is_some_and(|value| value == "1");
-    if is_long { 4096 } else { 256 }
+    if is_long { 2048 } else { 256 }
 }
 
 proptest! {
@@ -317,7 +317,7 @@ proptest! {
 fn the_histories_come_by_everything() {
     let mut runner = TestRunner::deterministic();
     let mut met: BTreeMap<String, usize> = BTreeMap::new();
-    for _ in 0..200 {
+    for _ in 0..300 {
         let mut net = Net::new();
         history().new_tree(&mut runner).unwrap().current().iter().for_each(|next| net.play(next));
         net.come_to_rest();

@@ -74,9 +74,10 @@ pub(super) fn history() -> impl Strategy<Value = Vec<Move>> {
     prop::collection::vec(a_move(), 1..LONGEST)
 }
 
-/// A correction, or another time zone.
+/// Forwards or backwards: a correction, a bad clock, another time zone.
 fn step() -> impl Strategy<Value = i64> {
-    prop_oneof![Just(500), Just(3_600_000)]
+    let by = prop_oneof![Just(500), Just(900_000), Just(3_600_000)];
+    (by, any::<bool>()).prop_map(|(by, is_back): (i64, bool)| if is_back { -by } else { by })
 }
 
 fn a_move() -> impl Strategy<Value = Move> {
