@@ -71,13 +71,14 @@ impl World {
             connect_timeout: ENOUGH,
             request_timeout: PATIENCE * 5 / 2,
             poll: ENOUGH,
+            proxies: Arc::default(),
         };
         let (outgoing, sent) = mpsc::channel(256);
         let (came, incoming) = mpsc::channel(16);
         let wire = Wire { outgoing, incoming, carrier: Carrier::Ws, clock_ahead: None };
         let (session, incoming) = Session::new(around, target, wire, ENOUGH);
         let (lived, lives) = mpsc::unbounded_channel();
-        let hearing = session.clone().hear(incoming, move || {
+        let hearing = session.clone().hear(incoming, move |_| {
             lived.send(()).ok();
         });
         actix::spawn(async move { drop(hearing.await) });
