@@ -129,14 +129,16 @@ impl Requests {
     fn start(&mut self, to: Addressee, request: Request, subscriptions: &mut Subscriptions) {
         let translator = self.translator.clone();
         let future: LocalBoxFuture<'static, Answered> = match request {
-            Request::EventsSubscribe(params) => match subscriptions.draft(&params) {
-                Ok((key, interest)) => {
-                    self.subscribing.insert(key);
-                    let queue = subscriptions.queue.clone();
-                    Box::pin(subscribe(translator, to, key, interest, params, queue))
+            Request::EventsSubscribe(params) => {
+                match subscriptions.draft(&params, self.subscribing.len()) {
+                    Ok((key, interest)) => {
+                        self.subscribing.insert(key);
+                        let queue = subscriptions.queue.clone();
+                        Box::pin(subscribe(translator, to, key, interest, params, queue))
+                    }
+                    Err(error) => Box::pin(std::future::ready(Answered::new(to, Err(error)))),
                 }
-                Err(error) => Box::pin(std::future::ready(Answered::new(to, Err(error)))),
-            },
+            }
             Request::EventsUnsubscribe(params) => {
                 let ended = subscriptions.end(&params.subscription);
                 Box::pin(async move {

@@ -56,15 +56,17 @@ impl Subscriptions {
         self.active.is_empty()
     }
 
-    /// A new subscription; not yet active.
+    /// A new subscription; not yet active. `pending` is the number of those that were drafted before
+    /// and are not active yet.
     ///
     /// # Errors
     /// When there are too many.
     pub(super) fn draft(
         &mut self,
         params: &SubscribeParams,
+        pending: usize,
     ) -> Result<(SubscriptionKey, Interest), RpcError> {
-        if self.active.len() >= MOST {
+        if self.active.len() + pending >= MOST {
             let message = format!("this connection has {MOST} subscriptions, the most it may have");
             return Err(RpcError::new(lanrage_ipc::ErrorCode::RateLimited, message)
                 .hint("end one with events.unsubscribe first"));

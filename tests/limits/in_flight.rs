@@ -126,3 +126,30 @@ fn changes_in_one_write_are_done_or_refused() {
     let daemon = Setup::new().config("[limits]\nrequests_in_flight = 200").start();
     assert_eq!(pipeline(&mut daemon.client(), 200), 200);
 }
+
+#[test]
+fn pipelined_subscriptions_count_before_they_begin() {
+    let daemon = Setup::new().start();
+    let mut client = daemon.client();
+    for _ in 0..31 {
+        client.call("events.subscribe", json!({"snapshot": false}));
+    }
+    let lines: String = (1001..1033)
+        .map(|id| {
+            let params = json!({"snapshot": false});
+            let request =
+                json!({"jsonrpc": "2.0", "id": id, "method": "events.subscribe", "params": params});
+            format!("{request}\n")
+        })
+        .collect();
+    client.send_raw(lines.as_bytes());
+    let replies: Vec<Value> = (0..32).map(|_| client.line().expect("a reply")).collect();
+    let refused: Vec<_> = replies.iter().filter(|reply| reply.get("error").is_some()).collect();
+    assert_eq!(refused.len(), 31, "{replies:?}");
+    for reply in refused {
+        assert_error(&reply["error"], "rate_limited");
+    }
+    // One that has ended makes room.
+    client.call("events.unsubscribe", json!({"subscription": "s1"}));
+    client.call("events.subscribe", json!({"snapshot": false}));
+}
