@@ -6,6 +6,7 @@ use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 
 use super::origin::origin_allowed;
+use crate::config::Http;
 
 /// What the routes have.
 const METHODS: HeaderValue = HeaderValue::from_static("DELETE, GET, POST");
@@ -15,10 +16,28 @@ const RESPONSE_HEADERS: HeaderValue = HeaderValue::from_static("retry-after");
 /// For how long a browser remembers it, in seconds.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 
-/// The origin of the page that asks, if it is one of those that may.
-pub(super) fn allowed_origin(request: &ServiceRequest, allowed: &[String]) -> Option<HeaderValue> {
-    let origin = request.headers().get(header::ORIGIN)?;
-    origin_allowed(Some(origin.to_str().ok()?), allowed).then(|| origin.clone())
+/// Whether the page that sends a request may: without an `Origin` it is no page. Several are as good
+/// as one that is not allowed.
+pub(super) fn may_send(headers: &HeaderMap, http: &Http) -> bool {
+    let mut origins = headers.get_all(header::ORIGIN);
+    match (origins.next(), origins.next()) {
+        (None, _) => true,
+        (Some(origin), None) => is_allowed(origin, headers, http),
+        (Some(_), Some(_)) => false,
+    }
+}
+
+fn is_allowed(origin: &HeaderValue, headers: &HeaderMap, http: &Http) -> bool {
+    let mut hosts = headers.get_all(header::HOST);
+    let host = hosts.next().filter(|_| hosts.next().is_none()).and_then(|host| host.to_str().ok());
+    origin.to_str().is_ok_and(|origin| origin_allowed(origin, host, http))
+}
+
+/// The origin of the page that asks, if it may read the answer.
+pub(super) fn allowed_origin(request: &ServiceRequest, http: &Http) -> Option<HeaderValue> {
+    let headers = request.headers();
+    let origin = headers.get(header::ORIGIN)?;
+    may_send(headers, http).then(|| origin.clone())
 }
 
 /// The answer to a browser that asks before it sends the real request.

@@ -37,8 +37,7 @@ pub(super) async fn guard<B: MessageBody + 'static>(
     let settings = face.settings();
     let method = request.method().clone();
     let is_chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
-    let origins = &settings.http.allowed_origins;
-    let origin = cors::allowed_origin(&request, origins);
+    let origin = cors::allowed_origin(&request, &settings.http);
     let preflight = origin.as_ref().and_then(|_| cors::preflight(&request));
     let mut response = match preflight {
         Some(preflight) => request.into_response(preflight),
@@ -54,7 +53,7 @@ pub(super) async fn guard<B: MessageBody + 'static>(
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if !origins.is_empty() {
+    if origin.is_some() || !settings.http.allowed_origins.is_empty() {
         headers.insert(header::VARY, HeaderValue::from_static("origin"));
     }
     if let Some(origin) = origin {
@@ -94,8 +93,8 @@ fn end_unread(response: &mut ServiceResponse<BoxBody>, is_chunked: bool) {
     });
 }
 
-/// Finds out who asks, and whether they may now. The probes of those who watch over the server
-/// are always let through.
+/// Finds out who asks, whether from a page that may, and whether now. The probes of those who watch
+/// over the server are always let through.
 async fn admit(face: &HttpFace, request: &ServiceRequest) -> Result<(), Problem> {
     if PROBES.contains(&request.path()) {
         return Ok(());
@@ -103,7 +102,11 @@ async fn admit(face: &HttpFace, request: &ServiceRequest) -> Result<(), Problem>
     if face.is_stopping() {
         return Err(Problem::stopping());
     }
-    let address = address_of(request.request(), &face.settings().http);
+    let settings = face.settings();
+    if !cors::may_send(request.headers(), &settings.http) {
+        return Err(Problem::forbidden("Origin not allowed"));
+    }
+    let address = address_of(request.request(), &settings.http);
     let shown = match bearer(request.headers()) {
         Ok(text) => admit_token(face, token::hash(text), address).await?,
         Err(unproven) => {

@@ -4,9 +4,11 @@
 #[cfg(test)]
 mod tests;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use ipnet::IpNet;
+
+use crate::config::Http;
 
 /// The address of the client. `peer` is the other end of the connection, `forwarded_for` all
 /// values of `X-Forwarded-For` in their order, `trusted` the proxies.
@@ -44,11 +46,18 @@ pub fn forwarded_https<'a>(
         && last.is_some_and(|scheme| scheme.trim().eq_ignore_ascii_case("https"))
 }
 
-/// Whether a page of this origin may ask. Who sends none is no browser, or asks from its own site.
-pub fn origin_allowed(origin: Option<&str>, allowed: &[String]) -> bool {
-    let Some(origin) = origin else { return true };
+/// Whether a page of this origin may send requests to the server that it calls `host`: pages of the
+/// configured origins, and those of the server itself. A host is believed to be the server if it is
+/// an address, `localhost` or a configured name: any other name may have been led here by somebody
+/// else (DNS rebinding).
+pub fn origin_allowed(origin: &str, host: Option<&str>, http: &Http) -> bool {
+    if http.allowed_origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin)) {
+        return true;
+    }
     let Some(origin) = Origin::parse(origin) else { return false };
-    allowed.iter().filter_map(|text| Origin::parse(text)).any(|allowed| origin.equals(&allowed))
+    let allowed = http.allowed_origins.iter().filter_map(|text| Origin::parse(text));
+    let own = host.and_then(|host| origin.of_host(host)).filter(|own| own.is_server(http));
+    allowed.chain(own).any(|allowed| origin.equals(&allowed))
 }
 
 /// Scheme, host and port, as a browser sends them.
@@ -64,6 +73,10 @@ impl<'a> Origin<'a> {
     /// Reads `scheme://host[:port]` with nothing after it; `null` and `*` are none.
     pub fn parse(text: &'a str) -> Option<Self> {
         let (scheme, authority) = text.split_once("://")?;
+        Self::of_authority(scheme, authority)
+    }
+
+    fn of_authority(scheme: &'a str, authority: &'a str) -> Option<Self> {
         // In an IPv6 address the colons are inside of the brackets.
         let (host, port) = match authority.rsplit_once(':') {
             Some((host, port)) if !port.ends_with(']') => (host, Some(decimal(port)?)),
@@ -73,6 +86,21 @@ impl<'a> Origin<'a> {
         let is_scheme = !scheme.is_empty() && scheme.bytes().all(in_scheme);
         (is_scheme && is_host(host)).then_some(())?;
         Some(Self { scheme, host, port: port.filter(|port| Some(*port) != default_port(scheme)) })
+    }
+
+    /// The origin of pages of a `Host`, where this one is of a web page.
+    fn of_host(&self, host: &'a str) -> Option<Self> {
+        let is_web = ["http", "https"].iter().any(|web| self.scheme.eq_ignore_ascii_case(web));
+        is_web.then(|| Self::of_authority(self.scheme, host))?
+    }
+
+    /// True for hosts that nobody else can lead here.
+    fn is_server(&self, http: &Http) -> bool {
+        let is = |name: &str| self.host.eq_ignore_ascii_case(name);
+        self.host.starts_with('[')
+            || self.host.parse::<Ipv4Addr>().is_ok()
+            || is("localhost")
+            || http.public_names.iter().any(|name| is(name))
     }
 
     fn equals(&self, other: &Origin<'_>) -> bool {

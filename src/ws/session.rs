@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use actix_http::ws::{Codec, Item};
-use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::{Version, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use actix_web_actors::ws::{self, CloseReason, HandshakeError, Message, ProtocolError};
 use bytestring::ByteString;
@@ -22,7 +22,6 @@ use super::line::{CloseCode, Line, Out};
 use super::render::{self, Rejection};
 use crate::core::{Buckets, Rate, RetryAfter};
 use crate::http::metrics::Direction;
-use crate::http::origin::origin_allowed;
 use crate::http::socket::Accepted;
 use crate::http::{Problem, address_of};
 
@@ -42,6 +41,9 @@ pub(super) fn upgrade(
 ) -> Result<HttpResponse, Problem> {
     let (settings, http) = (face.settings(), &face.http.settings().http);
     let address = address_of(request, http);
+    if request.version() < Version::HTTP_11 {
+        return Err(Problem::bad_request("A WebSocket needs HTTP/1.1"));
+    }
     let version = request.headers().get(header::SEC_WEBSOCKET_VERSION);
     if version.is_some_and(|version| version != "13") {
         return Err(Problem::no_upgrade("Only version 13 of WebSocket is spoken"));
@@ -50,8 +52,9 @@ pub(super) fn upgrade(
         Ok(response) => response,
         Err(error) => return Err(no_handshake(&error)),
     };
-    if !origin_allowed(origin(request.headers()), &http.allowed_origins) {
-        return Err(Problem::forbidden("Origin not allowed"));
+    let key = request.headers().get(header::SEC_WEBSOCKET_KEY);
+    if !key.is_some_and(|key| is_nonce(key.as_bytes())) {
+        return Err(Problem::bad_request("Sec-WebSocket-Key: it must be 16 bytes in base64"));
     }
     // Without a second handle nobody could end a connection whose client does not read.
     let accepted = request.conn_data::<Accepted>();
@@ -85,15 +88,20 @@ pub(super) fn upgrade(
     Ok(response.streaming(ws::WebsocketContext::with_codec(session, input, codec)))
 }
 
-/// Several are as good as one that is not allowed.
-fn origin(headers: &HeaderMap) -> Option<&str> {
-    let mut origins = headers.get_all(header::ORIGIN);
-    let origin = origins.next()?;
-    Some(if origins.next().is_some() { "" } else { origin.to_str().unwrap_or_default() })
-}
-
 fn pace(limits: &crate::config::Ws) -> Rate {
     Rate::new(limits.frames_per_second, Duration::from_secs(1), limits.frames_burst)
+}
+
+/// RFC 6455, section 4.1: 16 bytes in base64. The last of the 22 characters before the padding
+/// holds two bits.
+fn is_nonce(key: &[u8]) -> bool {
+    let in_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/".contains(byte);
+    match key.strip_suffix(b"==") {
+        Some([digits @ .., last]) if digits.len() == 21 => {
+            digits.iter().all(in_base64) && b"AQgw".contains(last)
+        }
+        _ => false,
+    }
 }
 
 fn no_handshake(error: &HandshakeError) -> Problem {

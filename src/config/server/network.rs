@@ -30,7 +30,10 @@ pub(super) fn parse_network(value: &DeValue<'_>) -> Result<IpNet, String> {
     }
 }
 
-/// An origin as browsers send it, `scheme://host[:port]`, in lower case.
+/// What browsers send for pages that have no host: of a file, or in a sandbox.
+const WITHOUT_HOST: [&str; 2] = ["null", "file://"];
+
+/// An origin as browsers send it, `scheme://host[:port]` or one without a host, in lower case.
 pub(super) fn parse_origin(value: &DeValue<'_>) -> Result<String, &'static str> {
     let text = value.as_str().unwrap_or_default();
     if text == "*" {
@@ -40,10 +43,18 @@ pub(super) fn parse_origin(value: &DeValue<'_>) -> Result<String, &'static str> 
     let whole = origin
         .split_once("://")
         .is_some_and(|(scheme, authority)| is_scheme(scheme) && is_authority(authority));
-    whole.then_some(origin).ok_or(
+    let known = whole || WITHOUT_HOST.contains(&origin.as_str());
+    known.then_some(origin).ok_or(
         "is not an origin: write scheme, host and port alone, as in \"https://example.org\" or \
          \"http://localhost:8080\"",
     )
+}
+
+/// The name of a host, in lower case.
+pub(super) fn parse_public_name(value: &DeValue<'_>) -> Result<String, &'static str> {
+    let name = value.as_str().unwrap_or_default().to_ascii_lowercase();
+    let is_name = is_host(&name) && name.len() <= 253;
+    is_name.then_some(name).ok_or("is not the name of a host: write it without scheme and port")
 }
 
 fn is_scheme(text: &str) -> bool {

@@ -1,6 +1,6 @@
 //! The tables of the control server's file that the daemon's has not: their keys, defaults and ranges.
 
-use super::network::{parse_network, parse_origin};
+use super::network::{parse_network, parse_origin, parse_public_name};
 use crate::config::reader::{self, Table};
 use crate::config::tables::{COUNT, INTERVAL, KIB, MIB, minutes, seconds};
 use crate::config::{Limits, Secret, duration};
@@ -27,8 +27,12 @@ pub struct Http {
     pub behind_proxy: Vec<IpNet>,
     /// Whether plain HTTP may be spoken to other machines without a proxy between.
     pub insecure: bool,
-    /// The origins whose web pages may speak to this server, in lower case: `scheme://host[:port]`.
+    /// The origins whose web pages may speak to this server, in lower case: `scheme://host[:port]`,
+    /// or what a page without a host sends.
     pub allowed_origins: Vec<String>,
+    /// The names under which clients reach this server, in lower case: its own pages may speak to it
+    /// under them.
+    pub public_names: Vec<String>,
     /// How long the headers of a request may take, and then its body.
     #[serde(serialize_with = "duration::serialize")]
     pub request_timeout: Duration,
@@ -64,6 +68,7 @@ impl Http {
                 "[\"https://example.org\"]",
                 parse_origin,
             ),
+            public_names: table.list("public_names", "[\"lan.example.org\"]", parse_public_name),
             request_timeout: table.duration("request_timeout", seconds(10), INTERVAL),
             keep_alive: table.duration("keep_alive", seconds(75), INTERVAL),
             body_bytes: table.number("body_bytes", 64 * KIB, KIB..=16 * MIB),

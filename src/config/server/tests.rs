@@ -138,7 +138,13 @@ fn file_is_read_into_its_tables() {
             .map(|network| network.parse().unwrap())
             .to_vec(),
         insecure: true,
-        allowed_origins: vec!["https://example.org".into(), "http://[::1]:8080".into()],
+        allowed_origins: vec![
+            "https://example.org".into(),
+            "http://[::1]:8080".into(),
+            "null".into(),
+            "file://".into(),
+        ],
+        public_names: vec!["lan.example.org".into()],
         request_timeout: Duration::from_secs(1),
         keep_alive: Duration::from_secs(2),
         body_bytes: 2048,
@@ -175,7 +181,8 @@ tls_cert = 'c.pem'
 tls_key = 'k.pem'
 behind_proxy = ['10.0.0.0/8', '192.0.2.1', 'fd00::/8', '::1']
 insecure = true
-allowed_origins = ['https://Example.org', 'http://[::1]:8080']
+allowed_origins = ['https://Example.org', 'http://[::1]:8080', 'null', 'file://']
+public_names = ['LAN.example.org']
 request_timeout = '1s'
 keep_alive = '2s'
 body_bytes = 2048

@@ -25,10 +25,11 @@ fn cors(response: &Response) -> Vec<(&str, &str)> {
 fn pages_of_other_origins_are_told_nothing_unless_they_are_named() {
     let server = Setup::server().start();
     for origin in ["https://game.example", "null", "http://localhost", "*"] {
-        let preflight = send(&server, "OPTIONS", origin);
-        assert_eq!(preflight.status, 405, "{origin}");
-        assert_eq!(cors(&preflight), [], "{origin}");
-        assert_eq!(cors(&send(&server, "GET", origin)), [], "{origin}");
+        for method in ["OPTIONS", "GET", "POST"] {
+            let refused = send(&server, method, origin);
+            assert_eq!(refused.detail(403), "Origin not allowed", "{method} {origin}");
+            assert_eq!(cors(&refused), [], "{method} {origin}");
+        }
     }
 }
 
@@ -61,9 +62,9 @@ fn pages_of_an_origin_that_is_named_may_ask() {
         "",
     ] {
         let preflight = send(&server, "OPTIONS", origin);
-        assert_eq!((preflight.status, cors(&preflight)), (405, vec![]), "{origin}");
+        assert_eq!((preflight.status, cors(&preflight)), (403, vec![]), "{origin}");
         let answer = send(&server, "GET", origin);
-        assert_eq!(cors(&answer), [], "{origin}");
+        assert_eq!((answer.status, cors(&answer)), (403, vec![]), "{origin}");
         // So that no cache gives one origin's answer to another.
         assert_eq!(answer.header("vary"), Some("origin"), "{origin}");
     }
@@ -71,8 +72,14 @@ fn pages_of_an_origin_that_is_named_may_ask() {
 
 /// The status of a handshake from a page of those origins.
 fn handshake(server: &Daemon, origins: &[&str]) -> u16 {
+    handshake_with(server, &server.address().to_string(), origins)
+}
+
+/// The same, to a server that is called so.
+fn handshake_with(server: &Daemon, host: &str, origins: &[&str]) -> u16 {
     let url = format!("ws://{}/ws", server.address());
     let mut request = url.into_client_request().expect("a request");
+    request.headers_mut().insert("Host", host.parse().expect("a value"));
     for origin in origins {
         request.headers_mut().append("Origin", origin.parse().expect("a value"));
     }
@@ -135,6 +142,61 @@ fn a_reload_changes_origins_and_limits_and_keeps_who_is_connected() {
     assert_eq!(send(&server, "OPTIONS", "https://game.example").status, 204);
     server.reload("listen = '127.0.0.1:1'\n[http]\nkeep_alive = '1h'\n");
     server.await_log("http.keep_alive changes with the next start");
-    assert_eq!(send(&server, "OPTIONS", "https://game.example").status, 405);
+    assert_eq!(send(&server, "OPTIONS", "https://game.example").status, 403);
     ws.settled();
+}
+
+/// The statuses of a handshake and of a request over HTTP, of a page of `origin` to a server that
+/// is called `host`.
+fn statuses(server: &Daemon, host: &str, origin: &str) -> (u16, u16) {
+    let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\n\r\n");
+    let mut http = server.http();
+    http.send_raw(request.as_bytes());
+    let status = http.response().expect("a response").status;
+    (handshake_with(server, host, &[origin]), status)
+}
+
+#[test]
+fn the_origin_of_the_server_itself_is_allowed() {
+    let server = Setup::server().config("[http]\npublic_names = ['lan.example']\n").start();
+    let port = server.address().port();
+    for (host, origin) in [
+        (format!("127.0.0.1:{port}"), format!("http://127.0.0.1:{port}")),
+        (format!("localhost:{port}"), format!("http://localhost:{port}")),
+        (format!("LocalHost:{port}"), format!("http://localhost:{port}")),
+        (format!("[::1]:{port}"), format!("http://[::1]:{port}")),
+        ("192.168.1.7".into(), "http://192.168.1.7".into()),
+        ("192.168.1.7".into(), "http://192.168.1.7:80".into()),
+        // A proxy may speak TLS for the server.
+        ("lan.example".into(), "https://lan.example".into()),
+        ("LAN.example:8443".into(), "https://lan.example:8443".into()),
+    ] {
+        assert_eq!(statuses(&server, &host, &origin), (101, 200), "{origin} to {host}");
+    }
+    for (host, origin) in [
+        // A name that leads here without the server's consent (DNS rebinding).
+        (format!("evil.example:{port}"), format!("http://evil.example:{port}")),
+        (format!("127.0.0.1:{port}"), "http://127.0.0.1:1".into()),
+        (format!("127.0.0.1:{port}"), format!("http://localhost:{port}")),
+        (format!("127.0.0.1:{port}"), format!("http://lan.example:{port}")),
+        ("lan.example.evil.example".into(), "http://lan.example.evil.example".into()),
+        (format!("127.0.0.1:{port}"), "null".into()),
+        (format!("127.0.0.1:{port}"), "file://".into()),
+        (format!("127.0.0.1:{port}"), format!("file://127.0.0.1:{port}")),
+    ] {
+        assert_eq!(statuses(&server, &host, &origin), (403, 403), "{origin} to {host}");
+    }
+}
+
+#[test]
+fn pages_without_a_host_may_be_named() {
+    let config = "[http]\nallowed_origins = ['null', 'file://']\n";
+    let server = Setup::server().config(config).start();
+    let host = server.address().to_string();
+    for origin in ["null", "file://"] {
+        assert_eq!(statuses(&server, &host, origin), (101, 200), "{origin}");
+    }
+    for origin in ["file:///", "file://x", "nul", "https://game.example"] {
+        assert_eq!(statuses(&server, &host, origin), (403, 403), "{origin}");
+    }
 }

@@ -38,6 +38,13 @@ fn a_handshake_needs_each_of_its_headers() {
         ("Sec-WebSocket-Version", Some("14"), 426),
         ("Sec-WebSocket-Version", Some("13.0"), 426),
         ("Sec-WebSocket-Key", None, 400),
+        ("Sec-WebSocket-Key", Some(""), 400),
+        ("Sec-WebSocket-Key", Some("x"), 400),
+        ("Sec-WebSocket-Key", Some("dGhlIHNhbXBsZSBub25j"), 400),
+        ("Sec-WebSocket-Key", Some("dGhlIHNhbXBsZSBub25jZWU="), 400),
+        ("Sec-WebSocket-Key", Some("dGhlIHNhbXBsZSBub25jZQ"), 400),
+        ("Sec-WebSocket-Key", Some("dGhlIHNhbXBsZSBub25jZR=="), 400),
+        ("Sec-WebSocket-Key", Some("dGhlIHNhbXBsZSBu_25jZQ=="), 400),
     ] {
         let answers = target.exchange(&handshake(name, value));
         let shown = format!("{name}: {value:?}");
@@ -75,5 +82,15 @@ fn a_handshake_is_good_with_more_words_than_it_needs() {
     {
         assert_eq!(target.statuses(&handshake(name, Some(value))), [101], "{name}: {value}");
     }
+    target.assert_unharmed();
+}
+
+#[test]
+fn a_handshake_needs_http_1_1() {
+    let target = Target::start("");
+    let request = String::from_utf8(handshake("", None)).expect("UTF-8");
+    let answers = target.exchange(request.replace("HTTP/1.1", "HTTP/1.0").as_bytes());
+    assert_eq!(answers.len(), 1);
+    assert_eq!(answers[0].detail(400), "A WebSocket needs HTTP/1.1");
     target.assert_unharmed();
 }

@@ -138,7 +138,7 @@ fn origins_are_scheme_host_and_port() {
         "https://::1",
         "1http://a",
         "://a",
-        "null",
+        "file:///",
         "",
     ] {
         assert_refused(
@@ -153,6 +153,14 @@ fn origins_are_scheme_host_and_port() {
         "http.allowed_origins = ['*']",
         "1: http.allowed_origins: '*' would let every page on the web speak to this server: name each origin",
     );
+    for name in ["", "lan:8667", "https://lan", "a/b", "*.example.org"] {
+        assert_refused(
+            &format!("http.public_names = ['{name}']"),
+            &format!(
+                "1: http.public_names: '{name}' is not the name of a host: write it without scheme and port"
+            ),
+        );
+    }
     let good = "http.allowed_origins = ['http://a_b-c.d:1', 'tauri://localhost', 'https://[::1]', 'https://10.0.0.1:65535']";
     assert_eq!(Configured::new(good).load().unwrap().http.allowed_origins.len(), 4);
 }
