@@ -76,6 +76,8 @@ pub enum Ask {
     Authenticate(TokenHash),
     /// The same, of a token that is shown to claim its peer id: it may have ended just before.
     AuthenticateClaim(TokenHash),
+    /// Whether a peer is in a party. The answer may be ahead of the disk.
+    IsMember(PeerId),
     /// Tell something of the registry.
     Query(Query),
     /// How is it going?
@@ -140,6 +142,8 @@ pub enum Answer {
     Outcome(Outcome),
     /// To `Ask::Authenticate` and `Ask::AuthenticateClaim`.
     Identity(Identity),
+    /// To `Ask::IsMember`.
+    IsMember(bool),
     /// To `Query::Party`.
     Party(Party),
     /// To `Query::Peer`.

@@ -7,8 +7,10 @@ use std::time::Duration;
 use actix::prelude::*;
 use actix_web::HttpRequest;
 use actix_web::http::header::{HeaderMap, HeaderName};
+use lanrage_ipc::model::PeerId;
 use tokio::sync::watch;
 
+use super::auth::stranger;
 use super::metrics::Metrics;
 use super::origin::client_address;
 use crate::clock::Clock;
@@ -141,11 +143,22 @@ impl HttpFace {
         self.with_admission(|admission, _| admission.addresses.give_back(&address.into()));
     }
 
-    /// Takes a registration from an address's bucket.
+    /// Takes a registration from an address's bucket. A peer that is in a party needs none to come
+    /// back.
     ///
     /// # Errors
-    /// When it is empty.
-    pub(crate) fn admit_registration(&self, address: IpAddr) -> Result<(), RetryAfter> {
+    /// When the bucket is empty.
+    pub(crate) async fn admit_registration(
+        &self,
+        address: IpAddr,
+        peer_id: Option<&PeerId>,
+    ) -> Result<(), RetryAfter> {
+        if let Some(peer_id) = peer_id {
+            let known = self.ask(stranger(), Ask::IsMember(peer_id.clone())).await;
+            if matches!(known, Ok(Answer::IsMember(true))) {
+                return Ok(());
+            }
+        }
         self.with_admission(|admission, now| admission.registrations.take(address.into(), now))
     }
 

@@ -104,10 +104,8 @@ impl Conversation {
             return Err(Rejection::new(ErrorCode::RateLimited, message));
         }
         if proof.is_none() {
-            self.face
-                .http
-                .admit_registration(self.line.address)
-                .map_err(|wait| Rejection::too_often("peer ids are taken too often", wait))?;
+            let admitted = self.face.http.admit_registration(self.line.address, Some(&peer_id)).await;
+            admitted.map_err(|wait| Rejection::too_often("peer ids are taken too often", wait))?;
         }
         let lasts = proof.as_ref().is_some_and(|proof| self.lasts(proof.identity.expires_at));
         let fresh = match self.style.additions && !lasts {

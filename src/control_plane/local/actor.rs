@@ -133,6 +133,9 @@ impl LocalControlPlane {
                 let identity = self.registry.authenticate_claim(&hash, self.clock.now());
                 answer(reply, identity.map(Answer::Identity).map_err(Failure::from));
             }
+            Ask::IsMember(peer_id) => {
+                answer(reply, Ok(Answer::IsMember(self.registry.is_in_a_party(&peer_id))));
+            }
             // Subscribing and unsubscribing keep their order, too, and what happens meanwhile.
             ask @ (Ask::Query(_)
             | Ask::Subscribe { .. }

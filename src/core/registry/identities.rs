@@ -238,6 +238,11 @@ impl Registry {
         self.identities.len()
     }
 
+    /// True while a peer is in a party.
+    pub fn is_in_a_party(&self, peer_id: &PeerId) -> bool {
+        self.peers.contains_key(peer_id)
+    }
+
     /// Whose a peer id is: in a party, of a live token, held by a connection, or with a relay.
     pub(super) fn owner_of(&self, peer_id: &PeerId, now: Now) -> Option<Owner> {
         if let Some(presence) = self.peers.get(peer_id) {

@@ -40,8 +40,10 @@ pub(in crate::http) async fn register(
     request: HttpRequest,
 ) -> Result<web::Json<TokenReply>, Problem> {
     let address = address_of(&request, &face.settings().http);
-    face.admit_registration(address).map_err(Problem::too_often)?;
-    let peer_id = peer_id(request.query_string()).map_err(Problem::invalid)?;
+    let peer_id = peer_id(request.query_string());
+    let admitted = face.admit_registration(address, peer_id.as_ref().ok()).await;
+    admitted.map_err(Problem::too_often)?;
+    let peer_id = peer_id.map_err(Problem::invalid)?;
     let token = Token::fresh().map_err(Problem::internal)?;
     let proof = bearer(request.headers()).ok().map(token::hash);
     let shown = match (shown, proof) {

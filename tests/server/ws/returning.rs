@@ -237,3 +237,42 @@ fn who_is_in_no_party_takes_its_id_anew() {
         (alice.frame().expect("an answer")["type"] == "party_update").then_some(())
     });
 }
+
+#[test]
+fn a_peer_in_a_party_comes_back_without_a_registration() {
+    let limits = "[limits]\nregistrations_burst = 2\nregistrations_per_minute = 1\n";
+    let server = Setup::server().config(limits).start();
+    Http::registered(server.address(), "zoe");
+    drop(plain_host(&server, "lan", "alice"));
+    await_sockets(&server, 0);
+    for _ in 0..3 {
+        let mut alice = come_back(&server, "alice");
+        assert_eq!(alice.frame().expect("a frame")["type"], "party_update");
+        drop(alice);
+        await_sockets(&server, 0);
+    }
+    // A fresh id still needs one.
+    let mut eve = come_back(&server, "eve");
+    let refused = eve.frame().expect("a frame");
+    assert_eq!(refused["message"], "peer ids are taken too often", "{refused}");
+}
+
+#[test]
+fn all_clients_behind_one_address_come_back_after_a_kill() {
+    let server = Setup::server().config("[limits]\nregistrations_burst = 1000\n").start();
+    let mut members = vec![plain_host(&server, "lan-0", "peer-0")];
+    for n in 1..85 {
+        let party = format!("lan-{}", n / 17 * 17);
+        let peer = format!("peer-{n}");
+        members.push(match n % 17 {
+            0 => plain_host(&server, &party, &peer),
+            _ => plain_guest(&server, &party, &peer),
+        });
+    }
+    let server = server.kill().config("").start();
+    drop(members);
+    let mut members: Vec<Ws> = (0..85).map(|n| come_back(&server, &format!("peer-{n}"))).collect();
+    for member in &mut members {
+        assert_eq!(member.frame().expect("a frame")["type"], "party_update");
+    }
+}
