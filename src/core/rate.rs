@@ -111,6 +111,16 @@ impl<K: Hash + Ord + Clone> Buckets<K> {
         }
     }
 
+    /// Returns how long the bucket of `key` has been full at `now`.
+    pub fn full_for(&self, key: &K, now: Duration) -> Duration {
+        let full_for = |full_at: &Scaled| {
+            let scaled = self.scaled(now).saturating_sub(*full_at);
+            let nanos = scaled / u128::from(self.rate.requests.get());
+            u64::try_from(nanos).map_or(Duration::MAX, Duration::from_nanos)
+        };
+        self.full_at.get(key).map_or(Duration::MAX, full_for)
+    }
+
     /// Drops up to two full buckets, so that they dwindle faster than new ones come, and then one
     /// more if there is still no room.
     fn make_room(&mut self, now: Scaled) {

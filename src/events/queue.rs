@@ -85,6 +85,11 @@ impl EventQueue {
         self.lock().forget(key, |news| self.size(news));
     }
 
+    /// True while nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.lock().deliveries.is_empty()
+    }
+
     /// The oldest delivery; waits until there is one.
     pub async fn next(&self) -> Delivery {
         loop {

@@ -1,13 +1,14 @@
 //! One connection's conversation: what its client asks for, in the order in which it asks, and
 //! what it hears of its parties. It knows no socket.
 
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytestring::ByteString;
 use lanrage_ipc::ErrorCode;
-use lanrage_ipc::control::{self, ClientFrame, Inbound, ReqId, ServerFrame};
+use lanrage_ipc::control::{self, BadFrame, ClientFrame, Inbound, ReqId, ServerFrame};
 use lanrage_ipc::model::{Party, PartyId, PeerId};
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -15,89 +16,163 @@ use tokio::time::Instant;
 
 use super::face::Face;
 use super::hearing::Hearing;
+use super::intake::Unread;
 use super::line::{CloseCode, Line};
 use super::render::{self, Rejection, Style};
 use super::requests::{Reply, summary};
 use super::session::send;
+use super::turns::{Turn, Turns};
 use crate::control_plane::{Answer, Ask, Failure, Query};
 use crate::core::{Caller, Command, Principal, Refusal};
 use crate::events::Delivery;
 
 /// Signals are looked for again that often while the client has not read what it was sent.
 const SIGNALS_AGAIN: Duration = Duration::from_millis(50);
+/// Frames of one client that are acted on at the same time.
+const MOST_TURNS: usize = 32;
+/// Frames that one of them may send at once: the frames of all turns fit into the queue's half.
+const FRAMES_OF_A_TURN: usize = 4;
 
-/// The conversation with one client.
+/// The conversation with one client. Its frames run side by side: no borrow is held while one of
+/// them waits.
 pub(super) struct Conversation {
     pub(super) face: Arc<Face>,
     pub(super) line: Arc<Line>,
-    frames: mpsc::Receiver<ByteString>,
-    pub(super) style: Style,
+    pub(super) style: Cell<Style>,
     /// Whether connections before this one are not listened to any more for its peers.
-    pub(super) takes_over: bool,
+    pub(super) takes_over: Cell<bool>,
     /// The peers that the connection speaks for.
-    pub(super) peers: BTreeSet<PeerId>,
+    pub(super) peers: RefCell<BTreeSet<PeerId>>,
+    /// Peers that it asks to speak for, and has no answer yet.
+    pub(super) claiming: RefCell<BTreeSet<PeerId>>,
     /// Peers that its client says to be back as, and could not show to be.
-    pub(super) returning: BTreeSet<PeerId>,
-    pub(super) hearing: Hearing,
-    /// Members for whom signals wait until the client has read some of what it was sent.
-    pub(super) late_signals: BTreeSet<(PartyId, PeerId)>,
+    pub(super) returning: RefCell<BTreeSet<PeerId>>,
+    pub(super) hearing: RefCell<Hearing>,
+    /// Members whose signals are to be fetched, when `signals_at` has come.
+    late_signals: RefCell<BTreeSet<(PartyId, PeerId)>>,
+    signals_at: Cell<Option<Instant>>,
+    /// When a client without additions is told all of its parties again.
+    refresh_at: Cell<Instant>,
+}
+
+/// A text of the client, read.
+struct Read {
+    turn: Turn,
+    inbound: Result<Inbound, BadFrame>,
+    unread: Unread,
 }
 
 impl Conversation {
-    /// Over a line whose client's texts come as `frames`.
-    pub(super) fn new(
-        face: Arc<Face>,
-        line: Arc<Line>,
-        frames: mpsc::Receiver<ByteString>,
-        events: usize,
-    ) -> Self {
-        let hearing = Hearing::new(line.id, events);
-        let style = Style { additions: false, utc_offset: None };
-        let (takes_over, peers, returning, late_signals) = Default::default();
-        Self { face, line, frames, style, takes_over, peers, returning, hearing, late_signals }
+    /// Over a line, with a queue of so many events.
+    pub(super) fn new(face: Arc<Face>, line: Arc<Line>, events: usize) -> Self {
+        let refresh_at = Cell::new(Instant::now() + face.settings().ws.refresh);
+        Self {
+            hearing: RefCell::new(Hearing::new(line.id, events)),
+            face,
+            line,
+            style: Cell::new(Style { additions: false, utc_offset: None }),
+            takes_over: Cell::default(),
+            peers: RefCell::default(),
+            claiming: RefCell::default(),
+            returning: RefCell::default(),
+            late_signals: RefCell::default(),
+            signals_at: Cell::default(),
+            refresh_at,
+        }
     }
 
     /// Speaks until the session is gone, then lets go of what the connection held.
-    pub(super) async fn run(mut self) {
-        let mut refreshed = Instant::now();
+    pub(super) async fn run(self, mut texts: mpsc::UnboundedReceiver<Unread>) {
+        let this = Rc::new(self);
+        let queue = this.hearing.borrow().queue.clone();
+        let most = (this.line.most / (2 * FRAMES_OF_A_TURN)).clamp(1, MOST_TURNS);
+        let mut turns = Turns::new(most);
+        let mut next: Option<Read> = None;
         loop {
-            let refresh_at = refreshed + self.face.settings().ws.refresh;
-            let queue = self.hearing.queue.clone();
-            let may_signal = self.line.queued() < self.face.settings().ws.queue_frames / 2;
+            this.keep_time().await;
+            // Events that came before a frame are told before it, and wait for no further one.
+            let may_start =
+                queue.is_empty() && next.as_ref().is_some_and(|n| turns.admits(&n.turn));
+            let wake_at = this.wake_at();
             tokio::select! {
                 biased;
-                delivery = queue.next() => self.hear(delivery).await,
-                frame = self.frames.recv() => match frame {
-                    Some(text) => self.take(&text).await,
+                _ = turns.next(), if !turns.is_empty() => {}
+                // A frame that runs may wait for the subscription that an event comes by.
+                delivery = queue.next(), if turns.is_empty() => this.hear(delivery).await,
+                () = this.line.room(), if may_start => if let Some(read) = next.take() {
+                    let (this, Read { turn, inbound, unread }) = (this.clone(), read);
+                    turns.start(turn, async move {
+                        this.take(inbound).await;
+                        drop(unread);
+                    });
+                },
+                text = texts.recv(), if next.is_none() => match text {
+                    Some(text) => next = Some(this.read(text)),
                     None => break,
                 },
-                () = tokio::time::sleep(SIGNALS_AGAIN), if !self.late_signals.is_empty() => {
-                    if may_signal {
-                        self.bring_late_signals().await;
-                    }
-                }
-                () = tokio::time::sleep_until(refresh_at), if !self.style.additions => {
-                    self.refresh().await;
-                    self.come_back_again().await;
-                    refreshed = Instant::now();
-                }
+                () = tokio::time::sleep_until(wake_at.unwrap_or_else(Instant::now)),
+                    if wake_at.is_some() => {}
             }
         }
-        self.end().await;
+        while turns.next().await {}
+        this.end().await;
     }
 
-    async fn end(mut self) {
+    /// Does what is due. The moments are kept from turn to turn, so that a busy connection does
+    /// not put them off.
+    async fn keep_time(&self) {
+        let now = Instant::now();
+        if self.signals_at.get().is_some_and(|at| at <= now) {
+            self.signals_at.set(None);
+            self.bring_late_signals().await;
+        }
+        if !self.style.get().additions && self.refresh_at.get() <= now {
+            self.refresh().await;
+            self.come_back_again().await;
+            self.refresh_at.set(Instant::now() + self.face.settings().ws.refresh);
+        }
+    }
+
+    /// The next of these moments.
+    fn wake_at(&self) -> Option<Instant> {
+        let refresh_at = (!self.style.get().additions).then(|| self.refresh_at.get());
+        [self.signals_at.get(), refresh_at].into_iter().flatten().min()
+    }
+
+    /// Has a member's signals fetched before the next frame is acted on.
+    pub(super) fn fetch_signals(&self, party_id: PartyId, peer_id: PeerId) {
+        self.late_signals.borrow_mut().insert((party_id, peer_id));
+        self.signals_at.set(Some(Instant::now()));
+    }
+
+    /// Has them fetched a while later.
+    pub(super) fn fetch_signals_later(&self, party_id: PartyId, peer_id: PeerId) {
+        self.late_signals.borrow_mut().insert((party_id, peer_id));
+        if self.signals_at.get().is_none() {
+            self.signals_at.set(Some(Instant::now() + SIGNALS_AGAIN));
+        }
+    }
+
+    async fn bring_late_signals(&self) {
+        let late = self.late_signals.take();
+        for (party_id, peer_id) in late {
+            self.bring_signals(&party_id, &peer_id).await;
+        }
+    }
+
+    async fn end(&self) {
         log::debug!("{:?}: closed", self.line.id);
         // All is written that will be. The framework would wait a second for more input, and the
         // client, whose part it is to wait for the end, with it.
         self.line.hang_up();
         self.face.leave(&self.line);
-        self.face.release(&self.peers, self.line.id);
+        self.face.release(self.peers.borrow().iter(), self.line.id);
         // With the server everything ends at once, and who was connected stays so to the end.
         if self.face.http.is_stopping() {
             return;
         }
-        for key in self.hearing.end_all() {
+        let ended = self.hearing.borrow_mut().end_all();
+        for key in ended {
             self.ask(Ask::Unsubscribe(key)).await.ok();
         }
         // Until it is known that the connection is gone, its peers live for ever.
@@ -109,11 +184,24 @@ impl Conversation {
         }
     }
 
-    async fn take(&mut self, text: &str) {
+    fn read(&self, unread: Unread) -> Read {
+        let inbound = control::decode(&unread.text);
+        // LANrage's clients can't tell answers apart.
+        let turn = match &inbound {
+            Ok(Inbound { frame, .. }) if self.style.get().additions => {
+                let peers = self.peers.borrow();
+                Turn::of(frame, |peer_id| peers.contains(peer_id))
+            }
+            _ => Turn::Alone,
+        };
+        Read { turn, inbound, unread }
+    }
+
+    async fn take(&self, inbound: Result<Inbound, BadFrame>) {
         if self.line.closing_since().is_some() {
             return;
         }
-        let Inbound { frame, req_id } = match control::decode(text) {
+        let Inbound { frame, req_id } = match inbound {
             Ok(inbound) => inbound,
             Err(bad) => {
                 self.face.http.metrics.rejected("invalid");
@@ -129,7 +217,7 @@ impl Conversation {
         log::debug!("{:?}: {}", self.line.id, summary(&frame));
         match self.act(frame, req_id.as_ref()).await {
             Ok(Reply { epoch, seq, result }) => {
-                if let Some(req_id) = req_id.filter(|_| self.style.additions) {
+                if let Some(req_id) = req_id.filter(|_| self.style.get().additions) {
                     self.send(&ServerFrame::Ack { req_id, epoch, seq, result });
                 }
             }
@@ -153,7 +241,7 @@ impl Conversation {
 
     /// Asks as the peers that the connection speaks for.
     pub(super) async fn ask(&self, ask: Ask) -> Result<Answer, Failure> {
-        let principal = Principal::Peers(self.peers.iter().cloned().collect());
+        let principal = Principal::Peers(self.peers.borrow().iter().cloned().collect());
         self.face.http.ask(Caller { principal, connection: self.line.id }, ask).await
     }
 
@@ -163,7 +251,7 @@ impl Conversation {
 
     fn refuse(&self, rejection: Rejection, req_id: Option<ReqId>) {
         log::debug!("{:?}: refused: {}", self.line.id, rejection.message);
-        self.send(&render::error(self.style, rejection, req_id));
+        self.send(&render::error(self.style.get(), rejection, req_id));
     }
 
     fn offended(&self, rejection: Rejection, req_id: Option<ReqId>) {
@@ -171,10 +259,11 @@ impl Conversation {
         self.line.offended(self.face.now());
     }
 
-    async fn hear(&mut self, delivery: Delivery) {
+    async fn hear(&self, delivery: Delivery) {
         match delivery {
             Delivery::Event(key, news) => {
-                if let Some(party_id) = self.hearing.party_of(key) {
+                let party_id = self.hearing.borrow().party_of(key);
+                if let Some(party_id) = party_id {
                     self.tell(&party_id, &news).await;
                 }
             }

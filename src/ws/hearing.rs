@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use lanrage_ipc::model::{Party, PartyId, PeerId, PeerInput};
+use lanrage_ipc::model::{Party, PartyId, Peer, PeerId, PeerInput};
 use lanrage_ipc::params::Topic;
 
 use crate::core::ConnectionId;
@@ -18,18 +18,28 @@ pub(super) struct Hearing {
     pub(super) queue: Arc<EventQueue>,
 }
 
+/// What became of a subscription.
+pub(super) struct Renewed {
+    /// The connection's own members of the party.
+    pub(super) own: BTreeSet<PeerId>,
+    /// Whether it is heard from here on, and the client has to be told the party.
+    pub(super) is_new: bool,
+    /// The subscription to end.
+    pub(super) ended: Option<SubscriptionKey>,
+}
+
 /// A party, as far as its client was told.
-pub(super) struct Heard {
+struct Heard {
     number: u64,
     /// The connection's own peers in it.
-    pub(super) own: BTreeSet<PeerId>,
-    pub(super) host_id: PeerId,
+    own: BTreeSet<PeerId>,
+    host_id: PeerId,
     /// The last change that was told; what comes of earlier ones is known already.
-    pub(super) seq: u64,
+    seq: u64,
     /// The change by which its host went, once it has: the party follows.
-    pub(super) ending: Option<u64>,
+    ending: Option<u64>,
     /// What each member says of itself.
-    pub(super) members: BTreeMap<PeerId, PeerInput>,
+    members: BTreeMap<PeerId, PeerInput>,
 }
 
 impl Hearing {
@@ -51,8 +61,33 @@ impl Hearing {
         (self.key(self.last), Interest { topics, party_id: Some(party_id.clone()) })
     }
 
-    /// Its events are heard from here on.
-    pub(super) fn begin(&mut self, key: SubscriptionKey, party: &Party, own: BTreeSet<PeerId>) {
+    /// Hears of a party by this subscription from its present state on, as the peers that were
+    /// members before and newcomers. The later of two subscriptions counts, whichever was answered
+    /// first. With no member of its own all stays as it was.
+    pub(super) fn renew(
+        &mut self,
+        key: SubscriptionKey,
+        party: &Party,
+        newcomers: &[PeerId],
+    ) -> Renewed {
+        let known = self.parties.get_mut(&party.party_id);
+        let mut own = known.as_ref().map(|heard| heard.own.clone()).unwrap_or_default();
+        own.extend(newcomers.iter().cloned());
+        own.retain(|peer_id| party.peers.contains_key(peer_id));
+        match known {
+            Some(known) if known.number > key.number => {
+                known.own.extend(own.iter().cloned());
+                return Renewed { own, is_new: false, ended: Some(key) };
+            }
+            _ if own.is_empty() => return Renewed { own, is_new: false, ended: Some(key) },
+            _ => {}
+        }
+        let ended = self.end(&party.party_id);
+        self.begin(key, party, own.clone());
+        Renewed { own, is_new: true, ended }
+    }
+
+    fn begin(&mut self, key: SubscriptionKey, party: &Party, own: BTreeSet<PeerId>) {
         let heard = Heard {
             number: key.number,
             own,
@@ -65,8 +100,50 @@ impl Hearing {
         self.parties.insert(party.party_id.clone(), heard);
     }
 
-    pub(super) fn get(&mut self, party_id: &PartyId) -> Option<&mut Heard> {
-        self.parties.get_mut(party_id)
+    /// True while a party is heard of.
+    pub(super) fn hears(&self, party_id: &PartyId) -> bool {
+        self.parties.contains_key(party_id)
+    }
+
+    /// True if an event with that number is of a party that is heard, and not told yet: it counts
+    /// as told from here on.
+    pub(super) fn is_news(&mut self, party_id: &PartyId, seq: Option<u64>) -> bool {
+        let Some(heard) = self.parties.get_mut(party_id) else { return false };
+        let is_news = seq.is_none_or(|seq| seq > heard.seq);
+        heard.seq = heard.seq.max(seq.unwrap_or_default());
+        is_news
+    }
+
+    /// True for the connection's own members of a party.
+    pub(super) fn is_own(&self, party_id: &PartyId, peer_id: &PeerId) -> bool {
+        self.parties.get(party_id).is_some_and(|heard| heard.own.contains(peer_id))
+    }
+
+    /// Notes what a member says of itself: `true` if that is new, and not of the connection's own.
+    pub(super) fn put_member(&mut self, party_id: &PartyId, peer: &Peer) -> bool {
+        let Some(heard) = self.parties.get_mut(party_id) else { return false };
+        let before = heard.members.insert(peer.info.peer_id.clone(), peer.info.clone());
+        before.as_ref() != Some(&peer.info) && !heard.own.contains(&peer.info.peer_id)
+    }
+
+    /// A member left by that change: `true` if its party ends.
+    pub(super) fn lose_member(&mut self, party_id: &PartyId, peer_id: &PeerId, seq: u64) -> bool {
+        let Some(heard) = self.parties.get_mut(party_id) else { return false };
+        if *peer_id == heard.host_id {
+            heard.ending = Some(seq);
+        }
+        heard.members.remove(peer_id);
+        heard.ending.is_some()
+    }
+
+    /// A party has ended: the change by which its host went, if that was told, and the subscription
+    /// to end.
+    pub(super) fn end_told(
+        &mut self,
+        party_id: &PartyId,
+    ) -> (Option<u64>, Option<SubscriptionKey>) {
+        let ending = self.parties.get(party_id).and_then(|heard| heard.ending);
+        (ending, self.end(party_id))
     }
 
     /// All that is heard of.
@@ -101,7 +178,7 @@ impl Hearing {
     }
 
     /// A party is heard no more: the subscription to end.
-    pub(super) fn end(&mut self, party_id: &PartyId) -> Option<SubscriptionKey> {
+    fn end(&mut self, party_id: &PartyId) -> Option<SubscriptionKey> {
         let heard = self.parties.remove(party_id)?;
         self.by_number.remove(&heard.number);
         let key = self.key(heard.number);

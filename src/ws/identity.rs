@@ -6,11 +6,11 @@ use jiff::Timestamp;
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::{Bookmark, Secret, ServerFrame, TAKEOVER};
 use lanrage_ipc::event::RemovalReason;
-use lanrage_ipc::model::{Name, PartyId, PeerId};
+use lanrage_ipc::model::{Name, PartyId, PeerId, UtcOffset};
 use serde_json::json;
 
 use super::conversation::{Conversation, no_random_numbers, unexpected};
-use super::render::{self, Rejection};
+use super::render::{self, Rejection, Style};
 use super::requests::Reply;
 use crate::control_plane::{Answer, Ask, Failure};
 use crate::core::{Command, Hold, Identity, Outcome, Refusal, RequestKey, TokenHash};
@@ -39,28 +39,29 @@ pub(super) struct Claimed {
 impl Conversation {
     /// The first word, or a further one for another peer.
     pub(super) async fn greet(
-        &mut self,
+        &self,
         peer_id: Option<PeerId>,
         token: Option<Secret>,
         caps: &[Name],
         have: BTreeMap<PartyId, Bookmark>,
         key: Option<RequestKey>,
     ) -> Result<Reply, Rejection> {
-        self.style.additions |= !caps.is_empty();
-        self.takes_over |= caps.iter().any(|cap| cap.as_str() == TAKEOVER);
-        self.line.greet(self.style.additions);
+        let style = self.style.get();
+        let style = Style { additions: style.additions || !caps.is_empty(), ..style };
+        self.style.set(style);
+        let takes_over = caps.iter().any(|cap| cap.as_str() == TAKEOVER);
+        self.takes_over.set(self.takes_over.get() || takes_over);
+        self.line.greet(style.additions);
         let proof = match token {
             Some(token) => Some(self.prove(token, peer_id.as_ref()).await?),
             None => None,
         };
         let peer_id = proof.as_ref().map(|proof| proof.identity.peer_id.clone()).or(peer_id);
-        let shows_nothing = proof.is_none() && !self.style.additions;
+        let shows_nothing = proof.is_none() && !style.additions;
         let claimed = match peer_id {
             Some(peer_id) => match self.claim(peer_id.clone(), proof, key).await {
                 Err(taken) if shows_nothing && taken.code == ErrorCode::PermissionDenied => {
-                    if self.returning.len() < MOST_PEERS {
-                        self.returning.insert(peer_id.clone());
-                    }
+                    self.remember_return(peer_id.clone());
                     self.come_back(peer_id).await?;
                     None
                 }
@@ -69,7 +70,7 @@ impl Conversation {
             None => None,
         };
         let identity = claimed.as_ref().map(|claimed| claimed.identity.clone());
-        if self.style.additions {
+        if self.style.get().additions {
             self.welcome(claimed);
         }
         if let Some(identity) = identity {
@@ -94,48 +95,87 @@ impl Conversation {
     /// Takes an id: nobody's, or the one of a token. A client that can keep a token gets one where
     /// it has none, or one that does not last much longer.
     pub(super) async fn claim(
-        &mut self,
+        &self,
         peer_id: PeerId,
         proof: Option<Proof>,
         key: Option<RequestKey>,
     ) -> Result<Claimed, Rejection> {
-        if self.peers.len() >= MOST_PEERS && !self.peers.contains(&peer_id) {
+        let is_new = self.begin_claim(&peer_id)?;
+        let claimed = self.claim_now(peer_id.clone(), proof, key).await;
+        if is_new {
+            self.claiming.borrow_mut().remove(&peer_id);
+        }
+        claimed
+    }
+
+    /// Counts a peer among those that the connection speaks for, before it does: `true`, unless it
+    /// speaks for the peer already.
+    fn begin_claim(&self, peer_id: &PeerId) -> Result<bool, Rejection> {
+        let (peers, mut claiming) = (self.peers.borrow(), self.claiming.borrow_mut());
+        if peers.contains(peer_id) {
+            return Ok(false);
+        }
+        if peers.len() + claiming.len() >= MOST_PEERS {
             let message = format!("this connection speaks for {MOST_PEERS} peers, the most it may");
             return Err(Rejection::new(ErrorCode::RateLimited, message));
         }
+        Ok(claiming.insert(peer_id.clone()))
+    }
+
+    async fn claim_now(
+        &self,
+        peer_id: PeerId,
+        proof: Option<Proof>,
+        key: Option<RequestKey>,
+    ) -> Result<Claimed, Rejection> {
         if proof.is_none() {
-            let admitted = self.face.http.admit_registration(self.line.address, Some(&peer_id)).await;
+            let admitted =
+                self.face.http.admit_registration(self.line.address, Some(&peer_id)).await;
             admitted.map_err(|wait| Rejection::too_often("peer ids are taken too often", wait))?;
         }
         let lasts = proof.as_ref().is_some_and(|proof| self.lasts(proof.identity.expires_at));
-        let fresh = match self.style.additions && !lasts {
+        let fresh = match self.style.get().additions && !lasts {
             true => Some(Token::fresh().map_err(no_random_numbers)?),
             false => None,
         };
         let key = key.filter(|_| fresh.is_some());
+        let takes_over = self.takes_over.get();
         let command = Command::Claim {
             peer_id,
             proof: proof.as_ref().map(|proof| proof.hash),
             issue: fresh.as_ref().map(Token::hash),
-            hold: if self.takes_over { Hold::Alone } else { Hold::Shared },
+            hold: if takes_over { Hold::Alone } else { Hold::Shared },
             key: key.and_then(|key| token::name_of_claim(&key.0)),
         };
         let identity = match self.ask(Ask::Command(command)).await? {
             Answer::Outcome(Outcome::Claimed(identity)) => identity,
             other => return Err(unexpected(&other)),
         };
-        self.returning.remove(&identity.peer_id);
-        self.peers.insert(identity.peer_id.clone());
+        self.returning.borrow_mut().remove(&identity.peer_id);
+        self.peers.borrow_mut().insert(identity.peer_id.clone());
         self.face.hold(identity.peer_id.clone(), self.line.id);
         if fresh.is_none() && proof.is_none() {
             self.face.settle(identity.peer_id.clone(), self.line.address);
         }
-        if let Some(offset) = identity.utc_offset {
-            self.style.utc_offset = Some(offset);
-        }
+        self.tell_times_at(identity.utc_offset);
         let shown = proof.map(|proof| proof.token);
         let token = fresh.map(Token::into_secret).or(shown);
         Ok(Claimed { identity, token })
+    }
+
+    /// Tells times by this wall clock from now on, if it is known.
+    pub(super) fn tell_times_at(&self, utc_offset: Option<UtcOffset>) {
+        if utc_offset.is_some() {
+            self.style.set(Style { utc_offset, ..self.style.get() });
+        }
+    }
+
+    /// Keeps in mind that the client says to be back as a peer.
+    fn remember_return(&self, peer_id: PeerId) {
+        let mut returning = self.returning.borrow_mut();
+        if returning.len() < MOST_PEERS {
+            returning.insert(peer_id);
+        }
     }
 
     /// Whether a token is good for at least half of what a fresh one is.
@@ -163,7 +203,7 @@ impl Conversation {
 
     /// A LANrage client has no token, because it could not keep one, and says nothing but who it is
     /// when it comes back: its connection is taken for its signs of life, and it hears its parties.
-    async fn come_back(&mut self, peer_id: PeerId) -> Result<(), Rejection> {
+    async fn come_back(&self, peer_id: PeerId) -> Result<(), Rejection> {
         let taken = Refusal::PeerTaken(peer_id.clone());
         if !self.face.may_be_home(&peer_id, self.line.address) {
             return Err(Failure::Refused(taken).into());
@@ -178,12 +218,11 @@ impl Conversation {
         if identity.parties.is_empty() {
             return Err(Failure::Refused(taken).into());
         }
-        if let Some(offset) = identity.utc_offset {
-            self.style.utc_offset = Some(offset);
-        }
+        self.tell_times_at(identity.utc_offset);
         for party_id in identity.parties {
-            if self.hearing.get(&party_id).is_none() {
-                self.attend(&party_id, &peer_id).await?;
+            let is_heard = self.hearing.borrow().hears(&party_id);
+            if !is_heard {
+                self.attend(&party_id, std::slice::from_ref(&peer_id)).await?;
             }
         }
         Ok(())
@@ -191,8 +230,9 @@ impl Conversation {
 
     /// What kept its peers alive may have gone only after the client came back: a connection of
     /// its own, of which nobody knew yet that it was cut.
-    pub(super) async fn come_back_again(&mut self) {
-        for peer_id in self.returning.clone() {
+    pub(super) async fn come_back_again(&self) {
+        let returning = self.returning.borrow().clone();
+        for peer_id in returning {
             if let Err(rejection) = self.come_back(peer_id).await {
                 log::debug!("{:?}: not back yet: {}", self.line.id, rejection.message);
             }
@@ -201,11 +241,11 @@ impl Conversation {
 
     /// One that came back says that it leaves. What it could not show it can't do, but its
     /// connection keeps the member alive no longer, and it hears no more of the party.
-    pub(super) async fn let_go(&mut self, party_id: PartyId, peer_id: PeerId) {
-        if !self.returning.remove(&peer_id) {
+    pub(super) async fn let_go(&self, party_id: PartyId, peer_id: PeerId) {
+        if !self.returning.borrow_mut().remove(&peer_id) {
             return;
         }
-        let gone = self.hearing.forget_own(&party_id, &peer_id);
+        let gone = self.hearing.borrow_mut().forget_own(&party_id, &peer_id);
         self.unsubscribe(gone).await;
         let command = Command::LetGo { party_id, peer_id };
         if let Err(failure) = self.ask(Ask::Command(command)).await {
@@ -216,19 +256,23 @@ impl Conversation {
     /// Tells a peer that comes back of the parties that it is in, and which of those are gone that
     /// it has copies of.
     async fn catch_up(
-        &mut self,
+        &self,
         identity: Identity,
         have: BTreeMap<PartyId, Bookmark>,
     ) -> Result<(), Rejection> {
         let Identity { peer_id, parties, .. } = identity;
         for party_id in parties {
-            self.attend(&party_id, &peer_id).await?;
-            self.bring_signals(&party_id, &peer_id).await;
+            // The client asked for all of it: it is told as fast as it reads.
+            self.line.room().await;
+            self.attend(&party_id, std::slice::from_ref(&peer_id)).await?;
         }
         // Some may have ended just now.
+        let style = self.style.get();
         for (party_id, bookmark) in have {
-            if self.style.additions && self.hearing.get(&party_id).is_none() {
-                let beside = render::beside(self.style, &bookmark.epoch, bookmark.seq);
+            let is_gone = !self.hearing.borrow().hears(&party_id);
+            if style.additions && is_gone {
+                self.line.room().await;
+                let beside = render::beside(style, &bookmark.epoch, bookmark.seq);
                 let reason = RemovalReason::Removed;
                 self.send(&ServerFrame::PartyRemoved { party_id, reason, beside });
             }

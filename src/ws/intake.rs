@@ -6,10 +6,13 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use actix_web::web::{Bytes, BytesMut};
+use bytestring::ByteString;
 use futures_util::Stream;
 
 /// Frames that are a little shorter than the longest come with what follows them.
 const SLACK: usize = 16 * 1024;
+/// What a text that waits counts for beside its length, so that there is a bound to many short ones.
+const UNREAD_BYTES: usize = 64;
 
 /// How much of a client's input is being held, so that no more is read. The framework by itself
 /// reads all there is before it looks at the first frame.
@@ -20,23 +23,56 @@ struct Held {
     bytes: usize,
     most: usize,
     reader: Option<Waker>,
+    /// Told `true` when reading stops, and `false` when it goes on.
+    on_pause: Box<dyn Fn(bool)>,
 }
 
 impl Meter {
     /// Holds a frame of that length, and not much more.
-    pub(super) fn new(longest_frame: usize) -> Self {
-        Self(Rc::new(RefCell::new(Held { bytes: 0, most: longest_frame + SLACK, reader: None })))
+    pub(super) fn new(longest_frame: usize, on_pause: impl Fn(bool) + 'static) -> Self {
+        let (most, on_pause) = (longest_frame + SLACK, Box::new(on_pause));
+        Self(Rc::new(RefCell::new(Held { bytes: 0, most, reader: None, on_pause })))
     }
 
     /// A frame with that much in it was taken out.
     pub(super) fn taken(&self, payload: usize) {
-        let mut held = self.0.borrow_mut();
-        held.bytes = held.bytes.saturating_sub(payload + header_length(payload));
-        if held.bytes < held.most
-            && let Some(reader) = held.reader.take()
+        self.0.borrow_mut().release(payload + header_length(payload));
+    }
+
+    /// A text waits to be acted on: it is held until what this returns is dropped.
+    pub(super) fn unread(&self, text: ByteString) -> Unread {
+        let bytes = text.len() + UNREAD_BYTES;
+        self.0.borrow_mut().bytes += bytes;
+        Unread { text, _held: Hold { meter: self.clone(), bytes } }
+    }
+}
+
+impl Held {
+    fn release(&mut self, bytes: usize) {
+        self.bytes = self.bytes.saturating_sub(bytes);
+        if self.bytes < self.most
+            && let Some(reader) = self.reader.take()
         {
+            (self.on_pause)(false);
             reader.wake();
         }
+    }
+}
+
+/// A text that waits to be acted on.
+pub(super) struct Unread {
+    pub(super) text: ByteString,
+    _held: Hold,
+}
+
+struct Hold {
+    meter: Meter,
+    bytes: usize,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.meter.0.borrow_mut().release(self.bytes);
     }
 }
 
@@ -78,7 +114,9 @@ where
         let this = &mut *self;
         let mut held = this.meter.0.borrow_mut();
         if held.bytes >= held.most {
-            held.reader = Some(cx.waker().clone());
+            if held.reader.replace(cx.waker().clone()).is_none() {
+                (held.on_pause)(true);
+            }
             return Poll::Pending;
         }
         let chunk = match Pin::new(&mut this.input).poll_next(cx) {
@@ -292,14 +330,28 @@ mod tests {
 
     #[test]
     fn no_more_is_read_than_is_taken_out() {
-        let meter = Meter::new(1000);
+        let paused = Rc::new(Cell::new(false));
+        let told = paused.clone();
+        let meter = Meter::new(1000, move |is_paused| told.set(is_paused));
         let endless = || std::iter::repeat_with(|| frame(0x89, b""));
         let (got, fault) = read(endless(), &meter);
         assert_eq!((got, fault), ((1000 + SLACK).next_multiple_of(6), None));
+        assert!(paused.get());
         for _ in 0..10 {
             meter.taken(0);
         }
+        assert!(!paused.get());
         assert_eq!(read(endless(), &meter), (60, None));
+    }
+
+    #[test]
+    fn texts_that_wait_are_held() {
+        let meter = Meter::new(1000, |_| ());
+        let texts: Vec<_> = (0..4).map(|_| meter.unread("x".repeat(1000).into())).collect();
+        let held = texts.len() * (1000 + UNREAD_BYTES);
+        assert_eq!(meter.0.borrow().bytes, held);
+        drop(texts);
+        assert_eq!(meter.0.borrow().bytes, 0);
     }
 
     #[test]
@@ -308,7 +360,7 @@ mod tests {
         let bytes = bytes.concat();
         for size in [1, 2, 3, 7, 200, bytes.len()] {
             let chunks = bytes.chunks(size).map(<[u8]>::to_vec);
-            assert_eq!(read(chunks, &Meter::new(1000)), (bytes.len(), None), "in {size}s");
+            assert_eq!(read(chunks, &Meter::new(1000, |_| ())), (bytes.len(), None), "in {size}s");
         }
     }
 
@@ -333,7 +385,11 @@ mod tests {
             ),
         ] {
             let input = [good.clone(), bad.clone(), good.clone(), good.clone()];
-            assert_eq!(read(input, &Meter::new(1000)), (good.len(), Some(expected)), "{bad:?}");
+            assert_eq!(
+                read(input, &Meter::new(1000, |_| ())),
+                (good.len(), Some(expected)),
+                "{bad:?}"
+            );
         }
     }
 

@@ -50,8 +50,12 @@ pub(super) struct Line {
     pub(super) address: IpAddr,
     /// When it was opened, on the clock of timeouts.
     pub(super) opened: Duration,
+    /// Frames that may wait for the client.
+    pub(super) most: usize,
     out: Mutex<Outbox>,
     filled: Notify,
+    drained: Notify,
+    intake: Mutex<Intake>,
     greeted: AtomicBool,
     /// Whether the client knows more than LANrage's own frames.
     additions: AtomicBool,
@@ -65,9 +69,18 @@ pub(super) struct Line {
 
 struct Outbox {
     waiting: VecDeque<Out>,
-    most: usize,
     /// Since when nothing but its end is left to come.
     closing: Option<Duration>,
+    /// True once nobody writes any more.
+    gone: bool,
+}
+
+/// Pauses of the server's own reading: frames wait to be acted on.
+#[derive(Default)]
+struct Intake {
+    paused_since: Option<Duration>,
+    /// How long the pauses were that nobody asked for yet.
+    paused: Duration,
 }
 
 impl Line {
@@ -83,8 +96,11 @@ impl Line {
             id,
             address,
             opened,
-            out: Mutex::new(Outbox { waiting: VecDeque::new(), most, closing: None }),
+            most,
+            out: Mutex::new(Outbox { waiting: VecDeque::new(), closing: None, gone: false }),
             filled: Notify::new(),
+            drained: Notify::new(),
+            intake: Mutex::default(),
             greeted: AtomicBool::new(false),
             additions: AtomicBool::new(false),
             asked_ms: AtomicU64::new(0),
@@ -103,13 +119,14 @@ impl Line {
     /// the connection ends, and the client starts afresh on another.
     pub(super) fn send(&self, text: Arc<str>, now: Duration) {
         let mut out = self.lock();
-        if out.closing.is_some() {
+        if out.closing.is_some() || out.gone {
             return;
         }
-        if out.waiting.len() >= out.most {
-            log::debug!("{:?}: {} frames wait for it, the most that may", self.id, out.most);
+        if out.waiting.len() >= self.most {
+            log::debug!("{:?}: {} frames wait for it, the most that may", self.id, self.most);
             out.waiting.clear();
             out.close(CloseCode::TryAgain, "too slow: connect again and sync", now);
+            self.drained.notify_waiters();
         } else {
             out.waiting.push_back(Out::Text(text));
         }
@@ -123,7 +140,59 @@ impl Line {
             log::debug!("{:?}: closing: {reason}", self.id);
             out.close(code, reason, now);
             self.filled.notify_one();
+            self.drained.notify_waiters();
         }
+    }
+
+    /// Nobody writes any more.
+    pub(super) fn abandon(&self) {
+        self.lock().gone = true;
+        self.drained.notify_waiters();
+    }
+
+    /// True while less than half of the frames wait that may.
+    pub(super) fn has_room(&self) -> bool {
+        self.lock().has_room(self.most)
+    }
+
+    /// Waits until there is room, or nobody is left to write to.
+    pub(super) async fn room(&self) {
+        loop {
+            let drained = self.drained.notified();
+            if self.is_free() {
+                return;
+            }
+            drained.await;
+        }
+    }
+
+    fn is_free(&self) -> bool {
+        let out = self.lock();
+        out.has_room(self.most) || out.closing.is_some() || out.gone
+    }
+
+    /// The server stops reading from the client, or goes on. The client can't answer for what is
+    /// not read: its sign of life is awaited anew.
+    pub(super) fn pause_reading(&self, paused: bool, now: Duration) {
+        let mut intake = lock(&self.intake);
+        if paused {
+            intake.paused_since.get_or_insert(now);
+        } else if let Some(since) = intake.paused_since.take() {
+            intake.paused += now.saturating_sub(since);
+            if self.awaiting_life_since().is_some() {
+                self.asked_ms.store(millis(now).max(1), Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Returns how long reading was paused since it was asked last.
+    pub(super) fn take_pauses(&self) -> Duration {
+        std::mem::take(&mut lock(&self.intake).paused)
+    }
+
+    /// True while the server does not read although the client reads.
+    pub(super) fn is_held_up(&self) -> bool {
+        lock(&self.intake).paused_since.is_some() && self.has_room()
     }
 
     /// Counts something that the client did wrong; too much of it ends the connection.
@@ -194,11 +263,20 @@ impl Line {
     /// The next to go out; waits until there is something.
     pub(super) async fn next(&self) -> Out {
         loop {
-            if let Some(out) = self.lock().waiting.pop_front() {
+            if let Some(out) = self.take_next() {
                 return out;
             }
             self.filled.notified().await;
         }
+    }
+
+    fn take_next(&self) -> Option<Out> {
+        let mut out = self.lock();
+        let next = out.waiting.pop_front();
+        if out.has_room(self.most) {
+            self.drained.notify_waiters();
+        }
+        next
     }
 
     fn lock(&self) -> MutexGuard<'_, Outbox> {
@@ -207,6 +285,10 @@ impl Line {
 }
 
 impl Outbox {
+    fn has_room(&self, most: usize) -> bool {
+        2 * self.waiting.len() < most.max(2)
+    }
+
     fn close(&mut self, code: CloseCode, reason: &str, now: Duration) {
         self.waiting.push_back(Out::Close(code, reason.to_owned()));
         self.closing = Some(now);

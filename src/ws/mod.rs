@@ -6,6 +6,8 @@
 //! | `intake` | how much of a client's input may wait, and pieces put together |
 //! | `line` | what waits for a client, when it gave its last sign of life, and how it ends |
 //! | `conversation` | one task per connection: texts in, in order, and news |
+//! | `turns` | which frames of a client are acted on at the same time |
+//! | `pace` | how often a client may send a frame |
 //! | `requests` | what a client asks for |
 //! | `identity` | for whom a connection speaks |
 //! | `hearing`, `news` | the parties that a connection hears of, and what its client is told |
@@ -19,9 +21,11 @@ mod identity;
 mod intake;
 mod line;
 mod news;
+mod pace;
 mod render;
 mod requests;
 mod session;
+mod turns;
 mod watch;
 
 pub use face::{Face, Settings};

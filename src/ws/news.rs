@@ -2,7 +2,7 @@
 
 use lanrage_ipc::control::ServerFrame;
 use lanrage_ipc::event::Event;
-use lanrage_ipc::model::{Party, PartyId, Peer, PeerId};
+use lanrage_ipc::model::{Party, PartyId, PeerId};
 
 use super::conversation::{Conversation, unexpected};
 use super::render::{self, Rejection};
@@ -14,56 +14,57 @@ use crate::events::{News, SubscriptionKey};
 const SIGNAL_BYTES: usize = 512;
 
 impl Conversation {
-    /// Hears of a party from now on, as one of its members, and tells the client all of it. Of one
-    /// that has ended meanwhile, or that the peer has left, nothing is told.
+    /// Hears of a party from now on, as some of its members, and tells the client all of it. Of one
+    /// that has ended meanwhile, or that the peers have left, nothing is told.
     pub(super) async fn attend(
-        &mut self,
+        &self,
         party_id: &PartyId,
-        peer_id: &PeerId,
+        newcomers: &[PeerId],
     ) -> Result<(), Rejection> {
-        match self.hear_anew(party_id, Some(peer_id)).await {
+        match self.hear_anew(party_id, newcomers).await {
             Ok(()) | Err(Failure::Refused(Refusal::PartyNotFound(_))) => Ok(()),
             Err(failure) => Err(failure.into()),
         }
     }
 
     /// Hears of a party from its present state on, and tells the client all of it. What waits in
-    /// the queue may be of a party that had this id before: it is dropped. If none of the
-    /// connection's peers is in it, all stays as it was, and what waits tells why.
-    pub(super) async fn hear_anew(
-        &mut self,
-        party_id: &PartyId,
-        newcomer: Option<&PeerId>,
-    ) -> Result<(), Failure> {
+    /// the queue may be of a party that had this id before: it is dropped, and with it the notices
+    /// of signals, so that those are fetched. If none of the connection's peers is in the party, all
+    /// stays as it was, and what waits tells why.
+    async fn hear_anew(&self, party_id: &PartyId, newcomers: &[PeerId]) -> Result<(), Failure> {
         let (key, party) = self.subscribe(party_id).await?;
-        let known = self.hearing.get(party_id).map(|heard| heard.own.clone());
-        let mut own = known.unwrap_or_default();
-        own.extend(newcomer.cloned());
-        own.retain(|peer_id| party.peers.contains_key(peer_id));
-        if own.is_empty() {
-            self.unsubscribe(Some(key)).await;
-            return Ok(());
+        let renewed = self.hearing.borrow_mut().renew(key, &party, newcomers);
+        if renewed.is_new {
+            self.tell_party(&party);
         }
-        let before = self.hearing.end(party_id);
-        self.hearing.begin(key, &party, own);
-        self.tell_party(&party);
-        self.unsubscribe(before).await;
+        for peer_id in renewed.own {
+            let is_own = self.peers.borrow().contains(&peer_id);
+            if is_own {
+                self.fetch_signals(party_id.clone(), peer_id);
+            }
+        }
+        self.unsubscribe(renewed.ended).await;
         Ok(())
     }
 
     /// Tells the client all of its parties. One of LANrage's refreshes its copies by nothing else,
     /// and takes a peer of five minutes for gone.
-    pub(super) async fn refresh(&mut self) {
-        for party_id in self.hearing.party_ids() {
-            if let Err(failure) = self.hear_anew(&party_id, None).await {
-                log::debug!("{:?}: no party {party_id}: {failure}", self.line.id);
-            }
+    pub(super) async fn refresh(&self) {
+        let party_ids = self.hearing.borrow().party_ids();
+        for party_id in party_ids {
+            self.try_to_hear_anew(&party_id).await;
         }
     }
 
-    async fn subscribe(&mut self, party_id: &PartyId) -> Result<(SubscriptionKey, Party), Failure> {
-        let (key, interest) = self.hearing.draft(party_id);
-        let queue = self.hearing.queue.clone();
+    async fn try_to_hear_anew(&self, party_id: &PartyId) {
+        if let Err(failure) = self.hear_anew(party_id, &[]).await {
+            log::debug!("{:?}: no party {party_id}: {failure}", self.line.id);
+        }
+    }
+
+    async fn subscribe(&self, party_id: &PartyId) -> Result<(SubscriptionKey, Party), Failure> {
+        let (key, interest) = self.hearing.borrow_mut().draft(party_id);
+        let queue = self.hearing.borrow().queue.clone();
         let asked = self.ask(Ask::Subscribe { key, interest, queue, snapshot: true }).await;
         if let Err(Failure::TimedOut(_)) = asked {
             // It may begin even now.
@@ -90,57 +91,55 @@ impl Conversation {
         }
     }
 
-    pub(super) fn tell_party(&mut self, party: &Party) {
-        self.hearing.told(party);
-        self.send(&render::party(self.style, party));
+    fn tell_party(&self, party: &Party) {
+        self.hearing.borrow_mut().told(party);
+        self.send(&render::party(self.style.get(), party));
     }
 
     /// Tells of an event of a party that is heard.
-    pub(super) async fn tell(&mut self, party_id: &PartyId, news: &News) {
-        let event = news.event();
-        let Some(heard) = self.hearing.get(party_id) else { return };
-        if let Some(seq) = event.seq() {
-            if seq <= heard.seq {
-                return;
-            }
-            heard.seq = seq;
+    pub(super) async fn tell(&self, party_id: &PartyId, news: &News) {
+        let (event, style) = (news.event(), self.style.get());
+        let is_news = self.hearing.borrow_mut().is_news(party_id, event.seq());
+        if !is_news {
+            return;
         }
         match event {
             Event::PeerJoined { peer, .. } => {
-                heard.members.insert(peer.info.peer_id.clone(), peer.info.clone());
+                self.hearing.borrow_mut().put_member(party_id, peer);
                 self.send_news(news);
             }
-            Event::PeerUpdated { peer, .. } if !self.style.additions => {
-                self.tell_plainly_of_update(party_id, peer).await;
+            Event::PeerUpdated { peer, .. } if !style.additions => {
+                // LANrage's clients know no frame for a member that changed: they get the whole
+                // party, if anything is new to them.
+                let is_new_to_them = self.hearing.borrow_mut().put_member(party_id, peer);
+                if is_new_to_them {
+                    self.try_to_hear_anew(party_id).await;
+                }
             }
             Event::PeerLeft { peer_id, seq, .. } => {
-                if *peer_id == heard.host_id {
-                    heard.ending = Some(*seq);
-                }
-                heard.members.remove(peer_id);
-                let is_ending = heard.ending.is_some();
+                let is_ending = self.hearing.borrow_mut().lose_member(party_id, peer_id, *seq);
                 // A client that knows more hears at once that the party has ended.
-                if !(is_ending && self.style.additions) {
+                if !(is_ending && style.additions) {
                     self.send_news(news);
                 }
                 if !is_ending {
-                    let gone = self.hearing.forget_own(party_id, peer_id);
+                    let gone = self.hearing.borrow_mut().forget_own(party_id, peer_id);
                     self.unsubscribe(gone).await;
                 }
             }
             Event::PartyRemoved { reason, epoch, seq, .. } => {
-                // It takes the number of the first change that was not told by itself.
-                let seq = heard.ending.unwrap_or(*seq);
-                if self.style.additions {
-                    let beside = render::beside(self.style, epoch, seq);
+                let (ending, gone) = self.hearing.borrow_mut().end_told(party_id);
+                if style.additions {
+                    // It takes the number of the first change that was not told by itself.
+                    let beside = render::beside(style, epoch, ending.unwrap_or(*seq));
                     let (party_id, reason) = (party_id.clone(), *reason);
                     self.send(&ServerFrame::PartyRemoved { party_id, reason, beside });
                 }
-                let gone = self.hearing.end(party_id);
                 self.unsubscribe(gone).await;
             }
             Event::SignalReceived { to_peer_id, .. } => {
-                if heard.own.contains(to_peer_id) {
+                let is_own = self.hearing.borrow().is_own(party_id, to_peer_id);
+                if is_own {
                     self.bring_signals(party_id, to_peer_id).await;
                 }
             }
@@ -153,11 +152,12 @@ impl Conversation {
 
     /// Many hear the same: it is encoded once for all who are spoken to alike.
     fn send_news(&self, news: &News) {
-        let encode = |event: &Event| match render::event(self.style, event) {
+        let style = self.style.get();
+        let encode = |event: &Event| match render::event(style, event) {
             Some(frame) => serde_json::to_string(&frame).map_err(Some),
             None => Err(None),
         };
-        match news.told(self.style, encode) {
+        match news.told(style, encode) {
             Ok(text) => self.line.send(text, self.face.now()),
             Err(None) => {}
             Err(Some(error)) => {
@@ -166,38 +166,21 @@ impl Conversation {
         }
     }
 
-    /// LANrage's clients know no frame for a member that changed: they get the whole party, if
-    /// anything is new to them.
-    async fn tell_plainly_of_update(&mut self, party_id: &PartyId, peer: &Peer) {
-        let Some(heard) = self.hearing.get(party_id) else { return };
-        let before = heard.members.insert(peer.info.peer_id.clone(), peer.info.clone());
-        let is_own = heard.own.contains(&peer.info.peer_id);
-        if before.as_ref() != Some(&peer.info)
-            && !is_own
-            && let Err(failure) = self.hear_anew(party_id, None).await
-        {
-            log::debug!("{:?}: no party {party_id}: {failure}", self.line.id);
-        }
-    }
-
     /// Brings a member the signals that wait for it, as many as there is room for.
-    pub(super) async fn bring_signals(&mut self, party_id: &PartyId, peer_id: &PeerId) {
+    pub(super) async fn bring_signals(&self, party_id: &PartyId, peer_id: &PeerId) {
         if !self.face.is_holder(peer_id, self.line.id) {
             return;
         }
-        let most = self.face.settings().ws.queue_frames;
-        let room = most.saturating_sub(self.line.queued()) / 2;
-        if room == 0 {
-            self.late_signals.insert((party_id.clone(), peer_id.clone()));
-            return;
+        if !self.line.has_room() {
+            return self.fetch_signals_later(party_id.clone(), peer_id.clone());
         }
-        let (party, peer) = (party_id.clone(), peer_id.clone());
+        let room = self.line.most.saturating_sub(self.line.queued()).div_ceil(2) * SIGNAL_BYTES;
         let poll =
-            Command::PollSignals { party_id: party, peer_id: peer, room: room * SIGNAL_BYTES };
+            Command::PollSignals { party_id: party_id.clone(), peer_id: peer_id.clone(), room };
         match self.ask(Ask::Command(poll)).await {
             Ok(Answer::Outcome(Outcome::Signals(signals))) => {
                 if !signals.is_empty() {
-                    self.late_signals.insert((party_id.clone(), peer_id.clone()));
+                    self.fetch_signals_later(party_id.clone(), peer_id.clone());
                 }
                 for signal in signals {
                     self.send(&render::signal(signal));
@@ -207,13 +190,6 @@ impl Conversation {
                 unexpected(&other);
             }
             Err(failure) => log::debug!("{:?}: no signals: {failure}", self.line.id),
-        }
-    }
-
-    /// Looks again where not all signals could be brought.
-    pub(super) async fn bring_late_signals(&mut self) {
-        for (party_id, peer_id) in std::mem::take(&mut self.late_signals) {
-            self.bring_signals(&party_id, &peer_id).await;
         }
     }
 }

@@ -22,7 +22,7 @@ pub(super) struct Reply {
 impl Conversation {
     /// Does what a frame asks.
     pub(super) async fn act(
-        &mut self,
+        &self,
         frame: ClientFrame,
         req_id: Option<&ReqId>,
     ) -> Result<Reply, Rejection> {
@@ -57,7 +57,7 @@ impl Conversation {
                     self.let_go(party_id.clone(), peer_id.clone()).await;
                 }
                 let reply = left?;
-                let gone = self.hearing.forget_own(&party_id, &peer_id);
+                let gone = self.hearing.borrow_mut().forget_own(&party_id, &peer_id);
                 self.unsubscribe(gone).await;
                 Ok(reply)
             }
@@ -73,7 +73,7 @@ impl Conversation {
             }
             ClientFrame::Sync { party_id, .. } => self.sync(&party_id).await,
             ClientFrame::ListRelays { region } => {
-                if req_id.is_none() || !self.style.additions {
+                if req_id.is_none() || !self.style.get().additions {
                     let message = "req_id: needed, since the relays come in the ack; and caps";
                     return Err(Rejection::new(ErrorCode::InvalidParams, message));
                 }
@@ -103,8 +103,8 @@ impl Conversation {
     }
 
     /// Takes a sign of life.
-    async fn heartbeat(&mut self, party_id: PartyId, peer_id: PeerId) -> Result<Reply, Rejection> {
-        let is_own = self.peers.contains(&peer_id);
+    async fn heartbeat(&self, party_id: PartyId, peer_id: PeerId) -> Result<Reply, Rejection> {
+        let is_own = self.peers.borrow().contains(&peer_id);
         if !is_own && !self.face.may_be_home(&peer_id, self.line.address) {
             return Err(Failure::Refused(Refusal::PeerNotYours(peer_id)).into());
         }
@@ -115,13 +115,11 @@ impl Conversation {
             }
             other => return Err(unexpected(&other)),
         };
-        if self.hearing.get(&party_id).is_none() {
+        if !self.hearing.borrow().hears(&party_id) {
             // A LANrage client that came back: it says nothing else of its parties, nor of its
             // wall clock.
-            if let Some(offset) = utc_offset {
-                self.style.utc_offset = Some(offset);
-            }
-            self.attend(&party_id, &peer_id).await?;
+            self.tell_times_at(utc_offset);
+            self.attend(&party_id, &[peer_id]).await?;
         }
         let expires_in_ms = u64::try_from(expires_in.as_millis()).unwrap_or(u64::MAX);
         Ok(self.reply(Some(seq), json!({"expires_in_ms": expires_in_ms})))
@@ -129,7 +127,7 @@ impl Conversation {
 
     /// Registers a party or joins one; the answer is the whole party.
     async fn enter(
-        &mut self,
+        &self,
         command: Command,
         peer_id: PeerId,
         req_id: Option<&ReqId>,
@@ -142,21 +140,18 @@ impl Conversation {
             party_id = first.parse().ok();
         }
         if let Some(party_id) = party_id {
-            self.attend(&party_id, &peer_id).await?;
-            self.bring_signals(&party_id, &peer_id).await;
+            self.attend(&party_id, &[peer_id]).await?;
         }
         Ok(reply)
     }
 
     /// Makes sure that the connection may speak for a peer: one that is nobody's is taken.
-    async fn introduce(
-        &mut self,
-        form: PeerForm,
-    ) -> Result<(PeerInput, Option<UtcOffset>), Rejection> {
+    async fn introduce(&self, form: PeerForm) -> Result<(PeerInput, Option<UtcOffset>), Rejection> {
         let utc_offset = self.offset(&form);
-        if !self.peers.contains(&form.info.peer_id) {
+        let is_own = self.peers.borrow().contains(&form.info.peer_id);
+        if !is_own {
             let claimed = self.claim(form.info.peer_id.clone(), None, None).await?;
-            if self.style.additions {
+            if self.style.get().additions {
                 self.welcome(Some(claimed));
             }
         }
@@ -164,21 +159,22 @@ impl Conversation {
     }
 
     /// The client's wall clock, if it shows; from here on it is told times by it.
-    fn offset(&mut self, form: &PeerForm) -> Option<UtcOffset> {
+    fn offset(&self, form: &PeerForm) -> Option<UtcOffset> {
         let utc_offset = form.offset(self.face.http.clock.now().wall);
-        if let Some(offset) = utc_offset {
-            self.style.utc_offset = Some(offset);
-        }
+        self.tell_times_at(utc_offset);
         utc_offset
     }
 
-    async fn sync(&mut self, party_id: &PartyId) -> Result<Reply, Rejection> {
+    async fn sync(&self, party_id: &PartyId) -> Result<Reply, Rejection> {
         let party = self.party(party_id).await?;
-        let own = party.peers.keys().find(|id| self.peers.contains(*id)).cloned();
-        let own = own.ok_or_else(|| {
+        let own: Vec<PeerId> = {
+            let peers = self.peers.borrow();
+            party.peers.keys().filter(|id| peers.contains(*id)).cloned().collect()
+        };
+        if own.is_empty() {
             let message = format!("none of this connection's peers is in party {party_id}");
-            Rejection::new(ErrorCode::NotAMember, message)
-        })?;
+            return Err(Rejection::new(ErrorCode::NotAMember, message));
+        }
         self.attend(party_id, &own).await?;
         Ok(self.reply(Some(party.seq), json!({})))
     }

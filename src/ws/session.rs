@@ -17,18 +17,17 @@ use tokio::sync::mpsc;
 
 use super::conversation::Conversation;
 use super::face::{Face, NoRoom};
-use super::intake::{Assembly, Fault, Intake, Meter, Misfit};
+use super::intake::{Assembly, Fault, Intake, Meter, Misfit, Unread};
 use super::line::{CloseCode, Line, Out};
+use super::pace::Pace;
 use super::render::{self, Rejection};
-use crate::core::{Buckets, Rate, RetryAfter};
+use crate::core::RetryAfter;
 use crate::http::metrics::Direction;
 use crate::http::socket::Accepted;
 use crate::http::{Problem, address_of};
 
 /// When somebody with too many connections may come again.
 const COME_BACK: Duration = Duration::from_secs(10);
-/// Frames that wait to be looked at; more, and they are refused.
-const UNREAD: usize = 256;
 
 /// Makes a request a WebSocket.
 ///
@@ -69,27 +68,28 @@ pub(super) fn upgrade(
         NoRoom::ForAddress => Problem::too_often(RetryAfter(COME_BACK)),
     })?;
     log::debug!("{:?}: a WebSocket of {address}", line.id);
-    let (frames, unread) = mpsc::channel(UNREAD);
-    let conversation = Conversation::new(face.clone(), line.clone(), unread, limits.queue_frames);
-    actix_web::rt::spawn(conversation.run());
-    let meter = Meter::new(limits.frame_bytes);
+    // The meter bounds it.
+    let (texts, unread) = mpsc::unbounded_channel();
+    let conversation = Conversation::new(face.clone(), line.clone(), limits.queue_frames);
+    actix_web::rt::spawn(conversation.run(unread));
+    let on_pause = {
+        let (face, line) = (face.clone(), line.clone());
+        move |paused| line.pause_reading(paused, face.now())
+    };
+    let meter = Meter::new(limits.frame_bytes, on_pause);
     let on_fault = faulted(face.clone(), line.clone(), limits.frame_bytes);
     let input = Intake::new(payload, meter.clone(), limits.frame_bytes, on_fault);
     let session = Session {
-        frames,
+        texts,
         meter,
         assembly: Assembly::new(limits.frame_bytes),
         frame_bytes: limits.frame_bytes,
-        pace: Buckets::new(pace(limits), 1),
+        pace: Pace::new(limits),
         face: face.clone(),
         line,
     };
     let codec = Codec::new().max_size(limits.frame_bytes);
     Ok(response.streaming(ws::WebsocketContext::with_codec(session, input, codec)))
-}
-
-fn pace(limits: &crate::config::Ws) -> Rate {
-    Rate::new(limits.frames_per_second, Duration::from_secs(1), limits.frames_burst)
 }
 
 /// RFC 6455, section 4.1: 16 bytes in base64. The last of the 22 characters before the padding
@@ -119,11 +119,17 @@ struct Session {
     face: Arc<Face>,
     line: Arc<Line>,
     /// To the conversation, which ends when this is gone.
-    frames: mpsc::Sender<ByteString>,
+    texts: mpsc::UnboundedSender<Unread>,
     meter: Meter,
     assembly: Assembly,
     frame_bytes: usize,
-    pace: Buckets<()>,
+    pace: Pace,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.line.abandon();
+    }
 }
 
 type Context = ws::WebsocketContext<Session>;
@@ -225,16 +231,14 @@ impl Session {
     }
 
     fn hand_on(&self, text: ByteString) {
-        if self.frames.try_send(text).is_err() {
-            let message = format!("{UNREAD} frames wait to be looked at, the most that may");
-            self.offence(ErrorCode::TooManyInFlight, &message);
-        }
+        // The conversation ends only after this.
+        self.texts.send(self.meter.unread(text)).ok();
     }
 
     /// Whether a frame comes no sooner than it may.
     fn is_in_pace(&mut self, message: &Message) -> bool {
         let now = self.face.now();
-        let Err(wait) = self.pace.take((), now) else { return true };
+        let Err(wait) = self.pace.take(self.line.take_pauses(), now) else { return true };
         self.face.http.metrics.rejected("rate_limited");
         let req_id = match message {
             Message::Text(text) => {

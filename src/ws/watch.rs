@@ -52,7 +52,8 @@ fn look_at(line: &Line, limits: &Ws, now: Duration) {
         line.close(CloseCode::Policy, "no hello or auth came in time", now);
     }
     match line.awaiting_life_since() {
-        Some(since) if passed(since, limits.pong_timeout) => {
+        // The pong may stand behind frames that the server has not read yet.
+        Some(since) if passed(since, limits.pong_timeout) && !line.is_held_up() => {
             line.close(CloseCode::Policy, "no pong came in time", now);
             line.hang_up();
         }

@@ -1,0 +1,150 @@
+//! The frames of one client that are acted on at the same time, so that their changes share
+//! commits: those that have nothing to do with each other.
+
+use std::future::Future;
+
+use futures_util::future::LocalBoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use lanrage_ipc::control::ClientFrame;
+use lanrage_ipc::model::{PartyId, PeerId};
+
+/// What a frame may run beside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// A hello: beside those of other peers.
+    Greeting(PeerId),
+    /// A request: beside those about other parties. One for a peer that the connection does not
+    /// speak for takes its id first: beside those for other peers.
+    Request { party: Option<PartyId>, newcomer: Option<PeerId> },
+    /// Anything else: beside nothing.
+    Alone,
+}
+
+impl Turn {
+    /// The turn of a frame on a connection that speaks for those peers.
+    pub(super) fn of(frame: &ClientFrame, speaks_for: impl Fn(&PeerId) -> bool) -> Self {
+        let newcomer = |peer_id: &PeerId| (!speaks_for(peer_id)).then(|| peer_id.clone());
+        let request = |party_id: &PartyId, newcomer| {
+            let party = Some(party_id.clone());
+            Self::Request { party, newcomer }
+        };
+        match frame {
+            ClientFrame::Hello { peer_id: Some(peer_id), .. } => Self::Greeting(peer_id.clone()),
+            ClientFrame::Hello { peer_id: None, .. } => Self::Alone,
+            ClientFrame::RegisterParty { party_id, host_peer, .. } => {
+                let (party, newcomer) = (party_id.clone(), newcomer(&host_peer.info.peer_id));
+                Self::Request { party, newcomer }
+            }
+            ClientFrame::JoinParty { party_id, peer }
+            | ClientFrame::UpdatePeer { party_id, peer } => {
+                request(party_id, newcomer(&peer.info.peer_id))
+            }
+            ClientFrame::LeaveParty { party_id, peer_id }
+            | ClientFrame::Heartbeat { party_id, peer_id } => request(party_id, newcomer(peer_id)),
+            ClientFrame::Signal { party_id, from_peer_id, .. } => {
+                request(party_id, newcomer(from_peer_id))
+            }
+            ClientFrame::Sync { party_id, .. } => request(party_id, None),
+            ClientFrame::ListRelays { .. } => Self::Request { party: None, newcomer: None },
+        }
+    }
+
+    fn may_run_beside(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Greeting(one), Self::Greeting(other)) => one != other,
+            (
+                Self::Request { party: one_party, newcomer: one },
+                Self::Request { party: other_party, newcomer: other },
+            ) => {
+                let is_same_party = one_party.is_some() && one_party == other_party;
+                let is_same_peer = one.is_some() && one == other;
+                !is_same_party && !is_same_peer
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The frames that are acted on.
+pub(super) struct Turns {
+    running: FuturesUnordered<LocalBoxFuture<'static, u64>>,
+    turns: Vec<(u64, Turn)>,
+    most: usize,
+    last: u64,
+}
+
+impl Turns {
+    /// At most so many at the same time.
+    pub(super) fn new(most: usize) -> Self {
+        Self { running: FuturesUnordered::new(), turns: Vec::new(), most, last: 0 }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.running.is_empty()
+    }
+
+    /// True if a frame may run now, beside all that do.
+    pub(super) fn admits(&self, turn: &Turn) -> bool {
+        self.turns.len() < self.most
+            && self.turns.iter().all(|(_, running)| running.may_run_beside(turn))
+    }
+
+    /// Runs a frame that was admitted. Frames send their commands in the order in which they start.
+    pub(super) fn start(&mut self, turn: Turn, action: impl Future<Output = ()> + 'static) {
+        self.last += 1;
+        let number = self.last;
+        self.turns.push((number, turn));
+        self.running.push(Box::pin(async move {
+            action.await;
+            number
+        }));
+    }
+
+    /// Waits until one has ended; `false` while none runs.
+    pub(super) async fn next(&mut self) -> bool {
+        let Some(ended) = self.running.next().await else { return false };
+        self.turns.retain(|(number, _)| *number != ended);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lanrage_ipc::control::decode;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn turn(frame: Value) -> Turn {
+        let frame = decode(&frame.to_string()).expect("a frame").frame;
+        Turn::of(&frame, |peer_id| peer_id.as_str().starts_with("own"))
+    }
+
+    fn hello(peer: Option<&str>) -> Turn {
+        turn(json!({"type": "hello", "peer_id": peer}))
+    }
+
+    fn beat(party: &str, peer: &str) -> Turn {
+        turn(json!({"type": "heartbeat", "party_id": party, "peer_id": peer}))
+    }
+
+    #[test]
+    fn frames_run_beside_those_that_have_nothing_to_do_with_them() {
+        for (one, other, expected) in [
+            (hello(Some("a")), hello(Some("b")), true),
+            (hello(Some("a")), hello(Some("a")), false),
+            (hello(Some("a")), hello(None), false),
+            (hello(Some("a")), beat("lan", "own"), false),
+            (beat("lan", "own"), beat("den", "own"), true),
+            (beat("lan", "own"), beat("lan", "own-2"), false),
+            (beat("lan", "new"), beat("den", "new"), false),
+            (beat("lan", "new"), beat("den", "newer"), true),
+            (beat("lan", "own"), turn(json!({"type": "sync", "party_id": "lan"})), false),
+            (beat("lan", "own"), turn(json!({"type": "list_relays"})), true),
+            (Turn::Alone, Turn::Alone, false),
+        ] {
+            assert_eq!(one.may_run_beside(&other), expected, "{one:?} {other:?}");
+            assert_eq!(other.may_run_beside(&one), expected, "{other:?} {one:?}");
+        }
+    }
+}
