@@ -6,9 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use lanrage_ipc::ErrorCode;
 use lanrage_ipc::model::{Epoch, PeerId};
 
-use super::line::{Line, lock};
+use super::holders::{Displaced, Holders};
+use super::line::{CloseCode, Line, lock};
+use super::render::{self, Rejection};
 use super::session;
 use crate::config::Ws;
 use crate::control_plane::Connections;
@@ -26,8 +29,7 @@ pub struct Face {
     settings: RwLock<Arc<Settings>>,
     connections: Connections,
     lines: Mutex<Lines>,
-    /// The connection that took a peer's id last: what waits for the peer goes there.
-    holders: Mutex<HashMap<PeerId, ConnectionId>>,
+    holders: Mutex<Holders>,
     /// The addresses from which ids were taken without a token.
     homes: Mutex<Recent<PeerId, IpAddr>>,
 }
@@ -132,12 +134,25 @@ impl Face {
 
     /// What waits for a peer goes to this connection from now on.
     pub(super) fn hold(&self, peer_id: PeerId, connection: ConnectionId) {
-        lock(&self.holders).insert(peer_id, connection);
+        lock(&self.holders).hold(peer_id, connection);
+    }
+
+    /// A connection speaks alone for a peer from now on: older ones are told, and one that speaks
+    /// for no peer any more is closed.
+    pub(super) fn displace(&self, peer_id: &PeerId, by: ConnectionId) {
+        let displaced = lock(&self.holders).displace(peer_id, by);
+        for Displaced { connection, entirely } in displaced {
+            let line = lock(&self.lines).by_id.get(&connection).cloned();
+            if let Some(line) = line {
+                log::info!("a connection took a peer over: peer={peer_id} from={connection:?}");
+                displaced_by_another(&line, peer_id, entirely, self.now());
+            }
+        }
     }
 
     /// Whether what waits for a peer goes to this connection.
     pub(super) fn is_holder(&self, peer_id: &PeerId, connection: ConnectionId) -> bool {
-        lock(&self.holders).get(peer_id).is_none_or(|holder| *holder == connection)
+        lock(&self.holders).is_latest(peer_id, connection)
     }
 
     pub(super) fn release<'a>(
@@ -147,10 +162,23 @@ impl Face {
     ) {
         let mut holders = lock(&self.holders);
         for peer_id in peers {
-            if holders.get(peer_id) == Some(&connection) {
-                holders.remove(peer_id);
-            }
+            holders.release(peer_id, connection);
         }
+    }
+}
+
+/// Tells a connection that it speaks for a peer no more.
+fn displaced_by_another(line: &Line, peer_id: &PeerId, entirely: bool, now: Duration) {
+    let style = line.style();
+    if style.additions {
+        let message =
+            format!("another connection with the same identity has taken over peer {peer_id}");
+        let rejection = Rejection::new(ErrorCode::PermissionDenied, message);
+        session::send(line, &render::error(style, rejection, None), now);
+    }
+    if entirely {
+        let reason = "displaced: another connection with the same identity took over";
+        line.close(CloseCode::Displaced, reason, now);
     }
 }
 

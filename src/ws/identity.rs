@@ -154,6 +154,9 @@ impl Conversation {
         self.returning.borrow_mut().remove(&identity.peer_id);
         self.peers.borrow_mut().insert(identity.peer_id.clone());
         self.face.hold(identity.peer_id.clone(), self.line.id);
+        if takes_over {
+            self.face.displace(&identity.peer_id, self.line.id);
+        }
         if fresh.is_none() && proof.is_none() {
             self.face.settle(identity.peer_id.clone(), self.line.address);
         }

@@ -33,6 +33,8 @@ pub(super) enum CloseCode {
     TooBig = 1009,
     /// It does not read what it is sent: it shall come back and start afresh.
     TryAgain = 1013,
+    /// Another connection took over all peers that it spoke for.
+    Displaced = 4001,
 }
 
 /// What goes out.

@@ -9,7 +9,7 @@
 //! | `turns` | which frames of a client are acted on at the same time |
 //! | `pace` | how often a client may send a frame |
 //! | `requests` | what a client asks for |
-//! | `identity` | for whom a connection speaks |
+//! | `identity`, `holders` | for whom a connection speaks, and which connections speak for a peer |
 //! | `hearing`, `news` | the parties that a connection hears of, and what its client is told |
 //! | `render` | events and answers as frames |
 //! | `watch` | the deadlines of all connections, kept outside of them: one whose client does not read is not polled |
@@ -17,6 +17,7 @@
 mod conversation;
 mod face;
 mod hearing;
+mod holders;
 mod identity;
 mod intake;
 mod line;

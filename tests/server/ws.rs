@@ -1,6 +1,7 @@
 //! The WebSocket of the control server: each message, each answer, and who hears of it.
 
 mod claims;
+mod displaced;
 mod endings;
 mod frames;
 mod history;

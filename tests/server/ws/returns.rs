@@ -81,6 +81,10 @@ fn who_takes_over_speaks_alone() {
         (ws, hello)
     };
     let (mut beside, hello) = take_over(json!(["lanragectl"]));
+    // Each speaks for another peer, too: else it would be closed.
+    for (ws, peer) in [(&mut old, "olga"), (&mut beside, "bea")] {
+        done(&ws.ask(json!({"type": "hello", "caps": ["lanragectl"], "peer_id": peer})));
+    }
     done(&old.ask(update("lan", "alice", "Alicia")));
     let (mut alice, _) = take_over(json!(["lanragectl", "takeover"]));
     for ws in [&mut old, &mut beside] {

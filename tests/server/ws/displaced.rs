@@ -1,0 +1,84 @@
+//! A connection whose peers another one takes over.
+
+use serde_json::{Value, json};
+
+use super::{host, newcomer};
+use crate::harness::{Daemon, Setup, Ws};
+
+/// Greets for a peer with the cap to take it over.
+fn take_over(server: &Daemon, peer_id: &str, token: &str) -> Ws {
+    let mut ws = Ws::connect(server.address());
+    greet(&mut ws, peer_id, token);
+    ws
+}
+
+fn greet(ws: &mut Ws, peer_id: &str, token: &str) {
+    ws.send(json!({
+        "type": "hello", "version": "1", "client": "test", "caps": ["lanragectl", "takeover"],
+        "peer_id": peer_id, "token": token,
+    }));
+    ws.await_type("welcome");
+}
+
+fn taken_over(peer_id: &str) -> Value {
+    let message =
+        format!("another connection with the same identity has taken over peer {peer_id}");
+    json!({"type": "error", "code": "permission_denied", "message": message})
+}
+
+#[test]
+fn a_displaced_connection_is_told_and_closed() {
+    let server = Setup::server().start();
+    let (mut older, token) = host(&server, "lan", "alice");
+    let _newer = take_over(&server, "alice", &token);
+    assert_eq!(older.await_type("error"), taken_over("alice"));
+    older.rest();
+    let closed = older.closed.expect("a reason");
+    assert_eq!(u16::from(closed.code), 4001);
+    assert_eq!(
+        closed.reason.as_str(),
+        "displaced: another connection with the same identity took over"
+    );
+}
+
+#[test]
+fn a_connection_is_closed_when_its_last_peer_was_taken_over() {
+    let server = Setup::server().start();
+    let (mut older, alice) = newcomer(&server, "alice");
+    older.send(json!({"type": "hello", "caps": ["lanragectl"], "peer_id": "bob"}));
+    let welcome = older.await_type("welcome");
+    let bob = welcome["token"].as_str().expect("a token");
+    let mut newer = take_over(&server, "alice", &alice);
+    assert_eq!(older.settled(), [taken_over("alice")]);
+    // The same peer once more is none that is taken over.
+    greet(&mut newer, "alice", &alice);
+    assert_eq!(older.settled(), [] as [Value; 0]);
+    greet(&mut newer, "bob", bob);
+    assert_eq!(older.rest(), [taken_over("bob")]);
+    assert_eq!(older.closed.map(|closed| closed.code.into()), Some(4001_u16));
+    newer.settled();
+}
+
+#[test]
+fn a_shared_peer_displaces_nobody() {
+    let server = Setup::server().start();
+    let (mut older, token) = newcomer(&server, "alice");
+    let (mut newer, _) = Ws::hello(server.address(), "alice", Some(&token));
+    for ws in [&mut older, &mut newer] {
+        assert_eq!(ws.settled(), [] as [Value; 0]);
+    }
+}
+
+#[test]
+fn a_plain_connection_is_closed_without_a_frame() {
+    let server = Setup::server().start();
+    let (_first, token) = newcomer(&server, "alice");
+    let mut plain = Ws::connect(server.address());
+    plain.send(json!({
+        "type": "auth", "version": "1.0", "client": "lanrage", "peer_id": "alice", "token": token,
+    }));
+    plain.settled_plainly();
+    let _newer = take_over(&server, "alice", &token);
+    assert_eq!(plain.rest(), [] as [Value; 0]);
+    assert_eq!(plain.closed.map(|closed| closed.code.into()), Some(4001_u16));
+}
