@@ -268,7 +268,7 @@ impl Link {
             return self.enter(Phase::Refused, now);
         }
         let asked = lost.retry_after.unwrap_or_default().min(RETRY_AFTER_LIMIT);
-        let (pace, wait) = if self.attempt >= self.settings.max_attempts {
+        let (pace, wait) = if lost.is_displaced || self.attempt >= self.settings.max_attempts {
             (Pace::Probe, self.settings.probe_wait(jitter()).max(asked))
         } else {
             let wait = self.settings.backoff_wait(self.attempt, jitter());

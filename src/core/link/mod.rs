@@ -31,7 +31,7 @@
 //! | lost: one more attempt has failed | then |
 //! |---|---|
 //! | for good | refused (`auth_failed`) |
-//! | `max_attempts` of them or more | waiting (`fallback`) for `probe`, give or take a fifth, or for `retry_after` if that is longer |
+//! | displaced by another connection, or `max_attempts` of them or more | waiting (`fallback`) for `probe`, give or take a fifth, or for `retry_after` if that is longer |
 //! | fewer | waiting (`reconnecting`) for `retry_after`, and at random up to a limit that doubles each time |
 //!
 //! An attempt has twice `connect_timeout` until its transport is up. From then on the server may be
@@ -80,12 +80,14 @@ pub struct Loss {
     pub retry_after: Option<Duration>,
     /// Whether another attempt would end the same way, until somebody does something about it.
     pub is_final: bool,
+    /// True when another connection of the same identity took over: each attempt displaces that.
+    pub is_displaced: bool,
 }
 
 impl Loss {
     /// For a reason that may pass by itself.
     pub fn new(words: impl Into<String>) -> Self {
-        Self { words: words.into(), retry_after: None, is_final: false }
+        Self { words: words.into(), retry_after: None, is_final: false, is_displaced: false }
     }
 }
 

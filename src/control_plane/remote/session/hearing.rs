@@ -133,6 +133,14 @@ impl Session {
         }
     }
 
+    /// Gives the connection up, since another one of the same identity took over.
+    pub(super) fn displaced(&self, message: &str) {
+        let words = format!(
+            "another connection with this daemon's identity took over: is its state directory in use twice? The server says: {message}"
+        );
+        self.give_up(Loss { is_displaced: true, ..Loss::new(words) });
+    }
+
     /// Warns of what the server does, unless that was often enough.
     fn warn(&self, words: std::fmt::Arguments<'_>) {
         let before = self.warnings.get();
@@ -156,6 +164,10 @@ impl Session {
                 match req_id {
                     Some(req_id) => {
                         self.answered(&req_id, Err(Rejection { code, message, retry_after }));
+                    }
+                    // It is about the connection, which was welcome before.
+                    None if code == ErrorCode::PermissionDenied && self.is_online() => {
+                        self.displaced(&message);
                     }
                     None => {
                         self.warn(format_args!(

@@ -47,6 +47,7 @@ impl Session {
 
     /// A sign of life. The answer says how far the party is: what was lost shows.
     async fn beat_for(self: Rc<Self>, party_id: PartyId, peer_id: PeerId) {
+        let greeted = self.is_greeted(&peer_id) && self.carrier == Carrier::Ws;
         let frame = ClientFrame::Heartbeat { party_id: party_id.clone(), peer_id };
         match self.ask(frame, &self.around.keys.next(), Lane::Background).await {
             Ok(acked) => self.seen(party_id, acked).await,
@@ -54,6 +55,10 @@ impl Session {
                 code: ErrorCode::PartyNotFound | ErrorCode::PeerNotFound | ErrorCode::NotAMember,
                 ..
             }) => self.clone().sync(party_id).await,
+            // It was welcome on this connection.
+            Err(Trouble::Refused { code: ErrorCode::PermissionDenied, message }) if greeted => {
+                self.displaced(&message);
+            }
             Err(Trouble::Refused { code, message }) => {
                 log::warn!("party {party_id}: a sign of life is refused: {message} ({code:?})");
             }

@@ -247,3 +247,14 @@ fn other_settings_hold_from_then_on() {
     bench.reach_deadline();
     assert_eq!(bench.link.deadline(), Some(bench.now + secs(6)));
 }
+
+#[test]
+fn a_displaced_connection_waits_as_long_as_a_probe() {
+    let mut bench = Bench::trying();
+    bench.welcome();
+    bench.close(Loss { is_displaced: true, ..lost("displaced") });
+    let standing = bench.link.standing();
+    assert_eq!((standing.state, standing.attempt), (ConnectionState::Fallback, 1));
+    assert_eq!(standing.last_error.as_deref(), Some("displaced"));
+    assert_eq!(bench.wait(), secs(300));
+}

@@ -35,7 +35,7 @@ fn settings() -> Settings {
 }
 
 fn lost(words: &str) -> Loss {
-    Loss { words: words.to_owned(), retry_after: None, is_final: false }
+    Loss::new(words)
 }
 
 fn refused(words: &str) -> Loss {

@@ -228,7 +228,7 @@ impl Api {
         let mut response = request.send().await.map_err(broken)?;
         let (status, headers) = (response.status(), response.headers().clone());
         let body = self.body(&mut response).await?;
-        let Loss { words, retry_after, is_final } =
+        let Loss { words, retry_after, is_final, .. } =
             words::refusal(status, &headers, &self.url, Timestamp::now(), !question.is_greeting);
         if status.is_success() {
             return Ok(Answer { body, date: words::date(&headers), otherwise: words });

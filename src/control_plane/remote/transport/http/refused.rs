@@ -131,7 +131,7 @@ impl Refused {
 impl From<Refused> for Loss {
     fn from(refused: Refused) -> Self {
         let Refused { message, retry_after, cause, .. } = refused;
-        Self { words: message, retry_after, is_final: cause == Cause::Barred }
+        Self { retry_after, is_final: cause == Cause::Barred, ..Self::new(message) }
     }
 }
 

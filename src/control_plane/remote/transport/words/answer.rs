@@ -28,7 +28,7 @@ pub fn refusal(
     let is_final =
         matches!(status, StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED);
     let retry_after = retry_after(headers, now);
-    Loss { words: words(status, headers, url, understood), retry_after, is_final }
+    Loss { retry_after, is_final, ..Loss::new(words(status, headers, url, understood)) }
 }
 
 /// The server's clock, where an answer tells it.

@@ -21,6 +21,9 @@ const NO_WEBSOCKET: [StatusCode; 6] = [
     StatusCode::NOT_IMPLEMENTED,
 ];
 
+/// The code with which the server closes a connection whose peers another one took over.
+const DISPLACED: u16 = 4001;
+
 /// Why the handshake failed.
 pub(super) fn of_upgrade(error: Error, url: &ServerUrl, now: Timestamp) -> Failed {
     let place = words::place(url);
@@ -99,11 +102,13 @@ pub(super) fn of_close(frame: Option<&CloseFrame>, url: &ServerUrl) -> Loss {
         1011 => ": an internal error",
         1012 => ": it restarts",
         1013 => ": try again later",
+        DISPLACED => ": displaced",
         _ => "",
     };
     let reason = match frame.reason.as_str() {
         "" => String::new(),
         reason => format!(", “{}”", words::shown(reason)),
     };
-    Loss::new(format!("{place} closed the connection ({code}{meaning}{reason})"))
+    let words = format!("{place} closed the connection ({code}{meaning}{reason})");
+    Loss { is_displaced: code == DISPLACED, ..Loss::new(words) }
 }

@@ -28,6 +28,7 @@ async fn the_server_says_why_it_closes() {
         (1001, "bye", "(1001: it goes away, “bye”)"),
         (1008, "a\nb\u{202e}c", "(1008: a violation of its policy, “a?b?c”)"),
         (1013, "", "(1013: try again later)"),
+        (4001, "took over", "(4001: displaced, “took over”)"),
         (4321, "why not", "(4321, “why not”)"),
     ] {
         let (mut wire, mut socket) = pair().await;
@@ -35,6 +36,7 @@ async fn the_server_says_why_it_closes() {
         let loss = loss(&mut wire).await;
         assert!(loss.words.ends_with(&format!("closed the connection {words}")), "{loss:?}");
         assert!(!loss.is_final && loss.retry_after.is_none());
+        assert_eq!(loss.is_displaced, code == 4001);
         assert_eq!(u16::from(farewell(&mut socket).await.unwrap().code), code, "it is answered");
     }
     let (mut wire, mut socket) = pair().await;
