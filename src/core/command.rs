@@ -214,6 +214,14 @@ pub enum Command {
         /// The member.
         peer_id: PeerId,
     },
+    /// A peer whose client was told that its join failed leaves the party, if the control server
+    /// let it in.
+    Withdraw {
+        /// The party.
+        party_id: PartyId,
+        /// The peer.
+        peer_id: PeerId,
+    },
     /// Takes in what a control server says of a party.
     Reconcile {
         /// The party.

@@ -6,7 +6,9 @@ use super::{
     Watcher, agree, await_synced, daemon, entry, follower, join, member, members, moved, party,
     register, server, server_on,
 };
-use crate::harness::{Daemon, Port, Proxy, Setup, assert_chosen_id, assert_error, fast_remote};
+use crate::harness::{
+    Daemon, Direction, Port, Proxy, Setup, assert_chosen_id, assert_error, fast_remote, peer,
+};
 
 /// A daemon whose way to its server can be cut.
 struct Roaming {
@@ -330,4 +332,28 @@ fn where_addresses_clash_the_server_has_it() {
     await_synced(&here.daemon, "p");
     agree(&[&server, &here.daemon, &there], "p", &["ann", "bob", "cleo", "dora"]);
     assert_eq!(address(&here.daemon, "dora"), before);
+}
+
+#[test]
+fn a_join_that_was_reported_offline_is_left_on_return() {
+    for transport in ["ws", "http"] {
+        let server = server();
+        let (proxy, other) = (Proxy::to(server.address()), follower(&server));
+        let config = fast_remote([("request_timeout", "'1500ms'")]);
+        let config = format!("{config}transport = '{transport}'\n");
+        let here = Setup::new().server_url(&proxy.url()).config(&config).start();
+        here.await_state("online");
+        register(&other, "lan", "ann", "synced");
+        let own = json!({"name": "Own", "host": peer("bob"), "keepalive": "daemon"});
+        here.client().call("party.register", own);
+        // The server does what it is asked, and its answer is lost.
+        proxy.black_hole(Direction::ToClient);
+        assert_error(&here.client().error("party.join", entry("lan", "bob")), "offline");
+        agree(&[&server, &other], "lan", &["ann", "bob"]);
+        proxy.heal();
+        proxy.cut();
+        agree(&[&server, &other], "lan", &["ann"]);
+        here.await_state("online");
+        assert_eq!(party(&here, "lan"), json!(null), "{transport}");
+    }
 }

@@ -123,7 +123,8 @@ impl Desk {
         answer.unwrap_or(Err(Failure::Stopping))
     }
 
-    async fn itself(&self, ask: Ask) -> Result<Answer, Failure> {
+    /// Has the registry answer the program itself.
+    pub(super) async fn itself(&self, ask: Ask) -> Result<Answer, Failure> {
         self.registry(self.around.itself.clone(), ask).await
     }
 

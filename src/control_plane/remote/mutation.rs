@@ -137,10 +137,44 @@ impl Desk {
                 let now = self.home(&request.party_id).await?;
                 match request.enters() && home == Home::Unknown && now != Home::Unknown {
                     true => self.show(request.caller, request.party_id).await,
-                    false => self.alone(request, now).await,
+                    false => {
+                        if now == Home::Unknown && matches!(request.command, Command::Join { .. }) {
+                            self.withdraw(session, &request).await?;
+                        }
+                        self.alone(request, now).await
+                    }
                 }
             }
         }
+    }
+
+    /// Has a peer leave that the server may have let in, though its client is told that it can't be
+    /// reached. On a connection that goes on the leave is sent behind the join.
+    async fn withdraw(
+        self: &Rc<Self>,
+        session: &Rc<Session>,
+        request: &Request,
+    ) -> Result<(), Failure> {
+        let (party_id, peer_id) = (request.party_id.clone(), request.peer_id.clone());
+        let withdraw = Command::Withdraw { party_id: party_id.clone(), peer_id: peer_id.clone() };
+        if !session.is_online() {
+            return self.itself(Ask::Command(withdraw)).await.map(drop);
+        }
+        let (desk, session, key) = (self.clone(), session.clone(), self.around.keys.next());
+        actix::spawn(async move {
+            let (party, peer) = (party_id.clone(), peer_id.clone());
+            let frame = ClientFrame::LeaveParty { party_id, peer_id };
+            match session.ask(frame, &key, Lane::Asked).await {
+                Ok(_) => session.has_left(&party, &peer).await,
+                Err(Trouble::Refused { .. }) => {}
+                Err(Trouble::Lost) => {
+                    if let Err(failure) = desk.itself(Ask::Command(withdraw)).await {
+                        log::warn!("party {party}: {peer} may stay in it: {failure}");
+                    }
+                }
+            }
+        });
+        Ok(())
     }
 
     /// Answers with a party that somebody has entered.

@@ -120,6 +120,16 @@ impl Transaction<'_> {
         }
     }
 
+    /// The answer to a join was lost, and its client was told that it failed: the peer leaves, if
+    /// the server let it in.
+    pub(super) fn withdraw(&mut self, party_id: &PartyId, peer_id: &PeerId) -> Outcome {
+        if self.member(party_id, peer_id).is_err() {
+            let key = self.fresh_key();
+            self.intend(party_id, peer_id, Deed::Leave, key);
+        }
+        Outcome::Done
+    }
+
     /// All members of ours go, as [`Self::intend_to_leave`] has it.
     pub(super) fn take_leave(&mut self, party_id: &PartyId) {
         let party = self.registry.parties.get(party_id);

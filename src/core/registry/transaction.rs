@@ -84,6 +84,7 @@ impl<'a> Transaction<'a> {
             }
             Command::Return { peer_id } => self.come_back(&peer_id),
             Command::LetGo { party_id, peer_id } => self.let_go(&party_id, &peer_id),
+            Command::Withdraw { party_id, peer_id } => self.withdraw(&party_id, &peer_id),
             Command::Disconnect => self.disconnect(),
             Command::Expire => self.expire(),
             Command::Reconcile { party_id, server, occasion, in_flight } => {

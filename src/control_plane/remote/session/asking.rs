@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::{ClientFrame, Inbound, ReqId};
-use lanrage_ipc::model::PartyId;
+use lanrage_ipc::model::{PartyId, PeerId};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -14,7 +14,7 @@ use super::{Acked, Answered, Lane, Rejection, Reply, Session, Trouble};
 use crate::control_plane::remote::frames;
 use crate::control_plane::remote::transport::{Loss, Outgoing};
 use crate::core::RequestKey;
-use crate::core::reconcile::InFlight;
+use crate::core::reconcile::{InFlight, Passage};
 
 /// How often a request is sent that the server puts off.
 const TRIES: u32 = 5;
@@ -190,6 +190,14 @@ impl Session {
         if let Some(moved) = passages.remove(from) {
             passages.entry(to.clone()).or_default().extend(moved);
         }
+    }
+
+    /// True while a client has the peer enter the party.
+    pub(super) fn enters(&self, party_id: &PartyId, peer_id: &PeerId) -> bool {
+        let passages = self.passages.borrow();
+        let mut requests = passages.get(party_id).into_iter().flatten();
+        requests
+            .any(|(_, one)| one.peer_id == *peer_id && matches!(one.what, Passage::Enters { .. }))
     }
 
     pub(super) fn in_flight(&self, party_id: &PartyId) -> Vec<InFlight> {

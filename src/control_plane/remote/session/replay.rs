@@ -81,6 +81,10 @@ impl Session {
 
     async fn request(self: &Rc<Self>, operation: &Operation) -> Result<Acked, Trouble> {
         let peer_id = operation.act.peer_id();
+        if matches!(operation.act, Act::Leave(_)) && self.enters(&operation.party_id, peer_id) {
+            // It came back since.
+            return Err(Trouble::Lost);
+        }
         self.greet(peer_id, self.around.itself.user(), Lane::Background).await?;
         self.ask(frames::of_operation(operation), &operation.key, Lane::Background).await
     }

@@ -70,3 +70,48 @@ fn who_is_leaving_is_here_until_the_server_has_confirmed_it() {
         assert_eq!((told(&heard), asks(&heard)), (vec![], vec![]));
     }
 }
+
+#[test]
+fn a_withdrawn_peer_leaves_a_party_that_let_it_in() {
+    let mut world = followed();
+    world.by(ITSELF, credential("a"));
+    let withdraw =
+        Command::Withdraw { party_id: "lan".parse().unwrap(), peer_id: "a".parse().unwrap() };
+    world.by(ITSELF, withdraw.clone());
+    let back = world.hear(&there("lan", &["host", "a"]), Occasion::Return);
+    assert_eq!(asks(&back), ["leave lan a"]);
+    // A peer that is in the party here asked again since.
+    let (mut world, party) = World::with_copy(&["a"], &["host", "a"]);
+    world.by(ITSELF, withdraw);
+    assert_eq!(asks(&world.hear(&party, Occasion::Return)), nothing());
+}
+
+#[test]
+fn a_part_of_the_upstream_state_is_what_all_of_it_has() {
+    use crate::core::Upstream;
+
+    let (mut world, _) = World::with_copy(&["a", "b"], &["host", "a", "b"]);
+    world.by(ITSELF, credential("a"));
+    world.by(ITSELF, credential("b"));
+    world.offline("k", leave("lan", "b"));
+    let part = |part| world.registry.upstream(&part);
+    let all = part(UpstreamPart::All);
+    assert_eq!((all.memberships.len(), all.credentials.len()), (1, 2));
+    assert_eq!((all.outbox.len(), all.leaves.len()), (1, 1));
+    let only = || Upstream { choice: all.choice.clone(), ..Upstream::default() };
+    assert_eq!(part(UpstreamPart::Choice), only());
+    let credentials = all.credentials.clone();
+    assert_eq!(part(UpstreamPart::Credentials), Upstream { credentials, ..only() });
+    let outbox = all.outbox.clone();
+    assert_eq!(part(UpstreamPart::Intents), Upstream { outbox, ..only() });
+    let mut memberships = all.memberships.clone();
+    memberships.retain(|one| one.live);
+    assert_eq!(part(UpstreamPart::Live), Upstream { memberships, ..only() });
+    for id in ["a", "b", "host"] {
+        let (mut memberships, mut credentials) = (all.memberships.clone(), all.credentials.clone());
+        memberships.retain(|one| one.peer_id.as_str() == id);
+        credentials.retain(|one| one.peer_id.as_str() == id);
+        let of_peer = part(UpstreamPart::Peer(id.parse().unwrap()));
+        assert_eq!(of_peer, Upstream { memberships, credentials, ..only() }, "{id}");
+    }
+}
