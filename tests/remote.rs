@@ -1,6 +1,7 @@
 //! The daemon's remote mode: daemons of two machines and their server, all real, which are killed,
 //! halted and started anew.
 
+mod connected;
 mod displaced;
 mod halted;
 mod http;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use lanrage_ipc::ErrorCode;
-use lanrage_ipc::control::{Bookmark, Secret, ServerFrame, TAKEOVER};
+use lanrage_ipc::control::{Bookmark, IDLE, Secret, ServerFrame, TAKEOVER};
 use lanrage_ipc::event::RemovalReason;
 use lanrage_ipc::model::{Name, PartyId, PeerId, UtcOffset};
 use serde_json::json;
@@ -70,6 +70,11 @@ impl Conversation {
             None => None,
         };
         let identity = claimed.as_ref().map(|claimed| claimed.identity.clone());
+        if let Some(identity) = &identity
+            && caps.iter().any(|cap| cap.as_str() == IDLE)
+        {
+            self.keep_idle(identity).await?;
+        }
         if self.style.get().additions {
             self.welcome(claimed);
         }
@@ -77,6 +82,15 @@ impl Conversation {
             self.catch_up(identity, have).await?;
         }
         Ok(self.reply(None, json!({})))
+    }
+
+    /// Keeps none of the peer's memberships alive by this connection.
+    async fn keep_idle(&self, identity: &Identity) -> Result<(), Rejection> {
+        for party_id in identity.parties.clone() {
+            let peer_id = identity.peer_id.clone();
+            self.ask(Ask::Command(Command::LetGo { party_id, peer_id })).await?;
+        }
+        Ok(())
     }
 
     async fn prove(&self, token: Secret, peer_id: Option<&PeerId>) -> Result<Proof, Rejection> {

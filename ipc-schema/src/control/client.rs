@@ -12,6 +12,10 @@ use crate::model::{Epoch, Name, PartyId, PeerId, SignalData};
 /// on one that it lost may still come.
 pub const TAKEOVER: &str = "takeover";
 
+/// Among the `caps` of a `hello` for a peer that nothing keeps alive on the client's machine: the
+/// connection speaks for it, and does not keep it alive either.
+pub const IDLE: &str = "idle";
+
 /// A frame of a client.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

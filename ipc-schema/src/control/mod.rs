@@ -12,7 +12,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 
-pub use client::{Bookmark, ClientFrame, Inbound, TAKEOVER};
+pub use client::{Bookmark, ClientFrame, IDLE, Inbound, TAKEOVER};
 pub use decode::{BadFrame, decode};
 pub use req_id::ReqId;
 pub use secret::Secret;

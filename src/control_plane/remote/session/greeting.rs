@@ -6,10 +6,10 @@ use std::rc::Rc;
 
 use jiff::{SignedDuration, Timestamp};
 use lanrage_ipc::ErrorCode;
-use lanrage_ipc::control::{Bookmark, ClientFrame, Secret, TAKEOVER};
+use lanrage_ipc::control::{Bookmark, ClientFrame, IDLE, Secret, TAKEOVER};
 use lanrage_ipc::model::{Name, PartyId, PeerId};
 
-use super::{Lane, Session, Trouble};
+use super::{Lane, Session, Trouble, idle};
 use crate::control_plane::Failure;
 use crate::core::reconcile::Occasion;
 use crate::core::{Command, CredentialRecord, Proof, RequestKey, Upstream, UpstreamPart, User};
@@ -43,6 +43,7 @@ impl Session {
         self.around.outbox.take();
         let upstream = self.look_up(UpstreamPart::All).await?;
         let peers = self.known_peers(&upstream).await;
+        self.idle.replace(idle::idle_peers(&upstream));
         if peers.is_empty() {
             let key = self.around.keys.next();
             self.hello(None, None, BTreeMap::new(), &key, Lane::Background).await?;
@@ -66,7 +67,7 @@ impl Session {
     }
 
     /// A part of what this machine has to do with the server. Without it the session ends.
-    async fn look_up(&self, part: UpstreamPart) -> Result<Upstream, Trouble> {
+    pub(super) async fn look_up(&self, part: UpstreamPart) -> Result<Upstream, Trouble> {
         self.upstream(part).await.map_err(|failure| self.stumbled(&failure))
     }
 
@@ -184,7 +185,7 @@ impl Session {
         Err(Trouble::Lost)
     }
 
-    async fn introduce(
+    pub(super) async fn introduce(
         &self,
         peer_id: &PeerId,
         caller: Option<User>,
@@ -292,12 +293,14 @@ impl Session {
         lane: Lane,
     ) -> Result<(), Trouble> {
         let name = |text: &str| text.parse::<Name>().ok();
+        let is_idle = peer_id.is_some_and(|peer_id| self.idle.borrow().contains(peer_id));
+        let idle = is_idle.then_some(IDLE);
         let frame = ClientFrame::Hello {
             version: name(env!("CARGO_PKG_VERSION")),
             client: name("lanragectl-d"),
             peer_id: peer_id.cloned(),
             token,
-            caps: ["lanragectl", TAKEOVER].into_iter().filter_map(name).collect(),
+            caps: ["lanragectl", TAKEOVER].into_iter().chain(idle).filter_map(name).collect(),
             have,
         };
         self.ask(frame, key, lane).await.map(drop)

@@ -6,6 +6,7 @@
 mod asking;
 mod greeting;
 mod hearing;
+mod idle;
 mod inbox;
 mod pace;
 mod pulse;
@@ -149,6 +150,8 @@ pub(super) struct Session {
     greeted: RefCell<HashSet<PeerId>>,
     /// One greeting of a peer at a time: two would get each other's answers.
     greetings: RefCell<HashMap<PeerId, Rc<tokio::sync::Mutex<()>>>>,
+    /// Peers that were greeted as idle: nothing keeps them alive.
+    idle: RefCell<HashSet<PeerId>>,
     /// Whose peers they are that were greeted, or are being.
     owners: RefCell<HashMap<PeerId, User>>,
     /// Operations under way.
@@ -213,6 +216,7 @@ impl Session {
             syncing: RefCell::default(),
             greeted: RefCell::default(),
             greetings: RefCell::default(),
+            idle: RefCell::default(),
             owners: RefCell::default(),
             operating: RefCell::default(),
             operated: Notify::new(),

@@ -22,12 +22,14 @@ impl Session {
         loop {
             match self.upstream(UpstreamPart::Live).await {
                 Ok(Upstream { memberships: live, .. }) => {
+                    let peers = live.iter().map(|one| one.peer_id.clone()).collect();
                     let live = live.into_iter();
                     let known =
                         live.filter(|one| self.shadow.borrow().get(&one.party_id).is_some());
                     let beats: Vec<_> =
                         known.map(|one| self.clone().beat_for(one.party_id, one.peer_id)).collect();
                     futures_util::future::join_all(beats).await;
+                    self.tell_idle(&peers).await;
                 }
                 Err(failure) => log::warn!("no signs of life were given: {failure}"),
             }
