@@ -13,6 +13,7 @@ mod online;
 mod relays;
 mod restart;
 mod sequence;
+mod slow_disks;
 mod states;
 
 use std::time::Instant;

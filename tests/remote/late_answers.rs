@@ -40,7 +40,7 @@ impl World {
     fn part(proxy: &Proxy, daemon: &Daemon) {
         proxy.refuse();
         proxy.cut();
-        daemon.await_state("reconnecting");
+        daemon.await_state("fallback");
     }
 
     /// The guest comes back to a server that answers it late.
