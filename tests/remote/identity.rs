@@ -9,8 +9,8 @@ use rusqlite::{Connection, OpenFlags};
 use serde_json::json;
 
 use super::{
-    Watcher, agree, daemon, entry, follower, join, member, moved, register, registration, server,
-    url,
+    Watcher, agree, await_synced, daemon, entry, follower, join, member, moved, register,
+    registration, server, url,
 };
 use crate::harness::{
     Daemon, FAST_REMOTE, Http, NOBODY, Port, Proxy, Setup, Ws, assert_error, eventually, is_root,
@@ -201,4 +201,26 @@ fn peer_that_is_no_member_is_not_claimed_on_the_server() {
     }
     foreign.token = None;
     foreign.post("/auth/register?peer_id=carol", None).ok();
+}
+
+#[test]
+fn a_host_whose_id_becomes_free_is_registered() {
+    let server = server();
+    let proxy = Proxy::to(server.address());
+    let here = daemon(&proxy.url());
+    here.await_state("online");
+    proxy.refuse();
+    proxy.cut();
+    here.await_state("fallback");
+    register(&here, "p", "ann", "pending");
+    // Who has the id holds it by an open connection alone.
+    let mut other = Ws::plain(server.address());
+    other.send(json!({"type": "auth", "peer_id": "ann"}));
+    other.send(json!({"type": "heartbeat", "party_id": "none", "peer_id": "ann"}));
+    other.await_type("error");
+    proxy.accept();
+    here.await_log("is somebody else's there");
+    other.close();
+    await_synced(&here, "p");
+    agree(&[&server, &here], "p", &["ann"]);
 }

@@ -3,13 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::{Bookmark, ClientFrame, IDLE, Secret, TAKEOVER};
 use lanrage_ipc::model::{Name, PartyId, PeerId};
 
-use super::{Lane, Session, Trouble, idle};
+use super::{Lane, Session, Times, Trouble, idle};
 use crate::control_plane::Failure;
 use crate::core::reconcile::Occasion;
 use crate::core::{Command, CredentialRecord, Proof, RequestKey, Upstream, UpstreamPart, User};
@@ -20,6 +21,10 @@ const MOST_PEERS: usize = 64;
 /// Those among them that are in no party as far as is known here, and perhaps are there: the
 /// answer that told so may be lost.
 const FORMER_PEERS: usize = 8;
+
+/// The first wait of a peer whose greeting was refused, and the longest.
+const FIRST_REGREETING: Duration = Duration::from_secs(1);
+const LONGEST_REGREETING: Duration = Duration::from_secs(60);
 
 /// How long a credential may be good for something after its renewal was due, or its claim made: a
 /// token lasts for a day where the server has no other rule, and until then the id is locked to
@@ -161,6 +166,13 @@ impl Session {
         self.introduce(peer_id, None, &upstream, have, Lane::Background).await
     }
 
+    /// When to greet a peer again whose id is somebody else's now: it may become free. Each wait is
+    /// twice the one before. `None` for a peer whose greeting was not refused last.
+    pub(super) fn greets_again_in(&self, peer_id: &PeerId) -> Option<Duration> {
+        let refused = self.refused_greetings.borrow().get(peer_id).copied()?;
+        Some((FIRST_REGREETING * (1 << (refused.clamp(1, 8) - 1))).min(LONGEST_REGREETING))
+    }
+
     pub(super) fn is_greeted(&self, peer_id: &PeerId) -> bool {
         self.greeted.borrow().contains(peer_id)
     }
@@ -216,8 +228,10 @@ impl Session {
         match &greeted {
             Ok(()) => {
                 self.greeted.borrow_mut().insert(peer_id.clone());
+                self.refused_greetings.borrow_mut().remove(peer_id);
             }
             Err(Trouble::Refused { code: ErrorCode::PermissionDenied, .. }) => {
+                *self.refused_greetings.borrow_mut().entry(peer_id.clone()).or_default() += 1;
                 self.forget(peer_id).await;
             }
             Err(_) => {}
@@ -313,18 +327,22 @@ impl Session {
         token: Secret,
         expires_at: Option<Timestamp>,
     ) -> Result<(), Failure> {
-        let now = self.around.clock.now().wall;
-        let ahead = SignedDuration::from_secs(self.clock_ahead);
+        let Times { now, ahead } = self.times();
+        let ahead = SignedDuration::from_secs(ahead);
         let left = expires_at.map_or(UNKNOWN_TTL, |at| at.duration_since(now) - ahead);
-        // One that looks expired as it comes shows that the clocks differ, and no more.
-        let left = if left.is_positive() { left } else { CLOCKS_DIFFER };
+        // One that looks expired as it comes shows that the clocks differ, and no more; the server's
+        // may have been set forward, too.
+        let left = if left.is_positive() { left.min(GOOD_FOR) } else { CLOCKS_DIFFER };
         // When half of it is over, the server gives a fresh one.
-        let renew_at = now.checked_add(left * 6 / 10).unwrap_or(now);
+        let wait = left * 6 / 10;
+        let renew_at = now.checked_add(wait).unwrap_or(now);
         let owner = self.owners.borrow().get(&peer_id).copied();
         let Some(owner) = owner else {
             log::debug!("the server welcomed {peer_id}, whom nobody greeted");
             return Ok(());
         };
+        let due = self.around.clock.elapsed() + wait.unsigned_abs();
+        self.renewals.borrow_mut().insert(peer_id.clone(), due);
         let server = self.server.clone();
         let proof = Proof::Token(token);
         let credential = CredentialRecord { server, peer_id, proof, renew_at, owner };

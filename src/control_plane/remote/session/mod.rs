@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::Recipient;
+use jiff::SignedDuration;
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::Bookmark;
 use lanrage_ipc::model::{PartyId, PeerId};
@@ -42,7 +43,9 @@ use crate::clock::Clock;
 use crate::control_plane::outbox::Outbox;
 use crate::control_plane::{Answer, Ask, Call, Failure};
 use crate::core::reconcile::{InFlight, Shadow};
-use crate::core::{Caller, Command, Outcome, RequestKey, ServerKey, Upstream, UpstreamPart, User};
+use crate::core::{
+    Caller, Command, Now, Outcome, RequestKey, ServerKey, Upstream, UpstreamPart, User,
+};
 
 /// How long the registry may take for what the server told.
 const LOCAL_PATIENCE: Duration = Duration::from_secs(30);
@@ -129,6 +132,10 @@ pub(super) struct Session {
     pub(super) target: Target,
     outgoing: mpsc::Sender<Outgoing>,
     clock_ahead: i64,
+    /// When the connection was opened.
+    opened: Now,
+    /// When tokens are due to be renewed, by elapsed time: the wall clock may be set.
+    renewals: RefCell<HashMap<PeerId, Duration>>,
     /// Whether the server has said what stretch of history it is in.
     is_welcome: Cell<bool>,
     carrier: Carrier,
@@ -152,6 +159,8 @@ pub(super) struct Session {
     greetings: RefCell<HashMap<PeerId, Rc<tokio::sync::Mutex<()>>>>,
     /// Peers that were greeted as idle: nothing keeps them alive.
     idle: RefCell<HashSet<PeerId>>,
+    /// How often the server refused the greeting of a peer in a row.
+    refused_greetings: RefCell<HashMap<PeerId, u32>>,
     /// Whose peers they are that were greeted, or are being.
     owners: RefCell<HashMap<PeerId, User>>,
     /// Operations under way.
@@ -195,7 +204,10 @@ impl Session {
         heartbeat: Duration,
     ) -> (Rc<Self>, mpsc::Receiver<Incoming>) {
         let Wire { outgoing, incoming, clock_ahead, carrier } = wire;
+        let opened = around.clock.now();
         let session = Self {
+            opened,
+            renewals: RefCell::default(),
             server: target.url.key(),
             pace: pace::Pace::new(),
             tasks: tasks::Tasks::new(),
@@ -217,6 +229,7 @@ impl Session {
             greeted: RefCell::default(),
             greetings: RefCell::default(),
             idle: RefCell::default(),
+            refused_greetings: RefCell::default(),
             owners: RefCell::default(),
             operating: RefCell::default(),
             operated: Notify::new(),
@@ -355,8 +368,17 @@ impl Session {
     }
 
     fn times(&self) -> Times {
-        Times { now: self.around.clock.now().wall, ahead: self.clock_ahead }
+        let now = self.around.clock.now();
+        Times { now: now.wall, ahead: self.clock_ahead - set_since(self.opened, now) }
     }
+}
+
+/// Seconds by which this machine's wall clock was set forward meanwhile; negative for back.
+fn set_since(before: Now, now: Now) -> i64 {
+    let elapsed = now.elapsed.saturating_sub(before.elapsed);
+    let elapsed = SignedDuration::try_from(elapsed).unwrap_or(SignedDuration::MAX);
+    // Whole seconds of the difference: the clocks are not read at the same instant.
+    now.wall.duration_since(before.wall).saturating_sub(elapsed).as_secs()
 }
 
 pub(super) fn unexpected(answer: &Answer) -> Failure {

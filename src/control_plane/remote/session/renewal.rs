@@ -4,16 +4,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
 use lanrage_ipc::control::Secret;
 use lanrage_ipc::model::PeerId;
 
 use super::pulse::LOOK_AGAIN;
 use super::{Lane, Session, Trouble};
-use crate::core::{CredentialRecord, Proof, Upstream, UpstreamPart};
+use crate::core::{CredentialRecord, Now, Proof, Upstream, UpstreamPart};
 
 /// How long a token waits whose renewal was refused.
-const PUT_OFF: SignedDuration = SignedDuration::from_secs(15);
+const PUT_OFF: Duration = Duration::from_secs(15);
 
 /// A pause after each renewal.
 const BREATH: Duration = Duration::from_millis(200);
@@ -28,18 +27,17 @@ impl Session {
                 tokio::time::sleep(LOOK_AGAIN).await;
                 continue;
             };
-            let now = self.around.clock.now().wall;
-            let next = self.renewals(upstream, &put_off).min_by_key(|(due, ..)| *due);
+            let now = self.around.clock.now();
+            let next = self.renewals(upstream, now, &put_off).min_by_key(|(due, ..)| *due);
             let Some((due, peer_id, token)) = next else {
                 self.renewal.notified().await;
                 continue;
             };
-            let left = due.duration_since(now);
-            if left.is_positive() {
+            let left = due.saturating_sub(now.elapsed);
+            if !left.is_zero() {
                 // The machine may sleep meanwhile, and its clock be set: it is looked at again.
-                let wait = left.unsigned_abs().min(LOOK_AGAIN);
                 tokio::select! {
-                    () = tokio::time::sleep(wait) => {}
+                    () = tokio::time::sleep(left.min(LOOK_AGAIN)) => {}
                     () = self.renewal.notified() => {}
                 }
                 continue;
@@ -55,27 +53,31 @@ impl Session {
                 }
                 Err(Trouble::Refused { code, message }) => {
                     log::warn!("the token of {peer_id} is not renewed: {message} ({code:?})");
-                    put_off.insert(peer_id, now.saturating_add(PUT_OFF).unwrap_or(now));
+                    put_off.insert(peer_id, now.elapsed + PUT_OFF);
                 }
                 Err(Trouble::Lost) => return,
             }
         }
     }
 
-    /// The tokens that the server may be shown, and when that is due.
-    fn renewals(
+    /// The tokens that the server may be shown, and when that is due by elapsed time. A token is
+    /// due when either clock says so: the wall clock may have been set, and counts alone for a token
+    /// from before this connection.
+    pub(super) fn renewals(
         &self,
         upstream: Upstream,
-        put_off: &HashMap<PeerId, Timestamp>,
-    ) -> impl Iterator<Item = (Timestamp, PeerId, Secret)> {
+        now: Now,
+        put_off: &HashMap<PeerId, Duration>,
+    ) -> impl Iterator<Item = (Duration, PeerId, Secret)> {
         let credentials = upstream.credentials.into_iter();
         let credentials = credentials.filter(|known| self.is_greeted(&known.peer_id));
-        credentials.filter_map(|CredentialRecord { peer_id, proof, renew_at, .. }| match proof {
-            Proof::Token(token) => {
-                let due = put_off.get(&peer_id).map_or(renew_at, |until| renew_at.max(*until));
-                Some((due, peer_id, token))
-            }
-            Proof::Claim(_) => None,
+        credentials.filter_map(move |CredentialRecord { peer_id, proof, renew_at, .. }| {
+            let Proof::Token(token) = proof else { return None };
+            let left = Duration::try_from(renew_at.duration_since(now.wall)).unwrap_or_default();
+            let by_wall = now.elapsed.saturating_add(left);
+            let due = self.renewals.borrow().get(&peer_id).map_or(by_wall, |due| by_wall.min(*due));
+            let not_before = put_off.get(&peer_id).copied().unwrap_or_default();
+            Some((due.max(not_before), peer_id, token))
         })
     }
 }

@@ -188,6 +188,14 @@ impl Session {
         }
         // Who only looks for news learns by its request that a party has ended.
         let has_ended = code == ErrorCode::PartyNotFound && self.carrier == Carrier::Http;
+        if code == ErrorCode::PermissionDenied
+            && matches!(act, Act::Register { .. })
+            && let Some(after) = self.greets_again_in(&peer_id)
+        {
+            log::warn!("party {party_id}: peer {peer_id} is somebody else's there: {message}");
+            self.come_back(party_id, after);
+            return;
+        }
         let level = if has_ended { log::Level::Info } else { log::Level::Warn };
         log::log!(level, "party {party_id}: the server refused {peer_id}: {message} ({code:?})");
         let Ok(spare) = crate::random_id::random_party_id() else { return };

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use lanrage_ipc::control::{ClientFrame, ReqId, ServerFrame};
+use lanrage_ipc::control::{ClientFrame, ReqId, Secret, ServerFrame};
 use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
 use super::*;
 use crate::control_plane::remote::transport::tls;
-use crate::core::{ConnectionId, Principal};
+use crate::core::{ConnectionId, CredentialRecord, Principal, Proof};
 
 /// How long the server may be silent while a request waits for its answer.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -202,4 +202,67 @@ async fn a_users_request_that_takes_too_long_ends_no_connection_that_is_alive() 
     let lost = asked.await.expect("no panic");
     assert!(matches!(lost, Err(Trouble::Lost)), "{lost:?}");
     assert!(world.session.end.borrow().is_none(), "{:?}", world.session.end);
+}
+
+/// An instant so long after another, with the wall clock set forward by some more, or back.
+fn later(before: Now, by: Duration, set: SignedDuration) -> Now {
+    let wall = before.wall.checked_add(by).unwrap().checked_add(set).unwrap();
+    Now { wall, elapsed: before.elapsed + by }
+}
+
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[test]
+fn a_wall_clock_that_is_set_shows_against_elapsed_time() {
+    let before = Clock::start().now();
+    for set in [DAY, -DAY, SignedDuration::ZERO] {
+        assert_eq!(set_since(before, later(before, HOUR, set)), set.as_secs());
+    }
+    // The two are not read at once.
+    for apart in [-999, 999] {
+        let millis = SignedDuration::from_millis(apart);
+        assert_eq!(set_since(before, later(before, HOUR, millis)), 0);
+    }
+}
+
+#[actix::test]
+async fn a_token_is_renewed_in_time_however_the_wall_clock_is_set() {
+    let world = World::new(None);
+    let (session, peer_id) = (&world.session, "ann".parse::<PeerId>().unwrap());
+    session.greeted.borrow_mut().insert(peer_id.clone());
+    session.owners.borrow_mut().insert(peer_id.clone(), User(0));
+    let now = session.opened;
+    let expires_at = Some(now.wall.checked_add(DAY).unwrap());
+    let token = Secret::from("token".to_owned());
+    session.keep_token(peer_id.clone(), token.clone(), expires_at).await.unwrap();
+    let credential = CredentialRecord {
+        server: session.server.clone(),
+        peer_id,
+        proof: Proof::Token(token),
+        renew_at: now.wall.checked_add(DAY * 6 / 10).unwrap(),
+        owner: User(0),
+    };
+    let is_due = |now: Now| {
+        let upstream = Upstream { credentials: vec![credential.clone()], ..Upstream::default() };
+        let none = HashMap::new();
+        let (due, ..) = session.renewals(upstream, now, &none).next().expect("a token");
+        due <= now.elapsed
+    };
+    assert!(!is_due(later(now, HOUR * 14, SignedDuration::ZERO)));
+    assert!(is_due(later(now, HOUR * 15, SignedDuration::ZERO)));
+    assert!(is_due(later(now, HOUR * 15, -DAY)), "it was set back");
+    assert!(is_due(later(now, HOUR, DAY)), "it was set forward");
+}
+
+#[actix::test]
+async fn a_refused_greeting_is_tried_again_less_and_less_often() {
+    let world = World::new(None);
+    let peer_id: PeerId = "ann".parse().unwrap();
+    assert_eq!(world.session.greets_again_in(&peer_id), None);
+    for (refused, seconds) in [(1, 1), (2, 2), (3, 4), (6, 32), (7, 60), (1000, 60)] {
+        world.session.refused_greetings.borrow_mut().insert(peer_id.clone(), refused);
+        let wait = world.session.greets_again_in(&peer_id);
+        assert_eq!(wait, Some(Duration::from_secs(seconds)), "after {refused}");
+    }
 }
