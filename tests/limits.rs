@@ -3,4 +3,5 @@
 mod connections;
 mod frames;
 mod in_flight;
+mod pending;
 mod registry;

@@ -255,11 +255,11 @@ fn large_answers_take_more_room() {
         let answer = Ok(Answer::Relays(vec![relay.clone(); 10_000]));
         pending.push(Waiting::Unchanged(Box::new(Unchanged { answer, effect: None, reply })));
     }
-    assert_eq!(readers.len(), 7, "10,000 rows of a kibibyte each, in 64 MiB");
+    assert_eq!(readers.len(), 27, "10,000 rows of half a kibibyte each, in 128 MiB");
     readers.pop();
     assert!(!pending.has_room(Duration::from_millis(900)), "it is searched each second");
     assert!(pending.has_room(Duration::from_secs(1)));
-    assert_eq!(pending.take_all().len(), 6);
+    assert_eq!(pending.take_all().len(), 26);
     assert!(pending.has_room(Duration::from_secs(1)));
 }
 

@@ -16,9 +16,9 @@ use crate::events::Bulletin;
 /// that hangs for minutes would otherwise gather what they gave up and ask for again.
 const MOST_WAITING: usize = 16_384;
 /// The memory that they may hold, as [`Waiting::weight`] counts it.
-const MOST_BYTES: usize = 64 << 20;
-/// Weight of a row, an event or an answer: its ids, names and key are shorter.
-const ROW: usize = 1024;
+const MOST_BYTES: usize = 128 << 20;
+/// Weight of a row, an event or an answer, with ids, names and a key of usual length.
+const ROW: usize = 512;
 /// How often a full queue is searched for what nobody waits for any more.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
