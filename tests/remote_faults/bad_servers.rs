@@ -9,13 +9,8 @@ use serde_json::json;
 use super::trial::{HASTY, Trial};
 use super::world;
 use crate::harness::{
-    BadServer, Behaviour, FAST_REMOTE, Port, Proxy, Step, eventually, polite, welcome,
+    BadServer, Behaviour, FAST_REMOTE, Port, Proxy, Step, eventually, fast_remote, polite, welcome,
 };
-
-/// As `FAST_REMOTE`, for a machine that is slow.
-const PATIENT: &str = "[remote]\nheartbeat = '1s'\nconnect_timeout = '20s'\n\
-    request_timeout = '20s'\nbackoff_initial = '20ms'\nbackoff_max = '200ms'\nmax_attempts = 3\n\
-    probe = '200ms'\n";
 
 /// A daemon that can't get along with such a server works on alone, and says why.
 #[track_caller]
@@ -28,7 +23,7 @@ fn falls_back(behaviour: Behaviour, config: &str, words: &[&str]) {
     trial.goes_on_alone();
     // It comes back by itself, however long the machine takes to shake hands.
     server.behave(Behaviour::polite());
-    trial.daemon.reload(PATIENT);
+    trial.daemon.reload(&fast_remote([("connect_timeout", "'20s'"), ("request_timeout", "'20s'")]));
     trial.comes_to("online", &[]);
     trial.answers_all();
     trial.end();

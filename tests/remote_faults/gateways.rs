@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{BadServer, Behaviour, Daemon, FAST_REMOTE, Request, Setup, eventually, peer};
+use crate::harness::{BadServer, Behaviour, Daemon, Request, Setup, eventually, fast_remote, peer};
 
 type Answer = (u16, &'static str, &'static str);
 
@@ -14,7 +14,7 @@ fn server() -> Daemon {
 }
 
 fn over_http(url: &str) -> Daemon {
-    let config = FAST_REMOTE.replace("max_attempts = 3", "max_attempts = 1");
+    let config = fast_remote([("max_attempts", "1")]);
     let config = format!("{config}transport = 'http'\npoll = '1s'\n");
     let daemon = Setup::new().server_url(url).config(&config).start();
     daemon.await_state("online");
