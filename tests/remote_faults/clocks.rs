@@ -10,7 +10,7 @@ use tungstenite::handshake::server::{Request, Response};
 use super::trial::{PARTY, Trial};
 use super::world::{join, register};
 use crate::harness::{
-    BadServer, Behaviour, FAST_REMOTE, Setup, Step, announced_at, eventually, polite,
+    BadServer, Behaviour, FAST_REMOTE, Setup, Step, SteppedClock, announced_at, eventually, polite,
 };
 
 /// Serves connections as a polite server that believes it is so many hours later, and whose
@@ -127,4 +127,34 @@ fn a_renewal_that_is_refused_holds_up_no_other() {
         eventually("a renewal", || (renewals(id) > 0).then_some(()));
     }
     assert_eq!(renewals("h"), 1, "it waits for a while");
+}
+
+#[test]
+fn a_clock_that_is_set_back_puts_no_renewal_off() {
+    let Some(clock) = SteppedClock::new() else { return };
+    let polite = polite();
+    let answer = move |frame: &Value| {
+        let dated = |text: String| {
+            let mut frame: Value = serde_json::from_str(&text).expect("a frame");
+            if !frame["token"].is_null() {
+                let until = Timestamp::now() + SignedDuration::from_secs(6);
+                frame["token_expires_at"] = json!(until.to_string());
+            }
+            frame.to_string()
+        };
+        polite(frame).into_iter().map(dated).collect()
+    };
+    let server = BadServer::start(Behaviour::UpgradeThen(vec![Step::answer(answer)]));
+    let setup = Setup::new().server_url(&server.url()).config(FAST_REMOTE);
+    let daemon = setup.stepped_clock(&clock).start();
+    daemon.await_state("online");
+    register(&mut daemon.client(), "p", "h");
+    clock.set_offset_ms(-3_600_000);
+    eventually("a renewal", || {
+        let frames = server.frames();
+        frames
+            .iter()
+            .any(|frame| frame["peer_id"] == "h" && !frame["token"].is_null())
+            .then_some(())
+    });
 }
