@@ -117,6 +117,10 @@ impl Session {
                 // Others get their turn between two lines of one client, and what is cheap is
                 // answered before the next line is looked at.
                 tokio::task::yield_now().await;
+                // Nothing else may happen after the last line.
+                if self.is_over() {
+                    break;
+                }
             }
             let busy = self.unread && self.may_take_more();
             let deadline = self.deadline();

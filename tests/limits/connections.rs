@@ -53,6 +53,15 @@ fn of_a_user_by_default() {
 }
 
 #[test]
+fn closed_connection_frees_its_place_at_once() {
+    let daemon = Setup::new().start();
+    // More than a user may have at the same time.
+    for _ in 0..200 {
+        daemon.client().call("ping", json!({}));
+    }
+}
+
+#[test]
 fn who_is_refused_does_not_fill_the_log() {
     let daemon = Setup::new().config("[limits]\nconnections_per_uid = 1").start();
     let mut first = daemon.client();
