@@ -11,6 +11,7 @@
 //! What waits is bounded: beyond that, calls are refused as if their commit had failed.
 
 mod actor;
+mod applying;
 mod durability;
 mod messages;
 mod reading;

@@ -3,8 +3,8 @@
 use lanrage_ipc::event::Event;
 use lanrage_ipc::model::{PartyId, PeerId, RelayId};
 
-use super::identities::Token;
 use super::receipts::KeptReceipt;
+use super::tokens::Token;
 use super::{Keeper, Member, Party, Presence, Registry, Relay};
 use crate::core::command::{ConnectionId, Outcome};
 use crate::core::record::{

@@ -15,6 +15,7 @@ mod relay;
 mod signal;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod transaction;
 mod upstream;
 
@@ -32,9 +33,9 @@ use super::record::{
     ChoiceRecord, MemberRecord, Owner, PartyRecord, RelayRecord, RequestKey, Write,
 };
 use super::rules::Rules;
-use identities::{Identities, Token};
 use outbox::Outbox;
 use receipts::{KeptReceipt, Receipts};
+use tokens::{Identities, Token};
 use transaction::Transaction;
 
 /// The truth about parties. Every index over it is kept by `set_party`, `set_member` and

@@ -6,9 +6,9 @@ use lanrage_ipc::event::{Event, RemovalReason};
 use lanrage_ipc::model::{Keepalive, PartyId, PeerId, PeerInput, RelayId, UtcOffset};
 
 use super::changes::{Applied, Change, Effect, Undo};
-use super::identities::Token;
 use super::outbox::Standing;
 use super::receipts::KeptReceipt;
+use super::tokens::Token;
 use super::{Keeper, Member, Party, Registry, Relay};
 use crate::core::command::{Caller, Command, Now, Outcome, Refusal};
 use crate::core::record::{

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use jiff::Timestamp;
 use lanrage_ipc::model::{PartyId, PeerId};
 
-use super::super::identities::Identities;
 use super::super::outbox::Outbox;
 use super::super::receipts::Receipts;
+use super::super::tokens::Identities;
 use super::super::{Keeper, Member, Presence, Registry};
 use crate::core::addresses;
 use crate::core::{

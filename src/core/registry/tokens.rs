@@ -1,0 +1,207 @@
+//! Tokens, which outlive the process, and holds, which end with their connection.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use lanrage_ipc::model::PeerId;
+
+use super::changes::Effect;
+use crate::core::command::{ConnectionId, Now};
+use crate::core::record::{TokenHash, TokenRecord};
+
+/// Tokens of one peer, each of a renewal whose answer may have been lost; more, and the oldest
+/// goes.
+const TOKENS_OF_A_PEER: usize = 8;
+
+/// A token, and its life on the clock of [`Now::elapsed`].
+#[derive(Debug, Clone)]
+#[cfg_attr(test, derive(PartialEq))]
+pub(super) struct Token {
+    pub(super) record: TokenRecord,
+    /// Negative for a token from before the start.
+    pub(super) issued: SignedDuration,
+    pub(super) ends: Duration,
+    /// When it was shown last.
+    pub(super) shown: Option<Duration>,
+}
+
+impl Token {
+    /// Restores a stored token. Its life goes on by the wall clock, and is never longer than that of
+    /// a fresh one. When it was shown is not known: it counts as shown now.
+    pub(super) fn restored(record: TokenRecord, now: Now) -> Self {
+        let life = record.expires_at.duration_since(record.issued_at);
+        let life = Duration::try_from(life).unwrap_or_default();
+        let age = now.age_of(record.issued_at);
+        let ends = now.elapsed.saturating_add(life.saturating_sub(age));
+        let issued = signed(now.elapsed).saturating_sub(signed(age));
+        Self { record, issued, ends, shown: Some(now.elapsed) }
+    }
+
+    pub(super) fn is_live(&self, now: Now) -> bool {
+        self.ends > now.elapsed
+    }
+
+    /// True while the token may be exchanged for a fresh one. One that was shown within `grace`
+    /// before its end may be for as long after it: its peer can't have expired meanwhile.
+    pub(super) fn is_renewable(&self, grace: Duration, now: Now) -> bool {
+        let was_in_use = self.shown.is_some_and(|at| at.saturating_add(grace) >= self.ends);
+        self.is_live(now) || (was_in_use && !self.is_spent(grace, now))
+    }
+
+    /// True once the token is good for nothing.
+    fn is_spent(&self, grace: Duration, now: Now) -> bool {
+        self.ends.saturating_add(grace) <= now.elapsed
+    }
+}
+
+/// A time that may be subtracted from.
+pub(super) fn signed(time: Duration) -> SignedDuration {
+    SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX)
+}
+
+/// Every index over the tokens is kept by `set` alone, that of the claims by `hold` and `release`.
+#[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone, PartialEq))]
+pub(super) struct Identities {
+    pub(super) tokens: HashMap<TokenHash, Token>,
+    /// Each peer's tokens, oldest first.
+    pub(super) of_peer: HashMap<PeerId, BTreeSet<(SignedDuration, TokenHash)>>,
+    pub(super) expiring: BTreeSet<(Duration, TokenHash)>,
+    pub(super) holders: HashMap<PeerId, BTreeSet<ConnectionId>>,
+    pub(super) held: HashMap<ConnectionId, BTreeSet<PeerId>>,
+    /// The latest connection that took a peer with a token alone, open or not: those before it are
+    /// not listened to.
+    pub(super) taken_alone: HashMap<PeerId, ConnectionId>,
+}
+
+impl Identities {
+    /// Puts or removes a token and keeps the indexes right. Returns what was there.
+    pub(super) fn set(&mut self, hash: &TokenHash, token: Option<Token>) -> Option<Token> {
+        let before = self.tokens.remove(hash);
+        if let Some(before) = &before {
+            let peer_id = &before.record.peer_id;
+            self.expiring.remove(&(before.ends, *hash));
+            if let Some(tokens) = self.of_peer.get_mut(peer_id) {
+                tokens.remove(&(before.issued, *hash));
+                if tokens.is_empty() {
+                    self.of_peer.remove(peer_id);
+                    self.taken_alone.remove(peer_id);
+                }
+            }
+        }
+        if let Some(token) = token {
+            self.expiring.insert((token.ends, *hash));
+            let tokens = self.of_peer.entry(token.record.peer_id.clone()).or_default();
+            tokens.insert((token.issued, *hash));
+            self.tokens.insert(*hash, token);
+        }
+        before
+    }
+
+    /// Notes that a token was shown, and returns it if it is live.
+    pub(super) fn show(&mut self, hash: &TokenHash, now: Now) -> Option<&Token> {
+        let token = self.tokens.get_mut(hash).filter(|token| token.is_live(now))?;
+        token.shown = Some(now.elapsed);
+        Some(token)
+    }
+
+    /// A token that may be exchanged for a fresh one.
+    pub(super) fn renewable(&self, hash: &TokenHash, grace: Duration, now: Now) -> Option<&Token> {
+        self.tokens.get(hash).filter(|token| token.is_renewable(grace, now))
+    }
+
+    pub(super) fn has_live_token(&self, peer_id: &PeerId, now: Now) -> bool {
+        let tokens = self.of_peer.get(peer_id).into_iter().flatten();
+        let mut tokens = tokens.filter_map(|(_, hash)| self.tokens.get(hash));
+        tokens.any(|token| token.is_live(now))
+    }
+
+    pub(super) fn is_held_by(&self, peer_id: &PeerId, connection: ConnectionId) -> bool {
+        self.holders.get(peer_id).is_some_and(|holders| holders.contains(&connection))
+    }
+
+    /// Has a connection hold a peer id. `None` if it held it already.
+    pub(super) fn hold(
+        &mut self,
+        peer_id: &PeerId,
+        connection: ConnectionId,
+        alone: bool,
+    ) -> Option<Effect> {
+        let taken_alone = self.taken_alone.get(peer_id).copied();
+        let is_new = self.holders.entry(peer_id.clone()).or_default().insert(connection);
+        self.held.entry(connection).or_default().insert(peer_id.clone());
+        if alone && self.of_peer.contains_key(peer_id) {
+            self.taken_alone.insert(peer_id.clone(), connection);
+        }
+        is_new.then(|| Effect::Held { peer_id: peer_id.clone(), connection, taken_alone })
+    }
+
+    /// Takes back that a connection holds a peer id. `taken_alone` is the one that had taken it
+    /// alone before.
+    pub(super) fn unhold(
+        &mut self,
+        peer_id: &PeerId,
+        connection: ConnectionId,
+        taken_alone: Option<ConnectionId>,
+    ) {
+        self.drop_holder(peer_id, connection);
+        if let Some(held) = self.held.get_mut(&connection) {
+            held.remove(peer_id);
+            if held.is_empty() {
+                self.held.remove(&connection);
+            }
+        }
+        if self.taken_alone.get(peer_id) == Some(&connection) {
+            match taken_alone {
+                Some(before) => self.taken_alone.insert(peer_id.clone(), before),
+                None => self.taken_alone.remove(peer_id),
+            };
+        }
+    }
+
+    fn drop_holder(&mut self, peer_id: &PeerId, connection: ConnectionId) {
+        if let Some(holders) = self.holders.get_mut(peer_id) {
+            holders.remove(&connection);
+            if holders.is_empty() {
+                self.holders.remove(peer_id);
+            }
+        }
+    }
+
+    /// Whether a connection is older than one that took the peer alone.
+    pub(super) fn is_superseded(&self, peer_id: &PeerId, connection: ConnectionId) -> bool {
+        self.taken_alone.get(peer_id).is_some_and(|latest| connection < *latest)
+    }
+
+    pub(super) fn release(&mut self, connection: ConnectionId) {
+        for peer_id in self.held.remove(&connection).unwrap_or_default() {
+            self.drop_holder(&peer_id, connection);
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    pub(super) fn all_of(&self, peer_id: &PeerId) -> Vec<TokenHash> {
+        let tokens = self.of_peer.get(peer_id).into_iter().flatten();
+        tokens.map(|(_, hash)| *hash).collect()
+    }
+
+    /// The token that has to go for another one of its peer: the oldest, but never the one that was
+    /// shown.
+    pub(super) fn surplus_of(
+        &self,
+        peer_id: &PeerId,
+        shown: Option<TokenHash>,
+    ) -> Option<TokenHash> {
+        let tokens = self.of_peer.get(peer_id).filter(|all| all.len() >= TOKENS_OF_A_PEER)?;
+        tokens.iter().map(|(_, hash)| *hash).find(|hash| Some(*hash) != shown)
+    }
+
+    pub(super) fn first_spent(&self, grace: Duration, now: Now) -> Option<TokenHash> {
+        let (_, hash) = self.expiring.first()?;
+        self.tokens.get(hash).filter(|token| token.is_spent(grace, now)).map(|_| *hash)
+    }
+}
