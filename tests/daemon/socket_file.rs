@@ -7,6 +7,7 @@ use std::path::Path;
 
 use nix::sys::signal::Signal;
 use serde_json::json;
+use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::harness::{Client, Daemon, Setup, eventually};
 
@@ -101,4 +102,31 @@ fn file_of_another_program_in_its_place_stays() {
     let found = fs::symlink_metadata(&socket).expect("the other's file is gone");
     assert!(found.file_type().is_socket());
     drop(foreign);
+}
+
+/// A program in the socket's place that accepts nothing, and a connection that waits for it.
+fn busy_listener(path: &Path) -> (Socket, UnixStream) {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None).expect("a socket");
+    socket.bind(&SockAddr::unix(path).expect("an address")).expect("bind it");
+    socket.listen(0).expect("listen");
+    let waiting = UnixStream::connect(path).expect("fill its queue");
+    (socket, waiting)
+}
+
+#[test]
+fn busy_program_in_its_place_is_not_waited_for() {
+    let daemon = Setup::new().config(QUICK).start();
+    let socket = daemon.setup.socket();
+    let mut before = daemon.client();
+    let mut busy = None;
+    displace(&socket, |other| busy = Some(busy_listener(other)));
+    daemon.await_log("another program listens");
+    before.call("ping", json!({}));
+
+    let mut second = Setup::new();
+    second.socket = second.path("busy.sock");
+    let _busy = busy_listener(&second.socket);
+    let (status, log) = second.fails();
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(log.contains("another program listens"), "{log}");
 }

@@ -4,7 +4,6 @@ use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
@@ -13,6 +12,7 @@ use interprocess::local_socket::traits::tokio::Listener as _;
 use interprocess::local_socket::{GenericFilePath, ListenerOptions, ToFsName};
 use interprocess::os::unix::local_socket::ListenerOptionsExt;
 use interprocess::os::unix::uds_local_socket::tokio as uds;
+use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::{FileId, own_user};
 use crate::core::User;
@@ -213,7 +213,7 @@ fn reclaim(path: &Path) -> anyhow::Result<()> {
             path.display()
         );
     }
-    match UnixStream::connect(path) {
+    match connect(path) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             log::info!("reclaiming the socket {}, which nobody listens on", path.display());
             fs::remove_file(path).with_context(|| format!("can't reclaim {}", path.display()))
@@ -222,10 +222,21 @@ fn reclaim(path: &Path) -> anyhow::Result<()> {
         Err(error) => {
             Err(error).with_context(|| format!("can't tell who listens on {}", path.display()))
         }
-        Ok(_) => bail!(
+        Ok(()) => bail!(
             "another program listens on {}: stop it, or choose another path with --socket",
             path.display()
         ),
+    }
+}
+
+/// Connects to whoever listens on a path. One that has no room for a connection now listens, too,
+/// and is not waited for.
+fn connect(path: &Path) -> io::Result<()> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    match socket.connect(&SockAddr::unix(path)?) {
+        Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+        _ => Ok(()),
     }
 }
 
