@@ -12,7 +12,7 @@ use lanrage_ipc::model::{PartyId, Peer, Relay};
 use lanrage_ipc::params::{SubscribeParams, Topic};
 
 use super::connection::describe;
-use super::daemon::Daemon;
+use super::daemon::{Daemon, Program};
 use super::exit::{Exit, Failure};
 use super::input::one_of;
 use super::output::{Output, Page};
@@ -38,6 +38,7 @@ impl Watch {
         let output = daemon.output;
         output.exit_when_unread();
         let mut session = daemon.connect()?;
+        let program = session.program;
         let params = SubscribeParams {
             topics: (!self.topics.is_empty()).then_some(self.topics),
             party_id: self.party,
@@ -50,13 +51,13 @@ impl Watch {
         if output.json {
             output.print(raw.get())?;
         } else if let Some(snapshot) = session.decode::<EventsSubscribe>(&raw)?.snapshot {
-            output.page(|page| show_snapshot(page, &snapshot))?;
+            output.page(|page| show_snapshot(page, &snapshot, program))?;
         }
         loop {
             let next = session.client.next_message(Duration::MAX);
             match next.map_err(|error| daemon.failure(error))? {
                 Some(ServerMessage::Event(event)) => show_event(output, &event)?,
-                Some(ServerMessage::Reset(reset)) => show_reset(output, &reset)?,
+                Some(ServerMessage::Reset(reset)) => show_reset(output, &reset, program)?,
                 Some(ServerMessage::Unknown(newer)) => show_newer(output, &newer)?,
                 Some(ServerMessage::Goaway(goodbye)) => {
                     let message = format!("the daemon is stopping: {}", goodbye.reason);
@@ -77,13 +78,13 @@ fn show_event(output: Output, event: &EventParams) -> Result<(), Failure> {
     output.page(|page| page.line(format_args!("{}  {kind:<18}  {words}", time())))
 }
 
-fn show_reset(output: Output, reset: &ResetParams) -> Result<(), Failure> {
+fn show_reset(output: Output, reset: &ResetParams, program: Program) -> Result<(), Failure> {
     if output.json {
         return output.document(reset);
     }
     output.page(|page| {
         page.line(format_args!("{}  changes came too fast; this is how it is now:", time()));
-        show_snapshot(page, &reset.snapshot);
+        show_snapshot(page, &reset.snapshot, program);
     })
 }
 
@@ -100,8 +101,9 @@ fn time() -> String {
     Zoned::now().strftime("%H:%M:%S").to_string()
 }
 
-fn show_snapshot(page: &mut Page, snapshot: &Snapshot) {
-    if let Some(connection) = &snapshot.connection {
+fn show_snapshot(page: &mut Page, snapshot: &Snapshot, program: Program) {
+    // A server follows no other.
+    if let Some(connection) = snapshot.connection.as_ref().filter(|_| program == Program::Daemon) {
         page.line(format_args!("connection {}", describe(connection)));
     }
     if let Some(relays) = &snapshot.relays {

@@ -305,6 +305,16 @@ fn socket_of_a_server_is_told_as_one() {
         assert!(ran.stderr.contains("connect to the daemon's socket"), "{ran:?}");
     }
     assert_eq!(ctl.fails("wait --for online"), (1, "control_server".to_owned()));
+    let mut watch = ctl.command("watch").spawn().expect("run lanragectl");
+    let mut stdout = BufReader::new(watch.stdout.take().expect("its output"));
+    let lines = [(); 4].map(|()| {
+        let mut line = String::new();
+        stdout.read_line(&mut line).expect("a line");
+        line
+    });
+    assert_eq!(lines.concat(), "\nno relays\n\nno parties\n");
+    drop(stdout);
+    watch.wait().expect("its end");
 }
 
 #[test]
