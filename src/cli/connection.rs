@@ -62,6 +62,7 @@ pub(super) fn read(url: &str) -> Result<ServerUrl, Failure> {
 fn show(page: &mut Page, connection: &Connection) {
     let mut fields = vec![("state", state(connection))];
     fields.extend(connection.server_url.clone().map(|url| ("server", url)));
+    fields.extend(connection.proxy.clone().map(|proxy| ("proxy", proxy)));
     fields.push(("since", page.date(connection.since)));
     if connection.attempt > 0 {
         fields.push(("attempt", connection.attempt.to_string()));

@@ -110,7 +110,7 @@ impl Session {
 fn troubled(refused: Refused) -> Trouble {
     let Refused { code, message, cause, .. } = refused;
     match cause {
-        Cause::Unreachable | Cause::Unanswered => Trouble::Lost,
+        Cause::Unreachable | Cause::Unanswered | Cause::Foreign => Trouble::Lost,
         _ => Trouble::Refused { code, message },
     }
 }

@@ -105,7 +105,7 @@ impl fmt::Display for ProxyUrl {
 
 impl fmt::Debug for ProxyUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.place.fmt(f)
+        fmt::Display::fmt(&self.place, f)
     }
 }
 
