@@ -165,6 +165,10 @@ impl Session {
         party_id: &PartyId,
         in_flight: InFlight,
     ) -> Passing {
+        if matches!(in_flight.what, Passage::Enters { .. }) {
+            // From now on something keeps it alive.
+            self.idle.borrow_mut().remove(&in_flight.peer_id);
+        }
         let number = self.next_passage.get();
         self.next_passage.set(number + 1);
         let mut passages = self.passages.borrow_mut();

@@ -197,7 +197,7 @@ impl Session {
         Err(Trouble::Lost)
     }
 
-    pub(super) async fn introduce(
+    async fn introduce(
         &self,
         peer_id: &PeerId,
         caller: Option<User>,

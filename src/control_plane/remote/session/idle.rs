@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 use lanrage_ipc::model::PeerId;
 
 use super::{Carrier, Lane, Session};
-use crate::core::{Upstream, UpstreamPart};
+use crate::core::{Proof, Upstream, UpstreamPart};
 
 impl Session {
     /// Tells the server which peers something keeps alive, where that has changed: the connection
@@ -29,17 +29,22 @@ impl Session {
             let Ok(upstream) = self.look_up(UpstreamPart::Peer(peer_id.clone())).await else {
                 return;
             };
-            if upstream.memberships.is_empty() {
+            let proof = upstream.credentials.into_iter().next().map(|known| known.proof);
+            let Some(Proof::Token(token)) = proof.filter(|_| !upstream.memberships.is_empty())
+            else {
                 continue;
-            }
+            };
             if is_idle {
                 self.idle.borrow_mut().insert(peer_id.clone());
             } else {
                 self.idle.borrow_mut().remove(&peer_id);
             }
-            let (have, lane) = (BTreeMap::new(), Lane::Background);
-            match self.introduce(&peer_id, None, &upstream, have, lane).await {
-                Ok(()) => log::debug!("peer {peer_id}: is_idle={is_idle}"),
+            let (key, have, lane) = (self.around.keys.next(), BTreeMap::new(), Lane::Background);
+            // Without this answer the peer stays as it was on the server, and expires here.
+            match self.hello(Some(&peer_id), Some(token), have, &key, lane).await {
+                Ok(()) => {
+                    log::debug!("told the server what keeps a peer alive: {peer_id} idle={is_idle}")
+                }
                 Err(trouble) => log::debug!("peer {peer_id}: greeting failed: {trouble:?}"),
             }
         }
