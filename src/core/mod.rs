@@ -4,6 +4,7 @@
 //! make durable and the events to tell. Whole histories replay from their commands.
 
 mod addresses;
+mod clock_steps;
 mod command;
 pub mod link;
 mod rate;
@@ -14,6 +15,7 @@ mod refusal;
 mod registry;
 mod rules;
 
+pub use clock_steps::ClockSteps;
 pub use command::{
     Caller, Command, ConnectionId, Hold, Identity, ImportCounts, ImportMode, Membership, Now,
     Outcome, Principal, Refusal, Upstream, UpstreamPart,

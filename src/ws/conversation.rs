@@ -23,7 +23,7 @@ use super::requests::{Reply, summary};
 use super::session::send;
 use super::turns::{Turn, Turns};
 use crate::control_plane::{Answer, Ask, Failure, Query};
-use crate::core::{Caller, Command, Principal, Refusal};
+use crate::core::{Caller, ClockSteps, Command, Principal, Refusal};
 use crate::events::Delivery;
 
 /// Signals are looked for again that often while the client has not read what it was sent.
@@ -39,6 +39,8 @@ pub(super) struct Conversation {
     pub(super) face: Arc<Face>,
     pub(super) line: Arc<Line>,
     pub(super) style: Cell<Style>,
+    /// Steps of the wall clock that the client's offset does not count yet.
+    clock: Cell<ClockSteps>,
     /// Whether connections before this one are not listened to any more for its peers.
     pub(super) takes_over: Cell<bool>,
     /// The peers that the connection speaks for.
@@ -67,6 +69,7 @@ impl Conversation {
     pub(super) fn new(face: Arc<Face>, line: Arc<Line>, events: usize) -> Self {
         let refresh_at = Cell::new(Instant::now() + face.settings().ws.refresh);
         Self {
+            clock: Cell::new(ClockSteps::start(face.http.clock.now())),
             hearing: RefCell::new(Hearing::new(line.id, events)),
             face,
             line,
@@ -121,6 +124,7 @@ impl Conversation {
     /// Does what is due. The moments are kept from turn to turn, so that a busy connection does
     /// not put them off.
     async fn keep_time(&self) {
+        self.follow_clock();
         let now = Instant::now();
         if self.signals_at.get().is_some_and(|at| at <= now) {
             self.signals_at.set(None);
@@ -130,6 +134,19 @@ impl Conversation {
             self.refresh().await;
             self.come_back_again().await;
             self.refresh_at.set(Instant::now() + self.face.settings().ws.refresh);
+        }
+    }
+
+    /// Counts the client's offset anew, once the wall clock here has stepped.
+    fn follow_clock(&self) {
+        let mut clock = self.clock.get();
+        let minutes = clock.ahead(self.face.http.clock.now());
+        if minutes != 0 {
+            clock.follow(minutes);
+            self.clock.set(clock);
+            let style = self.style.get();
+            let utc_offset = style.utc_offset.and_then(|offset| offset.after_step(minutes));
+            self.style.set(Style { utc_offset, ..style });
         }
     }
 

@@ -47,6 +47,13 @@ impl UtcOffset {
         Self::from_minutes(minutes.try_into().ok()?)
     }
 
+    /// The offset of the same client as seen from a clock that was put forward by so many minutes;
+    /// `None` if no clock in use shows that.
+    pub fn after_step(self, minutes: i64) -> Option<Self> {
+        let shifted = i64::from(self.minutes).checked_sub(minutes)?;
+        Self::from_minutes(shifted.try_into().ok()?)
+    }
+
     /// The zone whose clocks are always so.
     pub fn zone(self) -> TimeZone {
         // At most 14 hours, where jiff allows 25: UTC never comes of it.
@@ -120,6 +127,16 @@ mod tests {
             ("0001-01-01T14:00:00+14:00", Some(840)),
         ] {
             assert_eq!(infer(last_seen), minutes, "{last_seen}");
+        }
+    }
+
+    #[test]
+    fn a_step_of_our_clock_moves_the_offsets_of_others() {
+        let offset = |minutes| UtcOffset::from_minutes(minutes).expect("an offset");
+        assert_eq!(offset(120).after_step(60), Some(offset(60)));
+        assert_eq!(offset(0).after_step(-60), Some(offset(60)));
+        for step in [900, -900, 7, i64::MIN] {
+            assert_eq!(offset(0).after_step(step), None, "{step}");
         }
     }
 

@@ -76,12 +76,13 @@ pub struct LocalControlPlane {
 impl LocalControlPlane {
     /// Over a restored registry. `store_status` tells where the state is and what befell it.
     pub fn new(
-        registry: Registry,
+        mut registry: Registry,
         clock: Clock,
         to: Collaborators,
         seen_interval: Duration,
         store_status: StoreStatus,
     ) -> Self {
+        registry.watch_clock(clock.now());
         let connection = Connection {
             state: ConnectionState::Local,
             server_url: None,

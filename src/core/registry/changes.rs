@@ -48,6 +48,11 @@ pub enum Effect {
         /// Its number, which no other signal has.
         number: u64,
     },
+    /// Members' offsets were counted anew after a step of the wall clock.
+    ClockFollowed {
+        /// By how much it was put forward.
+        minutes: i64,
+    },
 }
 
 /// A change that was made: what to write, and how to take it back.

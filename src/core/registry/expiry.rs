@@ -13,6 +13,7 @@ use crate::core::command::Outcome;
 
 impl Transaction<'_> {
     pub(super) fn expire(&mut self) -> Outcome {
+        self.follow_clock();
         self.silence_orphans();
         self.expire_signals();
         self.expire_tokens();

@@ -37,7 +37,7 @@ impl Registry {
         let parties = self.peers.get(peer_id).map(|presence| &presence.parties);
         let parties: Vec<_> = parties.into_iter().flatten().cloned().collect();
         let offset = |id| self.parties.get(id)?.members.get(peer_id)?.record.utc_offset;
-        let utc_offset = parties.iter().find_map(offset);
+        let utc_offset = self.offset_at(parties.iter().find_map(offset), now);
         let expires_at = ends.map(|ends| now.wall_at(ends));
         Identity { peer_id: peer_id.clone(), expires_at, utc_offset, parties }
     }

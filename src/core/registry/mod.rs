@@ -7,6 +7,7 @@ mod expiry;
 mod following;
 mod identities;
 mod import;
+mod offsets;
 mod outbox;
 mod party;
 mod queries;
@@ -28,6 +29,7 @@ use lanrage_ipc::model::{Epoch, Keepalive, Origin, PartyId, PeerId, RelayId, Sig
 pub use changes::{Applied, Change, Effect};
 pub use queries::Filter;
 
+use super::clock_steps::ClockSteps;
 use super::command::{Caller, Command, ConnectionId, Now, Refusal};
 use super::record::{
     ChoiceRecord, MemberRecord, Owner, PartyRecord, RelayRecord, RequestKey, Write,
@@ -66,6 +68,8 @@ pub struct Registry {
     outbox: Outbox,
     /// How many requests were named, since the program began.
     named: u64,
+    /// Steps of the wall clock that members' offsets do not count yet.
+    clock: ClockSteps,
     /// Signals queued since the program began.
     signals_queued: u64,
     memberships: usize,
@@ -177,6 +181,7 @@ impl Registry {
             receipts: Receipts::default(),
             outbox: Outbox::default(),
             named: 0,
+            clock: ClockSteps::default(),
             signals_queued: 0,
             memberships: 0,
             signals_bytes: 0,
@@ -247,6 +252,11 @@ impl Registry {
         }
     }
 
+    /// Watches for steps of the wall clock from here on.
+    pub fn watch_clock(&mut self, now: Now) {
+        self.clock = ClockSteps::start(now);
+    }
+
     /// Changes the bounds from here on; what exceeds them already stays.
     pub fn set_rules(&mut self, rules: Rules) {
         self.rules = rules;
@@ -314,6 +324,7 @@ impl Registry {
                     member.signals.retain(|signal| signal.number != number);
                 });
             }
+            Effect::ClockFollowed { minutes } => self.clock.follow(-minutes),
         }
     }
 }

@@ -121,6 +121,7 @@ impl Transaction<'_> {
         peer_id: &PeerId,
     ) -> Result<Outcome, Refusal> {
         let utc_offset = self.member(party_id, peer_id)?.record.utc_offset;
+        let utc_offset = self.registry.offset_at(utc_offset, self.now);
         self.touch(party_id, peer_id);
         let expires_in = self.registry.rules.peer_timeout;
         Ok(Outcome::Alive { expires_in, seq: self.party(party_id)?.record.seq, utc_offset })

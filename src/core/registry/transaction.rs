@@ -56,17 +56,19 @@ impl<'a> Transaction<'a> {
         Ok(match command {
             Command::Register { party_id, name, host, keepalive, utc_offset } => {
                 let id = party_id.clone();
+                let utc_offset = self.noted_offset(utc_offset);
                 let entrant = Entrant { info: host, keepalive, utc_offset };
                 let registered = self.register(party_id, name, entrant)?;
                 self.carry_newcomer(&id);
                 registered
             }
             Command::Join { party_id, peer, keepalive, utc_offset } => {
+                let utc_offset = self.noted_offset(utc_offset);
                 self.join(party_id, Entrant { info: peer, keepalive, utc_offset })?
             }
             Command::Leave { party_id, peer_id } => self.leave(&party_id, &peer_id)?,
             Command::Update { party_id, peer, utc_offset } => {
-                self.update(&party_id, peer, utc_offset)?
+                self.update(&party_id, peer, self.noted_offset(utc_offset))?
             }
             Command::Heartbeat { party_id, peer_id } => self.heartbeat(&party_id, &peer_id)?,
             Command::SendSignal { party_id, from, to, data } => {

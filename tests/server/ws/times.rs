@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp, tz::Offset};
 use serde_json::{Value, json};
 
 use super::{done, newcomer, sync};
-use crate::harness::{Http, Setup, Ws, announced};
+use crate::harness::{Http, Setup, SteppedClock, Ws, announced, eventually};
 
 /// A peer as a client tells of it whose clock is ahead of UTC by so many minutes.
 fn told_at(id: &str, minutes: i32) -> Value {
@@ -103,4 +103,48 @@ fn a_clock_is_remembered() {
         &ws.await_frame("the party", |f| f["type"] == "party_update")["party"]["created_at"],
         60,
     );
+}
+
+/// The last sign of life of a member that a party's snapshot tells.
+fn last_seen(party: &Value, peer_id: &str) -> Value {
+    party["party"]["peers"][peer_id]["last_seen"].clone()
+}
+
+/// Whether a time is now by a clock that is ahead of UTC by so many minutes.
+fn is_now(time: &Value, minutes: i32) -> bool {
+    let time: DateTime = time.as_str().expect("a time").parse().expect("a time");
+    time.duration_until(wall(minutes)).abs() < SignedDuration::from_mins(7)
+}
+
+#[test]
+fn a_step_of_the_server_s_clock_leaves_its_clients_times_right() {
+    let Some(clock) = SteppedClock::new() else { return };
+    let config = "[ws]\nrefresh = '20ms'\n[cleanup]\ninterval = '20ms'\n";
+    let server = Setup::server().config(config).stepped_clock(&clock).start();
+    let mut http = Http::registered(server.address(), "zoe");
+    let mut alice = Ws::plain(server.address());
+    let frame = json!({"type": "register_party", "party_id": "lan", "name": "LAN",
+        "host_peer": told_at("alice", 120)});
+    alice.send(frame);
+    alice.await_type("party_update");
+    let join = json!({"party_id": "lan", "peer_info": told_at("zoe", -300)});
+    http.post("/parties/lan/join", Some(join)).ok();
+    for offset_ms in [-3_600_000, 3 * 3_600_000, 0] {
+        clock.set_offset_ms(offset_ms);
+        // The first snapshots may be of before.
+        alice.await_frame("the right time", |frame| {
+            frame["type"] == "party_update" && is_now(&last_seen(frame, "alice"), 120)
+        });
+        http.post("/parties/lan/peers/zoe/heartbeat", None).ok();
+        eventually("the right time", || {
+            let party = http.get("/parties/lan").ok();
+            let right = ["alice", "zoe"].iter().all(|id| is_now(&last_seen(&party, id), -300));
+            right.then_some(())
+        });
+    }
+    // An offset that is told after a step is not counted twice.
+    clock.set_offset_ms(-3_600_000);
+    let join = json!({"party_id": "lan", "peer_info": told_at("zoe", 60)});
+    let joined = http.post("/parties/lan/join", Some(join)).ok();
+    assert_now(&last_seen(&joined, "zoe"), 60);
 }

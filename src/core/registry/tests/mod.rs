@@ -9,6 +9,7 @@ mod import;
 mod keepalive;
 mod limits;
 mod membership;
+mod offsets;
 mod ownership;
 mod principals;
 mod queries;

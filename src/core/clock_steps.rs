@@ -1,0 +1,82 @@
+//! Steps of the wall clock.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::command::Now;
+
+/// Minutes that clients' wall clocks are told apart by.
+const QUARTER: i64 = 15;
+
+/// Compares the wall clock with elapsed time: how far it was put forward or back since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ClockSteps {
+    /// What the wall clock would show at the start of elapsed time; none before the first look.
+    origin: Option<Timestamp>,
+}
+
+impl ClockSteps {
+    /// Of a clock that has not stepped at `now`.
+    pub fn start(now: Now) -> Self {
+        Self { origin: origin(now) }
+    }
+
+    /// Returns by how many minutes it was put forward, to the nearest quarter of an hour. Less than
+    /// half a quarter is passed over, and kept in mind.
+    pub fn ahead(&self, now: Now) -> i64 {
+        let (Some(before), Some(after)) = (self.origin, origin(now)) else { return 0 };
+        let (seconds, quarter) = (after.duration_since(before).as_secs(), QUARTER * 60);
+        (seconds + quarter / 2).div_euclid(quarter) * QUARTER
+    }
+
+    /// Counts so many minutes as known from now on.
+    pub fn follow(&mut self, minutes: i64) {
+        let step = SignedDuration::from_mins(minutes);
+        self.origin = self.origin.and_then(|origin| origin.checked_add(step).ok());
+    }
+}
+
+fn origin(now: Now) -> Option<Timestamp> {
+    let elapsed = SignedDuration::try_from(now.elapsed).ok()?;
+    now.wall.checked_sub(elapsed).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn now(wall_secs: i64, elapsed_secs: u64) -> Now {
+        let wall = Timestamp::from_second(1_800_000_000 + wall_secs).expect("a time");
+        Now { wall, elapsed: Duration::from_secs(elapsed_secs) }
+    }
+
+    #[test]
+    fn a_step_is_told_in_quarters_of_an_hour() {
+        let clock = ClockSteps::start(now(0, 0));
+        for (seconds, minutes) in [
+            (0, 0),
+            (449, 0),
+            (450, 15),
+            (-449, 0),
+            (-480, -15),
+            (3600, 60),
+            (-3600, -60),
+            (-90_000, -1500),
+        ] {
+            assert_eq!(clock.ahead(now(1000 + seconds, 1000)), minutes, "{seconds} s");
+        }
+        assert_eq!(ClockSteps::default().ahead(now(3600, 0)), 0);
+    }
+
+    #[test]
+    fn a_step_that_was_followed_is_told_once() {
+        let mut clock = ClockSteps::start(now(0, 0));
+        clock.follow(clock.ahead(now(3610, 10)));
+        assert_eq!(clock.ahead(now(3620, 20)), 0);
+        // What was too little to tell adds up.
+        assert_eq!(clock.ahead(now(3620 + 300, 20)), 0);
+        assert_eq!(clock.ahead(now(3620 + 460, 20)), 15);
+        assert_eq!(clock.ahead(now(20, 20)), -60);
+    }
+}

@@ -1,0 +1,48 @@
+//! The wall clocks of clients, counted from the wall clock here, which may step.
+
+use lanrage_ipc::model::UtcOffset;
+
+use super::Registry;
+use super::changes::Effect;
+use super::transaction::Transaction;
+use crate::core::command::Now;
+
+impl Registry {
+    /// A noted offset as it counts now.
+    pub(super) fn offset_at(&self, noted: Option<UtcOffset>, now: Now) -> Option<UtcOffset> {
+        noted?.after_step(self.clock.ahead(now))
+    }
+}
+
+impl Transaction<'_> {
+    /// An offset of now as it is noted: until the next clean-up all count from the clock of before.
+    pub(super) fn noted_offset(&self, offset: Option<UtcOffset>) -> Option<UtcOffset> {
+        offset?.after_step(-self.registry.clock.ahead(self.now))
+    }
+
+    /// Counts all noted offsets anew, once the wall clock has stepped. Their members are neither
+    /// seen nor changed by it for anybody.
+    pub(super) fn follow_clock(&mut self) {
+        let minutes = self.registry.clock.ahead(self.now);
+        if minutes == 0 {
+            return;
+        }
+        self.registry.clock.follow(minutes);
+        self.effect = Some(Effect::ClockFollowed { minutes });
+        let mut noted = Vec::new();
+        for (party_id, party) in &self.registry.parties {
+            for (peer_id, member) in &party.members {
+                if let Some(offset) = member.record.utc_offset {
+                    noted.push((party_id.clone(), peer_id.clone(), offset));
+                }
+            }
+        }
+        for (party_id, peer_id, offset) in noted {
+            let Ok(member) = self.member(&party_id, &peer_id) else { continue };
+            let (seen, keeper, mut record) = (member.seen, member.keeper, member.record.clone());
+            record.utc_offset = offset.after_step(minutes);
+            self.put_member(&party_id, record, keeper);
+            self.registry.with_member(&party_id, &peer_id, |member| member.seen = seen);
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Clients' wall clocks, when the one here steps.
+
+use lanrage_ipc::model::UtcOffset;
+
+use super::*;
+
+fn offset(minutes: i16) -> Option<UtcOffset> {
+    UtcOffset::from_minutes(minutes)
+}
+
+/// The offset that a heartbeat of a member tells.
+fn told_offset(world: &mut World, id: &str) -> Option<UtcOffset> {
+    match world.ann(heartbeat("lan", id)).outcome {
+        Outcome::Alive { utc_offset, .. } => utc_offset,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A party of `a`, whose clock is two hours ahead of UTC, after the clock here was put back an hour.
+fn stepped() -> World {
+    let mut world = World::new();
+    world.registry.watch_clock(world.now);
+    world.ann(Command::Register {
+        party_id: "lan".parse().unwrap(),
+        name: "lan".parse().unwrap(),
+        host: peer("a"),
+        keepalive: Keepalive::Manual,
+        utc_offset: offset(120),
+    });
+    world.pass(SECOND);
+    world.now.wall -= HOUR;
+    world
+}
+
+#[test]
+fn offsets_follow_a_step_at_once_and_are_written_with_the_next_clean_up() {
+    let mut world = stepped();
+    assert_eq!(told_offset(&mut world, "a"), offset(180));
+    let lan: model::PartyId = "lan".parse().unwrap();
+    let seen = world.registry.parties[&lan].members.clone();
+    let followed = world.ann(Command::Expire);
+    assert_eq!((followed.changes.len(), followed.events.len()), (1, 0));
+    let after = &world.registry.parties[&lan].members;
+    assert!(seen.values().zip(after.values()).all(|(one, other)| one.seen == other.seen));
+    assert_eq!(told_offset(&mut world, "a"), offset(180));
+    assert_eq!(world.ann(Command::Expire).changes.len(), 0);
+}
+
+#[test]
+fn an_offset_that_is_told_after_a_step_counts_from_the_clock_of_then() {
+    let mut world = stepped();
+    let command = Command::Update {
+        party_id: "lan".parse().unwrap(),
+        peer: peer("a"),
+        utc_offset: offset(60),
+    };
+    world.ann(command);
+    assert_eq!(told_offset(&mut world, "a"), offset(60));
+    world.ann(Command::Expire);
+    assert_eq!(told_offset(&mut world, "a"), offset(60));
+}
+
+#[test]
+fn a_step_that_could_not_be_written_is_followed_again() {
+    let mut world = stepped();
+    let Applied { changes, effect, .. } = world.ann(Command::Expire);
+    world.registry.revert(effect.expect("an effect"));
+    world.registry.undo(changes.into_iter());
+    assert_eq!(told_offset(&mut world, "a"), offset(180));
+    assert_eq!(world.ann(Command::Expire).changes.len(), 1);
+}
