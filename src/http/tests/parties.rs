@@ -7,7 +7,7 @@ async fn a_party_lives_from_its_host_s_coming_to_its_going() {
     let body = json!({"name": "Game", "host_peer_info": peer("ann")});
     let reply = server.call("POST", "/parties", &ann, Some(body)).await.expect(200);
     let id = reply["party_id"].as_str().unwrap();
-    assert_eq!(id.len(), 22);
+    assert_eq!(id.len(), 20);
     assert_eq!(reply["party"]["party_id"], id);
     assert_eq!(reply["party"].as_object().unwrap().len(), 5);
     assert_eq!(reply["party"]["peers"]["ann"].as_object().unwrap().len(), 9);
