@@ -64,6 +64,13 @@ struct Read {
     unread: Unread,
 }
 
+/// The answer to a frame.
+struct Answered {
+    frame: ServerFrame,
+    /// True if the client broke a rule; too many of these end the connection.
+    is_offence: bool,
+}
+
 impl Conversation {
     /// Over a line, with a queue of so many events.
     pub(super) fn new(face: Arc<Face>, line: Arc<Line>, events: usize) -> Self {
@@ -99,14 +106,15 @@ impl Conversation {
             let wake_at = this.wake_at();
             tokio::select! {
                 biased;
-                _ = turns.next(), if !turns.is_empty() => {}
+                answered = turns.next(), if !turns.is_empty() => this.answer(answered.flatten()),
                 // A frame that runs may wait for the subscription that an event comes by.
                 delivery = queue.next(), if turns.is_empty() => this.hear(delivery).await,
                 () = this.line.room(), if may_start => if let Some(read) = next.take() {
                     let (this, Read { turn, inbound, unread }) = (this.clone(), read);
                     turns.start(turn, async move {
-                        this.take(inbound).await;
+                        let answered = this.take(inbound).await;
                         drop(unread);
+                        answered
                     });
                 },
                 text = texts.recv(), if next.is_none() => match text {
@@ -117,7 +125,9 @@ impl Conversation {
                     if wake_at.is_some() => {}
             }
         }
-        while turns.next().await {}
+        while let Some(answered) = turns.next().await {
+            this.answer(answered);
+        }
         this.end().await;
     }
 
@@ -214,31 +224,46 @@ impl Conversation {
         Read { turn, inbound, unread }
     }
 
-    async fn take(&self, inbound: Result<Inbound, BadFrame>) {
+    /// Acts on a frame. `None` where no answer is due.
+    async fn take(&self, inbound: Result<Inbound, BadFrame>) -> Option<Answered> {
         if self.line.closing_since().is_some() {
-            return;
+            return None;
         }
         let Inbound { frame, req_id } = match inbound {
             Ok(inbound) => inbound,
             Err(bad) => {
                 self.face.http.metrics.rejected("invalid");
                 let req_id = bad.req_id.clone();
-                return self.offended(bad.into(), req_id);
+                return Some(self.refusal(bad.into(), req_id, true));
             }
         };
         let is_hello = matches!(frame, ClientFrame::Hello { .. });
         if !self.line.is_greeted() && !is_hello {
             let message = "type: the first frame must be hello or auth";
-            return self.offended(Rejection::new(ErrorCode::InvalidRequest, message), req_id);
+            let rejection = Rejection::new(ErrorCode::InvalidRequest, message);
+            return Some(self.refusal(rejection, req_id, true));
         }
         log::debug!("{:?}: {}", self.line.id, summary(&frame));
         match self.act(frame, req_id.as_ref()).await {
             Ok(Reply { epoch, seq, result }) => {
-                if let Some(req_id) = req_id.filter(|_| self.style.get().additions) {
-                    self.send(&ServerFrame::Ack { req_id, epoch, seq, result });
-                }
+                let req_id = req_id.filter(|_| self.style.get().additions)?;
+                let frame = ServerFrame::Ack { req_id, epoch, seq, result };
+                Some(Answered { frame, is_offence: false })
             }
-            Err(rejection) => self.refuse(rejection, req_id),
+            Err(rejection) => Some(self.refusal(rejection, req_id, false)),
+        }
+    }
+
+    fn refusal(&self, rejection: Rejection, req_id: Option<ReqId>, is_offence: bool) -> Answered {
+        log::debug!("{:?}: refused: {}", self.line.id, rejection.message);
+        Answered { frame: render::error(self.style.get(), rejection, req_id), is_offence }
+    }
+
+    fn answer(&self, answered: Option<Answered>) {
+        let Some(Answered { frame, is_offence }) = answered else { return };
+        self.send(&frame);
+        if is_offence {
+            self.line.offended(self.face.now());
         }
     }
 
@@ -264,16 +289,6 @@ impl Conversation {
 
     pub(super) fn send(&self, frame: &ServerFrame) {
         send(&self.line, frame, self.face.now());
-    }
-
-    fn refuse(&self, rejection: Rejection, req_id: Option<ReqId>) {
-        log::debug!("{:?}: refused: {}", self.line.id, rejection.message);
-        self.send(&render::error(self.style.get(), rejection, req_id));
-    }
-
-    fn offended(&self, rejection: Rejection, req_id: Option<ReqId>) {
-        self.refuse(rejection, req_id);
-        self.line.offended(self.face.now());
     }
 
     async fn hear(&self, delivery: Delivery) {

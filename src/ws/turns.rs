@@ -1,10 +1,12 @@
 //! The frames of one client that are acted on at the same time, so that their changes share
-//! commits: those that have nothing to do with each other.
+//! commits: those that have nothing to do with each other. Their answers keep the order of the
+//! frames.
 
+use std::collections::VecDeque;
 use std::future::Future;
 
 use futures_util::future::LocalBoxFuture;
-use futures_util::stream::{FuturesUnordered, StreamExt};
+use futures_util::stream::{FuturesOrdered, StreamExt};
 use lanrage_ipc::control::ClientFrame;
 use lanrage_ipc::model::{PartyId, PeerId};
 
@@ -65,46 +67,40 @@ impl Turn {
     }
 }
 
-/// The frames that are acted on.
-pub(super) struct Turns {
-    running: FuturesUnordered<LocalBoxFuture<'static, u64>>,
-    turns: Vec<(u64, Turn)>,
+/// The frames that are acted on, each with an answer of type `A`; oldest first.
+pub(super) struct Turns<A> {
+    running: FuturesOrdered<LocalBoxFuture<'static, A>>,
+    turns: VecDeque<Turn>,
     most: usize,
-    last: u64,
 }
 
-impl Turns {
+impl<A> Turns<A> {
     /// At most so many at the same time.
     pub(super) fn new(most: usize) -> Self {
-        Self { running: FuturesUnordered::new(), turns: Vec::new(), most, last: 0 }
+        Self { running: FuturesOrdered::new(), turns: VecDeque::new(), most }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.running.is_empty()
+        self.turns.is_empty()
     }
 
     /// True if a frame may run now, beside all that do.
     pub(super) fn admits(&self, turn: &Turn) -> bool {
         self.turns.len() < self.most
-            && self.turns.iter().all(|(_, running)| running.may_run_beside(turn))
+            && self.turns.iter().all(|running| running.may_run_beside(turn))
     }
 
     /// Runs a frame that was admitted. Frames send their commands in the order in which they start.
-    pub(super) fn start(&mut self, turn: Turn, action: impl Future<Output = ()> + 'static) {
-        self.last += 1;
-        let number = self.last;
-        self.turns.push((number, turn));
-        self.running.push(Box::pin(async move {
-            action.await;
-            number
-        }));
+    pub(super) fn start(&mut self, turn: Turn, action: impl Future<Output = A> + 'static) {
+        self.turns.push_back(turn);
+        self.running.push_back(Box::pin(action));
     }
 
-    /// Waits until one has ended; `false` while none runs.
-    pub(super) async fn next(&mut self) -> bool {
-        let Some(ended) = self.running.next().await else { return false };
-        self.turns.retain(|(number, _)| *number != ended);
-        true
+    /// Waits until the oldest has ended, and returns its answer; `None` while none runs.
+    pub(super) async fn next(&mut self) -> Option<A> {
+        let answer = self.running.next().await?;
+        self.turns.pop_front();
+        Some(answer)
     }
 }
 
@@ -146,5 +142,22 @@ mod tests {
             assert_eq!(one.may_run_beside(&other), expected, "{one:?} {other:?}");
             assert_eq!(other.may_run_beside(&one), expected, "{other:?} {one:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn answers_keep_the_order_of_the_frames() {
+        let mut turns = Turns::new(2);
+        let (done, waits) = tokio::sync::oneshot::channel();
+        turns.start(beat("lan", "own"), async move { waits.await.expect("a word") });
+        turns.start(beat("den", "own"), async move {
+            done.send(1).expect("somebody waits");
+            2
+        });
+        assert!(!turns.admits(&beat("third", "own")), "two are the most");
+        assert_eq!(
+            (turns.next().await, turns.next().await, turns.next().await),
+            (Some(1), Some(2), None)
+        );
+        assert!(turns.is_empty() && turns.admits(&Turn::Alone));
     }
 }
