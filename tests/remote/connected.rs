@@ -1,11 +1,11 @@
-//! Whether something keeps a member alive: its own daemon, its server, and other daemons agree.
+//! The `connected` of a member: its own daemon, its server, and other daemons agree on it.
 
 use serde_json::{Value, json};
 
 use super::{follower, join, party, register, server};
 use crate::harness::{Daemon, eventually, peer};
 
-/// Waits until all show whether a member is connected.
+/// Waits until all show this `connected` of a member.
 #[track_caller]
 fn all_show(all: [&Daemon; 3], peer_id: &str, connected: bool) {
     for one in all {

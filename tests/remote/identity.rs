@@ -213,7 +213,7 @@ fn a_host_whose_id_becomes_free_is_registered() {
     proxy.cut();
     here.await_state("fallback");
     register(&here, "p", "ann", "pending");
-    // Who has the id holds it by an open connection alone.
+    // The other client holds the id by an open connection alone.
     let mut other = Ws::plain(server.address());
     other.send(json!({"type": "auth", "peer_id": "ann"}));
     other.send(json!({"type": "heartbeat", "party_id": "none", "peer_id": "ann"}));

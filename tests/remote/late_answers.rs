@@ -1,5 +1,5 @@
-//! Answers that come so late that the daemon has sent its request twice: what both answers state
-//! counts once.
+//! Answers that come so late that the daemon has sent its request twice: both state the same, and
+//! the second statement has no effect.
 
 use std::time::Duration;
 

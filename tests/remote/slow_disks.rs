@@ -89,7 +89,7 @@ fn a_stalled_disk_of_the_daemon_ends_no_connection() {
     join(&other, "lan", "bob", "synced");
     agree(&[&server, &daemon], "lan", &["ann", "bob"]);
     disk.set_delay(Duration::from_secs(600));
-    // What the daemon is told of bob waits for its disk, and the answers to its heartbeats with it.
+    // The news of bob waits for the daemon's disk, and the answers to its heartbeats wait behind it.
     other.client().call("peer.update", json!({"party_id": "lan", "peer": moved("bob", 7)}));
     thread::sleep(GIVEN_UP * 2);
     disk.set_delay(Duration::ZERO);

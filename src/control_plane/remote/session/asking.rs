@@ -137,7 +137,7 @@ impl Session {
         }
     }
 
-    /// An answer has been read, and is given to who asked once all before it is taken in.
+    /// Marks the answer to a request as read. The caller gets it once all before it is taken in.
     pub(super) fn answer_read(&self, req_id: &ReqId) {
         if let Some(pending) = self.waiting.borrow_mut().get_mut(req_id.key()) {
             pending.is_read = true;

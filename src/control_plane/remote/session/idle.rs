@@ -41,12 +41,8 @@ impl Session {
             }
             let (key, have, lane) = (self.around.keys.next(), BTreeMap::new(), Lane::Background);
             // Without this answer the peer stays as it was on the server, and expires here.
-            match self.hello(Some(&peer_id), Some(token), have, &key, lane).await {
-                Ok(()) => {
-                    log::debug!("told the server what keeps a peer alive: {peer_id} idle={is_idle}")
-                }
-                Err(trouble) => log::debug!("peer {peer_id}: greeting failed: {trouble:?}"),
-            }
+            let told = self.hello(Some(&peer_id), Some(token), have, &key, lane).await;
+            log::debug!("idle peer told: peer={peer_id} idle={is_idle} result={told:?}");
         }
     }
 }

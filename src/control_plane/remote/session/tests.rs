@@ -160,7 +160,7 @@ async fn a_slow_server_is_asked_a_few_things_at_a_time_and_waited_for() {
     let asked: Vec<_> = (0..10).map(|_| world.ask(Lane::Background)).collect();
     let mut unanswered: VecDeque<_> = world.requests().await.into();
     assert_eq!(unanswered.len(), 8);
-    // Nobody waits behind them who waits for an answer.
+    // A client's request goes past the window.
     let urgent = world.ask(Lane::Asked);
     let req_id = world.request().await;
     world.acknowledge(req_id).await;
