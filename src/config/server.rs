@@ -4,6 +4,7 @@ mod key_file;
 mod network;
 mod tables;
 
+pub use network::ORIGINS_WITHOUT_HOST;
 pub(super) use network::parse_listen;
 pub(super) use tables::LIMITS_OF_THE_NETWORK;
 pub use tables::{Auth, Http, ServerLimits, Tls, Ws};

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use ipnet::IpNet;
 
-use crate::config::Http;
+use crate::config::{Http, ORIGINS_WITHOUT_HOST};
 
 /// The address of the client. `peer` is the other end of the connection, `forwarded_for` all
 /// values of `X-Forwarded-For` in their order, `trusted` the proxies.
@@ -51,10 +51,11 @@ pub fn forwarded_https<'a>(
 /// an address, `localhost` or a configured name: any other name may have been led here by somebody
 /// else (DNS rebinding).
 pub fn origin_allowed(origin: &str, host: Option<&str>, http: &Http) -> bool {
-    if http.allowed_origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin)) {
-        return true;
-    }
-    let Some(origin) = Origin::parse(origin) else { return false };
+    let Some(origin) = Origin::parse(origin) else {
+        let is = |name: &str| name.eq_ignore_ascii_case(origin);
+        return ORIGINS_WITHOUT_HOST.iter().any(|name| is(name))
+            && http.allowed_origins.iter().any(|allowed| is(allowed));
+    };
     let allowed = http.allowed_origins.iter().filter_map(|text| Origin::parse(text));
     let own = host.and_then(|host| origin.of_host(host)).filter(|own| own.is_server(http));
     allowed.chain(own).any(|allowed| origin.equals(&allowed))

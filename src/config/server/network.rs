@@ -31,7 +31,7 @@ pub(super) fn parse_network(value: &DeValue<'_>) -> Result<IpNet, String> {
 }
 
 /// What browsers send for pages that have no host: of a file, or in a sandbox.
-const WITHOUT_HOST: [&str; 2] = ["null", "file://"];
+pub const ORIGINS_WITHOUT_HOST: [&str; 2] = ["null", "file://"];
 
 /// An origin as browsers send it, `scheme://host[:port]` or one without a host, in lower case.
 pub(super) fn parse_origin(value: &DeValue<'_>) -> Result<String, &'static str> {
@@ -43,7 +43,7 @@ pub(super) fn parse_origin(value: &DeValue<'_>) -> Result<String, &'static str> 
     let whole = origin
         .split_once("://")
         .is_some_and(|(scheme, authority)| is_scheme(scheme) && is_authority(authority));
-    let known = whole || WITHOUT_HOST.contains(&origin.as_str());
+    let known = whole || ORIGINS_WITHOUT_HOST.contains(&origin.as_str());
     known.then_some(origin).ok_or(
         "is not an origin: write scheme, host and port alone, as in \"https://example.org\" or \
          \"http://localhost:8080\"",
