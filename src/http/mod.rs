@@ -13,6 +13,7 @@ mod error_bodies;
 mod face;
 mod guard;
 pub mod metrics;
+mod old_posts;
 mod once;
 pub mod openapi;
 pub mod origin;

@@ -1,7 +1,7 @@
 //! Accepts connections and serves HTTP/1 on them.
 //!
 //! The framework's `HttpServer` serves no connections but its own. This is put together from the
-//! same parts, around [`ErrorBodies`].
+//! same parts, around [`ErrorBodies`] and [`OldPosts`].
 
 use std::any::Any;
 use std::future::ready;
@@ -24,6 +24,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::error_bodies::ErrorBodies;
+use super::old_posts::OldPosts;
 use super::socket::on_connect;
 use crate::config::Http;
 
@@ -101,13 +102,16 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
+/// A connection, wrapped.
+type Connection<IO> = ErrorBodies<OldPosts<IO>>;
+
 /// A connection with the address of its other end.
 fn accepted<IO>(
     io: IO,
     peer: impl Fn(&IO) -> io::Result<SocketAddr>,
-) -> (ErrorBodies<IO>, Option<SocketAddr>) {
+) -> (Connection<IO>, Option<SocketAddr>) {
     let peer = peer(&io).ok();
-    (ErrorBodies::new(io), peer)
+    (ErrorBodies::new(OldPosts::new(io)), peer)
 }
 
 /// Times that connections are given, and what ends them.
@@ -126,7 +130,7 @@ impl Timing {
         &self,
         app: App<T>,
     ) -> impl ServiceFactory<
-        (ErrorBodies<IO>, Option<SocketAddr>),
+        (Connection<IO>, Option<SocketAddr>),
         Config = (),
         Response = (),
         Error = DispatchError,
@@ -154,8 +158,8 @@ impl Timing {
             .client_request_timeout(self.request)
             .keep_alive(self.keep_alive)
             .client_disconnect_timeout(DISCONNECT)
-            .on_connect_ext(|io: &ErrorBodies<IO>, extensions: &mut _| {
-                on_connect(io.get_ref() as &dyn Any, extensions);
+            .on_connect_ext(|io: &Connection<IO>, extensions: &mut _| {
+                on_connect(io.get_ref().get_ref() as &dyn Any, extensions);
             })
             .h1(app)
     }

@@ -9,8 +9,8 @@ use std::thread;
 use serde_json::{Value, json};
 
 use super::{
-    Watcher, await_synced, entry, join, member, members, moved, names, party, registration, server,
-    server_on, url,
+    PATIENT, Watcher, await_synced, entry, join, member, members, moved, names, party,
+    registration, server, server_on, url,
 };
 use crate::harness::{Daemon, FAST_REMOTE, Port, Setup, eventually, fast_remote};
 
@@ -94,6 +94,16 @@ fn join_under_the_requested_id_keeps_its_keepalive() {
     for peer in ["ann", "bob"] {
         assert_eq!(party["peers"][peer]["connected"], true, "{party}");
     }
+}
+
+#[test]
+fn full_party_is_told_by_its_code() {
+    let config = format!("{PATIENT}peers_per_party = 1\n");
+    let server = Setup::server().config(&config).start();
+    let daemon = over_http(&url(&server));
+    daemon.await_state("online");
+    let id = register(&daemon, "ann");
+    assert_eq!(daemon.client().refused("party.join", entry(&id, "bob")), "party_full");
 }
 
 #[test]

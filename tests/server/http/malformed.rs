@@ -48,6 +48,15 @@ fn a_malformed_head_is_refused_in_json() {
 }
 
 #[test]
+fn a_post_of_http_1_0_without_a_body_needs_no_length() {
+    let (server, []) = server_with([]);
+    let host = server.address();
+    let request = format!("POST /auth/register?peer_id=ann HTTP/1.0\r\nHost: {host}\r\n\r\n");
+    let answer = answer(&server, request.as_bytes());
+    assert!(read_response(&mut &answer[..]).expect("a response").ok()["token"].is_string());
+}
+
+#[test]
 fn a_head_that_is_too_large_is_refused_in_json() {
     let (server, []) = server_with([]);
     let many: String = (0..200).map(|number| format!("H{number}: x\r\n")).collect();

@@ -1,0 +1,177 @@
+//! Requests of HTTP/1.0 without a body.
+//!
+//! The HTTP library refuses a `POST` of HTTP/1.0 that has no length. Proxies that speak HTTP/1.0
+//! with a server forward it so, where a client sends neither a body nor a length. So each accepted
+//! connection is wrapped: the wrapper adds the length 0 to such a request where it comes first on
+//! its connection. Proxies open a connection for each. All other bytes pass as they are.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Upper bound of the head that is looked at, in bytes.
+const LONGEST_HEAD: usize = 16 << 10;
+
+const LENGTH: &[u8] = b"Content-Length: 0\r\n";
+
+/// A connection whose first request has a length.
+#[derive(Debug)]
+pub(super) struct OldPosts<IO> {
+    io: IO,
+    /// What was read of the first head; none once it was passed on.
+    head: Option<Head>,
+}
+
+#[derive(Debug, Default)]
+struct Head {
+    bytes: Vec<u8>,
+    is_complete: bool,
+    passed: usize,
+}
+
+impl Head {
+    /// Takes bytes, or the end where there are none.
+    fn take(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+        let end = self.bytes.windows(4).position(|window| window == b"\r\n\r\n");
+        let end = end.filter(|&end| end <= LONGEST_HEAD);
+        if let Some(end) = end
+            && lacks_length(&self.bytes[..end])
+        {
+            self.bytes.splice(end + 2..end + 2, LENGTH.iter().copied());
+        }
+        self.is_complete = bytes.is_empty()
+            || end.is_some()
+            || self.bytes.len() > LONGEST_HEAD
+            || !may_lack_length(&self.bytes);
+    }
+}
+
+/// False once the bytes can't be the beginning of a `POST` of HTTP/1.0.
+fn may_lack_length(bytes: &[u8]) -> bool {
+    let (line, is_whole) = match bytes.iter().position(|&byte| byte == b'\r') {
+        Some(end) => (&bytes[..end], true),
+        None => (bytes, false),
+    };
+    let begins = line.len().min(5);
+    line[..begins] == b"POST "[..begins] && (!is_whole || line.ends_with(b" HTTP/1.0"))
+}
+
+/// True for the whole head of a `POST` of HTTP/1.0 without a length.
+fn lacks_length(head: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(head) else { return false };
+    let names = text.split("\r\n").skip(1).filter_map(|line| line.split(':').next());
+    let tells = |name: &str| {
+        ["content-length", "transfer-encoding"]
+            .iter()
+            .any(|it| name.trim().eq_ignore_ascii_case(it))
+    };
+    may_lack_length(head) && !names.into_iter().any(tells)
+}
+
+impl<IO> OldPosts<IO> {
+    /// Wraps a connection.
+    pub(super) fn new(io: IO) -> Self {
+        Self { io, head: Some(Head::default()) }
+    }
+
+    /// Returns the connection itself.
+    pub(super) fn get_ref(&self) -> &IO {
+        &self.io
+    }
+}
+
+impl<IO: AsyncRead + Unpin> AsyncRead for OldPosts<IO> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let Self { io, head: first } = self.get_mut();
+        let Some(head) = first else { return Pin::new(io).poll_read(context, buffer) };
+        while !head.is_complete {
+            let mut bytes = [0; 1 << 10];
+            let mut read = ReadBuf::new(&mut bytes);
+            ready!(Pin::new(&mut *io).poll_read(context, &mut read))?;
+            head.take(read.filled());
+        }
+        let left = &head.bytes[head.passed..];
+        let count = left.len().min(buffer.remaining());
+        buffer.put_slice(&left[..count]);
+        head.passed += count;
+        if head.passed == head.bytes.len() {
+            *first = None;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<IO: AsyncWrite + Unpin> AsyncWrite for OldPosts<IO> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().io).poll_write(context, buffer)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    /// What comes through of these bytes, where so many come at a time.
+    async fn through(sent: &str, at_once: usize) -> String {
+        let (mut far, near) = tokio::io::duplex(at_once);
+        let sent = sent.to_owned();
+        actix::spawn(async move {
+            far.write_all(sent.as_bytes()).await.expect("sent");
+        });
+        let mut came = String::new();
+        OldPosts::new(near).read_to_string(&mut came).await.expect("read");
+        came
+    }
+
+    #[actix::test]
+    async fn length_is_added_to_an_old_post_that_has_none() {
+        let post = "POST /auth/register HTTP/1.0\r\nHost: x\r\n";
+        for at_once in [1, 7, 1 << 12] {
+            for rest in ["", "GET / HTTP/1.0\r\n\r\n"] {
+                let came = through(&format!("{post}\r\n{rest}"), at_once).await;
+                assert_eq!(came, format!("{post}Content-Length: 0\r\n\r\n{rest}"));
+            }
+        }
+    }
+
+    #[actix::test]
+    async fn all_else_passes_as_it_is() {
+        let long = format!("POST / HTTP/1.0\r\nX: {}\r\n\r\n", "x".repeat(LONGEST_HEAD));
+        for sent in [
+            "",
+            "PO",
+            "POST / HTTP/1.0\r\nHost",
+            "POST / HTTP/1.1\r\nHost: x\r\n\r\n",
+            "GET / HTTP/1.0\r\nHost: x\r\n\r\n",
+            "POST / HTTP/1.0\r\ncontent-length: 2\r\n\r\n{}",
+            "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: x\r\n\r\nPOST / HTTP/1.0\r\n\r\n",
+            &long,
+        ] {
+            for at_once in [1, 7, 1 << 16] {
+                assert_eq!(through(sent, at_once).await, sent);
+            }
+        }
+    }
+}
