@@ -3,7 +3,9 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{BadServer, Behaviour, Daemon, Request, Setup, eventually, fast_remote, peer};
+use crate::harness::{
+    BadServer, Behaviour, Client, Daemon, Request, Setup, eventually, fast_remote, peer,
+};
 
 type Answer = (u16, &'static str, &'static str);
 
@@ -25,8 +27,8 @@ fn registration(party_id: &str, host: &str) -> Value {
     json!({"party_id": party_id, "name": "Quake", "host": peer(host), "keepalive": "daemon"})
 }
 
-fn parties(daemon: &Daemon) -> Vec<Value> {
-    let mut parties = daemon.client().call("party.list", json!({}));
+fn parties(client: &mut Client) -> Vec<Value> {
+    let mut parties = client.call("party.list", json!({}));
     parties["parties"].as_array_mut().map(std::mem::take).unwrap_or_default()
 }
 
@@ -61,12 +63,12 @@ fn defers(answers: &'static [Answer]) {
         assert!(connection["last_error"].is_string(), "{answer:?}: {connection}");
         gateway.behave(Behaviour::gateway(server.address(), |_| None));
         daemon.await_state("online");
-        let is_synced = || parties(&daemon).iter().all(|party| party["sync"] == "synced");
+        let mut is_synced = || parties(&mut client).iter().all(|party| party["sync"] == "synced");
         eventually("all synced", || is_synced().then_some(()));
         let keys = keys();
         assert!(keys.iter().all(|key| *key == keys[0] && !key.is_empty()), "{answer:?}: {keys:?}");
         for daemon in [&daemon, &server] {
-            assert_eq!(parties(daemon).len(), number + 1, "{answer:?}");
+            assert_eq!(parties(&mut daemon.client()).len(), number + 1, "{answer:?}");
         }
     }
 }
@@ -136,7 +138,9 @@ fn members_are_told_where_parties_cannot_be_read() {
     let id = party["party_id"].as_str().expect("an id");
     let entry = json!({"party_id": id, "peer": peer("bob"), "keepalive": "daemon"});
     there.client().call("party.join", entry);
-    let found = || parties(&here).into_iter().find(|party| party["peers"]["bob"].is_object());
+    let mut client = here.client();
+    let has_bob = |party: &Value| party["peers"]["bob"].is_object();
+    let found = || parties(&mut client).into_iter().find(has_bob);
     let party = eventually("the member", found);
     assert_eq!(party["host_id"], "ann", "{party}");
     let connection = here.client().call("connection.get", json!({}));
