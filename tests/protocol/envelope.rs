@@ -167,7 +167,8 @@ fn a_client_that_sends_no_more_gets_its_answers_first() {
 
 #[test]
 fn a_last_line_without_its_end_is_answered() {
-    let daemon = Setup::new().start();
+    // Longer than the test's patience: once all is answered, the connection ends at once.
+    let daemon = Setup::new().config("[limits]\nrequest_timeout = \"60s\"").start();
     let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
     let register = json!({
         "jsonrpc": "2.0", "id": 2, "method": "party.register",
