@@ -6,11 +6,18 @@ use std::{env, thread};
 use super::slow_disk::shim;
 
 /// Tests that run on the plain disk in a mode, by how their names begin, each with the reason.
-const NEEDS_PLAIN_DISK: &[(&str, &str, &str)] = &[(
-    "rare-stalls",
-    "remote_faults::chaos::",
-    "its daemons give a server up after 400 ms, so that many faults fit into a history",
-)];
+const NEEDS_PLAIN_DISK: &[(&str, &str, &str)] = &[
+    (
+        "rare-stalls",
+        "remote_faults::chaos::",
+        "its daemons give a server up after 400 ms, so that many faults fit into a history",
+    ),
+    (
+        "rare-stalls",
+        "remote_faults::outbox::",
+        "hundreds of commits one after the other, each twentieth a stall, take minutes",
+    ),
+];
 
 /// True when the run has time for long tests (`LANRAGE_LONG=1`); prints that a test is skipped
 /// otherwise.
