@@ -21,9 +21,9 @@ const FRAMEWORK: &str = "actix_server";
 /// Heard so only by a filter that names it.
 const FRAMES: &str = "tungstenite";
 
-/// Where the web framework logs each failed attempt to accept a connection: twice a second.
+/// Target of the web framework's message for each failed attempt to accept a connection: two a second.
 const FRAMEWORK_ACCEPT: &str = "actix_server::accept";
-/// How often a condition that lasts, such as a lack of file descriptors, is logged at most.
+/// Pause between two messages of a condition that lasts, such as a lack of file descriptors.
 pub(crate) const LASTING: Duration = Duration::from_secs(60);
 
 /// Limits how often something is logged.

@@ -82,15 +82,15 @@ pub enum ConfigError {
     BadServer {
         /// The flag or variable that gave it.
         by: &'static str,
-        /// What is wrong with it, without what it is: it may have a password.
+        /// The rule that it breaks. The value itself may have a password, and is left out.
         why: BadServerUrl,
     },
-    /// What should name a proxy does not.
+    /// The value names no proxy.
     #[error("{by}: {why}")]
     BadProxy {
         /// The flag or variable that gave it.
         by: &'static str,
-        /// What is wrong with it, without what it is: it may have a password.
+        /// The rule that it breaks. The value itself may have a password, and is left out.
         why: String,
     },
     /// The control server would serve others than its own machine in clear text.

@@ -76,7 +76,7 @@ pub enum Ask {
     Authenticate(TokenHash),
     /// The same, of a token that is shown to claim its peer id: it may have ended just before.
     AuthenticateClaim(TokenHash),
-    /// Whether a peer is in a party. The answer may be ahead of the disk.
+    /// Membership of a peer in any party. The answer may be ahead of the disk.
     IsMember(PeerId),
     /// Tell something of the registry.
     Query(Query),

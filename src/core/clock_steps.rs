@@ -10,7 +10,7 @@ const QUARTER: i64 = 15;
 /// Compares the wall clock with elapsed time: how far it was put forward or back since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ClockSteps {
-    /// What the wall clock would show at the start of elapsed time; none before the first look.
+    /// Wall clock time at the start of elapsed time; none before the first look.
     origin: Option<Timestamp>,
 }
 

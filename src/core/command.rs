@@ -349,7 +349,7 @@ pub enum UpstreamPart {
     Intents,
 }
 
-/// What this machine has to do with the control server that it follows. A query for a part leaves
+/// This machine's state towards the control server that it follows. A query for a part leaves
 /// the others empty.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Upstream {

@@ -21,7 +21,7 @@ use super::{DiscoveryError, Ours};
 const WRITERS_TIME: [Duration; 3] =
     [Duration::from_millis(10), Duration::from_millis(30), Duration::from_millis(100)];
 
-/// How often an update begins again because another program wrote the file meanwhile.
+/// Attempts of an update that another program's writes interrupt.
 const ATTEMPTS: usize = 5;
 
 /// What a discovery file announces.

@@ -16,7 +16,7 @@ const RESPONSE_HEADERS: HeaderValue = HeaderValue::from_static("retry-after");
 /// For how long a browser remembers it, in seconds.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 
-/// Whether the page that sends a request may: without an `Origin` it is no page. Several are as good
+/// True for a request that its page may send: without an `Origin` it is no page. Several are as good
 /// as one that is not allowed.
 pub(super) fn may_send(headers: &HeaderMap, http: &Http) -> bool {
     let mut origins = headers.get_all(header::ORIGIN);

@@ -169,7 +169,7 @@ mod tests {
         }
     }
 
-    /// What comes through of these bytes, where the connection takes so many at a time.
+    /// Returns the bytes that come through, where the connection takes so many at a time.
     fn through(bytes: &[u8], takes: &[usize]) -> String {
         let pipe = Pipe { takes: takes.iter().copied().collect(), taken: Vec::new() };
         let mut wrapped = ErrorBodies::new(pipe);

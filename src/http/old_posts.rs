@@ -20,7 +20,7 @@ const LENGTH: &[u8] = b"Content-Length: 0\r\n";
 #[derive(Debug)]
 pub(super) struct OldPosts<IO> {
     io: IO,
-    /// What was read of the first head; none once it was passed on.
+    /// Bytes read of the first head; none once it was passed on.
     head: Option<Head>,
 }
 
@@ -132,7 +132,7 @@ mod tests {
 
     use super::*;
 
-    /// What comes through of these bytes, where so many come at a time.
+    /// Returns the bytes that come through, where so many come at a time.
     async fn through(sent: &str, at_once: usize) -> String {
         let (mut far, near) = tokio::io::duplex(at_once);
         let sent = sent.to_owned();

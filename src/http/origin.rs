@@ -46,7 +46,7 @@ pub fn forwarded_https<'a>(
         && last.is_some_and(|scheme| scheme.trim().eq_ignore_ascii_case("https"))
 }
 
-/// Whether a page of this origin may send requests to the server that it calls `host`: pages of the
+/// True if a page of this origin may send requests to the server that it calls `host`: pages of the
 /// configured origins, and those of the server itself. A host is believed to be the server if it is
 /// an address, `localhost` or a configured name: any other name may have been led here by somebody
 /// else (DNS rebinding).

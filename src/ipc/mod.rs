@@ -58,7 +58,7 @@ pub struct Settings {
     pub limits: Limits,
     /// Who may do what.
     pub access: Access,
-    /// How often to look whether the socket's file is still there.
+    /// Pause between two looks at the socket's file.
     pub socket_check: Duration,
 }
 

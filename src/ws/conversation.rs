@@ -53,7 +53,7 @@ pub(super) struct Conversation {
     /// Members whose signals are to be fetched, when `signals_at` has come.
     late_signals: RefCell<BTreeSet<(PartyId, PeerId)>>,
     signals_at: Cell<Option<Instant>>,
-    /// When a client without additions is told all of its parties again.
+    /// Time at which a client without additions is told all of its parties again.
     refresh_at: Cell<Instant>,
 }
 

@@ -18,11 +18,11 @@ pub(super) struct Hearing {
     pub(super) queue: Arc<EventQueue>,
 }
 
-/// What became of a subscription.
+/// The result of renewing a subscription.
 pub(super) struct Renewed {
     /// The connection's own members of the party.
     pub(super) own: BTreeSet<PeerId>,
-    /// Whether it is heard from here on, and the client has to be told the party.
+    /// True if it is heard from here on, and the client has to be told the party.
     pub(super) is_new: bool,
     /// The subscription to end.
     pub(super) ended: Option<SubscriptionKey>,

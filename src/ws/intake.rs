@@ -11,7 +11,7 @@ use futures_util::Stream;
 
 /// Frames that are a little shorter than the longest come with what follows them.
 const SLACK: usize = 16 * 1024;
-/// What a text that waits counts for beside its length, so that there is a bound to many short ones.
+/// Bytes that a waiting text counts for beside its length, so that many short ones are bounded.
 const UNREAD_BYTES: usize = 64;
 
 /// How much of a client's input is being held, so that no more is read. The framework by itself

@@ -81,7 +81,7 @@ struct Outbox {
 #[derive(Default)]
 struct Intake {
     paused_since: Option<Duration>,
-    /// How long the pauses were that nobody asked for yet.
+    /// Length of the pauses that were not taken yet.
     paused: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! How often a client may send a frame.
+//! The pace of a client's frames.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ impl Pace {
 mod tests {
     use super::*;
 
-    /// How many frames come through at `now`.
+    /// Returns the number of frames that come through at `now`.
     fn through(pace: &mut Pace, paused: Duration, now: Duration) -> usize {
         let first = usize::from(pace.take(paused, now).is_ok());
         first + (0..10_000).filter(|_| pace.take(Duration::ZERO, now).is_ok()).count()

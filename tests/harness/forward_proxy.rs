@@ -33,7 +33,7 @@ impl ForwardProxy {
         self.address
     }
 
-    /// What it was asked so far: the method and the target of each request.
+    /// The requests so far: the method and the target of each.
     pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.lock().expect("what was asked").clone()
     }

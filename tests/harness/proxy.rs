@@ -36,7 +36,7 @@ struct Rules {
     /// Where new connections lead.
     target: SocketAddr,
     is_frozen: bool,
-    /// How long each chunk is on its way, by direction.
+    /// Delay of each chunk, by direction.
     delay: [Duration; 2],
     /// Whether bytes vanish, by direction.
     black_hole: [bool; 2],

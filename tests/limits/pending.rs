@@ -1,4 +1,4 @@
-//! How much may wait for the disk.
+//! The bound on changes that wait for the disk.
 
 use std::time::Duration;
 

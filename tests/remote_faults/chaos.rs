@@ -297,7 +297,6 @@ fn all_agree_in_many_histories_behind_a_one_way_delay() {
     }
 }
 
-/// Seed 24 once lost a guest here.
 #[test]
 fn all_agree_in_many_histories_under_cpu_starvation() {
     if is_long_run() {

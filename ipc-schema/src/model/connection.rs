@@ -21,7 +21,7 @@ pub struct Connection {
     pub retry_in_ms: Option<u64>,
     /// Why the last attempt failed, or how the server fails while it answers, in words.
     pub last_error: Option<String>,
-    /// What is spoken with the server: `auto`, `ws` or `http`, as configured; absent in local mode.
+    /// Transport to the server: `auto`, `ws` or `http`, as configured; absent in local mode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transport: Option<String>,
     /// The file of certificates that are trusted beside the system's, if there is one.

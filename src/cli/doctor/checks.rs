@@ -117,7 +117,7 @@ impl Way {
         }
     }
 
-    /// What this machine connects to: the server, or the proxy on the way.
+    /// Returns the next hop: the server, or the proxy on the way.
     fn next_hop(&self) -> &ServerUrl {
         self.proxies.to(&self.url).map_or(&self.url, ProxyUrl::place)
     }

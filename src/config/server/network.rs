@@ -30,7 +30,7 @@ pub(super) fn parse_network(value: &DeValue<'_>) -> Result<IpNet, String> {
     }
 }
 
-/// What browsers send for pages that have no host: of a file, or in a sandbox.
+/// Origins of pages that have no host: of a file, or in a sandbox.
 pub const ORIGINS_WITHOUT_HOST: [&str; 2] = ["null", "file://"];
 
 /// An origin as browsers send it, `scheme://host[:port]` or one without a host, in lower case.

@@ -1,4 +1,4 @@
-//! What becomes of a command that the registry has taken in: it waits for the disk, or is answered,
+//! The way of a command that the registry has applied: it waits for the disk, or is answered,
 //! or is taken back because too much waits.
 
 use actix::prelude::*;
@@ -87,7 +87,7 @@ impl LocalControlPlane {
     }
 }
 
-/// Whether an answer shows what may not be durable yet.
+/// True for an answer that shows state which may not be durable yet.
 fn shows_state(outcome: &Outcome) -> bool {
     matches!(
         outcome,

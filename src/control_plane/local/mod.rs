@@ -8,7 +8,7 @@
 //!
 //! One commit is under way at a time; what is asked for meanwhile goes into the next. Whoever
 //! reads while something waits is answered after it, so that nobody ever sees what is not durable.
-//! What waits is bounded: beyond that, calls are refused as if their commit had failed.
+//! The queue of waiting calls is bounded: beyond that, calls are refused as if their commit had failed.
 
 mod actor;
 mod applying;

@@ -1,4 +1,4 @@
-//! What a disk that hangs comes to.
+//! A disk that hangs.
 
 use std::sync::Arc;
 use std::time::Duration;

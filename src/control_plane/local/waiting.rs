@@ -1,4 +1,4 @@
-//! What has been done in memory and waits for the disk: in order, and in bounded memory.
+//! The queue of calls that are applied in memory and wait for the disk: in order, and bounded.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ const MOST_WAITING: usize = 16_384;
 const MOST_BYTES: usize = 128 << 20;
 /// Weight of a row, an event or an answer, with ids, names and a key of usual length.
 const ROW: usize = 512;
-/// How often a full queue is searched for what nobody waits for any more.
+/// Pause between two searches of a full queue for calls whose callers gave up.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// Where an answer goes. Nobody may be there to hear it any more.
@@ -75,7 +75,7 @@ pub(super) struct Changed {
 #[derive(Default)]
 pub(super) struct Pending {
     calls: VecDeque<Waiting>,
-    /// How many of them the commit under way holds.
+    /// Number of calls that the commit under way holds.
     committing: Option<usize>,
     bytes: usize,
     swept: Option<Duration>,

@@ -23,7 +23,7 @@ pub struct Applied {
     pub events: Vec<Event>,
     /// A sign of life to write behind.
     pub seen: Option<Seen>,
-    /// What else it did, in memory alone: [`Registry::revert`] takes it back, before `changes`.
+    /// Its effect in memory alone: [`Registry::revert`] takes it back, before `changes`.
     pub effect: Option<Effect>,
 }
 

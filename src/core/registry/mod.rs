@@ -57,7 +57,7 @@ pub struct Registry {
     orphans: BTreeSet<(PartyId, PeerId)>,
     /// Members that nothing keeps alive, by their last sign of life.
     silent_members: BTreeSet<(Duration, PartyId, PeerId)>,
-    /// How many relays each peer has.
+    /// Number of relays, by peer.
     relay_owners: HashMap<PeerId, usize>,
     /// Relays, by their last sign of life.
     silent_relays: BTreeSet<(Duration, RelayId)>,

@@ -22,7 +22,7 @@ pub(super) struct Token {
     /// Negative for a token from before the start.
     pub(super) issued: SignedDuration,
     pub(super) ends: Duration,
-    /// When it was shown last.
+    /// Time at which it was shown last.
     pub(super) shown: Option<Duration>,
 }
 
@@ -169,7 +169,7 @@ impl Identities {
         }
     }
 
-    /// Whether a connection is older than one that took the peer alone.
+    /// True for a connection that is older than one that took the peer alone.
     pub(super) fn is_superseded(&self, peer_id: &PeerId, connection: ConnectionId) -> bool {
         self.taken_alone.get(peer_id).is_some_and(|latest| connection < *latest)
     }

@@ -1,4 +1,4 @@
-//! What is counted before the control plane is asked.
+//! Rates that count before the control plane is asked.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -35,7 +35,7 @@ pub struct LocalSocket {
     reported: String,
 }
 
-/// What a socket is bound with, again if need be.
+/// Parameters of binding a socket, again if need be.
 #[derive(Debug)]
 struct Bound {
     open_to_all: bool,

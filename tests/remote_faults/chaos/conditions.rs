@@ -8,7 +8,7 @@ use crate::harness::{Direction, Proxy, Setup, SlowDisk};
 /// More than 2/5 of the daemons' `request_timeout` of 500 ms, after which a request is sent again.
 const ONE_WAY_DELAY: Duration = Duration::from_millis(250);
 
-/// How long each sync of the slow disk takes.
+/// Duration of each sync of the slow disk.
 const SYNC: Duration = Duration::from_millis(20);
 
 #[derive(Default)]

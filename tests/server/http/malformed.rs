@@ -1,4 +1,4 @@
-//! What the HTTP library refuses by itself has a JSON body, too.
+//! Refusals that the HTTP library makes by itself have a JSON body, too.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};

@@ -19,7 +19,7 @@ fn wall(minutes: i32) -> DateTime {
     offset.to_datetime(Timestamp::now())
 }
 
-/// Whether a time is now by a clock that is ahead of UTC by so many minutes. Half of the quarter
+/// True for a time that is now by a clock which is ahead of UTC by so many minutes. Half of the quarter
 /// of an hour that clocks are told apart by is time enough for a test.
 #[track_caller]
 fn assert_now(time: &Value, minutes: i32) {
@@ -110,7 +110,7 @@ fn last_seen(party: &Value, peer_id: &str) -> Value {
     party["party"]["peers"][peer_id]["last_seen"].clone()
 }
 
-/// Whether a time is now by a clock that is ahead of UTC by so many minutes.
+/// True for a time that is now by a clock which is ahead of UTC by so many minutes.
 fn is_now(time: &Value, minutes: i32) -> bool {
     let time: DateTime = time.as_str().expect("a time").parse().expect("a time");
     time.duration_until(wall(minutes)).abs() < SignedDuration::from_mins(7)

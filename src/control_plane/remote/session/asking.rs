@@ -82,7 +82,7 @@ impl Session {
         Err(Trouble::Lost)
     }
 
-    /// How long the server may be silent while a request waits for its answer.
+    /// Longest silence of the server while a request waits for its answer.
     fn patience(&self) -> Duration {
         self.target.request_timeout * 2 / 5
     }

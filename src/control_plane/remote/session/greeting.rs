@@ -166,7 +166,7 @@ impl Session {
         self.introduce(peer_id, None, &upstream, have, Lane::Background).await
     }
 
-    /// When to greet a peer again whose id is somebody else's now: it may become free. Each wait is
+    /// Returns the wait before a peer is greeted again whose id another owner has. Each wait is
     /// twice the one before. `None` for a peer whose greeting was not refused last.
     pub(super) fn greets_again_in(&self, peer_id: &PeerId) -> Option<Duration> {
         let refused = self.refused_greetings.borrow().get(peer_id).copied()?;

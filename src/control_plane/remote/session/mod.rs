@@ -113,7 +113,7 @@ struct Rejection {
     retry_after: Option<Duration>,
 }
 
-/// What the server makes of a request.
+/// The server's answer to a request.
 type Answered = Result<Acked, Rejection>;
 
 type Reply = oneshot::Sender<Answered>;
@@ -132,16 +132,16 @@ pub(super) struct Session {
     pub(super) target: Target,
     outgoing: mpsc::Sender<Outgoing>,
     clock_ahead: i64,
-    /// When the connection was opened.
+    /// Time at which the connection was opened.
     opened: Now,
-    /// When tokens are due to be renewed, by elapsed time: the wall clock may be set.
+    /// Due times of renewals, by elapsed time: the wall clock may be set.
     renewals: RefCell<HashMap<PeerId, Duration>>,
     /// Whether the server has said what stretch of history it is in.
     is_welcome: Cell<bool>,
     carrier: Carrier,
     server: ServerKey,
     waiting: RefCell<HashMap<RequestKey, Pending>>,
-    /// When an answer to any request was read last.
+    /// Time at which an answer to any request was read last.
     answered_at: Cell<Instant>,
     /// Who goes in or out of a party by a request under way.
     passages: RefCell<HashMap<PartyId, Vec<(u64, InFlight)>>>,
@@ -159,7 +159,7 @@ pub(super) struct Session {
     greetings: RefCell<HashMap<PeerId, Rc<tokio::sync::Mutex<()>>>>,
     /// Peers that were greeted as idle: nothing keeps them alive.
     idle: RefCell<HashSet<PeerId>>,
-    /// How often the server refused the greeting of a peer in a row.
+    /// Refused greetings in a row, by peer.
     refused_greetings: RefCell<HashMap<PeerId, u32>>,
     /// Whose peers they are that were greeted, or are being.
     owners: RefCell<HashMap<PeerId, User>>,

@@ -1,4 +1,4 @@
-//! How fast frames are sent, how many wait for their answers, and who goes first.
+//! The pace of frames, the window of requests in flight, and the priority of lanes.
 
 use std::cell::{Cell, RefCell};
 use std::time::Duration;

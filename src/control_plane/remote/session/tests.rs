@@ -15,7 +15,7 @@ use super::*;
 use crate::control_plane::remote::transport::tls;
 use crate::core::{ConnectionId, CredentialRecord, Principal, Proof};
 
-/// How long the server may be silent while a request waits for its answer.
+/// Longest silence of the server while a request waits for its answer.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Long enough for a slow machine.

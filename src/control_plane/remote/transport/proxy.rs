@@ -38,7 +38,7 @@ pub struct ProxyUrl {
 #[error("must be the URL of an HTTP proxy, such as http://proxy.example.org:3128")]
 pub struct BadProxyUrl;
 
-/// Whether a proxy is used.
+/// The choice of a proxy.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum ProxyChoice {
     /// As the environment variables of the system say.
@@ -57,7 +57,7 @@ pub struct Proxies {
     system: SystemProxies,
 }
 
-/// What the environment variables say: `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, in
+/// Proxies of the environment: `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, in
 /// either case.
 #[derive(Debug, Clone, Default)]
 pub struct SystemProxies {
@@ -110,7 +110,7 @@ impl fmt::Debug for ProxyUrl {
 }
 
 impl ProxyUrl {
-    /// Where it is, without credentials.
+    /// Returns its address, without credentials.
     pub fn place(&self) -> &ServerUrl {
         &self.place
     }
@@ -212,7 +212,7 @@ impl serde::Serialize for ProxyChoice {
 }
 
 impl SystemProxies {
-    /// What variables say that are looked up so.
+    /// Reads the variables through `lookup`.
     pub fn of(lookup: impl Fn(&str) -> Option<String>) -> Self {
         let named = |names: &[&'static str]| {
             let found = names.iter().find_map(|name| Some((*name, lookup(name)?)));
@@ -232,7 +232,7 @@ impl SystemProxies {
         named.as_ref().filter(|_| !is_loopback(&host) && !self.is_direct(&host, port))
     }
 
-    /// Whether a host is one of those that are connected to directly: by its name, one that it is
+    /// True for a host that is connected to directly: by its name, one that it is
     /// below, its address, a network, or `*` for all.
     fn is_direct(&self, host: &str, port: u16) -> bool {
         let address: Option<IpAddr> = host.parse().ok();

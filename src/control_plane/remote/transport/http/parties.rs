@@ -27,7 +27,7 @@ pub(super) struct Parties {
     /// The ids that parties were registered under, and what the server called them.
     renamed: BTreeMap<PartyId, PartyId>,
     epoch: Option<Epoch>,
-    /// What the server's times without an offset mean.
+    /// Offset of the server's times that come without one.
     pub(super) wall_clock: WallClock,
 }
 

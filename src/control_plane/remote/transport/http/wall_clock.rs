@@ -17,7 +17,7 @@ const FRESH: SignedDuration = SignedDuration::from_secs(90);
 /// No time zone is further from UTC.
 const FURTHEST: SignedDuration = SignedDuration::from_hours(14);
 
-/// What a server's answer follows.
+/// The request that a server's answer follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Occasion {
     /// The registration of the party.
@@ -28,11 +28,11 @@ pub(super) enum Occasion {
     Looked,
 }
 
-/// What the server's times show of its time zone.
+/// The server's time zone, as far as its times show it.
 #[derive(Debug, Default)]
 pub(super) struct WallClock {
     offset: SignedDuration,
-    /// What was last read of this machine's peers, 64 at most: the peers of a connection.
+    /// Last `last_seen` of each of this machine's peers, 64 at most: the peers of a connection.
     last_seen: BTreeMap<String, NaiveTime>,
 }
 
