@@ -40,7 +40,8 @@ const FEW_DAYS: i64 = 14;
 const URL_FIX: &str = "correct the server's URL: its host, its port and its path";
 
 const PROXY_FIX: &str = "correct the proxy (--proxy here, remote.proxy for the daemon), or have it \
-                         let this machine connect to the server";
+                         let this machine connect to the server; the daemon does not tell its \
+                         login, give that by --proxy http://USER:PASSWORD@HOST:PORT";
 
 const SERVER_FIX: &str = "see whether the control server runs, and what it logs; a proxy in front \
                           of it may not reach it";
@@ -163,8 +164,13 @@ impl Way {
         match self.address {
             Some(_) => Ok(good(words)),
             None => {
-                let fix = "start the server there, open its port in the firewalls on the way, or \
-                           correct the port in its URL";
+                let fix = match self.proxies.to(&self.url) {
+                    Some(_) => PROXY_FIX,
+                    None => {
+                        "start the server there, open its port in the firewalls on the way, or \
+                         correct the port in its URL"
+                    }
+                };
                 Err(Trouble::new(words, fix))
             }
         }

@@ -143,6 +143,9 @@ impl ProxyUrl {
         })?;
         let words = match status {
             status if status.is_success() => return Ok(()),
+            StatusCode::PROXY_AUTHENTICATION_REQUIRED if self.credentials.is_some() => {
+                "does not take the login: correct the user and the password in its URL"
+            }
             StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
                 "asks for a login: write the user and the password into its URL, in remote.proxy"
             }

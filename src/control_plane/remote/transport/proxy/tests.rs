@@ -85,7 +85,7 @@ async fn tunnel_ends_with_the_head_of_the_answer() {
     for (answer, words) in [
         ("HTTP/1.1 200 Connection established\r\nVia: x\r\n\r\nhi", ""),
         ("HTTP/1.0 200\r\n\r\nhi", ""),
-        ("HTTP/1.1 407 Who\r\n\r\n", "asks for a login"),
+        ("HTTP/1.1 407 Who\r\n\r\n", "does not take the login"),
         ("HTTP/1.1 403 No\r\n\r\n", "does not connect to it"),
         ("SSH-2.0\r\n\r\n", "is no HTTP proxy"),
         ("HTTP/1.1 200", "closed the connection"),
