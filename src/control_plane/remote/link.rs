@@ -285,7 +285,7 @@ impl Link {
         let is_same = self.told.borrow().as_ref().is_some_and(|told| told.state == *state);
         let level = match state {
             _ if is_same => log::Level::Debug,
-            ConnectionState::Fallback => log::Level::Warn,
+            ConnectionState::Fallback | ConnectionState::AuthFailed => log::Level::Warn,
             _ => log::Level::Info,
         };
         let why = last_error.as_deref().map(|why| format!(", {attempt} failed: {why}"));

@@ -89,6 +89,15 @@ impl Loss {
     pub fn new(words: impl Into<String>) -> Self {
         Self { words: words.into(), retry_after: None, is_final: false, is_displaced: false }
     }
+
+    /// For another connection of the same identity that took over. `detail` is a sentence of the
+    /// server's part in it.
+    pub fn displaced(detail: &str) -> Self {
+        let words = format!(
+            "another connection with this daemon's identity took over: is its state directory in use twice? {detail}"
+        );
+        Self { is_displaced: true, ..Self::new(words) }
+    }
 }
 
 /// What the link is told.

@@ -135,10 +135,7 @@ impl Session {
 
     /// Gives the connection up, since another one of the same identity took over.
     pub(super) fn displaced(&self, message: &str) {
-        let words = format!(
-            "another connection with this daemon's identity took over: is its state directory in use twice? The server says: {message}"
-        );
-        self.give_up(Loss { is_displaced: true, ..Loss::new(words) });
+        self.give_up(Loss::displaced(&format!("The server says: {message}")));
     }
 
     /// Warns of what the server does, unless that was often enough.

@@ -102,7 +102,6 @@ pub(super) fn of_close(frame: Option<&CloseFrame>, url: &ServerUrl) -> Loss {
         1011 => ": an internal error",
         1012 => ": it restarts",
         1013 => ": try again later",
-        DISPLACED => ": displaced",
         _ => "",
     };
     let reason = match frame.reason.as_str() {
@@ -110,5 +109,8 @@ pub(super) fn of_close(frame: Option<&CloseFrame>, url: &ServerUrl) -> Loss {
         reason => format!(", “{}”", words::shown(reason)),
     };
     let words = format!("{place} closed the connection ({code}{meaning}{reason})");
-    Loss { is_displaced: code == DISPLACED, ..Loss::new(words) }
+    match code {
+        DISPLACED => Loss::displaced(&words),
+        _ => Loss::new(words),
+    }
 }

@@ -28,7 +28,7 @@ async fn the_server_says_why_it_closes() {
         (1001, "bye", "(1001: it goes away, “bye”)"),
         (1008, "a\nb\u{202e}c", "(1008: a violation of its policy, “a?b?c”)"),
         (1013, "", "(1013: try again later)"),
-        (4001, "took over", "(4001: displaced, “took over”)"),
+        (4001, "took over", "(4001, “took over”)"),
         (4321, "why not", "(4321, “why not”)"),
     ] {
         let (mut wire, mut socket) = pair().await;
