@@ -255,7 +255,7 @@ mod tests {
     #[test]
     fn only_pipes_are_listened_on() {
         for path in ["control.sock", r"\\.\pipe\", r"\\.\pipe\a\b", r"\\host\pipe\a"] {
-            let error = bind(Path::new(path), false).expect_err(path);
+            let error = LocalSocket::bind(Path::new(path), false).expect_err(path);
             assert!(error.to_string().contains("is no name of a pipe"), "{error}");
         }
     }
