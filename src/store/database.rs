@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::connection::Flush;
 use super::error::{StoreError, StoreErrorKind};
-use super::{connection, rows};
+use super::{connection, files, rows};
 use crate::core::{RequestKey, Seen, ServerKey, TokenHash, Write};
 use crate::os::FileId;
 
@@ -66,8 +67,13 @@ impl Database {
         self.transact(writes, seen).map_err(|error| {
             let error = StoreError::new(&self.path, &error);
             if let Some(writer) = &mut self.writer {
-                writer.suspect |= error.kind == StoreErrorKind::Io;
-                if error.kind == StoreErrorKind::Damaged || !writer.connection.is_autocommit() {
+                let is_io = error.kind == StoreErrorKind::Io;
+                writer.suspect |= is_io;
+                // A connection whose first write failed may fail for ever. With an empty log nothing
+                // of a failed commit can be found by the next connection.
+                let is_stuck = is_io && log_is_empty(&self.path);
+                let is_spoiled = error.kind == StoreErrorKind::Damaged || is_stuck;
+                if is_spoiled || !writer.connection.is_autocommit() {
                     self.close();
                 }
             }
@@ -86,6 +92,8 @@ impl Database {
         };
         let writer = self.writer.insert(writer);
         if writer.suspect {
+            // A statement that failed may still hold a transaction, which locks the log.
+            writer.connection.flush_prepared_statement_cache();
             connection::restart_log(&writer.connection)?;
             writer.suspect = false;
         }
@@ -124,6 +132,14 @@ impl Writer {
             self.flush = flush;
         }
         Ok(())
+    }
+}
+
+/// True where the database's log has no frame, or is not there.
+fn log_is_empty(path: &Path) -> bool {
+    match fs::metadata(files::with_ending(path, "-wal")) {
+        Ok(log) => log.len() == 0,
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
     }
 }
 
