@@ -43,7 +43,7 @@ fn a_member_whose_token_has_just_ended_renews_it_once() {
     let mut server = Setup::server().start();
     let mut alice = Http::registered(server.address(), "alice");
     let party = alice.party("alice");
-    server.reload("[auth]\ntoken_ttl = '1s'\n");
+    server.reload("[auth]\ntoken_ttl = '5s'\n");
     alice.token =
         alice.post("/auth/register?peer_id=alice", None).ok()["token"].as_str().map(str::to_owned);
     server.reload("");

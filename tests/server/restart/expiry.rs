@@ -87,7 +87,7 @@ fn a_websocket_that_closed_keeps_nobody() {
 
 #[test]
 fn an_id_is_free_when_its_token_is_too_old_and_it_is_in_no_party() {
-    let auth = "[auth]\ntoken_ttl = '1s'\n[limits]\nrequests_per_second = 1000000\n\
+    let auth = "[auth]\ntoken_ttl = '5s'\n[limits]\nrequests_per_second = 1000000\n\
         registrations_per_minute = 1000000\nregistrations_burst = 1000000\n";
     let mut server = Setup::server().config(&format!("{NEVER}{auth}")).start();
     let mut alice = server.http();
