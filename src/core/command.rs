@@ -16,6 +16,7 @@ use lanrage_ipc::results::Rejected;
 
 pub use super::refusal::Refusal;
 
+use super::address::AddressKey;
 use super::reconcile::{InFlight, Occasion, Operation, ServerParty};
 use super::record::{
     ChoiceRecord, CredentialRecord, Receipt, RequestKey, ServerKey, TokenHash, User,
@@ -57,6 +58,8 @@ pub struct Caller {
     pub principal: Principal,
     /// The connection that they speak on.
     pub connection: ConnectionId,
+    /// The address that they come from; `None` for programs of this machine, and for this program.
+    pub address: Option<AddressKey>,
 }
 
 impl Caller {

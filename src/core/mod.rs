@@ -3,6 +3,7 @@
 //! A [`Command`] and the time go into [`Registry::apply`]; out come the answer, the changes to
 //! make durable and the events to tell. Whole histories replay from their commands.
 
+mod address;
 mod addresses;
 mod clock_steps;
 mod command;
@@ -15,12 +16,13 @@ mod refusal;
 mod registry;
 mod rules;
 
+pub use address::AddressKey;
 pub use clock_steps::ClockSteps;
 pub use command::{
     Caller, Command, ConnectionId, Hold, Identity, ImportCounts, ImportMode, Membership, Now,
     Outcome, Principal, Refusal, Upstream, UpstreamPart,
 };
-pub use rate::{AddressKey, Buckets, Rate, RetryAfter};
+pub use rate::{Buckets, Rate, RetryAfter};
 pub use recent::Recent;
 pub use record::{
     ChoiceRecord, CredentialRecord, Deed, Done, IntentRecord, MemberRecord, Owner, PartyRecord,

@@ -8,7 +8,6 @@ use std::collections::binary_heap::PeekMut;
 use std::collections::hash_map::Entry;
 use std::collections::{BinaryHeap, HashMap};
 use std::hash::Hash;
-use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -156,24 +155,5 @@ impl<K: Hash + Ord + Clone> Buckets<K> {
     fn duration(&self, scaled: Scaled) -> Duration {
         let nanos = scaled.div_ceil(u128::from(self.rate.requests.get()));
         u64::try_from(nanos).map_or(Duration::MAX, Duration::from_nanos)
-    }
-}
-
-/// Whom an address counts as: itself for IPv4, its /64 for IPv6, of which one customer has at
-/// least one and can use any address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum AddressKey {
-    /// One address.
-    V4(Ipv4Addr),
-    /// The first 64 bits.
-    V6(u64),
-}
-
-impl From<IpAddr> for AddressKey {
-    fn from(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V4(address) => Self::V4(address),
-            IpAddr::V6(address) => Self::V6((u128::from(address) >> 64) as u64),
-        }
     }
 }

@@ -10,6 +10,8 @@ use lanrage_ipc::model::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::address::AddressKey;
+
 /// A user of this machine, by uid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct User(pub u32);
@@ -42,6 +44,8 @@ pub struct TokenRecord {
     pub issued_at: Timestamp,
     /// From when on it proves nothing.
     pub expires_at: Timestamp,
+    /// The address that asked for it.
+    pub address: Option<AddressKey>,
 }
 
 /// A client's own name for a request, by which it is known when it comes again.
@@ -117,6 +121,8 @@ pub struct PartyRecord {
     pub seq: u64,
     /// Where it lives. One that lives on a control server is a copy here.
     pub origin: Origin,
+    /// The address that registered it.
+    pub address: Option<AddressKey>,
 }
 
 /// A membership.
@@ -134,6 +140,8 @@ pub struct MemberRecord {
     pub utc_offset: Option<UtcOffset>,
     /// Its last sign of life. Written behind, as [`Seen`].
     pub last_seen: Timestamp,
+    /// The address from which the peer entered the party, the last time that it did.
+    pub address: Option<AddressKey>,
 }
 
 /// A relay.

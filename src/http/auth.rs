@@ -11,7 +11,7 @@ use lanrage_ipc::model::UtcOffset;
 use super::face::HttpFace;
 use super::problem::Problem;
 use crate::control_plane::{Answer, Ask, Failure};
-use crate::core::{Caller, ConnectionId, Identity, Principal, Refusal, TokenHash};
+use crate::core::{AddressKey, Caller, ConnectionId, Identity, Principal, Refusal, TokenHash};
 
 /// What a header that shows nobody is answered.
 #[derive(Debug, Clone, Copy)]
@@ -30,13 +30,16 @@ pub(super) struct Shown(pub(super) Result<Client, Unproven>);
 pub(super) struct Client {
     /// Who it is.
     pub(super) identity: Identity,
+    /// The address that it comes from.
+    pub(super) address: AddressKey,
 }
 
 impl Client {
     /// As the control plane knows it.
     pub(super) fn caller(&self) -> Caller {
         let own = [self.identity.peer_id.clone()];
-        Caller { principal: Principal::Peers(own.into()), connection: NO_CONNECTION }
+        let (principal, address) = (Principal::Peers(own.into()), Some(self.address));
+        Caller { principal, connection: NO_CONNECTION, address }
     }
 
     /// The wall clock that its times are told by: as this request shows it, or an earlier one.
@@ -48,14 +51,15 @@ impl Client {
 /// A request is over before anything could be said to its connection.
 const NO_CONNECTION: ConnectionId = ConnectionId(0);
 
-/// Somebody who showed nothing.
-pub(super) fn stranger() -> Caller {
-    Caller { principal: Principal::Peers([].into()), connection: NO_CONNECTION }
+/// Somebody who showed nothing; without an address it is this program itself.
+pub(super) fn stranger(address: Option<AddressKey>) -> Caller {
+    Caller { principal: Principal::Peers([].into()), connection: NO_CONNECTION, address }
 }
 
 /// Somebody with the relay key.
-pub(super) fn relay() -> Caller {
-    Caller { principal: Principal::RelayKey, connection: NO_CONNECTION }
+pub(super) fn relay(address: AddressKey) -> Caller {
+    let address = Some(address);
+    Caller { principal: Principal::RelayKey, connection: NO_CONNECTION, address }
 }
 
 /// UTC for who did not show their wall clock.
@@ -80,21 +84,29 @@ pub(super) fn bearer(headers: &HeaderMap) -> Result<&[u8], Unproven> {
 ///
 /// # Errors
 /// When the control plane can't tell.
-pub(super) async fn authenticate(face: &HttpFace, hash: TokenHash) -> Result<Shown, Problem> {
-    identify(face, Ask::Authenticate(hash)).await
+pub(super) async fn authenticate(
+    face: &HttpFace,
+    hash: TokenHash,
+    address: AddressKey,
+) -> Result<Shown, Problem> {
+    identify(face, Ask::Authenticate(hash), address).await
 }
 
 /// Tells whose a token is that is shown to claim its peer id, and may have ended just before.
 ///
 /// # Errors
 /// When the control plane can't tell.
-pub(super) async fn authenticate_claim(face: &HttpFace, hash: TokenHash) -> Result<Shown, Problem> {
-    identify(face, Ask::AuthenticateClaim(hash)).await
+pub(super) async fn authenticate_claim(
+    face: &HttpFace,
+    hash: TokenHash,
+    address: AddressKey,
+) -> Result<Shown, Problem> {
+    identify(face, Ask::AuthenticateClaim(hash), address).await
 }
 
-async fn identify(face: &HttpFace, ask: Ask) -> Result<Shown, Problem> {
-    match face.ask(stranger(), ask).await {
-        Ok(Answer::Identity(identity)) => Ok(Shown(Ok(Client { identity }))),
+async fn identify(face: &HttpFace, ask: Ask, address: AddressKey) -> Result<Shown, Problem> {
+    match face.ask(stranger(Some(address)), ask).await {
+        Ok(Answer::Identity(identity)) => Ok(Shown(Ok(Client { identity, address }))),
         Ok(other) => Err(Problem::unexpected(&other)),
         Err(Failure::Refused(Refusal::BadToken)) => Ok(Shown(Err(UNKNOWN))),
         Err(failure) => Err(failure.into()),

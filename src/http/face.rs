@@ -154,7 +154,8 @@ impl HttpFace {
         peer_id: Option<&PeerId>,
     ) -> Result<(), RetryAfter> {
         if let Some(peer_id) = peer_id {
-            let known = self.ask(stranger(), Ask::IsMember(peer_id.clone())).await;
+            let known =
+                self.ask(stranger(Some(address.into())), Ask::IsMember(peer_id.clone())).await;
             if matches!(known, Ok(Answer::IsMember(true))) {
                 return Ok(());
             }

@@ -126,7 +126,7 @@ async fn admit_token(face: &HttpFace, token: TokenHash, address: IpAddr) -> Resu
     if !was_proven {
         face.admit_address(address).map_err(Problem::too_often)?;
     }
-    let shown = authenticate(face, token).await?;
+    let shown = authenticate(face, token, address.into()).await?;
     match (&shown.0, was_proven) {
         (Ok(_), true) | (Err(_), false) => {}
         (Ok(_), false) => {

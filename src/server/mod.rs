@@ -48,7 +48,7 @@ pub async fn run(args: ServerArgs, config: ServerConfig) -> anyhow::Result<()> {
     let certificates = certificates(&config)?;
     let (stop, stopping) = watch::channel(None);
     let principal = Principal::User { user: os::own_user(), admin: true };
-    let itself = Caller { principal, connection: ConnectionId(0) };
+    let itself = Caller { principal, connection: ConnectionId(0), address: None };
     let engine = Engine::start(clock, tuning::settings(&config), itself.clone())?;
     import::first_state(&config.state_dir, &engine.calls, itself.clone()).await?;
     let epoch = epoch(&engine, itself).await?;

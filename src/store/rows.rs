@@ -13,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
 use super::fields::{Fields, checksum};
 use super::inspect::Fault;
-use crate::core::{Owner, Seen, TokenHash, User, Write};
+use crate::core::{AddressKey, Owner, Seen, TokenHash, User, Write};
 
 /// What `owner` says of a row that is no user's.
 pub(super) const OF_PEER: i64 = -1;
@@ -88,6 +88,10 @@ fn owner_values(owner: &Owner) -> [Value; 2] {
         Owner::RelayKey => [Value::Integer(OF_RELAY_KEY), Value::Null],
         Owner::Elsewhere => [Value::Integer(OF_ELSEWHERE), Value::Null],
     }
+}
+
+fn address(address: Option<AddressKey>) -> Value {
+    address.map_or(Value::Null, |address| text(&address))
 }
 
 fn time(at: Timestamp) -> Value {

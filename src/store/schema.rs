@@ -11,6 +11,7 @@ const MIGRATIONS: &[(u32, &str)] = &[
     (2, include_str!("migrations/0002_identities.sql")),
     (3, include_str!("migrations/0003_remote.sql")),
     (4, include_str!("migrations/0004_server_epoch.sql")),
+    (5, include_str!("migrations/0005_shares.sql")),
 ];
 
 /// The newest version.

@@ -11,7 +11,8 @@ CREATE TABLE meta (
     value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- `origin`: `remote`, or null for a party that lives here.
+-- `origin`: `remote`, or null for a party that lives here. `address`: of the client that registered
+-- it, an IPv6 address without its interface part.
 CREATE TABLE parties (
     party_id TEXT NOT NULL PRIMARY KEY,
     name TEXT NOT NULL,
@@ -19,11 +20,12 @@ CREATE TABLE parties (
     created_at INTEGER NOT NULL,
     seq INTEGER NOT NULL,
     checksum INTEGER NOT NULL
-, origin TEXT) STRICT, WITHOUT ROWID;
+, origin TEXT, address TEXT) STRICT, WITHOUT ROWID;
 
 -- `owner` is a uid, or -1 for the peer in `owner_peer`, or -2 for whoever has the relay key,
 -- or -3 for whoever the control server knows.
 -- `utc_offset`: of the wall clock of the member's program, in minutes.
+-- `address`: of the client that entered, as in `parties`.
 -- The reference is checked at the commit, so that the rows of one may come in any order.
 CREATE TABLE members (
     party_id TEXT NOT NULL REFERENCES parties (party_id) DEFERRABLE INITIALLY DEFERRED,
@@ -39,7 +41,7 @@ CREATE TABLE members (
     owner INTEGER NOT NULL,
     keepalive TEXT NOT NULL,
     checksum INTEGER NOT NULL,
-    last_seen INTEGER NOT NULL, owner_peer TEXT, utc_offset INTEGER,
+    last_seen INTEGER NOT NULL, owner_peer TEXT, utc_offset INTEGER, address TEXT,
     PRIMARY KEY (party_id, peer_id)
 ) STRICT, WITHOUT ROWID;
 
@@ -54,14 +56,15 @@ CREATE TABLE relays (
     checksum INTEGER NOT NULL
 , owner_peer TEXT) STRICT, WITHOUT ROWID;
 
--- `hash`: the SHA-256 of the token. The token itself is nowhere.
+-- `hash`: the SHA-256 of the token. The token itself is nowhere. `address`: of the client that asked
+-- for it, as in `parties`.
 CREATE TABLE tokens (
     hash BLOB NOT NULL PRIMARY KEY,
     peer_id TEXT NOT NULL,
     issued_at INTEGER NOT NULL,
     expires_at INTEGER NOT NULL,
     checksum INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+, address TEXT) STRICT, WITHOUT ROWID;
 
 -- What a request did that its peer calls `key`: `seq` of its party in `epoch`, `done` as JSON.
 CREATE TABLE receipts (

@@ -284,7 +284,8 @@ impl Conversation {
     /// Asks as the peers that the connection speaks for.
     pub(super) async fn ask(&self, ask: Ask) -> Result<Answer, Failure> {
         let principal = Principal::Peers(self.peers.borrow().iter().cloned().collect());
-        self.face.http.ask(Caller { principal, connection: self.line.id }, ask).await
+        let (connection, address) = (self.line.id, Some(self.line.address_key()));
+        self.face.http.ask(Caller { principal, connection, address }, ask).await
     }
 
     pub(super) fn send(&self, frame: &ServerFrame) {

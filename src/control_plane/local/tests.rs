@@ -61,7 +61,7 @@ struct Plane {
 
 fn caller() -> Caller {
     let principal = Principal::User { user: User(1000), admin: false };
-    Caller { principal, connection: ConnectionId(1) }
+    Caller { principal, connection: ConnectionId(1), address: None }
 }
 
 fn rules() -> Rules {
@@ -270,6 +270,7 @@ async fn a_claim_that_was_refused_for_its_commit_holds_nothing() {
         caller: Caller {
             principal: Principal::Peers([].into()),
             connection: ConnectionId(connection),
+            address: None,
         },
         ask: Ask::Command(Command::Claim {
             peer_id: "x".parse().unwrap(),

@@ -96,16 +96,6 @@ fn no_time_is_no_limit() {
     assert!((0..100).all(|_| buckets.take(0, Duration::ZERO).is_ok()));
 }
 
-#[test]
-fn addresses_count_as_their_owner() {
-    let key = |text: &str| AddressKey::from(text.parse::<IpAddr>().unwrap());
-    assert_eq!(key("192.0.2.1"), key("::ffff:192.0.2.1"));
-    assert_ne!(key("192.0.2.1"), key("192.0.2.2"));
-    assert_eq!(key("2001:db8::1"), key("2001:db8::ffff:0:0:2"));
-    assert_ne!(key("2001:db8::1"), key("2001:db8:0:1::1"));
-    assert_ne!(key("::ffff:0:192.0.2.1"), key("192.0.2.1"), "a translated address is IPv6");
-}
-
 fn any_rate() -> impl Strategy<Value = Rate> {
     (1..1000u32, 1..100_000_000_000u64, 1..50u32)
         .prop_map(|(requests, per, burst)| rate(requests, Duration::from_nanos(per), burst))

@@ -33,6 +33,7 @@ impl Transaction<'_> {
             created_at: server.created_at,
             seq: known.map_or(1, |known| known.seq),
             origin: Origin::Remote,
+            address: None,
         };
         if known != Some(&record) {
             self.put_party(record);
@@ -164,7 +165,9 @@ impl Transaction<'_> {
         };
         let (info, last_seen) = (info.clone(), self.now.wall);
         let utc_offset = ours.and_then(|member| member.record.utc_offset);
-        let record = MemberRecord { info, virtual_ip, owner, keepalive, utc_offset, last_seen };
+        let address = None;
+        let record =
+            MemberRecord { info, virtual_ip, owner, keepalive, utc_offset, last_seen, address };
         (record, keeper)
     }
 }
@@ -226,6 +229,7 @@ fn their_record(server: &ServerMember, virtual_ip: Ipv4Addr) -> (MemberRecord, K
         keepalive: Keepalive::Manual,
         utc_offset: None,
         last_seen: server.last_seen,
+        address: None,
     };
     (record, Keeper::Server { connected: server.connected })
 }

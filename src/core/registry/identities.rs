@@ -174,7 +174,8 @@ impl Transaction<'_> {
         let Now { wall: issued_at, elapsed } = self.now;
         let ends = elapsed.saturating_add(self.registry.rules.token_ttl);
         let expires_at = self.now.wall_at(ends);
-        let record = TokenRecord { hash, peer_id: peer_id.clone(), issued_at, expires_at };
+        let (peer_id, address) = (peer_id.clone(), self.caller.address);
+        let record = TokenRecord { hash, peer_id, issued_at, expires_at, address };
         self.put_token(Token { record, issued: signed(elapsed), ends, shown: None });
         ends
     }

@@ -66,6 +66,7 @@ impl Transaction<'_> {
             created_at,
             seq: 1,
             origin: Origin::Local,
+            address: self.caller.address,
         });
         let mut taken = HashSet::new();
         for (info, last_seen) in peers {

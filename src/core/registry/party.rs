@@ -33,6 +33,7 @@ impl Transaction<'_> {
             created_at: self.now.wall,
             seq: 1,
             origin: Origin::Local,
+            address: self.caller.address,
         });
         let keeper = self.keeper(host.keepalive);
         let record = self.new_record(host, address);
@@ -195,7 +196,8 @@ impl Transaction<'_> {
             Principal::Peers(_) | Principal::RelayKey => Owner::Peer(info.peer_id.clone()),
         });
         let last_seen = self.now.wall;
-        MemberRecord { info, virtual_ip, owner, keepalive, utc_offset, last_seen }
+        let address = self.caller.address;
+        MemberRecord { info, virtual_ip, owner, keepalive, utc_offset, last_seen, address }
     }
 
     /// Puts a member in place of what it was: durably where it differs, told where it shows.

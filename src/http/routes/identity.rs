@@ -47,7 +47,7 @@ pub(in crate::http) async fn register(
     let token = Token::fresh().map_err(Problem::internal)?;
     let proof = bearer(request.headers()).ok().map(token::hash);
     let shown = match (shown, proof) {
-        (Shown(Err(_)), Some(hash)) => authenticate_claim(&face, hash).await?,
+        (Shown(Err(_)), Some(hash)) => authenticate_claim(&face, hash, address.into()).await?,
         (shown, _) => shown,
     };
     let key = match &shown.0 {
@@ -59,7 +59,7 @@ pub(in crate::http) async fn register(
         Err(unproven) if proof.is_some() && once.is_named() => return Err((*unproven).into()),
         _ => once.name_of_claim()?,
     };
-    let caller = shown.0.map_or_else(|_| stranger(), |client| client.caller());
+    let caller = shown.0.map_or_else(|_| stranger(Some(address.into())), |client| client.caller());
     let claim = Command::Claim { peer_id, proof, issue: Some(token.hash()), hold: Hold::No, key };
     match face.ask(caller, Ask::Command(claim)).await? {
         Answer::Outcome(Outcome::Claimed(identity)) => {

@@ -84,7 +84,7 @@ pub(in crate::http) async fn metrics(
 }
 
 async fn status(face: &HttpFace) -> Result<Status, Problem> {
-    match face.ask_within(READY, stranger(), Ask::Status).await? {
+    match face.ask_within(READY, stranger(None), Ask::Status).await? {
         Answer::Status(status) => Ok(status),
         other => Err(Problem::unexpected(&other)),
     }

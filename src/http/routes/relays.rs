@@ -9,7 +9,7 @@ use crate::core::{Caller, Command, Outcome};
 use crate::http::auth::{Client, Shown, bearer, relay};
 use crate::http::body::Body;
 use crate::http::described::{Invalid, RelayRequest, Unauthorized, Unavailable, Unreadable};
-use crate::http::face::HttpFace;
+use crate::http::face::{HttpFace, address_of};
 use crate::http::path::Params;
 use crate::http::problem::Problem;
 use crate::token;
@@ -104,7 +104,9 @@ fn registrar(face: &HttpFace, shown: Shown, request: &HttpRequest) -> Result<Cal
     let settings = face.settings();
     let Some(key) = &settings.auth.relay_key else { return Ok(client?.caller()) };
     match bearer(request.headers()) {
-        Ok(shown) if token::is_secret(shown, key) => Ok(relay()),
+        Ok(shown) if token::is_secret(shown, key) => {
+            Ok(relay(address_of(request, &settings.http).into()))
+        }
         _ => client.and(Err(Problem::forbidden("Registering a relay needs the relay key"))),
     }
 }

@@ -27,7 +27,7 @@ const PROGRAM: &str = concat!("lanragectl-server/", env!("CARGO_PKG_VERSION"));
 pub(in crate::http) async fn root(
     face: web::Data<HttpFace>,
 ) -> Result<web::Json<ServiceReply>, Problem> {
-    match face.ask(stranger(), Ask::Status).await? {
+    match face.ask(stranger(None), Ask::Status).await? {
         Answer::Status(status) => Ok(web::Json(ServiceReply {
             service: "LANrage Control Plane",
             version: INTERFACE,

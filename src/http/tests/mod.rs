@@ -160,7 +160,7 @@ pub(crate) fn settings() -> Settings {
 
 fn itself() -> Caller {
     let principal = Principal::User { user: User(0), admin: true };
-    Caller { principal, connection: ConnectionId(0) }
+    Caller { principal, connection: ConnectionId(0), address: None }
 }
 
 fn engine_settings(state: &TempDir) -> engine::Settings {

@@ -208,5 +208,6 @@ fn millis(duration: std::time::Duration) -> u64 {
 
 /// The owner of what a connection registers.
 pub(super) fn caller(user: User, role: Role, connection: ConnectionId) -> Caller {
-    Caller { principal: Principal::User { user, admin: role == Role::Admin }, connection }
+    let principal = Principal::User { user, admin: role == Role::Admin };
+    Caller { principal, connection, address: None }
 }

@@ -3,13 +3,13 @@
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
-use super::{blob, read_table, sealed, text, time};
+use super::{address, blob, read_table, sealed, text, time};
 use crate::core::{Done, Receipt, ReceiptRecord, RequestKey, TokenRecord, Write};
 use crate::store::inspect::Fault;
 
 pub(super) const PUT_TOKEN: &str = "
-    INSERT OR REPLACE INTO tokens (hash, peer_id, issued_at, expires_at, checksum)
-    VALUES (?1, ?2, ?3, ?4, ?5)";
+    INSERT OR REPLACE INTO tokens (hash, peer_id, issued_at, expires_at, address, checksum)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 pub(super) const PUT_RECEIPT: &str = "
     INSERT OR REPLACE INTO receipts (peer_id, key, at, epoch, seq, done, checksum)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
@@ -17,7 +17,7 @@ pub(super) const DELETE_TOKEN: &str = "DELETE FROM tokens WHERE hash = ?1";
 pub(super) const DELETE_RECEIPT: &str = "DELETE FROM receipts WHERE peer_id = ?1 AND key = ?2";
 
 const TOKENS: &str = "
-    SELECT hash, peer_id, issued_at, expires_at, checksum FROM tokens ORDER BY hash";
+    SELECT hash, peer_id, issued_at, expires_at, address, checksum FROM tokens ORDER BY hash";
 const RECEIPTS: &str = "
     SELECT peer_id, key, at, epoch, seq, done, checksum FROM receipts ORDER BY peer_id, key";
 
@@ -27,6 +27,7 @@ pub(super) fn token_values(token: &TokenRecord) -> Vec<Value> {
         text(&token.peer_id),
         time(token.issued_at),
         time(token.expires_at),
+        address(token.address),
     ])
 }
 
@@ -52,6 +53,7 @@ pub(super) fn read(connection: &Connection, rows: &mut Vec<Write>) -> Result<(),
             peer_id: fields.text()?,
             issued_at: fields.time()?,
             expires_at: fields.time()?,
+            address: fields.optional(str::parse)?,
         };
         fields.seal()?;
         Ok(Write::PutToken(token))

@@ -6,23 +6,24 @@ use lanrage_ipc::model::{Keepalive, Origin, PartyId, PeerInput, Relay};
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
-use super::{owner_values, read_table, sealed, text, time};
+use super::{address, owner_values, read_table, sealed, text, time};
 use crate::core::{MemberRecord, PartyRecord, RelayRecord, Write};
 use crate::store::inspect::Fault;
 
 pub(super) const PUT_PARTY: &str = "
-    INSERT INTO parties (party_id, name, host_id, created_at, seq, origin, checksum)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+    INSERT INTO parties (party_id, name, host_id, created_at, seq, origin, address, checksum)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
     ON CONFLICT DO UPDATE SET name = ?2, host_id = ?3, created_at = ?4, seq = ?5, origin = ?6,
-        checksum = ?7";
+        address = ?7, checksum = ?8";
 pub(super) const PUT_MEMBER: &str = "
     INSERT INTO members (party_id, peer_id, name, public_key, nat_type, public_ip, public_port,
-        local_ip, local_port, virtual_ip, owner, keepalive, owner_peer, utc_offset, checksum,
-        last_seen)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
+        local_ip, local_port, virtual_ip, owner, keepalive, owner_peer, utc_offset, address,
+        checksum, last_seen)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
     ON CONFLICT DO UPDATE SET name = ?3, public_key = ?4, nat_type = ?5, public_ip = ?6,
         public_port = ?7, local_ip = ?8, local_port = ?9, virtual_ip = ?10, owner = ?11,
-        keepalive = ?12, owner_peer = ?13, utc_offset = ?14, checksum = ?15, last_seen = ?16";
+        keepalive = ?12, owner_peer = ?13, utc_offset = ?14, address = ?15, checksum = ?16,
+        last_seen = ?17";
 pub(super) const PUT_RELAY: &str = "
     INSERT INTO relays (relay_id, public_ip, port, region, capacity, registered_at, owner,
         owner_peer, checksum)
@@ -36,11 +37,12 @@ pub(super) const SEEN: &str =
     "UPDATE members SET last_seen = ?3 WHERE party_id = ?1 AND peer_id = ?2";
 
 const PARTIES: &str = "
-    SELECT party_id, name, host_id, created_at, seq, origin, checksum
+    SELECT party_id, name, host_id, created_at, seq, origin, address, checksum
     FROM parties ORDER BY party_id";
 const MEMBERS: &str = "
     SELECT party_id, peer_id, name, public_key, nat_type, public_ip, public_port, local_ip,
-        local_port, virtual_ip, owner, keepalive, owner_peer, utc_offset, checksum, last_seen
+        local_port, virtual_ip, owner, keepalive, owner_peer, utc_offset, address, checksum,
+        last_seen
     FROM members ORDER BY party_id, peer_id";
 const RELAYS: &str = "
     SELECT relay_id, public_ip, port, region, capacity, registered_at, owner, owner_peer, checksum
@@ -60,6 +62,7 @@ pub(super) fn party_values(party: &PartyRecord) -> Vec<Value> {
             Origin::Remote => Value::Text(REMOTE.into()),
             Origin::Local | Origin::Unknown => Value::Null,
         },
+        address(party.address),
     ])
 }
 
@@ -82,6 +85,7 @@ pub(super) fn member_values(party_id: &PartyId, member: &MemberRecord) -> Vec<Va
         Value::Text(keepalive_name(member.keepalive).into()),
         owner_peer,
         utc_offset.unwrap_or(Value::Null),
+        address(member.address),
     ]);
     values.push(time(member.last_seen));
     values
@@ -112,6 +116,7 @@ pub(super) fn read(connection: &Connection, rows: &mut Vec<Write>) -> Result<(),
             created_at: fields.time()?,
             seq: fields.integer::<i64>()?.cast_unsigned(),
             origin: fields.optional(parse_origin)?.unwrap_or(Origin::Local),
+            address: fields.optional(str::parse)?,
         };
         fields.seal()?;
         Ok(Write::PutParty(party))
@@ -133,9 +138,11 @@ pub(super) fn read(connection: &Connection, rows: &mut Vec<Write>) -> Result<(),
         let keepalive = fields.parse(parse_keepalive)?;
         let owner = fields.owner(owner)?;
         let utc_offset = fields.utc_offset()?;
+        let address = fields.optional(str::parse)?;
         fields.seal()?;
         let last_seen = fields.time()?;
-        let member = MemberRecord { info, virtual_ip, owner, keepalive, utc_offset, last_seen };
+        let member =
+            MemberRecord { info, virtual_ip, owner, keepalive, utc_offset, last_seen, address };
         Ok(Write::PutMember(party_id, member))
     })?;
     read_table(connection, RELAYS, rows, |fields| {

@@ -4,10 +4,10 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 
 use super::support::{
-    choice, credential, intent, member, member_elsewhere, own_member, owned_relay, parse, party,
-    receipt, relay, remote_party, server, token,
+    an_address, choice, credential, intent, member, member_elsewhere, own_member, owned_relay,
+    parse, party, receipt, relay, remote_party, server, token,
 };
-use crate::core::{ServerKey, Write};
+use crate::core::{MemberRecord, PartyRecord, ServerKey, TokenRecord, Write};
 use crate::store::fields::checksum;
 use crate::store::inspect::Fault;
 use crate::store::{rows, schema};
@@ -99,6 +99,12 @@ fn a_bit_that_flips_in_any_column_is_noticed() {
         check("relays", &Write::PutRelay(relay));
     }
     check("tokens", &Write::PutToken(token(0xc5, "own", 4)));
+    let registered = PartyRecord { address: an_address(), ..party("party", 7) };
+    check("parties", &Write::PutParty(registered));
+    let entered = MemberRecord { address: an_address(), ..own_member("own", 2) };
+    check("members", &Write::PutMember(parse("party"), entered));
+    let asked_for = TokenRecord { address: an_address(), ..token(0xc5, "own", 4) };
+    check("tokens", &Write::PutToken(asked_for));
     for (variant, key) in ["entered", "deleted", "left", "updated", ""].into_iter().enumerate() {
         let variant = u16::try_from(variant).unwrap();
         check("receipts", &Write::PutReceipt(receipt("own", key, variant)));

@@ -12,9 +12,9 @@ use lanrage_ipc::model::{Address, Keepalive, NatType, Origin, PeerInput, Relay, 
 use tempfile::TempDir;
 
 use crate::core::{
-    ChoiceRecord, CredentialRecord, Deed, Done, IntentRecord, MemberRecord, Owner, PartyRecord,
-    Proof, Receipt, ReceiptRecord, RelayRecord, RequestKey, ServerKey, TokenHash, TokenRecord,
-    User, Write,
+    AddressKey, ChoiceRecord, CredentialRecord, Deed, Done, IntentRecord, MemberRecord, Owner,
+    PartyRecord, Proof, Receipt, ReceiptRecord, RelayRecord, RequestKey, ServerKey, TokenHash,
+    TokenRecord, User, Write,
 };
 use crate::store::{Database, Layout, OpenError, OpenOptions, Opened, open};
 
@@ -40,12 +40,18 @@ pub(super) fn noon() -> Timestamp {
 pub(super) fn party(id: impl Display, seq: u64) -> PartyRecord {
     PartyRecord {
         origin: Origin::Local,
+        address: None,
         party_id: parse(id),
         name: parse(format!("Fête \u{1f3ae} {seq}")),
         host_id: parse("host"),
         created_at: time(1_795_367_915_123_456),
         seq,
     }
+}
+
+/// The address of a client.
+pub(super) fn an_address() -> Option<AddressKey> {
+    Some(parse("2001:db8:0:7::"))
 }
 
 /// A party that lives on a control server.
@@ -71,6 +77,7 @@ pub(super) fn member(peer_id: impl Display, variant: u16) -> MemberRecord {
         virtual_ip: (0x0a42_0000 + u32::from(variant)).into(),
         owner: Owner::User(User(u32::MAX - u32::from(variant))),
         utc_offset: None,
+        address: None,
         keepalive: keepalives[usize::from(variant) % 3],
         last_seen: time(i64::from(variant) * 1_000_003),
     }
@@ -124,6 +131,7 @@ pub(super) fn token(hash: u8, peer_id: impl Display, variant: u16) -> TokenRecor
         peer_id: parse(peer_id),
         issued_at,
         expires_at: time(253_402_207_200_999_999 - i64::from(variant)),
+        address: None,
     }
 }
 

@@ -58,7 +58,7 @@ impl World {
         let principal = Principal::User { user: User(0), admin: true };
         let around = Surroundings {
             local: Registry { disk }.start().recipient(),
-            itself: Caller { principal, connection: ConnectionId(0) },
+            itself: Caller { principal, connection: ConnectionId(0), address: None },
             clock: Clock::start(),
             outbox: Arc::default(),
             forgiveness: Duration::ZERO,

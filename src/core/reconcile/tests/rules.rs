@@ -115,7 +115,7 @@ const REMOVED: Fate = Fate::Goes(RemovalReason::Removed);
 
 fn enters() -> Passage {
     let principal = Principal::User { user: User(1), admin: false };
-    let caller = Caller { principal, connection: ConnectionId(1) };
+    let caller = Caller { principal, connection: ConnectionId(1), address: None };
     Passage::Enters { caller, keepalive: Keepalive::Daemon }
 }
 

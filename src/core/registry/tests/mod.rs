@@ -47,13 +47,17 @@ const ROOT: Caller = user(0, true, 3);
 
 const fn user(uid: u32, admin: bool, connection: u64) -> Caller {
     let principal = Principal::User { user: User(uid), admin };
-    Caller { principal, connection: ConnectionId(connection) }
+    Caller { principal, connection: ConnectionId(connection), address: None }
 }
 
 /// Somebody who showed that they are these peers.
 fn peers<const N: usize>(ids: [&str; N], connection: u64) -> Caller {
     let own = ids.map(|id| id.parse().unwrap());
-    Caller { principal: Principal::Peers(own.into()), connection: ConnectionId(connection) }
+    Caller {
+        principal: Principal::Peers(own.into()),
+        connection: ConnectionId(connection),
+        address: None,
+    }
 }
 
 fn rules() -> Rules {

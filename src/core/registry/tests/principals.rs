@@ -45,7 +45,7 @@ fn acts_for_nobody() -> Vec<Command> {
 }
 
 fn relay_key() -> Caller {
-    Caller { principal: Principal::RelayKey, connection: ConnectionId(9) }
+    Caller { principal: Principal::RelayKey, connection: ConnectionId(9), address: None }
 }
 
 #[test]

@@ -114,7 +114,8 @@ impl Server {
     /// A connection has gone, and this is noticed.
     pub(super) fn close(&mut self, id: ConnectionId, now: Now) {
         if self.lines.remove(&id).is_some() {
-            let caller = Caller { principal: Principal::Peers([].into()), connection: id };
+            let caller =
+                Caller { principal: Principal::Peers([].into()), connection: id, address: None };
             self.apply(Command::Disconnect, caller, None, now).unwrap();
             self.tell();
         }
@@ -134,7 +135,8 @@ impl Server {
     pub(super) fn take(&mut self, id: ConnectionId, request: Request, now: Now) {
         let Some(line) = self.lines.get(&id) else { return };
         let own: Vec<_> = line.own.iter().cloned().collect();
-        let caller = Caller { principal: Principal::Peers(own.into()), connection: id };
+        let caller =
+            Caller { principal: Principal::Peers(own.into()), connection: id, address: None };
         let Request { key, ask } = request;
         let result = match ask {
             Ask::Hello { peer_id, token, have } => {
@@ -177,7 +179,8 @@ impl Server {
             hold: Hold::Alone,
             key: shown.is_none().then_some(key),
         };
-        let caller = Caller { principal: Principal::Peers([].into()), connection: id };
+        let caller =
+            Caller { principal: Principal::Peers([].into()), connection: id, address: None };
         let Outcome::Claimed(identity) = self.apply(claim, caller, None, now)? else {
             panic!("not the answer to a claim")
         };

@@ -1,0 +1,3 @@
+ALTER TABLE parties ADD COLUMN address TEXT;
+ALTER TABLE members ADD COLUMN address TEXT;
+ALTER TABLE tokens ADD COLUMN address TEXT;
