@@ -202,7 +202,11 @@ impl World {
             _ => false,
         };
         if let Some((since, heard)) = self.up {
-            let looked = gone || matches!(input, Input::Timer | Input::Renewed(_));
+            let looked = match input {
+                Input::Timer => true,
+                Input::Renewed(id) => self.open.contains(id),
+                _ => gone,
+            };
             if looked && self.now.min(heard + secs(14)) >= since + secs(30) {
                 self.failed = 0;
             }
