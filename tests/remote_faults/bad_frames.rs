@@ -20,24 +20,35 @@ pub(super) struct Play {
     junk: Arc<Mutex<Vec<Message>>>,
 }
 
+/// Changes the answers of the polite server to a frame.
+pub(super) type Lie = Box<dyn Fn(&Value, &mut Vec<Value>) + Send>;
+
 impl Play {
     pub(super) fn begin() -> Self {
+        Self::lying(Box::new(|_, _| ()), "")
+    }
+
+    /// A server whose answers go through `lie`, and a daemon with more of a configuration.
+    pub(super) fn lying(lie: Lie, config: &str) -> Self {
         let (polite, junk) = (polite(), Arc::<Mutex<Vec<Message>>>::default());
-        let waiting = junk.clone();
+        let (waiting, lie) = (junk.clone(), Mutex::new(lie));
         let answer = move |frame: &Value| {
             let is_cue = frame["type"] == "signal";
             let mut texts = Vec::new();
             if is_cue {
                 texts.append(&mut waiting.lock().expect("junk"));
             }
-            texts.extend(polite(frame).into_iter().map(Message::text));
+            let parse = |text: &String| serde_json::from_str(text).expect("JSON");
+            let mut answers: Vec<Value> = polite(frame).iter().map(parse).collect();
+            lie.lock().expect("a lie")(frame, &mut answers);
+            texts.extend(answers.iter().map(|answer| Message::text(answer.to_string())));
             texts
         };
         let script = vec![Step::answer_with(answer)];
         let server = BadServer::start(Behaviour::UpgradeThen(script));
         // All that it sends may take the daemon longer than a request usually may.
         let patient = FAST_REMOTE.replace("request_timeout = '10s'", "request_timeout = '10m'");
-        let trial = Trial::with(&server.url(), &patient);
+        let trial = Trial::with(&server.url(), &format!("{patient}{config}"));
         trial.comes_to("online", &[]);
         let mut client = trial.daemon.client();
         client.register(PARTY, "h");
@@ -85,13 +96,22 @@ impl Play {
         lost
     }
 
+    pub(super) fn another_client(&self) -> Client {
+        self.trial.daemon.client()
+    }
+
     pub(super) fn log(&self) -> String {
         self.trial.daemon.setup.log()
     }
 
     /// How often the server was asked for the party.
     fn syncs(&self) -> usize {
-        self.server.frames().iter().filter(|frame| frame["type"] == "sync").count()
+        self.asked("sync").len()
+    }
+
+    /// The frames of that type that the server got.
+    pub(super) fn asked(&self, kind: &str) -> Vec<Value> {
+        self.server.frames().into_iter().filter(|frame| frame["type"] == kind).collect()
     }
 
     pub(super) fn end(self) {

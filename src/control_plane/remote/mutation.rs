@@ -9,7 +9,7 @@ use lanrage_ipc::model::{ConnectionState, Origin, PartyId, PeerId};
 
 use super::actor::Desk;
 use super::frames;
-use super::session::{Acked, Keys, Lane, Passing, Session, Trouble, told_party, unexpected};
+use super::session::{Acked, Keys, Lane, Passing, Session, Trouble, unexpected};
 use crate::control_plane::{Answer, Ask, Failure, Query};
 use crate::core::reconcile::{InFlight, Passage};
 use crate::core::{Caller, Command, Outcome, Refusal, RequestKey, UpstreamPart};
@@ -50,9 +50,12 @@ impl Request {
     /// How it lets its peer in or out.
     fn passage(&self) -> Option<Passage> {
         Some(match &self.command {
-            Command::Register { keepalive, .. } | Command::Join { keepalive, .. } => {
-                Passage::Enters { caller: self.caller.clone(), keepalive: *keepalive }
-            }
+            Command::Register { keepalive, host: peer, .. }
+            | Command::Join { keepalive, peer, .. } => Passage::Enters {
+                caller: self.caller.clone(),
+                keepalive: *keepalive,
+                info: peer.clone(),
+            },
             Command::Leave { .. } => Passage::Leaves,
             Command::Update { .. } => Passage::Updates,
             _ => return None,
@@ -216,9 +219,12 @@ impl Desk {
         acked: Acked,
     ) -> Result<Answer, Failure> {
         match command {
-            Command::Register { party_id, .. } | Command::Join { party_id, .. } => {
+            Command::Register { party_id, host: peer, .. }
+            | Command::Join { party_id, peer, .. } => {
                 // The server told the party before it answered; perhaps under an id of its own.
-                self.show(caller, told_party(&acked).unwrap_or(party_id)).await
+                let party_id = session.renamed_to(&party_id).unwrap_or(party_id);
+                session.insist(&party_id, &peer).await;
+                self.show(caller, party_id).await
             }
             Command::Leave { party_id, peer_id } => {
                 let party_deleted =

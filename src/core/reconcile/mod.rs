@@ -14,9 +14,12 @@
 //! | | a copy, on return, its host ours and there | registered anew under its id |
 //! | | a copy, on return, guests of ours there | they join; refused, they are removed, and with the last of them the copy |
 //! | | a copy, none of ours there, or the server told its end | removed |
+//! | a party that is here, or that a peer of ours asked for | | as the lines below say |
+//! | any other party | | not followed; members of ours leave it |
 //! | a member of ours | that it left meanwhile | it leaves there, unless it joined anew; on return under another name |
-//! | | the same member, saying something else | the server is told what it says here |
-//! | | no such member | it is one here: its request was done, and the answer lost |
+//! | | the same member, saying something else | what it says here stays, and the server is told |
+//! | | no such member, and a request of it under way | it is one here, saying what it asked |
+//! | | no such member | it leaves there: it did not ask |
 //! | not our member | a member that joined meanwhile, or, on return, one that is there | it joins |
 //! | | any other member of ours | removed: the server said so |
 //! | any member of others | anything | as the server has it |
@@ -97,6 +100,8 @@ pub enum Passage {
         caller: Caller,
         /// Who refreshes its sign of life.
         keepalive: Keepalive,
+        /// Description that the local program gave of the peer.
+        info: PeerInput,
     },
     /// It registers the party, or joins it, as it was noted before.
     Comes,

@@ -88,10 +88,11 @@ pub enum Fate {
 pub enum Place {
     /// Of another machine.
     Theirs(ServerMember),
-    /// Of this machine, and the server has it as it is here, or as its request under way says.
-    Ours(ServerMember),
+    /// Of this machine: its description here, or that of its request under way. The server's is
+    /// never taken.
+    Ours(PeerInput),
     /// Of this machine, and here it says something else of itself, which counts.
-    OursAhead(ServerMember),
+    OursAhead,
     /// Of this machine, and the server does not have it yet.
     OursAlone,
 }
@@ -125,6 +126,7 @@ impl Sides<'_> {
                 self.register(Some(server), copy)
             }
             (Some(server), Some(copy)) if self.is_another(server, copy) => self.part(server, copy),
+            (Some(server), copy) if !self.is_asked_for(copy) => self.decline(server),
             (Some(server), copy) => self.merge(server, copy),
             (None, Some(copy)) if self.registers(copy) => self.register(None, copy),
             (None, Some(copy)) if copy.origin == Origin::Local => Verdict::default(),
@@ -139,6 +141,27 @@ impl Sides<'_> {
 
     fn registers(&self, copy: &LocalParty) -> bool {
         self.intents.get(&copy.host_id) == Some(&Deed::Register)
+    }
+
+    /// True for a party that is a copy here, or that a peer of this machine asked for.
+    fn is_asked_for(&self, copy: Option<&LocalParty>) -> bool {
+        let enters = |one: &InFlight| matches!(one.what, Passage::Enters { .. } | Passage::Comes);
+        copy.is_some_and(|copy| copy.origin == Origin::Remote)
+            || !self.intents.is_empty()
+            || self.in_flight.iter().any(enters)
+    }
+
+    /// Has members of ours leave a party that none of them asked for. Nothing is noted: a server
+    /// could fill the table of intents.
+    fn decline(&self, server: &ServerParty) -> Verdict {
+        let leaves = |id: &PeerId| self.passage(id) == Some(&Passage::Leaves);
+        // With its host a party ends.
+        if leaves(&server.host_id) {
+            return Verdict::default();
+        }
+        let ours = server.members.keys().filter(|id| self.known_as_ours.contains(*id));
+        let acts = ours.filter(|id| !leaves(id)).map(|id| Act::Leave(id.clone())).collect();
+        Verdict { acts, ..Verdict::default() }
     }
 
     /// Whether the server's party has only the id of the one that is copied here, which has ended: a
@@ -325,11 +348,10 @@ impl Sides<'_> {
         }
         match (passage, here) {
             // It is here until the server has confirmed that it left, or has come back meanwhile.
-            (Some(Passage::Leaves), Some(here)) if here.is_ours => {
-                Some(Place::OursAhead(member.clone()))
-            }
+            (Some(Passage::Leaves), Some(here)) if here.is_ours => Some(Place::OursAhead),
             (Some(Passage::Leaves), _) => None,
-            (Some(Passage::Enters { .. }), _) => Some(Place::Ours(member.clone())),
+            // Where the server has something else, it is told once its answer is in.
+            (Some(Passage::Enters { info, .. }), _) => Some(Place::Ours(info.clone())),
             _ if self.leaves(id) => {
                 verdict.intents.insert(id.clone(), self.leave_again());
                 verdict.acts.push(Act::Leave(id.clone()));
@@ -340,14 +362,18 @@ impl Sides<'_> {
                 if self.intents.contains_key(id) {
                     verdict.intents.insert(id.clone(), Intent::Stays);
                 }
-                Some(Place::OursAhead(member.clone()))
+                Some(Place::OursAhead)
             }
             (_, Some(here)) if here.is_ours && here.info != member.info => {
                 verdict.intents.insert(id.clone(), self.intent(id, Deed::Update));
                 verdict.acts.push(Act::Update(here.info.clone()));
-                Some(Place::OursAhead(member.clone()))
+                Some(Place::OursAhead)
             }
-            _ => Some(Place::Ours(member.clone())),
+            (_, Some(here)) if here.is_ours => Some(Place::Ours(here.info.clone())),
+            _ => {
+                verdict.acts.push(Act::Leave(id.clone()));
+                None
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::Ipv4Addr;
 
 use lanrage_ipc::event::{Event, RemovalReason};
-use lanrage_ipc::model::{Keepalive, Origin, PartyId, PeerId};
+use lanrage_ipc::model::{Keepalive, Origin, PartyId, PeerId, PeerInput};
 
 use super::transaction::Transaction;
 use super::{Keeper, Member};
@@ -83,11 +83,11 @@ impl Transaction<'_> {
         let Some(virtual_ip) = virtual_ip.or(known_address) else { return };
         let (record, keeper) = match place {
             Place::Theirs(server) => their_record(server, virtual_ip),
-            Place::Ours(server) => {
+            Place::Ours(info) => {
                 let kept = self.kept_for(peer_id, in_flight);
-                self.our_record(before.as_ref(), peer_id, &server.info, virtual_ip, kept)
+                self.our_record(before.as_ref(), info.clone(), virtual_ip, kept)
             }
-            Place::OursAhead(_) | Place::OursAlone => {
+            Place::OursAhead | Place::OursAlone => {
                 let Some(before) = &before else { return };
                 let record = MemberRecord { virtual_ip, ..before.record.clone() };
                 (record, before.keeper)
@@ -128,7 +128,7 @@ impl Transaction<'_> {
     ) -> Option<(Keepalive, Keeper, Owner)> {
         let mut passages = in_flight.iter().filter(|one| one.peer_id == *peer_id);
         let (caller, keepalive) = passages.find_map(|one| match &one.what {
-            Passage::Enters { caller, keepalive } => Some((caller, keepalive)),
+            Passage::Enters { caller, keepalive, .. } => Some((caller, keepalive)),
             _ => None,
         })?;
         let own = std::mem::replace(&mut self.caller, caller.clone());
@@ -138,32 +138,31 @@ impl Transaction<'_> {
         Some((*keepalive, keeper, owner?))
     }
 
-    /// A member of ours as its server has it. One that is new here was let in by a request whose
-    /// answer was lost: nothing keeps it alive until somebody claims it.
+    /// A member of ours, as it describes itself. Without a request nothing keeps it alive until
+    /// somebody claims it.
     fn our_record(
         &self,
         before: Option<&Member>,
-        peer_id: &PeerId,
-        info: &lanrage_ipc::model::PeerInput,
+        info: PeerInput,
         virtual_ip: Ipv4Addr,
         kept: Option<(Keepalive, Keeper, Owner)>,
     ) -> (MemberRecord, Keeper) {
         let ours = before.filter(|member| member.is_ours());
+        let credential = || self.registry.outbox.owner_of(&info.peer_id).map(Owner::User);
         let (keepalive, keeper, owner) = match (kept, ours) {
             (Some((keepalive, keeper, caller)), ours) => {
                 let owner = ours.map(|member| member.record.owner.clone());
-                let credential = self.registry.outbox.owner_of(peer_id).map(Owner::User);
-                (keepalive, keeper, owner.or(credential).unwrap_or(caller))
+                (keepalive, keeper, owner.or_else(credential).unwrap_or(caller))
             }
             (None, Some(member)) => {
                 (member.record.keepalive, member.keeper, member.record.owner.clone())
             }
             (None, None) => {
-                let owner = self.registry.outbox.owner_of(peer_id).map(Owner::User);
-                (Keepalive::Connection, Keeper::Nothing, owner.unwrap_or(Owner::Elsewhere))
+                let owner = credential().unwrap_or(Owner::Elsewhere);
+                (Keepalive::Connection, Keeper::Nothing, owner)
             }
         };
-        let (info, last_seen) = (info.clone(), self.now.wall);
+        let last_seen = self.now.wall;
         let utc_offset = ours.and_then(|member| member.record.utc_offset);
         let address = None;
         let record =

@@ -139,7 +139,7 @@ impl Session {
     }
 
     /// Warns of what the server does, unless that was often enough.
-    fn warn(&self, words: std::fmt::Arguments<'_>) {
+    pub(super) fn warn(&self, words: std::fmt::Arguments<'_>) {
         let before = self.warnings.get();
         self.warnings.set(before.saturating_add(1));
         let level = if before < MOST_WARNINGS { log::Level::Warn } else { log::Level::Debug };
@@ -274,8 +274,8 @@ impl Session {
                 let is_first = !self.met.borrow().contains(&party_id);
                 let occasion = if is_first { Occasion::Return } else { Occasion::News };
                 self.compare(&party_id, Some(party), occasion).await;
-                if is_first && !self.is_known(&party_id).await {
-                    // What has no room here is not remembered either.
+                if !self.is_known(&party_id).await {
+                    // What nobody asked for, or has no room here, is not remembered either.
                     self.met.borrow_mut().remove(&party_id);
                     self.shadow.borrow_mut().gone(&party_id, RemovalReason::Removed);
                 }
@@ -344,6 +344,15 @@ impl Session {
             Ok(Outcome::Operations(operations)) => self.carry_out(operations),
             Ok(_) => {}
             Err(failure) => self.stumble(&failure),
+        }
+    }
+
+    /// Tells the server again what a peer of ours says of itself, where it let in something else.
+    pub(in super::super) async fn insist(self: &Rc<Self>, party_id: &PartyId, info: &PeerInput) {
+        let server = self.shadow.borrow().get(party_id).cloned();
+        let member = server.as_ref().and_then(|server| server.members.get(&info.peer_id));
+        if member.is_some_and(|member| member.info != *info) {
+            self.look_again(party_id).await;
         }
     }
 

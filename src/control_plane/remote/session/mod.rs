@@ -27,14 +27,13 @@ use actix::Recipient;
 use jiff::SignedDuration;
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::Bookmark;
-use lanrage_ipc::model::{PartyId, PeerId};
+use lanrage_ipc::model::{PartyId, PeerId, PeerInput};
 use serde_json::Value;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
 pub(super) use asking::Passing;
 pub(super) use pace::Lane;
-pub(super) use replay::told_party;
 
 use super::frames::Times;
 use super::transport::http::Api;
@@ -126,6 +125,15 @@ struct Pending {
     is_read: bool,
 }
 
+/// A description of a peer of this machine that the server was told because it had another.
+#[derive(Debug)]
+struct Correction {
+    info: PeerInput,
+    /// Number of times that the server was told it.
+    sent: u32,
+    last: Instant,
+}
+
 /// A connection.
 pub(super) struct Session {
     pub(super) around: Surroundings,
@@ -163,6 +171,8 @@ pub(super) struct Session {
     refused_greetings: RefCell<HashMap<PeerId, u32>>,
     /// Whose peers they are that were greeted, or are being.
     owners: RefCell<HashMap<PeerId, User>>,
+    /// Descriptions of this machine's peers that the server was told because it had others.
+    corrections: RefCell<HashMap<(PartyId, PeerId), Correction>>,
     /// Operations under way.
     operating: RefCell<HashSet<RequestKey>>,
     operated: Notify,
@@ -231,6 +241,7 @@ impl Session {
             idle: RefCell::default(),
             refused_greetings: RefCell::default(),
             owners: RefCell::default(),
+            corrections: RefCell::default(),
             operating: RefCell::default(),
             operated: Notify::new(),
             undone: RefCell::default(),

@@ -7,9 +7,10 @@ use std::time::Duration;
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::ClientFrame;
 use lanrage_ipc::model::{PartyId, PeerId};
+use tokio::time::Instant;
 
 use super::asking::{Passing, is_no_verdict};
-use super::{Acked, Lane, Session, Trouble};
+use super::{Acked, Correction, Lane, Session, Trouble};
 use crate::control_plane::remote::frames;
 use crate::control_plane::remote::transport::Carrier;
 use crate::core::reconcile::{Act, InFlight, Occasion, Operation};
@@ -22,6 +23,14 @@ const MOST_REFUSALS: u32 = 1000;
 /// How soon a party is looked at again for which the server had no time, or too many refusals.
 const PUT_OFF: Duration = Duration::from_secs(30);
 
+/// Operations under way at once: many times more than this machine's peers can have in parties. A
+/// server that invents parties is asked no faster.
+const MOST_OPERATIONS: usize = 8192;
+
+/// Times in a row that the server is told the same description of a peer at once; then it is told
+/// each [`PUT_OFF`].
+const MOST_CORRECTIONS: u32 = 4;
+
 /// How long intents gather before they are told.
 const GATHER: Duration = Duration::from_millis(5);
 
@@ -32,7 +41,10 @@ impl Session {
     /// Asks for each, in this order; what comes of them is taken in as it comes.
     pub(super) fn carry_out(self: &Rc<Self>, operations: Vec<Operation>) {
         for operation in operations {
-            if self.operating.borrow_mut().insert(operation.key.clone()) {
+            if self.operating.borrow().len() >= MOST_OPERATIONS || self.is_told_in_vain(&operation)
+            {
+                self.come_back(operation.party_id, PUT_OFF);
+            } else if self.operating.borrow_mut().insert(operation.key.clone()) {
                 // Until it is answered: what the server tells meanwhile settles nothing that the
                 // peer did since.
                 let passing = operation.act.passage().map(|what| {
@@ -42,6 +54,33 @@ impl Session {
                 self.tasks.spawn(self.clone().operate(operation, passing));
             }
         }
+    }
+
+    /// Counts an update of a peer. Returns true for one that the server was told again and again,
+    /// and lately: a server that keeps stating something else would be told without end.
+    fn is_told_in_vain(&self, operation: &Operation) -> bool {
+        let Act::Update(info) = &operation.act else { return false };
+        if self.operating.borrow().contains(&operation.key) {
+            return false;
+        }
+        let key = (operation.party_id.clone(), info.peer_id.clone());
+        let fresh = || Correction { info: info.clone(), sent: 0, last: Instant::now() };
+        let mut corrections = self.corrections.borrow_mut();
+        let known = corrections.entry(key).or_insert_with(fresh);
+        if known.info != *info {
+            *known = fresh();
+        }
+        let is_in_vain = known.sent >= MOST_CORRECTIONS && known.last.elapsed() < PUT_OFF;
+        if !is_in_vain {
+            (known.sent, known.last) = (known.sent.saturating_add(1), Instant::now());
+        } else if known.sent == MOST_CORRECTIONS {
+            known.sent += 1;
+            let (party_id, peer_id) = (&operation.party_id, &info.peer_id);
+            self.warn(format_args!(
+                "the control server keeps another description of a local peer: party={party_id} peer={peer_id}"
+            ));
+        }
+        is_in_vain
     }
 
     /// Waits until all that is under way is answered.
@@ -67,7 +106,7 @@ impl Session {
         let answer = self.request(&operation).await;
         drop(passing);
         match answer {
-            Ok(acked) if self.is_undone(&operation, &acked) => {
+            Ok(_) if self.is_undone(&operation) => {
                 let message = "what the answer tells is undone since";
                 self.refused(operation, ErrorCode::NotAMember, message).await;
             }
@@ -92,12 +131,13 @@ impl Session {
     /// Whether a peer that was let in is not there, though the server tells the party before it
     /// answers: the answer is that of the first time, when the connection was lost before it came.
     /// A server that never tells the party is not asked a third time.
-    fn is_undone(&self, operation: &Operation, acked: &Acked) -> bool {
+    fn is_undone(&self, operation: &Operation) -> bool {
         let peer_id = operation.act.peer_id();
         if !matches!(operation.act, Act::Register { .. } | Act::Join(_)) {
             return false;
         }
-        let party_id = told_party(acked).unwrap_or_else(|| operation.party_id.clone());
+        let renamed = self.renamed_to(&operation.party_id);
+        let party_id = renamed.unwrap_or_else(|| operation.party_id.clone());
         let shadow = self.shadow.borrow();
         let is_in = shadow.get(&party_id).is_some_and(|party| party.members.contains_key(peer_id));
         !is_in && self.undone.borrow_mut().insert((party_id, peer_id.clone()))
@@ -228,9 +268,4 @@ impl Session {
             }
         }
     }
-}
-
-/// The party that an answer is about: a server may have chosen its id.
-pub(in super::super) fn told_party(acked: &Acked) -> Option<PartyId> {
-    acked.result.get("party_id")?.as_str()?.parse().ok()
 }

@@ -97,14 +97,10 @@ fn places(verdict: &Verdict) -> Vec<String> {
     let line = |(id, place): (&PeerId, &Place)| match place {
         Place::Theirs(_) => format!("{id} theirs"),
         Place::Ours(_) => format!("{id} ours"),
-        Place::OursAhead(_) => format!("{id} ahead"),
+        Place::OursAhead => format!("{id} ahead"),
         Place::OursAlone => format!("{id} alone"),
     };
     places.iter().map(line).collect()
-}
-
-fn nothing() -> [&'static str; 0] {
-    []
 }
 
 fn stays(peer: &str) -> (String, Intent) {
@@ -113,10 +109,10 @@ fn stays(peer: &str) -> (String, Intent) {
 
 const REMOVED: Fate = Fate::Goes(RemovalReason::Removed);
 
-fn enters() -> Passage {
+fn enters(id: &str) -> Passage {
     let principal = Principal::User { user: User(1), admin: false };
     let caller = Caller { principal, connection: ConnectionId(1), address: None };
-    Passage::Enters { caller, keepalive: Keepalive::Daemon }
+    Passage::Enters { caller, keepalive: Keepalive::Daemon, info: peer(id) }
 }
 
 #[test]
@@ -137,7 +133,7 @@ fn another_party_than_the_one_that_is_copied() {
         assert_eq!(acts(&verdict), ["Leave a"]);
         assert_eq!(intents(&verdict), [("a".to_owned(), Intent::New(Deed::Leave))]);
     }
-    let asked = Case::copy(&["x2", "a"], &["x1", "a"]).passes("a", enters());
+    let asked = Case::copy(&["x2", "a"], &["x1", "a"]).passes("a", enters("a"));
     assert_eq!(places(&asked.verdict(Occasion::News)), ["a ours", "x2 theirs"]);
 }
 
@@ -233,20 +229,46 @@ fn a_member_that_says_something_else_of_itself() {
         assert_eq!(places(&verdict), ["a ahead", "x1 theirs"]);
     }
     // Its request to come in says what the server has.
-    let verdict = case.passes("a", enters()).verdict(News);
+    let verdict = case.passes("a", enters("a")).verdict(News);
     assert_eq!((acts(&verdict), places(&verdict)[0].as_str()), (vec![], "a ours"));
 }
 
 #[test]
-fn a_member_of_whom_nobody_here_knows() {
-    for copy in [&[][..], &["x1"], &["x1", "b"]] {
-        let verdict = Case::copy(&["x1", "a", "b"], copy).verdict(Return);
-        assert_eq!(acts(&verdict), nothing());
-        assert_eq!(places(&verdict), ["a ours", "b ours", "x1 theirs"]);
+fn a_member_of_ours_that_did_not_ask_leaves() {
+    for occasion in [Return, News] {
+        let verdict = Case::copy(&["x1", "a", "b"], &["x1", "b"]).verdict(occasion);
+        assert_eq!((acts(&verdict), intents(&verdict)), (vec!["Leave a".to_owned()], vec![]));
+        assert_eq!(places(&verdict), ["b ours", "x1 theirs"]);
     }
     // One that is just leaving does not come back.
     let verdict = Case::copy(&["x1", "a", "b"], &["x1", "b"]).passes("a", Passage::Leaves);
     assert_eq!(places(&verdict.verdict(News)), ["b ours", "x1 theirs"]);
+}
+
+#[test]
+fn a_party_that_nobody_asked_for_is_not_followed() {
+    for copy in [&[][..], &["b"]] {
+        for occasion in [Return, News] {
+            let verdict = Case::local(&["x1", "a", "b"], copy).verdict(occasion);
+            let leaves = vec!["Leave a".to_owned(), "Leave b".to_owned()];
+            assert_eq!((acts(&verdict), intents(&verdict)), (leaves, vec![]));
+            assert_eq!(verdict.fate, Fate::Stays);
+        }
+    }
+    // One that is just leaving is not asked to leave again.
+    let leaving = Case::copy(&["x1", "a"], &[]).passes("a", Passage::Leaves);
+    assert_eq!(leaving.verdict(News), Verdict::default());
+    let asked = Case::copy(&["x1", "a"], &[]).passes("a", enters("a"));
+    assert_eq!(places(&asked.verdict(News)), ["a ours", "x1 theirs"]);
+}
+
+#[test]
+fn a_member_of_ours_is_described_as_its_program_asked() {
+    let mut case = Case::copy(&["x1", "a"], &["x1"]).passes("a", enters("a"));
+    let server = case.server.as_mut().unwrap();
+    server.members.get_mut("a").unwrap().info.public_key = "stolen".parse().unwrap();
+    let Fate::Follows(places) = case.verdict(News).fate else { panic!("not followed") };
+    assert_eq!(places[&id("a")], Place::Ours(peer("a")));
 }
 
 #[test]

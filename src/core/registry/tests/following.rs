@@ -4,7 +4,9 @@ use lanrage_ipc::event::RemovalReason;
 use lanrage_ipc::model::{Origin, Sync};
 
 use super::history::copies::Rows;
-use super::upstream::{ITSELF, asks, credential, follow, followed, pending, server_key, there};
+use super::upstream::{
+    ITSELF, asks, credential, entering, follow, followed, pending, server_key, there,
+};
 use super::*;
 use crate::core::reconcile::Occasion;
 use crate::core::{Applied, ServerKey};
@@ -81,7 +83,7 @@ fn what_waits_survives_a_restart() {
     write(world.by(ITSELF, credential("host")));
     write(world.offline("k", register("lan", "host")));
     write(world.offline("l", join("lan", "a")));
-    write(world.hear(&there("two", &["x", "host"]), Occasion::Return));
+    write(world.hear_while(&there("two", &["x", "host"]), Occasion::Return, entering(&["host"])));
     write(world.offline("m", leave("two", "host")));
     rows.check(&world.registry, world.now);
     let upstream = world.registry.upstream(&UpstreamPart::All);

@@ -243,10 +243,12 @@ impl Daemon {
         let Asked { key, caller, command } = asked.clone();
         let (act, what) = match command.clone() {
             Command::Register { name, host, keepalive, .. } => {
-                (Act::Register { name, host }, Some(Passage::Enters { caller, keepalive }))
+                let info = host.clone();
+                (Act::Register { name, host }, Some(Passage::Enters { caller, keepalive, info }))
             }
             Command::Join { peer, keepalive, .. } => {
-                (Act::Join(peer), Some(Passage::Enters { caller, keepalive }))
+                let info = peer.clone();
+                (Act::Join(peer), Some(Passage::Enters { caller, keepalive, info }))
             }
             Command::Update { peer, .. } => (Act::Update(peer), None),
             Command::Leave { peer_id, .. } => (Act::Leave(peer_id), Some(Passage::Leaves)),

@@ -89,7 +89,7 @@ impl World {
         self.hear_while(party, occasion, vec![])
     }
 
-    fn hear_while(
+    pub(super) fn hear_while(
         &mut self,
         party: &ServerParty,
         occasion: Occasion,
@@ -118,15 +118,19 @@ impl World {
     pub(super) fn with_copy(ours: &[&str], members: &[&str]) -> (Self, ServerParty) {
         let (mut world, party) = (followed(), there("lan", members));
         ours.iter().for_each(|id| drop(world.by(ITSELF, credential(id))));
-        let enters = |id: &&str| InFlight {
-            peer_id: id.parse().unwrap(),
-            what: Passage::Enters { caller: ANN, keepalive: Keepalive::Daemon },
-        };
-        let in_flight = ours.iter().map(enters).collect();
-        world.hear_while(&party, Occasion::News, in_flight);
+        world.hear_while(&party, Occasion::News, entering(ours));
         assert_eq!(pending(&world), [""; 0]);
         (world, party)
     }
+}
+
+/// Requests of the first user by which these peers enter.
+pub(super) fn entering(peers: &[&str]) -> Vec<InFlight> {
+    let enters = |id: &&str| InFlight {
+        peer_id: id.parse().unwrap(),
+        what: Passage::Enters { caller: ANN, keepalive: Keepalive::Daemon, info: peer(id) },
+    };
+    peers.iter().map(enters).collect()
 }
 
 pub(super) fn ops(applied: &Applied) -> Vec<Operation> {

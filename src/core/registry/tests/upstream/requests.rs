@@ -34,14 +34,21 @@ fn two_requests_of_one_instant_have_two_names() {
 }
 
 #[test]
-fn who_was_let_in_by_a_request_whose_answer_was_lost_is_in() {
+fn a_peer_leaves_a_party_that_it_is_not_known_to_have_asked_for() {
     let mut world = followed();
     world.by(ITSELF, credential("a"));
-    let heard = world.hear(&there("lan", &["host", "a"]), Occasion::Return);
-    assert_eq!(told(&heard), ["party.registered lan #1"]);
-    assert!(!world.peer("lan", "a").connected, "nothing keeps it alive");
-    assert_eq!(world.defer(BEN, "k", leave("lan", "a")).unwrap_err(), not_yours("a"));
-    world.offline("k", leave("lan", "a"));
+    for occasion in [Occasion::Return, Occasion::News] {
+        let heard = world.hear(&there("lan", &["host", "a"]), occasion);
+        assert_eq!((told(&heard), asks(&heard)), (vec![], vec!["leave lan a".to_owned()]));
+        assert_eq!((world.members("lan"), pending(&world)), (vec![], vec![]));
+    }
+    // Nor does a party of this daemon alone become the server's.
+    world.ann(register("two", "b"));
+    world.registry.outbox.intents.clear();
+    world.registry.outbox.intent_count = 0;
+    let heard = world.hear(&there("two", &["b", "a"]), Occasion::News);
+    assert_eq!((told(&heard), asks(&heard)), (vec![], vec!["leave two a".to_owned()]));
+    assert_eq!(world.party("two").origin, Origin::Local);
 }
 
 #[test]
