@@ -5,3 +5,4 @@ mod frames;
 mod in_flight;
 mod pending;
 mod registry;
+mod roles;

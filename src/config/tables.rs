@@ -179,6 +179,13 @@ pub struct Limits {
     pub connections: usize,
     /// Connections of one user.
     pub connections_per_uid: usize,
+    /// Connections of all observers of the system's daemon.
+    pub observers: usize,
+    /// Connections of one observer.
+    pub observers_per_uid: usize,
+    /// Time after which an observer's connection without a request is closed.
+    #[serde(serialize_with = "duration::serialize")]
+    pub observer_idle: Duration,
     /// Events that wait for a client to read.
     pub queue_events: usize,
     /// Bytes that wait for a client to read.
@@ -210,6 +217,9 @@ impl Limits {
             requests_in_flight: table.number("requests_in_flight", 32, 1..=1_024),
             connections: table.number("connections", 256, COUNT),
             connections_per_uid: table.number("connections_per_uid", 64, COUNT),
+            observers: table.number("observers", 64, COUNT),
+            observers_per_uid: table.number("observers_per_uid", 8, COUNT),
+            observer_idle: table.duration("observer_idle", minutes(1), INTERVAL),
             queue_events: table.number("queue_events", 256, COUNT),
             queue_bytes: table.number("queue_bytes", MIB, KIB..=256 * MIB),
             partial_frame: table.duration("partial_frame", seconds(10), INTERVAL),

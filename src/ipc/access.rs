@@ -4,7 +4,6 @@ use lanrage_ipc::results::Role;
 
 use crate::config;
 use crate::core::User;
-use crate::os;
 
 /// The rule that gives a user a role.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,14 +33,31 @@ impl Access {
         }
     }
 
-    /// The role of a user; `None` when they may not even connect. May ask the system's user
-    /// database, and so block.
-    pub fn role(&self, user: User) -> Option<Role> {
+    /// True for the system's daemon.
+    pub(super) fn is_system(&self) -> bool {
+        matches!(self, Self::System { .. })
+    }
+
+    /// The group on which the user's role depends, if it depends on one.
+    pub(super) fn deciding_group(&self, user: User) -> Option<&str> {
+        match self {
+            Self::System { operators, group }
+                if user != SUPERUSER && !operators.contains(&user.0) =>
+            {
+                Some(group)
+            }
+            _ => None,
+        }
+    }
+
+    /// The role of a user; `None` when they may not even connect. `is_member` says whether they
+    /// are in the deciding group.
+    pub(super) fn role(&self, user: User, is_member: bool) -> Option<Role> {
         match self {
             Self::Own(owner) => (user == *owner || user == SUPERUSER).then_some(Role::Admin),
             Self::System { .. } if user == SUPERUSER => Some(Role::Admin),
-            Self::System { operators, group } => {
-                let operates = operators.contains(&user.0) || os::in_group(user, group);
+            Self::System { operators, .. } => {
+                let operates = operators.contains(&user.0) || is_member;
                 Some(if operates { Role::Operator } else { Role::Observer })
             }
         }
@@ -55,16 +71,23 @@ mod tests {
     #[test]
     fn the_users_own_daemon_serves_them_and_the_superuser_alone() {
         let access = Access::Own(User(1000));
-        assert_eq!(access.role(User(1000)), Some(Role::Admin));
-        assert_eq!(access.role(User(0)), Some(Role::Admin));
-        assert_eq!(access.role(User(1001)), None);
+        assert_eq!(access.role(User(1000), false), Some(Role::Admin));
+        assert_eq!(access.role(User(0), false), Some(Role::Admin));
+        assert_eq!(access.role(User(1001), false), None);
+        assert_eq!(access.deciding_group(User(1001)), None);
     }
 
     #[test]
     fn the_systems_daemon_serves_all_by_role() {
-        let access = Access::System { operators: vec![1000], group: "no-such-group".into() };
-        assert_eq!(access.role(User(0)), Some(Role::Admin));
-        assert_eq!(access.role(User(1000)), Some(Role::Operator));
-        assert_eq!(access.role(User(1001)), Some(Role::Observer));
+        let access = Access::System { operators: vec![1000], group: "players".into() };
+        for (user, group, outside, inside) in [
+            (0, None, Role::Admin, Role::Admin),
+            (1000, None, Role::Operator, Role::Operator),
+            (1001, Some("players"), Role::Observer, Role::Operator),
+        ] {
+            assert_eq!(access.deciding_group(User(user)), group);
+            assert_eq!(access.role(User(user), false), Some(outside));
+            assert_eq!(access.role(User(user), true), Some(inside));
+        }
     }
 }

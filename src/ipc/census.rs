@@ -1,53 +1,242 @@
-//! How many connections there are, and whose.
+//! Admission of connections: each role and each user has a share of the local socket's connections.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
+use lanrage_ipc::results::Role;
+use lanrage_ipc::{ErrorCode, RpcError};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::config::Limits;
 use crate::core::User;
+
+/// Connections that each role may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shares {
+    connections: usize,
+    operators: usize,
+    observers: usize,
+    per_user: usize,
+    observers_per_user: usize,
+}
+
+impl Shares {
+    /// Shares of the system's daemon, or of a user's own, which has one role.
+    ///
+    /// In the system's daemon a quarter of the connections, or as many as one user may have, is
+    /// reserved for the admin. Operators have at least half of the rest.
+    pub(super) fn new(limits: &Limits, is_system: bool) -> Self {
+        let Limits { connections, connections_per_uid: per_user, .. } = *limits;
+        if !is_system {
+            let (operators, observers) = (connections, connections);
+            let observers_per_user = per_user;
+            return Self { connections, operators, observers, per_user, observers_per_user };
+        }
+        let shared = connections - connections.div_ceil(4).min(per_user);
+        let observers = limits.observers.min(shared / 2);
+        Self {
+            connections,
+            operators: shared - observers,
+            observers,
+            per_user,
+            observers_per_user: limits.observers_per_uid.min(per_user),
+        }
+    }
+
+    /// Connections of all users of a role.
+    pub(super) fn of_role(&self, role: Role) -> usize {
+        match role {
+            Role::Observer | Role::Unknown => self.observers,
+            Role::Operator => self.operators,
+            Role::Admin => self.connections,
+        }
+    }
+
+    /// Connections of one user of a role.
+    pub(super) fn of_user(&self, role: Role) -> usize {
+        if role == Role::Observer { self.observers_per_user } else { self.per_user }
+    }
+}
 
 /// Counts connections.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Census(Rc<RefCell<HashMap<User, usize>>>);
+pub(super) struct Census(Rc<RefCell<Table>>);
 
-/// A connection that is counted for as long as this lives.
+#[derive(Debug, Default)]
+struct Table {
+    /// By order of admission.
+    admitted: BTreeMap<u64, Rc<Entry>>,
+    last: u64,
+    /// Connections whose role is being looked up.
+    undecided: HashMap<User, usize>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    owner: User,
+    role: Role,
+    last_request: Cell<Instant>,
+    evicted: Notify,
+}
+
+/// An admitted connection: counted until it is evicted or dropped.
 #[derive(Debug)]
 pub(super) struct Place {
+    census: Census,
+    number: u64,
+    entry: Rc<Entry>,
+}
+
+/// A connection whose role is being looked up: counted until it is dropped.
+#[derive(Debug)]
+pub(super) struct Undecided {
     census: Census,
     owner: User,
 }
 
-impl Census {
-    /// All connections.
-    pub(super) fn total(&self) -> usize {
-        self.0.borrow().values().sum()
+/// A refused connection.
+#[derive(Debug)]
+pub(super) struct Full {
+    /// The error that the client gets.
+    pub(super) error: RpcError,
+    /// True when the user's own share is full, false when that of all is.
+    pub(super) is_own_share: bool,
+}
+
+impl Full {
+    fn of_user(most: usize, key: &str) -> Self {
+        let message = format!("you have {most} connections, the most a user may have");
+        Self { error: refusal(message, key), is_own_share: true }
     }
 
-    /// Counts one more.
+    fn of_all(most: usize, role: Option<Role>, key: &str) -> Self {
+        let whose = match role {
+            Some(Role::Observer) => " of observers",
+            Some(Role::Operator) => " of operators",
+            _ => "",
+        };
+        let message = format!("there are {most} connections{whose}, the most there may be");
+        Self { error: refusal(message, key), is_own_share: false }
+    }
+}
+
+fn refusal(message: String, key: &str) -> RpcError {
+    let hint = format!("close one that is not needed, or have limits.{key} raised");
+    RpcError::new(ErrorCode::RateLimited, message).hint(hint)
+}
+
+impl Census {
+    /// All admitted connections.
+    pub(super) fn total(&self) -> usize {
+        self.0.borrow().admitted.len()
+    }
+
+    /// Counts a connection whose role must be looked up first. When those of all users are at the
+    /// limit, a user without one still gets one, up to twice the limit.
     ///
     /// # Errors
-    /// Which limit is reached, in words.
-    pub(super) fn enter(&self, owner: User, most: usize, per_user: usize) -> Result<Place, String> {
-        if self.total() >= most {
-            return Err(format!("there are {most} connections, the most there may be"));
+    /// When there are too many.
+    pub(super) fn wait(&self, owner: User, shares: &Shares) -> Result<Undecided, Full> {
+        let Shares { connections, per_user, .. } = *shares;
+        let mut table = self.0.borrow_mut();
+        let total: usize = table.undecided.values().sum();
+        let own = table.undecided.get(&owner).copied().unwrap_or_default();
+        if own >= per_user {
+            return Err(Full::of_user(per_user, "connections_per_uid"));
         }
-        let mut counts = self.0.borrow_mut();
-        let count = counts.entry(owner).or_default();
-        if *count >= per_user {
-            return Err(format!("you have {per_user} connections, the most a user may have"));
+        if total >= 2 * connections || (total >= connections && own > 0) {
+            return Err(Full::of_all(connections, None, "connections"));
         }
-        *count += 1;
-        Ok(Place { census: self.clone(), owner })
+        *table.undecided.entry(owner).or_default() += 1;
+        Ok(Undecided { census: self.clone(), owner })
+    }
+
+    /// Admits a connection. When the share of observers is full, the longest idle one of the user
+    /// with the most makes room, unless that is the user who asks.
+    ///
+    /// # Errors
+    /// When a share is full.
+    pub(super) fn enter(&self, owner: User, role: Role, shares: &Shares) -> Result<Place, Full> {
+        let mut table = self.0.borrow_mut();
+        let own = table.admitted.values().filter(|entry| entry.owner == owner).count();
+        let most = shares.of_user(role);
+        if own >= most {
+            let is_observer = role == Role::Observer;
+            let key = if is_observer { "observers_per_uid" } else { "connections_per_uid" };
+            return Err(Full::of_user(most, key));
+        }
+        // A reload that lowers a limit may leave more connections than it allows now.
+        let of_role = table.admitted.values().filter(|entry| entry.role == role).count();
+        let is_full = match role {
+            Role::Admin => table.admitted.len() >= shares.connections,
+            _ => of_role >= shares.of_role(role),
+        };
+        if is_full && (role != Role::Observer || !table.evict_observer(own)) {
+            let key = if role == Role::Observer { "observers" } else { "connections" };
+            return Err(Full::of_all(shares.of_role(role), Some(role), key));
+        }
+        table.last += 1;
+        let number = table.last;
+        let last_request = Cell::new(Instant::now());
+        let entry = Rc::new(Entry { owner, role, last_request, evicted: Notify::new() });
+        table.admitted.insert(number, entry.clone());
+        Ok(Place { census: self.clone(), number, entry })
+    }
+}
+
+impl Table {
+    /// Evicts the longest idle observer of the user with the most connections, if it has more than
+    /// `own`.
+    fn evict_observer(&mut self, own: usize) -> bool {
+        let observers = || self.admitted.iter().filter(|(_, entry)| entry.role == Role::Observer);
+        let mut counts = HashMap::<User, usize>::new();
+        observers().for_each(|(_, entry)| *counts.entry(entry.owner).or_default() += 1);
+        let most = counts.values().copied().max().unwrap_or_default();
+        let victim = observers()
+            .filter(|(_, entry)| counts.get(&entry.owner) == Some(&most))
+            .min_by_key(|(_, entry)| entry.last_request.get())
+            .map(|(number, _)| *number)
+            .filter(|_| most > own);
+        let evicted = victim.and_then(|number| self.admitted.remove(&number));
+        if let Some(entry) = &evicted {
+            entry.evicted.notify_one();
+        }
+        evicted.is_some()
+    }
+}
+
+impl Place {
+    /// Notes that the client asked for something.
+    pub(super) fn refresh(&self) {
+        self.entry.last_request.set(Instant::now());
+    }
+
+    /// Time of the last request, or of the admission.
+    pub(super) fn last_request(&self) -> Instant {
+        self.entry.last_request.get()
+    }
+
+    /// Waits until the connection has to make room.
+    pub(super) async fn evicted(&self) {
+        self.entry.evicted.notified().await;
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut counts = self.census.0.borrow_mut();
-        if let Some(count) = counts.get_mut(&self.owner) {
+        self.census.0.borrow_mut().admitted.remove(&self.number);
+    }
+}
+
+impl Drop for Undecided {
+    fn drop(&mut self) {
+        let mut table = self.census.0.borrow_mut();
+        if let Some(count) = table.undecided.get_mut(&self.owner) {
             *count -= 1;
             if *count == 0 {
-                counts.remove(&self.owner);
+                table.undecided.remove(&self.owner);
             }
         }
     }
@@ -55,17 +244,114 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use futures_util::FutureExt as _;
+
     use super::*;
+
+    fn limits(connections: usize, connections_per_uid: usize) -> Limits {
+        let observers = 4;
+        Limits {
+            connections,
+            connections_per_uid,
+            observers,
+            observers_per_uid: 2,
+            ..Limits::default()
+        }
+    }
 
     #[test]
     fn a_place_is_free_again_when_it_is_left() {
-        let census = Census::default();
-        let one = census.enter(User(1), 3, 2).expect("room");
-        let _two = census.enter(User(1), 3, 2).expect("room");
-        assert!(census.enter(User(1), 3, 2).is_err());
-        let _three = census.enter(User(2), 3, 2).expect("room");
-        assert!(census.enter(User(3), 3, 2).is_err());
+        let (census, shares) = (Census::default(), Shares::new(&limits(3, 2), false));
+        let enter = |user| census.enter(User(user), Role::Admin, &shares);
+        let one = enter(1).expect("room");
+        let _two = enter(1).expect("room");
+        assert!(enter(1).is_err());
+        let _three = enter(2).expect("room");
+        assert!(enter(3).is_err());
         drop(one);
-        assert!(census.enter(User(3), 3, 2).is_ok());
+        assert!(enter(3).is_ok());
+    }
+
+    #[test]
+    fn roles_have_shares_of_the_default_connections() {
+        let shares = Shares::new(&Limits::default(), true);
+        let roles = [Role::Observer, Role::Operator, Role::Admin];
+        assert_eq!(roles.map(|role| shares.of_role(role)), [64, 128, 256]);
+        assert_eq!(roles.map(|role| shares.of_user(role)), [8, 64, 64]);
+        let shares = Shares::new(&Limits::default(), false);
+        assert_eq!(roles.map(|role| shares.of_role(role)), [256; 3]);
+        assert_eq!(roles.map(|role| shares.of_user(role)), [64; 3]);
+    }
+
+    #[test]
+    fn every_total_leaves_a_connection_for_the_admin_and_one_for_operators() {
+        for connections in 1..300 {
+            let shares = Shares::new(&limits(connections, 64), true);
+            assert!(shares.operators + shares.observers < connections, "{shares:?}");
+            assert!(shares.operators >= shares.observers, "{shares:?}");
+            assert!(connections == 1 || shares.operators > 0, "{shares:?}");
+        }
+    }
+
+    #[test]
+    fn a_full_role_takes_nothing_from_the_others() {
+        let (census, shares) = (Census::default(), Shares::new(&limits(16, 8), true));
+        let mut kept = Vec::new();
+        let mut fill = |role, users: std::ops::Range<u32>| {
+            let count = kept.len();
+            for user in users {
+                while let Ok(place) = census.enter(User(user), role, &shares) {
+                    kept.push(place);
+                }
+            }
+            kept.len() - count
+        };
+        assert_eq!(fill(Role::Observer, 100..102), 4);
+        assert_eq!(fill(Role::Operator, 1..9), 8);
+        assert_eq!(fill(Role::Admin, 0..1), 4);
+    }
+
+    #[test]
+    fn the_longest_idle_observer_of_the_user_with_the_most_makes_room() {
+        let (census, shares) = (Census::default(), Shares::new(&limits(16, 8), true));
+        let enter = |user| census.enter(User(user), Role::Observer, &shares);
+        let lone = enter(1).expect("room");
+        let mut places = Vec::new();
+        for user in [2, 2, 3] {
+            places.push(enter(user).expect("room"));
+        }
+        let start = Instant::now();
+        let idle_since = |place: &Place, second| {
+            place.entry.last_request.set(start + Duration::from_secs(second));
+        };
+        idle_since(&lone, 0);
+        (1..).zip(&places).for_each(|(second, place)| idle_since(place, second));
+        // User 2 has most: its idlest one goes, though that of user 1 is idle for longer.
+        idle_since(&places[0], 4);
+        let newcomer = enter(4).expect("room is made");
+        assert!(places[1].evicted().now_or_never().is_some());
+        assert_eq!(census.total(), 4);
+        // All have one: the idlest of all goes.
+        let _another = enter(5).expect("room is made");
+        assert!(lone.evicted().now_or_never().is_some());
+        // An evicted connection is counted no more; a user takes nothing from those with as few.
+        drop((lone, newcomer));
+        assert_eq!(census.total(), 3);
+        let _own = enter(4).expect("a place is free");
+        assert!(enter(4).is_err_and(|full| !full.is_own_share));
+    }
+
+    #[test]
+    fn lookups_of_many_users_leave_one_for_each_other_user() {
+        let (census, shares) = (Census::default(), Shares::new(&limits(4, 2), true));
+        let wait = |user| census.wait(User(user), &shares);
+        let kept: Vec<_> = [1, 1, 2, 2].map(|user| wait(user).expect("room")).into();
+        assert!(wait(1).is_err_and(|full| full.is_own_share));
+        let other = wait(3).expect("a first one");
+        assert!(wait(3).is_err_and(|full| !full.is_own_share));
+        drop((kept, other));
+        assert!(census.0.borrow().undecided.is_empty());
     }
 }

@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use interprocess::local_socket::tokio::Stream;
 use lanrage_ipc::envelope::reply_line;
+use lanrage_ipc::results::Role;
 use lanrage_ipc::{ErrorCode, Reply, RpcError};
 use tokio::io::AsyncWriteExt;
 use tokio::task::JoinSet;
 
 use super::Face;
-use super::census::Place;
+use super::census::{Full, Place};
 use super::session::Session;
 use super::translate::{Translator, caller};
 use crate::core::{ConnectionId, User};
+use crate::logging::Throttle;
 use crate::os::{self, LocalSocket};
 
 /// How long to wait when the system has no connection to give, for want of file handles say.
@@ -69,12 +71,11 @@ async fn admit(face: Rc<Face>, stream: Stream, connection: ConnectionId) {
                 role,
                 face: face.clone(),
             };
-            Session::new(translator).run(stream, face.stopping.clone()).await;
-            drop(place);
+            Session::new(translator, place).run(stream, face.stopping.clone()).await;
         }
-        Err(error) => {
-            let level = face.refused.level(log::Level::Warn);
-            log::log!(level, "{connection:?} of {owner:?} was refused: {error}");
+        Err(Refused { error, warned }) => {
+            let (level, hint) = (warned.level(log::Level::Warn), &error.data.hint);
+            log::log!(level, "{connection:?} of {owner:?} was refused: {error} ({hint})");
             if let Err(error) = tell(&stream, error).await {
                 log::debug!("{connection:?}: {error}");
             }
@@ -82,20 +83,35 @@ async fn admit(face: Rc<Face>, stream: Stream, connection: ConnectionId) {
     }
 }
 
-async fn enter(face: &Face, owner: User) -> Result<(Place, lanrage_ipc::results::Role), RpcError> {
-    let settings = face.settings();
-    let (most, per_user) = (settings.limits.connections, settings.limits.connections_per_uid);
-    let place = face
-        .census
-        .enter(owner, most, per_user)
-        .map_err(|message| RpcError::new(ErrorCode::RateLimited, message))?;
-    // The user database may be a network away.
-    let access = settings.access.clone();
-    let role = tokio::task::spawn_blocking(move || access.role(owner)).await.ok().flatten();
-    let role = role.ok_or_else(|| {
-        RpcError::new(ErrorCode::PermissionDenied, "this daemon serves another user")
-            .hint("start your own, or use the system's with --system")
-    })?;
+/// A connection that is not admitted.
+struct Refused<'a> {
+    error: RpcError,
+    /// Limits the warnings of its cause.
+    warned: &'a Throttle,
+}
+
+async fn enter(face: &Face, owner: User) -> Result<(Place, Role), Refused<'_>> {
+    let (settings, shares) = (face.settings(), face.shares());
+    let refused = |Full { error, is_own_share }| {
+        let warned = if is_own_share { &face.refused.user } else { &face.refused.all };
+        Refused { error, warned }
+    };
+    let is_member = match settings.access.deciding_group(owner).map(str::to_owned) {
+        None => false,
+        // The user database may be a network away.
+        Some(group) => {
+            let _undecided = face.census.wait(owner, &shares).map_err(refused)?;
+            let lookup = tokio::task::spawn_blocking(move || os::in_group(owner, &group));
+            lookup.await.unwrap_or_default()
+        }
+    };
+    let Some(role) = settings.access.role(owner, is_member) else {
+        let message = "this daemon serves another user";
+        let error = RpcError::new(ErrorCode::PermissionDenied, message)
+            .hint("start your own, or use the system's with --system");
+        return Err(Refused { error, warned: &face.refused.stranger });
+    };
+    let place = face.census.enter(owner, role, &shares).map_err(refused)?;
     Ok((place, role))
 }
 

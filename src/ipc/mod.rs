@@ -31,9 +31,6 @@ use crate::logging::{LASTING, Throttle};
 pub use access::Access;
 pub use listener::serve;
 
-/// A refusal is a warning this often at most: who is refused may try again at once, for ever.
-const WARNING_EVERY: Duration = Duration::from_secs(1);
-
 /// What all sessions share.
 pub struct Face {
     control_plane: Recipient<Call>,
@@ -43,8 +40,7 @@ pub struct Face {
     clock: Clock,
     settings: RefCell<Rc<Settings>>,
     census: census::Census,
-    /// Limits the warnings of refused connections.
-    refused: Throttle,
+    refused: Warnings,
     /// Limits the errors of connections that the system does not give.
     unaccepted: Throttle,
     /// Why the daemon stops, once it does.
@@ -81,7 +77,7 @@ impl Face {
             clock,
             settings,
             census,
-            refused: Throttle::new(WARNING_EVERY),
+            refused: Warnings::default(),
             unaccepted: Throttle::new(LASTING),
             stopping,
         }
@@ -94,5 +90,29 @@ impl Face {
 
     fn settings(&self) -> Rc<Settings> {
         self.settings.borrow().clone()
+    }
+
+    /// Connections that each role may have, by the settings of now.
+    fn shares(&self) -> census::Shares {
+        let settings = self.settings.borrow();
+        census::Shares::new(&settings.limits, settings.access.is_system())
+    }
+}
+
+/// Limits the warnings of refused connections, by their cause: refused clients may try again at
+/// once, for ever.
+struct Warnings {
+    /// A user's share is full.
+    user: Throttle,
+    /// The share of all, or of a role, is full.
+    all: Throttle,
+    /// The daemon serves another user.
+    stranger: Throttle,
+}
+
+impl Default for Warnings {
+    fn default() -> Self {
+        let [user, all, stranger] = [(); 3].map(|()| Throttle::new(LASTING));
+        Self { user, all, stranger }
     }
 }

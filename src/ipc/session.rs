@@ -8,11 +8,13 @@ use interprocess::local_socket::tokio::Stream;
 use lanrage_ipc::codec::{LineDecoder, LineError};
 use lanrage_ipc::envelope::{notification_line, reply_line};
 use lanrage_ipc::event::GoawayParams;
+use lanrage_ipc::results::Role;
 use lanrage_ipc::{ErrorCode, Reply, RpcError};
 use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::census::Place;
 use super::outgoing::Outgoing;
 use super::requests::{Addressee, Answered, Requests};
 use super::subscriptions::{Due, Subscriptions};
@@ -49,6 +51,7 @@ pub(super) struct Session {
     /// When the client last took something, or had nothing to take.
     taken: Instant,
     phase: Phase,
+    place: Place,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -62,7 +65,7 @@ enum Phase {
 }
 
 impl Session {
-    pub(super) fn new(translator: Translator) -> Self {
+    pub(super) fn new(translator: Translator, place: Place) -> Self {
         let limits = &translator.settings.limits;
         Self {
             decoder: LineDecoder::new(limits.frame_in),
@@ -74,6 +77,7 @@ impl Session {
             taken: Instant::now(),
             phase: Phase::Open,
             translator,
+            place,
         }
     }
 
@@ -139,6 +143,7 @@ impl Session {
                 }
                 delivery = queue.next(), if self.may_tell() => self.tell(delivery, &queue)?,
                 read = reader.read(&mut buffer), if self.may_read() => self.read(&buffer[..read?]),
+                () = self.place.evicted(), if self.phase == Phase::Open => self.evicted(),
                 () = timer, if deadline.is_some() => self.timed_out()?,
                 () = std::future::ready(()), if busy => {}
             }
@@ -195,7 +200,15 @@ impl Session {
             Phase::Open => None,
             Phase::Closing { until } | Phase::Refused { until } => Some(until),
         };
-        [stalled, self.line_due(), over].into_iter().flatten().min()
+        [stalled, self.line_due(), self.idle_until(), over].into_iter().flatten().min()
+    }
+
+    /// End of the time that an observer may stay without a request.
+    fn idle_until(&self) -> Option<Instant> {
+        let is_idle = self.translator.role == Role::Observer
+            && self.phase == Phase::Open
+            && self.requests.is_empty();
+        is_idle.then(|| self.place.last_request() + self.limits().observer_idle)
     }
 
     /// When the line that has begun must have ended. While nothing is read it can't end.
@@ -212,8 +225,19 @@ impl Session {
         if self.line_due().is_some_and(|due| now >= due) {
             let message = format!("the line did not end within {:?}", limits.partial_frame);
             self.refuse(RpcError::new(ErrorCode::Timeout, message).hint("end each line with \\n"));
+        } else if self.idle_until().is_some_and(|until| now >= until) {
+            let message = format!("no request came for {:?}", limits.observer_idle);
+            self.refuse(
+                RpcError::new(ErrorCode::Timeout, message).hint("connect for each request"),
+            );
         }
         Ok(())
+    }
+
+    fn evicted(&mut self) {
+        let message = "another observer needs the connection, which was idle longest";
+        let hint = "connect again, or have limits.observers raised";
+        self.refuse(RpcError::new(ErrorCode::RateLimited, message).hint(hint));
     }
 
     fn read(&mut self, bytes: &[u8]) {
@@ -246,6 +270,7 @@ impl Session {
             }
             Some(Ok(line)) => {
                 self.partial_since = None;
+                self.place.refresh();
                 if let Some(answered) = self.requests.take(line, &mut self.subscriptions) {
                     self.answered(answered);
                 }

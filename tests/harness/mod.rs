@@ -41,6 +41,6 @@ pub(crate) use proxy::{Direction, Proxy};
 pub(crate) use random::Random;
 pub(crate) use slow_disk::SlowDisk;
 pub(crate) use stepped_clock::SteppedClock;
-pub(crate) use stranger::{NOBODY, is_root, stranger};
+pub(crate) use stranger::{NOBODY, crowd, is_root, stranger};
 pub(crate) use wire::{assert_chosen_id, assert_error, await_clients, keys, lock, memory};
 pub(crate) use ws::Ws;

@@ -1,10 +1,13 @@
 //! Another user.
 
-use std::os::fd::OwnedFd;
+use std::io::IoSliceMut;
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 
 use super::Client;
 
@@ -24,6 +27,20 @@ def carry(source, target):
     target.shutdown(socket.SHUT_WR)
 threading.Thread(target=carry, args=(near, far), daemon=True).start()
 carry(far, near)
+";
+
+/// Connects as often as asked under the uid given, and passes the connections on through its
+/// standard input, which is a socket.
+const CROWD: &str = "
+import os, socket, sys
+near, path, uid, count = socket.socket(fileno=0), sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+os.setegid(uid)
+os.seteuid(uid)
+for _ in range(count):
+    far = socket.socket(socket.AF_UNIX)
+    far.connect(path)
+    socket.send_fds(near, [b'+'], [far.fileno()])
+    far.close()
 ";
 
 pub(crate) fn is_root() -> bool {
@@ -54,4 +71,35 @@ pub(crate) fn stranger(socket: &Path) -> Option<Client> {
         Ok(1) => Some(Client::over(near)),
         _ => None,
     }
+}
+
+/// Connections of another user, of whom there may be any number. Only the superuser can have them.
+pub(crate) fn crowd(socket: &Path, uid: u32, count: usize) -> Vec<Client> {
+    let (near, far) = UnixStream::pair().expect("a pair of sockets");
+    let mut program = Command::new("python3")
+        .args(["-I", "-c", CROWD])
+        .arg(socket)
+        .args([uid.to_string(), count.to_string()])
+        .stdin(Stdio::from(OwnedFd::from(far)))
+        .current_dir("/")
+        .spawn()
+        .expect("start the crowd");
+    let clients = (0..count).map(|_| Client::over(received(&near))).collect();
+    assert!(program.wait().expect("its end").success());
+    clients
+}
+
+/// The connection that the next message carries.
+#[expect(unsafe_code, reason = "only so a descriptor that was received becomes a file")]
+fn received(near: &UnixStream) -> UnixStream {
+    let (mut byte, mut space) = ([0], nix::cmsg_space!(RawFd));
+    let mut parts = [IoSliceMut::new(&mut byte)];
+    let message = recvmsg::<()>(near.as_raw_fd(), &mut parts, Some(&mut space), MsgFlags::empty())
+        .expect("a message");
+    let carried = message.cmsgs().expect("its descriptors").next();
+    let Some(ControlMessageOwned::ScmRights(descriptors)) = carried else {
+        panic!("no connection came");
+    };
+    // SAFETY: the descriptor is fresh and nobody else has it.
+    unsafe { UnixStream::from_raw_fd(descriptors[0]) }
 }

@@ -14,6 +14,7 @@ use lanrage_ipc::results::*;
 use lanrage_ipc::{ErrorCode, PROTOCOL, Reply, Request, RpcError};
 use serde_json::value::RawValue;
 
+use super::census::Shares;
 use super::errors::wire;
 use super::{Face, Settings};
 use crate::config::Limits;
@@ -116,7 +117,7 @@ impl Translator {
             epoch,
             role: self.role,
             features: Vec::new(),
-            limits: limits(&self.settings.limits),
+            limits: limits(&self.settings.limits, &self.face.shares(), self.role),
         }))
     }
 
@@ -165,7 +166,7 @@ fn open_rpc() -> Result<Reply, RpcError> {
     }
 }
 
-fn limits(limits: &Limits) -> lanrage_ipc::results::Limits {
+fn limits(limits: &Limits, shares: &Shares, role: Role) -> lanrage_ipc::results::Limits {
     lanrage_ipc::results::Limits {
         frame_in: limits.frame_in as u64,
         frame_out: limits.frame_out as u64,
@@ -173,8 +174,8 @@ fn limits(limits: &Limits) -> lanrage_ipc::results::Limits {
         signals_per_peer: limits.signals_per_peer as u64,
         signal_ttl_ms: millis(limits.signal_ttl),
         requests_in_flight: limits.requests_in_flight as u64,
-        connections: limits.connections as u64,
-        connections_per_uid: limits.connections_per_uid as u64,
+        connections: shares.of_role(role) as u64,
+        connections_per_uid: shares.of_user(role) as u64,
         queue_events: limits.queue_events as u64,
         queue_bytes: limits.queue_bytes as u64,
         partial_frame_ms: millis(limits.partial_frame),

@@ -17,7 +17,7 @@ fn effective_configuration_names_its_file_and_every_key() {
         \n[access]\noperators = []\ngroup = \"lanrage\"\n\
         \n[limits]\nparties_per_peer = 64\npeers_per_party = 64\nparties = 16384\nrelays = 1024\nframe_in = 262144\n\
         frame_out = 1048576\nsignal_bytes = 65536\nsignals_per_peer = 256\nsignals_total_bytes = 67108864\nsignal_ttl = \"5m\"\nrequests_in_flight = 32\n\
-        connections = 256\nconnections_per_uid = 64\nqueue_events = 256\nqueue_bytes = 1048576\npartial_frame = \"10s\"\n\
+        connections = 256\nconnections_per_uid = 64\nobservers = 64\nobservers_per_uid = 8\nobserver_idle = \"1m\"\nqueue_events = 256\nqueue_bytes = 1048576\npartial_frame = \"10s\"\n\
         write_stall = \"10s\"\nrequest_timeout = \"10s\"\n\
         \n[remote]\nheartbeat = \"30s\"\nconnect_timeout = \"10s\"\nrequest_timeout = \"10s\"\nbackoff_initial = \"1s\"\n\
         backoff_max = \"1m\"\nmax_attempts = 5\nprobe = \"1m\"\npoll = \"10s\"\ntransport = \"auto\"\nproxy = \"system\"\n";
@@ -38,7 +38,7 @@ prop_compose! {
         bytes in prop::array::uniform4(1024..=16_777_216_usize),
         durations in prop::array::uniform4(duration()),
         parties in 1..=1_048_576_usize,
-        connections in prop::array::uniform2(1..=65_536_usize),
+        connections in prop::array::uniform4(1..=65_536_usize),
     ) -> Limits {
         Limits {
             parties_per_peer: counts[0],
@@ -54,6 +54,9 @@ prop_compose! {
             requests_in_flight: counts[4],
             connections: connections[0],
             connections_per_uid: connections[1],
+            observers: connections[2],
+            observers_per_uid: connections[3],
+            observer_idle: durations[0],
             queue_events: counts[5],
             queue_bytes: bytes[3],
             partial_frame: durations[1],
