@@ -22,6 +22,7 @@
 //! [`view`] keeps a client's copy of the state; [`client`] is a small blocking client; [`schema`]
 //! describes all of it for other languages.
 
+mod bounded;
 pub mod client;
 pub mod codec;
 pub mod control;

@@ -114,7 +114,7 @@ fn object(body: &[u8]) -> Result<Map<String, Value>, Vec<Mistake>> {
 }
 
 fn missing() -> Mistake {
-    Mistake::missing(vec!["body".into()], &Value::Null)
+    Mistake::missing(vec!["body".into()], Value::Null)
 }
 
 fn no_object(input: &Value) -> Mistake {

@@ -3,7 +3,9 @@
 use std::fmt;
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
+
+use crate::bounded::{self, Encoded};
 
 /// The most mistakes that are told of one input.
 pub const MOST_MISTAKES: usize = 32;
@@ -62,19 +64,35 @@ impl Mistake {
     /// What a mistake repeats of an input: all of it up to 1 KiB of JSON, else its first 256
     /// characters.
     pub fn echo(input: &Value) -> Value {
-        let json = input.to_string();
-        if json.len() <= MOST_ECHOED {
-            return input.clone();
+        match (input, Self::json(input)) {
+            (_, Encoded::Whole(_)) => input.clone(),
+            (Value::String(text), Encoded::Cut(_)) => excerpt(text),
+            (_, Encoded::Cut(json)) => excerpt(&json),
         }
-        let text = input.as_str().unwrap_or(&json);
-        Value::String(text.chars().take(EXCERPT).chain(['…']).collect())
     }
 
-    /// That something has to be there and is not; `input` is what it should have been in.
-    pub fn missing(loc: Vec<Loc>, input: &Value) -> Self {
-        let msg = "Field required".to_owned();
-        Self { kind: "missing", loc, msg, input: Self::echo(input), ctx: None }
+    /// As [`Mistake::echo`], of the object with these fields.
+    pub(super) fn echo_object(fields: &Map<String, Value>) -> Value {
+        match Self::json(fields) {
+            Encoded::Whole(_) => Value::Object(fields.clone()),
+            Encoded::Cut(json) => excerpt(&json),
+        }
     }
+
+    fn json(value: &impl Serialize) -> Encoded {
+        // A JSON value has a text.
+        bounded::encode(value, MOST_ECHOED).unwrap_or_else(|_| Encoded::Cut(String::new()))
+    }
+
+    /// That something has to be there and is not; `input` is the echo of what it should have been
+    /// in.
+    pub fn missing(loc: Vec<Loc>, input: Value) -> Self {
+        Self { kind: "missing", loc, msg: "Field required".to_owned(), input, ctx: None }
+    }
+}
+
+fn excerpt(text: &str) -> Value {
+    Value::String(text.chars().take(EXCERPT).chain(['…']).collect())
 }
 
 /// One line for people. It repeats nothing of the input but the names of fields.

@@ -15,6 +15,8 @@ pub struct Reader<'a> {
     place: Vec<Loc>,
     /// Whether a missing field is told with the object that it is missing in.
     tells_object: bool,
+    /// The echo of the object, once a field is missing.
+    echo: Option<Value>,
     mistakes: Vec<Mistake>,
 }
 
@@ -31,7 +33,7 @@ impl<'a> Reader<'a> {
 
     /// For a frame of a WebSocket.
     pub fn frame(fields: &'a Map<String, Value>) -> Self {
-        Self { fields, place: Vec::new(), tells_object: true, mistakes: Vec::new() }
+        Self { fields, place: Vec::new(), tells_object: true, echo: None, mistakes: Vec::new() }
     }
 
     /// A field as it is, unless it is null.
@@ -169,6 +171,7 @@ impl<'a> Reader<'a> {
             fields,
             place: self.at([key.into()]),
             tells_object: self.tells_object,
+            echo: None,
             mistakes: std::mem::take(&mut self.mistakes),
         }
     }
@@ -183,23 +186,30 @@ impl<'a> Reader<'a> {
     }
 
     fn missing(&mut self, key: &str) {
-        let object = || Value::Object(self.fields.clone());
-        let input = if self.tells_object { object() } else { Value::Null };
-        let mistake = Mistake::missing(self.at([key.into()]), &input);
-        self.note(mistake);
+        if self.is_full() {
+            return;
+        }
+        let input = match self.tells_object {
+            // Any number of fields may be missing in it.
+            true => self.echo.get_or_insert_with(|| Mistake::echo_object(self.fields)).clone(),
+            false => Value::Null,
+        };
+        self.mistakes.push(Mistake::missing(self.at([key.into()]), input));
     }
 
     fn refuse<const N: usize>(&mut self, loc: [Loc; N], refusal: Refusal, input: &Value) {
+        if self.is_full() {
+            return;
+        }
         let Refusal { kind, msg, ctx } = refusal;
         let input = Mistake::echo(input);
-        let mistake = Mistake { kind, loc: self.at(loc), msg, input, ctx };
-        self.note(mistake);
+        let loc = self.at(loc);
+        self.mistakes.push(Mistake { kind, loc, msg, input, ctx });
     }
 
-    fn note(&mut self, mistake: Mistake) {
-        if self.mistakes.len() < MOST_MISTAKES {
-            self.mistakes.push(mistake);
-        }
+    /// True once no more mistakes are told: further ones cost no work.
+    fn is_full(&self) -> bool {
+        self.mistakes.len() >= MOST_MISTAKES
     }
 
     fn at<const N: usize>(&self, loc: [Loc; N]) -> Vec<Loc> {

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::*;
+use crate::bounded::OFFERED;
 use crate::model::{Address, PeerId};
 
 fn object(value: Value) -> Map<String, Value> {
@@ -245,6 +246,23 @@ fn an_echo_is_short() {
     assert_eq!(cut, json!("é".repeat(256) + "…"));
     let cut = Mistake::echo(&json!({"a": "x".repeat(1100)}));
     assert_eq!(cut, json!(format!("{{\"a\":\"{}…", "x".repeat(250))));
+}
+
+#[test]
+fn mistakes_cost_no_more_in_a_large_object_than_in_a_small_one() {
+    let unknown: Map<_, _> =
+        (0..5000).map(|number| (format!("unknown{number}"), json!(number))).collect();
+    let before = OFFERED.get();
+    let mut reader = Reader::body(&unknown);
+    for number in 0..MOST_MISTAKES {
+        let read = reader.required(&format!("field{number}"), rules::name);
+        assert_eq!(read, None);
+    }
+    let mistakes = reader.finish(None::<()>).expect_err("mistakes");
+    assert_eq!(mistakes.len(), MOST_MISTAKES);
+    assert!(mistakes.iter().all(|mistake| mistake.input == mistakes[0].input));
+    let offered = OFFERED.get() - before;
+    assert!(offered <= 2 * 1024, "{offered} bytes were encoded");
 }
 
 /// Any JSON, not too large.
