@@ -140,6 +140,7 @@ impl Conversation {
             self.signals_at.set(None);
             self.bring_late_signals().await;
         }
+        self.tell_updates().await;
         if !self.style.get().additions && self.refresh_at.get() <= now {
             self.refresh().await;
             self.come_back_again().await;
@@ -163,7 +164,8 @@ impl Conversation {
     /// The next of these moments.
     fn wake_at(&self) -> Option<Instant> {
         let refresh_at = (!self.style.get().additions).then(|| self.refresh_at.get());
-        [self.signals_at.get(), refresh_at].into_iter().flatten().min()
+        let update_at = self.hearing.borrow().next_update();
+        [self.signals_at.get(), refresh_at, update_at].into_iter().flatten().min()
     }
 
     /// Has a member's signals fetched before the next frame is acted on.

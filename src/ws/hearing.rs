@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use lanrage_ipc::model::{Party, PartyId, Peer, PeerId, PeerInput};
 use lanrage_ipc::params::Topic;
+use tokio::time::Instant;
 
 use crate::core::ConnectionId;
 use crate::events::{EventQueue, Interest, QueueLimits, SubscriptionKey};
@@ -40,6 +42,16 @@ struct Heard {
     ending: Option<u64>,
     /// What each member says of itself.
     members: BTreeMap<PeerId, PeerInput>,
+    updates: Updates,
+}
+
+/// Changed members, of which a client without additions is told by the whole party.
+#[derive(Debug, Clone, Copy, Default)]
+struct Updates {
+    /// Time of the last such telling.
+    told_at: Option<Instant>,
+    /// Time of the next one, while a change is not told.
+    due_at: Option<Instant>,
 }
 
 impl Hearing {
@@ -82,12 +94,19 @@ impl Hearing {
             _ if own.is_empty() => return Renewed { own, is_new: false, ended: Some(key) },
             _ => {}
         }
+        let updates = known.map(|known| known.updates).unwrap_or_default();
         let ended = self.end(&party.party_id);
-        self.begin(key, party, own.clone());
+        self.begin(key, party, own.clone(), updates);
         Renewed { own, is_new: true, ended }
     }
 
-    fn begin(&mut self, key: SubscriptionKey, party: &Party, own: BTreeSet<PeerId>) {
+    fn begin(
+        &mut self,
+        key: SubscriptionKey,
+        party: &Party,
+        own: BTreeSet<PeerId>,
+        updates: Updates,
+    ) {
         let heard = Heard {
             number: key.number,
             own,
@@ -95,6 +114,7 @@ impl Hearing {
             seq: 0,
             ending: None,
             members: BTreeMap::new(),
+            updates,
         };
         self.by_number.insert(key.number, party.party_id.clone());
         self.parties.insert(party.party_id.clone(), heard);
@@ -124,6 +144,30 @@ impl Hearing {
         let Some(heard) = self.parties.get_mut(party_id) else { return false };
         let before = heard.members.insert(peer.info.peer_id.clone(), peer.info.clone());
         before.as_ref() != Some(&peer.info) && !heard.own.contains(&peer.info.peer_id)
+    }
+
+    /// A member changed, of which the client is told by the whole party: at once if that was not
+    /// told so for `interval`, else when that is over.
+    pub(super) fn schedule_update(&mut self, party_id: &PartyId, now: Instant, interval: Duration) {
+        let Some(heard) = self.parties.get_mut(party_id) else { return };
+        let due_at = heard.updates.told_at.map_or(now, |told_at| now.max(told_at + interval));
+        heard.updates.due_at.get_or_insert(due_at);
+    }
+
+    /// Time of the next party to tell because a member changed.
+    pub(super) fn next_update(&self) -> Option<Instant> {
+        self.parties.values().filter_map(|heard| heard.updates.due_at).min()
+    }
+
+    /// The parties to tell now because members changed. They count as told.
+    pub(super) fn take_due_updates(&mut self, now: Instant) -> Vec<PartyId> {
+        let is_due = |heard: &Heard| heard.updates.due_at.is_some_and(|due_at| due_at <= now);
+        let due = self.parties.iter_mut().filter(|(_, heard)| is_due(heard));
+        let taken = due.map(|(party_id, heard)| {
+            heard.updates = Updates { told_at: Some(now), due_at: None };
+            party_id.clone()
+        });
+        taken.collect()
     }
 
     /// A member left by that change: `true` if its party ends.
@@ -160,6 +204,7 @@ impl Hearing {
     pub(super) fn told(&mut self, party: &Party) {
         if let Some(heard) = self.parties.get_mut(&party.party_id) {
             heard.seq = party.seq;
+            heard.updates.due_at = None;
             let members = party.peers.iter();
             heard.members = members.map(|(id, peer)| (id.clone(), peer.info.clone())).collect();
         }
@@ -195,5 +240,53 @@ impl Hearing {
 
     fn key(&self, number: u64) -> SubscriptionKey {
         SubscriptionKey { connection: self.connection, number }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use lanrage_ipc::model::{Origin, Sync};
+
+    use super::*;
+
+    fn party() -> Party {
+        Party {
+            party_id: "lan".parse().expect("an id"),
+            name: "LAN".parse().expect("a name"),
+            host_id: "alice".parse().expect("an id"),
+            created_at: Timestamp::UNIX_EPOCH,
+            peers: BTreeMap::new(),
+            origin: Origin::Local,
+            sync: Sync::Synced,
+            epoch: "e".parse().expect("an epoch"),
+            seq: 1,
+        }
+    }
+
+    #[test]
+    fn changed_members_are_told_at_once_and_then_once_a_second() {
+        let (mut hearing, party) = (Hearing::new(ConnectionId(1), 8), party());
+        hearing.begin(hearing.key(1), &party, BTreeSet::new(), Updates::default());
+        let (start, interval) = (Instant::now(), Duration::from_secs(1));
+        let at = |millis| start + Duration::from_millis(millis);
+        let mut told = Vec::new();
+        for millis in (0..3000).step_by(100) {
+            hearing.schedule_update(&party.party_id, at(millis), interval);
+            if !hearing.take_due_updates(at(millis)).is_empty() {
+                told.push(millis);
+            }
+        }
+        assert_eq!(told, [0, 1000, 2000]);
+        assert_eq!(hearing.next_update(), Some(at(3000)));
+        // The next subscription to the party goes on from there.
+        let updates = hearing.parties[&party.party_id].updates;
+        hearing.begin(hearing.key(2), &party, BTreeSet::new(), updates);
+        assert_eq!(hearing.next_update(), Some(at(3000)));
+        // Whoever is told all of it needs no more.
+        hearing.told(&party);
+        assert_eq!(hearing.next_update(), None);
+        hearing.schedule_update(&party.party_id, at(5000), interval);
+        assert_eq!(hearing.take_due_updates(at(5000)), [party.party_id]);
     }
 }

@@ -3,6 +3,7 @@
 use lanrage_ipc::control::ServerFrame;
 use lanrage_ipc::event::Event;
 use lanrage_ipc::model::{Party, PartyId, PeerId};
+use tokio::time::Instant;
 
 use super::conversation::{Conversation, unexpected};
 use super::render::{self, Rejection};
@@ -56,6 +57,14 @@ impl Conversation {
         }
     }
 
+    /// Tells the client its parties in which members changed, where that is due.
+    pub(super) async fn tell_updates(&self) {
+        let due = self.hearing.borrow_mut().take_due_updates(Instant::now());
+        for party_id in due {
+            self.try_to_hear_anew(&party_id).await;
+        }
+    }
+
     async fn try_to_hear_anew(&self, party_id: &PartyId) {
         if let Err(failure) = self.hear_anew(party_id, &[]).await {
             log::debug!("{:?}: no party {party_id}: {failure}", self.line.id);
@@ -65,7 +74,8 @@ impl Conversation {
     async fn subscribe(&self, party_id: &PartyId) -> Result<(SubscriptionKey, Party), Failure> {
         let (key, interest) = self.hearing.borrow_mut().draft(party_id);
         let queue = self.hearing.borrow().queue.clone();
-        let asked = self.ask(Ask::Subscribe { key, interest, queue, snapshot: true }).await;
+        let asked =
+            self.ask(Ask::Subscribe { key, interest, queue, snapshot: true }).await;
         if let Err(Failure::TimedOut(_)) = asked {
             // It may begin even now.
             self.unsubscribe(Some(key)).await;
@@ -113,7 +123,10 @@ impl Conversation {
                 // party, if anything is new to them.
                 let is_new_to_them = self.hearing.borrow_mut().put_member(party_id, peer);
                 if is_new_to_them {
-                    self.try_to_hear_anew(party_id).await;
+                    let interval = self.face.settings().ws.update_interval;
+                    let now = Instant::now();
+                    self.hearing.borrow_mut().schedule_update(party_id, now, interval);
+                    self.tell_updates().await;
                 }
             }
             Event::PeerLeft { peer_id, seq, .. } => {

@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use crate::harness::{Daemon, Ws, announced};
 
 /// What keeps a test that sends much from being slowed down.
-const NO_LIMITS: &str = "[ws]\nframes_per_second = 1000000\nframes_burst = 1000000\n\
+const NO_LIMITS: &str = "[ws]\nupdate_interval = \"0s\"\nframes_per_second = 1000000\nframes_burst = 1000000\n\
     [limits]\nregistrations_per_minute = 1000000\nregistrations_burst = 1000000\n\
     requests_per_second = 1000000\nrequests_burst = 1000000\n";
 

@@ -12,6 +12,8 @@ use std::time::Duration;
 
 /// Of something in a second or a minute, and of how much of it at once. None would refuse everybody.
 const RATE: RangeInclusive<usize> = 1..=1_000_000;
+/// None, or up to a year.
+const PAUSE: RangeInclusive<Duration> = Duration::ZERO..=*INTERVAL.end();
 const SOCKETS: RangeInclusive<usize> = 16..=1_000_000;
 const RECORDS: RangeInclusive<usize> = 1..=16_777_216;
 /// A year at most.
@@ -193,6 +195,9 @@ pub struct Ws {
     /// How often a client of LANrage's is told all of its parties.
     #[serde(serialize_with = "duration::serialize")]
     pub refresh: Duration,
+    /// How often a client of LANrage's is told a party because members changed; may be zero.
+    #[serde(serialize_with = "duration::serialize")]
+    pub update_interval: Duration,
     /// Frames of any kind that a client sends in a second.
     pub frames_per_second: usize,
     /// Frames of any kind that a client sends at once.
@@ -213,6 +218,7 @@ impl Ws {
             ping_interval: table.duration("ping_interval", seconds(30), INTERVAL),
             pong_timeout: table.duration("pong_timeout", seconds(10), INTERVAL),
             refresh: table.duration("refresh", seconds(60), INTERVAL),
+            update_interval: table.duration("update_interval", seconds(1), PAUSE),
             frames_per_second: table.number("frames_per_second", limits.requests_per_second, RATE),
             frames_burst: table.number("frames_burst", limits.requests_burst, RATE),
             sockets: table.number("sockets", 8_192, 1..=*SOCKETS.end()),

@@ -162,6 +162,7 @@ fn file_is_read_into_its_tables() {
         ping_interval: Duration::from_millis(2),
         pong_timeout: Duration::from_millis(3),
         refresh: Duration::from_millis(4),
+        update_interval: Duration::from_millis(5),
         frames_per_second: 1,
         frames_burst: 2,
         sockets: 3,
@@ -213,6 +214,7 @@ first_frame = '1ms'
 ping_interval = '2ms'
 pong_timeout = '3ms'
 refresh = '4ms'
+update_interval = '5ms'
 frames_per_second = 1
 frames_burst = 2
 sockets = 3

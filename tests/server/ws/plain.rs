@@ -1,5 +1,7 @@
 //! LANrage's own clients: what they send is understood, and they never see what they don't know.
 
+use std::time::Instant;
+
 use serde_json::{Value, json};
 
 use super::mirror::Mirror;
@@ -124,9 +126,53 @@ fn a_member_that_changed_comes_with_its_party() {
     peer["public_port"] = json!(8888);
     bob.send(json!({"type": "join_party", "party_id": "lan", "peer": peer}));
     bob.settled_plainly();
-    let heard = alice.settled_plainly();
-    assert_eq!(told(&heard), ["party_update"]);
-    assert_eq!(heard[0]["party"]["peers"]["bob"]["public_port"], 8888);
+    let heard = alice.await_type("party_update");
+    assert_eq!(heard["party"]["peers"]["bob"]["public_port"], 8888);
+    assert_eq!(told(&alice.settled_plainly()), [""; 0]);
+}
+
+fn moved(peer_id: &str, port: usize) -> Value {
+    let mut peer = announced(peer_id);
+    peer["public_port"] = json!(port);
+    json!({"type": "update_peer", "party_id": "lan", "peer": peer})
+}
+
+/// Each would be the whole party, to each member.
+#[test]
+fn changes_of_members_are_told_once_a_second_with_the_newest_state() {
+    const CHANGES: usize = 60;
+    let server = Setup::server().start();
+    let mut alice = plain_host(&server, "lan", "alice");
+    let mut bob = plain_guest(&server, "lan", "bob");
+    alice.await_type("peer_joined");
+    let began = Instant::now();
+    (1..=CHANGES).for_each(|port| bob.send(moved("bob", port)));
+    let is_last = |update: &Value| update["party"]["peers"]["bob"]["public_port"] == json!(CHANGES);
+    let mut updates = 1;
+    while !is_last(&alice.await_type("party_update")) {
+        updates += 1;
+    }
+    let seconds = usize::try_from(began.elapsed().as_secs()).expect("a short time");
+    assert!(updates <= 2 + seconds, "{updates} in {seconds} s");
+}
+
+#[test]
+fn arrivals_leavings_and_answers_do_not_wait_for_changes_of_members() {
+    let server = Setup::server().config("[ws]\nupdate_interval = \"1h\"\n").start();
+    let mut alice = plain_host(&server, "lan", "alice");
+    let mut bob = plain_guest(&server, "lan", "bob");
+    bob.send(moved("bob", 1));
+    assert_eq!(alice.await_type("party_update")["party"]["peers"]["bob"]["public_port"], 1);
+    bob.send(moved("bob", 2));
+    bob.settled_plainly();
+    let mut carol = plain_guest(&server, "lan", "carol");
+    carol.send(leave("lan", "carol"));
+    carol.settled_plainly();
+    let heard = told(&alice.settled_plainly());
+    assert_eq!(heard, ["peer_joined bob", "peer_joined carol", "peer_left carol"]);
+    // An answer has the newest state, so that nothing is left to be told.
+    alice.send(sync("lan"));
+    assert_eq!(alice.await_type("party_update")["party"]["peers"]["bob"]["public_port"], 2);
 }
 
 #[test]
