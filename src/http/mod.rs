@@ -21,6 +21,7 @@ mod path;
 mod problem;
 mod routes;
 mod serve;
+mod sliced;
 pub mod socket;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -11,6 +11,7 @@ use crate::http::auth::stranger;
 use crate::http::described::Unavailable;
 use crate::http::face::HttpFace;
 use crate::http::problem::Problem;
+use crate::http::sliced::Sliced;
 use crate::http::{docs, openapi};
 
 /// The version of LANrage's interface that this is.
@@ -51,7 +52,7 @@ pub(in crate::http) async fn root(
 )]
 pub(in crate::http) async fn openapi() -> HttpResponse {
     static DOCUMENT: LazyLock<String> = LazyLock::new(openapi::document);
-    HttpResponse::Ok().content_type(ContentType::json()).body(DOCUMENT.as_str())
+    HttpResponse::Ok().content_type(ContentType::json()).body(Sliced::shared(DOCUMENT.as_str()))
 }
 
 /// This description for people: a page that loads nothing from other hosts.
@@ -67,5 +68,5 @@ pub(in crate::http) async fn docs() -> HttpResponse {
     HttpResponse::Ok()
         .content_type(ContentType::html())
         .insert_header((header::CONTENT_SECURITY_POLICY, policy.as_str()))
-        .body(*page)
+        .body(Sliced::shared(page))
 }

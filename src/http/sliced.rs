@@ -1,0 +1,62 @@
+//! Bodies that are copied into a connection's buffer slice by slice, as the client takes them.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use actix_web::body::{BodySize, MessageBody};
+use actix_web::web::Bytes;
+
+/// Bytes that are copied at once. The framework takes no more while twice as much is unwritten.
+const SLICE: usize = 16 * 1024;
+
+/// A body whose bytes may be shared by any number of responses.
+pub(super) struct Sliced(Bytes);
+
+impl Sliced {
+    /// Of a document that lasts as long as the program.
+    pub(super) fn shared(text: &'static str) -> Self {
+        Self(Bytes::from_static(text.as_bytes()))
+    }
+}
+
+impl MessageBody for Sliced {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.0.len() as u64)
+    }
+
+    fn poll_next(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Infallible>>> {
+        let rest = &mut self.get_mut().0;
+        let slice = rest.split_to(rest.len().min(SLICE));
+        Poll::Ready((!slice.is_empty()).then_some(Ok(slice)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    #[test]
+    fn slices_are_of_the_document_itself() {
+        static TEXT: [u8; 40_000] = [b'x'; 40_000];
+        let text = std::str::from_utf8(&TEXT).expect("ASCII");
+        let mut body = Sliced::shared(text);
+        assert_eq!(body.size(), BodySize::Sized(40_000));
+        let mut at = text.as_ptr();
+        let mut lengths = Vec::new();
+        let mut context = Context::from_waker(Waker::noop());
+        while let Poll::Ready(Some(Ok(slice))) = Pin::new(&mut body).poll_next(&mut context) {
+            assert_eq!(slice.as_ptr(), at);
+            at = at.wrapping_add(slice.len());
+            lengths.push(slice.len());
+        }
+        assert_eq!(lengths, [SLICE, SLICE, 40_000 - 2 * SLICE]);
+    }
+}
