@@ -1,7 +1,7 @@
 //! The first start beside a LANrage that was here before.
 
-use std::fs;
 use std::path::Path;
+use std::fs;
 
 use actix::prelude::*;
 use anyhow::{Context as _, bail};
@@ -10,6 +10,7 @@ use lanrage_ipc::lanrage::Records;
 
 use crate::control_plane::{Answer, Ask, Call};
 use crate::core::{Caller, Command, ImportMode, Outcome};
+use crate::os::files::{self, Rule};
 
 /// LANrage's state file.
 const STATE: &str = "control_state.json";
@@ -38,11 +39,7 @@ pub(crate) async fn first_state(
         );
         return Ok(());
     }
-    let found = fs::metadata(&path).with_context(|| cant_read(&path))?;
-    if !found.is_file() || found.len() > LONGEST {
-        bail!("{} is no file of at most {LONGEST} bytes: move it away", path.display());
-    }
-    let document = fs::read(&path).with_context(|| cant_read(&path))?;
+    let document = files::read(&path, Rule::Own, LONGEST).with_context(|| cant_read(&path))?;
     let salvage = Records::of_state(&document).salvage(&TimeZone::system());
     if let Some(damage) = &salvage.damage {
         log::error!("{}: {damage}: only what came before is taken in", path.display());

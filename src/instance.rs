@@ -1,12 +1,18 @@
 //! At most one daemon for a socket and for a state directory.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::Write;
+use std::fs::{File, TryLockError};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
 use crate::os::FileId;
+use crate::os::files::{self, Distrust, Rule};
+
+/// Mode of a lock and of its file with the process id.
+const PRIVATE: u32 = 0o600;
+/// Most bytes of a process id in its file.
+const LONGEST_PID: u64 = 32;
 
 /// A lock that is held for as long as this lives, and by the process that has it open.
 #[derive(Debug)]
@@ -22,14 +28,18 @@ impl Lock {
     /// Names the process that holds it.
     pub fn acquire(path: &Path, what: &str) -> anyhow::Result<Self> {
         let pid_file = pid_file(path);
-        let open = OpenOptions::new().create(true).truncate(false).write(true).open(path);
-        let file = open.with_context(|| {
-            format!("can't lock {what}: {} must be writable for this user", path.display())
+        let file = files::open_or_create(path, Rule::Own, PRIVATE).map_err(|error| {
+            let distrusted = Distrust::is_in(&error);
+            let must = format!("{} must be writable for this user", path.display());
+            let error = anyhow::Error::from(error);
+            let error = if distrusted { error } else { error.context(must) };
+            error.context(format!("can't lock {what}"))
         })?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let holder = fs::read_to_string(&pid_file).unwrap_or_default();
+                let holder = files::read(&pid_file, Rule::Own, LONGEST_PID).unwrap_or_default();
+                let holder = String::from_utf8_lossy(&holder);
                 let holder = holder.trim();
                 let holder = if holder.is_empty() { "of unknown id" } else { holder };
                 bail!(
@@ -40,9 +50,7 @@ impl Lock {
                 return Err(error).with_context(|| format!("can't lock {}", path.display()));
             }
         }
-        let written =
-            File::create(&pid_file).and_then(|mut f| writeln!(f, "{}", std::process::id()));
-        written.with_context(|| format!("can't write {}", pid_file.display()))?;
+        write_pid(&pid_file).with_context(|| format!("can't write {}", pid_file.display()))?;
         Ok(Self { file })
     }
 
@@ -51,6 +59,12 @@ impl Lock {
     pub fn is_at(&self, path: &Path) -> bool {
         self.file.metadata().is_ok_and(|held| FileId::at(path) == Some(FileId::new(&held)))
     }
+}
+
+fn write_pid(path: &Path) -> io::Result<()> {
+    let mut file = files::open_or_create(path, Rule::Own, PRIVATE)?;
+    file.set_len(0)?;
+    writeln!(file, "{}", std::process::id())
 }
 
 /// Beside the lock, since a locked file can't be read on every system.

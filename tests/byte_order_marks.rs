@@ -5,7 +5,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Daemon, FAST_REMOTE, Http, Setup, Ws, announced, eventually, exists, peer};
+use crate::harness::{
+    Daemon, FAST_REMOTE, Http, Setup, Ws, announced, eventually, exists, peer, write_secret,
+};
 
 const BOM: &str = "\u{feff}";
 
@@ -123,7 +125,8 @@ fn certificates_and_keys_may_begin_with_it() {
         "[http]\ntls_cert = 'cert.pem'\ntls_key = 'key.pem'\n[auth]\nrelay_key_file = 'relay'\n";
     let setup = Setup::server().config(tls);
     write(&setup.path("cert.pem"), &made.cert.pem());
-    write(&setup.path("key.pem"), &made.signing_key.serialize_pem());
+    let key = format!("{BOM}{}", made.signing_key.serialize_pem());
+    write_secret(&setup.path("key.pem"), &key);
     write(&setup.path("relay"), "a-key-of-relays-long-enough\n");
     let server = setup.start();
     let config = format!("{FAST_REMOTE}ca_file = 'ca.pem'\n");

@@ -15,6 +15,7 @@ mod faults;
 mod hostile;
 mod life;
 mod limits;
+mod local_files;
 mod protocol;
 mod python;
 mod remote;

@@ -62,7 +62,7 @@ fn a_start_that_fails_at_its_last_step_never_tells_ready() {
     let notified = UnixDatagram::bind(&path).expect("bind the notification socket");
     let status = end_of(setup.command().env("NOTIFY_SOCKET", &path));
     assert_eq!(status.code(), Some(1), "{}", setup.log());
-    assert!(setup.log().contains("control_state.json is no file"), "{}", setup.log());
+    assert!(setup.log().contains("control_state.json is a directory"), "{}", setup.log());
     notified.set_nonblocking(true).expect("do not wait");
     let told = notified.recv(&mut [0; 1024]).expect_err("something was told");
     assert_eq!(told.kind(), ErrorKind::WouldBlock);

@@ -30,7 +30,10 @@ fn login(env: &Environment) -> Option<String> {
 }
 
 fn host(env: &Environment) -> Option<String> {
-    let told = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    #[cfg(unix)]
+    let told = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    #[cfg(not(unix))]
+    let told = None;
     told.or_else(|| text(env, &["HOSTNAME", "COMPUTERNAME"]))
 }
 

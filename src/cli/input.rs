@@ -1,6 +1,6 @@
 //! Values from the command line, checked as they are parsed.
 
-use std::io;
+use std::io::{self, Read};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -11,6 +11,9 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::exit::Failure;
+
+/// Most bytes of a document: far more than one request to the daemon may have.
+pub(super) const LONGEST: u64 = 256 * 1024 * 1024;
 
 /// A duration with its unit.
 pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
@@ -53,12 +56,22 @@ impl Json {
         match self {
             Self::Text(json) => Ok(json),
             Self::Stdin => {
-                let text = io::read_to_string(io::stdin())
-                    .map_err(|error| Failure::file("standard input", &error))?;
-                serde_json::from_slice(strip_bom(text.as_bytes())).map_err(|error| {
+                let text =
+                    standard_input().map_err(|error| Failure::file("standard input", &error))?;
+                serde_json::from_slice(strip_bom(&text)).map_err(|error| {
                     Failure::usage(format!("standard input: not JSON: {error}"), "")
                 })
             }
         }
+    }
+}
+
+/// Reads standard input to its end.
+pub(super) fn standard_input() -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    io::stdin().take(LONGEST + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > LONGEST {
+        true => Err(io::Error::other(format!("it is larger than {LONGEST} bytes"))),
+        false => Ok(bytes),
     }
 }

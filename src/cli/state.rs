@@ -1,7 +1,6 @@
 //! `state …`.
 
-use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use lanrage_ipc::ErrorCode;
@@ -15,8 +14,12 @@ use lanrage_ipc::unicode::strip_bom;
 
 use super::daemon::Daemon;
 use super::exit::{Exit, Failure};
-use super::input::one_of;
+use super::input::{LONGEST, one_of, standard_input};
 use super::output::Page;
+use crate::os::files::{self, Rule};
+
+/// Mode of a new document, within the umask.
+const DOCUMENT: u32 = 0o666;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -66,7 +69,7 @@ fn export(daemon: &Daemon, file: Option<&Path>) -> Result<(), Failure> {
     let document =
         to_json(&state).map_err(|error| Failure::file("the document", &error.into()))? + "\n";
     if let Some(file) = file {
-        fs::write(file, &document)
+        write(file, &document)
             .map_err(|error| Failure::file(&file.display().to_string(), &error))?;
     }
     match file {
@@ -79,13 +82,20 @@ fn export(daemon: &Daemon, file: Option<&Path>) -> Result<(), Failure> {
     }
 }
 
+/// Writes a document for its user, in the place of the one that is there.
+fn write(path: &Path, document: &str) -> io::Result<()> {
+    let mut file = files::open_or_create(path, Rule::Named, DOCUMENT)?;
+    file.set_len(0)?;
+    file.write_all(document.as_bytes())
+}
+
 fn import(daemon: &Daemon, file: &Path, mode: ImportMode) -> Result<(), Failure> {
     let (name, text) = match file.to_str() {
-        Some("-") => ("standard input".to_owned(), io::read_to_string(io::stdin())),
-        _ => (file.display().to_string(), fs::read_to_string(file)),
+        Some("-") => ("standard input".to_owned(), standard_input()),
+        _ => (file.display().to_string(), files::read(file, Rule::Named, LONGEST)),
     };
     let text = text.map_err(|error| Failure::file(&name, &error))?;
-    let json = strip_bom(text.as_bytes());
+    let json = strip_bom(&text);
     let state = serde_json::from_slice(json).map(StateDocument).map_err(|error| {
         let hint = "a LANrage control_state.json is wanted, as `lanragectl state export` writes it";
         Failure::new(Exit::Failed, "not_json", format!("{name}: not JSON: {error}"), hint)

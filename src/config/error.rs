@@ -18,6 +18,13 @@ pub enum ConfigError {
         #[source]
         error: io::Error,
     },
+    /// The file is not one to go by.
+    #[error("the configuration file can't be used: {error}")]
+    Untrusted {
+        /// The reason, with the file's path.
+        #[source]
+        error: io::Error,
+    },
     /// The file is no file.
     #[error("{}: is a directory, not a configuration file", path.display())]
     Directory {

@@ -2,9 +2,9 @@
 
 use super::reader::{self, Table};
 use super::{ConfigError, Environment, Mistake, paths, setting};
+use crate::os::files::{self, Distrust, Rule};
 use lanrage_ipc::unicode::strip_bom;
-use std::fs::File;
-use std::io::{self, ErrorKind, Read};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// The most bytes a file may have: far more than any configuration needs.
@@ -55,7 +55,7 @@ impl Place {
 
 /// The text of the file; none if it does not exist.
 fn text_of(path: &Path, by: Option<&'static str>) -> Result<Option<String>, ConfigError> {
-    let bytes = match bytes_of(path) {
+    let bytes = match files::read(path, Rule::Named, MOST_BYTES) {
         Ok(bytes) => bytes,
         Err(error) => {
             // The second is what a path through a file gives, such as XDG_CONFIG_HOME=/dev/null.
@@ -71,13 +71,14 @@ fn text_of(path: &Path, by: Option<&'static str>) -> Result<Option<String>, Conf
                     Ok(None)
                 }
                 _ if path.is_dir() => Err(ConfigError::Directory { path }),
+                _ if error.kind() == ErrorKind::FileTooLarge => {
+                    Err(ConfigError::TooLarge { path, limit: MOST_BYTES })
+                }
+                _ if Distrust::is_in(&error) => Err(ConfigError::Untrusted { error }),
                 _ => Err(ConfigError::Unreadable { path, error }),
             };
         }
     };
-    if bytes.len() as u64 > MOST_BYTES {
-        return Err(ConfigError::TooLarge { path: path.to_path_buf(), limit: MOST_BYTES });
-    }
     match String::from_utf8(strip_bom(&bytes).to_vec()) {
         Ok(text) => Ok(Some(text)),
         Err(error) => Err(ConfigError::Malformed {
@@ -85,13 +86,6 @@ fn text_of(path: &Path, by: Option<&'static str>) -> Result<Option<String>, Conf
             mistakes: vec![not_utf8(&error)],
         }),
     }
-}
-
-/// At most one byte more than is allowed, so that a device without end is no trap.
-fn bytes_of(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 fn not_utf8(error: &std::string::FromUtf8Error) -> Mistake {

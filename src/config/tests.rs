@@ -143,9 +143,10 @@ fn file_has_at_most_a_mebibyte() {
 
 #[cfg(unix)]
 #[test]
-fn endless_file_is_no_trap() {
+fn device_is_no_file() {
     assert_eq!(
         refused(&args(Some(Path::new("/dev/zero"))), &Environment::of(&[])),
-        "/dev/zero: is larger than 1048576 bytes, the most a configuration file may have"
+        "the configuration file can't be used: /dev/zero is a device, and must be a regular file: \
+         move it away or name another"
     );
 }

@@ -1,8 +1,8 @@
 //! Blocking work on single files, each step of it all or nothing.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Read, Write};
+use std::fs::{self, File, TryLockError};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use super::DiscoveryError;
 use crate::os::FileId;
+use crate::os::files::{self, Distrust, Rule};
 
 /// The largest file that is read or written, in bytes.
 pub(super) const LARGEST: u64 = 16 * 1024 * 1024;
@@ -31,19 +32,21 @@ pub(super) fn sibling(path: &Path, suffix: &str) -> PathBuf {
 
 /// A regular file's bytes; `None` where nothing is.
 pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, DiscoveryError> {
-    let failed = |error: &_| DiscoveryError::io("read", path, error);
-    // Before it is opened: opening a pipe would wait for its other end.
-    match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(&error)),
-        Ok(metadata) if !metadata.is_file() => return Err(DiscoveryError::NotAFile(path.into())),
-        Ok(_) => {}
+    match files::read(path, Rule::Shared, LARGEST) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) => match error.kind() {
+            ErrorKind::NotFound => Ok(None),
+            ErrorKind::FileTooLarge => Err(DiscoveryError::TooLarge(path.into())),
+            _ => Err(failure("read", path, &error)),
+        },
     }
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(|error| failed(&error))?;
-    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| failed(&error))?;
-    check_size(path, &bytes)?;
-    Ok(Some(bytes))
+}
+
+fn failure(action: &'static str, path: &Path, error: &io::Error) -> DiscoveryError {
+    match Distrust::is_in(error) {
+        true => DiscoveryError::NotAFile(path.into()),
+        false => DiscoveryError::io(action, path, error),
+    }
 }
 
 /// State of a file by which a later write is noticed; `None` where there is no file.
@@ -112,11 +115,8 @@ pub(super) fn set_aside(
 /// Writes a file that was not there, and removes it again on an error.
 fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), DiscoveryError> {
     let failed = |error: std::io::Error| DiscoveryError::io("write", path, &error);
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(failed)?;
-    let written = set_mode(&file, mode)
-        .and_then(|()| file.write_all(bytes))
-        .and_then(|()| file.sync_all())
-        .map_err(failed);
+    let mut file = files::create_new(path, mode).map_err(failed)?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed);
     if written.is_err() {
         let _ = fs::remove_file(path);
     }
@@ -143,33 +143,13 @@ fn mode_of(_: &Path) -> u32 {
     READABLE
 }
 
-/// Sets a mode whatever the umask is; where files have none, does nothing.
-#[cfg(unix)]
-fn set_mode(file: &File, mode: u32) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(fs::Permissions::from_mode(mode))
-}
-
-#[cfg(not(unix))]
-fn set_mode(_: &File, _: u32) -> std::io::Result<()> {
-    Ok(())
-}
-
 /// Makes a new name in the directory of `path` survive a loss of power.
-#[cfg(unix)]
 fn sync_directory(path: &Path) -> Result<(), DiscoveryError> {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    File::open(directory)
-        .and_then(|directory| directory.sync_all())
-        .map_err(|error| DiscoveryError::io("sync", directory, &error))
-}
-
-#[cfg(not(unix))]
-fn sync_directory(_: &Path) -> Result<(), DiscoveryError> {
-    Ok(())
+    files::sync_directory(directory).map_err(|error| DiscoveryError::io("sync", directory, &error))
 }
 
 /// An exclusive lock between programs, released when it is dropped or the program dies.
@@ -181,11 +161,7 @@ pub(super) struct Lock {
 impl Lock {
     /// Waits for the lock, for a time.
     pub(super) fn acquire(path: &Path) -> Result<Self, DiscoveryError> {
-        let failed = |error: std::io::Error| DiscoveryError::io("lock", path, &error);
-        // Opening a pipe would wait for its other end.
-        if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
-            return Err(DiscoveryError::NotAFile(path.into()));
-        }
+        let failed = |error: io::Error| failure("lock", path, &error);
         let file = Self::open(path).map_err(failed)?;
         let deadline = Instant::now() + LOCK_PATIENCE;
         let mut pause = Duration::from_millis(1);
@@ -205,15 +181,16 @@ impl Lock {
     }
 
     /// To hold a lock it is enough to read the file, which another user may have made.
-    fn open(path: &Path) -> std::io::Result<File> {
-        match File::open(path) {
+    fn open(path: &Path) -> io::Result<File> {
+        match files::open(path, Rule::Shared) {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             opened => return opened,
         }
-        match OpenOptions::new().write(true).create_new(true).open(path) {
-            Ok(file) => set_mode(&file, READABLE).map(|()| file),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => File::open(path),
-            Err(error) => Err(error),
+        match files::create_new(path, READABLE) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                files::open(path, Rule::Shared)
+            }
+            created => created,
         }
     }
 }

@@ -4,12 +4,11 @@
 mod tests;
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{anyhow, ensure};
 use lanrage_ipc::unicode::strip_bom;
 use rustls::ServerConfig;
 use rustls::crypto::ring;
@@ -17,6 +16,8 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::os::files::{self, Rule};
 
 /// The most that a file may have, in bytes. A long chain has a hundredth of it.
 const LARGEST_FILE: u64 = 1 << 20;
@@ -78,15 +79,18 @@ pub fn server_config(certificates: Arc<Certificates>) -> ServerConfig {
 }
 
 fn read(chain: &Path, key: &Path) -> anyhow::Result<CertifiedKey> {
-    let certificates = CertificateDer::pem_slice_iter(strip_bom(&contents(chain, "certificate")?))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| anyhow!("the certificate file {} is no PEM: {error}", chain.display()))?;
+    let certificates =
+        CertificateDer::pem_slice_iter(strip_bom(&contents(chain, Rule::Named, "certificate")?))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| {
+                anyhow!("the certificate file {} is no PEM: {error}", chain.display())
+            })?;
     ensure!(
         !certificates.is_empty(),
         "{} holds no certificate: give the chain in PEM, the server's own certificate first",
         chain.display(),
     );
-    let private = PrivateKeyDer::from_pem_slice(strip_bom(&contents(key, "key")?)).map_err(|error| {
+    let private = PrivateKeyDer::from_pem_slice(strip_bom(&contents(key, Rule::Secret, "key")?)).map_err(|error| {
         let shown = key.display();
         match error {
             pem::Error::NoItemsFound => anyhow!(
@@ -114,15 +118,13 @@ fn read(chain: &Path, key: &Path) -> anyhow::Result<CertifiedKey> {
     })
 }
 
-fn contents(path: &Path, what: &str) -> anyhow::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut bytes))
-        .with_context(|| format!("can't read the {what} file {}", path.display()))?;
-    ensure!(
-        bytes.len() as u64 <= LARGEST_FILE,
-        "the {what} file {} is larger than {LARGEST_FILE} bytes: it should hold PEM only",
-        path.display(),
-    );
-    Ok(bytes)
+fn contents(path: &Path, rule: Rule, what: &str) -> anyhow::Result<Vec<u8>> {
+    files::read(path, rule, LARGEST_FILE).map_err(|error| match error.kind() {
+        ErrorKind::FileTooLarge => anyhow!(
+            "the {what} file {} is larger than {LARGEST_FILE} bytes: it should hold PEM only",
+            path.display(),
+        ),
+        _ => anyhow::Error::from(error)
+            .context(format!("can't read the {what} file {}", path.display())),
+    })
 }

@@ -1,6 +1,7 @@
 //! What differs between systems, behind one set of names: the local socket, the users, the
-//! signals, the service manager.
+//! signals, the service manager; and the one way to open a file.
 
+pub mod files;
 #[cfg(unix)]
 mod unix;
 #[cfg(windows)]
@@ -11,6 +12,11 @@ pub use unix::{
     FileId, LocalSocket, Signals, check_socket_path, close, in_group, inherited, is_own_directory,
     notify, own_user, peer,
 };
+#[cfg(unix)]
+use unix::{describe, harden, link_owner, writers};
+#[cfg(windows)]
+use windows::{describe, harden, link_owner, writers};
+
 #[cfg(windows)]
 pub use windows::{
     FileId, LocalSocket, Signals, check_socket_path, close, in_group, inherited, is_own_directory,

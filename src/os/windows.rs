@@ -1,8 +1,9 @@
 //! Windows. The only file that speaks to its API, and the only one with unsafe code.
 #![allow(unsafe_code)]
 
-use std::fs::{self, Metadata};
+use std::fs::{self, Metadata, OpenOptions};
 use std::io;
+use std::os::windows::fs::OpenOptionsExt;
 use std::os::windows::io::{AsHandle, AsRawHandle, FromRawHandle, OwnedHandle};
 use std::path::Path;
 use std::ptr;
@@ -19,10 +20,12 @@ use widestring::{U16CStr, U16CString};
 use windows_sys::Win32::Foundation::LocalFree;
 use windows_sys::Win32::Security::Authorization::ConvertSidToStringSidW;
 use windows_sys::Win32::Security::{GetTokenInformation, TOKEN_QUERY, TOKEN_USER, TokenUser};
+use windows_sys::Win32::Storage::FileSystem::FILE_FLAG_OPEN_REPARSE_POINT;
 use windows_sys::Win32::System::Pipes::DisconnectNamedPipe;
 use windows_sys::Win32::System::Threading::{GetCurrentProcess, OpenProcessToken};
 
 use super::Signal;
+use super::files::{SUPERUSER, Writers};
 use crate::core::User;
 
 /// Identity of a file, as far as it is told without opening it: the time of its creation.
@@ -41,6 +44,30 @@ impl FileId {
     pub fn at(path: &Path) -> Option<Self> {
         fs::symlink_metadata(path).ok().as_ref().map(Self::new)
     }
+}
+
+/// Makes opening follow no link.
+pub(super) fn harden(options: &mut OpenOptions) -> &mut OpenOptions {
+    options.custom_flags(FILE_FLAG_OPEN_REPARSE_POINT)
+}
+
+/// Names the kind of a file, with its article.
+pub(super) fn describe(found: &Metadata) -> &'static str {
+    match () {
+        () if found.is_dir() => "a directory",
+        () if found.is_symlink() => "a symbolic link",
+        () => "a file",
+    }
+}
+
+/// Links tell no owner.
+pub(super) fn link_owner(_: &Metadata) -> Option<u32> {
+    None
+}
+
+/// Rights are inherited from the directory, and no metadata tell them.
+pub(super) fn writers(_: &Metadata) -> Writers {
+    Writers { owner: SUPERUSER, own: own_user().0, mode: 0 }
 }
 
 const PIPES: &str = r"\\.\pipe\";

@@ -8,6 +8,7 @@ use super::connection::Flush;
 use super::error::BackupError;
 use super::inspect::{self, Fault};
 use super::{connection, files};
+use crate::os::files::{Distrust, check_directory};
 
 /// Copies the database, as it is at one moment, to an absolute path where nothing is. The copy is
 /// one file, is verified, and only then appears there. Returns its length in bytes. It blocks.
@@ -24,6 +25,11 @@ pub fn backup(database_path: &Path, dest: &Path) -> Result<u64, BackupError> {
     if !dir.is_dir() {
         return Err(BackupError::NoDirectory(dest.into()));
     }
+    // Otherwise the copy could be exchanged for a link while SQLite writes it by its name.
+    check_directory(dir, true).map_err(|error| match Distrust::is_in(&error) {
+        true => BackupError::Untrusted(error),
+        false => io_error("look at", dir)(error),
+    })?;
     if dest.symlink_metadata().is_ok() {
         return Err(BackupError::Exists(dest.into()));
     }

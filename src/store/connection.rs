@@ -1,11 +1,14 @@
 //! Connections, set up as their use asks.
 
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::backup::Backup;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags, ffi};
+
+use super::files;
 
 /// How long to wait for another process before giving up.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(500);
@@ -25,7 +28,15 @@ pub(super) fn open_read_only(path: &Path) -> rusqlite::Result<Connection> {
 }
 
 fn with_flags(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
-    let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let untrusted = |error: io::Error| failure(ffi::SQLITE_CANTOPEN, &error.to_string());
+    files::check_database(path).map_err(untrusted)?;
+    // SQLite takes a link anywhere in the path for one, and the state may be behind one.
+    let path = match (path.parent().map(Path::canonicalize), path.file_name()) {
+        (Some(Ok(directory)), Some(name)) => &directory.join(name),
+        _ => path,
+    };
+    let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, LONGEST)?;
     connection.pragma_update(None, "trusted_schema", false)?;

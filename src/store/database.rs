@@ -44,7 +44,7 @@ pub struct Committed {
 impl Database {
     /// Takes over a connection that was prepared to be the writer.
     pub(super) fn new(path: PathBuf, connection: Connection) -> Self {
-        Self { file: file_at(&path), path, writer: Some(Writer::new(connection)) }
+        Self { file: FileId::at(&path), path, writer: Some(Writer::new(connection)) }
     }
 
     /// The database file.
@@ -61,7 +61,7 @@ impl Database {
     pub fn commit(&mut self, writes: &[Write], seen: &[Seen]) -> Result<Committed, StoreError> {
         let started = Instant::now();
         // SQLite would go on writing a file that nobody finds again.
-        if self.file.is_some() && self.file != file_at(&self.path) {
+        if self.file.is_some() && self.file != FileId::at(&self.path) {
             return Err(StoreError::moved(&self.path));
         }
         self.transact(writes, seen).map_err(|error| {
@@ -141,11 +141,6 @@ fn log_is_empty(path: &Path) -> bool {
         Ok(log) => log.len() == 0,
         Err(error) => error.kind() == io::ErrorKind::NotFound,
     }
-}
-
-/// Identity of the database file, be it behind a symbolic link.
-fn file_at(path: &Path) -> Option<FileId> {
-    fs::metadata(path).ok().as_ref().map(FileId::new)
 }
 
 /// What remains to be done when each row is written once, as it ends up. References are checked at

@@ -22,6 +22,12 @@ pub enum OpenError {
         /// What the system said.
         cause: io::Error,
     },
+    /// Others could decide what the directory or a file in it holds.
+    #[error("cannot use the state: {cause}; or choose another state directory, --state-dir")]
+    Untrusted {
+        /// The reason, with the path.
+        cause: io::Error,
+    },
     /// SQLite cannot work on the file, though it is not damaged.
     #[error(
         "cannot use {}: {reason}: this user must be able to write it and its directory, and the \
@@ -161,6 +167,9 @@ pub enum BackupError {
     /// The destination is taken.
     #[error("{} exists already: nothing is overwritten, choose another name", .0.display())]
     Exists(PathBuf),
+    /// Others could put a file in the place of the copy.
+    #[error("cannot write there: {0}; or name another directory")]
+    Untrusted(io::Error),
     /// The destination names no file.
     #[error("{} must name a file in an existing directory", .0.display())]
     NoDirectory(PathBuf),
@@ -190,6 +199,9 @@ pub enum BackupError {
 impl BackupError {
     /// Whether the destination is to blame, and another one would do.
     pub fn blames_destination(&self) -> bool {
-        matches!(self, Self::NotAbsolute(_) | Self::Exists(_) | Self::NoDirectory(_))
+        matches!(
+            self,
+            Self::NotAbsolute(_) | Self::Exists(_) | Self::NoDirectory(_) | Self::Untrusted(_)
+        )
     }
 }

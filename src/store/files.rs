@@ -1,8 +1,17 @@
 //! Files as the store wants them: private, and on the disk when it says so.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+
+pub(super) use crate::os::files::sync_directory as sync_dir;
+use crate::os::files::{self, Rule};
+
+/// Mode of a file of the store.
+const PRIVATE: u32 = 0o600;
+
+/// Most bytes of a backup that is read: far above what any limits admit.
+const LARGEST: u64 = 16 << 30;
 
 /// What SQLite puts beside a database, as endings of its name.
 pub(super) const SIDE_FILES: [&str; 3] = ["-wal", "-shm", "-journal"];
@@ -17,21 +26,32 @@ pub(super) fn with_ending(path: &Path, ending: &str) -> PathBuf {
 /// Creates a file that only this user may read, whatever the umask is. It must not be there. What
 /// SQLite puts beside a database has the database's mode.
 pub(super) fn create_private(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(path)?;
-    // The umask may have taken from this user, too.
-    #[cfg(unix)]
-    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-    Ok(file)
+    files::create_new(path, PRIVATE)
 }
 
-/// Creates a directory that only this user may enter, whatever the umask is, unless one is there.
+/// Opens a file of the store to read it.
+pub(super) fn open(path: &Path) -> io::Result<File> {
+    files::open(path, Rule::Own)
+}
+
+/// Reads a backup.
+pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    files::read(path, Rule::Own, LARGEST)
+}
+
+/// Checks the files that SQLite opens for a database.
+pub(super) fn check_database(path: &Path) -> io::Result<()> {
+    for ending in [""].into_iter().chain(SIDE_FILES) {
+        files::check(&with_ending(path, ending), Rule::Own)?;
+    }
+    Ok(())
+}
+
+/// Creates a directory that only this user may enter, whatever the umask is, unless one is there
+/// in which nobody else may put files.
 pub(super) fn create_private_dir(path: &Path) -> io::Result<()> {
     if path.is_dir() {
-        return Ok(());
+        return files::check_directory(path, false);
     }
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
@@ -50,19 +70,7 @@ pub(super) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// Waits until a file is on the disk.
 pub(super) fn sync(path: &Path) -> io::Result<()> {
-    OpenOptions::new().write(true).open(path)?.sync_all()
-}
-
-/// Waits until the names in a directory are on the disk.
-#[cfg(unix)]
-pub(super) fn sync_dir(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
-}
-
-/// Windows flushes names along with the files that they name.
-#[cfg(not(unix))]
-pub(super) fn sync_dir(_: &Path) -> io::Result<()> {
-    Ok(())
+    files::open_to_write(path, Rule::Own)?.sync_all()
 }
 
 /// Removes a file, unless there is none.

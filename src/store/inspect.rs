@@ -1,6 +1,5 @@
 //! Whether a database is sound: what was committed, all of it, and nothing else.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -9,6 +8,7 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
 use super::error::{OpenError, StoreErrorKind, kind};
+use super::open::io_error;
 use super::{connection, files, rows, schema, wal};
 use crate::core::Write;
 
@@ -74,8 +74,7 @@ impl Fault {
 /// Looks at a database, and opens it if it is sound. Otherwise no file has changed but the index
 /// of its log.
 pub(super) fn inspect(path: &Path) -> Result<Found, OpenError> {
-    let io_error = |cause| OpenError::Io { action: "read", path: path.to_path_buf(), cause };
-    match read_header(path).map_err(io_error)? {
+    match read_header(path).map_err(io_error("read", path))? {
         Header::Missing => return Ok(Found::Nothing),
         Header::Bad(reason) => return Ok(Found::Damaged(reason.into())),
         Header::Of(schema::APPLICATION_ID) => {}
@@ -83,7 +82,7 @@ pub(super) fn inspect(path: &Path) -> Result<Found, OpenError> {
             return Err(OpenError::Foreign { path: path.into(), application_id });
         }
     }
-    let expected = wal::committed_frames(path).map_err(io_error)?;
+    let expected = wal::committed_frames(path).map_err(io_error("read", path))?;
     match open_checked(path, expected) {
         Ok(found) => Ok(found),
         Err(fault) => fault.judge(path).map(Found::Damaged),
@@ -171,7 +170,7 @@ fn read_header(path: &Path) -> io::Result<Header> {
     const MAGIC: &[u8] = b"SQLite format 3\0";
     const APPLICATION_ID: usize = 68;
     let mut header = Vec::new();
-    match File::open(path) {
+    match files::open(path) {
         Ok(file) => file.take(100).read_to_end(&mut header)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Header::Missing),
         Err(error) => return Err(error),

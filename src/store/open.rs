@@ -14,6 +14,7 @@ use super::inspect::{Found, Sound, inspect};
 use super::recovery::{self, Loss};
 use super::{Layout, connection, files, rows, schema};
 use crate::core::Write;
+use crate::os::files::Distrust;
 
 /// SQLite 3.51.3. The ones before can lose commits when a checkpoint and a commit coincide.
 const OLDEST_SQLITE: i32 = 3_051_003;
@@ -76,7 +77,8 @@ pub struct Opened {
     pub created: bool,
 }
 
-/// Makes the state directory, for this user alone, unless it is there.
+/// Makes the state directory, for this user alone, unless it is there and nobody else may put
+/// files into it.
 ///
 /// # Errors
 /// When the system refuses.
@@ -147,5 +149,8 @@ pub(super) fn io_error(
     path: &Path,
 ) -> impl FnOnce(std::io::Error) -> OpenError {
     let path = PathBuf::from(path);
-    move |cause| OpenError::Io { action, path, cause }
+    move |cause| match Distrust::is_in(&cause) {
+        true => OpenError::Untrusted { cause },
+        false => OpenError::Io { action, path, cause },
+    }
 }

@@ -158,7 +158,7 @@ fn adopt_newest_backup(
 ) -> Result<Option<PathBuf>, OpenError> {
     for backup in backups(home)?.into_iter().rev() {
         let what = format!("the backup {}", backup.display());
-        match fs::read(&backup) {
+        match files::read(&backup) {
             Ok(bytes) => {
                 files::write_private(new, &bytes).map_err(io_error("write", new))?;
                 if adopt(new, epoch, &what)? {

@@ -26,7 +26,7 @@ type Salts = [u8; 8];
 pub(super) fn committed_frames(database: &Path) -> io::Result<u32> {
     let index = read_index(&files::with_ending(database, "-shm"))?;
     let indexed = index.as_ref().map_or(0, |index| index.frames);
-    let mut log = match File::open(files::with_ending(database, "-wal")) {
+    let mut log = match files::open(&files::with_ending(database, "-wal")) {
         Ok(log) => log,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(indexed),
         Err(error) => return Err(error),
@@ -90,7 +90,7 @@ struct Index {
 /// one of the two is whole at any time.
 fn read_index(path: &Path) -> io::Result<Option<Index>> {
     let mut bytes = Vec::new();
-    match File::open(path) {
+    match files::open(path) {
         Ok(file) => file.take(2 * INDEX_HEADER as u64).read_to_end(&mut bytes)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),

@@ -8,7 +8,7 @@ use std::thread;
 use rcgen::generate_simple_self_signed;
 use serde_json::{Value, json};
 
-use crate::harness::{Ctl, ForwardProxy, Setup};
+use crate::harness::{Ctl, ForwardProxy, Setup, write_secret};
 
 const STEPS: [&str; 11] = [
     "daemon", "url", "proxy", "name", "connect", "tls", "http", "clock", "register", "upgrade",
@@ -294,7 +294,7 @@ fn a_certificate_is_trusted_when_it_is_told_to_be() {
     let setup = Setup::server().config("[http]\ntls_cert = 'cert.pem'\ntls_key = 'key.pem'\n");
     let cert = setup.path("cert.pem");
     std::fs::write(&cert, made.cert.pem()).expect("write the certificate");
-    std::fs::write(setup.path("key.pem"), made.signing_key.serialize_pem()).expect("write the key");
+    write_secret(&setup.path("key.pem"), &made.signing_key.serialize_pem());
     let server = setup.start();
     let port = server.address().port();
     let ctl = Setup::new().ctl();
@@ -324,7 +324,7 @@ fn doctor_goes_the_way_of_the_daemon() {
     let setup = Setup::server().config("[http]\ntls_cert = 'cert.pem'\ntls_key = 'key.pem'\n");
     let cert = setup.path("cert.pem");
     std::fs::write(&cert, made.cert.pem()).expect("write the certificate");
-    std::fs::write(setup.path("key.pem"), made.signing_key.serialize_pem()).expect("write the key");
+    write_secret(&setup.path("key.pem"), &made.signing_key.serialize_pem());
     let server = setup.start();
     let proxy = ForwardProxy::to(server.address(), None);
     let url = format!("https://localhost:{}", server.address().port());

@@ -1,6 +1,7 @@
 //! What daemons leave on the disk.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Instant;
 
@@ -18,6 +19,12 @@ pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> 
         assert!(Instant::now() < until, "never came: {what}");
         std::thread::yield_now();
     }
+}
+
+/// Writes a file that its owner alone may read, as the servers want their keys.
+pub(crate) fn write_secret(path: &Path, text: &str) {
+    fs::write(path, text).expect("write a secret");
+    fs::set_permissions(path, PermissionsExt::from_mode(0o600)).expect("close it to others");
 }
 
 /// A file of JSON.

@@ -30,7 +30,7 @@ pub(crate) use ctl::Ctl;
 pub(crate) use daemon::{
     Daemon, FAST_REMOTE, PATIENCE, Setup, end_of, exists, fast_remote, impatient_remote,
 };
-pub(crate) use files::{eventually, json_file};
+pub(crate) use files::{eventually, json_file, write_secret};
 pub(crate) use forward_proxy::ForwardProxy;
 pub(crate) use full_disk::{limit_descriptors, limit_files, start_with_file_limits};
 pub(crate) use http::{Http, Response, announced, announced_at, read_response};

@@ -13,7 +13,7 @@ use rcgen::generate_simple_self_signed;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::harness::{Setup, announced};
+use crate::harness::{Setup, announced, write_secret};
 
 /// How long anything may take that has to happen.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -89,7 +89,7 @@ async fn a_server_with_a_certificate_of_its_own_is_reached_by_naming_it() {
     let setup = Setup::server().config(config);
     let certificate = setup.path("cert.pem");
     fs::write(&certificate, made.cert.pem()).expect("write the certificate");
-    fs::write(setup.path("key.pem"), made.signing_key.serialize_pem()).expect("write the key");
+    write_secret(&setup.path("key.pem"), &made.signing_key.serialize_pem());
     let server = setup.start();
     let port = server.address().port();
     let url = format!("https://localhost:{port}");

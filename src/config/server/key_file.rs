@@ -1,6 +1,7 @@
 //! The file that the relays' key is in.
 
 use crate::config::{ConfigError, Environment, Secret};
+use crate::os::files::{self, Rule};
 use lanrage_ipc::unicode::strip_bom;
 use std::fs::File;
 use std::io::Read;
@@ -13,7 +14,8 @@ const MOST_BYTES: u64 = 4096;
 pub(super) fn read(path: &Path, env: &Environment) -> Result<Secret, ConfigError> {
     let refused = |why: String| ConfigError::RelayKeyFile { path: path.to_path_buf(), why };
     let mut bytes = Vec::new();
-    let open = File::open(path).map_err(|error| refused(format!("cannot be read: {error}")))?;
+    let open = files::open(path, Rule::Named)
+        .map_err(|error| refused(format!("cannot be read: {error}")))?;
     if !is_credential(path, env) && is_open_to_others(&open) {
         log::warn!(
             "auth.relay_key_file: others than its owner may read {}: chmod 600 it",

@@ -1,5 +1,6 @@
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::{fs, thread};
 
 use rcgen::{CertifiedKey as Made, generate_simple_self_signed};
@@ -29,7 +30,12 @@ impl Files {
 
     fn write(&self, made: &Made<rcgen::KeyPair>) {
         fs::write(self.chain(), made.cert.pem()).unwrap();
-        fs::write(self.key(), made.signing_key.serialize_pem()).unwrap();
+        self.write_key(&made.signing_key.serialize_pem());
+    }
+
+    fn write_key(&self, pem: &str) {
+        fs::write(self.key(), pem).unwrap();
+        fs::set_permissions(self.key(), PermissionsExt::from_mode(0o600)).unwrap();
     }
 
     fn chain(&self) -> PathBuf {
@@ -131,7 +137,7 @@ fn a_whole_chain_and_other_pem_beside_it_are_taken() {
     let both = format!("a comment\n{}\n{}", made.cert.pem(), issuer.cert.pem());
     fs::write(files.chain(), both).unwrap();
     let whole = format!("{}{}", made.cert.pem(), made.signing_key.serialize_pem());
-    fs::write(files.key(), whole).unwrap();
+    files.write_key(&whole);
     assert_eq!(files.load().unwrap().current.read().unwrap().cert.len(), 2);
 }
 
@@ -161,7 +167,7 @@ fn refusals_name_the_file_and_the_way_out() {
     let files = Files::of(&made);
     for (cert, key, expected) in table {
         fs::write(files.chain(), cert).unwrap();
-        fs::write(files.key(), key).unwrap();
+        files.write_key(key);
         let refusal = files.refusal();
         assert!(refusal.contains(expected), "{refusal} / {expected}");
     }

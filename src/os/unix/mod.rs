@@ -7,6 +7,7 @@ mod socket;
 mod users;
 
 pub use files::FileId;
+pub(super) use files::{describe, harden, link_owner, writers};
 pub use signals::Signals;
 pub use socket::{LocalSocket, check_socket_path, close, inherited, is_own_directory, peer};
 pub use users::{in_group, own_user};

@@ -77,8 +77,8 @@ fn a_locked_database_is_refused() {
 fn a_directory_in_the_files_place_is_refused() {
     let dir = temp_dir();
     fs::create_dir(database_in(dir.path())).unwrap();
-    let error = refused(dir.path(), "cannot read");
-    assert!(matches!(error, OpenError::Io { .. }), "{error:?}");
+    let error = refused(dir.path(), "is a directory");
+    assert!(matches!(error, OpenError::Untrusted { .. }), "{error:?}");
 }
 
 #[test]

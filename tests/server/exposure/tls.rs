@@ -12,7 +12,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::{Value, json};
 use tungstenite::{Message, WebSocket};
 
-use crate::harness::{Daemon, Response, Setup, read_response};
+use crate::harness::{Daemon, Response, Setup, read_response, write_secret};
 
 type Tls = StreamOwned<ClientConnection, TcpStream>;
 type Made = CertifiedKey<KeyPair>;
@@ -23,7 +23,7 @@ fn make() -> Made {
 
 fn write(setup: &Setup, cert: &Made, key: &Made) {
     fs::write(setup.path("cert.pem"), cert.cert.pem()).expect("write the certificate");
-    fs::write(setup.path("key.pem"), key.signing_key.serialize_pem()).expect("write the key");
+    write_secret(&setup.path("key.pem"), &key.signing_key.serialize_pem());
 }
 
 const CONFIG: &str = "[http]\ntls_cert = 'cert.pem'\ntls_key = 'key.pem'\n";

@@ -3,8 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,6 +17,8 @@ use rustls::{
 use rustls_native_certs::CertificateResult;
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+
+use crate::os::files::{self, Rule};
 
 /// The most that a file of certificates may have, in bytes. All the world's authorities together
 /// have a quarter of it.
@@ -126,13 +127,11 @@ fn pem_words(error: &pem::Error) -> String {
 
 fn add(roots: &mut RootCertStore, path: &Path) -> Result<(), TlsError> {
     let named = || path.to_owned();
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut bytes))
-        .map_err(|error| TlsError::Unreadable { path: named(), error })?;
-    if bytes.len() as u64 > LARGEST_FILE {
-        return Err(TlsError::TooLarge { path: named() });
-    }
+    let bytes =
+        files::read(path, Rule::Named, LARGEST_FILE).map_err(|error| match error.kind() {
+            ErrorKind::FileTooLarge => TlsError::TooLarge { path: named() },
+            _ => TlsError::Unreadable { path: named(), error },
+        })?;
     let mut number = 0;
     for certificate in CertificateDer::pem_slice_iter(strip_bom(&bytes)) {
         let certificate = certificate.map_err(|error| TlsError::NoPem { path: named(), error })?;

@@ -1,0 +1,290 @@
+//! Opens files. Every file that the programs open is opened here, so that no path makes them wait,
+//! write through a link, or believe another user.
+
+use std::fmt;
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use super::{describe, harden, link_owner, writers};
+
+/// Symbolic links on the way to one file: as many as Linux follows.
+const MOST_LINKS: usize = 40;
+
+/// Rule for the files of one use. Regular files only, in every case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// A file of the program's own directories: of this user or the superuser, writable by its
+    /// owner alone, and behind no symbolic link.
+    Own,
+    /// A file that an operator names. As [`Rule::Own`], but symbolic links of this user or the
+    /// superuser are followed: certificates are often kept behind them.
+    Named,
+    /// As [`Rule::Named`], and not readable by everyone.
+    Secret,
+    /// A file that programs of several users write. Its content is not believed.
+    Shared,
+}
+
+/// Why a file or directory was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Distrust {
+    path: PathBuf,
+    fault: Fault,
+}
+
+/// Fault of a file or directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Fault {
+    NotRegular(&'static str),
+    NotDirectory(&'static str),
+    Foreign { owner: u32, own: u32, mode: u32 },
+    Writable { owner: u32, mode: u32 },
+    Readable { owner: u32, mode: u32 },
+    ForeignLink { owner: u32 },
+}
+
+impl fmt::Display for Distrust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ", self.path.display())?;
+        match self.fault {
+            Fault::NotRegular(kind) => {
+                write!(f, "is {kind}, and must be a regular file: move it away or name another")
+            }
+            Fault::NotDirectory(kind) => {
+                write!(f, "is {kind}, and must be a directory: move it away or name another")
+            }
+            Fault::Foreign { owner, own, mode } => write!(
+                f,
+                "belongs to uid {owner} (mode {mode:04o}), and must belong to uid {own} or to root: \
+                 change its owner (chown {own})"
+            ),
+            Fault::Writable { owner, mode } => write!(
+                f,
+                "may be written by others than its owner (uid {owner}, mode {mode:04o}): \
+                 take that right from them (chmod go-w)"
+            ),
+            Fault::Readable { owner, mode } => write!(
+                f,
+                "may be read by everyone (uid {owner}, mode {mode:04o}): \
+                 take that right from them (chmod o-rwx)"
+            ),
+            Fault::ForeignLink { owner } => write!(
+                f,
+                "is a symbolic link of uid {owner}, who may have it lead elsewhere: \
+                 name the file itself"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Distrust {}
+
+impl Distrust {
+    fn new(path: &Path, fault: Fault) -> io::Error {
+        io::Error::other(Self { path: path.to_owned(), fault })
+    }
+
+    /// True where that is why a file could not be opened.
+    pub fn is_in(error: &io::Error) -> bool {
+        error.get_ref().is_some_and(|error| error.is::<Self>())
+    }
+}
+
+/// Opens a file to read it.
+///
+/// # Errors
+/// A [`Distrust`] within where the rule refuses it, else what the system says.
+pub fn open(path: &Path, rule: Rule) -> io::Result<File> {
+    open_with(path, rule, OpenOptions::new().read(true))
+}
+
+/// Opens a file to write it.
+///
+/// # Errors
+/// As those of [`open`].
+pub fn open_to_write(path: &Path, rule: Rule) -> io::Result<File> {
+    open_with(path, rule, OpenOptions::new().write(true))
+}
+
+/// Opens a file to write it, as it is; creates it where it is missing, within the umask.
+///
+/// # Errors
+/// As those of [`open`].
+pub fn open_or_create(path: &Path, rule: Rule, mode: u32) -> io::Result<File> {
+    open_with(path, rule, with_mode(OpenOptions::new().write(true).create(true), mode))
+}
+
+/// Creates a file of exactly this mode, to write it. The path must be free.
+///
+/// # Errors
+/// What the system says.
+pub fn create_new(path: &Path, mode: u32) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let file = harden(with_mode(options.write(true).create_new(true), mode)).open(path)?;
+    // The umask may have taken from the mode.
+    #[cfg(unix)]
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))?;
+    Ok(file)
+}
+
+/// Reads a file of at most `most` bytes.
+///
+/// # Errors
+/// As those of [`open`], and [`ErrorKind::FileTooLarge`].
+pub fn read(path: &Path, rule: Rule, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open(path, rule)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        let message = format!("{} is larger than {most} bytes", path.display());
+        return Err(io::Error::new(ErrorKind::FileTooLarge, message));
+    }
+    Ok(bytes)
+}
+
+/// Checks a file that a library opens by its path. A missing one is fine.
+///
+/// # Errors
+/// As those of [`open`].
+pub fn check(path: &Path, rule: Rule) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        found => check_file(path, &found?, rule),
+    }
+}
+
+/// Checks that nobody but this user and the superuser decides what is in a directory. In a
+/// `sticky` one others may have files of their own, which is enough for a use that takes no file
+/// that it finds.
+///
+/// # Errors
+/// A [`Distrust`] within where others do, else what the system says.
+pub fn check_directory(path: &Path, may_be_sticky: bool) -> io::Result<()> {
+    let found = fs::metadata(path)?;
+    if !found.is_dir() {
+        return Err(Distrust::new(path, Fault::NotDirectory(describe(&found))));
+    }
+    // The owner of a symbolic link can have it lead elsewhere.
+    if let Some(owner) = link_owner(&fs::symlink_metadata(path)?) {
+        return Err(Distrust::new(path, Fault::ForeignLink { owner }));
+    }
+    check_writers(path, &found, may_be_sticky)
+}
+
+/// Waits until the names in a directory are on the disk.
+///
+/// # Errors
+/// What the system says.
+#[cfg(unix)]
+pub fn sync_directory(path: &Path) -> io::Result<()> {
+    // The dot makes it fail where that is no directory, and follow a link where one leads to it.
+    harden(OpenOptions::new().read(true)).open(path.join("."))?.sync_all()
+}
+
+/// Does nothing: Windows flushes names along with the files that they name.
+///
+/// # Errors
+/// None.
+#[cfg(not(unix))]
+pub fn sync_directory(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+fn open_with(path: &Path, rule: Rule, options: &mut OpenOptions) -> io::Result<File> {
+    let path = match rule {
+        Rule::Named | Rule::Secret => &follow(path)?,
+        Rule::Own | Rule::Shared => path,
+    };
+    // To open a device can have effects.
+    check(path, rule)?;
+    let file = harden(options).open(path)?;
+    check_file(path, &file.metadata()?, rule)?;
+    Ok(file)
+}
+
+/// Returns the path at the end of symbolic links, which may be free.
+fn follow(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        let found = match fs::symlink_metadata(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(path),
+            found => found?,
+        };
+        if !found.is_symlink() {
+            return Ok(path);
+        }
+        if let Some(owner) = link_owner(&found) {
+            return Err(Distrust::new(&path, Fault::ForeignLink { owner }));
+        }
+        // A link of /proc leads to a pipe that has no path.
+        match fs::metadata(&path) {
+            Ok(target) if !target.is_file() => {
+                return Err(Distrust::new(&path, Fault::NotRegular(describe(&target))));
+            }
+            _ => {}
+        }
+        let target = fs::read_link(&path)?;
+        path = path.parent().unwrap_or(&path).join(target);
+    }
+    Err(io::Error::other(format!("{} is a loop of symbolic links", path.display())))
+}
+
+fn check_file(path: &Path, found: &Metadata, rule: Rule) -> io::Result<()> {
+    if !found.is_file() {
+        return Err(Distrust::new(path, Fault::NotRegular(describe(found))));
+    }
+    match rule {
+        Rule::Shared => Ok(()),
+        Rule::Own | Rule::Named => check_writers(path, found, false),
+        Rule::Secret => {
+            check_writers(path, found, false)?;
+            let writers = writers(found);
+            match writers.mode & 0o007 {
+                0 => Ok(()),
+                _ => {
+                    let (owner, mode) = (writers.owner, writers.mode);
+                    Err(Distrust::new(path, Fault::Readable { owner, mode }))
+                }
+            }
+        }
+    }
+}
+
+fn check_writers(path: &Path, found: &Metadata, may_be_sticky: bool) -> io::Result<()> {
+    let Writers { owner, own, mode } = writers(found);
+    if ![own, SUPERUSER].contains(&owner) {
+        return Err(Distrust::new(path, Fault::Foreign { owner, own, mode }));
+    }
+    let is_sticky = mode & 0o1000 != 0;
+    if mode & 0o022 != 0 && !(is_sticky && may_be_sticky) {
+        return Err(Distrust::new(path, Fault::Writable { owner, mode }));
+    }
+    Ok(())
+}
+
+/// User id of the superuser.
+pub(super) const SUPERUSER: u32 = 0;
+
+/// Users that may change a file, as far as its metadata tell.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Writers {
+    /// User id of its owner.
+    pub(super) owner: u32,
+    /// User id of this process.
+    pub(super) own: u32,
+    /// Permission bits.
+    pub(super) mode: u32,
+}
+
+#[cfg(unix)]
+fn with_mode(options: &mut OpenOptions, mode: u32) -> &mut OpenOptions {
+    std::os::unix::fs::OpenOptionsExt::mode(options, mode)
+}
+
+#[cfg(not(unix))]
+fn with_mode(options: &mut OpenOptions, _: u32) -> &mut OpenOptions {
+    options
+}
+
+#[cfg(all(test, unix))]
+mod tests;

@@ -1,0 +1,60 @@
+//! Where copies of the state go, and where they are taken from.
+
+use std::fs;
+use std::os::unix::fs::{chown, symlink};
+
+use serde_json::{Value, json};
+
+use super::{STRANGER, set_mode};
+use crate::harness::{Daemon, Setup, exists, is_root};
+
+fn refused(daemon: &Daemon, name: &str, words: &str) {
+    let path = daemon.setup.path(name);
+    let mut client = daemon.client();
+    let id = client.send("state.backup", json!({"path": path}));
+    let answer = client.reply(id);
+    assert_eq!(answer["error"]["data"]["code"], "invalid_params", "{answer}");
+    let message = answer["error"]["message"].as_str().expect("a message");
+    assert!(message.contains(words), "{answer}");
+    assert!(!exists(&path), "{name} was written");
+}
+
+#[test]
+fn copy_goes_into_no_directory_of_others() {
+    let daemon = Setup::new().start();
+    let make = |name: &str, mode| {
+        let path = daemon.setup.path(name);
+        fs::create_dir(&path).expect("make a directory");
+        set_mode(&path, mode);
+        path
+    };
+    make("open", 0o777);
+    refused(&daemon, "open/copy.db", "open may be written by others");
+    make("group", 0o770);
+    refused(&daemon, "group/copy.db", "group may be written by others");
+    if is_root() {
+        chown(make("theirs", 0o700), Some(STRANGER), None).expect("give it away");
+        refused(&daemon, "theirs/copy.db", "theirs belongs to uid 12345");
+    } else {
+        eprintln!("skipped: it takes the superuser to have another user's directory");
+    }
+    // Nobody can take the copy's place there.
+    make("sticky", 0o1777);
+    let path = daemon.setup.path("sticky/copy.db");
+    daemon.client().call("state.backup", json!({"path": path}));
+    assert!(exists(&path));
+}
+
+#[test]
+fn state_is_restored_from_no_file_of_others() {
+    let (setup, _) = Setup::new().start().stop();
+    let newest = setup.backups().pop().expect("a backup");
+    let kept = setup.path("kept.db");
+    fs::rename(&newest, &kept).expect("move the backup");
+    symlink(&kept, &newest).expect("make a link");
+    fs::write(setup.state.join("control.db"), "damaged").expect("damage the database");
+    let daemon = setup.start();
+    let recovery = daemon.client().call("status.get", json!({}))["store"]["recovery"].clone();
+    assert_eq!(recovery["restored_from"], Value::Null, "{recovery}");
+    assert!(daemon.setup.log().contains("is a symbolic link"), "{}", daemon.setup.log());
+}
