@@ -3,7 +3,7 @@
 
 mod front;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +23,9 @@ use crate::core::{Caller, Registry, Rules};
 use crate::discovery::{self, Discovery};
 use crate::events::Hub;
 use crate::health::Vitals;
-use crate::store::{self, Archive, Close, Layout, OpenOptions, Persister, RotateBackups};
+use crate::store::{
+    self, Archive, Close, Database, Layout, OpenOptions, Opened, Persister, RotateBackups,
+};
 
 /// How long the discovery file may take to be brought up to date at the end.
 const LAST_ANNOUNCEMENT: Duration = Duration::from_secs(5);
@@ -78,27 +80,28 @@ impl Engine {
     ///
     /// # Errors
     /// When the state can't be opened.
-    pub(crate) fn start(clock: Clock, settings: Settings, itself: Caller) -> anyhow::Result<Self> {
-        let Settings { state_dir, layout, discovery, tuning } = settings;
-        let Tuning { rules, routine, batch } = tuning;
-        let epoch = new_epoch()?;
-        let now = clock.now();
-        let options = OpenOptions { now: now.wall, layout, new_epoch: &|| epoch.clone() };
-        let opened = store::open(&state_dir, &options)?;
-        let status = StoreStatus {
-            path: opened.database.path().display().to_string(),
-            pending: 0,
-            last_commit_ms: None,
-            last_error: None,
-            recovery: opened.recovery,
-        };
-        let grace_until = rules.grace_until;
-        let mut registry = Registry::new(rules, opened.epoch);
-        registry.restore(opened.rows, clock.now());
+    pub(crate) async fn start(
+        clock: Clock,
+        settings: Settings,
+        itself: Caller,
+    ) -> anyhow::Result<Self> {
+        let (dir, layout) = (settings.state_dir.clone(), settings.layout);
+        let rules = settings.tuning.rules.clone();
+        // A recovery or a slow disk may take its time, while the program still hears of signals.
+        let opening = move || State::open(&dir, layout, rules, clock);
+        let state = tokio::task::spawn_blocking(opening).await??;
+        Ok(Self::over(state, clock, settings, itself))
+    }
 
+    /// Starts the actors over a state.
+    pub(crate) fn over(state: State, clock: Clock, settings: Settings, itself: Caller) -> Self {
+        let State { registry, database, status } = state;
+        let Settings { layout, discovery, tuning, .. } = settings;
+        let Tuning { rules, routine, batch } = tuning;
+        let grace_until = rules.grace_until;
         let hub = Hub::default().start();
-        let archive = Archive::new(&opened.database, layout).start();
-        let persister = Persister::new(opened.database);
+        let archive = Archive::new(&database, layout).start();
+        let persister = Persister::new(database);
         let persister = SyncArbiter::start(1, move || persister.clone());
         let discovery = discovery.map(|config| Discovery::new(config).start());
         let announcer = discovery.as_ref().map(|discovery| Announcer {
@@ -127,7 +130,7 @@ impl Engine {
             vitals.add("discovery", discovery.clone().recipient());
         }
         vitals.add("cleanup", cleanup.clone().recipient());
-        Ok(Self {
+        Self {
             calls,
             vitals,
             outbox,
@@ -138,7 +141,7 @@ impl Engine {
             archive,
             backups_kept,
             cleanup,
-        })
+        }
     }
 
     /// Works on with another tuning.
@@ -171,6 +174,40 @@ impl Engine {
         if tokio::time::timeout(LAST_ANNOUNCEMENT, flush).await.is_err() {
             log::warn!("the discovery file was not brought up to date in time");
         }
+    }
+}
+
+/// A state that was opened.
+pub(crate) struct State {
+    registry: Registry,
+    database: Database,
+    status: StoreStatus,
+}
+
+impl State {
+    /// Opens the state in a directory, and restores the registry from it. It blocks.
+    ///
+    /// # Errors
+    /// When the state can't be opened.
+    pub(crate) fn open(
+        dir: &Path,
+        layout: Layout,
+        rules: Rules,
+        clock: Clock,
+    ) -> anyhow::Result<Self> {
+        let epoch = new_epoch()?;
+        let options = OpenOptions { now: clock.now().wall, layout, new_epoch: &|| epoch.clone() };
+        let Opened { database, rows, epoch, recovery, .. } = store::open(dir, &options)?;
+        let status = StoreStatus {
+            path: database.path().display().to_string(),
+            pending: 0,
+            last_commit_ms: None,
+            last_error: None,
+            recovery,
+        };
+        let mut registry = Registry::new(rules, epoch);
+        registry.restore(rows, clock.now());
+        Ok(Self { registry, database, status })
     }
 }
 

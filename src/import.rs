@@ -1,7 +1,7 @@
 //! The first start beside a LANrage that was here before.
 
 use std::path::Path;
-use std::fs;
+use std::{fs, io};
 
 use actix::prelude::*;
 use anyhow::{Context as _, bail};
@@ -39,8 +39,12 @@ pub(crate) async fn first_state(
         );
         return Ok(());
     }
-    let document = files::read(&path, Rule::Own, LONGEST).with_context(|| cant_read(&path))?;
-    let salvage = Records::of_state(&document).salvage(&TimeZone::system());
+    let file = path.clone();
+    let reading = move || {
+        let document = files::read(&file, Rule::Own, LONGEST)?;
+        Ok::<_, io::Error>(Records::of_state(&document).salvage(&TimeZone::system()))
+    };
+    let salvage = tokio::task::spawn_blocking(reading).await?.with_context(|| cant_read(&path))?;
     if let Some(damage) = &salvage.damage {
         log::error!("{}: {damage}: only what came before is taken in", path.display());
     }

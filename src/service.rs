@@ -60,6 +60,26 @@ where
     }
 }
 
+/// Waits for a start, unless a signal to stop comes first: then the program ends at once, whatever
+/// a thread waits for. What it holds, it holds to its end, so that no other program finds the
+/// state half made; what was begun goes on with the next start.
+///
+/// # Errors
+/// Those of the start.
+pub(crate) async fn unless_stopped<T>(
+    signals: &mut Signals,
+    start: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    let reason = tokio::select! {
+        biased;
+        reason = signals.stop() => reason,
+        started = start => return started,
+    };
+    log::info!("stopping before the start is done: {reason}");
+    notify::stopping();
+    std::process::exit(0)
+}
+
 /// Who asks a second time does not want to wait for a disk that hangs, say. What was acknowledged
 /// is durable all the same.
 pub(crate) async fn end_at_once(mut signals: Signals) {

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
 use crate::config::{self, DaemonArgs, DaemonConfig, Environment, Remote};
@@ -28,11 +29,38 @@ pub async fn run(args: DaemonArgs, config: DaemonConfig) -> anyhow::Result<()> {
     let clock = Clock::start();
     let mut signals = Signals::install()?;
     let _state_lock = lock_state(&config.state_dir)?;
+    let mut daemon = service::unless_stopped(&mut signals, start(config, clock)).await?;
+    notify::ready(&daemon.status());
+    let mut connection = daemon.remote.connection.clone();
+    connection.mark_unchanged();
+    let telling = actix::spawn(status::follow(daemon.place.clone(), connection));
+    let reason = loop {
+        match signals.next().await {
+            Signal::Stop(reason) => break reason,
+            Signal::Reload => daemon.reload(&args).await,
+        }
+    };
+    log::info!("stopping: {reason}");
+    actix::spawn(service::end_at_once(signals));
+    telling.abort();
+    notify::stopping();
+    // Who watches the connection hears of it before the farewell.
+    daemon.remote.stop().await;
+    daemon.stop.send_replace(Some(reason));
+    daemon.serving.await?;
+    daemon.watchdog.abort();
+    daemon.engine.stop().await;
+    log::info!("stopped");
+    Ok(())
+}
+
+/// Takes the socket, and starts all that serves it.
+async fn start(config: DaemonConfig, clock: Clock) -> anyhow::Result<Daemon> {
     let (socket, place) = listen(&config)?;
     let (stop, stopping) = watch::channel(None);
     let principal = Principal::User { user: os::own_user(), admin: true };
     let itself = Caller { principal, connection: ConnectionId(0), address: None };
-    let engine = Engine::start(clock, tuning::settings(&config), itself.clone())?;
+    let engine = Engine::start(clock, tuning::settings(&config), itself.clone()).await?;
     import::first_state(&config.state_dir, &engine.calls, itself.clone()).await?;
     let configured = config.server.as_ref().map(ServerUrl::key);
     let mut vitals = engine.vitals.clone();
@@ -51,29 +79,7 @@ pub async fn run(args: DaemonArgs, config: DaemonConfig) -> anyhow::Result<()> {
     let serving = actix::spawn(ipc::serve(face.clone(), socket));
     let watchdog = actix::spawn(service::feed_watchdog(vitals));
     log::info!("serving {place}");
-    let mut daemon = Daemon { config, engine, remote, face, place };
-    notify::ready(&daemon.status());
-    let mut connection = daemon.remote.connection.clone();
-    connection.mark_unchanged();
-    let telling = actix::spawn(status::follow(daemon.place.clone(), connection));
-    let reason = loop {
-        match signals.next().await {
-            Signal::Stop(reason) => break reason,
-            Signal::Reload => daemon.reload(&args).await,
-        }
-    };
-    log::info!("stopping: {reason}");
-    actix::spawn(service::end_at_once(signals));
-    telling.abort();
-    notify::stopping();
-    // Who watches the connection hears of it before the farewell.
-    daemon.remote.stop().await;
-    stop.send_replace(Some(reason));
-    serving.await?;
-    watchdog.abort();
-    daemon.engine.stop().await;
-    log::info!("stopped");
-    Ok(())
+    Ok(Daemon { config, engine, remote, face, place, stop, serving, watchdog })
 }
 
 struct Daemon {
@@ -83,6 +89,10 @@ struct Daemon {
     face: Rc<Face>,
     /// Where it listens, in words.
     place: String,
+    /// Tells the sessions why they end.
+    stop: watch::Sender<Option<String>>,
+    serving: JoinHandle<()>,
+    watchdog: JoinHandle<()>,
 }
 
 impl Daemon {

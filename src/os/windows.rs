@@ -224,14 +224,19 @@ impl Signals {
         })
     }
 
+    /// The next signal to stop.
+    pub async fn stop(&mut self) -> String {
+        tokio::select! {
+            _ = self.interrupt.recv() => "Ctrl-C".into(),
+            _ = self.pause.recv() => "Ctrl-Break".into(),
+            _ = self.close.recv() => "the console closes".into(),
+            _ = self.shutdown.recv() => "the machine shuts down".into(),
+        }
+    }
+
     /// The next one. There is none to ask for a reload.
     pub async fn next(&mut self) -> Signal {
-        tokio::select! {
-            _ = self.interrupt.recv() => Signal::Stop("Ctrl-C".into()),
-            _ = self.pause.recv() => Signal::Stop("Ctrl-Break".into()),
-            _ = self.close.recv() => Signal::Stop("the console closes".into()),
-            _ = self.shutdown.recv() => Signal::Stop("the machine shuts down".into()),
-        }
+        Signal::Stop(self.stop().await)
     }
 }
 

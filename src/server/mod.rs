@@ -44,25 +44,7 @@ pub async fn run(args: ServerArgs, config: ServerConfig) -> anyhow::Result<()> {
     let mut signals = Signals::install()?;
     http::socket::raise_file_limit();
     let _state_lock = lock_state(&config.state_dir)?;
-    let admin = listen_to_admins(&config)?;
-    let certificates = certificates(&config)?;
-    let (stop, stopping) = watch::channel(None);
-    let principal = Principal::User { user: os::own_user(), admin: true };
-    let itself = Caller { principal, connection: ConnectionId(0), address: None };
-    let engine = Engine::start(clock, tuning::settings(&config), itself.clone())?;
-    import::first_state(&config.state_dir, &engine.calls, itself.clone()).await?;
-    let epoch = epoch(&engine, itself).await?;
-    let connections = Connections::default();
-    let faces = Faces::new(&config, &engine, clock, epoch, connections, stopping);
-    let (http, address) = listen(&config, &faces, certificates.as_ref())?;
-    let handle = http.handle();
-    let serving = actix::spawn(http);
-    let watching = actix::spawn(ws::watch(faces.ws.clone()));
-    let admitting = admin.map(|socket| actix::spawn(ipc::serve(faces.ipc.clone(), socket)));
-    let watchdog = actix::spawn(service::feed_watchdog(engine.vitals.clone()));
-    let place = place(&config, address, admitting.is_some());
-    log::info!("{place}");
-    let mut server = Server { config, certificates, engine, faces, place };
+    let mut server = service::unless_stopped(&mut signals, start(config, clock)).await?;
     notify::ready(&server.place);
     let reason = loop {
         match signals.next().await {
@@ -73,12 +55,37 @@ pub async fn run(args: ServerArgs, config: ServerConfig) -> anyhow::Result<()> {
     log::info!("stopping: {reason}");
     actix::spawn(service::end_at_once(signals));
     notify::stopping();
-    stop.send_replace(Some(reason));
-    end_of_faces(handle, serving, watching, admitting).await?;
-    watchdog.abort();
+    server.stop.send_replace(Some(reason));
+    end_of_faces(server.handle, server.tasks).await?;
+    server.watchdog.abort();
     server.engine.stop().await;
     log::info!("stopped");
     Ok(())
+}
+
+/// Takes the sockets and the certificates, and starts all that serves clients.
+async fn start(config: ServerConfig, clock: Clock) -> anyhow::Result<Server> {
+    let admin = listen_to_admins(&config)?;
+    let certificates = certificates(&config)?;
+    let (stop, stopping) = watch::channel(None);
+    let principal = Principal::User { user: os::own_user(), admin: true };
+    let itself = Caller { principal, connection: ConnectionId(0), address: None };
+    let engine = Engine::start(clock, tuning::settings(&config), itself.clone()).await?;
+    import::first_state(&config.state_dir, &engine.calls, itself.clone()).await?;
+    let epoch = epoch(&engine, itself).await?;
+    let connections = Connections::default();
+    let faces = Faces::new(&config, &engine, clock, epoch, connections, stopping);
+    let (http, address) = listen(&config, &faces, certificates.as_ref())?;
+    let handle = http.handle();
+    let tasks = Tasks {
+        serving: actix::spawn(http),
+        watching: actix::spawn(ws::watch(faces.ws.clone())),
+        admitting: admin.map(|socket| actix::spawn(ipc::serve(faces.ipc.clone(), socket))),
+    };
+    let watchdog = actix::spawn(service::feed_watchdog(engine.vitals.clone()));
+    let place = place(&config, address, tasks.admitting.is_some());
+    log::info!("{place}");
+    Ok(Server { config, certificates, engine, faces, place, stop, handle, tasks, watchdog })
 }
 
 /// What clients see of the server.
@@ -116,6 +123,18 @@ struct Server {
     faces: Faces,
     /// What it serves, in words.
     place: String,
+    /// Tells the faces why they end.
+    stop: watch::Sender<Option<String>>,
+    handle: ServerHandle,
+    tasks: Tasks,
+    watchdog: JoinHandle<()>,
+}
+
+/// Tasks that serve clients.
+struct Tasks {
+    serving: JoinHandle<std::io::Result<()>>,
+    watching: JoinHandle<()>,
+    admitting: Option<JoinHandle<()>>,
 }
 
 impl Server {
@@ -223,12 +242,8 @@ fn place(config: &ServerConfig, address: SocketAddr, has_admins: bool) -> String
 }
 
 /// Waits until no face is left: who is connected was told.
-async fn end_of_faces(
-    http: ServerHandle,
-    serving: JoinHandle<std::io::Result<()>>,
-    watching: JoinHandle<()>,
-    admitting: Option<JoinHandle<()>>,
-) -> anyhow::Result<()> {
+async fn end_of_faces(http: ServerHandle, tasks: Tasks) -> anyhow::Result<()> {
+    let Tasks { serving, watching, admitting } = tasks;
     http.pause().await;
     // WebSockets come first: while one is open the framework looks only each second whether it is.
     let grace = Duration::from_secs(GRACE_SECONDS);

@@ -1,11 +1,15 @@
 //! How the daemon ends when it is told to.
 
 use std::fs::File;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Daemon, Setup, exists, peer};
+use crate::harness::{Client, Daemon, Setup, SlowDisk, eventually, exists, peer};
+
+/// Longer than any test waits.
+const STALL: Duration = Duration::from_secs(3600);
 
 /// All lines until the daemon closes the connection.
 fn rest(client: &mut Client) -> Vec<Value> {
@@ -104,15 +108,87 @@ fn told_twice_it_waits_for_nobody() {
     daemon.client().call("party.get", json!({"party_id": "p"}));
 }
 
+/// Waits until a program is past the point where signals are deadly: then it has its lock.
+fn await_lock(daemon: &Daemon, name: &str) {
+    let pid = daemon.setup.state_dir().join(name);
+    eventually("a lock", || exists(&pid).then_some(()));
+}
+
 #[test]
 fn told_to_stop_before_it_serves_it_stops() {
     let setup = Setup::new();
     let command = setup.command();
-    let mut daemon = Daemon::launch(setup, command);
-    // It must be past the point where signals are deadly: then it has a lock.
-    let lock = daemon.setup.state_dir().join("lanragectl-d.pid");
-    crate::harness::eventually("a lock", || exists(&lock).then_some(()));
+    let daemon = Daemon::launch(setup, command);
+    await_lock(&daemon, "lanragectl-d.pid");
     daemon.signal(Signal::SIGTERM);
-    daemon.await_ready();
-    ends_well(daemon);
+    let setup = ends_well(daemon);
+    setup.start();
+}
+
+#[test]
+fn told_to_stop_while_the_disk_stalls_a_start_it_stops() {
+    for (make, pid) in [
+        (Setup::new as fn() -> Setup, "lanragectl-d.pid"),
+        (Setup::server, "lanragectl-server.pid"),
+    ] {
+        for signal in [Signal::SIGTERM, Signal::SIGINT] {
+            let Some(disk) = SlowDisk::new() else { return };
+            disk.set_delay(STALL);
+            let setup = make().slow_disk(&disk);
+            let command = setup.command();
+            let daemon = Daemon::launch(setup, command);
+            await_lock(&daemon, pid);
+            daemon.signal(signal);
+            let setup = ends_well(daemon);
+            disk.set_delay(Duration::ZERO);
+            setup.start();
+        }
+    }
+}
+
+#[test]
+fn told_to_stop_in_a_recovery_it_stops_and_the_next_start_recovers() {
+    let Some(disk) = SlowDisk::new() else { return };
+    let daemon = Setup::new().slow_disk(&disk).start();
+    daemon
+        .client()
+        .call("party.register", json!({"name": "Q", "party_id": "p", "host": peer("a")}));
+    let (setup, _) = daemon.stop();
+    std::fs::write(setup.state_dir().join("control.db"), "damaged").expect("damage it");
+    std::fs::remove_file(setup.state_dir().join("lanragectl-d.pid")).expect("forget the start");
+    disk.set_delay(STALL);
+    let command = setup.command();
+    let daemon = Daemon::launch(setup, command);
+    await_lock(&daemon, "lanragectl-d.pid");
+    daemon.signal(Signal::SIGTERM);
+    let setup = ends_well(daemon);
+    disk.set_delay(Duration::ZERO);
+    let daemon = setup.start();
+    assert_eq!(
+        daemon.client().call("party.get", json!({"party_id": "p"}))["party"]["host_id"],
+        "a"
+    );
+    assert!(daemon.client().call("status.get", json!({}))["store"]["recovery"].is_object());
+}
+
+#[test]
+fn told_to_stop_while_an_import_waits_for_the_disk_it_stops_and_imports_later() {
+    let Some(disk) = SlowDisk::new() else { return };
+    // The state is there, so that the first flush is that of the import.
+    let (setup, _) = Setup::new().slow_disk(&disk).start().stop();
+    let file = setup.state_dir().join("control_state.json");
+    let state = include_str!("../python/control_state.json");
+    std::fs::write(&file, state).expect("write the state");
+    std::fs::remove_file(setup.state_dir().join("lanragectl-d.pid")).expect("forget the start");
+    disk.set_delay(STALL);
+    let command = setup.command();
+    let daemon = Daemon::launch(setup, command);
+    await_lock(&daemon, "lanragectl-d.pid");
+    daemon.signal(Signal::SIGTERM);
+    let setup = ends_well(daemon);
+    assert!(exists(&file), "it was renamed before its parties were stored");
+    disk.set_delay(Duration::ZERO);
+    let daemon = setup.start();
+    assert!(!exists(&file));
+    assert_ne!(daemon.client().call("party.list", json!({}))["parties"], json!([]));
 }

@@ -27,7 +27,7 @@ use crate::clock::Clock;
 use crate::config::{Auth, Http, ServerLimits, Ws};
 use crate::control_plane::{Call, Connections};
 use crate::core::{Caller, ConnectionId, Principal, Rules, User};
-use crate::engine::{self, Engine, Tuning};
+use crate::engine::{self, Engine, State, Tuning};
 use crate::store::Layout;
 use crate::ws;
 
@@ -63,7 +63,10 @@ impl Server {
     fn before(settings: Settings, wrap: impl FnOnce(Recipient<Call>) -> Recipient<Call>) -> Self {
         let state = tempfile::tempdir().unwrap();
         let (clock, metrics) = (Clock::start(), Arc::new(Metrics::new()));
-        let engine = Engine::start(clock, engine_settings(&state), itself()).unwrap();
+        let settings_of_engine = engine_settings(&state);
+        let (layout, rules) = (settings_of_engine.layout, settings_of_engine.tuning.rules.clone());
+        let opened = State::open(state.path(), layout, rules, clock).unwrap();
+        let engine = Engine::over(opened, clock, settings_of_engine, itself());
         let (stop, stopping) = watch::channel(None);
         let face = HttpFace::new(wrap(engine.calls.clone()), clock, settings, metrics, stopping);
         let face = web::Data::new(face);

@@ -32,6 +32,14 @@ impl Signals {
         })
     }
 
+    /// The next signal to stop. The others wait.
+    pub async fn stop(&mut self) -> String {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM".into(),
+            _ = self.interrupt.recv() => "SIGINT".into(),
+        }
+    }
+
     /// The next one.
     pub async fn next(&mut self) -> os::Signal {
         tokio::select! {
