@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use crate::config::ConfigError;
 use crate::health::Vitals;
 use crate::logging;
-use crate::os::{Signal, Signals, notify};
+use crate::os::{Signal, Signals, guard_memory, notify};
 
 /// The configuration can't be used.
 const BAD_CONFIG: u8 = 2;
@@ -23,6 +23,7 @@ where
     Run: Future<Output = anyhow::Result<()>>,
 {
     logging::init();
+    guard_memory();
     let started = match load() {
         Ok(config) => start(config),
         Err(error) => {

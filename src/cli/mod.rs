@@ -27,6 +27,7 @@ use std::time::Duration;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::{self, CliArgs, Environment};
+use crate::os::guard_memory;
 use daemon::Daemon;
 use exit::Failure;
 use output::Output;
@@ -95,6 +96,8 @@ enum Command {
 
 /// Runs the program: arguments in, exit code out.
 pub fn main() -> ExitCode {
+    // An answer of the daemon may hold what only its reader should see.
+    guard_memory();
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => return exit::refuse_usage(&error),

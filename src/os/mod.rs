@@ -9,8 +9,8 @@ mod windows;
 
 #[cfg(unix)]
 pub use unix::{
-    FileId, LocalSocket, Signals, check_socket_path, close, in_group, inherited, is_own_directory,
-    notify, own_user, peer,
+    FileId, LocalSocket, Signals, check_socket_path, close, guard_memory, in_group, inherited,
+    is_own_directory, notify, own_user, peer,
 };
 #[cfg(unix)]
 use unix::{describe, harden, link_owner, writers};
@@ -19,8 +19,8 @@ use windows::{describe, harden, link_owner, writers};
 
 #[cfg(windows)]
 pub use windows::{
-    FileId, LocalSocket, Signals, check_socket_path, close, in_group, inherited, is_own_directory,
-    notify, own_user, peer,
+    FileId, LocalSocket, Signals, check_socket_path, close, guard_memory, in_group, inherited,
+    is_own_directory, notify, own_user, peer,
 };
 
 /// What the system tells the daemon.

@@ -1,6 +1,7 @@
 //! Unix.
 
 mod files;
+mod memory;
 pub mod notify;
 mod signals;
 mod socket;
@@ -8,6 +9,7 @@ mod users;
 
 pub use files::FileId;
 pub(super) use files::{describe, harden, link_owner, writers};
+pub use memory::guard_memory;
 pub use signals::Signals;
 pub use socket::{LocalSocket, check_socket_path, close, inherited, is_own_directory, peer};
 pub use users::{in_group, own_user};
