@@ -22,5 +22,6 @@ pub mod server;
 pub mod server_url;
 pub mod service;
 pub mod store;
+mod terminal;
 pub mod token;
 pub mod ws;

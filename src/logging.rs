@@ -3,10 +3,11 @@
 //! One record is one line, whatever its message holds: what a client sent can't forge another.
 
 use crate::config::Environment;
+use crate::terminal::visible;
 use env_logger::fmt::Formatter;
 use env_logger::{Builder, WriteStyle};
 use log::{Level, LevelFilter, Log, Record};
-use std::fmt::{self, Display, Write as _};
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -133,22 +134,7 @@ fn priority(level: Level) -> u8 {
 }
 
 fn body(record: &Record<'_>) -> impl Display {
-    OneLine(format!("{}: {}", record.target(), record.args()))
-}
-
-/// Text with its control characters escaped: no new line, nothing that drives a terminal.
-struct OneLine(String);
-
-impl Display for OneLine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.chars().try_for_each(|character| {
-            if character.is_control() {
-                write!(f, "{}", character.escape_default())
-            } else {
-                f.write_char(character)
-            }
-        })
-    }
+    visible(&format!("{}: {}", record.target(), record.args()))
 }
 
 #[cfg(unix)]
@@ -304,8 +290,8 @@ mod tests {
     #[test]
     fn message_forges_no_line() {
         assert_eq!(
-            journal_line(Level::Info, "name a\n<3>b\r\nc\u{1b}[31md\u{85}e"),
-            "<6>store: name a\\n<3>b\\r\\nc\\u{1b}[31md\\u{85}e\n"
+            journal_line(Level::Info, "name a\n<3>b\r\nc\u{1b}[31md\u{85}e\u{202e}f\u{2028}"),
+            "<6>store: name a\\n<3>b\\r\\nc\\u{1b}[31md\\u{85}e\\u{202e}f\\u{2028}\n"
         );
         assert_eq!(journal_line(Level::Info, "Zoë 名"), "<6>store: Zoë 名\n");
     }

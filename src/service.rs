@@ -7,6 +7,7 @@ use crate::config::ConfigError;
 use crate::health::Vitals;
 use crate::logging;
 use crate::os::{Signal, Signals, guard_memory, notify};
+use crate::terminal::visible_toml;
 
 /// The configuration can't be used.
 const BAD_CONFIG: u8 = 2;
@@ -34,7 +35,7 @@ where
     let run = match started {
         Ok(run) => run,
         Err(text) => {
-            return match io::stdout().write_all(text.as_bytes()) {
+            return match io::stdout().write_all(visible_toml(&text).as_bytes()) {
                 Err(error) if error.kind() != ErrorKind::BrokenPipe => {
                     log::error!("standard output: {error}");
                     ExitCode::FAILURE

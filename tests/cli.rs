@@ -3,6 +3,7 @@
 mod connection;
 mod doctor;
 mod failures;
+mod hidden;
 mod pipes;
 
 use std::io::{BufRead, BufReader};

@@ -12,9 +12,15 @@ pub fn is_format(character: char) -> bool {
     get_general_category(character) == GeneralCategory::Format
 }
 
-/// True for a line or paragraph separator (categories Zl and Zp): some terminals break lines there.
-pub fn is_separator(character: char) -> bool {
-    matches!(character, '\u{2028}' | '\u{2029}')
+/// True for a character by which text could drive a terminal, break a line, or show itself as
+/// something else: controls, format characters, line and paragraph separators, and those for
+/// private use, which mean what a font says.
+pub fn is_hidden(character: char) -> bool {
+    use GeneralCategory::*;
+    matches!(
+        get_general_category(character),
+        Control | Format | LineSeparator | ParagraphSeparator | PrivateUse
+    )
 }
 
 /// True for a character that shows something by itself.
@@ -70,6 +76,19 @@ mod tests {
         }
         for character in "a \n\u{301}\u{2028}名😀".chars() {
             assert!(!is_format(character), "{character:?}");
+        }
+    }
+
+    #[test]
+    fn hidden_characters_are_told_from_those_that_people_write() {
+        for character in
+            "\0\n\u{7f}\u{9b}\u{ad}\u{200b}\u{2028}\u{2029}\u{202e}\u{feff}\u{e000}\u{10fffd}"
+                .chars()
+        {
+            assert!(is_hidden(character), "{character:?}");
+        }
+        for character in "a é名 \u{a0}\u{301}\u{fe0f}😀".chars() {
+            assert!(!is_hidden(character), "{character:?}");
         }
     }
 

@@ -194,7 +194,7 @@ impl Session<'_> {
     ) -> Result<(), Failure> {
         let raw = self.ask::<M>(params)?;
         if self.daemon.output.json {
-            return self.daemon.output.print(raw.get());
+            return self.daemon.output.print_json(raw.get());
         }
         let result = self.decode::<M>(&raw)?;
         self.daemon.output.page(|out| page(out, &result))

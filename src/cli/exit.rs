@@ -7,8 +7,9 @@ use std::time::Duration;
 use lanrage_ipc::{ErrorCode, RpcError};
 use serde::Serialize;
 
-use super::output::{RED, coloured, paint, visible};
+use super::output::{RED, coloured, paint};
 use crate::config::ConfigError;
+use crate::terminal::{visible, visible_json};
 
 /// The exit codes other than 0, which scripts rely on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,7 +120,8 @@ impl Failure {
             struct Document {
                 error: Report,
             }
-            serde_json::to_string(&Document { error: *report }).unwrap_or_default()
+            let document = serde_json::to_string(&Document { error: *report });
+            visible_json(&document.unwrap_or_default())
         } else {
             report.for_people(coloured(io::stderr().is_terminal()))
         };
@@ -199,8 +201,14 @@ pub(super) fn refuse_usage(error: &clap::Error) -> ExitCode {
         let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
         return Failure::usage(message, "--help shows what there is").report(true);
     }
+    let text = error.render().to_string();
+    // The error may repeat an argument that came from elsewhere; then it goes without colours.
+    let shown = text.lines().map(visible).collect::<Vec<_>>().join("\n") + "\n";
     // There is no other place to say it.
-    let _ = error.print();
+    let _ = match shown.trim_end() == text.trim_end() {
+        true => error.print(),
+        false => write!(io::stderr(), "{shown}"),
+    };
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::Usage as u8))
 }
 

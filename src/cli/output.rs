@@ -7,10 +7,10 @@ use std::time::Duration;
 use comfy_table::{Table, presets};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use lanrage_ipc::unicode::{is_format, is_separator};
 use serde::Serialize;
 
 use super::exit::Failure;
+use crate::terminal::{visible, visible_json};
 
 pub(super) const BOLD: &str = "\x1b[1m";
 pub(super) const DIM: &str = "\x1b[2m";
@@ -25,7 +25,13 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// Prints lines at once, as whoever follows them expects.
+    /// Prints a JSON document as it came, but for characters that it can escape.
+    pub(super) fn print_json(self, document: &str) -> Result<(), Failure> {
+        self.print(&visible_json(document))
+    }
+
+    /// Prints lines at once, as whoever follows them expects. Others' text in them is
+    /// [`visible`].
     pub(super) fn print(self, text: &str) -> Result<(), Failure> {
         let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
         let mut stdout = io::stdout().lock();
@@ -75,7 +81,7 @@ impl Output {
     pub(super) fn document(self, value: &impl Serialize) -> Result<(), Failure> {
         let text = serde_json::to_string(value)
             .map_err(|error| Failure::file("standard output", &error.into()))?;
-        self.print(&text)
+        self.print_json(&text)
     }
 
     /// Prints what `write` writes.
@@ -176,20 +182,6 @@ pub(super) fn word(value: &impl Serialize) -> String {
         Ok(serde_json::Value::String(word)) => word,
         other => format!("{other:?}"),
     }
-}
-
-/// Escapes the characters by which others' text could drive the terminal, or show itself as
-/// something else: controls, format characters, and separators of lines.
-pub(super) fn visible(text: &str) -> String {
-    let is_escaped = |c: char| c.is_control() || is_format(c) || is_separator(c);
-    let mut visible = String::with_capacity(text.len());
-    for character in text.chars() {
-        match is_escaped(character) {
-            true => visible.extend(character.escape_default()),
-            false => visible.push(character),
-        }
-    }
-    visible
 }
 
 /// Whether to colour what goes to a stream that is a terminal, or isn't.

@@ -17,6 +17,6 @@ impl Raw {
     pub(super) fn run(self, daemon: &Daemon) -> Result<(), Failure> {
         let params = self.params.read()?;
         let result = daemon.connect()?.ask_raw(&self.method, params.get())?;
-        daemon.output.print(result.get())
+        daemon.output.print_json(result.get())
     }
 }

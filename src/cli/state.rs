@@ -73,8 +73,8 @@ fn export(daemon: &Daemon, file: Option<&Path>) -> Result<(), Failure> {
             .map_err(|error| Failure::file(&file.display().to_string(), &error))?;
     }
     match file {
-        _ if daemon.output.json => daemon.output.print(raw.get()),
-        None => daemon.output.print(&document),
+        _ if daemon.output.json => daemon.output.print_json(raw.get()),
+        None => daemon.output.print_json(&document),
         Some(file) => daemon.output.page(|page| {
             let parties = state.parties.len().to_string();
             page.fields([("file", file.display().to_string()), ("parties", parties)]);

@@ -55,7 +55,7 @@ impl Wait {
                 Ok(outcome) => {
                     let found = outcome?;
                     return if daemon.output.json {
-                        daemon.output.print(found.get())
+                        daemon.output.print_json(found.get())
                     } else {
                         Ok(())
                     };

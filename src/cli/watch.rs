@@ -49,7 +49,7 @@ impl Watch {
             .ask::<EventsSubscribe>(&params)
             .map_err(|failure| failure.hint(ErrorCode::FrameTooLarge, narrower))?;
         if output.json {
-            output.print(raw.get())?;
+            output.print_json(raw.get())?;
         } else if let Some(snapshot) = session.decode::<EventsSubscribe>(&raw)?.snapshot {
             output.page(|page| show_snapshot(page, &snapshot, program))?;
         }

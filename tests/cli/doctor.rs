@@ -94,7 +94,7 @@ fn listening(deal: impl Fn(TcpStream) + Clone + Send + 'static) -> SocketAddr {
 }
 
 /// Something that answers each request by its path.
-fn answering(answer: impl Fn(&str) -> String + Clone + Send + 'static) -> SocketAddr {
+pub(super) fn answering(answer: impl Fn(&str) -> String + Clone + Send + 'static) -> SocketAddr {
     listening(move |mut stream| {
         let head = head(&stream);
         let path = head.split(' ').nth(1).unwrap_or_default();
@@ -102,7 +102,7 @@ fn answering(answer: impl Fn(&str) -> String + Clone + Send + 'static) -> Socket
     })
 }
 
-fn response(status: &str, headers: &str, body: &str) -> String {
+pub(super) fn response(status: &str, headers: &str, body: &str) -> String {
     let length = body.len();
     format!(
         "HTTP/1.1 {status}\r\nConnection: close\r\n{headers}Content-Length: {length}\r\n\r\n{body}"

@@ -13,6 +13,8 @@ use std::io::{self, ErrorKind};
 use std::iter::successors;
 use std::time::Duration;
 
+use lanrage_ipc::unicode::is_hidden;
+
 use crate::server_url::ServerUrl;
 
 pub use answer::{date, refusal};
@@ -30,16 +32,6 @@ pub fn shown(text: &str) -> String {
         shown.push('…');
     }
     shown
-}
-
-/// Whether a character is not seen, or changes how others are.
-fn is_hidden(character: char) -> bool {
-    character.is_control()
-        || matches!(
-            character,
-            '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
-        )
 }
 
 /// Where a server is, as in `lan.example.org:443` or `[::1]:80`.
