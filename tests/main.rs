@@ -24,5 +24,6 @@ mod remote_herd;
 mod restart;
 mod roles;
 mod server;
+mod shares;
 mod systemd;
 mod tidy;

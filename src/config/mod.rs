@@ -27,8 +27,8 @@ pub use error::{ConfigError, Mistake};
 pub use remote::Remote;
 pub use secret::Secret;
 pub use server::{
-    Auth, Http, ORIGINS_WITHOUT_HOST, ServerConfig, ServerLimits, Tls, Ws, effective_server_toml,
-    load_server, server_needs_restart,
+    ADDRESS_SHARE, Auth, Http, ORIGINS_WITHOUT_HOST, ServerConfig, ServerLimits, Tls, Ws,
+    effective_server_toml, load_server, server_needs_restart,
 };
 pub use tables::{Access, Addresses, Cleanup, Limits, Store};
 

@@ -7,7 +7,7 @@ mod tables;
 pub use network::ORIGINS_WITHOUT_HOST;
 pub(super) use network::parse_listen;
 pub(super) use tables::LIMITS_OF_THE_NETWORK;
-pub use tables::{Auth, Http, ServerLimits, Tls, Ws};
+pub use tables::{ADDRESS_SHARE, Auth, Http, ServerLimits, Tls, Ws};
 
 use super::file::Place;
 use super::reader::Table;

@@ -11,6 +11,8 @@ use std::time::Duration;
 pub(super) const INTERVAL: RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_secs(365 * 24 * 60 * 60);
 pub(super) const COUNT: RangeInclusive<usize> = 1..=65_536;
+/// A divisor: 1 gives all of a table to each.
+pub(super) const SHARE: RangeInclusive<usize> = 1..=1_024;
 /// As many peers as the default subnet has addresses for.
 const PEERS: RangeInclusive<usize> = 1..=65_534;
 const PREFIX_LENGTH: RangeInclusive<u8> = 8..=28;
@@ -199,6 +201,8 @@ pub struct Limits {
     /// How long a request may take.
     #[serde(serialize_with = "duration::serialize")]
     pub request_timeout: Duration,
+    /// Each table is divided by this: one user, unless an administrator, may fill so much of it.
+    pub uid_share: usize,
 }
 
 impl Limits {
@@ -225,6 +229,7 @@ impl Limits {
             partial_frame: table.duration("partial_frame", seconds(10), INTERVAL),
             write_stall: table.duration("write_stall", seconds(10), INTERVAL),
             request_timeout: table.duration("request_timeout", seconds(10), INTERVAL),
+            uid_share: table.number("uid_share", 4, SHARE),
         }
     }
 }

@@ -296,6 +296,7 @@ impl Failure {
                 Refusal::SignalTooLarge { .. } => ErrorCode::InvalidParams,
                 Refusal::TooManyParties { .. }
                 | Refusal::RegistryFull { .. }
+                | Refusal::ShareFull { .. }
                 | Refusal::OutboxFull { .. }
                 | Refusal::SignalsFull { .. }
                 | Refusal::SignalQueueFull { .. } => ErrorCode::RateLimited,

@@ -21,6 +21,7 @@ use super::reconcile::{InFlight, Occasion, Operation, ServerParty};
 use super::record::{
     ChoiceRecord, CredentialRecord, Receipt, RequestKey, ServerKey, TokenHash, User,
 };
+use super::shares::Payer;
 
 /// The time of a command, on both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +64,15 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// Pays for what the command adds; `None` for an administrator and for this program.
+    pub fn payer(&self) -> Option<Payer> {
+        match self.principal {
+            Principal::User { admin: true, .. } => None,
+            Principal::User { user, .. } => Some(Payer::User(user)),
+            Principal::Peers(_) | Principal::RelayKey => self.address.map(Payer::Address),
+        }
+    }
+
     /// The user of this machine who it is, if it is one.
     pub fn user(&self) -> Option<User> {
         match self.principal {

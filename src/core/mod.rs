@@ -15,6 +15,7 @@ mod record;
 mod refusal;
 mod registry;
 mod rules;
+mod shares;
 
 pub use address::AddressKey;
 pub use clock_steps::ClockSteps;
@@ -31,3 +32,4 @@ pub use record::{
 };
 pub use registry::{Applied, Change, Effect, Filter, Registry};
 pub use rules::Rules;
+pub use shares::{Payer, Shares};

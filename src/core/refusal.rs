@@ -2,6 +2,8 @@
 
 use lanrage_ipc::model::{PartyId, PeerId, RelayId};
 
+use super::shares::Payer;
+
 /// Why a command was refused. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -63,6 +65,16 @@ pub enum Refusal {
         /// The most there may be.
         limit: usize,
     },
+    /// One client has filled its part of a table.
+    #[error("{payer} has {limit} of the {what}, the most that it may have")]
+    ShareFull {
+        /// The table, as in [`Refusal::RegistryFull`], `memberships` or `bytes of waiting signals`.
+        what: &'static str,
+        /// Who fills it.
+        payer: Payer,
+        /// The most that they may have.
+        limit: usize,
+    },
     /// Too much waits for the control server.
     #[error("{limit} changes wait for the control server already, the most that may")]
     OutboxFull {
@@ -91,4 +103,31 @@ pub enum Refusal {
         /// The most signals that may wait.
         limit: usize,
     },
+}
+
+impl Refusal {
+    /// What an operator can do about a bound that was reached: which key of the configuration to
+    /// change. `None` for a refusal that has nothing to do with all clients together.
+    pub fn remedy(&self) -> Option<String> {
+        let key = |what| match what {
+            "memberships" => "limits.parties".to_owned(),
+            "bytes of waiting signals" => "limits.signals_total_bytes".to_owned(),
+            what => format!("limits.{what}"),
+        };
+        match self {
+            Self::RegistryFull { what, .. } => Some(format!("raise {}", key(what))),
+            Self::ShareFull { what: "relays", payer: Payer::Peer(_), .. } => {
+                Some("have relays show auth.relay_key".to_owned())
+            }
+            Self::ShareFull { what, payer: Payer::User(_) | Payer::Server, .. } => {
+                Some(format!("raise {} or lower limits.uid_share", key(what)))
+            }
+            Self::ShareFull { what, .. } => {
+                Some(format!("raise {} or lower limits.address_share", key(what)))
+            }
+            Self::SignalsFull { .. } => Some("raise limits.signals_total_bytes".to_owned()),
+            Self::SignalQueueFull { .. } => Some("raise limits.signals_per_peer".to_owned()),
+            _ => None,
+        }
+    }
 }

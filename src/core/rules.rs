@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use ipnet::Ipv4Net;
 
+use super::shares::Shares;
+
 /// The bounds that the registry keeps to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
@@ -37,6 +39,8 @@ pub struct Rules {
     pub signals_per_peer: usize,
     /// Bytes of all signals that wait.
     pub signals_total_bytes: usize,
+    /// Part of each table that one client may fill.
+    pub shares: Shares,
     /// Where virtual addresses come from; the host's is its first.
     pub subnet: Ipv4Net,
 }

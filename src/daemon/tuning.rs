@@ -6,11 +6,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use crate::cleanup::Routine;
-use crate::config::{DaemonConfig, Environment};
+use crate::config::{ADDRESS_SHARE, DaemonConfig, Environment};
 use crate::control_plane::remote::transport::proxy::{Proxies, SystemProxies};
 use crate::control_plane::remote::{self, transport};
-use crate::core::Rules;
 use crate::core::link;
+use crate::core::{Rules, Shares};
 use crate::discovery;
 use crate::engine::{Settings, Tuning};
 use crate::store::Layout;
@@ -55,6 +55,8 @@ pub(super) fn tuning(config: &DaemonConfig) -> Tuning {
         signal_bytes: limits.signal_bytes,
         signals_per_peer: limits.signals_per_peer,
         signals_total_bytes: limits.signals_total_bytes,
+        // Of addresses the daemon knows none, but peers have as much.
+        shares: Shares { address: ADDRESS_SHARE, user: limits.uid_share },
         subnet: addresses.subnet,
     };
     let routine = Routine {

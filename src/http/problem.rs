@@ -195,6 +195,7 @@ impl Problem {
             | Refusal::TooManyParties { .. } => Self::new(StatusCode::CONFLICT, words),
             Refusal::SignalTooLarge { .. } => Self::new(StatusCode::PAYLOAD_TOO_LARGE, words),
             Refusal::RegistryFull { .. }
+            | Refusal::ShareFull { .. }
             | Refusal::OutboxFull { .. }
             | Refusal::SignalsFull { .. }
             | Refusal::SignalQueueFull { .. } => Self::unavailable("overloaded", words),

@@ -21,6 +21,13 @@ pub(super) fn wire(failure: &Failure) -> RpcError {
         }
         Failure::NoLink(_) => RpcError::new(failure.code(), words)
             .hint("only a daemon follows a control server: connect to the daemon's socket"),
+        Failure::Refused(refusal) => {
+            let error = RpcError::new(failure.code(), words);
+            match refusal.remedy() {
+                Some(remedy) => error.hint(format!("wait until there is room, or {remedy}")),
+                None => error,
+            }
+        }
         _ => RpcError::new(failure.code(), words),
     }
 }

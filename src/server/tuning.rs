@@ -2,7 +2,7 @@
 
 use crate::cleanup::Routine;
 use crate::config::ServerConfig;
-use crate::core::Rules;
+use crate::core::{Rules, Shares};
 use crate::engine::{Settings, Tuning};
 use crate::ipc::Access;
 use crate::store::Layout;
@@ -35,6 +35,7 @@ pub(super) fn tuning(config: &ServerConfig) -> Tuning {
         signal_bytes: limits.shared.signal_bytes,
         signals_per_peer: limits.shared.signals_per_peer,
         signals_total_bytes: limits.shared.signals_total_bytes,
+        shares: Shares { address: limits.address_share, user: limits.shared.uid_share },
         subnet: addresses.subnet,
     };
     let routine = Routine {

@@ -2,7 +2,7 @@
 
 use super::network::{parse_network, parse_origin, parse_public_name};
 use crate::config::reader::{self, Table};
-use crate::config::tables::{COUNT, INTERVAL, KIB, MIB, minutes, seconds};
+use crate::config::tables::{COUNT, INTERVAL, KIB, MIB, SHARE, minutes, seconds};
 use crate::config::{Limits, Secret, duration};
 use ipnet::IpNet;
 use serde::Serialize;
@@ -16,6 +16,8 @@ const RATE: RangeInclusive<usize> = 1..=1_000_000;
 const PAUSE: RangeInclusive<Duration> = Duration::ZERO..=*INTERVAL.end();
 const SOCKETS: RangeInclusive<usize> = 16..=1_000_000;
 const RECORDS: RangeInclusive<usize> = 1..=16_777_216;
+/// The default of `limits.address_share`.
+pub const ADDRESS_SHARE: usize = 16;
 /// A year at most.
 const TOKEN_TTL: RangeInclusive<Duration> = seconds(1)..=*INTERVAL.end();
 
@@ -150,16 +152,19 @@ pub struct ServerLimits {
     pub tokens: usize,
     /// Answers that are remembered for requests that are repeated.
     pub receipts: usize,
+    /// Each table is divided by this: one address may fill so much of it, a /48 four times that.
+    pub address_share: usize,
 }
 
 /// The keys of `[limits]` that the daemon does without.
-pub(in crate::config) const LIMITS_OF_THE_NETWORK: [&str; 6] = [
+pub(in crate::config) const LIMITS_OF_THE_NETWORK: [&str; 7] = [
     "requests_per_second",
     "requests_burst",
     "registrations_per_minute",
     "registrations_burst",
     "tokens",
     "receipts",
+    "address_share",
 ];
 
 impl ServerLimits {
@@ -172,6 +177,7 @@ impl ServerLimits {
             registrations_burst: table.number("registrations_burst", 60, RATE),
             tokens: table.number("tokens", 131_072, RECORDS),
             receipts: table.number("receipts", 65_536, RECORDS),
+            address_share: table.number("address_share", ADDRESS_SHARE, SHARE),
         }
     }
 }

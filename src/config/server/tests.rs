@@ -207,6 +207,7 @@ registrations_per_minute = 2
 registrations_burst = 3
 tokens = 4
 receipts = 5
+address_share = 6
 [ws]
 frame_bytes = 1024
 queue_frames = 1
@@ -231,6 +232,7 @@ fn limits_beside_the_daemons_have_their_defaults() {
         registrations_burst: 60,
         tokens: 131_072,
         receipts: 65_536,
+        address_share: 16,
     };
     assert_eq!(ServerLimits::default(), limits);
 }

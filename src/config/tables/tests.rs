@@ -56,6 +56,7 @@ fn defaults() {
         partial_frame: seconds(10),
         write_stall: seconds(10),
         request_timeout: seconds(10),
+        uid_share: 4,
     };
     assert_eq!(Limits::default(), limits);
 }

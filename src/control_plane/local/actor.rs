@@ -12,6 +12,7 @@ use lanrage_ipc::model::{PartyId, PeerId};
 use lanrage_ipc::results::StoreStatus;
 use tokio::sync::oneshot;
 
+use super::bounds::BoundsReached;
 use super::messages::{SetRules, Stop};
 use super::waiting::{Pending, Read, ReplyTo, Waiting, is_cleaning_up};
 use crate::clock::Clock;
@@ -70,6 +71,7 @@ pub struct LocalControlPlane {
     pub(super) standing: Standing,
     /// Calls were refused because too many waited; told once until none waits.
     pub(super) is_overloaded: bool,
+    pub(super) bounds_reached: BoundsReached,
     pub(super) stopping: Option<Vec<oneshot::Sender<()>>>,
 }
 
@@ -108,6 +110,7 @@ impl LocalControlPlane {
             counters: Counters::default(),
             standing: Standing { connection, retry_at: None },
             is_overloaded: false,
+            bounds_reached: BoundsReached::default(),
             stopping: None,
         }
     }

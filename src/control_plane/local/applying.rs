@@ -30,7 +30,10 @@ impl LocalControlPlane {
     ) {
         let applied = match applied {
             Ok(applied) => applied,
-            Err(refusal) => return self.answer_in_turn(Err(refusal.into()), None, reply),
+            Err(refusal) => {
+                self.bounds_reached.warn(&refusal, self.clock.elapsed());
+                return self.answer_in_turn(Err(refusal.into()), None, reply);
+            }
         };
         if let Some(Seen { party_id, peer_id, at }) = applied.seen {
             self.seen.insert((party_id, peer_id), at);

@@ -12,6 +12,7 @@
 
 mod actor;
 mod applying;
+mod bounds;
 mod durability;
 mod messages;
 mod reading;

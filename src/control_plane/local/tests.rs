@@ -14,7 +14,7 @@ use super::{Collaborators, LocalControlPlane};
 use crate::clock::Clock;
 use crate::control_plane::{Answer, Ask, Call, Failure, Query, Status};
 use crate::core::{
-    Caller, Command, ConnectionId, Outcome, Principal, Registry, RequestKey, Rules, User,
+    Caller, Command, ConnectionId, Outcome, Principal, Registry, RequestKey, Rules, Shares, User,
 };
 use crate::events::Publish;
 use crate::store::{BackUp, BackupError, Commit, Committed, StoreError};
@@ -81,6 +81,7 @@ fn rules() -> Rules {
         signal_bytes: 1000,
         signals_per_peer: 10,
         signals_total_bytes: 100_000,
+        shares: Shares { address: 1, user: 1 },
         subnet: "10.66.0.0/16".parse().unwrap(),
     }
 }

@@ -11,6 +11,7 @@ use crate::core::record::{
     ChoiceRecord, CredentialRecord, IntentRecord, Owner, PartyRecord, RequestKey, Seen, ServerKey,
     TokenHash, Write,
 };
+use crate::core::shares::Payer;
 
 /// What a command did.
 #[derive(Debug)]
@@ -106,7 +107,7 @@ impl Change {
                 registry.set_relay(&id, before);
             }
             Undo::Token(hash, before) => {
-                registry.identities.set(&hash, before.map(|token| *token));
+                registry.set_token(&hash, before.map(|token| *token));
             }
             Undo::Receipt(peer_id, key, before) => {
                 registry.receipts.set(&(peer_id, key), before.map(|kept| *kept));
@@ -129,7 +130,10 @@ impl Registry {
         id: &PartyId,
         record: Option<PartyRecord>,
     ) -> Option<PartyRecord> {
-        match (record, self.parties.get_mut(id)) {
+        if let Some(payer) = record.as_ref().and_then(payer_of) {
+            self.party_payers.add(&payer, 1);
+        }
+        let before = match (record, self.parties.get_mut(id)) {
             (Some(record), Some(party)) => Some(std::mem::replace(&mut party.record, record)),
             (Some(record), None) => {
                 self.parties.insert(id.clone(), Party { record, members: Default::default() });
@@ -137,11 +141,28 @@ impl Registry {
             }
             (None, Some(_)) => self.parties.remove(id).map(|party| party.record),
             (None, None) => None,
+        };
+        if let Some(payer) = before.as_ref().and_then(payer_of) {
+            self.party_payers.remove(&payer, 1);
         }
+        before
     }
 
     /// Puts or removes a member and keeps every index right. Returns what was there.
     pub(super) fn set_member(
+        &mut self,
+        party_id: &PartyId,
+        peer_id: &PeerId,
+        member: Option<Member>,
+    ) -> Option<Member> {
+        let before = self.swap_member(party_id, peer_id, member);
+        self.index_claims(peer_id);
+        before
+    }
+
+    /// As [`Self::set_member`], but for the index of claims, which goes by whether the peer is in a
+    /// party.
+    fn swap_member(
         &mut self,
         party_id: &PartyId,
         peer_id: &PeerId,
@@ -168,15 +189,21 @@ impl Registry {
         peer_id: &PeerId,
         work: impl FnOnce(&mut Member) -> T,
     ) -> Option<T> {
-        let mut member = self.set_member(party_id, peer_id, None)?;
+        let mut member = self.swap_member(party_id, peer_id, None)?;
         let result = work(&mut member);
-        self.set_member(party_id, peer_id, Some(member));
+        self.swap_member(party_id, peer_id, Some(member));
         Some(result)
     }
 
     fn index(&mut self, party_id: &PartyId, peer_id: &PeerId, member: &Member) {
         self.memberships += 1;
         self.signals_bytes += member.signals_bytes();
+        for (payer, bytes) in member.signals_by_payer() {
+            self.signal_payers.add(&payer, bytes);
+        }
+        if let Owner::User(user) = member.record.owner {
+            self.membership_payers.add(&Payer::User(user), 1);
+        }
         let presence = self.peers.entry(peer_id.clone()).or_insert_with(|| Presence {
             owner: member.record.owner.clone(),
             parties: Default::default(),
@@ -197,6 +224,12 @@ impl Registry {
     fn unindex(&mut self, party_id: &PartyId, peer_id: &PeerId, member: &Member) {
         self.memberships -= 1;
         self.signals_bytes -= member.signals_bytes();
+        for (payer, bytes) in member.signals_by_payer() {
+            self.signal_payers.remove(&payer, bytes);
+        }
+        if let Owner::User(user) = member.record.owner {
+            self.membership_payers.remove(&Payer::User(user), 1);
+        }
         if let Some(presence) = self.peers.get_mut(peer_id) {
             presence.parties.remove(party_id);
             if presence.parties.is_empty() {
@@ -220,6 +253,9 @@ impl Registry {
     pub(super) fn set_relay(&mut self, id: &RelayId, relay: Option<Relay>) -> Option<Relay> {
         let before = self.relays.remove(id);
         if let Some(before) = &before {
+            if let Some(payer) = &before.payer {
+                self.relay_payers.remove(payer, 1);
+            }
             self.silent_relays.remove(&(before.seen, id.clone()));
             if let Owner::Peer(owner) = &before.record.owner
                 && let Some(count) = self.relay_owners.get_mut(owner)
@@ -230,13 +266,48 @@ impl Registry {
                 }
             }
         }
+        let owners = [&before, &relay].map(|relay| {
+            let owner = relay.as_ref().map(|relay| &relay.record.owner);
+            owner
+                .and_then(|owner| if let Owner::Peer(id) = owner { Some(id.clone()) } else { None })
+        });
         if let Some(relay) = relay {
+            if let Some(payer) = &relay.payer {
+                self.relay_payers.add(payer, 1);
+            }
             if let Owner::Peer(owner) = &relay.record.owner {
                 *self.relay_owners.entry(owner.clone()).or_default() += 1;
             }
             self.silent_relays.insert((relay.seen, id.clone()));
             self.relays.insert(id.clone(), relay);
         }
+        for owner in owners.into_iter().flatten() {
+            self.index_claims(&owner);
+        }
         before
     }
+
+    /// Puts or removes a token and keeps every index right. Returns what was there.
+    pub(super) fn set_token(&mut self, hash: &TokenHash, token: Option<Token>) -> Option<Token> {
+        let peer_id = |token: &Token| token.record.peer_id.clone();
+        let put = token.as_ref().map(peer_id);
+        let before = self.identities.set(hash, token);
+        for peer_id in before.as_ref().map(peer_id).into_iter().chain(put) {
+            self.index_claims(&peer_id);
+        }
+        before
+    }
+
+    /// Counts the peer's tokens among the unused claims, or not any more.
+    pub(super) fn index_claims(&mut self, peer_id: &PeerId) {
+        let is_used = self.peers.contains_key(peer_id)
+            || self.relay_owners.contains_key(peer_id)
+            || self.identities.holders.contains_key(peer_id);
+        self.identities.index_claims(peer_id, is_used);
+    }
+}
+
+/// Pays for a party.
+fn payer_of(record: &PartyRecord) -> Option<Payer> {
+    record.address.map(Payer::Address)
 }

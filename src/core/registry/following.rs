@@ -6,6 +6,7 @@ use super::transaction::Transaction;
 use super::{Keeper, Member};
 use crate::core::command::{Outcome, Refusal};
 use crate::core::record::{ChoiceRecord, CredentialRecord, Deed, Owner, PartyRecord, ServerKey};
+use crate::core::shares::Payer;
 
 impl Transaction<'_> {
     /// Another server, or none, has the truth from here on. The parties of the old one stay as
@@ -134,7 +135,7 @@ impl Transaction<'_> {
             return Err(Refusal::NotAMember { party_id, peer_id });
         }
         self.fits(&data)?;
-        self.queue_signal(party_id, from, to, data)
+        self.queue_signal(party_id, from, to, data, Some(Payer::Server))
     }
 
     pub(super) fn keep_credential(&mut self, credential: CredentialRecord) -> Outcome {

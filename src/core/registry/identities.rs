@@ -145,13 +145,13 @@ impl Transaction<'_> {
             (None, false) => identities.all_of(&peer_id),
             _ => Vec::new(),
         };
-        let limit = self.registry.rules.tokens;
         // A claim that frees a place needs none.
         let frees = !spent.is_empty() || identities.surplus_of(&peer_id, proof).is_some();
-        if issue.is_some() && identities.len() >= limit && !frees {
-            return Err(Refusal::RegistryFull { what: "tokens", limit });
-        }
-        spent.iter().for_each(|hash| self.delete_token(hash));
+        let displaced = match issue.is_some() && !frees {
+            true => self.room_for_token(&peer_id, proof, is_live)?,
+            false => None,
+        };
+        displaced.iter().chain(&spent).for_each(|hash| self.delete_token(hash));
         let issued = issue.map(|hash| self.issue(hash, &peer_id, proof));
         // A live token is all the proof that a repeated claim needs.
         if let Some(key) = key.filter(|_| !claimed_before && !is_live) {
@@ -160,6 +160,7 @@ impl Transaction<'_> {
         if hold != Hold::No {
             let identities = &mut self.registry.identities;
             self.effect = identities.hold(&peer_id, connection, hold == Hold::Alone);
+            self.registry.index_claims(&peer_id);
             self.keep_by_connection(&peer_id, |_| true);
         }
         let shown = shown.filter(|_| is_live).map(|token| token.ends);

@@ -50,12 +50,7 @@ impl Transaction<'_> {
             return counts.rejected.push(reject(None, &"its host is not among its peers"));
         }
         let rules = &self.registry.rules;
-        let limit = rules.parties;
-        let room = match self.registry.parties.len() < limit {
-            true => Ok(()),
-            false => Err(Refusal::RegistryFull { what: "parties", limit }),
-        };
-        if let Err(refusal) = room.and_then(|()| self.may_import(&host_id)) {
+        if let Err(refusal) = self.room_for_party().and_then(|()| self.may_import(&host_id)) {
             return counts.rejected.push(reject(None, &refusal));
         }
         let (limit, subnet) = (rules.peers_per_party, rules.subnet);

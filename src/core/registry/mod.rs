@@ -11,8 +11,10 @@ mod offsets;
 mod outbox;
 mod party;
 mod queries;
+mod receipt_ranking;
 mod receipts;
 mod relay;
+mod room;
 mod signal;
 #[cfg(test)]
 mod tests;
@@ -35,6 +37,7 @@ use super::record::{
     ChoiceRecord, MemberRecord, Owner, PartyRecord, RelayRecord, RequestKey, Write,
 };
 use super::rules::Rules;
+use super::shares::{Payer, Tally};
 use outbox::Outbox;
 use receipts::{KeptReceipt, Receipts};
 use tokens::{Identities, Token};
@@ -73,6 +76,14 @@ pub struct Registry {
     /// Signals queued since the program began.
     signals_queued: u64,
     memberships: usize,
+    /// Parties, by the address that registered them.
+    party_payers: Tally,
+    /// Memberships, by the user of this machine whose peer it is.
+    membership_payers: Tally,
+    /// Relays, by the address that announced them.
+    relay_payers: Tally,
+    /// Bytes of waiting signals, by their sender, and by where that is.
+    signal_payers: Tally,
     /// Bytes of the signals that wait, with what is around them.
     signals_bytes: usize,
 }
@@ -103,6 +114,8 @@ struct QueuedSignal {
     data: SignalData,
     sent_at: Timestamp,
     queued: Duration,
+    /// Pays for it beside its sender.
+    payer: Option<Payer>,
 }
 
 #[derive(Debug, Clone)]
@@ -110,6 +123,8 @@ struct QueuedSignal {
 struct Relay {
     record: RelayRecord,
     seen: Duration,
+    /// Pays for it. After a restart nobody does, until the relay is announced again.
+    payer: Option<Payer>,
 }
 
 #[derive(Debug)]
@@ -184,6 +199,10 @@ impl Registry {
             clock: ClockSteps::default(),
             signals_queued: 0,
             memberships: 0,
+            party_payers: Tally::default(),
+            membership_payers: Tally::default(),
+            relay_payers: Tally::default(),
+            signal_payers: Tally::default(),
             signals_bytes: 0,
         }
     }
@@ -207,7 +226,10 @@ impl Registry {
                 }
                 Write::PutRelay(record) => {
                     let relay_id = record.relay.relay_id.clone();
-                    self.set_relay(&relay_id, Some(Relay { record, seen: now.elapsed }));
+                    self.set_relay(
+                        &relay_id,
+                        Some(Relay { record, seen: now.elapsed, payer: None }),
+                    );
                 }
                 Write::DeleteParty(id) => {
                     self.set_party(&id, None);
@@ -220,14 +242,15 @@ impl Registry {
                 }
                 Write::PutToken(record) => {
                     let token = Token::restored(record, now);
-                    self.identities.set(&token.record.hash.clone(), Some(token));
+                    self.set_token(&token.record.hash.clone(), Some(token));
                 }
                 Write::DeleteToken(hash) => {
-                    self.identities.set(&hash, None);
+                    self.set_token(&hash, None);
                 }
                 Write::PutReceipt(record) => {
                     let key = (record.peer_id.clone(), record.key.clone());
-                    self.receipts.set(&key, Some(KeptReceipt::new(record, now)));
+                    let payer = self.payer_of_peer(&record.peer_id);
+                    self.receipts.set(&key, Some(KeptReceipt::new(record, payer, now)));
                 }
                 Write::DeleteReceipt(peer_id, key) => {
                     self.receipts.set(&(peer_id, key), None);
@@ -318,6 +341,7 @@ impl Registry {
         match effect {
             Effect::Held { peer_id, connection, taken_alone } => {
                 self.identities.unhold(&peer_id, connection, taken_alone);
+                self.index_claims(&peer_id);
             }
             Effect::Queued { party_id, to, number } => {
                 self.with_member(&party_id, &to, |member| {

@@ -46,13 +46,13 @@ impl Transaction<'_> {
 
     /// Whether there may be that party, and that peer in it, as far as it is not so already.
     pub(super) fn has_room_for(&self, party_id: &PartyId, peer_id: &PeerId) -> Result<(), Refusal> {
-        let limit = self.registry.rules.parties;
         match self.registry.parties.get(party_id) {
-            None if self.registry.parties.len() >= limit => {
-                Err(Refusal::RegistryFull { what: "parties", limit })
+            None => {
+                self.room_for_party()?;
+                self.may_enter_another(peer_id)
             }
             Some(party) if party.members.contains_key(peer_id) => Ok(()),
-            _ => self.may_enter_another(peer_id),
+            Some(_) => self.may_enter_another(peer_id),
         }
     }
 
@@ -130,7 +130,9 @@ impl Transaction<'_> {
 
     /// What the caller's connection kept alive is silent from now on.
     pub(super) fn disconnect(&mut self) -> Outcome {
-        self.registry.identities.release(self.caller.connection);
+        for peer_id in self.registry.identities.release(self.caller.connection) {
+            self.registry.index_claims(&peer_id);
+        }
         // The connection stays closed, also when what follows from it is undone.
         let kept = self.registry.kept.remove(&self.caller.connection).unwrap_or_default();
         for (party_id, peer_id) in kept {
@@ -183,7 +185,7 @@ impl Transaction<'_> {
             Some(presence) if presence.parties.len() >= limit => {
                 Err(Refusal::TooManyParties { peer_id: peer_id.clone(), limit })
             }
-            _ => Ok(()),
+            _ => self.room_for_membership(),
         }
     }
 

@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use lanrage_ipc::model::PeerId;
 
+use super::Registry;
+use super::receipt_ranking::ReceiptRanking;
 use super::transaction::Transaction;
 use crate::core::command::{Command, Now, Outcome, Refusal};
 use crate::core::record::{Done, Receipt, ReceiptRecord, RequestKey};
+use crate::core::shares::Payer;
 
 /// For how long a request is known again.
 const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
@@ -21,14 +24,16 @@ pub(super) struct KeptReceipt {
     pub(super) record: ReceiptRecord,
     /// On the clock of [`Now::elapsed`].
     pub(super) until: Duration,
+    /// The address or /48 that it came from, as far as that is known.
+    pub(super) payer: Option<Payer>,
 }
 
 impl KeptReceipt {
     /// Keeps a receipt. The age of a stored one goes by the wall clock.
-    pub(super) fn new(record: ReceiptRecord, now: Now) -> Self {
+    pub(super) fn new(record: ReceiptRecord, payer: Option<Payer>, now: Now) -> Self {
         let left = REMEMBERED.saturating_sub(now.age_of(record.at));
         let until = now.elapsed.saturating_add(left);
-        Self { record, until }
+        Self { record, until, payer: payer.map(|payer| payer.widest()) }
     }
 
     /// True while the receipt is younger than `age`, of [`REMEMBERED`] at most.
@@ -43,6 +48,7 @@ impl KeptReceipt {
 pub(super) struct Receipts {
     pub(super) records: HashMap<Key, KeptReceipt>,
     pub(super) by_age: BTreeSet<(Duration, Key)>,
+    pub(super) ranking: ReceiptRanking,
 }
 
 impl Receipts {
@@ -51,9 +57,11 @@ impl Receipts {
         let before = self.records.remove(key);
         if let Some(before) = &before {
             self.by_age.remove(&(before.until, key.clone()));
+            self.ranking.remove(&before.payer, key, before.until);
         }
         if let Some(receipt) = receipt {
             self.by_age.insert((receipt.until, key.clone()));
+            self.ranking.insert(&receipt.payer, key, receipt.until);
             self.records.insert(key.clone(), receipt);
         }
         before
@@ -83,6 +91,21 @@ impl Done {
             Command::SendSignal { .. } => *self == Self::Queued,
             _ => false,
         }
+    }
+}
+
+impl Registry {
+    /// Pays for what a peer did before the start: the address of its latest token, or the one from
+    /// which it entered a party.
+    pub(super) fn payer_of_peer(&self, peer_id: &PeerId) -> Option<Payer> {
+        let tokens = self.identities.of_peer.get(peer_id);
+        let token = tokens.and_then(|tokens| self.identities.tokens.get(&tokens.last()?.1));
+        let entered = || {
+            let party_id = self.peers.get(peer_id)?.parties.first()?;
+            self.parties.get(party_id)?.members.get(peer_id)?.record.address
+        };
+        let address = token.and_then(|token| token.record.address).or_else(entered);
+        address.map(Payer::Address)
     }
 }
 
@@ -138,9 +161,9 @@ impl Transaction<'_> {
 
     fn keep(&mut self, (peer_id, key): Key, receipt: Receipt) {
         while self.registry.receipts.records.len() >= self.registry.rules.receipts
-            && let Some((_, oldest)) = self.registry.receipts.oldest().cloned()
+            && let Some(evicted) = self.registry.receipts.ranking.first()
         {
-            self.delete_receipt(&oldest);
+            self.delete_receipt(&evicted);
         }
         self.put_receipt(ReceiptRecord { peer_id, key, at: self.now.wall, receipt });
     }

@@ -20,15 +20,12 @@ impl Transaction<'_> {
         capacity: u32,
     ) -> Result<Outcome, Refusal> {
         let known = self.registry.relays.get(&relay_id);
-        let limit = self.registry.rules.relays;
         match known {
             Some(relay) if !self.may_change(&relay.record.owner) => {
                 return Err(Refusal::RelayNotYours(relay_id));
             }
-            None if self.registry.relays.len() >= limit => {
-                return Err(Refusal::RegistryFull { what: "relays", limit });
-            }
-            _ => {}
+            Some(_) => {}
+            None => self.room_for_relay()?,
         }
         let registered_at = known.map_or(self.now.wall, |relay| relay.record.relay.registered_at);
         let owner = match known {
@@ -38,7 +35,8 @@ impl Transaction<'_> {
         let relay = model::Relay { relay_id, public_ip, port, region, capacity, registered_at };
         let record = RelayRecord { relay: relay.clone(), owner };
         let unchanged = known.is_some_and(|known| known.record == record);
-        let entry = Relay { record, seen: self.now.elapsed };
+        let payer = self.relay_payer();
+        let entry = Relay { record, seen: self.now.elapsed, payer };
         if unchanged {
             self.registry.set_relay(&relay.relay_id, Some(entry));
         } else {

@@ -10,9 +10,10 @@ use super::expiry::drop_stale;
 use super::transaction::Transaction;
 use super::{Member, QueuedSignal};
 use crate::core::command::{Now, Outcome, Refusal};
+use crate::core::shares::Payer;
 
 /// What a signal has around its payload, at most: three ids, a time and their names.
-const ENVELOPE: usize = 512;
+pub(super) const ENVELOPE: usize = 512;
 
 impl Transaction<'_> {
     pub(super) fn send_signal(
@@ -24,7 +25,8 @@ impl Transaction<'_> {
     ) -> Result<Outcome, Refusal> {
         self.fits(&data)?;
         self.is_member(party_id, &from)?;
-        self.queue_signal(party_id, from, to, data)
+        let payer = self.caller.payer();
+        self.queue_signal(party_id, from, to, data, payer)
     }
 
     /// Whether a signal is short enough.
@@ -33,19 +35,16 @@ impl Transaction<'_> {
         if bytes > limit { Err(Refusal::SignalTooLarge { bytes, limit }) } else { Ok(()) }
     }
 
-    /// Queues a signal for a member, whoever sent it.
+    /// Queues a signal for a member, whoever sent it. `payer` pays for it beside the sender.
     pub(super) fn queue_signal(
         &mut self,
         party_id: &PartyId,
         from: PeerId,
         to: &PeerId,
         data: SignalData,
+        payer: Option<Payer>,
     ) -> Result<Outcome, Refusal> {
-        let bytes = data.len();
-        let limit = self.registry.rules.signals_total_bytes;
-        if self.registry.signals_bytes + bytes + ENVELOPE > limit {
-            return Err(Refusal::SignalsFull { limit });
-        }
+        self.room_for_signal(party_id, &from, to, data.len() + ENVELOPE, payer.as_ref())?;
         let (limit, ttl) = (self.registry.rules.signals_per_peer, self.registry.rules.signal_ttl);
         let Now { wall: sent_at, elapsed: queued } = self.now;
         let number = self.registry.signals_queued;
@@ -53,7 +52,8 @@ impl Transaction<'_> {
             drop_stale(&mut member.signals, ttl, queued);
             let room = member.signals.len() < limit;
             if room {
-                let signal = QueuedSignal { number, from: from.clone(), data, sent_at, queued };
+                let signal =
+                    QueuedSignal { number, from: from.clone(), data, sent_at, queued, payer };
                 member.signals.push_back(signal);
             }
             room
@@ -123,6 +123,20 @@ impl Member {
     /// How much its waiting signals hold.
     pub(super) fn signals_bytes(&self) -> usize {
         self.signals.iter().map(QueuedSignal::bytes).sum()
+    }
+
+    /// How much each payer pays for of its waiting signals. One may come several times.
+    pub(super) fn signals_by_payer(&self) -> impl Iterator<Item = (Payer, usize)> {
+        let same = |a: &QueuedSignal, b: &QueuedSignal| a.from == b.from && a.payer == b.payer;
+        let (older, newer) = self.signals.as_slices();
+        let runs = older.chunk_by(same).chain(newer.chunk_by(same));
+        runs.flat_map(|run| {
+            let bytes = run.iter().map(QueuedSignal::bytes).sum();
+            let first = run.first();
+            let sender = first.map(|signal| Payer::Peer(signal.from.clone()));
+            let payer = first.and_then(|signal| signal.payer.clone());
+            sender.into_iter().chain(payer).map(move |payer| (payer, bytes))
+        })
     }
 }
 

@@ -9,6 +9,7 @@ use lanrage_ipc::model::PeerId;
 use super::changes::Effect;
 use crate::core::command::{ConnectionId, Now};
 use crate::core::record::{TokenHash, TokenRecord};
+use crate::core::shares::{Payer, Tally};
 
 /// Tokens of one peer, each of a renewal whose answer may have been lost; more, and the oldest
 /// goes.
@@ -36,6 +37,11 @@ impl Token {
         let ends = now.elapsed.saturating_add(life.saturating_sub(age));
         let issued = signed(now.elapsed).saturating_sub(signed(age));
         Self { record, issued, ends, shown: Some(now.elapsed) }
+    }
+
+    /// Pays for it.
+    fn payer(&self) -> Option<Payer> {
+        self.record.address.map(Payer::Address)
     }
 
     pub(super) fn is_live(&self, now: Now) -> bool {
@@ -73,6 +79,55 @@ pub(super) struct Identities {
     /// The latest connection that took a peer with a token alone, open or not: those before it are
     /// not listened to.
     pub(super) taken_alone: HashMap<PeerId, ConnectionId>,
+    /// Tokens, by the address that asked for them.
+    pub(super) payers: Tally,
+    pub(super) unused: UnusedClaims,
+}
+
+/// Tokens of peers that never showed one, are in no party, have no relay, and that no connection
+/// holds: the first to go where there is no room.
+#[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone, PartialEq))]
+pub(super) struct UnusedClaims {
+    /// Oldest first, as all below.
+    all: BTreeSet<(SignedDuration, TokenHash)>,
+    /// Those of each payer; never empty.
+    of_payer: HashMap<Payer, BTreeSet<(SignedDuration, TokenHash)>>,
+}
+
+impl UnusedClaims {
+    pub(super) fn insert(&mut self, token: &Token) {
+        let key = (token.issued, token.record.hash);
+        self.all.insert(key);
+        for payer in token.payer().iter().flat_map(Payer::with_group) {
+            self.of_payer.entry(payer).or_default().insert(key);
+        }
+    }
+
+    fn remove(&mut self, token: &Token) {
+        let key = (token.issued, token.record.hash);
+        if !self.all.remove(&key) {
+            return;
+        }
+        for payer in token.payer().iter().flat_map(Payer::with_group) {
+            if let Some(tokens) = self.of_payer.get_mut(&payer) {
+                tokens.remove(&key);
+                if tokens.is_empty() {
+                    self.of_payer.remove(&payer);
+                }
+            }
+        }
+    }
+
+    /// The oldest that a payer pays for, or the oldest of all; not the one that was shown.
+    pub(super) fn oldest(
+        &self,
+        payer: Option<&Payer>,
+        shown: Option<TokenHash>,
+    ) -> Option<TokenHash> {
+        let tokens = payer.map_or(Some(&self.all), |payer| self.of_payer.get(payer))?;
+        tokens.iter().map(|(_, hash)| *hash).find(|hash| Some(*hash) != shown)
+    }
 }
 
 impl Identities {
@@ -82,6 +137,10 @@ impl Identities {
         if let Some(before) = &before {
             let peer_id = &before.record.peer_id;
             self.expiring.remove(&(before.ends, *hash));
+            self.unused.remove(before);
+            if let Some(payer) = before.payer() {
+                self.payers.remove(&payer, 1);
+            }
             if let Some(tokens) = self.of_peer.get_mut(peer_id) {
                 tokens.remove(&(before.issued, *hash));
                 if tokens.is_empty() {
@@ -92,6 +151,9 @@ impl Identities {
         }
         if let Some(token) = token {
             self.expiring.insert((token.ends, *hash));
+            if let Some(payer) = token.payer() {
+                self.payers.add(&payer, 1);
+            }
             let tokens = self.of_peer.entry(token.record.peer_id.clone()).or_default();
             tokens.insert((token.issued, *hash));
             self.tokens.insert(*hash, token);
@@ -99,11 +161,28 @@ impl Identities {
         before
     }
 
+    /// Counts a peer's tokens among the unused claims unless one was shown, or the peer is used for
+    /// anything else.
+    pub(super) fn index_claims(&mut self, peer_id: &PeerId, is_used: bool) {
+        let tokens = self.of_peer.get(peer_id).into_iter().flatten();
+        let tokens: Vec<_> = tokens.filter_map(|(_, hash)| self.tokens.get(hash)).collect();
+        let is_used = is_used || tokens.iter().any(|token| token.shown.is_some());
+        for token in tokens {
+            match is_used {
+                true => self.unused.remove(token),
+                false => self.unused.insert(token),
+            }
+        }
+    }
+
     /// Notes that a token was shown, and returns it if it is live.
     pub(super) fn show(&mut self, hash: &TokenHash, now: Now) -> Option<&Token> {
         let token = self.tokens.get_mut(hash).filter(|token| token.is_live(now))?;
-        token.shown = Some(now.elapsed);
-        Some(token)
+        if token.shown.replace(now.elapsed).is_none() {
+            let peer_id = token.record.peer_id.clone();
+            self.index_claims(&peer_id, true);
+        }
+        self.tokens.get(hash)
     }
 
     /// A token that may be exchanged for a fresh one.
@@ -174,10 +253,13 @@ impl Identities {
         self.taken_alone.get(peer_id).is_some_and(|latest| connection < *latest)
     }
 
-    pub(super) fn release(&mut self, connection: ConnectionId) {
-        for peer_id in self.held.remove(&connection).unwrap_or_default() {
-            self.drop_holder(&peer_id, connection);
+    /// Has a connection hold nothing any more. Returns the peers that it held.
+    pub(super) fn release(&mut self, connection: ConnectionId) -> BTreeSet<PeerId> {
+        let held = self.held.remove(&connection).unwrap_or_default();
+        for peer_id in &held {
+            self.drop_holder(peer_id, connection);
         }
+        held
     }
 
     pub(super) fn len(&self) -> usize {
@@ -196,8 +278,18 @@ impl Identities {
         peer_id: &PeerId,
         shown: Option<TokenHash>,
     ) -> Option<TokenHash> {
-        let tokens = self.of_peer.get(peer_id).filter(|all| all.len() >= TOKENS_OF_A_PEER)?;
-        tokens.iter().map(|(_, hash)| *hash).find(|hash| Some(*hash) != shown)
+        self.of_peer.get(peer_id).filter(|all| all.len() >= TOKENS_OF_A_PEER)?;
+        self.oldest_of(peer_id, shown)
+    }
+
+    /// The peer's oldest token, but not the one that was shown.
+    pub(super) fn oldest_of(
+        &self,
+        peer_id: &PeerId,
+        shown: Option<TokenHash>,
+    ) -> Option<TokenHash> {
+        let mut tokens = self.of_peer.get(peer_id)?.iter().map(|(_, hash)| *hash);
+        tokens.find(|hash| Some(*hash) != shown)
     }
 
     pub(super) fn first_spent(&self, grace: Duration, now: Now) -> Option<TokenHash> {

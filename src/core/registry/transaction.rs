@@ -241,12 +241,12 @@ impl Transaction<'_> {
     pub(super) fn put_token(&mut self, token: Token) {
         let hash = token.record.hash;
         let write = Write::PutToken(token.record.clone());
-        let before = self.registry.identities.set(&hash, Some(token)).map(Box::new);
+        let before = self.registry.set_token(&hash, Some(token)).map(Box::new);
         self.changes.push(Change { write, undo: Undo::Token(hash, before) });
     }
 
     pub(super) fn delete_token(&mut self, hash: &TokenHash) {
-        let before = self.registry.identities.set(hash, None).map(Box::new);
+        let before = self.registry.set_token(hash, None).map(Box::new);
         self.changes
             .push(Change { write: Write::DeleteToken(*hash), undo: Undo::Token(*hash, before) });
     }
@@ -254,7 +254,7 @@ impl Transaction<'_> {
     pub(super) fn put_receipt(&mut self, record: ReceiptRecord) {
         let (peer_id, key) = (record.peer_id.clone(), record.key.clone());
         let id = (peer_id.clone(), key.clone());
-        let kept = KeptReceipt::new(record.clone(), self.now);
+        let kept = KeptReceipt::new(record.clone(), self.caller.payer(), self.now);
         let before = self.registry.receipts.set(&id, Some(kept));
         let undo = Undo::Receipt(peer_id, key, before.map(Box::new));
         self.changes.push(Change { write: Write::PutReceipt(record), undo });

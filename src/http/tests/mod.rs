@@ -26,7 +26,7 @@ use crate::cleanup::Routine;
 use crate::clock::Clock;
 use crate::config::{Auth, Http, ServerLimits, Ws};
 use crate::control_plane::{Call, Connections};
-use crate::core::{Caller, ConnectionId, Principal, Rules, User};
+use crate::core::{Caller, ConnectionId, Principal, Rules, Shares, User};
 use crate::engine::{self, Engine, State, Tuning};
 use crate::store::Layout;
 use crate::ws;
@@ -183,6 +183,7 @@ fn engine_settings(state: &TempDir) -> engine::Settings {
         signal_bytes: 1000,
         signals_per_peer: 10,
         signals_total_bytes: 10_000,
+        shares: Shares { address: 1, user: 1 },
         subnet: "10.66.0.0/16".parse().unwrap(),
     };
     let routine = Routine { expire: HOUR, backup: HOUR, backups_kept: 1 };

@@ -18,7 +18,7 @@ fn effective_configuration_names_its_file_and_every_key() {
         \n[limits]\nparties_per_peer = 64\npeers_per_party = 64\nparties = 16384\nrelays = 1024\nframe_in = 262144\n\
         frame_out = 1048576\nsignal_bytes = 65536\nsignals_per_peer = 256\nsignals_total_bytes = 67108864\nsignal_ttl = \"5m\"\nrequests_in_flight = 32\n\
         connections = 256\nconnections_per_uid = 64\nobservers = 64\nobservers_per_uid = 8\nobserver_idle = \"1m\"\nqueue_events = 256\nqueue_bytes = 1048576\npartial_frame = \"10s\"\n\
-        write_stall = \"10s\"\nrequest_timeout = \"10s\"\n\
+        write_stall = \"10s\"\nrequest_timeout = \"10s\"\nuid_share = 4\n\
         \n[remote]\nheartbeat = \"30s\"\nconnect_timeout = \"10s\"\nrequest_timeout = \"10s\"\nbackoff_initial = \"1s\"\n\
         backoff_max = \"1m\"\nmax_attempts = 5\nprobe = \"1m\"\npoll = \"10s\"\ntransport = \"auto\"\nproxy = \"system\"\n";
     assert!(toml.ends_with(tables), "{toml}");
@@ -62,6 +62,7 @@ prop_compose! {
             partial_frame: durations[1],
             write_stall: durations[2],
             request_timeout: durations[3],
+            uid_share: counts[0],
         }
     }
 }

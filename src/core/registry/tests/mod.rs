@@ -17,6 +17,7 @@ mod receipts;
 mod relays;
 mod remote;
 mod returns;
+mod shares;
 mod signals;
 mod state;
 mod undo;
@@ -31,7 +32,7 @@ use lanrage_ipc::model::{self, Address, Keepalive, NatType, PeerInput, SignalDat
 use super::Registry;
 use crate::core::{
     Applied, Caller, Command, ConnectionId, Filter, Hold, Now, Outcome, Principal, Refusal,
-    RequestKey, Rules, TokenHash, UpstreamPart, User,
+    RequestKey, Rules, Shares, TokenHash, UpstreamPart, User,
 };
 
 const PEER_TIMEOUT: Duration = Duration::from_secs(300);
@@ -77,6 +78,7 @@ fn rules() -> Rules {
         signal_bytes: 100,
         signals_per_peer: 10,
         signals_total_bytes: 1 << 20,
+        shares: Shares { address: 1, user: 1 },
         subnet: "10.66.0.0/16".parse().unwrap(),
     }
 }

@@ -7,9 +7,11 @@ use lanrage_ipc::model::{PartyId, PeerId};
 
 use super::super::outbox::Outbox;
 use super::super::receipts::Receipts;
-use super::super::tokens::Identities;
+use super::super::signal::ENVELOPE;
+use super::super::tokens::{Identities, Token};
 use super::super::{Keeper, Member, Presence, Registry};
 use crate::core::addresses;
+use crate::core::shares::{Payer, Tally};
 use crate::core::{
     MemberRecord, Owner, PartyRecord, ReceiptRecord, RelayRecord, RequestKey, TokenHash,
     TokenRecord,
@@ -72,7 +74,8 @@ pub(super) fn check_indexes(registry: &Registry) {
     assert_eq!(registry.memberships, memberships);
     let members = registry.parties.values().flat_map(|party| party.members.values());
     assert_eq!(registry.signals_bytes, members.map(Member::signals_bytes).sum::<usize>());
-    check_identities(&registry.identities);
+    check_payers(registry);
+    check_identities(registry);
     check_receipts(&registry.receipts);
     let intents = &registry.outbox.intents;
     assert_eq!(registry.outbox.intent_count, intents.values().map(BTreeMap::len).sum::<usize>());
@@ -84,8 +87,39 @@ pub(super) fn check_indexes(registry: &Registry) {
     }
 }
 
+/// What each payer pays for is what the records say.
 #[track_caller]
-fn check_identities(identities: &Identities) {
+fn check_payers(registry: &Registry) {
+    let mut parties = Tally::default();
+    let (mut memberships, mut signals) = (Tally::default(), Tally::default());
+    for party in registry.parties.values() {
+        if let Some(address) = party.record.address {
+            parties.add(&Payer::Address(address), 1);
+        }
+        for member in party.members.values() {
+            if let Owner::User(user) = member.record.owner {
+                memberships.add(&Payer::User(user), 1);
+            }
+            for signal in &member.signals {
+                let bytes = signal.data.len() + ENVELOPE;
+                signals.add(&Payer::Peer(signal.from.clone()), bytes);
+                signal.payer.iter().for_each(|payer| signals.add(payer, bytes));
+            }
+        }
+    }
+    let mut relays = Tally::default();
+    registry.relays.values().filter_map(|relay| relay.payer.as_ref()).for_each(|payer| {
+        relays.add(payer, 1);
+    });
+    assert_eq!(registry.party_payers, parties);
+    assert_eq!(registry.membership_payers, memberships);
+    assert_eq!(registry.signal_payers, signals);
+    assert_eq!(registry.relay_payers, relays);
+}
+
+#[track_caller]
+fn check_identities(registry: &Registry) {
+    let identities = &registry.identities;
     let tokens = identities.tokens.clone();
     let taken_alone = identities.taken_alone.clone();
     let mut expected = Identities { tokens, taken_alone, ..Identities::default() };
@@ -94,6 +128,19 @@ fn check_identities(identities: &Identities) {
         expected.expiring.insert((token.ends, *hash));
         let tokens = expected.of_peer.entry(token.record.peer_id.clone()).or_default();
         tokens.insert((token.issued, *hash));
+        if let Some(address) = token.record.address {
+            expected.payers.add(&Payer::Address(address), 1);
+        }
+        let peer_id = &token.record.peer_id;
+        let of_peer = |other: &&Token| other.record.peer_id == token.record.peer_id;
+        let mut siblings = identities.tokens.values().filter(of_peer);
+        let is_used = siblings.any(|token| token.shown.is_some())
+            || registry.peers.contains_key(peer_id)
+            || identities.holders.contains_key(peer_id)
+            || registry.relay_owners.contains_key(peer_id);
+        if !is_used {
+            expected.unused.insert(token);
+        }
     }
     let known = identities.taken_alone.keys().all(|id| identities.of_peer.contains_key(id));
     assert!(known, "kept in mind for ever");
@@ -113,6 +160,7 @@ fn check_receipts(receipts: &Receipts) {
     for (key, kept) in &receipts.records {
         assert_eq!(*key, (kept.record.peer_id.clone(), kept.record.key.clone()));
         expected.by_age.insert((kept.until, key.clone()));
+        expected.ranking.insert(&kept.payer, key, kept.until);
     }
     assert_eq!(*receipts, expected);
 }
@@ -123,7 +171,9 @@ fn check_receipts(receipts: &Receipts) {
 pub(super) fn check_parties(registry: &Registry) {
     let rules = &registry.rules;
     assert!(registry.parties.len() <= rules.parties && registry.relays.len() <= rules.relays);
-    assert!(registry.token_count() <= rules.tokens);
+    // A peer that showed a live token may have one above the bound.
+    assert!(registry.identities.of_peer.len() <= rules.tokens);
+    assert!(registry.token_count() <= 2 * rules.tokens);
     assert!(registry.receipts.records.len() <= rules.receipts);
     for (peer_id, presence) in &registry.peers {
         assert!(presence.parties.len() <= rules.parties_per_peer, "{peer_id} is everywhere");

@@ -33,13 +33,14 @@ pub(super) fn tight_rules() -> Rules {
         peers_per_party: 3,
         parties: 3,
         relays: 1,
-        tokens: 5,
+        tokens: 2,
         token_ttl: 30 * SECOND,
         intents: 100,
         receipts: 4,
         signal_bytes: SIGNAL_BYTES,
         signals_per_peer: 2,
         signals_total_bytes: 1 << 20,
+        shares: Shares { address: 1, user: 1 },
         subnet: "192.0.2.0/24".parse().unwrap(),
     }
 }

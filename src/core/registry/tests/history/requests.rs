@@ -6,13 +6,22 @@ use lanrage_ipc::model::PeerId;
 
 use super::super::*;
 use super::play::Played;
-use crate::core::{Done, Receipt, Write};
+use crate::core::{Done, Payer, Receipt, Write};
 
 const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 
 /// What was done under which key, and when.
 #[derive(Debug, Default)]
-pub(super) struct Requests(BTreeMap<(PeerId, RequestKey), (Duration, Receipt)>);
+pub(super) struct Requests(BTreeMap<(PeerId, RequestKey), Known>);
+
+/// A request that was done.
+#[derive(Debug)]
+struct Known {
+    at: Duration,
+    receipt: Receipt,
+    /// Where it came from.
+    payer: Option<Payer>,
+}
 
 impl Requests {
     /// That nothing known was done again, and that what was done is known from now on.
@@ -23,11 +32,11 @@ impl Requests {
         let id = played.command.acts_for().cloned().zip(played.key);
         let id = id.map(|(peer_id, key)| (peer_id, RequestKey(key.into())));
         let known = id.as_ref().and_then(|id| self.0.get(id));
-        let is_it = |(at, receipt): &&(Duration, Receipt)| {
-            now - *at < REMEMBERED && is_of(&receipt.done, &played.command)
+        let is_it = |known: &&Known| {
+            now - known.at < REMEMBERED && is_of(&known.receipt.done, &played.command)
         };
-        if let Some((_, receipt)) = known.filter(is_it) {
-            assert_eq!(applied.outcome, Outcome::Receipt(receipt.clone()));
+        if let Some(known) = known.filter(is_it) {
+            assert_eq!(applied.outcome, Outcome::Receipt(known.receipt.clone()));
             assert_eq!((applied.events.len(), applied.changes.len()), (0, 0));
             return;
         }
@@ -37,15 +46,17 @@ impl Requests {
                 Write::PutReceipt(record) => {
                     put = Some((record.peer_id.clone(), record.key.clone()));
                     assert_eq!((&put, record.at), (&id, world.now.wall));
-                    self.0.insert(id.clone().unwrap(), (now, record.receipt.clone()));
+                    let (receipt, payer) = (record.receipt.clone(), played.caller.payer());
+                    self.0.insert(id.clone().unwrap(), Known { at: now, receipt, payer });
                 }
                 Write::DeleteReceipt(peer_id, key) => {
-                    let oldest = self.0.values().map(|(at, _)| *at).min();
-                    let full = self.0.len() >= limit;
-                    let gone = self.0.remove(&(peer_id.clone(), key.clone()));
-                    let (at, _) = gone.expect("deleted twice");
-                    assert_eq!(Some(at), oldest);
-                    assert!(full || now - at >= REMEMBERED, "forgotten too early");
+                    let id = (peer_id.clone(), key.clone());
+                    let age = now - self.0.get(&id).expect("deleted twice").at;
+                    if age < REMEMBERED {
+                        assert!(self.0.len() >= limit, "forgotten too early");
+                        self.check_evicted(&id);
+                    }
+                    self.0.remove(&id);
                 }
                 _ => {}
             }
@@ -58,6 +69,26 @@ impl Requests {
         assert_eq!(put.is_some(), kept && id.is_some(), "{:?}", played.command);
         assert_eq!(put.is_some(), matches!(applied.outcome, Outcome::Receipt(_)));
         assert!(self.0.len() <= limit);
+    }
+
+    /// The oldest of the peer with most receipts goes, where most come from.
+    fn check_evicted(&self, evicted: &(PeerId, RequestKey)) {
+        let place = |id: &(PeerId, RequestKey), known: &Known| (known.payer.clone(), id.0.clone());
+        let (mut groups, mut peers) = (BTreeMap::new(), BTreeMap::new());
+        for (id, known) in &self.0 {
+            *groups.entry(known.payer.clone()).or_insert(0) += 1;
+            *peers.entry(place(id, known)).or_insert(0) += 1;
+        }
+        let known = &self.0[evicted];
+        let (group, peer) = place(evicted, known);
+        assert_eq!(groups.get(&group), groups.values().max(), "{groups:?}");
+        let beside = peers.iter().filter(|((of, _), _)| *of == group).map(|(_, count)| count);
+        assert_eq!(peers.get(&(group.clone(), peer.clone())), beside.max(), "{peers:?}");
+        let same = |(id, other): &(&(PeerId, RequestKey), &Known)| {
+            place(id, other) == (group.clone(), peer.clone())
+        };
+        let oldest = self.0.iter().filter(same).map(|(_, known)| known.at).min();
+        assert_eq!(Some(known.at), oldest);
     }
 }
 

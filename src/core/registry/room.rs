@@ -1,0 +1,129 @@
+//! Room in the bounded tables: for all together, and within the share of whoever pays.
+
+use lanrage_ipc::model::{PartyId, PeerId};
+
+use super::signal::ENVELOPE;
+use super::transaction::Transaction;
+use crate::core::command::{Principal, Refusal};
+use crate::core::record::{Owner, TokenHash};
+use crate::core::shares::{Payer, Tally};
+
+/// Relays that a peer may have where relays need no key. With the key there is no such bound.
+const RELAYS_OF_A_PEER: usize = 4;
+
+impl Transaction<'_> {
+    pub(super) fn room_for_party(&self) -> Result<(), Refusal> {
+        let (registry, payer) = (&self.registry, self.caller.payer());
+        let limit = registry.rules.parties;
+        self.within_share("parties", &registry.party_payers, payer, limit)?;
+        within("parties", registry.parties.len(), limit)
+    }
+
+    /// A user of this machine may have as many memberships as are its share of the parties: each
+    /// party has its host.
+    pub(super) fn room_for_membership(&self) -> Result<(), Refusal> {
+        let payer = self.caller.payer().filter(|payer| matches!(payer, Payer::User(_)));
+        let limit = self.registry.rules.parties;
+        self.within_share("memberships", &self.registry.membership_payers, payer, limit)
+    }
+
+    pub(super) fn room_for_relay(&self) -> Result<(), Refusal> {
+        let (registry, limit) = (&self.registry, self.registry.rules.relays);
+        if let Some(Owner::Peer(peer_id)) = self.caller_as_owner()
+            && registry.relay_owners.get(&peer_id).is_some_and(|count| *count >= RELAYS_OF_A_PEER)
+        {
+            let (payer, limit) = (Payer::Peer(peer_id), RELAYS_OF_A_PEER);
+            return Err(Refusal::ShareFull { what: "relays", payer, limit });
+        }
+        self.within_share("relays", &registry.relay_payers, self.relay_payer(), limit)?;
+        within("relays", registry.relays.len(), limit)
+    }
+
+    /// Pays for a relay of the caller: nobody for one with the relay key.
+    pub(super) fn relay_payer(&self) -> Option<Payer> {
+        self.caller.payer().filter(|_| self.caller.principal != Principal::RelayKey)
+    }
+
+    /// Room for another token of a peer, and the token that has to go for it. Where there is no
+    /// room, an unused claim goes; else an older token of the peer. Who shows a live token is never
+    /// refused: it may have one token above the bound.
+    pub(super) fn room_for_token(
+        &self,
+        peer_id: &PeerId,
+        shown: Option<TokenHash>,
+        is_live: bool,
+    ) -> Result<Option<TokenHash>, Refusal> {
+        let (identities, limit) = (&self.registry.identities, self.registry.rules.tokens);
+        let payer = self.caller.payer();
+        let share = self.within_share("tokens", &identities.payers, payer, limit);
+        let Err(refusal) = share.and_then(|()| within("tokens", identities.len(), limit)) else {
+            return Ok(None);
+        };
+        let payer = match &refusal {
+            Refusal::ShareFull { payer, .. } => Some(payer),
+            _ => None,
+        };
+        let unused = identities.unused.oldest(payer, shown);
+        match unused.or_else(|| identities.oldest_of(peer_id, shown)) {
+            None if !is_live => Err(refusal),
+            displaced => Ok(displaced),
+        }
+    }
+
+    /// Room for a signal of so many bytes. Each sender, each target, and each payer has a share. A
+    /// target that a connection speaks for takes its signals at once: for it there is room beyond
+    /// the bound of all.
+    pub(super) fn room_for_signal(
+        &self,
+        party_id: &PartyId,
+        from: &PeerId,
+        to: &PeerId,
+        bytes: usize,
+        payer: Option<&Payer>,
+    ) -> Result<(), Refusal> {
+        let (registry, rules) = (&self.registry, &self.registry.rules);
+        let limit = rules.signals_total_bytes;
+        let is_taken_at_once = registry.identities.holders.contains_key(to);
+        if !is_taken_at_once && registry.signals_bytes + bytes > limit {
+            return Err(Refusal::SignalsFull { limit });
+        }
+        // One of the longest has room in any case.
+        let longest = rules.signal_bytes + ENVELOPE;
+        let share = |payer: &Payer| rules.shares.of(payer, limit).max(longest);
+        let what = "bytes of waiting signals";
+        for payer in [Some(&Payer::Peer(from.clone())), payer].into_iter().flatten() {
+            if let Some((payer, limit)) = registry.signal_payers.exceeded(payer, bytes, share) {
+                return Err(Refusal::ShareFull { what, payer, limit });
+            }
+        }
+        let target = Payer::Peer(to.clone());
+        let waiting = self.member(party_id, to).map_or(0, super::Member::signals_bytes);
+        match share(&target) {
+            limit if waiting + bytes > limit => {
+                Err(Refusal::ShareFull { what, payer: target, limit })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A share of the whole table is no bound beside that of all.
+    fn within_share(
+        &self,
+        what: &'static str,
+        payers: &Tally,
+        payer: Option<Payer>,
+        table: usize,
+    ) -> Result<(), Refusal> {
+        let shares = self.registry.rules.shares;
+        let exceeded =
+            payer.and_then(|payer| payers.exceeded(&payer, 1, |payer| shares.of(payer, table)));
+        match exceeded {
+            Some((payer, limit)) if limit < table => Err(Refusal::ShareFull { what, payer, limit }),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn within(what: &'static str, count: usize, limit: usize) -> Result<(), Refusal> {
+    if count < limit { Ok(()) } else { Err(Refusal::RegistryFull { what, limit }) }
+}

@@ -1,0 +1,13 @@
+//! Every limit that clients share, with an attack on it: a client at another address is served all
+//! the same.
+//!
+//! A row has a limit, an attack that reaches it and goes on, and what an honest client asks for. The
+//! honest client asks in quiet, then while the attack goes on: each time it must get what it asks
+//! for. How long it takes is printed, as the ratio of the two 99th percentiles, and never judged.
+//!
+//! To add one, write a [`Row`] into a file below and name it in a `rows!`: that makes it a test.
+
+mod table;
+mod tables;
+
+use table::rows;
