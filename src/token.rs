@@ -7,11 +7,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use crate::config;
-use crate::core::{RequestKey, TokenHash};
-
-/// A claim whose name has so many characters may be made again by whoever lost its answer: 128
-/// random bits in base64 have as many. A shorter one others might guess.
-pub const UNGUESSABLE: usize = 22;
+use crate::core::{ClaimHash, TokenHash};
 
 /// A token of 256 random bits, as 43 characters that need no escaping anywhere.
 #[derive(Debug)]
@@ -42,15 +38,17 @@ pub fn hash(shown: &[u8]) -> TokenHash {
     TokenHash(Sha256::digest(shown).into())
 }
 
-/// What a claim is known by that may be made again under its name. That is as good as the token
-/// which the claim brings, and like that no more than its hash is kept.
-pub fn name_of_claim(name: &str) -> Option<RequestKey> {
-    if name.len() < UNGUESSABLE {
-        return None;
-    }
-    let TokenHash(hash) = hash(name.as_bytes());
-    let name: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    Some(RequestKey(name.into()))
+/// A claim secret that nobody has seen yet.
+///
+/// # Errors
+/// When the system gives no random numbers.
+pub fn fresh_claim() -> Result<Secret, getrandom::Error> {
+    random_text::<18>().map(Secret::from)
+}
+
+/// Hash of a claim secret: all that is kept of it.
+pub fn claim_hash(claim: &Secret) -> ClaimHash {
+    ClaimHash(Sha256::digest(claim.expose()).into())
 }
 
 /// Whether a client shows the secret. How long it takes tells nothing but the secret's length.

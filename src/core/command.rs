@@ -19,7 +19,7 @@ pub use super::refusal::Refusal;
 use super::address::AddressKey;
 use super::reconcile::{InFlight, Occasion, Operation, ServerParty};
 use super::record::{
-    ChoiceRecord, CredentialRecord, Receipt, RequestKey, ServerKey, TokenHash, User,
+    ChoiceRecord, ClaimHash, CredentialRecord, Receipt, RequestKey, ServerKey, TokenHash, User,
 };
 use super::shares::Payer;
 
@@ -210,9 +210,9 @@ pub enum Command {
         issue: Option<TokenHash>,
         /// Whether it is the connection's, too.
         hold: Hold,
-        /// What the claimant calls the claim: who claims the id again under the same name is the
-        /// same, whose answer was lost. So it has to be one that nobody can guess.
-        key: Option<RequestKey>,
+        /// Claim secret that was shown. It proves the peer while a token is live that was issued
+        /// for it, and is kept with the fresh token.
+        claim: Option<ClaimHash>,
     },
     /// Says that a peer is back for whom nobody can show anything: the caller's connection keeps
     /// alive what one did that is gone.

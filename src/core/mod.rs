@@ -26,9 +26,9 @@ pub use command::{
 pub use rate::{Buckets, Rate, RetryAfter};
 pub use recent::Recent;
 pub use record::{
-    ChoiceRecord, CredentialRecord, Deed, Done, IntentRecord, MemberRecord, Owner, PartyRecord,
-    Proof, Receipt, ReceiptRecord, RelayRecord, RequestKey, Seen, ServerKey, TokenHash,
-    TokenRecord, User, Write,
+    ChoiceRecord, ClaimHash, CredentialRecord, Deed, Done, IntentRecord, MemberRecord, Owner,
+    PartyRecord, Proof, Receipt, ReceiptRecord, RelayRecord, RequestKey, Seen, ServerKey,
+    TokenHash, TokenRecord, User, Write,
 };
 pub use registry::{Applied, Change, Effect, Filter, Registry};
 pub use rules::Rules;

@@ -33,6 +33,10 @@ pub enum Owner {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TokenHash(pub [u8; 32]);
 
+/// SHA-256 of a claim secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClaimHash(pub [u8; 32]);
+
 /// A token: proof of being a peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenRecord {
@@ -46,6 +50,8 @@ pub struct TokenRecord {
     pub expires_at: Timestamp,
     /// The address that asked for it.
     pub address: Option<AddressKey>,
+    /// Claim that it was issued for. While the token is live, the claim proves the peer, too.
+    pub claim: Option<ClaimHash>,
 }
 
 /// A client's own name for a request, by which it is known when it comes again.
@@ -89,8 +95,6 @@ pub enum Done {
     Updated,
     /// A signal waits.
     Queued,
-    /// The peer id is the claimant's.
-    Claimed,
 }
 
 /// A receipt, and whose it is.
@@ -207,8 +211,8 @@ pub struct CredentialRecord {
 pub enum Proof {
     /// The token that the server gave.
     Token(Secret),
-    /// What the peer's claim is called. Its answer has not come yet, or was lost: the claim can be
-    /// made again under this name, and under no other.
+    /// Claim secret of a claim whose answer has not come yet, or was lost: it can be repeated with
+    /// this secret, and with no other.
     Claim(Secret),
 }
 

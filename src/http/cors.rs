@@ -11,7 +11,7 @@ use crate::config::Http;
 /// What the routes have.
 const METHODS: HeaderValue = HeaderValue::from_static("DELETE, GET, POST");
 const REQUEST_HEADERS: HeaderValue =
-    HeaderValue::from_static("authorization, content-type, idempotency-key");
+    HeaderValue::from_static("authorization, claim, content-type, idempotency-key");
 const RESPONSE_HEADERS: HeaderValue = HeaderValue::from_static("retry-after");
 /// For how long a browser remembers it, in seconds.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");

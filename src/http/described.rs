@@ -53,16 +53,16 @@ pub struct Named {
     pub idempotency_key: Option<String>,
 }
 
-/// What a claim may be called.
+/// What repeats a claim.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
-pub struct NamedClaim {
-    /// Names the claim: 22 to 128 characters of printable ASCII that nobody guesses, such as a
-    /// UUID, in double quotes; the quotes may be left out. Whoever repeats it within 24 hours gets
-    /// another token for the id: keep it as secret as that. With it a token that is shown and not
-    /// good is a 401, and is not passed over.
-    #[param(rename = "Idempotency-Key", required = false)]
-    pub idempotency_key: Option<String>,
+pub struct ClaimSecret {
+    /// Claim secret: 22 to 128 url-safe characters with 128 random bits, chosen by the client and
+    /// kept before it asks. A registration whose answer was lost is repeated with it, and gets
+    /// another token, while the first one is good: keep it as secret as that. With it a token that
+    /// is shown and not good is a 401, and is not passed over.
+    #[param(rename = "Claim", required = false)]
+    pub claim: Option<String>,
 }
 
 /// What any request but a probe may get.

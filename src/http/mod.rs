@@ -6,6 +6,7 @@
 
 mod auth;
 mod body;
+mod claim;
 mod cors;
 pub mod described;
 pub mod docs;

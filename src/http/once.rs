@@ -10,7 +10,6 @@ use lanrage_ipc::http::{IDEMPOTENCY_KEY, IdempotencyKey};
 use super::problem::Problem;
 use crate::control_plane::Ask;
 use crate::core::{Command, RequestKey};
-use crate::token;
 
 /// What its client calls a request, if it does.
 pub(super) struct Once(Option<IdempotencyKey>);
@@ -27,16 +26,6 @@ impl Once {
             Some(key) => Ask::Once(RequestKey(key.as_str().into()), command),
             None => Ask::Command(command),
         }
-    }
-
-    /// What a claim is known by when it is made again.
-    ///
-    /// # Errors
-    /// 422 where others might guess the name.
-    pub(super) fn name_of_claim(self) -> Result<Option<RequestKey>, Problem> {
-        let Some(key) = self.0 else { return Ok(None) };
-        let guessable = || Problem::invalid(vec![key.guessable(token::UNGUESSABLE)]);
-        token::name_of_claim(key.as_str()).ok_or_else(guessable).map(Some)
     }
 }
 

@@ -10,7 +10,7 @@ use rusqlite::types::ValueRef;
 
 use super::inspect::Fault;
 use super::rows::{OF_ELSEWHERE, OF_PEER, OF_RELAY_KEY};
-use crate::core::{Owner, TokenHash, User};
+use crate::core::{Owner, User};
 
 /// Reads a row's columns one after the other.
 pub(super) struct Fields<'a> {
@@ -99,9 +99,18 @@ impl<'a> Fields<'a> {
         offset.map(Some).ok_or_else(|| self.broken(&"is no offset from UTC"))
     }
 
-    pub(super) fn hash(&mut self) -> Result<TokenHash, Fault> {
+    pub(super) fn hash(&mut self) -> Result<[u8; 32], Fault> {
         let bytes = self.value()?.as_blob().map_err(|error| self.broken(&error))?;
-        bytes.try_into().map(TokenHash).map_err(|error| self.broken(&error))
+        bytes.try_into().map_err(|error| self.broken(&error))
+    }
+
+    /// As [`Self::hash`], of a column that may be null.
+    pub(super) fn optional_hash(&mut self) -> Result<Option<[u8; 32]>, Fault> {
+        if self.value()? == ValueRef::Null {
+            return Ok(None);
+        }
+        self.next -= 1;
+        self.hash().map(Some)
     }
 
     /// Reads the checksum, and compares it with the columns before it.

@@ -13,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
 use super::fields::{Fields, checksum};
 use super::inspect::Fault;
-use crate::core::{AddressKey, Owner, Seen, TokenHash, User, Write};
+use crate::core::{AddressKey, Owner, Seen, User, Write};
 
 /// What `owner` says of a row that is no user's.
 pub(super) const OF_PEER: i64 = -1;
@@ -34,7 +34,7 @@ pub(super) fn write(connection: &Connection, write: &Write) -> rusqlite::Result<
         }
         Write::DeleteRelay(relay_id) => (network::DELETE_RELAY, vec![text(relay_id)]),
         Write::PutToken(token) => (identities::PUT_TOKEN, identities::token_values(token)),
-        Write::DeleteToken(hash) => (identities::DELETE_TOKEN, vec![blob(hash)]),
+        Write::DeleteToken(hash) => (identities::DELETE_TOKEN, vec![blob(&hash.0)]),
         Write::PutReceipt(receipt) => {
             (identities::PUT_RECEIPT, identities::receipt_values(receipt)?)
         }
@@ -76,8 +76,8 @@ fn text(value: &impl Display) -> Value {
     Value::Text(value.to_string())
 }
 
-fn blob(hash: &TokenHash) -> Value {
-    Value::Blob(hash.0.to_vec())
+fn blob(hash: &[u8; 32]) -> Value {
+    Value::Blob(hash.to_vec())
 }
 
 /// The columns that say whose a row is.

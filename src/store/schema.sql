@@ -57,14 +57,14 @@ CREATE TABLE relays (
 , owner_peer TEXT) STRICT, WITHOUT ROWID;
 
 -- `hash`: the SHA-256 of the token. The token itself is nowhere. `address`: of the client that asked
--- for it, as in `parties`.
+-- for it, as in `parties`. `claim`: the SHA-256 of the claim secret that it was issued for.
 CREATE TABLE tokens (
     hash BLOB NOT NULL PRIMARY KEY,
     peer_id TEXT NOT NULL,
     issued_at INTEGER NOT NULL,
     expires_at INTEGER NOT NULL,
     checksum INTEGER NOT NULL
-, address TEXT) STRICT, WITHOUT ROWID;
+, address TEXT, claim BLOB) STRICT, WITHOUT ROWID;
 
 -- What a request did that its peer calls `key`: `seq` of its party in `epoch`, `done` as JSON.
 CREATE TABLE receipts (

@@ -13,7 +13,7 @@ use super::conversation::{Conversation, no_random_numbers, unexpected};
 use super::render::{self, Rejection, Style};
 use super::requests::Reply;
 use crate::control_plane::{Answer, Ask, Failure};
-use crate::core::{Command, Hold, Identity, Outcome, Refusal, RequestKey, TokenHash};
+use crate::core::{Command, Hold, Identity, Outcome, Refusal, TokenHash};
 use crate::token::{self, Token};
 
 /// A client shall give signs of life this often at least, in milliseconds.
@@ -42,9 +42,9 @@ impl Conversation {
         &self,
         peer_id: Option<PeerId>,
         token: Option<Secret>,
+        claim: Option<Secret>,
         caps: &[Name],
         have: BTreeMap<PartyId, Bookmark>,
-        key: Option<RequestKey>,
     ) -> Result<Reply, Rejection> {
         let style = self.style.get();
         let style = Style { additions: style.additions || !caps.is_empty(), ..style };
@@ -59,7 +59,7 @@ impl Conversation {
         let peer_id = proof.as_ref().map(|proof| proof.identity.peer_id.clone()).or(peer_id);
         let shows_nothing = proof.is_none() && !style.additions;
         let claimed = match peer_id {
-            Some(peer_id) => match self.claim(peer_id.clone(), proof, key).await {
+            Some(peer_id) => match self.claim(peer_id.clone(), proof, claim).await {
                 Err(taken) if shows_nothing && taken.code == ErrorCode::PermissionDenied => {
                     self.remember_return(peer_id.clone());
                     self.come_back(peer_id).await?;
@@ -112,10 +112,10 @@ impl Conversation {
         &self,
         peer_id: PeerId,
         proof: Option<Proof>,
-        key: Option<RequestKey>,
+        claim: Option<Secret>,
     ) -> Result<Claimed, Rejection> {
         let is_new = self.begin_claim(&peer_id)?;
-        let claimed = self.claim_now(peer_id.clone(), proof, key).await;
+        let claimed = self.claim_now(peer_id.clone(), proof, claim).await;
         if is_new {
             self.claiming.borrow_mut().remove(&peer_id);
         }
@@ -140,7 +140,7 @@ impl Conversation {
         &self,
         peer_id: PeerId,
         proof: Option<Proof>,
-        key: Option<RequestKey>,
+        claim: Option<Secret>,
     ) -> Result<Claimed, Rejection> {
         if proof.is_none() {
             let admitted =
@@ -152,14 +152,13 @@ impl Conversation {
             true => Some(Token::fresh().map_err(no_random_numbers)?),
             false => None,
         };
-        let key = key.filter(|_| fresh.is_some());
         let takes_over = self.takes_over.get();
         let command = Command::Claim {
             peer_id,
             proof: proof.as_ref().map(|proof| proof.hash),
             issue: fresh.as_ref().map(Token::hash),
             hold: if takes_over { Hold::Alone } else { Hold::Shared },
-            key: key.and_then(|key| token::name_of_claim(&key.0)),
+            claim: claim.as_ref().map(token::claim_hash),
         };
         let identity = match self.ask(Ask::Command(command)).await? {
             Answer::Outcome(Outcome::Claimed(identity)) => identity,

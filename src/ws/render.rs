@@ -84,7 +84,7 @@ pub(super) fn result(done: &Done) -> Value {
         }
         Done::Left { party_deleted: true } => json!({"status": "party_deleted"}),
         Done::Left { party_deleted: false } => json!({"status": "left"}),
-        Done::Updated | Done::Claimed => json!({}),
+        Done::Updated => json!({}),
         Done::Queued => json!({"queued": true}),
     }
 }

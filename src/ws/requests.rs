@@ -27,9 +27,8 @@ impl Conversation {
         req_id: Option<&ReqId>,
     ) -> Result<Reply, Rejection> {
         match frame {
-            ClientFrame::Hello { peer_id, token, caps, have, .. } => {
-                let key = req_id.map(|req_id| RequestKey(req_id.key().into()));
-                self.greet(peer_id, token, &caps, have, key).await
+            ClientFrame::Hello { peer_id, token, claim, caps, have, .. } => {
+                self.greet(peer_id, token, claim, &caps, have).await
             }
             ClientFrame::RegisterParty { party_id, name, host_peer } => {
                 let party_id = match party_id {

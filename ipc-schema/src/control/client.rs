@@ -36,6 +36,12 @@ pub enum ClientFrame {
         /// What proves it.
         #[serde(skip_serializing_if = "Option::is_none")]
         token: Option<Secret>,
+        /// Claim secret, chosen by the client and kept before the claim is made: 22 to 128
+        /// url-safe characters with 128 random bits. Repeats a claim whose answer was lost, while
+        /// the token is good that it brought.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "schema", schemars(length(min = 22, max = 128)))]
+        claim: Option<Secret>,
         /// The additions to LANrage's protocol that it knows; at most 32. With `takeover` among
         /// them, connections before this one are not listened to any more for its peers.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]

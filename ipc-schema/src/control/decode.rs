@@ -141,6 +141,7 @@ fn read_hello(reader: &mut Reader<'_>) -> Option<ClientFrame> {
     let token = reader.optional("token", |value| {
         rules::text(value, 1, LONGEST_TOKEN).map(|text| text.to_owned().into())
     });
+    let claim = reader.optional("claim", rules::claim);
     let caps = reader.list("caps", MOST_CAPS, rules::name);
     let have = match reader.get("have") {
         // Numbers without their epoch tell nothing.
@@ -152,6 +153,7 @@ fn read_hello(reader: &mut Reader<'_>) -> Option<ClientFrame> {
         client,
         peer_id: peer_id?,
         token: token?,
+        claim: claim?,
         caps: caps?,
         have: have?.into_iter().collect(),
     })

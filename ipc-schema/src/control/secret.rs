@@ -4,13 +4,26 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A token. Its text comes out only on the wire and where it is asked for.
+/// A token or a claim secret. Its text comes out only on the wire and where it is asked for.
 #[derive(Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Secret(String);
 
 impl Secret {
+    /// Bounds of a claim secret, in characters. 128 random bits in base64 have the least of them.
+    pub(crate) const SHORTEST_CLAIM: usize = 22;
+    pub(crate) const LONGEST_CLAIM: usize = 128;
+    /// The alphabet of claim secrets, as a pattern.
+    pub(crate) const CLAIM_PATTERN: &str = "^[A-Za-z0-9._~-]+$";
+
+    /// True for a text that may be a claim secret: 22 to 128 url-safe characters.
+    pub fn is_claim(&self) -> bool {
+        let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        (Self::SHORTEST_CLAIM..=Self::LONGEST_CLAIM).contains(&self.0.len())
+            && self.0.bytes().all(is_safe)
+    }
+
     /// The text itself.
     pub fn expose(&self) -> &str {
         &self.0

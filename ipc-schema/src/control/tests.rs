@@ -133,6 +133,32 @@ fn a_token_is_shown_on_the_wire_only() {
 }
 
 #[test]
+fn a_claim_of_another_form_is_refused_by_the_name_of_the_field_and_its_rule() {
+    for (claim, rule) in [
+        (json!("a".repeat(21)), "at least 22 characters"),
+        (json!("a".repeat(129)), "at most 128 characters"),
+        (json!("a-claim-with a-space-in-it"), "should match pattern"),
+        (json!("a-claim-with-a-slash/in-it"), "should match pattern"),
+        (json!("ein-schlüssel-mit-umlaut-darin"), "should match pattern"),
+        (json!(1_234_567_890), "should be a valid string"),
+    ] {
+        let refused = bad(&json!({"type": "hello", "claim": claim}).to_string());
+        assert_eq!(refused.code, ErrorCode::InvalidParams);
+        assert!(refused.message.starts_with("claim: "), "{refused}");
+        assert!(refused.message.contains(rule), "{refused}");
+        assert!(!refused.message.contains("schl") && !refused.message.contains("with"));
+    }
+    for claim in ["a".repeat(22), "A-._~9".repeat(21)] {
+        let text = json!({"type": "auth", "claim": claim}).to_string();
+        let ClientFrame::Hello { claim: Some(read), .. } = decode(&text).expect("a frame").frame
+        else {
+            panic!("no claim")
+        };
+        assert!(read.is_claim() && read.expose() == claim);
+    }
+}
+
+#[test]
 fn how_far_a_copy_goes_needs_its_epoch() {
     for (have, expected) in [("7", None), ("null", None), (r#"{"epoch":"e","seq":"7"}"#, Some(7))] {
         let frame = decode(&format!(r#"{{"type":"sync","party_id":"p","have":{have}}}"#));
@@ -184,6 +210,7 @@ proptest! {
         name in text(100).prop_filter("visible", |name| name.chars().any(is_visible)),
         seq in any::<u64>(),
         token in prop::option::of(text(100)),
+        claim in prop::option::of("[A-Za-z0-9._~-]{22,128}"),
     ) {
         let party_id: crate::model::PartyId = party_id.parse().expect("an id");
         let peer_id: crate::model::PeerId = peer_id.parse().expect("an id");
@@ -196,6 +223,7 @@ proptest! {
                 client: None,
                 peer_id: Some(peer_id.clone()),
                 token: token.map(Secret::from),
+                claim: claim.map(Secret::from),
                 caps: vec![name.clone()],
                 have: BTreeMap::from([(party_id.clone(), bookmark.clone())]),
             },

@@ -48,6 +48,9 @@ pub struct ServiceAnswer {
     /// server does not.
     #[serde(default)]
     pub idempotency_key: bool,
+    /// Whether a registration may be repeated under the secret in its header `Claim`.
+    #[serde(default)]
+    pub claim: bool,
 }
 
 /// What registering a peer id answers.

@@ -61,16 +61,6 @@ impl IdempotencyKey {
         Ok(Some(Self(text)))
     }
 
-    /// That others might guess the key where nobody may.
-    pub fn guessable(&self, least: usize) -> Mistake {
-        let msg = format!(
-            "Idempotency-Key should have at least {least} characters here, since whoever guesses \
-             it gets the peer id: send random ones, such as a UUID"
-        );
-        let shown = Value::String(self.0.clone());
-        mistake("string_too_short", msg, shown, Some(json!({"min_length": least})))
-    }
-
     /// Its text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,12 +1,14 @@
 //! The bodies of the control server's HTTP requests and replies, as LANrage's client has them.
 
 pub mod answers;
+mod claim;
 mod idempotency;
 mod replies;
 mod requests;
 #[cfg(test)]
 mod tests;
 
+pub use claim::{CLAIM, read_claim};
 pub use idempotency::{IDEMPOTENCY_KEY, IdempotencyKey};
 pub use replies::{
     Detail, ErrorReply, PartyReply, PeerReply, PeersReply, RelayEntry, RelayReply, RelaysReply,

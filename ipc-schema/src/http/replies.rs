@@ -97,6 +97,8 @@ replies! {
         pub server: &'static str,
         /// Whether a request that repeats its `Idempotency-Key` is done once.
         pub idempotency_key: bool,
+        /// Whether a registration may be repeated under the secret in its header `Claim`.
+        pub claim: bool,
     }
 
     /// What is done.

@@ -14,7 +14,7 @@ use super::{Collaborators, LocalControlPlane};
 use crate::clock::Clock;
 use crate::control_plane::{Answer, Ask, Call, Failure, Query, Status};
 use crate::core::{
-    Caller, Command, ConnectionId, Outcome, Principal, Registry, RequestKey, Rules, Shares, User,
+    Caller, ClaimHash, Command, ConnectionId, Outcome, Principal, Registry, Rules, Shares, User,
 };
 use crate::events::Publish;
 use crate::store::{BackUp, BackupError, Commit, Committed, StoreError};
@@ -278,7 +278,7 @@ async fn a_claim_that_was_refused_for_its_commit_holds_nothing() {
             proof: None,
             issue: None,
             hold: crate::core::Hold::Shared,
-            key: Some(RequestKey("name".into())),
+            claim: Some(ClaimHash([1; 32])),
         }),
     };
     let asked = plane.fill(update).await;
@@ -289,8 +289,8 @@ async fn a_claim_that_was_refused_for_its_commit_holds_nothing() {
         asked.await.expect("a task").ok();
     }
     let mut other = claim(3);
-    if let Ask::Command(Command::Claim { key, .. }) = &mut other.ask {
-        *key = None;
+    if let Ask::Command(Command::Claim { claim, .. }) = &mut other.ask {
+        *claim = None;
     }
     let claimed = plane.plane.send(other).await.expect("an actor");
     claimed.expect("nobody has the id");

@@ -8,7 +8,7 @@ use super::tokens::{Token, signed};
 use super::transaction::Transaction;
 use super::{Keeper, Registry};
 use crate::core::command::{Command, Hold, Identity, Now, Outcome, Principal, Refusal};
-use crate::core::record::{MemberRecord, Owner, RequestKey, TokenHash, TokenRecord};
+use crate::core::record::{ClaimHash, MemberRecord, Owner, TokenHash, TokenRecord};
 
 impl Registry {
     /// Tells whom a token proves, and notes that it was shown.
@@ -121,7 +121,7 @@ impl Transaction<'_> {
         proof: Option<TokenHash>,
         issue: Option<TokenHash>,
         hold: Hold,
-        key: Option<RequestKey>,
+        claim: Option<ClaimHash>,
     ) -> Result<Outcome, Refusal> {
         let connection = self.caller.connection;
         let (grace, now) = (self.registry.rules.peer_timeout, self.now);
@@ -132,10 +132,8 @@ impl Transaction<'_> {
         let shown = proof.and_then(|hash| identities.renewable(&hash, grace, now));
         let shown = shown.filter(|token| token.record.peer_id == peer_id).cloned();
         let is_live = shown.as_ref().is_some_and(|token| token.is_live(now));
-        let claimed_before = key.as_ref().is_some_and(|key| self.claimed_before(&peer_id, key));
-        let identities = &self.registry.identities;
-        let proven =
-            shown.is_some() || claimed_before || identities.is_held_by(&peer_id, connection);
+        let repeats = claim.is_some_and(|claim| identities.was_claimed(&peer_id, &claim, now));
+        let proven = shown.is_some() || repeats || identities.is_held_by(&peer_id, connection);
         if !proven && self.registry.owner_of(&peer_id, now).is_some() {
             return Err(Refusal::PeerTaken(peer_id));
         }
@@ -152,11 +150,7 @@ impl Transaction<'_> {
             false => None,
         };
         displaced.iter().chain(&spent).for_each(|hash| self.delete_token(hash));
-        let issued = issue.map(|hash| self.issue(hash, &peer_id, proof));
-        // A live token is all the proof that a repeated claim needs.
-        if let Some(key) = key.filter(|_| !claimed_before && !is_live) {
-            self.keep_claim(peer_id.clone(), key);
-        }
+        let issued = issue.map(|hash| self.issue(hash, &peer_id, proof, claim));
         if hold != Hold::No {
             let identities = &mut self.registry.identities;
             self.effect = identities.hold(&peer_id, connection, hold == Hold::Alone);
@@ -168,7 +162,13 @@ impl Transaction<'_> {
     }
 
     /// Gives a token out, and returns when it ends.
-    fn issue(&mut self, hash: TokenHash, peer_id: &PeerId, shown: Option<TokenHash>) -> Duration {
+    fn issue(
+        &mut self,
+        hash: TokenHash,
+        peer_id: &PeerId,
+        shown: Option<TokenHash>,
+        claim: Option<ClaimHash>,
+    ) -> Duration {
         if let Some(surplus) = self.registry.identities.surplus_of(peer_id, shown) {
             self.delete_token(&surplus);
         }
@@ -176,7 +176,7 @@ impl Transaction<'_> {
         let ends = elapsed.saturating_add(self.registry.rules.token_ttl);
         let expires_at = self.now.wall_at(ends);
         let (peer_id, address) = (peer_id.clone(), self.caller.address);
-        let record = TokenRecord { hash, peer_id, issued_at, expires_at, address };
+        let record = TokenRecord { hash, peer_id, issued_at, expires_at, address, claim };
         self.put_token(Token { record, issued: signed(elapsed), ends, shown: None });
         ends
     }

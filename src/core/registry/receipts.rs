@@ -143,22 +143,6 @@ impl Transaction<'_> {
         Ok(Outcome::Receipt(receipt))
     }
 
-    /// Whether a peer id was claimed under that name, so short ago that the token may still be good
-    /// that was given out for it.
-    pub(super) fn claimed_before(&self, peer_id: &PeerId, key: &RequestKey) -> bool {
-        let kept = self.registry.receipts.records.get(&(peer_id.clone(), key.clone()));
-        let ttl = self.registry.rules.token_ttl;
-        kept.is_some_and(|kept| {
-            kept.record.receipt.done == Done::Claimed && kept.is_younger(ttl, self.now)
-        })
-    }
-
-    /// Remembers a claim by its name.
-    pub(super) fn keep_claim(&mut self, peer_id: PeerId, key: RequestKey) {
-        let epoch = self.registry.epoch.clone();
-        self.keep((peer_id, key), Receipt { epoch, seq: 0, done: Done::Claimed });
-    }
-
     fn keep(&mut self, (peer_id, key): Key, receipt: Receipt) {
         while self.registry.receipts.records.len() >= self.registry.rules.receipts
             && let Some(evicted) = self.registry.receipts.ranking.first()

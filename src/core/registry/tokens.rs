@@ -8,7 +8,7 @@ use lanrage_ipc::model::PeerId;
 
 use super::changes::Effect;
 use crate::core::command::{ConnectionId, Now};
-use crate::core::record::{TokenHash, TokenRecord};
+use crate::core::record::{ClaimHash, TokenHash, TokenRecord};
 use crate::core::shares::{Payer, Tally};
 
 /// Tokens of one peer, each of a renewal whose answer may have been lost; more, and the oldest
@@ -194,6 +194,13 @@ impl Identities {
         let tokens = self.of_peer.get(peer_id).into_iter().flatten();
         let mut tokens = tokens.filter_map(|(_, hash)| self.tokens.get(hash));
         tokens.any(|token| token.is_live(now))
+    }
+
+    /// True if one of the peer's live tokens was issued for this claim.
+    pub(super) fn was_claimed(&self, peer_id: &PeerId, claim: &ClaimHash, now: Now) -> bool {
+        let tokens = self.of_peer.get(peer_id).into_iter().flatten();
+        let mut tokens = tokens.filter_map(|(_, hash)| self.tokens.get(hash));
+        tokens.any(|token| token.record.claim.as_ref() == Some(claim) && token.is_live(now))
     }
 
     pub(super) fn is_held_by(&self, peer_id: &PeerId, connection: ConnectionId) -> bool {

@@ -81,8 +81,8 @@ impl<'a> Transaction<'a> {
                 self.register_relay(relay_id, public_ip, port, region, capacity)?
             }
             Command::Import { parties, mode } => self.import(parties, mode),
-            Command::Claim { peer_id, proof, issue, hold, key } => {
-                self.claim(peer_id, proof, issue, hold, key)?
+            Command::Claim { peer_id, proof, issue, hold, claim } => {
+                self.claim(peer_id, proof, issue, hold, claim)?
             }
             Command::Return { peer_id } => self.come_back(&peer_id),
             Command::LetGo { party_id, peer_id } => self.let_go(&party_id, &peer_id),

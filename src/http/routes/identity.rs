@@ -8,8 +8,9 @@ use serde_json::{Map, Value};
 
 use crate::control_plane::{Answer, Ask};
 use crate::core::{Command, Hold, Outcome};
-use crate::http::auth::{Client, Shown, authenticate_claim, bearer, stranger, zone};
-use crate::http::described::{Invalid, NamedClaim, Unauthorized, Unavailable};
+use crate::http::auth::{Shown, authenticate_claim, bearer, stranger, zone};
+use crate::http::claim::Claim;
+use crate::http::described::{ClaimSecret, Invalid, Unauthorized, Unavailable};
 use crate::http::face::{HttpFace, address_of};
 use crate::http::once::Once;
 use crate::http::problem::Problem;
@@ -23,7 +24,7 @@ use crate::token::{self, Token};
     post,
     path = "/auth/register",
     operation_id = "register_peer",
-    params(("peer_id" = String, Query, description = "The peer id to register."), NamedClaim),
+    params(("peer_id" = String, Query, description = "The peer id to register."), ClaimSecret),
     responses(
         (status = 200, description = "Success.", body = TokenReply),
         (status = 409, body = ErrorReply, description = "The peer id is somebody's."),
@@ -37,6 +38,7 @@ pub(in crate::http) async fn register(
     face: web::Data<HttpFace>,
     shown: Shown,
     once: Once,
+    Claim(claim): Claim,
     request: HttpRequest,
 ) -> Result<web::Json<TokenReply>, Problem> {
     let address = address_of(&request, &face.settings().http);
@@ -50,18 +52,18 @@ pub(in crate::http) async fn register(
         (Shown(Err(_)), Some(hash)) => authenticate_claim(&face, hash, address.into()).await?,
         (shown, _) => shown,
     };
-    let key = match &shown.0 {
-        // The peer's token is proof enough, whatever the claim is called.
-        Ok(Client { identity, .. }) if identity.peer_id == peer_id => {
-            once.name_of_claim().ok().flatten()
-        }
-        // Who keeps a name for the claim wants to know that the token is lost before it is made.
-        Err(unproven) if proof.is_some() && once.is_named() => return Err((*unproven).into()),
-        _ => once.name_of_claim()?,
-    };
+    // A client that repeats or names its claim wants to know first that its token is lost.
+    if let Err(unproven) = &shown.0
+        && proof.is_some()
+        && (claim.is_some() || once.is_named())
+    {
+        return Err((*unproven).into());
+    }
+    let claim = claim.as_ref().map(token::claim_hash);
     let caller = shown.0.map_or_else(|_| stranger(Some(address.into())), |client| client.caller());
-    let claim = Command::Claim { peer_id, proof, issue: Some(token.hash()), hold: Hold::No, key };
-    match face.ask(caller, Ask::Command(claim)).await? {
+    let command =
+        Command::Claim { peer_id, proof, issue: Some(token.hash()), hold: Hold::No, claim };
+    match face.ask(caller, Ask::Command(command)).await? {
         Answer::Outcome(Outcome::Claimed(identity)) => {
             face.note_proven(token.hash());
             let expires_at = identity.expires_at.unwrap_or_else(|| face.clock.now().wall);

@@ -38,6 +38,7 @@ pub(in crate::http) async fn root(
             peers: status.peers,
             server: PROGRAM,
             idempotency_key: true,
+            claim: true,
         })),
         other => Err(Problem::unexpected(&other)),
     }

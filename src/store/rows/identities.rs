@@ -4,12 +4,14 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 
 use super::{address, blob, read_table, sealed, text, time};
-use crate::core::{Done, Receipt, ReceiptRecord, RequestKey, TokenRecord, Write};
+use crate::core::{
+    ClaimHash, Done, Receipt, ReceiptRecord, RequestKey, TokenHash, TokenRecord, Write,
+};
 use crate::store::inspect::Fault;
 
 pub(super) const PUT_TOKEN: &str = "
-    INSERT OR REPLACE INTO tokens (hash, peer_id, issued_at, expires_at, address, checksum)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    INSERT OR REPLACE INTO tokens (hash, peer_id, issued_at, expires_at, address, claim, checksum)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 pub(super) const PUT_RECEIPT: &str = "
     INSERT OR REPLACE INTO receipts (peer_id, key, at, epoch, seq, done, checksum)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
@@ -17,17 +19,19 @@ pub(super) const DELETE_TOKEN: &str = "DELETE FROM tokens WHERE hash = ?1";
 pub(super) const DELETE_RECEIPT: &str = "DELETE FROM receipts WHERE peer_id = ?1 AND key = ?2";
 
 const TOKENS: &str = "
-    SELECT hash, peer_id, issued_at, expires_at, address, checksum FROM tokens ORDER BY hash";
+    SELECT hash, peer_id, issued_at, expires_at, address, claim, checksum
+    FROM tokens ORDER BY hash";
 const RECEIPTS: &str = "
     SELECT peer_id, key, at, epoch, seq, done, checksum FROM receipts ORDER BY peer_id, key";
 
 pub(super) fn token_values(token: &TokenRecord) -> Vec<Value> {
     sealed(vec![
-        blob(&token.hash),
+        blob(&token.hash.0),
         text(&token.peer_id),
         time(token.issued_at),
         time(token.expires_at),
         address(token.address),
+        token.claim.map_or(Value::Null, |claim| blob(&claim.0)),
     ])
 }
 
@@ -49,11 +53,12 @@ pub(super) fn receipt_values(record: &ReceiptRecord) -> rusqlite::Result<Vec<Val
 pub(super) fn read(connection: &Connection, rows: &mut Vec<Write>) -> Result<(), Fault> {
     read_table(connection, TOKENS, rows, |fields| {
         let token = TokenRecord {
-            hash: fields.hash()?,
+            hash: fields.hash().map(TokenHash)?,
             peer_id: fields.text()?,
             issued_at: fields.time()?,
             expires_at: fields.time()?,
             address: fields.optional(str::parse)?,
+            claim: fields.optional_hash()?.map(ClaimHash),
         };
         fields.seal()?;
         Ok(Write::PutToken(token))

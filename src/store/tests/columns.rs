@@ -7,7 +7,7 @@ use super::support::{
     an_address, choice, credential, intent, member, member_elsewhere, own_member, owned_relay,
     parse, party, receipt, relay, remote_party, server, token,
 };
-use crate::core::{MemberRecord, PartyRecord, ServerKey, TokenRecord, Write};
+use crate::core::{ClaimHash, MemberRecord, PartyRecord, ServerKey, TokenRecord, Write};
 use crate::store::fields::checksum;
 use crate::store::inspect::Fault;
 use crate::store::{rows, schema};
@@ -105,6 +105,8 @@ fn a_bit_that_flips_in_any_column_is_noticed() {
     check("members", &Write::PutMember(parse("party"), entered));
     let asked_for = TokenRecord { address: an_address(), ..token(0xc5, "own", 4) };
     check("tokens", &Write::PutToken(asked_for));
+    let claim = Some(ClaimHash([0x1c; 32]));
+    check("tokens", &Write::PutToken(TokenRecord { claim, ..token(0xc5, "own", 4) }));
     for (variant, key) in ["entered", "deleted", "left", "updated", ""].into_iter().enumerate() {
         let variant = u16::try_from(variant).unwrap();
         check("receipts", &Write::PutReceipt(receipt("own", key, variant)));

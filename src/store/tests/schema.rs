@@ -9,7 +9,7 @@ use super::support::{
     an_address, choice, commit, credential, database_in, intent, member, member_elsewhere, open_in,
     own_member, owned_relay, parse, party, receipt, relay, remote_party, server, temp_dir, token,
 };
-use crate::core::{MemberRecord, PartyRecord, TokenRecord, Write};
+use crate::core::{ClaimHash, MemberRecord, PartyRecord, TokenRecord, Write};
 use crate::store::schema;
 
 fn schema_of(connection: &Connection) -> Vec<(String, String, Option<String>)> {
@@ -69,11 +69,11 @@ fn fixture_rows(version: u32) -> Vec<Write> {
         rows.push(Write::PutChoice(choice(13)));
     }
     if version >= 5 {
-        let address = an_address();
+        let (address, claim) = (an_address(), Some(ClaimHash([0x1c; 32])));
         rows.extend([
             Write::PutParty(PartyRecord { address, ..party("registered", 9) }),
             Write::PutMember(parse("registered"), MemberRecord { address, ..own_member("own", 6) }),
-            Write::PutToken(TokenRecord { address, ..token(0xc6, "own", 7) }),
+            Write::PutToken(TokenRecord { address, claim, ..token(0xc6, "own", 7) }),
         ]);
     }
     let mut model = Model::default();
@@ -97,6 +97,22 @@ fn a_database_of_every_version_opens_with_its_rows() {
         let again = open_in(dir.path());
         assert_eq!((again.rows, again.recovery), (rows, None), "v{version}");
     }
+}
+
+/// Up to version 4 a claim was a receipt under its `req_id`.
+#[test]
+fn a_claim_that_a_req_id_named_is_forgotten() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/store");
+    let dir = temp_dir();
+    let sql = std::fs::read_to_string(fixtures.join("v4.sql")).unwrap();
+    let before = Connection::open(database_in(dir.path())).unwrap();
+    before.execute_batch(&sql).unwrap();
+    let claimed = "INSERT INTO receipts VALUES
+        ('own', '5a5a', 1, 'epoch', 0, '{\"done\":\"claimed\"}', 0)";
+    before.execute(claimed, []).unwrap();
+    drop(before);
+    let opened = open_in(dir.path());
+    assert_eq!((&opened.rows, &opened.recovery), (&fixture_rows(4), &None));
 }
 
 /// A database as SQL that makes it.

@@ -132,6 +132,7 @@ pub(super) fn token(hash: u8, peer_id: impl Display, variant: u16) -> TokenRecor
         issued_at,
         expires_at: time(253_402_207_200_999_999 - i64::from(variant)),
         address: None,
+        claim: None,
     }
 }
 

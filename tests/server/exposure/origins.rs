@@ -41,7 +41,7 @@ fn pages_of_an_origin_that_is_named_may_ask() {
     assert_eq!(
         cors(&preflight),
         [
-            ("access-control-allow-headers", "authorization, content-type, idempotency-key"),
+            ("access-control-allow-headers", "authorization, claim, content-type, idempotency-key"),
             ("access-control-allow-methods", "DELETE, GET, POST"),
             ("access-control-allow-origin", "https://game.example"),
             ("access-control-expose-headers", "retry-after"),

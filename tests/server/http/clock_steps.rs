@@ -5,9 +5,9 @@ use crate::harness::{Http, Setup, SteppedClock, eventually};
 const HOUR_MS: i64 = 3_600_000;
 const STEPS: [i64; 4] = [-500, -HOUR_MS, -25 * HOUR_MS, 25 * HOUR_MS];
 
-fn register(http: &mut Http, peer: &str, key: Option<&str>) -> u16 {
+fn register(http: &mut Http, peer: &str, claim: Option<&str>) -> u16 {
     let bearer = http.token.as_ref().map(|token| format!("Bearer {token}"));
-    let mut headers: Vec<_> = key.map(|key| ("Idempotency-Key", key)).into_iter().collect();
+    let mut headers: Vec<_> = claim.map(|claim| ("Claim", claim)).into_iter().collect();
     headers.extend(bearer.as_deref().map(|bearer| ("Authorization", bearer)));
     http.send("POST", &format!("/auth/register?peer_id={peer}"), &headers, None).status
 }
@@ -28,13 +28,13 @@ fn a_step_of_the_clock_ends_no_token() {
 
 #[test]
 fn a_claim_is_known_again_after_a_step_of_the_clock() {
-    const KEY: &str = "\"0123456789abcdef0123456789abcdef\"";
+    const CLAIM: &str = "0123456789abcdef0123456789abcdef";
     let Some(clock) = SteppedClock::new() else { return };
     let server = Setup::server().stepped_clock(&clock).start();
-    assert_eq!(register(&mut server.http(), "alice", Some(KEY)), 200);
+    assert_eq!(register(&mut server.http(), "alice", Some(CLAIM)), 200);
     for step in STEPS {
         clock.set_offset_ms(step);
-        assert_eq!(register(&mut server.http(), "alice", Some(KEY)), 200, "{step} ms");
+        assert_eq!(register(&mut server.http(), "alice", Some(CLAIM)), 200, "{step} ms");
     }
 }
 

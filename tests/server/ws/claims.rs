@@ -201,30 +201,3 @@ fn claims_come_only_so_often() {
         assert_eq!(greet(&server, "alice", Some(&token)).1["peer_id"], "alice");
     }
 }
-
-#[test]
-fn a_claim_whose_answer_was_lost_is_made_again_under_its_name() {
-    let server = Setup::server().config(NO_LIMITS).start();
-    let name = "a-name-of-22-characters";
-    let claim = |req_id: &str, peer_id: &str| {
-        let mut ws = Ws::connect(server.address());
-        ws.send(json!({
-            "type": "hello", "version": "1", "client": "test", "caps": ["lanragectl"],
-            "peer_id": peer_id, "req_id": req_id,
-        }));
-        ws.await_frame("an answer", |frame| {
-            ["welcome", "error"].iter().any(|t| frame["type"] == *t)
-        })
-    };
-    let first = claim(name, "ann");
-    let again = claim(name, "ann");
-    assert_eq!((&first["type"], &again["type"]), (&json!("welcome"), &json!("welcome")));
-    assert_ne!(first["token"], again["token"], "a token is told once");
-    // Nobody else knows the name, and what others might guess is none.
-    assert_eq!(claim("another-name-of-22-chars", "ann")["code"], "permission_denied");
-    assert_eq!(claim("1", "bob")["type"], "welcome");
-    assert_eq!(claim("1", "bob")["code"], "permission_denied");
-    // The name is good for this id alone.
-    assert_eq!(claim("yet-another-name-of-22", "carl")["type"], "welcome");
-    assert_eq!(claim(name, "carl")["code"], "permission_denied");
-}

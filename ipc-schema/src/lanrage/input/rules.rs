@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde_json::{Number, Value, json};
 
+use crate::control::Secret;
 use crate::model::{Address, CheckedText, LastSeen, Name, NatType, PublicKey};
 
 /// The alphabet of ids, as a pattern.
@@ -38,6 +39,19 @@ impl Refusal {
 
 pub(super) fn no_object() -> Refusal {
     Refusal::plain("dict_type", "Input should be a valid dictionary")
+}
+
+/// A claim secret. What is told of a bad one repeats nothing of it.
+///
+/// # Errors
+/// `string_type`, `string_too_short`, `string_too_long`, `string_pattern_mismatch`.
+pub fn claim(value: &Value) -> Result<Secret, Refusal> {
+    let text = text(value, Secret::SHORTEST_CLAIM, Secret::LONGEST_CLAIM)?;
+    let claim = Secret::from(text.to_owned());
+    let msg = || format!("String should match pattern '{}'", Secret::CLAIM_PATTERN);
+    let refusal =
+        || Refusal::with("string_pattern_mismatch", msg(), "pattern", Secret::CLAIM_PATTERN);
+    claim.is_claim().then_some(claim).ok_or_else(refusal)
 }
 
 /// Any string.

@@ -13,7 +13,7 @@ use lanrage_ipc::model::{Name, PartyId, PeerId};
 use super::{Lane, Session, Times, Trouble, idle};
 use crate::control_plane::Failure;
 use crate::core::reconcile::Occasion;
-use crate::core::{Command, CredentialRecord, Proof, RequestKey, Upstream, UpstreamPart, User};
+use crate::core::{Command, CredentialRecord, Proof, Upstream, UpstreamPart, User};
 
 /// Peers that one connection speaks for; the server takes no more.
 const MOST_PEERS: usize = 64;
@@ -50,8 +50,7 @@ impl Session {
         let peers = self.known_peers(&upstream).await;
         self.idle.replace(idle::idle_peers(&upstream));
         if peers.is_empty() {
-            let key = self.around.keys.next();
-            self.hello(None, None, BTreeMap::new(), &key, Lane::Background).await?;
+            self.hello(None, None, BTreeMap::new(), Lane::Background).await?;
         }
         let greetings = peers.iter().map(|peer_id| {
             let have = bookmarks(&upstream, peer_id);
@@ -207,22 +206,24 @@ impl Session {
     ) -> Result<(), Trouble> {
         let (proof, owner) = self.known(peer_id, caller, upstream)?;
         let by_token = match proof {
-            Some(Proof::Token(token)) => {
-                let key = self.around.keys.next();
-                match self.hello(Some(peer_id), Some(token), have.clone(), &key, lane).await {
+            Some(token @ Proof::Token(_)) => {
+                match self.hello(Some(peer_id), Some(token), have.clone(), lane).await {
                     // The server may have lost it, or it has expired and the id is nobody's.
                     Err(Trouble::Refused { code: ErrorCode::PermissionDenied, .. }) => None,
                     other => Some(other),
                 }
             }
-            Some(Proof::Claim(name)) => Some(self.claim(peer_id, name, have.clone(), lane).await),
-            None => None,
+            Some(Proof::Claim(claim)) if claim.is_claim() => {
+                let claim = Some(Proof::Claim(claim));
+                Some(self.hello(Some(peer_id), claim, have.clone(), lane).await)
+            }
+            Some(Proof::Claim(_)) | None => None,
         };
         let greeted = match by_token {
             Some(greeted) => greeted,
             None => {
-                let name = self.name_claim(peer_id, owner).await?;
-                self.claim(peer_id, name, have, lane).await
+                let claim = Proof::Claim(self.new_claim(peer_id, owner).await?);
+                self.hello(Some(peer_id), Some(claim), have, lane).await
             }
         };
         match &greeted {
@@ -262,51 +263,40 @@ impl Session {
         Ok((known.map(|known| known.proof.clone()), owner))
     }
 
-    /// Chooses the name of a claim, and keeps it before the claim is made: whatever becomes of the
-    /// answer, the claim can be made again.
-    pub(super) async fn name_claim(
-        &self,
-        peer_id: &PeerId,
-        owner: User,
-    ) -> Result<Secret, Trouble> {
-        let name = crate::token::random_text::<18>().map(Secret::from);
-        let name = name.map_err(|error| {
+    /// Chooses a claim secret, and keeps it before the claim is made: whatever becomes of the
+    /// answer, the claim can be repeated.
+    pub(super) async fn new_claim(&self, peer_id: &PeerId, owner: User) -> Result<Secret, Trouble> {
+        let claim = crate::token::fresh_claim().map_err(|error| {
             let words = format!("the system gives no random numbers: {error}");
             self.stumbled(&Failure::Store(words))
         })?;
         let credential = CredentialRecord {
             server: self.server.clone(),
             peer_id: peer_id.clone(),
-            proof: Proof::Claim(name.clone()),
+            proof: Proof::Claim(claim.clone()),
             renew_at: self.around.clock.now().wall,
             owner,
         };
         let kept = self.command(Command::Keep(credential)).await;
         kept.map_err(|failure| self.stumbled(&failure))?;
-        Ok(name)
+        Ok(claim)
     }
 
-    /// Takes an id that is nobody's, or that this very claim took before.
-    async fn claim(
-        &self,
-        peer_id: &PeerId,
-        name: Secret,
-        have: BTreeMap<PartyId, Bookmark>,
-        lane: Lane,
-    ) -> Result<(), Trouble> {
-        let key = RequestKey(name.expose().into());
-        self.hello(Some(peer_id), None, have, &key, lane).await
-    }
-
+    /// Says a peer to the server: by its token, or by a claim, which takes an id that is nobody's
+    /// or that this very claim took before.
     pub(super) async fn hello(
         &self,
         peer_id: Option<&PeerId>,
-        token: Option<Secret>,
+        proof: Option<Proof>,
         have: BTreeMap<PartyId, Bookmark>,
-        key: &RequestKey,
         lane: Lane,
     ) -> Result<(), Trouble> {
         let name = |text: &str| text.parse::<Name>().ok();
+        let (token, claim) = match proof {
+            Some(Proof::Token(token)) => (Some(token), None),
+            Some(Proof::Claim(claim)) => (None, Some(claim)),
+            None => (None, None),
+        };
         let is_idle = peer_id.is_some_and(|peer_id| self.idle.borrow().contains(peer_id));
         let idle = is_idle.then_some(IDLE);
         let frame = ClientFrame::Hello {
@@ -314,10 +304,11 @@ impl Session {
             client: name("lanragectl-d"),
             peer_id: peer_id.cloned(),
             token,
+            claim,
             caps: ["lanragectl", TAKEOVER].into_iter().chain(idle).filter_map(name).collect(),
             have,
         };
-        self.ask(frame, key, lane).await.map(drop)
+        self.ask(frame, &self.around.keys.next(), lane).await.map(drop)
     }
 
     /// The server welcomed a peer, and gave it a token.

@@ -30,7 +30,7 @@ impl Session {
                 return;
             };
             let proof = upstream.credentials.into_iter().next().map(|known| known.proof);
-            let Some(Proof::Token(token)) = proof.filter(|_| !upstream.memberships.is_empty())
+            let Some(token @ Proof::Token(_)) = proof.filter(|_| !upstream.memberships.is_empty())
             else {
                 continue;
             };
@@ -39,9 +39,9 @@ impl Session {
             } else {
                 self.idle.borrow_mut().remove(&peer_id);
             }
-            let (key, have, lane) = (self.around.keys.next(), BTreeMap::new(), Lane::Background);
+            let (have, lane) = (BTreeMap::new(), Lane::Background);
             // Without this answer the peer stays as it was on the server, and expires here.
-            let told = self.hello(Some(&peer_id), Some(token), have, &key, lane).await;
+            let told = self.hello(Some(&peer_id), Some(token), have, lane).await;
             log::debug!("idle peer told: peer={peer_id} idle={is_idle} result={told:?}");
         }
     }

@@ -2,7 +2,7 @@
 //! it: a token is enough, of which there may be any number.
 
 use lanrage_ipc::ErrorCode;
-use lanrage_ipc::control::{ReqId, Secret};
+use lanrage_ipc::control::Secret;
 use lanrage_ipc::model::PeerId;
 use lanrage_ipc::params::RelayRegisterParams;
 
@@ -51,12 +51,11 @@ impl Session {
         claim: Option<Proof>,
         owner: User,
     ) -> Result<Secret, Trouble> {
-        let name = match claim {
-            Some(Proof::Claim(name)) => name,
-            _ => self.name_claim(peer_id, owner).await?,
+        let claim = match claim {
+            Some(Proof::Claim(claim)) if claim.is_claim() => claim,
+            _ => self.new_claim(peer_id, owner).await?,
         };
-        let name = ReqId::Text(name.expose().into());
-        match api.register_peer(peer_id, None, Some(&name)).await {
+        match api.register_peer(peer_id, None, Some(&claim), None).await {
             Ok(token) => self.keep(peer_id, token).await,
             Err(refused) => {
                 if refused.code == ErrorCode::PermissionDenied {
@@ -82,7 +81,7 @@ impl Session {
         if !upstream.credentials.iter().any(is_due) {
             return Ok(token);
         }
-        match api.register_peer(peer_id, Some(&token), None).await {
+        match api.register_peer(peer_id, Some(&token), None, None).await {
             Ok(fresh) => self.keep(peer_id, fresh).await,
             Err(refused) => {
                 log::debug!("the token of {peer_id} is not renewed: {refused}");

@@ -42,9 +42,8 @@ impl Session {
                 }
                 continue;
             }
-            let key = self.around.keys.next();
-            let (token, have) = (Some(token), BTreeMap::new());
-            let renewed = self.hello(Some(&peer_id), token, have, &key, Lane::Background).await;
+            let (token, have) = (Some(Proof::Token(token)), BTreeMap::new());
+            let renewed = self.hello(Some(&peer_id), token, have, Lane::Background).await;
             match renewed {
                 Ok(()) => {
                     log::debug!("the token of {peer_id} is renewed");

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use lanrage_ipc::model::Keepalive;
 
 use super::*;
-use crate::core::{Identity, Write};
+use crate::core::{ClaimHash, Identity, Write};
 
 const TTL: Duration = Duration::from_secs(24 * 3600);
 
@@ -343,24 +343,24 @@ fn who_takes_a_free_id_shares_it_with_no_owner_before() {
 }
 
 #[test]
-fn a_claim_with_an_ended_token_can_be_repeated_by_its_name() {
+fn a_claim_with_an_ended_token_can_be_repeated_by_its_secret() {
     let mut world = World::new();
     world.by(stranger(1), claim_with("x", None, Some(1), false));
     world.pass(TTL - SECOND);
     assert!(is_good(&mut world, 1));
     world.pass(SECOND);
-    world.by(stranger(2), named(claim_with("x", Some(1), Some(2), false), "name"));
-    world.by(stranger(3), named(claim_with("x", None, Some(3), false), "name"));
-    taken(&mut world, 4, named(claim_with("x", None, Some(4), false), "another"));
+    world.by(stranger(2), secretly(claim_with("x", Some(1), Some(2), false), 7));
+    world.by(stranger(3), secretly(claim_with("x", None, Some(3), false), 7));
+    taken(&mut world, 4, secretly(claim_with("x", None, Some(4), false), 8));
 }
 
 #[test]
 fn a_claim_is_known_again_after_a_step_of_the_clock() {
     for step in [-500, -3_600_000, 3_600_000] {
         let mut world = World::new();
-        world.by(stranger(1), named(claim_with("x", None, Some(1), false), "name"));
+        world.by(stranger(1), secretly(claim_with("x", None, Some(1), false), 7));
         world.now.wall += SignedDuration::from_millis(step);
-        world.by(stranger(2), named(claim_with("x", None, Some(2), false), "name"));
+        world.by(stranger(2), secretly(claim_with("x", None, Some(2), false), 7));
     }
 }
 
@@ -387,12 +387,12 @@ fn a_restart_leaves_a_token_what_the_clock_says_and_no_more_than_a_life() {
     }
 }
 
-/// A claim under a name.
-fn named(claim: Command, key: &str) -> Command {
+/// A claim that shows a secret.
+fn secretly(claim: Command, secret: u8) -> Command {
     match claim {
         Command::Claim { peer_id, proof, issue, hold, .. } => {
-            let key = Some(RequestKey(key.into()));
-            Command::Claim { peer_id, proof, issue, hold, key }
+            let claim = Some(ClaimHash([secret; 32]));
+            Command::Claim { peer_id, proof, issue, hold, claim }
         }
         other => other,
     }
@@ -492,19 +492,34 @@ fn what_no_token_is_of_proves_nobody() {
 }
 
 #[test]
-fn a_claim_is_proof_of_itself_while_its_token_may_be_good() {
+fn a_claim_is_proof_of_itself_while_its_token_lives() {
     let mut world = World::new();
-    let named = |key: &str, issue| named(claim_with("x", None, Some(issue), true), key);
-    world.by(stranger(1), named("name", 1));
+    let claim = |id, secret, issue| secretly(claim_with(id, None, Some(issue), true), secret);
+    world.by(stranger(1), claim("x", 7, 1));
     world.by(stranger(1), Command::Disconnect);
-    taken(&mut world, 2, named("another", 2));
-    world.by(stranger(2), named("name", 3));
+    taken(&mut world, 2, claim("x", 8, 2));
+    world.by(stranger(2), claim("x", 7, 3));
     assert!(is_good(&mut world, 1) && is_good(&mut world, 3));
     world.by(stranger(2), Command::Disconnect);
-    // The second claim does not make the name good for longer than the first.
-    world.pass(TTL - Duration::from_secs(1));
-    world.by(stranger(3), named("name", 4));
+    // It is good for its peer alone.
+    world.by(stranger(5), claim("y", 9, 6));
+    world.by(stranger(5), Command::Disconnect);
+    let refusal = world.refused(stranger(5), claim("y", 7, 7));
+    assert_eq!(refusal, Refusal::PeerTaken("y".parse().unwrap()));
+    world.pass(TTL);
+    // The next owner's tokens know nothing of it.
+    world.by(stranger(3), claim("x", 10, 4));
     world.by(stranger(3), Command::Disconnect);
-    world.pass(Duration::from_secs(1));
-    taken(&mut world, 4, named("name", 5));
+    taken(&mut world, 4, claim("x", 7, 5));
+}
+
+#[test]
+fn a_claim_is_remembered_with_its_token_over_a_restart() {
+    let mut world = World::new();
+    let claimed = world.by(stranger(1), secretly(claim_with("x", None, Some(1), false), 7));
+    let rows: Vec<_> = claimed.changes.iter().map(|change| change.write().clone()).collect();
+    let mut restarted = World::new();
+    restarted.registry.restore(rows, restarted.now);
+    taken(&mut restarted, 2, secretly(claim_with("x", None, Some(2), false), 8));
+    restarted.by(stranger(2), secretly(claim_with("x", None, Some(2), false), 7));
 }

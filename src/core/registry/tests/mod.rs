@@ -326,7 +326,7 @@ fn let_go(party: &str, id: &str) -> Command {
 fn claim_with(id: &str, proof: Option<u64>, issue: Option<u64>, hold: bool) -> Command {
     let (proof, issue) = (proof.map(token), issue.map(token));
     let hold = if hold { Hold::Shared } else { Hold::No };
-    Command::Claim { peer_id: id.parse().unwrap(), proof, issue, hold, key: None }
+    Command::Claim { peer_id: id.parse().unwrap(), proof, issue, hold, claim: None }
 }
 
 fn timestamp(text: &str) -> Timestamp {

@@ -109,8 +109,8 @@ fn a_signal_that_was_polled_is_not_taken_back() {
 fn a_hold_goes_with_its_claim() {
     let mut world = World::new();
     let alone = |proof, issue| match claim_with("x", proof, issue, true) {
-        Command::Claim { peer_id, proof, issue, key, .. } => {
-            Command::Claim { peer_id, proof, issue, hold: Hold::Alone, key }
+        Command::Claim { peer_id, proof, issue, claim, .. } => {
+            Command::Claim { peer_id, proof, issue, hold: Hold::Alone, claim }
         }
         other => other,
     };

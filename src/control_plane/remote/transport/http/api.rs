@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::{ReqId, Secret};
 use lanrage_ipc::http::answers::{self, BadAnswer, PartyAnswer, ServiceAnswer, TokenAnswer};
-use lanrage_ipc::http::{ERROR_CODE, IDEMPOTENCY_KEY, IdempotencyKey};
+use lanrage_ipc::http::{CLAIM, ERROR_CODE, IDEMPOTENCY_KEY, IdempotencyKey};
 use lanrage_ipc::model::PeerId;
 use lanrage_ipc::params::RelayRegisterParams;
 use reqwest::header;
@@ -18,7 +18,6 @@ use url::Url;
 use super::super::{Loss, Target, words};
 use super::refused::{Cause, Refused};
 use crate::server_url::ServerUrl;
-use crate::token::UNGUESSABLE;
 
 /// The longest answer that is read, in bytes.
 pub(super) const LONGEST_ANSWER: usize = 1024 * 1024;
@@ -46,6 +45,8 @@ pub struct Api {
     request_timeout: Duration,
     /// Whether the server does a request once that comes twice under one name.
     knows_names: bool,
+    /// Whether it lets a claim be repeated with its secret.
+    knows_claims: bool,
 }
 
 /// What proves that a client speaks for a peer.
@@ -66,6 +67,8 @@ pub(super) struct Question {
     bearer: Option<Secret>,
     /// What it is called, so that the server knows it again.
     name: Option<IdempotencyKey>,
+    /// Claim secret of a registration.
+    claim: Option<Secret>,
     /// Whether it does no more when it is made twice, with or without a name.
     repeatable: bool,
     /// Whether it asks what is there: who refuses that, may be anybody.
@@ -106,11 +109,12 @@ impl Api {
             .and_then(reqwest::ClientBuilder::build)
             .map_err(|error| Refused::nonsense(format!("no HTTP client: {error}")))?;
         let (url, request_timeout) = (target.url.clone(), target.request_timeout);
-        Ok(Self { client, url, request_timeout, knows_names: false })
+        Ok(Self { client, url, request_timeout, knows_names: false, knows_claims: false })
     }
 
     /// Takes a peer id, or takes it again with the token that proves it: the old one stays good.
-    /// Without one, who uses a name that nobody guesses may do so again under that.
+    /// Without one, a claim may be repeated with its secret. A name has the server say that the
+    /// token is of no use.
     ///
     /// # Errors
     /// When the id is somebody else's, or the server does not answer.
@@ -118,9 +122,9 @@ impl Api {
         &self,
         peer_id: &PeerId,
         proof: Option<&Secret>,
+        claim: Option<&Secret>,
         name: Option<&ReqId>,
     ) -> Result<Token, Refused> {
-        let is_name = |name: &&ReqId| proof.is_some() || name.key().len() >= UNGUESSABLE;
         let mut url = self.url.route(&["auth", "register"]);
         url.query_pairs_mut().append_pair("peer_id", peer_id.as_str());
         let question = Question {
@@ -129,11 +133,12 @@ impl Api {
             body: None,
             bearer: proof.cloned(),
             name: None,
-            // Without proof or name the first one would stand in the second one's way.
+            claim: claim.cloned(),
+            // Without proof or secret the first one would stand in the second one's way.
             repeatable: proof.is_some(),
             is_greeting: false,
         };
-        let answer = self.ask(&question.named(name.filter(is_name))).await?;
+        let answer = self.ask(&question.named(name.filter(|_| proof.is_some()))).await?;
         let TokenAnswer { token, expires_at } = answer.read(TokenAnswer::from_json)?;
         Ok(Token { token, expires_at })
     }
@@ -157,6 +162,7 @@ impl Api {
     pub(super) async fn meet(&mut self) -> Result<Option<Timestamp>, Refused> {
         let (service, date) = self.greet().await?;
         self.knows_names = service.idempotency_key;
+        self.knows_claims = service.claim;
         Ok(date)
     }
 
@@ -183,14 +189,16 @@ impl Api {
 
     fn question(&self, method: Method, segments: &[&str]) -> Question {
         let url = self.url.route(segments);
-        let (body, bearer, name, repeatable, is_greeting) = Default::default();
-        Question { method, url, body, bearer, name, repeatable, is_greeting }
+        let (body, bearer, name, claim, repeatable, is_greeting) = Default::default();
+        Question { method, url, body, bearer, name, claim, repeatable, is_greeting }
     }
 
     /// Asks, and again while that may help and there is time.
     pub(super) async fn ask(&self, question: &Question) -> Result<Answer, Refused> {
         let until = Instant::now() + self.request_timeout * 2;
-        let repeatable = question.repeatable || self.knows_names && question.name.is_some();
+        let repeatable = question.repeatable
+            || self.knows_names && question.name.is_some()
+            || self.knows_claims && question.claim.is_some();
         let mut attempt = 1;
         loop {
             let patience = until.saturating_duration_since(Instant::now());
@@ -217,6 +225,9 @@ impl Api {
         }
         if let Some(name) = &question.name {
             request = request.header(IDEMPOTENCY_KEY, name.to_value());
+        }
+        if let Some(claim) = &question.claim {
+            request = request.header(CLAIM, claim.expose());
         }
         if let Some(body) = &question.body {
             request = request.header(header::CONTENT_TYPE, "application/json");

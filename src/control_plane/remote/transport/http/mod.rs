@@ -9,6 +9,7 @@
 //! A `req_id` is an `Idempotency-Key`. Where the server knows that header, which it says of itself
 //! to who greets it, a request whose answer is lost is made again at once, and later as the link
 //! wants it; where it does not, a registration would be made twice, and is not made again by itself.
+//! The `claim` of a hello is the header `Claim` of a registration, where the server knows that.
 //!
 //! Two things are different, because the routes have no place for them. Signals are refused. A
 //! party that ended and one that was removed look alike.

@@ -66,8 +66,8 @@ impl Session {
 
     async fn act(&self, frame: ClientFrame, req_id: Option<&ReqId>) -> Result<(), Refused> {
         let reply = match frame {
-            ClientFrame::Hello { peer_id, token, have, .. } => {
-                self.greet(peer_id, token, have, req_id).await?
+            ClientFrame::Hello { peer_id, token, claim, have, .. } => {
+                self.greet(peer_id, token, claim, have, req_id).await?
             }
             ClientFrame::RegisterParty { party_id, name, host_peer } => {
                 self.register(party_id, name, host_peer, req_id).await?
@@ -117,6 +117,7 @@ impl Session {
         &self,
         peer_id: Option<PeerId>,
         token: Option<Secret>,
+        claim: Option<Secret>,
         have: BTreeMap<PartyId, Bookmark>,
         req_id: Option<&ReqId>,
     ) -> Result<Reply, Refused> {
@@ -128,7 +129,7 @@ impl Session {
             self.welcome(None).await;
             return Ok(Reply::empty());
         };
-        let token = self.introduce(&peer_id, token, req_id).await?;
+        let token = self.introduce(&peer_id, token, claim, req_id).await?;
         // A party is what tells the server's epoch, which the welcome has; and the welcome has the
         // token, which must not be lost whatever becomes of the rest.
         let mut looks = Vec::new();

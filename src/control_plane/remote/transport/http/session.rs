@@ -101,8 +101,9 @@ impl Session {
             }
             None => None,
         };
-        let name = a_name()?;
-        match (self.api.register_peer(peer_id, proof.as_ref(), Some(&name)).await, proof) {
+        let claim = crate::token::fresh_claim()
+            .map_err(|error| Refused::nonsense(format!("no random numbers: {error}")))?;
+        match (self.api.register_peer(peer_id, proof.as_ref(), Some(&claim), None).await, proof) {
             (Ok(fresh), _) => {
                 *slot = Some(Held::new(&fresh, self.ahead, now));
                 let token = fresh.token.clone();
@@ -118,21 +119,23 @@ impl Session {
     }
 
     /// Takes a peer as the link's first word about it: with the token that is given or held, if it
-    /// is still good for that. That a given one is not is for the link to know, which keeps a name
-    /// for the claim before it is made.
+    /// is still good for that. That a given one is not is for the link to know, which keeps a
+    /// secret for the claim before it is made.
     pub(super) async fn introduce(
         &self,
         peer_id: &PeerId,
         given: Option<Secret>,
+        claim: Option<Secret>,
         name: Option<&ReqId>,
     ) -> Result<Token, Refused> {
         let slot = self.tokens.slot(peer_id);
         let mut slot = slot.lock().await;
         let is_claim = given.is_none();
         let proof = given.or_else(|| slot.as_ref().map(|held| held.token.clone()));
-        let registered = match self.api.register_peer(peer_id, proof.as_ref(), name).await {
+        let claim = claim.as_ref();
+        let registered = match self.api.register_peer(peer_id, proof.as_ref(), claim, name).await {
             Err(refused) if is_claim && proof.is_some() && refused.is_status(401) => {
-                self.api.register_peer(peer_id, None, name).await
+                self.api.register_peer(peer_id, None, claim, name).await
             }
             other => other,
         };
@@ -296,11 +299,4 @@ impl Session {
         }
         Ok(())
     }
-}
-
-/// A name for a claim, which nobody guesses.
-fn a_name() -> Result<ReqId, Refused> {
-    let name = crate::token::random_text::<18>();
-    let name = name.map_err(|error| Refused::nonsense(format!("no random numbers: {error}")))?;
-    Ok(ReqId::Text(name.into()))
 }

@@ -12,6 +12,7 @@ use super::daemon::{Daemon, server_key};
 use super::server::{Ask, Request};
 use crate::core::reconcile::{Act, InFlight, Occasion, Operation, Passage, Shadow};
 use crate::core::{CredentialRecord, Proof};
+use crate::token::claim_hash;
 
 /// What a program asked, and the server is to answer.
 #[derive(Debug, Clone)]
@@ -123,25 +124,26 @@ impl Daemon {
         let known = self.registry.upstream(&UpstreamPart::All).credentials;
         match known.into_iter().find(|known| known.peer_id == peer_id).map(|known| known.proof) {
             Some(Proof::Token(token)) => {
-                let (key, token) = (self.key(), token.expose().parse().unwrap());
-                self.hello(peer_id, Some(token), key);
+                self.hello(peer_id, Some(token.expose().parse().unwrap()), None);
             }
-            Some(Proof::Claim(name)) => self.hello(peer_id, None, RequestKey(name.expose().into())),
+            Some(Proof::Claim(claim)) => self.hello(peer_id, None, Some(&claim)),
             None => self.claim(peer_id, now),
         }
     }
 
     fn claim(&mut self, peer_id: PeerId, now: Now) {
-        let key = self.key();
-        self.keep(peer_id.clone(), Proof::Claim(Secret::from(key.0.to_string())), now);
-        self.hello(peer_id, None, key);
+        let claim = Secret::from(self.key().0.to_string());
+        self.keep(peer_id.clone(), Proof::Claim(claim.clone()), now);
+        self.hello(peer_id, None, Some(&claim));
     }
 
-    fn hello(&mut self, peer_id: PeerId, token: Option<u64>, key: RequestKey) {
+    fn hello(&mut self, peer_id: PeerId, token: Option<u64>, claim: Option<&Secret>) {
+        let key = self.key();
         let Some(link) = &mut self.link else { return };
         let memberships = self.registry.upstream(&UpstreamPart::All).memberships.into_iter();
         let have = memberships.filter(|one| one.peer_id == peer_id).map(|one| one.party_id);
-        let ask = Ask::Hello { peer_id: peer_id.clone(), token, have: have.collect() };
+        let claim = claim.map(claim_hash);
+        let ask = Ask::Hello { peer_id: peer_id.clone(), token, claim, have: have.collect() };
         link.greetings.insert(key.clone(), (peer_id, token.is_some()));
         link.send(Request { key, ask });
     }
@@ -162,7 +164,7 @@ impl Daemon {
         });
         let tokens: Vec<_> = tokens.collect();
         let hello = |(peer_id, token)| {
-            let ask = Ask::Hello { peer_id, token: Some(token), have: Vec::new() };
+            let ask = Ask::Hello { peer_id, token: Some(token), claim: None, have: Vec::new() };
             Request { key: self.key(), ask }
         };
         tokens.into_iter().map(hello).collect()

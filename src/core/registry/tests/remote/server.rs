@@ -12,7 +12,7 @@ use super::super::history::copies::Rows;
 use super::super::*;
 use super::judge::{Gone, Ledger};
 use crate::core::reconcile::{Act, Change, Point, ServerMember, ServerParty};
-use crate::core::{Done, Receipt, Write};
+use crate::core::{ClaimHash, Done, Receipt, Write};
 
 /// What a client asks, under a key.
 #[derive(Debug, Clone)]
@@ -23,7 +23,7 @@ pub(super) struct Request {
 
 #[derive(Debug, Clone)]
 pub(super) enum Ask {
-    Hello { peer_id: PeerId, token: Option<u64>, have: Vec<PartyId> },
+    Hello { peer_id: PeerId, token: Option<u64>, claim: Option<ClaimHash>, have: Vec<PartyId> },
     Act { party_id: PartyId, act: Act },
     Heartbeat { party_id: PartyId, peer_id: PeerId },
     Sync(PartyId),
@@ -139,8 +139,8 @@ impl Server {
             Caller { principal: Principal::Peers(own.into()), connection: id, address: None };
         let Request { key, ask } = request;
         let result = match ask {
-            Ask::Hello { peer_id, token, have } => {
-                self.hello(id, peer_id, token, key.clone(), now).map(|()| {
+            Ask::Hello { peer_id, token, claim, have } => {
+                self.hello(id, peer_id, token, claim, now).map(|()| {
                     self.tell_missing(id, have);
                     None
                 })
@@ -161,7 +161,7 @@ impl Server {
         id: ConnectionId,
         peer_id: PeerId,
         shown: Option<u64>,
-        key: RequestKey,
+        claim: Option<ClaimHash>,
         now: Now,
     ) -> Result<(), ErrorCode> {
         if let Some(shown) = shown {
@@ -177,7 +177,7 @@ impl Server {
             proof: shown.map(token),
             issue: fresh.map(token),
             hold: Hold::Alone,
-            key: shown.is_none().then_some(key),
+            claim,
         };
         let caller =
             Caller { principal: Principal::Peers([].into()), connection: id, address: None };

@@ -203,8 +203,8 @@ async fn relays_are_registered_and_listed_with_times_in_utc() {
     let server = Server::start();
     let api = Api::new(&target(server.address)).unwrap();
     let peer_id = "relay".parse().unwrap();
-    let token = api.register_peer(&peer_id, None, None).await.unwrap();
-    let again = api.register_peer(&peer_id, Some(&token.token), None).await.unwrap();
+    let token = api.register_peer(&peer_id, None, None, None).await.unwrap();
+    let again = api.register_peer(&peer_id, Some(&token.token), None, None).await.unwrap();
     assert!(again.token != token.token && again.expires_at.is_some());
     let relay: RelayRegisterParams = serde_json::from_value(json!({
         "relay_id": "r1", "public_ip": "203.0.113.9", "port": 4000, "region": "eu west",

@@ -4,8 +4,8 @@ use super::front::{Act, Front};
 use super::*;
 use crate::http::tests::Server;
 
-/// A name that nobody guesses.
-const NAME: &str = "a-name-that-nobody-guesses";
+/// A claim secret.
+const CLAIM: &str = "a-claim-that-nobody-guesses";
 
 fn register(host: &str) -> Value {
     json!({"type": "register_party", "name": "Game", "host_peer": peer(host)})
@@ -14,6 +14,11 @@ fn register(host: &str) -> Value {
 fn named(mut frame: Value, req_id: &str) -> Value {
     frame["req_id"] = json!(req_id);
     frame
+}
+
+fn claiming(mut hello: Value) -> Value {
+    hello["claim"] = json!(CLAIM);
+    hello
 }
 
 /// In front of a server, of which each first answer to a change is lost.
@@ -37,8 +42,7 @@ async fn a_server_that_knows_names_is_asked_again_at_once() {
     let front = lossy(server.address).await;
     let mut link = Link::open(front.address).await;
     for peer_id in ["ann", "ben"] {
-        let hello =
-            named(json!({"type": "hello", "peer_id": peer_id}), &format!("{NAME}-{peer_id}"));
+        let hello = claiming(json!({"type": "hello", "peer_id": peer_id}));
         let (told, ack) = link.ask(hello).await;
         assert_eq!((&told[0]["type"], &ack["type"]), (&json!("welcome"), &json!("ack")));
     }
@@ -67,7 +71,7 @@ async fn a_server_that_knows_names_is_asked_again_at_once() {
 async fn a_request_of_before_is_known_again_on_another_wire() {
     let server = Server::start();
     let mut before = Link::open(server.address).await;
-    let hello = named(json!({"type": "hello", "peer_id": "ann"}), NAME);
+    let hello = claiming(json!({"type": "hello", "peer_id": "ann"}));
     before.ask(hello.clone()).await;
     let (_, first) = before.done(named(register("ann"), "once")).await;
     drop(before);
@@ -104,7 +108,7 @@ async fn a_server_that_knows_no_names_is_not_asked_twice() {
     });
     let front = front.await;
     let mut link = Link::open(front.address).await;
-    link.send(named(json!({"type": "hello", "peer_id": "ann"}), NAME)).await;
+    link.send(claiming(json!({"type": "hello", "peer_id": "ann"}))).await;
     link.lost().await;
     let mut link = Link::open(front.address).await;
     link.hello("ben").await;
@@ -122,6 +126,6 @@ async fn a_token_that_is_lost_is_told_so_that_the_claim_can_be_named() {
     let hello = |token: Value| json!({"type": "hello", "peer_id": "ann", "token": token});
     let error = link.refused(hello(json!("of another day"))).await;
     assert_eq!(error["code"], "permission_denied");
-    link.ask(named(hello(Value::Null), NAME)).await;
+    link.ask(claiming(hello(Value::Null))).await;
     link.party("ann").await;
 }
