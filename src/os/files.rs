@@ -81,14 +81,14 @@ impl fmt::Display for Distrust {
 impl std::error::Error for Distrust {}
 
 impl Distrust {
-    fn new(path: &Path, fault: Fault) -> io::Error {
-        io::Error::other(Self { path: path.to_owned(), fault })
-    }
-
     /// True where that is why a file could not be opened.
     pub fn is_in(error: &io::Error) -> bool {
         error.get_ref().is_some_and(|error| error.is::<Self>())
     }
+}
+
+fn distrust(path: &Path, fault: Fault) -> io::Error {
+    io::Error::other(Distrust { path: path.to_owned(), fault })
 }
 
 /// Opens a file to read it.
@@ -162,11 +162,11 @@ pub fn check(path: &Path, rule: Rule) -> io::Result<()> {
 pub fn check_directory(path: &Path, may_be_sticky: bool) -> io::Result<()> {
     let found = fs::metadata(path)?;
     if !found.is_dir() {
-        return Err(Distrust::new(path, Fault::NotDirectory(describe(&found))));
+        return Err(distrust(path, Fault::NotDirectory(describe(&found))));
     }
     // The owner of a symbolic link can have it lead elsewhere.
     if let Some(owner) = link_owner(&fs::symlink_metadata(path)?) {
-        return Err(Distrust::new(path, Fault::ForeignLink { owner }));
+        return Err(distrust(path, Fault::ForeignLink { owner }));
     }
     check_writers(path, &found, may_be_sticky)
 }
@@ -214,12 +214,12 @@ fn follow(path: &Path) -> io::Result<PathBuf> {
             return Ok(path);
         }
         if let Some(owner) = link_owner(&found) {
-            return Err(Distrust::new(&path, Fault::ForeignLink { owner }));
+            return Err(distrust(&path, Fault::ForeignLink { owner }));
         }
         // A link of /proc leads to a pipe that has no path.
         match fs::metadata(&path) {
             Ok(target) if !target.is_file() => {
-                return Err(Distrust::new(&path, Fault::NotRegular(describe(&target))));
+                return Err(distrust(&path, Fault::NotRegular(describe(&target))));
             }
             _ => {}
         }
@@ -231,7 +231,7 @@ fn follow(path: &Path) -> io::Result<PathBuf> {
 
 fn check_file(path: &Path, found: &Metadata, rule: Rule) -> io::Result<()> {
     if !found.is_file() {
-        return Err(Distrust::new(path, Fault::NotRegular(describe(found))));
+        return Err(distrust(path, Fault::NotRegular(describe(found))));
     }
     match rule {
         Rule::Shared => Ok(()),
@@ -243,7 +243,7 @@ fn check_file(path: &Path, found: &Metadata, rule: Rule) -> io::Result<()> {
                 0 => Ok(()),
                 _ => {
                     let (owner, mode) = (writers.owner, writers.mode);
-                    Err(Distrust::new(path, Fault::Readable { owner, mode }))
+                    Err(distrust(path, Fault::Readable { owner, mode }))
                 }
             }
         }
@@ -253,11 +253,11 @@ fn check_file(path: &Path, found: &Metadata, rule: Rule) -> io::Result<()> {
 fn check_writers(path: &Path, found: &Metadata, may_be_sticky: bool) -> io::Result<()> {
     let Writers { owner, own, mode } = writers(found);
     if ![own, SUPERUSER].contains(&owner) {
-        return Err(Distrust::new(path, Fault::Foreign { owner, own, mode }));
+        return Err(distrust(path, Fault::Foreign { owner, own, mode }));
     }
     let is_sticky = mode & 0o1000 != 0;
     if mode & 0o022 != 0 && !(is_sticky && may_be_sticky) {
-        return Err(Distrust::new(path, Fault::Writable { owner, mode }));
+        return Err(distrust(path, Fault::Writable { owner, mode }));
     }
     Ok(())
 }
