@@ -18,8 +18,8 @@ use lanrage_ipc::model::{Epoch, Name, Party, PartyId, Peer, PeerId, Relay};
 use lanrage_ipc::results::{DiscoveredParty, StoreStatus};
 
 use crate::core::{
-    Caller, Command, ConnectionId, Identity, Outcome, Refusal, RequestKey, TokenHash, Upstream,
-    UpstreamPart,
+    Caller, Command, ConnectionId, Idempotency, Identity, Outcome, Refusal, RequestKey, TokenHash,
+    Upstream, UpstreamPart,
 };
 use crate::events::{EventQueue, Interest, SubscriptionKey};
 use crate::server_url::ServerUrl;
@@ -70,8 +70,8 @@ impl Call {
 pub enum Ask {
     /// Do something.
     Command(Command),
-    /// Do something unless it was done before: the peer that it is done for calls it so.
-    Once(RequestKey, Command),
+    /// Do something unless it was done before, under the same idempotency key.
+    Once(Idempotency, Command),
     /// Whom a token proves.
     Authenticate(TokenHash),
     /// The same, of a token that is shown to claim its peer id: it may have ended just before.
@@ -293,7 +293,7 @@ impl Failure {
                 | Refusal::PeerTaken(_)
                 | Refusal::BadToken
                 | Refusal::RelayNotYours(_) => ErrorCode::PermissionDenied,
-                Refusal::SignalTooLarge { .. } => ErrorCode::InvalidParams,
+                Refusal::SignalTooLarge { .. } | Refusal::KeyReused => ErrorCode::InvalidParams,
                 Refusal::TooManyParties { .. }
                 | Refusal::RegistryFull { .. }
                 | Refusal::ShareFull { .. }

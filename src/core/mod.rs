@@ -14,6 +14,7 @@ pub mod reconcile;
 mod record;
 mod refusal;
 mod registry;
+mod request;
 mod rules;
 mod shares;
 
@@ -31,5 +32,6 @@ pub use record::{
     TokenHash, TokenRecord, User, Write,
 };
 pub use registry::{Applied, Change, Effect, Filter, Registry};
+pub use request::{Idempotency, Request, RequestKind};
 pub use rules::Rules;
 pub use shares::{Payer, Shares};

@@ -11,6 +11,7 @@ use lanrage_ipc::model::{
 use serde::{Deserialize, Serialize};
 
 use super::address::AddressKey;
+use super::request::Request;
 
 /// A user of this machine, by uid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -106,6 +107,9 @@ pub struct ReceiptRecord {
     pub key: RequestKey,
     /// When it was done.
     pub at: Timestamp,
+    /// Request that it is for; `None` in receipts from before requests were told apart by more
+    /// than their kind and party.
+    pub request: Option<Request>,
     /// What it did.
     pub receipt: Receipt,
 }

@@ -46,6 +46,9 @@ pub enum Refusal {
     /// The token proves nothing.
     #[error("invalid or expired token")]
     BadToken,
+    /// The idempotency key was another request's.
+    #[error("the idempotency key was used for a request with another body: choose another key")]
+    KeyReused,
     /// The relay belongs to somebody else.
     #[error("relay {0} belongs to somebody else")]
     RelayNotYours(RelayId),

@@ -47,8 +47,8 @@ pub struct Named {
     /// Names the request: 1 to 128 characters of printable ASCII in double quotes, such as a UUID;
     /// the quotes may be left out. Repeated under the same key by the same peer within 24 hours it
     /// is done once, and answered with what it did the first time; a party is told as it is by
-    /// then. Only what was done is known again, by its kind and its key alone: a request that was
-    /// refused is looked at anew. It is the same key as the `req_id` of a WebSocket's frame.
+    /// then. With another body the key is a 422. Only what was done is known again: a request that
+    /// was refused is looked at anew. It is the same key as the `req_id` of a WebSocket's frame.
     #[param(rename = "Idempotency-Key", required = false)]
     pub idempotency_key: Option<String>,
 }

@@ -9,7 +9,7 @@ use lanrage_ipc::http::{IDEMPOTENCY_KEY, IdempotencyKey};
 
 use super::problem::Problem;
 use crate::control_plane::Ask;
-use crate::core::{Command, RequestKey};
+use crate::core::{Command, Idempotency, RequestKey};
 
 /// What its client calls a request, if it does.
 pub(super) struct Once(Option<IdempotencyKey>);
@@ -23,7 +23,13 @@ impl Once {
     /// To do a command; once, if it has a name.
     pub(super) fn ask(self, command: Command) -> Ask {
         match self.0 {
-            Some(key) => Ask::Once(RequestKey(key.as_str().into()), command),
+            Some(key) => {
+                let key = RequestKey(key.as_str().into());
+                // The server chooses the ids of parties.
+                let names_party = !matches!(command, Command::Register { .. });
+                let idempotency = Idempotency { key, names_party, refuses_reuse: true };
+                Ask::Once(idempotency, command)
+            }
             None => Ask::Command(command),
         }
     }

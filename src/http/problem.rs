@@ -5,7 +5,7 @@ use std::fmt;
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
 use lanrage_ipc::ErrorCode;
-use lanrage_ipc::http::{Detail, ERROR_CODE, ErrorReply};
+use lanrage_ipc::http::{Detail, ERROR_CODE, ErrorReply, IdempotencyKey};
 use lanrage_ipc::lanrage::input::Mistake;
 
 use crate::control_plane::{Answer, Failure};
@@ -186,6 +186,7 @@ impl Problem {
             }
             Refusal::PeerNotYours(_) => Self::not_yours(place),
             Refusal::RelayNotYours(_) => Self::forbidden(words),
+            Refusal::KeyReused => Self::invalid(vec![IdempotencyKey::reused()]),
             Refusal::BadToken => Self::unauthorized("Invalid or expired token"),
             Refusal::PeerTaken(_) => {
                 Self::new(StatusCode::CONFLICT, "Peer id is already registered")

@@ -67,6 +67,7 @@ CREATE TABLE tokens (
 , address TEXT, claim BLOB) STRICT, WITHOUT ROWID;
 
 -- What a request did that its peer calls `key`: `seq` of its party in `epoch`, `done` as JSON.
+-- `request`: its kind, its party and the SHA-256 of its parsed body, as JSON.
 CREATE TABLE receipts (
     peer_id TEXT NOT NULL,
     key TEXT NOT NULL,
@@ -74,7 +75,7 @@ CREATE TABLE receipts (
     epoch TEXT NOT NULL,
     seq INTEGER NOT NULL,
     done TEXT NOT NULL,
-    checksum INTEGER NOT NULL,
+    checksum INTEGER NOT NULL, request TEXT,
     PRIMARY KEY (peer_id, key)
 ) STRICT, WITHOUT ROWID;
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::conversation::{Conversation, mistake, unexpected};
 use super::render::{self, Rejection};
 use crate::control_plane::{Answer, Ask, Failure, Query};
-use crate::core::{Command, Outcome, Receipt, Refusal, RequestKey};
+use crate::core::{Command, Idempotency, Outcome, Receipt, Refusal, RequestKey};
 use crate::random_id::random_party_id;
 
 /// What an `ack` tells.
@@ -31,6 +31,7 @@ impl Conversation {
                 self.greet(peer_id, token, claim, &caps, have).await
             }
             ClientFrame::RegisterParty { party_id, name, host_peer } => {
+                let names_party = party_id.is_some();
                 let party_id = match party_id {
                     Some(party_id) => party_id,
                     None => new_party_id()?,
@@ -38,20 +39,23 @@ impl Conversation {
                 let (host, utc_offset) = self.introduce(host_peer).await?;
                 let keepalive = Keepalive::Connection;
                 let peer_id = host.peer_id.clone();
-                let command = Command::Register { party_id, name, host, keepalive, utc_offset };
-                self.enter(command, peer_id, req_id).await
+                let id = party_id.clone();
+                let command = Command::Register { party_id: id, name, host, keepalive, utc_offset };
+                let ask = once(command, req_id, names_party);
+                self.enter(ask, party_id, peer_id).await
             }
             ClientFrame::JoinParty { party_id, peer } => {
                 let (peer, utc_offset) = self.introduce(peer).await?;
                 let keepalive = Keepalive::Connection;
                 let peer_id = peer.peer_id.clone();
-                self.enter(Command::Join { party_id, peer, keepalive, utc_offset }, peer_id, req_id)
-                    .await
+                let id = party_id.clone();
+                let command = Command::Join { party_id: id, peer, keepalive, utc_offset };
+                self.enter(once(command, req_id, true), party_id, peer_id).await
             }
             ClientFrame::LeaveParty { party_id, peer_id } => {
                 let command =
                     Command::Leave { party_id: party_id.clone(), peer_id: peer_id.clone() };
-                let left = self.command(command, req_id).await;
+                let left = self.command(once(command, req_id, true)).await;
                 if left.is_err() {
                     self.let_go(party_id.clone(), peer_id.clone()).await;
                 }
@@ -63,12 +67,12 @@ impl Conversation {
             ClientFrame::UpdatePeer { party_id, peer } => {
                 let utc_offset = self.offset(&peer);
                 let command = Command::Update { party_id, peer: peer.info, utc_offset };
-                self.command(command, req_id).await
+                self.command(once(command, req_id, true)).await
             }
             ClientFrame::Heartbeat { party_id, peer_id } => self.heartbeat(party_id, peer_id).await,
             ClientFrame::Signal { party_id, from_peer_id: from, to_peer_id: to, signal_data } => {
                 let command = Command::SendSignal { party_id, from, to, data: signal_data };
-                self.command(command, req_id).await
+                self.command(once(command, req_id, true)).await
             }
             ClientFrame::Sync { party_id, .. } => self.sync(&party_id).await,
             ClientFrame::ListRelays { region } => {
@@ -84,13 +88,8 @@ impl Conversation {
         }
     }
 
-    /// Does something for one of the connection's peers; once, if the client says which request
-    /// it is.
-    async fn command(&self, command: Command, req_id: Option<&ReqId>) -> Result<Reply, Rejection> {
-        let ask = match req_id {
-            Some(req_id) => Ask::Once(RequestKey(req_id.key().into()), command),
-            None => Ask::Command(command),
-        };
+    /// Does something for one of the connection's peers.
+    async fn command(&self, ask: Ask) -> Result<Reply, Rejection> {
         match self.ask(ask).await? {
             Answer::Outcome(Outcome::Receipt(Receipt { epoch, seq, done })) => {
                 Ok(Reply { epoch, seq: Some(seq), result: render::result(&done) })
@@ -127,20 +126,16 @@ impl Conversation {
     /// Registers a party or joins one; the answer is the whole party.
     async fn enter(
         &self,
-        command: Command,
+        ask: Ask,
+        party_id: PartyId,
         peer_id: PeerId,
-        req_id: Option<&ReqId>,
     ) -> Result<Reply, Rejection> {
-        let mut party_id = command.party_id().cloned();
-        let reply = self.command(command, req_id).await?;
-        if let Some(first) = reply.result.get("party_id").and_then(Value::as_str) {
-            // Of a request that came again the first answer counts, also where the server had
-            // chosen the id.
-            party_id = first.parse().ok();
-        }
-        if let Some(party_id) = party_id {
-            self.attend(&party_id, &[peer_id]).await?;
-        }
+        let reply = self.command(ask).await?;
+        // Of a request that came again the first answer counts, also where the server had chosen
+        // the id.
+        let first = reply.result.get("party_id").and_then(Value::as_str);
+        let party_id = first.and_then(|first| first.parse().ok()).unwrap_or(party_id);
+        self.attend(&party_id, &[peer_id]).await?;
         Ok(reply)
     }
 
@@ -176,6 +171,17 @@ impl Conversation {
         }
         self.attend(party_id, &own).await?;
         Ok(self.reply(Some(party.seq), json!({})))
+    }
+}
+
+/// Asks for a command; once, if the client names the request.
+fn once(command: Command, req_id: Option<&ReqId>, names_party: bool) -> Ask {
+    match req_id {
+        Some(req_id) => {
+            let key = RequestKey(req_id.key().into());
+            Ask::Once(Idempotency { key, names_party, refuses_reuse: false }, command)
+        }
+        None => Ask::Command(command),
     }
 }
 

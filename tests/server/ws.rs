@@ -10,6 +10,7 @@ mod idle;
 mod mirror;
 mod news;
 mod plain;
+mod receipts;
 mod repeats;
 mod returning;
 mod returns;

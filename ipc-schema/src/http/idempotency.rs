@@ -61,6 +61,12 @@ impl IdempotencyKey {
         Ok(Some(Self(text)))
     }
 
+    /// That the key was used for a request with another body.
+    pub fn reused() -> Mistake {
+        let msg = "Idempotency-Key was used for a request with another body: send a fresh one";
+        mistake("value_error", msg.to_owned(), Value::Null, None)
+    }
+
     /// Its text.
     pub fn as_str(&self) -> &str {
         &self.0

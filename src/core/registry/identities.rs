@@ -150,6 +150,9 @@ impl Transaction<'_> {
             false => None,
         };
         displaced.iter().chain(&spent).for_each(|hash| self.delete_token(hash));
+        if !proven {
+            self.forget_receipts(&peer_id);
+        }
         let issued = issue.map(|hash| self.issue(hash, &peer_id, proof, claim));
         if hold != Hold::No {
             let identities = &mut self.registry.identities;

@@ -33,9 +33,8 @@ pub use queries::Filter;
 
 use super::clock_steps::ClockSteps;
 use super::command::{Caller, Command, ConnectionId, Now, Refusal};
-use super::record::{
-    ChoiceRecord, MemberRecord, Owner, PartyRecord, RelayRecord, RequestKey, Write,
-};
+use super::record::{ChoiceRecord, MemberRecord, Owner, PartyRecord, RelayRecord, Write};
+use super::request::Idempotency;
 use super::rules::Rules;
 use super::shares::{Payer, Tally};
 use outbox::Outbox;
@@ -317,13 +316,13 @@ impl Registry {
     /// A [`Refusal`]; then nothing has changed.
     pub fn apply_once(
         &mut self,
-        key: RequestKey,
+        idempotency: Idempotency,
         command: Command,
         caller: Caller,
         now: Now,
     ) -> Result<Applied, Refusal> {
         let mut tx = Transaction::new(self, caller, now);
-        let outcome = tx.once(key, command)?;
+        let outcome = tx.once(idempotency, command)?;
         Ok(tx.finish(outcome))
     }
 

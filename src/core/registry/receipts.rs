@@ -1,6 +1,6 @@
 //! What was done for whom, so that a request that comes twice is done once.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use lanrage_ipc::model::PeerId;
@@ -10,6 +10,7 @@ use super::receipt_ranking::ReceiptRanking;
 use super::transaction::Transaction;
 use crate::core::command::{Command, Now, Outcome, Refusal};
 use crate::core::record::{Done, Receipt, ReceiptRecord, RequestKey};
+use crate::core::request::{Idempotency, Likeness, Request};
 use crate::core::shares::Payer;
 
 /// For how long a request is known again.
@@ -46,7 +47,7 @@ impl KeptReceipt {
 #[derive(Debug, Default)]
 #[cfg_attr(test, derive(Clone, PartialEq))]
 pub(super) struct Receipts {
-    pub(super) records: HashMap<Key, KeptReceipt>,
+    pub(super) records: BTreeMap<Key, KeptReceipt>,
     pub(super) by_age: BTreeSet<(Duration, Key)>,
     pub(super) ranking: ReceiptRanking,
 }
@@ -67,9 +68,15 @@ impl Receipts {
         before
     }
 
-    fn valid(&self, key: &Key, now: Now) -> Option<&Receipt> {
+    fn valid(&self, key: &Key, now: Now) -> Option<&ReceiptRecord> {
         let kept = self.records.get(key).filter(|kept| kept.is_younger(REMEMBERED, now))?;
-        Some(&kept.record.receipt)
+        Some(&kept.record)
+    }
+
+    fn of_peer(&self, peer_id: &PeerId) -> Vec<Key> {
+        let from = (peer_id.clone(), RequestKey("".into()));
+        let of_peer = self.records.range(from..).take_while(|((owner, _), _)| owner == peer_id);
+        of_peer.map(|(key, _)| key.clone()).collect()
     }
 
     fn oldest(&self) -> Option<&(Duration, Key)> {
@@ -77,9 +84,18 @@ impl Receipts {
     }
 }
 
+impl ReceiptRecord {
+    fn likeness(&self, request: Option<&Request>, command: &Command) -> Likeness {
+        match (request, &self.request) {
+            (Some(request), Some(earlier)) => request.likeness(earlier),
+            _ if self.receipt.done.answers(command) => Likeness::Same,
+            _ => Likeness::OtherRequest,
+        }
+    }
+}
+
 impl Done {
-    /// Whether it may be what a command did: one of another kind is another request, of a client
-    /// that counts anew on each connection.
+    /// True if it may be what a command did, by its kind and party alone.
     fn answers(&self, command: &Command) -> bool {
         match command {
             Command::Register { .. } => matches!(self, Self::Entered { .. }),
@@ -111,14 +127,24 @@ impl Registry {
 
 impl Transaction<'_> {
     /// Does what is asked unless it was done before: either way the answer is what it did. What
-    /// is no change of anybody's, or harmless to repeat, is done each time.
-    pub(super) fn once(&mut self, key: RequestKey, command: Command) -> Result<Outcome, Refusal> {
+    /// is no change of anybody's, or harmless to repeat, is done each time. Another request under
+    /// the same key is done anew, as from a client that counts anew on each connection, unless the
+    /// transport refuses it.
+    pub(super) fn once(
+        &mut self,
+        idempotency: Idempotency,
+        command: Command,
+    ) -> Result<Outcome, Refusal> {
         let Some(peer_id) = command.acts_for().cloned() else { return self.perform(command) };
         self.authorize(&command)?;
-        let key = (peer_id, key);
-        let before = self.registry.receipts.valid(&key, self.now);
-        if let Some(receipt) = before.filter(|receipt| receipt.done.answers(&command)) {
-            return Ok(Outcome::Receipt(receipt.clone()));
+        let Idempotency { key, names_party, refuses_reuse } = idempotency;
+        let (key, request) = ((peer_id, key), Request::of(&command, names_party));
+        if let Some(before) = self.registry.receipts.valid(&key, self.now) {
+            match before.likeness(request.as_ref(), &command) {
+                Likeness::Same => return Ok(Outcome::Receipt(before.receipt.clone())),
+                Likeness::OtherBody if refuses_reuse => return Err(Refusal::KeyReused),
+                Likeness::OtherBody | Likeness::OtherRequest => {}
+            }
         }
         let party_id = command.party_id().cloned();
         let outcome = self.perform(command)?;
@@ -139,17 +165,24 @@ impl Transaction<'_> {
         let seq = seq.or_else(|| self.events.last().and_then(|event| event.seq()));
         let epoch = self.registry.epoch.clone();
         let receipt = Receipt { epoch, seq: seq.unwrap_or_default(), done };
-        self.keep(key, receipt.clone());
+        self.keep(key, request, receipt.clone());
         Ok(Outcome::Receipt(receipt))
     }
 
-    fn keep(&mut self, (peer_id, key): Key, receipt: Receipt) {
+    /// Forgets the receipts of a peer id that changes hands.
+    pub(super) fn forget_receipts(&mut self, peer_id: &PeerId) {
+        for key in self.registry.receipts.of_peer(peer_id) {
+            self.delete_receipt(&key);
+        }
+    }
+
+    fn keep(&mut self, (peer_id, key): Key, request: Option<Request>, receipt: Receipt) {
         while self.registry.receipts.records.len() >= self.registry.rules.receipts
             && let Some(evicted) = self.registry.receipts.ranking.first()
         {
             self.delete_receipt(&evicted);
         }
-        self.put_receipt(ReceiptRecord { peer_id, key, at: self.now.wall, receipt });
+        self.put_receipt(ReceiptRecord { peer_id, key, at: self.now.wall, request, receipt });
     }
 
     pub(super) fn expire_receipts(&mut self) {

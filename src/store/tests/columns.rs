@@ -5,9 +5,11 @@ use rusqlite::types::Value;
 
 use super::support::{
     an_address, choice, credential, intent, member, member_elsewhere, own_member, owned_relay,
-    parse, party, receipt, relay, remote_party, server, token,
+    parse, party, receipt, relay, remote_party, request, server, token,
 };
-use crate::core::{ClaimHash, MemberRecord, PartyRecord, ServerKey, TokenRecord, Write};
+use crate::core::{
+    ClaimHash, MemberRecord, PartyRecord, ReceiptRecord, ServerKey, TokenRecord, Write,
+};
 use crate::store::fields::checksum;
 use crate::store::inspect::Fault;
 use crate::store::{rows, schema};
@@ -111,6 +113,8 @@ fn a_bit_that_flips_in_any_column_is_noticed() {
         let variant = u16::try_from(variant).unwrap();
         check("receipts", &Write::PutReceipt(receipt("own", key, variant)));
     }
+    let named = ReceiptRecord { request: request(1), ..receipt("own", "named", 1) };
+    check("receipts", &Write::PutReceipt(named));
     for variant in 0..4 {
         check("intents", &Write::PutIntent(intent("party", "peer", variant)));
     }

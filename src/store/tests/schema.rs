@@ -7,9 +7,10 @@ use rusqlite::Connection;
 use super::model::Model;
 use super::support::{
     an_address, choice, commit, credential, database_in, intent, member, member_elsewhere, open_in,
-    own_member, owned_relay, parse, party, receipt, relay, remote_party, server, temp_dir, token,
+    own_member, owned_relay, parse, party, receipt, relay, remote_party, request, server, temp_dir,
+    token,
 };
-use crate::core::{ClaimHash, MemberRecord, PartyRecord, TokenRecord, Write};
+use crate::core::{ClaimHash, MemberRecord, PartyRecord, ReceiptRecord, TokenRecord, Write};
 use crate::store::schema;
 
 fn schema_of(connection: &Connection) -> Vec<(String, String, Option<String>)> {
@@ -74,6 +75,8 @@ fn fixture_rows(version: u32) -> Vec<Write> {
             Write::PutParty(PartyRecord { address, ..party("registered", 9) }),
             Write::PutMember(parse("registered"), MemberRecord { address, ..own_member("own", 6) }),
             Write::PutToken(TokenRecord { address, claim, ..token(0xc6, "own", 7) }),
+            Write::PutReceipt(ReceiptRecord { request: request(0), ..receipt("own", "first", 7) }),
+            Write::PutReceipt(ReceiptRecord { request: request(1), ..receipt("own", "next", 8) }),
         ]);
     }
     let mut model = Model::default();

@@ -13,8 +13,8 @@ use tempfile::TempDir;
 
 use crate::core::{
     AddressKey, ChoiceRecord, CredentialRecord, Deed, Done, IntentRecord, MemberRecord, Owner,
-    PartyRecord, Proof, Receipt, ReceiptRecord, RelayRecord, RequestKey, ServerKey, TokenHash,
-    TokenRecord, User, Write,
+    PartyRecord, Proof, Receipt, ReceiptRecord, RelayRecord, Request, RequestKey, RequestKind,
+    ServerKey, TokenHash, TokenRecord, User, Write,
 };
 use crate::store::{Database, Layout, OpenError, OpenOptions, Opened, open};
 
@@ -136,6 +136,16 @@ pub(super) fn token(hash: u8, peer_id: impl Display, variant: u16) -> TokenRecor
     }
 }
 
+/// A request that a receipt may be for.
+pub(super) fn request(variant: u16) -> Option<Request> {
+    let kinds = [RequestKind::Register, RequestKind::Join, RequestKind::Signal];
+    Some(Request {
+        kind: kinds[usize::from(variant) % 3],
+        party_id: (variant % 3 > 0).then(|| parse(format!("party-{variant}"))),
+        body: format!("body-{variant}").into(),
+    })
+}
+
 /// A receipt that differs in every field by `variant`, of whatever can be done.
 pub(super) fn receipt(peer_id: impl Display, key: &str, variant: u16) -> ReceiptRecord {
     let done = match variant % 5 {
@@ -153,6 +163,7 @@ pub(super) fn receipt(peer_id: impl Display, key: &str, variant: u16) -> Receipt
         peer_id: parse(peer_id),
         key: RequestKey(key.into()),
         at: time(i64::from(variant) * -1_000_003),
+        request: None,
         receipt: Receipt { epoch, seq: u64::MAX - u64::from(variant), done },
     }
 }

@@ -123,7 +123,8 @@ impl World {
         let now = self.now;
         let result = match key {
             Some(key) => {
-                self.registry.apply_once(RequestKey(key.into()), command.clone(), caller, now)
+                let key = RequestKey(key.into());
+                self.registry.apply_once(key.into(), command.clone(), caller, now)
             }
             None => self.registry.apply(command.clone(), caller, now),
         };

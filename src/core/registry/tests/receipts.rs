@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 
 use super::*;
-use crate::core::{Done, Receipt, Write};
+use crate::core::{Done, Idempotency, Receipt, ReceiptRecord, Write};
 
 const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 
@@ -95,10 +95,95 @@ fn a_signal_waits_once() {
 fn a_request_of_another_kind_is_another_request() {
     let mut world = world();
     let updated = first(&mut world, host(), "k", update("lan", moved("host")));
-    assert_eq!(again(&mut world, host(), "k", update("lan", peer("host"))), updated);
+    assert_eq!(again(&mut world, host(), "k", update("lan", moved("host"))), updated);
     // A client that counts anew on each connection comes to this.
     let left = first(&mut world, host(), "k", leave("lan", "host"));
     assert_eq!(again(&mut world, host(), "k", leave("lan", "host")), left);
+}
+
+#[test]
+fn a_request_with_another_body_is_another_request() {
+    let mut world = world();
+    first(&mut world, host(), "k", update("lan", moved("host")));
+    let back = first(&mut world, host(), "k", update("lan", peer("host")));
+    // The receipt is of the newest.
+    assert_eq!(again(&mut world, host(), "k", update("lan", peer("host"))), back);
+    first(&mut world, host(), "k", update("lan", moved("host")));
+    first(&mut world, host(), "k", send("lan", "host", "a", "1"));
+    first(&mut world, host(), "k", send("lan", "host", "a", "2"));
+    first(&mut world, host(), "k", send("lan", "host", "host", "2"));
+    first(&mut world, host(), "r", register("one", "host"));
+    first(&mut world, host(), "r", register("two", "host"));
+    again(&mut world, host(), "r", register("two", "host"));
+    assert_eq!(payloads(&world.by(peers(["a"], 2), poll("lan", "a"))), ["1", "2"]);
+}
+
+#[test]
+fn a_transport_may_refuse_a_key_with_another_body() {
+    let mut world = world();
+    let strict = |key: &str| Idempotency {
+        refuses_reuse: true,
+        names_party: false,
+        ..Idempotency::from(RequestKey(key.into()))
+    };
+    let named = |name: &str| match register("new", "host") {
+        Command::Register { party_id, host, keepalive, utc_offset, .. } => {
+            let name = name.parse().unwrap();
+            Command::Register { party_id, name, host, keepalive, utc_offset }
+        }
+        other => other,
+    };
+    let now = world.now;
+    let mut ask = |key: &str, command| world.registry.apply_once(strict(key), command, host(), now);
+    ask("k", named("One")).unwrap();
+    assert_eq!(ask("k", named("Two")).unwrap_err(), Refusal::KeyReused);
+    // The server had chosen the id, and chooses another one for the repeated request.
+    let again = match named("One") {
+        Command::Register { name, host, keepalive, utc_offset, .. } => {
+            let party_id = "other".parse().unwrap();
+            Command::Register { party_id, name, host, keepalive, utc_offset }
+        }
+        other => other,
+    };
+    assert_eq!(receipt(&ask("k", again).unwrap()).done, entered("new", "10.66.0.1"));
+    // Another kind of request, or another party, has another route.
+    ask("k", update("lan", moved("host"))).unwrap();
+    ask("k", leave("new", "host")).unwrap();
+    ask("k", leave("lan", "host")).unwrap();
+}
+
+#[test]
+fn receipts_of_versions_before_answer_by_kind_and_party() {
+    let mut world = world();
+    first(&mut world, host(), "k", update("lan", moved("host")));
+    let record = world.registry.receipts.records.values().next().unwrap().record.clone();
+    let old = ReceiptRecord { request: None, ..record };
+    world.registry.restore([Write::PutReceipt(old)], world.now);
+    again(&mut world, host(), "k", update("lan", peer("host")));
+    first(&mut world, host(), "k", leave("lan", "host"));
+}
+
+#[test]
+fn receipts_go_when_an_id_changes_hands() {
+    let mut world = World::new();
+    world.registry.set_rules(Rules { token_ttl: HOUR, peer_timeout: YEAR, ..rules() });
+    world.by(host(), register("lan", "host"));
+    let claim = |issue| claim_with("b", None, Some(issue), true);
+    world.by(peers([], 3), claim(1));
+    first(&mut world, peers(["b"], 3), "k", join("lan", "b"));
+    first(&mut world, peers(["b"], 3), "l", leave("lan", "b"));
+    // Its owner comes back, and is known again.
+    world.by(peers([], 4), claim_with("b", Some(1), None, true));
+    again(&mut world, peers(["b"], 4), "k", join("lan", "b"));
+    world.by(peers([], 3), Command::Disconnect);
+    world.by(peers([], 4), Command::Disconnect);
+    world.pass(HOUR);
+    // The next owner of the id is not, and becomes a member.
+    let claimed = world.by(peers([], 5), claim(2));
+    let gone = claimed.changes.iter().filter(|c| matches!(c.write(), Write::DeleteReceipt(..)));
+    assert_eq!(gone.count(), 2);
+    first(&mut world, peers(["b"], 5), "k", join("lan", "b"));
+    assert!(world.members("lan").contains(&"b".to_owned()));
 }
 
 #[test]

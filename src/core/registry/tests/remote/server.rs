@@ -304,7 +304,7 @@ impl Server {
             _ => None,
         };
         let result = match key.clone() {
-            Some(key) => self.registry.apply_once(key, command, caller, now),
+            Some(key) => self.registry.apply_once(key.into(), command, caller, now),
             None => self.registry.apply(command, caller, now),
         };
         state::check_indexes(&self.registry);

@@ -1,0 +1,108 @@
+//! Requests under an idempotency key: what tells one from another.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use lanrage_ipc::model::PartyId;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::command::Command;
+use super::record::RequestKey;
+
+/// Idempotency key of a request, as its transport has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Idempotency {
+    /// Name of the request, chosen by the client.
+    pub key: RequestKey,
+    /// False where the server chose the id of the party that the request registers.
+    pub names_party: bool,
+    /// Refuses the key of an earlier request with another body, instead of doing this one anew.
+    pub refuses_reuse: bool,
+}
+
+impl From<RequestKey> for Idempotency {
+    fn from(key: RequestKey) -> Self {
+        Self { key, names_party: true, refuses_reuse: false }
+    }
+}
+
+/// Kind of a request that leaves a receipt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RequestKind {
+    /// Registers a party.
+    Register,
+    /// Joins one.
+    Join,
+    /// Leaves one.
+    Leave,
+    /// Updates a member.
+    Update,
+    /// Sends a signal.
+    Signal,
+}
+
+/// Request that a receipt is for: its kind, party and body, whatever transport carried it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// Its kind.
+    pub kind: RequestKind,
+    /// Party that it names. A registration may leave the id to the server.
+    pub party_id: Option<PartyId>,
+    /// SHA-256 of the parsed body, in base64.
+    pub body: Box<str>,
+}
+
+/// Relation of a request to an earlier one under the same key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Likeness {
+    /// The same request.
+    Same,
+    /// The same but for its body.
+    OtherBody,
+    /// A request of another kind, or about another party.
+    OtherRequest,
+}
+
+impl Request {
+    /// Returns the request that a command is; `None` for one that leaves no receipt.
+    ///
+    /// Times and the keepalive are no part of the body: they differ by attempt and by transport.
+    pub(super) fn of(command: &Command, names_party: bool) -> Option<Self> {
+        let (kind, body) = match command {
+            Command::Register { name, host, .. } => (RequestKind::Register, digest(&(name, host))),
+            Command::Join { peer, .. } => (RequestKind::Join, digest(peer)),
+            Command::Leave { .. } => (RequestKind::Leave, digest(&())),
+            Command::Update { peer, .. } => (RequestKind::Update, digest(peer)),
+            Command::SendSignal { to, data, .. } => {
+                (RequestKind::Signal, digest(&(to, data.as_json())))
+            }
+            _ => return None,
+        };
+        let is_named = names_party || kind != RequestKind::Register;
+        let party_id = command.party_id().filter(|_| is_named).cloned();
+        Some(Self { kind, party_id, body })
+    }
+
+    /// Compares it with an earlier request. One that leaves the party's id to the server may be one
+    /// that names it: clients change between transports.
+    pub(super) fn likeness(&self, earlier: &Self) -> Likeness {
+        let names_another = match (&self.party_id, &earlier.party_id) {
+            (Some(own), Some(other)) => own != other,
+            _ => false,
+        };
+        if self.kind != earlier.kind || names_another {
+            Likeness::OtherRequest
+        } else if self.body != earlier.body {
+            Likeness::OtherBody
+        } else {
+            Likeness::Same
+        }
+    }
+}
+
+fn digest(body: &impl Serialize) -> Box<str> {
+    // These types always encode.
+    let json = serde_json::to_vec(body).unwrap_or_default();
+    URL_SAFE_NO_PAD.encode(Sha256::digest(json)).into()
+}
