@@ -7,12 +7,14 @@ mod address;
 mod addresses;
 mod clock_steps;
 mod command;
+mod fair_set;
 pub mod link;
 mod rate;
 mod recent;
 pub mod reconcile;
 mod record;
 mod refusal;
+mod refusal_counts;
 mod registry;
 mod request;
 mod rules;
@@ -24,6 +26,7 @@ pub use command::{
     Caller, Command, ConnectionId, Hold, Identity, ImportCounts, ImportMode, Membership, Now,
     Outcome, Principal, Refusal, Upstream, UpstreamPart,
 };
+pub use fair_set::{Admission, FairSet, ShareBound, ShareLimits};
 pub use rate::{Buckets, Rate, RetryAfter};
 pub use recent::Recent;
 pub use record::{
@@ -31,6 +34,7 @@ pub use record::{
     PartyRecord, Proof, Receipt, ReceiptRecord, RelayRecord, RequestKey, Seen, ServerKey,
     TokenHash, TokenRecord, User, Write,
 };
+pub use refusal_counts::{RefusalCounts, RefusalReport};
 pub use registry::{Applied, Change, Effect, Filter, Registry};
 pub use request::{Idempotency, Request, RequestKind};
 pub use rules::Rules;

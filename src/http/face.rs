@@ -11,8 +11,10 @@ use lanrage_ipc::model::PeerId;
 use tokio::sync::watch;
 
 use super::auth::stranger;
+use super::connections::ConnectionLimiter;
 use super::metrics::Metrics;
 use super::origin::client_address;
+use super::refusals::RefusalLog;
 use crate::clock::Clock;
 use crate::config::{Auth, Http, ServerLimits};
 use crate::control_plane::{Answer, Ask, Call, Failure};
@@ -37,6 +39,7 @@ pub struct Settings {
 pub struct HttpFace {
     pub(crate) clock: Clock,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) refusals: Arc<RefusalLog>,
     control_plane: Recipient<Call>,
     settings: RwLock<Arc<Settings>>,
     admission: Mutex<Admission>,
@@ -64,7 +67,14 @@ impl HttpFace {
     ) -> Self {
         let admission = Mutex::new(Admission::new(&settings.limits));
         let settings = RwLock::new(Arc::new(settings));
-        Self { clock, metrics, control_plane, settings, admission, stopping }
+        let refusals = Arc::default();
+        Self { clock, metrics, refusals, control_plane, settings, admission, stopping }
+    }
+
+    /// Returns the limiter of the connections that requests come by.
+    pub fn connection_limiter(&self) -> ConnectionLimiter {
+        let http = &self.settings().http;
+        ConnectionLimiter::new(http, self.clock, self.refusals.clone(), self.metrics.clone())
     }
 
     /// Works on with other settings. Where rates change, all start with full buckets.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix_web::body::{BodySize, BodyStream, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderValue};
-use actix_web::http::{ConnectionType, Method};
+use actix_web::http::{ConnectionType, Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::Bytes;
 use actix_web::{Error, HttpMessage as _, ResponseError as _, web};
@@ -34,6 +34,7 @@ pub(super) async fn guard<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let begun = face.clock.elapsed();
+    let mut under_way = request.conn_data::<Accepted>().map(Accepted::begin_request);
     let settings = face.settings();
     let method = request.method().clone();
     let is_chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
@@ -58,6 +59,11 @@ pub(super) async fn guard<B: MessageBody + 'static>(
     }
     if let Some(origin) = origin {
         cors::permit(headers, origin);
+    }
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS
+        && let Some(under_way) = &mut under_way
+    {
+        under_way.upgrade();
     }
     observe(&face, &method, &response, face.clock.elapsed().saturating_sub(begun));
     Ok(response)
@@ -114,6 +120,9 @@ async fn admit(face: &HttpFace, request: &ServiceRequest) -> Result<(), Problem>
             Shown(Err(unproven))
         }
     };
+    if let (Shown(Ok(_)), Some(accepted)) = (&shown, request.conn_data::<Accepted>()) {
+        accepted.note_token();
+    }
     request.extensions_mut().insert(shown);
     Ok(())
 }

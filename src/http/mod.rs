@@ -7,6 +7,7 @@
 mod auth;
 mod body;
 mod claim;
+mod connections;
 mod cors;
 pub mod described;
 pub mod docs;
@@ -20,6 +21,7 @@ pub mod openapi;
 pub mod origin;
 mod path;
 mod problem;
+pub mod refusals;
 mod routes;
 mod serve;
 mod sliced;
@@ -35,6 +37,7 @@ use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::from_fn;
 use actix_web::{App, Error, HttpRequest, HttpResponse, web};
 
+pub use connections::ConnectionLimiter;
 pub(crate) use face::address_of;
 pub use face::{HttpFace, Settings};
 pub use problem::Problem;

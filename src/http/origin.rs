@@ -129,7 +129,8 @@ fn decimal(text: &str) -> Option<u16> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
-fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
+/// True for the address of a proxy whose word is taken for its clients.
+pub(super) fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
     trusted.iter().any(|net| net.contains(&address))
 }
 

@@ -3,10 +3,10 @@
 //! The framework's `HttpServer` serves no connections but its own. This is put together from the
 //! same parts, around [`ErrorBodies`] and [`OldPosts`].
 
-use std::any::Any;
 use std::future::ready;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_http::HttpService;
@@ -14,18 +14,19 @@ use actix_http::body::MessageBody;
 use actix_http::error::DispatchError;
 use actix_server::{GracefulShutdownSignal, Server};
 use actix_service::{ServiceFactory, ServiceFactoryExt as _, fn_service, map_config};
-use actix_tls::accept::TlsError;
-use actix_tls::accept::rustls_0_23::{Acceptor, TlsStream};
-use actix_web::dev::{AppConfig, ServiceRequest, ServiceResponse};
+use actix_web::dev::{AppConfig, Extensions, ServiceRequest, ServiceResponse};
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, Error};
 use rustls::ServerConfig;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
+use super::connections::ConnectionLimiter;
 use super::error_bodies::ErrorBodies;
 use super::old_posts::OldPosts;
-use super::socket::on_connect;
+use super::socket::{Accepted, AcceptedStream};
 use crate::config::Http;
 
 /// Connections that the system may hold before they are accepted.
@@ -36,8 +37,9 @@ const CLOCK_STEP: Duration = Duration::from_millis(500);
 /// Time for a client to close its side after the last answer.
 const DISCONNECT: Duration = Duration::from_secs(1);
 
-/// Serves `app` at an address, with TLS or without. A stop waits `grace_seconds` for connections.
-/// Returns the address, too: where any port would do, it is news.
+/// Serves `app` at an address, with TLS or without, as far as `limiter` admits connections. A stop
+/// waits `grace_seconds` for connections. Returns the address, too: where any port would do, it is
+/// news.
 ///
 /// # Errors
 /// When the address can't be had.
@@ -46,6 +48,7 @@ pub fn serve<T, B>(
     address: SocketAddr,
     tls: Option<ServerConfig>,
     http: &Http,
+    limiter: &Arc<ConnectionLimiter>,
     grace_seconds: u64,
 ) -> io::Result<(Server, SocketAddr)>
 where
@@ -61,9 +64,11 @@ where
     let listener = bind(address)?;
     let address = listener.local_addr()?;
     let workers = std::thread::available_parallelism().map_or(2, usize::from);
+    // The limiter sees all connections, and closes those beyond its bound. A worker stops to accept
+    // only where it can't keep up with that.
     let builder = Server::build()
         .workers(workers)
-        .max_concurrent_connections(http.connections.div_ceil(workers))
+        .max_concurrent_connections(http.connections + BACKLOG as usize)
         .shutdown_timeout(grace_seconds)
         .disable_signals();
     let timing = Timing {
@@ -71,18 +76,43 @@ where
         keep_alive: http.keep_alive + CLOCK_STEP,
         stop: builder.graceful_shutdown_signal(),
     };
+    let limiter = limiter.clone();
     let builder = match tls {
         None => builder.listen("http", listener, move || {
-            fn_service(|tcp: TcpStream| ready(Ok(accepted(tcp, TcpStream::peer_addr))))
-                .and_then(timing.h1(app()))
+            let limiter = limiter.clone();
+            fn_service(move |tcp| {
+                let stream = limiter.admit(tcp, false).map_err(DispatchError::Io);
+                ready(stream.map(|stream| {
+                    let peer = stream.peer();
+                    (wrapped(stream), peer)
+                }))
+            })
+            .and_then(timing.h1(app(), AcceptedStream::accepted))
         })?,
-        Some(tls) => builder.listen("https", listener, move || {
-            let peer = |tls: &TlsStream<TcpStream>| tls.get_ref().0.peer_addr();
-            Acceptor::new(tls.clone())
-                .map_err(TlsError::into_service_error)
-                .map(move |stream| accepted(stream, peer))
-                .and_then(timing.h1(app()).map_err(TlsError::Service))
-        })?,
+        Some(tls) => {
+            let acceptor = TlsAcceptor::from(Arc::new(tls));
+            builder.listen("https", listener, move || {
+                let (limiter, acceptor) = (limiter.clone(), acceptor.clone());
+                let stop = timing.stop.clone();
+                fn_service(move |tcp| {
+                    let (limiter, acceptor) = (limiter.clone(), acceptor.clone());
+                    let stop = stop.clone();
+                    async move {
+                        let stopped = stop.notified();
+                        let tls = tokio::select! {
+                            tls = shake_hands(&limiter, acceptor, tcp) => tls,
+                            () = stopped => Err(io::ErrorKind::ConnectionAborted.into()),
+                        };
+                        let tls = tls.map_err(DispatchError::Io)?;
+                        let peer = tls.get_ref().0.peer();
+                        Ok((wrapped(tls), peer))
+                    }
+                })
+                .and_then(
+                    timing.h1(app(), |tls: &TlsStream<AcceptedStream>| tls.get_ref().0.accepted()),
+                )
+            })?
+        }
     };
     Ok((builder.run(), address))
 }
@@ -105,13 +135,21 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 /// A connection, wrapped.
 type Connection<IO> = ErrorBodies<OldPosts<IO>>;
 
-/// A connection with the address of its other end.
-fn accepted<IO>(
-    io: IO,
-    peer: impl Fn(&IO) -> io::Result<SocketAddr>,
-) -> (Connection<IO>, Option<SocketAddr>) {
-    let peer = peer(&io).ok();
-    (ErrorBodies::new(OldPosts::new(io)), peer)
+fn wrapped<IO>(io: IO) -> Connection<IO> {
+    ErrorBodies::new(OldPosts::new(io))
+}
+
+/// Admits a connection and makes its TLS handshake, which has a deadline.
+async fn shake_hands(
+    limiter: &Arc<ConnectionLimiter>,
+    acceptor: TlsAcceptor,
+    tcp: TcpStream,
+) -> io::Result<TlsStream<AcceptedStream>> {
+    let stream = limiter.admit(tcp, true)?;
+    let shaken = tokio::time::timeout(limiter.handshake_timeout(), acceptor.accept(stream)).await;
+    let mut tls = shaken.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    tls.get_mut().0.end_handshake();
+    Ok(tls)
 }
 
 /// Times that connections are given, and what ends them.
@@ -129,6 +167,7 @@ impl Timing {
     fn h1<IO, T, B>(
         &self,
         app: App<T>,
+        accepted: fn(&IO) -> &Accepted,
     ) -> impl ServiceFactory<
         (Connection<IO>, Option<SocketAddr>),
         Config = (),
@@ -158,8 +197,8 @@ impl Timing {
             .client_request_timeout(self.request)
             .keep_alive(self.keep_alive)
             .client_disconnect_timeout(DISCONNECT)
-            .on_connect_ext(|io: &Connection<IO>, extensions: &mut _| {
-                on_connect(io.get_ref().get_ref() as &dyn Any, extensions);
+            .on_connect_ext(move |io: &Connection<IO>, extensions: &mut Extensions| {
+                extensions.insert(accepted(io.get_ref().get_ref()).clone());
             })
             .h1(app)
     }

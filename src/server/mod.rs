@@ -23,7 +23,7 @@ use crate::core::{Caller, ConnectionId, Principal};
 use crate::engine::Engine;
 use crate::http::metrics::Metrics;
 use crate::http::tls::{self, Certificates};
-use crate::http::{self, HttpFace};
+use crate::http::{self, ConnectionLimiter, HttpFace};
 use crate::instance::Lock;
 use crate::ipc;
 use crate::os::{self, LocalSocket, Signal, Signals, notify};
@@ -57,6 +57,7 @@ pub async fn run(args: ServerArgs, config: ServerConfig) -> anyhow::Result<()> {
     notify::stopping();
     server.stop.send_replace(Some(reason));
     end_of_faces(server.handle, server.tasks).await?;
+    server.limiting.abort();
     server.watchdog.abort();
     server.engine.stop().await;
     log::info!("stopped");
@@ -82,15 +83,30 @@ async fn start(config: ServerConfig, clock: Clock) -> anyhow::Result<Server> {
         watching: actix::spawn(ws::watch(faces.ws.clone())),
         admitting: admin.map(|socket| actix::spawn(ipc::serve(faces.ipc.clone(), socket))),
     };
+    let limiter = faces.connections.clone();
+    let limiting = actix::spawn(async move { limiter.watch().await });
     let watchdog = actix::spawn(service::feed_watchdog(engine.vitals.clone()));
     let place = place(&config, address, tasks.admitting.is_some());
     log::info!("{place}");
-    Ok(Server { config, certificates, engine, faces, place, stop, handle, tasks, watchdog })
+    Ok(Server {
+        config,
+        certificates,
+        engine,
+        faces,
+        place,
+        stop,
+        handle,
+        tasks,
+        limiting,
+        watchdog,
+    })
 }
 
 /// What clients see of the server.
 struct Faces {
     http: web::Data<HttpFace>,
+    /// Bounds of the connections to `http`.
+    connections: Arc<ConnectionLimiter>,
     ws: Arc<ws::Face>,
     ipc: Rc<ipc::Face>,
 }
@@ -108,11 +124,12 @@ impl Faces {
         let metrics = Arc::new(Metrics::new());
         let settings = tuning::http(config);
         let http = HttpFace::new(calls.clone(), clock, settings, metrics, stopping.clone());
+        let limiter = Arc::new(http.connection_limiter());
         let http = web::Data::new(http);
         let ws = ws::Face::new(http.clone(), epoch, tuning::ws(config), connections.clone());
         let settings = tuning::ipc(config);
         let ipc = ipc::Face::new(PROGRAM, calls.clone(), connections, clock, settings, stopping);
-        Self { http, ws: Arc::new(ws), ipc: Rc::new(ipc) }
+        Self { http, connections: limiter, ws: Arc::new(ws), ipc: Rc::new(ipc) }
     }
 }
 
@@ -127,6 +144,8 @@ struct Server {
     stop: watch::Sender<Option<String>>,
     handle: ServerHandle,
     tasks: Tasks,
+    /// Closes connections at their deadlines.
+    limiting: JoinHandle<()>,
     watchdog: JoinHandle<()>,
 }
 
@@ -180,6 +199,7 @@ impl Server {
             ..config
         };
         self.faces.http.set(tuning::http(&self.config));
+        self.faces.connections.set(&self.config.http);
         self.faces.ws.set(tuning::ws(&self.config));
         self.faces.ipc.set(tuning::ipc(&self.config));
         self.engine.tune(tuning::tuning(&self.config)).await;
@@ -228,7 +248,8 @@ fn listen(
     let (http, ws) = (faces.http.clone(), faces.ws.clone());
     let app = move || http::app(http.clone(), ws.clone());
     let tls = certificates.map(|files| tls::server_config(files.clone()));
-    http::serve(app, config.listen, tls, &config.http, GRACE_SECONDS).with_context(|| {
+    let limiter = &faces.connections;
+    http::serve(app, config.listen, tls, &config.http, limiter, GRACE_SECONDS).with_context(|| {
         format!("can't listen on {}: choose another address with --listen", config.listen)
     })
 }

@@ -1,9 +1,10 @@
 //! An HTTP client that sees every header, over one connection at a time.
 
-use std::io::{BufRead, BufReader, ErrorKind, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{self, BufRead, BufReader, ErrorKind, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 
 use serde_json::{Value, json};
+use socket2::{Domain, Socket, Type};
 
 use super::client::peer;
 use super::daemon::PATIENCE;
@@ -11,9 +12,21 @@ use super::daemon::PATIENCE;
 /// A client of a server; it connects anew when the server has closed.
 pub(crate) struct Http {
     address: SocketAddr,
+    /// Its own address.
+    source: IpAddr,
     stream: Option<BufReader<TcpStream>>,
     /// Sent as Bearer, when there is one.
     pub(crate) token: Option<String>,
+}
+
+const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// Connects from an address of this machine, such as 127.0.0.2.
+pub(crate) fn connect_from(source: IpAddr, address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.bind(&SocketAddr::new(source, 0).into())?;
+    socket.connect(&address.into())?;
+    Ok(socket.into())
 }
 
 /// What a server answered.
@@ -27,12 +40,22 @@ pub(crate) struct Response {
 
 impl Http {
     pub(crate) fn connect(address: SocketAddr) -> Self {
-        Self { address, stream: None, token: None }
+        Self::connect_from(LOCALHOST, address)
+    }
+
+    /// A client with an address of its own.
+    pub(crate) fn connect_from(source: IpAddr, address: SocketAddr) -> Self {
+        Self { address, source, stream: None, token: None }
     }
 
     /// A client with a token for a peer of that id.
     pub(crate) fn registered(address: SocketAddr, peer_id: &str) -> Self {
-        let mut http = Self::connect(address);
+        Self::registered_from(LOCALHOST, address, peer_id)
+    }
+
+    /// Such a client with an address of its own.
+    pub(crate) fn registered_from(source: IpAddr, address: SocketAddr, peer_id: &str) -> Self {
+        let mut http = Self::connect_from(source, address);
         let response = http.post(&format!("/auth/register?peer_id={peer_id}"), None);
         let token = response.ok()["token"].as_str().expect("a token").to_owned();
         http.token = Some(token);
@@ -137,9 +160,9 @@ impl Http {
     }
 
     pub(crate) fn stream(&mut self) -> &mut BufReader<TcpStream> {
-        let address = self.address;
+        let (source, address) = (self.source, self.address);
         self.stream.get_or_insert_with(|| {
-            let stream = TcpStream::connect(address).expect("connect to the server");
+            let stream = connect_from(source, address).expect("connect to the server");
             stream.set_nodelay(true).expect("set no delay");
             stream.set_read_timeout(Some(PATIENCE)).expect("set a time-out");
             stream.set_write_timeout(Some(PATIENCE)).expect("set a time-out");

@@ -2,14 +2,16 @@
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 
 use serde_json::{Value, json};
 use tungstenite::client::IntoClientRequest;
+use tungstenite::handshake::client::Request;
 use tungstenite::protocol::CloseFrame;
 use tungstenite::{Error, Message, WebSocket};
 
 use super::daemon::PATIENCE;
+use super::http::connect_from;
 
 /// A connection to a server.
 pub(crate) struct Ws {
@@ -38,12 +40,22 @@ impl Ws {
             request.headers_mut().insert("x-forwarded-for", client);
         }
         let stream = TcpStream::connect(address).expect("connect to the server");
+        Self::over(stream, request).expect("a handshake")
+    }
+
+    /// A connection from an address of this machine; `None` where the server makes no WebSocket.
+    pub(crate) fn connect_from(source: IpAddr, address: SocketAddr) -> Option<Self> {
+        let request = format!("ws://{address}/ws").into_client_request().expect("a request");
+        Self::over(connect_from(source, address).ok()?, request)
+    }
+
+    fn over(stream: TcpStream, request: Request) -> Option<Self> {
         stream.set_nodelay(true).expect("set no delay");
         stream.set_read_timeout(Some(PATIENCE)).expect("set a time-out");
         stream.set_write_timeout(Some(PATIENCE)).expect("set a time-out");
         let name = stream.local_addr().expect("an address").port();
-        let (socket, _) = tungstenite::client(request, stream).expect("a handshake");
-        Self { socket, name, early: VecDeque::new(), requests: 0, closed: None }
+        let (socket, _) = tungstenite::client(request, stream).ok()?;
+        Some(Self { socket, name, early: VecDeque::new(), requests: 0, closed: None })
     }
 
     /// As LANrage's clients begin.
@@ -57,12 +69,17 @@ impl Ws {
     /// One that knows the additions, and speaks for a peer: its welcome.
     pub(crate) fn hello(address: SocketAddr, peer_id: &str, token: Option<&str>) -> (Self, Value) {
         let mut ws = Self::connect(address);
-        ws.send(json!({
+        let welcome = ws.greet(peer_id, token);
+        (ws, welcome)
+    }
+
+    /// Says hello for a peer: its welcome.
+    pub(crate) fn greet(&mut self, peer_id: &str, token: Option<&str>) -> Value {
+        self.send(json!({
             "type": "hello", "version": "1", "client": "test", "caps": ["lanragectl"],
             "peer_id": peer_id, "token": token,
         }));
-        let welcome = ws.await_type("welcome");
-        (ws, welcome)
+        self.await_type("welcome")
     }
 
     pub(crate) fn send(&mut self, frame: Value) {

@@ -1,6 +1,7 @@
 //! Clients that break the rules. Whatever they send, the server serves the others as before.
 
 mod bodies;
+mod connections;
 mod crowds;
 mod frames;
 mod mutations;

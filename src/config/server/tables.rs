@@ -43,10 +43,22 @@ pub struct Http {
     /// How long a connection may wait for its next request.
     #[serde(serialize_with = "duration::serialize")]
     pub keep_alive: Duration,
+    /// Time that a connection may wait for its next request before it has shown a valid token.
+    #[serde(serialize_with = "duration::serialize")]
+    pub keep_alive_without_token: Duration,
     /// Bytes of a request's body.
     pub body_bytes: usize,
     /// Connections in all.
     pub connections: usize,
+    /// Connections of one address that is no proxy.
+    pub connections_per_address: usize,
+    /// TLS handshakes in progress.
+    pub handshakes: usize,
+    /// TLS handshakes in progress of one address that is no proxy.
+    pub handshakes_per_address: usize,
+    /// Time that a TLS handshake may take.
+    #[serde(serialize_with = "duration::serialize")]
+    pub handshake_timeout: Duration,
 }
 
 /// The two files that TLS needs.
@@ -75,8 +87,21 @@ impl Http {
             public_names: table.list("public_names", "[\"lan.example.org\"]", parse_public_name),
             request_timeout: table.duration("request_timeout", seconds(10), INTERVAL),
             keep_alive: table.duration("keep_alive", seconds(75), INTERVAL),
+            keep_alive_without_token: table.duration(
+                "keep_alive_without_token",
+                seconds(5),
+                INTERVAL,
+            ),
             body_bytes: table.number("body_bytes", 64 * KIB, KIB..=16 * MIB),
             connections: table.number("connections", 8_192, SOCKETS),
+            connections_per_address: table.number(
+                "connections_per_address",
+                2_048,
+                1..=*SOCKETS.end(),
+            ),
+            handshakes: table.number("handshakes", 1_024, SOCKETS),
+            handshakes_per_address: table.number("handshakes_per_address", 256, 1..=*SOCKETS.end()),
+            handshake_timeout: table.duration("handshake_timeout", seconds(5), INTERVAL),
         }
     }
 }

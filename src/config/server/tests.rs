@@ -147,8 +147,13 @@ fn file_is_read_into_its_tables() {
         public_names: vec!["lan.example.org".into()],
         request_timeout: Duration::from_secs(1),
         keep_alive: Duration::from_secs(2),
+        keep_alive_without_token: Duration::from_secs(1),
         body_bytes: 2048,
         connections: 16,
+        connections_per_address: 15,
+        handshakes: 17,
+        handshakes_per_address: 14,
+        handshake_timeout: Duration::from_secs(2),
     };
     assert_eq!(loaded.http, http);
     assert_eq!(loaded.auth.token_ttl, Duration::from_secs(1));
@@ -186,8 +191,13 @@ allowed_origins = ['https://Example.org', 'http://[::1]:8080', 'null', 'file://'
 public_names = ['LAN.example.org']
 request_timeout = '1s'
 keep_alive = '2s'
+keep_alive_without_token = '1s'
 body_bytes = 2048
 connections = 16
+connections_per_address = 15
+handshakes = 17
+handshakes_per_address = 14
+handshake_timeout = '2s'
 [auth]
 token_ttl = '1s'
 relay_key_file = 'relay'

@@ -7,14 +7,17 @@ use std::thread;
 
 use actix_web::rt::net::TcpListener;
 use actix_web::web::Bytes;
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use actix_web::{App, HttpRequest, HttpResponse, web};
 use futures_util::stream;
 use rustls::crypto::ring;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use tokio::sync::oneshot;
 
 use super::*;
+use crate::clock::Clock;
+use crate::config::Http;
 use crate::http::tls::{Certificates, server_config};
+use crate::http::{ConnectionLimiter, serve};
 
 /// Longer than anything takes, so that a failure is no hang.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -53,21 +56,13 @@ fn with_server(
 ) {
     actix_web::rt::System::new().block_on(async {
         let (tell, told) = mpsc::channel();
-        let server = HttpServer::new(move || {
+        let app = move || {
             App::new()
                 .app_data(web::Data::new(tell.clone()))
                 .route("/endless", web::get().to(endless))
-        })
-        .workers(1)
-        .disable_signals()
-        .on_connect(on_connect);
-        let server = match tls {
-            Some(config) => server.bind_rustls_0_23("127.0.0.1:0", config),
-            None => server.bind("127.0.0.1:0"),
-        }
-        .unwrap();
-        let address = server.addrs()[0];
-        let server = server.run();
+        };
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let (server, address) = serve(app, any, tls, &Http::default(), &limiter(), 1).unwrap();
         let handle = server.handle();
         actix_web::rt::spawn(server);
         let (done, finished) = oneshot::channel();
@@ -125,43 +120,39 @@ fn a_tls_client_that_does_not_read_is_cut_off() {
     });
 }
 
-/// A connection of which the server did what it does: both ends, and what it noted.
-async fn accepted() -> (TcpStream, Client, Extensions) {
+fn limiter() -> Arc<ConnectionLimiter> {
+    let (refusals, metrics) = Default::default();
+    Arc::new(ConnectionLimiter::new(&Http::default(), Clock::start(), refusals, metrics))
+}
+
+/// Both ends of an admitted connection.
+async fn admitted() -> (AcceptedStream, Client) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = Client::connect(listener.local_addr().unwrap()).unwrap();
     client.set_read_timeout(Some(PATIENCE)).unwrap();
     let (stream, _) = listener.accept().await.unwrap();
-    let mut extensions = Extensions::new();
-    on_connect(&stream, &mut extensions);
-    (stream, client, extensions)
+    (limiter().admit(stream, false).unwrap(), client)
 }
 
 #[test]
 fn accepted_sockets_send_at_once_and_give_up_on_the_dead() {
     actix_web::rt::System::new().block_on(async {
-        let (stream, _client, _) = accepted().await;
-        assert!(stream.nodelay().unwrap());
+        let (stream, _client) = admitted().await;
+        assert!(stream.tcp.nodelay().unwrap());
         #[cfg(target_os = "linux")]
-        assert_eq!(SockRef::from(&stream).tcp_user_timeout().unwrap(), Some(USER_TIMEOUT));
+        assert_eq!(SockRef::from(&stream.tcp).tcp_user_timeout().unwrap(), Some(USER_TIMEOUT));
     });
 }
 
 #[test]
 fn keeping_a_hangup_keeps_no_connection_open() {
     actix_web::rt::System::new().block_on(async {
-        let (stream, mut client, extensions) = accepted().await;
-        let hangup = extensions.get::<Accepted>().expect("prepared").hangup();
-        drop((stream, extensions));
+        let (stream, mut client) = admitted().await;
+        let hangup = stream.accepted().hangup();
+        drop(stream);
         assert_eq!(client.read(&mut [0]).expect("the end of the connection"), 0);
         hangup.now();
     });
-}
-
-#[test]
-fn what_is_no_tcp_connection_is_left_alone() {
-    let mut extensions = Extensions::new();
-    on_connect(&"no socket", &mut extensions);
-    assert!(!extensions.contains::<Accepted>());
 }
 
 #[cfg(unix)]

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::Recipient;
-use actix_web::{HttpServer, web};
+use actix_web::web;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -21,7 +21,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use super::metrics::Metrics;
-use super::{HttpFace, Settings, app};
+use super::{HttpFace, Settings, app, serve};
 use crate::cleanup::Routine;
 use crate::clock::Clock;
 use crate::config::{Auth, Http, ServerLimits, Ws};
@@ -75,14 +75,12 @@ impl Server {
         let sockets = ws::Face::new(face.clone(), epoch, sockets, Connections::default());
         let sockets = Arc::new(sockets);
         let shared = face.clone();
-        let server = HttpServer::new(move || app(shared.clone(), sockets.clone()))
-            .workers(1)
-            .on_connect(super::socket::on_connect)
-            .disable_signals()
-            .bind("127.0.0.1:0")
-            .unwrap();
-        let address = server.addrs()[0];
-        actix::spawn(server.run());
+        let limiter = Arc::new(face.connection_limiter());
+        let app = move || app(shared.clone(), sockets.clone());
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let http = &face.settings().http;
+        let (server, address) = serve(app, any, None, http, &limiter, 1).unwrap();
+        actix::spawn(server);
         Self { address, face, stop, engine: Some(engine), _state: state }
     }
 

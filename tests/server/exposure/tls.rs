@@ -1,9 +1,11 @@
 //! The server over TLS.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::io::{BufReader, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
@@ -12,7 +14,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::{Value, json};
 use tungstenite::{Message, WebSocket};
 
-use crate::harness::{Daemon, Response, Setup, read_response, write_secret};
+use crate::harness::{Daemon, Response, Setup, connect_from, read_response, write_secret};
 
 type Tls = StreamOwned<ClientConnection, TcpStream>;
 type Made = CertifiedKey<KeyPair>;
@@ -36,6 +38,10 @@ fn start(made: &Made) -> Daemon {
 
 /// A connection of a client that trusts that certificate alone.
 fn connect(address: SocketAddr, trusted: &Made) -> std::io::Result<Tls> {
+    shake_hands(TcpStream::connect(address)?, trusted)
+}
+
+fn shake_hands(stream: TcpStream, trusted: &Made) -> std::io::Result<Tls> {
     let mut roots = RootCertStore::empty();
     roots.add(trusted.cert.der().clone()).expect("a root");
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -45,7 +51,6 @@ fn connect(address: SocketAddr, trusted: &Made) -> std::io::Result<Tls> {
         .with_no_client_auth();
     let name = "localhost".try_into().expect("a name");
     let client = ClientConnection::new(Arc::new(config), name).expect("a client");
-    let stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(20)))?;
     let mut tls = StreamOwned::new(client, stream);
     tls.flush()?;
@@ -167,5 +172,66 @@ fn a_client_that_never_shakes_hands_is_hung_up_on() {
     let mut rest = Vec::new();
     std::io::Read::read_to_end(silent.stream(), &mut rest).expect("the server hangs up");
     assert_eq!(rest, b"");
+    get(&mut connect(server.address(), &made).expect("a connection"), "/healthz").ok();
+}
+
+#[test]
+fn silent_connections_make_way_for_handshakes() {
+    let made = make();
+    let config = "handshakes = 16\nhandshakes_per_address = 4\nhandshake_timeout = '1h'\n";
+    let setup = Setup::server().config(&format!("{CONFIG}{config}"));
+    write(&setup, &made, &made);
+    let server = setup.start();
+    let address = server.address();
+    let source = |number| Ipv4Addr::new(127, 0, 0, number).into();
+    let honest = |number: u8| {
+        let stream = connect_from(source(number), address).expect("connect to the server");
+        let mut tls = shake_hands(stream, &made).expect("a handshake");
+        get(&mut tls, "/healthz").ok();
+    };
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let _end = End(&is_over);
+        // A few thousand would leave the machine without ports.
+        let flood = |number: u8| {
+            let mut silent = VecDeque::new();
+            while !is_over.load(Ordering::Relaxed) {
+                silent.push_back(connect_from(source(number), address));
+                if silent.len() > 200 {
+                    silent.pop_front();
+                }
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        };
+        for number in [2, 3, 4] {
+            scope.spawn(move || flood(number));
+        }
+        server.await_log("raise http.handshakes_per_address");
+        // From an address of its own, and from one that floods.
+        (0..10).for_each(|_| honest(5));
+        honest(2);
+    });
+}
+
+/// Tells threads that a test is over, also where it fails.
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn handshake_has_a_deadline() {
+    let made = make();
+    let setup = Setup::server().config(&format!("{CONFIG}handshake_timeout = '100ms'\n"));
+    write(&setup, &made, &made);
+    let server = setup.start();
+    // The beginning of a ClientHello, and no more.
+    let mut begun = server.http();
+    begun.send_raw(&[22, 3, 1, 1, 0]);
+    let mut rest = Vec::new();
+    std::io::Read::read_to_end(begun.stream(), &mut rest).expect("the server hangs up");
     get(&mut connect(server.address(), &made).expect("a connection"), "/healthz").ok();
 }

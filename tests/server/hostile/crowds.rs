@@ -72,7 +72,7 @@ fn connections_that_are_idle_are_closed_in_time() {
 }
 
 #[test]
-fn more_connections_than_there_may_be_wait_for_their_turn() {
+fn more_connections_than_there_may_be_are_closed() {
     let config = "[http]\nconnections = 16\nrequest_timeout = '1h'\nkeep_alive = '1h'\n";
     let server = Setup::server().config(config).start();
     if !sees_files(&server) {
@@ -80,16 +80,10 @@ fn more_connections_than_there_may_be_wait_for_their_turn() {
     }
     let sockets = open_sockets(&server);
     let crowd: Vec<_> = (0..200).map(|_| TcpStream::connect(server.address())).collect();
-    // Each has two handles; and the workers share the number, rounded up.
-    eventually("as many as may be", || (open_sockets(&server) >= sockets + 2 * 16).then_some(()));
-    let most = sockets + 2 * 100;
-    assert!(
-        open_sockets(&server) <= most,
-        "{} open sockets, {sockets} before",
-        open_sockets(&server)
-    );
-    drop(crowd);
     server.http().get("/healthz").ok();
+    // Each has two handles.
+    eventually("as many as may be", || (open_sockets(&server) <= sockets + 2 * 16).then_some(()));
+    drop(crowd);
 }
 
 #[test]

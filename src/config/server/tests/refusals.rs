@@ -61,8 +61,10 @@ fn no_number_may_be_nothing() {
     let counts = "[limits]\ntokens = 0\nreceipts = 0\n[ws]\nqueue_frames = 0\nframe_bytes = 0\n\
                   first_frame = '0s'\nping_interval = '0s'\npong_timeout = '0s'\nrefresh = '0s'\n\
                   [http]\nbody_bytes = 0\nconnections = 15\nrequest_timeout = '0s'\nkeep_alive = '0s'\n\
+                  connections_per_address = 0\nhandshakes = 15\nhandshakes_per_address = 0\n\
+                  handshake_timeout = '0s'\nkeep_alive_without_token = '0s'\n\
                   [auth]\ntoken_ttl = '999ms'";
-    assert_eq!(Configured::new(counts).refusal().matches("is out of range").count(), 13);
+    assert_eq!(Configured::new(counts).refusal().matches("is out of range").count(), 18);
     assert_refused(
         "auth.token_ttl = '8761h'",
         "1: auth.token_ttl: '8761h' is out of range: it must be from 1s to 8760h",

@@ -1,0 +1,66 @@
+//! The log of refusals by limits: one line a minute for each limit and address.
+
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::core::{AddressKey, RefusalCounts, RefusalReport};
+
+/// A limit that clients of the network reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Limit {
+    /// Connections of all addresses.
+    Connections,
+    /// Connections of one address.
+    ConnectionsPerAddress,
+    /// TLS handshakes of all addresses.
+    Handshakes,
+    /// TLS handshakes of one address.
+    HandshakesPerAddress,
+}
+
+impl Limit {
+    /// Returns the event, and the advice to who wants to admit more.
+    fn describe(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Connections => ("connections closed", "raise http.connections"),
+            Self::ConnectionsPerAddress => (
+                "connections closed",
+                "raise http.connections_per_address, or name a proxy in http.behind_proxy",
+            ),
+            Self::Handshakes => ("TLS handshakes closed", "raise http.handshakes"),
+            Self::HandshakesPerAddress => {
+                ("TLS handshakes closed", "raise http.handshakes_per_address")
+            }
+        }
+    }
+}
+
+/// Refusals that the log does not tell of yet.
+#[derive(Debug, Default)]
+pub struct RefusalLog(Mutex<RefusalCounts<Limit>>);
+
+impl RefusalLog {
+    /// Counts a refusal.
+    pub(crate) fn add(&self, limit: Limit, address: IpAddr) {
+        self.add_key(limit, address.into());
+    }
+
+    /// Counts a refusal.
+    pub(super) fn add_key(&self, limit: Limit, address: AddressKey) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).add(limit, address);
+    }
+
+    /// Writes what is due into the log.
+    pub(super) fn write(&self, now: Duration) {
+        let reports = self.0.lock().unwrap_or_else(PoisonError::into_inner).due(now);
+        for RefusalReport { limit, address, refused } in reports {
+            let address =
+                address.map_or_else(|| "others".to_owned(), |address| address.to_string());
+            let (event, advice) = limit.describe();
+            log::warn!(
+                "limit reached, {event}: address={address} count={refused}: to admit more, {advice}"
+            );
+        }
+    }
+}
