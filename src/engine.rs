@@ -88,7 +88,8 @@ impl Engine {
         let (dir, layout) = (settings.state_dir.clone(), settings.layout);
         let rules = settings.tuning.rules.clone();
         // A recovery or a slow disk may take its time, while the program still hears of signals.
-        let opening = move || State::open(&dir, layout, rules, clock);
+        let caller = itself.clone();
+        let opening = move || State::open(&dir, layout, rules, clock, caller);
         let state = tokio::task::spawn_blocking(opening).await??;
         Ok(Self::over(state, clock, settings, itself))
     }
@@ -194,10 +195,11 @@ impl State {
         layout: Layout,
         rules: Rules,
         clock: Clock,
+        itself: Caller,
     ) -> anyhow::Result<Self> {
         let epoch = new_epoch()?;
         let options = OpenOptions { now: clock.now().wall, layout, new_epoch: &|| epoch.clone() };
-        let Opened { database, rows, epoch, recovery, .. } = store::open(dir, &options)?;
+        let Opened { mut database, rows, epoch, recovery, .. } = store::open(dir, &options)?;
         let status = StoreStatus {
             path: database.path().display().to_string(),
             pending: 0,
@@ -207,8 +209,29 @@ impl State {
         };
         let mut registry = Registry::new(rules, epoch);
         registry.restore(rows, clock.now());
+        trim_copies(&mut registry, &mut database, itself, clock)?;
         Ok(Self { registry, database, status })
     }
+}
+
+/// Drops copies of parties that exceed the bounds, before anybody sees them.
+fn trim_copies(
+    registry: &mut Registry,
+    database: &mut Database,
+    itself: Caller,
+    clock: Clock,
+) -> anyhow::Result<()> {
+    let before = registry.party_count();
+    let trimmed = registry.trim_copies(itself, clock.now());
+    if !trimmed.changes.is_empty() {
+        let dropped = before - registry.party_count();
+        log::warn!(
+            "copies of the control server's parties exceed limits.parties_per_peer or remote.copies_bytes and are dropped: parties={dropped}"
+        );
+        let writes: Vec<_> = trimmed.changes.iter().map(|change| change.write().clone()).collect();
+        database.commit(&writes, &[]).context("dropping copies of the control server's parties")?;
+    }
+    Ok(())
 }
 
 fn new_epoch() -> anyhow::Result<Epoch> {

@@ -7,6 +7,7 @@ mod certificates;
 mod chaos;
 mod clocks;
 mod gateways;
+mod hostile;
 mod lies;
 mod lost_answers;
 mod network;

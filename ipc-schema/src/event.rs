@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::Connection;
-use crate::model::{Epoch, Party, PartyId, Peer, PeerId, Relay, RelayId};
+use crate::model::{Epoch, KeyChange, Party, PartyId, Peer, PeerId, Relay, RelayId};
 use crate::params::Topic;
 
 /// A change, as `kind` and `data`. Those of a party carry the `epoch` and `seq` it has after it.
@@ -65,6 +65,9 @@ pub enum Event {
         party_id: PartyId,
         /// The member as it is now.
         peer: Peer,
+        /// How its public key changed, if the control server states another one now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key_changed: Option<KeyChange>,
         /// The party's epoch.
         epoch: Epoch,
         /// The party's after the change.

@@ -169,6 +169,8 @@ methods! {
     "peer.discover" PeerDiscover(MemberParams) -> PeerResult, Operator, [PartyNotFound, PeerNotFound];
     "Is a member's sign of life."
     "peer.heartbeat" PeerHeartbeat(MemberParams) -> HeartbeatResult, Operator, [PartyNotFound, PeerNotFound, PermissionDenied];
+    "Accepts the public key that the control server states of a member from another machine. The caller has a peer in the party, or is an administrator."
+    "peer.trust" PeerTrust(PeerTrustParams) -> PeerResult, Operator, [PartyNotFound, PeerNotFound, PermissionDenied, StoreUnavailable];
     "Queues a signal for a member. Signals wait in memory only, for as long as hello tells."
     "signal.send" SignalSend(SignalSendParams) -> SignalSendResult, Operator, [PartyNotFound, NotAMember, PeerNotFound, RateLimited, PermissionDenied, Offline, ServerRejected];
     "Returns the signals that wait for a member, oldest first, and takes them out of its queue. What would not fit a frame waits for the next poll."

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::lanrage;
-use crate::model::{Keepalive, Name, PartyId, PeerId, PeerInput, RelayId, SignalData};
+use crate::model::{Keepalive, Name, PartyId, PeerId, PeerInput, PublicKey, RelayId, SignalData};
 use crate::object;
 
 macro_rules! params {
@@ -113,6 +113,16 @@ params! {
         /// The member as it is now.
         #[serde(deserialize_with = "object::object")]
         pub peer: PeerInput,
+    }
+
+    /// Of `peer.trust`.
+    PeerTrustParams {
+        /// The party.
+        pub party_id: PartyId,
+        /// The member.
+        pub peer_id: PeerId,
+        /// The key to accept: the one that the control server states now.
+        pub public_key: PublicKey,
     }
 
     /// Of `signal.send`.

@@ -147,8 +147,8 @@ impl View {
             Event::PartyRemoved { party_id, .. } => {
                 self.parties.remove(party_id);
             }
-            Event::PeerJoined { party_id, peer, epoch, seq }
-            | Event::PeerUpdated { party_id, peer, epoch, seq } => {
+            Event::PeerJoined { party_id, peer, epoch, seq, .. }
+            | Event::PeerUpdated { party_id, peer, epoch, seq, .. } => {
                 if let Some(party) = self.touch(party_id, epoch, *seq) {
                     party.peers.insert(peer.info.peer_id.clone(), peer.clone());
                 }

@@ -7,11 +7,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::builder::TypedValueParser;
 use lanrage_ipc::ErrorCode;
-use lanrage_ipc::method::{PeerDiscover, PeerHeartbeat, PeerList, PeerUpdate};
+use lanrage_ipc::method::{PeerDiscover, PeerHeartbeat, PeerList, PeerTrust, PeerUpdate};
 use lanrage_ipc::model::{
-    Address, Keepalive, Name, NatType, PartyId, Peer, PeerId, PeerInput, PublicKey,
+    Address, Keepalive, KeyChange, Name, NatType, PartyId, Peer, PeerId, PeerInput, PublicKey,
 };
-use lanrage_ipc::params::{MemberParams, PartyParams, PeerUpdateParams};
+use lanrage_ipc::params::{MemberParams, PartyParams, PeerTrustParams, PeerUpdateParams};
 use lanrage_ipc::results::PeerResult;
 
 use super::daemon::Daemon;
@@ -55,6 +55,18 @@ pub(super) enum Command {
         name: Option<Name>,
         #[command(flatten)]
         details: Details,
+    },
+    /// Accept the public key that a peer from another machine has now
+    Trust {
+        /// The party's id
+        #[arg(allow_hyphen_values = true)]
+        party: PartyId,
+        /// The peer's id
+        #[arg(allow_hyphen_values = true)]
+        peer: PeerId,
+        /// The key to accept, as its owner told you
+        #[arg(value_name = "KEY")]
+        public_key: PublicKey,
     },
     /// Give a peer's sign of life, as one that joined with --keepalive manual has to
     Heartbeat(Member),
@@ -197,6 +209,10 @@ impl Command {
                 }
                 Ok(())
             }
+            Self::Trust { party, peer, public_key } => {
+                let params = PeerTrustParams { party_id: party, peer_id: peer, public_key };
+                daemon.connect()?.show::<PeerTrust>(&params, show)
+            }
             Self::Heartbeat(member) => {
                 let params = member.params()?;
                 daemon.connect()?.show::<PeerHeartbeat>(&params, |page, result| {
@@ -234,6 +250,25 @@ pub(super) fn table(page: &mut Page, peers: &BTreeMap<PeerId, Peer>) {
     let rows: Vec<_> = peers.values().map(row).collect();
     let header = ["PEER", "NAME", "VIRTUAL IP", "NAT", "PUBLIC", "LOCAL", "SEEN"];
     page.table(header, rows, "no peers");
+    for peer in peers.values() {
+        if let Some(change) = &peer.key_changed {
+            page.line("");
+            tell_key_change(page, peer, change);
+        }
+    }
+}
+
+/// Warns of a key that nobody has accepted.
+fn tell_key_change(page: &mut Page, peer: &Peer, KeyChange { previous, held }: &KeyChange) {
+    let id = &peer.info.peer_id;
+    let key = held.as_ref().unwrap_or(&peer.info.public_key);
+    page.line(format_args!("warning: the public key of {id} changed"));
+    page.line(format_args!("  from {previous} to {key}"));
+    let what =
+        if held.is_some() { "the old key stays in force" } else { "the new key is in force" };
+    page.line(format_args!(
+        "  {what}; ask its owner, then: lanragectl peer trust PARTY {id} {key}"
+    ));
 }
 
 fn show(page: &mut Page, result: &PeerResult) {
@@ -248,11 +283,15 @@ fn show(page: &mut Page, result: &PeerResult) {
         ("local", endpoint(info.local_ip, info.local_port)),
         ("seen", seen(page, &result.peer)),
     ]);
+    if let Some(change) = &result.peer.key_changed {
+        tell_key_change(page, &result.peer, change);
+    }
 }
 
 fn seen(page: &Page, peer: &Peer) -> String {
     let ago = page.ago(peer.last_seen);
-    if peer.connected { ago } else { format!("{ago}, disconnected") }
+    let ago = if peer.connected { ago } else { format!("{ago}, disconnected") };
+    if peer.key_changed.is_some() { format!("{ago}, key changed") } else { ago }
 }
 
 /// An address with its port, as far as they are known.

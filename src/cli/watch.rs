@@ -151,8 +151,9 @@ fn tell(event: &Event) -> (&'static str, String) {
         Event::PeerJoined { party_id, peer, .. } => {
             ("peer.joined", format!("{party_id}: {}", tell_peer(peer)))
         }
-        Event::PeerUpdated { party_id, peer, .. } => {
-            ("peer.updated", format!("{party_id}: {}", tell_peer(peer)))
+        Event::PeerUpdated { party_id, peer, key_changed, .. } => {
+            let changed = key_changed.as_ref().map_or("", |_| ", public key changed");
+            ("peer.updated", format!("{party_id}: {}{changed}", tell_peer(peer)))
         }
         Event::PeerLeft { party_id, peer_id, reason, .. } => {
             ("peer.left", format!("{party_id}: {peer_id}: {}", because(*reason)))

@@ -24,7 +24,7 @@ pub use args::{CliArgs, DaemonArgs, ServerArgs};
 pub use daemon::{DaemonConfig, effective_toml, load, needs_restart};
 pub use environment::Environment;
 pub use error::{ConfigError, Mistake};
-pub use remote::Remote;
+pub use remote::{OnKeyChange, Remote};
 pub use secret::Secret;
 pub use server::{
     ADDRESS_SHARE, Auth, Http, ORIGINS_WITHOUT_HOST, ServerConfig, ServerLimits, Tls, Ws,

@@ -1,7 +1,7 @@
 //! `[remote]`: how the daemon gets along with its control server, and the address of that server.
 
 use super::reader::{self, Table};
-use super::tables::{COUNT, INTERVAL, minutes, seconds};
+use super::tables::{COUNT, INTERVAL, KIB, MIB, minutes, seconds};
 use super::{ConfigError, Environment, duration};
 use crate::control_plane::remote::transport::Carrier;
 use crate::control_plane::remote::transport::proxy::ProxyChoice;
@@ -17,6 +17,16 @@ const PROXY_FLAG: &str = "--proxy";
 const PROXY_VARIABLE: &str = "LANRAGE_PROXY";
 /// A server that is asked more often has nothing else to do; after an hour there are no news.
 const POLL: RangeInclusive<Duration> = seconds(1)..=minutes(60);
+
+/// What becomes of a member whose public key changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnKeyChange {
+    /// The new key is in force at once, and the change is told.
+    Tell,
+    /// The key that was seen first stays in force until `peer.trust` accepts the new one.
+    Hold,
+}
 
 /// `[remote]`: how the daemon gets along with its control server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -44,6 +54,10 @@ pub struct Remote {
     /// How often at least it looks for news where it can't be told them.
     #[serde(serialize_with = "duration::serialize")]
     pub poll: Duration,
+    /// Bytes of the copies of its parties that the daemon keeps, in memory and on the disk.
+    pub copies_bytes: usize,
+    /// What becomes of a member whose public key changes.
+    pub on_key_change: OnKeyChange,
     /// What it speaks.
     pub transport: Carrier,
     /// Certificates, as PEM, that are trusted beside those that the system trusts.
@@ -65,6 +79,14 @@ impl Remote {
             max_attempts: table.number("max_attempts", 5, COUNT),
             probe: table.duration("probe", seconds(60), INTERVAL),
             poll: table.duration("poll", seconds(10), POLL),
+            copies_bytes: table.number("copies_bytes", 32 * MIB, 64 * KIB..=1024 * MIB),
+            on_key_change: table.value("on_key_change", OnKeyChange::Tell, |value| {
+                match value.as_str() {
+                    Some("tell") => Ok(OnKeyChange::Tell),
+                    Some("hold") => Ok(OnKeyChange::Hold),
+                    _ => Err("must be \"tell\" or \"hold\""),
+                }
+            }),
             transport: table.value("transport", Carrier::Auto, |value| match value.as_str() {
                 Some("auto") => Ok(Carrier::Auto),
                 Some("ws") => Ok(Carrier::Ws),

@@ -293,10 +293,14 @@ impl Failure {
                 | Refusal::PeerTaken(_)
                 | Refusal::BadToken
                 | Refusal::RelayNotYours(_) => ErrorCode::PermissionDenied,
-                Refusal::SignalTooLarge { .. } | Refusal::KeyReused => ErrorCode::InvalidParams,
+                Refusal::SignalTooLarge { .. } | Refusal::KeyReused | Refusal::KeyIsAnother(_) => {
+                    ErrorCode::InvalidParams
+                }
+                Refusal::AddressRefused { .. } => ErrorCode::ServerRejected,
                 Refusal::TooManyParties { .. }
                 | Refusal::RegistryFull { .. }
                 | Refusal::ShareFull { .. }
+                | Refusal::CopiesFull { .. }
                 | Refusal::OutboxFull { .. }
                 | Refusal::SignalsFull { .. }
                 | Refusal::SignalQueueFull { .. } => ErrorCode::RateLimited,

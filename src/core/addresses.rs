@@ -15,3 +15,14 @@ pub(super) fn guest(subnet: Ipv4Net, taken: &HashSet<Ipv4Addr>) -> Option<Ipv4Ad
     // Of one more candidate than there are members, one is free: this never walks the subnet.
     subnet.hosts().skip(1).take(taken.len() + 1).find(|address| !taken.contains(address))
 }
+
+/// True for an address that a host of the subnet may have.
+pub(super) fn is_host(subnet: Ipv4Net, address: Ipv4Addr) -> bool {
+    subnet.contains(&address) && address != subnet.network() && address != subnet.broadcast()
+}
+
+/// True for an address of RFC 1918, or of the carriers' range 100.64.0.0/10.
+pub(super) fn is_private(address: Ipv4Addr) -> bool {
+    let [first, second, ..] = address.octets();
+    address.is_private() || (first == 100 && (64..128).contains(&second))
+}

@@ -5,12 +5,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::Ipv4Net;
 use jiff::Timestamp;
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::lanrage::ImportedParty;
 use lanrage_ipc::model::{
-    Epoch, Keepalive, Name, Party, PartyId, Peer, PeerId, PeerInput, Relay, RelayId, Signal,
-    SignalData, UtcOffset,
+    Epoch, Keepalive, Name, Party, PartyId, Peer, PeerId, PeerInput, PublicKey, Relay, RelayId,
+    Signal, SignalData, UtcOffset,
 };
 use lanrage_ipc::results::Rejected;
 
@@ -245,6 +246,17 @@ pub enum Command {
         occasion: Occasion,
         /// Requests about it that the server is answering.
         in_flight: Vec<InFlight>,
+        /// Addresses of this machine's interfaces, with the networks that they are in.
+        machine: Vec<Ipv4Net>,
+    },
+    /// Accepts the key that a control server states of a member from another machine.
+    Trust {
+        /// The party.
+        party_id: PartyId,
+        /// The member.
+        peer_id: PeerId,
+        /// The key.
+        public_key: PublicKey,
     },
     /// Takes in that a control server will not do what an intent asks of it.
     Refused {

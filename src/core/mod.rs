@@ -31,8 +31,8 @@ pub use rate::{Buckets, Rate, RetryAfter};
 pub use recent::Recent;
 pub use record::{
     ChoiceRecord, ClaimHash, CredentialRecord, Deed, Done, IntentRecord, MemberRecord, Owner,
-    PartyRecord, Proof, Receipt, ReceiptRecord, RelayRecord, RequestKey, Seen, ServerKey,
-    TokenHash, TokenRecord, User, Write,
+    PartyRecord, PinRecord, Proof, Receipt, ReceiptRecord, RelayRecord, RequestKey, Seen,
+    ServerKey, TokenHash, TokenRecord, User, Write,
 };
 pub use refusal_counts::{RefusalCounts, RefusalReport};
 pub use registry::{Applied, Change, Effect, Filter, Registry};

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use lanrage_ipc::control::Secret;
 use lanrage_ipc::model::{
-    Epoch, Keepalive, Name, Origin, PartyId, PeerId, PeerInput, Relay, RelayId, UtcOffset,
+    Epoch, Keepalive, Name, Origin, PartyId, PeerId, PeerInput, PublicKey, Relay, RelayId,
+    UtcOffset,
 };
 use serde::{Deserialize, Serialize};
 
@@ -191,6 +192,21 @@ pub enum Deed {
     Leave,
 }
 
+/// The public key of a member from another machine, as it was first seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PinRecord {
+    /// The party.
+    pub party_id: PartyId,
+    /// The member, or former member.
+    pub peer_id: PeerId,
+    /// The first key, or the one that was accepted last.
+    pub public_key: PublicKey,
+    /// Another key that is in force, though nobody accepted it.
+    pub replaced_by: Option<PublicKey>,
+    /// Time at which it was first seen.
+    pub at: Timestamp,
+}
+
 /// The address of a control server, as it was checked and normalised.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServerKey(pub Arc<str>);
@@ -258,6 +274,10 @@ pub enum Write {
     PutIntent(IntentRecord),
     /// Deletes an intent.
     DeleteIntent(PartyId, PeerId),
+    /// Inserts a pin, or replaces it.
+    PutPin(PinRecord),
+    /// Deletes a pin.
+    DeletePin(PartyId, PeerId),
     /// Inserts a credential, or replaces it.
     PutCredential(CredentialRecord),
     /// Deletes a credential.

@@ -1,5 +1,7 @@
 //! What the registry refuses.
 
+use std::net::Ipv4Addr;
+
 use lanrage_ipc::model::{PartyId, PeerId, RelayId};
 
 use super::shares::Payer;
@@ -78,6 +80,31 @@ pub enum Refusal {
         /// The most that they may have.
         limit: usize,
     },
+    /// The control server tells more than its copies may take.
+    #[error(
+        "party {party_id} is not followed: copies of the control server's parties may take {limit} bytes (remote.copies_bytes)"
+    )]
+    CopiesFull {
+        /// The party.
+        party_id: PartyId,
+        /// The most bytes that they may take.
+        limit: usize,
+    },
+    /// The control server gives an address that no member may have.
+    #[error(
+        "party {party_id}: the control server gives peer {peer_id} the virtual address {address}, which is neither of addresses.subnet nor of the party's private network, or is of a network of this machine"
+    )]
+    AddressRefused {
+        /// The party.
+        party_id: PartyId,
+        /// The member.
+        peer_id: PeerId,
+        /// The address.
+        address: Ipv4Addr,
+    },
+    /// The key that the control server states is not the one to accept.
+    #[error("is not the key that the control server has of peer {0} now")]
+    KeyIsAnother(PeerId),
     /// Too much waits for the control server.
     #[error("{limit} changes wait for the control server already, the most that may")]
     OutboxFull {

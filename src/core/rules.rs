@@ -41,6 +41,10 @@ pub struct Rules {
     pub signals_total_bytes: usize,
     /// Part of each table that one client may fill.
     pub shares: Shares,
+    /// Bytes of all copies of a control server's parties.
+    pub copies_bytes: usize,
+    /// True where a changed key of a member from another machine waits to be accepted.
+    pub hold_keys: bool,
     /// Where virtual addresses come from; the host's is its first.
     pub subnet: Ipv4Net,
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use crate::cleanup::Routine;
-use crate::config::{ADDRESS_SHARE, DaemonConfig, Environment};
+use crate::config::{ADDRESS_SHARE, DaemonConfig, Environment, OnKeyChange};
 use crate::control_plane::remote::transport::proxy::{Proxies, SystemProxies};
 use crate::control_plane::remote::{self, transport};
 use crate::core::link;
@@ -37,7 +37,7 @@ pub(super) fn settings(config: &DaemonConfig) -> Settings {
 }
 
 pub(super) fn tuning(config: &DaemonConfig) -> Tuning {
-    let DaemonConfig { cleanup, limits, addresses, store, .. } = config;
+    let DaemonConfig { cleanup, limits, addresses, store, remote, .. } = config;
     let rules = Rules {
         peer_timeout: cleanup.peer_timeout,
         relay_timeout: cleanup.relay_timeout,
@@ -57,6 +57,8 @@ pub(super) fn tuning(config: &DaemonConfig) -> Tuning {
         signals_total_bytes: limits.signals_total_bytes,
         // Of addresses the daemon knows none, but peers have as much.
         shares: Shares { address: ADDRESS_SHARE, user: limits.uid_share },
+        copies_bytes: remote.copies_bytes,
+        hold_keys: remote.on_key_change == OnKeyChange::Hold,
         subnet: addresses.subnet,
     };
     let routine = Routine {

@@ -194,9 +194,12 @@ impl Problem {
             Refusal::PartyExists(_)
             | Refusal::PartyFull { .. }
             | Refusal::TooManyParties { .. } => Self::new(StatusCode::CONFLICT, words),
+            // Of commands that no client has.
+            Refusal::AddressRefused { .. } | Refusal::KeyIsAnother(_) => Self::forbidden(words),
             Refusal::SignalTooLarge { .. } => Self::new(StatusCode::PAYLOAD_TOO_LARGE, words),
             Refusal::RegistryFull { .. }
             | Refusal::ShareFull { .. }
+            | Refusal::CopiesFull { .. }
             | Refusal::OutboxFull { .. }
             | Refusal::SignalsFull { .. }
             | Refusal::SignalQueueFull { .. } => Self::unavailable("overloaded", words),

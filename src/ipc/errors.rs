@@ -15,6 +15,11 @@ pub(super) fn wire(failure: &Failure) -> RpcError {
         Failure::Refused(Refusal::SignalTooLarge { .. }) => {
             RpcError::invalid_params("signal_data", words)
         }
+        Failure::Refused(Refusal::KeyIsAnother(_)) => RpcError::invalid_params("public_key", words)
+            .hint("look at the member again: `key_changed` has the key that is held"),
+        Failure::Refused(Refusal::AddressRefused { .. }) => {
+            RpcError::new(failure.code(), words).hint("set addresses.subnet to that of the server")
+        }
         Failure::BackupPath(_) => RpcError::invalid_params("path", words),
         Failure::Discovery(_) => {
             RpcError::new(failure.code(), words).hint("mend the discovery file, or what it is on")

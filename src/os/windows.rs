@@ -295,3 +295,8 @@ mod tests {
         }
     }
 }
+
+/// Returns nothing: the interfaces' addresses are not looked up here.
+pub fn networks() -> Vec<ipnet::Ipv4Net> {
+    Vec::new()
+}

@@ -36,6 +36,9 @@ pub(super) fn tuning(config: &ServerConfig) -> Tuning {
         signals_per_peer: limits.shared.signals_per_peer,
         signals_total_bytes: limits.shared.signals_total_bytes,
         shares: Shares { address: limits.address_share, user: limits.shared.uid_share },
+        // A server copies no parties.
+        copies_bytes: 0,
+        hold_keys: false,
         subnet: addresses.subnet,
     };
     let routine = Routine {

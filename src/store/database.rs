@@ -154,6 +154,7 @@ fn last_of_each_row(writes: &[Write]) -> impl Iterator<Item = &Write> {
         Token(&'a TokenHash),
         Receipt(&'a PeerId, &'a RequestKey),
         Intent(&'a PartyId, &'a PeerId),
+        Pin(&'a PartyId, &'a PeerId),
         Credential(&'a ServerKey, &'a PeerId),
         Choice,
     }
@@ -172,6 +173,8 @@ fn last_of_each_row(writes: &[Write]) -> impl Iterator<Item = &Write> {
             Write::DeleteReceipt(peer_id, key) => Key::Receipt(peer_id, key),
             Write::PutIntent(intent) => Key::Intent(&intent.party_id, &intent.peer_id),
             Write::DeleteIntent(party_id, peer_id) => Key::Intent(party_id, peer_id),
+            Write::PutPin(pin) => Key::Pin(&pin.party_id, &pin.peer_id),
+            Write::DeletePin(party_id, peer_id) => Key::Pin(party_id, peer_id),
             Write::PutCredential(one) => Key::Credential(&one.server, &one.peer_id),
             Write::DeleteCredential(server, peer_id) => Key::Credential(server, peer_id),
             Write::PutChoice(_) | Write::DeleteChoice => Key::Choice,

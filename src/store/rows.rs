@@ -45,6 +45,10 @@ pub(super) fn write(connection: &Connection, write: &Write) -> rusqlite::Result<
         Write::DeleteIntent(party_id, peer_id) => {
             (upstream::DELETE_INTENT, vec![text(party_id), text(peer_id)])
         }
+        Write::PutPin(pin) => (upstream::PUT_PIN, upstream::pin_values(pin)),
+        Write::DeletePin(party_id, peer_id) => {
+            (upstream::DELETE_PIN, vec![text(party_id), text(peer_id)])
+        }
         Write::PutCredential(credential) => {
             (upstream::PUT_CREDENTIAL, upstream::credential_values(credential))
         }
@@ -112,7 +116,7 @@ pub(super) fn read_epoch(connection: &Connection) -> Result<Epoch, Fault> {
 }
 
 /// Every row: the parties, the members, the relays, the tokens, the receipts, the intents, the
-/// credentials, the choice.
+/// pins, the credentials, the choice.
 pub(super) fn read_all(connection: &Connection) -> Result<Vec<Write>, Fault> {
     let mut rows = Vec::new();
     network::read(connection, &mut rows)?;

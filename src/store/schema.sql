@@ -111,3 +111,15 @@ CREATE TABLE server_choice (
     configured TEXT,
     checksum INTEGER NOT NULL
 , epoch TEXT) STRICT, WITHOUT ROWID;
+
+-- The public key of a member from another machine as it was first seen or accepted last, and a key
+-- that is in force since though nobody accepted it. A pin outlives the membership, not the party.
+CREATE TABLE pins (
+    party_id TEXT NOT NULL,
+    peer_id TEXT NOT NULL,
+    public_key TEXT NOT NULL,
+    replaced_by TEXT,
+    at INTEGER NOT NULL,
+    checksum INTEGER NOT NULL,
+    PRIMARY KEY (party_id, peer_id)
+) STRICT, WITHOUT ROWID;

@@ -37,7 +37,7 @@ pub(super) fn event(style: Style, event: &Event) -> Option<ServerFrame> {
             let (party_id, peer) = (party_id.clone(), announced(peer));
             ServerFrame::PeerJoined { party_id, peer, beside }
         }
-        Event::PeerUpdated { party_id, peer, epoch, seq } => {
+        Event::PeerUpdated { party_id, peer, epoch, seq, .. } => {
             let beside = style.additions.then(|| Beside::new(epoch.clone(), *seq, [peer]));
             let (party_id, peer) = (party_id.clone(), announced(peer));
             ServerFrame::PeerUpdated { party_id, peer, beside }

@@ -2,6 +2,7 @@
 //! or a control server with a defect.
 
 mod certificate;
+mod lies;
 mod polite;
 mod request;
 mod script;
@@ -19,6 +20,7 @@ use super::Random;
 use super::daemon::PATIENCE;
 pub(crate) use certificate::Certificate;
 use certificate::Identity;
+pub(crate) use lies::Victim;
 pub(crate) use polite::{polite, welcome};
 pub(crate) use request::Request;
 pub(crate) use script::Step;

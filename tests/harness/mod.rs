@@ -22,7 +22,9 @@ mod stranger;
 mod wire;
 mod ws;
 
-pub(crate) use bad_server::{BadServer, Behaviour, Certificate, Request, Step, polite, welcome};
+pub(crate) use bad_server::{
+    BadServer, Behaviour, Certificate, Request, Step, Victim, polite, welcome,
+};
 pub(crate) use chaos::{Chaos, Fault};
 pub(crate) use client::{Client, peer};
 pub(crate) use copy::{Copy, mark};

@@ -1,6 +1,7 @@
 //! A server that greets as it should and then sends what makes no sense. It does so when a signal
 //! goes to it, before it answers that: with the answer all of it was taken in.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
@@ -8,7 +9,7 @@ use tungstenite::Message;
 
 use super::trial::{PARTY, Trial};
 use crate::harness::{
-    BadServer, Behaviour, Client, FAST_REMOTE, Random, Step, announced, peer, polite,
+    BadServer, Behaviour, Client, Ctl, FAST_REMOTE, Random, Step, announced, peer, polite,
 };
 
 /// A daemon with a party in which all is well, of a server that can be made to misbehave.
@@ -18,6 +19,11 @@ pub(super) struct Play {
     pub(super) client: Client,
     /// What to send next.
     junk: Arc<Mutex<Vec<Message>>>,
+}
+
+/// The configuration: all that the server sends may take longer than a request usually may.
+fn patient() -> String {
+    FAST_REMOTE.replace("request_timeout = '10s'", "request_timeout = '10m'")
 }
 
 /// Changes the answers of the polite server to a frame.
@@ -46,9 +52,7 @@ impl Play {
         };
         let script = vec![Step::answer_with(answer)];
         let server = BadServer::start(Behaviour::UpgradeThen(script));
-        // All that it sends may take the daemon longer than a request usually may.
-        let patient = FAST_REMOTE.replace("request_timeout = '10s'", "request_timeout = '10m'");
-        let trial = Trial::with(&server.url(), &format!("{patient}{config}"));
+        let trial = Trial::with(&server.url(), &format!("{}{config}", patient()));
         trial.comes_to("online", &[]);
         let mut client = trial.daemon.client();
         client.register(PARTY, "h");
@@ -66,6 +70,16 @@ impl Play {
 
     pub(super) fn send_frames(&mut self, frames: &[Value]) {
         self.send(frames.iter().map(|frame| Message::text(frame.to_string())).collect());
+    }
+
+    /// Has the server send frames about a party of `h` and `g`, and waits until the daemon has taken
+    /// them in, or lost the connection.
+    pub(super) fn send_about(&mut self, party_id: &str, frames: &[Value]) {
+        let messages = frames.iter().map(|frame| Message::text(frame.to_string()));
+        *self.junk.lock().expect("junk") = messages.collect();
+        let params = json!({"party_id": party_id, "from_peer_id": "h", "to_peer_id": "g",
+            "signal_data": null});
+        self.client.ask("signal.send", params).expect("an answer, not the end");
     }
 
     /// The members of the party and their addresses, as the daemon shows them.
@@ -98,6 +112,29 @@ impl Play {
 
     pub(super) fn another_client(&self) -> Client {
         self.trial.daemon.client()
+    }
+
+    pub(super) fn ctl(&self) -> Ctl {
+        self.trial.daemon.ctl()
+    }
+
+    pub(super) fn discovery_file(&self) -> PathBuf {
+        self.trial.daemon.setup.state_dir().join("discovery.json")
+    }
+
+    /// Has the daemon read more of a configuration.
+    pub(super) fn reload(&mut self, config: &str) {
+        self.trial.daemon.reload(&format!("{}{config}", patient()));
+    }
+
+    /// Stops the daemon and starts it again.
+    pub(super) fn restart(self) -> Self {
+        let Self { trial, server, client, junk } = self;
+        drop(client);
+        let trial = trial.restart();
+        trial.comes_to("online", &[]);
+        let client = trial.daemon.client();
+        Self { trial, server, client, junk }
     }
 
     pub(super) fn log(&self) -> String {

@@ -7,7 +7,7 @@ use super::trial::PARTY;
 use crate::harness::{eventually, peer};
 
 /// The description of a peer within a party or beside it.
-fn description(peer: &Value) -> Vec<Value> {
+pub(super) fn description(peer: &Value) -> Vec<Value> {
     let fields = ["name", "public_key", "nat_type", "public_ip", "public_port", "local_ip"];
     fields.iter().chain(&["local_port"]).map(|field| peer[field].clone()).collect()
 }
@@ -91,5 +91,209 @@ fn a_server_that_insists_on_a_lie_is_corrected_a_few_times() {
     play.client.call("peer.heartbeat", json!({"party_id": PARTY, "peer_id": "g"}));
     let told = play.asked("update_peer").len();
     assert!((1..=8).contains(&told), "told {told} times");
+    play.end();
+}
+
+/// A party with another member at an address.
+fn with_stranger(seq: u64, address: &str) -> Value {
+    party(seq, "h", &[OURS[0], OURS[1], ("x", address)])
+}
+
+#[test]
+fn an_address_that_no_virtual_network_has_is_refused() {
+    let mut play = Play::begin();
+    for (place, address) in
+        ["8.8.8.8", "169.254.169.254", "127.0.0.1", "224.0.0.1", "0.0.0.0", "100.128.0.1"]
+            .into_iter()
+            .enumerate()
+    {
+        let seq = 90 + place as u64;
+        play.send_frames(&[with_stranger(seq, address)]);
+        play.nothing_changed();
+        assert!(play.log().contains(&format!("gives peer x the virtual address {address}")));
+    }
+    // What is refused is asked for again, and taken in once it is sound.
+    play.send_frames(&[with_stranger(99, "10.66.7.7")]);
+    assert_eq!(play.members().len(), 3);
+    play.end();
+}
+
+#[test]
+fn a_private_network_of_the_server_s_choice_is_taken() {
+    let mut play = Play::begin();
+    let elsewhere = [("h", "100.64.0.1"), ("g", "100.64.0.2"), ("x", "100.64.200.3")];
+    play.send_frames(&[party(90, "h", &elsewhere)]);
+    let expected: Vec<_> = [("g", "100.64.0.2"), ("h", "100.64.0.1"), ("x", "100.64.200.3")]
+        .map(|(id, address)| (id.to_owned(), address.to_owned()))
+        .into();
+    assert_eq!(play.members(), expected);
+    // Not two of them.
+    play.send_frames(&[party(91, "h", &[OURS[0], elsewhere[1], ("x", "100.65.0.3")])]);
+    assert_eq!(play.members(), expected);
+    play.end();
+}
+
+#[test]
+fn a_join_that_is_given_a_bad_address_is_refused() {
+    let lie = |_: &Value, answers: &mut Vec<Value>| {
+        for answer in answers {
+            if let Some(address) = answer.pointer_mut("/virtual_ips/b") {
+                *address = json!("8.8.8.8");
+            }
+        }
+    };
+    let mut play = Play::lying(Box::new(lie), "");
+    let join = json!({"party_id": PARTY, "peer": peer("b")});
+    let error = play.client.error("party.join", join);
+    assert_eq!(error["data"]["code"], "server_rejected", "{error}");
+    assert!(error["message"].as_str().is_some_and(|text| text.contains("8.8.8.8")), "{error}");
+    play.nothing_changed();
+    // On the server it is no member either.
+    eventually("the peer's leaving", || {
+        play.asked("leave_party").iter().any(|frame| frame["peer_id"] == "b").then_some(())
+    });
+    play.end();
+}
+
+#[test]
+fn copies_are_bounded_by_bytes() {
+    let mut play = Play::lying(Box::new(|_, _| ()), "copies_bytes = 65536\n");
+    let names: Vec<_> = (0..200).map(|number| format!("x{number}")).collect();
+    let addresses: Vec<_> = (0..200).map(|number| format!("10.66.1.{}", number + 1)).collect();
+    let strangers =
+        names.iter().zip(&addresses).map(|(id, address)| (id.as_str(), address.as_str()));
+    let crowd: Vec<_> = OURS.into_iter().chain(strangers).collect();
+    play.send_frames(&[party(90, "h", &crowd)]);
+    play.nothing_changed();
+    assert!(play.log().contains("remote.copies_bytes"), "{}", play.log());
+    play.send_frames(&[party(91, "h", &crowd[..12])]);
+    assert_eq!(play.members().len(), 12);
+    // Nor do members that come one after the other fill it.
+    let joins: Vec<_> =
+        (12..202).map(|place| joined(80 + place as u64, crowd[place].0, crowd[place].1)).collect();
+    play.send_frames(&joins);
+    let count = play.members().len();
+    assert!((12..64).contains(&count), "{count} members");
+    play.end();
+}
+
+/// What a server says of a member with another key.
+fn with_key(kind: &str, seq: u64, key: &str) -> Value {
+    let mut frame = joined(seq, "x", "10.66.0.3");
+    frame["type"] = json!(kind);
+    frame["peer"]["public_key"] = json!(key);
+    frame
+}
+
+/// Subscribes to the party's peers.
+fn watch_peers(play: &Play) -> crate::harness::Client {
+    let mut watcher = play.another_client();
+    watcher.call("events.subscribe", json!({"topics": ["peer"], "party_id": PARTY}));
+    watcher
+}
+
+/// The next change of a peer that is told, of those of `x`.
+fn next_update(watcher: &mut crate::harness::Client) -> Value {
+    loop {
+        let (kind, data) = watcher.event();
+        if kind == "peer.updated" && data["peer"]["peer_id"] == "x" {
+            return data;
+        }
+    }
+}
+
+fn trust(play: &mut Play, key: &str) -> Value {
+    let params = json!({"party_id": PARTY, "peer_id": "x", "public_key": key});
+    play.client.ask("peer.trust", params).expect("an answer")
+}
+
+#[test]
+fn a_changed_key_is_told_and_marked() {
+    let mut play = Play::begin();
+    let mut watcher = watch_peers(&play);
+    play.send_frames(&[with_key("peer_joined", 3, "k1"), with_key("peer_updated", 4, "k2")]);
+    let told = next_update(&mut watcher);
+    assert_eq!(
+        (&told["peer"]["public_key"], &told["key_changed"]),
+        (&json!("k2"), &json!({"previous": "k1"}))
+    );
+    let shown = play.client.party(PARTY)["peers"]["x"].clone();
+    assert_eq!(
+        (&shown["public_key"], &shown["key_changed"]),
+        (&json!("k2"), &json!({"previous": "k1"}))
+    );
+    let page = play.ctl().text(&format!("party show {PARTY}"));
+    assert!(page.contains("key changed") && page.contains("peer trust"), "{page}");
+    // It is remembered over a restart, and while the member is away.
+    let mut play = play.restart();
+    play.send_frames(&[party(20, "h", &OURS)]);
+    let mut watcher = watch_peers(&play);
+    play.send_frames(&[with_key("peer_joined", 21, "k3")]);
+    let told = next_update(&mut watcher);
+    assert_eq!(told["key_changed"], json!({"previous": "k2"}), "{told}");
+    let refused = trust(&mut play, "k2");
+    assert_eq!(refused["error"]["data"]["field"], "public_key", "{refused}");
+    let trusted = trust(&mut play, "k3");
+    assert_eq!(trusted["result"]["peer"]["public_key"], "k3", "{trusted}");
+    assert_eq!(trusted["result"]["peer"].get("key_changed"), None, "{trusted}");
+    play.end();
+}
+
+#[test]
+fn a_changed_key_is_held_until_it_is_trusted() {
+    let mut play = Play::lying(Box::new(|_, _| ()), "on_key_change = 'hold'\n");
+    let mut watcher = watch_peers(&play);
+    play.send_frames(&[with_key("peer_joined", 3, "k1"), with_key("peer_updated", 4, "k2")]);
+    let change = json!({"previous": "k1", "held": "k2"});
+    let told = next_update(&mut watcher);
+    assert_eq!((&told["peer"]["public_key"], &told["key_changed"]), (&json!("k1"), &change));
+    // Nobody here reads the new key.
+    let keys = |play: &mut Play| {
+        let x = json!({"party_id": PARTY, "peer_id": "x"});
+        let subscribed = play.client.call("events.subscribe", json!({"topics": ["party"]}));
+        let parties = subscribed["snapshot"]["parties"].as_array().expect("parties").clone();
+        let exported = play.client.call("state.export", json!({"format": "lanrage"}));
+        [
+            play.client.party(PARTY)["peers"]["x"].clone(),
+            play.client.call("peer.list", json!({"party_id": PARTY}))["peers"]["x"].clone(),
+            play.client.call("peer.discover", x)["peer"].clone(),
+            play.client.call("party.list", json!({}))["parties"][0]["peers"]["x"].clone(),
+            parties[0]["peers"]["x"].clone(),
+            exported["state"]["parties"][PARTY]["peers"]["x"].clone(),
+        ]
+        .map(|peer| peer["public_key"].as_str().unwrap_or_default().to_owned())
+    };
+    assert_eq!(keys(&mut play), ["k1"; 6]);
+    let file = play.discovery_file();
+    eventually("the old key in the discovery file", || {
+        let parties = crate::harness::json_file(&file);
+        (parties[PARTY]["peers"]["x"]["public_key"] == "k1").then_some(())
+    });
+    let page = play.ctl().text(&format!("party show {PARTY}"));
+    assert!(page.contains("the old key stays in force"), "{page}");
+    let trusted = play.ctl().json(&format!("peer trust {PARTY} x k2"));
+    assert_eq!(trusted["peer"]["public_key"], "k2", "{trusted}");
+    assert_eq!(keys(&mut play), ["k2"; 6]);
+    assert_eq!(next_update(&mut watcher)["peer"]["public_key"], "k2");
+    play.end();
+}
+
+#[test]
+fn a_restart_drops_copies_that_exceed_the_bounds() {
+    let mut play = Play::begin();
+    let names: Vec<_> = (0..100).map(|number| format!("x{number}")).collect();
+    let addresses: Vec<_> = (0..100).map(|number| format!("10.66.1.{}", number + 1)).collect();
+    let strangers =
+        names.iter().zip(&addresses).map(|(id, address)| (id.as_str(), address.as_str()));
+    let crowd: Vec<_> = OURS.into_iter().chain(strangers).collect();
+    play.send_frames(&[party(90, "h", &crowd)]);
+    assert_eq!(play.members().len(), 102);
+    play.reload("copies_bytes = 65536\n");
+    let mut play = play.restart();
+    assert!(play.log().contains("are dropped: parties=1"), "{}", play.log());
+    let parties = play.client.call("party.list", json!({}))["parties"].clone();
+    let peers = |party: &Value| party["peers"].as_object().map_or(0, serde_json::Map::len);
+    let count: usize = parties.as_array().expect("parties").iter().map(peers).sum();
+    assert!(count <= OURS.len(), "{count} members");
     play.end();
 }

@@ -34,7 +34,10 @@ impl Trial {
     }
 
     pub(super) fn with(url: &str, config: &str) -> Self {
-        let daemon = Setup::new().server_url(url).config(config).start();
+        Self::over(Setup::new().server_url(url).config(config).start())
+    }
+
+    fn over(daemon: Daemon) -> Self {
         let prober = Prober::of(&daemon, PARTY);
         let mut watcher = daemon.client();
         let subscribed = watcher.call("events.subscribe", json!({"topics": ["connection"]}));
@@ -112,6 +115,16 @@ impl Trial {
             let left = client.call("party.leave", json!({"party_id": PARTY, "peer_id": peer_id}));
             assert_eq!(left["status"], status);
         }
+    }
+
+    /// Stops the daemon, and starts it again.
+    #[track_caller]
+    pub(super) fn restart(self) -> Self {
+        self.prober.finish();
+        drop(self.watcher);
+        let (setup, status) = self.daemon.stop();
+        assert!(status.success(), "{}", setup.log());
+        Self::over(setup.start())
     }
 
     /// It has answered all the while, nothing panicked, and it stops when it is told to.

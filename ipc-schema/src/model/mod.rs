@@ -11,7 +11,7 @@ mod wall_clock;
 
 pub use connection::{Connection, ConnectionState};
 pub use endpoint::{Address, NatType};
-pub use party::{Keepalive, Origin, Party, Peer, PeerInput, Sync};
+pub use party::{Keepalive, KeyChange, Origin, Party, Peer, PeerInput, Sync};
 pub use relay::Relay;
 pub use signal::{Signal, SignalData};
 pub use text::{CheckedText, Epoch, InvalidText, Name, PartyId, PeerId, PublicKey, RelayId};

@@ -59,6 +59,21 @@ pub struct Peer {
     pub last_seen: Timestamp,
     /// Whether what keeps it alive still does; `false` once its connection or daemon has gone.
     pub connected: bool,
+    /// Change of its public key that nobody has accepted by `peer.trust` yet. Absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_changed: Option<KeyChange>,
+}
+
+/// Another public key of a member than the one that this daemon saw first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct KeyChange {
+    /// Of a member: the key that was seen first, or accepted last. Of an event: the key in force
+    /// before it.
+    pub previous: PublicKey,
+    /// The key that the control server states, while the one before it stays in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<PublicKey>,
 }
 
 /// Where a party lives.

@@ -169,7 +169,7 @@ fn happen_in(party: &mut Party, happening: &Happening) -> Option<Event> {
             let peer = peer(n, seq);
             match party.peers.insert(peer_id(n), peer.clone()) {
                 None => Event::PeerJoined { party_id, peer, epoch, seq },
-                Some(_) => Event::PeerUpdated { party_id, peer, epoch, seq },
+                Some(_) => Event::PeerUpdated { party_id, peer, key_changed: None, epoch, seq },
             }
         }
         Happening::Leave(_, n) => {

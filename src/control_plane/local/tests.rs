@@ -82,6 +82,8 @@ fn rules() -> Rules {
         signals_per_peer: 10,
         signals_total_bytes: 100_000,
         shares: Shares { address: 1, user: 1 },
+        copies_bytes: 1 << 20,
+        hold_keys: false,
         subnet: "10.66.0.0/16".parse().unwrap(),
     }
 }

@@ -117,6 +117,12 @@ impl Desk {
     ) -> Result<Answer, Failure> {
         match self.ask_server(session, &request).await {
             Ok((acked, passing)) => {
+                if request.enters()
+                    && let Some(refusal) = session.declined(&request.party_id)
+                {
+                    drop(passing);
+                    return self.declined(session, &request, refusal).await;
+                }
                 // An update is under way until it is done here, too.
                 let passing = passing.filter(|_| matches!(request.command, Command::Update { .. }));
                 let party_id = request.party_id.clone();
@@ -149,6 +155,22 @@ impl Desk {
                 }
             }
         }
+    }
+
+    /// Refuses an entry that the server confirmed: what it tells of the party exceeds a bound of
+    /// this daemon. A peer that was no member before leaves again.
+    async fn declined(
+        self: &Rc<Self>,
+        session: &Rc<Session>,
+        request: &Request,
+        refusal: Refusal,
+    ) -> Result<Answer, Failure> {
+        let (party_id, peer_id) = (request.party_id.clone(), request.peer_id.clone());
+        let known = self.itself(Ask::Query(Query::Peer(party_id, peer_id))).await;
+        if matches!(known, Err(Failure::Refused(_))) {
+            self.withdraw(session, request).await?;
+        }
+        Err(refusal.into())
     }
 
     /// Has a peer leave that the server may have let in, though its client is told that it can't be

@@ -3,13 +3,14 @@
 use lanrage_ipc::event::Event;
 use lanrage_ipc::model::{PartyId, PeerId, RelayId};
 
+use super::bounds::member_bytes;
 use super::receipts::KeptReceipt;
 use super::tokens::Token;
 use super::{Keeper, Member, Party, Presence, Registry, Relay};
 use crate::core::command::{ConnectionId, Outcome};
 use crate::core::record::{
-    ChoiceRecord, CredentialRecord, IntentRecord, Owner, PartyRecord, RequestKey, Seen, ServerKey,
-    TokenHash, Write,
+    ChoiceRecord, CredentialRecord, IntentRecord, Owner, PartyRecord, PinRecord, RequestKey, Seen,
+    ServerKey, TokenHash, Write,
 };
 use crate::core::shares::Payer;
 
@@ -72,6 +73,7 @@ pub(super) enum Undo {
     Token(TokenHash, Option<Box<Token>>),
     Receipt(PeerId, RequestKey, Option<Box<KeptReceipt>>),
     Intent(PartyId, PeerId, Option<Box<IntentRecord>>),
+    Pin(PartyId, PeerId, Option<Box<PinRecord>>),
     Credential(ServerKey, PeerId, Option<Box<CredentialRecord>>),
     Choice(Box<ChoiceRecord>),
 }
@@ -118,6 +120,9 @@ impl Change {
             Undo::Credential(server, peer_id, before) => {
                 registry.outbox.set_credential(&(server, peer_id), before.map(|record| *record));
             }
+            Undo::Pin(party_id, peer_id, before) => {
+                registry.set_pin(&party_id, &peer_id, before.map(|pin| *pin));
+            }
             Undo::Choice(before) => registry.outbox.choice = *before,
         }
     }
@@ -133,10 +138,12 @@ impl Registry {
         if let Some(payer) = record.as_ref().and_then(payer_of) {
             self.party_payers.add(&payer, 1);
         }
+        let counted = self.parties.get(id).map_or(0, Party::copied_bytes);
         let before = match (record, self.parties.get_mut(id)) {
             (Some(record), Some(party)) => Some(std::mem::replace(&mut party.record, record)),
             (Some(record), None) => {
-                self.parties.insert(id.clone(), Party { record, members: Default::default() });
+                let (members, pins, bytes) = Default::default();
+                self.parties.insert(id.clone(), Party { record, members, pins, bytes });
                 None
             }
             (None, Some(_)) => self.parties.remove(id).map(|party| party.record),
@@ -145,6 +152,7 @@ impl Registry {
         if let Some(payer) = before.as_ref().and_then(payer_of) {
             self.party_payers.remove(&payer, 1);
         }
+        self.recount(id, counted);
         before
     }
 
@@ -169,16 +177,20 @@ impl Registry {
         member: Option<Member>,
     ) -> Option<Member> {
         let party = self.parties.get_mut(party_id)?;
+        let counted = party.copied_bytes();
         let before = party.members.remove(peer_id);
         if let Some(before) = &before {
+            party.bytes -= member_bytes(&before.record.info);
             self.unindex(party_id, peer_id, before);
         }
         if let Some(member) = member {
             self.index(party_id, peer_id, &member);
             if let Some(party) = self.parties.get_mut(party_id) {
+                party.bytes += member_bytes(&member.record.info);
                 party.members.insert(peer_id.clone(), member);
             }
         }
+        self.recount(party_id, counted);
         before
     }
 

@@ -23,9 +23,6 @@ impl Transaction<'_> {
     ) {
         let known = self.registry.parties.get(party_id).map(|party| &party.record);
         let is_new = known.is_none();
-        if is_new && self.registry.parties.len() >= self.registry.rules.parties {
-            return;
-        }
         let record = PartyRecord {
             party_id: party_id.clone(),
             name: server.name.clone(),
@@ -93,6 +90,14 @@ impl Transaction<'_> {
                 (record, before.keeper)
             }
         };
+        let key_changed = match place {
+            Place::Theirs(server) => {
+                let is_same = |one: &Member| one.record.info.public_key == server.info.public_key;
+                let changed = self.pin(party_id, peer_id, &server.info.public_key);
+                changed.filter(|_| !before.as_ref().is_some_and(is_same))
+            }
+            _ => None,
+        };
         let Some(before) = before else {
             self.put_member(party_id, record, keeper);
             if !is_new {
@@ -101,6 +106,9 @@ impl Transaction<'_> {
                     let (party_id, epoch) = (party_id.clone(), self.registry.epoch.clone());
                     self.events.push(Event::PeerJoined { party_id, peer, epoch, seq });
                 }
+            }
+            if key_changed.is_some() {
+                self.tell_updated(party_id, peer_id, key_changed);
             }
             return;
         };
@@ -116,7 +124,7 @@ impl Transaction<'_> {
             });
         }
         if shows {
-            self.tell_updated(party_id, peer_id);
+            self.tell_updated(party_id, peer_id, key_changed);
         }
     }
 
@@ -173,20 +181,18 @@ impl Transaction<'_> {
 
 /// The addresses that a server gave in a party, and what else is free there.
 struct Addresses {
-    /// What the server gave to each, as far as it makes sense.
+    /// What the server gave to each.
     given: HashMap<PeerId, Ipv4Addr>,
     taken: HashSet<Ipv4Addr>,
 }
 
 impl Addresses {
-    /// The first who has an address has it alone, the host before all others; one that is no
-    /// machine's is as good as none.
+    /// The first member that has an address has it alone, the host before all others.
     fn of(server: &ServerParty) -> Self {
         let (mut given, mut taken) = (HashMap::new(), HashSet::new());
         let host = server.members.get_key_value(&server.host_id);
         for (peer_id, member) in host.into_iter().chain(&server.members) {
-            let address = member.virtual_ip.filter(|address| is_a_machines(*address));
-            if let Some(address) = address
+            if let Some(address) = member.virtual_ip
                 && !given.contains_key(peer_id)
                 && taken.insert(address)
             {
@@ -210,14 +216,6 @@ impl Addresses {
         self.taken.insert(address);
         Some(address)
     }
-}
-
-/// Whether a machine may have such an address.
-fn is_a_machines(address: Ipv4Addr) -> bool {
-    !(address.is_unspecified()
-        || address.is_loopback()
-        || address.is_multicast()
-        || address.is_broadcast())
 }
 
 fn their_record(server: &ServerMember, virtual_ip: Ipv4Addr) -> (MemberRecord, Keeper) {

@@ -1,11 +1,15 @@
 //! Which control server is followed, and what changes when it is another.
 
+use std::collections::BTreeMap;
+
 use lanrage_ipc::model::{Epoch, Origin, PartyId, PeerId, SignalData};
 
 use super::transaction::Transaction;
 use super::{Keeper, Member};
 use crate::core::command::{Outcome, Refusal};
-use crate::core::record::{ChoiceRecord, CredentialRecord, Deed, Owner, PartyRecord, ServerKey};
+use crate::core::record::{
+    ChoiceRecord, CredentialRecord, Deed, Owner, PartyRecord, PinRecord, ServerKey,
+};
 use crate::core::shares::Payer;
 
 impl Transaction<'_> {
@@ -99,6 +103,11 @@ impl Transaction<'_> {
             self.registry.with_member(to, &peer_id, |moved| {
                 (moved.seen, moved.signals) = (member.seen, member.signals);
             });
+        }
+        let pins = self.registry.parties.get(from).map(|party| &party.pins);
+        let pins: Vec<_> = pins.into_iter().flat_map(BTreeMap::values).cloned().collect();
+        for pin in pins {
+            self.put_pin(PinRecord { party_id: to.clone(), ..pin });
         }
         self.delete_party(from);
         for (peer_id, deed) in intents {

@@ -208,7 +208,7 @@ impl Transaction<'_> {
                 let record = MemberRecord { last_seen: self.now.wall, ..member.record.clone() };
                 self.put_member(&party_id, record, keeper);
                 if silent {
-                    self.tell_updated(&party_id, peer_id);
+                    self.tell_updated(&party_id, peer_id, None);
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! The state machine: parties, their members, relays and signals.
 
+mod bounds;
 mod changes;
 mod copies;
 mod deferred;
@@ -10,6 +11,7 @@ mod import;
 mod offsets;
 mod outbox;
 mod party;
+mod pins;
 mod queries;
 mod receipt_ranking;
 mod receipts;
@@ -33,7 +35,9 @@ pub use queries::Filter;
 
 use super::clock_steps::ClockSteps;
 use super::command::{Caller, Command, ConnectionId, Now, Refusal};
-use super::record::{ChoiceRecord, MemberRecord, Owner, PartyRecord, RelayRecord, Write};
+use super::record::{
+    ChoiceRecord, MemberRecord, Owner, PartyRecord, PinRecord, RelayRecord, Write,
+};
 use super::request::Idempotency;
 use super::rules::Rules;
 use super::shares::{Payer, Tally};
@@ -85,6 +89,8 @@ pub struct Registry {
     signal_payers: Tally,
     /// Bytes of the signals that wait, with what is around them.
     signals_bytes: usize,
+    /// Bytes of the copies of a control server's parties.
+    copies_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -92,6 +98,10 @@ pub struct Registry {
 struct Party {
     record: PartyRecord,
     members: BTreeMap<PeerId, Member>,
+    /// Keys of members from other machines, those that left among them.
+    pins: BTreeMap<PeerId, PinRecord>,
+    /// Bytes of the members and pins.
+    bytes: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -203,6 +213,7 @@ impl Registry {
             relay_payers: Tally::default(),
             signal_payers: Tally::default(),
             signals_bytes: 0,
+            copies_bytes: 0,
         }
     }
 
@@ -267,6 +278,13 @@ impl Registry {
                 }
                 Write::DeleteCredential(server, peer_id) => {
                     self.outbox.set_credential(&(server, peer_id), None);
+                }
+                Write::PutPin(pin) => {
+                    let (party_id, peer_id) = (pin.party_id.clone(), pin.peer_id.clone());
+                    self.set_pin(&party_id, &peer_id, Some(pin));
+                }
+                Write::DeletePin(party_id, peer_id) => {
+                    self.set_pin(&party_id, &peer_id, None);
                 }
                 Write::PutChoice(choice) => self.outbox.choice = choice,
                 Write::DeleteChoice => self.outbox.choice = ChoiceRecord::default(),

@@ -155,7 +155,7 @@ impl Transaction<'_> {
         if let Ok(member) = self.member(party_id, peer_id) {
             let record = MemberRecord { last_seen: self.now.wall, ..member.record.clone() };
             self.put_member(party_id, record, Keeper::Nothing);
-            self.tell_updated(party_id, peer_id);
+            self.tell_updated(party_id, peer_id, None);
         }
     }
 
@@ -228,7 +228,7 @@ impl Transaction<'_> {
             MemberRecord { info, keepalive, utc_offset, last_seen, ..before.record.clone() };
         self.put_member(party_id, record, keeper);
         if shows {
-            self.tell_updated(party_id, &peer_id);
+            self.tell_updated(party_id, &peer_id, None);
         }
         Ok(())
     }

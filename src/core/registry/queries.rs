@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use lanrage_ipc::model::{self, Name, PartyId, Peer, PeerId};
+use lanrage_ipc::model::{self, Name, PartyId, Peer, PeerId, PeerInput};
 
 use super::{Member, Party, Registry};
 use crate::core::command::{Now, Refusal};
@@ -37,7 +37,7 @@ impl Registry {
             party_id: party_id.clone(),
             peer_id: peer_id.clone(),
         })?;
-        Ok(member.show(now))
+        Ok(party.show_member(member, now))
     }
 
     /// The parties that a filter lets through, by id, from the one after `after`.
@@ -94,8 +94,11 @@ impl Registry {
     }
 
     fn show(&self, party: &Party, now: Now) -> model::Party {
-        let peers: BTreeMap<_, _> =
-            party.members.iter().map(|(id, member)| (id.clone(), member.show(now))).collect();
+        let peers: BTreeMap<_, _> = party
+            .members
+            .iter()
+            .map(|(id, member)| (id.clone(), party.show_member(member, now)))
+            .collect();
         let record = &party.record;
         model::Party {
             party_id: record.party_id.clone(),
@@ -111,15 +114,17 @@ impl Registry {
     }
 }
 
-impl Member {
-    fn show(&self, now: Now) -> Peer {
+impl Party {
+    fn show_member(&self, member: &Member, now: Now) -> Peer {
         // What is kept alive needs no refreshing: it is seen whenever somebody looks.
-        let kept = self.keeper.is_constant();
+        let kept = member.keeper.is_constant();
+        let (public_key, key_changed) = self.key_of(member);
         Peer {
-            info: self.record.info.clone(),
-            virtual_ip: self.record.virtual_ip,
-            last_seen: if kept { now.wall } else { self.record.last_seen },
-            connected: self.keeper.is_connected(),
+            info: PeerInput { public_key, ..member.record.info.clone() },
+            virtual_ip: member.record.virtual_ip,
+            last_seen: if kept { now.wall } else { member.record.last_seen },
+            connected: member.keeper.is_connected(),
+            key_changed,
         }
     }
 }

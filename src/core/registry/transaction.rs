@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lanrage_ipc::event::{Event, RemovalReason};
-use lanrage_ipc::model::{Keepalive, PartyId, PeerId, PeerInput, RelayId, UtcOffset};
+use lanrage_ipc::model::{Keepalive, KeyChange, PartyId, PeerId, PeerInput, RelayId, UtcOffset};
 
 use super::changes::{Applied, Change, Effect, Undo};
 use super::outbox::Standing;
@@ -12,8 +12,8 @@ use super::tokens::Token;
 use super::{Keeper, Member, Party, Registry, Relay};
 use crate::core::command::{Caller, Command, Now, Outcome, Refusal};
 use crate::core::record::{
-    ChoiceRecord, CredentialRecord, IntentRecord, MemberRecord, PartyRecord, ReceiptRecord,
-    RequestKey, Seen, ServerKey, TokenHash, Write,
+    ChoiceRecord, CredentialRecord, IntentRecord, MemberRecord, PartyRecord, PinRecord,
+    ReceiptRecord, RequestKey, Seen, ServerKey, TokenHash, Write,
 };
 
 /// Who enters a party.
@@ -89,16 +89,19 @@ impl<'a> Transaction<'a> {
             Command::Withdraw { party_id, peer_id } => self.withdraw(&party_id, &peer_id),
             Command::Disconnect => self.disconnect(),
             Command::Expire => self.expire(),
-            Command::Reconcile { party_id, server, occasion, in_flight } => {
-                self.reconcile(&party_id, server.as_deref(), occasion, &in_flight)
+            Command::Reconcile { party_id, server, occasion, in_flight, machine } => {
+                self.reconcile(&party_id, server.as_deref(), occasion, &in_flight, &machine)?
             }
             Command::Refused { party_id, peer_id, key, code, spare } => {
-                self.refused(&party_id, &peer_id, &key, code, spare)
+                self.refused(&party_id, &peer_id, &key, code, spare)?
             }
             Command::Rename { from, to } => self.rename(&from, &to)?,
             Command::Vouch(party_id) => self.vouch(&party_id),
             Command::Deliver { party_id, from, to, data } => {
                 self.deliver(&party_id, from, &to, data)?
+            }
+            Command::Trust { party_id, peer_id, public_key } => {
+                self.trust(&party_id, &peer_id, public_key)?
             }
             Command::Follow { server, configured } => self.follow(server, configured),
             Command::NoteEpoch(server, epoch) => self.note_epoch(&server, epoch),
@@ -127,13 +130,18 @@ impl<'a> Transaction<'a> {
         seq
     }
 
-    /// Tells that a member changed.
-    pub(super) fn tell_updated(&mut self, party_id: &PartyId, peer_id: &PeerId) {
+    /// Tells that a member changed, and how its key did.
+    pub(super) fn tell_updated(
+        &mut self,
+        party_id: &PartyId,
+        peer_id: &PeerId,
+        key_changed: Option<KeyChange>,
+    ) {
         let seq = self.bump(party_id);
         if let Ok(peer) = self.registry.peer(party_id, peer_id, self.now) {
             let epoch = self.registry.epoch.clone();
             let party_id = party_id.clone();
-            self.events.push(Event::PeerUpdated { party_id, peer, epoch, seq });
+            self.events.push(Event::PeerUpdated { party_id, peer, key_changed, epoch, seq });
         }
     }
 
@@ -191,6 +199,11 @@ impl Transaction<'_> {
     }
 
     pub(super) fn delete_party(&mut self, id: &PartyId) {
+        let pins = self.registry.parties.get(id).map(|party| &party.pins);
+        let pins: Vec<_> = pins.into_iter().flat_map(BTreeMap::keys).cloned().collect();
+        for peer_id in pins {
+            self.delete_pin(id, &peer_id);
+        }
         let before = self.registry.set_party(id, None);
         self.changes.push(Change {
             write: Write::DeleteParty(id.clone()),
@@ -221,6 +234,21 @@ impl Transaction<'_> {
             write: Write::DeleteMember(party_id.clone(), peer_id.clone()),
             undo: Undo::Member(party_id.clone(), peer_id.clone(), before.map(Box::new)),
         });
+    }
+
+    pub(super) fn put_pin(&mut self, pin: PinRecord) {
+        let (party_id, peer_id) = (pin.party_id.clone(), pin.peer_id.clone());
+        let before = self.registry.set_pin(&party_id, &peer_id, Some(pin.clone()));
+        let undo = Undo::Pin(party_id, peer_id, before.map(Box::new));
+        self.changes.push(Change { write: Write::PutPin(pin), undo });
+    }
+
+    pub(super) fn delete_pin(&mut self, party_id: &PartyId, peer_id: &PeerId) {
+        let before = self.registry.set_pin(party_id, peer_id, None);
+        let (party_id, peer_id) = (party_id.clone(), peer_id.clone());
+        let write = Write::DeletePin(party_id.clone(), peer_id.clone());
+        let undo = Undo::Pin(party_id, peer_id, before.map(Box::new));
+        self.changes.push(Change { write, undo });
     }
 
     pub(super) fn put_relay(&mut self, relay: Relay) {

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ipnet::Ipv4Net;
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::event::RemovalReason;
 use lanrage_ipc::model::{Origin, PartyId, PeerId};
 
 use super::transaction::Transaction;
 use super::{Keeper, Member, Registry};
-use crate::core::command::Outcome;
+use crate::core::command::{Outcome, Refusal};
 use crate::core::reconcile::{
     Act, Fate, InFlight, Intent, LocalMember, LocalParty, Occasion, Operation, ServerParty, Sides,
     reconcile,
@@ -51,7 +52,8 @@ impl Transaction<'_> {
         server: Option<&ServerParty>,
         occasion: Occasion,
         in_flight: &[InFlight],
-    ) -> Outcome {
+        machine: &[Ipv4Net],
+    ) -> Result<Outcome, Refusal> {
         let copy = self.registry.copy(party_id);
         let outbox = &self.registry.outbox;
         let intents: BTreeMap<_, _> =
@@ -67,6 +69,9 @@ impl Transaction<'_> {
             known_as_ours: &known_as_ours,
             occasion,
         });
+        if let (Some(server), Fate::Follows(places)) = (server, &verdict.fate) {
+            self.may_follow(party_id, server, places, machine)?;
+        }
         self.settle(party_id, &verdict.intents);
         match verdict.fate {
             Fate::Stays => {}
@@ -82,7 +87,7 @@ impl Transaction<'_> {
                 }
             }
         }
-        self.operations(party_id, verdict.acts)
+        Ok(self.operations(party_id, verdict.acts))
     }
 
     /// Keeps the intents that still stand, under another name where they mean something else.
@@ -135,27 +140,27 @@ impl Transaction<'_> {
         key: &RequestKey,
         code: ErrorCode,
         spare: PartyId,
-    ) -> Outcome {
+    ) -> Result<Outcome, Refusal> {
         let Some(intent) = self.registry.outbox.intent(party_id, peer_id) else {
-            return Outcome::Operations(Vec::new());
+            return Ok(Outcome::Operations(Vec::new()));
         };
         if intent.key != *key {
             // What it did since waited for this.
             let deed = intent.deed;
-            return self.ask_again(party_id, peer_id, deed);
+            return Ok(self.ask_again(party_id, peer_id, deed));
         }
         match (intent.deed, code) {
             (Deed::Register, ErrorCode::PartyExists) => {
                 if self.rename(party_id, &spare).is_err() {
-                    return Outcome::Operations(Vec::new());
+                    return Ok(Outcome::Operations(Vec::new()));
                 }
-                return self.reconcile(&spare, None, Occasion::Return, &[]);
+                return self.reconcile(&spare, None, Occasion::Return, &[], &[]);
             }
             // It was done once, and undone since: under its name it would not be done again.
             (deed @ (Deed::Register | Deed::Join), ErrorCode::NotAMember) => {
                 let key = self.fresh_key();
                 self.intend(party_id, peer_id, deed, key);
-                return self.ask_again(party_id, peer_id, deed);
+                return Ok(self.ask_again(party_id, peer_id, deed));
             }
             // It stays pending: there is nothing that the daemon could do about it.
             (Deed::Register, _) => {}
@@ -163,7 +168,7 @@ impl Transaction<'_> {
             (Deed::Join | Deed::Update, ErrorCode::PartyNotFound)
                 if self.is_hosted_here(party_id) =>
             {
-                return self.reconcile(party_id, None, Occasion::Return, &[]);
+                return self.reconcile(party_id, None, Occasion::Return, &[], &[]);
             }
             (Deed::Join | Deed::Update, ErrorCode::PartyNotFound) => {
                 self.forget_intents(party_id);
@@ -173,7 +178,7 @@ impl Transaction<'_> {
             (Deed::Update, ErrorCode::PeerNotFound | ErrorCode::NotAMember) => {
                 let key = self.fresh_key();
                 self.intend(party_id, peer_id, Deed::Join, key);
-                return self.ask_again(party_id, peer_id, Deed::Join);
+                return Ok(self.ask_again(party_id, peer_id, Deed::Join));
             }
             (Deed::Update, _) => self.delete_intent(party_id, peer_id),
             (Deed::Leave, _) => {
@@ -181,7 +186,7 @@ impl Transaction<'_> {
                 self.drop_if_deserted(party_id);
             }
         }
-        Outcome::Operations(Vec::new())
+        Ok(Outcome::Operations(Vec::new()))
     }
 
     /// What to ask of the server for a deed.

@@ -65,7 +65,7 @@ impl Server {
         let (clock, metrics) = (Clock::start(), Arc::new(Metrics::new()));
         let settings_of_engine = engine_settings(&state);
         let (layout, rules) = (settings_of_engine.layout, settings_of_engine.tuning.rules.clone());
-        let opened = State::open(state.path(), layout, rules, clock).unwrap();
+        let opened = State::open(state.path(), layout, rules, clock, itself()).unwrap();
         let engine = Engine::over(opened, clock, settings_of_engine, itself());
         let (stop, stopping) = watch::channel(None);
         let face = HttpFace::new(wrap(engine.calls.clone()), clock, settings, metrics, stopping);
@@ -182,6 +182,8 @@ fn engine_settings(state: &TempDir) -> engine::Settings {
         signals_per_peer: 10,
         signals_total_bytes: 10_000,
         shares: Shares { address: 1, user: 1 },
+        copies_bytes: 1 << 20,
+        hold_keys: false,
         subnet: "10.66.0.0/16".parse().unwrap(),
     };
     let routine = Routine { expire: HOUR, backup: HOUR, backups_kept: 1 };

@@ -15,6 +15,7 @@ const RELAY_CAPACITY: u32 = 100;
 impl Translator {
     pub(super) async fn command(&self, request: Request) -> Result<Reply, RpcError> {
         let is_register = matches!(request, Request::PartyRegister(_));
+        let is_trust = matches!(request, Request::PeerTrust(_));
         match self.ask(Ask::Command(command(request, self.room())?)).await? {
             Answer::Outcome(outcome) => match outcome {
                 Outcome::Party(party) if is_register => {
@@ -27,6 +28,7 @@ impl Translator {
                         false => LeaveStatus::Left,
                     },
                 })),
+                Outcome::Peer(peer) if is_trust => Ok(Reply::PeerTrust(PeerResult { peer })),
                 Outcome::Peer(peer) => Ok(Reply::PeerUpdate(PeerResult { peer })),
                 Outcome::Alive { expires_in, .. } => {
                     Ok(Reply::PeerHeartbeat(HeartbeatResult { expires_in_ms: millis(expires_in) }))
@@ -68,6 +70,11 @@ fn command(request: Request, room: usize) -> Result<Command, RpcError> {
         Request::PeerUpdate(params) => {
             Command::Update { party_id: params.party_id, peer: params.peer, utc_offset: None }
         }
+        Request::PeerTrust(params) => Command::Trust {
+            party_id: params.party_id,
+            peer_id: params.peer_id,
+            public_key: params.public_key,
+        },
         Request::PeerHeartbeat(params) => {
             Command::Heartbeat { party_id: params.party_id, peer_id: params.peer_id }
         }

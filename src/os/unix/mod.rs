@@ -2,6 +2,7 @@
 
 mod files;
 mod memory;
+mod networks;
 pub mod notify;
 mod signals;
 mod socket;
@@ -10,6 +11,7 @@ mod users;
 pub use files::FileId;
 pub(super) use files::{describe, harden, link_owner, writers};
 pub use memory::guard_memory;
+pub use networks::networks;
 pub use signals::Signals;
 pub use socket::{LocalSocket, check_socket_path, close, inherited, is_own_directory, peer};
 pub use users::{in_group, own_user};

@@ -5,3 +5,13 @@ ALTER TABLE tokens ADD COLUMN claim BLOB;
 ALTER TABLE receipts ADD COLUMN request TEXT;
 -- A claim was named by a req_id, which proves nothing any more.
 DELETE FROM receipts WHERE done = '{"done":"claimed"}';
+
+CREATE TABLE pins (
+    party_id TEXT NOT NULL,
+    peer_id TEXT NOT NULL,
+    public_key TEXT NOT NULL,
+    replaced_by TEXT,
+    at INTEGER NOT NULL,
+    checksum INTEGER NOT NULL,
+    PRIMARY KEY (party_id, peer_id)
+) STRICT, WITHOUT ROWID;

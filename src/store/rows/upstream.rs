@@ -5,7 +5,8 @@ use rusqlite::types::Value;
 
 use super::{read_table, sealed, text, time};
 use crate::core::{
-    ChoiceRecord, CredentialRecord, Deed, IntentRecord, Proof, RequestKey, ServerKey, User, Write,
+    ChoiceRecord, CredentialRecord, Deed, IntentRecord, PinRecord, Proof, RequestKey, ServerKey,
+    User, Write,
 };
 use crate::server_url::{BadServerUrl, ServerUrl};
 use crate::store::inspect::Fault;
@@ -24,8 +25,16 @@ pub(super) const PUT_CHOICE: &str = "
     VALUES (?1, ?2, ?3, ?4, ?5)";
 pub(super) const DELETE_CHOICE: &str = "DELETE FROM server_choice";
 
+pub(super) const PUT_PIN: &str = "
+    INSERT OR REPLACE INTO pins (party_id, peer_id, public_key, replaced_by, at, checksum)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+pub(super) const DELETE_PIN: &str = "DELETE FROM pins WHERE party_id = ?1 AND peer_id = ?2";
+
 const INTENTS: &str = "
     SELECT party_id, peer_id, deed, key, at, checksum FROM intents ORDER BY party_id, peer_id";
+const PINS: &str = "
+    SELECT party_id, peer_id, public_key, replaced_by, at, checksum
+    FROM pins ORDER BY party_id, peer_id";
 const CREDENTIALS: &str = "
     SELECT server, peer_id, token, renew_at, owner, checksum
     FROM credentials ORDER BY server, peer_id";
@@ -38,6 +47,16 @@ pub(super) fn intent_values(intent: &IntentRecord) -> Vec<Value> {
         Value::Text(deed_name(intent.deed).into()),
         Value::Text(intent.key.0.to_string()),
         time(intent.at),
+    ])
+}
+
+pub(super) fn pin_values(pin: &PinRecord) -> Vec<Value> {
+    sealed(vec![
+        text(&pin.party_id),
+        text(&pin.peer_id),
+        text(&pin.public_key),
+        pin.replaced_by.as_ref().map_or(Value::Null, text),
+        time(pin.at),
     ])
 }
 
@@ -65,7 +84,7 @@ pub(super) fn server(key: &ServerKey) -> Value {
     Value::Text(key.0.to_string())
 }
 
-/// Every row: the intents, the credentials, the choice.
+/// Every row: the intents, the pins, the credentials, the choice.
 pub(super) fn read(connection: &Connection, rows: &mut Vec<Write>) -> Result<(), Fault> {
     read_table(connection, INTENTS, rows, |fields| {
         let intent = IntentRecord {
@@ -77,6 +96,17 @@ pub(super) fn read(connection: &Connection, rows: &mut Vec<Write>) -> Result<(),
         };
         fields.seal()?;
         Ok(Write::PutIntent(intent))
+    })?;
+    read_table(connection, PINS, rows, |fields| {
+        let pin = PinRecord {
+            party_id: fields.text()?,
+            peer_id: fields.text()?,
+            public_key: fields.text()?,
+            replaced_by: fields.optional(str::parse)?,
+            at: fields.time()?,
+        };
+        fields.seal()?;
+        Ok(Write::PutPin(pin))
     })?;
     read_table(connection, CREDENTIALS, rows, |fields| {
         let credential = CredentialRecord {

@@ -5,7 +5,7 @@ use rusqlite::types::Value;
 
 use super::support::{
     an_address, choice, credential, intent, member, member_elsewhere, own_member, owned_relay,
-    parse, party, receipt, relay, remote_party, request, server, token,
+    parse, party, pin, receipt, relay, remote_party, request, server, token,
 };
 use crate::core::{
     ClaimHash, MemberRecord, PartyRecord, ReceiptRecord, ServerKey, TokenRecord, Write,
@@ -117,6 +117,9 @@ fn a_bit_that_flips_in_any_column_is_noticed() {
     check("receipts", &Write::PutReceipt(named));
     for variant in 0..4 {
         check("intents", &Write::PutIntent(intent("party", "peer", variant)));
+    }
+    for variant in 0..2 {
+        check("pins", &Write::PutPin(pin("party", "peer", variant)));
     }
     for variant in [4, 5] {
         check("credentials", &Write::PutCredential(credential(server(1), "peer", variant)));

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use lanrage_ipc::model::{PartyId, PeerId, RelayId};
 
 use crate::core::{
-    ChoiceRecord, CredentialRecord, IntentRecord, MemberRecord, PartyRecord, ReceiptRecord,
-    RelayRecord, RequestKey, Seen, ServerKey, TokenHash, TokenRecord, Write,
+    ChoiceRecord, CredentialRecord, IntentRecord, MemberRecord, PartyRecord, PinRecord,
+    ReceiptRecord, RelayRecord, RequestKey, Seen, ServerKey, TokenHash, TokenRecord, Write,
 };
 
 /// The state as it should be.
@@ -18,6 +18,7 @@ pub(super) struct Model {
     tokens: BTreeMap<TokenHash, TokenRecord>,
     receipts: BTreeMap<(PeerId, RequestKey), ReceiptRecord>,
     intents: BTreeMap<(PartyId, PeerId), IntentRecord>,
+    pins: BTreeMap<(PartyId, PeerId), PinRecord>,
     credentials: BTreeMap<(ServerKey, PeerId), CredentialRecord>,
     choice: Option<ChoiceRecord>,
 }
@@ -64,6 +65,12 @@ impl Model {
                 Write::DeleteIntent(party_id, peer_id) => {
                     self.intents.remove(&(party_id, peer_id));
                 }
+                Write::PutPin(pin) => {
+                    self.pins.insert((pin.party_id.clone(), pin.peer_id.clone()), pin);
+                }
+                Write::DeletePin(party_id, peer_id) => {
+                    self.pins.remove(&(party_id, peer_id));
+                }
                 Write::PutCredential(credential) => {
                     let key = (credential.server.clone(), credential.peer_id.clone());
                     self.credentials.insert(key, credential);
@@ -103,6 +110,7 @@ impl Model {
         let credentials = self.credentials.values().cloned().map(Write::PutCredential);
         let choice = self.choice.iter().cloned().map(Write::PutChoice);
         let local = parties.chain(members).chain(relays).chain(tokens).chain(receipts);
-        local.chain(intents).chain(credentials).chain(choice).collect()
+        let pins = self.pins.values().cloned().map(Write::PutPin);
+        local.chain(intents).chain(pins).chain(credentials).chain(choice).collect()
     }
 }

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::model::Model;
 use super::support::{
     choice, commit, copy_state, credential, intent, member, member_elsewhere, open_in, own_member,
-    owned_relay, parse, party, party_of, receipt, remote_party, server, temp_dir, time, token,
+    owned_relay, parse, party, party_of, pin, receipt, remote_party, server, temp_dir, time, token,
 };
 use crate::core::{RequestKey, Seen, TokenHash, Write};
 use crate::store::StoreErrorKind;
@@ -28,6 +28,8 @@ enum Step {
     DeleteReceipt(u8, u8),
     PutIntent(u8, u8, u16),
     DeleteIntent(u8, u8),
+    PutPin(u8, u8, u16),
+    DeletePin(u8, u8),
     PutCredential(u16, u8, u16),
     DeleteCredential(u16, u8),
     PutChoice(u16),
@@ -58,6 +60,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (PEERS, 0..3u8).prop_map(|(m, k)| Step::DeleteReceipt(m, k)),
         3 => (PARTIES, PEERS, any::<u16>()).prop_map(|(p, m, v)| Step::PutIntent(p, m, v)),
         1 => (PARTIES, PEERS).prop_map(|(p, m)| Step::DeleteIntent(p, m)),
+        3 => (PARTIES, PEERS, any::<u16>()).prop_map(|(p, m, v)| Step::PutPin(p, m, v)),
+        1 => (PARTIES, PEERS).prop_map(|(p, m)| Step::DeletePin(p, m)),
         3 => (0..3u16, PEERS, any::<u16>()).prop_map(|(s, m, v)| Step::PutCredential(s, m, v)),
         1 => (0..3u16, PEERS).prop_map(|(s, m)| Step::DeleteCredential(s, m)),
         2 => any::<u16>().prop_map(Step::PutChoice),
@@ -118,6 +122,10 @@ fn writes_of(step: &Step, model: &Model) -> Vec<Write> {
             vec![Write::PutIntent(intent(party_id(p), peer_id(m), variant))]
         }
         Step::DeleteIntent(p, m) => vec![Write::DeleteIntent(party_id(p), peer_id(m))],
+        Step::PutPin(p, m, variant) => {
+            vec![Write::PutPin(pin(party_id(p), peer_id(m), variant))]
+        }
+        Step::DeletePin(p, m) => vec![Write::DeletePin(party_id(p), peer_id(m))],
         Step::PutCredential(s, m, variant) => {
             vec![Write::PutCredential(credential(server(s), peer_id(m), variant))]
         }

@@ -7,8 +7,8 @@ use rusqlite::Connection;
 use super::model::Model;
 use super::support::{
     an_address, choice, commit, credential, database_in, intent, member, member_elsewhere, open_in,
-    own_member, owned_relay, parse, party, receipt, relay, remote_party, request, server, temp_dir,
-    token,
+    own_member, owned_relay, parse, party, pin, receipt, relay, remote_party, request, server,
+    temp_dir, token,
 };
 use crate::core::{ClaimHash, MemberRecord, PartyRecord, ReceiptRecord, TokenRecord, Write};
 use crate::store::schema;
@@ -70,6 +70,8 @@ fn fixture_rows(version: u32) -> Vec<Write> {
         rows.push(Write::PutChoice(choice(13)));
     }
     if version >= 5 {
+        rows.push(Write::PutPin(pin("remote", "host", 1)));
+        rows.push(Write::PutPin(pin("remote", "gone", 2)));
         let (address, claim) = (an_address(), Some(ClaimHash([0x1c; 32])));
         rows.extend([
             Write::PutParty(PartyRecord { address, ..party("registered", 9) }),

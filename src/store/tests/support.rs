@@ -13,8 +13,8 @@ use tempfile::TempDir;
 
 use crate::core::{
     AddressKey, ChoiceRecord, CredentialRecord, Deed, Done, IntentRecord, MemberRecord, Owner,
-    PartyRecord, Proof, Receipt, ReceiptRecord, RelayRecord, Request, RequestKey, RequestKind,
-    ServerKey, TokenHash, TokenRecord, User, Write,
+    PartyRecord, PinRecord, Proof, Receipt, ReceiptRecord, RelayRecord, Request, RequestKey,
+    RequestKind, ServerKey, TokenHash, TokenRecord, User, Write,
 };
 use crate::store::{Database, Layout, OpenError, OpenOptions, Opened, open};
 
@@ -171,6 +171,17 @@ pub(super) fn receipt(peer_id: impl Display, key: &str, variant: u16) -> Receipt
 pub(super) fn server(variant: u16) -> ServerKey {
     let all = ["http://localhost:8080", "https://lan.example.org/base", "https://[2001:db8::3]"];
     ServerKey(all[usize::from(variant) % all.len()].into())
+}
+
+/// A pin that differs in every field by `variant`, but for what it is about.
+pub(super) fn pin(party_id: impl Display, peer_id: impl Display, variant: u16) -> PinRecord {
+    PinRecord {
+        party_id: parse(party_id),
+        peer_id: parse(peer_id),
+        public_key: parse(format!("key '{variant}'")),
+        replaced_by: (variant % 2 == 1).then(|| parse(format!("other {variant}"))),
+        at: time(i64::from(variant) * 1_000_003),
+    }
 }
 
 /// An intent that differs in every field by `variant`, but for what it is about.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::OnKeyChange;
 use crate::control_plane::remote::transport::Carrier;
 use proptest::prelude::*;
 
@@ -20,7 +21,7 @@ fn effective_configuration_names_its_file_and_every_key() {
         connections = 256\nconnections_per_uid = 64\nobservers = 64\nobservers_per_uid = 8\nobserver_idle = \"1m\"\nqueue_events = 256\nqueue_bytes = 1048576\npartial_frame = \"10s\"\n\
         write_stall = \"10s\"\nrequest_timeout = \"10s\"\nuid_share = 4\n\
         \n[remote]\nheartbeat = \"30s\"\nconnect_timeout = \"10s\"\nrequest_timeout = \"10s\"\nbackoff_initial = \"1s\"\n\
-        backoff_max = \"1m\"\nmax_attempts = 5\nprobe = \"1m\"\npoll = \"10s\"\ntransport = \"auto\"\nproxy = \"system\"\n";
+        backoff_max = \"1m\"\nmax_attempts = 5\nprobe = \"1m\"\npoll = \"10s\"\ncopies_bytes = 33554432\non_key_change = \"tell\"\ntransport = \"auto\"\nproxy = \"system\"\n";
     assert!(toml.ends_with(tables), "{toml}");
 }
 
@@ -78,6 +79,8 @@ prop_compose! {
         mut backoff in prop::array::uniform2(duration()),
         poll in 1..=3_600_u64,
         max_attempts in 1..=65_536_usize,
+        copies_bytes in 65_536..=1_073_741_824_usize,
+        on_key_change in prop::sample::select(vec![OnKeyChange::Tell, OnKeyChange::Hold]),
         transport in prop::sample::select(vec![Carrier::Auto, Carrier::Ws, Carrier::Http]),
         ca_file in prop::option::of(path()),
         proxy in prop::sample::select(vec!["system", "none", "http://proxy.example.org:3128"]),
@@ -92,6 +95,8 @@ prop_compose! {
             max_attempts,
             probe: durations[3],
             poll: Duration::from_secs(poll),
+            copies_bytes,
+            on_key_change,
             transport,
             ca_file,
             proxy: proxy.parse().unwrap(),

@@ -1,6 +1,7 @@
 //! The control server and how it is dealt with.
 
 use super::*;
+use crate::config::OnKeyChange;
 use crate::config::{CliArgs, Remote, ServerArgs, load_cli, load_server};
 use crate::control_plane::remote::transport::Carrier;
 use crate::control_plane::remote::transport::proxy::ProxyChoice;
@@ -84,6 +85,8 @@ fn table_has_its_defaults() {
         max_attempts: 5,
         probe: seconds(60),
         poll: seconds(10),
+        copies_bytes: 32 << 20,
+        on_key_change: OnKeyChange::Tell,
         transport: Carrier::Auto,
         ca_file: None,
         proxy: ProxyChoice::System,
@@ -97,7 +100,7 @@ fn table_is_read() {
     let configured = Configured::new(
         "[remote]\nheartbeat = '1s'\nconnect_timeout = '2s'\nrequest_timeout = '3s'\n\
          backoff_initial = '4s'\nbackoff_max = '5s'\nmax_attempts = 6\nprobe = '7s'\npoll = '8s'\n\
-         transport = 'ws'\nca_file = 'ca.pem'\nproxy = 'http://ann:b@proxy:3128'",
+         copies_bytes = 65536\non_key_change = 'hold'\ntransport = 'ws'\nca_file = 'ca.pem'\nproxy = 'http://ann:b@proxy:3128'",
     );
     let seconds = Duration::from_secs;
     let expected = Remote {
@@ -109,6 +112,8 @@ fn table_is_read() {
         max_attempts: 6,
         probe: seconds(7),
         poll: seconds(8),
+        copies_bytes: 65_536,
+        on_key_change: OnKeyChange::Hold,
         transport: Carrier::Ws,
         ca_file: Some(configured.below("ca.pem")),
         proxy: "http://ann:b@proxy:3128".parse().unwrap(),
@@ -157,6 +162,8 @@ fn every_value_has_its_range() {
         ("poll = '999ms'", "is out of range: it must be from 1s to 1h"),
         ("poll = '61m'", "is out of range: it must be from 1s to 1h"),
         ("max_attempts = 0", "is out of range: it must be from 1 to 65536"),
+        ("copies_bytes = 65535", "is out of range: it must be from 65536 to 1073741824"),
+        ("on_key_change = 'ask'", "must be \"tell\" or \"hold\""),
         ("transport = 'udp'", transport),
         ("transport = 5", transport),
         ("ca_file = ''", "is not a path: leave the key out for the default"),

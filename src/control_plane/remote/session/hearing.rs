@@ -11,12 +11,14 @@ use lanrage_ipc::event::RemovalReason;
 use lanrage_ipc::model::{Epoch, Origin, PartyId, PeerInput};
 use tokio::sync::mpsc;
 
+use super::replay::PUT_OFF;
 use super::{Acked, Lane, Rejection, Session, Trouble, inbox};
 use crate::control_plane::remote::frames::{self, MOST_MEMBERS};
 use crate::control_plane::remote::transport::{Carrier, Incoming, Loss, words};
 use crate::control_plane::{Answer, Ask, Failure, Query};
 use crate::core::reconcile::{Change, Heard, Occasion, ServerParty};
-use crate::core::{Command, Outcome, UpstreamPart};
+use crate::core::{Command, Outcome, Refusal, UpstreamPart};
+use crate::os;
 
 /// Why a connection ended of which nothing else is known.
 const GONE: &str = "the connection is gone";
@@ -26,6 +28,9 @@ const FASTEST_HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// Frames in a row that are not understood before the server is given up.
 const MOST_GARBAGE: u32 = 8;
+
+/// Parties of which it is remembered that they were declined. Each was asked for by a local peer.
+const MOST_DECLINED: usize = 4096;
 
 /// How often the log tells of what the server does wrong on a connection: it could fill the disk.
 const MOST_WARNINGS: u32 = 100;
@@ -175,9 +180,11 @@ impl Session {
                 }
             }
             ServerFrame::Goaway { retry_after_ms } => {
-                log::info!("the control server is going away for a while");
+                let wait = Duration::from_millis(retry_after_ms);
+                if self.goaway.replace(Some(wait)).is_none() {
+                    log::info!("the control server is going away for a while");
+                }
                 self.note_said("it is going away for a while".to_owned());
-                self.goaway.set(Some(Duration::from_millis(retry_after_ms)));
             }
             _ if self.is_deaf.get() => {}
             ServerFrame::Welcome {
@@ -288,12 +295,16 @@ impl Session {
                 };
                 self.compare(&party_id, None, occasion).await;
             }
-            Heard::Missing if self.syncing.borrow_mut().insert(party_id.clone()) => {
-                log::debug!("something of party {party_id} is missing: it is asked for");
-                self.tasks.spawn(self.clone().sync(party_id));
-            }
-            Heard::Missing => {}
+            Heard::Missing => self.ask_for(&party_id),
             Heard::Nothing => {}
+        }
+    }
+
+    /// Asks for a party of which something is missing, unless it is being asked for.
+    pub(super) fn ask_for(self: &Rc<Self>, party_id: &PartyId) {
+        if self.syncing.borrow_mut().insert(party_id.clone()) {
+            log::debug!("something of party {party_id} is missing: it is asked for");
+            self.tasks.spawn(self.clone().sync(party_id.clone()));
         }
     }
 
@@ -311,6 +322,7 @@ impl Session {
                 code: code @ (ErrorCode::PartyNotFound | ErrorCode::NotAMember),
                 ..
             }) => {
+                self.declined.borrow_mut().remove(&party_id);
                 let heard = self.shadow.borrow_mut().gone(&party_id, RemovalReason::Removed);
                 match (code, heard) {
                     (ErrorCode::PartyNotFound, ended @ Heard::Gone(_)) => {
@@ -320,7 +332,7 @@ impl Session {
                 }
             }
             Err(Trouble::Refused { code, message }) => {
-                log::warn!("party {party_id} is not told: {message} ({code:?})");
+                self.warn(format_args!("party {party_id} is not told: {message} ({code:?})"));
                 self.shadow.borrow_mut().ask_again(&party_id);
             }
         }
@@ -337,14 +349,49 @@ impl Session {
         if self.is_deaf.get() || self.end.borrow().is_some() {
             return;
         }
+        if server.is_none() && occasion == Occasion::Return && self.is_declined(party_id) {
+            // The server has it all the same.
+            return;
+        }
         self.met.borrow_mut().insert(party_id.clone());
-        let in_flight = self.in_flight(party_id);
-        let party_id = party_id.clone();
-        match self.command(Command::Reconcile { party_id, server, occasion, in_flight }).await {
-            Ok(Outcome::Operations(operations)) => self.carry_out(operations),
-            Ok(_) => {}
+        let (party_id, in_flight) = (party_id.clone(), self.in_flight(party_id));
+        let machine = server.as_ref().map(|_| os::networks()).unwrap_or_default();
+        let party = party_id.clone();
+        let reconcile = Command::Reconcile { party_id, server, occasion, in_flight, machine };
+        match self.command(reconcile).await {
+            Ok(outcome) => {
+                self.declined.borrow_mut().remove(&party);
+                if let Outcome::Operations(operations) = outcome {
+                    self.carry_out(operations);
+                }
+            }
+            Err(Failure::Refused(refusal)) => self.decline(party, refusal),
             Err(failure) => self.stumble(&failure),
         }
+    }
+
+    /// Passes over what the server told of a party, which stays as it was here. After a while the
+    /// server is asked for it again.
+    fn decline(self: &Rc<Self>, party_id: PartyId, refusal: Refusal) {
+        self.warn(format_args!("what the control server told is refused: {refusal}"));
+        self.note_said(format!("what it told is refused: {refusal}"));
+        self.shadow.borrow_mut().gone(&party_id, RemovalReason::Removed);
+        self.met.borrow_mut().remove(&party_id);
+        let mut declined = self.declined.borrow_mut();
+        if declined.len() < MOST_DECLINED {
+            declined.insert(party_id.clone(), refusal);
+        }
+        drop(declined);
+        self.come_back(party_id, PUT_OFF);
+    }
+
+    fn is_declined(&self, party_id: &PartyId) -> bool {
+        self.declined.borrow().contains_key(party_id)
+    }
+
+    /// The bound by which a party is not followed as the server told it last.
+    pub(in super::super) fn declined(&self, party_id: &PartyId) -> Option<Refusal> {
+        self.declined.borrow().get(party_id).cloned()
     }
 
     /// Tells the server again what a peer of ours says of itself, where it let in something else.

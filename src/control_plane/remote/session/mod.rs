@@ -43,7 +43,7 @@ use crate::control_plane::outbox::Outbox;
 use crate::control_plane::{Answer, Ask, Call, Failure};
 use crate::core::reconcile::{InFlight, Shadow};
 use crate::core::{
-    Caller, Command, Now, Outcome, RequestKey, ServerKey, Upstream, UpstreamPart, User,
+    Caller, Command, Now, Outcome, Refusal, RequestKey, ServerKey, Upstream, UpstreamPart, User,
 };
 
 /// How long the registry may take for what the server told.
@@ -173,6 +173,8 @@ pub(super) struct Session {
     owners: RefCell<HashMap<PeerId, User>>,
     /// Descriptions of this machine's peers that the server was told because it had others.
     corrections: RefCell<HashMap<(PartyId, PeerId), Correction>>,
+    /// Parties that exceed a bound of this daemon, with the refusal. Their copies stay as they were.
+    declined: RefCell<HashMap<PartyId, Refusal>>,
     /// Operations under way.
     operating: RefCell<HashSet<RequestKey>>,
     operated: Notify,
@@ -242,6 +244,7 @@ impl Session {
             refused_greetings: RefCell::default(),
             owners: RefCell::default(),
             corrections: RefCell::default(),
+            declined: RefCell::default(),
             operating: RefCell::default(),
             operated: Notify::new(),
             undone: RefCell::default(),

@@ -21,7 +21,7 @@ use crate::core::{Command, Membership, Outcome, RequestKey, UpstreamPart};
 const MOST_REFUSALS: u32 = 1000;
 
 /// How soon a party is looked at again for which the server had no time, or too many refusals.
-const PUT_OFF: Duration = Duration::from_secs(30);
+pub(super) const PUT_OFF: Duration = Duration::from_secs(30);
 
 /// Operations under way at once: many times more than this machine's peers can have in parties. A
 /// server that invents parties is asked no faster.
@@ -188,13 +188,17 @@ impl Session {
     }
 
     pub(in super::super) async fn look_again(self: &Rc<Self>, party_id: &PartyId) {
+        if self.declined(party_id).is_some() {
+            self.ask_for(party_id);
+            return;
+        }
         let server = self.shadow.borrow().get(party_id).cloned();
         let occasion = if server.is_some() { Occasion::News } else { Occasion::Return };
         self.compare(party_id, server, occasion).await;
     }
 
     /// Looks at a party again after a while.
-    fn come_back(self: &Rc<Self>, party_id: PartyId, after: Duration) {
+    pub(super) fn come_back(self: &Rc<Self>, party_id: PartyId, after: Duration) {
         // However many of its peers wait.
         if !self.coming_back.borrow_mut().insert(party_id.clone()) {
             return;
@@ -222,7 +226,7 @@ impl Session {
         self.refusals.set(refusals);
         if is_no_verdict(code) || refusals > MOST_REFUSALS {
             // It stays noted, for another time.
-            log::warn!("party {party_id}: the server puts {peer_id} off: {message}");
+            self.warn(format_args!("party {party_id}: the server puts {peer_id} off: {message}"));
             self.come_back(party_id, PUT_OFF);
             return;
         }

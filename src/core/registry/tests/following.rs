@@ -105,7 +105,7 @@ fn all_of_it_can_be_taken_back() {
     let reconcile = |server: Option<&crate::core::reconcile::ServerParty>, occasion| {
         let (party_id, in_flight) = ("lan".parse().unwrap(), vec![]);
         let server = server.cloned().map(std::sync::Arc::new);
-        Command::Reconcile { party_id, server, occasion, in_flight }
+        Command::Reconcile { party_id, server, occasion, in_flight, machine: vec![] }
     };
     let commands = [
         reconcile(Some(&party), Occasion::Return),

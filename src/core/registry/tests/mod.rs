@@ -1,6 +1,7 @@
 //! The rules, one test each; and random histories, which keep to all of them together.
 
 mod addresses;
+mod bounds;
 mod expiry;
 mod following;
 mod history;
@@ -11,6 +12,7 @@ mod limits;
 mod membership;
 mod offsets;
 mod ownership;
+mod pins;
 mod principals;
 mod queries;
 mod receipts;
@@ -79,6 +81,8 @@ fn rules() -> Rules {
         signals_per_peer: 10,
         signals_total_bytes: 1 << 20,
         shares: Shares { address: 1, user: 1 },
+        copies_bytes: 1 << 20,
+        hold_keys: false,
         subnet: "10.66.0.0/16".parse().unwrap(),
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use jiff::Timestamp;
 use lanrage_ipc::model::{PartyId, PeerId};
 
+use super::super::bounds::{member_bytes, pin_bytes};
 use super::super::outbox::Outbox;
 use super::super::receipts::Receipts;
 use super::super::signal::ENVELOPE;
@@ -13,7 +14,7 @@ use super::super::{Keeper, Member, Presence, Registry};
 use crate::core::addresses;
 use crate::core::shares::{Payer, Tally};
 use crate::core::{
-    MemberRecord, Owner, PartyRecord, ReceiptRecord, RelayRecord, RequestKey, TokenHash,
+    MemberRecord, Owner, PartyRecord, PinRecord, ReceiptRecord, RelayRecord, RequestKey, TokenHash,
     TokenRecord,
 };
 
@@ -72,6 +73,17 @@ pub(super) fn check_indexes(registry: &Registry) {
     assert_eq!(registry.silent_relays, silent_relays);
     assert_eq!(registry.waiting_signals, waiting);
     assert_eq!(registry.memberships, memberships);
+    let mut copies_bytes = 0;
+    for (party_id, party) in &registry.parties {
+        let members = party.members.values().map(|member| member_bytes(&member.record.info));
+        let pins = party.pins.values().map(pin_bytes);
+        assert_eq!(party.bytes, members.chain(pins).sum::<usize>(), "{party_id}");
+        copies_bytes += party.copied_bytes();
+        for (peer_id, pin) in &party.pins {
+            assert_eq!((party_id, peer_id), (&pin.party_id, &pin.peer_id));
+        }
+    }
+    assert_eq!(registry.copies_bytes, copies_bytes);
     let members = registry.parties.values().flat_map(|party| party.members.values());
     assert_eq!(registry.signals_bytes, members.map(Member::signals_bytes).sum::<usize>());
     check_payers(registry);
@@ -205,6 +217,7 @@ pub(super) struct Durable {
     tokens: HashMap<TokenHash, TokenRecord>,
     receipts: HashMap<(PeerId, RequestKey), ReceiptRecord>,
     outbox: Outbox,
+    pins: Vec<PinRecord>,
 }
 
 pub(super) fn durable(registry: &Registry) -> Durable {
@@ -223,6 +236,7 @@ pub(super) fn durable(registry: &Registry) -> Durable {
         tokens: tokens(registry),
         receipts: receipts(registry),
         outbox: registry.outbox.clone(),
+        pins: pins(registry),
     }
 }
 
@@ -236,4 +250,9 @@ pub(super) fn tokens(registry: &Registry) -> HashMap<TokenHash, TokenRecord> {
 pub(super) fn receipts(registry: &Registry) -> HashMap<(PeerId, RequestKey), ReceiptRecord> {
     let receipts = registry.receipts.records.iter();
     receipts.map(|(key, kept)| (key.clone(), kept.record.clone())).collect()
+}
+
+/// The pins as they are stored.
+pub(super) fn pins(registry: &Registry) -> Vec<PinRecord> {
+    registry.parties.values().flat_map(|party| party.pins.values()).cloned().collect()
 }

@@ -8,8 +8,8 @@ use lanrage_ipc::model::{Epoch, Party, PartyId, Peer, PeerId, Relay, RelayId};
 
 use super::super::*;
 use crate::core::{
-    ChoiceRecord, CredentialRecord, IntentRecord, MemberRecord, Owner, PartyRecord, ReceiptRecord,
-    RelayRecord, Seen, ServerKey, TokenRecord, Write,
+    ChoiceRecord, CredentialRecord, IntentRecord, MemberRecord, Owner, PartyRecord, PinRecord,
+    ReceiptRecord, RelayRecord, Seen, ServerKey, TokenRecord, Write,
 };
 
 /// A subscriber's copy. It takes no event that tells nothing, or that can't follow the last one.
@@ -120,6 +120,7 @@ pub(in super::super) struct Rows {
     receipts: BTreeMap<(PeerId, RequestKey), ReceiptRecord>,
     intents: BTreeMap<(PartyId, PeerId), IntentRecord>,
     credentials: BTreeMap<(ServerKey, PeerId), CredentialRecord>,
+    pins: BTreeMap<(PartyId, PeerId), PinRecord>,
     choice: Option<ChoiceRecord>,
 }
 
@@ -175,6 +176,13 @@ impl Rows {
             Write::DeleteCredential(server, peer_id) => {
                 self.credentials.remove(&(server, peer_id)).expect("deleted twice");
             }
+            Write::PutPin(pin) => {
+                assert!(self.parties.contains_key(&pin.party_id), "before its party");
+                self.pins.insert((pin.party_id.clone(), pin.peer_id.clone()), pin);
+            }
+            Write::DeletePin(party_id, peer_id) => {
+                self.pins.remove(&(party_id, peer_id)).expect("deleted twice");
+            }
             Write::PutChoice(choice) => self.choice = Some(choice),
             Write::DeleteChoice => self.choice = None,
         }
@@ -220,6 +228,7 @@ impl Rows {
         assert_eq!(state::tokens(&restored), state::tokens(registry));
         assert_eq!(state::receipts(&restored), state::receipts(registry));
         assert_eq!(restored.outbox, registry.outbox);
+        assert_eq!(state::pins(&restored), state::pins(registry));
     }
 
     fn rows(&self) -> Vec<Write> {
@@ -236,6 +245,7 @@ impl Rows {
         let credentials = self.credentials.values().cloned().map(Write::PutCredential);
         let choice = self.choice.clone().map(Write::PutChoice);
         let records = parties.chain(relays).chain(tokens).chain(receipts);
-        records.chain(intents).chain(credentials).chain(choice).collect()
+        let pins = self.pins.values().cloned().map(Write::PutPin);
+        records.chain(intents).chain(pins).chain(credentials).chain(choice).collect()
     }
 }

@@ -41,6 +41,8 @@ pub(super) fn tight_rules() -> Rules {
         signals_per_peer: 2,
         signals_total_bytes: 1 << 20,
         shares: Shares { address: 1, user: 1 },
+        copies_bytes: 1 << 20,
+        hold_keys: false,
         subnet: "192.0.2.0/24".parse().unwrap(),
     }
 }

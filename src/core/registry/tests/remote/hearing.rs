@@ -79,7 +79,8 @@ impl Daemon {
         });
         let in_flight = passages.map(|(.., in_flight)| in_flight.clone()).chain(passing).collect();
         let party_id = party_id.clone();
-        let reconcile = Command::Reconcile { party_id, server, occasion, in_flight };
+        let machine = vec![];
+        let reconcile = Command::Reconcile { party_id, server, occasion, in_flight, machine };
         if let Outcome::Operations(operations) = self.itself(reconcile, now) {
             self.carry_out(operations, now);
         }

@@ -96,12 +96,18 @@ impl World {
         in_flight: Vec<InFlight>,
     ) -> Applied {
         let (party_id, server) = (party.party_id.clone(), Some(Arc::new(party.clone())));
-        self.by(ITSELF, Command::Reconcile { party_id, server, occasion, in_flight })
+        self.by(
+            ITSELF,
+            Command::Reconcile { party_id, server, occasion, in_flight, machine: vec![] },
+        )
     }
 
     pub(super) fn hear_nothing(&mut self, party: &str, occasion: Occasion) -> Applied {
         let (party_id, in_flight) = (party.parse().unwrap(), vec![]);
-        self.by(ITSELF, Command::Reconcile { party_id, server: None, occasion, in_flight })
+        self.by(
+            ITSELF,
+            Command::Reconcile { party_id, server: None, occasion, in_flight, machine: vec![] },
+        )
     }
 
     /// The server refuses the only operation.

@@ -1,0 +1,32 @@
+//! The networks that this machine is in.
+
+use ipnet::Ipv4Net;
+
+/// Returns the IPv4 addresses of the interfaces, with the length of their networks' prefix. None
+/// where the system does not tell.
+pub fn networks() -> Vec<Ipv4Net> {
+    let interfaces = match nix::ifaddrs::getifaddrs() {
+        Ok(interfaces) => interfaces,
+        Err(error) => {
+            log::debug!("the addresses of the interfaces are not known: {error}");
+            return Vec::new();
+        }
+    };
+    let network = |interface: nix::ifaddrs::InterfaceAddress| {
+        let address = interface.address?.as_sockaddr_in()?.ip();
+        let mask = interface.netmask?.as_sockaddr_in()?.ip();
+        Ipv4Net::with_netmask(address, mask).ok()
+    };
+    interfaces.filter_map(network).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_loopback_interface_is_among_the_networks() {
+        let loopback = std::net::Ipv4Addr::LOCALHOST;
+        assert!(networks().iter().any(|network| network.contains(&loopback)), "{:?}", networks());
+    }
+}
