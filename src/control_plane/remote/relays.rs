@@ -14,6 +14,9 @@ use super::session::{Lane, Session, Trouble};
 use crate::control_plane::{Answer, Ask, Failure, Query};
 use crate::core::{Caller, Command};
 
+/// Relays of the server that are kept: as many as a server has by default.
+const MOST_RELAYS: usize = 1024;
+
 /// How long who asks for relays waits for the server; then what it said last will do.
 const PATIENCE: Duration = Duration::from_millis(60);
 
@@ -73,8 +76,11 @@ impl Desk {
             Ok(_) if !session.is_online() => {}
             Ok(mut acked) => {
                 let relays = acked.result.get_mut("relays").map(Value::take).unwrap_or_default();
-                match serde_json::from_value(relays) {
-                    Ok(relays) => *self.relays.borrow_mut() = Some(relays),
+                match serde_json::from_value::<Vec<Relay>>(relays) {
+                    Ok(mut relays) => {
+                        relays.truncate(MOST_RELAYS);
+                        *self.relays.borrow_mut() = Some(relays);
+                    }
                     Err(error) => log::warn!("the server's relays are not understood: {error}"),
                 }
             }

@@ -139,7 +139,7 @@ impl Parties {
         };
         let is_news = before != Some(&seen);
         if is_news && is_counted {
-            seen.beside.seq += 1;
+            seen.beside.seq = seen.beside.seq.saturating_add(1);
         }
         let beside = Some(seen.beside.clone());
         self.keep(&party_id, seen, is_news, now);
