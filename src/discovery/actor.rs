@@ -10,7 +10,7 @@ use lanrage_ipc::model::{Party, PartyId};
 use lanrage_ipc::results::{DiscoveredParty, Rejected};
 use tokio::sync::oneshot;
 
-use super::file::{DiscoveryFile, Listing};
+use super::file::{DiscoveryFile, Listing, Updated};
 use super::{Announce, AnnounceAll, Discover, DiscoveryError, Flush, Ours};
 
 const MAILBOX: usize = 256;
@@ -61,6 +61,8 @@ pub struct Discovery {
     /// What was logged last, so that it is not logged again while it stays so.
     taken: BTreeSet<PartyId>,
     rejected: BTreeSet<String>,
+    /// True since an update for whose entries the file had no room.
+    is_full: bool,
 }
 
 #[derive(Debug)]
@@ -86,7 +88,7 @@ struct Job {
 /// What came of a job, for each part that it had.
 struct Outcome {
     took: Duration,
-    updated: Option<Result<BTreeSet<PartyId>, DiscoveryError>>,
+    updated: Option<Result<Updated, DiscoveryError>>,
     listed: Option<Result<Listing, DiscoveryError>>,
 }
 
@@ -116,6 +118,7 @@ impl Discovery {
             is_resting: false,
             taken: BTreeSet::new(),
             rejected: BTreeSet::new(),
+            is_full: false,
         }
     }
 
@@ -179,9 +182,9 @@ impl Discovery {
         self.advance(ctx);
     }
 
-    fn note(&mut self, updated: Result<BTreeSet<PartyId>, DiscoveryError>) {
+    fn note(&mut self, updated: Result<Updated, DiscoveryError>) {
         match updated {
-            Ok(taken) => {
+            Ok(Updated { taken, left_out }) => {
                 if self.failure.take().is_some() {
                     log::info!("{} is written again", self.config.file.display());
                 }
@@ -189,7 +192,10 @@ impl Discovery {
                 for party_id in taken.difference(&self.taken) {
                     log::warn!("party {party_id} is not announced: {file} has another of that id");
                 }
-                self.taken = taken;
+                if left_out > 0 && !self.is_full {
+                    log::warn!("{file} has no room for all parties: left_out={left_out}");
+                }
+                (self.taken, self.is_full) = (taken, left_out > 0);
             }
             Err(error) => {
                 if self.failure.as_ref().is_none_or(|failure| failure.error != error) {

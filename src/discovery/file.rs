@@ -33,6 +33,15 @@ pub(super) struct Listing {
     pub(super) rejected: Vec<Rejected>,
 }
 
+/// What an update could not announce.
+#[derive(Debug, Default)]
+pub(super) struct Updated {
+    /// Parties whose ids are taken by someone else's entries.
+    pub(super) taken: BTreeSet<PartyId>,
+    /// Number of entries for which the file has no room.
+    pub(super) left_out: usize,
+}
+
 /// A discovery file and the list of our entries in it.
 #[derive(Debug)]
 pub(super) struct DiscoveryFile {
@@ -47,12 +56,8 @@ impl DiscoveryFile {
     }
 
     /// Makes the file announce exactly our parties, beside those of others, and mends it.
-    /// Returns the ids that someone else's entries keep from being announced.
-    pub(super) fn update(
-        &self,
-        ours: &Ours,
-        now: &Zoned,
-    ) -> Result<BTreeSet<PartyId>, DiscoveryError> {
+    /// Returns what is not announced.
+    pub(super) fn update(&self, ours: &Ours, now: &Zoned) -> Result<Updated, DiscoveryError> {
         self.update_with(ours, now, || ())
     }
 
@@ -62,15 +67,15 @@ impl DiscoveryFile {
         ours: &Ours,
         now: &Zoned,
         before_rename: impl Fn(),
-    ) -> Result<BTreeSet<PartyId>, DiscoveryError> {
+    ) -> Result<Updated, DiscoveryError> {
         let known = Announced::read(&self.announced, now.timestamp())?;
         if ours.is_empty() && known.is_empty() && !self.is_damaged() {
-            return Ok(BTreeSet::new());
+            return Ok(Updated::default());
         }
         let _lock = Lock::acquire(&self.lock)?;
         for _ in 0..ATTEMPTS {
-            if let Some(taken) = self.attempt(ours, now, &before_rename)? {
-                return Ok(taken);
+            if let Some(updated) = self.attempt(ours, now, &before_rename)? {
+                return Ok(updated);
             }
         }
         Err(DiscoveryError::Contended(self.path.clone()))
@@ -83,11 +88,11 @@ impl DiscoveryFile {
         ours: &Ours,
         now: &Zoned,
         before_rename: impl Fn(),
-    ) -> Result<Option<BTreeSet<PartyId>>, DiscoveryError> {
+    ) -> Result<Option<Updated>, DiscoveryError> {
         let known = Announced::read(&self.announced, now.timestamp())?;
         let (bytes, version) = self.read_settled(sleep)?;
         let records = records(&bytes);
-        let merged = merge(&records.entries, ours, &known, now)
+        let merged = merge(&records.entries, ours, &known, now, disk::LARGEST as usize)
             .map_err(|error| DiscoveryError::io("encode", &self.path, &error.into()))?;
         if let Some(reason) = &records.damage {
             let kept = disk::set_aside(&self.path, &bytes, now.timestamp())?;
@@ -112,7 +117,7 @@ impl DiscoveryFile {
         if merged.announced != both {
             merged.announced.write(&self.announced)?;
         }
-        Ok(Some(merged.taken))
+        Ok(Some(Updated { taken: merged.taken, left_out: merged.left_out }))
     }
 
     /// What the file announces; its times are those of `zone`.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Zoned;
 use lanrage_ipc::lanrage::{AnnouncedParty, to_json};
-use lanrage_ipc::model::{Party, PartyId};
+use lanrage_ipc::model::{Origin, Party, PartyId};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
@@ -22,14 +22,23 @@ pub(super) struct Merged {
     pub(super) announced: Announced,
     /// Parties of ours whose ids are taken by someone else's entries.
     pub(super) taken: BTreeSet<PartyId>,
+    /// Number of entries for which there is no room.
+    pub(super) left_out: usize,
 }
 
-/// Puts our parties among the entries of others, and takes out what was ours before.
+/// Bytes of an entry beside its key and its value, at most.
+const AROUND_ENTRY: usize = 16;
+
+/// Puts our parties among the entries of others, and takes out what was ours before. The document
+/// has at most `room` bytes, of which half are ours if we need them: parties of this daemon come
+/// first, then copies of a control server's from the smallest on, so that none pushes out another
+/// by its size. Entries that have no room are left out.
 pub(super) fn merge(
     entries: &[(String, &RawValue)],
     ours: &Ours,
     announced: &Announced,
     now: &Zoned,
+    room: usize,
 ) -> serde_json::Result<Merged> {
     let is_ours = |key: &str, record: &RawValue| {
         let Some(host_id) = host_of(record) else { return false };
@@ -48,16 +57,43 @@ pub(super) fn merge(
         changed: others.len() != entries.len(),
         announced: Announced::default(),
         taken,
+        left_out: 0,
     };
-    let mut written = Vec::new();
-    for party in ours.values().filter(|party| !merged.taken.contains(&party.party_id)) {
-        written.push((party.party_id.as_str(), entry(party, now)?));
+    let size = |key: &str, record: &RawValue| key.len() + record.get().len() + AROUND_ENTRY;
+    let others_size: usize = others.iter().map(|(key, record)| size(key, record)).sum();
+    let room = room.saturating_sub(AROUND_ENTRY);
+    let our_room = room.saturating_sub(others_size).max(room / 2);
+    let mut free: Vec<_> =
+        ours.values().filter(|party| !merged.taken.contains(&party.party_id)).collect();
+    free.sort_by_key(|party| match party.origin {
+        Origin::Local => (false, 0),
+        _ => (true, party.peers.len()),
+    });
+    let (mut written, mut used) = (Vec::new(), 0);
+    for party in free {
+        let (key, record) = (party.party_id.as_str(), entry(party, now)?);
+        if used + size(key, &record) > our_room {
+            merged.left_out += 1;
+            continue;
+        }
+        used += size(key, &record);
+        written.push((key, record));
         merged.announced.insert(party.party_id.clone(), party.host_id.clone());
         merged.changed = true;
     }
-    let others = others.iter().map(|(key, record)| (key.as_str(), *record));
-    let written = written.iter().map(|(key, record)| (*key, &**record));
-    merged.document = serde_json::to_string_pretty(&Entries(others.chain(written).collect()))?;
+    written.sort_by_key(|(key, _)| *key);
+    let mut entries = Vec::new();
+    for (key, record) in others {
+        if used + size(key, record) > room {
+            merged.left_out += 1;
+            merged.changed = true;
+            continue;
+        }
+        used += size(key, record);
+        entries.push((key.as_str(), *record));
+    }
+    entries.extend(written.iter().map(|(key, record)| (*key, &**record)));
+    merged.document = serde_json::to_string_pretty(&Entries(entries))?;
     Ok(merged)
 }
 
@@ -86,5 +122,55 @@ struct Entries<'a>(Vec<(&'a str, &'a RawValue)>);
 impl Serialize for Entries<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().copied())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use lanrage_ipc::lanrage::Records;
+
+    use super::super::fixtures::{foreign, now, ours, party};
+    use super::*;
+
+    /// A copy of a control server's party with that many guests.
+    fn copy(id: &str, guests: usize) -> Arc<Party> {
+        let guests: Vec<_> = (0..guests).map(|number| format!("x{number}")).collect();
+        let guests: Vec<_> = guests.iter().map(String::as_str).collect();
+        let mut copy = (*party(id, "host", &guests)).clone();
+        copy.origin = Origin::Remote;
+        Arc::new(copy)
+    }
+
+    /// The keys of the document, and the number of entries that are left out.
+    fn merged(others: &str, parties: &[&Arc<Party>], room: usize) -> (Vec<String>, usize) {
+        let records = Records::of_discovery(others.as_bytes());
+        let known = Announced::default();
+        let merged = merge(&records.entries, &ours(parties), &known, &now(), room).unwrap();
+        assert!(merged.document.len() <= room, "{} bytes", merged.document.len());
+        let document: serde_json::Value = serde_json::from_str(&merged.document).unwrap();
+        let keys = document.as_object().unwrap().keys().cloned().collect();
+        (keys, merged.left_out)
+    }
+
+    #[test]
+    fn parties_of_this_daemon_come_before_copies_and_small_copies_before_large_ones() {
+        let (large, small, own) = (copy("a", 40), copy("b", 2), party("z", "host", &["guest"]));
+        let all = [&large, &small, &own];
+        assert_eq!(merged("{}", &all, 1 << 20), (vec!["a".into(), "b".into(), "z".into()], 0));
+        assert_eq!(merged("{}", &all, 6000), (vec!["b".into(), "z".into()], 1));
+        assert_eq!(merged("{}", &[&large, &own], 6000), (vec!["z".into()], 1));
+    }
+
+    #[test]
+    fn entries_of_others_leave_half_of_the_room_to_our_own_parties() {
+        let others: serde_json::Map<_, _> =
+            (0..40).map(|number| (format!("p{number:02}"), foreign("p", "else"))).collect();
+        let others = serde_json::Value::Object(others).to_string();
+        let own = party("z", "host", &["guest"]);
+        let (keys, left_out) = merged(&others, &[&own], others.len());
+        assert!(keys.contains(&"z".to_owned()), "{keys:?}");
+        assert!(left_out > 0 && keys.len() + left_out == 41, "{} and {left_out}", keys.len());
     }
 }

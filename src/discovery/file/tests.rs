@@ -120,7 +120,7 @@ fn an_id_that_someone_else_announces_is_theirs() {
     let daemon = place.daemon("a");
     let (p, q) = (party("p", "a", &[]), party("q", "a", &[]));
     place.write(&json!({"p": foreign("p", "other")}).to_string());
-    let taken = daemon.update(&ours(&[&p, &q]), &now()).expect("written");
+    let taken = daemon.update(&ours(&[&p, &q]), &now()).expect("written").taken;
     assert_eq!(taken, BTreeSet::from([p.party_id.clone()]));
     assert_eq!(place.json()["p"], foreign("p", "other"));
     assert_eq!(place.ids(), ["p", "q"]);
@@ -129,7 +129,7 @@ fn an_id_that_someone_else_announces_is_theirs() {
     assert_eq!(place.ids(), ["p"]);
 
     place.write("{}");
-    assert!(daemon.update(&ours(&[&p]), &now()).expect("written").is_empty());
+    assert!(daemon.update(&ours(&[&p]), &now()).expect("written").taken.is_empty());
     assert_eq!(place.json()["p"]["host_id"], "a");
 }
 
@@ -138,7 +138,7 @@ fn a_party_registered_anew_takes_the_place_of_ours_with_its_id() {
     let place = Place::new();
     let daemon = place.daemon("a");
     daemon.update(&ours(&[&party("p", "old", &[])]), &now()).expect("written");
-    let taken = daemon.update(&ours(&[&party("p", "new", &[])]), &now()).expect("written");
+    let taken = daemon.update(&ours(&[&party("p", "new", &[])]), &now()).expect("written").taken;
     assert_eq!((taken.len(), &place.json()["p"]["host_id"]), (0, &json!("new")));
 }
 
@@ -182,7 +182,7 @@ fn without_its_list_a_daemon_still_knows_its_own_parties() {
     let daemon = place.daemon("a.json");
     daemon.update(&ours(&[&p]), &now()).expect("written");
     fs::write(place.dir.path().join("a.json"), "[damaged").expect("written");
-    assert!(daemon.update(&ours(&[&p]), &now()).expect("written").is_empty());
+    assert!(daemon.update(&ours(&[&p]), &now()).expect("written").taken.is_empty());
     assert_eq!(place.set_aside(), ["[damaged"]);
     daemon.update(&ours(&[]), &now()).expect("written");
     assert!(place.ids().is_empty());
@@ -250,7 +250,7 @@ fn entry_that_is_written_before_the_rename_stays() {
             lanrage_adds(&place, &format!("lan-{}", count.replace(count.get() + 1)));
         }
     });
-    assert_eq!(taken.expect("written"), BTreeSet::new());
+    assert_eq!(taken.expect("written").taken, BTreeSet::new());
     assert_eq!(place.ids(), ["lan-0", "lan-1", "lan-2", "p"]);
     assert!(!disk::sibling(&place.path, disk::TEMPORARY).exists());
 }
