@@ -141,7 +141,7 @@ pub(super) fn request(variant: u16) -> Option<Request> {
     let kinds = [RequestKind::Register, RequestKind::Join, RequestKind::Signal];
     Some(Request {
         kind: kinds[usize::from(variant) % 3],
-        party_id: (variant % 3 > 0).then(|| parse(format!("party-{variant}"))),
+        party_id: (!variant.is_multiple_of(3)).then(|| parse(format!("party-{variant}"))),
         body: format!("body-{variant}").into(),
     })
 }
