@@ -6,12 +6,6 @@ use unicode_general_category::{GeneralCategory, get_general_category};
 /// Braille pattern.
 const BLANKS: [char; 5] = ['\u{115f}', '\u{1160}', '\u{2800}', '\u{3164}', '\u{ffa0}'];
 
-/// True for a format character (category Cf). It shows nothing, and may hide or reorder the text
-/// around it.
-pub fn is_format(character: char) -> bool {
-    get_general_category(character) == GeneralCategory::Format
-}
-
 /// True for a character by which text could drive a terminal, break a line, or show itself as
 /// something else: controls, format characters, line and paragraph separators, and those for
 /// private use, which mean what a font says.
@@ -66,16 +60,6 @@ mod tests {
         }
         for character in "aé名मी!€1😀\u{e000}\u{1fffd}".chars() {
             assert!(is_visible(character), "{character:?}");
-        }
-    }
-
-    #[test]
-    fn format_characters_are_told_from_letters_and_controls() {
-        for character in "\u{ad}\u{61c}\u{200b}\u{200f}\u{202e}\u{2066}\u{feff}\u{e0001}".chars() {
-            assert!(is_format(character), "{character:?}");
-        }
-        for character in "a \n\u{301}\u{2028}名😀".chars() {
-            assert!(!is_format(character), "{character:?}");
         }
     }
 

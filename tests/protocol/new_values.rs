@@ -67,11 +67,13 @@ fn a_name_has_a_visible_character() {
 }
 
 #[test]
-fn a_key_has_no_format_characters() {
+fn a_key_has_no_hidden_characters() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     client.register("p", "bob");
-    for key in ["a\u{202e}b", "\u{feff}a", "a\u{ad}", "a\u{200b}", "a\u{e0041}"] {
+    for key in
+        ["a\u{202e}b", "\u{feff}a", "a\u{ad}", "a\u{200b}", "a\u{e0041}", "a\u{2028}b", "\u{e000}"]
+    {
         refuses_peers(&mut client, "public_key", key);
     }
 }

@@ -31,8 +31,8 @@ const KEY_RULE: &str = "must be 1 to 128 printable characters";
 
 const NEW_ID_RULE: &str = "must not be . or .., which are lost from URLs";
 const NEW_NAME_RULE: &str = "must have a visible character";
-const NEW_KEY_RULE: &str =
-    "must have no format characters, such as direction marks or zero-width spaces";
+const NEW_KEY_RULE: &str = "must have no format characters, such as direction marks or \
+    zero-width spaces, no separators of lines, and no characters for private use";
 
 fn is_id(text: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':' | b'-');
@@ -56,7 +56,7 @@ fn is_new_name(text: &str) -> bool {
 }
 
 fn is_new_key(text: &str) -> bool {
-    !text.chars().any(unicode::is_format)
+    !text.chars().any(unicode::is_hidden)
 }
 
 /// Defines a type from its rule, and the rule that only new values must keep. Each has its words
@@ -166,7 +166,8 @@ const ID_NOT: &str = "^\\.{1,2}$";
 const NAME_NOT: &str = "^[\\s\\u00ad\\u061c\\u115f\\u1160\\u180e\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\u2800\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0]*$";
 /// As [`NAME_NOT`].
 #[cfg(feature = "schema")]
-const KEY_NOT: &str = "[\\u00ad\\u061c\\u180e\\u200b-\\u200f\\u202a-\\u202e\\u2060-\\u206f\\ufeff]";
+const KEY_NOT: &str =
+    "[\\u00ad\\u061c\\u180e\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ue000-\\uf8ff\\ufeff]";
 
 checked_text!(
     /// Names a party.
@@ -230,7 +231,9 @@ mod tests {
             assert!(name.parse::<Name>().unwrap().check_new().is_err(), "{name:?}");
         }
         assert!("a\u{200d}b".parse::<Name>().unwrap().check_new().is_ok());
-        assert!("k\u{202e}".parse::<PublicKey>().unwrap().check_new().is_err());
+        for key in ["k\u{202e}", "k\u{2028}", "k\u{e000}"] {
+            assert!(key.parse::<PublicKey>().unwrap().check_new().is_err(), "{key:?}");
+        }
         assert!(
             "not base64, as LANrage takes it".parse::<PublicKey>().unwrap().check_new().is_ok()
         );
