@@ -98,14 +98,22 @@ fn a_socket_that_another_program_serves_is_refused_and_stays() {
 
 #[test]
 fn a_directory_in_which_others_may_put_files_is_refused() {
-    let setup = Setup::new();
-    let directory = setup.path("run");
-    fs::create_dir(&directory).expect("make the directory");
-    fs::set_permissions(&directory, fs::Permissions::from_mode(0o777)).expect("open it");
-    let (status, log) = setup.fails();
-    assert_eq!(status.code(), Some(1), "{log}");
-    assert!(log.contains("others may put files"), "{log}");
-    assert_eq!(mode(&directory), 0o777);
+    for open in [0o777, 0o775, 0o1777] {
+        let setup = Setup::new();
+        let directory = setup.path("run");
+        fs::create_dir(&directory).expect("make the directory");
+        fs::set_permissions(&directory, fs::Permissions::from_mode(open)).expect("open it");
+        // In a sticky one nobody can take the socket's place.
+        if open == 0o1777 {
+            setup.start();
+            continue;
+        }
+        let (status, log) = setup.fails();
+        assert_eq!(status.code(), Some(1), "{log}");
+        assert!(log.contains("others may put files"), "{log}");
+        assert!(log.contains(&format!("mode {open:04o}")), "{log}");
+        assert_eq!(mode(&directory), open);
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use interprocess::local_socket::tokio::{Listener, Stream};
 use interprocess::local_socket::traits::tokio::Listener as _;
 use interprocess::local_socket::{GenericFilePath, ListenerOptions, ToFsName};
@@ -17,10 +17,10 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use super::{FileId, own_user};
 use crate::core::User;
 use crate::instance::Lock;
+use crate::os::files;
 
 /// The longest path that the system takes for a socket: `sun_path` less its closing zero.
 const LONGEST_PATH: usize = 107;
-const SUPERUSER: u32 = 0;
 
 /// Socket that takes connections, and the file by which clients reach it.
 #[derive(Debug)]
@@ -174,23 +174,12 @@ fn prepare_directory(path: &Path, open_to_all: bool) -> anyhow::Result<()> {
             directory.display()
         )
     })?;
-    let found = fs::metadata(directory)?;
-    // Who made a symbolic link can have it lead elsewhere.
-    let owners = [found.uid(), fs::symlink_metadata(directory)?.uid()];
-    let own = owners.iter().all(|owner| [own_user().0, SUPERUSER].contains(owner));
-    let (mode, sticky) = (found.mode(), found.mode() & 0o1000 != 0);
-    ensure!(
-        own && (mode & 0o002 == 0 || sticky),
-        "others may put files into the socket's directory {}: make it yours and 0700, or choose another with --socket",
-        directory.display(),
-    );
-    if mode & 0o020 != 0 && !sticky {
-        log::warn!(
-            "the group of {} may put another socket in this one's place",
+    files::check_directory(directory, true).with_context(|| {
+        format!(
+            "others may put files into the socket's directory {}: make it yours and 0700, or choose another with --socket",
             directory.display()
-        );
-    }
-    Ok(())
+        )
+    })
 }
 
 /// Whether a directory is this user's, and nobody else can put anything into it.
