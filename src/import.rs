@@ -18,6 +18,8 @@ const STATE: &str = "control_state.json";
 const IMPORTED: &str = "control_state.json.imported";
 /// A longer one is none of LANrage's.
 const LONGEST: u64 = 256 * 1024 * 1024;
+/// Most entries that could not be taken in that the log names one by one.
+const MOST_TOLD: usize = 100;
 
 /// Takes in the state that LANrage left in the state directory, once.
 ///
@@ -54,16 +56,19 @@ pub(crate) async fn first_state(
         Answer::Outcome(Outcome::Imported(counts)) => counts,
         other => bail!("an import was answered by {other:?}"),
     };
-    let mut rejected_any = false;
-    for rejected in salvage.rejected.iter().chain(&counts.rejected) {
-        rejected_any = true;
+    let rejected: Vec<_> = salvage.rejected.iter().chain(&counts.rejected).collect();
+    for rejected in rejected.iter().take(MOST_TOLD) {
         let peer = rejected.peer_id.as_ref().map(|id| format!(", peer {id}")).unwrap_or_default();
         let (file, party, reason) = (path.display(), &rejected.party_id, &rejected.reason);
         log::error!("{file}: party {party}{peer} was not taken in: {reason}");
     }
+    if rejected.len() > MOST_TOLD {
+        let more = rejected.len() - MOST_TOLD;
+        log::error!("{}: {more} more entries were not taken in", path.display());
+    }
     // Renamed, it would be passed over once its fault is mended.
     let nothing_came = counts.parties == 0 && counts.skipped == 0;
-    if nothing_came && (rejected_any || salvage.damage.is_some()) {
+    if nothing_came && (!rejected.is_empty() || salvage.damage.is_some()) {
         log::error!(
             "nothing was taken in from {}: it keeps its name; mend it and start again, or move it away",
             path.display()

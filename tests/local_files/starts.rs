@@ -231,3 +231,16 @@ fn discovery_file_that_is_none_stops_no_daemon() {
         }
     }
 }
+
+#[test]
+fn entries_that_are_not_taken_in_do_not_fill_the_log() {
+    let setup = daemon();
+    let entry = |number: u32| (format!("p{number}"), json!({}));
+    let parties: serde_json::Map<_, _> = (0..150).map(entry).collect();
+    let state = json!({"parties": parties, "relays": {}});
+    fs::write(setup.state.join("control_state.json"), state.to_string()).expect("write the state");
+    let daemon = setup.start();
+    let log = daemon.setup.log();
+    assert_eq!(log.matches("was not taken in").count(), 100, "{log}");
+    assert!(log.contains("50 more entries were not taken in"), "{log}");
+}
