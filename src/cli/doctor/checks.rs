@@ -178,8 +178,12 @@ impl Way {
 
     /// Speaks TLS, where the URL says so, and makes ready for HTTP.
     pub(super) async fn secure(&mut self, ca_file: Option<&Path>) -> Found {
-        let config = tls::client_config(ca_file)
-            .map_err(|error| Trouble::new(error.to_string(), "correct --ca-file"))?;
+        let config = tls::client_config(ca_file).map_err(|error| {
+            Trouble::new(
+                error.to_string(),
+                "correct --ca-file here, or remote.ca_file for the daemon",
+            )
+        })?;
         self.client = Some(self.http_client(&config)?);
         self.tls = Some(config.clone());
         if !self.url.is_secure() {
