@@ -9,7 +9,7 @@ use crate::core::record::{Owner, TokenHash};
 use crate::core::shares::{Payer, Tally};
 
 /// Relays that a peer may have where relays need no key. With the key there is no such bound.
-const RELAYS_OF_A_PEER: usize = 4;
+const RELAYS_OF_A_PEER: usize = 8;
 
 impl Transaction<'_> {
     pub(super) fn room_for_party(&self) -> Result<(), Refusal> {

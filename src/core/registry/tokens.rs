@@ -89,32 +89,26 @@ pub(super) struct Identities {
 #[derive(Debug, Default)]
 #[cfg_attr(test, derive(Clone, PartialEq))]
 pub(super) struct UnusedClaims {
-    /// Oldest first, as all below.
+    /// Oldest first.
     all: BTreeSet<(SignedDuration, TokenHash)>,
-    /// Those of each payer; never empty.
-    of_payer: HashMap<Payer, BTreeSet<(SignedDuration, TokenHash)>>,
+    /// By who pays for them, oldest first.
+    by_payer: BTreeSet<(Payer, SignedDuration, TokenHash)>,
 }
 
 impl UnusedClaims {
     pub(super) fn insert(&mut self, token: &Token) {
-        let key = (token.issued, token.record.hash);
-        self.all.insert(key);
+        let (issued, hash) = (token.issued, token.record.hash);
+        self.all.insert((issued, hash));
         for payer in token.payer().iter().flat_map(Payer::with_group) {
-            self.of_payer.entry(payer).or_default().insert(key);
+            self.by_payer.insert((payer, issued, hash));
         }
     }
 
     fn remove(&mut self, token: &Token) {
-        let key = (token.issued, token.record.hash);
-        if !self.all.remove(&key) {
-            return;
-        }
-        for payer in token.payer().iter().flat_map(Payer::with_group) {
-            if let Some(tokens) = self.of_payer.get_mut(&payer) {
-                tokens.remove(&key);
-                if tokens.is_empty() {
-                    self.of_payer.remove(&payer);
-                }
+        let (issued, hash) = (token.issued, token.record.hash);
+        if self.all.remove(&(issued, hash)) {
+            for payer in token.payer().iter().flat_map(Payer::with_group) {
+                self.by_payer.remove(&(payer, issued, hash));
             }
         }
     }
@@ -125,8 +119,13 @@ impl UnusedClaims {
         payer: Option<&Payer>,
         shown: Option<TokenHash>,
     ) -> Option<TokenHash> {
-        let tokens = payer.map_or(Some(&self.all), |payer| self.of_payer.get(payer))?;
-        tokens.iter().map(|(_, hash)| *hash).find(|hash| Some(*hash) != shown)
+        let is_other = |hash: &TokenHash| Some(*hash) != shown;
+        let Some(payer) = payer else {
+            return self.all.iter().map(|(_, hash)| *hash).find(is_other);
+        };
+        let from = (payer.clone(), SignedDuration::MIN, TokenHash([0; 32]));
+        let tokens = self.by_payer.range(from..).take_while(|(of, ..)| of == payer);
+        tokens.map(|(.., hash)| *hash).find(is_other)
     }
 }
 
