@@ -11,7 +11,10 @@ fn main() -> ExitCode {
     service::main(
         || config::load(&args, &Environment::process()),
         |config| match args.check_config {
-            true => Err(config::effective_toml(&config)),
+            true => {
+                let memory = config::admitted_memory(&config);
+                Err(config::effective_toml(&config) + &memory)
+            }
             false => Ok(daemon::run(args.clone(), config)),
         },
     )

@@ -11,7 +11,10 @@ fn main() -> ExitCode {
     service::main(
         || config::load_server(&args, &Environment::process()),
         |config| match args.check_config {
-            true => Err(config::effective_server_toml(&config)),
+            true => {
+                let memory = config::admitted_server_memory(&config);
+                Err(config::effective_server_toml(&config) + &memory)
+            }
             false => Ok(server::run(args.clone(), config)),
         },
     )

@@ -11,6 +11,7 @@ mod duration;
 mod environment;
 mod error;
 mod file;
+mod memory;
 mod paths;
 mod reader;
 mod remote;
@@ -24,6 +25,7 @@ pub use args::{CliArgs, DaemonArgs, ServerArgs};
 pub use daemon::{DaemonConfig, effective_toml, load, needs_restart};
 pub use environment::Environment;
 pub use error::{ConfigError, Mistake};
+pub use memory::{admitted_memory, admitted_server_memory};
 pub use remote::{OnKeyChange, Remote};
 pub use secret::Secret;
 pub use server::{

@@ -1,0 +1,179 @@
+//! Memory that the limits admit, as `--check-config` prints it.
+
+use std::fmt::Write as _;
+
+use super::{DaemonConfig, Limits, ServerConfig};
+
+// Bytes of an entry: growth of a server's resident memory for 20,000 entries with ids of 32
+// characters (4,000 tokens and receipts, 400 connections, 60 of the local socket), divided by their
+// number and rounded up.
+// `LANRAGE_LONG=1 cargo test measure_the_memory_of_an_entry -- --nocapture` measures again.
+/// A party with its host.
+const PARTY: usize = 3_000;
+const MEMBER: usize = 700;
+const RELAY: usize = 500;
+/// With the buckets of rates of an address that no other token has.
+const TOKEN: usize = 2_400;
+const RECEIPT: usize = 800;
+/// A WebSocket, beside what its limits let wait.
+const SOCKET: usize = 22 * 1024;
+/// A connection of HTTP, beside the body of a request.
+const HTTP_CONNECTION: usize = 11 * 1024;
+/// A connection of the local socket, beside what its limits let wait.
+const CONNECTION: usize = 2 * 1024;
+/// A frame about one peer, which waits for a client to read.
+const QUEUED_FRAME: usize = 1024;
+/// Changes that wait for the disk.
+const PENDING: usize = 128 << 20;
+
+/// A table, as far as its memory goes.
+struct Entries {
+    /// The key of its limit; none where it has a fixed bound.
+    key: &'static str,
+    count: usize,
+    /// Of an entry.
+    bytes: usize,
+}
+
+fn entries(key: &'static str, count: usize, bytes: usize) -> Entries {
+    Entries { key, count, bytes }
+}
+
+fn shared(limits: &Limits) -> Vec<Entries> {
+    let guests = limits.parties.saturating_mul(limits.peers_per_party - 1);
+    vec![
+        entries("limits.parties", limits.parties, PARTY),
+        entries("limits.peers_per_party", guests, MEMBER),
+        entries("limits.relays", limits.relays, RELAY),
+        entries("limits.signals_total_bytes", limits.signals_total_bytes, 1),
+        entries(
+            "limits.connections",
+            limits.connections,
+            CONNECTION + limits.frame_in + limits.queue_bytes,
+        ),
+        entries("(changes that wait for the disk)", PENDING, 1),
+    ]
+}
+
+fn of_server(config: &ServerConfig) -> Vec<Entries> {
+    let ServerConfig { http, limits, ws, .. } = config;
+    let socket = SOCKET + ws.frame_bytes + ws.queue_frames * QUEUED_FRAME;
+    let mut tables = shared(&limits.shared);
+    tables.extend([
+        entries("limits.tokens", limits.tokens, TOKEN),
+        entries("limits.receipts", limits.receipts, RECEIPT),
+        entries("ws.sockets", ws.sockets, socket),
+        entries("http.connections", http.connections, HTTP_CONNECTION + http.body_bytes),
+    ]);
+    tables
+}
+
+/// Returns the memory that the limits of a daemon admit, as comments of TOML.
+pub fn admitted_memory(config: &DaemonConfig) -> String {
+    let mut tables = shared(&config.limits);
+    tables.push(entries("remote.copies_bytes", config.remote.copies_bytes, 1));
+    written(&tables)
+}
+
+/// Returns the memory that the limits of a server admit, as comments of TOML.
+pub fn admitted_server_memory(config: &ServerConfig) -> String {
+    written(&of_server(config))
+}
+
+fn written(tables: &[Entries]) -> String {
+    let mut text =
+        "\n# Memory that the limits admit if every table is full, beside the program itself:\n"
+            .to_owned();
+    let mut sum = 0_usize;
+    for Entries { key, count, bytes } in tables {
+        let all = count.saturating_mul(*bytes);
+        sum = sum.saturating_add(all);
+        let (each, all) = (size(*bytes), size(all));
+        writeln!(text, "# {key:<33}{count:>12} of {each:>9} {all:>10}").ok();
+    }
+    writeln!(text, "# {:<58} {:>10}", "all together", size(sum)).ok();
+    text
+}
+
+/// A number of bytes for people to read.
+fn size(bytes: usize) -> String {
+    const UNITS: [(&str, usize); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    let unit = UNITS.into_iter().find(|(_, unit)| bytes >= *unit);
+    unit.map_or(format!("{bytes} B"), |(name, unit)| {
+        let tenths = (bytes as u128 * 10).div_ceil(unit as u128);
+        format!("{}.{} {name}", tenths / 10, tenths % 10)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::config::{Environment, ServerArgs, effective_server_toml, load_server};
+
+    /// Keys that are no table of their own: what one client may have of a table, which entries of
+    /// another table may be in some state, how long something takes, how often something may be
+    /// done, and sizes that an entry above counts.
+    const NO_TABLE: &[&str] = &[
+        "limits.parties_per_peer",
+        "limits.frame_in",
+        "limits.frame_out",
+        "limits.signal_bytes",
+        "limits.signals_per_peer",
+        "limits.requests_in_flight",
+        "limits.connections_per_uid",
+        "limits.observers",
+        "limits.observers_per_uid",
+        "limits.queue_events",
+        "limits.queue_bytes",
+        "limits.uid_share",
+        "limits.address_share",
+        "limits.requests_per_second",
+        "limits.requests_burst",
+        "limits.registrations_per_minute",
+        "limits.registrations_burst",
+        "http.body_bytes",
+        "http.connections_per_address",
+        "http.handshakes",
+        "http.handshakes_per_address",
+        "ws.frame_bytes",
+        "ws.queue_frames",
+        "ws.frames_per_second",
+        "ws.frames_burst",
+        "ws.sockets_per_address",
+    ];
+
+    fn default_server() -> ServerConfig {
+        let home = tempfile::tempdir().unwrap();
+        let home = home.path().to_str().unwrap();
+        let env = Environment::of(&[("HOME", home), ("LOCALAPPDATA", home)]);
+        load_server(&ServerArgs::default(), &env).unwrap()
+    }
+
+    #[test]
+    fn memory_is_told_of_each_table_with_a_limit() {
+        let config = default_server();
+        let toml: toml::Table = effective_server_toml(&config).parse().unwrap();
+        let keys = ["limits", "http", "ws"].into_iter().flat_map(|table| {
+            let entries = toml[table].as_table().unwrap();
+            let numbers = entries.iter().filter(|(_, value)| value.is_integer());
+            numbers.map(move |(key, _)| format!("{table}.{key}"))
+        });
+        let tables = of_server(&config);
+        let known = tables.iter().map(|table| table.key).chain(NO_TABLE.iter().copied());
+        let known: BTreeSet<_> =
+            known.filter(|key| !key.starts_with('(')).map(str::to_owned).collect();
+        assert_eq!(keys.collect::<BTreeSet<_>>(), known);
+    }
+
+    #[test]
+    fn memory_is_a_comment_that_adds_up() {
+        let text = written(&[entries("limits.a", 3, 1024), entries("limits.b", 1, 1 << 30)]);
+        let lines: Vec<_> = text.lines().filter(|line| !line.is_empty()).collect();
+        assert!(lines.iter().all(|line| line.starts_with("# ")), "{text}");
+        assert!(lines[1].ends_with("3 of   1.0 KiB    3.0 KiB"), "{text}");
+        assert!(lines[3].ends_with("   1.1 GiB"), "{text}");
+        assert_eq!([size(1023), size(1025)], ["1023 B", "1.1 KiB"]);
+    }
+}
