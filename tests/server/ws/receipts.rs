@@ -6,7 +6,7 @@ use super::{done, host, join, leave, newcomer, register, signal, told, update};
 use crate::harness::{Http, Response, Setup, Ws, announced, eventually};
 
 fn named(mut frame: Value, req_id: u32) -> Value {
-    frame["req_id"] = json!(req_id);
+    frame["req_id"] = json!(req_id.to_string());
     frame
 }
 

@@ -6,7 +6,8 @@ use lanrage_ipc::model::PeerId;
 
 use super::super::*;
 use super::play::Played;
-use crate::core::{Done, Payer, Receipt, Write};
+use crate::core::request::{Likeness, Request};
+use crate::core::{Payer, Receipt, Write};
 
 const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 
@@ -18,6 +19,7 @@ pub(super) struct Requests(BTreeMap<(PeerId, RequestKey), Known>);
 #[derive(Debug)]
 struct Known {
     at: Duration,
+    request: Option<Request>,
     receipt: Receipt,
     /// Where it came from.
     payer: Option<Payer>,
@@ -32,8 +34,11 @@ impl Requests {
         let id = played.command.acts_for().cloned().zip(played.key);
         let id = id.map(|(peer_id, key)| (peer_id, RequestKey(key.into())));
         let known = id.as_ref().and_then(|id| self.0.get(id));
+        let request = Request::of(&played.command, true);
         let is_it = |known: &&Known| {
-            now - known.at < REMEMBERED && is_of(&known.receipt.done, &played.command)
+            let same = request.as_ref().zip(known.request.as_ref());
+            let is_same = same.is_some_and(|(own, known)| own.likeness(known) == Likeness::Same);
+            now - known.at < REMEMBERED && is_same
         };
         if let Some(known) = known.filter(is_it) {
             assert_eq!(applied.outcome, Outcome::Receipt(known.receipt.clone()));
@@ -47,12 +52,17 @@ impl Requests {
                     put = Some((record.peer_id.clone(), record.key.clone()));
                     assert_eq!((&put, record.at), (&id, world.now.wall));
                     let (receipt, payer) = (record.receipt.clone(), played.caller.payer());
-                    self.0.insert(id.clone().unwrap(), Known { at: now, receipt, payer });
+                    self.0.insert(
+                        id.clone().unwrap(),
+                        Known { at: now, request: request.clone(), receipt, payer },
+                    );
                 }
                 Write::DeleteReceipt(peer_id, key) => {
                     let id = (peer_id.clone(), key.clone());
                     let age = now - self.0.get(&id).expect("deleted twice").at;
-                    if age < REMEMBERED {
+                    let changes_hands = matches!(&played.command,
+                        Command::Claim { peer_id: claimed, .. } if claimed == peer_id);
+                    if age < REMEMBERED && !changes_hands {
                         assert!(self.0.len() >= limit, "forgotten too early");
                         self.check_evicted(&id);
                     }
@@ -89,19 +99,5 @@ impl Requests {
         };
         let oldest = self.0.iter().filter(same).map(|(_, known)| known.at).min();
         assert_eq!(Some(known.at), oldest);
-    }
-}
-
-/// Whether a request may have done that: one that asks for something else is another.
-fn is_of(done: &Done, command: &Command) -> bool {
-    match (command, done) {
-        (Command::Join { party_id, .. }, Done::Entered { party_id: entered, .. }) => {
-            party_id == entered
-        }
-        (Command::Register { .. }, Done::Entered { .. })
-        | (Command::Leave { .. }, Done::Left { .. })
-        | (Command::Update { .. }, Done::Updated)
-        | (Command::SendSignal { .. }, Done::Queued) => true,
-        _ => false,
     }
 }
