@@ -17,6 +17,7 @@ pub(crate) use front::Front;
 use crate::cleanup::{Cleanup, Routine};
 use crate::clock::Clock;
 use crate::control_plane::Call;
+use crate::control_plane::ending::Ending;
 use crate::control_plane::local::{Announcer, Collaborators, LocalControlPlane, SetRules, Stop};
 use crate::control_plane::outbox::Outbox;
 use crate::core::{Caller, Registry, Rules};
@@ -65,6 +66,8 @@ pub(crate) struct Engine {
     pub(crate) vitals: Vitals,
     /// Hears of what is noted for a control server.
     outbox: Arc<Outbox>,
+    /// Ends the connections of its faces.
+    pub(crate) ending: Ending,
     grace_until: Duration,
     registry: Addr<LocalControlPlane>,
     discovery: Option<Addr<Discovery>>,
@@ -110,13 +113,14 @@ impl Engine {
             announce_all: discovery.clone().recipient(),
             discover: discovery.clone().recipient(),
         });
-        let outbox = Arc::<Outbox>::default();
+        let (outbox, ending) = (Arc::<Outbox>::default(), Ending::default());
         let to = Collaborators {
             store: persister.clone().recipient(),
             archive: archive.clone().recipient(),
             hub: hub.clone().recipient(),
             announcer,
             outbox: outbox.clone(),
+            ending: ending.clone(),
         };
         let registry = LocalControlPlane::new(registry, clock, to, batch, status).start();
         let calls: Recipient<Call> = registry.clone().recipient();
@@ -135,6 +139,7 @@ impl Engine {
             calls,
             vitals,
             outbox,
+            ending,
             grace_until,
             registry,
             discovery,

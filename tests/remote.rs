@@ -11,6 +11,7 @@ mod migration;
 mod offline;
 mod online;
 mod relays;
+mod released;
 mod restart;
 mod sequence;
 mod slow_disks;

@@ -171,6 +171,8 @@ methods! {
     "peer.heartbeat" PeerHeartbeat(MemberParams) -> HeartbeatResult, Operator, [PartyNotFound, PeerNotFound, PermissionDenied];
     "Accepts the public key that the control server states of a member from another machine. The caller has a peer in the party, or is an administrator."
     "peer.trust" PeerTrust(PeerTrustParams) -> PeerResult, Operator, [PartyNotFound, PeerNotFound, PermissionDenied, StoreUnavailable];
+    "Ends a peer's tokens, claims, connections, memberships and relays, so that its id is nobody's. In a daemon that follows a server, its own peers leave there, and their tokens end."
+    "peer.release" PeerRelease(PeerParams) -> PeerReleaseResult, Admin, [StoreUnavailable];
     "Queues a signal for a member. Signals wait in memory only, for as long as hello tells."
     "signal.send" SignalSend(SignalSendParams) -> SignalSendResult, Operator, [PartyNotFound, NotAMember, PeerNotFound, RateLimited, PermissionDenied, Offline, ServerRejected];
     "Returns the signals that wait for a member, oldest first, and takes them out of its queue. What would not fit a frame waits for the next poll."

@@ -153,6 +153,12 @@ params! {
         pub capacity: Option<u32>,
     }
 
+    /// Of a method about a peer, wherever it is.
+    PeerParams {
+        /// The peer.
+        pub peer_id: PeerId,
+    }
+
     /// Of `relay.list`.
     #[derive(Default)]
     RelayListParams {

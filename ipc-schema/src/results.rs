@@ -197,6 +197,16 @@ results! {
         pub relay: Relay,
     }
 
+    /// Of `peer.release`.
+    PeerReleaseResult {
+        /// Tokens that ended.
+        pub tokens: u64,
+        /// Memberships that ended.
+        pub parties: u64,
+        /// Connections that spoke for the peer, and ended.
+        pub connections: u64,
+    }
+
     /// Of `relay.list`.
     RelayListResult {
         /// The relays, by region, then id.

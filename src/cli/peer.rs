@@ -7,11 +7,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::builder::TypedValueParser;
 use lanrage_ipc::ErrorCode;
-use lanrage_ipc::method::{PeerDiscover, PeerHeartbeat, PeerList, PeerTrust, PeerUpdate};
+use lanrage_ipc::method::{
+    PeerDiscover, PeerHeartbeat, PeerList, PeerRelease, PeerTrust, PeerUpdate,
+};
 use lanrage_ipc::model::{
     Address, Keepalive, KeyChange, Name, NatType, PartyId, Peer, PeerId, PeerInput, PublicKey,
 };
-use lanrage_ipc::params::{MemberParams, PartyParams, PeerTrustParams, PeerUpdateParams};
+use lanrage_ipc::params::{
+    MemberParams, PartyParams, PeerParams, PeerTrustParams, PeerUpdateParams,
+};
 use lanrage_ipc::results::PeerResult;
 
 use super::daemon::Daemon;
@@ -70,6 +74,13 @@ pub(super) enum Command {
     },
     /// Give a peer's sign of life, as one that joined with --keepalive manual has to
     Heartbeat(Member),
+    /// End all that makes a peer id somebody's: its tokens, connections, memberships and relays. For
+    /// the administrator
+    Release {
+        /// The peer's id
+        #[arg(allow_hyphen_values = true)]
+        peer: PeerId,
+    },
 }
 
 /// A peer in a party, as whom one acts.
@@ -218,6 +229,16 @@ impl Command {
                 daemon.connect()?.show::<PeerHeartbeat>(&params, |page, result| {
                     let time = span(Duration::from_millis(result.expires_in_ms));
                     page.line(format_args!("{} may be silent for {time}", params.peer_id));
+                })
+            }
+            Self::Release { peer } => {
+                let params = PeerParams { peer_id: peer };
+                daemon.connect()?.show::<PeerRelease>(&params, |page, result| {
+                    page.fields([
+                        ("tokens", result.tokens.to_string()),
+                        ("parties", result.parties.to_string()),
+                        ("connections", result.connections.to_string()),
+                    ]);
                 })
             }
         }

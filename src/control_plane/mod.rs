@@ -1,6 +1,7 @@
 //! A control plane is whatever answers a [`Call`]. Whoever faces clients holds a
 //! `Recipient<Call>` and knows nothing else.
 
+pub mod ending;
 pub mod local;
 pub mod outbox;
 pub mod remote;

@@ -215,6 +215,18 @@ pub enum Command {
         /// for it, and is kept with the fresh token.
         claim: Option<ClaimHash>,
     },
+    /// Ends the tokens of a peer, and the connections that use them.
+    Revoke {
+        /// The peer.
+        peer_id: PeerId,
+        /// Token that stays.
+        keep: Option<TokenHash>,
+    },
+    /// Ends a peer's tokens, holds, memberships and relays: its id is nobody's then. For an admin.
+    Release {
+        /// The peer.
+        peer_id: PeerId,
+    },
     /// Says that a peer is back for whom nobody can show anything: the caller's connection keeps
     /// alive what one did that is gone.
     Return {
@@ -335,6 +347,7 @@ impl Command {
             Self::Leave { peer_id, .. }
             | Self::Heartbeat { peer_id, .. }
             | Self::Return { peer_id }
+            | Self::Revoke { peer_id, .. }
             | Self::PollSignals { peer_id, .. }
             | Self::SendSignal { from: peer_id, .. } => Some(peer_id),
             // A claim is what makes one a peer's. To let go is about the caller's connection alone.
@@ -355,6 +368,17 @@ pub struct Identity {
     pub utc_offset: Option<UtcOffset>,
     /// The parties that it is in.
     pub parties: Vec<PartyId>,
+}
+
+/// Counts of what a revocation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Revoked {
+    /// Tokens.
+    pub tokens: usize,
+    /// Memberships.
+    pub parties: usize,
+    /// Connections that spoke for the peer.
+    pub connections: usize,
 }
 
 /// The part of [`Upstream`] that a query is about, beside the choice of the server.
@@ -458,6 +482,8 @@ pub enum Outcome {
     Imported(ImportCounts),
     /// To `Claim`.
     Claimed(Identity),
+    /// To `Revoke` and `Release`.
+    Revoked(Revoked),
     /// To `Return`: with the parties in which a connection is to keep the peer alive.
     Returned(Identity),
     /// To `Reconcile` and `Refused`: what the server is to be asked now.

@@ -24,7 +24,7 @@ pub use address::AddressKey;
 pub use clock_steps::ClockSteps;
 pub use command::{
     Caller, Command, ConnectionId, Hold, Identity, ImportCounts, ImportMode, Membership, Now,
-    Outcome, Principal, Refusal, Upstream, UpstreamPart,
+    Outcome, Principal, Refusal, Revoked, Upstream, UpstreamPart,
 };
 pub use fair_set::{Admission, FairSet, ShareBound, ShareLimits};
 pub use rate::{Buckets, Rate, RetryAfter};
@@ -35,7 +35,7 @@ pub use record::{
     ServerKey, TokenHash, TokenRecord, User, Write,
 };
 pub use refusal_counts::{RefusalCounts, RefusalReport};
-pub use registry::{Applied, Change, Effect, Filter, Registry};
+pub use registry::{Applied, Change, Effect, Ended, Filter, HoldProof, Registry};
 pub use request::{Idempotency, Request, RequestKind};
 pub use rules::Rules;
 pub use shares::{Payer, Shares};

@@ -33,6 +33,7 @@ pub fn document() -> String {
         probes::readyz,
         probes::metrics,
         identity::register,
+        identity::revoke,
         parties::register,
         parties::get,
         parties::join,

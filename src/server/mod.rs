@@ -127,9 +127,12 @@ impl Faces {
         let limiter = Arc::new(http.connection_limiter());
         let http = web::Data::new(http);
         let ws = ws::Face::new(http.clone(), epoch, tuning::ws(config), connections.clone());
+        let ws = Arc::new(ws);
+        let ending = ws.clone();
+        engine.ending.set(move |ended| ending.end(ended));
         let settings = tuning::ipc(config);
         let ipc = ipc::Face::new(PROGRAM, calls.clone(), connections, clock, settings, stopping);
-        Self { http, connections: limiter, ws: Arc::new(ws), ipc: Rc::new(ipc) }
+        Self { http, connections: limiter, ws, ipc: Rc::new(ipc) }
     }
 }
 

@@ -1,7 +1,6 @@
 //! What all WebSocket connections share.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -15,11 +14,8 @@ use super::render::{self, Rejection};
 use super::session;
 use crate::config::Ws;
 use crate::control_plane::Connections;
-use crate::core::{AddressKey, ConnectionId, Recent};
+use crate::core::{AddressKey, ConnectionId, Ended};
 use crate::http::{HttpFace, Problem, Sockets};
-
-/// Addresses of ids that are kept in mind; more, and the one that was put first is forgotten.
-const MOST_HOMES: usize = 65_536;
 
 /// What all connections share. Workers have it in common.
 pub struct Face {
@@ -30,8 +26,6 @@ pub struct Face {
     connections: Connections,
     lines: Mutex<Lines>,
     holders: Mutex<Holders>,
-    /// The addresses from which ids were taken without a token.
-    homes: Mutex<Recent<PeerId, IpAddr>>,
 }
 
 /// The open connections.
@@ -69,8 +63,7 @@ impl Face {
     ) -> Self {
         let settings = RwLock::new(Arc::new(settings));
         let (lines, holders) = Default::default();
-        let homes = Mutex::new(Recent::new(MOST_HOMES));
-        Self { http, epoch, settings, connections, lines, holders, homes }
+        Self { http, epoch, settings, connections, lines, holders }
     }
 
     /// Other settings from here on.
@@ -122,14 +115,23 @@ impl Face {
         lock(&self.lines).by_id.values().cloned().collect()
     }
 
-    /// An id was taken from an address, without a token.
-    pub(super) fn settle(&self, peer_id: PeerId, address: IpAddr) {
-        lock(&self.homes).put(peer_id, address);
-    }
-
-    /// Whether an id may have been taken from an address: what was before the start is not known.
-    pub(super) fn may_be_home(&self, peer_id: &PeerId, address: IpAddr) -> bool {
-        lock(&self.homes).get(peer_id).is_none_or(|home| *home == address)
+    /// Ends a connection that may no longer speak for a peer, or hear of its parties. One that
+    /// speaks for others, too, comes back for them.
+    pub fn end(&self, Ended { peer_id, connection }: &Ended) {
+        let line = lock(&self.lines).by_id.get(connection).cloned();
+        let Some(line) = line else { return };
+        log::info!("a connection may no longer speak for a peer: peer={peer_id} {connection:?}");
+        let (style, now) = (line.style(), self.now());
+        if style.additions {
+            let message = format!("this connection may no longer speak for peer {peer_id}");
+            let rejection = Rejection::new(ErrorCode::PermissionDenied, message);
+            session::send(&line, &render::error(style, rejection, None), now);
+        }
+        line.close(
+            CloseCode::TryAgain,
+            "the peer's tokens were revoked, or its owner is back",
+            now,
+        );
     }
 
     /// What waits for a peer goes to this connection from now on.

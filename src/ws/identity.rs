@@ -170,9 +170,6 @@ impl Conversation {
         if takes_over {
             self.face.displace(&identity.peer_id, self.line.id);
         }
-        if fresh.is_none() && proof.is_none() {
-            self.face.settle(identity.peer_id.clone(), self.line.address);
-        }
         self.tell_times_at(identity.utc_offset);
         let shown = proof.map(|proof| proof.token);
         let token = fresh.map(Token::into_secret).or(shown);
@@ -221,9 +218,6 @@ impl Conversation {
     /// when it comes back: its connection is taken for its signs of life, and it hears its parties.
     async fn come_back(&self, peer_id: PeerId) -> Result<(), Rejection> {
         let taken = Refusal::PeerTaken(peer_id.clone());
-        if !self.face.may_be_home(&peer_id, self.line.address) {
-            return Err(Failure::Refused(taken).into());
-        }
         let command = Command::Return { peer_id: peer_id.clone() };
         let identity = match self.ask(Ask::Command(command)).await {
             Ok(Answer::Outcome(Outcome::Returned(identity))) => identity,

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::conversation::{Conversation, mistake, unexpected};
 use super::render::{self, Rejection};
-use crate::control_plane::{Answer, Ask, Failure, Query};
-use crate::core::{Command, Idempotency, Outcome, Receipt, Refusal, RequestKey};
+use crate::control_plane::{Answer, Ask, Query};
+use crate::core::{Command, Idempotency, Outcome, Receipt, RequestKey};
 use crate::random_id::random_party_id;
 
 /// What an `ack` tells.
@@ -102,10 +102,6 @@ impl Conversation {
 
     /// Takes a sign of life.
     async fn heartbeat(&self, party_id: PartyId, peer_id: PeerId) -> Result<Reply, Rejection> {
-        let is_own = self.peers.borrow().contains(&peer_id);
-        if !is_own && !self.face.may_be_home(&peer_id, self.line.address) {
-            return Err(Failure::Refused(Refusal::PeerNotYours(peer_id)).into());
-        }
         let command = Command::Heartbeat { party_id: party_id.clone(), peer_id: peer_id.clone() };
         let (expires_in, seq, utc_offset) = match self.ask(Ask::Command(command)).await? {
             Answer::Outcome(Outcome::Alive { expires_in, seq, utc_offset }) => {

@@ -14,6 +14,7 @@ mod receipts;
 mod repeats;
 mod returning;
 mod returns;
+mod revocation;
 mod shapes;
 mod signals;
 mod slow;
@@ -87,7 +88,7 @@ fn plain_guest(server: &Daemon, party_id: &str, peer_id: &str) -> Ws {
 }
 
 /// A connection with the additions that hosts a party, and its peer's token.
-fn host(server: &Daemon, party_id: &str, peer_id: &str) -> (Ws, String) {
+pub(super) fn host(server: &Daemon, party_id: &str, peer_id: &str) -> (Ws, String) {
     let (mut ws, token) = newcomer(server, peer_id);
     done(&ws.ask(register(party_id, peer_id)));
     ws.await_type("party_update");
@@ -104,7 +105,7 @@ fn guest(server: &Daemon, party_id: &str, peer_id: &str) -> (Ws, String) {
 
 /// The result of an `ack`.
 #[track_caller]
-fn done(answer: &Value) -> &Value {
+pub(super) fn done(answer: &Value) -> &Value {
     assert_eq!(answer["type"], "ack", "{answer}");
     shapes::full(answer);
     &answer["result"]

@@ -12,7 +12,7 @@ pub use claim::{CLAIM, read_claim};
 pub use idempotency::{IDEMPOTENCY_KEY, IdempotencyKey};
 pub use replies::{
     Detail, ErrorReply, PartyReply, PeerReply, PeersReply, RelayEntry, RelayReply, RelaysReply,
-    ServiceReply, StatusReply, TokenReply,
+    RevokedReply, ServiceReply, StatusReply, TokenReply,
 };
 pub use requests::{JoinBody, RegisterPartyBody, RelayBody, not_json};
 

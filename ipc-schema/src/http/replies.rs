@@ -79,6 +79,14 @@ replies! {
         pub expires_at: NaiveTime,
     }
 
+    /// Tokens are revoked.
+    RevokedReply {
+        /// `ok`.
+        pub status: &'static str,
+        /// Tokens that ended.
+        pub revoked: u64,
+    }
+
     /// What the server is, and how much it holds.
     ServiceReply {
         /// `LANrage Control Plane`.

@@ -16,6 +16,7 @@ use super::bounds::BoundsReached;
 use super::messages::{SetRules, Stop};
 use super::waiting::{Pending, Read, ReplyTo, Waiting, is_cleaning_up};
 use crate::clock::Clock;
+use crate::control_plane::ending::Ending;
 use crate::control_plane::outbox::Outbox;
 use crate::control_plane::{Answer, Ask, Call, Counters, Failure, Standing};
 use crate::core::Registry;
@@ -39,6 +40,8 @@ pub struct Collaborators {
     pub announcer: Option<Announcer>,
     /// Hears of what is noted for a control server.
     pub outbox: Arc<Outbox>,
+    /// Ends connections.
+    pub ending: Ending,
 }
 
 /// Who announces parties to others near by.

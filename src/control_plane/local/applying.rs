@@ -40,6 +40,7 @@ impl LocalControlPlane {
             self.arm_seen(ctx);
         }
         if applied.changes.is_empty() {
+            applied.ended.iter().for_each(|ended| self.to.ending.end(ended));
             self.publish(applied.events.into_iter().map(Bulletin::Tell).collect(), ctx);
             let shows_state = shows_state(&applied.outcome);
             let answered = Ok(Answer::Outcome(applied.outcome));
@@ -56,6 +57,7 @@ impl LocalControlPlane {
             announcements: self.announcements(&applied.events),
             changes: applied.changes,
             effect: applied.effect,
+            ended: applied.ended,
             events: applied.events,
             outcome: applied.outcome,
             reply,

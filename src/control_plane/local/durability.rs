@@ -62,6 +62,7 @@ impl LocalControlPlane {
             match call {
                 Waiting::Changed(changed) => {
                     self.counters.count(&changed.events);
+                    changed.ended.iter().for_each(|ended| self.to.ending.end(ended));
                     for write in changed.changes.iter().map(Change::write) {
                         if let Write::PutIntent(intent) = write {
                             self.to.outbox.note(intent.party_id.clone());

@@ -120,6 +120,7 @@ impl Plane {
         let (gate, open) = watch::channel(true);
         let disk = Disk(open).start();
         let to = Collaborators {
+            ending: Default::default(),
             store: disk.clone().recipient(),
             archive: disk.clone().recipient(),
             hub: disk.recipient(),

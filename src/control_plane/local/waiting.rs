@@ -9,7 +9,7 @@ use lanrage_ipc::model::{Party, PartyId};
 use tokio::sync::oneshot;
 
 use crate::control_plane::{Answer, Ask, Failure};
-use crate::core::{Caller, Change, Command, Effect, Outcome, Write};
+use crate::core::{Caller, Change, Command, Effect, Ended, Outcome, Write};
 use crate::events::Bulletin;
 
 /// Calls that may wait for the disk: all that clients may have in flight at the same time. A disk
@@ -65,6 +65,8 @@ pub(super) struct Changed {
     pub(super) changes: Vec<Change>,
     pub(super) effect: Option<Effect>,
     pub(super) events: Vec<Event>,
+    /// Connections to end once the changes are durable.
+    pub(super) ended: Vec<Ended>,
     /// The parties it touched, as they are after it.
     pub(super) announcements: Vec<(PartyId, Option<Arc<Party>>)>,
     pub(super) outcome: Outcome,

@@ -96,6 +96,9 @@ impl Desk {
             Ask::Command(command @ Command::RegisterRelay { .. }) => {
                 self.register_relay(caller, command).await
             }
+            Ask::Command(Command::Release { peer_id }) if self.follows.get() => {
+                self.release(caller, peer_id).await
+            }
             Ask::Command(command) if self.follows.get() => {
                 let _busy = self.enter(caller.connection);
                 match Request::of(&caller, &command, &self.around.keys) {

@@ -6,6 +6,7 @@ mod frames;
 mod link;
 mod mutation;
 mod relays;
+mod release;
 mod session;
 pub mod transport;
 

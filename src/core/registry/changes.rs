@@ -25,6 +25,8 @@ pub struct Applied {
     pub events: Vec<Event>,
     /// A sign of life to write behind.
     pub seen: Option<Seen>,
+    /// Connections to end once `changes` are durable.
+    pub ended: Vec<Ended>,
     /// Its effect in memory alone: [`Registry::revert`] takes it back, before `changes`.
     pub effect: Option<Effect>,
 }
@@ -38,8 +40,17 @@ pub enum Effect {
         peer_id: PeerId,
         /// The connection.
         connection: ConnectionId,
+        /// How the connection held it before, if it did.
+        before: Option<HoldProof>,
         /// The connection that had taken it alone before.
         taken_alone: Option<ConnectionId>,
+    },
+    /// Connections hold a peer id no longer.
+    Released {
+        /// The peer id.
+        peer_id: PeerId,
+        /// The connections.
+        holders: Vec<(ConnectionId, HoldProof)>,
     },
     /// A signal was queued.
     Queued {
@@ -55,6 +66,19 @@ pub enum Effect {
         /// By how much it was put forward.
         minutes: i64,
     },
+}
+
+/// Token by which a connection holds a peer id; without one it took the id while it was nobody's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HoldProof(pub Option<TokenHash>);
+
+/// Connection that may no longer speak for a peer, or hear of its parties.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// The peer.
+    pub peer_id: PeerId,
+    /// The connection.
+    pub connection: ConnectionId,
 }
 
 /// A change that was made: what to write, and how to take it back.

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use lanrage_ipc::model::{Keepalive, PeerId};
+use lanrage_ipc::event::{Event, RemovalReason};
+use lanrage_ipc::model::{Keepalive, PartyId, PeerId};
 
+use super::changes::{Effect, Ended, HoldProof};
 use super::tokens::{Token, signed};
 use super::transaction::Transaction;
-use super::{Keeper, Registry};
-use crate::core::command::{Command, Hold, Identity, Now, Outcome, Principal, Refusal};
+use super::{Keeper, Member, Registry};
+use crate::core::command::{Command, Hold, Identity, Now, Outcome, Principal, Refusal, Revoked};
 use crate::core::record::{ClaimHash, MemberRecord, Owner, TokenHash, TokenRecord};
 
 impl Registry {
@@ -71,13 +73,20 @@ impl Registry {
 impl Transaction<'_> {
     /// Whether the caller may act for the peer that a command is about.
     pub(super) fn authorize(&self, command: &Command) -> Result<(), Refusal> {
-        match command.acts_for() {
-            Some(peer_id) => match command {
-                Command::Heartbeat { .. } | Command::Return { .. } => self.may_keep_alive(peer_id),
-                _ => self.may_act_for(peer_id),
-            },
-            None => Ok(()),
+        match (command, command.acts_for()) {
+            (Command::Release { peer_id }, _) if !self.is_admin() => {
+                Err(Refusal::PeerNotYours(peer_id.clone()))
+            }
+            (Command::Heartbeat { .. } | Command::Return { .. }, Some(peer_id)) => {
+                self.may_keep_alive(peer_id, command.party_id())
+            }
+            (_, Some(peer_id)) => self.may_act_for(peer_id),
+            (_, None) => Ok(()),
         }
+    }
+
+    fn is_admin(&self) -> bool {
+        matches!(self.caller.principal, Principal::User { admin: true, .. })
     }
 
     /// The one place that decides whether the caller may act for a peer.
@@ -88,7 +97,12 @@ impl Transaction<'_> {
                 Some(owner) => owner == Owner::User(*user),
                 None => true,
             },
-            Principal::Peers(own) => own.contains(peer_id) && !self.comes_late(peer_id),
+            Principal::Peers(own) => {
+                let (identities, connection) = (&self.registry.identities, self.caller.connection);
+                own.contains(peer_id)
+                    && !self.comes_late(peer_id)
+                    && !identities.is_released(peer_id, connection)
+            }
             Principal::RelayKey => false,
         };
         if may { Ok(()) } else { Err(Refusal::PeerNotYours(peer_id.clone())) }
@@ -103,16 +117,36 @@ impl Transaction<'_> {
 
     /// Whether the caller may give signs of life for a peer. They do no harm, so that one may
     /// who has shown nothing, where nobody can show anything: for a peer without a token whose
-    /// connection is gone. A LANrage client that comes back is such a one.
-    fn may_keep_alive(&self, peer_id: &PeerId) -> Result<(), Refusal> {
+    /// connection is gone, and from the address from which the peer entered. A LANrage client that
+    /// comes back is such a one.
+    fn may_keep_alive(&self, peer_id: &PeerId, party_id: Option<&PartyId>) -> Result<(), Refusal> {
         let identities = &self.registry.identities;
         let unprovable = !identities.holders.contains_key(peer_id)
             && !identities.has_live_token(peer_id, self.now)
             && self.registry.owner_of(peer_id, self.now) == Some(Owner::Peer(peer_id.clone()));
         match &self.caller.principal {
-            Principal::Peers(own) if own.is_empty() && unprovable => Ok(()),
+            Principal::Peers(own)
+                if own.is_empty() && unprovable && self.is_home(peer_id, party_id) =>
+            {
+                Ok(())
+            }
             _ => self.may_act_for(peer_id),
         }
+    }
+
+    /// True at the address from which the peer entered the party, or one of its parties. An address
+    /// that is not known is none; a peer that is in none of them has nothing to be seen.
+    fn is_home(&self, peer_id: &PeerId, party_id: Option<&PartyId>) -> bool {
+        let presence = self.registry.peers.get(peer_id);
+        let parties = presence.into_iter().flat_map(|presence| &presence.parties);
+        let parties = parties.filter(|id| party_id.is_none_or(|party_id| party_id == *id));
+        let members = parties.filter_map(|id| self.member(id, peer_id).ok());
+        let mut members = members.map(|member| self.entered_here(&member.record)).peekable();
+        members.peek().is_none() || members.any(|is_here| is_here)
+    }
+
+    fn entered_here(&self, member: &MemberRecord) -> bool {
+        member.address.is_some() && member.address == self.caller.address
     }
 
     pub(super) fn claim(
@@ -156,10 +190,13 @@ impl Transaction<'_> {
         let issued = issue.map(|hash| self.issue(hash, &peer_id, proof, claim));
         if hold != Hold::No {
             let identities = &mut self.registry.identities;
-            self.effect = identities.hold(&peer_id, connection, hold == Hold::Alone);
+            let proof = HoldProof(issue.or(shown.as_ref().map(|token| token.record.hash)));
+            self.effect = identities.hold(&peer_id, connection, proof, hold == Hold::Alone);
             self.registry.index_claims(&peer_id);
             self.keep_by_connection(&peer_id, |_| true);
         }
+        // The owner is back: whoever could show nothing sees no more of its parties.
+        self.end_returned(&peer_id);
         let shown = shown.filter(|_| is_live).map(|token| token.ends);
         Ok(Outcome::Claimed(self.registry.identity(&peer_id, issued.or(shown), now)))
     }
@@ -186,24 +223,31 @@ impl Transaction<'_> {
 
     /// Who has shown nothing holds nothing, and takes nothing from an open connection.
     pub(super) fn come_back(&mut self, peer_id: &PeerId) -> Outcome {
-        self.keep_by_connection(peer_id, |before| before == Keeper::Nothing);
+        let address = self.caller.address;
+        self.keep_by_connection(peer_id, |before| {
+            before.keeper == Keeper::Nothing && before.record.address == address
+        });
         let mut identity = self.registry.identity(peer_id, None, self.now);
         identity.parties.retain(|party_id| {
             let member = self.member(party_id, peer_id);
-            member.is_ok_and(|member| member.record.keepalive == Keepalive::Connection)
+            member.is_ok_and(|member| {
+                member.record.keepalive == Keepalive::Connection
+                    && self.entered_here(&member.record)
+            })
         });
+        self.note_return(peer_id);
         Outcome::Returned(identity)
     }
 
     /// The caller's connection keeps alive what another one did, or would do if it were open:
     /// where it may take that over from what keeps it now.
-    fn keep_by_connection(&mut self, peer_id: &PeerId, may_take: impl Fn(Keeper) -> bool) {
+    fn keep_by_connection(&mut self, peer_id: &PeerId, may_take: impl Fn(&Member) -> bool) {
         let keeper = self.keeper(Keepalive::Connection);
         let parties = self.registry.peers.get(peer_id).map(|presence| presence.parties.clone());
         for party_id in parties.unwrap_or_default() {
             let Ok(member) = self.member(&party_id, peer_id) else { continue };
             let silent = member.keeper == Keeper::Nothing;
-            let takes = member.keeper != keeper && may_take(member.keeper);
+            let takes = member.keeper != keeper && may_take(member);
             if member.record.keepalive == Keepalive::Connection && takes {
                 let record = MemberRecord { last_seen: self.now.wall, ..member.record.clone() };
                 self.put_member(&party_id, record, keeper);
@@ -212,6 +256,67 @@ impl Transaction<'_> {
                 }
             }
         }
+    }
+
+    /// Notes that the caller's connection hears of a peer's parties, and could show nothing.
+    pub(super) fn note_return(&mut self, peer_id: &PeerId) {
+        let connection = self.caller.connection;
+        if matches!(&self.caller.principal, Principal::Peers(own) if own.is_empty()) {
+            self.registry.identities.note_return(peer_id, connection);
+        }
+    }
+
+    /// Ends the connections that came back as a peer, but for the caller's own.
+    fn end_returned(&mut self, peer_id: &PeerId) {
+        let returned = self.registry.identities.returned.get(peer_id).into_iter().flatten();
+        let others = returned.filter(|connection| **connection != self.caller.connection);
+        let ended =
+            others.map(|connection| Ended { peer_id: peer_id.clone(), connection: *connection });
+        self.ended.extend(ended);
+    }
+
+    /// Ends the tokens of a peer but one, and the connections that use none or another.
+    pub(super) fn revoke(&mut self, peer_id: &PeerId, keep: Option<TokenHash>) -> Revoked {
+        let goes = |proof: HoldProof| proof.0.is_none() || proof.0 != keep;
+        let holders = self.registry.identities.release_holders(peer_id, goes);
+        self.ended.extend(
+            holders
+                .iter()
+                .map(|(connection, _)| Ended { peer_id: peer_id.clone(), connection: *connection }),
+        );
+        self.end_returned(peer_id);
+        let connections = holders.len();
+        self.effect = Some(Effect::Released { peer_id: peer_id.clone(), holders });
+        let tokens = self.registry.identities.all_of(peer_id).into_iter();
+        let tokens: Vec<_> = tokens.filter(|hash| Some(*hash) != keep).collect();
+        tokens.iter().for_each(|hash| self.delete_token(hash));
+        self.registry.index_claims(peer_id);
+        Revoked { tokens: tokens.len(), parties: 0, connections }
+    }
+
+    /// Ends all that makes a peer id somebody's: tokens, holds, memberships, relays and receipts.
+    pub(super) fn release(&mut self, peer_id: &PeerId) -> Revoked {
+        use RemovalReason::{HostLeft, Removed};
+        let revoked = self.revoke(peer_id, None);
+        let presence = self.registry.peers.get(peer_id);
+        let parties = presence.map(|presence| presence.parties.clone()).unwrap_or_default();
+        for party_id in &parties {
+            if self.party(party_id).is_ok_and(|party| party.record.host_id == *peer_id) {
+                self.remove_party(party_id, Removed, HostLeft, HostLeft);
+            } else {
+                self.remove_member(party_id, peer_id, Removed);
+                self.drop_if_deserted(party_id);
+            }
+        }
+        let owner = Owner::Peer(peer_id.clone());
+        let relays = self.registry.relays.values().filter(|relay| relay.record.owner == owner);
+        let relays: Vec<_> = relays.map(|relay| relay.record.relay.relay_id.clone()).collect();
+        for relay_id in relays {
+            self.delete_relay(&relay_id);
+            self.events.push(Event::RelayRemoved { relay_id });
+        }
+        self.forget_receipts(peer_id);
+        Revoked { parties: parties.len(), ..revoked }
     }
 
     pub(super) fn expire_tokens(&mut self) {

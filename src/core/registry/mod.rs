@@ -30,7 +30,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use lanrage_ipc::model::{Epoch, Keepalive, Origin, PartyId, PeerId, RelayId, SignalData};
 
-pub use changes::{Applied, Change, Effect};
+pub use changes::{Applied, Change, Effect, Ended, HoldProof};
 pub use queries::Filter;
 
 use super::clock_steps::ClockSteps;
@@ -356,8 +356,12 @@ impl Registry {
     /// connection that has closed meanwhile and a signal that was polled stay as they are.
     pub fn revert(&mut self, effect: Effect) {
         match effect {
-            Effect::Held { peer_id, connection, taken_alone } => {
-                self.identities.unhold(&peer_id, connection, taken_alone);
+            Effect::Held { peer_id, connection, before, taken_alone } => {
+                self.identities.unhold(&peer_id, connection, before, taken_alone);
+                self.index_claims(&peer_id);
+            }
+            Effect::Released { peer_id, holders } => {
+                self.identities.take_again(&peer_id, holders);
                 self.index_claims(&peer_id);
             }
             Effect::Queued { party_id, to, number } => {

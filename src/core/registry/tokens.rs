@@ -1,12 +1,12 @@
 //! Tokens, which outlive the process, and holds, which end with their connection.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use jiff::SignedDuration;
 use lanrage_ipc::model::PeerId;
 
-use super::changes::Effect;
+use super::changes::{Effect, HoldProof};
 use crate::core::command::{ConnectionId, Now};
 use crate::core::record::{ClaimHash, TokenHash, TokenRecord};
 use crate::core::shares::{Payer, Tally};
@@ -74,8 +74,13 @@ pub(super) struct Identities {
     /// Each peer's tokens, oldest first.
     pub(super) of_peer: HashMap<PeerId, BTreeSet<(SignedDuration, TokenHash)>>,
     pub(super) expiring: BTreeSet<(Duration, TokenHash)>,
-    pub(super) holders: HashMap<PeerId, BTreeSet<ConnectionId>>,
+    pub(super) holders: HashMap<PeerId, BTreeMap<ConnectionId, HoldProof>>,
     pub(super) held: HashMap<ConnectionId, BTreeSet<PeerId>>,
+    /// Open connections that hold a peer no longer, because its tokens were revoked.
+    pub(super) released: BTreeSet<(ConnectionId, PeerId)>,
+    /// Open connections that came back as a peer and could show nothing, and the reverse.
+    pub(super) returned: HashMap<PeerId, BTreeSet<ConnectionId>>,
+    pub(super) returned_as: HashMap<ConnectionId, BTreeSet<PeerId>>,
     /// The latest connection that took a peer with a token alone, open or not: those before it are
     /// not listened to.
     pub(super) taken_alone: HashMap<PeerId, ConnectionId>,
@@ -203,23 +208,29 @@ impl Identities {
     }
 
     pub(super) fn is_held_by(&self, peer_id: &PeerId, connection: ConnectionId) -> bool {
-        self.holders.get(peer_id).is_some_and(|holders| holders.contains(&connection))
+        self.holders.get(peer_id).is_some_and(|holders| holders.contains_key(&connection))
     }
 
-    /// Has a connection hold a peer id. `None` if it held it already.
+    /// Has a connection hold a peer id, by the token that it showed or got, or else as before.
+    /// `None` if it held it so already.
     pub(super) fn hold(
         &mut self,
         peer_id: &PeerId,
         connection: ConnectionId,
+        proof: HoldProof,
         alone: bool,
     ) -> Option<Effect> {
         let taken_alone = self.taken_alone.get(peer_id).copied();
-        let is_new = self.holders.entry(peer_id.clone()).or_default().insert(connection);
+        let holders = self.holders.entry(peer_id.clone()).or_default();
+        let proof = HoldProof(proof.0.or(holders.get(&connection).and_then(|before| before.0)));
+        let before = holders.insert(connection, proof);
+        self.released.remove(&(connection, peer_id.clone()));
         self.held.entry(connection).or_default().insert(peer_id.clone());
         if alone && self.of_peer.contains_key(peer_id) {
             self.taken_alone.insert(peer_id.clone(), connection);
         }
-        is_new.then(|| Effect::Held { peer_id: peer_id.clone(), connection, taken_alone })
+        let is_new = before != Some(proof) || self.taken_alone.get(peer_id) != taken_alone.as_ref();
+        is_new.then(|| Effect::Held { peer_id: peer_id.clone(), connection, before, taken_alone })
     }
 
     /// Takes back that a connection holds a peer id. `taken_alone` is the one that had taken it
@@ -228,20 +239,65 @@ impl Identities {
         &mut self,
         peer_id: &PeerId,
         connection: ConnectionId,
+        before: Option<HoldProof>,
         taken_alone: Option<ConnectionId>,
     ) {
-        self.drop_holder(peer_id, connection);
-        if let Some(held) = self.held.get_mut(&connection) {
-            held.remove(peer_id);
-            if held.is_empty() {
-                self.held.remove(&connection);
-            }
+        match (before, self.holders.get_mut(peer_id).and_then(|all| all.get_mut(&connection))) {
+            (Some(before), Some(proof)) => *proof = before,
+            _ => self.forget_holder(peer_id, connection),
         }
         if self.taken_alone.get(peer_id) == Some(&connection) {
             match taken_alone {
                 Some(before) => self.taken_alone.insert(peer_id.clone(), before),
                 None => self.taken_alone.remove(peer_id),
             };
+        }
+    }
+
+    /// Has connections hold a peer no longer, and returns how they did.
+    pub(super) fn release_holders(
+        &mut self,
+        peer_id: &PeerId,
+        goes: impl Fn(HoldProof) -> bool,
+    ) -> Vec<(ConnectionId, HoldProof)> {
+        let holders = self.holders.get(peer_id).into_iter().flatten();
+        let holders = holders.map(|(connection, proof)| (*connection, *proof));
+        let released: Vec<_> = holders.filter(|(_, proof)| goes(*proof)).collect();
+        for (connection, _) in &released {
+            self.forget_holder(peer_id, *connection);
+            self.released.insert((*connection, peer_id.clone()));
+        }
+        released
+    }
+
+    /// Takes back that connections were released. One that has closed meanwhile stays closed.
+    pub(super) fn take_again(&mut self, peer_id: &PeerId, holders: Vec<(ConnectionId, HoldProof)>) {
+        for (connection, proof) in holders {
+            if self.released.remove(&(connection, peer_id.clone())) {
+                self.holders.entry(peer_id.clone()).or_default().insert(connection, proof);
+                self.held.entry(connection).or_default().insert(peer_id.clone());
+            }
+        }
+    }
+
+    /// True for a connection that spoke for the peer until its tokens were revoked.
+    pub(super) fn is_released(&self, peer_id: &PeerId, connection: ConnectionId) -> bool {
+        !self.released.is_empty() && self.released.contains(&(connection, peer_id.clone()))
+    }
+
+    /// Notes that a connection came back as a peer, and could show nothing.
+    pub(super) fn note_return(&mut self, peer_id: &PeerId, connection: ConnectionId) {
+        self.returned.entry(peer_id.clone()).or_default().insert(connection);
+        self.returned_as.entry(connection).or_default().insert(peer_id.clone());
+    }
+
+    fn forget_holder(&mut self, peer_id: &PeerId, connection: ConnectionId) {
+        self.drop_holder(peer_id, connection);
+        if let Some(held) = self.held.get_mut(&connection) {
+            held.remove(peer_id);
+            if held.is_empty() {
+                self.held.remove(&connection);
+            }
         }
     }
 
@@ -261,6 +317,15 @@ impl Identities {
 
     /// Has a connection hold nothing any more. Returns the peers that it held.
     pub(super) fn release(&mut self, connection: ConnectionId) -> BTreeSet<PeerId> {
+        self.released.retain(|(released, _)| *released != connection);
+        for peer_id in self.returned_as.remove(&connection).unwrap_or_default() {
+            if let Some(returned) = self.returned.get_mut(&peer_id) {
+                returned.remove(&connection);
+                if returned.is_empty() {
+                    self.returned.remove(&peer_id);
+                }
+            }
+        }
         let held = self.held.remove(&connection).unwrap_or_default();
         for peer_id in &held {
             self.drop_holder(peer_id, connection);
@@ -288,14 +353,19 @@ impl Identities {
         self.oldest_of(peer_id, shown)
     }
 
-    /// The peer's oldest token, but not the one that was shown.
+    /// The peer's oldest token, but neither the one that was shown nor one that an open connection
+    /// uses.
     pub(super) fn oldest_of(
         &self,
         peer_id: &PeerId,
         shown: Option<TokenHash>,
     ) -> Option<TokenHash> {
+        let holders = self.holders.get(peer_id);
+        let is_used = |hash| {
+            holders.is_some_and(|all| all.values().any(|proof| *proof == HoldProof(Some(hash))))
+        };
         let mut tokens = self.of_peer.get(peer_id)?.iter().map(|(_, hash)| *hash);
-        tokens.find(|hash| Some(*hash) != shown)
+        tokens.find(|hash| Some(*hash) != shown && !is_used(*hash))
     }
 
     pub(super) fn first_spent(&self, grace: Duration, now: Now) -> Option<TokenHash> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use lanrage_ipc::event::{Event, RemovalReason};
 use lanrage_ipc::model::{Keepalive, KeyChange, PartyId, PeerId, PeerInput, RelayId, UtcOffset};
 
-use super::changes::{Applied, Change, Effect, Undo};
+use super::changes::{Applied, Change, Effect, Ended, Undo};
 use super::outbox::Standing;
 use super::receipts::KeptReceipt;
 use super::tokens::Token;
@@ -32,6 +32,7 @@ pub(super) struct Transaction<'a> {
     pub(super) events: Vec<Event>,
     pub(super) seen: Option<Seen>,
     pub(super) effect: Option<Effect>,
+    pub(super) ended: Vec<Ended>,
     /// How the parties stood that this touches, before it did.
     pub(super) standings: BTreeMap<PartyId, Option<Standing>>,
 }
@@ -46,6 +47,7 @@ impl<'a> Transaction<'a> {
             events: Vec::new(),
             seen: None,
             effect: None,
+            ended: Vec::new(),
             standings: BTreeMap::new(),
         }
     }
@@ -70,7 +72,11 @@ impl<'a> Transaction<'a> {
             Command::Update { party_id, peer, utc_offset } => {
                 self.update(&party_id, peer, self.noted_offset(utc_offset))?
             }
-            Command::Heartbeat { party_id, peer_id } => self.heartbeat(&party_id, &peer_id)?,
+            Command::Heartbeat { party_id, peer_id } => {
+                let alive = self.heartbeat(&party_id, &peer_id)?;
+                self.note_return(&peer_id);
+                alive
+            }
             Command::SendSignal { party_id, from, to, data } => {
                 self.send_signal(&party_id, from, &to, data)?
             }
@@ -84,6 +90,8 @@ impl<'a> Transaction<'a> {
             Command::Claim { peer_id, proof, issue, hold, claim } => {
                 self.claim(peer_id, proof, issue, hold, claim)?
             }
+            Command::Revoke { peer_id, keep } => Outcome::Revoked(self.revoke(&peer_id, keep)),
+            Command::Release { peer_id } => Outcome::Revoked(self.release(&peer_id)),
             Command::Return { peer_id } => self.come_back(&peer_id),
             Command::LetGo { party_id, peer_id } => self.let_go(&party_id, &peer_id),
             Command::Withdraw { party_id, peer_id } => self.withdraw(&party_id, &peer_id),
@@ -112,8 +120,8 @@ impl<'a> Transaction<'a> {
 
     pub(super) fn finish(mut self, outcome: Outcome) -> Applied {
         let outcome = self.tell_standing(outcome);
-        let Self { changes, events, seen, effect, .. } = self;
-        Applied { outcome, changes, events, seen, effect }
+        let Self { changes, events, seen, effect, ended, .. } = self;
+        Applied { outcome, changes, events, seen, effect, ended }
     }
 
     pub(super) fn party(&self, id: &PartyId) -> Result<&Party, Refusal> {

@@ -1,14 +1,14 @@
-//! Taking a peer id as one's own.
+//! Taking a peer id as one's own, and ending its tokens.
 
 use actix_web::{HttpRequest, web};
-use lanrage_ipc::http::{ErrorReply, TokenReply};
-use lanrage_ipc::lanrage::input::{Mistake, Reader, rules};
+use lanrage_ipc::http::{ErrorReply, RevokedReply, TokenReply};
+use lanrage_ipc::lanrage::input::{Mistake, Reader, Refusal, rules};
 use lanrage_ipc::model::PeerId;
 use serde_json::{Map, Value};
 
 use crate::control_plane::{Answer, Ask};
 use crate::core::{Command, Hold, Outcome};
-use crate::http::auth::{Shown, authenticate_claim, bearer, stranger, zone};
+use crate::http::auth::{Client, Shown, authenticate_claim, bearer, stranger, zone};
 use crate::http::claim::Claim;
 use crate::http::described::{ClaimSecret, Invalid, Unauthorized, Unavailable};
 use crate::http::face::{HttpFace, address_of};
@@ -77,14 +77,57 @@ pub(in crate::http) async fn register(
     }
 }
 
+/// Ends the peer's other tokens, and the connections that use them: all but the one that is shown,
+/// and with `all=true` that one, too.
+#[utoipa::path(
+    delete,
+    path = "/auth/tokens",
+    operation_id = "revoke_tokens",
+    params(("all" = Option<bool>, Query, description = "Whether the token that is shown ends, too.")),
+    responses((status = 200, description = "Success.", body = RevokedReply), Invalid, Unauthorized, Unavailable),
+    security(("bearer" = []))
+)]
+pub(in crate::http) async fn revoke(
+    face: web::Data<HttpFace>,
+    client: Client,
+    request: HttpRequest,
+) -> Result<web::Json<RevokedReply>, Problem> {
+    let all = all(request.query_string()).map_err(Problem::invalid)?;
+    let shown = bearer(request.headers()).ok().map(token::hash);
+    let peer_id = client.identity.peer_id.clone();
+    let command = Command::Revoke { peer_id, keep: shown.filter(|_| !all) };
+    match face.ask(client.caller(), Ask::Command(command)).await? {
+        Answer::Outcome(Outcome::Revoked(revoked)) => {
+            let revoked = u64::try_from(revoked.tokens).unwrap_or(u64::MAX);
+            Ok(web::Json(RevokedReply { status: "ok", revoked }))
+        }
+        other => Err(Problem::unexpected(&other)),
+    }
+}
+
 /// The `peer_id` of a query; the last one counts.
 fn peer_id(query: &str) -> Result<PeerId, Vec<Mistake>> {
-    // What is no query has no parameters.
-    let pairs = web::Query::<Vec<(String, String)>>::from_query(query);
-    let pairs = pairs.map(web::Query::into_inner).unwrap_or_default();
-    let fields: Map<String, Value> =
-        pairs.into_iter().map(|(key, value)| (key, Value::String(value))).collect();
+    let fields = fields(query);
     let mut reader = Reader::query(&fields);
     let peer_id = reader.required("peer_id", rules::new_id);
     reader.finish(peer_id)
+}
+
+/// The `all` of a query; false where it is left out.
+fn all(query: &str) -> Result<bool, Vec<Mistake>> {
+    let fields = fields(query);
+    let mut reader = Reader::query(&fields);
+    let all = reader.optional("all", |value| match value.as_str() {
+        Some("true" | "1") => Ok(true),
+        Some("false" | "0") => Ok(false),
+        _ => Err(Refusal::value_error("must be true or false")),
+    });
+    reader.finish(all.map(Option::unwrap_or_default))
+}
+
+fn fields(query: &str) -> Map<String, Value> {
+    // What is no query has no parameters.
+    let pairs = web::Query::<Vec<(String, String)>>::from_query(query);
+    let pairs = pairs.map(web::Query::into_inner).unwrap_or_default();
+    pairs.into_iter().map(|(key, value)| (key, Value::String(value))).collect()
 }

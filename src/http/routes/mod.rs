@@ -57,6 +57,7 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
         "/readyz" { GET => probes::readyz }
         "/metrics" { GET => probes::metrics }
         "/auth/register" { POST => identity::register }
+        "/auth/tokens" { DELETE => identity::revoke }
         "/parties" { POST => parties::register }
         "/parties/{party_id}" { GET => parties::get }
         "/parties/{party_id}/join" { POST => parties::join }

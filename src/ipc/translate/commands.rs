@@ -6,7 +6,7 @@ use lanrage_ipc::{Reply, Request, RpcError};
 
 use super::{Translator, millis, unexpected};
 use crate::control_plane::{Answer, Ask};
-use crate::core::{Command, Outcome};
+use crate::core::{Command, Outcome, Revoked};
 use crate::random_id::random_party_id;
 
 /// What an announced relay has when it doesn't say.
@@ -32,6 +32,13 @@ impl Translator {
                 Outcome::Peer(peer) => Ok(Reply::PeerUpdate(PeerResult { peer })),
                 Outcome::Alive { expires_in, .. } => {
                     Ok(Reply::PeerHeartbeat(HeartbeatResult { expires_in_ms: millis(expires_in) }))
+                }
+                Outcome::Revoked(Revoked { tokens, parties, connections }) => {
+                    Ok(Reply::PeerRelease(PeerReleaseResult {
+                        tokens: tokens as u64,
+                        parties: parties as u64,
+                        connections: connections as u64,
+                    }))
                 }
                 Outcome::Queued => Ok(Reply::SignalSend(SignalSendResult { queued: true })),
                 Outcome::Signals(signals) => Ok(Reply::SignalPoll(SignalPollResult { signals })),
@@ -78,6 +85,7 @@ fn command(request: Request, room: usize) -> Result<Command, RpcError> {
         Request::PeerHeartbeat(params) => {
             Command::Heartbeat { party_id: params.party_id, peer_id: params.peer_id }
         }
+        Request::PeerRelease(params) => Command::Release { peer_id: params.peer_id },
         Request::SignalSend(params) => Command::SendSignal {
             party_id: params.party_id,
             from: params.from_peer_id,

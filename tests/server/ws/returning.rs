@@ -191,6 +191,67 @@ fn it_has_to_come_from_where_it_came_from() {
     }
 }
 
+/// Also after a restart, and with a heartbeat alone.
+#[test]
+fn it_has_to_come_from_where_it_came_from_after_a_restart_too() {
+    let server = Setup::server().config("[http]\nbehind_proxy = ['127.0.0.1']\n").start();
+    let from = |server: &Daemon, client: &str, peer_id: Option<&str>| {
+        let mut ws = Ws::connect_for(server.address(), Some(client));
+        ws.send(json!({"type": "auth", "version": "1", "client": "lanrage", "peer_id": peer_id}));
+        ws
+    };
+    let mut alice = from(&server, "192.0.2.1", None);
+    alice.send(register("lan", "alice"));
+    alice.await_type("party_update");
+    let server = server.kill().start();
+    drop(alice);
+    let answers = |address: &str| {
+        let back = from(&server, address, Some("alice")).frame().expect("an answer");
+        let mut silent = from(&server, address, None);
+        silent.send(heartbeat("lan", "alice"));
+        [back, silent.frame().expect("an answer")]
+    };
+    for (address, kind) in [("192.0.2.2", "error"), ("192.0.2.1", "party_update")] {
+        for answer in answers(address) {
+            shapes::plain(&answer);
+            assert_eq!(answer["type"], kind, "{address}");
+        }
+    }
+}
+
+/// What a neighbour behind the same address can see ends when the owner is back.
+#[test]
+fn the_owners_return_ends_what_a_neighbour_sees() {
+    for over_http in [false, true] {
+        let mut server = Setup::server().config(PATIENT).start();
+        server.reload(&format!("{PATIENT}[auth]\ntoken_ttl = '2s'\n"));
+        let (alice, token) = host(&server, "lan", "alice");
+        let _bob = guest(&server, "lan", "bob");
+        drop(alice);
+        await_sockets(&server, 1);
+        let mut http = server.http();
+        http.token = Some(token.clone());
+        eventually("the end of the token", || (http.get("/relays").status == 401).then_some(()));
+        server.reload(PATIENT);
+        let mut neighbour = come_back(&server, "alice");
+        shapes::plain(&neighbour.await_type("party_update"));
+        // The token was in use until it ended: it is good for a renewal.
+        let _owner = match over_http {
+            false => Some(Ws::hello(server.address(), "alice", Some(&token))),
+            true => {
+                http.post("/auth/register?peer_id=alice", None).ok();
+                None
+            }
+        };
+        while let Some(frame) = neighbour.frame() {
+            assert_eq!(frame["type"], "party_update", "{frame}");
+        }
+        assert!(neighbour.closed.is_some());
+        let mut again = come_back(&server, "alice");
+        assert_eq!(again.frame().expect("an answer")["type"], "error");
+    }
+}
+
 /// Who could show something has to.
 #[test]
 fn nobody_comes_back_as_one_who_has_a_token() {

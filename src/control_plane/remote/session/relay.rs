@@ -96,6 +96,19 @@ impl Session {
         kept.map(|()| token).map_err(|_| Trouble::Lost)
     }
 
+    /// Ends the tokens of a peer on the server, and forgets the one that is kept. An older server
+    /// can't end them.
+    pub(in super::super) async fn revoke(&self, peer_id: &PeerId, token: &Secret) {
+        let revoked = match self.api() {
+            Ok(api) => api.revoke(token).await,
+            Err(_) => return,
+        };
+        match revoked {
+            Ok(()) => self.forget(peer_id).await,
+            Err(refused) => log::warn!("the tokens of {peer_id} end by their age: {refused}"),
+        }
+    }
+
     /// The server's routes, whose connections are kept.
     fn api(&self) -> Result<Api, Trouble> {
         let mut kept = self.api.borrow_mut();

@@ -25,6 +25,7 @@ mod state;
 mod undo;
 mod upstream;
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -37,6 +38,8 @@ use crate::core::{
     RequestKey, Rules, Shares, TokenHash, UpstreamPart, User,
 };
 
+/// An address of clients.
+const HOME: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
 const PEER_TIMEOUT: Duration = Duration::from_secs(300);
 const RELAY_TIMEOUT: Duration = Duration::from_secs(600);
 const SIGNAL_TTL: Duration = Duration::from_secs(200);
@@ -61,6 +64,11 @@ fn peers<const N: usize>(ids: [&str; N], connection: u64) -> Caller {
         connection: ConnectionId(connection),
         address: None,
     }
+}
+
+/// The same from an address that is known.
+fn at_home(caller: Caller) -> Caller {
+    Caller { address: Some(HOME.into()), ..caller }
 }
 
 fn rules() -> Rules {

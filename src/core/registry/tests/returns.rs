@@ -4,6 +4,11 @@ use lanrage_ipc::model::Keepalive;
 
 use super::*;
 
+/// Somebody at home who showed that they are these peers.
+fn peers<const N: usize>(ids: [&str; N], connection: u64) -> Caller {
+    at_home(super::peers(ids, connection))
+}
+
 /// A connection whose caller has shown nothing.
 fn stranger(connection: u64) -> Caller {
     peers([], connection)
@@ -128,4 +133,53 @@ fn who_is_in_no_party_does_not_come_back() {
     world.by(stranger(1), Command::Disconnect);
     let back = world.by(stranger(2), come_back("x"));
     assert_eq!((parties(&back), back.changes.len()), (vec![], 0), "its id is a relay's owner's");
+}
+
+#[test]
+fn nobody_comes_back_from_elsewhere_or_where_no_address_is_known() {
+    let signs = || [heartbeat("lan", "x"), come_back("x")];
+    let elsewhere = || {
+        let address = Some(IpAddr::from([192, 0, 2, 8]).into());
+        Caller { address, ..stranger(2) }
+    };
+    for sign in signs() {
+        refused(&mut world(), elsewhere(), sign.clone());
+        refused(&mut world(), Caller { address: None, ..stranger(2) }, sign.clone());
+        world().by(stranger(2), sign);
+    }
+    // A member of an older version, or an imported one.
+    let mut world = World::new();
+    world.by(ROOT, register("lan", "host"));
+    world.by(super::peers([], 1), claim("x"));
+    world.by(super::peers(["x"], 1), by_connection("lan", "x"));
+    world.by(stranger(1), Command::Disconnect);
+    for sign in signs() {
+        refused(&mut world, stranger(2), sign.clone());
+        refused(&mut world, Caller { address: None, ..stranger(2) }, sign);
+    }
+}
+
+#[test]
+fn whoever_came_back_is_ended_by_the_owner() {
+    let ended = |applied: &Applied| -> Vec<u64> {
+        applied.ended.iter().map(|ended| ended.connection.0).collect()
+    };
+    for hold in [true, false] {
+        let mut world = World::new();
+        world.by(ROOT, register("lan", "host"));
+        world.by(stranger(1), claim_with("x", None, Some(1), true));
+        world.by(peers(["x"], 1), by_connection("lan", "x"));
+        let now = world.now;
+        world.registry.authenticate(&token(1), now).unwrap();
+        world.by(stranger(1), Command::Disconnect);
+        world.registry.set_rules(Rules { peer_timeout: YEAR, ..rules() });
+        world.pass(world.registry.rules().token_ttl);
+        world.by(stranger(2), come_back("x"));
+        world.by(stranger(3), heartbeat("lan", "x"));
+        world.by(stranger(4), come_back("x"));
+        world.by(stranger(4), Command::Disconnect);
+        let back = world.by(stranger(5), claim_with("x", Some(1), Some(2), hold));
+        assert_eq!(ended(&back), [2, 3]);
+        refused(&mut world, stranger(2), come_back("x"));
+    }
 }

@@ -134,7 +134,15 @@ fn check_identities(registry: &Registry) {
     let identities = &registry.identities;
     let tokens = identities.tokens.clone();
     let taken_alone = identities.taken_alone.clone();
-    let mut expected = Identities { tokens, taken_alone, ..Identities::default() };
+    let (released, returned) = (identities.released.clone(), identities.returned.clone());
+    let mut expected =
+        Identities { tokens, taken_alone, released, returned, ..Identities::default() };
+    for (peer_id, returned) in &identities.returned {
+        assert!(!returned.is_empty(), "nobody came back as {peer_id}");
+        for connection in returned {
+            expected.returned_as.entry(*connection).or_default().insert(peer_id.clone());
+        }
+    }
     for (hash, token) in &identities.tokens {
         assert_eq!(*hash, token.record.hash);
         expected.expiring.insert((token.ends, *hash));
@@ -159,7 +167,7 @@ fn check_identities(registry: &Registry) {
     for (peer_id, holders) in &identities.holders {
         assert!(!holders.is_empty(), "nobody holds {peer_id}");
         expected.holders.insert(peer_id.clone(), holders.clone());
-        for connection in holders {
+        for connection in holders.keys() {
             expected.held.entry(*connection).or_default().insert(peer_id.clone());
         }
     }
@@ -183,9 +191,11 @@ fn check_receipts(receipts: &Receipts) {
 pub(super) fn check_parties(registry: &Registry) {
     let rules = &registry.rules;
     assert!(registry.parties.len() <= rules.parties && registry.relays.len() <= rules.relays);
-    // A peer that showed a live token may have one above the bound.
+    // A peer that showed a live token may have one above the bound, and so may each connection that
+    // uses one.
     assert!(registry.identities.of_peer.len() <= rules.tokens);
-    assert!(registry.token_count() <= 2 * rules.tokens);
+    let in_use: usize = registry.identities.held.values().map(|held| held.len()).sum();
+    assert!(registry.token_count() <= 2 * rules.tokens + in_use);
     assert!(registry.receipts.records.len() <= rules.receipts);
     for (peer_id, presence) in &registry.peers {
         assert!(presence.parties.len() <= rules.parties_per_peer, "{peer_id} is everywhere");

@@ -143,6 +143,16 @@ impl Api {
         Ok(Token { token, expires_at })
     }
 
+    /// Ends all tokens of a peer, the one that is shown too.
+    ///
+    /// # Errors
+    /// When the server can't, or does not answer.
+    pub async fn revoke(&self, bearer: &Secret) -> Result<(), Refused> {
+        let mut question = self.delete(&["auth", "tokens"]).bearing(bearer.clone());
+        question.url.query_pairs_mut().append_pair("all", "true");
+        self.ask(&question).await.map(drop)
+    }
+
     /// Registers a relay as a peer, or as whoever has the server's relay key.
     ///
     /// # Errors

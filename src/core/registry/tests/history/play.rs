@@ -107,7 +107,7 @@ impl Play {
             }
             ref step => step.clone(),
         };
-        let caller = Caller { principal, connection, address: None };
+        let caller = Caller { principal, connection, address: Some(HOME.into()) };
         let command = self.command(&step, place);
         let key = next.key.map(|key| KEYS[key]);
         let result = self.world.request(caller.clone(), key, command.clone());

@@ -1,0 +1,41 @@
+//! Releasing a peer of this machine: it leaves the parties on the server, too, and its token there
+//! ends.
+
+use std::rc::Rc;
+
+use lanrage_ipc::model::PeerId;
+
+use super::actor::Desk;
+use super::mutation::Request;
+use crate::control_plane::{Answer, Ask, Failure};
+use crate::core::{Caller, Command, Proof, UpstreamPart};
+
+impl Desk {
+    /// Releases a peer: on the server as far as it can be reached, and here in any case. While the
+    /// server can't be reached, leaving waits for it, and the token ends by its age.
+    pub(super) async fn release(
+        self: &Rc<Self>,
+        caller: Caller,
+        peer_id: PeerId,
+    ) -> Result<Answer, Failure> {
+        let release = Command::Release { peer_id: peer_id.clone() };
+        self.registry(caller.clone(), Ask::Check(release.clone())).await?;
+        let upstream = self.upstream(UpstreamPart::Peer(peer_id.clone())).await?;
+        for membership in upstream.memberships {
+            let (party_id, peer_id) = (membership.party_id, membership.peer_id);
+            let leave = Command::Leave { party_id: party_id.clone(), peer_id };
+            let Some(request) = Request::of(&caller, &leave, &self.around.keys) else { continue };
+            if let Err(failure) = self.in_turn(&party_id, self.mutate(request)).await {
+                log::warn!("a released peer does not leave: party={party_id} {failure}");
+            }
+        }
+        let token = upstream.credentials.into_iter().find_map(|known| match known.proof {
+            Proof::Token(token) => Some(token),
+            Proof::Claim(_) => None,
+        });
+        if let (Some(session), Some(token)) = (self.line.online(), token) {
+            session.revoke(&peer_id, &token).await;
+        }
+        self.registry(caller, Ask::Command(release)).await
+    }
+}

@@ -1,0 +1,61 @@
+//! A peer that an administrator of a daemon releases.
+
+use serde_json::json;
+
+use super::{follower, join, members, party, register, registration, server, url};
+use crate::harness::{Daemon, FAST_REMOTE, Setup, eventually};
+
+#[test]
+fn releasing_a_peer_ends_its_token_and_its_party_on_the_server() {
+    let server = server();
+    let (here, there) = (follower(&server), follower(&server));
+    register(&here, "p", "ann", "synced");
+    join(&there, "p", "bob", "synced");
+    let tokens = |count: usize| {
+        let line = format!("lanrage_tokens {count}\n");
+        eventually("the tokens", || {
+            server.http().get("/metrics").text().contains(&line).then_some(())
+        });
+    };
+    tokens(2);
+    here.client().call("peer.release", json!({"peer_id": "ann"}));
+    assert!(party(&here, "p").is_null() && party(&server, "p").is_null());
+    tokens(1);
+    eventually("the party's end", || party(&there, "p").is_null().then_some(()));
+    // The daemon takes the id anew when its user asks for it.
+    here.client().call("party.register", registration("q", "ann"));
+    eventually("the new party", || (party(&here, "q")["sync"] == "synced").then_some(()));
+    assert_eq!(members(&server, "q"), ["ann"]);
+}
+
+/// The texts that a daemon keeps to show to its server: tokens and claim secrets.
+fn proofs(daemon: &Daemon) -> Vec<String> {
+    let database = daemon.setup.state_dir().join("control.db");
+    let database = rusqlite::Connection::open(database).expect("the database");
+    let mut query = database.prepare("SELECT token FROM credentials").expect("a query");
+    let texts = query.query_map([], |row| row.get(0)).expect("rows");
+    let texts = texts.map(|text: rusqlite::Result<String>| text.expect("a text"));
+    texts.map(|text| text.trim_start_matches("claim ").to_owned()).collect()
+}
+
+#[test]
+fn neither_log_holds_a_token_of_the_daemon_s_peers() {
+    for transport in ["ws", "http"] {
+        let server = server();
+        let transport = format!("transport = \"{transport}\"");
+        let config = format!("{FAST_REMOTE}{transport}\n");
+        let daemon = Setup::new().server_url(&url(&server)).config(&config).start();
+        daemon.await_state("online");
+        daemon.client().call("party.register", registration("p", "ann"));
+        let relay = json!({"relay_id": "r", "public_ip": "203.0.113.9", "port": 4000});
+        daemon.client().call("relay.register", relay);
+        let proofs = proofs(&daemon);
+        assert!(!proofs.is_empty(), "nothing is kept");
+        let told = daemon.client().call("status.get", json!({})).to_string();
+        let logs = [daemon.stop().0.log(), server.stop().0.log(), told];
+        for proof in proofs {
+            assert!(proof.len() >= 22, "{transport}");
+            assert!(logs.iter().all(|log| !log.contains(&proof)), "{transport}");
+        }
+    }
+}
