@@ -52,7 +52,22 @@ fn no_secret_is_in_it_however_it_came() {
     drop(bob);
     Ws::hello(server.address(), "bob", Some(&token)).0.settled();
     // Where none belongs: of others, misspelt, in a path, a query, a body, a frame.
+    // Claim secrets, good and bad ones, in both places.
+    const CLAIM: &str = "a-claim-secret-that-nobody-may-read";
+    secrets.push(CLAIM.to_owned());
+    let bad = format!("{CLAIM}/of another form");
+    for claim in [CLAIM, bad.as_str()] {
+        server.http().send("POST", "/auth/register?peer_id=dan", &[("Claim", claim)], None);
+        let mut fay = server.ws();
+        fay.send(json!({"type": "hello", "caps": ["x"], "peer_id": "fay", "claim": claim}));
+        let answer = fay.frame().expect("an answer");
+        assert!(!answer.to_string().contains(CLAIM), "{answer}");
+    }
     let token = ann.token.clone().expect("a token");
+    let body = json!({"token": token, "claim": CLAIM, "name": 5});
+    let refused = ann.post("/parties", Some(body)).detail(422);
+    assert!(!refused.to_string().contains(&token), "{refused}");
+    assert!(!refused.to_string().contains(CLAIM), "{refused}");
     for path in [format!("/?token={token}"), format!("/relays/{token}"), format!("/{token}")] {
         ann.get(&path);
     }

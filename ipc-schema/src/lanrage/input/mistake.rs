@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::bounded::{self, Encoded};
@@ -12,6 +12,10 @@ pub const MOST_MISTAKES: usize = 32;
 
 /// The longest input that is echoed whole, in bytes of JSON.
 const MOST_ECHOED: usize = 1024;
+
+/// Fields whose values are never echoed.
+const SECRETS: [&str; 6] =
+    ["token", "claim", "authorization", "relay_key", "password", "private_key"];
 
 /// How many characters are echoed of a longer one.
 const EXCERPT: usize = 256;
@@ -62,21 +66,17 @@ pub struct Mistake {
 
 impl Mistake {
     /// What a mistake repeats of an input: all of it up to 1 KiB of JSON, else its first 256
-    /// characters.
+    /// characters. The values of fields that hold secrets are left out.
     pub fn echo(input: &Value) -> Value {
-        match (input, Self::json(input)) {
-            (_, Encoded::Whole(_)) => input.clone(),
+        match (input, Self::json(&Shown(input))) {
             (Value::String(text), Encoded::Cut(_)) => excerpt(text),
-            (_, Encoded::Cut(json)) => excerpt(&json),
+            (_, encoded) => repeated(encoded),
         }
     }
 
     /// As [`Mistake::echo`], of the object with these fields.
     pub(super) fn echo_object(fields: &Map<String, Value>) -> Value {
-        match Self::json(fields) {
-            Encoded::Whole(_) => Value::Object(fields.clone()),
-            Encoded::Cut(json) => excerpt(&json),
-        }
+        repeated(Self::json(&ShownFields(fields)))
     }
 
     fn json(value: &impl Serialize) -> Encoded {
@@ -84,10 +84,59 @@ impl Mistake {
         bounded::encode(value, MOST_ECHOED).unwrap_or_else(|_| Encoded::Cut(String::new()))
     }
 
+    /// As [`Mistake::echo`], of the value of a field.
+    pub(super) fn echo_field(loc: &[Loc], input: &Value) -> Value {
+        match loc.last() {
+            Some(Loc::Key(key)) if is_secret(key) => hidden(),
+            _ => Self::echo(input),
+        }
+    }
+
     /// That something has to be there and is not; `input` is the echo of what it should have been
     /// in.
     pub fn missing(loc: Vec<Loc>, input: Value) -> Self {
         Self { kind: "missing", loc, msg: "Field required".to_owned(), input, ctx: None }
+    }
+}
+
+/// A value without its secrets.
+struct Shown<'a>(&'a Value);
+
+/// An object without its secrets.
+struct ShownFields<'a>(&'a Map<String, Value>);
+
+impl Serialize for Shown<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Object(fields) => ShownFields(fields).serialize(serializer),
+            Value::Array(items) => serializer.collect_seq(items.iter().map(Shown)),
+            other => other.serialize(serializer),
+        }
+    }
+}
+
+impl Serialize for ShownFields<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let hidden = hidden();
+        let fields = self.0.iter();
+        let fields = fields.map(|(key, value)| (key, if is_secret(key) { &hidden } else { value }));
+        serializer.collect_map(fields.map(|(key, value)| (key, Shown(value))))
+    }
+}
+
+fn is_secret(key: &str) -> bool {
+    SECRETS.iter().any(|secret| key.eq_ignore_ascii_case(secret))
+}
+
+/// Stands for a secret.
+fn hidden() -> Value {
+    Value::String("…".to_owned())
+}
+
+fn repeated(encoded: Encoded) -> Value {
+    match encoded {
+        Encoded::Whole(json) => serde_json::from_str(&json).unwrap_or_default(),
+        Encoded::Cut(json) => excerpt(&json),
     }
 }
 

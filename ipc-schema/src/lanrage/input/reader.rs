@@ -202,7 +202,7 @@ impl<'a> Reader<'a> {
             return;
         }
         let Refusal { kind, msg, ctx } = refusal;
-        let input = Mistake::echo(input);
+        let input = Mistake::echo_field(&loc, input);
         let loc = self.at(loc);
         self.mistakes.push(Mistake { kind, loc, msg, input, ctx });
     }

@@ -239,6 +239,22 @@ fn no_more_mistakes_are_told_than_anybody_reads() {
 }
 
 #[test]
+fn an_echo_repeats_no_secret() {
+    let body = json!({"name": 5, "Token": "s3cret", "peers": [{"claim": ["s3cret"], "a": 1.5}]});
+    let shown = json!({"name": 5, "Token": "…", "peers": [{"claim": "…", "a": 1.5}]});
+    assert_eq!(Mistake::echo(&body), shown);
+    let long = json!({"token": "s3cret".repeat(1000), "x": "x".repeat(2000)});
+    assert!(!Mistake::echo(&long).to_string().contains("s3cret"));
+    let fields = object(json!({"token": "s3cret", "claim": "s3cret"}));
+    let mut reader = Reader::body(&fields);
+    let claim = reader.required("claim", rules::claim);
+    let name = reader.required("name", rules::name);
+    let mistakes = reader.finish(claim.zip(name)).expect_err("mistakes");
+    assert_eq!(mistakes.len(), 2);
+    assert!(!format!("{mistakes:?}").contains("s3cret"), "{mistakes:?}");
+}
+
+#[test]
 fn an_echo_is_short() {
     let whole = json!("x".repeat(1022));
     assert_eq!(Mistake::echo(&whole), whole);
