@@ -1,5 +1,6 @@
 //! The control server, from outside.
 
+mod authorization;
 mod claim_secrets;
 mod exposure;
 mod hostile;
