@@ -5,4 +5,5 @@ mod frames;
 mod in_flight;
 mod pending;
 mod registry;
+mod replies;
 mod roles;

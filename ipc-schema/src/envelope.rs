@@ -6,6 +6,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
+use crate::bounded::{self, Encoded};
 use crate::error::{ErrorCode, RpcError};
 
 /// Deepest nesting of arrays and objects that a line may have.
@@ -193,13 +194,62 @@ pub fn reply_line(
     Ok(format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"{name}\":{value}}}\n"))
 }
 
+/// As [`reply_line`] of a result, if the line has no more than `most` bytes: a longer one is not
+/// worked out.
+///
+/// # Errors
+/// Never for results of this crate's types.
+pub fn bounded_reply_line(
+    id: Option<&Id>,
+    result: &impl Serialize,
+    most: usize,
+) -> serde_json::Result<Option<String>> {
+    let head = result_head(id);
+    let room = most.saturating_sub(head.len() + RESULT_TAIL.len());
+    Ok(match bounded::encode(result, room)? {
+        Encoded::Whole(json) => Some(head + &one_line(json) + RESULT_TAIL),
+        Encoded::Cut(_) => None,
+    })
+}
+
+/// The part of a reply before its result.
+pub fn result_head(id: Option<&Id>) -> String {
+    let id = id.map_or("null", Id::as_json);
+    format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":")
+}
+
+/// The part of a reply after its result.
+pub const RESULT_TAIL: &str = "}\n";
+
+/// As [`notification_line`], if the line has no more than `most` bytes: a longer one is not worked
+/// out.
+///
+/// # Errors
+/// Never for params of this crate's types.
+pub fn bounded_notification_line(
+    method: &str,
+    params: &impl Serialize,
+    most: usize,
+) -> serde_json::Result<Option<String>> {
+    let head = notification_head(method);
+    let room = most.saturating_sub(head.len() + RESULT_TAIL.len());
+    Ok(match bounded::encode(params, room)? {
+        Encoded::Whole(json) => Some(head + &one_line(json) + RESULT_TAIL),
+        Encoded::Cut(_) => None,
+    })
+}
+
+fn notification_head(method: &str) -> String {
+    format!("{{\"jsonrpc\":\"2.0\",\"method\":\"{method}\",\"params\":")
+}
+
 /// One line, ready to send: a notification.
 ///
 /// # Errors
 /// Never for params of this crate's types.
 pub fn notification_line(method: &str, params: &impl Serialize) -> serde_json::Result<String> {
     let params = one_line(serde_json::to_string(params)?);
-    Ok(format!("{{\"jsonrpc\":\"2.0\",\"method\":\"{method}\",\"params\":{params}}}\n"))
+    Ok(notification_head(method) + &params + RESULT_TAIL)
 }
 
 /// The part of an `event` line that is the same for every subscription, encoded once.
@@ -290,6 +340,19 @@ mod tests {
             assert_eq!(line.find(['\n', '\r']), Some(line.len() - 1), "{line:?}");
         }
         assert_eq!(one_line(r#"{ "a": 1.0 }"#.to_owned()), r#"{ "a": 1.0 }"#);
+    }
+
+    #[test]
+    fn a_bounded_line_is_the_line_or_none() {
+        let (id, result) = (Id::from(7), ["a", "b"]);
+        let line = reply_line(Some(&id), &Ok(result)).expect("encodes");
+        let bounded = |most| bounded_reply_line(Some(&id), &result, most).expect("encodes");
+        assert_eq!(bounded(line.len()), Some(line.clone()));
+        assert_eq!(bounded(line.len() - 1), None);
+        let line = notification_line("n", &result).expect("encodes");
+        let bounded = |most| bounded_notification_line("n", &result, most).expect("encodes");
+        assert_eq!(bounded(line.len()), Some(line.clone()));
+        assert_eq!(bounded(line.len() - 1), None);
     }
 
     #[test]

@@ -23,6 +23,8 @@ const HTTP_CONNECTION: usize = 11 * 1024;
 const CONNECTION: usize = 2 * 1024;
 /// A frame about one peer, which waits for a client to read.
 const QUEUED_FRAME: usize = 1024;
+/// Bytes that may wait for a client of the local socket outside the total.
+const LOCAL_FLOOR: usize = 16 * 1024;
 /// Changes that wait for the disk.
 const PENDING: usize = 128 << 20;
 
@@ -49,8 +51,10 @@ fn shared(limits: &Limits) -> Vec<Entries> {
         entries(
             "limits.connections",
             limits.connections,
-            CONNECTION + limits.frame_in + limits.queue_bytes,
+            CONNECTION + limits.frame_in + LOCAL_FLOOR,
         ),
+        // Events have a quarter beside the replies.
+        entries("limits.reply_bytes", limits.reply_bytes / 4 * 5, 1),
         entries("(changes that wait for the disk)", PENDING, 1),
     ]
 }

@@ -192,6 +192,9 @@ pub struct Limits {
     pub queue_events: usize,
     /// Bytes that wait for a client to read.
     pub queue_bytes: usize,
+    /// Bytes of replies and events that wait for the clients of the local socket, over all
+    /// connections.
+    pub reply_bytes: usize,
     /// How long the rest of a begun frame may take.
     #[serde(serialize_with = "duration::serialize")]
     pub partial_frame: Duration,
@@ -226,6 +229,7 @@ impl Limits {
             observer_idle: table.duration("observer_idle", minutes(1), INTERVAL),
             queue_events: table.number("queue_events", 256, COUNT),
             queue_bytes: table.number("queue_bytes", MIB, KIB..=256 * MIB),
+            reply_bytes: table.number("reply_bytes", 72 * MIB, MIB..=1024 * MIB),
             partial_frame: table.duration("partial_frame", seconds(10), INTERVAL),
             write_stall: table.duration("write_stall", seconds(10), INTERVAL),
             request_timeout: table.duration("request_timeout", seconds(10), INTERVAL),

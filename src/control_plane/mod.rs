@@ -109,11 +109,12 @@ pub enum Ask {
         interest: Interest,
         /// Where the events go.
         queue: Arc<EventQueue>,
-        /// Whether to tell the state that they start from.
-        snapshot: bool,
+        /// Bytes of JSON that the state may have which they start from; none to leave it out.
+        snapshot: Option<usize>,
     },
-    /// A fresh start for a subscription that fell behind: a reset comes into its queue.
-    Resume(SubscriptionKey, Interest),
+    /// A fresh start for a subscription that fell behind: a reset comes into its queue. Its
+    /// parties are left out where they have more bytes of JSON than that.
+    Resume(SubscriptionKey, Interest, usize),
     /// No more events.
     Unsubscribe(SubscriptionKey),
 }
@@ -131,6 +132,13 @@ pub enum Query {
         after: Option<String>,
         /// The most to return.
         limit: usize,
+        /// Bytes of JSON that they may have; the first one may pass it.
+        room: usize,
+    },
+    /// All parties, if they may fit into so many bytes of JSON.
+    AllParties {
+        /// The bytes.
+        room: usize,
     },
     /// The relays of a region, or all.
     Relays(Option<Name>),
@@ -149,7 +157,7 @@ pub enum Answer {
     Party(Party),
     /// To `Query::Peer`.
     Peer(Peer),
-    /// To `Query::Parties`.
+    /// To `Query::Parties` and `Query::AllParties`.
     Parties {
         /// The page.
         parties: Vec<Party>,
@@ -269,6 +277,14 @@ pub enum Failure {
         /// The reason in its words.
         message: String,
     },
+    /// The answer is too long: that was known before it was worked out.
+    #[error("the reply has {least} bytes at least, and may have {room}")]
+    TooLong {
+        /// Lower bound of its length.
+        least: usize,
+        /// The most that it may have.
+        room: usize,
+    },
     /// This program has no connection to a control server, and never will.
     #[error("{0}")]
     NoLink(&'static str),
@@ -321,6 +337,7 @@ impl Failure {
                 | ErrorCode::Timeout => *code,
                 _ => ErrorCode::ServerRejected,
             },
+            Self::TooLong { .. } => ErrorCode::FrameTooLarge,
             Self::NoLink(_) => ErrorCode::InvalidRequest,
             Self::TimedOut(_) => ErrorCode::Timeout,
             Self::Stopping => ErrorCode::ShuttingDown,

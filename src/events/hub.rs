@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use actix::prelude::*;
 use lanrage_ipc::model::PartyId;
@@ -21,6 +22,8 @@ pub struct Hub {
     narrow: HashMap<PartyId, BTreeSet<SubscriptionKey>>,
     /// Those that hear all of a topic: of all parties, or of what is no party's.
     wide: HashMap<Topic, BTreeSet<SubscriptionKey>>,
+    /// Bytes of the events that wait for subscribers of the local socket.
+    live: Arc<AtomicUsize>,
 }
 
 #[derive(Debug)]
@@ -54,7 +57,7 @@ impl Handler<Publish> for Hub {
 impl Hub {
     fn take_in(&mut self, bulletin: Bulletin) {
         match bulletin {
-            Bulletin::Tell(event) => self.tell(&Arc::new(News::new(event))),
+            Bulletin::Tell(event) => self.tell(&Arc::new(News::new(event, self.live.clone()))),
             Bulletin::Attach(key, interest, queue) => {
                 if let Some(party_id) = &interest.party_id {
                     self.narrow.entry(party_id.clone()).or_default().insert(key);
@@ -150,7 +153,8 @@ mod tests {
         topics: &[Topic],
         party: Option<&str>,
     ) -> Arc<EventQueue> {
-        let queue = Arc::new(EventQueue::new(QueueLimits { events: 10, bytes: None }));
+        let queue =
+            Arc::new(EventQueue::new(QueueLimits { events: 10, bytes: None, all_bytes: None }));
         let key = SubscriptionKey { connection: ConnectionId(1), number };
         let party_id = party.map(|id| id.parse().expect("an id"));
         let interest = Interest { topics: topics.to_vec(), party_id };

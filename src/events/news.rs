@@ -1,5 +1,6 @@
 //! An event on its way to those who want to hear it.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use lanrage_ipc::envelope::event_body;
@@ -12,6 +13,8 @@ pub struct News {
     event: Event,
     body: OnceLock<Arc<str>>,
     tellings: Mutex<Vec<(Manner, Arc<str>)>>,
+    /// Bytes of the bodies of all news that are still waited for.
+    live: Arc<AtomicUsize>,
 }
 
 /// How an event is told over the network: what its text depends on beside the event.
@@ -24,9 +27,9 @@ pub struct Manner {
 }
 
 impl News {
-    /// Of an event.
-    pub fn new(event: Event) -> Self {
-        Self { event, body: OnceLock::new(), tellings: Mutex::default() }
+    /// Of an event. `live` counts the bytes of all bodies.
+    pub fn new(event: Event, live: Arc<AtomicUsize>) -> Self {
+        Self { event, body: OnceLock::new(), tellings: Mutex::default(), live }
     }
 
     /// The event itself.
@@ -36,13 +39,19 @@ impl News {
 
     /// The part of its line on the local socket that all subscribers share.
     pub fn body(&self) -> &Arc<str> {
-        self.body.get_or_init(|| match event_body(&self.event) {
-            Ok(body) => body.into(),
-            Err(error) => {
+        self.body.get_or_init(|| {
+            let body = event_body(&self.event).unwrap_or_else(|error| {
                 log::error!("an event could not be encoded: {error}");
-                "".into()
-            }
+                String::new()
+            });
+            self.live.fetch_add(body.len(), Ordering::Relaxed);
+            body.into()
         })
+    }
+
+    /// Bytes of the bodies of all news that are still waited for.
+    pub(super) fn live_bytes(&self) -> usize {
+        self.live.load(Ordering::Relaxed)
     }
 
     /// What is told of it in that manner: worked out by `tell`, once for all who hear it so.
@@ -62,6 +71,14 @@ impl News {
         let text: Arc<str> = tell(&self.event)?.into();
         tellings.push((manner, text.clone()));
         Ok(text)
+    }
+}
+
+impl Drop for News {
+    fn drop(&mut self) {
+        if let Some(body) = self.body.get() {
+            self.live.fetch_sub(body.len(), Ordering::Relaxed);
+        }
     }
 }
 

@@ -15,6 +15,9 @@ pub struct QueueLimits {
     pub events: usize,
     /// Their size in bytes on the local socket; none where they don't go there.
     pub bytes: Option<usize>,
+    /// Bytes of the events that wait for any client; none where they don't go there. A client
+    /// for whom nothing waits gets its event all the same.
+    pub all_bytes: Option<usize>,
 }
 
 /// What a session takes out.
@@ -54,7 +57,9 @@ impl EventQueue {
         let bytes = self.size(news);
         let mut waiting = self.lock();
         let room = waiting.deliveries.len() < self.limits.events
-            && self.limits.bytes.is_none_or(|most| waiting.bytes + bytes <= most);
+            && self.limits.bytes.is_none_or(|most| waiting.bytes + bytes <= most)
+            && (waiting.deliveries.is_empty()
+                || self.limits.all_bytes.is_none_or(|most| news.live_bytes() <= most));
         if room {
             waiting.bytes += bytes;
             waiting.deliveries.push_back(Delivery::Event(key, news.clone()));

@@ -172,6 +172,7 @@ impl Problem {
             | Failure::BackupPath(_)
             | Failure::Offline(_)
             | Failure::Rejected { .. }
+            | Failure::TooLong { .. }
             | Failure::NoLink(_) => Self::internal(words),
         };
         Self { code: Some(code), ..problem }

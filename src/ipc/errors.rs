@@ -5,6 +5,12 @@ use lanrage_ipc::RpcError;
 use crate::control_plane::Failure;
 use crate::core::Refusal;
 
+/// The way out for whom a snapshot is too long.
+pub(super) const SNAPSHOT_TOO_LONG: &str =
+    "name a party_id, or take snapshot:false and page through party.list";
+/// The way out for whom an export is too long.
+pub(super) const EXPORT_TOO_LONG: &str = "raise limits.frame_out, or use state.backup";
+
 /// The longest message, in characters.
 const LONGEST_MESSAGE: usize = 300;
 

@@ -12,6 +12,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::task::JoinSet;
 
 use super::Face;
+use super::budget::Account;
 use super::census::{Full, Place};
 use super::session::Session;
 use super::translate::{Translator, caller};
@@ -65,11 +66,15 @@ async fn admit(face: Rc<Face>, stream: Stream, connection: ConnectionId) {
     };
     match enter(&face, owner).await {
         Ok((place, role)) => {
+            let settings = face.settings();
+            let is_system = settings.access.is_system();
+            let account = Account::new(&face.budget, owner, role, &settings.limits, is_system);
             let translator = Translator {
-                settings: face.settings(),
+                settings,
                 caller: caller(owner, role, connection),
                 role,
                 face: face.clone(),
+                account: Rc::new(account),
             };
             Session::new(translator, place).run(stream, face.stopping.clone()).await;
         }

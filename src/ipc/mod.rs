@@ -5,6 +5,7 @@
 //! a rule about parties.
 
 mod access;
+mod budget;
 mod census;
 mod errors;
 mod listener;
@@ -40,7 +41,10 @@ pub struct Face {
     clock: Clock,
     settings: RefCell<Rc<Settings>>,
     census: census::Census,
+    budget: budget::Budget,
     refused: Warnings,
+    /// Limits the warnings that replies found no room.
+    starved: Throttle,
     /// Limits the errors of connections that the system does not give.
     unaccepted: Throttle,
     /// Why the daemon stops, once it does.
@@ -77,7 +81,9 @@ impl Face {
             clock,
             settings,
             census,
+            budget: budget::Budget::default(),
             refused: Warnings::default(),
+            starved: Throttle::new(LASTING),
             unaccepted: Throttle::new(LASTING),
             stopping,
         }

@@ -1,31 +1,69 @@
 //! Lines on their way out of a session.
 
+use std::collections::VecDeque;
 use std::io;
 
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
+/// Lines are gathered up to this many bytes, so that short ones share a write.
+const GATHERED: usize = 16 * 1024;
+
 /// Bytes that wait for the client to take them.
 #[derive(Debug, Default)]
 pub(super) struct Outgoing {
-    bytes: Vec<u8>,
+    chunks: VecDeque<Chunk>,
+    /// Bytes of the first chunk that were written.
     written: usize,
+    waiting: usize,
+    owned: usize,
+}
+
+#[derive(Debug)]
+enum Chunk {
+    Owned(Vec<u8>),
+    /// Part of a document that all connections share.
+    Shared(&'static [u8]),
+}
+
+impl Chunk {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Owned(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
 }
 
 impl Outgoing {
-    /// Memory kept for the next lines.
-    const KEPT: usize = 16 * 1024;
+    pub(super) fn push(&mut self, text: String) {
+        self.waiting += text.len();
+        self.owned += text.len();
+        match self.chunks.back_mut() {
+            Some(Chunk::Owned(bytes)) if bytes.len() + text.len() <= GATHERED => {
+                bytes.extend_from_slice(text.as_bytes());
+            }
+            _ => self.chunks.push_back(Chunk::Owned(text.into_bytes())),
+        }
+    }
 
-    pub(super) fn push(&mut self, text: &str) {
-        self.bytes.extend_from_slice(text.as_bytes());
+    /// Puts a text behind the others that is not copied.
+    pub(super) fn push_shared(&mut self, text: &'static str) {
+        self.waiting += text.len();
+        self.chunks.push_back(Chunk::Shared(text.as_bytes()));
     }
 
     /// How many bytes wait.
     pub(super) fn len(&self) -> usize {
-        self.bytes.len() - self.written
+        self.waiting
+    }
+
+    /// Bytes of memory that only this connection needs for them.
+    pub(super) fn owned(&self) -> usize {
+        self.owned
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.waiting == 0
     }
 
     /// Writes some of what waits. Losing the future loses nothing.
@@ -33,19 +71,71 @@ impl Outgoing {
         &mut self,
         stream: &mut (impl AsyncWrite + Unpin),
     ) -> io::Result<()> {
-        let written = stream.write(&self.bytes[self.written..]).await?;
+        let Some(first) = self.chunks.front() else { return Ok(()) };
+        let bytes = first.bytes();
+        let written = stream.write(&bytes[self.written..]).await?;
         if written == 0 {
             return Err(io::ErrorKind::WriteZero.into());
         }
         self.written += written;
-        if self.is_empty() {
-            self.bytes.clear();
-            self.bytes.shrink_to(Self::KEPT);
-            self.written = 0;
-        } else if self.written > self.bytes.len() / 2 {
-            self.bytes.drain(..self.written);
+        self.waiting -= written;
+        if self.written == bytes.len() {
+            if let Chunk::Owned(bytes) = first {
+                self.owned -= bytes.len();
+            }
+            self.chunks.pop_front();
             self.written = 0;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    /// Takes a few bytes at a time.
+    #[derive(Default)]
+    struct Slow(Vec<u8>);
+
+    impl AsyncWrite for Slow {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            let taken = bytes.len().min(3);
+            self.0.extend_from_slice(&bytes[..taken]);
+            Poll::Ready(Ok(taken))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn lines_leave_in_order_and_shared_ones_need_no_memory() {
+        let (mut outgoing, mut stream) = (Outgoing::default(), Slow::default());
+        outgoing.push("one\n".into());
+        outgoing.push("two\n".into());
+        outgoing.push_shared("shared");
+        outgoing.push("\n".into());
+        assert_eq!((outgoing.len(), outgoing.owned(), outgoing.chunks.len()), (15, 9, 3));
+        while !outgoing.is_empty() {
+            let wrote = outgoing.write_some(&mut stream).now_or_never();
+            assert!(matches!(wrote, Some(Ok(()))));
+        }
+        assert_eq!(stream.0, b"one\ntwo\nshared\n");
+        assert_eq!((outgoing.owned(), outgoing.chunks.len()), (0, 0));
     }
 }

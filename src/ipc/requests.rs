@@ -10,9 +10,10 @@ use lanrage_ipc::params::SubscribeParams;
 use lanrage_ipc::results::{Done, SubscribeResult};
 use lanrage_ipc::{ErrorCode, Reply, Request, RpcError};
 
-use super::errors::shortened;
-use super::subscriptions::{Subscriptions, name};
-use super::translate::Translator;
+use super::budget::Reserved;
+use super::errors::{SNAPSHOT_TOO_LONG, shortened};
+use super::subscriptions::{Resume, Subscriptions, name};
+use super::translate::{Told, Translator, bytes_of_parties, bytes_of_relays};
 use crate::control_plane::{Answer, Ask};
 use crate::events::{EventQueue, Interest, SubscriptionKey};
 
@@ -46,14 +47,28 @@ impl Addressee {
 /// An answer.
 pub(super) struct Answered {
     pub(super) to: Addressee,
-    pub(super) reply: Result<Reply, RpcError>,
+    pub(super) reply: Result<Told, RpcError>,
     /// The subscription whose events may follow the reply.
     pub(super) subscription: Option<(SubscriptionKey, Interest)>,
+    /// Room that is reserved for the reply until it is encoded.
+    pub(super) reserved: Option<Reserved>,
+    /// Room for the fresh start of a subscription, which comes by its queue.
+    pub(super) fresh_start: Option<(Resume, Reserved)>,
 }
 
 impl Answered {
     pub(super) fn new(to: Addressee, reply: Result<Reply, RpcError>) -> Self {
-        Self { to, reply: reply.map_err(shortened), subscription: None }
+        Self::told(to, reply.map(Told::Reply))
+    }
+
+    fn told(to: Addressee, reply: Result<Told, RpcError>) -> Self {
+        Self {
+            to,
+            reply: reply.map_err(shortened),
+            subscription: None,
+            reserved: None,
+            fresh_start: None,
+        }
     }
 }
 
@@ -145,7 +160,10 @@ impl Requests {
                     Answered::new(to, unsubscribe(&translator, ended, &params.subscription).await)
                 })
             }
-            request => Box::pin(async move { Answered::new(to, translator.answer(request).await) }),
+            request => Box::pin(async move {
+                let (reply, reserved) = translator.answer(request).await;
+                Answered { reserved, ..Answered::told(to, reply) }
+            }),
         };
         self.futures.push(future);
     }
@@ -164,17 +182,19 @@ impl Requests {
         }));
     }
 
-    /// Asks for a fresh start of a subscription in the background.
-    pub(super) fn resume(&self, key: SubscriptionKey, interest: Interest) {
+    /// Asks for a fresh start of a subscription in the background, once there is room for it.
+    pub(super) fn resume(&self, resume: Resume, key: SubscriptionKey, interest: Interest) {
         let translator = self.translator.clone();
         self.futures.push(Box::pin(async move {
+            let room = translator.settings.limits.frame_out;
+            let fresh_start = Some((resume, translator.account.reserve(room).await));
             // Nothing else would make it good.
-            while let Err(error) = translator.ask(Ask::Resume(key, interest.clone())).await {
+            while let Err(error) = translator.ask(Ask::Resume(key, interest.clone(), room)).await {
                 if error.data.code != ErrorCode::Timeout {
                     return Answered::new(Addressee::Nobody, Err(error));
                 }
             }
-            Answered::new(Addressee::Nobody, Ok(Reply::Ping(Done {})))
+            Answered { fresh_start, ..Answered::new(Addressee::Nobody, Ok(Reply::Ping(Done {}))) }
         }));
     }
 }
@@ -187,8 +207,25 @@ async fn subscribe(
     params: SubscribeParams,
     queue: Arc<EventQueue>,
 ) -> Answered {
-    let ask = Ask::Subscribe { key, interest: interest.clone(), queue, snapshot: params.snapshot };
-    let reply = translator.ask(ask).await.map(|answer| {
+    let room = translator.settings.limits.frame_out;
+    let (snapshot, reserved) = match params.snapshot {
+        true => {
+            match translator.reserve(|all| bytes_of_parties(all) + bytes_of_relays(all)).await {
+                Ok(reserved) => (Some(room), Some(reserved)),
+                Err(error) => {
+                    let subscription = Some((key, interest));
+                    return Answered { subscription, ..Answered::new(to, Err(error)) };
+                }
+            }
+        }
+        false => (None, None),
+    };
+    let ask = Ask::Subscribe { key, interest: interest.clone(), queue, snapshot };
+    let too_long = |error: RpcError| match error.data.code {
+        ErrorCode::FrameTooLarge => error.hint(SNAPSHOT_TOO_LONG),
+        _ => error,
+    };
+    let reply = translator.ask(ask).await.map_err(too_long).map(|answer| {
         Reply::EventsSubscribe(SubscribeResult {
             subscription: name(key),
             seq: 0,
@@ -198,7 +235,8 @@ async fn subscribe(
             },
         })
     });
-    Answered { to, reply, subscription: Some((key, interest)) }
+    let subscription = Some((key, interest));
+    Answered { subscription, reserved, ..Answered::new(to, reply) }
 }
 
 async fn unsubscribe(

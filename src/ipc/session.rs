@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use interprocess::local_socket::tokio::Stream;
 use lanrage_ipc::codec::{LineDecoder, LineError};
-use lanrage_ipc::envelope::{notification_line, reply_line};
+use lanrage_ipc::envelope::{
+    Id, RESULT_TAIL, bounded_reply_line, notification_line, reply_line, result_head,
+};
 use lanrage_ipc::event::GoawayParams;
 use lanrage_ipc::results::Role;
 use lanrage_ipc::{ErrorCode, Reply, RpcError};
@@ -15,10 +17,11 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::census::Place;
+use super::errors::{EXPORT_TOO_LONG, SNAPSHOT_TOO_LONG};
 use super::outgoing::Outgoing;
 use super::requests::{Addressee, Answered, Requests};
 use super::subscriptions::{Due, Subscriptions};
-use super::translate::Translator;
+use super::translate::{Told, Translator};
 use crate::config::Limits;
 use crate::control_plane::Ask;
 use crate::core::Command;
@@ -116,6 +119,10 @@ impl Session {
         let (mut reader, mut writer) = (stream, stream);
         let queue = self.subscriptions.queue.clone();
         while !self.is_over() {
+            self.translator.account.set_outgoing(self.outgoing.owned());
+            if let Some((resume, key, interest)) = self.subscriptions.next_resumed() {
+                self.requests.resume(resume, key, interest);
+            }
             if self.unread && self.may_take_more() {
                 self.take_line();
                 // Others get their turn between two lines of one client, and what is cheap is
@@ -127,6 +134,8 @@ impl Session {
                 }
             }
             let busy = self.unread && self.may_take_more();
+            let is_starved = !self.translator.account.has_room(0);
+            let account = self.translator.account.clone();
             let deadline = self.deadline();
             let timer = pin!(tokio::time::sleep_until(deadline.unwrap_or(self.taken)));
             tokio::select! {
@@ -143,6 +152,7 @@ impl Session {
                 }
                 delivery = queue.next(), if self.may_tell() => self.tell(delivery, &queue)?,
                 read = reader.read(&mut buffer), if self.may_read() => self.read(&buffer[..read?]),
+                () = account.freed(), if is_starved => {}
                 () = self.place.evicted(), if self.phase == Phase::Open => self.evicted(),
                 () = timer, if deadline.is_some() => self.timed_out()?,
                 () = std::future::ready(()), if busy => {}
@@ -169,7 +179,7 @@ impl Session {
 
     /// A client that doesn't take its replies is not listened to.
     fn may_take_more(&self) -> bool {
-        self.outgoing.len() < self.limits().frame_out
+        self.outgoing.len() < self.limits().frame_out && self.translator.account.has_room(0)
     }
 
     fn may_read(&self) -> bool {
@@ -189,6 +199,7 @@ impl Session {
         !self.subscriptions.is_empty()
             && !self.requests.is_subscribing()
             && self.outgoing.len() < EVENTS_BELOW
+            && self.translator.account.has_room(0)
             && self.phase == Phase::Open
     }
 
@@ -286,8 +297,12 @@ impl Session {
     }
 
     fn answered(&mut self, answered: Answered) {
-        let Answered { to, reply, subscription } = answered;
+        let Answered { to, reply, subscription, reserved, fresh_start } = answered;
         let sent = self.reply(&to, &reply);
+        drop(reserved);
+        if let Some((resume, reserved)) = fresh_start {
+            self.subscriptions.keep(resume, reserved);
+        }
         if let Some((key, interest)) = subscription {
             self.requests.subscribed(key);
             match (sent, reply) {
@@ -299,7 +314,7 @@ impl Session {
     }
 
     /// Sends a reply, or why it can't be sent: `false`.
-    fn reply(&mut self, to: &Addressee, reply: &Result<Reply, RpcError>) -> bool {
+    fn reply(&mut self, to: &Addressee, reply: &Result<Told, RpcError>) -> bool {
         let id = match to {
             Addressee::Request(id) => Some(id),
             Addressee::Unknown => None,
@@ -310,17 +325,37 @@ impl Session {
                 return true;
             }
         };
-        let limit = self.limits().frame_out;
-        let (line, sent) = match reply_line(id, reply) {
-            Ok(line) if line.len() <= limit => (Ok(line), true),
-            Ok(line) => (reply_line(id, &too_large(reply, line.len(), limit)), false),
-            Err(error) => (Err(error), false),
-        };
-        match line {
-            Ok(line) => self.send(&line),
-            Err(error) => log::error!("a reply could not be encoded: {error}"),
+        match reply {
+            Ok(Told::Document(json)) => {
+                self.send(result_head(id));
+                self.outgoing.push_shared(json);
+                self.send(RESULT_TAIL.to_owned());
+                true
+            }
+            Ok(Told::Reply(reply)) => {
+                let limit = self.limits().frame_out;
+                match bounded_reply_line(id, reply, limit) {
+                    Ok(Some(line)) => {
+                        self.send(line);
+                        return true;
+                    }
+                    Ok(None) => self.send_error(id, too_large(reply, limit)),
+                    Err(error) => log::error!("a reply could not be encoded: {error}"),
+                }
+                false
+            }
+            Err(error) => {
+                self.send_error(id, error.clone());
+                true
+            }
         }
-        sent
+    }
+
+    fn send_error(&mut self, id: Option<&Id>, error: RpcError) {
+        match reply_line(id, &Err::<Reply, _>(error)) {
+            Ok(line) => self.send(line),
+            Err(error) => log::error!("an error could not be encoded: {error}"),
+        }
     }
 
     /// Tells of something that was no request.
@@ -328,7 +363,7 @@ impl Session {
         self.reply(&Addressee::Unknown, &Err(error));
     }
 
-    fn send(&mut self, line: &str) {
+    fn send(&mut self, line: String) {
         if self.outgoing.is_empty() {
             self.taken = Instant::now();
         }
@@ -341,8 +376,7 @@ impl Session {
         let mut next = Some(delivery);
         while let Some(delivery) = next {
             match self.subscriptions.due(delivery)? {
-                Due::Send(line) => self.send(&line),
-                Due::Resume(key, interest) => self.requests.resume(key, interest),
+                Due::Send(line) => self.send(line),
                 Due::Nothing => {}
             }
             next = if self.may_tell() { queue.take() } else { None };
@@ -360,7 +394,7 @@ impl Session {
 
     fn say_goodbye(&mut self, reason: String) -> io::Result<()> {
         let goodbye = GoawayParams { reason, reconnect_after_ms: RECONNECT_AFTER_MS };
-        self.send(&notification_line("goaway", &goodbye)?);
+        self.send(notification_line("goaway", &goodbye)?);
         self.unread = false;
         self.close(Phase::Closing { until: Instant::now() + FAREWELL });
         Ok(())
@@ -372,20 +406,14 @@ impl Session {
     }
 }
 
-fn too_large(
-    reply: &Result<Reply, RpcError>,
-    length: usize,
-    limit: usize,
-) -> Result<Reply, RpcError> {
-    let message = format!("the reply has {length} bytes, and may have {limit}");
+fn too_large(reply: &Reply, limit: usize) -> RpcError {
+    let message = format!("the reply has more than {limit} bytes, the most that it may have");
     let error = RpcError::new(ErrorCode::FrameTooLarge, message);
-    Err(match reply {
-        Ok(Reply::EventsSubscribe(_)) => {
-            error.hint("name a party_id, or take snapshot:false and page through party.list")
-        }
-        Ok(Reply::StateExport(_)) => error.hint("raise limits.frame_out, or use state.backup"),
+    match reply {
+        Reply::EventsSubscribe(_) => error.hint(SNAPSHOT_TOO_LONG),
+        Reply::StateExport(_) => error.hint(EXPORT_TOO_LONG),
         _ => error,
-    })
+    }
 }
 
 /// Waits until the daemon stops, and says why.

@@ -1,13 +1,14 @@
 //! A connection's subscriptions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use lanrage_ipc::RpcError;
-use lanrage_ipc::envelope::{event_head, notification_line};
+use lanrage_ipc::envelope::{bounded_notification_line, event_head, notification_line};
 use lanrage_ipc::event::{ResetParams, Snapshot};
 use lanrage_ipc::params::{SubscribeParams, Topic};
 
+use super::budget::Reserved;
 use crate::config::Limits;
 use crate::core::ConnectionId;
 use crate::events::{Delivery, EventQueue, Interest, QueueLimits, SubscriptionKey};
@@ -22,6 +23,23 @@ pub(super) struct Subscriptions {
     active: BTreeMap<u64, Active>,
     pub(super) queue: Arc<EventQueue>,
     frame_out: usize,
+    /// Subscriptions that fell behind. One at a time gets a fresh start: each may be as long as
+    /// a frame.
+    behind: VecDeque<u64>,
+    resuming: Option<Resuming>,
+    resumes: u64,
+}
+
+/// Names a request for a fresh start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Resume(u64);
+
+/// A subscription that waits for its fresh start.
+struct Resuming {
+    resume: Resume,
+    number: u64,
+    /// Room for the snapshot.
+    _reserved: Option<Reserved>,
 }
 
 struct Active {
@@ -34,21 +52,26 @@ struct Active {
 pub(super) enum Due {
     /// Send these lines.
     Send(String),
-    /// Ask for a fresh start.
-    Resume(SubscriptionKey, Interest),
-    /// Nothing: its subscription has ended.
+    /// Nothing: its subscription has ended, or waits for a fresh start.
     Nothing,
 }
 
 impl Subscriptions {
     pub(super) fn new(connection: ConnectionId, limits: &Limits) -> Self {
-        let bounds = QueueLimits { events: limits.queue_events, bytes: Some(limits.queue_bytes) };
+        let bounds = QueueLimits {
+            events: limits.queue_events,
+            bytes: Some(limits.queue_bytes),
+            all_bytes: Some(limits.reply_bytes / 4),
+        };
         Self {
             connection,
             last: 0,
             active: BTreeMap::new(),
             queue: Arc::new(EventQueue::new(bounds)),
             frame_out: limits.frame_out,
+            behind: VecDeque::new(),
+            resuming: None,
+            resumes: 0,
         }
     }
 
@@ -86,9 +109,37 @@ impl Subscriptions {
     pub(super) fn end(&mut self, name: &str) -> Option<SubscriptionKey> {
         let number = name.strip_prefix('s')?.parse().ok()?;
         self.active.remove(&number)?;
-        let key = SubscriptionKey { connection: self.connection, number };
+        let key = self.key(number);
         self.queue.forget(key);
+        self.behind.retain(|behind| *behind != number);
+        self.resuming.take_if(|resuming| resuming.number == number);
         Some(key)
+    }
+
+    /// The next subscription to ask a fresh start for, unless one is awaited.
+    pub(super) fn next_resumed(&mut self) -> Option<(Resume, SubscriptionKey, Interest)> {
+        if self.resuming.is_some() {
+            return None;
+        }
+        let number = self.behind.pop_front()?;
+        let interest = self.active.get(&number)?.interest.clone();
+        self.resumes += 1;
+        let resume = Resume(self.resumes);
+        self.resuming = Some(Resuming { resume, number, _reserved: None });
+        Some((resume, self.key(number), interest))
+    }
+
+    /// Keeps the room for a fresh start until it is told, unless it was told already.
+    pub(super) fn keep(&mut self, resume: Resume, reserved: Reserved) {
+        if let Some(resuming) = &mut self.resuming
+            && resuming.resume == resume
+        {
+            resuming._reserved = Some(reserved);
+        }
+    }
+
+    fn key(&self, number: u64) -> SubscriptionKey {
+        SubscriptionKey { connection: self.connection, number }
     }
 
     /// Ends all of them.
@@ -118,9 +169,15 @@ impl Subscriptions {
             }
             Delivery::Reset(_, snapshot) => {
                 active.seq += 1;
+                self.resuming = None;
                 Due::Send(reset_line(key, active.seq, *snapshot, self.frame_out)?)
             }
-            Delivery::Behind(_) => Due::Resume(key, active.interest.clone()),
+            Delivery::Behind(_) => {
+                // A fresh start that was on its way was dropped with what waited.
+                self.resuming.take_if(|resuming| resuming.number == key.number);
+                self.behind.push_back(key.number);
+                Due::Nothing
+            }
         })
     }
 }
@@ -138,8 +195,7 @@ fn reset_line(
     frame_out: usize,
 ) -> serde_json::Result<String> {
     let mut params = ResetParams { subscription: name(key), seq, snapshot };
-    let line = notification_line("event.reset", &params)?;
-    if line.len() <= frame_out {
+    if let Some(line) = bounded_notification_line("event.reset", &params, frame_out)? {
         return Ok(line);
     }
     params.snapshot.parties = None;

@@ -56,7 +56,7 @@ struct Updates {
 
 impl Hearing {
     pub(super) fn new(connection: ConnectionId, events: usize) -> Self {
-        let queue = EventQueue::new(QueueLimits { events, bytes: None });
+        let queue = EventQueue::new(QueueLimits { events, bytes: None, all_bytes: None });
         Self {
             connection,
             last: 0,

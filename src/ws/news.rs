@@ -74,7 +74,8 @@ impl Conversation {
     async fn subscribe(&self, party_id: &PartyId) -> Result<(SubscriptionKey, Party), Failure> {
         let (key, interest) = self.hearing.borrow_mut().draft(party_id);
         let queue = self.hearing.borrow().queue.clone();
-        let asked = self.ask(Ask::Subscribe { key, interest, queue, snapshot: true }).await;
+        let asked =
+            self.ask(Ask::Subscribe { key, interest, queue, snapshot: Some(usize::MAX) }).await;
         if let Err(Failure::TimedOut(_)) = asked {
             // It may begin even now.
             self.unsubscribe(Some(key)).await;

@@ -53,6 +53,7 @@ fn defaults() {
         observer_idle: seconds(60),
         queue_events: 256,
         queue_bytes: 1_048_576,
+        reply_bytes: 75_497_472,
         partial_frame: seconds(10),
         write_stall: seconds(10),
         request_timeout: seconds(10),
@@ -78,8 +79,8 @@ fn only_the_grace_may_be_zero() {
 #[test]
 fn every_limit_has_a_range() {
     // No more than 20 mistakes are told at once.
-    let zeros = "observers=0\nobservers_per_uid=0\nobserver_idle='0s'";
-    assert_eq!(mistakes(zeros, Limits::read).len(), 3);
+    let zeros = "observers=0\nobservers_per_uid=0\nobserver_idle='0s'\nreply_bytes=0";
+    assert_eq!(mistakes(zeros, Limits::read).len(), 4);
     let zeros = "parties_per_peer=0\npeers_per_party=0\nparties=0\nrelays=0\nframe_in=0\nframe_out=0\n\
         signal_bytes=0\nsignals_per_peer=0\nsignals_total_bytes=0\nsignal_ttl='0s'\nrequests_in_flight=0\nconnections=0\n\
         connections_per_uid=0\nqueue_events=0\nqueue_bytes=0\npartial_frame='0s'\nwrite_stall='0s'\n\

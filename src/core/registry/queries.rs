@@ -9,6 +9,12 @@ use super::{Member, Party, Registry};
 use crate::core::command::{Now, Refusal};
 use crate::core::record::Seen;
 
+/// Bytes that a party, a member and a relay have in JSON at least, in any shape in which they are
+/// told.
+const PARTY_BYTES: usize = 80;
+const MEMBER_BYTES: usize = 160;
+const RELAY_BYTES: usize = 100;
+
 /// Narrows what is read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Filter {
@@ -52,6 +58,50 @@ impl Registry {
             None => (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded),
         };
         self.parties.range::<str, _>(range).map(move |(_, party)| self.show(party, now))
+    }
+
+    /// The first parties after `after`, and whether there are more: at most `limit`, and no more
+    /// than may fit into `room` bytes of JSON, but one.
+    pub fn page(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+        room: usize,
+        now: Now,
+    ) -> (Vec<model::Party>, bool) {
+        let range = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+        let mut parties = self.parties.range::<str, _>(range).map(|(_, party)| party).peekable();
+        let (mut page, mut used) = (Vec::new(), 0);
+        while let Some(party) = parties.peek() {
+            used += PARTY_BYTES + MEMBER_BYTES * party.members.len();
+            if page.len() >= limit || (used > room && !page.is_empty()) {
+                break;
+            }
+            page.push(self.show(party, now));
+            parties.next();
+        }
+        (page, parties.peek().is_some())
+    }
+
+    /// Lower bound of the JSON of the parties that a filter lets through, in bytes. Costs nothing.
+    pub fn least_bytes(&self, filter: &Filter) -> usize {
+        match &filter.party_id {
+            None => PARTY_BYTES * self.parties.len() + MEMBER_BYTES * self.memberships,
+            Some(id) => self
+                .parties
+                .get(id)
+                .map_or(0, |party| PARTY_BYTES + MEMBER_BYTES * party.members.len()),
+        }
+    }
+
+    /// Lower bound of the JSON of all relays, in bytes.
+    pub fn least_bytes_of_relays(&self) -> usize {
+        RELAY_BYTES * self.relays.len()
+    }
+
+    /// True if there is a party of that id.
+    pub fn has_party(&self, id: &PartyId) -> bool {
+        self.parties.contains_key(id)
     }
 
     /// The relays by region, then id; those of one region, or all.

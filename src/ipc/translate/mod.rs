@@ -12,8 +12,8 @@ use lanrage_ipc::model::{Connection, ConnectionState};
 use lanrage_ipc::params::{self, Agent, ProtocolRange};
 use lanrage_ipc::results::*;
 use lanrage_ipc::{ErrorCode, PROTOCOL, Reply, Request, RpcError};
-use serde_json::value::RawValue;
 
+use super::budget::{Account, Reserved};
 use super::census::Shares;
 use super::errors::wire;
 use super::{Face, Settings};
@@ -29,6 +29,8 @@ pub(super) struct Translator {
     pub(super) settings: Rc<Settings>,
     pub(super) caller: Caller,
     pub(super) role: Role,
+    /// What waits for the connection's client.
+    pub(super) account: Rc<Account>,
 }
 
 impl Translator {
@@ -60,15 +62,63 @@ impl Translator {
         self.settings.limits.frame_out.saturating_sub(1024)
     }
 
-    /// Answers a request; those about subscriptions are the session's.
+    /// Reserves room for a reply that may be long: as much as a frame has at once, or else as much
+    /// as is estimated, once there is so much.
     ///
     /// # Errors
-    /// As the wire has them.
-    pub(super) async fn answer(&self, request: Request) -> Result<Reply, RpcError> {
+    /// `rate_limited` when there is no room in time.
+    pub(super) async fn reserve(
+        &self,
+        estimate: impl Fn(&Status) -> usize,
+    ) -> Result<Reserved, RpcError> {
+        let Limits { frame_out, request_timeout, .. } = self.settings.limits;
+        if let Some(reserved) = self.account.try_reserve(frame_out) {
+            return Ok(reserved);
+        }
+        let bytes = estimate(&self.ask_status().await?).min(frame_out);
+        tokio::time::timeout(request_timeout, self.account.reserve(bytes)).await.map_err(|_| {
+            let message = "replies that clients do not read take all the memory that they may";
+            let level = self.face.starved.level(log::Level::Warn);
+            log::log!(level, "request refused: {message} (raise limits.reply_bytes)");
+            RpcError::new(ErrorCode::RateLimited, message)
+                .hint("read the replies, close connections, or have limits.reply_bytes raised")
+        })
+    }
+
+    /// Reserves room for a request that only reads, and whose reply may be long. What changes
+    /// something is never put off: later requests would overtake it.
+    async fn reserve_for(&self, request: &Request) -> Result<Option<Reserved>, RpcError> {
+        let estimate: fn(&Status) -> usize = match request {
+            Request::PartyList(_) | Request::StateExport(_) => bytes_of_parties,
+            // Other programs announce parties, too.
+            Request::PartyDiscover(_) => |status| 2 * bytes_of_parties(status),
+            Request::RelayList(_) => bytes_of_relays,
+            // One party is no longer than all.
+            Request::PartyGet(_) | Request::PeerList(_) => bytes_of_parties,
+            _ => return Ok(None),
+        };
+        self.reserve(estimate).await.map(Some)
+    }
+
+    /// Answers a request; those about subscriptions are the session's. A reply that may be long
+    /// comes with the room that it takes.
+    pub(super) async fn answer(
+        &self,
+        request: Request,
+    ) -> (Result<Told, RpcError>, Option<Reserved>) {
+        if let Request::RpcDiscover(_) = request {
+            return (open_rpc().map(Told::Document), None);
+        }
+        match self.reserve_for(&request).await {
+            Ok(reserved) => (self.reply(request).await.map(Told::Reply), reserved),
+            Err(error) => (Err(error), None),
+        }
+    }
+
+    async fn reply(&self, request: Request) -> Result<Reply, RpcError> {
         match request {
             Request::Hello(params) => self.hello(params).await,
             Request::Ping(_) => Ok(Reply::Ping(Done {})),
-            Request::RpcDiscover(_) => open_rpc(),
             Request::StatusGet(_) => self.status().await,
             Request::ConnectionGet(_) => {
                 self.connection(Ask::Connection).await.map(Reply::ConnectionGet)
@@ -153,15 +203,37 @@ impl Translator {
     }
 }
 
-fn open_rpc() -> Result<Reply, RpcError> {
+/// Estimates the JSON of all parties.
+pub(super) fn bytes_of_parties(status: &Status) -> usize {
+    const PARTY: usize = 256;
+    const MEMBER: usize = 512;
+    PARTY * status.parties as usize + MEMBER * status.peers as usize
+}
+
+/// Estimates the JSON of all relays.
+pub(super) fn bytes_of_relays(status: &Status) -> usize {
+    const RELAY: usize = 256;
+    RELAY * status.relays as usize
+}
+
+/// A result.
+pub(super) enum Told {
+    /// One that is worked out for its request.
+    Reply(Reply),
+    /// The JSON text of one that is the same for all.
+    Document(&'static str),
+}
+
+/// The OpenRPC document in one line.
+fn open_rpc() -> Result<&'static str, RpcError> {
     // The committed file has line breaks, which would cut the reply in two. Anyone may ask, as often
     // as they like: it is worked on once.
-    static COMPACT: LazyLock<serde_json::Result<Box<RawValue>>> = LazyLock::new(|| {
+    static COMPACT: LazyLock<serde_json::Result<String>> = LazyLock::new(|| {
         let document: serde_json::Value = serde_json::from_str(lanrage_ipc::schema::OPENRPC)?;
-        serde_json::value::to_raw_value(&document)
+        serde_json::to_string(&document)
     });
     match &*COMPACT {
-        Ok(compact) => Ok(Reply::RpcDiscover(OpenRpcDocument(compact.clone()))),
+        Ok(compact) => Ok(compact),
         Err(error) => Err(unexpected(error)),
     }
 }

@@ -22,7 +22,7 @@ impl Translator {
                 Query::Peer(params.party_id.clone(), params.peer_id.clone())
             }
             Request::RelayList(params) => Query::Relays(params.region.clone()),
-            Request::PartyList(params) => page(params)?,
+            Request::PartyList(params) => page(params, self.room())?,
             other => return Err(unexpected(other)),
         };
         match (request, self.ask(Ask::Query(query)).await?) {
@@ -40,7 +40,7 @@ impl Translator {
     }
 }
 
-fn page(params: &PartyListParams) -> Result<Query, RpcError> {
+fn page(params: &PartyListParams, room: usize) -> Result<Query, RpcError> {
     let limit = params.limit.unwrap_or(PAGE);
     if !(1..=PAGE).contains(&limit) {
         return Err(RpcError::invalid_params("limit", format!("must be 1 to {PAGE}")));
@@ -50,7 +50,7 @@ fn page(params: &PartyListParams) -> Result<Query, RpcError> {
     {
         return Err(RpcError::invalid_params("cursor", "must be the next_cursor of a page"));
     }
-    Ok(Query::Parties { after: params.cursor.clone(), limit: limit as usize })
+    Ok(Query::Parties { after: params.cursor.clone(), limit: limit as usize, room })
 }
 
 /// As much of a page as fits into `room` bytes, one party at least.

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use jiff::tz::TimeZone;
 use lanrage_ipc::params::{self, StateImportParams};
 use lanrage_ipc::results::{StateBackupResult, StateExportResult, StateImportResult};
-use lanrage_ipc::{Reply, RpcError, lanrage};
+use lanrage_ipc::{ErrorCode, Reply, RpcError, lanrage};
 
 use super::{Translator, unexpected};
 use crate::control_plane::{Answer, Ask, Query};
 use crate::core::{Command, ImportMode, Outcome};
+use crate::ipc::errors::EXPORT_TOO_LONG;
 
 impl Translator {
     pub(super) async fn backup(&self, path: String) -> Result<Reply, RpcError> {
@@ -20,8 +21,12 @@ impl Translator {
     }
 
     pub(super) async fn export(&self) -> Result<Reply, RpcError> {
-        let all = Query::Parties { after: None, limit: usize::MAX };
-        match self.ask(Ask::Query(all)).await? {
+        let all = Query::AllParties { room: self.settings.limits.frame_out };
+        let too_long = |error: RpcError| match error.data.code {
+            ErrorCode::FrameTooLarge => error.hint(EXPORT_TOO_LONG),
+            _ => error,
+        };
+        match self.ask(Ask::Query(all)).await.map_err(too_long)? {
             Answer::Parties { parties, .. } => {
                 let zone = TimeZone::system();
                 let parties = parties.iter().map(|party| {

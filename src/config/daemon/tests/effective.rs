@@ -18,7 +18,7 @@ fn effective_configuration_names_its_file_and_every_key() {
         \n[access]\noperators = []\ngroup = \"lanrage\"\n\
         \n[limits]\nparties_per_peer = 64\npeers_per_party = 64\nparties = 16384\nrelays = 1024\nframe_in = 262144\n\
         frame_out = 1048576\nsignal_bytes = 65536\nsignals_per_peer = 256\nsignals_total_bytes = 67108864\nsignal_ttl = \"5m\"\nrequests_in_flight = 32\n\
-        connections = 256\nconnections_per_uid = 64\nobservers = 64\nobservers_per_uid = 8\nobserver_idle = \"1m\"\nqueue_events = 256\nqueue_bytes = 1048576\npartial_frame = \"10s\"\n\
+        connections = 256\nconnections_per_uid = 64\nobservers = 64\nobservers_per_uid = 8\nobserver_idle = \"1m\"\nqueue_events = 256\nqueue_bytes = 1048576\nreply_bytes = 75497472\npartial_frame = \"10s\"\n\
         write_stall = \"10s\"\nrequest_timeout = \"10s\"\nuid_share = 4\n\
         \n[remote]\nheartbeat = \"30s\"\nconnect_timeout = \"10s\"\nrequest_timeout = \"10s\"\nbackoff_initial = \"1s\"\n\
         backoff_max = \"1m\"\nmax_attempts = 5\nprobe = \"1m\"\npoll = \"10s\"\ncopies_bytes = 33554432\non_key_change = \"tell\"\ntransport = \"auto\"\nproxy = \"system\"\n";
@@ -57,6 +57,7 @@ prop_compose! {
             connections_per_uid: connections[1],
             observers: connections[2],
             observers_per_uid: connections[3],
+            reply_bytes: bytes[0].max(1_048_576),
             observer_idle: durations[0],
             queue_events: counts[5],
             queue_bytes: bytes[3],

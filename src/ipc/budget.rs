@@ -1,0 +1,250 @@
+//! The bound on replies and events that wait for clients, over all connections.
+//!
+//! A connection counts with the bytes that wait to be written and with those that it reserved for
+//! replies that are worked out. While one of its shares is used up, no further request of it is
+//! taken.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+
+use lanrage_ipc::results::Role;
+use tokio::sync::Notify;
+
+use crate::config::Limits;
+use crate::core::User;
+
+/// Bytes that a connection may have waiting whatever others have, so that a few clients that read
+/// nothing stop nobody from asking.
+const FLOOR: usize = 16 * 1024;
+/// Room for events beside the longest reply.
+const EVENTS: usize = 128 * 1024;
+/// Bytes of an observer's connection: it gets short replies, and a document that is shared.
+const OBSERVER: usize = 64 * 1024;
+
+/// Counts the bytes of all connections.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Budget(Rc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    used: RefCell<Used>,
+    freed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Used {
+    total: usize,
+    roles: BTreeMap<Role, usize>,
+    users: HashMap<User, usize>,
+}
+
+/// Bytes that a connection, its user, its role and all may have waiting.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    connection: usize,
+    user: usize,
+    role: usize,
+    total: usize,
+}
+
+impl Bounds {
+    fn new(limits: &Limits, role: Role, is_system: bool) -> Self {
+        let connection = limits.frame_out + EVENTS;
+        let total = limits.reply_bytes.max(2 * connection);
+        match role {
+            Role::Operator if is_system => {
+                Self { connection, user: (total / 4).max(connection), role: total / 4 * 3, total }
+            }
+            Role::Observer | Role::Unknown => {
+                Self { connection: OBSERVER, user: total / 64, role: total / 16, total }
+            }
+            _ => Self { connection, user: total, role: total, total },
+        }
+    }
+}
+
+/// A connection's part of the budget, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Account {
+    budget: Budget,
+    owner: User,
+    role: Role,
+    bounds: Bounds,
+    used: Cell<usize>,
+    outgoing: Cell<usize>,
+}
+
+/// Bytes that are reserved for a reply, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Reserved {
+    account: Rc<Account>,
+    bytes: usize,
+}
+
+impl Account {
+    pub(super) fn new(
+        budget: &Budget,
+        owner: User,
+        role: Role,
+        limits: &Limits,
+        is_system: bool,
+    ) -> Self {
+        let bounds = Bounds::new(limits, role, is_system);
+        let (used, outgoing) = Default::default();
+        Self { budget: budget.clone(), owner, role, bounds, used, outgoing }
+    }
+
+    /// True if that many further bytes may wait.
+    pub(super) fn has_room(&self, bytes: usize) -> bool {
+        let Bounds { connection, user, role, total } = self.bounds;
+        let mine = self.used.get() + bytes;
+        if mine <= FLOOR {
+            return true;
+        }
+        let used = self.budget.0.used.borrow();
+        let of_user = used.users.get(&self.owner).copied().unwrap_or_default();
+        let of_role = used.roles.get(&self.role).copied().unwrap_or_default();
+        mine <= connection
+            && of_user + bytes <= user
+            && of_role + bytes <= role
+            && used.total + bytes <= total
+    }
+
+    /// Notes how many bytes wait to be written.
+    pub(super) fn set_outgoing(&self, bytes: usize) {
+        let before = self.outgoing.replace(bytes);
+        if before != bytes {
+            self.change(before, bytes);
+        }
+    }
+
+    /// Waits until bytes are given back by any connection.
+    pub(super) async fn freed(&self) {
+        self.budget.0.freed.notified().await;
+    }
+
+    /// Reserves bytes for a reply, if there is room.
+    pub(super) fn try_reserve(self: &Rc<Self>, bytes: usize) -> Option<Reserved> {
+        self.has_room(bytes).then(|| {
+            self.change(0, bytes);
+            Reserved { account: self.clone(), bytes }
+        })
+    }
+
+    /// Reserves bytes for a reply, as soon as there is room.
+    pub(super) async fn reserve(self: &Rc<Self>, bytes: usize) -> Reserved {
+        loop {
+            let freed = self.budget.0.freed.notified();
+            if let Some(reserved) = self.try_reserve(bytes) {
+                return reserved;
+            }
+            freed.await;
+        }
+    }
+
+    fn change(&self, before: usize, after: usize) {
+        let mut used = self.budget.0.used.borrow_mut();
+        let replaced = |count: usize| count - before + after;
+        self.used.set(replaced(self.used.get()));
+        used.total = replaced(used.total);
+        let Used { users, roles, .. } = &mut *used;
+        for count in [users.entry(self.owner).or_default(), roles.entry(self.role).or_default()] {
+            *count = replaced(*count);
+        }
+        if users.get(&self.owner) == Some(&0) {
+            users.remove(&self.owner);
+        }
+        if after < before {
+            self.budget.0.freed.notify_waiters();
+        }
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        self.set_outgoing(0);
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.account.change(self.bytes, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    const MIB: usize = 1024 * 1024;
+
+    fn account(budget: &Budget, owner: u32, role: Role, is_system: bool) -> Rc<Account> {
+        let limits = Limits { frame_out: MIB, reply_bytes: 16 * MIB, ..Limits::default() };
+        Rc::new(Account::new(budget, User(owner), role, &limits, is_system))
+    }
+
+    #[test]
+    fn a_connection_keeps_its_floor_when_others_have_all() {
+        let budget = Budget::default();
+        let others: Vec<_> = (0..8).map(|_| account(&budget, 1, Role::Admin, false)).collect();
+        others.iter().for_each(|other| other.set_outgoing(2 * MIB));
+        let late = account(&budget, 1, Role::Admin, false);
+        assert!(late.has_room(FLOOR));
+        assert!(!late.has_room(FLOOR + 1));
+        late.set_outgoing(FLOOR);
+        assert!(!late.has_room(1));
+        drop(others);
+        assert!(late.has_room(MIB));
+        drop(late);
+        let used = budget.0.used.borrow();
+        assert_eq!(used.total, 0);
+        assert!(used.users.is_empty());
+    }
+
+    #[test]
+    fn no_connection_no_user_and_no_role_takes_all() {
+        let budget = Budget::default();
+        let fill = |owner: u32, role: Role| {
+            let account = account(&budget, owner, role, true);
+            let mut bytes = 0;
+            while account.has_room(FLOOR) {
+                bytes += FLOOR;
+                account.set_outgoing(bytes);
+            }
+            (bytes, account)
+        };
+        let mut all = Vec::new();
+        let mut of_user = |owner, role, connections| {
+            let filled = (0..connections).map(|_| {
+                let (bytes, account) = fill(owner, role);
+                all.push(account);
+                bytes
+            });
+            filled.sum::<usize>()
+        };
+        assert_eq!(of_user(1, Role::Observer, 1), OBSERVER);
+        // Beyond the share a connection has its floor.
+        assert!(of_user(1, Role::Observer, 7) <= 256 * 1024 - OBSERVER + 7 * FLOOR);
+        for operator in 10..14 {
+            assert!(of_user(operator, Role::Operator, 4) <= 4 * MIB + 4 * FLOOR);
+        }
+        assert!(of_user(0, Role::Admin, 1) >= MIB, "the admin still has a connection's share");
+    }
+
+    #[test]
+    fn a_reservation_waits_for_room() {
+        let budget = Budget::default();
+        let account = account(&budget, 1, Role::Admin, false);
+        account.set_outgoing(EVENTS);
+        let first = account.reserve(MIB).now_or_never().expect("room");
+        let mut second = Box::pin(account.reserve(MIB));
+        assert!(second.as_mut().now_or_never().is_none());
+        drop(first);
+        assert!(second.as_mut().now_or_never().is_some());
+        account.set_outgoing(0);
+        assert_eq!(account.used.get(), 0);
+    }
+}
