@@ -20,6 +20,7 @@ mod once;
 pub mod openapi;
 pub mod origin;
 mod path;
+mod pipelining;
 mod problem;
 pub mod refusals;
 mod routes;

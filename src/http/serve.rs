@@ -1,7 +1,7 @@
 //! Accepts connections and serves HTTP/1 on them.
 //!
 //! The framework's `HttpServer` serves no connections but its own. This is put together from the
-//! same parts, around [`ErrorBodies`] and [`OldPosts`].
+//! same parts, around [`ErrorBodies`], [`OldPosts`] and [`RequestGate`].
 
 use std::future::ready;
 use std::io;
@@ -26,6 +26,7 @@ use tokio_rustls::server::TlsStream;
 use super::connections::ConnectionLimiter;
 use super::error_bodies::ErrorBodies;
 use super::old_posts::OldPosts;
+use super::pipelining::RequestGate;
 use super::socket::{Accepted, AcceptedStream};
 use crate::config::Http;
 
@@ -133,10 +134,10 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// A connection, wrapped.
-type Connection<IO> = ErrorBodies<OldPosts<IO>>;
+type Connection<IO> = RequestGate<ErrorBodies<OldPosts<IO>>>;
 
 fn wrapped<IO>(io: IO) -> Connection<IO> {
-    ErrorBodies::new(OldPosts::new(io))
+    RequestGate::new(ErrorBodies::new(OldPosts::new(io)))
 }
 
 /// Admits a connection and makes its TLS handshake, which has a deadline.
@@ -198,7 +199,7 @@ impl Timing {
             .keep_alive(self.keep_alive)
             .client_disconnect_timeout(DISCONNECT)
             .on_connect_ext(move |io: &Connection<IO>, extensions: &mut Extensions| {
-                extensions.insert(accepted(io.get_ref().get_ref()).clone());
+                extensions.insert(accepted(io.get_ref().get_ref().get_ref()).clone());
             })
             .h1(app)
     }

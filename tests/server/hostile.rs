@@ -6,6 +6,7 @@ mod crowds;
 mod frames;
 mod mutations;
 mod requests;
+mod unread;
 mod upgrades;
 
 use std::io::{BufReader, Write};

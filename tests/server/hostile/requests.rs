@@ -1,6 +1,6 @@
 //! Bytes that are no requests, and requests without bounds.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::time::Duration;
 
 use crate::harness::Random;
@@ -160,6 +160,24 @@ fn nor_is_the_next_head_waited_for() {
         let mut stream = target.connect();
         stream.write_all(&[GOOD, begin.as_bytes()].concat()).expect("the server takes it");
         assert_eq!(responses(stream)[0].status, 200, "the server closes by itself");
+    }
+    target.assert_unharmed();
+}
+
+/// Of a head that begins after the answer, too.
+#[test]
+fn nor_is_a_later_head_waited_for() {
+    let target = Target::start("[http]\nrequest_timeout = '1s'\nkeep_alive = '50ms'\n");
+    let mut stream = target.connect();
+    stream.write_all(GOOD).expect("the server takes it");
+    let mut begun = [0; 12];
+    stream.read_exact(&mut begun).expect("an answer");
+    assert_eq!(&begun, b"HTTP/1.1 200");
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n").ok();
+    let mut rest = Vec::new();
+    match stream.read_to_end(&mut rest) {
+        Ok(_) => {}
+        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{error}"),
     }
     target.assert_unharmed();
 }

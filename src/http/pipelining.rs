@@ -1,0 +1,320 @@
+//! Pipelined requests, passed on one at a time.
+//!
+//! The HTTP library decodes every request that it has read, up to 128 KiB of them, and a decoded
+//! head takes several KiB of memory until its answer is written. So each accepted connection is
+//! wrapped: the wrapper passes a request on once the answer to the one before was written. A client
+//! that does not read its answers is not read from (backpressure).
+//!
+//! The library also waits for ever for the rest of a head, unless it is the first of its connection.
+//! So the wrapper holds further heads back until they are whole: what the library sees meanwhile is
+//! an idle connection, which has a timeout. All bytes pass as they are, but line breaks before a
+//! further request.
+
+mod framing;
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use framing::Framing;
+
+/// Bytes that are read ahead.
+const READ_AHEAD: usize = 4 * 1024;
+/// Upper bound of a head that is held back, in bytes.
+const LONGEST_HEAD: usize = 16 * 1024;
+/// Beginning of the answer after which a connection speaks another protocol.
+const SWITCHES: &[u8] = b"HTTP/1.1 101";
+
+/// A connection whose requests come one at a time.
+#[derive(Debug)]
+pub(super) struct RequestGate<IO> {
+    io: IO,
+    framing: Framing,
+    /// Bytes that were read and not passed on.
+    held: Vec<u8>,
+    passed: usize,
+    /// Bytes of them in which no head ends.
+    searched: usize,
+    /// True until the first request was answered: it passes as it comes.
+    is_first: bool,
+    /// True once there is no more to read.
+    has_ended: bool,
+    gate: Gate,
+    /// Waits until the gate opens.
+    reader: Option<Waker>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Gate {
+    /// A request is passed on. `answered` is true once something was written since its head.
+    Open { answered: bool },
+    /// A request was passed on whole: its answer is awaited.
+    Closed { answered: bool },
+    /// The connection speaks HTTP no more.
+    Switched,
+}
+
+impl<IO> RequestGate<IO> {
+    /// Wraps a connection.
+    pub(super) fn new(io: IO) -> Self {
+        let gate = Gate::Open { answered: false };
+        let framing = Framing::default();
+        let (held, passed, searched, has_ended, reader) = Default::default();
+        Self { io, framing, held, passed, searched, is_first: true, has_ended, gate, reader }
+    }
+
+    /// Returns the connection itself.
+    pub(super) fn get_ref(&self) -> &IO {
+        &self.io
+    }
+
+    /// True if bytes that are held may pass.
+    fn may_pass(&mut self) -> bool {
+        match self.gate {
+            Gate::Closed { .. } => false,
+            Gate::Switched => true,
+            Gate::Open { .. } => {
+                self.is_first
+                    || !self.framing.is_at_start()
+                    || self.has_ended
+                    || self.holds_head()
+                    || self.held.len() - self.passed >= LONGEST_HEAD
+            }
+        }
+    }
+
+    /// True if a whole head is held. Line breaks before it are dropped.
+    fn holds_head(&mut self) -> bool {
+        let held = &self.held[self.passed..];
+        let breaks = held.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        self.passed += breaks;
+        self.searched = self.searched.max(self.passed);
+        let held = &self.held[self.searched.saturating_sub(3).max(self.passed)..];
+        self.searched = self.held.len();
+        let ends = |window: &[u8]| window.starts_with(b"\n\n") || window == b"\n\r\n";
+        held.windows(3).any(ends) || held.ends_with(b"\n\n")
+    }
+
+    /// Passes bytes on that are held.
+    fn pass(&mut self, buffer: &mut ReadBuf<'_>) {
+        let held = &self.held[self.passed..];
+        let room = &held[..held.len().min(buffer.remaining())];
+        let count = match self.gate {
+            Gate::Closed { .. } => 0,
+            Gate::Switched => room.len(),
+            Gate::Open { answered } => {
+                let (count, is_complete) = self.framing.advance(room);
+                if is_complete {
+                    self.gate = Gate::Closed { answered };
+                }
+                count
+            }
+        };
+        buffer.put_slice(&room[..count]);
+        self.passed += count;
+        self.searched = 0;
+        self.release();
+    }
+
+    /// Frees what nobody needs any more.
+    fn release(&mut self) {
+        if self.passed == self.held.len() {
+            (self.held, self.passed, self.searched) = Default::default();
+        }
+    }
+
+    fn open(&mut self, gate: Gate) {
+        self.gate = gate;
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+    }
+}
+
+impl<IO: AsyncRead + Unpin> AsyncRead for RequestGate<IO> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        loop {
+            if !this.held.is_empty() && this.may_pass() {
+                this.pass(buffer);
+                return Poll::Ready(Ok(()));
+            }
+            this.release();
+            match this.gate {
+                Gate::Switched => return Pin::new(&mut this.io).poll_read(context, buffer),
+                Gate::Closed { .. } if !this.held.is_empty() => {
+                    this.reader = Some(context.waker().clone());
+                    return Poll::Pending;
+                }
+                // Also while the gate is closed, so that the end of the connection is noticed.
+                _ => {}
+            }
+            let mut bytes = [0; READ_AHEAD];
+            let mut read = ReadBuf::new(&mut bytes);
+            ready!(Pin::new(&mut this.io).poll_read(context, &mut read))?;
+            if read.filled().is_empty() {
+                this.has_ended = true;
+                if this.held.is_empty() {
+                    return Poll::Ready(Ok(()));
+                }
+            }
+            this.held.extend_from_slice(read.filled());
+        }
+    }
+}
+
+impl<IO: AsyncWrite + Unpin> AsyncWrite for RequestGate<IO> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let count = ready!(Pin::new(&mut this.io).poll_write(context, bytes))?;
+        match &mut this.gate {
+            Gate::Open { answered: false } | Gate::Closed { answered: false }
+                if bytes.starts_with(SWITCHES) =>
+            {
+                this.open(Gate::Switched);
+            }
+            Gate::Open { answered } | Gate::Closed { answered } => *answered = true,
+            Gate::Switched => {}
+        }
+        Poll::Ready(Ok(count))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(Pin::new(&mut this.io).poll_flush(context))?;
+        if this.gate == (Gate::Closed { answered: true }) {
+            this.is_first = false;
+            this.open(Gate::Open { answered: false });
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    const GET: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+
+    /// What comes through without waiting.
+    fn come<IO: AsyncRead + Unpin>(gate: &mut RequestGate<IO>) -> String {
+        let mut came = Vec::new();
+        while let Some(Ok(count)) = gate.read_buf(&mut came).now_or_never() {
+            if count == 0 {
+                break;
+            }
+        }
+        String::from_utf8(came).expect("text")
+    }
+
+    fn answer<IO: AsyncWrite + Unpin>(gate: &mut RequestGate<IO>, text: &str) -> bool {
+        let wrote = gate.write_all(text.as_bytes()).now_or_never();
+        wrote.is_some() && gate.flush().now_or_never().is_some()
+    }
+
+    #[actix::test]
+    async fn the_next_request_waits_for_the_answer() {
+        let (mut far, near) = tokio::io::duplex(1 << 16);
+        let mut gate = RequestGate::new(near);
+        far.write_all(GET.repeat(300).as_bytes()).await.expect("sent");
+        for _ in 0..300 {
+            assert_eq!(come(&mut gate), GET);
+            assert!(answer(&mut gate, "HTTP/1.1 200 OK\r\n\r\n"));
+            // The runtime lets a task do so much at once, and no more.
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(come(&mut gate), "");
+    }
+
+    #[actix::test]
+    async fn an_answer_that_is_not_taken_lets_nothing_pass() {
+        let (mut far, near) = tokio::io::duplex(64);
+        let mut gate = RequestGate::new(near);
+        far.write_all(GET.repeat(2).as_bytes()).await.expect("sent");
+        assert_eq!(come(&mut gate), GET);
+        assert!(!answer(&mut gate, &"x".repeat(100)));
+        assert_eq!(come(&mut gate), "");
+        far.read_exact(&mut [0; 64]).await.expect("read");
+        assert!(answer(&mut gate, "x"));
+        assert_eq!(come(&mut gate), GET);
+    }
+
+    #[actix::test]
+    async fn an_early_answer_counts_for_the_request_whose_body_follows() {
+        let (mut far, near) = tokio::io::duplex(1 << 16);
+        let mut gate = RequestGate::new(near);
+        let post = "POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n";
+        far.write_all(post.as_bytes()).await.expect("sent");
+        assert_eq!(come(&mut gate), post);
+        assert!(answer(&mut gate, "HTTP/1.1 401 Unauthorized\r\n\r\n"));
+        far.write_all(format!("{{}}{GET}").as_bytes()).await.expect("sent");
+        assert_eq!(come(&mut gate), "{}");
+        gate.flush().await.expect("flushed");
+        assert_eq!(come(&mut gate), GET);
+    }
+
+    #[actix::test]
+    async fn a_further_head_passes_once_it_is_whole() {
+        let (mut far, near) = tokio::io::duplex(1 << 16);
+        let mut gate = RequestGate::new(near);
+        let (begin, end) = GET.split_at(20);
+        far.write_all(begin.as_bytes()).await.expect("sent");
+        assert_eq!(come(&mut gate), begin, "the first one passes as it comes");
+        far.write_all(end.as_bytes()).await.expect("sent");
+        assert_eq!(come(&mut gate), end);
+        assert!(answer(&mut gate, "HTTP/1.1 200 OK\r\n\r\n"));
+        for byte in format!("\r\n\r\n{}", &GET[..GET.len() - 1]).bytes() {
+            far.write_all(&[byte]).await.expect("sent");
+            assert_eq!(come(&mut gate), "");
+            tokio::task::yield_now().await;
+        }
+        far.write_all(b"\n").await.expect("sent");
+        assert_eq!(come(&mut gate), GET);
+        assert!(answer(&mut gate, "HTTP/1.1 200 OK\r\n\r\n"));
+        let long = "x".repeat(LONGEST_HEAD);
+        far.write_all(long.as_bytes()).await.expect("sent");
+        assert_eq!(come(&mut gate), long, "the library refuses it");
+    }
+
+    #[actix::test]
+    async fn the_rest_passes_at_the_end() {
+        let (mut far, near) = tokio::io::duplex(1 << 16);
+        let mut gate = RequestGate::new(near);
+        far.write_all(format!("{GET}GET").as_bytes()).await.expect("sent");
+        drop(far);
+        assert_eq!(come(&mut gate), GET);
+        gate.is_first = false;
+        gate.open(Gate::Open { answered: false });
+        assert_eq!(come(&mut gate), "GET");
+    }
+
+    #[actix::test]
+    async fn another_protocol_passes_as_it_is() {
+        let (mut far, near) = tokio::io::duplex(1 << 16);
+        let mut gate = RequestGate::new(near);
+        far.write_all(format!("{GET}frames").as_bytes()).await.expect("sent");
+        assert_eq!(come(&mut gate), GET);
+        assert!(answer(&mut gate, "HTTP/1.1 101 Switching Protocols\r\n\r\n"));
+        far.write_all(GET.repeat(2).as_bytes()).await.expect("sent");
+        assert_eq!(come(&mut gate), format!("frames{GET}{GET}"));
+        drop(far);
+        assert_eq!(come(&mut gate), "");
+    }
+}
