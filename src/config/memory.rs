@@ -21,10 +21,9 @@ const SOCKET: usize = 22 * 1024;
 const HTTP_CONNECTION: usize = 11 * 1024;
 /// A connection of the local socket, beside what its limits let wait.
 const CONNECTION: usize = 2 * 1024;
-/// A frame about one peer, which waits for a client to read.
-const QUEUED_FRAME: usize = 1024;
-/// Bytes that may wait for a client of the local socket outside the total.
+/// Bytes that may wait for a client of the local socket, and of a WebSocket, outside the totals.
 const LOCAL_FLOOR: usize = 16 * 1024;
+const SOCKET_FLOOR: usize = 32 * 1024;
 /// Changes that wait for the disk.
 const PENDING: usize = 128 << 20;
 
@@ -61,12 +60,13 @@ fn shared(limits: &Limits) -> Vec<Entries> {
 
 fn of_server(config: &ServerConfig) -> Vec<Entries> {
     let ServerConfig { http, limits, ws, .. } = config;
-    let socket = SOCKET + ws.frame_bytes + ws.queue_frames * QUEUED_FRAME;
+    let socket = SOCKET + ws.frame_bytes + SOCKET_FLOOR;
     let mut tables = shared(&limits.shared);
     tables.extend([
         entries("limits.tokens", limits.tokens, TOKEN),
         entries("limits.receipts", limits.receipts, RECEIPT),
         entries("ws.sockets", ws.sockets, socket),
+        entries("ws.queue_total_bytes", ws.queue_total_bytes, 1),
         entries("http.connections", http.connections, HTTP_CONNECTION + http.body_bytes),
     ]);
     tables
@@ -143,6 +143,7 @@ mod tests {
         "http.handshakes_per_address",
         "ws.frame_bytes",
         "ws.queue_frames",
+        "ws.queue_bytes",
         "ws.frames_per_second",
         "ws.frames_burst",
         "ws.sockets_per_address",

@@ -10,6 +10,7 @@ use lanrage_ipc::model::{Epoch, PeerId};
 
 use super::holders::{Displaced, Holders};
 use super::line::{CloseCode, Line, lock};
+use super::queued::Queued;
 use super::render::{self, Rejection};
 use super::session;
 use crate::config::Ws;
@@ -25,6 +26,8 @@ pub struct Face {
     settings: RwLock<Arc<Settings>>,
     connections: Connections,
     lines: Mutex<Lines>,
+    /// Bytes of the frames that wait for clients.
+    pub(super) queued_bytes: Arc<Queued>,
     holders: Mutex<Holders>,
 }
 
@@ -62,8 +65,8 @@ impl Face {
         connections: Connections,
     ) -> Self {
         let settings = RwLock::new(Arc::new(settings));
-        let (lines, holders) = Default::default();
-        Self { http, epoch, settings, connections, lines, holders }
+        let (lines, queued_bytes, holders) = Default::default();
+        Self { http, epoch, settings, connections, lines, queued_bytes, holders }
     }
 
     /// Other settings from here on.

@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use super::queued::{QueueBytes, Queued};
 use super::render::Style;
+use crate::config::Ws;
 use crate::core::{AddressKey, Buckets, ConnectionId, Rate};
 use crate::http::socket::Hangup;
 
@@ -54,6 +56,9 @@ pub(super) struct Line {
     pub(super) opened: Duration,
     /// Frames that may wait for the client.
     pub(super) most: usize,
+    most_bytes: QueueBytes,
+    /// Bytes that wait for all clients.
+    queued: Arc<Queued>,
     out: Mutex<Outbox>,
     filled: Notify,
     drained: Notify,
@@ -71,6 +76,8 @@ pub(super) struct Line {
 
 struct Outbox {
     waiting: VecDeque<Out>,
+    /// Bytes of the texts.
+    bytes: usize,
     /// Since when nothing but its end is left to come.
     closing: Option<Duration>,
     /// True once nobody writes any more.
@@ -90,7 +97,8 @@ impl Line {
         id: ConnectionId,
         address: IpAddr,
         opened: Duration,
-        most: usize,
+        limits: &Ws,
+        queued: Arc<Queued>,
         hangup: Hangup,
     ) -> Self {
         let rate = Rate::new(1, OFFENCE_EVERY, OFFENCES);
@@ -98,8 +106,15 @@ impl Line {
             id,
             address,
             opened,
-            most,
-            out: Mutex::new(Outbox { waiting: VecDeque::new(), closing: None, gone: false }),
+            most: limits.queue_frames,
+            most_bytes: QueueBytes::of(limits),
+            queued,
+            out: Mutex::new(Outbox {
+                waiting: VecDeque::new(),
+                bytes: 0,
+                closing: None,
+                gone: false,
+            }),
             filled: Notify::new(),
             drained: Notify::new(),
             intake: Mutex::default(),
@@ -124,15 +139,37 @@ impl Line {
         if out.closing.is_some() || out.gone {
             return;
         }
-        if out.waiting.len() >= self.most {
-            log::debug!("{:?}: {} frames wait for it, the most that may", self.id, self.most);
-            out.waiting.clear();
-            out.close(CloseCode::TryAgain, "too slow: connect again and sync", now);
-            self.drained.notify_waiters();
-        } else {
-            out.waiting.push_back(Out::Text(text));
+        match self.count(&out, &text) {
+            Ok(()) => {
+                out.bytes += text.len();
+                out.waiting.push_back(Out::Text(text));
+            }
+            Err(key) => {
+                let (frames, bytes) = (out.waiting.len(), out.bytes);
+                log::debug!("{:?}: {frames} frames of {bytes} bytes wait: {key}", self.id);
+                self.forget(&mut out);
+                out.close(CloseCode::TryAgain, "too slow: connect again and sync", now);
+                self.drained.notify_waiters();
+            }
         }
         self.filled.notify_one();
+    }
+
+    /// Counts a frame that is to wait.
+    ///
+    /// # Errors
+    /// The key of the configuration whose limit it passes.
+    fn count(&self, out: &Outbox, text: &str) -> Result<(), &'static str> {
+        if out.waiting.len() >= self.most {
+            return Err("ws.queue_frames");
+        }
+        self.queued.add(self.address_key(), out.bytes, text.len(), self.most_bytes)
+    }
+
+    /// Drops all that waits.
+    fn forget(&self, out: &mut Outbox) {
+        out.waiting.clear();
+        self.queued.remove(self.address_key(), std::mem::take(&mut out.bytes));
     }
 
     /// Ends the connection after what waits already.
@@ -148,13 +185,16 @@ impl Line {
 
     /// Nobody writes any more.
     pub(super) fn abandon(&self) {
-        self.lock().gone = true;
+        let mut out = self.lock();
+        out.gone = true;
+        self.forget(&mut out);
+        drop(out);
         self.drained.notify_waiters();
     }
 
-    /// True while less than half of the frames wait that may.
+    /// True while less than half of the frames and bytes wait that may.
     pub(super) fn has_room(&self) -> bool {
-        self.lock().has_room(self.most)
+        self.lock().has_room(self)
     }
 
     /// Waits until there is room, or nobody is left to write to.
@@ -170,7 +210,7 @@ impl Line {
 
     fn is_free(&self) -> bool {
         let out = self.lock();
-        out.has_room(self.most) || out.closing.is_some() || out.gone
+        out.has_room(self) || out.closing.is_some() || out.gone
     }
 
     /// The server stops reading from the client, or goes on. The client can't answer for what is
@@ -275,7 +315,11 @@ impl Line {
     fn take_next(&self) -> Option<Out> {
         let mut out = self.lock();
         let next = out.waiting.pop_front();
-        if out.has_room(self.most) {
+        if let Some(Out::Text(text)) = &next {
+            out.bytes -= text.len();
+            self.queued.remove(self.address_key(), text.len());
+        }
+        if out.has_room(self) {
             self.drained.notify_waiters();
         }
         next
@@ -287,8 +331,8 @@ impl Line {
 }
 
 impl Outbox {
-    fn has_room(&self, most: usize) -> bool {
-        2 * self.waiting.len() < most.max(2)
+    fn has_room(&self, line: &Line) -> bool {
+        2 * self.waiting.len() < line.most.max(2) && line.most_bytes.has_room(self.bytes)
     }
 
     fn close(&mut self, code: CloseCode, reason: &str, now: Duration) {

@@ -23,6 +23,7 @@ mod intake;
 mod line;
 mod news;
 mod pace;
+mod queued;
 mod render;
 mod requests;
 mod session;

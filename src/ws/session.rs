@@ -61,8 +61,8 @@ pub(super) fn upgrade(
     let limits = &settings.ws;
     let hangup = accepted.hangup();
     let opened = face.now();
-    let line = Line::new(face.next_id(), address, opened, limits.queue_frames, hangup);
-    let line = Arc::new(line);
+    let queued = face.queued_bytes.clone();
+    let line = Arc::new(Line::new(face.next_id(), address, opened, limits, queued, hangup));
     face.enter(&line, limits).map_err(|no_room| match no_room {
         NoRoom::Anywhere => Problem::not_ready("Too many WebSockets"),
         NoRoom::ForAddress => Problem::too_often(RetryAfter(COME_BACK)),

@@ -214,6 +214,10 @@ pub struct Ws {
     pub frame_bytes: usize,
     /// Frames that wait for a client to read.
     pub queue_frames: usize,
+    /// Bytes that wait for a client to read.
+    pub queue_bytes: usize,
+    /// Bytes that wait for all clients.
+    pub queue_total_bytes: usize,
     /// How long a client may take to say who it is.
     #[serde(serialize_with = "duration::serialize")]
     pub first_frame: Duration,
@@ -245,6 +249,8 @@ impl Ws {
         Self {
             frame_bytes: table.number("frame_bytes", 64 * KIB, KIB..=16 * MIB),
             queue_frames: table.number("queue_frames", 256, COUNT),
+            queue_bytes: table.number("queue_bytes", 16 * MIB, KIB..=256 * MIB),
+            queue_total_bytes: table.number("queue_total_bytes", 256 * MIB, MIB..=1024 * MIB),
             first_frame: table.duration("first_frame", seconds(10), INTERVAL),
             ping_interval: table.duration("ping_interval", seconds(30), INTERVAL),
             pong_timeout: table.duration("pong_timeout", seconds(10), INTERVAL),

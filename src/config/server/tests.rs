@@ -163,6 +163,8 @@ fn file_is_read_into_its_tables() {
     let ws = Ws {
         frame_bytes: 1024,
         queue_frames: 1,
+        queue_bytes: 2048,
+        queue_total_bytes: 2_097_152,
         first_frame: Duration::from_millis(1),
         ping_interval: Duration::from_millis(2),
         pong_timeout: Duration::from_millis(3),
@@ -221,6 +223,8 @@ address_share = 6
 [ws]
 frame_bytes = 1024
 queue_frames = 1
+queue_bytes = 2048
+queue_total_bytes = 2097152
 first_frame = '1ms'
 ping_interval = '2ms'
 pong_timeout = '3ms'

@@ -13,7 +13,17 @@ use crate::harness::{PATIENCE, Setup, Ws, eventually};
 /// What waits for one that does not read fills the system's buffers first, then its queue.
 #[test]
 fn who_does_not_read_is_closed_and_nobody_waits() {
-    let server = Setup::server().config(NO_LIMITS).start();
+    assert_slow_client_is_closed(NO_LIMITS);
+}
+
+#[test]
+fn the_bytes_that_wait_for_a_client_are_bounded() {
+    let bytes = "[ws]\nqueue_frames = 60000\nqueue_bytes = 131072\n";
+    assert_slow_client_is_closed(&NO_LIMITS.replace("[ws]\n", bytes));
+}
+
+fn assert_slow_client_is_closed(config: &str) {
+    let server = Setup::server().config(config).start();
     let (mut alice, _) = host(&server, "lan", "alice");
     let (mut slow, token) = guest(&server, "lan", "slow");
     let (mut bob, _) = guest(&server, "lan", "bob");

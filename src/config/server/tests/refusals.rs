@@ -58,13 +58,13 @@ fn no_number_may_be_nothing() {
     let ws = zeros(&["frames_per_second", "frames_burst", "sockets", "sockets_per_address"]);
     let refusal = Configured::new(format!("[ws]\n{ws}")).refusal();
     assert_eq!(refusal.matches("0 is out of range: it must be from 1 to 1000000").count(), 4);
-    let counts = "[limits]\ntokens = 0\nreceipts = 0\n[ws]\nqueue_frames = 0\nframe_bytes = 0\n\
+    let counts = "[limits]\ntokens = 0\nreceipts = 0\n[ws]\nqueue_frames = 0\nqueue_bytes = 0\nqueue_total_bytes = 0\nframe_bytes = 0\n\
                   first_frame = '0s'\nping_interval = '0s'\npong_timeout = '0s'\nrefresh = '0s'\n\
                   [http]\nbody_bytes = 0\nconnections = 15\nrequest_timeout = '0s'\nkeep_alive = '0s'\n\
                   connections_per_address = 0\nhandshakes = 15\nhandshakes_per_address = 0\n\
                   handshake_timeout = '0s'\nkeep_alive_without_token = '0s'\n\
                   [auth]\ntoken_ttl = '999ms'";
-    assert_eq!(Configured::new(counts).refusal().matches("is out of range").count(), 18);
+    assert_eq!(Configured::new(counts).refusal().matches("is out of range").count(), 20);
     assert_refused(
         "auth.token_ttl = '8761h'",
         "1: auth.token_ttl: '8761h' is out of range: it must be from 1s to 8760h",

@@ -18,7 +18,7 @@ fn effective_configuration_names_its_file_and_every_key() {
         "\n[auth]\ntoken_ttl = \"24h\"\n",
         "\nrequests_per_second = 200\nrequests_burst = 400\nregistrations_per_minute = 120\n\
          registrations_burst = 60\ntokens = 131072\nreceipts = 65536\n",
-        "\n[ws]\nframe_bytes = 65536\nqueue_frames = 256\nfirst_frame = \"10s\"\nping_interval = \"30s\"\n\
+        "\n[ws]\nframe_bytes = 65536\nqueue_frames = 256\nqueue_bytes = 16777216\nqueue_total_bytes = 268435456\nfirst_frame = \"10s\"\nping_interval = \"30s\"\n\
          pong_timeout = \"10s\"\nrefresh = \"1m\"\nupdate_interval = \"1s\"\nframes_per_second = 200\nframes_burst = 400\nsockets = 8192\n\
          sockets_per_address = 4096\n",
     ] {

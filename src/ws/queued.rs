@@ -1,0 +1,126 @@
+//! Bytes of the frames that wait for clients, over all connections.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use super::line::lock;
+use crate::config::Ws;
+use crate::core::AddressKey;
+
+/// Bytes that may wait for a connection whatever waits for others: a client that reads is never
+/// closed because others do not.
+const FLOOR: usize = 32 * 1024;
+/// Part of the total that one address may have.
+const ADDRESSES: usize = 4;
+
+/// Bytes that may wait.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct QueueBytes {
+    connection: usize,
+    total: usize,
+}
+
+impl QueueBytes {
+    pub(super) fn of(ws: &Ws) -> Self {
+        Self { connection: ws.queue_bytes, total: ws.queue_total_bytes }
+    }
+
+    /// True while less than half of the bytes wait that may wait for a connection.
+    pub(super) fn has_room(self, waiting: usize) -> bool {
+        2 * waiting < self.connection
+    }
+}
+
+/// Counts the bytes of all connections.
+#[derive(Debug, Default)]
+pub(super) struct Queued(Mutex<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    total: usize,
+    by_address: HashMap<AddressKey, usize>,
+}
+
+impl Queued {
+    /// Counts a frame for a connection for which `waiting` bytes wait already.
+    ///
+    /// # Errors
+    /// The key of the configuration whose limit it passes.
+    pub(super) fn add(
+        &self,
+        address: AddressKey,
+        waiting: usize,
+        bytes: usize,
+        most: QueueBytes,
+    ) -> Result<(), &'static str> {
+        if waiting > 0 && waiting + bytes > most.connection {
+            return Err("ws.queue_bytes");
+        }
+        let mut counts = lock(&self.0);
+        let of_address = counts.by_address.get(&address).copied().unwrap_or_default();
+        let is_full =
+            counts.total + bytes > most.total || of_address + bytes > most.total / ADDRESSES;
+        if is_full && waiting + bytes > FLOOR && waiting > 0 {
+            return Err("ws.queue_total_bytes");
+        }
+        counts.total += bytes;
+        *counts.by_address.entry(address).or_default() += bytes;
+        Ok(())
+    }
+
+    /// Counts frames no more.
+    pub(super) fn remove(&self, address: AddressKey, bytes: usize) {
+        let mut counts = lock(&self.0);
+        counts.total -= bytes;
+        if let Some(of_address) = counts.by_address.get_mut(&address) {
+            *of_address -= bytes;
+            if *of_address == 0 {
+                counts.by_address.remove(&address);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+
+    const KIB: usize = 1024;
+
+    fn address(number: u8) -> AddressKey {
+        IpAddr::from([203, 0, 113, number]).into()
+    }
+
+    #[test]
+    fn a_connection_has_its_share_and_one_frame_of_any_length() {
+        let queued = Queued::default();
+        let most = QueueBytes { connection: 100 * KIB, total: 1024 * KIB };
+        assert_eq!(queued.add(address(1), 0, 200 * KIB, most), Ok(()));
+        queued.remove(address(1), 200 * KIB);
+        assert_eq!(queued.add(address(1), 0, 60 * KIB, most), Ok(()));
+        assert_eq!(queued.add(address(1), 60 * KIB, 40 * KIB, most), Ok(()));
+        assert_eq!(queued.add(address(1), 100 * KIB, 1, most), Err("ws.queue_bytes"));
+    }
+
+    #[test]
+    fn no_address_takes_all_and_a_connection_that_reads_is_served() {
+        let queued = Queued::default();
+        let most = QueueBytes { connection: 1024 * KIB, total: 1024 * KIB };
+        let frame = |number, waiting| queued.add(address(number), waiting, 16 * KIB, most);
+        let fill = |number| (0..).take_while(|sent| frame(number, sent * 16 * KIB).is_ok()).count();
+        // A quarter each.
+        for number in 1..=4 {
+            assert_eq!(fill(number), 16, "{number}");
+        }
+        assert_eq!(fill(5), 2, "its floor");
+        queued.remove(address(1), 16 * 16 * KIB);
+        assert_eq!(frame(5, 32 * KIB), Ok(()));
+        for (number, frames) in [(2, 16), (3, 16), (4, 16), (5, 3)] {
+            queued.remove(address(number), frames * 16 * KIB);
+        }
+        let counts = lock(&queued.0);
+        assert_eq!((counts.total, counts.by_address.len()), (0, 0));
+    }
+}
