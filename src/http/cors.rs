@@ -5,7 +5,7 @@ use actix_web::dev::ServiceRequest;
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 
-use super::origin::origin_allowed;
+use super::origin::{is_own_host, origin_allowed};
 use crate::config::Http;
 
 /// What the routes have.
@@ -31,6 +31,15 @@ fn is_allowed(origin: &HeaderValue, headers: &HeaderMap, http: &Http) -> bool {
     let mut hosts = headers.get_all(header::HOST);
     let host = hosts.next().filter(|_| hosts.next().is_none()).and_then(|host| host.to_str().ok());
     origin.to_str().is_ok_and(|origin| origin_allowed(origin, host, http))
+}
+
+/// True for a request to this server under a name that is its own: a page whose name was led here by
+/// somebody else (DNS rebinding) has another. Browsers always send a `Host`.
+pub(super) fn names_server(request: &ServiceRequest, http: &Http) -> bool {
+    let mut hosts = request.headers().get_all(header::HOST).map(HeaderValue::to_str);
+    let target = request.uri().authority();
+    hosts.all(|host| host.is_ok_and(|host| is_own_host(host, http)))
+        && target.is_none_or(|target| is_own_host(target.as_str(), http))
 }
 
 /// The origin of the page that asks, if it may read the answer.

@@ -28,6 +28,8 @@ const MOST_BUCKETS: usize = 65_536;
 pub struct Settings {
     /// How HTTP is spoken.
     pub http: Http,
+    /// True for a server that listens on a loopback address.
+    pub is_on_loopback: bool,
     /// How clients and relays show who they are.
     pub auth: Auth,
     /// What clients may use up.

@@ -40,7 +40,9 @@ pub(super) async fn guard<B: MessageBody + 'static>(
     let is_chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
     let origin = cors::allowed_origin(&request, &settings.http);
     let preflight = origin.as_ref().and_then(|_| cors::preflight(&request));
+    let is_foreign = settings.is_on_loopback && !cors::names_server(&request, &settings.http);
     let mut response = match preflight {
+        _ if is_foreign => request.into_response(Problem::foreign_host().error_response()),
         Some(preflight) => request.into_response(preflight),
         None => match admit(&face, &request).await {
             Ok(()) => next.call(request).await?.map_into_boxed_body(),
@@ -54,9 +56,8 @@ pub(super) async fn guard<B: MessageBody + 'static>(
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if origin.is_some() || !settings.http.allowed_origins.is_empty() {
-        headers.insert(header::VARY, HeaderValue::from_static("origin"));
-    }
+    // Pages of a foreign origin get another answer.
+    headers.append(header::VARY, HeaderValue::from_static("origin"));
     if let Some(origin) = origin {
         cors::permit(headers, origin);
     }

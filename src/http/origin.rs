@@ -61,6 +61,11 @@ pub fn origin_allowed(origin: &str, host: Option<&str>, http: &Http) -> bool {
     allowed.chain(own).any(|allowed| origin.equals(&allowed))
 }
 
+/// True for a `Host` that is the server: an address, `localhost` or a configured name, with any port.
+pub fn is_own_host(host: &str, http: &Http) -> bool {
+    Origin::of_authority("http", host).is_some_and(|own| own.is_server(http))
+}
+
 /// Scheme, host and port, as a browser sends them.
 #[derive(Debug, Clone, Copy)]
 pub struct Origin<'a> {

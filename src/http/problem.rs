@@ -66,6 +66,13 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, detail)
     }
 
+    /// 403: the request is for a host that is not this server.
+    pub(super) fn foreign_host() -> Self {
+        Self::forbidden(
+            "Host not allowed: it must be an address, localhost or a name in http.public_names",
+        )
+    }
+
     /// 404: there is no such path.
     pub(super) fn no_route() -> Self {
         Self::new(StatusCode::NOT_FOUND, "Not Found")

@@ -88,6 +88,7 @@ async fn start(config: ServerConfig, clock: Clock) -> anyhow::Result<Server> {
     let watchdog = actix::spawn(service::feed_watchdog(engine.vitals.clone()));
     let place = place(&config, address, tasks.admitting.is_some());
     log::info!("{place}");
+    warn_of_public_names(&config);
     Ok(Server {
         config,
         certificates,
@@ -174,6 +175,7 @@ impl Server {
                     log::warn!("{key} changes with the next start");
                 }
                 self.take_on(config).await;
+                warn_of_public_names(&self.config);
                 log::info!("the configuration was read again");
             }
         }
@@ -206,6 +208,18 @@ impl Server {
         self.faces.ws.set(tuning::ws(&self.config));
         self.faces.ipc.set(tuning::ipc(&self.config));
         self.engine.tune(tuning::tuning(&self.config)).await;
+    }
+}
+
+/// Warns of a proxy on this machine whose requests will be refused.
+fn warn_of_public_names(config: &ServerConfig) {
+    let config::Http { behind_proxy, public_names, .. } = &config.http;
+    let is_local = config.listen.ip().to_canonical().is_loopback();
+    if is_local && !behind_proxy.is_empty() && public_names.is_empty() {
+        log::warn!(
+            "http.public_names is empty: requests for a name that the proxy passes on are refused; \
+             add the names under which clients reach the proxy"
+        );
     }
 }
 

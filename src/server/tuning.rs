@@ -51,7 +51,8 @@ pub(super) fn tuning(config: &ServerConfig) -> Tuning {
 
 pub(super) fn http(config: &ServerConfig) -> http::Settings {
     let ServerConfig { http, auth, limits, .. } = config.clone();
-    http::Settings { http, auth, limits }
+    let is_on_loopback = config.listen.ip().to_canonical().is_loopback();
+    http::Settings { http, is_on_loopback, auth, limits }
 }
 
 pub(super) fn ws(config: &ServerConfig) -> ws::Settings {

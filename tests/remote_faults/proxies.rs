@@ -24,7 +24,7 @@ fn connection(daemon: &Daemon) -> serde_json::Value {
 
 #[test]
 fn both_transports_pass_a_proxy_with_a_login() {
-    let server = Setup::server().start();
+    let server = Setup::server().config("[http]\npublic_names = ['lan.invalid']\n").start();
     for (transport, asked) in
         [("ws", "CONNECT lan.invalid:8667"), ("http", "GET http://lan.invalid:8667/")]
     {

@@ -156,7 +156,8 @@ impl Reply {
 }
 
 pub(crate) fn settings() -> Settings {
-    Settings { http: Http::default(), auth: Auth::default(), limits: ServerLimits::default() }
+    let (http, auth, limits) = Default::default();
+    Settings { http, is_on_loopback: false, auth, limits }
 }
 
 fn itself() -> Caller {

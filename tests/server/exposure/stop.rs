@@ -29,7 +29,7 @@ fn fifty_websockets_and_the_requests_under_way_are_no_reason_to_stay() {
             let mut stream = TcpStream::connect(server.address()).expect("connect to the server");
             stream.set_read_timeout(Some(END)).expect("set a time-out");
             let head = format!(
-                "POST /parties HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ann}\r\nContent-Length: {}\r\n\
+                "POST /parties HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {ann}\r\nContent-Length: {}\r\n\
                  Expect: 100-continue\r\n\r\n",
                 body.len()
             );
@@ -77,7 +77,7 @@ fn who_asks_while_it_stops_is_told_so() {
     // A connection that is idle may be closed instead.
     http.send_raw(
         format!(
-            "GET /relays HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n",
+            "GET /relays HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\r\n",
             http.token.clone().expect("a token")
         )
         .as_bytes(),
@@ -96,7 +96,7 @@ fn clients_that_hang_on_are_cut_off() {
     let server =
         Setup::server().config("[http]\nrequest_timeout = '1h'\nkeep_alive = '1h'\n").start();
     let mut half = server.http();
-    half.send_raw(b"POST /parties HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n12345");
+    half.send_raw(b"POST /parties HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n12345");
     let mut idle = server.http();
     idle.get("/healthz").ok();
     let told = Instant::now();

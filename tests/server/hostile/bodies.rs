@@ -12,7 +12,7 @@ use super::{PATIENCE, Target, responses};
 /// A request to register a party, with these headers and this body.
 fn request(token: &str, headers: &str, body: &str) -> Vec<u8> {
     format!(
-        "POST /parties HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n{headers}\r\n{body}"
+        "POST /parties HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n{headers}\r\n{body}"
     )
     .into_bytes()
 }
@@ -82,9 +82,11 @@ fn what_is_behind_a_body_is_another_request() {
         [200, 400]
     );
     // Nor is a body that nobody reads one.
-    let inner = "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
-    let outer =
-        format!("POST /none HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{inner}", inner.len());
+    let inner = "GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let outer = format!(
+        "POST /none HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{inner}",
+        inner.len()
+    );
     assert_eq!(target.statuses(outer.as_bytes()), [404]);
     target.assert_unharmed();
 }

@@ -7,7 +7,7 @@ use crate::harness::Random;
 
 use super::{Target, responses};
 
-const GOOD: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+const GOOD: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 /// What is no HTTP.
 fn garbage() -> Vec<Vec<u8>> {
@@ -21,17 +21,17 @@ fn garbage() -> Vec<Vec<u8>> {
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"GET\r\n\r\n",
         b"GET /healthz\r\n\r\n",
-        b"GET /healthz HTTP/9.9\r\nHost: x\r\n\r\n",
-        b"GET /healthz HTTQ/1.1\r\nHost: x\r\n\r\n",
-        b"G\0T /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET /heal\0thz HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET /heal thz HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /healthz HTTP/9.9\r\nHost: localhost\r\n\r\n",
+        b"GET /healthz HTTQ/1.1\r\nHost: localhost\r\n\r\n",
+        b"G\0T /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /heal\0thz HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /heal thz HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"GET /healthz HTTP/1.1\r\nHo\0st: x\r\n\r\n",
         b"GET /healthz HTTP/1.1\r\nHost: x\0y\r\n\r\n",
         b"GET /healthz HTTP/1.1\r\nHost\r\n\r\n",
         b"GET /healthz HTTP/1.1\r\n: x\r\n\r\n",
-        b"GET /healthz HTTP/1.1\r\nHost: x\r\n folded: y\r\n\r\n",
-        b"GET http:// HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n folded: y\r\n\r\n",
+        b"GET http:// HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"{\"type\":\"hello\"}\r\n\r\n",
     ];
     texts.into_iter().map(<[u8]>::to_vec).chain([noise]).collect()
@@ -60,7 +60,7 @@ fn what_is_no_http_is_refused_once_and_hung_up_on() {
 fn a_thousand_requests_at_once_are_answered_in_order() {
     let target = Target::start("[limits]\nrequests_burst = 10_000\n");
     let pair: &[u8] =
-        b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /none HTTP/1.1\r\nHost: x\r\n\r\n";
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET /none HTTP/1.1\r\nHost: localhost\r\n\r\n";
     assert_eq!(target.statuses(&pair.repeat(500)), [200, 404].repeat(500));
     target.assert_unharmed();
 }
@@ -69,10 +69,10 @@ fn a_thousand_requests_at_once_are_answered_in_order() {
 const ENDLESS: [(&str, &str); 5] = [
     ("GET /", "a"),
     ("", "G"),
-    ("GET / HTTP/1.1\r\nHost: x\r\nX: ", "a"),
-    ("GET / HTTP/1.1\r\nHost: x\r\n", "a: b\r\n"),
+    ("GET / HTTP/1.1\r\nHost: localhost\r\nX: ", "a"),
+    ("GET / HTTP/1.1\r\nHost: localhost\r\n", "a: b\r\n"),
     (
-        "GET / HTTP/1.1\r\nHost: x\r\n",
+        "GET / HTTP/1.1\r\nHost: localhost\r\n",
         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa: bbbbbbbbbbbbbbbbbbbbbbbbbbbb\r\n",
     ),
 ];
@@ -105,13 +105,13 @@ fn heads_that_are_too_much_are_refused() {
     let mebibyte = "a".repeat(1 << 20);
     let headers: String = (0..10_000).map(|number| format!("x-{number}: y\r\n")).collect();
     for request in [
-        format!("GET /{mebibyte} HTTP/1.1\r\nHost: x\r\n\r\n"),
-        format!("{mebibyte} / HTTP/1.1\r\nHost: x\r\n\r\n"),
-        format!("GET / HTTP/1.1\r\nHost: x\r\nX: {mebibyte}\r\n\r\n"),
-        format!("GET / HTTP/1.1\r\nHost: x\r\n{mebibyte}: y\r\n\r\n"),
-        format!("GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {mebibyte}\r\n\r\n"),
-        format!("GET / HTTP/1.1\r\nHost: x\r\n{headers}\r\n"),
-        format!("GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: {mebibyte}\r\n\r\n"),
+        format!("GET /{mebibyte} HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+        format!("{mebibyte} / HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+        format!("GET / HTTP/1.1\r\nHost: localhost\r\nX: {mebibyte}\r\n\r\n"),
+        format!("GET / HTTP/1.1\r\nHost: localhost\r\n{mebibyte}: y\r\n\r\n"),
+        format!("GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {mebibyte}\r\n\r\n"),
+        format!("GET / HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n"),
+        format!("GET / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: {mebibyte}\r\n\r\n"),
     ] {
         // The server may hang up before it has all, and then the refusal may be lost.
         let statuses = target.statuses(request.as_bytes());
@@ -127,11 +127,12 @@ fn heads_that_are_too_much_are_refused() {
 #[test]
 fn heads_that_come_too_slowly_are_hung_up_on() {
     let target = Target::start("[http]\nrequest_timeout = '1s'\n");
-    let begun = ["", "G", "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nHost: x\r\nX: y"].map(|begin| {
-        let mut stream = target.connect();
-        stream.write_all(begin.as_bytes()).expect("the server takes it");
-        (begin, stream)
-    });
+    let begun =
+        ["", "G", "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nHost: localhost\r\nX: y"].map(|begin| {
+            let mut stream = target.connect();
+            stream.write_all(begin.as_bytes()).expect("the server takes it");
+            (begin, stream)
+        });
     for (begin, stream) in begun {
         let answers = responses(stream);
         let statuses: Vec<_> = answers.iter().map(|response| response.status).collect();
@@ -156,7 +157,7 @@ fn heads_may_come_in_pieces() {
 #[test]
 fn nor_is_the_next_head_waited_for() {
     let target = Target::start("[http]\nrequest_timeout = '1s'\nkeep_alive = '50ms'\n");
-    for begin in ["G", "GET / HTTP/1.1\r\nHost: x\r\n"] {
+    for begin in ["G", "GET / HTTP/1.1\r\nHost: localhost\r\n"] {
         let mut stream = target.connect();
         stream.write_all(&[GOOD, begin.as_bytes()].concat()).expect("the server takes it");
         assert_eq!(responses(stream)[0].status, 200, "the server closes by itself");
@@ -198,7 +199,7 @@ fn a_head_that_drips_is_no_longer_waited_for() {
 #[test]
 fn requests_that_two_could_read_differently_are_refused() {
     let target = Target::start("");
-    let behind = "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
+    let behind = "GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n";
     for headers in [
         "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n",
         "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n",
@@ -218,7 +219,7 @@ fn requests_that_two_could_read_differently_are_refused() {
         "Transfer-Encoding : chunked\r\n",
     ] {
         let request =
-            format!("POST /parties HTTP/1.1\r\nHost: x\r\n{headers}\r\n0\r\n\r\n{behind}");
+            format!("POST /parties HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n0\r\n\r\n{behind}");
         let statuses = target.statuses(request.as_bytes());
         assert!(matches!(statuses[..], [] | [400]), "{statuses:?} to {headers:?}");
     }
@@ -252,7 +253,7 @@ fn of_two_authorizations_the_first_counts() {
         (format!("{bad}{good}"), 401),
         (format!("Authorization: \r\n{good}"), 401),
     ] {
-        let request = format!("GET /relays HTTP/1.1\r\nHost: x\r\n{headers}\r\n");
+        let request = format!("GET /relays HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n");
         assert_eq!(target.statuses(request.as_bytes()), [status], "{headers:?}");
     }
     target.assert_unharmed();
@@ -260,19 +261,18 @@ fn of_two_authorizations_the_first_counts() {
 
 #[test]
 fn a_host_leads_nobody_astray() {
-    let target = Target::start("");
-    for (hosts, location) in [
-        ("Host: a.example\r\n", "http://a.example/relays"),
-        // One that is none is not told again.
-        ("Host: a.example/b\r\n", "/relays"),
-        ("Host: a.example@b.example\r\n", "/relays"),
-        ("Host: \"><script>\r\n", "/relays"),
-        ("Host: \r\n", "/relays"),
+    let target = Target::start("[http]\npublic_names = ['a.example']\n");
+    for (hosts, status, location) in [
+        ("Host: a.example\r\n", 307, Some("http://a.example/relays")),
+        ("Host: a.example/b\r\n", 403, None),
+        ("Host: a.example@b.example\r\n", 403, None),
+        ("Host: \"><script>\r\n", 403, None),
+        ("Host: \r\n", 403, None),
     ] {
         let request = format!("GET /relays/ HTTP/1.1\r\n{hosts}\r\n");
         let answers = target.exchange(request.as_bytes());
-        assert_eq!(answers[0].status, 307, "{hosts:?}");
-        assert_eq!(answers[0].header("location"), Some(location), "{hosts:?}");
+        assert_eq!(answers[0].status, status, "{hosts:?}");
+        assert_eq!(answers[0].header("location"), location, "{hosts:?}");
     }
     for none_or_two in ["", "Host: a.example\r\nHost: b.example\r\n"] {
         let request = format!("GET /relays/ HTTP/1.1\r\n{none_or_two}\r\n");
@@ -280,7 +280,8 @@ fn a_host_leads_nobody_astray() {
     }
     // Nor does a path that begins like a host.
     for path in ["//b.example/", "//b.example/relays/", "///relays/", "/\\b.example/"] {
-        let answers = target.exchange(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes());
+        let answers =
+            target.exchange(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes());
         assert!(matches!(answers[0].status, 400 | 404), "{path}: {}", answers[0].status);
     }
     target.assert_unharmed();
@@ -307,7 +308,7 @@ fn paths_and_methods_of_any_kind_are_not_found() {
         &format!("/parties/p/peers/{long}"),
         &format!("/relays/{long}"),
     ] {
-        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         let answers = target.exchange(request.as_bytes());
         let statuses: Vec<_> = answers.iter().map(|response| response.status).collect();
         assert!(matches!(statuses[..], [200 | 400..500]), "{statuses:?} to {path:.60}");
@@ -315,7 +316,7 @@ fn paths_and_methods_of_any_kind_are_not_found() {
     }
     let long = "M".repeat(10_000);
     for method in ["BREW", "get", "CONNECT", "TRACE", "OPTIONS", "PUT", "HEAD", &long] {
-        let request = format!("{method} /relays HTTP/1.1\r\nHost: x\r\n\r\n");
+        let request = format!("{method} /relays HTTP/1.1\r\nHost: localhost\r\n\r\n");
         let mut stream = target.connect();
         stream.write_all(request.as_bytes()).expect("the server takes it");
         let head = super::head(stream);

@@ -4,7 +4,7 @@ use super::Target;
 
 /// What a WebSocket client sends (RFC 6455, section 4.1).
 const HEADERS: [(&str, &str); 5] = [
-    ("Host", "x"),
+    ("Host", "localhost"),
     ("Connection", "Upgrade"),
     ("Upgrade", "websocket"),
     ("Sec-WebSocket-Version", "13"),

@@ -117,7 +117,7 @@ fn a_32_mib_body_is_read_and_echoed_back() {
     let (_server, [mut alice]) = server_with(["alice"]);
     let token = alice.token.clone().expect("a token");
     let head = format!(
-        "POST /parties HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\
+        "POST /parties HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\
          Content-Type: application/json\r\nContent-Length: 33554432\r\n\r\n"
     );
     alice.send_raw(head.as_bytes());

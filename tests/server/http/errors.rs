@@ -21,7 +21,7 @@ fn assert_json(response: &Response, status: u16) {
 fn head(client: &Http, path: &str, length: &str) -> String {
     let token = client.token.clone().unwrap_or_default();
     format!(
-        "POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\
          Content-Type: application/json\r\n{length}\r\n\r\n"
     )
 }
@@ -88,7 +88,7 @@ fn who_may_not_ask_is_told_before_the_body_is_looked_at() {
 fn after_pieces_that_are_none_nothing_more_is_read() {
     let (server, [mut alice]) = server_with(["alice"]);
     let head = head(&alice, "/parties", "Transfer-Encoding: chunked");
-    let next = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+    let next = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
     for pieces in ["no length\r\n", "4\r\n{}  \r\nzz\r\n", "-1\r\n", "ffffffffffffffffff\r\n"] {
         let mut alice = server.http();
         alice.send_raw(format!("{head}{pieces}{next}").as_bytes());

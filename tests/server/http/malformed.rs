@@ -36,11 +36,11 @@ fn a_malformed_head_is_refused_in_json() {
     for head in [
         &b"GARBAGE\r\n\r\n"[..],
         b"GET / HTTP/1.1\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: x\r\nno header\r\n\r\n",
-        b"GET / HTTP/2.0\r\nHost: x\r\n\r\n",
-        b"GET /\x00 HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"POST /parties HTTP/1.1\r\nHost: x\r\nContent-Length: abc\r\n\r\n",
-        b"POST /parties HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nno header\r\n\r\n",
+        b"GET / HTTP/2.0\r\nHost: localhost\r\n\r\n",
+        b"GET /\x00 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"POST /parties HTTP/1.1\r\nHost: localhost\r\nContent-Length: abc\r\n\r\n",
+        b"POST /parties HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01",
     ] {
         assert_refused(&answer(&server, head), 400);
@@ -61,7 +61,7 @@ fn a_head_that_is_too_large_is_refused_in_json() {
     let (server, []) = server_with([]);
     let many: String = (0..200).map(|number| format!("H{number}: x\r\n")).collect();
     assert_refused(
-        &answer(&server, format!("GET / HTTP/1.1\r\nHost: x\r\n{many}\r\n").as_bytes()),
+        &answer(&server, format!("GET / HTTP/1.1\r\nHost: localhost\r\n{many}\r\n").as_bytes()),
         431,
     );
 }
@@ -75,7 +75,7 @@ fn a_head_that_comes_too_slowly_is_refused_in_json() {
 #[test]
 fn answers_before_a_malformed_head_come_first() {
     let (server, []) = server_with([]);
-    let requests = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGARBAGE\r\n\r\n";
+    let requests = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGARBAGE\r\n\r\n";
     let answers = answer(&server, requests);
     let mut rest = &answers[..];
     assert_eq!(read_response(&mut rest).expect("the first").ok()["status"], "ok");
@@ -83,10 +83,10 @@ fn answers_before_a_malformed_head_come_first() {
     // A good request leaves the connection open, and a half-closed one is answered.
     let mut stream = TcpStream::connect(server.address()).expect("connect to the server");
     for _ in 0..3 {
-        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").expect("send");
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("send");
         read_response(&mut std::io::BufReader::new(&stream)).expect("an answer").ok();
     }
-    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").expect("send");
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("send");
     stream.shutdown(Shutdown::Write).expect("half-close");
     read_response(&mut std::io::BufReader::new(&stream)).expect("an answer").ok();
 }
