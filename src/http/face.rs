@@ -20,6 +20,10 @@ use crate::config::{Auth, Http, ServerLimits};
 use crate::control_plane::{Answer, Ask, Call, Failure};
 use crate::core::{AddressKey, Buckets, Caller, Rate, Recent, RetryAfter, TokenHash};
 
+/// Scrapes of the metrics by an address, in a second and at once.
+const SCRAPES: usize = 10;
+const SCRAPES_BURST: usize = 60;
+
 /// Buckets of each kind that are kept at the same time.
 const MOST_BUCKETS: usize = 65_536;
 
@@ -55,6 +59,7 @@ struct Admission {
     proven: Recent<TokenHash, ()>,
     tokens: Buckets<TokenHash>,
     addresses: Buckets<AddressKey>,
+    scrapes: Buckets<AddressKey>,
     registrations: Buckets<AddressKey>,
 }
 
@@ -129,6 +134,15 @@ impl HttpFace {
         self.with_admission(|admission, now| admission.addresses.take(address.into(), now))
     }
 
+    /// Takes a scrape of the metrics from the bucket that an address has for them: its other
+    /// requests don't keep its Prometheus from them.
+    ///
+    /// # Errors
+    /// When the bucket is empty.
+    pub(super) fn admit_scrape(&self, address: IpAddr) -> Result<(), RetryAfter> {
+        self.with_admission(|admission, now| admission.scrapes.take(address.into(), now))
+    }
+
     /// Takes a request from the bucket of a token that was proven of late; `false` for another one.
     ///
     /// # Errors
@@ -199,10 +213,12 @@ pub(super) fn values(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Ite
 impl Admission {
     fn new(limits: &ServerLimits) -> Self {
         let Rates { requests, registrations } = Rates::of(limits);
+        let scrapes = Rate::new(SCRAPES, Duration::from_secs(1), SCRAPES_BURST);
         Self {
             proven: Recent::new(MOST_BUCKETS),
             tokens: Buckets::new(requests, MOST_BUCKETS),
             addresses: Buckets::new(requests, MOST_BUCKETS),
+            scrapes: Buckets::new(scrapes, MOST_BUCKETS),
             registrations: Buckets::new(registrations, MOST_BUCKETS),
         }
     }

@@ -19,9 +19,10 @@ use super::face::{HttpFace, address_of};
 use super::metrics::OTHER;
 use super::path::logged_party;
 use super::problem::{Problem, Reason};
-use super::routes::{PROBES, Route};
+use super::refusals::Limit;
+use super::routes::{METRICS, PROBES, Route};
 use super::socket::Accepted;
-use crate::core::TokenHash;
+use crate::core::{RetryAfter, TokenHash};
 use crate::token;
 
 /// How long a client may take to read why its connection ends.
@@ -100,16 +101,21 @@ fn end_unread(response: &mut ServiceResponse<BoxBody>, is_chunked: bool) {
     });
 }
 
-/// Finds out who asks, whether from a page that may, and whether now. The probes of those who watch
-/// over the server are always let through.
+/// Finds out who asks, whether from a page that may, and whether now. Probes are always let
+/// through.
 async fn admit(face: &HttpFace, request: &ServiceRequest) -> Result<(), Problem> {
     if PROBES.contains(&request.path()) {
         return Ok(());
     }
+    let settings = face.settings();
+    if request.path() == METRICS {
+        let address = address_of(request.request(), &settings.http);
+        let admitted = face.admit_scrape(address);
+        return admitted.map_err(|wait| too_often(face, Limit::Scrapes, address, wait));
+    }
     if face.is_stopping() {
         return Err(Problem::stopping());
     }
-    let settings = face.settings();
     if !cors::may_send(request.headers(), &settings.http) {
         return Err(Problem::forbidden("Origin not allowed"));
     }
@@ -117,7 +123,8 @@ async fn admit(face: &HttpFace, request: &ServiceRequest) -> Result<(), Problem>
     let shown = match bearer(request.headers()) {
         Ok(text) => admit_token(face, token::hash(text), address).await?,
         Err(unproven) => {
-            face.admit_address(address).map_err(Problem::too_often)?;
+            let admitted = face.admit_address(address);
+            admitted.map_err(|wait| too_often(face, Limit::Requests, address, wait))?;
             Shown(Err(unproven))
         }
     };
@@ -132,9 +139,10 @@ async fn admit(face: &HttpFace, request: &ServiceRequest) -> Result<(), Problem>
 /// that was not proven of late is paid for by its address until the control plane has answered:
 /// made-up tokens reach that no more often than requests without one.
 async fn admit_token(face: &HttpFace, token: TokenHash, address: IpAddr) -> Result<Shown, Problem> {
-    let was_proven = face.admit_proven(&token).map_err(Problem::too_often)?;
+    let too_often = |wait| too_often(face, Limit::Requests, address, wait);
+    let was_proven = face.admit_proven(&token).map_err(too_often)?;
     if !was_proven {
-        face.admit_address(address).map_err(Problem::too_often)?;
+        face.admit_address(address).map_err(too_often)?;
     }
     let shown = authenticate(face, token, address.into()).await?;
     match (&shown.0, was_proven) {
@@ -142,14 +150,20 @@ async fn admit_token(face: &HttpFace, token: TokenHash, address: IpAddr) -> Resu
         (Ok(_), false) => {
             face.note_proven(token);
             face.give_back(address);
-            face.admit_proven(&token).map_err(Problem::too_often)?;
+            face.admit_proven(&token).map_err(too_often)?;
         }
         (Err(_), true) => {
             face.note_unproven(&token);
-            face.admit_address(address).map_err(Problem::too_often)?;
+            face.admit_address(address).map_err(too_often)?;
         }
     }
     Ok(shown)
+}
+
+/// Refuses a request that comes too soon, and counts it for the log.
+fn too_often(face: &HttpFace, limit: Limit, address: IpAddr, wait: RetryAfter) -> Problem {
+    face.refusals.add(limit, address);
+    Problem::too_often(wait)
 }
 
 /// Counts the answer, and writes it into the log.

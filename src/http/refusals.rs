@@ -17,6 +17,18 @@ pub enum Limit {
     Handshakes,
     /// TLS handshakes of one address.
     HandshakesPerAddress,
+    /// Requests of a token or an address in a time.
+    Requests,
+    /// Scrapes of the metrics in a time.
+    Scrapes,
+    /// Peers that an address registers in a time.
+    Registrations,
+    /// WebSockets of all addresses.
+    WebSockets,
+    /// WebSockets of one address.
+    WebSocketsPerAddress,
+    /// Frames of one WebSocket in a time.
+    Frames,
 }
 
 impl Limit {
@@ -31,6 +43,19 @@ impl Limit {
             Self::Handshakes => ("TLS handshakes closed", "raise http.handshakes"),
             Self::HandshakesPerAddress => {
                 ("TLS handshakes closed", "raise http.handshakes_per_address")
+            }
+            Self::Requests => {
+                ("requests refused", "raise limits.requests_per_second and limits.requests_burst")
+            }
+            Self::Scrapes => ("scrapes of the metrics refused", "scrape less often"),
+            Self::Registrations => (
+                "registrations refused",
+                "raise limits.registrations_per_minute and limits.registrations_burst",
+            ),
+            Self::WebSockets => ("WebSockets refused", "raise ws.sockets"),
+            Self::WebSocketsPerAddress => ("WebSockets refused", "raise ws.sockets_per_address"),
+            Self::Frames => {
+                ("WebSocket frames refused", "raise ws.frames_per_second and ws.frames_burst")
             }
         }
     }

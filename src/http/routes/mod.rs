@@ -15,8 +15,10 @@ use super::face::{HttpFace, values};
 use super::origin::{Origin, forwarded_https};
 use super::problem::Problem;
 
-/// The paths of those who watch over the server.
-pub(super) const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+/// Probes of the server's health, which have no rate limit.
+pub(super) const PROBES: [&str; 2] = ["/healthz", "/readyz"];
+/// The metrics, which cost more.
+pub(super) const METRICS: &str = "/metrics";
 
 /// Where a request came to.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! For those who watch over the server: these are answered whoever asks, and however often.
+//! Probes and metrics: they need no token. The probes have no rate limit, either.
 
 use std::time::Duration;
 
@@ -56,6 +56,7 @@ pub(in crate::http) async fn readyz(
     operation_id = "metrics",
     responses(
         (status = 200, description = "Success.", body = String, content_type = "text/plain"),
+        (status = 429, body = ErrorReply, description = "Too many requests.", headers(("Retry-After" = u64))),
         (status = 503, body = ErrorReply, description = "No answer.", headers(("Retry-After" = u64)))
     )
 )]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use crate::harness::{Daemon, Http, Setup, Ws, announced, eventually};
+use crate::harness::{Daemon, Http, Response, Setup, Ws, announced, eventually};
 
 /// Reads the text format: every series with its value. Panics at what is not of the format.
 fn parse(text: &str) -> BTreeMap<String, f64> {
@@ -163,4 +163,45 @@ fn refusals_for_asking_too_often_and_evictions_are_counted() {
             (r#"rejections_total{reason="rate_limited"}"#, 1.0),
         ],
     );
+}
+
+/// Asks until it is refused.
+fn ask_until_refused(mut ask: impl FnMut() -> Response) -> Response {
+    let answers = (0..10_000).map(|_| ask());
+    let refused = answers.into_iter().find(|answer| answer.status == 429);
+    refused.expect("so many requests are too many")
+}
+
+#[test]
+fn scrapes_of_the_metrics_are_limited_and_counted() {
+    let server = Setup::server().start();
+    let address = server.address();
+    let mut flood = server.http();
+    let refused = ask_until_refused(|| flood.get("/metrics"));
+    assert!(refused.header("retry-after").is_some(), "{refused:?}");
+    // The probes and other clients go on meanwhile.
+    for probe in ["/healthz", "/readyz"] {
+        flood.get(probe).ok();
+    }
+    let mut ann = Http::registered_from([127, 0, 0, 2].into(), address, "ann");
+    ann.party("ann");
+    assert_eq!(ann.get("/metrics").status, 200);
+    server.await_log("scrapes of the metrics refused: address=127.0.0.1");
+    let series = eventually("a scrape", || {
+        let answer = flood.get("/metrics");
+        (answer.status == 200).then(|| parse(answer.text()))
+    });
+    let counted = r#"lanrage_http_requests_total{method="GET",route="/metrics",status="200"}"#;
+    assert!(series[counted] >= 60.0, "{series:?}");
+    assert!(series[r#"lanrage_rejections_total{reason="rate_limited"}"#] >= 1.0, "{series:?}");
+}
+
+#[test]
+fn other_requests_of_an_address_leave_room_for_its_scrapes() {
+    let server =
+        Setup::server().config("[limits]\nrequests_per_second = 1\nrequests_burst = 2\n").start();
+    ask_until_refused(|| server.http().get("/"));
+    for _ in 0..5 {
+        scrape(&server);
+    }
 }
