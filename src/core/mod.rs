@@ -27,7 +27,7 @@ pub use command::{
     Outcome, Principal, Refusal, Revoked, Upstream, UpstreamPart,
 };
 pub use fair_set::{Admission, FairSet, ShareBound, ShareLimits};
-pub use rate::{Buckets, Rate, RetryAfter};
+pub use rate::{Buckets, Rate, RetryAfter, Turns};
 pub use recent::Recent;
 pub use record::{
     ChoiceRecord, ClaimHash, CredentialRecord, Deed, Done, IntentRecord, MemberRecord, Owner,

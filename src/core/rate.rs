@@ -2,6 +2,9 @@
 
 #[cfg(test)]
 mod tests;
+mod turns;
+
+pub use turns::Turns;
 
 use std::cmp::Reverse;
 use std::collections::binary_heap::PeekMut;

@@ -14,11 +14,11 @@ use super::auth::stranger;
 use super::connections::ConnectionLimiter;
 use super::metrics::Metrics;
 use super::origin::client_address;
-use super::refusals::RefusalLog;
+use super::refusals::{Limit, RefusalLog};
 use crate::clock::Clock;
 use crate::config::{Auth, Http, ServerLimits};
 use crate::control_plane::{Answer, Ask, Call, Failure};
-use crate::core::{AddressKey, Buckets, Caller, Rate, Recent, RetryAfter, TokenHash};
+use crate::core::{AddressKey, Buckets, Caller, Rate, Recent, RetryAfter, TokenHash, Turns};
 
 /// Scrapes of the metrics by an address, in a second and at once.
 const SCRAPES: usize = 10;
@@ -61,6 +61,8 @@ struct Admission {
     addresses: Buckets<AddressKey>,
     scrapes: Buckets<AddressKey>,
     registrations: Buckets<AddressKey>,
+    /// Turns of the registrations that were refused.
+    turns: Turns<AddressKey>,
 }
 
 impl HttpFace {
@@ -173,7 +175,7 @@ impl HttpFace {
     /// back.
     ///
     /// # Errors
-    /// When the bucket is empty.
+    /// When the bucket is empty. Each refused one is told a turn of its own.
     pub(crate) async fn admit_registration(
         &self,
         address: IpAddr,
@@ -186,7 +188,15 @@ impl HttpFace {
                 return Ok(());
             }
         }
-        self.with_admission(|admission, now| admission.registrations.take(address.into(), now))
+        let key = AddressKey::from(address);
+        let admitted = self.with_admission(|admission, now| {
+            let taken = admission.registrations.take(key, now);
+            taken.map_err(|wait| admission.turns.give(key, wait, now))
+        });
+        if admitted.is_err() {
+            self.refusals.add(Limit::Registrations, address);
+        }
+        admitted
     }
 
     fn with_admission<T>(&self, work: impl FnOnce(&mut Admission, Duration) -> T) -> T {
@@ -220,6 +230,7 @@ impl Admission {
             addresses: Buckets::new(requests, MOST_BUCKETS),
             scrapes: Buckets::new(scrapes, MOST_BUCKETS),
             registrations: Buckets::new(registrations, MOST_BUCKETS),
+            turns: Turns::new(registrations, MOST_BUCKETS),
         }
     }
 }

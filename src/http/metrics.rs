@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use actix_web::http::{Method, StatusCode};
+use lanrage_ipc::ErrorCode;
 use prometheus::core::Collector;
 use prometheus::{
     Encoder, Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
@@ -172,6 +173,25 @@ impl Metrics {
     /// Counts a refusal, for one of [`REASONS`].
     pub fn rejected(&self, reason: &'static str) {
         self.rejections.with_label_values(&[reason]).inc();
+    }
+
+    /// Counts a refusal by its code, as an answer over HTTP is counted by its status.
+    pub fn rejected_with(&self, code: ErrorCode) {
+        use ErrorCode::*;
+        let reason = match code {
+            PermissionDenied => "forbidden",
+            RateLimited => "rate_limited",
+            PartyNotFound | PeerNotFound | NotAMember => "not_found",
+            PartyExists | PartyFull => "conflict",
+            FrameTooLarge => "too_large",
+            StoreUnavailable => "store_unavailable",
+            ShuttingDown => "stopping",
+            Timeout | TooManyInFlight => "overloaded",
+            // The server's own mistakes are no refusals.
+            Internal => return,
+            _ => "invalid",
+        };
+        self.rejected(reason);
     }
 
     /// Counts a WebSocket frame of a type that the protocol knows, or [`OTHER`].

@@ -234,7 +234,6 @@ impl Conversation {
         let Inbound { frame, req_id } = match inbound {
             Ok(inbound) => inbound,
             Err(bad) => {
-                self.face.http.metrics.rejected("invalid");
                 let req_id = bad.req_id.clone();
                 return Some(self.refusal(bad.into(), req_id, true));
             }
@@ -258,6 +257,7 @@ impl Conversation {
 
     fn refusal(&self, rejection: Rejection, req_id: Option<ReqId>, is_offence: bool) -> Answered {
         log::debug!("{:?}: refused: {}", self.line.id, rejection.message);
+        self.face.http.metrics.rejected_with(rejection.code);
         Answered { frame: render::error(self.style.get(), rejection, req_id), is_offence }
     }
 

@@ -23,6 +23,7 @@ use super::pace::Pace;
 use super::render::{self, Rejection};
 use crate::core::RetryAfter;
 use crate::http::metrics::Direction;
+use crate::http::refusals::Limit;
 use crate::http::socket::Accepted;
 use crate::http::{Problem, address_of};
 
@@ -63,9 +64,15 @@ pub(super) fn upgrade(
     let opened = face.now();
     let queued = face.queued_bytes.clone();
     let line = Arc::new(Line::new(face.next_id(), address, opened, limits, queued, hangup));
-    face.enter(&line, limits).map_err(|no_room| match no_room {
-        NoRoom::Anywhere => Problem::not_ready("Too many WebSockets"),
-        NoRoom::ForAddress => Problem::too_often(RetryAfter(COME_BACK)),
+    face.enter(&line, limits).map_err(|no_room| {
+        let (limit, problem) = match no_room {
+            NoRoom::Anywhere => (Limit::WebSockets, Problem::not_ready("Too many WebSockets")),
+            NoRoom::ForAddress => {
+                (Limit::WebSocketsPerAddress, Problem::too_often(RetryAfter(COME_BACK)))
+            }
+        };
+        face.http.refusals.add(limit, address);
+        problem
     })?;
     log::debug!("{:?}: a WebSocket of {address}", line.id);
     // The meter bounds it.
@@ -239,7 +246,8 @@ impl Session {
     fn is_in_pace(&mut self, message: &Message) -> bool {
         let now = self.face.now();
         let Err(wait) = self.pace.take(self.line.take_pauses(), now) else { return true };
-        self.face.http.metrics.rejected("rate_limited");
+        self.face.http.metrics.rejected_with(ErrorCode::RateLimited);
+        self.face.http.refusals.add(Limit::Frames, self.line.address);
         let req_id = match message {
             Message::Text(text) => {
                 control::decode(text).map_or_else(|bad| bad.req_id, |in_| in_.req_id)
@@ -275,12 +283,12 @@ fn faulted(face: Arc<Face>, line: Arc<Line>, frame_bytes: usize) -> impl Fn(Faul
 
 fn too_large(face: &Face, line: &Line, frame_bytes: usize) {
     let message = format!("a frame may have {frame_bytes} bytes");
-    face.http.metrics.rejected("too_large");
     complain(face, line, ErrorCode::FrameTooLarge, &message);
     line.close(CloseCode::TooBig, &message, face.now());
 }
 
 fn complain(face: &Face, line: &Line, code: ErrorCode, message: &str) {
+    face.http.metrics.rejected_with(code);
     let frame = render::error(line.style(), Rejection::new(code, message), None);
     send(line, &frame, face.now());
 }

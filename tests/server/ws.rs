@@ -20,6 +20,7 @@ mod signals;
 mod slow;
 mod slow_disk;
 mod times;
+mod turns;
 
 use serde_json::{Value, json};
 

@@ -1,0 +1,97 @@
+//! Registrations of many clients behind one address, and what the operator sees of them.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::harness::{Daemon, Http, Setup, Ws};
+
+fn hello(number: usize) -> Value {
+    json!({
+        "type": "hello", "version": "1", "client": "test", "caps": ["lanragectl"],
+        "peer_id": format!("peer-{number}"), "req_id": format!("{number}"),
+    })
+}
+
+fn answer(ws: &mut Ws) -> Value {
+    ws.await_frame("an answer", |frame| frame["type"] == "welcome" || frame["type"] == "error")
+}
+
+/// A client that was refused, and the time at which it may come again.
+struct Refused {
+    ws: Ws,
+    number: usize,
+    turn: Instant,
+}
+
+/// Has that many clients take an id at the same time: those that were refused.
+fn crowd(server: &Daemon, count: usize) -> Vec<Refused> {
+    let mut sockets: Vec<_> = (0..count).map(|_| Ws::connect(server.address())).collect();
+    for (number, ws) in sockets.iter_mut().enumerate() {
+        ws.send(hello(number));
+    }
+    let mut refused = Vec::new();
+    for (number, mut ws) in sockets.into_iter().enumerate() {
+        let answer = answer(&mut ws);
+        if answer["type"] == "error" {
+            assert_eq!(answer["code"], "rate_limited", "{answer}");
+            let wait = answer["retry_after_ms"].as_u64().expect("a wait");
+            let turn = Instant::now() + Duration::from_millis(wait);
+            refused.push(Refused { ws, number, turn });
+        }
+    }
+    refused
+}
+
+#[test]
+fn refused_registrations_get_through_when_they_come_again_at_their_turns() {
+    let limits = "[limits]\nregistrations_per_minute = 1200\nregistrations_burst = 5\n";
+    let server = Setup::server().config(limits).start();
+    let mut refused = crowd(&server, 45);
+    assert!(refused.len() > 1, "only {} were refused", refused.len());
+    refused.sort_by_key(|client| client.turn);
+    for Refused { mut ws, number, turn } in refused {
+        std::thread::sleep(turn.saturating_duration_since(Instant::now()));
+        ws.send(hello(number));
+        assert_eq!(answer(&mut ws)["type"], "welcome", "peer {number}");
+    }
+}
+
+#[test]
+fn refusals_of_websockets_are_counted() {
+    let limits = "[limits]\nregistrations_per_minute = 1\nregistrations_burst = 2\n";
+    let server = Setup::server().config(limits).start();
+    let mut refused = crowd(&server, 5);
+    assert_eq!(refused.len(), 3);
+    let Refused { ws, .. } = &mut refused[0];
+    ws.ask(json!({"type": "sync", "party_id": "nowhere"}));
+    ws.ask(json!({"type": "heartbeat", "party_id": "nowhere", "peer_id": "nobody"}));
+    ws.ask(json!({"type": "join_party", "party_id": "nowhere"}));
+    let metrics = server.http().get("/metrics");
+    for series in ["rate_limited\"} 3\n", "invalid\"} 1\n"] {
+        let series = format!("lanrage_rejections_total{{reason=\"{series}");
+        assert!(metrics.text().contains(&series), "{series} is not in {}", metrics.text());
+    }
+    let other = |line: &&str| line.starts_with("lanrage_rejections_total") && !line.ends_with(" 0");
+    assert!(metrics.text().lines().filter(other).count() >= 3, "{}", metrics.text());
+}
+
+#[test]
+fn log_names_the_limit_of_refused_registrations_once() {
+    let limits = "[limits]\nregistrations_per_minute = 1\nregistrations_burst = 2\n";
+    let server = Setup::server().config(limits).start();
+    let refused = crowd(&server, 40);
+    assert_eq!(refused.len(), 38);
+    let line = "registrations refused: address=127.0.0.1 count=";
+    server.await_log(line);
+    crowd(&server, 5);
+    // An honest client of another address gets in meanwhile.
+    Http::registered_from([127, 0, 0, 2].into(), server.address(), "ann").party("ann");
+    let log = server.setup.log();
+    let told: Vec<_> = log.lines().filter(|log| log.contains(line)).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains(" WARN "), "{told:?}");
+    for key in ["limits.registrations_per_minute", "limits.registrations_burst"] {
+        assert!(told[0].contains(key), "{told:?}");
+    }
+}
