@@ -16,6 +16,7 @@ mod restart;
 mod sequence;
 mod slow_disks;
 mod states;
+mod turns;
 
 use std::time::Instant;
 

@@ -13,8 +13,8 @@ use tokio::time::Instant;
 use super::{Acked, Answered, Lane, Rejection, Reply, Session, Trouble};
 use crate::control_plane::remote::frames;
 use crate::control_plane::remote::transport::{Loss, Outgoing};
-use crate::core::RequestKey;
 use crate::core::reconcile::{InFlight, Passage};
+use crate::core::{RequestKey, RetryAfter};
 
 /// How often a request is sent that the server puts off.
 const TRIES: u32 = 5;
@@ -44,13 +44,17 @@ impl Session {
     ) -> Result<Acked, Trouble> {
         // Twice, and something is left for who asked to be answered in another way.
         let patience = self.patience();
+        // A server whose clients come all at once gives each greeting its turn: that is worth all of
+        // the time.
+        let is_greeting = matches!(frame, ClientFrame::Hello { .. });
+        let longest_pause = if is_greeting { patience * 2 } else { patience };
         let begun = Instant::now();
         let _place = self.pace.enter(lane).await;
         for attempt in 1.. {
             let may_wait = |pause: &Duration| {
                 // Who is waited for needs time for another answer after that.
                 let spent = if lane == Lane::Asked { begun.elapsed() } else { Duration::ZERO };
-                attempt < TRIES && spent.saturating_add(*pause) < patience
+                attempt < TRIES && spent.saturating_add(*pause) < longest_pause
             };
             let (reply, answer) = oneshot::channel();
             self.expect_answer(key, reply);
@@ -64,8 +68,8 @@ impl Session {
                 Some(Ok(Err(rejection))) => match rejection.pause().filter(may_wait) {
                     Some(pause) => tokio::time::sleep(pause).await,
                     None => {
-                        let Rejection { code, message, .. } = rejection;
-                        return Err(Trouble::Refused { code, message });
+                        let message = rejection.told();
+                        return Err(Trouble::Refused { code: rejection.code, message });
                     }
                 },
                 Some(Err(_)) => return Err(Trouble::Lost),
@@ -229,6 +233,17 @@ impl Drop for Passing {
 }
 
 impl Rejection {
+    /// Returns the server's words, with the wait that it asks for.
+    fn told(&self) -> String {
+        match self.retry_after.filter(|_| self.code == ErrorCode::RateLimited) {
+            Some(wait) => {
+                let seconds = RetryAfter(wait).seconds();
+                format!("{}; try again in {seconds} s", self.message)
+            }
+            None => self.message.clone(),
+        }
+    }
+
     /// How long to wait before the request is made again, where that may help.
     fn pause(&self) -> Option<Duration> {
         may_pass(self.code).then(|| self.retry_after.unwrap_or(AGAIN))
