@@ -13,7 +13,7 @@ fn requests() -> Vec<(String, String, &'static str)> {
     let document: Value = serde_json::from_str(&document).expect("JSON");
     let mut requests = Vec::new();
     for (path, methods) in document["paths"].as_object().expect("paths") {
-        let path = path.replace('{', "").replace('}', "");
+        let path = path.replace(['{', '}'], "");
         for method in methods.as_object().expect("methods").keys() {
             requests.push((method.to_uppercase(), path.clone(), ""));
         }
