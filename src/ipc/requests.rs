@@ -58,7 +58,7 @@ pub(super) struct Answered {
 
 impl Answered {
     pub(super) fn new(to: Addressee, reply: Result<Reply, RpcError>) -> Self {
-        Self::told(to, reply.map(Told::Reply))
+        Self::told(to, reply.map(Told::from))
     }
 
     fn told(to: Addressee, reply: Result<Told, RpcError>) -> Self {

@@ -110,7 +110,7 @@ impl Translator {
             return (open_rpc().map(Told::Document), None);
         }
         match self.reserve_for(&request).await {
-            Ok(reserved) => (self.reply(request).await.map(Told::Reply), reserved),
+            Ok(reserved) => (self.reply(request).await.map(Told::from), reserved),
             Err(error) => (Err(error), None),
         }
     }
@@ -219,9 +219,15 @@ pub(super) fn bytes_of_relays(status: &Status) -> usize {
 /// A result.
 pub(super) enum Told {
     /// One that is worked out for its request.
-    Reply(Reply),
+    Reply(Box<Reply>),
     /// The JSON text of one that is the same for all.
     Document(&'static str),
+}
+
+impl From<Reply> for Told {
+    fn from(reply: Reply) -> Self {
+        Self::Reply(Box::new(reply))
+    }
 }
 
 /// The OpenRPC document in one line.
