@@ -195,3 +195,45 @@ fn units_use_the_state_directory_that_is_checked() {
         assert_eq!(config["state_dir"].as_str(), Some(&*used), "{name}");
     }
 }
+
+/// A size as units and `--check-config` write it, in MiB.
+fn mebibytes(text: &str) -> f64 {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == ' ');
+    let number: f64 = digits.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
+    match text[digits.len()..].trim_start().chars().next() {
+        Some('G') => number * 1024.0,
+        Some('M') => number,
+        _ => panic!("{text} is in neither GiB nor MiB"),
+    }
+}
+
+#[test]
+fn units_have_room_for_what_the_limits_admit() {
+    for (setup, name, folders) in [
+        (Setup::new(), "lanragectl-d", &["system", "user"][..]),
+        (Setup::server(), "lanragectl-server", &["system"]),
+    ] {
+        let mut command = Command::new(setup.program);
+        command.args(["--system", "--check-config", "--config", "/nonexistent"]).env_clear();
+        let output = command.output().expect("run it");
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        let sum = text.lines().find_map(|line| line.strip_prefix("# all together"));
+        let sum = mebibytes(sum.expect("the sum").trim());
+        let config: toml::Table = text.parse().expect("the effective configuration");
+        let count = |table: &str, key: &str| -> i64 {
+            config.get(table).and_then(|table| table.get(key)?.as_integer()).unwrap_or(0)
+        };
+        let files = count("limits", "connections") + 2 * count("http", "connections");
+        for folder in folders {
+            let unit = format!("{}/systemd/{folder}/{name}.service", env!("CARGO_MANIFEST_DIR"));
+            let unit = fs::read_to_string(unit).expect("the unit");
+            let of_unit = |key| value(&unit, key).unwrap_or_else(|| panic!("{name} has no {key}"));
+            let high = mebibytes(of_unit("MemoryHigh"));
+            assert!(high > sum, "{name}: MemoryHigh is {high} MiB, the limits admit {sum} MiB");
+            assert!(mebibytes(of_unit("MemoryMax")) > high, "{name}");
+            let most: i64 = of_unit("LimitNOFILE").parse().expect("a number");
+            assert!(most > 2 * files, "{name}: {most} files for {files} of connections");
+            assert_eq!(of_unit("LimitCORE"), "0", "{name}");
+        }
+    }
+}
