@@ -155,6 +155,7 @@ impl Refusal {
             Self::ShareFull { what, .. } => {
                 Some(format!("raise {} or lower limits.address_share", key(what)))
             }
+            Self::CopiesFull { .. } => Some("raise remote.copies_bytes".to_owned()),
             Self::SignalsFull { .. } => Some("raise limits.signals_total_bytes".to_owned()),
             Self::SignalQueueFull { .. } => Some("raise limits.signals_per_peer".to_owned()),
             _ => None,

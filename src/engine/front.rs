@@ -9,7 +9,8 @@ use super::Engine;
 use crate::clock::Clock;
 use crate::control_plane::Call;
 use crate::control_plane::remote::{
-    Keys, Line, Link, RemoteControlPlane, SetSettings, Settings, Start, Stop, Surroundings, ToLink,
+    Keys, Line, Link, RemoteControlPlane, SentSignals, SetSettings, Settings, Start, Stop,
+    Surroundings, ToLink,
 };
 use crate::core::{Caller, ServerKey};
 use crate::health::Vitals;
@@ -40,7 +41,8 @@ impl Front {
         let (local, outbox) = (engine.calls.clone(), engine.outbox.clone());
         // Time for every daemon to look twice, and to say what it has.
         let forgiveness = settings.link.probe * 2 + settings.link.connect_timeout;
-        let around = Surroundings { local, itself, clock, outbox, forgiveness, keys };
+        let signals = SentSignals::default();
+        let around = Surroundings { local, itself, clock, outbox, forgiveness, keys, signals };
         let line = Line::default();
         let (told, connection) = watch::channel(None);
         let link = Link::new(settings, around.clone(), line.clone(), told);

@@ -122,16 +122,11 @@ impl Play {
         self.trial.daemon.setup.state_dir().join("discovery.json")
     }
 
-    /// Has the daemon read more of a configuration.
-    pub(super) fn reload(&mut self, config: &str) {
-        self.trial.daemon.reload(&format!("{}{config}", patient()));
-    }
-
-    /// Stops the daemon and starts it again.
-    pub(super) fn restart(self) -> Self {
+    /// Stops the daemon and starts it again, with more of a configuration.
+    pub(super) fn restart(self, config: &str) -> Self {
         let Self { trial, server, client, junk } = self;
         drop(client);
-        let trial = trial.restart();
+        let trial = trial.restart(&format!("{}{config}", patient()));
         trial.comes_to("online", &[]);
         let client = trial.daemon.client();
         Self { trial, server, client, junk }

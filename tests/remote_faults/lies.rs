@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::bad_frames::{OURS, Play, joined, party};
 use super::trial::PARTY;
-use crate::harness::{eventually, peer};
+use crate::harness::{announced, eventually, peer};
 
 /// The description of a peer within a party or beside it.
 pub(super) fn description(peer: &Value) -> Vec<Value> {
@@ -225,7 +225,7 @@ fn a_changed_key_is_told_and_marked() {
     let page = play.ctl().text(&format!("party show {PARTY}"));
     assert!(page.contains("key changed") && page.contains("peer trust"), "{page}");
     // It is remembered over a restart, and while the member is away.
-    let mut play = play.restart();
+    let mut play = play.restart("");
     play.send_frames(&[party(20, "h", &OURS)]);
     let mut watcher = watch_peers(&play);
     play.send_frames(&[with_key("peer_joined", 21, "k3")]);
@@ -280,20 +280,51 @@ fn a_changed_key_is_held_until_it_is_trusted() {
 
 #[test]
 fn a_restart_drops_copies_that_exceed_the_bounds() {
-    let mut play = Play::begin();
-    let names: Vec<_> = (0..100).map(|number| format!("x{number}")).collect();
-    let addresses: Vec<_> = (0..100).map(|number| format!("10.66.1.{}", number + 1)).collect();
-    let strangers =
-        names.iter().zip(&addresses).map(|(id, address)| (id.as_str(), address.as_str()));
-    let crowd: Vec<_> = OURS.into_iter().chain(strangers).collect();
-    play.send_frames(&[party(90, "h", &crowd)]);
+    // Each party that the server tells has a hundred strangers.
+    let lie = |_: &Value, answers: &mut Vec<Value>| {
+        for answer in answers.iter_mut().filter(|answer| answer["type"] == "party_update") {
+            for number in 1..=100 {
+                let id = format!("x{number}");
+                answer["party"]["peers"][&id] = announced(&id);
+                answer["virtual_ips"][&id] = json!(format!("10.66.1.{number}"));
+            }
+        }
+    };
+    let mut play = Play::lying(Box::new(lie), "");
     assert_eq!(play.members().len(), 102);
-    play.reload("copies_bytes = 65536\n");
-    let mut play = play.restart();
+    let mut play = play.restart("copies_bytes = 65536\n");
     assert!(play.log().contains("are dropped: parties=1"), "{}", play.log());
     let parties = play.client.call("party.list", json!({}))["parties"].clone();
     let peers = |party: &Value| party["peers"].as_object().map_or(0, serde_json::Map::len);
     let count: usize = parties.as_array().expect("parties").iter().map(peers).sum();
     assert!(count <= OURS.len(), "{count} members");
+    play.end();
+}
+
+#[test]
+fn a_signal_comes_from_a_local_peer_only_if_that_sent_it() {
+    // The server passes each signal on, and makes up another.
+    let lie = |frame: &Value, answers: &mut Vec<Value>| {
+        if frame["type"] == "signal" {
+            let mut forged = frame.clone();
+            forged["signal_data"] = json!("forged");
+            answers.splice(0..0, [frame.clone(), frame.clone(), forged]);
+        }
+    };
+    let mut play = Play::lying(Box::new(lie), "");
+    let signal = json!({"party_id": PARTY, "from_peer_id": "h", "to_peer_id": "g",
+        "signal_data": {"b": 1.00, "a": "x"}});
+    for _ in 0..2 {
+        play.client.call("signal.send", signal.clone());
+    }
+    let polled = play.client.call("signal.poll", json!({"party_id": PARTY, "peer_id": "g"}));
+    let signals = polled["signals"].as_array().expect("signals");
+    assert_eq!(signals.len(), 2, "{polled}");
+    for one in signals {
+        assert_eq!(
+            (&one["from_peer_id"], &one["signal_data"]),
+            (&json!("h"), &signal["signal_data"])
+        );
+    }
     play.end();
 }

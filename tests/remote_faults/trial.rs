@@ -117,14 +117,14 @@ impl Trial {
         }
     }
 
-    /// Stops the daemon, and starts it again.
+    /// Stops the daemon, and starts it again with a configuration.
     #[track_caller]
-    pub(super) fn restart(self) -> Self {
+    pub(super) fn restart(self, config: &str) -> Self {
         self.prober.finish();
         drop(self.watcher);
         let (setup, status) = self.daemon.stop();
         assert!(status.success(), "{}", setup.log());
-        Self::over(setup.start())
+        Self::over(setup.config(config).start())
     }
 
     /// It has answered all the while, nothing panicked, and it stops when it is told to.

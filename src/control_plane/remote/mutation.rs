@@ -230,6 +230,9 @@ impl Desk {
         session.greet(peer_id, caller.user(), Lane::Asked).await?;
         let in_flight = request.passage().map(|what| InFlight { peer_id: peer_id.clone(), what });
         let passing = in_flight.map(|in_flight| session.passing(party_id, in_flight));
+        if let Command::SendSignal { party_id, from, to, data } = &request.command {
+            self.around.signals.note(party_id, from, to, data);
+        }
         session.ask(frame.clone(), key, Lane::Asked).await.map(|acked| (acked, passing))
     }
 

@@ -33,7 +33,7 @@ const MOST_GARBAGE: u32 = 8;
 const MOST_DECLINED: usize = 4096;
 
 /// How often the log tells of what the server does wrong on a connection: it could fill the disk.
-const MOST_WARNINGS: u32 = 100;
+const MOST_WARNINGS: u32 = 50;
 
 impl Session {
     /// Takes in what comes until the connection is gone. `alive` is called for each sign of life,
@@ -203,9 +203,23 @@ impl Session {
             }
             ServerFrame::Signal { party_id, from_peer_id, to_peer_id, signal_data } => {
                 let (from, to) = (from_peer_id, to_peer_id);
+                let is_ours = self.owners.borrow().contains_key(&from);
+                if is_ours && !self.around.signals.take(&party_id, &from, &to, &signal_data) {
+                    self.warn(format_args!(
+                        "a signal of a local peer that it did not send is refused: party={party_id} peer={from}"
+                    ));
+                    return Ok(());
+                }
                 let deliver = Command::Deliver { party_id, from, to, data: signal_data };
-                if let Err(failure) = self.command(deliver).await {
-                    self.warn(format_args!("a signal could not be taken in: {failure}"));
+                match self.command(deliver).await {
+                    Ok(_) => {}
+                    // The registry warns of its limits, once a minute.
+                    Err(failure) if failure.code() == ErrorCode::RateLimited => {
+                        log::debug!("a signal could not be taken in: {failure}");
+                    }
+                    Err(failure) => {
+                        self.warn(format_args!("a signal could not be taken in: {failure}"));
+                    }
                 }
             }
             frame => self.take_in_news(frame).await?,
@@ -373,7 +387,10 @@ impl Session {
     /// Passes over what the server told of a party, which stays as it was here. After a while the
     /// server is asked for it again.
     fn decline(self: &Rc<Self>, party_id: PartyId, refusal: Refusal) {
-        self.warn(format_args!("what the control server told is refused: {refusal}"));
+        // The registry warns of its own limits, once a minute.
+        if refusal.remedy().is_none() {
+            self.warn(format_args!("what the control server told is refused: {refusal}"));
+        }
         self.note_said(format!("what it told is refused: {refusal}"));
         self.shadow.borrow_mut().gone(&party_id, RemovalReason::Removed);
         self.met.borrow_mut().remove(&party_id);

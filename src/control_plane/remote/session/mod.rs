@@ -13,6 +13,7 @@ mod pulse;
 mod relay;
 mod renewal;
 mod replay;
+mod sent_signals;
 mod tasks;
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ use tokio::time::Instant;
 
 pub(super) use asking::Passing;
 pub(super) use pace::Lane;
+pub(crate) use sent_signals::SentSignals;
 
 use super::frames::Times;
 use super::transport::http::Api;
@@ -62,6 +64,7 @@ pub(crate) struct Surroundings {
     /// How long hosts are waited for once the server has lost its history.
     pub(crate) forgiveness: Duration,
     pub(crate) keys: Keys,
+    pub(crate) signals: SentSignals,
 }
 
 /// Names requests of this run of the program.

@@ -63,6 +63,7 @@ impl World {
             outbox: Arc::default(),
             forgiveness: Duration::ZERO,
             keys: Keys::new().unwrap(),
+            signals: SentSignals::default(),
         };
         let target = Target {
             url: "http://server".parse().unwrap(),
