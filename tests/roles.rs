@@ -51,6 +51,7 @@ fn methods(daemon: &Daemon) -> Vec<(&'static str, Role, Value)> {
     use Role::{Admin, Observer, Operator};
     let relay = json!({"relay_id": "r", "public_ip": "203.0.113.9", "port": 4000});
     let signal = json!({"party_id": "p", "from_peer_id": "a", "to_peer_id": "b", "signal_data": 1});
+    let trust = json!({"party_id": "p", "peer_id": "ann", "public_key": "k"});
     let state = json!({"parties": {}, "my_peer_id": null, "my_party_id": null});
     vec![
         ("hello", Observer, json!({"protocol": {"min": 1, "max": 1}})),
@@ -68,6 +69,7 @@ fn methods(daemon: &Daemon) -> Vec<(&'static str, Role, Value)> {
         ("peer.list", Operator, json!({"party_id": "p"})),
         ("peer.discover", Operator, member("ann")),
         ("peer.heartbeat", Operator, member("ann")),
+        ("peer.trust", Operator, trust),
         ("signal.send", Operator, signal),
         ("signal.poll", Operator, member("ann")),
         ("relay.register", Operator, relay),
