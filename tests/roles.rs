@@ -46,12 +46,18 @@ fn register(client: &mut Client, party_id: &str, peer_id: &str) -> Value {
     client.ask("party.register", host).expect("an answer")
 }
 
+/// Of `peer.trust`, with the key that the peer has.
+fn trusted(peer_id: &str) -> Value {
+    let mut params = member(peer_id);
+    params["public_key"] = peer(peer_id)["public_key"].clone();
+    params
+}
+
 /// The least role of each method, and params that are good. What changes much comes last.
 fn methods(daemon: &Daemon) -> Vec<(&'static str, Role, Value)> {
     use Role::{Admin, Observer, Operator};
     let relay = json!({"relay_id": "r", "public_ip": "203.0.113.9", "port": 4000});
     let signal = json!({"party_id": "p", "from_peer_id": "a", "to_peer_id": "b", "signal_data": 1});
-    let trust = json!({"party_id": "p", "peer_id": "ann", "public_key": "k"});
     let state = json!({"parties": {}, "my_peer_id": null, "my_party_id": null});
     vec![
         ("hello", Observer, json!({"protocol": {"min": 1, "max": 1}})),
@@ -66,10 +72,10 @@ fn methods(daemon: &Daemon) -> Vec<(&'static str, Role, Value)> {
         ("party.list", Operator, json!({})),
         ("party.discover", Operator, json!({})),
         ("peer.update", Operator, json!({"party_id": "p", "peer": peer("ann")})),
+        ("peer.trust", Operator, trusted("ann")),
         ("peer.list", Operator, json!({"party_id": "p"})),
         ("peer.discover", Operator, member("ann")),
         ("peer.heartbeat", Operator, member("ann")),
-        ("peer.trust", Operator, trust),
         ("signal.send", Operator, signal),
         ("signal.poll", Operator, member("ann")),
         ("relay.register", Operator, relay),
@@ -165,6 +171,7 @@ fn a_peer_is_its_users_alone_but_for_the_superuser() {
     let acts = [
         ("peer.update", moved.clone()),
         ("party.join", moved),
+        ("peer.trust", trusted("ann")),
         ("peer.heartbeat", member("ann")),
         ("signal.poll", member("ann")),
         ("signal.send", signal),

@@ -53,6 +53,8 @@ fn every_answer_and_event_is_as_described() {
     let signal = json!({
         "party_id": "p", "from_peer_id": "ann", "to_peer_id": "bob", "signal_data": {"a": [1]},
     });
+    let key = peer("bob")["public_key"].clone();
+    let trust = json!({"party_id": "p", "peer_id": "bob", "public_key": key});
     let backup = daemon.setup.path("copy.db").display().to_string();
     let calls = [
         ("events.subscribe", json!({})),
@@ -65,6 +67,7 @@ fn every_answer_and_event_is_as_described() {
         ("peer.list", json!({"party_id": "p"})),
         ("peer.discover", member.clone()),
         ("peer.heartbeat", member.clone()),
+        ("peer.trust", trust),
         ("signal.send", signal),
         ("signal.poll", member.clone()),
         ("relay.register", json!({"relay_id": "r", "public_ip": "::1", "port": 1})),
