@@ -10,7 +10,7 @@ use lanrage_ipc::method::METHODS;
 use lanrage_ipc::results::Role;
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Daemon, NOBODY, Setup, is_root, peer, stranger};
+use crate::harness::{Client, Daemon, NOBODY, Setup, assert_error, is_root, peer, stranger};
 
 /// A daemon of the system's that every user can reach.
 fn system(config: &str) -> Daemon {
@@ -273,4 +273,26 @@ fn a_users_own_daemon_keeps_others_out_by_mode_and_by_name() {
     assert_eq!(refusal["id"], Value::Null);
     assert_eq!(stranger.line(), None, "and it closes");
     assert_eq!(role(&mut daemon.client()), "admin");
+}
+
+#[test]
+fn a_user_fills_its_share_of_the_parties_and_leaves_the_rest() {
+    let uid = uid();
+    let daemon = system(&format!("[access]\noperators = [{uid}]\n[limits]\nparties = 8\n"));
+    let mut operator = user(&daemon);
+    for party_id in ["a", "b"] {
+        assert_eq!(register(&mut operator, party_id, "ann")["error"], Value::Null);
+    }
+    let error = register(&mut operator, "c", "ben")["error"].take();
+    assert_error(&error, "rate_limited");
+    let message = error["message"].as_str().expect("a message");
+    assert!(message.contains(&format!("user {uid} has 2 of the memberships")), "{message}");
+    let hint = error["data"]["hint"].as_str().expect("a hint");
+    assert!(hint.contains("limits.parties or lower limits.uid_share"), "{hint}");
+    if is_root() {
+        let mut admin = daemon.client();
+        for party_id in ["c", "d", "e", "f", "g", "h"] {
+            assert_eq!(register(&mut admin, party_id, "root")["error"], Value::Null);
+        }
+    }
 }

@@ -7,6 +7,7 @@
 //!
 //! To add one, write a [`Row`] into a file below and name it in a `rows!`: that makes it a test.
 
+mod kept;
 mod memory;
 mod table;
 mod tables;

@@ -130,6 +130,11 @@ impl Visitor {
         self.address = address.to_owned();
     }
 
+    /// Comes to a server that was restarted.
+    pub(super) fn reconnect(&mut self, server: SocketAddr) {
+        self.http = Http::connect(server);
+    }
+
     /// Takes a peer id, or renews its token. Keeps the token.
     pub(super) fn register(&mut self, peer_id: &str) -> Response {
         let path = format!("/auth/register?peer_id={peer_id}");

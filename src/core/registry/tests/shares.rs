@@ -152,6 +152,35 @@ fn signals_have_a_share_by_sender_payer_and_target() {
 }
 
 #[test]
+fn what_a_control_server_delivers_is_paid_for_by_the_sender_and_the_server() {
+    let one = 512 + 3;
+    let mut world = World::with(|rules| {
+        (rules.signals_total_bytes, rules.signal_bytes) = (16 * one, 3);
+        rules.shares = Shares { address: 8, user: 4 };
+    });
+    for id in ["a", "b", "c"] {
+        world.ann(register(id, id));
+    }
+    let deliver = |from: &str, to: &str| Command::Deliver {
+        party_id: to.parse().unwrap(),
+        from: from.parse().unwrap(),
+        to: to.parse().unwrap(),
+        data: signal_data("100"),
+    };
+    let what = "bytes of waiting signals";
+    world.by(ROOT, deliver("x", "a"));
+    world.by(ROOT, deliver("x", "b"));
+    let refusal = full(what, Payer::Peer("x".parse().unwrap()), 2 * one);
+    assert_eq!(world.refused(ROOT, deliver("x", "c")), refusal);
+    world.by(ROOT, deliver("y", "a"));
+    world.by(ROOT, deliver("y", "b"));
+    let refusal = full(what, Payer::Server, 4 * one);
+    assert_eq!(world.refused(ROOT, deliver("z", "c")), refusal);
+    // Those of this machine go on.
+    world.ann(send("c", "c", "c", "100"));
+}
+
+#[test]
 fn a_signal_for_a_connected_target_passes_the_bound_of_all() {
     let mut world = World::with(|rules| rules.signals_total_bytes = 600);
     world.by(ROOT, register("lan", "host"));
