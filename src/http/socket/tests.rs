@@ -105,6 +105,7 @@ fn a_tls_client_that_does_not_read_is_cut_off() {
     let (chain, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
     std::fs::write(&chain, made.cert.pem()).unwrap();
     std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    #[cfg(unix)]
     std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     let config = server_config(Arc::new(Certificates::load(chain, key).unwrap()));
     let mut roots = RootCertStore::empty();

@@ -1,6 +1,5 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::PermissionsExt;
 use std::{fs, thread};
 
 use rcgen::{CertifiedKey as Made, generate_simple_self_signed};
@@ -35,7 +34,9 @@ impl Files {
 
     fn write_key(&self, pem: &str) {
         fs::write(self.key(), pem).unwrap();
-        fs::set_permissions(self.key(), PermissionsExt::from_mode(0o600)).unwrap();
+        #[cfg(unix)]
+        fs::set_permissions(self.key(), std::os::unix::fs::PermissionsExt::from_mode(0o600))
+            .unwrap();
     }
 
     fn chain(&self) -> PathBuf {
