@@ -21,8 +21,8 @@ use crate::control_plane::{Answer, Ask, Call, Failure};
 use crate::core::{AddressKey, Buckets, Caller, Rate, Recent, RetryAfter, TokenHash, Turns};
 
 /// Scrapes of the metrics by an address, in a second and at once.
-const SCRAPES: usize = 10;
-const SCRAPES_BURST: usize = 60;
+const SCRAPES: usize = 50;
+const SCRAPES_BURST: usize = 200;
 
 /// Buckets of each kind that are kept at the same time.
 const MOST_BUCKETS: usize = 65_536;

@@ -12,7 +12,11 @@ use crate::harness::{Daemon, PATIENCE, Setup, SlowDisk, Ws, eventually};
 
 /// A value of the server's metrics.
 fn metric(server: &Daemon, name: &str) -> u64 {
-    let metrics = server.http().get("/metrics");
+    // Scrapes are limited.
+    let metrics = eventually("the metrics", || {
+        let metrics = server.http().get("/metrics");
+        (metrics.status == 200).then_some(metrics)
+    });
     let line = metrics.text().lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.expect("a metric").parse().expect("a number")
 }
