@@ -115,7 +115,7 @@ fn a_pin_outlives_a_membership_and_a_restart_and_ends_with_the_party() {
         rows.check(&world.registry, world.now);
         world.registry = rows.restore(rules_of(hold), "epoch".parse().unwrap(), world.now);
         let back = world.hear(&with("x", "k2"), Occasion::News);
-        assert_eq!(told(&back).len(), 2, "it joined, and has another key: {:?}", told(&back));
+        assert!(told(&back).iter().any(|line| line.starts_with("peer.joined lan x")), "{back:?}");
         assert_eq!(told_change(&back), change("k1", hold.then_some("k2")));
         let shown = world.peer("lan", "x").info.public_key;
         assert_eq!(shown, key(if hold { "k1" } else { "k2" }));
