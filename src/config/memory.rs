@@ -58,6 +58,12 @@ fn shared(limits: &Limits) -> Vec<Entries> {
     ]
 }
 
+fn of_daemon(config: &DaemonConfig) -> Vec<Entries> {
+    let mut tables = shared(&config.limits);
+    tables.push(entries("remote.copies_bytes", config.remote.copies_bytes, 1));
+    tables
+}
+
 fn of_server(config: &ServerConfig) -> Vec<Entries> {
     let ServerConfig { http, limits, ws, .. } = config;
     let socket = SOCKET + ws.frame_bytes + SOCKET_FLOOR;
@@ -74,9 +80,7 @@ fn of_server(config: &ServerConfig) -> Vec<Entries> {
 
 /// Returns the memory that the limits of a daemon admit, as comments of TOML.
 pub fn admitted_memory(config: &DaemonConfig) -> String {
-    let mut tables = shared(&config.limits);
-    tables.push(entries("remote.copies_bytes", config.remote.copies_bytes, 1));
-    written(&tables)
+    written(&of_daemon(config))
 }
 
 /// Returns the memory that the limits of a server admit, as comments of TOML.
@@ -114,7 +118,10 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::config::{Environment, ServerArgs, effective_server_toml, load_server};
+    use crate::config::{
+        DaemonArgs, Environment, ServerArgs, effective_server_toml, effective_toml, load,
+        load_server,
+    };
 
     /// Keys that are no table of their own: what one client may have of a table, which entries of
     /// another table may be in some state, how long something takes, how often something may be
@@ -138,6 +145,7 @@ mod tests {
         "limits.registrations_per_minute",
         "limits.registrations_burst",
         "http.body_bytes",
+        "remote.max_attempts",
         "http.connections_per_address",
         "http.handshakes",
         "http.handshakes_per_address",
@@ -149,27 +157,32 @@ mod tests {
         "ws.sockets_per_address",
     ];
 
-    fn default_server() -> ServerConfig {
-        let home = tempfile::tempdir().unwrap();
-        let home = home.path().to_str().unwrap();
-        let env = Environment::of(&[("HOME", home), ("LOCALAPPDATA", home)]);
-        load_server(&ServerArgs::default(), &env).unwrap()
+    /// The names of all keys whose values are whole numbers, in tables of limits.
+    fn counts(toml: &str) -> BTreeSet<String> {
+        let toml: toml::Table = toml.parse().unwrap();
+        let tables = ["limits", "http", "ws", "remote"]
+            .into_iter()
+            .filter_map(|name| Some((name, toml.get(name)?.as_table()?)));
+        let keys = tables.flat_map(|(name, table)| {
+            let numbers = table.iter().filter(|(_, value)| value.is_integer());
+            numbers.map(move |(key, _)| format!("{name}.{key}"))
+        });
+        keys.collect()
     }
 
     #[test]
     fn memory_is_told_of_each_table_with_a_limit() {
-        let config = default_server();
-        let toml: toml::Table = effective_server_toml(&config).parse().unwrap();
-        let keys = ["limits", "http", "ws"].into_iter().flat_map(|table| {
-            let entries = toml[table].as_table().unwrap();
-            let numbers = entries.iter().filter(|(_, value)| value.is_integer());
-            numbers.map(move |(key, _)| format!("{table}.{key}"))
-        });
-        let tables = of_server(&config);
-        let known = tables.iter().map(|table| table.key).chain(NO_TABLE.iter().copied());
-        let known: BTreeSet<_> =
-            known.filter(|key| !key.starts_with('(')).map(str::to_owned).collect();
-        assert_eq!(keys.collect::<BTreeSet<_>>(), known);
+        let home = tempfile::tempdir().unwrap();
+        let home = home.path().to_str().unwrap();
+        let env = Environment::of(&[("HOME", home), ("LOCALAPPDATA", home)]);
+        let server = load_server(&ServerArgs::default(), &env).unwrap();
+        let daemon = load(&DaemonArgs::default(), &env).unwrap();
+        let keys = counts(&effective_server_toml(&server));
+        let keys: BTreeSet<_> = keys.union(&counts(&effective_toml(&daemon))).cloned().collect();
+        let tables = of_server(&server).into_iter().chain(of_daemon(&daemon));
+        let known = tables.map(|table| table.key).chain(NO_TABLE.iter().copied());
+        let known = known.filter(|key| !key.starts_with('('));
+        assert_eq!(keys, known.map(str::to_owned).collect());
     }
 
     #[test]
