@@ -40,7 +40,14 @@ pub enum ClientFrame {
         /// url-safe characters with 128 random bits. Repeats a claim whose answer was lost, while
         /// the token is good that it brought.
         #[serde(skip_serializing_if = "Option::is_none")]
-        #[cfg_attr(feature = "schema", schemars(length(min = 22, max = 128)))]
+        #[cfg_attr(
+            feature = "schema",
+            schemars(
+                with = "Option<String>",
+                length(min = Secret::SHORTEST_CLAIM, max = Secret::LONGEST_CLAIM),
+                regex(pattern = Secret::CLAIM_PATTERN)
+            )
+        )]
         claim: Option<Secret>,
         /// The additions to LANrage's protocol that it knows; at most 32. With `takeover` among
         /// them, connections before this one are not listened to any more for its peers.
