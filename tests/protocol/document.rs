@@ -85,6 +85,7 @@ fn every_answer_and_event_is_as_described() {
         ("state.import", json!({"state": {"parties": {"x": 1}}, "mode": "merge"})),
         ("state.backup", json!({"path": backup})),
         ("party.leave", member),
+        ("peer.release", json!({"peer_id": "nobody"})),
     ];
     for (method, params) in &calls {
         let result = client.call(method, params.clone());

@@ -11,6 +11,10 @@ use crate::core::shares::{Payer, Tally};
 /// Relays that a peer may have where relays need no key. With the key there is no such bound.
 const RELAYS_OF_A_PEER: usize = 8;
 
+/// Shares of the table of relays that an address or user has: the table is small, and one operator
+/// may run many.
+const RELAY_SHARES: usize = 2;
+
 impl Transaction<'_> {
     pub(super) fn room_for_party(&self) -> Result<(), Refusal> {
         let (registry, payer) = (&self.registry, self.caller.payer());
@@ -35,7 +39,8 @@ impl Transaction<'_> {
             let (payer, limit) = (Payer::Peer(peer_id), RELAYS_OF_A_PEER);
             return Err(Refusal::ShareFull { what: "relays", payer, limit });
         }
-        self.within_share("relays", &registry.relay_payers, self.relay_payer(), limit)?;
+        let shared = RELAY_SHARES.saturating_mul(limit);
+        self.within_share("relays", &registry.relay_payers, self.relay_payer(), shared)?;
         within("relays", registry.relays.len(), limit)
     }
 
@@ -87,11 +92,13 @@ impl Transaction<'_> {
         if !is_taken_at_once && registry.signals_bytes + bytes > limit {
             return Err(Refusal::SignalsFull { limit });
         }
+        // An administrator's programs share with nobody.
+        let Some(payer) = payer else { return Ok(()) };
         // One of the longest has room in any case.
         let longest = rules.signal_bytes + ENVELOPE;
         let share = |payer: &Payer| rules.shares.of(payer, limit).max(longest);
         let what = "bytes of waiting signals";
-        for payer in [Some(&Payer::Peer(from.clone())), payer].into_iter().flatten() {
+        for payer in [&Payer::Peer(from.clone()), payer] {
             if let Some((payer, limit)) = registry.signal_payers.exceeded(payer, bytes, share) {
                 return Err(Refusal::ShareFull { what, payer, limit });
             }

@@ -197,7 +197,7 @@ fn a_signal_for_a_connected_target_passes_the_bound_of_all() {
 
 #[test]
 fn a_peer_has_few_relays_and_an_address_its_share() {
-    let mut world = shared(|rules| rules.relays = 48);
+    let mut world = shared(|rules| rules.relays = 24);
     let by = |id| at("192.0.2.1", peers([id], 1));
     for n in 0..8 {
         world.by(by("a"), relay(&format!("a{n}"), 1));
@@ -210,10 +210,10 @@ fn a_peer_has_few_relays_and_an_address_its_share() {
     }
     assert_eq!(world.refused(by("b"), relay("b9", 1)), full("relays", payer("192.0.2.1"), 12));
     let key = Caller { principal: Principal::RelayKey, ..by("b") };
-    for n in 0..36 {
+    for n in 0..12 {
         world.by(key.clone(), relay(&format!("k{n}"), 1));
     }
-    let limit = Refusal::RegistryFull { what: "relays", limit: 48 };
+    let limit = Refusal::RegistryFull { what: "relays", limit: 24 };
     assert_eq!(world.refused(key, relay("k99", 1)), limit);
 }
 
