@@ -9,7 +9,7 @@ use crate::core::record::{Owner, TokenHash};
 use crate::core::shares::{Payer, Tally};
 
 /// Relays that a peer may have where relays need no key. With the key there is no such bound.
-const RELAYS_OF_A_PEER: usize = 8;
+const RELAYS_OF_A_PEER: usize = 16;
 
 /// Shares of the table of relays that an address or user has: the table is small, and one operator
 /// may run many.

@@ -197,23 +197,23 @@ fn a_signal_for_a_connected_target_passes_the_bound_of_all() {
 
 #[test]
 fn a_peer_has_few_relays_and_an_address_its_share() {
-    let mut world = shared(|rules| rules.relays = 24);
+    let mut world = shared(|rules| rules.relays = 48);
     let by = |id| at("192.0.2.1", peers([id], 1));
-    for n in 0..8 {
+    for n in 0..16 {
         world.by(by("a"), relay(&format!("a{n}"), 1));
     }
-    let refusal = full("relays", Payer::Peer("a".parse().unwrap()), 8);
-    assert_eq!(world.refused(by("a"), relay("a9", 1)), refusal);
+    let refusal = full("relays", Payer::Peer("a".parse().unwrap()), 16);
+    assert_eq!(world.refused(by("a"), relay("a99", 1)), refusal);
     world.by(by("a"), relay("a0", 2));
-    for n in 0..4 {
+    for n in 0..8 {
         world.by(by("b"), relay(&format!("b{n}"), 1));
     }
-    assert_eq!(world.refused(by("b"), relay("b9", 1)), full("relays", payer("192.0.2.1"), 12));
+    assert_eq!(world.refused(by("b"), relay("b99", 1)), full("relays", payer("192.0.2.1"), 24));
     let key = Caller { principal: Principal::RelayKey, ..by("b") };
-    for n in 0..12 {
+    for n in 0..24 {
         world.by(key.clone(), relay(&format!("k{n}"), 1));
     }
-    let limit = Refusal::RegistryFull { what: "relays", limit: 24 };
+    let limit = Refusal::RegistryFull { what: "relays", limit: 48 };
     assert_eq!(world.refused(key, relay("k99", 1)), limit);
 }
 
