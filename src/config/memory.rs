@@ -7,7 +7,7 @@ use super::{DaemonConfig, Limits, ServerConfig};
 // Bytes of an entry: growth of a server's resident memory for 20,000 entries with ids of 32
 // characters (4,000 tokens and receipts, 400 connections, 60 of the local socket), divided by their
 // number and rounded up.
-// `LANRAGE_LONG=1 cargo test measure_the_memory_of_an_entry -- --nocapture` measures again.
+// `cargo test measure_the_memory_of_an_entry -- --ignored --nocapture` measures again.
 /// A party with its host.
 const PARTY: usize = 3_000;
 const MEMBER: usize = 700;

@@ -26,7 +26,7 @@ pub(super) struct Row {
     pub(super) limit: &'static str,
     /// The attack in words.
     pub(super) attack: &'static str,
-    /// Keys of `[limits]` that make the tables small. The long run goes without.
+    /// Keys of `[limits]` that make the tables small.
     pub(super) small: &'static str,
     /// Attacks until it is told to stop, and tells when the limit is reached.
     pub(super) attacker: fn(&Daemon, &Attack),
@@ -63,17 +63,14 @@ macro_rules! rows {
 pub(super) use rows;
 
 pub(super) fn try_row(row: &Row) {
-    let is_long = std::env::var_os("LANRAGE_LONG").is_some_and(|value| value == "1");
-    let small = if is_long { "" } else { row.small };
-    let server = Setup::server().config(&format!("{OPEN}{small}")).start();
+    let server = Setup::server().config(&format!("{OPEN}{}", row.small)).start();
     let mut honest = (row.honest)(&server);
     let quiet = ask(&mut honest);
     let (reached, is_reached) = mpsc::channel();
     let attack = Attack { reached, stopped: AtomicBool::new(false) };
     let attacked = thread::scope(|scope| {
         let attacker = scope.spawn(|| (row.attacker)(&server, &attack));
-        let patience = if is_long { 60 * PATIENCE } else { PATIENCE };
-        let reached = is_reached.recv_timeout(patience);
+        let reached = is_reached.recv_timeout(PATIENCE);
         let attacked = reached.is_ok().then(|| ask(&mut honest));
         attack.stopped.store(true, Ordering::Relaxed);
         attacker.join().expect("the attacker");
