@@ -116,7 +116,8 @@ fn silent_connections_in_all_places_make_way() {
 
 #[test]
 fn players_behind_one_address_all_get_in() {
-    let config = "[limits]\nregistrations_burst = 200\n";
+    // On a slow disk they take longer than connections are kept without a token.
+    let config = "[limits]\nregistrations_burst = 200\n[http]\nkeep_alive_without_token = '1h'\n";
     let server = Setup::server().config(config).start();
     let address = server.address();
     let mut players: Vec<_> = (0..85)
