@@ -17,7 +17,7 @@ pub(crate) enum Encoded {
 /// Encodes a value, of which no more than `most` bytes are worked out.
 ///
 /// # Errors
-/// When the value has no JSON text.
+/// An error if the value has no JSON text.
 pub(crate) fn encode(value: &impl Serialize, most: usize) -> serde_json::Result<Encoded> {
     let mut writer = Writer { bytes: Vec::new(), most, is_cut: false };
     let encoded = serde_json::to_writer(&mut writer, value);

@@ -65,7 +65,7 @@ pub enum Event {
         party_id: PartyId,
         /// The member as it is now.
         peer: Peer,
-        /// How its public key changed, if the control server states another one now.
+        /// Change of its public key, if the control server states another one now.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         key_changed: Option<KeyChange>,
         /// The party's epoch.

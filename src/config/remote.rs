@@ -18,7 +18,7 @@ const PROXY_VARIABLE: &str = "LANRAGE_PROXY";
 /// A server that is asked more often has nothing else to do; after an hour there are no news.
 const POLL: RangeInclusive<Duration> = seconds(1)..=minutes(60);
 
-/// What becomes of a member whose public key changes.
+/// Treatment of a member whose public key changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnKeyChange {
@@ -56,7 +56,7 @@ pub struct Remote {
     pub poll: Duration,
     /// Bytes of the copies of its parties that the daemon keeps, in memory and on the disk.
     pub copies_bytes: usize,
-    /// What becomes of a member whose public key changes.
+    /// Treatment of a member whose public key changes.
     pub on_key_change: OnKeyChange,
     /// What it speaks.
     pub transport: Carrier,

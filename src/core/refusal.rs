@@ -75,7 +75,7 @@ pub enum Refusal {
     ShareFull {
         /// The table, as in [`Refusal::RegistryFull`], `memberships` or `bytes of waiting signals`.
         what: &'static str,
-        /// Who fills it.
+        /// Client that fills it.
         payer: Payer,
         /// The most that they may have.
         limit: usize,

@@ -48,7 +48,7 @@ pub struct ServiceAnswer {
     /// server does not.
     #[serde(default)]
     pub idempotency_key: bool,
-    /// Whether a registration may be repeated under the secret in its header `Claim`.
+    /// True if a registration may be repeated under the secret in its header `Claim`.
     #[serde(default)]
     pub claim: bool,
 }

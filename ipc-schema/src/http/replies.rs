@@ -105,7 +105,7 @@ replies! {
         pub server: &'static str,
         /// Whether a request that repeats its `Idempotency-Key` is done once.
         pub idempotency_key: bool,
-        /// Whether a registration may be repeated under the secret in its header `Claim`.
+        /// True if a registration may be repeated under the secret in its header `Claim`.
         pub claim: bool,
     }
 

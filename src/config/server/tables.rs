@@ -230,7 +230,7 @@ pub struct Ws {
     /// How often a client of LANrage's is told all of its parties.
     #[serde(serialize_with = "duration::serialize")]
     pub refresh: Duration,
-    /// How often a client of LANrage's is told a party because members changed; may be zero.
+    /// Shortest time between two tellings of a party to a client of LANrage's because members changed; may be zero.
     #[serde(serialize_with = "duration::serialize")]
     pub update_interval: Duration,
     /// Frames of any kind that a client sends in a second.

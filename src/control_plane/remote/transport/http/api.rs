@@ -45,7 +45,7 @@ pub struct Api {
     request_timeout: Duration,
     /// Whether the server does a request once that comes twice under one name.
     knows_names: bool,
-    /// Whether it lets a claim be repeated with its secret.
+    /// True if the server lets a claim be repeated with its secret.
     knows_claims: bool,
 }
 
@@ -146,7 +146,7 @@ impl Api {
     /// Ends all tokens of a peer, the one that is shown too.
     ///
     /// # Errors
-    /// When the server can't, or does not answer.
+    /// A [`Refused`] if the server can't, or does not answer.
     pub async fn revoke(&self, bearer: &Secret) -> Result<(), Refused> {
         let mut question = self.delete(&["auth", "tokens"]).bearing(bearer.clone());
         question.url.query_pairs_mut().append_pair("all", "true");
