@@ -9,7 +9,8 @@ use serde_json::json;
 use super::trial::{HASTY, Trial};
 use super::world;
 use crate::harness::{
-    BadServer, Behaviour, FAST_REMOTE, Port, Proxy, Step, eventually, fast_remote, polite, welcome,
+    BadServer, Behaviour, FAST_REMOTE, Port, Proxy, Setup, Step, eventually, fast_remote, polite,
+    welcome,
 };
 
 /// A daemon that can't get along with such a server works on alone, and says why.
@@ -205,6 +206,30 @@ fn a_server_that_refuses_to_greet() {
     };
     let behaviour = Behaviour::UpgradeThen(vec![Step::answer(refuse)]);
     falls_back(behaviour, FAST_REMOTE, &["refuses", "closed on Mondays"]);
+}
+
+#[test]
+fn server_that_refuses_every_peer_has_not_let_the_daemon_in() {
+    let refuse = |frame: &serde_json::Value| {
+        let refusal = json!({"type": "error", "message": "closed on Mondays",
+            "code": "server_rejected", "req_id": frame["req_id"]});
+        vec![refusal.to_string()]
+    };
+    let server = BadServer::start(Behaviour::UpgradeThen(vec![Step::answer(refuse)]));
+    let daemon = Setup::new().server_url(&server.url()).config(FAST_REMOTE).start();
+    daemon.await_state("fallback");
+    daemon.client().register("p", "h");
+    let greets_h = |frame: &serde_json::Value| frame["type"] == "hello" && frame["peer_id"] == "h";
+    eventually("greetings of the peer", || {
+        (server.frames().iter().filter(|frame| greets_h(frame)).count() >= 3).then_some(())
+    });
+    let asked: Vec<_> = server.frames().into_iter().filter(|one| one["type"] != "hello").collect();
+    assert_eq!(
+        asked,
+        [] as [serde_json::Value; 0],
+        "a server that lets nobody in is asked for more"
+    );
+    assert_eq!(daemon.client().party("p")["sync"], "pending");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::{Bookmark, ClientFrame, IDLE, Secret, TAKEOVER};
 use lanrage_ipc::model::{Name, PartyId, PeerId};
 
+use super::asking::is_no_verdict;
 use super::{Lane, Session, Times, Trouble, idle};
 use crate::control_plane::Failure;
 use crate::core::reconcile::Occasion;
@@ -45,7 +46,7 @@ impl Session {
     /// and compares what it has with what is here.
     ///
     /// # Errors
-    /// [`Trouble`]: the server does not want to know this daemon at all.
+    /// [`Trouble`]: the server lets no peer of this machine in, or not the daemon itself.
     pub(in super::super) async fn begin(self: &Rc<Self>) -> Result<(), Trouble> {
         // All that was noted is looked at by the time the server may be asked.
         self.around.outbox.take();
@@ -59,15 +60,22 @@ impl Session {
             let have = bookmarks(&upstream, peer_id);
             self.greet_again(peer_id, &upstream, have)
         });
-        let greeted = futures_util::future::join_all(greetings).await;
-        for (peer_id, greeted) in peers.iter().zip(greeted) {
+        let mut is_let_in = peers.is_empty();
+        let mut refused = None;
+        for (peer_id, greeted) in peers.iter().zip(futures_util::future::join_all(greetings).await)
+        {
             match greeted {
-                Ok(()) => {}
+                Ok(()) => is_let_in = true,
                 Err(Trouble::Refused { code, message }) => {
                     log::warn!("peer {peer_id} is not ours on the server: {message} ({code:?})");
+                    is_let_in |= !refuses_the_daemon(code);
+                    refused = Some(Trouble::Refused { code, message });
                 }
                 Err(Trouble::Lost) => return Err(Trouble::Lost),
             }
+        }
+        if let Some(refused) = refused.filter(|_| !is_let_in) {
+            return Err(refused);
         }
         self.compare_absent().await;
         Ok(())
@@ -360,6 +368,12 @@ impl Session {
             }
         }
     }
+}
+
+/// True for a refused greeting that is neither about the peer, whose id another owner has, nor
+/// about the moment.
+fn refuses_the_daemon(code: ErrorCode) -> bool {
+    code != ErrorCode::PermissionDenied && !is_no_verdict(code)
 }
 
 /// What the server is told of the copies in which a peer is, or was until it left without the
