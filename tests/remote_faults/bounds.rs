@@ -56,6 +56,8 @@ fn a_server_does_not_fill_the_log() {
     let log = play.log();
     let warnings: Vec<_> = log.lines().filter(|line| line.contains(" WARN ")).collect();
     assert!((1..=100).contains(&warnings.len()), "{} warnings: {warnings:#?}", warnings.len());
+    let notices = warnings.iter().filter(|line| line.contains("the rest are logged at debug"));
+    assert_eq!(notices.count(), 1, "{warnings:#?}");
     let polled = |id: &str| json!({"party_id": super::trial::PARTY, "peer_id": id});
     assert_eq!(play.client.call("signal.poll", polled("h"))["signals"], json!([]));
     let waiting = play.client.call("signal.poll", polled("g"))["signals"].take();

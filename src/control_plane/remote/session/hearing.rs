@@ -143,11 +143,17 @@ impl Session {
         self.give_up(Loss::displaced(&format!("The server says: {message}")));
     }
 
-    /// Warns of what the server does, unless that was often enough.
+    /// Logs a warning of the server's conduct. After [`MOST_WARNINGS`] the rest of the connection's
+    /// go to debug, and one line says so.
     pub(super) fn warn(&self, words: std::fmt::Arguments<'_>) {
         let before = self.warnings.get();
         self.warnings.set(before.saturating_add(1));
         let level = if before < MOST_WARNINGS { log::Level::Warn } else { log::Level::Debug };
+        if before == MOST_WARNINGS {
+            log::warn!(
+                "{MOST_WARNINGS} warnings of this connection to the control server: the rest are logged at debug"
+            );
+        }
         log::log!(level, "{words}");
     }
 
