@@ -108,7 +108,7 @@ fn show(page: &mut Page, result: &PartyResult) {
         ("origin", origin(party)),
     ]);
     page.line("");
-    peer::table(page, &party.peers);
+    peer::table(page, &party.party_id, &party.peers);
 }
 
 /// A page of parties, each as it came.

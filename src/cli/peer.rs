@@ -199,11 +199,17 @@ impl Command {
         match self {
             Self::List { party } => {
                 let params = PartyParams { party_id: party };
-                daemon.connect()?.show::<PeerList>(&params, |page, found| table(page, &found.peers))
+                let party = &params.party_id;
+                daemon.connect()?.show::<PeerList>(&params, |page, found| {
+                    table(page, party, &found.peers);
+                })
             }
             Self::Show { party, peer } => {
                 let params = MemberParams { party_id: party, peer_id: peer };
-                daemon.connect()?.show::<PeerDiscover>(&params, show)
+                let party = &params.party_id;
+                daemon.connect()?.show::<PeerDiscover>(&params, |page, found| {
+                    show(page, party, found);
+                })
             }
             Self::Update { member, public_key, name, details } => {
                 let member = member.params()?;
@@ -214,7 +220,8 @@ impl Command {
                 put(name, &mut peer.name);
                 details.put_into(&mut peer);
                 let params = PeerUpdateParams { party_id: member.party_id, peer };
-                session.show::<PeerUpdate>(&params, show)?;
+                let party = &params.party_id;
+                session.show::<PeerUpdate>(&params, |page, found| show(page, party, found))?;
                 if is_other_key {
                     warn_of_key(daemon.output, &params.peer.public_key);
                 }
@@ -222,7 +229,8 @@ impl Command {
             }
             Self::Trust { party, peer, public_key } => {
                 let params = PeerTrustParams { party_id: party, peer_id: peer, public_key };
-                daemon.connect()?.show::<PeerTrust>(&params, show)
+                let party = &params.party_id;
+                daemon.connect()?.show::<PeerTrust>(&params, |page, found| show(page, party, found))
             }
             Self::Heartbeat(member) => {
                 let params = member.params()?;
@@ -254,8 +262,8 @@ pub(super) fn warn_of_key(output: Output, key: &PublicKey) {
     }
 }
 
-/// Peers, one a row.
-pub(super) fn table(page: &mut Page, peers: &BTreeMap<PeerId, Peer>) {
+/// Prints the peers of a party, one a row.
+pub(super) fn table(page: &mut Page, party: &PartyId, peers: &BTreeMap<PeerId, Peer>) {
     let row = |peer: &Peer| {
         let info = &peer.info;
         [
@@ -274,13 +282,14 @@ pub(super) fn table(page: &mut Page, peers: &BTreeMap<PeerId, Peer>) {
     for peer in peers.values() {
         if let Some(change) = &peer.key_changed {
             page.line("");
-            tell_key_change(page, peer, change);
+            tell_key_change(page, party, peer, change);
         }
     }
 }
 
 /// Warns of a key that nobody has accepted.
-fn tell_key_change(page: &mut Page, peer: &Peer, KeyChange { previous, held }: &KeyChange) {
+fn tell_key_change(page: &mut Page, party: &PartyId, peer: &Peer, change: &KeyChange) {
+    let KeyChange { previous, held } = change;
     let id = &peer.info.peer_id;
     let key = held.as_ref().unwrap_or(&peer.info.public_key);
     page.line(format_args!("warning: the public key of {id} changed"));
@@ -288,11 +297,11 @@ fn tell_key_change(page: &mut Page, peer: &Peer, KeyChange { previous, held }: &
     let what =
         if held.is_some() { "the old key stays in force" } else { "the new key is in force" };
     page.line(format_args!(
-        "  {what}; ask its owner, then: lanragectl peer trust PARTY {id} {key}"
+        "  {what}; ask its owner, then: lanragectl peer trust {party} {id} {key}"
     ));
 }
 
-fn show(page: &mut Page, result: &PeerResult) {
+fn show(page: &mut Page, party: &PartyId, result: &PeerResult) {
     let Peer { info, virtual_ip, .. } = &result.peer;
     page.fields([
         ("peer", info.peer_id.to_string()),
@@ -305,7 +314,7 @@ fn show(page: &mut Page, result: &PeerResult) {
         ("seen", seen(page, &result.peer)),
     ]);
     if let Some(change) = &result.peer.key_changed {
-        tell_key_change(page, &result.peer, change);
+        tell_key_change(page, party, &result.peer, change);
     }
 }
 

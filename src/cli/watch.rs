@@ -125,7 +125,7 @@ fn show_snapshot(page: &mut Page, snapshot: &Snapshot, program: Program) {
                 page.ago(party.created_at),
                 origin(party)
             ));
-            peer::table(page, &party.peers);
+            peer::table(page, &party.party_id, &party.peers);
         }
     }
     page.line("");

@@ -223,7 +223,8 @@ fn a_changed_key_is_told_and_marked() {
         (&json!("k2"), &json!({"previous": "k1"}))
     );
     let page = play.ctl().text(&format!("party show {PARTY}"));
-    assert!(page.contains("key changed") && page.contains("peer trust"), "{page}");
+    let advice = format!("lanragectl peer trust {PARTY} x ");
+    assert!(page.contains("key changed") && page.contains(&advice), "{page}");
     // It is remembered over a restart, and while the member is away.
     let mut play = play.restart("");
     play.send_frames(&[party(20, "h", &OURS)]);
