@@ -108,20 +108,21 @@ fn told_twice_it_waits_for_nobody() {
     daemon.client().call("party.get", json!({"party_id": "p"}));
 }
 
-/// Waits until a program is past the point where signals are deadly: then it has its lock.
-fn await_lock(daemon: &Daemon, name: &str) {
-    let pid = daemon.setup.state_dir().join(name);
-    eventually("a lock", || exists(&pid).then_some(()));
+/// Starts a program, and signals it once it is past the point where signals are deadly: then it has
+/// its lock.
+fn stopped_in_its_start(setup: Setup, pid_file: &str, signal: Signal) -> Setup {
+    let lock = setup.state_dir().join(pid_file);
+    let command = setup.command();
+    let daemon = Daemon::launch(setup, command);
+    eventually("a lock", || exists(&lock).then_some(()));
+    daemon.signal(signal);
+    ends_well(daemon)
 }
 
 #[test]
 fn told_to_stop_before_it_serves_it_stops() {
     let setup = Setup::new();
-    let command = setup.command();
-    let daemon = Daemon::launch(setup, command);
-    await_lock(&daemon, "lanragectl-d.pid");
-    daemon.signal(Signal::SIGTERM);
-    let setup = ends_well(daemon);
+    let setup = stopped_in_its_start(setup, "lanragectl-d.pid", Signal::SIGTERM);
     setup.start();
 }
 
@@ -135,11 +136,7 @@ fn told_to_stop_while_the_disk_stalls_a_start_it_stops() {
             let Some(disk) = SlowDisk::new() else { return };
             disk.set_delay(STALL);
             let setup = make().slow_disk(&disk);
-            let command = setup.command();
-            let daemon = Daemon::launch(setup, command);
-            await_lock(&daemon, pid);
-            daemon.signal(signal);
-            let setup = ends_well(daemon);
+            let setup = stopped_in_its_start(setup, pid, signal);
             disk.set_delay(Duration::ZERO);
             setup.start();
         }
@@ -157,11 +154,7 @@ fn told_to_stop_in_a_recovery_it_stops_and_the_next_start_recovers() {
     std::fs::write(setup.state_dir().join("control.db"), "damaged").expect("damage it");
     std::fs::remove_file(setup.state_dir().join("lanragectl-d.pid")).expect("forget the start");
     disk.set_delay(STALL);
-    let command = setup.command();
-    let daemon = Daemon::launch(setup, command);
-    await_lock(&daemon, "lanragectl-d.pid");
-    daemon.signal(Signal::SIGTERM);
-    let setup = ends_well(daemon);
+    let setup = stopped_in_its_start(setup, "lanragectl-d.pid", Signal::SIGTERM);
     disk.set_delay(Duration::ZERO);
     let daemon = setup.start();
     assert_eq!(
@@ -181,11 +174,7 @@ fn told_to_stop_while_an_import_waits_for_the_disk_it_stops_and_imports_later() 
     std::fs::write(&file, state).expect("write the state");
     std::fs::remove_file(setup.state_dir().join("lanragectl-d.pid")).expect("forget the start");
     disk.set_delay(STALL);
-    let command = setup.command();
-    let daemon = Daemon::launch(setup, command);
-    await_lock(&daemon, "lanragectl-d.pid");
-    daemon.signal(Signal::SIGTERM);
-    let setup = ends_well(daemon);
+    let setup = stopped_in_its_start(setup, "lanragectl-d.pid", Signal::SIGTERM);
     assert!(exists(&file), "it was renamed before its parties were stored");
     disk.set_delay(Duration::ZERO);
     let daemon = setup.start();

@@ -197,25 +197,22 @@ fn a_server_that_goes_away_before_its_welcome_is_left_alone() {
     trial.end();
 }
 
+/// Refuses whatever is asked, for good and for no peer's sake.
+fn close_on_mondays(frame: &serde_json::Value) -> Vec<String> {
+    let refusal = json!({"type": "error", "message": "closed on Mondays",
+        "code": "server_rejected", "req_id": frame["req_id"]});
+    vec![refusal.to_string()]
+}
+
 #[test]
 fn a_server_that_refuses_to_greet() {
-    let refuse = |frame: &serde_json::Value| {
-        let refusal = json!({"type": "error", "message": "closed on Mondays",
-            "code": "server_rejected", "req_id": frame["req_id"]});
-        vec![refusal.to_string()]
-    };
-    let behaviour = Behaviour::UpgradeThen(vec![Step::answer(refuse)]);
+    let behaviour = Behaviour::UpgradeThen(vec![Step::answer(close_on_mondays)]);
     falls_back(behaviour, FAST_REMOTE, &["refuses", "closed on Mondays"]);
 }
 
 #[test]
 fn server_that_refuses_every_peer_has_not_let_the_daemon_in() {
-    let refuse = |frame: &serde_json::Value| {
-        let refusal = json!({"type": "error", "message": "closed on Mondays",
-            "code": "server_rejected", "req_id": frame["req_id"]});
-        vec![refusal.to_string()]
-    };
-    let server = BadServer::start(Behaviour::UpgradeThen(vec![Step::answer(refuse)]));
+    let server = BadServer::start(Behaviour::UpgradeThen(vec![Step::answer(close_on_mondays)]));
     let daemon = Setup::new().server_url(&server.url()).config(FAST_REMOTE).start();
     daemon.await_state("fallback");
     daemon.client().register("p", "h");
