@@ -14,11 +14,18 @@ const BAD_CONFIG: u8 = 2;
 /// As of a Rust program that panics.
 const PANICKED: i32 = 101;
 
-/// A program from its configuration to its exit code: what `start` makes of the configuration is
-/// run to its end, or else printed.
+/// Task of a program, once it has its configuration.
+pub enum Task<Run> {
+    /// To run to its end.
+    Run(Run),
+    /// To print the effective configuration, unless a start with it would fail.
+    Check(anyhow::Result<String>),
+}
+
+/// A program from its configuration to its exit code.
 pub fn main<Config, Run>(
     load: impl FnOnce() -> Result<Config, ConfigError>,
-    start: impl FnOnce(Config) -> Result<Run, String>,
+    start: impl FnOnce(Config) -> Task<Run>,
 ) -> ExitCode
 where
     Run: Future<Output = anyhow::Result<()>>,
@@ -33,8 +40,12 @@ where
         }
     };
     let run = match started {
-        Ok(run) => run,
-        Err(text) => {
+        Task::Run(run) => run,
+        Task::Check(Err(error)) => {
+            log::error!("{error:#}");
+            return ExitCode::from(BAD_CONFIG);
+        }
+        Task::Check(Ok(text)) => {
             return match io::stdout().write_all(visible_toml(&text).as_bytes()) {
                 Err(error) if error.kind() != ErrorKind::BrokenPipe => {
                     log::error!("standard output: {error}");

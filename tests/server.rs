@@ -2,6 +2,7 @@
 
 mod authorization;
 mod claim_secrets;
+mod descriptors;
 mod exposure;
 mod hostile;
 mod http;

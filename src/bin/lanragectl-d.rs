@@ -4,18 +4,19 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use lanragectl::config::{self, DaemonArgs, Environment};
-use lanragectl::{daemon, service};
+use lanragectl::daemon;
+use lanragectl::service::{self, Task};
 
 fn main() -> ExitCode {
     let args = DaemonArgs::parse();
     service::main(
         || config::load(&args, &Environment::process()),
         |config| match args.check_config {
-            true => {
-                let memory = config::admitted_memory(&config);
-                Err(config::effective_toml(&config) + &memory)
-            }
-            false => Ok(daemon::run(args.clone(), config)),
+            true => Task::Check(
+                daemon::check(&config)
+                    .map(|()| config::effective_toml(&config) + &config::admitted_memory(&config)),
+            ),
+            false => Task::Run(daemon::run(args.clone(), config)),
         },
     )
 }

@@ -110,6 +110,15 @@ pub enum ConfigError {
         /// Where it would listen.
         listen: SocketAddr,
     },
+    /// The limit of open files leaves hardly a connection.
+    #[error(
+        "the limit of open files is {limit}, which leaves too few for connections: raise it \
+         (LimitNOFILE= of the unit, ulimit -Hn of a shell)"
+    )]
+    FewDescriptors {
+        /// The limit.
+        limit: usize,
+    },
     /// The relays' key is in a file that can't be used.
     #[error("auth.relay_key_file: {}: {why}", path.display())]
     RelayKeyFile {

@@ -7,6 +7,7 @@
 
 mod args;
 mod daemon;
+mod descriptors;
 mod duration;
 mod environment;
 mod error;
@@ -23,6 +24,7 @@ mod tables;
 
 pub use args::{CliArgs, DaemonArgs, ServerArgs};
 pub use daemon::{DaemonConfig, effective_toml, load, needs_restart};
+pub use descriptors::{Fitted, closing_connections, fit_daemon, fit_server};
 pub use environment::Environment;
 pub use error::{ConfigError, Mistake};
 pub use memory::{admitted_memory, admitted_server_memory};

@@ -55,18 +55,18 @@ pub async fn run(args: DaemonArgs, config: DaemonConfig) -> anyhow::Result<()> {
 }
 
 /// Takes the socket, and starts all that serves it.
-async fn start(config: DaemonConfig, clock: Clock) -> anyhow::Result<Daemon> {
+async fn start(configured: DaemonConfig, clock: Clock) -> anyhow::Result<Daemon> {
+    let config = fitted(&configured)?;
     let (socket, place) = listen(&config)?;
     let (stop, stopping) = watch::channel(None);
     let principal = Principal::User { user: os::own_user(), admin: true };
     let itself = Caller { principal, connection: ConnectionId(0), address: None };
     let engine = Engine::start(clock, tuning::settings(&config), itself.clone()).await?;
     import::first_state(&config.state_dir, &engine.calls, itself.clone()).await?;
-    let configured = config.server.as_ref().map(ServerUrl::key);
+    let server = config.server.as_ref().map(ServerUrl::key);
     let mut vitals = engine.vitals.clone();
     let remote = tuning::remote(&config)?;
-    let remote =
-        Front::start(&engine, &mut vitals, clock, remote, configured, itself.clone()).await?;
+    let remote = Front::start(&engine, &mut vitals, clock, remote, server, itself.clone()).await?;
     let face = Face::new(
         "lanragectl-d",
         remote.calls.clone(),
@@ -79,10 +79,11 @@ async fn start(config: DaemonConfig, clock: Clock) -> anyhow::Result<Daemon> {
     let serving = actix::spawn(ipc::serve(face.clone(), socket));
     let watchdog = actix::spawn(service::feed_watchdog(vitals));
     log::info!("serving {place}");
-    Ok(Daemon { config, engine, remote, face, place, stop, serving, watchdog })
+    Ok(Daemon { config: configured, engine, remote, face, place, stop, serving, watchdog })
 }
 
 struct Daemon {
+    /// As configured: connections may be fewer.
     config: DaemonConfig,
     engine: Engine,
     remote: Front,
@@ -137,13 +138,35 @@ impl Daemon {
             },
             ..config
         };
-        self.face.set(settings(&self.config));
+        match fitted(&self.config) {
+            Ok(config) => self.face.set(settings(&config)),
+            Err(error) => log::error!("the local socket's limits stay as they were: {error:#}"),
+        }
         self.engine.tune(tuning::tuning(&self.config)).await;
         match tuning::remote(&self.config) {
             Ok(settings) => self.remote.tune(settings).await,
             Err(error) => log::error!("the link stays as it was: {error:#}"),
         }
     }
+}
+
+/// Checks what a start would: the limit of open files, and the certificates to trust.
+///
+/// # Errors
+/// Those of the start.
+pub fn check(config: &DaemonConfig) -> anyhow::Result<()> {
+    fitted(config)?;
+    tuning::remote(config)?;
+    Ok(())
+}
+
+/// Returns the configuration with as many connections as there may be open files; warns of fewer.
+fn fitted(config: &DaemonConfig) -> anyhow::Result<DaemonConfig> {
+    let fitted = config::fit_daemon(config, os::raise_file_limit())?;
+    if let Some(warning) = fitted.warning {
+        log::warn!("{warning}");
+    }
+    Ok(fitted.config)
 }
 
 fn settings(config: &DaemonConfig) -> Settings {

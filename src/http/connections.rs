@@ -132,13 +132,13 @@ impl ConnectionLimiter {
         let peer = tcp.peer_addr()?.ip();
         let permit = self.permit(peer, is_tls)?;
         let number = permit.number;
-        let accepted = Accepted::prepare(&tcp, permit)?;
+        let accepted = Accepted::prepare(tcp, permit)?;
         // Another connection may have taken the place already.
         match self.lock().open.get_mut(&number) {
             Some(open) => open.hangup = Some(accepted.hangup()),
             None => return Err(io::ErrorKind::QuotaExceeded.into()),
         }
-        Ok(AcceptedStream::new(tcp, accepted, is_tls))
+        Ok(AcceptedStream::new(accepted, is_tls))
     }
 
     fn permit(self: &Arc<Self>, peer: IpAddr, is_tls: bool) -> io::Result<ConnectionPermit> {

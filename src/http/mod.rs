@@ -42,7 +42,7 @@ pub use connections::ConnectionLimiter;
 pub(crate) use face::address_of;
 pub use face::{HttpFace, Settings};
 pub use problem::Problem;
-pub use serve::serve;
+pub use serve::{serve, workers};
 
 /// What becomes of connections that want to be more than HTTP.
 pub trait Sockets: Send + Sync {

@@ -28,7 +28,7 @@ use super::error_bodies::ErrorBodies;
 use super::old_posts::OldPosts;
 use super::pipelining::RequestGate;
 use super::socket::{Accepted, AcceptedStream};
-use crate::config::Http;
+use crate::config::{Http, closing_connections};
 
 /// Connections that the system may hold before they are accepted.
 const BACKLOG: i32 = 1024;
@@ -64,12 +64,12 @@ where
 {
     let listener = bind(address)?;
     let address = listener.local_addr()?;
-    let workers = std::thread::available_parallelism().map_or(2, usize::from);
-    // The limiter sees all connections, and closes those beyond its bound. A worker stops to accept
-    // only where it can't keep up with that.
+    // The limiter sees all connections, and closes those beyond its bound. Where the workers can't
+    // keep up with that, no further ones are accepted: they would take the descriptors.
+    let most = http.connections + closing_connections(http.connections);
     let builder = Server::build()
-        .workers(workers)
-        .max_concurrent_connections(http.connections + BACKLOG as usize)
+        .workers(workers())
+        .max_concurrent_connections(most.div_ceil(workers()))
         .shutdown_timeout(grace_seconds)
         .disable_signals();
     let timing = Timing {
@@ -116,6 +116,11 @@ where
         }
     };
     Ok((builder.run(), address))
+}
+
+/// Threads that serve connections.
+pub fn workers() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from)
 }
 
 /// Listens at an address, also where connections of a server before are not yet forgotten.

@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{Shutdown, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use actix_web::rt::net::TcpStream;
-use socket2::{SockRef, Socket};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connections::ConnectionPermit;
@@ -20,27 +20,25 @@ use super::connections::ConnectionPermit;
 /// system gives the connection up.
 pub const USER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// An accepted connection, for as long as it lasts: a second handle of its socket. Handlers find
-/// it with `HttpRequest::conn_data`.
+/// An accepted connection, for as long as it lasts. Handlers find it with
+/// `HttpRequest::conn_data`.
 #[derive(Debug, Clone)]
 pub struct Accepted(Arc<Connection>);
 
 #[derive(Debug)]
 struct Connection {
-    socket: Socket,
+    tcp: TcpStream,
     permit: ConnectionPermit,
 }
 
 impl Accepted {
-    /// Prepares a connection. Without a second handle, as when the process has no more file
-    /// descriptors, nobody could end the connection.
-    pub(super) fn prepare(tcp: &TcpStream, permit: ConnectionPermit) -> io::Result<Self> {
-        let socket = SockRef::from(tcp);
+    /// Prepares a connection.
+    pub(super) fn prepare(tcp: TcpStream, permit: ConnectionPermit) -> io::Result<Self> {
+        let socket = SockRef::from(&tcp);
         socket.set_tcp_nodelay(true)?;
         #[cfg(target_os = "linux")]
         socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
-        let socket = socket.try_clone()?;
-        Ok(Self(Arc::new(Connection { socket, permit })))
+        Ok(Self(Arc::new(Connection { tcp, permit })))
     }
 
     /// What ends this connection from outside.
@@ -79,18 +77,17 @@ impl Drop for RequestUnderWay {
     }
 }
 
-/// The stream of an accepted connection.
+/// The stream of an accepted connection: the only reader and writer of its socket.
 #[derive(Debug)]
 pub(super) struct AcceptedStream {
-    tcp: TcpStream,
     accepted: Accepted,
     is_in_handshake: bool,
 }
 
 impl AcceptedStream {
     /// Returns a stream, which begins with a TLS handshake or without.
-    pub(super) fn new(tcp: TcpStream, accepted: Accepted, is_in_handshake: bool) -> Self {
-        Self { tcp, accepted, is_in_handshake }
+    pub(super) fn new(accepted: Accepted, is_in_handshake: bool) -> Self {
+        Self { accepted, is_in_handshake }
     }
 
     /// Returns the connection.
@@ -100,13 +97,17 @@ impl AcceptedStream {
 
     /// Returns the address of the other end.
     pub(super) fn peer(&self) -> Option<SocketAddr> {
-        self.tcp.peer_addr().ok()
+        self.tcp().peer_addr().ok()
     }
 
     /// Notes that the TLS handshake is done.
     pub(super) fn end_handshake(&mut self) {
         self.is_in_handshake = false;
         self.accepted.0.permit.end_handshake();
+    }
+
+    fn tcp(&self) -> &TcpStream {
+        &self.accepted.0.tcp
     }
 }
 
@@ -116,13 +117,19 @@ impl AsyncRead for AcceptedStream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let Self { tcp, accepted, is_in_handshake } = self.get_mut();
-        let before = buffer.filled().len();
-        ready!(Pin::new(tcp).poll_read(context, buffer))?;
-        if buffer.filled().len() > before {
-            accepted.0.permit.note_input(*is_in_handshake);
+        loop {
+            ready!(self.tcp().poll_read_ready(context))?;
+            match self.tcp().try_read_buf(buffer) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+                Ok(length) => {
+                    if length > 0 {
+                        self.accepted.0.permit.note_input(self.is_in_handshake);
+                    }
+                    return Poll::Ready(Ok(()));
+                }
+            }
         }
-        Poll::Ready(Ok(()))
     }
 }
 
@@ -132,15 +139,21 @@ impl AsyncWrite for AcceptedStream {
         context: &mut Context<'_>,
         buffer: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().tcp).poll_write(context, buffer)
+        loop {
+            ready!(self.tcp().poll_write_ready(context))?;
+            match self.tcp().try_write(buffer) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                written => return Poll::Ready(written),
+            }
+        }
     }
 
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().tcp).poll_flush(context)
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().tcp).poll_shutdown(context)
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(SockRef::from(self.tcp()).shutdown(Shutdown::Write))
     }
 }
 
@@ -154,25 +167,9 @@ impl Hangup {
     /// connection that has ended.
     pub fn now(&self) {
         let Some(connection) = self.0.upgrade() else { return };
-        if let Err(error) = connection.socket.shutdown(Shutdown::Both) {
+        if let Err(error) = SockRef::from(&connection.tcp).shutdown(Shutdown::Both) {
             // Most often the client was faster.
             log::debug!("can't shut a connection down: {error}");
-        }
-    }
-}
-
-/// Lets this process have as many open files as it may: each connection has two.
-pub fn raise_file_limit() {
-    #[cfg(unix)]
-    {
-        use nix::sys::resource::{Resource, getrlimit, setrlimit};
-
-        let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
-            setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map(|()| (soft, hard))
-        });
-        match raised {
-            Ok((soft, hard)) => log::debug!("at most {hard} open files (before: {soft})"),
-            Err(error) => log::debug!("can't raise the limit of open files: {error}"),
         }
     }
 }

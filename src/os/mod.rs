@@ -10,7 +10,7 @@ mod windows;
 #[cfg(unix)]
 pub use unix::{
     FileId, LocalSocket, Signals, check_socket_path, close, guard_memory, in_group, inherited,
-    is_own_directory, networks, notify, own_user, peer,
+    is_own_directory, networks, notify, own_user, peer, raise_file_limit,
 };
 #[cfg(unix)]
 use unix::{describe, harden, link_owner, writers};
@@ -20,7 +20,7 @@ use windows::{describe, harden, link_owner, writers};
 #[cfg(windows)]
 pub use windows::{
     FileId, LocalSocket, Signals, check_socket_path, close, guard_memory, in_group, inherited,
-    is_own_directory, networks, notify, own_user, peer,
+    is_own_directory, networks, notify, own_user, peer, raise_file_limit,
 };
 
 /// What the system tells the daemon.

@@ -42,7 +42,6 @@ const GRACE_SECONDS: u64 = 5;
 pub async fn run(args: ServerArgs, config: ServerConfig) -> anyhow::Result<()> {
     let clock = Clock::start();
     let mut signals = Signals::install()?;
-    http::socket::raise_file_limit();
     let _state_lock = lock_state(&config.state_dir)?;
     let mut server = service::unless_stopped(&mut signals, start(config, clock)).await?;
     notify::ready(&server.place);
@@ -65,7 +64,8 @@ pub async fn run(args: ServerArgs, config: ServerConfig) -> anyhow::Result<()> {
 }
 
 /// Takes the sockets and the certificates, and starts all that serves clients.
-async fn start(config: ServerConfig, clock: Clock) -> anyhow::Result<Server> {
+async fn start(configured: ServerConfig, clock: Clock) -> anyhow::Result<Server> {
+    let config = fitted(&configured)?;
     let admin = listen_to_admins(&config)?;
     let certificates = certificates(&config)?;
     let (stop, stopping) = watch::channel(None);
@@ -90,7 +90,7 @@ async fn start(config: ServerConfig, clock: Clock) -> anyhow::Result<Server> {
     log::info!("{place}");
     warn_of_public_names(&config);
     Ok(Server {
-        config,
+        config: configured,
         certificates,
         engine,
         faces,
@@ -138,6 +138,7 @@ impl Faces {
 }
 
 struct Server {
+    /// As configured: connections may be fewer.
     config: ServerConfig,
     certificates: Option<Arc<Certificates>>,
     engine: Engine,
@@ -203,12 +204,35 @@ impl Server {
             http,
             ..config
         };
-        self.faces.http.set(tuning::http(&self.config));
-        self.faces.connections.set(&self.config.http);
-        self.faces.ws.set(tuning::ws(&self.config));
-        self.faces.ipc.set(tuning::ipc(&self.config));
-        self.engine.tune(tuning::tuning(&self.config)).await;
+        let config = match fitted(&self.config) {
+            Ok(config) => config,
+            Err(error) => return log::error!("the limits stay as they were: {error:#}"),
+        };
+        self.faces.http.set(tuning::http(&config));
+        self.faces.connections.set(&config.http);
+        self.faces.ws.set(tuning::ws(&config));
+        self.faces.ipc.set(tuning::ipc(&config));
+        self.engine.tune(tuning::tuning(&config)).await;
     }
+}
+
+/// Checks what a start would: the limit of open files, and the certificate.
+///
+/// # Errors
+/// Those of the start.
+pub fn check(config: &ServerConfig) -> anyhow::Result<()> {
+    fitted(config)?;
+    certificates(config)?;
+    Ok(())
+}
+
+/// Returns the configuration with as many connections as there may be open files; warns of fewer.
+fn fitted(config: &ServerConfig) -> anyhow::Result<ServerConfig> {
+    let fitted = config::fit_server(config, os::raise_file_limit(), http::workers())?;
+    if let Some(warning) = fitted.warning {
+        log::warn!("{warning}");
+    }
+    Ok(fitted.config)
 }
 
 /// Warns of a proxy on this machine whose requests will be refused.

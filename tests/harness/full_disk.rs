@@ -25,6 +25,18 @@ pub(crate) fn limit_descriptors(daemon: &Daemon, count: u64) {
     set_limit(daemon, &format!("--nofile={count}:"));
 }
 
+/// The command of a setup, with a hard limit of open files.
+pub(crate) fn with_file_descriptors(setup: &Setup, hard: u64) -> Command {
+    let plain = setup.command();
+    let mut command = Command::new("prlimit");
+    command.arg(format!("--nofile={hard}:{hard}")).arg(plain.get_program()).args(plain.get_args());
+    let variables = plain.get_envs().filter_map(|(name, value)| Some((name, value?)));
+    command.env_clear().envs(variables);
+    let log = std::fs::File::options().append(true).open(setup.path("log")).expect("the log");
+    command.stdout(log.try_clone().expect("share the log")).stderr(log);
+    command
+}
+
 fn set_limit(daemon: &Daemon, limit: &str) {
     let output = Command::new("prlimit").args(["--pid", &daemon.pid().to_string(), limit]).output();
     let output = output.expect("run prlimit");

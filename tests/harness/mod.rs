@@ -34,7 +34,9 @@ pub(crate) use daemon::{
 };
 pub(crate) use files::{eventually, json_file, write_secret};
 pub(crate) use forward_proxy::ForwardProxy;
-pub(crate) use full_disk::{limit_descriptors, limit_files, start_with_file_limits};
+pub(crate) use full_disk::{
+    limit_descriptors, limit_files, start_with_file_limits, with_file_descriptors,
+};
 pub(crate) use http::{Http, Response, announced, announced_at, connect_from, read_response};
 pub(crate) use modes::is_long_run;
 pub(crate) use mutate::{change, garble};

@@ -1,5 +1,6 @@
 //! Unix.
 
+mod descriptors;
 mod files;
 mod memory;
 mod networks;
@@ -8,6 +9,7 @@ mod signals;
 mod socket;
 mod users;
 
+pub use descriptors::raise_file_limit;
 pub use files::FileId;
 pub(super) use files::{describe, harden, link_owner, writers};
 pub use memory::guard_memory;

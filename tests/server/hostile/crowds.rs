@@ -83,8 +83,7 @@ fn more_connections_than_there_may_be_are_closed() {
     let sockets = open_sockets(&server);
     let crowd: Vec<_> = (0..200).map(|_| TcpStream::connect(server.address())).collect();
     server.http().get("/healthz").ok();
-    // Each has two handles.
-    eventually("as many as may be", || (open_sockets(&server) <= sockets + 2 * 16).then_some(()));
+    eventually("as many as may be", || (open_sockets(&server) <= sockets + 16).then_some(()));
     drop(crowd);
 }
 

@@ -1,0 +1,181 @@
+//! Connections that the limit of open files has room for. Each takes one descriptor, and those that everything else
+//! needs are kept from them: else one client could leave none for the others, the database and the administrators.
+
+use super::{ConfigError, DaemonConfig, ServerConfig};
+
+/// Descriptors of all but connections and event loops: standard streams, listeners, locks, the database, a backup that
+/// is being made, the discovery file, the connection to a control server, and local connections that are refused.
+const RESERVED: usize = 64;
+const PER_EVENT_LOOP: usize = 4;
+/// Two connections of the local socket may wait for the groups of their user for each that is admitted.
+const PER_LOCAL_CONNECTION: usize = 3;
+/// With fewer connections than these no start makes sense.
+const FEWEST_HTTP: usize = 64;
+const FEWEST_LOCAL: usize = 8;
+
+/// A configuration that the limit of open files has room for.
+#[derive(Debug)]
+pub struct Fitted<C> {
+    /// The configuration, with fewer connections where need be.
+    pub config: C,
+    /// What was lowered, and the remedy.
+    pub warning: Option<String>,
+}
+
+/// Lowers the connections of a server to what a limit of open files has room for. `None` is no limit.
+///
+/// The result for `http.connections` goes by that key and the limit alone, so that a reload of other keys keeps it.
+///
+/// # Errors
+/// When there is room for hardly any.
+pub fn fit_server(
+    config: &ServerConfig,
+    limit: Option<usize>,
+    event_loops: usize,
+) -> Result<Fitted<ServerConfig>, ConfigError> {
+    let mut config = config.clone();
+    let Some(limit) = limit else { return Ok(Fitted { config, warning: None }) };
+    let free = free(limit, event_loops);
+    let mut lowered = Lowered::default();
+    let http = &mut config.http;
+    let (wanted, per_address) = (http.connections, http.connections_per_address);
+    http.connections = wanted.min(http_connections(free - free / 4));
+    // Its share of all connections stays.
+    http.connections_per_address =
+        (per_address.saturating_mul(http.connections) / wanted).max(1).min(per_address);
+    lowered.note("http.connections", wanted, http.connections);
+    lowered.note("http.connections_per_address", per_address, http.connections_per_address);
+    let left = free.saturating_sub(http.connections + closing_connections(http.connections));
+    let local = &mut config.limits.shared.connections;
+    let wanted_local = *local;
+    *local = wanted_local.min(left / PER_LOCAL_CONNECTION);
+    lowered.note("limits.connections", wanted_local, *local);
+    if config.http.connections < wanted.min(FEWEST_HTTP) || *local < wanted_local.min(FEWEST_LOCAL)
+    {
+        return Err(ConfigError::FewDescriptors { limit });
+    }
+    Ok(Fitted { warning: lowered.warning(limit), config })
+}
+
+/// Lowers the connections of a daemon to what a limit of open files has room for. `None` is no limit.
+///
+/// # Errors
+/// When there is room for hardly any.
+pub fn fit_daemon(
+    config: &DaemonConfig,
+    limit: Option<usize>,
+) -> Result<Fitted<DaemonConfig>, ConfigError> {
+    let mut config = config.clone();
+    let Some(limit) = limit else { return Ok(Fitted { config, warning: None }) };
+    let local = &mut config.limits.connections;
+    let wanted = *local;
+    *local = wanted.min(free(limit, 1) / PER_LOCAL_CONNECTION);
+    if *local < wanted.min(FEWEST_LOCAL) {
+        return Err(ConfigError::FewDescriptors { limit });
+    }
+    let mut lowered = Lowered::default();
+    lowered.note("limits.connections", wanted, *local);
+    Ok(Fitted { warning: lowered.warning(limit), config })
+}
+
+/// Connections that may be open beyond the limit for a moment: those that are accepted and not yet admitted, and those
+/// that are being closed for new ones.
+pub fn closing_connections(connections: usize) -> usize {
+    connections / 8 + 32
+}
+
+/// The most HTTP connections that fit into so many descriptors together with those that are being closed.
+fn http_connections(descriptors: usize) -> usize {
+    descriptors.saturating_sub(closing_connections(0)) / 9 * 8
+}
+
+/// Descriptors that connections may have.
+fn free(limit: usize, event_loops: usize) -> usize {
+    limit.saturating_sub(RESERVED + PER_EVENT_LOOP * event_loops)
+}
+
+/// Keys whose values were lowered.
+#[derive(Default)]
+struct Lowered(Vec<String>);
+
+impl Lowered {
+    fn note(&mut self, key: &str, wanted: usize, value: usize) {
+        if value < wanted {
+            self.0.push(format!("{key} is {value} instead of {wanted}"));
+        }
+    }
+
+    fn warning(self, limit: usize) -> Option<String> {
+        let keys = self.0.join(", ");
+        (!keys.is_empty()).then(|| {
+            format!(
+                "the limit of open files is {limit}: {keys}; raise the limit (LimitNOFILE= of the unit, ulimit -Hn of a \
+                 shell), or lower these keys"
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{DaemonArgs, Environment, ServerArgs, load, load_server};
+
+    fn configurations() -> (ServerConfig, DaemonConfig) {
+        let home = tempfile::tempdir().unwrap();
+        let home = home.path().to_str().unwrap();
+        let env = Environment::of(&[("HOME", home), ("LOCALAPPDATA", home)]);
+        let server = load_server(&ServerArgs::default(), &env).unwrap();
+        (server, load(&DaemonArgs::default(), &env).unwrap())
+    }
+
+    #[test]
+    fn every_limit_that_admits_a_start_has_room_for_all_connections() {
+        let (server, daemon) = configurations();
+        let (mut started, mut lowered) = (0, 0);
+        for limit in 0..20_000 {
+            if let Ok(Fitted { config, warning }) = fit_server(&server, Some(limit), 2) {
+                let (http, local) = (&config.http, config.limits.shared.connections);
+                let open = http.connections + closing_connections(http.connections);
+                let open = open + PER_LOCAL_CONNECTION * local + RESERVED + 2 * PER_EVENT_LOOP;
+                assert!(open <= limit, "{open} of {limit}");
+                assert!(http.connections >= FEWEST_HTTP && local >= FEWEST_LOCAL, "{limit}");
+                assert!(http.connections_per_address <= http.connections / 4, "{limit}");
+                assert_eq!(warning.is_some(), config != server, "{limit}");
+                started += 1;
+                lowered += usize::from(config != server);
+            }
+            if let Ok(Fitted { config, .. }) = fit_daemon(&daemon, Some(limit)) {
+                let local = config.limits.connections;
+                assert!(PER_LOCAL_CONNECTION * local + RESERVED + PER_EVENT_LOOP <= limit);
+                assert!(local >= FEWEST_LOCAL, "{limit}");
+            }
+        }
+        assert!(started > lowered && lowered > 0, "{lowered} of {started}");
+    }
+
+    #[test]
+    fn limit_of_the_units_admits_the_defaults() {
+        let (server, daemon) = configurations();
+        assert_eq!(fit_server(&server, Some(65_536), 64).unwrap().config, server);
+        assert_eq!(fit_daemon(&daemon, Some(4_096)).unwrap().config, daemon);
+        assert_eq!(fit_server(&server, None, 64).unwrap().config, server);
+    }
+
+    #[test]
+    fn warning_names_the_limit_both_values_and_the_remedy() {
+        let warning = fit_server(&configurations().0, Some(256), 2).unwrap().warning.unwrap();
+        let lowered = "the limit of open files is 256: http.connections is 88 instead of 8192, \
+                       http.connections_per_address is 22 instead of 2048, \
+                       limits.connections is 17 instead of 256; raise the limit (LimitNOFILE= ";
+        assert!(warning.starts_with(lowered), "{warning}");
+    }
+
+    #[test]
+    fn few_connections_that_were_asked_for_need_few_descriptors() {
+        let (mut server, _) = configurations();
+        server.http.connections = 16;
+        server.limits.shared.connections = 2;
+        assert!(fit_server(&server, Some(160), 2).unwrap().warning.is_none());
+    }
+}

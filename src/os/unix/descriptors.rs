@@ -1,0 +1,31 @@
+//! Open files.
+
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
+
+/// Lets this process have as many open files as it may. Returns that number; none where there is no limit.
+pub fn raise_file_limit() -> Option<usize> {
+    let limits = || getrlimit(Resource::RLIMIT_NOFILE);
+    let raised = limits().and_then(|(soft, hard)| {
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+        log::debug!("at most {hard} open files (before: {soft})");
+        Ok(())
+    });
+    if let Err(error) = raised {
+        log::debug!("can't raise the limit of open files: {error}");
+    }
+    let (soft, _) = limits().ok()?;
+    (soft != RLIM_INFINITY).then(|| usize::try_from(soft).unwrap_or(usize::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_files_may_be_open_as_the_system_lets() {
+        let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        setrlimit(Resource::RLIMIT_NOFILE, hard - 1, hard).unwrap();
+        assert_eq!(raise_file_limit(), usize::try_from(hard).ok());
+        assert_eq!(getrlimit(Resource::RLIMIT_NOFILE).unwrap(), (hard, hard));
+    }
+}

@@ -1,0 +1,33 @@
+//! A daemon that may have few files open.
+
+use serde_json::json;
+
+use crate::harness::{Daemon, Setup, end_of, peer, with_file_descriptors};
+
+#[test]
+fn connections_of_a_user_leave_descriptors_to_the_store() {
+    // One user may have all connections.
+    let setup = Setup::new().config("[limits]\nconnections_per_uid = 256\n");
+    let command = with_file_descriptors(&setup, 160);
+    let mut daemon = Daemon::launch(setup, command);
+    daemon.await_ready();
+    let warning = "the limit of open files is 160: limits.connections is ";
+    assert!(daemon.setup.log().contains(warning), "{}", daemon.setup.log());
+    let mut first = daemon.client();
+    first.call("ping", json!({}));
+    let _crowd: Vec<_> = (0..200).map(|_| daemon.client()).collect();
+    let registered = first.call("party.register", json!({"name": "LAN", "host": peer("ann")}));
+    assert_eq!(registered["party"]["host_id"], "ann");
+    first.call("state.backup", json!({"path": daemon.setup.path("copy.db")}));
+    assert!(!daemon.setup.log().contains("Too many open files"), "{}", daemon.setup.log());
+}
+
+#[test]
+fn limit_without_room_for_clients_is_an_error() {
+    let setup = Setup::new();
+    let expected = "the limit of open files is 70, which leaves too few for connections: raise it";
+    assert_eq!(end_of(&mut with_file_descriptors(&setup, 70)).code(), Some(1));
+    assert!(setup.log().contains(expected), "{}", setup.log());
+    let status = end_of(with_file_descriptors(&setup, 70).arg("--check-config"));
+    assert_eq!(status.code(), Some(2));
+}
