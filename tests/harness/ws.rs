@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 use tungstenite::client::IntoClientRequest;
@@ -101,15 +102,19 @@ impl Ws {
     }
 
     /// The next frame; `None` when the server has closed.
+    #[track_caller]
     pub(crate) fn frame(&mut self) -> Option<Value> {
         if let Some(frame) = self.early.pop_front() {
             return Some(frame);
         }
-        self.read()
+        self.read(Instant::now() + PATIENCE)
     }
 
-    fn read(&mut self) -> Option<Value> {
+    /// The next frame. A server that only pings is waited for until then.
+    #[track_caller]
+    fn read(&mut self, until: Instant) -> Option<Value> {
         loop {
+            assert!(Instant::now() < until, "not in time; before it came {:?}", self.early);
             if let Message::Text(text) = self.message()? {
                 return Some(serde_json::from_str(&text).expect("a frame of JSON"));
             }
@@ -154,9 +159,10 @@ impl Ws {
         if let Some(at) = self.early.iter().position(&is) {
             return self.early.remove(at).expect("it is there");
         }
+        let until = Instant::now() + PATIENCE;
         loop {
             let closed = || panic!("closed instead of {what}");
-            let frame = self.read().unwrap_or_else(closed);
+            let frame = self.read(until).unwrap_or_else(closed);
             if is(&frame) {
                 return frame;
             }
