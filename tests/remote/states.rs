@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use super::{
     Watcher, await_synced, daemon, entry, follower, names, register, server, server_on, url,
 };
-use crate::harness::{BadServer, Behaviour, Daemon, Port, Setup, Step, assert_error, fast_remote};
+use crate::harness::{
+    BadServer, Behaviour, Daemon, Port, Proxy, Setup, Step, assert_error, fast_remote,
+};
 
 /// Both that tell of the connection agree. When the next attempt comes differs from one to the
 /// other.
@@ -37,14 +39,16 @@ fn a_daemon_without_a_server_is_local() {
 #[test]
 fn the_first_attempt_is_connecting() {
     let server = BadServer::start(Behaviour::UpgradeThen(vec![Step::Hang]));
-    let daemon = daemon(&server.url());
+    let proxy = Proxy::to(server.address());
+    let patient = fast_remote([("connect_timeout", "'1h'"), ("request_timeout", "'1h'")]);
+    let daemon = Setup::new().server_url(&proxy.url()).config(&patient).start();
     let connection = is_told(&daemon, "connecting");
-    assert_eq!(connection["server_url"], server.url());
+    assert_eq!(connection["server_url"], proxy.url());
     assert_eq!(connection["attempt"], 0);
     let mut watcher = Watcher::of(&daemon);
     server.await_requests(1);
     server.behave(Behaviour::polite());
-    // No answer is found out, and the next attempt succeeds.
+    proxy.cut();
     assert_eq!(names(&watcher.states_to("online")), ["reconnecting", "online"]);
 }
 

@@ -58,9 +58,9 @@ fn who_answers_pings_stays() {
 
 #[test]
 fn who_answers_no_ping_is_closed() {
-    let config = "[ws]\nping_interval = \"1ms\"\npong_timeout = \"20ms\"\n";
-    let server = Setup::server().config(config).start();
+    let mut server = Setup::server().start();
     let (mut silent, _) = newcomer(&server, "silent");
+    server.reload("[ws]\nping_interval = \"1ms\"\npong_timeout = \"20ms\"\n");
     let mut bytes = Vec::new();
     // A read of the bare stream answers nothing.
     silent.stream().read_to_end(&mut bytes).ok();
