@@ -6,10 +6,20 @@
 //! for. How long it takes is printed, as the ratio of the two 99th percentiles, and never judged.
 //!
 //! To add one, write a [`Row`] into a file below and name it in a `rows!`: that makes it a test.
+//! `complete` lists the files, and the limits without a row with the reason.
 
+mod complete;
+mod connections;
+mod handshakes;
 mod kept;
+mod local;
 mod memory;
+mod programs;
+mod requests;
+mod sockets;
 mod table;
 mod tables;
+mod users;
+mod visitor;
 
 use table::rows;

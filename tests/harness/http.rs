@@ -29,6 +29,13 @@ pub(crate) fn connect_from(source: IpAddr, address: SocketAddr) -> io::Result<Tc
     Ok(socket.into())
 }
 
+/// True while a server has not closed a silent connection.
+pub(crate) fn is_open(stream: &TcpStream) -> bool {
+    stream.set_nonblocking(true).expect("do not wait");
+    let read = stream.peek(&mut [0]);
+    read.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+}
+
 /// What a server answered.
 #[derive(Debug, Clone)]
 pub(crate) struct Response {

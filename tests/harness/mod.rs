@@ -19,6 +19,7 @@ mod random;
 mod slow_disk;
 mod stepped_clock;
 mod stranger;
+mod tls;
 mod wire;
 mod ws;
 
@@ -37,7 +38,9 @@ pub(crate) use forward_proxy::ForwardProxy;
 pub(crate) use full_disk::{
     limit_descriptors, limit_files, start_with_file_limits, with_file_descriptors,
 };
-pub(crate) use http::{Http, Response, announced, announced_at, connect_from, read_response};
+pub(crate) use http::{
+    Http, Response, announced, announced_at, connect_from, is_open, read_response,
+};
 pub(crate) use modes::is_long_run;
 pub(crate) use mutate::{change, garble};
 pub(crate) use port::Port;
@@ -45,6 +48,7 @@ pub(crate) use proxy::{Direction, Proxy};
 pub(crate) use random::Random;
 pub(crate) use slow_disk::SlowDisk;
 pub(crate) use stepped_clock::SteppedClock;
-pub(crate) use stranger::{NOBODY, crowd, is_root, stranger};
+pub(crate) use stranger::{NOBODY, OtherUser, crowd, is_root, stranger, system_daemon};
+pub(crate) use tls::{Certified, TlsStream, certify, get_over_tls, shake_hands, write_certificate};
 pub(crate) use wire::{assert_chosen_id, assert_error, await_clients, keys, lock, memory};
 pub(crate) use ws::Ws;

@@ -1,15 +1,18 @@
 //! Another user.
 
-use std::io::IoSliceMut;
+use std::fs;
+use std::io::{IoSliceMut, Write as _};
+use std::net::Shutdown;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 
-use super::Client;
+use super::{Client, Daemon, Setup};
 
 /// The uid that every system has for who is nobody else.
 pub(crate) const NOBODY: u32 = 65534;
@@ -29,14 +32,14 @@ threading.Thread(target=carry, args=(near, far), daemon=True).start()
 carry(far, near)
 ";
 
-/// Connects as often as asked under the uid given, and passes the connections on through its
-/// standard input, which is a socket.
+/// Connects under the uid given, once for each byte that it reads from its standard input, which is
+/// a socket, and passes the connections on through it.
 const CROWD: &str = "
 import os, socket, sys
-near, path, uid, count = socket.socket(fileno=0), sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+near, path, uid = socket.socket(fileno=0), sys.argv[1], int(sys.argv[2])
 os.setegid(uid)
 os.seteuid(uid)
-for _ in range(count):
+while near.recv(1):
     far = socket.socket(socket.AF_UNIX)
     far.connect(path)
     socket.send_fds(near, [b'+'], [far.fileno()])
@@ -73,20 +76,56 @@ pub(crate) fn stranger(socket: &Path) -> Option<Client> {
     }
 }
 
-/// Connections of another user, of whom there may be any number. Only the superuser can have them.
+/// Another user, who connects as often as asked. Only the superuser can have one.
+pub(crate) struct OtherUser {
+    near: UnixStream,
+    program: Child,
+}
+
+impl OtherUser {
+    pub(crate) fn new(socket: &Path, uid: u32) -> Self {
+        let (near, far) = UnixStream::pair().expect("a pair of sockets");
+        let program = Command::new("python3")
+            .args(["-I", "-c", CROWD])
+            .arg(socket)
+            .arg(uid.to_string())
+            .stdin(Stdio::from(OwnedFd::from(far)))
+            .current_dir("/")
+            .spawn()
+            .expect("start another user's program");
+        Self { near, program }
+    }
+
+    pub(crate) fn connect(&self) -> Client {
+        (&self.near).write_all(b"+").expect("its program runs");
+        Client::over(received(&self.near))
+    }
+}
+
+impl Drop for OtherUser {
+    fn drop(&mut self) {
+        self.near.shutdown(Shutdown::Both).ok();
+        self.program.wait().ok();
+    }
+}
+
+/// Connections of another user. Only the superuser can have them.
 pub(crate) fn crowd(socket: &Path, uid: u32, count: usize) -> Vec<Client> {
-    let (near, far) = UnixStream::pair().expect("a pair of sockets");
-    let mut program = Command::new("python3")
-        .args(["-I", "-c", CROWD])
-        .arg(socket)
-        .args([uid.to_string(), count.to_string()])
-        .stdin(Stdio::from(OwnedFd::from(far)))
-        .current_dir("/")
-        .spawn()
-        .expect("start the crowd");
-    let clients = (0..count).map(|_| Client::over(received(&near))).collect();
-    assert!(program.wait().expect("its end").success());
-    clients
+    let user = OtherUser::new(socket, uid);
+    (0..count).map(|_| user.connect()).collect()
+}
+
+/// A daemon of the system's that every user can reach; none where there is no other user.
+pub(crate) fn system_daemon(operators: &[u32], config: &str) -> Option<Daemon> {
+    if !is_root() {
+        eprintln!("skipped: only the superuser can connect as other users");
+        return None;
+    }
+    let mut setup = Setup::new().config(&format!("access.operators = {operators:?}\n{config}"));
+    setup.args.push("--system".into());
+    let everyone = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(setup.dir.path(), everyone).expect("open the directory");
+    Some(setup.start())
 }
 
 /// The connection that the next message carries.

@@ -1,27 +1,14 @@
 //! Shares of the system daemon's connections by role. Only the superuser has other users to try
 //! them with.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Daemon, Setup, assert_error, crowd, is_root};
+use crate::harness::{Client, Daemon, assert_error, crowd, system_daemon};
 
 const OPERATOR: u32 = 60_100;
 
-/// A daemon of the system's that every user can reach; none where there is no other user.
 fn system(limits: &str) -> Option<Daemon> {
-    if !is_root() {
-        eprintln!("skipped: only the superuser can connect as other users");
-        return None;
-    }
-    let config = format!("[access]\noperators = [{OPERATOR}]\n[limits]\n{limits}");
-    let mut setup = Setup::new().config(&config);
-    setup.args.push("--system".into());
-    let everyone = fs::Permissions::from_mode(0o755);
-    fs::set_permissions(setup.dir.path(), everyone).expect("open the directory");
-    Some(setup.start())
+    system_daemon(&[OPERATOR], &format!("[limits]\n{limits}"))
 }
 
 fn clients(daemon: &Daemon, uid: u32, count: usize) -> Vec<Client> {

@@ -1,12 +1,11 @@
 //! A server that may have few files open.
 
-use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, TcpStream};
 
 use serde_json::json;
 
 use crate::harness::{
-    Daemon, Http, Setup, connect_from, end_of, eventually, with_file_descriptors,
+    Daemon, Http, Setup, connect_from, end_of, eventually, is_open, with_file_descriptors,
 };
 
 const ATTACKER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
@@ -31,10 +30,6 @@ fn crowd(server: &Daemon, source: IpAddr, count: usize) -> Vec<TcpStream> {
 
 /// The connections of a crowd that the server has not closed.
 fn kept(crowd: &[TcpStream]) -> usize {
-    let is_open = |mut stream: &TcpStream| {
-        stream.set_nonblocking(true).expect("set no waiting");
-        matches!(stream.read(&mut [0]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
-    };
     crowd.iter().filter(|stream| is_open(stream)).count()
 }
 

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use super::table::{OPEN, Visitor};
+use super::programs::OPEN;
+use super::visitor::Visitor;
 use crate::harness::{Setup, announced};
 
 /// Registers a party; the status.
@@ -13,7 +14,7 @@ fn register(visitor: &mut Visitor, host: &str) -> u16 {
 
 #[test]
 fn a_share_is_used_up_after_a_restart_too() {
-    let config = format!("{OPEN}parties = 32\n");
+    let config = format!("{OPEN}limits.parties = 32\n");
     let server = Setup::server().config(&config).start();
     let mut visitor = Visitor::registered(server.address(), "2001:db8:1:2::1", "ann");
     assert_eq!([0; 3].map(|_| register(&mut visitor, "ann")), [200, 200, 503]);
@@ -34,7 +35,7 @@ fn a_share_is_used_up_after_a_restart_too() {
 
 #[test]
 fn shares_follow_the_configuration() {
-    let config = |share| format!("{OPEN}parties = 32\naddress_share = {share}\n");
+    let config = |share| format!("{OPEN}limits.parties = 32\nlimits.address_share = {share}\n");
     let mut server = Setup::server().config(&config(16)).start();
     let mut visitor = Visitor::registered(server.address(), "192.0.2.1", "ann");
     assert_eq!([0; 3].map(|_| register(&mut visitor, "ann")), [200, 200, 503]);

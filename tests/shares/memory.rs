@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::table::{OPEN, Visitor, socket};
+use super::programs::OPEN;
+use super::visitor::{Visitor, socket};
 use crate::harness::{Daemon, Setup, announced, memory, peer};
 
 /// Entries of each table that are measured together.
@@ -27,8 +28,8 @@ fn id(kind: &str, number: usize) -> String {
 #[ignore = "measures, and judges nothing"]
 fn measure_the_memory_of_an_entry() {
     let config = format!(
-        "{OPEN}parties = 100000\nreceipts = 100000\nrelays = 65536\naddress_share = 1\n\
-        requests_in_flight = 64\n[cleanup]\ninterval = '1h'\n"
+        "{OPEN}limits.parties = 100000\nlimits.receipts = 100000\nlimits.relays = 65536\n\
+        limits.address_share = 1\nlimits.requests_in_flight = 64\ncleanup.interval = '1h'\n"
     );
     let server = Setup::server().config(&config).start();
     let mut admin = server.client();

@@ -1,37 +1,37 @@
 //! How a row is tried.
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
-
-use crate::harness::{Daemon, Http, PATIENCE, Response, Setup, Ws};
+use crate::harness::{Daemon, PATIENCE, is_long_run};
 
 /// How often the honest client asks, in quiet and under attack.
 pub(super) const ASKED: usize = 20;
 
-/// A server behind a proxy on this machine, so that a client comes from the address that it says,
-/// which lets one address do as much at once as it likes.
-pub(super) const OPEN: &str = "[http]\nbehind_proxy = ['127.0.0.1']\n\
-    [ws]\nframes_per_second = 1000000\nframes_burst = 1000000\n\
-    [limits]\nrequests_per_second = 1000000\nrequests_burst = 1000000\n\
-    registrations_per_minute = 1000000\nregistrations_burst = 1000000\n";
+/// Between two attacks at the limit.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// Asks for something; true if the client got it.
+pub(super) type Honest = Box<dyn FnMut() -> bool>;
 
 /// A limit, the attack on it, and an honest client.
 pub(super) struct Row {
-    /// The key of the limit.
-    pub(super) limit: &'static str,
+    /// Keys of the limits that the attack reaches, or a name in brackets for a limit without a key.
+    pub(super) limits: &'static [&'static str],
     /// The attack in words.
     pub(super) attack: &'static str,
-    /// Keys of `[limits]` that make the tables small.
+    /// Starts the program with that configuration; none where this machine can't.
+    pub(super) start: fn(&str) -> Option<Daemon>,
+    /// Configuration that makes the limit small.
     pub(super) small: &'static str,
+    /// True if the long run tries it at the default sizes, too.
+    pub(super) at_default: bool,
     /// Attacks until it is told to stop, and tells when the limit is reached.
     pub(super) attacker: fn(&Daemon, &Attack),
-    /// A client, and whether it gets what it asks for.
-    pub(super) honest: fn(&Daemon) -> Box<dyn FnMut() -> bool>,
+    /// A client of the program.
+    pub(super) honest: fn(&Daemon) -> Honest,
 }
 
 /// An attack that goes on.
@@ -49,11 +49,34 @@ impl Attack {
     pub(super) fn goes_on(&self) -> bool {
         !self.stopped.load(Ordering::Relaxed)
     }
+
+    /// Does something again and again; it returns true once the limit is reached. From then on it
+    /// pauses: the limit is tried, not the processor.
+    pub(super) fn repeat(&self, mut act: impl FnMut() -> bool) {
+        while self.goes_on() {
+            if act() {
+                self.reached();
+                thread::sleep(PAUSE);
+            }
+        }
+    }
+}
+
+/// Stops an attack, also where a test fails.
+struct Stop<'a>(&'a Attack);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.stopped.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Makes a test of each row.
 macro_rules! rows {
     ($($name:ident: $row:expr;)*) => {
+        /// The limits of these rows.
+        pub(super) const LIMITS: &[&[&str]] = &[$($row.limits),*];
+
         $(#[test]
         fn $name() {
             $crate::shares::table::try_row(&$row);
@@ -63,24 +86,33 @@ macro_rules! rows {
 pub(super) use rows;
 
 pub(super) fn try_row(row: &Row) {
-    let server = Setup::server().config(&format!("{OPEN}{}", row.small)).start();
-    let mut honest = (row.honest)(&server);
+    try_with(row, row.small);
+    if row.at_default && !row.small.is_empty() && is_long_run() {
+        try_with(row, "");
+    }
+}
+
+fn try_with(row: &Row, config: &str) {
+    let Some(program) = (row.start)(config) else { return };
+    let mut honest = (row.honest)(&program);
     let quiet = ask(&mut honest);
     let (reached, is_reached) = mpsc::channel();
     let attack = Attack { reached, stopped: AtomicBool::new(false) };
     let attacked = thread::scope(|scope| {
-        let attacker = scope.spawn(|| (row.attacker)(&server, &attack));
+        let stop = Stop(&attack);
+        let attacker = scope.spawn(|| (row.attacker)(&program, &attack));
         let reached = is_reached.recv_timeout(PATIENCE);
         let attacked = reached.is_ok().then(|| ask(&mut honest));
-        attack.stopped.store(true, Ordering::Relaxed);
+        drop(stop);
         attacker.join().expect("the attacker");
         attacked.expect("the attack reaches the limit")
     });
     let (ratio, served) = (attacked.p99 / quiet.p99, attacked.served);
-    let (limit, words) = (row.limit, row.attack);
-    eprintln!("| `{limit}` | {words} | {served} of {ASKED} | {ratio:.1} |");
+    let (limits, words) = (row.limits.join("`, `"), row.attack);
+    let sizes = if config.is_empty() { "default" } else { "small" };
+    eprintln!("| `{limits}` | {sizes} | {words} | {served} of {ASKED} | {ratio:.1} |");
     assert_eq!(quiet.served, ASKED, "served in quiet");
-    assert_eq!(served, ASKED, "served under attack on {limit}: {words}");
+    assert_eq!(served, ASKED, "served under attack on {limits}: {words}");
 }
 
 /// What an honest client got.
@@ -101,74 +133,4 @@ fn ask(honest: &mut dyn FnMut() -> bool) -> Served {
     took.sort();
     let p99 = took[(took.len() * 99).div_ceil(100) - 1].max(Duration::from_micros(1));
     Served { served, p99: p99.as_secs_f64() }
-}
-
-/// A client at some address, which a proxy forwards.
-pub(super) struct Visitor {
-    http: Http,
-    address: String,
-    token: Option<String>,
-}
-
-impl Visitor {
-    pub(super) fn new(server: SocketAddr, address: &str) -> Self {
-        Self { http: Http::connect(server), address: address.to_owned(), token: None }
-    }
-
-    /// With a token for a peer.
-    pub(super) fn registered(server: SocketAddr, address: &str, peer_id: &str) -> Self {
-        let mut visitor = Self::new(server, address);
-        visitor.register(peer_id).ok();
-        visitor
-    }
-
-    /// Comes from another address from now on.
-    pub(super) fn move_to(&mut self, address: &str) {
-        self.address = address.to_owned();
-    }
-
-    /// Comes to a server that was restarted.
-    pub(super) fn reconnect(&mut self, server: SocketAddr) {
-        self.http = Http::connect(server);
-    }
-
-    /// Takes a peer id, or renews its token. Keeps the token.
-    pub(super) fn register(&mut self, peer_id: &str) -> Response {
-        let path = format!("/auth/register?peer_id={peer_id}");
-        let response = self.request("POST", &path, None);
-        if response.status == 200 {
-            self.token = response.json()["token"].as_str().map(str::to_owned);
-        }
-        response
-    }
-
-    /// Forgets its token.
-    pub(super) fn forget(&mut self) {
-        self.token = None;
-    }
-
-    pub(super) fn request(&mut self, method: &str, path: &str, body: Option<Value>) -> Response {
-        let bearer = self.token.as_ref().map(|token| format!("Bearer {token}"));
-        let mut headers = vec![("X-Forwarded-For", self.address.as_str())];
-        headers.extend(bearer.as_deref().map(|bearer| ("Authorization", bearer)));
-        headers.extend(body.is_some().then_some(("Content-Type", "application/json")));
-        let body = body.map(|body| body.to_string());
-        self.http.send(method, path, &headers, body.as_deref().map(str::as_bytes))
-    }
-}
-
-/// A WebSocket of a client at some address, which speaks for a peer.
-pub(super) fn socket(server: SocketAddr, address: &str, peer_id: &str) -> Ws {
-    let mut ws = Ws::connect_for(server, Some(address));
-    greet(&mut ws, peer_id);
-    ws
-}
-
-/// Has a WebSocket speak for another peer.
-pub(super) fn greet(ws: &mut Ws, peer_id: &str) {
-    ws.send(json!({
-        "type": "hello", "version": "1", "client": "test", "caps": ["lanragectl"],
-        "peer_id": peer_id,
-    }));
-    ws.await_type("welcome");
 }

@@ -2,60 +2,68 @@
 
 use serde_json::{Value, json};
 
+use super::programs::open_server;
 use super::rows;
-use super::table::{ASKED, Attack, Row, Visitor, greet, socket};
+use super::table::{ASKED, Attack, Honest, Row};
+use super::visitor::{ATTACKER, HONEST, Visitor, greet, socket};
+use super::visitor::{is_done, join_party, party, register_party, signal};
 use crate::harness::{Daemon, announced};
-
-const ATTACKER: &str = "198.51.100.1";
-const HONEST: &str = "192.0.2.1";
 
 rows! {
     one_address_registers_parties: Row {
-        limit: "limits.parties",
+        limits: &["limits.parties", "limits.address_share"],
         attack: "one address registers parties without end",
-        small: "parties = 64\n",
+        start: open_server,
+        small: "limits.parties = 64\n",
+        at_default: true,
         attacker: register_parties,
         honest: register_and_end_a_party,
     };
     one_network_takes_tokens: Row {
-        limit: "limits.tokens",
+        limits: &["limits.tokens"],
         attack: "addresses of one /48 take peer ids and use their tokens",
-        small: "tokens = 256\n",
+        start: open_server,
+        small: "limits.tokens = 256\n",
+        at_default: false,
         attacker: |server, attack| take_tokens(server, attack, true),
         honest: take_and_renew_a_token,
     };
     many_networks_take_tokens: Row {
-        limit: "limits.tokens",
+        limits: &["limits.tokens"],
         attack: "addresses of many /48s take peer ids and never use them",
-        small: "tokens = 256\n",
+        start: open_server,
+        small: "limits.tokens = 256\n",
+        at_default: false,
         attacker: |server, attack| take_tokens(server, attack, false),
         honest: take_and_renew_a_token,
     };
     one_connection_floods_signals: Row {
-        limit: "limits.signals_total_bytes",
+        limits: &["limits.signals_total_bytes"],
         attack: "peers of one connection send to a peer that fetches nothing",
-        small: "signals_total_bytes = 1048576\nsignal_bytes = 32768\n",
+        start: open_server,
+        small: "limits.signals_total_bytes = 1048576\nlimits.signal_bytes = 32768\n",
+        at_default: true,
         attacker: flood_signals,
         honest: signal_a_friend,
     };
     one_token_announces_relays: Row {
-        limit: "limits.relays",
+        limits: &["limits.relays"],
         attack: "one address announces relays without end",
-        small: "relays = 64\n",
+        start: open_server,
+        small: "limits.relays = 64\n",
+        at_default: true,
         attacker: announce_relays,
         honest: announce_a_relay,
     };
     one_connection_makes_receipts: Row {
-        limit: "limits.receipts",
+        limits: &["limits.receipts"],
         attack: "peers of one connection make named requests without end",
-        small: "receipts = 64\n",
+        start: open_server,
+        small: "limits.receipts = 64\n",
+        at_default: false,
         attacker: make_receipts,
         honest: repeat_a_request,
     };
-}
-
-fn party(host: &str) -> Option<Value> {
-    Some(json!({"name": "LAN", "host_peer_info": announced(host)}))
 }
 
 fn register_parties(server: &Daemon, attack: &Attack) {
@@ -78,7 +86,7 @@ fn register_parties(server: &Daemon, attack: &Attack) {
     }
 }
 
-fn register_and_end_a_party(server: &Daemon) -> Box<dyn FnMut() -> bool> {
+pub(super) fn register_and_end_a_party(server: &Daemon) -> Honest {
     let mut honest = Visitor::registered(server.address(), HONEST, "ann");
     Box::new(move || {
         let registered = honest.request("POST", "/parties", party("ann"));
@@ -116,7 +124,7 @@ fn take_tokens(server: &Daemon, attack: &Attack, is_used: bool) {
 }
 
 /// Each peer comes from an address of its own.
-fn take_and_renew_a_token(server: &Daemon) -> Box<dyn FnMut() -> bool> {
+fn take_and_renew_a_token(server: &Daemon) -> Honest {
     let mut owner = Visitor::registered(server.address(), HONEST, "ann");
     let mut newcomer = Visitor::new(server.address(), HONEST);
     let mut number = 0;
@@ -129,25 +137,6 @@ fn take_and_renew_a_token(server: &Daemon) -> Box<dyn FnMut() -> bool> {
         let renewed = owner.register("ann");
         (taken.status, used.status, renewed.status) == (200, 200, 200)
     })
-}
-
-fn register_party(id: &str, host: &str) -> Value {
-    json!({"type": "register_party", "party_id": id, "name": "LAN", "host_peer": announced(host)})
-}
-
-fn join_party(id: &str, peer: &str) -> Value {
-    json!({"type": "join_party", "party_id": id, "peer": announced(peer)})
-}
-
-fn signal(party: &str, from: &str, to: &str, data: &str) -> Value {
-    json!({
-        "type": "signal", "party_id": party, "from_peer_id": from, "to_peer_id": to,
-        "signal_data": data,
-    })
-}
-
-fn is_done(answer: &Value) -> bool {
-    answer["type"] == "ack"
 }
 
 /// The parties of the attacker's connection: one for each four peers, and in each one that is away.
@@ -189,7 +178,7 @@ fn flood_signals(server: &Daemon, attack: &Attack) {
 }
 
 /// To one who is there, and to one who is away.
-fn signal_a_friend(server: &Daemon) -> Box<dyn FnMut() -> bool> {
+pub(super) fn signal_a_friend(server: &Daemon) -> Honest {
     let mut ann = socket(server.address(), HONEST, "ann");
     let mut bob = socket(server.address(), "192.0.2.2", "bob");
     assert!(is_done(&ann.ask(register_party("lan", "ann"))));
@@ -231,7 +220,7 @@ fn announce_relays(server: &Daemon, attack: &Attack) {
 }
 
 /// One in quiet, another under attack.
-fn announce_a_relay(server: &Daemon) -> Box<dyn FnMut() -> bool> {
+fn announce_a_relay(server: &Daemon) -> Honest {
     let mut honest = Visitor::registered(server.address(), HONEST, "ann");
     let mut asked = 0;
     Box::new(move || {
@@ -268,7 +257,7 @@ fn make_receipts(server: &Daemon, attack: &Attack) {
 }
 
 /// Repeats its first request: done again, it would be refused.
-fn repeat_a_request(server: &Daemon) -> Box<dyn FnMut() -> bool> {
+fn repeat_a_request(server: &Daemon) -> Honest {
     let mut ann = socket(server.address(), HONEST, "ann");
     let mut first = register_party("lan", "ann");
     first["req_id"] = json!("the-first");

@@ -1,70 +1,31 @@
 //! The server over TLS.
 
-use std::collections::VecDeque;
 use std::fs;
-use std::io::{BufReader, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::net::{SocketAddr, TcpStream};
 
-use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
-use rustls::crypto::ring;
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::{Value, json};
 use tungstenite::{Message, WebSocket};
 
-use crate::harness::{Daemon, Response, Setup, connect_from, read_response, write_secret};
-
-type Tls = StreamOwned<ClientConnection, TcpStream>;
-type Made = CertifiedKey<KeyPair>;
-
-fn make() -> Made {
-    generate_simple_self_signed(["localhost".into()]).expect("a certificate")
-}
-
-fn write(setup: &Setup, cert: &Made, key: &Made) {
-    fs::write(setup.path("cert.pem"), cert.cert.pem()).expect("write the certificate");
-    write_secret(&setup.path("key.pem"), &key.signing_key.serialize_pem());
-}
+use crate::harness::{
+    Certified, Daemon, Setup, TlsStream, certify, get_over_tls as get, shake_hands,
+    write_certificate as write,
+};
 
 const CONFIG: &str = "[http]\ntls_cert = 'cert.pem'\ntls_key = 'key.pem'\n";
 
-fn start(made: &Made) -> Daemon {
+fn start(made: &Certified) -> Daemon {
     let setup = Setup::server().config(CONFIG);
     write(&setup, made, made);
     setup.start()
 }
 
 /// A connection of a client that trusts that certificate alone.
-fn connect(address: SocketAddr, trusted: &Made) -> std::io::Result<Tls> {
-    shake_hands(TcpStream::connect(address)?, trusted)
-}
-
-fn shake_hands(stream: TcpStream, trusted: &Made) -> std::io::Result<Tls> {
-    let mut roots = RootCertStore::empty();
-    roots.add(trusted.cert.der().clone()).expect("a root");
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let name = "localhost".try_into().expect("a name");
-    let client = ClientConnection::new(Arc::new(config), name).expect("a client");
-    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-    let mut tls = StreamOwned::new(client, stream);
-    tls.flush()?;
-    tls.conn.complete_io(&mut tls.sock)?;
-    Ok(tls)
-}
-
-fn get(tls: &mut Tls, path: &str) -> Response {
-    write!(tls, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("the server takes it");
-    read_response(&mut BufReader::new(tls)).expect("an answer")
+fn connect(address: SocketAddr, trusted: &Certified) -> std::io::Result<TlsStream> {
+    shake_hands(TcpStream::connect(address)?, trusted.cert.der().clone())
 }
 
 /// A WebSocket that has had its welcome.
-fn websocket(address: SocketAddr, trusted: &Made) -> WebSocket<Tls> {
+fn websocket(address: SocketAddr, trusted: &Certified) -> WebSocket<TlsStream> {
     let tls = connect(address, trusted).expect("a connection");
     let (mut ws, _) = tungstenite::client("wss://localhost/ws", tls).expect("a handshake");
     let hello = json!({"type": "hello", "version": "1", "client": "t", "caps": ["lanragectl"], "peer_id": "ann"});
@@ -72,20 +33,20 @@ fn websocket(address: SocketAddr, trusted: &Made) -> WebSocket<Tls> {
     ws
 }
 
-fn ask(ws: &mut WebSocket<Tls>, frame: Value) -> Value {
+fn ask(ws: &mut WebSocket<TlsStream>, frame: Value) -> Value {
     ws.send(Message::text(frame.to_string())).expect("the server takes it");
     let answer = ws.read().expect("an answer");
     serde_json::from_str(answer.to_text().expect("a text")).expect("JSON")
 }
 
-fn assert_alive(ws: &mut WebSocket<Tls>) {
+fn assert_alive(ws: &mut WebSocket<TlsStream>) {
     let answer = ask(ws, json!({"type": "list_relays", "req_id": "r"}));
     assert_eq!(answer["type"], "ack", "{answer}");
 }
 
 #[test]
 fn http_and_websocket_go_over_tls() {
-    let made = make();
+    let made = certify();
     let server = start(&made);
     let mut tls = connect(server.address(), &made).expect("a connection");
     assert_eq!(get(&mut tls, "/").ok()["status"], "ok");
@@ -93,7 +54,7 @@ fn http_and_websocket_go_over_tls() {
     assert_alive(&mut websocket(server.address(), &made));
     assert!(server.setup.log().contains("serving https://"));
     // Who trusts another gets no further; nor does who speaks no TLS.
-    assert!(connect(server.address(), &make()).is_err());
+    assert!(connect(server.address(), &certify()).is_err());
     let mut plain = server.http();
     plain.send_raw(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let mut rest = Vec::new();
@@ -107,7 +68,7 @@ fn http_and_websocket_go_over_tls() {
 
 #[test]
 fn a_reload_swaps_the_certificate_for_those_who_come() {
-    let (old, new) = (make(), make());
+    let (old, new) = (certify(), certify());
     let mut server = start(&old);
     let (mut tls, mut ws) =
         (connect(server.address(), &old).expect("a connection"), websocket(server.address(), &old));
@@ -121,7 +82,7 @@ fn a_reload_swaps_the_certificate_for_those_who_come() {
 
 #[test]
 fn a_bad_certificate_changes_nothing_and_is_told() {
-    let (old, new) = (make(), make());
+    let (old, new) = (certify(), certify());
     let mut server = start(&old);
     let mut ws = websocket(server.address(), &old);
     let mut told = 0;
@@ -150,7 +111,7 @@ fn a_bad_certificate_changes_nothing_and_is_told() {
 
 #[test]
 fn without_a_good_certificate_it_does_not_start() {
-    let (one, other) = (make(), make());
+    let (one, other) = (certify(), certify());
     let setup = Setup::server().config(CONFIG);
     let (status, log) = setup.fails();
     assert_eq!(status.code(), Some(1), "{log}");
@@ -166,7 +127,7 @@ fn without_a_good_certificate_it_does_not_start() {
 
 #[test]
 fn a_client_that_never_shakes_hands_is_hung_up_on() {
-    let made = make();
+    let made = certify();
     let server = start(&made);
     let mut silent = server.http();
     let mut rest = Vec::new();
@@ -176,55 +137,8 @@ fn a_client_that_never_shakes_hands_is_hung_up_on() {
 }
 
 #[test]
-fn silent_connections_make_way_for_handshakes() {
-    let made = make();
-    let config = "handshakes = 16\nhandshakes_per_address = 4\nhandshake_timeout = '1h'\n";
-    let setup = Setup::server().config(&format!("{CONFIG}{config}"));
-    write(&setup, &made, &made);
-    let server = setup.start();
-    let address = server.address();
-    let source = |number| Ipv4Addr::new(127, 0, 0, number).into();
-    let honest = |number: u8| {
-        let stream = connect_from(source(number), address).expect("connect to the server");
-        let mut tls = shake_hands(stream, &made).expect("a handshake");
-        get(&mut tls, "/healthz").ok();
-    };
-    let is_over = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let _end = End(&is_over);
-        // A few thousand would leave the machine without ports.
-        let flood = |number: u8| {
-            let mut silent = VecDeque::new();
-            while !is_over.load(Ordering::Relaxed) {
-                silent.push_back(connect_from(source(number), address));
-                if silent.len() > 200 {
-                    silent.pop_front();
-                }
-                std::thread::sleep(Duration::from_millis(2));
-            }
-        };
-        for number in [2, 3, 4] {
-            scope.spawn(move || flood(number));
-        }
-        server.await_log("raise http.handshakes_per_address");
-        // From an address of its own, and from one that floods.
-        (0..10).for_each(|_| honest(5));
-        honest(2);
-    });
-}
-
-/// Tells threads that a test is over, also where it fails.
-struct End<'a>(&'a AtomicBool);
-
-impl Drop for End<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-#[test]
 fn handshake_has_a_deadline() {
-    let made = make();
+    let made = certify();
     let setup = Setup::server().config(&format!("{CONFIG}handshake_timeout = '100ms'\n"));
     write(&setup, &made, &made);
     let server = setup.start();

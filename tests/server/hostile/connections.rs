@@ -1,12 +1,12 @@
 //! More connections than a server has places for, most of them of one address.
 
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 
 use serde_json::json;
 
 use super::{PATIENCE, Target, responses};
-use crate::harness::{Http, Setup, Ws, announced, connect_from, eventually};
+use crate::harness::{Http, Setup, Ws, announced, connect_from, eventually, is_open};
 
 /// The machine's addresses: each is another client for the server.
 fn client(number: u8) -> IpAddr {
@@ -31,13 +31,6 @@ fn idle(source: IpAddr, address: SocketAddr) -> Http {
     let mut http = Http::connect_from(source, address);
     http.get("/healthz").ok();
     http
-}
-
-/// True while a server has not closed a silent connection.
-fn is_open(stream: &TcpStream) -> bool {
-    stream.set_nonblocking(true).expect("do not wait");
-    let read = stream.peek(&mut [0]);
-    read.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
 }
 
 /// Asserts that the server has not closed a client's connection.
