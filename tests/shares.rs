@@ -10,6 +10,7 @@
 
 mod complete;
 mod connections;
+mod daemons;
 mod handshakes;
 mod kept;
 mod local;
