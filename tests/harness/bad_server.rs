@@ -2,9 +2,12 @@
 //! or a control server with a defect.
 
 mod certificate;
+mod ledger;
 mod lies;
 mod polite;
+mod reply;
 mod request;
+mod routes;
 mod script;
 
 use std::collections::BTreeMap;
@@ -20,8 +23,10 @@ use super::Random;
 use super::daemon::PATIENCE;
 pub(crate) use certificate::Certificate;
 use certificate::Identity;
+pub(crate) use ledger::{Change, Ledger, Lie, SharedLedger, Twist};
 pub(crate) use lies::Victim;
 pub(crate) use polite::{polite, welcome};
+pub(crate) use reply::{Reply, Responder, Trick};
 pub(crate) use request::Request;
 pub(crate) use script::Step;
 
@@ -43,6 +48,8 @@ pub(crate) enum Behaviour {
     /// Completes a WebSocket's handshake, takes these steps, and hangs up. What asks for no
     /// WebSocket is answered 404.
     UpgradeThen(Vec<Step>),
+    /// Answers each request so.
+    Routes(Responder),
     /// Forwards requests to a server as a reverse proxy does that speaks HTTP/1.0 with it, but for
     /// those that the rule answers.
     Gateway(SocketAddr, Rule),
@@ -284,6 +291,10 @@ impl Shared {
                         return stream.get_mut().write_all(&answer).ok();
                     }
                 },
+                Behaviour::Routes(answer) => {
+                    answer(&request).send(self, stream.get_mut())?;
+                    continue;
+                }
                 Behaviour::UpgradeThen(script) => match request.accept_key() {
                     Some(key) => return script::run(self, stream, &key, &script),
                     None => response(404, &[], "Not Found"),

@@ -24,7 +24,8 @@ mod wire;
 mod ws;
 
 pub(crate) use bad_server::{
-    BadServer, Behaviour, Certificate, Request, Step, Victim, polite, welcome,
+    BadServer, Behaviour, Certificate, Change, Ledger, Lie, Request, SharedLedger, Step, Trick,
+    Twist, Victim, polite, welcome,
 };
 pub(crate) use chaos::{Chaos, Fault};
 pub(crate) use client::{Client, peer};

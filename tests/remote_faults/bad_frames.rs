@@ -1,177 +1,12 @@
 //! A server that greets as it should and then sends what makes no sense. It does so when a signal
 //! goes to it, before it answers that: with the answer all of it was taken in.
 
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
-
 use serde_json::{Value, json};
 use tungstenite::Message;
 
+use super::play::{OURS, Play, joined, party};
 use super::trial::{PARTY, Trial};
-use crate::harness::{
-    BadServer, Behaviour, Client, Ctl, FAST_REMOTE, Random, Step, announced, peer, polite,
-};
-
-/// A daemon with a party in which all is well, of a server that can be made to misbehave.
-pub(super) struct Play {
-    trial: Trial,
-    server: BadServer,
-    pub(super) client: Client,
-    /// What to send next.
-    junk: Arc<Mutex<Vec<Message>>>,
-}
-
-/// The configuration: all that the server sends may take longer than a request usually may.
-fn patient() -> String {
-    FAST_REMOTE.replace("request_timeout = '10s'", "request_timeout = '10m'")
-}
-
-/// Changes the answers of the polite server to a frame.
-pub(super) type Lie = Box<dyn Fn(&Value, &mut Vec<Value>) + Send>;
-
-impl Play {
-    pub(super) fn begin() -> Self {
-        Self::lying(Box::new(|_, _| ()), "")
-    }
-
-    /// A server whose answers go through `lie`, and a daemon with more of a configuration.
-    pub(super) fn lying(lie: Lie, config: &str) -> Self {
-        let (polite, junk) = (polite(), Arc::<Mutex<Vec<Message>>>::default());
-        let (waiting, lie) = (junk.clone(), Mutex::new(lie));
-        let answer = move |frame: &Value| {
-            let is_cue = frame["type"] == "signal";
-            let mut texts = Vec::new();
-            if is_cue {
-                texts.append(&mut waiting.lock().expect("junk"));
-            }
-            let parse = |text: &String| serde_json::from_str(text).expect("JSON");
-            let mut answers: Vec<Value> = polite(frame).iter().map(parse).collect();
-            lie.lock().expect("a lie")(frame, &mut answers);
-            texts.extend(answers.iter().map(|answer| Message::text(answer.to_string())));
-            texts
-        };
-        let script = vec![Step::answer_with(answer)];
-        let server = BadServer::start(Behaviour::UpgradeThen(script));
-        let trial = Trial::with(&server.url(), &format!("{}{config}", patient()));
-        trial.comes_to("online", &[]);
-        let mut client = trial.daemon.client();
-        client.register(PARTY, "h");
-        client.join(PARTY, "g");
-        Self { trial, server, client, junk }
-    }
-
-    /// Has the server send that, and waits until the daemon has taken it in.
-    pub(super) fn send(&mut self, junk: Vec<Message>) {
-        *self.junk.lock().expect("junk") = junk;
-        let params = json!({"party_id": PARTY, "from_peer_id": "h", "to_peer_id": "g",
-            "signal_data": null});
-        self.client.ask("signal.send", params).expect("an answer, not the end");
-    }
-
-    pub(super) fn send_frames(&mut self, frames: &[Value]) {
-        self.send(frames.iter().map(|frame| Message::text(frame.to_string())).collect());
-    }
-
-    /// Has the server send frames about a party of `h` and `g`, and waits until the daemon has taken
-    /// them in, or lost the connection.
-    pub(super) fn send_about(&mut self, party_id: &str, frames: &[Value]) {
-        let messages = frames.iter().map(|frame| Message::text(frame.to_string()));
-        *self.junk.lock().expect("junk") = messages.collect();
-        let params = json!({"party_id": party_id, "from_peer_id": "h", "to_peer_id": "g",
-            "signal_data": null});
-        self.client.ask("signal.send", params).expect("an answer, not the end");
-    }
-
-    /// The members of the party and their addresses, as the daemon shows them.
-    pub(super) fn members(&mut self) -> Vec<(String, String)> {
-        let party = self.client.party(PARTY);
-        let peers = party["peers"].as_object().expect("peers").iter();
-        let member = |(id, peer): (&String, &Value)| {
-            (id.clone(), peer["virtual_ip"].as_str().expect("an address").to_owned())
-        };
-        peers.map(member).collect()
-    }
-
-    /// The party is as it was, and the connection, too.
-    #[track_caller]
-    pub(super) fn nothing_changed(&mut self) {
-        let addresses = [("g", "10.66.0.2"), ("h", "10.66.0.1")];
-        assert_eq!(self.members(), addresses.map(|(id, ip)| (id.to_owned(), ip.to_owned())));
-        assert_eq!(self.client.call("party.list", json!({}))["parties"][1], json!(null));
-        assert_eq!(self.client.call("connection.get", json!({}))["state"], "online");
-    }
-
-    /// The connection went for such a reason, and comes back.
-    #[track_caller]
-    pub(super) fn lost(&mut self, words: &[&str]) -> Value {
-        let lost = self.trial.is_lost(words);
-        self.trial.comes_to("online", &[]);
-        self.nothing_changed();
-        lost
-    }
-
-    pub(super) fn another_client(&self) -> Client {
-        self.trial.daemon.client()
-    }
-
-    pub(super) fn ctl(&self) -> Ctl {
-        self.trial.daemon.ctl()
-    }
-
-    pub(super) fn discovery_file(&self) -> PathBuf {
-        self.trial.daemon.setup.state_dir().join("discovery.json")
-    }
-
-    /// Stops the daemon and starts it again, with more of a configuration.
-    pub(super) fn restart(self, config: &str) -> Self {
-        let Self { trial, server, client, junk } = self;
-        drop(client);
-        let trial = trial.restart(&format!("{}{config}", patient()));
-        trial.comes_to("online", &[]);
-        let client = trial.daemon.client();
-        Self { trial, server, client, junk }
-    }
-
-    pub(super) fn log(&self) -> String {
-        self.trial.daemon.setup.log()
-    }
-
-    /// How often the server was asked for the party.
-    fn syncs(&self) -> usize {
-        self.asked("sync").len()
-    }
-
-    /// The frames of that type that the server got.
-    pub(super) fn asked(&self, kind: &str) -> Vec<Value> {
-        self.server.frames().into_iter().filter(|frame| frame["type"] == kind).collect()
-    }
-
-    pub(super) fn end(self) {
-        self.trial.end();
-    }
-}
-
-/// What a server says of the party, with other members, each at its address.
-pub(super) fn party(seq: u64, host_id: &str, members: &[(&str, &str)]) -> Value {
-    let mut frame = json!({
-        "type": "party_update", "epoch": "epoch-1", "seq": seq,
-        "party": {"party_id": PARTY, "name": "Quake", "host_id": host_id,
-            "created_at": "2026-01-02T03:04:05.678901", "peers": {}},
-        "virtual_ips": {}, "connected": {},
-    });
-    for (id, address) in members {
-        frame["party"]["peers"][id] = announced(id);
-        frame["virtual_ips"][id] = json!(address);
-    }
-    frame
-}
-
-/// What a server says of a peer of the party.
-pub(super) fn joined(seq: u64, id: &str, address: &str) -> Value {
-    let peer = announced(id);
-    json!({"type": "peer_joined", "party_id": PARTY, "peer": peer, "epoch": "epoch-1",
-        "seq": seq, "virtual_ips": {id: address}, "connected": {id: true}})
-}
+use crate::harness::{BadServer, Behaviour, Random, Step, peer};
 
 fn left(seq: u64, id: &str) -> Value {
     json!({"type": "peer_left", "party_id": PARTY, "peer_id": id, "epoch": "epoch-1", "seq": seq})
@@ -182,8 +17,6 @@ fn with(mut frame: Value, pointer: &str, value: Value) -> Value {
     *frame.pointer_mut(pointer).expect("that place") = value;
     frame
 }
-
-pub(super) const OURS: [(&str, &str); 2] = [("h", "10.66.0.1"), ("g", "10.66.0.2")];
 
 #[test]
 fn what_is_no_frame_is_passed_over_until_it_is_too_much() {
@@ -250,7 +83,11 @@ fn parties_that_cannot_be_are_passed_over() {
         with(joined(91, "x", "10.66.0.3"), "/peer/last_seen", json!("soon")),
     ] {
         play.send_frames(std::slice::from_ref(&bad));
-        assert_eq!(play.trial.daemon.await_state("online")["last_error"], json!(null), "{bad}");
+        assert_eq!(
+            play.client.call("connection.get", json!({}))["last_error"],
+            json!(null),
+            "{bad}"
+        );
         play.nothing_changed();
     }
     play.end();

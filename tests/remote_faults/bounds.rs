@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 use tungstenite::Message;
 
-use super::bad_frames::{OURS, Play, joined, party};
+use super::play::{OURS, Play, joined, party};
+use super::trial::PARTY;
 use crate::harness::{
     BadServer, Behaviour, FAST_REMOTE, Setup, Step, assert_error, eventually, peer,
 };
@@ -44,7 +45,7 @@ fn garbage_between_good_frames_is_too_much_at_some_time() {
 fn a_server_does_not_fill_the_log() {
     let mut play = Play::begin();
     let signal = |to: &str, data: Value| {
-        json!({"type": "signal", "party_id": super::trial::PARTY, "from_peer_id": "x",
+        json!({"type": "signal", "party_id": PARTY, "from_peer_id": "x",
             "to_peer_id": to, "signal_data": data})
     };
     // More than wait for a peer; for nobody; too large to be polled; and complaints.
@@ -58,7 +59,7 @@ fn a_server_does_not_fill_the_log() {
     assert!((1..=100).contains(&warnings.len()), "{} warnings: {warnings:#?}", warnings.len());
     let notices = warnings.iter().filter(|line| line.contains("the rest are logged at debug"));
     assert_eq!(notices.count(), 1, "{warnings:#?}");
-    let polled = |id: &str| json!({"party_id": super::trial::PARTY, "peer_id": id});
+    let polled = |id: &str| json!({"party_id": PARTY, "peer_id": id});
     assert_eq!(play.client.call("signal.poll", polled("h"))["signals"], json!([]));
     let waiting = play.client.call("signal.poll", polled("g"))["signals"].take();
     assert_eq!(waiting.as_array().map(Vec::len), Some(256));

@@ -5,105 +5,202 @@ use std::net::Ipv4Addr;
 
 use serde_json::{Value, json};
 
-use super::bad_frames::Play;
 use super::lies::description;
-use crate::harness::{Random, Victim, eventually, is_long_run, json_file, peer};
+use super::play::{Play, Transport};
+use crate::harness::{
+    BadServer, Behaviour, Random, Victim, announced, eventually, is_long_run, json_file, peer,
+};
 
 /// The local peers of each party.
 const OURS: [&str; 2] = ["h", "g"];
 
+/// A party that the daemon took from a file, and its members: no server knows it.
+const LOCAL: (&str, [&str; 2]) = ("mine", ["m", "n"]);
+
 /// Bytes of copies that the daemon may keep.
 const COPIES: usize = 262_144;
+
+/// Parties that a peer may be in.
+const PARTIES: usize = 12;
+
+/// Kilobytes that the daemon's memory may grow by, whatever comes.
+const MOST_GROWTH: u64 = 200 * 1024;
 
 /// The keys of members from elsewhere as they were first seen, by party and peer.
 type Pins = BTreeMap<(String, String), String>;
 
 #[test]
 fn nothing_that_a_server_sends_breaks_a_rule() {
-    let (seeds, rounds) = if is_long_run() { (20, 8) } else { (2, 3) };
+    play_seeds(Transport::Ws);
+}
+
+#[test]
+fn nothing_that_an_http_server_answers_breaks_a_rule() {
+    play_seeds(Transport::Http);
+}
+
+/// A history, and what the daemon has shown in it.
+struct History {
+    play: Play,
+    is_held: bool,
+    pins: Pins,
+    /// Ids under which local peers registered parties.
+    asked: BTreeSet<String>,
+    /// The party that no server knows, as it was at first.
+    local: Value,
+    elsewhere: BadServer,
+}
+
+fn play_seeds(transport: Transport) {
+    let (seeds, rounds) = match (is_long_run(), transport) {
+        (false, _) => (2, 3),
+        (true, Transport::Ws) => (20, 4),
+        // What is told on a WebSocket at once is asked for one after the other.
+        (true, Transport::Http) => (12, 3),
+    };
     for seed in 1..=seeds {
         let policy = if seed % 2 == 0 { "hold" } else { "tell" };
-        eprintln!("seed {seed}, {policy}");
-        let config = format!("copies_bytes = {COPIES}\non_key_change = '{policy}'\n");
-        let mut play = Play::lying(Box::new(|_, _| ()), &config);
+        eprintln!("seed {seed}, {policy}, {transport:?}");
+        let config = format!(
+            "copies_bytes = {COPIES}\non_key_change = '{policy}'\n[limits]\nparties_per_peer = {PARTIES}\n"
+        );
+        let mut history = History::begin(transport, policy == "hold", &config);
         let mut random = Random(seed);
-        let mut pins = Pins::new();
         for round in 0..rounds {
-            play_round(&mut play, round, &mut random);
-            holds(&mut play, round, policy == "hold", &mut pins);
+            history.play_round(round, &mut random);
+            history.holds();
         }
-        assert!(play.log().len() < 1 << 20, "the log has {} bytes", play.log().len());
-        assert!(!play.log().contains('\u{1b}'), "a control character in the log");
-        play.end();
+        history.comes_back(&config);
     }
 }
 
-/// Has local peers in a party of their own, of which the server lies.
-fn play_round(play: &mut Play, round: usize, random: &mut Random) {
-    let party_id = party_id(round);
-    eventually("a connection", || {
-        let connection = play.client.call("connection.get", json!({}));
-        if connection["state"] == "online" {
-            return Some(());
-        }
-        play.client.call("connection.retry", json!({}));
-        None
-    });
-    let register = json!({"party_id": party_id, "name": "Quake", "host": peer(OURS[0])});
-    play.client.ask("party.register", register).expect("an answer");
-    let join = json!({"party_id": party_id, "peer": peer(OURS[1])});
-    play.client.ask("party.join", join).expect("an answer");
-    let lies = Victim { party_id: &party_id, ours: OURS }.lies(random);
-    play.send_about(&party_id, &lies);
-}
+impl History {
+    fn begin(transport: Transport, is_held: bool, config: &str) -> Self {
+        let mut play = Play::over(transport, Box::new(|_, _| ()), config);
+        let (party_id, [host, guest]) = LOCAL;
+        let party = json!({"party_id": party_id, "name": "Mine", "host_id": host,
+            "created_at": "2026-01-02T03:04:05.678901",
+            "peers": {host: announced(host), guest: announced(guest)}});
+        let state =
+            json!({"parties": {party_id: party}, "my_peer_id": host, "my_party_id": party_id});
+        play.client.call("state.import", json!({"state": state, "mode": "merge"}));
+        let local = play.client.party(party_id);
+        let (pins, asked) = (Pins::new(), BTreeSet::from([play.party_id.clone()]));
+        let elsewhere = BadServer::start(Behaviour::polite());
+        Self { play, is_held, pins, asked, local, elsewhere }
+    }
 
-fn party_id(round: usize) -> String {
-    format!("round-{round}")
-}
-
-/// What holds of everything that the daemon shows.
-fn holds(play: &mut Play, round: usize, is_held: bool, pins: &mut Pins) {
-    let asked: BTreeSet<_> = (0..=round).map(party_id).chain(["p".to_owned()]).collect();
-    let parties = play.client.call("party.list", json!({}))["parties"].clone();
-    let mut members = 0;
-    for party in parties.as_array().expect("parties") {
-        let id = party["party_id"].as_str().expect("an id");
-        // A server may take an id from a party that is registered, which then gets another.
-        let is_ours = asked.contains(id) || party["host_id"] == OURS[0];
-        assert!(is_ours, "nobody asked for {party}");
-        let peers = party["peers"].as_object().expect("peers");
-        members += peers.len();
-        let addresses: BTreeSet<Ipv4Addr> = peers.values().map(address).collect();
-        assert_eq!(addresses.len(), peers.len(), "an address twice: {party}");
-        let networks: BTreeSet<_> =
-            addresses.iter().map(|one| one.octets()[..2].to_vec()).collect();
-        for address in addresses {
-            let [first, second, ..] = address.octets();
-            let is_carriers = first == 100 && (64..128).contains(&second);
-            assert!(address.is_private() || is_carriers, "{address} in {party}");
+    /// Has local peers in a party of their own, of which the server lies.
+    fn play_round(&mut self, round: usize, random: &mut Random) {
+        let play = &mut self.play;
+        play.await_online();
+        let mut party_id = format!("round-{round}");
+        let register = json!({"party_id": party_id, "name": "Quake", "host": peer(OURS[0])});
+        let registered = play.client.ask("party.register", register).expect("an answer");
+        self.asked.insert(party_id.clone());
+        if let Some(chosen) = registered["result"]["party"]["party_id"].as_str() {
+            party_id = chosen.to_owned();
+            self.asked.insert(party_id.clone());
         }
-        assert!(networks.len() <= 2, "more than the subnet and another network: {party}");
-        for (peer_id, shown) in peers {
-            if OURS.contains(&peer_id.as_str()) {
-                assert_eq!(description(shown), description(&peer(peer_id)), "{shown}");
-            } else {
-                key_is_continuous(id, peer_id, shown, is_held, pins);
+        let join = json!({"party_id": party_id, "peer": peer(OURS[1])});
+        play.client.ask("party.join", join).expect("an answer");
+        let url = self.elsewhere.url();
+        let victim = Victim { party_id: &party_id, ours: OURS, local: LOCAL, elsewhere: &url };
+        for lie in victim.lies(random) {
+            play.await_online();
+            play.tell(&party_id, &lie, random);
+        }
+    }
+
+    /// What holds of everything that the daemon shows.
+    fn holds(&mut self) {
+        self.of_all_parties();
+        // No copy: it is as its program gave it, whatever the server says.
+        let mine = self.play.client.party(LOCAL.0);
+        for field in ["origin", "host_id", "name", "seq"] {
+            assert_eq!(mine[field], self.local[field], "{field} of {mine}");
+        }
+        for peer_id in LOCAL.1 {
+            let [now, before] = [&mine, &self.local].map(|party| &party["peers"][peer_id]);
+            assert_eq!(description(now), description(before), "{mine}");
+            assert_eq!(now["virtual_ip"], before["virtual_ip"], "{mine}");
+        }
+        assert_eq!(mine["peers"].as_object().map(serde_json::Map::len), Some(2), "{mine}");
+        let file = self.play.discovery_file();
+        eventually("the machine's own party in the discovery file", || {
+            assert!(std::fs::metadata(&file).ok()?.len() < 16 << 20);
+            json_file(&file)[LOCAL.0].is_object().then_some(())
+        });
+        let growth = self.play.growth();
+        assert!(growth < MOST_GROWTH, "the daemon has grown by {growth} KiB");
+        let log = self.play.log();
+        assert!(!log.contains('\u{1b}'), "a control character in the log");
+        let shown: usize = log.lines().filter(|line| !line.contains(" DEBUG ")).map(str::len).sum();
+        assert!(shown < 128 * 1024, "the log has {shown} bytes without debug");
+        assert_eq!(self.elsewhere.requests().len(), 0, "a redirection was followed");
+    }
+
+    fn of_all_parties(&mut self) {
+        let (is_held, pins) = (self.is_held, &mut self.pins);
+        let parties = self.play.client.call("party.list", json!({}))["parties"].clone();
+        let parties = parties.as_array().expect("parties");
+        let (mut members, mut of_host) = (0, 0);
+        for party in parties {
+            let id = party["party_id"].as_str().expect("an id");
+            // A server may take an id from a party that is registered, which then gets another.
+            let is_ours = self.asked.contains(id) || party["host_id"] == OURS[0] || id == LOCAL.0;
+            assert!(is_ours, "nobody asked for {party}");
+            let peers = party["peers"].as_object().expect("peers");
+            members += peers.len();
+            of_host += usize::from(peers.contains_key(OURS[0]));
+            let addresses: BTreeSet<Ipv4Addr> = peers.values().map(address).collect();
+            assert_eq!(addresses.len(), peers.len(), "an address twice: {party}");
+            let networks: BTreeSet<_> =
+                addresses.iter().map(|one| one.octets()[..2].to_vec()).collect();
+            for address in addresses {
+                let [first, second, ..] = address.octets();
+                let is_carriers = first == 100 && (64..128).contains(&second);
+                assert!(address.is_private() || is_carriers, "{address} in {party}");
+            }
+            assert!(networks.len() <= 2, "more than the subnet and another network: {party}");
+            for (peer_id, shown) in peers {
+                if OURS.contains(&peer_id.as_str()) {
+                    assert_eq!(description(shown), description(&peer(peer_id)), "{shown}");
+                } else {
+                    key_is_continuous(id, peer_id, shown, is_held, pins);
+                }
             }
         }
+        // A party that has ended here has no pins any more.
+        let live: BTreeSet<_> =
+            parties.iter().filter_map(|party| party["party_id"].as_str()).collect();
+        pins.retain(|(party_id, _), _| live.contains(party_id.as_str()));
+        assert!(of_host <= PARTIES, "{} is in {of_host} parties", OURS[0]);
+        assert!(members * 1024 <= COPIES + 64 * 1024, "{members} members");
     }
-    // A party that has ended here has no pins any more.
-    let live: BTreeSet<_> = parties
-        .as_array()
-        .expect("parties")
-        .iter()
-        .map(|party| party["party_id"].as_str().expect("an id").to_owned())
-        .collect();
-    pins.retain(|(party_id, _), _| live.contains(party_id));
-    assert!(members * 1024 <= COPIES + 64 * 1024, "{members} members");
-    if let Ok(metadata) = std::fs::metadata(play.discovery_file()) {
-        assert!(metadata.len() < 16 << 20);
-        assert!(json_file(&play.discovery_file()).is_object());
+
+    /// What was lied before the daemon's restart is not back, and it stops when it is told to.
+    fn comes_back(mut self, config: &str) {
+        let before = shown(&mut self.play);
+        self.play = self.play.restart_alone(config);
+        let after = shown(&mut self.play);
+        assert!(after.is_subset(&before), "{:?}", after.difference(&before).collect::<Vec<_>>());
+        self.holds();
+        self.play.end();
     }
+}
+
+/// Each member that the daemon shows: its party, its id, its key and its address.
+fn shown(play: &mut Play) -> BTreeSet<[String; 4]> {
+    let parties = play.client.call("party.list", json!({}))["parties"].clone();
+    let mut shown = BTreeSet::new();
+    for party in parties.as_array().expect("parties") {
+        for (id, peer) in party["peers"].as_object().expect("peers") {
+            let fields = [&party["party_id"], &json!(id), &peer["public_key"], &peer["virtual_ip"]];
+            shown.insert(fields.map(Value::to_string));
+        }
+    }
+    shown
 }
 
 fn address(peer: &Value) -> Ipv4Addr {

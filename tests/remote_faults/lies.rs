@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::bad_frames::{OURS, Play, joined, party};
+use super::play::{OURS, Play, joined, party};
 use super::trial::PARTY;
 use crate::harness::{announced, eventually, peer};
 

@@ -2,7 +2,12 @@
 
 use serde_json::{Value, json};
 
+use super::{Lie, Trick, Twist};
 use crate::harness::{Random, announced};
+
+/// Requests whose answers are lies.
+const ASKED: [&str; 6] =
+    ["hello", "register_party", "join_party", "update_peer", "leave_party", "heartbeat"];
 
 /// Addresses that a server may give: few of them are any of its business.
 const ADDRESSES: [&str; 14] = [
@@ -27,15 +32,29 @@ pub(crate) struct Victim<'a> {
     pub(crate) party_id: &'a str,
     /// The local peers in it, its host first.
     pub(crate) ours: [&'a str; 2],
+    /// A party of the daemon that no server knows, and its members, the host first.
+    pub(crate) local: (&'a str, [&'a str; 2]),
+    /// A server that no redirection leads to.
+    pub(crate) elsewhere: &'a str,
 }
 
 impl Victim<'_> {
-    /// Some lies, in the order in which they are sent.
-    pub(crate) fn lies(&self, random: &mut Random) -> Vec<Value> {
-        (0..1 + random.below(24)).flat_map(|_| self.lie(random)).collect()
+    /// Some lies, in the order in which they are told.
+    pub(crate) fn lies(&self, random: &mut Random) -> Vec<Lie> {
+        (0..1 + random.below(24)).map(|_| self.lie(random)).collect()
     }
 
-    fn lie(&self, random: &mut Random) -> Vec<Value> {
+    fn lie(&self, random: &mut Random) -> Lie {
+        match random.below(24) {
+            0..16 => Lie::Tell(self.frames(random)),
+            16 | 17 => Lie::Tell(self.about_the_local_party(random)),
+            18 => Lie::Tell(self.numbers()),
+            19..22 => self.answer(random),
+            _ => Lie::Send(self.trick(random)),
+        }
+    }
+
+    fn frames(&self, random: &mut Random) -> Vec<Value> {
         let [host, guest] = self.ours;
         match random.below(16) {
             0 => (0..20).map(|number| self.invented(number, random)).collect(),
@@ -43,10 +62,8 @@ impl Victim<'_> {
             2 => vec![self.party(host, 3, random)],
             3 => vec![self.party("x0", 3, random)],
             4 | 5 => vec![self.change("peer_joined", random), self.change("peer_updated", random)],
-            6 => vec![json!({"type": "peer_left", "party_id": self.party_id, "peer_id": guest,
-                "epoch": epoch(random), "seq": seq(random)})],
-            7 => vec![json!({"type": "party_removed", "party_id": self.party_id,
-                "reason": "removed", "epoch": epoch(random), "seq": seq(random)})],
+            6 => vec![left(self.party_id, self.ours[random.below(2)], random)],
+            7 => vec![removed(self.party_id, random)],
             8 => (0..200).map(|_| goaway(random)).collect(),
             9 => (0..200).map(|number| complaint(number, random)).collect(),
             10 => (0..50).map(|_| welcome(guest, random)).collect(),
@@ -54,8 +71,96 @@ impl Victim<'_> {
             13 => vec![self.change("peer_updated", random); 3],
             14 => (0..30).map(|_| self.change("peer_joined", random)).collect(),
             _ => vec![json!({"type": "ack", "req_id": random.below(9).to_string(),
-                "epoch": epoch(random), "seq": seq(random), "result": {"party_id": "x"}})],
+                "epoch": epoch(random), "seq": seq(random), "result": result(random)})],
         }
+    }
+
+    /// Frames about the party that no server knows.
+    fn about_the_local_party(&self, random: &mut Random) -> Vec<Value> {
+        let (party_id, ours) = self.local;
+        let victim = Victim { party_id, ours, ..*self };
+        match random.below(5) {
+            0 => vec![removed(party_id, random)],
+            1 => vec![left(party_id, ours[random.below(2)], random)],
+            2 => vec![victim.party(ours[0], 3, random)],
+            3 => {
+                // A local peer that asked for none of it is its host.
+                let host = self.ours[0];
+                let mut frame = victim.party(host, 3, random);
+                frame["party"]["peers"][host] = member(host, random);
+                vec![frame]
+            }
+            _ => vec![victim.change("peer_joined", random), victim.change("peer_updated", random)],
+        }
+    }
+
+    /// One change after the other, as if history jumped.
+    fn numbers(&self) -> Vec<Value> {
+        let numbered = |(epoch, seq): &(&str, u64)| {
+            json!({"type": "peer_updated", "party_id": self.party_id,
+                "peer": announced(self.ours[1]), "epoch": epoch, "seq": seq,
+                "virtual_ips": {}, "connected": {}})
+        };
+        let points = [
+            ("epoch-1", u64::MAX),
+            ("epoch-1", u64::MAX),
+            ("epoch-1", 0),
+            ("epoch-2", 5),
+            ("epoch-1", 4),
+            ("lanrage", u64::MAX - 1),
+            ("epoch-2", u64::MAX),
+        ];
+        points.iter().map(numbered).collect()
+    }
+
+    /// Another answer to the next request of a type.
+    fn answer(&self, random: &mut Random) -> Lie {
+        let asked = ASKED[random.below(ASKED.len())];
+        match random.below(4) {
+            0 => Lie::Answer(asked, Twist::Result(result(random))),
+            1 => {
+                let ids = [self.local.0, self.party_id, "p", "invented-0", "a-new-one"];
+                Lie::Answer("register_party", Twist::Rename((*random.of(&ids)).to_owned()))
+            }
+            2 => {
+                let codes = [
+                    "permission_denied",
+                    "party_not_found",
+                    "party_exists",
+                    "internal",
+                    "rate_limited",
+                    "not_a_member",
+                ];
+                let (code, is_named) = (*random.of(&codes), random.below(3) > 0);
+                let retry_after_ms = *random.of(&[0, 1, u64::MAX]);
+                Lie::Answer(asked, Twist::Refuse { code, retry_after_ms, is_named })
+            }
+            _ => {
+                let tokens =
+                    [String::new(), "t".repeat(5000), "a b".to_owned(), "a\r\nX: y".into()];
+                let expires_at = *random.of(&["0001-01-01T00:00:00", "2099-01-01T00:00:00"]);
+                Lie::Answer("hello", Twist::Token { token: random.of(&tokens).clone(), expires_at })
+            }
+        }
+    }
+
+    fn trick(&self, random: &mut Random) -> Trick {
+        let tricks = [
+            Trick::Long,
+            Trick::Endless,
+            Trick::Cut,
+            Trick::Deep,
+            Trick::ManyHeaders,
+            Trick::WrongKind,
+            Trick::Redirect(self.elsewhere.to_owned()),
+            Trick::NoJson,
+            Trick::Empty,
+            Trick::Status(204),
+            Trick::Status(401),
+            Trick::Status(404),
+            Trick::Status(502),
+        ];
+        random.of(&tricks).clone()
     }
 
     /// A whole party of that host, with strangers beside the local peers.
@@ -98,6 +203,28 @@ impl Victim<'_> {
         let from = ["x0", self.ours[0], self.ours[1], "nobody"][random.below(4)];
         json!({"type": "signal", "party_id": self.party_id, "from_peer_id": from,
             "to_peer_id": self.ours[1], "signal_data": "x".repeat(1 + random.below(2000))})
+    }
+}
+
+fn left(party_id: &str, peer_id: &str, random: &mut Random) -> Value {
+    json!({"type": "peer_left", "party_id": party_id, "peer_id": peer_id,
+        "epoch": epoch(random), "seq": seq(random)})
+}
+
+fn removed(party_id: &str, random: &mut Random) -> Value {
+    json!({"type": "party_removed", "party_id": party_id, "reason": "removed",
+        "epoch": epoch(random), "seq": seq(random)})
+}
+
+/// The result of another kind of request, or of none.
+fn result(random: &mut Random) -> Value {
+    match random.below(6) {
+        0 => Value::Null,
+        1 => json!([[], "x"]),
+        2 => json!({"party_id": "x"}),
+        3 => json!({"party_id": 7, "virtual_ip": "8.8.8.8", "status": ["left"]}),
+        4 => json!({"status": "party_deleted"}),
+        _ => json!("x".repeat(100_000)),
     }
 }
 
