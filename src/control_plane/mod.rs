@@ -313,7 +313,9 @@ impl Failure {
                 Refusal::SignalTooLarge { .. } | Refusal::KeyReused | Refusal::KeyIsAnother(_) => {
                     ErrorCode::InvalidParams
                 }
-                Refusal::AddressRefused { .. } => ErrorCode::ServerRejected,
+                Refusal::AddressRefused { .. } | Refusal::IdRefused { .. } => {
+                    ErrorCode::ServerRejected
+                }
                 Refusal::TooManyParties { .. }
                 | Refusal::RegistryFull { .. }
                 | Refusal::ShareFull { .. }

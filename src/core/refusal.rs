@@ -102,6 +102,16 @@ pub enum Refusal {
         /// The address.
         address: Ipv4Addr,
     },
+    /// The control server answers a registration with the id of another party.
+    #[error(
+        "the control server registered party {asked} as {answered}, the id of another party here"
+    )]
+    IdRefused {
+        /// The id that was asked for.
+        asked: PartyId,
+        /// The id that was answered.
+        answered: PartyId,
+    },
     /// The key that the control server states is not the one to accept.
     #[error("is not the key that the control server has of peer {0} now")]
     KeyIsAnother(PeerId),

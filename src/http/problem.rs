@@ -203,7 +203,9 @@ impl Problem {
             | Refusal::PartyFull { .. }
             | Refusal::TooManyParties { .. } => Self::new(StatusCode::CONFLICT, words),
             // Of commands that no client has.
-            Refusal::AddressRefused { .. } | Refusal::KeyIsAnother(_) => Self::forbidden(words),
+            Refusal::AddressRefused { .. }
+            | Refusal::IdRefused { .. }
+            | Refusal::KeyIsAnother(_) => Self::forbidden(words),
             Refusal::SignalTooLarge { .. } => Self::new(StatusCode::PAYLOAD_TOO_LARGE, words),
             Refusal::RegistryFull { .. }
             | Refusal::ShareFull { .. }

@@ -2,8 +2,70 @@
 
 use serde_json::{Value, json};
 
+use super::lies::description;
 use super::play::Play;
-use crate::harness::{BadServer, Behaviour, Lie, Random, Trick, eventually, peer};
+use crate::harness::{
+    BadServer, Behaviour, Lie, Random, Trick, Twist, announced, eventually, peer,
+};
+
+/// Waits until the server was asked for the party that many times more.
+fn await_looks(play: &Play, count: usize) {
+    let before = play.syncs();
+    eventually("looks at the party", || (play.syncs() >= before + count).then_some(()));
+}
+
+#[test]
+fn registration_never_gets_the_id_of_a_party_that_is_here() {
+    let mut play = Play::over_http(Box::new(|_, _| ()), "");
+    let mine = json!({"party_id": "mine", "name": "Mine", "host_id": "m",
+        "created_at": "2026-01-02T03:04:05", "peers": {"m": announced("m"), "n": announced("n")}});
+    let state = json!({"parties": {"mine": mine}, "my_peer_id": "m", "my_party_id": "mine"});
+    play.client.call("state.import", json!({"state": state, "mode": "merge"}));
+    let before = play.client.party("mine");
+    let register = |play: &mut Play, taken: &str, host: &str| {
+        let rename = Lie::Answer("register_party", Twist::Rename(taken.to_owned()));
+        play.ledger.lock().expect("the ledger").lie_by_http(&rename);
+        let register = json!({"party_id": "other", "name": "Other", "host": peer(host)});
+        let error = play.client.error("party.register", register);
+        assert_eq!(error["data"]["code"], "server_rejected", "{error}");
+        let message = error["message"].as_str().expect("a message");
+        assert!(message.contains(taken), "{message}");
+    };
+    register(&mut play, "mine", "a");
+    await_looks(&play, 2);
+    let after = play.client.party("mine");
+    for field in ["origin", "host_id", "seq"] {
+        assert_eq!(after[field], before[field], "{after}");
+    }
+    for peer_id in ["m", "n"] {
+        assert_eq!(description(&after["peers"][peer_id]), description(&before["peers"][peer_id]));
+    }
+    let copy = play.party_id.clone();
+    register(&mut play, &copy, "b");
+    // One that is answered as it should be is done all the same.
+    let registered = play.client.register("other", "a");
+    assert_eq!(registered["sync"], "synced");
+    play.end();
+}
+
+#[test]
+fn registration_is_not_answered_with_a_party_of_another_host() {
+    let lie = |frame: &Value, answers: &mut Vec<Value>| {
+        if frame["host_peer"]["peer_id"] == "a" {
+            for answer in answers.iter_mut().filter(|answer| answer["type"] == "party_update") {
+                answer["party"]["party_id"] = json!("theirs");
+                answer["party"]["host_id"] = json!("x");
+                answer["party"]["peers"]["x"] = announced("x");
+            }
+        }
+    };
+    let mut play = Play::over_http(Box::new(lie), "");
+    let register = json!({"party_id": "other", "name": "Other", "host": peer("a")});
+    play.client.error("party.register", register);
+    let code = play.client.refused("party.get", json!({"party_id": "theirs"}));
+    assert_eq!(code, "party_not_found");
+    play.end();
+}
 
 #[test]
 fn answers_that_are_no_answers_leave_the_daemon_as_it_was() {

@@ -11,13 +11,12 @@ use lanrage_ipc::event::RemovalReason;
 use lanrage_ipc::model::{Epoch, Origin, PartyId, PeerInput};
 use tokio::sync::mpsc;
 
-use super::replay::PUT_OFF;
 use super::{Acked, Lane, Rejection, Session, Trouble, inbox};
 use crate::control_plane::remote::frames::{self, MOST_MEMBERS};
 use crate::control_plane::remote::transport::{Carrier, Incoming, Loss, words};
 use crate::control_plane::{Answer, Ask, Failure, Query};
 use crate::core::reconcile::{Change, Heard, Occasion, ServerParty};
-use crate::core::{Command, Outcome, Refusal, UpstreamPart};
+use crate::core::{Command, Outcome, UpstreamPart};
 use crate::os;
 
 /// Why a connection ended of which nothing else is known.
@@ -29,10 +28,7 @@ const FASTEST_HEARTBEAT: Duration = Duration::from_secs(1);
 /// Frames in a row that are not understood before the server is given up.
 const MOST_GARBAGE: u32 = 8;
 
-/// Parties of which it is remembered that they were declined. Each was asked for by a local peer.
-const MOST_DECLINED: usize = 4096;
-
-/// How often the log tells of what the server does wrong on a connection: it could fill the disk.
+/// Mistakes of the server on a connection, garbage among them, before it is given up.
 const MOST_WARNINGS: u32 = 50;
 
 impl Session {
@@ -390,33 +386,6 @@ impl Session {
         }
     }
 
-    /// Passes over what the server told of a party, which stays as it was here. After a while the
-    /// server is asked for it again.
-    fn decline(self: &Rc<Self>, party_id: PartyId, refusal: Refusal) {
-        // The registry warns of its own limits, once a minute.
-        if refusal.remedy().is_none() {
-            self.warn(format_args!("what the control server told is refused: {refusal}"));
-        }
-        self.note_said(format!("what it told is refused: {refusal}"));
-        self.shadow.borrow_mut().gone(&party_id, RemovalReason::Removed);
-        self.met.borrow_mut().remove(&party_id);
-        let mut declined = self.declined.borrow_mut();
-        if declined.len() < MOST_DECLINED {
-            declined.insert(party_id.clone(), refusal);
-        }
-        drop(declined);
-        self.come_back(party_id, PUT_OFF);
-    }
-
-    fn is_declined(&self, party_id: &PartyId) -> bool {
-        self.declined.borrow().contains_key(party_id)
-    }
-
-    /// The bound by which a party is not followed as the server told it last.
-    pub(in super::super) fn declined(&self, party_id: &PartyId) -> Option<Refusal> {
-        self.declined.borrow().get(party_id).cloned()
-    }
-
     /// Tells the server again what a peer of ours says of itself, where it let in something else.
     pub(in super::super) async fn insist(self: &Rc<Self>, party_id: &PartyId, info: &PeerInput) {
         let server = self.shadow.borrow().get(party_id).cloned();
@@ -429,14 +398,5 @@ impl Session {
     /// The server has confirmed what a member of ours says of itself.
     pub(in super::super) fn confirmed(&self, party_id: &PartyId, info: &PeerInput) {
         self.shadow.borrow_mut().confirmed(party_id, info);
-    }
-
-    async fn renamed(&self, from: PartyId, to: PartyId) {
-        self.rename_passages(&from, &to);
-        match self.command(Command::Rename { from, to }).await {
-            // One that is registered just now is not here under its first id.
-            Ok(_) | Err(Failure::Refused(_)) => {}
-            Err(failure) => self.stumble(&failure),
-        }
     }
 }

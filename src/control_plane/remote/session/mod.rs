@@ -4,6 +4,7 @@
 //! are under way hear that it is lost.
 
 mod asking;
+mod declined;
 mod greeting;
 mod hearing;
 mod idle;

@@ -196,6 +196,13 @@ impl Session {
         let asked_for = self.ask_as(&peer_id, question).await;
         let answer = asked_for.map_err(Refused::of_registration)?;
         let answer = self.party(&answer, &peer_id, Occasion::Registered)?;
+        if answer.party.host_id != peer_id.as_str() {
+            let (party_id, host_id) = (&answer.party_id, &answer.party.host_id);
+            let message = format!(
+                "asked to register a party, it answered with {party_id}, whose host is {host_id}"
+            );
+            return Err(Refused::nonsense(message));
+        }
         if let Some(from) = asked.filter(|asked| *asked != answer.party_id) {
             let to = answer.party_id.clone();
             self.parties().rename(from.clone(), to.clone());
