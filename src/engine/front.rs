@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::control_plane::Call;
 use crate::control_plane::remote::{
     Keys, Line, Link, RemoteControlPlane, SentSignals, SetSettings, Settings, Start, Stop,
-    Surroundings, ToLink,
+    Surroundings, ToLink, Warnings,
 };
 use crate::core::{Caller, ServerKey};
 use crate::health::Vitals;
@@ -42,7 +42,9 @@ impl Front {
         // Time for every daemon to look twice, and to say what it has.
         let forgiveness = settings.link.probe * 2 + settings.link.connect_timeout;
         let signals = SentSignals::default();
-        let around = Surroundings { local, itself, clock, outbox, forgiveness, keys, signals };
+        let warnings = Warnings::default();
+        let around =
+            Surroundings { local, itself, clock, outbox, forgiveness, keys, signals, warnings };
         let line = Line::default();
         let (told, connection) = watch::channel(None);
         let link = Link::new(settings, around.clone(), line.clone(), told);

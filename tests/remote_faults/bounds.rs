@@ -127,3 +127,38 @@ fn parties_without_room_here_take_none() {
     let asked = server.frames().iter().filter(|frame| frame["type"] == "register_party").count();
     assert_eq!(asked, 2, "it is not made there if it can't be had here");
 }
+
+#[test]
+fn signs_of_life_that_are_refused_do_not_fill_the_log() {
+    let lie = |frame: &Value, answers: &mut Vec<Value>| {
+        if frame["type"] == "heartbeat" {
+            *answers = vec![json!({"type": "error", "message": "no", "code": "server_rejected",
+                "req_id": frame["req_id"]})];
+        }
+    };
+    let mut play = Play::lying(Box::new(lie), "");
+    for number in 0..30 {
+        play.client.join(PARTY, &format!("g{number}"));
+    }
+    eventually("signs of life", || (play.asked("heartbeat").len() >= 120).then_some(()));
+    let warnings = play.warnings();
+    assert!((1..=60).contains(&warnings.len()), "{} warnings", warnings.len());
+    play.end();
+}
+
+#[test]
+fn warnings_are_bounded_over_all_connections() {
+    let mut play = Play::begin();
+    for _ in 0..4 {
+        play.await_online();
+        let complaint = json!({"type": "error", "message": "no"});
+        let mut frames = vec![complaint; 60];
+        frames.push(json!({"type": "error", "message": "no", "code": "permission_denied"}));
+        play.send_frames(&frames);
+        play.client.call("connection.retry", json!({}));
+    }
+    let complains = |line: &&String| line.contains("complains");
+    let warnings = play.warnings().iter().filter(complains).count();
+    assert!((1..=60).contains(&warnings), "{warnings} warnings");
+    play.end();
+}

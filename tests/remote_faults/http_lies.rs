@@ -15,6 +15,41 @@ fn await_looks(play: &Play, count: usize) {
 }
 
 #[test]
+fn members_that_break_a_rule_do_not_fill_the_log() {
+    let lie = |_: &Value, answers: &mut Vec<Value>| {
+        for answer in answers.iter_mut().filter(|answer| answer["type"] == "party_update") {
+            for number in 0..200 {
+                answer["party"]["peers"][format!("x{number}")] = json!({"peer_id": 7});
+            }
+        }
+    };
+    let play = Play::over_http(Box::new(lie), "");
+    await_looks(&play, 4);
+    let warnings = play.warnings();
+    assert!((1..=60).contains(&warnings.len()), "{} warnings", warnings.len());
+    play.end();
+}
+
+#[test]
+fn relays_that_break_a_rule_do_not_fill_the_log() {
+    let lie = |frame: &Value, answers: &mut Vec<Value>| {
+        if frame["type"] == "list_relays" {
+            for answer in answers.iter_mut().filter(|answer| answer["type"] == "ack") {
+                answer["result"] = json!({"relays": [7]});
+            }
+        }
+    };
+    let mut play = Play::over_http(Box::new(lie), "");
+    let asked = |play: &Play| play.asked("list_relays").len();
+    while asked(&play) < 120 {
+        play.client.call("relay.list", json!({}));
+    }
+    let warnings = play.warnings();
+    assert!((1..=60).contains(&warnings.len()), "{} warnings", warnings.len());
+    play.end();
+}
+
+#[test]
 fn registration_never_gets_the_id_of_a_party_that_is_here() {
     let mut play = Play::over_http(Box::new(|_, _| ()), "");
     let mine = json!({"party_id": "mine", "name": "Mine", "host_id": "m",

@@ -231,6 +231,12 @@ impl Play {
         self.trial.daemon.setup.log()
     }
 
+    /// The warnings in the log.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let log = self.log();
+        log.lines().filter(|line| line.contains(" WARN ")).map(str::to_owned).collect()
+    }
+
     /// How often the server was asked for the party.
     pub(super) fn syncs(&self) -> usize {
         self.asked("sync").len()

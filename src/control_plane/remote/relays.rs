@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::actor::Desk;
 use super::session::{Lane, Session, Trouble};
+use super::transport::words;
 use crate::control_plane::{Answer, Ask, Failure, Query};
 use crate::core::{Caller, Command};
 
@@ -81,11 +82,15 @@ impl Desk {
                         relays.truncate(MOST_RELAYS);
                         *self.relays.borrow_mut() = Some(relays);
                     }
-                    Err(error) => log::warn!("the server's relays are not understood: {error}"),
+                    Err(error) => {
+                        let error = words::shown(&error.to_string());
+                        session
+                            .warn(format_args!("the server's relays are not understood: {error}"));
+                    }
                 }
             }
             Err(Trouble::Refused { message, .. }) => {
-                log::warn!("the server does not tell its relays: {message}");
+                session.warn(format_args!("the server does not tell its relays: {message}"));
             }
             Err(Trouble::Lost) => {}
         }

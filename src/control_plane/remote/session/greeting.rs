@@ -67,7 +67,9 @@ impl Session {
             match greeted {
                 Ok(()) => is_let_in = true,
                 Err(Trouble::Refused { code, message }) => {
-                    log::warn!("peer {peer_id} is not ours on the server: {message} ({code:?})");
+                    self.warn(format_args!(
+                        "peer {peer_id} is not ours on the server: {message} ({code:?})"
+                    ));
                     is_let_in |= !refuses_the_daemon(code);
                     refused = Some(Trouble::Refused { code, message });
                 }

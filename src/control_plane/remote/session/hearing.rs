@@ -76,7 +76,7 @@ impl Session {
                     continue;
                 }
                 Incoming::Lost(loss) => return loss.clone(),
-                Incoming::Garbage(_) | Incoming::Renamed { .. } => {}
+                Incoming::Garbage(_) | Incoming::Flaw(_) | Incoming::Renamed { .. } => {}
             }
             inbox.put(came).await;
         }
@@ -92,6 +92,9 @@ impl Session {
                     Err(words) => self.puzzled(&mut garbage, &words),
                 },
                 Incoming::Garbage(words) => self.puzzled(&mut garbage, &words),
+                Incoming::Flaw(words) => {
+                    self.warn(format_args!("the control server: {}", words::shown(&words)));
+                }
                 Incoming::Renamed { from, to } => self.renamed(from, to).await,
                 Incoming::Alive | Incoming::Fault(_) | Incoming::Lost(_) => {}
             }
@@ -137,20 +140,6 @@ impl Session {
     /// Gives the connection up, since another one of the same identity took over.
     pub(super) fn displaced(&self, message: &str) {
         self.give_up(Loss::displaced(&format!("The server says: {message}")));
-    }
-
-    /// Logs a warning of the server's conduct. After [`MOST_WARNINGS`] the rest of the connection's
-    /// go to debug, and one line says so.
-    pub(super) fn warn(&self, words: std::fmt::Arguments<'_>) {
-        let before = self.warnings.get();
-        self.warnings.set(before.saturating_add(1));
-        let level = if before < MOST_WARNINGS { log::Level::Warn } else { log::Level::Debug };
-        if before == MOST_WARNINGS {
-            log::warn!(
-                "{MOST_WARNINGS} warnings of this connection to the control server: the rest are logged at debug"
-            );
-        }
-        log::log!(level, "{words}");
     }
 
     /// # Errors

@@ -51,7 +51,7 @@ fn size(message: &Incoming) -> usize {
     let mut count = Count(0);
     match message {
         Incoming::Frame(frame) => drop(serde_json::to_writer(&mut count, frame)),
-        Incoming::Garbage(words) => count.0 = words.len(),
+        Incoming::Garbage(words) | Incoming::Flaw(words) => count.0 = words.len(),
         _ => {}
     }
     count.0

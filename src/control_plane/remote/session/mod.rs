@@ -18,6 +18,7 @@ mod sent_signals;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod warnings;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -37,6 +38,7 @@ use tokio::time::Instant;
 pub(super) use asking::Passing;
 pub(super) use pace::Lane;
 pub(crate) use sent_signals::SentSignals;
+pub(crate) use warnings::Warnings;
 
 use super::frames::Times;
 use super::transport::http::Api;
@@ -66,6 +68,7 @@ pub(crate) struct Surroundings {
     pub(crate) forgiveness: Duration,
     pub(crate) keys: Keys,
     pub(crate) signals: SentSignals,
+    pub(crate) warnings: Warnings,
 }
 
 /// Names requests of this run of the program.
@@ -187,7 +190,7 @@ pub(super) struct Session {
     /// Parties that are looked at again after a while.
     coming_back: RefCell<HashSet<PartyId>>,
     refusals: Cell<u32>,
-    /// How often the log told of what the server does wrong.
+    /// Times that the server did something wrong on this connection.
     warnings: Cell<u32>,
     pace: pace::Pace,
     tasks: tasks::Tasks,

@@ -62,7 +62,9 @@ impl Session {
                 self.displaced(&message);
             }
             Err(Trouble::Refused { code, message }) => {
-                log::warn!("party {party_id}: a sign of life is refused: {message} ({code:?})");
+                self.warn(format_args!(
+                    "party {party_id}: a sign of life is refused: {message} ({code:?})"
+                ));
             }
             Err(Trouble::Lost) => {}
         }

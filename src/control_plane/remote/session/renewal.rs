@@ -51,7 +51,9 @@ impl Session {
                     tokio::time::sleep(BREATH).await;
                 }
                 Err(Trouble::Refused { code, message }) => {
-                    log::warn!("the token of {peer_id} is not renewed: {message} ({code:?})");
+                    self.warn(format_args!(
+                        "the token of {peer_id} is not renewed: {message} ({code:?})"
+                    ));
                     put_off.insert(peer_id, now.elapsed + PUT_OFF);
                 }
                 Err(Trouble::Lost) => return,

@@ -236,12 +236,17 @@ impl Session {
             && matches!(act, Act::Register { .. })
             && let Some(after) = self.greets_again_in(&peer_id)
         {
-            log::warn!("party {party_id}: peer {peer_id} is somebody else's there: {message}");
+            self.warn(format_args!(
+                "party {party_id}: peer {peer_id} is somebody else's there: {message}"
+            ));
             self.come_back(party_id, after);
             return;
         }
-        let level = if has_ended { log::Level::Info } else { log::Level::Warn };
-        log::log!(level, "party {party_id}: the server refused {peer_id}: {message} ({code:?})");
+        let words = format!("party {party_id}: the server refused {peer_id}: {message} ({code:?})");
+        match has_ended {
+            true => log::info!("{words}"),
+            false => self.warn(format_args!("{words}")),
+        }
         let Ok(spare) = crate::random_id::random_party_id() else { return };
         let refused = Command::Refused { party_id, peer_id, key, code, spare };
         match self.command(refused).await {

@@ -64,6 +64,7 @@ impl World {
             forgiveness: Duration::ZERO,
             keys: Keys::new().unwrap(),
             signals: SentSignals::default(),
+            warnings: Warnings::default(),
         };
         let target = Target {
             url: "http://server".parse().unwrap(),

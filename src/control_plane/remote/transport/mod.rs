@@ -139,6 +139,8 @@ pub enum Incoming {
     Alive,
     /// What came could not be understood, for this reason in words.
     Garbage(String),
+    /// A part of what came breaks a rule and is left out, in words.
+    Flaw(String),
     /// The server is there, and fails in a way that its users should know of, in words.
     Fault(String),
     /// The server chose another id for a party that was registered. It comes before all that is

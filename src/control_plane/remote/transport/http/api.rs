@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::{ReqId, Secret};
-use lanrage_ipc::http::answers::{self, BadAnswer, PartyAnswer, ServiceAnswer, TokenAnswer};
+use lanrage_ipc::http::answers::{self, BadAnswer, ServiceAnswer, TokenAnswer};
 use lanrage_ipc::http::{CLAIM, ERROR_CODE, IDEMPOTENCY_KEY, IdempotencyKey};
 use lanrage_ipc::model::PeerId;
 use lanrage_ipc::params::RelayRegisterParams;
@@ -322,15 +322,6 @@ impl Answer {
             true => Refused::foreign(&self.otherwise),
             false => Refused::nonsense(format!("the server's answer can't be understood: {error}")),
         })
-    }
-
-    /// As a party.
-    pub(super) fn party(&self) -> Result<PartyAnswer, Refused> {
-        let party = self.read(PartyAnswer::from_json)?;
-        for rejected in &party.rejected {
-            log::warn!("party {}: a member is left out: {}", party.party_id, rejected.reason);
-        }
-        Ok(party)
     }
 }
 

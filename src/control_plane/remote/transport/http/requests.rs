@@ -195,7 +195,7 @@ impl Session {
         let question = self.api.post(&["parties"], Some(body)).named(req_id);
         let asked_for = self.ask_as(&peer_id, question).await;
         let answer = asked_for.map_err(Refused::of_registration)?;
-        let answer = self.party(&answer, &peer_id, Occasion::Registered)?;
+        let answer = self.party(&answer, &peer_id, Occasion::Registered).await?;
         if answer.party.host_id != peer_id.as_str() {
             let (party_id, host_id) = (&answer.party_id, &answer.party.host_id);
             let message = format!(
@@ -222,7 +222,7 @@ impl Session {
         let body = json!({"party_id": party_id, "peer_info": told_now(peer)});
         let question = self.api.post(&["parties", party_id.as_str(), "join"], Some(body));
         let answer = self.ask_as(&peer_id, question.repeatable().named(req_id)).await?;
-        let answer = self.party(&answer, &peer_id, Occasion::Joined)?;
+        let answer = self.party(&answer, &peer_id, Occasion::Joined).await?;
         let answer = self.check(answer, party_id)?;
         Ok(self.entered(&peer_id, answer).await)
     }
@@ -329,7 +329,8 @@ impl Session {
         let answer = self.ask_as(&self.somebody()?, question).await?;
         let RelaysAnswer { relays, rejected } = answer.read(RelaysAnswer::from_json)?;
         if rejected > 0 {
-            log::warn!("{rejected} relays that can't be understood are left out");
+            let words = format!("relays that can't be understood are left out: count={rejected}");
+            self.say(Incoming::Flaw(words)).await;
         }
         Ok(Reply { seq: None, result: json!({"relays": relays}) })
     }

@@ -181,7 +181,7 @@ impl Session {
             Err(refused) if refused.is_status(500) => {
                 self.fetch_peers(party_id, peer_id, refused).await
             }
-            answer => self.check(self.party(&answer?, peer_id, Occasion::Looked)?, party_id),
+            answer => self.check(self.party(&answer?, peer_id, Occasion::Looked).await?, party_id),
         }
     }
 
@@ -208,13 +208,19 @@ impl Session {
     }
 
     /// An answer to `peer_id` that holds a party, its times in UTC.
-    pub(super) fn party(
+    pub(super) async fn party(
         &self,
         answer: &Answer,
         peer_id: &PeerId,
         occasion: Occasion,
     ) -> Result<PartyAnswer, Refused> {
-        let mut read = answer.party()?;
+        let mut read = answer.read(PartyAnswer::from_json)?;
+        if let Some(first) = read.rejected.first() {
+            let (count, party_id) = (read.rejected.len(), &read.party_id);
+            let words =
+                format!("party {party_id}: members are left out: count={count} {}", first.reason);
+            self.say(Incoming::Flaw(words)).await;
+        }
         self.by_wall_clock(&mut read, answer, peer_id, occasion);
         Ok(read)
     }
