@@ -103,6 +103,38 @@ fn registration_is_not_answered_with_a_party_of_another_host() {
 }
 
 #[test]
+fn times_by_a_server_s_clock_stay_times() {
+    let lie = |_: &Value, answers: &mut Vec<Value>| {
+        for answer in answers.iter_mut().filter(|answer| answer["type"] == "party_update") {
+            answer["party"]["created_at"] = json!("0001-01-02T00:00:00");
+            for peer in answer["party"]["peers"].as_object_mut().expect("peers").values_mut() {
+                peer["last_seen"] = json!("0001-01-02T00:00:00");
+            }
+        }
+    };
+    let mut play = Play::over_http(Box::new(lie), "");
+    play.ledger.lock().expect("the ledger").date = Some("Thu, 30 Dec 9999 12:00:00 GMT".to_owned());
+    // The clock is read as the connection is made.
+    let url = play.server.url();
+    play.client.call("connection.set", json!({"server_url": null}));
+    play.client.call("connection.set", json!({"server_url": url}));
+    play.await_online();
+    let registered = play.client.register("late", "a");
+    let party_id = registered["party_id"].as_str().expect("an id");
+    let readable = |play: &mut Play| {
+        let shown = play.client.party(party_id);
+        for time in [&shown["created_at"], &shown["peers"]["a"]["last_seen"]] {
+            let time = time.as_str().expect("a time");
+            assert!(time.starts_with(|first: char| first.is_ascii_digit()), "{shown}");
+        }
+    };
+    readable(&mut play);
+    let mut play = play.restart_alone("");
+    readable(&mut play);
+    play.end();
+}
+
+#[test]
 fn answers_that_are_no_answers_leave_the_daemon_as_it_was() {
     let elsewhere = BadServer::start(Behaviour::polite());
     let mut play = Play::impatient_over_http();

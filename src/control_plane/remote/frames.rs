@@ -28,8 +28,9 @@ pub(super) struct Times {
 impl Times {
     fn ours(self, theirs: Timestamp) -> Timestamp {
         let ahead = if self.ahead.abs() < SAME { 0 } else { self.ahead };
-        let shifted = theirs.checked_sub(SignedDuration::from_secs(ahead)).unwrap_or(theirs);
-        shifted.min(self.now)
+        let shifted = theirs.checked_sub(SignedDuration::from_secs(ahead)).ok();
+        // Whatever the server's clock shows, what is kept can be read again.
+        shifted.filter(|time| is_readable(*time)).unwrap_or(theirs).min(self.now)
     }
 }
 
