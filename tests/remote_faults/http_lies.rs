@@ -135,6 +135,21 @@ fn times_by_a_server_s_clock_stay_times() {
 }
 
 #[test]
+fn token_that_is_too_long_is_not_used() {
+    let mut play = Play::over_http(Box::new(|_, _| ()), "");
+    let token = "t".repeat(500_000);
+    let lie = Lie::Answer("hello", Twist::Token { token, expires_at: "2099-01-01T00:00:00" });
+    play.ledger.lock().expect("the ledger").lie_by_http(&lie);
+    let register = json!({"party_id": "other", "name": "Other", "host": peer("a")});
+    play.client.ask("party.register", register).expect("an answer");
+    let longest =
+        |request: &crate::harness::Request| request.header("authorization").map_or(0, str::len);
+    let longest = play.server.requests().iter().map(longest).max();
+    assert!(longest < Some(1024), "a token of {longest:?} bytes");
+    play.end();
+}
+
+#[test]
 fn answers_that_are_no_answers_leave_the_daemon_as_it_was() {
     let elsewhere = BadServer::start(Behaviour::polite());
     let mut play = Play::impatient_over_http();

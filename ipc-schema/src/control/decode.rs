@@ -6,7 +6,7 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::{Bookmark, ClientFrame, Inbound, ReqId};
+use super::{Bookmark, ClientFrame, Inbound, ReqId, Secret};
 use crate::envelope::{MAX_DEPTH, depth};
 use crate::error::ErrorCode;
 use crate::lanrage::input::{Mistake, PeerForm, Reader, Refusal, read_peer, rules};
@@ -15,9 +15,6 @@ use crate::unicode::strip_bom_str;
 
 /// The longest message, in characters.
 const LONGEST_MESSAGE: usize = 512;
-
-/// The longest token that is looked at, in characters.
-const LONGEST_TOKEN: usize = 512;
 
 /// The most `caps` of a client.
 const MOST_CAPS: usize = 32;
@@ -139,7 +136,7 @@ fn read_hello(reader: &mut Reader<'_>) -> Option<ClientFrame> {
     let (version, client) = (name("version"), name("client"));
     let peer_id = reader.optional("peer_id", rules::new_id);
     let token = reader.optional("token", |value| {
-        rules::text(value, 1, LONGEST_TOKEN).map(|text| text.to_owned().into())
+        rules::text(value, 1, Secret::LONGEST_TOKEN).map(|text| text.to_owned().into())
     });
     let claim = reader.optional("claim", rules::claim);
     let caps = reader.list("caps", MOST_CAPS, rules::name);

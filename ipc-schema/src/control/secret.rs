@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 pub struct Secret(String);
 
 impl Secret {
+    /// Bytes of the longest token.
+    pub const LONGEST_TOKEN: usize = 512;
     /// Bounds of a claim secret, in characters. 128 random bits in base64 have the least of them.
     pub(crate) const SHORTEST_CLAIM: usize = 22;
     pub(crate) const LONGEST_CLAIM: usize = 128;

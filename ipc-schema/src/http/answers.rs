@@ -124,6 +124,10 @@ impl TokenAnswer {
         if token.expose().is_empty() || !is_visible(token.expose()) {
             return Err(BadAnswer::new("token: must be visible ASCII characters"));
         }
+        if token.expose().len() > Secret::LONGEST_TOKEN {
+            let most = Secret::LONGEST_TOKEN;
+            return Err(BadAnswer::new(format!("token: must have {most} characters at most")));
+        }
         let expires_at = expires_at.map(|text| instant("expires_at", &text)).transpose()?;
         Ok(Self { token, expires_at })
     }
@@ -330,7 +334,8 @@ mod tests {
             assert_eq!(answer.expires_at, at, "{time}");
         }
         assert_eq!(read(json!({"token": "abc"})).unwrap().expires_at, None);
-        for token in ["", "a b", "a\r\nx: y", "é"] {
+        let long = "t".repeat(Secret::LONGEST_TOKEN + 1);
+        for token in ["", "a b", "a\r\nx: y", "é", &long] {
             let words = read(json!({"token": token})).unwrap_err().to_string();
             assert!(words.starts_with("token: "), "{words}");
         }

@@ -35,9 +35,6 @@ const GOOD_FOR: SignedDuration = SignedDuration::from_hours(24);
 /// What is left of a token that seems to have expired already.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(2);
 
-/// Bytes of the longest token that is kept.
-const LONGEST_TOKEN: usize = 512;
-
 /// A token of which the server does not say how long it is good.
 const UNKNOWN_TTL: SignedDuration = SignedDuration::from_hours(12);
 
@@ -331,7 +328,7 @@ impl Session {
         token: Secret,
         expires_at: Option<Timestamp>,
     ) -> Result<(), Failure> {
-        if token.expose().len() > LONGEST_TOKEN {
+        if token.expose().len() > Secret::LONGEST_TOKEN {
             self.warn(format_args!("a token of the control server is too long: peer={peer_id}"));
             return Ok(());
         }
