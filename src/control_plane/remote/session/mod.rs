@@ -22,6 +22,7 @@ mod warnings;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::mem::Discriminant;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,7 +47,7 @@ use super::transport::{Carrier, Incoming, Loss, Outgoing, Target, Wire};
 use crate::clock::Clock;
 use crate::control_plane::outbox::Outbox;
 use crate::control_plane::{Answer, Ask, Call, Failure};
-use crate::core::reconcile::{InFlight, Shadow};
+use crate::core::reconcile::{Act, InFlight, Shadow};
 use crate::core::{
     Caller, Command, Now, Outcome, Refusal, RequestKey, ServerKey, Upstream, UpstreamPart, User,
 };
@@ -132,7 +133,7 @@ struct Pending {
     is_read: bool,
 }
 
-/// A description of a peer of this machine that the server was told because it had another.
+/// Something that the server was told of a peer of this machine because it had something else.
 #[derive(Debug)]
 struct Correction {
     info: PeerInput,
@@ -140,6 +141,9 @@ struct Correction {
     sent: u32,
     last: Instant,
 }
+
+/// The party, the peer and the kind of operation of a [`Correction`].
+type CorrectionKey = (PartyId, PeerId, Discriminant<Act>);
 
 /// A connection.
 pub(super) struct Session {
@@ -178,8 +182,9 @@ pub(super) struct Session {
     refused_greetings: RefCell<HashMap<PeerId, u32>>,
     /// Whose peers they are that were greeted, or are being.
     owners: RefCell<HashMap<PeerId, User>>,
-    /// Descriptions of this machine's peers that the server was told because it had others.
-    corrections: RefCell<HashMap<(PartyId, PeerId), Correction>>,
+    /// Descriptions and entries of this machine's peers that the server was told because it had
+    /// others, or had lost them.
+    corrections: RefCell<HashMap<CorrectionKey, Correction>>,
     /// Parties that exceed a bound of this daemon, with the refusal. Their copies stay as they were.
     declined: RefCell<HashMap<PartyId, Refusal>>,
     /// Operations under way.

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::ClientFrame;
-use lanrage_ipc::model::{PartyId, PeerId};
+use lanrage_ipc::model::{PartyId, PeerId, PeerInput};
 use tokio::time::Instant;
 
 use super::asking::{Passing, is_no_verdict};
-use super::{Acked, Correction, Lane, Session, Trouble};
+use super::{Acked, Correction, CorrectionKey, Lane, Session, Trouble};
 use crate::control_plane::remote::frames;
 use crate::control_plane::remote::transport::Carrier;
 use crate::core::reconcile::{Act, InFlight, Occasion, Operation};
@@ -27,8 +27,8 @@ pub(super) const PUT_OFF: Duration = Duration::from_secs(30);
 /// server that invents parties is asked no faster.
 const MOST_OPERATIONS: usize = 8192;
 
-/// Times in a row that the server is told the same description of a peer at once; then it is told
-/// each [`PUT_OFF`].
+/// Times in a row that the server is told the same description or entry of a peer at once; then it
+/// is told each [`PUT_OFF`].
 const MOST_CORRECTIONS: u32 = 4;
 
 /// How long intents gather before they are told.
@@ -56,14 +56,49 @@ impl Session {
         }
     }
 
-    /// Counts an update of a peer. Returns true for one that the server was told again and again,
-    /// and lately: a server that keeps stating something else would be told without end.
+    /// Returns true for what the server was told of a peer again and again, and lately: a server
+    /// that keeps stating something else would be told without end.
     fn is_told_in_vain(&self, operation: &Operation) -> bool {
-        let Act::Update(info) = &operation.act else { return false };
         if self.operating.borrow().contains(&operation.key) {
             return false;
         }
-        let key = (operation.party_id.clone(), info.peer_id.clone());
+        match &operation.act {
+            Act::Update(info) => self.is_updated_in_vain(operation, info),
+            Act::Register { .. } | Act::Join(_) => self.enters_in_vain(operation),
+            Act::Leave(_) => false,
+        }
+    }
+
+    /// True for the entry of a peer that the server confirmed and lost again and again, and lately.
+    fn enters_in_vain(&self, operation: &Operation) -> bool {
+        let key = correction_key(operation, &operation.party_id);
+        let mut corrections = self.corrections.borrow_mut();
+        let Some(known) = corrections.get_mut(&key) else { return false };
+        let is_in_vain = known.sent >= MOST_CORRECTIONS && known.last.elapsed() < PUT_OFF;
+        if is_in_vain && known.sent == MOST_CORRECTIONS {
+            known.sent += 1;
+            let (party_id, peer_id) = (&operation.party_id, operation.act.peer_id());
+            self.warn(format_args!(
+                "the control server keeps losing a local peer: party={party_id} peer={peer_id}"
+            ));
+        }
+        is_in_vain
+    }
+
+    /// Counts an entry that the server confirmed.
+    fn note_entry(&self, operation: &Operation, info: &PeerInput) {
+        let key = correction_key(operation, &operation.party_id);
+        let mut corrections = self.corrections.borrow_mut();
+        let before = corrections.remove(&key).map_or(0, |known| known.sent);
+        let renamed = self.renamed_to(&operation.party_id);
+        let key = renamed.map_or(key, |party_id| correction_key(operation, &party_id));
+        let (sent, last) = (before.saturating_add(1), Instant::now());
+        corrections.insert(key, Correction { info: info.clone(), sent, last });
+    }
+
+    /// Counts an update of a peer.
+    fn is_updated_in_vain(&self, operation: &Operation, info: &PeerInput) -> bool {
+        let key = correction_key(operation, &operation.party_id);
         let fresh = || Correction { info: info.clone(), sent: 0, last: Instant::now() };
         let mut corrections = self.corrections.borrow_mut();
         let known = corrections.entry(key).or_insert_with(fresh);
@@ -148,7 +183,7 @@ impl Session {
     async fn performed(self: &Rc<Self>, operation: &Operation) {
         let party_id = &operation.party_id;
         match &operation.act {
-            Act::Register { .. } | Act::Join(_) => {}
+            Act::Register { host: info, .. } | Act::Join(info) => self.note_entry(operation, info),
             Act::Update(info) => {
                 self.confirmed(party_id, info);
                 self.look_again(party_id).await;
@@ -277,4 +312,9 @@ impl Session {
             }
         }
     }
+}
+
+fn correction_key(operation: &Operation, party_id: &PartyId) -> CorrectionKey {
+    let Operation { act, .. } = operation;
+    (party_id.clone(), act.peer_id().clone(), std::mem::discriminant(act))
 }
