@@ -140,6 +140,22 @@ impl<'t> Table<'t> {
         self.value(key, default, |value| whole_number(value, &range))
     }
 
+    /// A whole number within `range`, and no higher than the value of another key.
+    pub(super) fn number_up_to(
+        &mut self,
+        key: &'static str,
+        default: usize,
+        range: RangeInclusive<usize>,
+        (other_key, most): (&str, usize),
+    ) -> usize {
+        self.value(key, default, |value| match whole_number(value, &range)? {
+            number if number > most => Err(format!(
+                "is more than {other_key}, which is {most}: lower the one or raise the other"
+            )),
+            number => Ok(number),
+        })
+    }
+
     /// True or false.
     pub(super) fn boolean(&mut self, key: &'static str, default: bool) -> bool {
         self.value(key, default, |value| value.as_bool().ok_or("is neither true nor false"))

@@ -210,6 +210,7 @@ pub struct Limits {
 
 impl Limits {
     pub(super) fn read(table: &mut Table<'_>) -> Self {
+        let connections = table.number("connections", 256, COUNT);
         Self {
             parties_per_peer: table.number("parties_per_peer", 64, COUNT),
             peers_per_party: table.number("peers_per_party", 64, PEERS),
@@ -222,9 +223,14 @@ impl Limits {
             signals_total_bytes: table.number("signals_total_bytes", 64 * MIB, KIB..=256 * MIB),
             signal_ttl: table.duration("signal_ttl", minutes(5), INTERVAL),
             requests_in_flight: table.number("requests_in_flight", 32, 1..=1_024),
-            connections: table.number("connections", 256, COUNT),
+            connections,
             connections_per_uid: table.number("connections_per_uid", 64, COUNT),
-            observers: table.number("observers", 64, COUNT),
+            observers: table.number_up_to(
+                "observers",
+                connections.min(64),
+                COUNT,
+                ("limits.connections", connections),
+            ),
             observers_per_uid: table.number("observers_per_uid", 8, COUNT),
             observer_idle: table.duration("observer_idle", minutes(1), INTERVAL),
             queue_events: table.number("queue_events", 256, COUNT),

@@ -50,7 +50,7 @@ pub(super) fn check_database(path: &Path) -> io::Result<()> {
 /// Creates a directory that only this user may enter, whatever the umask is, unless one is there
 /// in which nobody else may put files.
 pub(super) fn create_private_dir(path: &Path) -> io::Result<()> {
-    if path.is_dir() {
+    if fs::symlink_metadata(path).is_ok() {
         return files::check_directory(path, false);
     }
     let mut builder = fs::DirBuilder::new();

@@ -12,6 +12,7 @@ use super::error::BackupError;
 use super::inspect::{self, Fault};
 use super::{connection, files};
 use crate::core::Write;
+use crate::os::files::check_directory;
 
 const PREFIX: &str = "control-";
 const SUFFIX: &str = ".db";
@@ -55,12 +56,12 @@ pub(super) fn stamp(at: Timestamp) -> String {
 
 /// The backups in a directory, oldest first. None if there is no directory.
 pub(super) fn list(dir: &Path) -> io::Result<Vec<PathBuf>> {
-    let entries = match fs::read_dir(dir) {
+    match check_directory(dir, false) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries?,
-    };
+        checked => checked?,
+    }
     let mut backups = Vec::new();
-    for entry in entries {
+    for entry in fs::read_dir(dir)? {
         let path = entry?.path();
         if made_at(&path).is_some() {
             backups.push(path);

@@ -46,6 +46,33 @@ fn copy_goes_into_no_directory_of_others() {
 }
 
 #[test]
+fn folder_of_backups_that_is_none_is_named_with_what_it_is() {
+    for (setup, name) in [(Setup::new(), "backups"), (Setup::server(), "server-backups")] {
+        fs::create_dir(setup.state_dir()).expect("make the state directory");
+        set_mode(&setup.state, 0o700);
+        let path = setup.state.join(name);
+        fs::write(&path, "mine").expect("write a file");
+        let (status, log) = setup.fails();
+        assert_eq!(status.code(), Some(1), "{log}");
+        let told = format!("{} is a regular file, and must be a directory", path.display());
+        assert!(log.contains(&told), "{log}");
+        assert!(!log.contains("must be writable"), "{log}");
+        assert_eq!(fs::read(&path).expect("the file"), b"mine");
+    }
+}
+
+#[test]
+fn folder_of_backups_that_becomes_none_is_named_with_what_it_is() {
+    let (setup, _) = Setup::new().start().stop();
+    let path = setup.state.join("backups");
+    fs::remove_dir_all(&path).expect("remove the backups");
+    fs::write(&path, "mine").expect("write a file");
+    let (setup, _) = setup.start().stop();
+    let told = format!("{} is a regular file, and must be a directory", path.display());
+    assert!(setup.log().contains(&told), "{}", setup.log());
+}
+
+#[test]
 fn state_is_restored_from_no_file_of_others() {
     let (setup, _) = Setup::new().start().stop();
     let newest = setup.backups().pop().expect("a backup");

@@ -55,7 +55,7 @@ prop_compose! {
             requests_in_flight: counts[4],
             connections: connections[0],
             connections_per_uid: connections[1],
-            observers: connections[2],
+            observers: connections[2].min(connections[0]),
             observers_per_uid: connections[3],
             reply_bytes: bytes[0].max(1_048_576),
             observer_idle: durations[0],
