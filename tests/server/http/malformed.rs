@@ -67,6 +67,19 @@ fn a_head_that_is_too_large_is_refused_in_json() {
 }
 
 #[test]
+fn a_target_that_is_too_long_is_refused_in_json() {
+    let (server, []) = server_with([]);
+    let target = |length, before| format!("{before}{}", "a".repeat(length));
+    for (length, before, status) in
+        [(70_000, "/", 400), (70_000, "/?all=", 400), (140_000, "/", 431)]
+    {
+        let target = target(length, before);
+        let head = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        assert_refused(&answer(&server, head.as_bytes()), status);
+    }
+}
+
+#[test]
 fn a_head_that_comes_too_slowly_is_refused_in_json() {
     let server = Setup::server().config("[http]\nrequest_timeout = '200ms'\n").start();
     assert_refused(&answer(&server, b"GET / HTTP/1.1\r\nHo"), 408);
