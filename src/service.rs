@@ -3,7 +3,9 @@
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
-use crate::config::ConfigError;
+use clap::Parser;
+
+use crate::config::{ConfigError, Environment};
 use crate::health::Vitals;
 use crate::logging;
 use crate::os::{Signal, Signals, guard_memory, notify};
@@ -14,63 +16,107 @@ const BAD_CONFIG: u8 = 2;
 /// As of a Rust program that panics.
 const PANICKED: i32 = 101;
 
-/// Task of a program, once it has its configuration.
-pub enum Task<Run> {
-    /// To run to its end.
-    Run(Run),
-    /// To print the effective configuration, unless a start with it would fail.
-    Check(anyhow::Result<String>),
+/// A program that a service manager runs.
+pub trait Program {
+    /// Its command line.
+    type Args: Parser + Clone + Send + 'static;
+    /// Its resolved configuration.
+    type Config: Send + 'static;
+
+    /// Resolves the configuration.
+    ///
+    /// # Errors
+    /// The mistakes in it.
+    fn load(args: &Self::Args, env: &Environment) -> Result<Self::Config, ConfigError>;
+
+    /// True when the configuration shall only be checked and printed.
+    fn is_check(args: &Self::Args) -> bool;
+
+    /// Returns the effective configuration as text.
+    ///
+    /// # Errors
+    /// When a start would fail for what the configuration names.
+    fn check(config: &Self::Config) -> anyhow::Result<String>;
+
+    /// Runs until a signal to stop comes.
+    fn run(
+        args: Self::Args,
+        config: Self::Config,
+        signals: Signals,
+    ) -> impl Future<Output = anyhow::Result<()>>;
 }
 
-/// A program from its configuration to its exit code.
-pub fn main<Config, Run>(
-    load: impl FnOnce() -> Result<Config, ConfigError>,
-    start: impl FnOnce(Config) -> Task<Run>,
-) -> ExitCode
-where
-    Run: Future<Output = anyhow::Result<()>>,
-{
-    logging::init();
-    guard_memory();
-    let started = match load() {
-        Ok(config) => start(config),
-        Err(error) => {
+/// Runs a program from its arguments to its exit code. It heeds signals before it does anything
+/// else.
+pub fn main<P: Program>() -> ExitCode {
+    let system = actix::System::new();
+    let code = system.block_on(async {
+        let signals = Signals::install();
+        let args = P::Args::parse();
+        logging::init();
+        guard_memory();
+        // A half-dead program is worse than a dead one, which the service manager starts anew.
+        std::panic::set_hook(Box::new(|panic| {
+            log::error!("{panic}");
+            std::process::exit(PANICKED);
+        }));
+        match signals {
+            Ok(signals) => run::<P>(args, signals).await,
+            Err(error) => failure(&error.into()),
+        }
+    });
+    // Dropped, the actors that are left would run once more, outside of any runtime, and panic.
+    std::mem::forget(system);
+    code
+}
+
+async fn run<P: Program>(args: P::Args, mut signals: Signals) -> ExitCode {
+    let given = args.clone();
+    let loaded = blocking(move || Ok(P::load(&given, &Environment::process())));
+    let config = match unless_stopped(&mut signals, loaded).await {
+        Ok(Ok(config)) => config,
+        Ok(Err(error)) => {
             error.to_string().lines().for_each(|line| log::error!("{line}"));
             return ExitCode::from(BAD_CONFIG);
         }
+        Err(error) => return failure(&error),
     };
-    let run = match started {
-        Task::Run(run) => run,
-        Task::Check(Err(error)) => {
-            log::error!("{error:#}");
-            return ExitCode::from(BAD_CONFIG);
-        }
-        Task::Check(Ok(text)) => {
-            return match io::stdout().write_all(visible_toml(&text).as_bytes()) {
-                Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-                    log::error!("standard output: {error}");
-                    ExitCode::FAILURE
-                }
-                _ => ExitCode::SUCCESS,
-            };
-        }
-    };
-    // A half-dead program is worse than a dead one, which the service manager starts anew.
-    std::panic::set_hook(Box::new(|panic| {
-        log::error!("{panic}");
-        std::process::exit(PANICKED);
-    }));
-    let system = actix::System::new();
-    let ended = system.block_on(run);
-    // Dropped, the actors that are left would run once more, outside of any runtime, and panic.
-    std::mem::forget(system);
-    match ended {
+    if P::is_check(&args) {
+        let checked = blocking(move || P::check(&config));
+        return match unless_stopped(&mut signals, checked).await {
+            Ok(text) => print(&text),
+            Err(error) => {
+                log::error!("{error:#}");
+                ExitCode::from(BAD_CONFIG)
+            }
+        };
+    }
+    match P::run(args, config, signals).await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            log::error!("{error:#}");
+        Err(error) => failure(&error),
+    }
+}
+
+/// Runs what may wait for a disk on a thread of its own.
+async fn blocking<T: Send + 'static>(
+    task: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+) -> anyhow::Result<T> {
+    tokio::task::spawn_blocking(task).await?
+}
+
+fn print(text: &str) -> ExitCode {
+    match io::stdout().write_all(visible_toml(text).as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            log::error!("standard output: {error}");
             ExitCode::FAILURE
         }
+        _ => ExitCode::SUCCESS,
     }
+}
+
+fn failure(error: &anyhow::Error) -> ExitCode {
+    log::error!("{error:#}");
+    ExitCode::FAILURE
 }
 
 /// Waits for a start, unless a signal to stop comes first: then the program ends at once, whatever

@@ -2,20 +2,35 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use lanragectl::config::{self, Environment, ServerArgs};
+use lanragectl::config::{self, ConfigError, Environment, ServerArgs, ServerConfig};
+use lanragectl::os::Signals;
 use lanragectl::server;
-use lanragectl::service::{self, Task};
+use lanragectl::service::{self, Program};
+
+struct Server;
+
+impl Program for Server {
+    type Args = ServerArgs;
+    type Config = ServerConfig;
+
+    fn load(args: &ServerArgs, env: &Environment) -> Result<ServerConfig, ConfigError> {
+        config::load_server(args, env)
+    }
+
+    fn is_check(args: &ServerArgs) -> bool {
+        args.check_config
+    }
+
+    fn check(config: &ServerConfig) -> anyhow::Result<String> {
+        server::check(config)?;
+        Ok(config::effective_server_toml(config) + &config::admitted_server_memory(config))
+    }
+
+    async fn run(args: ServerArgs, config: ServerConfig, signals: Signals) -> anyhow::Result<()> {
+        server::run(args, config, signals).await
+    }
+}
 
 fn main() -> ExitCode {
-    let args = ServerArgs::parse();
-    service::main(
-        || config::load_server(&args, &Environment::process()),
-        |config| match args.check_config {
-            true => Task::Check(server::check(&config).map(|()| {
-                config::effective_server_toml(&config) + &config::admitted_server_memory(&config)
-            })),
-            false => Task::Run(server::run(args.clone(), config)),
-        },
-    )
+    service::main::<Server>()
 }

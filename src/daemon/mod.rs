@@ -25,9 +25,12 @@ use crate::{import, service, store};
 ///
 /// # Errors
 /// Why it could not start, in words that name the cause and what to do.
-pub async fn run(args: DaemonArgs, config: DaemonConfig) -> anyhow::Result<()> {
+pub async fn run(
+    args: DaemonArgs,
+    config: DaemonConfig,
+    mut signals: Signals,
+) -> anyhow::Result<()> {
     let clock = Clock::start();
-    let mut signals = Signals::install()?;
     let _state_lock = lock_state(&config.state_dir)?;
     let mut daemon = service::unless_stopped(&mut signals, start(config, clock)).await?;
     notify::ready(&daemon.status());

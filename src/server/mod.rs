@@ -39,9 +39,12 @@ const GRACE_SECONDS: u64 = 5;
 ///
 /// # Errors
 /// Why it could not start, in words that name the cause and what to do.
-pub async fn run(args: ServerArgs, config: ServerConfig) -> anyhow::Result<()> {
+pub async fn run(
+    args: ServerArgs,
+    config: ServerConfig,
+    mut signals: Signals,
+) -> anyhow::Result<()> {
     let clock = Clock::start();
-    let mut signals = Signals::install()?;
     let _state_lock = lock_state(&config.state_dir)?;
     let mut server = service::unless_stopped(&mut signals, start(config, clock)).await?;
     notify::ready(&server.place);

@@ -80,6 +80,54 @@ fn a_mistake_in_the_file_is_named_by_file_line_and_key() {
 }
 
 #[test]
+fn check_reads_the_certificates_to_trust() {
+    let setup = Setup::new();
+    std::fs::write(setup.path("d.toml"), "[remote]\nca_file = 'ca.pem'\n").expect("write the file");
+    for (content, words) in [(None, "ca.pem"), (Some("none"), "ca.pem")] {
+        if let Some(content) = content {
+            std::fs::write(setup.path("ca.pem"), content).expect("write the certificates");
+        }
+        let check = ["--config", "d.toml", "--check-config"];
+        let start = ["--config", "d.toml", "--state-dir", "state", "--socket", "d.sock"];
+        let [checked, started] = [&check[..], &start]
+            .map(|arguments| daemon(&setup).args(arguments).output().expect("run the daemon"));
+        let message = |output: &Output| {
+            let told = text(&output.stderr);
+            let line = told.lines().find(|line| line.contains(words)).unwrap_or_default();
+            line.split_once(" ERROR ").expect("an error").1.to_owned()
+        };
+        assert_eq!(checked.status.code(), Some(2), "{}", text(&checked.stderr));
+        assert_eq!(started.status.code(), Some(1), "{}", text(&started.stderr));
+        assert_eq!(message(&checked), message(&started));
+        assert_eq!(text(&checked.stdout), "");
+    }
+}
+
+#[test]
+fn observers_have_no_more_connections_than_there_are() {
+    let setup = Setup::new();
+    for program in [env!("CARGO_BIN_EXE_lanragectl-d"), env!("CARGO_BIN_EXE_lanragectl-server")] {
+        let mut command = Command::new(program);
+        command.env_clear().env("HOME", setup.dir.path()).current_dir(setup.dir.path());
+        let mut check = |limits: &str| {
+            std::fs::write(setup.path("d.toml"), format!("[limits]\n{limits}"))
+                .expect("write the file");
+            command.args(["--config", "d.toml", "--check-config"]).output().expect("run it")
+        };
+        let refused = check("connections = 32\nobservers = 33\n");
+        assert_eq!(refused.status.code(), Some(2));
+        let told = "limits.observers: 33 is more than limits.connections, which is 32";
+        assert!(text(&refused.stderr).contains(told), "{}", text(&refused.stderr));
+    }
+    let mut command = daemon(&setup);
+    std::fs::write(setup.path("d.toml"), "[limits]\nconnections = 32\n").expect("write the file");
+    let config = checked(
+        &command.args(["--config", "d.toml", "--check-config"]).output().expect("run the daemon"),
+    );
+    assert_eq!(config["limits"]["observers"].as_integer(), Some(32), "the default");
+}
+
+#[test]
 fn what_is_no_address_of_a_server_is_refused_and_a_password_never_repeated() {
     let setup = Setup::new();
     let address = "http://ann:hunter2@lan.example.org";

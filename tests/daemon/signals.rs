@@ -127,6 +127,17 @@ fn told_to_stop_before_it_serves_it_stops() {
 }
 
 #[test]
+fn told_to_stop_before_it_reads_its_configuration_it_ends_in_order() {
+    for make in [Setup::new as fn() -> Setup, Setup::server] {
+        let Some(setup) = make().early_sigterm() else { return };
+        let (status, log) = setup.fails();
+        assert_eq!(status.code(), Some(0), "{status}: {log}");
+        assert!(log.contains("stopping before the start is done: SIGTERM"), "{log}");
+        assert!(!exists(&setup.state_dir()), "it went on");
+    }
+}
+
+#[test]
 fn told_to_stop_while_the_disk_stalls_a_start_it_stops() {
     for (make, pid) in [
         (Setup::new as fn() -> Setup, "lanragectl-d.pid"),

@@ -6,6 +6,7 @@ mod client;
 mod copy;
 mod ctl;
 mod daemon;
+mod early_signal;
 mod files;
 mod forward_proxy;
 mod full_disk;

@@ -32,8 +32,8 @@ fn an_open_address_without_tls_is_refused_in_words() {
 
 #[test]
 fn each_way_out_is_one() {
-    for way in ["behind_proxy = ['192.0.2.1']", "insecure = true", "tls_cert = 'c'\ntls_key = 'k'"]
-    {
+    // That TLS is one is seen with files that are there.
+    for way in ["behind_proxy = ['192.0.2.1']", "insecure = true"] {
         let (code, log) = check("0.0.0.0:0", &format!("[http]\n{way}\n"));
         assert_eq!(code, Some(0), "{way}: {log}");
     }

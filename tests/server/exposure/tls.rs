@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use tungstenite::{Message, WebSocket};
 
 use crate::harness::{
-    Certified, Daemon, Setup, TlsStream, certify, get_over_tls as get, shake_hands,
-    write_certificate as write,
+    Certified, Daemon, Setup, TlsStream, certify, end_of, get_over_tls as get, shake_hands,
+    write_certificate as write, write_secret,
 };
 
 const CONFIG: &str = "[http]\ntls_cert = 'cert.pem'\ntls_key = 'key.pem'\n";
@@ -17,6 +17,68 @@ fn start(made: &Certified) -> Daemon {
     let setup = Setup::server().config(CONFIG);
     write(&setup, made, made);
     setup.start()
+}
+
+#[test]
+fn check_of_the_configuration_reads_the_certificate_and_its_key() {
+    type Plant = fn(&Setup);
+    let faults: [(Plant, &str); 6] = [
+        (|_| (), "cert.pem"),
+        (
+            |setup| write(setup, &certify(), &certify()),
+            "key.pem is not that of the first certificate in",
+        ),
+        (
+            |setup| {
+                write(setup, &certify(), &certify());
+                fs::write(setup.path("cert.pem"), "no certificate").expect("write it");
+            },
+            "cert.pem holds no certificate",
+        ),
+        (
+            |setup| {
+                write(setup, &certify(), &certify());
+                fs::remove_file(setup.path("key.pem")).expect("remove it");
+            },
+            "key.pem",
+        ),
+        (
+            |setup| {
+                write(setup, &certify(), &certify());
+                write_secret(&setup.path("key.pem"), "no key");
+            },
+            "key.pem holds no private key",
+        ),
+        (
+            |setup| {
+                write(setup, &certify(), &certify());
+                let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+                fs::set_permissions(setup.path("key.pem"), readable)
+                    .expect("let everybody read it");
+            },
+            "key.pem may be read by everyone",
+        ),
+    ];
+    for (plant, words) in faults {
+        let setup = Setup::server().config(CONFIG);
+        plant(&setup);
+        let checked = end_of(setup.command().arg("--check-config"));
+        let told = setup.log();
+        assert_eq!(checked.code(), Some(2), "{words}: {told}");
+        assert!(told.contains(words), "{words} is not in {told}");
+        // A start says the same.
+        let (started, log) = setup.fails();
+        assert_eq!(started.code(), Some(1), "{log}");
+        let message = told.lines().find(|line| line.contains(words)).expect("the line");
+        let message = message.split_once(" ERROR ").expect("an error").1;
+        assert!(log[told.len()..].contains(message), "{message} is not in {log}");
+    }
+    let mut setup = Setup::server().config(CONFIG);
+    let made = certify();
+    write(&setup, &made, &made);
+    setup.args[1] = "0.0.0.0:0".to_owned();
+    let checked = end_of(setup.command().arg("--check-config"));
+    assert_eq!(checked.code(), Some(0), "{}", setup.log());
 }
 
 /// A connection of a client that trusts that certificate alone.
