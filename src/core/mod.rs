@@ -27,7 +27,7 @@ pub use command::{
     Outcome, Principal, Refusal, Revoked, Upstream, UpstreamPart,
 };
 pub use fair_set::{Admission, FairSet, ShareBound, ShareLimits};
-pub use rate::{Buckets, Rate, RetryAfter, Turns};
+pub use rate::{AddressBuckets, AddressTurns, Buckets, Rate, RetryAfter, Turns};
 pub use recent::Recent;
 pub use record::{
     ChoiceRecord, ClaimHash, CredentialRecord, Deed, Done, IntentRecord, MemberRecord, Owner,
@@ -38,4 +38,4 @@ pub use refusal_counts::{RefusalCounts, RefusalReport};
 pub use registry::{Applied, Change, Effect, Ended, Filter, HoldProof, Registry};
 pub use request::{Idempotency, Request, RequestKind};
 pub use rules::Rules;
-pub use shares::{Payer, Shares};
+pub use shares::{Payer, Shares, Tally};

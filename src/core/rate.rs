@@ -1,9 +1,11 @@
 //! How often one may ask: a bounded map of token buckets.
 
+mod addresses;
 #[cfg(test)]
 mod tests;
 mod turns;
 
+pub use addresses::{AddressBuckets, AddressTurns};
 pub use turns::Turns;
 
 use std::cmp::Reverse;
@@ -33,6 +35,12 @@ impl Rate {
             NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN)
         };
         Self { requests: some(requests), per, burst: some(burst) }
+    }
+
+    /// So many times the rate, and so many times as much at once.
+    pub fn times(self, count: NonZeroU32) -> Self {
+        let [requests, burst] = [self.requests, self.burst].map(|of| of.saturating_mul(count));
+        Self { requests, per: self.per, burst }
     }
 }
 

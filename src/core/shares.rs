@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::net::Ipv6Addr;
+use std::num::NonZeroU32;
 
 use lanrage_ipc::model::PeerId;
 
@@ -11,7 +12,7 @@ use super::record::User;
 
 /// Shares of one address that all addresses of a /48 may have together: it is what one customer
 /// gets, and has 65,536 times /64 in it.
-const SHARES_OF_A_SITE: usize = 4;
+const SHARES_OF_A_SITE: NonZeroU32 = NonZeroU32::new(4).expect("not zero");
 
 /// Pays for an entry of a table: the entry counts as part of the payer's share.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,10 +38,27 @@ impl Payer {
         }
     }
 
+    /// The group that pays with it: the /48 of an IPv6 address.
+    pub fn group(&self) -> Option<Self> {
+        matches!(self, Self::Address(AddressKey::V6(_))).then(|| self.widest())
+    }
+
     /// The payer, and the group that pays with it.
     pub fn with_group(&self) -> impl Iterator<Item = Self> + use<> {
-        let group = Some(self.widest()).filter(|group| group != self);
-        std::iter::once(self.clone()).chain(group)
+        std::iter::once(self.clone()).chain(self.group())
+    }
+
+    /// Shares of one address that a /48 has.
+    pub fn shares_of_a_site() -> NonZeroU32 {
+        SHARES_OF_A_SITE
+    }
+
+    /// The share of a payer where one address has `of_address`.
+    pub fn share(&self, of_address: usize) -> usize {
+        match self {
+            Self::Site(_) => of_address.saturating_mul(SHARES_OF_A_SITE.get() as usize),
+            _ => of_address,
+        }
     }
 }
 
@@ -79,8 +97,9 @@ impl Shares {
     /// The share of a payer in a table of that size; one entry at least.
     pub fn of(self, payer: &Payer, table: usize) -> usize {
         match payer {
-            Payer::Address(_) | Payer::Peer(_) => self.of_address(table),
-            Payer::Site(_) => (SHARES_OF_A_SITE * self.of_address(table)).min(table),
+            Payer::Address(_) | Payer::Site(_) | Payer::Peer(_) => {
+                payer.share(self.of_address(table)).min(table.max(1))
+            }
             Payer::User(_) | Payer::Server => part(table, self.user),
         }
     }
@@ -93,21 +112,21 @@ fn part(table: usize, divisor: usize) -> usize {
 /// Part of a table that each payer has filled.
 #[derive(Debug, Default)]
 #[cfg_attr(test, derive(Clone, PartialEq))]
-pub(super) struct Tally {
+pub struct Tally {
     /// Never 0.
     filled: HashMap<Payer, usize>,
 }
 
 impl Tally {
     /// Counts `amount` for a payer and its group.
-    pub(super) fn add(&mut self, payer: &Payer, amount: usize) {
+    pub fn add(&mut self, payer: &Payer, amount: usize) {
         for payer in payer.with_group().filter(|_| amount > 0) {
             *self.filled.entry(payer).or_default() += amount;
         }
     }
 
     /// Takes back what [`Tally::add`] counted.
-    pub(super) fn remove(&mut self, payer: &Payer, amount: usize) {
+    pub fn remove(&mut self, payer: &Payer, amount: usize) {
         for payer in payer.with_group() {
             if let Some(filled) = self.filled.get_mut(&payer) {
                 *filled = filled.saturating_sub(amount);
@@ -124,7 +143,7 @@ impl Tally {
     }
 
     /// Returns who has no room for `amount` more: the payer or its group, and its share.
-    pub(super) fn exceeded(
+    pub fn exceeded(
         &self,
         payer: &Payer,
         amount: usize,

@@ -18,7 +18,9 @@ use super::refusals::{Limit, RefusalLog};
 use crate::clock::Clock;
 use crate::config::{Auth, Http, ServerLimits};
 use crate::control_plane::{Answer, Ask, Call, Failure};
-use crate::core::{AddressKey, Buckets, Caller, Rate, Recent, RetryAfter, TokenHash, Turns};
+use crate::core::{
+    AddressBuckets, AddressTurns, Buckets, Caller, Rate, Recent, RetryAfter, TokenHash,
+};
 
 /// Scrapes of the metrics by an address, in a second and at once.
 const SCRAPES: usize = 50;
@@ -58,11 +60,11 @@ struct Admission {
     /// Tokens that were valid when they were shown last.
     proven: Recent<TokenHash, ()>,
     tokens: Buckets<TokenHash>,
-    addresses: Buckets<AddressKey>,
-    scrapes: Buckets<AddressKey>,
-    registrations: Buckets<AddressKey>,
+    addresses: AddressBuckets,
+    scrapes: AddressBuckets,
+    registrations: AddressBuckets,
     /// Turns of the registrations that were refused.
-    turns: Turns<AddressKey>,
+    turns: AddressTurns,
 }
 
 impl HttpFace {
@@ -134,6 +136,7 @@ impl HttpFace {
     /// When it is empty.
     pub(super) fn admit_address(&self, address: IpAddr) -> Result<(), RetryAfter> {
         self.with_admission(|admission, now| admission.addresses.take(address.into(), now))
+            .map_err(|empty| empty.wait)
     }
 
     /// Takes a scrape of the metrics from the bucket that an address has for them: its other
@@ -143,6 +146,7 @@ impl HttpFace {
     /// When the bucket is empty.
     pub(super) fn admit_scrape(&self, address: IpAddr) -> Result<(), RetryAfter> {
         self.with_admission(|admission, now| admission.scrapes.take(address.into(), now))
+            .map_err(|empty| empty.wait)
     }
 
     /// Takes a request from the bucket of a token that was proven of late; `false` for another one.
@@ -168,7 +172,7 @@ impl HttpFace {
 
     /// Gives a request back to the bucket of an address.
     pub(super) fn give_back(&self, address: IpAddr) {
-        self.with_admission(|admission, _| admission.addresses.give_back(&address.into()));
+        self.with_admission(|admission, _| admission.addresses.give_back(address.into()));
     }
 
     /// Takes a registration from an address's bucket. A peer that is in a party needs none to come
@@ -188,10 +192,9 @@ impl HttpFace {
                 return Ok(());
             }
         }
-        let key = AddressKey::from(address);
         let admitted = self.with_admission(|admission, now| {
-            let taken = admission.registrations.take(key, now);
-            taken.map_err(|wait| admission.turns.give(key, wait, now))
+            let taken = admission.registrations.take(address.into(), now);
+            taken.map_err(|empty| admission.turns.give(empty, now))
         });
         if admitted.is_err() {
             self.refusals.add(Limit::Registrations, address);
@@ -227,10 +230,10 @@ impl Admission {
         Self {
             proven: Recent::new(MOST_BUCKETS),
             tokens: Buckets::new(requests, MOST_BUCKETS),
-            addresses: Buckets::new(requests, MOST_BUCKETS),
-            scrapes: Buckets::new(scrapes, MOST_BUCKETS),
-            registrations: Buckets::new(registrations, MOST_BUCKETS),
-            turns: Turns::new(registrations, MOST_BUCKETS),
+            addresses: AddressBuckets::new(requests, MOST_BUCKETS),
+            scrapes: AddressBuckets::new(scrapes, MOST_BUCKETS),
+            registrations: AddressBuckets::new(registrations, MOST_BUCKETS),
+            turns: AddressTurns::new(registrations, MOST_BUCKETS),
         }
     }
 }

@@ -15,7 +15,7 @@ use super::render::{self, Rejection};
 use super::session;
 use crate::config::Ws;
 use crate::control_plane::Connections;
-use crate::core::{AddressKey, ConnectionId, Ended};
+use crate::core::{ConnectionId, Ended, Payer, Tally};
 use crate::http::{HttpFace, Problem, Sockets};
 
 /// What all connections share. Workers have it in common.
@@ -35,7 +35,7 @@ pub struct Face {
 #[derive(Default)]
 struct Lines {
     by_id: HashMap<ConnectionId, Arc<Line>>,
-    by_address: HashMap<AddressKey, usize>,
+    by_address: Tally,
 }
 
 /// What may change while the server runs; a connection keeps most of what it began with.
@@ -92,11 +92,12 @@ impl Face {
         if lines.by_id.len() >= ws.sockets {
             return Err(NoRoom::Anywhere);
         }
-        let of_address = lines.by_address.entry(line.address_key()).or_default();
-        if *of_address >= ws.sockets_per_address {
+        let payer = Payer::Address(line.address_key());
+        let share = |payer: &Payer| payer.share(ws.sockets_per_address);
+        if lines.by_address.exceeded(&payer, 1, share).is_some() {
             return Err(NoRoom::ForAddress);
         }
-        *of_address += 1;
+        lines.by_address.add(&payer, 1);
         lines.by_id.insert(line.id, line.clone());
         Ok(())
     }
@@ -106,12 +107,7 @@ impl Face {
         if lines.by_id.remove(&line.id).is_none() {
             return;
         }
-        if let Some(of_address) = lines.by_address.get_mut(&line.address_key()) {
-            *of_address -= 1;
-            if *of_address == 0 {
-                lines.by_address.remove(&line.address_key());
-            }
-        }
+        lines.by_address.remove(&Payer::Address(line.address_key()), 1);
     }
 
     pub(super) fn lines(&self) -> Vec<Arc<Line>> {

@@ -109,6 +109,62 @@ fn a_proxy_says_where_its_clients_are() {
     assert_eq!(ask(&server, &["2001:db8:1:3::1"]).status, 401);
 }
 
+/// The network number `number` of a customer's /48.
+fn network(number: u16) -> String {
+    format!("2001:db8:1:{number:x}::1")
+}
+
+#[test]
+fn networks_of_one_customer_register_as_often_as_four() {
+    let config = "[limits]\nregistrations_per_minute = 1\nregistrations_burst = 1\n\
+        [http]\nbehind_proxy = ['127.0.0.1']\n";
+    let server = Setup::server().config(config).start();
+    let register = |address: &str, peer: &str| {
+        let path = format!("/auth/register?peer_id={peer}");
+        server.http().send("POST", &path, &[("X-Forwarded-For", address)], Some(b""))
+    };
+    for number in 0..4 {
+        register(&network(number), &format!("peer-{number}")).ok();
+    }
+    // As much as comes back meanwhile may be asked for, too.
+    let refused = (4..1000).map(|number| register(&network(number), &format!("peer-{number}")));
+    let refused = refused.into_iter().find(|answer| answer.status != 200).expect("a refusal");
+    refused.detail(429);
+    register("2001:db8:2::1", "another-customer").ok();
+}
+
+#[test]
+fn networks_of_one_customer_ask_as_often_as_four() {
+    let config = format!("{TWO}[http]\nbehind_proxy = ['127.0.0.1']\n");
+    let server = Setup::server().config(&config).start();
+    let refused = (0..1000).map(|number| ask(&server, &[&network(number)]));
+    let refused = refused.into_iter().find(|answer| answer.status != 401);
+    refused.expect("an end to what may be asked").detail(429);
+    assert_eq!(ask(&server, &["2001:db8:2::1"]).status, 401);
+}
+
+#[test]
+fn networks_of_one_customer_have_as_many_websockets_as_four() {
+    let config = "[ws]\nsockets_per_address = 2\n[http]\nbehind_proxy = ['127.0.0.1']\n";
+    let server = Setup::server().config(config).start();
+    let open = |address: &str| {
+        let mut http = server.http();
+        let headers = [
+            ("X-Forwarded-For", address),
+            ("Connection", "Upgrade"),
+            ("Upgrade", "websocket"),
+            ("Sec-WebSocket-Version", "13"),
+            ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ];
+        let status = http.send("GET", "/ws", &headers, None).status;
+        (status, http)
+    };
+    let opened: Vec<_> = (0..10).map(|number| open(&network(number))).collect();
+    let statuses: Vec<_> = opened.iter().map(|(status, _)| *status).collect();
+    assert_eq!(statuses, [101, 101, 101, 101, 101, 101, 101, 101, 429, 429]);
+    assert_eq!(open("2001:db8:2::1").0, 101);
+}
+
 #[test]
 fn redirects_have_the_scheme_that_the_client_came_by() {
     let location = |server: &Daemon, proto: Option<&str>| {
