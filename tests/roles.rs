@@ -276,6 +276,48 @@ fn a_users_own_daemon_keeps_others_out_by_mode_and_by_name() {
 }
 
 #[test]
+fn a_user_fills_its_share_of_the_changes_for_a_server_and_leaves_the_rest() {
+    let uid = uid();
+    // Nine of ten thousand changes, and many parties.
+    let config = format!(
+        "server = 'http://127.0.0.1:1'\n[access]\noperators = [{uid}]\n\
+         [limits]\nparties = 1_048_576\nuid_share = 1024\n"
+    );
+    let daemon = system(&config);
+    let mut operator = user(&daemon);
+    for number in 0..9 {
+        let party_id = format!("p{number}");
+        assert_eq!(
+            register(&mut operator, &party_id, &format!("ann{number}"))["error"],
+            Value::Null
+        );
+        // That a peer came and went is a change as well, and takes the place of the other.
+        if number % 2 == 0 {
+            let leave = json!({"party_id": party_id, "peer_id": format!("ann{number}")});
+            operator.call("party.leave", leave);
+        }
+    }
+    let error = register(&mut operator, "another", "ben")["error"].take();
+    assert_error(&error, "rate_limited");
+    let message = error["message"].as_str().expect("a message");
+    let told = format!("user {uid} has 9 of the changes that wait for the control server");
+    assert!(message.contains(&told), "{message}");
+    let hint = error["data"]["hint"].as_str().expect("a hint");
+    assert!(hint.contains("limits.uid_share"), "{hint}");
+    if is_root() {
+        let mut admin = daemon.client();
+        for number in 0..12 {
+            let party_id = format!("admin{number}");
+            assert_eq!(register(&mut admin, &party_id, "root")["error"], Value::Null);
+        }
+    }
+    // So it is after a restart.
+    let daemon = daemon.kill().start();
+    let error = register(&mut user(&daemon), "another", "ben")["error"].take();
+    assert_error(&error, "rate_limited");
+}
+
+#[test]
 fn a_user_fills_its_share_of_the_parties_and_leaves_the_rest() {
     let uid = uid();
     let daemon = system(&format!("[access]\noperators = [{uid}]\n[limits]\nparties = 8\n"));

@@ -176,6 +176,8 @@ pub struct IntentRecord {
     pub key: RequestKey,
     /// When it was done.
     pub at: Timestamp,
+    /// User that the peer belongs to, whose share it counts for; none in rows of before.
+    pub owner: Option<User>,
 }
 
 /// What a control server is to be told of a peer and its party. What the peer says of itself is in

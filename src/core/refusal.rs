@@ -73,7 +73,8 @@ pub enum Refusal {
     /// One client has filled its part of a table.
     #[error("{payer} has {limit} of the {what}, the most that it may have")]
     ShareFull {
-        /// The table, as in [`Refusal::RegistryFull`], `memberships` or `bytes of waiting signals`.
+        /// The table, as in [`Refusal::RegistryFull`], `memberships`, `bytes of waiting signals` or
+        /// [`Refusal::INTENTS`].
         what: &'static str,
         /// Client that fills it.
         payer: Payer,
@@ -146,6 +147,9 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Name of the table of intents.
+    pub const INTENTS: &str = "changes that wait for the control server";
+
     /// What an operator can do about a bound that was reached: which key of the configuration to
     /// change. `None` for a refusal that has nothing to do with all clients together.
     pub fn remedy(&self) -> Option<String> {
@@ -158,6 +162,10 @@ impl Refusal {
             Self::RegistryFull { what, .. } => Some(format!("raise {}", key(what))),
             Self::ShareFull { what: "relays", payer: Payer::Peer(_), .. } => {
                 Some("have relays show auth.relay_key".to_owned())
+            }
+            // Its size is no key.
+            Self::ShareFull { what: Self::INTENTS, .. } => {
+                Some("lower limits.uid_share, or wait until the server can be reached".to_owned())
             }
             Self::ShareFull { what, payer: Payer::User(_) | Payer::Server, .. } => {
                 Some(format!("raise {} or lower limits.uid_share", key(what)))

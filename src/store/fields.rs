@@ -113,6 +113,17 @@ impl<'a> Fields<'a> {
         self.hash().map(Some)
     }
 
+    /// As [`Self::integer`], of a column that may be null.
+    pub(super) fn optional_integer<T: TryFrom<i64, Error: Display>>(
+        &mut self,
+    ) -> Result<Option<T>, Fault> {
+        if self.value()? == ValueRef::Null {
+            return Ok(None);
+        }
+        self.next -= 1;
+        self.integer().map(Some)
+    }
+
     /// Reads the checksum, and compares it with the columns before it.
     pub(super) fn seal(&mut self) -> Result<(), Fault> {
         let covered = (0..self.next).map(|index| self.row.get_ref(index));

@@ -87,7 +87,7 @@ CREATE TABLE intents (
     deed TEXT NOT NULL,
     key TEXT NOT NULL,
     at INTEGER NOT NULL,
-    checksum INTEGER NOT NULL,
+    checksum INTEGER NOT NULL, owner INTEGER,
     PRIMARY KEY (party_id, peer_id)
 ) STRICT, WITHOUT ROWID;
 

@@ -65,7 +65,7 @@ impl Transaction<'_> {
             _ => return self.perform(command),
         };
         if deed != Deed::Update {
-            self.may_intend(&party_id, &peer_id)?;
+            self.may_intend(&party_id, std::slice::from_ref(&peer_id))?;
         }
         let before = self.member(&party_id, &peer_id).ok().map(|member| member.record.info.clone());
         let lives_there = self.lives_there(&party_id);
@@ -73,10 +73,11 @@ impl Transaction<'_> {
             // Before it is done, which without it would forget the party. To leave again does no
             // harm; to be told by a receipt that one did could, where one came back since.
             let key = self.fresh_key();
+            // First, so that the others take no room from it.
+            self.intend(&party_id, &peer_id, Deed::Leave, key);
             if self.party(&party_id)?.record.host_id == peer_id {
                 self.take_leave(&party_id);
             }
-            self.intend(&party_id, &peer_id, Deed::Leave, key);
         }
         let outcome = self.perform(command)?;
         match (deed, before) {
@@ -157,9 +158,7 @@ impl Transaction<'_> {
         let host_id = party.record.host_id.clone();
         let ours = party.members.iter().filter(|(_, member)| member.is_live());
         let ours: Vec<_> = ours.map(|(id, _)| id.clone()).collect();
-        let (limit, count) =
-            (self.registry.rules.intents, self.registry.outbox.intent_count + ours.len());
-        if count > limit || !ours.contains(&host_id) {
+        if !ours.contains(&host_id) || self.may_intend(party_id, &ours).is_err() {
             return;
         }
         for peer_id in ours {

@@ -13,6 +13,7 @@ use crate::core::command::{Membership, Outcome, Refusal, Upstream, UpstreamPart}
 use crate::core::record::{
     ChoiceRecord, CredentialRecord, Deed, IntentRecord, Owner, RequestKey, ServerKey, User,
 };
+use crate::core::shares::{Payer, Tally};
 
 type Key = (PartyId, PeerId);
 
@@ -24,6 +25,8 @@ pub(super) struct Outbox {
     /// Never an empty party.
     pub(super) intents: BTreeMap<PartyId, BTreeMap<PeerId, IntentRecord>>,
     pub(super) intent_count: usize,
+    /// Intents of each user.
+    pub(super) payers: Tally,
     pub(super) credentials: BTreeMap<(ServerKey, PeerId), CredentialRecord>,
 }
 
@@ -46,6 +49,9 @@ impl Outbox {
     ) -> Option<IntentRecord> {
         let (party_id, peer_id) = key;
         let added = usize::from(record.is_some());
+        if let Some(owner) = record.as_ref().and_then(|record| record.owner) {
+            self.payers.add(&Payer::User(owner), 1);
+        }
         let before = match record {
             Some(record) => {
                 let party = self.intents.entry(party_id.clone()).or_default();
@@ -61,6 +67,9 @@ impl Outbox {
             }
         };
         self.intent_count = self.intent_count + added - usize::from(before.is_some());
+        if let Some(owner) = before.as_ref().and_then(|before| before.owner) {
+            self.payers.remove(&Payer::User(owner), 1);
+        }
         before
     }
 
@@ -198,13 +207,41 @@ impl Registry {
 }
 
 impl Transaction<'_> {
-    /// Whether another intent may be noted for a peer of a party.
-    pub(super) fn may_intend(&self, party_id: &PartyId, peer_id: &PeerId) -> Result<(), Refusal> {
+    /// Whether intents may be noted for peers of a party: within the share of each owner, and within
+    /// the bound of all.
+    pub(super) fn may_intend(&self, party_id: &PartyId, peers: &[PeerId]) -> Result<(), Refusal> {
         let (outbox, limit) = (&self.registry.outbox, self.registry.rules.intents);
-        match outbox.intent_count >= limit && outbox.intent(party_id, peer_id).is_none() {
+        let fresh = peers.iter().filter(|peer_id| outbox.intent(party_id, peer_id).is_none());
+        let mut added = BTreeMap::<Option<User>, usize>::new();
+        fresh.for_each(|peer_id| *added.entry(self.intent_owner(peer_id)).or_default() += 1);
+        for (owner, amount) in &added {
+            let payer = owner.filter(|owner| !self.is_own_administration(*owner));
+            self.within_share(
+                Refusal::INTENTS,
+                &outbox.payers,
+                payer.map(Payer::User),
+                *amount,
+                limit,
+            )?;
+        }
+        match outbox.intent_count + added.values().sum::<usize>() > limit && !added.is_empty() {
             true => Err(Refusal::OutboxFull { limit }),
             false => Ok(()),
         }
+    }
+
+    /// The user whose share an intent about a peer counts for.
+    fn intent_owner(&self, peer_id: &PeerId) -> Option<User> {
+        match self.registry.owner_of(peer_id, self.now) {
+            Some(Owner::User(owner)) => Some(owner),
+            _ => self.caller.user(),
+        }
+    }
+
+    /// True where an administrator, or this program itself, acts for a peer of its own: there is no
+    /// share of that.
+    fn is_own_administration(&self, owner: User) -> bool {
+        self.caller.payer().is_none() && self.caller.user() == Some(owner)
     }
 
     /// Notes what the server is to be told of a peer, in place of what it was to be told before.
@@ -217,10 +254,11 @@ impl Transaction<'_> {
         deed: Deed,
         key: RequestKey,
     ) {
-        if self.may_intend(party_id, peer_id).is_ok() {
+        if self.may_intend(party_id, std::slice::from_ref(peer_id)).is_ok() {
+            let owner = self.intent_owner(peer_id);
             let (party_id, peer_id) = (party_id.clone(), peer_id.clone());
             let at = self.now.wall;
-            self.put_intent(IntentRecord { party_id, peer_id, deed, key, at });
+            self.put_intent(IntentRecord { party_id, peer_id, deed, key, at, owner });
         }
     }
 

@@ -19,7 +19,7 @@ impl Transaction<'_> {
     pub(super) fn room_for_party(&self) -> Result<(), Refusal> {
         let (registry, payer) = (&self.registry, self.caller.payer());
         let limit = registry.rules.parties;
-        self.within_share("parties", &registry.party_payers, payer, limit)?;
+        self.within_share("parties", &registry.party_payers, payer, 1, limit)?;
         within("parties", registry.parties.len(), limit)
     }
 
@@ -28,7 +28,7 @@ impl Transaction<'_> {
     pub(super) fn room_for_membership(&self) -> Result<(), Refusal> {
         let payer = self.caller.payer().filter(|payer| matches!(payer, Payer::User(_)));
         let limit = self.registry.rules.parties;
-        self.within_share("memberships", &self.registry.membership_payers, payer, limit)
+        self.within_share("memberships", &self.registry.membership_payers, payer, 1, limit)
     }
 
     pub(super) fn room_for_relay(&self) -> Result<(), Refusal> {
@@ -40,7 +40,7 @@ impl Transaction<'_> {
             return Err(Refusal::ShareFull { what: "relays", payer, limit });
         }
         let shared = RELAY_SHARES.saturating_mul(limit);
-        self.within_share("relays", &registry.relay_payers, self.relay_payer(), shared)?;
+        self.within_share("relays", &registry.relay_payers, self.relay_payer(), 1, shared)?;
         within("relays", registry.relays.len(), limit)
     }
 
@@ -60,7 +60,7 @@ impl Transaction<'_> {
     ) -> Result<Option<TokenHash>, Refusal> {
         let (identities, limit) = (&self.registry.identities, self.registry.rules.tokens);
         let payer = self.caller.payer();
-        let share = self.within_share("tokens", &identities.payers, payer, limit);
+        let share = self.within_share("tokens", &identities.payers, payer, 1, limit);
         let Err(refusal) = share.and_then(|()| within("tokens", identities.len(), limit)) else {
             return Ok(None);
         };
@@ -112,9 +112,10 @@ impl Transaction<'_> {
             _ => Ok(()),
         }
     }
+        amount: usize,
 
     /// A share of the whole table is no bound beside that of all.
-    fn within_share(
+    pub(super) fn within_share(
         &self,
         what: &'static str,
         payers: &Tally,
@@ -122,8 +123,8 @@ impl Transaction<'_> {
         table: usize,
     ) -> Result<(), Refusal> {
         let shares = self.registry.rules.shares;
-        let exceeded =
-            payer.and_then(|payer| payers.exceeded(&payer, 1, |payer| shares.of(payer, table)));
+        let share = |payer: &Payer| shares.of(payer, table);
+        let exceeded = payer.and_then(|payer| payers.exceeded(&payer, amount, share));
         match exceeded {
             Some((payer, limit)) if limit < table => Err(Refusal::ShareFull { what, payer, limit }),
             _ => Ok(()),

@@ -3,6 +3,7 @@ ALTER TABLE members ADD COLUMN address TEXT;
 ALTER TABLE tokens ADD COLUMN address TEXT;
 ALTER TABLE tokens ADD COLUMN claim BLOB;
 ALTER TABLE receipts ADD COLUMN request TEXT;
+ALTER TABLE intents ADD COLUMN owner INTEGER;
 -- A claim was named by a req_id, which proves nothing any more.
 DELETE FROM receipts WHERE done = '{"done":"claimed"}';
 

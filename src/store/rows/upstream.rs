@@ -12,8 +12,8 @@ use crate::server_url::{BadServerUrl, ServerUrl};
 use crate::store::inspect::Fault;
 
 pub(super) const PUT_INTENT: &str = "
-    INSERT OR REPLACE INTO intents (party_id, peer_id, deed, key, at, checksum)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    INSERT OR REPLACE INTO intents (party_id, peer_id, deed, key, at, owner, checksum)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 pub(super) const DELETE_INTENT: &str = "DELETE FROM intents WHERE party_id = ?1 AND peer_id = ?2";
 pub(super) const PUT_CREDENTIAL: &str = "
     INSERT OR REPLACE INTO credentials (server, peer_id, token, renew_at, owner, checksum)
@@ -31,7 +31,8 @@ pub(super) const PUT_PIN: &str = "
 pub(super) const DELETE_PIN: &str = "DELETE FROM pins WHERE party_id = ?1 AND peer_id = ?2";
 
 const INTENTS: &str = "
-    SELECT party_id, peer_id, deed, key, at, checksum FROM intents ORDER BY party_id, peer_id";
+    SELECT party_id, peer_id, deed, key, at, owner, checksum
+    FROM intents ORDER BY party_id, peer_id";
 const PINS: &str = "
     SELECT party_id, peer_id, public_key, replaced_by, at, checksum
     FROM pins ORDER BY party_id, peer_id";
@@ -47,6 +48,7 @@ pub(super) fn intent_values(intent: &IntentRecord) -> Vec<Value> {
         Value::Text(deed_name(intent.deed).into()),
         Value::Text(intent.key.0.to_string()),
         time(intent.at),
+        intent.owner.map_or(Value::Null, |owner| Value::from(owner.0)),
     ])
 }
 
@@ -93,6 +95,7 @@ pub(super) fn read(connection: &Connection, rows: &mut Vec<Write>) -> Result<(),
             deed: fields.parse(parse_deed)?,
             key: RequestKey(fields.text::<String>()?.into()),
             at: fields.time()?,
+            owner: fields.optional_integer()?.map(User),
         };
         fields.seal()?;
         Ok(Write::PutIntent(intent))

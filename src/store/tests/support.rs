@@ -193,6 +193,8 @@ pub(super) fn intent(party_id: impl Display, peer_id: impl Display, variant: u16
         deed: deeds[usize::from(variant) % 4],
         key: RequestKey(format!("request '{variant}'").into()),
         at: time(i64::from(variant) * 1_000_003),
+        // Fixtures of old versions have none.
+        owner: (variant > 3).then_some(User(u32::from(variant))),
     }
 }
 

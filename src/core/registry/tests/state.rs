@@ -123,6 +123,10 @@ fn check_payers(registry: &Registry) {
     registry.relays.values().filter_map(|relay| relay.payer.as_ref()).for_each(|payer| {
         relays.add(payer, 1);
     });
+    let mut intents = Tally::default();
+    let owners = registry.outbox.intents.values().flat_map(|party| party.values());
+    owners.filter_map(|intent| intent.owner).for_each(|owner| intents.add(&Payer::User(owner), 1));
+    assert_eq!(registry.outbox.payers, intents);
     assert_eq!(registry.party_payers, parties);
     assert_eq!(registry.membership_payers, memberships);
     assert_eq!(registry.signal_payers, signals);

@@ -46,6 +46,7 @@ fn a_peer_leaves_a_party_that_it_is_not_known_to_have_asked_for() {
     world.ann(register("two", "b"));
     world.registry.outbox.intents.clear();
     world.registry.outbox.intent_count = 0;
+    world.registry.outbox.payers = Default::default();
     let heard = world.hear(&there("two", &["b", "a"]), Occasion::News);
     assert_eq!((told(&heard), asks(&heard)), (vec![], vec!["leave two a".to_owned()]));
     assert_eq!(world.party("two").origin, Origin::Local);
