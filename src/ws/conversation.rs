@@ -134,6 +134,7 @@ impl Conversation {
     /// Does what is due. The moments are kept from turn to turn, so that a busy connection does
     /// not put them off.
     async fn keep_time(&self) {
+        self.forget_lost_peers().await;
         self.follow_clock();
         let now = Instant::now();
         if self.signals_at.get().is_some_and(|at| at <= now) {
@@ -231,6 +232,7 @@ impl Conversation {
         if self.line.closing_since().is_some() {
             return None;
         }
+        self.forget_lost_peers().await;
         let Inbound { frame, req_id } = match inbound {
             Ok(inbound) => inbound,
             Err(bad) => {
@@ -295,6 +297,7 @@ impl Conversation {
     }
 
     async fn hear(&self, delivery: Delivery) {
+        self.forget_lost_peers().await;
         match delivery {
             Delivery::Event(key, news) => {
                 let party_id = self.hearing.borrow().party_of(key);

@@ -146,6 +146,7 @@ impl Face {
             let line = lock(&self.lines).by_id.get(&connection).cloned();
             if let Some(line) = line {
                 log::info!("a connection took a peer over: peer={peer_id} from={connection:?}");
+                line.lose_peer();
                 displaced_by_another(&line, peer_id, entirely, self.now());
             }
         }
@@ -154,6 +155,16 @@ impl Face {
     /// Whether what waits for a peer goes to this connection.
     pub(super) fn is_holder(&self, peer_id: &PeerId, connection: ConnectionId) -> bool {
         lock(&self.holders).is_latest(peer_id, connection)
+    }
+
+    /// True while a connection speaks for a peer.
+    pub(super) fn speaks_for(&self, peer_id: &PeerId, connection: ConnectionId) -> bool {
+        lock(&self.holders).holds(peer_id, connection)
+    }
+
+    /// True where others speak for a peer, and a connection does not.
+    pub(super) fn only_others_speak_for(&self, peer_id: &PeerId, connection: ConnectionId) -> bool {
+        lock(&self.holders).only_others_hold(peer_id, connection)
     }
 
     pub(super) fn release<'a>(

@@ -52,6 +52,16 @@ impl Holders {
         latest.is_none_or(|latest| *latest == connection)
     }
 
+    /// True for a connection that speaks for a peer.
+    pub(super) fn holds(&self, peer_id: &PeerId, connection: ConnectionId) -> bool {
+        self.by_peer.get(peer_id).is_some_and(|holders| holders.contains(&connection))
+    }
+
+    /// True where others speak for a peer, and a connection does not.
+    pub(super) fn only_others_hold(&self, peer_id: &PeerId, connection: ConnectionId) -> bool {
+        self.by_peer.get(peer_id).is_some_and(|holders| !holders.contains(&connection))
+    }
+
     /// Removes a connection from those that speak for a peer.
     pub(super) fn release(&mut self, peer_id: &PeerId, connection: ConnectionId) {
         let Some(holders) = self.by_peer.get_mut(peer_id) else { return };
@@ -106,6 +116,9 @@ mod tests {
         let displaced = [Displaced { connection: FIRST, entirely: true }];
         assert_eq!(holders.displace(&peer("b"), SECOND), displaced);
         assert!(holders.is_latest(&peer("a"), THIRD));
+        assert!(holders.holds(&peer("a"), THIRD) && !holders.holds(&peer("a"), FIRST));
+        assert!(holders.only_others_hold(&peer("a"), FIRST));
+        assert!(!holders.only_others_hold(&peer("c"), FIRST), "nobody holds it");
     }
 
     #[test]

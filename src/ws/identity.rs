@@ -176,6 +176,24 @@ impl Conversation {
         Ok(Claimed { identity, token })
     }
 
+    /// Speaks no more for the peers that another connection took over, and hears no more of parties
+    /// in which they alone were.
+    pub(super) async fn forget_lost_peers(&self) {
+        if !self.line.take_lost_peer() {
+            return;
+        }
+        let lost: Vec<_> = {
+            let mut peers = self.peers.borrow_mut();
+            peers.extract_if(.., |peer_id| !self.face.speaks_for(peer_id, self.line.id)).collect()
+        };
+        let party_ids = self.hearing.borrow().party_ids();
+        for (party_id, peer_id) in party_ids.iter().flat_map(|id| lost.iter().map(move |p| (id, p)))
+        {
+            let gone = self.hearing.borrow_mut().forget_own(party_id, peer_id);
+            self.unsubscribe(gone).await;
+        }
+    }
+
     /// Tells times by this wall clock from now on, if it is known.
     pub(super) fn tell_times_at(&self, utc_offset: Option<UtcOffset>) {
         if utc_offset.is_some() {

@@ -71,6 +71,8 @@ pub(super) struct Line {
     /// When it was asked last, or else connected.
     asked_last_ms: AtomicU64,
     offences: Mutex<Buckets<()>>,
+    /// True once another connection took over a peer, until the conversation has taken note.
+    has_lost_peer: AtomicBool,
     hangup: Hangup,
 }
 
@@ -123,6 +125,7 @@ impl Line {
             asked_ms: AtomicU64::new(0),
             asked_last_ms: AtomicU64::new(millis(opened)),
             offences: Mutex::new(Buckets::new(rate, 1)),
+            has_lost_peer: AtomicBool::new(false),
             hangup,
         }
     }
@@ -295,6 +298,17 @@ impl Line {
     /// How many frames wait for the client.
     pub(super) fn queued(&self) -> usize {
         self.lock().waiting.len()
+    }
+
+    /// Notes that another connection took over a peer.
+    pub(super) fn lose_peer(&self) {
+        self.has_lost_peer.store(true, Ordering::Relaxed);
+    }
+
+    /// True once after each [`Line::lose_peer`].
+    pub(super) fn take_lost_peer(&self) -> bool {
+        self.has_lost_peer.load(Ordering::Relaxed)
+            && self.has_lost_peer.swap(false, Ordering::Relaxed)
     }
 
     /// Ends the connection from outside, whatever its session does.

@@ -34,7 +34,10 @@ impl Conversation {
     /// stays as it was, and what waits tells why.
     async fn hear_anew(&self, party_id: &PartyId, newcomers: &[PeerId]) -> Result<(), Failure> {
         let (key, party) = self.subscribe(party_id).await?;
-        let renewed = self.hearing.borrow_mut().renew(key, &party, newcomers);
+        // Another connection may have taken one over meanwhile.
+        let is_lost = |id: &&PeerId| self.face.only_others_speak_for(id, self.line.id);
+        let newcomers: Vec<_> = newcomers.iter().filter(|id| !is_lost(id)).cloned().collect();
+        let renewed = self.hearing.borrow_mut().renew(key, &party, &newcomers);
         if renewed.is_new {
             self.tell_party(&party);
         }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{host, newcomer};
-use crate::harness::{Daemon, Setup, Ws};
+use crate::harness::{Daemon, Setup, Ws, announced};
 
 /// Greets for a peer with the cap to take it over.
 fn take_over(server: &Daemon, peer_id: &str, token: &str) -> Ws {
@@ -57,6 +57,40 @@ fn a_connection_is_closed_when_its_last_peer_was_taken_over() {
     assert_eq!(older.rest(), [taken_over("bob")]);
     assert_eq!(older.closed.map(|closed| closed.code.into()), Some(4001_u16));
     newer.settled();
+}
+
+#[test]
+fn a_connection_neither_syncs_nor_hears_the_party_of_a_peer_that_was_taken_over() {
+    let server = Setup::server().start();
+    let (mut older, alice) = host(&server, "lan", "alice");
+    older.send(json!({"type": "hello", "caps": ["lanragectl"], "peer_id": "bob"}));
+    older.await_type("welcome");
+    let mut newer = take_over(&server, "alice", &alice);
+    newer.settled();
+    assert_eq!(older.settled(), [taken_over("alice")]);
+    older.send(json!({"type": "sync", "req_id": "1", "party_id": "lan", "have": null}));
+    let refused = older.await_type("error");
+    assert_eq!((&refused["code"], &refused["req_id"]), (&json!("not_a_member"), &json!("1")));
+    let (mut carl, _) = newcomer(&server, "carl");
+    carl.send(json!({"type": "join_party", "party_id": "lan", "peer": announced("carl")}));
+    carl.await_type("party_update");
+    newer.await_type("peer_joined");
+    assert_eq!(older.settled(), [] as [Value; 0]);
+    // Nor may it act for the peer; for its other one it may.
+    for frame in [
+        json!({"type": "update_peer", "party_id": "lan", "peer": announced("alice")}),
+        json!({"type": "heartbeat", "party_id": "lan", "peer_id": "alice"}),
+        json!({"type": "leave_party", "party_id": "lan", "peer_id": "alice"}),
+        json!({"type": "join_party", "party_id": "lan", "peer": announced("alice")}),
+    ] {
+        older.send(frame);
+        assert_eq!(older.await_type("error")["code"], "permission_denied");
+    }
+    older.send(json!({"type": "join_party", "party_id": "lan", "peer": announced("bob")}));
+    older.await_type("party_update");
+    newer.await_type("peer_joined");
+    carl.send(json!({"type": "leave_party", "party_id": "lan", "peer_id": "carl"}));
+    assert_eq!(older.await_type("peer_left")["peer_id"], "carl");
 }
 
 #[test]
