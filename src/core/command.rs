@@ -481,7 +481,13 @@ pub enum Outcome {
     /// To `Import`.
     Imported(ImportCounts),
     /// To `Claim`.
-    Claimed(Identity),
+    Claimed {
+        /// The peer.
+        identity: Identity,
+        /// True if the token to issue is good; else the one that was shown is, and lasts longer
+        /// where one was to be issued.
+        is_issued: bool,
+    },
     /// To `Revoke` and `Release`.
     Revoked(Revoked),
     /// To `Return`: with the parties in which a connection is to keep the peer alive.

@@ -160,8 +160,8 @@ impl Conversation {
             hold: if takes_over { Hold::Alone } else { Hold::Shared },
             claim: claim.as_ref().map(token::claim_hash),
         };
-        let identity = match self.ask(Ask::Command(command)).await? {
-            Answer::Outcome(Outcome::Claimed(identity)) => identity,
+        let (identity, is_issued) = match self.ask(Ask::Command(command)).await? {
+            Answer::Outcome(Outcome::Claimed { identity, is_issued }) => (identity, is_issued),
             other => return Err(unexpected(&other)),
         };
         self.returning.borrow_mut().remove(&identity.peer_id);
@@ -172,7 +172,7 @@ impl Conversation {
         }
         self.tell_times_at(identity.utc_offset);
         let shown = proof.map(|proof| proof.token);
-        let token = fresh.map(Token::into_secret).or(shown);
+        let token = fresh.filter(|_| is_issued).map(Token::into_secret).or(shown);
         Ok(Claimed { identity, token })
     }
 

@@ -99,7 +99,7 @@ fn shows_state(outcome: &Outcome) -> bool {
         Outcome::Party(_)
             | Outcome::Peer(_)
             | Outcome::Relay(_)
-            | Outcome::Claimed(_)
+            | Outcome::Claimed { .. }
             | Outcome::Returned(_)
             | Outcome::Receipt(_)
     )

@@ -70,6 +70,17 @@ impl Registry {
     }
 }
 
+/// What a claim does about the peer's tokens.
+enum Plan {
+    Nothing,
+    /// Gives out another token, for which one may have to go.
+    Issue {
+        displaced: Option<TokenHash>,
+    },
+    /// Gives this token a new life.
+    Renew(Token),
+}
+
 impl Transaction<'_> {
     /// Whether the caller may act for the peer that a command is about.
     pub(super) fn authorize(&self, command: &Command) -> Result<(), Refusal> {
@@ -177,17 +188,26 @@ impl Transaction<'_> {
             (None, false) => identities.all_of(&peer_id),
             _ => Vec::new(),
         };
-        // A claim that frees a place needs none.
-        let frees = !spent.is_empty() || identities.surplus_of(&peer_id, proof).is_some();
-        let displaced = match issue.is_some() && !frees {
-            true => self.room_for_token(&peer_id, proof, is_live)?,
-            false => None,
+        let live = shown.as_ref().filter(|_| is_live);
+        let plan = match issue {
+            None => Plan::Nothing,
+            // A claim that frees a place needs none.
+            Some(_) if !spent.is_empty() => Plan::Issue { displaced: None },
+            Some(_) => self.plan_token(&peer_id, live, claim.filter(|_| repeats))?,
         };
-        displaced.iter().chain(&spent).for_each(|hash| self.delete_token(hash));
+        spent.iter().for_each(|hash| self.delete_token(hash));
         if !proven {
             self.forget_receipts(&peer_id);
         }
-        let issued = issue.map(|hash| self.issue(hash, &peer_id, proof, claim));
+        let issue = issue.filter(|_| matches!(plan, Plan::Issue { .. }));
+        let issued = match plan {
+            Plan::Nothing => None,
+            Plan::Issue { displaced } => {
+                displaced.iter().for_each(|hash| self.delete_token(hash));
+                issue.map(|hash| self.issue(hash, &peer_id, claim))
+            }
+            Plan::Renew(token) => Some(self.renew(token)),
+        };
         if hold != Hold::No {
             let identities = &mut self.registry.identities;
             let proof = HoldProof(issue.or(shown.as_ref().map(|token| token.record.hash)));
@@ -198,20 +218,52 @@ impl Transaction<'_> {
         // The owner is back: whoever could show nothing sees no more of its parties.
         self.end_returned(&peer_id);
         let shown = shown.filter(|_| is_live).map(|token| token.ends);
-        Ok(Outcome::Claimed(self.registry.identity(&peer_id, issued.or(shown), now)))
+        let identity = self.registry.identity(&peer_id, issued.or(shown), now);
+        Ok(Outcome::Claimed { identity, is_issued: issue.is_some() })
+    }
+
+    /// Decides how a peer gets a token. Where it has as many as it may, or the table has no room, a
+    /// renewal gives the token itself a new life: whoever has another one of the peer is not pushed
+    /// out. `repeated` is the secret of a claim that came again.
+    fn plan_token(
+        &self,
+        peer_id: &PeerId,
+        shown: Option<&Token>,
+        repeated: Option<ClaimHash>,
+    ) -> Result<Plan, Refusal> {
+        let identities = &self.registry.identities;
+        let hash = shown.map(|token| token.record.hash);
+        let full = match identities.has_all_tokens(peer_id) {
+            true => None,
+            false => match self.room_for_token(hash) {
+                Ok(displaced) => return Ok(Plan::Issue { displaced }),
+                Err(refusal) => Some(refusal),
+            },
+        };
+        let used = identities.token_used_by(peer_id, self.caller.connection);
+        let used = used.filter(|token| token.is_live(self.now) && repeated.is_none());
+        if let Some(token) = shown.or(used) {
+            return Ok(Plan::Renew(token.clone()));
+        }
+        // The answers before were lost.
+        let displaced = identities.oldest_of(peer_id, repeated);
+        match full.filter(|_| displaced.is_none()) {
+            Some(refusal) => Err(refusal),
+            None => Ok(Plan::Issue { displaced }),
+        }
+    }
+
+    /// Gives a token the life of a fresh one, and returns when it ends.
+    fn renew(&mut self, token: Token) -> Duration {
+        let Now { wall: issued_at, elapsed } = self.now;
+        let ends = elapsed.saturating_add(self.registry.rules.token_ttl);
+        let record = TokenRecord { issued_at, expires_at: self.now.wall_at(ends), ..token.record };
+        self.put_token(Token { record, issued: signed(elapsed), ends, shown: token.shown });
+        ends
     }
 
     /// Gives a token out, and returns when it ends.
-    fn issue(
-        &mut self,
-        hash: TokenHash,
-        peer_id: &PeerId,
-        shown: Option<TokenHash>,
-        claim: Option<ClaimHash>,
-    ) -> Duration {
-        if let Some(surplus) = self.registry.identities.surplus_of(peer_id, shown) {
-            self.delete_token(&surplus);
-        }
+    fn issue(&mut self, hash: TokenHash, peer_id: &PeerId, claim: Option<ClaimHash>) -> Duration {
         let Now { wall: issued_at, elapsed } = self.now;
         let ends = elapsed.saturating_add(self.registry.rules.token_ttl);
         let expires_at = self.now.wall_at(ends);

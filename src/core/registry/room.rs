@@ -49,14 +49,11 @@ impl Transaction<'_> {
         self.caller.payer().filter(|_| self.caller.principal != Principal::RelayKey)
     }
 
-    /// Room for another token of a peer, and the token that has to go for it. Where there is no
-    /// room, an unused claim goes; else an older token of the peer. Who shows a live token is never
-    /// refused: it may have one token above the bound.
+    /// Room for another token, and the unused claim that has to go for it; never the token that was
+    /// shown.
     pub(super) fn room_for_token(
         &self,
-        peer_id: &PeerId,
         shown: Option<TokenHash>,
-        is_live: bool,
     ) -> Result<Option<TokenHash>, Refusal> {
         let (identities, limit) = (&self.registry.identities, self.registry.rules.tokens);
         let payer = self.caller.payer();
@@ -68,11 +65,7 @@ impl Transaction<'_> {
             Refusal::ShareFull { payer, .. } => Some(payer),
             _ => None,
         };
-        let unused = identities.unused.oldest(payer, shown);
-        match unused.or_else(|| identities.oldest_of(peer_id, shown)) {
-            None if !is_live => Err(refusal),
-            displaced => Ok(displaced),
-        }
+        identities.unused.oldest(payer, shown).map(Some).ok_or(refusal)
     }
 
     /// Room for a signal of so many bytes. Each sender, each target, and each payer has a share. A
@@ -112,7 +105,6 @@ impl Transaction<'_> {
             _ => Ok(()),
         }
     }
-        amount: usize,
 
     /// A share of the whole table is no bound beside that of all.
     pub(super) fn within_share(
@@ -120,6 +112,7 @@ impl Transaction<'_> {
         what: &'static str,
         payers: &Tally,
         payer: Option<Payer>,
+        amount: usize,
         table: usize,
     ) -> Result<(), Refusal> {
         let shares = self.registry.rules.shares;

@@ -11,8 +11,8 @@ use crate::core::command::{ConnectionId, Now};
 use crate::core::record::{ClaimHash, TokenHash, TokenRecord};
 use crate::core::shares::{Payer, Tally};
 
-/// Tokens of one peer, each of a renewal whose answer may have been lost; more, and the oldest
-/// goes.
+/// Tokens of one peer, each of a renewal whose answer may have been lost. With as many, a renewal
+/// issues none: the token that was shown lasts longer.
 const TOKENS_OF_A_PEER: usize = 8;
 
 /// A token, and its life on the clock of [`Now::elapsed`].
@@ -147,10 +147,6 @@ impl Identities {
             }
             if let Some(tokens) = self.of_peer.get_mut(peer_id) {
                 tokens.remove(&(before.issued, *hash));
-                if tokens.is_empty() {
-                    self.of_peer.remove(peer_id);
-                    self.taken_alone.remove(peer_id);
-                }
             }
         }
         if let Some(token) = token {
@@ -161,6 +157,11 @@ impl Identities {
             let tokens = self.of_peer.entry(token.record.peer_id.clone()).or_default();
             tokens.insert((token.issued, *hash));
             self.tokens.insert(*hash, token);
+        } else if let Some(Token { record: TokenRecord { peer_id, .. }, .. }) = &before
+            && self.of_peer.get(peer_id).is_some_and(BTreeSet::is_empty)
+        {
+            self.of_peer.remove(peer_id);
+            self.taken_alone.remove(peer_id);
         }
         before
     }
@@ -342,30 +343,38 @@ impl Identities {
         tokens.map(|(_, hash)| *hash).collect()
     }
 
-    /// The token that has to go for another one of its peer: the oldest, but never the one that was
-    /// shown.
-    pub(super) fn surplus_of(
-        &self,
-        peer_id: &PeerId,
-        shown: Option<TokenHash>,
-    ) -> Option<TokenHash> {
-        self.of_peer.get(peer_id).filter(|all| all.len() >= TOKENS_OF_A_PEER)?;
-        self.oldest_of(peer_id, shown)
+    /// True for a peer with as many tokens as it may have.
+    pub(super) fn has_all_tokens(&self, peer_id: &PeerId) -> bool {
+        self.of_peer.get(peer_id).is_some_and(|all| all.len() >= TOKENS_OF_A_PEER)
     }
 
-    /// The peer's oldest token, but neither the one that was shown nor one that an open connection
-    /// uses.
+    /// The token by which an open connection holds a peer.
+    pub(super) fn token_used_by(
+        &self,
+        peer_id: &PeerId,
+        connection: ConnectionId,
+    ) -> Option<&Token> {
+        let proof = self.holders.get(peer_id)?.get(&connection)?;
+        self.tokens.get(&proof.0?)
+    }
+
+    /// The peer's oldest token that no open connection uses: of all, or of those that were issued
+    /// for a claim.
     pub(super) fn oldest_of(
         &self,
         peer_id: &PeerId,
-        shown: Option<TokenHash>,
+        claim: Option<ClaimHash>,
     ) -> Option<TokenHash> {
         let holders = self.holders.get(peer_id);
         let is_used = |hash| {
             holders.is_some_and(|all| all.values().any(|proof| *proof == HoldProof(Some(hash))))
         };
+        let is_of_claim = |hash: &TokenHash| {
+            let token = self.tokens.get(hash);
+            claim.is_none() || token.is_some_and(|token| token.record.claim == claim)
+        };
         let mut tokens = self.of_peer.get(peer_id)?.iter().map(|(_, hash)| *hash);
-        tokens.find(|hash| Some(*hash) != shown && !is_used(*hash))
+        tokens.find(|hash| is_of_claim(hash) && !is_used(*hash))
     }
 
     pub(super) fn first_spent(&self, grace: Duration, now: Now) -> Option<TokenHash> {

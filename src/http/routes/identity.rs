@@ -1,6 +1,7 @@
 //! Taking a peer id as one's own, and ending its tokens.
 
 use actix_web::{HttpRequest, web};
+use lanrage_ipc::control::Secret;
 use lanrage_ipc::http::{ErrorReply, RevokedReply, TokenReply};
 use lanrage_ipc::lanrage::input::{Mistake, Reader, Refusal, rules};
 use lanrage_ipc::model::PeerId;
@@ -64,11 +65,16 @@ pub(in crate::http) async fn register(
     let command =
         Command::Claim { peer_id, proof, issue: Some(token.hash()), hold: Hold::No, claim };
     match face.ask(caller, Ask::Command(command)).await? {
-        Answer::Outcome(Outcome::Claimed(identity)) => {
-            face.note_proven(token.hash());
+        Answer::Outcome(Outcome::Claimed { identity, is_issued }) => {
+            // Else the shown token was renewed itself.
+            let token = match bearer(request.headers()).ok().filter(|_| !is_issued) {
+                Some(shown) => Secret::from(String::from_utf8_lossy(shown).into_owned()),
+                None => token.into_secret(),
+            };
+            face.note_proven(token::hash(token.expose().as_bytes()));
             let expires_at = identity.expires_at.unwrap_or_else(|| face.clock.now().wall);
             Ok(web::Json(TokenReply {
-                token: token.into_secret(),
+                token,
                 peer_id: identity.peer_id,
                 expires_at: zone(identity.utc_offset).to_datetime(expires_at),
             }))

@@ -44,7 +44,7 @@ impl Translator {
                 Outcome::Signals(signals) => Ok(Reply::SignalPoll(SignalPollResult { signals })),
                 Outcome::Relay(relay) => Ok(Reply::RelayRegister(RelayResult { relay })),
                 other @ (Outcome::Imported(_)
-                | Outcome::Claimed(_)
+                | Outcome::Claimed { .. }
                 | Outcome::Returned(_)
                 | Outcome::Receipt(_)
                 | Outcome::Operations(_)

@@ -84,22 +84,54 @@ fn a_repeated_claim_ends_with_its_token() {
 
 /// Whoever stole a token can't push out the owner's by renewing.
 #[test]
-fn renewing_does_not_push_out_a_token_that_an_open_connection_uses() {
+fn renewing_does_not_push_out_the_owners_token() {
     let server = Setup::server().start();
     let own = Http::registered(server.address(), "alice").token.expect("a token");
     let (mut alice, _) = Ws::hello(server.address(), "alice", Some(&own));
-    let mut stolen = own.clone();
-    let mut pushed_out = Vec::new();
+    // The owner only speaks HTTP; carol is connected.
+    let carol = Http::registered(server.address(), "carol").token.expect("a token");
+    for (peer_id, own) in [("alice", &own), ("carol", &carol)] {
+        let mut stolen = own.clone();
+        let mut got = std::collections::BTreeSet::from([own.clone()]);
+        for _ in 0..12 {
+            stolen = renewed(&server, peer_id, &stolen);
+            got.insert(stolen.clone());
+            with_token(&server, own).get("/relays").ok();
+        }
+        // Nor by always renewing the same.
+        for _ in 0..12 {
+            got.insert(renewed(&server, peer_id, own));
+        }
+        with_token(&server, own).get("/relays").ok();
+        assert_eq!(got.len(), 8, "the bound of a peer");
+        assert_eq!(with_token(&server, own).delete("/auth/tokens").ok()["revoked"], 7);
+        assert_eq!(with_token(&server, &stolen).get("/relays").status, 401);
+        with_token(&server, own).get("/relays").ok();
+    }
+    done(&alice.ask(register("lan", "alice")));
+}
+
+#[test]
+fn hellos_on_a_thiefs_connection_do_not_push_out_the_owners_token() {
+    let server = Setup::server().start();
+    let own = Http::registered(server.address(), "alice").token.expect("a token");
+    let (mut thief, _) = Ws::hello(server.address(), "alice", Some(&own));
     for _ in 0..12 {
-        pushed_out.push(stolen.clone());
-        stolen = renewed(&server, "alice", &stolen);
+        thief.send(json!({"type": "hello", "caps": ["lanragectl"], "peer_id": "alice"}));
+        thief.await_type("welcome");
     }
     with_token(&server, &own).get("/relays").ok();
-    done(&alice.ask(register("lan", "alice")));
-    // The others have their bound.
-    let live =
-        pushed_out.iter().filter(|token| with_token(&server, token).get("/relays").status == 200);
-    assert_eq!(live.count(), 7, "with the latest there are eight");
+}
+
+#[test]
+fn a_token_that_is_renewed_itself_lasts_longer() {
+    let server = Setup::server().config("[limits]\ntokens = 1\n").start();
+    let own = server.http().post("/auth/register?peer_id=alice", None).ok();
+    let token = own["token"].as_str().expect("a token");
+    let renewed = with_token(&server, token).post("/auth/register?peer_id=alice", None).ok();
+    assert_eq!(renewed["token"], own["token"]);
+    assert!(renewed["expires_at"].as_str() > own["expires_at"].as_str(), "{renewed} {own}");
+    with_token(&server, token).get("/relays").ok();
 }
 
 fn release(server: &Daemon, peer_id: &str) -> Value {

@@ -21,7 +21,7 @@ fn taken(world: &mut World, connection: u64, command: Command) {
 
 #[track_caller]
 fn identity(applied: &Applied) -> &Identity {
-    let Outcome::Claimed(identity) = &applied.outcome else { panic!("{applied:?}") };
+    let Outcome::Claimed { identity, .. } = &applied.outcome else { panic!("{applied:?}") };
     identity
 }
 
@@ -229,21 +229,78 @@ fn a_peer_that_a_user_registered_is_that_users() {
 }
 
 #[test]
-fn the_oldest_of_a_peers_tokens_goes_when_it_has_eight() {
+fn a_peer_with_eight_tokens_renews_the_one_that_it_shows() {
     let mut world = World::new();
     world.by(stranger(1), claim_with("y", None, Some(100), false));
-    // Not in the order of their hashes.
-    let order = [5, 9, 1, 7, 3, 8, 2, 6, 4, 10];
-    for (count, n) in order.into_iter().enumerate() {
+    for n in 1..=8 {
         world.pass(SECOND);
-        world
-            .by(peers([], 1), claim_with("x", order.get(count.max(1) - 1).copied(), Some(n), true));
-        for (age, shown) in order[..=count].iter().rev().enumerate() {
-            assert_eq!(is_good(&mut world, *shown), age < 8, "{shown}, after {n}");
-        }
+        world.by(stranger(1), claim_with("x", (n > 1).then_some(n - 1), Some(n), false));
+    }
+    for n in 9..20 {
+        world.pass(HOUR);
+        let renewed = world.by(stranger(1), claim_with("x", Some(4), Some(n), n % 2 == 0));
+        assert_eq!(identity(&renewed).expires_at, Some(world.now.wall + TTL));
+        let Outcome::Claimed { is_issued, .. } = renewed.outcome else { panic!() };
+        assert!(!is_issued && !is_good(&mut world, n));
+        assert!((1..=8).all(|n| is_good(&mut world, n)), "a token was pushed out");
     }
     assert!(is_good(&mut world, 100), "another's");
     assert_eq!(world.registry.token_count(), 9);
+    // The others end when they would have ended.
+    world.pass(TTL - HOUR);
+    world.by(ROOT, Command::Expire);
+    let good: Vec<_> = (1..=8).filter(|n| is_good(&mut world, *n)).collect();
+    assert_eq!(good, [4]);
+    world.by(stranger(1), claim_with("x", Some(4), Some(20), false));
+    assert!(is_good(&mut world, 20), "there is room again");
+}
+
+/// A thief has the owner's token, and shows what it likes.
+#[test]
+fn no_renewal_of_a_thief_pushes_out_the_owners_token() {
+    type Renewal = fn(&mut World, u64);
+    let renewals: [Renewal; 4] = [
+        // The latest that it got.
+        |world, n| {
+            let latest = (1..n).rev().find(|n| is_good(world, *n)).unwrap();
+            world.by(stranger(0), claim_with("x", Some(latest), Some(n), false));
+        },
+        // Always the same.
+        |world, n| {
+            world.by(stranger(0), claim_with("x", Some(1), Some(n), false));
+        },
+        // With a claim of its own, which it repeats.
+        |world, n| {
+            let proof = (n == 2).then_some(1);
+            world.by(stranger(0), secretly(claim_with("x", proof, Some(n), false), 9));
+        },
+        // On a connection that it opened with the token.
+        |world, n| {
+            let proof = (n == 2).then_some(1);
+            world.by(stranger(5), claim_with("x", proof, Some(n), true));
+        },
+    ];
+    for (kind, renew) in renewals.into_iter().enumerate() {
+        for limit in [100, 1] {
+            let mut world = World::with(|rules| rules.tokens = limit);
+            world.by(stranger(1), claim_with("x", None, Some(1), false));
+            for n in 2..40 {
+                world.pass(SECOND);
+                if limit == 1 && n > 2 && kind == 2 {
+                    break;
+                }
+                renew(&mut world, n);
+                assert!(is_good(&mut world, 1), "{kind}, {n}, {limit}");
+                assert!(world.registry.token_count() <= 8, "{kind}, {n}");
+            }
+            // The owner gets rid of the thief.
+            let shown = Some(token(1));
+            let revoke = Command::Revoke { peer_id: "x".parse().unwrap(), keep: shown };
+            world.by(peers(["x"], 0), revoke);
+            assert_eq!(world.registry.token_count(), 1);
+            assert!(is_good(&mut world, 1));
+        }
+    }
 }
 
 #[test]
@@ -282,12 +339,12 @@ fn a_step_of_the_clock_ends_no_token_and_prolongs_none() {
 }
 
 #[test]
-fn the_oldest_token_goes_whatever_the_clock_said() {
+fn the_oldest_answer_of_a_repeated_claim_goes_whatever_the_clock_said() {
     let mut world = World::new();
     for n in 1..=9 {
         world.now.wall -= SignedDuration::try_from(HOUR).unwrap();
         world.now.elapsed += SECOND;
-        world.by(stranger(1), claim_with("x", (n > 1).then_some(n - 1), Some(n), false));
+        world.by(stranger(1), secretly(claim_with("x", None, Some(n), false), 7));
     }
     assert!(!is_good(&mut world, 1) && is_good(&mut world, 2) && is_good(&mut world, 9));
 }
@@ -468,20 +525,24 @@ fn a_claim_leaves_what_no_connection_was_to_keep_alive() {
 }
 
 #[test]
-fn a_token_goes_with_its_commit() {
+fn a_token_goes_and_lasts_with_its_commit() {
     let mut world = World::new();
     for n in 1..=8 {
         world.pass(SECOND);
-        world.by(peers([], 1), claim_with("x", (n > 1).then_some(1), Some(n), false));
+        world.by(peers([], 1), secretly(claim_with("x", None, Some(n), false), 7));
     }
     let before = state::durable(&world.registry);
-    let claimed = world.by(stranger(1), claim_with("x", Some(1), Some(9), false));
-    // The oldest but for the one that was shown is what goes.
-    assert!(is_good(&mut world, 9) && is_good(&mut world, 1) && !is_good(&mut world, 2));
+    let claimed = world.by(stranger(1), secretly(claim_with("x", None, Some(9), false), 7));
+    assert!(is_good(&mut world, 9) && is_good(&mut world, 2) && !is_good(&mut world, 1));
     world.registry.undo(claimed.changes.into_iter());
     state::check_indexes(&world.registry);
     assert_eq!(state::durable(&world.registry), before);
-    assert!(!is_good(&mut world, 9) && is_good(&mut world, 2));
+    assert!(!is_good(&mut world, 9) && is_good(&mut world, 1));
+    let renewed = world.by(stranger(1), claim_with("x", Some(1), Some(9), false));
+    assert_ne!(state::durable(&world.registry), before);
+    world.registry.undo(renewed.changes.into_iter());
+    state::check_indexes(&world.registry);
+    assert_eq!(state::durable(&world.registry), before);
 }
 
 #[test]
@@ -587,19 +648,4 @@ fn a_release_ends_all_that_is_a_peer_s_and_is_for_an_admin() {
     assert_eq!((&released.outcome, ended(&released)), (&Outcome::Revoked(counts), vec![1]));
     assert_eq!(world.members("lan"), ["a"]);
     world.by(stranger(4), claim_with("x", None, Some(2), false));
-}
-
-#[test]
-fn a_renewal_pushes_out_no_token_that_an_open_connection_uses() {
-    let mut world = World::new();
-    world.by(stranger(1), claim_with("x", None, Some(1), true));
-    for n in 2..20 {
-        world.pass(SECOND);
-        world.by(peers(["x"], 0), claim_with("x", Some(n - 1), Some(n), false));
-    }
-    assert!(is_good(&mut world, 1) && is_good(&mut world, 19) && !is_good(&mut world, 2));
-    assert_eq!(world.registry.token_count(), 8);
-    world.by(stranger(1), Command::Disconnect);
-    world.by(peers(["x"], 0), claim_with("x", Some(19), Some(20), false));
-    assert!(!is_good(&mut world, 1));
 }

@@ -97,11 +97,13 @@ fn a_live_token_is_renewed_whatever_the_table_holds() {
     let mut world = World::with(|rules| rules.tokens = 1);
     world.by(peers([], 0), claim_with("x", None, Some(1), false));
     for n in 2..6 {
-        world.registry.authenticate(&token(n - 1), world.now).unwrap();
-        world.by(peers([], 0), claim_with("x", Some(n - 1), Some(n), false));
-        assert!(world.registry.authenticate(&token(n - 1), world.now).is_ok(), "it was shown");
-        assert!(world.registry.authenticate(&token(n), world.now).is_ok());
-        assert_eq!(world.registry.token_count(), 2, "one above the bound");
+        world.registry.authenticate(&token(1), world.now).unwrap();
+        world.pass(SECOND);
+        let renewed = world.by(peers([], 0), claim_with("x", Some(1), Some(n), false));
+        let Outcome::Claimed { identity, is_issued } = renewed.outcome else { panic!() };
+        assert_eq!(world.registry.authenticate(&token(1), world.now), Ok(identity), "it lasts");
+        assert!(!is_issued && world.registry.authenticate(&token(n), world.now).is_err());
+        assert_eq!(world.registry.token_count(), 1);
     }
     world.refused(peers([], 0), claim_with("y", None, Some(9), false));
 }
