@@ -72,6 +72,7 @@ fn fixture_rows(version: u32) -> Vec<Write> {
     if version >= 5 {
         rows.push(Write::PutPin(pin("remote", "host", 1)));
         rows.push(Write::PutPin(pin("remote", "gone", 2)));
+        rows.push(Write::PutIntent(intent("remote", "owned", 5)));
         let (address, claim) = (an_address(), Some(ClaimHash([0x1c; 32])));
         rows.extend([
             Write::PutParty(PartyRecord { address, ..party("registered", 9) }),
