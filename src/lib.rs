@@ -10,6 +10,7 @@ pub mod daemon;
 pub mod discovery;
 mod engine;
 pub mod events;
+mod fair_turns;
 pub mod health;
 pub mod http;
 mod import;

@@ -173,7 +173,7 @@ pub enum Answer {
     /// To `Ask::Connection`, `Ask::SetServer` and `Ask::Retry`.
     Connection(Connection),
     /// To `Ask::Discover`.
-    Discovered(Vec<DiscoveredParty>),
+    Discovered(Arc<[DiscoveredParty]>),
     /// To `Ask::Backup`: the size of the copy in bytes.
     BackedUp(u64),
     /// To an `Ask::Subscribe` with a snapshot: the state that the events start from.

@@ -35,7 +35,7 @@ pub use record::{
     ServerKey, TokenHash, TokenRecord, User, Write,
 };
 pub use refusal_counts::{RefusalCounts, RefusalReport};
-pub use registry::{Applied, Change, Effect, Ended, Filter, HoldProof, Registry};
+pub use registry::{Applied, Change, Effect, Ended, Filter, HoldProof, Registry, least_bytes};
 pub use request::{Idempotency, Request, RequestKind};
 pub use rules::Rules;
 pub use shares::{Payer, Shares, Tally};

@@ -75,7 +75,7 @@ struct Failure {
 #[derive(Debug, Default)]
 struct Waiting {
     flushes: Vec<oneshot::Sender<()>>,
-    discovers: Vec<oneshot::Sender<Result<Vec<DiscoveredParty>, DiscoveryError>>>,
+    discovers: Vec<oneshot::Sender<Result<Arc<[DiscoveredParty]>, DiscoveryError>>>,
 }
 
 /// Blocking work on the file: at most one at a time.
@@ -171,7 +171,7 @@ impl Discovery {
             self.is_due |= is_damaged && self.failure.is_none();
             let discovered = listed.map(|listing| {
                 self.log_rejected(&listing.rejected);
-                listing.parties
+                Arc::from(listing.parties)
             });
             for asker in mem::take(&mut waiting.discovers) {
                 // Who asked may have given up.
@@ -310,7 +310,7 @@ impl Handler<AnnounceAll> for Discovery {
 }
 
 impl Handler<Discover> for Discovery {
-    type Result = ResponseFuture<Result<Vec<DiscoveredParty>, DiscoveryError>>;
+    type Result = ResponseFuture<Result<Arc<[DiscoveredParty]>, DiscoveryError>>;
 
     fn handle(&mut self, _: Discover, ctx: &mut Self::Context) -> Self::Result {
         let (sender, answer) = oneshot::channel();

@@ -28,7 +28,7 @@ pub struct AnnounceAll {
 /// before have been written, or could not be. A file that can't be read is an error, one that
 /// is not there holds nothing.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<Vec<DiscoveredParty>, DiscoveryError>")]
+#[rtype(result = "Result<Arc<[DiscoveredParty]>, DiscoveryError>")]
 pub struct Discover;
 
 /// Answered when all changes are written, or could not be even now. Until something is announced

@@ -2,17 +2,19 @@
 //!
 //! A connection counts with the bytes that wait to be written and with those that it reserved for
 //! replies that are worked out. While one of its shares is used up, no further request of it is
-//! taken.
+//! taken. Long replies are worked out in turns.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use lanrage_ipc::results::Role;
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
 
 use crate::config::Limits;
 use crate::core::User;
+use crate::fair_turns::{FairTurns, Turn};
 
 /// Bytes that a connection may have waiting whatever others have, so that a few clients that read
 /// nothing stop nobody from asking.
@@ -26,10 +28,19 @@ const OBSERVER: usize = 64 * 1024;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Budget(Rc<Shared>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     used: RefCell<Used>,
     freed: Notify,
+    /// One long reply is worked out at a time: a short one waits for no more than that.
+    turns: FairTurns<User>,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        let (used, freed) = Default::default();
+        Self { used, freed, turns: FairTurns::new(1) }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -73,6 +84,8 @@ pub(super) struct Account {
     bounds: Bounds,
     used: Cell<usize>,
     outgoing: Cell<usize>,
+    /// Long replies of the connection that are to be worked out, one after the other.
+    long: Arc<Mutex<()>>,
 }
 
 /// Bytes that are reserved for a reply, until this is dropped.
@@ -80,6 +93,22 @@ pub(super) struct Account {
 pub(super) struct Reserved {
     account: Rc<Account>,
     bytes: usize,
+    turn: Option<ReplyTurn>,
+}
+
+/// The turn of a long reply to be worked out, until this is dropped: users take turns, and the
+/// connections of each user do.
+#[derive(Debug)]
+pub(super) struct ReplyTurn {
+    _all: Turn,
+    _connection: OwnedMutexGuard<()>,
+}
+
+impl Reserved {
+    /// Keeps the turn for as long as the room.
+    pub(super) fn keep(&mut self, turn: ReplyTurn) {
+        self.turn = Some(turn);
+    }
 }
 
 impl Account {
@@ -91,8 +120,8 @@ impl Account {
         is_system: bool,
     ) -> Self {
         let bounds = Bounds::new(limits, role, is_system);
-        let (used, outgoing) = Default::default();
-        Self { budget: budget.clone(), owner, role, bounds, used, outgoing }
+        let (used, outgoing, long) = Default::default();
+        Self { budget: budget.clone(), owner, role, bounds, used, outgoing, long }
     }
 
     /// True if that many further bytes may wait.
@@ -128,7 +157,7 @@ impl Account {
     pub(super) fn try_reserve(self: &Rc<Self>, bytes: usize) -> Option<Reserved> {
         self.has_room(bytes).then(|| {
             self.change(0, bytes);
-            Reserved { account: self.clone(), bytes }
+            Reserved { account: self.clone(), bytes, turn: None }
         })
     }
 
@@ -141,6 +170,17 @@ impl Account {
             }
             freed.await;
         }
+    }
+
+    /// Waits for the turn of a long reply.
+    pub(super) async fn turn(&self) -> ReplyTurn {
+        let connection = self.long.clone().lock_owned().await;
+        ReplyTurn { _all: self.turn_of_user().await, _connection: connection }
+    }
+
+    /// Waits for a turn of the user, for what no request waits for.
+    pub(super) async fn turn_of_user(&self) -> Turn {
+        self.budget.0.turns.turn(self.owner).await
     }
 
     fn change(&self, before: usize, after: usize) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use lanrage_ipc::envelope::{Id, Incoming};
-use lanrage_ipc::params::SubscribeParams;
+use lanrage_ipc::params::{SubscribeParams, Topic};
 use lanrage_ipc::results::{Done, SubscribeResult};
 use lanrage_ipc::{ErrorCode, Reply, Request, RpcError};
 
@@ -90,6 +90,11 @@ impl Requests {
     /// The subscriptions that may have begun whose reply has not been sent.
     pub(super) fn subscribing(&self) -> impl Iterator<Item = SubscriptionKey> {
         self.subscribing.iter().copied()
+    }
+
+    /// Gives up all that are under way: their replies need no room and no turn.
+    pub(super) fn abandon(&mut self) {
+        self.futures.clear();
     }
 
     /// The next answer; `None` while there is nothing under way.
@@ -188,6 +193,7 @@ impl Requests {
         self.futures.push(Box::pin(async move {
             let room = translator.settings.limits.frame_out;
             let fresh_start = Some((resume, translator.account.reserve(room).await));
+            let _turn = translator.account.turn_of_user().await;
             // Nothing else would make it good.
             while let Err(error) = translator.ask(Ask::Resume(key, interest.clone(), room)).await {
                 if error.data.code != ErrorCode::Timeout {
@@ -210,7 +216,12 @@ async fn subscribe(
     let room = translator.settings.limits.frame_out;
     let (snapshot, reserved) = match params.snapshot {
         true => {
-            match translator.reserve(|all| bytes_of_parties(all) + bytes_of_relays(all)).await {
+            let all = |all: &_| bytes_of_parties(all) + bytes_of_relays(all);
+            let reserved = match interest.party_id {
+                Some(_) if !interest.covers(Topic::Relay) => translator.reserve_party().await,
+                _ => translator.reserve_turn(all).await,
+            };
+            match reserved {
                 Ok(reserved) => (Some(room), Some(reserved)),
                 Err(error) => {
                     let subscription = Some((key, interest));

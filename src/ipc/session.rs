@@ -98,6 +98,7 @@ impl Session {
         if is_stopping() {
             return;
         }
+        self.requests.abandon();
         for key in self.requests.subscribing().chain(self.subscriptions.end_all()) {
             self.translator.ask(Ask::Unsubscribe(key)).await.ok();
         }

@@ -1,5 +1,9 @@
 //! Memory for replies and events that clients do not read.
 
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
+use std::os::fd::AsFd as _;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde_json::{Value, json};
 
 use crate::harness::{Client, Daemon, Setup, assert_error, memory, peer};
@@ -108,4 +112,58 @@ fn what_is_too_long_is_refused_before_it_is_worked_out() {
     let page = client.call("party.list", json!({}));
     assert!(page["next_cursor"].is_string());
     client.call("events.subscribe", json!({"party_id": "party3"}));
+}
+
+/// A listing shows the change if it was worked out after it. The change is asked for while the
+/// listings are worked out: those whose replies had come then do not count.
+#[test]
+fn a_short_request_waits_for_few_of_the_listings_before_it() {
+    const LISTINGS: usize = 40;
+    let daemon = Setup::new().start();
+    let mut honest = daemon.client();
+    fill(&mut honest, 100_000);
+    let clients: Vec<_> = (0..LISTINGS)
+        .map(|_| {
+            let mut client = daemon.client();
+            client.call("ping", json!({}));
+            client
+        })
+        .collect();
+    daemon.freeze();
+    for client in &clients {
+        let listing = line(2, "party.list", &json!({}));
+        client.stream().write_all(listing.as_bytes()).expect("sent");
+    }
+    daemon.thaw();
+    let mut readable: Vec<_> = clients
+        .iter()
+        .map(|client| PollFd::new(client.stream().as_fd(), PollFlags::POLLIN))
+        .collect();
+    poll(&mut readable, PollTimeout::NONE).expect("a reply begins");
+    daemon.freeze();
+    let mut changed = peer("host0");
+    changed["name"] = json!("changed");
+    let update = honest.send("peer.update", json!({"party_id": "party0", "peer": changed}));
+    let (mut replies, mut had_come) = (vec![Vec::new(); LISTINGS], 0);
+    for (client, reply) in clients.iter().zip(&mut replies) {
+        client.stream().set_nonblocking(true).expect("set");
+        let read = client.stream().read_to_end(reply);
+        assert_eq!(read.map_err(|error| error.kind()), Err(ErrorKind::WouldBlock));
+        client.stream().set_nonblocking(false).expect("set");
+        had_come += usize::from(reply.ends_with(b"\n"));
+    }
+    daemon.thaw();
+    assert_eq!(honest.reply(update).get("error"), None);
+    let mut before = 0;
+    for (client, reply) in clients.iter().zip(&mut replies) {
+        if !reply.ends_with(b"\n") {
+            BufReader::new(client.stream()).read_until(b'\n', reply).expect("the rest");
+        }
+        let reply: Value = serde_json::from_slice(reply).expect("JSON");
+        let name = &reply["result"]["parties"][0]["peers"]["host0"]["name"];
+        assert!(name.is_string(), "{reply}");
+        before += usize::from(name != "changed");
+    }
+    let waited = before - had_come;
+    assert!(waited <= 4, "{waited} of {LISTINGS} listings came first, and {had_come} before");
 }

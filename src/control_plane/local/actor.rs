@@ -184,7 +184,7 @@ impl LocalControlPlane {
                 Some(announcer) => forward(announcer.discover.send(Discover), reply, |found| {
                     found.map(Answer::Discovered).map_err(|e| Failure::Discovery(e.to_string()))
                 }),
-                None => answer(reply, Ok(Answer::Discovered(Vec::new()))),
+                None => answer(reply, Ok(Answer::Discovered(Arc::default()))),
             },
             Ask::Backup(path) => forward(self.to.archive.send(BackUp { path }), reply, |copy| {
                 copy.map(Answer::BackedUp).map_err(Failure::from)

@@ -31,7 +31,7 @@ use jiff::Timestamp;
 use lanrage_ipc::model::{Epoch, Keepalive, Origin, PartyId, PeerId, RelayId, SignalData};
 
 pub use changes::{Applied, Change, Effect, Ended, HoldProof};
-pub use queries::Filter;
+pub use queries::{Filter, least_bytes};
 
 use super::clock_steps::ClockSteps;
 use super::command::{Caller, Command, ConnectionId, Now, Refusal};

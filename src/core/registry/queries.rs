@@ -15,6 +15,11 @@ const PARTY_BYTES: usize = 80;
 const MEMBER_BYTES: usize = 160;
 const RELAY_BYTES: usize = 100;
 
+/// Lower bound of the JSON of so many parties with so many members, in bytes.
+pub fn least_bytes(parties: usize, members: usize) -> usize {
+    PARTY_BYTES * parties + MEMBER_BYTES * members
+}
+
 /// Narrows what is read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Filter {
@@ -73,7 +78,7 @@ impl Registry {
         let mut parties = self.parties.range::<str, _>(range).map(|(_, party)| party).peekable();
         let (mut page, mut used) = (Vec::new(), 0);
         while let Some(party) = parties.peek() {
-            used += PARTY_BYTES + MEMBER_BYTES * party.members.len();
+            used += least_bytes(1, party.members.len());
             if page.len() >= limit || (used > room && !page.is_empty()) {
                 break;
             }
@@ -86,11 +91,8 @@ impl Registry {
     /// Lower bound of the JSON of the parties that a filter lets through, in bytes. Costs nothing.
     pub fn least_bytes(&self, filter: &Filter) -> usize {
         match &filter.party_id {
-            None => PARTY_BYTES * self.parties.len() + MEMBER_BYTES * self.memberships,
-            Some(id) => self
-                .parties
-                .get(id)
-                .map_or(0, |party| PARTY_BYTES + MEMBER_BYTES * party.members.len()),
+            None => least_bytes(self.parties.len(), self.memberships),
+            Some(id) => self.parties.get(id).map_or(0, |party| least_bytes(1, party.members.len())),
         }
     }
 

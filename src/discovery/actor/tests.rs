@@ -37,13 +37,13 @@ async fn flush(discovery: &Addr<Discovery>) {
     discovery.send(Flush).await.expect("answered");
 }
 
-async fn discover(discovery: &Addr<Discovery>) -> Result<Vec<DiscoveredParty>, DiscoveryError> {
+async fn discover(discovery: &Addr<Discovery>) -> Result<Arc<[DiscoveredParty]>, DiscoveryError> {
     discovery.send(Discover).await.expect("answered")
 }
 
 async fn discovered(discovery: &Addr<Discovery>) -> Vec<String> {
     let parties = discover(discovery).await.expect("a list");
-    parties.into_iter().map(|found| found.party.party_id).collect()
+    parties.iter().map(|found| found.party.party_id.to_string()).collect()
 }
 
 /// What the actor would do by itself: in how long at the earliest after a failure, and whether

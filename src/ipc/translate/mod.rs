@@ -18,7 +18,7 @@ use super::census::Shares;
 use super::errors::wire;
 use super::{Face, Settings};
 use crate::config::Limits;
-use crate::control_plane::{Answer, Ask, Call, Status};
+use crate::control_plane::{Answer, Ask, Call, Failure, Status};
 use crate::core::{Caller, ConnectionId, Principal, User};
 use crate::server_url::BadServerUrl;
 
@@ -85,19 +85,42 @@ impl Translator {
         })
     }
 
+    /// As [`Translator::reserve`], and waits for the turn of the reply to be worked out.
+    ///
+    /// # Errors
+    /// `rate_limited` as there; `timeout` when its turn does not come in time.
+    pub(super) async fn reserve_turn(
+        &self,
+        estimate: impl Fn(&Status) -> usize,
+    ) -> Result<Reserved, RpcError> {
+        let mut reserved = self.reserve(estimate).await?;
+        let patience = self.settings.limits.request_timeout;
+        let turn = tokio::time::timeout(patience, self.account.turn()).await;
+        reserved.keep(turn.map_err(|_| wire(&Failure::TimedOut(patience)))?);
+        Ok(reserved)
+    }
+
+    /// As [`Translator::reserve`], for one party: it is worked out at once.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) async fn reserve_party(&self) -> Result<Reserved, RpcError> {
+        let one = bytes(1, self.settings.limits.peers_per_party);
+        self.reserve(|all| bytes_of_parties(all).min(one)).await
+    }
+
     /// Reserves room for a request that only reads, and whose reply may be long. What changes
     /// something is never put off: later requests would overtake it.
     async fn reserve_for(&self, request: &Request) -> Result<Option<Reserved>, RpcError> {
         let estimate: fn(&Status) -> usize = match request {
             Request::PartyList(_) | Request::StateExport(_) => bytes_of_parties,
-            // Other programs announce parties, too.
-            Request::PartyDiscover(_) => |status| 2 * bytes_of_parties(status),
             Request::RelayList(_) => bytes_of_relays,
-            // One party is no longer than all.
-            Request::PartyGet(_) | Request::PeerList(_) => bytes_of_parties,
+            Request::PartyGet(_) | Request::PeerList(_) => {
+                return self.reserve_party().await.map(Some);
+            }
             _ => return Ok(None),
         };
-        self.reserve(estimate).await.map(Some)
+        self.reserve_turn(estimate).await.map(Some)
     }
 
     /// Answers a request; those about subscriptions are the session's. A reply that may be long
@@ -106,8 +129,10 @@ impl Translator {
         &self,
         request: Request,
     ) -> (Result<Told, RpcError>, Option<Reserved>) {
-        if let Request::RpcDiscover(_) = request {
-            return (open_rpc().map(Told::Document), None);
+        match request {
+            Request::RpcDiscover(_) => return (open_rpc().map(Told::Document), None),
+            Request::PartyDiscover(_) => return self.discover().await,
+            _ => {}
         }
         match self.reserve_for(&request).await {
             Ok(reserved) => (self.reply(request).await.map(Told::from), reserved),
@@ -133,12 +158,6 @@ impl Translator {
             Request::ConnectionRetry(_) => {
                 self.connection(Ask::Retry).await.map(Reply::ConnectionRetry)
             }
-            Request::PartyDiscover(_) => match self.ask(Ask::Discover).await? {
-                Answer::Discovered(parties) => {
-                    Ok(Reply::PartyDiscover(PartyDiscoverResult { parties }))
-                }
-                other => Err(unexpected(&other)),
-            },
             Request::StateBackup(params) => self.backup(params.path).await,
             Request::StateExport(_) => self.export().await,
             Request::StateImport(params) => self.import(params).await,
@@ -205,9 +224,14 @@ impl Translator {
 
 /// Estimates the JSON of all parties.
 pub(super) fn bytes_of_parties(status: &Status) -> usize {
+    bytes(status.parties as usize, status.peers as usize)
+}
+
+/// Estimates the JSON of so many parties with so many members.
+fn bytes(parties: usize, members: usize) -> usize {
     const PARTY: usize = 256;
     const MEMBER: usize = 512;
-    PARTY * status.parties as usize + MEMBER * status.peers as usize
+    PARTY * parties + MEMBER * members
 }
 
 /// Estimates the JSON of all relays.

@@ -3,17 +3,43 @@
 use lanrage_ipc::model::{Party, PartyId};
 use lanrage_ipc::params::PartyListParams;
 use lanrage_ipc::results::{
-    PartyListResult, PartyResult, PeerListResult, PeerResult, RelayListResult,
+    PartyDiscoverResult, PartyListResult, PartyResult, PeerListResult, PeerResult, RelayListResult,
 };
 use lanrage_ipc::{Reply, Request, RpcError};
 
-use super::{Translator, unexpected};
-use crate::control_plane::{Answer, Ask, Query};
+use super::{Told, Translator, bytes, unexpected};
+use crate::control_plane::{Answer, Ask, Failure, Query};
+use crate::core::least_bytes;
+use crate::ipc::budget::Reserved;
+use crate::ipc::errors::wire;
 
 /// The page of `party.list` when its length is left open, and the longest there is.
 const PAGE: u32 = 500;
 
 impl Translator {
+    /// Tells the announced parties. All who ask share them until the reply is worked out, so that
+    /// room is reserved for as many as there are.
+    pub(super) async fn discover(&self) -> (Result<Told, RpcError>, Option<Reserved>) {
+        let parties = match self.ask(Ask::Discover).await {
+            Ok(Answer::Discovered(parties)) => parties,
+            Ok(other) => return (Err(unexpected(&other)), None),
+            Err(error) => return (Err(error), None),
+        };
+        let members = parties.iter().map(|discovered| discovered.party.peers.len()).sum();
+        let (least, room) = (least_bytes(parties.len(), members), self.settings.limits.frame_out);
+        if least > room {
+            return (Err(wire(&Failure::TooLong { least, room })), None);
+        }
+        match self.reserve_turn(|_| bytes(parties.len(), members)).await {
+            Ok(reserved) => {
+                let parties = parties.to_vec();
+                let reply = Reply::PartyDiscover(PartyDiscoverResult { parties });
+                (Ok(reply.into()), Some(reserved))
+            }
+            Err(error) => (Err(error), None),
+        }
+    }
+
     pub(super) async fn query(&self, request: Request) -> Result<Reply, RpcError> {
         let query = match &request {
             Request::PartyGet(params) => Query::Party(params.party_id.clone()),
