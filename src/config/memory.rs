@@ -21,9 +21,10 @@ const SOCKET: usize = 22 * 1024;
 const HTTP_CONNECTION: usize = 11 * 1024;
 /// A connection of the local socket, beside what its limits let wait.
 const CONNECTION: usize = 2 * 1024;
-/// Bytes that may wait for a client of the local socket, and of a WebSocket, outside the totals.
+/// Bytes that may wait for a client of the local socket, a WebSocket and HTTP, outside the totals.
 const LOCAL_FLOOR: usize = 16 * 1024;
 const SOCKET_FLOOR: usize = 32 * 1024;
+const HTTP_FLOOR: usize = 32 * 1024;
 /// Changes that wait for the disk.
 const PENDING: usize = 128 << 20;
 
@@ -73,7 +74,12 @@ fn of_server(config: &ServerConfig) -> Vec<Entries> {
         entries("limits.receipts", limits.receipts, RECEIPT),
         entries("ws.sockets", ws.sockets, socket),
         entries("ws.queue_total_bytes", ws.queue_total_bytes, 1),
-        entries("http.connections", http.connections, HTTP_CONNECTION + http.body_bytes),
+        entries(
+            "http.connections",
+            http.connections,
+            HTTP_CONNECTION + http.body_bytes + HTTP_FLOOR,
+        ),
+        entries("http.reply_bytes", http.reply_bytes, 1),
     ]);
     tables
 }

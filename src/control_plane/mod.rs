@@ -285,6 +285,14 @@ pub enum Failure {
         /// The most that it may have.
         room: usize,
     },
+    /// Long replies wait already that their clients do not read. Nothing was done.
+    #[error(
+        "long replies of {limit} bytes wait already for clients of this address to read, the most that may (http.reply_bytes)"
+    )]
+    RepliesFull {
+        /// The most bytes that may wait.
+        limit: usize,
+    },
     /// This program has no connection to a control server, and never will.
     #[error("{0}")]
     NoLink(&'static str),
@@ -340,6 +348,7 @@ impl Failure {
                 _ => ErrorCode::ServerRejected,
             },
             Self::TooLong { .. } => ErrorCode::FrameTooLarge,
+            Self::RepliesFull { .. } => ErrorCode::RateLimited,
             Self::NoLink(_) => ErrorCode::InvalidRequest,
             Self::TimedOut(_) => ErrorCode::Timeout,
             Self::Stopping => ErrorCode::ShuttingDown,

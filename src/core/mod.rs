@@ -5,6 +5,7 @@
 
 mod address;
 mod addresses;
+mod byte_shares;
 mod clock_steps;
 mod command;
 mod fair_set;
@@ -21,6 +22,7 @@ mod rules;
 mod shares;
 
 pub use address::AddressKey;
+pub use byte_shares::ByteShares;
 pub use clock_steps::ClockSteps;
 pub use command::{
     Caller, Command, ConnectionId, Hold, Identity, ImportCounts, ImportMode, Membership, Now,

@@ -1,6 +1,7 @@
 //! What all workers share.
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -15,12 +16,14 @@ use super::connections::ConnectionLimiter;
 use super::metrics::Metrics;
 use super::origin::client_address;
 use super::refusals::{Limit, RefusalLog};
+use super::replies::{ReplyBudget, ReplyRoom};
 use crate::clock::Clock;
 use crate::config::{Auth, Http, ServerLimits};
 use crate::control_plane::{Answer, Ask, Call, Failure};
 use crate::core::{
-    AddressBuckets, AddressTurns, Buckets, Caller, Rate, Recent, RetryAfter, TokenHash,
+    AddressBuckets, AddressKey, AddressTurns, Buckets, Caller, Rate, Recent, RetryAfter, TokenHash,
 };
+use crate::fair_turns::FairTurns;
 
 /// Scrapes of the metrics by an address, in a second and at once.
 const SCRAPES: usize = 50;
@@ -28,6 +31,13 @@ const SCRAPES_BURST: usize = 200;
 
 /// Buckets of each kind that are kept at the same time.
 const MOST_BUCKETS: usize = 65_536;
+
+/// Lists of relays that are worked out at once.
+const LISTS_AT_ONCE: usize = 2;
+/// Estimates of the JSON of a relay, a party and a member, in bytes.
+const RELAY_BYTES: usize = 512;
+const PARTY_BYTES: usize = 256;
+const MEMBER_BYTES: usize = 448;
 
 /// What may change while the server runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +61,11 @@ pub struct HttpFace {
     control_plane: Recipient<Call>,
     settings: RwLock<Arc<Settings>>,
     admission: Mutex<Admission>,
+    replies: ReplyBudget,
+    /// Turns of addresses whose clients list relays.
+    lists: FairTurns<AddressKey>,
+    /// Relays that there were when they were listed last.
+    relays: AtomicUsize,
     pub(crate) stopping: watch::Receiver<Option<String>>,
 }
 
@@ -77,9 +92,20 @@ impl HttpFace {
         stopping: watch::Receiver<Option<String>>,
     ) -> Self {
         let admission = Mutex::new(Admission::new(&settings.limits));
-        let settings = RwLock::new(Arc::new(settings));
-        let refusals = Arc::default();
-        Self { clock, metrics, refusals, control_plane, settings, admission, stopping }
+        let relays = AtomicUsize::new(settings.limits.shared.relays);
+        let refusals = Arc::<RefusalLog>::default();
+        Self {
+            clock,
+            metrics,
+            refusals: refusals.clone(),
+            control_plane,
+            settings: RwLock::new(Arc::new(settings)),
+            admission,
+            replies: ReplyBudget::new(refusals),
+            lists: FairTurns::new(LISTS_AT_ONCE),
+            relays,
+            stopping,
+        }
     }
 
     /// Returns the limiter of the connections that requests come by.
@@ -128,6 +154,38 @@ impl HttpFace {
         ask: Ask,
     ) -> Result<Answer, Failure> {
         Call { caller, ask }.send(&self.control_plane, patience).await
+    }
+
+    /// Reserves room for a reply that has a party in it.
+    ///
+    /// # Errors
+    /// [`Failure::RepliesFull`].
+    pub(super) fn reserve_party(&self, address: AddressKey) -> Result<ReplyRoom, Failure> {
+        let members = self.settings().limits.shared.peers_per_party;
+        self.reserve(address, PARTY_BYTES + MEMBER_BYTES.saturating_mul(members))
+    }
+
+    /// Reserves room for a reply that has relays in it, and waits for its turn to be worked out:
+    /// one such reply of an address is at a time.
+    ///
+    /// # Errors
+    /// [`Failure::RepliesFull`], [`Failure::TimedOut`].
+    pub(crate) async fn reserve_relays(&self, address: AddressKey) -> Result<ReplyRoom, Failure> {
+        let relays = self.relays.load(Ordering::Relaxed);
+        let mut room = self.reserve(address, RELAY_BYTES.saturating_mul(relays))?;
+        let patience = self.settings().limits.shared.request_timeout;
+        let turn = tokio::time::timeout(patience, self.lists.turn(address)).await;
+        room.keep(turn.map_err(|_| Failure::TimedOut(patience))?);
+        Ok(room)
+    }
+
+    /// Notes how many relays there are, for the next estimate.
+    pub(crate) fn note_relays(&self, count: usize) {
+        self.relays.store(count, Ordering::Relaxed);
+    }
+
+    fn reserve(&self, address: AddressKey, estimate: usize) -> Result<ReplyRoom, Failure> {
+        self.replies.reserve(address, estimate, self.settings().http.reply_bytes)
     }
 
     /// Takes a request from the bucket of an address.

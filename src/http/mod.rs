@@ -23,6 +23,7 @@ mod path;
 mod pipelining;
 mod problem;
 pub mod refusals;
+mod replies;
 mod routes;
 mod serve;
 mod sliced;

@@ -175,6 +175,7 @@ impl Problem {
             }
             Failure::Stopping => Self::stopping(),
             Failure::TimedOut(_) => Self::unavailable("overloaded", "The server is overloaded"),
+            Failure::RepliesFull { .. } => Self::unavailable("overloaded", words),
             Failure::Discovery(_)
             | Failure::BackupPath(_)
             | Failure::Offline(_)

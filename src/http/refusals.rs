@@ -29,6 +29,8 @@ pub enum Limit {
     WebSocketsPerAddress,
     /// Frames of one WebSocket in a time.
     Frames,
+    /// Bytes of long replies that are not read yet.
+    Replies,
 }
 
 impl Limit {
@@ -57,6 +59,7 @@ impl Limit {
             Self::Frames => {
                 ("WebSocket frames refused", "raise ws.frames_per_second and ws.frames_burst")
             }
+            Self::Replies => ("long replies refused", "raise http.reply_bytes"),
         }
     }
 }

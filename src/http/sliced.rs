@@ -7,16 +7,27 @@ use std::task::{Context, Poll};
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::web::Bytes;
 
+use super::replies::ReplyRoom;
+
 /// Bytes that are copied at once. The framework takes no more while twice as much is unwritten.
-const SLICE: usize = 16 * 1024;
+pub(super) const SLICE: usize = 16 * 1024;
 
 /// A body whose bytes may be shared by any number of responses.
-pub(super) struct Sliced(Bytes);
+pub(super) struct Sliced {
+    rest: Bytes,
+    /// Room of the bytes, unless they are shared.
+    _room: Option<ReplyRoom>,
+}
 
 impl Sliced {
     /// Of a document that lasts as long as the program.
     pub(super) fn shared(text: &'static str) -> Self {
-        Self(Bytes::from_static(text.as_bytes()))
+        Self { rest: Bytes::from_static(text.as_bytes()), _room: None }
+    }
+
+    /// Of one response, with the room that it has.
+    pub(super) fn counted(bytes: Vec<u8>, room: ReplyRoom) -> Self {
+        Self { rest: bytes.into(), _room: Some(room) }
     }
 }
 
@@ -24,14 +35,14 @@ impl MessageBody for Sliced {
     type Error = Infallible;
 
     fn size(&self) -> BodySize {
-        BodySize::Sized(self.0.len() as u64)
+        BodySize::Sized(self.rest.len() as u64)
     }
 
     fn poll_next(
         self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Infallible>>> {
-        let rest = &mut self.get_mut().0;
+        let rest = &mut self.get_mut().rest;
         let slice = rest.split_to(rest.len().min(SLICE));
         Poll::Ready((!slice.is_empty()).then_some(Ok(slice)))
     }

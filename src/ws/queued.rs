@@ -1,18 +1,14 @@
 //! Bytes of the frames that wait for clients, over all connections.
 
-use std::collections::HashMap;
 use std::sync::Mutex;
 
 use super::line::lock;
 use crate::config::Ws;
-use crate::core::AddressKey;
+use crate::core::{AddressKey, ByteShares};
 
 /// Bytes that may wait for a connection whatever waits for others: a client that reads is never
 /// closed because others do not.
 const FLOOR: usize = 32 * 1024;
-/// Part of the total that one address may have.
-const ADDRESSES: usize = 4;
-
 /// Bytes that may wait.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct QueueBytes {
@@ -33,13 +29,7 @@ impl QueueBytes {
 
 /// Counts the bytes of all connections.
 #[derive(Debug, Default)]
-pub(super) struct Queued(Mutex<Counts>);
-
-#[derive(Debug, Default)]
-struct Counts {
-    total: usize,
-    by_address: HashMap<AddressKey, usize>,
-}
+pub(super) struct Queued(Mutex<ByteShares>);
 
 impl Queued {
     /// Counts a frame for a connection for which `waiting` bytes wait already.
@@ -56,28 +46,18 @@ impl Queued {
         if waiting > 0 && waiting + bytes > most.connection {
             return Err("ws.queue_bytes");
         }
-        let mut counts = lock(&self.0);
-        let of_address = counts.by_address.get(&address).copied().unwrap_or_default();
-        let is_full =
-            counts.total + bytes > most.total || of_address + bytes > most.total / ADDRESSES;
+        let mut shares = lock(&self.0);
+        let is_full = !shares.has_room(address, bytes, most.total);
         if is_full && waiting + bytes > FLOOR && waiting > 0 {
             return Err("ws.queue_total_bytes");
         }
-        counts.total += bytes;
-        *counts.by_address.entry(address).or_default() += bytes;
+        shares.add(address, bytes);
         Ok(())
     }
 
     /// Counts frames no more.
     pub(super) fn remove(&self, address: AddressKey, bytes: usize) {
-        let mut counts = lock(&self.0);
-        counts.total -= bytes;
-        if let Some(of_address) = counts.by_address.get_mut(&address) {
-            *of_address -= bytes;
-            if *of_address == 0 {
-                counts.by_address.remove(&address);
-            }
-        }
+        lock(&self.0).remove(address, bytes);
     }
 }
 
@@ -120,7 +100,6 @@ mod tests {
         for (number, frames) in [(2, 16), (3, 16), (4, 16), (5, 3)] {
             queued.remove(address(number), frames * 16 * KIB);
         }
-        let counts = lock(&queued.0);
-        assert_eq!((counts.total, counts.by_address.len()), (0, 0));
+        assert!(lock(&queued.0).is_empty());
     }
 }

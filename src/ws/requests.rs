@@ -80,6 +80,8 @@ impl Conversation {
                     let message = "req_id: needed, since the relays come in the ack; and caps";
                     return Err(Rejection::new(ErrorCode::InvalidParams, message));
                 }
+                // Until the reply waits among the connection's frames, which have a bound.
+                let _room = self.face.http.reserve_relays(self.line.address_key()).await?;
                 match self.ask(Ask::Query(Query::Relays(region))).await? {
                     Answer::Relays(relays) => Ok(self.reply(None, json!({"relays": relays}))),
                     other => Err(unexpected(&other)),

@@ -48,6 +48,8 @@ pub struct Http {
     pub keep_alive_without_token: Duration,
     /// Bytes of a request's body.
     pub body_bytes: usize,
+    /// Bytes of long replies that wait for all clients to read; one address may have a quarter.
+    pub reply_bytes: usize,
     /// Connections in all.
     pub connections: usize,
     /// Connections of one address that is no proxy.
@@ -93,6 +95,7 @@ impl Http {
                 INTERVAL,
             ),
             body_bytes: table.number("body_bytes", 64 * KIB, KIB..=16 * MIB),
+            reply_bytes: table.number("reply_bytes", 128 * MIB, MIB..=1024 * MIB),
             connections: table.number("connections", 8_192, SOCKETS),
             connections_per_address: table.number(
                 "connections_per_address",

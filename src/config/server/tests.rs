@@ -149,6 +149,7 @@ fn file_is_read_into_its_tables() {
         keep_alive: Duration::from_secs(2),
         keep_alive_without_token: Duration::from_secs(1),
         body_bytes: 2048,
+        reply_bytes: 2 * 1024 * 1024,
         connections: 16,
         connections_per_address: 15,
         handshakes: 17,
@@ -195,6 +196,7 @@ request_timeout = '1s'
 keep_alive = '2s'
 keep_alive_without_token = '1s'
 body_bytes = 2048
+reply_bytes = 2097152
 connections = 16
 connections_per_address = 15
 handshakes = 17

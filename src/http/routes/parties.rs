@@ -1,6 +1,6 @@
 //! Parties.
 
-use actix_web::web;
+use actix_web::{HttpResponse, web};
 use lanrage_ipc::http::{ErrorReply, JoinBody, PartyReply, RegisterPartyBody};
 use lanrage_ipc::model::{Keepalive, Party, PartyId};
 
@@ -42,7 +42,8 @@ pub(in crate::http) async fn register(
     client: Client,
     once: Once,
     body: Body,
-) -> Result<web::Json<PartyReply>, Problem> {
+) -> Result<HttpResponse, Problem> {
+    let room = face.reserve_party(client.address)?;
     let RegisterPartyBody { name, host } = body.read(RegisterPartyBody::from_json).await?;
     let utc_offset = host.offset(face.clock.now().wall);
     let command = Command::Register {
@@ -54,7 +55,7 @@ pub(in crate::http) async fn register(
     };
     let party = enter(&face, &client, once.ask(command), "host_peer_info.peer_id").await?;
     let reply = PartyReply::new(&party, &client.zone(utc_offset));
-    Ok(web::Json(PartyReply { party_id: Some(party.party_id), ..reply }))
+    Ok(room.done(&PartyReply { party_id: Some(party.party_id), ..reply }))
 }
 
 /// A party with its members.
@@ -70,9 +71,10 @@ pub(in crate::http) async fn get(
     face: web::Data<HttpFace>,
     params: Params,
     client: Client,
-) -> Result<web::Json<PartyReply>, Problem> {
+) -> Result<HttpResponse, Problem> {
+    let room = face.reserve_party(client.address)?;
     let party = find(&face, &client, params.party()?).await?;
-    Ok(web::Json(PartyReply::new(&party, &client.zone(None))))
+    room.read(&PartyReply::new(&party, &client.zone(None)))
 }
 
 /// Adds a member to a party, or updates it. The party is the path's, whatever the body says.
@@ -100,7 +102,8 @@ pub(in crate::http) async fn join(
     client: Client,
     once: Once,
     body: Body,
-) -> Result<web::Json<PartyReply>, Problem> {
+) -> Result<HttpResponse, Problem> {
+    let room = face.reserve_party(client.address)?;
     let JoinBody { peer } = body.read(JoinBody::from_json).await?;
     let utc_offset = peer.offset(face.clock.now().wall);
     let command = Command::Join {
@@ -110,7 +113,7 @@ pub(in crate::http) async fn join(
         utc_offset,
     };
     let party = enter(&face, &client, once.ask(command), "peer_info.peer_id").await?;
-    Ok(web::Json(PartyReply::new(&party, &client.zone(utc_offset))))
+    Ok(room.done(&PartyReply::new(&party, &client.zone(utc_offset))))
 }
 
 /// A party as a client finds it.

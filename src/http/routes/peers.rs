@@ -1,6 +1,6 @@
 //! The members of a party.
 
-use actix_web::web;
+use actix_web::{HttpResponse, web};
 use lanrage_ipc::http::{PeerReply, PeersReply, StatusReply};
 
 use super::parties::find;
@@ -29,9 +29,10 @@ pub(in crate::http) async fn list(
     face: web::Data<HttpFace>,
     params: Params,
     client: Client,
-) -> Result<web::Json<PeersReply>, Problem> {
+) -> Result<HttpResponse, Problem> {
+    let room = face.reserve_party(client.address)?;
     let party = find(&face, &client, params.party()?).await?;
-    Ok(web::Json(PeersReply::new(&party, &client.zone(None))))
+    room.read(&PeersReply::new(&party, &client.zone(None)))
 }
 
 /// A member of a party.

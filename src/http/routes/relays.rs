@@ -1,6 +1,6 @@
 //! Relays.
 
-use actix_web::{HttpRequest, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use lanrage_ipc::http::{ErrorReply, RelayBody, RelayEntry, RelayReply, RelaysReply};
 use lanrage_ipc::model::Name;
 
@@ -59,7 +59,7 @@ pub(in crate::http) async fn register(
 pub(in crate::http) async fn list(
     face: web::Data<HttpFace>,
     client: Client,
-) -> Result<web::Json<RelaysReply>, Problem> {
+) -> Result<HttpResponse, Problem> {
     find(&face, &client, None).await
 }
 
@@ -76,10 +76,10 @@ pub(in crate::http) async fn list_region(
     face: web::Data<HttpFace>,
     params: Params,
     client: Client,
-) -> Result<web::Json<RelaysReply>, Problem> {
+) -> Result<HttpResponse, Problem> {
     match params.region() {
         Some(region) => find(&face, &client, Some(region)).await,
-        None => Ok(web::Json(RelaysReply { relays: Vec::new() })),
+        None => Ok(HttpResponse::Ok().json(RelaysReply { relays: Vec::new() })),
     }
 }
 
@@ -87,12 +87,17 @@ async fn find(
     face: &HttpFace,
     client: &Client,
     region: Option<Name>,
-) -> Result<web::Json<RelaysReply>, Problem> {
+) -> Result<HttpResponse, Problem> {
+    let room = face.reserve_relays(client.address).await?;
+    let are_all = region.is_none();
     match face.ask(client.caller(), Ask::Query(Query::Relays(region))).await? {
         Answer::Relays(relays) => {
+            if are_all {
+                face.note_relays(relays.len());
+            }
             let zone = client.zone(None);
             let relays = relays.iter().map(|relay| RelayEntry::new(relay, &zone)).collect();
-            Ok(web::Json(RelaysReply { relays }))
+            room.read(&RelaysReply { relays })
         }
         other => Err(Problem::unexpected(&other)),
     }

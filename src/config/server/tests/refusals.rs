@@ -66,6 +66,10 @@ fn no_number_may_be_nothing() {
                   [auth]\ntoken_ttl = '999ms'";
     assert_eq!(Configured::new(counts).refusal().matches("is out of range").count(), 20);
     assert_refused(
+        "http.reply_bytes = 0",
+        "1: http.reply_bytes: 0 is out of range: it must be from 1048576 to 1073741824",
+    );
+    assert_refused(
         "auth.token_ttl = '8761h'",
         "1: auth.token_ttl: '8761h' is out of range: it must be from 1s to 8760h",
     );

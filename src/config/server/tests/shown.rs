@@ -13,7 +13,7 @@ fn effective_configuration_names_its_file_and_every_key() {
     assert!(toml.starts_with(&origin), "{toml}");
     for table in [
         "\n[http]\nbehind_proxy = []\ninsecure = false\nallowed_origins = []\npublic_names = []\nrequest_timeout = \"10s\"\n\
-         keep_alive = \"1m15s\"\nkeep_alive_without_token = \"5s\"\nbody_bytes = 65536\nconnections = 8192\n\
+         keep_alive = \"1m15s\"\nkeep_alive_without_token = \"5s\"\nbody_bytes = 65536\nreply_bytes = 134217728\nconnections = 8192\n\
          connections_per_address = 2048\nhandshakes = 1024\nhandshakes_per_address = 256\nhandshake_timeout = \"5s\"\n",
         "\n[auth]\ntoken_ttl = \"24h\"\n",
         "\nrequests_per_second = 200\nrequests_burst = 400\nregistrations_per_minute = 120\n\
