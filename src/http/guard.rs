@@ -25,6 +25,9 @@ use super::socket::Accepted;
 use crate::core::{RetryAfter, TokenHash};
 use crate::token;
 
+/// Longest path that is looked up, in bytes: the router tries it against each route. No route has
+/// a longer one, even where all its characters are encoded.
+const LONGEST_PATH: usize = 2048;
 /// How long a client may take to read why its connection ends.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -46,6 +49,9 @@ pub(super) async fn guard<B: MessageBody + 'static>(
         _ if is_foreign => request.into_response(Problem::foreign_host().error_response()),
         Some(preflight) => request.into_response(preflight),
         None => match admit(&face, &request).await {
+            Ok(()) if request.path().len() > LONGEST_PATH => {
+                request.into_response(Problem::no_route().error_response())
+            }
             Ok(()) => next.call(request).await?.map_into_boxed_body(),
             Err(problem) => request.into_response(problem.error_response()),
         },

@@ -121,3 +121,15 @@ fn every_error_is_json() {
     assert_json(&long, 404);
     assert!(long.body.len() < 500, "{}", long.text());
 }
+
+/// The router tries a path against each route, which costs time in proportion to its length.
+#[test]
+fn a_path_that_is_longer_than_any_route_is_not_looked_up() {
+    let (server, []) = server_with([]);
+    let mut http = server.http();
+    let mut party = |length: usize| http.get(&format!("/parties/{}", "x".repeat(length)));
+    assert_json(&party(500), 401);
+    let long = party(2048);
+    assert_json(&long, 404);
+    assert_eq!(long.json()["detail"], "Not Found");
+}
