@@ -18,7 +18,7 @@ pub struct News {
 }
 
 /// How an event is told over the network: what its text depends on beside the event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Manner {
     /// Whether with more than LANrage's own clients know.
     pub additions: bool,

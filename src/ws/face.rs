@@ -13,6 +13,7 @@ use super::line::{CloseCode, Line, lock};
 use super::queued::Queued;
 use super::render::{self, Rejection};
 use super::session;
+use super::told_parties::ToldParties;
 use crate::config::Ws;
 use crate::control_plane::Connections;
 use crate::core::{ConnectionId, Ended, Payer, Tally};
@@ -28,6 +29,8 @@ pub struct Face {
     lines: Mutex<Lines>,
     /// Bytes of the frames that wait for clients.
     pub(super) queued_bytes: Arc<Queued>,
+    /// Parties that were told last because members changed.
+    pub(super) told_parties: ToldParties,
     holders: Mutex<Holders>,
 }
 
@@ -65,8 +68,8 @@ impl Face {
         connections: Connections,
     ) -> Self {
         let settings = RwLock::new(Arc::new(settings));
-        let (lines, queued_bytes, holders) = Default::default();
-        Self { http, epoch, settings, connections, lines, queued_bytes, holders }
+        let (lines, queued_bytes, told_parties, holders) = Default::default();
+        Self { http, epoch, settings, connections, lines, queued_bytes, told_parties, holders }
     }
 
     /// Other settings from here on.

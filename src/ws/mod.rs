@@ -11,6 +11,7 @@
 //! | `requests` | what a client asks for |
 //! | `identity`, `holders` | for whom a connection speaks, and which connections speak for a peer |
 //! | `hearing`, `news` | the parties that a connection hears of, and what its client is told |
+//! | `told_parties` | texts that connections share |
 //! | `render` | events and answers as frames |
 //! | `watch` | the deadlines of all connections, kept outside of them: one whose client does not read is not polled |
 
@@ -27,6 +28,7 @@ mod queued;
 mod render;
 mod requests;
 mod session;
+mod told_parties;
 mod turns;
 mod watch;
 

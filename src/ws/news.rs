@@ -22,7 +22,7 @@ impl Conversation {
         party_id: &PartyId,
         newcomers: &[PeerId],
     ) -> Result<(), Rejection> {
-        match self.hear_anew(party_id, newcomers).await {
+        match self.hear_anew(party_id, newcomers, Self::tell_party).await {
             Ok(()) | Err(Failure::Refused(Refusal::PartyNotFound(_))) => Ok(()),
             Err(failure) => Err(failure.into()),
         }
@@ -32,14 +32,19 @@ impl Conversation {
     /// the queue may be of a party that had this id before: it is dropped, and with it the notices
     /// of signals, so that those are fetched. If none of the connection's peers is in the party, all
     /// stays as it was, and what waits tells why.
-    async fn hear_anew(&self, party_id: &PartyId, newcomers: &[PeerId]) -> Result<(), Failure> {
+    async fn hear_anew(
+        &self,
+        party_id: &PartyId,
+        newcomers: &[PeerId],
+        tell: fn(&Self, &Party),
+    ) -> Result<(), Failure> {
         let (key, party) = self.subscribe(party_id).await?;
         // Another connection may have taken one over meanwhile.
         let is_lost = |id: &&PeerId| self.face.only_others_speak_for(id, self.line.id);
         let newcomers: Vec<_> = newcomers.iter().filter(|id| !is_lost(id)).cloned().collect();
         let renewed = self.hearing.borrow_mut().renew(key, &party, &newcomers);
         if renewed.is_new {
-            self.tell_party(&party);
+            tell(self, &party);
         }
         for peer_id in renewed.own {
             let is_own = self.peers.borrow().contains(&peer_id);
@@ -56,7 +61,7 @@ impl Conversation {
     pub(super) async fn refresh(&self) {
         let party_ids = self.hearing.borrow().party_ids();
         for party_id in party_ids {
-            self.try_to_hear_anew(&party_id).await;
+            self.try_to_hear_anew(&party_id, Self::tell_party).await;
         }
     }
 
@@ -64,12 +69,12 @@ impl Conversation {
     pub(super) async fn tell_updates(&self) {
         let due = self.hearing.borrow_mut().take_due_updates(Instant::now());
         for party_id in due {
-            self.try_to_hear_anew(&party_id).await;
+            self.try_to_hear_anew(&party_id, Self::tell_update).await;
         }
     }
 
-    async fn try_to_hear_anew(&self, party_id: &PartyId) {
-        if let Err(failure) = self.hear_anew(party_id, &[]).await {
+    async fn try_to_hear_anew(&self, party_id: &PartyId, tell: fn(&Self, &Party)) {
+        if let Err(failure) = self.hear_anew(party_id, &[], tell).await {
             log::debug!("{:?}: no party {party_id}: {failure}", self.line.id);
         }
     }
@@ -107,6 +112,19 @@ impl Conversation {
     fn tell_party(&self, party: &Party) {
         self.hearing.borrow_mut().told(party);
         self.send(&render::party(self.style.get(), party));
+    }
+
+    /// As [`Conversation::tell_party`], when many others are told the same.
+    fn tell_update(&self, party: &Party) {
+        self.hearing.borrow_mut().told(party);
+        let (style, now) = (self.style.get(), self.face.now());
+        let encode = || serde_json::to_string(&render::party(style, party));
+        match self.face.told_parties.text(party, style, now, encode) {
+            Ok(text) => self.line.send(text, now),
+            Err(error) => {
+                log::error!("{:?}: a party could not be encoded: {error}", self.line.id);
+            }
+        }
     }
 
     /// Tells of an event of a party that is heard.

@@ -1,0 +1,107 @@
+//! Parties that were told last because members changed: connections that are told the same then
+//! share the text.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use lanrage_ipc::model::{Party, PartyId};
+
+use super::line::lock;
+use super::render::Style;
+use crate::core::Recent;
+
+/// Texts that are kept: a party of 64 members has about 30 KB.
+const MOST: usize = 64;
+/// Age of a text that is still told: members that a connection keeps alive were seen by then.
+const FRESH: Duration = Duration::from_millis(500);
+
+/// Texts of parties.
+pub(super) struct ToldParties(Mutex<Recent<(PartyId, Style), ToldParty>>);
+
+struct ToldParty {
+    created_at: Timestamp,
+    seq: u64,
+    at: Duration,
+    text: Arc<str>,
+}
+
+impl Default for ToldParties {
+    fn default() -> Self {
+        Self(Mutex::new(Recent::new(MOST)))
+    }
+}
+
+impl ToldParties {
+    /// Returns the text of a party, which `encode` works out unless it was told just before.
+    ///
+    /// # Errors
+    /// That of `encode`.
+    pub(super) fn text<E>(
+        &self,
+        party: &Party,
+        style: Style,
+        now: Duration,
+        encode: impl FnOnce() -> Result<String, E>,
+    ) -> Result<Arc<str>, E> {
+        let key = (party.party_id.clone(), style);
+        let Party { created_at, seq, .. } = *party;
+        // The others wait for the first one, which works for all.
+        let mut told = lock(&self.0);
+        if let Some(known) = told.get(&key)
+            && (known.created_at, known.seq) == (created_at, seq)
+            && now.saturating_sub(known.at) < FRESH
+        {
+            return Ok(known.text.clone());
+        }
+        let text: Arc<str> = encode()?.into();
+        told.put(key, ToldParty { created_at, seq, at: now, text: text.clone() });
+        Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::collections::BTreeMap;
+
+    use lanrage_ipc::model::{Origin, Sync, UtcOffset};
+
+    use super::*;
+
+    #[test]
+    fn what_is_told_alike_is_encoded_once() {
+        let told = ToldParties::default();
+        let mut party = Party {
+            party_id: "lan".parse().expect("an id"),
+            name: "LAN".parse().expect("a name"),
+            host_id: "alice".parse().expect("an id"),
+            created_at: Timestamp::UNIX_EPOCH,
+            peers: BTreeMap::new(),
+            origin: Origin::Local,
+            sync: Sync::Synced,
+            epoch: "e".parse().expect("an epoch"),
+            seq: 1,
+        };
+        let utc = Style { additions: false, utc_offset: None };
+        let east = Style { utc_offset: UtcOffset::default().after_step(60), ..utc };
+        assert_ne!(utc, east);
+        let encoded = Cell::new(0);
+        let tell = |party: &Party, style, millis| {
+            let encode = || {
+                encoded.set(encoded.get() + 1);
+                Ok::<_, ()>(format!("{} {style:?}", party.seq))
+            };
+            let text = told.text(party, style, Duration::from_millis(millis), encode);
+            assert_eq!(text, Ok(format!("{} {style:?}", party.seq).into()));
+            encoded.get()
+        };
+        assert_eq!([0, 499].map(|millis| tell(&party, utc, millis)), [1, 1]);
+        assert_eq!([499, 500].map(|millis| tell(&party, east, millis)), [2, 2]);
+        assert_eq!(tell(&party, utc, 500), 3, "it is old");
+        party.seq = 2;
+        assert_eq!(tell(&party, utc, 500), 4, "it has changed");
+        party.created_at = Timestamp::MAX;
+        assert_eq!(tell(&party, utc, 500), 5, "it is another");
+    }
+}
