@@ -3,6 +3,8 @@
 #![expect(clippy::print_stdout, reason = "it is what it is for")]
 
 #[cfg(unix)]
+mod attacks;
+#[cfg(unix)]
 mod remote;
 #[cfg(unix)]
 mod server;
@@ -34,12 +36,13 @@ fn main() -> anyhow::Result<()> {
     }
     let names: Vec<&str> =
         args.iter().map(String::as_str).filter(|a| !a.starts_with('-')).collect();
-    let parts: [(&str, Part); 5] = [
+    let parts: [(&str, Part); 6] = [
         ("socket", socket::run),
         ("store", store::run),
         ("start", start::run),
         ("server", server::run),
         ("remote", remote::run),
+        ("attacks", attacks::run),
     ];
     for (name, run) in parts {
         if names.is_empty() || names.contains(&name) {

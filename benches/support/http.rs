@@ -1,11 +1,12 @@
 //! A client that sets up what is measured: one request at a time, each of which has to succeed.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 
 /// Longer than any answer takes.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -15,6 +16,11 @@ pub(crate) struct Http(BufReader<TcpStream>);
 impl Http {
     pub(crate) fn connect(address: SocketAddr) -> anyhow::Result<Self> {
         Ok(Self(BufReader::new(connect(address)?)))
+    }
+
+    /// From an address of this machine, such as 127.0.0.2.
+    pub(crate) fn connect_from(source: IpAddr, address: SocketAddr) -> anyhow::Result<Self> {
+        Ok(Self(BufReader::new(connect_from(source, address)?)))
     }
 
     /// The body of the answer to a request, which is to be a 200.
@@ -58,7 +64,18 @@ impl Http {
 }
 
 pub(crate) fn connect(address: SocketAddr) -> anyhow::Result<TcpStream> {
-    let stream = TcpStream::connect(address)?;
+    prepared(TcpStream::connect(address)?)
+}
+
+/// From an address of this machine.
+pub(crate) fn connect_from(source: IpAddr, address: SocketAddr) -> anyhow::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.bind(&SocketAddr::new(source, 0).into())?;
+    socket.connect(&address.into())?;
+    prepared(socket.into())
+}
+
+fn prepared(stream: TcpStream) -> anyhow::Result<TcpStream> {
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;

@@ -132,6 +132,11 @@ impl Web {
         Self::server_in(Home::new()?, free_address()?, NO_LIMITS)
     }
 
+    /// A control server with its default limits.
+    pub(crate) fn limited_server() -> anyhow::Result<Self> {
+        Self::server_in(Home::new()?, free_address()?, "")
+    }
+
     /// The same on that address, with what is there of it.
     pub(crate) fn server_in(home: Home, address: SocketAddr, text: &str) -> anyhow::Result<Self> {
         let config = home.run.path().join("config.toml");

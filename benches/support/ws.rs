@@ -1,13 +1,13 @@
 //! A WebSocket client that counts frames and looks only at how they begin.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 
 use anyhow::{Context as _, bail};
 use serde_json::json;
 use tungstenite::protocol::WebSocketConfig;
 use tungstenite::{Message, WebSocket};
 
-use super::http::connect;
+use super::http::{connect, connect_from};
 
 /// Of a frame, or a few: there are thousands of clients.
 const BUFFER: usize = 4 * 1024;
@@ -16,11 +16,19 @@ pub(crate) struct Ws(WebSocket<TcpStream>);
 
 impl Ws {
     pub(crate) fn connect(address: SocketAddr) -> anyhow::Result<Self> {
+        Self::over(connect(address)?, address)
+    }
+
+    /// From an address of this machine.
+    pub(crate) fn connect_from(source: IpAddr, address: SocketAddr) -> anyhow::Result<Self> {
+        Self::over(connect_from(source, address)?, address)
+    }
+
+    fn over(stream: TcpStream, address: SocketAddr) -> anyhow::Result<Self> {
         let config = WebSocketConfig::default().read_buffer_size(BUFFER).write_buffer_size(0);
         let url = format!("ws://{address}/ws");
-        let (socket, _) =
-            tungstenite::client::client_with_config(url, connect(address)?, Some(config))
-                .context("no handshake")?;
+        let (socket, _) = tungstenite::client::client_with_config(url, stream, Some(config))
+            .context("no handshake")?;
         Ok(Self(socket))
     }
 
