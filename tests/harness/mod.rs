@@ -50,7 +50,9 @@ pub(crate) use proxy::{Direction, Proxy};
 pub(crate) use random::Random;
 pub(crate) use slow_disk::SlowDisk;
 pub(crate) use stepped_clock::SteppedClock;
-pub(crate) use stranger::{NOBODY, OtherUser, crowd, is_root, stranger, system_daemon};
+pub(crate) use stranger::{
+    NOBODY, OtherUser, crowd, is_root, stranger, system_daemon, system_setup,
+};
 pub(crate) use tls::{Certified, TlsStream, certify, get_over_tls, shake_hands, write_certificate};
 pub(crate) use wire::{assert_chosen_id, assert_error, await_clients, keys, lock, memory};
 pub(crate) use ws::Ws;

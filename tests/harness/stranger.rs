@@ -117,6 +117,11 @@ pub(crate) fn crowd(socket: &Path, uid: u32, count: usize) -> Vec<Client> {
 
 /// A daemon of the system's that every user can reach; none where there is no other user.
 pub(crate) fn system_daemon(operators: &[u32], config: &str) -> Option<Daemon> {
+    system_setup(operators, config).map(Setup::start)
+}
+
+/// What such a daemon starts from.
+pub(crate) fn system_setup(operators: &[u32], config: &str) -> Option<Setup> {
     if !is_root() {
         eprintln!("skipped: only the superuser can connect as other users");
         return None;
@@ -125,7 +130,7 @@ pub(crate) fn system_daemon(operators: &[u32], config: &str) -> Option<Daemon> {
     setup.args.push("--system".into());
     let everyone = fs::Permissions::from_mode(0o755);
     fs::set_permissions(setup.dir.path(), everyone).expect("open the directory");
-    Some(setup.start())
+    Some(setup)
 }
 
 /// The connection that the next message carries.

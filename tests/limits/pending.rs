@@ -4,23 +4,26 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Setup, SlowDisk, assert_error, eventually, peer};
+use crate::harness::{
+    Client, OtherUser, Setup, SlowDisk, assert_error, eventually, peer, system_setup,
+};
 
 /// Changes that wait at most.
 const MOST: usize = 16_384;
 const IN_FLIGHT: usize = 1024;
 
-fn update(port: usize) -> Value {
-    let mut ann = peer("ann");
-    ann["public_port"] = json!(port);
-    json!({"party_id": "lan", "peer": ann})
+/// A change of a party's host, which has the party's id.
+fn update(party: &str, port: usize) -> Value {
+    let mut host = peer(party);
+    host["public_port"] = json!(port);
+    json!({"party_id": party, "peer": host})
 }
 
 /// Asks for as many changes as a connection may have in flight.
-fn flood(client: &mut Client) {
+fn flood(client: &mut Client, party: &str) {
     let line = |id| {
-        let call =
-            json!({"jsonrpc": "2.0", "id": id, "method": "peer.update", "params": update(id)});
+        let params = update(party, id);
+        let call = json!({"jsonrpc": "2.0", "id": id, "method": "peer.update", "params": params});
         format!("{call}\n")
     };
     let lines: String = (1..=IN_FLIGHT).map(line).collect();
@@ -33,24 +36,24 @@ fn a_stalled_disk_holds_so_many_changes_and_no_more() {
     let config = format!("[limits]\nrequests_in_flight = {IN_FLIGHT}\nrequest_timeout = '1h'\n");
     let daemon = Setup::new().config(&config).slow_disk(&disk).start();
     let mut client = daemon.client();
-    client.register("lan", "ann");
+    client.register("lan", "lan");
     disk.set_delay(Duration::from_secs(3600));
     let mut clients: Vec<_> = (0..MOST / IN_FLIGHT).map(|_| daemon.client()).collect();
-    clients.iter_mut().for_each(flood);
+    clients.iter_mut().for_each(|client| flood(client, "lan"));
     let pending = |client: &mut Client| {
         client.call("status.get", json!({}))["store"]["pending"].as_u64().expect("a number")
     };
     eventually("a full queue", || (pending(&mut client) >= MOST as u64).then_some(()));
     // All of one more flood is refused, before the disk makes room.
     let mut late = daemon.client();
-    flood(&mut late);
+    flood(&mut late, "lan");
     for _ in 0..IN_FLIGHT {
         assert_error(&late.line().expect("an answer")["error"], "store_unavailable");
     }
-    let refused = client.ask("peer.update", update(1)).expect("an answer");
+    let refused = client.ask("peer.update", update("lan", 1)).expect("an answer");
     assert_error(&refused["error"], "store_unavailable");
     // A sign of life needs no disk.
-    client.call("peer.heartbeat", json!({"party_id": "lan", "peer_id": "ann"}));
+    client.call("peer.heartbeat", json!({"party_id": "lan", "peer_id": "lan"}));
     disk.set_delay(Duration::ZERO);
     for client in &mut clients {
         for _ in 0..IN_FLIGHT {
@@ -58,5 +61,32 @@ fn a_stalled_disk_holds_so_many_changes_and_no_more() {
             assert_eq!(reply.get("error"), None);
         }
     }
-    client.call("peer.update", update(1));
+    client.call("peer.update", update("lan", 1));
+}
+
+#[test]
+fn one_user_leaves_room_for_the_changes_of_others() {
+    const OPERATORS: [u32; 2] = [60_100, 60_101];
+    let config =
+        format!("limits.requests_in_flight = {IN_FLIGHT}\nlimits.request_timeout = '1h'\n");
+    let Some(disk) = SlowDisk::new() else { return };
+    let Some(setup) = system_setup(&OPERATORS, &config) else { return };
+    let daemon = setup.slow_disk(&disk).start();
+    let users = OPERATORS.map(|uid| OtherUser::new(&daemon.setup.socket(), uid));
+    let [mut attacker, mut honest] = [users[0].connect(), users[1].connect()];
+    attacker.register("x", "x");
+    honest.register("lan", "lan");
+    disk.set_delay(Duration::from_secs(3600));
+    // More than may wait of all users.
+    let mut crowd: Vec<_> = (0..=MOST / IN_FLIGHT).map(|_| users[0].connect()).collect();
+    crowd.iter_mut().for_each(|client| flood(client, "x"));
+    let last = crowd.last_mut().expect("a connection");
+    for _ in 0..IN_FLIGHT {
+        assert_error(&last.line().expect("an answer")["error"], "store_unavailable");
+    }
+    let asked = honest.send("peer.update", update("lan", 1));
+    // It is in the queue, or refused, when a later request is answered.
+    honest.call("status.get", json!({}));
+    disk.set_delay(Duration::ZERO);
+    assert_eq!(honest.reply(asked).get("error"), None);
 }

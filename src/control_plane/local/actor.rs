@@ -72,8 +72,8 @@ pub struct LocalControlPlane {
     pub(super) store_status: StoreStatus,
     pub(super) counters: Counters,
     pub(super) standing: Standing,
-    /// Calls were refused because too many waited; told once until none waits.
-    pub(super) is_overloaded: bool,
+    /// Time of the last warning that too many calls waited.
+    pub(super) overload_told: Option<Duration>,
     pub(super) bounds_reached: BoundsReached,
     pub(super) stopping: Option<Vec<oneshot::Sender<()>>>,
 }
@@ -112,7 +112,7 @@ impl LocalControlPlane {
             store_status,
             counters: Counters::default(),
             standing: Standing { connection, retry_at: None },
-            is_overloaded: false,
+            overload_told: None,
             bounds_reached: BoundsReached::default(),
             stopping: None,
         }
@@ -121,15 +121,17 @@ impl LocalControlPlane {
     pub(super) fn take_in(&mut self, call: Call, reply: ReplyTo, ctx: &mut Context<Self>) {
         let Call { caller, ask } = call;
         let must = is_cleaning_up(&ask);
+        let client = caller.payer();
+        let client = client.as_ref();
         match ask {
             _ if self.stopping.is_some() => answer(reply, Err(Failure::Stopping)),
             Ask::Command(command) => {
                 let applied = self.registry.apply(command, caller, self.clock.now());
-                self.applied(applied, must, reply, ctx);
+                self.applied(applied, must, client, reply, ctx);
             }
             Ask::Once(key, command) => {
                 let applied = self.registry.apply_once(key, command, caller, self.clock.now());
-                self.applied(applied, must, reply, ctx);
+                self.applied(applied, must, client, reply, ctx);
             }
             // A token that is not durable yet was told to nobody.
             Ask::Authenticate(hash) => {
@@ -156,17 +158,17 @@ impl LocalControlPlane {
                 if self.waiting.is_empty() {
                     self.publish(bulletin.into_iter().collect(), ctx);
                     answer(reply, result);
-                } else if !must && !self.waiting.has_room(self.clock.elapsed()) {
-                    answer(reply, Err(self.overloaded()));
+                } else if !must && !self.waiting.has_room(client, self.clock.elapsed()) {
+                    answer(reply, Err(self.overloaded(client)));
                 } else {
                     let read = Read { caller, ask, answer: result, bulletin, reply };
-                    self.waiting.push(Waiting::Read(Box::new(read)));
+                    self.waiting.push(client, Waiting::Read(Box::new(read)));
                 }
             }
             Ask::Status => answer(reply, Ok(Answer::Status(self.status()))),
             Ask::Defer(key, command) => {
                 let applied = self.registry.defer(key, command, caller, self.clock.now());
-                self.applied(applied, must, reply, ctx);
+                self.applied(applied, must, client, reply, ctx);
             }
             Ask::Check(command) => {
                 let checked = self.registry.check(&command, caller, self.clock.now());

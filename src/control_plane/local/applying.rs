@@ -1,22 +1,31 @@
 //! The way of a command that the registry has applied: it waits for the disk, or is answered,
 //! or is taken back because too much waits.
 
+use std::time::Duration;
+
 use actix::prelude::*;
 
 use super::LocalControlPlane;
 use super::actor::answer;
 use super::waiting::{Changed, ReplyTo, Unchanged, Waiting};
 use crate::control_plane::{Answer, Failure};
-use crate::core::{Applied, Change, Effect, Outcome, Refusal, Seen};
+use crate::core::{Applied, Change, Effect, Outcome, Payer, Refusal, Seen};
 use crate::events::Bulletin;
 
+/// Time between two warnings that too many calls wait.
+const TELL_EVERY: Duration = Duration::from_secs(60);
+
 impl LocalControlPlane {
-    /// Refuses a call because too many wait for the disk.
-    pub(super) fn overloaded(&mut self) -> Failure {
+    /// Refuses a call of a client because too many wait for the disk.
+    pub(super) fn overloaded(&mut self, client: Option<&Payer>) -> Failure {
         const WORDS: &str = "too many changes wait for the disk";
-        if !std::mem::replace(&mut self.is_overloaded, true) {
+        let now = self.clock.elapsed();
+        let is_due = self.overload_told.is_none_or(|at| now.saturating_sub(at) >= TELL_EVERY);
+        if is_due {
+            self.overload_told = Some(now);
             let calls = self.waiting.len();
-            log::warn!("{WORDS}, more are refused: calls={calls}");
+            let client = client.map_or_else(|| "an administrator".to_owned(), Payer::to_string);
+            log::warn!("{WORDS}, more are refused: calls={calls} refused={client}");
         }
         Failure::Store(WORDS.to_owned())
     }
@@ -25,6 +34,7 @@ impl LocalControlPlane {
         &mut self,
         applied: Result<Applied, Refusal>,
         must: bool,
+        client: Option<&Payer>,
         reply: ReplyTo,
         ctx: &mut Context<Self>,
     ) {
@@ -32,7 +42,7 @@ impl LocalControlPlane {
             Ok(applied) => applied,
             Err(refusal) => {
                 self.bounds_reached.warn(&refusal, self.clock.elapsed());
-                return self.answer_in_turn(Err(refusal.into()), None, reply);
+                return self.answer_in_turn(Err(refusal.into()), None, client, reply);
             }
         };
         if let Some(Seen { party_id, peer_id, at }) = applied.seen {
@@ -45,15 +55,15 @@ impl LocalControlPlane {
             let shows_state = shows_state(&applied.outcome);
             let answered = Ok(Answer::Outcome(applied.outcome));
             return match shows_state {
-                true => self.answer_in_turn(answered, applied.effect, reply),
+                true => self.answer_in_turn(answered, applied.effect, client, reply),
                 false => answer(reply, answered),
             };
         }
-        if !must && !self.waiting.has_room(self.clock.elapsed()) {
+        if !must && !self.waiting.has_room(client, self.clock.elapsed()) {
             self.take_back(applied.effect, applied.changes);
-            return answer(reply, Err(self.overloaded()));
+            return answer(reply, Err(self.overloaded(client)));
         }
-        self.waiting.push(Waiting::Changed(Box::new(Changed {
+        let changed = Changed {
             announcements: self.announcements(&applied.events),
             changes: applied.changes,
             effect: applied.effect,
@@ -61,7 +71,8 @@ impl LocalControlPlane {
             events: applied.events,
             outcome: applied.outcome,
             reply,
-        })));
+        };
+        self.waiting.push(client, Waiting::Changed(Box::new(changed)));
         self.commit(ctx);
     }
 
@@ -70,16 +81,17 @@ impl LocalControlPlane {
         &mut self,
         result: Result<Answer, Failure>,
         effect: Option<Effect>,
+        client: Option<&Payer>,
         reply: ReplyTo,
     ) {
         if self.waiting.is_empty() {
             answer(reply, result);
-        } else if !self.waiting.has_room(self.clock.elapsed()) {
+        } else if !self.waiting.has_room(client, self.clock.elapsed()) {
             self.take_back(effect, Vec::new());
-            answer(reply, Err(self.overloaded()));
+            answer(reply, Err(self.overloaded(client)));
         } else {
             let unchanged = Unchanged { answer: result, effect, reply };
-            self.waiting.push(Waiting::Unchanged(Box::new(unchanged)));
+            self.waiting.push(client, Waiting::Unchanged(Box::new(unchanged)));
         }
     }
 

@@ -50,7 +50,6 @@ impl LocalControlPlane {
         } else {
             let rest = self.waiting.take_all();
             self.release(rest, ctx);
-            self.is_overloaded = false;
             self.tell_stopped(ctx);
         }
     }

@@ -59,8 +59,13 @@ struct Plane {
     gate: watch::Sender<bool>,
 }
 
+/// An administrator, who may have all places in the queue.
 fn caller() -> Caller {
-    let principal = Principal::User { user: User(1000), admin: false };
+    caller_as(1000, true)
+}
+
+fn caller_as(uid: u32, admin: bool) -> Caller {
+    let principal = Principal::User { user: User(uid), admin };
     Caller { principal, connection: ConnectionId(1), address: None }
 }
 
@@ -155,7 +160,11 @@ impl Plane {
 
     /// Asks, and does not wait.
     fn spawn(&self, ask: Ask) -> JoinHandle<Result<Answer, Failure>> {
-        let request = self.plane.send(Call { caller: caller(), ask });
+        self.spawn_as(caller(), ask)
+    }
+
+    fn spawn_as(&self, caller: Caller, ask: Ask) -> JoinHandle<Result<Answer, Failure>> {
+        let request = self.plane.send(Call { caller, ask });
         actix::spawn(async move { request.await.expect("an actor") })
     }
 
@@ -168,9 +177,17 @@ impl Plane {
 
     /// Asks until something is refused because too much waits.
     async fn fill(&self, ask: impl Fn(u16) -> Ask) -> Vec<JoinHandle<Result<Answer, Failure>>> {
+        self.fill_as(&caller(), ask).await
+    }
+
+    async fn fill_as(
+        &self,
+        caller: &Caller,
+        ask: impl Fn(u16) -> Ask,
+    ) -> Vec<JoinHandle<Result<Answer, Failure>>> {
         let mut asked = Vec::new();
         for port in 2..40_000 {
-            asked.push(self.spawn(ask(port)));
+            asked.push(self.spawn_as(caller.clone(), ask(port)));
             if port % 1000 == 0 {
                 // Calls are taken in in order.
                 self.status().await;
@@ -222,6 +239,23 @@ async fn a_disk_that_hangs_holds_so_many_changes_and_no_more() {
 }
 
 #[actix::test]
+async fn one_client_leaves_room_for_others() {
+    let plane = Plane::stalled().await;
+    let changed = plane.spawn(update(2));
+    let attacker = caller_as(1001, false);
+    let readers = plane.fill_as(&attacker, |_| read()).await;
+    let refused = plane.spawn_as(attacker, read()).await.expect("a task");
+    assert!(is_overload(&refused), "{refused:?}");
+    let other = plane.spawn_as(caller_as(1002, false), read());
+    plane.status().await;
+    plane.gate.send(true).unwrap();
+    changed.await.expect("a task").expect("a change");
+    let party = other.await.expect("a task");
+    assert!(matches!(party, Ok(Answer::Party(_))), "{party:?}");
+    drop(readers);
+}
+
+#[actix::test]
 async fn readers_that_gave_up_take_no_place() {
     let plane = Plane::stalled().await;
     let changed = plane.spawn(update(2));
@@ -253,18 +287,18 @@ fn large_answers_take_more_room() {
     };
     let mut pending = Pending::default();
     let mut readers = Vec::new();
-    while pending.has_room(Duration::ZERO) {
+    while pending.has_room(None, Duration::ZERO) {
         let (reply, reader) = tokio::sync::oneshot::channel();
         readers.push(reader);
         let answer = Ok(Answer::Relays(vec![relay.clone(); 10_000]));
-        pending.push(Waiting::Unchanged(Box::new(Unchanged { answer, effect: None, reply })));
+        pending.push(None, Waiting::Unchanged(Box::new(Unchanged { answer, effect: None, reply })));
     }
     assert_eq!(readers.len(), 27, "10,000 rows of half a kibibyte each, in 128 MiB");
     readers.pop();
-    assert!(!pending.has_room(Duration::from_millis(900)), "it is searched each second");
-    assert!(pending.has_room(Duration::from_secs(1)));
+    assert!(!pending.has_room(None, Duration::from_millis(900)), "it is searched each second");
+    assert!(pending.has_room(None, Duration::from_secs(1)));
     assert_eq!(pending.take_all().len(), 26);
-    assert!(pending.has_room(Duration::from_secs(1)));
+    assert!(pending.has_room(None, Duration::from_secs(1)));
 }
 
 #[actix::test]

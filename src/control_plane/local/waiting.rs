@@ -1,6 +1,7 @@
 //! The queue of calls that are applied in memory and wait for the disk: in order, and bounded.
 
-use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use lanrage_ipc::model::{Party, PartyId};
 use tokio::sync::oneshot;
 
 use crate::control_plane::{Answer, Ask, Failure};
-use crate::core::{Caller, Change, Command, Effect, Ended, Outcome, Write};
+use crate::core::{Caller, Change, Command, Effect, Ended, Outcome, Payer, Write};
 use crate::events::Bulletin;
 
 /// Calls that may wait for the disk: all that clients may have in flight at the same time. A disk
@@ -19,6 +20,8 @@ const MOST_WAITING: usize = 16_384;
 const MOST_BYTES: usize = 128 << 20;
 /// Weight of a row, an event or an answer, with ids, names and a key of usual length.
 const ROW: usize = 512;
+/// Part of both that one client may have waiting: a user, an address, or a /48 of IPv6.
+const CLIENTS: usize = 4;
 /// Pause between two searches of a full queue for calls whose callers gave up.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
@@ -73,13 +76,40 @@ pub(super) struct Changed {
     pub(super) reply: ReplyTo,
 }
 
+/// Calls that wait, and the memory that they hold.
+#[derive(Default)]
+struct Load {
+    calls: usize,
+    bytes: usize,
+}
+
+impl Load {
+    /// True if it takes up a part of what may wait.
+    fn fills(&self, divisor: usize) -> bool {
+        self.calls >= MOST_WAITING / divisor || self.bytes >= MOST_BYTES / divisor
+    }
+
+    fn add(&mut self, bytes: usize) {
+        self.calls += 1;
+        self.bytes += bytes;
+    }
+
+    fn remove(&mut self, bytes: usize) {
+        self.calls -= 1;
+        self.bytes -= bytes;
+    }
+}
+
 /// The calls that wait, oldest first.
 #[derive(Default)]
 pub(super) struct Pending {
-    calls: VecDeque<Waiting>,
+    /// Each with the client that it counts for; an administrator's counts for none.
+    calls: VecDeque<(Option<Payer>, Waiting)>,
     /// Number of calls that the commit under way holds.
     committing: Option<usize>,
-    bytes: usize,
+    all: Load,
+    /// Never empty.
+    clients: HashMap<Payer, Load>,
     swept: Option<Duration>,
 }
 
@@ -96,31 +126,49 @@ impl Pending {
         self.committing.is_some()
     }
 
-    /// True if one more call may wait. A full queue first drops what nobody waits for any more.
-    pub(super) fn has_room(&mut self, now: Duration) -> bool {
-        if !self.is_full() {
+    /// True if one more call of a client may wait. A full queue first drops what nobody waits for
+    /// any more.
+    pub(super) fn has_room(&mut self, client: Option<&Payer>, now: Duration) -> bool {
+        let client = client.map(Payer::widest);
+        if !self.is_full(client.as_ref()) {
             return true;
         }
         if self.swept.is_none_or(|at| now.saturating_sub(at) >= SWEEP_EVERY) {
             self.swept = Some(now);
             self.sweep();
         }
-        !self.is_full()
+        !self.is_full(client.as_ref())
     }
 
-    fn is_full(&self) -> bool {
-        self.calls.len() >= MOST_WAITING || self.bytes >= MOST_BYTES
+    fn is_full(&self, client: Option<&Payer>) -> bool {
+        let of_client = client.and_then(|client| self.clients.get(client));
+        self.all.fills(1) || of_client.is_some_and(|load| load.fills(CLIENTS))
     }
 
-    pub(super) fn push(&mut self, call: Waiting) {
-        self.bytes += call.weight();
-        self.calls.push_back(call);
+    pub(super) fn push(&mut self, client: Option<&Payer>, call: Waiting) {
+        let (client, bytes) = (client.map(Payer::widest), call.weight());
+        self.all.add(bytes);
+        if let Some(client) = &client {
+            self.clients.entry(client.clone()).or_default().add(bytes);
+        }
+        self.calls.push_back((client, call));
+    }
+
+    /// Counts a call no more.
+    fn discount(&mut self, client: Option<Payer>, bytes: usize) {
+        self.all.remove(bytes);
+        if let Some(Entry::Occupied(mut load)) = client.map(|client| self.clients.entry(client)) {
+            load.get_mut().remove(bytes);
+            if load.get().calls == 0 {
+                load.remove();
+            }
+        }
     }
 
     /// The rows of a commit of all that waits.
     pub(super) fn begin_commit(&mut self) -> Vec<Write> {
         self.committing = Some(self.calls.len());
-        let changed = self.calls.iter().filter_map(|call| match call {
+        let changed = self.calls.iter().filter_map(|(_, call)| match call {
             Waiting::Changed(changed) => Some(changed),
             Waiting::Unchanged(_) | Waiting::Read(_) => None,
         });
@@ -131,35 +179,39 @@ impl Pending {
     pub(super) fn end_commit(&mut self) -> Vec<Waiting> {
         let count = self.committing.take().unwrap_or_default();
         let calls: Vec<_> = self.calls.drain(..count).collect();
-        self.bytes -= calls.iter().map(Waiting::weight).sum::<usize>();
         calls
+            .into_iter()
+            .map(|(client, call)| {
+                self.discount(client, call.weight());
+                call
+            })
+            .collect()
     }
 
     /// Takes out everything; no commit is under way then.
     pub(super) fn take_all(&mut self) -> Vec<Waiting> {
-        (self.committing, self.bytes) = (None, 0);
-        self.calls.drain(..).collect()
+        (self.committing, self.all) = Default::default();
+        self.clients.clear();
+        self.calls.drain(..).map(|(_, call)| call).collect()
     }
 
     /// True if something waits that has to be committed.
     pub(super) fn holds_changes(&self) -> bool {
-        self.calls.iter().any(|call| matches!(call, Waiting::Changed(_)))
+        self.calls.iter().any(|(_, call)| matches!(call, Waiting::Changed(_)))
     }
 
     /// Drops the calls that did nothing and whose callers have given up.
     fn sweep(&mut self) {
         let committing = self.committing.unwrap_or_default();
-        let (mut at, mut dropped) = (0, 0);
-        let bytes = &mut self.bytes;
-        self.calls.retain(|call| {
-            let goes = call.is_abandoned();
-            if goes {
-                *bytes -= call.weight();
+        let mut dropped = 0;
+        for (at, (client, call)) in std::mem::take(&mut self.calls).into_iter().enumerate() {
+            if call.is_abandoned() {
+                self.discount(client, call.weight());
                 dropped += usize::from(at < committing);
+            } else {
+                self.calls.push_back((client, call));
             }
-            at += 1;
-            !goes
-        });
+        }
         if let Some(committing) = &mut self.committing {
             *committing -= dropped;
         }
