@@ -21,6 +21,7 @@ mod slow_disk;
 mod stepped_clock;
 mod stranger;
 mod tls;
+mod unread;
 mod wire;
 mod ws;
 
@@ -54,5 +55,6 @@ pub(crate) use stranger::{
     NOBODY, OtherUser, crowd, is_root, stranger, system_daemon, system_setup,
 };
 pub(crate) use tls::{Certified, TlsStream, certify, get_over_tls, shake_hands, write_certificate};
+pub(crate) use unread::{STATUS_LINE, narrow, register_relays, status_line};
 pub(crate) use wire::{assert_chosen_id, assert_error, await_clients, keys, lock, memory};
 pub(crate) use ws::Ws;

@@ -11,7 +11,9 @@ use serde_json::json;
 use super::programs::open_server;
 use super::rows;
 use super::table::{Attack, Honest, Row};
-use crate::harness::{Daemon, Http, Ws, connect_from, is_open};
+use crate::harness::{
+    Daemon, Http, Ws, connect_from, is_open, narrow, register_relays, status_line,
+};
 
 const ATTACKER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 3));
 const HONEST: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
@@ -57,6 +59,17 @@ rows! {
             keep_idle(server, attack, token);
         },
         honest: connect_anew,
+    };
+    one_address_reads_no_lists: Row {
+        limits: &["http.reply_bytes"],
+        attack: "one address asks for the relays on each connection and reads nothing",
+        start: |config| {
+            open_server(config).inspect(|server| register_relays(&mut server.client(), 500))
+        },
+        small: "http.reply_bytes = 1048576\n",
+        at_default: false,
+        attacker: never_read_relays,
+        honest: keep_a_connection,
     };
     one_address_begins_requests: Row {
         limits: &["http.request_timeout"],
@@ -106,6 +119,21 @@ fn keep_idle(server: &Daemon, attack: &Attack, token: Option<String>) {
             })
             .collect();
         idle.iter_mut().all(|http| http.response().is_none())
+    });
+}
+
+fn never_read_relays(server: &Daemon, attack: &Attack) {
+    let token = Http::registered_from(ATTACKER, server.address(), "x").token.expect("a token");
+    let bearer = format!("Authorization: Bearer {token}");
+    let request = format!("GET /relays HTTP/1.1\r\nHost: localhost\r\n{bearer}\r\n\r\n");
+    let mut open = VecDeque::new();
+    attack.repeat(|| {
+        let mut stream = narrow(ATTACKER, server.address());
+        stream.write_all(request.as_bytes()).expect("the server takes it");
+        let is_refused = status_line(&mut stream).ends_with(b" 503");
+        open.push_back(stream);
+        open.truncate(100);
+        is_refused
     });
 }
 

@@ -1,29 +1,19 @@
 //! Clients that ask for much at once and read nothing.
 
 use std::io::{BufReader, Read as _, Write as _};
-use std::net::{IpAddr, SocketAddr, TcpStream};
 
 use serde_json::json;
-use socket2::{Domain, Socket, Type};
 
-use crate::harness::{Client, Http, Setup, eventually, memory, read_response};
+use crate::harness::{
+    Http, STATUS_LINE, Setup, eventually, memory, narrow, read_response, register_relays,
+    status_line,
+};
 
 const NO_RATES: &str = "[limits]\nrequests_per_second = 1000000\nrequests_burst = 1000000\n";
 
 const CLIENTS: usize = 48;
 /// More than the system's own buffers hold the answers to.
 const REQUESTS: usize = 150;
-
-/// A connection whose other end soon finds no room.
-fn narrow(source: IpAddr, address: SocketAddr) -> TcpStream {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
-    socket.bind(&SocketAddr::new(source, 0).into()).expect("an address of this machine");
-    socket.set_recv_buffer_size(4 * 1024).expect("a small buffer");
-    // The buffer of the other end grows with it.
-    socket.set_tcp_mss(536).expect("short segments");
-    socket.connect(&address.into()).expect("a connection");
-    socket.into()
-}
 
 #[test]
 fn pipelined_requests_wait_outside_until_their_clients_read() {
@@ -45,23 +35,6 @@ fn pipelined_requests_wait_outside_until_their_clients_read() {
     }
     let growth = memory(server.pid(), "VmRSS").saturating_sub(before);
     assert!(growth < 160 * CLIENTS as u64, "{growth} KiB for {CLIENTS} clients");
-}
-
-/// Registers relays whose list has about 480 bytes each.
-fn register_relays(client: &mut Client, count: usize) {
-    let register = |number: usize| {
-        let region = "漢".repeat(100);
-        let id = format!("relay-{number:026}");
-        json!({"relay_id": id, "public_ip": "203.0.113.1", "port": 1, "region": region})
-    };
-    for from in (0..count).step_by(32) {
-        let ids: Vec<_> = (from..count.min(from + 32))
-            .map(|number| client.send("relay.register", register(number)))
-            .collect();
-        for id in ids {
-            assert_eq!(client.reply(id).get("error"), None);
-        }
-    }
 }
 
 #[test]
@@ -102,14 +75,4 @@ fn unread_lists_are_bounded_by_address() {
     drop(clients);
     eventually("room for the list", || (foe.get("/relays").status == 200).then_some(()));
     server.await_log("raise http.reply_bytes");
-}
-
-/// Length of `HTTP/1.1 200`.
-const STATUS_LINE: usize = 12;
-
-/// The beginning of a reply, of which no more is read.
-fn status_line(stream: &mut TcpStream) -> [u8; STATUS_LINE] {
-    let mut head = [0; STATUS_LINE];
-    stream.read_exact(&mut head).expect("a status line");
-    head
 }
