@@ -25,6 +25,9 @@ const MOST_RENAMES: usize = 64;
 /// Patiences that a background request takes at most while the server answers others.
 const MOST_PATIENCES: u32 = 10;
 
+/// Upper bound of the wait that a user is told of.
+const LONGEST_WAIT_TOLD: Duration = Duration::from_secs(3600);
+
 /// How long to wait where the server does not say.
 const AGAIN: Duration = Duration::from_millis(500);
 
@@ -237,7 +240,7 @@ impl Rejection {
     fn told(&self) -> String {
         match self.retry_after.filter(|_| self.code == ErrorCode::RateLimited) {
             Some(wait) => {
-                let seconds = RetryAfter(wait).seconds();
+                let seconds = RetryAfter(wait.min(LONGEST_WAIT_TOLD)).seconds();
                 format!("{}; try again in {seconds} s", self.message)
             }
             None => self.message.clone(),
