@@ -172,8 +172,12 @@ impl Daemon {
         };
         let caller = self.program(&peer_id.clone());
         let home = self.home(party_id);
+        // Requests about a party are asked in order: by then it is here.
+        let is_registering =
+            self.link.as_ref().is_some_and(|link| link.is_registering(party_id, peer_id));
         let server_first = match (&command, home) {
             (Command::Register { .. }, Some(_)) => return,
+            (Command::Register { .. }, None) if is_registering => return,
             (Command::Register { .. } | Command::Join { .. }, None) => true,
             (_, home) => home == Some(Origin::Remote),
         };

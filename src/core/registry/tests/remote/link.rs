@@ -90,6 +90,14 @@ impl Link {
         self.asked.iter().any(|asked| asked.command.acts_for() == Some(peer_id))
     }
 
+    /// True while the registration of a party by a peer is in flight.
+    pub(super) fn is_registering(&self, party_id: &PartyId, peer_id: &PeerId) -> bool {
+        self.asked.iter().map(|asked| &asked.command).any(|command| {
+            matches!(command, Command::Register { .. })
+                && (command.party_id(), command.acts_for()) == (Some(party_id), Some(peer_id))
+        })
+    }
+
     pub(super) fn rename_passages(&mut self, from: &PartyId, to: &PartyId) {
         for (_, party_id, _) in self.passages.iter_mut().filter(|(_, id, _)| id == from) {
             *party_id = to.clone();
