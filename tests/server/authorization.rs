@@ -118,7 +118,7 @@ const FRAMES: &[(&str, [&str; 4])] = &[
     ("update_peer", [DENIED, DENIED, OK, DENIED]),
     ("heartbeat", [DENIED, DENIED, OK, DENIED]),
     ("signal", [DENIED, DENIED, OK, DENIED]),
-    ("sync", [NO_MEMBER, NO_MEMBER, OK, OK]),
+    ("sync", [NO_MEMBER, NO_MEMBER, OK, NO_MEMBER]),
     ("list_relays", [OK, OK, OK, OK]),
     ("leave_party", [DENIED, DENIED, OK, DENIED]),
 ];
