@@ -18,7 +18,7 @@ const FEWEST_LOCAL: usize = 8;
 pub struct Fitted<C> {
     /// The configuration, with fewer connections where need be.
     pub config: C,
-    /// What was lowered, and the remedy.
+    /// Names of the lowered keys, and the remedy.
     pub warning: Option<String>,
 }
 

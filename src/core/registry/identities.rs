@@ -70,7 +70,7 @@ impl Registry {
     }
 }
 
-/// What a claim does about the peer's tokens.
+/// Effect of a claim on the peer's tokens.
 enum Plan {
     Nothing,
     /// Gives out another token, for which one may have to go.

@@ -207,8 +207,8 @@ impl Registry {
 }
 
 impl Transaction<'_> {
-    /// Whether intents may be noted for peers of a party: within the share of each owner, and within
-    /// the bound of all.
+    /// Checks that intents may be noted for peers of a party: within the share of each owner, and
+    /// within the bound of all.
     pub(super) fn may_intend(&self, party_id: &PartyId, peers: &[PeerId]) -> Result<(), Refusal> {
         let (outbox, limit) = (&self.registry.outbox, self.registry.rules.intents);
         let fresh = peers.iter().filter(|peer_id| outbox.intent(party_id, peer_id).is_none());

@@ -1,4 +1,4 @@
-//! What the server tells, and this daemon does not follow.
+//! Parties that the server tells and this daemon does not follow.
 
 use std::rc::Rc;
 
