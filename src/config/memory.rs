@@ -53,8 +53,8 @@ fn shared(limits: &Limits) -> Vec<Entries> {
             limits.connections,
             CONNECTION + limits.frame_in + LOCAL_FLOOR,
         ),
-        // Events have a quarter beside the replies.
-        entries("limits.reply_bytes", limits.reply_bytes / 4 * 5, 1),
+        entries("limits.reply_bytes", limits.reply_bytes, 1),
+        entries("(events beside them, a quarter)", limits.reply_bytes / 4, 1),
         entries("(changes that wait for the disk)", PENDING, 1),
     ]
 }
