@@ -6,7 +6,7 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use super::{describe, harden, link_owner, writers};
+use super::{describe, harden, link_owner, names, writers};
 
 /// Symbolic links on the way to one file: as many as Linux follows.
 const MOST_LINKS: usize = 40;
@@ -42,6 +42,7 @@ enum Fault {
     Writable { owner: u32, mode: u32 },
     Readable { owner: u32, mode: u32 },
     ForeignLink { owner: u32 },
+    Names(u64),
 }
 
 impl fmt::Display for Distrust {
@@ -73,6 +74,11 @@ impl fmt::Display for Distrust {
                 f,
                 "is a symbolic link of uid {owner}, who may have it lead elsewhere: \
                  name the file itself"
+            ),
+            Fault::Names(count) => write!(
+                f,
+                "has {count} names, and must have this one alone: move it away, or copy it and put \
+                 the copy in its place"
             ),
         }
     }
@@ -107,12 +113,18 @@ pub fn open_to_write(path: &Path, rule: Rule) -> io::Result<File> {
     open_with(path, rule, OpenOptions::new().write(true))
 }
 
-/// Opens a file to write it, as it is; creates it where it is missing, within the umask.
+/// Opens a file to write it, as it is; creates it where it is missing, within the umask. One of the
+/// program's own has no other name: what is written would go to a file elsewhere, too.
 ///
 /// # Errors
 /// As those of [`open`].
 pub fn open_or_create(path: &Path, rule: Rule, mode: u32) -> io::Result<File> {
-    open_with(path, rule, with_mode(OpenOptions::new().write(true).create(true), mode))
+    let mut options = OpenOptions::new();
+    let file = open_with(path, rule, with_mode(options.write(true).create(true), mode))?;
+    match names(&file.metadata()?) {
+        count if rule == Rule::Own && count > 1 => Err(distrust(path, Fault::Names(count))),
+        _ => Ok(file),
+    }
 }
 
 /// Creates a file of exactly this mode, to write it. The path must be free.

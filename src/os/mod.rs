@@ -13,9 +13,9 @@ pub use unix::{
     is_own_directory, networks, notify, own_user, peer, raise_file_limit,
 };
 #[cfg(unix)]
-use unix::{describe, harden, link_owner, writers};
+use unix::{describe, harden, link_owner, names, writers};
 #[cfg(windows)]
-use windows::{describe, harden, link_owner, writers};
+use windows::{describe, harden, link_owner, names, writers};
 
 #[cfg(windows)]
 pub use windows::{

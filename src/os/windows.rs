@@ -70,6 +70,11 @@ pub(super) fn writers(_: &Metadata) -> Writers {
     Writers { owner: SUPERUSER, own: own_user().0, mode: 0 }
 }
 
+/// No metadata tell how many names a file has.
+pub(super) fn names(_: &Metadata) -> u64 {
+    1
+}
+
 const PIPES: &str = r"\\.\pipe\";
 
 /// Named pipe that takes connections.

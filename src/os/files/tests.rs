@@ -105,6 +105,21 @@ fn symbolic_links_are_followed_to_named_files_alone() {
 }
 
 #[test]
+fn own_files_are_not_written_under_a_second_name() {
+    let folder = Folder::new();
+    let file = folder.file("file", 0o600);
+    fs::hard_link(&file, folder.path("link")).unwrap();
+    let error = open_or_create(&folder.path("link"), Rule::Own, 0o600).unwrap_err();
+    assert!(Distrust::is_in(&error));
+    assert!(error.to_string().contains("/link has 2 names, and must have this one alone"));
+    // Its content can be trusted as before, and an operator knows what a file is.
+    assert!(open(&folder.path("link"), Rule::Own).is_ok());
+    assert!(open_or_create(&folder.path("link"), Rule::Named, 0o600).is_ok());
+    fs::remove_file(file).unwrap();
+    assert!(open_or_create(&folder.path("link"), Rule::Own, 0o600).is_ok());
+}
+
+#[test]
 fn files_and_links_of_other_users_are_refused() {
     if !geteuid().is_root() {
         return;

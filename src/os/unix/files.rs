@@ -59,3 +59,8 @@ pub(in crate::os) fn link_owner(found: &Metadata) -> Option<u32> {
 pub(in crate::os) fn writers(found: &Metadata) -> Writers {
     Writers { owner: found.uid(), own: own_user().0, mode: found.mode() & 0o7777 }
 }
+
+/// Number of names that a file has: hard links.
+pub(in crate::os) fn names(found: &Metadata) -> u64 {
+    found.nlink()
+}

@@ -11,7 +11,7 @@ mod users;
 
 pub use descriptors::raise_file_limit;
 pub use files::FileId;
-pub(super) use files::{describe, harden, link_owner, writers};
+pub(super) use files::{describe, harden, link_owner, names, writers};
 pub use memory::guard_memory;
 pub use networks::networks;
 pub use signals::Signals;
