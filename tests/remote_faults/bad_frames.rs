@@ -126,6 +126,7 @@ fn the_server_has_the_last_word_on_who_is_a_member() {
     play.send_frames(&[party(4, "x", &[("x", "10.66.0.1"), ("y", "10.66.0.2")])]);
     let code = play.client.refused("party.get", json!({"party_id": PARTY}));
     assert_eq!(code, "party_not_found");
+    play.trial.daemon.await_log("of host x in place of h: the local peers leave it");
     play.end();
 }
 

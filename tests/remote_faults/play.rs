@@ -20,7 +20,7 @@ pub(super) enum Transport {
 }
 
 pub(super) struct Play {
-    trial: Trial,
+    pub(super) trial: Trial,
     pub(super) server: BadServer,
     transport: Transport,
     pub(super) client: Client,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::{Beside, Bookmark, ClientFrame, ServerFrame};
 use lanrage_ipc::event::RemovalReason;
-use lanrage_ipc::model::{Epoch, Origin, PartyId, PeerInput};
+use lanrage_ipc::model::{Epoch, Origin, PartyId, PeerId, PeerInput};
 use tokio::sync::mpsc;
 
 use super::{Acked, Lane, Rejection, Session, Trouble, inbox};
@@ -269,15 +269,17 @@ impl Session {
 
     /// Whether a party is one that a peer of this machine is in, or was.
     async fn concerns_us(&self, party: &ServerParty) -> bool {
-        let is_known = self.is_known(&party.party_id).await;
+        let is_known = self.known_host(&party.party_id).await.is_some();
         let greeted = self.owners.borrow();
         is_known || party.members.keys().any(|id| greeted.contains_key(id))
     }
 
-    /// Whether there is a copy of a party.
-    async fn is_known(&self, party_id: &PartyId) -> bool {
-        let here = self.local(Ask::Query(Query::Party(party_id.clone()))).await;
-        matches!(here, Ok(Answer::Party(known)) if known.origin == Origin::Remote)
+    /// The host of a party of which there is a copy.
+    async fn known_host(&self, party_id: &PartyId) -> Option<PeerId> {
+        match self.local(Ask::Query(Query::Party(party_id.clone()))).await {
+            Ok(Answer::Party(known)) if known.origin == Origin::Remote => Some(known.host_id),
+            _ => None,
+        }
     }
 
     pub(super) async fn follow(self: &Rc<Self>, party_id: PartyId, heard: Heard) {
@@ -285,8 +287,15 @@ impl Session {
             Heard::Party(party) => {
                 let is_first = !self.met.borrow().contains(&party_id);
                 let occasion = if is_first { Occasion::Return } else { Occasion::News };
+                let (host, known_host) = (party.host_id.clone(), self.known_host(&party_id).await);
                 self.compare(&party_id, Some(party), occasion).await;
-                if !self.is_known(&party_id).await {
+                if self.known_host(&party_id).await.is_none() {
+                    if let Some(known) = known_host.filter(|known| *known != host) {
+                        self.warn(format_args!(
+                            "the control server has another party under the id {party_id}, of host \
+                             {host} in place of {known}: the local peers leave it"
+                        ));
+                    }
                     // What nobody asked for, or has no room here, is not remembered either.
                     self.met.borrow_mut().remove(&party_id);
                     self.shadow.borrow_mut().gone(&party_id, RemovalReason::Removed);
