@@ -149,6 +149,12 @@ impl Conversation {
         }
     }
 
+    /// Answers with what plain clients don't understand from now on, if that is asked for.
+    pub(super) fn add_to_style(&self, additions: bool) {
+        let style = self.style.get();
+        self.style.set(Style { additions: style.additions || additions, ..style });
+    }
+
     /// Counts the client's offset anew, once the wall clock here has stepped.
     fn follow_clock(&self) {
         let mut clock = self.clock.get();
@@ -236,6 +242,7 @@ impl Conversation {
         let Inbound { frame, req_id } = match inbound {
             Ok(inbound) => inbound,
             Err(bad) => {
+                self.add_to_style(bad.names_caps);
                 let req_id = bad.req_id.clone();
                 return Some(self.refusal(bad.into(), req_id, true));
             }

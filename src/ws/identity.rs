@@ -46,9 +46,8 @@ impl Conversation {
         caps: &[Name],
         have: BTreeMap<PartyId, Bookmark>,
     ) -> Result<Reply, Rejection> {
+        self.add_to_style(!caps.is_empty());
         let style = self.style.get();
-        let style = Style { additions: style.additions || !caps.is_empty(), ..style };
-        self.style.set(style);
         let takes_over = caps.iter().any(|cap| cap.as_str() == TAKEOVER);
         self.takes_over.set(self.takes_over.get() || takes_over);
         self.line.greet(style.additions);

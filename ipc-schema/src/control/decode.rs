@@ -29,11 +29,18 @@ pub struct BadFrame {
     pub message: String,
     /// Which frame, where that could be read.
     pub req_id: Option<ReqId>,
+    /// Whether the frame is a `hello` with `caps`: its client reads an answer with a code.
+    pub names_caps: bool,
 }
 
 impl BadFrame {
     fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: shortened(message.into(), LONGEST_MESSAGE), req_id: None }
+        Self {
+            code,
+            message: shortened(message.into(), LONGEST_MESSAGE),
+            req_id: None,
+            names_caps: false,
+        }
     }
 }
 
@@ -47,10 +54,11 @@ pub fn decode(text: &str) -> Result<Inbound, BadFrame> {
         return Err(BadFrame::new(ErrorCode::ParseError, "it is nested deeper than 64 levels"));
     }
     let fields = serde_json::from_str(text).map_err(|error| no_object(text, &error))?;
-    let req_id = read_req_id(&fields)?;
+    let refused = |bad| BadFrame { names_caps: names_caps(&fields), ..bad };
+    let req_id = read_req_id(&fields).map_err(refused)?;
     match read(&fields) {
         Ok(frame) => Ok(Inbound { frame, req_id }),
-        Err(bad) => Err(BadFrame { req_id, ..bad }),
+        Err(bad) => Err(BadFrame { req_id, ..refused(bad) }),
     }
 }
 
@@ -70,9 +78,23 @@ fn read_req_id(fields: &Fields<'_>) -> Result<Option<ReqId>, BadFrame> {
     id.map_err(|rule| BadFrame::new(ErrorCode::InvalidRequest, format!("req_id: {rule}")))
 }
 
+fn read_type(fields: &Fields<'_>) -> Option<String> {
+    fields.get("type").and_then(|raw| serde_json::from_str(raw.get()).ok())
+}
+
+/// Tells whether a frame is a `hello` with `caps`, whatever else is in it.
+fn names_caps(fields: &Fields<'_>) -> bool {
+    let is_hello = read_type(fields).is_some_and(|kind| is_hello(&kind));
+    let caps = fields.get("caps").map(|raw| serde_json::from_str::<Vec<IgnoredAny>>(raw.get()));
+    is_hello && caps.is_some_and(|caps| caps.is_ok_and(|caps| !caps.is_empty()))
+}
+
+fn is_hello(kind: &str) -> bool {
+    ["hello", "auth"].contains(&kind)
+}
+
 fn read(fields: &Fields<'_>) -> Result<ClientFrame, BadFrame> {
-    let kind = fields.get("type").map(|raw| serde_json::from_str::<String>(raw.get()));
-    let Some(Ok(kind)) = kind else {
+    let Some(kind) = read_type(fields) else {
         return Err(BadFrame::new(ErrorCode::InvalidRequest, "type: must be a string"));
     };
     let mut values = Map::new();
@@ -105,7 +127,7 @@ fn read_kind(
     fields: &Fields<'_>,
 ) -> Option<Option<ClientFrame>> {
     let frame = match kind {
-        "hello" | "auth" => read_hello(reader),
+        kind if is_hello(kind) => read_hello(reader),
         "register_party" => read_register(reader),
         "join_party" => {
             read_with_peer(reader, |party_id, peer| ClientFrame::JoinParty { party_id, peer })

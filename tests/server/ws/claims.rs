@@ -151,6 +151,19 @@ fn a_member_is_nobody_elses_without_a_live_token_too() {
 }
 
 #[test]
+fn a_refused_greeting_is_answered_in_the_style_that_it_asks_for() {
+    let server = Setup::server().start();
+    let (mut capable, mut plain) = (Ws::connect(server.address()), Ws::connect(server.address()));
+    capable.send(json!({"type": "hello", "caps": ["lanragectl"], "claim": "short"}));
+    assert_eq!(refused(&capable.frame().expect("a refusal")), "invalid_params");
+    assert_eq!(say(&mut capable, "alice", None)["type"], "welcome");
+    plain.send(json!({"type": "auth", "version": "1", "client": "lanrage", "peer_id": "a b"}));
+    let refusal = plain.frame().expect("a refusal");
+    assert_eq!(refusal["type"], "error");
+    shapes::plain(&refusal);
+}
+
+#[test]
 fn a_token_is_renewed_in_time() {
     let mut server = Setup::server().config("[auth]\ntoken_ttl = \"24h\"\n").start();
     let (_first, token) = newcomer(&server, "alice");
