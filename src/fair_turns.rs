@@ -1,65 +1,107 @@
-//! Turns of long work: clients take turns, so that each waits for a piece of work of each other
-//! one at most, and short work waits for the pieces that run.
+//! Order among clients. Of what is short each has so many at once. With long work they take turns,
+//! so that each waits for a piece of work of each other one at most, and short work waits for the
+//! pieces that run.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use tokio::sync::{Mutex as Queue, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Rounds of the event loop before each turn: a short request needs about as many from its bytes to
 /// its reply.
 const ROUNDS: usize = 6;
 
-/// Queues of clients that wait for their turns.
+/// Clients that are not worth looking for those that have nothing any more.
+const FEW: usize = 64;
+
+/// Places of clients, of which each has the same number.
+#[derive(Debug)]
+pub(crate) struct Places<K> {
+    each: usize,
+    clients: Mutex<Clients<K>>,
+}
+
+/// The places of each client that has taken one or waits for one.
+#[derive(Debug)]
+struct Clients<K> {
+    places: HashMap<K, Weak<Semaphore>>,
+    /// Number of clients at which those are forgotten that have nothing any more.
+    most: usize,
+}
+
+/// A place, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl<K: Eq + Hash> Places<K> {
+    /// Returns so many places for each client.
+    pub(crate) fn new(each: usize) -> Self {
+        let clients = Clients { places: HashMap::new(), most: FEW };
+        Self { each, clients: Mutex::new(clients) }
+    }
+
+    /// Waits for a place of a client.
+    pub(crate) async fn take(&self, client: K) -> Place {
+        // The semaphore is never closed.
+        Place { _permit: self.of(client).acquire_owned().await.ok() }
+    }
+
+    /// Returns the places of a client.
+    fn of(&self, client: K) -> Arc<Semaphore> {
+        // A panic ends the process: no one sees what it left.
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(places) = clients.places.get(&client).and_then(Weak::upgrade) {
+            return places;
+        }
+        if clients.places.len() >= clients.most {
+            clients.places.retain(|_, places| places.strong_count() > 0);
+            clients.most = FEW.max(2 * clients.places.len());
+        }
+        let places = Arc::new(Semaphore::new(self.each));
+        clients.places.insert(client, Arc::downgrade(&places));
+        places
+    }
+}
+
+/// Turns of clients, each of which has one at a time.
 #[derive(Debug)]
 pub(crate) struct FairTurns<K> {
     all: Arc<Semaphore>,
-    /// The queue of each client that has work.
-    clients: Mutex<HashMap<K, Weak<Queue<()>>>>,
+    clients: Places<K>,
 }
 
 /// A turn, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Turn {
     _all: Option<OwnedSemaphorePermit>,
-    _client: OwnedMutexGuard<()>,
+    _client: Place,
 }
 
 impl<K: Eq + Hash> FairTurns<K> {
     /// Returns turns of which so many run at once.
     pub(crate) fn new(at_once: usize) -> Self {
-        Self { all: Arc::new(Semaphore::new(at_once)), clients: Mutex::default() }
+        Self { all: Arc::new(Semaphore::new(at_once)), clients: Places::new(1) }
     }
 
     /// Waits for a turn of a client, which has one at a time. Where no turn runs it comes at once.
     pub(crate) async fn turn(&self, client: K) -> Turn {
-        let queue = self.queue(client);
-        if let Ok(client) = queue.clone().try_lock_owned()
+        let places = self.clients.of(client);
+        if let Ok(place) = places.clone().try_acquire_owned()
             && let Ok(all) = self.all.clone().try_acquire_owned()
         {
-            return Turn { _all: Some(all), _client: client };
+            return Turn { _all: Some(all), _client: Place { _permit: Some(place) } };
         }
-        let client = queue.lock_owned().await;
+        let place = places.acquire_owned().await.ok();
         // The semaphore is never closed.
         let all = self.all.clone().acquire_owned().await.ok();
         // The runtime looks for input each time: short requests that came meanwhile go before.
         for _ in 0..ROUNDS {
             tokio::task::yield_now().await;
         }
-        Turn { _all: all, _client: client }
-    }
-
-    fn queue(&self, client: K) -> Arc<Queue<()>> {
-        // A panic ends the process: no one sees what it left.
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(queue) = clients.get(&client).and_then(Weak::upgrade) {
-            return queue;
-        }
-        clients.retain(|_, queue| queue.strong_count() > 0);
-        let queue = Arc::default();
-        clients.insert(client, Arc::downgrade(&queue));
-        queue
+        Turn { _all: all, _client: Place { _permit: place } }
     }
 }
 
@@ -104,9 +146,29 @@ mod tests {
             }
         }
         assert_eq!(order, "bcaaa");
-        drop(running);
-        turns.turn('d').await;
-        assert_eq!(turns.clients.lock().expect("no panic").len(), 1);
+    }
+
+    #[actix::test]
+    async fn each_client_has_so_many_places() {
+        let places = Places::new(2);
+        let taken = [places.take(1).await, places.take(1).await];
+        let mut third = Box::pin(places.take(1));
+        assert!((&mut third).now_or_never().is_none());
+        assert!(places.take(2).now_or_never().is_some());
+        drop(taken);
+        assert!(third.now_or_never().is_some());
+    }
+
+    #[actix::test]
+    async fn clients_that_have_nothing_are_forgotten() {
+        let places = Places::new(1);
+        let kept = places.take(0).await;
+        for client in 1..10_000 {
+            places.take(client).await;
+        }
+        assert!(places.clients.lock().expect("no panic").places.len() <= FEW);
+        assert!(places.take(0).now_or_never().is_none());
+        drop(kept);
     }
 
     #[actix::test]

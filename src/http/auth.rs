@@ -105,6 +105,7 @@ pub(super) async fn authenticate_claim(
 }
 
 async fn identify(face: &HttpFace, ask: Ask, address: AddressKey) -> Result<Shown, Problem> {
+    let _place = face.place(address).await;
     match face.ask(stranger(Some(address)), ask).await {
         Ok(Answer::Identity(identity)) => Ok(Shown(Ok(Client { identity, address }))),
         Ok(other) => Err(Problem::unexpected(&other)),

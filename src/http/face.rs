@@ -23,7 +23,7 @@ use crate::control_plane::{Answer, Ask, Call, Failure};
 use crate::core::{
     AddressBuckets, AddressKey, AddressTurns, Buckets, Caller, Rate, Recent, RetryAfter, TokenHash,
 };
-use crate::fair_turns::FairTurns;
+use crate::fair_turns::{FairTurns, Place, Places};
 
 /// Scrapes of the metrics by an address, in a second and at once.
 const SCRAPES: usize = 50;
@@ -31,6 +31,11 @@ const SCRAPES_BURST: usize = 200;
 
 /// Buckets of each kind that are kept at the same time.
 const MOST_BUCKETS: usize = 65_536;
+
+/// Requests of an address at once of which the control plane is asked whose they are. What is asked
+/// of another thread returns to a worker by a queue of which the framework takes one answer for each
+/// 31 pieces of other work: the answers of one address must not fill it.
+const IDENTIFIED_AT_ONCE: usize = 16;
 
 /// Lists of relays that are worked out at once.
 const LISTS_AT_ONCE: usize = 2;
@@ -62,6 +67,8 @@ pub struct HttpFace {
     settings: RwLock<Arc<Settings>>,
     admission: Mutex<Admission>,
     replies: ReplyBudget,
+    /// Places of addresses whose clients are being identified.
+    identified: Places<AddressKey>,
     /// Turns of addresses whose clients list relays.
     lists: FairTurns<AddressKey>,
     /// Relays that there were when they were listed last.
@@ -102,6 +109,7 @@ impl HttpFace {
             settings: RwLock::new(Arc::new(settings)),
             admission,
             replies: ReplyBudget::new(refusals),
+            identified: Places::new(IDENTIFIED_AT_ONCE),
             lists: FairTurns::new(LISTS_AT_ONCE),
             relays,
             stopping,
@@ -154,6 +162,11 @@ impl HttpFace {
         ask: Ask,
     ) -> Result<Answer, Failure> {
         Call { caller, ask }.send(&self.control_plane, patience).await
+    }
+
+    /// Waits for a place to ask whose a request of an address is.
+    pub(super) async fn place(&self, address: AddressKey) -> Place {
+        self.identified.take(address).await
     }
 
     /// Reserves room for a reply that has a party in it.
