@@ -116,6 +116,14 @@ fn check_subnet(subnet: Ipv4Net, peers_per_party: usize) -> Result<Ipv4Net, Stri
     if subnet != subnet.trunc() {
         return Err(format!("is an address within a network: write \"{}\"", subnet.trunc()));
     }
+    let network = subnet.network();
+    if matches!(network.octets()[0], 0 | 127 | 224..) || network.is_link_local() {
+        return Err(
+            "has addresses that no machine on a network may have: choose a private network, \
+                    such as \"10.66.0.0/16\""
+                .to_owned(),
+        );
+    }
     // Neither the address of the network nor that of the broadcast is a host's.
     let hosts = (1_usize << (32 - subnet.prefix_len())) - 2;
     if hosts < peers_per_party {

@@ -103,12 +103,18 @@ fn subnet_is_a_network_of_fitting_size() {
     assert_eq!(subnet("10.0.0.0/8", 64).unwrap().prefix_len(), 8);
     assert_eq!(subnet("192.168.7.16/28", 14).unwrap().prefix_len(), 28);
     let range = "is out of range: its prefix must be from /8 to /28";
+    let no_host = "has addresses that no machine on a network may have: choose a private network, \
+                   such as \"10.66.0.0/16\"";
     for (text, why) in [
         ("10.0.0.0/7", range),
         ("10.0.0.0/29", range),
         ("10.66.0.0", "is not an IPv4 network: write it as \"10.66.0.0/16\""),
         ("fd00::/16", "is not an IPv4 network: write it as \"10.66.0.0/16\""),
         ("10.66.0.1/16", "is an address within a network: write \"10.66.0.0/16\""),
+        ("0.0.0.0/8", no_host),
+        ("127.0.0.0/8", no_host),
+        ("169.254.0.0/16", no_host),
+        ("224.0.0.0/24", no_host),
     ] {
         let expected = format!("subnet: \"{text}\" {why}");
         assert_eq!(subnet(text, 1), Err(expected));

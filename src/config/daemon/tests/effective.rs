@@ -110,7 +110,7 @@ prop_compose! {
         paths in prop::array::uniform3(path()),
         durations in prop::array::uniform6(duration()),
         backups_kept in 1..=1000_usize,
-        (address, prefix) in (any::<u32>(), 8..=21_u8),
+        (address, prefix) in (0x0a00_0000..0x7f00_0000_u32, 8..=21_u8),
         operators in prop::collection::vec(0..u32::MAX, 0..4),
         group in "[^\\p{Cc}]{1,12}",
         limits in any_limits(),
