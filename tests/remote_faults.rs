@@ -6,6 +6,7 @@ mod bounds;
 mod certificates;
 mod chaos;
 mod clocks;
+mod entries;
 mod gateways;
 mod hostile;
 mod http_lies;

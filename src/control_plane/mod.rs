@@ -321,9 +321,10 @@ impl Failure {
                 Refusal::SignalTooLarge { .. } | Refusal::KeyReused | Refusal::KeyIsAnother(_) => {
                     ErrorCode::InvalidParams
                 }
-                Refusal::AddressRefused { .. } | Refusal::IdRefused { .. } => {
-                    ErrorCode::ServerRejected
-                }
+                Refusal::AddressRefused { .. }
+                | Refusal::IdRefused { .. }
+                | Refusal::HostRefused { .. }
+                | Refusal::PartyUntold { .. } => ErrorCode::ServerRejected,
                 Refusal::TooManyParties { .. }
                 | Refusal::RegistryFull { .. }
                 | Refusal::ShareFull { .. }

@@ -113,6 +113,24 @@ pub enum Refusal {
         /// The id that was answered.
         answered: PartyId,
     },
+    /// The control server answers a registration with a party of another host.
+    #[error(
+        "asked to register a party, the control server answered with {party_id}, whose host is {host_id}"
+    )]
+    HostRefused {
+        /// The party that was answered.
+        party_id: PartyId,
+        /// Its host.
+        host_id: PeerId,
+    },
+    /// The control server confirms an entry and does not tell the party before.
+    #[error("party {party_id}: the control server confirmed the entry without the party: {reason}")]
+    PartyUntold {
+        /// The party that was asked for.
+        party_id: PartyId,
+        /// What it sent instead.
+        reason: String,
+    },
     /// The key that the control server states is not the one to accept.
     #[error("is not the key that the control server has of peer {0} now")]
     KeyIsAnother(PeerId),

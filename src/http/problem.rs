@@ -206,6 +206,8 @@ impl Problem {
             // Of commands that no client has.
             Refusal::AddressRefused { .. }
             | Refusal::IdRefused { .. }
+            | Refusal::HostRefused { .. }
+            | Refusal::PartyUntold { .. }
             | Refusal::KeyIsAnother(_) => Self::forbidden(words),
             Refusal::SignalTooLarge { .. } => Self::new(StatusCode::PAYLOAD_TOO_LARGE, words),
             Refusal::RegistryFull { .. }

@@ -96,7 +96,9 @@ fn registration_is_not_answered_with_a_party_of_another_host() {
     };
     let mut play = Play::over_http(Box::new(lie), "");
     let register = json!({"party_id": "other", "name": "Other", "host": peer("a")});
-    play.client.error("party.register", register);
+    let error = play.client.error("party.register", register);
+    let message = error["message"].as_str().expect("a message");
+    assert!(message.contains("answered with theirs, whose host is x"), "{message}");
     let code = play.client.refused("party.get", json!({"party_id": "theirs"}));
     assert_eq!(code, "party_not_found");
     play.end();

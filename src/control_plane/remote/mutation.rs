@@ -54,6 +54,7 @@ impl Request {
             | Command::Join { keepalive, peer, .. } => Passage::Enters {
                 caller: self.caller.clone(),
                 keepalive: *keepalive,
+                registers: matches!(self.command, Command::Register { .. }),
                 info: peer.clone(),
             },
             Command::Leave { .. } => Passage::Leaves,
@@ -118,7 +119,7 @@ impl Desk {
         match self.ask_server(session, &request).await {
             Ok((acked, passing)) => {
                 if request.enters()
-                    && let Some(refusal) = session.declined(&request.party_id)
+                    && let Some(refusal) = self.entry_refusal(session, &request, &passing).await
                 {
                     drop(passing);
                     return self.declined(session, &request, refusal).await;
@@ -157,8 +158,27 @@ impl Desk {
         }
     }
 
-    /// Refuses an entry that the server confirmed: what it tells of the party exceeds a bound of
-    /// this daemon. A peer that was no member before leaves again.
+    /// Returns the reason to refuse an entry that the server confirmed: what it tells of the party
+    /// exceeds a bound of this daemon, or it told no party that this daemon understands.
+    async fn entry_refusal(
+        &self,
+        session: &Session,
+        request: &Request,
+        passing: &Option<Passing>,
+    ) -> Option<Refusal> {
+        let Request { party_id, peer_id, .. } = request;
+        if let Some(refusal) = session.declined(party_id) {
+            return Some(refusal);
+        }
+        // One that was told may have ended since.
+        if passing.as_ref().is_none_or(Passing::is_told) {
+            return None;
+        }
+        let known = self.itself(Ask::Query(Query::Peer(party_id.clone(), peer_id.clone()))).await;
+        matches!(known, Err(Failure::Refused(_))).then(|| session.untold(party_id))
+    }
+
+    /// Refuses an entry that the server confirmed. A peer that was no member before leaves again.
     async fn declined(
         self: &Rc<Self>,
         session: &Rc<Session>,
@@ -230,6 +250,9 @@ impl Desk {
         session.greet(peer_id, caller.user(), Lane::Asked).await?;
         let in_flight = request.passage().map(|what| InFlight { peer_id: peer_id.clone(), what });
         let passing = in_flight.map(|in_flight| session.passing(party_id, in_flight));
+        if request.enters() {
+            session.forget_not_understood();
+        }
         if let Command::SendSignal { party_id, from, to, data } = &request.command {
             self.around.signals.note(party_id, from, to, data);
         }

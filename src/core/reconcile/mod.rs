@@ -40,7 +40,7 @@ use lanrage_ipc::model::{Keepalive, Name, PartyId, PeerId, PeerInput};
 pub use rules::{Fate, Intent, LocalMember, LocalParty, Place, Sides, Verdict, reconcile};
 pub use shadow::{Change, Heard, Point, Shadow};
 
-use super::command::Caller;
+use super::command::{Caller, Refusal};
 use super::record::{Deed, RequestKey};
 
 /// A party as the control server has it.
@@ -100,6 +100,8 @@ pub enum Passage {
         caller: Caller,
         /// Who refreshes its sign of life.
         keepalive: Keepalive,
+        /// True for a registration, false for a join.
+        registers: bool,
         /// Description that the local program gave of the peer.
         info: PeerInput,
     },
@@ -109,6 +111,21 @@ pub enum Passage {
     Leaves,
     /// It stays, and says something else of itself.
     Updates,
+}
+
+/// Checks the host of a party with which the control server answers the registration by a peer.
+///
+/// # Errors
+/// A [`Refusal::HostRefused`] if the host is another peer.
+pub fn check_registered(
+    registered_by: &PeerId,
+    party_id: &PartyId,
+    host_id: &PeerId,
+) -> Result<(), Refusal> {
+    if registered_by == host_id {
+        return Ok(());
+    }
+    Err(Refusal::HostRefused { party_id: party_id.clone(), host_id: host_id.clone() })
 }
 
 /// Something that the control server is to be asked.

@@ -11,8 +11,8 @@ use super::transaction::Transaction;
 use super::{Keeper, Member, Registry};
 use crate::core::command::{Outcome, Refusal};
 use crate::core::reconcile::{
-    Act, Fate, InFlight, Intent, LocalMember, LocalParty, Occasion, Operation, ServerParty, Sides,
-    reconcile,
+    Act, Fate, InFlight, Intent, LocalMember, LocalParty, Occasion, Operation, Passage,
+    ServerParty, Sides, check_registered, reconcile,
 };
 use crate::core::record::{Deed, Owner, RequestKey};
 
@@ -54,6 +54,13 @@ impl Transaction<'_> {
         in_flight: &[InFlight],
         machine: &[Ipv4Net],
     ) -> Result<Outcome, Refusal> {
+        if let Some(server) = server {
+            for one in in_flight {
+                if let Passage::Enters { registers: true, .. } = one.what {
+                    check_registered(&one.peer_id, party_id, &server.host_id)?;
+                }
+            }
+        }
         let copy = self.registry.copy(party_id);
         let outbox = &self.registry.outbox;
         let intents: BTreeMap<_, _> =

@@ -10,10 +10,10 @@ use lanrage_ipc::model::{PartyId, PeerId};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::{Acked, Answered, Lane, Rejection, Reply, Session, Trouble};
+use super::{Acked, Answered, Lane, NumberedInFlight, Rejection, Reply, Session, Trouble};
 use crate::control_plane::remote::frames;
 use crate::control_plane::remote::transport::{Loss, Outgoing};
-use crate::core::reconcile::{InFlight, Passage};
+use crate::core::reconcile::{InFlight, Passage, ServerParty};
 use crate::core::{RequestKey, RetryAfter};
 
 /// How often a request is sent that the server puts off.
@@ -179,7 +179,8 @@ impl Session {
         let number = self.next_passage.get();
         self.next_passage.set(number + 1);
         let mut passages = self.passages.borrow_mut();
-        passages.entry(party_id.clone()).or_default().push((number, in_flight));
+        let numbered = NumberedInFlight { number, in_flight, is_told: false };
+        passages.entry(party_id.clone()).or_default().push(numbered);
         Passing { session: self.clone(), number }
     }
 
@@ -203,18 +204,28 @@ impl Session {
         }
     }
 
+    /// Notes that what the server told of a party is taken in, for the requests whose peers are
+    /// members there.
+    pub(super) fn note_told(&self, party_id: &PartyId, server: &ServerParty) {
+        let mut passages = self.passages.borrow_mut();
+        for one in passages.get_mut(party_id).into_iter().flatten() {
+            one.is_told |= server.members.contains_key(&one.in_flight.peer_id);
+        }
+    }
+
     /// True while a client has the peer enter the party.
     pub(super) fn enters(&self, party_id: &PartyId, peer_id: &PeerId) -> bool {
         let passages = self.passages.borrow();
         let mut requests = passages.get(party_id).into_iter().flatten();
-        requests
-            .any(|(_, one)| one.peer_id == *peer_id && matches!(one.what, Passage::Enters { .. }))
+        requests.any(|NumberedInFlight { in_flight: one, .. }| {
+            one.peer_id == *peer_id && matches!(one.what, Passage::Enters { .. })
+        })
     }
 
     pub(super) fn in_flight(&self, party_id: &PartyId) -> Vec<InFlight> {
         let passages = self.passages.borrow();
         let requests = passages.get(party_id).into_iter().flatten();
-        requests.map(|(_, in_flight)| in_flight.clone()).collect()
+        requests.map(|one| one.in_flight.clone()).collect()
     }
 }
 
@@ -224,12 +235,21 @@ pub(in super::super) struct Passing {
     number: u64,
 }
 
+impl Passing {
+    /// True once what the server told of the party is taken in, with the peer among its members.
+    pub(in super::super) fn is_told(&self) -> bool {
+        let passages = self.session.passages.borrow();
+        let mut requests = passages.values().flatten();
+        requests.any(|one| one.number == self.number && one.is_told)
+    }
+}
+
 impl Drop for Passing {
     fn drop(&mut self) {
         let mut passages = self.session.passages.borrow_mut();
         // The party may have another id by now.
         passages.retain(|_, requests| {
-            requests.retain(|(number, _)| *number != self.number);
+            requests.retain(|one| one.number != self.number);
             !requests.is_empty()
         });
     }

@@ -44,6 +44,24 @@ impl Session {
         self.declined.borrow().get(party_id).cloned()
     }
 
+    /// Forgets the reason for which [`Session::untold`] refuses an entry. An entry begins.
+    pub(in super::super) fn forget_not_understood(&self) {
+        self.not_understood.take();
+    }
+
+    /// Returns the refusal of an entry that the server confirmed without telling the party.
+    pub(in super::super) fn untold(&self, party_id: &PartyId) -> Refusal {
+        let party_id = party_id.clone();
+        if let Some(why) = self.not_understood.borrow().as_ref() {
+            let reason = format!("what it sent is not understood: {why}");
+            return Refusal::PartyUntold { party_id, reason };
+        }
+        let reason = "it sent nothing of it".to_owned();
+        let refusal = Refusal::PartyUntold { party_id, reason };
+        self.warn(format_args!("{refusal}"));
+        refusal
+    }
+
     /// The server registered a party under another id. One that a party here has is refused: that
     /// would become what the server tells of it.
     pub(super) async fn renamed(&self, from: PartyId, to: PartyId) {

@@ -129,6 +129,7 @@ impl Session {
         *garbage += 1;
         let why = words::shown(why);
         self.warn(format_args!("the control server sent what is not understood: {why}"));
+        self.not_understood.replace(Some(why.clone()));
         if *garbage < MOST_GARBAGE && self.warnings.get() < MOST_WARNINGS {
             self.note_said(format!("what it sent is not understood: {why}"));
         } else {
@@ -370,11 +371,14 @@ impl Session {
         self.met.borrow_mut().insert(party_id.clone());
         let (party_id, in_flight) = (party_id.clone(), self.in_flight(party_id));
         let machine = server.as_ref().map(|_| os::networks()).unwrap_or_default();
-        let party = party_id.clone();
+        let (party, told) = (party_id.clone(), server.clone());
         let reconcile = Command::Reconcile { party_id, server, occasion, in_flight, machine };
         match self.command(reconcile).await {
             Ok(outcome) => {
                 self.declined.borrow_mut().remove(&party);
+                if let Some(told) = told {
+                    self.note_told(&party, &told);
+                }
                 if let Outcome::Operations(operations) = outcome {
                     self.carry_out(operations);
                 }

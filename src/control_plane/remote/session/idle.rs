@@ -18,7 +18,7 @@ impl Session {
         }
         let is_entering = |peer_id: &PeerId| {
             let passages = self.passages.borrow();
-            passages.values().flatten().any(|(_, one)| one.peer_id == *peer_id)
+            passages.values().flatten().any(|one| one.in_flight.peer_id == *peer_id)
         };
         let greeted = self.greeted.borrow().clone();
         for peer_id in greeted.into_iter().filter(|peer_id| !is_entering(peer_id)) {

@@ -133,6 +133,15 @@ struct Pending {
     is_read: bool,
 }
 
+/// A request under way that lets a peer in or out of a party.
+#[derive(Debug)]
+struct NumberedInFlight {
+    number: u64,
+    in_flight: InFlight,
+    /// True once the party is taken in as the server told it meanwhile, with the peer in it.
+    is_told: bool,
+}
+
 /// Something that the server was told of a peer of this machine because it had something else.
 #[derive(Debug)]
 struct Correction {
@@ -163,7 +172,7 @@ pub(super) struct Session {
     /// Time at which an answer to any request was read last.
     answered_at: Cell<Instant>,
     /// Who goes in or out of a party by a request under way.
-    passages: RefCell<HashMap<PartyId, Vec<(u64, InFlight)>>>,
+    passages: RefCell<HashMap<PartyId, Vec<NumberedInFlight>>>,
     next_passage: Cell<u64>,
     /// Ids that parties were registered under, and those that the server chose, oldest first.
     renames: RefCell<VecDeque<(PartyId, PartyId)>>,
@@ -187,6 +196,8 @@ pub(super) struct Session {
     corrections: RefCell<HashMap<CorrectionKey, Correction>>,
     /// Parties that exceed a bound of this daemon, with the refusal. Their copies stay as they were.
     declined: RefCell<HashMap<PartyId, Refusal>>,
+    /// Reason why the last message that was not understood was not, since a client's last entry.
+    not_understood: RefCell<Option<String>>,
     /// Operations under way.
     operating: RefCell<HashSet<RequestKey>>,
     operated: Notify,
@@ -257,6 +268,7 @@ impl Session {
             owners: RefCell::default(),
             corrections: RefCell::default(),
             declined: RefCell::default(),
+            not_understood: RefCell::default(),
             operating: RefCell::default(),
             operated: Notify::new(),
             undone: RefCell::default(),

@@ -112,7 +112,7 @@ const REMOVED: Fate = Fate::Goes(RemovalReason::Removed);
 fn enters(id: &str) -> Passage {
     let principal = Principal::User { user: User(1), admin: false };
     let caller = Caller { principal, connection: ConnectionId(1), address: None };
-    Passage::Enters { caller, keepalive: Keepalive::Daemon, info: peer(id) }
+    Passage::Enters { caller, keepalive: Keepalive::Daemon, registers: false, info: peer(id) }
 }
 
 #[test]

@@ -19,6 +19,7 @@ use super::parties::named;
 use super::refused::Refused;
 use super::session::Session;
 use super::wall_clock::Occasion;
+use crate::core::reconcile::check_registered;
 
 /// What an `ack` tells.
 struct Reply {
@@ -196,13 +197,10 @@ impl Session {
         let asked_for = self.ask_as(&peer_id, question).await;
         let answer = asked_for.map_err(Refused::of_registration)?;
         let answer = self.party(&answer, &peer_id, Occasion::Registered).await?;
-        if answer.party.host_id != peer_id.as_str() {
-            let (party_id, host_id) = (&answer.party_id, &answer.party.host_id);
-            let message = format!(
-                "asked to register a party, it answered with {party_id}, whose host is {host_id}"
-            );
-            return Err(Refused::nonsense(message));
-        }
+        let host_id = answer.party.host_id.parse();
+        let host_id = host_id.map_err(|rule| Refused::nonsense(format!("host_id: {rule}")))?;
+        check_registered(&peer_id, &answer.party_id, &host_id)
+            .map_err(|refusal| Refused::nonsense(refusal.to_string()))?;
         if let Some(from) = asked.filter(|asked| *asked != answer.party_id) {
             let to = answer.party_id.clone();
             self.parties().rename(from.clone(), to.clone());

@@ -253,12 +253,14 @@ impl Daemon {
         let Asked { key, caller, command } = asked.clone();
         let (act, what) = match command.clone() {
             Command::Register { name, host, keepalive, .. } => {
-                let info = host.clone();
-                (Act::Register { name, host }, Some(Passage::Enters { caller, keepalive, info }))
+                let (info, registers) = (host.clone(), true);
+                let enters = Passage::Enters { caller, keepalive, registers, info };
+                (Act::Register { name, host }, Some(enters))
             }
             Command::Join { peer, keepalive, .. } => {
-                let info = peer.clone();
-                (Act::Join(peer), Some(Passage::Enters { caller, keepalive, info }))
+                let (info, registers) = (peer.clone(), false);
+                let enters = Passage::Enters { caller, keepalive, registers, info };
+                (Act::Join(peer), Some(enters))
             }
             Command::Update { peer, .. } => (Act::Update(peer), None),
             Command::Leave { peer_id, .. } => (Act::Leave(peer_id), Some(Passage::Leaves)),

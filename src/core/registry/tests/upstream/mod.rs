@@ -134,7 +134,12 @@ impl World {
 pub(super) fn entering(peers: &[&str]) -> Vec<InFlight> {
     let enters = |id: &&str| InFlight {
         peer_id: id.parse().unwrap(),
-        what: Passage::Enters { caller: ANN, keepalive: Keepalive::Daemon, info: peer(id) },
+        what: Passage::Enters {
+            caller: ANN,
+            keepalive: Keepalive::Daemon,
+            registers: false,
+            info: peer(id),
+        },
     };
     peers.iter().map(enters).collect()
 }
