@@ -53,6 +53,22 @@ fn what_a_newer_server_may_say_is_passed_over() {
 }
 
 #[test]
+fn ids_that_urls_lose_are_refused() {
+    let mut play = Play::begin();
+    let crowd = |id| party(3, "h", &[OURS[0], OURS[1], (id, "10.66.0.3")]);
+    let stray = json!({"type": "signal", "party_id": PARTY, "from_peer_id": "..",
+        "to_peer_id": "g", "signal_data": {}});
+    for frame in [crowd("."), crowd(".."), joined(3, "..", "10.66.0.3"), stray] {
+        play.send_frames(&[frame]);
+        play.nothing_changed();
+    }
+    let polled = play.client.call("signal.poll", json!({"party_id": PARTY, "peer_id": "g"}));
+    assert_eq!(polled["signals"].as_array().map(Vec::len), Some(0), "{polled}");
+    assert!(play.log().contains("peer_id: must not be . or .."), "{}", play.log());
+    play.end();
+}
+
+#[test]
 fn a_message_that_is_too_large_ends_the_connection() {
     let mut play = Play::begin();
     play.send(vec![Message::text("x".repeat(5 << 20))]);

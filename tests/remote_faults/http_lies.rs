@@ -105,6 +105,23 @@ fn registration_is_not_answered_with_a_party_of_another_host() {
 }
 
 #[test]
+fn registration_never_gets_an_id_that_urls_lose() {
+    let mut play = Play::over_http(Box::new(|_, _| ()), "");
+    for id in [".", ".."] {
+        let rename = Lie::Answer("register_party", Twist::Rename(id.to_owned()));
+        play.ledger.lock().expect("the ledger").lie_by_http(&rename);
+        let register = json!({"party_id": "other", "name": "Other", "host": peer("a")});
+        let error = play.client.error("party.register", register);
+        assert_eq!(error["data"]["code"], "server_rejected", "{error}");
+        let message = error["message"].as_str().expect("a message");
+        assert!(message.contains("must not be . or .."), "{message}");
+    }
+    let parties = play.client.call("party.list", json!({}))["parties"].clone();
+    assert_eq!(parties.as_array().map(Vec::len), Some(1), "{parties}");
+    play.end();
+}
+
+#[test]
 fn times_by_a_server_s_clock_stay_times() {
     let lie = |_: &Value, answers: &mut Vec<Value>| {
         for answer in answers.iter_mut().filter(|answer| answer["type"] == "party_update") {

@@ -12,7 +12,9 @@ use serde_json::{Value, json};
 
 use crate::control::Secret;
 use crate::lanrage::{AnnouncedParty, Records};
-use crate::model::{Epoch, LastSeen, Name, PartyId, PeerId, Relay, RelayId, is_readable};
+use crate::model::{
+    CheckedText as _, Epoch, LastSeen, Name, PartyId, PeerId, Relay, RelayId, is_readable,
+};
 use crate::results::Rejected;
 use crate::unicode::strip_bom;
 
@@ -141,6 +143,7 @@ impl PartyAnswer {
     pub fn from_json(body: &[u8]) -> Result<Self, BadAnswer> {
         #[derive(Deserialize)]
         struct Fields<'a> {
+            party_id: Option<PartyId>,
             #[serde(borrow)]
             party: &'a RawValue,
             #[serde(default)]
@@ -152,9 +155,13 @@ impl PartyAnswer {
         struct Named {
             party_id: PartyId,
         }
-        let Fields { party, virtual_ips, epoch, seq } = read(body)?;
+        let Fields { party_id: beside, party, virtual_ips, epoch, seq } = read(body)?;
         let named: Result<Named, _> = read(party.get().as_bytes());
         let Named { party_id } = named.map_err(|error| BadAnswer::new(error.words))?;
+        if let Some(beside) = beside.filter(|beside| *beside != party_id) {
+            let words = format!("party_id: is {beside}, and that of the party is {party_id}");
+            return Err(BadAnswer::new(words));
+        }
         let entries = vec![(party_id.to_string(), party)];
         let salvage = Records { entries, damage: None }.salvage_known(&TimeZone::UTC);
         let mut rejected = salvage.rejected;
@@ -216,6 +223,7 @@ fn relay(value: Value) -> Option<Relay> {
     }
     let Fields { relay_id, public_ip, port, region, capacity, registered_at } =
         serde_json::from_value(value).ok()?;
+    relay_id.check_new().ok()?;
     let registered_at = instant("registered_at", &registered_at).ok()?;
     Some(Relay { relay_id, public_ip, port, region, capacity, registered_at })
 }
@@ -306,6 +314,38 @@ mod tests {
         assert!(words.contains("party: host_id") && words.contains("public_port"), "{words}");
         let words = read_party(json!({"party": {}})).unwrap_err().to_string();
         assert!(words.contains("party_id"), "{words}");
+    }
+
+    #[test]
+    fn an_id_that_urls_lose_is_refused() {
+        let known = json!({"party": party("2026-11-22T10:00:00")});
+        let mut body = known.clone();
+        body["party"]["party_id"] = json!("..");
+        let words = read_party(body).unwrap_err().to_string();
+        assert!(words.contains("party_id: must not be . or .."), "{words}");
+        let mut body = known.clone();
+        let mut host = body["party"]["peers"]["ann"].take();
+        host["peer_id"] = json!(".");
+        body["party"]["host_id"] = json!(".");
+        body["party"]["peers"] = json!({".": host});
+        let words = read_party(body).unwrap_err().to_string();
+        assert!(words.contains("peer_id: must not be . or .."), "{words}");
+        let mut body = known;
+        let mut guest = body["party"]["peers"]["ann"].clone();
+        guest["peer_id"] = json!("..");
+        body["party"]["peers"][".."] = guest;
+        let read = read_party(body).unwrap();
+        assert_eq!((read.party.peers.len(), read.rejected.len()), (1, 1));
+    }
+
+    #[test]
+    fn an_answer_has_one_party_id() {
+        let mut body = json!({"party_id": "p", "party": party("2026-11-22T10:00:00")});
+        assert!(read_party(body.clone()).is_ok());
+        body["party_id"] = json!("other");
+        let bad = read_party(body).unwrap_err();
+        assert_eq!(bad.to_string(), "party_id: is other, and that of the party is p");
+        assert!(!bad.is_foreign());
     }
 
     #[test]

@@ -12,7 +12,8 @@ use serde_json::value::RawValue;
 use super::NaiveTime;
 use super::records::{Entries, Records};
 use crate::model::{
-    Address, CheckedText as _, Name, NatType, PartyId, PeerId, PeerInput, PublicKey, is_readable,
+    Address, CheckedText as _, InvalidText, Name, NatType, PartyId, PeerId, PeerInput, PublicKey,
+    is_readable,
 };
 use crate::results::Rejected;
 
@@ -90,7 +91,7 @@ impl Records<'_> {
     }
 
     /// As [`Records::salvage`], for parties that are on a server already: they may be older than
-    /// the rules for new values.
+    /// the rules for new values. Those for ids count all the same: requests could not name them.
     pub(crate) fn salvage_known(self, zone: &TimeZone) -> Salvage {
         let mut salvage = Salvage { damage: self.damage, ..Salvage::default() };
         let (records, repeated) = last_of_each(self.entries);
@@ -98,7 +99,10 @@ impl Records<'_> {
             salvage.reject(key, None, InvalidRecord::whole(REPEATED));
         }
         for (key, record) in records {
-            match check_party(&key, record, zone, &mut salvage.rejected) {
+            let rejected = &mut salvage.rejected;
+            let checked = check_party(&key, record, zone, rejected)
+                .and_then(|party| check_members(party, rejected, check_new_id));
+            match checked {
                 Ok(party) => salvage.parties.push(party),
                 Err(invalid) => salvage.reject(key, None, invalid),
             }
@@ -250,14 +254,30 @@ fn check_party(
 /// Checks the rules for new values. Leaves out guests that break one, and tells of them in
 /// `rejected`.
 fn check_new(
-    mut party: ImportedParty,
+    party: ImportedParty,
     rejected: &mut Vec<Rejected>,
 ) -> Result<ImportedParty, InvalidRecord> {
-    party.party_id.check_new().map_err(|rule| InvalidRecord::new("party_id", rule))?;
     party.name.check_new().map_err(|rule| InvalidRecord::new("name", rule))?;
+    check_members(party, rejected, PeerInput::check_new)
+}
+
+/// The field of a peer that breaks a rule, and the rule.
+type BadField = (&'static str, InvalidText);
+
+fn check_new_id(peer: &PeerInput) -> Result<(), BadField> {
+    peer.peer_id.check_new().map_err(|rule| ("peer_id", rule))
+}
+
+/// Checks a party's id, and its members by one rule.
+fn check_members(
+    mut party: ImportedParty,
+    rejected: &mut Vec<Rejected>,
+    check: impl Fn(&PeerInput) -> Result<(), BadField>,
+) -> Result<ImportedParty, InvalidRecord> {
+    party.party_id.check_new().map_err(|rule| InvalidRecord::new("party_id", rule))?;
     let mut bad = Vec::new();
     for (peer, _) in &party.peers {
-        let Err((field, rule)) = peer.check_new() else { continue };
+        let Err((field, rule)) = check(peer) else { continue };
         let invalid = InvalidRecord::new(field, rule);
         if peer.peer_id == party.host_id {
             return Err(InvalidRecord::new("host_id", format!("of its peer, {invalid}")));

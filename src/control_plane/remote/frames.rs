@@ -2,10 +2,10 @@
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use lanrage_ipc::control::{Beside, ClientFrame, ReqId};
+use lanrage_ipc::control::{Beside, ClientFrame, ReqId, ServerFrame};
 use lanrage_ipc::lanrage::input::PeerForm;
 use lanrage_ipc::lanrage::{AnnouncedParty, AnnouncedPeer};
-use lanrage_ipc::model::{PeerId, PeerInput, is_readable};
+use lanrage_ipc::model::{CheckedText, PartyId, PeerId, PeerInput, is_readable};
 
 use crate::core::reconcile::{Act, Operation, Point, ServerMember, ServerParty};
 use crate::core::{Command, RequestKey};
@@ -34,6 +34,31 @@ impl Times {
     }
 }
 
+/// Checks the ids that a frame names beside parties and members. Ids that URLs lose are refused:
+/// no request could name them.
+///
+/// # Errors
+/// The field and its rule.
+pub(super) fn check_ids(frame: &ServerFrame) -> Result<(), String> {
+    let (party_id, peers) = match frame {
+        ServerFrame::PeerJoined { party_id, .. }
+        | ServerFrame::PeerUpdated { party_id, .. }
+        | ServerFrame::PartyRemoved { party_id, .. } => (Some(party_id), [None, None]),
+        ServerFrame::PeerLeft { party_id, peer_id, .. } => (Some(party_id), [Some(peer_id), None]),
+        ServerFrame::Signal { party_id, from_peer_id, to_peer_id, .. } => {
+            (Some(party_id), [Some(from_peer_id), Some(to_peer_id)])
+        }
+        ServerFrame::Welcome { peer_id, .. } => (None, [peer_id.as_ref(), None]),
+        _ => (None, [None, None]),
+    };
+    party_id.map_or(Ok(()), |party_id| check_id("party_id", party_id))?;
+    peers.into_iter().flatten().try_for_each(|peer_id| check_id("peer_id", peer_id))
+}
+
+fn check_id(field: &str, id: &impl CheckedText) -> Result<(), String> {
+    id.check_new().map_err(|rule| format!("{field}: {rule}"))
+}
+
 /// A party that the server told of, checked.
 ///
 /// # Errors
@@ -52,6 +77,8 @@ pub(super) fn party(
         let (id, member) = member(announced, beside, times).map_err(|error| named(&error))?;
         members.insert(id, member);
     }
+    let party_id: PartyId = party.party_id.parse().map_err(|error| named(&error))?;
+    check_id("party_id", &party_id).map_err(|error| named(&error))?;
     let host_id: PeerId = party.host_id.parse().map_err(|error| named(&error))?;
     if !members.contains_key(&host_id) {
         return Err(named(&"its host is not among its peers"));
@@ -61,7 +88,7 @@ pub(super) fn party(
         return Err(named(&"created_at must be in the years 1 to 9999"));
     }
     Ok(ServerParty {
-        party_id: party.party_id.parse().map_err(|error| named(&error))?,
+        party_id,
         name: party.name.parse().map_err(|error| named(&error))?,
         host_id,
         created_at: times.ours(created_at),
@@ -80,6 +107,7 @@ pub(super) fn member(
 ) -> Result<(PeerId, ServerMember), String> {
     let (info, last_seen) = announced.check(&TimeZone::UTC).map_err(|error| error.to_string())?;
     let id = info.peer_id.clone();
+    check_id("peer_id", &id)?;
     let virtual_ip = beside.and_then(|beside| beside.virtual_ips.get(&id).copied());
     let connected = beside.and_then(|beside| beside.connected.get(&id).copied()).unwrap_or(true);
     let last_seen = times.ours(last_seen);

@@ -146,6 +146,7 @@ impl Session {
     /// # Errors
     /// What is wrong with the frame, in words.
     async fn take_in(self: &Rc<Self>, frame: ServerFrame) -> Result<(), String> {
+        frames::check_ids(&frame)?;
         match frame {
             ServerFrame::Ack { req_id, epoch, seq, result } => {
                 let at = seq.map(|seq| Bookmark { epoch, seq });
