@@ -41,6 +41,8 @@ pub(crate) enum Behaviour {
     Garbage(u64),
     /// Answers everything with a page, as a captive portal does.
     HtmlPage,
+    /// Answers with this status (1xx) without end, which is never an answer.
+    Interim(&'static str),
     /// Sends everybody elsewhere.
     RedirectTo(String),
     /// Answers everything with this status and these headers beside the body's.
@@ -274,6 +276,12 @@ impl Shared {
                     let mut random = Random(seed);
                     let bytes: Vec<_> = (0..4096).map(|_| random.next().to_le_bytes()[0]).collect();
                     return stream.get_mut().write_all(&bytes).ok();
+                }
+                Behaviour::Interim(status) => {
+                    let many = format!("HTTP/1.1 {status}\r\nLink: x\r\n\r\n").repeat(1000);
+                    loop {
+                        stream.get_mut().write_all(many.as_bytes()).ok()?;
+                    }
                 }
                 Behaviour::HtmlPage => {
                     let page = "<!DOCTYPE html><title>Welcome</title><p>Sign in to go online.";

@@ -52,6 +52,29 @@ fn a_server_that_speaks_something_else() {
 }
 
 #[test]
+fn server_that_sends_interim_answers_without_end_is_given_up() {
+    // Its reason comes from the bytes, long before the time is up.
+    let config = fast_remote([("request_timeout", "'10m'"), ("connect_timeout", "'10m'")]);
+    for status in ["100 Continue", "103 Early Hints"] {
+        let server = BadServer::start(Behaviour::Interim(status));
+        let mut trial = Trial::with(&server.url(), &format!("{config}transport = 'http'\n"));
+        let mut client = trial.daemon.client();
+        while server.requests().is_empty() {
+            client.call("ping", json!({}));
+        }
+        client.call("ping", json!({}));
+        trial.is_lost(&["127.0.0.1:", "bytes without an answer"]);
+        trial.goes_on_alone();
+        trial.end();
+        // The answer to a WebSocket's handshake is refused at once.
+        let mut trial = Trial::with(&server.url(), &config);
+        trial.is_lost(&["127.0.0.1:", "refused (10"]);
+        trial.goes_on_alone();
+        trial.end();
+    }
+}
+
+#[test]
 fn a_captive_portal() {
     falls_back(Behaviour::HtmlPage, FAST_REMOTE, &["web page", "captive portal"]);
 }

@@ -71,7 +71,9 @@ fn fix_of_failure(error: &reqwest::Error, url: &ServerUrl) -> &'static str {
             "correct the port in the server's URL, or start the URL with https:// if the server \
              speaks TLS there"
         }
-        (Some(Breach::NotHttp), true) => "correct the port in the server's URL",
+        (Some(Breach::Endless), _) | (Some(Breach::NotHttp), true) => {
+            "correct the port in the server's URL"
+        }
         (Some(Breach::Unanswered | Breach::Torn) | None, _) => SERVER_FIX,
     }
 }

@@ -25,7 +25,7 @@ impl Session {
         };
         let turn = self.greeting(&peer_id);
         let _turn = turn.lock().await;
-        let api = self.api()?;
+        let api = self.api();
         let part = UpstreamPart::Peer(peer_id.clone());
         let upstream = self.upstream(part).await.map_err(|_| Trouble::Lost)?;
         let (proof, owner) = self.known(&peer_id, caller, &upstream)?;
@@ -99,23 +99,15 @@ impl Session {
     /// Ends the tokens of a peer on the server, and forgets the one that is kept. An older server
     /// can't end them.
     pub(in super::super) async fn revoke(&self, peer_id: &PeerId, token: &Secret) {
-        let revoked = match self.api() {
-            Ok(api) => api.revoke(token).await,
-            Err(_) => return,
-        };
-        match revoked {
+        match self.api().revoke(token).await {
             Ok(()) => self.forget(peer_id).await,
             Err(refused) => log::warn!("the tokens of {peer_id} end by their age: {refused}"),
         }
     }
 
     /// The server's routes, whose connections are kept.
-    fn api(&self) -> Result<Api, Trouble> {
-        let mut kept = self.api.borrow_mut();
-        if kept.is_none() {
-            *kept = Some(Api::new(&self.target).map_err(troubled)?);
-        }
-        kept.clone().ok_or(Trouble::Lost)
+    fn api(&self) -> Api {
+        self.api.borrow_mut().get_or_insert_with(|| Api::new(&self.target)).clone()
     }
 }
 

@@ -5,9 +5,11 @@
 //! | `dial` | opens a wire over what the server speaks |
 //! | `ws` | a wire over WebSocket: how it is opened, and the task that carries frames |
 //! | `http` | a wire over LANrage's HTTP |
-//! | `tcp`, `tls`, `proxy` | what is below them: addresses and sockets; whom to trust; proxies |
+//! | `connect` | opens the connection below them |
+//! | `tcp`, `tls`, `proxy` | its parts: addresses and sockets; whom to trust; proxies |
 //! | `words` | why there is no way, for people |
 
+mod connect;
 pub mod dial;
 pub mod http;
 pub mod proxy;

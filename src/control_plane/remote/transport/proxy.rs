@@ -115,6 +115,12 @@ impl ProxyUrl {
         &self.place
     }
 
+    /// Returns the value of `Proxy-Authorization`, where the URL has credentials.
+    pub(crate) fn login(&self) -> Option<String> {
+        let credentials = BASE64_STANDARD.encode(self.credentials.as_deref()?);
+        Some(format!("Basic {credentials}"))
+    }
+
     /// Has an HTTP client use it for every request.
     pub(crate) fn of_client(&self) -> reqwest::Result<reqwest::Proxy> {
         let proxy = reqwest::Proxy::all(self.place.to_string())?;
@@ -165,9 +171,8 @@ impl ProxyUrl {
     {
         let server = words::place(url);
         let mut request = format!("CONNECT {server} HTTP/1.1\r\nHost: {server}\r\n");
-        if let Some(credentials) = &self.credentials {
-            let credentials = BASE64_STANDARD.encode(credentials);
-            request.push_str(&format!("Proxy-Authorization: Basic {credentials}\r\n"));
+        if let Some(login) = self.login() {
+            request.push_str(&format!("Proxy-Authorization: {login}\r\n"));
         }
         request.push_str("\r\n");
         stream.write_all(request.as_bytes()).await?;

@@ -1,7 +1,11 @@
 //! The server's routes: one request and its answer, made again where that does no harm.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::time::Duration;
 
+use hyper::Request;
+use hyper::body::Body as _;
 use jiff::Timestamp;
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::{ReqId, Secret};
@@ -9,13 +13,14 @@ use lanrage_ipc::http::answers::{self, BadAnswer, ServiceAnswer, TokenAnswer};
 use lanrage_ipc::http::{CLAIM, ERROR_CODE, IDEMPOTENCY_KEY, IdempotencyKey};
 use lanrage_ipc::model::PeerId;
 use lanrage_ipc::params::RelayRegisterParams;
-use reqwest::header;
-use reqwest::{Client, Method, Response, StatusCode};
+use reqwest::header::{self, HeaderMap};
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use url::Url;
 
 use super::super::{Loss, Target, words};
+use super::client::{HttpClient, NoConnection};
 use super::refused::{Cause, Refused};
 use crate::server_url::ServerUrl;
 
@@ -31,16 +36,13 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// Body of LANrage's own server's answer where a request failed in it: the one that is no JSON.
 const UNHANDLED: &[u8] = b"Internal Server Error";
 
-/// Connections that are kept while nothing is asked.
-const IDLE_CONNECTIONS: usize = 4;
-
 /// A control server's HTTP routes. Clones share their connections.
 ///
 /// It follows no redirect, because a token is for one server alone. Its proxy is that of the
 /// WebSocket.
 #[derive(Debug, Clone)]
 pub struct Api {
-    client: Client,
+    client: HttpClient,
     url: ServerUrl,
     request_timeout: Duration,
     /// Whether the server does a request once that comes twice under one name.
@@ -88,28 +90,10 @@ pub(super) struct Answer {
 
 impl Api {
     /// Of a server.
-    ///
-    /// # Errors
-    /// When the TLS settings are of no use.
-    pub fn new(target: &Target) -> Result<Self, Refused> {
-        let client = Client::builder()
-            .tls_backend_preconfigured((*target.tls).clone())
-            .user_agent(concat!("lanragectl/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .no_proxy()
-            .connect_timeout(target.connect_timeout)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS);
-        let client = match target.proxies.to(&target.url) {
-            Some(proxy) => proxy.of_client().map(|proxy| client.proxy(proxy)),
-            None => Ok(client),
-        };
-        let client = client
-            .and_then(reqwest::ClientBuilder::build)
-            .map_err(|error| Refused::nonsense(format!("no HTTP client: {error}")))?;
+    pub fn new(target: &Target) -> Self {
+        let client = HttpClient::new(target);
         let (url, request_timeout) = (target.url.clone(), target.request_timeout);
-        Ok(Self { client, url, request_timeout, knows_names: false, knows_claims: false })
+        Self { client, url, request_timeout, knows_names: false, knows_claims: false }
     }
 
     /// Takes a peer id, or takes it again with the token that proves it: the old one stays good.
@@ -226,29 +210,10 @@ impl Api {
     }
 
     async fn ask_once(&self, question: &Question, patience: Duration) -> Result<Answer, Refused> {
-        let broken =
-            |error: reqwest::Error| Refused::of_transport(&error, self.request_timeout, &self.url);
-        let mut request = self.client.request(question.method.clone(), question.url.clone());
-        request = request.timeout(patience).header(header::ACCEPT, "application/json");
-        if let Some(bearer) = &question.bearer {
-            request = request.bearer_auth(bearer.expose());
-        }
-        if let Some(name) = &question.name {
-            request = request.header(IDEMPOTENCY_KEY, name.to_value());
-        }
-        if let Some(claim) = &question.claim {
-            request = request.header(CLAIM, claim.expose());
-        }
-        if let Some(body) = &question.body {
-            request = request.header(header::CONTENT_TYPE, "application/json");
-            request = request.body(body.to_string());
-        } else if question.method == Method::POST {
-            // HTTP/1.0, which proxies speak with servers, wants a length even of nothing.
-            request = request.header(header::CONTENT_LENGTH, 0);
-        }
-        let mut response = request.send().await.map_err(broken)?;
-        let (status, headers) = (response.status(), response.headers().clone());
-        let body = self.body(&mut response).await?;
+        let request = question.request()?;
+        let (status, headers, body) = timeout(patience, self.exchange(request))
+            .await
+            .map_err(|_| Refused::late(self.request_timeout, &self.url))??;
         let Loss { words, retry_after, is_final, .. } =
             words::refusal(status, &headers, &self.url, Timestamp::now(), !question.is_greeting);
         if status.is_success() {
@@ -275,24 +240,55 @@ impl Api {
         Err(Refused { retry_after, ..refused })
     }
 
-    /// All of a body, unless it is too long.
-    async fn body(&self, response: &mut Response) -> Result<Vec<u8>, Refused> {
-        let mut body = Vec::new();
-        loop {
-            let chunk = response.chunk().await;
-            let chunk = chunk
-                .map_err(|error| Refused::of_transport(&error, self.request_timeout, &self.url))?;
-            let Some(chunk) = chunk else { return Ok(body) };
-            if body.len() + chunk.len() > LONGEST_ANSWER {
+    /// Sends a request, and reads all of its answer.
+    async fn exchange(
+        &self,
+        request: Request<String>,
+    ) -> Result<(StatusCode, HeaderMap, Vec<u8>), Refused> {
+        let response = self.client.send(request).await;
+        let response = response.map_err(|error| match NoConnection::of(&error) {
+            Some(NoConnection(loss)) => Refused::unreachable(loss.clone()),
+            None => Refused::of_transport(&error, &self.url),
+        })?;
+        let (head, mut body) = response.into_parts();
+        let mut read = Vec::new();
+        while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+            let frame = frame.map_err(|error| Refused::of_transport(&error, &self.url))?;
+            let Ok(data) = frame.into_data() else { continue };
+            if read.len() + data.len() > LONGEST_ANSWER {
                 let message = format!("the server's answer passes {LONGEST_ANSWER} bytes");
                 return Err(Refused::nonsense(message));
             }
-            body.extend_from_slice(&chunk);
+            read.extend_from_slice(&data);
         }
+        Ok((head.status, head.headers, read))
     }
 }
 
 impl Question {
+    /// As a request for the HTTP client.
+    fn request(&self) -> Result<Request<String>, Refused> {
+        let mut request = Request::builder().method(&self.method).uri(self.url.as_str());
+        request = request.header(header::ACCEPT, "application/json");
+        if let Some(bearer) = &self.bearer {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {}", bearer.expose()));
+        }
+        if let Some(name) = &self.name {
+            request = request.header(IDEMPOTENCY_KEY, name.to_value());
+        }
+        if let Some(claim) = &self.claim {
+            request = request.header(CLAIM, claim.expose());
+        }
+        if self.body.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        } else if self.method == Method::POST {
+            // HTTP/1.0, which proxies speak with servers, wants a length even of nothing.
+            request = request.header(header::CONTENT_LENGTH, 0);
+        }
+        let body = self.body.as_ref().map(Value::to_string).unwrap_or_default();
+        request.body(body).map_err(|error| Refused::nonsense(format!("no HTTP request: {error}")))
+    }
+
     /// The same, made for a peer.
     pub(super) fn bearing(mut self, token: Secret) -> Self {
         self.bearer = Some(token);

@@ -15,11 +15,13 @@
 //! party that ended and one that was removed look alike.
 
 mod api;
+mod client;
 mod parties;
 mod pump;
 mod refused;
 mod requests;
 mod session;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -32,6 +34,7 @@ use tokio::sync::mpsc;
 
 pub use api::{Api, Token};
 pub use refused::{Cause, Refused};
+pub(super) use stream::{EndlessAnswer, LONGEST_EXCHANGE};
 
 use super::{Carrier, Loss, RECEIVE_QUEUE, SEND_QUEUE, Target, Wire, ahead};
 use parties::Parties;
@@ -43,7 +46,7 @@ use session::Session;
 /// # Errors
 /// When nothing answers there as a control server does.
 pub async fn open(target: &Target) -> Result<Wire, Loss> {
-    let mut api = Api::new(target)?;
+    let mut api = Api::new(target);
     let date = api.meet().await?;
     let clock_ahead = date.map(|date| ahead(date, Timestamp::now()));
     let (outgoing, wanted) = mpsc::channel(SEND_QUEUE);

@@ -1,12 +1,14 @@
 //! Why a request was not answered as it should be.
 
+use std::error::Error;
 use std::time::Duration;
 
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::{ReqId, ServerFrame};
 use reqwest::StatusCode;
 
-use super::super::{Loss, words};
+use super::super::Loss;
+use super::super::words::{self, Breach};
 use crate::server_url::ServerUrl;
 
 /// A request that failed.
@@ -78,21 +80,27 @@ impl Refused {
         Self::new(code, words::shown(message), cause)
     }
 
+    /// A request that never reached the server.
+    pub(super) fn unreachable(loss: Loss) -> Self {
+        match loss.is_final {
+            true => Self::new(ErrorCode::PermissionDenied, loss.words, Cause::Barred),
+            false => Self::new(ErrorCode::Offline, loss.words, Cause::Unreachable),
+        }
+    }
+
     /// A request that got no answer within `patience`, or not all of it.
-    pub(super) fn of_transport(
-        error: &reqwest::Error,
-        patience: Duration,
-        url: &ServerUrl,
-    ) -> Self {
-        let cause = if error.is_connect() { Cause::Unreachable } else { Cause::Unanswered };
-        let message = match (error.is_timeout(), cause) {
-            (true, Cause::Unreachable) => {
-                format!("{} can't be connected to in time", words::place(url))
-            }
-            (true, _) => words::late("an answer of", patience, url),
-            (false, _) => words::failure(error, url),
-        };
-        Self::new(ErrorCode::Offline, message, cause)
+    pub(super) fn late(patience: Duration, url: &ServerUrl) -> Self {
+        let message = words::late("an answer of", patience, url);
+        Self::new(ErrorCode::Offline, message, Cause::Unanswered)
+    }
+
+    /// A request whose connection broke before its answer was whole. A server that sends without
+    /// end is not asked again at once.
+    pub(super) fn of_transport(error: &(dyn Error + 'static), url: &ServerUrl) -> Self {
+        match Breach::of(error) {
+            Some(breach @ Breach::Endless) => Self::foreign(breach.words(url)),
+            _ => Self::new(ErrorCode::Offline, words::failure(error, url), Cause::Unanswered),
+        }
     }
 
     /// Whether the server has this status to blame for it.

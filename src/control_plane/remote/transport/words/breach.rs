@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use super::{causes, place};
+use crate::control_plane::remote::transport::http::{EndlessAnswer, LONGEST_EXCHANGE};
 use crate::server_url::ServerUrl;
 
 /// What an open connection came to instead of an answer.
@@ -12,6 +13,8 @@ pub enum Breach {
     NotHttp,
     /// Its end, before an answer was whole.
     Unanswered,
+    /// More bytes than an answer may have, before an answer was whole.
+    Endless,
     /// An answer whose body breaks off, or makes no sense.
     Torn,
 }
@@ -19,6 +22,9 @@ pub enum Breach {
 impl Breach {
     /// What an error of the HTTP client tells.
     pub fn of(error: &(dyn Error + 'static)) -> Option<Self> {
+        if causes(error).any(|cause| cause.is::<EndlessAnswer>()) {
+            return Some(Self::Endless);
+        }
         let error = causes(error).find_map(|cause| cause.downcast_ref::<hyper::Error>())?;
         let is_of_connection = causes(error).any(|cause| cause.is::<rustls::Error>());
         match error {
@@ -47,6 +53,9 @@ impl Breach {
             (Self::Unanswered, true) => {
                 format!("{place} closed the connection without an answer")
             }
+            (Self::Endless, _) => format!(
+                "{place} sent more than {LONGEST_EXCHANGE} bytes without an answer: no control server listens there, or it has a defect"
+            ),
             (Self::Torn, _) => format!(
                 "{place} broke its answer off: the server or a proxy in front of it failed, or is no control server"
             ),

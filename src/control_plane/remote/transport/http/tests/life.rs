@@ -201,7 +201,7 @@ async fn what_is_refused_says_why() {
 #[actix::test]
 async fn relays_are_registered_and_listed_with_times_in_utc() {
     let server = Server::start();
-    let api = Api::new(&target(server.address)).unwrap();
+    let api = Api::new(&target(server.address));
     let peer_id = "relay".parse().unwrap();
     let token = api.register_peer(&peer_id, None, None, None).await.unwrap();
     let again = api.register_peer(&peer_id, Some(&token.token), None, None).await.unwrap();

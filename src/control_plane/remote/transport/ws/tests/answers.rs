@@ -1,5 +1,7 @@
 //! Servers that answer the upgrade with something else.
 
+use std::io;
+
 use super::*;
 
 async fn answered(answer: &str) -> (SocketAddr, Failed) {

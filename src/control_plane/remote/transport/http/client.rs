@@ -1,0 +1,100 @@
+//! The HTTP client: pooled connections to one server.
+
+use std::error::Error;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use hyper::body::Incoming;
+use hyper::{Request, Response, Uri};
+use hyper_util::client::legacy;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use reqwest::header::{HeaderValue, PROXY_AUTHORIZATION, USER_AGENT};
+use tower_service::Service;
+
+use super::super::connect::{self, Deadline};
+use super::super::{Loss, Target};
+use super::stream::HttpStream;
+
+/// Connections that are kept while nothing is asked.
+const IDLE_CONNECTIONS: usize = 4;
+
+/// The longest head of an answer, in bytes.
+const LONGEST_HEAD: usize = 64 * 1024;
+
+/// Sends requests to one server. Clones share their connections.
+#[derive(Debug, Clone)]
+pub(super) struct HttpClient {
+    pool: legacy::Client<Connector, String>,
+    /// Login at the proxy that forwards the requests.
+    login: Option<HeaderValue>,
+}
+
+/// There is no connection.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.words)]
+pub(super) struct NoConnection(pub(super) Loss);
+
+/// Opens connections for the pool.
+#[derive(Debug, Clone)]
+struct Connector(Target);
+
+impl HttpClient {
+    pub(super) fn new(target: &Target) -> Self {
+        let pool = legacy::Client::builder(TokioExecutor::new())
+            .pool_max_idle_per_host(IDLE_CONNECTIONS)
+            .pool_timer(TokioTimer::new())
+            .http1_max_buf_size(LONGEST_HEAD)
+            .build(Connector(target.clone()));
+        let proxy = target.proxies.to(&target.url).filter(|_| !target.url.is_secure());
+        let login = proxy.and_then(|proxy| HeaderValue::try_from(proxy.login()?).ok());
+        Self { pool, login }
+    }
+
+    /// Sends a request, and returns the head of its answer.
+    pub(super) async fn send(
+        &self,
+        mut request: Request<String>,
+    ) -> Result<Response<Incoming>, legacy::Error> {
+        let headers = request.headers_mut();
+        let agent = HeaderValue::from_static(concat!("lanragectl/", env!("CARGO_PKG_VERSION")));
+        headers.insert(USER_AGENT, agent);
+        if let Some(login) = self.login.clone() {
+            headers.insert(PROXY_AUTHORIZATION, login);
+        }
+        self.pool.request(request).await
+    }
+}
+
+impl NoConnection {
+    /// Finds it among the causes of an error.
+    pub(super) fn of(error: &legacy::Error) -> Option<&Self> {
+        error.source()?.downcast_ref()
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = TokioIo<HttpStream>;
+    type Error = NoConnection;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, NoConnection>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), NoConnection>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let Self(target) = self.clone();
+        Box::pin(async move { open(&target).await.map(TokioIo::new).map_err(NoConnection) })
+    }
+}
+
+/// Connects to the server, or to a proxy that forwards what is not secret.
+async fn open(target: &Target) -> Result<HttpStream, Loss> {
+    let deadline = Deadline::of(target);
+    match target.proxies.to(&target.url) {
+        Some(proxy) if !target.url.is_secure() => {
+            Ok(HttpStream::new(connect::forward(proxy, &deadline).await?, true))
+        }
+        _ => Ok(HttpStream::new(connect::tunnel(target, &deadline).await?, false)),
+    }
+}
