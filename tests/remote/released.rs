@@ -28,6 +28,19 @@ fn releasing_a_peer_ends_its_token_and_its_party_on_the_server() {
     assert_eq!(members(&server, "q"), ["ann"]);
 }
 
+#[test]
+fn release_counts_each_party_and_token_that_ended() {
+    let server = server();
+    let (here, there) = (follower(&server), follower(&server));
+    register(&here, "hosted", "ann", "synced");
+    register(&there, "joined", "bob", "synced");
+    join(&here, "joined", "ann", "synced");
+    let released = here.client().call("peer.release", json!({"peer_id": "ann"}));
+    assert_eq!(released, json!({"tokens": 1, "parties": 2, "connections": 0}));
+    let released = here.client().call("peer.release", json!({"peer_id": "ann"}));
+    assert_eq!(released, json!({"tokens": 0, "parties": 0, "connections": 0}));
+}
+
 /// The texts that a daemon keeps to show to its server: tokens and claim secrets.
 fn proofs(daemon: &Daemon) -> Vec<String> {
     let database = daemon.setup.state_dir().join("control.db");

@@ -95,6 +95,13 @@ pub struct StatusAnswer {
     pub status: String,
 }
 
+/// Answer to the end of a peer's tokens.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct RevokedAnswer {
+    /// Number of tokens that ended.
+    pub revoked: u64,
+}
+
 macro_rules! from_json {
     ($($name:ident)*) => {$(
         impl $name {
@@ -108,7 +115,7 @@ macro_rules! from_json {
         }
     )*};
 }
-from_json! { ServiceAnswer StatusAnswer }
+from_json! { ServiceAnswer StatusAnswer RevokedAnswer }
 
 impl TokenAnswer {
     /// Reads a body. A time without an offset is one in UTC.

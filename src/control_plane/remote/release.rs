@@ -7,12 +7,14 @@ use lanrage_ipc::model::PeerId;
 
 use super::actor::Desk;
 use super::mutation::Request;
+use super::session::unexpected;
 use crate::control_plane::{Answer, Ask, Failure};
-use crate::core::{Caller, Command, Proof, UpstreamPart};
+use crate::core::{Caller, Command, Outcome, Proof, Revoked, UpstreamPart};
 
 impl Desk {
     /// Releases a peer: on the server as far as it can be reached, and here in any case. While the
-    /// server can't be reached, leaving waits for it, and the token ends by its age.
+    /// server can't be reached, leaving waits for it, and the token ends by its age. The counts in
+    /// the answer include the tokens that ended on the server, and each party once.
     pub(super) async fn release(
         self: &Rc<Self>,
         caller: Caller,
@@ -21,21 +23,33 @@ impl Desk {
         let release = Command::Release { peer_id: peer_id.clone() };
         self.registry(caller.clone(), Ask::Check(release.clone())).await?;
         let upstream = self.upstream(UpstreamPart::Peer(peer_id.clone())).await?;
+        let mut left = 0;
         for membership in upstream.memberships {
             let (party_id, peer_id) = (membership.party_id, membership.peer_id);
             let leave = Command::Leave { party_id: party_id.clone(), peer_id };
             let Some(request) = Request::of(&caller, &leave, &self.around.keys) else { continue };
-            if let Err(failure) = self.in_turn(&party_id, self.mutate(request)).await {
-                log::warn!("a released peer does not leave: party={party_id} {failure}");
+            match self.in_turn(&party_id, self.mutate(request)).await {
+                Ok(_) => left += 1,
+                Err(failure) => {
+                    log::warn!("a released peer does not leave: party={party_id} {failure}");
+                }
             }
         }
         let token = upstream.credentials.into_iter().find_map(|known| match known.proof {
             Proof::Token(token) => Some(token),
             Proof::Claim(_) => None,
         });
-        if let (Some(session), Some(token)) = (self.line.online(), token) {
-            session.revoke(&peer_id, &token).await;
+        let revoked = match (self.line.online(), token) {
+            (Some(session), Some(token)) => session.revoke(&peer_id, &token).await,
+            _ => 0,
+        };
+        match self.registry(caller, Ask::Command(release)).await? {
+            Answer::Outcome(Outcome::Revoked(here)) => {
+                let tokens = here.tokens.saturating_add(usize::try_from(revoked).unwrap_or(0));
+                let parties = here.parties + left;
+                Ok(Answer::Outcome(Outcome::Revoked(Revoked { tokens, parties, ..here })))
+            }
+            other => Err(unexpected(&other)),
         }
-        self.registry(caller, Ask::Command(release)).await
     }
 }

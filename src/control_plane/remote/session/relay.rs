@@ -96,12 +96,18 @@ impl Session {
         kept.map(|()| token).map_err(|_| Trouble::Lost)
     }
 
-    /// Ends the tokens of a peer on the server, and forgets the one that is kept. An older server
-    /// can't end them.
-    pub(in super::super) async fn revoke(&self, peer_id: &PeerId, token: &Secret) {
+    /// Ends the tokens of a peer on the server, and forgets the one that is kept. Returns
+    /// the number that ended. An older server can't end them.
+    pub(in super::super) async fn revoke(&self, peer_id: &PeerId, token: &Secret) -> u64 {
         match self.api().revoke(token).await {
-            Ok(()) => self.forget(peer_id).await,
-            Err(refused) => log::warn!("the tokens of {peer_id} end by their age: {refused}"),
+            Ok(revoked) => {
+                self.forget(peer_id).await;
+                revoked
+            }
+            Err(refused) => {
+                log::warn!("the tokens of {peer_id} end by their age: {refused}");
+                0
+            }
         }
     }
 

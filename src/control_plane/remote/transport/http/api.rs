@@ -9,7 +9,7 @@ use hyper::body::Body as _;
 use jiff::Timestamp;
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::{ReqId, Secret};
-use lanrage_ipc::http::answers::{self, BadAnswer, ServiceAnswer, TokenAnswer};
+use lanrage_ipc::http::answers::{self, BadAnswer, RevokedAnswer, ServiceAnswer, TokenAnswer};
 use lanrage_ipc::http::{CLAIM, ERROR_CODE, IDEMPOTENCY_KEY, IdempotencyKey};
 use lanrage_ipc::model::PeerId;
 use lanrage_ipc::params::RelayRegisterParams;
@@ -127,14 +127,16 @@ impl Api {
         Ok(Token { token, expires_at })
     }
 
-    /// Ends all tokens of a peer, the one that is shown too.
+    /// Ends all tokens of a peer, the one that is shown too. Returns their number, or none where
+    /// the server does not tell it.
     ///
     /// # Errors
     /// A [`Refused`] if the server can't, or does not answer.
-    pub async fn revoke(&self, bearer: &Secret) -> Result<(), Refused> {
+    pub async fn revoke(&self, bearer: &Secret) -> Result<u64, Refused> {
         let mut question = self.delete(&["auth", "tokens"]).bearing(bearer.clone());
         question.url.query_pairs_mut().append_pair("all", "true");
-        self.ask(&question).await.map(drop)
+        let answer = self.ask(&question).await?;
+        Ok(RevokedAnswer::from_json(&answer.body).map_or(0, |answer| answer.revoked))
     }
 
     /// Registers a relay as a peer, or as whoever has the server's relay key.
