@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::harness::{Client, Daemon, Setup, SlowDisk, eventually, exists, json_file, peer};
+use crate::harness::{
+    Client, Daemon, Setup, SlowDisk, announced, eventually, exists, json_file, peer,
+};
 
 /// A daemon that announces its parties in a file.
 fn announcing(file: &Path) -> Daemon {
@@ -250,6 +252,35 @@ fn a_damaged_file_is_set_aside_and_what_is_left_of_it_stays() {
     await_ids(&file, &["p", "q"]);
     let kept = set_aside(&file).expect("the damaged file");
     assert_eq!(fs::read(kept).expect("bytes"), b"\0garbage");
+}
+
+#[test]
+fn parties_of_others_never_hide_those_of_the_daemon() {
+    let shared = tempfile::tempdir().expect("a directory");
+    let file = shared.path().join("discovery.json");
+    let foreign = |number: usize| {
+        let id = format!("a{number:03}");
+        let party = json!({"party_id": id, "name": "Theirs", "host_id": "h",
+            "created_at": "2026-01-02T03:04:05", "peers": {"h": announced("h")}});
+        (id, party)
+    };
+    let document: Map<_, _> = (0..300).map(foreign).collect();
+    fs::write(&file, Value::Object(document).to_string()).expect("written");
+    let mut setup = Setup::new().config("[limits]\nframe_out = 4096\n");
+    setup.args = vec!["--discovery-file".into(), file.display().to_string()];
+    let daemon = setup.start();
+    let mut client = daemon.client();
+    register(&mut client, "mine", "ann");
+    for _ in 0..3 {
+        let parties = client.call("party.discover", json!({}))["parties"].take();
+        let parties = parties.as_array().expect("a list").clone();
+        assert!((2..300).contains(&parties.len()), "{} parties", parties.len());
+        assert!(parties.is_sorted_by_key(|party| party["party_id"].to_string()));
+        assert!(parties.iter().any(|party| party["party_id"] == "mine"));
+    }
+    let log = daemon.stop().0.log();
+    let warns = |line: &&str| line.contains("WARN") && line.contains("leaves out");
+    assert_eq!(log.lines().filter(warns).count(), 1, "{log}");
 }
 
 #[test]

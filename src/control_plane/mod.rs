@@ -16,12 +16,13 @@ use lanrage_ipc::ErrorCode;
 use lanrage_ipc::event::{Event, RemovalReason, Snapshot};
 use lanrage_ipc::model::Connection;
 use lanrage_ipc::model::{Epoch, Name, Party, PartyId, Peer, PeerId, Relay};
-use lanrage_ipc::results::{DiscoveredParty, StoreStatus};
+use lanrage_ipc::results::StoreStatus;
 
 use crate::core::{
     Caller, Command, ConnectionId, Idempotency, Identity, Outcome, Refusal, RequestKey, TokenHash,
     Upstream, UpstreamPart,
 };
+use crate::discovery::AnnouncedParties;
 use crate::events::{EventQueue, Interest, SubscriptionKey};
 use crate::server_url::ServerUrl;
 use crate::store::BackupError;
@@ -173,7 +174,7 @@ pub enum Answer {
     /// To `Ask::Connection`, `Ask::SetServer` and `Ask::Retry`.
     Connection(Connection),
     /// To `Ask::Discover`.
-    Discovered(Arc<[DiscoveredParty]>),
+    Discovered(Arc<AnnouncedParties>),
     /// To `Ask::Backup`: the size of the copy in bytes.
     BackedUp(u64),
     /// To an `Ask::Subscribe` with a snapshot: the state that the events start from.

@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use jiff::Zoned;
+use lanrage_ipc::lanrage::AnnouncedParty;
 use lanrage_ipc::model::{Party, PartyId};
 use lanrage_ipc::results::{DiscoveredParty, Rejected};
 use tokio::sync::oneshot;
 
 use super::file::{DiscoveryFile, Listing, Updated};
-use super::{Announce, AnnounceAll, Discover, DiscoveryError, Flush, Ours};
+use super::{Announce, AnnounceAll, AnnouncedParties, Discover, DiscoveryError, Flush, Ours};
 
 const MAILBOX: usize = 256;
 
@@ -75,7 +76,7 @@ struct Failure {
 #[derive(Debug, Default)]
 struct Waiting {
     flushes: Vec<oneshot::Sender<()>>,
-    discovers: Vec<oneshot::Sender<Result<Arc<[DiscoveredParty]>, DiscoveryError>>>,
+    discovers: Vec<oneshot::Sender<Result<Arc<AnnouncedParties>, DiscoveryError>>>,
 }
 
 /// Blocking work on the file: at most one at a time.
@@ -171,7 +172,7 @@ impl Discovery {
             self.is_due |= is_damaged && self.failure.is_none();
             let discovered = listed.map(|listing| {
                 self.log_rejected(&listing.rejected);
-                Arc::from(listing.parties)
+                Arc::new(self.sorted(listing.parties))
             });
             for asker in mem::take(&mut waiting.discovers) {
                 // Who asked may have given up.
@@ -180,6 +181,18 @@ impl Discovery {
         }
         waiting.flushed();
         self.advance(ctx);
+    }
+
+    /// Tells the parties of this daemon from those of others. The small ones of others come first,
+    /// so that none pushes out another by its size.
+    fn sorted(&self, parties: Vec<DiscoveredParty>) -> AnnouncedParties {
+        let is_own = |discovered: &DiscoveredParty| {
+            let AnnouncedParty { party_id, host_id, .. } = &discovered.party;
+            self.ours.get(party_id.as_str()).is_some_and(|own| own.host_id.as_str() == host_id)
+        };
+        let (own, mut others): (Vec<_>, Vec<_>) = parties.into_iter().partition(is_own);
+        others.sort_by_key(|discovered| discovered.party.peers.len());
+        AnnouncedParties { own, others }
     }
 
     fn note(&mut self, updated: Result<Updated, DiscoveryError>) {
@@ -310,7 +323,7 @@ impl Handler<AnnounceAll> for Discovery {
 }
 
 impl Handler<Discover> for Discovery {
-    type Result = ResponseFuture<Result<Arc<[DiscoveredParty]>, DiscoveryError>>;
+    type Result = ResponseFuture<Result<Arc<AnnouncedParties>, DiscoveryError>>;
 
     fn handle(&mut self, _: Discover, ctx: &mut Self::Context) -> Self::Result {
         let (sender, answer) = oneshot::channel();

@@ -24,11 +24,20 @@ pub struct AnnounceAll {
     pub parties: Vec<Arc<Party>>,
 }
 
-/// Asks what the file announces, ours and others', by id. Answered after the changes that came
+/// The parties that a discovery file announces.
+#[derive(Debug, Default, PartialEq)]
+pub struct AnnouncedParties {
+    /// This daemon's, by id.
+    pub own: Vec<DiscoveredParty>,
+    /// Others', from the one with the fewest members on, then by id.
+    pub others: Vec<DiscoveredParty>,
+}
+
+/// Asks what the file announces. Answered after the changes that came
 /// before have been written, or could not be. A file that can't be read is an error, one that
 /// is not there holds nothing.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<Arc<[DiscoveredParty]>, DiscoveryError>")]
+#[rtype(result = "Result<Arc<AnnouncedParties>, DiscoveryError>")]
 pub struct Discover;
 
 /// Answered when all changes are written, or could not be even now. Until something is announced

@@ -35,7 +35,7 @@ use lanrage_ipc::model::{Party, PartyId};
 
 pub use actor::{Config, Discovery};
 pub use error::DiscoveryError;
-pub use messages::{Announce, AnnounceAll, Discover, Flush};
+pub use messages::{Announce, AnnounceAll, AnnouncedParties, Discover, Flush};
 
 /// The parties to announce.
 type Ours = BTreeMap<PartyId, Arc<Party>>;

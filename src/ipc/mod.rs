@@ -45,6 +45,8 @@ pub struct Face {
     refused: Warnings,
     /// Limits the warnings that replies found no room.
     starved: Throttle,
+    /// Limits the warnings that announced parties found no room.
+    crowded: Throttle,
     /// Limits the errors of connections that the system does not give.
     unaccepted: Throttle,
     /// Why the daemon stops, once it does.
@@ -84,6 +86,7 @@ impl Face {
             budget: budget::Budget::default(),
             refused: Warnings::default(),
             starved: Throttle::new(LASTING),
+            crowded: Throttle::new(LASTING),
             unaccepted: Throttle::new(LASTING),
             stopping,
         }

@@ -37,13 +37,19 @@ async fn flush(discovery: &Addr<Discovery>) {
     discovery.send(Flush).await.expect("answered");
 }
 
-async fn discover(discovery: &Addr<Discovery>) -> Result<Arc<[DiscoveredParty]>, DiscoveryError> {
+async fn discover(discovery: &Addr<Discovery>) -> Result<Arc<AnnouncedParties>, DiscoveryError> {
     discovery.send(Discover).await.expect("answered")
+}
+
+fn all(parties: &AnnouncedParties) -> impl Iterator<Item = &DiscoveredParty> {
+    parties.own.iter().chain(&parties.others)
 }
 
 async fn discovered(discovery: &Addr<Discovery>) -> Vec<String> {
     let parties = discover(discovery).await.expect("a list");
-    parties.iter().map(|found| found.party.party_id.to_string()).collect()
+    let mut ids: Vec<_> = all(&parties).map(|found| found.party.party_id.to_string()).collect();
+    ids.sort();
+    ids
 }
 
 /// What the actor would do by itself: in how long at the earliest after a failure, and whether
@@ -76,8 +82,8 @@ async fn what_is_announced_is_found_until_it_is_withdrawn() {
     assert_eq!(discovered(&discovery).await, ["q"]);
     announce_all(&discovery, &[&p]).await;
     let found = discover(&discovery).await.expect("a list");
-    assert_eq!((found.len(), found[0].source), (1, DiscoverySource::File));
-    assert_eq!(found[0].party.peers.len(), 2);
+    assert_eq!((found.own.len(), found.own[0].source), (1, DiscoverySource::File));
+    assert_eq!(found.own[0].party.peers.len(), 2);
 }
 
 #[actix::test]
@@ -89,7 +95,7 @@ async fn what_others_announce_is_found_and_what_is_bad_passed_over() {
     place.write(&file.to_string());
     let discovery = start(&place, HOUR);
     let found = discover(&discovery).await.expect("a list");
-    let found: Vec<_> = found.iter().map(|found| serde_json::to_value(&found.party)).collect();
+    let found: Vec<_> = all(&found).map(|found| serde_json::to_value(&found.party)).collect();
     let expected = [foreign("x", "b"), foreign("y", "b")];
     assert_eq!(found.into_iter().flatten().collect::<Vec<_>>(), expected);
 }
@@ -140,7 +146,7 @@ async fn it_refreshes_while_there_is_something_to_announce() {
     eventually(async {
         while seen.len() < 3 {
             let found = discover(&discovery).await.expect("a list");
-            seen.insert(found[0].party.peers["a"].last_seen);
+            seen.insert(found.own[0].party.peers["a"].last_seen);
         }
     })
     .await;
