@@ -34,7 +34,7 @@ pub use server::{
     ADDRESS_SHARE, Auth, Http, ORIGINS_WITHOUT_HOST, ServerConfig, ServerLimits, Tls, Ws,
     effective_server_toml, load_server, server_needs_restart,
 };
-pub use tables::{Access, Addresses, Cleanup, Limits, Store};
+pub use tables::{Access, Addresses, Cleanup, DEFAULT_GROUP, Limits, Store};
 
 use std::path::{Path, PathBuf};
 

@@ -148,7 +148,7 @@ impl Access {
     pub(super) fn read(table: &mut Table<'_>) -> Self {
         Self {
             operators: table.numbers("operators", USER_IDS),
-            group: table.value("group", "lanrage".to_owned(), |value| {
+            group: table.value("group", DEFAULT_GROUP.to_owned(), |value| {
                 value
                     .as_str()
                     .filter(|name| !name.is_empty() && !name.contains(char::is_control))
@@ -158,6 +158,9 @@ impl Access {
         }
     }
 }
+
+/// The group that the packages create.
+pub const DEFAULT_GROUP: &str = "lanrage";
 
 /// `[limits]`: what a client, or all of them, may use up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -60,6 +60,7 @@ pub async fn run(
 /// Takes the socket, and starts all that serves it.
 async fn start(configured: DaemonConfig, clock: Clock) -> anyhow::Result<Daemon> {
     let config = fitted(&configured)?;
+    ipc::warn_of_missing_group(&config.access, config.system);
     let (socket, place) = listen(&config)?;
     let (stop, stopping) = watch::channel(None);
     let principal = Principal::User { user: os::own_user(), admin: true };
@@ -141,6 +142,8 @@ impl Daemon {
             },
             ..config
         };
+        let (access, system) = (self.config.access.clone(), self.config.system);
+        tokio::task::spawn_blocking(move || ipc::warn_of_missing_group(&access, system));
         match fitted(&self.config) {
             Ok(config) => self.face.set(settings(&config)),
             Err(error) => log::error!("the local socket's limits stay as they were: {error:#}"),
@@ -159,6 +162,7 @@ impl Daemon {
 /// Those of the start.
 pub fn check(config: &DaemonConfig) -> anyhow::Result<()> {
     fitted(config)?;
+    ipc::warn_of_missing_group(&config.access, config.system);
     tuning::remote(config)?;
     Ok(())
 }

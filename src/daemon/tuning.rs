@@ -74,7 +74,7 @@ pub(super) fn tuning(config: &DaemonConfig) -> Tuning {
 pub(super) fn remote(config: &DaemonConfig) -> anyhow::Result<remote::Settings> {
     let remote = &config.remote;
     let tls = transport::tls::client_config(remote.ca_file.as_deref())
-        .context("the certificates that the control server is checked by")?;
+        .context("remote.ca_file, the certificates that the control server is checked by")?;
     let env = Environment::process();
     let system = SystemProxies::of(|name| env.get(name)?.into_string().ok());
     let way = transport::Way {

@@ -79,41 +79,49 @@ pub fn server_config(certificates: Arc<Certificates>) -> ServerConfig {
 }
 
 fn read(chain: &Path, key: &Path) -> anyhow::Result<CertifiedKey> {
-    let certificates =
-        CertificateDer::pem_slice_iter(strip_bom(&contents(chain, Rule::Named, "certificate")?))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| {
-                anyhow!("the certificate file {} is no PEM: {error}", chain.display())
-            })?;
+    let certificates = read_chain(chain).map_err(|error| anyhow!("http.tls_cert: {error:#}"))?;
+    let private = read_key(key).map_err(|error| anyhow!("http.tls_key: {error:#}"))?;
+    CertifiedKey::from_der(certificates, private, &ring::default_provider()).map_err(|error| {
+        match error {
+            rustls::Error::InconsistentKeys(_) => anyhow!(
+                "http.tls_key: the key in {} is not that of the first certificate in {}, http.tls_cert: give the two files that were made together",
+                key.display(),
+                chain.display(),
+            ),
+            rustls::Error::InvalidCertificate(error) => anyhow!(
+                "http.tls_cert: the first certificate in {} can't be used: {error}",
+                chain.display(),
+            ),
+            error => anyhow!(
+                "http.tls_key: the key in {} can't be used: {error}; RSA from 2048 bits, ECDSA P-256 and P-384, and Ed25519 can",
+                key.display(),
+            ),
+        }
+    })
+}
+
+fn read_chain(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+    let pem = contents(path, Rule::Named, "certificate")?;
+    let certificates = CertificateDer::pem_slice_iter(strip_bom(&pem))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| anyhow!("the certificate file {} is no PEM: {error}", path.display()))?;
     ensure!(
         !certificates.is_empty(),
         "{} holds no certificate: give the chain in PEM, the server's own certificate first",
-        chain.display(),
+        path.display(),
     );
-    let private = PrivateKeyDer::from_pem_slice(strip_bom(&contents(key, Rule::Secret, "key")?)).map_err(|error| {
-        let shown = key.display();
+    Ok(certificates)
+}
+
+fn read_key(path: &Path) -> anyhow::Result<PrivateKeyDer<'static>> {
+    let pem = contents(path, Rule::Secret, "key")?;
+    PrivateKeyDer::from_pem_slice(strip_bom(&pem)).map_err(|error| {
+        let shown = path.display();
         match error {
             pem::Error::NoItemsFound => anyhow!(
                 "{shown} holds no private key: give it in PEM, as PKCS#8, SEC1 or PKCS#1 (RSA), not encrypted"
             ),
             error => anyhow!("the key file {shown} is no PEM: {error}"),
-        }
-    })?;
-    CertifiedKey::from_der(certificates, private, &ring::default_provider()).map_err(|error| {
-        match error {
-            rustls::Error::InconsistentKeys(_) => anyhow!(
-                "the key in {} is not that of the first certificate in {}: give the two files that were made together",
-                key.display(),
-                chain.display(),
-            ),
-            rustls::Error::InvalidCertificate(error) => anyhow!(
-                "the first certificate in {} can't be used: {error}",
-                chain.display(),
-            ),
-            error => anyhow!(
-                "the key in {} can't be used: {error}; RSA from 2048 bits, ECDSA P-256 and P-384, and Ed25519 can",
-                key.display(),
-            ),
         }
     })
 }

@@ -2,8 +2,8 @@
 
 use lanrage_ipc::results::Role;
 
-use crate::config;
 use crate::core::User;
+use crate::{config, os};
 
 /// The rule that gives a user a role.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +20,18 @@ pub enum Access {
 }
 
 const SUPERUSER: User = User(0);
+
+/// Warns of a group that does not exist. A user's own program has no use for the default one.
+/// Asks the system's user database, and so may block.
+pub fn warn_of_missing_group(configured: &config::Access, system: bool) {
+    let group = &configured.group;
+    if (system || group != config::DEFAULT_GROUP) && !os::has_group(group) {
+        log::warn!(
+            "access.group: there is no group {group:?}: create it, or correct the key; nobody \
+             operates this program by that group"
+        );
+    }
+}
 
 impl Access {
     /// As configured: of the system's program, or of a user's own.

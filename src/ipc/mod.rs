@@ -29,7 +29,7 @@ use crate::config::Limits;
 use crate::control_plane::{Call, Connections};
 use crate::logging::{LASTING, Throttle};
 
-pub use access::Access;
+pub use access::{Access, warn_of_missing_group};
 pub use listener::serve;
 
 /// What all sessions share.

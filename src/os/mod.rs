@@ -9,8 +9,8 @@ mod windows;
 
 #[cfg(unix)]
 pub use unix::{
-    FileId, LocalSocket, Signals, check_socket_path, close, guard_memory, in_group, inherited,
-    is_own_directory, networks, notify, own_user, peer, raise_file_limit,
+    FileId, LocalSocket, Signals, check_socket_path, close, guard_memory, has_group, in_group,
+    inherited, is_own_directory, networks, notify, own_user, peer, raise_file_limit,
 };
 #[cfg(unix)]
 use unix::{describe, harden, link_owner, names, writers};
@@ -19,8 +19,8 @@ use windows::{describe, harden, link_owner, names, writers};
 
 #[cfg(windows)]
 pub use windows::{
-    FileId, LocalSocket, Signals, check_socket_path, close, guard_memory, in_group, inherited,
-    is_own_directory, networks, notify, own_user, peer, raise_file_limit,
+    FileId, LocalSocket, Signals, check_socket_path, close, guard_memory, has_group, in_group,
+    inherited, is_own_directory, networks, notify, own_user, peer, raise_file_limit,
 };
 
 /// What the system tells the daemon.

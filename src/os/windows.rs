@@ -173,6 +173,11 @@ pub fn check_socket_path(_: &Path) -> Result<(), String> {
     Ok(())
 }
 
+/// Roles by group are Unix's: no name is wrong.
+pub fn has_group(_: &str) -> bool {
+    true
+}
+
 /// Roles by group are Unix's.
 pub fn in_group(_: User, _: &str) -> bool {
     false

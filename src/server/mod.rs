@@ -69,6 +69,7 @@ pub async fn run(
 /// Takes the sockets and the certificates, and starts all that serves clients.
 async fn start(configured: ServerConfig, clock: Clock) -> anyhow::Result<Server> {
     let config = fitted(&configured)?;
+    ipc::warn_of_missing_group(&config.access, config.system);
     let admin = listen_to_admins(&config)?;
     let certificates = certificates(&config)?;
     let (stop, stopping) = watch::channel(None);
@@ -207,6 +208,8 @@ impl Server {
             http,
             ..config
         };
+        let (access, system) = (self.config.access.clone(), self.config.system);
+        tokio::task::spawn_blocking(move || ipc::warn_of_missing_group(&access, system));
         let config = match fitted(&self.config) {
             Ok(config) => config,
             Err(error) => return log::error!("the limits stay as they were: {error:#}"),
@@ -225,6 +228,7 @@ impl Server {
 /// Those of the start.
 pub fn check(config: &ServerConfig) -> anyhow::Result<()> {
     fitted(config)?;
+    ipc::warn_of_missing_group(&config.access, config.system);
     certificates(config)?;
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! What becomes of the state directory at a start.
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -83,7 +84,13 @@ pub struct Opened {
 /// # Errors
 /// When the system refuses.
 pub fn make_dir(dir: &Path) -> Result<(), OpenError> {
-    files::create_private_dir(dir).map_err(io_error("create", dir))
+    files::create_private_dir(dir).map_err(|error| {
+        let cause = match dir.is_symlink() && !dir.exists() {
+            true => io::Error::new(error.kind(), "it is a symbolic link that leads nowhere"),
+            false => error,
+        };
+        io_error("create", dir)(cause)
+    })
 }
 
 /// Opens the state in a directory, and creates either if it is not there. It blocks, and expects

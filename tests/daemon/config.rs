@@ -99,8 +99,37 @@ fn check_reads_the_certificates_to_trust() {
         assert_eq!(checked.status.code(), Some(2), "{}", text(&checked.stderr));
         assert_eq!(started.status.code(), Some(1), "{}", text(&started.stderr));
         assert_eq!(message(&checked), message(&started));
+        assert!(message(&checked).contains("remote.ca_file"), "{}", message(&checked));
         assert_eq!(text(&checked.stdout), "");
     }
+}
+
+#[test]
+fn group_that_does_not_exist_is_warned_of() {
+    let setup = Setup::new();
+    std::fs::write(setup.path("d.toml"), "[access]\ngroup = 'no-such-group'\n").expect("written");
+    for program in [env!("CARGO_BIN_EXE_lanragectl-d"), env!("CARGO_BIN_EXE_lanragectl-server")] {
+        let mut command = Command::new(program);
+        command.env_clear().env("HOME", setup.dir.path()).current_dir(setup.dir.path());
+        let output = command.args(["--config", "d.toml", "--check-config"]).output();
+        let output = output.expect("run it");
+        checked(&output);
+        let told = text(&output.stderr);
+        assert!(told.contains("access.group: there is no group \"no-such-group\""), "{told}");
+    }
+    let daemon = Setup::new().config("[access]\ngroup = 'no-such-group'\n").start();
+    daemon.await_log("access.group: there is no group \"no-such-group\"");
+}
+
+#[test]
+fn state_directory_that_is_a_dangling_link_is_named_as_one() {
+    let setup = Setup::new();
+    let link = setup.path("link");
+    std::os::unix::fs::symlink(setup.path("nowhere"), &link).expect("a link");
+    let output = daemon(&setup).arg("--state-dir").arg(&link).output().expect("run the daemon");
+    assert_eq!(output.status.code(), Some(1));
+    let told = text(&output.stderr);
+    assert!(told.contains("it is a symbolic link that leads nowhere"), "{told}");
 }
 
 #[test]

@@ -16,4 +16,4 @@ pub use memory::guard_memory;
 pub use networks::networks;
 pub use signals::Signals;
 pub use socket::{LocalSocket, check_socket_path, close, inherited, is_own_directory, peer};
-pub use users::{in_group, own_user};
+pub use users::{has_group, in_group, own_user};

@@ -66,6 +66,7 @@ fn check_of_the_configuration_reads_the_certificate_and_its_key() {
         let told = setup.log();
         assert_eq!(checked.code(), Some(2), "{words}: {told}");
         assert!(told.contains(words), "{words} is not in {told}");
+        assert!(told.contains("http.tls_"), "the key is not in {told}");
         // A start says the same.
         let (started, log) = setup.fails();
         assert_eq!(started.code(), Some(1), "{log}");
