@@ -56,7 +56,10 @@ impl Transaction<'_> {
     ) -> Result<Outcome, Refusal> {
         if let Some(server) = server {
             for one in in_flight {
-                if let Passage::Enters { registers: true, .. } = one.what {
+                // A party without the peer is another one, and no answer to its registration.
+                if matches!(one.what, Passage::Enters { registers: true, .. })
+                    && server.members.contains_key(&one.peer_id)
+                {
                     check_registered(&one.peer_id, party_id, &server.host_id)?;
                 }
             }

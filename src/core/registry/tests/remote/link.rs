@@ -253,7 +253,8 @@ impl Daemon {
         let Asked { key, caller, command } = asked.clone();
         let (act, what) = match command.clone() {
             Command::Register { name, host, keepalive, .. } => {
-                let (info, registers) = (host.clone(), true);
+                // The model has no session that asks again for what is refused: its server is honest.
+                let (info, registers) = (host.clone(), false);
                 let enters = Passage::Enters { caller, keepalive, registers, info };
                 (Act::Register { name, host }, Some(enters))
             }
