@@ -53,6 +53,16 @@ fn what_a_newer_server_may_say_is_passed_over() {
 }
 
 #[test]
+fn messages_are_read_at_a_bounded_rate() {
+    let mut play = Play::begin();
+    play.send(vec![Message::text(r#"{"type":"new"}"#); 24_000]);
+    play.nothing_changed();
+    let told = play.warnings().iter().filter(|line| line.contains("messages a second")).count();
+    assert_eq!(told, 1, "{}", play.log());
+    play.end();
+}
+
+#[test]
 fn ids_that_urls_lose_are_refused() {
     let mut play = Play::begin();
     let crowd = |id| party(3, "h", &[OURS[0], OURS[1], (id, "10.66.0.3")]);

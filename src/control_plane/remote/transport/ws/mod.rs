@@ -2,6 +2,7 @@
 
 mod faults;
 mod pump;
+mod read_rate;
 #[cfg(test)]
 pub(super) mod tests;
 

@@ -15,6 +15,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
+use super::read_rate::ReadRate;
 use super::{LARGEST_MESSAGE, faults};
 use crate::control_plane::remote::transport::{Incoming, Loss, Outgoing, words};
 use crate::server_url::ServerUrl;
@@ -70,7 +71,7 @@ where
     }
 }
 
-/// Reads no faster than it is taken, until the WebSocket ends.
+/// Reads no faster than it is taken, and within [`ReadRate`], until the WebSocket ends.
 async fn read<S>(
     mut stream: SplitStream<WebSocketStream<S>>,
     incoming: &Sender<Incoming>,
@@ -80,6 +81,7 @@ async fn read<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    let mut rate = ReadRate::new();
     // When nobody takes anything any more, why it ends is of no interest.
     while let Ok(room) = incoming.reserve().await {
         room.send(match stream.next().await {
@@ -96,6 +98,9 @@ where
             Some(Err(error)) => return faults::of_stream(&error, url),
             None => return faults::of_stream(&Error::ConnectionClosed, url),
         });
+        if let Some(words) = rate.admit().await {
+            incoming.send(Incoming::Flaw(words)).await.ok();
+        }
     }
     faults::of_stream(&Error::ConnectionClosed, url)
 }
