@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{follower, join, members, party, register, registration, server, url};
-use crate::harness::{Daemon, FAST_REMOTE, Setup, eventually};
+use crate::harness::{Daemon, FAST_REMOTE, Setup, eventually, fast_remote};
 
 #[test]
 fn releasing_a_peer_ends_its_token_and_its_party_on_the_server() {
@@ -39,6 +39,23 @@ fn release_counts_each_party_and_token_that_ended() {
     assert_eq!(released, json!({"tokens": 1, "parties": 2, "connections": 0}));
     let released = here.client().call("peer.release", json!({"peer_id": "ann"}));
     assert_eq!(released, json!({"tokens": 0, "parties": 0, "connections": 0}));
+}
+
+#[test]
+fn release_is_no_displacement() {
+    let server = server();
+    let config = fast_remote([("probe", "'1h'")]);
+    let here = Setup::new().server_url(&url(&server)).config(&config).start();
+    here.await_state("online");
+    register(&here, "kept", "cat", "synced");
+    register(&here, "p", "ann", "synced");
+    here.client().call("peer.release", json!({"peer_id": "ann"}));
+    here.await_log("another connection is made");
+    // On another connection, and long before a displaced daemon would try again.
+    here.await_state("online");
+    register(&here, "later", "cat", "synced");
+    assert_eq!(members(&server, "kept"), ["cat"]);
+    assert!(!here.setup.log().contains("took over"), "{}", here.setup.log());
 }
 
 /// The texts that a daemon keeps to show to its server: tokens and claim secrets.

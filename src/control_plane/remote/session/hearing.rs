@@ -160,6 +160,9 @@ impl Session {
                     Some(req_id) => {
                         self.answered(&req_id, Err(Rejection { code, message, retry_after }));
                     }
+                    None if code == ErrorCode::PermissionDenied && self.revokes.get() => {
+                        self.make_way("the tokens of a released peer ended");
+                    }
                     // It is about the connection, which was welcome before.
                     None if code == ErrorCode::PermissionDenied && self.is_online() => {
                         self.displaced(&message);

@@ -217,6 +217,9 @@ pub(super) struct Session {
     renewal: Notify,
     /// Whether it was given up for another one.
     makes_way: Cell<bool>,
+    /// True once this daemon ends tokens on the server with which the connection speaks for a peer:
+    /// the server ends the connection then.
+    revokes: Cell<bool>,
     goaway: Cell<Option<Duration>>,
     /// What the server said last that is no answer, in words, until it may be asked.
     said: RefCell<Option<String>>,
@@ -278,6 +281,7 @@ impl Session {
             heartbeat: Cell::new(heartbeat),
             renewal: Notify::new(),
             makes_way: Cell::new(false),
+            revokes: Cell::new(false),
             goaway: Cell::default(),
             said: RefCell::default(),
             forgiving_until: Cell::default(),

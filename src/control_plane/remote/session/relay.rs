@@ -97,14 +97,17 @@ impl Session {
     }
 
     /// Ends the tokens of a peer on the server, and forgets the one that is kept. Returns
-    /// the number that ended. An older server can't end them.
+    /// the number that ended. An older server can't end them. A connection that speaks for the peer
+    /// ends, too, and makes way for another one.
     pub(in super::super) async fn revoke(&self, peer_id: &PeerId, token: &Secret) -> u64 {
+        self.revokes.set(self.is_greeted(peer_id));
         match self.api().revoke(token).await {
             Ok(revoked) => {
                 self.forget(peer_id).await;
                 revoked
             }
             Err(refused) => {
+                self.revokes.set(false);
                 log::warn!("the tokens of {peer_id} end by their age: {refused}");
                 0
             }
