@@ -128,7 +128,7 @@ pub enum Refusal {
     PartyUntold {
         /// The party that was asked for.
         party_id: PartyId,
-        /// What it sent instead.
+        /// Fault of its messages, in words.
         reason: String,
     },
     /// The key that the control server states is not the one to accept.

@@ -29,7 +29,7 @@ pub struct BadFrame {
     pub message: String,
     /// Which frame, where that could be read.
     pub req_id: Option<ReqId>,
-    /// Whether the frame is a `hello` with `caps`: its client reads an answer with a code.
+    /// True for a `hello` with `caps`: its client reads an answer with a code.
     pub names_caps: bool,
 }
 

@@ -217,8 +217,8 @@ pub(super) struct Session {
     renewal: Notify,
     /// Whether it was given up for another one.
     makes_way: Cell<bool>,
-    /// True once this daemon ends tokens on the server with which the connection speaks for a peer:
-    /// the server ends the connection then.
+    /// True once this daemon ends tokens by which the connection speaks for a peer: the server then
+    /// ends the connection.
     revokes: Cell<bool>,
     goaway: Cell<Option<Duration>>,
     /// What the server said last that is no answer, in words, until it may be asked.
