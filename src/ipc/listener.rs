@@ -22,6 +22,9 @@ use crate::os::{self, LocalSocket};
 
 /// How long to wait when the system has no connection to give, for want of file handles say.
 const RESPITE: Duration = Duration::from_millis(100);
+/// Connections taken in before all that are taken in are admitted or refused: until then each has a
+/// file handle that no limit counts.
+const BATCH: u32 = 8;
 /// A refusal is a line or two: a fresh connection takes it at once, or is not worth waiting for.
 const REFUSAL: Duration = Duration::from_millis(100);
 
@@ -31,6 +34,7 @@ pub async fn serve(face: Rc<Face>, mut socket: LocalSocket) {
     let mut sessions = JoinSet::new();
     let mut stopping = face.stopping.clone();
     let mut looked = tokio::time::Instant::now();
+    let mut taken = 0;
     loop {
         let look = looked + face.settings().socket_check;
         tokio::select! {
@@ -41,6 +45,10 @@ pub async fn serve(face: Rc<Face>, mut socket: LocalSocket) {
                 Ok(stream) => {
                     let connection = face.connections.next();
                     sessions.spawn_local(admit(face.clone(), stream, connection));
+                    taken = (taken + 1) % BATCH;
+                    if taken == 0 {
+                        tokio::task::yield_now().await;
+                    }
                 }
                 Err(error) => {
                     let level = face.unaccepted.level(log::Level::Error);

@@ -13,9 +13,15 @@ fn connections_of_a_user_leave_descriptors_to_the_store() {
     daemon.await_ready();
     let warning = "the limit of open files is 160: limits.connections is ";
     assert!(daemon.setup.log().contains(warning), "{}", daemon.setup.log());
-    let mut first = daemon.client();
-    first.call("ping", json!({}));
+    let mut admitted: Vec<_> = (0..20).map(|_| daemon.client()).collect();
+    for client in &mut admitted {
+        client.call("ping", json!({}));
+    }
+    let mut first = admitted.swap_remove(0);
+    // All others wait for the daemon at once.
+    daemon.freeze();
     let _crowd: Vec<_> = (0..200).map(|_| daemon.client()).collect();
+    daemon.thaw();
     let registered = first.call("party.register", json!({"name": "LAN", "host": peer("ann")}));
     assert_eq!(registered["party"]["host_id"], "ann");
     first.call("state.backup", json!({"path": daemon.setup.path("copy.db")}));
