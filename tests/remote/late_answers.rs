@@ -12,8 +12,8 @@ use crate::harness::{Daemon, Direction, Port, Proxy, Setup, eventually, fast_rem
 const REQUEST_TIMEOUT: &str = "'1500ms'";
 const LATE: Duration = Duration::from_millis(700);
 
-fn daemon(proxy: &Proxy) -> Daemon {
-    let config = fast_remote([("request_timeout", REQUEST_TIMEOUT), ("connect_timeout", "'15s'")]);
+fn daemon(proxy: &Proxy, request_timeout: &str) -> Daemon {
+    let config = fast_remote([("request_timeout", request_timeout), ("connect_timeout", "'15s'")]);
     let daemon = Setup::new().server_url(&proxy.url()).config(&config).start();
     daemon.await_state("online");
     daemon
@@ -30,7 +30,8 @@ struct World {
 impl World {
     fn new(server: Daemon) -> Self {
         let proxies = [(); 2].map(|()| Proxy::to(server.address()));
-        let (host, guest) = (daemon(&proxies[0]), daemon(&proxies[1]));
+        let (host, guest) =
+            (daemon(&proxies[0], REQUEST_TIMEOUT), daemon(&proxies[1], REQUEST_TIMEOUT));
         register(&host, "lan", "ann", "synced");
         join(&guest, "lan", "bob", "synced");
         agree(&[&server, &host, &guest], "lan", &["ann", "bob"]);
@@ -84,4 +85,19 @@ fn a_guest_whose_greeting_is_answered_twice_returns_after_it_expired() {
     agree(&[&world.server, &world.host], "lan", &["ann"]);
     world.guest_returns_late();
     world.all_are_back();
+}
+
+/// The server tells its clock in the answer that opens the connection.
+#[test]
+fn late_answers_do_not_set_the_clock() {
+    let server = Setup::server().start();
+    let proxies = [(); 2].map(|()| Proxy::to(server.address()));
+    let [host, guest] = [0, 1].map(|index| daemon(&proxies[index], "'15s'"));
+    register(&host, "lan", "ann", "synced");
+    World::part(&proxies[1], &guest);
+    proxies[1].delay_one_way(Direction::ToClient, Duration::from_secs(4));
+    proxies[1].accept();
+    guest.await_state("online");
+    join(&guest, "lan", "bob", "synced");
+    agree(&[&server, &host, &guest], "lan", &["ann", "bob"]);
 }

@@ -91,8 +91,8 @@ pub(super) struct Way {
     client: Option<Client>,
     /// True once something that calls itself a control server has answered.
     is_met: bool,
-    /// The server's clock and this machine's, at about the same moment.
-    clocks: Option<(Timestamp, Timestamp)>,
+    /// How far the server's clock is ahead of this machine's, in seconds, where it tells.
+    clock_ahead: Option<i64>,
 }
 
 /// An answer over HTTP.
@@ -116,7 +116,7 @@ impl Way {
             tls: None,
             client: None,
             is_met: false,
-            clocks: None,
+            clock_ahead: None,
         }
     }
 
@@ -227,9 +227,8 @@ impl Way {
             return Err(Trouble::new(self.refused(&answer), fix_of(answer.status)));
         }
         self.is_met = true;
-        // The server tells whole seconds: between the two moments is near enough.
-        let ours = asked + Timestamp::now().duration_since(asked) / 2;
-        self.clocks = words::date(&answer.headers).map(|theirs| (theirs, ours));
+        let date = words::date(&answer.headers);
+        self.clock_ahead = date.map(|date| ahead(date, [asked, Timestamp::now()]));
         let program = answer.body["server"].as_str().or(answer.body["version"].as_str());
         Ok(good(match program {
             Some(program) => format!("{} ({})", words::shown(service), words::shown(program)),
@@ -239,10 +238,9 @@ impl Way {
 
     /// Compares the server's clock with this machine's.
     pub(super) fn compare_clocks(&self) -> Found {
-        let Some((theirs, ours)) = self.clocks else {
+        let Some(ahead) = self.clock_ahead else {
             return Ok(Finding::Skipped("the server does not tell the time".to_owned()));
         };
-        let ahead = ahead(theirs, ours);
         let words = match (ahead.unsigned_abs(), ahead > 0) {
             (seconds @ 0..=1, _) => format!("{seconds} s apart"),
             (seconds, true) => format!("the server's is {seconds} s ahead of this machine's"),

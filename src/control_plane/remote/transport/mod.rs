@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use lanrage_ipc::control::{Inbound, ServerFrame};
 use lanrage_ipc::model::PartyId;
 use tokio::sync::mpsc;
@@ -157,7 +157,32 @@ pub enum Incoming {
     Lost(Loss),
 }
 
-/// How far a clock that shows `theirs` is ahead of one that shows `ours`, in seconds.
-pub fn ahead(theirs: Timestamp, ours: Timestamp) -> i64 {
-    theirs.as_second() - ours.as_second()
+/// How far the server's clock is ahead of this machine's, in seconds: the least that explains an
+/// answer of `date` between `sent` and `came`. A date has whole seconds, and the answer may have
+/// been made at any time between: on a slow way, clocks that agree would seem not to.
+pub fn ahead(date: Timestamp, [sent, came]: [Timestamp; 2]) -> i64 {
+    let least = date.duration_since(came).as_secs();
+    let most = date.duration_since(sent).saturating_add(SignedDuration::from_secs(1)).as_secs();
+    least.max(0) + most.min(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ahead;
+
+    #[test]
+    fn clocks_that_may_agree_do() {
+        for (date, sent, came, expected) in [
+            ("00:10:00", "00:10:00.9", "00:10:00.95", 0),
+            ("00:10:00", "00:09:57", "00:10:03.5", 0),
+            ("00:10:00", "00:09:52.9", "00:09:57.9", 2),
+            ("00:10:00", "00:10:02.9", "00:10:06.9", -1),
+            ("00:10:00", "00:10:03.1", "00:10:06.9", -2),
+            ("01:10:00", "00:10:00", "00:10:00.1", 3599),
+            ("00:00:00", "00:10:00", "00:10:00", -599),
+        ] {
+            let at = |time: &str| format!("2026-01-01T{time}Z").parse().unwrap();
+            assert_eq!(ahead(at(date), [at(sent), at(came)]), expected, "{date} {sent} {came}");
+        }
+    }
 }

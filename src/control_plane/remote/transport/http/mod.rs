@@ -47,8 +47,9 @@ use session::Session;
 /// When nothing answers there as a control server does.
 pub async fn open(target: &Target) -> Result<Wire, Loss> {
     let mut api = Api::new(target);
+    let sent = Timestamp::now();
     let date = api.meet().await?;
-    let clock_ahead = date.map(|date| ahead(date, Timestamp::now()));
+    let clock_ahead = date.map(|date| ahead(date, [sent, Timestamp::now()]));
     let (outgoing, wanted) = mpsc::channel(SEND_QUEUE);
     let (told, incoming) = mpsc::channel(RECEIVE_QUEUE);
     let is_chosen = target.carrier == Carrier::Http;

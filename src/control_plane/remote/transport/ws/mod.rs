@@ -57,6 +57,7 @@ async fn upgrade(
         .map_err(|error| faults::of_upgrade(error, url, Timestamp::now()))?;
     let agent = HeaderValue::from_static(concat!("lanragectl/", env!("CARGO_PKG_VERSION")));
     request.headers_mut().insert(USER_AGENT, agent);
+    let sent = Timestamp::now();
     let upgrading = client_async_with_config(request, stream, Some(config()));
     let upgraded = deadline.hold("the answer of", upgrading).await.map_err(Failed::Lost)?;
     let now = Timestamp::now();
@@ -64,7 +65,7 @@ async fn upgrade(
     let (outgoing, to_send) = mpsc::channel(SEND_QUEUE);
     let (came, incoming) = mpsc::channel(RECEIVE_QUEUE);
     tokio::spawn(pump::run(socket, to_send, came, url.clone()));
-    let clock_ahead = words::date(answer.headers()).map(|theirs| ahead(theirs, now));
+    let clock_ahead = words::date(answer.headers()).map(|date| ahead(date, [sent, now]));
     Ok(Wire { outgoing, incoming, carrier: Carrier::Ws, clock_ahead })
 }
 
