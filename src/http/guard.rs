@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix_web::body::{BodySize, BodyStream, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderValue};
-use actix_web::http::{ConnectionType, Method, StatusCode};
+use actix_web::http::{ConnectionType, Method, StatusCode, Version};
 use actix_web::middleware::Next;
 use actix_web::web::Bytes;
 use actix_web::{Error, HttpMessage as _, ResponseError as _, web};
@@ -93,10 +93,15 @@ fn without_body(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> 
 /// Ends the connection of a request that was refused before all of its body had come: the
 /// framework would take in the rest of it for as long as the client sends.
 fn end_unread(response: &mut ServiceResponse<BoxBody>, is_chunked: bool) {
-    if is_chunked && response.status().as_u16() >= 400 {
-        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    let is_refused = is_chunked && response.status().as_u16() >= 400;
+    let head = response.response_mut().head_mut();
+    if is_refused {
+        head.set_connection_type(ConnectionType::Close);
     }
-    if response.response().head().connection_type() != ConnectionType::Close {
+    // The framework reuses heads with the version of their last response, by which one of HTTP/1.0
+    // seems to be the last of its connection. It sets the version of this one later.
+    head.version = Version::HTTP_11;
+    if head.connection_type() != ConnectionType::Close {
         return;
     }
     let Some(accepted) = response.request().conn_data::<Accepted>() else { return };

@@ -1,9 +1,9 @@
 //! Bytes that are no requests, and requests without bounds.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::time::Duration;
 
-use crate::harness::Random;
+use crate::harness::{Random, is_open};
 
 use super::{Target, responses};
 
@@ -240,6 +240,32 @@ fn a_client_of_http_1_0_gets_one_answer_and_the_end() {
     stream.write_all(b"GET /healthz HTTP/1.0\r\n\r\n").expect("the server takes it");
     assert_eq!(responses(stream).len(), 1, "the server closes by itself");
     target.assert_unharmed();
+}
+
+/// The HTTP library gives responses the heads of former ones.
+#[test]
+fn requests_of_http_1_0_close_no_other_connection() {
+    let target = Target::start("");
+    let token = target.server.http().post("/auth/register?peer_id=ann", None).ok()["token"].take();
+    let token = token.as_str().expect("a token");
+    let request =
+        format!("GET /relays HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n");
+    let mut streams = Vec::new();
+    for _ in 0..6 {
+        assert_eq!(target.statuses(b"GET /healthz HTTP/1.0\r\n\r\n"), [200]);
+        // Two, so that each thread of the server gets some of both kinds.
+        for _ in 0..2 {
+            let mut stream = target.connect();
+            stream.write_all(request.as_bytes()).expect("the server takes it");
+            assert!(stream.read(&mut [0; 4096]).expect("an answer") > 0);
+            streams.push(stream);
+        }
+    }
+    // A response that ends its connection gives it 2 s.
+    streams[0].set_read_timeout(Some(Duration::from_secs(4))).expect("set a time-out");
+    let silence = (&streams[0]).read(&mut [0]).map_err(|error| error.kind());
+    assert_eq!(silence, Err(ErrorKind::WouldBlock));
+    assert_eq!(streams.iter().filter(|stream| !is_open(stream)).count(), 0);
 }
 
 #[test]
