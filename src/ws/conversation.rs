@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::{self, BadFrame, ClientFrame, Inbound, ReqId, ServerFrame};
-use lanrage_ipc::model::{Party, PartyId, PeerId};
+use lanrage_ipc::model::{Party, PartyId, PeerId, RawJson};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -257,6 +257,7 @@ impl Conversation {
         match self.act(frame, req_id.as_ref()).await {
             Ok(Reply { epoch, seq, result }) => {
                 let req_id = req_id.filter(|_| self.style.get().additions)?;
+                let result = RawJson::from(&result);
                 let frame = ServerFrame::Ack { req_id, epoch, seq, result };
                 Some(Answered { frame, is_offence: false })
             }

@@ -5,13 +5,12 @@ use std::net::Ipv4Addr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::{ReqId, Secret};
 use crate::error::ErrorCode;
 use crate::event::RemovalReason;
 use crate::lanrage::{AnnouncedParty, AnnouncedPeer};
-use crate::model::{Epoch, Party, PartyId, Peer, PeerId, SignalData};
+use crate::model::{Epoch, Party, PartyId, Peer, PeerId, RawJson, SignalData};
 
 /// What a frame about a party says to clients with `caps`, beside LANrage's own shapes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,8 +47,14 @@ impl Beside {
     }
 }
 
+/// Reads an error's code; a server may know codes that this version does not.
+fn known_code<'de, D: serde::Deserializer<'de>>(code: D) -> Result<Option<ErrorCode>, D::Error> {
+    let code = RawJson::deserialize(code)?;
+    Ok(code.read().unwrap_or_default())
+}
+
 macro_rules! server_frames {
-    ($($(#[$doc:meta])* $variant:ident = $tag:literal {
+    ($($(#[$doc:meta])* $variant:ident = $tag:literal $(with $beside:ident)? {
         $($(#[$attribute:meta])* $field:ident: $type:ty,)*
     })*) => {
         /// A frame of the server.
@@ -57,7 +62,14 @@ macro_rules! server_frames {
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         #[serde(tag = "type")]
         pub enum ServerFrame {
-            $($(#[$doc])* #[serde(rename = $tag)] $variant { $($(#[$attribute])* $field: $type,)* },)*
+            $($(#[$doc])* #[serde(rename = $tag)] $variant {
+                $($(#[$attribute])* $field: $type,)*
+                $(
+                    /// For clients with `caps`.
+                    #[serde(flatten)]
+                    $beside: Option<Beside>,
+                )?
+            },)*
         }
 
         impl ServerFrame {
@@ -80,7 +92,9 @@ macro_rules! server_frames {
                         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
                         struct Fields { $($(#[$attribute])* $field: $type,)* }
                         let Fields { $($field),* } = serde_json::from_str(text)?;
-                        Ok(Some(Self::$variant { $($field),* }))
+                        // Read apart: `flatten` would keep all that is not known in memory.
+                        $(let $beside = serde_json::from_str(text).ok();)?
+                        Ok(Some(Self::$variant { $($field,)* $($beside,)? }))
                     })*
                     _ => Ok(None),
                 }
@@ -91,52 +105,37 @@ macro_rules! server_frames {
 
 server_frames! {
     /// A party as it is now.
-    PartyUpdate = "party_update" {
+    PartyUpdate = "party_update" with beside {
         /// The party.
         party: AnnouncedParty,
-        /// For clients with `caps`.
-        #[serde(flatten)]
-        beside: Option<Beside>,
     }
     /// A peer is a member from now on.
-    PeerJoined = "peer_joined" {
+    PeerJoined = "peer_joined" with beside {
         /// The party.
         party_id: PartyId,
         /// The new member.
         peer: AnnouncedPeer,
-        /// For clients with `caps`.
-        #[serde(flatten)]
-        beside: Option<Beside>,
     }
     /// A peer is no member any more.
-    PeerLeft = "peer_left" {
+    PeerLeft = "peer_left" with beside {
         /// The party.
         party_id: PartyId,
         /// Who left.
         peer_id: PeerId,
-        /// For clients with `caps`.
-        #[serde(flatten)]
-        beside: Option<Beside>,
     }
     /// A member has changed; only for clients with `caps`.
-    PeerUpdated = "peer_updated" {
+    PeerUpdated = "peer_updated" with beside {
         /// The party.
         party_id: PartyId,
         /// The member as it is now.
         peer: AnnouncedPeer,
-        /// For clients with `caps`.
-        #[serde(flatten)]
-        beside: Option<Beside>,
     }
     /// A party has ended; only for clients with `caps`.
-    PartyRemoved = "party_removed" {
+    PartyRemoved = "party_removed" with beside {
         /// The party.
         party_id: PartyId,
         /// Why.
         reason: RemovalReason,
-        /// For clients with `caps`.
-        #[serde(flatten)]
-        beside: Option<Beside>,
     }
     /// What another member has to say.
     Signal = "signal" {
@@ -153,8 +152,13 @@ server_frames! {
     Error = "error" {
         /// What is wrong, for people.
         message: String,
-        /// The same for programs; only for clients with `caps`, as all that follows.
-        #[serde(skip_serializing_if = "Option::is_none")]
+        /// The same for programs; only for clients with `caps`, as all that follows. One that this
+        /// version does not know is read as none.
+        #[serde(
+            default,
+            deserialize_with = "known_code",
+            skip_serializing_if = "Option::is_none"
+        )]
         code: Option<ErrorCode>,
         /// The frame that is refused.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -193,7 +197,7 @@ server_frames! {
         /// The party's change that came of it; null where none did.
         seq: Option<u64>,
         /// What came of it.
-        result: Value,
+        result: RawJson,
     }
     /// The server is stopping; only for clients with `caps`.
     Goaway = "goaway" {

@@ -273,3 +273,48 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn ack_keeps_its_result_as_text() {
+    let text =
+        r#"{"type":"ack","req_id":"1","epoch":"e","seq":null,"result":{"x":[{"":0},{"":0}]}}"#;
+    let Ok(Some(ServerFrame::Ack { result, .. })) = ServerFrame::decode(text) else {
+        panic!("not an ack: {text}")
+    };
+    assert_eq!(result.as_json(), r#"{"x":[{"":0},{"":0}]}"#);
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    struct Known {
+        x: Vec<serde::de::IgnoredAny>,
+    }
+    assert_eq!(result.read::<Known>().expect("a list").x.len(), 2);
+}
+
+#[test]
+fn error_of_an_unknown_code_is_an_error_without_one() {
+    for (code, expected) in [
+        (r#""party_full""#, Some(ErrorCode::PartyFull)),
+        (r#""party_locked""#, None),
+        ("null", None),
+        ("7", None),
+    ] {
+        let text = format!(r#"{{"type":"error","message":"no","code":{code},"req_id":"1"}}"#);
+        let Ok(Some(ServerFrame::Error { code, req_id, .. })) = ServerFrame::decode(&text) else {
+            panic!("not an error: {text}")
+        };
+        assert_eq!((code, req_id.is_some()), (expected, true), "{text}");
+    }
+}
+
+#[test]
+fn fields_beside_a_frame_are_read_apart_from_unknown_ones() {
+    let left = r#""type":"peer_left","party_id":"p","peer_id":"a","later":[1]"#;
+    for (fields, seq) in
+        [("", None), (r#","epoch":"e""#, None), (r#","epoch":"e","seq":3"#, Some(3))]
+    {
+        let text = format!("{{{left}{fields}}}");
+        let Ok(Some(ServerFrame::PeerLeft { beside, .. })) = ServerFrame::decode(&text) else {
+            panic!("not a peer_left: {text}")
+        };
+        assert_eq!(beside.map(|beside| beside.seq), seq, "{text}");
+    }
+}

@@ -1,53 +1,35 @@
 //! Signals.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{PartyId, PeerId};
+use super::{PartyId, PeerId, RawJson};
 
 /// Any JSON value, kept letter for letter as it was sent.
-#[derive(Debug, Clone)]
-pub struct SignalData(Box<RawValue>);
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SignalData(RawJson);
 
 impl SignalData {
     /// The JSON text.
     pub fn as_json(&self) -> &str {
-        self.0.get()
+        self.0.as_json()
     }
 
     /// Its length in bytes.
     pub fn len(&self) -> usize {
-        self.0.get().len()
+        self.as_json().len()
     }
 
     /// Never: a JSON text has at least one byte.
     pub fn is_empty(&self) -> bool {
-        self.0.get().is_empty()
+        self.as_json().is_empty()
     }
 }
 
 impl From<Box<RawValue>> for SignalData {
     fn from(raw: Box<RawValue>) -> Self {
-        Self(raw)
-    }
-}
-
-impl PartialEq for SignalData {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_json() == other.as_json()
-    }
-}
-
-impl Serialize for SignalData {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for SignalData {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Box::<RawValue>::deserialize(deserializer).map(Self)
+        Self(raw.into())
     }
 }
 

@@ -73,6 +73,12 @@ impl Request {
     }
 }
 
+/// Result of a leave on the server.
+#[derive(serde::Deserialize)]
+struct LeaveResult {
+    status: String,
+}
+
 impl Desk {
     /// Does what a request asks: the server is asked first where the party lives there, or may.
     ///
@@ -275,8 +281,8 @@ impl Desk {
                 self.show(caller, party_id).await
             }
             Command::Leave { party_id, peer_id } => {
-                let party_deleted =
-                    acked.result.get("status").is_some_and(|s| s == "party_deleted");
+                let left = acked.result.read::<LeaveResult>();
+                let party_deleted = left.is_ok_and(|left| left.status == "party_deleted");
                 let leave = Command::Leave { party_id: party_id.clone(), peer_id: peer_id.clone() };
                 let left = self.registry(caller, Ask::Command(leave)).await;
                 session.has_left(&party_id, &peer_id).await;

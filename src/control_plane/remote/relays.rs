@@ -7,7 +7,6 @@ use std::time::Duration;
 use lanrage_ipc::control::ClientFrame;
 use lanrage_ipc::model::{Name, Relay};
 use lanrage_ipc::params::RelayRegisterParams;
-use serde_json::Value;
 
 use super::actor::Desk;
 use super::session::{Lane, Session, Trouble};
@@ -20,6 +19,12 @@ const MOST_RELAYS: usize = 1024;
 
 /// How long who asks for relays waits for the server; then what it said last will do.
 const PATIENCE: Duration = Duration::from_millis(60);
+
+/// Result of a request for the server's relays.
+#[derive(serde::Deserialize)]
+struct RelayList {
+    relays: Vec<Relay>,
+}
 
 impl Desk {
     /// Announces a relay: to the server first, where that can be asked.
@@ -75,20 +80,16 @@ impl Desk {
         match answer {
             // Another server may be followed by now.
             Ok(_) if !session.is_online() => {}
-            Ok(mut acked) => {
-                let relays = acked.result.get_mut("relays").map(Value::take).unwrap_or_default();
-                match serde_json::from_value::<Vec<Relay>>(relays) {
-                    Ok(mut relays) => {
-                        relays.truncate(MOST_RELAYS);
-                        *self.relays.borrow_mut() = Some(relays);
-                    }
-                    Err(error) => {
-                        let error = words::shown(&error.to_string());
-                        session
-                            .warn(format_args!("the server's relays are not understood: {error}"));
-                    }
+            Ok(acked) => match acked.result.read::<RelayList>() {
+                Ok(RelayList { mut relays }) => {
+                    relays.truncate(MOST_RELAYS);
+                    *self.relays.borrow_mut() = Some(relays);
                 }
-            }
+                Err(error) => {
+                    let error = words::shown(&error.to_string());
+                    session.warn(format_args!("the server's relays are not understood: {error}"));
+                }
+            },
             Err(Trouble::Refused { message, .. }) => {
                 session.warn(format_args!("the server does not tell its relays: {message}"));
             }

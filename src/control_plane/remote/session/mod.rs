@@ -31,8 +31,7 @@ use actix::Recipient;
 use jiff::SignedDuration;
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::Bookmark;
-use lanrage_ipc::model::{PartyId, PeerId, PeerInput};
-use serde_json::Value;
+use lanrage_ipc::model::{PartyId, PeerId, PeerInput, RawJson};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -100,7 +99,7 @@ pub(super) struct Acked {
     /// How far the party is that it was about.
     pub(super) at: Option<Bookmark>,
     /// What came of it.
-    pub(super) result: Value,
+    pub(super) result: RawJson,
 }
 
 /// Why a request was not done, or is not known to be.

@@ -120,8 +120,8 @@ impl World {
     }
 
     async fn acknowledge(&self, req_id: ReqId) {
-        let epoch = "e".parse().unwrap();
-        self.tell(ServerFrame::Ack { req_id, epoch, seq: None, result: json!({}) }).await;
+        let (epoch, result) = ("e".parse().unwrap(), (&json!({})).into());
+        self.tell(ServerFrame::Ack { req_id, epoch, seq: None, result }).await;
     }
 }
 

@@ -10,7 +10,7 @@ use lanrage_ipc::control::{Beside, Bookmark, ClientFrame, Inbound, ReqId, Secret
 use lanrage_ipc::event::RemovalReason;
 use lanrage_ipc::http::answers::{PartyAnswer, RelaysAnswer, StatusAnswer};
 use lanrage_ipc::lanrage::input::PeerForm;
-use lanrage_ipc::model::{LastSeen, Name, PartyId, PeerId};
+use lanrage_ipc::model::{LastSeen, Name, PartyId, PeerId, RawJson};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -109,7 +109,7 @@ impl Session {
 
     async fn ack(&self, req_id: Option<&ReqId>, Reply { seq, result }: Reply) {
         if let Some(req_id) = req_id.cloned() {
-            let epoch = self.parties().epoch();
+            let (epoch, result) = (self.parties().epoch(), RawJson::from(&result));
             self.tell(ServerFrame::Ack { req_id, epoch, seq, result }).await;
         }
     }
