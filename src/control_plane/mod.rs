@@ -325,6 +325,7 @@ impl Failure {
                 Refusal::AddressRefused { .. }
                 | Refusal::IdRefused { .. }
                 | Refusal::HostRefused { .. }
+                | Refusal::HostAbsent { .. }
                 | Refusal::PartyUntold { .. } => ErrorCode::ServerRejected,
                 Refusal::TooManyParties { .. }
                 | Refusal::RegistryFull { .. }

@@ -123,6 +123,16 @@ pub enum Refusal {
         /// Its host.
         host_id: PeerId,
     },
+    /// The control server states a local peer as the host of a party that it is not in.
+    #[error(
+        "party {party_id}: the control server states {host_id} as its host, a local peer that is not in it"
+    )]
+    HostAbsent {
+        /// The party.
+        party_id: PartyId,
+        /// The stated host.
+        host_id: PeerId,
+    },
     /// The control server confirms an entry and does not tell the party before.
     #[error("party {party_id}: the control server confirmed the entry without the party: {reason}")]
     PartyUntold {

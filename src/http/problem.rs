@@ -207,6 +207,7 @@ impl Problem {
             Refusal::AddressRefused { .. }
             | Refusal::IdRefused { .. }
             | Refusal::HostRefused { .. }
+            | Refusal::HostAbsent { .. }
             | Refusal::PartyUntold { .. }
             | Refusal::KeyIsAnother(_) => Self::forbidden(words),
             Refusal::SignalTooLarge { .. } => Self::new(StatusCode::PAYLOAD_TOO_LARGE, words),

@@ -129,6 +129,11 @@ impl Transaction<'_> {
     ) -> Result<(), Refusal> {
         let (registry, rules) = (&self.registry, &self.registry.rules);
         let known = registry.parties.get(party_id);
+        // A party without its host would be left over here when the server is away.
+        if !places.contains_key(&server.host_id) {
+            let (party_id, host_id) = (party_id.clone(), server.host_id.clone());
+            return Err(Refusal::HostAbsent { party_id, host_id });
+        }
         if known.is_none() && registry.parties.len() >= rules.parties {
             return Err(Refusal::RegistryFull { what: "parties", limit: rules.parties });
         }

@@ -21,6 +21,19 @@ fn a_party_registered_offline_is_registered_on_return() {
 }
 
 #[test]
+fn party_is_refused_whose_host_is_a_local_peer_that_is_not_in_it() {
+    let (mut world, mut party) = World::with_copy(&["a"], &["x", "a", "h"]);
+    world.by(ITSELF, credential("h"));
+    party.host_id = "h".parse().unwrap();
+    let (party_id, server) = ("lan".parse().unwrap(), Some(Arc::new(party)));
+    let (occasion, in_flight) = (Occasion::News, entering(&["a"]));
+    let reconcile = Command::Reconcile { party_id, server, occasion, in_flight, machine: vec![] };
+    let refusal = world.refused(ITSELF, reconcile);
+    assert!(matches!(refusal, Refusal::HostAbsent { .. }), "{refusal}");
+    assert_eq!(world.members("lan"), ["a", "h", "x"], "the copy stays as it was");
+}
+
+#[test]
 fn a_party_whose_id_is_taken_gets_another() {
     let mut world = followed();
     world.offline("k", register("lan", "host"));
