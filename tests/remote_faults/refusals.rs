@@ -165,3 +165,48 @@ fn who_is_put_off_for_longer_than_anybody_waits_hears_so_at_once() {
     assert_error(&daemon.client().error("party.register", params), "rate_limited");
     assert_eq!(count(&server.frames(), "register_party", "/party_id", "p"), 1);
 }
+
+/// Every id is taken, says the server: also the one that the daemon chose at random.
+#[test]
+fn party_whose_id_is_refused_again_and_again_gets_one_other_id() {
+    let server = BadServer::start(Behaviour::AcceptAndDrop);
+    let daemon = Setup::new().server_url(&server.url()).config(FAST_REMOTE).start();
+    daemon.await_state("fallback");
+    let mut client = daemon.client();
+    register(&mut client, "p", "ann");
+    server.behave(without_parties(json!({"message": "taken", "code": "party_exists"})));
+    daemon.await_state("online");
+    eventually("a refusal that is put off", || {
+        daemon.setup.log().contains("the server puts ann off: taken").then_some(())
+    });
+    let asked = server.frames().iter().filter(|frame| frame["type"] == "register_party").count();
+    assert_eq!(asked, 2);
+    let parties = client.call("party.list", json!({}));
+    let ids: Vec<_> = parties["parties"].as_array().expect("parties").iter().collect();
+    assert_eq!(ids.len(), 1, "{parties}");
+    assert_ne!(ids[0]["party_id"], "p");
+}
+
+/// A server of a later version refuses with codes that this version does not know.
+#[test]
+fn error_of_an_unknown_code_answers_its_request() {
+    let polite = polite();
+    let locked =
+        Behaviour::UpgradeThen(vec![Step::answer(move |frame| match frame["type"].as_str() {
+            Some("join_party") => {
+                vec![refusal(frame, json!({"message": "it is locked", "code": "party_locked"}))]
+            }
+            _ => polite(frame),
+        })]);
+    let server = BadServer::start(locked);
+    let daemon = Setup::new().server_url(&server.url()).config(FAST_REMOTE).start();
+    daemon.await_state("online");
+    let join = json!({"party_id": "p", "peer": peer("ann")});
+    let error = daemon.client().error("party.join", join);
+    assert_eq!(error["data"]["code"], "server_rejected", "{error}");
+    assert!(
+        error["message"].as_str().is_some_and(|words| words.contains("it is locked")),
+        "{error}"
+    );
+    assert_eq!(server.frames().iter().filter(|frame| frame["type"] == "join_party").count(), 1);
+}

@@ -94,6 +94,16 @@ impl Session {
         self.target.request_timeout * 2 / 5
     }
 
+    /// Waits for something that the server has to do, and no longer than a client's request takes
+    /// that has begun then; `None` when time is up.
+    pub(in super::super) async fn in_time<T>(
+        &self,
+        begun: Instant,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
+        tokio::time::timeout_at(begun + self.patience() * 2, work).await.ok()
+    }
+
     fn expect_answer(&self, key: &RequestKey, reply: Reply) {
         let mut waiting = self.waiting.borrow_mut();
         waiting.entry(key.clone()).or_default().replies.push(reply);

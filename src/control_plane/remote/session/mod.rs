@@ -202,6 +202,8 @@ pub(super) struct Session {
     operated: Notify,
     /// Who was let into which party, and then was not there.
     undone: RefCell<HashSet<(PartyId, PeerId)>>,
+    /// Ids that this daemon chose for parties whose own was taken.
+    coined: RefCell<HashSet<PartyId>>,
     /// Parties that are looked at again after a while.
     coming_back: RefCell<HashSet<PartyId>>,
     refusals: Cell<u32>,
@@ -274,6 +276,7 @@ impl Session {
             operating: RefCell::default(),
             operated: Notify::new(),
             undone: RefCell::default(),
+            coined: RefCell::default(),
             coming_back: RefCell::default(),
             refusals: Cell::default(),
             warnings: Cell::default(),

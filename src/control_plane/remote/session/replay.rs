@@ -85,7 +85,7 @@ impl Session {
         is_in_vain
     }
 
-    /// Counts an entry that the server confirmed.
+    /// Counts an entry that the server confirmed, or that it says was done and undone since.
     fn note_entry(&self, operation: &Operation, info: &PeerInput) {
         let key = correction_key(operation, &operation.party_id);
         let mut corrections = self.corrections.borrow_mut();
@@ -247,6 +247,11 @@ impl Session {
     }
 
     async fn refused(self: &Rc<Self>, operation: Operation, code: ErrorCode, message: &str) {
+        if code == ErrorCode::NotAMember
+            && let Act::Register { host: info, .. } | Act::Join(info) = &operation.act
+        {
+            self.note_entry(&operation, info);
+        }
         let Operation { key, party_id, act } = operation;
         let peer_id = act.peer_id().clone();
         if code == ErrorCode::PartyNotFound
@@ -259,7 +264,9 @@ impl Session {
         }
         let refusals = self.refusals.get() + 1;
         self.refusals.set(refusals);
-        if is_no_verdict(code) || refusals > MOST_REFUSALS {
+        // No server has a party of an id that was chosen at random just now.
+        let is_untrue = code == ErrorCode::PartyExists && self.coined.borrow().contains(&party_id);
+        if is_no_verdict(code) || is_untrue || refusals > MOST_REFUSALS {
             // It stays noted, for another time.
             self.warn(format_args!("party {party_id}: the server puts {peer_id} off: {message}"));
             self.come_back(party_id, PUT_OFF);
@@ -283,6 +290,9 @@ impl Session {
             false => self.warn(format_args!("{words}")),
         }
         let Ok(spare) = crate::random_id::random_party_id() else { return };
+        if code == ErrorCode::PartyExists {
+            self.coined.borrow_mut().insert(spare.clone());
+        }
         let refused = Command::Refused { party_id, peer_id, key, code, spare };
         match self.command(refused).await {
             Ok(Outcome::Operations(operations)) => self.carry_out(operations),
