@@ -6,12 +6,14 @@
 //! | `ws` | a wire over WebSocket: how it is opened, and the task that carries frames |
 //! | `http` | a wire over LANrage's HTTP |
 //! | `connect` | opens the connection below them |
+//! | `paced` | bounds the rate at which a connection is read |
 //! | `tcp`, `tls`, `proxy` | its parts: addresses and sockets; whom to trust; proxies |
 //! | `words` | why there is no way, for people |
 
 mod connect;
 pub mod dial;
 pub mod http;
+mod paced;
 pub mod proxy;
 mod tcp;
 pub mod tls;

@@ -1,4 +1,4 @@
-//! A connection whose answers have a bound, and share the event loop with everything else.
+//! A connection whose answers have a bound.
 
 use std::io;
 use std::pin::Pin;
@@ -9,15 +9,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::api::LONGEST_ANSWER;
 use crate::control_plane::remote::transport::connect::Stream;
+use crate::control_plane::remote::transport::paced::Paced;
 
 /// Most bytes that a server may send from one write of the client to the next: the longest body,
 /// and as much for the head, interim answers and the framing of chunks.
 ///
 /// The HTTP client bounds one head, but not the number of interim answers (status 1xx) before it.
 pub(in super::super) const LONGEST_EXCHANGE: usize = 2 * LONGEST_ANSWER;
-
-/// Bytes after which a reader lets other tasks run, although more are there.
-const TURN: usize = 64 * 1024;
 
 /// The server sent more than [`LONGEST_EXCHANGE`].
 #[derive(Debug, thiserror::Error)]
@@ -26,17 +24,15 @@ pub(in super::super) struct EndlessAnswer;
 
 /// A connection to the server, or to a proxy that forwards requests.
 pub(super) struct HttpStream {
-    inner: Box<dyn Stream>,
+    inner: Paced<Box<dyn Stream>>,
     is_forwarded: bool,
     /// Bytes read since the last write.
     unasked: usize,
-    /// Bytes read in this turn.
-    in_turn: usize,
 }
 
 impl HttpStream {
     pub(super) fn new(inner: Box<dyn Stream>, is_forwarded: bool) -> Self {
-        Self { inner, is_forwarded, unasked: 0, in_turn: 0 }
+        Self { inner: Paced::new(inner), is_forwarded, unasked: 0 }
     }
 }
 
@@ -55,20 +51,9 @@ impl AsyncRead for HttpStream {
         if self.unasked > LONGEST_EXCHANGE {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, EndlessAnswer)));
         }
-        if self.in_turn >= TURN {
-            self.in_turn = 0;
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
         let before = buf.filled().len();
-        let read = Pin::new(&mut self.inner).poll_read(cx, buf);
-        if read.is_pending() {
-            self.in_turn = 0;
-        }
-        ready!(read)?;
-        let count = buf.filled().len() - before;
-        self.unasked += count;
-        self.in_turn += count;
+        ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
+        self.unasked += buf.filled().len() - before;
         Poll::Ready(Ok(()))
     }
 }

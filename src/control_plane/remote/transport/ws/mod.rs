@@ -15,6 +15,7 @@ use tokio_tungstenite::tungstenite::http::header::USER_AGENT;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use super::connect::{self, Deadline, Stream};
+use super::paced::Paced;
 use super::{Carrier, Loss, RECEIVE_QUEUE, SEND_QUEUE, Target, Wire, ahead, words};
 
 /// The largest message either side may send, in bytes: a party of many members fits easily.
@@ -58,7 +59,7 @@ async fn upgrade(
     let agent = HeaderValue::from_static(concat!("lanragectl/", env!("CARGO_PKG_VERSION")));
     request.headers_mut().insert(USER_AGENT, agent);
     let sent = Timestamp::now();
-    let upgrading = client_async_with_config(request, stream, Some(config()));
+    let upgrading = client_async_with_config(request, Paced::new(stream), Some(config()));
     let upgraded = deadline.hold("the answer of", upgrading).await.map_err(Failed::Lost)?;
     let now = Timestamp::now();
     let (socket, answer) = upgraded.map_err(|error| faults::of_upgrade(error, url, now))?;

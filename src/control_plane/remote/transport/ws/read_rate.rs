@@ -1,4 +1,4 @@
-//! Bound on the rate at which a server's messages are read: a server that floods takes no core.
+//! Bound on the rate at which a server's messages are read, beside that of their bytes.
 
 use std::time::Duration;
 
