@@ -55,10 +55,18 @@ fn what_a_newer_server_may_say_is_passed_over() {
 #[test]
 fn messages_are_read_at_a_bounded_rate() {
     let mut play = Play::begin();
-    play.send(vec![Message::text(r#"{"type":"new"}"#); 24_000]);
-    play.nothing_changed();
-    let told = play.warnings().iter().filter(|line| line.contains("messages a second")).count();
-    assert_eq!(told, 1, "{}", play.log());
+    let told = |play: &Play| {
+        play.warnings().iter().filter(|line| line.contains("messages a second")).count()
+    };
+    // A slow machine reads the first ones slower than the bound, and uses up the burst later.
+    for _ in 0..20 {
+        play.send(vec![Message::text(r#"{"type":"new"}"#); 24_000]);
+        play.nothing_changed();
+        if told(&play) > 0 {
+            break;
+        }
+    }
+    assert_eq!(told(&play), 1, "{}", play.log());
     play.end();
 }
 
