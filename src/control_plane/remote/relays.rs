@@ -7,6 +7,7 @@ use std::time::Duration;
 use lanrage_ipc::control::ClientFrame;
 use lanrage_ipc::model::{Name, Relay};
 use lanrage_ipc::params::RelayRegisterParams;
+use tokio::time::Instant;
 
 use super::actor::Desk;
 use super::session::{Lane, Session, Trouble};
@@ -37,11 +38,10 @@ impl Desk {
             && let Some(relay) = announcement(&command)
         {
             self.registry(caller.clone(), Ask::Check(command.clone())).await?;
-            match session.announce(relay, caller.user()).await {
-                Ok(()) | Err(Trouble::Lost) => {}
-                Err(Trouble::Refused { code, message }) => {
-                    return Err(Failure::Rejected { code, message });
-                }
+            let announced =
+                session.in_time(Instant::now(), session.announce(relay, caller.user())).await;
+            if let Some(Err(Trouble::Refused { code, message })) = announced {
+                return Err(Failure::Rejected { code, message });
             }
         }
         self.registry(caller, Ask::Command(command)).await

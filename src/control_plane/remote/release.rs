@@ -4,6 +4,7 @@
 use std::rc::Rc;
 
 use lanrage_ipc::model::PeerId;
+use tokio::time::Instant;
 
 use super::actor::Desk;
 use super::mutation::Request;
@@ -20,27 +21,33 @@ impl Desk {
         caller: Caller,
         peer_id: PeerId,
     ) -> Result<Answer, Failure> {
+        let begun = Instant::now();
         let release = Command::Release { peer_id: peer_id.clone() };
         self.registry(caller.clone(), Ask::Check(release.clone())).await?;
         let upstream = self.upstream(UpstreamPart::Peer(peer_id.clone())).await?;
-        let mut left = 0;
-        for membership in upstream.memberships {
+        // At once: a server that is silent is waited for once.
+        let leaves = upstream.memberships.into_iter().filter_map(|membership| {
             let (party_id, peer_id) = (membership.party_id, membership.peer_id);
             let leave = Command::Leave { party_id: party_id.clone(), peer_id };
-            let Some(request) = Request::of(&caller, &leave, &self.around.keys) else { continue };
-            match self.in_turn(&party_id, self.mutate(request)).await {
-                Ok(_) => left += 1,
-                Err(failure) => {
+            let request = Request::of(&caller, &leave, &self.around.keys)?;
+            Some(async move {
+                let left = self.in_turn(&party_id, self.mutate(request)).await;
+                left.inspect_err(|failure| {
                     log::warn!("a released peer does not leave: party={party_id} {failure}");
-                }
-            }
-        }
+                })
+            })
+        });
+        let leaves = futures_util::future::join_all(leaves).await;
+        let left = leaves.iter().filter(|left| left.is_ok()).count();
         let token = upstream.credentials.into_iter().find_map(|known| match known.proof {
             Proof::Token(token) => Some(token),
             Proof::Claim(_) => None,
         });
         let revoked = match (self.line.online(), token) {
-            (Some(session), Some(token)) => session.revoke(&peer_id, &token).await,
+            (Some(session), Some(token)) => {
+                let revoked = session.in_time(begun, session.revoke(&peer_id, &token)).await;
+                revoked.unwrap_or_default()
+            }
             _ => 0,
         };
         match self.registry(caller, Ask::Command(release)).await? {
