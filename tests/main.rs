@@ -18,6 +18,7 @@ mod limits;
 mod local_files;
 mod protocol;
 mod python;
+mod readme;
 mod remote;
 mod remote_faults;
 mod remote_herd;

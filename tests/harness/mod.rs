@@ -17,6 +17,7 @@ mod port;
 mod preload;
 mod proxy;
 mod random;
+mod skip;
 mod slow_disk;
 mod stepped_clock;
 mod stranger;
@@ -44,11 +45,12 @@ pub(crate) use full_disk::{
 pub(crate) use http::{
     Http, Response, announced, announced_at, connect_from, is_open, read_response,
 };
-pub(crate) use modes::is_long_run;
+pub(crate) use modes::{disk_of_run, is_long_run};
 pub(crate) use mutate::{change, garble};
 pub(crate) use port::Port;
 pub(crate) use proxy::{Direction, Proxy};
 pub(crate) use random::Random;
+pub(crate) use skip::skip;
 pub(crate) use slow_disk::SlowDisk;
 pub(crate) use stepped_clock::SteppedClock;
 pub(crate) use stranger::{

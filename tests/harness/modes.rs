@@ -31,7 +31,7 @@ pub(crate) fn is_long_run() -> bool {
 
 /// The environment that gives a program the disk of the run, `LANRAGE_TEST_DISK`: `20ms` delays
 /// each sync, `rare-stalls` delays 5 % of them by 0 to 2 s.
-pub(super) fn disk_of_run() -> Vec<(&'static str, OsString)> {
+pub(crate) fn disk_of_run() -> Vec<(&'static str, OsString)> {
     let mode = env::var("LANRAGE_TEST_DISK").unwrap_or_default();
     let calls = match mode.as_str() {
         "" => return Vec::new(),

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{self, Command};
 use std::sync::Mutex;
 
+use super::skip;
+
 /// The library to preload that `tests/harness/NAME.c` describes, compiled once per run. `None`,
 /// with a printed line, where no C compiler is installed; with `CI` set that is a failure.
 pub(super) fn library(name: &'static str) -> Option<PathBuf> {
@@ -25,7 +27,7 @@ fn compile(name: &str) -> Option<PathBuf> {
     compiler.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&fresh).arg(source).arg("-ldl");
     let Ok(status) = compiler.status() else {
         assert!(std::env::var_os("CI").is_none(), "{name} needs a C compiler (cc)");
-        eprintln!("skipped: {name} needs a C compiler (cc)");
+        skip(&format!("{name} needs a C compiler (cc)"));
         return None;
     };
     assert!(status.success(), "cc: {status}");
