@@ -1,6 +1,8 @@
-//! README.md, followed by a new user: its blocks are run from the top, in order.
+//! The documents, followed by a new user: their blocks are run from the top, in order, and their
+//! links lead somewhere.
 
 mod blocks;
+mod links;
 mod sandbox;
 
 use blocks::{Block, blocks};
@@ -8,21 +10,26 @@ use sandbox::{Sandbox, is_installed};
 
 use crate::harness::skip;
 
+/// The documents that a new user follows, in this order.
+const DOCUMENTS: &[&str] = &[
+    "README.md",
+    "docs/configuration.md",
+    "docs/protocol.md",
+    "docs/remote-mode.md",
+    "docs/troubleshooting.md",
+];
+
 /// Blocks of which each line starts a program in a terminal of its own, by their first lines, and
 /// what such a program prints once it can be used.
 const TERMINALS: &[(&str, &str)] = &[
     ("cargo run", "serving "),
     ("cargo run --bin lanragectl-server", "serving "),
     ("target/debug/lanragectl-d --server http://127.0.0.1:8667 --socket", "serving "),
-    ("lanragectl watch", "connection "),
+    ("target/debug/lanragectl watch", "connection "),
 ];
 
 /// Blocks that are not run, by their first lines, each with the reason.
-const NOT_RUN: &[(&str, &str)] = &[
-    ("cargo test --workspace", "it would run this test again"),
-    ("lan.example.org {", "it is the configuration of Caddy"),
-    ("location / {", "it is the configuration of nginx"),
-];
+const NOT_RUN: &[(&str, &str)] = &[("[Interface]", "it is a form for the reader to fill in")];
 
 /// Programs that the blocks use and a machine may lack.
 const TOOLS: &[&str] = &["curl", "python3", "socat"];
@@ -41,30 +48,32 @@ fn run(sandbox: &mut Sandbox, block: &Block) {
     }
     let needs = |tool: &&&str| block.text.contains(**tool) || block.language == **tool;
     if let Some(tool) = TOOLS.iter().filter(needs).find(|tool| !is_installed(tool)) {
-        return skip(&format!("line {} of README.md needs {tool}", block.line));
+        return skip(&format!("{} needs {tool}", block.place));
     }
-    match (block.language.as_str(), named(TERMINALS)) {
+    let told = named(TERMINALS);
+    let block = &sandbox.ported(block);
+    match (block.language.as_str(), told) {
         ("sh", Some(told)) => block.text.lines().for_each(|line| sandbox.open_terminal(line, told)),
-        ("sh", None) => drop(sandbox.shell(&block.text, block.line)),
+        ("sh", None) => drop(sandbox.shell(&block.text, &block.place)),
         ("console", _) => sandbox.console(block),
         ("python", _) if block.text.contains(MODULE) && !sandbox.has_module(MODULE) => {
-            skip(&format!("line {} of README.md needs the module {MODULE}", block.line));
+            skip(&format!("{} needs the module {MODULE}", block.place));
         }
         ("python", _) => sandbox.python(block),
         ("toml", _) => sandbox.check_configuration(block),
         (language, _) => panic!(
-            "line {}: blocks of {language:?} can't be run: name it in NOT_RUN, with the reason",
-            block.line
+            "{}: blocks of {language:?} can't be run: name it in NOT_RUN, with the reason",
+            block.place
         ),
     }
 }
 
 #[test]
-fn readme_blocks_run_in_order() {
-    let blocks = blocks();
+fn blocks_of_documents_run_in_order() {
+    let blocks: Vec<_> = DOCUMENTS.iter().flat_map(|document| blocks(document)).collect();
     for (first, _) in TERMINALS.iter().chain(NOT_RUN) {
         let is_there = blocks.iter().any(|block| block.text.starts_with(first));
-        assert!(is_there, "no block of README.md begins with {first:?}");
+        assert!(is_there, "no block begins with {first:?}");
     }
     let mut sandbox = Sandbox::new();
     for block in &blocks {

@@ -1,17 +1,18 @@
-//! The fenced blocks of README.md.
+//! The fenced blocks of a document.
 
 use std::fs;
 use std::path::Path;
 
 /// A fenced block.
+#[derive(Clone)]
 pub(super) struct Block {
-    /// Number of its first line in README.md.
-    pub(super) line: usize,
+    /// Its document and first line, for people.
+    pub(super) place: String,
     pub(super) language: String,
     pub(super) text: String,
 }
 
-/// A command of a `console` block with the output that README.md shows.
+/// A command of a `console` block with the output that the document shows.
 pub(super) struct Command<'a> {
     pub(super) command: &'a str,
     /// Lines in which `…` stands for anything. Empty: any output.
@@ -26,34 +27,35 @@ impl Block {
             match (line.strip_prefix("$ "), commands.last_mut()) {
                 (Some(command), _) => commands.push(Command { command, output: Vec::new() }),
                 (None, Some(last)) => last.output.push(line),
-                (None, None) => panic!("line {}: output without a command", self.line),
+                (None, None) => panic!("{}: output without a command", self.place),
             }
         }
         commands
     }
 }
 
-/// Returns the blocks of README.md, from the top.
-pub(super) fn blocks() -> Vec<Block> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    let readme = fs::read_to_string(path).expect("the README");
+/// Returns the blocks of a document of the repository, from the top.
+pub(super) fn blocks(document: &str) -> Vec<Block> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(document);
+    let text = fs::read_to_string(path).expect("the document");
     let (mut blocks, mut open) = (Vec::new(), None::<Block>);
-    for (index, line) in readme.lines().enumerate() {
+    for (index, line) in text.lines().enumerate() {
         match (line.trim_start().strip_prefix("```"), &mut open) {
             (Some(language), None) => {
                 let (language, text) = (language.to_owned(), String::new());
-                open = Some(Block { line: index + 2, language, text });
+                let place = format!("{document}, line {}", index + 2);
+                open = Some(Block { place, language, text });
             }
             (Some(_), Some(_)) => blocks.extend(open.take()),
             (None, Some(block)) => block.text += &format!("{line}\n"),
             (None, None) => {}
         }
     }
-    assert!(open.is_none(), "the last block does not end");
+    assert!(open.is_none(), "{document}: the last block does not end");
     blocks
 }
 
-/// True if a text is what README.md shows: `…` stands for any text, on a line of its own for any
+/// True if a text is what a document shows: `…` stands for any text, on a line of its own for any
 /// number of lines. The width of spaces does not count.
 pub(super) fn is_shown(shown: &[&str], text: &[String]) -> bool {
     match (shown, text) {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc;
@@ -27,8 +27,14 @@ case "$*" in
 build) ;;
 run) exec target/debug/lanragectl-d ;;
 "run --bin lanragectl-server") exec target/debug/lanragectl-server ;;
-*) echo "README.md asks for cargo $*" >&2 && exit 1 ;;
+*) echo "the document asks for cargo $*" >&2 && exit 1 ;;
 esac
+"#;
+
+/// Stands in for git: it clones a folder in which the programs are built, `BUILT`.
+const GIT: &str = r#"#!/bin/sh
+[ "$1 $2 $3" = "clone REPOSITORY lanragectl" ] || exit 1
+mkdir -p lanragectl/target && ln -s "$BUILT" lanragectl/target/debug
 "#;
 
 /// A program in a terminal of its own.
@@ -68,17 +74,16 @@ impl Sandbox {
     pub(super) fn new() -> Self {
         let home = tempfile::tempdir().expect("a home");
         let port = Port::reserve();
-        for folder in ["run", "bin", "lanragectl/target"] {
-            fs::create_dir_all(home.path().join(folder)).expect("a folder");
+        for folder in ["run", "bin"] {
+            fs::create_dir(home.path().join(folder)).expect("a folder");
         }
         let runtime = home.path().join("run");
         fs::set_permissions(runtime, fs::Permissions::from_mode(0o700)).expect("close it");
-        let cargo = home.path().join("bin/cargo");
-        fs::write(&cargo, CARGO).expect("a stand-in for cargo");
-        fs::set_permissions(cargo, fs::Permissions::from_mode(0o755)).expect("a program");
-        let built = Path::new(env!("CARGO_BIN_EXE_lanragectl")).parent().expect("its folder");
-        symlink(built, home.path().join("lanragectl/target/debug")).expect("a link");
-
+        for (program, text) in [("cargo", CARGO), ("git", GIT)] {
+            let path = home.path().join("bin").join(program);
+            fs::write(&path, text).expect("a stand-in");
+            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("a program");
+        }
         let mut shell = bash(home.path(), &port);
         let mut shell = shell.stdin(Stdio::piped()).spawn().expect("bash");
         let (shell_input, shell_output) =
@@ -91,22 +96,30 @@ impl Sandbox {
         self.home.path()
     }
 
-    /// The text of a block, with the free port.
-    fn ported(&self, text: &str) -> String {
-        text.replace(PORT, &self.port.address().port().to_string())
+    /// A shell in the folder of the source.
+    fn bash(&self) -> Command {
+        let mut command = bash(self.home(), &self.port);
+        command.current_dir(self.home().join("lanragectl"));
+        command
+    }
+
+    /// A block with the free port.
+    pub(super) fn ported(&self, block: &Block) -> Block {
+        let port = self.port.address().port().to_string();
+        Block { text: block.text.replace(PORT, &port), ..block.clone() }
     }
 
     /// Writes a file, and returns its path.
     fn file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.home().join(name);
-        fs::write(&path, self.ported(text)).expect("write a block");
+        fs::write(&path, text).expect("write a block");
         path
     }
 
     /// Starts a program in a terminal of its own, and waits until it prints a text.
     pub(super) fn open_terminal(&mut self, line: &str, told: &str) {
-        let mut command = bash(self.home(), &self.port);
-        command.arg("-c").arg(format!("PATH=$PWD/target/debug:$PATH; exec {}", self.ported(line)));
+        let mut command = self.bash();
+        command.arg("-c").arg(format!("exec {line}"));
         let mut child = command.stdin(Stdio::null()).spawn().expect("bash");
         let output = lines(&mut child);
         self.terminals.push(Terminal { line: line.to_owned(), child });
@@ -114,12 +127,12 @@ impl Sandbox {
     }
 
     /// Runs a command in the shell that stays open; it has to succeed. Returns its output.
-    pub(super) fn shell(&mut self, command: &str, line: usize) -> Vec<String> {
+    pub(super) fn shell(&mut self, command: &str, place: &str) -> Vec<String> {
         let file = self.file("command", command);
         // The command must not read what is next for the shell.
         let run = format!(". {} </dev/null; ended=$?; echo; echo '{END}'$ended", file.display());
         writeln!(self.shell_input, "{run}").expect("the shell runs");
-        let what = format!("line {line} of README.md: {command}");
+        let what = format!("{place}: {command}");
         let mut output = await_line(&self.shell_output, &what, |line| line.starts_with(END));
         assert_eq!(output.pop(), Some(format!("{END}0")), "{what}: {output:#?}");
         // What comes from the `echo` ends a last line that has no end of its own.
@@ -127,14 +140,15 @@ impl Sandbox {
         output
     }
 
-    /// Runs the commands of a block, and compares what they print with what README.md shows.
+    /// Runs the commands of a block, and compares what they print with what the document shows.
     pub(super) fn console(&mut self, block: &Block) {
         for command in block.commands() {
-            let output = self.shell(command.command, block.line);
+            let output = self.shell(command.command, &block.place);
             let (command, shown) = (command.command, command.output);
             assert!(
                 shown.is_empty() || is_shown(&shown, &output),
-                "README.md shows another output of {command}: {output:#?}, not {shown:#?}"
+                "{}: another output of {command}: {output:#?}, not {shown:#?}",
+                block.place
             );
         }
     }
@@ -142,25 +156,25 @@ impl Sandbox {
     fn run(&self, mut command: Command, block: &Block) {
         let output = command.stdin(Stdio::null()).output().expect("run a program");
         let told = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success(), "line {} of README.md: {told}", block.line);
+        assert!(output.status.success(), "{}: {told}", block.place);
     }
 
     pub(super) fn has_module(&self, module: &str) -> bool {
-        let mut command = bash(self.home(), &self.port);
+        let mut command = self.bash();
         command.arg("-c").arg(format!("python3 -c 'import {module}'"));
         command.stdin(Stdio::null()).output().is_ok_and(|output| output.status.success())
     }
 
     /// Runs a program in Python, as its user would: from a file.
     pub(super) fn python(&self, block: &Block) {
-        let mut command = bash(self.home(), &self.port);
+        let mut command = self.bash();
         command.args(["-c", "exec python3 \"$1\"", "-"]).arg(self.file("game.py", &block.text));
         self.run(command, block);
     }
 
     /// Has the daemon check a configuration file.
     pub(super) fn check_configuration(&self, block: &Block) {
-        let mut command = bash(self.home(), &self.port);
+        let mut command = self.bash();
         let check = "exec target/debug/lanragectl-d --check-config --config \"$1\"";
         command.args(["-c", check, "-"]).arg(self.file("config.toml", &block.text));
         self.run(command, block);
@@ -188,10 +202,11 @@ impl Drop for Sandbox {
     }
 }
 
-/// A shell of the new user, in the folder of the source; not yet run.
+/// A shell of the new user; not yet run.
 fn bash(home: &Path, port: &Port) -> Command {
     let mut path = vec![home.join("bin")];
     path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+    let built = Path::new(env!("CARGO_BIN_EXE_lanragectl")).parent().expect("its folder");
     let mut command = Command::new("bash");
     command
         .args(["-c", "exec bash \"$@\" 2>&1", "-"])
@@ -199,9 +214,10 @@ fn bash(home: &Path, port: &Port) -> Command {
         .env("PATH", std::env::join_paths(path).expect("a path"))
         .env("HOME", home)
         .env("XDG_RUNTIME_DIR", home.join("run"))
+        .env("BUILT", built)
         .env("LANRAGE_LISTEN", port.address().to_string())
         .envs(disk_of_run())
-        .current_dir(home.join("lanragectl"))
+        .current_dir(home)
         .stdout(Stdio::piped())
         .stderr(Stdio::null());
     command

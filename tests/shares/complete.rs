@@ -76,10 +76,10 @@ fn each_limit_has_an_attack_or_a_reason_why_there_is_none() {
 }
 
 #[test]
-fn each_limit_with_an_attack_is_in_the_readme() {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"));
-    let readme = readme.expect("the README");
-    let section = readme.split("\n### Limits\n").nth(1).expect("its limits");
+fn configuration_document_names_each_attacked_limit() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
+    let document = fs::read_to_string(path).expect("the document");
+    let section = document.split("\n## Limits\n").nth(1).expect("its limits");
     let section = section.split("\n## ").next().expect("their end");
     let is_named = |limit: &str| {
         let key = limit.split('.').next_back().unwrap_or(limit);
@@ -88,5 +88,5 @@ fn each_limit_with_an_attack_is_in_the_readme() {
     let attacked = attacked();
     let missing: Vec<_> =
         attacked.iter().filter(|limit| !limit.starts_with('(') && !is_named(limit)).collect();
-    assert!(missing.is_empty(), "not in README's limits: {missing:?}");
+    assert!(missing.is_empty(), "not among the limits of docs/configuration.md: {missing:?}");
 }
