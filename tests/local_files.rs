@@ -11,7 +11,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::harness::is_root;
+use crate::harness::has_root;
 
 /// A user that is nobody's here.
 const STRANGER: u32 = 12_345;
@@ -73,10 +73,7 @@ impl Fault {
                 fresh(path);
                 set_mode(path, 0o660);
             }
-            Self::Foreign if !is_root() => {
-                eprintln!("skipped: it takes the superuser to have another user's file");
-                return false;
-            }
+            Self::Foreign if !has_root("to have another user's file") => return false,
             Self::Foreign => {
                 fresh(path);
                 chown(path, Some(STRANGER), None).expect("give it away");

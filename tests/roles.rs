@@ -10,7 +10,9 @@ use lanrage_ipc::method::METHODS;
 use lanrage_ipc::results::Role;
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Daemon, NOBODY, Setup, assert_error, is_root, peer, stranger};
+use crate::harness::{
+    Client, Daemon, NOBODY, Setup, assert_error, has_root, is_root, peer, stranger,
+};
 
 /// A daemon of the system's that every user can reach.
 fn system(config: &str) -> Daemon {
@@ -103,7 +105,7 @@ fn every_method_is_for_its_role_and_those_above() {
         let rows = methods(&daemon);
         let known: BTreeSet<_> = METHODS.iter().map(|method| method.name).collect();
         assert_eq!(rows.iter().map(|(name, ..)| *name).collect::<BTreeSet<_>>(), known);
-        if role == Role::Admin && !is_root() {
+        if role == Role::Admin && !has_root("to be the admin") {
             return;
         }
         let mut client = if role == Role::Admin { daemon.client() } else { user(&daemon) };
@@ -177,7 +179,7 @@ fn a_peer_is_its_users_alone_but_for_the_superuser() {
         ("signal.send", signal),
         ("party.leave", member("ann")),
     ];
-    if !is_root() {
+    if !has_root("to connect as another user") {
         // One user on two connections: what is theirs on one is theirs on the other.
         for (method, params) in acts {
             other.call(method, params);
@@ -254,7 +256,7 @@ fn a_relay_is_its_users_alone_but_for_the_superuser() {
 #[test]
 fn a_users_own_daemon_keeps_others_out_by_mode_and_by_name() {
     let daemon = Setup::new().start();
-    if !is_root() {
+    if !has_root("to connect as another user") {
         // There is nobody else to try; they themselves are its admin.
         assert_eq!(role(&mut daemon.client()), "admin");
         return;

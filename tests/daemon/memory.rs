@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::json;
 
-use crate::harness::{Client, Daemon, NOBODY, Setup, eventually, is_root};
+use crate::harness::{Client, Daemon, NOBODY, Setup, eventually, is_root, skip};
 
 /// Asserts that a process leaves no core, and that its files under /proc are the superuser's, as
 /// those are of a process that its user may not debug.
@@ -36,8 +36,7 @@ fn memory_is_closed_to_other_programs_of_the_user() {
     let setup = Setup::new();
     as_user(&mut version, &setup);
     if !version.arg("--version").stdout(Stdio::null()).status().is_ok_and(|it| it.success()) {
-        eprintln!("skipped: the programs are in a folder that other users can't enter");
-        return;
+        return skip("the programs are in a folder that other users can't enter");
     }
     for setup in [Setup::new(), Setup::server()] {
         let mut command = setup.command();

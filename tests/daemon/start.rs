@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::harness::{Daemon, Setup, end_of, exists, is_root};
+use crate::harness::{Daemon, Setup, end_of, exists, has_root};
 
 fn mode(path: &Path) -> u32 {
     fs::symlink_metadata(path).expect("a file").permissions().mode() & 0o7777
@@ -118,8 +118,8 @@ fn a_directory_in_which_others_may_put_files_is_refused() {
 
 #[test]
 fn a_directory_of_another_user_is_refused() {
-    if !is_root() {
-        // It takes the superuser to make one; `/proc` is the superuser's and closed to others.
+    if !has_root("to make a directory of another user") {
+        // `/proc` is root's and closed to others.
         let mut setup = Setup::new();
         setup.socket = "/proc/control.sock".into();
         let (status, log) = setup.fails();

@@ -50,7 +50,7 @@ pub(crate) use mutate::{change, garble};
 pub(crate) use port::Port;
 pub(crate) use proxy::{Direction, Proxy};
 pub(crate) use random::Random;
-pub(crate) use skip::skip;
+pub(crate) use skip::{has_root, skip};
 pub(crate) use slow_disk::SlowDisk;
 pub(crate) use stepped_clock::SteppedClock;
 pub(crate) use stranger::{

@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 
-use super::{Client, Daemon, Setup};
+use super::{Client, Daemon, Setup, has_root};
 
 /// The uid that every system has for who is nobody else.
 pub(crate) const NOBODY: u32 = 65534;
@@ -122,8 +122,7 @@ pub(crate) fn system_daemon(operators: &[u32], config: &str) -> Option<Daemon> {
 
 /// What such a daemon starts from.
 pub(crate) fn system_setup(operators: &[u32], config: &str) -> Option<Setup> {
-    if !is_root() {
-        eprintln!("skipped: only the superuser can connect as other users");
+    if !has_root("to connect as other users") {
         return None;
     }
     let mut setup = Setup::new().config(&format!("access.operators = {operators:?}\n{config}"));

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 
 use serde_json::json;
 
-use crate::harness::{Client, Copy, Setup, await_clients, eventually, lock, mark, memory};
+use crate::harness::{Client, Copy, Setup, await_clients, eventually, lock, mark, memory, skip};
 
 #[test]
 fn connections_that_never_speak() {
@@ -28,7 +28,7 @@ fn connections_that_never_speak() {
 fn open_files(pid: nix::unistd::Pid) -> Option<usize> {
     match fs::read_dir(format!("/proc/{pid}/fd")) {
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-            eprintln!("skipped: it takes the superuser to see a daemon's open files");
+            skip("it takes root to see a daemon's open files");
             None
         }
         files => Some(files.expect("its files").count()),

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{chown, lchown, symlink};
 
 use super::{STRANGER, set_mode};
-use crate::harness::{Setup, exists, is_root};
+use crate::harness::{Setup, exists, has_root};
 
 /// Expects a start to be refused by the name of the state directory, and to put nothing there.
 fn is_refused(setup: &Setup, words: &str) {
@@ -38,8 +38,7 @@ fn state_directory_that_others_may_write_to_is_refused() {
 
 #[test]
 fn state_directory_of_another_user_is_refused() {
-    if !is_root() {
-        eprintln!("skipped: it takes the superuser to have another user's directory");
+    if !has_root("to have another user's directory") {
         return;
     }
     for program in [Setup::new as fn() -> Setup, Setup::server] {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::{FAULTS, Fault, STRANGER, look, set_mode, target_of};
-use crate::harness::{Setup, exists, is_root, peer, write_secret};
+use crate::harness::{Setup, exists, has_root, peer, write_secret};
 
 /// A daemon whose state directory is there.
 fn daemon() -> Setup {
@@ -128,8 +128,7 @@ fn certificates_and_keys_are_no_files_of_others() {
 
 #[test]
 fn link_of_another_user_leads_to_no_certificate() {
-    if !is_root() {
-        eprintln!("skipped: it takes the superuser to have another user's link");
+    if !has_root("to have another user's link") {
         return;
     }
     let setup = server().config("[http]\ntls_cert = 'cert.pem'\ntls_key = 'key.pem'\n");

@@ -13,7 +13,7 @@ use super::{
     registration, server, url,
 };
 use crate::harness::{
-    Daemon, FAST_REMOTE, Http, NOBODY, Port, Proxy, Setup, Ws, assert_error, eventually, is_root,
+    Daemon, FAST_REMOTE, Http, NOBODY, Port, Proxy, Setup, Ws, assert_error, eventually, has_root,
     peer, stranger,
 };
 
@@ -157,7 +157,7 @@ fn tokens_are_for_nobody_else_to_see() {
 
 #[test]
 fn a_relay_is_no_way_to_be_somebody_elses_peer() {
-    if !is_root() {
+    if !has_root("to connect as another user") {
         return;
     }
     let server = server();

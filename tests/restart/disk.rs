@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::{party_ids, register};
 use crate::harness::{
-    Client, Daemon, Setup, assert_error, end_of, eventually, exists, is_root, limit_files, peer,
-    start_with_file_limits,
+    Client, Daemon, Setup, assert_error, end_of, eventually, exists, has_root, is_root,
+    limit_files, peer, start_with_file_limits,
 };
 
 /// Runs a program that is to succeed.
@@ -92,8 +92,8 @@ impl Drop for Disk {
 
 #[test]
 fn a_full_disk_is_told_and_survived() {
-    if !is_root() {
-        // An ordinary user has no disk to fill: see the limit below.
+    // An ordinary user has no disk to fill: see the limit below.
+    if !has_root("to mount a disk") {
         return;
     }
     let setup = Setup::new();

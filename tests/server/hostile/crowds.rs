@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::net::TcpStream;
 
-use crate::harness::{Daemon, Setup, Ws, eventually};
+use crate::harness::{Daemon, Setup, Ws, eventually, skip};
 
 use super::{Target, responses};
 
@@ -20,7 +20,7 @@ fn open_sockets(server: &Daemon) -> usize {
 fn sees_files(server: &Daemon) -> bool {
     let sees = fs::read_dir(format!("/proc/{}/fd", server.pid())).is_ok();
     if !sees {
-        eprintln!("skipped: it takes the superuser to see a server's open files");
+        skip("it takes root to see a server's open files");
     }
     sees
 }
