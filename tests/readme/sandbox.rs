@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use super::blocks::{Block, is_shown};
-use crate::harness::{PATIENCE, Port, disk_of_run};
+use crate::harness::{PATIENCE, Port, disk_of_run, eventually};
 
 /// The server's default port, in whose place the blocks get one that is free.
 const PORT: &str = "8667";
@@ -168,7 +168,7 @@ impl Sandbox {
     /// Runs a program in Python, as its user would: from a file.
     pub(super) fn python(&self, block: &Block) {
         let mut command = self.bash();
-        command.args(["-c", "exec python3 \"$1\"", "-"]).arg(self.file("game.py", &block.text));
+        command.args(["-c", "exec timeout 60 python3 \"$1\"", "-"]).arg(self.file("game.py", &block.text));
         self.run(command, block);
     }
 
@@ -180,14 +180,20 @@ impl Sandbox {
         self.run(command, block);
     }
 
-    /// Stops what runs in the terminals, as Ctrl-C does; the programs have to end well.
+    /// Stops the programs in the terminals as Ctrl-C does; they have to end well. One that never
+    /// ends by itself is killed: where the run ignores SIGINT, it does, too.
     pub(super) fn stop(mut self) {
         for mut terminal in self.terminals.drain(..).rev() {
+            if terminal.line.ends_with("watch") {
+                terminal.child.kill().expect("kill it");
+                terminal.child.wait().expect("its end");
+                continue;
+            }
             let pid = Pid::from_raw(i32::try_from(terminal.child.id()).expect("a pid"));
             kill(pid, Signal::SIGINT).expect("Ctrl-C");
-            let status = terminal.child.wait().expect("its end");
-            let is_watch = terminal.line.ends_with("watch");
-            assert!(status.success() || is_watch, "{}: {status}", terminal.line);
+            let end = || terminal.child.try_wait().expect("ask for its end");
+            let status = eventually("the end of a program", end);
+            assert!(status.success(), "{}: {status}", terminal.line);
         }
     }
 }
