@@ -29,7 +29,10 @@ const TERMINALS: &[(&str, &str)] = &[
 ];
 
 /// Blocks that are not run, by their first lines, each with the reason.
-const NOT_RUN: &[(&str, &str)] = &[("[Interface]", "it is a form for the reader to fill in")];
+const NOT_RUN: &[(&str, &str)] = &[
+    ("[Interface]", "it is a form for the reader to fill in"),
+    ("cargo test --workspace", "it would run this test again"),
+];
 
 /// Programs that the blocks use and a machine may lack.
 const TOOLS: &[&str] = &["curl", "python3", "socat"];

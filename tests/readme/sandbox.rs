@@ -168,7 +168,9 @@ impl Sandbox {
     /// Runs a program in Python, as its user would: from a file.
     pub(super) fn python(&self, block: &Block) {
         let mut command = self.bash();
-        command.args(["-c", "exec timeout 60 python3 \"$1\"", "-"]).arg(self.file("game.py", &block.text));
+        command
+            .args(["-c", "exec timeout 60 python3 \"$1\"", "-"])
+            .arg(self.file("game.py", &block.text));
         self.run(command, block);
     }
 
