@@ -16,7 +16,7 @@ pub(crate) use front::Front;
 
 use crate::cleanup::{Cleanup, Routine};
 use crate::clock::Clock;
-use crate::control_plane::Call;
+use crate::control_plane::ControlPlane;
 use crate::control_plane::ending::Ending;
 use crate::control_plane::local::{Announcer, Collaborators, LocalControlPlane, SetRules, Stop};
 use crate::control_plane::outbox::Outbox;
@@ -61,7 +61,7 @@ pub(crate) struct Tuning {
 /// A running engine.
 pub(crate) struct Engine {
     /// What answers calls.
-    pub(crate) calls: Recipient<Call>,
+    pub(crate) calls: ControlPlane,
     /// The actors that it can't do without.
     pub(crate) vitals: Vitals,
     /// Hears of what is noted for a control server.
@@ -123,7 +123,7 @@ impl Engine {
             ending: ending.clone(),
         };
         let registry = LocalControlPlane::new(registry, clock, to, batch, status).start();
-        let calls: Recipient<Call> = registry.clone().recipient();
+        let calls = ControlPlane::new(registry.clone().recipient());
         let backups_kept = routine.backups_kept;
         let to = archive.clone().recipient();
         let cleanup = Cleanup::new(routine, itself, calls.clone(), to).start();

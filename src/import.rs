@@ -3,13 +3,12 @@
 use std::path::Path;
 use std::{fs, io};
 
-use actix::prelude::*;
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use jiff::tz::TimeZone;
 use lanrage_ipc::lanrage::Records;
 
-use crate::control_plane::{Answer, Ask, Call};
-use crate::core::{Caller, Command, ImportMode, Outcome};
+use crate::control_plane::ControlPlane;
+use crate::core::{Caller, ImportMode, command};
 use crate::os::files::{self, Rule};
 
 /// LANrage's state file.
@@ -27,7 +26,7 @@ const MOST_TOLD: usize = 100;
 /// When it can't be read or its parties can't be stored: it is left for the next start.
 pub(crate) async fn first_state(
     dir: &Path,
-    control_plane: &Recipient<Call>,
+    control_plane: &ControlPlane,
     itself: Caller,
 ) -> anyhow::Result<()> {
     let (path, imported) = (dir.join(STATE), dir.join(IMPORTED));
@@ -50,12 +49,8 @@ pub(crate) async fn first_state(
     if let Some(damage) = &salvage.damage {
         log::error!("{}: {damage}: only what came before is taken in", path.display());
     }
-    let import = Command::Import { parties: salvage.parties, mode: ImportMode::Merge };
-    let call = Call { caller: itself, ask: Ask::Command(import) };
-    let counts = match control_plane.send(call).await?? {
-        Answer::Outcome(Outcome::Imported(counts)) => counts,
-        other => bail!("an import was answered by {other:?}"),
-    };
+    let import = command!(Import { parties: salvage.parties, mode: ImportMode::Merge });
+    let counts = control_plane.ask(itself, import).await?;
     let rejected: Vec<_> = salvage.rejected.iter().chain(&counts.rejected).collect();
     for rejected in rejected.iter().take(MOST_TOLD) {
         let peer = rejected.peer_id.as_ref().map(|id| format!(", peer {id}")).unwrap_or_default();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 
-use crate::control_plane::{Ask, Call};
+use crate::control_plane::ControlPlane;
 use crate::core::{Caller, Command};
 use crate::store::RotateBackups;
 
@@ -13,7 +13,7 @@ use crate::store::RotateBackups;
 pub struct Cleanup {
     routine: Routine,
     caller: Caller,
-    control_plane: Recipient<Call>,
+    control_plane: ControlPlane,
     archive: Recipient<RotateBackups>,
     ticks: Vec<SpawnHandle>,
 }
@@ -35,7 +35,7 @@ impl Cleanup {
     pub fn new(
         routine: Routine,
         caller: Caller,
-        control_plane: Recipient<Call>,
+        control_plane: ControlPlane,
         archive: Recipient<RotateBackups>,
     ) -> Self {
         Self { routine, caller, control_plane, archive, ticks: Vec::new() }
@@ -53,9 +53,8 @@ impl Cleanup {
 
     /// A control plane too busy to take it is asked again at the next tick.
     fn expire(&self) {
-        let call = Call { caller: self.caller.clone(), ask: Ask::Command(Command::Expire) };
-        if let Err(error) = self.control_plane.try_send(call) {
-            log::warn!("clean-up put off to the next tick: {error}");
+        if !self.control_plane.try_command(self.caller.clone(), Command::Expire) {
+            log::warn!("clean-up put off to the next tick: the mailbox is full");
         }
     }
 

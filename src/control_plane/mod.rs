@@ -1,30 +1,26 @@
-//! A control plane is whatever answers a [`Call`]. Whoever faces clients holds a
-//! `Recipient<Call>` and knows nothing else.
+//! A control plane is an actor that answers [`Call`]s. Whoever faces clients holds a
+//! [`ControlPlane`] and knows nothing else.
 
+mod ask;
 pub mod ending;
 pub mod local;
 pub mod outbox;
 pub mod remote;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use actix::dev::RecipientRequest;
 use actix::prelude::*;
 use lanrage_ipc::ErrorCode;
-use lanrage_ipc::event::{Event, RemovalReason, Snapshot};
-use lanrage_ipc::model::Connection;
-use lanrage_ipc::model::{Epoch, Name, Party, PartyId, Peer, PeerId, Relay};
+use lanrage_ipc::event::{Event, RemovalReason};
+use lanrage_ipc::model::{Connection, Epoch, Party};
 use lanrage_ipc::results::StoreStatus;
 
-use crate::core::{
-    Caller, Command, ConnectionId, Idempotency, Identity, Outcome, Refusal, RequestKey, TokenHash,
-    Upstream, UpstreamPart,
-};
-use crate::discovery::AnnouncedParties;
-use crate::events::{EventQueue, Interest, SubscriptionKey};
-use crate::server_url::ServerUrl;
+pub(crate) use ask::{Ask, IntoAsk, Query, Reply};
+
+use crate::core::{Caller, Command, ConnectionId, Refusal};
 use crate::store::BackupError;
 
 /// Numbers the connections of a program, whatever faces they come to; 0 is the program itself.
@@ -40,147 +36,78 @@ impl Connections {
 
 /// A request with its caller.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<Answer, Failure>")]
+#[rtype(result = "()")]
 pub struct Call {
-    /// Who asks.
+    /// The caller.
     pub caller: Caller,
-    /// For what.
+    /// The request.
     pub ask: Ask,
 }
 
-impl Call {
-    /// Has it answered.
+/// Handle of a control plane.
+#[derive(Debug, Clone)]
+pub struct ControlPlane(Recipient<Call>);
+
+impl ControlPlane {
+    /// The handle of an actor.
+    pub fn new(actor: Recipient<Call>) -> Self {
+        Self(actor)
+    }
+
+    /// Sends a request at once, and waits for its answer. One that the caller gives up before the
+    /// control plane has taken it is not done.
     ///
     /// # Errors
-    /// Its failure; [`Failure::Stopping`] when nobody takes it, [`Failure::TimedOut`] after
-    /// `patience`.
-    pub(crate) async fn send(
-        self,
-        to: &Recipient<Call>,
-        patience: Duration,
-    ) -> Result<Answer, Failure> {
-        match tokio::time::timeout(patience, to.send(self)).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err(Failure::Stopping),
-            Err(_) => Err(Failure::TimedOut(patience)),
+    /// The failure of the control plane; [`Failure::Stopping`] when it takes no requests.
+    pub(crate) fn ask<T, R: IntoAsk<T>>(
+        &self,
+        caller: Caller,
+        request: R,
+    ) -> impl Future<Output = Result<T, Failure>> + use<T, R> {
+        let (reply, answer) = Reply::channel();
+        let taken = self.forward(Call { caller, ask: request.into_ask(reply) });
+        async move {
+            taken.await.ok();
+            // Only a command could have the outcome of another.
+            answer.await.unwrap_or(Err(Failure::Stopping))?.try_into().map_err(|other| {
+                log::error!("an answer to another request: {other:?}");
+                Failure::Mistake
+            })
         }
+    }
+
+    /// As [`ControlPlane::ask`], for a limited time.
+    ///
+    /// # Errors
+    /// As there; [`Failure::TimedOut`] after `patience`.
+    pub(crate) async fn ask_within<T>(
+        &self,
+        patience: Duration,
+        caller: Caller,
+        request: impl IntoAsk<T>,
+    ) -> Result<T, Failure> {
+        let answer = tokio::time::timeout(patience, self.ask(caller, request)).await;
+        answer.unwrap_or(Err(Failure::TimedOut(patience)))
+    }
+
+    /// Sends a call at once; it ends when the control plane has taken the call.
+    pub(crate) fn forward(&self, call: Call) -> RecipientRequest<Call> {
+        self.0.send(call)
+    }
+
+    /// Sends a command whose outcome nobody waits for. Returns false when the mailbox is full.
+    pub(crate) fn try_command(&self, caller: Caller, command: Command) -> bool {
+        self.0.try_send(Call { caller, ask: Ask::Command(command, Reply::channel().0) }).is_ok()
     }
 }
 
-/// What may be asked of a control plane.
+/// A page of parties.
 #[derive(Debug)]
-pub enum Ask {
-    /// Do something.
-    Command(Command),
-    /// Do something unless it was done before, under the same idempotency key.
-    Once(Idempotency, Command),
-    /// Whom a token proves.
-    Authenticate(TokenHash),
-    /// The same, of a token that is shown to claim its peer id: it may have ended just before.
-    AuthenticateClaim(TokenHash),
-    /// Membership of a peer in any party. The answer may be ahead of the disk.
-    IsMember(PeerId),
-    /// Tell something of the registry.
-    Query(Query),
-    /// How is it going?
-    Status,
-    /// Do something here that the control server is to be told of later, under that key.
-    Defer(RequestKey, Command),
-    /// Whether the caller may do something, as far as that is known here. Nothing is done.
-    Check(Command),
-    /// A part of what this machine has to do with the control server.
-    Upstream(UpstreamPart),
-    /// The connection to the control server.
-    Connection,
-    /// The connection to the control server is in another state now.
-    ConnectionChanged(Standing),
-    /// Switch to another control server, or to none.
-    SetServer(Option<ServerUrl>),
-    /// Try to reach the control server at once.
-    Retry,
-    /// The parties announced on the local network.
-    Discover,
-    /// A copy of the state at a path where nothing is yet.
-    Backup(PathBuf),
-    /// Events from now on, into a queue.
-    Subscribe {
-        /// Names the subscription.
-        key: SubscriptionKey,
-        /// What is wanted.
-        interest: Interest,
-        /// Where the events go.
-        queue: Arc<EventQueue>,
-        /// Bytes of JSON that the state may have which they start from; none to leave it out.
-        snapshot: Option<usize>,
-    },
-    /// A fresh start for a subscription that fell behind: a reset comes into its queue. Its
-    /// parties are left out where they have more bytes of JSON than that.
-    Resume(SubscriptionKey, Interest, usize),
-    /// No more events.
-    Unsubscribe(SubscriptionKey),
-}
-
-/// What may be read.
-#[derive(Debug, Clone)]
-pub enum Query {
-    /// One party.
-    Party(PartyId),
-    /// One member.
-    Peer(PartyId, PeerId),
-    /// Some parties by id, from the one after a cursor.
-    Parties {
-        /// The last id of the page before.
-        after: Option<String>,
-        /// The most to return.
-        limit: usize,
-        /// Bytes of JSON that they may have; the first one may pass it.
-        room: usize,
-    },
-    /// All parties, if they may fit into so many bytes of JSON.
-    AllParties {
-        /// The bytes.
-        room: usize,
-    },
-    /// The relays of a region, or all.
-    Relays(Option<Name>),
-}
-
-/// What a control plane answers.
-#[derive(Debug)]
-pub enum Answer {
-    /// To a command.
-    Outcome(Outcome),
-    /// To `Ask::Authenticate` and `Ask::AuthenticateClaim`.
-    Identity(Identity),
-    /// To `Ask::IsMember`.
-    IsMember(bool),
-    /// To `Query::Party`.
-    Party(Party),
-    /// To `Query::Peer`.
-    Peer(Peer),
-    /// To `Query::Parties` and `Query::AllParties`.
-    Parties {
-        /// The page.
-        parties: Vec<Party>,
-        /// Whether there are more.
-        more: bool,
-    },
-    /// To `Query::Relays`.
-    Relays(Vec<Relay>),
-    /// To `Ask::Status`.
-    Status(Status),
-    /// To `Ask::Upstream`.
-    Upstream(Upstream),
-    /// To `Ask::Connection`, `Ask::SetServer` and `Ask::Retry`.
-    Connection(Connection),
-    /// To `Ask::Discover`.
-    Discovered(Arc<AnnouncedParties>),
-    /// To `Ask::Backup`: the size of the copy in bytes.
-    BackedUp(u64),
-    /// To an `Ask::Subscribe` with a snapshot: the state that the events start from.
-    Subscribed(Snapshot),
-    /// To what needs no answer.
-    Done,
+pub struct Page {
+    /// The parties.
+    pub parties: Vec<Party>,
+    /// True if there are more.
+    pub more: bool,
 }
 
 /// The connection to the control server, as it is told.
@@ -303,6 +230,9 @@ pub enum Failure {
     /// It is stopping.
     #[error("stopping")]
     Stopping,
+    /// It has a fault, which the log tells.
+    #[error("the program made a mistake")]
+    Mistake,
 }
 
 impl Failure {
@@ -355,6 +285,7 @@ impl Failure {
             Self::NoLink(_) => ErrorCode::InvalidRequest,
             Self::TimedOut(_) => ErrorCode::Timeout,
             Self::Stopping => ErrorCode::ShuttingDown,
+            Self::Mistake => ErrorCode::Internal,
         }
     }
 }

@@ -10,17 +10,17 @@ use jiff::Timestamp;
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::lanrage::ImportedParty;
 use lanrage_ipc::model::{
-    Epoch, Keepalive, Name, Party, PartyId, Peer, PeerId, PeerInput, PublicKey, Relay, RelayId,
-    Signal, SignalData, UtcOffset,
+    Epoch, Keepalive, Name, PartyId, PeerId, PeerInput, PublicKey, RelayId, SignalData, UtcOffset,
 };
 use lanrage_ipc::results::Rejected;
 
+pub(super) use super::outcome::Outcome;
 pub use super::refusal::Refusal;
 
 use super::address::AddressKey;
-use super::reconcile::{InFlight, Occasion, Operation, ServerParty};
+use super::reconcile::{InFlight, Occasion, ServerParty};
 use super::record::{
-    ChoiceRecord, ClaimHash, CredentialRecord, Receipt, RequestKey, ServerKey, TokenHash, User,
+    ChoiceRecord, ClaimHash, CredentialRecord, RequestKey, ServerKey, TokenHash, User,
 };
 use super::shares::Payer;
 
@@ -449,53 +449,4 @@ pub struct ImportCounts {
     pub removed: u64,
     /// What could not come in.
     pub rejected: Vec<Rejected>,
-}
-
-/// The answer to a command.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Outcome {
-    /// To `Register` and `Join`.
-    Party(Party),
-    /// To `Leave`.
-    Left {
-        /// Whether the party ended with it.
-        party_deleted: bool,
-    },
-    /// To `Update`.
-    Peer(Peer),
-    /// To `Heartbeat`.
-    Alive {
-        /// How long the peer may be silent from now.
-        expires_in: Duration,
-        /// The number of its party's last change.
-        seq: u64,
-        /// Of its program's wall clock, if that is known.
-        utc_offset: Option<UtcOffset>,
-    },
-    /// To `SendSignal`.
-    Queued,
-    /// To `PollSignals`, oldest first.
-    Signals(Vec<Signal>),
-    /// To `RegisterRelay`.
-    Relay(Relay),
-    /// To `Import`.
-    Imported(ImportCounts),
-    /// To `Claim`.
-    Claimed {
-        /// The peer.
-        identity: Identity,
-        /// True if the token to issue is good; else the one that was shown is, and lasts longer
-        /// where one was to be issued.
-        is_issued: bool,
-    },
-    /// To `Revoke` and `Release`.
-    Revoked(Revoked),
-    /// To `Return`: with the parties in which a connection is to keep the peer alive.
-    Returned(Identity),
-    /// To `Reconcile` and `Refused`: what the server is to be asked now.
-    Operations(Vec<Operation>),
-    /// To a command with a request key: also what it did when it came the first time.
-    Receipt(Receipt),
-    /// To what has nothing to tell.
-    Done,
 }

@@ -10,6 +10,7 @@ mod clock_steps;
 mod command;
 mod fair_set;
 pub mod link;
+mod outcome;
 mod rate;
 mod recent;
 pub mod reconcile;
@@ -26,9 +27,11 @@ pub use byte_shares::ByteShares;
 pub use clock_steps::ClockSteps;
 pub use command::{
     Caller, Command, ConnectionId, Hold, Identity, ImportCounts, ImportMode, Membership, Now,
-    Outcome, Principal, Refusal, Revoked, Upstream, UpstreamPart,
+    Principal, Refusal, Revoked, Upstream, UpstreamPart,
 };
 pub use fair_set::{Admission, FairSet, ShareBound, ShareLimits};
+pub use outcome::{Alive, Claimed, Left, Outcome};
+pub(crate) use outcome::{CommandFor, command, outcome_of};
 pub use rate::{AddressBuckets, AddressTurns, Buckets, Rate, RetryAfter, Turns};
 pub use recent::Recent;
 pub use record::{

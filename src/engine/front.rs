@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::Engine;
 use crate::clock::Clock;
-use crate::control_plane::Call;
+use crate::control_plane::ControlPlane;
 use crate::control_plane::remote::{
     Keys, Line, Link, RemoteControlPlane, SentSignals, SetSettings, Settings, Start, Stop,
     Surroundings, ToLink, Warnings,
@@ -18,7 +18,7 @@ use crate::health::Vitals;
 /// A running remote control plane.
 pub(crate) struct Front {
     /// What answers calls.
-    pub(crate) calls: Recipient<Call>,
+    pub(crate) calls: ControlPlane,
     /// The connection to the server, but for when the next attempt comes.
     pub(crate) connection: watch::Receiver<Option<Connection>>,
     plane: Addr<RemoteControlPlane>,
@@ -59,7 +59,7 @@ impl Front {
         let plane = RemoteControlPlane::new(around, line, to_link, configured).start();
         vitals.add("remote", plane.clone().recipient());
         plane.send(Start).await.context("the control plane ended")??;
-        Ok(Self { calls: plane.clone().recipient(), connection, plane })
+        Ok(Self { calls: ControlPlane::new(plane.clone().recipient()), connection, plane })
     }
 
     /// Goes by other settings from now on.

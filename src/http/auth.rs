@@ -10,8 +10,8 @@ use lanrage_ipc::model::UtcOffset;
 
 use super::face::HttpFace;
 use super::problem::Problem;
-use crate::control_plane::{Answer, Ask, Failure};
-use crate::core::{AddressKey, Caller, ConnectionId, Identity, Principal, Refusal, TokenHash};
+use crate::control_plane::{Failure, IntoAsk};
+use crate::core::{AddressKey, Caller, ConnectionId, Identity, Principal, Refusal};
 
 /// What a header that shows nobody is answered.
 #[derive(Debug, Clone, Copy)]
@@ -80,35 +80,18 @@ pub(super) fn bearer(headers: &HeaderMap) -> Result<&[u8], Unproven> {
     if is_bearer { Ok(shown.trim_ascii_start()) } else { Err(NOT_BEARER) }
 }
 
-/// Tells whose a token is.
+/// Has the owner of a token told.
 ///
 /// # Errors
 /// When the control plane can't tell.
-pub(super) async fn authenticate(
+pub(super) async fn identify(
     face: &HttpFace,
-    hash: TokenHash,
+    request: impl IntoAsk<Identity>,
     address: AddressKey,
 ) -> Result<Shown, Problem> {
-    identify(face, Ask::Authenticate(hash), address).await
-}
-
-/// Tells whose a token is that is shown to claim its peer id, and may have ended just before.
-///
-/// # Errors
-/// When the control plane can't tell.
-pub(super) async fn authenticate_claim(
-    face: &HttpFace,
-    hash: TokenHash,
-    address: AddressKey,
-) -> Result<Shown, Problem> {
-    identify(face, Ask::AuthenticateClaim(hash), address).await
-}
-
-async fn identify(face: &HttpFace, ask: Ask, address: AddressKey) -> Result<Shown, Problem> {
     let _place = face.place(address).await;
-    match face.ask(stranger(Some(address)), ask).await {
-        Ok(Answer::Identity(identity)) => Ok(Shown(Ok(Client { identity, address }))),
-        Ok(other) => Err(Problem::unexpected(&other)),
+    match face.ask(stranger(Some(address)), request).await {
+        Ok(identity) => Ok(Shown(Ok(Client { identity, address }))),
         Err(Failure::Refused(Refusal::BadToken)) => Ok(Shown(Err(UNKNOWN))),
         Err(failure) => Err(failure.into()),
     }

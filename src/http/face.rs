@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use actix::prelude::*;
 use actix_web::HttpRequest;
 use actix_web::http::header::{HeaderMap, HeaderName};
 use lanrage_ipc::model::PeerId;
@@ -19,7 +18,7 @@ use super::refusals::{Limit, RefusalLog};
 use super::replies::{ReplyBudget, ReplyRoom};
 use crate::clock::Clock;
 use crate::config::{Auth, Http, ServerLimits};
-use crate::control_plane::{Answer, Ask, Call, Failure};
+use crate::control_plane::{Ask, ControlPlane, Failure, IntoAsk};
 use crate::core::{
     AddressBuckets, AddressKey, AddressTurns, Buckets, Caller, Rate, Recent, RetryAfter, TokenHash,
 };
@@ -63,7 +62,7 @@ pub struct HttpFace {
     pub(crate) clock: Clock,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) refusals: Arc<RefusalLog>,
-    control_plane: Recipient<Call>,
+    pub(super) control_plane: ControlPlane,
     settings: RwLock<Arc<Settings>>,
     admission: Mutex<Admission>,
     replies: ReplyBudget,
@@ -92,7 +91,7 @@ struct Admission {
 impl HttpFace {
     /// In front of a control plane. `stopping` has a reason once the server is.
     pub fn new(
-        control_plane: Recipient<Call>,
+        control_plane: ControlPlane,
         clock: Clock,
         settings: Settings,
         metrics: Arc<Metrics>,
@@ -146,22 +145,13 @@ impl HttpFace {
     ///
     /// # Errors
     /// Its failure, or that it did not answer.
-    pub(crate) async fn ask(&self, caller: Caller, ask: Ask) -> Result<Answer, Failure> {
-        let patience = self.settings().limits.shared.request_timeout;
-        self.ask_within(patience, caller, ask).await
-    }
-
-    /// As [`HttpFace::ask`], with another patience.
-    ///
-    /// # Errors
-    /// As there.
-    pub(crate) async fn ask_within(
+    pub(crate) async fn ask<T>(
         &self,
-        patience: Duration,
         caller: Caller,
-        ask: Ask,
-    ) -> Result<Answer, Failure> {
-        Call { caller, ask }.send(&self.control_plane, patience).await
+        request: impl IntoAsk<T>,
+    ) -> Result<T, Failure> {
+        let patience = self.settings().limits.shared.request_timeout;
+        self.control_plane.ask_within(patience, caller, request).await
     }
 
     /// Waits for a place to ask whose a request of an address is.
@@ -257,9 +247,8 @@ impl HttpFace {
         peer_id: Option<&PeerId>,
     ) -> Result<(), RetryAfter> {
         if let Some(peer_id) = peer_id {
-            let known =
-                self.ask(stranger(Some(address.into())), Ask::IsMember(peer_id.clone())).await;
-            if matches!(known, Ok(Answer::IsMember(true))) {
+            let is_member = |reply| Ask::IsMember(peer_id.clone(), reply);
+            if self.ask(stranger(Some(address.into())), is_member).await == Ok(true) {
                 return Ok(());
             }
         }

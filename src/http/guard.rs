@@ -13,7 +13,7 @@ use actix_web::web::Bytes;
 use actix_web::{Error, HttpMessage as _, ResponseError as _, web};
 use futures_util::stream;
 
-use super::auth::{Shown, authenticate, bearer};
+use super::auth::{Shown, bearer, identify};
 use super::cors;
 use super::face::{HttpFace, address_of};
 use super::metrics::OTHER;
@@ -22,6 +22,7 @@ use super::problem::{Problem, Reason};
 use super::refusals::Limit;
 use super::routes::{METRICS, PROBES, Route};
 use super::socket::Accepted;
+use crate::control_plane::Ask;
 use crate::core::{RetryAfter, TokenHash};
 use crate::token;
 
@@ -155,7 +156,7 @@ async fn admit_token(face: &HttpFace, token: TokenHash, address: IpAddr) -> Resu
     if !was_proven {
         face.admit_address(address).map_err(too_often)?;
     }
-    let shown = authenticate(face, token, address.into()).await?;
+    let shown = identify(face, |reply| Ask::Authenticate(token, reply), address.into()).await?;
     match (&shown.0, was_proven) {
         (Ok(_), true) | (Err(_), false) => {}
         (Ok(_), false) => {

@@ -8,7 +8,6 @@ use actix_web::{FromRequest, HttpRequest};
 use lanrage_ipc::http::{IDEMPOTENCY_KEY, IdempotencyKey};
 
 use super::problem::Problem;
-use crate::control_plane::Ask;
 use crate::core::{Command, Idempotency, RequestKey};
 
 /// What its client calls a request, if it does.
@@ -20,18 +19,14 @@ impl Once {
         self.0.is_some()
     }
 
-    /// To do a command; once, if it has a name.
-    pub(super) fn ask(self, command: Command) -> Ask {
-        match self.0 {
-            Some(key) => {
-                let key = RequestKey(key.as_str().into());
-                // The server chooses the ids of parties.
-                let names_party = !matches!(command, Command::Register { .. });
-                let idempotency = Idempotency { key, names_party, refuses_reuse: true };
-                Ask::Once(idempotency, command)
-            }
-            None => Ask::Command(command),
-        }
+    /// The idempotency key, if the client names the request.
+    pub(super) fn idempotency(self, command: &Command) -> Option<Idempotency> {
+        self.0.map(|key| Idempotency {
+            key: RequestKey(key.as_str().into()),
+            // The server chooses the ids of parties.
+            names_party: !matches!(command, Command::Register { .. }),
+            refuses_reuse: true,
+        })
     }
 }
 

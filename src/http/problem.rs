@@ -8,7 +8,7 @@ use lanrage_ipc::ErrorCode;
 use lanrage_ipc::http::{Detail, ERROR_CODE, ErrorReply, IdempotencyKey};
 use lanrage_ipc::lanrage::input::Mistake;
 
-use crate::control_plane::{Answer, Failure};
+use crate::control_plane::Failure;
 use crate::core::{Refusal, RetryAfter};
 
 /// How long to wait, in seconds, when nobody knows.
@@ -160,11 +160,6 @@ impl Problem {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
     }
 
-    /// 500: the control plane answered something else.
-    pub(super) fn unexpected(answer: &Answer) -> Self {
-        Self::internal(format_args!("unexpected answer: {answer:?}"))
-    }
-
     /// For a failure; `place` says where the peer is named that the request acts for.
     pub(super) fn of(failure: Failure, place: &str) -> Self {
         let (words, code) = (failure.to_string(), failure.code());
@@ -181,7 +176,8 @@ impl Problem {
             | Failure::Offline(_)
             | Failure::Rejected { .. }
             | Failure::TooLong { .. }
-            | Failure::NoLink(_) => Self::internal(words),
+            | Failure::NoLink(_)
+            | Failure::Mistake => Self::internal(words),
         };
         Self { code: Some(code), ..problem }
     }

@@ -21,12 +21,11 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use actix::prelude::*;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::config::Limits;
-use crate::control_plane::{Call, Connections};
+use crate::control_plane::{Connections, ControlPlane};
 use crate::logging::{LASTING, Throttle};
 
 pub use access::{Access, warn_of_missing_group};
@@ -34,7 +33,7 @@ pub use listener::serve;
 
 /// What all sessions share.
 pub struct Face {
-    control_plane: Recipient<Call>,
+    control_plane: ControlPlane,
     connections: Connections,
     /// What the program calls itself.
     program: &'static str,
@@ -68,7 +67,7 @@ impl Face {
     /// A face of `control_plane`. Its connections are numbered with those of other faces. When `stopping` gets a reason, it says goodbye and ends.
     pub fn new(
         program: &'static str,
-        control_plane: Recipient<Call>,
+        control_plane: ControlPlane,
         connections: Connections,
         clock: Clock,
         settings: Settings,

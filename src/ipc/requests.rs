@@ -14,7 +14,7 @@ use super::budget::Reserved;
 use super::errors::{SNAPSHOT_TOO_LONG, shortened};
 use super::subscriptions::{Resume, Subscriptions, name};
 use super::translate::{Told, Translator, bytes_of_parties, bytes_of_relays};
-use crate::control_plane::{Answer, Ask};
+use crate::control_plane::Query;
 use crate::events::{EventQueue, Interest, SubscriptionKey};
 
 /// What is under way.
@@ -182,8 +182,8 @@ impl Requests {
     pub(super) fn detach(&self, key: SubscriptionKey) {
         let translator = self.translator.clone();
         self.futures.push(Box::pin(async move {
-            let reply = translator.ask(Ask::Unsubscribe(key)).await;
-            Answered::new(Addressee::Nobody, reply.map(|_| Reply::EventsUnsubscribe(Done {})))
+            let ended = translator.ask(|reply| Query::Unsubscribe(key, reply)).await;
+            Answered::new(Addressee::Nobody, ended.map(|()| Reply::EventsUnsubscribe(Done {})))
         }));
     }
 
@@ -195,7 +195,8 @@ impl Requests {
             let fresh_start = Some((resume, translator.account.reserve(room).await));
             let _turn = translator.account.turn_of_user().await;
             // Nothing else would make it good.
-            while let Err(error) = translator.ask(Ask::Resume(key, interest.clone(), room)).await {
+            let fresh = |reply| Query::Resume(key, interest.clone(), room, reply);
+            while let Err(error) = translator.ask(fresh).await {
                 if error.data.code != ErrorCode::Timeout {
                     return Answered::new(Addressee::Nobody, Err(error));
                 }
@@ -231,22 +232,15 @@ async fn subscribe(
         }
         false => (None, None),
     };
-    let ask = Ask::Subscribe { key, interest: interest.clone(), queue, snapshot };
+    let subscription = Some((key, interest.clone()));
     let too_long = |error: RpcError| match error.data.code {
         ErrorCode::FrameTooLarge => error.hint(SNAPSHOT_TOO_LONG),
         _ => error,
     };
-    let reply = translator.ask(ask).await.map_err(too_long).map(|answer| {
-        Reply::EventsSubscribe(SubscribeResult {
-            subscription: name(key),
-            seq: 0,
-            snapshot: match answer {
-                Answer::Subscribed(snapshot) => Some(snapshot),
-                _ => None,
-            },
-        })
+    let subscribed = |reply| Query::Subscribe { key, interest, queue, snapshot, reply };
+    let reply = translator.ask(subscribed).await.map_err(too_long).map(|snapshot| {
+        Reply::EventsSubscribe(SubscribeResult { subscription: name(key), seq: 0, snapshot })
     });
-    let subscription = Some((key, interest));
     Answered { subscription, reserved, ..Answered::new(to, reply) }
 }
 
@@ -260,6 +254,6 @@ async fn unsubscribe(
         let rule = format!("this connection has no subscription {shown:?}");
         return Err(RpcError::invalid_params("subscription", rule));
     };
-    translator.ask(Ask::Unsubscribe(key)).await?;
+    translator.ask(|reply| Query::Unsubscribe(key, reply)).await?;
     Ok(Reply::EventsUnsubscribe(Done {}))
 }

@@ -23,8 +23,8 @@ use super::requests::{Addressee, Answered, Requests};
 use super::subscriptions::{Due, Subscriptions};
 use super::translate::{Told, Translator};
 use crate::config::Limits;
-use crate::control_plane::Ask;
-use crate::core::Command;
+use crate::control_plane::Query;
+use crate::core::command;
 use crate::events::{Delivery, EventQueue};
 use crate::os;
 
@@ -100,10 +100,10 @@ impl Session {
         }
         self.requests.abandon();
         for key in self.requests.subscribing().chain(self.subscriptions.end_all()) {
-            self.translator.ask(Ask::Unsubscribe(key)).await.ok();
+            self.translator.ask(|reply| Query::Unsubscribe(key, reply)).await.ok();
         }
         // Until it is known that the connection is gone, its peers live for ever.
-        while let Err(error) = self.translator.ask(Ask::Command(Command::Disconnect)).await {
+        while let Err(error) = self.translator.ask(command!(Disconnect)).await {
             log::warn!("{connection:?}: could not let go of its peers yet: {error}");
             if error.data.code != ErrorCode::Timeout {
                 break;

@@ -11,8 +11,8 @@ use tokio::sync::{mpsc, watch};
 use super::{Access, Face, Settings, serve};
 use crate::clock::Clock;
 use crate::config::Limits;
-use crate::control_plane::{Answer, Ask, Call, Connections, Failure};
-use crate::core::Command;
+use crate::control_plane::{Ask, Call, Connections, ControlPlane, Query};
+use crate::core::{Command, Outcome};
 use crate::events::SubscriptionKey;
 use crate::os::{self, LocalSocket};
 
@@ -31,23 +31,25 @@ impl Actor for Silent {
 }
 
 impl Handler<Call> for Silent {
-    type Result = ResponseFuture<Result<Answer, Failure>>;
+    type Result = ();
 
-    fn handle(&mut self, call: Call, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, call: Call, _: &mut Self::Context) {
         let seen = match call.ask {
-            Ask::Subscribe { key, .. } => Seen::Subscribe(key),
-            Ask::Unsubscribe(key) => Seen::Unsubscribe(key),
-            Ask::Command(Command::Disconnect) => Seen::Disconnect,
+            Ask::Query(Query::Subscribe { key, reply, .. }) => {
+                std::mem::forget(reply);
+                Seen::Subscribe(key)
+            }
+            Ask::Query(Query::Unsubscribe(key, reply)) => {
+                reply.send(Ok(()));
+                Seen::Unsubscribe(key)
+            }
+            Ask::Command(Command::Disconnect, reply) => {
+                reply.send(Ok(Outcome::Done));
+                Seen::Disconnect
+            }
             other => panic!("{other:?} was not asked for"),
         };
-        let answered = !matches!(seen, Seen::Subscribe(_));
         self.0.send(seen).expect("the test listens");
-        Box::pin(async move {
-            match answered {
-                true => Ok(Answer::Done),
-                false => std::future::pending().await,
-            }
-        })
     }
 }
 
@@ -58,7 +60,7 @@ fn seen_of(request_timeout: Duration, then: fn(&mut UnixStream)) -> Vec<Seen> {
     let path = dir.path().join("run/control.sock");
     System::new().block_on(async {
         let (sender, mut seen) = mpsc::unbounded_channel();
-        let control_plane = Silent(sender).start().recipient();
+        let control_plane = ControlPlane::new(Silent(sender).start().recipient());
         let limits = Limits { request_timeout, ..Limits::default() };
         let access = Access::Own(os::own_user());
         let settings = Settings { limits, access, socket_check: Duration::from_secs(60) };

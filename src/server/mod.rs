@@ -11,14 +11,14 @@ use std::time::Duration;
 
 use actix_web::dev::{Server as HttpServerTask, ServerHandle};
 use actix_web::web;
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use lanrage_ipc::model::Epoch;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
 use crate::config::{self, Environment, ServerArgs, ServerConfig};
-use crate::control_plane::{Answer, Ask, Call, Connections};
+use crate::control_plane::{Ask, Connections};
 use crate::core::{Caller, ConnectionId, Principal};
 use crate::engine::Engine;
 use crate::http::metrics::Metrics;
@@ -281,10 +281,7 @@ fn certificates(config: &ServerConfig) -> anyhow::Result<Option<Arc<Certificates
 }
 
 async fn epoch(engine: &Engine, caller: Caller) -> anyhow::Result<Epoch> {
-    match (Call { caller, ask: Ask::Status }).send(&engine.calls, FIRST_ANSWER).await? {
-        Answer::Status(status) => Ok(status.epoch),
-        other => bail!("a question for the status was answered by {other:?}"),
-    }
+    Ok(engine.calls.ask_within(FIRST_ANSWER, caller, Ask::Status).await?.epoch)
 }
 
 /// Listens for HTTP; also tells where, which is news where any port would do.

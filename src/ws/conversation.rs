@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::{self, BadFrame, ClientFrame, Inbound, ReqId, ServerFrame};
-use lanrage_ipc::model::{Party, PartyId, PeerId, RawJson};
+use lanrage_ipc::model::{PartyId, PeerId, RawJson};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -22,8 +22,8 @@ use super::render::{self, Rejection, Style};
 use super::requests::{Reply, summary};
 use super::session::send;
 use super::turns::{Turn, Turns};
-use crate::control_plane::{Answer, Ask, Failure, Query};
-use crate::core::{Caller, ClockSteps, Command, Principal, Refusal};
+use crate::control_plane::{Failure, IntoAsk, Query};
+use crate::core::{Caller, ClockSteps, Principal, command};
 use crate::events::Delivery;
 
 /// Signals are looked for again that often while the client has not read what it was sent.
@@ -209,10 +209,10 @@ impl Conversation {
         }
         let ended = self.hearing.borrow_mut().end_all();
         for key in ended {
-            self.ask(Ask::Unsubscribe(key)).await.ok();
+            self.ask(|reply| Query::Unsubscribe(key, reply)).await.ok();
         }
         // Until it is known that the connection is gone, its peers live for ever.
-        while let Err(failure) = self.ask(Ask::Command(Command::Disconnect)).await {
+        while let Err(failure) = self.ask(command!(Disconnect)).await {
             log::warn!("{:?}: could not let go of its peers yet: {failure}", self.line.id);
             if !matches!(failure, Failure::TimedOut(_)) {
                 break;
@@ -279,25 +279,15 @@ impl Conversation {
         }
     }
 
-    pub(super) async fn party(&self, party_id: &PartyId) -> Result<Party, Failure> {
-        match self.ask(Ask::Query(Query::Party(party_id.clone()))).await? {
-            Answer::Party(party) => Ok(party),
-            other => {
-                unexpected(&other);
-                Err(Failure::Refused(Refusal::PartyNotFound(party_id.clone())))
-            }
-        }
-    }
-
     pub(super) fn reply(&self, seq: Option<u64>, result: Value) -> Reply {
         Reply { epoch: self.face.epoch.clone(), seq, result }
     }
 
     /// Asks as the peers that the connection speaks for.
-    pub(super) async fn ask(&self, ask: Ask) -> Result<Answer, Failure> {
+    pub(super) async fn ask<T>(&self, request: impl IntoAsk<T>) -> Result<T, Failure> {
         let principal = Principal::Peers(self.peers.borrow().iter().cloned().collect());
         let (connection, address) = (self.line.id, Some(self.line.address_key()));
-        self.face.http.ask(Caller { principal, connection, address }, ask).await
+        self.face.http.ask(Caller { principal, connection, address }, request).await
     }
 
     pub(super) fn send(&self, frame: &ServerFrame) {
@@ -321,11 +311,6 @@ impl Conversation {
             Delivery::Reset(..) => {}
         }
     }
-}
-
-pub(super) fn unexpected(answer: &Answer) -> Rejection {
-    log::error!("an answer that does not belong to its request: {answer:?}");
-    mistake()
 }
 
 pub(super) fn no_random_numbers(error: getrandom::Error) -> Rejection {

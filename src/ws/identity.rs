@@ -9,11 +9,11 @@ use lanrage_ipc::event::RemovalReason;
 use lanrage_ipc::model::{Name, PartyId, PeerId, UtcOffset};
 use serde_json::json;
 
-use super::conversation::{Conversation, no_random_numbers, unexpected};
+use super::conversation::{Conversation, no_random_numbers};
 use super::render::{self, Rejection, Style};
 use super::requests::Reply;
-use crate::control_plane::{Answer, Ask, Failure};
-use crate::core::{Command, Hold, Identity, Outcome, Refusal, TokenHash};
+use crate::control_plane::{Ask, Failure};
+use crate::core::{self, Hold, Identity, Refusal, TokenHash, command};
 use crate::token::{self, Token};
 
 /// A client shall give signs of life this often at least, in milliseconds.
@@ -87,17 +87,14 @@ impl Conversation {
     async fn keep_idle(&self, identity: &Identity) -> Result<(), Rejection> {
         for party_id in identity.parties.clone() {
             let peer_id = identity.peer_id.clone();
-            self.ask(Ask::Command(Command::LetGo { party_id, peer_id })).await?;
+            self.ask(command!(LetGo { party_id, peer_id })).await?;
         }
         Ok(())
     }
 
     async fn prove(&self, token: Secret, peer_id: Option<&PeerId>) -> Result<Proof, Rejection> {
         let hash = token::hash(token.expose().as_bytes());
-        let identity = match self.ask(Ask::AuthenticateClaim(hash)).await? {
-            Answer::Identity(identity) => identity,
-            other => return Err(unexpected(&other)),
-        };
+        let identity = self.ask(|reply| Ask::AuthenticateClaim(hash, reply)).await?;
         if peer_id.is_some_and(|peer_id| *peer_id != identity.peer_id) {
             let message = "token: it does not match peer_id";
             return Err(Rejection::new(ErrorCode::PermissionDenied, message));
@@ -152,17 +149,14 @@ impl Conversation {
             false => None,
         };
         let takes_over = self.takes_over.get();
-        let command = Command::Claim {
+        let command = command!(Claim {
             peer_id,
             proof: proof.as_ref().map(|proof| proof.hash),
             issue: fresh.as_ref().map(Token::hash),
             hold: if takes_over { Hold::Alone } else { Hold::Shared },
             claim: claim.as_ref().map(token::claim_hash),
-        };
-        let (identity, is_issued) = match self.ask(Ask::Command(command)).await? {
-            Answer::Outcome(Outcome::Claimed { identity, is_issued }) => (identity, is_issued),
-            other => return Err(unexpected(&other)),
-        };
+        });
+        let core::Claimed { identity, is_issued } = self.ask(command).await?;
         self.returning.borrow_mut().remove(&identity.peer_id);
         self.peers.borrow_mut().insert(identity.peer_id.clone());
         self.face.hold(identity.peer_id.clone(), self.line.id);
@@ -235,10 +229,8 @@ impl Conversation {
     /// when it comes back: its connection is taken for its signs of life, and it hears its parties.
     async fn come_back(&self, peer_id: PeerId) -> Result<(), Rejection> {
         let taken = Refusal::PeerTaken(peer_id.clone());
-        let command = Command::Return { peer_id: peer_id.clone() };
-        let identity = match self.ask(Ask::Command(command)).await {
-            Ok(Answer::Outcome(Outcome::Returned(identity))) => identity,
-            Ok(other) => return Err(unexpected(&other)),
+        let identity = match self.ask(command!(Return { peer_id: peer_id.clone() })).await {
+            Ok(identity) => identity,
             Err(Failure::Refused(_)) => return Err(Failure::Refused(taken).into()),
             Err(failure) => return Err(failure.into()),
         };
@@ -274,8 +266,7 @@ impl Conversation {
         }
         let gone = self.hearing.borrow_mut().forget_own(&party_id, &peer_id);
         self.unsubscribe(gone).await;
-        let command = Command::LetGo { party_id, peer_id };
-        if let Err(failure) = self.ask(Ask::Command(command)).await {
+        if let Err(failure) = self.ask(command!(LetGo { party_id, peer_id })).await {
             log::debug!("{:?}: keeps a member until it closes: {failure}", self.line.id);
         }
     }

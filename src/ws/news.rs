@@ -5,10 +5,10 @@ use lanrage_ipc::event::Event;
 use lanrage_ipc::model::{Party, PartyId, PeerId};
 use tokio::time::Instant;
 
-use super::conversation::{Conversation, unexpected};
+use super::conversation::Conversation;
 use super::render::{self, Rejection};
-use crate::control_plane::{Answer, Ask, Failure};
-use crate::core::{Command, Outcome, Refusal};
+use crate::control_plane::{Failure, Query};
+use crate::core::{Refusal, command};
 use crate::events::{News, SubscriptionKey};
 
 /// What one signal counts for at least, in bytes: `PollSignals` reckons with it.
@@ -82,28 +82,21 @@ impl Conversation {
     async fn subscribe(&self, party_id: &PartyId) -> Result<(SubscriptionKey, Party), Failure> {
         let (key, interest) = self.hearing.borrow_mut().draft(party_id);
         let queue = self.hearing.borrow().queue.clone();
-        let asked =
-            self.ask(Ask::Subscribe { key, interest, queue, snapshot: Some(usize::MAX) }).await;
+        let snapshot = Some(usize::MAX);
+        let subscribe = |reply| Query::Subscribe { key, interest, queue, snapshot, reply };
+        let asked = self.ask(subscribe).await;
         if let Err(Failure::TimedOut(_)) = asked {
             // It may begin even now.
             self.unsubscribe(Some(key)).await;
         }
-        match asked? {
-            Answer::Subscribed(snapshot) => {
-                let party = snapshot.parties.into_iter().flatten().next();
-                let party = party.ok_or_else(|| Refusal::PartyNotFound(party_id.clone()))?;
-                Ok((key, party))
-            }
-            other => {
-                unexpected(&other);
-                Err(Refusal::PartyNotFound(party_id.clone()).into())
-            }
-        }
+        let party = asked?.and_then(|snapshot| snapshot.parties).into_iter().flatten().next();
+        let party = party.ok_or_else(|| Refusal::PartyNotFound(party_id.clone()))?;
+        Ok((key, party))
     }
 
     pub(super) async fn unsubscribe(&self, key: Option<SubscriptionKey>) {
         if let Some(key) = key
-            && let Err(failure) = self.ask(Ask::Unsubscribe(key)).await
+            && let Err(failure) = self.ask(|reply| Query::Unsubscribe(key, reply)).await
         {
             log::debug!("{:?}: {key:?} could not be ended: {failure}", self.line.id);
         }
@@ -209,19 +202,15 @@ impl Conversation {
             return self.fetch_signals_later(party_id.clone(), peer_id.clone());
         }
         let room = self.line.most.saturating_sub(self.line.queued()).div_ceil(2) * SIGNAL_BYTES;
-        let poll =
-            Command::PollSignals { party_id: party_id.clone(), peer_id: peer_id.clone(), room };
-        match self.ask(Ask::Command(poll)).await {
-            Ok(Answer::Outcome(Outcome::Signals(signals))) => {
+        let (party, peer) = (party_id.clone(), peer_id.clone());
+        match self.ask(command!(PollSignals { party_id: party, peer_id: peer, room })).await {
+            Ok(signals) => {
                 if !signals.is_empty() {
                     self.fetch_signals_later(party_id.clone(), peer_id.clone());
                 }
                 for signal in signals {
                     self.send(&render::signal(signal));
                 }
-            }
-            Ok(other) => {
-                unexpected(&other);
             }
             Err(failure) => log::debug!("{:?}: no signals: {failure}", self.line.id),
         }

@@ -6,10 +6,10 @@ use lanrage_ipc::lanrage::input::PeerForm;
 use lanrage_ipc::model::{Epoch, Keepalive, PartyId, PeerId, PeerInput, UtcOffset};
 use serde_json::{Value, json};
 
-use super::conversation::{Conversation, mistake, unexpected};
+use super::conversation::{Conversation, mistake};
 use super::render::{self, Rejection};
-use crate::control_plane::{Answer, Ask, Query};
-use crate::core::{Command, Idempotency, Outcome, Receipt, RequestKey};
+use crate::control_plane::{Ask, Query};
+use crate::core::{Alive, Command, Idempotency, Receipt, RequestKey, command};
 use crate::random_id::random_party_id;
 
 /// What an `ack` tells.
@@ -41,8 +41,8 @@ impl Conversation {
                 let peer_id = host.peer_id.clone();
                 let id = party_id.clone();
                 let command = Command::Register { party_id: id, name, host, keepalive, utc_offset };
-                let ask = once(command, req_id, names_party);
-                self.enter(ask, party_id, peer_id).await
+                let key = idempotency(req_id, names_party);
+                self.enter(command, key, party_id, peer_id).await
             }
             ClientFrame::JoinParty { party_id, peer } => {
                 let (peer, utc_offset) = self.introduce(peer).await?;
@@ -50,12 +50,12 @@ impl Conversation {
                 let peer_id = peer.peer_id.clone();
                 let id = party_id.clone();
                 let command = Command::Join { party_id: id, peer, keepalive, utc_offset };
-                self.enter(once(command, req_id, true), party_id, peer_id).await
+                self.enter(command, idempotency(req_id, true), party_id, peer_id).await
             }
             ClientFrame::LeaveParty { party_id, peer_id } => {
                 let command =
                     Command::Leave { party_id: party_id.clone(), peer_id: peer_id.clone() };
-                let left = self.command(once(command, req_id, true)).await;
+                let left = self.command(command, idempotency(req_id, true)).await;
                 if left.is_err() {
                     self.let_go(party_id.clone(), peer_id.clone()).await;
                 }
@@ -67,12 +67,12 @@ impl Conversation {
             ClientFrame::UpdatePeer { party_id, peer } => {
                 let utc_offset = self.offset(&peer);
                 let command = Command::Update { party_id, peer: peer.info, utc_offset };
-                self.command(once(command, req_id, true)).await
+                self.command(command, idempotency(req_id, true)).await
             }
             ClientFrame::Heartbeat { party_id, peer_id } => self.heartbeat(party_id, peer_id).await,
             ClientFrame::Signal { party_id, from_peer_id: from, to_peer_id: to, signal_data } => {
                 let command = Command::SendSignal { party_id, from, to, data: signal_data };
-                self.command(once(command, req_id, true)).await
+                self.command(command, idempotency(req_id, true)).await
             }
             ClientFrame::Sync { party_id, .. } => self.sync(&party_id).await,
             ClientFrame::ListRelays { region } => {
@@ -82,35 +82,32 @@ impl Conversation {
                 }
                 // Until the reply waits among the connection's frames, which have a bound.
                 let _room = self.face.http.reserve_relays(self.line.address_key()).await?;
-                match self.ask(Ask::Query(Query::Relays(region))).await? {
-                    Answer::Relays(relays) => Ok(self.reply(None, json!({"relays": relays}))),
-                    other => Err(unexpected(&other)),
-                }
+                let relays = self.ask(|reply| Query::Relays(region, reply)).await?;
+                Ok(self.reply(None, json!({"relays": relays})))
             }
         }
     }
 
     /// Does something for one of the connection's peers.
-    async fn command(&self, ask: Ask) -> Result<Reply, Rejection> {
-        match self.ask(ask).await? {
-            Answer::Outcome(Outcome::Receipt(Receipt { epoch, seq, done })) => {
-                Ok(Reply { epoch, seq: Some(seq), result: render::result(&done) })
-            }
-            // Only an ack tells it, and who wants one says which request it is.
-            Answer::Outcome(_) => Ok(self.reply(None, json!({}))),
-            other => Err(unexpected(&other)),
-        }
+    async fn command(
+        &self,
+        command: Command,
+        key: Option<Idempotency>,
+    ) -> Result<Reply, Rejection> {
+        let Some(key) = key else {
+            // Only an ack tells the outcome, and only a request with a name gets one.
+            self.ask(|reply| Ask::Command(command, reply)).await?;
+            return Ok(self.reply(None, json!({})));
+        };
+        let Receipt { epoch, seq, done } = self.ask(command.once(key)).await?;
+        Ok(Reply { epoch, seq: Some(seq), result: render::result(&done) })
     }
 
     /// Takes a sign of life.
     async fn heartbeat(&self, party_id: PartyId, peer_id: PeerId) -> Result<Reply, Rejection> {
-        let command = Command::Heartbeat { party_id: party_id.clone(), peer_id: peer_id.clone() };
-        let (expires_in, seq, utc_offset) = match self.ask(Ask::Command(command)).await? {
-            Answer::Outcome(Outcome::Alive { expires_in, seq, utc_offset }) => {
-                (expires_in, seq, utc_offset)
-            }
-            other => return Err(unexpected(&other)),
-        };
+        let (party, peer) = (party_id.clone(), peer_id.clone());
+        let heartbeat = command!(Heartbeat { party_id: party, peer_id: peer });
+        let Alive { expires_in, seq, utc_offset } = self.ask(heartbeat).await?;
         if !self.hearing.borrow().hears(&party_id) {
             // A LANrage client that came back: it says nothing else of its parties, nor of its
             // wall clock.
@@ -124,11 +121,12 @@ impl Conversation {
     /// Registers a party or joins one; the answer is the whole party.
     async fn enter(
         &self,
-        ask: Ask,
+        command: Command,
+        key: Option<Idempotency>,
         party_id: PartyId,
         peer_id: PeerId,
     ) -> Result<Reply, Rejection> {
-        let reply = self.command(ask).await?;
+        let reply = self.command(command, key).await?;
         // Of a request that came again the first answer counts, also where the server had chosen
         // the id.
         let first = reply.result.get("party_id").and_then(Value::as_str);
@@ -158,7 +156,7 @@ impl Conversation {
     }
 
     async fn sync(&self, party_id: &PartyId) -> Result<Reply, Rejection> {
-        let party = self.party(party_id).await?;
+        let party = self.ask(|reply| Query::Party(party_id.clone(), reply)).await?;
         let own: Vec<PeerId> = {
             let peers = self.peers.borrow();
             party.peers.keys().filter(|id| peers.contains(*id)).cloned().collect()
@@ -172,15 +170,10 @@ impl Conversation {
     }
 }
 
-/// Asks for a command; once, if the client names the request.
-fn once(command: Command, req_id: Option<&ReqId>, names_party: bool) -> Ask {
-    match req_id {
-        Some(req_id) => {
-            let key = RequestKey(req_id.key().into());
-            Ask::Once(Idempotency { key, names_party, refuses_reuse: false }, command)
-        }
-        None => Ask::Command(command),
-    }
+/// Idempotency key of a request that its client names.
+fn idempotency(req_id: Option<&ReqId>, names_party: bool) -> Option<Idempotency> {
+    let key = RequestKey(req_id?.key().into());
+    Some(Idempotency { key, names_party, refuses_reuse: false })
 }
 
 /// What a frame is, for the log: nothing in it that is secret or long.

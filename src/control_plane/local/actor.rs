@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::dev::{MessageResponse, OneshotSender};
 use actix::prelude::*;
 use jiff::Timestamp;
 use lanrage_ipc::model::{Connection, ConnectionState};
@@ -14,11 +13,11 @@ use tokio::sync::oneshot;
 
 use super::bounds::BoundsReached;
 use super::messages::{SetRules, Stop};
-use super::waiting::{Pending, Read, ReplyTo, Waiting, is_cleaning_up};
+use super::waiting::{Pending, Read, Waiting, is_cleaning_up};
 use crate::clock::Clock;
 use crate::control_plane::ending::Ending;
 use crate::control_plane::outbox::Outbox;
-use crate::control_plane::{Answer, Ask, Call, Counters, Failure, Standing};
+use crate::control_plane::{Ask, Call, Counters, Failure, Query, Reply, Standing};
 use crate::core::Registry;
 use crate::discovery::{Announce, AnnounceAll, Discover};
 use crate::events::{Bulletin, Publish};
@@ -118,79 +117,74 @@ impl LocalControlPlane {
         }
     }
 
-    pub(super) fn take_in(&mut self, call: Call, reply: ReplyTo, ctx: &mut Context<Self>) {
-        let Call { caller, ask } = call;
+    pub(super) fn take_in(&mut self, Call { caller, ask }: Call, ctx: &mut Context<Self>) {
+        if self.stopping.is_some() {
+            // The caller gets `Failure::Stopping` as the reply is dropped.
+            return;
+        }
         let must = is_cleaning_up(&ask);
         let client = caller.payer();
         let client = client.as_ref();
+        let now = self.clock.now();
         match ask {
-            _ if self.stopping.is_some() => answer(reply, Err(Failure::Stopping)),
-            Ask::Command(command) => {
-                let applied = self.registry.apply(command, caller, self.clock.now());
+            Ask::Command(command, reply) => {
+                let applied = self.registry.apply(command, caller, now);
                 self.applied(applied, must, client, reply, ctx);
             }
-            Ask::Once(key, command) => {
-                let applied = self.registry.apply_once(key, command, caller, self.clock.now());
+            Ask::Once(key, command, reply) => {
+                let applied = self.registry.apply_once(key, command, caller, now);
                 self.applied(applied, must, client, reply, ctx);
+            }
+            Ask::Defer(key, command, reply) => {
+                let applied = self.registry.defer(key, command, caller, now);
+                self.applied(applied, must, client, reply, ctx);
+            }
+            Ask::Check(command, reply) => {
+                let checked = self.registry.check(&command, caller, now);
+                reply.send(checked.map_err(Failure::from));
             }
             // A token that is not durable yet was told to nobody.
-            Ask::Authenticate(hash) => {
-                let identity = self.registry.authenticate(&hash, self.clock.now());
-                answer(reply, identity.map(Answer::Identity).map_err(Failure::from));
+            Ask::Authenticate(hash, reply) => {
+                reply.send(self.registry.authenticate(&hash, now).map_err(Failure::from));
             }
-            Ask::AuthenticateClaim(hash) => {
-                let identity = self.registry.authenticate_claim(&hash, self.clock.now());
-                answer(reply, identity.map(Answer::Identity).map_err(Failure::from));
+            Ask::AuthenticateClaim(hash, reply) => {
+                reply.send(self.registry.authenticate_claim(&hash, now).map_err(Failure::from));
             }
-            Ask::IsMember(peer_id) => {
-                answer(reply, Ok(Answer::IsMember(self.registry.is_in_a_party(&peer_id))));
+            Ask::IsMember(peer_id, reply) => {
+                reply.send(Ok(self.registry.is_in_a_party(&peer_id)));
             }
             // Subscribing and unsubscribing keep their order, too, and what happens meanwhile.
-            ask @ (Ask::Query(_)
-            | Ask::Subscribe { .. }
-            | Ask::Resume(..)
-            | Ask::Unsubscribe(_)
-            | Ask::ConnectionChanged(_)) => {
-                if let Ask::ConnectionChanged(standing) = &ask {
+            Ask::Query(mut query) => {
+                if let Query::ConnectionChanged(standing, _) = &query {
                     self.standing = standing.clone();
                 }
-                let (result, bulletin) = self.read(&ask);
+                let bulletin = self.read(&mut query);
                 if self.waiting.is_empty() {
                     self.publish(bulletin.into_iter().collect(), ctx);
-                    answer(reply, result);
-                } else if !must && !self.waiting.has_room(client, self.clock.elapsed()) {
-                    answer(reply, Err(self.overloaded(client)));
+                    query.reply().release();
+                } else if !must && !self.waiting.has_room(client, now.elapsed) {
+                    query.reply().refuse(self.overloaded(client));
                 } else {
-                    let read = Read { caller, ask, answer: result, bulletin, reply };
+                    let read = Read { caller, query, bulletin };
                     self.waiting.push(client, Waiting::Read(Box::new(read)));
                 }
             }
-            Ask::Status => answer(reply, Ok(Answer::Status(self.status()))),
-            Ask::Defer(key, command) => {
-                let applied = self.registry.defer(key, command, caller, self.clock.now());
-                self.applied(applied, must, client, reply, ctx);
+            Ask::Status(reply) => reply.send(Ok(self.status())),
+            Ask::Upstream(part, reply) => reply.send(Ok(self.registry.upstream(&part))),
+            Ask::Connection(reply) => reply.send(Ok(self.connection())),
+            Ask::SetServer(_, reply) | Ask::Retry(reply) => {
+                reply.send(Err(Failure::NoLink("this program is a control server itself")));
             }
-            Ask::Check(command) => {
-                let checked = self.registry.check(&command, caller, self.clock.now());
-                answer(reply, checked.map(|()| Answer::Done).map_err(Failure::from));
-            }
-            Ask::Upstream(part) => {
-                answer(reply, Ok(Answer::Upstream(self.registry.upstream(&part))));
-            }
-            Ask::Connection => answer(reply, Ok(Answer::Connection(self.connection()))),
-            Ask::SetServer(_) | Ask::Retry => {
-                let words = "this program is a control server itself";
-                answer(reply, Err(Failure::NoLink(words)));
-            }
-            Ask::Discover => match &self.to.announcer {
+            Ask::Discover(reply) => match &self.to.announcer {
                 Some(announcer) => forward(announcer.discover.send(Discover), reply, |found| {
-                    found.map(Answer::Discovered).map_err(|e| Failure::Discovery(e.to_string()))
+                    found.map_err(|error| Failure::Discovery(error.to_string()))
                 }),
-                None => answer(reply, Ok(Answer::Discovered(Arc::default()))),
+                None => reply.send(Ok(Arc::default())),
             },
-            Ask::Backup(path) => forward(self.to.archive.send(BackUp { path }), reply, |copy| {
-                copy.map(Answer::BackedUp).map_err(Failure::from)
-            }),
+            Ask::Backup(path, reply) => {
+                let copying = self.to.archive.send(BackUp { path });
+                forward(copying, reply, |copied| copied.map_err(Failure::from));
+            }
         }
     }
 
@@ -200,23 +194,17 @@ impl LocalControlPlane {
     }
 }
 
-/// Nobody waits for an answer whose connection has closed.
-pub(super) fn answer(reply: ReplyTo, result: Result<Answer, Failure>) {
-    reply.send(result).ok();
-}
-
 /// Has another actor answer.
-fn forward<M>(
+fn forward<M, T: 'static>(
     request: actix::dev::RecipientRequest<M>,
-    reply: ReplyTo,
-    translate: impl FnOnce(M::Result) -> Result<Answer, Failure> + 'static,
+    reply: Reply<T>,
+    translate: impl FnOnce(M::Result) -> Result<T, Failure> + 'static,
 ) where
     M: Message + Send + 'static,
     M::Result: Send,
 {
     actix::spawn(async move {
-        let result = request.await.map_err(|_| Failure::Stopping).and_then(translate);
-        answer(reply, result);
+        reply.send(request.await.map_err(|_| Failure::Stopping).and_then(translate));
     });
 }
 
@@ -231,34 +219,11 @@ impl Actor for LocalControlPlane {
 
 crate::answers_ping!(LocalControlPlane);
 
-/// The answer to a call, once it may leave. It is dropped when its caller gives up, which shows.
-pub struct Answered(oneshot::Receiver<Result<Answer, Failure>>);
-
-impl MessageResponse<LocalControlPlane, Call> for Answered {
-    fn handle(
-        self,
-        _: &mut Context<LocalControlPlane>,
-        caller: Option<OneshotSender<Result<Answer, Failure>>>,
-    ) {
-        let Some(mut caller) = caller else { return };
-        actix::spawn(async move {
-            tokio::select! {
-                answer = self.0 => {
-                    caller.send(answer.unwrap_or(Err(Failure::Stopping))).ok();
-                }
-                () = caller.closed() => {}
-            }
-        });
-    }
-}
-
 impl Handler<Call> for LocalControlPlane {
-    type Result = Answered;
+    type Result = ();
 
-    fn handle(&mut self, call: Call, ctx: &mut Self::Context) -> Self::Result {
-        let (reply, answered) = oneshot::channel();
-        self.take_in(call, reply, ctx);
-        Answered(answered)
+    fn handle(&mut self, call: Call, ctx: &mut Self::Context) {
+        self.take_in(call, ctx);
     }
 }
 

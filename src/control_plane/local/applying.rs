@@ -6,9 +6,8 @@ use std::time::Duration;
 use actix::prelude::*;
 
 use super::LocalControlPlane;
-use super::actor::answer;
-use super::waiting::{Changed, ReplyTo, Unchanged, Waiting};
-use crate::control_plane::{Answer, Failure};
+use super::waiting::{Changed, Unchanged, Waiting};
+use crate::control_plane::{Failure, Reply};
 use crate::core::{Applied, Change, Effect, Outcome, Payer, Refusal, Seen};
 use crate::events::Bulletin;
 
@@ -35,7 +34,7 @@ impl LocalControlPlane {
         applied: Result<Applied, Refusal>,
         must: bool,
         client: Option<&Payer>,
-        reply: ReplyTo,
+        mut reply: Reply<Outcome>,
         ctx: &mut Context<Self>,
     ) {
         let applied = match applied {
@@ -52,24 +51,22 @@ impl LocalControlPlane {
         if applied.changes.is_empty() {
             applied.ended.iter().for_each(|ended| self.to.ending.end(ended));
             self.publish(applied.events.into_iter().map(Bulletin::Tell).collect(), ctx);
-            let shows_state = shows_state(&applied.outcome);
-            let answered = Ok(Answer::Outcome(applied.outcome));
-            return match shows_state {
-                true => self.answer_in_turn(answered, applied.effect, client, reply),
-                false => answer(reply, answered),
+            return match shows_state(&applied.outcome) {
+                true => self.answer_in_turn(Ok(applied.outcome), applied.effect, client, reply),
+                false => reply.send(Ok(applied.outcome)),
             };
         }
         if !must && !self.waiting.has_room(client, self.clock.elapsed()) {
             self.take_back(applied.effect, applied.changes);
-            return answer(reply, Err(self.overloaded(client)));
+            return reply.send(Err(self.overloaded(client)));
         }
+        reply.hold(Ok(applied.outcome));
         let changed = Changed {
             announcements: self.announcements(&applied.events),
             changes: applied.changes,
             effect: applied.effect,
             ended: applied.ended,
             events: applied.events,
-            outcome: applied.outcome,
             reply,
         };
         self.waiting.push(client, Waiting::Changed(Box::new(changed)));
@@ -79,18 +76,19 @@ impl LocalControlPlane {
     /// Answers what changed nothing, after all that waits.
     fn answer_in_turn(
         &mut self,
-        result: Result<Answer, Failure>,
+        outcome: Result<Outcome, Failure>,
         effect: Option<Effect>,
         client: Option<&Payer>,
-        reply: ReplyTo,
+        mut reply: Reply<Outcome>,
     ) {
         if self.waiting.is_empty() {
-            answer(reply, result);
+            reply.send(outcome);
         } else if !self.waiting.has_room(client, self.clock.elapsed()) {
             self.take_back(effect, Vec::new());
-            answer(reply, Err(self.overloaded(client)));
+            reply.send(Err(self.overloaded(client)));
         } else {
-            let unchanged = Unchanged { answer: result, effect, reply };
+            reply.hold(outcome);
+            let unchanged = Unchanged { reply, effect };
             self.waiting.push(client, Waiting::Unchanged(Box::new(unchanged)));
         }
     }
@@ -111,7 +109,7 @@ fn shows_state(outcome: &Outcome) -> bool {
         Outcome::Party(_)
             | Outcome::Peer(_)
             | Outcome::Relay(_)
-            | Outcome::Claimed { .. }
+            | Outcome::Claimed(_)
             | Outcome::Returned(_)
             | Outcome::Receipt(_)
     )

@@ -3,9 +3,8 @@
 use actix::prelude::*;
 
 use super::LocalControlPlane;
-use super::actor::answer;
 use super::waiting::Waiting;
-use crate::control_plane::{Answer, Call, Failure};
+use crate::control_plane::{Ask, Call, Failure};
 use crate::core::{Change, Seen, Write};
 use crate::events::Bulletin;
 use crate::store::{Commit, Committed};
@@ -55,9 +54,9 @@ impl LocalControlPlane {
     }
 
     /// Tells and answers calls that waited, in order.
-    fn release(&mut self, calls: Vec<Waiting>, ctx: &mut Context<Self>) {
-        let (mut bulletins, mut changes, mut answers) = (Vec::new(), Vec::new(), Vec::new());
-        for call in calls {
+    fn release(&mut self, mut calls: Vec<Waiting>, ctx: &mut Context<Self>) {
+        let (mut bulletins, mut changes) = (Vec::new(), Vec::new());
+        for call in &mut calls {
             match call {
                 Waiting::Changed(changed) => {
                     self.counters.count(&changed.events);
@@ -67,24 +66,16 @@ impl LocalControlPlane {
                             self.to.outbox.note(intent.party_id.clone());
                         }
                     }
-                    bulletins.extend(changed.events.into_iter().map(Bulletin::Tell));
-                    changes.extend(changed.announcements);
-                    answers.push((changed.reply, Ok(Answer::Outcome(changed.outcome))));
+                    bulletins.extend(changed.events.drain(..).map(Bulletin::Tell));
+                    changes.append(&mut changed.announcements);
                 }
-                Waiting::Unchanged(unchanged) => {
-                    answers.push((unchanged.reply, unchanged.answer));
-                }
-                Waiting::Read(read) => {
-                    bulletins.extend(read.bulletin);
-                    answers.push((read.reply, read.answer));
-                }
+                Waiting::Unchanged(_) => {}
+                Waiting::Read(read) => bulletins.extend(read.bulletin.take()),
             }
         }
         self.publish(bulletins, ctx);
         self.announce(changes, ctx);
-        for (reply, result) in answers {
-            answer(reply, result);
-        }
+        calls.iter_mut().for_each(|call| call.reply().release());
     }
 
     /// Undoes all that waits, and says so.
@@ -108,10 +99,10 @@ impl LocalControlPlane {
             }
         }
         for reply in refused.into_iter().rev() {
-            answer(reply, Err(Failure::Store(words.clone())));
+            reply.send(Err(Failure::Store(words.clone())));
         }
         for read in reads.into_iter().rev() {
-            self.take_in(Call { caller: read.caller, ask: read.ask }, read.reply, ctx);
+            self.take_in(Call { caller: read.caller, ask: Ask::Query(read.query) }, ctx);
         }
     }
 

@@ -5,76 +5,72 @@ use lanrage_ipc::params::Topic;
 use lanrage_ipc::results::StoreStatus;
 
 use super::LocalControlPlane;
-use crate::control_plane::{Answer, Ask, Failure, Query, Status};
+use crate::control_plane::{Failure, Page, Query, Status};
 use crate::core::{Filter, Refusal};
 use crate::events::{Bulletin, Interest};
 
 impl LocalControlPlane {
-    /// What is asked for, and what the hub is to do about it once it may be answered.
-    pub(super) fn read(&self, ask: &Ask) -> (Result<Answer, Failure>, Option<Bulletin>) {
-        match ask {
-            Ask::Query(query) => (self.query(query), None),
-            Ask::Subscribe { key, interest, queue, snapshot } => match self.party_of(interest) {
-                Ok(()) => {
-                    let answer = match *snapshot {
-                        Some(room) => self.bounded_snapshot(interest, room),
-                        None => Ok(Answer::Done),
-                    };
-                    let attach = Bulletin::Attach(*key, interest.clone(), queue.clone());
-                    let attach = answer.is_ok().then_some(attach);
-                    (answer, attach)
-                }
-                Err(failure) => (Err(failure), None),
-            },
-            Ask::Resume(key, interest, room) => {
-                let has_parties = self.least_bytes(interest) <= *room;
-                let snapshot = self.snapshot(interest, has_parties);
-                (Ok(Answer::Done), Some(Bulletin::Resume(*key, snapshot)))
-            }
-            Ask::Unsubscribe(key) => (Ok(Answer::Done), Some(Bulletin::Detach(*key))),
-            Ask::ConnectionChanged(standing) => {
-                let event = Event::ConnectionChanged(standing.at(self.clock.elapsed()));
-                (Ok(Answer::Done), Some(Bulletin::Tell(event)))
-            }
-            _ => (Ok(Answer::Done), None),
-        }
-    }
-
-    fn query(&self, query: &Query) -> Result<Answer, Failure> {
+    /// Holds the answer in the reply, and returns the task of the hub once it may be sent.
+    pub(super) fn read(&self, query: &mut Query) -> Option<Bulletin> {
         let now = self.clock.now();
-        Ok(match query {
-            Query::Party(id) => Answer::Party(self.registry.party(id, now)?),
-            Query::Peer(party_id, peer_id) => {
-                Answer::Peer(self.registry.peer(party_id, peer_id, now)?)
+        match query {
+            Query::Party(id, reply) => {
+                reply.hold(self.registry.party(id, now).map_err(Failure::from));
             }
-            Query::Parties { after, limit, room } => {
+            Query::Peer(party_id, peer_id, reply) => {
+                reply.hold(self.registry.peer(party_id, peer_id, now).map_err(Failure::from));
+            }
+            Query::Parties { after, limit, room, reply } => {
                 let (parties, more) = self.registry.page(after.as_deref(), *limit, *room, now);
-                Answer::Parties { parties, more }
+                reply.hold(Ok(Page { parties, more }));
             }
-            Query::AllParties { room } => {
-                let filter = Filter::default();
-                within(self.registry.least_bytes(&filter), *room)?;
-                let parties = self.registry.parties(&filter, None, now).collect();
-                Answer::Parties { parties, more: false }
+            Query::AllParties(room, reply) => {
+                let all = Filter::default();
+                let fits = within(self.registry.least_bytes(&all), *room);
+                reply.hold(fits.map(|()| self.registry.parties(&all, None, now).collect()));
             }
-            Query::Relays(region) => Answer::Relays(self.registry.relays(region.as_ref())),
-        })
-    }
-
-    /// Whether the party is there that somebody is interested in.
-    fn party_of(&self, interest: &Interest) -> Result<(), Failure> {
-        match &interest.party_id {
-            Some(id) if !self.registry.has_party(id) => {
-                Err(Refusal::PartyNotFound(id.clone()).into())
+            Query::Relays(region, reply) => {
+                reply.hold(Ok(self.registry.relays(region.as_ref())));
             }
-            _ => Ok(()),
+            Query::Subscribe { key, interest, queue, snapshot, reply } => {
+                let start = self.start_of(interest, *snapshot);
+                let attach = Bulletin::Attach(*key, interest.clone(), queue.clone());
+                let attach = start.is_ok().then_some(attach);
+                reply.hold(start);
+                return attach;
+            }
+            Query::Resume(key, interest, room, reply) => {
+                reply.hold(Ok(()));
+                let has_parties = self.least_bytes(interest) <= *room;
+                return Some(Bulletin::Resume(*key, self.snapshot(interest, has_parties)));
+            }
+            Query::Unsubscribe(key, reply) => {
+                reply.hold(Ok(()));
+                return Some(Bulletin::Detach(*key));
+            }
+            Query::ConnectionChanged(standing, reply) => {
+                reply.hold(Ok(()));
+                return Some(Bulletin::Tell(Event::ConnectionChanged(standing.at(now.elapsed))));
+            }
         }
+        None
     }
 
-    /// The state as far as it is of interest, if it may fit.
-    fn bounded_snapshot(&self, interest: &Interest, room: usize) -> Result<Answer, Failure> {
+    /// Checks an interest. Returns the state that its events start from, where that is wanted.
+    ///
+    /// # Errors
+    /// [`Refusal::PartyNotFound`]; [`Failure::TooLong`] for a state that can't fit into the room.
+    fn start_of(
+        &self,
+        interest: &Interest,
+        snapshot: Option<usize>,
+    ) -> Result<Option<Snapshot>, Failure> {
+        if let Some(id) = interest.party_id.as_ref().filter(|id| !self.registry.has_party(id)) {
+            return Err(Refusal::PartyNotFound(id.clone()).into());
+        }
+        let Some(room) = snapshot else { return Ok(None) };
         within(self.least_bytes(interest), room)?;
-        Ok(Answer::Subscribed(self.snapshot(interest, true)))
+        Ok(Some(self.snapshot(interest, true)))
     }
 
     /// Lower bound of a snapshot's JSON, in bytes.

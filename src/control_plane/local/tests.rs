@@ -4,17 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use lanrage_ipc::model::{Address, Keepalive, NatType, PeerInput, Relay};
+use lanrage_ipc::model::{Address, Keepalive, NatType, Party, Peer, PeerInput, Relay};
 use lanrage_ipc::results::StoreStatus;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::waiting::{Pending, Unchanged, Waiting};
+use super::waiting::{Pending, Read, Waiting};
 use super::{Collaborators, LocalControlPlane};
 use crate::clock::Clock;
-use crate::control_plane::{Answer, Ask, Call, Failure, Query, Status};
+use crate::control_plane::{Ask, ControlPlane, Failure, IntoAsk, Query, Reply, Status};
 use crate::core::{
-    Caller, ClaimHash, Command, ConnectionId, Outcome, Principal, Registry, Rules, Shares, User,
+    Caller, ClaimHash, CommandFor, ConnectionId, Hold, Principal, Registry, Rules, Shares, User,
+    command,
 };
 use crate::events::Publish;
 use crate::store::{BackUp, BackupError, Commit, Committed, StoreError};
@@ -55,7 +56,7 @@ impl Handler<Publish> for Disk {
 }
 
 struct Plane {
-    plane: Addr<LocalControlPlane>,
+    plane: ControlPlane,
     gate: watch::Sender<bool>,
 }
 
@@ -106,16 +107,16 @@ fn host(port: u16) -> PeerInput {
     }
 }
 
-fn update(port: u16) -> Ask {
+fn update(port: u16) -> CommandFor<Peer> {
     let party_id = "lan".parse().unwrap();
-    Ask::Command(Command::Update { party_id, peer: host(port), utc_offset: None })
+    command!(Update { party_id, peer: host(port), utc_offset: None })
 }
 
-fn read() -> Ask {
-    Ask::Query(Query::Party("lan".parse().unwrap()))
+fn read() -> impl IntoAsk<Party> {
+    |reply| Query::Party("lan".parse().unwrap(), reply)
 }
 
-fn is_overload(answer: &Result<Answer, Failure>) -> bool {
+fn is_overload<T>(answer: &Result<T, Failure>) -> bool {
     matches!(answer, Err(Failure::Store(words)) if words.contains("too many"))
 }
 
@@ -141,53 +142,59 @@ impl Plane {
             recovery: None,
         };
         let plane = LocalControlPlane::new(registry, Clock::start(), to, HOUR, status).start();
-        let plane = Self { plane, gate };
-        let party = Command::Register {
+        let plane = Self { plane: ControlPlane::new(plane.recipient()), gate };
+        let party = command!(Register {
             party_id: "lan".parse().unwrap(),
             name: "lan".parse().unwrap(),
             host: host(1),
             keepalive: Keepalive::Manual,
             utc_offset: None,
-        };
-        plane.ask(Ask::Command(party)).await.expect("a party");
+        });
+        plane.ask(party).await.expect("a party");
         plane.gate.send(false).unwrap();
         plane
     }
 
-    async fn ask(&self, ask: Ask) -> Result<Answer, Failure> {
-        self.plane.send(Call { caller: caller(), ask }).await.expect("an actor")
+    async fn ask<T>(&self, request: impl IntoAsk<T>) -> Result<T, Failure> {
+        self.plane.ask(caller(), request).await
     }
 
     /// Asks, and does not wait.
-    fn spawn(&self, ask: Ask) -> JoinHandle<Result<Answer, Failure>> {
-        self.spawn_as(caller(), ask)
+    fn spawn<T: 'static>(
+        &self,
+        request: impl IntoAsk<T> + 'static,
+    ) -> JoinHandle<Result<T, Failure>> {
+        self.spawn_as(caller(), request)
     }
 
-    fn spawn_as(&self, caller: Caller, ask: Ask) -> JoinHandle<Result<Answer, Failure>> {
-        let request = self.plane.send(Call { caller, ask });
-        actix::spawn(async move { request.await.expect("an actor") })
+    fn spawn_as<T: 'static>(
+        &self,
+        caller: Caller,
+        request: impl IntoAsk<T> + 'static,
+    ) -> JoinHandle<Result<T, Failure>> {
+        actix::spawn(self.plane.ask(caller, request))
     }
 
     async fn status(&self) -> Status {
-        match self.ask(Ask::Status).await {
-            Ok(Answer::Status(status)) => status,
-            other => panic!("{other:?}"),
-        }
+        self.ask(Ask::Status).await.expect("a status")
     }
 
     /// Asks until something is refused because too much waits.
-    async fn fill(&self, ask: impl Fn(u16) -> Ask) -> Vec<JoinHandle<Result<Answer, Failure>>> {
-        self.fill_as(&caller(), ask).await
+    async fn fill<T: 'static, R: IntoAsk<T> + 'static>(
+        &self,
+        request: impl Fn(u16) -> R,
+    ) -> Vec<JoinHandle<Result<T, Failure>>> {
+        self.fill_as(&caller(), request).await
     }
 
-    async fn fill_as(
+    async fn fill_as<T: 'static, R: IntoAsk<T> + 'static>(
         &self,
         caller: &Caller,
-        ask: impl Fn(u16) -> Ask,
-    ) -> Vec<JoinHandle<Result<Answer, Failure>>> {
+        request: impl Fn(u16) -> R,
+    ) -> Vec<JoinHandle<Result<T, Failure>>> {
         let mut asked = Vec::new();
         for port in 2..40_000 {
-            asked.push(self.spawn_as(caller.clone(), ask(port)));
+            asked.push(self.spawn_as(caller.clone(), request(port)));
             if port % 1000 == 0 {
                 // Calls are taken in in order.
                 self.status().await;
@@ -213,14 +220,13 @@ async fn a_disk_that_hangs_holds_so_many_changes_and_no_more() {
     assert_eq!(plane.status().await.store.pending, waiting);
     // Signs of life wait for no disk, and a connection that closes can't be refused.
     let (party_id, peer_id) = ("lan".parse().unwrap(), "host".parse().unwrap());
-    let alive = plane.ask(Ask::Command(Command::Heartbeat { party_id, peer_id })).await;
-    assert!(matches!(alive, Ok(Answer::Outcome(Outcome::Alive { .. }))), "{alive:?}");
-    plane.ask(Ask::Command(Command::Disconnect)).await.expect("a closed connection");
+    plane.ask(command!(Heartbeat { party_id, peer_id })).await.expect("a sign of life");
+    plane.ask(command!(Disconnect)).await.expect("a closed connection");
     plane.gate.send(true).unwrap();
     let mut last = None;
     for (port, asked) in (2..).zip(asked) {
         match asked.await.expect("a task") {
-            Ok(Answer::Outcome(Outcome::Peer(peer))) => {
+            Ok(peer) => {
                 assert_eq!(peer.info, host(port));
                 last = Some(port);
             }
@@ -228,13 +234,8 @@ async fn a_disk_that_hangs_holds_so_many_changes_and_no_more() {
         }
     }
     // What was refused was not done.
-    match plane.ask(read()).await {
-        Ok(Answer::Party(party)) => {
-            let shown = &party.peers[&host(1).peer_id];
-            assert_eq!(Some(shown.info.public_port), last);
-        }
-        other => panic!("{other:?}"),
-    }
+    let party = plane.ask(read()).await.expect("a party");
+    assert_eq!(Some(party.peers[&host(1).peer_id].info.public_port), last);
     plane.ask(update(1)).await.expect("room again");
 }
 
@@ -250,8 +251,7 @@ async fn one_client_leaves_room_for_others() {
     plane.status().await;
     plane.gate.send(true).unwrap();
     changed.await.expect("a task").expect("a change");
-    let party = other.await.expect("a task");
-    assert!(matches!(party, Ok(Answer::Party(_))), "{party:?}");
+    other.await.expect("a task").expect("a party");
     drop(readers);
 }
 
@@ -269,10 +269,8 @@ async fn readers_that_gave_up_take_no_place() {
     assert!(plane.status().await.store.pending < 10);
     plane.gate.send(true).unwrap();
     changed.await.expect("a task").expect("a change");
-    match patient.await.expect("a task") {
-        Ok(Answer::Party(party)) => assert_eq!(party.peers[&host(1).peer_id].info, host(2)),
-        other => panic!("{other:?}"),
-    }
+    let party = patient.await.expect("a task").expect("a party");
+    assert_eq!(party.peers[&host(1).peer_id].info, host(2));
 }
 
 #[test]
@@ -288,10 +286,12 @@ fn large_answers_take_more_room() {
     let mut pending = Pending::default();
     let mut readers = Vec::new();
     while pending.has_room(None, Duration::ZERO) {
-        let (reply, reader) = tokio::sync::oneshot::channel();
+        let (mut reply, reader) = Reply::channel();
         readers.push(reader);
-        let answer = Ok(Answer::Relays(vec![relay.clone(); 10_000]));
-        pending.push(None, Waiting::Unchanged(Box::new(Unchanged { answer, effect: None, reply })));
+        reply.hold(Ok(vec![relay.clone(); 10_000]));
+        let query = Query::Relays(None, reply);
+        let read = Read { caller: caller(), query, bulletin: None };
+        pending.push(None, Waiting::Read(Box::new(read)));
     }
     assert_eq!(readers.len(), 27, "10,000 rows of half a kibibyte each, in 128 MiB");
     readers.pop();
@@ -304,31 +304,18 @@ fn large_answers_take_more_room() {
 #[actix::test]
 async fn a_claim_that_was_refused_for_its_commit_holds_nothing() {
     let plane = Plane::stalled().await;
-    let claim = |connection| Call {
-        caller: Caller {
-            principal: Principal::Peers([].into()),
-            connection: ConnectionId(connection),
-            address: None,
-        },
-        ask: Ask::Command(Command::Claim {
-            peer_id: "x".parse().unwrap(),
-            proof: None,
-            issue: None,
-            hold: crate::core::Hold::Shared,
-            claim: Some(ClaimHash([1; 32])),
-        }),
+    let claim = |connection, claim| {
+        let (principal, address) = (Principal::Peers([].into()), None);
+        let caller = Caller { principal, connection: ConnectionId(connection), address };
+        let (peer_id, hold) = ("x".parse().unwrap(), Hold::Shared);
+        plane.plane.ask(caller, command!(Claim { peer_id, proof: None, issue: None, hold, claim }))
     };
     let asked = plane.fill(update).await;
-    let refused = plane.plane.send(claim(2)).await.expect("an actor");
+    let refused = claim(2, Some(ClaimHash([1; 32]))).await;
     assert!(is_overload(&refused), "{refused:?}");
     plane.gate.send(true).unwrap();
     for asked in asked {
         asked.await.expect("a task").ok();
     }
-    let mut other = claim(3);
-    if let Ask::Command(Command::Claim { claim, .. }) = &mut other.ask {
-        *claim = None;
-    }
-    let claimed = plane.plane.send(other).await.expect("an actor");
-    claimed.expect("nobody has the id");
+    claim(3, None).await.expect("nobody has the id");
 }

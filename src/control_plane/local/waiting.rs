@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use lanrage_ipc::event::{Event, Snapshot};
 use lanrage_ipc::model::{Party, PartyId};
-use tokio::sync::oneshot;
 
-use crate::control_plane::{Answer, Ask, Failure};
+use crate::control_plane::ask::AnyReply;
+use crate::control_plane::{Ask, Query, Reply};
 use crate::core::{Caller, Change, Command, Effect, Ended, Outcome, Payer, Write};
 use crate::events::Bulletin;
 
@@ -25,9 +25,6 @@ const CLIENTS: usize = 4;
 /// Pause between two searches of a full queue for calls whose callers gave up.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
-/// Where an answer goes. Nobody may be there to hear it any more.
-pub(super) type ReplyTo = oneshot::Sender<Result<Answer, Failure>>;
-
 /// A call that was taken in, in the order of calls.
 pub(super) enum Waiting {
     /// It changed something.
@@ -38,29 +35,23 @@ pub(super) enum Waiting {
     Read(Box<Read>),
 }
 
-/// A reading whose answer is that of its place in the order of calls.
+/// A query whose answer is that of its place in the order of calls.
 pub(super) struct Read {
-    /// Who asks.
+    /// Its caller.
     pub(super) caller: Caller,
-    /// To be asked again if what came before is undone.
-    pub(super) ask: Ask,
-    /// The answer, if all before it becomes durable.
-    pub(super) answer: Result<Answer, Failure>,
-    /// What the hub is to do with the answer.
+    /// Its reply holds the answer; it is asked again if what came before is undone.
+    pub(super) query: Query,
+    /// Task of the hub once the answer is sent.
     pub(super) bulletin: Option<Bulletin>,
-    /// Where it goes.
-    pub(super) reply: ReplyTo,
 }
 
 /// A command that changed nothing durable. Should what came before it be undone, it is refused: to
 /// do it then could change something, for a connection that has closed meanwhile.
 pub(super) struct Unchanged {
-    /// The answer, if all before it becomes durable.
-    pub(super) answer: Result<Answer, Failure>,
+    /// Holds the answer, if all before it becomes durable.
+    pub(super) reply: Reply<Outcome>,
     /// To be taken back if it is refused.
     pub(super) effect: Option<Effect>,
-    /// Where it goes.
-    pub(super) reply: ReplyTo,
 }
 
 /// What a command did.
@@ -72,8 +63,8 @@ pub(super) struct Changed {
     pub(super) ended: Vec<Ended>,
     /// The parties it touched, as they are after it.
     pub(super) announcements: Vec<(PartyId, Option<Arc<Party>>)>,
-    pub(super) outcome: Outcome,
-    pub(super) reply: ReplyTo,
+    /// Holds the outcome.
+    pub(super) reply: Reply<Outcome>,
 }
 
 /// Calls that wait, and the memory that they hold.
@@ -204,7 +195,7 @@ impl Pending {
     fn sweep(&mut self) {
         let committing = self.committing.unwrap_or_default();
         let mut dropped = 0;
-        for (at, (client, call)) in std::mem::take(&mut self.calls).into_iter().enumerate() {
+        for (at, (client, mut call)) in std::mem::take(&mut self.calls).into_iter().enumerate() {
             if call.is_abandoned() {
                 self.discount(client, call.weight());
                 dropped += usize::from(at < committing);
@@ -219,13 +210,23 @@ impl Pending {
 }
 
 impl Waiting {
-    /// True for a call that has no effect yet, and whose caller has given up.
-    fn is_abandoned(&self) -> bool {
+    /// The reply that holds the answer.
+    pub(super) fn reply(&mut self) -> &mut dyn AnyReply {
         match self {
-            Self::Changed(_) => false,
-            Self::Unchanged(unchanged) => unchanged.effect.is_none() && unchanged.reply.is_closed(),
-            Self::Read(read) => read.bulletin.is_none() && read.reply.is_closed(),
+            Self::Changed(changed) => &mut changed.reply,
+            Self::Unchanged(unchanged) => &mut unchanged.reply,
+            Self::Read(read) => read.query.reply(),
         }
+    }
+
+    /// True for a call that has no effect yet, and whose caller has given up.
+    fn is_abandoned(&mut self) -> bool {
+        let has_effect = match self {
+            Self::Changed(_) => true,
+            Self::Unchanged(unchanged) => unchanged.effect.is_some(),
+            Self::Read(read) => read.bulletin.is_some(),
+        };
+        !has_effect && self.reply().is_closed()
     }
 
     /// About how many bytes it holds.
@@ -236,15 +237,15 @@ impl Waiting {
                 let parties = changed.announcements.iter().filter_map(|(_, party)| party.as_ref());
                 let parties = parties.map(|party| party_weight(party)).sum::<usize>();
                 let rows = ROW * changed.changes.len();
-                rows + events + parties + outcome_weight(&changed.outcome)
+                rows + events + parties + outcome_weight(&changed.reply)
             }
-            Self::Unchanged(unchanged) => answer_weight(&unchanged.answer),
+            Self::Unchanged(unchanged) => outcome_weight(&unchanged.reply),
             Self::Read(read) => {
                 let told = match &read.bulletin {
                     Some(Bulletin::Resume(_, snapshot)) => snapshot_weight(snapshot),
                     _ => ROW,
                 };
-                told + answer_weight(&read.answer)
+                told + answer_weight(&read.query)
             }
         }
     }
@@ -263,9 +264,9 @@ fn event_weight(event: &Event) -> usize {
     }
 }
 
-fn outcome_weight(outcome: &Outcome) -> usize {
-    match outcome {
-        Outcome::Party(party) => party_weight(party),
+fn outcome_weight(reply: &Reply<Outcome>) -> usize {
+    match reply.held() {
+        Some(Outcome::Party(party)) => party_weight(party),
         _ => ROW,
     }
 }
@@ -275,27 +276,30 @@ fn snapshot_weight(snapshot: &Snapshot) -> usize {
     ROW + parties + ROW * snapshot.relays.iter().flatten().count()
 }
 
-fn answer_weight(answer: &Result<Answer, Failure>) -> usize {
-    match answer {
-        Ok(Answer::Outcome(outcome)) => outcome_weight(outcome),
-        Ok(Answer::Party(party)) => party_weight(party),
-        Ok(Answer::Parties { parties, .. }) => {
-            ROW + parties.iter().map(party_weight).sum::<usize>()
+/// Weight of the answer that a query's reply holds.
+fn answer_weight(query: &Query) -> usize {
+    let parties_weight = |parties: &[Party]| ROW + parties.iter().map(party_weight).sum::<usize>();
+    let weight = match query {
+        Query::Party(_, reply) => reply.held().map(party_weight),
+        Query::Parties { reply, .. } => reply.held().map(|page| parties_weight(&page.parties)),
+        Query::AllParties(_, reply) => reply.held().map(|parties| parties_weight(parties)),
+        Query::Relays(_, reply) => reply.held().map(|relays| ROW * (1 + relays.len())),
+        Query::Subscribe { reply, .. } => {
+            reply.held().and_then(Option::as_ref).map(snapshot_weight)
         }
-        Ok(Answer::Relays(relays)) => ROW * (1 + relays.len()),
-        Ok(Answer::Subscribed(snapshot)) => snapshot_weight(snapshot),
-        _ => ROW,
-    }
+        _ => None,
+    };
+    weight.unwrap_or(ROW)
 }
 
 /// True for what is done also when no more calls may wait: the number of members, connections and
 /// subscriptions bounds it, and refusing it would leave them in memory.
 pub(super) fn is_cleaning_up(ask: &Ask) -> bool {
     match ask {
-        Ask::Command(command) => {
+        Ask::Command(command, _) => {
             matches!(command, Command::Disconnect | Command::Expire | Command::LetGo { .. })
         }
-        Ask::Unsubscribe(_) | Ask::ConnectionChanged(_) => true,
+        Ask::Query(Query::Unsubscribe(..) | Query::ConnectionChanged(..)) => true,
         _ => false,
     }
 }

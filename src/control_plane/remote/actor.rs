@@ -6,14 +6,16 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use actix::prelude::*;
-use lanrage_ipc::model::PartyId;
+use lanrage_ipc::model::{Connection, PartyId};
 use tokio::sync::Notify;
 
 use super::link::{Farewell, Head, Line, Retry, Settings, Tune};
 use super::mutation::Request;
-use super::session::{Surroundings, unexpected};
-use crate::control_plane::{Answer, Ask, Call, Failure};
-use crate::core::{Caller, Command, ConnectionId, ServerKey, Upstream, UpstreamPart};
+use super::session::Surroundings;
+use crate::control_plane::{Ask, Call, Failure, IntoAsk, Query};
+use crate::core::{
+    Caller, Command, ConnectionId, Outcome, ServerKey, Upstream, UpstreamPart, command,
+};
 use crate::server_url::ServerUrl;
 
 /// Calls that may wait in the mailbox before their senders do.
@@ -85,60 +87,66 @@ impl RemoteControlPlane {
 }
 
 impl Desk {
-    async fn answer(self: Rc<Self>, call: Call) -> Result<Answer, Failure> {
-        let Call { caller, ask } = call;
+    async fn answer(self: Rc<Self>, Call { caller, ask }: Call) {
         match ask {
-            Ask::Command(Command::Disconnect) => {
+            Ask::Command(command, reply) => reply.send(self.command(caller, command).await),
+            Ask::Query(Query::Relays(region, reply)) => {
+                reply.send(self.list_relays(caller, region).await);
+            }
+            Ask::SetServer(url, reply) => reply.send(self.set_server(url).await),
+            Ask::Retry(reply) => reply.send(self.retry().await),
+            ask => drop(self.around.local.forward(Call { caller, ask }).await),
+        }
+    }
+
+    async fn command(
+        self: &Rc<Self>,
+        caller: Caller,
+        command: Command,
+    ) -> Result<Outcome, Failure> {
+        match command {
+            Command::Disconnect => {
                 // What it asked for may still keep a peer alive through it.
                 self.quiet(caller.connection).await;
-                self.registry(caller, Ask::Command(Command::Disconnect)).await
+                self.apply(caller, Command::Disconnect).await
             }
-            Ask::Command(command @ Command::RegisterRelay { .. }) => {
-                self.register_relay(caller, command).await
+            command @ Command::RegisterRelay { .. } => self.register_relay(caller, command).await,
+            Command::Release { peer_id } if self.follows.get() => {
+                self.release(caller, peer_id).await.map(Outcome::Revoked)
             }
-            Ask::Command(Command::Release { peer_id }) if self.follows.get() => {
-                self.release(caller, peer_id).await
-            }
-            Ask::Command(command) if self.follows.get() => {
+            command if self.follows.get() => {
                 let _busy = self.enter(caller.connection);
                 match Request::of(&caller, &command, &self.around.keys) {
                     Some(request) => {
                         self.in_turn(&request.party_id.clone(), self.mutate(request)).await
                     }
-                    None => self.registry(caller, Ask::Command(command)).await,
+                    None => self.apply(caller, command).await,
                 }
             }
-            Ask::Query(crate::control_plane::Query::Relays(region)) => {
-                self.list_relays(caller, region).await
-            }
-            Ask::SetServer(url) => self.set_server(url).await,
-            Ask::Retry => {
-                tell(&self.link.retry, || Retry).await?;
-                self.connection().await
-            }
-            ask => self.registry(caller, ask).await,
+            command => self.apply(caller, command).await,
         }
     }
 
-    /// Has the registry answer, whose patience is that of who asks.
-    pub(super) async fn registry(&self, caller: Caller, ask: Ask) -> Result<Answer, Failure> {
-        let answer = self.around.local.send(Call { caller, ask }).await;
-        answer.unwrap_or(Err(Failure::Stopping))
+    async fn retry(&self) -> Result<Connection, Failure> {
+        tell(&self.link.retry, || Retry).await?;
+        self.connection().await
+    }
+
+    /// Has the registry do a command.
+    pub(super) async fn apply(&self, caller: Caller, command: Command) -> Result<Outcome, Failure> {
+        self.around.local.ask(caller, |reply| Ask::Command(command, reply)).await
     }
 
     /// Has the registry answer the program itself.
-    pub(super) async fn itself(&self, ask: Ask) -> Result<Answer, Failure> {
-        self.registry(self.around.itself.clone(), ask).await
+    pub(super) async fn itself<T>(&self, ask: impl IntoAsk<T>) -> Result<T, Failure> {
+        self.around.local.ask(self.around.itself.clone(), ask).await
     }
 
     pub(super) async fn upstream(&self, part: UpstreamPart) -> Result<Upstream, Failure> {
-        match self.itself(Ask::Upstream(part)).await? {
-            Answer::Upstream(upstream) => Ok(upstream),
-            other => Err(unexpected(&other)),
-        }
+        self.itself(|reply| Ask::Upstream(part, reply)).await
     }
 
-    pub(super) async fn connection(&self) -> Result<Answer, Failure> {
+    pub(super) async fn connection(&self) -> Result<Connection, Failure> {
         self.itself(Ask::Connection).await
     }
 
@@ -169,13 +177,13 @@ impl Desk {
         let server = if known.configured == configured { known.server } else { configured.clone() };
         let url = server.as_ref().and_then(|key| ServerUrl::kept(&key.0).ok());
         self.follows.set(server.is_some());
-        self.itself(Ask::Command(Command::Follow { server, configured })).await?;
+        self.itself(command!(Follow { server, configured })).await?;
         tell(&self.link.head, || Head(url.clone())).await
     }
 
     /// Switches to another server, or to none. What was decided is kept before anything is done;
     /// then the old server is told that this machine's peers leave.
-    async fn set_server(&self, url: Option<ServerUrl>) -> Result<Answer, Failure> {
+    async fn set_server(&self, url: Option<ServerUrl>) -> Result<Connection, Failure> {
         let _turn = self.switching.lock().await;
         let before = self.upstream(UpstreamPart::All).await?;
         let server = url.as_ref().map(ServerUrl::key);
@@ -187,8 +195,8 @@ impl Desk {
             session.turn_deaf();
         }
         let follows = server.is_some();
-        let follow = Command::Follow { server, configured: self.configured.clone() };
-        if let Err(failure) = self.itself(Ask::Command(follow)).await {
+        let follow = command!(Follow { server, configured: self.configured.clone() });
+        if let Err(failure) = self.itself(follow).await {
             // Nothing was changed; what was not heard meanwhile comes with another connection.
             let known = before.choice.server.and_then(|key| ServerUrl::kept(&key.0).ok());
             tell(&self.link.head, || Head(known.clone())).await?;
@@ -265,11 +273,11 @@ impl Actor for RemoteControlPlane {
 crate::answers_ping!(RemoteControlPlane);
 
 impl Handler<Call> for RemoteControlPlane {
-    type Result = ResponseFuture<Result<Answer, Failure>>;
+    type Result = ();
 
-    fn handle(&mut self, call: Call, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, call: Call, _: &mut Self::Context) {
         // What is a registry's own is asked at once, so that it keeps its place.
-        Box::pin(self.desk.clone().answer(call))
+        actix::spawn(self.desk.clone().answer(call));
     }
 }
 

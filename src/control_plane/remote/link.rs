@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use super::session::{Session, Surroundings};
 use super::transport::{self, Incoming, Loss, Target, Wire, words};
-use crate::control_plane::{Ask, Call, Standing};
+use crate::control_plane::{Query, Standing};
 use crate::core::link::{self, Input, LinkId, Output};
 use crate::server_url::ServerUrl;
 
@@ -298,7 +298,8 @@ impl Link {
         self.told.send_replace(Some(standing.connection.clone()));
         let caller = self.around.itself.clone();
         // It is queued here and now: one state comes after the other.
-        let told = self.around.local.send(Call { caller, ask: Ask::ConnectionChanged(standing) });
+        let changed = |reply| Query::ConnectionChanged(standing, reply);
+        let told = self.around.local.ask(caller, changed);
         actix::spawn(async move {
             if told.await.is_err() {
                 log::debug!("nobody wants to know of the connection any more");

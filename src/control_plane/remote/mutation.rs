@@ -9,10 +9,10 @@ use lanrage_ipc::model::{ConnectionState, Origin, PartyId, PeerId};
 
 use super::actor::Desk;
 use super::frames;
-use super::session::{Acked, Keys, Lane, Passing, Session, Trouble, unexpected};
-use crate::control_plane::{Answer, Ask, Failure, Query};
+use super::session::{Acked, Keys, Lane, Passing, Session, Trouble};
+use crate::control_plane::{Ask, Failure, Query};
 use crate::core::reconcile::{InFlight, Passage};
-use crate::core::{Caller, Command, Outcome, Refusal, RequestKey, UpstreamPart};
+use crate::core::{Caller, Command, Left, Outcome, Refusal, RequestKey, UpstreamPart, command};
 
 /// Where the party of a command lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,11 +66,6 @@ impl Request {
     fn enters(&self) -> bool {
         matches!(self.command, Command::Register { .. } | Command::Join { .. })
     }
-
-    /// As it is asked of the registry.
-    fn into_ask(self) -> (Caller, Ask) {
-        (self.caller, Ask::Command(self.command))
-    }
 }
 
 /// Result of a leave on the server.
@@ -84,8 +79,9 @@ impl Desk {
     ///
     /// # Errors
     /// The [`Failure`] of the server or of the registry.
-    pub(super) async fn mutate(self: &Rc<Self>, request: Request) -> Result<Answer, Failure> {
-        self.registry(request.caller.clone(), Ask::Check(request.command.clone())).await?;
+    pub(super) async fn mutate(self: &Rc<Self>, request: Request) -> Result<Outcome, Failure> {
+        let (caller, command) = (request.caller.clone(), request.command.clone());
+        self.around.local.ask(caller, |reply| Ask::Check(command, reply)).await?;
         let home = self.home(&request.party_id).await?;
         let (request, home) = self.renamed(request, home).await?;
         let server_first = match (&request.command, home) {
@@ -121,7 +117,7 @@ impl Desk {
         session: &Rc<Session>,
         request: Request,
         home: Home,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Outcome, Failure> {
         match self.ask_server(session, &request).await {
             Ok((acked, passing)) => {
                 if request.enters()
@@ -141,10 +137,7 @@ impl Desk {
             }
             Err(Trouble::Refused { code, message }) => {
                 match self.is_over(session, &request.command, code).await {
-                    true => {
-                        let (caller, ask) = request.into_ask();
-                        self.registry(caller, ask).await
-                    }
+                    true => self.apply(request.caller, request.command).await,
                     false => Err(Failure::Rejected { code, message }),
                 }
             }
@@ -180,8 +173,14 @@ impl Desk {
         if passing.as_ref().is_none_or(Passing::is_told) {
             return None;
         }
-        let known = self.itself(Ask::Query(Query::Peer(party_id.clone(), peer_id.clone()))).await;
-        matches!(known, Err(Failure::Refused(_))).then(|| session.untold(party_id))
+        self.lacks(party_id, peer_id).await.then(|| session.untold(party_id))
+    }
+
+    /// True if a peer is not in a party here.
+    async fn lacks(&self, party_id: &PartyId, peer_id: &PeerId) -> bool {
+        let (party_id, peer_id) = (party_id.clone(), peer_id.clone());
+        let known = self.itself(|reply| Query::Peer(party_id, peer_id, reply)).await;
+        matches!(known, Err(Failure::Refused(_)))
     }
 
     /// Refuses an entry that the server confirmed. A peer that was no member before leaves again.
@@ -190,10 +189,8 @@ impl Desk {
         session: &Rc<Session>,
         request: &Request,
         refusal: Refusal,
-    ) -> Result<Answer, Failure> {
-        let (party_id, peer_id) = (request.party_id.clone(), request.peer_id.clone());
-        let known = self.itself(Ask::Query(Query::Peer(party_id, peer_id))).await;
-        if matches!(known, Err(Failure::Refused(_))) {
+    ) -> Result<Outcome, Failure> {
+        if self.lacks(&request.party_id, &request.peer_id).await {
             self.withdraw(session, request).await?;
         }
         Err(refusal.into())
@@ -207,9 +204,9 @@ impl Desk {
         request: &Request,
     ) -> Result<(), Failure> {
         let (party_id, peer_id) = (request.party_id.clone(), request.peer_id.clone());
-        let withdraw = Command::Withdraw { party_id: party_id.clone(), peer_id: peer_id.clone() };
+        let withdraw = command!(Withdraw { party_id: party_id.clone(), peer_id: peer_id.clone() });
         if !session.is_online() {
-            return self.itself(Ask::Command(withdraw)).await.map(drop);
+            return self.itself(withdraw).await;
         }
         let (desk, session, key) = (self.clone(), session.clone(), self.around.keys.next());
         actix::spawn(async move {
@@ -219,7 +216,7 @@ impl Desk {
                 Ok(_) => session.has_left(&party, &peer).await,
                 Err(Trouble::Refused { .. }) => {}
                 Err(Trouble::Lost) => {
-                    if let Err(failure) = desk.itself(Ask::Command(withdraw)).await {
+                    if let Err(failure) = desk.itself(withdraw).await {
                         log::warn!("party {party}: {peer} may stay in it: {failure}");
                     }
                 }
@@ -229,19 +226,18 @@ impl Desk {
     }
 
     /// Answers with a party that somebody has entered.
-    async fn show(&self, caller: Caller, party_id: PartyId) -> Result<Answer, Failure> {
-        match self.registry(caller, Ask::Query(Query::Party(party_id))).await? {
-            Answer::Party(party) => Ok(Answer::Outcome(Outcome::Party(party))),
-            other => Err(unexpected(&other)),
-        }
+    async fn show(&self, caller: Caller, party_id: PartyId) -> Result<Outcome, Failure> {
+        self.around
+            .local
+            .ask(caller, |reply| Query::Party(party_id, reply))
+            .await
+            .map(Outcome::Party)
     }
 
     async fn home(&self, party_id: &PartyId) -> Result<Home, Failure> {
-        let itself = self.around.itself.clone();
-        match self.registry(itself, Ask::Query(Query::Party(party_id.clone()))).await {
-            Ok(Answer::Party(party)) if party.origin == Origin::Remote => Ok(Home::There),
-            Ok(Answer::Party(_)) => Ok(Home::Here),
-            Ok(other) => Err(unexpected(&other)),
+        match self.itself(|reply| Query::Party(party_id.clone(), reply)).await {
+            Ok(party) if party.origin == Origin::Remote => Ok(Home::There),
+            Ok(_) => Ok(Home::Here),
             Err(Failure::Refused(Refusal::PartyNotFound(_))) => Ok(Home::Unknown),
             Err(failure) => Err(failure),
         }
@@ -271,7 +267,7 @@ impl Desk {
         session: &Rc<Session>,
         Request { caller, command, .. }: Request,
         acked: Acked,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Outcome, Failure> {
         match command {
             Command::Register { party_id, host: peer, .. }
             | Command::Join { party_id, peer, .. } => {
@@ -284,27 +280,25 @@ impl Desk {
                 let left = acked.result.read::<LeaveResult>();
                 let party_deleted = left.is_ok_and(|left| left.status == "party_deleted");
                 let leave = Command::Leave { party_id: party_id.clone(), peer_id: peer_id.clone() };
-                let left = self.registry(caller, Ask::Command(leave)).await;
+                let left = self.apply(caller, leave).await;
                 session.has_left(&party_id, &peer_id).await;
                 match left {
                     // The server may have told it before it answered.
-                    Ok(_) | Err(Failure::Refused(_)) => {
-                        Ok(Answer::Outcome(Outcome::Left { party_deleted }))
-                    }
+                    Ok(_) | Err(Failure::Refused(_)) => Ok(Outcome::Left(Left { party_deleted })),
                     Err(failure) => Err(failure),
                 }
             }
             Command::Update { party_id, peer, utc_offset } => {
                 session.confirmed(&party_id, &peer);
                 let update = Command::Update { party_id, peer, utc_offset };
-                self.registry(caller, Ask::Command(update)).await
+                self.apply(caller, update).await
             }
             Command::Heartbeat { party_id, peer_id } => {
                 session.seen(party_id.clone(), acked).await;
                 let heartbeat = Command::Heartbeat { party_id, peer_id };
-                self.registry(caller, Ask::Command(heartbeat)).await
+                self.apply(caller, heartbeat).await
             }
-            _ => Ok(Answer::Outcome(Outcome::Queued)),
+            _ => Ok(Outcome::Queued),
         }
     }
 
@@ -330,28 +324,28 @@ impl Desk {
         &self,
         Request { caller, command, key, .. }: Request,
         home: Home,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Outcome, Failure> {
         match (&command, home) {
             (Command::SendSignal { party_id, to, .. }, Home::There) => {
                 let memberships = self.upstream(UpstreamPart::Peer(to.clone())).await?.memberships;
                 let is_ours = memberships.iter().any(|member| member.party_id == *party_id);
                 match is_ours {
-                    true => self.registry(caller, Ask::Command(command)).await,
+                    true => self.apply(caller, command).await,
                     false => Err(self.offline(&format!("peer {to} is on another machine")).await),
                 }
             }
-            (Command::SendSignal { .. }, _) => self.registry(caller, Ask::Command(command)).await,
+            (Command::SendSignal { .. }, _) => self.apply(caller, command).await,
             (Command::Join { party_id, .. }, Home::Unknown) => {
                 Err(self.offline(&format!("party {party_id} is not known here")).await)
             }
-            _ => self.registry(caller, Ask::Defer(key, command)).await,
+            _ => self.around.local.ask(caller, |reply| Ask::Defer(key, command, reply)).await,
         }
     }
 
     /// For what takes the server.
     async fn offline(&self, what: &str) -> Failure {
         let (mut why, mut last_error) = ("can't be reached now", None);
-        if let Ok(Answer::Connection(connection)) = self.connection().await {
+        if let Ok(connection) = self.connection().await {
             last_error = connection.last_error;
             if connection.state == ConnectionState::AuthFailed {
                 why = "does not let this daemon in";

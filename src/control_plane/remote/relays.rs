@@ -12,8 +12,8 @@ use tokio::time::Instant;
 use super::actor::Desk;
 use super::session::{Lane, Session, Trouble};
 use super::transport::words;
-use crate::control_plane::{Answer, Ask, Failure, Query};
-use crate::core::{Caller, Command};
+use crate::control_plane::{Ask, Failure, Query};
+use crate::core::{Caller, Command, Outcome};
 
 /// Relays of the server that are kept: as many as a server has by default.
 const MOST_RELAYS: usize = 1024;
@@ -33,18 +33,19 @@ impl Desk {
         self: &Rc<Self>,
         caller: Caller,
         command: Command,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Outcome, Failure> {
         if let Some(session) = self.line.online()
             && let Some(relay) = announcement(&command)
         {
-            self.registry(caller.clone(), Ask::Check(command.clone())).await?;
+            let command = command.clone();
+            self.around.local.ask(caller.clone(), |reply| Ask::Check(command, reply)).await?;
             let announced =
                 session.in_time(Instant::now(), session.announce(relay, caller.user())).await;
             if let Some(Err(Trouble::Refused { code, message })) = announced {
                 return Err(Failure::Rejected { code, message });
             }
         }
-        self.registry(caller, Ask::Command(command)).await
+        self.apply(caller, command).await
     }
 
     /// The relays that the server has, as far as it is known; and this machine's own while it
@@ -53,7 +54,7 @@ impl Desk {
         self: &Rc<Self>,
         caller: Caller,
         region: Option<Name>,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Vec<Relay>, Failure> {
         let session = self.line.online();
         let is_online = session.is_some();
         // Whoever else asks meanwhile sees what comes of the same question.
@@ -62,15 +63,16 @@ impl Desk {
             tokio::time::timeout(PATIENCE, asked).await.ok();
         }
         let told = self.relays.borrow().clone();
-        let here = self.registry(caller, Ask::Query(Query::Relays(region.clone()))).await?;
-        let (Some(mut relays), Answer::Relays(here)) = (told, &here) else { return Ok(here) };
+        let of_region = region.clone();
+        let here = self.around.local.ask(caller, |reply| Query::Relays(of_region, reply)).await?;
+        let Some(mut relays) = told else { return Ok(here) };
         if !is_online {
             relays.retain(|relay| here.iter().all(|own| own.relay_id != relay.relay_id));
-            relays.extend(here.iter().cloned());
+            relays.extend(here);
         }
         relays.retain(|relay| region.as_ref().is_none_or(|region| relay.region == *region));
         relays.sort_by(|a, b| (&a.region, &a.relay_id).cmp(&(&b.region, &b.relay_id)));
-        Ok(Answer::Relays(relays))
+        Ok(relays)
     }
 
     async fn ask_for_relays(self: Rc<Self>, session: Rc<Session>) {

@@ -8,9 +8,8 @@ use tokio::time::Instant;
 
 use super::actor::Desk;
 use super::mutation::Request;
-use super::session::unexpected;
-use crate::control_plane::{Answer, Ask, Failure};
-use crate::core::{Caller, Command, Outcome, Proof, Revoked, UpstreamPart};
+use crate::control_plane::{Ask, Failure};
+use crate::core::{Caller, Command, Proof, Revoked, UpstreamPart, command};
 
 impl Desk {
     /// Releases a peer: on the server as far as it can be reached, and here in any case. While the
@@ -20,10 +19,10 @@ impl Desk {
         self: &Rc<Self>,
         caller: Caller,
         peer_id: PeerId,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Revoked, Failure> {
         let begun = Instant::now();
         let release = Command::Release { peer_id: peer_id.clone() };
-        self.registry(caller.clone(), Ask::Check(release.clone())).await?;
+        self.around.local.ask(caller.clone(), |reply| Ask::Check(release, reply)).await?;
         let upstream = self.upstream(UpstreamPart::Peer(peer_id.clone())).await?;
         // At once: a server that is silent is waited for once.
         let leaves = upstream.memberships.into_iter().filter_map(|membership| {
@@ -50,13 +49,8 @@ impl Desk {
             }
             _ => 0,
         };
-        match self.registry(caller, Ask::Command(release)).await? {
-            Answer::Outcome(Outcome::Revoked(here)) => {
-                let tokens = here.tokens.saturating_add(usize::try_from(revoked).unwrap_or(0));
-                let parties = here.parties + left;
-                Ok(Answer::Outcome(Outcome::Revoked(Revoked { tokens, parties, ..here })))
-            }
-            other => Err(unexpected(&other)),
-        }
+        let here = self.around.local.ask(caller, command!(Release { peer_id })).await?;
+        let tokens = here.tokens.saturating_add(usize::try_from(revoked).unwrap_or(0));
+        Ok(Revoked { tokens, parties: here.parties + left, ..here })
     }
 }

@@ -6,6 +6,7 @@ use super::Registry;
 use super::changes::Applied;
 use super::transaction::Transaction;
 use crate::core::command::{Caller, Command, Now, Outcome, Refusal};
+use crate::core::outcome::Left;
 use crate::core::record::{Deed, Owner, RequestKey};
 
 impl Registry {
@@ -83,7 +84,7 @@ impl Transaction<'_> {
         match (deed, before) {
             (Deed::Register, _) => self.intend(&party_id, &peer_id, Deed::Register, key),
             (Deed::Leave, _) => {
-                if matches!(outcome, Outcome::Left { party_deleted: true }) {
+                if matches!(outcome, Outcome::Left(Left { party_deleted: true })) {
                     self.forget_entries(&party_id);
                 }
             }

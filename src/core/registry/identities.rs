@@ -10,6 +10,7 @@ use super::tokens::{Token, signed};
 use super::transaction::Transaction;
 use super::{Keeper, Member, Registry};
 use crate::core::command::{Command, Hold, Identity, Now, Outcome, Principal, Refusal, Revoked};
+use crate::core::outcome::Claimed;
 use crate::core::record::{ClaimHash, MemberRecord, Owner, TokenHash, TokenRecord};
 
 impl Registry {
@@ -219,7 +220,7 @@ impl Transaction<'_> {
         self.end_returned(&peer_id);
         let shown = shown.filter(|_| is_live).map(|token| token.ends);
         let identity = self.registry.identity(&peer_id, issued.or(shown), now);
-        Ok(Outcome::Claimed { identity, is_issued: issue.is_some() })
+        Ok(Outcome::Claimed(Claimed { identity, is_issued: issue.is_some() }))
     }
 
     /// Decides how a peer gets a token. Where it has as many as it may, or the table has no room, a

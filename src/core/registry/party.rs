@@ -10,6 +10,7 @@ use super::transaction::{Entrant, Transaction};
 use super::{Keeper, Member};
 use crate::core::addresses;
 use crate::core::command::{Now, Outcome, Principal, Refusal};
+use crate::core::outcome::{self, Alive};
 use crate::core::record::{MemberRecord, Owner, PartyRecord, Seen};
 
 impl Transaction<'_> {
@@ -101,7 +102,7 @@ impl Transaction<'_> {
             self.remove_member(party_id, peer_id, Left);
             self.drop_if_deserted(party_id);
         }
-        Ok(Outcome::Left { party_deleted })
+        Ok(Outcome::Left(outcome::Left { party_deleted }))
     }
 
     pub(super) fn update(
@@ -125,7 +126,8 @@ impl Transaction<'_> {
         let utc_offset = self.registry.offset_at(utc_offset, self.now);
         self.touch(party_id, peer_id);
         let expires_in = self.registry.rules.peer_timeout;
-        Ok(Outcome::Alive { expires_in, seq: self.party(party_id)?.record.seq, utc_offset })
+        let seq = self.party(party_id)?.record.seq;
+        Ok(Outcome::Alive(Alive { expires_in, seq, utc_offset }))
     }
 
     /// What the caller's connection kept alive is silent from now on.

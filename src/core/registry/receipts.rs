@@ -156,7 +156,7 @@ impl Transaction<'_> {
                 }
                 None => return Ok(outcome),
             },
-            Outcome::Left { party_deleted } => Done::Left { party_deleted: *party_deleted },
+            Outcome::Left(left) => Done::Left { party_deleted: left.party_deleted },
             Outcome::Peer(_) => Done::Updated,
             Outcome::Queued => Done::Queued,
             _ => return Ok(outcome),

@@ -7,9 +7,9 @@ use lanrage_ipc::lanrage::input::{Mistake, Reader, Refusal, rules};
 use lanrage_ipc::model::PeerId;
 use serde_json::{Map, Value};
 
-use crate::control_plane::{Answer, Ask};
-use crate::core::{Command, Hold, Outcome};
-use crate::http::auth::{Client, Shown, authenticate_claim, bearer, stranger, zone};
+use crate::control_plane::Ask;
+use crate::core::{Claimed, Hold, command};
+use crate::http::auth::{Client, Shown, bearer, identify, stranger, zone};
 use crate::http::claim::Claim;
 use crate::http::described::{ClaimSecret, Invalid, Unauthorized, Unavailable};
 use crate::http::face::{HttpFace, address_of};
@@ -50,7 +50,10 @@ pub(in crate::http) async fn register(
     let token = Token::fresh().map_err(Problem::internal)?;
     let proof = bearer(request.headers()).ok().map(token::hash);
     let shown = match (shown, proof) {
-        (Shown(Err(_)), Some(hash)) => authenticate_claim(&face, hash, address.into()).await?,
+        (Shown(Err(_)), Some(hash)) => {
+            let claim = |reply| Ask::AuthenticateClaim(hash, reply);
+            identify(&face, claim, address.into()).await?
+        }
         (shown, _) => shown,
     };
     // A client that repeats or names its claim wants to know first that its token is lost.
@@ -62,25 +65,21 @@ pub(in crate::http) async fn register(
     }
     let claim = claim.as_ref().map(token::claim_hash);
     let caller = shown.0.map_or_else(|_| stranger(Some(address.into())), |client| client.caller());
-    let command =
-        Command::Claim { peer_id, proof, issue: Some(token.hash()), hold: Hold::No, claim };
-    match face.ask(caller, Ask::Command(command)).await? {
-        Answer::Outcome(Outcome::Claimed { identity, is_issued }) => {
-            // Else the shown token was renewed itself.
-            let token = match bearer(request.headers()).ok().filter(|_| !is_issued) {
-                Some(shown) => Secret::from(String::from_utf8_lossy(shown).into_owned()),
-                None => token.into_secret(),
-            };
-            face.note_proven(token::hash(token.expose().as_bytes()));
-            let expires_at = identity.expires_at.unwrap_or_else(|| face.clock.now().wall);
-            Ok(web::Json(TokenReply {
-                token,
-                peer_id: identity.peer_id,
-                expires_at: zone(identity.utc_offset).to_datetime(expires_at),
-            }))
-        }
-        other => Err(Problem::unexpected(&other)),
-    }
+    let (issue, hold) = (Some(token.hash()), Hold::No);
+    let claim = command!(Claim { peer_id, proof, issue, hold, claim });
+    let Claimed { identity, is_issued } = face.ask(caller, claim).await?;
+    // Else the shown token was renewed itself.
+    let token = match bearer(request.headers()).ok().filter(|_| !is_issued) {
+        Some(shown) => Secret::from(String::from_utf8_lossy(shown).into_owned()),
+        None => token.into_secret(),
+    };
+    face.note_proven(token::hash(token.expose().as_bytes()));
+    let expires_at = identity.expires_at.unwrap_or_else(|| face.clock.now().wall);
+    Ok(web::Json(TokenReply {
+        token,
+        peer_id: identity.peer_id,
+        expires_at: zone(identity.utc_offset).to_datetime(expires_at),
+    }))
 }
 
 /// Ends the peer's other tokens, and the connections that use them: all but the one that is shown,
@@ -101,14 +100,10 @@ pub(in crate::http) async fn revoke(
     let all = all(request.query_string()).map_err(Problem::invalid)?;
     let shown = bearer(request.headers()).ok().map(token::hash);
     let peer_id = client.identity.peer_id.clone();
-    let command = Command::Revoke { peer_id, keep: shown.filter(|_| !all) };
-    match face.ask(client.caller(), Ask::Command(command)).await? {
-        Answer::Outcome(Outcome::Revoked(revoked)) => {
-            let revoked = u64::try_from(revoked.tokens).unwrap_or(u64::MAX);
-            Ok(web::Json(RevokedReply { status: "ok", revoked }))
-        }
-        other => Err(Problem::unexpected(&other)),
-    }
+    let revoke = command!(Revoke { peer_id, keep: shown.filter(|_| !all) });
+    let revoked = face.ask(client.caller(), revoke).await?;
+    let revoked = u64::try_from(revoked.tokens).unwrap_or(u64::MAX);
+    Ok(web::Json(RevokedReply { status: "ok", revoked }))
 }
 
 /// The `peer_id` of a query; the last one counts.

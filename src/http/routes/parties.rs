@@ -4,8 +4,8 @@ use actix_web::{HttpResponse, web};
 use lanrage_ipc::http::{ErrorReply, JoinBody, PartyReply, RegisterPartyBody};
 use lanrage_ipc::model::{Keepalive, Party, PartyId};
 
-use crate::control_plane::{Answer, Ask, Query};
-use crate::core::{Command, Done, Outcome, Receipt};
+use crate::control_plane::Query;
+use crate::core::{CommandFor, command};
 use crate::http::auth::Client;
 use crate::http::body::Body;
 use crate::http::described::{
@@ -46,14 +46,14 @@ pub(in crate::http) async fn register(
     let room = face.reserve_party(client.address)?;
     let RegisterPartyBody { name, host } = body.read(RegisterPartyBody::from_json).await?;
     let utc_offset = host.offset(face.clock.now().wall);
-    let command = Command::Register {
+    let register = command!(Register {
         party_id: random_party_id().map_err(Problem::internal)?,
         name,
         host: host.info,
         keepalive: Keepalive::Manual,
         utc_offset,
-    };
-    let party = enter(&face, &client, once.ask(command), "host_peer_info.peer_id").await?;
+    });
+    let party = enter(&face, &client, once, register, "host_peer_info.peer_id").await?;
     let reply = PartyReply::new(&party, &client.zone(utc_offset));
     Ok(room.done(&PartyReply { party_id: Some(party.party_id), ..reply }))
 }
@@ -106,13 +106,13 @@ pub(in crate::http) async fn join(
     let room = face.reserve_party(client.address)?;
     let JoinBody { peer } = body.read(JoinBody::from_json).await?;
     let utc_offset = peer.offset(face.clock.now().wall);
-    let command = Command::Join {
+    let join = command!(Join {
         party_id: params.party()?,
         peer: peer.info,
         keepalive: Keepalive::Manual,
         utc_offset,
-    };
-    let party = enter(&face, &client, once.ask(command), "peer_info.peer_id").await?;
+    });
+    let party = enter(&face, &client, once, join, "peer_info.peer_id").await?;
     Ok(room.done(&PartyReply::new(&party, &client.zone(utc_offset))))
 }
 
@@ -122,21 +122,24 @@ pub(super) async fn find(
     client: &Client,
     party_id: PartyId,
 ) -> Result<Party, Problem> {
-    match face.ask(client.caller(), Ask::Query(Query::Party(party_id))).await? {
-        Answer::Party(party) => Ok(party),
-        other => Err(Problem::unexpected(&other)),
-    }
+    Ok(face.ask(client.caller(), |reply| Query::Party(party_id, reply)).await?)
 }
 
 /// Registers or joins; `place` says where the body names the peer.
-async fn enter(face: &HttpFace, client: &Client, ask: Ask, place: &str) -> Result<Party, Problem> {
-    let answer = face.ask(client.caller(), ask).await;
-    match answer.map_err(|failure| Problem::of(failure, place))? {
-        Answer::Outcome(Outcome::Party(party)) => Ok(party),
-        // Of what was done before the party is told as it is by now.
-        Answer::Outcome(Outcome::Receipt(Receipt {
-            done: Done::Entered { party_id, .. }, ..
-        })) => find(face, client, party_id).await,
-        other => Err(Problem::unexpected(&other)),
+async fn enter(
+    face: &HttpFace,
+    client: &Client,
+    once: Once,
+    command: CommandFor<Party>,
+    place: &str,
+) -> Result<Party, Problem> {
+    let refused = |failure| Problem::of(failure, place);
+    match once.idempotency(&command.command) {
+        None => face.ask(client.caller(), command).await.map_err(refused),
+        Some(key) => {
+            let entered = face.ask(client.caller(), command.once(key)).await.map_err(refused)?;
+            // Of what was done before the party is told as it is by now.
+            find(face, client, entered).await
+        }
     }
 }

@@ -4,8 +4,8 @@ use actix_web::{HttpResponse, web};
 use lanrage_ipc::http::{PeerReply, PeersReply, StatusReply};
 
 use super::parties::find;
-use crate::control_plane::{Answer, Ask, Query};
-use crate::core::{Command, Done, Outcome, Receipt};
+use crate::control_plane::Query;
+use crate::core::command;
 use crate::http::auth::Client;
 use crate::http::described::{Invalid, Named, NotYours, Unauthorized, Unavailable, Unknown};
 use crate::http::face::HttpFace;
@@ -55,10 +55,8 @@ pub(in crate::http) async fn get(
         // Whether the party is there is told before that the peer is not.
         Err(problem) => return Err(find(&face, &client, party_id).await.err().unwrap_or(problem)),
     };
-    match face.ask(client.caller(), Ask::Query(Query::Peer(party_id, peer_id))).await? {
-        Answer::Peer(peer) => Ok(web::Json(PeerReply::new(&peer, &client.zone(None)))),
-        other => Err(Problem::unexpected(&other)),
-    }
+    let peer = face.ask(client.caller(), |reply| Query::Peer(party_id, peer_id, reply)).await?;
+    Ok(web::Json(PeerReply::new(&peer, &client.zone(None))))
 }
 
 /// Takes a member out of its party. With its host a party ends.
@@ -78,15 +76,10 @@ pub(in crate::http) async fn leave(
 ) -> Result<web::Json<StatusReply>, Problem> {
     // A token is for an id that there can be.
     let peer_id = params.peer().map_err(|_| Problem::not_yours(REQUESTED))?;
-    let command = Command::Leave { party_id: params.party()?, peer_id };
-    let party_deleted = match face.ask(client.caller(), once.ask(command)).await? {
-        Answer::Outcome(
-            Outcome::Left { party_deleted }
-            | Outcome::Receipt(Receipt { done: Done::Left { party_deleted }, .. }),
-        ) => party_deleted,
-        other => return Err(Problem::unexpected(&other)),
-    };
-    let status = if party_deleted { "party_deleted" } else { "left" };
+    let leave = command!(Leave { party_id: params.party()?, peer_id });
+    let key = once.idempotency(&leave.command);
+    let left = face.ask(client.caller(), leave.once(key)).await?;
+    let status = if left.party_deleted { "party_deleted" } else { "left" };
     Ok(web::Json(StatusReply { status }))
 }
 
@@ -105,9 +98,6 @@ pub(in crate::http) async fn heartbeat(
     client: Client,
 ) -> Result<web::Json<StatusReply>, Problem> {
     let peer_id = params.peer().map_err(|_| Problem::not_yours(REQUESTED))?;
-    let command = Command::Heartbeat { party_id: params.party()?, peer_id };
-    match face.ask(client.caller(), Ask::Command(command)).await? {
-        Answer::Outcome(Outcome::Alive { .. }) => Ok(web::Json(StatusReply { status: "ok" })),
-        other => Err(Problem::unexpected(&other)),
-    }
+    face.ask(client.caller(), command!(Heartbeat { party_id: params.party()?, peer_id })).await?;
+    Ok(web::Json(StatusReply { status: "ok" }))
 }

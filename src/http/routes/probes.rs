@@ -5,7 +5,7 @@ use std::time::Duration;
 use actix_web::{HttpResponse, web};
 use lanrage_ipc::http::{ErrorReply, StatusReply};
 
-use crate::control_plane::{Answer, Ask, Status};
+use crate::control_plane::{Ask, Status};
 use crate::http::Sockets;
 use crate::http::auth::stranger;
 use crate::http::face::HttpFace;
@@ -85,8 +85,5 @@ pub(in crate::http) async fn metrics(
 }
 
 async fn status(face: &HttpFace) -> Result<Status, Problem> {
-    match face.ask_within(READY, stranger(None), Ask::Status).await? {
-        Answer::Status(status) => Ok(status),
-        other => Err(Problem::unexpected(&other)),
-    }
+    Ok(face.control_plane.ask_within(READY, stranger(None), Ask::Status).await?)
 }

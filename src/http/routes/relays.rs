@@ -4,8 +4,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use lanrage_ipc::http::{ErrorReply, RelayBody, RelayEntry, RelayReply, RelaysReply};
 use lanrage_ipc::model::Name;
 
-use crate::control_plane::{Answer, Ask, Query};
-use crate::core::{Caller, Command, Outcome};
+use crate::control_plane::Query;
+use crate::core::{Caller, command};
 use crate::http::auth::{Client, Shown, bearer, relay};
 use crate::http::body::Body;
 use crate::http::described::{Invalid, RelayRequest, Unauthorized, Unavailable, Unreadable};
@@ -39,13 +39,9 @@ pub(in crate::http) async fn register(
     let caller = registrar(&face, shown, &request)?;
     let RelayBody { relay_id, public_ip, port, region, capacity } =
         body.read(RelayBody::from_json).await?;
-    let command = Command::RegisterRelay { relay_id, public_ip, port, region, capacity };
-    match face.ask(caller, Ask::Command(command)).await? {
-        Answer::Outcome(Outcome::Relay(relay)) => {
-            Ok(web::Json(RelayReply { status: "registered", relay_id: relay.relay_id }))
-        }
-        other => Err(Problem::unexpected(&other)),
-    }
+    let register = command!(RegisterRelay { relay_id, public_ip, port, region, capacity });
+    let relay = face.ask(caller, register).await?;
+    Ok(web::Json(RelayReply { status: "registered", relay_id: relay.relay_id }))
 }
 
 /// All relays, by region, then id.
@@ -90,17 +86,13 @@ async fn find(
 ) -> Result<HttpResponse, Problem> {
     let room = face.reserve_relays(client.address).await?;
     let are_all = region.is_none();
-    match face.ask(client.caller(), Ask::Query(Query::Relays(region))).await? {
-        Answer::Relays(relays) => {
-            if are_all {
-                face.note_relays(relays.len());
-            }
-            let zone = client.zone(None);
-            let relays = relays.iter().map(|relay| RelayEntry::new(relay, &zone)).collect();
-            room.read(&RelaysReply { relays })
-        }
-        other => Err(Problem::unexpected(&other)),
+    let relays = face.ask(client.caller(), |reply| Query::Relays(region, reply)).await?;
+    if are_all {
+        face.note_relays(relays.len());
     }
+    let zone = client.zone(None);
+    let relays = relays.iter().map(|relay| RelayEntry::new(relay, &zone)).collect();
+    room.read(&RelaysReply { relays })
 }
 
 /// Who registers a relay: where there is a relay key, only who shows it may.

@@ -6,7 +6,7 @@ use actix_web::http::header::{self, ContentType};
 use actix_web::{HttpResponse, web};
 use lanrage_ipc::http::ServiceReply;
 
-use crate::control_plane::{Answer, Ask};
+use crate::control_plane::Ask;
 use crate::http::auth::stranger;
 use crate::http::described::Unavailable;
 use crate::http::face::HttpFace;
@@ -28,20 +28,18 @@ const PROGRAM: &str = concat!("lanragectl-server/", env!("CARGO_PKG_VERSION"));
 pub(in crate::http) async fn root(
     face: web::Data<HttpFace>,
 ) -> Result<web::Json<ServiceReply>, Problem> {
-    match face.ask(stranger(None), Ask::Status).await? {
-        Answer::Status(status) => Ok(web::Json(ServiceReply {
-            service: "LANrage Control Plane",
-            version: INTERFACE,
-            status: "ok",
-            parties: status.parties,
-            relays: status.relays,
-            peers: status.peers,
-            server: PROGRAM,
-            idempotency_key: true,
-            claim: true,
-        })),
-        other => Err(Problem::unexpected(&other)),
-    }
+    let status = face.ask(stranger(None), Ask::Status).await?;
+    Ok(web::Json(ServiceReply {
+        service: "LANrage Control Plane",
+        version: INTERFACE,
+        status: "ok",
+        parties: status.parties,
+        relays: status.relays,
+        peers: status.peers,
+        server: PROGRAM,
+        idempotency_key: true,
+        claim: true,
+    }))
 }
 
 /// This description.

@@ -12,7 +12,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::Recipient;
 use actix_web::web;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -25,7 +24,7 @@ use super::{HttpFace, Settings, app, serve};
 use crate::cleanup::Routine;
 use crate::clock::Clock;
 use crate::config::{Auth, Http, ServerLimits, Ws};
-use crate::control_plane::{Call, Connections};
+use crate::control_plane::{Connections, ControlPlane};
 use crate::core::{Caller, ConnectionId, Principal, Rules, Shares, User};
 use crate::engine::{self, Engine, State, Tuning};
 use crate::store::Layout;
@@ -60,7 +59,7 @@ impl Server {
     }
 
     /// Before another control plane, which is made from the engine's.
-    fn before(settings: Settings, wrap: impl FnOnce(Recipient<Call>) -> Recipient<Call>) -> Self {
+    fn before(settings: Settings, wrap: impl FnOnce(ControlPlane) -> ControlPlane) -> Self {
         let state = tempfile::tempdir().unwrap();
         let (clock, metrics) = (Clock::start(), Arc::new(Metrics::new()));
         let settings_of_engine = engine_settings(&state);

@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use actix::prelude::*;
 
 use super::*;
-use crate::control_plane::{Answer, Ask, Failure};
+use crate::control_plane::{Ask, Call};
 use crate::token;
 
 /// Passes calls on, and counts the tokens that are looked up.
 struct Counter {
-    to: Recipient<Call>,
+    to: ControlPlane,
     looked_up: Arc<AtomicUsize>,
 }
 
@@ -19,14 +19,14 @@ impl Actor for Counter {
 }
 
 impl Handler<Call> for Counter {
-    type Result = ResponseFuture<Result<Answer, Failure>>;
+    type Result = ResponseFuture<()>;
 
     fn handle(&mut self, call: Call, _: &mut Self::Context) -> Self::Result {
-        if let Ask::Authenticate(_) | Ask::AuthenticateClaim(_) = call.ask {
+        if let Ask::Authenticate(..) | Ask::AuthenticateClaim(..) = call.ask {
             self.looked_up.fetch_add(1, Ordering::Relaxed);
         }
-        let answer = self.to.send(call);
-        Box::pin(async move { answer.await.unwrap_or(Err(Failure::Stopping)) })
+        let taken = self.to.forward(call);
+        Box::pin(async move { taken.await.unwrap_or_default() })
     }
 }
 
@@ -37,7 +37,7 @@ fn server(burst: usize) -> (Server, Arc<AtomicUsize>) {
     let looked_up = Arc::<AtomicUsize>::default();
     let counted = looked_up.clone();
     let settings = Settings { limits, ..settings() };
-    let wrap = |to| Counter { to, looked_up: counted }.start().recipient();
+    let wrap = |to| ControlPlane::new(Counter { to, looked_up: counted }.start().recipient());
     (Server::before(settings, wrap), looked_up)
 }
 

@@ -1,4 +1,4 @@
-//! Between the wire and the control plane: a request becomes an ask, an answer becomes a reply.
+//! Between the wire and the control plane: a request becomes a call, its answer a reply.
 
 mod commands;
 mod queries;
@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::LazyLock;
 
 use lanrage_ipc::method::method_info;
-use lanrage_ipc::model::{Connection, ConnectionState};
+use lanrage_ipc::model::ConnectionState;
 use lanrage_ipc::params::{self, Agent, ProtocolRange};
 use lanrage_ipc::results::*;
 use lanrage_ipc::{ErrorCode, PROTOCOL, Reply, Request, RpcError};
@@ -18,7 +18,7 @@ use super::census::Shares;
 use super::errors::wire;
 use super::{Face, Settings};
 use crate::config::Limits;
-use crate::control_plane::{Answer, Ask, Call, Failure, Status};
+use crate::control_plane::{Ask, Failure, IntoAsk, Query, Status};
 use crate::core::{Caller, ConnectionId, Principal, User};
 use crate::server_url::BadServerUrl;
 
@@ -51,10 +51,10 @@ impl Translator {
     ///
     /// # Errors
     /// Its failure as the wire has it; `timeout`.
-    pub(super) async fn ask(&self, ask: Ask) -> Result<Answer, RpcError> {
-        let call = Call { caller: self.caller.clone(), ask };
+    pub(super) async fn ask<T>(&self, request: impl IntoAsk<T>) -> Result<T, RpcError> {
         let patience = self.settings.limits.request_timeout;
-        call.send(&self.face.control_plane, patience).await.map_err(|failure| wire(&failure))
+        let answer = self.face.control_plane.ask_within(patience, self.caller.clone(), request);
+        answer.await.map_err(|failure| wire(&failure))
     }
 
     /// How long a list in an answer may be; its line has something around it.
@@ -75,7 +75,7 @@ impl Translator {
         if let Some(reserved) = self.account.try_reserve(frame_out) {
             return Ok(reserved);
         }
-        let bytes = estimate(&self.ask_status().await?).min(frame_out);
+        let bytes = estimate(&self.ask(Ask::Status).await?).min(frame_out);
         tokio::time::timeout(request_timeout, self.account.reserve(bytes)).await.map_err(|_| {
             let message = "replies that clients do not read take all the memory that they may";
             let level = self.face.starved.level(log::Level::Warn);
@@ -145,27 +145,36 @@ impl Translator {
             Request::Hello(params) => self.hello(params).await,
             Request::Ping(_) => Ok(Reply::Ping(Done {})),
             Request::StatusGet(_) => self.status().await,
-            Request::ConnectionGet(_) => {
-                self.connection(Ask::Connection).await.map(Reply::ConnectionGet)
-            }
+            Request::ConnectionGet(_) => self.ask(Ask::Connection).await.map(Reply::ConnectionGet),
             Request::ConnectionSet(params) => {
                 let url = params.server_url.map(|url| url.parse()).transpose();
                 let url = url.map_err(|rule: BadServerUrl| {
                     RpcError::invalid_params("server_url", rule.to_string())
                 })?;
-                self.connection(Ask::SetServer(url)).await.map(Reply::ConnectionSet)
+                let connection = self.ask(|reply| Ask::SetServer(url, reply)).await?;
+                Ok(Reply::ConnectionSet(connection))
             }
-            Request::ConnectionRetry(_) => {
-                self.connection(Ask::Retry).await.map(Reply::ConnectionRetry)
-            }
+            Request::ConnectionRetry(_) => self.ask(Ask::Retry).await.map(Reply::ConnectionRetry),
             Request::StateBackup(params) => self.backup(params.path).await,
             Request::StateExport(_) => self.export().await,
             Request::StateImport(params) => self.import(params).await,
-            Request::PartyGet(_)
-            | Request::PartyList(_)
-            | Request::PeerList(_)
-            | Request::PeerDiscover(_)
-            | Request::RelayList(_) => self.query(request).await,
+            Request::PartyGet(params) => {
+                let party = self.party(params.party_id).await?;
+                Ok(Reply::PartyGet(PartyResult { party }))
+            }
+            Request::PartyList(params) => self.page(params).await.map(Reply::PartyList),
+            Request::PeerList(params) => {
+                let peers = self.party(params.party_id).await?.peers;
+                Ok(Reply::PeerList(PeerListResult { peers }))
+            }
+            Request::PeerDiscover(params::MemberParams { party_id, peer_id }) => {
+                let peer = self.ask(|reply| Query::Peer(party_id, peer_id, reply)).await?;
+                Ok(Reply::PeerDiscover(PeerResult { peer }))
+            }
+            Request::RelayList(params) => {
+                let relays = self.ask(|reply| Query::Relays(params.region, reply)).await?;
+                Ok(Reply::RelayList(RelayListResult { relays }))
+            }
             command => self.command(command).await,
         }
     }
@@ -179,7 +188,7 @@ impl Translator {
         if let Some(client) = &params.client {
             log::debug!("{:?}: {:?} {:?}", self.caller.connection, client.name, client.version);
         }
-        let Status { epoch, .. } = self.ask_status().await?;
+        let Status { epoch, .. } = self.ask(Ask::Status).await?;
         Ok(Reply::Hello(HelloResult {
             protocol: PROTOCOL,
             server: Agent { name: self.face.program.into(), version: version() },
@@ -191,7 +200,7 @@ impl Translator {
     }
 
     async fn status(&self) -> Result<Reply, RpcError> {
-        let Status { parties, peers, store, connection, .. } = self.ask_status().await?;
+        let Status { parties, peers, store, connection, .. } = self.ask(Ask::Status).await?;
         Ok(Reply::StatusGet(StatusResult {
             version: version(),
             uptime_ms: millis(self.face.clock.elapsed()),
@@ -205,20 +214,6 @@ impl Translator {
             clients: self.face.census.total() as u64,
             store,
         }))
-    }
-
-    async fn connection(&self, ask: Ask) -> Result<Connection, RpcError> {
-        match self.ask(ask).await? {
-            Answer::Connection(connection) => Ok(connection),
-            other => Err(unexpected(&other)),
-        }
-    }
-
-    async fn ask_status(&self) -> Result<Status, RpcError> {
-        match self.ask(Ask::Status).await? {
-            Answer::Status(status) => Ok(status),
-            other => Err(unexpected(&other)),
-        }
     }
 }
 
@@ -264,7 +259,7 @@ fn open_rpc() -> Result<&'static str, RpcError> {
     });
     match &*COMPACT {
         Ok(compact) => Ok(compact),
-        Err(error) => Err(unexpected(error)),
+        Err(error) => Err(internal(error)),
     }
 }
 
@@ -296,8 +291,8 @@ fn denied(method: &str, needed: Role, role: Role) -> RpcError {
     RpcError::new(ErrorCode::PermissionDenied, message).hint(hint)
 }
 
-fn unexpected(what: &dyn std::fmt::Debug) -> RpcError {
-    log::error!("an answer that does not belong to its request: {what:?}");
+fn internal(fault: impl std::fmt::Display) -> RpcError {
+    log::error!("{fault}");
     RpcError::new(ErrorCode::Internal, "the daemon made a mistake")
 }
 

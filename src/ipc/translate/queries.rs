@@ -2,15 +2,12 @@
 
 use lanrage_ipc::model::{Party, PartyId};
 use lanrage_ipc::params::PartyListParams;
-use lanrage_ipc::results::{
-    DiscoveredParty, PartyDiscoverResult, PartyListResult, PartyResult, PeerListResult, PeerResult,
-    RelayListResult,
-};
-use lanrage_ipc::{Reply, Request, RpcError};
+use lanrage_ipc::results::{DiscoveredParty, PartyDiscoverResult, PartyListResult};
+use lanrage_ipc::{Reply, RpcError};
 use serde::Serialize;
 
-use super::{Told, Translator, bytes, unexpected};
-use crate::control_plane::{Answer, Ask, Failure, Query};
+use super::{Told, Translator, bytes};
+use crate::control_plane::{Ask, Failure, Page, Query};
 use crate::core::least_bytes;
 use crate::discovery::AnnouncedParties;
 use crate::ipc::budget::Reserved;
@@ -25,8 +22,7 @@ impl Translator {
     /// are.
     pub(super) async fn discover(&self) -> (Result<Told, RpcError>, Option<Reserved>) {
         let announced = match self.ask(Ask::Discover).await {
-            Ok(Answer::Discovered(announced)) => announced,
-            Ok(other) => return (Err(unexpected(&other)), None),
+            Ok(announced) => announced,
             Err(error) => return (Err(error), None),
         };
         let AnnouncedParties { own, others } = &*announced;
@@ -68,47 +64,27 @@ impl Translator {
         parties
     }
 
-    pub(super) async fn query(&self, request: Request) -> Result<Reply, RpcError> {
-        let query = match &request {
-            Request::PartyGet(params) => Query::Party(params.party_id.clone()),
-            Request::PeerList(params) => Query::Party(params.party_id.clone()),
-            Request::PeerDiscover(params) => {
-                Query::Peer(params.party_id.clone(), params.peer_id.clone())
-            }
-            Request::RelayList(params) => Query::Relays(params.region.clone()),
-            Request::PartyList(params) => page(params, self.room())?,
-            other => return Err(unexpected(other)),
-        };
-        match (request, self.ask(Ask::Query(query)).await?) {
-            (Request::PeerList(_), Answer::Party(party)) => {
-                Ok(Reply::PeerList(PeerListResult { peers: party.peers }))
-            }
-            (_, Answer::Party(party)) => Ok(Reply::PartyGet(PartyResult { party })),
-            (_, Answer::Peer(peer)) => Ok(Reply::PeerDiscover(PeerResult { peer })),
-            (_, Answer::Relays(relays)) => Ok(Reply::RelayList(RelayListResult { relays })),
-            (_, Answer::Parties { parties, more }) => {
-                Ok(Reply::PartyList(shortened(parties, more, self.room())))
-            }
-            (_, other) => Err(unexpected(&other)),
-        }
+    pub(super) async fn party(&self, party_id: PartyId) -> Result<Party, RpcError> {
+        self.ask(|reply| Query::Party(party_id, reply)).await
     }
-}
 
-fn page(params: &PartyListParams, room: usize) -> Result<Query, RpcError> {
-    let limit = params.limit.unwrap_or(PAGE);
-    if !(1..=PAGE).contains(&limit) {
-        return Err(RpcError::invalid_params("limit", format!("must be 1 to {PAGE}")));
+    pub(super) async fn page(&self, params: PartyListParams) -> Result<PartyListResult, RpcError> {
+        let PartyListParams { cursor: after, limit } = params;
+        let (limit, room) = (limit.unwrap_or(PAGE), self.room());
+        if !(1..=PAGE).contains(&limit) {
+            return Err(RpcError::invalid_params("limit", format!("must be 1 to {PAGE}")));
+        }
+        if after.as_ref().is_some_and(|cursor| cursor.parse::<PartyId>().is_err()) {
+            return Err(RpcError::invalid_params("cursor", "must be the next_cursor of a page"));
+        }
+        let limit = limit as usize;
+        let page = self.ask(|reply| Query::Parties { after, limit, room, reply }).await?;
+        Ok(shortened(page, room))
     }
-    if let Some(cursor) = &params.cursor
-        && cursor.parse::<PartyId>().is_err()
-    {
-        return Err(RpcError::invalid_params("cursor", "must be the next_cursor of a page"));
-    }
-    Ok(Query::Parties { after: params.cursor.clone(), limit: limit as usize, room })
 }
 
 /// As much of a page as fits into `room` bytes, one party at least.
-fn shortened(mut parties: Vec<Party>, more: bool, room: usize) -> PartyListResult {
+fn shortened(Page { mut parties, more }: Page, room: usize) -> PartyListResult {
     let fit = fitting(&parties, room).max(1);
     let cut = fit < parties.len();
     parties.truncate(fit);

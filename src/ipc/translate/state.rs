@@ -7,41 +7,35 @@ use lanrage_ipc::params::{self, StateImportParams};
 use lanrage_ipc::results::{StateBackupResult, StateExportResult, StateImportResult};
 use lanrage_ipc::{ErrorCode, Reply, RpcError, lanrage};
 
-use super::{Translator, unexpected};
-use crate::control_plane::{Answer, Ask, Query};
-use crate::core::{Command, ImportMode, Outcome};
+use super::Translator;
+use crate::control_plane::{Ask, Query};
+use crate::core::{ImportMode, command};
 use crate::ipc::errors::EXPORT_TOO_LONG;
 
 impl Translator {
     pub(super) async fn backup(&self, path: String) -> Result<Reply, RpcError> {
-        match self.ask(Ask::Backup(PathBuf::from(&path))).await? {
-            Answer::BackedUp(bytes) => Ok(Reply::StateBackup(StateBackupResult { path, bytes })),
-            other => Err(unexpected(&other)),
-        }
+        let bytes = self.ask(|reply| Ask::Backup(PathBuf::from(&path), reply)).await?;
+        Ok(Reply::StateBackup(StateBackupResult { path, bytes }))
     }
 
     pub(super) async fn export(&self) -> Result<Reply, RpcError> {
-        let all = Query::AllParties { room: self.settings.limits.frame_out };
+        let room = self.settings.limits.frame_out;
         let too_long = |error: RpcError| match error.data.code {
             ErrorCode::FrameTooLarge => error.hint(EXPORT_TOO_LONG),
             _ => error,
         };
-        match self.ask(Ask::Query(all)).await.map_err(too_long)? {
-            Answer::Parties { parties, .. } => {
-                let zone = TimeZone::system();
-                let parties = parties.iter().map(|party| {
-                    (party.party_id.to_string(), lanrage::AnnouncedParty::new(party, &zone))
-                });
-                Ok(Reply::StateExport(StateExportResult {
-                    state: lanrage::State {
-                        parties: parties.collect(),
-                        my_peer_id: None,
-                        my_party_id: None,
-                    },
-                }))
-            }
-            other => Err(unexpected(&other)),
-        }
+        let parties = self.ask(|reply| Query::AllParties(room, reply)).await.map_err(too_long)?;
+        let zone = TimeZone::system();
+        let parties = parties
+            .iter()
+            .map(|party| (party.party_id.to_string(), lanrage::AnnouncedParty::new(party, &zone)));
+        Ok(Reply::StateExport(StateExportResult {
+            state: lanrage::State {
+                parties: parties.collect(),
+                my_peer_id: None,
+                my_party_id: None,
+            },
+        }))
     }
 
     pub(super) async fn import(&self, params: StateImportParams) -> Result<Reply, RpcError> {
@@ -55,19 +49,15 @@ impl Translator {
             params::ImportMode::Replace => ImportMode::Replace,
         };
         let parties = salvage.parties;
-        match self.ask(Ask::Command(Command::Import { parties, mode })).await? {
-            Answer::Outcome(Outcome::Imported(counts)) => {
-                let mut rejected = salvage.rejected;
-                rejected.extend(counts.rejected);
-                Ok(Reply::StateImport(StateImportResult {
-                    parties: counts.parties,
-                    peers: counts.peers,
-                    skipped: counts.skipped,
-                    removed: counts.removed,
-                    rejected,
-                }))
-            }
-            other => Err(unexpected(&other)),
-        }
+        let counts = self.ask(command!(Import { parties, mode })).await?;
+        let mut rejected = salvage.rejected;
+        rejected.extend(counts.rejected);
+        Ok(Reply::StateImport(StateImportResult {
+            parties: counts.parties,
+            peers: counts.peers,
+            skipped: counts.skipped,
+            removed: counts.removed,
+            rejected,
+        }))
     }
 }

@@ -7,7 +7,7 @@ use lanrage_ipc::model::PartyId;
 
 use super::Session;
 use super::replay::PUT_OFF;
-use crate::control_plane::{Answer, Ask, Failure, Query};
+use crate::control_plane::{Failure, Query};
 use crate::core::{Command, Refusal};
 
 /// Parties of which it is remembered that they were declined. Each was asked for by a local peer.
@@ -82,7 +82,6 @@ impl Session {
 
     /// True if there is a party of that id, a copy or not.
     async fn is_here(&self, party_id: &PartyId) -> bool {
-        let here = self.local(Ask::Query(Query::Party(party_id.clone()))).await;
-        matches!(here, Ok(Answer::Party(_)))
+        self.local(|reply| Query::Party(party_id.clone(), reply)).await.is_ok()
     }
 }

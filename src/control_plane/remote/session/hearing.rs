@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use super::{Acked, Lane, Rejection, Session, Trouble, inbox};
 use crate::control_plane::remote::frames::{self, MOST_MEMBERS};
 use crate::control_plane::remote::transport::{Carrier, Incoming, Loss, words};
-use crate::control_plane::{Answer, Ask, Failure, Query};
+use crate::control_plane::{Failure, Query};
 use crate::core::reconcile::{Change, Heard, Occasion, ServerParty};
 use crate::core::{Command, Outcome, UpstreamPart};
 use crate::os;
@@ -281,8 +281,8 @@ impl Session {
 
     /// The host of a party of which there is a copy.
     async fn known_host(&self, party_id: &PartyId) -> Option<PeerId> {
-        match self.local(Ask::Query(Query::Party(party_id.clone()))).await {
-            Ok(Answer::Party(known)) if known.origin == Origin::Remote => Some(known.host_id),
+        match self.local(|reply| Query::Party(party_id.clone(), reply)).await {
+            Ok(known) if known.origin == Origin::Remote => Some(known.host_id),
             _ => None,
         }
     }

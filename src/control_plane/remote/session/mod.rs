@@ -27,7 +27,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::Recipient;
 use jiff::SignedDuration;
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::Bookmark;
@@ -45,7 +44,7 @@ use super::transport::http::Api;
 use super::transport::{Carrier, Incoming, Loss, Outgoing, Target, Wire};
 use crate::clock::Clock;
 use crate::control_plane::outbox::Outbox;
-use crate::control_plane::{Answer, Ask, Call, Failure};
+use crate::control_plane::{Ask, ControlPlane, Failure, IntoAsk};
 use crate::core::reconcile::{Act, InFlight, Shadow};
 use crate::core::{
     Caller, Command, Now, Outcome, Refusal, RequestKey, ServerKey, Upstream, UpstreamPart, User,
@@ -58,7 +57,7 @@ const LOCAL_PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone)]
 pub(crate) struct Surroundings {
     /// The registry.
-    pub(crate) local: Recipient<Call>,
+    pub(crate) local: ControlPlane,
     /// As whom the server's words are taken in.
     pub(crate) itself: Caller,
     pub(crate) clock: Clock,
@@ -375,10 +374,7 @@ impl Session {
 
     /// Has the registry do something as the program itself.
     async fn command(&self, command: Command) -> Result<Outcome, Failure> {
-        match self.local(Ask::Command(command)).await? {
-            Answer::Outcome(outcome) => Ok(outcome),
-            other => Err(unexpected(&other)),
-        }
+        self.local(|reply| Ask::Command(command, reply)).await
     }
 
     /// A part of what this machine has to do with the server.
@@ -386,18 +382,15 @@ impl Session {
     /// # Errors
     /// Also when another server is followed by now: what is kept for that is not this one's.
     pub(super) async fn upstream(&self, part: UpstreamPart) -> Result<Upstream, Failure> {
-        match self.local(Ask::Upstream(part)).await? {
-            Answer::Upstream(upstream) if upstream.choice.server.as_ref() == Some(&self.server) => {
-                Ok(upstream)
-            }
-            Answer::Upstream(_) => Err(Failure::NoLink("another control server is followed now")),
-            other => Err(unexpected(&other)),
+        let upstream = self.local(|reply| Ask::Upstream(part, reply)).await?;
+        match upstream.choice.server.as_ref() == Some(&self.server) {
+            true => Ok(upstream),
+            false => Err(Failure::NoLink("another control server is followed now")),
         }
     }
 
-    async fn local(&self, ask: Ask) -> Result<Answer, Failure> {
-        let call = Call { caller: self.around.itself.clone(), ask };
-        call.send(&self.around.local, LOCAL_PATIENCE).await
+    async fn local<T>(&self, ask: impl IntoAsk<T>) -> Result<T, Failure> {
+        self.around.local.ask_within(LOCAL_PATIENCE, self.around.itself.clone(), ask).await
     }
 
     /// What the server told could not be taken in: it is asked anew on another connection.
@@ -423,9 +416,4 @@ fn set_since(before: Now, now: Now) -> i64 {
     let elapsed = SignedDuration::try_from(elapsed).unwrap_or(SignedDuration::MAX);
     // Whole seconds of the difference: the clocks are not read at the same instant.
     now.wall.duration_since(before.wall).saturating_sub(elapsed).as_secs()
-}
-
-pub(super) fn unexpected(answer: &Answer) -> Failure {
-    log::error!("an answer that does not belong to its request: {answer:?}");
-    Failure::Store("the daemon made a mistake".into())
 }

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
 use super::*;
+use crate::control_plane::Call;
 use crate::control_plane::remote::transport::tls;
 use crate::core::{ConnectionId, CredentialRecord, Principal, Proof};
 
@@ -31,15 +32,17 @@ impl Actor for Registry {
 }
 
 impl Handler<Call> for Registry {
-    type Result = ResponseFuture<Result<Answer, Failure>>;
+    type Result = ResponseFuture<()>;
 
-    fn handle(&mut self, _: Call, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, call: Call, _: &mut Self::Context) -> Self::Result {
         let disk = self.disk.take();
         Box::pin(async move {
             if let Some(disk) = disk {
                 disk.await.ok();
             }
-            Ok(Answer::Outcome(Outcome::Done))
+            if let Ask::Command(_, reply) = call.ask {
+                reply.send(Ok(Outcome::Done));
+            }
         })
     }
 }
@@ -57,7 +60,7 @@ impl World {
     fn new(disk: Option<oneshot::Receiver<()>>) -> Self {
         let principal = Principal::User { user: User(0), admin: true };
         let around = Surroundings {
-            local: Registry { disk }.start().recipient(),
+            local: ControlPlane::new(Registry { disk }.start().recipient()),
             itself: Caller { principal, connection: ConnectionId(0), address: None },
             clock: Clock::start(),
             outbox: Arc::default(),

@@ -21,7 +21,9 @@ fn taken(world: &mut World, connection: u64, command: Command) {
 
 #[track_caller]
 fn identity(applied: &Applied) -> &Identity {
-    let Outcome::Claimed { identity, .. } = &applied.outcome else { panic!("{applied:?}") };
+    let Outcome::Claimed(Claimed { identity, .. }) = &applied.outcome else {
+        panic!("{applied:?}")
+    };
     identity
 }
 
@@ -240,7 +242,7 @@ fn a_peer_with_eight_tokens_renews_the_one_that_it_shows() {
         world.pass(HOUR);
         let renewed = world.by(stranger(1), claim_with("x", Some(4), Some(n), n % 2 == 0));
         assert_eq!(identity(&renewed).expires_at, Some(world.now.wall + TTL));
-        let Outcome::Claimed { is_issued, .. } = renewed.outcome else { panic!() };
+        let Outcome::Claimed(Claimed { is_issued, .. }) = renewed.outcome else { panic!() };
         assert!(!is_issued && !is_good(&mut world, n));
         assert!((1..=8).all(|n| is_good(&mut world, n)), "a token was pushed out");
     }

@@ -79,7 +79,7 @@ fn heartbeats_keep_a_peer_whose_connection_closed() {
     for _ in 0..3 {
         world.pass(PEER_TIMEOUT - SECOND);
         let beat = world.ann(heartbeat("lan", "host"));
-        let alive = Outcome::Alive { expires_in: PEER_TIMEOUT, seq: 2, utc_offset: None };
+        let alive = Outcome::Alive(Alive { expires_in: PEER_TIMEOUT, seq: 2, utc_offset: None });
         assert_eq!(beat.outcome, alive);
         assert_eq!((beat.events.len(), beat.changes.len()), (0, 0));
         assert_eq!(beat.seen.expect("a sign of life").at, world.now.wall);

@@ -37,7 +37,7 @@ fn a_guest_comes_and_goes() {
     assert_eq!(world.members("lan"), ["guest", "host"]);
     let left = world.ann(leave("lan", "guest"));
     assert_eq!(told(&left), ["peer.left lan guest Left #3"]);
-    assert_eq!(left.outcome, Outcome::Left { party_deleted: false });
+    assert_eq!(left.outcome, Outcome::Left(Left { party_deleted: false }));
     assert_eq!(world.members("lan"), ["host"]);
     assert_eq!(world.party("lan").seq, 3);
 }
@@ -49,7 +49,7 @@ fn the_party_ends_when_its_host_leaves() {
     world.ann(join("lan", "a"));
     world.ann(join("lan", "z"));
     let left = world.ann(leave("lan", "host"));
-    assert_eq!(left.outcome, Outcome::Left { party_deleted: true });
+    assert_eq!(left.outcome, Outcome::Left(Left { party_deleted: true }));
     let expected = [
         "peer.left lan host Left #4",
         "peer.left lan a HostLeft #5",

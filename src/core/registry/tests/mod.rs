@@ -34,8 +34,8 @@ use lanrage_ipc::model::{self, Address, Keepalive, NatType, PeerInput, SignalDat
 
 use super::Registry;
 use crate::core::{
-    Applied, Caller, Command, ConnectionId, Filter, Hold, Now, Outcome, Principal, Refusal,
-    RequestKey, Rules, Shares, TokenHash, UpstreamPart, User,
+    Alive, Applied, Caller, Claimed, Command, ConnectionId, Filter, Hold, Left, Now, Outcome,
+    Principal, Refusal, RequestKey, Rules, Shares, TokenHash, UpstreamPart, User,
 };
 
 /// An address of clients.

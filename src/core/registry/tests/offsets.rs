@@ -11,7 +11,7 @@ fn offset(minutes: i16) -> Option<UtcOffset> {
 /// The offset that a heartbeat of a member tells.
 fn told_offset(world: &mut World, id: &str) -> Option<UtcOffset> {
     match world.ann(heartbeat("lan", id)).outcome {
-        Outcome::Alive { utc_offset, .. } => utc_offset,
+        Outcome::Alive(alive) => alive.utc_offset,
         other => panic!("{other:?}"),
     }
 }

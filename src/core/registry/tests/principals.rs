@@ -173,7 +173,7 @@ fn at_offset(command: Command, minutes: i16) -> Command {
 /// What is known of the wall clock of `x`, in minutes.
 fn offset_of_x(world: &mut World) -> Option<i16> {
     let claimed = world.by(peers(["x"], 2), claim_with("x", Some(1), None, false));
-    let Outcome::Claimed { identity, .. } = claimed.outcome else { panic!("{claimed:?}") };
+    let Outcome::Claimed(Claimed { identity, .. }) = claimed.outcome else { panic!("{claimed:?}") };
     let shown = world.registry.authenticate(&token(1), world.now).unwrap();
     assert_eq!(shown, identity);
     identity.utc_offset.map(UtcOffset::minutes)

@@ -100,7 +100,7 @@ fn a_live_token_is_renewed_whatever_the_table_holds() {
         world.registry.authenticate(&token(1), world.now).unwrap();
         world.pass(SECOND);
         let renewed = world.by(peers([], 0), claim_with("x", Some(1), Some(n), false));
-        let Outcome::Claimed { identity, is_issued } = renewed.outcome else { panic!() };
+        let Outcome::Claimed(Claimed { identity, is_issued }) = renewed.outcome else { panic!() };
         assert_eq!(world.registry.authenticate(&token(1), world.now), Ok(identity), "it lasts");
         assert!(!is_issued && world.registry.authenticate(&token(n), world.now).is_err());
         assert_eq!(world.registry.token_count(), 1);

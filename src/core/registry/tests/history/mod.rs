@@ -209,7 +209,7 @@ fn the_histories_come_by_everything() {
         for next in history().new_tree(&mut runner).unwrap().current() {
             let played = play.play(&next);
             let kinds = match (&played.result, played.done()) {
-                (Ok(Applied { outcome: Outcome::Claimed { .. }, events, .. }), _) => {
+                (Ok(Applied { outcome: Outcome::Claimed(_), events, .. }), _) => {
                     let kind = if events.is_empty() { "claimed" } else { "connected again" };
                     vec![kind.to_owned()]
                 }

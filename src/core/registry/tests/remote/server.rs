@@ -181,7 +181,8 @@ impl Server {
         };
         let caller =
             Caller { principal: Principal::Peers([].into()), connection: id, address: None };
-        let Outcome::Claimed { identity, .. } = self.apply(claim, caller, None, now)? else {
+        let Outcome::Claimed(Claimed { identity, .. }) = self.apply(claim, caller, None, now)?
+        else {
             panic!("not the answer to a claim")
         };
         let line = self.lines.get_mut(&id).unwrap();

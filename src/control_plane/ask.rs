@@ -1,0 +1,210 @@
+//! Requests to a control plane. Each one carries the reply that its answer goes to, so that it can
+//! get no answer to another question.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use lanrage_ipc::event::Snapshot;
+use lanrage_ipc::model::{Connection, Name, Party, PartyId, Peer, PeerId, Relay};
+use tokio::sync::oneshot;
+
+use super::{Failure, Page, Standing, Status};
+use crate::core::{
+    Command, CommandFor, Idempotency, Identity, Outcome, RequestKey, TokenHash, Upstream,
+    UpstreamPart,
+};
+use crate::discovery::AnnouncedParties;
+use crate::events::{EventQueue, Interest, SubscriptionKey};
+use crate::server_url::ServerUrl;
+
+/// A request, with the reply to it.
+#[derive(Debug)]
+pub enum Ask {
+    /// Does a command.
+    Command(Command, Reply<Outcome>),
+    /// Does a command, unless it was done before under the same idempotency key.
+    Once(Idempotency, Command, Reply<Outcome>),
+    /// Does a command here; the control server is told of it later, under that key.
+    Defer(RequestKey, Command, Reply<Outcome>),
+    /// Tells if the caller may do a command, as far as that is known here. Nothing is done.
+    Check(Command, Reply<()>),
+    /// Identifies the owner of a token.
+    Authenticate(TokenHash, Reply<Identity>),
+    /// Identifies the owner of a token that is shown to claim its peer id: it may have ended just
+    /// before.
+    AuthenticateClaim(TokenHash, Reply<Identity>),
+    /// Tells if a peer is a member of any party. The answer may be ahead of the disk.
+    IsMember(PeerId, Reply<bool>),
+    /// Reads, subscribes or unsubscribes.
+    Query(Query),
+    /// Reads the status.
+    Status(Reply<Status>),
+    /// Reads a part of this machine's state towards the control server.
+    Upstream(UpstreamPart, Reply<Upstream>),
+    /// Reads the state of the connection to the control server.
+    Connection(Reply<Connection>),
+    /// Switches to another control server, or to none.
+    SetServer(Option<ServerUrl>, Reply<Connection>),
+    /// Tries to reach the control server at once.
+    Retry(Reply<Connection>),
+    /// Reads the parties announced on the local network.
+    Discover(Reply<Arc<AnnouncedParties>>),
+    /// Copies the state to a path where nothing is yet; the answer is its size in bytes.
+    Backup(PathBuf, Reply<u64>),
+}
+
+/// A request that changes nothing durable, and is answered in the order of the calls.
+#[derive(Debug)]
+pub enum Query {
+    /// Reads one party.
+    Party(PartyId, Reply<Party>),
+    /// Reads one member.
+    Peer(PartyId, PeerId, Reply<Peer>),
+    /// Reads some parties by id, from the one after a cursor.
+    Parties {
+        /// Last id of the page before.
+        after: Option<String>,
+        /// Upper bound of the parties.
+        limit: usize,
+        /// Upper bound of their JSON in bytes; the first one may pass it.
+        room: usize,
+        /// Takes the page.
+        reply: Reply<Page>,
+    },
+    /// Reads all parties, if they may fit into so many bytes of JSON.
+    AllParties(usize, Reply<Vec<Party>>),
+    /// Reads the relays of a region, or all.
+    Relays(Option<Name>, Reply<Vec<Relay>>),
+    /// Sends events from now on into a queue.
+    Subscribe {
+        /// Name of the subscription.
+        key: SubscriptionKey,
+        /// Selects the events.
+        interest: Interest,
+        /// Takes the events.
+        queue: Arc<EventQueue>,
+        /// Upper bound of the snapshot's JSON in bytes; `None` to leave the snapshot out.
+        snapshot: Option<usize>,
+        /// Takes the snapshot that the events start from.
+        reply: Reply<Option<Snapshot>>,
+    },
+    /// Gives a subscription that fell behind a fresh start: a reset comes into its queue. Its
+    /// parties are left out where they have more bytes of JSON than that.
+    Resume(SubscriptionKey, Interest, usize, Reply<()>),
+    /// Ends a subscription.
+    Unsubscribe(SubscriptionKey, Reply<()>),
+    /// Notes and tells the new state of the connection to the control server.
+    ConnectionChanged(Standing, Reply<()>),
+}
+
+impl From<Query> for Ask {
+    fn from(query: Query) -> Self {
+        Self::Query(query)
+    }
+}
+
+impl Query {
+    /// The reply, whatever its answer is.
+    pub(super) fn reply(&mut self) -> &mut dyn AnyReply {
+        match self {
+            Self::Party(_, reply) => reply,
+            Self::Peer(_, _, reply) => reply,
+            Self::Parties { reply, .. } => reply,
+            Self::AllParties(_, reply) => reply,
+            Self::Relays(_, reply) => reply,
+            Self::Subscribe { reply, .. } => reply,
+            Self::Resume(_, _, _, reply)
+            | Self::Unsubscribe(_, reply)
+            | Self::ConnectionChanged(_, reply) => reply,
+        }
+    }
+}
+
+/// A request that gets a `T`: a function from the reply to the request, or a command.
+pub(crate) trait IntoAsk<T> {
+    /// Answer of the control plane.
+    type Answer: TryInto<T, Error: fmt::Debug>;
+
+    /// The request with its reply.
+    fn into_ask(self, reply: Reply<Self::Answer>) -> Ask;
+}
+
+impl<T, A: Into<Ask>, F: FnOnce(Reply<T>) -> A> IntoAsk<T> for F {
+    type Answer = T;
+
+    fn into_ask(self, reply: Reply<T>) -> Ask {
+        self(reply).into()
+    }
+}
+
+impl<T: TryFrom<Outcome, Error = Outcome>> IntoAsk<T> for CommandFor<T> {
+    type Answer = Outcome;
+
+    fn into_ask(self, reply: Reply<Outcome>) -> Ask {
+        match self.key {
+            Some(key) => Ask::Once(key, self.command, reply),
+            None => Ask::Command(self.command, reply),
+        }
+    }
+}
+
+/// Takes the answer to one request. If it is dropped, the answer is [`Failure::Stopping`].
+#[derive(Debug)]
+pub struct Reply<T> {
+    /// `None` once the answer is sent.
+    caller: Option<oneshot::Sender<Result<T, Failure>>>,
+    /// Answer that waits until everything that it shows is durable.
+    held: Option<Result<T, Failure>>,
+}
+
+impl<T> Reply<T> {
+    /// A reply, and where its answer comes.
+    pub(super) fn channel() -> (Self, oneshot::Receiver<Result<T, Failure>>) {
+        let (caller, answer) = oneshot::channel();
+        (Self { caller: Some(caller), held: None }, answer)
+    }
+
+    /// Answers. The caller may have given up.
+    pub(crate) fn send(mut self, answer: Result<T, Failure>) {
+        self.hold(answer);
+        self.release();
+    }
+
+    /// Keeps an answer until it is released.
+    pub(super) fn hold(&mut self, answer: Result<T, Failure>) {
+        self.held = Some(answer);
+    }
+
+    /// The answer that is held, unless that is a failure.
+    pub(super) fn held(&self) -> Option<&T> {
+        self.held.as_ref()?.as_ref().ok()
+    }
+}
+
+/// A reply, whatever its answer is.
+pub(super) trait AnyReply {
+    /// True if the caller has given up.
+    fn is_closed(&self) -> bool;
+    /// Sends the answer that is held.
+    fn release(&mut self);
+    /// Answers with a failure.
+    fn refuse(&mut self, failure: Failure);
+}
+
+impl<T> AnyReply for Reply<T> {
+    fn is_closed(&self) -> bool {
+        self.caller.as_ref().is_none_or(oneshot::Sender::is_closed)
+    }
+
+    fn release(&mut self) {
+        if let Some((caller, answer)) = self.caller.take().zip(self.held.take()) {
+            caller.send(answer).ok();
+        }
+    }
+
+    fn refuse(&mut self, failure: Failure) {
+        self.hold(Err(failure));
+        self.release();
+    }
+}
