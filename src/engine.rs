@@ -10,16 +10,15 @@ use std::time::Duration;
 use actix::prelude::*;
 use anyhow::Context as _;
 use lanrage_ipc::model::Epoch;
-use lanrage_ipc::results::StoreStatus;
 
 pub(crate) use front::Front;
 
 use crate::cleanup::{Cleanup, Routine};
 use crate::clock::Clock;
-use crate::control_plane::ControlPlane;
 use crate::control_plane::ending::Ending;
 use crate::control_plane::local::{Announcer, Collaborators, LocalControlPlane, SetRules, Stop};
 use crate::control_plane::outbox::Outbox;
+use crate::control_plane::{ControlPlane, StoreStatus};
 use crate::core::{Caller, Registry, Rules};
 use crate::discovery::{self, Discovery};
 use crate::events::Hub;
@@ -206,9 +205,9 @@ impl State {
         let options = OpenOptions { now: clock.now().wall, layout, new_epoch: &|| epoch.clone() };
         let Opened { mut database, rows, epoch, recovery, .. } = store::open(dir, &options)?;
         let status = StoreStatus {
-            path: database.path().display().to_string(),
+            path: database.path().to_owned(),
             pending: 0,
-            last_commit_ms: None,
+            last_commit: None,
             last_error: None,
             recovery,
         };

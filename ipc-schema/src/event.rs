@@ -4,7 +4,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::Connection;
 use crate::model::{Epoch, KeyChange, Party, PartyId, Peer, PeerId, Relay, RelayId};
-use crate::params::Topic;
+
+/// What events are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Topic {
+    /// Parties as a whole.
+    Party,
+    /// Their members.
+    Peer,
+    /// Signals that wait to be polled.
+    Signal,
+    /// Relays.
+    Relay,
+    /// The connection to the control server.
+    Connection,
+}
+
+impl Topic {
+    /// All of them.
+    pub const ALL: [Topic; 5] =
+        [Self::Party, Self::Peer, Self::Signal, Self::Relay, Self::Connection];
+}
 
 /// A change, as `kind` and `data`. Those of a party carry the `epoch` and `seq` it has after it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+pub use crate::event::Topic;
 use crate::lanrage;
 use crate::model::{Keepalive, Name, PartyId, PeerId, PeerInput, PublicKey, RelayId, SignalData};
 use crate::object;
@@ -277,29 +278,6 @@ impl Default for ProtocolRange {
     fn default() -> Self {
         Self { min: crate::PROTOCOL, max: crate::PROTOCOL }
     }
-}
-
-/// What events are about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Topic {
-    /// Parties as a whole.
-    Party,
-    /// Their members.
-    Peer,
-    /// Signals that wait to be polled.
-    Signal,
-    /// Relays.
-    Relay,
-    /// The connection to the control server.
-    Connection,
-}
-
-impl Topic {
-    /// All of them.
-    pub const ALL: [Topic; 5] =
-        [Self::Party, Self::Peer, Self::Signal, Self::Relay, Self::Connection];
 }
 
 /// The form of an exported state.

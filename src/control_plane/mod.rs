@@ -7,6 +7,7 @@ pub mod local;
 pub mod outbox;
 pub mod remote;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -16,7 +17,7 @@ use actix::prelude::*;
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::event::{Event, RemovalReason};
 use lanrage_ipc::model::{Connection, Epoch, Party};
-use lanrage_ipc::results::StoreStatus;
+use lanrage_ipc::results::Recovery;
 
 pub(crate) use ask::{Ask, IntoAsk, Query, Reply};
 
@@ -147,6 +148,21 @@ pub struct Status {
     pub store: StoreStatus,
     /// Its connection to the control server.
     pub connection: Connection,
+}
+
+/// The state of the store.
+#[derive(Debug, Clone)]
+pub struct StoreStatus {
+    /// The database file.
+    pub path: PathBuf,
+    /// Changes that are not written yet.
+    pub pending: usize,
+    /// Duration of the last commit; `None` before the first.
+    pub last_commit: Option<Duration>,
+    /// Error of the last commit; `None` while commits succeed.
+    pub last_error: Option<String>,
+    /// Damage that was found at the start, and what became of it.
+    pub recovery: Option<Recovery>,
 }
 
 /// What a control plane did since it started.

@@ -182,18 +182,7 @@ pub enum Command {
         room: usize,
     },
     /// Announces a relay, changes it, or tells that it is still there.
-    RegisterRelay {
-        /// Its id.
-        relay_id: RelayId,
-        /// Where it listens.
-        public_ip: IpAddr,
-        /// The port it listens on.
-        port: u16,
-        /// Where in the world it stands.
-        region: Name,
-        /// How many peers it takes.
-        capacity: u32,
-    },
+    RegisterRelay(RelayInput),
     /// Takes in parties from elsewhere.
     Import {
         /// The parties.
@@ -355,6 +344,21 @@ impl Command {
             _ => None,
         }
     }
+}
+
+/// A relay as it announces itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelayInput {
+    /// Its id.
+    pub relay_id: RelayId,
+    /// Address that it listens on.
+    pub public_ip: IpAddr,
+    /// Port that it listens on.
+    pub port: u16,
+    /// Part of the world that it stands in.
+    pub region: Name,
+    /// Upper bound of its peers.
+    pub capacity: u32,
 }
 
 /// A peer, as far as who it is goes.

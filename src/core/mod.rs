@@ -27,7 +27,7 @@ pub use byte_shares::ByteShares;
 pub use clock_steps::ClockSteps;
 pub use command::{
     Caller, Command, ConnectionId, Hold, Identity, ImportCounts, ImportMode, Membership, Now,
-    Principal, Refusal, Revoked, Upstream, UpstreamPart,
+    Principal, Refusal, RelayInput, Revoked, Upstream, UpstreamPart,
 };
 pub use fair_set::{Admission, FairSet, ShareBound, ShareLimits};
 pub use outcome::{Alive, Claimed, Left, Outcome};

@@ -154,9 +154,9 @@ impl Command {
 
 /// Makes a [`CommandFor`] of a command's name and fields.
 macro_rules! command {
-    ($name:ident $({ $($fields:tt)* })?) => {
+    ($name:ident $($fields:tt)?) => {
         $crate::core::CommandFor::<$crate::core::outcome_of::$name>::new(
-            $crate::core::Command::$name $({ $($fields)* })?,
+            $crate::core::Command::$name $($fields)?,
             None,
         )
     };

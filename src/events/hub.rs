@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use actix::prelude::*;
+use lanrage_ipc::event::Topic;
 use lanrage_ipc::model::PartyId;
-use lanrage_ipc::params::Topic;
 
 use super::{Bulletin, EventQueue, Interest, News, Publish, SubscriptionKey};
 

@@ -8,9 +8,8 @@ mod queue;
 use std::sync::Arc;
 
 use actix::prelude::*;
-use lanrage_ipc::event::{Event, Snapshot};
+use lanrage_ipc::event::{Event, Snapshot, Topic};
 use lanrage_ipc::model::PartyId;
-use lanrage_ipc::params::Topic;
 
 use crate::core::ConnectionId;
 

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use lanrage_ipc::event::Topic;
 use lanrage_ipc::model::{Party, PartyId, Peer, PeerId, PeerInput};
-use lanrage_ipc::params::Topic;
 use tokio::time::Instant;
 
 use crate::core::ConnectionId;

@@ -8,7 +8,6 @@ use actix::prelude::*;
 use jiff::Timestamp;
 use lanrage_ipc::model::{Connection, ConnectionState};
 use lanrage_ipc::model::{PartyId, PeerId};
-use lanrage_ipc::results::StoreStatus;
 use tokio::sync::oneshot;
 
 use super::bounds::BoundsReached;
@@ -17,7 +16,7 @@ use super::waiting::{Pending, Read, Waiting, is_cleaning_up};
 use crate::clock::Clock;
 use crate::control_plane::ending::Ending;
 use crate::control_plane::outbox::Outbox;
-use crate::control_plane::{Ask, Call, Counters, Failure, Query, Reply, Standing};
+use crate::control_plane::{Ask, Call, Counters, Failure, Query, Reply, Standing, StoreStatus};
 use crate::core::Registry;
 use crate::discovery::{Announce, AnnounceAll, Discover};
 use crate::events::{Bulletin, Publish};

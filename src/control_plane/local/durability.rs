@@ -30,9 +30,8 @@ impl LocalControlPlane {
     fn committed(&mut self, result: Result<Committed, String>, ctx: &mut Context<Self>) {
         match result {
             Ok(Committed { took }) => {
-                let took = took.as_micros().div_ceil(1000);
                 self.counters.commits += 1;
-                self.store_status.last_commit_ms = u64::try_from(took).ok();
+                self.store_status.last_commit = Some(took);
                 if self.store_status.last_error.take().is_some() {
                     log::info!("the state can be written again");
                 }

@@ -1,11 +1,9 @@
 //! What can be answered without changing anything.
 
-use lanrage_ipc::event::{Event, Snapshot};
-use lanrage_ipc::params::Topic;
-use lanrage_ipc::results::StoreStatus;
+use lanrage_ipc::event::{Event, Snapshot, Topic};
 
 use super::LocalControlPlane;
-use crate::control_plane::{Failure, Page, Query, Status};
+use crate::control_plane::{Failure, Page, Query, Status, StoreStatus};
 use crate::core::{Filter, Refusal};
 use crate::events::{Bulletin, Interest};
 
@@ -94,7 +92,7 @@ impl LocalControlPlane {
     }
 
     pub(super) fn status(&self) -> Status {
-        let pending = (self.waiting.len() + self.seen.len()) as u64;
+        let pending = self.waiting.len() + self.seen.len();
         Status {
             epoch: self.registry.epoch().clone(),
             parties: self.registry.party_count() as u64,

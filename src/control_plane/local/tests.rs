@@ -1,18 +1,20 @@
 //! A disk that hangs.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
 use lanrage_ipc::model::{Address, Keepalive, NatType, Party, Peer, PeerInput, Relay};
-use lanrage_ipc::results::StoreStatus;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::waiting::{Pending, Read, Waiting};
 use super::{Collaborators, LocalControlPlane};
 use crate::clock::Clock;
-use crate::control_plane::{Ask, ControlPlane, Failure, IntoAsk, Query, Reply, Status};
+use crate::control_plane::{
+    Ask, ControlPlane, Failure, IntoAsk, Query, Reply, Status, StoreStatus,
+};
 use crate::core::{
     Caller, ClaimHash, CommandFor, ConnectionId, Hold, Principal, Registry, Rules, Shares, User,
     command,
@@ -135,9 +137,9 @@ impl Plane {
         };
         let registry = Registry::new(rules(), "epoch".parse().unwrap());
         let status = StoreStatus {
-            path: String::new(),
+            path: PathBuf::new(),
             pending: 0,
-            last_commit_ms: None,
+            last_commit: None,
             last_error: None,
             recovery: None,
         };

@@ -110,7 +110,9 @@ impl Desk {
                 self.quiet(caller.connection).await;
                 self.apply(caller, Command::Disconnect).await
             }
-            command @ Command::RegisterRelay { .. } => self.register_relay(caller, command).await,
+            Command::RegisterRelay(relay) => {
+                self.register_relay(caller, relay).await.map(Outcome::Relay)
+            }
             Command::Release { peer_id } if self.follows.get() => {
                 self.release(caller, peer_id).await.map(Outcome::Revoked)
             }

@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use lanrage_ipc::control::ClientFrame;
 use lanrage_ipc::model::{Name, Relay};
-use lanrage_ipc::params::RelayRegisterParams;
 use tokio::time::Instant;
 
 use super::actor::Desk;
 use super::session::{Lane, Session, Trouble};
 use super::transport::words;
 use crate::control_plane::{Ask, Failure, Query};
-use crate::core::{Caller, Command, Outcome};
+use crate::core::{Caller, Command, RelayInput, command};
 
 /// Relays of the server that are kept: as many as a server has by default.
 const MOST_RELAYS: usize = 1024;
@@ -32,20 +31,18 @@ impl Desk {
     pub(super) async fn register_relay(
         self: &Rc<Self>,
         caller: Caller,
-        command: Command,
-    ) -> Result<Outcome, Failure> {
-        if let Some(session) = self.line.online()
-            && let Some(relay) = announcement(&command)
-        {
-            let command = command.clone();
-            self.around.local.ask(caller.clone(), |reply| Ask::Check(command, reply)).await?;
+        relay: RelayInput,
+    ) -> Result<Relay, Failure> {
+        if let Some(session) = self.line.online() {
+            let register = Command::RegisterRelay(relay.clone());
+            self.around.local.ask(caller.clone(), |reply| Ask::Check(register, reply)).await?;
             let announced =
-                session.in_time(Instant::now(), session.announce(relay, caller.user())).await;
+                session.in_time(Instant::now(), session.announce(&relay, caller.user())).await;
             if let Some(Err(Trouble::Refused { code, message })) = announced {
                 return Err(Failure::Rejected { code, message });
             }
         }
-        self.apply(caller, command).await
+        self.around.local.ask(caller, command!(RegisterRelay(relay))).await
     }
 
     /// The relays that the server has, as far as it is known; and this machine's own while it
@@ -98,15 +95,6 @@ impl Desk {
             Err(Trouble::Lost) => {}
         }
     }
-}
-
-fn announcement(command: &Command) -> Option<RelayRegisterParams> {
-    let Command::RegisterRelay { relay_id, public_ip, port, region, capacity } = command.clone()
-    else {
-        return None;
-    };
-    let (region, capacity) = (Some(region), Some(capacity));
-    Some(RelayRegisterParams { relay_id, public_ip, port, region, capacity })
 }
 
 /// What is kept of the server's relays.

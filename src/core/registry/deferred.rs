@@ -41,7 +41,7 @@ impl Registry {
             }
             Command::Register { party_id, host: peer, .. }
             | Command::Join { party_id, peer, .. } => tx.has_room_for(party_id, &peer.peer_id),
-            Command::RegisterRelay { relay_id, .. } => tx.may_announce(relay_id),
+            Command::RegisterRelay(relay) => tx.may_announce(&relay.relay_id),
             // Otherwise the server would be asked to give the id to a peer that is no member.
             Command::Heartbeat { party_id, peer_id } => tx.member(party_id, peer_id).map(drop),
             Command::Update { party_id, peer, .. } => tx.member(party_id, &peer.peer_id).map(drop),

@@ -1,23 +1,17 @@
 //! Relays.
 
-use std::net::IpAddr;
-
 use lanrage_ipc::event::Event;
-use lanrage_ipc::model::{self, Name, RelayId};
+use lanrage_ipc::model::{self, RelayId};
 
 use super::Relay;
 use super::transaction::Transaction;
-use crate::core::command::{Outcome, Principal, Refusal};
+use crate::core::command::{Outcome, Principal, Refusal, RelayInput};
 use crate::core::record::{Owner, RelayRecord};
 
 impl Transaction<'_> {
     pub(super) fn register_relay(
         &mut self,
-        relay_id: RelayId,
-        public_ip: IpAddr,
-        port: u16,
-        region: Name,
-        capacity: u32,
+        RelayInput { relay_id, public_ip, port, region, capacity }: RelayInput,
     ) -> Result<Outcome, Refusal> {
         let known = self.registry.relays.get(&relay_id);
         match known {

@@ -83,9 +83,7 @@ impl<'a> Transaction<'a> {
             Command::PollSignals { party_id, peer_id, room } => {
                 self.poll_signals(&party_id, &peer_id, room)?
             }
-            Command::RegisterRelay { relay_id, public_ip, port, region, capacity } => {
-                self.register_relay(relay_id, public_ip, port, region, capacity)?
-            }
+            Command::RegisterRelay(relay) => self.register_relay(relay)?,
             Command::Import { parties, mode } => self.import(parties, mode),
             Command::Claim { peer_id, proof, issue, hold, claim } => {
                 self.claim(peer_id, proof, issue, hold, claim)?

@@ -71,7 +71,7 @@ pub(in crate::http) async fn metrics(
         peers: size(peers),
         relays: size(relays),
         tokens: size(tokens),
-        store_pending: size(store.pending),
+        store_pending: store.pending,
         commits: counters.commits,
         commit_failures: counters.commit_failures,
         evicted_peers: counters.peers_expired,

@@ -5,7 +5,7 @@ use lanrage_ipc::http::{ErrorReply, RelayBody, RelayEntry, RelayReply, RelaysRep
 use lanrage_ipc::model::Name;
 
 use crate::control_plane::Query;
-use crate::core::{Caller, command};
+use crate::core::{Caller, RelayInput, command};
 use crate::http::auth::{Client, Shown, bearer, relay};
 use crate::http::body::Body;
 use crate::http::described::{Invalid, RelayRequest, Unauthorized, Unavailable, Unreadable};
@@ -39,8 +39,8 @@ pub(in crate::http) async fn register(
     let caller = registrar(&face, shown, &request)?;
     let RelayBody { relay_id, public_ip, port, region, capacity } =
         body.read(RelayBody::from_json).await?;
-    let register = command!(RegisterRelay { relay_id, public_ip, port, region, capacity });
-    let relay = face.ask(caller, register).await?;
+    let relay = RelayInput { relay_id, public_ip, port, region, capacity };
+    let relay = face.ask(caller, command!(RegisterRelay(relay))).await?;
     Ok(web::Json(RelayReply { status: "registered", relay_id: relay.relay_id }))
 }
 

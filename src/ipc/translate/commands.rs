@@ -6,7 +6,7 @@ use lanrage_ipc::results::*;
 use lanrage_ipc::{Reply, Request, RpcError};
 
 use super::{Translator, internal, millis};
-use crate::core::{Revoked, command};
+use crate::core::{RelayInput, Revoked, command};
 use crate::random_id::random_party_id;
 
 /// What an announced relay has when it doesn't say.
@@ -68,8 +68,9 @@ impl Translator {
                 let RelayRegisterParams { relay_id, public_ip, port, region, capacity } = params;
                 let region = region.map_or_else(unknown_region, Ok)?;
                 let capacity = capacity.unwrap_or(RELAY_CAPACITY);
-                let relay = command!(RegisterRelay { relay_id, public_ip, port, region, capacity });
-                Reply::RelayRegister(RelayResult { relay: self.ask(relay).await? })
+                let relay = RelayInput { relay_id, public_ip, port, region, capacity };
+                let relay = self.ask(command!(RegisterRelay(relay))).await?;
+                Reply::RelayRegister(RelayResult { relay })
             }
             other => return Err(internal(format_args!("{other:?} is no command"))),
         })

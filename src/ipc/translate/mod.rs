@@ -212,7 +212,15 @@ impl Translator {
             parties,
             peers,
             clients: self.face.census.total() as u64,
-            store,
+            store: StoreStatus {
+                path: store.path.display().to_string(),
+                pending: store.pending as u64,
+                last_commit_ms: store
+                    .last_commit
+                    .map(|took| took.as_micros().div_ceil(1000) as u64),
+                last_error: store.last_error,
+                recovery: store.recovery,
+            },
         }))
     }
 }

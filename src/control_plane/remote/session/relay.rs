@@ -4,11 +4,10 @@
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::Secret;
 use lanrage_ipc::model::PeerId;
-use lanrage_ipc::params::RelayRegisterParams;
 
 use super::{Session, Trouble};
 use crate::control_plane::remote::transport::http::{Api, Cause, Refused, Token};
-use crate::core::{CredentialRecord, Proof, Upstream, UpstreamPart, User};
+use crate::core::{CredentialRecord, Proof, RelayInput, Upstream, UpstreamPart, User};
 
 impl Session {
     /// Announces a relay as the peer of its id: whoever proves to be that may change it.
@@ -17,7 +16,7 @@ impl Session {
     /// [`Trouble`]
     pub(in super::super) async fn announce(
         &self,
-        relay: RelayRegisterParams,
+        relay: &RelayInput,
         caller: Option<User>,
     ) -> Result<(), Trouble> {
         let Ok(peer_id) = relay.relay_id.as_str().parse::<PeerId>() else {
@@ -33,11 +32,11 @@ impl Session {
             Some(Proof::Token(token)) => self.fresh(&api, &peer_id, token, &upstream).await?,
             claim => self.take(&api, &peer_id, claim, owner).await?,
         };
-        match api.register_relay(&token, &relay).await {
+        match api.register_relay(&token, relay).await {
             // The server has lost the token, or it has expired and the id is nobody's.
             Err(refused) if refused.is_status(401) => {
                 let token = self.take(&api, &peer_id, None, owner).await?;
-                api.register_relay(&token, &relay).await.map_err(troubled)
+                api.register_relay(&token, relay).await.map_err(troubled)
             }
             announced => announced.map_err(troubled),
         }

@@ -35,7 +35,7 @@ use lanrage_ipc::model::{self, Address, Keepalive, NatType, PeerInput, SignalDat
 use super::Registry;
 use crate::core::{
     Alive, Applied, Caller, Claimed, Command, ConnectionId, Filter, Hold, Left, Now, Outcome,
-    Principal, Refusal, RequestKey, Rules, Shares, TokenHash, UpstreamPart, User,
+    Principal, Refusal, RelayInput, RequestKey, Rules, Shares, TokenHash, UpstreamPart, User,
 };
 
 /// An address of clients.
@@ -261,7 +261,11 @@ fn poll(party: &str, id: &str) -> Command {
 }
 
 fn relay(id: &str, port: u16) -> Command {
-    Command::RegisterRelay {
+    Command::RegisterRelay(relay_input(id, port))
+}
+
+fn relay_input(id: &str, port: u16) -> RelayInput {
+    RelayInput {
         relay_id: id.parse().unwrap(),
         public_ip: "203.0.113.1".parse().unwrap(),
         port,

@@ -66,13 +66,13 @@ fn no_json_is_shorter_than_its_lower_bound() {
     assert!(native.len() >= least, "{} of {native}", native.len());
     assert!(announced.len() >= least, "{} of {announced}", announced.len());
     assert!(announced.len() <= least + 100, "{} of {announced}", announced.len());
-    world.ann(Command::RegisterRelay {
+    world.ann(Command::RegisterRelay(RelayInput {
         relay_id: "a".parse().unwrap(),
         public_ip: "::".parse().unwrap(),
         port: 0,
         region: "a".parse().unwrap(),
         capacity: 0,
-    });
+    }));
     let relay = serde_json::to_string(&world.registry.relays(None)[0]).unwrap();
     assert!(relay.len() >= world.registry.least_bytes_of_relays(), "{} of {relay}", relay.len());
 }
@@ -81,12 +81,8 @@ fn no_json_is_shorter_than_its_lower_bound() {
 fn relays_are_listed_by_region_then_id() {
     let mut world = World::new();
     for (id, region) in [("a", "us"), ("c", "eu"), ("b", "eu"), ("d", "ap")] {
-        let Command::RegisterRelay { relay_id, public_ip, port, capacity, .. } = relay(id, 1)
-        else {
-            unreachable!()
-        };
         let region = region.parse().unwrap();
-        world.ann(Command::RegisterRelay { relay_id, public_ip, port, region, capacity });
+        world.ann(Command::RegisterRelay(RelayInput { region, ..relay_input(id, 1) }));
     }
     let list = |region: Option<&str>| -> Vec<String> {
         let region = region.map(|name| name.parse().unwrap());

@@ -12,7 +12,6 @@ use lanrage_ipc::control::{ReqId, Secret};
 use lanrage_ipc::http::answers::{self, BadAnswer, RevokedAnswer, ServiceAnswer, TokenAnswer};
 use lanrage_ipc::http::{CLAIM, ERROR_CODE, IDEMPOTENCY_KEY, IdempotencyKey};
 use lanrage_ipc::model::PeerId;
-use lanrage_ipc::params::RelayRegisterParams;
 use reqwest::header::{self, HeaderMap};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -22,6 +21,7 @@ use url::Url;
 use super::super::{Loss, Target, words};
 use super::client::{HttpClient, NoConnection};
 use super::refused::{Cause, Refused};
+use crate::core::RelayInput;
 use crate::server_url::ServerUrl;
 
 /// The longest answer that is read, in bytes.
@@ -143,13 +143,13 @@ impl Api {
     ///
     /// # Errors
     /// When the relay is somebody else's, or the server does not answer.
-    pub async fn register_relay(
-        &self,
-        bearer: &Secret,
-        relay: &RelayRegisterParams,
-    ) -> Result<(), Refused> {
-        let question =
-            self.post(&["relays"], Some(json!(relay))).repeatable().bearing(bearer.clone());
+    pub async fn register_relay(&self, bearer: &Secret, relay: &RelayInput) -> Result<(), Refused> {
+        let RelayInput { relay_id, public_ip, port, region, capacity } = relay;
+        let body = json!({
+            "relay_id": relay_id, "public_ip": public_ip, "port": port, "region": region,
+            "capacity": capacity,
+        });
+        let question = self.post(&["relays"], Some(body)).repeatable().bearing(bearer.clone());
         self.ask(&question).await.map(drop)
     }
 

@@ -115,7 +115,7 @@ impl Lives {
                     (life.seen, life.kept) = (seen, Kept::No);
                 }
             }
-            Command::Expire | Command::RegisterRelay { .. } | Command::Claim { .. } => {}
+            Command::Expire | Command::RegisterRelay(_) | Command::Claim { .. } => {}
             other => panic!("not played here: {other:?}"),
         }
     }

@@ -1,11 +1,10 @@
 use std::sync::{Arc, Mutex};
 
-use lanrage_ipc::params::RelayRegisterParams;
-
 use super::front::{Act, Front};
 use super::*;
 use crate::config::ServerLimits;
 use crate::control_plane::remote::transport::http::Api;
+use crate::core::RelayInput;
 use crate::http::Settings;
 use crate::http::tests::{Server, settings};
 
@@ -206,10 +205,13 @@ async fn relays_are_registered_and_listed_with_times_in_utc() {
     let token = api.register_peer(&peer_id, None, None, None).await.unwrap();
     let again = api.register_peer(&peer_id, Some(&token.token), None, None).await.unwrap();
     assert!(again.token != token.token && again.expires_at.is_some());
-    let relay: RelayRegisterParams = serde_json::from_value(json!({
-        "relay_id": "r1", "public_ip": "203.0.113.9", "port": 4000, "region": "eu west",
-    }))
-    .unwrap();
+    let relay = RelayInput {
+        relay_id: "r1".parse().unwrap(),
+        public_ip: "203.0.113.9".parse().unwrap(),
+        port: 4000,
+        region: "eu west".parse().unwrap(),
+        capacity: 100,
+    };
     api.register_relay(&again.token, &relay).await.unwrap();
     let stranger = api.register_relay(&"guess".to_owned().into(), &relay).await.unwrap_err();
     assert_eq!(stranger.message, "Invalid or expired token");
