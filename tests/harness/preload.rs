@@ -8,13 +8,18 @@ use std::sync::Mutex;
 
 use super::skip;
 
-/// The library to preload that `tests/harness/NAME.c` describes, compiled once per run. `None`,
-/// with a printed line, where no C compiler is installed; with `CI` set that is a failure.
+/// The library to preload that `tests/harness/NAME.c` describes, compiled once per run. `None`
+/// where no C compiler is installed: the test is skipped then, and fails with `CI` set.
 pub(super) fn library(name: &'static str) -> Option<PathBuf> {
     static COMPILED: Mutex<Option<HashMap<&str, Option<PathBuf>>>> = Mutex::new(None);
     let mut compiled = COMPILED.lock().expect("a compiler that does not panic");
-    let compiled = compiled.get_or_insert_default();
-    compiled.entry(name).or_insert_with(|| compile(name)).clone()
+    let known = compiled.get_or_insert_default();
+    let library = known.entry(name).or_insert_with(|| compile(name)).clone();
+    drop(compiled);
+    if library.is_none() {
+        skip(&format!("{name} needs a C compiler (cc)"));
+    }
+    library
 }
 
 fn compile(name: &str) -> Option<PathBuf> {
@@ -27,7 +32,6 @@ fn compile(name: &str) -> Option<PathBuf> {
     compiler.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&fresh).arg(source).arg("-ldl");
     let Ok(status) = compiler.status() else {
         assert!(std::env::var_os("CI").is_none(), "{name} needs a C compiler (cc)");
-        skip(&format!("{name} needs a C compiler (cc)"));
         return None;
     };
     assert!(status.success(), "cc: {status}");
