@@ -28,8 +28,11 @@ enum Fault {
     WorldWritable,
     GroupWritable,
     Foreign,
+    /// Not one for files that are only read.
+    SecondName,
 }
 
+/// Faults of any file.
 const FAULTS: [Fault; 6] = [
     Fault::Symlink,
     Fault::Pipe,
@@ -78,6 +81,10 @@ impl Fault {
                 fresh(path);
                 chown(path, Some(STRANGER), None).expect("give it away");
             }
+            Self::SecondName => {
+                fresh(path);
+                fs::hard_link(path, &target).expect("link the file");
+            }
         }
         true
     }
@@ -90,11 +97,12 @@ impl Fault {
             Self::Directory => "is a directory",
             Self::WorldWritable | Self::GroupWritable => "may be written by others than its owner",
             Self::Foreign => "belongs to uid 12345",
+            Self::SecondName => "has 2 names, and must have this one alone",
         }
     }
 }
 
-/// Where the file went that a planted link leads to.
+/// Where the file is to which a planted link leads, or its second name.
 fn target_of(path: &Path) -> PathBuf {
     path.with_extension("target")
 }

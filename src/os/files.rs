@@ -121,10 +121,10 @@ pub fn open_to_write(path: &Path, rule: Rule) -> io::Result<File> {
 pub fn open_or_create(path: &Path, rule: Rule, mode: u32) -> io::Result<File> {
     let mut options = OpenOptions::new();
     let file = open_with(path, rule, with_mode(options.write(true).create(true), mode))?;
-    match names(&file.metadata()?) {
-        count if rule == Rule::Own && count > 1 => Err(distrust(path, Fault::Names(count))),
-        _ => Ok(file),
+    if rule == Rule::Own {
+        check_names(path, &file.metadata()?)?;
     }
+    Ok(file)
 }
 
 /// Creates a file of exactly this mode, to write it. The path must be free.
@@ -159,10 +159,18 @@ pub fn read(path: &Path, rule: Rule, most: u64) -> io::Result<Vec<u8>> {
 /// # Errors
 /// As those of [`open`].
 pub fn check(path: &Path, rule: Rule) -> io::Result<()> {
-    match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        found => check_file(path, &found?, rule),
-    }
+    look(path)?.map_or(Ok(()), |found| check_file(path, &found, rule))
+}
+
+/// Checks a file of the program's own that a library writes by its path: as [`open_or_create`] does. A
+/// missing one is fine.
+///
+/// # Errors
+/// As those of [`open`].
+pub fn check_to_write(path: &Path) -> io::Result<()> {
+    let Some(found) = look(path)? else { return Ok(()) };
+    check_file(path, &found, Rule::Own)?;
+    check_names(path, &found)
 }
 
 /// Checks that nobody but this user and the superuser decides what is in a directory. In a
@@ -218,10 +226,7 @@ fn open_with(path: &Path, rule: Rule, options: &mut OpenOptions) -> io::Result<F
 fn follow(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
     for _ in 0..MOST_LINKS {
-        let found = match fs::symlink_metadata(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(path),
-            found => found?,
-        };
+        let Some(found) = look(&path)? else { return Ok(path) };
         if !found.is_symlink() {
             return Ok(path);
         }
@@ -239,6 +244,14 @@ fn follow(path: &Path) -> io::Result<PathBuf> {
         path = path.parent().unwrap_or(&path).join(target);
     }
     Err(io::Error::other(format!("{} is a loop of symbolic links", path.display())))
+}
+
+/// Returns the metadata of what is at a path, if there is something.
+fn look(path: &Path) -> io::Result<Option<Metadata>> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        found => found.map(Some),
+    }
 }
 
 fn check_file(path: &Path, found: &Metadata, rule: Rule) -> io::Result<()> {
@@ -259,6 +272,14 @@ fn check_file(path: &Path, found: &Metadata, rule: Rule) -> io::Result<()> {
                 }
             }
         }
+    }
+}
+
+/// Checks that a file has no second name, under which another program could write it.
+fn check_names(path: &Path, found: &Metadata) -> io::Result<()> {
+    match names(found) {
+        0 | 1 => Ok(()),
+        count => Err(distrust(path, Fault::Names(count))),
     }
 }
 

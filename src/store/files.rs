@@ -41,10 +41,17 @@ pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
 
 /// Checks the files that SQLite opens for a database.
 pub(super) fn check_database(path: &Path) -> io::Result<()> {
-    for ending in [""].into_iter().chain(SIDE_FILES) {
-        files::check(&with_ending(path, ending), Rule::Own)?;
-    }
-    Ok(())
+    database_files(path).try_for_each(|file| files::check(&file, Rule::Own))
+}
+
+/// Checks the files of a database that this process is to write: under a second name another process
+/// could write them too, since SQLite's locks of a log go by its path.
+pub(super) fn check_sole_database(path: &Path) -> io::Result<()> {
+    database_files(path).try_for_each(|file| files::check_to_write(&file))
+}
+
+fn database_files(path: &Path) -> impl Iterator<Item = PathBuf> {
+    [""].into_iter().chain(SIDE_FILES).map(move |ending| with_ending(path, ending))
 }
 
 /// Creates a directory that only this user may enter, whatever the umask is, unless one is there

@@ -74,6 +74,7 @@ impl Fault {
 /// Looks at a database, and opens it if it is sound. Otherwise no file has changed but the index
 /// of its log.
 pub(super) fn inspect(path: &Path) -> Result<Found, OpenError> {
+    files::check_sole_database(path).map_err(io_error("look at", path))?;
     match read_header(path).map_err(io_error("read", path))? {
         Header::Missing => return Ok(Found::Nothing),
         Header::Bad(reason) => return Ok(Found::Damaged(reason.into())),

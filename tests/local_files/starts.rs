@@ -42,12 +42,18 @@ fn refuses(make: fn() -> Setup, file: fn(&Setup) -> PathBuf, faults: &[Fault], c
     }
 }
 
+/// Faults of files that the programs write in place.
+const OF_WRITTEN: [Fault; 7] = {
+    let [a, b, c, d, e, f] = FAULTS;
+    [a, b, c, d, e, f, Fault::SecondName]
+};
+
 #[test]
 fn locks_and_process_ids_are_no_files_of_others() {
-    refuses(daemon, |setup| setup.state.join("lanragectl-d.lock"), &FAULTS, 1);
-    refuses(daemon, |setup| setup.state.join("lanragectl-d.pid"), &FAULTS, 1);
-    refuses(server, |setup| setup.state.join("lanragectl-server.lock"), &FAULTS, 1);
-    refuses(server, |setup| setup.state.join("lanragectl-server.pid"), &FAULTS, 1);
+    refuses(daemon, |setup| setup.state.join("lanragectl-d.lock"), &OF_WRITTEN, 1);
+    refuses(daemon, |setup| setup.state.join("lanragectl-d.pid"), &OF_WRITTEN, 1);
+    refuses(server, |setup| setup.state.join("lanragectl-server.lock"), &OF_WRITTEN, 1);
+    refuses(server, |setup| setup.state.join("lanragectl-server.pid"), &OF_WRITTEN, 1);
 }
 
 #[test]
@@ -57,33 +63,56 @@ fn lock_of_a_socket_is_no_file_of_others() {
         fs::create_dir(setup.path("run")).expect("make the socket's directory");
         setup
     };
-    refuses(make, |setup| setup.path("run/control.sock.lock"), &FAULTS, 1);
-    refuses(make, |setup| setup.path("run/control.sock.pid"), &FAULTS, 1);
+    refuses(make, |setup| setup.path("run/control.sock.lock"), &OF_WRITTEN, 1);
+    refuses(make, |setup| setup.path("run/control.sock.pid"), &OF_WRITTEN, 1);
 }
 
 #[test]
 fn database_is_no_file_of_others() {
-    let make = || {
-        let daemon = Setup::new().start();
-        let party = json!({"name": "Quake", "party_id": "p", "host": peer("ann")});
-        daemon.client().call("party.register", party);
-        // Killed, it leaves its log and the index of it.
-        let setup = daemon.kill();
-        fs::remove_file(setup.socket()).expect("the socket");
-        setup
-    };
+    let faults =
+        [Fault::Symlink, Fault::Pipe, Fault::WorldWritable, Fault::Foreign, Fault::SecondName];
     for file in [
         |setup: &Setup| setup.state.join("control.db"),
         |setup: &Setup| setup.state.join("control.db-wal"),
         |setup: &Setup| setup.state.join("control.db-shm"),
     ] {
-        refuses(
-            make,
-            file,
-            &[Fault::Symlink, Fault::Pipe, Fault::WorldWritable, Fault::Foreign],
-            1,
-        );
+        refuses(|| killed(Setup::new()), file, &faults, 1);
     }
+    let of_server = |setup: &Setup| setup.state.join("server.db");
+    refuses(|| killed(Setup::server()), of_server, &[Fault::SecondName], 1);
+}
+
+/// A program that was killed: it left its database, the log and the index of it.
+fn killed(setup: Setup) -> Setup {
+    let program = setup.start();
+    let party = json!({"name": "Quake", "party_id": "p", "host": peer("ann")});
+    program.client().call("party.register", party);
+    let setup = program.kill();
+    fs::remove_file(setup.socket()).expect("the socket");
+    setup
+}
+
+#[test]
+fn backup_is_restored_by_a_copy_and_not_by_a_link() {
+    let (setup, _) = killed(Setup::new()).start().stop();
+    let (database, backup) = (setup.state.join("control.db"), setup.backups().pop());
+    let backup = backup.expect("a backup");
+    fs::remove_file(&database).expect("remove the database");
+    fs::hard_link(&backup, &database).expect("link the backup");
+    let before = look(&backup);
+    let (status, log) = setup.fails();
+    assert_eq!(status.code(), Some(1), "{log}");
+    let told = format!("{} has 2 names", database.display());
+    assert!(log.contains(&told) && log.contains("put the copy in its place"), "{log}");
+    assert_eq!(look(&backup), before);
+
+    fs::remove_file(&database).expect("remove the link");
+    fs::copy(&backup, &database).expect("copy the backup");
+    // A backup may have further names: it is only read.
+    fs::hard_link(&backup, setup.path("kept.db")).expect("link the backup");
+    let daemon = setup.start();
+    daemon.client().call("party.get", json!({"party_id": "p"}));
+    assert_eq!(look(&backup), before);
 }
 
 #[test]

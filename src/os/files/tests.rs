@@ -118,11 +118,15 @@ fn own_files_are_not_written_under_a_second_name() {
     let error = open_or_create(&folder.path("link"), Rule::Own, 0o600).unwrap_err();
     assert!(Distrust::is_in(&error));
     assert!(error.to_string().contains("/link has 2 names, and must have this one alone"));
+    let error = check_to_write(&folder.path("link")).unwrap_err();
+    assert!(error.to_string().contains("/link has 2 names"), "{error}");
     // Its content can be trusted as before, and an operator knows what a file is.
     assert!(open(&folder.path("link"), Rule::Own).is_ok());
     assert!(open_or_create(&folder.path("link"), Rule::Named, 0o600).is_ok());
     fs::remove_file(file).unwrap();
     assert!(open_or_create(&folder.path("link"), Rule::Own, 0o600).is_ok());
+    assert!(check_to_write(&folder.path("link")).is_ok());
+    assert!(check_to_write(&folder.path("file")).is_ok(), "none is there");
 }
 
 #[test]
