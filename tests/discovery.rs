@@ -284,6 +284,34 @@ fn parties_of_others_never_hide_those_of_the_daemon() {
 }
 
 #[test]
+fn a_forged_entry_of_the_daemons_party_hides_none() {
+    let shared = tempfile::tempdir().expect("a directory");
+    let file = shared.path().join("discovery.json");
+    let mut setup = Setup::new().config("[limits]\nframe_out = 8192\n");
+    setup.args = vec!["--discovery-file".into(), file.display().to_string()];
+    let daemon = setup.start();
+    let mut client = daemon.client();
+    register(&mut client, "mine", "ann");
+    register(&mut client, "second", "ann");
+    await_ids(&file, &["mine", "second"]);
+    let mut expected = client.call("party.discover", json!({}))["parties"].take();
+    let mut document = json_file(&file);
+    for number in 0..200 {
+        let id = format!("x{number}");
+        document["mine"]["peers"][&id] = announced(&id);
+    }
+    let forged = shared.path().join("forged.json");
+    fs::write(&forged, document.to_string()).expect("written");
+    fs::rename(&forged, &file).expect("in place");
+    let mut parties = client.call("party.discover", json!({}))["parties"].take();
+    // An update may come between.
+    for party in [&mut expected, &mut parties].into_iter().flat_map(|all| all.as_array_mut()) {
+        party.iter_mut().for_each(|party| party["peers"]["ann"]["last_seen"] = Value::Null);
+    }
+    assert_eq!(parties, expected);
+}
+
+#[test]
 fn a_file_that_cannot_be_written_stops_nobody() {
     let shared = tempfile::tempdir().expect("a directory");
     let directory = shared.path().join("discovery.json");

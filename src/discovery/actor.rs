@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use jiff::Zoned;
-use lanrage_ipc::lanrage::AnnouncedParty;
 use lanrage_ipc::model::{Party, PartyId};
-use lanrage_ipc::results::{DiscoveredParty, Rejected};
+use lanrage_ipc::results::Rejected;
 use tokio::sync::oneshot;
 
 use super::file::{DiscoveryFile, Listing, Updated};
@@ -45,6 +44,8 @@ pub struct Discovery {
     config: Config,
     file: Arc<DiscoveryFile>,
     ours: Ours,
+    /// The parties of the last update that succeeded.
+    written: Ours,
     /// Whether `ours` is to be written as soon as the file is free.
     is_due: bool,
     /// Whether a job is at work on the file.
@@ -83,6 +84,8 @@ struct Waiting {
 struct Job {
     file: Arc<DiscoveryFile>,
     update: Option<Ours>,
+    /// As [`Discovery::written`].
+    written: Ours,
     list: bool,
 }
 
@@ -90,15 +93,26 @@ struct Job {
 struct Outcome {
     took: Duration,
     updated: Option<Result<Updated, DiscoveryError>>,
-    listed: Option<Result<Listing, DiscoveryError>>,
+    /// As [`Discovery::written`].
+    written: Ours,
+    listed: Option<Result<(AnnouncedParties, Vec<Rejected>), DiscoveryError>>,
 }
 
 impl Job {
     fn run(self) -> Outcome {
         let (now, started) = (Zoned::now(), Instant::now());
-        let updated = self.update.map(|ours| self.file.update(&ours, &now));
-        let listed = self.list.then(|| self.file.list(now.time_zone()));
-        Outcome { took: started.elapsed(), updated, listed }
+        let mut written = self.written;
+        let updated = self.update.map(|ours| {
+            let updated = self.file.update(&ours, &now)?;
+            written = ours;
+            Ok(updated)
+        });
+        let zone = now.time_zone();
+        let listed = self.list.then(|| {
+            let Listing { parties, rejected } = self.file.list(zone)?;
+            Ok((AnnouncedParties::new(parties, &written, zone), rejected))
+        });
+        Outcome { took: started.elapsed(), updated, written, listed }
     }
 }
 
@@ -110,6 +124,7 @@ impl Discovery {
             file: Arc::new(DiscoveryFile::new(config.file.clone(), announced)),
             config,
             ours: Ours::new(),
+            written: Ours::new(),
             is_due: false,
             is_busy: false,
             waiting: Waiting::default(),
@@ -149,7 +164,7 @@ impl Discovery {
             self.cancel_wake(ctx);
         }
         self.is_busy = true;
-        let job = Job { file: self.file.clone(), update, list };
+        let job = Job { file: self.file.clone(), update, written: self.written.clone(), list };
         let work = tokio::task::spawn_blocking(|| job.run()).into_actor(self);
         ctx.spawn(work.map(|outcome, act, ctx| match outcome {
             Ok(outcome) => act.finish(outcome, waiting, ctx),
@@ -161,6 +176,7 @@ impl Discovery {
 
     fn finish(&mut self, outcome: Outcome, mut waiting: Waiting, ctx: &mut Context<Self>) {
         self.is_busy = false;
+        self.written = outcome.written;
         if let Some(updated) = outcome.updated {
             self.note(updated);
             self.set_wake(ctx);
@@ -170,9 +186,9 @@ impl Discovery {
             let is_damaged = matches!(listed, Err(DiscoveryError::Damaged { .. }));
             // An update mends it; one that can't is tried again in its own time.
             self.is_due |= is_damaged && self.failure.is_none();
-            let discovered = listed.map(|listing| {
-                self.log_rejected(&listing.rejected);
-                Arc::new(self.sorted(listing.parties))
+            let discovered = listed.map(|(parties, rejected)| {
+                self.log_rejected(&rejected);
+                Arc::new(parties)
             });
             for asker in mem::take(&mut waiting.discovers) {
                 // Who asked may have given up.
@@ -181,18 +197,6 @@ impl Discovery {
         }
         waiting.flushed();
         self.advance(ctx);
-    }
-
-    /// Tells the parties of this daemon from those of others. The small ones of others come first,
-    /// so that none pushes out another by its size.
-    fn sorted(&self, parties: Vec<DiscoveredParty>) -> AnnouncedParties {
-        let is_own = |discovered: &DiscoveredParty| {
-            let AnnouncedParty { party_id, host_id, .. } = &discovered.party;
-            self.ours.get(party_id.as_str()).is_some_and(|own| own.host_id.as_str() == host_id)
-        };
-        let (own, mut others): (Vec<_>, Vec<_>) = parties.into_iter().partition(is_own);
-        others.sort_by_key(|discovered| discovered.party.peers.len());
-        AnnouncedParties { own, others }
     }
 
     fn note(&mut self, updated: Result<Updated, DiscoveryError>) {

@@ -1,6 +1,6 @@
 use std::fs;
 
-use lanrage_ipc::results::DiscoverySource;
+use lanrage_ipc::results::{DiscoveredParty, DiscoverySource};
 
 use super::*;
 use crate::discovery::fixtures::{Place, foreign, party};
@@ -98,6 +98,42 @@ async fn what_others_announce_is_found_and_what_is_bad_passed_over() {
     let found: Vec<_> = all(&found).map(|found| serde_json::to_value(&found.party)).collect();
     let expected = [foreign("x", "b"), foreign("y", "b")];
     assert_eq!(found.into_iter().flatten().collect::<Vec<_>>(), expected);
+}
+
+#[actix::test]
+async fn entries_that_others_change_are_told_as_they_were_written() {
+    let place = Place::new();
+    let discovery = start(&place, HOUR);
+    announce(&discovery, &party("p", "a", &["b"])).await;
+    let expected = discover(&discovery).await.expect("a list");
+    assert_eq!(expected.own.len(), 1);
+    // What others may do to the entry while they keep its id and its host.
+    let changes: [fn(&mut serde_json::Value); 4] = [
+        |entry| entry["name"] = "Theirs".into(),
+        |entry| entry["peers"]["b"]["public_key"] = "k".into(),
+        |entry| entry["created_at"] = "2026-01-02T03:04:05".into(),
+        |entry| {
+            for number in 0..100 {
+                let id = format!("x{number}");
+                let mut peer = entry["peers"]["b"].clone();
+                peer["peer_id"] = id.as_str().into();
+                entry["peers"][id] = peer;
+            }
+        },
+    ];
+    let written = place.json();
+    for change in changes {
+        let mut file = written.clone();
+        change(&mut file["p"]);
+        place.write(&file.to_string());
+        assert_eq!(discover(&discovery).await.expect("a list"), expected);
+    }
+    // With another host it is another party.
+    let mut file = written.clone();
+    file["p"]["host_id"] = "b".into();
+    place.write(&file.to_string());
+    let found = discover(&discovery).await.expect("a list");
+    assert_eq!((found.own.len(), found.others.len()), (0, 1));
 }
 
 #[actix::test]
