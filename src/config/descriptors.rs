@@ -4,7 +4,8 @@
 use super::{ConfigError, DaemonConfig, ServerConfig};
 
 /// Descriptors of all but connections and event loops: standard streams, listeners, locks, the database, a backup that
-/// is being made, the discovery file, the connection to a control server, and local connections that are refused.
+/// is being made, the discovery file, the connection to a control server, and local connections that are refused or
+/// evicted.
 const RESERVED: usize = 64;
 const PER_EVENT_LOOP: usize = 4;
 /// Two connections of the local socket may wait for the groups of their user for each that is admitted.

@@ -1,7 +1,7 @@
 //! Admission of connections: each role and each user has a share of the local socket's connections.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::rc::Rc;
 
 use lanrage_ipc::results::Role;
@@ -11,6 +11,10 @@ use tokio::time::Instant;
 
 use crate::config::Limits;
 use crate::core::User;
+
+/// Evicted connections that stay open to be told why. They are not admitted any more, and their
+/// descriptors come from the reserve of `config::descriptors`.
+const LINGERING: usize = 8;
 
 /// Connections that each role may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +73,8 @@ struct Table {
     /// By order of admission.
     admitted: BTreeMap<u64, Rc<Entry>>,
     last: u64,
+    /// Evicted connections that are still open, in the order of their evictions.
+    lingering: VecDeque<(u64, Rc<Entry>)>,
     /// Connections whose role is being looked up.
     undecided: HashMap<User, usize>,
 }
@@ -79,6 +85,7 @@ struct Entry {
     role: Role,
     last_request: Cell<Instant>,
     evicted: Notify,
+    cut_off: Notify,
 }
 
 /// An admitted connection: counted until it is evicted or dropped.
@@ -180,7 +187,8 @@ impl Census {
         table.last += 1;
         let number = table.last;
         let last_request = Cell::new(Instant::now());
-        let entry = Rc::new(Entry { owner, role, last_request, evicted: Notify::new() });
+        let (evicted, cut_off) = (Notify::new(), Notify::new());
+        let entry = Rc::new(Entry { owner, role, last_request, evicted, cut_off });
         table.admitted.insert(number, entry.clone());
         Ok(Place { census: self.clone(), number, entry })
     }
@@ -199,11 +207,16 @@ impl Table {
             .min_by_key(|(_, entry)| entry.last_request.get())
             .map(|(number, _)| *number)
             .filter(|_| most > own);
-        let evicted = victim.and_then(|number| self.admitted.remove(&number));
-        if let Some(entry) = &evicted {
-            entry.evicted.notify_one();
+        let evicted = victim.and_then(|number| self.admitted.remove_entry(&number));
+        let Some((number, entry)) = evicted else { return false };
+        entry.evicted.notify_one();
+        self.lingering.push_back((number, entry));
+        if self.lingering.len() > LINGERING
+            && let Some((_, oldest)) = self.lingering.pop_front()
+        {
+            oldest.cut_off.notify_one();
         }
-        evicted.is_some()
+        true
     }
 }
 
@@ -222,11 +235,18 @@ impl Place {
     pub(super) async fn evicted(&self) {
         self.entry.evicted.notified().await;
     }
+
+    /// Waits until the evicted connection has to end at once, since others were evicted after it.
+    pub(super) async fn cut_off(&self) {
+        self.entry.cut_off.notified().await;
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.census.0.borrow_mut().admitted.remove(&self.number);
+        let mut table = self.census.0.borrow_mut();
+        table.admitted.remove(&self.number);
+        table.lingering.retain(|(number, _)| *number != self.number);
     }
 }
 
@@ -341,6 +361,24 @@ mod tests {
         assert_eq!(census.total(), 3);
         let _own = enter(4).expect("a place is free");
         assert!(enter(4).is_err_and(|full| !full.is_own_share));
+    }
+
+    #[test]
+    fn few_evicted_connections_stay_open() {
+        let (census, shares) = (Census::default(), Shares::new(&limits(16, 8), true));
+        let enter = |user| census.enter(User(user), Role::Observer, &shares).expect("room");
+        // Of the first four all but the first end by themselves.
+        let mut places: Vec<_> = (0..4).map(enter).collect();
+        let mut evicted: Vec<_> = (4..8).map(enter).collect();
+        places.truncate(1);
+        evicted.extend((8..8 + LINGERING as u32).map(enter));
+        let is_cut_off = |place: &Place| place.cut_off().now_or_never().is_some();
+        assert!(is_cut_off(&places[0]), "the oldest");
+        let cut_off = evicted.iter().filter(|place| is_cut_off(place)).count();
+        assert_eq!((census.total(), cut_off), (4, 0));
+        assert_eq!(census.0.borrow().lingering.len(), LINGERING);
+        drop((places, evicted));
+        assert!(census.0.borrow().lingering.is_empty());
     }
 
     #[test]

@@ -151,10 +151,11 @@ impl Session {
                     wrote?;
                     self.taken = Instant::now();
                 }
+                () = self.place.evicted(), if self.phase == Phase::Open => self.evicted(),
+                () = self.place.cut_off() => return Err(io::Error::other("evicted")),
                 delivery = queue.next(), if self.may_tell() => self.tell(delivery, &queue)?,
                 read = reader.read(&mut buffer), if self.may_read() => self.read(&buffer[..read?]),
                 () = account.freed(), if is_starved => {}
-                () = self.place.evicted(), if self.phase == Phase::Open => self.evicted(),
                 () = timer, if deadline.is_some() => self.timed_out()?,
                 () = std::future::ready(()), if busy => {}
             }

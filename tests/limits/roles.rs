@@ -3,7 +3,10 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Daemon, assert_error, crowd, system_daemon};
+use crate::harness::{
+    Client, Daemon, OtherUser, assert_error, crowd, system_daemon, system_setup,
+    with_file_descriptors,
+};
 
 const OPERATOR: u32 = 60_100;
 
@@ -108,4 +111,30 @@ fn the_longest_idle_observer_makes_room_for_another() {
     // A user with as many as each other takes no place from them.
     assert_error(&ending(&mut client(&daemon, 60_003)), "rate_limited");
     late.call("ping", json!({}));
+}
+
+#[test]
+fn evicted_observers_keep_no_descriptors() {
+    let Some(setup) = system_setup(&[OPERATOR], "[limits]\nobservers = 1") else { return };
+    let command = with_file_descriptors(&setup, 160);
+    let mut daemon = Daemon::launch(setup, command);
+    daemon.await_ready();
+    let users = [60_001, 60_002].map(|uid| OtherUser::new(&daemon.setup.socket(), uid));
+    let mut evicted: Vec<_> = users.iter().cycle().take(200).map(connected).collect();
+    let mut last = evicted.pop().expect("the last one");
+    last.call("ping", json!({}));
+    client(&daemon, OPERATOR).call("party.list", json!({}));
+    // Each was told why, however soon it was closed.
+    for client in &mut evicted {
+        assert_error(&ending(client), "rate_limited");
+    }
+    let log = daemon.setup.log();
+    assert!(!log.contains("Too many open files"), "{log}");
+}
+
+/// A connection that is admitted.
+fn connected(user: &OtherUser) -> Client {
+    let mut client = user.connect();
+    client.call("ping", json!({}));
+    client
 }
