@@ -1,7 +1,7 @@
 //! Connections that the limit of open files has room for. Each takes one descriptor, and those that everything else
 //! needs are kept from them: else one client could leave none for the others, the database and the administrators.
 
-use super::{ConfigError, DaemonConfig, ServerConfig};
+use super::{ConfigError, DaemonConfig, Limits, ServerConfig};
 
 /// Descriptors of all but connections and event loops: standard streams, listeners, locks, the database, a backup that
 /// is being made, the discovery file, the connection to a control server, and local connections that are refused or
@@ -41,18 +41,12 @@ pub fn fit_server(
     let http = &mut config.http;
     let (wanted, per_address) = (http.connections, http.connections_per_address);
     http.connections = wanted.min(http_connections(free - free / 4));
-    // Its share of all connections stays.
-    http.connections_per_address =
-        (per_address.saturating_mul(http.connections) / wanted).max(1).min(per_address);
+    http.connections_per_address = share(per_address, wanted, http.connections, 4);
     lowered.note("http.connections", wanted, http.connections);
     lowered.note("http.connections_per_address", per_address, http.connections_per_address);
     let left = free.saturating_sub(http.connections + closing_connections(http.connections));
-    let local = &mut config.limits.shared.connections;
-    let wanted_local = *local;
-    *local = wanted_local.min(left / PER_LOCAL_CONNECTION);
-    lowered.note("limits.connections", wanted_local, *local);
-    if config.http.connections < wanted.min(FEWEST_HTTP) || *local < wanted_local.min(FEWEST_LOCAL)
-    {
+    let has_local_room = fit_local(&mut config.limits.shared, config.system, left, &mut lowered);
+    if config.http.connections < wanted.min(FEWEST_HTTP) || !has_local_room {
         return Err(ConfigError::FewDescriptors { limit });
     }
     Ok(Fitted { warning: lowered.warning(limit), config })
@@ -68,15 +62,45 @@ pub fn fit_daemon(
 ) -> Result<Fitted<DaemonConfig>, ConfigError> {
     let mut config = config.clone();
     let Some(limit) = limit else { return Ok(Fitted { config, warning: None }) };
-    let local = &mut config.limits.connections;
-    let wanted = *local;
-    *local = wanted.min(free(limit, 1) / PER_LOCAL_CONNECTION);
-    if *local < wanted.min(FEWEST_LOCAL) {
-        return Err(ConfigError::FewDescriptors { limit });
-    }
     let mut lowered = Lowered::default();
-    lowered.note("limits.connections", wanted, *local);
-    Ok(Fitted { warning: lowered.warning(limit), config })
+    match fit_local(&mut config.limits, config.system, free(limit, 1), &mut lowered) {
+        true => Ok(Fitted { warning: lowered.warning(limit), config }),
+        false => Err(ConfigError::FewDescriptors { limit }),
+    }
+}
+
+/// Lowers the connections of the local socket to what so many descriptors have room for. The users of a system's
+/// program share them. Returns false when there is room for hardly any.
+fn fit_local(
+    limits: &mut Limits,
+    is_system: bool,
+    descriptors: usize,
+    lowered: &mut Lowered,
+) -> bool {
+    let wanted = limits.connections;
+    let connections = wanted.min(descriptors / PER_LOCAL_CONNECTION);
+    limits.connections = connections;
+    lowered.note("limits.connections", wanted, connections);
+    if is_system {
+        for (key, value, parts) in [
+            ("limits.connections_per_uid", &mut limits.connections_per_uid, 4),
+            ("limits.observers_per_uid", &mut limits.observers_per_uid, 16),
+        ] {
+            let of_one = *value;
+            *value = share(of_one, wanted, connections, parts);
+            lowered.note(key, of_one, *value);
+        }
+    }
+    connections >= wanted.min(FEWEST_LOCAL)
+}
+
+/// Lowers the connections that one client may have from `of_one` as all of them were lowered: to the same share of all,
+/// or to one of so many parts where that is more, so that a higher number of all makes no share smaller than those.
+fn share(of_one: usize, wanted: usize, lowered: usize, parts: usize) -> usize {
+    if lowered == wanted {
+        return of_one;
+    }
+    (of_one.saturating_mul(lowered) / wanted).max(lowered / parts).max(1).min(of_one)
 }
 
 /// Connections that may be open beyond the limit for a moment: those that are accepted and not yet admitted, and those
@@ -170,6 +194,55 @@ mod tests {
                        http.connections_per_address is 22 instead of 2048, \
                        limits.connections is 17 instead of 256; raise the limit (LimitNOFILE= ";
         assert!(warning.starts_with(lowered), "{warning}");
+    }
+
+    #[test]
+    fn users_of_the_system_keep_their_shares_and_a_users_own_program_has_one() {
+        let (mut server, mut daemon) = configurations();
+        let of_users = |limits: &Limits| (limits.connections_per_uid, limits.observers_per_uid);
+        let fitted = |server: &ServerConfig, daemon: &DaemonConfig, limit| {
+            let daemon = fit_daemon(daemon, limit).unwrap();
+            (fit_server(server, limit, 2).unwrap().config, daemon.config, daemon.warning)
+        };
+        let (own_server, own_daemon, _) = fitted(&server, &daemon, Some(256));
+        assert_eq!(of_users(&own_daemon.limits), (64, 8));
+        assert_eq!(of_users(&own_server.limits.shared), (64, 8));
+
+        (server.system, daemon.system) = (true, true);
+        let (of_server, of_daemon, warning) = fitted(&server, &daemon, Some(256));
+        assert_eq!((of_daemon.limits.connections, of_users(&of_daemon.limits)), (62, (15, 3)));
+        let shared = &of_server.limits.shared;
+        assert_eq!((shared.connections, of_users(shared)), (17, (4, 1)));
+        let told = "limits.connections is 62 instead of 256, \
+                    limits.connections_per_uid is 15 instead of 64, \
+                    limits.observers_per_uid is 3 instead of 8; raise the limit";
+        assert!(warning.as_ref().unwrap().contains(told), "{warning:?}");
+
+        let (of_server, of_daemon, warning) = fitted(&server, &daemon, None);
+        assert_eq!((of_server, of_daemon, warning), (server, daemon, None));
+    }
+
+    #[test]
+    fn more_connections_make_no_share_smaller() {
+        let (mut server, mut daemon) = configurations();
+        daemon.system = true;
+        for limit in [256, 1_024, 5_000, 20_000] {
+            let shares = |server: &ServerConfig, daemon: &DaemonConfig| {
+                let limits = fit_daemon(daemon, Some(limit)).unwrap().config.limits;
+                let http = fit_server(server, Some(limit), 2).unwrap().config.http;
+                [http.connections_per_address, limits.connections_per_uid, limits.observers_per_uid]
+            };
+            let (http, local) = (server.http.connections, daemon.limits.connections);
+            let at_default = shares(&server, &daemon);
+            for times in [2, 100] {
+                (server.http.connections, daemon.limits.connections) =
+                    (times * http, times * local);
+                let raised = shares(&server, &daemon);
+                let is_kept = raised.iter().zip(at_default).all(|(raised, kept)| *raised >= kept);
+                assert!(is_kept, "{limit}: {raised:?}, by default {at_default:?}");
+            }
+            (server.http.connections, daemon.limits.connections) = (http, local);
+        }
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use serde_json::json;
 
-use crate::harness::{Daemon, Setup, end_of, peer, with_file_descriptors};
+use crate::harness::{
+    Daemon, OtherUser, Setup, crowd, end_of, peer, system_setup, with_file_descriptors,
+};
 
 #[test]
 fn connections_of_a_user_leave_descriptors_to_the_store() {
@@ -26,6 +28,21 @@ fn connections_of_a_user_leave_descriptors_to_the_store() {
     assert_eq!(registered["party"]["host_id"], "ann");
     first.call("state.backup", json!({"path": daemon.setup.path("copy.db")}));
     assert!(!daemon.setup.log().contains("Too many open files"), "{}", daemon.setup.log());
+}
+
+#[test]
+fn one_operator_leaves_connections_to_others_where_few_fit() {
+    let [greedy, honest] = [60_100, 60_101];
+    let Some(setup) = system_setup(&[greedy, honest], "") else { return };
+    let command = with_file_descriptors(&setup, 160);
+    let mut daemon = Daemon::launch(setup, command);
+    daemon.await_ready();
+    let _crowd = crowd(&daemon.setup.socket(), greedy, 40);
+    // It is admitted after those that connected before.
+    let other = OtherUser::new(&daemon.setup.socket(), honest);
+    other.connect().call("party.list", json!({}));
+    let warning = "limits.connections_per_uid is ";
+    assert!(daemon.setup.log().contains(warning), "{}", daemon.setup.log());
 }
 
 #[test]
