@@ -22,11 +22,12 @@ pub struct Lock {
 
 impl Lock {
     /// Takes the lock `path`, and leaves this process's id beside it. The file stays when the
-    /// lock is gone: to remove it would let two processes lock two files of one name.
+    /// lock is gone: to remove it would let two processes lock two files of one name. `of_holder`
+    /// is said of a process that holds the lock.
     ///
     /// # Errors
     /// Names the process that holds it.
-    pub fn acquire(path: &Path, what: &str) -> anyhow::Result<Self> {
+    pub fn acquire(path: &Path, what: &str, of_holder: &str) -> anyhow::Result<Self> {
         let pid_file = pid_file(path);
         let file = files::open_or_create(path, Rule::Own, PRIVATE).map_err(|error| {
             let distrusted = Distrust::is_in(&error);
@@ -43,7 +44,7 @@ impl Lock {
                 let holder = holder.trim();
                 let holder = if holder.is_empty() { "of unknown id" } else { holder };
                 bail!(
-                    "another daemon, process {holder}, has {what}: stop it, or give this one another"
+                    "another daemon, process {holder}, has {what}{of_holder}: stop it, or give this one another"
                 );
             }
             Err(TryLockError::Error(error)) => {
@@ -80,10 +81,10 @@ mod tests {
     fn the_second_is_told_who_is_the_first() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("d.lock");
-        let first = Lock::acquire(&path, "this").expect("free");
-        let error = Lock::acquire(&path, "this").expect_err("held").to_string();
+        let first = Lock::acquire(&path, "this", "").expect("free");
+        let error = Lock::acquire(&path, "this", "").expect_err("held").to_string();
         assert!(error.contains(&format!("process {},", std::process::id())), "{error}");
         drop(first);
-        Lock::acquire(&path, "this").expect("free again");
+        Lock::acquire(&path, "this", "").expect("free again");
     }
 }

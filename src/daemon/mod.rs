@@ -183,7 +183,8 @@ fn settings(config: &DaemonConfig) -> Settings {
 
 fn lock_state(dir: &Path) -> anyhow::Result<Lock> {
     store::make_dir(dir)?;
-    Lock::acquire(&dir.join("lanragectl-d.lock"), &format!("the state directory {}", dir.display()))
+    let what = format!("the state directory {}", dir.display());
+    Lock::acquire(&dir.join("lanragectl-d.lock"), &what, "")
 }
 
 /// The socket, and where it is, in words.

@@ -256,10 +256,8 @@ fn warn_of_public_names(config: &ServerConfig) {
 
 fn lock_state(dir: &Path) -> anyhow::Result<Lock> {
     store::make_dir(dir)?;
-    Lock::acquire(
-        &dir.join("lanragectl-server.lock"),
-        &format!("the state directory {}", dir.display()),
-    )
+    let what = format!("the state directory {}", dir.display());
+    Lock::acquire(&dir.join("lanragectl-server.lock"), &what, "")
 }
 
 /// The administrators' socket. The server does without it where the system takes no path as long

@@ -37,6 +37,8 @@ fn refuses(make: fn() -> Setup, file: fn(&Setup) -> PathBuf, faults: &[Fault], c
         assert_eq!(status.code(), Some(code), "{fault:?}:\n{log}");
         let told = format!("{} {}", path.display(), fault.words());
         assert!(log.contains(&told), "{told:?} is not in:\n{log}");
+        // Nothing is said of another daemon: there is none.
+        assert!(!log.contains("that daemon"), "{log}");
         assert_eq!(look(&path), before, "{fault:?} of {}", path.display());
         assert!(!exists(&setup.socket()), "{fault:?}: it listened");
     }

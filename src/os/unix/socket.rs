@@ -117,11 +117,11 @@ impl Drop for LocalSocket {
 
 /// Takes the lock of a socket.
 fn lock(path: &Path) -> anyhow::Result<Lock> {
-    let mut what = format!("the socket {}", path.display());
-    if FileId::at(path).is_none() {
-        what.push_str(" (its file was removed; that daemon binds it again at its next clean-up)");
-    }
-    Lock::acquire(&lock_path(path), &what)
+    let of_holder = match FileId::at(path) {
+        None => " (its file was removed; that daemon binds it again at its next clean-up)",
+        Some(_) => "",
+    };
+    Lock::acquire(&lock_path(path), &format!("the socket {}", path.display()), of_holder)
 }
 
 /// Listens on a path whose lock is held.
