@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::play::{OURS, Play, joined, party};
 use super::trial::PARTY;
-use crate::harness::{announced, eventually, peer};
+use crate::harness::{announced, eventually, exists, json_file, peer};
 
 /// The description of a peer within a party or beside it.
 pub(super) fn description(peer: &Value) -> Vec<Value> {
@@ -267,7 +267,7 @@ fn a_changed_key_is_held_until_it_is_trusted() {
     assert_eq!(keys(&mut play), ["k1"; 6]);
     let file = play.discovery_file();
     eventually("the old key in the discovery file", || {
-        let parties = crate::harness::json_file(&file);
+        let parties = exists(&file).then(|| json_file(&file))?;
         (parties[PARTY]["peers"]["x"]["public_key"] == "k1").then_some(())
     });
     let page = play.ctl().text(&format!("party show {PARTY}"));
