@@ -16,7 +16,7 @@ const TURN: usize = 64 * 1024;
 const RATE: i64 = 1 << 20;
 
 /// Bytes that are read at once: more than all parties of a daemon whose peers fill a connection.
-const BURST: i64 = 64 << 20;
+const BURST: i64 = 16 << 20;
 
 /// Pause of the reader after the burst.
 const PAUSE: Duration = Duration::from_millis(50);
