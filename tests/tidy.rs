@@ -69,6 +69,13 @@ fn only_faces_know_the_envelope() {
 }
 
 #[test]
+fn core_and_control_plane_name_no_message_of_the_local_socket() {
+    let messages = ["lanrage_ipc::params", "lanrage_ipc::results"];
+    never("src/core", &messages, &[]);
+    never("src/control_plane", &messages, &[]);
+}
+
+#[test]
 fn only_composition_roots_start_actors() {
     let started = [".start()", "SyncArbiter::start", "Addr<"];
     // In the configuration it is spans that start somewhere.

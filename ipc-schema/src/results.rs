@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::event::Snapshot;
 use crate::lanrage;
+pub use crate::lanrage::Rejected;
 use crate::model::{Connection, Epoch, Party, Peer, PeerId, Relay, Signal};
 use crate::params::Agent;
 
@@ -242,17 +243,6 @@ results! {
         pub removed: u64,
         /// What could not come in.
         pub rejected: Vec<Rejected>,
-    }
-
-    /// A record that an import refused.
-    Rejected {
-        /// The party as the document names it.
-        pub party_id: String,
-        /// The peer, when only that was refused.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub peer_id: Option<String>,
-        /// What is wrong with it.
-        pub reason: String,
     }
 
     /// Of `state.backup`.

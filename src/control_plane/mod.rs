@@ -17,12 +17,11 @@ use actix::prelude::*;
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::event::{Event, RemovalReason};
 use lanrage_ipc::model::{Connection, Epoch, Party};
-use lanrage_ipc::results::Recovery;
 
 pub(crate) use ask::{Ask, IntoAsk, Query, Reply};
 
 use crate::core::{Caller, Command, ConnectionId, Refusal};
-use crate::store::BackupError;
+use crate::store::{BackupError, Recovery};
 
 /// Numbers the connections of a program, whatever faces they come to; 0 is the program itself.
 #[derive(Debug, Clone, Default)]

@@ -8,11 +8,10 @@ use std::time::Duration;
 use ipnet::Ipv4Net;
 use jiff::Timestamp;
 use lanrage_ipc::ErrorCode;
-use lanrage_ipc::lanrage::ImportedParty;
+use lanrage_ipc::lanrage::{ImportedParty, Rejected};
 use lanrage_ipc::model::{
     Epoch, Keepalive, Name, PartyId, PeerId, PeerInput, PublicKey, RelayId, SignalData, UtcOffset,
 };
-use lanrage_ipc::results::Rejected;
 
 pub(super) use super::outcome::Outcome;
 pub use super::refusal::Refusal;

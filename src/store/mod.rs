@@ -50,6 +50,7 @@ pub use database::{Committed, Database};
 pub use error::{BackupError, OpenError, StoreError, StoreErrorKind};
 pub use messages::{Close, Commit};
 pub use open::{OpenOptions, Opened, make_dir, open};
+pub use recovery::Recovery;
 pub use rotation::rotate_backups;
 
 /// What a program's files are called in its state directory, so that the daemon and the server can

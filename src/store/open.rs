@@ -6,13 +6,12 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use lanrage_ipc::model::Epoch;
-use lanrage_ipc::results::Recovery;
 
 use super::connection::Flush;
 use super::database::Database;
 use super::error::OpenError;
 use super::inspect::{Found, Sound, inspect};
-use super::recovery::{self, Loss};
+use super::recovery::{self, Loss, Recovery};
 use super::{Layout, connection, files, rows, schema};
 use crate::core::Write;
 use crate::os::files::Distrust;

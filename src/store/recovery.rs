@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use lanrage_ipc::model::Epoch;
-use lanrage_ipc::results::Recovery;
 use rusqlite::Connection;
 
 use super::connection::Flush;
@@ -16,6 +15,20 @@ use super::error::OpenError;
 use super::inspect::{self, Fault, Found, Sound};
 use super::open::{Home, OpenOptions, create_at, io_error, unusable};
 use super::{connection, files, rotation, rows, schema};
+
+/// A damaged state that was set aside at the start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recovery {
+    /// Time of the start.
+    pub at: Timestamp,
+    /// The damage.
+    pub reason: String,
+    /// The damaged files, where they are now.
+    pub set_aside: Vec<PathBuf>,
+    /// Files that took their place: the newest good backup, or those that were set aside as far as
+    /// they can be read; `None` if the state is empty.
+    pub restored_from: Option<PathBuf>,
+}
 
 /// A state that is not what it was.
 pub(super) struct Loss {
@@ -77,13 +90,8 @@ pub(super) fn recover(
     for path in &set_aside {
         log::error!("what was there before is kept as {}", path.display());
     }
-    let recovery = Recovery {
-        at: options.now,
-        reason: loss.reason,
-        set_aside: set_aside.iter().map(|path| path.display().to_string()).collect(),
-        restored_from: source.map(|path| path.display().to_string()),
-    };
-    Ok((sound, recovery))
+    let (at, reason) = (options.now, loss.reason);
+    Ok((sound, Recovery { at, reason, set_aside, restored_from: source }))
 }
 
 /// Where to make a database: nothing is left there of an earlier attempt.

@@ -19,7 +19,7 @@ use serde_json::value::RawValue;
 
 pub use json::to_json;
 pub use records::Records;
-pub use salvage::{ImportedParty, InvalidRecord, Salvage};
+pub use salvage::{ImportedParty, InvalidRecord, Rejected, Salvage};
 
 /// A date and time as LANrage writes it: ISO 8601 in the writer's wall clock, without an offset.
 pub type NaiveTime = jiff::civil::DateTime;

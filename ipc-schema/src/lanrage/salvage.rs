@@ -6,7 +6,7 @@ use std::fmt;
 use jiff::Timestamp;
 use jiff::fmt::temporal::Pieces;
 use jiff::tz::TimeZone;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::NaiveTime;
@@ -15,7 +15,6 @@ use crate::model::{
     Address, CheckedText as _, InvalidText, Name, NatType, PartyId, PeerId, PeerInput, PublicKey,
     is_readable,
 };
-use crate::results::Rejected;
 
 /// The longest reason given, in characters.
 const LONGEST_REASON: usize = 200;
@@ -29,6 +28,19 @@ pub struct Salvage {
     pub rejected: Vec<Rejected>,
     /// Why the document could not be read to its end; what came before is in `parties`.
     pub damage: Option<String>,
+}
+
+/// A record that an import refused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Rejected {
+    /// The party as the document names it.
+    pub party_id: String,
+    /// The peer, when only that was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer_id: Option<String>,
+    /// What is wrong with it.
+    pub reason: String,
 }
 
 /// A party of a LANrage document, every value of it checked.

@@ -4,9 +4,8 @@ use std::collections::HashSet;
 use std::fmt::Display;
 
 use lanrage_ipc::event::{Event, RemovalReason};
-use lanrage_ipc::lanrage::ImportedParty;
+use lanrage_ipc::lanrage::{ImportedParty, Rejected};
 use lanrage_ipc::model::{Keepalive, Origin, PartyId, PeerId};
-use lanrage_ipc::results::Rejected;
 
 use super::Keeper;
 use super::transaction::{Entrant, Transaction};

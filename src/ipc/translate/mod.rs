@@ -4,6 +4,7 @@ mod commands;
 mod queries;
 mod state;
 
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::LazyLock;
 
@@ -213,13 +214,18 @@ impl Translator {
             peers,
             clients: self.face.census.total() as u64,
             store: StoreStatus {
-                path: store.path.display().to_string(),
+                path: shown(&store.path),
                 pending: store.pending as u64,
                 last_commit_ms: store
                     .last_commit
                     .map(|took| took.as_micros().div_ceil(1000) as u64),
                 last_error: store.last_error,
-                recovery: store.recovery,
+                recovery: store.recovery.map(|recovery| Recovery {
+                    at: recovery.at,
+                    reason: recovery.reason,
+                    set_aside: recovery.set_aside.iter().map(|path| shown(path)).collect(),
+                    restored_from: recovery.restored_from.as_deref().map(shown),
+                }),
             },
         }))
     }
@@ -302,6 +308,10 @@ fn denied(method: &str, needed: Role, role: Role) -> RpcError {
 fn internal(fault: impl std::fmt::Display) -> RpcError {
     log::error!("{fault}");
     RpcError::new(ErrorCode::Internal, "the daemon made a mistake")
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
 }
 
 fn version() -> String {

@@ -159,10 +159,10 @@ fn outcome(dir: &Path, origin: &Origin, what: &str) -> Outcome {
         Some(recovery) => {
             assert!(!shows_token(&recovery.reason), "{what}: {}", recovery.reason);
             for path in &recovery.set_aside {
-                let name = Path::new(path).file_name().unwrap().to_str().unwrap();
+                let name = path.file_name().unwrap().to_str().unwrap();
                 if let Some((_, ending)) = name.split_once('Z').filter(|(_, end)| *end != "-shm") {
                     let was = &spoiled[&format!("control.db{ending}")];
-                    assert!(fs::read(path).unwrap() == *was, "{what}: {path} is not as it was");
+                    assert!(fs::read(path).unwrap() == *was, "{what}: {path:?} is not as it was");
                 }
             }
             let from = recovery.restored_from.as_ref().unwrap();

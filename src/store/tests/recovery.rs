@@ -1,7 +1,7 @@
 //! What a start makes of damaged, missing and leftover files.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::model::Model;
 use super::support::{commit, copy_state, database_in, names, noon, open_in, party_of, temp_dir};
@@ -25,9 +25,9 @@ fn backed_up(dir: &Path) -> (Database, Vec<Write>, Vec<Write>) {
     (database, before, model.rows())
 }
 
-fn newest_backup(dir: &Path) -> String {
+fn newest_backup(dir: &Path) -> PathBuf {
     let backups = dir.join(Layout::DAEMON.backups);
-    backups.join(names(&backups).last().unwrap()).display().to_string()
+    backups.join(names(&backups).last().unwrap())
 }
 
 /// That a state opens as usual and takes commits.
@@ -65,7 +65,7 @@ fn a_damaged_database_is_set_aside_whole_and_the_backup_restored() {
     assert_eq!(recovery.reason, "it is not a database");
     assert_eq!(recovery.restored_from, Some(newest_backup(dir.path())));
     let aside = format!("{}.damaged-20261122T171835Z", path.display());
-    let expected = ["", "-wal", "-shm"].map(|ending| format!("{aside}{ending}"));
+    let expected = ["", "-wal", "-shm"].map(|ending| PathBuf::from(format!("{aside}{ending}")));
     assert_eq!(recovery.set_aside, expected);
     assert_eq!(fs::read(&expected[0]).unwrap(), b"not a database");
     assert_eq!(fs::read(&expected[1]).unwrap(), log);

@@ -56,7 +56,7 @@ fn a_bit_that_flips_in_the_file_is_found_at_the_start_in_each_table() {
         let says = format!("in the row of \"{row}");
         assert!(recovery.reason.starts_with(&says), "{}", recovery.reason);
         assert!(!recovery.reason.contains(&TOKEN[1..]), "{}", recovery.reason);
-        assert!(recovery.restored_from.unwrap().contains("backups"));
+        assert!(recovery.restored_from.unwrap().to_str().unwrap().contains("backups"));
         assert_eq!(opened.rows, []);
         assert_eq!(fs::read(&recovery.set_aside[0]).unwrap(), bytes);
     }
