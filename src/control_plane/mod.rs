@@ -6,6 +6,8 @@ pub mod ending;
 pub mod local;
 pub mod outbox;
 pub mod remote;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;

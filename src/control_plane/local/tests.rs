@@ -242,6 +242,15 @@ async fn a_disk_that_hangs_holds_so_many_changes_and_no_more() {
 }
 
 #[actix::test]
+async fn request_given_up_before_it_is_taken_is_not_done() {
+    let plane = Plane::stalled().await;
+    plane.gate.send(true).unwrap();
+    drop(plane.plane.ask(caller(), update(2)));
+    let party = plane.ask(read()).await.expect("a party");
+    assert_eq!(party.peers[&host(1).peer_id].info, host(1));
+}
+
+#[actix::test]
 async fn one_client_leaves_room_for_others() {
     let plane = Plane::stalled().await;
     let changed = plane.spawn(update(2));
