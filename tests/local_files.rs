@@ -102,7 +102,7 @@ impl Fault {
     }
 }
 
-/// Where the file is to which a planted link leads, or its second name.
+/// Path of the file to which a planted link leads, or of its second name.
 fn target_of(path: &Path) -> PathBuf {
     path.with_extension("target")
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::Connection;
 use crate::model::{Epoch, KeyChange, Party, PartyId, Peer, PeerId, Relay, RelayId};
 
-/// What events are about.
+/// Subject of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]

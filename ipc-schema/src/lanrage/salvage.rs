@@ -39,7 +39,7 @@ pub struct Rejected {
     /// The peer, when only that was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer_id: Option<String>,
-    /// What is wrong with it.
+    /// Reason of the rejection.
     pub reason: String,
 }
 

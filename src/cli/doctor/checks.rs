@@ -91,7 +91,7 @@ pub(super) struct Way {
     client: Option<Client>,
     /// True once something that calls itself a control server has answered.
     is_met: bool,
-    /// How far the server's clock is ahead of this machine's, in seconds, where it tells.
+    /// Lead of the server's clock over this machine's, in seconds, where the server states its time.
     clock_ahead: Option<i64>,
 }
 

@@ -21,7 +21,7 @@ const SAME: i64 = 2;
 pub(super) struct Times {
     /// This machine's time.
     pub(super) now: Timestamp,
-    /// How far the server's clock is ahead, in seconds.
+    /// Lead of the server's clock, in seconds.
     pub(super) ahead: i64,
 }
 

@@ -119,7 +119,7 @@ pub struct Wire {
     pub incoming: mpsc::Receiver<Incoming>,
     /// What carries it: `Ws` or `Http`.
     pub carrier: Carrier,
-    /// How far the server's clock is ahead of this machine's, in seconds, where it tells.
+    /// Lead of the server's clock over this machine's, in seconds, where the server states its time.
     pub clock_ahead: Option<i64>,
 }
 
@@ -159,8 +159,8 @@ pub enum Incoming {
     Lost(Loss),
 }
 
-/// How far the server's clock is ahead of this machine's, in seconds: the least that explains an
-/// answer of `date` between `sent` and `came`. A date has whole seconds, and the answer may have
+/// Returns the lead of the server's clock over this machine's, in seconds: the least that explains
+/// an answer of `date` between `sent` and `came`. A date has whole seconds, and the answer may have
 /// been made at any time between: on a slow way, clocks that agree would seem not to.
 pub fn ahead(date: Timestamp, [sent, came]: [Timestamp; 2]) -> i64 {
     let least = date.duration_since(came).as_secs();

@@ -31,7 +31,7 @@ pub(super) struct Session {
     pub(super) tokens: Tokens,
     parties: Mutex<Parties>,
     incoming: mpsc::Sender<Incoming>,
-    /// How far the server's clock is ahead of this machine's.
+    /// Lead of the server's clock over this machine's.
     ahead: SignedDuration,
     /// True where the configuration asks for HTTP.
     pub(super) is_chosen: bool,
