@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::modes::disk_of_run;
-use super::{Client, Http, Ws};
+use super::{Client, Http, Response, Ws, eventually};
 
 /// Long enough for a slow machine; a test that waits this long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -236,6 +236,16 @@ impl Daemon {
     /// An HTTP client of a server.
     pub(crate) fn http(&self) -> Http {
         Http::connect(self.address())
+    }
+
+    /// A server's metrics. A scrape that comes too soon after others is repeated.
+    pub(crate) fn metrics(&self) -> Response {
+        let mut http = self.http();
+        eventually("the metrics", || {
+            let metrics = http.get("/metrics");
+            assert!([200, 429].contains(&metrics.status), "{}", metrics.text());
+            (metrics.status == 200).then_some(metrics)
+        })
     }
 
     /// A WebSocket client of a server.

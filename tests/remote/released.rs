@@ -13,9 +13,7 @@ fn releasing_a_peer_ends_its_token_and_its_party_on_the_server() {
     join(&there, "p", "bob", "synced");
     let tokens = |count: usize| {
         let line = format!("lanrage_tokens {count}\n");
-        eventually("the tokens", || {
-            server.http().get("/metrics").text().contains(&line).then_some(())
-        });
+        eventually("the tokens", || server.metrics().text().contains(&line).then_some(()));
     };
     tokens(2);
     here.client().call("peer.release", json!({"peer_id": "ann"}));

@@ -134,8 +134,7 @@ fn told(frames: &[Value]) -> Vec<String> {
 /// Waits until the server counts that many WebSockets.
 fn await_sockets(server: &Daemon, count: usize) {
     let line = format!("lanrage_websocket_connections {count}\n");
-    let mut http = server.http();
     crate::harness::eventually("that many WebSockets", || {
-        http.get("/metrics").text().contains(&line).then_some(())
+        server.metrics().text().contains(&line).then_some(())
     });
 }

@@ -161,7 +161,7 @@ fn a_thousand_websockets_one_after_the_other_leave_nothing_behind() {
     });
     // A socket is closed a moment before its connection is forgotten.
     eventually("no connection that is counted", || {
-        let metrics = target.server.http().get("/metrics");
+        let metrics = target.server.metrics();
         metrics.text().contains("\nlanrage_websocket_connections 0\n").then_some(())
     });
     target.assert_unharmed();

@@ -39,8 +39,8 @@ fn each_mutation_is_done_once() {
     }
     let expected = ["peer_joined bob", "peer_updated bob", "signal alice", "peer_left bob"];
     assert_eq!(told(&alice.settled()), expected);
-    let text = server.http().get("/metrics").text().to_owned();
-    assert!(text.contains("lanrage_parties 2\n"), "lan, and the one without a name");
+    let metrics = server.metrics();
+    assert!(metrics.text().contains("lanrage_parties 2\n"), "lan, and the one without a name");
 }
 
 #[test]

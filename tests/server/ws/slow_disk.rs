@@ -12,11 +12,7 @@ use crate::harness::{Daemon, PATIENCE, Setup, SlowDisk, Ws, eventually};
 
 /// A value of the server's metrics.
 fn metric(server: &Daemon, name: &str) -> u64 {
-    // Scrapes are limited.
-    let metrics = eventually("the metrics", || {
-        let metrics = server.http().get("/metrics");
-        (metrics.status == 200).then_some(metrics)
-    });
+    let metrics = server.metrics();
     let line = metrics.text().lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.expect("a metric").parse().expect("a number")
 }

@@ -71,7 +71,7 @@ fn refusals_of_websockets_are_counted() {
     ws.ask(json!({"type": "sync", "party_id": "nowhere"}));
     ws.ask(json!({"type": "heartbeat", "party_id": "nowhere", "peer_id": "nobody"}));
     ws.ask(json!({"type": "join_party", "party_id": "nowhere"}));
-    let metrics = server.http().get("/metrics");
+    let metrics = server.metrics();
     for series in ["rate_limited\"} 3\n", "invalid\"} 1\n"] {
         let series = format!("lanrage_rejections_total{{reason=\"{series}");
         assert!(metrics.text().contains(&series), "{series} is not in {}", metrics.text());
