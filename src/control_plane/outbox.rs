@@ -1,28 +1,17 @@
 //! Which parties something was noted of for a control server, from who notes it to who tells it.
 
-use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use lanrage_ipc::model::PartyId;
 use tokio::sync::Notify;
 
-/// Parties that are named; of more it is only known that there are some.
-const MOST_NAMED: usize = 1024;
+use crate::core::Noted;
 
 /// The parties of which something was noted and that nobody has taken yet.
 #[derive(Debug, Default)]
 pub struct Outbox {
     noted: Mutex<Noted>,
     changed: Notify,
-}
-
-/// Parties of which something was noted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Noted {
-    /// These.
-    Some(BTreeSet<PartyId>),
-    /// Any may be among them.
-    Any,
 }
 
 impl Outbox {
@@ -60,33 +49,10 @@ impl Outbox {
     }
 }
 
-impl Noted {
-    /// Whether a party may be among them.
-    pub fn has(&self, party_id: &PartyId) -> bool {
-        match self {
-            Self::Some(parties) => parties.contains(party_id),
-            Self::Any => true,
-        }
-    }
-
-    fn add(&mut self, party_id: PartyId) {
-        let Self::Some(parties) = self else { return };
-        parties.insert(party_id);
-        if parties.len() > MOST_NAMED {
-            *self = Self::Any;
-        }
-    }
-}
-
-impl Default for Noted {
-    fn default() -> Self {
-        Self::Some(BTreeSet::new())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::MOST_NOTED as MOST_NAMED;
 
     fn id(number: usize) -> PartyId {
         format!("p{number}").parse().expect("an id")

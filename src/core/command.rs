@@ -17,7 +17,7 @@ pub(super) use super::outcome::Outcome;
 pub use super::refusal::Refusal;
 
 use super::address::AddressKey;
-use super::reconcile::{InFlight, Occasion, ServerParty};
+use super::reconcile::{InFlight, Occasion, Operation, ServerParty};
 use super::record::{
     ChoiceRecord, ClaimHash, CredentialRecord, RequestKey, ServerKey, TokenHash, User,
 };
@@ -428,6 +428,17 @@ pub struct Membership {
     pub owner: User,
     /// Whether something keeps it alive.
     pub live: bool,
+}
+
+/// Result of a comparison with the control server.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Reconciled {
+    /// Operations to ask the server for now.
+    pub operations: Vec<Operation>,
+    /// Host of the copy before; `None` where there was no copy.
+    pub host_before: Option<PeerId>,
+    /// True if there is a copy of the party now.
+    pub is_copy: bool,
 }
 
 /// What an import does with the parties that are here already.

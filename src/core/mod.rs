@@ -8,8 +8,10 @@ mod addresses;
 mod byte_shares;
 mod clock_steps;
 mod command;
+mod failure;
 mod fair_set;
 pub mod link;
+mod noted;
 mod outcome;
 mod rate;
 mod recent;
@@ -21,15 +23,19 @@ mod registry;
 mod request;
 mod rules;
 mod shares;
+mod shown;
+pub(crate) mod upstream;
 
 pub use address::AddressKey;
 pub use byte_shares::ByteShares;
 pub use clock_steps::ClockSteps;
 pub use command::{
     Caller, Command, ConnectionId, Hold, Identity, ImportCounts, ImportMode, Membership, Now,
-    Principal, Refusal, RelayInput, Revoked, Upstream, UpstreamPart,
+    Principal, Reconciled, Refusal, RelayInput, Revoked, Upstream, UpstreamPart,
 };
+pub use failure::Failure;
 pub use fair_set::{Admission, FairSet, ShareBound, ShareLimits};
+pub use noted::{MOST_NOTED, Noted};
 pub use outcome::{Alive, Claimed, Left, Outcome};
 pub(crate) use outcome::{CommandFor, command, outcome_of};
 pub use rate::{AddressBuckets, AddressTurns, Buckets, Rate, RetryAfter, Turns};
@@ -44,3 +50,4 @@ pub use registry::{Applied, Change, Effect, Ended, Filter, HoldProof, Registry, 
 pub use request::{Idempotency, Request, RequestKind};
 pub use rules::Rules;
 pub use shares::{Payer, Shares, Tally};
+pub use shown::shown;

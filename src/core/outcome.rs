@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lanrage_ipc::model::{Party, PartyId, Peer, Relay, Signal, UtcOffset};
 
-use super::command::{Command, Identity, ImportCounts, Revoked};
+use super::command::{Command, Identity, ImportCounts, Reconciled, Revoked};
 use super::reconcile::Operation;
 use super::record::{Done, Receipt};
 use super::request::Idempotency;
@@ -35,7 +35,9 @@ pub enum Outcome {
     Revoked(Revoked),
     /// Of `Return`: with the parties in which a connection is to keep the peer alive.
     Returned(Identity),
-    /// Of `Reconcile` and `Refused`: requests that the server is to get now.
+    /// Of `Reconcile`.
+    Reconciled(Reconciled),
+    /// Of `Refused`: requests that the server is to get now.
     Operations(Vec<Operation>),
     /// Of a command under an idempotency key: also its outcome when it came the first time.
     Receipt(Receipt),

@@ -9,9 +9,9 @@ use super::Engine;
 use crate::clock::Clock;
 use crate::control_plane::ControlPlane;
 use crate::control_plane::remote::{
-    Keys, Line, Link, RemoteControlPlane, SentSignals, SetSettings, Settings, Start, Stop,
-    Surroundings, ToLink, Warnings,
+    Line, Link, RemoteControlPlane, SessionContext, SetSettings, Settings, Start, Stop, ToLink,
 };
+use crate::core::upstream::{Keys, Memory};
 use crate::core::{Caller, ServerKey};
 use crate::health::Vitals;
 
@@ -37,14 +37,13 @@ impl Front {
         configured: Option<ServerKey>,
         itself: Caller,
     ) -> anyhow::Result<Self> {
-        let keys = Keys::new().context("the system gives no random numbers")?;
+        let run = crate::token::random_text::<9>();
+        let keys = Keys::new(&run.context("the system gives no random numbers")?);
         let (local, outbox) = (engine.calls.clone(), engine.outbox.clone());
         // Time for every daemon to look twice, and to say what it has.
         let forgiveness = settings.link.probe * 2 + settings.link.connect_timeout;
-        let signals = SentSignals::default();
-        let warnings = Warnings::default();
-        let around =
-            Surroundings { local, itself, clock, outbox, forgiveness, keys, signals, warnings };
+        let memory = Memory::default();
+        let around = SessionContext { local, itself, clock, outbox, forgiveness, keys, memory };
         let line = Line::default();
         let (told, connection) = watch::channel(None);
         let link = Link::new(settings, around.clone(), line.clone(), told);

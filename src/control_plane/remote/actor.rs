@@ -9,9 +9,9 @@ use actix::prelude::*;
 use lanrage_ipc::model::{Connection, PartyId};
 use tokio::sync::Notify;
 
+use super::driver::SessionContext;
 use super::link::{Farewell, Head, Line, Retry, Settings, Tune};
 use super::mutation::Request;
-use super::session::Surroundings;
 use crate::control_plane::{Ask, Call, Failure, IntoAsk, Query};
 use crate::core::{
     Caller, Command, ConnectionId, Outcome, ServerKey, Upstream, UpstreamPart, command,
@@ -28,7 +28,7 @@ pub(crate) struct RemoteControlPlane {
 
 /// What answering a call takes.
 pub(super) struct Desk {
-    pub(super) around: Surroundings,
+    pub(super) around: SessionContext,
     pub(super) line: Line,
     link: ToLink,
     /// What the configuration says.
@@ -63,7 +63,7 @@ struct Busy {
 impl RemoteControlPlane {
     /// Over a registry and a link that are running.
     pub(crate) fn new(
-        around: Surroundings,
+        around: SessionContext,
         line: Line,
         link: ToLink,
         configured: Option<ServerKey>,
@@ -194,7 +194,7 @@ impl Desk {
         }
         let session = self.line.session();
         if let Some(session) = &session {
-            session.turn_deaf();
+            session.stop_processing();
         }
         let follows = server.is_some();
         let follow = command!(Follow { server, configured: self.configured.clone() });
@@ -206,7 +206,7 @@ impl Desk {
         }
         self.follows.set(follows);
         if let Some(session) = session.filter(|session| session.has_greeted()) {
-            session.take_leave(before.memberships).await;
+            session.depart(before.memberships).await;
         }
         self.relays.borrow_mut().take();
         tell(&self.link.head, || Head(url.clone())).await?;

@@ -12,8 +12,8 @@ use actix::prelude::*;
 use lanrage_ipc::model::{Connection, ConnectionState};
 use tokio::sync::watch;
 
-use super::session::{Session, Surroundings};
-use super::transport::{self, Incoming, Loss, Target, Wire, words};
+use super::driver::{Driver, Event, SessionContext};
+use super::transport::{self, Target, Wire};
 use crate::control_plane::{Query, Standing};
 use crate::core::link::{self, Input, LinkId, Output};
 use crate::server_url::ServerUrl;
@@ -21,22 +21,19 @@ use crate::server_url::ServerUrl;
 /// Timers run on a clock that stands still while the machine sleeps: they are looked at this often.
 const LOOK_AGAIN: Duration = Duration::from_secs(15);
 
-/// How much of a connection's time the first replay may take before the daemon counts as online.
-const REPLAY: Duration = Duration::from_secs(2);
-
 /// The connection as those see it who want to ask the server: the session, while there is one.
 #[derive(Clone, Default)]
-pub(crate) struct Line(Rc<RefCell<Option<Rc<Session>>>>);
+pub(crate) struct Line(Rc<RefCell<Option<Driver>>>);
 
 impl Line {
     /// The session, be the server asked already or not.
-    pub(super) fn session(&self) -> Option<Rc<Session>> {
+    pub(super) fn session(&self) -> Option<Driver> {
         self.0.borrow().clone()
     }
 
     /// The session, if the server can be asked now.
-    pub(super) fn online(&self) -> Option<Rc<Session>> {
-        self.session().filter(|session| session.is_online())
+    pub(super) fn online(&self) -> Option<Driver> {
+        self.session().filter(Driver::is_online)
     }
 }
 
@@ -56,7 +53,7 @@ pub(crate) struct Link {
     machine: link::Link,
     url: Option<ServerUrl>,
     settings: Settings,
-    around: Surroundings,
+    around: SessionContext,
     line: Line,
     timer: Option<SpawnHandle>,
     attempt: Option<SpawnHandle>,
@@ -76,7 +73,7 @@ impl Link {
     /// Tells the connection's states to `told`, too.
     pub(crate) fn new(
         settings: Settings,
-        around: Surroundings,
+        around: SessionContext,
         line: Line,
         told: watch::Sender<Option<Connection>>,
     ) -> Self {
@@ -174,42 +171,26 @@ impl Link {
     }
 
     fn open(&mut self, id: LinkId, target: Target, wire: Wire, ctx: &mut Context<Self>) {
-        let heartbeat = self.settings.heartbeat;
-        let (session, incoming) = Session::new(self.around.clone(), target, wire, heartbeat);
-        *self.line.0.borrow_mut() = Some(session.clone());
-        self.listen(id, &session, incoming, ctx);
-        let begun = session.clone();
-        let greeting = async move {
-            let greeted = begun.begin().await;
-            if greeted.is_ok() {
-                tokio::time::timeout(REPLAY, begun.quiet()).await.ok();
-            }
-            greeted
-        };
-        ctx.spawn(greeting.into_actor(self).map(move |greeted, this, ctx| match greeted {
-            Ok(()) => this.welcomed(id, session, ctx),
-            Err(super::session::Trouble::Lost) => {}
-            Err(super::session::Trouble::Refused { message, .. }) => {
-                let message = words::shown(&message);
-                session.give_up(Loss::new(format!("the server refuses to speak: {message}")));
-            }
-        }));
-        self.input(Input::Opened(id), ctx);
-    }
-
-    fn listen(
-        &self,
-        id: LinkId,
-        session: &Rc<Session>,
-        incoming: tokio::sync::mpsc::Receiver<Incoming>,
-        ctx: &mut Context<Self>,
-    ) {
+        let (heartbeat, carrier) = (self.settings.heartbeat, wire.carrier);
+        let (driver, outgoing, incoming) =
+            Driver::new(self.around.clone(), target, wire, heartbeat);
+        *self.line.0.borrow_mut() = Some(driver.clone());
         let link = ctx.address();
-        let alive = move |fault| drop(link.try_send(Alive(id, fault)));
-        let hearing = session.clone().hear(incoming, alive).into_actor(self);
-        ctx.spawn(hearing.map(move |loss, this, ctx| {
-            let makes_way = this.line.session().is_some_and(|session| session.makes_way());
-            if makes_way {
+        let tell = move |event| match event {
+            // Another sign of life follows.
+            Event::Alive(_) => drop(link.try_send(Happened(id, event))),
+            Event::Online => {
+                let told = link.send(Happened(id, event));
+                actix::spawn(async move {
+                    if let Err(error) = told.await {
+                        log::debug!("a link is gone before its session is online: {error}");
+                    }
+                });
+            }
+        };
+        let run = driver.clone().run(outgoing, incoming, tell).into_actor(self);
+        ctx.spawn(run.map(move |(loss, is_replaced), this, ctx| {
+            if is_replaced {
                 log::info!("another connection is made: {}", loss.words);
                 this.end(ctx);
                 return this.input(Input::Renewed(id), ctx);
@@ -218,21 +199,9 @@ impl Link {
             this.input(Input::Closed(id, loss), ctx);
             this.end(ctx);
         }));
-    }
-
-    fn welcomed(&mut self, id: LinkId, session: Rc<Session>, ctx: &mut Context<Self>) {
-        session.set_online();
-        self.was_online = true;
-        self.input(Input::Welcomed(id), ctx);
         let probe = self.settings.link.probe;
-        for task in [
-            Box::pin(session.clone().beat()) as std::pin::Pin<Box<dyn Future<Output = ()>>>,
-            Box::pin(session.clone().renew()),
-            Box::pin(session.clone().look_for_websocket(probe)),
-            Box::pin(session.flush()),
-        ] {
-            ctx.spawn(task.into_actor(self));
-        }
+        ctx.spawn(driver.look_for_websocket(carrier, probe).into_actor(self));
+        self.input(Input::Opened(id), ctx);
     }
 
     fn hang_up(&mut self, ctx: &mut Context<Self>) {
@@ -336,18 +305,26 @@ impl Supervised for Link {
 
 crate::answers_ping!(Link);
 
-/// Something came on a connection.
+/// Something happened on a connection.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Alive(LinkId, Option<String>);
+struct Happened(LinkId, Event);
 
-impl Handler<Alive> for Link {
+impl Handler<Happened> for Link {
     type Result = ();
 
-    fn handle(&mut self, Alive(id, fault): Alive, ctx: &mut Self::Context) {
-        self.input(Input::Heard(id), ctx);
-        if let Some(words) = fault {
-            self.input(Input::Fault(id, words), ctx);
+    fn handle(&mut self, Happened(id, event): Happened, ctx: &mut Self::Context) {
+        match event {
+            Event::Alive(fault) => {
+                self.input(Input::Heard(id), ctx);
+                if let Some(words) = fault {
+                    self.input(Input::Fault(id, words), ctx);
+                }
+            }
+            Event::Online => {
+                self.was_online = true;
+                self.input(Input::Welcomed(id), ctx);
+            }
         }
     }
 }

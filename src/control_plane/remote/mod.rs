@@ -2,14 +2,13 @@
 //! asked now it is told later.
 
 mod actor;
-mod frames;
+mod driver;
 mod link;
 mod mutation;
 mod relays;
 mod release;
-mod session;
 pub mod transport;
 
 pub(crate) use actor::{RemoteControlPlane, SetSettings, Start, Stop, ToLink};
+pub(crate) use driver::SessionContext;
 pub(crate) use link::{Line, Link, Settings};
-pub(crate) use session::{Keys, SentSignals, Surroundings, Warnings};

@@ -4,14 +4,14 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use lanrage_ipc::control::ClientFrame;
 use lanrage_ipc::model::{Name, Relay};
 use tokio::time::Instant;
 
 use super::actor::Desk;
-use super::session::{Lane, Session, Trouble};
+use super::driver::Driver;
 use super::transport::words;
 use crate::control_plane::{Ask, Failure, Query};
+use crate::core::upstream::ClientError;
 use crate::core::{Caller, Command, RelayInput, command};
 
 /// Relays of the server that are kept: as many as a server has by default.
@@ -36,9 +36,9 @@ impl Desk {
         if let Some(session) = self.line.online() {
             let register = Command::RegisterRelay(relay.clone());
             self.around.local.ask(caller.clone(), |reply| Ask::Check(register, reply)).await?;
-            let announced =
-                session.in_time(Instant::now(), session.announce(&relay, caller.user())).await;
-            if let Some(Err(Trouble::Refused { code, message })) = announced {
+            let announced = session.announce(relay.clone(), caller.user());
+            let announced = session.in_time(Instant::now(), announced).await;
+            if let Some(Err(ClientError::Rejected { code, message })) = announced {
                 return Err(Failure::Rejected { code, message });
             }
         }
@@ -72,14 +72,13 @@ impl Desk {
         Ok(relays)
     }
 
-    async fn ask_for_relays(self: Rc<Self>, session: Rc<Session>) {
-        let frame = ClientFrame::ListRelays { region: None };
-        let answer = session.ask(frame, &self.around.keys.next(), Lane::Asked).await;
+    async fn ask_for_relays(self: Rc<Self>, session: Driver) {
+        let answer = session.relays().await;
         self.asks_for_relays.set(false);
         match answer {
             // Another server may be followed by now.
             Ok(_) if !session.is_online() => {}
-            Ok(acked) => match acked.result.read::<RelayList>() {
+            Ok(result) => match result.read::<RelayList>() {
                 Ok(RelayList { mut relays }) => {
                     relays.truncate(MOST_RELAYS);
                     *self.relays.borrow_mut() = Some(relays);
@@ -89,10 +88,10 @@ impl Desk {
                     session.warn(format_args!("the server's relays are not understood: {error}"));
                 }
             },
-            Err(Trouble::Refused { message, .. }) => {
+            Err(ClientError::Rejected { message, .. }) => {
                 session.warn(format_args!("the server does not tell its relays: {message}"));
             }
-            Err(Trouble::Lost) => {}
+            Err(_) => {}
         }
     }
 }

@@ -45,7 +45,11 @@ impl Desk {
         let revoked = match (self.line.online(), token) {
             (Some(session), Some(token)) => {
                 let revoked = session.in_time(begun, session.revoke(&peer_id, &token)).await;
-                revoked.unwrap_or_default()
+                if let (Some(Some(_)), Some(server)) = (revoked, upstream.choice.server) {
+                    let forget = Command::Forget(server, peer_id.clone());
+                    self.apply(self.around.itself.clone(), forget).await?;
+                }
+                revoked.flatten().unwrap_or_default()
             }
             _ => 0,
         };

@@ -96,10 +96,13 @@ impl<'a> Transaction<'a> {
             Command::Disconnect => self.disconnect(),
             Command::Expire => self.expire(),
             Command::Reconcile { party_id, server, occasion, in_flight, machine } => {
-                self.reconcile(&party_id, server.as_deref(), occasion, &in_flight, &machine)?
+                let server = server.as_deref();
+                let reconciled =
+                    self.reconcile(&party_id, server, occasion, &in_flight, &machine)?;
+                Outcome::Reconciled(reconciled)
             }
             Command::Refused { party_id, peer_id, key, code, spare } => {
-                self.refused(&party_id, &peer_id, &key, code, spare)?
+                Outcome::Operations(self.refused(&party_id, &peer_id, &key, code, spare)?)
             }
             Command::Rename { from, to } => self.rename(&from, &to)?,
             Command::Vouch(party_id) => self.vouch(&party_id),

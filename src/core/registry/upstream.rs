@@ -8,8 +8,8 @@ use lanrage_ipc::event::RemovalReason;
 use lanrage_ipc::model::{Origin, PartyId, PeerId};
 
 use super::transaction::Transaction;
-use super::{Keeper, Member, Registry};
-use crate::core::command::{Outcome, Refusal};
+use super::{Keeper, Member, Party, Registry};
+use crate::core::command::{Reconciled, Refusal};
 use crate::core::reconcile::{
     Act, Fate, InFlight, Intent, LocalMember, LocalParty, Occasion, Operation, Passage,
     ServerParty, Sides, check_registered, reconcile,
@@ -53,7 +53,7 @@ impl Transaction<'_> {
         occasion: Occasion,
         in_flight: &[InFlight],
         machine: &[Ipv4Net],
-    ) -> Result<Outcome, Refusal> {
+    ) -> Result<Reconciled, Refusal> {
         if let Some(server) = server {
             for one in in_flight {
                 // A party without the peer is another one, and no answer to its registration.
@@ -65,6 +65,8 @@ impl Transaction<'_> {
             }
         }
         let copy = self.registry.copy(party_id);
+        let host_before = copy.as_ref().filter(|copy| copy.origin == Origin::Remote);
+        let host_before = host_before.map(|copy| copy.host_id.clone());
         let outbox = &self.registry.outbox;
         let intents: BTreeMap<_, _> =
             outbox.of_party(party_id).map(|one| (one.peer_id.clone(), one.deed)).collect();
@@ -97,7 +99,10 @@ impl Transaction<'_> {
                 }
             }
         }
-        Ok(self.operations(party_id, verdict.acts))
+        let operations = self.operations(party_id, verdict.acts);
+        let is_remote = |party: &Party| party.record.origin == Origin::Remote;
+        let is_copy = self.registry.parties.get(party_id).is_some_and(is_remote);
+        Ok(Reconciled { operations, host_before, is_copy })
     }
 
     /// Keeps the intents that still stand, under another name where they mean something else.
@@ -121,7 +126,7 @@ impl Transaction<'_> {
     /// The acts under the names of their intents; one without gets a name of its own. A leave before
     /// another deed of the same peer is named after that: however often it is asked for, it is
     /// done once, and not after that deed.
-    fn operations(&mut self, party_id: &PartyId, acts: Vec<Act>) -> Outcome {
+    fn operations(&mut self, party_id: &PartyId, acts: Vec<Act>) -> Vec<Operation> {
         let operation = |act: Act| {
             let key = match self.registry.outbox.intent(party_id, act.peer_id()) {
                 Some(intent) if intent.deed == act.deed() => intent.key.clone(),
@@ -130,7 +135,7 @@ impl Transaction<'_> {
             };
             Operation { key, party_id: party_id.clone(), act }
         };
-        Outcome::Operations(acts.into_iter().map(operation).collect())
+        acts.into_iter().map(operation).collect()
     }
 
     /// The party is no more, or none of ours is in it any more.
@@ -150,9 +155,9 @@ impl Transaction<'_> {
         key: &RequestKey,
         code: ErrorCode,
         spare: PartyId,
-    ) -> Result<Outcome, Refusal> {
+    ) -> Result<Vec<Operation>, Refusal> {
         let Some(intent) = self.registry.outbox.intent(party_id, peer_id) else {
-            return Ok(Outcome::Operations(Vec::new()));
+            return Ok(Vec::new());
         };
         if intent.key != *key {
             // What it did since waited for this.
@@ -162,9 +167,10 @@ impl Transaction<'_> {
         match (intent.deed, code) {
             (Deed::Register, ErrorCode::PartyExists) => {
                 if self.rename(party_id, &spare).is_err() {
-                    return Ok(Outcome::Operations(Vec::new()));
+                    return Ok(Vec::new());
                 }
-                return self.reconcile(&spare, None, Occasion::Return, &[], &[]);
+                let reconciled = self.reconcile(&spare, None, Occasion::Return, &[], &[])?;
+                return Ok(reconciled.operations);
             }
             // It was done once, and undone since: under its name it would not be done again.
             (deed @ (Deed::Register | Deed::Join), ErrorCode::NotAMember) => {
@@ -178,7 +184,8 @@ impl Transaction<'_> {
             (Deed::Join | Deed::Update, ErrorCode::PartyNotFound)
                 if self.is_hosted_here(party_id) =>
             {
-                return self.reconcile(party_id, None, Occasion::Return, &[], &[]);
+                let reconciled = self.reconcile(party_id, None, Occasion::Return, &[], &[])?;
+                return Ok(reconciled.operations);
             }
             (Deed::Join | Deed::Update, ErrorCode::PartyNotFound) => {
                 self.forget_intents(party_id);
@@ -196,11 +203,11 @@ impl Transaction<'_> {
                 self.drop_if_deserted(party_id);
             }
         }
-        Ok(Outcome::Operations(Vec::new()))
+        Ok(Vec::new())
     }
 
     /// What to ask of the server for a deed.
-    fn ask_again(&mut self, party_id: &PartyId, peer_id: &PeerId, deed: Deed) -> Outcome {
+    fn ask_again(&mut self, party_id: &PartyId, peer_id: &PeerId, deed: Deed) -> Vec<Operation> {
         let party = self.registry.parties.get(party_id);
         let member = party.and_then(|party| Some((party, party.members.get(peer_id)?)));
         let act = match (deed, member) {

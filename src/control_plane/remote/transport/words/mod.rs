@@ -13,26 +13,11 @@ use std::io::{self, ErrorKind};
 use std::iter::successors;
 use std::time::Duration;
 
-use lanrage_ipc::unicode::is_hidden;
-
 use crate::server_url::ServerUrl;
 
+pub use crate::core::shown;
 pub use answer::{date, refusal};
 pub use breach::Breach;
-
-/// The most characters that are shown of something that came from outside.
-const MOST: usize = 200;
-
-/// What may be shown of a text from outside: its beginning, each control character or invisible
-/// one as a `?`.
-pub fn shown(text: &str) -> String {
-    let plain = |character: char| if is_hidden(character) { '?' } else { character };
-    let mut shown: String = text.chars().take(MOST).map(plain).collect();
-    if text.chars().nth(MOST).is_some() {
-        shown.push('…');
-    }
-    shown
-}
 
 /// Where a server is, as in `lan.example.org:443` or `[::1]:80`.
 pub fn place(url: &ServerUrl) -> String {

@@ -5,17 +5,80 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use lanrage_ipc::model::{Epoch, Keepalive, Origin, PartyId, PeerId};
+use std::collections::VecDeque;
+
+use ipnet::Ipv4Net;
+use lanrage_ipc::control::{ClientFrame, Inbound, ReqId, Secret, ServerFrame};
+use lanrage_ipc::model::{Keepalive, Origin, PartyId, PeerId};
 
 use super::super::history::copies::{Rows, Subscriber};
 use super::super::history::kind;
 use super::super::*;
 use super::judge::{Judge, Ledger};
-use super::link::{Asked, Link};
-use crate::core::ServerKey;
+use crate::core::link::Loss;
+use crate::core::upstream::{
+    Apply, Carrier, ClientCommand, ClientError, ClientId, CommandOutcome, CommandReply, Keys,
+    LookUp, Machine, Memory, Message, Outgoing, Output, Session, Settings, Then,
+};
+use crate::core::{Failure, Noted, Proof, ServerKey, Upstream};
+
+/// Upper bound of a request: an answer is late after two fifths of it.
+pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_millis(2500);
+
+/// Interval of heartbeats.
+pub(super) const HEARTBEAT: Duration = Duration::from_secs(4);
 
 /// As whom the daemon itself acts.
 const ITSELF: Caller = user(0, true, 0);
+
+/// A command that a program asked for, and the server is to do.
+#[derive(Debug, Clone)]
+pub(super) struct Asked {
+    key: RequestKey,
+    caller: Caller,
+    command: Command,
+    /// Where its party lived then.
+    home: Option<Origin>,
+}
+
+/// An answer of the registry that the session does not have yet.
+enum Answered {
+    Applied(Then, Result<Outcome, Failure>),
+    LookedUp(LookUp, Upstream),
+}
+
+/// A connection to the server.
+pub(super) struct Line {
+    pub(super) connection: ConnectionId,
+    session: Session,
+    pub(super) to_server: VecDeque<Inbound>,
+    answers: VecDeque<Answered>,
+}
+
+/// Random names that are not random.
+#[derive(Debug)]
+struct Names(char, std::cell::Cell<u64>);
+
+impl Names {
+    fn next(&self) -> u64 {
+        self.1.set(self.1.get() + 1);
+        self.1.get()
+    }
+}
+
+impl Machine for Names {
+    fn claim(&self) -> Result<Secret, String> {
+        Ok(format!("claim-{}-{:0>20}", self.0, self.next()).into())
+    }
+
+    fn party_id(&self) -> Option<PartyId> {
+        format!("spare-{}.{}", self.0, self.next()).parse().ok()
+    }
+
+    fn networks(&self) -> Vec<Ipv4Net> {
+        Vec::new()
+    }
+}
 
 pub(super) struct Daemon {
     pub(super) registry: Registry,
@@ -24,14 +87,21 @@ pub(super) struct Daemon {
     pub(super) judge: Judge,
     /// What it came by: events, and what the server is asked.
     pub(super) met: BTreeMap<String, usize>,
-    pub(super) link: Option<Link>,
-    /// The stretch of history that the server was in when it was spoken to last.
-    pub(super) server_epoch: Option<Epoch>,
-    name: char,
-    keys: u64,
+    pub(super) line: Option<Line>,
+    /// Connections that the session gave up, with what is on its way to the server.
+    pub(super) given_up: Vec<(ConnectionId, VecDeque<Inbound>)>,
+    /// True while the session gets no answers of the registry: the disk is slow.
+    pub(super) commits_are_slow: bool,
+    keys: Keys,
+    memory: Memory,
+    names: Rc<Names>,
     connections: u64,
     /// The open connection of each peer's program.
     programs: BTreeMap<PeerId, ConnectionId>,
+    asked: BTreeMap<ClientId, Asked>,
+    /// Commands that wait until those before them about the same party are answered.
+    queued: VecDeque<Command>,
+    clients: u64,
 }
 
 impl Daemon {
@@ -43,12 +113,17 @@ impl Daemon {
             rows: Rows::default(),
             judge: Judge::new(name, ledger),
             met: BTreeMap::new(),
-            link: None,
-            server_epoch: None,
-            name,
-            keys: 0,
+            line: None,
+            given_up: Vec::new(),
+            commits_are_slow: false,
+            keys: Keys::new(&name.to_string()),
+            memory: Memory::default(),
+            names: Rc::new(Names(name, std::cell::Cell::default())),
             connections: 0,
             programs: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            queued: VecDeque::new(),
+            clients: 0,
         };
         daemon.begin(now);
         daemon
@@ -61,25 +136,17 @@ impl Daemon {
 
     /// It is killed, and starts from what it stored.
     pub(super) fn restart(&mut self, now: Now) {
-        (self.link, self.server_epoch) = (None, None);
+        self.line = None;
+        for asked in std::mem::take(&mut self.asked).into_values() {
+            self.judge.forgets_update(&asked.command);
+        }
+        self.queued.clear();
         self.judge.forgets_requests();
         self.programs.clear();
         let epoch = self.registry.epoch().clone();
         self.registry = self.rows.restore(super::daemon_rules(), epoch, now);
         self.subscriber = Subscriber::start(&self.registry, now);
         self.begin(now);
-    }
-
-    /// A key that no request had before, whatever was forgotten.
-    pub(super) fn key(&mut self) -> RequestKey {
-        self.keys += 1;
-        RequestKey(format!("{}.{}", self.name, self.keys).into())
-    }
-
-    /// An id that nobody has.
-    pub(super) fn spare(&mut self) -> PartyId {
-        self.keys += 1;
-        format!("spare-{}.{}", self.name, self.keys).parse().unwrap()
     }
 
     fn program(&mut self, peer_id: &PeerId) -> Caller {
@@ -93,7 +160,9 @@ impl Daemon {
 
     /// The program of a peer ends, unless it waits for an answer.
     pub(super) fn close(&mut self, peer_id: &PeerId, now: Now) {
-        let is_busy = self.link.as_ref().is_some_and(|link| link.is_asking_for(peer_id));
+        let asks = |asked: &Asked| asked.command.acts_for() == Some(peer_id);
+        let waits = |command: &Command| command.acts_for() == Some(peer_id);
+        let is_busy = self.asked.values().any(asks) || self.queued.iter().any(waits);
         if !is_busy && let Some(connection) = self.programs.remove(peer_id) {
             self.apply(None, Command::Disconnect, Caller { connection, ..ANN }, now).unwrap();
         }
@@ -101,7 +170,7 @@ impl Daemon {
 
     pub(super) fn expire(&mut self, now: Now) {
         self.itself(Command::Expire, now);
-        self.flush(now);
+        self.note(now);
     }
 
     /// What must work, as the daemon itself.
@@ -143,6 +212,7 @@ impl Daemon {
         applied.events.iter().for_each(|event| self.subscriber.hear(event));
         let asks = match &applied.outcome {
             Outcome::Operations(operations) => &operations[..],
+            Outcome::Reconciled(reconciled) => &reconciled.operations[..],
             _ => &[],
         };
         let asks = asks.iter().map(|operation| format!("asks to {:?}", operation.act.deed()));
@@ -153,11 +223,6 @@ impl Daemon {
         }
         self.subscriber.check(&self.registry, now);
         self.judge.follow(&command, &before, &applied.events, &self.registry);
-        if let Some(link) = &mut self.link {
-            applied.events.iter().filter_map(|event| event.renamed()).for_each(|(from, to)| {
-                link.rename_passages(from, to);
-            });
-        }
         Ok(applied.outcome)
     }
 
@@ -170,40 +235,228 @@ impl Daemon {
         let (Some(party_id), Some(peer_id)) = (command.party_id(), command.acts_for()) else {
             panic!("no program asks for {command:?}")
         };
+        let is_about = |asked: &Asked| asked.command.party_id() == Some(party_id);
+        if self.asked.values().any(is_about) {
+            return self.queued.push_back(command);
+        }
         let caller = self.program(&peer_id.clone());
         let home = self.home(party_id);
-        // Requests about a party are asked in order: by then it is here.
-        let is_registering =
-            self.link.as_ref().is_some_and(|link| link.is_registering(party_id, peer_id));
         let server_first = match (&command, home) {
             (Command::Register { .. }, Some(_)) => return,
-            (Command::Register { .. }, None) if is_registering => return,
             (Command::Register { .. } | Command::Join { .. }, None) => true,
             (_, home) => home == Some(Origin::Remote),
         };
-        let key = self.key();
+        let key = self.keys.next();
         if let Command::Register { .. } | Command::Join { .. } = command {
             self.judge.wants_in(party_id, &peer_id.clone());
         } else if let Command::Leave { .. } = command {
             self.judge.wants_out(party_id, &peer_id.clone());
         }
-        let asked = Asked { key, caller, command };
-        match self.link.as_ref().is_some_and(Link::is_online) && server_first {
-            true => self.ask_server(asked, now),
-            false => {
+        let asked = Asked { key, caller, command, home };
+        match self.line.as_mut().filter(|line| server_first && line.session.is_online()) {
+            Some(line) => {
+                self.clients += 1;
+                let id = ClientId(self.clients);
+                let Asked { key, caller, command, .. } = asked.clone();
+                self.asked.insert(id, asked);
+                let request = ClientCommand { caller, key, command };
+                line.session.handle_request(id, request, now);
+                self.pump(now);
+            }
+            None => {
                 self.alone(asked, false, now);
-                self.flush(now);
+                self.note(now);
             }
         }
     }
 
     /// Does it here, and notes what the server is to be told.
-    pub(super) fn alone(&mut self, asked: Asked, was_sent: bool, now: Now) {
-        let Asked { key, caller, command } = asked;
+    fn alone(&mut self, asked: Asked, was_sent: bool, now: Now) {
+        let Asked { key, caller, command, .. } = asked;
         match self.apply(Some(key), command.clone(), caller, now) {
             Err(_) if was_sent => self.judge.unanswered(&command, &self.registry),
             result => self.judge.answered(&command, result.is_ok(), &self.registry),
         }
+    }
+
+    /// A program gets its answer.
+    fn replied(&mut self, id: ClientId, reply: CommandReply, now: Now) {
+        let Some(asked) = self.asked.remove(&id) else { panic!("answered twice: {id:?}") };
+        match reply {
+            Ok(CommandOutcome::Entered(_)) => {
+                let done = self.is_member(&asked.command);
+                self.judge.answered(&asked.command, done, &self.registry);
+            }
+            Ok(_) => self.judge.answered(&asked.command, true, &self.registry),
+            Err(ClientError::Lost) => self.lost(asked, now),
+            Err(_) => self.judge.answered(&asked.command, false, &self.registry),
+        }
+        // Those that are still not their turn's are queued again, in this order.
+        for command in std::mem::take(&mut self.queued) {
+            self.ask(command, now);
+        }
+    }
+
+    /// The answer to a program's request is lost: it is done here, unless the server did it after
+    /// all.
+    fn lost(&mut self, asked: Asked, now: Now) {
+        let Asked { command, home, .. } = &asked;
+        let (Some(party_id), Some(peer_id)) = (command.party_id(), command.acts_for()) else {
+            panic!("no program asks for {command:?}")
+        };
+        let (enters, is_here) = (
+            matches!(command, Command::Register { .. } | Command::Join { .. }),
+            self.home(party_id).is_some(),
+        );
+        if enters && home.is_none() && is_here {
+            let done = self.is_member(command);
+            return self.judge.answered(command, done, &self.registry);
+        }
+        if !is_here && matches!(command, Command::Join { .. }) {
+            let (party_id, peer_id) = (party_id.clone(), peer_id.clone());
+            match &mut self.line {
+                Some(line) => line.session.handle_withdrawal(party_id, peer_id, now),
+                None => drop(self.itself(Command::Withdraw { party_id, peer_id }, now)),
+            }
+        }
+        self.alone(asked, true, now);
+        self.note(now);
+    }
+
+    fn is_member(&self, command: &Command) -> bool {
+        let key = command.party_id().zip(command.acts_for());
+        key.is_some_and(|(party_id, peer_id)| {
+            let party = self.registry.parties.get(party_id);
+            party.is_some_and(|party| party.members.contains_key(peer_id))
+        })
+    }
+
+    /// Notes that the server may have to be told something.
+    fn note(&mut self, now: Now) {
+        if let Some(line) = &mut self.line {
+            line.session.handle_noted(Noted::Any, now);
+        }
+        self.pump(now);
+    }
+
+    pub(super) fn connect(&mut self, connection: ConnectionId, clock_ahead: i64, now: Now) {
+        let settings = Settings {
+            server: server_key(),
+            itself: ITSELF,
+            carrier: Carrier::WebSocket,
+            request_timeout: REQUEST_TIMEOUT,
+            heartbeat: HEARTBEAT,
+            forgiveness: 2 * HEARTBEAT,
+            clock_ahead,
+        };
+        let (keys, memory) = (self.keys.clone(), self.memory.clone());
+        let session = Session::new(settings, self.names.clone(), keys, memory, now);
+        let (to_server, answers) = Default::default();
+        self.line = Some(Line { connection, session, to_server, answers });
+        self.pump(now);
+    }
+
+    /// The connection is lost.
+    pub(super) fn lose(&mut self, now: Now) {
+        if let Some(line) = &mut self.line {
+            line.session.handle_message(Message::Lost(Loss::new("lost")), now);
+            // What came before it is taken in first.
+            self.commits_are_slow = false;
+            self.pump(now);
+            self.given_up.clear();
+            self.line = None;
+        }
+    }
+
+    pub(super) fn hear(&mut self, frame: ServerFrame, now: Now) {
+        if let Some(line) = &mut self.line {
+            line.session.handle_message(Message::Frame(Box::new(frame)), now);
+            self.pump(now);
+        }
+    }
+
+    pub(super) fn time_out(&mut self, now: Now) {
+        if let Some(line) = &mut self.line {
+            line.session.handle_timeout(now);
+            self.pump(now);
+        }
+    }
+
+    /// Elapsed time at which its session has something to do.
+    pub(super) fn timeout(&self) -> Option<Duration> {
+        self.line.as_ref()?.session.poll_timeout()
+    }
+
+    /// Does what the session wants done.
+    pub(super) fn pump(&mut self, now: Now) {
+        while let Some(line) = &mut self.line {
+            if let Some(output) = line.session.poll_output() {
+                self.carry_out(output, now);
+                continue;
+            }
+            if let Some(outgoing) = line.session.poll_send(now) {
+                if let Outgoing::Frame(inbound) = outgoing {
+                    line.to_server.push_back(*inbound);
+                }
+                continue;
+            }
+            let answer = line.answers.pop_front_if(|_| !self.commits_are_slow);
+            match answer {
+                Some(Answered::Applied(then, result)) => {
+                    line.session.handle_applied(then, result, now);
+                }
+                Some(Answered::LookedUp(then, upstream)) => {
+                    line.session.handle_looked_up(then, Ok(upstream), now);
+                }
+                None => return,
+            }
+        }
+    }
+
+    fn carry_out(&mut self, output: Output, now: Now) {
+        let answer = match output {
+            Output::Apply(Apply { caller, command, then }) => {
+                let result = self.apply(None, command, caller, now);
+                Answered::Applied(then, result.map_err(Failure::from))
+            }
+            Output::LookUp(part, then) => Answered::LookedUp(then, self.registry.upstream(&part)),
+            Output::Reply(id, reply) => return self.replied(id, reply, now),
+            output @ (Output::Call(..) | Output::Relays(..) | Output::Announced(..)) => {
+                panic!("no history has relays: {output:?}")
+            }
+            Output::Online | Output::Departed => return,
+            Output::Close { .. } => {
+                if let Some(line) = self.line.take() {
+                    self.given_up.push((line.connection, line.to_server));
+                }
+                return;
+            }
+        };
+        if let Some(line) = &mut self.line {
+            line.answers.push_back(answer);
+        }
+    }
+
+    /// The hellos that a copy of its state directory sends.
+    pub(super) fn greetings_of_a_copy(&self) -> Vec<Inbound> {
+        let credentials = self.registry.upstream(&UpstreamPart::All).credentials.into_iter();
+        let tokens = credentials.filter_map(|known| match known.proof {
+            Proof::Token(token) => Some((known.peer_id, token)),
+            Proof::Claim(_) => None,
+        });
+        let hello = |(peer_id, token)| {
+            let frame = ClientFrame::Hello {
+                version: None,
+                client: None,
+                peer_id: Some(peer_id),
+                token: Some(token),
+                claim: None,
+                caps: Vec::new(),
+                have: BTreeMap::new(),
+            };
+            Inbound { frame, req_id: Some(ReqId::Text(self.keys.next().0.as_ref().into())) }
+        };
+        tokens.map(hello).collect()
     }
 
     /// The memberships that something keeps alive.

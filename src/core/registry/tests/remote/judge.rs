@@ -81,6 +81,16 @@ impl Judge {
         }
     }
 
+    /// The daemon was killed before it answered: an update may be done.
+    pub(super) fn forgets_update(&mut self, command: &Command) {
+        if let Command::Update { party_id, peer, .. } = command {
+            let key = (party_id.clone(), peer.peer_id.clone());
+            if let Some(info) = self.members.get_mut(&key) {
+                *info = None;
+            }
+        }
+    }
+
     /// A program was answered: that it is done, or that it is not.
     pub(super) fn answered(&mut self, command: &Command, done: bool, registry: &Registry) {
         self.settle(command, done, false, registry);

@@ -37,10 +37,15 @@ pub(super) enum Move {
     Deliver(usize, usize),
     /// A daemon reads what the server sent.
     Hear(usize, usize),
-    /// A daemon's answers are late: it sends the same requests again.
-    Resend(usize),
+    /// Answers are late: requests are sent again.
+    Resend,
+    /// From now on a daemon's session waits for the disk, or no longer.
+    SlowCommits(usize, bool),
     /// From now on the answers to a daemon's hellos are late, or in time again.
     LateAnswers(usize, bool),
+    /// From now on the server refuses each request for a reason that says nothing about it, or no
+    /// longer.
+    Busy(bool),
     /// All that is on its way arrives.
     Settle(usize),
     /// A connection is lost, perhaps without the server's noticing, perhaps after it read some.
@@ -55,7 +60,7 @@ pub(super) enum Move {
     Notice,
     /// An event on its way to a daemon is lost.
     Lose(usize, usize),
-    Beat(usize),
+    Beat,
     /// A copy of a daemon, with its tokens, comes on a connection of its own and goes again, and
     /// the server ends the older connection.
     Displace(usize),
@@ -105,14 +110,16 @@ fn a_move() -> impl Strategy<Value = Move> {
         10 => daemon().prop_map(Move::Connect),
         8 => (daemon(), 1..4usize).prop_map(|(daemon, n)| Move::Deliver(daemon, n)),
         8 => (daemon(), 1..4usize).prop_map(|(daemon, n)| Move::Hear(daemon, n)),
-        6 => daemon().prop_map(Move::Resend),
+        4 => Just(Move::Resend),
+        6 => (daemon(), any::<bool>()).prop_map(|(daemon, slow)| Move::SlowCommits(daemon, slow)),
         4 => (daemon(), any::<bool>()).prop_map(|(daemon, late)| Move::LateAnswers(daemon, late)),
+        4 => any::<bool>().prop_map(Move::Busy),
         12 => daemon().prop_map(Move::Settle),
         7 => cut.prop_map(|(daemon, delivered, noticed)| Move::Cut { daemon, delivered, noticed }),
         6 => (1..4usize).prop_map(Move::Late),
         2 => Just(Move::Notice),
         4 => (daemon(), 0..3usize).prop_map(|(daemon, nth)| Move::Lose(daemon, nth)),
-        3 => daemon().prop_map(Move::Beat),
+        3 => Just(Move::Beat),
         2 => daemon().prop_map(Move::Displace),
         3 => (0..3usize, step()).prop_map(|(machine, by)| Move::Step(machine, by)),
         3 => daemon().prop_map(Move::Kill),

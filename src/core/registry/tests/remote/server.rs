@@ -1,60 +1,64 @@
 //! The control server: a registry, and connections that tell its clients what they are in.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::mem::Discriminant;
 use std::rc::Rc;
 
+use jiff::tz::TimeZone;
 use lanrage_ipc::ErrorCode;
+use lanrage_ipc::control::{Beside, ClientFrame, Inbound, ReqId, Secret, ServerFrame};
 use lanrage_ipc::event::{Event, RemovalReason};
-use lanrage_ipc::model::{Epoch, Keepalive, Party, PartyId, Peer, PeerId};
+use lanrage_ipc::lanrage::{AnnouncedParty, AnnouncedPeer};
+use lanrage_ipc::model::{Keepalive, Party, PartyId, Peer, PeerId};
+use serde_json::json;
 
 use super::super::history::copies::Rows;
 use super::super::*;
 use super::judge::{Gone, Ledger};
-use crate::core::reconcile::{Act, Change, Point, ServerMember, ServerParty};
+use crate::core::reconcile::{Act, ServerMember, ServerParty};
 use crate::core::{ClaimHash, Done, Receipt, Write};
+use crate::token::claim_hash;
 
-/// What a client asks, under a key.
-#[derive(Debug, Clone)]
-pub(super) struct Request {
-    pub(super) key: RequestKey,
-    pub(super) ask: Ask,
-}
+/// Zone of the times in frames.
+const UTC: TimeZone = TimeZone::UTC;
 
-#[derive(Debug, Clone)]
-pub(super) enum Ask {
-    Hello { peer_id: PeerId, token: Option<u64>, claim: Option<ClaimHash>, have: Vec<PartyId> },
-    Act { party_id: PartyId, act: Act },
-    Heartbeat { party_id: PartyId, peer_id: PeerId },
-    Sync(PartyId),
-}
+/// Refusals that say nothing about the request.
+const NO_VERDICTS: [ErrorCode; 7] = [
+    ErrorCode::RateLimited,
+    ErrorCode::StoreUnavailable,
+    ErrorCode::Timeout,
+    ErrorCode::ShuttingDown,
+    ErrorCode::TooManyInFlight,
+    ErrorCode::Internal,
+    ErrorCode::Offline,
+];
 
-/// What the server sends.
-#[derive(Debug, Clone)]
-pub(super) enum Frame {
-    Welcome { peer_id: PeerId, token: u64, epoch: Epoch },
-    Party(ServerParty, Point),
-    Change { party_id: PartyId, change: Change, at: Point },
-    Removed { party_id: PartyId, reason: RemovalReason },
-    Answer { key: RequestKey, result: Result<Option<Point>, ErrorCode> },
-}
-
-impl Frame {
-    /// Whether it may get lost while the connection stays: no answer, and nothing that was asked.
-    pub(super) fn is_event(&self) -> bool {
-        matches!(self, Self::Change { .. } | Self::Removed { .. })
-    }
+/// True for a frame that may get lost while the connection stays: it is no answer, and nobody asked
+/// for it.
+pub(super) fn is_event(frame: &ServerFrame) -> bool {
+    matches!(
+        frame,
+        ServerFrame::PeerJoined { .. }
+            | ServerFrame::PeerUpdated { .. }
+            | ServerFrame::PeerLeft { .. }
+            | ServerFrame::PartyRemoved { .. }
+    )
 }
 
 pub(super) struct Server {
     pub(super) registry: Registry,
     rows: Rows,
     lines: BTreeMap<ConnectionId, Line>,
+    /// True while each request is refused for a reason that says nothing about it.
+    pub(super) is_busy: bool,
+    refused: usize,
     opened: u64,
     issued: u64,
     ledger: Rc<RefCell<Ledger>>,
-    /// What was done under which key, and not merely told again.
-    done: BTreeSet<(PeerId, RequestKey)>,
+    /// Kinds of requests that were done under a key, and not merely told again. A join whose answer
+    /// is lost may be followed by an update under its key, which is another request.
+    done: HashSet<(PeerId, RequestKey, Discriminant<Command>)>,
     /// Changes of parties that a request made, rather than a connection.
     pub(super) acts: usize,
 }
@@ -65,7 +69,7 @@ struct Line {
     hearing: BTreeMap<PartyId, Heard>,
     /// Events that happened and are not told yet.
     news: VecDeque<Event>,
-    sent: VecDeque<Frame>,
+    sent: VecDeque<ServerFrame>,
 }
 
 struct Heard {
@@ -81,10 +85,12 @@ impl Server {
             registry: Registry::new(server_rules(), "e1".parse().unwrap()),
             rows: Rows::default(),
             lines: BTreeMap::new(),
+            is_busy: false,
+            refused: 0,
             opened: 0,
             issued: 0,
             ledger,
-            done: BTreeSet::new(),
+            done: HashSet::new(),
             acts: 0,
         }
     }
@@ -127,32 +133,83 @@ impl Server {
     }
 
     /// What is on its way to a client.
-    pub(super) fn sent(&mut self, id: ConnectionId) -> Option<&mut VecDeque<Frame>> {
+    pub(super) fn sent(&mut self, id: ConnectionId) -> Option<&mut VecDeque<ServerFrame>> {
         self.lines.get_mut(&id).map(|line| &mut line.sent)
     }
 
     /// Does what is asked, answers, and tells everybody who hears of it.
-    pub(super) fn take(&mut self, id: ConnectionId, request: Request, now: Now) {
+    pub(super) fn take(&mut self, id: ConnectionId, inbound: Inbound, now: Now) {
+        if self.is_busy
+            && let Some(req_id) = inbound.req_id.clone()
+        {
+            self.refused += 1;
+            let code = NO_VERDICTS[self.refused % NO_VERDICTS.len()];
+            return self.answer(id, req_id, Err(code));
+        }
         let Some(line) = self.lines.get(&id) else { return };
         let own: Vec<_> = line.own.iter().cloned().collect();
         let caller =
             Caller { principal: Principal::Peers(own.into()), connection: id, address: None };
-        let Request { key, ask } = request;
-        let result = match ask {
-            Ask::Hello { peer_id, token, claim, have } => {
-                self.hello(id, peer_id, token, claim, now).map(|()| {
-                    self.tell_missing(id, have);
-                    None
-                })
+        let req_id = inbound.req_id.expect("a key");
+        let key = RequestKey(req_id.key().into());
+        let (act, party_id) = match inbound.frame {
+            ClientFrame::RegisterParty { party_id, name, host_peer } => {
+                (Act::Register { name, host: host_peer.info }, party_id.expect("an id"))
             }
-            Ask::Act { party_id, act } => self.act(id, party_id, act, key.clone(), caller, now),
-            Ask::Heartbeat { party_id, peer_id } => {
-                let beat = Command::Heartbeat { party_id: party_id.clone(), peer_id };
-                self.apply(beat, caller, None, now).map(|_| self.point(&party_id))
+            ClientFrame::JoinParty { party_id, peer } => (Act::Join(peer.info), party_id),
+            ClientFrame::UpdatePeer { party_id, peer } => (Act::Update(peer.info), party_id),
+            ClientFrame::LeaveParty { party_id, peer_id } => (Act::Leave(peer_id), party_id),
+            frame => {
+                let result = self.take_other(id, frame, caller, now);
+                return self.answer(id, req_id, result);
             }
-            Ask::Sync(party_id) => self.sync(id, &party_id, now),
         };
-        self.send(id, Frame::Answer { key, result });
+        let result = self.act(id, party_id, act, key, caller, now);
+        self.answer(id, req_id, result);
+    }
+
+    fn take_other(
+        &mut self,
+        id: ConnectionId,
+        frame: ClientFrame,
+        caller: Caller,
+        now: Now,
+    ) -> Result<Option<u64>, ErrorCode> {
+        match frame {
+            ClientFrame::Hello { peer_id, token, claim, have, .. } => {
+                let Some(peer_id) = peer_id else {
+                    self.welcome(id, None);
+                    return Ok(None);
+                };
+                let token = token.map(|token| token.expose().parse().expect("a number"));
+                let claim = claim.map(|claim| claim_hash(&claim));
+                self.hello(id, peer_id, token, claim, now)?;
+                self.tell_missing(id, have.into_keys().collect());
+                Ok(None)
+            }
+            ClientFrame::Heartbeat { party_id, peer_id } => {
+                let beat = Command::Heartbeat { party_id: party_id.clone(), peer_id };
+                self.apply(beat, caller, None, now).map(|_| self.seq(&party_id))
+            }
+            ClientFrame::Sync { party_id, .. } => self.sync(id, &party_id, now),
+            other => panic!("no history has {other:?}"),
+        }
+    }
+
+    fn answer(&mut self, id: ConnectionId, req_id: ReqId, result: Result<Option<u64>, ErrorCode>) {
+        let frame = match result {
+            Ok(seq) => {
+                let (epoch, result) = (self.registry.epoch().clone(), (&json!({})).into());
+                ServerFrame::Ack { req_id, epoch, seq, result }
+            }
+            Err(code) => ServerFrame::Error {
+                message: "no".to_owned(),
+                code: Some(code),
+                req_id: Some(req_id),
+                retry_after_ms: None,
+            },
+        };
+        self.send(id, frame);
         self.tell();
     }
 
@@ -187,8 +244,8 @@ impl Server {
         };
         let line = self.lines.get_mut(&id).unwrap();
         line.own.insert(peer_id.clone());
-        let (token, epoch) = (fresh.or(shown).unwrap(), self.registry.epoch().clone());
-        self.send(id, Frame::Welcome { peer_id: peer_id.clone(), token, epoch });
+        let token = fresh.or(shown).unwrap().to_string();
+        self.welcome(id, Some((peer_id.clone(), token.into())));
         for party_id in identity.parties {
             self.attend(id, &party_id, Some(&peer_id), now);
         }
@@ -200,7 +257,8 @@ impl Server {
         let Some(line) = self.lines.get_mut(&id) else { return };
         for party_id in have {
             if !line.hearing.contains_key(&party_id) {
-                line.sent.push_back(Frame::Removed { party_id, reason: RemovalReason::Removed });
+                let (reason, beside) = (RemovalReason::Removed, None);
+                line.sent.push_back(ServerFrame::PartyRemoved { party_id, reason, beside });
             }
         }
     }
@@ -213,7 +271,7 @@ impl Server {
         key: RequestKey,
         caller: Caller,
         now: Now,
-    ) -> Result<Option<Point>, ErrorCode> {
+    ) -> Result<Option<u64>, ErrorCode> {
         let (peer_id, keepalive, utc_offset) = (act.peer_id().clone(), Keepalive::Connection, None);
         let command = match act.clone() {
             Act::Register { name, host } => {
@@ -227,7 +285,7 @@ impl Server {
             Act::Leave(peer_id) => Command::Leave { party_id: party_id.clone(), peer_id },
         };
         let outcome = self.apply(command, caller, Some(key), now)?;
-        let Outcome::Receipt(Receipt { epoch, seq, done }) = outcome else {
+        let Outcome::Receipt(Receipt { seq, done, .. }) = outcome else {
             panic!("no receipt: {outcome:?}")
         };
         match act {
@@ -241,7 +299,7 @@ impl Server {
             }
             Act::Update(_) => {}
         }
-        Ok(Some(Point { epoch, seq }))
+        Ok(Some(seq))
     }
 
     fn sync(
@@ -249,13 +307,13 @@ impl Server {
         id: ConnectionId,
         party_id: &PartyId,
         now: Now,
-    ) -> Result<Option<Point>, ErrorCode> {
+    ) -> Result<Option<u64>, ErrorCode> {
         let party = self.registry.party(party_id, now).map_err(|_| ErrorCode::PartyNotFound)?;
         let own = &self.lines[&id].own;
         let own = party.peers.keys().find(|id| own.contains(*id)).cloned();
         let own = own.ok_or(ErrorCode::NotAMember)?;
         self.attend(id, party_id, Some(&own), now);
-        Ok(self.point(party_id))
+        Ok(self.seq(party_id))
     }
 
     /// A connection hears of a party from its present state on, which it is told.
@@ -273,16 +331,28 @@ impl Server {
         let (host_id, seq) = (party.host_id.clone(), party.seq);
         let heard = Heard { own, host_id, seq, is_ending: false };
         line.hearing.insert(party_id.clone(), heard);
-        let at = Point { epoch: party.epoch.clone(), seq };
-        line.sent.push_back(Frame::Party(of_party(&party), at));
+        let (beside, party) = (Some(Beside::of(&party)), AnnouncedParty::new(&party, &UTC));
+        line.sent.push_back(ServerFrame::PartyUpdate { party, beside });
     }
 
-    fn point(&self, party_id: &PartyId) -> Option<Point> {
-        let seq = self.registry.parties.get(party_id)?.record.seq;
-        Some(Point { epoch: self.registry.epoch().clone(), seq })
+    fn welcome(&mut self, id: ConnectionId, peer: Option<(PeerId, Secret)>) {
+        let (peer_id, token) = peer.unzip();
+        let welcome = ServerFrame::Welcome {
+            session: "s".to_owned(),
+            token,
+            peer_id,
+            token_expires_at: None,
+            heartbeat_ms: 60_000,
+            epoch: self.registry.epoch().clone(),
+        };
+        self.send(id, welcome);
     }
 
-    fn send(&mut self, id: ConnectionId, frame: Frame) {
+    fn seq(&self, party_id: &PartyId) -> Option<u64> {
+        Some(self.registry.parties.get(party_id)?.record.seq)
+    }
+
+    fn send(&mut self, id: ConnectionId, frame: ServerFrame) {
         if let Some(line) = self.lines.get_mut(&id) {
             line.sent.push_back(frame);
         }
@@ -304,6 +374,7 @@ impl Server {
             Command::Leave { peer_id, .. } => Some(peer_id.clone()),
             _ => None,
         };
+        let kind = std::mem::discriminant(&command);
         let result = match key.clone() {
             Some(key) => self.registry.apply_once(key.into(), command, caller, now),
             None => self.registry.apply(command, caller, now),
@@ -313,7 +384,7 @@ impl Server {
         if let Some((peer_id, key)) = peer_id.zip(key)
             && !applied.changes.is_empty()
         {
-            let first = self.done.insert((peer_id.clone(), key.clone()));
+            let first = self.done.insert((peer_id.clone(), key.clone(), kind));
             assert!(first, "{key:?} of {peer_id} is done twice");
             let is_change = |write: &Write| !matches!(write, Write::PutReceipt(_));
             let writes = applied.changes.iter().map(|change| change.write());
@@ -365,24 +436,27 @@ impl Line {
             Some(seq) => heard.seq = seq,
             None => return,
         }
+        let announced = |peer: &Peer| AnnouncedPeer::new(&peer.info, peer.last_seen, &UTC);
         match event {
-            Event::PeerJoined { peer, epoch, seq, .. }
-            | Event::PeerUpdated { peer, epoch, seq, .. } => {
-                let change = Change::Put(peer.info.peer_id.clone(), of_peer(&peer));
-                self.sent.push_back(Frame::Change { party_id, change, at: Point { epoch, seq } });
+            Event::PeerJoined { peer, epoch, seq, .. } => {
+                let (beside, peer) = (Some(Beside::new(epoch, seq, [&peer])), announced(&peer));
+                self.sent.push_back(ServerFrame::PeerJoined { party_id, peer, beside });
+            }
+            Event::PeerUpdated { peer, epoch, seq, .. } => {
+                let (beside, peer) = (Some(Beside::new(epoch, seq, [&peer])), announced(&peer));
+                self.sent.push_back(ServerFrame::PeerUpdated { party_id, peer, beside });
             }
             Event::PeerLeft { peer_id, epoch, seq, .. } => {
                 heard.is_ending |= peer_id == heard.host_id;
                 if !heard.is_ending {
-                    let (change, at) = (Change::Removed(peer_id.clone()), Point { epoch, seq });
-                    let frame = Frame::Change { party_id: party_id.clone(), change, at };
-                    self.sent.push_back(frame);
                     self.forget(&party_id, &peer_id);
+                    let beside = Some(Beside::new(epoch, seq, []));
+                    self.sent.push_back(ServerFrame::PeerLeft { party_id, peer_id, beside });
                 }
             }
             Event::PartyRemoved { reason, .. } => {
                 self.hearing.remove(&party_id);
-                self.sent.push_back(Frame::Removed { party_id, reason });
+                self.sent.push_back(ServerFrame::PartyRemoved { party_id, reason, beside: None });
             }
             other => panic!("a server never tells {other:?}"),
         }

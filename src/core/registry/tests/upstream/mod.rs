@@ -147,6 +147,7 @@ pub(super) fn entering(peers: &[&str]) -> Vec<InFlight> {
 pub(super) fn ops(applied: &Applied) -> Vec<Operation> {
     match &applied.outcome {
         Outcome::Operations(operations) => operations.clone(),
+        Outcome::Reconciled(reconciled) => reconciled.operations.clone(),
         other => panic!("no operations: {other:?}"),
     }
 }

@@ -1,4 +1,6 @@
-//! Between the server's words and the core's.
+//! Between the wire's types and the core's.
+
+pub(super) use crate::core::shown;
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};

@@ -1,0 +1,480 @@
+//! Driver of a session: moves its messages, has the registry and the server's routes answer it, and
+//! arms one timer.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use ipnet::Ipv4Net;
+use lanrage_ipc::control::Secret;
+use lanrage_ipc::model::{PartyId, PeerId, RawJson};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::Instant;
+
+use super::transport::http::{Api, Cause, Token};
+use super::transport::{self, Incoming, Loss, Target, Wire};
+use crate::clock::Clock;
+use crate::control_plane::outbox::Outbox;
+use crate::control_plane::{Ask, ControlPlane, Failure};
+use crate::core::upstream::{
+    self, Apply, CallError, CallThen, Called, Carrier, ClientCommand, ClientError, ClientId,
+    CommandReply, Keys, LookUp, Machine, Memory, Message, Outgoing, Output, Session, Then,
+};
+use crate::core::{Caller, Membership, Outcome, Proof, RelayInput, Upstream, User};
+
+/// Upper bound of the registry's answer to what the server told.
+const LOCAL_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Timers run on a clock that stands still while the machine sleeps: they are looked at this often.
+const LOOK_AGAIN: Duration = Duration::from_secs(15);
+
+/// Environment of the sessions of a program.
+#[derive(Debug, Clone)]
+pub(crate) struct SessionContext {
+    /// The registry.
+    pub(crate) local: ControlPlane,
+    /// The program itself, as the registry sees it.
+    pub(crate) itself: Caller,
+    pub(crate) clock: Clock,
+    /// Parties with intents.
+    pub(crate) outbox: Arc<Outbox>,
+    /// Time that hosts have to come back to a server that has lost its history.
+    pub(crate) forgiveness: Duration,
+    pub(crate) keys: Keys,
+    pub(crate) memory: Memory,
+}
+
+/// This machine.
+#[derive(Debug)]
+struct ThisMachine;
+
+impl Machine for ThisMachine {
+    fn claim(&self) -> Result<Secret, String> {
+        crate::token::fresh_claim().map_err(|error| error.to_string())
+    }
+
+    fn party_id(&self) -> Option<PartyId> {
+        crate::random_id::random_party_id().ok()
+    }
+
+    fn networks(&self) -> Vec<Ipv4Net> {
+        crate::os::networks()
+    }
+}
+
+/// A session that is driven. Clones are the same.
+#[derive(Clone)]
+pub(super) struct Driver(Rc<Inner>);
+
+struct Inner {
+    session: RefCell<Session>,
+    context: SessionContext,
+    target: Target,
+    /// Clients whose requests are not answered.
+    clients: RefCell<Clients>,
+    /// The server's routes, whose connections are kept; made when they are needed first.
+    api: RefCell<Option<Api>>,
+    /// Notified when the session has something to do that the driver's loop does not know of.
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct Clients {
+    next: u64,
+    commands: Waiting<CommandReply>,
+    relays: Waiting<Result<RawJson, ClientError>>,
+    announcements: Waiting<Result<(), ClientError>>,
+    departure: Option<oneshot::Sender<()>>,
+}
+
+/// Clients that wait for a reply of one kind.
+type Waiting<T> = HashMap<ClientId, oneshot::Sender<T>>;
+
+/// Something that happened to a session.
+pub(super) enum Event {
+    /// Anything came from the server; with the words of a failure that it states.
+    Alive(Option<String>),
+    /// Requests of clients may be sent.
+    Online,
+}
+
+/// An answer that a session waits for.
+enum Answered {
+    Applied(Then, Result<Outcome, Failure>),
+    LookedUp(LookUp, Result<Upstream, Failure>),
+    Called(CallThen, Result<Called, CallError>),
+}
+
+type Answers = FuturesUnordered<Pin<Box<dyn Future<Output = Answered>>>>;
+
+impl Driver {
+    /// Begins a session over an open wire. Returns what comes on it, too, and takes what is sent.
+    pub(super) fn new(
+        context: SessionContext,
+        target: Target,
+        wire: Wire,
+        heartbeat: Duration,
+    ) -> (Self, mpsc::Sender<transport::Outgoing>, mpsc::Receiver<Incoming>) {
+        let Wire { outgoing, incoming, clock_ahead, carrier } = wire;
+        // All that was noted is compared by the time the session is online.
+        context.outbox.take();
+        let settings = upstream::Settings {
+            server: target.url.key(),
+            itself: context.itself.clone(),
+            carrier: match carrier {
+                transport::Carrier::Http => Carrier::Http,
+                _ => Carrier::WebSocket,
+            },
+            request_timeout: target.request_timeout,
+            heartbeat,
+            forgiveness: context.forgiveness,
+            clock_ahead: clock_ahead.unwrap_or_default(),
+        };
+        let (keys, memory, now) =
+            (context.keys.clone(), context.memory.clone(), context.clock.now());
+        let session = Session::new(settings, Rc::new(ThisMachine), keys, memory, now);
+        let inner = Inner {
+            session: RefCell::new(session),
+            context,
+            target,
+            clients: RefCell::default(),
+            api: RefCell::default(),
+            changed: Notify::new(),
+        };
+        (Self(Rc::new(inner)), outgoing, incoming)
+    }
+
+    /// True while clients' requests may be sent.
+    pub(super) fn is_online(&self) -> bool {
+        self.0.session.borrow().is_online()
+    }
+
+    /// True once a local peer was greeted.
+    pub(super) fn has_greeted(&self) -> bool {
+        self.0.session.borrow().has_greeted()
+    }
+
+    /// Reason why the server has not let this daemon in, where it has said something.
+    pub(super) fn complaint(&self) -> Option<Loss> {
+        self.0.session.borrow().complaint()
+    }
+
+    /// Returns the id that the server chose for a party that was registered under this one.
+    pub(super) fn renamed_to(&self, party_id: &PartyId) -> Option<PartyId> {
+        self.0.session.borrow().renamed_to(party_id).cloned()
+    }
+
+    /// Logs a warning of the server's conduct.
+    pub(super) fn warn(&self, words: std::fmt::Arguments<'_>) {
+        self.0.session.borrow_mut().warn(words);
+    }
+
+    /// Asks the server for a sign of life.
+    pub(super) fn ping(&self) {
+        self.change(|session, _| session.ping());
+    }
+
+    /// Passes over what the server tells, and sends nothing but leaves.
+    pub(super) fn stop_processing(&self) {
+        self.change(|session, _| session.stop_processing());
+    }
+
+    /// Ends the session. Clients that wait are answered.
+    pub(super) fn close(&self) {
+        self.0.session.borrow_mut().give_up(Loss::new("closed"));
+        let mut answers = Answers::new();
+        self.0.carry_out(&mut answers, &mut drop);
+        // What is to be noted is noted, though the session does not hear of it.
+        actix::spawn(answers.for_each(|_| std::future::ready(())));
+    }
+
+    /// Has the server do a client's command, and then does it here.
+    pub(super) async fn request(&self, request: ClientCommand) -> CommandReply {
+        let (id, reply) = self.wait(|clients| &mut clients.commands);
+        self.change(|session, now| session.handle_request(id, request, now));
+        reply.await.unwrap_or(Err(ClientError::Lost))
+    }
+
+    /// Requests the server's relays. Returns the result of its answer.
+    pub(super) async fn relays(&self) -> Result<RawJson, ClientError> {
+        let (id, reply) = self.wait(|clients| &mut clients.relays);
+        self.change(|session, now| session.handle_relay_query(id, now));
+        reply.await.unwrap_or(Err(ClientError::Lost))
+    }
+
+    /// Announces a relay to the server.
+    pub(super) async fn announce(
+        &self,
+        relay: RelayInput,
+        user: Option<User>,
+    ) -> Result<(), ClientError> {
+        let (id, reply) = self.wait(|clients| &mut clients.announcements);
+        self.change(|session, now| session.handle_announcement(id, relay, user, now));
+        reply.await.unwrap_or(Err(ClientError::Lost))
+    }
+
+    /// Numbers a client that waits for its reply.
+    fn wait<T>(
+        &self,
+        kind: impl FnOnce(&mut Clients) -> &mut Waiting<T>,
+    ) -> (ClientId, oneshot::Receiver<T>) {
+        let (reply, receiver) = oneshot::channel();
+        let mut clients = self.0.clients.borrow_mut();
+        clients.next += 1;
+        let id = ClientId(clients.next);
+        kind(&mut clients).insert(id, reply);
+        (id, receiver)
+    }
+
+    /// Waits for something that the server has to do, and no longer than a client's request takes
+    /// that has begun then; `None` when time is up.
+    pub(super) async fn in_time<T>(
+        &self,
+        begun: Instant,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
+        tokio::time::timeout_at(begun + self.0.target.request_timeout * 4 / 5, work).await.ok()
+    }
+
+    /// Has local peers leave, as far as the server confirms it in time.
+    pub(super) async fn depart(&self, memberships: Vec<Membership>) {
+        let (departed, departure) = oneshot::channel();
+        self.0.clients.borrow_mut().departure = Some(departed);
+        self.change(|session, now| session.depart(memberships, now));
+        departure.await.ok();
+    }
+
+    /// Has a peer leave that the server may have let in, though its client is told otherwise.
+    pub(super) fn withdraw(&self, party_id: PartyId, peer_id: PeerId) {
+        self.change(|session, now| session.handle_withdrawal(party_id, peer_id, now));
+    }
+
+    /// Ends the tokens of a peer on the server. Returns the number that ended; `None` where they end
+    /// by their age: an older server can't end them.
+    pub(super) async fn revoke(&self, peer_id: &PeerId, token: &Secret) -> Option<u64> {
+        self.change(|session, _| session.note_revocation(peer_id, true));
+        match self.0.api().revoke(token).await {
+            Ok(tokens) => Some(tokens),
+            Err(refused) => {
+                self.change(|session, _| session.note_revocation(peer_id, false));
+                log::warn!("the tokens of {peer_id} end by their age: {refused}");
+                None
+            }
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Session, crate::core::Now)) {
+        change(&mut self.0.session.borrow_mut(), self.0.context.clock.now());
+        self.0.changed.notify_one();
+    }
+
+    /// Drives the session until the connection is gone. Returns the reason, and whether another
+    /// connection shall take its place.
+    pub(super) async fn run(
+        self,
+        outgoing: mpsc::Sender<transport::Outgoing>,
+        mut incoming: mpsc::Receiver<Incoming>,
+        mut tell: impl FnMut(Event),
+    ) -> (Loss, bool) {
+        let inner = &self.0;
+        let (clock, outbox) = (inner.context.clock, inner.context.outbox.clone());
+        let mut answers = Answers::new();
+        let (mut unsent, mut is_open) = (None, true);
+        loop {
+            if let Some(end) = inner.carry_out(&mut answers, &mut tell) {
+                outgoing.try_send(transport::Outgoing::Close).ok();
+                return end;
+            }
+            while unsent.is_some() || outgoing.capacity() > 0 {
+                let next = || inner.session.borrow_mut().poll_send(clock.now()).map(Into::into);
+                let Some(message) = unsent.take().or_else(next) else { break };
+                if let Err(mpsc::error::TrySendError::Full(message)) = outgoing.try_send(message) {
+                    unsent = Some(message);
+                    break;
+                }
+            }
+            let (wants_messages, deadline) = {
+                let session = inner.session.borrow();
+                (session.wants_messages(), session.poll_timeout())
+            };
+            let left = deadline.map(|deadline| deadline.saturating_sub(clock.elapsed()));
+            if left == Some(Duration::ZERO) {
+                inner.session.borrow_mut().handle_timeout(clock.now());
+                continue;
+            }
+            let wait = left.unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN);
+            tokio::select! {
+                biased;
+                () = inner.changed.notified() => {}
+                Some(answer) = answers.next() => inner.take_answer(answer),
+                message = incoming.recv(), if is_open && wants_messages => {
+                    is_open = message.is_some();
+                    inner.take_message(message, &mut tell);
+                }
+                () = reserve(&outgoing, inner.target.request_timeout), if unsent.is_some() => {
+                    if outgoing.capacity() == 0 {
+                        let loss = Loss::new("the server does not read what it is sent");
+                        inner.session.borrow_mut().give_up(loss);
+                    }
+                }
+                () = outbox.wait() => {
+                    let noted = outbox.take();
+                    inner.session.borrow_mut().handle_noted(noted, clock.now());
+                }
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Waits for a WebSocket, where there is none and one is wanted; then another connection takes
+    /// this one's place. It is looked for every so often.
+    pub(super) async fn look_for_websocket(self, carrier: transport::Carrier, every: Duration) {
+        let target = &self.0.target;
+        if carrier != transport::Carrier::Http || target.carrier != transport::Carrier::Auto {
+            return;
+        }
+        transport::dial::await_websocket(target, every).await;
+        self.change(|session, _| session.yield_connection("the server has a WebSocket now"));
+    }
+}
+
+/// Answers a client, which may be gone.
+fn answer<T>(waiting: &mut Waiting<T>, id: ClientId, reply: T) {
+    if let Some(client) = waiting.remove(&id) {
+        client.send(reply).ok();
+    }
+}
+
+/// Waits for room in a queue, and no longer than that.
+async fn reserve(outgoing: &mpsc::Sender<transport::Outgoing>, patience: Duration) {
+    tokio::time::timeout(patience, outgoing.reserve()).await.ok();
+}
+
+impl Inner {
+    /// Does what the session wants done. Returns the reason for its end.
+    fn carry_out(
+        &self,
+        answers: &mut Answers,
+        tell: &mut impl FnMut(Event),
+    ) -> Option<(Loss, bool)> {
+        loop {
+            let output = self.session.borrow_mut().poll_output();
+            match output? {
+                Output::Apply(Apply { caller, command, then }) => {
+                    // It is queued here and now: one question comes after the other.
+                    let applied =
+                        self.context.local.ask(caller, |reply| Ask::Command(command, reply));
+                    answers.push(Box::pin(async move {
+                        Answered::Applied(then, within_patience(applied).await)
+                    }));
+                }
+                Output::LookUp(part, then) => {
+                    let caller = self.context.itself.clone();
+                    let found = self.context.local.ask(caller, |reply| Ask::Upstream(part, reply));
+                    answers.push(Box::pin(async move {
+                        Answered::LookedUp(then, within_patience(found).await)
+                    }));
+                }
+                Output::Call(call, then) => {
+                    let api = self.api();
+                    answers.push(Box::pin(async move {
+                        Answered::Called(then, call_route(&api, call).await)
+                    }));
+                }
+                Output::Reply(id, reply) => {
+                    answer(&mut self.clients.borrow_mut().commands, id, reply);
+                }
+                Output::Relays(id, reply) => {
+                    answer(&mut self.clients.borrow_mut().relays, id, reply);
+                }
+                Output::Announced(id, reply) => {
+                    answer(&mut self.clients.borrow_mut().announcements, id, reply);
+                }
+                Output::Online => tell(Event::Online),
+                Output::Departed => {
+                    if let Some(departed) = self.clients.borrow_mut().departure.take() {
+                        departed.send(()).ok();
+                    }
+                }
+                Output::Close { loss, is_replaced } => return Some((loss, is_replaced)),
+            }
+        }
+    }
+
+    /// The server's routes, whose connections are kept.
+    fn api(&self) -> Api {
+        self.api.borrow_mut().get_or_insert_with(|| Api::new(&self.target)).clone()
+    }
+
+    fn take_answer(&self, answer: Answered) {
+        let (now, mut session) = (self.context.clock.now(), self.session.borrow_mut());
+        match answer {
+            Answered::Applied(then, result) => session.handle_applied(then, result, now),
+            Answered::LookedUp(then, result) => session.handle_looked_up(then, result, now),
+            Answered::Called(then, result) => session.handle_called(then, result, now),
+        }
+    }
+
+    fn take_message(&self, message: Option<Incoming>, tell: &mut impl FnMut(Event)) {
+        let message = match message {
+            Some(Incoming::Frame(frame)) => {
+                tell(Event::Alive(None));
+                Message::Frame(frame)
+            }
+            Some(Incoming::Alive) => return tell(Event::Alive(None)),
+            Some(Incoming::Fault(words)) => return tell(Event::Alive(Some(words))),
+            Some(Incoming::Garbage(words)) => Message::Garbage(words),
+            Some(Incoming::Flaw(words)) => Message::Flaw(words),
+            Some(Incoming::Renamed { from, to }) => Message::Renamed { from, to },
+            Some(Incoming::Lost(loss)) => Message::Lost(loss),
+            None => Message::Lost(Loss::new("the connection is gone")),
+        };
+        self.session.borrow_mut().handle_message(message, self.context.clock.now());
+    }
+}
+
+async fn call_route(api: &Api, call: upstream::Call) -> Result<Called, CallError> {
+    let called = match call {
+        upstream::Call::Register { peer_id, proof: Proof::Token(token) } => {
+            api.register_peer(&peer_id, Some(&token), None, None).await.map(registered)
+        }
+        upstream::Call::Register { peer_id, proof: Proof::Claim(claim) } => {
+            api.register_peer(&peer_id, None, Some(&claim), None).await.map(registered)
+        }
+        upstream::Call::Announce { token, relay } => {
+            api.register_relay(&token, &relay).await.map(|()| Called::Announced)
+        }
+    };
+    called.map_err(|refused| CallError {
+        is_unauthorized: refused.is_status(401),
+        is_lost: matches!(refused.cause, Cause::Unreachable | Cause::Unanswered | Cause::Foreign),
+        code: refused.code,
+        message: refused.message,
+    })
+}
+
+fn registered(token: Token) -> Called {
+    Called::Registered(token.token, token.expires_at)
+}
+
+impl From<Outgoing> for transport::Outgoing {
+    fn from(outgoing: Outgoing) -> Self {
+        match outgoing {
+            Outgoing::Frame(inbound) => Self::Frame(inbound),
+            Outgoing::Ping => Self::Ping,
+        }
+    }
+}
+
+/// Waits for the registry's answer, for a limited time.
+async fn within_patience<T>(
+    answer: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let answer = tokio::time::timeout(LOCAL_PATIENCE, answer).await;
+    answer.unwrap_or(Err(Failure::TimedOut(LOCAL_PATIENCE)))
+}

@@ -1,0 +1,50 @@
+//! Parties with intents that the control server has not been told.
+
+use std::collections::BTreeSet;
+
+use lanrage_ipc::model::PartyId;
+
+/// Parties that are named; of more it is only known that there are some.
+pub const MOST_NOTED: usize = 1024;
+
+/// Parties of which something was noted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Noted {
+    /// These.
+    Some(BTreeSet<PartyId>),
+    /// Any may be among them.
+    Any,
+}
+
+impl Noted {
+    /// Adds those of another set.
+    pub fn extend(&mut self, other: Self) {
+        match other {
+            Self::Some(parties) => parties.into_iter().for_each(|party_id| self.add(party_id)),
+            Self::Any => *self = Self::Any,
+        }
+    }
+
+    /// Whether a party may be among them.
+    pub fn has(&self, party_id: &PartyId) -> bool {
+        match self {
+            Self::Some(parties) => parties.contains(party_id),
+            Self::Any => true,
+        }
+    }
+
+    /// Adds a party.
+    pub fn add(&mut self, party_id: PartyId) {
+        let Self::Some(parties) = self else { return };
+        parties.insert(party_id);
+        if parties.len() > MOST_NOTED {
+            *self = Self::Any;
+        }
+    }
+}
+
+impl Default for Noted {
+    fn default() -> Self {
+        Self::Some(BTreeSet::new())
+    }
+}

@@ -1,0 +1,193 @@
+//! Proofs of local peers: which of them the server takes this connection's word for, and the tokens
+//! that it gives them.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use lanrage_ipc::ErrorCode;
+use lanrage_ipc::control::Secret;
+use lanrage_ipc::model::{Epoch, PeerId};
+
+use super::frames::Times;
+use super::greeting::{Beginning, Greeted, Greeting};
+use super::output::{Carrier, Then, Timer};
+use super::requests::RequestError;
+use super::session::Session;
+use crate::core::{Command, CredentialRecord, Proof, Upstream, User};
+
+/// First wait of a peer whose greeting was refused, and the longest.
+const FIRST_REGREETING: Duration = Duration::from_secs(1);
+const LONGEST_REGREETING: Duration = Duration::from_secs(60);
+
+/// Time for which a credential may be good after its renewal was due, or its claim made. A token
+/// lasts a day where the server has no other rule; until then the id is locked without it.
+pub(super) const GOOD_FOR: SignedDuration = SignedDuration::from_hours(24);
+
+/// Remaining life of a token that seems to have expired already.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(2);
+
+/// Life of a token where the server does not state it.
+const UNKNOWN_TTL: SignedDuration = SignedDuration::from_hours(12);
+
+/// Local peers and what proves them on this connection.
+#[derive(Debug, Default)]
+pub(super) struct Auth {
+    /// Peers that the server takes this connection's word for.
+    pub(super) greeted: HashSet<PeerId>,
+    /// Users whose peers were greeted, or are being.
+    owners: HashMap<PeerId, User>,
+    /// Peers that were greeted as idle: nothing keeps them alive.
+    pub(super) idle: HashSet<PeerId>,
+    /// Refused greetings in a row.
+    pub(super) refused: HashMap<PeerId, u32>,
+    /// Greetings in flight, and those that wait for them: two at once would get each other's
+    /// answers.
+    pub(super) greetings: HashMap<PeerId, VecDeque<Greeting>>,
+    /// The first greetings, until all are answered.
+    pub(super) beginning: Option<Beginning>,
+    /// Due times of renewals, by elapsed time: the wall clock may be set.
+    pub(super) renewals: HashMap<PeerId, Duration>,
+    /// Earliest renewals of tokens whose renewal was refused.
+    pub(super) put_off: HashMap<PeerId, Duration>,
+    /// True while a renewal is in flight.
+    pub(super) is_renewing: bool,
+    /// True once the server has stated its epoch.
+    is_welcome: bool,
+    /// Epoch of the server on the connection before.
+    pub(super) epoch_before: Option<Epoch>,
+    /// End of the time in which a party that the server lost may come back by its host.
+    pub(super) forgiving_until: Duration,
+    /// True while this daemon ends tokens by which the connection speaks for a peer: the server
+    /// then closes the connection.
+    pub(super) revokes: bool,
+}
+
+impl Auth {
+    pub(super) fn has_greeted(&self) -> bool {
+        !self.greeted.is_empty()
+    }
+
+    pub(super) fn is_greeted(&self, peer_id: &PeerId) -> bool {
+        self.greeted.contains(peer_id)
+    }
+
+    pub(super) fn greeted(&self) -> impl Iterator<Item = &PeerId> {
+        self.greeted.iter()
+    }
+
+    /// True for a peer of this machine that was greeted on this connection, or is being.
+    pub(super) fn is_ours(&self, peer_id: &PeerId) -> bool {
+        self.owners.contains_key(peer_id)
+    }
+
+    /// Returns the purpose of the greeting of a peer that is in flight.
+    pub(super) fn current(&self, peer_id: &PeerId) -> Option<&Greeted> {
+        self.greetings.get(peer_id)?.front().map(|greeting| &greeting.then)
+    }
+
+    /// Returns the wait before a peer is greeted again whose id another owner has. Each wait is
+    /// twice the one before. `None` for a peer whose greeting was not refused last.
+    pub(super) fn greets_again_in(&self, peer_id: &PeerId) -> Option<Duration> {
+        let refused = self.refused.get(peer_id).copied()?;
+        Some((FIRST_REGREETING * (1 << (refused.clamp(1, 8) - 1))).min(LONGEST_REGREETING))
+    }
+
+    /// Returns what proves a peer, and the user for whom its token is kept: its owner, or else the
+    /// caller.
+    ///
+    /// # Errors
+    /// When it is nobody's and no user of this machine asks.
+    pub(super) fn proof(
+        &mut self,
+        peer_id: &PeerId,
+        caller: Option<User>,
+        upstream: &Upstream,
+    ) -> Result<(Option<Proof>, User), RequestError> {
+        let known = upstream.credentials.iter().find(|known| known.peer_id == *peer_id);
+        let member = upstream.memberships.iter().find(|member| member.peer_id == *peer_id);
+        // An admin may act for a peer, and does not make it their own by that.
+        let owner = known.map(|known| known.owner).or(member.map(|member| member.owner));
+        let Some(owner) = owner.or(caller) else {
+            let message = format!("peer {peer_id} is no user's of this machine");
+            return Err(RequestError::Refused { code: ErrorCode::PermissionDenied, message });
+        };
+        self.owners.insert(peer_id.clone(), owner);
+        Ok((known.map(|known| known.proof.clone()), owner))
+    }
+}
+
+impl Session {
+    pub(super) fn forget(&mut self, peer_id: &PeerId) {
+        let forget = Command::Forget(self.settings.server.clone(), peer_id.clone());
+        self.apply(forget, Then::Forgotten);
+    }
+
+    /// Takes in the server's epoch. A server of another epoch has lost its history, and one that is
+    /// new to this daemon is new to others, too: the parties that it does not know have not ended,
+    /// their hosts are on their way.
+    pub(super) fn note_epoch(&mut self, epoch: Epoch) {
+        // An HTTP server's is known only party by party.
+        let is_known = std::mem::replace(&mut self.auth.is_welcome, true);
+        if self.settings.carrier == Carrier::Http || is_known {
+            return;
+        }
+        if self.auth.epoch_before.as_ref() == Some(&epoch) {
+            return;
+        }
+        if self.auth.epoch_before.is_some() {
+            log::warn!("the control server has lost its history: all is told anew");
+        }
+        self.auth.forgiving_until = self.now.elapsed + self.settings.forgiveness;
+        let note = Command::NoteEpoch(self.settings.server.clone(), epoch);
+        self.take_in_by(note, Then::EpochNoted);
+    }
+
+    /// Keeps the token that the server gave a peer.
+    pub(super) fn keep_token(
+        &mut self,
+        peer_id: PeerId,
+        token: Secret,
+        expires_at: Option<Timestamp>,
+    ) {
+        if let Some(credential) = self.credential(&peer_id, token, expires_at) {
+            self.take_in_by(Command::Keep(credential), Then::TokenKept);
+        }
+    }
+
+    /// Returns the record of a token that the server gave a peer, and notes when to renew it.
+    pub(super) fn credential(
+        &mut self,
+        peer_id: &PeerId,
+        token: Secret,
+        expires_at: Option<Timestamp>,
+    ) -> Option<CredentialRecord> {
+        if token.expose().len() > Secret::LONGEST_TOKEN {
+            self.warn(format_args!("a token of the control server is too long: peer={peer_id}"));
+            return None;
+        }
+        let Times { now, ahead } = self.times();
+        let ahead = SignedDuration::from_secs(ahead);
+        let left = expires_at.map_or(UNKNOWN_TTL, |at| at.duration_since(now) - ahead);
+        // One that looks expired as it comes shows that the clocks differ, and no more; the
+        // server's may have been set forward, too.
+        let left = if left.is_positive() { left.min(GOOD_FOR) } else { CLOCKS_DIFFER };
+        // When half of it is over, the server gives a fresh one.
+        let wait = left * 6 / 10;
+        let renew_at = now.checked_add(wait).unwrap_or(now);
+        let Some(owner) = self.auth.owners.get(peer_id).copied() else {
+            log::debug!("the server welcomed a peer that was not greeted: peer={peer_id}");
+            return None;
+        };
+        let due = self.now.elapsed + wait.unsigned_abs();
+        self.auth.renewals.insert(peer_id.clone(), due);
+        let (server, peer_id) = (self.settings.server.clone(), peer_id.clone());
+        Some(CredentialRecord { server, peer_id, proof: Proof::Token(token), renew_at, owner })
+    }
+
+    pub(super) fn token_kept(&mut self) {
+        if self.is_online() && !self.auth.is_renewing {
+            self.set_timer(Timer::Renewal, Duration::ZERO);
+        }
+    }
+}

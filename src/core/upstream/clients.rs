@@ -1,0 +1,389 @@
+//! Requests of this daemon's clients: the server does them first, and then the registry.
+
+use std::collections::HashMap;
+
+use lanrage_ipc::ErrorCode;
+use lanrage_ipc::control::ClientFrame;
+use lanrage_ipc::model::{PartyId, PeerId};
+
+use super::frames;
+use super::greeting::Greeted;
+use super::output::{LookUp, Output, Purpose, Then};
+use super::pace::Lane;
+use super::reconcile::Source;
+use super::replica::EntryId;
+use super::requests::{Acked, RequestError};
+use super::session::Session;
+use crate::core::reconcile::{InFlight, Passage};
+use crate::core::{
+    Caller, Command, Failure, Left, Now, Outcome, Refusal, RequestKey, Upstream, UpstreamPart,
+};
+
+/// Number of a client's request, chosen by the driver; each kind of request has its own reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct ClientId(pub u64);
+
+/// A change of a party, or a signal, that a client asks for.
+#[derive(Debug)]
+pub(crate) struct ClientCommand {
+    /// Client.
+    pub(crate) caller: Caller,
+    /// Key under which the server is asked, and under which it may be asked again.
+    pub(crate) key: RequestKey,
+    /// What the server is to do. [`is_for_server`].
+    pub(crate) command: Command,
+}
+
+/// Answer to a [`ClientCommand`].
+pub(crate) type CommandReply = Result<CommandOutcome, ClientError>;
+
+/// Outcome of a [`ClientCommand`].
+#[derive(Debug)]
+pub(crate) enum CommandOutcome {
+    /// The peer is in this party.
+    Entered(PartyId),
+    /// The command is done there and here.
+    Done(Outcome),
+}
+
+/// Reason why a client's request was not done.
+#[derive(Debug)]
+pub(crate) enum ClientError {
+    /// The server refused it.
+    Rejected {
+        /// Reason.
+        code: ErrorCode,
+        /// Reason in words, safe to show.
+        message: String,
+    },
+    /// The server did it, and this daemon undoes it.
+    Undone(Refusal),
+    /// The server did it, and the registry failed.
+    Failed(Failure),
+    /// The connection is gone, or the answer did not come in time. The server may have done it.
+    Lost,
+}
+
+/// Commands in flight.
+#[derive(Debug, Default)]
+pub(super) struct Clients(HashMap<ClientId, Client>);
+
+#[derive(Debug)]
+struct Client {
+    request: ClientCommand,
+    entry: Option<EntryId>,
+    /// Reply that waits until a party is compared.
+    reply: Option<CommandReply>,
+    /// Step after the comparison, for a leave of a peer that is gone there.
+    leaves_here: bool,
+    /// Party whose state is requested before the reply.
+    syncs: Option<PartyId>,
+    /// True if the party ended with its leave.
+    party_deleted: bool,
+}
+
+/// Result of a leave on the server.
+#[derive(serde::Deserialize)]
+struct LeaveResult {
+    status: String,
+}
+
+impl Clients {
+    /// Removes all commands. Returns their numbers.
+    pub(super) fn end(&mut self) -> Vec<ClientId> {
+        self.0.drain().map(|(id, _)| id).collect()
+    }
+
+    fn command(&self, id: ClientId) -> Option<(&Caller, &Command)> {
+        let ClientCommand { caller, command, .. } = &self.0.get(&id)?.request;
+        Some((caller, command))
+    }
+}
+
+impl Session {
+    /// Has the server do a command, and does here what it has done; then [`Output::Reply`].
+    /// [`Session::is_online`].
+    pub(crate) fn handle_request(&mut self, id: ClientId, request: ClientCommand, now: Now) {
+        let peer_id = request.command.acts_for().cloned();
+        let Some(peer_id) = peer_id.filter(|_| self.advance(now) && !self.is_leaving()) else {
+            return self.output(Output::Reply(id, Err(ClientError::Lost)));
+        };
+        let user = request.caller.user();
+        let (entry, reply, syncs) = Default::default();
+        let (leaves_here, party_deleted) = (false, false);
+        let client = Client { request, entry, reply, leaves_here, syncs, party_deleted };
+        self.clients.0.insert(id, client);
+        self.greet(&peer_id, user, Lane::Asked, Greeted::Client(id));
+    }
+
+    pub(super) fn client_greeted(&mut self, id: ClientId, result: Result<(), RequestError>) {
+        if let Err(error) = result {
+            return self.client_answered(id, Err(error));
+        }
+        let Some(client) = self.clients.0.get_mut(&id) else { return };
+        let ClientCommand { caller, key, command } = &client.request;
+        let Some(frame) = frames::of_command(command) else { return };
+        if let (Some(party_id), Some(peer_id), Some(what)) =
+            (command.party_id(), command.acts_for(), passage(caller, command))
+        {
+            if matches!(what, Passage::Enters { .. }) {
+                // From now on something keeps it alive.
+                self.auth.idle.remove(peer_id);
+                self.replica.not_understood = None;
+            }
+            let in_flight = InFlight { peer_id: peer_id.clone(), what };
+            client.entry = Some(self.replica.enter(party_id, in_flight));
+        }
+        if let Command::SendSignal { party_id, from, to, data } = command {
+            self.memory.note_signal(party_id, from, to, data);
+        }
+        let key = key.clone();
+        self.request_as(key, frame, Lane::Asked, Purpose::Client(id));
+    }
+
+    pub(super) fn client_answered(&mut self, id: ClientId, result: Result<Acked, RequestError>) {
+        let Some((_, command)) = self.clients.command(id) else { return };
+        let command = command.clone();
+        match result {
+            Ok(acked) => self.client_confirmed(id, command, &acked),
+            Err(RequestError::Lost) => self.client_done(id, Err(ClientError::Lost)),
+            Err(RequestError::Refused { code, message }) => {
+                self.client_refused(id, command, code, message);
+            }
+        }
+    }
+
+    /// Does here what the server has done.
+    fn client_confirmed(&mut self, id: ClientId, command: Command, acked: &Acked) {
+        match command {
+            Command::Register { party_id, host: peer, .. }
+            | Command::Join { party_id, peer, .. } => {
+                let entry = self.clients.0.get(&id).and_then(|client| client.entry);
+                let refusal = self.replica.declined(&party_id).cloned();
+                // One that was told may have ended since.
+                if refusal.is_none() && entry.is_none_or(|entry| self.replica.is_told(entry)) {
+                    return self.client_entered(id);
+                }
+                let part = UpstreamPart::Peer(peer.peer_id);
+                self.look_up(part, LookUp::Entry(id, refusal));
+            }
+            Command::Leave { .. } => {
+                let left = acked.result.read::<LeaveResult>();
+                if let Some(client) = self.clients.0.get_mut(&id) {
+                    client.party_deleted = left.is_ok_and(|left| left.status == "party_deleted");
+                }
+                self.remove_client_entry(id);
+                self.client_apply(id);
+            }
+            Command::Update { party_id, peer, .. } => {
+                self.replica.parties.confirmed(&party_id, &peer);
+                self.client_apply(id);
+            }
+            Command::Heartbeat { party_id, .. } => {
+                self.seen(party_id, acked);
+                self.client_apply(id);
+            }
+            _ => self.client_done(id, Ok(CommandOutcome::Done(Outcome::Queued))),
+        }
+    }
+
+    /// Has the registry execute a client's command.
+    fn client_apply(&mut self, id: ClientId) {
+        if let Some((caller, command)) = self.clients.command(id) {
+            let (caller, command) = (caller.clone(), command.clone());
+            self.apply_as(caller, command, Then::Client(id));
+        }
+    }
+
+    fn client_refused(&mut self, id: ClientId, command: Command, code: ErrorCode, message: String) {
+        use ErrorCode::{NotAMember, PartyNotFound, PeerNotFound};
+        let is_gone = matches!(code, PartyNotFound | NotAMember | PeerNotFound);
+        let rejected = Err(ClientError::Rejected { code, message });
+        self.remove_client_entry(id);
+        match command {
+            // It is so already.
+            Command::Leave { party_id, peer_id } if is_gone => {
+                if let Some(client) = self.clients.0.get_mut(&id) {
+                    client.leaves_here = true;
+                }
+                self.has_left(&party_id, &peer_id, Source::Client(id));
+            }
+            Command::Update { party_id, .. } | Command::Heartbeat { party_id, .. } if is_gone => {
+                if let Some(client) = self.clients.0.get_mut(&id) {
+                    (client.reply, client.syncs) = (Some(rejected), Some(party_id.clone()));
+                }
+                self.sync(&party_id);
+            }
+            _ => self.client_done(id, rejected),
+        }
+    }
+
+    /// Takes in that the state of a party was told, or can't be.
+    pub(super) fn synced(&mut self, party_id: &PartyId) {
+        let waits = self.clients.0.iter().filter(|(_, one)| one.syncs.as_ref() == Some(party_id));
+        let waits: Vec<_> = waits.map(|(id, _)| *id).collect();
+        waits.into_iter().for_each(|id| self.client_compared(id));
+    }
+
+    /// Takes in whether a peer is in the party here that the server let it into. One that is not,
+    /// and was not before, leaves there again.
+    pub(super) fn entry_looked_up(
+        &mut self,
+        id: ClientId,
+        refusal: Option<Refusal>,
+        upstream: Result<Upstream, Failure>,
+    ) {
+        let Some((_, command)) = self.clients.command(id) else { return };
+        let (Some(party_id), Some(peer_id)) = (command.party_id(), command.acts_for()) else {
+            return;
+        };
+        let (party_id, peer_id) = (party_id.clone(), peer_id.clone());
+        let upstream = match upstream {
+            Ok(upstream) => upstream,
+            Err(failure) => return self.client_done(id, Err(ClientError::Failed(failure))),
+        };
+        let is_in =
+            |party_id: &PartyId| upstream.memberships.iter().any(|one| one.party_id == *party_id);
+        let is_member = is_in(&party_id) || self.replica.renamed_to(&party_id).is_some_and(is_in);
+        let refusal = match refusal {
+            None if is_member => return self.client_entered(id),
+            None => self.untold(&party_id),
+            Some(refusal) => refusal,
+        };
+        self.remove_client_entry(id);
+        if !is_member {
+            self.withdraw(party_id, peer_id);
+        }
+        self.client_done(id, Err(ClientError::Undone(refusal)));
+    }
+
+    /// Has a peer leave that the server may have let in, though its client is told otherwise. The
+    /// leave is sent behind the join. [`Session::is_online`].
+    pub(crate) fn handle_withdrawal(&mut self, party_id: PartyId, peer_id: PeerId, now: Now) {
+        self.advance(now);
+        self.withdraw(party_id, peer_id);
+    }
+
+    fn withdraw(&mut self, party_id: PartyId, peer_id: PeerId) {
+        let purpose = Purpose::Withdrawal(party_id.clone(), peer_id.clone());
+        self.request(ClientFrame::LeaveParty { party_id, peer_id }, Lane::Asked, purpose);
+    }
+
+    pub(super) fn withdrawn(
+        &mut self,
+        party_id: PartyId,
+        peer_id: PeerId,
+        result: Result<(), RequestError>,
+    ) {
+        match result {
+            Ok(()) => self.has_left(&party_id, &peer_id, Source::Other),
+            Err(RequestError::Refused { .. }) => {}
+            Err(RequestError::Lost) => {
+                self.apply(Command::Withdraw { party_id, peer_id }, Then::Withdrawn);
+            }
+        }
+    }
+
+    /// Goes on once the party was told. States the peer's description again where the server has
+    /// another.
+    fn client_entered(&mut self, id: ClientId) {
+        self.remove_client_entry(id);
+        let Some((_, command)) = self.clients.command(id) else { return };
+        let (Command::Register { party_id, host: peer, .. } | Command::Join { party_id, peer, .. }) =
+            command
+        else {
+            return;
+        };
+        let peer = peer.clone();
+        // Perhaps under an id of the server's choice.
+        let party_id = self.replica.renamed_to(party_id).unwrap_or(party_id).clone();
+        if let Some(client) = self.clients.0.get_mut(&id) {
+            client.reply = Some(Ok(CommandOutcome::Entered(party_id.clone())));
+        }
+        self.insist(&party_id, &peer, Source::Client(id));
+    }
+
+    /// Takes in the registry's answer to a client's command.
+    pub(super) fn client_applied(&mut self, id: ClientId, result: Result<Outcome, Failure>) {
+        let Some(client) = self.clients.0.get_mut(&id) else { return };
+        let command = client.request.command.clone();
+        let reply = match result {
+            Ok(outcome) => Ok(CommandOutcome::Done(outcome)),
+            Err(failure) => Err(ClientError::Failed(failure)),
+        };
+        match command {
+            Command::Leave { .. } if client.leaves_here => self.client_done(id, reply),
+            Command::Leave { party_id, peer_id } => {
+                let party_deleted = client.party_deleted;
+                client.reply = Some(match reply {
+                    // The server may have told it before it answered.
+                    Ok(_) | Err(ClientError::Failed(Failure::Refused(_))) => {
+                        Ok(CommandOutcome::Done(Outcome::Left(Left { party_deleted })))
+                    }
+                    failed => failed,
+                });
+                self.has_left(&party_id, &peer_id, Source::Client(id));
+            }
+            Command::Update { party_id, .. } => {
+                client.reply = Some(reply);
+                self.remove_client_entry(id);
+                self.look_again_for(&party_id, Source::Client(id));
+            }
+            _ => self.client_done(id, reply),
+        }
+    }
+
+    /// Takes in that a party is compared, for a client's request.
+    pub(super) fn client_compared(&mut self, id: ClientId) {
+        let Some(client) = self.clients.0.get_mut(&id) else { return };
+        match client.reply.take() {
+            Some(reply) => self.client_done(id, reply),
+            None => self.client_apply(id),
+        }
+    }
+
+    fn remove_client_entry(&mut self, id: ClientId) {
+        let client = self.clients.0.get_mut(&id);
+        if let Some(entry) = client.and_then(|client| client.entry.take()) {
+            self.replica.remove_entry(entry);
+        }
+    }
+
+    fn client_done(&mut self, id: ClientId, reply: CommandReply) {
+        self.remove_client_entry(id);
+        if self.clients.0.remove(&id).is_some() {
+            self.output(Output::Reply(id, reply));
+        }
+    }
+}
+
+/// True for a command that a control server may be asked to do.
+pub(crate) fn is_for_server(command: &Command) -> bool {
+    frames::of_command(command).is_some()
+}
+
+impl From<RequestError> for ClientError {
+    fn from(error: RequestError) -> Self {
+        match error {
+            RequestError::Refused { code, message } => Self::Rejected { code, message },
+            RequestError::Lost => Self::Lost,
+        }
+    }
+}
+
+/// Entry, change or exit of a peer by a client's command.
+fn passage(caller: &Caller, command: &Command) -> Option<Passage> {
+    Some(match command {
+        Command::Register { keepalive, host: peer, .. } | Command::Join { keepalive, peer, .. } => {
+            Passage::Enters {
+                caller: caller.clone(),
+                keepalive: *keepalive,
+                registers: matches!(command, Command::Register { .. }),
+                info: peer.clone(),
+            }
+        }
+        Command::Leave { .. } => Passage::Leaves,
+        Command::Update { .. } => Passage::Updates,
+        _ => return None,
+    })
+}

@@ -1,0 +1,139 @@
+//! State of a program run that outlives its connections.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::fmt::Arguments;
+use std::rc::Rc;
+use std::time::Duration;
+
+use ipnet::Ipv4Net;
+use lanrage_ipc::control::Secret;
+use lanrage_ipc::model::{PartyId, PeerId, SignalData};
+
+use crate::core::{Buckets, Rate, RequestKey};
+
+/// Signals that are remembered, the newest ones: as many as wait for sixteen peers.
+const MOST_SIGNALS: usize = 4096;
+
+/// Warnings at once. After these there is one each [`WARNING_EVERY`].
+const MOST_WARNINGS: usize = 50;
+
+/// See [`MOST_WARNINGS`].
+const WARNING_EVERY: Duration = Duration::from_secs(60);
+
+/// Random names and facts of the machine, for which a session asks its driver.
+pub(crate) trait Machine: std::fmt::Debug {
+    /// Returns a fresh claim secret.
+    ///
+    /// # Errors
+    /// The reason in words when the system gives no random numbers.
+    fn claim(&self) -> Result<Secret, String>;
+
+    /// Returns a party id that nobody has; `None` when the system gives no random numbers.
+    fn party_id(&self) -> Option<PartyId>;
+
+    /// Returns the addresses of the machine's interfaces, with their networks.
+    fn networks(&self) -> Vec<Ipv4Net>;
+}
+
+/// Keys of requests. Clones share the count.
+#[derive(Debug, Clone)]
+pub(crate) struct Keys {
+    run: Rc<str>,
+    next: Rc<Cell<u64>>,
+}
+
+impl Keys {
+    /// Keys that begin with the name of this run of the program.
+    pub(crate) fn new(run: &str) -> Self {
+        Self { run: run.into(), next: Rc::default() }
+    }
+
+    /// Returns a key that no request had before.
+    pub(crate) fn next(&self) -> RequestKey {
+        self.next.set(self.next.get() + 1);
+        RequestKey(format!("{}.{}", self.run, self.next.get()).into())
+    }
+}
+
+/// A signal: its party, its sender, its target, and the checksum of its payload.
+type Signal = (PartyId, PeerId, PeerId, u64);
+
+/// State that outlives a connection. Clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct Memory(Rc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    /// Signals between two local peers that the server was asked to pass on, oldest first. It may
+    /// keep them for a while.
+    signals: RefCell<VecDeque<Signal>>,
+    /// Warnings that may still be logged: a hostile server could fill the disk.
+    warnings: RefCell<Buckets<()>>,
+    /// True while the log says that some warnings are left out.
+    is_told: Cell<bool>,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        let rate = Rate::new(1, WARNING_EVERY, MOST_WARNINGS);
+        let (signals, is_told) = Default::default();
+        Self(Rc::new(Inner { signals, warnings: RefCell::new(Buckets::new(rate, 1)), is_told }))
+    }
+}
+
+impl Memory {
+    /// Remembers a signal that is sent.
+    pub(super) fn note_signal(
+        &self,
+        party_id: &PartyId,
+        from: &PeerId,
+        to: &PeerId,
+        data: &SignalData,
+    ) {
+        let mut signals = self.0.signals.borrow_mut();
+        if signals.len() == MOST_SIGNALS {
+            signals.pop_front();
+        }
+        signals.push_back((party_id.clone(), from.clone(), to.clone(), checksum(data)));
+    }
+
+    /// Returns true for a signal that was sent, once for each time that it was.
+    pub(super) fn take_signal(
+        &self,
+        party_id: &PartyId,
+        from: &PeerId,
+        to: &PeerId,
+        data: &SignalData,
+    ) -> bool {
+        let signal = (party_id.clone(), from.clone(), to.clone(), checksum(data));
+        let mut signals = self.0.signals.borrow_mut();
+        let place = signals.iter().position(|one| *one == signal);
+        place.and_then(|place| signals.remove(place)).is_some()
+    }
+
+    /// Logs a warning of the server's conduct. Of too many the rest go to debug, and one line says
+    /// so. `now` is elapsed time.
+    pub(super) fn warn(&self, now: Duration, words: Arguments<'_>) {
+        let is_admitted = self.0.warnings.borrow_mut().take((), now).is_ok();
+        let was_told = self.0.is_told.replace(!is_admitted);
+        if !is_admitted && !was_told {
+            log::warn!(
+                "{MOST_WARNINGS} warnings of the control server: the rest are logged at debug, but for one a minute"
+            );
+        }
+        let level = if is_admitted { log::Level::Warn } else { log::Level::Debug };
+        log::log!(level, "{words}");
+    }
+}
+
+/// Checksum of the payload's value: a server may write its JSON in another way.
+fn checksum(data: &SignalData) -> u64 {
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+    let mut hasher = DefaultHasher::new();
+    match serde_json::from_str::<serde_json::Value>(data.as_json()) {
+        Ok(value) => value.to_string().hash(&mut hasher),
+        Err(_) => data.as_json().hash(&mut hasher),
+    }
+    hasher.finish()
+}

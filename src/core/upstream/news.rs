@@ -1,0 +1,178 @@
+//! News of the server's parties.
+
+use lanrage_ipc::ErrorCode;
+use lanrage_ipc::control::{ClientFrame, ServerFrame};
+use lanrage_ipc::event::RemovalReason;
+use lanrage_ipc::model::{PartyId, PeerId, SignalData};
+
+use super::frames;
+use super::output::{Purpose, Then};
+use super::pace::Lane;
+use super::reconcile::Source;
+use super::requests::{Acked, RequestError};
+use super::session::Session;
+use crate::core::reconcile::{Change, Heard, Occasion, Point, ServerParty};
+use crate::core::{Command, CredentialRecord, Failure, Outcome, Refusal};
+
+impl Session {
+    /// Returns the id that the server chose for a party that was registered under this one.
+    pub(crate) fn renamed_to(&self, party_id: &PartyId) -> Option<&PartyId> {
+        self.replica.renamed_to(party_id)
+    }
+
+    /// # Errors
+    /// What is wrong with the frame, in words.
+    pub(super) fn take_in_news(&mut self, frame: ServerFrame) -> Result<(), String> {
+        let times = self.times();
+        let (party_id, heard) = match frame {
+            ServerFrame::Signal { party_id, from_peer_id, to_peer_id, signal_data } => {
+                self.take_in_signal(party_id, from_peer_id, to_peer_id, signal_data);
+                return Ok(());
+            }
+            ServerFrame::PartyUpdate { party, beside } => {
+                let at = frames::point(beside.as_ref())?;
+                let party = frames::party(&party, beside.as_ref(), times)?;
+                let party_id = party.party_id.clone();
+                if !self.concerns_us(&party) {
+                    return Err(format!("party {party_id} is told, and none of ours is in it"));
+                }
+                (party_id, self.replica.parties.party(party, at))
+            }
+            ServerFrame::PeerJoined { party_id, peer, beside }
+            | ServerFrame::PeerUpdated { party_id, peer, beside } => {
+                let (id, member) = frames::member(&peer, beside.as_ref(), times)?;
+                let heard = self.replica.change(&party_id, Change::Put(id, member), beside)?;
+                (party_id, heard)
+            }
+            ServerFrame::PeerLeft { party_id, peer_id, beside } => {
+                let heard = self.replica.change(&party_id, Change::Removed(peer_id), beside)?;
+                (party_id, heard)
+            }
+            ServerFrame::PartyRemoved { party_id, reason, .. } => {
+                // A party that this connection has not announced is compared after the greeting.
+                let heard = self.replica.parties.gone(&party_id, reason);
+                (party_id, heard)
+            }
+            _ => return Ok(()),
+        };
+        self.follow(party_id, heard, Source::Message);
+        Ok(())
+    }
+
+    /// True for a party that a local peer is in, or was.
+    fn concerns_us(&self, party: &ServerParty) -> bool {
+        self.replica.copies.contains(&party.party_id)
+            || party.members.keys().any(|id| self.auth.is_ours(id))
+    }
+
+    fn take_in_signal(&mut self, party_id: PartyId, from: PeerId, to: PeerId, data: SignalData) {
+        let is_ours = self.auth.is_ours(&from);
+        if is_ours && !self.memory.take_signal(&party_id, &from, &to, &data) {
+            self.warn(format_args!(
+                "a signal of a local peer that it did not send is refused: party={party_id} peer={from}"
+            ));
+            return;
+        }
+        self.take_in_by(Command::Deliver { party_id, from, to, data }, Then::Delivered);
+    }
+
+    pub(super) fn delivered(&mut self, result: Result<Outcome, Failure>) {
+        match result {
+            Ok(_) => {}
+            // The registry warns of its limits, once a minute.
+            Err(failure) if failure.code() == ErrorCode::RateLimited => {
+                log::debug!("a signal could not be taken in: {failure}");
+            }
+            Err(failure) => self.warn(format_args!("a signal could not be taken in: {failure}")),
+        }
+    }
+
+    /// Requests the state of a party of which something is missing, unless it is requested.
+    pub(super) fn sync(&mut self, party_id: &PartyId) {
+        if self.replica.syncing.insert(party_id.clone()) {
+            log::debug!("the state of a party is requested: party={party_id}");
+            let frame = ClientFrame::Sync { party_id: party_id.clone(), have: None };
+            self.request(frame, Lane::Asked, Purpose::Sync(party_id.clone()));
+        }
+    }
+
+    pub(super) fn sync_answered(&mut self, party_id: PartyId, result: Result<(), RequestError>) {
+        self.replica.syncing.remove(&party_id);
+        let synced = party_id.clone();
+        match result {
+            // It was told before the answer; if that was not understood, the next change shows it.
+            // After a loss it may be requested again on this connection, if that is still there.
+            Ok(()) | Err(RequestError::Lost) => self.replica.parties.ask_again(&party_id),
+            Err(RequestError::Refused {
+                code: code @ (ErrorCode::PartyNotFound | ErrorCode::NotAMember),
+                ..
+            }) => {
+                self.replica.declined.remove(&party_id);
+                let heard = self.replica.parties.gone(&party_id, RemovalReason::Removed);
+                match (code, heard) {
+                    (ErrorCode::PartyNotFound, ended @ Heard::Gone(_)) => {
+                        self.follow(party_id, ended, Source::Other);
+                    }
+                    _ => self.compare(&party_id, None, Occasion::Return, Source::Other),
+                }
+            }
+            Err(RequestError::Refused { code, message }) => {
+                self.warn(format_args!("party {party_id} is not told: {message} ({code:?})"));
+                self.replica.parties.ask_again(&party_id);
+            }
+        }
+        self.synced(&synced);
+    }
+
+    /// Gives a party the id that the server registered it under.
+    pub(super) fn rename(&mut self, from: PartyId, to: PartyId) {
+        let rename = Command::Rename { from: from.clone(), to: to.clone() };
+        self.take_in_by(rename, Then::Renamed { from, to });
+    }
+
+    pub(super) fn renamed(&mut self, from: PartyId, to: PartyId, result: Result<Outcome, Failure>) {
+        match result {
+            // It would become what the server tells of it.
+            Err(Failure::Refused(Refusal::PartyExists(_))) => {
+                let refusal = Refusal::IdRefused { asked: from.clone(), answered: to };
+                self.warn(format_args!("{refusal}"));
+                self.replica.note_declined(from, refusal);
+            }
+            // One that is registered just now is not here under its first id.
+            Ok(_) | Err(Failure::Refused(_)) => {
+                self.replica.declined.remove(&from);
+                self.replica.note_rename(from, to);
+            }
+            Err(failure) => self.abort(&failure),
+        }
+    }
+
+    /// Takes in the position of a party that an answer mentions.
+    pub(super) fn seen(&mut self, party_id: PartyId, acked: &Acked) {
+        let Some(at) = acked.at.clone() else { return };
+        let at = Point { epoch: at.epoch, seq: at.seq };
+        let heard = self.replica.parties.bookmark(&party_id, &at);
+        if heard != Heard::Nothing {
+            return self.follow(party_id, heard, Source::Other);
+        }
+        if self.replica.parties.point(&party_id) == Some(&at) {
+            self.apply(Command::Vouch(party_id), Then::Vouched);
+        }
+    }
+
+    /// Removes a local peer from the replica, once the server has confirmed that it left.
+    pub(super) fn left(
+        &mut self,
+        party_id: &PartyId,
+        peer_id: &PeerId,
+        known: &[CredentialRecord],
+        source: Source,
+    ) {
+        // Also those that are not greeted yet: the server tells of the party as long as one is in.
+        let auth = &self.auth;
+        let is_ours =
+            |id: &PeerId| auth.is_greeted(id) || known.iter().any(|known| known.peer_id == *id);
+        self.replica.parties.left(party_id, peer_id, is_ours);
+        self.look_again_for(party_id, source);
+    }
+}

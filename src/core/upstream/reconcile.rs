@@ -1,0 +1,227 @@
+//! Comparison of this machine's parties with the server's.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lanrage_ipc::event::RemovalReason;
+use lanrage_ipc::model::{PartyId, PeerId, PeerInput};
+
+use super::clients::ClientId;
+use super::output::{Carrier, Then, Timer};
+use super::session::Session;
+use crate::core::reconcile::{Heard, Occasion, ServerParty};
+use crate::core::{Command, Failure, Outcome, Refusal, Upstream};
+
+/// Wait before a party is compared again for which the server had no time, or too many refusals.
+pub(super) const PUT_OFF: Duration = Duration::from_secs(30);
+
+/// A comparison of a party that the registry makes.
+#[derive(Debug)]
+pub(crate) struct Comparison {
+    party_id: PartyId,
+    server: Option<Arc<ServerParty>>,
+    source: Source,
+}
+
+/// Cause of a comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// A message, which is being taken in.
+    Message,
+    /// A party that the server did not mention in its greeting.
+    Absent,
+    /// A client's request, which goes on afterwards.
+    Client(ClientId),
+    /// Anything else.
+    Other,
+}
+
+impl Session {
+    /// Compares the parties that the server did not mention: none of ours is in them there.
+    pub(super) fn compare_absent(&mut self, upstream: Upstream) {
+        self.replica.note_copies(&upstream);
+        let mut parties: BTreeSet<PartyId> = upstream.outbox;
+        parties.extend(upstream.memberships.into_iter().map(|one| one.party_id));
+        parties.retain(|party_id| self.replica.parties.get(party_id).is_none());
+        self.replica.absent = parties.len() + 1;
+        for party_id in parties {
+            self.compare(&party_id, None, Occasion::Return, Source::Absent);
+        }
+        self.absent_compared();
+    }
+
+    pub(super) fn absent_compared(&mut self) {
+        self.replica.absent = self.replica.absent.saturating_sub(1);
+        if self.replica.absent == 0 {
+            self.begin_replay();
+        }
+    }
+
+    pub(super) fn follow(&mut self, party_id: PartyId, heard: Heard, source: Source) {
+        match heard {
+            Heard::Party(party) => {
+                let is_first = !self.replica.met.contains(&party_id);
+                let occasion = if is_first { Occasion::Return } else { Occasion::News };
+                self.compare(&party_id, Some(party), occasion, source);
+            }
+            Heard::Gone(reason) => {
+                // A poll can't tell a party that has ended from one that the server lost.
+                let occasion = match self.settings.carrier {
+                    Carrier::Http => Occasion::Return,
+                    Carrier::WebSocket => Occasion::Gone(reason),
+                };
+                self.compare(&party_id, None, occasion, source);
+            }
+            Heard::Missing => {
+                self.sync(&party_id);
+                self.skipped(source);
+            }
+            Heard::Nothing => self.skipped(source),
+        }
+    }
+
+    /// Goes on without a comparison.
+    fn skipped(&mut self, source: Source) {
+        match source {
+            Source::Message | Source::Other => {}
+            Source::Absent => self.absent_compared(),
+            Source::Client(id) => self.client_compared(id),
+        }
+    }
+
+    /// Has the registry compare a party with the server's. Operations may follow from it.
+    pub(super) fn compare(
+        &mut self,
+        party_id: &PartyId,
+        server: Option<Arc<ServerParty>>,
+        occasion: Occasion,
+        source: Source,
+    ) {
+        // The server has a declined party all the same.
+        let is_declined = server.is_none()
+            && occasion == Occasion::Return
+            && self.replica.declined.contains_key(party_id);
+        if self.is_leaving() || is_declined {
+            return self.skipped(source);
+        }
+        self.replica.met.insert(party_id.clone());
+        let in_flight = self.replica.in_flight(party_id);
+        let machine = server.as_ref().map(|_| self.machine.networks()).unwrap_or_default();
+        let comparison =
+            Box::new(Comparison { party_id: party_id.clone(), server: server.clone(), source });
+        let party_id = party_id.clone();
+        let reconcile = Command::Reconcile { party_id, server, occasion, in_flight, machine };
+        match source {
+            Source::Message => self.take_in_by(reconcile, Then::Compared(comparison)),
+            _ => self.apply(reconcile, Then::Compared(comparison)),
+        }
+    }
+
+    pub(super) fn compared(&mut self, comparison: Comparison, result: Result<Outcome, Failure>) {
+        let Comparison { party_id, server, source } = comparison;
+        match result {
+            Ok(Outcome::Reconciled(reconciled)) => {
+                self.replica.declined.remove(&party_id);
+                if let Some(server) = server {
+                    self.replica.note_told(&party_id, &server);
+                    self.followed(&party_id, &server, reconciled.host_before, reconciled.is_copy);
+                }
+                self.carry_out(reconciled.operations);
+            }
+            Ok(_) => {}
+            Err(Failure::Refused(refusal)) => self.decline(party_id, refusal),
+            Err(failure) => self.abort(&failure),
+        }
+        match source {
+            Source::Message => self.taken_in(),
+            source => self.skipped(source),
+        }
+    }
+
+    /// Notes whether there is a copy of a party by now. One that nobody asked for, or has no room
+    /// here, is not remembered.
+    fn followed(
+        &mut self,
+        party_id: &PartyId,
+        server: &ServerParty,
+        host_before: Option<PeerId>,
+        is_copy: bool,
+    ) {
+        if is_copy {
+            self.replica.copies.insert(party_id.clone());
+            return;
+        }
+        self.replica.copies.remove(party_id);
+        if let Some(before) = host_before.filter(|before| *before != server.host_id) {
+            let host = &server.host_id;
+            self.warn(format_args!(
+                "the control server has another party under the id {party_id}, of host {host} in \
+                 place of {before}: the local peers leave it"
+            ));
+        }
+        self.replica.met.remove(party_id);
+        self.replica.parties.gone(party_id, RemovalReason::Removed);
+    }
+
+    /// Passes over what the server told of a party, which stays as it was here. After a while the
+    /// server is asked for it again.
+    fn decline(&mut self, party_id: PartyId, refusal: Refusal) {
+        // The registry warns of its own limits, once a minute.
+        if refusal.remedy().is_none() {
+            self.warn(format_args!("what the control server told is refused: {refusal}"));
+        }
+        self.note_said(format!("what it told is refused: {refusal}"));
+        self.replica.parties.gone(&party_id, RemovalReason::Removed);
+        self.replica.met.remove(&party_id);
+        self.replica.note_declined(party_id.clone(), refusal);
+        self.look_again_after(party_id, PUT_OFF);
+    }
+
+    /// Returns the refusal of an entry that the server confirmed without telling the party.
+    pub(super) fn untold(&mut self, party_id: &PartyId) -> Refusal {
+        let party_id = party_id.clone();
+        if let Some(reason) = &self.replica.not_understood {
+            let reason = format!("what it sent is not understood: {reason}");
+            return Refusal::PartyUntold { party_id, reason };
+        }
+        let reason = "it sent nothing of it".to_owned();
+        let refusal = Refusal::PartyUntold { party_id, reason };
+        self.warn(format_args!("{refusal}"));
+        refusal
+    }
+
+    /// Compares a party again.
+    pub(super) fn look_again(&mut self, party_id: &PartyId) {
+        self.look_again_for(party_id, Source::Other);
+    }
+
+    /// Compares a party again, for that source.
+    pub(super) fn look_again_for(&mut self, party_id: &PartyId, source: Source) {
+        if self.replica.declined(party_id).is_some() {
+            self.sync(party_id);
+            return self.skipped(source);
+        }
+        let server = self.replica.parties.get(party_id).cloned();
+        let occasion = if server.is_some() { Occasion::News } else { Occasion::Return };
+        self.compare(party_id, server, occasion, source);
+    }
+
+    /// Compares a party again after a while, however many causes there are.
+    pub(super) fn look_again_after(&mut self, party_id: PartyId, after: Duration) {
+        let timer = Timer::LookAgain(party_id);
+        if !self.has_timer(&timer) {
+            self.set_timer(timer, after);
+        }
+    }
+
+    /// States again what a local peer says of itself, where the server let in something else.
+    pub(super) fn insist(&mut self, party_id: &PartyId, info: &PeerInput, source: Source) {
+        let server = self.replica.parties.get(party_id);
+        let member = server.and_then(|server| server.members.get(&info.peer_id));
+        match member.is_some_and(|member| member.info != *info) {
+            true => self.look_again_for(party_id, source),
+            false => self.skipped(source),
+        }
+    }
+}

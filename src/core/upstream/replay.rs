@@ -1,0 +1,349 @@
+//! Operations: what the server is asked because of intents, or of what it told.
+
+use std::collections::{HashMap, HashSet};
+use std::mem::Discriminant;
+use std::time::Duration;
+
+use lanrage_ipc::ErrorCode;
+use lanrage_ipc::model::{PartyId, PeerId, PeerInput};
+
+use super::frames;
+use super::greeting::Greeted;
+use super::output::{Carrier, LookUp, Purpose, Then, Timer};
+use super::pace::Lane;
+use super::reconcile::{PUT_OFF, Source};
+use super::replica::EntryId;
+use super::requests::{RequestError, is_no_verdict};
+use super::session::Session;
+use crate::core::reconcile::{Act, InFlight, Operation};
+use crate::core::{Command, Failure, Noted, RequestKey, Upstream, UpstreamPart};
+
+/// Refusals on one connection from which something may follow: a server that refuses everything
+/// would be asked without end.
+const MOST_REFUSALS: u32 = 1000;
+
+/// Operations in flight: many times more than this machine's peers can have in parties. A server
+/// that invents parties is asked no faster.
+const MOST_OPERATIONS: usize = 8192;
+
+/// Times in a row that the server is told the same description or entry of a peer at once; then it
+/// is told each [`PUT_OFF`].
+const MOST_CORRECTIONS: u32 = 4;
+
+/// Time in which intents gather before they are told.
+const GATHER: Duration = Duration::from_millis(5);
+
+/// Wait before a party is compared again whose host is on its way, or after a failure.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Operations of a connection.
+#[derive(Debug, Default)]
+pub(super) struct Replay {
+    in_flight: HashSet<RequestKey>,
+    corrections: HashMap<CorrectionKey, Correction>,
+    /// Peers that were let into a party, and then were not there.
+    undone: HashSet<(PartyId, PeerId)>,
+    refusals: u32,
+    /// Ids that this daemon chose for parties whose own was taken.
+    coined: HashSet<PartyId>,
+    /// Parties of which intents were noted since they were told last.
+    noted: Noted,
+}
+
+/// Description or entry of a local peer that the server was told because it had something else.
+#[derive(Debug)]
+struct Correction {
+    info: PeerInput,
+    /// Times that the server was told it.
+    sent: u32,
+    /// Elapsed time at which it was told last.
+    last: Duration,
+}
+
+/// The party, the peer and the kind of operation of a [`Correction`].
+type CorrectionKey = (PartyId, PeerId, Discriminant<Act>);
+
+impl Replay {
+    /// True while no operation is in flight.
+    pub(super) fn is_idle(&self) -> bool {
+        self.in_flight.is_empty()
+    }
+}
+
+impl Correction {
+    fn new(info: &PeerInput, now: Duration) -> Self {
+        Self { info: info.clone(), sent: 0, last: now }
+    }
+
+    /// Counts another time; false for one too many, of late.
+    fn is_in_vain(&self, now: Duration) -> bool {
+        self.sent >= MOST_CORRECTIONS && now.saturating_sub(self.last) < PUT_OFF
+    }
+}
+
+impl Session {
+    /// Begins operations, in this order.
+    pub(super) fn carry_out(&mut self, operations: Vec<Operation>) {
+        for operation in operations {
+            if self.replay.in_flight.contains(&operation.key) {
+                continue;
+            }
+            if self.replay.in_flight.len() >= MOST_OPERATIONS || self.is_in_vain(&operation) {
+                self.look_again_after(operation.party_id, PUT_OFF);
+                continue;
+            }
+            self.replay.in_flight.insert(operation.key.clone());
+            log::debug!(
+                "operation: party={} {:?} key={}",
+                operation.party_id,
+                operation.act.deed(),
+                operation.key.0
+            );
+            // Until it is answered: what the server tells meanwhile settles nothing that the peer
+            // did since.
+            let peer_id = operation.act.peer_id().clone();
+            let entry = operation.act.passage().map(|what| {
+                let in_flight = InFlight { peer_id: peer_id.clone(), what };
+                self.replica.enter(&operation.party_id, in_flight)
+            });
+            let caller = self.own_user();
+            if self.is_back(&operation) {
+                self.operation_lost(&operation.key, entry);
+                continue;
+            }
+            let then = Greeted::Operation(operation, entry);
+            self.greet(&peer_id, caller, Lane::Background, then);
+        }
+    }
+
+    /// True for a leave of a peer that a client has enter again since.
+    fn is_back(&self, operation: &Operation) -> bool {
+        let Operation { party_id, act, .. } = operation;
+        matches!(act, Act::Leave(_)) && self.replica.enters(party_id, act.peer_id())
+    }
+
+    pub(super) fn operation_greeted(
+        &mut self,
+        operation: Operation,
+        entry: Option<EntryId>,
+        result: Result<(), RequestError>,
+    ) {
+        match result {
+            Ok(()) => {
+                let (frame, key) = (frames::of_operation(&operation), operation.key.clone());
+                let purpose = Purpose::Operation(operation, entry);
+                self.request_as(key, frame, Lane::Background, purpose);
+            }
+            Err(error) => self.operation_answered(operation, entry, Err(error)),
+        }
+    }
+
+    pub(super) fn operation_answered(
+        &mut self,
+        operation: Operation,
+        entry: Option<EntryId>,
+        result: Result<(), RequestError>,
+    ) {
+        if let Some(entry) = entry {
+            self.replica.remove_entry(entry);
+        }
+        match result {
+            Ok(()) if self.is_undone(&operation) => {
+                let message = "what the answer tells is undone since";
+                self.refused(operation, ErrorCode::NotAMember, message);
+            }
+            Ok(()) => {
+                self.performed(&operation);
+                self.operated(&operation.key);
+            }
+            Err(RequestError::Refused { code, message }) => {
+                self.refused(operation, code, &message);
+            }
+            Err(RequestError::Lost) => self.operated(&operation.key),
+        }
+    }
+
+    fn operation_lost(&mut self, key: &RequestKey, entry: Option<EntryId>) {
+        if let Some(entry) = entry {
+            self.replica.remove_entry(entry);
+        }
+        self.operated(key);
+    }
+
+    /// Notes that an operation is over, and what follows from it begun.
+    pub(super) fn operated(&mut self, key: &RequestKey) {
+        self.replay.in_flight.remove(key);
+        self.end_replay();
+    }
+
+    /// True for what the server was told of a peer again and again, and lately: a server that keeps
+    /// stating something else would be told without end.
+    fn is_in_vain(&mut self, operation: &Operation) -> bool {
+        let now = self.now.elapsed;
+        let key = correction_key(operation, &operation.party_id);
+        let Operation { party_id, act, .. } = operation;
+        let (known, words) = match act {
+            Act::Leave(_) => return false,
+            Act::Update(info) => {
+                let known = self
+                    .replay
+                    .corrections
+                    .entry(key)
+                    .or_insert_with(|| Correction::new(info, now));
+                if known.info != *info {
+                    *known = Correction::new(info, now);
+                }
+                if !known.is_in_vain(now) {
+                    (known.sent, known.last) = (known.sent.saturating_add(1), now);
+                    return false;
+                }
+                (known, "the control server keeps another description of a local peer")
+            }
+            Act::Register { .. } | Act::Join(_) => {
+                let Some(known) = self.replay.corrections.get_mut(&key) else { return false };
+                if !known.is_in_vain(now) {
+                    return false;
+                }
+                (known, "the control server keeps losing a local peer")
+            }
+        };
+        if known.sent == MOST_CORRECTIONS {
+            known.sent += 1;
+            let peer_id = act.peer_id();
+            self.warn(format_args!("{words}: party={party_id} peer={peer_id}"));
+        }
+        true
+    }
+
+    /// Counts an entry that the server confirmed, or that it says was done and undone since.
+    fn note_entry(&mut self, operation: &Operation, info: &PeerInput) {
+        let key = correction_key(operation, &operation.party_id);
+        let before = self.replay.corrections.remove(&key).map_or(0, |known| known.sent);
+        let renamed = self.replica.renamed_to(&operation.party_id);
+        let key = renamed.map_or(key, |party_id| correction_key(operation, party_id));
+        let (sent, last) = (before.saturating_add(1), self.now.elapsed);
+        self.replay.corrections.insert(key, Correction { info: info.clone(), sent, last });
+    }
+
+    /// True for a peer that was let in and is not there, though the server tells the party before it
+    /// answers: the answer is that of the first time, when the connection was lost before it came.
+    /// A server that never tells the party is not asked a third time.
+    fn is_undone(&mut self, operation: &Operation) -> bool {
+        let peer_id = operation.act.peer_id();
+        if !matches!(operation.act, Act::Register { .. } | Act::Join(_)) {
+            return false;
+        }
+        let party_id = self.replica.renamed_to(&operation.party_id).unwrap_or(&operation.party_id);
+        let party = self.replica.parties.get(party_id);
+        let is_in = party.is_some_and(|party| party.members.contains_key(peer_id));
+        !is_in && self.replay.undone.insert((party_id.clone(), peer_id.clone()))
+    }
+
+    /// Takes in that the server has done an operation. It told of an entry before; of others it
+    /// tells later, or not at all.
+    fn performed(&mut self, operation: &Operation) {
+        let party_id = &operation.party_id;
+        match &operation.act {
+            Act::Register { host: info, .. } | Act::Join(info) => self.note_entry(operation, info),
+            Act::Update(info) => {
+                self.replica.parties.confirmed(party_id, info);
+                self.look_again(party_id);
+            }
+            Act::Leave(peer_id) => self.has_left(party_id, peer_id, Source::Other),
+        }
+    }
+
+    /// Takes in that the server has let a local peer go.
+    pub(super) fn has_left(&mut self, party_id: &PartyId, peer_id: &PeerId, source: Source) {
+        let then = LookUp::Left(party_id.clone(), peer_id.clone(), source);
+        self.look_up(UpstreamPart::Credentials, then);
+    }
+
+    fn refused(&mut self, operation: Operation, code: ErrorCode, message: &str) {
+        if code == ErrorCode::NotAMember
+            && let Act::Register { host: info, .. } | Act::Join(info) = &operation.act
+        {
+            self.note_entry(&operation, info);
+        }
+        let Operation { key, party_id, act } = operation;
+        let peer_id = act.peer_id().clone();
+        if code == ErrorCode::PartyNotFound
+            && matches!(act, Act::Join(_))
+            && self.now.elapsed < self.auth.forgiving_until
+        {
+            log::debug!("the host of a party is waited for: party={party_id} peer={peer_id}");
+            self.look_again_after(party_id, RETRY);
+            return self.operated(&key);
+        }
+        self.replay.refusals += 1;
+        // No server has a party of an id that was chosen at random just now.
+        let is_untrue = code == ErrorCode::PartyExists && self.replay.coined.contains(&party_id);
+        if is_no_verdict(code) || is_untrue || self.replay.refusals > MOST_REFUSALS {
+            // The intent stays, for another time.
+            self.warn(format_args!("party {party_id}: the server puts {peer_id} off: {message}"));
+            self.look_again_after(party_id, PUT_OFF);
+            return self.operated(&key);
+        }
+        if code == ErrorCode::PermissionDenied
+            && matches!(act, Act::Register { .. })
+            && let Some(after) = self.auth.greets_again_in(&peer_id)
+        {
+            self.warn(format_args!(
+                "party {party_id}: peer {peer_id} is somebody else's there: {message}"
+            ));
+            self.look_again_after(party_id, after);
+            return self.operated(&key);
+        }
+        // A poll learns by such a request that a party has ended.
+        let has_ended = code == ErrorCode::PartyNotFound && self.settings.carrier == Carrier::Http;
+        let words = format!("party {party_id}: the server refused {peer_id}: {message} ({code:?})");
+        match has_ended {
+            true => log::info!("{words}"),
+            false => self.warn(format_args!("{words}")),
+        }
+        let Some(spare) = self.machine.party_id() else { return self.operated(&key) };
+        if code == ErrorCode::PartyExists {
+            self.replay.coined.insert(spare.clone());
+        }
+        let refused = Command::Refused { party_id, peer_id, key: key.clone(), code, spare };
+        self.apply(refused, Then::Refused(key));
+    }
+
+    /// Notes parties of which the server is to be told something, for the time when it may be.
+    pub(crate) fn handle_noted(&mut self, noted: Noted, now: crate::core::Now) {
+        if self.advance(now) {
+            self.replay.noted.extend(noted);
+            if self.is_online() {
+                self.set_timer(Timer::Flush, GATHER);
+            }
+        }
+    }
+
+    pub(super) fn begin_flush(&mut self) {
+        let noted = std::mem::take(&mut self.replay.noted);
+        if noted != Noted::default() {
+            self.look_up(UpstreamPart::Intents, LookUp::Intents(noted));
+        }
+    }
+
+    /// Compares the parties of which intents were noted.
+    pub(super) fn flush(&mut self, noted: Noted, upstream: Result<Upstream, Failure>) {
+        match upstream {
+            Ok(upstream) => {
+                for party_id in upstream.outbox.iter().filter(|id| noted.has(id)) {
+                    self.look_again(party_id);
+                }
+            }
+            Err(failure) => {
+                log::warn!("what is noted is not told yet: {failure}");
+                self.replay.noted.extend(noted);
+                self.set_timer(Timer::Flush, RETRY);
+            }
+        }
+    }
+}
+
+fn correction_key(operation: &Operation, party_id: &PartyId) -> CorrectionKey {
+    let Operation { act, .. } = operation;
+    (party_id.clone(), act.peer_id().clone(), std::mem::discriminant(act))
+}

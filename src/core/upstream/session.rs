@@ -1,0 +1,450 @@
+//! One connection to the control server.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use lanrage_ipc::control::{ClientFrame, Inbound, ServerFrame};
+
+use super::auth::Auth;
+use super::clients::Clients;
+use super::frames::{self, Times};
+use super::inbox::{Inbox, Message};
+use super::keepalive::Keepalive;
+use super::memory::{Keys, Machine, Memory};
+use super::output::{Apply, LookUp, Outgoing, Output, Purpose, Settings, Then, Timer};
+use super::pace::Lane;
+use super::relay::Announcements;
+use super::replay::Replay;
+use super::replica::Replica;
+use super::requests::{Acked, Rejection, RequestError, Requests};
+use crate::core::link::Loss;
+use crate::core::{Caller, Command, Failure, Now, Outcome, RequestKey};
+use crate::core::{Upstream, UpstreamPart, User};
+
+/// Upper bound of the wait for the answers to the first replay before the session is online.
+const LONGEST_REPLAY: Duration = Duration::from_secs(2);
+
+/// Progress of a session.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Local peers are greeted, and parties compared.
+    Greeting,
+    /// The first operations are in flight.
+    Replaying,
+    Online,
+    Ended,
+}
+
+/// A connection to the control server: local peers that were greeted on it, requests in flight,
+/// and the server's parties.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(super) settings: Settings,
+    pub(super) machine: Rc<dyn Machine>,
+    pub(super) keys: Keys,
+    pub(super) memory: Memory,
+    pub(super) now: Now,
+    pub(super) opened: Now,
+    pub(super) phase: Phase,
+    pub(super) outputs: VecDeque<Output>,
+    pub(super) timers: BTreeMap<Timer, Duration>,
+    pings: u32,
+    pub(super) requests: Requests<Purpose>,
+    pub(super) inbox: Inbox,
+    /// Commands of the message that is being taken in, which are not durable yet.
+    pub(super) taking_in: u32,
+    pub(super) garbage: u32,
+    pub(super) warnings: u32,
+    pub(super) auth: Auth,
+    pub(super) replica: Replica,
+    pub(super) replay: Replay,
+    pub(super) clients: Clients,
+    pub(super) announcements: Announcements,
+    pub(super) keepalive: Keepalive,
+    /// Time that the server asked for before the next connection.
+    pub(super) goaway: Option<Duration>,
+    /// Last words of the server that are no answer, until the session is online.
+    pub(super) said: Option<String>,
+    /// True while the server is being left: its messages are passed over, and only leaves are sent.
+    pub(super) is_leaving: bool,
+    pub(super) departures: usize,
+}
+
+impl Session {
+    /// Begins a session over an open connection.
+    pub(crate) fn new(
+        settings: Settings,
+        machine: Rc<dyn Machine>,
+        keys: Keys,
+        memory: Memory,
+        now: Now,
+    ) -> Self {
+        let requests = Requests::new(settings.request_timeout, now.elapsed);
+        let keepalive = Keepalive::new(settings.heartbeat);
+        let (outputs, timers, inbox, auth, replica) = Default::default();
+        let (replay, clients, announcements, pings) = Default::default();
+        let mut session = Self {
+            settings,
+            machine,
+            keys,
+            memory,
+            now,
+            opened: now,
+            phase: Phase::Greeting,
+            outputs,
+            timers,
+            pings,
+            requests,
+            inbox,
+            taking_in: 0,
+            garbage: 0,
+            warnings: 0,
+            auth,
+            replica,
+            replay,
+            clients,
+            announcements,
+            keepalive,
+            goaway: None,
+            said: None,
+            is_leaving: false,
+            departures: 0,
+        };
+        session.look_up(UpstreamPart::All, LookUp::Begin);
+        session
+    }
+
+    /// True while clients' requests may be sent.
+    pub(crate) fn is_online(&self) -> bool {
+        self.phase == Phase::Online && !self.is_leaving
+    }
+
+    /// True once a local peer was greeted: it may be in parties there.
+    pub(crate) fn has_greeted(&self) -> bool {
+        self.phase != Phase::Ended && self.auth.has_greeted()
+    }
+
+    /// Reason why the server has not let this daemon in, where it has said something; for a server
+    /// whose time is up.
+    pub(crate) fn complaint(&self) -> Option<Loss> {
+        self.said.as_ref()?;
+        Some(self.explained(Loss::new("the server did not let this daemon in in time")))
+    }
+
+    /// True while another message may be read.
+    pub(crate) fn wants_messages(&self) -> bool {
+        self.inbox.has_room()
+    }
+
+    /// Asks the server for a sign of life.
+    pub(crate) fn ping(&mut self) {
+        self.pings += 1;
+    }
+
+    /// Takes in a message of the server.
+    pub(crate) fn handle_message(&mut self, message: Message, now: Now) {
+        if !self.advance(now) {
+            return;
+        }
+        if let Message::Frame(frame) = &message
+            && let ServerFrame::Ack { req_id, .. } | ServerFrame::Error { req_id: Some(req_id), .. } =
+                &**frame
+        {
+            self.requests.answer_read(req_id.key(), now.elapsed);
+        }
+        self.inbox.push(message);
+        self.take_in_next();
+    }
+
+    /// Takes in the registry's answer to a command.
+    pub(crate) fn handle_applied(
+        &mut self,
+        then: Then,
+        result: Result<Outcome, Failure>,
+        now: Now,
+    ) {
+        if !self.advance(now) {
+            return;
+        }
+        match then {
+            Then::Forgotten => {
+                if let Err(failure) = result {
+                    log::warn!("a credential could not be forgotten: {failure}");
+                }
+            }
+            Then::Vouched => {
+                if let Err(failure) = result {
+                    log::debug!("a keepalive could not be taken in: {failure}");
+                }
+            }
+            Then::EpochNoted => {
+                self.done_or_abort(result);
+                self.taken_in();
+            }
+            Then::TokenKept => {
+                if self.done_or_abort(result).is_some() {
+                    self.token_kept();
+                }
+                self.taken_in();
+            }
+            Then::ClaimKept(peer_id, claim) => match self.done_or_abort(result) {
+                Some(_) => self.claim_kept(&peer_id, claim),
+                None => self.end_turn(&peer_id, Err(RequestError::Lost)),
+            },
+            Then::RelayTokenKept(peer_id, token) => {
+                self.relay_token_kept(&peer_id, token, result);
+            }
+            Then::Delivered => {
+                self.delivered(result);
+                self.taken_in();
+            }
+            Then::Renamed { from, to } => {
+                self.renamed(from, to, result);
+                self.taken_in();
+            }
+            Then::Compared(comparison) => self.compared(*comparison, result),
+            Then::Refused(key) => {
+                if let Some(Outcome::Operations(operations)) = self.done_or_abort(result) {
+                    self.carry_out(operations);
+                }
+                self.operated(&key);
+            }
+            Then::Client(id) => self.client_applied(id, result),
+            Then::Withdrawn => {
+                if let Err(failure) = result {
+                    log::warn!("a peer may stay in a party on the server: {failure}");
+                }
+            }
+        }
+    }
+
+    /// Takes in the registry's answer to a look-up.
+    pub(crate) fn handle_looked_up(
+        &mut self,
+        then: LookUp,
+        result: Result<Upstream, Failure>,
+        now: Now,
+    ) {
+        if !self.advance(now) {
+            return;
+        }
+        let is_followed =
+            |upstream: &Upstream| upstream.choice.server.as_ref() == Some(&self.settings.server);
+        let result = match result {
+            Ok(upstream) if is_followed(&upstream) => Ok(upstream),
+            Ok(_) => Err(Failure::NoLink("another control server is followed now")),
+            Err(failure) => Err(failure),
+        };
+        match (then, result) {
+            (LookUp::Begin, Ok(upstream)) => self.begin(upstream),
+            (LookUp::Absent, Ok(upstream)) => self.compare_absent(upstream),
+            (LookUp::Absent, Err(_)) => self.absent_compared(),
+            (LookUp::Peer(peer_id), Ok(upstream)) => self.introduce(&peer_id, &upstream),
+            (LookUp::Room(peer_id), Ok(upstream)) => self.make_room(&peer_id, &upstream),
+            (LookUp::Begin, Err(failure)) => self.abort(&failure),
+            (LookUp::Peer(peer_id) | LookUp::Room(peer_id), Err(failure)) => {
+                self.abort(&failure);
+                self.end_turn(&peer_id, Err(RequestError::Lost));
+            }
+            (LookUp::Live, result) => self.send_heartbeats(result),
+            (LookUp::Idle(live), Ok(upstream)) => self.tell_idle(&live, upstream),
+            (LookUp::Idle(_), Err(failure)) => self.abort(&failure),
+            (LookUp::Credentials, result) => self.renew(result),
+            (LookUp::Intents(noted), result) => self.flush(noted, result),
+            (LookUp::Left(party_id, peer_id, source), result) => {
+                let known = result.map(|upstream| upstream.credentials).unwrap_or_default();
+                self.left(&party_id, &peer_id, &known, source);
+            }
+            (LookUp::Entry(id, refusal), result) => self.entry_looked_up(id, refusal, result),
+        }
+    }
+
+    /// Does what is due.
+    pub(crate) fn handle_timeout(&mut self, now: Now) {
+        if !self.advance(now) {
+            return;
+        }
+        while let Some(expired) = self.requests.expire(now.elapsed) {
+            if expired.is_silent {
+                let words =
+                    format!("no answer to a request within {:?}", self.requests.patience() * 2);
+                self.give_up(Loss::new(words));
+            }
+            self.answered(expired.purpose, Err(RequestError::Lost));
+        }
+        while let Some(timer) = self.due_timer() {
+            match timer {
+                Timer::ReplayEnds => self.set_online(),
+                Timer::Heartbeat => self.look_up(UpstreamPart::Live, LookUp::Live),
+                Timer::Renewal => self.look_up(UpstreamPart::Credentials, LookUp::Credentials),
+                Timer::Flush => self.begin_flush(),
+                Timer::LookAgain(party_id) => self.look_again(&party_id),
+                Timer::DepartureEnds => self.departed(),
+            }
+        }
+    }
+
+    fn due_timer(&mut self) -> Option<Timer> {
+        let due = self.timers.iter().find(|(_, at)| **at <= self.now.elapsed);
+        let timer = due.map(|(timer, _)| timer.clone())?;
+        self.timers.remove(&timer);
+        Some(timer)
+    }
+
+    /// Elapsed time at which [`Session::handle_timeout`] is due.
+    pub(crate) fn poll_timeout(&self) -> Option<Duration> {
+        self.requests.timeout().into_iter().chain(self.timers.values().copied()).min()
+    }
+
+    /// Returns the next thing to send.
+    pub(crate) fn poll_send(&mut self, now: Now) -> Option<Outgoing> {
+        if !self.advance(now) {
+            return None;
+        }
+        if self.pings > 0 {
+            self.pings -= 1;
+            return Some(Outgoing::Ping);
+        }
+        let (key, frame) = self.requests.poll_send(now.elapsed)?;
+        let inbound = Inbound { frame, req_id: Some(frames::req_id(&key)) };
+        Some(Outgoing::Frame(Box::new(inbound)))
+    }
+
+    /// Returns the next thing to do.
+    pub(crate) fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// Sets the time. Returns false once the session has ended.
+    pub(super) fn advance(&mut self, now: Now) -> bool {
+        self.now = now;
+        self.phase != Phase::Ended
+    }
+
+    pub(super) fn take_in_answer(&mut self, key: &str, answer: Result<Acked, Rejection>) {
+        let answered = self.requests.answered(key, answer, self.now.elapsed);
+        if let Some((purpose, result)) = answered {
+            self.answered(purpose, result);
+        }
+    }
+
+    /// Takes in the end of a request.
+    pub(super) fn answered(&mut self, purpose: Purpose, result: Result<Acked, RequestError>) {
+        match purpose {
+            Purpose::Anonymous => self.anonymous_greeted(result.map(drop)),
+            Purpose::Greeting(peer_id) => self.hello_answered(&peer_id, result.map(drop)),
+            Purpose::Renewal(peer_id) => self.renewed(peer_id, result.map(drop)),
+            // Without this answer the peer stays as it was on the server, and expires here.
+            Purpose::Idle(peer_id) => log::debug!("idle peer told: peer={peer_id} {result:?}"),
+            Purpose::Operation(operation, entry) => {
+                self.operation_answered(operation, entry, result.map(drop));
+            }
+            Purpose::Client(id) => self.client_answered(id, result),
+            Purpose::Relays(id) => self.relays_answered(id, result),
+            Purpose::Withdrawal(party_id, peer_id) => {
+                self.withdrawn(party_id, peer_id, result.map(drop));
+            }
+            Purpose::Departure => self.departure_answered(),
+            Purpose::Sync(party_id) => self.sync_answered(party_id, result.map(drop)),
+            Purpose::Heartbeat(party_id, peer_id) => {
+                self.heartbeat_answered(party_id, &peer_id, result);
+            }
+        }
+    }
+
+    /// Sends a request under a fresh key.
+    pub(super) fn request(&mut self, frame: ClientFrame, lane: Lane, purpose: Purpose) {
+        let key = self.keys.next();
+        self.request_as(key, frame, lane, purpose);
+    }
+
+    /// Sends a request.
+    pub(super) fn request_as(
+        &mut self,
+        key: RequestKey,
+        frame: ClientFrame,
+        lane: Lane,
+        purpose: Purpose,
+    ) {
+        let is_leave = matches!(frame, ClientFrame::LeaveParty { .. });
+        if self.phase == Phase::Ended || self.is_leaving && !is_leave {
+            return self.answered(purpose, Err(RequestError::Lost));
+        }
+        self.requests.start(key, frame, lane, purpose, self.now.elapsed);
+    }
+
+    /// Has the registry execute a command as the program itself.
+    pub(super) fn apply(&mut self, command: Command, then: Then) {
+        self.apply_as(self.settings.itself.clone(), command, then);
+    }
+
+    /// Has the registry execute a client's command.
+    pub(super) fn apply_as(&mut self, caller: Caller, command: Command, then: Then) {
+        self.outputs.push_back(Output::Apply(Apply { caller, command, then }));
+    }
+
+    pub(super) fn look_up(&mut self, part: UpstreamPart, then: LookUp) {
+        self.outputs.push_back(Output::LookUp(part, then));
+    }
+
+    pub(super) fn output(&mut self, output: Output) {
+        self.outputs.push_back(output);
+    }
+
+    /// Sets a timer, unless it is to come earlier.
+    pub(super) fn set_timer(&mut self, timer: Timer, after: Duration) {
+        let at = self.now.elapsed + after;
+        let known = self.timers.entry(timer).or_insert(at);
+        *known = at.min(*known);
+    }
+
+    pub(super) fn has_timer(&self, timer: &Timer) -> bool {
+        self.timers.contains_key(timer)
+    }
+
+    /// User of this machine as whom the program itself acts.
+    pub(super) fn own_user(&self) -> Option<User> {
+        self.settings.itself.user()
+    }
+
+    /// Begins to wait for the answers to the first operations: all peers are greeted, and all
+    /// parties compared.
+    pub(super) fn begin_replay(&mut self) {
+        if self.phase == Phase::Greeting {
+            self.phase = Phase::Replaying;
+            self.set_timer(Timer::ReplayEnds, LONGEST_REPLAY);
+            self.end_replay();
+        }
+    }
+
+    /// Ends the first replay once no operation is in flight.
+    pub(super) fn end_replay(&mut self) {
+        if self.phase == Phase::Replaying && self.replay.is_idle() {
+            self.set_online();
+        }
+    }
+
+    fn set_online(&mut self) {
+        (self.phase, self.said) = (Phase::Online, None);
+        self.timers.remove(&Timer::ReplayEnds);
+        self.outputs.push_back(Output::Online);
+        self.set_timer(Timer::Heartbeat, Duration::ZERO);
+        self.set_timer(Timer::Renewal, Duration::ZERO);
+        self.set_timer(Timer::Flush, Duration::ZERO);
+    }
+
+    pub(super) fn times(&self) -> Times {
+        let ahead = self.settings.clock_ahead - set_since(self.opened, self.now);
+        Times { now: self.now.wall, ahead }
+    }
+}
+
+/// Seconds by which this machine's wall clock was set forward meanwhile; negative for back.
+fn set_since(before: Now, now: Now) -> i64 {
+    let elapsed = now.elapsed.saturating_sub(before.elapsed);
+    let elapsed = SignedDuration::try_from(elapsed).unwrap_or(SignedDuration::MAX);
+    // Whole seconds of the difference: the clocks are not read at the same instant.
+    now.wall.duration_since(before.wall).saturating_sub(elapsed).as_secs()
+}
