@@ -4,12 +4,12 @@ use super::file::Place;
 use super::reader::Table;
 use super::setting::{DISCOVERY_FILE, SOCKET};
 use super::{
-    Access, Addresses, Cleanup, ConfigError, DaemonArgs, Environment, Limits, Remote, Store, paths,
-    remote, resolve,
+    Access, Addresses, Cleanup, ConfigError, DaemonArgs, Environment, Limits, Remote, ServerLimits,
+    Store, paths, remote, resolve, server,
 };
 use crate::server_url::ServerUrl;
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The resolved configuration of `lanragectl-d`. Paths are absolute and UTF-8.
 ///
@@ -44,93 +44,70 @@ pub struct DaemonConfig {
     pub config_file: Option<PathBuf>,
 }
 
-/// The top-level keys of the daemon's file that are none of the client's.
-pub(super) const OTHER_KEYS: [&str; 9] = [
-    "state_dir",
-    "discovery_file",
-    "server",
-    "cleanup",
-    "store",
-    "addresses",
-    "access",
-    "limits",
-    "remote",
-];
-
-/// The top-level keys that the control server's file has alone: one file may serve all programs.
-pub(super) const FOREIGN_KEYS: [&str; 4] = ["listen", "http", "auth", "ws"];
-
-/// What the file holds.
-struct Content {
-    socket: Option<PathBuf>,
-    state_dir: Option<PathBuf>,
-    discovery_file: Option<PathBuf>,
-    server: Option<ServerUrl>,
-    cleanup: Cleanup,
-    store: Store,
-    addresses: Addresses,
-    access: Access,
-    limits: Limits,
-    remote: Remote,
+/// The top-level keys of the file, without values.
+pub(super) fn keys(table: &mut Table<'_>) {
+    read(table, &DaemonArgs::default(), &Environment::new(|_| None)).ok();
 }
 
-impl Content {
-    fn read(table: &mut Table<'_>, directory: &Path) -> Self {
-        let limits = table.table("limits", |table| {
-            let limits = Limits::read(table);
-            table.disregard(&super::server::LIMITS_OF_THE_NETWORK);
-            limits
-        });
-        table.disregard(&FOREIGN_KEYS);
-        Self {
-            socket: table.path("socket", directory),
-            state_dir: table.path("state_dir", directory),
-            discovery_file: table.path("discovery_file", directory),
-            server: remote::read_server(table),
-            cleanup: table.table("cleanup", Cleanup::read),
-            store: table.table("store", Store::read),
-            addresses: table
-                .table("addresses", |table| Addresses::read(table, limits.peers_per_party)),
-            access: table.table("access", Access::read),
-            remote: table.table("remote", |table| Remote::read(table, directory)),
-            limits,
-        }
-    }
+/// Reads every key of the file; only then a flag or a variable that goes before one is refused.
+fn read(
+    table: &mut Table<'_>,
+    args: &DaemonArgs,
+    env: &Environment,
+) -> Result<DaemonConfig, ConfigError> {
+    let limits = table.table("limits", |table| {
+        let limits = Limits::read(table);
+        table.disregard(ServerLimits::read);
+        limits
+    });
+    let paths = ["socket", "state_dir", "discovery_file"].map(|key| table.path(key));
+    let [socket, state_dir, discovery_file] = paths;
+    let server = table.secret("server", remote::parse_server);
+    let cleanup = table.table("cleanup", Cleanup::read);
+    let store = table.table("store", Store::read);
+    let addresses =
+        table.table("addresses", |table| Addresses::read(table, limits.peers_per_party));
+    let access = table.table("access", Access::read);
+    let remote = table.table("remote", Remote::read);
+
+    let socket = SOCKET
+        .given(args.socket.as_deref(), env)?
+        .or(socket)
+        .unwrap_or_else(|| paths::socket(args.system, env));
+    let state_dir = resolve::state_dir(args.state_dir.as_deref(), state_dir, args.system, env)?;
+    let discovery_file = DISCOVERY_FILE
+        .given(args.discovery_file.as_deref(), env)?
+        .or(discovery_file)
+        .unwrap_or_else(|| state_dir.join("discovery.json"));
+    let server = remote::given_server(args.server.as_deref(), env)?.or(server);
+    let proxy = remote::given_proxy(args.proxy.as_deref(), env)?.unwrap_or(remote.proxy);
+    Ok(DaemonConfig {
+        socket,
+        state_dir,
+        discovery_file,
+        server,
+        cleanup,
+        store,
+        addresses,
+        access,
+        limits,
+        remote: Remote { proxy, ..remote },
+        system: args.system,
+        config_file: None,
+    })
 }
 
 /// Resolves the configuration of the daemon: a flag goes before a variable, a variable before the file, the file before
 /// the default. Called again to reload.
 pub fn load(args: &DaemonArgs, env: &Environment) -> Result<DaemonConfig, ConfigError> {
     let place = Place::of("lanragectl-d", args.config.as_deref(), args.system, env)?;
-    let (config_file, content) = place.read(Content::read)?;
-
-    let socket = SOCKET
-        .given(args.socket.as_deref(), env)?
-        .or(content.socket)
-        .unwrap_or_else(|| paths::socket(args.system, env));
-    let state_dir =
-        resolve::state_dir(args.state_dir.as_deref(), content.state_dir, args.system, env)?;
-    let discovery_file = DISCOVERY_FILE
-        .given(args.discovery_file.as_deref(), env)?
-        .or(content.discovery_file)
-        .unwrap_or_else(|| state_dir.join("discovery.json"));
-    let server = remote::given_server(args.server.as_deref(), env)?.or(content.server);
-    let proxy = remote::given_proxy(args.proxy.as_deref(), env)?.unwrap_or(content.remote.proxy);
-
-    Ok(DaemonConfig {
-        socket,
-        state_dir,
-        discovery_file,
-        server,
-        cleanup: content.cleanup,
-        store: content.store,
-        addresses: content.addresses,
-        access: content.access,
-        limits: content.limits,
-        remote: Remote { proxy, ..content.remote },
-        system: args.system,
-        config_file,
-    })
+    let (config_file, config) = place.read(|table| {
+        let config = read(table, args, env);
+        // One file may serve the control server, too.
+        table.disregard(server::keys);
+        config
+    })?;
+    Ok(DaemonConfig { config_file, ..config? })
 }
 
 /// The changed keys that only a restart makes effective; all others may change while the daemon runs.

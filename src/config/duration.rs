@@ -14,14 +14,6 @@ pub(super) fn short(duration: Duration) -> String {
     SpanPrinter::new().spacing(Spacing::None).unsigned_duration_to_string(&duration)
 }
 
-/// Serializes the short form.
-pub(super) fn serialize<S: serde::Serializer>(
-    duration: &Duration,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&short(*duration))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

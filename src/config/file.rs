@@ -31,22 +31,21 @@ impl Place {
         })
     }
 
-    /// Reads the file by `schema`, which also gets the directory that relative paths in the file start from.
-    /// Without a file, `schema` sees an empty table. Also returns the path of the file if there is one.
+    /// Reads the file by `schema`. Without a file, `schema` sees an empty table. Also returns the path of the file if
+    /// there is one.
     pub(super) fn read<T>(
         self,
-        schema: impl FnOnce(&mut Table<'_>, &Path) -> T,
+        schema: impl FnOnce(&mut Table<'_>) -> T,
     ) -> Result<(Option<PathBuf>, T), ConfigError> {
         let file = match self.path {
             Some(path) => text_of(&path, self.by)?.map(|text| (path, text)),
             None => None,
         };
         let Some((path, text)) = file else {
-            let mut nothing = Table::empty();
-            return Ok((None, schema(&mut nothing, Path::new(""))));
+            return Ok((None, schema(&mut Table::empty())));
         };
         let directory = path.parent().unwrap_or(&path);
-        match reader::read(&text, |table| schema(table, directory)) {
+        match reader::read(&text, directory, schema) {
             Ok(value) => Ok((Some(path), value)),
             Err(mistakes) => Err(ConfigError::Malformed { path, mistakes }),
         }

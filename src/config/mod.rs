@@ -12,6 +12,7 @@ mod duration;
 mod environment;
 mod error;
 mod file;
+mod keys;
 mod memory;
 mod paths;
 mod reader;
@@ -53,10 +54,11 @@ pub struct CliConfig {
 /// other keys are left for the daemon to check.
 pub fn load_cli(args: &CliArgs, env: &Environment) -> Result<CliConfig, ConfigError> {
     let place = file::Place::of("lanragectl", args.config.as_deref(), args.system, env)?;
-    let (config_file, socket) = place.read(|table, directory| {
-        table.ignore(&daemon::OTHER_KEYS);
-        table.disregard(&daemon::FOREIGN_KEYS);
-        table.path("socket", directory)
+    let (config_file, socket) = place.read(|table| {
+        let socket = table.path("socket");
+        table.ignore(daemon::keys);
+        table.disregard(server::keys);
+        socket
     })?;
     Ok(CliConfig {
         socket: setting::SOCKET

@@ -2,12 +2,14 @@
 //!
 //! A schema is a function that asks a [`Table`] for each key it knows, with the key's default. What it did not ask for is
 //! unknown. A mistake leaves the default in place and the reading goes on, so that all of them come out at once.
+//! The macro `keys!` writes the schema of a struct whose fields are keys.
 
-use super::{Mistake, duration};
+use super::Mistake;
+use super::keys::Ranged;
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -20,18 +22,22 @@ const MOST_MISTAKES: usize = 20;
 /// A table that is being read.
 pub(super) struct Table<'t> {
     text: &'t str,
+    /// Relative paths start from it.
+    directory: &'t Path,
     /// What precedes a key in messages: nothing, or the table's name and a dot.
     prefix: String,
     /// What nobody asked for yet.
     entries: DeTable<'t>,
     known: Vec<&'static str>,
     /// By their offset in the text.
-    mistakes: Vec<(usize, String)>,
+    mistakes: BTreeSet<(usize, String)>,
 }
 
-/// Reads `text` by `schema`; if there are mistakes, the first ones come in the order of the text.
+/// Reads `text` by `schema`; if there are mistakes, the first ones come in the order of the text. Relative paths start
+/// from `directory`.
 pub(super) fn read<T>(
     text: &str,
+    directory: &Path,
     schema: impl FnOnce(&mut Table<'_>) -> T,
 ) -> Result<T, Vec<Mistake>> {
     let entries = match DeTable::parse(text) {
@@ -45,16 +51,15 @@ pub(super) fn read<T>(
             }]);
         }
     };
-    let mut table = Table { text, entries, ..Table::empty() };
+    let mut table = Table { text, directory, entries, ..Table::empty() };
     let value = schema(&mut table);
-    let mut mistakes = table.finish();
+    let mistakes = table.finish();
     if mistakes.is_empty() {
         return Ok(value);
     }
-    mistakes.sort();
-    mistakes.truncate(MOST_MISTAKES);
     Err(mistakes
         .into_iter()
+        .take(MOST_MISTAKES)
         .map(|(offset, message)| Mistake { line: position(text, offset).0, column: None, message })
         .collect())
 }
@@ -71,10 +76,11 @@ impl<'t> Table<'t> {
     pub(super) fn empty() -> Self {
         Self {
             text: "",
+            directory: Path::new(""),
             prefix: String::new(),
             entries: DeTable::new(),
             known: Vec::new(),
-            mistakes: Vec::new(),
+            mistakes: BTreeSet::new(),
         }
     }
 
@@ -83,18 +89,29 @@ impl<'t> Table<'t> {
         self.entries.contains_key(key)
     }
 
-    /// Lets `keys` hold anything.
-    pub(super) fn ignore(&mut self, keys: &[&'static str]) {
-        for key in keys {
-            self.take(key);
+    /// Lets the keys of `schema` hold anything, except those that were asked for.
+    pub(super) fn ignore<T>(&mut self, schema: impl FnOnce(&mut Table<'_>) -> T) {
+        for key in keys_of(schema) {
+            if !self.known.contains(&key) {
+                self.take(key);
+            }
         }
     }
 
-    /// Lets `keys` hold anything, and tells nobody of them: they are of other programs.
-    pub(super) fn disregard(&mut self, keys: &[&'static str]) {
-        for key in keys {
-            self.entries.remove(*key);
+    /// As [`Table::ignore`], of keys that no message lists: they are of other programs.
+    pub(super) fn disregard<T>(&mut self, schema: impl FnOnce(&mut Table<'_>) -> T) {
+        for key in keys_of(schema) {
+            self.entries.remove(key);
         }
+    }
+
+    /// A value that several keys of this table make up; they have names of their own.
+    pub(super) fn several<T>(
+        &mut self,
+        _: &'static str,
+        schema: impl FnOnce(&mut Table<'_>) -> T,
+    ) -> T {
+        schema(self)
     }
 
     /// The table under `key`, read by `schema`; an empty one if it is not there.
@@ -103,8 +120,9 @@ impl<'t> Table<'t> {
         key: &'static str,
         schema: impl FnOnce(&mut Table<'_>) -> T,
     ) -> T {
-        let mut table =
-            Table { text: self.text, prefix: format!("{}{key}.", self.prefix), ..Table::empty() };
+        let prefix = format!("{}{key}.", self.prefix);
+        let (text, directory) = (self.text, self.directory);
+        let mut table = Table { text, directory, prefix, ..Table::empty() };
         if let Some((offset, value)) = self.take(key) {
             match value.into_inner() {
                 DeValue::Table(entries) => table.entries = entries,
@@ -120,50 +138,42 @@ impl<'t> Table<'t> {
         value
     }
 
-    /// A duration within `range`.
-    pub(super) fn duration(
+    /// A value within `range`.
+    pub(super) fn within<T: Ranged>(
         &mut self,
         key: &'static str,
-        default: Duration,
-        range: RangeInclusive<Duration>,
-    ) -> Duration {
-        self.value(key, default, |value| self::duration(value, &range))
+        default: T,
+        range: RangeInclusive<T>,
+    ) -> T {
+        self.value(key, default, |value| T::parse(value, &range))
     }
 
-    /// A whole number within `range`.
-    pub(super) fn number(
+    /// A value within `range`, and no higher than that of another key of this table: its own, or `other_default`. Where
+    /// there is none, `default` or as much of it as that lets.
+    pub(super) fn up_to<T: Ranged>(
         &mut self,
         key: &'static str,
-        default: usize,
-        range: RangeInclusive<usize>,
-    ) -> usize {
-        self.value(key, default, |value| whole_number(value, &range))
-    }
-
-    /// A whole number within `range`, and no higher than the value of another key.
-    pub(super) fn number_up_to(
-        &mut self,
-        key: &'static str,
-        default: usize,
-        range: RangeInclusive<usize>,
-        (other_key, most): (&str, usize),
-    ) -> usize {
-        self.value(key, default, |value| match whole_number(value, &range)? {
-            number if number > most => Err(format!(
-                "is more than {other_key}, which is {most}: lower the one or raise the other"
+        default: T,
+        range: RangeInclusive<T>,
+        (other_key, other_default): (&'static str, T),
+    ) -> T {
+        let other = self.entries.get(other_key);
+        let other = other.and_then(|value| T::parse(value.get_ref(), &range).ok());
+        let most = other.unwrap_or(other_default);
+        let other_key = format!("{}{other_key}", self.prefix);
+        let default = if default > most { most } else { default };
+        self.value(key, default, |value| match T::parse(value, &range)? {
+            value if value > most => Err(format!(
+                "is more than {other_key}, which is {}: lower the one or raise the other",
+                most.written()
             )),
-            number => Ok(number),
+            value => Ok(value),
         })
     }
 
     /// True or false.
     pub(super) fn boolean(&mut self, key: &'static str, default: bool) -> bool {
         self.value(key, default, |value| value.as_bool().ok_or("is neither true nor false"))
-    }
-
-    /// A list of whole numbers within `range`; empty if it is not there.
-    pub(super) fn numbers(&mut self, key: &'static str, range: RangeInclusive<u32>) -> Vec<u32> {
-        self.list(key, "[1000, 1001]", |value| whole_number(value, &range))
     }
 
     /// A list of whatever `parse` makes of each element; empty if it is not there. `example` shows how to write one.
@@ -187,19 +197,35 @@ impl<'t> Table<'t> {
             .collect()
     }
 
-    /// A path; a relative one starts from `directory`.
-    pub(super) fn path(&mut self, key: &'static str, directory: &Path) -> Option<PathBuf> {
-        self.value(key, None, |value| path(value, directory).map(Some))
+    /// A path.
+    pub(super) fn path(&mut self, key: &'static str) -> Option<PathBuf> {
+        self.path_unless(key, None::<&str>)
     }
 
-    /// As [`Table::value`], of a value that no message may repeat; nothing if it is not there.
-    pub(super) fn secret<T, E: Display>(
+    /// A path that is refused for this reason if there is one.
+    pub(super) fn path_unless(
+        &mut self,
+        key: &'static str,
+        refusal: Option<impl Display>,
+    ) -> Option<PathBuf> {
+        let directory = self.directory;
+        self.value(key, None, |value| match (path(value, directory)?, refusal) {
+            (_, Some(refusal)) => Err(refusal.to_string()),
+            (path, None) => Ok(Some(path)),
+        })
+    }
+
+    /// As [`Table::value`], of a value that no message may repeat.
+    pub(super) fn secret<T: Default, E: Display>(
         &mut self,
         key: &'static str,
         parse: impl FnOnce(&DeValue<'_>) -> Result<T, E>,
-    ) -> Option<T> {
-        let (offset, value) = self.take(key)?;
-        parse(value.get_ref()).map_err(|why| self.mistake(offset, key, &why.to_string())).ok()
+    ) -> T {
+        let Some((offset, value)) = self.take(key) else { return T::default() };
+        parse(value.get_ref()).unwrap_or_else(|why| {
+            self.mistake(offset, key, &why.to_string());
+            T::default()
+        })
     }
 
     /// Whatever `parse` makes of the value. Its error goes on from the value, as in `is not a duration`.
@@ -238,7 +264,7 @@ impl<'t> Table<'t> {
     }
 
     fn mistake(&mut self, offset: usize, key: &str, what: &str) {
-        self.mistakes.push((offset, format!("{}{key}: {what}", self.prefix)));
+        self.mistakes.insert((offset, format!("{}{key}: {what}", self.prefix)));
     }
 
     /// A value as the document has it.
@@ -250,7 +276,7 @@ impl<'t> Table<'t> {
     }
 
     /// All mistakes, unknown keys among them.
-    fn finish(mut self) -> Vec<(usize, String)> {
+    fn finish(mut self) -> BTreeSet<(usize, String)> {
         for (key, _) in std::mem::take(&mut self.entries) {
             let nearest = self
                 .known
@@ -269,45 +295,21 @@ impl<'t> Table<'t> {
     }
 }
 
-/// The duration that a value is, within `range`.
-pub(super) fn duration(
-    value: &DeValue<'_>,
-    range: &RangeInclusive<Duration>,
-) -> Result<Duration, String> {
-    let duration = value
-        .as_str()
-        .and_then(duration::parse)
-        .ok_or("is not a duration: write it as \"250ms\", \"5s\" or \"5m\"")?;
-    Duration::try_from(duration)
-        .ok()
-        .filter(|duration| range.contains(duration))
-        .ok_or_else(|| out_of_range(duration::short(*range.start()), duration::short(*range.end())))
+/// The keys that a schema asks a table for.
+fn keys_of<T>(schema: impl FnOnce(&mut Table<'_>) -> T) -> Vec<&'static str> {
+    let mut table = Table::empty();
+    schema(&mut table);
+    table.known
 }
 
 /// The path that a value is; a relative one starts from `directory`.
-pub(super) fn path(value: &DeValue<'_>, directory: &Path) -> Result<PathBuf, &'static str> {
+fn path(value: &DeValue<'_>, directory: &Path) -> Result<PathBuf, &'static str> {
     match value.as_str() {
         None => Err("is not a path: write it in quotes"),
         Some("") => Err("is not a path: leave the key out for the default"),
         Some(path) if path.contains('\0') => Err("is not a path: it has a NUL"),
         Some(path) => Ok(directory.join(path)),
     }
-}
-
-fn whole_number<T>(value: &DeValue<'_>, range: &RangeInclusive<T>) -> Result<T, String>
-where
-    T: Copy + Display + PartialOrd + TryFrom<i128>,
-{
-    let integer = value.as_integer().ok_or("is not a whole number")?;
-    i128::from_str_radix(integer.as_str(), integer.radix())
-        .ok()
-        .and_then(|number| T::try_from(number).ok())
-        .filter(|number| range.contains(number))
-        .ok_or_else(|| out_of_range(range.start(), range.end()))
-}
-
-fn out_of_range(least: impl Display, most: impl Display) -> String {
-    format!("is out of range: it must be from {least} to {most}")
 }
 
 fn kind(value: &DeValue<'_>) -> &'static str {

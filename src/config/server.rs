@@ -6,14 +6,13 @@ mod tables;
 
 pub use network::ORIGINS_WITHOUT_HOST;
 pub(super) use network::parse_listen;
-pub(super) use tables::LIMITS_OF_THE_NETWORK;
 pub use tables::{ADDRESS_SHARE, Auth, Http, ServerLimits, Tls, Ws};
 
 use super::file::Place;
 use super::reader::Table;
 use super::setting::SERVER_SOCKET;
 use super::{
-    Access, Addresses, Cleanup, ConfigError, Environment, ServerArgs, Store, paths, resolve,
+    Access, Addresses, Cleanup, ConfigError, Environment, ServerArgs, Store, daemon, paths, resolve,
 };
 use serde::Serialize;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -57,79 +56,68 @@ pub struct ServerConfig {
     pub config_file: Option<PathBuf>,
 }
 
-/// What the file holds.
-struct Content {
-    listen: Option<SocketAddr>,
-    socket: Option<PathBuf>,
-    state_dir: Option<PathBuf>,
-    http: Http,
-    auth: Auth,
-    cleanup: Cleanup,
-    store: Store,
-    addresses: Addresses,
-    access: Access,
-    limits: ServerLimits,
-    ws: Ws,
+/// The top-level keys of the file, without values.
+pub(super) fn keys(table: &mut Table<'_>) {
+    read(table, &ServerArgs::default(), &Environment::new(|_| None)).ok();
 }
 
-impl Content {
-    fn read(table: &mut Table<'_>, directory: &Path) -> Self {
-        // One file may serve the daemon, too.
-        table.disregard(&["discovery_file", "server", "remote"]);
-        let limits = table.table("limits", ServerLimits::read);
-        Self {
-            listen: table.value("listen", None, |value| {
-                parse_listen(value.as_str().unwrap_or_default()).map(Some)
-            }),
-            socket: table.path("socket", directory),
-            state_dir: table.path("state_dir", directory),
-            http: table.table("http", |table| Http::read(table, directory)),
-            auth: table.table("auth", |table| Auth::read(table, directory)),
-            cleanup: table.table("cleanup", Cleanup::read),
-            store: table.table("store", Store::read),
-            addresses: table
-                .table("addresses", |table| Addresses::read(table, limits.shared.peers_per_party)),
-            access: table.table("access", Access::read),
-            ws: table.table("ws", |table| Ws::read(table, &limits)),
-            limits,
-        }
-    }
+/// Reads every key of the file; only then a flag or a variable that goes before one is refused.
+fn read(
+    table: &mut Table<'_>,
+    args: &ServerArgs,
+    env: &Environment,
+) -> Result<ServerConfig, ConfigError> {
+    let limits = table.table("limits", ServerLimits::read);
+    let listen =
+        table.value("listen", LISTEN, |value| parse_listen(value.as_str().unwrap_or_default()));
+    let [socket, state_dir] = ["socket", "state_dir"].map(|key| table.path(key));
+    let http = table.table("http", Http::read);
+    let auth = table.table("auth", Auth::read);
+    let cleanup = table.table("cleanup", Cleanup::read);
+    let store = table.table("store", Store::read);
+    let addresses =
+        table.table("addresses", |table| Addresses::read(table, limits.shared.peers_per_party));
+    let access = table.table("access", Access::read);
+    let ws = table.table("ws", |table| Ws::read(table, &limits));
+
+    let given = args.listen.map_or_else(|| listen_variable(env), |flag| Ok(Some(flag)))?;
+    let listen = given.unwrap_or(listen);
+    let state_dir = resolve::state_dir(args.state_dir.as_deref(), state_dir, args.system, env)?;
+    let socket = SERVER_SOCKET
+        .given(args.socket.as_deref(), env)?
+        .or(socket)
+        .unwrap_or_else(|| paths::server_socket(args.system, &state_dir));
+    Ok(ServerConfig {
+        listen,
+        socket,
+        state_dir,
+        http,
+        auth,
+        cleanup,
+        store,
+        addresses,
+        access,
+        limits,
+        ws,
+        system: args.system,
+        config_file: None,
+    })
 }
 
 /// Resolves the configuration of the control server: a flag goes before a variable, a variable before the file, the
 /// file before the default. Reads the file of the relays' key, too. Called again to reload.
 pub fn load_server(args: &ServerArgs, env: &Environment) -> Result<ServerConfig, ConfigError> {
     let place = Place::of("lanragectl-server", args.config.as_deref(), args.system, env)?;
-    let (config_file, content) = place.read(Content::read)?;
-
-    let listen =
-        args.listen.map_or_else(|| listen_variable(env), |flag| Ok(Some(flag)))?.or(content.listen);
-    let state_dir =
-        resolve::state_dir(args.state_dir.as_deref(), content.state_dir, args.system, env)?;
-    let socket = SERVER_SOCKET
-        .given(args.socket.as_deref(), env)?
-        .or(content.socket)
-        .unwrap_or_else(|| paths::server_socket(args.system, &state_dir));
-    let mut auth = content.auth;
-    if let Some(path) = &auth.relay_key_file {
-        auth.relay_key = Some(key_file::read(path, env)?);
+    let (config_file, config) = place.read(|table| {
+        let config = read(table, args, env);
+        // One file may serve the daemon, too.
+        table.disregard(daemon::keys);
+        config
+    })?;
+    let mut config = ServerConfig { config_file, ..config? };
+    if let Some(path) = &config.auth.relay_key_file {
+        config.auth.relay_key = Some(key_file::read(path, env)?);
     }
-
-    let config = ServerConfig {
-        listen: listen.unwrap_or(LISTEN),
-        socket,
-        state_dir,
-        http: content.http,
-        auth,
-        cleanup: content.cleanup,
-        store: content.store,
-        addresses: content.addresses,
-        access: content.access,
-        limits: content.limits,
-        ws: content.ws,
-        system: args.system,
-        config_file,
-    };
     check_exposure(&config)?;
     Ok(config)
 }

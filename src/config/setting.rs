@@ -1,6 +1,7 @@
 //! The settings that have a flag and, most of them, an environment variable.
 
 use super::{ConfigError, Environment};
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 /// A setting's two names outside the file.
@@ -9,12 +10,16 @@ pub(super) struct Setting {
     variable: Option<&'static str>,
 }
 
-pub(super) const CONFIG: Setting = Setting { flag: "--config", variable: Some("LANRAGE_CONFIG") };
-pub(super) const SOCKET: Setting = Setting { flag: "--socket", variable: Some("LANRAGE_SOCKET") };
-pub(super) const STATE_DIR: Setting =
-    Setting { flag: "--state-dir", variable: Some("LANRAGE_STATE_DIR") };
-pub(super) const DISCOVERY_FILE: Setting =
-    Setting { flag: "--discovery-file", variable: Some("LANRAGE_DISCOVERY_FILE") };
+const fn setting(flag: &'static str, variable: &'static str) -> Setting {
+    Setting { flag, variable: Some(variable) }
+}
+
+pub(super) const CONFIG: Setting = setting("--config", "LANRAGE_CONFIG");
+pub(super) const SOCKET: Setting = setting("--socket", "LANRAGE_SOCKET");
+pub(super) const STATE_DIR: Setting = setting("--state-dir", "LANRAGE_STATE_DIR");
+pub(super) const DISCOVERY_FILE: Setting = setting("--discovery-file", "LANRAGE_DISCOVERY_FILE");
+pub(super) const SERVER: Setting = setting("--server", "LANRAGE_CONTROL_SERVER");
+pub(super) const PROXY: Setting = setting("--proxy", "LANRAGE_PROXY");
 /// The control server's own socket has no variable: `LANRAGE_SOCKET` means the daemon's.
 pub(super) const SERVER_SOCKET: Setting = Setting { flag: "--socket", variable: None };
 
@@ -34,15 +39,8 @@ impl Setting {
         flag: Option<&Path>,
         env: &Environment,
     ) -> Result<Option<(PathBuf, &'static str)>, ConfigError> {
-        let (path, by) = if let Some(path) = flag {
-            (path.to_path_buf(), self.flag)
-        } else if let Some((value, variable)) =
-            self.variable.and_then(|variable| Some((env.get(variable)?, variable)))
-        {
-            (PathBuf::from(value), variable)
-        } else {
-            return Ok(None);
-        };
+        let Some((path, by)) = self.raw(flag.map(Path::as_os_str), env) else { return Ok(None) };
+        let path = PathBuf::from(path);
         if path.to_str().is_none() {
             return Err(ConfigError::NotUtf8 { path, by });
         }
@@ -50,5 +48,20 @@ impl Setting {
             Ok(absolute) => Ok(Some((absolute, by))),
             Err(error) => Err(ConfigError::BadPath { path, by, error }),
         }
+    }
+
+    /// The text that the flag gives, else the variable, with the name of the one that gave it.
+    pub(super) fn text(
+        &self,
+        flag: Option<&str>,
+        env: &Environment,
+    ) -> Option<(String, &'static str)> {
+        let (text, by) = self.raw(flag.map(OsStr::new), env)?;
+        Some((text.to_string_lossy().into_owned(), by))
+    }
+
+    fn raw(&self, flag: Option<&OsStr>, env: &Environment) -> Option<(OsString, &'static str)> {
+        let of_env = || self.variable.and_then(|variable| Some((env.get(variable)?, variable)));
+        flag.map(|flag| (flag.to_owned(), self.flag)).or_else(of_env)
     }
 }

@@ -71,6 +71,31 @@ fn client_reads_the_daemons_file_for_the_socket_alone() {
 }
 
 #[test]
+fn one_file_serves_all_programs() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("all.toml");
+    let of_daemon = "discovery_file = 'f'\nserver = 'http://h'\nremote.poll = '9s'\n";
+    let of_server = "listen = '[::1]:1'\nhttp.insecure = true\nauth.token_ttl = '1s'\nws.sockets = 1\n\
+        [limits]\nrequests_per_second = 1\nrequests_burst = 1\nregistrations_per_minute = 1\n\
+        registrations_burst = 1\ntokens = 1\nreceipts = 1\naddress_share = 1\n";
+    fs::write(&file, format!("socket = 's'\n{of_daemon}{of_server}")).unwrap();
+    let home = directory.path().to_str().unwrap();
+    let env = Environment::of(&[("HOME", home), ("LOCALAPPDATA", home)]);
+    let daemon = DaemonArgs { config: Some(file.clone()), ..DaemonArgs::default() };
+    let server = ServerArgs { config: Some(file.clone()), ..ServerArgs::default() };
+    assert_eq!(load(&daemon, &env).unwrap().remote.poll.as_secs(), 9);
+    assert_eq!(load_server(&server, &env).unwrap().limits.receipts, 1);
+    assert_eq!(load_cli(&args(Some(&file)), &env).unwrap().socket, directory.path().join("s"));
+
+    fs::write(&file, format!("{of_daemon}{of_server}[unknown]")).unwrap();
+    let known = "known here are socket, limits, state_dir, discovery_file, server, cleanup, store, \
+                 addresses, access, remote";
+    let line = of_daemon.lines().chain(of_server.lines()).count() + 1;
+    let expected = format!("{}:{line}: unknown: unknown key; {known}", file.display());
+    assert_eq!(refused(&args(Some(&file)), &env), expected);
+}
+
+#[test]
 fn flag_names_the_file_before_the_variable() {
     let directory = tempfile::tempdir().unwrap();
     let (flag, variable) = (directory.path().join("f"), directory.path().join("v"));

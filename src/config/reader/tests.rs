@@ -1,5 +1,6 @@
 use super::*;
 use proptest::prelude::*;
+use std::time::Duration;
 
 #[derive(Debug, Default, PartialEq)]
 struct Content {
@@ -12,14 +13,14 @@ struct Content {
 
 fn content(text: &str) -> Result<Content, Vec<Mistake>> {
     let range = Duration::from_millis(1)..=Duration::from_secs(3600);
-    read(text, |table| {
-        let mut content =
-            Content { file: table.path("file", Path::new("/etc/lanrage")), ..Content::default() };
+    read(text, Path::new("/etc/lanrage"), |table| {
+        let mut content = Content { file: table.path("file"), ..Content::default() };
         table.table("cleanup", |table| {
-            content.interval = table.duration("interval", Duration::from_secs(60), range.clone());
-            content.timeout = table.duration("peer_timeout", Duration::from_secs(300), range);
-            content.kept = table.number("kept", 24, 1..=24);
-            content.users = table.numbers("users", 0..=9);
+            content.interval = table.within("interval", Duration::from_secs(60), range.clone());
+            content.timeout = table.within("peer_timeout", Duration::from_secs(300), range);
+            content.kept = table.within("kept", 24, 1..=24);
+            content.users =
+                table.list("users", "[1000, 1001]", |value| u32::parse(value, &(0..=9)));
         });
         content
     })

@@ -1,8 +1,9 @@
 use super::*;
-use crate::config::reader;
+use crate::config::reader::{self, Table};
+use std::path::Path;
 
 fn mistakes<T>(text: &str, schema: impl FnOnce(&mut Table<'_>) -> T) -> Vec<String> {
-    reader::read(text, schema)
+    reader::read(text, Path::new(""), schema)
         .err()
         .unwrap_or_default()
         .into_iter()
@@ -12,7 +13,7 @@ fn mistakes<T>(text: &str, schema: impl FnOnce(&mut Table<'_>) -> T) -> Vec<Stri
 
 fn subnet(text: &str, peers_per_party: usize) -> Result<Ipv4Net, String> {
     let text = format!("subnet = \"{text}\"");
-    reader::read(&text, |table| Addresses::read(table, peers_per_party))
+    reader::read(&text, Path::new(""), |table| Addresses::read(table, peers_per_party))
         .map(|addresses| addresses.subnet)
         .map_err(|mistakes| mistakes[0].message.clone())
 }
@@ -133,12 +134,13 @@ fn subnet_holds_the_peers_of_a_party() {
         "subnet: \"10.66.0.0/26\" has addresses for 62 peers, but limits.peers_per_party is 63: \
          widen the one or lower the other"
     );
-    assert!(check_subnet(Addresses::DEFAULT, *PEERS.end()).is_ok());
+    assert!(check_subnet(DEFAULT_SUBNET, *PEERS.end()).is_ok());
 }
 
 #[test]
 fn operators_are_user_ids_and_the_group_has_a_name() {
-    let access = reader::read("operators=[0, 4294967294]\ngroup='games'", Access::read).unwrap();
+    let text = "operators=[0, 4294967294]\ngroup='games'";
+    let access = reader::read(text, Path::new(""), Access::read).unwrap();
     assert_eq!(access.operators, [0, 4_294_967_294]);
     assert_eq!(access.group, "games");
     assert_eq!(
