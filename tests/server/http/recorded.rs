@@ -1,7 +1,7 @@
 //! What LANrage's own server answered, where that was right: this one answers the same.
 //!
-//! Each row is a request, and the status and body that it got. Where the original answered 500,
-//! or took what must not be taken, the row has what is right instead, and says so.
+//! Each row of `recorded.json` is a request, and the status and body that it got. Where the original
+//! answered 500, or took what must not be taken, the row has what is right instead, and says so.
 
 mod parties;
 mod registration;
@@ -15,33 +15,33 @@ use serde_json::{Value, json};
 use super::{announced_with, is_naive, is_token};
 use crate::harness::{Daemon, Http, Response, Setup};
 
-/// What the request is, who asks (with a token, if they are registered), method and path, the body
-/// (none if it is null; a string as it is), the status, and the body of the answer.
-type Row = (&'static str, &'static str, &'static str, Value, u16, Value);
+/// Name of the case, the client (with a token if it is registered), method and path, the body (none
+/// if it is null; a string as it is), the status, and the body of the answer.
+type Row = (String, String, String, Value, u16, Value);
 
 /// A server and those who speak to it.
 struct Scene {
     server: Daemon,
-    clients: BTreeMap<&'static str, Http>,
+    clients: BTreeMap<String, Http>,
     /// Parties, by what rows call them.
     parties: Vec<(&'static str, String)>,
 }
 
 impl Scene {
-    fn of(peers: &[&'static str]) -> Self {
+    fn of(peers: &[&str]) -> Self {
         let server = Setup::server().start();
-        let register = |peer: &&'static str| (*peer, Http::registered(server.address(), peer));
+        let register = |peer: &&str| ((*peer).to_owned(), Http::registered(server.address(), peer));
         let clients = peers.iter().map(register).collect();
         Self { server, clients, parties: Vec::new() }
     }
 
-    fn client(&mut self, who: &'static str) -> &mut Http {
+    fn client(&mut self, who: &str) -> &mut Http {
         let address = self.server.address();
-        self.clients.entry(who).or_insert_with(|| Http::connect(address))
+        self.clients.entry(who.to_owned()).or_insert_with(|| Http::connect(address))
     }
 
     /// A party with its host first; rows call it by that name.
-    fn party(&mut self, name: &'static str, members: &[&'static str]) {
+    fn party(&mut self, name: &'static str, members: &[&str]) {
         let id = self.client(members[0]).party(members[0]);
         for guest in &members[1..] {
             self.client(guest).join(&id, guest).ok();
@@ -49,7 +49,7 @@ impl Scene {
         self.parties.push((name, id));
     }
 
-    fn ask(&mut self, who: &'static str, request: &str, body: Value) -> Response {
+    fn ask(&mut self, who: &str, request: &str, body: Value) -> Response {
         let mut request = request.to_owned();
         for (name, id) in &self.parties {
             request = request.replace(name, id);
@@ -65,7 +65,7 @@ impl Scene {
     /// Sends a text as it is, and calls it what it is called.
     fn send(
         &mut self,
-        who: &'static str,
+        who: &str,
         method: &str,
         path: &str,
         media_type: &str,
@@ -80,9 +80,14 @@ impl Scene {
         client.send(method, path, &headers, Some(text.as_bytes()))
     }
 
-    fn play(&mut self, rows: impl IntoIterator<Item = Row>) {
-        for (case, who, request, body, status, expected) in rows {
-            let response = self.ask(who, request, body);
+    /// Sends the requests of a table of `recorded.json`. A row that is a text is a comment.
+    fn play(&mut self, table: &str) {
+        let tables: Value = serde_json::from_str(include_str!("recorded.json")).expect("JSON");
+        let rows = tables[table].as_array().expect("a table of that name");
+        for row in rows.iter().filter(|row| row.is_array()) {
+            let row: Row = serde_json::from_value(filled(row)).expect("a row");
+            let (case, who, request, body, status, expected) = row;
+            let response = self.ask(&who, &request, body);
             assert_eq!(response.status, status, "{case}: {}", response.text());
             assert_eq!(self.told(&response), masked(expected), "{case}");
         }
@@ -122,20 +127,23 @@ fn masked(value: Value) -> Value {
     }
 }
 
-fn detail(words: &str) -> Value {
-    json!({ "detail": words })
-}
-
-/// The one thing that is wrong with an input.
-fn mistake(kind: &str, loc: Value, msg: &str, input: Value) -> Value {
-    json!({"detail": [{"type": kind, "loc": loc, "msg": msg, "input": input}]})
-}
-
-/// That with the rule's own values.
-fn mistake_with(kind: &str, loc: Value, msg: &str, input: Value, ctx: Value) -> Value {
-    let mut reply = mistake(kind, loc, msg, input);
-    reply["detail"][0]["ctx"] = ctx;
-    reply
+/// A value of a row, with what clients say of a peer in place of `"@peer"` and `{"@peer": CHANGES}`.
+fn filled(value: &Value) -> Value {
+    match value {
+        Value::String(text) => match text.strip_prefix('@') {
+            Some(peer) => announced_with(peer, json!({})),
+            None => value.clone(),
+        },
+        Value::Object(fields) => {
+            let peer = fields.iter().find_map(|(key, value)| Some((key.strip_prefix('@')?, value)));
+            if let Some((peer, changes)) = peer {
+                return announced_with(peer, changes.clone());
+            }
+            fields.iter().map(|(key, value)| (key.clone(), filled(value))).collect()
+        }
+        Value::Array(values) => values.iter().map(filled).collect(),
+        other => other.clone(),
+    }
 }
 
 /// Like LANrage's `{"name": …, "host_peer_info": …}`, with alice as the host.

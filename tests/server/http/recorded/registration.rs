@@ -1,61 +1,19 @@
 use serde_json::{Value, json};
 
-use super::{Scene, detail, mistake, mistake_with};
+use super::Scene;
 
 const NONE: Value = Value::Null;
 
-fn given(peer_id: &str) -> Value {
-    json!({"token": "TOKEN", "peer_id": peer_id, "expires_at": "TIME"})
-}
-
 #[test]
 fn registrations() {
-    let mut scene = Scene::of(&[]);
-    let missing = || mistake("missing", json!(["query", "peer_id"]), "Field required", NONE);
-    let register = "POST /auth/register";
-    scene.play([
-        ("a new peer", "", "POST /auth/register?peer_id=alice", NONE, 200, given("alice")),
-        ("no peer_id", "", register, NONE, 422, missing()),
-        ("peer_id in the body", "", register, json!({"peer_id": "alice"}), 422, missing()),
-        ("two peer_ids", "", "POST /auth/register?peer_id=a&peer_id=b", NONE, 200, given("b")),
-        ("extra parameter", "", "POST /auth/register?peer_id=zed&x=1", NONE, 200, given("zed")),
-        ("bob", "", "POST /auth/register?peer_id=bob", NONE, 200, given("bob")),
-    ]);
+    Scene::of(&[]).play("registrations");
 }
 
 /// The original took them all.
 #[test]
 fn registrations_that_must_not_be() {
     let mut scene = Scene::of(&["alice"]);
-    let peer_id = || json!(["query", "peer_id"]);
-    let pattern = "^[A-Za-z0-9_.:-]+$";
-    let mismatch = format!("String should match pattern '{pattern}'");
-    let mismatch = |input: &str| {
-        mistake_with(
-            "string_pattern_mismatch",
-            peer_id(),
-            &mismatch,
-            json!(input),
-            json!({"pattern": pattern}),
-        )
-    };
-    let short = "String should have at least 1 character";
-    let short =
-        mistake_with("string_too_short", peer_id(), short, json!(""), json!({"min_length": 1}));
-    let taken = detail("Peer id is already registered");
-    scene.play([
-        ("empty", "", "POST /auth/register?peer_id=", NONE, 422, short),
-        (
-            "odd characters",
-            "",
-            "POST /auth/register?peer_id=a%20b%0A%C3%A9",
-            NONE,
-            422,
-            mismatch("a b\né"),
-        ),
-        ("alice's, again", "", "POST /auth/register?peer_id=alice", NONE, 409, taken),
-        ("alice's token is still good", "alice", "GET /relays", NONE, 200, json!({"relays": []})),
-    ]);
+    scene.play("registrations_that_must_not_be");
     let long = format!("POST /auth/register?peer_id={}", "x".repeat(10_000));
     let response = scene.ask("", &long, NONE);
     assert_eq!(response.status, 422);

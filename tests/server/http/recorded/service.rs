@@ -1,25 +1,13 @@
 use serde_json::{Value, json};
 
-use super::{Scene, detail};
+use super::Scene;
 
 const NONE: Value = Value::Null;
 
 #[test]
 fn unknown_paths_and_methods() {
     let mut scene = Scene::of(&[]);
-    let not_found = || detail("Not Found");
-    let no_method = || detail("Method Not Allowed");
-    scene.play([
-        ("unknown path", "", "GET /nope", NONE, 404, not_found()),
-        ("wrong method on /", "", "POST /", NONE, 405, no_method()),
-        ("GET /parties", "", "GET /parties", NONE, 405, no_method()),
-        ("PUT of a party", "", "PUT /parties/x", NONE, 405, no_method()),
-        ("GET of a registration", "", "GET /auth/register?peer_id=a", NONE, 405, no_method()),
-        ("OPTIONS of no page", "", "OPTIONS /parties", NONE, 405, no_method()),
-        ("double slash", "", "GET //", NONE, 404, not_found()),
-        // The original had it, and it loads from other hosts.
-        ("redoc", "", "GET /redoc", NONE, 404, not_found()),
-    ]);
+    scene.play("unknown_paths_and_methods");
     for (request, methods) in [
         ("POST /", "GET"),
         ("GET /parties", "POST"),
