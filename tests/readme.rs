@@ -6,13 +6,14 @@ mod links;
 mod sandbox;
 
 use blocks::{Block, blocks};
-use sandbox::{Sandbox, is_installed};
+use sandbox::{Follower, Sandbox, is_installed};
 
 use crate::harness::skip;
 
 /// The documents that a new user follows, in this order.
 const DOCUMENTS: &[&str] = &[
     "README.md",
+    "ipc-schema/README.md",
     "docs/configuration.md",
     "docs/protocol.md",
     "docs/remote-mode.md",
@@ -28,10 +29,21 @@ const TERMINALS: &[(&str, &str)] = &[
     ("target/debug/lanragectl watch", "connection "),
 ];
 
+/// Blocks in Python that follow what changes, and never end, by their first lines.
+const FOLLOWERS: &[(&str, Follower)] = &[(
+    "import json, os, socket\n",
+    Follower {
+        now: "now: [{",
+        change: "lanragectl party join quake --peer-id eve --public-key eves",
+        then: "then: peer.joined ",
+    },
+)];
+
 /// Blocks that are not run, by their first lines, each with the reason.
 const NOT_RUN: &[(&str, &str)] = &[
     ("[Interface]", "it is a form for the reader to fill in"),
     ("cargo test --workspace", "it would run this test again"),
+    ("use std::time::Duration;\n", "the tests of the crate's documentation compile it"),
 ];
 
 /// Programs that the blocks use and a machine may lack.
@@ -62,7 +74,10 @@ fn run(sandbox: &mut Sandbox, block: &Block) {
         ("python", _) if block.text.contains(MODULE) && !sandbox.has_module(MODULE) => {
             skip(&format!("{} needs the module {MODULE}", block.place));
         }
-        ("python", _) => sandbox.python(block),
+        ("python", _) => match FOLLOWERS.iter().find(|(first, _)| block.text.starts_with(first)) {
+            Some((_, follower)) => sandbox.follow(block, follower),
+            None => sandbox.python(block),
+        },
         ("toml", _) => sandbox.check_configuration(block),
         (language, _) => panic!(
             "{}: blocks of {language:?} can't be run: name it in NOT_RUN, with the reason",
@@ -74,7 +89,8 @@ fn run(sandbox: &mut Sandbox, block: &Block) {
 #[test]
 fn blocks_of_documents_run_in_order() {
     let blocks: Vec<_> = DOCUMENTS.iter().flat_map(|document| blocks(document)).collect();
-    for (first, _) in TERMINALS.iter().chain(NOT_RUN) {
+    let followers = FOLLOWERS.iter().map(|(first, _)| first);
+    for first in TERMINALS.iter().chain(NOT_RUN).map(|(first, _)| first).chain(followers) {
         let is_there = blocks.iter().any(|block| block.text.starts_with(first));
         assert!(is_there, "no block begins with {first:?}");
     }

@@ -43,6 +43,16 @@ struct Terminal {
     child: Child,
 }
 
+/// A program that prints what is there, and then each change.
+pub(super) struct Follower {
+    /// Beginning of the line that it prints at first.
+    pub(super) now: &'static str,
+    /// A command that changes something.
+    pub(super) change: &'static str,
+    /// Beginning of the line that it prints of that.
+    pub(super) then: &'static str,
+}
+
 pub(super) struct Sandbox {
     home: TempDir,
     port: Port,
@@ -172,6 +182,20 @@ impl Sandbox {
             .args(["-c", "exec timeout 60 python3 \"$1\"", "-"])
             .arg(self.file("game.py", &block.text));
         self.run(command, block);
+    }
+
+    /// Runs a program in Python that follows what changes, until it has told a change.
+    pub(super) fn follow(&mut self, block: &Block, follower: &Follower) {
+        let mut command = self.bash();
+        // Unbuffered, as in a terminal.
+        command.args(["-c", "exec python3 -u \"$1\"", "-"]).arg(self.file("game.py", &block.text));
+        let mut child = command.stdin(Stdio::null()).spawn().expect("bash");
+        let output = lines(&mut child);
+        await_line(&output, &block.place, |line| line.starts_with(follower.now));
+        self.shell(follower.change, &block.place);
+        await_line(&output, &block.place, |line| line.starts_with(follower.then));
+        child.kill().expect("kill it");
+        child.wait().expect("its end");
     }
 
     /// Has the daemon check a configuration file.
