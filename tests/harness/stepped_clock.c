@@ -1,5 +1,6 @@
-/* Sets the wall clock ahead by the milliseconds that the file STEPPED_CLOCK_OFFSET holds: an int64
-   that may change at any time. Other clocks go on as they are. */
+/* Sets clocks ahead by the milliseconds that the file STEPPED_CLOCK holds: two int64, which may change
+   at any time. The wall clock is ahead by both. The clock that counts the machine's sleep is ahead by
+   the second: for so long the machine slept. Other clocks stand still in a sleep, and go on as they are. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdint.h>
@@ -10,25 +11,28 @@
 #include <time.h>
 #include <unistd.h>
 
-static const volatile int64_t *offset_ms;
+static const volatile struct {
+    int64_t step_ms, sleep_ms;
+} *ahead;
 
-__attribute__((constructor)) static void map_offset(void) {
-    const char *path = getenv("STEPPED_CLOCK_OFFSET");
+__attribute__((constructor)) static void map_file(void) {
+    const char *path = getenv("STEPPED_CLOCK");
     int file = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     if (file < 0)
         return;
-    void *map = mmap(0, sizeof *offset_ms, PROT_READ, MAP_SHARED, file, 0);
+    void *map = mmap(0, sizeof *ahead, PROT_READ, MAP_SHARED, file, 0);
     close(file);
     if (map != MAP_FAILED)
-        offset_ms = map;
+        ahead = map;
 }
 
 int clock_gettime(clockid_t clock, struct timespec *time) {
     int result = syscall(SYS_clock_gettime, clock, time);
     int is_wall = clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE;
-    if (result == 0 && is_wall && offset_ms) {
-        int64_t nanos = time->tv_nsec + *offset_ms % 1000 * 1000000;
-        time->tv_sec += *offset_ms / 1000 + (nanos >= 1000000000) - (nanos < 0);
+    if (result == 0 && ahead && (is_wall || clock == CLOCK_BOOTTIME)) {
+        int64_t ms = ahead->sleep_ms + (is_wall ? ahead->step_ms : 0);
+        int64_t nanos = time->tv_nsec + ms % 1000 * 1000000;
+        time->tv_sec += ms / 1000 + (nanos >= 1000000000) - (nanos < 0);
         time->tv_nsec = (nanos + 1000000000) % 1000000000;
     }
     return result;

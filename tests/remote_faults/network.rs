@@ -6,10 +6,12 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 
 use super::world::{
-    await_synced, daemon, impatient_daemon, join, members_on_server, on_server, register, server,
+    PATIENT, await_synced, daemon, impatient_daemon, join, members_on_server, on_server, register,
+    server,
 };
 use crate::harness::{
-    Daemon, Direction, Http, Port, Proxy, Setup, Ws, announced, eventually, fast_remote, peer,
+    Daemon, Direction, FAST_REMOTE, Http, Port, Proxy, Setup, SteppedClock, Ws, announced,
+    eventually, fast_remote, peer,
 };
 
 /// The party is on the server, once, with these members, and the daemon agrees.
@@ -96,19 +98,41 @@ fn a_network_that_goes_silent_is_found_out_within_15_seconds() {
     is_whole(&daemon, &mut http, "p", &["g", "h"]);
 }
 
+/// Thirty hours: the tokens have ended, and all that nobody kept alive is forgotten.
 #[test]
 fn a_daemon_that_was_asleep_comes_back() {
-    let server = server();
-    let mut http = Http::registered(server.address(), "watcher");
+    const CLEANUP: &str = "[cleanup]\ninterval = '100ms'\n";
+    let Some(clock) = SteppedClock::new() else { return };
+    let server = Setup::server().config(&format!("{PATIENT}{CLEANUP}"));
+    let server = server.stepped_clock(&clock).start();
     let proxy = Proxy::to(server.address());
-    let daemon = daemon(&proxy);
+    let daemon = Setup::new().server_url(&proxy.url()).config(&format!("{FAST_REMOTE}{CLEANUP}"));
+    let daemon = daemon.stepped_clock(&clock).start();
     daemon.await_state("online");
     register(&mut daemon.client(), "p", "h");
+    // A game that stays connected, and a peer of whom nothing is heard in the sleep.
+    let mut game = daemon.client();
+    game.join("p", "g");
+    let silent = json!({"party_id": "p", "peer": peer("s"), "keepalive": "manual"});
+    game.call("party.join", silent);
+    let mut http = Http::registered(server.address(), "before");
+    is_whole(&daemon, &mut http, "p", &["g", "h", "s"]);
+
     daemon.signal(Signal::SIGSTOP);
     proxy.cut();
+    let mut admin = server.client();
+    eventually("the end of the connection", || {
+        (admin.party("p")["peers"]["h"]["connected"] == false).then_some(())
+    });
+    clock.sleep(Duration::from_secs(30 * 60 * 60));
+    eventually("the end of the tokens", || (http.get("/parties/p").status == 401).then_some(()));
+    let mut http = Http::registered(server.address(), "after");
+    eventually("the end of the party", || on_server(&mut http, "p").is_null().then_some(()));
     daemon.signal(Signal::SIGCONT);
-    join(&mut daemon.client(), "p", "g");
+
     is_whole(&daemon, &mut http, "p", &["g", "h"]);
+    let party = game.party("p");
+    assert_eq!((&party["origin"], &party["sync"]), (&json!("remote"), &json!("synced")));
 }
 
 #[test]
