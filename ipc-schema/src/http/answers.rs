@@ -7,15 +7,15 @@ use std::net::{IpAddr, Ipv4Addr};
 use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
 
 use crate::control::Secret;
-use crate::lanrage::{AnnouncedParty, Records};
+use crate::lanrage::{AnnouncedParty, Entries, InvalidRecord, KnownRecords, announce_peers};
 use crate::model::{
     CheckedText as _, Epoch, LastSeen, Name, PartyId, PeerId, Relay, RelayId, is_readable,
 };
-use crate::results::Rejected;
+use crate::results::{LeaveStatus, Rejected};
 use crate::unicode::strip_bom;
 
 /// The longest `detail` that is repeated, in characters.
@@ -32,6 +32,10 @@ pub struct BadAnswer {
 impl BadAnswer {
     fn new(words: impl Into<String>) -> Self {
         Self { words: words.into(), is_foreign: false }
+    }
+
+    fn of_party(invalid: InvalidRecord) -> Self {
+        Self::new(format!("party: {invalid}"))
     }
 
     /// True where the body is no JSON, or lacks the keys that every control server gives: another
@@ -91,8 +95,8 @@ pub struct RelaysAnswer {
 /// What leaving a party answers.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct StatusAnswer {
-    /// What is done.
-    pub status: String,
+    /// Fate of the party.
+    pub status: LeaveStatus,
 }
 
 /// Answer to the end of a peer's tokens.
@@ -158,25 +162,15 @@ impl PartyAnswer {
             epoch: Option<Epoch>,
             seq: Option<u64>,
         }
-        #[derive(Deserialize)]
-        struct Named {
-            party_id: PartyId,
-        }
         let Fields { party_id: beside, party, virtual_ips, epoch, seq } = read(body)?;
-        let named: Result<Named, _> = read(party.get().as_bytes());
-        let Named { party_id } = named.map_err(|error| BadAnswer::new(error.words))?;
+        let mut records = KnownRecords::new(TimeZone::UTC);
+        let party = records.party(party).map_err(BadAnswer::of_party)?;
+        let party_id = party.party_id.clone();
         if let Some(beside) = beside.filter(|beside| *beside != party_id) {
             let words = format!("party_id: is {beside}, and that of the party is {party_id}");
             return Err(BadAnswer::new(words));
         }
-        let entries = vec![(party_id.to_string(), party)];
-        let salvage = Records { entries, damage: None }.salvage_known(&TimeZone::UTC);
-        let mut rejected = salvage.rejected;
-        let Some(party) = salvage.parties.into_iter().next() else {
-            let reason = rejected.pop().map_or_else(String::new, |rejected| rejected.reason);
-            return Err(BadAnswer::new(format!("party: {reason}")));
-        };
-        let party = party.announce(&TimeZone::UTC);
+        let (party, rejected) = (party.announce(&TimeZone::UTC), records.rejected);
         Ok(Self { party_id, party, virtual_ips, change: epoch.zip(seq), rejected })
     }
 
@@ -184,15 +178,23 @@ impl PartyAnswer {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn from_peers_json(body: &[u8], before: &AnnouncedParty) -> Result<Self, BadAnswer> {
+    pub fn from_peers_json(
+        body: &[u8],
+        party_id: PartyId,
+        before: &AnnouncedParty,
+    ) -> Result<Self, BadAnswer> {
         #[derive(Deserialize)]
-        struct Fields {
-            peers: serde_json::Map<String, Value>,
+        struct Fields<'a> {
+            #[serde(borrow)]
+            peers: Entries<'a>,
         }
         let Fields { peers } = read(body)?;
-        let mut party = json!({"party": before});
-        party["party"]["peers"] = Value::Object(peers);
-        Self::from_json(party.to_string().as_bytes())
+        let mut records = KnownRecords::new(TimeZone::UTC);
+        let peers = records.peers(&party_id, &before.host_id, peers);
+        let peers = announce_peers(&peers.map_err(BadAnswer::of_party)?, &TimeZone::UTC);
+        let party = AnnouncedParty { peers, ..before.clone() };
+        let rejected = records.rejected;
+        Ok(Self { party_id, party, virtual_ips: BTreeMap::new(), change: None, rejected })
     }
 
     /// Whether a peer is a member.
@@ -208,8 +210,9 @@ impl RelaysAnswer {
     /// What is wrong with it as a whole.
     pub fn from_json(body: &[u8]) -> Result<Self, BadAnswer> {
         #[derive(Deserialize)]
-        struct Fields {
-            relays: Vec<Value>,
+        struct Fields<'a> {
+            #[serde(borrow)]
+            relays: Vec<&'a RawValue>,
         }
         let all = read::<Fields>(body)?.relays;
         let count = all.len();
@@ -218,7 +221,7 @@ impl RelaysAnswer {
     }
 }
 
-fn relay(value: Value) -> Option<Relay> {
+fn relay(record: &RawValue) -> Option<Relay> {
     #[derive(Deserialize)]
     struct Fields {
         relay_id: RelayId,
@@ -229,7 +232,7 @@ fn relay(value: Value) -> Option<Relay> {
         registered_at: String,
     }
     let Fields { relay_id, public_ip, port, region, capacity, registered_at } =
-        serde_json::from_value(value).ok()?;
+        serde_json::from_str(record.get()).ok()?;
     relay_id.check_new().ok()?;
     let registered_at = instant("registered_at", &registered_at).ok()?;
     Some(Relay { relay_id, public_ip, port, region, capacity, registered_at })

@@ -1,9 +1,13 @@
 //! Between LANrage's shapes and the checked vocabulary.
 
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::str::FromStr;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::salvage::{ImportedParty, InvalidRecord, check_peer};
+use super::salvage::{ImportedParty, InvalidRecord, Moment};
 use super::{AnnouncedParty, AnnouncedPeer};
 use crate::model::{Party, Peer, PeerId, PeerInput};
 
@@ -28,10 +32,22 @@ impl AnnouncedPeer {
     /// # Errors
     /// The first field that breaks its rule.
     pub fn check(&self, zone: &TimeZone) -> Result<(PeerInput, Timestamp), InvalidRecord> {
-        let record = serde_json::value::to_raw_value(self)
-            .map_err(|error| InvalidRecord::whole(error.to_string()))?;
-        check_peer(&record, zone)
+        let info = PeerInput {
+            peer_id: parse("peer_id", &self.peer_id)?,
+            name: parse("name", &self.name)?,
+            public_key: parse("public_key", &self.public_key)?,
+            nat_type: parse("nat_type", &self.nat_type)?,
+            public_ip: parse("public_ip", &self.public_ip)?,
+            public_port: self.public_port,
+            local_ip: parse("local_ip", &self.local_ip)?,
+            local_port: self.local_port,
+        };
+        Ok((info, Moment::Local(self.last_seen).instant("last_seen", zone)?))
     }
+}
+
+fn parse<T: FromStr<Err: Display>>(field: &str, text: &str) -> Result<T, InvalidRecord> {
+    text.parse().map_err(|rule| InvalidRecord::new(field, rule))
 }
 
 impl AnnouncedParty {
@@ -53,15 +69,23 @@ impl AnnouncedParty {
 impl ImportedParty {
     /// The party as LANrage would announce it, with times in `zone`.
     pub fn announce(&self, zone: &TimeZone) -> AnnouncedParty {
-        let peer = |(info, last_seen): &(PeerInput, Timestamp)| {
-            (info.peer_id.to_string(), AnnouncedPeer::new(info, *last_seen, zone))
-        };
         AnnouncedParty {
             party_id: self.party_id.to_string(),
             name: self.name.to_string(),
             host_id: self.host_id.to_string(),
             created_at: zone.to_datetime(self.created_at),
-            peers: self.peers.iter().map(peer).collect(),
+            peers: announce_peers(&self.peers, zone),
         }
     }
+}
+
+/// Members as LANrage would announce them, by id, with times in `zone`.
+pub(crate) fn announce_peers(
+    peers: &[(PeerInput, Timestamp)],
+    zone: &TimeZone,
+) -> BTreeMap<String, AnnouncedPeer> {
+    let peer = |(info, last_seen): &(PeerInput, Timestamp)| {
+        (info.peer_id.to_string(), AnnouncedPeer::new(info, *last_seen, zone))
+    };
+    peers.iter().map(peer).collect()
 }

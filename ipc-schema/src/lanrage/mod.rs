@@ -17,8 +17,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+pub(crate) use convert::announce_peers;
 pub use json::to_json;
+pub(crate) use records::Entries;
 pub use records::Records;
+pub(crate) use salvage::KnownRecords;
 pub use salvage::{ImportedParty, InvalidRecord, Rejected, Salvage};
 
 /// A date and time as LANrage writes it: ISO 8601 in the writer's wall clock, without an offset.

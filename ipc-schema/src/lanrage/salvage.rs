@@ -12,8 +12,7 @@ use serde_json::value::RawValue;
 use super::NaiveTime;
 use super::records::{Entries, Records};
 use crate::model::{
-    Address, CheckedText as _, InvalidText, Name, NatType, PartyId, PeerId, PeerInput, PublicKey,
-    is_readable,
+    Address, CheckedText as _, Name, NatType, PartyId, PeerId, PeerInput, PublicKey, is_readable,
 };
 
 /// The longest reason given, in characters.
@@ -69,11 +68,11 @@ pub struct InvalidRecord {
 }
 
 impl InvalidRecord {
-    fn new(field: impl Into<String>, rule: impl fmt::Display) -> Self {
+    pub(super) fn new(field: impl Into<String>, rule: impl fmt::Display) -> Self {
         Self { field: field.into(), rule: shortened(rule.to_string()) }
     }
 
-    pub(super) fn whole(rule: impl fmt::Display) -> Self {
+    fn whole(rule: impl fmt::Display) -> Self {
         Self::new("record", rule)
     }
 }
@@ -91,39 +90,85 @@ impl Records<'_> {
     /// Checks each record of parties that come in, taking times without an offset as those of
     /// `zone`.
     pub fn salvage(self, zone: &TimeZone) -> Salvage {
-        let mut salvage = self.salvage_known(zone);
-        for party in std::mem::take(&mut salvage.parties) {
-            let key = party.party_id.to_string();
-            match check_new(party, &mut salvage.rejected) {
-                Ok(party) => salvage.parties.push(party),
-                Err(invalid) => salvage.reject(key, None, invalid),
-            }
-        }
-        salvage
-    }
-
-    /// As [`Records::salvage`], for parties that are on a server already: they may be older than
-    /// the rules for new values. Those for ids count all the same: requests could not name them.
-    pub(crate) fn salvage_known(self, zone: &TimeZone) -> Salvage {
-        let mut salvage = Salvage { damage: self.damage, ..Salvage::default() };
+        let (mut known, mut parties) = (KnownRecords::new(zone.clone()), Vec::new());
         let (records, repeated) = last_of_each(self.entries);
         for key in repeated {
-            salvage.reject(key, None, InvalidRecord::whole(REPEATED));
+            known.reject(key, None, InvalidRecord::whole(REPEATED));
         }
         for (key, record) in records {
-            let rejected = &mut salvage.rejected;
-            let checked = check_party(&key, record, zone, rejected)
-                .and_then(|party| check_members(party, rejected, check_new_id));
+            let checked = decode(record).and_then(|party: PartyRecord| {
+                check_key("party_id", party.party_id.as_str(), &key)?;
+                let party = known.checked(party)?;
+                check_new(party, &mut known)
+            });
             match checked {
-                Ok(party) => salvage.parties.push(party),
-                Err(invalid) => salvage.reject(key, None, invalid),
+                Ok(party) => parties.push(party),
+                Err(invalid) => known.reject(key, None, invalid),
             }
         }
-        salvage
+        Salvage { parties, rejected: known.rejected, damage: self.damage }
     }
 }
 
-impl Salvage {
+/// Checks records of parties that are on a server already: they may be older than the rules for
+/// new values. Those for ids count all the same: requests could not name them.
+pub(crate) struct KnownRecords {
+    zone: TimeZone,
+    /// Records that are left out.
+    pub(crate) rejected: Vec<Rejected>,
+}
+
+impl KnownRecords {
+    /// Takes times without an offset as those of `zone`.
+    pub(crate) fn new(zone: TimeZone) -> Self {
+        Self { zone, rejected: Vec::new() }
+    }
+
+    /// Checks a party. Guests that break a rule are left out.
+    ///
+    /// # Errors
+    /// The first rule that the party or its host breaks.
+    pub(crate) fn party(&mut self, record: &RawValue) -> Result<ImportedParty, InvalidRecord> {
+        self.checked(decode(record)?)
+    }
+
+    fn checked(&mut self, party: PartyRecord<'_>) -> Result<ImportedParty, InvalidRecord> {
+        let PartyRecord { party_id, name, host_id, created_at, peers } = party;
+        let created_at = created_at.instant("created_at", &self.zone)?;
+        party_id.check_new().map_err(|rule| InvalidRecord::new("party_id", rule))?;
+        let peers = self.peers(&party_id, host_id.as_str(), peers)?;
+        Ok(ImportedParty { party_id, name, host_id, created_at, peers })
+    }
+
+    /// Checks the members of a party. Guests that break a rule are left out.
+    ///
+    /// # Errors
+    /// The first rule that the host breaks.
+    pub(crate) fn peers(
+        &mut self,
+        party_id: &PartyId,
+        host_id: &str,
+        entries: Entries<'_>,
+    ) -> Result<Vec<(PeerInput, Timestamp)>, InvalidRecord> {
+        let (records, repeated) = last_of_each(entries.0);
+        let (mut peers, mut bad) = (Vec::new(), Vec::new());
+        bad.extend(repeated.into_iter().map(|key| (key, InvalidRecord::whole(REPEATED))));
+        for (key, record) in records {
+            match check_peer(&key, record, &self.zone) {
+                Ok(peer) => peers.push(peer),
+                Err(invalid) if key == host_id => return Err(of_host(&invalid)),
+                Err(invalid) => bad.push((key, invalid)),
+            }
+        }
+        if !peers.iter().any(|(peer, _)| peer.peer_id.as_str() == host_id) {
+            return Err(InvalidRecord::new("host_id", "is not among the party's peers"));
+        }
+        for (key, invalid) in bad {
+            self.reject(party_id.to_string(), Some(key), invalid);
+        }
+        Ok(peers)
+    }
+
     fn reject(&mut self, party_id: String, peer_id: Option<String>, invalid: InvalidRecord) {
         self.rejected.push(Rejected { party_id, peer_id, reason: invalid.to_string() });
     }
@@ -148,7 +193,7 @@ const OUT_OF_RANGE: &str = "is out of range";
 /// A time as a file may have it.
 #[derive(Deserialize)]
 #[serde(try_from = "String")]
-enum Moment {
+pub(super) enum Moment {
     /// By the clock of whoever wrote it.
     Local(NaiveTime),
     /// With an offset.
@@ -171,7 +216,7 @@ impl TryFrom<String> for Moment {
 }
 
 impl Moment {
-    fn instant(self, field: &str, zone: &TimeZone) -> Result<Timestamp, InvalidRecord> {
+    pub(super) fn instant(self, field: &str, zone: &TimeZone) -> Result<Timestamp, InvalidRecord> {
         let time = match self {
             Self::Exact(exact) => Some(exact),
             Self::Local(local) => zone.to_timestamp(local).ok(),
@@ -204,7 +249,8 @@ struct PartyRecord<'a> {
     peers: Entries<'a>,
 }
 
-pub(super) fn check_peer(
+fn check_peer(
+    key: &str,
     record: &RawValue,
     zone: &TimeZone,
 ) -> Result<(PeerInput, Timestamp), InvalidRecord> {
@@ -219,90 +265,34 @@ pub(super) fn check_peer(
         local_ip: peer.local_ip,
         local_port: peer.local_port,
     };
-    Ok((info, peer.last_seen.instant("last_seen", zone)?))
+    let last_seen = peer.last_seen.instant("last_seen", zone)?;
+    check_key("peer_id", info.peer_id.as_str(), key)?;
+    info.peer_id.check_new().map_err(|rule| InvalidRecord::new("peer_id", rule))?;
+    Ok((info, last_seen))
 }
 
-/// Leaves bad guests out, and tells of them in `rejected` if the party itself is good.
-fn check_party(
-    key: &str,
-    record: &RawValue,
-    zone: &TimeZone,
-    rejected: &mut Vec<Rejected>,
-) -> Result<ImportedParty, InvalidRecord> {
-    let party: PartyRecord = decode(record)?;
-    check_key("party_id", party.party_id.as_str(), key)?;
-    let created_at = party.created_at.instant("created_at", zone)?;
-    let (records, repeated) = last_of_each(party.peers.0);
-    let (mut peers, mut bad) = (Vec::new(), Vec::new());
-    bad.extend(repeated.into_iter().map(|key| (key, InvalidRecord::whole(REPEATED))));
-    for (key, record) in records {
-        let checked = check_peer(record, zone)
-            .and_then(|peer| check_key("peer_id", peer.0.peer_id.as_str(), &key).map(|()| peer));
-        match checked {
-            Ok(peer) => peers.push(peer),
-            Err(invalid) if key == party.host_id.as_str() => {
-                return Err(InvalidRecord::new("host_id", format!("of its peer, {invalid}")));
-            }
-            Err(invalid) => bad.push((key, invalid)),
-        }
-    }
-    if !peers.iter().any(|(peer, _)| peer.peer_id == party.host_id) {
-        return Err(InvalidRecord::new("host_id", "is not among the party's peers"));
-    }
-    rejected.extend(bad.into_iter().map(|(peer_id, invalid)| Rejected {
-        party_id: key.to_owned(),
-        peer_id: Some(peer_id),
-        reason: invalid.to_string(),
-    }));
-    Ok(ImportedParty {
-        party_id: party.party_id,
-        name: party.name,
-        host_id: party.host_id,
-        created_at,
-        peers,
-    })
+fn of_host(invalid: &InvalidRecord) -> InvalidRecord {
+    InvalidRecord::new("host_id", format!("of its peer, {invalid}"))
 }
 
-/// Checks the rules for new values. Leaves out guests that break one, and tells of them in
-/// `rejected`.
+/// Checks the rules for new values. Leaves out guests that break one.
 fn check_new(
-    party: ImportedParty,
-    rejected: &mut Vec<Rejected>,
+    mut party: ImportedParty,
+    known: &mut KnownRecords,
 ) -> Result<ImportedParty, InvalidRecord> {
     party.name.check_new().map_err(|rule| InvalidRecord::new("name", rule))?;
-    check_members(party, rejected, PeerInput::check_new)
-}
-
-/// The field of a peer that breaks a rule, and the rule.
-type BadField = (&'static str, InvalidText);
-
-fn check_new_id(peer: &PeerInput) -> Result<(), BadField> {
-    peer.peer_id.check_new().map_err(|rule| ("peer_id", rule))
-}
-
-/// Checks a party's id, and its members by one rule.
-fn check_members(
-    mut party: ImportedParty,
-    rejected: &mut Vec<Rejected>,
-    check: impl Fn(&PeerInput) -> Result<(), BadField>,
-) -> Result<ImportedParty, InvalidRecord> {
-    party.party_id.check_new().map_err(|rule| InvalidRecord::new("party_id", rule))?;
-    let mut bad = Vec::new();
-    for (peer, _) in &party.peers {
-        let Err((field, rule)) = check(peer) else { continue };
-        let invalid = InvalidRecord::new(field, rule);
-        if peer.peer_id == party.host_id {
-            return Err(InvalidRecord::new("host_id", format!("of its peer, {invalid}")));
+    let (mut peers, mut bad) = (Vec::new(), Vec::new());
+    for (peer, last_seen) in std::mem::take(&mut party.peers) {
+        match peer.check_new().map_err(|(field, rule)| InvalidRecord::new(field, rule)) {
+            Ok(()) => peers.push((peer, last_seen)),
+            Err(invalid) if peer.peer_id == party.host_id => return Err(of_host(&invalid)),
+            Err(invalid) => bad.push((peer.peer_id, invalid)),
         }
-        bad.push((peer.peer_id.clone(), invalid));
     }
-    party.peers.retain(|(peer, _)| !bad.iter().any(|(id, _)| *id == peer.peer_id));
-    rejected.extend(bad.into_iter().map(|(peer_id, invalid)| Rejected {
-        party_id: party.party_id.to_string(),
-        peer_id: Some(peer_id.to_string()),
-        reason: invalid.to_string(),
-    }));
-    Ok(party)
+    for (peer_id, invalid) in bad {
+        known.reject(party.party_id.to_string(), Some(peer_id.to_string()), invalid);
+    }
+    Ok(ImportedParty { peers, ..party })
 }
 
 fn check_key(field: &str, id: &str, key: &str) -> Result<(), InvalidRecord> {

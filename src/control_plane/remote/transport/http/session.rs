@@ -196,7 +196,9 @@ impl Session {
         let Some(seen) = self.parties().seen(party_id) else { return Err(refused) };
         let question = self.api.get(&["parties", party_id.as_str(), "peers"]);
         let answer = self.ask_as(peer_id, question).await?;
-        let mut read = answer.read(|body| PartyAnswer::from_peers_json(body, &seen.party))?;
+        let read_peers =
+            |body: &[u8]| PartyAnswer::from_peers_json(body, party_id.clone(), &seen.party);
+        let mut read = answer.read(read_peers)?;
         self.by_wall_clock(&mut read, &answer, peer_id, Occasion::Looked);
         read.party.created_at = seen.party.created_at;
         let words = format!(
