@@ -8,9 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lanrage_ipc::ErrorCode;
-use lanrage_ipc::control::{self, BadFrame, ClientFrame, Inbound, ReqId, ServerFrame};
+use lanrage_ipc::control::{self, AckResult, BadFrame, ClientFrame, Inbound, ReqId, ServerFrame};
 use lanrage_ipc::model::{PartyId, PeerId, RawJson};
-use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -257,7 +256,7 @@ impl Conversation {
         match self.act(frame, req_id.as_ref()).await {
             Ok(Reply { epoch, seq, result }) => {
                 let req_id = req_id.filter(|_| self.style.get().additions)?;
-                let result = RawJson::from(&result);
+                let result = RawJson::encode(&result);
                 let frame = ServerFrame::Ack { req_id, epoch, seq, result };
                 Some(Answered { frame, is_offence: false })
             }
@@ -279,7 +278,7 @@ impl Conversation {
         }
     }
 
-    pub(super) fn reply(&self, seq: Option<u64>, result: Value) -> Reply {
+    pub(super) fn reply(&self, seq: Option<u64>, result: AckResult) -> Reply {
         Reply { epoch: self.face.epoch.clone(), seq, result }
     }
 

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use lanrage_ipc::ErrorCode;
-use lanrage_ipc::control::{Bookmark, IDLE, Secret, ServerFrame, TAKEOVER};
+use lanrage_ipc::control::{AckResult, Bookmark, IDLE, Secret, ServerFrame, TAKEOVER};
 use lanrage_ipc::event::RemovalReason;
 use lanrage_ipc::model::{Name, PartyId, PeerId, UtcOffset};
-use serde_json::json;
 
 use super::conversation::{Conversation, no_random_numbers};
 use super::render::{self, Rejection, Style};
@@ -80,7 +79,7 @@ impl Conversation {
         if let Some(identity) = identity {
             self.catch_up(identity, have).await?;
         }
-        Ok(self.reply(None, json!({})))
+        Ok(self.reply(None, AckResult::Empty {}))
     }
 
     /// Keeps none of the peer's memberships alive by this connection.

@@ -2,11 +2,11 @@
 
 use jiff::tz::TimeZone;
 use lanrage_ipc::ErrorCode;
-use lanrage_ipc::control::{BadFrame, Beside, ReqId, ServerFrame};
+use lanrage_ipc::control::{AckResult, BadFrame, Beside, ReqId, ServerFrame};
 use lanrage_ipc::event::Event;
 use lanrage_ipc::lanrage::{AnnouncedParty, AnnouncedPeer};
 use lanrage_ipc::model::{Epoch, Party, Peer, Signal, UtcOffset};
-use serde_json::{Value, json};
+use lanrage_ipc::results::LeaveStatus;
 
 use crate::control_plane::Failure;
 use crate::core::{Done, RetryAfter};
@@ -76,16 +76,16 @@ pub(super) fn signal(signal: Signal) -> ServerFrame {
     ServerFrame::Signal { party_id, from_peer_id, to_peer_id, signal_data }
 }
 
-/// What an `ack` tells of what was done.
-pub(super) fn result(done: &Done) -> Value {
+/// Returns the result that an `ack` has of a receipt.
+pub(super) fn result(done: Done) -> AckResult {
     match done {
         Done::Entered { party_id, virtual_ip } => {
-            json!({"party_id": party_id, "virtual_ip": virtual_ip})
+            AckResult::Entered { party_id, virtual_ip: Some(virtual_ip) }
         }
-        Done::Left { party_deleted: true } => json!({"status": "party_deleted"}),
-        Done::Left { party_deleted: false } => json!({"status": "left"}),
-        Done::Updated => json!({}),
-        Done::Queued => json!({"queued": true}),
+        Done::Left { party_deleted: true } => AckResult::Left { status: LeaveStatus::PartyDeleted },
+        Done::Left { party_deleted: false } => AckResult::Left { status: LeaveStatus::Left },
+        Done::Updated => AckResult::Empty {},
+        Done::Queued => AckResult::Queued { queued: true },
     }
 }
 

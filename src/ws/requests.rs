@@ -1,10 +1,9 @@
 //! What clients ask for.
 
 use lanrage_ipc::ErrorCode;
-use lanrage_ipc::control::{ClientFrame, ReqId};
+use lanrage_ipc::control::{AckResult, ClientFrame, ReqId};
 use lanrage_ipc::lanrage::input::PeerForm;
 use lanrage_ipc::model::{Epoch, Keepalive, PartyId, PeerId, PeerInput, UtcOffset};
-use serde_json::{Value, json};
 
 use super::conversation::{Conversation, mistake};
 use super::render::{self, Rejection};
@@ -12,11 +11,11 @@ use crate::control_plane::{Ask, Query};
 use crate::core::{Alive, Command, Idempotency, Receipt, RequestKey, command};
 use crate::random_id::random_party_id;
 
-/// What an `ack` tells.
+/// Contents of an `ack`.
 pub(super) struct Reply {
     pub(super) epoch: Epoch,
     pub(super) seq: Option<u64>,
-    pub(super) result: Value,
+    pub(super) result: AckResult,
 }
 
 impl Conversation {
@@ -83,7 +82,7 @@ impl Conversation {
                 // Until the reply waits among the connection's frames, which have a bound.
                 let _room = self.face.http.reserve_relays(self.line.address_key()).await?;
                 let relays = self.ask(|reply| Query::Relays(region, reply)).await?;
-                Ok(self.reply(None, json!({"relays": relays})))
+                Ok(self.reply(None, AckResult::Relays { relays }))
             }
         }
     }
@@ -97,10 +96,10 @@ impl Conversation {
         let Some(key) = key else {
             // Only an ack tells the outcome, and only a request with a name gets one.
             self.ask(|reply| Ask::Command(command, reply)).await?;
-            return Ok(self.reply(None, json!({})));
+            return Ok(self.reply(None, AckResult::Empty {}));
         };
         let Receipt { epoch, seq, done } = self.ask(command.once(key)).await?;
-        Ok(Reply { epoch, seq: Some(seq), result: render::result(&done) })
+        Ok(Reply { epoch, seq: Some(seq), result: render::result(done) })
     }
 
     /// Takes a sign of life.
@@ -115,7 +114,7 @@ impl Conversation {
             self.attend(&party_id, &[peer_id]).await?;
         }
         let expires_in_ms = u64::try_from(expires_in.as_millis()).unwrap_or(u64::MAX);
-        Ok(self.reply(Some(seq), json!({"expires_in_ms": expires_in_ms})))
+        Ok(self.reply(Some(seq), AckResult::Alive { expires_in_ms }))
     }
 
     /// Registers a party or joins one; the answer is the whole party.
@@ -129,9 +128,11 @@ impl Conversation {
         let reply = self.command(command, key).await?;
         // Of a request that came again the first answer counts, also where the server had chosen
         // the id.
-        let first = reply.result.get("party_id").and_then(Value::as_str);
-        let party_id = first.and_then(|first| first.parse().ok()).unwrap_or(party_id);
-        self.attend(&party_id, &[peer_id]).await?;
+        let party_id = match &reply.result {
+            AckResult::Entered { party_id, .. } => party_id,
+            _ => &party_id,
+        };
+        self.attend(party_id, &[peer_id]).await?;
         Ok(reply)
     }
 
@@ -166,7 +167,7 @@ impl Conversation {
             return Err(Rejection::new(ErrorCode::NotAMember, message));
         }
         self.attend(party_id, &own).await?;
-        Ok(self.reply(Some(party.seq), json!({})))
+        Ok(self.reply(Some(party.seq), AckResult::Empty {}))
     }
 }
 

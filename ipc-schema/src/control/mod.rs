@@ -4,6 +4,7 @@
 //! fields that they do not know. What LANrage's own clients do not know is sent only to those that
 //! name `caps` in their first frame.
 
+mod ack;
 mod client;
 mod decode;
 mod req_id;
@@ -12,6 +13,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 
+pub use ack::AckResult;
 pub use client::{Bookmark, ClientFrame, IDLE, Inbound, TAKEOVER};
 pub use decode::{BadFrame, decode};
 pub use req_id::ReqId;

@@ -2,17 +2,19 @@
 
 use std::net::IpAddr;
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::lanrage::input::{Loc, Mistake, PeerForm, Reader, read_peer, rules};
 use crate::model::{Name, RelayId};
 
 /// Of `POST /parties`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RegisterPartyBody {
     /// What to call the party.
     pub name: Name,
     /// Its host.
+    #[serde(rename = "host_peer_info")]
     pub host: PeerForm,
 }
 
@@ -52,7 +54,7 @@ impl JoinBody {
 }
 
 /// Of `POST /relays`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RelayBody {
     /// The relay's id.
     pub relay_id: RelayId,

@@ -11,6 +11,11 @@ use serde_json::value::{RawValue, to_raw_value};
 pub struct RawJson(Box<RawValue>);
 
 impl RawJson {
+    /// Encodes a value whose JSON text never fails; `null` for any other.
+    pub fn encode(value: &impl Serialize) -> Self {
+        Self(to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned()))
+    }
+
     /// The JSON text.
     pub fn as_json(&self) -> &str {
         self.0.get()
@@ -33,8 +38,7 @@ impl From<Box<RawValue>> for RawJson {
 
 impl From<&Value> for RawJson {
     fn from(value: &Value) -> Self {
-        // A value is JSON always.
-        Self(to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned()))
+        Self::encode(value)
     }
 }
 

@@ -10,11 +10,11 @@ use jiff::Timestamp;
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::{ReqId, Secret};
 use lanrage_ipc::http::answers::{self, BadAnswer, RevokedAnswer, ServiceAnswer, TokenAnswer};
-use lanrage_ipc::http::{CLAIM, ERROR_CODE, IDEMPOTENCY_KEY, IdempotencyKey};
+use lanrage_ipc::http::{CLAIM, ERROR_CODE, IDEMPOTENCY_KEY, IdempotencyKey, RelayBody};
 use lanrage_ipc::model::PeerId;
 use reqwest::header::{self, HeaderMap};
 use reqwest::{Method, StatusCode};
-use serde_json::{Value, json};
+use serde::Serialize;
 use tokio::time::{Instant, timeout};
 use url::Url;
 
@@ -65,7 +65,8 @@ pub struct Token {
 pub(super) struct Question {
     method: Method,
     url: Url,
-    body: Option<Value>,
+    /// JSON text of the body.
+    body: Option<String>,
     bearer: Option<Secret>,
     /// What it is called, so that the server knows it again.
     name: Option<IdempotencyKey>,
@@ -144,12 +145,9 @@ impl Api {
     /// # Errors
     /// When the relay is somebody else's, or the server does not answer.
     pub async fn register_relay(&self, bearer: &Secret, relay: &RelayInput) -> Result<(), Refused> {
-        let RelayInput { relay_id, public_ip, port, region, capacity } = relay;
-        let body = json!({
-            "relay_id": relay_id, "public_ip": public_ip, "port": port, "region": region,
-            "capacity": capacity,
-        });
-        let question = self.post(&["relays"], Some(body)).repeatable().bearing(bearer.clone());
+        let RelayInput { relay_id, public_ip, port, region, capacity } = relay.clone();
+        let body = RelayBody { relay_id, public_ip, port, region, capacity };
+        let question = self.post(&["relays"]).body(&body)?.repeatable().bearing(bearer.clone());
         self.ask(&question).await.map(drop)
     }
 
@@ -179,8 +177,8 @@ impl Api {
         self.question(Method::DELETE, segments).repeatable()
     }
 
-    pub(super) fn post(&self, segments: &[&str], body: Option<Value>) -> Question {
-        Question { body, ..self.question(Method::POST, segments) }
+    pub(super) fn post(&self, segments: &[&str]) -> Question {
+        self.question(Method::POST, segments)
     }
 
     fn question(&self, method: Method, segments: &[&str]) -> Question {
@@ -287,8 +285,16 @@ impl Question {
             // HTTP/1.0, which proxies speak with servers, wants a length even of nothing.
             request = request.header(header::CONTENT_LENGTH, 0);
         }
-        let body = self.body.as_ref().map(Value::to_string).unwrap_or_default();
+        let body = self.body.clone().unwrap_or_default();
         request.body(body).map_err(|error| Refused::nonsense(format!("no HTTP request: {error}")))
+    }
+
+    /// The same with a body.
+    pub(super) fn body(mut self, body: &impl Serialize) -> Result<Self, Refused> {
+        let text = serde_json::to_string(body);
+        let text = text.map_err(|error| Refused::nonsense(format!("no JSON: {error}")))?;
+        self.body = Some(text);
+        Ok(self)
     }
 
     /// The same, made for a peer.

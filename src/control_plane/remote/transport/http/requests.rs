@@ -6,12 +6,15 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
 use lanrage_ipc::ErrorCode;
-use lanrage_ipc::control::{Beside, Bookmark, ClientFrame, Inbound, ReqId, Secret, ServerFrame};
+use lanrage_ipc::control::{
+    AckResult, Beside, Bookmark, ClientFrame, Inbound, ReqId, Secret, ServerFrame,
+};
 use lanrage_ipc::event::RemovalReason;
+use lanrage_ipc::http::RegisterPartyBody;
 use lanrage_ipc::http::answers::{PartyAnswer, RelaysAnswer, StatusAnswer};
 use lanrage_ipc::lanrage::input::PeerForm;
 use lanrage_ipc::model::{LastSeen, Name, PartyId, PeerId, RawJson};
-use serde_json::{Value, json};
+use serde::Serialize;
 use tokio::time::Instant;
 
 use super::super::{Incoming, Loss};
@@ -21,15 +24,15 @@ use super::session::Session;
 use super::wall_clock::Occasion;
 use crate::core::reconcile::check_registered;
 
-/// What an `ack` tells.
+/// Contents of an `ack`.
 struct Reply {
     seq: Option<u64>,
-    result: Value,
+    result: AckResult,
 }
 
 impl Reply {
     fn empty() -> Self {
-        Self { seq: None, result: json!({}) }
+        Self { seq: None, result: AckResult::Empty {} }
     }
 }
 
@@ -80,7 +83,7 @@ impl Session {
                 self.must_be_member(&party_id, &peer.info.peer_id).await?;
                 // What it says counts each time, and not what was said first.
                 let entered = self.enter(&party_id, peer, None).await?;
-                Reply { result: json!({}), ..entered }
+                Reply { result: AckResult::Empty {}, ..entered }
             }
             ClientFrame::LeaveParty { party_id, peer_id } => {
                 return self.leave(&party_id, &peer_id, req_id).await;
@@ -109,7 +112,7 @@ impl Session {
 
     async fn ack(&self, req_id: Option<&ReqId>, Reply { seq, result }: Reply) {
         if let Some(req_id) = req_id.cloned() {
-            let (epoch, result) = (self.parties().epoch(), RawJson::from(&result));
+            let (epoch, result) = (self.parties().epoch(), RawJson::encode(&result));
             self.tell(ServerFrame::Ack { req_id, epoch, seq, result }).await;
         }
     }
@@ -192,8 +195,8 @@ impl Session {
         req_id: Option<&ReqId>,
     ) -> Result<Reply, Refused> {
         let peer_id = host.info.peer_id.clone();
-        let body = json!({"name": name, "host_peer_info": told_now(host)});
-        let question = self.api.post(&["parties"], Some(body)).named(req_id);
+        let body = RegisterPartyBody { name, host: told_now(host) };
+        let question = self.api.post(&["parties"]).body(&body)?.named(req_id);
         let asked_for = self.ask_as(&peer_id, question).await;
         let answer = asked_for.map_err(Refused::of_registration)?;
         let answer = self.party(&answer, &peer_id, Occasion::Registered).await?;
@@ -217,8 +220,8 @@ impl Session {
         req_id: Option<&ReqId>,
     ) -> Result<Reply, Refused> {
         let peer_id = peer.info.peer_id.clone();
-        let body = json!({"party_id": party_id, "peer_info": told_now(peer)});
-        let question = self.api.post(&["parties", party_id.as_str(), "join"], Some(body));
+        let body = Join { party_id, peer_info: told_now(peer) };
+        let question = self.api.post(&["parties", party_id.as_str(), "join"]).body(&body)?;
         let answer = self.ask_as(&peer_id, question.repeatable().named(req_id)).await?;
         let answer = self.party(&answer, &peer_id, Occasion::Joined).await?;
         let answer = self.check(answer, party_id)?;
@@ -231,11 +234,7 @@ impl Session {
         let virtual_ip = answer.virtual_ips.get(peer_id).copied();
         self.parties().enter(&party_id, peer_id, Instant::now());
         let seq = self.show(answer).await;
-        let result = match virtual_ip {
-            Some(virtual_ip) => json!({"party_id": party_id, "virtual_ip": virtual_ip}),
-            None => json!({"party_id": party_id}),
-        };
-        Reply { seq, result }
+        Reply { seq, result: AckResult::Entered { party_id, virtual_ip } }
     }
 
     /// Updating is joining again, which must not bring back who was removed.
@@ -260,7 +259,7 @@ impl Session {
         let answer = self.ask_as(peer_id, self.api.delete(&route).named(req_id)).await?;
         let StatusAnswer { status } = answer.read(StatusAnswer::from_json)?;
         let other = self.parties().leave(party_id, peer_id);
-        self.ack(req_id, Reply { seq: None, result: json!({"status": status}) }).await;
+        self.ack(req_id, Reply { seq: None, result: AckResult::Left { status } }).await;
         // It is answered already: what this comes to is no answer to it.
         let Some(other) = other else { return Ok(()) };
         match self.fetch(party_id, &other).await {
@@ -279,10 +278,10 @@ impl Session {
 
     async fn heartbeat(&self, party_id: &PartyId, peer_id: &PeerId) -> Result<Reply, Refused> {
         let route = ["parties", party_id.as_str(), "peers", peer_id.as_str(), "heartbeat"];
-        self.ask_as(peer_id, self.api.post(&route, None).repeatable()).await?;
+        self.ask_as(peer_id, self.api.post(&route).repeatable()).await?;
         let mut parties = self.parties();
         parties.enter(party_id, peer_id, Instant::now());
-        Ok(Reply { seq: parties.seq(party_id), result: json!({}) })
+        Ok(Reply { seq: parties.seq(party_id), result: AckResult::Empty {} })
     }
 
     async fn sync(&self, party_id: &PartyId, have: Option<Bookmark>) -> Result<Reply, Refused> {
@@ -316,7 +315,7 @@ impl Session {
             let message = format!("none of this daemon's peers is in party {party_id}");
             return Err(Refused::here(ErrorCode::NotAMember, message));
         }
-        Ok(Reply { seq, result: json!({}) })
+        Ok(Reply { seq, result: AckResult::Empty {} })
     }
 
     async fn relays(&self, region: Option<Name>) -> Result<Reply, Refused> {
@@ -330,7 +329,7 @@ impl Session {
             let words = format!("relays that can't be understood are left out: count={rejected}");
             self.say(Incoming::Flaw(words)).await;
         }
-        Ok(Reply { seq: None, result: json!({"relays": relays}) })
+        Ok(Reply { seq: None, result: AckResult::Relays { relays } })
     }
 
     /// A peer to ask as, where any will do.
@@ -339,6 +338,13 @@ impl Session {
         let refused = || Refused::here(ErrorCode::PermissionDenied, message);
         self.tokens.peers().into_iter().next().ok_or_else(refused)
     }
+}
+
+/// Body of a join.
+#[derive(Serialize)]
+struct Join<'a> {
+    party_id: &'a PartyId,
+    peer_info: PeerForm,
 }
 
 /// What is said of a peer, as of now in UTC: a server answers times by the clock that this shows.

@@ -1,0 +1,44 @@
+//! Results of frames that are acknowledged.
+
+use std::net::Ipv4Addr;
+
+use serde::Serialize;
+
+use crate::model::{PartyId, Relay};
+use crate::results::LeaveStatus;
+
+/// `result` of an `ack`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum AckResult {
+    /// Of a frame that has nothing to tell.
+    Empty {},
+    /// Of a registration, and of a join.
+    Entered {
+        /// Party that the peer is in.
+        party_id: PartyId,
+        /// Address of the peer there, where the server gives addresses.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        virtual_ip: Option<Ipv4Addr>,
+    },
+    /// Of a leave.
+    Left {
+        /// Fate of the party.
+        status: LeaveStatus,
+    },
+    /// Of a signal.
+    Queued {
+        /// True: it waits for its receiver.
+        queued: bool,
+    },
+    /// Of a heartbeat.
+    Alive {
+        /// Time that the peer may be silent from now, in milliseconds.
+        expires_in_ms: u64,
+    },
+    /// Of a request for the relays.
+    Relays {
+        /// The relays, by id.
+        relays: Vec<Relay>,
+    },
+}
