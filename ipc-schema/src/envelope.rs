@@ -148,7 +148,7 @@ pub(crate) fn depth(text: &str) -> usize {
 
 /// Takes the white space out of a JSON text that breaks lines: one that came from a file, say, and
 /// is embedded letter for letter.
-fn one_line(json: String) -> String {
+pub fn one_line(json: String) -> String {
     // In a JSON text a string has no raw line break: each one stands between tokens.
     if !json.contains(['\n', '\r']) {
         return json;

@@ -208,9 +208,7 @@ impl Session<'_> {
 
     /// Asks; the result is as it came.
     pub(super) fn ask<M: Method>(&mut self, params: &M::Params) -> Result<Box<RawValue>, Failure> {
-        let params = serde_json::to_string(params)
-            .map_err(|error| Failure::usage(format!("{}: {error}", M::NAME), ""))?;
-        self.ask_raw(M::NAME, &params)
+        self.client.call_for_text::<M>(params).map_err(|error| self.daemon.failure(error))
     }
 
     /// As [`Session::ask`], for any method.

@@ -10,8 +10,9 @@ mod report;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use lanrage_ipc::method::{ConnectionGet, Method};
+use lanrage_ipc::method::ConnectionGet;
 use lanrage_ipc::model::Connection;
+use lanrage_ipc::params::Empty;
 
 use super::connection::{describe, read};
 use super::daemon::Daemon;
@@ -97,7 +98,7 @@ fn ask(
 ) -> Result<Finding<Connection>, Trouble> {
     let connection = daemon
         .reach(patience)
-        .and_then(|(mut client, _)| client.call_raw(ConnectionGet::NAME, "{}"))
+        .and_then(|(mut client, _)| client.call_for_text::<ConnectionGet>(&Empty {}))
         .map_err(|error| daemon.failure(error).into_words())
         .and_then(|raw| {
             let newer =

@@ -7,7 +7,8 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use jiff::SignedDuration;
 use lanrage_ipc::unicode::strip_bom;
-use serde::de::DeserializeOwned;
+use serde::de::value::{Error, StrDeserializer};
+use serde::de::{DeserializeOwned, IntoDeserializer};
 use serde_json::value::RawValue;
 
 use super::exit::Failure;
@@ -27,8 +28,10 @@ pub(super) fn one_of<T>(words: &'static [&'static str]) -> impl TypedValueParser
 where
     T: DeserializeOwned + Clone + Send + Sync + 'static,
 {
-    PossibleValuesParser::new(words)
-        .try_map(|word| serde_json::from_value(serde_json::Value::String(word)))
+    PossibleValuesParser::new(words).try_map(|word| {
+        let deserializer: StrDeserializer<'_, Error> = word.as_str().into_deserializer();
+        T::deserialize(deserializer)
+    })
 }
 
 /// A JSON text, or `-` where it comes from standard input.

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use lanrage_ipc::client::{Client, ClientError, ErrorKind};
 use lanrage_ipc::event::Event;
-use lanrage_ipc::method::{ConnectionGet, Method, PartyGet, Ping};
+use lanrage_ipc::method::{ConnectionGet, PartyGet, Ping};
 use lanrage_ipc::model::{Connection, ConnectionState, PartyId};
-use lanrage_ipc::params::{SubscribeParams, Topic};
+use lanrage_ipc::params::{Empty, PartyParams, SubscribeParams, Topic};
 use lanrage_ipc::{ErrorCode, ServerMessage};
 use serde_json::value::RawValue;
 
@@ -85,7 +85,7 @@ impl Wait {
                 Ok(Err(Failure::new(Exit::Failed, "control_server", message, hint)))
             }
             (What::Online, _) => online(client, deadline),
-            _ => client.call_raw(Ping::NAME, "{}").map(Ok),
+            _ => client.call_for_text::<Ping>(&Empty {}).map(Ok),
         }
     }
 }
@@ -104,16 +104,16 @@ fn in_vain(daemon: &Daemon, patience: Duration, error: ClientError) -> Failure {
 fn come(mut client: Client, party: &PartyId, deadline: Deadline) -> Result<Outcome, ClientError> {
     // It may come between the look and the first event: the subscription has to be there before.
     subscribe(&mut client, Topic::Party)?;
-    let id = party.as_str();
+    let params = PartyParams { party_id: party.clone() };
     loop {
         client.set_timeout(deadline.left());
-        match client.call_raw(PartyGet::NAME, &format!("{{\"party_id\":\"{id}\"}}")) {
+        match client.call_for_text::<PartyGet>(&params) {
             Err(ClientError::Rpc(error)) if error.data.code == ErrorCode::PartyNotFound => {}
             outcome => return outcome.map(Ok),
         }
         if !is_news(&mut client, deadline, |event| event.party_id() == Some(party))? {
             let hint = "`lanragectl party list` shows the parties";
-            return Ok(Err(deadline.passed(format!("party {id} has not come"), hint)));
+            return Ok(Err(deadline.passed(format!("party {party} has not come"), hint)));
         }
     }
 }
@@ -124,7 +124,7 @@ fn online(mut client: Client, deadline: Deadline) -> Result<Outcome, ClientError
     subscribe(&mut client, Topic::Connection)?;
     loop {
         client.set_timeout(deadline.left());
-        let answer = client.call_raw(ConnectionGet::NAME, "{}")?;
+        let answer = client.call_for_text::<ConnectionGet>(&Empty {})?;
         let mut connection: Connection = serde_json::from_str(answer.get())
             .map_err(|error| ClientError::Protocol(format!("connection.get: {error}")))?;
         match connection.state {

@@ -119,11 +119,22 @@ impl Client {
     /// [`ClientError`]. After a time-out the client can go on: a late reply is passed over.
     pub fn call<M: Method>(&mut self, params: &M::Params) -> Result<M::Result, ClientError> {
         let result = self.exchange(M::NAME, params)?;
-        serde_json::from_str(&result)
-            .map_err(|error| ClientError::Protocol(format!("the result of {}: {error}", M::NAME)))
+        serde_json::from_str(&result).map_err(|error| bad_result(M::NAME, &error))
     }
 
-    /// The same for any method: `params` and the result are JSON texts.
+    /// As [`Client::call`]; the result is the JSON text that came.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn call_for_text<M: Method>(
+        &mut self,
+        params: &M::Params,
+    ) -> Result<Box<RawValue>, ClientError> {
+        let result = self.exchange(M::NAME, params)?;
+        RawValue::from_string(result).map_err(|error| bad_result(M::NAME, &error))
+    }
+
+    /// As [`Client::call`] for any method: `params` and the result are JSON texts.
     ///
     /// # Errors
     /// As [`Client::call`]; `invalid_params` when `params` is not JSON.
@@ -131,8 +142,7 @@ impl Client {
         let params: &RawValue = serde_json::from_str(params)
             .map_err(|error| RpcError::invalid_params("params", format!("not JSON: {error}")))?;
         let result = self.exchange(method, params)?;
-        RawValue::from_string(result)
-            .map_err(|error| ClientError::Protocol(format!("the result of {method}: {error}")))
+        RawValue::from_string(result).map_err(|error| bad_result(method, &error))
     }
 
     /// Asks for the events from now on; a [`View`](crate::View) starts from the result.
@@ -217,6 +227,10 @@ impl Client {
             Failure::Io(source) => ClientError::Io { doing, source },
         }
     }
+}
+
+fn bad_result(method: &str, error: &serde_json::Error) -> ClientError {
+    ClientError::Protocol(format!("the result of {method}: {error}"))
 }
 
 #[cfg(test)]

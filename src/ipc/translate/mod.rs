@@ -8,6 +8,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::LazyLock;
 
+use lanrage_ipc::envelope::one_line;
 use lanrage_ipc::method::method_info;
 use lanrage_ipc::model::ConnectionState;
 use lanrage_ipc::params::{self, Agent, ProtocolRange};
@@ -131,7 +132,7 @@ impl Translator {
         request: Request,
     ) -> (Result<Told, RpcError>, Option<Reserved>) {
         match request {
-            Request::RpcDiscover(_) => return (open_rpc().map(Told::Document), None),
+            Request::RpcDiscover(_) => return (Ok(Told::Document(&OPENRPC_LINE)), None),
             Request::PartyDiscover(_) => return self.discover().await,
             _ => {}
         }
@@ -263,19 +264,10 @@ impl From<Reply> for Told {
     }
 }
 
-/// The OpenRPC document in one line.
-fn open_rpc() -> Result<&'static str, RpcError> {
-    // The committed file has line breaks, which would cut the reply in two. Anyone may ask, as often
-    // as they like: it is worked on once.
-    static COMPACT: LazyLock<serde_json::Result<String>> = LazyLock::new(|| {
-        let document: serde_json::Value = serde_json::from_str(lanrage_ipc::schema::OPENRPC)?;
-        serde_json::to_string(&document)
-    });
-    match &*COMPACT {
-        Ok(compact) => Ok(compact),
-        Err(error) => Err(internal(error)),
-    }
-}
+/// The OpenRPC document in one line: the line breaks of the committed file would cut the reply in
+/// two. Anyone may ask, as often as they like: it is worked on once.
+static OPENRPC_LINE: LazyLock<String> =
+    LazyLock::new(|| one_line(lanrage_ipc::schema::OPENRPC.to_owned()));
 
 fn limits(limits: &Limits, shares: &Shares, role: Role) -> lanrage_ipc::results::Limits {
     lanrage_ipc::results::Limits {
