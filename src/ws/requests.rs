@@ -177,31 +177,11 @@ fn idempotency(req_id: Option<&ReqId>, names_party: bool) -> Option<Idempotency>
     Some(Idempotency { key, names_party, refuses_reuse: false })
 }
 
-/// What a frame is, for the log: nothing in it that is secret or long.
+/// Describes a frame for the log, without its secrets and long values.
 pub(super) fn summary(frame: &ClientFrame) -> String {
-    match frame {
-        ClientFrame::Hello { peer_id, .. } => format!("hello of {peer_id:?}"),
-        ClientFrame::RegisterParty { party_id, host_peer, .. } => {
-            format!("register_party {party_id:?} by {}", host_peer.info.peer_id)
-        }
-        ClientFrame::JoinParty { party_id, peer } => {
-            format!("join_party {party_id} by {}", peer.info.peer_id)
-        }
-        ClientFrame::LeaveParty { party_id, peer_id } => {
-            format!("leave_party {party_id} by {peer_id}")
-        }
-        ClientFrame::UpdatePeer { party_id, peer } => {
-            format!("update_peer {party_id} by {}", peer.info.peer_id)
-        }
-        ClientFrame::Heartbeat { party_id, peer_id } => {
-            format!("heartbeat {party_id} by {peer_id}")
-        }
-        ClientFrame::Signal { party_id, from_peer_id, to_peer_id, .. } => {
-            format!("signal {party_id} from {from_peer_id} to {to_peer_id}")
-        }
-        ClientFrame::Sync { party_id, .. } => format!("sync {party_id}"),
-        ClientFrame::ListRelays { .. } => "list_relays".into(),
-    }
+    let party = frame.party_id().map(|party_id| format!(" party_id={party_id}"));
+    let peer = frame.peer_id().map(|peer_id| format!(" peer_id={peer_id}"));
+    format!("{}{}{}", frame.kind(), party.unwrap_or_default(), peer.unwrap_or_default())
 }
 
 fn new_party_id() -> Result<PartyId, Rejection> {

@@ -25,29 +25,13 @@ pub(super) enum Turn {
 impl Turn {
     /// The turn of a frame on a connection that speaks for those peers.
     pub(super) fn of(frame: &ClientFrame, speaks_for: impl Fn(&PeerId) -> bool) -> Self {
-        let newcomer = |peer_id: &PeerId| (!speaks_for(peer_id)).then(|| peer_id.clone());
-        let request = |party_id: &PartyId, newcomer| {
-            let party = Some(party_id.clone());
-            Self::Request { party, newcomer }
-        };
-        match frame {
-            ClientFrame::Hello { peer_id: Some(peer_id), .. } => Self::Greeting(peer_id.clone()),
-            ClientFrame::Hello { peer_id: None, .. } => Self::Alone,
-            ClientFrame::RegisterParty { party_id, host_peer, .. } => {
-                let (party, newcomer) = (party_id.clone(), newcomer(&host_peer.info.peer_id));
-                Self::Request { party, newcomer }
-            }
-            ClientFrame::JoinParty { party_id, peer }
-            | ClientFrame::UpdatePeer { party_id, peer } => {
-                request(party_id, newcomer(&peer.info.peer_id))
-            }
-            ClientFrame::LeaveParty { party_id, peer_id }
-            | ClientFrame::Heartbeat { party_id, peer_id } => request(party_id, newcomer(peer_id)),
-            ClientFrame::Signal { party_id, from_peer_id, .. } => {
-                request(party_id, newcomer(from_peer_id))
-            }
-            ClientFrame::Sync { party_id, .. } => request(party_id, None),
-            ClientFrame::ListRelays { .. } => Self::Request { party: None, newcomer: None },
+        match (frame, frame.peer_id()) {
+            (ClientFrame::Hello { .. }, Some(peer_id)) => Self::Greeting(peer_id.clone()),
+            (ClientFrame::Hello { .. }, None) => Self::Alone,
+            (_, peer_id) => Self::Request {
+                party: frame.party_id().cloned(),
+                newcomer: peer_id.filter(|peer_id| !speaks_for(peer_id)).cloned(),
+            },
         }
     }
 

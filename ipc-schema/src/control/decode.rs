@@ -1,23 +1,17 @@
-//! Reads what clients send: leniently, because LANrage's own must be understood.
-
-use std::collections::BTreeMap;
+//! Decodes frames of clients, and says what is wrong with them.
 
 use serde::de::IgnoredAny;
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::{Bookmark, ClientFrame, Inbound, ReqId, Secret};
+use super::client::Fields;
+use super::{ClientFrame, Inbound, ReqId};
 use crate::envelope::{MAX_DEPTH, depth};
 use crate::error::ErrorCode;
-use crate::lanrage::input::{Mistake, PeerForm, Reader, Refusal, read_peer, rules};
-use crate::model::{PartyId, PeerId, SignalData};
+use crate::lanrage::input::{Mistake, Reader};
 use crate::unicode::strip_bom_str;
 
 /// The longest message, in characters.
 const LONGEST_MESSAGE: usize = 512;
-
-/// The most `caps` of a client.
-const MOST_CAPS: usize = 32;
 
 /// Why a frame is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -61,9 +55,6 @@ pub fn decode(text: &str) -> Result<Inbound, BadFrame> {
         Err(bad) => Err(BadFrame { req_id, ..refused(bad) }),
     }
 }
-
-/// A frame's fields, as they are written there. The last one of a name counts.
-type Fields<'a> = BTreeMap<String, &'a RawValue>;
 
 fn no_object(text: &str, error: &serde_json::Error) -> BadFrame {
     match serde_json::from_str::<IgnoredAny>(text) {
@@ -110,7 +101,7 @@ fn read(fields: &Fields<'_>) -> Result<ClientFrame, BadFrame> {
         values.insert(name.clone(), value);
     }
     let mut reader = Reader::frame(&values);
-    let Some(read) = read_kind(&kind, &mut reader, fields) else {
+    let Some(read) = ClientFrame::read(&kind, &mut reader, fields) else {
         let message = format!("type: {:?} is not known", shortened(kind, 64));
         return Err(BadFrame::new(ErrorCode::UnknownMethod, message));
     };
@@ -118,123 +109,6 @@ fn read(fields: &Fields<'_>) -> Result<ClientFrame, BadFrame> {
         let lines: Vec<_> = mistakes.iter().map(Mistake::to_string).collect();
         BadFrame::new(ErrorCode::InvalidParams, lines.join("; "))
     })
-}
-
-/// `None` for a kind that is not known, `Some(None)` for one with mistakes.
-fn read_kind(
-    kind: &str,
-    reader: &mut Reader<'_>,
-    fields: &Fields<'_>,
-) -> Option<Option<ClientFrame>> {
-    let frame = match kind {
-        kind if is_hello(kind) => read_hello(reader),
-        "register_party" => read_register(reader),
-        "join_party" => {
-            read_with_peer(reader, |party_id, peer| ClientFrame::JoinParty { party_id, peer })
-        }
-        "update_peer" => {
-            read_with_peer(reader, |party_id, peer| ClientFrame::UpdatePeer { party_id, peer })
-        }
-        "leave_party" => {
-            read_member(reader, |party_id, peer_id| ClientFrame::LeaveParty { party_id, peer_id })
-        }
-        "heartbeat" => {
-            read_member(reader, |party_id, peer_id| ClientFrame::Heartbeat { party_id, peer_id })
-        }
-        "signal" => read_signal(reader, fields),
-        "sync" => read_sync(reader),
-        "list_relays" => {
-            let region = reader.optional("region", rules::name);
-            region.map(|region| ClientFrame::ListRelays { region })
-        }
-        _ => return None,
-    };
-    Some(frame)
-}
-
-fn read_hello(reader: &mut Reader<'_>) -> Option<ClientFrame> {
-    // What a client calls itself decides nothing: whatever is no name is as good as none.
-    let name = |key| reader.get(key).and_then(|value| rules::name(value).ok());
-    let (version, client) = (name("version"), name("client"));
-    let peer_id = reader.optional("peer_id", rules::new_id);
-    let token = reader.optional("token", |value| {
-        rules::text(value, 1, Secret::LONGEST_TOKEN).map(|text| text.to_owned().into())
-    });
-    let claim = reader.optional("claim", rules::claim);
-    let caps = reader.list("caps", MOST_CAPS, rules::name);
-    let have = match reader.get("have") {
-        // Numbers without their epoch tell nothing.
-        Some(Value::Object(entries)) if entries.values().all(Value::is_number) => Some(Vec::new()),
-        _ => reader.objects("have", party_key, read_bookmark),
-    };
-    Some(ClientFrame::Hello {
-        version,
-        client,
-        peer_id: peer_id?,
-        token: token?,
-        claim: claim?,
-        caps: caps?,
-        have: have?.into_iter().collect(),
-    })
-}
-
-fn party_key(key: &str) -> Result<PartyId, Refusal> {
-    key.parse().map_err(|rule| Refusal::value_error(&format!("each key {rule}")))
-}
-
-fn read_bookmark(reader: &mut Reader<'_>) -> Option<Bookmark> {
-    let epoch = reader.required("epoch", rules::id);
-    let seq = reader.required("seq", rules::integer);
-    Some(Bookmark { epoch: epoch?, seq: seq? })
-}
-
-fn read_register(reader: &mut Reader<'_>) -> Option<ClientFrame> {
-    let party_id = reader.optional("party_id", rules::new_id);
-    let name = reader.required("name", rules::name);
-    let host_peer = reader.object("host_peer", read_peer);
-    Some(ClientFrame::RegisterParty { party_id: party_id?, name: name?, host_peer: host_peer? })
-}
-
-fn read_with_peer(
-    reader: &mut Reader<'_>,
-    frame: impl FnOnce(PartyId, PeerForm) -> ClientFrame,
-) -> Option<ClientFrame> {
-    let party_id = reader.required("party_id", rules::id);
-    let peer = reader.object("peer", read_peer);
-    Some(frame(party_id?, peer?))
-}
-
-fn read_member(
-    reader: &mut Reader<'_>,
-    frame: impl FnOnce(PartyId, PeerId) -> ClientFrame,
-) -> Option<ClientFrame> {
-    let party_id = reader.required("party_id", rules::id);
-    let peer_id = reader.required("peer_id", rules::id);
-    Some(frame(party_id?, peer_id?))
-}
-
-fn read_signal(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<ClientFrame> {
-    let party_id = reader.required("party_id", rules::id);
-    let from_peer_id = reader.required("from_peer_id", rules::id);
-    let to_peer_id = reader.required("to_peer_id", rules::id);
-    reader.required("signal_data", |_| Ok(()));
-    let signal_data = fields.get("signal_data").map(|&raw| SignalData::from(raw.to_owned()));
-    Some(ClientFrame::Signal {
-        party_id: party_id?,
-        from_peer_id: from_peer_id?,
-        to_peer_id: to_peer_id?,
-        signal_data: signal_data?,
-    })
-}
-
-fn read_sync(reader: &mut Reader<'_>) -> Option<ClientFrame> {
-    let party_id = reader.required("party_id", rules::id);
-    // A number without its epoch tells nothing.
-    let have = match reader.get("have") {
-        None | Some(Value::Number(_)) => Some(None),
-        Some(_) => reader.object("have", read_bookmark).map(Some),
-    };
-    Some(ClientFrame::Sync { party_id: party_id?, have: have? })
 }
 
 fn shortened(mut text: String, most: usize) -> String {

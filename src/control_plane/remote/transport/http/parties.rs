@@ -225,15 +225,8 @@ impl Seen {
 /// The party that a frame is about, unless it is about its making.
 pub(super) fn named(frame: &mut ClientFrame) -> Option<&mut PartyId> {
     match frame {
-        ClientFrame::JoinParty { party_id, .. }
-        | ClientFrame::LeaveParty { party_id, .. }
-        | ClientFrame::UpdatePeer { party_id, .. }
-        | ClientFrame::Heartbeat { party_id, .. }
-        | ClientFrame::Signal { party_id, .. }
-        | ClientFrame::Sync { party_id, .. } => Some(party_id),
-        ClientFrame::Hello { .. }
-        | ClientFrame::RegisterParty { .. }
-        | ClientFrame::ListRelays { .. } => None,
+        ClientFrame::RegisterParty { .. } => None,
+        _ => frame.party_id_mut(),
     }
 }
 

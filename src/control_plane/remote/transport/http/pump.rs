@@ -216,32 +216,14 @@ impl Wish {
 
 impl Scope {
     fn of(frame: &ClientFrame) -> Self {
-        let about = |party_id: &PartyId, peer_id: &PeerId| Self {
-            parties: vec![party_id.clone()],
-            peer: Some(peer_id.clone()),
-            introduces: false,
-        };
+        let peer = frame.peer_id().cloned();
         match frame {
-            ClientFrame::Hello { peer_id, have, .. } => Self {
-                parties: have.keys().cloned().collect(),
-                peer: peer_id.clone(),
-                introduces: true,
-            },
-            ClientFrame::RegisterParty { party_id, host_peer, .. } => Self {
-                parties: party_id.iter().cloned().collect(),
-                peer: Some(host_peer.info.peer_id.clone()),
-                introduces: false,
-            },
-            ClientFrame::JoinParty { party_id, peer }
-            | ClientFrame::UpdatePeer { party_id, peer } => about(party_id, &peer.info.peer_id),
-            ClientFrame::LeaveParty { party_id, peer_id }
-            | ClientFrame::Heartbeat { party_id, peer_id }
-            | ClientFrame::Signal { party_id, from_peer_id: peer_id, .. } => {
-                about(party_id, peer_id)
+            ClientFrame::Hello { have, .. } => {
+                Self { parties: have.keys().cloned().collect(), peer, introduces: true }
             }
-            ClientFrame::Sync { party_id, .. } => Self::of_party(party_id.clone()),
-            ClientFrame::ListRelays { .. } => {
-                Self { parties: Vec::new(), peer: None, introduces: false }
+            _ => {
+                let parties = frame.party_id().into_iter().cloned().collect();
+                Self { parties, peer, introduces: false }
             }
         }
     }
