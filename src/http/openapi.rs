@@ -4,11 +4,11 @@ use utoipa::openapi::OpenApiVersion;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::routes::{identity, parties, peers, probes, relays, service, socket};
+use super::routes::Described;
 
 /// The description, as OpenAPI 3.1.
 pub fn document() -> String {
-    let document = Interface::openapi();
+    let document = Interface::openapi().merge_from(Described::openapi());
     debug_assert!(document.openapi == OpenApiVersion::Version31);
     let text = document.to_pretty_json().expect("names and texts are valid JSON");
     text + "\n"
@@ -24,27 +24,6 @@ pub fn document() -> String {
             UTC where it shows nothing.",
         contact(),
         license(name = "MIT", identifier = "MIT"),
-    ),
-    paths(
-        service::root,
-        service::openapi,
-        service::docs,
-        probes::healthz,
-        probes::readyz,
-        probes::metrics,
-        identity::register,
-        identity::revoke,
-        parties::register,
-        parties::get,
-        parties::join,
-        peers::list,
-        peers::get,
-        peers::leave,
-        peers::heartbeat,
-        relays::list,
-        relays::register,
-        relays::list_region,
-        socket::upgrade,
     ),
     modifiers(&Bearer)
 )]

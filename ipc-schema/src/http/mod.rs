@@ -10,11 +10,8 @@ mod tests;
 
 pub use claim::{CLAIM, read_claim};
 pub use idempotency::{IDEMPOTENCY_KEY, IdempotencyKey};
-pub use replies::{
-    Detail, ErrorReply, PartyReply, PeerReply, PeersReply, RelayEntry, RelayReply, RelaysReply,
-    RevokedReply, ServiceReply, StatusReply, TokenReply,
-};
-pub use requests::{JoinBody, RegisterPartyBody, RelayBody, not_json};
+pub use replies::*;
+pub use requests::*;
 
 /// Header with the [`ErrorCode`](crate::ErrorCode) of an error. LANrage's clients read the `detail`
 /// of a body that has no further key.

@@ -29,16 +29,44 @@ pub(super) struct Route {
     methods: &'static [&'static str],
 }
 
-/// Adds each path with its methods; what else is asked of it is a 405.
+/// Defines the routes: `add_routes` adds each path with its methods, and answers any other method
+/// with a 405; [`Described`] is their description.
 macro_rules! routes {
-    ($app:ident: $($template:literal { $($method:ident => $handler:path),+ })+) => {$(
-        $app.service(
-            web::resource($template)
-                .app_data(Route { template: $template, methods: &[$(stringify!($method)),+] })
-                $(.route(route(Method::$method).to($handler)))+
-                .default_service(web::to(no_method)),
-        );
-    )+};
+    ($($template:literal { $($method:ident => $module:ident::$handler:ident),+ })+) => {
+        fn add_routes(app: &mut web::ServiceConfig) {
+            $(app.service(
+                web::resource($template)
+                    .app_data(Route { template: $template, methods: &[$(stringify!($method)),+] })
+                    $(.route(route(Method::$method).to($module::$handler)))+
+                    .default_service(web::to(no_method)),
+            );)+
+        }
+
+        /// Description of all routes.
+        #[derive(utoipa::OpenApi)]
+        #[openapi(paths($($($module::$handler,)+)+))]
+        pub(super) struct Described;
+    };
+}
+
+routes! {
+    "/" { GET => service::root }
+    "/openapi.json" { GET => service::openapi }
+    "/docs" { GET => service::docs }
+    "/healthz" { GET => probes::healthz }
+    "/readyz" { GET => probes::readyz }
+    "/metrics" { GET => probes::metrics }
+    "/auth/register" { POST => identity::register }
+    "/auth/tokens" { DELETE => identity::revoke }
+    "/parties" { POST => parties::register }
+    "/parties/{party_id}" { GET => parties::get }
+    "/parties/{party_id}/join" { POST => parties::join }
+    "/parties/{party_id}/peers" { GET => peers::list }
+    "/parties/{party_id}/peers/{peer_id}" { GET => peers::get, DELETE => peers::leave }
+    "/parties/{party_id}/peers/{peer_id}/heartbeat" { POST => peers::heartbeat }
+    "/relays" { GET => relays::list, POST => relays::register }
+    "/relays/{region}" { GET => relays::list_region }
+    "/ws" { GET => socket::upgrade }
 }
 
 /// Route of a method. `HEAD` is answered wherever `GET` is: the guard leaves the body out.
@@ -51,25 +79,7 @@ fn route(method: Method) -> actix_web::Route {
 
 /// Adds all routes.
 pub(super) fn configure(app: &mut web::ServiceConfig) {
-    routes! { app:
-        "/" { GET => service::root }
-        "/openapi.json" { GET => service::openapi }
-        "/docs" { GET => service::docs }
-        "/healthz" { GET => probes::healthz }
-        "/readyz" { GET => probes::readyz }
-        "/metrics" { GET => probes::metrics }
-        "/auth/register" { POST => identity::register }
-        "/auth/tokens" { DELETE => identity::revoke }
-        "/parties" { POST => parties::register }
-        "/parties/{party_id}" { GET => parties::get }
-        "/parties/{party_id}/join" { POST => parties::join }
-        "/parties/{party_id}/peers" { GET => peers::list }
-        "/parties/{party_id}/peers/{peer_id}" { GET => peers::get, DELETE => peers::leave }
-        "/parties/{party_id}/peers/{peer_id}/heartbeat" { POST => peers::heartbeat }
-        "/relays" { GET => relays::list, POST => relays::register }
-        "/relays/{region}" { GET => relays::list_region }
-        "/ws" { GET => socket::upgrade }
-    }
+    add_routes(app);
     app.default_service(web::to(no_route));
 }
 
