@@ -1,6 +1,6 @@
 //! Nothing of the protocol is without a vector.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lanrage_ipc::Event;
 use lanrage_ipc::error::ErrorCode;
@@ -68,15 +68,17 @@ fn every_error_is_there() {
     assert_all("valid", codes, |vector| text_at(vector, "/error/data/code"));
 }
 
+/// Each kind of message with each of its required fields.
+pub(super) fn pairs(required: BTreeMap<String, Vec<String>>) -> BTreeSet<String> {
+    let of_kind = |(kind, fields): (String, Vec<String>)| -> Vec<String> {
+        fields.iter().map(|field| json!([kind, field]).to_string()).collect()
+    };
+    required.into_iter().flat_map(of_kind).collect()
+}
+
 #[test]
 fn every_required_field_is_missed() {
-    let document = schemas::openrpc();
-    let required = document["methods"].as_array().expect("methods").iter().flat_map(|method| {
-        let params = method["params"].as_array().expect("params").iter();
-        let required = params.filter(|param| param["required"] == true);
-        required.map(|param| json!([method["name"], param["name"]]).to_string())
-    });
-    let required: Vec<String> = required.collect();
+    let required = pairs(schemas::required());
     assert_all("invalid", required.iter().map(String::as_str), |vector| {
         let (line, field) = (vector.line.as_ref()?, vector.expect.as_ref()?.field.as_ref()?);
         let is_missing = line["params"].get(field).is_none();

@@ -1,13 +1,13 @@
 //! The vectors of the control server's WebSocket frames.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use jsonschema::Validator;
 use lanrage_ipc::control::{ServerFrame, decode};
 use lanrage_ipc::schema::CONTROL_WS;
 use serde_json::{Value, json};
 
-use super::completeness::{assert_all, text_at};
+use super::completeness::{assert_all, pairs, text_at};
 use super::schemas::validate;
 use super::{Sender, Vector, check_all};
 
@@ -105,6 +105,16 @@ fn kinds(sender: Sender) -> Vec<(String, Value)> {
     named.collect()
 }
 
+/// Required fields of each kind of frame, beside its `type`.
+pub(super) fn required(sender: Sender) -> BTreeMap<String, Vec<String>> {
+    let fields = |variant: &Value| {
+        let required = variant["required"].as_array().expect("required").iter();
+        let required = required.filter(|field| *field != "type");
+        required.map(|field| field.as_str().expect("a name").to_owned()).collect()
+    };
+    kinds(sender).into_iter().map(|(name, variant)| (name, fields(&variant))).collect()
+}
+
 #[test]
 fn every_kind_of_frame_is_there() {
     for sender in [Sender::Client, Sender::Server] {
@@ -119,14 +129,7 @@ fn every_kind_of_frame_is_there() {
 
 #[test]
 fn every_required_field_of_a_client_s_frame_is_missed() {
-    let wanted: BTreeSet<String> = kinds(Sender::Client)
-        .iter()
-        .flat_map(|(name, variant)| {
-            let required = variant["required"].as_array().expect("required").iter();
-            let required = required.filter(|field| *field != "type");
-            required.map(|field| json!([name, field]).to_string()).collect::<Vec<_>>()
-        })
-        .collect();
+    let wanted = pairs(required(Sender::Client));
     let missed = |vector: &Vector| {
         let (line, field) = (vector.line.as_ref()?, vector.expect.as_ref()?.field.as_ref()?);
         line.get(field).is_none().then(|| json!([line["type"], field]).to_string())

@@ -3,6 +3,7 @@
 mod completeness;
 mod control;
 mod invalid;
+mod missing;
 mod schemas;
 mod valid;
 
@@ -13,7 +14,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// A vector file, as `vectors/README.md` describes it.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Vector {
     #[serde(skip)]
@@ -57,8 +58,14 @@ impl Vector {
     }
 }
 
-/// The vectors of a folder.
+/// The vectors of a folder, and those that are made from others.
 fn read(folder: &str) -> Vec<Vector> {
+    let mut vectors = read_files(folder);
+    vectors.extend(missing::vectors(folder));
+    vectors
+}
+
+fn read_files(folder: &str) -> Vec<Vector> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors").join(folder);
     let entries = fs::read_dir(path).expect("a folder");
     let vectors = entries.map(|entry| {

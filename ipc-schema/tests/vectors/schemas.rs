@@ -24,6 +24,17 @@ pub(super) fn openrpc() -> Value {
     serde_json::from_str(OPENRPC).expect("JSON")
 }
 
+/// Required params of each method.
+pub(super) fn required() -> BTreeMap<String, Vec<String>> {
+    let name = |one: &Value| one["name"].as_str().expect("a name").to_owned();
+    let document = openrpc();
+    let methods = document["methods"].as_array().expect("methods").iter().map(|method| {
+        let params = method["params"].as_array().expect("params").iter();
+        (name(method), params.filter(|param| param["required"] == true).map(name).collect())
+    });
+    methods.collect()
+}
+
 impl Schemas {
     pub(super) fn committed() -> Self {
         let document = openrpc();
