@@ -3,112 +3,28 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ipnet::Ipv4Net;
 use jiff::Timestamp;
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::lanrage::{ImportedParty, Rejected};
 use lanrage_ipc::model::{
-    Epoch, Keepalive, Name, PartyId, PeerId, PeerInput, PublicKey, RelayId, SignalData, UtcOffset,
+    Epoch, Keepalive, Name, Party, PartyId, Peer, PeerId, PeerInput, PublicKey, Relay, RelayId,
+    Signal, SignalData, UtcOffset,
 };
+use serde::{Deserialize, Serialize};
 
+pub use super::caller::{Caller, ConnectionId, Hold, Now, Principal};
 pub(super) use super::outcome::Outcome;
 pub use super::refusal::Refusal;
 
-use super::address::AddressKey;
+use super::outcome::{Alive, Claimed, Left, outcomes};
 use super::reconcile::{InFlight, Occasion, Operation, ServerParty};
 use super::record::{
-    ChoiceRecord, ClaimHash, CredentialRecord, RequestKey, ServerKey, TokenHash, User,
+    ChoiceRecord, ClaimHash, CredentialRecord, Done, Receipt, RequestKey, ServerKey, TokenHash,
+    User,
 };
-use super::shares::Payer;
-
-/// The time of a command, on both clocks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Now {
-    /// For people: may jump.
-    pub wall: Timestamp,
-    /// For timeouts: time since some fixed instant, never goes back, counts the machine's sleep.
-    pub elapsed: Duration,
-}
-
-impl Now {
-    /// The time since an instant of the wall clock. One that lies ahead counts as now: the clock
-    /// was set back.
-    pub fn age_of(self, since: Timestamp) -> Duration {
-        Duration::try_from(self.wall.duration_since(since)).unwrap_or_default()
-    }
-
-    /// The wall clock's time at an instant of `elapsed`, in whole milliseconds from now. An instant
-    /// that has passed counts as now.
-    pub fn wall_at(self, instant: Duration) -> Timestamp {
-        let left = instant.saturating_sub(self.elapsed);
-        let left = Duration::new(left.as_secs(), left.subsec_millis() * 1_000_000);
-        self.wall.checked_add(left).unwrap_or(Timestamp::MAX)
-    }
-}
-
-/// Names a client's connection for as long as the process lives; never used again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnectionId(pub u64);
-
-/// Who commands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caller {
-    /// What they showed of who they are.
-    pub principal: Principal,
-    /// The connection that they speak on.
-    pub connection: ConnectionId,
-    /// The address that they come from; `None` for programs of this machine, and for this program.
-    pub address: Option<AddressKey>,
-}
-
-impl Caller {
-    /// Pays for what the command adds; `None` for an administrator and for this program.
-    pub fn payer(&self) -> Option<Payer> {
-        match self.principal {
-            Principal::User { admin: true, .. } => None,
-            Principal::User { user, .. } => Some(Payer::User(user)),
-            Principal::Peers(_) | Principal::RelayKey => self.address.map(Payer::Address),
-        }
-    }
-
-    /// The user of this machine who it is, if it is one.
-    pub fn user(&self) -> Option<User> {
-        match self.principal {
-            Principal::User { user, .. } => Some(user),
-            Principal::Peers(_) | Principal::RelayKey => None,
-        }
-    }
-}
-
-/// How a connection takes a peer id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hold {
-    /// Not at all.
-    No,
-    /// For as long as it is open. What was kept alive by a connection is by this one from now on.
-    Shared,
-    /// The same, and no connection that was opened before it speaks for the peer ever again: what
-    /// it sent may still come.
-    Alone,
-}
-
-/// What a caller showed of who they are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Principal {
-    /// A user of this machine: the system says so.
-    User {
-        /// Which.
-        user: User,
-        /// Whether ownership doesn't bind them.
-        admin: bool,
-    },
-    /// These peers and no others, by their tokens or by a claim of the connection.
-    Peers(Arc<[PeerId]>),
-    /// Somebody with the relay key.
-    RelayKey,
-}
+use super::request::digest;
 
 /// What may be asked of the registry.
 #[derive(Debug, Clone, PartialEq)]
@@ -342,6 +258,63 @@ impl Command {
             // What a control server says is said as the program.
             _ => None,
         }
+    }
+}
+
+/// Kind of a request that leaves a receipt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RequestKind {
+    /// Registers a party.
+    Register,
+    /// Joins one.
+    Join,
+    /// Leaves one.
+    Leave,
+    /// Updates a member.
+    Update,
+    /// Sends a signal.
+    Signal,
+}
+
+impl Command {
+    /// Kind of the request under an idempotency key, and the digest of its body; `None` for a
+    /// command that leaves no receipt.
+    ///
+    /// Times and the keepalive are no part of the body: they differ by attempt and by transport.
+    pub(super) fn receipt(&self) -> Option<(RequestKind, Box<str>)> {
+        Some(match self {
+            Self::Register { name, host, .. } => (RequestKind::Register, digest(&(name, host))),
+            Self::Join { peer, .. } => (RequestKind::Join, digest(peer)),
+            Self::Leave { .. } => (RequestKind::Leave, digest(&())),
+            Self::Update { peer, .. } => (RequestKind::Update, digest(peer)),
+            Self::SendSignal { to, data, .. } => {
+                (RequestKind::Signal, digest(&(to, data.as_json())))
+            }
+            _ => return None,
+        })
+    }
+}
+
+outcomes! {
+    Register Join => Party { Outcome::Party(party) => party }
+    Leave => Left {
+        Outcome::Left(left) => left,
+        Outcome::Receipt(Receipt { done: Done::Left { party_deleted }, .. }) => Self { party_deleted }
+    }
+    Update Trust => Peer { Outcome::Peer(peer) => peer }
+    Heartbeat => Alive { Outcome::Alive(alive) => alive }
+    PollSignals => Vec<Signal> { Outcome::Signals(signals) => signals }
+    RegisterRelay => Relay { Outcome::Relay(relay) => relay }
+    Import => ImportCounts { Outcome::Imported(counts) => counts }
+    Claim => Claimed { Outcome::Claimed(claimed) => claimed }
+    Revoke Release => Revoked { Outcome::Revoked(revoked) => revoked }
+    Return => Identity { Outcome::Returned(identity) => identity }
+    SendSignal LetGo Disconnect Withdraw Follow => () { Outcome::Queued | Outcome::Done => () }
+    // Of commands under an idempotency key.
+    => Receipt { Outcome::Receipt(receipt) => receipt }
+    => PartyId {
+        Outcome::Receipt(Receipt { done: Done::Entered { party_id, .. }, .. }) => party_id
     }
 }
 

@@ -6,6 +6,7 @@
 mod address;
 mod addresses;
 mod byte_shares;
+mod caller;
 mod clock_steps;
 mod command;
 mod failure;
@@ -29,15 +30,16 @@ pub(crate) mod upstream;
 pub use address::AddressKey;
 pub use byte_shares::ByteShares;
 pub use clock_steps::ClockSteps;
+pub(crate) use command::outcome_of;
 pub use command::{
     Caller, Command, ConnectionId, Hold, Identity, ImportCounts, ImportMode, Membership, Now,
-    Principal, Reconciled, Refusal, RelayInput, Revoked, Upstream, UpstreamPart,
+    Principal, Reconciled, Refusal, RelayInput, RequestKind, Revoked, Upstream, UpstreamPart,
 };
 pub use failure::Failure;
 pub use fair_set::{Admission, FairSet, ShareBound, ShareLimits};
 pub use noted::{MOST_NOTED, Noted};
 pub use outcome::{Alive, Claimed, Left, Outcome};
-pub(crate) use outcome::{CommandFor, command, outcome_of};
+pub(crate) use outcome::{CommandFor, command};
 pub use rate::{AddressBuckets, AddressTurns, Buckets, Rate, RetryAfter, Turns};
 pub use recent::Recent;
 pub use record::{
@@ -47,7 +49,7 @@ pub use record::{
 };
 pub use refusal_counts::{RefusalCounts, RefusalReport};
 pub use registry::{Applied, Change, Effect, Ended, Filter, HoldProof, Registry, least_bytes};
-pub use request::{Idempotency, Request, RequestKind};
+pub use request::{Idempotency, Request};
 pub use rules::Rules;
 pub use shares::{Payer, Shares, Tally};
 pub use shown::shown;

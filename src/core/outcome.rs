@@ -7,7 +7,7 @@ use lanrage_ipc::model::{Party, PartyId, Peer, Relay, Signal, UtcOffset};
 
 use super::command::{Command, Identity, ImportCounts, Reconciled, Revoked};
 use super::reconcile::Operation;
-use super::record::{Done, Receipt};
+use super::record::Receipt;
 use super::request::Idempotency;
 
 /// Outcome of a command.
@@ -68,27 +68,7 @@ macro_rules! outcomes {
     };
 }
 
-outcomes! {
-    Register Join => Party { Outcome::Party(party) => party }
-    Leave => Left {
-        Outcome::Left(left) => left,
-        Outcome::Receipt(Receipt { done: Done::Left { party_deleted }, .. }) => Self { party_deleted }
-    }
-    Update Trust => Peer { Outcome::Peer(peer) => peer }
-    Heartbeat => Alive { Outcome::Alive(alive) => alive }
-    PollSignals => Vec<Signal> { Outcome::Signals(signals) => signals }
-    RegisterRelay => Relay { Outcome::Relay(relay) => relay }
-    Import => ImportCounts { Outcome::Imported(counts) => counts }
-    Claim => Claimed { Outcome::Claimed(claimed) => claimed }
-    Revoke Release => Revoked { Outcome::Revoked(revoked) => revoked }
-    Return => Identity { Outcome::Returned(identity) => identity }
-    SendSignal LetGo Disconnect Withdraw Follow => () { Outcome::Queued | Outcome::Done => () }
-    // Of commands under an idempotency key.
-    => Receipt { Outcome::Receipt(receipt) => receipt }
-    => PartyId {
-        Outcome::Receipt(Receipt { done: Done::Entered { party_id, .. }, .. }) => party_id
-    }
-}
+pub(super) use outcomes;
 
 /// Outcome of a leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use lanrage_ipc::model::PartyId;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::command::Command;
+use super::command::{Command, RequestKind};
 use super::record::RequestKey;
 
 /// Idempotency key of a request, as its transport has it.
@@ -24,22 +24,6 @@ impl From<RequestKey> for Idempotency {
     fn from(key: RequestKey) -> Self {
         Self { key, names_party: true, refuses_reuse: false }
     }
-}
-
-/// Kind of a request that leaves a receipt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RequestKind {
-    /// Registers a party.
-    Register,
-    /// Joins one.
-    Join,
-    /// Leaves one.
-    Leave,
-    /// Updates a member.
-    Update,
-    /// Sends a signal.
-    Signal,
 }
 
 /// Request that a receipt is for: its kind, party and body, whatever transport carried it.
@@ -66,19 +50,8 @@ pub(super) enum Likeness {
 
 impl Request {
     /// Returns the request that a command is; `None` for one that leaves no receipt.
-    ///
-    /// Times and the keepalive are no part of the body: they differ by attempt and by transport.
     pub(super) fn of(command: &Command, names_party: bool) -> Option<Self> {
-        let (kind, body) = match command {
-            Command::Register { name, host, .. } => (RequestKind::Register, digest(&(name, host))),
-            Command::Join { peer, .. } => (RequestKind::Join, digest(peer)),
-            Command::Leave { .. } => (RequestKind::Leave, digest(&())),
-            Command::Update { peer, .. } => (RequestKind::Update, digest(peer)),
-            Command::SendSignal { to, data, .. } => {
-                (RequestKind::Signal, digest(&(to, data.as_json())))
-            }
-            _ => return None,
-        };
+        let (kind, body) = command.receipt()?;
         let is_named = names_party || kind != RequestKind::Register;
         let party_id = command.party_id().filter(|_| is_named).cloned();
         Some(Self { kind, party_id, body })
@@ -101,7 +74,7 @@ impl Request {
     }
 }
 
-fn digest(body: &impl Serialize) -> Box<str> {
+pub(super) fn digest(body: &impl Serialize) -> Box<str> {
     // These types always encode.
     let json = serde_json::to_vec(body).unwrap_or_default();
     URL_SAFE_NO_PAD.encode(Sha256::digest(json)).into()
