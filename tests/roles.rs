@@ -1,17 +1,15 @@
 //! Who may do what, by the user at the other end. The superuser runs these with clients of
 //! another user; an ordinary user, who has no other user, is the other one.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use lanrage_ipc::method::METHODS;
 use lanrage_ipc::results::Role;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Client, Daemon, NOBODY, Setup, assert_error, has_root, is_root, peer, stranger,
+    Client, Daemon, NOBODY, Setup, assert_error, has_root, is_root, methods, peer, stranger,
 };
 
 /// A daemon of the system's that every user can reach.
@@ -55,45 +53,6 @@ fn trusted(peer_id: &str) -> Value {
     params
 }
 
-/// The least role of each method, and params that are good. What changes much comes last.
-fn methods(daemon: &Daemon) -> Vec<(&'static str, Role, Value)> {
-    use Role::{Admin, Observer, Operator};
-    let relay = json!({"relay_id": "r", "public_ip": "203.0.113.9", "port": 4000});
-    let signal = json!({"party_id": "p", "from_peer_id": "a", "to_peer_id": "b", "signal_data": 1});
-    let state = json!({"parties": {}, "my_peer_id": null, "my_party_id": null});
-    vec![
-        ("hello", Observer, json!({"protocol": {"min": 1, "max": 1}})),
-        ("ping", Observer, json!({})),
-        ("rpc.discover", Observer, json!({})),
-        ("status.get", Observer, json!({})),
-        ("connection.get", Observer, json!({})),
-        ("party.register", Operator, json!({"name": "Quake", "host": peer("ann")})),
-        ("party.join", Operator, json!({"party_id": "p", "peer": peer("ann")})),
-        ("party.leave", Operator, member("ann")),
-        ("party.get", Operator, json!({"party_id": "p"})),
-        ("party.list", Operator, json!({})),
-        ("party.discover", Operator, json!({})),
-        ("peer.update", Operator, json!({"party_id": "p", "peer": peer("ann")})),
-        ("peer.trust", Operator, trusted("ann")),
-        ("peer.list", Operator, json!({"party_id": "p"})),
-        ("peer.discover", Operator, member("ann")),
-        ("peer.heartbeat", Operator, member("ann")),
-        ("signal.send", Operator, signal),
-        ("signal.poll", Operator, member("ann")),
-        ("relay.register", Operator, relay),
-        ("relay.list", Operator, json!({})),
-        ("events.subscribe", Operator, json!({})),
-        ("events.unsubscribe", Operator, json!({"subscription": "s1"})),
-        ("connection.retry", Operator, json!({})),
-        ("state.export", Operator, json!({"format": "lanrage"})),
-        ("peer.release", Admin, json!({"peer_id": "ann"})),
-        ("connection.set", Admin, json!({"server_url": null})),
-        ("state.backup", Admin, json!({"path": daemon.setup.path("copy.db")})),
-        ("state.import", Admin, json!({"state": state, "mode": "replace"})),
-    ]
-}
-
-/// The list of methods is the program's: a new one fails here until it has its row.
 #[test]
 fn every_method_is_for_its_role_and_those_above() {
     for role in [Role::Observer, Role::Operator, Role::Admin] {
@@ -102,14 +61,11 @@ fn every_method_is_for_its_role_and_those_above() {
             _ => String::new(),
         };
         let daemon = system(&operators);
-        let rows = methods(&daemon);
-        let known: BTreeSet<_> = METHODS.iter().map(|method| method.name).collect();
-        assert_eq!(rows.iter().map(|(name, ..)| *name).collect::<BTreeSet<_>>(), known);
         if role == Role::Admin && !has_root("to be the admin") {
             return;
         }
         let mut client = if role == Role::Admin { daemon.client() } else { user(&daemon) };
-        for (method, least, params) in rows {
+        for (method, least, params) in methods(&daemon) {
             let answer = client.ask(method, params).expect("an answer");
             let is_denied = answer["error"]["data"]["code"] == "permission_denied";
             assert_eq!(is_denied, role < least, "{method} as {role:?}: {answer}");

@@ -11,6 +11,7 @@ mod files;
 mod forward_proxy;
 mod full_disk;
 mod http;
+mod methods;
 mod modes;
 mod mutate;
 mod port;
@@ -45,6 +46,7 @@ pub(crate) use full_disk::{
 pub(crate) use http::{
     Http, Response, announced, announced_at, connect_from, is_open, read_response,
 };
+pub(crate) use methods::methods;
 pub(crate) use modes::{disk_of_run, is_long_run};
 pub(crate) use mutate::{change, garble};
 pub(crate) use port::Port;
