@@ -162,9 +162,20 @@ impl PartyAnswer {
             epoch: Option<Epoch>,
             seq: Option<u64>,
         }
+        /// The id alone: its fault is told as that of any other field of an answer.
+        #[derive(Deserialize)]
+        struct Named {
+            #[serde(rename = "party_id")]
+            _party_id: PartyId,
+        }
         let Fields { party_id: beside, party, virtual_ips, epoch, seq } = read(body)?;
         let mut records = KnownRecords::new(TimeZone::UTC);
-        let party = records.party(party).map_err(BadAnswer::of_party)?;
+        let party = records.party(party).map_err(|invalid| {
+            match read::<Named>(party.get().as_bytes()) {
+                Ok(Named { .. }) => BadAnswer::of_party(invalid),
+                Err(BadAnswer { words, .. }) => BadAnswer::new(words),
+            }
+        })?;
         let party_id = party.party_id.clone();
         if let Some(beside) = beside.filter(|beside| *beside != party_id) {
             let words = format!("party_id: is {beside}, and that of the party is {party_id}");
