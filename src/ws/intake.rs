@@ -1,4 +1,4 @@
-//! What comes in: looked through, held back, and put together.
+//! Input of a WebSocket, read no faster than its frames are taken out.
 
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -8,6 +8,8 @@ use std::task::{Context, Poll, Waker};
 use actix_web::web::{Bytes, BytesMut};
 use bytestring::ByteString;
 use futures_util::Stream;
+
+use super::scanner::{Fault, Scanner, header_length};
 
 /// Frames that are a little shorter than the longest come with what follows them.
 const SLACK: usize = 16 * 1024;
@@ -76,15 +78,6 @@ impl Drop for Hold {
     }
 }
 
-/// What a client's frame has before its payload: two bytes, the length where it is long, the mask.
-fn header_length(payload: usize) -> usize {
-    match payload {
-        0..126 => 6,
-        126..0x1_0000 => 8,
-        _ => 14,
-    }
-}
-
 /// A client's input as far as it is frames that may be looked at; read no faster than they are
 /// taken out. After a fault all the rest is thrown away: the connection is to be closed, and what
 /// is not read when it is would have the system take back what the client is told.
@@ -139,150 +132,6 @@ where
         }
         held.bytes += frames.len();
         Poll::Ready(Some(Ok(frames.freeze())))
-    }
-}
-
-/// Why input is not looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
-    /// A frame is longer than one may be.
-    TooLong,
-    /// It is not a client's WebSocket frame.
-    Malformed(&'static str),
-}
-
-/// Finds where frames begin, and checks their heads (RFC 6455, section 5.2), so that what is
-/// handed on never fails to be decoded.
-struct Scanner {
-    longest: usize,
-    /// Of a frame whose head is not complete.
-    head: Vec<u8>,
-    /// What is still to come of the frame before.
-    payload: usize,
-}
-
-impl Scanner {
-    fn new(longest: usize) -> Self {
-        Self { longest, head: Vec::new(), payload: 0 }
-    }
-
-    /// Hands whole heads on, and what follows them.
-    fn scan(&mut self, mut chunk: &[u8], frames: &mut BytesMut) -> Result<(), Fault> {
-        while let Some((first, rest)) = chunk.split_first() {
-            if self.payload > 0 {
-                let (payload, next) = chunk.split_at(self.payload.min(chunk.len()));
-                frames.extend_from_slice(payload);
-                self.payload -= payload.len();
-                chunk = next;
-                continue;
-            }
-            self.head.push(*first);
-            chunk = rest;
-            if let Some(payload) = self.check_head()? {
-                frames.extend_from_slice(&self.head);
-                self.head.clear();
-                self.payload = payload;
-            }
-        }
-        Ok(())
-    }
-
-    /// The length of the payload, once the head is complete.
-    fn check_head(&self) -> Result<Option<usize>, Fault> {
-        use Fault::{Malformed, TooLong};
-        let [first, second, extended @ ..] = &self.head[..] else { return Ok(None) };
-        let (is_last, reserved, opcode) = (first & 0x80 != 0, first & 0x70, first & 0x0f);
-        let is_control = opcode & 0x08 != 0;
-        if reserved != 0 {
-            return Err(Malformed("reserved bits are set"));
-        }
-        if !matches!(opcode, 0..=2 | 8..=10) {
-            return Err(Malformed("the kind of frame is not known"));
-        }
-        if second & 0x80 == 0 {
-            return Err(Malformed("clients' frames must be masked"));
-        }
-        let (wide, length) = match second & 0x7f {
-            126 => (2, None),
-            127 => (8, None),
-            short => (0, Some(usize::from(short))),
-        };
-        if is_control && (!is_last || length.is_none()) {
-            return Err(Malformed("a control frame must be whole, and at most 125 bytes"));
-        }
-        let Some(extended) = extended.get(..wide) else { return Ok(None) };
-        let length = length.unwrap_or_else(|| {
-            let number = |sum: u64, byte: &u8| sum << 8 | u64::from(*byte);
-            usize::try_from(extended.iter().fold(0, number)).unwrap_or(usize::MAX)
-        });
-        if length > self.longest {
-            return Err(TooLong);
-        }
-        let minimal = header_length(length);
-        if wide + 6 != minimal {
-            return Err(Malformed("a length must be as short as it can"));
-        }
-        Ok((self.head.len() == minimal).then_some(length))
-    }
-}
-
-/// Puts a message together that comes in pieces.
-pub(super) struct Assembly {
-    pieces: Option<Vec<u8>>,
-    /// Whether a piece was lost of the message that is being sent.
-    lost: bool,
-    most: usize,
-}
-
-/// Why a piece does not fit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Misfit {
-    /// The message is longer than one may be.
-    TooLong,
-    /// It goes on with what was not begun, or begins before the other ended.
-    OutOfPlace,
-}
-
-impl Assembly {
-    /// Of messages of at most so many bytes.
-    pub(super) fn new(most: usize) -> Self {
-        Self { pieces: None, lost: false, most }
-    }
-
-    /// A piece is lost, and with it the message: what is left of it would be another one.
-    pub(super) fn lose(&mut self, is_last: bool) {
-        self.pieces = None;
-        self.lost = !is_last;
-    }
-
-    /// The first piece.
-    pub(super) fn begin(&mut self, piece: &[u8]) -> Result<(), Misfit> {
-        if self.pieces.is_some() {
-            return Err(Misfit::OutOfPlace);
-        }
-        self.lost = false;
-        self.pieces = Some(Vec::new());
-        self.go_on(piece)
-    }
-
-    /// One that is neither the first nor the last.
-    pub(super) fn go_on(&mut self, piece: &[u8]) -> Result<(), Misfit> {
-        if self.lost {
-            return Ok(());
-        }
-        let pieces = self.pieces.as_mut().ok_or(Misfit::OutOfPlace)?;
-        if pieces.len() + piece.len() > self.most {
-            return Err(Misfit::TooLong);
-        }
-        pieces.extend_from_slice(piece);
-        Ok(())
-    }
-
-    /// The last piece: the whole message, unless some of it is lost.
-    pub(super) fn end(&mut self, piece: &[u8]) -> Result<Option<Vec<u8>>, Misfit> {
-        self.go_on(piece)?;
-        self.lost = false;
-        Ok(self.pieces.take())
     }
 }
 
@@ -390,36 +239,6 @@ mod tests {
                 (good.len(), Some(expected)),
                 "{bad:?}"
             );
-        }
-    }
-
-    #[test]
-    fn pieces_make_a_message_up_to_its_bound() {
-        let mut assembly = Assembly::new(6);
-        assert_eq!(assembly.go_on(b"x"), Err(Misfit::OutOfPlace));
-        assert_eq!(assembly.begin(b"ab"), Ok(()));
-        assert_eq!(assembly.begin(b"ab"), Err(Misfit::OutOfPlace));
-        assert_eq!(assembly.go_on(b"cd"), Ok(()));
-        assert_eq!(assembly.end(b"ef"), Ok(Some(b"abcdef".to_vec())));
-        assert_eq!(assembly.end(b""), Err(Misfit::OutOfPlace));
-        assert_eq!(assembly.begin(b"abcdef"), Ok(()));
-        assert_eq!(assembly.end(b"g"), Err(Misfit::TooLong));
-    }
-
-    #[test]
-    fn a_message_that_lost_a_piece_is_none() {
-        for lost in 0..3 {
-            let mut assembly = Assembly::new(6);
-            for n in 0..3 {
-                match n {
-                    n if n == lost => assembly.lose(n == 2),
-                    0 => assert_eq!(assembly.begin(b"a"), Ok(())),
-                    1 => assert_eq!(assembly.go_on(b"b"), Ok(())),
-                    _ => assert_eq!(assembly.end(b"c"), Ok(None)),
-                }
-            }
-            assert_eq!(assembly.begin(b"d"), Ok(()), "after {lost}");
-            assert_eq!(assembly.end(b"e"), Ok(Some(b"de".to_vec())), "after {lost}");
         }
     }
 }

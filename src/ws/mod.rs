@@ -3,7 +3,8 @@
 //! | file | |
 //! |---|---|
 //! | `session` | one actor per connection, and the only file that knows `actix-web-actors`: frames in, frames out |
-//! | `intake` | how much of a client's input may wait, and pieces put together |
+//! | `intake`, `scanner` | backpressure on a client's input, and checks of its frames' heads |
+//! | `assembly` | reassembly of fragmented messages |
 //! | `line` | what waits for a client, when it gave its last sign of life, and how it ends |
 //! | `conversation` | one task per connection: texts in, in order, and news |
 //! | `turns` | which frames of a client are acted on at the same time |
@@ -15,6 +16,7 @@
 //! | `render` | events and answers as frames |
 //! | `watch` | the deadlines of all connections, kept outside of them: one whose client does not read is not polled |
 
+mod assembly;
 mod conversation;
 mod face;
 mod hearing;
@@ -27,6 +29,7 @@ mod pace;
 mod queued;
 mod render;
 mod requests;
+mod scanner;
 mod session;
 mod told_parties;
 mod turns;

@@ -15,12 +15,14 @@ use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::{self, ServerFrame};
 use tokio::sync::mpsc;
 
+use super::assembly::{Assembly, Misfit};
 use super::conversation::Conversation;
 use super::face::{Face, NoRoom};
-use super::intake::{Assembly, Fault, Intake, Meter, Misfit, Unread};
+use super::intake::{Intake, Meter, Unread};
 use super::line::{CloseCode, Line, Out};
 use super::pace::Pace;
 use super::render::{self, Rejection};
+use super::scanner::Fault;
 use crate::core::RetryAfter;
 use crate::http::metrics::Direction;
 use crate::http::refusals::Limit;

@@ -1,0 +1,96 @@
+//! Reassembly of fragmented messages.
+
+/// Reassembles a message that comes in fragments.
+pub(super) struct Assembly {
+    pieces: Option<Vec<u8>>,
+    /// True if a fragment was lost of the message that is being sent.
+    lost: bool,
+    most: usize,
+}
+
+/// Fault of a fragment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Misfit {
+    /// The message is longer than one may be.
+    TooLong,
+    /// It continues no message, or begins one before the other ended.
+    OutOfPlace,
+}
+
+impl Assembly {
+    /// Of messages of at most so many bytes.
+    pub(super) fn new(most: usize) -> Self {
+        Self { pieces: None, lost: false, most }
+    }
+
+    /// A piece is lost, and with it the message: what is left of it would be another one.
+    pub(super) fn lose(&mut self, is_last: bool) {
+        self.pieces = None;
+        self.lost = !is_last;
+    }
+
+    /// The first piece.
+    pub(super) fn begin(&mut self, piece: &[u8]) -> Result<(), Misfit> {
+        if self.pieces.is_some() {
+            return Err(Misfit::OutOfPlace);
+        }
+        self.lost = false;
+        self.pieces = Some(Vec::new());
+        self.go_on(piece)
+    }
+
+    /// One that is neither the first nor the last.
+    pub(super) fn go_on(&mut self, piece: &[u8]) -> Result<(), Misfit> {
+        if self.lost {
+            return Ok(());
+        }
+        let pieces = self.pieces.as_mut().ok_or(Misfit::OutOfPlace)?;
+        if pieces.len() + piece.len() > self.most {
+            return Err(Misfit::TooLong);
+        }
+        pieces.extend_from_slice(piece);
+        Ok(())
+    }
+
+    /// The last piece: the whole message, unless some of it is lost.
+    pub(super) fn end(&mut self, piece: &[u8]) -> Result<Option<Vec<u8>>, Misfit> {
+        self.go_on(piece)?;
+        self.lost = false;
+        Ok(self.pieces.take())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_make_a_message_up_to_its_bound() {
+        let mut assembly = Assembly::new(6);
+        assert_eq!(assembly.go_on(b"x"), Err(Misfit::OutOfPlace));
+        assert_eq!(assembly.begin(b"ab"), Ok(()));
+        assert_eq!(assembly.begin(b"ab"), Err(Misfit::OutOfPlace));
+        assert_eq!(assembly.go_on(b"cd"), Ok(()));
+        assert_eq!(assembly.end(b"ef"), Ok(Some(b"abcdef".to_vec())));
+        assert_eq!(assembly.end(b""), Err(Misfit::OutOfPlace));
+        assert_eq!(assembly.begin(b"abcdef"), Ok(()));
+        assert_eq!(assembly.end(b"g"), Err(Misfit::TooLong));
+    }
+
+    #[test]
+    fn a_message_that_lost_a_piece_is_none() {
+        for lost in 0..3 {
+            let mut assembly = Assembly::new(6);
+            for n in 0..3 {
+                match n {
+                    n if n == lost => assembly.lose(n == 2),
+                    0 => assert_eq!(assembly.begin(b"a"), Ok(())),
+                    1 => assert_eq!(assembly.go_on(b"b"), Ok(())),
+                    _ => assert_eq!(assembly.end(b"c"), Ok(None)),
+                }
+            }
+            assert_eq!(assembly.begin(b"d"), Ok(()), "after {lost}");
+            assert_eq!(assembly.end(b"e"), Ok(Some(b"de".to_vec())), "after {lost}");
+        }
+    }
+}
