@@ -1,0 +1,115 @@
+//! Connections that hold a peer id, and what they keep alive.
+
+use lanrage_ipc::model::Keepalive;
+
+use super::*;
+use crate::core::Write;
+
+fn by_connection(party: &str, id: &str) -> Command {
+    join_as(party, peer(id), Keepalive::Connection)
+}
+
+#[test]
+fn who_holds_an_id_has_it_until_the_connection_closes() {
+    let mut world = World::new();
+    world.by(stranger(1), claim("x"));
+    world.pass(YEAR);
+    world.by(ROOT, Command::Expire);
+    taken(&mut world, 2, claim("x"));
+    world.by(stranger(1), claim_with("x", None, Some(1), true));
+    world.by(stranger(1), Command::Disconnect);
+    taken(&mut world, 2, claim("x"));
+    world.pass(TTL);
+    world.by(stranger(2), claim("x"));
+    taken(&mut world, 1, claim("x"));
+}
+
+#[test]
+fn an_id_that_two_hold_is_held_until_both_have_closed() {
+    let mut world = World::new();
+    world.by(stranger(1), claim_with("x", None, Some(1), true));
+    world.by(stranger(2), claim_with("x", Some(1), None, true));
+    world.pass(TTL);
+    world.by(stranger(1), Command::Disconnect);
+    taken(&mut world, 3, claim("x"));
+    world.by(stranger(2), Command::Disconnect);
+    world.by(stranger(3), claim("x"));
+}
+
+#[test]
+fn one_of_two_connections_gets_an_id() {
+    for (hold, issue) in [(true, [None, None]), (false, [Some(1), Some(2)])] {
+        let mut world = World::new();
+        world.by(stranger(1), claim_with("x", None, issue[0], hold));
+        taken(&mut world, 2, claim_with("x", None, issue[1], hold));
+    }
+}
+
+/// A party of `x`, and of `a` who is kept alive otherwise; `x` is in another one too.
+fn taken_over() -> World {
+    let mut world = World::new();
+    world.by(stranger(1), claim_with("x", None, Some(1), true));
+    world.by(stranger(2), claim("a"));
+    world.by(peers(["x"], 1), register("lan", "x"));
+    world.by(peers(["a"], 2), by_connection("lan", "a"));
+    world.by(peers(["a"], 2), register("two", "a"));
+    for party in ["lan", "two"] {
+        world.by(peers(["x"], 1), by_connection(party, "x"));
+    }
+    world
+}
+
+#[test]
+fn another_connection_with_the_token_keeps_alive_what_the_first_did() {
+    let mut world = taken_over();
+    let claimed = world.by(stranger(3), claim_with("x", Some(1), None, true));
+    assert_eq!(told(&claimed), [""; 0], "it was connected all the time");
+    assert_eq!(identity(&claimed).parties, ["lan".parse().unwrap(), "two".parse().unwrap()]);
+    let closed = world.by(stranger(1), Command::Disconnect);
+    assert_eq!((told(&closed), closed.changes.len()), (vec![], 0));
+    world.pass(10 * PEER_TIMEOUT);
+    world.by(peers(["a"], 2), heartbeat("two", "a"));
+    assert_eq!(told(&world.by(ROOT, Command::Expire)), [""; 0]);
+    assert!(world.peer("lan", "x").connected && world.peer("two", "x").connected);
+    let closed = world.by(stranger(3), Command::Disconnect);
+    assert_eq!(told(&closed), ["peer.updated lan x #3", "peer.updated two x #3"]);
+    assert!(world.peer("lan", "a").connected);
+}
+
+#[test]
+fn a_connection_that_comes_back_connects_each_membership_once() {
+    let mut world = taken_over();
+    world.by(stranger(1), Command::Disconnect);
+    world.pass(PEER_TIMEOUT - SECOND);
+    world.by(peers(["a"], 2), heartbeat("two", "a"));
+    for (told_then, hold) in [(vec![], false), (vec!["lan", "two"], true), (vec![], true)] {
+        let claimed = world.by(stranger(3), claim_with("x", Some(1), None, hold));
+        let expected = told_then.into_iter().map(|party| format!("peer.updated {party} x #4"));
+        assert_eq!(told(&claimed), expected.collect::<Vec<_>>(), "holds: {hold}");
+        for change in &claimed.changes {
+            if let Write::PutMember(_, record) = change.write() {
+                assert_eq!(record.last_seen, world.now.wall, "it gave a sign of life");
+            }
+        }
+    }
+    assert!(world.peer("lan", "x").connected && world.peer("two", "x").connected);
+    assert_eq!(world.peer("lan", "x").last_seen, world.now.wall);
+    world.pass(PEER_TIMEOUT - SECOND);
+    world.by(peers(["a"], 2), heartbeat("two", "a"));
+    assert_eq!(told(&world.by(ROOT, Command::Expire)), [""; 0]);
+}
+
+#[test]
+fn a_claim_leaves_what_no_connection_was_to_keep_alive() {
+    let mut world = World::new();
+    world.by(stranger(1), claim_with("x", None, Some(1), true));
+    world.by(peers(["x"], 1), register("manual", "x"));
+    world.by(ROOT, register("daemon", "y"));
+    world.by(ROOT, join_as("daemon", peer("x"), Keepalive::Daemon));
+    let claimed = world.by(stranger(2), claim_with("x", Some(1), None, true));
+    assert_eq!((told(&claimed), claimed.changes.len()), (vec![], 0));
+    world.pass(PEER_TIMEOUT);
+    world.by(ROOT, Command::Expire);
+    assert_eq!(world.members("manual"), [""; 0]);
+    assert_eq!(world.members("daemon"), [""; 0], "its host was to be heard of");
+}

@@ -1,0 +1,137 @@
+//! End of a token, by both clocks and over a restart.
+
+use jiff::SignedDuration;
+
+use super::*;
+
+#[test]
+fn a_token_expires_at_the_very_instant() {
+    let mut world = World::new();
+    world.by(stranger(1), claim_with("x", None, Some(1), false));
+    world.pass(TTL - Duration::from_millis(1));
+    assert!(is_good(&mut world, 1));
+    taken(&mut world, 2, claim("x"));
+    assert_eq!(world.by(ROOT, Command::Expire).changes.len(), 0);
+    world.pass(Duration::from_millis(1));
+    assert!(!is_good(&mut world, 1));
+    let free = world.by(stranger(2), claim("x"));
+    assert_eq!(identity(&free).expires_at, None);
+    assert_eq!(world.registry.token_count(), 0, "the id has another owner");
+}
+
+#[test]
+fn an_expired_token_leaves_its_party_to_nobody_else() {
+    let mut world = World::new();
+    world.by(stranger(1), claim_with("x", None, Some(1), false));
+    world.by(peers(["x"], 1), register("lan", "x"));
+    for _ in 0..500 {
+        world.pass(PEER_TIMEOUT - SECOND);
+        world.by(peers(["x"], 1), heartbeat("lan", "x"));
+    }
+    world.by(ROOT, Command::Expire);
+    assert!(!is_good(&mut world, 1));
+    assert_eq!(world.registry.token_count(), 0);
+    taken(&mut world, 2, claim_with("x", Some(1), Some(2), true));
+    world.pass(PEER_TIMEOUT);
+    world.by(ROOT, Command::Expire);
+    world.by(stranger(2), claim_with("x", Some(1), Some(2), true));
+}
+
+#[test]
+fn a_token_may_be_valid_for_as_long_as_can_be() {
+    let mut world = World::with(|rules| rules.token_ttl = Duration::MAX);
+    let claimed = world.by(stranger(1), claim_with("x", None, Some(1), false));
+    assert_eq!(identity(&claimed).expires_at, Some(Timestamp::MAX));
+    world.pass(1000 * YEAR);
+    world.by(ROOT, Command::Expire);
+    assert!(is_good(&mut world, 1));
+}
+
+#[test]
+fn a_step_of_the_clock_ends_no_token_and_prolongs_none() {
+    let year = SignedDuration::try_from(YEAR).unwrap();
+    for step in [year, -year] {
+        let mut world = World::new();
+        world.by(stranger(1), claim_with("x", None, Some(1), false));
+        world.now.wall += step;
+        world.by(ROOT, Command::Expire);
+        assert!(is_good(&mut world, 1));
+        let shown = world.by(stranger(2), claim_with("x", Some(1), None, false));
+        assert_eq!(identity(&shown).expires_at, Some(world.now.wall + TTL), "by the clock of now");
+        world.now.elapsed += TTL;
+        assert!(!is_good(&mut world, 1));
+    }
+}
+
+#[test]
+fn a_token_that_was_shown_just_before_its_end_is_good_for_one_claim() {
+    let mut world = World::new();
+    world.by(stranger(1), claim_with("x", None, Some(1), false));
+    world.by(peers(["x"], 1), register("lan", "x"));
+    for _ in 0..(TTL.as_secs() / PEER_TIMEOUT.as_secs()) {
+        world.pass(PEER_TIMEOUT - SECOND);
+        world.by(peers(["x"], 1), heartbeat("lan", "x"));
+    }
+    assert!(is_good(&mut world, 1));
+    world.pass(PEER_TIMEOUT - SECOND);
+    world.by(ROOT, Command::Expire);
+    assert!(!is_good(&mut world, 1), "for nothing else");
+    let now = world.now;
+    let shown = world.registry.authenticate_claim(&token(1), now).expect("good for a claim");
+    assert_eq!(shown.expires_at, Some(now.wall));
+    world.by(stranger(2), claim_with("x", Some(1), Some(2), false));
+    assert!(is_good(&mut world, 2));
+    taken(&mut world, 3, claim_with("x", Some(1), Some(3), false));
+    let again = world.registry.authenticate_claim(&token(1), now);
+    assert_eq!(again, Err(Refusal::BadToken));
+}
+
+#[test]
+fn a_token_that_was_not_shown_of_late_is_good_for_nothing_after_its_end() {
+    let cases =
+        [(PEER_TIMEOUT, true, true), (PEER_TIMEOUT + SECOND, true, false), (SECOND, false, false)];
+    for (silence, shown, may) in cases {
+        let mut world = World::new();
+        world.by(stranger(1), claim_with("x", None, Some(1), false));
+        world.pass(TTL - silence);
+        assert!(!shown || is_good(&mut world, 1));
+        world.by(peers(["x"], 1), register("lan", "x"));
+        world.pass(silence);
+        let claimed = world.apply(stranger(2), claim_with("x", Some(1), Some(2), false));
+        assert_eq!(claimed.is_ok(), may, "{claimed:?}");
+    }
+}
+
+#[test]
+fn who_takes_a_free_id_shares_it_with_no_owner_before() {
+    let mut world = World::new();
+    world.by(stranger(1), claim_with("x", None, Some(1), false));
+    world.pass(TTL - SECOND);
+    assert!(is_good(&mut world, 1));
+    world.pass(SECOND);
+    world.by(stranger(2), claim_with("x", None, Some(2), false));
+    taken(&mut world, 1, claim_with("x", Some(1), Some(3), false));
+}
+
+#[test]
+fn a_restart_leaves_a_token_what_the_clock_says_and_no_more_than_a_life() {
+    let step = |time| SignedDuration::try_from(time).unwrap();
+    let cases = [(step(HOUR), TTL - HOUR), (-step(YEAR), TTL), (step(YEAR), Duration::ZERO)];
+    for (passed, left) in cases {
+        let mut world = World::new();
+        let claimed = world.by(stranger(1), claim_with("x", None, Some(1), false));
+        let rows: Vec<_> = claimed.changes.iter().map(|change| change.write().clone()).collect();
+        let mut restarted = World::new();
+        restarted.now.wall += passed;
+        restarted.registry.restore(rows, restarted.now);
+        assert_eq!(is_good(&mut restarted, 1), !left.is_zero());
+        // What it was worth before the restart is not known: it counts as shown then.
+        let now = restarted.now;
+        assert!(restarted.registry.authenticate_claim(&token(1), now).is_ok());
+        restarted.now.elapsed += left.max(PEER_TIMEOUT);
+        assert!(!is_good(&mut restarted, 1));
+        restarted.now.elapsed += PEER_TIMEOUT;
+        restarted.by(ROOT, Command::Expire);
+        assert_eq!(restarted.registry.token_count(), 0);
+    }
+}
