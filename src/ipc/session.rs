@@ -1,31 +1,29 @@
 //! One connection, from its first byte to its last.
 
+mod sending;
+
 use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
 use interprocess::local_socket::tokio::Stream;
 use lanrage_ipc::codec::{LineDecoder, LineError};
-use lanrage_ipc::envelope::{
-    Id, RESULT_TAIL, bounded_reply_line, notification_line, reply_line, result_head,
-};
+use lanrage_ipc::envelope::notification_line;
 use lanrage_ipc::event::GoawayParams;
 use lanrage_ipc::results::Role;
-use lanrage_ipc::{ErrorCode, Reply, RpcError};
+use lanrage_ipc::{ErrorCode, RpcError};
 use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::census::Place;
-use super::errors::{EXPORT_TOO_LONG, SNAPSHOT_TOO_LONG};
 use super::outgoing::Outgoing;
-use super::requests::{Addressee, Answered, Requests};
-use super::subscriptions::{Due, Subscriptions};
-use super::translate::{Told, Translator};
+use super::requests::Requests;
+use super::subscriptions::Subscriptions;
+use super::translate::Translator;
 use crate::config::Limits;
 use crate::control_plane::Query;
 use crate::core::command;
-use crate::events::{Delivery, EventQueue};
 use crate::os;
 
 /// Events are taken from their queue only while less than this waits to be written, so that the
@@ -298,94 +296,6 @@ impl Session {
         }
     }
 
-    fn answered(&mut self, answered: Answered) {
-        let Answered { to, reply, subscription, reserved, fresh_start } = answered;
-        let sent = self.reply(&to, &reply);
-        drop(reserved);
-        if let Some((resume, reserved)) = fresh_start {
-            self.subscriptions.keep(resume, reserved);
-        }
-        if let Some((key, interest)) = subscription {
-            self.requests.subscribed(key);
-            match (sent, reply) {
-                (true, Ok(_)) => self.subscriptions.activate(key, interest),
-                // It may begin even now, if it failed only because it took too long.
-                _ => self.requests.detach(key),
-            }
-        }
-    }
-
-    /// Sends a reply, or why it can't be sent: `false`.
-    fn reply(&mut self, to: &Addressee, reply: &Result<Told, RpcError>) -> bool {
-        let id = match to {
-            Addressee::Request(id) => Some(id),
-            Addressee::Unknown => None,
-            Addressee::Nobody => {
-                if let Err(error) = reply {
-                    log::debug!("{:?}: {error}", self.translator.caller.connection);
-                }
-                return true;
-            }
-        };
-        match reply {
-            Ok(Told::Document(json)) => {
-                self.send(result_head(id));
-                self.outgoing.push_shared(json);
-                self.send(RESULT_TAIL.to_owned());
-                true
-            }
-            Ok(Told::Reply(reply)) => {
-                let limit = self.limits().frame_out;
-                match bounded_reply_line(id, reply, limit) {
-                    Ok(Some(line)) => {
-                        self.send(line);
-                        return true;
-                    }
-                    Ok(None) => self.send_error(id, too_large(reply, limit)),
-                    Err(error) => log::error!("a reply could not be encoded: {error}"),
-                }
-                false
-            }
-            Err(error) => {
-                self.send_error(id, error.clone());
-                true
-            }
-        }
-    }
-
-    fn send_error(&mut self, id: Option<&Id>, error: RpcError) {
-        match reply_line(id, &Err::<Reply, _>(error)) {
-            Ok(line) => self.send(line),
-            Err(error) => log::error!("an error could not be encoded: {error}"),
-        }
-    }
-
-    /// Tells of something that was no request.
-    fn complain(&mut self, error: RpcError) {
-        self.reply(&Addressee::Unknown, &Err(error));
-    }
-
-    fn send(&mut self, line: String) {
-        if self.outgoing.is_empty() {
-            self.taken = Instant::now();
-        }
-        self.outgoing.push(line);
-    }
-
-    /// Tells this and what waits behind it: changes come many at a time, as they were committed,
-    /// and a write costs far more than a line.
-    fn tell(&mut self, delivery: Delivery, queue: &EventQueue) -> io::Result<()> {
-        let mut next = Some(delivery);
-        while let Some(delivery) = next {
-            match self.subscriptions.due(delivery)? {
-                Due::Send(line) => self.send(line),
-                Due::Nothing => {}
-            }
-            next = if self.may_tell() { queue.take() } else { None };
-        }
-        Ok(())
-    }
-
     /// Says why, and ends.
     fn refuse(&mut self, error: RpcError) {
         log::debug!("{:?}: refused: {error}", self.translator.caller.connection);
@@ -405,16 +315,6 @@ impl Session {
     fn close(&mut self, phase: Phase) {
         self.partial_since = None;
         self.phase = phase;
-    }
-}
-
-fn too_large(reply: &Reply, limit: usize) -> RpcError {
-    let message = format!("the reply has more than {limit} bytes, the most that it may have");
-    let error = RpcError::new(ErrorCode::FrameTooLarge, message);
-    match reply {
-        Reply::EventsSubscribe(_) => error.hint(SNAPSHOT_TOO_LONG),
-        Reply::StateExport(_) => error.hint(EXPORT_TOO_LONG),
-        _ => error,
     }
 }
 

@@ -1,0 +1,114 @@
+//! Lines that go to the client: replies, errors and events.
+
+use std::io;
+
+use lanrage_ipc::envelope::{Id, RESULT_TAIL, bounded_reply_line, reply_line, result_head};
+use lanrage_ipc::{ErrorCode, Reply, RpcError};
+use tokio::time::Instant;
+
+use super::Session;
+use crate::events::{Delivery, EventQueue};
+use crate::ipc::errors::{EXPORT_TOO_LONG, SNAPSHOT_TOO_LONG};
+use crate::ipc::requests::{Addressee, Answered};
+use crate::ipc::subscriptions::Due;
+use crate::ipc::translate::Told;
+
+impl Session {
+    pub(super) fn answered(&mut self, answered: Answered) {
+        let Answered { to, reply, subscription, reserved, fresh_start } = answered;
+        let sent = self.reply(&to, &reply);
+        drop(reserved);
+        if let Some((resume, reserved)) = fresh_start {
+            self.subscriptions.keep(resume, reserved);
+        }
+        if let Some((key, interest)) = subscription {
+            self.requests.subscribed(key);
+            match (sent, reply) {
+                (true, Ok(_)) => self.subscriptions.activate(key, interest),
+                // It may begin even now, if it failed only because it took too long.
+                _ => self.requests.detach(key),
+            }
+        }
+    }
+
+    /// Sends a reply, or why it can't be sent: `false`.
+    fn reply(&mut self, to: &Addressee, reply: &Result<Told, RpcError>) -> bool {
+        let id = match to {
+            Addressee::Request(id) => Some(id),
+            Addressee::Unknown => None,
+            Addressee::Nobody => {
+                if let Err(error) = reply {
+                    log::debug!("{:?}: {error}", self.translator.caller.connection);
+                }
+                return true;
+            }
+        };
+        match reply {
+            Ok(Told::Document(json)) => {
+                self.send(result_head(id));
+                self.outgoing.push_shared(json);
+                self.send(RESULT_TAIL.to_owned());
+                true
+            }
+            Ok(Told::Reply(reply)) => {
+                let limit = self.limits().frame_out;
+                match bounded_reply_line(id, reply, limit) {
+                    Ok(Some(line)) => {
+                        self.send(line);
+                        return true;
+                    }
+                    Ok(None) => self.send_error(id, too_large(reply, limit)),
+                    Err(error) => log::error!("a reply could not be encoded: {error}"),
+                }
+                false
+            }
+            Err(error) => {
+                self.send_error(id, error.clone());
+                true
+            }
+        }
+    }
+
+    fn send_error(&mut self, id: Option<&Id>, error: RpcError) {
+        match reply_line(id, &Err::<Reply, _>(error)) {
+            Ok(line) => self.send(line),
+            Err(error) => log::error!("an error could not be encoded: {error}"),
+        }
+    }
+
+    /// Tells of something that was no request.
+    pub(super) fn complain(&mut self, error: RpcError) {
+        self.reply(&Addressee::Unknown, &Err(error));
+    }
+
+    pub(super) fn send(&mut self, line: String) {
+        if self.outgoing.is_empty() {
+            self.taken = Instant::now();
+        }
+        self.outgoing.push(line);
+    }
+
+    /// Tells this and what waits behind it: changes come many at a time, as they were committed,
+    /// and a write costs far more than a line.
+    pub(super) fn tell(&mut self, delivery: Delivery, queue: &EventQueue) -> io::Result<()> {
+        let mut next = Some(delivery);
+        while let Some(delivery) = next {
+            match self.subscriptions.due(delivery)? {
+                Due::Send(line) => self.send(line),
+                Due::Nothing => {}
+            }
+            next = if self.may_tell() { queue.take() } else { None };
+        }
+        Ok(())
+    }
+}
+
+fn too_large(reply: &Reply, limit: usize) -> RpcError {
+    let message = format!("the reply has more than {limit} bytes, the most that it may have");
+    let error = RpcError::new(ErrorCode::FrameTooLarge, message);
+    match reply {
+        Reply::EventsSubscribe(_) => error.hint(SNAPSHOT_TOO_LONG),
+        Reply::StateExport(_) => error.hint(EXPORT_TOO_LONG),
+        _ => error,
+    }
+}
