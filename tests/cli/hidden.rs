@@ -105,9 +105,9 @@ fn refusal_of_a_server_drives_no_terminal_and_no_log() {
 
 #[test]
 fn doctor_shows_what_a_server_calls_itself() {
-    let server = super::doctor::answering(|_| {
+    let server = super::doctor::impostors::answering(|_| {
         let body = json!({"service": format!("Control Plane {HIDDEN}"), "version": HIDDEN});
-        super::doctor::response("200 OK", "", &body.to_string())
+        super::doctor::impostors::response("200 OK", "", &body.to_string())
     });
     let ctl = Setup::new().ctl();
     // It is replaced where it comes in, for all clients.

@@ -18,6 +18,7 @@ mod port;
 mod preload;
 mod proxy;
 mod random;
+mod setup;
 mod skip;
 mod slow_disk;
 mod stepped_clock;
@@ -35,9 +36,7 @@ pub(crate) use chaos::{Chaos, Fault};
 pub(crate) use client::{Client, peer};
 pub(crate) use copy::{Copy, mark};
 pub(crate) use ctl::Ctl;
-pub(crate) use daemon::{
-    Daemon, FAST_REMOTE, PATIENCE, Setup, end_of, exists, fast_remote, impatient_remote,
-};
+pub(crate) use daemon::{Daemon, PATIENCE, end_of, exists};
 pub(crate) use files::{eventually, json_file, write_secret};
 pub(crate) use forward_proxy::ForwardProxy;
 pub(crate) use full_disk::{
@@ -52,6 +51,7 @@ pub(crate) use mutate::{change, garble};
 pub(crate) use port::Port;
 pub(crate) use proxy::{Direction, Proxy};
 pub(crate) use random::Random;
+pub(crate) use setup::{FAST_REMOTE, Setup, fast_remote, impatient_remote};
 pub(crate) use skip::{has_root, skip};
 pub(crate) use slow_disk::SlowDisk;
 pub(crate) use stepped_clock::SteppedClock;
