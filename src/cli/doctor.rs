@@ -1,10 +1,11 @@
 //! `doctor`: walks the way to the control server step by step, and says where it ends.
 //!
-//! `checks` are the steps beyond this machine, `certificate` reads what a certificate says of its
+//! `checks` are the steps beyond this machine, `exchange` makes their requests, `certificate` reads what a certificate says of its
 //! time, `report` is what is told.
 
 mod certificate;
 mod checks;
+mod exchange;
 mod report;
 
 use std::path::PathBuf;

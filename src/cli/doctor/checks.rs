@@ -11,96 +11,50 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use lanrage_ipc::model::{Connection, ConnectionState};
-use reqwest::header::{CONTENT_LENGTH, HeaderMap};
-use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use reqwest::StatusCode;
+use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH};
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tokio_tungstenite::tungstenite::http::Request;
 
 use super::certificate;
+use super::exchange::fix_of;
 use super::report::{Finding, Trouble};
 use crate::control_plane::remote::transport::proxy::{Proxies, ProxyUrl};
-use crate::control_plane::remote::transport::words::{self, Breach};
+use crate::control_plane::remote::transport::words;
 use crate::control_plane::remote::transport::ws::{self, Failed};
-use crate::control_plane::remote::transport::{Carrier, Outgoing, Target, ahead, tls};
+use crate::control_plane::remote::transport::{Outgoing, ahead, tls};
 use crate::server_url::ServerUrl;
 
 /// Addresses of one name that are tried.
 const MOST_ADDRESSES: usize = 16;
-/// The most of an answer that is read, in bytes: a control server says less of itself.
-const MOST_BYTES: usize = 64 * 1024;
 /// How far two clocks may be apart, in seconds.
 const CLOCKS: u64 = 60;
 /// A certificate that is renewed by itself is renewed before it has so few days left.
 const FEW_DAYS: i64 = 14;
 
-const URL_FIX: &str = "correct the server's URL: its host, its port and its path";
-
 const PROXY_FIX: &str = "correct the proxy (--proxy here, remote.proxy for the daemon), or have it \
                          let this machine connect to the server; the daemon does not tell its \
                          login, give that by --proxy http://USER:PASSWORD@HOST:PORT";
 
-const SERVER_FIX: &str = "see whether the control server runs, and what it logs; a proxy in front \
-                          of it may not reach it";
-
-/// What mends an answer that is none of a control server.
-fn fix_of(status: StatusCode) -> &'static str {
-    match status {
-        StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
-            "have whoever runs what asks for the login let the control server's paths through"
-        }
-        StatusCode::NETWORK_AUTHENTICATION_REQUIRED => {
-            "open a web page in a browser, log in to the network there, and try again"
-        }
-        StatusCode::TOO_MANY_REQUESTS => "wait a while, and try again",
-        status if status.is_redirection() => {
-            "if you trust the address that it redirects to, make that the server's URL"
-        }
-        status if status.is_server_error() => SERVER_FIX,
-        _ => URL_FIX,
-    }
-}
-
-/// What mends a request that gets no answer.
-fn fix_of_failure(error: &reqwest::Error, url: &ServerUrl) -> &'static str {
-    match (Breach::of(error), url.is_secure()) {
-        (Some(Breach::NotHttp | Breach::Unanswered), false) => {
-            "correct the port in the server's URL, or start the URL with https:// if the server \
-             speaks TLS there"
-        }
-        (Some(Breach::Endless), _) | (Some(Breach::NotHttp), true) => {
-            "correct the port in the server's URL"
-        }
-        (Some(Breach::Unanswered | Breach::Torn) | None, _) => SERVER_FIX,
-    }
-}
-
 /// The way to a server, as far as it has been walked.
 pub(super) struct Way {
-    url: ServerUrl,
+    pub(super) url: ServerUrl,
     /// How long a step may take.
-    patience: Duration,
-    proxies: Arc<Proxies>,
+    pub(super) patience: Duration,
+    pub(super) proxies: Arc<Proxies>,
     addresses: Vec<SocketAddr>,
     /// The first address that let this machine connect.
     address: Option<SocketAddr>,
-    tls: Option<Arc<ClientConfig>>,
-    client: Option<Client>,
+    pub(super) tls: Option<Arc<ClientConfig>>,
     /// True once something that calls itself a control server has answered.
-    is_met: bool,
+    pub(super) is_met: bool,
     /// Lead of the server's clock over this machine's, in seconds, where the server states its time.
     clock_ahead: Option<i64>,
-}
-
-/// An answer over HTTP.
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    /// Null where it is no JSON.
-    body: Value,
 }
 
 type Found = Result<Finding<()>, Trouble>;
@@ -114,7 +68,6 @@ impl Way {
             addresses: Vec::new(),
             address: None,
             tls: None,
-            client: None,
             is_met: false,
             clock_ahead: None,
         }
@@ -186,7 +139,6 @@ impl Way {
                 "correct --ca-file here, or remote.ca_file for the daemon",
             )
         })?;
-        self.client = Some(self.http_client(&config)?);
         self.tls = Some(config.clone());
         if !self.url.is_secure() {
             return Ok(Finding::Skipped("not spoken: the URL starts with http://".to_owned()));
@@ -220,8 +172,7 @@ impl Way {
     /// Asks what it is.
     pub(super) async fn greet(&mut self) -> Found {
         let asked = Timestamp::now();
-        let question = self.client()?.get(self.url.route(&[""]));
-        let answer = self.ask(question).await?;
+        let answer = self.ask(Request::get(self.url.route(&[""]).as_str())).await?;
         let service = answer.body["service"].as_str().unwrap_or_default();
         if answer.status != StatusCode::OK || !service.to_lowercase().contains("control plane") {
             return Err(Trouble::new(self.refused(&answer), fix_of(answer.status)));
@@ -256,7 +207,7 @@ impl Way {
     /// and the server says what is missing.
     pub(super) async fn register(&self) -> Found {
         let route = self.url.route(&["auth", "register"]);
-        let question = self.client()?.post(route).header(CONTENT_LENGTH, 0);
+        let question = Request::post(route.as_str()).header(CONTENT_LENGTH, 0);
         let answer = self.ask(question).await?;
         match (answer.status, &answer.body["detail"]) {
             (StatusCode::UNPROCESSABLE_ENTITY, Value::Array(_)) => {
@@ -275,16 +226,7 @@ impl Way {
 
     /// Opens a WebSocket as the daemon does.
     pub(super) async fn upgrade(&self) -> Found {
-        let tls = self.tls.clone().ok_or_else(unready)?;
-        let target = Target {
-            url: self.url.clone(),
-            carrier: Carrier::Ws,
-            tls,
-            proxies: self.proxies.clone(),
-            connect_timeout: self.patience,
-            request_timeout: self.patience,
-            poll: self.patience,
-        };
+        let target = self.target()?;
         match ws::open(&target).await {
             Ok(wire) => {
                 // It has an end in any case: the wire is dropped.
@@ -309,7 +251,8 @@ impl Way {
         getrandom::fill(&mut random)
             .map_err(|error| Trouble::new(format!("no random bytes: {error}"), "try again"))?;
         let token = BASE64_URL_SAFE_NO_PAD.encode(random);
-        let question = self.client()?.get(self.url.route(&["relays"])).bearer_auth(token);
+        let question = Request::get(self.url.route(&["relays"]).as_str())
+            .header(AUTHORIZATION, format!("Bearer {token}"));
         let answer = self.ask(question).await?;
         match (answer.status, answer.body["detail"].as_str()) {
             (StatusCode::UNAUTHORIZED, Some("Invalid or expired token")) => {}
@@ -346,83 +289,19 @@ impl Way {
         connection.state == ConnectionState::AuthFailed && followed.as_ref() == Some(&self.url)
     }
 
-    fn http_client(&self, tls: &ClientConfig) -> Result<Client, Trouble> {
-        let (host, _) = self.next_hop().host_and_port();
-        let address: Vec<_> = self.address.into_iter().collect();
-        let no_client = |error| Trouble::new(format!("no HTTP client: {error}"), "report this");
-        let client = Client::builder()
-            .tls_backend_preconfigured(tls.clone())
-            .user_agent(concat!("lanragectl/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .no_proxy()
-            .resolve_to_addrs(&host, &address)
-            // Each step stands for itself: none is spared a connection.
-            .pool_max_idle_per_host(0);
-        let client = match self.proxies.to(&self.url) {
-            Some(proxy) => client.proxy(proxy.of_client().map_err(no_client)?),
-            None => client,
-        };
-        client.build().map_err(no_client)
-    }
-
-    fn client(&self) -> Result<&Client, Trouble> {
-        self.client.as_ref().ok_or_else(unready)
-    }
-
-    /// Makes a request, and reads the answer as far as it may go.
-    async fn ask(&self, request: RequestBuilder) -> Result<Answer, Trouble> {
-        let failed = |error: reqwest::Error| {
-            Trouble::new(words::failure(&error, &self.url), fix_of_failure(&error, &self.url))
-        };
-        let late = |words| {
-            let fix = "see whether a control server is at that port, and what it logs; --timeout \
-                       waits longer";
-            Trouble::new(words, fix)
-        };
-        let exchange = async {
-            let response = request.header("accept", "application/json").send().await?;
-            let (status, headers) = (response.status(), response.headers().clone());
-            let body = read(response).await?;
-            let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-            Ok(Answer { status, headers, body })
-        };
-        self.within("the answer of", exchange).await.map_err(late)?.map_err(failed)
-    }
-
-    /// Why an answer is not the one that was asked for.
-    fn refused(&self, answer: &Answer) -> String {
-        let Answer { status, headers, .. } = answer;
-        words::refusal(*status, headers, &self.url, Timestamp::now(), self.is_met).words
-    }
-
     /// Waits for something as long as a step may take. It is `named` as [`words::late`] wants it.
-    async fn within<T>(&self, named: &str, work: impl Future<Output = T>) -> Result<T, String> {
+    pub(super) async fn within<T>(
+        &self,
+        named: &str,
+        work: impl Future<Output = T>,
+    ) -> Result<T, String> {
         let late = |_| words::late(named, self.patience, &self.url);
         timeout(self.patience, work).await.map_err(late)
     }
 }
 
-/// A body, or as much of it as is worth a look.
-async fn read(mut response: Response) -> reqwest::Result<Vec<u8>> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await? {
-        body.extend_from_slice(&chunk);
-        if body.len() > MOST_BYTES {
-            break;
-        }
-    }
-    Ok(body)
-}
-
 fn good(words: String) -> Finding<()> {
     Finding::Good((), words)
-}
-
-/// A step was taken before those that it needs.
-fn unready() -> Trouble {
-    Trouble::new("the steps before this one were not taken", "report this")
 }
 
 fn certificate_words(ends: Timestamp) -> String {

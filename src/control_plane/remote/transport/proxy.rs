@@ -121,15 +121,6 @@ impl ProxyUrl {
         Some(format!("Basic {credentials}"))
     }
 
-    /// Has an HTTP client use it for every request.
-    pub(crate) fn of_client(&self) -> reqwest::Result<reqwest::Proxy> {
-        let proxy = reqwest::Proxy::all(self.place.to_string())?;
-        Ok(match self.credentials.as_deref().and_then(|both| both.split_once(':')) {
-            Some((user, password)) => proxy.basic_auth(user, password),
-            None => proxy,
-        })
-    }
-
     /// Has the proxy connect to a server: what is then written to the stream reaches that.
     ///
     /// # Errors

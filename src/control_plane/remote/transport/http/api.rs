@@ -1,11 +1,7 @@
 //! The server's routes: one request and its answer, made again where that does no harm.
 
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::time::Duration;
 
-use hyper::Request;
-use hyper::body::Body as _;
 use jiff::Timestamp;
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::{ReqId, Secret};
@@ -16,10 +12,11 @@ use reqwest::header::{self, HeaderMap};
 use reqwest::{Method, StatusCode};
 use serde::Serialize;
 use tokio::time::{Instant, timeout};
+use tokio_tungstenite::tungstenite::http::Request;
 use url::Url;
 
 use super::super::{Loss, Target, words};
-use super::client::{HttpClient, NoConnection};
+use super::client::HttpClient;
 use super::refused::{Cause, Refused};
 use crate::core::RelayInput;
 use crate::server_url::ServerUrl;
@@ -245,23 +242,13 @@ impl Api {
         &self,
         request: Request<String>,
     ) -> Result<(StatusCode, HeaderMap, Vec<u8>), Refused> {
-        let response = self.client.send(request).await;
-        let response = response.map_err(|error| match NoConnection::of(&error) {
-            Some(NoConnection(loss)) => Refused::unreachable(loss.clone()),
-            None => Refused::of_transport(&error, &self.url),
-        })?;
-        let (head, mut body) = response.into_parts();
-        let mut read = Vec::new();
-        while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-            let frame = frame.map_err(|error| Refused::of_transport(&error, &self.url))?;
-            let Ok(data) = frame.into_data() else { continue };
-            if read.len() + data.len() > LONGEST_ANSWER {
-                let message = format!("the server's answer passes {LONGEST_ANSWER} bytes");
-                return Err(Refused::nonsense(message));
-            }
-            read.extend_from_slice(&data);
+        let answer = self.client.exchange(request, LONGEST_ANSWER).await;
+        let answer = answer.map_err(|fault| Refused::of_fault(fault, &self.url))?;
+        if answer.2.len() > LONGEST_ANSWER {
+            let message = format!("the server's answer passes {LONGEST_ANSWER} bytes");
+            return Err(Refused::nonsense(message));
         }
-        Ok((head.status, head.headers, read))
+        Ok(answer)
     }
 }
 

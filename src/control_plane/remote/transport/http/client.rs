@@ -1,20 +1,21 @@
 //! The HTTP client: pooled connections to one server.
 
-use std::error::Error;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use hyper::body::Incoming;
-use hyper::{Request, Response, Uri};
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use reqwest::header::{HeaderValue, PROXY_AUTHORIZATION, USER_AGENT};
+use reqwest::header::{HeaderMap, HeaderValue, PROXY_AUTHORIZATION, USER_AGENT};
+use reqwest::{Body, Response, StatusCode};
+use tokio_tungstenite::tungstenite::http::{Request, Uri};
 use tower_service::Service;
 
 use super::super::connect::{self, Deadline};
 use super::super::{Loss, Target};
+use super::fault::{Fault, NoConnection};
 use super::stream::HttpStream;
+use crate::server_url::ServerUrl;
 
 /// Connections that are kept while nothing is asked.
 const IDLE_CONNECTIONS: usize = 4;
@@ -24,23 +25,19 @@ const LONGEST_HEAD: usize = 64 * 1024;
 
 /// Sends requests to one server. Clones share their connections.
 #[derive(Debug, Clone)]
-pub(super) struct HttpClient {
+pub(crate) struct HttpClient {
     pool: legacy::Client<Connector, String>,
+    url: ServerUrl,
     /// Login at the proxy that forwards the requests.
     login: Option<HeaderValue>,
 }
-
-/// There is no connection.
-#[derive(Debug, thiserror::Error)]
-#[error("{}", .0.words)]
-pub(super) struct NoConnection(pub(super) Loss);
 
 /// Opens connections for the pool.
 #[derive(Debug, Clone)]
 struct Connector(Target);
 
 impl HttpClient {
-    pub(super) fn new(target: &Target) -> Self {
+    pub(crate) fn new(target: &Target) -> Self {
         let pool = legacy::Client::builder(TokioExecutor::new())
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
             .pool_timer(TokioTimer::new())
@@ -48,28 +45,37 @@ impl HttpClient {
             .build(Connector(target.clone()));
         let proxy = target.proxies.to(&target.url).filter(|_| !target.url.is_secure());
         let login = proxy.and_then(|proxy| HeaderValue::try_from(proxy.login()?).ok());
-        Self { pool, login }
+        Self { pool, url: target.url.clone(), login }
     }
 
-    /// Sends a request, and returns the head of its answer.
-    pub(super) async fn send(
+    /// Sends a request and reads its answer. A body is read until it passes `most` bytes.
+    ///
+    /// # Errors
+    /// The connection that was not made, or broke.
+    pub(crate) async fn exchange(
         &self,
         mut request: Request<String>,
-    ) -> Result<Response<Incoming>, legacy::Error> {
+        most: usize,
+    ) -> Result<(StatusCode, HeaderMap, Vec<u8>), Fault> {
         let headers = request.headers_mut();
         let agent = HeaderValue::from_static(concat!("lanragectl/", env!("CARGO_PKG_VERSION")));
         headers.insert(USER_AGENT, agent);
         if let Some(login) = self.login.clone() {
             headers.insert(PROXY_AUTHORIZATION, login);
         }
-        self.pool.request(request).await
-    }
-}
-
-impl NoConnection {
-    /// Finds it among the causes of an error.
-    pub(super) fn of(error: &legacy::Error) -> Option<&Self> {
-        error.source()?.downcast_ref()
+        let answered = self.pool.request(request).await;
+        let answered = answered.map_err(|error| Fault::before_answer(&error, &self.url))?;
+        let mut response = Response::from(answered.map(Body::wrap));
+        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+        let mut body = Vec::new();
+        while body.len() <= most {
+            let chunk = response.chunk().await;
+            match chunk.map_err(|error| Fault::in_body(&error, &self.url))? {
+                Some(chunk) => body.extend_from_slice(&chunk),
+                None => break,
+            }
+        }
+        Ok((status, headers, body))
     }
 }
 

@@ -16,6 +16,7 @@
 
 mod api;
 mod client;
+mod fault;
 mod parties;
 mod pump;
 mod refused;
@@ -33,8 +34,10 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 pub use api::{Api, Token};
+pub(crate) use client::HttpClient;
+pub(crate) use fault::Fault;
 pub use refused::{Cause, Refused};
-pub(super) use stream::{EndlessAnswer, LONGEST_EXCHANGE};
+pub(super) use stream::LONGEST_EXCHANGE;
 
 use super::{Carrier, Loss, RECEIVE_QUEUE, SEND_QUEUE, Target, Wire, ahead};
 use parties::Parties;

@@ -1,6 +1,5 @@
 //! Why a request was not answered as it should be.
 
-use std::error::Error;
 use std::time::Duration;
 
 use lanrage_ipc::ErrorCode;
@@ -9,6 +8,7 @@ use reqwest::StatusCode;
 
 use super::super::Loss;
 use super::super::words::{self, Breach};
+use super::fault::Fault;
 use crate::server_url::ServerUrl;
 
 /// A request that failed.
@@ -94,12 +94,14 @@ impl Refused {
         Self::new(ErrorCode::Offline, message, Cause::Unanswered)
     }
 
-    /// A request whose connection broke before its answer was whole. A server that sends without
-    /// end is not asked again at once.
-    pub(super) fn of_transport(error: &(dyn Error + 'static), url: &ServerUrl) -> Self {
-        match Breach::of(error) {
-            Some(breach @ Breach::Endless) => Self::foreign(breach.words(url)),
-            _ => Self::new(ErrorCode::Offline, words::failure(error, url), Cause::Unanswered),
+    /// A request that got no answer. A server that sends without end is not asked again at once.
+    pub(super) fn of_fault(fault: Fault, url: &ServerUrl) -> Self {
+        match fault {
+            Fault::NoConnection(loss) => Self::unreachable(loss),
+            Fault::Breach(breach @ Breach::Endless) => Self::foreign(breach.words(url)),
+            Fault::Breach(_) | Fault::Cut(_) => {
+                Self::new(ErrorCode::Offline, fault.words(url), Cause::Unanswered)
+            }
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use hyper_util::client::legacy::connect::{Connected, Connection};
@@ -20,7 +22,18 @@ pub(in super::super) const LONGEST_EXCHANGE: usize = 2 * LONGEST_ANSWER;
 /// The server sent more than [`LONGEST_EXCHANGE`].
 #[derive(Debug, thiserror::Error)]
 #[error("more than {LONGEST_EXCHANGE} bytes came without an answer")]
-pub(in super::super) struct EndlessAnswer;
+pub(super) struct EndlessAnswer;
+
+/// End of what a server sends on a connection. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct End(Arc<AtomicBool>);
+
+impl End {
+    /// True once the server has ended the connection.
+    pub(super) fn is_reached(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
 
 /// A connection to the server, or to a proxy that forwards requests.
 pub(super) struct HttpStream {
@@ -28,17 +41,18 @@ pub(super) struct HttpStream {
     is_forwarded: bool,
     /// Bytes read since the last write.
     unasked: usize,
+    end: End,
 }
 
 impl HttpStream {
     pub(super) fn new(inner: Box<dyn Stream>, is_forwarded: bool) -> Self {
-        Self { inner: Paced::new(inner), is_forwarded, unasked: 0 }
+        Self { inner: Paced::new(inner), is_forwarded, unasked: 0, end: End::default() }
     }
 }
 
 impl Connection for HttpStream {
     fn connected(&self) -> Connected {
-        Connected::new().proxy(self.is_forwarded)
+        Connected::new().proxy(self.is_forwarded).extra(self.end.clone())
     }
 }
 
@@ -51,9 +65,13 @@ impl AsyncRead for HttpStream {
         if self.unasked > LONGEST_EXCHANGE {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, EndlessAnswer)));
         }
-        let before = buf.filled().len();
+        let (before, has_room) = (buf.filled().len(), buf.remaining() > 0);
         ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
-        self.unasked += buf.filled().len() - before;
+        let read = buf.filled().len() - before;
+        if read == 0 && has_room {
+            self.end.0.store(true, Ordering::Release);
+        }
+        self.unasked += read;
         Poll::Ready(Ok(()))
     }
 }

@@ -1,9 +1,7 @@
 //! How an answer over HTTP can fail to be one.
 
-use std::error::Error;
-
-use super::{causes, place};
-use crate::control_plane::remote::transport::http::{EndlessAnswer, LONGEST_EXCHANGE};
+use super::place;
+use crate::control_plane::remote::transport::http::LONGEST_EXCHANGE;
 use crate::server_url::ServerUrl;
 
 /// What an open connection came to instead of an answer.
@@ -20,23 +18,6 @@ pub enum Breach {
 }
 
 impl Breach {
-    /// What an error of the HTTP client tells.
-    pub fn of(error: &(dyn Error + 'static)) -> Option<Self> {
-        if causes(error).any(|cause| cause.is::<EndlessAnswer>()) {
-            return Some(Self::Endless);
-        }
-        let error = causes(error).find_map(|cause| cause.downcast_ref::<hyper::Error>())?;
-        let is_of_connection = causes(error).any(|cause| cause.is::<rustls::Error>());
-        match error {
-            _ if is_of_connection => None,
-            error if error.is_parse() => Some(Self::NotHttp),
-            error if error.is_incomplete_message() || error.is_canceled() => Some(Self::Unanswered),
-            // What hyper gives no name: it has an end, but the server spoke unasked.
-            error if error.source().is_none() => Some(Self::NotHttp),
-            error => is_of_body(error).then_some(Self::Torn),
-        }
-    }
-
     /// In words that a person understands.
     pub fn words(self, url: &ServerUrl) -> String {
         let place = place(url);
@@ -61,15 +42,4 @@ impl Breach {
             ),
         }
     }
-}
-
-/// Whether what is wrong is what comes after the head of an answer. A connection that is cut says
-/// so by itself.
-fn is_of_body(error: &hyper::Error) -> bool {
-    use std::io::{Error, ErrorKind};
-    let kind = causes(error).find_map(|cause| Some(cause.downcast_ref::<Error>()?.kind()));
-    matches!(
-        kind,
-        Some(ErrorKind::UnexpectedEof | ErrorKind::InvalidData | ErrorKind::InvalidInput)
-    )
 }

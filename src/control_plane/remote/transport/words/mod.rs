@@ -31,12 +31,6 @@ pub fn failure(error: &(dyn Error + 'static), url: &ServerUrl) -> String {
     if let Some(error) = causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>()) {
         return certificate::failure(error, url);
     }
-    if causes(error).any(|cause| cause.to_string().starts_with("dns error")) {
-        return unresolved(error, url);
-    }
-    if let Some(breach) = Breach::of(error) {
-        return breach.words(url);
-    }
     let known = |cause: &(dyn Error + 'static)| known(cause.downcast_ref::<io::Error>()?, url);
     let innermost = || causes(error).last().map(ToString::to_string).unwrap_or_default();
     causes(error).find_map(known).unwrap_or_else(|| {
@@ -67,7 +61,9 @@ pub fn late(step: &str, within: Duration, url: &ServerUrl) -> String {
 
 /// An error and what it comes from. What is within an [`io::Error`] is no source of it: only the
 /// source of that is.
-fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+pub(super) fn causes<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     successors(Some(error), |&error| {
         let within = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         within.map(|within| within as &(dyn Error + 'static)).or_else(|| error.source())

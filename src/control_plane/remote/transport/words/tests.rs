@@ -75,8 +75,7 @@ fn causes_are_found_however_deep() {
     assert!(failure(&tls, &lan()).ends_with("name its certificate in remote.ca_file"));
 
     let lookup = io::Error::other("failed to lookup address information: Name does not resolve");
-    let dns = Wrapped("connect", Box::new(Wrapped("dns error", lookup.into())));
-    let words = failure(&dns, &lan());
+    let words = unresolved(&Wrapped("connect", lookup.into()), &lan());
     assert!(
         words.starts_with("the address of lan.example.org can't be found (Name does not resolve):"),
         "{words}",

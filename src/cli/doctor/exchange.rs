@@ -1,0 +1,105 @@
+//! Requests to the server, as the daemon makes them.
+
+use jiff::Timestamp;
+use reqwest::StatusCode;
+use reqwest::header::{ACCEPT, HeaderMap};
+use serde_json::Value;
+use tokio_tungstenite::tungstenite::http::request::Builder;
+
+use super::checks::Way;
+use super::report::Trouble;
+use crate::control_plane::remote::transport::http::{Fault, HttpClient};
+use crate::control_plane::remote::transport::words::{self, Breach};
+use crate::control_plane::remote::transport::{Carrier, Target};
+use crate::server_url::ServerUrl;
+
+/// The most of an answer that is read, in bytes: a control server says less of itself.
+const MOST_BYTES: usize = 64 * 1024;
+
+const URL_FIX: &str = "correct the server's URL: its host, its port and its path";
+
+const SERVER_FIX: &str = "see whether the control server runs, and what it logs; a proxy in front \
+                          of it may not reach it";
+
+/// An answer over HTTP.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    /// Null where it is no JSON.
+    pub(super) body: Value,
+}
+
+impl Way {
+    /// Makes a request, and reads the answer as far as it may go. Each has a connection of its own.
+    pub(super) async fn ask(&self, request: Builder) -> Result<Answer, Trouble> {
+        let request = request.header(ACCEPT, "application/json").body(String::new());
+        let request = request
+            .map_err(|error| Trouble::new(format!("no HTTP request: {error}"), "report this"))?;
+        let late = |words| {
+            let fix = "see whether a control server is at that port, and what it logs; --timeout \
+                       waits longer";
+            Trouble::new(words, fix)
+        };
+        let client = HttpClient::new(&self.target()?);
+        let exchange = client.exchange(request, MOST_BYTES);
+        let answer = self.within("the answer of", exchange).await.map_err(late)?;
+        let (status, headers, body) = answer.map_err(|fault| {
+            Trouble::new(fault.words(&self.url), fix_of_fault(&fault, &self.url))
+        })?;
+        let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        Ok(Answer { status, headers, body })
+    }
+
+    /// Returns the server as the daemon's transports take it.
+    pub(super) fn target(&self) -> Result<Target, Trouble> {
+        let tls = self.tls.clone();
+        let unready = || Trouble::new("the steps before this one were not taken", "report this");
+        Ok(Target {
+            url: self.url.clone(),
+            carrier: Carrier::Ws,
+            tls: tls.ok_or_else(unready)?,
+            proxies: self.proxies.clone(),
+            connect_timeout: self.patience,
+            request_timeout: self.patience,
+            poll: self.patience,
+        })
+    }
+
+    /// Why an answer is not the one that was asked for.
+    pub(super) fn refused(&self, answer: &Answer) -> String {
+        let Answer { status, headers, .. } = answer;
+        words::refusal(*status, headers, &self.url, Timestamp::now(), self.is_met).words
+    }
+}
+
+/// What mends an answer that is none of a control server.
+pub(super) fn fix_of(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+            "have whoever runs what asks for the login let the control server's paths through"
+        }
+        StatusCode::NETWORK_AUTHENTICATION_REQUIRED => {
+            "open a web page in a browser, log in to the network there, and try again"
+        }
+        StatusCode::TOO_MANY_REQUESTS => "wait a while, and try again",
+        status if status.is_redirection() => {
+            "if you trust the address that it redirects to, make that the server's URL"
+        }
+        status if status.is_server_error() => SERVER_FIX,
+        _ => URL_FIX,
+    }
+}
+
+/// What mends a request that gets no answer.
+fn fix_of_fault(fault: &Fault, url: &ServerUrl) -> &'static str {
+    match (fault, url.is_secure()) {
+        (Fault::Breach(Breach::NotHttp | Breach::Unanswered), false) => {
+            "correct the port in the server's URL, or start the URL with https:// if the server \
+             speaks TLS there"
+        }
+        (Fault::Breach(Breach::Endless), _) | (Fault::Breach(Breach::NotHttp), true) => {
+            "correct the port in the server's URL"
+        }
+        _ => SERVER_FIX,
+    }
+}

@@ -1,0 +1,75 @@
+//! Requests that got no answer.
+
+use std::error::Error;
+use std::io::{self, ErrorKind};
+
+use hyper_util::client::legacy;
+use tokio_tungstenite::tungstenite::http::Extensions;
+
+use super::super::Loss;
+use super::super::words::{self, Breach};
+use super::stream::{End, EndlessAnswer};
+use crate::server_url::ServerUrl;
+
+/// Failure to get an answer.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// No connection was made.
+    NoConnection(Loss),
+    /// The connection came to this instead of an answer.
+    Breach(Breach),
+    /// The connection broke, in words.
+    Cut(String),
+}
+
+/// Error of the pool's connector.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.words)]
+pub(super) struct NoConnection(pub(super) Loss);
+
+impl Fault {
+    /// Failure before the head of an answer.
+    pub(super) fn before_answer(error: &legacy::Error, url: &ServerUrl) -> Self {
+        if let Some(NoConnection(loss)) = error.source().and_then(<dyn Error>::downcast_ref) {
+            return Self::NoConnection(loss.clone());
+        }
+        let mut told = Extensions::new();
+        if let Some(connection) = error.connect_info() {
+            connection.get_extras(&mut told);
+        }
+        // A connection that has not ended brought something other than HTTP.
+        let is_ended = told.get().is_none_or(End::is_reached);
+        Self::of(error, url, if is_ended { Breach::Unanswered } else { Breach::NotHttp })
+    }
+
+    /// Failure after the head of an answer.
+    pub(super) fn in_body(error: &(dyn Error + 'static), url: &ServerUrl) -> Self {
+        Self::of(error, url, Breach::Torn)
+    }
+
+    /// `breach` holds where the connection itself did not break.
+    fn of(error: &(dyn Error + 'static), url: &ServerUrl, breach: Breach) -> Self {
+        use ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+        let io_error = || words::causes(error).find_map(|cause| cause.downcast_ref::<io::Error>());
+        if words::causes(error).any(|cause| cause.is::<EndlessAnswer>()) {
+            return Self::Breach(Breach::Endless);
+        }
+        if words::causes(error).any(|cause| cause.is::<rustls::Error>()) {
+            return Self::Cut(words::failure(error, url));
+        }
+        match io_error().map(io::Error::kind) {
+            None => Self::Breach(breach),
+            Some(UnexpectedEof | InvalidData | InvalidInput) => Self::Breach(Breach::Torn),
+            Some(_) => Self::Cut(words::failure(error, url)),
+        }
+    }
+
+    /// Message for a person.
+    pub(crate) fn words(&self, url: &ServerUrl) -> String {
+        match self {
+            Self::NoConnection(loss) => loss.words.clone(),
+            Self::Breach(breach) => breach.words(url),
+            Self::Cut(words) => words.clone(),
+        }
+    }
+}
