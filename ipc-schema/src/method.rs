@@ -1,4 +1,5 @@
-//! The methods: one table, from which requests, replies, roles and the OpenRPC document come.
+//! The methods: one table, from which requests, replies, roles, the check of new values and the
+//! OpenRPC document come.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -6,6 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::error::{ErrorCode, RpcError};
 use crate::model::Connection;
+use crate::new_values::NewValue as _;
 use crate::params::*;
 use crate::results::*;
 
@@ -44,7 +46,7 @@ pub const COMMON_ERRORS: &[ErrorCode] = &[
 ];
 
 macro_rules! methods {
-    ($($summary:literal $name:literal $variant:ident($params:ty) -> $result:ty, $role:ident, [$($error:ident),*];)*) => {
+    ($($summary:literal $name:literal $variant:ident($params:ty $(, new $($new:ident)+)?) -> $result:ty, $role:ident, [$($error:ident),*];)*) => {
         $(
             #[doc = concat!("`", $name, "`: ", $summary)]
             #[derive(Debug, Clone, Copy)]
@@ -90,7 +92,19 @@ macro_rules! methods {
                     $($name => decode::<$params>(params).map(Self::$variant),)*
                     _ => Err(unknown_method(method)),
                 };
-                request?.check_new()
+                let request = request?;
+                request.check_new()?;
+                Ok(request)
+            }
+
+            /// Checks the new values that it brings in.
+            fn check_new(&self) -> Result<(), RpcError> {
+                match self {
+                    $(Self::$variant(_params) => {
+                        $($(_params.$new.check_new_at(stringify!($new))?;)+)?
+                        Ok(())
+                    })*
+                }
             }
 
             /// What the table says of its method.
@@ -150,9 +164,9 @@ methods! {
     "Tells how the daemon is."
     "status.get" StatusGet(Empty) -> StatusResult, Observer, [];
     "Creates a party with its host, who gets the first virtual address."
-    "party.register" PartyRegister(PartyRegisterParams) -> PartyResult, Operator, [PartyExists, RateLimited, PermissionDenied, StoreUnavailable, Offline, ServerRejected];
+    "party.register" PartyRegister(PartyRegisterParams, new name host party_id) -> PartyResult, Operator, [PartyExists, RateLimited, PermissionDenied, StoreUnavailable, Offline, ServerRejected];
     "Adds a peer to a party, or updates the member of that id."
-    "party.join" PartyJoin(PartyJoinParams) -> PartyResult, Operator, [PartyNotFound, PartyFull, RateLimited, PermissionDenied, StoreUnavailable, Offline, ServerRejected];
+    "party.join" PartyJoin(PartyJoinParams, new peer) -> PartyResult, Operator, [PartyNotFound, PartyFull, RateLimited, PermissionDenied, StoreUnavailable, Offline, ServerRejected];
     "Takes a peer out of a party; the party ends with its host."
     "party.leave" PartyLeave(MemberParams) -> LeaveResult, Operator, [PartyNotFound, NotAMember, PermissionDenied, StoreUnavailable, Offline, ServerRejected];
     "Returns a party."
@@ -162,7 +176,7 @@ methods! {
     "Returns the parties announced on the local network."
     "party.discover" PartyDiscover(Empty) -> PartyDiscoverResult, Operator, [StoreUnavailable];
     "Changes what a member says of itself."
-    "peer.update" PeerUpdate(PeerUpdateParams) -> PeerResult, Operator, [PartyNotFound, PeerNotFound, PermissionDenied, StoreUnavailable, Offline, ServerRejected];
+    "peer.update" PeerUpdate(PeerUpdateParams, new peer) -> PeerResult, Operator, [PartyNotFound, PeerNotFound, PermissionDenied, StoreUnavailable, Offline, ServerRejected];
     "Returns a party's members."
     "peer.list" PeerList(PartyParams) -> PeerListResult, Operator, [PartyNotFound];
     "Returns a member."
@@ -178,7 +192,7 @@ methods! {
     "Returns the signals that wait for a member, oldest first, and takes them out of its queue. What would not fit a frame waits for the next poll."
     "signal.poll" SignalPoll(MemberParams) -> SignalPollResult, Operator, [PartyNotFound, NotAMember, PermissionDenied];
     "Announces a relay, changes it, or tells that it is still there."
-    "relay.register" RelayRegister(RelayRegisterParams) -> RelayResult, Operator, [RateLimited, PermissionDenied, StoreUnavailable, Offline, ServerRejected];
+    "relay.register" RelayRegister(RelayRegisterParams, new relay_id region) -> RelayResult, Operator, [RateLimited, PermissionDenied, StoreUnavailable, Offline, ServerRejected];
     "Returns the relays."
     "relay.list" RelayList(RelayListParams) -> RelayListResult, Operator, [];
     "Sends what changes from now on to this connection, as `event` notifications."

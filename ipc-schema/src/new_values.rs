@@ -1,43 +1,34 @@
 //! Rules for new values. They came after the first release, so that stored values may break them.
+//! Values that only name something need not keep them.
 
 use crate::error::RpcError;
-use crate::method::Request;
-use crate::model::{CheckedText as _, InvalidText, PeerInput};
+use crate::model::{CheckedText, PeerInput};
 
-impl Request {
-    /// Checks the values that the request brings in. Values that only name something pass.
+/// A value that a request may bring in.
+pub(crate) trait NewValue {
+    /// Checks the value of a field.
     ///
     /// # Errors
     /// `invalid_params` naming the field.
-    pub(crate) fn check_new(self) -> Result<Self, RpcError> {
-        match &self {
-            Self::PartyRegister(params) => {
-                check("name", params.name.check_new())?;
-                check_peer("host", &params.host)?;
-                if let Some(party_id) = &params.party_id {
-                    check("party_id", party_id.check_new())?;
-                }
-            }
-            Self::PartyJoin(params) => check_peer("peer", &params.peer)?,
-            Self::PeerUpdate(params) => check_peer("peer", &params.peer)?,
-            Self::RelayRegister(params) => {
-                check("relay_id", params.relay_id.check_new())?;
-                if let Some(region) = &params.region {
-                    check("region", region.check_new())?;
-                }
-            }
-            _ => {}
-        }
-        Ok(self)
+    fn check_new_at(&self, field: &str) -> Result<(), RpcError>;
+}
+
+impl<T: CheckedText> NewValue for T {
+    fn check_new_at(&self, field: &str) -> Result<(), RpcError> {
+        self.check_new().map_err(|rule| RpcError::invalid_params(field, rule.to_string()))
     }
 }
 
-fn check(field: &str, rule: Result<(), InvalidText>) -> Result<(), RpcError> {
-    rule.map_err(|rule| RpcError::invalid_params(field, rule.to_string()))
+impl<T: NewValue> NewValue for Option<T> {
+    fn check_new_at(&self, field: &str) -> Result<(), RpcError> {
+        self.as_ref().map_or(Ok(()), |value| value.check_new_at(field))
+    }
 }
 
-fn check_peer(place: &str, peer: &PeerInput) -> Result<(), RpcError> {
-    peer.check_new().map_err(|(field, rule)| {
-        RpcError::invalid_params(format!("{place}.{field}"), rule.to_string())
-    })
+impl NewValue for PeerInput {
+    fn check_new_at(&self, field: &str) -> Result<(), RpcError> {
+        self.check_new().map_err(|(inner, rule)| {
+            RpcError::invalid_params(format!("{field}.{inner}"), rule.to_string())
+        })
+    }
 }

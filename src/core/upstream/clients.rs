@@ -183,7 +183,10 @@ impl Session {
                 self.seen(party_id, acked);
                 self.client_apply(id);
             }
-            _ => self.client_done(id, Ok(CommandOutcome::Done(Outcome::Queued))),
+            Command::SendSignal { .. } => {
+                self.client_done(id, Ok(CommandOutcome::Done(Outcome::Queued)));
+            }
+            _ => self.client_apply(id),
         }
     }
 
