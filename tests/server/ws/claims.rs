@@ -24,7 +24,7 @@ fn say(ws: &mut Ws, peer_id: &str, token: Option<&str>) -> Value {
 }
 
 #[test]
-fn of_many_at_once_one_gets_an_id() {
+fn claim_by_many_at_once_is_won_by_a_single_client() {
     let server = Setup::server().config(NO_LIMITS).start();
     let (threads, rounds) = (4, 40);
     let barrier = Barrier::new(threads);
@@ -65,7 +65,7 @@ fn of_many_at_once_one_gets_an_id() {
 }
 
 #[test]
-fn an_owned_id_needs_its_own_token() {
+fn hello_for_an_owned_id_needs_its_own_token() {
     let server = Setup::server().start();
     let (_alice, token) = newcomer(&server, "alice");
     let (_bob, bobs) = newcomer(&server, "bob");
@@ -97,7 +97,7 @@ fn an_owned_id_needs_its_own_token() {
 
 /// Without a name a token says whose it is.
 #[test]
-fn a_token_is_enough() {
+fn hello_with_a_token_alone_speaks_for_its_peer() {
     let server = Setup::server().start();
     let token = Http::registered(server.address(), "alice").token.expect("a token");
     let mut ws = Ws::connect(server.address());
@@ -106,7 +106,7 @@ fn a_token_is_enough() {
 }
 
 #[test]
-fn a_connection_that_was_refused_may_try_again() {
+fn hello_after_a_refused_hello_is_taken() {
     let server = Setup::server().start();
     let (_alice, token) = newcomer(&server, "alice");
     let (mut ws, answer) = greet(&server, "alice", None);
@@ -116,7 +116,7 @@ fn a_connection_that_was_refused_may_try_again() {
 }
 
 #[test]
-fn a_token_expires() {
+fn hello_with_an_expired_token_is_refused() {
     let server = Setup::server().config("[auth]\ntoken_ttl = \"1s\"\n").start();
     let (alice, welcome) = greet(&server, "alice", None);
     let token = welcome["token"].as_str().expect("a token");
@@ -136,7 +136,7 @@ fn a_token_expires() {
 }
 
 #[test]
-fn a_member_is_nobody_elses_without_a_live_token_too() {
+fn hello_for_a_member_with_an_expired_token_is_refused() {
     let server = Setup::server().config("[auth]\ntoken_ttl = \"1s\"\n").start();
     let (alice, token) = host(&server, "lan", "alice");
     drop(alice);
@@ -151,7 +151,7 @@ fn a_member_is_nobody_elses_without_a_live_token_too() {
 }
 
 #[test]
-fn a_refused_greeting_is_answered_in_the_style_that_it_asks_for() {
+fn hello_that_is_refused_is_answered_in_the_style_it_asks_for() {
     let server = Setup::server().start();
     let (mut capable, mut plain) = (Ws::connect(server.address()), Ws::connect(server.address()));
     capable.send(json!({"type": "hello", "caps": ["lanragectl"], "claim": "short"}));
@@ -164,7 +164,7 @@ fn a_refused_greeting_is_answered_in_the_style_that_it_asks_for() {
 }
 
 #[test]
-fn a_token_is_renewed_in_time() {
+fn hello_renews_a_token_past_half_of_its_time() {
     let mut server = Setup::server().config("[auth]\ntoken_ttl = \"24h\"\n").start();
     let (_first, token) = newcomer(&server, "alice");
     let (_second, answer) = greet(&server, "alice", Some(&token));
@@ -182,7 +182,7 @@ fn a_token_is_renewed_in_time() {
 }
 
 #[test]
-fn a_claim_without_a_token_ends_with_its_connection() {
+fn claim_without_a_token_ends_with_its_connection() {
     let server = Setup::server().start();
     let mut plain = Ws::connect(server.address());
     plain.send(json!({"type": "auth", "version": "1", "client": "lanrage", "peer_id": "alice"}));
@@ -199,7 +199,7 @@ fn a_claim_without_a_token_ends_with_its_connection() {
 }
 
 #[test]
-fn claims_come_only_so_often() {
+fn claim_over_the_registration_rate_is_refused() {
     let limits = "[limits]\nregistrations_per_minute = 1\nregistrations_burst = 2\n";
     let server = Setup::server().config(limits).start();
     let (_alice, token) = newcomer(&server, "alice");

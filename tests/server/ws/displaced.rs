@@ -27,7 +27,7 @@ fn taken_over(peer_id: &str) -> Value {
 }
 
 #[test]
-fn a_displaced_connection_is_told_and_closed() {
+fn displaced_connection_is_told_and_closed() {
     let server = Setup::server().start();
     let (mut older, token) = host(&server, "lan", "alice");
     let _newer = take_over(&server, "alice", &token);
@@ -42,7 +42,7 @@ fn a_displaced_connection_is_told_and_closed() {
 }
 
 #[test]
-fn a_connection_is_closed_when_its_last_peer_was_taken_over() {
+fn displaced_connection_is_closed_with_its_last_peer() {
     let server = Setup::server().start();
     let (mut older, alice) = newcomer(&server, "alice");
     older.send(json!({"type": "hello", "caps": ["lanragectl"], "peer_id": "bob"}));
@@ -60,7 +60,7 @@ fn a_connection_is_closed_when_its_last_peer_was_taken_over() {
 }
 
 #[test]
-fn a_connection_neither_syncs_nor_hears_the_party_of_a_peer_that_was_taken_over() {
+fn displaced_peers_party_is_neither_synced_nor_told() {
     let server = Setup::server().start();
     let (mut older, alice) = host(&server, "lan", "alice");
     older.send(json!({"type": "hello", "caps": ["lanragectl"], "peer_id": "bob"}));
@@ -94,7 +94,7 @@ fn a_connection_neither_syncs_nor_hears_the_party_of_a_peer_that_was_taken_over(
 }
 
 #[test]
-fn a_shared_peer_displaces_nobody() {
+fn hello_without_takeover_displaces_no_connection() {
     let server = Setup::server().start();
     let (mut older, token) = newcomer(&server, "alice");
     let (mut newer, _) = Ws::hello(server.address(), "alice", Some(&token));
@@ -104,7 +104,7 @@ fn a_shared_peer_displaces_nobody() {
 }
 
 #[test]
-fn a_plain_connection_is_closed_without_a_frame() {
+fn displaced_plain_connection_is_closed_without_a_frame() {
     let server = Setup::server().start();
     let (_first, token) = newcomer(&server, "alice");
     let mut plain = Ws::connect(server.address());

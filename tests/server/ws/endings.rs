@@ -7,7 +7,7 @@ use super::{done, guest, host, leave, newcomer, plain_guest, plain_host, shapes,
 use crate::harness::{Http, Setup};
 
 #[test]
-fn the_end_of_a_party_is_told_to_each_in_its_own_words() {
+fn leave_party_of_the_host_is_told_in_each_clients_style() {
     let server = Setup::server().start();
     // The host is neither the first nor the last by name.
     let (mut host, _) = host(&server, "lan", "mia");
@@ -38,7 +38,7 @@ fn the_end_of_a_party_is_told_to_each_in_its_own_words() {
 }
 
 #[test]
-fn a_plain_host_ends_its_party_too() {
+fn leave_party_of_a_plain_host_ends_the_party() {
     let server = Setup::server().start();
     let mut alice = plain_host(&server, "lan", "alice");
     let (mut bob, _) = guest(&server, "lan", "bob");
@@ -52,7 +52,7 @@ const QUICK: &str =
     "[cleanup]\ninterval = \"5ms\"\npeer_timeout = \"1ms\"\nstartup_grace = \"0s\"\n";
 
 #[test]
-fn who_is_silent_for_too_long_has_left() {
+fn member_without_signs_of_life_expires() {
     let server = Setup::server().config(QUICK).start();
     let (mut alice, _) = host(&server, "lan", "alice");
     let (bob, _) = guest(&server, "lan", "bob");
@@ -70,7 +70,7 @@ fn who_is_silent_for_too_long_has_left() {
 }
 
 #[test]
-fn a_host_that_is_silent_for_too_long_ends_its_party() {
+fn host_without_signs_of_life_ends_its_party() {
     let server = Setup::server().config(QUICK).start();
     let (alice, _) = host(&server, "lan", "alice");
     let (mut bob, _) = guest(&server, "lan", "bob");
@@ -84,7 +84,7 @@ fn a_host_that_is_silent_for_too_long_ends_its_party() {
 }
 
 #[test]
-fn a_dropped_connection_is_no_leaving() {
+fn dropped_connection_is_no_leave() {
     let server = Setup::server().start();
     let (mut alice, _) = host(&server, "lan", "alice");
     let (bob, _) = guest(&server, "lan", "bob");
@@ -106,7 +106,7 @@ fn a_dropped_connection_is_no_leaving() {
 }
 
 #[test]
-fn the_server_says_goodbye() {
+fn goaway_is_sent_when_the_server_stops() {
     let server = Setup::server().start();
     let (mut alice, _) = host(&server, "lan", "alice");
     let mut bob = plain_guest(&server, "lan", "bob");

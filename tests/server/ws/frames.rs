@@ -26,7 +26,7 @@ fn padded(frame: &Value, length: usize) -> String {
 const LONGEST: usize = 64 * 1024;
 
 #[test]
-fn the_first_frame_says_who_speaks() {
+fn first_frame_other_than_hello_is_refused() {
     let server = Setup::server().start();
     let mut ws = Ws::connect(server.address());
     for frame in [register("lan", "alice"), sync("lan"), json!({"type": "nonsense"}), json!([])] {
@@ -41,7 +41,7 @@ fn the_first_frame_says_who_speaks() {
 }
 
 #[test]
-fn what_is_no_message_is_refused() {
+fn frame_that_is_no_message_is_refused() {
     let server = Setup::server().start();
     let (mut alice, _) = host(&server, "lan", "alice");
     for (text, code) in [
@@ -74,7 +74,7 @@ fn what_is_no_message_is_refused() {
 }
 
 #[test]
-fn a_refusal_names_the_field_and_the_request() {
+fn error_names_the_field_and_the_request() {
     let server = Setup::server().start();
     let (mut alice, _) = newcomer(&server, "alice");
     let cases: [(Value, &str); 9] = [
@@ -115,7 +115,7 @@ fn a_refusal_names_the_field_and_the_request() {
 }
 
 #[test]
-fn binary_frames_are_refused() {
+fn binary_frame_is_refused() {
     let server = Setup::server().start();
     let (mut alice, _) = newcomer(&server, "alice");
     alice.write(Message::binary(register("lan", "alice").to_string()));
@@ -124,7 +124,7 @@ fn binary_frames_are_refused() {
 }
 
 #[test]
-fn who_keeps_offending_is_closed() {
+fn connection_with_too_many_offences_is_closed() {
     let server = Setup::server().config(super::NO_LIMITS).start();
     let offences = [Message::text("{"), Message::text("{}"), Message::binary(vec![1])];
     for (n, offence) in offences.into_iter().enumerate() {
@@ -142,7 +142,7 @@ fn who_keeps_offending_is_closed() {
 
 /// Refusals that any good client may get are no offence.
 #[test]
-fn an_honest_mistake_closes_nothing() {
+fn connection_with_refused_requests_stays_open() {
     let server = Setup::server().config(super::NO_LIMITS).start();
     let (mut alice, _) = newcomer(&server, "alice");
     for _ in 0..200 {
@@ -151,7 +151,7 @@ fn an_honest_mistake_closes_nothing() {
 }
 
 #[test]
-fn a_message_may_be_as_long_as_that() {
+fn frame_over_the_size_limit_closes_its_connection_alone() {
     let server = Setup::server().start();
     let (mut alice, _) = host(&server, "lan", "alice");
     alice.send_text(&padded(&sync("lan"), LONGEST));
@@ -167,7 +167,7 @@ fn a_message_may_be_as_long_as_that() {
 }
 
 #[test]
-fn pieces_are_put_together() {
+fn frame_in_fragments_is_reassembled() {
     let server = Setup::server().start();
     let (mut alice, _) = host(&server, "lan", "alice");
     let text = padded(&sync("lan"), LONGEST).into_bytes();
@@ -190,7 +190,7 @@ fn pieces_are_put_together() {
 }
 
 #[test]
-fn every_kind_of_frame_counts() {
+fn frame_rate_counts_frames_of_every_kind() {
     let config = "[ws]\nframes_per_second = 1\nframes_burst = 5\n";
     let server = Setup::server().config(config).start();
     let floods: [fn() -> Message; 5] = [
@@ -220,7 +220,7 @@ fn every_kind_of_frame_counts() {
 }
 
 #[test]
-fn a_plain_flood_is_told_plainly() {
+fn frame_rate_refusal_of_a_plain_client_has_no_additions() {
     let server = Setup::server().config("[ws]\nframes_per_second = 1\nframes_burst = 5\n").start();
     let mut ws = Ws::plain(server.address());
     for _ in 0..100 {

@@ -190,7 +190,7 @@ fn compare(server: &Daemon, players: &mut [Player]) {
 }
 
 #[test]
-fn step_by_step_all_is_as_it_should_be() {
+fn history_of_frames_one_by_one_matches_the_model() {
     with_seeds(0..4, |mut random| {
         let server = Setup::server().config(NO_LIMITS).start();
         let mut players = PEERS.map(|id| Player::new(&server, id));
@@ -285,7 +285,7 @@ impl Player {
 }
 
 #[test]
-fn all_at_once_nobody_is_told_wrong() {
+fn history_of_concurrent_frames_leaves_right_mirrors() {
     with_seeds(10..16, |mut random| {
         let server = Setup::server().config(NO_LIMITS).start();
         let mut players = PEERS.map(|id| Player::new(&server, id));

@@ -41,7 +41,7 @@ fn table(actor: &str) -> Vec<(Value, [Option<&'static str>; 4])> {
 }
 
 #[test]
-fn every_message_from_everybody() {
+fn frames_of_each_kind_are_judged_by_their_sender() {
     let server = Setup::server().start();
     let (_host, _) = host(&server, "lan", "host");
     let (owner, _) = guest(&server, "lan", "owner");
@@ -70,7 +70,7 @@ fn every_message_from_everybody() {
 
 /// Before the party is looked for: nobody learns by trying which there are.
 #[test]
-fn who_may_not_act_learns_nothing() {
+fn frames_for_a_foreign_peer_reveal_no_party() {
     let server = Setup::server().start();
     let (_host, _) = host(&server, "lan", "host");
     let (mut mallory, _) = newcomer(&server, "mallory");
@@ -89,7 +89,7 @@ fn who_may_not_act_learns_nothing() {
 }
 
 #[test]
-fn what_is_refused_changes_nothing() {
+fn frames_that_are_refused_change_nothing() {
     let server = Setup::server().start();
     let (mut alice, _) = host(&server, "lan", "alice");
     let mut bob = plain_guest(&server, "lan", "bob");

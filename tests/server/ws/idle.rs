@@ -14,7 +14,7 @@ fn code(ws: &Ws) -> Option<u16> {
 }
 
 #[test]
-fn who_says_nothing_is_closed() {
+fn connection_without_a_first_frame_is_closed() {
     let server = Setup::server().config("[ws]\nfirst_frame = \"20ms\"\n").start();
     let mut silent = Ws::connect(server.address());
     // A sign of life is no word.
@@ -24,7 +24,7 @@ fn who_says_nothing_is_closed() {
 }
 
 #[test]
-fn who_says_something_else_is_closed_too() {
+fn connection_with_another_first_frame_is_closed() {
     let mut server = Setup::server().config("[ws]\nfirst_frame = \"1h\"\n").start();
     let mut rude = Ws::connect(server.address());
     rude.send(super::register("lan", "alice"));
@@ -35,7 +35,7 @@ fn who_says_something_else_is_closed_too() {
 }
 
 #[test]
-fn pings_are_answered() {
+fn ping_is_answered_with_its_pong() {
     let server = Setup::server().start();
     let (mut alice, _) = newcomer(&server, "alice");
     for payload in [vec![], vec![0xff; 125]] {
@@ -46,7 +46,7 @@ fn pings_are_answered() {
 
 /// The client answers by itself.
 #[test]
-fn who_answers_pings_stays() {
+fn connection_that_answers_pings_stays_open() {
     let config = "[ws]\nping_interval = \"1ms\"\npong_timeout = \"1h\"\n";
     let server = Setup::server().config(config).start();
     let (mut alice, _) = newcomer(&server, "alice");
@@ -57,7 +57,7 @@ fn who_answers_pings_stays() {
 }
 
 #[test]
-fn who_answers_no_ping_is_closed() {
+fn connection_that_answers_no_ping_is_closed() {
     let mut server = Setup::server().start();
     let (mut silent, _) = newcomer(&server, "silent");
     server.reload("[ws]\nping_interval = \"1ms\"\npong_timeout = \"20ms\"\n");
@@ -69,7 +69,7 @@ fn who_answers_no_ping_is_closed() {
 
 /// Others don't suffer, and hear of it.
 #[test]
-fn who_is_dead_is_told_of() {
+fn peer_of_a_dead_connection_is_told_as_disconnected() {
     let server = Setup::server().start();
     let (mut alice, _) = host(&server, "lan", "alice");
     let (silent, _) = guest(&server, "lan", "silent");

@@ -10,7 +10,7 @@ use super::{
 use crate::harness::{Http, Setup, Ws, assert_chosen_id};
 
 #[test]
-fn a_welcome_tells_who_one_is() {
+fn welcome_names_the_peer_and_its_token() {
     let server = Setup::server().start();
     let (_, welcome) = Ws::hello(server.address(), "alice", None);
     shapes::full(&welcome);
@@ -32,7 +32,7 @@ fn a_welcome_tells_who_one_is() {
 }
 
 #[test]
-fn each_message_has_its_ack() {
+fn ack_answers_each_frame_with_its_result() {
     let server = Setup::server().start();
     let (mut alice, _) = newcomer(&server, "alice");
     let ack = alice.ask(register("lan", "alice"));
@@ -64,7 +64,7 @@ fn each_message_has_its_ack() {
 }
 
 #[test]
-fn relays_come_in_the_ack() {
+fn list_relays_has_the_relays_in_its_ack() {
     let server = Setup::server().start();
     let mut http = Http::registered(server.address(), "operator");
     for (relay, region) in [("r1", "eu"), ("r2", "us")] {
@@ -83,7 +83,7 @@ fn relays_come_in_the_ack() {
 }
 
 #[test]
-fn refusals_have_their_codes() {
+fn error_has_the_code_of_its_refusal() {
     let server = Setup::server().config("[limits]\npeers_per_party = 2\n").start();
     let (mut alice, _) = host(&server, "lan", "alice");
     assert_eq!(refused(&alice.ask(register("lan", "alice"))), "party_exists");
@@ -105,7 +105,7 @@ fn refusals_have_their_codes() {
 }
 
 #[test]
-fn numbers_have_no_gap() {
+fn seq_of_told_changes_has_no_gap() {
     let server = Setup::server().start();
     let (mut alice, _) = newcomer(&server, "alice");
     let mut mirror = Mirror::full();
@@ -129,7 +129,7 @@ fn numbers_have_no_gap() {
 }
 
 #[test]
-fn an_update_that_says_nothing_new_is_no_change() {
+fn update_peer_without_news_is_no_change() {
     let server = Setup::server().start();
     let (mut alice, _) = host(&server, "lan", "alice");
     let (mut bob, _) = guest(&server, "lan", "bob");
@@ -140,7 +140,7 @@ fn an_update_that_says_nothing_new_is_no_change() {
 }
 
 #[test]
-fn a_stranger_hears_nothing() {
+fn events_of_a_party_reach_its_members_only() {
     let server = Setup::server().start();
     let (mut carol, _) = newcomer(&server, "carol");
     let mut dave = plain_host(&server, "other", "dave");
@@ -161,7 +161,7 @@ fn a_stranger_hears_nothing() {
 }
 
 #[test]
-fn members_over_http_and_websocket_hear_of_each_other() {
+fn events_reach_websocket_members_of_changes_over_http() {
     let server = Setup::server().start();
     let mut alice = Http::registered(server.address(), "alice");
     let party = alice.party("alice");
@@ -185,7 +185,7 @@ fn members_over_http_and_websocket_hear_of_each_other() {
 }
 
 #[test]
-fn a_connection_may_speak_for_several_peers() {
+fn hello_for_further_peers_is_taken_on_the_same_connection() {
     let server = Setup::server().start();
     let (mut alice, _) = host(&server, "lan", "alice");
     done(&alice.ask(json!({"type": "hello", "version": "1", "client": "t", "peer_id": "ally"})));

@@ -12,7 +12,7 @@ use super::{
 use crate::harness::{Setup, Ws, announced};
 
 #[test]
-fn a_life_beside_others_shows_no_addition() {
+fn plain_client_sees_no_additions_beside_others() {
     let server = Setup::server().start();
     let mut alice = Ws::plain(server.address());
     let mut mirror = Mirror::plain();
@@ -56,7 +56,7 @@ fn a_life_beside_others_shows_no_addition() {
 
 /// It never waits for an answer.
 #[test]
-fn all_may_be_sent_at_once() {
+fn plain_client_may_send_all_frames_at_once() {
     let server = Setup::server().start();
     let mut alice = Ws::plain(server.address());
     for frame in [register("lan", "alice"), join("lan", "alice"), heartbeat("lan", "alice")] {
@@ -71,7 +71,7 @@ fn all_may_be_sent_at_once() {
 
 /// An older one says `hello`, and none sends `caps`; what it sends beside is passed over.
 #[test]
-fn older_ones_are_understood() {
+fn plain_client_of_an_older_version_is_understood() {
     let server = Setup::server().start();
     let mut alice = Ws::connect(server.address());
     alice.send(json!({"type": "hello", "version": "1.0", "client": "lanrage"}));
@@ -92,7 +92,7 @@ fn older_ones_are_understood() {
 }
 
 #[test]
-fn what_needs_an_ack_is_refused() {
+fn list_relays_of_a_plain_client_is_refused() {
     let server = Setup::server().start();
     let mut alice = plain_host(&server, "lan", "alice");
     let mut relays = json!({"type": "list_relays"});
@@ -110,7 +110,7 @@ fn what_needs_an_ack_is_refused() {
 }
 
 #[test]
-fn a_member_that_changed_comes_with_its_party() {
+fn peer_update_reaches_a_plain_client_as_its_party() {
     let server = Setup::server().start();
     let mut alice = plain_host(&server, "lan", "alice");
     let mut bob = plain_guest(&server, "lan", "bob");
@@ -139,7 +139,7 @@ fn moved(peer_id: &str, port: usize) -> Value {
 
 /// Each would be the whole party, to each member.
 #[test]
-fn changes_of_members_are_told_once_a_second_with_the_newest_state() {
+fn peer_updates_reach_a_plain_client_once_a_second() {
     const CHANGES: usize = 60;
     let server = Setup::server().start();
     let mut alice = plain_host(&server, "lan", "alice");
@@ -157,7 +157,7 @@ fn changes_of_members_are_told_once_a_second_with_the_newest_state() {
 }
 
 #[test]
-fn arrivals_leavings_and_answers_do_not_wait_for_changes_of_members() {
+fn plain_client_gets_joins_leaves_and_answers_without_delay() {
     let server = Setup::server().config("[ws]\nupdate_interval = \"1h\"\n").start();
     let mut alice = plain_host(&server, "lan", "alice");
     let mut bob = plain_guest(&server, "lan", "bob");
@@ -176,7 +176,7 @@ fn arrivals_leavings_and_answers_do_not_wait_for_changes_of_members() {
 }
 
 #[test]
-fn heartbeats_are_taken_without_a_word() {
+fn heartbeat_of_a_plain_client_gets_no_answer() {
     let server = Setup::server().start();
     let mut alice = plain_host(&server, "lan", "alice");
     let (mut bob, _) = host(&server, "other", "bob");
@@ -194,7 +194,7 @@ fn heartbeats_are_taken_without_a_word() {
 
 /// It refreshes its copies by nothing else, and its program sends no heartbeats over a WebSocket.
 #[test]
-fn who_says_nothing_is_told_all_now_and_then() {
+fn plain_client_gets_its_parties_again_at_intervals() {
     let server = Setup::server().config("[ws]\nrefresh = \"20ms\"\n").start();
     let mut alice = plain_host(&server, "lan", "alice");
     let mut carol = plain_guest(&server, "lan", "carol");

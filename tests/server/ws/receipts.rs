@@ -11,7 +11,7 @@ fn named(mut frame: Value, req_id: u32) -> Value {
 }
 
 #[test]
-fn the_next_owner_of_an_id_becomes_a_member_under_a_used_req_id() {
+fn req_id_of_an_earlier_owner_joins_the_next_owner() {
     let server = Setup::server().config("[auth]\ntoken_ttl = \"1s\"\n").start();
     let (mut alice, _) = host(&server, "lan", "alice");
     let (mut first, token) = newcomer(&server, "bob");
@@ -36,7 +36,7 @@ fn the_next_owner_of_an_id_becomes_a_member_under_a_used_req_id() {
 }
 
 #[test]
-fn another_body_under_the_same_req_id_is_another_request() {
+fn req_id_with_another_body_is_another_request() {
     let server = Setup::server().start();
     let (mut alice, token) = host(&server, "lan", "alice");
     let (mut bob, _) = newcomer(&server, "bob");
@@ -72,7 +72,7 @@ fn keyed(http: &mut Http, key: &str, path: &str, body: &str) -> Response {
 }
 
 #[test]
-fn another_body_under_the_same_idempotency_key_is_refused() {
+fn idempotency_key_with_another_body_is_refused() {
     let server = Setup::server().start();
     let mut alice = Http::registered(server.address(), "alice");
     let mut bob = Http::registered(server.address(), "bob");

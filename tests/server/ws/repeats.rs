@@ -28,7 +28,7 @@ fn mutations() -> Vec<Value> {
 }
 
 #[test]
-fn each_mutation_is_done_once() {
+fn req_id_sent_twice_is_done_once() {
     let server = Setup::server().start();
     let (mut alice, _) = host(&server, "lan", "alice");
     let (mut bob, _) = newcomer(&server, "bob");
@@ -44,7 +44,7 @@ fn each_mutation_is_done_once() {
 }
 
 #[test]
-fn two_in_flight_are_one() {
+fn req_id_sent_twice_at_once_gets_equal_answers() {
     let server = Setup::server().start();
     let (mut alice, _) = host(&server, "lan", "alice");
     let (mut bob, token) = newcomer(&server, "bob");
@@ -63,7 +63,7 @@ fn two_in_flight_are_one() {
 }
 
 #[test]
-fn an_answer_is_the_same_on_another_connection() {
+fn req_id_on_another_connection_gets_the_same_answer() {
     let server = Setup::server().start();
     let (mut alice, _) = host(&server, "lan", "alice");
     let (mut bob, token) = newcomer(&server, "bob");
@@ -83,7 +83,7 @@ fn an_answer_is_the_same_on_another_connection() {
 }
 
 #[test]
-fn an_answer_is_the_same_after_a_kill() {
+fn req_id_after_a_kill_gets_the_same_answer() {
     let mut server = Setup::server().start();
     let (_, alice_token) = host(&server, "lan", "alice");
     let (_, token) = newcomer(&server, "bob");
@@ -105,7 +105,7 @@ fn an_answer_is_the_same_after_a_kill() {
 
 /// A registration that comes again brings its party again, too.
 #[test]
-fn a_repeated_entry_brings_the_party() {
+fn register_party_repeated_brings_the_party_again() {
     let server = Setup::server().start();
     let (mut alice, token) = newcomer(&server, "alice");
     let mut frame = named(register("", "alice"), "r1");
@@ -122,7 +122,7 @@ fn a_repeated_entry_brings_the_party() {
 }
 
 #[test]
-fn an_id_is_known_again_for_its_peer_only() {
+fn req_id_is_known_again_for_its_peer_only() {
     let server = Setup::server().start();
     let (mut alice, _) = host(&server, "lan", "alice");
     let members = ["bob", "carol"].map(|peer| {
@@ -138,7 +138,7 @@ fn an_id_is_known_again_for_its_peer_only() {
 }
 
 #[test]
-fn a_refused_request_is_looked_at_again() {
+fn req_id_of_a_refused_request_is_decided_anew() {
     let server = Setup::server().start();
     let (mut bob, _) = newcomer(&server, "bob");
     let frame = named(join("lan", "bob"), "r1");
@@ -148,7 +148,7 @@ fn a_refused_request_is_looked_at_again() {
 }
 
 #[test]
-fn ids_are_echoed_as_they_came() {
+fn req_id_is_echoed_letter_for_letter() {
     let server = Setup::server().start();
     let (mut alice, _) = host(&server, "lan", "alice");
     for id in [json!("ß \"quoted\""), json!(0), json!(-7), json!(u64::MAX)] {
@@ -174,7 +174,7 @@ fn ids_are_echoed_as_they_came() {
 
 /// What was done over HTTP meanwhile does not change what the first answer was.
 #[test]
-fn the_first_answer_stays() {
+fn leave_party_repeated_gets_the_first_answer() {
     let server = Setup::server().start();
     let (mut alice, token) = host(&server, "lan", "alice");
     let (_bob, _) = guest(&server, "lan", "bob");

@@ -57,7 +57,7 @@ fn let_the_silent_go(server: &mut Daemon, watcher: &mut Ws) {
 }
 
 #[test]
-fn who_says_that_it_is_back_lives_and_hears_on() {
+fn auth_without_a_token_after_a_restart_keeps_the_membership() {
     let (mut server, mut carol) = restarted();
     let mut alice = come_back(&server, "alice");
     let mut bob = come_back(&server, "bob");
@@ -86,7 +86,7 @@ fn who_says_that_it_is_back_lives_and_hears_on() {
 }
 
 #[test]
-fn a_cut_is_as_good_as_a_restart() {
+fn auth_without_a_token_after_a_cut_keeps_the_membership() {
     let mut server = Setup::server().config(PATIENT).start();
     let alice = plain_host(&server, "lan", "alice");
     let (mut carol, _) = guest(&server, "lan", "carol");
@@ -102,7 +102,7 @@ fn a_cut_is_as_good_as_a_restart() {
 
 /// Nobody could tell it from a stranger who knows its id.
 #[test]
-fn who_is_back_can_do_no_harm() {
+fn auth_without_a_token_may_change_nothing() {
     let (server, mut carol) = restarted();
     let mut alice = come_back(&server, "alice");
     await_connected(&mut carol, "alice", true);
@@ -128,7 +128,7 @@ fn who_is_back_can_do_no_harm() {
 }
 
 #[test]
-fn who_is_back_and_leaves_goes_in_its_time() {
+fn auth_without_a_token_then_leave_expires_the_member() {
     let (mut server, mut carol) = restarted();
     let mut alice = come_back(&server, "alice");
     let mut bob = come_back(&server, "bob");
@@ -151,7 +151,7 @@ fn who_is_back_and_leaves_goes_in_its_time() {
 
 /// The server may hear of the cut long after the client.
 #[test]
-fn a_connection_that_is_not_known_to_be_cut_holds_a_client_up() {
+fn auth_without_a_token_waits_for_the_end_of_a_cut_connection() {
     let server = Setup::server().config(&format!("{PATIENT}{BUSY}")).start();
     let cut = plain_host(&server, "lan", "alice");
     let (mut carol, _) = guest(&server, "lan", "carol");
@@ -172,7 +172,7 @@ fn a_connection_that_is_not_known_to_be_cut_holds_a_client_up() {
 }
 
 #[test]
-fn it_has_to_come_from_where_it_came_from() {
+fn auth_without_a_token_from_another_address_is_refused() {
     let server = Setup::server().config("[http]\nbehind_proxy = ['127.0.0.1']\n").start();
     let from = |client: &str, peer_id: Option<&str>| {
         let mut ws = Ws::connect_for(server.address(), Some(client));
@@ -193,7 +193,7 @@ fn it_has_to_come_from_where_it_came_from() {
 
 /// Also after a restart, and with a heartbeat alone.
 #[test]
-fn it_has_to_come_from_where_it_came_from_after_a_restart_too() {
+fn auth_without_a_token_from_another_address_is_refused_after_a_restart() {
     let server = Setup::server().config("[http]\nbehind_proxy = ['127.0.0.1']\n").start();
     let from = |server: &Daemon, client: &str, peer_id: Option<&str>| {
         let mut ws = Ws::connect_for(server.address(), Some(client));
@@ -221,7 +221,7 @@ fn it_has_to_come_from_where_it_came_from_after_a_restart_too() {
 
 /// What a neighbour behind the same address can see ends when the owner is back.
 #[test]
-fn the_owners_return_ends_what_a_neighbour_sees() {
+fn auth_of_the_owner_ends_the_view_of_a_neighbour() {
     for over_http in [false, true] {
         let mut server = Setup::server().config(PATIENT).start();
         server.reload(&format!("{PATIENT}[auth]\ntoken_ttl = '2s'\n"));
@@ -254,7 +254,7 @@ fn the_owners_return_ends_what_a_neighbour_sees() {
 
 /// Who could show something has to.
 #[test]
-fn nobody_comes_back_as_one_who_has_a_token() {
+fn auth_without_a_token_for_a_peer_with_a_token_is_refused() {
     let server = Setup::server().config(&format!("{PATIENT}{BUSY}")).start();
     let (alice, _) = host(&server, "lan", "alice");
     let _dan = plain_guest(&server, "lan", "dan");
@@ -283,7 +283,7 @@ fn nobody_comes_back_as_one_who_has_a_token() {
 }
 
 #[test]
-fn who_is_in_no_party_takes_its_id_anew() {
+fn auth_of_a_peer_in_no_party_claims_its_id_anew() {
     let server = Setup::server().start();
     let mut alice = come_back(&server, "alice");
     assert_eq!(told(&alice.settled_plainly()), [""; 0]);
@@ -300,7 +300,7 @@ fn who_is_in_no_party_takes_its_id_anew() {
 }
 
 #[test]
-fn a_peer_in_a_party_comes_back_without_a_registration() {
+fn auth_of_a_member_counts_as_no_registration() {
     let limits = "[limits]\nregistrations_burst = 2\nregistrations_per_minute = 1\n";
     let server = Setup::server().config(limits).start();
     Http::registered(server.address(), "zoe");
@@ -319,7 +319,7 @@ fn a_peer_in_a_party_comes_back_without_a_registration() {
 }
 
 #[test]
-fn all_clients_behind_one_address_come_back_after_a_kill() {
+fn auth_of_all_clients_behind_an_address_succeeds_after_a_kill() {
     let server = Setup::server().config("[limits]\nregistrations_burst = 1000\n").start();
     let mut members = vec![plain_host(&server, "lan-0", "peer-0")];
     for n in 1..85 {

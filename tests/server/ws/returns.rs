@@ -21,7 +21,7 @@ fn come_back(server: &Daemon, peer_id: &str, token: &str, have: &Value) -> (Ws, 
 }
 
 #[test]
-fn who_comes_back_finds_everything() {
+fn hello_after_a_reconnect_brings_every_party() {
     let server = Setup::server().start();
     let (mut alice, _) = host(&server, "lan", "alice");
     let (mut bob, token) = guest(&server, "lan", "bob");
@@ -51,7 +51,7 @@ fn who_comes_back_finds_everything() {
 }
 
 #[test]
-fn an_old_connection_goes_unnoticed_beside_the_new_one() {
+fn close_of_an_old_connection_beside_a_new_one_is_not_told() {
     let server = Setup::server().start();
     let (mut alice, _) = host(&server, "lan", "alice");
     let (old, token) = guest(&server, "lan", "bob");
@@ -68,7 +68,7 @@ fn an_old_connection_goes_unnoticed_beside_the_new_one() {
 
 /// What a machine sent on a connection that it lost may come after the first words on its next.
 #[test]
-fn who_takes_over_speaks_alone() {
+fn hello_with_takeover_silences_earlier_connections() {
     let server = Setup::server().start();
     let (mut old, token) = host(&server, "lan", "alice");
     let take_over = |caps: Value| {
@@ -104,7 +104,7 @@ fn who_takes_over_speaks_alone() {
 }
 
 #[test]
-fn what_one_has_is_compared() {
+fn hello_with_have_tells_which_parties_are_gone() {
     let server = Setup::server().start();
     let (mut alice, _) = host(&server, "lan", "alice");
     let (mut bob, token) = guest(&server, "lan", "bob");
@@ -135,7 +135,7 @@ fn what_one_has_is_compared() {
 }
 
 #[test]
-fn a_party_is_synced_whatever_one_has() {
+fn sync_brings_the_party_whatever_have_says() {
     let server = Setup::server().start();
     let (mut alice, _) = host(&server, "lan", "alice");
     let epoch = alice.ask(sync("lan"))["epoch"].clone();
@@ -164,7 +164,7 @@ fn a_party_is_synced_whatever_one_has() {
 
 /// One that joined over HTTP hears of its party once it asks for it.
 #[test]
-fn sync_begins_to_hear() {
+fn sync_subscribes_to_the_party() {
     let server = Setup::server().start();
     let (mut alice, _) = host(&server, "lan", "alice");
     let mut http = Http::registered(server.address(), "bob");
@@ -177,7 +177,7 @@ fn sync_begins_to_hear() {
 
 /// One that has a token may show it; with it it has its place again.
 #[test]
-fn a_plain_client_comes_back_with_a_token() {
+fn auth_with_a_token_brings_back_a_plain_client() {
     let server = Setup::server().start();
     let token = Http::registered(server.address(), "alice").token.expect("a token");
     let auth = json!({"type": "auth", "version": "1.0", "client": "lanrage", "token": token});
@@ -197,7 +197,7 @@ fn a_plain_client_comes_back_with_a_token() {
 }
 
 #[test]
-fn a_restart_is_not_noticed() {
+fn hello_after_a_restart_continues_epoch_and_seq() {
     let server = Setup::server().start();
     let (mut alice, alice_token) = host(&server, "lan", "alice");
     let (mut bob, bob_token) = guest(&server, "lan", "bob");
@@ -219,7 +219,7 @@ fn a_restart_is_not_noticed() {
 
 /// Nobody else can: the id is in a party.
 #[test]
-fn a_place_is_kept_from_others() {
+fn join_party_as_a_disconnected_member_is_refused_to_others() {
     let server = Setup::server().start();
     let alice = plain_host(&server, "lan", "alice");
     drop(alice);

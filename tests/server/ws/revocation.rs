@@ -29,7 +29,7 @@ fn closed(mut ws: Ws) {
 }
 
 #[test]
-fn revoking_ends_the_other_tokens_and_their_connections() {
+fn delete_tokens_ends_the_other_tokens_and_their_connections() {
     let server = Setup::server().start();
     let own = Http::registered(server.address(), "alice").token.expect("a token");
     let stolen = renewed(&server, "alice", &own);
@@ -52,7 +52,7 @@ fn revoking_ends_the_other_tokens_and_their_connections() {
 }
 
 #[test]
-fn revoking_all_ends_the_token_that_is_shown_too() {
+fn delete_tokens_with_all_ends_the_shown_token_too() {
     let server = Setup::server().start();
     let (alice, token) = host(&server, "lan", "alice");
     let refused = with_token(&server, &token).delete("/auth/tokens?all=perhaps");
@@ -66,7 +66,7 @@ fn revoking_all_ends_the_token_that_is_shown_too() {
 }
 
 #[test]
-fn a_repeated_claim_ends_with_its_token() {
+fn claim_secret_of_a_revoked_token_is_refused() {
     let server = Setup::server().start();
     let claim = |claim: &str, bearer: Option<&str>| {
         let bearer = bearer.map(|token| format!("Bearer {token}"));
@@ -84,7 +84,7 @@ fn a_repeated_claim_ends_with_its_token() {
 
 /// Whoever stole a token can't push out the owner's by renewing.
 #[test]
-fn renewing_does_not_push_out_the_owners_token() {
+fn token_renewed_by_a_thief_does_not_push_out_the_owners() {
     let server = Setup::server().start();
     let own = Http::registered(server.address(), "alice").token.expect("a token");
     let (mut alice, _) = Ws::hello(server.address(), "alice", Some(&own));
@@ -112,7 +112,7 @@ fn renewing_does_not_push_out_the_owners_token() {
 }
 
 #[test]
-fn hellos_on_a_thiefs_connection_do_not_push_out_the_owners_token() {
+fn hello_on_a_thiefs_connection_does_not_push_out_the_owners_token() {
     let server = Setup::server().start();
     let own = Http::registered(server.address(), "alice").token.expect("a token");
     let (mut thief, _) = Ws::hello(server.address(), "alice", Some(&own));
@@ -124,7 +124,7 @@ fn hellos_on_a_thiefs_connection_do_not_push_out_the_owners_token() {
 }
 
 #[test]
-fn a_token_that_is_renewed_itself_lasts_longer() {
+fn token_renewed_at_a_full_store_lasts_longer() {
     let server = Setup::server().config("[limits]\ntokens = 1\n").start();
     let own = server.http().post("/auth/register?peer_id=alice", None).ok();
     let token = own["token"].as_str().expect("a token");
@@ -139,7 +139,7 @@ fn release(server: &Daemon, peer_id: &str) -> Value {
 }
 
 #[test]
-fn an_administrator_releases_a_peer() {
+fn peer_release_by_an_administrator_frees_the_id() {
     let server = Setup::server().start();
     let (alice, token) = host(&server, "lan", "alice");
     let (mut bob, _) = guest(&server, "lan", "bob");

@@ -9,7 +9,7 @@ use super::{
 use crate::harness::{Http, Setup, Ws};
 
 #[test]
-fn a_signal_goes_to_its_target_and_to_nobody_else() {
+fn signal_goes_to_its_target_alone() {
     let server = Setup::server().start();
     let (mut alice, _) = host(&server, "lan", "alice");
     let mut bob = plain_guest(&server, "lan", "bob");
@@ -32,7 +32,7 @@ fn a_signal_goes_to_its_target_and_to_nobody_else() {
 
 /// Numbers too large or too exact for a float come as they were sent.
 #[test]
-fn what_a_signal_says_is_not_touched() {
+fn signal_data_arrives_letter_for_letter() {
     let server = Setup::server().start();
     let (mut alice, _) = host(&server, "lan", "alice");
     let data = "{\"b\":1.10,\"a\":123456789012345678901234567890,\"b\":\"\\u00e9\"}";
@@ -50,7 +50,7 @@ fn what_a_signal_says_is_not_touched() {
 }
 
 #[test]
-fn a_signal_waits_for_who_is_away() {
+fn signal_waits_for_a_member_that_is_away() {
     let server = Setup::server().start();
     let (mut alice, _) = host(&server, "lan", "alice");
     let (bob, token) = guest(&server, "lan", "bob");
@@ -73,7 +73,7 @@ fn a_signal_waits_for_who_is_away() {
 
 /// Over HTTP there is no way to get them.
 #[test]
-fn a_signal_waits_for_a_member_over_http() {
+fn signal_waits_for_a_member_that_joined_over_http() {
     let server = Setup::server().start();
     let (mut alice, _) = host(&server, "lan", "alice");
     let mut bob = Http::registered(server.address(), "bob");
@@ -84,7 +84,7 @@ fn a_signal_waits_for_a_member_over_http() {
 }
 
 #[test]
-fn only_so_many_wait() {
+fn signal_to_a_full_queue_is_rate_limited() {
     let server = Setup::server().config("[limits]\nsignals_per_peer = 3\n").start();
     let (mut alice, _) = host(&server, "lan", "alice");
     let mut bob = Http::registered(server.address(), "bob");
@@ -102,7 +102,7 @@ fn only_so_many_wait() {
 }
 
 #[test]
-fn a_signal_does_not_outlive_its_membership() {
+fn signal_ends_with_the_membership_of_its_target() {
     let server = Setup::server().start();
     let (mut alice, _) = host(&server, "lan", "alice");
     let mut bob = Http::registered(server.address(), "bob");
@@ -115,7 +115,7 @@ fn a_signal_does_not_outlive_its_membership() {
 }
 
 #[test]
-fn only_members_signal() {
+fn signal_between_others_than_members_is_refused() {
     let server = Setup::server().start();
     let mut alice = plain_host(&server, "lan", "alice");
     let (mut bob, _) = newcomer(&server, "bob");
@@ -132,7 +132,7 @@ fn only_members_signal() {
 
 /// As the frame allows, less its envelope.
 #[test]
-fn a_long_signal_arrives() {
+fn signal_of_the_longest_data_arrives() {
     let server = Setup::server().start();
     let (mut alice, _) = host(&server, "lan", "alice");
     let long: Value = json!("x".repeat(65_000));

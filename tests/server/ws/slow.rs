@@ -12,12 +12,12 @@ use crate::harness::{PATIENCE, Setup, Ws, eventually};
 
 /// What waits for one that does not read fills the system's buffers first, then its queue.
 #[test]
-fn who_does_not_read_is_closed_and_nobody_waits() {
+fn slow_client_is_closed_and_delays_no_other() {
     assert_slow_client_is_closed(NO_LIMITS);
 }
 
 #[test]
-fn the_bytes_that_wait_for_a_client_are_bounded() {
+fn slow_client_is_closed_at_the_limit_of_queued_bytes() {
     let bytes = "[ws]\nqueue_frames = 60000\nqueue_bytes = 131072\n";
     assert_slow_client_is_closed(&NO_LIMITS.replace("[ws]\n", bytes));
 }
@@ -61,7 +61,7 @@ fn assert_slow_client_is_closed(config: &str) {
 
 /// Signals are brought as fast as they are read, none twice and none lost.
 #[test]
-fn many_long_signals_arrive_in_order() {
+fn signals_of_great_length_arrive_in_order() {
     let server = Setup::server().config(NO_LIMITS).start();
     let (mut alice, _) = host(&server, "lan", "alice");
     let (mut bob, _) = guest(&server, "lan", "bob");

@@ -27,7 +27,7 @@ fn await_pending(server: &Daemon, pending: u64) {
 }
 
 #[test]
-fn a_stalled_disk_delays_answers_until_it_is_released() {
+fn stalled_disk_delays_answers_until_it_is_released() {
     let Some(disk) = SlowDisk::new() else { return };
     let server = Setup::server().slow_disk(&disk).start();
     let (mut alice, _) = host(&server, "lan", "alice");
@@ -84,7 +84,7 @@ fn sync_keeps_the_signals_that_come_meanwhile() {
 /// A member that has more signals waiting than its queue has room for gets them all, however much
 /// it sends meanwhile.
 #[test]
-fn a_busy_connection_gets_its_waiting_signals() {
+fn signals_that_wait_reach_a_busy_connection() {
     let config = NO_LIMITS.replace("[ws]\n", "[ws]\nqueue_frames = 16\n");
     let server = Setup::server().config(&config).start();
     let (mut alice, _) = host(&server, "lan", "alice");
@@ -129,7 +129,7 @@ fn hello(peer_id: &str, token: Option<&str>) -> Value {
 }
 
 #[test]
-fn hellos_of_64_peers_share_commits() {
+fn hello_of_each_of_64_peers_shares_commits() {
     let Some(disk) = SlowDisk::new() else { return };
     let server = Setup::server().config(NO_LIMITS).slow_disk(&disk).start();
     let peers: Vec<String> = (0..64).map(|n| format!("peer-{n}")).collect();
@@ -168,7 +168,7 @@ fn hellos_of_64_peers_share_commits() {
 /// What a peer is told when it comes back waits for room, and for nothing else: it is the client's
 /// own question.
 #[test]
-fn catching_up_waits_for_a_client_that_reads_late() {
+fn hello_with_many_parties_waits_for_a_client_that_reads_late() {
     let server = Setup::server().config(NO_LIMITS).start();
     let (mut alice, token) = newcomer(&server, "alice");
     let (mut crowd, _) = newcomer(&server, "bob");
@@ -235,7 +235,7 @@ fn frames_within_the_pace_wait_for_a_stalled_disk() {
 /// While the server reads late, its clients' time goes on: what they sent at their pace comes at
 /// once afterwards.
 #[test]
-fn a_pace_that_was_kept_is_kept_after_a_stall() {
+fn frame_rate_that_was_kept_is_kept_after_a_stall() {
     let Some(disk) = SlowDisk::new() else { return };
     let config = "[ws]\nframes_per_second = 100\nframes_burst = 40\n";
     let server = Setup::server().config(config).slow_disk(&disk).start();

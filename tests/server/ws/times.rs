@@ -29,7 +29,7 @@ fn assert_now(time: &Value, minutes: i32) {
 }
 
 #[test]
-fn each_is_told_by_its_own_clock() {
+fn times_are_told_by_the_clock_of_each_client() {
     let server = Setup::server().start();
     let mut http = Http::registered(server.address(), "watcher");
     let mut members: Vec<(Ws, &str, i32)> = Vec::new();
@@ -56,7 +56,7 @@ fn each_is_told_by_its_own_clock() {
 }
 
 #[test]
-fn a_clock_that_names_its_offset_is_believed() {
+fn times_follow_an_offset_that_the_client_names() {
     let server = Setup::server().start();
     for (id, text, minutes) in [("z", "Z", 0), ("plus", "+05:30", 330), ("minus", "-03:00", -180)] {
         let (mut ws, _) = newcomer(&server, id);
@@ -71,7 +71,7 @@ fn a_clock_that_names_its_offset_is_believed() {
 }
 
 #[test]
-fn a_clock_that_is_not_told_is_utc() {
+fn times_are_utc_for_a_client_without_a_clock() {
     let server = Setup::server().start();
     for (id, last_seen) in [("null", json!(null)), ("far", json!("1999-12-31T23:59:59"))] {
         let (mut ws, _) = newcomer(&server, id);
@@ -85,7 +85,7 @@ fn a_clock_that_is_not_told_is_utc() {
 }
 
 #[test]
-fn a_clock_is_remembered() {
+fn times_of_a_reconnected_client_keep_its_offset() {
     let server = Setup::server().start();
     let (mut ws, token) = newcomer(&server, "alice");
     let host_peer = told_at("alice", -240);
@@ -117,7 +117,7 @@ fn is_now(time: &Value, minutes: i32) -> bool {
 }
 
 #[test]
-fn a_step_of_the_server_s_clock_leaves_its_clients_times_right() {
+fn times_stay_right_after_a_step_of_the_server_clock() {
     let Some(clock) = SteppedClock::new() else { return };
     let config = "[ws]\nrefresh = '20ms'\n[cleanup]\ninterval = '20ms'\n";
     let server = Setup::server().config(config).stepped_clock(&clock).start();

@@ -44,7 +44,7 @@ fn crowd(server: &Daemon, count: usize) -> Vec<Refused> {
 }
 
 #[test]
-fn refused_registrations_get_through_when_they_come_again_at_their_turns() {
+fn hello_refused_by_rate_is_taken_after_its_retry_time() {
     let limits = "[limits]\nregistrations_per_minute = 1200\nregistrations_burst = 5\n";
     let server = Setup::server().config(limits).start();
     let mut refused = crowd(&server, 45);
@@ -62,7 +62,7 @@ fn refused_registrations_get_through_when_they_come_again_at_their_turns() {
 }
 
 #[test]
-fn refusals_of_websockets_are_counted() {
+fn metrics_count_refusals_over_websocket() {
     let limits = "[limits]\nregistrations_per_minute = 1\nregistrations_burst = 2\n";
     let server = Setup::server().config(limits).start();
     let mut refused = crowd(&server, 5);
