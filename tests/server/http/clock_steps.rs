@@ -13,7 +13,7 @@ fn register(http: &mut Http, peer: &str, claim: Option<&str>) -> u16 {
 }
 
 #[test]
-fn a_step_of_the_clock_ends_no_token() {
+fn token_outlives_a_step_of_the_clock() {
     let Some(clock) = SteppedClock::new() else { return };
     let server = Setup::server().stepped_clock(&clock).start();
     let mut alice = Http::registered(server.address(), "alice");
@@ -27,7 +27,7 @@ fn a_step_of_the_clock_ends_no_token() {
 }
 
 #[test]
-fn a_claim_is_known_again_after_a_step_of_the_clock() {
+fn claim_is_known_again_after_a_step_of_the_clock() {
     const CLAIM: &str = "0123456789abcdef0123456789abcdef";
     let Some(clock) = SteppedClock::new() else { return };
     let server = Setup::server().stepped_clock(&clock).start();
@@ -39,7 +39,7 @@ fn a_claim_is_known_again_after_a_step_of_the_clock() {
 }
 
 #[test]
-fn a_member_whose_token_has_just_ended_renews_it_once() {
+fn token_of_a_member_that_has_just_ended_is_renewed_once() {
     let mut server = Setup::server().start();
     let mut alice = Http::registered(server.address(), "alice");
     let party = alice.party("alice");
@@ -62,7 +62,7 @@ fn a_member_whose_token_has_just_ended_renews_it_once() {
 }
 
 #[test]
-fn a_member_gets_over_a_restart_with_a_clock_that_is_right_again() {
+fn token_outlives_a_restart_with_a_corrected_clock() {
     let Some(clock) = SteppedClock::new() else { return };
     clock.set_offset_ms(-25 * HOUR_MS);
     let server = Setup::server().stepped_clock(&clock).start();

@@ -7,7 +7,7 @@ use crate::harness::{Http, Setup, announced, eventually, keys};
 
 /// 1: server, client and tables disagree on a peer's fields.
 #[test]
-fn no_party_can_be_made_over_http_at_all() {
+fn post_parties_and_reads_of_a_party_succeed() {
     let (_server, [mut alice]) = server_with(["alice"]);
     let party = alice.party("alice");
     alice.join(&party, "alice").ok();
@@ -18,7 +18,7 @@ fn no_party_can_be_made_over_http_at_all() {
 
 /// 2.
 #[test]
-fn the_server_has_no_ws() {
+fn ws_route_is_there() {
     let (server, []) = server_with([]);
     let handshake = [
         ("Connection", "Upgrade"),
@@ -34,7 +34,7 @@ fn the_server_has_no_ws() {
 
 /// 3.
 #[test]
-fn a_stranger_deletes_anothers_party() {
+fn delete_peer_by_a_stranger_is_refused() {
     let (server, [mut alice, mut mallory]) = server_with(["alice", "mallory"]);
     let party = alice.party("alice");
     for client in [&mut server.http(), &mut mallory] {
@@ -48,7 +48,7 @@ fn a_stranger_deletes_anothers_party() {
 
 /// 3.
 #[test]
-fn anyone_overwrites_any_relay() {
+fn post_relays_over_a_foreign_relay_is_refused() {
     let (_server, [mut alice, mut mallory]) = server_with(["alice", "mallory"]);
     let relay = |ip: &str| Some(json!({"relay_id": "r1", "public_ip": ip, "port": 51820}));
     alice.post("/relays", relay("198.51.100.7")).ok();
@@ -58,7 +58,7 @@ fn anyone_overwrites_any_relay() {
 
 /// 3.
 #[test]
-fn what_is_no_port_no_address_and_no_id_is_taken() {
+fn post_of_invalid_ports_addresses_and_ids_is_refused() {
     let (server, [mut alice]) = server_with(["alice"]);
     let good = json!({"relay_id": "r", "public_ip": "198.51.100.7", "port": 1});
     for (field, value) in [
@@ -83,7 +83,7 @@ fn what_is_no_port_no_address_and_no_id_is_taken() {
 
 /// 4.
 #[test]
-fn client_mistakes_become_500s() {
+fn post_parties_with_a_malformed_peer_is_a_422() {
     let (_server, [mut alice]) = server_with(["alice"]);
     let host = |changes| announced_with("alice", changes);
     for peer in [
@@ -113,7 +113,7 @@ fn client_mistakes_become_500s() {
 
 /// 4.
 #[test]
-fn a_32_mib_body_is_read_and_echoed_back() {
+fn post_of_a_32_mib_body_is_not_echoed() {
     let (_server, [mut alice]) = server_with(["alice"]);
     let token = alice.token.clone().expect("a token");
     let head = format!(
@@ -129,7 +129,7 @@ fn a_32_mib_body_is_read_and_echoed_back() {
 
 /// 4.
 #[test]
-fn any_origin_is_reflected_with_credentials() {
+fn cors_reflects_no_foreign_origin() {
     let allowed = "https://lan.example.org";
     let setup = Setup::server();
     let config = format!("[http]\nallowed_origins = ['{allowed}']\n");
@@ -159,7 +159,7 @@ fn any_origin_is_reflected_with_credentials() {
 
 /// 5.
 #[test]
-fn the_hosts_leaving_orphans_the_members() {
+fn delete_of_the_host_frees_the_places_of_all_members() {
     // One place each, so that one that is not given back shows.
     let server = Setup::server().config("[limits]\nparties_per_peer = 1\n").start();
     let [mut alice, mut bob] =
@@ -176,7 +176,7 @@ fn the_hosts_leaving_orphans_the_members() {
 
 /// 5.
 #[test]
-fn joining_a_second_party_answers_200_and_moves_nothing() {
+fn post_join_to_a_second_party_adds_the_peer() {
     let (_server, [mut alice, mut bob]) = server_with(["alice", "bob"]);
     let parties = [alice.party("alice"), alice.party("alice")];
     for party in &parties {
@@ -190,7 +190,7 @@ fn joining_a_second_party_answers_200_and_moves_nothing() {
 
 /// 5.
 #[test]
-fn joining_again_ignores_a_new_key() {
+fn post_join_again_takes_the_new_key() {
     let (_server, [mut alice, mut bob]) = server_with(["alice", "bob"]);
     let party = alice.party("alice");
     bob.join(&party, "bob").ok();
@@ -203,7 +203,7 @@ fn joining_again_ignores_a_new_key() {
 
 /// 7.
 #[test]
-fn a_kill_soon_after_an_answer_loses_what_was_answered() {
+fn answered_changes_outlive_a_kill() {
     let mut setup = Setup::server();
     let mut tokens: Vec<Option<String>> = Vec::new();
     let mut parties: Vec<String> = Vec::new();
@@ -226,7 +226,7 @@ fn a_kill_soon_after_an_answer_loses_what_was_answered() {
 
 /// 9.
 #[test]
-fn clean_up_leaves_a_dead_hosts_party_and_dies_on_one_bad_time() {
+fn expiry_removes_the_party_of_a_dead_host() {
     let setup = Setup::server().config(
         "[cleanup]\ninterval = '2ms'\nstartup_grace = '0s'\npeer_timeout = '30ms'\n\
          [limits]\nrequests_per_second = 1000000\nrequests_burst = 1000000\n",

@@ -17,7 +17,7 @@ fn timeless(read: Response) -> Value {
 }
 
 #[test]
-fn what_can_not_be_written_is_a_503_and_not_done() {
+fn post_that_can_not_be_written_is_a_503_and_not_done() {
     let server = start_with_file_limits(Setup::server().config("[store]\nbatch = '1h'\n"));
     let [mut alice, mut bob] =
         ["alice", "bob"].map(|peer| Http::registered(server.address(), peer));

@@ -27,7 +27,7 @@ fn head(client: &Http, path: &str, length: &str) -> String {
 }
 
 #[test]
-fn a_body_may_be_as_long_as_the_limit() {
+fn body_over_the_limit_is_refused() {
     let (_server, [mut alice]) = server_with(["alice"]);
     let mut body = json!({"name": "LAN", "host_peer_info": announced("alice")}).to_string();
     body.push_str(&" ".repeat(LIMIT - body.len()));
@@ -40,7 +40,7 @@ fn a_body_may_be_as_long_as_the_limit() {
 
 /// It need not even be sent.
 #[test]
-fn a_body_that_is_announced_too_long_is_refused_at_once() {
+fn body_announced_over_the_limit_is_refused_at_once() {
     let (_server, [mut alice]) = server_with(["alice"]);
     for path in ["/parties", "/parties/x/join", "/relays"] {
         alice.send_raw(head(&alice, path, "Content-Length: 33554432").as_bytes());
@@ -53,7 +53,7 @@ fn a_body_that_is_announced_too_long_is_refused_at_once() {
 }
 
 #[test]
-fn a_body_in_pieces_is_refused_where_it_becomes_too_long() {
+fn body_in_chunks_is_refused_once_it_passes_the_limit() {
     let (_server, [mut alice]) = server_with(["alice"]);
     let piece = format!("1000\r\n{}\r\n", " ".repeat(0x1000));
     alice.send_raw(head(&alice, "/parties", "Transfer-Encoding: chunked").as_bytes());
@@ -76,7 +76,7 @@ fn a_body_in_pieces_is_refused_where_it_becomes_too_long() {
 }
 
 #[test]
-fn who_may_not_ask_is_told_before_the_body_is_looked_at() {
+fn request_without_a_token_is_refused_before_its_body_is_read() {
     let (server, []) = server_with([]);
     let mut nobody = server.http();
     nobody.send_raw(head(&nobody, "/parties", "Content-Length: 33554432").as_bytes());
@@ -85,7 +85,7 @@ fn who_may_not_ask_is_told_before_the_body_is_looked_at() {
 
 /// The web framework may hang up before the answer is written.
 #[test]
-fn after_pieces_that_are_none_nothing_more_is_read() {
+fn malformed_chunks_end_the_connection_with_a_400() {
     let (server, [mut alice]) = server_with(["alice"]);
     let head = head(&alice, "/parties", "Transfer-Encoding: chunked");
     let next = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -103,7 +103,7 @@ fn after_pieces_that_are_none_nothing_more_is_read() {
 }
 
 #[test]
-fn every_error_is_json() {
+fn error_bodies_are_json_at_every_status() {
     let (server, [mut alice, mut bob]) = server_with(["alice", "bob"]);
     let party = alice.party("alice");
     let mut nobody = server.http();
@@ -124,7 +124,7 @@ fn every_error_is_json() {
 
 /// The router tries a path against each route, which costs time in proportion to its length.
 #[test]
-fn a_path_that_is_longer_than_any_route_is_not_looked_up() {
+fn path_longer_than_any_route_is_not_found() {
     let (server, []) = server_with([]);
     let mut http = server.http();
     let mut party = |length: usize| http.get(&format!("/parties/{}", "x".repeat(length)));

@@ -23,7 +23,7 @@ const ROUTES: [(&str, u16); 11] = [
 ];
 
 #[test]
-fn a_head_is_answered_as_a_get_without_its_body() {
+fn head_answers_as_get_without_the_body() {
     let (server, [alice]) = server_with(["alice"]);
     let token = alice.token.expect("a token");
     for (path, status) in ROUTES {
@@ -55,7 +55,7 @@ fn a_head_is_answered_as_a_get_without_its_body() {
 }
 
 #[test]
-fn a_head_leaves_the_connection_in_step() {
+fn head_leaves_the_connection_in_step() {
     let (_server, [mut alice]) = server_with(["alice"]);
     alice.send_raw(b"HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\nGET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let mut answers = String::new();
@@ -69,7 +69,7 @@ fn a_head_leaves_the_connection_in_step() {
 }
 
 #[test]
-fn the_scheme_bearer_is_read_in_any_case_and_with_more_spaces() {
+fn authorization_scheme_is_read_in_any_case_and_spacing() {
     let (server, [alice]) = server_with(["alice"]);
     let token = alice.token.expect("a token");
     let mut client = server.http();
@@ -84,7 +84,7 @@ fn the_scheme_bearer_is_read_in_any_case_and_with_more_spaces() {
 }
 
 #[test]
-fn an_encoded_body_is_refused() {
+fn body_with_a_content_encoding_is_refused() {
     let (server, [alice]) = server_with(["alice"]);
     let bearer = format!("Bearer {}", alice.token.expect("a token"));
     let mut client = server.http();

@@ -80,7 +80,7 @@ fn cast() -> (Daemon, [Http; 6]) {
 }
 
 #[test]
-fn every_route_knows_who_may_ask() {
+fn routes_accept_only_the_callers_of_the_table() {
     let (_server, mut cast) = cast();
     let relay = json!({"relay_id": "owners", "public_ip": "198.51.100.7", "port": 1});
     cast[5].post("/relays", Some(relay)).ok();
@@ -115,7 +115,7 @@ fn every_route_knows_who_may_ask() {
 
 /// Who is refused has changed nothing.
 #[test]
-fn what_is_refused_is_not_done() {
+fn requests_that_are_refused_change_nothing() {
     let (_server, mut cast) = cast();
     let party = cast[5].party("owner");
     cast[3].join(&party, "member").ok();
@@ -134,7 +134,7 @@ fn what_is_refused_is_not_done() {
 }
 
 #[test]
-fn relays_need_the_relay_key_where_there_is_one() {
+fn post_relays_needs_the_relay_key_where_configured() {
     let key = "a-relay-key-of-some-length-0123456789";
     let server = Setup::server().config(&format!("[auth]\nrelay_key = '{key}'\n")).start();
     let mut alice = Http::registered(server.address(), "alice");

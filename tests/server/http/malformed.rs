@@ -31,7 +31,7 @@ fn assert_refused(mut answer: &[u8], status: u16) {
 }
 
 #[test]
-fn a_malformed_head_is_refused_in_json() {
+fn malformed_head_is_refused_in_json() {
     let (server, []) = server_with([]);
     for head in [
         &b"GARBAGE\r\n\r\n"[..],
@@ -48,7 +48,7 @@ fn a_malformed_head_is_refused_in_json() {
 }
 
 #[test]
-fn a_post_of_http_1_0_without_a_body_needs_no_length() {
+fn post_of_http_1_0_without_a_body_needs_no_length() {
     let (server, []) = server_with([]);
     let host = server.address();
     let request = format!("POST /auth/register?peer_id=ann HTTP/1.0\r\nHost: {host}\r\n\r\n");
@@ -57,7 +57,7 @@ fn a_post_of_http_1_0_without_a_body_needs_no_length() {
 }
 
 #[test]
-fn a_head_that_is_too_large_is_refused_in_json() {
+fn head_over_the_size_limit_is_refused_in_json() {
     let (server, []) = server_with([]);
     let many: String = (0..200).map(|number| format!("H{number}: x\r\n")).collect();
     assert_refused(
@@ -67,7 +67,7 @@ fn a_head_that_is_too_large_is_refused_in_json() {
 }
 
 #[test]
-fn a_target_that_is_too_long_is_refused_in_json() {
+fn target_over_the_length_limit_is_refused_in_json() {
     let (server, []) = server_with([]);
     let target = |length, before| format!("{before}{}", "a".repeat(length));
     for (length, before, status) in
@@ -80,7 +80,7 @@ fn a_target_that_is_too_long_is_refused_in_json() {
 }
 
 #[test]
-fn a_head_that_comes_too_slowly_is_refused_in_json() {
+fn head_that_comes_too_slowly_is_refused_in_json() {
     let server = Setup::server().config("[http]\nrequest_timeout = '200ms'\n").start();
     assert_refused(&answer(&server, b"GET / HTTP/1.1\r\nHo"), 408);
 }

@@ -10,7 +10,7 @@ fn message(told: &Value) -> &str {
 }
 
 #[test]
-fn dots_are_no_new_ids_over_http() {
+fn ids_of_dots_are_refused_over_http() {
     let (server, [mut alice]) = server_with(["alice"]);
     let mut nobody = server.http();
     let party = alice.party("alice");
@@ -34,7 +34,7 @@ fn dots_are_no_new_ids_over_http() {
 }
 
 #[test]
-fn names_keys_and_times_keep_their_rules_over_http() {
+fn names_keys_and_times_are_checked_over_http() {
     let (_server, [mut alice]) = server_with(["alice"]);
     for (field, value) in [
         ("name", " "),
@@ -57,7 +57,7 @@ fn names_keys_and_times_keep_their_rules_over_http() {
 }
 
 #[test]
-fn new_values_keep_their_rules_over_websocket() {
+fn new_values_are_checked_over_websocket() {
     let server = Setup::server().start();
     let mut ws = Ws::connect(server.address());
     ws.send(json!({"type": "hello", "caps": ["lanragectl"], "peer_id": "..", "req_id": "1"}));

@@ -17,7 +17,7 @@ fn leave(client: &mut Http, party: &str, peer: &str) -> Value {
 }
 
 #[test]
-fn the_server_chooses_ids_that_nobody_guesses() {
+fn post_parties_chooses_an_unguessable_id() {
     let (_server, [mut alice]) = server_with(["alice"]);
     let body = json!({"name": "LAN", "party_id": "mine", "host_peer_info": announced("alice")});
     let create = |_| {
@@ -33,7 +33,7 @@ fn the_server_chooses_ids_that_nobody_guesses() {
 }
 
 #[test]
-fn joining_again_updates_the_peer_and_keeps_its_address() {
+fn post_join_again_updates_the_peer_and_keeps_its_address() {
     let (_server, [mut alice, mut bob, mut carol]) = server_with(["alice", "bob", "carol"]);
     let party = alice.party("alice");
     bob.join(&party, "bob").ok();
@@ -58,7 +58,7 @@ fn joining_again_updates_the_peer_and_keeps_its_address() {
 }
 
 #[test]
-fn a_change_is_one_step_and_a_heartbeat_none() {
+fn seq_counts_each_change_and_no_heartbeat() {
     let (_server, [mut alice, mut bob]) = server_with(["alice", "bob"]);
     let party = alice.party("alice");
     let path = format!("/parties/{party}");
@@ -75,7 +75,7 @@ fn a_change_is_one_step_and_a_heartbeat_none() {
 }
 
 #[test]
-fn a_peer_may_be_in_several_parties() {
+fn post_join_adds_a_peer_to_several_parties() {
     let (_server, [mut alice, mut bob]) = server_with(["alice", "bob"]);
     let parties = [alice.party("alice"), alice.party("alice"), bob.party("bob")];
     for party in &parties[..2] {
@@ -93,7 +93,7 @@ fn a_peer_may_be_in_several_parties() {
 }
 
 #[test]
-fn with_its_host_a_party_is_gone_for_all() {
+fn delete_of_the_host_ends_the_party_for_all() {
     let (server, [mut alice, mut bob]) = server_with(["alice", "bob"]);
     let party = alice.party("alice");
     let other = bob.party("bob");
@@ -121,7 +121,7 @@ fn with_its_host_a_party_is_gone_for_all() {
 }
 
 #[test]
-fn who_leaves_leaves_the_addresses_of_the_others() {
+fn delete_of_a_member_keeps_the_addresses_of_the_others() {
     let (_server, [mut alice, mut bob, mut carol]) = server_with(["alice", "bob", "carol"]);
     let party = alice.party("alice");
     bob.join(&party, "bob").ok();
@@ -133,7 +133,7 @@ fn who_leaves_leaves_the_addresses_of_the_others() {
 }
 
 #[test]
-fn a_peer_is_in_so_many_parties_and_no_more() {
+fn post_join_over_the_parties_of_a_peer_is_refused() {
     let server = Setup::server().config("[limits]\nparties_per_peer = 2\n").start();
     let [mut alice, mut bob] =
         ["alice", "bob"].map(|peer| Http::registered(server.address(), peer));
@@ -153,7 +153,7 @@ fn a_peer_is_in_so_many_parties_and_no_more() {
 }
 
 #[test]
-fn a_party_has_so_many_peers_and_no_more() {
+fn post_join_of_a_full_party_is_refused() {
     let server = Setup::server().config("[limits]\npeers_per_party = 2\n").start();
     let [mut alice, mut bob, mut carol] =
         ["alice", "bob", "carol"].map(|peer| Http::registered(server.address(), peer));
@@ -167,7 +167,7 @@ fn a_party_has_so_many_peers_and_no_more() {
 }
 
 #[test]
-fn whom_nothing_is_heard_of_goes() {
+fn member_without_heartbeats_expires() {
     let setup = Setup::server().config(
         "[cleanup]\ninterval = '2ms'\nstartup_grace = '0s'\npeer_timeout = '30ms'\n\
          [limits]\nrequests_per_second = 1000000\nrequests_burst = 1000000\n",

@@ -33,7 +33,7 @@ fn from(http: &mut Http, address: &str, method: &str, path: &str) -> Response {
 }
 
 #[test]
-fn a_token_has_a_rate_of_its_own() {
+fn request_rate_of_a_token_is_its_own() {
     let server = server("requests_per_second = 1\nrequests_burst = 3\n");
     let mut http = server.http();
     let mut register = |peer: &str, address| {
@@ -64,7 +64,7 @@ fn a_token_has_a_rate_of_its_own() {
 }
 
 #[test]
-fn who_has_no_token_shares_the_rate_of_an_address() {
+fn request_rate_without_a_token_is_that_of_the_address() {
     let server = server("requests_per_second = 1\nrequests_burst = 3\n");
     let mut alice = server.http();
     let given = from(&mut alice, "192.0.2.9", "POST", "/auth/register?peer_id=alice").ok();
@@ -91,7 +91,7 @@ fn who_has_no_token_shares_the_rate_of_an_address() {
 }
 
 #[test]
-fn an_address_registers_so_many_peers_and_no_more() {
+fn auth_register_over_the_rate_of_an_address_is_refused() {
     let server = server("registrations_per_minute = 1\nregistrations_burst = 2\n");
     let mut http = server.http();
     let mut count = 0;
@@ -110,7 +110,7 @@ fn an_address_registers_so_many_peers_and_no_more() {
 }
 
 #[test]
-fn nobody_says_of_themselves_where_they_are() {
+fn request_rate_ignores_forwarded_addresses_without_a_proxy() {
     let server = Setup::server().config("[limits]\nrequests_per_second = 1\nrequests_burst = 3\n");
     let server = server.start();
     let mut http = server.http();
@@ -123,7 +123,7 @@ fn nobody_says_of_themselves_where_they_are() {
 }
 
 #[test]
-fn rates_change_while_the_server_runs() {
+fn request_rate_changes_with_a_reload() {
     let limits = "[limits]\nrequests_per_second = 1\nrequests_burst = 1\n";
     let mut server = Setup::server().config(limits).start();
     let mut http = server.http();

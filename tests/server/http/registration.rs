@@ -13,7 +13,7 @@ fn register(client: &mut Http, peer: &str) -> u16 {
 }
 
 #[test]
-fn a_peer_id_is_the_first_one_s() {
+fn auth_register_of_a_taken_id_is_refused() {
     let (server, [mut alice, mut bob]) = server_with(["alice", "bob"]);
     let taken = "Peer id is already registered";
     for client in [&mut server.http(), &mut bob] {
@@ -25,7 +25,7 @@ fn a_peer_id_is_the_first_one_s() {
 }
 
 #[test]
-fn a_token_renews_itself_and_stays_good() {
+fn auth_register_with_its_token_keeps_the_old_token_good() {
     let (server, [mut alice]) = server_with(["alice"]);
     let renewed = alice.post("/auth/register?peer_id=alice", None).ok();
     let mut again = server.http();
@@ -40,7 +40,7 @@ fn a_token_renews_itself_and_stays_good() {
 
 /// Old ones give way: a client that renews for ever takes no room.
 #[test]
-fn a_peer_has_so_many_tokens_and_no_more() {
+fn auth_register_keeps_the_newest_tokens_up_to_the_limit() {
     let (server, [mut alice]) = server_with(["alice"]);
     let mut tokens = std::collections::BTreeSet::from([alice.token.clone()]);
     for _ in 0..12 {
@@ -57,7 +57,7 @@ fn a_peer_has_so_many_tokens_and_no_more() {
 }
 
 #[test]
-fn an_id_is_free_when_its_tokens_expired_and_it_is_in_no_party() {
+fn auth_register_of_an_id_with_expired_tokens_in_no_party_is_taken() {
     const ROOMY: &str = "[limits]\nrequests_per_second = 1000000\nrequests_burst = 1000000\n";
     let mut server = Setup::server().config(ROOMY).start();
     let mut alice = Http::registered(server.address(), "alice");
@@ -77,7 +77,7 @@ fn an_id_is_free_when_its_tokens_expired_and_it_is_in_no_party() {
 }
 
 #[test]
-fn a_query_is_decoded_and_its_last_peer_id_counts() {
+fn auth_register_decodes_the_query_and_takes_its_last_peer_id() {
     let (server, []) = server_with([]);
     let mut http = server.http();
     for (query, peer) in [
@@ -108,7 +108,7 @@ fn a_query_is_decoded_and_its_last_peer_id_counts() {
 
 /// Who reads the disk can act for nobody.
 #[test]
-fn no_token_is_on_the_disk_or_in_the_log() {
+fn tokens_are_neither_on_the_disk_nor_in_the_log() {
     let (server, [mut alice]) = server_with(["alice"]);
     alice.party("alice");
     let token = alice.token.clone().expect("a token");

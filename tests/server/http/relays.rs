@@ -22,7 +22,7 @@ fn listed(client: &mut Http, path: &str) -> Vec<String> {
 }
 
 #[test]
-fn they_come_by_region_and_then_by_id() {
+fn get_relays_sorts_by_region_and_id() {
     let (_server, [mut alice]) = server_with(["alice"]);
     for (id, region) in [("z", "eu"), ("b", "us"), ("a", "us"), ("c", "EU"), ("a.1", "eu")] {
         register(&mut alice, id, json!({"region": region}));
@@ -33,7 +33,7 @@ fn they_come_by_region_and_then_by_id() {
 }
 
 #[test]
-fn a_region_is_looked_for_as_it_is_written() {
+fn get_relays_of_a_region_matches_it_letter_for_letter() {
     let (_server, [mut alice]) = server_with(["alice"]);
     for (id, region) in [("1", "eu"), ("2", "EU"), ("3", "São Paulo"), ("4", "a/b")] {
         register(&mut alice, id, json!({"region": region}));
@@ -56,7 +56,7 @@ fn a_region_is_looked_for_as_it_is_written() {
 }
 
 #[test]
-fn who_registered_one_may_change_it_and_nobody_else() {
+fn post_relays_of_a_registered_id_is_for_its_owner_alone() {
     let (server, [mut alice, mut bob]) = server_with(["alice", "bob"]);
     register(&mut alice, "r", json!({}));
     let before = alice.get("/relays").ok()["relays"][0].take();
@@ -74,7 +74,7 @@ fn who_registered_one_may_change_it_and_nobody_else() {
 }
 
 #[test]
-fn one_that_is_silent_goes_and_may_come_again() {
+fn relay_that_is_silent_expires_and_may_register_again() {
     let setup = Setup::server().config(
         "[cleanup]\ninterval = '2ms'\nstartup_grace = '0s'\nrelay_timeout = '30ms'\n\
          [limits]\nrequests_per_second = 1000000\nrequests_burst = 1000000\n",

@@ -63,18 +63,18 @@ fn each_is_done_once(mut between: impl FnMut(Daemon) -> Daemon) {
 }
 
 #[test]
-fn each_change_is_done_once() {
+fn idempotency_key_sent_twice_is_done_once() {
     each_is_done_once(|server| server);
 }
 
 #[test]
-fn each_change_is_done_once_after_a_kill() {
+fn idempotency_key_sent_again_after_a_kill_is_done_once() {
     each_is_done_once(|server| server.kill().start());
 }
 
 /// Over HTTP and over a WebSocket a request is the same.
 #[test]
-fn a_key_is_what_a_req_id_is() {
+fn idempotency_key_is_the_req_id_of_a_websocket_frame() {
     let server = Setup::server().start();
     let mut http = Http::registered(server.address(), "alice");
     let (mut ws, _) = Ws::hello(server.address(), "alice", http.token.as_deref());
@@ -87,7 +87,7 @@ fn a_key_is_what_a_req_id_is() {
 
 /// A bad token would mean that the claim is made without its proof.
 #[test]
-fn who_names_a_claim_hears_that_the_token_is_lost() {
+fn auth_register_under_a_key_with_a_lost_token_is_refused() {
     let server = Setup::server().start();
     let claim = "POST /auth/register?peer_id=alice";
     let mut http = server.http();
@@ -104,7 +104,7 @@ fn who_names_a_claim_hears_that_the_token_is_lost() {
 }
 
 #[test]
-fn a_key_is_known_again_for_its_peer_and_its_request_only() {
+fn idempotency_key_is_known_for_its_peer_and_request_only() {
     let (server, [mut alice, mut bob, mut carol]) = server_with(["alice", "bob", "carol"]);
     let parties = [alice.party("alice"), alice.party("alice")];
     for (http, peer) in [(&mut bob, "bob"), (&mut carol, "carol")] {
@@ -126,7 +126,7 @@ fn a_key_is_known_again_for_its_peer_and_its_request_only() {
 }
 
 #[test]
-fn what_was_refused_is_looked_at_again() {
+fn idempotency_key_of_a_refused_request_is_decided_anew() {
     let (_server, [mut alice, mut bob]) = server_with(["alice", "bob"]);
     let mut own = alice.party("alice");
     let leave = |party: &str| format!("DELETE /parties/{party}/peers/bob");
@@ -142,7 +142,7 @@ fn what_was_refused_is_looked_at_again() {
 }
 
 #[test]
-fn a_malformed_key_says_what_to_send_and_nothing_is_done() {
+fn idempotency_key_that_is_malformed_is_refused_with_its_rule() {
     let (server, [mut alice]) = server_with(["alice"]);
     let long = "x".repeat(129);
     let body = json!({"name": "LAN", "host_peer_info": announced("alice")});

@@ -29,7 +29,7 @@ fn assert_peer(peer: &Value, announced: &Value) {
 }
 
 #[test]
-fn a_registration() {
+fn auth_register_answer_has_its_exact_keys() {
     let (server, []) = server_with([]);
     let given = server.http().post("/auth/register?peer_id=A-Z_a.b:9", None).ok();
     assert_eq!(keys(&given), ["expires_at", "peer_id", "token"]);
@@ -38,7 +38,7 @@ fn a_registration() {
 }
 
 #[test]
-fn a_new_party() {
+fn post_parties_answer_has_its_exact_keys() {
     let (_server, [mut alice]) = server_with(["alice"]);
     let host = announced("alice");
     let created = alice.post("/parties", Some(json!({"name": "Quake", "host_peer_info": host})));
@@ -56,7 +56,7 @@ fn a_new_party() {
 }
 
 #[test]
-fn a_party_and_its_peers() {
+fn get_parties_and_peers_answers_have_their_exact_keys() {
     let (_server, [mut alice, mut bob]) = server_with(["alice", "bob"]);
     let party = alice.party("alice");
     let joined = bob.join(&party, "bob").ok();
@@ -85,7 +85,7 @@ fn a_party_and_its_peers() {
 }
 
 #[test]
-fn a_heartbeat_and_a_leave() {
+fn heartbeat_and_leave_answers_have_their_exact_keys() {
     let (_server, [mut alice, mut bob]) = server_with(["alice", "bob"]);
     let party = alice.party("alice");
     bob.join(&party, "bob").ok();
@@ -98,7 +98,7 @@ fn a_heartbeat_and_a_leave() {
 
 /// What its server stores of a peer, and what its client announces, and both in one.
 #[test]
-fn a_peer_is_taken_in_either_shape() {
+fn peer_is_taken_in_both_of_lanranges_shapes() {
     let (_server, [mut alice]) = server_with(["alice"]);
     let own = announced("alice");
     let stored = json!({"peer_id": "alice", "public_key": own["public_key"],
@@ -138,7 +138,7 @@ fn a_peer_is_taken_in_either_shape() {
 }
 
 #[test]
-fn every_kind_of_nat_is_told_as_it_was_said() {
+fn nat_type_of_each_kind_is_told_as_it_was_sent() {
     let (_server, [mut alice]) = server_with(["alice"]);
     for nat in
         ["open", "full_cone", "restricted_cone", "port_restricted_cone", "symmetric", "unknown"]
@@ -150,7 +150,7 @@ fn every_kind_of_nat_is_told_as_it_was_said() {
 }
 
 #[test]
-fn those_who_watch_over_the_server_are_answered() {
+fn probes_and_metrics_answer_with_their_content_types() {
     let (server, [mut alice]) = server_with(["alice"]);
     alice.party("alice");
     let mut http = server.http();

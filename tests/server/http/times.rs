@@ -48,7 +48,7 @@ fn create(client: &mut Http, peer: Value) -> Value {
 }
 
 #[test]
-fn everyone_is_told_by_their_own_clock() {
+fn times_are_told_by_the_clock_of_each_client() {
     let begun = Timestamp::now();
     let (_server, [mut alice, mut bob, mut carol, mut dave]) =
         server_with(["alice", "bob", "carol", "dave"]);
@@ -75,7 +75,7 @@ fn everyone_is_told_by_their_own_clock() {
 }
 
 #[test]
-fn a_clock_is_read_from_what_a_client_says_of_itself() {
+fn times_follow_the_last_seen_that_a_client_sends() {
     let begun = Timestamp::now();
     let (_server, [mut alice]) = server_with(["alice"]);
     let now = Timestamp::now();
@@ -103,7 +103,7 @@ fn a_clock_is_read_from_what_a_client_says_of_itself() {
 }
 
 #[test]
-fn who_travels_is_told_by_the_new_clock() {
+fn times_follow_a_client_that_changes_its_time_zone() {
     let begun = Timestamp::now();
     let (_server, [mut alice]) = server_with(["alice"]);
     let now = |minutes| shown(Timestamp::now(), minutes);
@@ -120,7 +120,7 @@ fn who_travels_is_told_by_the_new_clock() {
 }
 
 #[test]
-fn a_token_s_end_is_told_by_the_clock_of_its_peer() {
+fn expires_at_is_told_by_the_clock_of_its_peer() {
     let begun = Timestamp::now();
     let server = Setup::server().config("[auth]\ntoken_ttl = '2h'\n").start();
     let mut alice = Http::registered(server.address(), "alice");
@@ -134,7 +134,7 @@ fn a_token_s_end_is_told_by_the_clock_of_its_peer() {
 
 /// Whatever its own clock says: else it would be taken for gone.
 #[test]
-fn a_sign_of_life_is_when_the_server_had_it() {
+fn last_seen_is_the_time_of_the_heartbeat_at_the_server() {
     let begun = Timestamp::now();
     let (_server, [mut alice]) = server_with(["alice"]);
     let created = create(&mut alice, seen("alice", "1999-01-01T00:00:00+00:00"));

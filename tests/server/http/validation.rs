@@ -73,7 +73,7 @@ fn assert_mistake(told: &Value, loc: &Value, input: &Value, kind: &str, msg: &st
 }
 
 #[test]
-fn fields_of_peers() {
+fn peer_fields_are_validated_one_by_one() {
     let (_server, [mut alice]) = server_with(["alice"]);
     let party = alice.party("alice");
     for (field, input, kind, msg) in of_peers() {
@@ -89,7 +89,7 @@ fn fields_of_peers() {
 }
 
 #[test]
-fn fields_of_relays() {
+fn relay_fields_are_validated_one_by_one() {
     let (_server, [mut alice]) = server_with(["alice"]);
     let most = "Input should be less than or equal to 4294967295";
     let too_long = "String should have at most 100 characters";
@@ -121,7 +121,7 @@ fn fields_of_relays() {
 }
 
 #[test]
-fn times_and_endpoints_that_are_none() {
+fn peer_times_and_endpoints_that_are_malformed_are_refused() {
     let (_server, [mut alice]) = server_with(["alice"]);
     let mut mistake = |field: &str, input: &Value| {
         let host = announced_with("alice", json!({field: input}));
@@ -140,7 +140,7 @@ fn times_and_endpoints_that_are_none() {
 }
 
 #[test]
-fn all_that_is_wrong_is_told_at_once() {
+fn validation_lists_all_mistakes_at_once() {
     let (_server, [mut alice]) = server_with(["alice"]);
     let host = json!({"peer_id": "", "name": 1, "nat_type": "?", "public_port": -1});
     let body = json!({"name": "", "host_peer_info": host});
@@ -164,7 +164,7 @@ fn all_that_is_wrong_is_told_at_once() {
 
 /// Of what is missing, the object is told in which it is.
 #[test]
-fn every_field_of_a_peer_is_missed() {
+fn peer_fields_that_are_missing_are_each_named() {
     let (_server, [mut alice]) = server_with(["alice"]);
     for field in [
         "peer_id",
@@ -196,7 +196,7 @@ fn send(client: &mut Http, body: &[u8]) -> Value {
 }
 
 #[test]
-fn bodies_that_are_no_json() {
+fn bodies_that_are_not_json_are_refused() {
     let (_server, [mut alice]) = server_with(["alice"]);
     for (body, offset) in [
         (&b"{"[..], 1),
@@ -220,7 +220,7 @@ fn bodies_that_are_no_json() {
 
 /// What is sent is told again, but never at length.
 #[test]
-fn a_long_input_does_not_come_back() {
+fn validation_echoes_no_long_input() {
     let (_server, [mut alice]) = server_with(["alice"]);
     let body = json!({"name": "N".repeat(60_000), "host_peer_info": announced("alice")});
     let response = alice.post("/parties", Some(body));

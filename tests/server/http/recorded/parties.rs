@@ -5,9 +5,9 @@ use super::{Scene, announced_with, hosted};
 const NONE: Value = Value::Null;
 
 #[test]
-fn bodies_of_new_parties() {
+fn post_parties_with_invalid_bodies_answers_as_recorded() {
     let mut scene = Scene::of(&["alice"]);
-    scene.play("bodies_of_new_parties");
+    scene.play("post_parties_with_invalid_bodies_answers_as_recorded");
     let body = hosted(json!("G"));
     let text = body.to_string();
     for (media_type, text) in
@@ -27,7 +27,7 @@ fn bodies_of_new_parties() {
 
 /// It was a 500.
 #[test]
-fn a_name_of_spaces_is_refused() {
+fn post_parties_with_a_name_of_spaces_is_refused() {
     let mut scene = Scene::of(&["alice"]);
     let told = scene.ask("alice", "POST /parties", hosted(json!(" "))).detail(422);
     assert_eq!((&told[0]["type"], &told[0]["input"]), (&json!("value_error"), &json!(" ")));
@@ -35,7 +35,7 @@ fn a_name_of_spaces_is_refused() {
 
 /// All of these were 500s.
 #[test]
-fn bodies_that_must_be_taken() {
+fn post_parties_with_odd_but_valid_bodies_is_taken() {
     let mut scene = Scene::of(&["alice"]);
     let name = |name: &str| hosted(json!(name));
     let host = |changes| json!({"name": "G", "host_peer_info": announced_with("alice", changes)});
@@ -61,10 +61,10 @@ fn bodies_that_must_be_taken() {
 }
 
 #[test]
-fn reads_of_parties() {
+fn get_parties_answers_as_recorded() {
     let mut scene = Scene::of(&["alice", "bob", "carol"]);
     scene.party("P1", &["alice", "bob"]);
-    scene.play("reads_of_parties");
+    scene.play("get_parties_answers_as_recorded");
     // Who knows a party's id may look at it; these were 500s.
     for who in ["alice", "bob", "carol"] {
         for path in ["GET /parties/P1", "GET /parties/P1/peers", "GET /parties/P1/peers/bob"] {
@@ -74,13 +74,13 @@ fn reads_of_parties() {
 }
 
 #[test]
-fn joins() {
+fn post_join_answers_as_recorded() {
     let mut scene = Scene::of(&["alice", "carol"]);
     scene.party("P0", &["alice"]);
     let carol = announced_with("carol", json!({}));
     let body = |party: &str, peer: &Value| json!({"party_id": party, "peer_info": peer});
     let join = "POST /parties/P0/join";
-    scene.play("joins");
+    scene.play("post_join_answers_as_recorded");
     // These were 500s.
     let stored = json!({"peer_id": "carol", "public_key": "a2V5", "virtual_ip": "10.66.0.1",
         "public_endpoint": "203.0.113.5:51820", "nat_type": "open",
@@ -106,9 +106,9 @@ fn joins() {
 }
 
 #[test]
-fn heartbeats_and_leaves() {
+fn heartbeats_and_leaves_answer_as_recorded() {
     let mut scene = Scene::of(&["alice", "bob", "carol"]);
     scene.party("P1", &["alice", "bob"]);
     scene.party("P2", &["alice"]);
-    scene.play("heartbeats_and_leaves");
+    scene.play("heartbeats_and_leaves_answer_as_recorded");
 }

@@ -5,15 +5,15 @@ use super::Scene;
 const NONE: Value = Value::Null;
 
 #[test]
-fn registrations() {
-    Scene::of(&[]).play("registrations");
+fn auth_register_answers_as_recorded() {
+    Scene::of(&[]).play("auth_register_answers_as_recorded");
 }
 
 /// The original took them all.
 #[test]
-fn registrations_that_must_not_be() {
+fn auth_register_of_invalid_or_taken_ids_is_refused_as_recorded() {
     let mut scene = Scene::of(&["alice"]);
-    scene.play("registrations_that_must_not_be");
+    scene.play("auth_register_of_invalid_or_taken_ids_is_refused_as_recorded");
     let long = format!("POST /auth/register?peer_id={}", "x".repeat(10_000));
     let response = scene.ask("", &long, NONE);
     assert_eq!(response.status, 422);
@@ -24,7 +24,7 @@ fn registrations_that_must_not_be() {
 }
 
 #[test]
-fn authorizations() {
+fn authorization_headers_are_judged_as_recorded() {
     let mut scene = Scene::of(&["alice"]);
     let token = scene.client("alice").token.clone().expect("a token");
     let missing = "Missing authorization header";
@@ -50,7 +50,7 @@ fn authorizations() {
 
 /// Who asks is found out before what is asked for.
 #[test]
-fn authentication_comes_before_validation() {
+fn authentication_comes_before_validation_of_the_body() {
     let mut scene = Scene::of(&[]);
     for (request, body) in [
         ("POST /parties", json!({})),

@@ -1,11 +1,11 @@
 use super::Scene;
 
 #[test]
-fn relays_are_registered_and_listed() {
-    Scene::of(&["alice", "bob"]).play("relays_are_registered_and_listed");
+fn relays_are_registered_and_listed_as_recorded() {
+    Scene::of(&["alice", "bob"]).play("relays_are_registered_and_listed_as_recorded");
 }
 
 #[test]
-fn bodies_of_relays() {
-    Scene::of(&["alice"]).play("bodies_of_relays");
+fn post_relays_with_invalid_bodies_answers_as_recorded() {
+    Scene::of(&["alice"]).play("post_relays_with_invalid_bodies_answers_as_recorded");
 }

@@ -5,9 +5,9 @@ use super::Scene;
 const NONE: Value = Value::Null;
 
 #[test]
-fn unknown_paths_and_methods() {
+fn routes_that_do_not_exist_answer_as_recorded() {
     let mut scene = Scene::of(&[]);
-    scene.play("unknown_paths_and_methods");
+    scene.play("routes_that_do_not_exist_answer_as_recorded");
     for (request, methods) in [
         ("POST /", "GET"),
         ("GET /parties", "POST"),
@@ -26,7 +26,7 @@ fn unknown_paths_and_methods() {
 }
 
 #[test]
-fn a_slash_too_many_is_a_307() {
+fn path_with_a_trailing_slash_is_redirected() {
     let mut scene = Scene::of(&[]);
     let base = format!("http://{}", scene.server.address());
     for (request, body, location) in [
@@ -45,7 +45,7 @@ fn a_slash_too_many_is_a_307() {
 }
 
 #[test]
-fn the_service_tells_what_it_is() {
+fn get_root_describes_the_service() {
     let mut scene = Scene::of(&["alice"]);
     let health = |parties: u32, relays: u32| {
         json!({"service": "LANrage Control Plane", "version": "1.0.0", "status": "ok",
