@@ -25,7 +25,7 @@ fn copy_of(setup: &Setup, members: i64) -> Option<PathBuf> {
 }
 
 #[test]
-fn a_damaged_state_is_restored_and_of_another_epoch() {
+fn damaged_state_is_restored_under_another_epoch() {
     let garble = |path: &Path| {
         let mut bytes = fs::read(path).expect("the database");
         bytes[4096..8192].fill(0xa5);
@@ -89,7 +89,7 @@ fn a_damaged_state_is_restored_and_of_another_epoch() {
 }
 
 #[test]
-fn a_state_of_the_first_version_is_taken_over() {
+fn state_of_the_first_version_is_migrated() {
     let setup = Setup::server();
     fs::create_dir(setup.state_dir()).expect("a directory");
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/store/v1.sql");

@@ -6,7 +6,7 @@ use super::{join, register, status};
 use crate::harness::{Http, Setup, Ws, announced, eventually, limit_files, start_with_file_limits};
 
 #[test]
-fn nothing_is_answered_falsely_and_what_needs_no_disk_goes_on() {
+fn full_disk_refuses_changes_and_keeps_reads_and_signals() {
     let server = start_with_file_limits(Setup::server());
     let mut alice = Http::registered(server.address(), "alice");
     let party = alice.party("alice");
@@ -70,7 +70,7 @@ fn cleo_hears(bob: &mut Ws, cleo: &mut Ws, signal: Value) {
 }
 
 #[test]
-fn a_signal_whose_receipt_was_not_stored_arrives_once_when_it_is_repeated() {
+fn signal_repeated_after_a_lost_receipt_arrives_once() {
     let server = start_with_file_limits(Setup::server());
     let (mut bob, _) = Ws::hello(server.address(), "bob", None);
     register(&mut bob, "lan", "bob");

@@ -13,7 +13,7 @@ const AT_ONCE: &str = "[cleanup]\ninterval = '2ms'\nstartup_grace = '0s'\npeer_t
 const NEVER: &str = "[cleanup]\ninterval = '2ms'\nstartup_grace = '0s'\npeer_timeout = '1h'\n";
 
 #[test]
-fn an_http_peer_without_heartbeats_leaves() {
+fn http_member_without_heartbeats_expires() {
     let server = Setup::server().config(AT_ONCE).start();
     let (mut alice, _) = Ws::hello(server.address(), "alice", None);
     register(&mut alice, "lan", "alice");
@@ -46,7 +46,7 @@ fn an_http_peer_without_heartbeats_leaves() {
 }
 
 #[test]
-fn a_silent_host_takes_its_party_with_it() {
+fn silent_host_ends_its_party() {
     let mut server = Setup::server().config(NEVER).start();
     let mut alice = Http::registered(server.address(), "alice");
     let party = alice.party("alice");
@@ -68,7 +68,7 @@ fn a_silent_host_takes_its_party_with_it() {
 }
 
 #[test]
-fn a_websocket_that_closed_keeps_nobody() {
+fn closed_websocket_keeps_no_member_alive() {
     let server = Setup::server().config(AT_ONCE).start();
     let (mut alice, _) = Ws::hello(server.address(), "alice", None);
     register(&mut alice, "lan", "alice");
@@ -86,7 +86,7 @@ fn a_websocket_that_closed_keeps_nobody() {
 }
 
 #[test]
-fn an_id_is_free_when_its_token_is_too_old_and_it_is_in_no_party() {
+fn auth_register_of_an_id_with_an_expired_token_is_taken() {
     let auth = "[auth]\ntoken_ttl = '5s'\n[limits]\nrequests_per_second = 1000000\n\
         registrations_per_minute = 1000000\nregistrations_burst = 1000000\n";
     let mut server = Setup::server().config(&format!("{NEVER}{auth}")).start();

@@ -188,7 +188,7 @@ fn epoch(server: &Daemon) -> Value {
 }
 
 #[test]
-fn nothing_that_was_answered_is_lost() {
+fn answered_changes_outlive_kills() {
     let mut server = Setup::server().config(UNLIMITED).start();
     let first_epoch = epoch(&server);
     let mut over_http = [1, 2].map(|n| (Ledger::new(&format!("http{n}")), Random(n)));

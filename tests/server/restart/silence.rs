@@ -109,7 +109,7 @@ fn is_invisible(again: impl FnOnce(Daemon, [&mut Ws; 2]) -> Daemon) {
 }
 
 #[test]
-fn a_stop_and_a_start_evict_nobody() {
+fn stop_and_start_expire_no_member() {
     is_invisible(|server, sockets| {
         server.signal(Signal::SIGTERM);
         sockets.into_iter().for_each(|ws| drop(ws.rest()));
@@ -120,14 +120,14 @@ fn a_stop_and_a_start_evict_nobody() {
 }
 
 #[test]
-fn a_kill_and_a_start_evict_nobody() {
+fn kill_and_start_expire_no_member() {
     is_invisible(|server, _| server.kill().start());
 }
 
 /// Who beats counts as alive if no two beats were further apart than half the timeout; otherwise
 /// the machine was too slow to tell, and all is tried again.
 #[test]
-fn without_grace_those_go_who_stay_silent() {
+fn silent_members_expire_after_a_start_without_grace() {
     const TIMEOUT: Duration = Duration::from_millis(600);
     for _ in 0..10 {
         let server = Setup::server().start();
@@ -177,7 +177,7 @@ fn without_grace_those_go_who_stay_silent() {
 
 /// A stop tells those who know more than LANrage that they should come back.
 #[test]
-fn a_stop_is_no_leaving() {
+fn stop_of_the_server_is_no_leave() {
     let server = Setup::server().config(IMPATIENT).start();
     let (mut alice, welcome) = Ws::hello(server.address(), "alice", None);
     register(&mut alice, "lan", "alice");
