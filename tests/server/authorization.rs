@@ -69,7 +69,7 @@ fn body(path: &str, party: &str) -> Option<Value> {
 }
 
 #[test]
-fn every_route_answers_every_kind_of_caller_as_the_table_says() {
+fn routes_answer_each_kind_of_caller_as_the_table_says() {
     let config =
         |ttl: &str| format!("[auth]\nrelay_key = \"{RELAY_KEY}\"\ntoken_ttl = \"{ttl}\"\n");
     let mut server = Setup::server().config(&config("1s")).start();
@@ -158,7 +158,7 @@ fn unidentified(server: &Daemon) -> Ws {
 }
 
 #[test]
-fn every_frame_answers_every_kind_of_caller_as_the_table_says() {
+fn frames_answer_each_kind_of_caller_as_the_table_says() {
     let rows: BTreeSet<_> = FRAMES.iter().map(|(kind, _)| (*kind).to_owned()).collect();
     assert_eq!(rows, kinds(), "a kind of frame without a row, or a row without a kind");
     let server = Setup::server().start();

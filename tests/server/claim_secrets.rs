@@ -38,7 +38,7 @@ fn shown(server: &Daemon, token: &Value) -> u16 {
 }
 
 #[test]
-fn a_req_id_from_another_address_claims_nothing() {
+fn req_id_from_another_address_claims_nothing() {
     let server = behind_a_proxy("").start();
     let guessed = "request-00000000000001";
     let own = json!({"peer_id": "ann", "req_id": guessed, "claim": CLAIM});
@@ -67,7 +67,7 @@ fn a_req_id_from_another_address_claims_nothing() {
 }
 
 #[test]
-fn a_claim_whose_answer_was_lost_is_repeated_with_its_secret_on_both_transports() {
+fn claim_with_a_lost_answer_is_repeated_on_both_transports() {
     let mut server = Setup::server().config(NO_LIMITS).start();
     let claim = |server: &Daemon, transport: &str, peer_id: &str, claim: &str| -> Value {
         match transport {
@@ -96,7 +96,7 @@ fn a_claim_whose_answer_was_lost_is_repeated_with_its_secret_on_both_transports(
 }
 
 #[test]
-fn a_claim_ends_with_its_token() {
+fn claim_secret_ends_with_its_token() {
     let server = Setup::server().config("[auth]\ntoken_ttl = \"1s\"\n").start();
     let first = register(&mut server.http(), "ann", CLAIM).ok()["token"].take();
     eventually("its end", || (shown(&server, &first) == 401).then_some(()));
@@ -108,7 +108,7 @@ fn a_claim_ends_with_its_token() {
 }
 
 #[test]
-fn a_claim_of_another_form_is_an_error_that_names_the_field_and_its_rule() {
+fn claim_secret_of_another_form_is_refused_with_its_rule() {
     let server = Setup::server().config(NO_LIMITS).start();
     for (claim, rule) in [
         ("s3cret-of-21-letters.", "at least 22 characters"),
@@ -139,7 +139,7 @@ fn a_claim_of_another_form_is_an_error_that_names_the_field_and_its_rule() {
 
 /// A bad token would mean that the claim is made without its proof.
 #[test]
-fn a_claim_with_a_token_that_is_lost_is_refused() {
+fn claim_secret_beside_a_lost_token_is_refused() {
     let server = Setup::server().start();
     let mut http = server.http();
     http.token = Some("of-another-day".to_owned());
@@ -149,7 +149,7 @@ fn a_claim_with_a_token_that_is_lost_is_refused() {
 }
 
 #[test]
-fn the_server_says_that_it_knows_claims() {
+fn get_root_says_that_claims_are_known() {
     let server = Setup::server().start();
     let service = server.http().get("/").ok();
     assert_eq!((&service["claim"], &service["idempotency_key"]), (&json!(true), &json!(true)));

@@ -34,7 +34,7 @@ fn kept(crowd: &[TcpStream]) -> usize {
 }
 
 #[test]
-fn one_address_leaves_descriptors_to_clients_administrators_and_the_store() {
+fn descriptors_of_an_address_leave_room_for_all_others() {
     let server = start(Setup::server().config(CONFIG), 256);
     let warning = "the limit of open files is 256: http.connections is ";
     let log = server.setup.log();
@@ -61,7 +61,7 @@ fn one_address_leaves_descriptors_to_clients_administrators_and_the_store() {
 }
 
 #[test]
-fn limit_without_room_for_clients_is_an_error_of_the_start_and_the_check() {
+fn descriptor_limit_without_room_for_clients_is_refused() {
     let setup = Setup::server();
     let expected = "the limit of open files is 100, which leaves too few for connections: raise it";
     assert_eq!(end_of(&mut with_file_descriptors(&setup, 100)).code(), Some(1));
@@ -74,7 +74,7 @@ fn limit_without_room_for_clients_is_an_error_of_the_start_and_the_check() {
 }
 
 #[test]
-fn check_of_the_configuration_and_reload_tell_what_few_files_admit() {
+fn descriptor_limit_is_reported_by_check_config_and_reload() {
     let setup = Setup::server();
     let status = end_of(with_file_descriptors(&setup, 512).arg("--check-config"));
     assert_eq!(status.code(), Some(0));

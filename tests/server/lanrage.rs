@@ -22,21 +22,21 @@ fn lives(kind_of_host: &str, kind_of_guest: &str) {
 }
 
 #[test]
-fn a_party_lives_over_http() {
+fn lanrage_clients_run_a_party_over_http() {
     lives("http", "http");
 }
 
 #[test]
-fn a_party_lives_over_websocket() {
+fn lanrage_clients_run_a_party_over_websocket() {
     lives("ws", "ws");
 }
 
 #[test]
-fn a_party_of_an_http_host_lives_with_a_websocket_guest() {
+fn lanrage_http_host_runs_a_party_with_a_websocket_guest() {
     lives("http", "ws");
 }
 
 #[test]
-fn a_party_of_a_websocket_host_lives_with_an_http_guest() {
+fn lanrage_websocket_host_runs_a_party_with_an_http_guest() {
     lives("ws", "http");
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::harness::{Http, Setup, Ws, announced, has_root, is_root, stranger};
 
 #[test]
-fn the_administrators_socket_shows_what_clients_do() {
+fn admin_socket_shows_the_changes_of_clients() {
     let server = Setup::server().start();
     let ctl = server.ctl();
     assert_eq!(ctl.json("status")["parties"], 0);
@@ -58,7 +58,7 @@ fn the_administrators_socket_shows_what_clients_do() {
 }
 
 #[test]
-fn administrators_may_act_and_others_may_not() {
+fn admin_socket_takes_changes_from_administrators_only() {
     let setup = Setup::server().arg("--system");
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(setup.dir.path(), open).expect("open the directory");
@@ -90,7 +90,7 @@ fn administrators_may_act_and_others_may_not() {
 }
 
 #[test]
-fn a_backup_made_while_clients_write_is_a_state_to_start_from() {
+fn state_backup_under_load_is_a_state_to_start_from() {
     let server = Setup::server().start();
     let mut ann = Http::registered(server.address(), "ann");
     let party = ann.party("ann");

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::harness::{Http, Setup, Ws, announced};
 
 #[test]
-fn a_party_lives_over_http() {
+fn party_runs_over_http_from_start_to_end() {
     let server = Setup::server().start();
     let mut alice = Http::registered(server.address(), "alice");
     let mut bob = Http::registered(server.address(), "bob");
@@ -22,7 +22,7 @@ fn a_party_lives_over_http() {
 }
 
 #[test]
-fn a_party_lives_over_websocket() {
+fn party_runs_over_websocket_from_start_to_end() {
     let server = Setup::server().start();
     let mut alice = Ws::plain(server.address());
     let peer = announced("alice");
@@ -51,7 +51,7 @@ fn a_party_lives_over_websocket() {
 
 /// One that names nobody, as older ones do, and then sends heartbeats.
 #[test]
-fn a_lanrage_client_that_comes_back_keeps_its_place() {
+fn lanrage_client_that_reconnects_keeps_its_membership() {
     let server = Setup::server().start();
     let mut alice = Ws::plain(server.address());
     let host = announced("alice");
@@ -83,7 +83,7 @@ fn a_lanrage_client_that_comes_back_keeps_its_place() {
 }
 
 #[test]
-fn from_elsewhere_nobody_keeps_its_place() {
+fn lanrage_client_from_another_address_keeps_no_membership() {
     let server = Setup::server().config("[http]\nbehind_proxy = ['127.0.0.1']\n").start();
     let auth = json!({"type": "auth", "version": "1.0", "client": "lanrage", "peer_id": null});
     let from = |client| {
@@ -111,7 +111,7 @@ fn from_elsewhere_nobody_keeps_its_place() {
 }
 
 #[test]
-fn what_was_done_last_outlives_damage_after_a_stop() {
+fn last_change_outlives_damage_after_a_stop() {
     let server = Setup::server().start();
     let mut alice = Http::registered(server.address(), "alice");
     let party = alice.party("alice");
@@ -128,7 +128,7 @@ fn what_was_done_last_outlives_damage_after_a_stop() {
 }
 
 #[test]
-fn the_end_of_a_party_has_the_next_number() {
+fn party_removed_has_the_next_seq() {
     let server = Setup::server().start();
     let (mut alice, _) = Ws::hello(server.address(), "alice", None);
     let register = json!({"type": "register_party", "party_id": "lan", "name": "LAN", "host_peer": announced("alice")});

@@ -68,7 +68,7 @@ fn loopback_server_answers_to_no_name_but_its_own_on_any_route() {
 }
 
 #[test]
-fn own_names_of_a_loopback_server() {
+fn loopback_server_answers_to_its_configured_names() {
     let server = Setup::server().config("[http]\npublic_names = ['lan.example']\n").start();
     for host in [
         "127.0.0.1",

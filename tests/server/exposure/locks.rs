@@ -14,7 +14,7 @@ fn refuses_a_second(first: &Daemon, second: &Setup, words: &[&str]) {
 }
 
 #[test]
-fn a_second_server_on_the_state_names_the_first() {
+fn second_server_on_the_state_names_the_first() {
     let first = Setup::server().start();
     let mut second = Setup::server();
     second.state = first.setup.state_dir();
@@ -23,7 +23,7 @@ fn a_second_server_on_the_state_names_the_first() {
 }
 
 #[test]
-fn a_second_server_on_the_socket_names_the_first() {
+fn second_server_on_the_socket_names_the_first() {
     let first = Setup::server().start();
     let mut second = Setup::server();
     second.socket = first.setup.socket();
@@ -32,7 +32,7 @@ fn a_second_server_on_the_socket_names_the_first() {
 }
 
 #[test]
-fn a_second_server_on_the_port_says_which() {
+fn second_server_on_the_port_names_the_port() {
     let first = Setup::server().start();
     let mut second = Setup::server();
     second.args[1] = first.address().to_string();
@@ -40,7 +40,7 @@ fn a_second_server_on_the_port_says_which() {
 }
 
 #[test]
-fn a_daemon_and_a_server_share_a_state_directory() {
+fn daemon_and_server_share_a_state_directory() {
     let server = Setup::server().start();
     let mut setup = Setup::new();
     setup.state = server.setup.state_dir();

@@ -13,7 +13,7 @@ fn check(listen: &str, config: &str) -> (Option<i32>, String) {
 }
 
 #[test]
-fn an_open_address_without_tls_is_refused_in_words() {
+fn listen_on_an_open_address_without_tls_is_refused() {
     for listen in ["0.0.0.0:0", "[::]:0", "192.0.2.1:1"] {
         let (code, log) = check(listen, "");
         assert_eq!(code, Some(2), "{log}");
@@ -31,7 +31,7 @@ fn an_open_address_without_tls_is_refused_in_words() {
 }
 
 #[test]
-fn each_way_out_is_one() {
+fn listen_on_an_open_address_is_admitted_by_each_remedy() {
     // That TLS is one is seen with files that are there.
     for way in ["behind_proxy = ['192.0.2.1']", "insecure = true"] {
         let (code, log) = check("0.0.0.0:0", &format!("[http]\n{way}\n"));
@@ -75,7 +75,7 @@ fn assert_used_up(server: &Daemon, forwarded: &[&str]) {
 }
 
 #[test]
-fn without_a_proxy_nobody_says_where_they_are() {
+fn forwarded_addresses_are_ignored_without_a_proxy() {
     let server = Setup::server().config(TWO).start();
     let refused =
         (0..1000).map(|number| ask(&server, &[&other(number)])).find(|answer| answer.status == 429);
@@ -83,7 +83,7 @@ fn without_a_proxy_nobody_says_where_they_are() {
 }
 
 #[test]
-fn a_proxy_says_where_its_clients_are() {
+fn forwarded_addresses_of_a_proxy_are_believed() {
     let config = format!("{TWO}[http]\nbehind_proxy = ['127.0.0.1', '10.0.0.0/8']\n");
     let server = Setup::server().config(&config).start();
     assert_used_up(&server, &["198.51.100.1"]);
@@ -115,7 +115,7 @@ fn network(number: u16) -> String {
 }
 
 #[test]
-fn networks_of_one_customer_register_as_often_as_four() {
+fn auth_register_rate_of_a_customers_networks_is_that_of_four() {
     let config = "[limits]\nregistrations_per_minute = 1\nregistrations_burst = 1\n\
         [http]\nbehind_proxy = ['127.0.0.1']\n";
     let server = Setup::server().config(config).start();
@@ -134,7 +134,7 @@ fn networks_of_one_customer_register_as_often_as_four() {
 }
 
 #[test]
-fn networks_of_one_customer_ask_as_often_as_four() {
+fn request_rate_of_a_customers_networks_is_that_of_four() {
     let config = format!("{TWO}[http]\nbehind_proxy = ['127.0.0.1']\n");
     let server = Setup::server().config(&config).start();
     let refused = (0..1000).map(|number| ask(&server, &[&network(number)]));
@@ -144,7 +144,7 @@ fn networks_of_one_customer_ask_as_often_as_four() {
 }
 
 #[test]
-fn networks_of_one_customer_have_as_many_websockets_as_four() {
+fn websockets_of_a_customers_networks_are_those_of_four() {
     let config = "[ws]\nsockets_per_address = 2\n[http]\nbehind_proxy = ['127.0.0.1']\n";
     let server = Setup::server().config(config).start();
     let open = |address: &str| {
@@ -166,7 +166,7 @@ fn networks_of_one_customer_have_as_many_websockets_as_four() {
 }
 
 #[test]
-fn redirects_have_the_scheme_that_the_client_came_by() {
+fn redirects_keep_the_scheme_of_the_client() {
     let location = |server: &Daemon, proto: Option<&str>| {
         let headers: Vec<_> = proto.map(|proto| ("X-Forwarded-Proto", proto)).into_iter().collect();
         let answer = server.http().send("GET", "/relays/?a=b", &headers, None);

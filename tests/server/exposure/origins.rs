@@ -22,7 +22,7 @@ fn cors(response: &Response) -> Vec<(&str, &str)> {
 }
 
 #[test]
-fn pages_of_other_origins_are_told_nothing_unless_they_are_named() {
+fn cors_tells_nothing_to_pages_of_other_origins() {
     let server = Setup::server().start();
     for origin in ["https://game.example", "null", "http://localhost", "*"] {
         for method in ["OPTIONS", "GET", "POST"] {
@@ -34,7 +34,7 @@ fn pages_of_other_origins_are_told_nothing_unless_they_are_named() {
 }
 
 #[test]
-fn pages_of_an_origin_that_is_named_may_ask() {
+fn cors_admits_pages_of_a_configured_origin() {
     let server = Setup::server().config(ALLOWED).start();
     let preflight = send(&server, "OPTIONS", "https://game.example");
     assert_eq!(preflight.status, 204);
@@ -94,7 +94,7 @@ fn handshake_with(server: &Daemon, host: &str, origins: &[&str]) -> u16 {
 }
 
 #[test]
-fn a_page_may_open_a_websocket_only_if_its_origin_is_named() {
+fn websocket_of_a_page_needs_a_configured_origin() {
     let (open, named) = (Setup::server().start(), Setup::server().config(ALLOWED).start());
     for (origins, none, one) in [
         (&[][..], 101, 101),
@@ -113,7 +113,7 @@ fn a_page_may_open_a_websocket_only_if_its_origin_is_named() {
 }
 
 #[test]
-fn a_reload_changes_origins_and_limits_and_keeps_who_is_connected() {
+fn reload_changes_origins_and_limits_and_keeps_connections() {
     let mut server = Setup::server()
         .config("[limits]\nregistrations_burst = 2\nregistrations_per_minute = 1\n")
         .start();
@@ -157,7 +157,7 @@ fn statuses(server: &Daemon, host: &str, origin: &str) -> (u16, u16) {
 }
 
 #[test]
-fn the_origin_of_the_server_itself_is_allowed() {
+fn cors_admits_the_origin_of_the_server_itself() {
     let server = Setup::server().config("[http]\npublic_names = ['lan.example']\n").start();
     let port = server.address().port();
     for (host, origin) in [
@@ -189,7 +189,7 @@ fn the_origin_of_the_server_itself_is_allowed() {
 }
 
 #[test]
-fn pages_without_a_host_may_be_named() {
+fn cors_admits_pages_without_a_host_where_configured() {
     let config = "[http]\nallowed_origins = ['null', 'file://']\n";
     let server = Setup::server().config(config).start();
     let host = server.address().to_string();

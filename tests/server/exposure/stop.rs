@@ -13,7 +13,7 @@ use crate::harness::{Http, Setup, Ws, announced, read_response};
 const END: Duration = Duration::from_secs(10);
 
 #[test]
-fn fifty_websockets_and_the_requests_under_way_are_no_reason_to_stay() {
+fn stop_waits_for_neither_websockets_nor_requests() {
     let server = Setup::server().start();
     let mut sockets: Vec<_> = (0..40)
         .map(|number| Ws::hello(server.address(), &format!("peer-{number}"), None).0)
@@ -66,7 +66,7 @@ fn fifty_websockets_and_the_requests_under_way_are_no_reason_to_stay() {
 }
 
 #[test]
-fn who_asks_while_it_stops_is_told_so() {
+fn stop_answers_new_requests_with_a_503() {
     let server = Setup::server().start();
     let mut http = Http::registered(server.address(), "ann");
     // It stays for as long as one that reads nothing may.
@@ -92,7 +92,7 @@ fn who_asks_while_it_stops_is_told_so() {
 }
 
 #[test]
-fn clients_that_hang_on_are_cut_off() {
+fn stop_cuts_off_clients_that_stay_connected() {
     let server =
         Setup::server().config("[http]\nrequest_timeout = '1h'\nkeep_alive = '1h'\n").start();
     let mut half = server.http();

@@ -20,7 +20,7 @@ fn start(made: &Certified) -> Daemon {
 }
 
 #[test]
-fn check_of_the_configuration_reads_the_certificate_and_its_key() {
+fn check_config_reads_the_certificate_and_its_key() {
     type Plant = fn(&Setup);
     let faults: [(Plant, &str); 6] = [
         (|_| (), "cert.pem"),
@@ -108,7 +108,7 @@ fn assert_alive(ws: &mut WebSocket<TlsStream>) {
 }
 
 #[test]
-fn http_and_websocket_go_over_tls() {
+fn tls_carries_http_and_websocket() {
     let made = certify();
     let server = start(&made);
     let mut tls = connect(server.address(), &made).expect("a connection");
@@ -130,7 +130,7 @@ fn http_and_websocket_go_over_tls() {
 }
 
 #[test]
-fn a_reload_swaps_the_certificate_for_those_who_come() {
+fn tls_reload_swaps_the_certificate_for_new_connections() {
     let (old, new) = (certify(), certify());
     let mut server = start(&old);
     let (mut tls, mut ws) =
@@ -144,7 +144,7 @@ fn a_reload_swaps_the_certificate_for_those_who_come() {
 }
 
 #[test]
-fn a_bad_certificate_changes_nothing_and_is_told() {
+fn tls_reload_of_a_bad_certificate_changes_nothing() {
     let (old, new) = (certify(), certify());
     let mut server = start(&old);
     let mut ws = websocket(server.address(), &old);
@@ -173,7 +173,7 @@ fn a_bad_certificate_changes_nothing_and_is_told() {
 }
 
 #[test]
-fn without_a_good_certificate_it_does_not_start() {
+fn tls_start_without_a_good_certificate_fails() {
     let (one, other) = (certify(), certify());
     let setup = Setup::server().config(CONFIG);
     let (status, log) = setup.fails();
@@ -189,7 +189,7 @@ fn without_a_good_certificate_it_does_not_start() {
 }
 
 #[test]
-fn a_client_that_never_shakes_hands_is_hung_up_on() {
+fn tls_client_without_a_handshake_is_disconnected() {
     let made = certify();
     let server = start(&made);
     let mut silent = server.http();
@@ -200,7 +200,7 @@ fn a_client_that_never_shakes_hands_is_hung_up_on() {
 }
 
 #[test]
-fn handshake_has_a_deadline() {
+fn tls_handshake_has_a_deadline() {
     let made = certify();
     let setup = Setup::server().config(&format!("{CONFIG}handshake_timeout = '100ms'\n"));
     write(&setup, &made, &made);

@@ -27,7 +27,7 @@ fn token(target: &Target) -> String {
 }
 
 #[test]
-fn a_body_that_stops_half_way_is_no_longer_waited_for() {
+fn body_that_stops_half_way_is_cut_off_at_the_deadline() {
     let target = Target::start("[http]\nrequest_timeout = '1s'\n");
     let token = token(&target);
     let body = party();
@@ -56,7 +56,7 @@ fn a_body_that_stops_half_way_is_no_longer_waited_for() {
 }
 
 #[test]
-fn a_body_that_breaks_off_does_nothing() {
+fn body_that_breaks_off_changes_nothing() {
     let target = Target::start("");
     let token = token(&target);
     let body = party();
@@ -72,7 +72,7 @@ fn a_body_that_breaks_off_does_nothing() {
 }
 
 #[test]
-fn what_is_behind_a_body_is_another_request() {
+fn bytes_behind_a_body_are_another_request() {
     let target = Target::start("");
     let token = token(&target);
     let body = party();
@@ -116,7 +116,7 @@ fn chunks_of_no_size_are_refused() {
 }
 
 #[test]
-fn a_body_of_any_length_costs_no_more_than_the_longest() {
+fn body_of_any_length_costs_no_more_than_the_limit() {
     let target = Target::start("[http]\nrequest_timeout = '1h'\n");
     let token = token(&target);
     let piece = vec![b'['; 65_536];

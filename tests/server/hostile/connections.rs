@@ -41,7 +41,7 @@ fn assert_open(http: &mut Http) {
 }
 
 #[test]
-fn one_address_takes_no_more_than_its_share_of_connections() {
+fn connections_of_an_address_are_bounded_by_its_share() {
     let target = Target::start("[http]\nconnections = 64\nconnections_per_address = 16\n");
     let crowd: Vec<_> =
         (0..100).filter_map(|_| Ws::connect_from(client(3), target.address)).collect();

@@ -37,7 +37,7 @@ fn half_open(target: &Target, count: usize) -> Vec<TcpStream> {
 }
 
 #[test]
-fn a_thousand_half_open_connections_keep_nobody_waiting() {
+fn half_open_connections_delay_no_other_client() {
     let target = Target::start("[http]\nrequest_timeout = '1h'\nkeep_alive = '1h'\n");
     if !sees_files(&target.server) {
         return;
@@ -51,7 +51,7 @@ fn a_thousand_half_open_connections_keep_nobody_waiting() {
 }
 
 #[test]
-fn a_thousand_half_open_connections_are_closed_in_time() {
+fn half_open_connections_are_closed_in_time() {
     let target = Target::start("[http]\nrequest_timeout = '3s'\nkeep_alive = '50ms'\n");
     for stream in half_open(&target, 1000) {
         let statuses: Vec<_> = responses(stream).iter().map(|r| r.status).collect();
@@ -72,7 +72,7 @@ fn connections_that_are_idle_are_closed_in_time() {
 }
 
 #[test]
-fn more_connections_than_there_may_be_are_closed() {
+fn connections_over_the_limit_are_closed() {
     let config = "[http]\nconnections = 16\nrequest_timeout = '1h'\nkeep_alive = '1h'\n";
     let server = Setup::server().config(config).start();
     if !sees_files(&server) {
@@ -88,7 +88,7 @@ fn more_connections_than_there_may_be_are_closed() {
 }
 
 #[test]
-fn a_crowd_that_only_connects_is_no_more_than_a_delay() {
+fn connections_without_a_request_only_delay_others() {
     let config = "[http]\nconnections = 16\nrequest_timeout = '1s'\nkeep_alive = '50ms'\n";
     let server = Setup::server().config(config).start();
     let _crowd: Vec<_> = (0..32).map(|_| TcpStream::connect(server.address())).collect();
@@ -96,7 +96,7 @@ fn a_crowd_that_only_connects_is_no_more_than_a_delay() {
 }
 
 #[test]
-fn a_hundred_websockets_that_never_say_hello() {
+fn websockets_without_a_hello_are_closed() {
     let target = Target::start("[ws]\nfirst_frame = '1h'\n");
     let _silent: Vec<_> = (0..100).map(|_| Ws::connect(target.address)).collect();
     target.assert_unharmed();
@@ -143,7 +143,7 @@ fn websockets_have_a_bound_in_all_and_for_each_address() {
 }
 
 #[test]
-fn a_thousand_websockets_one_after_the_other_leave_nothing_behind() {
+fn websockets_in_sequence_leave_nothing_behind() {
     let target =
         Target::start("[limits]\nrequests_per_second = 100_000\nrequests_burst = 100_000\n");
     if !sees_files(&target.server) {

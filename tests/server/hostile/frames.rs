@@ -64,7 +64,7 @@ fn pour(mut stream: TcpStream, bytes: &[u8], most: usize) {
 }
 
 #[test]
-fn what_is_no_frame_ends_the_connection_as_the_protocol_says() {
+fn malformed_frames_close_with_the_code_of_the_protocol() {
     let target = Target::start("");
     let length = |first: u8, length: u64| {
         let mut bytes = vec![first, 0xff];
@@ -103,7 +103,7 @@ fn what_is_no_frame_ends_the_connection_as_the_protocol_says() {
 }
 
 #[test]
-fn a_frame_over_the_bound_is_told_before_the_end() {
+fn frame_over_the_size_limit_is_told_before_the_close() {
     let target = Target::start("");
     for bytes in [
         frame(0x81, &vec![b'x'; 65_537]),
@@ -119,7 +119,7 @@ fn a_frame_over_the_bound_is_told_before_the_end() {
 }
 
 #[test]
-fn two_hundred_thousand_empty_pings() {
+fn flood_of_empty_pings_is_bounded() {
     let target = Target::start("");
     let pings = frame(0x89, b"").repeat(1000);
     let (frames, closed) = told(&target, |stream| pour(stream, &pings, 200));
@@ -129,7 +129,7 @@ fn two_hundred_thousand_empty_pings() {
 }
 
 #[test]
-fn pings_of_a_client_that_reads_none_of_the_answers() {
+fn pings_of_a_client_that_never_reads_are_bounded() {
     // Where they may come as fast as they can, only reading slowly bounds them.
     for config in ["", FAST] {
         let target = Target::start(config);
@@ -143,7 +143,7 @@ fn pings_of_a_client_that_reads_none_of_the_answers() {
 }
 
 #[test]
-fn messages_that_never_end() {
+fn fragments_without_an_end_are_bounded() {
     for config in ["", FAST] {
         let target = Target::start(config);
         for (piece, times) in [(&b""[..], 200), (b"x", 200), (&[b'x'; 100], 20)] {
@@ -164,7 +164,7 @@ fn messages_that_never_end() {
 }
 
 #[test]
-fn a_frame_byte_by_byte_and_a_message_in_pieces_of_one_byte() {
+fn frames_byte_by_byte_are_reassembled() {
     let target = Target::start(FAST);
     let text = br#"{"type":"hello","version":"1","client":"t","caps":["lanragectl"]}"#;
     let whole = frame(0x81, text);
@@ -185,7 +185,7 @@ fn a_frame_byte_by_byte_and_a_message_in_pieces_of_one_byte() {
 }
 
 #[test]
-fn a_flood_of_any_kind_ends_the_connection() {
+fn flood_of_frames_of_any_kind_closes_the_connection() {
     let target = Target::start("");
     for (bytes, what) in [
         (frame(0x81, b"{\"type\":\"nothing\"}"), "unknown types"),

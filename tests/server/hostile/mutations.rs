@@ -65,7 +65,7 @@ fn encode(method: &str, path: &str, token: &str, body: Option<&[u8]>, chunked: b
 }
 
 #[test]
-fn requests_are_answered_or_refused_whatever_is_in_them() {
+fn mutated_requests_are_answered_or_refused() {
     let target = Target::start(LIMITS);
     let token = Http::registered(target.address, "ann").token.expect("a token");
     let (mut keeper, _) = Ws::hello(target.address, "keeper", None);
@@ -131,7 +131,7 @@ fn frames() -> Vec<Value> {
 }
 
 #[test]
-fn frames_are_answered_or_refused_whatever_is_in_them() {
+fn mutated_frames_are_answered_or_refused() {
     let target = Target::start(LIMITS);
     let (mut keeper, _) = Ws::hello(target.address, "keeper", None);
     let register = json!({"type": "register_party", "party_id": "p", "name": "LAN", "host_peer": announced("keeper")});
@@ -169,7 +169,7 @@ fn frames_are_answered_or_refused_whatever_is_in_them() {
 }
 
 #[test]
-fn bytes_on_a_websocket_are_frames_or_the_end() {
+fn random_bytes_on_a_websocket_are_frames_or_close_it() {
     let target = Target::start(LIMITS);
     let mut random = Random(31);
     let frames = frames();

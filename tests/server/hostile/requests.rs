@@ -42,7 +42,7 @@ fn shown(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn what_is_no_http_is_refused_once_and_hung_up_on() {
+fn bytes_that_are_not_http_are_refused_once_and_disconnected() {
     let target = Target::start("");
     for bytes in garbage() {
         // Behind it nothing is read any more, were it never so good.
@@ -57,7 +57,7 @@ fn what_is_no_http_is_refused_once_and_hung_up_on() {
 }
 
 #[test]
-fn a_thousand_requests_at_once_are_answered_in_order() {
+fn pipelined_requests_are_answered_in_order() {
     let target = Target::start("[limits]\nrequests_burst = 10_000\n");
     let pair: &[u8] =
         b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET /none HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -100,7 +100,7 @@ fn heads_without_end_are_cut_off() {
 }
 
 #[test]
-fn heads_that_are_too_much_are_refused() {
+fn heads_over_the_size_limits_are_refused() {
     let target = Target::start("");
     let mebibyte = "a".repeat(1 << 20);
     let headers: String = (0..10_000).map(|number| format!("x-{number}: y\r\n")).collect();
@@ -125,7 +125,7 @@ fn heads_that_are_too_much_are_refused() {
 }
 
 #[test]
-fn heads_that_come_too_slowly_are_hung_up_on() {
+fn heads_that_come_too_slowly_are_disconnected() {
     let target = Target::start("[http]\nrequest_timeout = '1s'\n");
     let begun =
         ["", "G", "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nHost: localhost\r\nX: y"].map(|begin| {
@@ -155,7 +155,7 @@ fn heads_may_come_in_pieces() {
 }
 
 #[test]
-fn nor_is_the_next_head_waited_for() {
+fn head_begun_beside_a_request_is_not_waited_for() {
     let target = Target::start("[http]\nrequest_timeout = '1s'\nkeep_alive = '50ms'\n");
     for begin in ["G", "GET / HTTP/1.1\r\nHost: localhost\r\n"] {
         let mut stream = target.connect();
@@ -167,7 +167,7 @@ fn nor_is_the_next_head_waited_for() {
 
 /// Of a head that begins after the answer, too.
 #[test]
-fn nor_is_a_later_head_waited_for() {
+fn head_begun_after_an_answer_is_not_waited_for() {
     let target = Target::start("[http]\nrequest_timeout = '1s'\nkeep_alive = '50ms'\n");
     let mut stream = target.connect();
     stream.write_all(GOOD).expect("the server takes it");
@@ -184,7 +184,7 @@ fn nor_is_a_later_head_waited_for() {
 }
 
 #[test]
-fn a_head_that_drips_is_no_longer_waited_for() {
+fn head_that_drips_is_cut_off_at_the_deadline() {
     let target = Target::start("[http]\nrequest_timeout = '1s'\n");
     let mut stream = target.connect();
     stream.write_all(b"GET / HTTP/1.1\r\n").expect("the server takes it");
@@ -197,7 +197,7 @@ fn a_head_that_drips_is_no_longer_waited_for() {
 }
 
 #[test]
-fn requests_that_two_could_read_differently_are_refused() {
+fn ambiguous_requests_are_refused() {
     let target = Target::start("");
     let behind = "GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n";
     for headers in [
@@ -231,7 +231,7 @@ fn requests_that_two_could_read_differently_are_refused() {
 }
 
 #[test]
-fn a_client_of_http_1_0_gets_one_answer_and_the_end() {
+fn http_1_0_client_gets_an_answer_and_the_close() {
     let target = Target::start("");
     let answers = target.exchange(b"GET /healthz HTTP/1.0\r\n\r\n");
     assert_eq!(answers.len(), 1);
@@ -269,7 +269,7 @@ fn requests_of_http_1_0_close_no_other_connection() {
 }
 
 #[test]
-fn of_two_authorizations_the_first_counts() {
+fn authorization_sent_twice_counts_the_first() {
     let target = Target::start("");
     let token = target.server.http().post("/auth/register?peer_id=ann", None).ok()["token"].take();
     let good = format!("Authorization: Bearer {}\r\n", token.as_str().expect("a token"));
@@ -286,7 +286,7 @@ fn of_two_authorizations_the_first_counts() {
 }
 
 #[test]
-fn a_host_leads_nobody_astray() {
+fn host_header_redirects_to_configured_names_only() {
     let target = Target::start("[http]\npublic_names = ['a.example']\n");
     for (hosts, status, location) in [
         ("Host: a.example\r\n", 307, Some("http://a.example/relays")),

@@ -24,7 +24,7 @@ fn handshake(name: &str, value: Option<&str>) -> Vec<u8> {
 }
 
 #[test]
-fn a_handshake_needs_each_of_its_headers() {
+fn ws_handshake_needs_each_of_its_headers() {
     let target = Target::start("");
     for (name, value, status) in [
         ("Connection", None, 426),
@@ -59,7 +59,7 @@ fn a_handshake_needs_each_of_its_headers() {
 }
 
 #[test]
-fn only_a_get_is_a_handshake() {
+fn ws_handshake_is_a_get() {
     let target = Target::start("");
     for method in ["POST", "PUT", "DELETE", "BREW"] {
         let request = handshake("", None);
@@ -75,7 +75,7 @@ fn only_a_get_is_a_handshake() {
 }
 
 #[test]
-fn a_handshake_is_good_with_more_words_than_it_needs() {
+fn ws_handshake_with_further_tokens_is_taken() {
     let target = Target::start("");
     for (name, value) in
         [("Connection", "keep-alive, Upgrade"), ("Connection", "upgrade"), ("Upgrade", "WebSocket")]
@@ -86,7 +86,7 @@ fn a_handshake_is_good_with_more_words_than_it_needs() {
 }
 
 #[test]
-fn a_handshake_needs_http_1_1() {
+fn ws_handshake_needs_http_1_1() {
     let target = Target::start("");
     let request = String::from_utf8(handshake("", None)).expect("UTF-8");
     let answers = target.exchange(request.replace("HTTP/1.1", "HTTP/1.0").as_bytes());

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::harness::{Http, Setup, Ws, announced};
 
 #[test]
-fn each_request_is_a_line_with_who_asked_about_what() {
+fn log_has_a_line_for_each_request_with_its_caller() {
     let server = Setup::server().start();
     let mut ann = Http::registered(server.address(), "ann");
     let party = ann.party("ann");
@@ -33,7 +33,7 @@ fn each_request_is_a_line_with_who_asked_about_what() {
 }
 
 #[test]
-fn no_secret_is_in_it_however_it_came() {
+fn log_has_no_secret_of_any_request() {
     const KEY: &str = "a-relay-key-that-nobody-may-read";
     let config = format!("[auth]\nrelay_key = '{KEY}'\n");
     let mut server = Setup::server().config(&config).start();

@@ -50,7 +50,7 @@ fn assert_counts(series: &BTreeMap<String, f64>, expected: &[(&str, f64)]) {
 }
 
 #[test]
-fn what_was_done_is_counted() {
+fn metrics_count_requests_and_changes() {
     let server = Setup::server().start();
     let mut ann = Http::registered(server.address(), "ann");
     let party = ann.party("ann");
@@ -118,7 +118,7 @@ fn what_was_done_is_counted() {
 }
 
 #[test]
-fn a_client_makes_no_series() {
+fn metrics_series_do_not_grow_with_clients() {
     let server = Setup::server().start();
     let mut http = server.http();
     http.get("/").ok();
@@ -139,7 +139,7 @@ fn a_client_makes_no_series() {
 }
 
 #[test]
-fn refusals_for_asking_too_often_and_evictions_are_counted() {
+fn metrics_count_rate_refusals_and_expiries() {
     let server = Setup::server()
         .config("[cleanup]\ninterval = '10ms'\npeer_timeout = '50ms'\nrelay_timeout = '50ms'\nstartup_grace = '0s'\n[limits]\nregistrations_burst = 1\nregistrations_per_minute = 1\n")
         .start();
@@ -172,7 +172,7 @@ fn ask_until_refused(mut ask: impl FnMut() -> Response) -> Response {
 }
 
 #[test]
-fn scrapes_of_the_metrics_are_limited_and_counted() {
+fn metrics_scrapes_are_limited_and_counted() {
     let server = Setup::server().start();
     let address = server.address();
     let mut flood = server.http();
@@ -196,7 +196,7 @@ fn scrapes_of_the_metrics_are_limited_and_counted() {
 }
 
 #[test]
-fn other_requests_of_an_address_leave_room_for_its_scrapes() {
+fn metrics_scrapes_have_room_beside_other_requests_of_an_address() {
     let server =
         Setup::server().config("[limits]\nrequests_per_second = 1\nrequests_burst = 2\n").start();
     ask_until_refused(|| server.http().get("/"));

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::harness::{Daemon, Http, Setup, eventually};
 
 #[test]
-fn the_probes_answer_whoever_asks_and_however_often() {
+fn probes_answer_without_a_token_or_a_rate() {
     let server =
         Setup::server().config("[limits]\nrequests_per_second = 1\nrequests_burst = 1\n").start();
     let mut http = server.http();
@@ -44,7 +44,7 @@ fn limit_files(server: &Daemon, bytes: &str) {
 }
 
 #[test]
-fn a_server_that_can_store_nothing_lives_and_is_not_ready() {
+fn readyz_is_a_503_while_the_store_can_not_write() {
     let server = with_limited_files();
     let mut ann = Http::registered(server.address(), "ann");
     limit_files(&server, "1");
@@ -70,7 +70,7 @@ fn a_server_that_can_store_nothing_lives_and_is_not_ready() {
 }
 
 #[test]
-fn the_description_is_the_committed_one_and_every_route_in_it_is_there() {
+fn openapi_json_is_the_committed_one_and_lists_every_route() {
     let server = Setup::server().start();
     let mut http = server.http();
     let committed = concat!(env!("CARGO_MANIFEST_DIR"), "/ipc-schema/schema/openapi.json");
@@ -95,7 +95,7 @@ fn the_description_is_the_committed_one_and_every_route_in_it_is_there() {
 }
 
 #[test]
-fn the_page_names_no_other_host() {
+fn docs_page_names_no_other_host() {
     let server = Setup::server().start();
     let page = server.http().get("/docs");
     assert_eq!(page.status, 200);
