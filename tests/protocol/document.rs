@@ -39,7 +39,7 @@ impl Document {
 }
 
 #[test]
-fn every_answer_and_event_is_as_described() {
+fn results_and_events_fit_the_openrpc_document() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     let document = Document(client.call("rpc.discover", json!({})));
@@ -55,7 +55,7 @@ fn every_answer_and_event_is_as_described() {
 }
 
 #[test]
-fn every_error_of_a_method_is_listed_with_it() {
+fn errors_of_each_method_are_listed_in_the_openrpc_document() {
     let daemon =
         Setup::new().config("[limits]\nparties = 1\nrelays = 1\npeers_per_party = 1").start();
     let mut client = daemon.client();

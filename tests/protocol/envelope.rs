@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::harness::{Client, Setup, assert_error, keys, peer};
 
 #[test]
-fn an_id_comes_back_as_it_was_written() {
+fn id_comes_back_letter_for_letter() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     for id in [
@@ -35,7 +35,7 @@ fn an_id_comes_back_as_it_was_written() {
 }
 
 #[test]
-fn an_id_of_another_type_is_refused_and_the_connection_goes_on() {
+fn id_of_another_type_is_refused_and_the_connection_stays() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     for id in ["null", "true", "false", "[]", "[1]", "{}", r#"{"a":1}"#] {
@@ -48,7 +48,7 @@ fn an_id_of_another_type_is_refused_and_the_connection_goes_on() {
 }
 
 #[test]
-fn what_is_no_request_is_told_without_an_id_or_with_its_own() {
+fn line_that_is_no_request_is_refused_with_its_id_if_readable() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     for (line, code) in [
@@ -88,7 +88,7 @@ fn what_is_no_request_is_told_without_an_id_or_with_its_own() {
 }
 
 #[test]
-fn a_notification_is_done_and_gets_no_reply() {
+fn notification_is_done_and_gets_no_reply() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     let params = json!({"party_id": "p", "name": "Quake", "host": peer("ann")});
@@ -108,7 +108,7 @@ fn a_notification_is_done_and_gets_no_reply() {
 }
 
 #[test]
-fn pipelined_requests_are_all_answered_in_whatever_order() {
+fn pipelined_requests_are_all_answered() {
     let daemon = Setup::new().config("[limits]\nrequests_in_flight = 1000").start();
     let mut client = daemon.client();
     let mut lines = String::new();
@@ -138,7 +138,7 @@ fn pipelined_requests_are_all_answered_in_whatever_order() {
 }
 
 #[test]
-fn a_request_may_come_in_pieces_and_with_any_line_end() {
+fn request_in_pieces_with_any_line_end_is_taken() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     for byte in b" {\"jsonrpc\" : \"2.0\",\t\"id\":\"a\", \"method\":\"ping\"} \r\n\n\r\n\n" {
@@ -149,7 +149,7 @@ fn a_request_may_come_in_pieces_and_with_any_line_end() {
 }
 
 #[test]
-fn a_client_that_sends_no_more_gets_its_answers_first() {
+fn half_closed_connection_gets_its_answers() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     let ids: Vec<_> = (0..20)
@@ -166,7 +166,7 @@ fn a_client_that_sends_no_more_gets_its_answers_first() {
 }
 
 #[test]
-fn a_last_line_without_its_end_is_answered() {
+fn last_line_without_its_end_is_answered() {
     // Longer than the test's patience: once all is answered, the connection ends at once.
     let daemon = Setup::new().config("[limits]\nrequest_timeout = \"60s\"").start();
     let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
@@ -201,7 +201,7 @@ fn a_last_line_without_its_end_is_answered() {
 }
 
 #[test]
-fn what_is_not_known_in_params_is_ignored() {
+fn params_with_unknown_fields_are_taken() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     let mut host = peer("ann");
@@ -220,7 +220,7 @@ fn what_is_not_known_in_params_is_ignored() {
 }
 
 #[test]
-fn params_are_always_an_object() {
+fn params_other_than_an_object_are_refused() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     assert_eq!(client.exchange(r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#)["result"], json!({}));
@@ -232,7 +232,7 @@ fn params_are_always_an_object() {
 }
 
 #[test]
-fn hello_agrees_on_the_protocol_or_says_which_there_is() {
+fn hello_agrees_on_the_protocol_or_names_it() {
     let daemon = Setup::new().start();
     let hello = |client: &mut Client, min: i64, max: i64| {
         let id = client.send("hello", json!({"protocol": {"min": min, "max": max}}));

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::harness::{Setup, assert_error, has_root, lock, peer, stranger};
 
 #[test]
-fn of_what_is_not_there() {
+fn unknown_methods_parties_and_peers_have_their_codes() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     client.register("p", "ann");
@@ -49,7 +49,7 @@ fn of_what_is_not_there() {
 }
 
 #[test]
-fn of_a_discovery_file_that_cannot_be_read() {
+fn party_discover_with_an_unreadable_file_is_store_unavailable() {
     let mut setup = Setup::new();
     let path = setup.path("a directory");
     fs::create_dir(&path).expect("make a directory");
@@ -65,7 +65,7 @@ fn of_a_discovery_file_that_cannot_be_read() {
 }
 
 #[test]
-fn of_an_answer_that_takes_too_long() {
+fn request_that_takes_too_long_is_a_timeout() {
     let daemon = Setup::new().start();
     let locked = lock(&daemon.setup.state_dir().join("discovery.json"));
     // The announcement waits for the lock, and whoever asks for announcements for it.
@@ -82,7 +82,7 @@ fn of_an_answer_that_takes_too_long() {
 }
 
 #[test]
-fn of_what_another_user_may_not_do() {
+fn peers_of_another_user_are_permission_denied() {
     if !has_root("to connect as another user") {
         return;
     }

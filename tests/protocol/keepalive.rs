@@ -17,7 +17,7 @@ fn updated(client: &mut Client) -> (String, Value) {
 }
 
 #[test]
-fn a_member_is_connected_while_its_connection_is_open() {
+fn keepalive_connection_lasts_while_the_connection_is_open() {
     let daemon = Setup::new().start();
     let (mut watcher, mut ann) = (daemon.client(), daemon.client());
     ann.register("p", "ann");
@@ -39,7 +39,7 @@ fn a_member_is_connected_while_its_connection_is_open() {
 }
 
 #[test]
-fn the_last_connection_that_joined_counts() {
+fn keepalive_follows_the_last_connection_that_joined() {
     let daemon = Setup::new().start();
     let (mut watcher, mut first, mut second) = (daemon.client(), daemon.client(), daemon.client());
     first.register("p", "ann");
@@ -54,7 +54,7 @@ fn the_last_connection_that_joined_counts() {
 }
 
 #[test]
-fn a_peer_in_several_parties_goes_silent_in_all_of_them() {
+fn keepalive_of_a_closed_connection_ends_in_all_parties() {
     let daemon = Setup::new().start();
     let (mut watcher, mut ann) = (daemon.client(), daemon.client());
     for party in ["p", "q", "r"] {
@@ -76,7 +76,7 @@ fn a_peer_in_several_parties_goes_silent_in_all_of_them() {
 }
 
 #[test]
-fn the_daemon_and_heartbeats_keep_a_member_without_its_connection() {
+fn keepalive_daemon_and_heartbeats_need_no_connection() {
     let daemon = Setup::new().start();
     let (mut watcher, mut client) = (daemon.client(), daemon.client());
     watcher.register("p", "host");

@@ -23,7 +23,7 @@ fn pages(client: &mut Client, limit: Option<u32>) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn parties_come_page_by_page_in_the_order_of_their_ids() {
+fn party_list_pages_come_in_the_order_of_ids() {
     let daemon = Setup::new().config("[limits]\nparties_per_peer = 600").start();
     let mut client = daemon.client();
     assert_eq!(pages(&mut client, None), [Vec::<String>::new()]);
@@ -54,7 +54,7 @@ fn parties_come_page_by_page_in_the_order_of_their_ids() {
 }
 
 #[test]
-fn a_page_that_would_pass_the_frame_limit_is_shorter() {
+fn party_list_page_over_the_frame_limit_is_shorter() {
     const FRAME: usize = 4096;
     let config = format!("[limits]\nframe_out = {FRAME}\nparties_per_peer = 100");
     let daemon = Setup::new().config(&config).start();
@@ -84,7 +84,7 @@ fn a_page_that_would_pass_the_frame_limit_is_shorter() {
 }
 
 #[test]
-fn the_daemon_chooses_ids_for_parties_that_have_none() {
+fn party_register_without_an_id_gets_one() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     let ids: BTreeSet<_> = (0..20)
@@ -103,7 +103,7 @@ fn the_daemon_chooses_ids_for_parties_that_have_none() {
 }
 
 #[test]
-fn relays_come_by_region_then_id() {
+fn relay_list_sorts_by_region_and_id() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     for (id, region) in [("r3", "us"), ("r9", "eu"), ("r1", "us"), ("r2", "eu"), ("r5", "Eu")] {
@@ -133,7 +133,7 @@ fn relays_come_by_region_then_id() {
 const ANNOUNCED: [&str; 6] = ["created_at", "host_id", "name", "party_id", "peers", "source"];
 
 #[test]
-fn announced_parties_are_our_own_and_those_of_others() {
+fn party_discover_lists_own_parties_and_those_of_others() {
     let theirs = |id: &str| {
         let mut host = peer("zoe");
         host["last_seen"] = json!("2026-01-02T03:04:05.678901");

@@ -27,7 +27,7 @@ fn refuses_peers(client: &mut Client, field: &str, value: &str) {
 }
 
 #[test]
-fn dots_are_no_new_ids() {
+fn ids_of_dots_are_refused() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     client.register("p", "ann");
@@ -48,7 +48,7 @@ fn dots_are_no_new_ids() {
 }
 
 #[test]
-fn a_name_has_a_visible_character() {
+fn name_without_a_visible_character_is_refused() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     client.register("p", "bob");
@@ -67,7 +67,7 @@ fn a_name_has_a_visible_character() {
 }
 
 #[test]
-fn a_key_has_no_hidden_characters() {
+fn public_key_with_hidden_characters_is_refused() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     client.register("p", "bob");
@@ -97,7 +97,7 @@ fn announced(id: &str, peers: &[Value], created_at: &str) -> Value {
 const TIME: &str = "2026-01-02T03:04:05";
 
 #[test]
-fn an_import_keeps_the_rules_for_new_values() {
+fn state_import_checks_new_values() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     let ann = peer("ann");
@@ -151,7 +151,7 @@ fn an_import_keeps_the_rules_for_new_values() {
 }
 
 #[test]
-fn announcements_keep_the_rules_for_new_values() {
+fn party_discover_leaves_out_invalid_new_values() {
     let setup = Setup::new();
     let file = setup.path("discovery.json");
     let ann = std::slice::from_ref(&peer("ann")).to_vec();

@@ -75,7 +75,7 @@ fn needs(client: &mut Client, method: &str, good: &Value, field: &str) {
 }
 
 #[test]
-fn of_a_peer() {
+fn params_of_a_peer_are_checked_field_by_field() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     client.register("p", "ann");
@@ -97,7 +97,7 @@ fn of_a_peer() {
 }
 
 #[test]
-fn of_everything_else() {
+fn params_of_all_other_methods_are_checked() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     client.register("p", "ann");
@@ -167,7 +167,7 @@ fn of_everything_else() {
 }
 
 #[test]
-fn of_subscriptions_lists_and_the_state() {
+fn params_of_subscriptions_lists_and_state_are_checked() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     for (method, params, field) in [
@@ -217,7 +217,7 @@ fn of_subscriptions_lists_and_the_state() {
 }
 
 #[test]
-fn the_longest_of_everything_is_taken() {
+fn params_at_their_length_limits_are_taken() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     let id = "Az0_.:-x".repeat(16);
@@ -239,7 +239,7 @@ fn the_longest_of_everything_is_taken() {
 }
 
 #[test]
-fn what_breaks_a_rule_is_named_however_long_it_is() {
+fn params_that_break_a_rule_are_named_whatever_their_length() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     // In the words of an error each of these characters would take seven.

@@ -62,7 +62,7 @@ fn only(client: &mut Client, method: &str, params: Value, key: &str) -> Value {
 }
 
 #[test]
-fn of_parties_and_their_members() {
+fn results_about_parties_have_their_exact_keys() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     let params = json!({"party_id": "p", "name": "Quake", "host": peer("ann")});
@@ -102,7 +102,7 @@ fn of_parties_and_their_members() {
 }
 
 #[test]
-fn of_relays() {
+fn results_about_relays_have_their_exact_keys() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     let given = json!({
@@ -121,7 +121,7 @@ fn of_relays() {
 }
 
 #[test]
-fn of_the_daemon() {
+fn results_about_the_daemon_have_their_exact_keys() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     let agent = json!({"name": "a game", "version": "1.0"});
@@ -175,7 +175,7 @@ fn party_epoch(client: &mut Client) -> Value {
 }
 
 #[test]
-fn of_subscriptions() {
+fn results_about_subscriptions_have_their_exact_keys() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     client.register("p", "ann");
@@ -195,7 +195,7 @@ fn of_subscriptions() {
 }
 
 #[test]
-fn of_events() {
+fn events_have_their_exact_keys() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     client.call("events.subscribe", json!({}));

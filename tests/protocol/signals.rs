@@ -22,7 +22,7 @@ fn data(signals: &[Value]) -> Vec<&Value> {
 }
 
 #[test]
-fn a_payload_is_any_json_kept_letter_for_letter() {
+fn signal_data_is_kept_letter_for_letter() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     client.register("p", "ann");
@@ -58,7 +58,7 @@ fn a_payload_is_any_json_kept_letter_for_letter() {
 }
 
 #[test]
-fn a_poll_takes_what_waits_in_its_order_and_once() {
+fn signal_poll_takes_each_signal_in_order_and_once() {
     let daemon = Setup::new().start();
     let (mut ann, mut bob) = (daemon.client(), daemon.client());
     ann.register("p", "ann");
@@ -85,7 +85,7 @@ fn a_poll_takes_what_waits_in_its_order_and_once() {
 }
 
 #[test]
-fn signals_stay_within_their_party() {
+fn signal_send_stays_within_its_party() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     for party in ["p", "q"] {

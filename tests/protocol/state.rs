@@ -32,7 +32,7 @@ fn lanrage_party(id: &str, peers: &[&str]) -> Value {
 }
 
 #[test]
-fn an_export_is_a_lanrage_document_to_the_key() {
+fn state_export_is_a_lanrage_document_to_the_key() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     let empty = json!({"parties": {}, "my_peer_id": null, "my_party_id": null});
@@ -56,7 +56,7 @@ fn an_export_is_a_lanrage_document_to_the_key() {
 }
 
 #[test]
-fn what_was_exported_comes_in_elsewhere() {
+fn state_import_takes_an_export_of_another_daemon() {
     let (daemon, other) = (Setup::new().start(), Setup::new().start());
     let (mut client, mut elsewhere) = (daemon.client(), other.client());
     for (party, host) in [("p", "ann"), ("q", "eve")] {
@@ -81,7 +81,7 @@ fn what_was_exported_comes_in_elsewhere() {
 }
 
 #[test]
-fn a_merge_leaves_what_is_here_and_a_replacement_does_not() {
+fn state_import_merges_or_replaces() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     client.register("p", "ann");
@@ -122,7 +122,7 @@ fn a_merge_leaves_what_is_here_and_a_replacement_does_not() {
 }
 
 #[test]
-fn bad_records_are_named_and_the_good_ones_come_in() {
+fn state_import_names_bad_records_and_takes_the_others() {
     let daemon = Setup::new().config("[limits]\npeers_per_party = 3").start();
     let mut client = daemon.client();
     let mut bad_guest = lanrage_party("a", &["ann", "bob", "carl"]);
