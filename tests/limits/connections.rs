@@ -14,7 +14,7 @@ fn assert_refused(mut client: Client) -> String {
 }
 
 #[test]
-fn of_a_user() {
+fn connections_over_the_limit_of_a_user_are_refused() {
     let daemon = Setup::new().config("[limits]\nconnections_per_uid = 2").start();
     let (mut first, mut second) = (daemon.client(), daemon.client());
     first.call("ping", json!({}));
@@ -27,7 +27,7 @@ fn of_a_user() {
 }
 
 #[test]
-fn in_all() {
+fn connections_over_the_total_are_refused() {
     let daemon = Setup::new().config("[limits]\nconnections = 3").start();
     let mut clients = [daemon.client(), daemon.client(), daemon.client()];
     for client in &mut clients {
@@ -40,7 +40,7 @@ fn in_all() {
 }
 
 #[test]
-fn of_a_user_by_default() {
+fn connections_of_a_user_are_refused_at_the_default() {
     let daemon = Setup::new().start();
     let mut silent: Vec<_> = (0..64).map(|_| daemon.client()).collect();
     // They are let in one after the other: the last one is in once it is answered.
@@ -62,7 +62,7 @@ fn closed_connection_frees_its_place_at_once() {
 }
 
 #[test]
-fn who_is_refused_does_not_fill_the_log() {
+fn connections_that_are_refused_do_not_fill_the_log() {
     let daemon = Setup::new().config("[limits]\nconnections_per_uid = 1").start();
     let mut first = daemon.client();
     first.call("ping", json!({}));

@@ -31,7 +31,7 @@ fn connections_of_a_user_leave_descriptors_to_the_store() {
 }
 
 #[test]
-fn one_operator_leaves_connections_to_others_where_few_fit() {
+fn connections_of_an_operator_leave_room_where_few_fit() {
     let [greedy, honest] = [60_100, 60_101];
     let Some(setup) = system_setup(&[greedy, honest], "") else { return };
     let command = with_file_descriptors(&setup, 160);

@@ -24,7 +24,7 @@ fn assert_refused(client: &mut Client, code: &str) {
 }
 
 #[test]
-fn a_line_may_be_as_long_as_the_limit() {
+fn line_over_the_limit_is_refused() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     for end in ["\n", "\r\n"] {
@@ -36,7 +36,7 @@ fn a_line_may_be_as_long_as_the_limit() {
 }
 
 #[test]
-fn what_came_before_a_line_that_is_too_long_is_answered() {
+fn requests_before_a_line_over_the_limit_are_answered() {
     let daemon = Setup::new().config("[limits]\nframe_in = 1024").start();
     let mut client = daemon.client();
     assert_eq!(client.call("hello", json!({}))["limits"]["frame_in"], 1024);
@@ -50,7 +50,7 @@ fn what_came_before_a_line_that_is_too_long_is_answered() {
 }
 
 #[test]
-fn who_is_refused_can_read_all_that_was_answered_and_why() {
+fn refused_client_can_read_all_answers_and_the_reason() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     many_relays(&mut client);
@@ -80,7 +80,7 @@ fn many_relays(client: &mut Client) {
 }
 
 #[test]
-fn a_line_that_does_not_end_in_time_is_refused() {
+fn line_that_does_not_end_in_time_is_refused() {
     let daemon = Setup::new().config("[limits]\npartial_frame = \"200ms\"").start();
     let (mut client, mut patient) = (daemon.client(), daemon.client());
     assert_eq!(client.call("ping", json!({})), json!({}));
@@ -92,7 +92,7 @@ fn a_line_that_does_not_end_in_time_is_refused() {
 }
 
 #[test]
-fn a_line_that_came_in_time_is_answered_however_late_its_client_reads() {
+fn line_that_came_in_time_is_answered_to_a_late_reader() {
     let config = "[limits]\npartial_frame = \"100ms\"\nframe_out = 65536";
     let daemon = Setup::new().config(config).start();
     let mut client = daemon.client();
@@ -124,7 +124,7 @@ fn a_line_that_came_in_time_is_answered_however_late_its_client_reads() {
 }
 
 #[test]
-fn an_answer_that_is_too_long_is_refused_with_a_way_out() {
+fn answer_over_the_frame_limit_is_refused_with_a_hint() {
     const FRAME: usize = 3072;
     let daemon = Setup::new().config(&format!("[limits]\nframe_out = {FRAME}")).start();
     let mut client = daemon.client();
@@ -168,7 +168,7 @@ fn an_answer_that_is_too_long_is_refused_with_a_way_out() {
 }
 
 #[test]
-fn a_poll_whose_signals_pass_the_frame_limit_loses_none() {
+fn signal_poll_over_the_frame_limit_loses_no_signal() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     client.register("p", "ann");
@@ -197,7 +197,7 @@ fn a_poll_whose_signals_pass_the_frame_limit_loses_none() {
 }
 
 #[test]
-fn a_signal_may_have_64_kib_and_no_more() {
+fn signal_send_over_64_kib_is_refused() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     client.register("p", "ann");
@@ -214,7 +214,7 @@ fn a_signal_may_have_64_kib_and_no_more() {
 }
 
 #[test]
-fn an_answer_to_a_change_may_be_too_long_though_it_is_done() {
+fn answer_over_the_frame_limit_leaves_its_change_done() {
     let daemon = Setup::new().config("[limits]\nframe_out = 1024").start();
     let mut client = daemon.client();
     client.register("p", "ann");

@@ -19,7 +19,7 @@ fn line(id: &Value, method: &str) -> String {
 }
 
 #[test]
-fn the_33rd_is_refused_and_all_others_are_answered() {
+fn requests_in_flight_over_the_limit_are_refused() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     let held = hold(&daemon);
@@ -42,7 +42,7 @@ fn the_33rd_is_refused_and_all_others_are_answered() {
 }
 
 #[test]
-fn who_waits_holds_nobody_up() {
+fn request_that_waits_delays_no_later_request() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     let held = hold(&daemon);
@@ -57,7 +57,7 @@ fn who_waits_holds_nobody_up() {
 }
 
 #[test]
-fn an_id_is_free_again_once_it_is_answered() {
+fn id_in_flight_is_free_again_once_answered() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     let held = hold(&daemon);

@@ -31,7 +31,7 @@ fn flood(client: &mut Client, party: &str) {
 }
 
 #[test]
-fn a_stalled_disk_holds_so_many_changes_and_no_more() {
+fn pending_changes_over_the_limit_are_refused_while_the_disk_stalls() {
     let Some(disk) = SlowDisk::new() else { return };
     let config = format!("[limits]\nrequests_in_flight = {IN_FLIGHT}\nrequest_timeout = '1h'\n");
     let daemon = Setup::new().config(&config).slow_disk(&disk).start();
@@ -65,7 +65,7 @@ fn a_stalled_disk_holds_so_many_changes_and_no_more() {
 }
 
 #[test]
-fn one_user_leaves_room_for_the_changes_of_others() {
+fn pending_changes_of_a_user_leave_room_for_others() {
     const OPERATORS: [u32; 2] = [60_100, 60_101];
     let config =
         format!("limits.requests_in_flight = {IN_FLIGHT}\nlimits.request_timeout = '1h'\n");

@@ -10,7 +10,7 @@ fn join(client: &mut Client, party: &str, id: &str) -> Value {
 }
 
 #[test]
-fn of_peers_in_a_party() {
+fn party_join_of_a_full_party_is_refused() {
     let daemon = Setup::new().config("[limits]\npeers_per_party = 2").start();
     let mut client = daemon.client();
     client.register("p", "ann");
@@ -24,7 +24,7 @@ fn of_peers_in_a_party() {
 }
 
 #[test]
-fn of_peers_in_a_party_by_default() {
+fn party_join_is_refused_at_the_default_number_of_peers() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     client.register("p", "peer0");
@@ -44,7 +44,7 @@ fn of_peers_in_a_party_by_default() {
 }
 
 #[test]
-fn of_parties_of_a_peer() {
+fn party_join_over_the_parties_of_a_peer_is_refused() {
     let daemon = Setup::new().config("[limits]\nparties_per_peer = 2").start();
     let mut client = daemon.client();
     client.register("p", "ann");
@@ -62,7 +62,7 @@ fn of_parties_of_a_peer() {
 }
 
 #[test]
-fn of_parties_and_relays_in_all() {
+fn party_and_relay_register_over_the_total_are_refused() {
     let daemon = Setup::new().config("[limits]\nparties = 2\nrelays = 1").start();
     let mut client = daemon.client();
     client.register("p", "ann");
@@ -76,7 +76,7 @@ fn of_parties_and_relays_in_all() {
 }
 
 #[test]
-fn of_signals_that_wait() {
+fn signal_send_to_a_full_queue_is_refused() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     client.register("p", "ann");
@@ -102,7 +102,7 @@ fn of_signals_that_wait() {
 }
 
 #[test]
-fn of_subscriptions_of_a_connection() {
+fn events_subscribe_over_the_limit_of_a_connection_is_refused() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     let first = client.call("events.subscribe", json!({}))["subscription"].take();

@@ -36,7 +36,7 @@ fn growth(daemon: &Daemon, honest: &mut Client, flood: impl FnOnce() -> Vec<Clie
 }
 
 #[test]
-fn unread_documents_are_shared() {
+fn unread_copies_of_the_openrpc_document_share_memory() {
     const CONNECTIONS: usize = 60;
     let daemon = Setup::new().start();
     let mut honest = daemon.client();
@@ -83,7 +83,7 @@ fn unread_listings_are_bounded_over_all_connections() {
 }
 
 #[test]
-fn a_client_that_reads_gets_all_replies_of_any_number_of_listings() {
+fn listings_are_all_answered_to_a_client_that_reads() {
     let limits = "[limits]\nframe_out = 65536\nreply_bytes = 1048576\nrequests_in_flight = 100\n";
     let daemon = Setup::new().config(limits).start();
     let mut client = daemon.client();
@@ -96,7 +96,7 @@ fn a_client_that_reads_gets_all_replies_of_any_number_of_listings() {
 }
 
 #[test]
-fn what_is_too_long_is_refused_before_it_is_worked_out() {
+fn reply_over_the_limit_is_refused_before_it_is_built() {
     let daemon = Setup::new().config("[limits]\nframe_out = 8192\n").start();
     let mut client = daemon.client();
     fill(&mut client, 100_000);
@@ -117,7 +117,7 @@ fn what_is_too_long_is_refused_before_it_is_worked_out() {
 /// A listing shows the change if it was worked out after it. The change is asked for while the
 /// listings are worked out: those whose replies had come then do not count.
 #[test]
-fn a_short_request_waits_for_few_of_the_listings_before_it() {
+fn short_request_waits_for_few_of_the_listings_before_it() {
     const LISTINGS: usize = 40;
     let daemon = Setup::new().start();
     let mut honest = daemon.client();

@@ -97,7 +97,7 @@ fn idle_observers_are_closed() {
 }
 
 #[test]
-fn the_longest_idle_observer_makes_room_for_another() {
+fn longest_idle_observer_is_evicted_for_another() {
     let Some(daemon) = system("observers = 2") else { return };
     let mut busy = client(&daemon, 60_001);
     busy.call("ping", json!({}));
