@@ -55,7 +55,7 @@ fn act(daemon: &Daemon, clients: &mut [Client], random: &mut Random) {
 }
 
 #[test]
-fn a_copy_kept_by_events_is_the_state() {
+fn view_kept_by_events_equals_the_state() {
     for seed in 0..4 {
         eprintln!("seed {seed}");
         let daemon = Setup::new().start();
@@ -84,7 +84,7 @@ fn a_copy_kept_by_events_is_the_state() {
 }
 
 #[test]
-fn each_subscription_counts_for_itself() {
+fn subscriptions_count_their_events_separately() {
     let daemon = Setup::new().start();
     let (mut client, mut other) = (daemon.client(), daemon.client());
     let mut all = Copy::begin(&mut client, json!({}));
@@ -138,7 +138,7 @@ fn events_follow_the_reply_that_names_their_subscription() {
 }
 
 #[test]
-fn signs_of_life_and_what_stays_as_it_was_make_no_event() {
+fn heartbeats_and_updates_without_news_make_no_event() {
     let daemon = Setup::new().start();
     let (mut client, mut watcher) = (daemon.client(), daemon.client());
     client.register("p", "ann");

@@ -42,7 +42,7 @@ fn hear(client: &mut Client, subscription: &Value, count: usize) -> Vec<(String,
 }
 
 #[test]
-fn by_topic() {
+fn events_subscribe_filters_by_topic() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     let choices =
@@ -76,7 +76,7 @@ fn by_topic() {
 }
 
 #[test]
-fn by_party() {
+fn events_subscribe_filters_by_party() {
     let daemon = Setup::new().start();
     let (mut client, mut watcher) = (daemon.client(), daemon.client());
     client.register("q", "zoe");
@@ -100,7 +100,7 @@ fn by_party() {
 }
 
 #[test]
-fn a_snapshot_is_narrowed_to_what_was_asked_for() {
+fn snapshot_holds_the_subscribed_topics_and_party_only() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     client.register("p", "ann");
@@ -122,7 +122,7 @@ fn a_snapshot_is_narrowed_to_what_was_asked_for() {
 }
 
 #[test]
-fn an_ended_subscription_is_heard_no_more() {
+fn events_unsubscribe_ends_the_events() {
     let daemon = Setup::new().start();
     let (mut client, mut watcher) = (daemon.client(), daemon.client());
     let begin = |watcher: &mut Client| {

@@ -16,7 +16,7 @@ fn assert_goodbye(line: &Value, reason: &str) {
 }
 
 #[test]
-fn everyone_is_told_before_the_end() {
+fn goaway_reaches_each_client_before_the_end() {
     for (signal, reason) in [(Signal::SIGTERM, "SIGTERM"), (Signal::SIGINT, "SIGINT")] {
         let daemon = Setup::new().start();
         let mut clients = [daemon.client(), daemon.client(), daemon.client()];
@@ -35,7 +35,7 @@ fn everyone_is_told_before_the_end() {
 }
 
 #[test]
-fn what_was_asked_before_the_goodbye_is_answered_after_it() {
+fn requests_before_the_goaway_are_answered_after_it() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     // The announcement of the party waits for the lock, and the request for the announcement.
@@ -57,7 +57,7 @@ fn what_was_asked_before_the_goodbye_is_answered_after_it() {
 }
 
 #[test]
-fn what_was_answered_is_there_after_a_stop_in_the_midst_of_a_flood() {
+fn answered_changes_outlive_a_stop_during_a_flood() {
     let daemon = Setup::new().config("[limits]\nrequests_in_flight = 1000").start();
     let mut client = daemon.client();
     let lines: String = (0..500)

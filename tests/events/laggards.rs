@@ -39,7 +39,7 @@ fn world() -> (Daemon, Client) {
 }
 
 #[test]
-fn who_lags_starts_afresh_on_the_same_connection() {
+fn event_reset_restarts_a_slow_subscription() {
     let (daemon, mut client) = world();
     let (mut slow, mut quick) = (daemon.client(), daemon.client());
     let mut wide = Copy::begin(&mut slow, json!({}));
@@ -82,7 +82,7 @@ fn who_lags_starts_afresh_on_the_same_connection() {
 }
 
 #[test]
-fn who_lags_behind_a_party_that_ends_keeps_the_rest() {
+fn event_reset_beside_the_end_of_a_party_keeps_the_others() {
     let (daemon, mut client) = world();
     let mut slow = daemon.client();
     let mut copy = Copy::begin(&mut slow, json!({"party_id": "p"}));
@@ -98,7 +98,7 @@ fn who_lags_behind_a_party_that_ends_keeps_the_rest() {
 }
 
 #[test]
-fn a_subscription_that_ends_while_it_lags_is_heard_no_more() {
+fn events_unsubscribe_of_a_slow_subscription_ends_its_events() {
     let (daemon, mut client) = world();
     let mut slow = daemon.client();
     let ended = Copy::begin(&mut slow, json!({})).subscription;
@@ -119,7 +119,7 @@ fn a_subscription_that_ends_while_it_lags_is_heard_no_more() {
 }
 
 #[test]
-fn a_fresh_start_that_passes_the_frame_limit_says_nothing_of_parties() {
+fn event_reset_over_the_frame_limit_leaves_parties_out() {
     let config = format!("{SMALL_QUEUE}\nframe_out = 16384");
     let daemon = Setup::new().config(&config).start();
     let mut client = daemon.client();
@@ -142,7 +142,7 @@ fn a_fresh_start_that_passes_the_frame_limit_says_nothing_of_parties() {
 }
 
 #[test]
-fn who_never_reads_is_closed_and_others_are_served_meanwhile() {
+fn client_that_never_reads_is_closed_and_delays_no_other() {
     let daemon = Setup::new().config("[limits]\nwrite_stall = \"300ms\"").start();
     let mut client = daemon.client();
     client.register("p", "ann");
@@ -174,7 +174,7 @@ fn who_never_reads_is_closed_and_others_are_served_meanwhile() {
 }
 
 #[test]
-fn an_event_longer_than_the_queue_is_a_fresh_start() {
+fn event_longer_than_the_queue_is_a_reset() {
     let daemon = Setup::new().config("[limits]\nqueue_bytes = 1024").start();
     let (mut client, mut watcher) = (daemon.client(), daemon.client());
     let mut copy = Copy::begin(&mut watcher, json!({}));
