@@ -18,7 +18,7 @@ use crate::harness::{Setup, peer};
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 #[test]
-fn help_and_usage_errors_stay_as_they_are() {
+fn help_and_usage_errors_match_their_snapshots() {
     let cases = trycmd::TestCases::new();
     cases.register_bin("lanragectl", std::path::Path::new(env!("CARGO_BIN_EXE_lanragectl")));
     for variable in ["LANRAGE_CONFIG", "LANRAGE_SOCKET", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR"] {
@@ -28,7 +28,7 @@ fn help_and_usage_errors_stay_as_they_are() {
 }
 
 #[test]
-fn a_partys_life_by_commands() {
+fn party_commands_run_a_party_from_start_to_end() {
     let daemon = Setup::new().start();
     let ctl = daemon.ctl();
     assert_eq!(ctl.text("party list"), "no parties\n");
@@ -59,7 +59,7 @@ fn a_partys_life_by_commands() {
 }
 
 #[test]
-fn a_peer_is_oneself_unless_named() {
+fn peer_option_defaults_to_the_own_peer() {
     let daemon = Setup::new().start();
     let ctl = daemon.ctl();
     let registered = ctl.json("party register Quake --party-id q --public-key k");
@@ -74,7 +74,7 @@ fn a_peer_is_oneself_unless_named() {
 }
 
 #[test]
-fn ids_may_begin_with_a_hyphen() {
+fn ids_that_begin_with_a_hyphen_are_taken() {
     let daemon = Setup::new().start();
     let ctl = daemon.ctl();
     ctl.json("party register Quake --party-id -abc --peer-id --ann --public-key k");
@@ -99,7 +99,7 @@ fn ids_may_begin_with_a_hyphen() {
 }
 
 #[test]
-fn an_update_changes_what_it_is_given() {
+fn peer_update_changes_the_given_fields_only() {
     let daemon = Setup::new().start();
     let ctl = daemon.ctl();
     ctl.json("party register Quake --party-id q --peer-id ann --public-key k --nat-type open --local-port 7");
@@ -125,7 +125,7 @@ fn an_update_changes_what_it_is_given() {
 }
 
 #[test]
-fn signals_are_any_json_from_the_line_or_from_standard_input() {
+fn signal_send_takes_json_from_an_argument_or_standard_input() {
     let daemon = Setup::new().start();
     let ctl = daemon.ctl();
     ctl.json("party register Quake --party-id q --peer-id ann --public-key k");
@@ -143,7 +143,7 @@ fn signals_are_any_json_from_the_line_or_from_standard_input() {
 }
 
 #[test]
-fn text_of_others_is_escaped_wherever_it_is_shown() {
+fn text_of_others_is_escaped_in_each_command() {
     let daemon = Setup::new().start();
     let (ctl, mut client) = (daemon.ctl(), daemon.client());
     let mut watch = ctl.command("watch").spawn().expect("run lanragectl");
@@ -184,7 +184,7 @@ fn text_of_others_is_escaped_wherever_it_is_shown() {
 }
 
 #[test]
-fn a_key_that_is_none_is_taken_with_a_warning() {
+fn public_key_of_another_form_is_taken_with_a_warning() {
     let daemon = Setup::new().start();
     let ctl = daemon.ctl();
     for (line, warns) in [
@@ -208,7 +208,7 @@ fn a_key_that_is_none_is_taken_with_a_warning() {
 }
 
 #[test]
-fn relays_are_announced_and_listed() {
+fn relay_register_and_list_show_the_relay() {
     let daemon = Setup::new().start();
     let ctl = daemon.ctl();
     assert_eq!(ctl.text("relay list"), "no relays\n");
@@ -221,7 +221,7 @@ fn relays_are_announced_and_listed() {
 }
 
 #[test]
-fn for_programs_a_result_is_as_the_daemon_sent_it() {
+fn json_option_prints_the_result_of_the_daemon() {
     let daemon = Setup::new().start();
     let ctl = daemon.ctl();
     ctl.json("party register Quake --party-id q --peer-id ann --public-key k --keepalive manual");
@@ -254,7 +254,7 @@ fn for_programs_a_result_is_as_the_daemon_sent_it() {
 }
 
 #[test]
-fn state_goes_out_and_comes_in() {
+fn state_export_and_import_carry_the_state() {
     let daemon = Setup::new().start();
     let ctl = daemon.ctl();
     // More than a page of `party.list`.
@@ -296,7 +296,7 @@ fn party(number: usize) -> Value {
 }
 
 #[test]
-fn watching_starts_with_how_things_are_and_ends_with_the_daemon() {
+fn watch_starts_with_the_state_and_ends_with_the_daemon() {
     let daemon = Setup::new().start();
     let ctl = daemon.ctl();
     ctl.json("party register Quake --party-id q --peer-id ann --public-key k");
@@ -328,7 +328,7 @@ fn watching_starts_with_how_things_are_and_ends_with_the_daemon() {
 }
 
 #[test]
-fn watching_tells_people_in_words() {
+fn watch_tells_events_in_words() {
     let daemon = Setup::new().start();
     let ctl = daemon.ctl();
     let mut watch = ctl.command("watch").spawn().expect("run lanragectl");
@@ -352,7 +352,7 @@ fn watching_tells_people_in_words() {
 }
 
 #[test]
-fn waiting_ends_when_the_party_comes() {
+fn wait_party_ends_when_the_party_comes() {
     let daemon = Setup::new().start();
     let ctl = daemon.ctl();
     let wait = ctl.command("wait --for party --party q").spawn().expect("run lanragectl");
@@ -363,7 +363,7 @@ fn waiting_ends_when_the_party_comes() {
 }
 
 #[test]
-fn waiting_begins_before_the_daemon_does() {
+fn wait_begins_before_the_daemon_does() {
     let setup = Setup::new();
     let wait = setup.ctl().command("wait --for party --party q").spawn().expect("run lanragectl");
     let daemon = setup.start();

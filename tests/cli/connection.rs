@@ -23,7 +23,7 @@ fn nowhere() -> SocketAddr {
 }
 
 #[test]
-fn in_local_mode_there_is_nothing_to_wait_for() {
+fn wait_online_in_local_mode_fails() {
     let daemon = Setup::new().start();
     let ctl = daemon.ctl();
     let shown = ctl.text("connection");
@@ -33,7 +33,7 @@ fn in_local_mode_there_is_nothing_to_wait_for() {
 }
 
 #[test]
-fn waiting_in_vain_says_why() {
+fn wait_online_in_vain_says_why() {
     let server = format!("http://{}", nowhere());
     let daemon = following(&server);
     let ctl = daemon.ctl();
@@ -61,7 +61,7 @@ fn waiting_in_vain_says_why() {
 }
 
 #[test]
-fn online_is_shown_waited_for_and_examined() {
+fn connection_online_is_shown_waited_for_and_examined() {
     let server = Setup::server().start();
     let url = format!("http://{}", server.address());
     let daemon = following(&url);
@@ -83,7 +83,7 @@ fn online_is_shown_waited_for_and_examined() {
 }
 
 #[test]
-fn the_server_is_changed_while_the_daemon_runs() {
+fn connection_set_changes_the_server_of_a_running_daemon() {
     let server = Setup::server().start();
     let url = format!("http://{}", server.address());
     let daemon = Setup::new().start();

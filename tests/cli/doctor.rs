@@ -69,7 +69,7 @@ impl Diagnosis {
 }
 
 #[test]
-fn all_is_well_with_a_server_that_serves() {
+fn doctor_passes_a_server_that_serves() {
     let server = Setup::server().start();
     let nobody = Setup::new();
     let address = server.address();
@@ -96,7 +96,7 @@ fn all_is_well_with_a_server_that_serves() {
 }
 
 #[test]
-fn a_daemon_in_local_mode_follows_no_server_to_look_for() {
+fn doctor_in_local_mode_has_no_server_to_check() {
     let daemon = Setup::new().start();
     let server = Setup::server().start();
     let found = Diagnosis::of(&daemon.ctl(), "doctor");
@@ -126,7 +126,7 @@ fn a_daemon_in_local_mode_follows_no_server_to_look_for() {
 }
 
 #[test]
-fn what_is_no_url_is_not_repeated() {
+fn doctor_does_not_repeat_an_invalid_url() {
     let nobody = Setup::new();
     let found = Diagnosis::of(&nobody.ctl(), "doctor http://ann:hunter2@127.0.0.1");
     found.ends_at("url", "must have no user and no password", "https://");
@@ -135,7 +135,7 @@ fn what_is_no_url_is_not_repeated() {
 }
 
 #[test]
-fn nothing_listens() {
+fn doctor_finds_a_port_without_a_listener() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("listen");
     let address = listener.local_addr().expect("an address");
     drop(listener);
@@ -144,14 +144,14 @@ fn nothing_listens() {
 }
 
 #[test]
-fn a_name_that_there_is_not() {
+fn doctor_finds_a_host_name_without_an_address() {
     let line = "doctor http://no-such-host.invalid --timeout 5s";
     let found = Diagnosis::of(&Setup::new().ctl(), line);
     found.ends_at("name", "no-such-host.invalid", "correct the host");
 }
 
 #[test]
-fn a_certificate_is_trusted_when_it_is_told_to_be() {
+fn doctor_trusts_a_certificate_of_the_given_authority() {
     let made = generate_simple_self_signed(["localhost".into()]).expect("a certificate");
     let setup = Setup::server().config("[http]\ntls_cert = 'cert.pem'\ntls_key = 'key.pem'\n");
     let cert = setup.path("cert.pem");
@@ -181,7 +181,7 @@ fn a_certificate_is_trusted_when_it_is_told_to_be() {
 }
 
 #[test]
-fn doctor_goes_the_way_of_the_daemon() {
+fn doctor_uses_the_proxy_and_authorities_of_the_daemon() {
     let made = generate_simple_self_signed(["localhost".into()]).expect("a certificate");
     let setup = Setup::server().config("[http]\ntls_cert = 'cert.pem'\ntls_key = 'key.pem'\n");
     let cert = setup.path("cert.pem");
@@ -207,7 +207,7 @@ fn doctor_goes_the_way_of_the_daemon() {
 }
 
 #[test]
-fn tls_is_not_spoken_where_it_should_be() {
+fn doctor_finds_plain_http_behind_an_https_url() {
     let server = Setup::server().start();
     let found = Diagnosis::of(&Setup::new().ctl(), &format!("doctor https://{}", server.address()));
     found.ends_at("tls", "", "certificate");

@@ -18,7 +18,7 @@ use crate::harness::{Ctl, FAST_REMOTE, Http, Setup};
 const NOBODY: u32 = 65534;
 
 #[test]
-fn refused() {
+fn refusal_has_its_exit_code_and_words() {
     let daemon = Setup::new().start();
     let ctl = daemon.ctl();
     ctl.json("party register Quake --party-id q --peer-id ann --public-key k");
@@ -38,7 +38,7 @@ fn refused() {
 }
 
 #[test]
-fn hints_name_what_helps() {
+fn hints_name_the_command_that_helps() {
     let server = Setup::server().start();
     let url = format!("http://{}", server.address());
     let mut taken = Http::registered(server.address(), "ann");
@@ -67,7 +67,7 @@ fn hints_name_what_helps() {
 }
 
 #[test]
-fn misused() {
+fn misuse_has_its_exit_code_and_words() {
     // There is no daemon: a bad command line is told first.
     let setup = Setup::new();
     let ctl = setup.ctl();
@@ -103,7 +103,7 @@ fn misused() {
 }
 
 #[test]
-fn not_started_and_crashed_are_told_apart() {
+fn daemon_not_started_is_told_from_one_that_crashed() {
     let setup = Setup::new();
     assert_eq!(setup.ctl().fails("status"), (3, "not_started".to_owned()));
     let setup = setup.start().kill();
@@ -119,7 +119,7 @@ fn not_started_and_crashed_are_told_apart() {
 }
 
 #[test]
-fn not_allowed() {
+fn socket_without_permission_has_its_exit_code_and_words() {
     let daemon = Setup::new().start();
     let place = tempfile::tempdir().expect("a temporary directory");
     let is_root = geteuid().is_root();
@@ -150,7 +150,7 @@ fn not_allowed() {
 }
 
 #[test]
-fn no_answer() {
+fn daemon_without_an_answer_is_a_timeout() {
     let daemon = Setup::new().start();
     let ctl = daemon.ctl();
     let timeout = (5, "timeout".to_owned());
@@ -163,7 +163,7 @@ fn no_answer() {
 }
 
 #[test]
-fn another_protocol() {
+fn daemon_of_another_protocol_is_refused() {
     let refusal = r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32001,"message":"protocol 1 is asked for, 2 is spoken","data":{"code":"unsupported_protocol","retryable":false,"hint":"update lanragectl"}}}"#;
     for (answer, code) in [
         (refusal, "unsupported_protocol"),
@@ -196,7 +196,7 @@ fn script(socket: &Path, connections: usize, answers: Vec<String>) -> thread::Jo
 }
 
 #[test]
-fn a_watch_outlives_a_reset_and_what_is_newer() {
+fn watch_outlives_a_reset_and_newer_events() {
     let place = tempfile::tempdir().expect("a temporary directory");
     let socket = place.path().join("socket");
     let daemon = Setup::new().start();
@@ -230,7 +230,7 @@ fn a_watch_outlives_a_reset_and_what_is_newer() {
 }
 
 #[test]
-fn nobody_reads_on() {
+fn closed_standard_output_is_no_failure() {
     let daemon = Setup::new().start();
     let ctl = daemon.ctl();
     for line in ["party list", "status --json", "watch", "completions bash", "--help"] {
@@ -250,7 +250,7 @@ fn nobody_reads_on() {
 }
 
 #[test]
-fn no_other_user_is_taken_for_the_daemon() {
+fn socket_of_another_user_is_not_taken_for_the_daemon() {
     let setup = Setup::new();
     let temporary = setup.path("tmp");
     let socket = temporary.join(format!("lanrage-{}/control.sock", geteuid()));

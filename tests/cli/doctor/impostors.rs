@@ -65,7 +65,7 @@ fn proxy(server: SocketAddr, change: fn(String) -> String) -> SocketAddr {
 }
 
 #[test]
-fn a_web_page_is_no_control_server() {
+fn doctor_tells_a_web_page_from_a_control_server() {
     let address = answering(|_| response("200 OK", "Content-Type: text/html\r\n", "<h1>Hi</h1>"));
     let found = Diagnosis::of(&Setup::new().ctl(), &format!("doctor http://{address}"));
     found.ends_at("http", "answered with a web page", "correct the server's URL");
@@ -76,7 +76,7 @@ fn a_web_page_is_no_control_server() {
 }
 
 #[test]
-fn each_answer_that_is_none_has_a_fix_of_its_own() {
+fn doctor_has_a_fix_for_each_foreign_status() {
     let login = "Location: https://login.example.org/?next=x\r\n";
     for (status, head, words, fix) in [
         ("302 Found", login, "redirects to https://login.example.org:", "if you trust the address"),
@@ -100,7 +100,7 @@ fn each_answer_that_is_none_has_a_fix_of_its_own() {
 }
 
 #[test]
-fn what_is_no_answer_has_a_fix_of_its_own() {
+fn doctor_has_a_fix_for_each_broken_connection() {
     let closed = "closed the connection without an answer";
     let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nwhat?\r\n";
     let endless = format!("HTTP/1.1 200 OK\r\n{}", "X: y\r\n".repeat(100_000));
@@ -126,7 +126,7 @@ fn what_is_no_answer_has_a_fix_of_its_own() {
 }
 
 #[test]
-fn an_answer_without_end_is_not_read_to_it() {
+fn doctor_stops_reading_an_endless_answer() {
     let address = listening(|mut stream| {
         head(&stream);
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n").ok();
@@ -138,7 +138,7 @@ fn an_answer_without_end_is_not_read_to_it() {
 }
 
 #[test]
-fn a_silent_port_is_given_up() {
+fn doctor_gives_up_a_silent_port() {
     let address = listening(|mut stream| {
         stream.read_to_end(&mut Vec::new()).ok();
     });
@@ -150,7 +150,7 @@ fn a_silent_port_is_given_up() {
 }
 
 #[test]
-fn a_proxy_that_keeps_tokens_to_itself_is_found() {
+fn doctor_finds_a_proxy_that_drops_tokens() {
     let server = Setup::server().start();
     let ctl = Setup::new().ctl();
     let lost = proxy(server.address(), |head| {
@@ -167,7 +167,7 @@ fn a_proxy_that_keeps_tokens_to_itself_is_found() {
 }
 
 #[test]
-fn without_websocket_the_daemon_will_poll() {
+fn doctor_says_that_the_daemon_polls_without_a_websocket() {
     let server = Setup::server().start();
     let old = proxy(server.address(), |head| head.replace("GET /ws ", "GET /nowhere "));
     let found = Diagnosis::of(&Setup::new().ctl(), &format!("doctor http://{old}"));
@@ -177,7 +177,7 @@ fn without_websocket_the_daemon_will_poll() {
 }
 
 #[test]
-fn clocks_apart_are_told_and_keep_no_step_from_being_taken() {
+fn doctor_tells_of_clocks_apart_and_goes_on() {
     let address = answering(|path| {
         let date = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
         match path {
@@ -194,7 +194,7 @@ fn clocks_apart_are_told_and_keep_no_step_from_being_taken() {
 }
 
 #[test]
-fn a_registration_that_does_not_arrive_is_found() {
+fn doctor_finds_a_registration_that_does_not_arrive() {
     let address = answering(|path| match path {
         "/" => response("200 OK", "", r#"{"service":"LANrage Control Plane"}"#),
         "/ws" => response("404 Not Found", "", "{}"),
@@ -207,7 +207,7 @@ fn a_registration_that_does_not_arrive_is_found() {
 }
 
 #[test]
-fn a_token_that_nobody_gave_out_lets_nobody_in() {
+fn doctor_finds_a_server_whose_tokens_are_of_no_use() {
     let address = answering(|_| response("200 OK", "", r#"{"service":"Control Plane"}"#));
     let found = Diagnosis::of(&Setup::new().ctl(), &format!("doctor http://{address}"));
     // It takes every request for the same, a registration as well.
