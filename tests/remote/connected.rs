@@ -17,7 +17,7 @@ fn all_show(all: [&Daemon; 3], peer_id: &str, connected: bool) {
 }
 
 #[test]
-fn a_member_whose_daemon_was_killed_is_connected_nowhere_until_it_joins_again() {
+fn member_of_a_killed_daemon_is_disconnected_until_it_joins_again() {
     let server = server();
     let (here, there) = (follower(&server), follower(&server));
     register(&here, "lan", "ann", "synced");
@@ -32,7 +32,7 @@ fn a_member_whose_daemon_was_killed_is_connected_nowhere_until_it_joins_again() 
 }
 
 #[test]
-fn a_member_whose_client_has_gone_is_connected_nowhere() {
+fn member_without_its_client_is_disconnected_everywhere() {
     let server = server();
     let (here, there) = (follower(&server), follower(&server));
     register(&here, "lan", "ann", "synced");

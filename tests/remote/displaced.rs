@@ -27,7 +27,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
-fn a_daemon_whose_identity_another_one_took_over_says_so_and_waits() {
+fn displaced_daemon_says_so_and_waits() {
     let server = server();
     let here = start(Setup::new(), &server);
     register(&here, "lan", "ann", "synced");

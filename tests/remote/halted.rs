@@ -12,7 +12,7 @@ const AT_ONCE: Duration = Duration::from_millis(100);
 
 /// It takes as long as silence may last: 14 s.
 #[test]
-fn a_halted_server_is_found_within_15_seconds() {
+fn halted_server_is_found_within_15_seconds() {
     let server = server();
     // Nothing that the daemon sends finds it out.
     let config = fast_remote([("heartbeat", "'10m'")]);
@@ -36,7 +36,7 @@ fn a_halted_server_is_found_within_15_seconds() {
 }
 
 #[test]
-fn a_halted_server_keeps_nobody_waiting_for_long() {
+fn halted_server_delays_no_request_for_long() {
     let server = server();
     let config = fast_remote([("request_timeout", "'1s'")]);
     let daemon = Setup::new().server_url(&url(&server)).config(&config).start();

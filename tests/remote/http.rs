@@ -74,14 +74,14 @@ fn live(server: &Daemon, here: &Daemon, there: &Daemon) {
 }
 
 #[test]
-fn a_party_lives_between_two_who_look_for_news() {
+fn party_runs_between_two_daemons_that_poll() {
     let server = server();
     let (here, there) = (over_http(&url(&server)), over_http(&url(&server)));
     live(&server, &here, &there);
 }
 
 #[test]
-fn join_under_the_requested_id_keeps_its_keepalive() {
+fn party_join_under_the_requested_id_keeps_its_keepalive() {
     let server = server();
     let daemon = over_http(&url(&server));
     daemon.await_state("online");
@@ -97,7 +97,7 @@ fn join_under_the_requested_id_keeps_its_keepalive() {
 }
 
 #[test]
-fn full_party_is_told_by_its_code() {
+fn party_join_of_a_full_party_has_its_code_over_http() {
     let config = format!("{PATIENT}peers_per_party = 1\n");
     let server = Setup::server().config(&config).start();
     let daemon = over_http(&url(&server));
@@ -107,7 +107,7 @@ fn full_party_is_told_by_its_code() {
 }
 
 #[test]
-fn signals_stay_on_one_machine() {
+fn signal_send_over_http_stays_on_one_machine() {
     let server = server();
     let (here, there) = (over_http(&url(&server)), over_http(&url(&server)));
     for daemon in [&here, &there] {
@@ -126,7 +126,7 @@ fn signals_stay_on_one_machine() {
 }
 
 #[test]
-fn what_is_done_alone_is_told_over_http_too() {
+fn offline_changes_reach_the_server_over_http() {
     let port = Port::reserve();
     let here = over_http(&format!("http://{}", port.address()));
     here.await_state("fallback");
@@ -208,7 +208,7 @@ fn pass_on(near: TcpStream, server: SocketAddr, has_websocket: bool) -> Option<(
 }
 
 #[test]
-fn a_server_without_a_websocket_is_spoken_to_over_http() {
+fn server_without_a_websocket_is_used_over_http() {
     let server = server();
     let url = format!("http://{}", without_websocket(server.address()));
     let config = format!("{FAST_REMOTE}transport = 'auto'\npoll = '1s'\n");
@@ -227,7 +227,7 @@ fn a_server_without_a_websocket_is_spoken_to_over_http() {
 
 /// As when a server takes the place of LANrage's own at its address.
 #[test]
-fn a_websocket_that_comes_later_is_found() {
+fn websocket_that_comes_later_is_found() {
     let server = server();
     let has_websocket = Arc::new(AtomicBool::new(false));
     let url = format!("http://{}", in_front_of(server.address(), has_websocket.clone()));
@@ -258,7 +258,7 @@ fn a_websocket_that_comes_later_is_found() {
 }
 
 #[test]
-fn who_wants_a_websocket_and_nothing_else_is_told_that_there_is_none() {
+fn transport_websocket_tells_that_the_server_has_none() {
     let server = server();
     let url = format!("http://{}", without_websocket(server.address()));
     let config = format!("{FAST_REMOTE}transport = 'ws'\n");

@@ -29,7 +29,7 @@ fn tokens(daemon: &Daemon) -> BTreeSet<String> {
 
 /// It takes five renewals: 9 s.
 #[test]
-fn a_token_is_renewed_before_it_expires() {
+fn token_is_renewed_before_it_expires() {
     let server = Setup::server().config("[auth]\ntoken_ttl = '3s'\n").start();
     let proxy = Proxy::to(server.address());
     let (here, there) = (daemon(&proxy.url()), follower(&server));
@@ -60,7 +60,7 @@ fn a_token_is_renewed_before_it_expires() {
 }
 
 #[test]
-fn who_it_is_survives_whoever_is_killed() {
+fn identity_outlives_kills_of_daemon_and_server() {
     let port = Port::reserve();
     let server = super::server_on(&port);
     let (here, there) = (follower(&server), follower(&server));
@@ -108,7 +108,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
-fn tokens_are_for_nobody_else_to_see() {
+fn tokens_are_in_no_log_and_no_readable_file() {
     let server = server();
     let mut here = follower(&server);
     let mut shown = BTreeSet::new();
@@ -156,7 +156,7 @@ fn tokens_are_for_nobody_else_to_see() {
 }
 
 #[test]
-fn a_relay_is_no_way_to_be_somebody_elses_peer() {
+fn relay_register_gives_no_access_to_the_peer_of_another() {
     if !has_root("to connect as another user") {
         return;
     }
@@ -204,7 +204,7 @@ fn peer_that_is_no_member_is_not_claimed_on_the_server() {
 }
 
 #[test]
-fn a_host_whose_id_becomes_free_is_registered() {
+fn host_whose_id_becomes_free_is_registered() {
     let server = server();
     let proxy = Proxy::to(server.address());
     let here = daemon(&proxy.url());

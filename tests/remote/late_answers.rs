@@ -63,7 +63,7 @@ impl World {
 }
 
 #[test]
-fn a_guest_whose_greeting_is_answered_twice_returns_to_a_server_that_lost_its_state() {
+fn guest_with_two_answers_to_its_hello_returns_after_a_lost_state() {
     let port = Port::reserve();
     let server = Setup::server().config(PATIENT).restart_on(port.address());
     let mut world = World::new(server.start());
@@ -77,7 +77,7 @@ fn a_guest_whose_greeting_is_answered_twice_returns_to_a_server_that_lost_its_st
 }
 
 #[test]
-fn a_guest_whose_greeting_is_answered_twice_returns_after_it_expired() {
+fn guest_with_two_answers_to_its_hello_returns_after_it_expired() {
     let cleanup = "[cleanup]\npeer_timeout = '1s'\ninterval = '100ms'\nstartup_grace = '0s'\n";
     let server = Setup::server().config(&format!("{PATIENT}{cleanup}")).start();
     let world = World::new(server);

@@ -28,7 +28,7 @@ fn register_here(daemon: &Daemon, party_id: &str, host: &str) {
 }
 
 #[test]
-fn what_is_hosted_here_goes_to_a_new_server() {
+fn connection_set_carries_hosted_parties_to_the_server() {
     let (server, here) = (server(), local());
     register_here(&here, "p", "ann");
     join(&here, "p", "bob", "synced");
@@ -52,7 +52,7 @@ fn what_is_hosted_here_goes_to_a_new_server() {
 }
 
 #[test]
-fn who_goes_back_to_local_leaves_and_keeps_a_copy() {
+fn connection_set_to_local_leaves_and_keeps_copies() {
     let server = server();
     let (here, there) = (follower(&server), follower(&server));
     register(&there, "p", "ann", "synced");
@@ -93,7 +93,7 @@ fn who_goes_back_to_local_leaves_and_keeps_a_copy() {
 }
 
 #[test]
-fn a_new_word_of_the_command_line_counts_more_than_an_old_choice() {
+fn server_flag_that_changed_outweighs_connection_set() {
     let (old, new) = (server(), server());
     let here = follower(&old);
     set(&here, None);
@@ -109,7 +109,7 @@ fn a_new_word_of_the_command_line_counts_more_than_an_old_choice() {
 }
 
 #[test]
-fn what_is_no_servers_address_is_refused() {
+fn connection_set_to_an_invalid_url_is_refused() {
     let server = server();
     let here = follower(&server);
     let mut client = here.client();
@@ -143,7 +143,7 @@ fn what_is_no_servers_address_is_refused() {
 }
 
 #[test]
-fn from_one_server_to_another() {
+fn connection_set_moves_parties_from_server_to_server() {
     let (old, new) = (server(), server());
     let patient = fast_remote([("connect_timeout", "'20s'")]);
     let here = Setup::new().config(&patient).server_url(&url(&old)).start();
@@ -181,7 +181,7 @@ fn from_one_server_to_another() {
 }
 
 #[test]
-fn a_server_that_is_away_can_be_chosen_and_given_up() {
+fn connection_set_to_a_server_that_is_away_can_be_undone() {
     let port = Port::reserve();
     let here = local();
     register_here(&here, "p", "ann");
@@ -203,7 +203,7 @@ fn a_server_that_is_away_can_be_chosen_and_given_up() {
 }
 
 #[test]
-fn the_same_server_again_changes_nothing() {
+fn connection_set_to_the_same_server_changes_nothing() {
     let server = server();
     let here = follower(&server);
     register(&here, "p", "ann", "synced");
@@ -218,7 +218,7 @@ fn the_same_server_again_changes_nothing() {
 }
 
 #[test]
-fn a_server_that_is_lost_can_be_left() {
+fn connection_set_leaves_a_server_that_is_lost() {
     let port = Port::reserve();
     let old = server_on(&port);
     let here = daemon(&url(&old));
@@ -236,7 +236,7 @@ fn a_server_that_is_lost_can_be_left() {
 }
 
 #[test]
-fn who_is_called_off_while_parties_are_carried_leaves_none_behind() {
+fn connection_set_during_a_migration_leaves_no_party_behind() {
     // The server may take its time over what is called off.
     let patient = Setup::new().config("[remote]\nrequest_timeout = '60s'\n");
     let (server, here) = (server(), patient.start());
@@ -258,7 +258,7 @@ fn who_is_called_off_while_parties_are_carried_leaves_none_behind() {
 }
 
 #[test]
-fn who_switches_again_and_again_keeps_its_ids() {
+fn connection_set_again_and_again_keeps_the_ids() {
     let (one, other, here) = (server(), server(), local());
     let urls = [json!(url(&one)), json!(null), json!(url(&other)), json!(null), json!(url(&one))];
     std::thread::scope(|scope| {
@@ -284,7 +284,7 @@ fn who_switches_again_and_again_keeps_its_ids() {
 }
 
 #[test]
-fn who_comes_back_to_a_server_is_in_the_parties_of_others_again() {
+fn connection_set_back_to_a_server_rejoins_foreign_parties() {
     let server = server();
     let (here, there) = (follower(&server), follower(&server));
     register(&there, "p", "ann", "synced");

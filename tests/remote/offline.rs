@@ -62,7 +62,7 @@ fn guest_here() -> (Daemon, Roaming, Daemon) {
 }
 
 #[test]
-fn what_was_registered_alone_is_on_the_server_on_return() {
+fn offline_register_reaches_the_server_on_reconnect() {
     let port = Port::reserve();
     let here = daemon(&format!("http://{}", port.address()));
     here.await_state("fallback");
@@ -84,7 +84,7 @@ fn what_was_registered_alone_is_on_the_server_on_return() {
 }
 
 #[test]
-fn what_is_unknown_can_not_be_joined_alone() {
+fn offline_join_of_an_unknown_party_is_refused() {
     let (_server, here, _there) = guest_here();
     here.leave();
     let mut client = here.daemon.client();
@@ -104,7 +104,7 @@ fn what_is_unknown_can_not_be_joined_alone() {
 }
 
 #[test]
-fn what_waits_is_shown_and_told() {
+fn offline_changes_are_shown_as_pending() {
     let (server, here, there) = guest_here();
     here.leave();
     let mut watcher = Watcher::of(&here.daemon);
@@ -120,7 +120,7 @@ fn what_waits_is_shown_and_told() {
 }
 
 #[test]
-fn what_waits_survives_a_crash() {
+fn offline_changes_outlive_a_crash() {
     let (server, here, there) = guest_here();
     here.leave();
     register(&here.daemon, "q", "bob", "pending");
@@ -145,7 +145,7 @@ fn what_waits_survives_a_crash() {
 }
 
 #[test]
-fn an_id_that_was_taken_meanwhile_gives_way() {
+fn offline_register_of_an_id_taken_since_gets_another() {
     let server = server();
     let (here, there) = (Roaming::of(&server), follower(&server));
     here.leave();
@@ -172,7 +172,7 @@ fn an_id_that_was_taken_meanwhile_gives_way() {
 }
 
 #[test]
-fn who_is_refused_on_return_goes() {
+fn offline_join_that_the_server_refuses_is_undone() {
     let server = Setup::server().config("[limits]\npeers_per_party = 3\n").start();
     let (here, there) = (Roaming::of(&server), follower(&server));
     register(&there, "p", "ann", "synced");
@@ -189,7 +189,7 @@ fn who_is_refused_on_return_goes() {
 }
 
 #[test]
-fn a_party_in_which_nobody_of_ours_is_wanted_goes() {
+fn offline_party_without_own_members_is_removed() {
     let (server, here, there) = guest_here();
     here.leave();
     assert_eq!(here.leaves_party("p", "bob"), "left");
@@ -207,7 +207,7 @@ fn a_party_in_which_nobody_of_ours_is_wanted_goes() {
 }
 
 #[test]
-fn a_party_that_ended_meanwhile_is_not_brought_back_by_a_guest() {
+fn offline_guest_does_not_bring_back_a_party_that_ended() {
     let (server, here, there) = guest_here();
     here.leave();
     here.updates("p", "bob", 7);
@@ -231,7 +231,7 @@ const IMPATIENT: &str =
     "[cleanup]\ninterval = '20ms'\npeer_timeout = '200ms'\nstartup_grace = '0s'\n";
 
 #[test]
-fn a_party_that_the_server_gave_up_is_registered_anew_by_its_host() {
+fn offline_host_registers_a_party_that_the_server_dropped() {
     let server = Setup::server().config(IMPATIENT).start();
     let proxy = Proxy::to(server.address());
     let config = fast_remote([("heartbeat", "'20ms'")]);
@@ -254,7 +254,7 @@ fn a_party_that_the_server_gave_up_is_registered_anew_by_its_host() {
 }
 
 #[test]
-fn who_left_alone_has_left_on_return() {
+fn offline_leave_reaches_the_server_on_reconnect() {
     let (server, here, there) = guest_here();
     register(&here.daemon, "q", "bob", "synced");
     join(&there, "q", "ann", "synced");
@@ -281,7 +281,7 @@ fn who_left_alone_has_left_on_return() {
 }
 
 #[test]
-fn who_left_and_joined_anew_is_a_member() {
+fn offline_leave_and_join_leave_a_member() {
     let (server, here, there) = guest_here();
     here.leave();
     assert_eq!(here.leaves_party("p", "bob"), "left");
@@ -295,7 +295,7 @@ fn who_left_and_joined_anew_is_a_member() {
 }
 
 #[test]
-fn of_several_updates_the_last_is_sent() {
+fn offline_updates_send_the_last_state() {
     let (server, here, there) = guest_here();
     here.leave();
     for port in 1..=5 {
@@ -313,7 +313,7 @@ fn of_several_updates_the_last_is_sent() {
 }
 
 #[test]
-fn where_addresses_clash_the_server_has_it() {
+fn offline_addresses_give_way_to_those_of_the_server() {
     let (server, here, there) = guest_here();
     here.leave();
     join(&here.daemon, "p", "cleo", "pending");
@@ -335,7 +335,7 @@ fn where_addresses_clash_the_server_has_it() {
 }
 
 #[test]
-fn a_join_that_was_reported_offline_is_left_on_return() {
+fn offline_join_that_failed_for_its_client_is_left_on_reconnect() {
     for transport in ["ws", "http"] {
         let server = server();
         let (proxy, other) = (Proxy::to(server.address()), follower(&server));

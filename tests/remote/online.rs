@@ -18,7 +18,7 @@ fn two() -> (Daemon, Daemon, Daemon) {
 }
 
 #[test]
-fn what_is_answered_is_on_the_server() {
+fn answered_changes_are_on_the_server() {
     let (server, here, there) = two();
     register(&here, "p", "ann", "synced");
     // The server is looked at at once: nothing is awaited.
@@ -40,7 +40,7 @@ fn what_is_answered_is_on_the_server() {
 }
 
 #[test]
-fn the_other_machine_hears_of_everything() {
+fn changes_reach_the_other_machine() {
     let (server, here, there) = two();
     register(&here, "p", "ann", "synced");
     let mut watcher = Watcher::of(&here);
@@ -79,7 +79,7 @@ fn the_other_machine_hears_of_everything() {
 }
 
 #[test]
-fn signals_go_from_machine_to_machine() {
+fn signal_send_reaches_the_other_machine() {
     let (_server, here, there) = two();
     register(&here, "p", "ann", "synced");
     join(&there, "p", "bob", "synced");
@@ -123,7 +123,7 @@ fn signals_go_from_machine_to_machine() {
 }
 
 #[test]
-fn a_refusal_of_the_server_is_told_as_what_it_is() {
+fn refusal_of_the_server_keeps_its_code() {
     let server = Setup::server().config("[limits]\npeers_per_party = 2\n").start();
     let (here, there) = (follower(&server), follower(&server));
     register(&here, "p", "ann", "synced");
@@ -151,7 +151,7 @@ fn a_refusal_of_the_server_is_told_as_what_it_is() {
 }
 
 #[test]
-fn who_is_another_machines_is_nobody_elses() {
+fn requests_for_a_peer_of_another_machine_are_refused() {
     let (server, here, there) = two();
     register(&here, "p", "ann", "synced");
     join(&there, "p", "bob", "synced");
@@ -184,7 +184,7 @@ fn who_is_another_machines_is_nobody_elses() {
 const SOON: &str = "[cleanup]\ninterval = '20ms'\npeer_timeout = '300ms'\nstartup_grace = '0s'\n";
 
 #[test]
-fn whom_nothing_keeps_alive_leaves() {
+fn member_that_nothing_keeps_alive_expires_on_the_server() {
     let server = server();
     let setup = Setup::new().server_url(&url(&server));
     let here = setup.config(&format!("{FAST_REMOTE}{SOON}")).start();
@@ -209,7 +209,7 @@ fn whom_nothing_keeps_alive_leaves() {
 }
 
 #[test]
-fn a_daemon_that_stops_is_seen_and_lets_the_server_wait_for_it() {
+fn stop_of_a_daemon_is_seen_and_keeps_its_memberships() {
     let (server, here, there) = two();
     register(&here, "p", "ann", "synced");
     join(&there, "p", "bob", "synced");
@@ -248,7 +248,7 @@ fn requests_of_one_client_are_done_in_their_order() {
 }
 
 #[test]
-fn programs_of_lanrage_are_members_like_any() {
+fn lanrage_clients_are_members_beside_daemons() {
     let (server, here, _there) = two();
     register(&here, "p", "ann", "synced");
     let mut watcher = Watcher::of(&here);
@@ -266,7 +266,7 @@ fn programs_of_lanrage_are_members_like_any() {
 }
 
 #[test]
-fn commands_see_the_server_too() {
+fn cli_commands_work_on_parties_of_a_server() {
     let (server, here, there) = two();
     let ctl = here.ctl();
     assert_eq!(ctl.json("wait --for online")["state"], "online");
@@ -282,7 +282,7 @@ fn commands_see_the_server_too() {
 }
 
 #[test]
-fn who_leaves_is_told_to_have_left() {
+fn party_leave_is_told_with_the_reason_left() {
     let server = server();
     let here = follower(&server);
     register(&here, "p", "ann", "synced");
@@ -295,7 +295,7 @@ fn who_leaves_is_told_to_have_left() {
 }
 
 #[test]
-fn peers_may_come_and_go_without_end() {
+fn peers_that_come_and_go_leave_nothing_behind() {
     let server = server();
     let here = follower(&server);
     let mut watcher = Watcher::of(&here);

@@ -22,7 +22,7 @@ fn await_ids(daemon: &Daemon, expected: &[&str]) {
 }
 
 #[test]
-fn a_relay_is_known_on_all_machines() {
+fn relay_register_reaches_all_machines() {
     let server = server();
     let (here, there) = (follower(&server), follower(&server));
     let registered = here.client().call("relay.register", relay("r2", "eu"))["relay"].take();
@@ -46,7 +46,7 @@ fn a_relay_is_known_on_all_machines() {
 
 /// More than a connection speaks for, and than are greeted on another one.
 #[test]
-fn one_connection_is_enough_for_any_number_of_relays() {
+fn relays_of_any_number_use_a_single_connection() {
     const RELAYS: usize = 100;
     let port = Port::reserve();
     let first = server_on(&port);
@@ -71,7 +71,7 @@ fn one_connection_is_enough_for_any_number_of_relays() {
 }
 
 #[test]
-fn a_relay_that_is_registered_alone_is_known_here() {
+fn relay_register_offline_is_known_here() {
     let port = Port::reserve();
     let here = daemon(&format!("http://{}", port.address()));
     here.await_state("fallback");
@@ -85,7 +85,7 @@ fn a_relay_that_is_registered_alone_is_known_here() {
 }
 
 #[test]
-fn what_the_server_said_last_is_known_without_it() {
+fn relay_list_offline_has_the_last_answer_of_the_server() {
     let server = server();
     let proxy = Proxy::to(server.address());
     let (here, there) = (daemon(&proxy.url()), follower(&server));

@@ -6,7 +6,7 @@ use super::{follower, join, members, party, register, registration, server, url}
 use crate::harness::{Daemon, FAST_REMOTE, Setup, eventually, fast_remote};
 
 #[test]
-fn releasing_a_peer_ends_its_token_and_its_party_on_the_server() {
+fn peer_release_ends_token_and_party_on_the_server() {
     let server = server();
     let (here, there) = (follower(&server), follower(&server));
     register(&here, "p", "ann", "synced");
@@ -27,7 +27,7 @@ fn releasing_a_peer_ends_its_token_and_its_party_on_the_server() {
 }
 
 #[test]
-fn release_counts_each_party_and_token_that_ended() {
+fn peer_release_counts_each_party_and_token_that_ended() {
     let server = server();
     let (here, there) = (follower(&server), follower(&server));
     register(&here, "hosted", "ann", "synced");
@@ -40,7 +40,7 @@ fn release_counts_each_party_and_token_that_ended() {
 }
 
 #[test]
-fn release_is_no_displacement() {
+fn peer_release_is_no_displacement() {
     let server = server();
     let config = fast_remote([("probe", "'1h'")]);
     let here = Setup::new().server_url(&url(&server)).config(&config).start();
@@ -67,7 +67,7 @@ fn proofs(daemon: &Daemon) -> Vec<String> {
 }
 
 #[test]
-fn neither_log_holds_a_token_of_the_daemon_s_peers() {
+fn peer_release_leaves_no_token_in_either_log() {
     for transport in ["ws", "http"] {
         let server = server();
         let transport = format!("transport = \"{transport}\"");

@@ -9,7 +9,7 @@ use super::{
 use crate::harness::{Http, Port, Setup, assert_error, fast_remote};
 
 #[test]
-fn a_server_that_comes_back_with_its_state_has_lost_nothing() {
+fn server_that_restarts_with_its_state_loses_no_party() {
     let port = Port::reserve();
     let server = server_on(&port);
     let (here, there) = (follower(&server), follower(&server));
@@ -38,7 +38,7 @@ fn a_server_that_comes_back_with_its_state_has_lost_nothing() {
 }
 
 #[test]
-fn a_server_that_lost_its_state_gets_it_from_all() {
+fn server_that_lost_its_state_gets_the_parties_of_all_daemons() {
     let port = Port::reserve();
     let server = server_on(&port);
     let (here, there) = (follower(&server), follower(&server));
@@ -66,7 +66,7 @@ fn a_server_that_lost_its_state_gets_it_from_all() {
 }
 
 #[test]
-fn a_server_that_lost_its_state_while_a_host_was_gone_has_no_party_of_its() {
+fn server_that_lost_its_state_has_no_party_of_a_host_that_is_gone() {
     let port = Port::reserve();
     let server = server_on(&port);
     let (here, there) = (follower(&server), follower(&server));
@@ -87,7 +87,7 @@ fn a_server_that_lost_its_state_while_a_host_was_gone_has_no_party_of_its() {
 }
 
 #[test]
-fn a_guest_that_began_anew_waits_for_the_host_of_a_server_that_lost_its_state() {
+fn guest_that_began_anew_waits_for_the_host_after_a_lost_state() {
     let port = Port::reserve();
     let server = server_on(&port);
     let patient = fast_remote([("connect_timeout", "'20s'")]);

@@ -11,7 +11,7 @@ use crate::harness::{
 };
 
 #[test]
-fn a_frame_that_is_lost_is_found_out_by_the_next_heartbeat() {
+fn lost_frame_is_detected_by_the_next_heartbeat() {
     // A control server but for one frame: a guest joins, and nobody is told.
     let (polite, is_due) = (polite(), Arc::new(AtomicBool::new(false)));
     let loses = is_due.clone();
@@ -37,7 +37,7 @@ fn a_frame_that_is_lost_is_found_out_by_the_next_heartbeat() {
 }
 
 #[test]
-fn a_frame_that_skips_a_number_is_as_good_as_none() {
+fn frame_that_skips_a_seq_starts_a_sync() {
     let mut skipped = json!({"type": "peer_left", "party_id": "p", "peer_id": "nobody",
         "epoch": "epoch-1", "seq": 9, "virtual_ips": {}});
     skipped["connected"] = json!({});
@@ -60,7 +60,7 @@ fn a_frame_that_skips_a_number_is_as_good_as_none() {
 }
 
 #[test]
-fn a_connection_on_which_nothing_comes_is_found_out_by_the_next_heartbeat() {
+fn silent_connection_is_detected_by_the_next_heartbeat() {
     let server = server();
     let proxy = Proxy::to(server.address());
     let config = fast_remote([("request_timeout", "'1s'")]);

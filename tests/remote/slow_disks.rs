@@ -35,7 +35,7 @@ fn slow_server(disk: &SlowDisk) -> (Daemon, Proxy) {
 }
 
 #[test]
-fn many_peers_return_to_a_server_with_a_slow_disk() {
+fn reconnect_of_many_peers_succeeds_on_a_slow_disk_of_the_server() {
     let Some(disk) = SlowDisk::new() else { return };
     let (server, proxy) = slow_server(&disk);
     let daemon = follower(&proxy, Setup::new());
@@ -58,7 +58,7 @@ fn many_peers_return_to_a_server_with_a_slow_disk() {
 }
 
 #[test]
-fn a_long_outbox_reaches_a_server_with_a_slow_disk() {
+fn outbox_of_great_length_reaches_a_server_with_a_slow_disk() {
     let Some(disk) = SlowDisk::new() else { return };
     let (server, proxy) = slow_server(&disk);
     let daemon = follower(&proxy, Setup::new());
@@ -79,7 +79,7 @@ fn a_long_outbox_reaches_a_server_with_a_slow_disk() {
 }
 
 #[test]
-fn a_stalled_disk_of_the_daemon_ends_no_connection() {
+fn stalled_disk_of_the_daemon_ends_no_connection() {
     let Some(disk) = SlowDisk::new() else { return };
     let server = Setup::server().config(PATIENT).start();
     let proxies = [(); 2].map(|()| Proxy::to(server.address()));

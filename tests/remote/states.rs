@@ -27,7 +27,7 @@ fn is_told(daemon: &Daemon, state: &str) -> Value {
 }
 
 #[test]
-fn a_daemon_without_a_server_is_local() {
+fn state_without_a_server_is_local() {
     let daemon = Setup::new().start();
     let connection = is_told(&daemon, "local");
     assert_eq!(connection["server_url"], Value::Null);
@@ -37,7 +37,7 @@ fn a_daemon_without_a_server_is_local() {
 }
 
 #[test]
-fn the_first_attempt_is_connecting() {
+fn state_of_the_first_attempt_is_connecting() {
     let server = BadServer::start(Behaviour::UpgradeThen(vec![Step::Hang]));
     let proxy = Proxy::to(server.address());
     let patient = fast_remote([("connect_timeout", "'1h'"), ("request_timeout", "'1h'")]);
@@ -53,7 +53,7 @@ fn the_first_attempt_is_connecting() {
 }
 
 #[test]
-fn a_server_that_goes_and_comes_back_is_found() {
+fn state_follows_a_server_that_goes_and_comes_back() {
     let port = Port::reserve();
     let server = server_on(&port);
     let daemon = follower(&server);
@@ -92,7 +92,7 @@ fn a_server_that_goes_and_comes_back_is_found() {
 }
 
 #[test]
-fn a_server_that_says_when_to_come_back_is_left_alone_until_then() {
+fn retry_waits_for_the_time_that_the_server_names() {
     let goaway = json!({"type": "goaway", "retry_after_ms": 3_000_000});
     let script = vec![Step::online(), Step::send(&goaway), Step::Close(1001)];
     let server = BadServer::start(Behaviour::UpgradeThen(script));
@@ -108,7 +108,7 @@ fn a_server_that_says_when_to_come_back_is_left_alone_until_then() {
 }
 
 #[test]
-fn a_retry_is_made_at_once() {
+fn connection_retry_connects_at_once() {
     let port = Port::reserve();
     // Nobody would wait for the next attempt.
     let config = fast_remote([("backoff_max", "'10m'"), ("probe", "'10m'"), ("max_attempts", "1")]);
@@ -122,7 +122,7 @@ fn a_retry_is_made_at_once() {
 }
 
 #[test]
-fn a_server_that_stops_says_so() {
+fn state_tells_of_a_server_that_stops() {
     let port = Port::reserve();
     let server = server_on(&port);
     let daemon = follower(&server);
@@ -138,7 +138,7 @@ fn a_server_that_stops_says_so() {
 }
 
 #[test]
-fn a_login_that_is_wanted_waits_for_the_user() {
+fn state_auth_failed_waits_for_the_user() {
     let server = BadServer::start(Behaviour::Status(401, Vec::new()));
     let daemon = daemon(&server.url());
     let refused = daemon.await_state("auth_failed");
@@ -162,7 +162,7 @@ fn a_login_that_is_wanted_waits_for_the_user() {
 }
 
 #[test]
-fn a_daemon_that_stops_says_so() {
+fn state_of_a_daemon_that_stops_is_stopping() {
     let server = server();
     let daemon = follower(&server);
     let mut watcher = Watcher::of(&daemon);
@@ -175,7 +175,7 @@ fn a_daemon_that_stops_says_so() {
 }
 
 #[test]
-fn the_service_manager_sees_how_it_stands() {
+fn state_is_shown_to_the_service_manager() {
     let port = Port::reserve();
     let server = server_on(&port);
     let url = url(&server);

@@ -31,17 +31,17 @@ fn assert_waits(transport: &str) {
 }
 
 #[test]
-fn registration_waits_for_its_turn_over_websocket() {
+fn party_register_waits_for_its_turn_over_websocket() {
     assert_waits("transport = 'ws'\n");
 }
 
 #[test]
-fn registration_waits_for_its_turn_over_http() {
+fn party_register_waits_for_its_turn_over_http() {
     assert_waits("transport = 'http'\n");
 }
 
 #[test]
-fn registration_whose_turn_is_too_late_is_refused_with_the_wait() {
+fn party_register_whose_turn_is_too_late_is_refused_with_the_wait() {
     let (_server, daemon) = second_in_line(1, "");
     let refused = daemon.client().error("party.register", party());
     assert_error(&refused, "rate_limited");
