@@ -22,7 +22,7 @@ fn checked(output: &Output) -> toml::Table {
 }
 
 #[test]
-fn a_flag_goes_before_a_variable_before_the_file_before_the_default() {
+fn config_flag_outweighs_variable_file_and_default() {
     let setup = Setup::new();
     let file = "socket = 'file.sock'\nstate_dir = 'file'\ndiscovery_file = 'file.json'\n\
                 server = 'http://file'\n[remote]\nprobe = '9s'\n[cleanup]\npeer_timeout = '7s'\n";
@@ -49,7 +49,7 @@ fn a_flag_goes_before_a_variable_before_the_file_before_the_default() {
 }
 
 #[test]
-fn the_effective_configuration_gives_the_same_configuration() {
+fn check_config_output_gives_the_same_configuration() {
     let setup = Setup::new();
     let first = daemon(&setup).arg("--check-config").output().expect("run the daemon");
     let config = checked(&first);
@@ -60,7 +60,7 @@ fn the_effective_configuration_gives_the_same_configuration() {
 }
 
 #[test]
-fn a_mistake_in_the_file_is_named_by_file_line_and_key() {
+fn check_config_names_file_line_and_key_of_a_mistake() {
     let setup = Setup::new();
     std::fs::write(setup.path("d.toml"), "[cleanup]\n\npeer_timout = '5m'\ninterval = 5\n")
         .expect("write the file");
@@ -80,7 +80,7 @@ fn a_mistake_in_the_file_is_named_by_file_line_and_key() {
 }
 
 #[test]
-fn check_reads_the_certificates_to_trust() {
+fn check_config_reads_the_certificates_to_trust() {
     let setup = Setup::new();
     std::fs::write(setup.path("d.toml"), "[remote]\nca_file = 'ca.pem'\n").expect("write the file");
     for (content, words) in [(None, "ca.pem"), (Some("none"), "ca.pem")] {
@@ -105,7 +105,7 @@ fn check_reads_the_certificates_to_trust() {
 }
 
 #[test]
-fn group_that_does_not_exist_is_warned_of() {
+fn config_with_a_missing_group_warns() {
     let setup = Setup::new();
     std::fs::write(setup.path("d.toml"), "[access]\ngroup = 'no-such-group'\n").expect("written");
     for program in [env!("CARGO_BIN_EXE_lanragectl-d"), env!("CARGO_BIN_EXE_lanragectl-server")] {
@@ -157,7 +157,7 @@ fn observers_have_no_more_connections_than_there_are() {
 }
 
 #[test]
-fn what_is_no_address_of_a_server_is_refused_and_a_password_never_repeated() {
+fn config_refuses_an_invalid_server_url_without_its_password() {
     let setup = Setup::new();
     let address = "http://ann:hunter2@lan.example.org";
     let by_flag = {
@@ -187,7 +187,7 @@ fn what_is_no_address_of_a_server_is_refused_and_a_password_never_repeated() {
 }
 
 #[test]
-fn without_a_home_it_asks_for_a_state_directory() {
+fn start_without_a_home_asks_for_a_state_directory() {
     let setup = Setup::new();
     let output = daemon(&setup).env_remove("HOME").output().expect("run the daemon");
     assert_eq!(output.status.code(), Some(2));
@@ -198,7 +198,7 @@ fn without_a_home_it_asks_for_a_state_directory() {
 }
 
 #[test]
-fn with_nothing_but_a_home_it_finds_places_of_the_users_own() {
+fn start_with_a_home_alone_uses_places_of_the_user() {
     let mut setup = Setup::new();
     let mut command = daemon(&setup);
     command.env("TMPDIR", setup.dir.path());
@@ -214,7 +214,7 @@ fn with_nothing_but_a_home_it_finds_places_of_the_users_own() {
 }
 
 #[test]
-fn reloading_applies_what_changed_and_names_what_waits() {
+fn reload_applies_changes_and_names_those_that_wait() {
     let mut daemon = Setup::new().config("[cleanup]\npeer_timeout = '7s'\n").start();
     let mut client = daemon.client();
     let register = json!({"name": "Quake", "party_id": "p", "host": peer("ann")});
@@ -249,7 +249,7 @@ fn reloading_applies_what_changed_and_names_what_waits() {
 }
 
 #[test]
-fn reloading_a_bad_file_keeps_the_old_configuration() {
+fn reload_of_a_bad_file_keeps_the_configuration() {
     let mut daemon = Setup::new().config("[cleanup]\npeer_timeout = '7s'\n").start();
     let mut client = daemon.client();
     let host = json!({"name": "Quake", "party_id": "p", "host": peer("ann")});
@@ -266,7 +266,7 @@ fn reloading_a_bad_file_keeps_the_old_configuration() {
 }
 
 #[test]
-fn reloading_changes_how_many_backups_are_kept_and_how_often() {
+fn reload_changes_the_number_and_interval_of_backups() {
     let mut daemon = Setup::new().start();
     let mut client = daemon.client();
     daemon.reload("[store]\nbackup_interval = '5ms'\nbackups_kept = 1\n");

@@ -24,7 +24,7 @@ fn ends_well(daemon: Daemon) -> Setup {
 }
 
 #[test]
-fn a_termination_is_told_and_what_was_asked_is_answered_first() {
+fn sigterm_answers_requests_and_tells_clients_first() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     // The announcement of the party waits for this lock, and the discovery for the announcement.
@@ -49,7 +49,7 @@ fn a_termination_is_told_and_what_was_asked_is_answered_first() {
 }
 
 #[test]
-fn an_interrupt_ends_it_as_well() {
+fn sigint_stops_the_daemon() {
     let daemon = Setup::new().start();
     let (mut idle, mut other) = (daemon.client(), daemon.client());
     idle.call("ping", json!({}));
@@ -86,7 +86,7 @@ fn deaf(daemon: &Daemon) -> Client {
 }
 
 #[test]
-fn a_client_that_does_not_read_keeps_nobody_from_stopping() {
+fn sigterm_waits_for_no_client_that_does_not_read() {
     let daemon = Setup::new().config("[limits]\nwrite_stall = '1h'\n").start();
     let _silent = deaf(&daemon);
     daemon.signal(Signal::SIGTERM);
@@ -94,7 +94,7 @@ fn a_client_that_does_not_read_keeps_nobody_from_stopping() {
 }
 
 #[test]
-fn told_twice_it_waits_for_nobody() {
+fn sigterm_twice_stops_at_once() {
     let daemon = Setup::new().start();
     let _silent = deaf(&daemon);
     daemon.signal(Signal::SIGTERM);
@@ -120,14 +120,14 @@ fn stopped_in_its_start(setup: Setup, pid_file: &str, signal: Signal) -> Setup {
 }
 
 #[test]
-fn told_to_stop_before_it_serves_it_stops() {
+fn sigterm_before_it_serves_stops_the_start() {
     let setup = Setup::new();
     let setup = stopped_in_its_start(setup, "lanragectl-d.pid", Signal::SIGTERM);
     setup.start();
 }
 
 #[test]
-fn told_to_stop_before_it_reads_its_configuration_it_ends_in_order() {
+fn sigterm_before_the_configuration_is_read_ends_in_order() {
     for make in [Setup::new as fn() -> Setup, Setup::server] {
         let Some(setup) = make().early_sigterm() else { return };
         let (status, log) = setup.fails();
@@ -138,7 +138,7 @@ fn told_to_stop_before_it_reads_its_configuration_it_ends_in_order() {
 }
 
 #[test]
-fn told_to_stop_while_the_disk_stalls_a_start_it_stops() {
+fn sigterm_during_a_start_on_a_stalled_disk_stops_it() {
     for (make, pid) in [
         (Setup::new as fn() -> Setup, "lanragectl-d.pid"),
         (Setup::server, "lanragectl-server.pid"),
@@ -155,7 +155,7 @@ fn told_to_stop_while_the_disk_stalls_a_start_it_stops() {
 }
 
 #[test]
-fn told_to_stop_in_a_recovery_it_stops_and_the_next_start_recovers() {
+fn sigterm_during_a_recovery_leaves_it_to_the_next_start() {
     let Some(disk) = SlowDisk::new() else { return };
     let daemon = Setup::new().slow_disk(&disk).start();
     daemon
@@ -176,7 +176,7 @@ fn told_to_stop_in_a_recovery_it_stops_and_the_next_start_recovers() {
 }
 
 #[test]
-fn told_to_stop_while_an_import_waits_for_the_disk_it_stops_and_imports_later() {
+fn sigterm_during_an_import_leaves_it_to_the_next_start() {
     let Some(disk) = SlowDisk::new() else { return };
     // The state is there, so that the first flush is that of the import.
     let (setup, _) = Setup::new().slow_disk(&disk).start().stop();

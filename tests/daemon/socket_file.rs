@@ -54,7 +54,7 @@ fn binds_again(program: Setup, remove: fn(&Path)) {
 }
 
 #[test]
-fn removed_socket_file_is_bound_again() {
+fn socket_file_that_was_removed_is_bound_again() {
     binds_again(Setup::new(), |socket| fs::remove_file(socket).expect("remove the file"));
     binds_again(Setup::new().arg("--system"), |socket| {
         // At once: the daemon binds the socket again while a directory is emptied.
@@ -65,7 +65,7 @@ fn removed_socket_file_is_bound_again() {
 }
 
 #[test]
-fn stale_socket_in_its_place_is_reclaimed() {
+fn socket_file_with_a_stale_socket_in_its_place_is_reclaimed() {
     binds_again(Setup::new(), |socket| {
         displace(socket, |other| drop(UnixListener::bind(other).expect("bind a socket")));
     });
@@ -84,7 +84,7 @@ fn second_daemon_is_told_that_the_socket_comes_back() {
 }
 
 #[test]
-fn file_of_another_program_in_its_place_stays() {
+fn socket_file_with_a_foreign_file_in_its_place_is_left() {
     let daemon = Setup::new().config(QUICK).start();
     let socket = daemon.setup.socket();
     displace(&socket, |other| fs::write(other, "precious").expect("write a file"));
@@ -116,7 +116,7 @@ fn busy_listener(path: &Path) -> (Socket, UnixStream) {
 }
 
 #[test]
-fn busy_program_in_its_place_is_not_waited_for() {
+fn socket_file_of_a_busy_program_is_not_waited_for() {
     let daemon = Setup::new().config(QUICK).start();
     let socket = daemon.setup.socket();
     let mut before = daemon.client();

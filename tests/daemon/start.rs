@@ -24,7 +24,7 @@ fn refuses_a_second(first: &Daemon, second: &Setup, what: &Path) {
 }
 
 #[test]
-fn a_second_daemon_on_the_socket_names_the_first() {
+fn second_daemon_on_the_socket_names_the_first() {
     let first = Setup::new().start();
     let mut second = Setup::new();
     second.socket = first.setup.socket();
@@ -32,7 +32,7 @@ fn a_second_daemon_on_the_socket_names_the_first() {
 }
 
 #[test]
-fn a_second_daemon_on_the_state_names_the_first() {
+fn second_daemon_on_the_state_names_the_first() {
     let first = Setup::new().start();
     let mut second = Setup::new();
     second.state = first.setup.state_dir();
@@ -41,7 +41,7 @@ fn a_second_daemon_on_the_state_names_the_first() {
 }
 
 #[test]
-fn a_socket_whose_daemon_was_killed_is_reclaimed() {
+fn socket_of_a_killed_daemon_is_reclaimed() {
     let setup = Setup::new().start().kill();
     assert!(exists(&setup.socket()), "nothing was left to reclaim");
     let daemon = setup.start();
@@ -49,7 +49,7 @@ fn a_socket_whose_daemon_was_killed_is_reclaimed() {
 }
 
 #[test]
-fn the_socket_is_the_users_alone_and_the_systems_everyones() {
+fn socket_mode_is_for_the_user_or_for_all_of_the_system() {
     let user = Setup::new().start();
     let directory = |setup: &Setup| mode(setup.socket().parent().expect("a directory"));
     assert_eq!((mode(&user.setup.socket()), directory(&user.setup)), (0o600, 0o700));
@@ -62,7 +62,7 @@ fn the_socket_is_the_users_alone_and_the_systems_everyones() {
 }
 
 #[test]
-fn what_is_no_socket_of_its_own_is_refused_and_stays() {
+fn socket_path_with_a_foreign_file_is_refused() {
     let file = |path: &Path| fs::write(path, "precious").expect("write a file");
     let directory = |path: &Path| fs::create_dir(path).expect("make a directory");
     let link = |path: &Path| symlink("nowhere", path).expect("make a link");
@@ -83,7 +83,7 @@ fn what_is_no_socket_of_its_own_is_refused_and_stays() {
 }
 
 #[test]
-fn a_socket_that_another_program_serves_is_refused_and_stays() {
+fn socket_that_another_program_serves_is_refused() {
     let setup = Setup::new();
     fs::create_dir(setup.socket().parent().expect("a directory")).expect("make the directory");
     let listener = UnixListener::bind(setup.socket()).expect("listen");
@@ -97,7 +97,7 @@ fn a_socket_that_another_program_serves_is_refused_and_stays() {
 }
 
 #[test]
-fn a_directory_in_which_others_may_put_files_is_refused() {
+fn socket_directory_that_others_may_write_to_is_refused() {
     for open in [0o777, 0o775, 0o1777] {
         let setup = Setup::new();
         let directory = setup.path("run");
@@ -117,7 +117,7 @@ fn a_directory_in_which_others_may_put_files_is_refused() {
 }
 
 #[test]
-fn a_directory_of_another_user_is_refused() {
+fn socket_directory_of_another_user_is_refused() {
     if !has_root("to make a directory of another user") {
         // `/proc` is root's and closed to others.
         let mut setup = Setup::new();
@@ -136,7 +136,7 @@ fn a_directory_of_another_user_is_refused() {
 }
 
 #[test]
-fn a_socket_path_that_is_too_long_is_refused_by_number() {
+fn socket_path_over_the_length_limit_is_refused() {
     let mut setup = Setup::new();
     let room = 107 - setup.dir.path().as_os_str().len() - "/run/".len();
     let longest = setup.dir.path().join("run").join("s".repeat(room));
@@ -154,7 +154,7 @@ fn a_socket_path_that_is_too_long_is_refused_by_number() {
 }
 
 #[test]
-fn a_state_directory_that_cannot_be_one_is_refused_by_name() {
+fn state_directory_that_can_not_be_made_is_named() {
     let mut file = Setup::new();
     fs::write(file.path("state"), "precious").expect("write a file");
     file.state = file.path("state");
