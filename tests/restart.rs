@@ -29,7 +29,7 @@ fn party_ids(daemon: &Daemon) -> Vec<String> {
 }
 
 #[test]
-fn a_stop_and_a_start_change_nothing_but_who_is_connected() {
+fn stop_and_start_change_nothing_but_connections() {
     let daemon = Setup::new().config("[store]\nbatch = '1h'\n").start();
     let mut client = daemon.client();
     register(&mut client, "p");

@@ -26,7 +26,7 @@ fn assert_parse_error(client: &mut Client, line: &[u8]) {
 }
 
 #[test]
-fn lines_that_are_no_utf8_or_no_json() {
+fn lines_that_are_not_utf8_or_json_are_refused() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     for line in [
@@ -62,7 +62,7 @@ fn lines_that_are_no_utf8_or_no_json() {
 }
 
 #[test]
-fn a_hundred_thousand_levels_of_json() {
+fn json_of_a_hundred_thousand_levels_is_refused() {
     const DEPTH: usize = 100_000;
     let daemon = Setup::new().config("[limits]\nframe_in = 2_097_152").start();
     let mut client = daemon.client();
@@ -96,7 +96,7 @@ fn a_hundred_thousand_levels_of_json() {
 }
 
 #[test]
-fn keys_twice_and_numbers_without_end() {
+fn duplicate_keys_and_endless_numbers_are_answered() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     client.register("p", "ann");
@@ -129,7 +129,7 @@ fn keys_twice_and_numbers_without_end() {
 }
 
 #[test]
-fn a_surrogate_without_its_other_half() {
+fn lone_surrogate_is_refused() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     let mut host = peer("ann");
@@ -150,7 +150,7 @@ fn a_surrogate_without_its_other_half() {
 }
 
 #[test]
-fn half_a_line_and_then_the_end() {
+fn half_a_line_before_the_end_changes_nothing() {
     let daemon = Setup::new().start();
     let mut watcher = daemon.client();
     watcher.call("ping", json!({}));
@@ -179,7 +179,7 @@ fn garbage(random: &mut Random) -> Vec<u8> {
 }
 
 #[test]
-fn two_hundred_megabytes_of_garbage() {
+fn garbage_of_200_megabytes_takes_bounded_memory() {
     let daemon = Setup::new().start();
     daemon.client().register("p", "ann");
     let before = memory(daemon.pid(), "VmHWM");

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::harness::{Client, Copy, Setup, await_clients, eventually, lock, mark, memory, skip};
 
 #[test]
-fn connections_that_never_speak() {
+fn connections_that_never_send_do_no_harm() {
     let daemon = Setup::new().config("[limits]\nconnections_per_uid = 250").start();
     let silent: Vec<_> = (0..240).map(|_| daemon.client()).collect();
     let mut client = daemon.client();
@@ -36,7 +36,7 @@ fn open_files(pid: nix::unistd::Pid) -> Option<usize> {
 }
 
 #[test]
-fn a_thousand_connections_one_after_the_other() {
+fn connections_in_sequence_leave_nothing_behind() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     client.register("p", "ann");
@@ -59,7 +59,7 @@ fn a_thousand_connections_one_after_the_other() {
 }
 
 #[test]
-fn a_client_that_dies_with_a_request_on_its_way() {
+fn client_that_dies_with_a_request_in_flight_does_no_harm() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     client.register("p", "ann");

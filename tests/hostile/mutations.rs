@@ -117,7 +117,7 @@ impl Prober {
 }
 
 #[test]
-fn each_line_gets_one_answer_whatever_is_in_it() {
+fn mutated_lines_get_a_single_answer_each() {
     let daemon = Setup::new().start();
     let mut keeper = daemon.client();
     let mut random = Random(42);

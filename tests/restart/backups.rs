@@ -10,7 +10,7 @@ use super::{party, party_ids, register};
 use crate::harness::{Daemon, Setup, eventually};
 
 #[test]
-fn a_copy_that_was_asked_for_is_a_state_to_start_from() {
+fn state_backup_is_a_state_to_start_from() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     register(&mut client, "p");
@@ -35,7 +35,7 @@ fn a_copy_that_was_asked_for_is_a_state_to_start_from() {
 }
 
 #[test]
-fn a_copy_goes_nowhere_but_to_an_absolute_path_where_nothing_is() {
+fn state_backup_needs_an_absolute_path_that_is_free() {
     let setup = Setup::new();
     let mut command = setup.command();
     command.current_dir(setup.dir.path());
@@ -53,7 +53,7 @@ fn a_copy_goes_nowhere_but_to_an_absolute_path_where_nothing_is() {
 }
 
 #[test]
-fn the_regular_copies_come_and_go() {
+fn regular_backups_are_made_and_rotated() {
     let setup = Setup::new().config("[store]\nbackup_interval = '2ms'\nbackups_kept = 3\n");
     let daemon = setup.start();
     let mut client = daemon.client();

@@ -42,7 +42,7 @@ fn files(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 #[test]
-fn a_damaged_state_is_set_aside_and_the_newest_backup_restored() {
+fn damaged_state_is_replaced_by_the_newest_backup() {
     let garble = |path: &Path| {
         let mut bytes = fs::read(path).expect("the database");
         bytes[4096..8192].fill(0xa5);
@@ -83,7 +83,7 @@ fn a_damaged_state_is_set_aside_and_the_newest_backup_restored() {
 }
 
 #[test]
-fn a_restored_state_is_of_another_epoch() {
+fn restored_state_has_another_epoch() {
     let setup = backed_up();
     let daemon = setup.start();
     let before = party(&daemon, "p")["epoch"].take();
@@ -94,7 +94,7 @@ fn a_restored_state_is_of_another_epoch() {
 }
 
 #[test]
-fn without_a_good_backup_the_state_is_loudly_empty() {
+fn damaged_state_without_a_backup_is_empty_with_a_warning() {
     let setup = backed_up();
     for backup in setup.backups() {
         fs::write(backup, "damaged as well").expect("damaged");
@@ -110,7 +110,7 @@ fn without_a_good_backup_the_state_is_loudly_empty() {
 }
 
 #[test]
-fn a_state_that_is_gone_is_missed() {
+fn missing_state_is_restored_from_a_backup() {
     let setup = backed_up();
     fs::remove_file(database(&setup)).expect("removed");
     let daemon = setup.start();
@@ -119,7 +119,7 @@ fn a_state_that_is_gone_is_missed() {
 }
 
 #[test]
-fn a_state_of_a_newer_version_is_refused_untouched() {
+fn state_of_a_newer_version_is_refused_untouched() {
     let setup = backed_up();
     let connection = rusqlite::Connection::open(database(&setup)).expect("the database");
     connection.pragma_update(None, "user_version", 99).expect("updated");

@@ -91,7 +91,7 @@ impl Drop for Disk {
 }
 
 #[test]
-fn a_full_disk_is_told_and_survived() {
+fn full_disk_is_told_and_survived() {
     // An ordinary user has no disk to fill: see the limit below.
     if !has_root("to mount a disk") {
         return;
@@ -108,7 +108,7 @@ fn a_full_disk_is_told_and_survived() {
 }
 
 #[test]
-fn a_disk_that_takes_no_longer_files_is_told_and_survived() {
+fn disk_that_takes_no_longer_files_is_told_and_survived() {
     let daemon = start_with_file_limits(Setup::new());
     register(&mut daemon.client(), "p");
     // Not even a log begun anew has room.
@@ -117,7 +117,7 @@ fn a_disk_that_takes_no_longer_files_is_told_and_survived() {
 }
 
 #[test]
-fn a_state_on_a_read_only_disk_is_refused_untouched() {
+fn state_on_a_read_only_disk_is_refused_untouched() {
     let setup = Setup::new();
     let _disk = is_root().then(|| Disk::of_state(&setup));
     let daemon = setup.start();
@@ -151,7 +151,7 @@ fn a_state_on_a_read_only_disk_is_refused_untouched() {
 }
 
 #[test]
-fn file_size_limit_ends_nobody() {
+fn file_size_limit_ends_no_program() {
     let mut daemon = Setup::new().start();
     let discovery = daemon.setup.state_dir().join("discovery.json");
     limit_files(&daemon, Some(1));

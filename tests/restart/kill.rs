@@ -45,7 +45,7 @@ fn live(mut client: Client, ledgers: &mut [Ledger], seed: u32, replied: &Sender<
 }
 
 #[test]
-fn nothing_that_was_told_is_lost() {
+fn answered_changes_outlive_kills() {
     let mut books: Vec<Vec<Ledger>> = (0..CLIENTS).map(ledgers).collect();
     let mut daemon = Setup::new().start();
     let first_epoch = epoch(&daemon);
@@ -73,7 +73,7 @@ fn nothing_that_was_told_is_lost() {
 }
 
 #[test]
-fn relays_that_were_told_are_there() {
+fn answered_relays_outlive_a_kill() {
     let mut setup = Setup::new();
     for round in 1..=5 {
         let daemon = setup.start();
@@ -103,7 +103,7 @@ fn lanrage_state(parties: usize) -> Value {
 }
 
 #[test]
-fn killed_while_it_takes_in_a_state_it_has_all_of_it_in_the_end() {
+fn state_import_cut_by_a_kill_is_complete_in_the_end() {
     const PARTIES: usize = 500;
     for sign in ["lanragectl-d.pid", "control.db", "control.db-wal", "control_state.json.imported"]
     {

@@ -15,7 +15,7 @@ fn obstacle(daemon: &Daemon) -> Connection {
 }
 
 #[test]
-fn nobody_is_refused_for_what_is_undone() {
+fn undone_register_leaves_no_party_behind() {
     let daemon = Setup::new().start();
     let mut client = daemon.client();
     let _obstacle = obstacle(&daemon);
@@ -29,7 +29,7 @@ fn nobody_is_refused_for_what_is_undone() {
 }
 
 #[test]
-fn a_closed_connection_keeps_nobody_alive_whatever_is_undone() {
+fn closed_connection_keeps_no_member_alive_after_an_undo() {
     let daemon = Setup::new().config("[cleanup]\ninterval = '20ms'\n").start();
     let mut client = daemon.client();
     let party = json!({"name": "Quake", "party_id": "p", "host": peer("ann")});
