@@ -90,7 +90,7 @@ fn live(daemon: &Daemon, name: &str) {
 }
 
 #[test]
-fn two_daemons_under_load_leave_exactly_what_they_hold() {
+fn discovery_file_of_two_busy_daemons_holds_their_parties_exactly() {
     let shared = tempfile::tempdir().expect("a directory");
     let file = shared.path().join("discovery.json");
     let daemons = [announcing(&file), announcing(&file)];
@@ -130,7 +130,7 @@ fn two_daemons_under_load_leave_exactly_what_they_hold() {
 }
 
 #[test]
-fn what_a_killed_daemon_could_not_take_back_goes_when_it_starts_again() {
+fn discovery_entries_of_a_killed_daemon_go_at_its_next_start() {
     let shared = tempfile::tempdir().expect("a directory");
     let file = shared.path().join("discovery.json");
     let (first, second) = (announcing(&file), announcing(&file));
@@ -158,7 +158,7 @@ fn lanrage_adds(file: &Path, party_id: &str) {
 }
 
 #[test]
-fn entries_that_lanrage_writes_during_an_update_stay() {
+fn discovery_entries_written_during_an_update_stay() {
     let Some(disk) = SlowDisk::new() else { return };
     let shared = tempfile::tempdir().expect("a directory");
     let file = shared.path().join("discovery.json");
@@ -198,7 +198,7 @@ const ENTRY: &str = r#"{
   }"#;
 
 #[test]
-fn entries_of_others_stay_as_they_are_written() {
+fn discovery_entries_of_others_stay_letter_for_letter() {
     let shared = tempfile::tempdir().expect("a directory");
     let file = shared.path().join("discovery.json");
     let entry = ENTRY.replace("5e3", "5000");
@@ -232,7 +232,7 @@ fn set_aside(file: &Path) -> Option<PathBuf> {
 }
 
 #[test]
-fn a_damaged_file_is_set_aside_and_what_is_left_of_it_stays() {
+fn discovery_file_that_is_damaged_is_set_aside_and_its_rest_stays() {
     let shared = tempfile::tempdir().expect("a directory");
     let file = shared.path().join("discovery.json");
     let damaged = format!("{{\n  \"lan-1\": {ENTRY},\n  \"lan-2\": {{\"party_id\": \"la");
@@ -255,7 +255,7 @@ fn a_damaged_file_is_set_aside_and_what_is_left_of_it_stays() {
 }
 
 #[test]
-fn parties_of_others_never_hide_those_of_the_daemon() {
+fn party_discover_shows_own_parties_beside_any_others() {
     let shared = tempfile::tempdir().expect("a directory");
     let file = shared.path().join("discovery.json");
     let foreign = |number: usize| {
@@ -284,7 +284,7 @@ fn parties_of_others_never_hide_those_of_the_daemon() {
 }
 
 #[test]
-fn a_forged_entry_of_the_daemons_party_hides_none() {
+fn party_discover_shows_own_parties_beside_a_forged_entry() {
     let shared = tempfile::tempdir().expect("a directory");
     let file = shared.path().join("discovery.json");
     let mut setup = Setup::new().config("[limits]\nframe_out = 8192\n");
@@ -312,7 +312,7 @@ fn a_forged_entry_of_the_daemons_party_hides_none() {
 }
 
 #[test]
-fn a_file_that_cannot_be_written_stops_nobody() {
+fn discovery_file_that_can_not_be_written_stops_no_change() {
     let shared = tempfile::tempdir().expect("a directory");
     let directory = shared.path().join("discovery.json");
     fs::create_dir(&directory).expect("an obstacle");

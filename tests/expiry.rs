@@ -33,7 +33,7 @@ fn uptime_ms(client: &mut Client) -> u64 {
 }
 
 #[test]
-fn a_silent_guest_goes_and_the_others_stay() {
+fn silent_guest_expires_alone() {
     let daemon = daemon(AT_ONCE);
     let mut client = daemon.client();
     register(&mut client, "p", "ann", "connection");
@@ -58,7 +58,7 @@ fn a_silent_guest_goes_and_the_others_stay() {
 }
 
 #[test]
-fn a_silent_host_takes_the_party_with_it() {
+fn silent_host_ends_its_party() {
     let daemon = daemon(AT_ONCE);
     let mut client = daemon.client();
     client.call("events.subscribe", json!({}));
@@ -79,7 +79,7 @@ fn a_silent_host_takes_the_party_with_it() {
 }
 
 #[test]
-fn a_host_whose_connection_closed_is_on_its_own() {
+fn host_whose_connection_closed_expires() {
     let daemon = daemon(AT_ONCE);
     let (mut host, mut watcher) = (daemon.client(), daemon.client());
     register(&mut host, "p", "ann", "connection");
@@ -94,7 +94,7 @@ fn a_host_whose_connection_closed_is_on_its_own() {
 }
 
 #[test]
-fn after_a_start_nobody_goes_before_the_grace_is_over() {
+fn members_stay_until_the_grace_after_a_start_is_over() {
     let daemon = daemon("startup_grace = '300ms'\npeer_timeout = '1ms'\nrelay_timeout = '1ms'\n");
     let mut client = daemon.client();
     client.call("events.subscribe", json!({"topics": ["party", "relay"]}));
@@ -113,7 +113,7 @@ fn after_a_start_nobody_goes_before_the_grace_is_over() {
 }
 
 #[test]
-fn the_grace_counts_from_every_start() {
+fn grace_counts_from_each_start() {
     let setup = Setup::new().config("[cleanup]\npeer_timeout = '1ms'\nstartup_grace = '1h'\n");
     let daemon = setup.start();
     register(&mut daemon.client(), "p", "ann", "manual");
@@ -131,7 +131,7 @@ fn the_grace_counts_from_every_start() {
 }
 
 #[test]
-fn a_silent_relay_goes() {
+fn silent_relay_expires() {
     let daemon = daemon(AT_ONCE);
     let mut client = daemon.client();
     client.call("events.subscribe", json!({"topics": ["relay"]}));
@@ -144,7 +144,7 @@ fn a_silent_relay_goes() {
 }
 
 #[test]
-fn a_signal_that_nobody_fetches_goes() {
+fn signal_that_is_not_fetched_expires() {
     let setup = Setup::new().config(
         "[cleanup]\ninterval = '2ms'\nstartup_grace = '0s'\npeer_timeout = '30ms'\n\
          [limits]\nsignal_ttl = '30ms'\nsignals_per_peer = 1\n",
@@ -165,7 +165,7 @@ fn a_signal_that_nobody_fetches_goes() {
 }
 
 #[test]
-fn a_shorter_timeout_reaches_those_who_are_silent_already() {
+fn shorter_timeout_reaches_members_that_are_silent_already() {
     let mut daemon = daemon("startup_grace = '0s'\npeer_timeout = '1h'\n");
     let mut client = daemon.client();
     register(&mut client, "p", "ann", "manual");

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::harness::{Setup, peer};
 
 #[test]
-fn a_party_is_registered_joined_changed_and_left() {
+fn party_is_registered_joined_changed_and_left() {
     let daemon = Setup::new().start();
     let (mut host, mut guest) = (daemon.client(), daemon.client());
     let registered = host.call("party.register", json!({"name": "Quake", "host": peer("ann")}));

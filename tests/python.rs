@@ -66,7 +66,7 @@ fn lives(daemon: Daemon, state: &[u8], parties: &[&str]) {
 }
 
 #[test]
-fn a_frontend_in_python_lives_on_what_lanrage_left() {
+fn python_frontend_runs_on_the_state_of_lanrage() {
     let state = fs::read(fixture("control_state.json")).expect("the fixture");
     let daemon = beside_lanrage(&state);
     let log = daemon.setup.log();
@@ -77,7 +77,7 @@ fn a_frontend_in_python_lives_on_what_lanrage_left() {
 }
 
 #[test]
-fn what_came_before_the_cut_comes_in() {
+fn import_takes_the_records_before_a_cut() {
     let mut state = fs::read(fixture("control_state.json")).expect("the fixture");
     let text = String::from_utf8(state.clone()).expect("UTF-8");
     state.truncate(text.find("peer_carol").expect("the last party"));
@@ -88,7 +88,7 @@ fn what_came_before_the_cut_comes_in() {
 }
 
 #[test]
-fn lanrage_takes_our_files_for_its_own() {
+fn lanrage_reads_the_exported_files() {
     // One that is in the database of zones, one that no database knows.
     for zone in ["America/St_Johns", "XYZ+7:15"] {
         let daemon = start(Setup::new(), zone);

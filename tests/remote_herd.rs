@@ -18,7 +18,7 @@ const LEAST_WAIT: Duration = Duration::from_millis(20);
 const SERVER: &str = "[limits]\nregistrations_per_minute = 100_000\nregistrations_burst = 1_000\n";
 
 #[test]
-fn a_herd_comes_back_from_every_restart_and_asks_no_more_than_it_may() {
+fn herd_of_daemons_reconnects_within_the_rates() {
     let port = Port::reserve();
     let mut server = Setup::server().config(SERVER).restart_on(port.address()).start();
     let front = Proxy::to(port.address());

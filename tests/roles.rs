@@ -54,7 +54,7 @@ fn trusted(peer_id: &str) -> Value {
 }
 
 #[test]
-fn every_method_is_for_its_role_and_those_above() {
+fn methods_are_for_their_role_and_those_above() {
     for role in [Role::Observer, Role::Operator, Role::Admin] {
         let operators = match role {
             Role::Operator => format!("[access]\noperators = [{}]\n", uid()),
@@ -75,7 +75,7 @@ fn every_method_is_for_its_role_and_those_above() {
 }
 
 #[test]
-fn anyone_else_observes() {
+fn role_of_other_users_is_observer() {
     let daemon = system("");
     let mut observer = user(&daemon);
     assert_eq!(role(&mut observer), "observer");
@@ -85,7 +85,7 @@ fn anyone_else_observes() {
 }
 
 #[test]
-fn configured_users_operate_but_do_not_move_the_state() {
+fn role_of_configured_users_is_operator() {
     let daemon = system(&format!("[access]\noperators = [{}]\n", uid()));
     let mut operator = user(&daemon);
     assert_eq!(role(&mut operator), "operator");
@@ -101,7 +101,7 @@ fn configured_users_operate_but_do_not_move_the_state() {
 }
 
 #[test]
-fn members_of_the_group_operate() {
+fn role_of_group_members_is_operator() {
     let user_of = nix::unistd::User::from_uid(uid().into()).expect("users").expect("the user");
     let group = nix::unistd::Group::from_gid(user_of.gid).expect("groups").expect("their group");
     let daemon = system(&format!("[access]\ngroup = {:?}\n", group.name));
@@ -109,7 +109,7 @@ fn members_of_the_group_operate() {
 }
 
 #[test]
-fn a_reload_makes_operators_of_those_who_connect_anew() {
+fn role_after_a_reload_is_for_new_connections() {
     let mut daemon = system("");
     let mut before = user(&daemon);
     assert_eq!(role(&mut before), "observer");
@@ -119,7 +119,7 @@ fn a_reload_makes_operators_of_those_who_connect_anew() {
 }
 
 #[test]
-fn a_peer_is_its_users_alone_but_for_the_superuser() {
+fn peer_is_for_its_user_and_the_superuser_alone() {
     let daemon = system(&format!("[access]\noperators = [{}]\n", uid()));
     let (mut own, mut other) = (daemon.client(), user(&daemon));
     register(&mut own, "p", "ann");
@@ -178,7 +178,7 @@ fn a_peer_is_its_users_alone_but_for_the_superuser() {
 }
 
 #[test]
-fn a_peer_is_its_users_after_a_restart_too() {
+fn peer_is_for_its_user_after_a_restart() {
     let daemon = system(&format!("[access]\noperators = [{}]\n", uid()));
     let mut own = daemon.client();
     register(&mut own, "p", "ann");
@@ -195,7 +195,7 @@ fn a_peer_is_its_users_after_a_restart_too() {
 }
 
 #[test]
-fn a_relay_is_its_users_alone_but_for_the_superuser() {
+fn relay_is_for_its_user_and_the_superuser_alone() {
     let daemon = system(&format!("[access]\noperators = [{}]\n", uid()));
     let relay = |port: u16| json!({"relay_id": "r", "public_ip": "203.0.113.9", "port": port});
     let (mut own, mut other) = (daemon.client(), user(&daemon));
@@ -210,7 +210,7 @@ fn a_relay_is_its_users_alone_but_for_the_superuser() {
 }
 
 #[test]
-fn a_users_own_daemon_keeps_others_out_by_mode_and_by_name() {
+fn socket_of_a_users_daemon_keeps_others_out() {
     let daemon = Setup::new().start();
     if !has_root("to connect as another user") {
         // There is nobody else to try; they themselves are its admin.
@@ -234,7 +234,7 @@ fn a_users_own_daemon_keeps_others_out_by_mode_and_by_name() {
 }
 
 #[test]
-fn a_user_fills_its_share_of_the_changes_for_a_server_and_leaves_the_rest() {
+fn share_of_a_user_bounds_its_changes_for_a_server() {
     let uid = uid();
     // Nine of ten thousand changes, and many parties.
     let config = format!(
@@ -276,7 +276,7 @@ fn a_user_fills_its_share_of_the_changes_for_a_server_and_leaves_the_rest() {
 }
 
 #[test]
-fn a_user_fills_its_share_of_the_parties_and_leaves_the_rest() {
+fn share_of_a_user_bounds_its_parties() {
     let uid = uid();
     let daemon = system(&format!("[access]\noperators = [{uid}]\n[limits]\nparties = 8\n"));
     let mut operator = user(&daemon);
