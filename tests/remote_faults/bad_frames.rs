@@ -19,7 +19,7 @@ fn with(mut frame: Value, pointer: &str, value: Value) -> Value {
 }
 
 #[test]
-fn what_is_no_frame_is_passed_over_until_it_is_too_much() {
+fn malformed_frames_are_skipped_up_to_a_limit() {
     let mut play = Play::begin();
     let mut random = Random(1);
     let bytes: Vec<u8> = (0..256).map(|_| random.next().to_le_bytes()[0]).collect();
@@ -44,7 +44,7 @@ fn what_is_no_frame_is_passed_over_until_it_is_too_much() {
 }
 
 #[test]
-fn what_a_newer_server_may_say_is_passed_over() {
+fn frames_of_a_newer_server_are_skipped() {
     let mut play = Play::begin();
     let frames: Vec<_> = (0..10_000).map(|n| json!({"type": format!("new-{n}"), "n": n})).collect();
     play.send_frames(&frames);
@@ -87,7 +87,7 @@ fn ids_that_urls_lose_are_refused() {
 }
 
 #[test]
-fn a_message_that_is_too_large_ends_the_connection() {
+fn message_over_the_size_limit_ends_the_connection() {
     let mut play = Play::begin();
     play.send(vec![Message::text("x".repeat(5 << 20))]);
     play.lost(&["bytes", "at most"]);
@@ -95,7 +95,7 @@ fn a_message_that_is_too_large_ends_the_connection() {
 }
 
 #[test]
-fn parties_that_cannot_be_are_passed_over() {
+fn party_update_with_an_impossible_party_is_skipped() {
     let mut play = Play::begin();
     let good = party(90, "h", &OURS);
     let mut stranger = party(90, "x", &[("x", "10.66.0.1")]);
@@ -128,7 +128,7 @@ fn parties_that_cannot_be_are_passed_over() {
 }
 
 #[test]
-fn what_is_missing_is_asked_for() {
+fn seq_gap_or_another_epoch_starts_a_sync() {
     let mut play = Play::begin();
     let mut other_epoch = joined(3, "x", "10.66.0.3");
     other_epoch["epoch"] = json!("epoch-2");
@@ -152,7 +152,7 @@ fn what_is_missing_is_asked_for() {
 }
 
 #[test]
-fn the_server_has_the_last_word_on_who_is_a_member() {
+fn membership_follows_the_server() {
     let mut play = Play::begin();
     play.send_frames(&[left(3, "g")]);
     assert_eq!(play.members(), [("h".to_owned(), "10.66.0.1".to_owned())]);
@@ -165,7 +165,7 @@ fn the_server_has_the_last_word_on_who_is_a_member() {
 }
 
 #[test]
-fn words_about_nobody_are_passed_over() {
+fn frames_about_unknown_peers_and_parties_are_skipped() {
     let mut play = Play::begin();
     let welcome = |id: &str| {
         json!({"type": "welcome", "session": "c1", "heartbeat_ms": 30_000, "epoch": "epoch-1",
@@ -206,7 +206,7 @@ fn words_about_nobody_are_passed_over() {
 }
 
 #[test]
-fn no_two_members_are_shown_at_one_address() {
+fn virtual_ip_of_two_members_is_never_the_same() {
     let twice = [("h", "10.66.0.1"), ("g", "10.66.0.1"), ("x", "10.66.0.1")];
     for frames in [
         vec![party(3, "h", &twice)],
@@ -229,7 +229,7 @@ fn no_two_members_are_shown_at_one_address() {
 }
 
 #[test]
-fn a_farewell_is_believed_within_reason() {
+fn goaway_delays_the_retry_within_bounds() {
     for (wanted, granted) in [(json!(u64::MAX), 3_600_000), (json!(0), 0)] {
         let script = vec![
             Step::online(),
@@ -251,7 +251,7 @@ fn a_farewell_is_believed_within_reason() {
 }
 
 #[test]
-fn a_peer_that_says_something_else_here_and_there_is_told_as_it_is_here() {
+fn peer_that_differs_on_the_server_is_shown_as_described_here() {
     let mut play = Play::begin();
     let mut frame = party(3, "h", &OURS);
     frame["party"]["peers"]["g"]["public_port"] = json!(9);

@@ -31,12 +31,12 @@ fn falls_back(behaviour: Behaviour, config: &str, words: &[&str]) {
 }
 
 #[test]
-fn a_server_that_hangs_up() {
+fn server_that_hangs_up_leads_to_fallback() {
     falls_back(Behaviour::AcceptAndDrop, FAST_REMOTE, &["127.0.0.1:", "connection"]);
 }
 
 #[test]
-fn a_server_that_is_silent() {
+fn server_that_is_silent_leads_to_fallback() {
     let server = BadServer::start(Behaviour::Silent);
     let trial = Trial::with(&server.url(), HASTY);
     trial.comes_to("fallback", &["took longer than 0.15 s", "firewall"]);
@@ -45,7 +45,7 @@ fn a_server_that_is_silent() {
 }
 
 #[test]
-fn a_server_that_speaks_something_else() {
+fn server_of_another_protocol_leads_to_fallback() {
     for seed in 0..3 {
         falls_back(Behaviour::Garbage(seed), FAST_REMOTE, &["127.0.0.1:", "control server"]);
     }
@@ -75,12 +75,12 @@ fn server_that_sends_interim_answers_without_end_is_given_up() {
 }
 
 #[test]
-fn a_captive_portal() {
+fn captive_portal_is_told() {
     falls_back(Behaviour::HtmlPage, FAST_REMOTE, &["web page", "captive portal"]);
 }
 
 #[test]
-fn a_server_that_sends_visitors_on() {
+fn server_that_redirects_is_not_followed() {
     let elsewhere = BadServer::start(Behaviour::polite());
     let to = Behaviour::RedirectTo(elsewhere.url());
     falls_back(
@@ -93,7 +93,7 @@ fn a_server_that_sends_visitors_on() {
 }
 
 #[test]
-fn a_server_that_refuses_everything() {
+fn server_that_refuses_everything_leads_to_fallback() {
     for (status, words) in [
         (403, ["refused", "403"]),
         (404, ["no control server", "404"]),
@@ -107,7 +107,7 @@ fn a_server_that_refuses_everything() {
 }
 
 #[test]
-fn a_server_that_wants_a_login_is_asked_again_when_somebody_says_so() {
+fn server_that_wants_a_login_is_asked_again_on_retry() {
     let server = BadServer::start(Behaviour::Status(401, Vec::new()));
     let trial = Trial::of(&server.url());
     let connection = trial.comes_to("auth_failed", &["login", "401"]);
@@ -122,7 +122,7 @@ fn a_server_that_wants_a_login_is_asked_again_when_somebody_says_so() {
 }
 
 #[test]
-fn a_server_that_wants_to_be_left_alone_is() {
+fn retry_after_of_a_server_is_respected() {
     for status in [429, 503] {
         let header = ("Retry-After", "3000".to_owned());
         let server = BadServer::start(Behaviour::Status(status, vec![header]));
@@ -140,7 +140,7 @@ fn a_server_that_wants_to_be_left_alone_is() {
 }
 
 #[test]
-fn a_name_without_an_address() {
+fn host_name_without_an_address_is_told() {
     let trial = Trial::with("http://no-such-host.invalid:8667", HASTY);
     trial.comes_to("fallback", &["no-such-host.invalid", "URL"]);
     trial.goes_on_alone();
@@ -148,7 +148,7 @@ fn a_name_without_an_address() {
 }
 
 #[test]
-fn nobody_listens() {
+fn port_without_a_listener_is_told() {
     let port = Port::reserve();
     let trial = Trial::of(&format!("http://{}", port.address()));
     trial.comes_to("fallback", &["nothing listens at", &port.address().to_string()]);
@@ -157,7 +157,7 @@ fn nobody_listens() {
 }
 
 #[test]
-fn nobody_accepts() {
+fn port_that_accepts_no_connection_is_given_up() {
     // The system completes connections, and nobody ever takes one up.
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -168,17 +168,17 @@ fn nobody_accepts() {
 }
 
 #[test]
-fn a_server_that_never_answers_a_greeting() {
+fn server_that_never_answers_a_hello_is_given_up() {
     falls_back(Behaviour::UpgradeThen(vec![Step::ignore()]), HASTY, &["no answer"]);
 }
 
 #[test]
-fn a_server_that_hangs_after_the_handshake() {
+fn server_that_hangs_after_the_handshake_is_given_up() {
     falls_back(Behaviour::UpgradeThen(vec![Step::Hang]), HASTY, &["no answer"]);
 }
 
 #[test]
-fn a_server_whose_welcome_is_none() {
+fn welcome_of_another_form_is_refused() {
     let mut wrong = welcome(None);
     wrong["heartbeat_ms"] = json!("often");
     let answer = move |_: &serde_json::Value| vec![wrong.to_string(); 8];
@@ -187,7 +187,7 @@ fn a_server_whose_welcome_is_none() {
 }
 
 #[test]
-fn what_a_server_says_instead_of_a_welcome_is_told() {
+fn error_instead_of_a_welcome_is_told() {
     let mut wrong = welcome(None);
     wrong["heartbeat_ms"] = json!("often");
     let complaint = |message: &str| json!({"type": "error", "message": message});
@@ -209,7 +209,7 @@ fn what_a_server_says_instead_of_a_welcome_is_told() {
 }
 
 #[test]
-fn a_server_that_goes_away_before_its_welcome_is_left_alone() {
+fn goaway_before_the_welcome_is_respected() {
     let goaway = json!({"type": "goaway", "retry_after_ms": 3_000_000});
     let script = vec![Step::send(&goaway), Step::ignore()];
     let server = BadServer::start(Behaviour::UpgradeThen(script));
@@ -228,7 +228,7 @@ fn close_on_mondays(frame: &serde_json::Value) -> Vec<String> {
 }
 
 #[test]
-fn a_server_that_refuses_to_greet() {
+fn server_that_refuses_the_hello_is_told() {
     let behaviour = Behaviour::UpgradeThen(vec![Step::answer(close_on_mondays)]);
     falls_back(behaviour, FAST_REMOTE, &["refuses", "closed on Mondays"]);
 }
@@ -253,7 +253,7 @@ fn server_that_refuses_every_peer_has_not_let_the_daemon_in() {
 }
 
 #[test]
-fn a_server_that_says_nothing_after_its_welcome() {
+fn server_that_is_silent_after_its_welcome_is_given_up() {
     let script = vec![Step::online(), Step::ignore()];
     let server = BadServer::start(Behaviour::UpgradeThen(script));
     let mut trial = Trial::with(&server.url(), HASTY);
@@ -264,7 +264,7 @@ fn a_server_that_says_nothing_after_its_welcome() {
 }
 
 #[test]
-fn a_server_that_hangs_after_its_welcome() {
+fn server_that_hangs_after_its_welcome_is_given_up() {
     let script = vec![Step::online(), Step::Hang];
     let server = BadServer::start(Behaviour::UpgradeThen(script));
     let mut trial = Trial::with(&server.url(), HASTY);
@@ -275,7 +275,7 @@ fn a_server_that_hangs_after_its_welcome() {
 }
 
 #[test]
-fn a_server_that_refuses_all_requests() {
+fn server_that_refuses_all_requests_keeps_the_daemon_usable() {
     let polite = polite();
     let refuse = move |frame: &serde_json::Value| match frame["type"].as_str() {
         Some("hello") => polite(frame),
@@ -297,7 +297,7 @@ fn a_server_that_refuses_all_requests() {
 }
 
 #[test]
-fn each_connection_takes_over_the_peers_of_those_before_it() {
+fn hello_takes_over_the_peers_of_earlier_connections() {
     let server = BadServer::start(Behaviour::polite());
     let proxy = Proxy::to(server.address());
     let daemon = world::daemon(&proxy);
@@ -315,7 +315,7 @@ fn each_connection_takes_over_the_peers_of_those_before_it() {
 }
 
 #[test]
-fn a_server_that_stumbles_over_what_is_noted_is_asked_another_time() {
+fn pending_changes_that_fail_on_the_server_are_sent_again() {
     let (polite, stumbles) = (polite(), Arc::new(AtomicBool::new(false)));
     let is_stumbling = stumbles.clone();
     let answer = move |frame: &serde_json::Value| match frame["type"].as_str() {
@@ -372,7 +372,7 @@ fn a_server_that_stumbles_over_what_is_noted_is_asked_another_time() {
 }
 
 #[test]
-fn a_server_that_closes_says_why() {
+fn close_reason_of_a_server_is_told() {
     for (code, words) in [(1008, "policy"), (1009, "too large"), (1011, "internal error")] {
         let script = vec![Step::online(), Step::Close(code)];
         let server = BadServer::start(Behaviour::UpgradeThen(script));

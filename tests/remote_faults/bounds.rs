@@ -13,7 +13,7 @@ use crate::harness::{
 const MOST_MEMBERS: usize = 1024;
 
 #[test]
-fn a_party_may_be_large_but_not_larger() {
+fn party_over_the_bound_of_members_is_refused() {
     let mut play = Play::begin();
     let ids: Vec<_> = (0..MOST_MEMBERS).map(|n| format!("x{n}")).collect();
     let members = |count: usize| {
@@ -32,7 +32,7 @@ fn a_party_may_be_large_but_not_larger() {
 }
 
 #[test]
-fn garbage_between_good_frames_is_too_much_at_some_time() {
+fn garbage_between_good_frames_ends_the_connection_in_the_end() {
     let mut play = Play::begin();
     let good = party(90, "h", &OURS).to_string();
     let mix = (0..200).flat_map(|_| [Message::text("{"), Message::text(good.clone())]);
@@ -42,7 +42,7 @@ fn garbage_between_good_frames_is_too_much_at_some_time() {
 }
 
 #[test]
-fn a_server_does_not_fill_the_log() {
+fn log_is_not_filled_by_a_server() {
     let mut play = Play::begin();
     let signal = |to: &str, data: Value| {
         json!({"type": "signal", "party_id": PARTY, "from_peer_id": "x",
@@ -67,7 +67,7 @@ fn a_server_does_not_fill_the_log() {
 }
 
 #[test]
-fn what_a_server_says_is_shown_in_part_and_drives_no_terminal() {
+fn texts_of_a_server_are_cut_and_escaped() {
     let words = format!("\u{1b}[2J\u{202e}{}", "no ".repeat(500_000));
     let refusal = move |frame: &Value| {
         let refused = json!({"type": "error", "code": "server_rejected", "message": words,
@@ -83,7 +83,7 @@ fn what_a_server_says_is_shown_in_part_and_drives_no_terminal() {
 }
 
 #[test]
-fn what_is_not_understood_is_shown_in_part() {
+fn garbage_of_a_server_is_shown_in_part() {
     let mut play = Play::begin();
     let mut long = party(90, "h", &OURS);
     long["party"]["party_id"] = json!("x".repeat(100_000));
@@ -129,7 +129,7 @@ fn parties_without_room_here_take_none() {
 }
 
 #[test]
-fn signs_of_life_that_are_refused_do_not_fill_the_log() {
+fn heartbeats_that_are_refused_do_not_fill_the_log() {
     let lie = |frame: &Value, answers: &mut Vec<Value>| {
         if frame["type"] == "heartbeat" {
             *answers = vec![json!({"type": "error", "message": "no", "code": "server_rejected",

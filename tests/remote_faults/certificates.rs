@@ -12,7 +12,7 @@ fn trusting(certificate: Certificate) -> (BadServer, Trial) {
 }
 
 #[test]
-fn a_good_certificate_of_an_authority_of_ones_own() {
+fn certificate_of_a_configured_authority_is_trusted() {
     let (_server, trial) = trusting(Certificate::Good);
     trial.comes_to("online", &[]);
     trial.answers_all();
@@ -20,7 +20,7 @@ fn a_good_certificate_of_an_authority_of_ones_own() {
 }
 
 #[test]
-fn a_bad_certificate_keeps_the_daemon_away() {
+fn certificate_that_is_bad_keeps_the_daemon_away() {
     for (certificate, words) in [
         (Certificate::Expired, ["expired", "renew"]),
         (Certificate::WrongName, ["elsewhere.example", "not for 127.0.0.1"]),
@@ -36,7 +36,7 @@ fn a_bad_certificate_keeps_the_daemon_away() {
 }
 
 #[test]
-fn an_authority_that_nobody_named() {
+fn certificate_of_an_unknown_authority_is_refused() {
     let server = BadServer::tls(Certificate::Good, Behaviour::polite());
     let trial = Trial::of(&server.url());
     trial.comes_to("fallback", &["127.0.0.1", "remote.ca_file"]);
@@ -45,7 +45,7 @@ fn an_authority_that_nobody_named() {
 }
 
 #[test]
-fn tls_and_plain_text_confused() {
+fn tls_and_plain_text_confused_are_told() {
     let server = BadServer::tls(Certificate::Good, Behaviour::polite());
     let trial = Trial::of(&server.url().replace("https", "http"));
     trial.comes_to("fallback", &["TLS", "https://"]);

@@ -235,23 +235,23 @@ fn run_all(seeds: std::ops::Range<u64>, conditions: &Conditions) {
 }
 
 #[test]
-fn whatever_happens_all_agree_in_the_end() {
+fn daemons_agree_after_random_faults() {
     run_all(0..6, &Conditions::default());
 }
 
 #[test]
-fn and_in_other_histories() {
+fn daemons_agree_after_other_random_faults() {
     run_all(20..26, &Conditions::default());
 }
 
 #[test]
-fn all_agree_on_a_slow_disk() {
+fn daemons_agree_on_a_slow_disk() {
     let Some(conditions) = Conditions::slow_disk() else { return };
     run_all(40..42, &conditions);
 }
 
 #[test]
-fn all_agree_behind_a_one_way_delay() {
+fn daemons_agree_behind_a_one_way_delay() {
     run_all_ways(60..62, 62..64);
 }
 
@@ -273,14 +273,14 @@ fn run_many(seeds: std::ops::Range<u64>, conditions: &Conditions) {
 }
 
 #[test]
-fn all_agree_in_many_histories() {
+fn daemons_agree_in_many_histories() {
     if is_long_run() {
         run_many(100..160, &Conditions::default());
     }
 }
 
 #[test]
-fn all_agree_in_many_histories_on_a_slow_disk() {
+fn daemons_agree_in_many_histories_on_a_slow_disk() {
     if is_long_run()
         && let Some(conditions) = Conditions::slow_disk()
     {
@@ -289,7 +289,7 @@ fn all_agree_in_many_histories_on_a_slow_disk() {
 }
 
 #[test]
-fn all_agree_in_many_histories_behind_a_one_way_delay() {
+fn daemons_agree_in_many_histories_behind_a_one_way_delay() {
     if is_long_run() {
         for first in (300..324).step_by(8) {
             run_all_ways(first..first + 4, first + 4..first + 8);
@@ -298,7 +298,7 @@ fn all_agree_in_many_histories_behind_a_one_way_delay() {
 }
 
 #[test]
-fn all_agree_in_many_histories_under_cpu_starvation() {
+fn daemons_agree_in_many_histories_under_cpu_starvation() {
     if is_long_run() {
         let _busy = busy_processes(8);
         run_many(20..44, &Conditions::default());

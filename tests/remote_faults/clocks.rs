@@ -67,7 +67,7 @@ fn ago(time: &Value) -> SignedDuration {
 }
 
 #[test]
-fn times_are_told_by_ones_own_clock() {
+fn times_are_told_by_the_daemons_own_clock() {
     for hours in [-30, -2, 0, 3, 30] {
         let trial = Trial::of(&format!("http://{}", serve(hours)));
         trial.comes_to("online", &[]);
@@ -90,7 +90,7 @@ fn times_are_told_by_ones_own_clock() {
 }
 
 #[test]
-fn a_renewal_that_is_refused_holds_up_no_other() {
+fn renewal_that_is_refused_delays_no_other() {
     let polite = polite();
     // Both tokens are due within seconds, and one of them is refused then. They are good for long
     // enough to be kept before they end, also on a slow disk.
@@ -130,7 +130,7 @@ fn a_renewal_that_is_refused_holds_up_no_other() {
 }
 
 #[test]
-fn a_clock_that_is_set_back_puts_no_renewal_off() {
+fn renewal_is_not_delayed_by_a_clock_that_is_set_back() {
     let Some(clock) = SteppedClock::new() else { return };
     let polite = polite();
     let answer = move |frame: &Value| {

@@ -169,7 +169,7 @@ fn token_that_is_too_long_is_not_used() {
 }
 
 #[test]
-fn answers_that_are_no_answers_leave_the_daemon_as_it_was() {
+fn malformed_answers_leave_the_daemon_as_it_was() {
     let elsewhere = BadServer::start(Behaviour::polite());
     let mut play = Play::impatient_over_http();
     for trick in [
@@ -198,7 +198,7 @@ fn answers_that_are_no_answers_leave_the_daemon_as_it_was() {
 }
 
 #[test]
-fn another_server_never_gets_the_secrets_of_the_first() {
+fn tokens_and_claims_are_sent_to_their_own_server_only() {
     let mut play = Play::over_http(Box::new(|_, _| ()), "");
     play.client.call(
         "relay.register",

@@ -22,7 +22,7 @@ fn forge(peer: &mut Value) {
 }
 
 #[test]
-fn a_party_that_no_local_peer_asked_for_is_not_followed() {
+fn party_that_no_local_peer_asked_for_is_not_followed() {
     let mut play = Play::begin();
     let mut invented = party(90, "x", &[("x", "10.66.0.1"), ("h", "10.66.0.2")]);
     invented["party"]["party_id"] = json!("elsewhere");
@@ -45,7 +45,7 @@ fn a_party_that_no_local_peer_asked_for_is_not_followed() {
 }
 
 #[test]
-fn a_local_peer_stays_as_its_program_described_it() {
+fn local_peer_stays_as_its_program_described_it() {
     // Each answer of the server describes the local peers as it likes.
     let lie = |_: &Value, answers: &mut Vec<Value>| {
         for answer in answers {
@@ -78,7 +78,7 @@ fn a_local_peer_stays_as_its_program_described_it() {
 }
 
 #[test]
-fn a_server_that_insists_on_a_lie_is_corrected_a_few_times() {
+fn server_that_insists_on_a_lie_is_corrected_a_few_times() {
     let mut play = Play::begin();
     for seq in 3..63 {
         let mut lie = party(seq, "h", &OURS);
@@ -100,7 +100,7 @@ fn with_stranger(seq: u64, address: &str) -> Value {
 }
 
 #[test]
-fn an_address_that_no_virtual_network_has_is_refused() {
+fn virtual_ip_outside_of_private_networks_is_refused() {
     let mut play = Play::begin();
     for (place, address) in
         ["8.8.8.8", "169.254.169.254", "127.0.0.1", "224.0.0.1", "0.0.0.0", "100.128.0.1"]
@@ -119,7 +119,7 @@ fn an_address_that_no_virtual_network_has_is_refused() {
 }
 
 #[test]
-fn a_private_network_of_the_server_s_choice_is_taken() {
+fn virtual_ip_of_another_private_network_is_taken() {
     let mut play = Play::begin();
     let elsewhere = [("h", "100.64.0.1"), ("g", "100.64.0.2"), ("x", "100.64.200.3")];
     play.send_frames(&[party(90, "h", &elsewhere)]);
@@ -134,7 +134,7 @@ fn a_private_network_of_the_server_s_choice_is_taken() {
 }
 
 #[test]
-fn a_join_that_is_given_a_bad_address_is_refused() {
+fn party_join_answered_with_a_bad_address_is_refused() {
     let lie = |_: &Value, answers: &mut Vec<Value>| {
         for answer in answers {
             if let Some(address) = answer.pointer_mut("/virtual_ips/b") {
@@ -208,7 +208,7 @@ fn trust(play: &mut Play, key: &str) -> Value {
 }
 
 #[test]
-fn a_changed_key_is_told_and_marked() {
+fn public_key_that_changed_is_told_and_marked() {
     let mut play = Play::begin();
     let mut watcher = watch_peers(&play);
     play.send_frames(&[with_key("peer_joined", 3, "k1"), with_key("peer_updated", 4, "k2")]);
@@ -241,7 +241,7 @@ fn a_changed_key_is_told_and_marked() {
 }
 
 #[test]
-fn a_changed_key_is_held_until_it_is_trusted() {
+fn public_key_that_changed_is_held_until_it_is_trusted() {
     let mut play = Play::lying(Box::new(|_, _| ()), "on_key_change = 'hold'\n");
     let mut watcher = watch_peers(&play);
     play.send_frames(&[with_key("peer_joined", 3, "k1"), with_key("peer_updated", 4, "k2")]);
@@ -280,7 +280,7 @@ fn a_changed_key_is_held_until_it_is_trusted() {
 }
 
 #[test]
-fn a_restart_drops_copies_that_exceed_the_bounds() {
+fn copies_over_the_bounds_are_dropped_at_a_restart() {
     // Each party that the server tells has a hundred strangers.
     let lie = |_: &Value, answers: &mut Vec<Value>| {
         for answer in answers.iter_mut().filter(|answer| answer["type"] == "party_update") {
@@ -303,7 +303,7 @@ fn a_restart_drops_copies_that_exceed_the_bounds() {
 }
 
 #[test]
-fn a_signal_comes_from_a_local_peer_only_if_that_sent_it() {
+fn signal_from_a_local_peer_is_taken_only_if_it_sent_one() {
     // The server passes each signal on, and makes up another.
     let lie = |frame: &Value, answers: &mut Vec<Value>| {
         if frame["type"] == "signal" {

@@ -57,7 +57,7 @@ fn await_count(http: &mut Http, expected: u64) {
 }
 
 #[test]
-fn an_answer_that_is_cut_off_is_asked_for_again() {
+fn answer_that_is_cut_off_is_requested_again() {
     let server = server();
     let mut http = Http::registered(server.address(), "watcher");
     let proxy = Proxy::to(server.address());
@@ -90,7 +90,7 @@ fn an_answer_that_is_cut_off_is_asked_for_again() {
 
 /// The network is mended only when the daemon has given the connection up, or was killed.
 #[test]
-fn an_answer_that_never_came_is_asked_for_on_another_connection() {
+fn answer_that_never_came_is_requested_on_another_connection() {
     let server = server();
     let mut http = Http::registered(server.address(), "watcher");
     let proxy = Proxy::to(server.address());
@@ -135,7 +135,7 @@ fn an_answer_that_never_came_is_asked_for_on_another_connection() {
 /// Cuts a connection after each of these numbers of bytes: while a host takes its id, and while it
 /// registers a party.
 #[test]
-fn a_connection_that_is_cut_wherever() {
+fn connection_cut_anywhere_over_http_loses_no_change() {
     let server = server();
     let mut http = Http::registered(server.address(), "watcher");
     let proxy = Proxy::to(server.address());

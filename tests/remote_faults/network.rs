@@ -68,17 +68,17 @@ fn cut_everywhere(way: Direction, range: std::ops::Range<usize>, step: usize) {
 }
 
 #[test]
-fn a_connection_that_is_cut_wherever_while_sending() {
+fn connection_cut_anywhere_while_sending_loses_no_change() {
     cut_everywhere(Direction::ToServer, 0..3000, 100);
 }
 
 #[test]
-fn a_connection_that_is_cut_wherever_while_receiving() {
+fn connection_cut_anywhere_while_receiving_loses_no_change() {
     cut_everywhere(Direction::ToClient, 0..4500, 150);
 }
 
 #[test]
-fn a_network_that_goes_silent_is_found_out_within_15_seconds() {
+fn network_that_goes_silent_is_detected_within_15_seconds() {
     let server = server();
     let mut http = Http::registered(server.address(), "watcher");
     let proxy = Proxy::to(server.address());
@@ -136,7 +136,7 @@ fn a_daemon_that_was_asleep_comes_back() {
 }
 
 #[test]
-fn half_a_connection_is_none() {
+fn half_open_connection_is_detected_and_replaced() {
     let server = server();
     let mut http = Http::registered(server.address(), "watcher");
     for (way, party_id) in [(Direction::ToServer, "p1"), (Direction::ToClient, "p2")] {
@@ -154,7 +154,7 @@ fn half_a_connection_is_none() {
 }
 
 #[test]
-fn a_claim_whose_welcome_was_lost_is_not_lost() {
+fn claim_whose_welcome_was_lost_is_repeated() {
     let server = server();
     let mut http = Http::registered(server.address(), "watcher");
     let proxy = Proxy::to(server.address());
@@ -167,7 +167,7 @@ fn a_claim_whose_welcome_was_lost_is_not_lost() {
 }
 
 #[test]
-fn a_claim_outlives_a_daemon_that_never_heard_of_its_welcome() {
+fn claim_whose_welcome_was_lost_outlives_the_daemon() {
     let server = server();
     let proxy = Proxy::to(server.address());
     let here = daemon(&proxy);
@@ -186,7 +186,7 @@ fn a_claim_outlives_a_daemon_that_never_heard_of_its_welcome() {
 }
 
 #[test]
-fn what_was_done_and_not_answered_is_done_once() {
+fn request_with_a_lost_answer_is_done_once() {
     let server = server();
     let mut http = Http::registered(server.address(), "watcher");
     let proxy = Proxy::to(server.address());
@@ -215,7 +215,7 @@ fn what_was_done_and_not_answered_is_done_once() {
 }
 
 #[test]
-fn a_registration_that_was_not_answered_is_not_made_twice() {
+fn register_with_a_lost_answer_is_not_made_twice() {
     let server = server();
     let mut http = Http::registered(server.address(), "watcher");
     let proxy = Proxy::to(server.address());
@@ -235,7 +235,7 @@ fn a_registration_that_was_not_answered_is_not_made_twice() {
 }
 
 #[test]
-fn a_slow_network_is_good_enough() {
+fn slow_network_is_good_enough() {
     let server = server();
     let mut http = Http::registered(server.address(), "watcher");
     let proxy = Proxy::to(server.address());
@@ -250,7 +250,7 @@ fn a_slow_network_is_good_enough() {
 }
 
 #[test]
-fn a_server_that_moves_is_followed() {
+fn server_that_moves_is_followed() {
     let old = server();
     let proxy = Proxy::to(old.address());
     let daemon = daemon(&proxy);
@@ -267,7 +267,7 @@ fn a_server_that_moves_is_followed() {
 }
 
 #[test]
-fn a_server_that_lost_its_state_is_told_it_anew() {
+fn server_that_lost_its_state_is_told_it_again() {
     let old = server();
     let proxy = Proxy::to(old.address());
     let daemon = daemon(&proxy);

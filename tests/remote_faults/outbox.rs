@@ -51,7 +51,7 @@ fn setup(url: &str) -> Setup {
 }
 
 #[test]
-fn what_waits_survives_a_crash_and_is_done_once() {
+fn pending_changes_outlive_a_crash_and_are_done_once() {
     const PARTIES: usize = 200;
     let port = Port::reserve();
     let daemon = setup(&format!("http://{}", port.address())).start();
@@ -108,7 +108,7 @@ fn probing_a_dead_server_for_long_takes_no_memory() {
 }
 
 #[test]
-fn a_full_outbox_says_so_and_loses_nothing() {
+fn outbox_that_is_full_refuses_changes_and_loses_none() {
     const LIMIT: usize = 10_000;
     let port = Port::reserve();
     let daemon = setup(&format!("http://{}", port.address())).start();

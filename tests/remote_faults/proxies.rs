@@ -23,7 +23,7 @@ fn connection(daemon: &Daemon) -> serde_json::Value {
 }
 
 #[test]
-fn both_transports_pass_a_proxy_with_a_login() {
+fn proxy_with_a_login_passes_both_transports() {
     let server = Setup::server().config("[http]\npublic_names = ['lan.invalid']\n").start();
     for (transport, asked) in
         [("ws", "CONNECT lan.invalid:8667"), ("http", "GET http://lan.invalid:8667/")]
@@ -46,7 +46,7 @@ fn both_transports_pass_a_proxy_with_a_login() {
 }
 
 #[test]
-fn secret_connections_are_tunnelled() {
+fn proxy_tunnels_tls_connections() {
     let server = BadServer::tls(Certificate::Good, Behaviour::polite());
     let proxy = ForwardProxy::to(server.address(), None);
     let config = format!(

@@ -35,7 +35,7 @@ fn count(frames: &[Value], kind: &str, place: &str, value: impl Into<Value>) -> 
 }
 
 #[test]
-fn what_is_noted_of_one_party_is_told_of_that_alone() {
+fn changes_of_a_party_are_sent_without_those_of_others() {
     const STUCK: usize = 20;
     let server = BadServer::start(Behaviour::AcceptAndDrop);
     let daemon = Setup::new().server_url(&server.url()).config(FAST_REMOTE).start();
@@ -107,7 +107,7 @@ impl Waiting {
 
 /// The first heartbeat comes with a round, the second one does not.
 #[test]
-fn guests_who_wait_for_one_host_are_asked_for_together() {
+fn guests_that_wait_for_the_same_host_are_sent_together() {
     let polite = polite();
     let waiting = Arc::new(Mutex::new(Waiting::default()));
     let server = BadServer::start(Behaviour::UpgradeThen(vec![Step::answer({
@@ -155,7 +155,7 @@ fn guests_who_wait_for_one_host_are_asked_for_together() {
 }
 
 #[test]
-fn who_is_put_off_for_longer_than_anybody_waits_hears_so_at_once() {
+fn retry_after_longer_than_a_request_may_take_is_told_at_once() {
     let why = json!({"message": "busy", "code": "rate_limited", "retry_after_ms": 2_000_000});
     let server = BadServer::start(without_parties(why));
     // An answer after it would come within the hour, and too late if there were none.
