@@ -37,14 +37,14 @@ fn beside(state: &[u8]) -> Daemon {
 }
 
 #[test]
-fn what_lanrage_left_comes_in() {
+fn state_of_lanrage_with_a_byte_order_mark_is_imported() {
     let daemon = beside(format!("{BOM}{}", state()).as_bytes());
     assert_eq!(daemon.client().party("theirs")["host_id"], "ann");
     assert!(exists(&daemon.setup.state_dir().join("control_state.json.imported")));
 }
 
 #[test]
-fn a_state_of_which_nothing_comes_in_keeps_its_name() {
+fn state_of_which_nothing_is_imported_keeps_its_name() {
     let utf16: Vec<u8> =
         BOM.encode_utf16().chain(state().encode_utf16()).flat_map(u16::to_le_bytes).collect();
     let mut bad_host = lanrage_party("theirs");
@@ -66,7 +66,7 @@ fn a_state_of_which_nothing_comes_in_keeps_its_name() {
 }
 
 #[test]
-fn announcements_are_not_damaged_by_it() {
+fn discovery_file_with_a_byte_order_mark_is_not_damaged() {
     let setup = Setup::new();
     let file = setup.path("discovery.json");
     write(&file, &json!({"theirs": lanrage_party("theirs")}).to_string());
@@ -83,7 +83,7 @@ fn announcements_are_not_damaged_by_it() {
 }
 
 #[test]
-fn lines_and_files_of_people_may_begin_with_it() {
+fn lines_and_files_may_begin_with_a_byte_order_mark() {
     let setup = Setup::new().config(&format!("{BOM}[limits]\nparties_per_peer = 7\n"));
     let daemon = setup.start();
     let mut client = daemon.client();
@@ -103,7 +103,7 @@ fn lines_and_files_of_people_may_begin_with_it() {
 }
 
 #[test]
-fn bodies_and_frames_may_begin_with_it() {
+fn bodies_and_frames_may_begin_with_a_byte_order_mark() {
     let server = Setup::server().start();
     let mut alice = Http::registered(server.address(), "alice");
     let body = json!({"name": "LAN", "host_peer_info": announced("alice")});
@@ -119,7 +119,7 @@ fn bodies_and_frames_may_begin_with_it() {
 }
 
 #[test]
-fn certificates_and_keys_may_begin_with_it() {
+fn certificates_and_keys_may_begin_with_a_byte_order_mark() {
     let made = rcgen::generate_simple_self_signed(["localhost".into()]).expect("a certificate");
     let tls =
         "[http]\ntls_cert = 'cert.pem'\ntls_key = 'key.pem'\n[auth]\nrelay_key_file = 'relay'\n";

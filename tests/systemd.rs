@@ -54,7 +54,7 @@ fn ready_is_told_once_the_socket_is_served() {
 }
 
 #[test]
-fn a_start_that_fails_at_its_last_step_never_tells_ready() {
+fn ready_is_not_told_by_a_start_that_fails_at_its_last_step() {
     let setup = Setup::new();
     // The import is what comes last before the socket is served.
     fs::create_dir_all(setup.state_dir().join("control_state.json")).expect("an obstacle");
@@ -70,7 +70,7 @@ fn a_start_that_fails_at_its_last_step_never_tells_ready() {
 }
 
 #[test]
-fn a_reload_is_told_from_its_begin_to_its_end() {
+fn reload_is_told_from_start_to_end() {
     let mut daemon = Setup::new().start();
     let before = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("the time");
     daemon.signal(Signal::SIGHUP);
@@ -85,7 +85,7 @@ fn a_reload_is_told_from_its_begin_to_its_end() {
 }
 
 #[test]
-fn a_stop_is_told() {
+fn stop_is_told() {
     let mut daemon = Setup::new().start();
     daemon.signal(Signal::SIGTERM);
     let told = daemon.notification();
@@ -95,7 +95,7 @@ fn a_stop_is_told() {
 }
 
 #[test]
-fn the_watchdog_is_fed_again_and_again() {
+fn watchdog_is_fed_again_and_again() {
     let setup = Setup::new();
     let mut command = setup.command();
     command.env("WATCHDOG_USEC", "20000");
@@ -106,7 +106,7 @@ fn the_watchdog_is_fed_again_and_again() {
 }
 
 #[test]
-fn the_journal_gets_priorities_and_people_get_the_time() {
+fn log_has_priorities_for_the_journal_and_times_for_people() {
     let setup = Setup::new();
     let mut command = setup.command();
     let log = fs::metadata(setup.path("log")).expect("the log");
@@ -138,7 +138,7 @@ fn the_journal_gets_priorities_and_people_get_the_time() {
 }
 
 #[test]
-fn a_socket_that_was_handed_over_is_served_and_stays() {
+fn socket_that_was_handed_over_is_served_and_stays() {
     for names in [Some("control"), Some("lanragectl-d.socket"), None] {
         let mut daemon = activated(Setup::new(), &["handed.sock"], names);
         let handed = daemon.setup.path("handed.sock");
@@ -156,7 +156,7 @@ fn a_socket_that_was_handed_over_is_served_and_stays() {
 }
 
 #[test]
-fn the_name_tells_which_of_two_sockets_to_serve() {
+fn socket_to_serve_is_chosen_by_its_name() {
     let sockets = ["first.sock", "second.sock"];
     let mut daemon = activated(Setup::new(), &sockets, Some("metrics:control"));
     let _unheard = UnixStream::connect(daemon.setup.path("first.sock")).expect("connect");

@@ -25,7 +25,7 @@ fn scripted(steps: Vec<Step>) -> BadServer {
 }
 
 #[test]
-fn some_say_nothing() {
+fn bad_server_may_say_nothing() {
     let server = BadServer::start(Behaviour::AcceptAndDrop);
     let mut stream = TcpStream::connect(server.address()).expect("connect");
     assert_eq!(stream.read(&mut [0]).expect("the end"), 0);
@@ -47,7 +47,7 @@ fn some_say_nothing() {
 }
 
 #[test]
-fn some_say_the_wrong_thing_to_everybody() {
+fn bad_server_may_answer_all_clients_wrongly() {
     let garbage = |seed| {
         let server = BadServer::start(Behaviour::Garbage(seed));
         let mut stream = TcpStream::connect(server.address()).expect("connect");
@@ -82,7 +82,7 @@ fn some_say_the_wrong_thing_to_everybody() {
 }
 
 #[test]
-fn a_script_runs_for_each_websocket() {
+fn bad_server_runs_its_script_for_each_websocket() {
     let goaway = json!({"type": "goaway", "retry_after_ms": 50});
     let server = scripted(vec![
         Step::online(),
@@ -113,7 +113,7 @@ fn a_script_runs_for_each_websocket() {
 }
 
 #[test]
-fn some_do_not_answer_on_an_open_websocket() {
+fn bad_server_may_not_answer_on_an_open_websocket() {
     let server = scripted(vec![Step::online(), Step::ignore()]);
     let mut ws = Ws::connect(server.address());
     ws.send(hello());
@@ -135,7 +135,7 @@ fn some_do_not_answer_on_an_open_websocket() {
 }
 
 #[test]
-fn some_say_far_too_much() {
+fn bad_server_may_send_far_too_much() {
     let junk = json!({"type": "junk"});
     let mut script = vec![Step::online()];
     script.extend(std::iter::repeat_n(Step::send(&junk), 10_000));
@@ -152,7 +152,7 @@ fn some_say_far_too_much() {
 
 /// The polite one speaks as the real one: the same frames in the same order, with the same fields.
 #[test]
-fn the_polite_one_speaks_like_the_real_one() {
+fn polite_server_speaks_like_the_real_one() {
     fn shape(value: &Value) -> Value {
         let inner = |value: &Value| if value.is_object() { shape(value) } else { json!("…") };
         keys(value).into_iter().map(|key| (key.to_owned(), inner(&value[key]))).collect()
@@ -234,7 +234,7 @@ fn shake_hands(server: &BadServer) -> Result<(), rustls::Error> {
 }
 
 #[test]
-fn over_tls_some_are_not_whom_they_should_be() {
+fn bad_server_may_have_a_bad_certificate() {
     let start = |certificate| BadServer::tls(certificate, Behaviour::Status(503, Vec::new()));
     let good = start(Certificate::Good);
     assert!(good.url().starts_with("https://127.0.0.1:"));

@@ -74,7 +74,7 @@ fn expect_silence(stream: &TcpStream) {
 }
 
 #[test]
-fn the_real_server_is_there_behind_it() {
+fn proxy_passes_requests_to_the_real_server() {
     let server = Setup::server().start();
     let proxy = Proxy::to(server.address());
     assert_eq!(proxy.url(), format!("http://{}", proxy.address()));
@@ -104,7 +104,7 @@ fn the_real_server_is_there_behind_it() {
 }
 
 #[test]
-fn a_cut_resets_both_sides() {
+fn proxy_cut_resets_both_sides() {
     let pair = Pair::new();
     let (mut client, mut server) = pair.ends();
     // This one doesn't reach the server.
@@ -122,7 +122,7 @@ fn a_cut_resets_both_sides() {
 }
 
 #[test]
-fn who_is_refused_is_let_in_again_on_the_same_port() {
+fn proxy_admits_clients_again_on_the_same_port() {
     let pair = Pair::new();
     let (mut client, mut server) = pair.ends();
     for _ in 0..3 {
@@ -147,7 +147,7 @@ fn who_is_refused_is_let_in_again_on_the_same_port() {
 }
 
 #[test]
-fn a_frozen_link_keeps_everything() {
+fn proxy_freeze_keeps_all_bytes() {
     let pair = Pair::new();
     let (mut client, mut server) = pair.ends();
     let (mut brief, mut its_server) = pair.ends();
@@ -178,7 +178,7 @@ fn a_frozen_link_keeps_everything() {
 }
 
 #[test]
-fn an_end_is_passed_on_and_so_is_a_reset() {
+fn proxy_passes_on_ends_and_resets() {
     let pair = Pair::new();
     let (mut client, mut server) = pair.ends();
     client.shutdown(Shutdown::Write).expect("an end");
@@ -195,7 +195,7 @@ fn an_end_is_passed_on_and_so_is_a_reset() {
 }
 
 #[test]
-fn half_a_link_closes() {
+fn proxy_half_close_ends_a_single_direction() {
     let pair = Pair::new();
     let (mut client, mut server) = pair.ends();
     pair.proxy.half_close(ToServer);
@@ -212,7 +212,7 @@ fn half_a_link_closes() {
 }
 
 #[test]
-fn bytes_vanish_in_a_black_hole() {
+fn proxy_black_hole_swallows_bytes() {
     let pair = Pair::new();
     let (mut client, mut server) = pair.ends();
     send(&mut server, "before");
@@ -234,7 +234,7 @@ fn bytes_vanish_in_a_black_hole() {
 }
 
 #[test]
-fn each_chunk_is_kept_for_a_while() {
+fn proxy_delay_holds_each_chunk() {
     let pair = Pair::new();
     let (mut client, mut server) = pair.ends();
     let delay = Duration::from_millis(30);
@@ -253,7 +253,7 @@ fn each_chunk_is_kept_for_a_while() {
 }
 
 #[test]
-fn a_delay_of_one_direction_leaves_the_other_alone() {
+fn proxy_delay_of_a_direction_leaves_the_other_alone() {
     let pair = Pair::new();
     let (mut client, mut server) = pair.ends();
     pair.proxy.delay_one_way(ToClient, PATIENCE * 2);
@@ -266,7 +266,7 @@ fn a_delay_of_one_direction_leaves_the_other_alone() {
 }
 
 #[test]
-fn a_link_breaks_after_so_many_bytes() {
+fn proxy_cuts_a_link_after_a_number_of_bytes() {
     let pair = Pair::new();
     let text: String = (0..40_000).map(|number| char::from(b'a' + (number % 26) as u8)).collect();
     for bytes in [0, 1, 7, 16_384, 16_385, 39_999] {
@@ -293,7 +293,7 @@ fn a_link_breaks_after_so_many_bytes() {
 }
 
 #[test]
-fn new_connections_lead_elsewhere() {
+fn proxy_leads_new_connections_to_another_server() {
     let (pair, other) = (Pair::new(), TcpListener::bind("127.0.0.1:0").expect("a port"));
     let (mut client, mut server) = pair.ends();
     let before = Instant::now();
@@ -315,7 +315,7 @@ fn new_connections_lead_elsewhere() {
 }
 
 #[test]
-fn what_ends_with_a_proxy() {
+fn proxy_resets_its_links_when_it_is_dropped() {
     let pair = Pair::new();
     let (mut client, mut server) = pair.ends();
     pair.proxy.freeze();
@@ -327,7 +327,7 @@ fn what_ends_with_a_proxy() {
 }
 
 #[test]
-fn a_port_is_kept_for_servers_that_come_and_go() {
+fn port_is_kept_for_servers_that_come_and_go() {
     let port = Port::reserve();
     let mut setup = Setup::server();
     for parties in [0, 1] {
@@ -362,7 +362,7 @@ fn history(seed: u64, target: SocketAddr) -> Vec<Fault> {
 }
 
 #[test]
-fn chaos_comes_again_from_its_seed_and_ends_when_it_is_healed() {
+fn chaos_repeats_from_its_seed_and_ends_when_healed() {
     let server = Setup::server().start();
     for seed in 0..5 {
         assert_eq!(history(seed, server.address()), history(seed, server.address()));

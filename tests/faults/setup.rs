@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::harness::{FAST_REMOTE, Setup};
 
 #[test]
-fn a_frozen_daemon_answers_once_it_is_thawed() {
+fn frozen_daemon_answers_once_thawed() {
     let daemon = Setup::new().config(FAST_REMOTE).start();
     let mut client = daemon.client();
     daemon.freeze();
@@ -21,14 +21,14 @@ fn a_frozen_daemon_answers_once_it_is_thawed() {
 }
 
 #[test]
-fn the_state_of_a_connection_is_told_as_the_daemon_tells_it() {
+fn connection_state_is_read_from_the_daemon() {
     let daemon = Setup::new().start();
     let told = daemon.client().call("connection.get", json!({}));
     assert_eq!(daemon.await_state("local"), told);
 }
 
 #[test]
-fn a_server_is_named_by_a_flag() {
+fn server_url_of_a_setup_is_passed_as_a_flag() {
     let setup = Setup::new().server_url("http://127.0.0.1:1");
     assert_eq!(setup.args, ["--server", "http://127.0.0.1:1"]);
 }

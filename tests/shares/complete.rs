@@ -63,7 +63,7 @@ fn not_attacked() -> BTreeSet<String> {
 }
 
 #[test]
-fn each_limit_has_an_attack_or_a_reason_why_there_is_none() {
+fn limits_have_an_attack_or_a_reason_for_none() {
     let (keys, attacked, not_attacked) = (all_keys(), attacked(), not_attacked());
     let missing: Vec<_> = keys.iter().filter(|key| !attacked.contains(*key)).collect();
     let missing: Vec<_> = missing.into_iter().filter(|key| !not_attacked.contains(*key)).collect();

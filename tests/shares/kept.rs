@@ -13,7 +13,7 @@ fn register(visitor: &mut Visitor, host: &str) -> u16 {
 }
 
 #[test]
-fn a_share_is_used_up_after_a_restart_too() {
+fn share_that_is_used_up_stays_so_after_a_restart() {
     let config = format!("{OPEN}limits.parties = 32\n");
     let server = Setup::server().config(&config).start();
     let mut visitor = Visitor::registered(server.address(), "2001:db8:1:2::1", "ann");

@@ -25,14 +25,14 @@ pub(super) fn text_at(vector: &Vector, pointer: &str) -> Option<String> {
 }
 
 #[test]
-fn every_method_has_a_request_and_a_reply() {
+fn methods_have_a_request_and_a_reply() {
     let methods = || METHODS.iter().map(|method| method.name);
     assert_all("valid", methods(), |vector| text_at(vector, "/method"));
     assert_all("valid", methods(), |vector| vector.answers.clone());
 }
 
 #[test]
-fn every_notification_and_kind_of_event_is_there() {
+fn notifications_and_events_have_a_vector_of_each_kind() {
     assert_all("valid", Event::KINDS, |vector| text_at(vector, "/params/kind"));
     let document = schemas::openrpc();
     let notifications = document["x-notifications"].as_array().expect("notifications").iter();
@@ -41,7 +41,7 @@ fn every_notification_and_kind_of_event_is_there() {
 }
 
 #[test]
-fn every_state_of_the_connection_is_there() {
+fn connection_states_have_a_vector_each() {
     let document = schemas::openrpc();
     let states = document["components"]["schemas"]["ConnectionState"]["oneOf"].as_array();
     let states = states.expect("states").iter();
@@ -51,7 +51,7 @@ fn every_state_of_the_connection_is_there() {
 }
 
 #[test]
-fn what_is_newer_is_not_described() {
+fn newer_vectors_do_not_fit_the_committed_schemas() {
     let schemas = schemas::Schemas::committed();
     check_all("valid", |vector| match (&vector.line, vector.newer) {
         (Some(line), true) if vector.encoded.is_some() => {
@@ -63,7 +63,7 @@ fn what_is_newer_is_not_described() {
 }
 
 #[test]
-fn every_error_is_there() {
+fn errors_have_a_vector_for_each_code() {
     let codes = ErrorCode::ALL.iter().map(|code| code.as_str());
     assert_all("valid", codes, |vector| text_at(vector, "/error/data/code"));
 }
@@ -77,7 +77,7 @@ pub(super) fn pairs(required: BTreeMap<String, Vec<String>>) -> BTreeSet<String>
 }
 
 #[test]
-fn every_required_field_is_missed() {
+fn required_params_are_each_left_out() {
     let required = pairs(schemas::required());
     assert_all("invalid", required.iter().map(String::as_str), |vector| {
         let (line, field) = (vector.line.as_ref()?, vector.expect.as_ref()?.field.as_ref()?);

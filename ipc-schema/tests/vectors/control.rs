@@ -116,7 +116,7 @@ pub(super) fn required(sender: Sender) -> BTreeMap<String, Vec<String>> {
 }
 
 #[test]
-fn every_kind_of_frame_is_there() {
+fn frames_have_a_vector_of_each_kind() {
     for sender in [Sender::Client, Sender::Server] {
         let kinds = kinds(sender);
         assert_all("control/valid", kinds.iter().map(|(name, _)| name.as_str()), |vector| {
@@ -128,7 +128,7 @@ fn every_kind_of_frame_is_there() {
 }
 
 #[test]
-fn every_required_field_of_a_client_s_frame_is_missed() {
+fn required_fields_of_frames_are_each_left_out() {
     let wanted = pairs(required(Sender::Client));
     let missed = |vector: &Vector| {
         let (line, field) = (vector.line.as_ref()?, vector.expect.as_ref()?.field.as_ref()?);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{check_all, schemas};
 
 #[test]
-fn they_are_refused_for_the_stated_reason() {
+fn invalid_messages_are_refused_for_the_stated_reason() {
     check_all("invalid", |vector| {
         let expect = vector.expect.as_ref().ok_or("has no expect")?;
         let text = vector.text();

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{Vector, check_all, schemas};
 
 #[test]
-fn they_decode_and_encode_to_the_same() {
+fn valid_messages_decode_and_encode_to_the_same() {
     check_all("valid", |vector| {
         let encoded = recode(vector, &vector.text())?;
         let encoded: Value = serde_json::from_str(&encoded).map_err(|error| error.to_string())?;
@@ -20,7 +20,7 @@ fn they_decode_and_encode_to_the_same() {
 }
 
 #[test]
-fn they_fit_the_committed_schemas() {
+fn valid_messages_fit_the_committed_schemas() {
     let schemas = schemas::Schemas::committed();
     check_all("valid", |vector| {
         let line = vector.line.as_ref().ok_or("has no line")?;
