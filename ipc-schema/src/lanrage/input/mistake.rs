@@ -68,20 +68,15 @@ impl Mistake {
     /// What a mistake repeats of an input: all of it up to 1 KiB of JSON, else its first 256
     /// characters. The values of fields that hold secrets are left out.
     pub fn echo(input: &Value) -> Value {
-        match (input, Self::json(&Shown(input))) {
-            (Value::String(text), Encoded::Cut(_)) => excerpt(text),
-            (_, encoded) => repeated(encoded),
+        match input {
+            Value::String(text) => repeated(input, |_| excerpt(text)),
+            _ => repeated(&Shown(input), |json| excerpt(&json)),
         }
     }
 
     /// As [`Mistake::echo`], of the object with these fields.
     pub(super) fn echo_object(fields: &Map<String, Value>) -> Value {
-        repeated(Self::json(&ShownFields(fields)))
-    }
-
-    fn json(value: &impl Serialize) -> Encoded {
-        // A JSON value has a text.
-        bounded::encode(value, MOST_ECHOED).unwrap_or_else(|_| Encoded::Cut(String::new()))
+        repeated(&ShownFields(fields), |json| excerpt(&json))
     }
 
     /// As [`Mistake::echo`], of the value of a field.
@@ -133,10 +128,13 @@ fn hidden() -> Value {
     Value::String("…".to_owned())
 }
 
-fn repeated(encoded: Encoded) -> Value {
-    match encoded {
-        Encoded::Whole(json) => serde_json::from_str(&json).unwrap_or_default(),
-        Encoded::Cut(json) => excerpt(&json),
+/// The value itself, or what `shorten` makes of the beginning of a text that is too long.
+fn repeated(value: &impl Serialize, shorten: impl FnOnce(String) -> Value) -> Value {
+    match bounded::encode(value, MOST_ECHOED) {
+        Ok(Encoded::Whole(_)) => serde_json::to_value(value).unwrap_or_default(),
+        Ok(Encoded::Cut(json)) => shorten(json),
+        // A JSON value has a text.
+        Err(_) => Value::Null,
     }
 }
 
