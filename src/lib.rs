@@ -19,6 +19,7 @@ pub mod ipc;
 pub mod logging;
 pub mod os;
 mod random_id;
+pub mod remote;
 pub mod server;
 pub mod server_url;
 pub mod service;

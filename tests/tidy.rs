@@ -92,13 +92,13 @@ fn only_the_faces_to_the_network_know_the_web() {
 
 #[test]
 fn only_the_transports_know_what_carries_frames_to_a_server() {
-    let transports = ["src/control_plane/remote/transport/", "src/cli/doctor"];
-    never("src", &["tokio_tungstenite", "reqwest", "hyper"], &transports);
+    let (transport, doctor) = ("src/remote/transport/", "src/cli/doctor");
+    let diagnostics = "src/remote/diagnostics/";
+    never("src", &["tokio_tungstenite", "reqwest", "hyper"], &[transport, diagnostics, doctor]);
     // The server takes part in handshakes by the same library.
-    let [transport, doctor] = transports;
     never("src", &["tokio_rustls"], &[transport, doctor, "src/http/serve.rs"]);
     // So that another library can take its place.
-    never("src", &["backoff::"], &["src/core/link/"]);
+    never("src", &["backoff::"], &["src/core/upstream/link/"]);
 }
 
 #[test]

@@ -19,7 +19,7 @@ use super::connection::{describe, read};
 use super::daemon::Daemon;
 use super::exit::{Exit, Failure};
 use crate::config::Environment;
-use crate::control_plane::remote::transport::proxy::{Proxies, ProxyChoice, SystemProxies};
+use crate::remote::transport::proxy::{Proxies, ProxyChoice, SystemProxies};
 use crate::server_url::ServerUrl;
 use checks::Way;
 use report::{End, Finding, Report, Trouble};

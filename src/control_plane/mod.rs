@@ -5,7 +5,6 @@ mod ask;
 pub mod ending;
 pub mod local;
 pub mod outbox;
-pub mod remote;
 #[cfg(test)]
 mod tests;
 

@@ -11,7 +11,6 @@ mod clock_steps;
 mod command;
 mod failure;
 mod fair_set;
-pub mod link;
 mod noted;
 mod outcome;
 mod rate;
@@ -25,7 +24,7 @@ mod request;
 mod rules;
 mod shares;
 mod shown;
-pub(crate) mod upstream;
+pub mod upstream;
 
 pub use address::AddressKey;
 pub use byte_shares::ByteShares;

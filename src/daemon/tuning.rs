@@ -7,12 +7,12 @@ use anyhow::Context as _;
 
 use crate::cleanup::Routine;
 use crate::config::{ADDRESS_SHARE, DaemonConfig, Environment, OnKeyChange};
-use crate::control_plane::remote::transport::proxy::{Proxies, SystemProxies};
-use crate::control_plane::remote::{self, transport};
-use crate::core::link;
+use crate::core::upstream::link;
 use crate::core::{Rules, Shares};
 use crate::discovery;
 use crate::engine::{Settings, Tuning};
+use crate::remote::transport::proxy::{Proxies, SystemProxies};
+use crate::remote::{self, transport};
 use crate::store::Layout;
 
 /// How often the discovery file is refreshed: well before the five minutes after which LANrage

@@ -8,12 +8,12 @@ use tokio::sync::watch;
 use super::Engine;
 use crate::clock::Clock;
 use crate::control_plane::ControlPlane;
-use crate::control_plane::remote::{
-    Line, Link, RemoteControlPlane, SessionContext, SetSettings, Settings, Start, Stop, ToLink,
-};
 use crate::core::upstream::{Keys, Memory};
 use crate::core::{Caller, ServerKey};
 use crate::health::Vitals;
+use crate::remote::{
+    Line, Link, RemoteControlPlane, SessionContext, SetSettings, Settings, Start, Stop, ToLink,
+};
 
 /// A running remote control plane.
 pub(crate) struct Front {

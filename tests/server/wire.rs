@@ -5,9 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use lanrage_ipc::control::{ServerFrame, decode};
-use lanragectl::control_plane::remote::transport::{
-    Carrier, Incoming, Outgoing, Target, Wire, dial, tls,
-};
+use lanragectl::remote::transport::{Carrier, Incoming, Outgoing, Target, Wire, dial, tls};
 use nix::sys::signal::Signal;
 use rcgen::generate_simple_self_signed;
 use serde_json::{Value, json};

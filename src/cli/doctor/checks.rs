@@ -24,10 +24,10 @@ use tokio_tungstenite::tungstenite::http::Request;
 use super::certificate;
 use super::exchange::fix_of;
 use super::report::{Finding, Trouble};
-use crate::control_plane::remote::transport::proxy::{Proxies, ProxyUrl};
-use crate::control_plane::remote::transport::words;
-use crate::control_plane::remote::transport::ws::{self, Failed};
-use crate::control_plane::remote::transport::{Outgoing, ahead, tls};
+use crate::remote::diagnostics;
+use crate::remote::transport::proxy::{Proxies, ProxyUrl};
+use crate::remote::transport::ws::{self, Failed};
+use crate::remote::transport::{Outgoing, ahead, tls};
 use crate::server_url::ServerUrl;
 
 /// Addresses of one name that are tried.
@@ -85,8 +85,8 @@ impl Way {
         let looked_up =
             self.within("finding the address of", tokio::net::lookup_host((host, port)));
         let found = looked_up.await.map_err(|late| Trouble::new(late, fix))?;
-        let found =
-            found.map_err(|error| Trouble::new(words::unresolved(&error, self.next_hop()), fix))?;
+        let found = found
+            .map_err(|error| Trouble::new(diagnostics::unresolved(&error, self.next_hop()), fix))?;
         for address in found.take(MOST_ADDRESSES) {
             if !self.addresses.contains(&address) {
                 self.addresses.push(address);
@@ -153,7 +153,7 @@ impl Way {
         let tunnel = async {
             let mut stream = TcpStream::connect(address)
                 .await
-                .map_err(|error| words::failure(&error, self.next_hop()))?;
+                .map_err(|error| diagnostics::failure(&error, self.next_hop()))?;
             if let Some(proxy) = self.proxies.to(&self.url) {
                 proxy.tunnel(&mut stream, &self.url).await.map_err(|loss| loss.words)?;
             }
@@ -163,7 +163,7 @@ impl Way {
         let stream = stream.map_err(|words| Trouble::new(words, PROXY_FIX))?;
         let handshake = TlsConnector::from(config).connect(name, stream);
         let stream = self.within("the TLS handshake with", handshake).await.map_err(trouble)?;
-        let stream = stream.map_err(|error| trouble(words::failure(&error, &self.url)))?;
+        let stream = stream.map_err(|error| trouble(diagnostics::failure(&error, &self.url)))?;
         let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
         let ends = shown.and_then(|certificate| certificate::not_after(certificate));
         Ok(good(ends.map_or_else(|| "a trusted certificate".to_owned(), certificate_words)))
@@ -178,12 +178,14 @@ impl Way {
             return Err(Trouble::new(self.refused(&answer), fix_of(answer.status)));
         }
         self.is_met = true;
-        let date = words::date(&answer.headers);
+        let date = diagnostics::date(&answer.headers);
         self.clock_ahead = date.map(|date| ahead(date, [asked, Timestamp::now()]));
         let program = answer.body["server"].as_str().or(answer.body["version"].as_str());
         Ok(good(match program {
-            Some(program) => format!("{} ({})", words::shown(service), words::shown(program)),
-            None => words::shown(service),
+            Some(program) => {
+                format!("{} ({})", diagnostics::shown(service), diagnostics::shown(program))
+            }
+            None => diagnostics::shown(service),
         }))
     }
 
@@ -275,7 +277,8 @@ impl Way {
         match connection {
             Some(connection) if self.is_shut_out(connection) => {
                 let why = connection.last_error.as_deref().unwrap_or("it does not say why");
-                let words = format!("the server does not let the daemon in: {}", words::shown(why));
+                let words =
+                    format!("the server does not let the daemon in: {}", diagnostics::shown(why));
                 let fix = "mend that, then tell the daemon: `lanragectl connection retry`";
                 Err(Trouble::new(words, fix))
             }
@@ -289,13 +292,13 @@ impl Way {
         connection.state == ConnectionState::AuthFailed && followed.as_ref() == Some(&self.url)
     }
 
-    /// Waits for something as long as a step may take. It is `named` as [`words::late`] wants it.
+    /// Waits for something as long as a step may take. It is `named` as [`diagnostics::late`] wants it.
     pub(super) async fn within<T>(
         &self,
         named: &str,
         work: impl Future<Output = T>,
     ) -> Result<T, String> {
-        let late = |_| words::late(named, self.patience, &self.url);
+        let late = |_| diagnostics::late(named, self.patience, &self.url);
         timeout(self.patience, work).await.map_err(late)
     }
 }

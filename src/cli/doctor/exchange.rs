@@ -8,9 +8,9 @@ use tokio_tungstenite::tungstenite::http::request::Builder;
 
 use super::checks::Way;
 use super::report::Trouble;
-use crate::control_plane::remote::transport::http::{Fault, HttpClient};
-use crate::control_plane::remote::transport::words::{self, Breach};
-use crate::control_plane::remote::transport::{Carrier, Target};
+use crate::remote::diagnostics::{self, Breach};
+use crate::remote::transport::http::{Fault, HttpClient};
+use crate::remote::transport::{Carrier, Target};
 use crate::server_url::ServerUrl;
 
 /// The most of an answer that is read, in bytes: a control server says less of itself.
@@ -68,7 +68,7 @@ impl Way {
     /// Why an answer is not the one that was asked for.
     pub(super) fn refused(&self, answer: &Answer) -> String {
         let Answer { status, headers, .. } = answer;
-        words::refusal(*status, headers, &self.url, Timestamp::now(), self.is_met).words
+        diagnostics::refusal(*status, headers, &self.url, Timestamp::now(), self.is_met).words
     }
 }
 

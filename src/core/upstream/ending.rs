@@ -7,7 +7,7 @@ use super::output::{Output, Purpose, Timer};
 use super::pace::Lane;
 use super::requests::RequestError;
 use super::session::{Phase, Session};
-use crate::core::link::Loss;
+use crate::core::upstream::link::Loss;
 use crate::core::{Failure, Membership, Now};
 
 impl Session {

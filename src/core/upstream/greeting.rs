@@ -20,8 +20,8 @@ use super::pace::Lane;
 use super::replica::EntryId;
 use super::requests::{RequestError, is_no_verdict};
 use super::session::Session;
-use crate::core::link::Loss;
 use crate::core::reconcile::Operation;
+use crate::core::upstream::link::Loss;
 use crate::core::{Command, CredentialRecord, Failure, Proof, Upstream, UpstreamPart, User};
 
 /// Peers that one connection speaks for; a server takes no more.

@@ -14,7 +14,7 @@ use super::output::Then;
 use super::requests::{Acked, Rejection};
 use super::session::{Phase, Session};
 use crate::core::Command;
-use crate::core::link::Loss;
+use crate::core::upstream::link::Loss;
 
 /// Messages that wait to be taken in. While the inbox is full nothing is read.
 const MOST_MESSAGES: usize = 1024;

@@ -32,6 +32,7 @@ mod frames;
 mod greeting;
 mod inbox;
 mod keepalive;
+pub mod link;
 mod memory;
 mod news;
 mod output;

@@ -10,8 +10,8 @@ use super::clients::{ClientError, ClientId, CommandReply};
 use super::reconcile::{Comparison, Source};
 use super::relay::{Call, CallThen};
 use super::replica::EntryId;
-use crate::core::link::Loss;
 use crate::core::reconcile::Operation;
+use crate::core::upstream::link::Loss;
 use crate::core::{Caller, Command, Noted, Refusal, RequestKey, ServerKey, UpstreamPart};
 
 /// Transport of a connection.

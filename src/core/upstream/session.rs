@@ -19,7 +19,7 @@ use super::relay::Announcements;
 use super::replay::Replay;
 use super::replica::Replica;
 use super::requests::{Acked, Rejection, RequestError, Requests};
-use crate::core::link::Loss;
+use crate::core::upstream::link::Loss;
 use crate::core::{Caller, Command, Failure, Now, Outcome, RequestKey};
 use crate::core::{Upstream, UpstreamPart, User};
 

@@ -62,7 +62,7 @@ struct World {
     comparisons: usize,
     /// Operations that were refused by a verdict, as the registry was told.
     verdicts: usize,
-    closed: Option<crate::core::link::Loss>,
+    closed: Option<crate::core::upstream::link::Loss>,
     clients: u64,
 }
 

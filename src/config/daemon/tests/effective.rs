@@ -1,6 +1,6 @@
 use super::*;
 use crate::config::OnKeyChange;
-use crate::control_plane::remote::transport::Carrier;
+use crate::remote::transport::Carrier;
 use proptest::prelude::*;
 
 #[test]

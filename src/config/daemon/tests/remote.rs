@@ -3,8 +3,8 @@
 use super::*;
 use crate::config::OnKeyChange;
 use crate::config::{CliArgs, Remote, ServerArgs, load_cli, load_server};
-use crate::control_plane::remote::transport::Carrier;
-use crate::control_plane::remote::transport::proxy::ProxyChoice;
+use crate::remote::transport::Carrier;
+use crate::remote::transport::proxy::ProxyChoice;
 
 const VARIABLE: &str = "LANRAGE_CONTROL_SERVER";
 

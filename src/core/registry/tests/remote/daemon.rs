@@ -15,7 +15,7 @@ use super::super::history::copies::{Rows, Subscriber};
 use super::super::history::kind;
 use super::super::*;
 use super::judge::{Judge, Ledger};
-use crate::core::link::Loss;
+use crate::core::upstream::link::Loss;
 use crate::core::upstream::{
     Apply, Carrier, ClientCommand, ClientError, ClientId, CommandOutcome, CommandReply, Keys,
     LookUp, Machine, Memory, Message, Outgoing, Output, Session, Settings, Then,

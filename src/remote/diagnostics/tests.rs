@@ -42,7 +42,7 @@ fn now() -> Timestamp {
     "2026-01-01T00:00:00Z".parse().unwrap()
 }
 
-fn refused(status: u16, entries: &[(&'static str, &str)]) -> super::super::Loss {
+fn refused(status: u16, entries: &[(&'static str, &str)]) -> crate::remote::transport::Loss {
     refusal(StatusCode::from_u16(status).unwrap(), &headers(entries), &lan(), now(), false)
 }
 

@@ -18,7 +18,8 @@ use reqwest::StatusCode;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use url::Url;
 
-use super::{Loss, words};
+use super::Loss;
+use crate::remote::diagnostics;
 use crate::server_url::ServerUrl;
 
 /// The longest head of a proxy's answer, in bytes.
@@ -130,12 +131,12 @@ impl ProxyUrl {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let head = self.exchange(stream, url).await.map_err(|error| {
-            Loss::new(format!("the proxy: {}", words::failure(&error, &self.place)))
+            Loss::new(format!("the proxy: {}", diagnostics::failure(&error, &self.place)))
         })?;
         let status = status(&head).ok_or_else(|| {
             Loss::new(format!(
                 "{} is no HTTP proxy: correct remote.proxy or the variable that names it",
-                words::place(&self.place)
+                diagnostics::place(&self.place)
             ))
         })?;
         let words = match status {
@@ -148,7 +149,7 @@ impl ProxyUrl {
             }
             _ => "does not connect to it: see the proxy's rules, or set remote.proxy = \"none\"",
         };
-        let (proxy, server) = (words::place(&self.place), words::place(url));
+        let (proxy, server) = (diagnostics::place(&self.place), diagnostics::place(url));
         let words = format!("the proxy {proxy} on the way to {server} {words} ({status})");
         Err(Loss {
             is_final: status == StatusCode::PROXY_AUTHENTICATION_REQUIRED,
@@ -160,7 +161,7 @@ impl ProxyUrl {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let server = words::place(url);
+        let server = diagnostics::place(url);
         let mut request = format!("CONNECT {server} HTTP/1.1\r\nHost: {server}\r\n");
         if let Some(login) = self.login() {
             request.push_str(&format!("Proxy-Authorization: {login}\r\n"));

@@ -37,7 +37,7 @@ pub use api::{Api, Token};
 pub(crate) use client::HttpClient;
 pub(crate) use fault::Fault;
 pub use refused::{Cause, Refused};
-pub(super) use stream::LONGEST_EXCHANGE;
+pub(in crate::remote) use stream::LONGEST_EXCHANGE;
 
 use super::{Carrier, Loss, RECEIVE_QUEUE, SEND_QUEUE, Target, Wire, ahead};
 use parties::Parties;

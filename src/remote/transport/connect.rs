@@ -12,7 +12,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::proxy::ProxyUrl;
-use super::{Loss, Target, tcp, words};
+use super::{Loss, Target, tcp};
+use crate::remote::diagnostics;
 use crate::server_url::ServerUrl;
 
 /// A connection, with or without TLS.
@@ -59,9 +60,10 @@ pub(super) async fn forward(
 async fn reach(url: &ServerUrl, deadline: &Deadline<'_>) -> Result<TcpStream, Loss> {
     let (host, port) = url.host_and_port();
     let addresses = deadline.hold("finding the address of", tcp::resolve(&host, port));
-    let addresses = addresses.await?.map_err(|error| Loss::new(words::unresolved(&error, url)))?;
+    let addresses =
+        addresses.await?.map_err(|error| Loss::new(diagnostics::unresolved(&error, url)))?;
     let stream = deadline.hold("connecting to", tcp::connect(addresses)).await?;
-    stream.map_err(|error| Loss::new(words::failure(&error, url)))
+    stream.map_err(|error| Loss::new(diagnostics::failure(&error, url)))
 }
 
 async fn secure(
@@ -71,7 +73,7 @@ async fn secure(
 ) -> Result<TlsStream<TcpStream>, Loss> {
     let (host, _) = target.url.host_and_port();
     let Ok(name) = ServerName::try_from(host) else {
-        let place = words::place(&target.url);
+        let place = diagnostics::place(&target.url);
         let words = format!("no certificate can be for {place}: use another name of the server");
         return Err(Loss::new(words));
     };
@@ -82,7 +84,7 @@ async fn secure(
 
 /// A server without TLS often ends the connection rather than answer something.
 fn broken_handshake(error: &io::Error, target: &Target) -> String {
-    let words = words::failure(error, &target.url);
+    let words = diagnostics::failure(error, &target.url);
     match error.kind() {
         io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
             format!("{words} in the middle of the TLS handshake: does it speak TLS at that port?")
@@ -105,14 +107,14 @@ impl<'a> Deadline<'a> {
         Self { target, at: Instant::now() + within }
     }
 
-    /// Waits for what is `named` so, as [`words::late`] wants it.
+    /// Waits for what is `named` so, as [`diagnostics::late`] wants it.
     pub(super) async fn hold<T>(
         &self,
         named: &str,
         step: impl Future<Output = T>,
     ) -> Result<T, Loss> {
         timeout_at(self.at, step).await.map_err(|_| {
-            let words = words::late(named, self.target.connect_timeout, &self.target.url);
+            let words = diagnostics::late(named, self.target.connect_timeout, &self.target.url);
             Loss::new(words)
         })
     }

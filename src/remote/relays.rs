@@ -8,8 +8,8 @@ use lanrage_ipc::model::{Name, Relay};
 use tokio::time::Instant;
 
 use super::actor::Desk;
+use super::diagnostics;
 use super::driver::Driver;
-use super::transport::words;
 use crate::control_plane::{Ask, Failure, Query};
 use crate::core::upstream::ClientError;
 use crate::core::{Caller, Command, RelayInput, command};
@@ -84,7 +84,7 @@ impl Desk {
                     *self.relays.borrow_mut() = Some(relays);
                 }
                 Err(error) => {
-                    let error = words::shown(&error.to_string());
+                    let error = diagnostics::shown(&error.to_string());
                     session.warn(format_args!("the server's relays are not understood: {error}"));
                 }
             },

@@ -15,10 +15,11 @@ use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::http::Request;
 use url::Url;
 
-use super::super::{Loss, Target, words};
+use super::super::{Loss, Target};
 use super::client::HttpClient;
 use super::refused::{Cause, Refused};
 use crate::core::RelayInput;
+use crate::remote::diagnostics;
 use crate::server_url::ServerUrl;
 
 /// The longest answer that is read, in bytes.
@@ -211,10 +212,15 @@ impl Api {
         let (status, headers, body) = timeout(patience, self.exchange(request))
             .await
             .map_err(|_| Refused::late(self.request_timeout, &self.url))??;
-        let Loss { words, retry_after, is_final, .. } =
-            words::refusal(status, &headers, &self.url, Timestamp::now(), !question.is_greeting);
+        let Loss { words, retry_after, is_final, .. } = diagnostics::refusal(
+            status,
+            &headers,
+            &self.url,
+            Timestamp::now(),
+            !question.is_greeting,
+        );
         if status.is_success() {
-            return Ok(Answer { body, date: words::date(&headers), otherwise: words });
+            return Ok(Answer { body, date: diagnostics::date(&headers), otherwise: words });
         }
         let said = answers::detail(&body);
         let is_own = said.is_some() || status == 500 && body == UNHANDLED;
@@ -227,7 +233,7 @@ impl Api {
         }
         // A status in words, as frameworks give it, says nothing of its own.
         let said = said.filter(|said| Some(&**said) != status.canonical_reason());
-        let message = match said.map(|said| words::shown(&said)) {
+        let message = match said.map(|said| diagnostics::shown(&said)) {
             Some(said) if question.is_greeting => format!("{words}; it says “{said}”"),
             Some(said) => said,
             None => words,

@@ -10,14 +10,14 @@ use hyper_util::client::legacy::connect::{Connected, Connection};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::api::LONGEST_ANSWER;
-use crate::control_plane::remote::transport::connect::Stream;
-use crate::control_plane::remote::transport::paced::Paced;
+use crate::remote::transport::connect::Stream;
+use crate::remote::transport::paced::Paced;
 
 /// Most bytes that a server may send from one write of the client to the next: the longest body,
 /// and as much for the head, interim answers and the framing of chunks.
 ///
 /// The HTTP client bounds one head, but not the number of interim answers (status 1xx) before it.
-pub(in super::super) const LONGEST_EXCHANGE: usize = 2 * LONGEST_ANSWER;
+pub(in crate::remote) const LONGEST_EXCHANGE: usize = 2 * LONGEST_ANSWER;
 
 /// The server sent more than [`LONGEST_EXCHANGE`].
 #[derive(Debug, thiserror::Error)]

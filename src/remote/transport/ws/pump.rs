@@ -17,7 +17,8 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::read_rate::ReadRate;
 use super::{LARGEST_MESSAGE, faults};
-use crate::control_plane::remote::transport::{Incoming, Loss, Outgoing, words};
+use crate::remote::diagnostics;
+use crate::remote::transport::{Incoming, Loss, Outgoing};
 use crate::server_url::ServerUrl;
 
 /// How long a connection that ends may still take.
@@ -110,7 +111,7 @@ fn decoded(text: &str) -> Incoming {
         Ok(Some(frame)) => Incoming::Frame(Box::new(frame)),
         // From a server that knows more than this daemon.
         Ok(None) => Incoming::Alive,
-        Err(error) => Incoming::Garbage(words::shown(&error.to_string())),
+        Err(error) => Incoming::Garbage(diagnostics::shown(&error.to_string())),
     }
 }
 

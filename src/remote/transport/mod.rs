@@ -17,7 +17,6 @@ mod paced;
 pub mod proxy;
 mod tcp;
 pub mod tls;
-pub mod words;
 pub mod ws;
 
 use std::path::PathBuf;
@@ -29,7 +28,7 @@ use lanrage_ipc::control::{Inbound, ServerFrame};
 use lanrage_ipc::model::PartyId;
 use tokio::sync::mpsc;
 
-pub use crate::core::link::Loss;
+pub use crate::core::upstream::link::Loss;
 use crate::server_url::ServerUrl;
 use proxy::Proxies;
 

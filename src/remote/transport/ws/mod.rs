@@ -16,7 +16,8 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use super::connect::{self, Deadline, Stream};
 use super::paced::Paced;
-use super::{Carrier, Loss, RECEIVE_QUEUE, SEND_QUEUE, Target, Wire, ahead, words};
+use super::{Carrier, Loss, RECEIVE_QUEUE, SEND_QUEUE, Target, Wire, ahead};
+use crate::remote::diagnostics;
 
 /// The largest message either side may send, in bytes: a party of many members fits easily.
 const LARGEST_MESSAGE: usize = 4 << 20;
@@ -66,7 +67,7 @@ async fn upgrade(
     let (outgoing, to_send) = mpsc::channel(SEND_QUEUE);
     let (came, incoming) = mpsc::channel(RECEIVE_QUEUE);
     tokio::spawn(pump::run(socket, to_send, came, url.clone()));
-    let clock_ahead = words::date(answer.headers()).map(|date| ahead(date, [sent, now]));
+    let clock_ahead = diagnostics::date(answer.headers()).map(|date| ahead(date, [sent, now]));
     Ok(Wire { outgoing, incoming, carrier: Carrier::Ws, clock_ahead })
 }
 

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use tokio_tungstenite::{WebSocketStream, accept_async};
 
 use super::*;
-use crate::control_plane::remote::transport::{Incoming, Outgoing, tls};
+use crate::remote::transport::{Incoming, Outgoing, tls};
 
 /// How long anything may take that has to happen.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -44,7 +44,7 @@ where
 }
 
 /// A server that answers a request with these bytes and closes.
-pub(in crate::control_plane::remote::transport) async fn answering(answer: &str) -> SocketAddr {
+pub(in crate::remote::transport) async fn answering(answer: &str) -> SocketAddr {
     let answer = answer.to_owned();
     serve(async move |mut stream| {
         use tokio::io::AsyncWriteExt as _;
@@ -64,7 +64,7 @@ async fn head(stream: &mut TcpStream) -> String {
     String::from_utf8(head).unwrap()
 }
 
-pub(in crate::control_plane::remote::transport) fn target(
+pub(in crate::remote::transport) fn target(
     scheme: &str,
     address: impl std::fmt::Display,
 ) -> Target {

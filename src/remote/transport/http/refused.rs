@@ -7,8 +7,8 @@ use lanrage_ipc::control::{ReqId, ServerFrame};
 use reqwest::StatusCode;
 
 use super::super::Loss;
-use super::super::words::{self, Breach};
 use super::fault::Fault;
+use crate::remote::diagnostics::{self, Breach};
 use crate::server_url::ServerUrl;
 
 /// A request that failed.
@@ -77,7 +77,7 @@ impl Refused {
     pub(super) fn of_status(status: StatusCode, told: Option<ErrorCode>, message: &str) -> Self {
         let cause = Cause::Status(status.as_u16());
         let code = told.unwrap_or_else(|| code(status, message));
-        Self::new(code, words::shown(message), cause)
+        Self::new(code, diagnostics::shown(message), cause)
     }
 
     /// A request that never reached the server.
@@ -90,7 +90,7 @@ impl Refused {
 
     /// A request that got no answer within `patience`, or not all of it.
     pub(super) fn late(patience: Duration, url: &ServerUrl) -> Self {
-        let message = words::late("an answer of", patience, url);
+        let message = diagnostics::late("an answer of", patience, url);
         Self::new(ErrorCode::Offline, message, Cause::Unanswered)
     }
 

@@ -5,7 +5,7 @@ use rustls::{AlertDescription, CertificateError, Error};
 use rustls_pki_types::UnixTime;
 
 use super::{place, shown};
-use crate::control_plane::remote::transport::tls::NobodyTrusted;
+use crate::remote::transport::tls::NobodyTrusted;
 use crate::server_url::ServerUrl;
 
 /// How many of a certificate's names are told.

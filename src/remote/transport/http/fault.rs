@@ -7,8 +7,8 @@ use hyper_util::client::legacy;
 use tokio_tungstenite::tungstenite::http::Extensions;
 
 use super::super::Loss;
-use super::super::words::{self, Breach};
 use super::stream::{End, EndlessAnswer};
+use crate::remote::diagnostics::{self, Breach};
 use crate::server_url::ServerUrl;
 
 /// Failure to get an answer.
@@ -50,17 +50,18 @@ impl Fault {
     /// `breach` holds where the connection itself did not break.
     fn of(error: &(dyn Error + 'static), url: &ServerUrl, breach: Breach) -> Self {
         use ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
-        let io_error = || words::causes(error).find_map(|cause| cause.downcast_ref::<io::Error>());
-        if words::causes(error).any(|cause| cause.is::<EndlessAnswer>()) {
+        let io_error =
+            || diagnostics::causes(error).find_map(|cause| cause.downcast_ref::<io::Error>());
+        if diagnostics::causes(error).any(|cause| cause.is::<EndlessAnswer>()) {
             return Self::Breach(Breach::Endless);
         }
-        if words::causes(error).any(|cause| cause.is::<rustls::Error>()) {
-            return Self::Cut(words::failure(error, url));
+        if diagnostics::causes(error).any(|cause| cause.is::<rustls::Error>()) {
+            return Self::Cut(diagnostics::failure(error, url));
         }
         match io_error().map(io::Error::kind) {
             None => Self::Breach(breach),
             Some(UnexpectedEof | InvalidData | InvalidInput) => Self::Breach(Breach::Torn),
-            Some(_) => Self::Cut(words::failure(error, url)),
+            Some(_) => Self::Cut(diagnostics::failure(error, url)),
         }
     }
 

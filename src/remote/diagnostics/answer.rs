@@ -10,7 +10,7 @@ use reqwest::header::{
 };
 
 use super::{place, shown};
-use crate::control_plane::remote::transport::Loss;
+use crate::remote::transport::Loss;
 use crate::server_url::ServerUrl;
 
 /// The longest that a server may ask to be left alone: what asks for more is most likely broken.

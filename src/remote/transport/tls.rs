@@ -148,7 +148,7 @@ fn add(roots: &mut RootCertStore, path: &Path) -> Result<(), TlsError> {
 /// There is nobody whom this machine trusts.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("this machine trusts no certificate authority at all")]
-pub(super) struct NobodyTrusted;
+pub(in crate::remote) struct NobodyTrusted;
 
 /// Refuses every server, for the reason that is the true one.
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 //! asked now it is told later.
 
 mod actor;
+pub mod diagnostics;
 mod driver;
 mod link;
 mod mutation;

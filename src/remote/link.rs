@@ -1,5 +1,5 @@
 //! The actor that keeps the connection to the control server: it makes true what the state machine
-//! of `core::link` decides.
+//! of `core::upstream::link` decides.
 //!
 //! It is supervised: when a connection goes, the actor stops, and with it all that hung on the
 //! connection; it begins anew with nothing but the machine.
@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use super::driver::{Driver, Event, SessionContext};
 use super::transport::{self, Target, Wire};
 use crate::control_plane::{Query, Standing};
-use crate::core::link::{self, Input, LinkId, Output};
+use crate::core::upstream::link::{self, Input, LinkId, Output};
 use crate::server_url::ServerUrl;
 
 /// Timers run on a clock that stands still while the machine sleeps: they are looked at this often.

@@ -3,10 +3,10 @@ use std::sync::{Arc, Mutex};
 use super::front::{Act, Front};
 use super::*;
 use crate::config::ServerLimits;
-use crate::control_plane::remote::transport::http::Api;
 use crate::core::RelayInput;
 use crate::http::Settings;
 use crate::http::tests::{Server, settings};
+use crate::remote::transport::http::Api;
 
 #[actix::test]
 async fn two_peers_live_through_two_wires() {

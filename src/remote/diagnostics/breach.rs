@@ -1,7 +1,7 @@
 //! How an answer over HTTP can fail to be one.
 
 use super::place;
-use crate::control_plane::remote::transport::http::LONGEST_EXCHANGE;
+use crate::remote::transport::http::LONGEST_EXCHANGE;
 use crate::server_url::ServerUrl;
 
 /// What an open connection came to instead of an answer.

@@ -7,8 +7,9 @@ use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use super::Failed;
-use crate::control_plane::remote::transport::words::Breach;
-use crate::control_plane::remote::transport::{Loss, words};
+use crate::remote::diagnostics;
+use crate::remote::diagnostics::Breach;
+use crate::remote::transport::Loss;
 use crate::server_url::ServerUrl;
 
 /// What servers without a WebSocket answer to who asks for one.
@@ -26,7 +27,7 @@ const DISPLACED: u16 = 4001;
 
 /// Why the handshake failed.
 pub(super) fn of_upgrade(error: Error, url: &ServerUrl, now: Timestamp) -> Failed {
-    let place = words::place(url);
+    let place = diagnostics::place(url);
     let lost = match error {
         Error::Http(answer) => return of_answer(answer.status(), answer.headers(), url, now),
         // It is too old for WebSocket.
@@ -42,9 +43,9 @@ pub(super) fn of_upgrade(error: Error, url: &ServerUrl, now: Timestamp) -> Faile
         | Error::AttackAttempt => Breach::NotHttp.words(url),
         Error::Protocol(error) => format!(
             "{place} does not open the WebSocket as it should: a proxy on the way may not let it pass ({})",
-            words::shown(&error.to_string()),
+            diagnostics::shown(&error.to_string()),
         ),
-        error => words::failure(&error, url),
+        error => diagnostics::failure(&error, url),
     };
     Failed::Lost(Loss::new(lost))
 }
@@ -55,11 +56,11 @@ fn of_answer(
     url: &ServerUrl,
     now: Timestamp,
 ) -> Failed {
-    let mut loss = words::refusal(status, headers, url, now, false);
+    let mut loss = diagnostics::refusal(status, headers, url, now, false);
     if NO_WEBSOCKET.contains(&status) {
         loss.words = format!(
             "there is no WebSocket of a control server at {} ({status}): check the server's URL, or whether a proxy lets WebSockets pass",
-            words::shown(url.websocket().as_str()),
+            diagnostics::shown(url.websocket().as_str()),
         );
         return Failed::NoWebSocket(loss);
     }
@@ -68,7 +69,7 @@ fn of_answer(
 
 /// Why an open WebSocket is no more.
 pub(super) fn of_stream(error: &Error, url: &ServerUrl) -> Loss {
-    let place = words::place(url);
+    let place = diagnostics::place(url);
     Loss::new(match error {
         Error::ConnectionClosed
         | Error::AlreadyClosed
@@ -80,15 +81,18 @@ pub(super) fn of_stream(error: &Error, url: &ServerUrl) -> Loss {
         }
         Error::Utf8(_) => format!("{place} sent a text that is not UTF-8"),
         Error::Protocol(error) => {
-            format!("{place} broke the rules of WebSocket: {}", words::shown(&error.to_string()),)
+            format!(
+                "{place} broke the rules of WebSocket: {}",
+                diagnostics::shown(&error.to_string()),
+            )
         }
-        error => words::failure(error, url),
+        error => diagnostics::failure(error, url),
     })
 }
 
 /// Why the server said that it closes.
 pub(super) fn of_close(frame: Option<&CloseFrame>, url: &ServerUrl) -> Loss {
-    let place = words::place(url);
+    let place = diagnostics::place(url);
     let Some(frame) = frame else {
         return Loss::new(format!("{place} closed the connection"));
     };
@@ -106,7 +110,7 @@ pub(super) fn of_close(frame: Option<&CloseFrame>, url: &ServerUrl) -> Loss {
     };
     let reason = match frame.reason.as_str() {
         "" => String::new(),
-        reason => format!(", “{}”", words::shown(reason)),
+        reason => format!(", “{}”", diagnostics::shown(reason)),
     };
     let words = format!("{place} closed the connection ({code}{meaning}{reason})");
     match code {
