@@ -1,7 +1,7 @@
 //! The engine of a program: a control plane whose truth is its own, with the actors that it stands
 //! on. The daemon and the server have the same; what faces clients is put before it.
 
-mod front;
+mod remote_plane;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,13 +11,13 @@ use actix::prelude::*;
 use anyhow::Context as _;
 use lanrage_ipc::model::Epoch;
 
-pub(crate) use front::Front;
+pub(crate) use remote_plane::RemotePlane;
 
 use crate::cleanup::{Cleanup, Routine};
 use crate::clock::Clock;
+use crate::control_plane::dirty_parties::DirtyParties;
 use crate::control_plane::ending::Ending;
 use crate::control_plane::local::{Announcer, Collaborators, LocalControlPlane, SetRules, Stop};
-use crate::control_plane::outbox::Outbox;
 use crate::control_plane::{ControlPlane, StoreStatus};
 use crate::core::{Caller, Registry, Rules};
 use crate::discovery::{self, Discovery};
@@ -64,7 +64,7 @@ pub(crate) struct Engine {
     /// The actors that it can't do without.
     pub(crate) vitals: Vitals,
     /// Hears of what is noted for a control server.
-    outbox: Arc<Outbox>,
+    dirty: Arc<DirtyParties>,
     /// Ends the connections of its faces.
     pub(crate) ending: Ending,
     grace_until: Duration,
@@ -112,13 +112,13 @@ impl Engine {
             announce_all: discovery.clone().recipient(),
             discover: discovery.clone().recipient(),
         });
-        let (outbox, ending) = (Arc::<Outbox>::default(), Ending::default());
+        let (dirty, ending) = (Arc::<DirtyParties>::default(), Ending::default());
         let to = Collaborators {
             store: persister.clone().recipient(),
             archive: archive.clone().recipient(),
             hub: hub.clone().recipient(),
             announcer,
-            outbox: outbox.clone(),
+            dirty: dirty.clone(),
             ending: ending.clone(),
         };
         let registry = LocalControlPlane::new(registry, clock, to, batch, status).start();
@@ -137,7 +137,7 @@ impl Engine {
         Self {
             calls,
             vitals,
-            outbox,
+            dirty,
             ending,
             grace_until,
             registry,

@@ -10,5 +10,4 @@ mod lanrage;
 mod operators;
 mod restart;
 mod smoke;
-mod wire;
 mod ws;

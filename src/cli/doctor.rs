@@ -21,7 +21,7 @@ use super::exit::{Exit, Failure};
 use crate::config::Environment;
 use crate::remote::transport::proxy::{Proxies, ProxyChoice, SystemProxies};
 use crate::server_url::ServerUrl;
-use checks::Way;
+use checks::ServerProbe;
 use report::{End, Finding, Report, Trouble};
 
 /// How long a step may take, unless told otherwise.
@@ -78,7 +78,7 @@ impl Doctor {
         let proxy = self.proxy.as_deref();
         let told = known.filter(|connection| is_followed && connection.transport.is_some());
         let proxies = report.step("proxy", async { choose_proxy(proxy, told, &url) }).await?;
-        let mut way = Way::new(url, patience, proxies.unwrap_or_default());
+        let mut way = ServerProbe::new(url, patience, proxies.unwrap_or_default());
         report.step("name", way.resolve()).await?;
         report.step("connect", way.connect()).await?;
         report.step("tls", way.secure(ca_file.as_deref())).await?;

@@ -4,7 +4,7 @@ use super::keys::{Shown, keys};
 use super::setting::{PROXY, SERVER};
 use super::tables::{COUNT, INTERVAL, KIB, MIB, minutes, seconds};
 use super::{ConfigError, Environment};
-use crate::remote::transport::Carrier;
+use crate::remote::transport::TransportKind;
 use crate::remote::transport::proxy::ProxyChoice;
 use crate::server_url::{BadServerUrl, ServerUrl};
 use serde::Serialize;
@@ -51,7 +51,7 @@ keys! {
         /// Treatment of a member whose public key changes.
         on_key_change: OnKeyChange = value(OnKeyChange::Tell, parse_on_key_change),
         /// What it speaks.
-        transport: Carrier = value(Carrier::Auto, parse_transport),
+        transport: TransportKind = value(TransportKind::Auto, parse_transport),
         /// Certificates, as PEM, that are trusted beside those that the system trusts.
         ca_file: Option<PathBuf> = path(),
         /// The HTTP proxy on the way to the server. It is shown without its password, and no message repeats it.
@@ -60,7 +60,7 @@ keys! {
 }
 
 impl Shown for OnKeyChange {}
-impl Shown for Carrier {}
+impl Shown for TransportKind {}
 impl Shown for ProxyChoice {}
 
 fn parse_on_key_change(value: &DeValue<'_>) -> Result<OnKeyChange, &'static str> {
@@ -71,11 +71,11 @@ fn parse_on_key_change(value: &DeValue<'_>) -> Result<OnKeyChange, &'static str>
     }
 }
 
-fn parse_transport(value: &DeValue<'_>) -> Result<Carrier, &'static str> {
+fn parse_transport(value: &DeValue<'_>) -> Result<TransportKind, &'static str> {
     match value.as_str() {
-        Some("auto") => Ok(Carrier::Auto),
-        Some("ws") => Ok(Carrier::Ws),
-        Some("http") => Ok(Carrier::Http),
+        Some("auto") => Ok(TransportKind::Auto),
+        Some("ws") => Ok(TransportKind::Ws),
+        Some("http") => Ok(TransportKind::Http),
         _ => Err("is no transport: it must be \"auto\", \"ws\" or \"http\""),
     }
 }

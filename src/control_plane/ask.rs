@@ -9,7 +9,7 @@ use lanrage_ipc::event::Snapshot;
 use lanrage_ipc::model::{Connection, Name, Party, PartyId, Peer, PeerId, Relay};
 use tokio::sync::oneshot;
 
-use super::{Failure, Page, Standing, Status};
+use super::{ConnectionStatus, Failure, Page, Status};
 use crate::core::{
     Command, CommandFor, Idempotency, Identity, Outcome, RequestKey, TokenHash, Upstream,
     UpstreamPart,
@@ -95,7 +95,7 @@ pub enum Query {
     /// Ends a subscription.
     Unsubscribe(SubscriptionKey, Reply<()>),
     /// Notes and tells the new state of the connection to the control server.
-    ConnectionChanged(Standing, Reply<()>),
+    ConnectionChanged(ConnectionStatus, Reply<()>),
 }
 
 impl From<Query> for Ask {

@@ -2,9 +2,9 @@
 //! [`ControlPlane`] and knows nothing else.
 
 mod ask;
+pub mod dirty_parties;
 pub mod ending;
 pub mod local;
-pub mod outbox;
 #[cfg(test)]
 mod tests;
 
@@ -113,14 +113,14 @@ pub struct Page {
 
 /// The connection to the control server, as it is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
+pub struct ConnectionStatus {
     /// All but when the next attempt comes.
     pub connection: Connection,
     /// When it comes, on the clock of [`Now::elapsed`](crate::core::Now::elapsed).
     pub retry_at: Option<Duration>,
 }
 
-impl Standing {
+impl ConnectionStatus {
     /// As it is shown at some instant of that clock.
     pub fn at(&self, elapsed: Duration) -> Connection {
         let left = self.retry_at.map(|at| at.saturating_sub(elapsed).as_millis());

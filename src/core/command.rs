@@ -19,7 +19,7 @@ pub(super) use super::outcome::Outcome;
 pub use super::refusal::Refusal;
 
 use super::outcome::{Alive, Claimed, Left, outcomes};
-use super::reconcile::{InFlight, Occasion, Operation, ServerParty};
+use super::reconcile::{InFlight, MembershipOp, Occasion, ServerParty};
 use super::record::{
     ChoiceRecord, ClaimHash, CredentialRecord, Done, Receipt, RequestKey, ServerKey, TokenHash,
     User,
@@ -196,7 +196,7 @@ pub enum Command {
     },
     /// Notes that a control server still has a party as it is here: its members are as much alive
     /// as they were.
-    Vouch(PartyId),
+    RefreshLastSeen(PartyId),
     /// Queues a signal that a control server passed on, for a member of this machine.
     Deliver {
         /// The party that both are in.
@@ -407,7 +407,7 @@ pub struct Membership {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Reconciled {
     /// Operations to ask the server for now.
-    pub operations: Vec<Operation>,
+    pub operations: Vec<MembershipOp>,
     /// Host of the copy before; `None` where there was no copy.
     pub host_before: Option<PeerId>,
     /// True if there is a copy of the party now.

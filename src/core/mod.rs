@@ -9,9 +9,9 @@ mod byte_shares;
 mod caller;
 mod clock_steps;
 mod command;
+mod dirty_set;
 mod failure;
 mod fair_set;
-mod noted;
 mod outcome;
 mod rate;
 mod recent;
@@ -34,15 +34,15 @@ pub use command::{
     Caller, Command, ConnectionId, Hold, Identity, ImportCounts, ImportMode, Membership, Now,
     Principal, Reconciled, Refusal, RelayInput, RequestKind, Revoked, Upstream, UpstreamPart,
 };
+pub use dirty_set::{DirtySet, MOST_DIRTY};
 pub use failure::Failure;
 pub use fair_set::{Admission, FairSet, ShareBound, ShareLimits};
-pub use noted::{MOST_NOTED, Noted};
 pub use outcome::{Alive, Claimed, Left, Outcome};
 pub(crate) use outcome::{CommandFor, command};
 pub use rate::{AddressBuckets, AddressTurns, Buckets, Rate, RetryAfter, Turns};
 pub use recent::Recent;
 pub use record::{
-    ChoiceRecord, ClaimHash, CredentialRecord, Deed, Done, IntentRecord, MemberRecord, Owner,
+    ChoiceRecord, ClaimHash, CredentialRecord, Done, IntentRecord, MemberRecord, OpKind, Owner,
     PartyRecord, PinRecord, Proof, Receipt, ReceiptRecord, RelayRecord, RequestKey, Seen,
     ServerKey, TokenHash, TokenRecord, User, Write,
 };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use lanrage_ipc::model::{Party, PartyId, Peer, Relay, Signal, UtcOffset};
 
 use super::command::{Command, Identity, ImportCounts, Reconciled, Revoked};
-use super::reconcile::Operation;
+use super::reconcile::MembershipOp;
 use super::record::Receipt;
 use super::request::Idempotency;
 
@@ -38,7 +38,7 @@ pub enum Outcome {
     /// Of `Reconcile`.
     Reconciled(Reconciled),
     /// Of `Refused`: requests that the server is to get now.
-    Operations(Vec<Operation>),
+    Operations(Vec<MembershipOp>),
     /// Of a command under an idempotency key: also its outcome when it came the first time.
     Receipt(Receipt),
     /// Of a command that has nothing to tell.

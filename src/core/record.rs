@@ -171,7 +171,7 @@ pub struct IntentRecord {
     /// The peer of ours that it is about.
     pub peer_id: PeerId,
     /// What was done.
-    pub deed: Deed,
+    pub kind: OpKind,
     /// What to call the request, however often it is made.
     pub key: RequestKey,
     /// When it was done.
@@ -183,7 +183,7 @@ pub struct IntentRecord {
 /// What a control server is to be told of a peer and its party. What the peer says of itself is in
 /// its membership.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Deed {
+pub enum OpKind {
     /// It registered the party, as its host.
     Register,
     /// It joined.

@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::config::{self, DaemonArgs, DaemonConfig, Environment, Remote};
 use crate::control_plane::Connections;
 use crate::core::{Caller, ConnectionId, Principal};
-use crate::engine::{Engine, Front};
+use crate::engine::{Engine, RemotePlane};
 use crate::instance::Lock;
 use crate::ipc::{self, Access, Face, Settings};
 use crate::os::{self, LocalSocket, Signal, Signals, notify};
@@ -70,7 +70,8 @@ async fn start(configured: DaemonConfig, clock: Clock) -> anyhow::Result<Daemon>
     let server = config.server.as_ref().map(ServerUrl::key);
     let mut vitals = engine.vitals.clone();
     let remote = tuning::remote(&config)?;
-    let remote = Front::start(&engine, &mut vitals, clock, remote, server, itself.clone()).await?;
+    let remote =
+        RemotePlane::start(&engine, &mut vitals, clock, remote, server, itself.clone()).await?;
     let face = Face::new(
         "lanragectl-d",
         remote.calls.clone(),
@@ -90,7 +91,7 @@ struct Daemon {
     /// As configured: connections may be fewer.
     config: DaemonConfig,
     engine: Engine,
-    remote: Front,
+    remote: RemotePlane,
     face: Rc<Face>,
     /// Where it listens, in words.
     place: String,

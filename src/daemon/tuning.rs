@@ -77,8 +77,8 @@ pub(super) fn remote(config: &DaemonConfig) -> anyhow::Result<remote::Settings> 
         .context("remote.ca_file, the certificates that the control server is checked by")?;
     let env = Environment::process();
     let system = SystemProxies::of(|name| env.get(name)?.into_string().ok());
-    let way = transport::Way {
-        carrier: remote.transport,
+    let way = transport::TransportConfig {
+        kind: remote.transport,
         tls,
         ca_file: remote.ca_file.clone(),
         proxies: Arc::new(Proxies::new(remote.proxy.clone(), system)),

@@ -10,7 +10,7 @@ use lanrage_ipc::model::{Connection, PartyId};
 use tokio::sync::Notify;
 
 use super::driver::SessionContext;
-use super::link::{Farewell, Head, Line, Retry, Settings, Tune};
+use super::link::{CurrentSession, Retry, SetServer, Settings, Shutdown, UpdateSettings};
 use super::mutation::Request;
 use crate::control_plane::{Ask, Call, Failure, IntoAsk, Query};
 use crate::core::{
@@ -23,13 +23,13 @@ const MAILBOX: usize = 1024;
 
 /// The control plane that asks a server, or its own registry while there is none.
 pub(crate) struct RemoteControlPlane {
-    pub(super) desk: Rc<Desk>,
+    pub(super) dispatcher: Rc<RemoteDispatcher>,
 }
 
 /// What answering a call takes.
-pub(super) struct Desk {
-    pub(super) around: SessionContext,
-    pub(super) line: Line,
+pub(super) struct RemoteDispatcher {
+    pub(super) context: SessionContext,
+    pub(super) current: CurrentSession,
     link: ToLink,
     /// What the configuration says.
     configured: Option<ServerKey>,
@@ -47,10 +47,10 @@ pub(super) struct Desk {
 /// Ways to the link.
 #[derive(Debug, Clone)]
 pub(crate) struct ToLink {
-    pub(crate) head: Recipient<Head>,
+    pub(crate) head: Recipient<SetServer>,
     pub(crate) retry: Recipient<Retry>,
-    pub(crate) tune: Recipient<Tune>,
-    pub(crate) farewell: Recipient<Farewell>,
+    pub(crate) tune: Recipient<UpdateSettings>,
+    pub(crate) farewell: Recipient<Shutdown>,
 }
 
 /// The requests of one client's connection that are under way.
@@ -63,16 +63,16 @@ struct Busy {
 impl RemoteControlPlane {
     /// Over a registry and a link that are running.
     pub(crate) fn new(
-        around: SessionContext,
-        line: Line,
+        context: SessionContext,
+        current: CurrentSession,
         link: ToLink,
         configured: Option<ServerKey>,
     ) -> Self {
         let (follows, busy, turns, relays, asks_for_relays) = Default::default();
         let switching = tokio::sync::Mutex::default();
-        let desk = Desk {
-            around,
-            line,
+        let dispatcher = RemoteDispatcher {
+            context,
+            current,
             link,
             configured,
             follows,
@@ -82,11 +82,11 @@ impl RemoteControlPlane {
             relays,
             asks_for_relays,
         };
-        Self { desk: Rc::new(desk) }
+        Self { dispatcher: Rc::new(dispatcher) }
     }
 }
 
-impl Desk {
+impl RemoteDispatcher {
     async fn answer(self: Rc<Self>, Call { caller, ask }: Call) {
         match ask {
             Ask::Command(command, reply) => reply.send(self.command(caller, command).await),
@@ -95,7 +95,7 @@ impl Desk {
             }
             Ask::SetServer(url, reply) => reply.send(self.set_server(url).await),
             Ask::Retry(reply) => reply.send(self.retry().await),
-            ask => drop(self.around.local.forward(Call { caller, ask }).await),
+            ask => drop(self.context.local.forward(Call { caller, ask }).await),
         }
     }
 
@@ -118,7 +118,7 @@ impl Desk {
             }
             command if self.follows.get() => {
                 let _busy = self.enter(caller.connection);
-                match Request::of(&caller, &command, &self.around.keys) {
+                match Request::of(&caller, &command, &self.context.keys) {
                     Some(request) => {
                         self.in_turn(&request.party_id.clone(), self.mutate(request)).await
                     }
@@ -136,12 +136,12 @@ impl Desk {
 
     /// Has the registry do a command.
     pub(super) async fn apply(&self, caller: Caller, command: Command) -> Result<Outcome, Failure> {
-        self.around.local.ask(caller, |reply| Ask::Command(command, reply)).await
+        self.context.local.ask(caller, |reply| Ask::Command(command, reply)).await
     }
 
     /// Has the registry answer the program itself.
     pub(super) async fn itself<T>(&self, ask: impl IntoAsk<T>) -> Result<T, Failure> {
-        self.around.local.ask(self.around.itself.clone(), ask).await
+        self.context.local.ask(self.context.itself.clone(), ask).await
     }
 
     pub(super) async fn upstream(&self, part: UpstreamPart) -> Result<Upstream, Failure> {
@@ -155,7 +155,7 @@ impl Desk {
     fn enter(self: &Rc<Self>, connection: ConnectionId) -> Underway {
         let busy = self.busy.borrow_mut().entry(connection).or_default().clone();
         busy.requests.set(busy.requests.get() + 1);
-        Underway { desk: self.clone(), connection, busy }
+        Underway { dispatcher: self.clone(), connection, busy }
     }
 
     /// Waits until no request of a connection is under way.
@@ -180,7 +180,7 @@ impl Desk {
         let url = server.as_ref().and_then(|key| ServerUrl::kept(&key.0).ok());
         self.follows.set(server.is_some());
         self.itself(command!(Follow { server, configured })).await?;
-        tell(&self.link.head, || Head(url.clone())).await
+        tell(&self.link.head, || SetServer(url.clone())).await
     }
 
     /// Switches to another server, or to none. What was decided is kept before anything is done;
@@ -192,7 +192,7 @@ impl Desk {
         if before.choice.server == server {
             return self.connection().await;
         }
-        let session = self.line.session();
+        let session = self.current.session();
         if let Some(session) = &session {
             session.stop_processing();
         }
@@ -201,7 +201,7 @@ impl Desk {
         if let Err(failure) = self.itself(follow).await {
             // Nothing was changed; what was not heard meanwhile comes with another connection.
             let known = before.choice.server.and_then(|key| ServerUrl::kept(&key.0).ok());
-            tell(&self.link.head, || Head(known.clone())).await?;
+            tell(&self.link.head, || SetServer(known.clone())).await?;
             return Err(failure);
         }
         self.follows.set(follows);
@@ -209,7 +209,7 @@ impl Desk {
             session.depart(before.memberships).await;
         }
         self.relays.borrow_mut().take();
-        tell(&self.link.head, || Head(url.clone())).await?;
+        tell(&self.link.head, || SetServer(url.clone())).await?;
         self.connection().await
     }
 }
@@ -218,7 +218,7 @@ impl Desk {
 #[derive(Debug, Default)]
 struct Turns(tokio::sync::Mutex<()>);
 
-impl Desk {
+impl RemoteDispatcher {
     /// Does something about a party when all that was asked of it before is done.
     pub(super) async fn in_turn<T>(&self, party_id: &PartyId, work: impl Future<Output = T>) -> T {
         let turns = self.turns.borrow_mut().entry(party_id.clone()).or_default().clone();
@@ -235,7 +235,7 @@ impl Desk {
 
 /// A request that is under way, until it is dropped.
 struct Underway {
-    desk: Rc<Desk>,
+    dispatcher: Rc<RemoteDispatcher>,
     connection: ConnectionId,
     busy: Rc<Busy>,
 }
@@ -244,7 +244,7 @@ impl Drop for Underway {
     fn drop(&mut self) {
         self.busy.requests.set(self.busy.requests.get() - 1);
         if self.busy.requests.get() == 0 {
-            self.desk.busy.borrow_mut().remove(&self.connection);
+            self.dispatcher.busy.borrow_mut().remove(&self.connection);
             self.busy.done.notify_waiters();
         }
     }
@@ -279,7 +279,7 @@ impl Handler<Call> for RemoteControlPlane {
 
     fn handle(&mut self, call: Call, _: &mut Self::Context) {
         // What is a registry's own is asked at once, so that it keeps its place.
-        actix::spawn(self.desk.clone().answer(call));
+        actix::spawn(self.dispatcher.clone().answer(call));
     }
 }
 
@@ -292,8 +292,8 @@ impl Handler<Start> for RemoteControlPlane {
     type Result = ResponseFuture<Result<(), Failure>>;
 
     fn handle(&mut self, _: Start, _: &mut Self::Context) -> Self::Result {
-        let desk = self.desk.clone();
-        Box::pin(async move { desk.choose().await })
+        let dispatcher = self.dispatcher.clone();
+        Box::pin(async move { dispatcher.choose().await })
     }
 }
 
@@ -310,8 +310,8 @@ impl Handler<SetSettings> for RemoteControlPlane {
         SetSettings(settings): SetSettings,
         _: &mut Self::Context,
     ) -> Self::Result {
-        let link = self.desk.link.tune.clone();
-        Box::pin(async move { drop(tell(&link, || Tune(settings.clone())).await) })
+        let link = self.dispatcher.link.tune.clone();
+        Box::pin(async move { drop(tell(&link, || UpdateSettings(settings.clone())).await) })
     }
 }
 
@@ -324,10 +324,10 @@ impl Handler<Stop> for RemoteControlPlane {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, _: Stop, _: &mut Self::Context) -> Self::Result {
-        let desk = self.desk.clone();
+        let dispatcher = self.dispatcher.clone();
         Box::pin(async move {
-            if desk.follows.get() {
-                drop(tell(&desk.link.farewell, || Farewell).await);
+            if dispatcher.follows.get() {
+                drop(tell(&dispatcher.link.farewell, || Shutdown).await);
             }
         })
     }

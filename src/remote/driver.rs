@@ -17,13 +17,13 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::transport::http::{Api, Cause, Token};
-use super::transport::{self, Incoming, Loss, Target, Wire};
+use super::transport::{self, Endpoint, Incoming, Loss, Transport};
 use crate::clock::Clock;
-use crate::control_plane::outbox::Outbox;
+use crate::control_plane::dirty_parties::DirtyParties;
 use crate::control_plane::{Ask, ControlPlane, Failure};
 use crate::core::upstream::{
-    self, Apply, CallError, CallThen, Called, Carrier, ClientCommand, ClientError, ClientId,
-    CommandReply, Keys, LookUp, Machine, Memory, Message, Outgoing, Output, Session, Then,
+    self, Apply, CallError, CallThen, Called, ClientCommand, ClientError, ClientId, CommandReply,
+    Keys, LookUp, Machine, Memory, Message, Outgoing, Output, Session, Then, TransportKind,
 };
 use crate::core::{Caller, Membership, Outcome, Proof, RelayInput, Upstream, User};
 
@@ -42,7 +42,7 @@ pub(crate) struct SessionContext {
     pub(crate) itself: Caller,
     pub(crate) clock: Clock,
     /// Parties with intents.
-    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) dirty: Arc<DirtyParties>,
     /// Time that hosts have to come back to a server that has lost its history.
     pub(crate) forgiveness: Duration,
     pub(crate) keys: Keys,
@@ -74,7 +74,7 @@ pub(super) struct Driver(Rc<Inner>);
 struct Inner {
     session: RefCell<Session>,
     context: SessionContext,
-    target: Target,
+    endpoint: Endpoint,
     /// Clients whose requests are not answered.
     clients: RefCell<Clients>,
     /// The server's routes, whose connections are kept; made when they are needed first.
@@ -113,24 +113,24 @@ enum Answered {
 type Answers = FuturesUnordered<Pin<Box<dyn Future<Output = Answered>>>>;
 
 impl Driver {
-    /// Begins a session over an open wire. Returns what comes on it, too, and takes what is sent.
+    /// Begins a session over an open transport. Returns what comes on it, too, and takes what is sent.
     pub(super) fn new(
         context: SessionContext,
-        target: Target,
-        wire: Wire,
+        endpoint: Endpoint,
+        transport: Transport,
         heartbeat: Duration,
     ) -> (Self, mpsc::Sender<transport::Outgoing>, mpsc::Receiver<Incoming>) {
-        let Wire { outgoing, incoming, clock_ahead, carrier } = wire;
+        let Transport { outgoing, incoming, clock_ahead, kind } = transport;
         // All that was noted is compared by the time the session is online.
-        context.outbox.take();
+        context.dirty.take();
         let settings = upstream::Settings {
-            server: target.url.key(),
+            server: endpoint.url.key(),
             itself: context.itself.clone(),
-            carrier: match carrier {
-                transport::Carrier::Http => Carrier::Http,
-                _ => Carrier::WebSocket,
+            transport: match kind {
+                transport::TransportKind::Http => TransportKind::Http,
+                _ => TransportKind::WebSocket,
             },
-            request_timeout: target.request_timeout,
+            request_timeout: endpoint.request_timeout,
             heartbeat,
             forgiveness: context.forgiveness,
             clock_ahead: clock_ahead.unwrap_or_default(),
@@ -141,7 +141,7 @@ impl Driver {
         let inner = Inner {
             session: RefCell::new(session),
             context,
-            target,
+            endpoint,
             clients: RefCell::default(),
             api: RefCell::default(),
             changed: Notify::new(),
@@ -238,7 +238,7 @@ impl Driver {
         begun: Instant,
         work: impl Future<Output = T>,
     ) -> Option<T> {
-        tokio::time::timeout_at(begun + self.0.target.request_timeout * 4 / 5, work).await.ok()
+        tokio::time::timeout_at(begun + self.0.endpoint.request_timeout * 4 / 5, work).await.ok()
     }
 
     /// Has local peers leave, as far as the server confirms it in time.
@@ -282,7 +282,7 @@ impl Driver {
         mut tell: impl FnMut(Event),
     ) -> (Loss, bool) {
         let inner = &self.0;
-        let (clock, outbox) = (inner.context.clock, inner.context.outbox.clone());
+        let (clock, dirty) = (inner.context.clock, inner.context.dirty.clone());
         let mut answers = Answers::new();
         let (mut unsent, mut is_open) = (None, true);
         loop {
@@ -316,15 +316,15 @@ impl Driver {
                     is_open = message.is_some();
                     inner.take_message(message, &mut tell);
                 }
-                () = reserve(&outgoing, inner.target.request_timeout), if unsent.is_some() => {
+                () = reserve(&outgoing, inner.endpoint.request_timeout), if unsent.is_some() => {
                     if outgoing.capacity() == 0 {
                         let loss = Loss::new("the server does not read what it is sent");
                         inner.session.borrow_mut().give_up(loss);
                     }
                 }
-                () = outbox.wait() => {
-                    let noted = outbox.take();
-                    inner.session.borrow_mut().handle_noted(noted, clock.now());
+                () = dirty.wait() => {
+                    let noted = dirty.take();
+                    inner.session.borrow_mut().handle_dirty(noted, clock.now());
                 }
                 () = tokio::time::sleep(wait) => {}
             }
@@ -333,12 +333,13 @@ impl Driver {
 
     /// Waits for a WebSocket, where there is none and one is wanted; then another connection takes
     /// this one's place. It is looked for every so often.
-    pub(super) async fn look_for_websocket(self, carrier: transport::Carrier, every: Duration) {
-        let target = &self.0.target;
-        if carrier != transport::Carrier::Http || target.carrier != transport::Carrier::Auto {
+    pub(super) async fn look_for_websocket(self, kind: transport::TransportKind, every: Duration) {
+        let endpoint = &self.0.endpoint;
+        if kind != transport::TransportKind::Http || endpoint.kind != transport::TransportKind::Auto
+        {
             return;
         }
-        transport::dial::await_websocket(target, every).await;
+        transport::dial::await_websocket(endpoint, every).await;
         self.change(|session, _| session.yield_connection("the server has a WebSocket now"));
     }
 }
@@ -408,7 +409,7 @@ impl Inner {
 
     /// The server's routes, whose connections are kept.
     fn api(&self) -> Api {
-        self.api.borrow_mut().get_or_insert_with(|| Api::new(&self.target)).clone()
+        self.api.borrow_mut().get_or_insert_with(|| Api::new(&self.endpoint)).clone()
     }
 
     fn take_answer(&self, answer: Answered) {

@@ -13,8 +13,8 @@ use lanrage_ipc::model::{Connection, ConnectionState};
 use tokio::sync::watch;
 
 use super::driver::{Driver, Event, SessionContext};
-use super::transport::{self, Target, Wire};
-use crate::control_plane::{Query, Standing};
+use super::transport::{self, Endpoint, Transport};
+use crate::control_plane::{ConnectionStatus, Query};
 use crate::core::upstream::link::{self, Input, LinkId, Output};
 use crate::server_url::ServerUrl;
 
@@ -23,9 +23,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(15);
 
 /// The connection as those see it who want to ask the server: the session, while there is one.
 #[derive(Clone, Default)]
-pub(crate) struct Line(Rc<RefCell<Option<Driver>>>);
+pub(crate) struct CurrentSession(Rc<RefCell<Option<Driver>>>);
 
-impl Line {
+impl CurrentSession {
     /// The session, be the server asked already or not.
     pub(super) fn session(&self) -> Option<Driver> {
         self.0.borrow().clone()
@@ -41,7 +41,7 @@ impl Line {
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     /// How to reach a server, but for which.
-    pub way: transport::Way,
+    pub way: transport::TransportConfig,
     /// When to try again.
     pub link: link::Settings,
     /// How often signs of life go out.
@@ -53,8 +53,8 @@ pub(crate) struct Link {
     machine: link::Link,
     url: Option<ServerUrl>,
     settings: Settings,
-    around: SessionContext,
-    line: Line,
+    context: SessionContext,
+    current: CurrentSession,
     timer: Option<SpawnHandle>,
     attempt: Option<SpawnHandle>,
     /// True once this server has let the daemon in.
@@ -73,19 +73,19 @@ impl Link {
     /// Tells the connection's states to `told`, too.
     pub(crate) fn new(
         settings: Settings,
-        around: SessionContext,
-        line: Line,
+        context: SessionContext,
+        current: CurrentSession,
         told: watch::Sender<Option<Connection>>,
     ) -> Self {
         let machine = link::Link::new(settings.link.clone());
-        let started = around.clock.now().wall;
+        let started = context.clock.now().wall;
         let (url, timer, attempt, was_online, is_ending, next) = Default::default();
         Self {
             machine,
             url,
             settings,
-            around,
-            line,
+            context,
+            current,
             timer,
             attempt,
             was_online,
@@ -97,7 +97,7 @@ impl Link {
     }
 
     fn input(&mut self, input: Input, ctx: &mut Context<Self>) {
-        let outputs = self.machine.handle(input, self.around.clock.elapsed(), &mut uniform);
+        let outputs = self.machine.handle(input, self.context.clock.elapsed(), &mut uniform);
         self.carry_out(outputs, ctx);
     }
 
@@ -107,7 +107,7 @@ impl Link {
                 Output::Connect(id) => self.connect(id, ctx),
                 Output::Hangup(_) => self.hang_up(ctx),
                 Output::Ping(_) => {
-                    if let Some(session) = &*self.line.0.borrow() {
+                    if let Some(session) = &*self.current.0.borrow() {
                         session.ping();
                     }
                 }
@@ -122,10 +122,10 @@ impl Link {
             ctx.cancel_future(timer);
         }
         let Some(deadline) = self.machine.deadline() else { return };
-        let wait = deadline.saturating_sub(self.around.clock.elapsed()).min(LOOK_AGAIN);
+        let wait = deadline.saturating_sub(self.context.clock.elapsed()).min(LOOK_AGAIN);
         self.timer = Some(ctx.run_later(wait, |this, ctx| {
             this.timer = None;
-            let now = this.around.clock.elapsed();
+            let now = this.context.clock.elapsed();
             match this.machine.deadline() {
                 Some(deadline) if deadline <= now => this.expire(ctx),
                 _ => this.arm(ctx),
@@ -135,7 +135,7 @@ impl Link {
 
     /// What a server said that did not welcome this daemon tells more than that time is up.
     fn expire(&mut self, ctx: &mut Context<Self>) {
-        let session = self.line.session().filter(|_| !self.machine.is_online());
+        let session = self.current.session().filter(|_| !self.machine.is_online());
         let complaint = session.and_then(|session| session.complaint());
         match (self.machine.link(), complaint) {
             (Some(id), Some(loss)) => {
@@ -153,13 +153,13 @@ impl Link {
             return;
         }
         let Some(url) = self.url.clone() else { return };
-        let target = self.settings.way.to(url);
-        log::debug!("connecting to {}", target.url);
-        let opening = async move { (transport::dial::open(&target).await, target) };
-        let opening = opening.into_actor(self).map(move |(result, target), this, ctx| {
+        let endpoint = self.settings.way.to(url);
+        log::debug!("connecting to {}", endpoint.url);
+        let opening = async move { (transport::dial::open(&endpoint).await, endpoint) };
+        let opening = opening.into_actor(self).map(move |(result, endpoint), this, ctx| {
             this.attempt = None;
             match result {
-                Ok(wire) => this.open(id, target, wire, ctx),
+                Ok(transport) => this.open(id, endpoint, transport, ctx),
                 Err(mut loss) => {
                     // A login that was not there before is not the server's: it may pass.
                     loss.is_final &= !this.was_online;
@@ -170,11 +170,17 @@ impl Link {
         self.attempt = Some(ctx.spawn(opening));
     }
 
-    fn open(&mut self, id: LinkId, target: Target, wire: Wire, ctx: &mut Context<Self>) {
-        let (heartbeat, carrier) = (self.settings.heartbeat, wire.carrier);
+    fn open(
+        &mut self,
+        id: LinkId,
+        endpoint: Endpoint,
+        transport: Transport,
+        ctx: &mut Context<Self>,
+    ) {
+        let (heartbeat, kind) = (self.settings.heartbeat, transport.kind);
         let (driver, outgoing, incoming) =
-            Driver::new(self.around.clone(), target, wire, heartbeat);
-        *self.line.0.borrow_mut() = Some(driver.clone());
+            Driver::new(self.context.clone(), endpoint, transport, heartbeat);
+        *self.current.0.borrow_mut() = Some(driver.clone());
         let link = ctx.address();
         let tell = move |event| match event {
             // Another sign of life follows.
@@ -200,7 +206,7 @@ impl Link {
             this.end(ctx);
         }));
         let probe = self.settings.link.probe;
-        ctx.spawn(driver.look_for_websocket(carrier, probe).into_actor(self));
+        ctx.spawn(driver.look_for_websocket(kind, probe).into_actor(self));
         self.input(Input::Opened(id), ctx);
     }
 
@@ -208,26 +214,26 @@ impl Link {
         if let Some(attempt) = self.attempt.take() {
             ctx.cancel_future(attempt);
         }
-        if self.line.0.borrow().is_some() {
+        if self.current.0.borrow().is_some() {
             self.end(ctx);
         }
     }
 
     /// Ends the session and all that hangs on it.
     fn end(&mut self, ctx: &mut Context<Self>) {
-        if let Some(session) = self.line.0.borrow_mut().take() {
+        if let Some(session) = self.current.0.borrow_mut().take() {
             session.close();
         }
         self.is_ending = true;
         ctx.stop();
     }
 
-    fn standing(&self) -> Standing {
-        let standing = self.machine.standing();
-        let ago = self.around.clock.elapsed().saturating_sub(standing.since);
-        let now = self.around.clock.now().wall;
+    fn standing(&self) -> ConnectionStatus {
+        let standing = self.machine.status();
+        let ago = self.context.clock.elapsed().saturating_sub(standing.since);
+        let now = self.context.clock.now().wall;
         let (way, url) = (&self.settings.way, self.url.as_ref());
-        Standing {
+        ConnectionStatus {
             connection: Connection {
                 state: standing.state,
                 server_url: self.url.as_ref().map(ServerUrl::to_string),
@@ -240,7 +246,7 @@ impl Link {
                 },
                 retry_in_ms: None,
                 last_error: standing.last_error.clone(),
-                transport: url.map(|_| way.carrier.as_str().to_owned()),
+                transport: url.map(|_| way.kind.as_str().to_owned()),
                 ca_file: url.and(way.ca_file.as_ref()).map(|file| file.display().to_string()),
                 proxy: url.and_then(|url| way.proxies.to(url)).map(ToString::to_string),
             },
@@ -265,10 +271,10 @@ impl Link {
         let standing = self.standing();
         self.log(&standing.connection);
         self.told.send_replace(Some(standing.connection.clone()));
-        let caller = self.around.itself.clone();
+        let caller = self.context.itself.clone();
         // It is queued here and now: one state comes after the other.
         let changed = |reply| Query::ConnectionChanged(standing, reply);
-        let told = self.around.local.ask(caller, changed);
+        let told = self.context.local.ask(caller, changed);
         actix::spawn(async move {
             if told.await.is_err() {
                 log::debug!("nobody wants to know of the connection any more");
@@ -332,14 +338,14 @@ impl Handler<Happened> for Link {
 /// Another server, or none; or the same again.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(crate) struct Head(pub(crate) Option<ServerUrl>);
+pub(crate) struct SetServer(pub(crate) Option<ServerUrl>);
 
-impl Handler<Head> for Link {
+impl Handler<SetServer> for Link {
     type Result = ();
 
-    fn handle(&mut self, Head(url): Head, ctx: &mut Self::Context) {
+    fn handle(&mut self, SetServer(url): SetServer, ctx: &mut Self::Context) {
         (self.url, self.was_online) = (url, false);
-        let now = self.around.clock.elapsed();
+        let now = self.context.clock.elapsed();
         let mut outputs = self.machine.handle(Input::Detach, now, &mut uniform);
         if self.url.is_some() {
             outputs.extend(self.machine.handle(Input::Start, now, &mut uniform));
@@ -367,12 +373,12 @@ impl Handler<Retry> for Link {
 /// Goes by other settings from now on.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(crate) struct Tune(pub(crate) Settings);
+pub(crate) struct UpdateSettings(pub(crate) Settings);
 
-impl Handler<Tune> for Link {
+impl Handler<UpdateSettings> for Link {
     type Result = ();
 
-    fn handle(&mut self, Tune(settings): Tune, ctx: &mut Self::Context) {
+    fn handle(&mut self, UpdateSettings(settings): UpdateSettings, ctx: &mut Self::Context) {
         self.settings = settings;
         self.input(Input::Settings(self.settings.link.clone()), ctx);
     }
@@ -381,12 +387,12 @@ impl Handler<Tune> for Link {
 /// Ends the connection for good.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(crate) struct Farewell;
+pub(crate) struct Shutdown;
 
-impl Handler<Farewell> for Link {
+impl Handler<Shutdown> for Link {
     type Result = ();
 
-    fn handle(&mut self, _: Farewell, ctx: &mut Self::Context) {
+    fn handle(&mut self, _: Shutdown, ctx: &mut Self::Context) {
         self.input(Input::Stop, ctx);
     }
 }

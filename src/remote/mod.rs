@@ -12,4 +12,4 @@ pub mod transport;
 
 pub(crate) use actor::{RemoteControlPlane, SetSettings, Start, Stop, ToLink};
 pub(crate) use driver::SessionContext;
-pub(crate) use link::{Line, Link, Settings};
+pub(crate) use link::{CurrentSession, Link, Settings};

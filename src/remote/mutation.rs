@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use lanrage_ipc::model::{ConnectionState, Origin, PartyId, PeerId};
 
-use super::actor::Desk;
+use super::actor::RemoteDispatcher;
 use super::driver::Driver;
 use crate::control_plane::{Ask, Failure, Query};
 use crate::core::upstream::{ClientCommand, ClientError, CommandOutcome, Keys, is_for_server};
@@ -49,14 +49,14 @@ impl Request {
     }
 }
 
-impl Desk {
+impl RemoteDispatcher {
     /// Does what a request asks: the server is asked first where the party lives there, or may.
     ///
     /// # Errors
     /// The [`Failure`] of the server or of the registry.
     pub(super) async fn mutate(self: &Rc<Self>, request: Request) -> Result<Outcome, Failure> {
         let (caller, command) = (request.caller.clone(), request.command.clone());
-        self.around.local.ask(caller, |reply| Ask::Check(command, reply)).await?;
+        self.context.local.ask(caller, |reply| Ask::Check(command, reply)).await?;
         let home = self.home(&request.party_id).await?;
         let (request, home) = self.renamed(request, home).await?;
         let server_first = match (&request.command, home) {
@@ -66,7 +66,7 @@ impl Desk {
             (Command::Register { .. } | Command::Join { .. }, Home::Unknown) => true,
             (_, home) => home == Home::There,
         };
-        match self.line.online().filter(|_| server_first) {
+        match self.current.online().filter(|_| server_first) {
             Some(session) => self.together(&session, request, home).await,
             None => self.alone(request, home).await,
         }
@@ -74,7 +74,8 @@ impl Desk {
 
     /// Gives a join that was sent before the client knew the server's choice the party's new id.
     async fn renamed(&self, mut request: Request, home: Home) -> Result<(Request, Home), Failure> {
-        let renamed = self.line.session().and_then(|session| session.renamed_to(&request.party_id));
+        let renamed =
+            self.current.session().and_then(|session| session.renamed_to(&request.party_id));
         if let (Command::Join { party_id, .. }, Home::Unknown, Some(to)) =
             (&mut request.command, home, renamed)
             && self.home(&to).await? == Home::There
@@ -131,7 +132,7 @@ impl Desk {
 
     /// Answers with a party that somebody has entered.
     async fn show(&self, caller: Caller, party_id: PartyId) -> Result<Outcome, Failure> {
-        self.around
+        self.context
             .local
             .ask(caller, |reply| Query::Party(party_id, reply))
             .await
@@ -166,7 +167,7 @@ impl Desk {
             (Command::Join { party_id, .. }, Home::Unknown) => {
                 Err(self.offline(&format!("party {party_id} is not known here")).await)
             }
-            _ => self.around.local.ask(caller, |reply| Ask::Defer(key, command, reply)).await,
+            _ => self.context.local.ask(caller, |reply| Ask::Defer(key, command, reply)).await,
         }
     }
 

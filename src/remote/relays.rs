@@ -7,7 +7,7 @@ use std::time::Duration;
 use lanrage_ipc::model::{Name, Relay};
 use tokio::time::Instant;
 
-use super::actor::Desk;
+use super::actor::RemoteDispatcher;
 use super::diagnostics;
 use super::driver::Driver;
 use crate::control_plane::{Ask, Failure, Query};
@@ -26,23 +26,23 @@ struct RelayList {
     relays: Vec<Relay>,
 }
 
-impl Desk {
+impl RemoteDispatcher {
     /// Announces a relay: to the server first, where that can be asked.
     pub(super) async fn register_relay(
         self: &Rc<Self>,
         caller: Caller,
         relay: RelayInput,
     ) -> Result<Relay, Failure> {
-        if let Some(session) = self.line.online() {
+        if let Some(session) = self.current.online() {
             let register = Command::RegisterRelay(relay.clone());
-            self.around.local.ask(caller.clone(), |reply| Ask::Check(register, reply)).await?;
+            self.context.local.ask(caller.clone(), |reply| Ask::Check(register, reply)).await?;
             let announced = session.announce(relay.clone(), caller.user());
             let announced = session.in_time(Instant::now(), announced).await;
             if let Some(Err(ClientError::Rejected { code, message })) = announced {
                 return Err(Failure::Rejected { code, message });
             }
         }
-        self.around.local.ask(caller, command!(RegisterRelay(relay))).await
+        self.context.local.ask(caller, command!(RegisterRelay(relay))).await
     }
 
     /// The relays that the server has, as far as it is known; and this machine's own while it
@@ -52,7 +52,7 @@ impl Desk {
         caller: Caller,
         region: Option<Name>,
     ) -> Result<Vec<Relay>, Failure> {
-        let session = self.line.online();
+        let session = self.current.online();
         let is_online = session.is_some();
         // Whoever else asks meanwhile sees what comes of the same question.
         if let Some(session) = session.filter(|_| !self.asks_for_relays.replace(true)) {
@@ -61,7 +61,7 @@ impl Desk {
         }
         let told = self.relays.borrow().clone();
         let of_region = region.clone();
-        let here = self.around.local.ask(caller, |reply| Query::Relays(of_region, reply)).await?;
+        let here = self.context.local.ask(caller, |reply| Query::Relays(of_region, reply)).await?;
         let Some(mut relays) = told else { return Ok(here) };
         if !is_online {
             relays.retain(|relay| here.iter().all(|own| own.relay_id != relay.relay_id));

@@ -6,12 +6,12 @@ use std::rc::Rc;
 use lanrage_ipc::model::PeerId;
 use tokio::time::Instant;
 
-use super::actor::Desk;
+use super::actor::RemoteDispatcher;
 use super::mutation::Request;
 use crate::control_plane::{Ask, Failure};
 use crate::core::{Caller, Command, Proof, Revoked, UpstreamPart, command};
 
-impl Desk {
+impl RemoteDispatcher {
     /// Releases a peer: on the server as far as it can be reached, and here in any case. While the
     /// server can't be reached, leaving waits for it, and the token ends by its age. The counts in
     /// the answer include the tokens that ended on the server, and each party once.
@@ -22,13 +22,13 @@ impl Desk {
     ) -> Result<Revoked, Failure> {
         let begun = Instant::now();
         let release = Command::Release { peer_id: peer_id.clone() };
-        self.around.local.ask(caller.clone(), |reply| Ask::Check(release, reply)).await?;
+        self.context.local.ask(caller.clone(), |reply| Ask::Check(release, reply)).await?;
         let upstream = self.upstream(UpstreamPart::Peer(peer_id.clone())).await?;
         // At once: a server that is silent is waited for once.
         let leaves = upstream.memberships.into_iter().filter_map(|membership| {
             let (party_id, peer_id) = (membership.party_id, membership.peer_id);
             let leave = Command::Leave { party_id: party_id.clone(), peer_id };
-            let request = Request::of(&caller, &leave, &self.around.keys)?;
+            let request = Request::of(&caller, &leave, &self.context.keys)?;
             Some(async move {
                 let left = self.in_turn(&party_id, self.mutate(request)).await;
                 left.inspect_err(|failure| {
@@ -42,18 +42,18 @@ impl Desk {
             Proof::Token(token) => Some(token),
             Proof::Claim(_) => None,
         });
-        let revoked = match (self.line.online(), token) {
+        let revoked = match (self.current.online(), token) {
             (Some(session), Some(token)) => {
                 let revoked = session.in_time(begun, session.revoke(&peer_id, &token)).await;
                 if let (Some(Some(_)), Some(server)) = (revoked, upstream.choice.server) {
                     let forget = Command::Forget(server, peer_id.clone());
-                    self.apply(self.around.itself.clone(), forget).await?;
+                    self.apply(self.context.itself.clone(), forget).await?;
                 }
                 revoked.flatten().unwrap_or_default()
             }
             _ => 0,
         };
-        let here = self.around.local.ask(caller, command!(Release { peer_id })).await?;
+        let here = self.context.local.ask(caller, command!(Release { peer_id })).await?;
         let tokens = here.tokens.saturating_add(usize::try_from(revoked).unwrap_or(0));
         Ok(Revoked { tokens, parties: here.parties + left, ..here })
     }

@@ -42,7 +42,7 @@ const PROXY_FIX: &str = "correct the proxy (--proxy here, remote.proxy for the d
                          login, give that by --proxy http://USER:PASSWORD@HOST:PORT";
 
 /// The way to a server, as far as it has been walked.
-pub(super) struct Way {
+pub(super) struct ServerProbe {
     pub(super) url: ServerUrl,
     /// How long a step may take.
     pub(super) patience: Duration,
@@ -59,7 +59,7 @@ pub(super) struct Way {
 
 type Found = Result<Finding<()>, Trouble>;
 
-impl Way {
+impl ServerProbe {
     pub(super) fn new(url: ServerUrl, patience: Duration, proxies: Proxies) -> Self {
         Self {
             url,
@@ -228,11 +228,11 @@ impl Way {
 
     /// Opens a WebSocket as the daemon does.
     pub(super) async fn upgrade(&self) -> Found {
-        let target = self.target()?;
-        match ws::open(&target).await {
-            Ok(wire) => {
-                // It has an end in any case: the wire is dropped.
-                wire.outgoing.try_send(Outgoing::Close).ok();
+        let endpoint = self.endpoint()?;
+        match ws::open(&endpoint).await {
+            Ok(transport) => {
+                // It has an end in any case: the transport is dropped.
+                transport.outgoing.try_send(Outgoing::Close).ok();
                 Ok(good("WebSocket".to_owned()))
             }
             Err(Failed::NoWebSocket(loss)) => {

@@ -6,11 +6,11 @@ use reqwest::header::{ACCEPT, HeaderMap};
 use serde_json::Value;
 use tokio_tungstenite::tungstenite::http::request::Builder;
 
-use super::checks::Way;
+use super::checks::ServerProbe;
 use super::report::Trouble;
-use crate::remote::diagnostics::{self, Breach};
+use crate::remote::diagnostics::{self, HttpError};
 use crate::remote::transport::http::{Fault, HttpClient};
-use crate::remote::transport::{Carrier, Target};
+use crate::remote::transport::{Endpoint, TransportKind};
 use crate::server_url::ServerUrl;
 
 /// The most of an answer that is read, in bytes: a control server says less of itself.
@@ -29,7 +29,7 @@ pub(super) struct Answer {
     pub(super) body: Value,
 }
 
-impl Way {
+impl ServerProbe {
     /// Makes a request, and reads the answer as far as it may go. Each has a connection of its own.
     pub(super) async fn ask(&self, request: Builder) -> Result<Answer, Trouble> {
         let request = request.header(ACCEPT, "application/json").body(String::new());
@@ -40,7 +40,7 @@ impl Way {
                        waits longer";
             Trouble::new(words, fix)
         };
-        let client = HttpClient::new(&self.target()?);
+        let client = HttpClient::new(&self.endpoint()?);
         let exchange = client.exchange(request, MOST_BYTES);
         let answer = self.within("the answer of", exchange).await.map_err(late)?;
         let (status, headers, body) = answer.map_err(|fault| {
@@ -51,12 +51,12 @@ impl Way {
     }
 
     /// Returns the server as the daemon's transports take it.
-    pub(super) fn target(&self) -> Result<Target, Trouble> {
+    pub(super) fn endpoint(&self) -> Result<Endpoint, Trouble> {
         let tls = self.tls.clone();
         let unready = || Trouble::new("the steps before this one were not taken", "report this");
-        Ok(Target {
+        Ok(Endpoint {
             url: self.url.clone(),
-            carrier: Carrier::Ws,
+            kind: TransportKind::Ws,
             tls: tls.ok_or_else(unready)?,
             proxies: self.proxies.clone(),
             connect_timeout: self.patience,
@@ -93,11 +93,11 @@ pub(super) fn fix_of(status: StatusCode) -> &'static str {
 /// What mends a request that gets no answer.
 fn fix_of_fault(fault: &Fault, url: &ServerUrl) -> &'static str {
     match (fault, url.is_secure()) {
-        (Fault::Breach(Breach::NotHttp | Breach::Unanswered), false) => {
+        (Fault::Http(HttpError::NotHttp | HttpError::Unanswered), false) => {
             "correct the port in the server's URL, or start the URL with https:// if the server \
              speaks TLS there"
         }
-        (Fault::Breach(Breach::Endless), _) | (Fault::Breach(Breach::NotHttp), true) => {
+        (Fault::Http(HttpError::Endless), _) | (Fault::Http(HttpError::NotHttp), true) => {
             "correct the port in the server's URL"
         }
         _ => SERVER_FIX,

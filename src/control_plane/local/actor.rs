@@ -14,9 +14,11 @@ use super::bounds::BoundsReached;
 use super::messages::{SetRules, Stop};
 use super::waiting::{Pending, Read, Waiting, is_cleaning_up};
 use crate::clock::Clock;
+use crate::control_plane::dirty_parties::DirtyParties;
 use crate::control_plane::ending::Ending;
-use crate::control_plane::outbox::Outbox;
-use crate::control_plane::{Ask, Call, Counters, Failure, Query, Reply, Standing, StoreStatus};
+use crate::control_plane::{
+    Ask, Call, ConnectionStatus, Counters, Failure, Query, Reply, StoreStatus,
+};
 use crate::core::Registry;
 use crate::discovery::{Announce, AnnounceAll, Discover};
 use crate::events::{Bulletin, Publish};
@@ -37,7 +39,7 @@ pub struct Collaborators {
     /// Announces parties to others, if anybody does.
     pub announcer: Option<Announcer>,
     /// Hears of what is noted for a control server.
-    pub outbox: Arc<Outbox>,
+    pub dirty: Arc<DirtyParties>,
     /// Ends connections.
     pub ending: Ending,
 }
@@ -69,7 +71,7 @@ pub struct LocalControlPlane {
     pub(super) announcements_lost: bool,
     pub(super) store_status: StoreStatus,
     pub(super) counters: Counters,
-    pub(super) standing: Standing,
+    pub(super) standing: ConnectionStatus,
     /// Time of the last warning that too many calls waited.
     pub(super) overload_told: Option<Duration>,
     pub(super) bounds_reached: BoundsReached,
@@ -109,7 +111,7 @@ impl LocalControlPlane {
             announcements_lost: false,
             store_status,
             counters: Counters::default(),
-            standing: Standing { connection, retry_at: None },
+            standing: ConnectionStatus { connection, retry_at: None },
             overload_told: None,
             bounds_reached: BoundsReached::default(),
             stopping: None,

@@ -62,7 +62,7 @@ impl LocalControlPlane {
                     changed.ended.iter().for_each(|ended| self.to.ending.end(ended));
                     for write in changed.changes.iter().map(Change::write) {
                         if let Write::PutIntent(intent) = write {
-                            self.to.outbox.note(intent.party_id.clone());
+                            self.to.dirty.note(intent.party_id.clone());
                         }
                     }
                     bulletins.extend(changed.events.drain(..).map(Bulletin::Tell));

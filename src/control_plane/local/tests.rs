@@ -133,7 +133,7 @@ impl Plane {
             archive: disk.clone().recipient(),
             hub: disk.recipient(),
             announcer: None,
-            outbox: Arc::default(),
+            dirty: Arc::default(),
         };
         let registry = Registry::new(rules(), "epoch".parse().unwrap());
         let status = StoreStatus {

@@ -25,8 +25,8 @@
 //! | any member of others | anything | as the server has it |
 //! | addresses, name, host | anything | as the server has it |
 
+mod replica;
 mod rules;
-mod shadow;
 #[cfg(test)]
 mod tests;
 
@@ -37,11 +37,14 @@ use jiff::Timestamp;
 use lanrage_ipc::event::RemovalReason;
 use lanrage_ipc::model::{Keepalive, Name, PartyId, PeerId, PeerInput};
 
-pub use rules::{Fate, Intent, LocalMember, LocalParty, Place, Sides, Verdict, reconcile};
-pub use shadow::{Change, Heard, Point, Shadow};
+pub use replica::{Change, Point, ReplicaUpdate, ServerReplica};
+pub use rules::{
+    Intent, LocalMember, LocalParty, MemberOutcome, PartyOutcome, ReconcileInput, Verdict,
+    reconcile,
+};
 
 use super::command::{Caller, Refusal};
-use super::record::{Deed, RequestKey};
+use super::record::{OpKind, RequestKey};
 
 /// A party as the control server has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,12 +91,12 @@ pub struct InFlight {
     /// The peer it is for.
     pub peer_id: PeerId,
     /// What it is.
-    pub what: Passage,
+    pub what: InFlightKind,
 }
 
 /// Into a party, or within it, or out of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Passage {
+pub enum InFlightKind {
     /// It registers the party, or joins it.
     Enters {
         /// Who asked: whose connection keeps it alive, and whose it is.
@@ -130,18 +133,18 @@ pub fn check_registered(
 
 /// Something that the control server is to be asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Operation {
+pub struct MembershipOp {
     /// What to call the request, however often it is made.
     pub key: RequestKey,
     /// The party.
     pub party_id: PartyId,
     /// What to ask.
-    pub act: Act,
+    pub body: OpBody,
 }
 
 /// What a control server may be asked to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Act {
+pub enum OpBody {
     /// Create the party.
     Register {
         /// Its name.
@@ -157,23 +160,23 @@ pub enum Act {
     Leave(PeerId),
 }
 
-impl Act {
+impl OpBody {
     /// How it lets its peer in or out.
-    pub fn passage(&self) -> Option<Passage> {
+    pub fn in_flight_kind(&self) -> Option<InFlightKind> {
         match self {
-            Self::Register { .. } | Self::Join(_) => Some(Passage::Comes),
-            Self::Leave(_) => Some(Passage::Leaves),
+            Self::Register { .. } | Self::Join(_) => Some(InFlightKind::Comes),
+            Self::Leave(_) => Some(InFlightKind::Leaves),
             Self::Update(_) => None,
         }
     }
 
     /// What it tells the server.
-    pub(in crate::core) fn deed(&self) -> Deed {
+    pub(in crate::core) fn kind(&self) -> OpKind {
         match self {
-            Self::Register { .. } => Deed::Register,
-            Self::Join(_) => Deed::Join,
-            Self::Update(_) => Deed::Update,
-            Self::Leave(_) => Deed::Leave,
+            Self::Register { .. } => OpKind::Register,
+            Self::Join(_) => OpKind::Join,
+            Self::Update(_) => OpKind::Update,
+            Self::Leave(_) => OpKind::Leave,
         }
     }
 

@@ -5,18 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use lanrage_ipc::event::RemovalReason;
 use lanrage_ipc::model::{Name, Origin, PeerId, PeerInput};
 
-use super::{Act, InFlight, Occasion, Passage, ServerMember, ServerParty};
-use crate::core::record::Deed;
+use super::{InFlight, InFlightKind, Occasion, OpBody, ServerMember, ServerParty};
+use crate::core::record::OpKind;
 
 /// All that decides.
 #[derive(Debug, Clone)]
-pub struct Sides<'a> {
+pub struct ReconcileInput<'a> {
     /// The party as the server has it; `None` where it is not, or none of our peers is in it.
     pub server: Option<&'a ServerParty>,
     /// The party as it is here.
     pub copy: Option<&'a LocalParty>,
     /// What the server has not been told yet, by peer.
-    pub intents: &'a BTreeMap<PeerId, Deed>,
+    pub intents: &'a BTreeMap<PeerId, OpKind>,
     /// What the server is being asked.
     pub in_flight: &'a [InFlight],
     /// The peers that the server knows as this machine's.
@@ -53,11 +53,11 @@ pub struct LocalMember {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Verdict {
     /// What becomes of the party here.
-    pub fate: Fate,
+    pub outcome: PartyOutcome,
     /// What the server has not been told yet, from here on; those that it has been told are gone.
     pub intents: BTreeMap<PeerId, Intent>,
     /// What to ask the server now, in this order.
-    pub acts: Vec<Act>,
+    pub acts: Vec<OpBody>,
 }
 
 /// What the server is to be told.
@@ -66,26 +66,26 @@ pub enum Intent {
     /// The same as before, under the same name.
     Stays,
     /// Something else, which needs another name.
-    New(Deed),
+    New(OpKind),
 }
 
 /// What becomes of a party here.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Fate {
+pub enum PartyOutcome {
     /// It stays as it is.
     #[default]
     Stays,
     /// It goes.
     Goes(RemovalReason),
     /// It becomes what the server has, with these members.
-    Follows(BTreeMap<PeerId, Place>),
+    Follows(BTreeMap<PeerId, MemberOutcome>),
     /// It stays, but for members that go.
     Loses(BTreeSet<PeerId>),
 }
 
 /// A member of a party that follows the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum MemberOutcome {
     /// Of another machine.
     Theirs(ServerMember),
     /// Of this machine: its description here, or that of its request under way. The server's is
@@ -99,14 +99,14 @@ pub enum Place {
 
 /// What becomes of a party, of what its server has not been told, and what to ask the server: the
 /// table of the module.
-pub fn reconcile(sides: &Sides<'_>) -> Verdict {
+pub fn reconcile(sides: &ReconcileInput<'_>) -> Verdict {
     let mut verdict = sides.compare();
     // What a peer did since it went in or out is not known of before that is so.
     for InFlight { peer_id, what } in sides.in_flight {
         let since = match (what, sides.intents.get(peer_id)) {
-            (Passage::Comes, deed) => deed == Some(&Deed::Leave),
-            (Passage::Leaves, deed) => deed.is_some(),
-            (Passage::Enters { .. } | Passage::Updates, _) => false,
+            (InFlightKind::Comes, kind) => kind == Some(&OpKind::Leave),
+            (InFlightKind::Leaves, kind) => kind.is_some(),
+            (InFlightKind::Enters { .. } | InFlightKind::Updates, _) => false,
         };
         if since {
             verdict.intents.entry(peer_id.clone()).or_insert(Intent::Stays);
@@ -115,7 +115,7 @@ pub fn reconcile(sides: &Sides<'_>) -> Verdict {
     verdict
 }
 
-impl Sides<'_> {
+impl ReconcileInput<'_> {
     fn compare(&self) -> Verdict {
         match (self.server, self.copy) {
             // The party that was registered here is another one than the server's of that id: the
@@ -140,12 +140,13 @@ impl Sides<'_> {
     }
 
     fn registers(&self, copy: &LocalParty) -> bool {
-        self.intents.get(&copy.host_id) == Some(&Deed::Register)
+        self.intents.get(&copy.host_id) == Some(&OpKind::Register)
     }
 
     /// True for a party that is a copy here, or that a peer of this machine asked for.
     fn is_asked_for(&self, copy: Option<&LocalParty>) -> bool {
-        let enters = |one: &InFlight| matches!(one.what, Passage::Enters { .. } | Passage::Comes);
+        let enters =
+            |one: &InFlight| matches!(one.what, InFlightKind::Enters { .. } | InFlightKind::Comes);
         copy.is_some_and(|copy| copy.origin == Origin::Remote)
             || !self.intents.is_empty()
             || self.in_flight.iter().any(enters)
@@ -154,20 +155,20 @@ impl Sides<'_> {
     /// Has members of ours leave a party that none of them asked for. Nothing is noted: a server
     /// could fill the table of intents.
     fn decline(&self, server: &ServerParty) -> Verdict {
-        let leaves = |id: &PeerId| self.passage(id) == Some(&Passage::Leaves);
+        let leaves = |id: &PeerId| self.in_flight_kind(id) == Some(&InFlightKind::Leaves);
         // With its host a party ends.
         if leaves(&server.host_id) {
             return Verdict::default();
         }
         let ours = server.members.keys().filter(|id| self.known_as_ours.contains(*id));
-        let acts = ours.filter(|id| !leaves(id)).map(|id| Act::Leave(id.clone())).collect();
+        let acts = ours.filter(|id| !leaves(id)).map(|id| OpBody::Leave(id.clone())).collect();
         Verdict { acts, ..Verdict::default() }
     }
 
     /// Whether the server's party has only the id of the one that is copied here, which has ended: a
     /// party never has another host. Who asked to go in meant what is there.
     fn is_another(&self, server: &ServerParty, copy: &LocalParty) -> bool {
-        let asked = |one: &InFlight| matches!(one.what, Passage::Enters { .. });
+        let asked = |one: &InFlight| matches!(one.what, InFlightKind::Enters { .. });
         copy.origin == Origin::Remote
             && server.host_id != copy.host_id
             && !self.in_flight.iter().any(asked)
@@ -180,27 +181,27 @@ impl Sides<'_> {
             self.known_as_ours.contains(id) || copy.members.get(id).is_some_and(|one| one.is_ours)
         };
         for peer_id in server.members.keys().filter(|id| is_ours(id)) {
-            verdict.intents.insert(peer_id.clone(), self.intent(peer_id, Deed::Leave));
-            verdict.acts.push(Act::Leave(peer_id.clone()));
+            verdict.intents.insert(peer_id.clone(), self.intent(peer_id, OpKind::Leave));
+            verdict.acts.push(OpBody::Leave(peer_id.clone()));
         }
         // Who is still coming in leaves when it is in.
         for InFlight { peer_id, .. } in
-            self.in_flight.iter().filter(|one| one.what == Passage::Comes)
+            self.in_flight.iter().filter(|one| one.what == InFlightKind::Comes)
         {
-            verdict.intents.insert(peer_id.clone(), self.intent(peer_id, Deed::Leave));
+            verdict.intents.insert(peer_id.clone(), self.intent(peer_id, OpKind::Leave));
         }
         verdict
     }
 
     fn leaves(&self, peer_id: &PeerId) -> bool {
-        self.intents.get(peer_id) == Some(&Deed::Leave)
+        self.intents.get(peer_id) == Some(&OpKind::Leave)
     }
 
-    fn passage(&self, peer_id: &PeerId) -> Option<&Passage> {
+    fn in_flight_kind(&self, peer_id: &PeerId) -> Option<&InFlightKind> {
         let mut passages =
             self.in_flight.iter().filter(|one| one.peer_id == *peer_id).map(|one| &one.what);
         // What it does itself counts before what was noted.
-        passages.clone().find(|what| **what != Passage::Comes).or_else(|| passages.next())
+        passages.clone().find(|what| **what != InFlightKind::Comes).or_else(|| passages.next())
     }
 
     /// The host registers the party; who joined it meanwhile does so again once it is there. From
@@ -212,20 +213,20 @@ impl Sides<'_> {
             if self.leaves(peer_id) {
                 verdict.intents.insert(peer_id.clone(), self.leave_again());
             }
-            verdict.acts.push(Act::Leave(peer_id.clone()));
+            verdict.acts.push(OpBody::Leave(peer_id.clone()));
         }
         for peer_id in self.intents.keys().filter(|id| copy.members.contains_key(*id)) {
             verdict.intents.insert(peer_id.clone(), Intent::Stays);
         }
         if let Some(host) = copy.members.get(&copy.host_id) {
             let (name, host) = (copy.name.clone(), host.info.clone());
-            verdict.acts.push(Act::Register { name, host });
+            verdict.acts.push(OpBody::Register { name, host });
         }
         verdict
     }
 
     fn gone(&self, reason: RemovalReason) -> Verdict {
-        Verdict { fate: Fate::Goes(reason), ..Verdict::default() }
+        Verdict { outcome: PartyOutcome::Goes(reason), ..Verdict::default() }
     }
 
     /// The server has lost the party, or our peers in it: it was silent for too long, or restarted
@@ -244,30 +245,30 @@ impl Sides<'_> {
         let mut verdict = Verdict::default();
         let host = staying.get(&copy.host_id);
         for (id, member) in &staying {
-            let deed = if **id == copy.host_id { Deed::Register } else { Deed::Join };
-            verdict.intents.insert((*id).clone(), self.intent(id, deed));
+            let kind = if **id == copy.host_id { OpKind::Register } else { OpKind::Join };
+            verdict.intents.insert((*id).clone(), self.intent(id, kind));
             if host.is_none() {
-                verdict.acts.push(Act::Join(member.info.clone()));
+                verdict.acts.push(OpBody::Join(member.info.clone()));
             }
         }
         if let Some(host) = host {
             let (name, host) = (copy.name.clone(), host.info.clone());
-            verdict.acts.push(Act::Register { name, host });
+            verdict.acts.push(OpBody::Register { name, host });
         }
         // There is no party without its host; when that is silent for too long, all of it goes.
         let lost: BTreeSet<_> =
             lost.into_keys().filter(|id| **id != copy.host_id).cloned().collect();
         if !lost.is_empty() {
-            verdict.fate = Fate::Loses(lost);
+            verdict.outcome = PartyOutcome::Loses(lost);
         }
         verdict
     }
 
-    /// The intent of a deed: the one that is there already, where it is the same.
-    fn intent(&self, peer_id: &PeerId, deed: Deed) -> Intent {
+    /// The intent of a kind: the one that is there already, where it is the same.
+    fn intent(&self, peer_id: &PeerId, kind: OpKind) -> Intent {
         match self.intents.get(peer_id) {
-            Some(known) if *known == deed => Intent::Stays,
-            _ => Intent::New(deed),
+            Some(known) if *known == kind => Intent::Stays,
+            _ => Intent::New(kind),
         }
     }
 
@@ -275,7 +276,7 @@ impl Sides<'_> {
     /// server may have let the peer go under this one, and in again since.
     fn leave_again(&self) -> Intent {
         match self.occasion {
-            Occasion::Return => Intent::New(Deed::Leave),
+            Occasion::Return => Intent::New(OpKind::Leave),
             _ => Intent::Stays,
         }
     }
@@ -283,7 +284,7 @@ impl Sides<'_> {
     fn merge(&self, server: &ServerParty, copy: Option<&LocalParty>) -> Verdict {
         let mut verdict = Verdict::default();
         let host = &server.host_id;
-        let is_leaving = self.passage(host) == Some(&Passage::Leaves);
+        let is_leaving = self.in_flight_kind(host) == Some(&InFlightKind::Leaves);
         let is_here = copy.is_some_and(|copy| copy.members.contains_key(host));
         if self.leaves(host) || (is_leaving && !is_here) {
             // With it the others go; until that is so, what they did is to be remembered.
@@ -291,7 +292,7 @@ impl Sides<'_> {
             verdict.intents.extend(members.map(|id| (id.clone(), Intent::Stays)));
             if !is_leaving {
                 verdict.intents.insert(host.clone(), self.leave_again());
-                verdict.acts.push(Act::Leave(host.clone()));
+                verdict.acts.push(OpBody::Leave(host.clone()));
             }
             return verdict;
         }
@@ -307,26 +308,27 @@ impl Sides<'_> {
             here.filter(|(id, member)| member.is_ours && !server.members.contains_key(*id))
         {
             let wants_in = self.intents.contains_key(id) && !self.leaves(id);
-            let comes_in = match self.passage(id) {
-                Some(Passage::Enters { .. }) => false,
-                Some(Passage::Leaves) => wants_in,
+            let comes_in = match self.in_flight_kind(id) {
+                Some(InFlightKind::Enters { .. }) => false,
+                Some(InFlightKind::Leaves) => wants_in,
                 _ => wants_in || (self.occasion == Occasion::Return && member.live),
             };
             if comes_in {
-                verdict.intents.insert(id.clone(), self.intent(id, Deed::Join));
-                verdict.acts.push(Act::Join(member.info.clone()));
-                places.insert(id.clone(), Place::OursAlone);
+                verdict.intents.insert(id.clone(), self.intent(id, OpKind::Join));
+                verdict.acts.push(OpBody::Join(member.info.clone()));
+                places.insert(id.clone(), MemberOutcome::OursAlone);
             }
         }
-        let is_ours = |place: &Place| !matches!(place, Place::Theirs(_));
-        let is_told = |one: &InFlight| one.what == Passage::Leaves && self.leaves(&one.peer_id);
+        let is_ours = |place: &MemberOutcome| !matches!(place, MemberOutcome::Theirs(_));
+        let is_told =
+            |one: &InFlight| one.what == InFlightKind::Leaves && self.leaves(&one.peer_id);
         let leaving = !verdict.acts.is_empty() || self.in_flight.iter().any(is_told);
-        verdict.fate = match copy {
-            _ if places.values().any(is_ours) => Fate::Follows(places),
+        verdict.outcome = match copy {
+            _ if places.values().any(is_ours) => PartyOutcome::Follows(places),
             // Until the server has let go of our last one, it may come back.
-            Some(_) if leaving => Fate::Follows(places),
-            Some(_) => Fate::Goes(RemovalReason::Removed),
-            None => Fate::Stays,
+            Some(_) if leaving => PartyOutcome::Follows(places),
+            Some(_) => PartyOutcome::Goes(RemovalReason::Removed),
+            None => PartyOutcome::Stays,
         };
         verdict
     }
@@ -338,40 +340,42 @@ impl Sides<'_> {
         member: &ServerMember,
         here: Option<&LocalMember>,
         verdict: &mut Verdict,
-    ) -> Option<Place> {
-        let passage = self.passage(id);
+    ) -> Option<MemberOutcome> {
+        let in_flight_kind = self.in_flight_kind(id);
         let is_ours = here.is_some_and(|here| here.is_ours)
             || self.known_as_ours.contains(id)
-            || passage.is_some();
+            || in_flight_kind.is_some();
         if !is_ours {
-            return Some(Place::Theirs(member.clone()));
+            return Some(MemberOutcome::Theirs(member.clone()));
         }
-        match (passage, here) {
+        match (in_flight_kind, here) {
             // It is here until the server has confirmed that it left, or has come back meanwhile.
-            (Some(Passage::Leaves), Some(here)) if here.is_ours => Some(Place::OursAhead),
-            (Some(Passage::Leaves), _) => None,
+            (Some(InFlightKind::Leaves), Some(here)) if here.is_ours => {
+                Some(MemberOutcome::OursAhead)
+            }
+            (Some(InFlightKind::Leaves), _) => None,
             // Where the server has something else, it is told once its answer is in.
-            (Some(Passage::Enters { info, .. }), _) => Some(Place::Ours(info.clone())),
+            (Some(InFlightKind::Enters { info, .. }), _) => Some(MemberOutcome::Ours(info.clone())),
             _ if self.leaves(id) => {
                 verdict.intents.insert(id.clone(), self.leave_again());
-                verdict.acts.push(Act::Leave(id.clone()));
+                verdict.acts.push(OpBody::Leave(id.clone()));
                 None
             }
             // Which of the two counts is known when its request is answered.
-            (Some(Passage::Updates), Some(here)) if here.info != member.info => {
+            (Some(InFlightKind::Updates), Some(here)) if here.info != member.info => {
                 if self.intents.contains_key(id) {
                     verdict.intents.insert(id.clone(), Intent::Stays);
                 }
-                Some(Place::OursAhead)
+                Some(MemberOutcome::OursAhead)
             }
             (_, Some(here)) if here.is_ours && here.info != member.info => {
-                verdict.intents.insert(id.clone(), self.intent(id, Deed::Update));
-                verdict.acts.push(Act::Update(here.info.clone()));
-                Some(Place::OursAhead)
+                verdict.intents.insert(id.clone(), self.intent(id, OpKind::Update));
+                verdict.acts.push(OpBody::Update(here.info.clone()));
+                Some(MemberOutcome::OursAhead)
             }
-            (_, Some(here)) if here.is_ours => Some(Place::Ours(here.info.clone())),
+            (_, Some(here)) if here.is_ours => Some(MemberOutcome::Ours(here.info.clone())),
             _ => {
-                verdict.acts.push(Act::Leave(id.clone()));
+                verdict.acts.push(OpBody::Leave(id.clone()));
                 None
             }
         }

@@ -10,7 +10,7 @@ use super::transaction::Transaction;
 use super::{Applied, Party, Registry};
 use crate::core::addresses;
 use crate::core::command::{Caller, Now, Outcome, Refusal};
-use crate::core::reconcile::{Place, ServerMember, ServerParty};
+use crate::core::reconcile::{MemberOutcome, ServerMember, ServerParty};
 use crate::core::record::{PartyRecord, PinRecord};
 
 /// Memory of a party beside its texts, in bytes: about what the maps and indexes take.
@@ -124,7 +124,7 @@ impl Transaction<'_> {
         &self,
         party_id: &PartyId,
         server: &ServerParty,
-        places: &BTreeMap<PeerId, Place>,
+        places: &BTreeMap<PeerId, MemberOutcome>,
         machine: &[Ipv4Net],
     ) -> Result<(), Refusal> {
         let (registry, rules) = (&self.registry, &self.registry.rules);
@@ -139,7 +139,7 @@ impl Transaction<'_> {
         }
         for (peer_id, place) in places {
             let is_here = known.is_some_and(|party| party.members.contains_key(peer_id));
-            if !is_here && !matches!(place, Place::Theirs(_)) {
+            if !is_here && !matches!(place, MemberOutcome::Theirs(_)) {
                 self.may_enter_another(peer_id)?;
             }
         }

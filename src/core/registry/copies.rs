@@ -9,7 +9,7 @@ use lanrage_ipc::model::{Keepalive, Origin, PartyId, PeerId, PeerInput};
 use super::transaction::Transaction;
 use super::{Keeper, Member};
 use crate::core::addresses;
-use crate::core::reconcile::{InFlight, Passage, Place, ServerMember, ServerParty};
+use crate::core::reconcile::{InFlight, InFlightKind, MemberOutcome, ServerMember, ServerParty};
 use crate::core::record::{MemberRecord, Owner, PartyRecord};
 
 impl Transaction<'_> {
@@ -18,7 +18,7 @@ impl Transaction<'_> {
         &mut self,
         party_id: &PartyId,
         server: &ServerParty,
-        places: BTreeMap<PeerId, Place>,
+        places: BTreeMap<PeerId, MemberOutcome>,
         in_flight: &[InFlight],
     ) {
         let known = self.registry.parties.get(party_id).map(|party| &party.record);
@@ -43,7 +43,8 @@ impl Transaction<'_> {
             .map(|(id, member)| (id.clone(), member.is_ours()))
             .collect();
         for (peer_id, is_ours) in gone {
-            let leaves = |one: &InFlight| one.peer_id == peer_id && one.what == Passage::Leaves;
+            let leaves =
+                |one: &InFlight| one.peer_id == peer_id && one.what == InFlightKind::Leaves;
             let reason = match is_ours && !in_flight.iter().any(leaves) {
                 true => RemovalReason::Removed,
                 false => RemovalReason::Left,
@@ -65,7 +66,7 @@ impl Transaction<'_> {
         &mut self,
         party_id: &PartyId,
         peer_id: &PeerId,
-        place: &Place,
+        place: &MemberOutcome,
         addresses: &mut Addresses,
         in_flight: &[InFlight],
         is_new: bool,
@@ -79,19 +80,19 @@ impl Transaction<'_> {
         // The server's own party has no room left, which it will say when it is asked.
         let Some(virtual_ip) = virtual_ip.or(known_address) else { return };
         let (record, keeper) = match place {
-            Place::Theirs(server) => their_record(server, virtual_ip),
-            Place::Ours(info) => {
+            MemberOutcome::Theirs(server) => their_record(server, virtual_ip),
+            MemberOutcome::Ours(info) => {
                 let kept = self.kept_for(peer_id, in_flight);
                 self.our_record(before.as_ref(), info.clone(), virtual_ip, kept)
             }
-            Place::OursAhead | Place::OursAlone => {
+            MemberOutcome::OursAhead | MemberOutcome::OursAlone => {
                 let Some(before) = &before else { return };
                 let record = MemberRecord { virtual_ip, ..before.record.clone() };
                 (record, before.keeper)
             }
         };
         let key_changed = match place {
-            Place::Theirs(server) => {
+            MemberOutcome::Theirs(server) => {
                 let is_same = |one: &Member| one.record.info.public_key == server.info.public_key;
                 let changed = self.pin(party_id, peer_id, &server.info.public_key);
                 changed.filter(|_| !before.as_ref().is_some_and(is_same))
@@ -118,7 +119,7 @@ impl Transaction<'_> {
         let durable = MemberRecord { last_seen: before.record.last_seen, ..record.clone() };
         if shows || durable != before.record || keeper != before.keeper {
             self.put_member(party_id, record, keeper);
-        } else if matches!(place, Place::Theirs(_)) {
+        } else if matches!(place, MemberOutcome::Theirs(_)) {
             self.registry.with_member(party_id, peer_id, |member| {
                 member.record.last_seen = record.last_seen;
             });
@@ -136,7 +137,7 @@ impl Transaction<'_> {
     ) -> Option<(Keepalive, Keeper, Owner)> {
         let mut passages = in_flight.iter().filter(|one| one.peer_id == *peer_id);
         let (caller, keepalive) = passages.find_map(|one| match &one.what {
-            Passage::Enters { caller, keepalive, .. } => Some((caller, keepalive)),
+            InFlightKind::Enters { caller, keepalive, .. } => Some((caller, keepalive)),
             _ => None,
         })?;
         let own = std::mem::replace(&mut self.caller, caller.clone());

@@ -7,7 +7,7 @@ use super::changes::Applied;
 use super::transaction::Transaction;
 use crate::core::command::{Caller, Command, Now, Outcome, Refusal};
 use crate::core::outcome::Left;
-use crate::core::record::{Deed, Owner, RequestKey};
+use crate::core::record::{OpKind, Owner, RequestKey};
 
 impl Registry {
     /// As [`Registry::apply`], and the control server is to be told of it later, under `key`.
@@ -58,46 +58,46 @@ impl Transaction<'_> {
         if self.registry.owner_of(&peer_id, self.now) == Some(Owner::Elsewhere) {
             return Err(Refusal::PeerNotYours(peer_id));
         }
-        let deed = match &command {
-            Command::Register { .. } => Deed::Register,
-            Command::Join { .. } => Deed::Join,
-            Command::Update { .. } => Deed::Update,
-            Command::Leave { .. } => Deed::Leave,
+        let kind = match &command {
+            Command::Register { .. } => OpKind::Register,
+            Command::Join { .. } => OpKind::Join,
+            Command::Update { .. } => OpKind::Update,
+            Command::Leave { .. } => OpKind::Leave,
             _ => return self.perform(command),
         };
-        if deed != Deed::Update {
+        if kind != OpKind::Update {
             self.may_intend(&party_id, std::slice::from_ref(&peer_id))?;
         }
         let before = self.member(&party_id, &peer_id).ok().map(|member| member.record.info.clone());
         let lives_there = self.lives_there(&party_id);
-        if deed == Deed::Leave && before.is_some() && lives_there {
+        if kind == OpKind::Leave && before.is_some() && lives_there {
             // Before it is done, which without it would forget the party. To leave again does no
             // harm; to be told by a receipt that one did could, where one came back since.
             let key = self.fresh_key();
             // First, so that the others take no room from it.
-            self.intend(&party_id, &peer_id, Deed::Leave, key);
+            self.intend(&party_id, &peer_id, OpKind::Leave, key);
             if self.party(&party_id)?.record.host_id == peer_id {
                 self.take_leave(&party_id);
             }
         }
         let outcome = self.perform(command)?;
-        match (deed, before) {
-            (Deed::Register, _) => self.intend(&party_id, &peer_id, Deed::Register, key),
-            (Deed::Leave, _) => {
+        match (kind, before) {
+            (OpKind::Register, _) => self.intend(&party_id, &peer_id, OpKind::Register, key),
+            (OpKind::Leave, _) => {
                 if matches!(outcome, Outcome::Left(Left { party_deleted: true })) {
                     self.forget_entries(&party_id);
                 }
             }
             _ if !lives_there => self.carry(&party_id),
-            (_, None) => self.intend(&party_id, &peer_id, Deed::Join, key),
+            (_, None) => self.intend(&party_id, &peer_id, OpKind::Join, key),
             (_, Some(before)) => {
                 let info = &self.member(&party_id, &peer_id)?.record.info;
                 let noted = self.registry.outbox.intent(&party_id, &peer_id);
-                match noted.map(|intent| intent.deed) {
+                match noted.map(|intent| intent.kind) {
                     // It came back, as the server was about to confirm, before that let it go.
-                    Some(Deed::Leave) => self.intend(&party_id, &peer_id, Deed::Join, key),
+                    Some(OpKind::Leave) => self.intend(&party_id, &peer_id, OpKind::Join, key),
                     noted if *info != before => {
-                        self.intend(&party_id, &peer_id, noted.unwrap_or(Deed::Update), key);
+                        self.intend(&party_id, &peer_id, noted.unwrap_or(OpKind::Update), key);
                     }
                     _ => {}
                 }
@@ -118,7 +118,7 @@ impl Transaction<'_> {
     pub(super) fn intend_to_leave(&mut self, party_id: &PartyId, peer_id: &PeerId) {
         if self.lives_there(party_id) {
             let key = self.fresh_key();
-            self.intend(party_id, peer_id, Deed::Leave, key);
+            self.intend(party_id, peer_id, OpKind::Leave, key);
         }
     }
 
@@ -127,7 +127,7 @@ impl Transaction<'_> {
     pub(super) fn withdraw(&mut self, party_id: &PartyId, peer_id: &PeerId) -> Outcome {
         if self.member(party_id, peer_id).is_err() {
             let key = self.fresh_key();
-            self.intend(party_id, peer_id, Deed::Leave, key);
+            self.intend(party_id, peer_id, OpKind::Leave, key);
         }
         Outcome::Done
     }
@@ -163,9 +163,9 @@ impl Transaction<'_> {
             return;
         }
         for peer_id in ours {
-            let deed = if peer_id == host_id { Deed::Register } else { Deed::Join };
+            let kind = if peer_id == host_id { OpKind::Register } else { OpKind::Join };
             let key = self.fresh_key();
-            self.intend(party_id, &peer_id, deed, key);
+            self.intend(party_id, &peer_id, kind, key);
         }
     }
 }

@@ -8,7 +8,7 @@ use super::transaction::Transaction;
 use super::{Keeper, Member};
 use crate::core::command::{Outcome, Refusal};
 use crate::core::record::{
-    ChoiceRecord, CredentialRecord, Deed, Owner, PartyRecord, PinRecord, ServerKey,
+    ChoiceRecord, CredentialRecord, OpKind, Owner, PartyRecord, PinRecord, ServerKey,
 };
 use crate::core::shares::Payer;
 
@@ -93,8 +93,8 @@ impl Transaction<'_> {
         let record = PartyRecord { party_id: to.clone(), ..party.record.clone() };
         let members: Vec<Member> = party.members.values().cloned().collect();
         // Who left, left the party that has the id on the server.
-        let intents = self.registry.outbox.of_party(from).filter(|one| one.deed != Deed::Leave);
-        let intents: Vec<_> = intents.map(|intent| (intent.peer_id.clone(), intent.deed)).collect();
+        let intents = self.registry.outbox.of_party(from).filter(|one| one.kind != OpKind::Leave);
+        let intents: Vec<_> = intents.map(|intent| (intent.peer_id.clone(), intent.kind)).collect();
         self.put_party(record);
         for member in members {
             let peer_id = member.record.info.peer_id.clone();
@@ -110,17 +110,17 @@ impl Transaction<'_> {
             self.put_pin(PinRecord { party_id: to.clone(), ..pin });
         }
         self.delete_party(from);
-        for (peer_id, deed) in intents {
+        for (peer_id, kind) in intents {
             self.delete_intent(from, &peer_id);
             let key = self.fresh_key();
-            self.intend(to, &peer_id, deed, key);
+            self.intend(to, &peer_id, kind, key);
         }
         self.tell_party(to, Some(from.clone()));
         Ok(Outcome::Done)
     }
 
     /// The server has the party as it is here: those of elsewhere were seen just now.
-    pub(super) fn vouch(&mut self, party_id: &PartyId) -> Outcome {
+    pub(super) fn refresh_last_seen(&mut self, party_id: &PartyId) -> Outcome {
         let now = self.now.wall;
         if let Some(party) = self.registry.parties.get_mut(party_id) {
             let members = party.members.values_mut();

@@ -41,7 +41,7 @@ use super::record::{
 use super::request::Idempotency;
 use super::rules::Rules;
 use super::shares::{Payer, Tally};
-use outbox::Outbox;
+use outbox::PendingIntents;
 use receipts::{KeptReceipt, Receipts};
 use tokens::{Identities, Token};
 use transaction::Transaction;
@@ -71,7 +71,7 @@ pub struct Registry {
     waiting_signals: BTreeSet<(Duration, PartyId, PeerId)>,
     identities: Identities,
     receipts: Receipts,
-    outbox: Outbox,
+    outbox: PendingIntents,
     /// How many requests were named, since the program began.
     named: u64,
     /// Steps of the wall clock that members' offsets do not count yet.
@@ -203,7 +203,7 @@ impl Registry {
             waiting_signals: BTreeSet::new(),
             identities: Identities::default(),
             receipts: Receipts::default(),
-            outbox: Outbox::default(),
+            outbox: PendingIntents::default(),
             named: 0,
             clock: ClockSteps::default(),
             signals_queued: 0,

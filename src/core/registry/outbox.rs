@@ -11,7 +11,7 @@ use super::transaction::Transaction;
 use super::{Member, Registry};
 use crate::core::command::{Membership, Outcome, Refusal, Upstream, UpstreamPart};
 use crate::core::record::{
-    ChoiceRecord, CredentialRecord, Deed, IntentRecord, Owner, RequestKey, ServerKey, User,
+    ChoiceRecord, CredentialRecord, IntentRecord, OpKind, Owner, RequestKey, ServerKey, User,
 };
 use crate::core::shares::{Payer, Tally};
 
@@ -20,7 +20,7 @@ type Key = (PartyId, PeerId);
 /// Kept by the setters alone.
 #[derive(Debug, Default)]
 #[cfg_attr(test, derive(Clone, PartialEq))]
-pub(super) struct Outbox {
+pub(super) struct PendingIntents {
     pub(super) choice: ChoiceRecord,
     /// Never an empty party.
     pub(super) intents: BTreeMap<PartyId, BTreeMap<PeerId, IntentRecord>>,
@@ -32,7 +32,7 @@ pub(super) struct Outbox {
 
 /// What of a party no event of its members tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Standing {
+pub(super) struct PartySummary {
     name: Name,
     host_id: PeerId,
     created_at: Timestamp,
@@ -40,7 +40,7 @@ pub(super) struct Standing {
     sync: Sync,
 }
 
-impl Outbox {
+impl PendingIntents {
     /// Puts or removes an intent. Returns what was there.
     pub(super) fn set_intent(
         &mut self,
@@ -122,7 +122,7 @@ impl Outbox {
     /// The peers that left a party without the server.
     fn leaves(&self) -> impl Iterator<Item = (PartyId, PeerId)> {
         let intents = self.intents.values().flat_map(BTreeMap::values);
-        let leaves = intents.filter(|intent| intent.deed == Deed::Leave);
+        let leaves = intents.filter(|intent| intent.kind == OpKind::Leave);
         leaves.map(|intent| (intent.party_id.clone(), intent.peer_id.clone()))
     }
 }
@@ -194,9 +194,9 @@ impl Registry {
             || self.outbox.sync(party_id) == Sync::Pending
     }
 
-    fn standing(&self, party_id: &PartyId) -> Option<Standing> {
+    fn summary(&self, party_id: &PartyId) -> Option<PartySummary> {
         let record = &self.parties.get(party_id)?.record;
-        Some(Standing {
+        Some(PartySummary {
             name: record.name.clone(),
             host_id: record.host_id.clone(),
             created_at: record.created_at,
@@ -251,24 +251,24 @@ impl Transaction<'_> {
         &mut self,
         party_id: &PartyId,
         peer_id: &PeerId,
-        deed: Deed,
+        kind: OpKind,
         key: RequestKey,
     ) {
         if self.may_intend(party_id, std::slice::from_ref(peer_id)).is_ok() {
             let owner = self.intent_owner(peer_id);
             let (party_id, peer_id) = (party_id.clone(), peer_id.clone());
             let at = self.now.wall;
-            self.put_intent(IntentRecord { party_id, peer_id, deed, key, at, owner });
+            self.put_intent(IntentRecord { party_id, peer_id, kind, key, at, owner });
         }
     }
 
     /// What a peer says of itself has changed: a request that tells it is another one from here on.
     /// Under the old name the server may have done it already, as it was.
     pub(super) fn rename_intent(&mut self, party_id: &PartyId, peer_id: &PeerId) {
-        let deed = self.registry.outbox.intent(party_id, peer_id).map(|intent| intent.deed);
-        if let Some(deed @ (Deed::Register | Deed::Join | Deed::Update)) = deed {
+        let kind = self.registry.outbox.intent(party_id, peer_id).map(|intent| intent.kind);
+        if let Some(kind @ (OpKind::Register | OpKind::Join | OpKind::Update)) = kind {
             let key = self.fresh_key();
-            self.intend(party_id, peer_id, deed, key);
+            self.intend(party_id, peer_id, kind, key);
         }
     }
 
@@ -288,11 +288,11 @@ impl Transaction<'_> {
     /// Forgets what was to be told of a party that has ended here, but for who left it, or left
     /// one that had its id before.
     pub(super) fn forget_entries(&mut self, party_id: &PartyId) {
-        self.forget_intents_but(party_id, |deed| deed == Deed::Leave);
+        self.forget_intents_but(party_id, |kind| kind == OpKind::Leave);
     }
 
-    fn forget_intents_but(&mut self, party_id: &PartyId, stays: impl Fn(Deed) -> bool) {
-        let intents = self.registry.outbox.of_party(party_id).filter(|one| !stays(one.deed));
+    fn forget_intents_but(&mut self, party_id: &PartyId, stays: impl Fn(OpKind) -> bool) {
+        let intents = self.registry.outbox.of_party(party_id).filter(|one| !stays(one.kind));
         let peers: Vec<_> = intents.map(|intent| intent.peer_id.clone()).collect();
         for peer_id in peers {
             self.delete_intent(party_id, &peer_id);
@@ -302,7 +302,7 @@ impl Transaction<'_> {
     /// Notes how a party stands, before it is changed for the first time.
     pub(super) fn note_standing(&mut self, party_id: &PartyId) {
         if !self.standings.contains_key(party_id) {
-            self.standings.insert(party_id.clone(), self.registry.standing(party_id));
+            self.standings.insert(party_id.clone(), self.registry.summary(party_id));
         }
     }
 
@@ -310,7 +310,7 @@ impl Transaction<'_> {
     /// of an answer as it is at the end.
     pub(super) fn tell_standing(&mut self, outcome: Outcome) -> Outcome {
         for (party_id, before) in std::mem::take(&mut self.standings) {
-            let Some(after) = self.registry.standing(&party_id) else { continue };
+            let Some(after) = self.registry.summary(&party_id) else { continue };
             if !self.refresh_registered(&party_id, &after) && before.is_some_and(|b| b != after) {
                 self.tell_party(&party_id, None);
             }
@@ -335,13 +335,13 @@ impl Transaction<'_> {
 
     /// Has the event that a party came to be tell how it stands at the end. Returns whether there
     /// is one.
-    fn refresh_registered(&mut self, party_id: &PartyId, standing: &Standing) -> bool {
+    fn refresh_registered(&mut self, party_id: &PartyId, summary: &PartySummary) -> bool {
         let registered = self.events.iter_mut().rev().find_map(|event| match event {
             Event::PartyRegistered { party, .. } if party.party_id == *party_id => Some(party),
             _ => None,
         });
         let Some(party) = registered else { return false };
-        (party.origin, party.sync) = (standing.origin, standing.sync);
+        (party.origin, party.sync) = (summary.origin, summary.sync);
         true
     }
 }

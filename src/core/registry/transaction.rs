@@ -6,7 +6,7 @@ use lanrage_ipc::event::{Event, RemovalReason};
 use lanrage_ipc::model::{Keepalive, KeyChange, PartyId, PeerId, PeerInput, RelayId, UtcOffset};
 
 use super::changes::{Applied, Change, Effect, Ended, Undo};
-use super::outbox::Standing;
+use super::outbox::PartySummary;
 use super::receipts::KeptReceipt;
 use super::tokens::Token;
 use super::{Keeper, Member, Party, Registry, Relay};
@@ -34,7 +34,7 @@ pub(super) struct Transaction<'a> {
     pub(super) effect: Option<Effect>,
     pub(super) ended: Vec<Ended>,
     /// How the parties stood that this touches, before it did.
-    pub(super) standings: BTreeMap<PartyId, Option<Standing>>,
+    pub(super) standings: BTreeMap<PartyId, Option<PartySummary>>,
 }
 
 impl<'a> Transaction<'a> {
@@ -105,7 +105,7 @@ impl<'a> Transaction<'a> {
                 Outcome::Operations(self.refused(&party_id, &peer_id, &key, code, spare)?)
             }
             Command::Rename { from, to } => self.rename(&from, &to)?,
-            Command::Vouch(party_id) => self.vouch(&party_id),
+            Command::RefreshLastSeen(party_id) => self.refresh_last_seen(&party_id),
             Command::Deliver { party_id, from, to, data } => {
                 self.deliver(&party_id, from, &to, data)?
             }

@@ -11,10 +11,10 @@ use super::transaction::Transaction;
 use super::{Keeper, Member, Party, Registry};
 use crate::core::command::{Reconciled, Refusal};
 use crate::core::reconcile::{
-    Act, Fate, InFlight, Intent, LocalMember, LocalParty, Occasion, Operation, Passage,
-    ServerParty, Sides, check_registered, reconcile,
+    InFlight, InFlightKind, Intent, LocalMember, LocalParty, MembershipOp, Occasion, OpBody,
+    PartyOutcome, ReconcileInput, ServerParty, check_registered, reconcile,
 };
-use crate::core::record::{Deed, Owner, RequestKey};
+use crate::core::record::{OpKind, Owner, RequestKey};
 
 impl Registry {
     /// A party as `reconcile` looks at it.
@@ -57,7 +57,7 @@ impl Transaction<'_> {
         if let Some(server) = server {
             for one in in_flight {
                 // A party without the peer is another one, and no answer to its registration.
-                if matches!(one.what, Passage::Enters { registers: true, .. })
+                if matches!(one.what, InFlightKind::Enters { registers: true, .. })
                     && server.members.contains_key(&one.peer_id)
                 {
                     check_registered(&one.peer_id, party_id, &server.host_id)?;
@@ -69,11 +69,11 @@ impl Transaction<'_> {
         let host_before = host_before.map(|copy| copy.host_id.clone());
         let outbox = &self.registry.outbox;
         let intents: BTreeMap<_, _> =
-            outbox.of_party(party_id).map(|one| (one.peer_id.clone(), one.deed)).collect();
+            outbox.of_party(party_id).map(|one| (one.peer_id.clone(), one.kind)).collect();
         let members = server.into_iter().flat_map(|server| server.members.keys());
         let known_as_ours: BTreeSet<_> =
             members.filter(|id| outbox.owner_of(id).is_some()).cloned().collect();
-        let verdict = reconcile(&Sides {
+        let verdict = reconcile(&ReconcileInput {
             server,
             copy: copy.as_ref(),
             intents: &intents,
@@ -81,19 +81,19 @@ impl Transaction<'_> {
             known_as_ours: &known_as_ours,
             occasion,
         });
-        if let (Some(server), Fate::Follows(places)) = (server, &verdict.fate) {
+        if let (Some(server), PartyOutcome::Follows(places)) = (server, &verdict.outcome) {
             self.may_follow(party_id, server, places, machine)?;
         }
         self.settle(party_id, &verdict.intents);
-        match verdict.fate {
-            Fate::Stays => {}
-            Fate::Goes(reason) => self.lose_party(party_id, reason),
-            Fate::Loses(members) => {
+        match verdict.outcome {
+            PartyOutcome::Stays => {}
+            PartyOutcome::Goes(reason) => self.lose_party(party_id, reason),
+            PartyOutcome::Loses(members) => {
                 for peer_id in members {
                     self.remove_member(party_id, &peer_id, RemovalReason::Removed);
                 }
             }
-            Fate::Follows(places) => {
+            PartyOutcome::Follows(places) => {
                 if let Some(server) = server {
                     self.follow_server(party_id, server, places, in_flight);
                 }
@@ -106,34 +106,34 @@ impl Transaction<'_> {
     }
 
     /// Keeps the intents that still stand, under another name where they mean something else.
-    fn settle(&mut self, party_id: &PartyId, standing: &BTreeMap<PeerId, Intent>) {
+    fn settle(&mut self, party_id: &PartyId, summary: &BTreeMap<PeerId, Intent>) {
         let known = self.registry.outbox.of_party(party_id);
         let done: Vec<_> = known
-            .filter(|intent| !standing.contains_key(&intent.peer_id))
+            .filter(|intent| !summary.contains_key(&intent.peer_id))
             .map(|intent| intent.peer_id.clone())
             .collect();
         for peer_id in done {
             self.delete_intent(party_id, &peer_id);
         }
-        for (peer_id, intent) in standing {
-            if let Intent::New(deed) = intent {
+        for (peer_id, intent) in summary {
+            if let Intent::New(kind) = intent {
                 let key = self.fresh_key();
-                self.intend(party_id, peer_id, *deed, key);
+                self.intend(party_id, peer_id, *kind, key);
             }
         }
     }
 
     /// The acts under the names of their intents; one without gets a name of its own. A leave before
-    /// another deed of the same peer is named after that: however often it is asked for, it is
-    /// done once, and not after that deed.
-    fn operations(&mut self, party_id: &PartyId, acts: Vec<Act>) -> Vec<Operation> {
-        let operation = |act: Act| {
-            let key = match self.registry.outbox.intent(party_id, act.peer_id()) {
-                Some(intent) if intent.deed == act.deed() => intent.key.clone(),
+    /// another kind of the same peer is named after that: however often it is asked for, it is
+    /// done once, and not after that kind.
+    fn operations(&mut self, party_id: &PartyId, acts: Vec<OpBody>) -> Vec<MembershipOp> {
+        let operation = |body: OpBody| {
+            let key = match self.registry.outbox.intent(party_id, body.peer_id()) {
+                Some(intent) if intent.kind == body.kind() => intent.key.clone(),
                 Some(intent) => RequestKey(format!("{}.before", intent.key.0).into()),
                 None => self.fresh_key(),
             };
-            Operation { key, party_id: party_id.clone(), act }
+            MembershipOp { key, party_id: party_id.clone(), body }
         };
         acts.into_iter().map(operation).collect()
     }
@@ -155,17 +155,17 @@ impl Transaction<'_> {
         key: &RequestKey,
         code: ErrorCode,
         spare: PartyId,
-    ) -> Result<Vec<Operation>, Refusal> {
+    ) -> Result<Vec<MembershipOp>, Refusal> {
         let Some(intent) = self.registry.outbox.intent(party_id, peer_id) else {
             return Ok(Vec::new());
         };
         if intent.key != *key {
             // What it did since waited for this.
-            let deed = intent.deed;
-            return Ok(self.ask_again(party_id, peer_id, deed));
+            let kind = intent.kind;
+            return Ok(self.ask_again(party_id, peer_id, kind));
         }
-        match (intent.deed, code) {
-            (Deed::Register, ErrorCode::PartyExists) => {
+        match (intent.kind, code) {
+            (OpKind::Register, ErrorCode::PartyExists) => {
                 if self.rename(party_id, &spare).is_err() {
                     return Ok(Vec::new());
                 }
@@ -173,32 +173,32 @@ impl Transaction<'_> {
                 return Ok(reconciled.operations);
             }
             // It was done once, and undone since: under its name it would not be done again.
-            (deed @ (Deed::Register | Deed::Join), ErrorCode::NotAMember) => {
+            (kind @ (OpKind::Register | OpKind::Join), ErrorCode::NotAMember) => {
                 let key = self.fresh_key();
-                self.intend(party_id, peer_id, deed, key);
-                return Ok(self.ask_again(party_id, peer_id, deed));
+                self.intend(party_id, peer_id, kind, key);
+                return Ok(self.ask_again(party_id, peer_id, kind));
             }
             // It stays pending: there is nothing that the daemon could do about it.
-            (Deed::Register, _) => {}
+            (OpKind::Register, _) => {}
             // Its host is here, and makes it anew.
-            (Deed::Join | Deed::Update, ErrorCode::PartyNotFound)
+            (OpKind::Join | OpKind::Update, ErrorCode::PartyNotFound)
                 if self.is_hosted_here(party_id) =>
             {
                 let reconciled = self.reconcile(party_id, None, Occasion::Return, &[], &[])?;
                 return Ok(reconciled.operations);
             }
-            (Deed::Join | Deed::Update, ErrorCode::PartyNotFound) => {
+            (OpKind::Join | OpKind::Update, ErrorCode::PartyNotFound) => {
                 self.forget_intents(party_id);
                 self.lose_party(party_id, RemovalReason::Removed);
             }
-            (Deed::Join, _) => self.refuse_entry(party_id, peer_id),
-            (Deed::Update, ErrorCode::PeerNotFound | ErrorCode::NotAMember) => {
+            (OpKind::Join, _) => self.refuse_entry(party_id, peer_id),
+            (OpKind::Update, ErrorCode::PeerNotFound | ErrorCode::NotAMember) => {
                 let key = self.fresh_key();
-                self.intend(party_id, peer_id, Deed::Join, key);
-                return Ok(self.ask_again(party_id, peer_id, Deed::Join));
+                self.intend(party_id, peer_id, OpKind::Join, key);
+                return Ok(self.ask_again(party_id, peer_id, OpKind::Join));
             }
-            (Deed::Update, _) => self.delete_intent(party_id, peer_id),
-            (Deed::Leave, _) => {
+            (OpKind::Update, _) => self.delete_intent(party_id, peer_id),
+            (OpKind::Leave, _) => {
                 self.delete_intent(party_id, peer_id);
                 self.drop_if_deserted(party_id);
             }
@@ -206,21 +206,26 @@ impl Transaction<'_> {
         Ok(Vec::new())
     }
 
-    /// What to ask of the server for a deed.
-    fn ask_again(&mut self, party_id: &PartyId, peer_id: &PeerId, deed: Deed) -> Vec<Operation> {
+    /// What to ask of the server for a kind.
+    fn ask_again(
+        &mut self,
+        party_id: &PartyId,
+        peer_id: &PeerId,
+        kind: OpKind,
+    ) -> Vec<MembershipOp> {
         let party = self.registry.parties.get(party_id);
         let member = party.and_then(|party| Some((party, party.members.get(peer_id)?)));
-        let act = match (deed, member) {
-            (Deed::Leave, _) => Some(Act::Leave(peer_id.clone())),
+        let body = match (kind, member) {
+            (OpKind::Leave, _) => Some(OpBody::Leave(peer_id.clone())),
             (_, None) => None,
-            (Deed::Register, Some((party, host))) => {
+            (OpKind::Register, Some((party, host))) => {
                 let (name, host) = (party.record.name.clone(), host.record.info.clone());
-                Some(Act::Register { name, host })
+                Some(OpBody::Register { name, host })
             }
-            (Deed::Join, Some((_, member))) => Some(Act::Join(member.record.info.clone())),
-            (Deed::Update, Some((_, member))) => Some(Act::Update(member.record.info.clone())),
+            (OpKind::Join, Some((_, member))) => Some(OpBody::Join(member.record.info.clone())),
+            (OpKind::Update, Some((_, member))) => Some(OpBody::Update(member.record.info.clone())),
         };
-        self.operations(party_id, act.into_iter().collect())
+        self.operations(party_id, body.into_iter().collect())
     }
 
     fn is_hosted_here(&self, party_id: &PartyId) -> bool {

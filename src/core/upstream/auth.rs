@@ -11,7 +11,7 @@ use lanrage_ipc::model::{Epoch, PeerId};
 
 use super::frames::Times;
 use super::greeting::{Beginning, Greeted, Greeting};
-use super::output::{Carrier, Then, Timer};
+use super::output::{Then, Timer, TransportKind};
 use super::requests::RequestError;
 use super::session::Session;
 use crate::core::{Command, CredentialRecord, Proof, Upstream, User};
@@ -129,7 +129,7 @@ impl Session {
     pub(super) fn note_epoch(&mut self, epoch: Epoch) {
         // An HTTP server's is known only party by party.
         let is_known = std::mem::replace(&mut self.auth.is_welcome, true);
-        if self.settings.carrier == Carrier::Http || is_known {
+        if self.settings.transport == TransportKind::Http || is_known {
             return;
         }
         if self.auth.epoch_before.as_ref() == Some(&epoch) {

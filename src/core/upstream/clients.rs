@@ -14,7 +14,7 @@ use super::reconcile::Source;
 use super::replica::EntryId;
 use super::requests::{Acked, RequestError};
 use super::session::Session;
-use crate::core::reconcile::{InFlight, Passage};
+use crate::core::reconcile::{InFlight, InFlightKind};
 use crate::core::{
     Caller, Command, Failure, Left, Now, Outcome, Refusal, RequestKey, Upstream, UpstreamPart,
 };
@@ -124,9 +124,9 @@ impl Session {
         let ClientCommand { caller, key, command } = &client.request;
         let Some(frame) = frames::of_command(command) else { return };
         if let (Some(party_id), Some(peer_id), Some(what)) =
-            (command.party_id(), command.acts_for(), passage(caller, command))
+            (command.party_id(), command.acts_for(), in_flight_kind(caller, command))
         {
-            if matches!(what, Passage::Enters { .. }) {
+            if matches!(what, InFlightKind::Enters { .. }) {
                 // From now on something keeps it alive.
                 self.auth.idle.remove(peer_id);
                 self.replica.not_understood = None;
@@ -375,18 +375,18 @@ impl From<RequestError> for ClientError {
 }
 
 /// Entry, change or exit of a peer by a client's command.
-fn passage(caller: &Caller, command: &Command) -> Option<Passage> {
+fn in_flight_kind(caller: &Caller, command: &Command) -> Option<InFlightKind> {
     Some(match command {
         Command::Register { keepalive, host: peer, .. } | Command::Join { keepalive, peer, .. } => {
-            Passage::Enters {
+            InFlightKind::Enters {
                 caller: caller.clone(),
                 keepalive: *keepalive,
                 registers: matches!(command, Command::Register { .. }),
                 info: peer.clone(),
             }
         }
-        Command::Leave { .. } => Passage::Leaves,
-        Command::Update { .. } => Passage::Updates,
+        Command::Leave { .. } => InFlightKind::Leaves,
+        Command::Update { .. } => InFlightKind::Updates,
         _ => return None,
     })
 }

@@ -9,7 +9,7 @@ use lanrage_ipc::lanrage::input::PeerForm;
 use lanrage_ipc::lanrage::{AnnouncedParty, AnnouncedPeer};
 use lanrage_ipc::model::{CheckedText, PartyId, PeerId, PeerInput, is_readable};
 
-use crate::core::reconcile::{Act, Operation, Point, ServerMember, ServerParty};
+use crate::core::reconcile::{MembershipOp, OpBody, Point, ServerMember, ServerParty};
 use crate::core::{Command, RequestKey};
 
 /// Members that a party may have which a server tells: many times more than any game's.
@@ -126,15 +126,15 @@ pub(super) fn point(beside: Option<&Beside>) -> Result<Point, String> {
 }
 
 /// An operation as a frame.
-pub(super) fn of_operation(operation: &Operation) -> ClientFrame {
+pub(super) fn of_operation(operation: &MembershipOp) -> ClientFrame {
     let party_id = operation.party_id.clone();
-    match operation.act.clone() {
-        Act::Register { name, host } => {
+    match operation.body.clone() {
+        OpBody::Register { name, host } => {
             ClientFrame::RegisterParty { party_id: Some(party_id), name, host_peer: form(host) }
         }
-        Act::Join(peer) => ClientFrame::JoinParty { party_id, peer: form(peer) },
-        Act::Update(peer) => ClientFrame::UpdatePeer { party_id, peer: form(peer) },
-        Act::Leave(peer_id) => ClientFrame::LeaveParty { party_id, peer_id },
+        OpBody::Join(peer) => ClientFrame::JoinParty { party_id, peer: form(peer) },
+        OpBody::Update(peer) => ClientFrame::UpdatePeer { party_id, peer: form(peer) },
+        OpBody::Leave(peer_id) => ClientFrame::LeaveParty { party_id, peer_id },
     }
 }
 

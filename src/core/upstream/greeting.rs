@@ -20,7 +20,7 @@ use super::pace::Lane;
 use super::replica::EntryId;
 use super::requests::{RequestError, is_no_verdict};
 use super::session::Session;
-use crate::core::reconcile::Operation;
+use crate::core::reconcile::MembershipOp;
 use crate::core::upstream::link::Loss;
 use crate::core::{Command, CredentialRecord, Failure, Proof, Upstream, UpstreamPart, User};
 
@@ -51,7 +51,7 @@ pub(super) enum Greeted {
     /// The session begins.
     Begin,
     /// An operation waits for it.
-    Operation(Operation, Option<EntryId>),
+    MembershipOp(MembershipOp, Option<EntryId>),
     /// A client's request waits for it.
     Client(ClientId),
     /// A relay is announced as the peer, in place of a greeting.
@@ -298,7 +298,7 @@ impl Session {
     fn go_on(&mut self, then: Greeted, result: Result<(), RequestError>) {
         match then {
             Greeted::Begin => self.began(result),
-            Greeted::Operation(operation, entry) => {
+            Greeted::MembershipOp(operation, entry) => {
                 self.operation_greeted(operation, entry, result);
             }
             Greeted::Client(id) => self.client_greeted(id, result),

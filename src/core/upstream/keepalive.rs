@@ -7,7 +7,7 @@ use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::ClientFrame;
 use lanrage_ipc::model::{PartyId, PeerId};
 
-use super::output::{Carrier, LookUp, Purpose, Timer};
+use super::output::{LookUp, Purpose, Timer, TransportKind};
 use super::pace::Lane;
 use super::requests::{Acked, RequestError};
 use super::session::Session;
@@ -53,7 +53,7 @@ impl Session {
         // Over HTTP heartbeats alone keep a peer alive.
         let is_idle = |peer_id: &PeerId| !peers.contains(peer_id);
         let differs = |peer_id: &PeerId| self.auth.idle.contains(peer_id) != is_idle(peer_id);
-        if self.settings.carrier == Carrier::WebSocket && self.auth.greeted().any(differs) {
+        if self.settings.transport == TransportKind::WebSocket && self.auth.greeted().any(differs) {
             self.look_up(UpstreamPart::All, LookUp::Idle(peers));
         }
     }
@@ -65,7 +65,7 @@ impl Session {
         result: Result<Acked, RequestError>,
     ) {
         let is_welcome =
-            self.auth.is_greeted(peer_id) && self.settings.carrier == Carrier::WebSocket;
+            self.auth.is_greeted(peer_id) && self.settings.transport == TransportKind::WebSocket;
         match result {
             // The position of the party shows what was lost.
             Ok(acked) => self.seen(party_id, &acked),

@@ -8,7 +8,7 @@
 //! | [`Session::handle_request`], [`Session::handle_announcement`], [`Session::handle_relay_query`] | a client of this daemon wants something that the server has to do |
 //! | [`Session::handle_applied`], [`Session::handle_looked_up`] | the registry has answered |
 //! | [`Session::handle_called`] | one of the server's routes has answered |
-//! | [`Session::handle_noted`] | the registry has noted intents |
+//! | [`Session::handle_dirty`] | the registry has noted intents |
 //! | [`Session::handle_timeout`] | [`Session::poll_timeout`] has come |
 //! | [`Session::poll_send`] | after each of these, while the connection takes messages |
 //! | [`Session::poll_output`] | after each of these, until there is none |
@@ -52,6 +52,6 @@ pub(crate) use clients::{
 };
 pub(crate) use inbox::Message;
 pub(crate) use memory::{Keys, Machine, Memory};
-pub(crate) use output::{Apply, Carrier, LookUp, Outgoing, Output, Settings, Then};
+pub(crate) use output::{Apply, LookUp, Outgoing, Output, Settings, Then, TransportKind};
 pub(crate) use relay::{Call, CallError, CallThen, Called};
 pub(crate) use session::Session;

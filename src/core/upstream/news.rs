@@ -11,7 +11,7 @@ use super::pace::Lane;
 use super::reconcile::Source;
 use super::requests::{Acked, RequestError};
 use super::session::Session;
-use crate::core::reconcile::{Change, Heard, Occasion, Point, ServerParty};
+use crate::core::reconcile::{Change, Occasion, Point, ReplicaUpdate, ServerParty};
 use crate::core::{Command, CredentialRecord, Failure, Outcome, Refusal};
 
 impl Session {
@@ -110,7 +110,7 @@ impl Session {
                 self.replica.declined.remove(&party_id);
                 let heard = self.replica.parties.gone(&party_id, RemovalReason::Removed);
                 match (code, heard) {
-                    (ErrorCode::PartyNotFound, ended @ Heard::Gone(_)) => {
+                    (ErrorCode::PartyNotFound, ended @ ReplicaUpdate::Gone(_)) => {
                         self.follow(party_id, ended, Source::Other);
                     }
                     _ => self.compare(&party_id, None, Occasion::Return, Source::Other),
@@ -152,11 +152,11 @@ impl Session {
         let Some(at) = acked.at.clone() else { return };
         let at = Point { epoch: at.epoch, seq: at.seq };
         let heard = self.replica.parties.bookmark(&party_id, &at);
-        if heard != Heard::Nothing {
+        if heard != ReplicaUpdate::Nothing {
             return self.follow(party_id, heard, Source::Other);
         }
         if self.replica.parties.point(&party_id) == Some(&at) {
-            self.apply(Command::Vouch(party_id), Then::Vouched);
+            self.apply(Command::RefreshLastSeen(party_id), Then::Refreshed);
         }
     }
 

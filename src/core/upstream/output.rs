@@ -10,13 +10,13 @@ use super::clients::{ClientError, ClientId, CommandReply};
 use super::reconcile::{Comparison, Source};
 use super::relay::{Call, CallThen};
 use super::replica::EntryId;
-use crate::core::reconcile::Operation;
+use crate::core::reconcile::MembershipOp;
 use crate::core::upstream::link::Loss;
-use crate::core::{Caller, Command, Noted, Refusal, RequestKey, ServerKey, UpstreamPart};
+use crate::core::{Caller, Command, DirtySet, Refusal, RequestKey, ServerKey, UpstreamPart};
 
 /// Transport of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Carrier {
+pub(crate) enum TransportKind {
     /// A WebSocket: the server tells each change.
     WebSocket,
     /// HTTP: the server is polled, and tells states.
@@ -30,7 +30,7 @@ pub(crate) struct Settings {
     pub(crate) server: ServerKey,
     /// The program itself, as the registry sees it.
     pub(crate) itself: Caller,
-    pub(crate) carrier: Carrier,
+    pub(crate) transport: TransportKind,
     /// Upper bound of a client's request.
     pub(crate) request_timeout: Duration,
     /// Interval of keepalives, unless the server wants them more often.
@@ -85,7 +85,7 @@ pub(crate) enum Then {
     /// A credential is forgotten.
     Forgotten,
     /// The members of a party are as much alive as they were.
-    Vouched,
+    Refreshed,
     /// The server is in this epoch.
     EpochNoted,
     /// A token is kept.
@@ -118,7 +118,7 @@ pub(crate) enum LookUp {
     Live,
     Idle(HashSet<PeerId>),
     Credentials,
-    Intents(Noted),
+    Intents(DirtySet),
     Left(PartyId, PeerId, Source),
     Entry(ClientId, Option<Refusal>),
 }
@@ -139,7 +139,7 @@ pub(super) enum Purpose {
     Greeting(PeerId),
     Renewal(PeerId),
     Idle(PeerId),
-    Operation(Operation, Option<EntryId>),
+    MembershipOp(MembershipOp, Option<EntryId>),
     Client(ClientId),
     Relays(ClientId),
     /// To take a peer out that its client was told is not in.

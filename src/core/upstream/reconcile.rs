@@ -8,9 +8,9 @@ use lanrage_ipc::event::RemovalReason;
 use lanrage_ipc::model::{PartyId, PeerId, PeerInput};
 
 use super::clients::ClientId;
-use super::output::{Carrier, Then, Timer};
+use super::output::{Then, Timer, TransportKind};
 use super::session::Session;
-use crate::core::reconcile::{Heard, Occasion, ServerParty};
+use crate::core::reconcile::{Occasion, ReplicaUpdate, ServerParty};
 use crate::core::{Command, Failure, Outcome, Refusal, Upstream};
 
 /// Wait before a party is compared again for which the server had no time, or too many refusals.
@@ -58,26 +58,26 @@ impl Session {
         }
     }
 
-    pub(super) fn follow(&mut self, party_id: PartyId, heard: Heard, source: Source) {
+    pub(super) fn follow(&mut self, party_id: PartyId, heard: ReplicaUpdate, source: Source) {
         match heard {
-            Heard::Party(party) => {
+            ReplicaUpdate::Party(party) => {
                 let is_first = !self.replica.met.contains(&party_id);
                 let occasion = if is_first { Occasion::Return } else { Occasion::News };
                 self.compare(&party_id, Some(party), occasion, source);
             }
-            Heard::Gone(reason) => {
+            ReplicaUpdate::Gone(reason) => {
                 // A poll can't tell a party that has ended from one that the server lost.
-                let occasion = match self.settings.carrier {
-                    Carrier::Http => Occasion::Return,
-                    Carrier::WebSocket => Occasion::Gone(reason),
+                let occasion = match self.settings.transport {
+                    TransportKind::Http => Occasion::Return,
+                    TransportKind::WebSocket => Occasion::Gone(reason),
                 };
                 self.compare(&party_id, None, occasion, source);
             }
-            Heard::Missing => {
+            ReplicaUpdate::Missing => {
                 self.sync(&party_id);
                 self.skipped(source);
             }
-            Heard::Nothing => self.skipped(source),
+            ReplicaUpdate::Nothing => self.skipped(source),
         }
     }
 

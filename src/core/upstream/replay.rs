@@ -9,14 +9,14 @@ use lanrage_ipc::model::{PartyId, PeerId, PeerInput};
 
 use super::frames;
 use super::greeting::Greeted;
-use super::output::{Carrier, LookUp, Purpose, Then, Timer};
+use super::output::{LookUp, Purpose, Then, Timer, TransportKind};
 use super::pace::Lane;
 use super::reconcile::{PUT_OFF, Source};
 use super::replica::EntryId;
 use super::requests::{RequestError, is_no_verdict};
 use super::session::Session;
-use crate::core::reconcile::{Act, InFlight, Operation};
-use crate::core::{Command, Failure, Noted, RequestKey, Upstream, UpstreamPart};
+use crate::core::reconcile::{InFlight, MembershipOp, OpBody};
+use crate::core::{Command, DirtySet, Failure, RequestKey, Upstream, UpstreamPart};
 
 /// Refusals on one connection from which something may follow: a server that refuses everything
 /// would be asked without end.
@@ -47,7 +47,7 @@ pub(super) struct Replay {
     /// Ids that this daemon chose for parties whose own was taken.
     coined: HashSet<PartyId>,
     /// Parties of which intents were noted since they were told last.
-    noted: Noted,
+    noted: DirtySet,
 }
 
 /// Description or entry of a local peer that the server was told because it had something else.
@@ -61,7 +61,7 @@ struct Correction {
 }
 
 /// The party, the peer and the kind of operation of a [`Correction`].
-type CorrectionKey = (PartyId, PeerId, Discriminant<Act>);
+type CorrectionKey = (PartyId, PeerId, Discriminant<OpBody>);
 
 impl Replay {
     /// True while no operation is in flight.
@@ -83,7 +83,7 @@ impl Correction {
 
 impl Session {
     /// Begins operations, in this order.
-    pub(super) fn carry_out(&mut self, operations: Vec<Operation>) {
+    pub(super) fn carry_out(&mut self, operations: Vec<MembershipOp>) {
         for operation in operations {
             if self.replay.in_flight.contains(&operation.key) {
                 continue;
@@ -96,13 +96,13 @@ impl Session {
             log::debug!(
                 "operation: party={} {:?} key={}",
                 operation.party_id,
-                operation.act.deed(),
+                operation.body.kind(),
                 operation.key.0
             );
             // Until it is answered: what the server tells meanwhile settles nothing that the peer
             // did since.
-            let peer_id = operation.act.peer_id().clone();
-            let entry = operation.act.passage().map(|what| {
+            let peer_id = operation.body.peer_id().clone();
+            let entry = operation.body.in_flight_kind().map(|what| {
                 let in_flight = InFlight { peer_id: peer_id.clone(), what };
                 self.replica.enter(&operation.party_id, in_flight)
             });
@@ -111,27 +111,27 @@ impl Session {
                 self.operation_lost(&operation.key, entry);
                 continue;
             }
-            let then = Greeted::Operation(operation, entry);
+            let then = Greeted::MembershipOp(operation, entry);
             self.greet(&peer_id, caller, Lane::Background, then);
         }
     }
 
     /// True for a leave of a peer that a client has enter again since.
-    fn is_back(&self, operation: &Operation) -> bool {
-        let Operation { party_id, act, .. } = operation;
-        matches!(act, Act::Leave(_)) && self.replica.enters(party_id, act.peer_id())
+    fn is_back(&self, operation: &MembershipOp) -> bool {
+        let MembershipOp { party_id, body, .. } = operation;
+        matches!(body, OpBody::Leave(_)) && self.replica.enters(party_id, body.peer_id())
     }
 
     pub(super) fn operation_greeted(
         &mut self,
-        operation: Operation,
+        operation: MembershipOp,
         entry: Option<EntryId>,
         result: Result<(), RequestError>,
     ) {
         match result {
             Ok(()) => {
                 let (frame, key) = (frames::of_operation(&operation), operation.key.clone());
-                let purpose = Purpose::Operation(operation, entry);
+                let purpose = Purpose::MembershipOp(operation, entry);
                 self.request_as(key, frame, Lane::Background, purpose);
             }
             Err(error) => self.operation_answered(operation, entry, Err(error)),
@@ -140,7 +140,7 @@ impl Session {
 
     pub(super) fn operation_answered(
         &mut self,
-        operation: Operation,
+        operation: MembershipOp,
         entry: Option<EntryId>,
         result: Result<(), RequestError>,
     ) {
@@ -178,13 +178,13 @@ impl Session {
 
     /// True for what the server was told of a peer again and again, and lately: a server that keeps
     /// stating something else would be told without end.
-    fn is_in_vain(&mut self, operation: &Operation) -> bool {
+    fn is_in_vain(&mut self, operation: &MembershipOp) -> bool {
         let now = self.now.elapsed;
         let key = correction_key(operation, &operation.party_id);
-        let Operation { party_id, act, .. } = operation;
-        let (known, words) = match act {
-            Act::Leave(_) => return false,
-            Act::Update(info) => {
+        let MembershipOp { party_id, body, .. } = operation;
+        let (known, words) = match body {
+            OpBody::Leave(_) => return false,
+            OpBody::Update(info) => {
                 let known = self
                     .replay
                     .corrections
@@ -199,7 +199,7 @@ impl Session {
                 }
                 (known, "the control server keeps another description of a local peer")
             }
-            Act::Register { .. } | Act::Join(_) => {
+            OpBody::Register { .. } | OpBody::Join(_) => {
                 let Some(known) = self.replay.corrections.get_mut(&key) else { return false };
                 if !known.is_in_vain(now) {
                     return false;
@@ -209,14 +209,14 @@ impl Session {
         };
         if known.sent == MOST_CORRECTIONS {
             known.sent += 1;
-            let peer_id = act.peer_id();
+            let peer_id = body.peer_id();
             self.warn(format_args!("{words}: party={party_id} peer={peer_id}"));
         }
         true
     }
 
     /// Counts an entry that the server confirmed, or that it says was done and undone since.
-    fn note_entry(&mut self, operation: &Operation, info: &PeerInput) {
+    fn note_entry(&mut self, operation: &MembershipOp, info: &PeerInput) {
         let key = correction_key(operation, &operation.party_id);
         let before = self.replay.corrections.remove(&key).map_or(0, |known| known.sent);
         let renamed = self.replica.renamed_to(&operation.party_id);
@@ -228,9 +228,9 @@ impl Session {
     /// True for a peer that was let in and is not there, though the server tells the party before it
     /// answers: the answer is that of the first time, when the connection was lost before it came.
     /// A server that never tells the party is not asked a third time.
-    fn is_undone(&mut self, operation: &Operation) -> bool {
-        let peer_id = operation.act.peer_id();
-        if !matches!(operation.act, Act::Register { .. } | Act::Join(_)) {
+    fn is_undone(&mut self, operation: &MembershipOp) -> bool {
+        let peer_id = operation.body.peer_id();
+        if !matches!(operation.body, OpBody::Register { .. } | OpBody::Join(_)) {
             return false;
         }
         let party_id = self.replica.renamed_to(&operation.party_id).unwrap_or(&operation.party_id);
@@ -241,15 +241,17 @@ impl Session {
 
     /// Takes in that the server has done an operation. It told of an entry before; of others it
     /// tells later, or not at all.
-    fn performed(&mut self, operation: &Operation) {
+    fn performed(&mut self, operation: &MembershipOp) {
         let party_id = &operation.party_id;
-        match &operation.act {
-            Act::Register { host: info, .. } | Act::Join(info) => self.note_entry(operation, info),
-            Act::Update(info) => {
+        match &operation.body {
+            OpBody::Register { host: info, .. } | OpBody::Join(info) => {
+                self.note_entry(operation, info)
+            }
+            OpBody::Update(info) => {
                 self.replica.parties.confirmed(party_id, info);
                 self.look_again(party_id);
             }
-            Act::Leave(peer_id) => self.has_left(party_id, peer_id, Source::Other),
+            OpBody::Leave(peer_id) => self.has_left(party_id, peer_id, Source::Other),
         }
     }
 
@@ -259,16 +261,16 @@ impl Session {
         self.look_up(UpstreamPart::Credentials, then);
     }
 
-    fn refused(&mut self, operation: Operation, code: ErrorCode, message: &str) {
+    fn refused(&mut self, operation: MembershipOp, code: ErrorCode, message: &str) {
         if code == ErrorCode::NotAMember
-            && let Act::Register { host: info, .. } | Act::Join(info) = &operation.act
+            && let OpBody::Register { host: info, .. } | OpBody::Join(info) = &operation.body
         {
             self.note_entry(&operation, info);
         }
-        let Operation { key, party_id, act } = operation;
-        let peer_id = act.peer_id().clone();
+        let MembershipOp { key, party_id, body } = operation;
+        let peer_id = body.peer_id().clone();
         if code == ErrorCode::PartyNotFound
-            && matches!(act, Act::Join(_))
+            && matches!(body, OpBody::Join(_))
             && self.now.elapsed < self.auth.forgiving_until
         {
             log::debug!("the host of a party is waited for: party={party_id} peer={peer_id}");
@@ -285,7 +287,7 @@ impl Session {
             return self.operated(&key);
         }
         if code == ErrorCode::PermissionDenied
-            && matches!(act, Act::Register { .. })
+            && matches!(body, OpBody::Register { .. })
             && let Some(after) = self.auth.greets_again_in(&peer_id)
         {
             self.warn(format_args!(
@@ -295,7 +297,8 @@ impl Session {
             return self.operated(&key);
         }
         // A poll learns by such a request that a party has ended.
-        let has_ended = code == ErrorCode::PartyNotFound && self.settings.carrier == Carrier::Http;
+        let has_ended =
+            code == ErrorCode::PartyNotFound && self.settings.transport == TransportKind::Http;
         let words = format!("party {party_id}: the server refused {peer_id}: {message} ({code:?})");
         match has_ended {
             true => log::info!("{words}"),
@@ -310,7 +313,7 @@ impl Session {
     }
 
     /// Notes parties of which the server is to be told something, for the time when it may be.
-    pub(crate) fn handle_noted(&mut self, noted: Noted, now: crate::core::Now) {
+    pub(crate) fn handle_dirty(&mut self, noted: DirtySet, now: crate::core::Now) {
         if self.advance(now) {
             self.replay.noted.extend(noted);
             if self.is_online() {
@@ -321,13 +324,13 @@ impl Session {
 
     pub(super) fn begin_flush(&mut self) {
         let noted = std::mem::take(&mut self.replay.noted);
-        if noted != Noted::default() {
+        if noted != DirtySet::default() {
             self.look_up(UpstreamPart::Intents, LookUp::Intents(noted));
         }
     }
 
     /// Compares the parties of which intents were noted.
-    pub(super) fn flush(&mut self, noted: Noted, upstream: Result<Upstream, Failure>) {
+    pub(super) fn flush(&mut self, noted: DirtySet, upstream: Result<Upstream, Failure>) {
         match upstream {
             Ok(upstream) => {
                 for party_id in upstream.outbox.iter().filter(|id| noted.has(id)) {
@@ -343,7 +346,7 @@ impl Session {
     }
 }
 
-fn correction_key(operation: &Operation, party_id: &PartyId) -> CorrectionKey {
-    let Operation { act, .. } = operation;
-    (party_id.clone(), act.peer_id().clone(), std::mem::discriminant(act))
+fn correction_key(operation: &MembershipOp, party_id: &PartyId) -> CorrectionKey {
+    let MembershipOp { body, .. } = operation;
+    (party_id.clone(), body.peer_id().clone(), std::mem::discriminant(body))
 }

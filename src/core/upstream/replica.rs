@@ -6,7 +6,9 @@ use lanrage_ipc::control::Beside;
 use lanrage_ipc::model::{PartyId, PeerId};
 
 use super::frames::{self, MOST_MEMBERS};
-use crate::core::reconcile::{Change, Heard, InFlight, Passage, ServerParty, Shadow};
+use crate::core::reconcile::{
+    Change, InFlight, InFlightKind, ReplicaUpdate, ServerParty, ServerReplica,
+};
 use crate::core::{Refusal, Upstream};
 
 /// Declined parties that are remembered. Each was asked for by a local peer.
@@ -18,7 +20,7 @@ const MOST_RENAMES: usize = 64;
 /// Parties of the server.
 #[derive(Debug, Default)]
 pub(super) struct Replica {
-    pub(super) parties: Shadow,
+    pub(super) parties: ServerReplica,
     /// Parties of which there is a copy here, as far as is known.
     pub(super) copies: HashSet<PartyId>,
     /// Parties that were compared with the server's on this connection.
@@ -115,7 +117,7 @@ impl Replica {
     pub(super) fn enters(&self, party_id: &PartyId, peer_id: &PeerId) -> bool {
         let mut entries = self.entries.get(party_id).into_iter().flatten();
         entries.any(|Entry { in_flight: one, .. }| {
-            one.peer_id == *peer_id && matches!(one.what, Passage::Enters { .. })
+            one.peer_id == *peer_id && matches!(one.what, InFlightKind::Enters { .. })
         })
     }
 
@@ -135,7 +137,7 @@ impl Replica {
         party_id: &PartyId,
         change: Change,
         beside: Option<Beside>,
-    ) -> Result<Heard, String> {
+    ) -> Result<ReplicaUpdate, String> {
         let at = frames::point(beside.as_ref())?;
         let known = self.parties.get(party_id);
         if known.is_some_and(|party| party.members.len() >= MOST_MEMBERS)

@@ -174,7 +174,7 @@ impl Session {
                     log::warn!("a credential could not be forgotten: {failure}");
                 }
             }
-            Then::Vouched => {
+            Then::Refreshed => {
                 if let Err(failure) = result {
                     log::debug!("a keepalive could not be taken in: {failure}");
                 }
@@ -338,7 +338,7 @@ impl Session {
             Purpose::Renewal(peer_id) => self.renewed(peer_id, result.map(drop)),
             // Without this answer the peer stays as it was on the server, and expires here.
             Purpose::Idle(peer_id) => log::debug!("idle peer told: peer={peer_id} {result:?}"),
-            Purpose::Operation(operation, entry) => {
+            Purpose::MembershipOp(operation, entry) => {
                 self.operation_answered(operation, entry, result.map(drop));
             }
             Purpose::Client(id) => self.client_answered(id, result),

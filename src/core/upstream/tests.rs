@@ -12,7 +12,7 @@ use lanrage_ipc::model::{PartyId, PeerId, RawJson};
 use serde_json::json;
 
 use super::*;
-use crate::core::reconcile::{Act, Operation};
+use crate::core::reconcile::{MembershipOp, OpBody};
 use crate::core::{
     Caller, ChoiceRecord, Command, ConnectionId, CredentialRecord, Failure, Membership, Now,
     Outcome, Principal, Proof, Reconciled, RequestKey, ServerKey, Upstream, User,
@@ -57,7 +57,7 @@ struct World {
     /// True while the registry keeps copies of the parties that it compares.
     keeps_copies: bool,
     /// Operation that follows from the next comparison.
-    operation: Option<(&'static str, Act)>,
+    operation: Option<(&'static str, OpBody)>,
     /// Comparisons that the registry was asked for.
     comparisons: usize,
     /// Operations that were refused by a verdict, as the registry was told.
@@ -76,7 +76,7 @@ impl World {
         let settings = Settings {
             server: server.clone(),
             itself: Caller { principal, connection: ConnectionId(0), address: None },
-            carrier: Carrier::WebSocket,
+            transport: TransportKind::WebSocket,
             request_timeout: PATIENCE * 5 / 2,
             heartbeat: Duration::from_secs(3600),
             forgiveness: Duration::ZERO,
@@ -168,8 +168,8 @@ impl World {
         match command {
             Command::Reconcile { party_id, .. } => {
                 self.comparisons += 1;
-                let operations = Vec::from_iter(self.operation.take().map(|(key, act)| {
-                    Operation { key: RequestKey(key.into()), party_id: party_id.clone(), act }
+                let operations = Vec::from_iter(self.operation.take().map(|(key, body)| {
+                    MembershipOp { key: RequestKey(key.into()), party_id: party_id.clone(), body }
                 }));
                 let (host_before, is_copy) = (None, self.keeps_copies);
                 Outcome::Reconciled(Reconciled { operations, host_before, is_copy })
@@ -292,7 +292,7 @@ fn refusal_that_is_no_verdict_keeps_the_intent() {
     for &code in ErrorCode::ALL {
         let mut world = World::new(&["ann"]);
         world.acknowledge_all();
-        world.operation = Some(("op", Act::Leave("ann".parse().unwrap())));
+        world.operation = Some(("op", OpBody::Leave("ann".parse().unwrap())));
         world.tell(party(1));
         // Each repetition is refused, too.
         for _ in 0..10 {

@@ -3,8 +3,8 @@
 //! What the server had a hand in is shown in part, and without what drives a terminal.
 
 mod answer;
-mod breach;
 mod certificate;
+mod http_error;
 #[cfg(test)]
 mod tests;
 
@@ -17,7 +17,7 @@ use crate::server_url::ServerUrl;
 
 pub use crate::core::shown;
 pub use answer::{date, refusal};
-pub use breach::Breach;
+pub use http_error::HttpError;
 
 /// Where a server is, as in `lan.example.org:443` or `[::1]:80`.
 pub fn place(url: &ServerUrl) -> String {

@@ -12,7 +12,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::proxy::ProxyUrl;
-use super::{Loss, Target, tcp};
+use super::{Endpoint, Loss, tcp};
 use crate::remote::diagnostics;
 use crate::server_url::ServerUrl;
 
@@ -26,20 +26,20 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 /// # Errors
 /// The reason that there is no connection.
 pub(super) async fn tunnel(
-    target: &Target,
+    endpoint: &Endpoint,
     deadline: &Deadline<'_>,
 ) -> Result<Box<dyn Stream>, Loss> {
-    let stream = match target.proxies.to(&target.url) {
+    let stream = match endpoint.proxies.to(&endpoint.url) {
         Some(proxy) => {
             let mut stream = reach(proxy.place(), deadline).await?;
-            let tunnel = proxy.tunnel(&mut stream, &target.url);
+            let tunnel = proxy.tunnel(&mut stream, &endpoint.url);
             deadline.hold("the answer of the proxy before", tunnel).await??;
             stream
         }
-        None => reach(&target.url, deadline).await?,
+        None => reach(&endpoint.url, deadline).await?,
     };
-    if target.url.is_secure() {
-        Ok(Box::new(secure(target, deadline, stream).await?))
+    if endpoint.url.is_secure() {
+        Ok(Box::new(secure(endpoint, deadline, stream).await?))
     } else {
         Ok(Box::new(stream))
     }
@@ -67,24 +67,24 @@ async fn reach(url: &ServerUrl, deadline: &Deadline<'_>) -> Result<TcpStream, Lo
 }
 
 async fn secure(
-    target: &Target,
+    endpoint: &Endpoint,
     deadline: &Deadline<'_>,
     stream: TcpStream,
 ) -> Result<TlsStream<TcpStream>, Loss> {
-    let (host, _) = target.url.host_and_port();
+    let (host, _) = endpoint.url.host_and_port();
     let Ok(name) = ServerName::try_from(host) else {
-        let place = diagnostics::place(&target.url);
+        let place = diagnostics::place(&endpoint.url);
         let words = format!("no certificate can be for {place}: use another name of the server");
         return Err(Loss::new(words));
     };
-    let connecting = TlsConnector::from(target.tls.clone()).connect(name, stream);
+    let connecting = TlsConnector::from(endpoint.tls.clone()).connect(name, stream);
     let stream = deadline.hold("the TLS handshake with", connecting).await?;
-    stream.map_err(|error| Loss::new(broken_handshake(&error, target)))
+    stream.map_err(|error| Loss::new(broken_handshake(&error, endpoint)))
 }
 
 /// A server without TLS often ends the connection rather than answer something.
-fn broken_handshake(error: &io::Error, target: &Target) -> String {
-    let words = diagnostics::failure(error, &target.url);
+fn broken_handshake(error: &io::Error, endpoint: &Endpoint) -> String {
+    let words = diagnostics::failure(error, &endpoint.url);
     match error.kind() {
         io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
             format!("{words} in the middle of the TLS handshake: does it speak TLS at that port?")
@@ -95,16 +95,16 @@ fn broken_handshake(error: &io::Error, target: &Target) -> String {
 
 /// Until when all steps of connecting have to be done.
 pub(super) struct Deadline<'a> {
-    target: &'a Target,
+    endpoint: &'a Endpoint,
     at: Instant,
 }
 
 impl<'a> Deadline<'a> {
     /// Starts now.
-    pub(super) fn of(target: &'a Target) -> Self {
+    pub(super) fn of(endpoint: &'a Endpoint) -> Self {
         // A time beyond all clocks is as good as this one.
-        let within = target.connect_timeout.min(Duration::from_secs(24 * 60 * 60));
-        Self { target, at: Instant::now() + within }
+        let within = endpoint.connect_timeout.min(Duration::from_secs(24 * 60 * 60));
+        Self { endpoint, at: Instant::now() + within }
     }
 
     /// Waits for what is `named` so, as [`diagnostics::late`] wants it.
@@ -114,7 +114,7 @@ impl<'a> Deadline<'a> {
         step: impl Future<Output = T>,
     ) -> Result<T, Loss> {
         timeout_at(self.at, step).await.map_err(|_| {
-            let words = diagnostics::late(named, self.target.connect_timeout, &self.target.url);
+            let words = diagnostics::late(named, self.endpoint.connect_timeout, &self.endpoint.url);
             Loss::new(words)
         })
     }

@@ -1,4 +1,4 @@
-//! Opens a wire over what the server speaks.
+//! Opens a transport over what the server speaks.
 
 #[cfg(test)]
 mod tests;
@@ -6,29 +6,29 @@ mod tests;
 use std::time::Duration;
 
 use super::ws::Failed;
-use super::{Carrier, Loss, Target, Wire, http, ws};
+use super::{Endpoint, Loss, Transport, TransportKind, http, ws};
 
-/// Opens a wire to the server.
+/// Opens a transport to the server.
 ///
 /// # Errors
 /// Why there is none.
-pub async fn open(target: &Target) -> Result<Wire, Loss> {
-    carry(target).await.map_err(|loss| match target.proxies.to(&target.url) {
+pub async fn open(endpoint: &Endpoint) -> Result<Transport, Loss> {
+    carry(endpoint).await.map_err(|loss| match endpoint.proxies.to(&endpoint.url) {
         Some(proxy) => Loss { words: format!("{} (by the proxy {proxy})", loss.words), ..loss },
         None => loss,
     })
 }
 
-async fn carry(target: &Target) -> Result<Wire, Loss> {
-    if target.carrier == Carrier::Http {
-        return http::open(target).await;
+async fn carry(endpoint: &Endpoint) -> Result<Transport, Loss> {
+    if endpoint.kind == TransportKind::Http {
+        return http::open(endpoint).await;
     }
-    match ws::open(target).await {
-        Ok(wire) => Ok(wire),
-        Err(Failed::NoWebSocket(loss)) if target.carrier == Carrier::Auto => {
-            let wire = http::open(target).await?;
-            log::info!("{} is spoken to over HTTP: {}", target.url, loss.words);
-            Ok(wire)
+    match ws::open(endpoint).await {
+        Ok(transport) => Ok(transport),
+        Err(Failed::NoWebSocket(loss)) if endpoint.kind == TransportKind::Auto => {
+            let transport = http::open(endpoint).await?;
+            log::info!("{} is spoken to over HTTP: {}", endpoint.url, loss.words);
+            Ok(transport)
         }
         Err(Failed::NoWebSocket(loss) | Failed::Lost(loss)) => Err(loss),
     }
@@ -36,10 +36,10 @@ async fn carry(target: &Target) -> Result<Wire, Loss> {
 
 /// Ends once a server that had no WebSocket has one: another version of it, or a proxy that lets
 /// it pass. It is looked for every so often.
-pub async fn await_websocket(target: &Target, every: Duration) {
+pub async fn await_websocket(endpoint: &Endpoint, every: Duration) {
     loop {
         tokio::time::sleep(every).await;
-        if ws::open(target).await.is_ok() {
+        if ws::open(endpoint).await.is_ok() {
             return;
         }
     }

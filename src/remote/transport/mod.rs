@@ -2,9 +2,9 @@
 //!
 //! | file | |
 //! |---|---|
-//! | `dial` | opens a wire over what the server speaks |
-//! | `ws` | a wire over WebSocket: how it is opened, and the task that carries frames |
-//! | `http` | a wire over LANrage's HTTP |
+//! | `dial` | opens a transport over what the server speaks |
+//! | `ws` | a transport over WebSocket: how it is opened, and the task that carries frames |
+//! | `http` | a transport over LANrage's HTTP |
 //! | `connect` | opens the connection below them |
 //! | `paced` | bounds the rate at which a connection is read |
 //! | `tcp`, `tls`, `proxy` | its parts: addresses and sockets; whom to trust; proxies |
@@ -40,11 +40,11 @@ pub const RECEIVE_QUEUE: usize = 16;
 
 /// Where to connect, and how.
 #[derive(Debug, Clone)]
-pub struct Target {
+pub struct Endpoint {
     /// The server.
     pub url: ServerUrl,
     /// What to speak.
-    pub carrier: Carrier,
+    pub kind: TransportKind,
     /// Whom to trust, and what to offer.
     pub tls: Arc<rustls::ClientConfig>,
     /// Proxies on the way.
@@ -60,36 +60,35 @@ pub struct Target {
 
 /// How to reach a server, whichever it is.
 #[derive(Debug, Clone)]
-pub struct Way {
+pub struct TransportConfig {
     /// What to speak.
-    pub carrier: Carrier,
-    /// As [`Target::tls`].
+    pub kind: TransportKind,
+    /// As [`Endpoint::tls`].
     pub tls: Arc<rustls::ClientConfig>,
     /// File of the certificates that are trusted beside the system's.
     pub ca_file: Option<PathBuf>,
-    /// As [`Target::proxies`].
+    /// As [`Endpoint::proxies`].
     pub proxies: Arc<Proxies>,
-    /// As [`Target::connect_timeout`].
+    /// As [`Endpoint::connect_timeout`].
     pub connect_timeout: Duration,
-    /// As [`Target::request_timeout`].
+    /// As [`Endpoint::request_timeout`].
     pub request_timeout: Duration,
-    /// As [`Target::poll`].
+    /// As [`Endpoint::poll`].
     pub poll: Duration,
 }
 
-impl Way {
+impl TransportConfig {
     /// To a certain server.
-    pub fn to(&self, url: ServerUrl) -> Target {
-        let Self { carrier, tls, proxies, connect_timeout, request_timeout, poll, .. } =
-            self.clone();
-        Target { url, carrier, tls, proxies, connect_timeout, request_timeout, poll }
+    pub fn to(&self, url: ServerUrl) -> Endpoint {
+        let Self { kind, tls, proxies, connect_timeout, request_timeout, poll, .. } = self.clone();
+        Endpoint { url, kind, tls, proxies, connect_timeout, request_timeout, poll }
     }
 }
 
 /// What carries frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Carrier {
+pub enum TransportKind {
     /// WebSocket, or HTTP where the server has no WebSocket.
     Auto,
     /// WebSocket and nothing else.
@@ -98,7 +97,7 @@ pub enum Carrier {
     Http,
 }
 
-impl Carrier {
+impl TransportKind {
     /// Returns its name in the configuration.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -111,13 +110,13 @@ impl Carrier {
 
 /// An open way to the server. When it goes, what carries it ends.
 #[derive(Debug)]
-pub struct Wire {
+pub struct Transport {
     /// Takes what is to be sent.
     pub outgoing: mpsc::Sender<Outgoing>,
     /// Gives what comes; the last is [`Incoming::Lost`].
     pub incoming: mpsc::Receiver<Incoming>,
     /// What carries it: `Ws` or `Http`.
-    pub carrier: Carrier,
+    pub kind: TransportKind,
     /// Lead of the server's clock over this machine's, in seconds, where the server states its time.
     pub clock_ahead: Option<i64>,
 }

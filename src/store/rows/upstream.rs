@@ -5,7 +5,7 @@ use rusqlite::types::Value;
 
 use super::{read_table, sealed, text, time};
 use crate::core::{
-    ChoiceRecord, CredentialRecord, Deed, IntentRecord, PinRecord, Proof, RequestKey, ServerKey,
+    ChoiceRecord, CredentialRecord, IntentRecord, OpKind, PinRecord, Proof, RequestKey, ServerKey,
     User, Write,
 };
 use crate::server_url::{BadServerUrl, ServerUrl};
@@ -45,7 +45,7 @@ pub(super) fn intent_values(intent: &IntentRecord) -> Vec<Value> {
     sealed(vec![
         text(&intent.party_id),
         text(&intent.peer_id),
-        Value::Text(deed_name(intent.deed).into()),
+        Value::Text(op_kind_name(intent.kind).into()),
         Value::Text(intent.key.0.to_string()),
         time(intent.at),
         intent.owner.map_or(Value::Null, |owner| Value::from(owner.0)),
@@ -92,7 +92,7 @@ pub(super) fn read(connection: &Connection, rows: &mut Vec<Write>) -> Result<(),
         let intent = IntentRecord {
             party_id: fields.text()?,
             peer_id: fields.text()?,
-            deed: fields.parse(parse_deed)?,
+            kind: fields.parse(parse_op_kind)?,
             key: RequestKey(fields.text::<String>()?.into()),
             at: fields.time()?,
             owner: fields.optional_integer()?.map(User),
@@ -155,18 +155,18 @@ fn parse_server(text: &str) -> Result<ServerKey, BadServerUrl> {
     ServerUrl::kept(text).map(|url| url.key())
 }
 
-const DEEDS: [Deed; 4] = [Deed::Register, Deed::Join, Deed::Update, Deed::Leave];
+const OP_KINDS: [OpKind; 4] = [OpKind::Register, OpKind::Join, OpKind::Update, OpKind::Leave];
 
-fn deed_name(deed: Deed) -> &'static str {
-    match deed {
-        Deed::Register => "register",
-        Deed::Join => "join",
-        Deed::Update => "update",
-        Deed::Leave => "leave",
+fn op_kind_name(kind: OpKind) -> &'static str {
+    match kind {
+        OpKind::Register => "register",
+        OpKind::Join => "join",
+        OpKind::Update => "update",
+        OpKind::Leave => "leave",
     }
 }
 
-fn parse_deed(text: &str) -> Result<Deed, &'static str> {
-    let deed = DEEDS.into_iter().find(|deed| deed_name(*deed) == text);
-    deed.ok_or("must be register, join, update or leave")
+fn parse_op_kind(text: &str) -> Result<OpKind, &'static str> {
+    let kind = OP_KINDS.into_iter().find(|kind| op_kind_name(*kind) == text);
+    kind.ok_or("must be register, join, update or leave")
 }

@@ -168,8 +168,8 @@ fn what_no_version_writes_is_damage_though_its_checksum_fits() {
         is_refused("parties", &party, "origin", text(origin), "must be remote, or null");
     }
     let intent = Write::PutIntent(intent("party", "peer", 1));
-    for deed in ["rename", "", "Join"] {
-        is_refused("intents", &intent, "deed", text(deed), "must be register, join, update or");
+    for kind in ["rename", "", "Join"] {
+        is_refused("intents", &intent, "deed", text(kind), "must be register, join, update or");
     }
     is_refused("intents", &intent, "party_id", text("no id"), "");
     is_refused("intents", &intent, "at", Value::Integer(i64::MAX), "");

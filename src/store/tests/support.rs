@@ -12,7 +12,7 @@ use lanrage_ipc::model::{Address, Keepalive, NatType, Origin, PeerInput, Relay, 
 use tempfile::TempDir;
 
 use crate::core::{
-    AddressKey, ChoiceRecord, CredentialRecord, Deed, Done, IntentRecord, MemberRecord, Owner,
+    AddressKey, ChoiceRecord, CredentialRecord, Done, IntentRecord, MemberRecord, OpKind, Owner,
     PartyRecord, PinRecord, Proof, Receipt, ReceiptRecord, RelayRecord, Request, RequestKey,
     RequestKind, ServerKey, TokenHash, TokenRecord, User, Write,
 };
@@ -186,11 +186,11 @@ pub(super) fn pin(party_id: impl Display, peer_id: impl Display, variant: u16) -
 
 /// An intent that differs in every field by `variant`, but for what it is about.
 pub(super) fn intent(party_id: impl Display, peer_id: impl Display, variant: u16) -> IntentRecord {
-    let deeds = [Deed::Register, Deed::Join, Deed::Update, Deed::Leave];
+    let deeds = [OpKind::Register, OpKind::Join, OpKind::Update, OpKind::Leave];
     IntentRecord {
         party_id: parse(party_id),
         peer_id: parse(peer_id),
-        deed: deeds[usize::from(variant) % 4],
+        kind: deeds[usize::from(variant) % 4],
         key: RequestKey(format!("request '{variant}'").into()),
         at: time(i64::from(variant) * 1_000_003),
         // Fixtures of old versions have none.

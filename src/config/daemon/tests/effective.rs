@@ -1,6 +1,6 @@
 use super::*;
 use crate::config::OnKeyChange;
-use crate::remote::transport::Carrier;
+use crate::remote::transport::TransportKind;
 use proptest::prelude::*;
 
 #[test]
@@ -82,7 +82,7 @@ prop_compose! {
         max_attempts in 1..=65_536_usize,
         copies_bytes in 65_536..=1_073_741_824_usize,
         on_key_change in prop::sample::select(vec![OnKeyChange::Tell, OnKeyChange::Hold]),
-        transport in prop::sample::select(vec![Carrier::Auto, Carrier::Ws, Carrier::Http]),
+        transport in prop::sample::select(vec![TransportKind::Auto, TransportKind::Ws, TransportKind::Http]),
         ca_file in prop::option::of(path()),
         proxy in prop::sample::select(vec!["system", "none", "http://proxy.example.org:3128"]),
     ) -> Remote {

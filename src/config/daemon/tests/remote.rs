@@ -3,7 +3,7 @@
 use super::*;
 use crate::config::OnKeyChange;
 use crate::config::{CliArgs, Remote, ServerArgs, load_cli, load_server};
-use crate::remote::transport::Carrier;
+use crate::remote::transport::TransportKind;
 use crate::remote::transport::proxy::ProxyChoice;
 
 const VARIABLE: &str = "LANRAGE_CONTROL_SERVER";
@@ -87,7 +87,7 @@ fn table_has_its_defaults() {
         poll: seconds(10),
         copies_bytes: 32 << 20,
         on_key_change: OnKeyChange::Tell,
-        transport: Carrier::Auto,
+        transport: TransportKind::Auto,
         ca_file: None,
         proxy: ProxyChoice::System,
     };
@@ -114,13 +114,13 @@ fn table_is_read() {
         poll: seconds(8),
         copies_bytes: 65_536,
         on_key_change: OnKeyChange::Hold,
-        transport: Carrier::Ws,
+        transport: TransportKind::Ws,
         ca_file: Some(configured.below("ca.pem")),
         proxy: "http://ann:b@proxy:3128".parse().unwrap(),
     };
     assert_eq!(configured.load().unwrap().remote, expected);
     let http = Configured::new("[remote]\ntransport = 'http'").load().unwrap();
-    assert_eq!(http.remote.transport, Carrier::Http);
+    assert_eq!(http.remote.transport, TransportKind::Http);
 }
 
 #[test]

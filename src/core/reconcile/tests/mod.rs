@@ -1,7 +1,7 @@
 //! The two tables, a test for each row.
 
+mod replica;
 mod rules;
-mod shadow;
 
 use lanrage_ipc::model::{Address, NatType, PeerId, PeerInput};
 

@@ -4,19 +4,19 @@ use lanrage_ipc::event::RemovalReason;
 use lanrage_ipc::model::{Keepalive, Origin, PeerId};
 
 use super::super::{
-    Act, Fate, InFlight, Intent, LocalMember, LocalParty, Occasion, Passage, Place, ServerParty,
-    Sides, Verdict, reconcile,
+    InFlight, InFlightKind, Intent, LocalMember, LocalParty, MemberOutcome, Occasion, OpBody,
+    PartyOutcome, ReconcileInput, ServerParty, Verdict, reconcile,
 };
 use super::{id, peer, there};
 use crate::core::command::{Caller, ConnectionId, Principal};
-use crate::core::record::{Deed, User};
+use crate::core::record::{OpKind, User};
 use Occasion::{Gone, News, Return};
 
 /// Both sides, as a test sets them.
 struct Case {
     server: Option<ServerParty>,
     copy: Option<LocalParty>,
-    intents: BTreeMap<PeerId, Deed>,
+    intents: BTreeMap<PeerId, OpKind>,
     in_flight: Vec<InFlight>,
     known_as_ours: BTreeSet<PeerId>,
 }
@@ -51,12 +51,12 @@ impl Case {
         Self::new(server, Origin::Local, copy)
     }
 
-    fn intends(mut self, deed: Deed, peer: &str) -> Self {
-        self.intents.insert(id(peer), deed);
+    fn intends(mut self, kind: OpKind, peer: &str) -> Self {
+        self.intents.insert(id(peer), kind);
         self
     }
 
-    fn passes(mut self, peer: &str, what: Passage) -> Self {
+    fn passes(mut self, peer: &str, what: InFlightKind) -> Self {
         self.in_flight.push(InFlight { peer_id: id(peer), what });
         self
     }
@@ -71,7 +71,7 @@ impl Case {
     }
 
     fn verdict(&self, occasion: Occasion) -> Verdict {
-        reconcile(&Sides {
+        reconcile(&ReconcileInput {
             server: self.server.as_ref(),
             copy: self.copy.as_ref(),
             intents: &self.intents,
@@ -83,7 +83,7 @@ impl Case {
 }
 
 fn acts(verdict: &Verdict) -> Vec<String> {
-    let line = |act: &Act| format!("{:?} {}", act.deed(), act.peer_id());
+    let line = |body: &OpBody| format!("{:?} {}", body.kind(), body.peer_id());
     verdict.acts.iter().map(line).collect()
 }
 
@@ -93,12 +93,12 @@ fn intents(verdict: &Verdict) -> Vec<(String, Intent)> {
 
 /// Who stands where in a party that follows the server.
 fn places(verdict: &Verdict) -> Vec<String> {
-    let Fate::Follows(places) = &verdict.fate else { panic!("{verdict:?}") };
-    let line = |(id, place): (&PeerId, &Place)| match place {
-        Place::Theirs(_) => format!("{id} theirs"),
-        Place::Ours(_) => format!("{id} ours"),
-        Place::OursAhead => format!("{id} ahead"),
-        Place::OursAlone => format!("{id} alone"),
+    let PartyOutcome::Follows(places) = &verdict.outcome else { panic!("{verdict:?}") };
+    let line = |(id, place): (&PeerId, &MemberOutcome)| match place {
+        MemberOutcome::Theirs(_) => format!("{id} theirs"),
+        MemberOutcome::Ours(_) => format!("{id} ours"),
+        MemberOutcome::OursAhead => format!("{id} ahead"),
+        MemberOutcome::OursAlone => format!("{id} alone"),
     };
     places.iter().map(line).collect()
 }
@@ -107,21 +107,24 @@ fn stays(peer: &str) -> (String, Intent) {
     (peer.to_owned(), Intent::Stays)
 }
 
-const REMOVED: Fate = Fate::Goes(RemovalReason::Removed);
+const REMOVED: PartyOutcome = PartyOutcome::Goes(RemovalReason::Removed);
 
-fn enters(id: &str) -> Passage {
+fn enters(id: &str) -> InFlightKind {
     let principal = Principal::User { user: User(1), admin: false };
     let caller = Caller { principal, connection: ConnectionId(1), address: None };
-    Passage::Enters { caller, keepalive: Keepalive::Daemon, registers: false, info: peer(id) }
+    InFlightKind::Enters { caller, keepalive: Keepalive::Daemon, registers: false, info: peer(id) }
 }
 
 #[test]
 fn another_party_of_that_id() {
-    let case = Case::local(&["x1", "a"], &["b"]).intends(Deed::Register, "b");
+    let case = Case::local(&["x1", "a"], &["b"]).intends(OpKind::Register, "b");
     for occasion in [Return, News] {
         let verdict = case.verdict(occasion);
         assert_eq!(acts(&verdict), ["Leave a", "Register b"]);
-        assert_eq!((verdict.fate.clone(), intents(&verdict)), (Fate::Stays, vec![stays("b")]));
+        assert_eq!(
+            (verdict.outcome.clone(), intents(&verdict)),
+            (PartyOutcome::Stays, vec![stays("b")])
+        );
     }
 }
 
@@ -129,9 +132,9 @@ fn another_party_of_that_id() {
 fn another_party_than_the_one_that_is_copied() {
     for occasion in [Occasion::Return, Occasion::News] {
         let verdict = Case::copy(&["x2", "a"], &["x1", "a", "b"]).verdict(occasion);
-        assert_eq!(verdict.fate, Fate::Goes(RemovalReason::Removed));
+        assert_eq!(verdict.outcome, PartyOutcome::Goes(RemovalReason::Removed));
         assert_eq!(acts(&verdict), ["Leave a"]);
-        assert_eq!(intents(&verdict), [("a".to_owned(), Intent::New(Deed::Leave))]);
+        assert_eq!(intents(&verdict), [("a".to_owned(), Intent::New(OpKind::Leave))]);
     }
     let asked = Case::copy(&["x2", "a"], &["x1", "a"]).passes("a", enters("a"));
     assert_eq!(places(&asked.verdict(Occasion::News)), ["a ours", "x2 theirs"]);
@@ -139,12 +142,13 @@ fn another_party_than_the_one_that_is_copied() {
 
 #[test]
 fn no_such_party_and_one_registered_meanwhile() {
-    let case = Case::local(&[], &["a", "b"]).intends(Deed::Register, "a").intends(Deed::Join, "b");
+    let case =
+        Case::local(&[], &["a", "b"]).intends(OpKind::Register, "a").intends(OpKind::Join, "b");
     for occasion in [Return, News, Gone(RemovalReason::Left)] {
         let verdict = case.verdict(occasion);
         assert_eq!(acts(&verdict), ["Register a"], "who joined it comes once it is there");
         assert_eq!(intents(&verdict), [stays("a"), stays("b")]);
-        assert_eq!(verdict.fate, Fate::Stays);
+        assert_eq!(verdict.outcome, PartyOutcome::Stays);
     }
 }
 
@@ -160,9 +164,9 @@ fn no_such_party_and_one_of_this_daemon_alone() {
 fn no_such_party_and_a_copy_whose_host_is_ours() {
     let verdict = Case::copy(&[], &["a", "b", "c", "x1"]).silent("c").verdict(Return);
     assert_eq!(acts(&verdict), ["Register a"]);
-    let new = |peer: &str, deed| (peer.to_owned(), Intent::New(deed));
-    assert_eq!(intents(&verdict), [new("a", Deed::Register), new("b", Deed::Join)]);
-    assert_eq!(verdict.fate, Fate::Loses([id("c")].into()));
+    let new = |peer: &str, kind| (peer.to_owned(), Intent::New(kind));
+    assert_eq!(intents(&verdict), [new("a", OpKind::Register), new("b", OpKind::Join)]);
+    assert_eq!(verdict.outcome, PartyOutcome::Loses([id("c")].into()));
 }
 
 #[test]
@@ -174,47 +178,51 @@ fn no_such_party_and_a_copy_with_guests_of_ours() {
         }
         let verdict = case.verdict(Return);
         assert_eq!(acts(&verdict), ["Join b"]);
-        assert_eq!(verdict.fate, Fate::Loses([id("c")].into()), "and never its host alone");
+        assert_eq!(
+            verdict.outcome,
+            PartyOutcome::Loses([id("c")].into()),
+            "and never its host alone"
+        );
     }
     // Whatever keeps it alive, what it did meanwhile counts.
-    let case = Case::copy(&[], &["x1", "b"]).silent("b").intends(Deed::Join, "b");
+    let case = Case::copy(&[], &["x1", "b"]).silent("b").intends(OpKind::Join, "b");
     assert_eq!(acts(&case.verdict(Return)), ["Join b"]);
     assert_eq!(intents(&case.verdict(Return)), [stays("b")]);
 }
 
 #[test]
 fn no_such_party_and_a_copy_without_ours_or_whose_end_was_told() {
-    let left = Case::copy(&[], &["x1"]).intends(Deed::Leave, "a").verdict(Return);
-    assert_eq!((left.fate.clone(), acts(&left), intents(&left)), (REMOVED, vec![], vec![]));
-    assert_eq!(Case::copy(&[], &["x1", "a"]).silent("a").verdict(Return).fate, REMOVED);
+    let left = Case::copy(&[], &["x1"]).intends(OpKind::Leave, "a").verdict(Return);
+    assert_eq!((left.outcome.clone(), acts(&left), intents(&left)), (REMOVED, vec![], vec![]));
+    assert_eq!(Case::copy(&[], &["x1", "a"]).silent("a").verdict(Return).outcome, REMOVED);
     let case = Case::copy(&[], &["a", "b"]);
     for reason in [RemovalReason::Left, RemovalReason::Expired] {
         let gone = case.verdict(Gone(reason));
-        assert_eq!((gone.fate.clone(), acts(&gone)), (Fate::Goes(reason), vec![]));
+        assert_eq!((gone.outcome.clone(), acts(&gone)), (PartyOutcome::Goes(reason), vec![]));
     }
-    assert_eq!(case.verdict(News).fate, REMOVED);
+    assert_eq!(case.verdict(News).outcome, REMOVED);
 }
 
 #[test]
 fn a_member_that_left_meanwhile() {
-    let verdict = Case::copy(&["x1", "a", "b"], &["x1", "b"]).intends(Deed::Leave, "a");
+    let verdict = Case::copy(&["x1", "a", "b"], &["x1", "b"]).intends(OpKind::Leave, "a");
     let verdict = verdict.verdict(Return);
     // Under another name: the server may have let it in again since it went under this one.
-    let again = ("a".to_owned(), Intent::New(Deed::Leave));
+    let again = ("a".to_owned(), Intent::New(OpKind::Leave));
     assert_eq!((acts(&verdict), intents(&verdict)), (vec!["Leave a".into()], vec![again.clone()]));
     assert_eq!(places(&verdict), ["b ours", "x1 theirs"]);
-    let verdict = Case::copy(&["x1", "a", "b"], &["x1", "b"]).intends(Deed::Leave, "a");
+    let verdict = Case::copy(&["x1", "a", "b"], &["x1", "b"]).intends(OpKind::Leave, "a");
     assert_eq!(intents(&verdict.verdict(News)), [stays("a")]);
     // The last one: the copy stays until that is told.
-    let verdict = Case::copy(&["x1", "a"], &["x1"]).intends(Deed::Leave, "a").verdict(Return);
+    let verdict = Case::copy(&["x1", "a"], &["x1"]).intends(OpKind::Leave, "a").verdict(Return);
     assert_eq!(places(&verdict), ["x1 theirs"]);
     // The host: the party is no more here, and nothing is taken from it.
-    let verdict = Case::copy(&["a", "x1", "b"], &[]).intends(Deed::Leave, "a");
-    let verdict = verdict.intends(Deed::Leave, "b").verdict(Return);
-    assert_eq!((acts(&verdict), &verdict.fate), (vec!["Leave a".into()], &Fate::Stays));
+    let verdict = Case::copy(&["a", "x1", "b"], &[]).intends(OpKind::Leave, "a");
+    let verdict = verdict.intends(OpKind::Leave, "b").verdict(Return);
+    assert_eq!((acts(&verdict), &verdict.outcome), (vec!["Leave a".into()], &PartyOutcome::Stays));
     assert_eq!(intents(&verdict), [again, stays("b")], "until all are gone");
     // It joined anew: that is what its intent says.
-    let case = Case::copy(&["x1", "a"], &["x1", "a"]).intends(Deed::Join, "a");
+    let case = Case::copy(&["x1", "a"], &["x1", "a"]).intends(OpKind::Join, "a");
     assert_eq!((acts(&case.verdict(Return)), intents(&case.verdict(Return))), (vec![], vec![]));
 }
 
@@ -225,7 +233,7 @@ fn a_member_that_says_something_else_of_itself() {
     for occasion in [Return, News] {
         let verdict = case.verdict(occasion);
         assert_eq!(acts(&verdict), ["Update a"]);
-        assert_eq!(intents(&verdict), [("a".to_owned(), Intent::New(Deed::Update))]);
+        assert_eq!(intents(&verdict), [("a".to_owned(), Intent::New(OpKind::Update))]);
         assert_eq!(places(&verdict), ["a ahead", "x1 theirs"]);
     }
     // Its request to come in says what the server has.
@@ -241,7 +249,7 @@ fn a_member_of_ours_that_did_not_ask_leaves() {
         assert_eq!(places(&verdict), ["b ours", "x1 theirs"]);
     }
     // One that is just leaving does not come back.
-    let verdict = Case::copy(&["x1", "a", "b"], &["x1", "b"]).passes("a", Passage::Leaves);
+    let verdict = Case::copy(&["x1", "a", "b"], &["x1", "b"]).passes("a", InFlightKind::Leaves);
     assert_eq!(places(&verdict.verdict(News)), ["b ours", "x1 theirs"]);
 }
 
@@ -252,11 +260,11 @@ fn a_party_that_nobody_asked_for_is_not_followed() {
             let verdict = Case::local(&["x1", "a", "b"], copy).verdict(occasion);
             let leaves = vec!["Leave a".to_owned(), "Leave b".to_owned()];
             assert_eq!((acts(&verdict), intents(&verdict)), (leaves, vec![]));
-            assert_eq!(verdict.fate, Fate::Stays);
+            assert_eq!(verdict.outcome, PartyOutcome::Stays);
         }
     }
     // One that is just leaving is not asked to leave again.
-    let leaving = Case::copy(&["x1", "a"], &[]).passes("a", Passage::Leaves);
+    let leaving = Case::copy(&["x1", "a"], &[]).passes("a", InFlightKind::Leaves);
     assert_eq!(leaving.verdict(News), Verdict::default());
     let asked = Case::copy(&["x1", "a"], &[]).passes("a", enters("a"));
     assert_eq!(places(&asked.verdict(News)), ["a ours", "x1 theirs"]);
@@ -267,20 +275,20 @@ fn a_member_of_ours_is_described_as_its_program_asked() {
     let mut case = Case::copy(&["x1", "a"], &["x1"]).passes("a", enters("a"));
     let server = case.server.as_mut().unwrap();
     server.members.get_mut("a").unwrap().info.public_key = "stolen".parse().unwrap();
-    let Fate::Follows(places) = case.verdict(News).fate else { panic!("not followed") };
-    assert_eq!(places[&id("a")], Place::Ours(peer("a")));
+    let PartyOutcome::Follows(places) = case.verdict(News).outcome else { panic!("not followed") };
+    assert_eq!(places[&id("a")], MemberOutcome::Ours(peer("a")));
 }
 
 #[test]
 fn a_member_that_is_leaving_stays_until_that_is_confirmed() {
-    let mut case = Case::copy(&["x1", "a"], &["x1", "a"]).passes("a", Passage::Leaves);
+    let mut case = Case::copy(&["x1", "a"], &["x1", "a"]).passes("a", InFlightKind::Leaves);
     case.here("a").info.public_port = 2;
     let verdict = case.verdict(News);
     assert_eq!((acts(&verdict), places(&verdict)[0].as_str()), (vec![], "a ahead"));
     // With the host it is the same, and once that has left here its party is not brought back.
-    let verdict = Case::copy(&["a", "b"], &["a", "b"]).passes("a", Passage::Leaves);
+    let verdict = Case::copy(&["a", "b"], &["a", "b"]).passes("a", InFlightKind::Leaves);
     assert_eq!(places(&verdict.verdict(News)), ["a ahead", "b ours"]);
-    let verdict = Case::copy(&["a", "b"], &[]).passes("a", Passage::Leaves);
+    let verdict = Case::copy(&["a", "b"], &[]).passes("a", InFlightKind::Leaves);
     assert_eq!(verdict.verdict(News), Verdict::default());
 }
 
@@ -292,12 +300,12 @@ fn not_a_member_there_and_one_here() {
     assert_eq!(places(&back), ["a alone", "b ours", "x1 theirs"]);
     let news = case.verdict(News);
     assert_eq!((acts(&news), places(&news)), (vec![], vec!["b ours".into(), "x1 theirs".into()]));
-    let joined = Case::copy(&["x1"], &["x1", "a"]).silent("a").intends(Deed::Join, "a");
+    let joined = Case::copy(&["x1"], &["x1", "a"]).silent("a").intends(OpKind::Join, "a");
     for occasion in [Return, News] {
         assert_eq!(acts(&joined.verdict(occasion)), ["Join a"]);
     }
     let silent = Case::copy(&["x1"], &["x1", "a"]).silent("a").verdict(Return);
-    assert_eq!((silent.fate.clone(), acts(&silent)), (REMOVED, vec![]));
+    assert_eq!((silent.outcome.clone(), acts(&silent)), (REMOVED, vec![]));
 }
 
 #[test]
@@ -311,31 +319,31 @@ fn of_others_all_is_as_the_server_has_it() {
 #[test]
 fn what_a_peer_did_since_it_went_in_or_out_waits_for_that() {
     // It left while its joining was under way: that nobody knows of it settles nothing.
-    let case = Case::copy(&["x1", "b"], &["x1", "b"]).intends(Deed::Leave, "a");
+    let case = Case::copy(&["x1", "b"], &["x1", "b"]).intends(OpKind::Leave, "a");
     assert_eq!(intents(&case.verdict(News)), []);
-    let case = case.passes("a", Passage::Comes);
+    let case = case.passes("a", InFlightKind::Comes);
     assert_eq!(
         (acts(&case.verdict(News)), intents(&case.verdict(News))),
         (vec![], vec![stays("a")])
     );
-    let came = Case::copy(&["x1", "b", "a"], &["x1", "b"]).intends(Deed::Leave, "a");
-    assert_eq!(acts(&came.passes("a", Passage::Comes).verdict(News)), ["Leave a"]);
-    let nothing = Case::copy(&[], &[]).intends(Deed::Leave, "a").passes("a", Passage::Comes);
+    let came = Case::copy(&["x1", "b", "a"], &["x1", "b"]).intends(OpKind::Leave, "a");
+    assert_eq!(acts(&came.passes("a", InFlightKind::Comes).verdict(News)), ["Leave a"]);
+    let nothing = Case::copy(&[], &[]).intends(OpKind::Leave, "a").passes("a", InFlightKind::Comes);
     assert_eq!(intents(&nothing.verdict(Return)), [stays("a")]);
     // That it came is settled by its being there.
-    let there = Case::copy(&["x1", "a"], &["x1", "a"]).intends(Deed::Join, "a");
-    assert_eq!(intents(&there.passes("a", Passage::Comes).verdict(News)), []);
+    let there = Case::copy(&["x1", "a"], &["x1", "a"]).intends(OpKind::Join, "a");
+    assert_eq!(intents(&there.passes("a", InFlightKind::Comes).verdict(News)), []);
 
     // It joined anew while its leaving was under way: that it is there settles nothing.
-    let joined = |server| Case::copy(server, &["x1", "a"]).intends(Deed::Join, "a");
-    let case = joined(&["x1", "a"]).passes("a", Passage::Leaves);
+    let joined = |server| Case::copy(server, &["x1", "a"]).intends(OpKind::Join, "a");
+    let case = joined(&["x1", "a"]).passes("a", InFlightKind::Leaves);
     assert_eq!(
         (acts(&case.verdict(News)), intents(&case.verdict(News))),
         (vec![], vec![stays("a")])
     );
-    let gone = joined(&["x1"]).passes("a", Passage::Leaves).verdict(News);
+    let gone = joined(&["x1"]).passes("a", InFlightKind::Leaves).verdict(News);
     assert_eq!((acts(&gone), intents(&gone)), (vec!["Join a".into()], vec![stays("a")]));
     // The last one's leaving is under way: its copy stays for it.
-    let last = Case::copy(&["x1", "a"], &["x1"]).intends(Deed::Leave, "a");
-    assert_eq!(places(&last.passes("a", Passage::Leaves).verdict(News)), ["x1 theirs"]);
+    let last = Case::copy(&["x1", "a"], &["x1"]).intends(OpKind::Leave, "a");
+    assert_eq!(places(&last.passes("a", InFlightKind::Leaves).verdict(News)), ["x1 theirs"]);
 }

@@ -156,7 +156,7 @@ fn members_from_elsewhere_are_as_alive_as_their_server_says() {
     world.pass(PEER_TIMEOUT);
     assert_eq!(told(&world.by(ITSELF, Command::Expire)), [""; 0]);
     assert_ne!(world.peer("lan", "host").last_seen, world.now.wall);
-    world.by(ITSELF, Command::Vouch(party.party_id));
+    world.by(ITSELF, Command::RefreshLastSeen(party.party_id));
     assert_eq!(world.peer("lan", "host").last_seen, world.now.wall);
 }
 

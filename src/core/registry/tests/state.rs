@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use lanrage_ipc::model::{PartyId, PeerId};
 
 use super::super::bounds::{member_bytes, pin_bytes};
-use super::super::outbox::Outbox;
+use super::super::outbox::PendingIntents;
 use super::super::receipts::Receipts;
 use super::super::signal::ENVELOPE;
 use super::super::tokens::{Identities, Token};
@@ -230,7 +230,7 @@ pub(super) struct Durable {
     relays: Vec<RelayRecord>,
     tokens: HashMap<TokenHash, TokenRecord>,
     receipts: HashMap<(PeerId, RequestKey), ReceiptRecord>,
-    outbox: Outbox,
+    outbox: PendingIntents,
     pins: Vec<PinRecord>,
 }
 

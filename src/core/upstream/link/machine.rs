@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lanrage_ipc::model::ConnectionState;
 
-use super::{Input, LinkId, Loss, Output, Settings, Standing};
+use super::{Input, LinkId, LinkStatus, Loss, Output, Settings};
 
 /// After this silence the server is asked for a sign of life.
 const PING_AFTER: Duration = Duration::from_secs(9);
@@ -84,9 +84,9 @@ impl Link {
     /// Takes what happened, and says what is to be done, in this order. `now` counts from any
     /// moment, also while the machine sleeps, and never goes back; `jitter` is uniform in [0, 1).
     pub fn handle(&mut self, input: Input, now: Duration, jitter: Jitter<'_>) -> Vec<Output> {
-        let before = self.standing();
+        let before = self.status();
         let mut outputs: Vec<Output> = self.step(input, now, jitter).into_iter().collect();
-        if self.standing() != before {
+        if self.status() != before {
             outputs.push(Output::Changed);
         }
         outputs
@@ -111,12 +111,12 @@ impl Link {
     }
 
     /// How it is.
-    pub fn standing(&self) -> Standing {
+    pub fn status(&self) -> LinkStatus {
         let retry_at = match self.phase {
             Phase::Waiting { until, .. } => Some(until),
             _ => None,
         };
-        Standing {
+        LinkStatus {
             state: self.state(),
             since: self.since,
             attempt: self.attempt,

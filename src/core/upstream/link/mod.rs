@@ -153,13 +153,13 @@ pub enum Output {
     Hangup(LinkId),
     /// Ask the server for a sign of life.
     Ping(LinkId),
-    /// [`Link::standing`] is another now. Comes last, and once.
+    /// [`Link::status`] is another now. Comes last, and once.
     Changed,
 }
 
 /// How it is with the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
+pub struct LinkStatus {
     /// Its state.
     pub state: ConnectionState,
     /// When that began; zero for what was so from the first.

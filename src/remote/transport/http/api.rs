@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::http::Request;
 use url::Url;
 
-use super::super::{Loss, Target};
+use super::super::{Endpoint, Loss};
 use super::client::HttpClient;
 use super::refused::{Cause, Refused};
 use crate::core::RelayInput;
@@ -89,9 +89,9 @@ pub(super) struct Answer {
 
 impl Api {
     /// Of a server.
-    pub fn new(target: &Target) -> Self {
-        let client = HttpClient::new(target);
-        let (url, request_timeout) = (target.url.clone(), target.request_timeout);
+    pub fn new(endpoint: &Endpoint) -> Self {
+        let client = HttpClient::new(endpoint);
+        let (url, request_timeout) = (endpoint.url.clone(), endpoint.request_timeout);
         Self { client, url, request_timeout, knows_names: false, knows_claims: false }
     }
 

@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::http::{Request, Uri};
 use tower_service::Service;
 
 use super::super::connect::{self, Deadline};
-use super::super::{Loss, Target};
+use super::super::{Endpoint, Loss};
 use super::fault::{Fault, NoConnection};
 use super::stream::HttpStream;
 use crate::server_url::ServerUrl;
@@ -34,18 +34,18 @@ pub(crate) struct HttpClient {
 
 /// Opens connections for the pool.
 #[derive(Debug, Clone)]
-struct Connector(Target);
+struct Connector(Endpoint);
 
 impl HttpClient {
-    pub(crate) fn new(target: &Target) -> Self {
+    pub(crate) fn new(endpoint: &Endpoint) -> Self {
         let pool = legacy::Client::builder(TokioExecutor::new())
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
             .pool_timer(TokioTimer::new())
             .http1_max_buf_size(LONGEST_HEAD)
-            .build(Connector(target.clone()));
-        let proxy = target.proxies.to(&target.url).filter(|_| !target.url.is_secure());
+            .build(Connector(endpoint.clone()));
+        let proxy = endpoint.proxies.to(&endpoint.url).filter(|_| !endpoint.url.is_secure());
         let login = proxy.and_then(|proxy| HeaderValue::try_from(proxy.login()?).ok());
-        Self { pool, url: target.url.clone(), login }
+        Self { pool, url: endpoint.url.clone(), login }
     }
 
     /// Sends a request and reads its answer. A body is read until it passes `most` bytes.
@@ -89,18 +89,18 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, _: Uri) -> Self::Future {
-        let Self(target) = self.clone();
-        Box::pin(async move { open(&target).await.map(TokioIo::new).map_err(NoConnection) })
+        let Self(endpoint) = self.clone();
+        Box::pin(async move { open(&endpoint).await.map(TokioIo::new).map_err(NoConnection) })
     }
 }
 
 /// Connects to the server, or to a proxy that forwards what is not secret.
-async fn open(target: &Target) -> Result<HttpStream, Loss> {
-    let deadline = Deadline::of(target);
-    match target.proxies.to(&target.url) {
-        Some(proxy) if !target.url.is_secure() => {
+async fn open(endpoint: &Endpoint) -> Result<HttpStream, Loss> {
+    let deadline = Deadline::of(endpoint);
+    match endpoint.proxies.to(&endpoint.url) {
+        Some(proxy) if !endpoint.url.is_secure() => {
             Ok(HttpStream::new(connect::forward(proxy, &deadline).await?, true))
         }
-        _ => Ok(HttpStream::new(connect::tunnel(target, &deadline).await?, false)),
+        _ => Ok(HttpStream::new(connect::tunnel(endpoint, &deadline).await?, false)),
     }
 }

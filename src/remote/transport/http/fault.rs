@@ -8,7 +8,7 @@ use tokio_tungstenite::tungstenite::http::Extensions;
 
 use super::super::Loss;
 use super::stream::{End, EndlessAnswer};
-use crate::remote::diagnostics::{self, Breach};
+use crate::remote::diagnostics::{self, HttpError};
 use crate::server_url::ServerUrl;
 
 /// Failure to get an answer.
@@ -17,7 +17,7 @@ pub(crate) enum Fault {
     /// No connection was made.
     NoConnection(Loss),
     /// The connection came to this instead of an answer.
-    Breach(Breach),
+    Http(HttpError),
     /// The connection broke, in words.
     Cut(String),
 }
@@ -39,28 +39,28 @@ impl Fault {
         }
         // A connection that has not ended brought something other than HTTP.
         let is_ended = told.get().is_none_or(End::is_reached);
-        Self::of(error, url, if is_ended { Breach::Unanswered } else { Breach::NotHttp })
+        Self::of(error, url, if is_ended { HttpError::Unanswered } else { HttpError::NotHttp })
     }
 
     /// Failure after the head of an answer.
     pub(super) fn in_body(error: &(dyn Error + 'static), url: &ServerUrl) -> Self {
-        Self::of(error, url, Breach::Torn)
+        Self::of(error, url, HttpError::Torn)
     }
 
     /// `breach` holds where the connection itself did not break.
-    fn of(error: &(dyn Error + 'static), url: &ServerUrl, breach: Breach) -> Self {
+    fn of(error: &(dyn Error + 'static), url: &ServerUrl, breach: HttpError) -> Self {
         use ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
         let io_error =
             || diagnostics::causes(error).find_map(|cause| cause.downcast_ref::<io::Error>());
         if diagnostics::causes(error).any(|cause| cause.is::<EndlessAnswer>()) {
-            return Self::Breach(Breach::Endless);
+            return Self::Http(HttpError::Endless);
         }
         if diagnostics::causes(error).any(|cause| cause.is::<rustls::Error>()) {
             return Self::Cut(diagnostics::failure(error, url));
         }
         match io_error().map(io::Error::kind) {
-            None => Self::Breach(breach),
-            Some(UnexpectedEof | InvalidData | InvalidInput) => Self::Breach(Breach::Torn),
+            None => Self::Http(breach),
+            Some(UnexpectedEof | InvalidData | InvalidInput) => Self::Http(HttpError::Torn),
             Some(_) => Self::Cut(diagnostics::failure(error, url)),
         }
     }
@@ -69,7 +69,7 @@ impl Fault {
     pub(crate) fn words(&self, url: &ServerUrl) -> String {
         match self {
             Self::NoConnection(loss) => loss.words.clone(),
-            Self::Breach(breach) => breach.words(url),
+            Self::Http(breach) => breach.words(url),
             Self::Cut(words) => words.clone(),
         }
     }

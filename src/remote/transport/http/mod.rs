@@ -1,4 +1,4 @@
-//! LANrage's HTTP routes behind the frames of a WebSocket: who holds a [`Wire`] need not know which
+//! LANrage's HTTP routes behind the frames of a WebSocket: who holds a [`Transport`] need not know which
 //! of them carries it.
 //!
 //! A frame becomes a request, and its answer the frames that a server with a WebSocket would send.
@@ -17,8 +17,8 @@
 mod api;
 mod client;
 mod fault;
+mod jobs;
 mod parties;
-mod pump;
 mod refused;
 mod requests;
 mod session;
@@ -39,25 +39,25 @@ pub(crate) use fault::Fault;
 pub use refused::{Cause, Refused};
 pub(in crate::remote) use stream::LONGEST_EXCHANGE;
 
-use super::{Carrier, Loss, RECEIVE_QUEUE, SEND_QUEUE, Target, Wire, ahead};
+use super::{Endpoint, Loss, RECEIVE_QUEUE, SEND_QUEUE, Transport, TransportKind, ahead};
+use jobs::JobRunner;
 use parties::Parties;
-use pump::Pump;
-use session::Session;
+use session::PollSession;
 
 /// Opens a way to a server over HTTP.
 ///
 /// # Errors
 /// When nothing answers there as a control server does.
-pub async fn open(target: &Target) -> Result<Wire, Loss> {
-    let mut api = Api::new(target);
+pub async fn open(endpoint: &Endpoint) -> Result<Transport, Loss> {
+    let mut api = Api::new(endpoint);
     let sent = Timestamp::now();
     let date = api.meet().await?;
     let clock_ahead = date.map(|date| ahead(date, [sent, Timestamp::now()]));
     let (outgoing, wanted) = mpsc::channel(SEND_QUEUE);
     let (told, incoming) = mpsc::channel(RECEIVE_QUEUE);
-    let is_chosen = target.carrier == Carrier::Http;
-    let session = Session::new(api, Parties::new(target.poll), told, clock_ahead, is_chosen);
-    let pump = Pump::new(Arc::new(session));
-    tokio::spawn(pump.run(wanted, target.request_timeout));
-    Ok(Wire { outgoing, incoming, carrier: Carrier::Http, clock_ahead })
+    let is_chosen = endpoint.kind == TransportKind::Http;
+    let session = PollSession::new(api, Parties::new(endpoint.poll), told, clock_ahead, is_chosen);
+    let pump = JobRunner::new(Arc::new(session));
+    tokio::spawn(pump.run(wanted, endpoint.request_timeout));
+    Ok(Transport { outgoing, incoming, kind: TransportKind::Http, clock_ahead })
 }

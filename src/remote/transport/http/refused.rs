@@ -8,7 +8,7 @@ use reqwest::StatusCode;
 
 use super::super::Loss;
 use super::fault::Fault;
-use crate::remote::diagnostics::{self, Breach};
+use crate::remote::diagnostics::{self, HttpError};
 use crate::server_url::ServerUrl;
 
 /// A request that failed.
@@ -98,8 +98,8 @@ impl Refused {
     pub(super) fn of_fault(fault: Fault, url: &ServerUrl) -> Self {
         match fault {
             Fault::NoConnection(loss) => Self::unreachable(loss),
-            Fault::Breach(breach @ Breach::Endless) => Self::foreign(breach.words(url)),
-            Fault::Breach(_) | Fault::Cut(_) => {
+            Fault::Http(breach @ HttpError::Endless) => Self::foreign(breach.words(url)),
+            Fault::Http(_) | Fault::Cut(_) => {
                 Self::new(ErrorCode::Offline, fault.words(url), Cause::Unanswered)
             }
         }

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use super::super::{Incoming, Loss};
 use super::parties::named;
 use super::refused::Refused;
-use super::session::Session;
+use super::session::PollSession;
 use super::wall_clock::Occasion;
 use crate::core::reconcile::check_registered;
 
@@ -36,7 +36,7 @@ impl Reply {
     }
 }
 
-impl Session {
+impl PollSession {
     /// Does what a frame asks, and tells what came of it.
     ///
     /// # Errors

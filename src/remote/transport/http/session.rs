@@ -1,4 +1,4 @@
-//! What all requests of a wire share: the server, whom this machine speaks for, the parties it is
+//! What all requests of a transport share: the server, whom this machine speaks for, the parties it is
 //! in, and the way back to the link.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -25,8 +25,8 @@ const HEARTBEAT_MS: u64 = 30_000;
 /// A token whose renewal failed is renewed again after this time.
 const RENEW_AGAIN: SignedDuration = SignedDuration::from_mins(5);
 
-/// One wire's session with the server.
-pub(super) struct Session {
+/// One transport's session with the server.
+pub(super) struct PollSession {
     pub(super) api: Api,
     pub(super) tokens: Tokens,
     parties: Mutex<Parties>,
@@ -37,7 +37,7 @@ pub(super) struct Session {
     pub(super) is_chosen: bool,
 }
 
-impl Session {
+impl PollSession {
     pub(super) fn new(
         api: Api,
         parties: Parties,
@@ -155,7 +155,7 @@ impl Session {
         }
     }
 
-    /// Tells whom the wire speaks for.
+    /// Tells whom the transport speaks for.
     pub(super) async fn welcome(&self, peer: Option<(PeerId, Token)>) {
         let (peer_id, token) = peer.unzip();
         let (token, expires_at) = token.map(|it| (it.token, it.expires_at)).unzip();

@@ -8,7 +8,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use super::Failed;
 use crate::remote::diagnostics;
-use crate::remote::diagnostics::Breach;
+use crate::remote::diagnostics::HttpError;
 use crate::remote::transport::Loss;
 use crate::server_url::ServerUrl;
 
@@ -35,12 +35,12 @@ pub(super) fn of_upgrade(error: Error, url: &ServerUrl, now: Timestamp) -> Faile
             let words = format!("{place} speaks HTTP/1.0, which has no WebSocket");
             return Failed::NoWebSocket(Loss::new(words));
         }
-        Error::Protocol(ProtocolError::HandshakeIncomplete) => Breach::Unanswered.words(url),
+        Error::Protocol(ProtocolError::HandshakeIncomplete) => HttpError::Unanswered.words(url),
         Error::Protocol(ProtocolError::HttparseError(_))
         | Error::HttpFormat(_)
         | Error::Utf8(_)
         | Error::Capacity(_)
-        | Error::AttackAttempt => Breach::NotHttp.words(url),
+        | Error::AttackAttempt => HttpError::NotHttp.words(url),
         Error::Protocol(error) => format!(
             "{place} does not open the WebSocket as it should: a proxy on the way may not let it pass ({})",
             diagnostics::shown(&error.to_string()),

@@ -1,4 +1,4 @@
-//! A wire over WebSocket.
+//! A transport over WebSocket.
 
 mod faults;
 mod pump;
@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use super::connect::{self, Deadline, Stream};
 use super::paced::Paced;
-use super::{Carrier, Loss, RECEIVE_QUEUE, SEND_QUEUE, Target, Wire, ahead};
+use super::{Endpoint, Loss, RECEIVE_QUEUE, SEND_QUEUE, Transport, TransportKind, ahead};
 use crate::remote::diagnostics;
 
 /// The largest message either side may send, in bytes: a party of many members fits easily.
@@ -43,18 +43,18 @@ pub enum Failed {
 ///
 /// # Errors
 /// Why there is none.
-pub async fn open(target: &Target) -> Result<Wire, Failed> {
-    let deadline = Deadline::of(target);
-    let stream = connect::tunnel(target, &deadline).await.map_err(Failed::Lost)?;
-    upgrade(target, &deadline, stream).await
+pub async fn open(endpoint: &Endpoint) -> Result<Transport, Failed> {
+    let deadline = Deadline::of(endpoint);
+    let stream = connect::tunnel(endpoint, &deadline).await.map_err(Failed::Lost)?;
+    upgrade(endpoint, &deadline, stream).await
 }
 
 async fn upgrade(
-    target: &Target,
+    endpoint: &Endpoint,
     deadline: &Deadline<'_>,
     stream: Box<dyn Stream>,
-) -> Result<Wire, Failed> {
-    let url = &target.url;
+) -> Result<Transport, Failed> {
+    let url = &endpoint.url;
     let mut request = (url.websocket().as_str().into_client_request())
         .map_err(|error| faults::of_upgrade(error, url, Timestamp::now()))?;
     let agent = HeaderValue::from_static(concat!("lanragectl/", env!("CARGO_PKG_VERSION")));
@@ -68,7 +68,7 @@ async fn upgrade(
     let (came, incoming) = mpsc::channel(RECEIVE_QUEUE);
     tokio::spawn(pump::run(socket, to_send, came, url.clone()));
     let clock_ahead = diagnostics::date(answer.headers()).map(|date| ahead(date, [sent, now]));
-    Ok(Wire { outgoing, incoming, carrier: Carrier::Ws, clock_ahead })
+    Ok(Transport { outgoing, incoming, kind: TransportKind::Ws, clock_ahead })
 }
 
 /// Each message is written at once: none waits for company.

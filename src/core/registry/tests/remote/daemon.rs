@@ -17,10 +17,10 @@ use super::super::*;
 use super::judge::{Judge, Ledger};
 use crate::core::upstream::link::Loss;
 use crate::core::upstream::{
-    Apply, Carrier, ClientCommand, ClientError, ClientId, CommandOutcome, CommandReply, Keys,
-    LookUp, Machine, Memory, Message, Outgoing, Output, Session, Settings, Then,
+    Apply, ClientCommand, ClientError, ClientId, CommandOutcome, CommandReply, Keys, LookUp,
+    Machine, Memory, Message, Outgoing, Output, Session, Settings, Then, TransportKind,
 };
-use crate::core::{Failure, Noted, Proof, ServerKey, Upstream};
+use crate::core::{DirtySet, Failure, Proof, ServerKey, Upstream};
 
 /// Upper bound of a request: an answer is late after two fifths of it.
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_millis(2500);
@@ -215,7 +215,7 @@ impl Daemon {
             Outcome::Reconciled(reconciled) => &reconciled.operations[..],
             _ => &[],
         };
-        let asks = asks.iter().map(|operation| format!("asks to {:?}", operation.act.deed()));
+        let asks = asks.iter().map(|operation| format!("asks to {:?}", operation.body.kind()));
         let renamed = applied.events.iter().filter(|event| event.renamed().is_some());
         let renamed = renamed.map(|_| "another id".to_owned());
         for kind in applied.events.iter().map(kind).chain(asks).chain(renamed) {
@@ -334,7 +334,7 @@ impl Daemon {
     /// Notes that the server may have to be told something.
     fn note(&mut self, now: Now) {
         if let Some(line) = &mut self.line {
-            line.session.handle_noted(Noted::Any, now);
+            line.session.handle_dirty(DirtySet::Any, now);
         }
         self.pump(now);
     }
@@ -343,7 +343,7 @@ impl Daemon {
         let settings = Settings {
             server: server_key(),
             itself: ITSELF,
-            carrier: Carrier::WebSocket,
+            transport: TransportKind::WebSocket,
             request_timeout: REQUEST_TIMEOUT,
             heartbeat: HEARTBEAT,
             forgiveness: 2 * HEARTBEAT,

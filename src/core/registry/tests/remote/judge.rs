@@ -9,7 +9,7 @@ use lanrage_ipc::event::Event;
 use lanrage_ipc::model::{PartyId, PeerId};
 
 use super::super::*;
-use crate::core::reconcile::{InFlight, Occasion, Passage};
+use crate::core::reconcile::{InFlight, InFlightKind, Occasion};
 
 type Key = (PartyId, PeerId);
 
@@ -207,7 +207,8 @@ impl Judge {
                 let (since, lives) = self.wanted[&key];
                 let ledger = self.ledger.borrow();
                 // Its joining waited here for a party that had ended there.
-                let waits = |one: &InFlight| one.peer_id == key.1 && one.what == Passage::Comes;
+                let waits =
+                    |one: &InFlight| one.peer_id == key.1 && one.what == InFlightKind::Comes;
                 let has_ended = |gone: &Gone| gone.party_id == key.0 && gone.peer_id.is_none();
                 let was_late =
                     in_flight.iter().any(waits) && ledger.gone[..since].iter().any(has_ended);

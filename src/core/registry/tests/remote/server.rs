@@ -16,7 +16,7 @@ use serde_json::json;
 use super::super::history::copies::Rows;
 use super::super::*;
 use super::judge::{Gone, Ledger};
-use crate::core::reconcile::{Act, ServerMember, ServerParty};
+use crate::core::reconcile::{OpBody, ServerMember, ServerParty};
 use crate::core::{ClaimHash, Done, Receipt, Write};
 use crate::token::claim_hash;
 
@@ -152,19 +152,19 @@ impl Server {
             Caller { principal: Principal::Peers(own.into()), connection: id, address: None };
         let req_id = inbound.req_id.expect("a key");
         let key = RequestKey(req_id.key().into());
-        let (act, party_id) = match inbound.frame {
+        let (body, party_id) = match inbound.frame {
             ClientFrame::RegisterParty { party_id, name, host_peer } => {
-                (Act::Register { name, host: host_peer.info }, party_id.expect("an id"))
+                (OpBody::Register { name, host: host_peer.info }, party_id.expect("an id"))
             }
-            ClientFrame::JoinParty { party_id, peer } => (Act::Join(peer.info), party_id),
-            ClientFrame::UpdatePeer { party_id, peer } => (Act::Update(peer.info), party_id),
-            ClientFrame::LeaveParty { party_id, peer_id } => (Act::Leave(peer_id), party_id),
+            ClientFrame::JoinParty { party_id, peer } => (OpBody::Join(peer.info), party_id),
+            ClientFrame::UpdatePeer { party_id, peer } => (OpBody::Update(peer.info), party_id),
+            ClientFrame::LeaveParty { party_id, peer_id } => (OpBody::Leave(peer_id), party_id),
             frame => {
                 let result = self.take_other(id, frame, caller, now);
                 return self.answer(id, req_id, result);
             }
         };
-        let result = self.act(id, party_id, act, key, caller, now);
+        let result = self.change_membership(id, party_id, body, key, caller, now);
         self.answer(id, req_id, result);
     }
 
@@ -263,41 +263,44 @@ impl Server {
         }
     }
 
-    fn act(
+    fn change_membership(
         &mut self,
         id: ConnectionId,
         party_id: PartyId,
-        act: Act,
+        body: OpBody,
         key: RequestKey,
         caller: Caller,
         now: Now,
     ) -> Result<Option<u64>, ErrorCode> {
-        let (peer_id, keepalive, utc_offset) = (act.peer_id().clone(), Keepalive::Connection, None);
-        let command = match act.clone() {
-            Act::Register { name, host } => {
+        let (peer_id, keepalive, utc_offset) =
+            (body.peer_id().clone(), Keepalive::Connection, None);
+        let command = match body.clone() {
+            OpBody::Register { name, host } => {
                 let party_id = party_id.clone();
                 Command::Register { party_id, name, host, keepalive, utc_offset }
             }
-            Act::Join(peer) => {
+            OpBody::Join(peer) => {
                 Command::Join { party_id: party_id.clone(), peer, keepalive, utc_offset }
             }
-            Act::Update(peer) => Command::Update { party_id: party_id.clone(), peer, utc_offset },
-            Act::Leave(peer_id) => Command::Leave { party_id: party_id.clone(), peer_id },
+            OpBody::Update(peer) => {
+                Command::Update { party_id: party_id.clone(), peer, utc_offset }
+            }
+            OpBody::Leave(peer_id) => Command::Leave { party_id: party_id.clone(), peer_id },
         };
         let outcome = self.apply(command, caller, Some(key), now)?;
         let Outcome::Receipt(Receipt { seq, done, .. }) = outcome else {
             panic!("no receipt: {outcome:?}")
         };
-        match act {
-            Act::Register { .. } | Act::Join(_) => {
+        match body {
+            OpBody::Register { .. } | OpBody::Join(_) => {
                 assert!(matches!(done, Done::Entered { .. }));
                 self.attend(id, &party_id, Some(&peer_id), now);
             }
-            Act::Leave(_) => {
+            OpBody::Leave(_) => {
                 let line = self.lines.get_mut(&id).unwrap();
                 line.forget(&party_id, &peer_id);
             }
-            Act::Update(_) => {}
+            OpBody::Update(_) => {}
         }
         Ok(Some(seq))
     }

@@ -106,7 +106,7 @@ fn only_the_last_update_is_told() {
     assert_eq!(told(&done), ["peer.updated lan a #4"]);
     assert_eq!(pending(&world), ["Update lan a l"], "another name for what is another request");
     let back = world.hear(&party, Occasion::Return);
-    assert!(matches!(&ops(&back)[0].act, Act::Update(info) if *info == again));
+    assert!(matches!(&ops(&back)[0].body, OpBody::Update(info) if *info == again));
     assert_eq!(world.peer("lan", "a").info, again);
     // It need not be noted to be found.
     let (mut world, party) = World::with_copy(&["a"], &["host", "a"]);

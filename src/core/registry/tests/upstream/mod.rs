@@ -14,7 +14,7 @@ use lanrage_ipc::model::{Origin, Sync};
 
 use super::*;
 use crate::core::reconcile::{
-    Act, InFlight, Occasion, Operation, Passage, ServerMember, ServerParty,
+    InFlight, InFlightKind, MembershipOp, Occasion, OpBody, ServerMember, ServerParty,
 };
 use crate::core::{CredentialRecord, Proof, ServerKey, Write};
 
@@ -112,10 +112,10 @@ impl World {
 
     /// The server refuses the only operation.
     fn refuse(&mut self, operations: &Applied, code: ErrorCode) -> Applied {
-        let [Operation { key, party_id, act }] = &ops(operations)[..] else {
+        let [MembershipOp { key, party_id, body }] = &ops(operations)[..] else {
             panic!("not one operation: {operations:?}")
         };
-        let (key, party_id, peer_id) = (key.clone(), party_id.clone(), act.peer_id().clone());
+        let (key, party_id, peer_id) = (key.clone(), party_id.clone(), body.peer_id().clone());
         let spare = "spare".parse().unwrap();
         self.by(ITSELF, Command::Refused { party_id, peer_id, key, code, spare })
     }
@@ -134,7 +134,7 @@ impl World {
 pub(super) fn entering(peers: &[&str]) -> Vec<InFlight> {
     let enters = |id: &&str| InFlight {
         peer_id: id.parse().unwrap(),
-        what: Passage::Enters {
+        what: InFlightKind::Enters {
             caller: ANN,
             keepalive: Keepalive::Daemon,
             registers: false,
@@ -144,7 +144,7 @@ pub(super) fn entering(peers: &[&str]) -> Vec<InFlight> {
     peers.iter().map(enters).collect()
 }
 
-pub(super) fn ops(applied: &Applied) -> Vec<Operation> {
+pub(super) fn ops(applied: &Applied) -> Vec<MembershipOp> {
     match &applied.outcome {
         Outcome::Operations(operations) => operations.clone(),
         Outcome::Reconciled(reconciled) => reconciled.operations.clone(),
@@ -154,14 +154,14 @@ pub(super) fn ops(applied: &Applied) -> Vec<Operation> {
 
 /// What the server is to be asked, a line for each.
 pub(super) fn asks(applied: &Applied) -> Vec<String> {
-    let line = |Operation { party_id, act, .. }: &Operation| {
-        let what = match act {
-            Act::Register { .. } => "register",
-            Act::Join(_) => "join",
-            Act::Update(_) => "update",
-            Act::Leave(_) => "leave",
+    let line = |MembershipOp { party_id, body, .. }: &MembershipOp| {
+        let what = match body {
+            OpBody::Register { .. } => "register",
+            OpBody::Join(_) => "join",
+            OpBody::Update(_) => "update",
+            OpBody::Leave(_) => "leave",
         };
-        format!("{what} {party_id} {}", act.peer_id())
+        format!("{what} {party_id} {}", body.peer_id())
     };
     ops(applied).iter().map(line).collect()
 }
@@ -170,7 +170,7 @@ pub(super) fn asks(applied: &Applied) -> Vec<String> {
 pub(super) fn pending(world: &World) -> Vec<String> {
     let intents = world.registry.outbox.intents.values().flat_map(|party| party.values());
     let line = |one: &crate::core::IntentRecord| {
-        format!("{:?} {} {} {}", one.deed, one.party_id, one.peer_id, one.key.0)
+        format!("{:?} {} {} {}", one.kind, one.party_id, one.peer_id, one.key.0)
     };
     intents.map(line).collect()
 }

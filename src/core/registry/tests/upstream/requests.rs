@@ -68,7 +68,8 @@ fn what_was_done_since_is_asked_for_once_what_was_asked_is_refused() {
 fn who_is_leaving_is_here_until_the_server_has_confirmed_it() {
     for who in ["a", "host"] {
         let (mut world, _) = World::with_copy(&["host", "a"], &["host", "a"]);
-        let leaves = || vec![InFlight { peer_id: who.parse().unwrap(), what: Passage::Leaves }];
+        let leaves =
+            || vec![InFlight { peer_id: who.parse().unwrap(), what: InFlightKind::Leaves }];
         let party = there("lan", &["host", "a", "x"]);
         let heard = world.hear_while(&party, Occasion::News, leaves());
         assert_eq!(told(&heard), ["peer.joined lan x #2"]);

@@ -27,14 +27,14 @@ fn after_ten_thousand_hours_it_still_tries_and_has_not_grown() {
         tried_at = now;
         probes += 1;
         if probes > 2 {
-            assert_eq!(link.standing().state, ConnectionState::Fallback);
+            assert_eq!(link.status().state, ConnectionState::Fallback);
         }
         if probes == 100 {
             most = format!("{link:?}").len() + 40;
         }
     }
     assert!(probes > 90_000, "{probes} attempts");
-    assert_eq!(link.standing().attempt, probes);
+    assert_eq!(link.status().attempt, probes);
     assert!(format!("{link:?}").len() <= most, "it has grown: {link:?}");
     let id = link.link().expect("an attempt");
     tell(&mut link, Input::Welcomed(id), now);

@@ -8,17 +8,17 @@ fn the_first_failure_leads_to_another_attempt() {
     let mut bench = Bench::trying();
     bench.pass(secs(1));
     bench.close(lost("nobody listens"));
-    let standing = bench.link.standing();
-    assert_eq!((standing.state, standing.since), (ConnectionState::Reconnecting, bench.now));
-    assert_eq!(standing.attempt, 1);
-    assert_eq!(standing.last_error.as_deref(), Some("nobody listens"));
+    let status = bench.link.status();
+    assert_eq!((status.state, status.since), (ConnectionState::Reconnecting, bench.now));
+    assert_eq!(status.attempt, 1);
+    assert_eq!(status.last_error.as_deref(), Some("nobody listens"));
     assert_eq!(bench.wait(), millis(500), "half of the initial second");
     assert_eq!(bench.reach_deadline(), [Connect(LinkId(2)), Changed]);
-    let standing = bench.link.standing();
-    assert_eq!((standing.state, standing.retry_at), (ConnectionState::Reconnecting, None));
-    assert_eq!(standing.last_error.as_deref(), Some("nobody listens"));
+    let status = bench.link.status();
+    assert_eq!((status.state, status.retry_at), (ConnectionState::Reconnecting, None));
+    assert_eq!(status.last_error.as_deref(), Some("nobody listens"));
     bench.welcome();
-    assert_eq!(bench.link.standing().last_error, None);
+    assert_eq!(bench.link.status().last_error, None);
 }
 
 #[test]
@@ -36,9 +36,9 @@ fn after_too_many_it_is_fallback_for_ever() {
             assert_eq!(bench.attempt(), failed);
             assert_eq!(bench.wait(), secs(300));
             bench.reach_deadline();
-            let standing = bench.link.standing();
-            assert_eq!((standing.state, standing.since), (ConnectionState::Fallback, since));
-            assert_eq!(standing.retry_at, None);
+            let status = bench.link.status();
+            assert_eq!((status.state, status.since), (ConnectionState::Fallback, since));
+            assert_eq!(status.retry_at, None);
             bench.tell(Input::Opened(bench.id()));
             assert_eq!(bench.state(), ConnectionState::Fallback);
             bench.close(lost("refused"));
@@ -54,9 +54,9 @@ fn who_gets_no_answer_hangs_up() {
     let begin = bench.now;
     assert_eq!(bench.reach_deadline(), [Hangup(LinkId(1)), Changed]);
     assert_eq!(bench.now - begin, secs(20));
-    let standing = bench.link.standing();
-    assert_eq!((standing.state, standing.attempt), (ConnectionState::Reconnecting, 1));
-    assert_eq!(standing.last_error.as_deref(), Some("no answer within 20 s"));
+    let status = bench.link.status();
+    assert_eq!((status.state, status.attempt), (ConnectionState::Reconnecting, 1));
+    assert_eq!(status.last_error.as_deref(), Some("no answer within 20 s"));
     let before = bench.link.clone();
     assert_eq!(bench.tell(Input::Closed(LinkId(1), lost("late"))), [], "it was hung up");
     assert_eq!(bench.link, before);
@@ -72,7 +72,7 @@ fn who_gets_no_welcome_hangs_up() {
     bench.tell(Input::Opened(LinkId(1)));
     assert_eq!(bench.reach_deadline(), [Hangup(LinkId(1)), Changed]);
     assert_eq!(bench.now - opened, millis(1500), "only the first word that it is up counts");
-    let error = bench.link.standing().last_error;
+    let error = bench.link.status().last_error;
     assert_eq!(error.as_deref(), Some("no answer within 1500 ms"));
 }
 
@@ -91,7 +91,7 @@ fn a_greeting_takes_as_long_as_the_server_is_heard() {
     let mut silent = Bench { link: bench.link.clone(), ..bench };
     silent.reach_deadline();
     assert_eq!(silent.now - bench.now, millis(1500));
-    let error = silent.link.standing().last_error;
+    let error = silent.link.status().last_error;
     assert_eq!(error.as_deref(), Some("no answer within 1500 ms"));
     bench.tell(Input::Welcomed(LinkId(1)));
     assert!(bench.link.is_online());
@@ -112,7 +112,7 @@ fn a_server_that_talks_and_never_welcomes_is_given_up() {
         }
         assert_eq!(bench.reach_deadline(), [Hangup(LinkId(1)), Changed]);
         assert_eq!(bench.now - opened, limit);
-        assert_eq!(bench.link.standing().last_error.as_deref(), Some(words));
+        assert_eq!(bench.link.status().last_error.as_deref(), Some(words));
     }
 }
 
@@ -142,7 +142,7 @@ fn who_stayed_up_starts_anew() {
     assert_eq!(bench.attempt(), 2);
     assert_eq!(bench.reach_deadline(), [Changed]);
     assert_eq!((bench.now - begin, bench.attempt()), (secs(30), 0));
-    assert_eq!(bench.link.standing().since, begin);
+    assert_eq!(bench.link.status().since, begin);
     bench.hear();
     bench.close(lost("dropped"));
     assert_eq!((bench.attempt(), bench.wait()), (1, millis(500)));
@@ -253,8 +253,8 @@ fn a_displaced_connection_waits_as_long_as_a_probe() {
     let mut bench = Bench::trying();
     bench.welcome();
     bench.close(Loss { is_displaced: true, ..lost("displaced") });
-    let standing = bench.link.standing();
-    assert_eq!((standing.state, standing.attempt), (ConnectionState::Fallback, 1));
-    assert_eq!(standing.last_error.as_deref(), Some("displaced"));
+    let status = bench.link.status();
+    assert_eq!((status.state, status.attempt), (ConnectionState::Fallback, 1));
+    assert_eq!(status.last_error.as_deref(), Some("displaced"));
     assert_eq!(bench.wait(), secs(300));
 }

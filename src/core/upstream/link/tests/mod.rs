@@ -135,16 +135,16 @@ impl Bench {
     }
 
     fn state(&self) -> ConnectionState {
-        self.link.standing().state
+        self.link.status().state
     }
 
     fn attempt(&self) -> u32 {
-        self.link.standing().attempt
+        self.link.status().attempt
     }
 
     /// How long it waits for the next attempt.
     fn wait(&self) -> Duration {
-        let retry_at = self.link.standing().retry_at.expect("an attempt to come");
+        let retry_at = self.link.status().retry_at.expect("an attempt to come");
         assert_eq!(self.link.deadline(), Some(retry_at));
         retry_at - self.now
     }

@@ -14,10 +14,10 @@ fn silence_is_asked_about_and_then_believed() {
     assert_eq!(bench.tell(Input::Timer), [], "once");
     assert_eq!(bench.reach_deadline(), [Hangup(ID), Changed]);
     assert_eq!(bench.now - begin, secs(14));
-    let standing = bench.link.standing();
-    assert_eq!((standing.state, standing.attempt), (ConnectionState::Reconnecting, 1));
+    let status = bench.link.status();
+    assert_eq!((status.state, status.attempt), (ConnectionState::Reconnecting, 1));
     let words = "the server has not been heard for 14 s";
-    assert_eq!(standing.last_error.as_deref(), Some(words));
+    assert_eq!(status.last_error.as_deref(), Some(words));
 }
 
 #[test]

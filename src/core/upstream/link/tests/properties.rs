@@ -60,9 +60,9 @@ fn the_histories_reach_every_state() {
         let drawn = (any_settings(), steps()).new_tree(&mut runner).unwrap().current();
         let mut world = World::new(drawn.0, seed);
         for step in drawn.1 {
-            let before = world.link.standing();
+            let before = world.link.status();
             world.take(step);
-            let after = world.link.standing();
+            let after = world.link.status();
             settled +=
                 u32::from(before.attempt > 0 && after.attempt == 0 && world.link.is_online());
             states.push((after.state, world.link.link().is_some()));

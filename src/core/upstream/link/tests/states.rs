@@ -11,8 +11,8 @@ fn nothing_happens_before_the_start() {
         assert_eq!(bench.tell(input), []);
     }
     assert_eq!(bench.link, before);
-    let standing = bench.link.standing();
-    assert_eq!((standing.state, standing.since), (ConnectionState::Local, Duration::ZERO));
+    let status = bench.link.status();
+    assert_eq!((status.state, status.since), (ConnectionState::Local, Duration::ZERO));
     assert_eq!(bench.link.deadline(), None);
 }
 
@@ -21,7 +21,7 @@ fn the_welcome_makes_it_online() {
     let mut bench = Bench::new(settings());
     assert_eq!(bench.tell(Input::Start), [Connect(LinkId(1)), Changed]);
     assert_eq!(bench.state(), ConnectionState::Connecting);
-    assert_eq!(bench.link.standing().since, bench.now);
+    assert_eq!(bench.link.status().since, bench.now);
     assert_eq!(bench.tell(Input::Start), [], "it has been started");
 
     bench.pass(secs(2));
@@ -32,9 +32,9 @@ fn the_welcome_makes_it_online() {
     bench.pass(secs(2));
     assert_eq!(bench.tell(Input::Welcomed(LinkId(1))), [Changed]);
     assert!(bench.link.is_online());
-    let standing = bench.link.standing();
+    let status = bench.link.status();
     let online = ConnectionState::Online;
-    assert_eq!((standing.state, standing.since, standing.attempt), (online, bench.now, 0));
+    assert_eq!((status.state, status.since, status.attempt), (online, bench.now, 0));
     assert_eq!(bench.tell(Input::Welcomed(LinkId(1))), [], "once is enough");
 }
 
@@ -63,13 +63,13 @@ fn what_is_about_another_connection_is_passed_over() {
 fn a_retry_does_not_wait_and_forgets_nothing() {
     for (failed, state) in [(1, ConnectionState::Reconnecting), (5, ConnectionState::Fallback)] {
         let mut bench = Bench::failed(failed);
-        let since = bench.link.standing().since;
+        let since = bench.link.status().since;
         bench.pass(millis(1));
         let next = LinkId(u64::from(failed) + 1);
         assert_eq!(bench.tell(Input::Retry), [Connect(next), Changed]);
-        let standing = bench.link.standing();
-        assert_eq!((standing.state, standing.since), (state, since));
-        assert_eq!((standing.attempt, standing.retry_at), (failed, None));
+        let status = bench.link.status();
+        assert_eq!((status.state, status.since), (state, since));
+        assert_eq!((status.attempt, status.retry_at), (failed, None));
         assert_eq!(bench.tell(Input::Retry), [], "an attempt is under way");
     }
     let mut bench = Bench::online();
@@ -84,15 +84,15 @@ fn who_is_refused_waits_to_be_told() {
         bench.close(Loss { retry_after: Some(secs(5)), ..refused("the token is unknown") });
         assert_eq!(bench.state(), ConnectionState::AuthFailed);
         assert_eq!(bench.attempt(), 2);
-        assert_eq!(bench.link.standing().retry_at, None);
+        assert_eq!(bench.link.status().retry_at, None);
         assert_eq!(bench.link.deadline(), None);
         bench.pass(secs(100_000));
         assert_eq!(bench.tell(Input::Timer), []);
 
         assert_eq!(bench.tell(told), [Connect(LinkId(3)), Changed]);
-        let standing = bench.link.standing();
-        assert_eq!((standing.state, standing.attempt), (ConnectionState::Connecting, 2));
-        assert_eq!(standing.last_error.as_deref(), Some("the token is unknown"));
+        let status = bench.link.status();
+        assert_eq!((status.state, status.attempt), (ConnectionState::Connecting, 2));
+        assert_eq!(status.last_error.as_deref(), Some("the token is unknown"));
         bench.close(lost("refused"));
         assert_eq!(bench.state(), ConnectionState::Fallback, "the third failed");
     }
@@ -128,9 +128,9 @@ fn a_stop_is_for_ever() {
         bench.pass(secs(1));
         let outputs: Vec<_> = id.map(Hangup).into_iter().chain([Changed]).collect();
         assert_eq!(bench.tell(Input::Stop), outputs, "{state:?}");
-        let standing = bench.link.standing();
-        assert_eq!((standing.state, standing.since), (ConnectionState::Stopping, bench.now));
-        assert_eq!(standing.retry_at, None);
+        let status = bench.link.status();
+        assert_eq!((status.state, status.since), (ConnectionState::Stopping, bench.now));
+        assert_eq!(status.retry_at, None);
         assert_eq!((bench.link.link(), bench.link.deadline()), (None, None));
 
         let before = bench.link.clone();
@@ -164,9 +164,9 @@ fn who_detaches_forgets_and_can_start_again() {
         let changed = (state != ConnectionState::Local).then_some(Changed);
         let outputs: Vec<_> = id.map(Hangup).into_iter().chain(changed).collect();
         assert_eq!(bench.tell(Input::Detach), outputs, "{state:?}");
-        let standing = bench.link.standing();
-        assert_eq!(standing.state, ConnectionState::Local);
-        assert_eq!((standing.attempt, standing.last_error), (0, None));
+        let status = bench.link.status();
+        assert_eq!(status.state, ConnectionState::Local);
+        assert_eq!((status.attempt, status.last_error), (0, None));
         assert_eq!((bench.link.link(), bench.link.deadline()), (None, None));
 
         bench.pass(secs(1));

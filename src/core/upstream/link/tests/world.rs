@@ -193,7 +193,7 @@ impl World {
 
     /// Counts what fails, by what is seen from outside.
     fn count(&mut self, input: &Input, outputs: &[Output], before: &Link) {
-        let was_stopped = before.standing().state == ConnectionState::Stopping;
+        let was_stopped = before.status().state == ConnectionState::Stopping;
         let hung_up = outputs.iter().any(|output| matches!(output, Output::Hangup(_)));
         let gone = match input {
             Input::Closed(id, _) => self.open.contains(id),
@@ -263,25 +263,25 @@ impl World {
         use ConnectionState::{
             AuthFailed, Connecting, Fallback, Local, Online, Reconnecting, Stopping,
         };
-        let standing = self.link.standing();
-        assert_eq!(outputs.contains(&Output::Changed), standing != before.standing());
-        assert_eq!(standing.attempt, self.failed, "after {input:?}");
+        let status = self.link.status();
+        assert_eq!(outputs.contains(&Output::Changed), status != before.status());
+        assert_eq!(status.attempt, self.failed, "after {input:?}");
         assert_eq!(self.link.link(), self.open.first().copied());
         assert_eq!(self.link.is_online(), self.up.is_some());
-        assert_eq!(self.link.is_online(), standing.state == Online);
-        assert!(!self.link.is_online() || standing.last_error.is_none());
+        assert_eq!(self.link.is_online(), status.state == Online);
+        assert!(!self.link.is_online() || status.last_error.is_none());
 
-        let idle = matches!(standing.state, Local | AuthFailed | Stopping);
-        assert_eq!(self.link.deadline().is_none(), idle, "{standing:?}");
-        let waits = matches!(standing.state, Reconnecting | Fallback) && self.open.is_empty();
-        assert_eq!(standing.retry_at, if waits { self.link.deadline() } else { None });
-        let connected = matches!(standing.state, Connecting | Online);
-        assert!(!connected || !self.open.is_empty(), "{standing:?}");
-        assert!(!idle || self.open.is_empty(), "{standing:?}");
+        let idle = matches!(status.state, Local | AuthFailed | Stopping);
+        assert_eq!(self.link.deadline().is_none(), idle, "{status:?}");
+        let waits = matches!(status.state, Reconnecting | Fallback) && self.open.is_empty();
+        assert_eq!(status.retry_at, if waits { self.link.deadline() } else { None });
+        let connected = matches!(status.state, Connecting | Online);
+        assert!(!connected || !self.open.is_empty(), "{status:?}");
+        assert!(!idle || self.open.is_empty(), "{status:?}");
 
-        let kept = standing.state == before.standing().state;
-        let since = if kept { before.standing().since } else { self.now };
-        assert_eq!(standing.since, since, "{standing:?}");
+        let kept = status.state == before.status().state;
+        let since = if kept { before.status().since } else { self.now };
+        assert_eq!(status.since, since, "{status:?}");
         if let Some(deadline) = self.link.deadline() {
             assert!(self.greeted_by.is_none_or(|limit| deadline <= limit), "{deadline:?}");
             let was_due = before.deadline().is_some_and(|deadline| deadline <= self.now);

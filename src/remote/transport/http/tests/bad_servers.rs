@@ -4,7 +4,7 @@ use crate::http::tests::Server;
 
 async fn fails(act: fn() -> Act) -> Loss {
     let front = Front::start(move |_, _| act()).await;
-    super::super::open(&target(front.address)).await.expect_err("no control server")
+    super::super::open(&endpoint(front.address)).await.expect_err("no control server")
 }
 
 #[actix::test]
@@ -65,7 +65,7 @@ async fn who_lets_nobody_in_is_not_asked_again() {
 #[actix::test]
 async fn nobody_there_is_a_loss_that_may_pass() {
     let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let loss = super::super::open(&target(free)).await.unwrap_err();
+    let loss = super::super::open(&endpoint(free)).await.unwrap_err();
     assert!(loss.words.contains("nothing listens at 127.0.0.1:"), "{loss:?}");
     assert!(!loss.is_final);
 }
@@ -74,7 +74,7 @@ async fn nobody_there_is_a_loss_that_may_pass() {
 async fn a_server_that_never_answers_is_given_up() {
     let front = Front::start(|_, _| Act::Ignore).await;
     let brief = Duration::from_millis(100);
-    let hasty = Target { request_timeout: brief, ..target(front.address) };
+    let hasty = Endpoint { request_timeout: brief, ..endpoint(front.address) };
     let loss = super::super::open(&hasty).await.unwrap_err();
     assert!(loss.words.contains("an answer of 127.0.0.1:"), "{loss:?}");
 }
@@ -86,7 +86,7 @@ async fn a_server_that_falls_silent_ends_the_wire() {
         _ => Act::Ignore,
     });
     let address = front.await.address;
-    let hasty = Target { request_timeout: Duration::from_secs(1), ..target(address) };
+    let hasty = Endpoint { request_timeout: Duration::from_secs(1), ..endpoint(address) };
     let mut link = Link(super::super::open(&hasty).await.unwrap());
     link.0.outgoing.send(Outgoing::Ping).await.unwrap();
     let loss = link.lost().await;

@@ -13,7 +13,7 @@ async fn two_peers_live_through_two_wires() {
     let server = Server::start();
     let (mut ann, mut ben) = (Link::open(server.address).await, Link::open(server.address).await);
     assert!(ann.0.clock_ahead.expect("a clock").abs() < 3600);
-    assert_eq!(ann.0.carrier, Carrier::Http);
+    assert_eq!(ann.0.kind, TransportKind::Http);
     ann.hello("ann").await;
     ben.hello("ben").await;
     let party = ann.party("ann").await;
@@ -200,7 +200,7 @@ async fn what_is_refused_says_why() {
 #[actix::test]
 async fn relays_are_registered_and_listed_with_times_in_utc() {
     let server = Server::start();
-    let api = Api::new(&target(server.address));
+    let api = Api::new(&endpoint(server.address));
     let peer_id = "relay".parse().unwrap();
     let token = api.register_peer(&peer_id, None, None, None).await.unwrap();
     let again = api.register_peer(&peer_id, Some(&token.token), None, None).await.unwrap();

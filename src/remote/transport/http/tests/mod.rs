@@ -13,21 +13,21 @@ use std::time::Duration;
 use lanrage_ipc::control;
 use serde_json::{Value, json};
 
-use super::super::{Carrier, Incoming, Loss, Outgoing, Target, Wire};
+use super::super::{Endpoint, Incoming, Loss, Outgoing, Transport, TransportKind};
 
 /// Long enough for a slow machine; a test that waits this long has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn target(address: impl std::fmt::Display) -> Target {
+fn endpoint(address: impl std::fmt::Display) -> Endpoint {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(rustls::RootCertStore::empty())
         .with_no_client_auth();
-    Target {
+    Endpoint {
         url: format!("http://{address}").parse().unwrap(),
-        carrier: Carrier::Http,
+        kind: TransportKind::Http,
         tls: Arc::new(tls),
         proxies: Arc::default(),
         connect_timeout: PATIENCE,
@@ -36,24 +36,24 @@ fn target(address: impl std::fmt::Display) -> Target {
     }
 }
 
-/// The link's end of a wire.
-struct Link(Wire);
+/// The link's end of a transport.
+struct Link(Transport);
 
 impl Link {
     async fn open(address: impl std::fmt::Display) -> Self {
-        Self(super::open(&target(address)).await.expect("a wire"))
+        Self(super::open(&endpoint(address)).await.expect("a transport"))
     }
 
     async fn send(&self, frame: Value) {
         let inbound = control::decode(&frame.to_string()).expect("a frame");
-        self.0.outgoing.send(Outgoing::Frame(Box::new(inbound))).await.expect("an open wire");
+        self.0.outgoing.send(Outgoing::Frame(Box::new(inbound))).await.expect("an open transport");
     }
 
     /// The next thing that is more than a sign of life.
     async fn next(&mut self) -> Incoming {
         loop {
             let next = tokio::time::timeout(PATIENCE, self.0.incoming.recv());
-            match next.await.expect("no news in time").expect("the wire's last word") {
+            match next.await.expect("no news in time").expect("the transport's last word") {
                 Incoming::Alive => {}
                 next => return next,
             }

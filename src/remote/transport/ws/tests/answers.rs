@@ -6,7 +6,7 @@ use super::*;
 
 async fn answered(answer: &str) -> (SocketAddr, Failed) {
     let address = answering(answer).await;
-    (address, failed(&target("http", address)).await)
+    (address, failed(&endpoint("http", address)).await)
 }
 
 #[actix::test]

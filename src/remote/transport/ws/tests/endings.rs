@@ -31,24 +31,24 @@ async fn the_server_says_why_it_closes() {
         (4001, "took over", "(4001, “took over”)"),
         (4321, "why not", "(4321, “why not”)"),
     ] {
-        let (mut wire, mut socket) = pair().await;
+        let (mut transport, mut socket) = pair().await;
         socket.close(Some(CloseFrame { code: code.into(), reason: reason.into() })).await.unwrap();
-        let loss = loss(&mut wire).await;
+        let loss = loss(&mut transport).await;
         assert!(loss.words.ends_with(&format!("closed the connection {words}")), "{loss:?}");
         assert!(!loss.is_final && loss.retry_after.is_none());
         assert_eq!(loss.is_displaced, code == 4001);
         assert_eq!(u16::from(farewell(&mut socket).await.unwrap().code), code, "it is answered");
     }
-    let (mut wire, mut socket) = pair().await;
+    let (mut transport, mut socket) = pair().await;
     socket.close(None).await.unwrap();
-    assert!(loss(&mut wire).await.words.ends_with("closed the connection"));
+    assert!(loss(&mut transport).await.words.ends_with("closed the connection"));
 }
 
 #[actix::test]
 async fn the_connection_just_ends() {
-    let (mut wire, socket) = pair().await;
+    let (mut transport, socket) = pair().await;
     drop(socket);
-    let loss = loss(&mut wire).await;
+    let loss = loss(&mut transport).await;
     assert!(loss.words.ends_with("ended without a farewell"), "{loss:?}");
 }
 
@@ -61,9 +61,9 @@ async fn the_rules_of_websocket_are_broken() {
         (&[0x83, 0], "broke the rules of WebSocket"),
         (&[0x81, 1, 0xff], "not UTF-8"),
     ] {
-        let (mut wire, mut socket) = pair().await;
+        let (mut transport, mut socket) = pair().await;
         socket.get_mut().write_all(bytes).await.unwrap();
-        let loss = loss(&mut wire).await;
+        let loss = loss(&mut transport).await;
         assert!(loss.words.contains(words), "{bytes:?}: {loss:?}");
         farewell(&mut socket).await;
     }
@@ -71,35 +71,35 @@ async fn the_rules_of_websocket_are_broken() {
 
 #[actix::test]
 async fn the_owner_says_farewell() {
-    let (mut wire, mut socket) = pair().await;
-    wire.outgoing.send(heartbeat("a")).await.unwrap();
-    wire.outgoing.send(Outgoing::Close).await.unwrap();
+    let (mut transport, mut socket) = pair().await;
+    transport.outgoing.send(heartbeat("a")).await.unwrap();
+    transport.outgoing.send(Outgoing::Close).await.unwrap();
     assert!(socket.next().await.unwrap().unwrap().is_text(), "what was sent before comes before");
     assert_eq!(u16::from(farewell(&mut socket).await.unwrap().code), 1000);
-    let loss = loss(&mut wire).await;
+    let loss = loss(&mut transport).await;
     assert_eq!(loss.words, "the connection was closed by this daemon");
 }
 
 #[actix::test]
 async fn a_farewell_is_not_waited_for_long() {
-    let (mut wire, socket) = pair().await;
-    wire.outgoing.send(Outgoing::Close).await.unwrap();
-    assert_eq!(loss(&mut wire).await.words, "the connection was closed by this daemon");
+    let (mut transport, socket) = pair().await;
+    transport.outgoing.send(Outgoing::Close).await.unwrap();
+    assert_eq!(loss(&mut transport).await.words, "the connection was closed by this daemon");
     drop(socket);
 }
 
 #[actix::test]
 async fn dropping_either_end_closes_the_connection() {
-    let (wire, mut socket) = pair().await;
-    drop(wire);
+    let (transport, mut socket) = pair().await;
+    drop(transport);
     assert_eq!(u16::from(farewell(&mut socket).await.unwrap().code), 1000);
 
-    let (mut wire, mut socket) = pair().await;
-    wire.incoming.close();
+    let (mut transport, mut socket) = pair().await;
+    transport.incoming.close();
     assert_eq!(u16::from(farewell(&mut socket).await.unwrap().code), 1000);
-    timeout(PATIENCE, wire.outgoing.closed()).await.expect("nothing can be sent any more");
+    timeout(PATIENCE, transport.outgoing.closed()).await.expect("nothing can be sent any more");
 
-    let (Wire { outgoing, mut incoming, .. }, mut socket) = pair().await;
+    let (Transport { outgoing, mut incoming, .. }, mut socket) = pair().await;
     drop(outgoing);
     assert_eq!(u16::from(farewell(&mut socket).await.unwrap().code), 1000);
     assert!(matches!(incoming.recv().await, Some(Incoming::Lost(_))));
@@ -108,7 +108,7 @@ async fn dropping_either_end_closes_the_connection() {
 
 #[actix::test]
 async fn why_the_server_closed_is_known_though_it_can_be_told_nothing_more() {
-    let (mut wire, mut socket) = pair().await;
+    let (mut transport, mut socket) = pair().await;
     for _ in 0..RECEIVE_QUEUE {
         socket.send(Message::text("{}")).await.unwrap();
     }
@@ -116,10 +116,10 @@ async fn why_the_server_closed_is_known_though_it_can_be_told_nothing_more() {
     socket.close(Some(frame)).await.unwrap();
     drop(socket);
     // Until what is sent can't be written any more: nothing is read, because nothing is taken.
-    while wire.outgoing.send(heartbeat("a")).await.is_ok() {}
+    while transport.outgoing.send(heartbeat("a")).await.is_ok() {}
     for _ in 0..RECEIVE_QUEUE {
-        assert!(matches!(next(&mut wire).await, Incoming::Garbage(_)));
+        assert!(matches!(next(&mut transport).await, Incoming::Garbage(_)));
     }
-    let loss = loss(&mut wire).await;
+    let loss = loss(&mut transport).await;
     assert!(loss.words.contains("(1008: a violation of its policy, “why not”)"), "{loss:?}");
 }

@@ -15,17 +15,17 @@ async fn got(socket: &mut Socket) -> Value {
 
 #[actix::test]
 async fn frames_go_both_ways_in_order() {
-    let (mut wire, mut socket) = pair().await;
+    let (mut transport, mut socket) = pair().await;
     for round in 0..3 {
         for peer in ["a", "b", "c"] {
-            wire.outgoing.send(heartbeat(peer)).await.unwrap();
+            transport.outgoing.send(heartbeat(peer)).await.unwrap();
             let left = json!({"type": "peer_left", "party_id": "party", "peer_id": format!("{peer}{round}")});
             socket.send(Message::text(left.to_string())).await.unwrap();
         }
         for peer in ["a", "b", "c"] {
             let expected = json!({"type": "heartbeat", "party_id": "party", "peer_id": peer});
             assert_eq!(got(&mut socket).await, expected);
-            let Incoming::Frame(frame) = next(&mut wire).await else { panic!("no frame") };
+            let Incoming::Frame(frame) = next(&mut transport).await else { panic!("no frame") };
             let ServerFrame::PeerLeft { peer_id, .. } = *frame else { panic!("{frame:?}") };
             assert_eq!(peer_id.to_string(), format!("{peer}{round}"));
         }
@@ -34,7 +34,7 @@ async fn frames_go_both_ways_in_order() {
 
 #[actix::test]
 async fn what_is_not_understood_harms_nothing() {
-    let (mut wire, mut socket) = pair().await;
+    let (mut transport, mut socket) = pair().await;
     let long = format!("{{\"type\": \"ack\", \"req_id\": [{:?}]}}", "\u{202e}x".repeat(10_000));
     for (message, words) in [
         (Message::text("{"), "EOF while parsing"),
@@ -46,56 +46,56 @@ async fn what_is_not_understood_harms_nothing() {
         (Message::binary(vec![0, 1, 2]), "a binary message"),
     ] {
         socket.send(message.clone()).await.unwrap();
-        let Incoming::Garbage(reason) = next(&mut wire).await else { panic!("{message:?}") };
+        let Incoming::Garbage(reason) = next(&mut transport).await else { panic!("{message:?}") };
         assert!(reason.contains(words), "{message:?}: {reason}");
         assert!(reason.chars().count() <= 201, "{reason}");
         assert!(!reason.contains(['\u{202e}', '\n']), "{reason}");
     }
     for unknown in [r#"{"type": "news_of_tomorrow", "party_id": 5}"#, r#"{"type": ""}"#] {
         socket.send(Message::text(unknown)).await.unwrap();
-        assert!(matches!(next(&mut wire).await, Incoming::Alive), "{unknown}");
+        assert!(matches!(next(&mut transport).await, Incoming::Alive), "{unknown}");
     }
-    wire.outgoing.send(heartbeat("a")).await.unwrap();
+    transport.outgoing.send(heartbeat("a")).await.unwrap();
     assert_eq!(got(&mut socket).await["peer_id"], "a", "and all goes on");
 }
 
 #[actix::test]
 async fn signs_of_life_are_asked_for_and_given() {
-    let (mut wire, mut socket) = pair().await;
-    wire.outgoing.send(Outgoing::Ping).await.unwrap();
+    let (mut transport, mut socket) = pair().await;
+    transport.outgoing.send(Outgoing::Ping).await.unwrap();
     // That the server sees the ping has its pong sent.
     assert!(socket.next().await.unwrap().unwrap().is_ping());
     socket.flush().await.unwrap();
-    assert!(matches!(next(&mut wire).await, Incoming::Alive));
+    assert!(matches!(next(&mut transport).await, Incoming::Alive));
     socket.send(Message::Ping("why".into())).await.unwrap();
-    assert!(matches!(next(&mut wire).await, Incoming::Alive));
+    assert!(matches!(next(&mut transport).await, Incoming::Alive));
     assert_eq!(socket.next().await.unwrap().unwrap(), Message::Pong("why".into()));
 }
 
 #[actix::test]
 async fn a_ping_is_answered_while_nothing_more_is_read() {
-    let (mut wire, mut socket) = pair().await;
+    let (mut transport, mut socket) = pair().await;
     for _ in 1..RECEIVE_QUEUE {
         socket.send(Message::text("{}")).await.unwrap();
     }
     socket.send(Message::Ping("why".into())).await.unwrap();
     let pong = timeout(PATIENCE, socket.next()).await.expect("a pong");
     assert_eq!(pong.unwrap().unwrap(), Message::Pong("why".into()));
-    assert_eq!(wire.incoming.len(), RECEIVE_QUEUE, "nobody took anything");
-    assert!(matches!(next(&mut wire).await, Incoming::Garbage(_)));
+    assert_eq!(transport.incoming.len(), RECEIVE_QUEUE, "nobody took anything");
+    assert!(matches!(next(&mut transport).await, Incoming::Garbage(_)));
 }
 
 #[actix::test]
 async fn messages_may_be_large_but_not_larger() {
-    let (mut wire, mut socket) = pair().await;
+    let (mut transport, mut socket) = pair().await;
     let text = |length: usize| {
         let around = r#"{"type":""}"#.len();
         Message::text(format!(r#"{{"type":"{}"}}"#, "x".repeat(length - around)))
     };
     socket.send(text(LARGEST_MESSAGE)).await.unwrap();
-    assert!(matches!(next(&mut wire).await, Incoming::Alive));
+    assert!(matches!(next(&mut transport).await, Incoming::Alive));
     // It may hang up in the middle.
     actix::spawn(async move { socket.send(text(LARGEST_MESSAGE + 1)).await });
-    let loss = loss(&mut wire).await;
+    let loss = loss(&mut transport).await;
     assert!(loss.words.contains("sent a message of 4194305 bytes; 4194304 at most"), "{loss:?}");
 }

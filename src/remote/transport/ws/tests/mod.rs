@@ -64,13 +64,13 @@ async fn head(stream: &mut TcpStream) -> String {
     String::from_utf8(head).unwrap()
 }
 
-pub(in crate::remote::transport) fn target(
+pub(in crate::remote::transport) fn endpoint(
     scheme: &str,
     address: impl std::fmt::Display,
-) -> Target {
-    Target {
+) -> Endpoint {
+    Endpoint {
         url: format!("{scheme}://{address}").parse().unwrap(),
-        carrier: Carrier::Ws,
+        kind: TransportKind::Ws,
         tls: nobody(),
         proxies: Arc::default(),
         connect_timeout: PATIENCE,
@@ -85,38 +85,41 @@ fn nobody() -> Arc<rustls::ClientConfig> {
 }
 
 /// Why no WebSocket opens.
-async fn failed(target: &Target) -> Failed {
-    timeout(2 * PATIENCE, open(target)).await.expect("an end").expect_err("a failure")
+async fn failed(endpoint: &Endpoint) -> Failed {
+    timeout(2 * PATIENCE, open(endpoint)).await.expect("an end").expect_err("a failure")
 }
 
-async fn lost(target: &Target) -> Loss {
-    match failed(target).await {
+async fn lost(endpoint: &Endpoint) -> Loss {
+    match failed(endpoint).await {
         Failed::Lost(loss) => loss,
         other => panic!("{other:?}"),
     }
 }
 
 /// Both ends of an open WebSocket.
-async fn pair() -> (Wire, Socket) {
+async fn pair() -> (Transport, Socket) {
     let (sender, receiver) = tokio::sync::oneshot::channel();
     let address = serve(async move |stream| {
         sender.send(accept_async(stream).await.unwrap()).unwrap();
     })
     .await;
-    let wire = open(&target("http", address)).await.expect("a wire");
-    (wire, receiver.await.unwrap())
+    let transport = open(&endpoint("http", address)).await.expect("a transport");
+    (transport, receiver.await.unwrap())
 }
 
 /// The next that comes.
-async fn next(wire: &mut Wire) -> Incoming {
-    timeout(PATIENCE, wire.incoming.recv()).await.expect("something").expect("an open wire")
+async fn next(transport: &mut Transport) -> Incoming {
+    timeout(PATIENCE, transport.incoming.recv())
+        .await
+        .expect("something")
+        .expect("an open transport")
 }
 
-/// Why the wire is lost, which is what comes next, and that nothing comes after it.
-async fn loss(wire: &mut Wire) -> Loss {
-    let Incoming::Lost(loss) = next(wire).await else { panic!("not lost") };
-    assert!(wire.incoming.recv().await.is_none());
-    assert!(wire.outgoing.is_closed());
+/// Why the transport is lost, which is what comes next, and that nothing comes after it.
+async fn loss(transport: &mut Transport) -> Loss {
+    let Incoming::Lost(loss) = next(transport).await else { panic!("not lost") };
+    assert!(transport.incoming.recv().await.is_none());
+    assert!(transport.outgoing.is_closed());
     loss
 }
 

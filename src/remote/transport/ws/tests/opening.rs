@@ -13,7 +13,7 @@ async fn the_request_is_for_the_servers_websocket() {
         sender.send(head(&mut stream).await).unwrap();
     })
     .await;
-    lost(&target("http", format!("{address}/base"))).await;
+    lost(&endpoint("http", format!("{address}/base"))).await;
     let head = receiver.await.unwrap();
     assert!(head.starts_with("GET /base/ws HTTP/1.1\r\n"), "{head}");
     assert!(head.contains(&format!("Host: {address}\r\n")), "{head}");
@@ -35,11 +35,11 @@ async fn the_servers_clock_is_compared() {
     })
     .await;
     let before = Timestamp::now();
-    let wire = open(&target("http", address)).await.unwrap();
-    let ahead_by = wire.clock_ahead.unwrap();
+    let transport = open(&endpoint("http", address)).await.unwrap();
+    let ahead_by = transport.clock_ahead.unwrap();
     let range = [before, Timestamp::now()].map(|ours| ahead(theirs, [ours, ours]));
     assert!((range[1]..=range[0]).contains(&ahead_by), "{ahead_by}");
-    assert_eq!(wire.carrier, Carrier::Ws);
+    assert_eq!(transport.kind, TransportKind::Ws);
     assert_eq!(pair().await.0.clock_ahead, None, "not every server tells");
 }
 
@@ -48,7 +48,7 @@ async fn nothing_listens() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let loss = lost(&target("http", address)).await;
+    let loss = lost(&endpoint("http", address)).await;
     assert!(loss.words.starts_with(&format!("nothing listens at {address}")), "{loss:?}");
     assert!(!loss.is_final);
 }
@@ -57,7 +57,7 @@ async fn nothing_listens() {
 async fn no_such_name() {
     // No name has a part of more than 63 characters, so that nobody is asked.
     let url = crate::server_url::ServerUrl::kept(&format!("http://{}", "a".repeat(64))).unwrap();
-    let loss = lost(&Target { url, ..target("http", "h") }).await;
+    let loss = lost(&Endpoint { url, ..endpoint("http", "h") }).await;
     assert!(loss.words.starts_with("the address of aaaa"), "{loss:?}");
     assert!(loss.words.contains("check the server's URL"), "{loss:?}");
 }
@@ -65,14 +65,14 @@ async fn no_such_name() {
 #[actix::test]
 async fn the_connection_ends_before_an_answer() {
     let after_the_request = serve(async |mut stream| drop(head(&mut stream).await)).await;
-    let loss = lost(&target("http", after_the_request)).await;
+    let loss = lost(&endpoint("http", after_the_request)).await;
     assert!(loss.words.contains("closed the connection without an answer"), "{loss:?}");
     let at_once = serve(async |stream| drop(stream)).await;
-    let loss = lost(&target("http", at_once)).await;
+    let loss = lost(&endpoint("http", at_once)).await;
     let cut = ["closed the connection without an answer", "was cut"];
     assert!(cut.iter().any(|words| loss.words.contains(words)), "{loss:?}");
     let half = answering("HTTP/1.1 101 Switching Proto").await;
-    let loss = lost(&target("http", half)).await;
+    let loss = lost(&endpoint("http", half)).await;
     assert!(loss.words.contains("closed the connection without an answer"), "{loss:?}");
 }
 
@@ -85,9 +85,9 @@ async fn silence_ends_with_the_time_out() {
             drop(stream);
         })
         .await;
-        let mut target = target(scheme, address);
-        target.connect_timeout = Duration::from_millis(500);
-        let loss = lost(&target).await;
+        let mut endpoint = endpoint(scheme, address);
+        endpoint.connect_timeout = Duration::from_millis(500);
+        let loss = lost(&endpoint).await;
         let words = format!("{words} {address} took longer than 0.5 s: ");
         assert!(loss.words.starts_with(&words), "{loss:?}");
         drop(sender);
@@ -96,7 +96,7 @@ async fn silence_ends_with_the_time_out() {
 
 #[actix::test]
 async fn a_time_out_may_be_as_long_as_it_likes() {
-    let mut target = target("http", serve(async |stream| drop(stream)).await);
-    target.connect_timeout = Duration::MAX;
-    lost(&target).await;
+    let mut endpoint = endpoint("http", serve(async |stream| drop(stream)).await);
+    endpoint.connect_timeout = Duration::MAX;
+    lost(&endpoint).await;
 }

@@ -24,30 +24,30 @@ fn large() -> Outgoing {
 
 #[actix::test]
 async fn a_server_that_does_not_read_fills_the_queue_and_no_more() {
-    let (mut wire, mut socket) = pair().await;
+    let (mut transport, mut socket) = pair().await;
     let mut sent = 0;
-    while let Ok(room) = timeout(STUCK, wire.outgoing.reserve()).await {
+    while let Ok(room) = timeout(STUCK, transport.outgoing.reserve()).await {
         room.unwrap().send(large());
         sent += 1;
     }
-    assert!(wire.outgoing.try_send(heartbeat("a")).is_err(), "after {sent} frames");
+    assert!(transport.outgoing.try_send(heartbeat("a")).is_err(), "after {sent} frames");
     socket.send(Message::text("{}")).await.unwrap();
-    assert!(matches!(next(&mut wire).await, Incoming::Garbage(_)), "reading goes on");
+    assert!(matches!(next(&mut transport).await, Incoming::Garbage(_)), "reading goes on");
     for _ in 0..sent {
         assert!(socket.next().await.unwrap().unwrap().is_text(), "nothing was lost");
     }
-    wire.outgoing.send(Outgoing::Close).await.unwrap();
+    transport.outgoing.send(Outgoing::Close).await.unwrap();
     assert!(socket.next().await.unwrap().unwrap().is_close());
 }
 
 #[actix::test]
 async fn a_server_that_does_not_read_keeps_nothing_open() {
-    let (wire, mut socket) = pair().await;
-    while let Ok(room) = timeout(STUCK, wire.outgoing.reserve()).await {
+    let (transport, mut socket) = pair().await;
+    while let Ok(room) = timeout(STUCK, transport.outgoing.reserve()).await {
         room.unwrap().send(large());
     }
-    let outgoing = wire.outgoing.clone();
-    drop(wire);
+    let outgoing = transport.outgoing.clone();
+    drop(transport);
     timeout(PATIENCE, outgoing.closed()).await.expect("the end of the task");
     let rest = async { while let Some(Ok(_)) = socket.next().await {} };
     timeout(PATIENCE, rest).await.expect("the end of the connection");
@@ -55,7 +55,7 @@ async fn a_server_that_does_not_read_keeps_nothing_open() {
 
 #[actix::test]
 async fn an_owner_that_does_not_take_slows_the_server_down() {
-    let (mut wire, mut socket) = pair().await;
+    let (mut transport, mut socket) = pair().await;
     let text = "x".repeat(60_000);
     let mut sent = 0;
     // The last is still under way when this gives up, and so is it whole later.
@@ -63,16 +63,16 @@ async fn an_owner_that_does_not_take_slows_the_server_down() {
         sent += 1;
         assert!(sent < 10_000, "nothing holds it back");
     }
-    assert_eq!(wire.incoming.len(), RECEIVE_QUEUE);
-    wire.outgoing.send(heartbeat("a")).await.unwrap();
+    assert_eq!(transport.incoming.len(), RECEIVE_QUEUE);
+    transport.outgoing.send(heartbeat("a")).await.unwrap();
     assert!(socket.next().await.unwrap().unwrap().is_text(), "writing goes on");
     let flushing = actix::spawn(async move {
         socket.close(None).await.unwrap();
         socket
     });
     for _ in 0..=sent {
-        assert!(matches!(next(&mut wire).await, Incoming::Garbage(_)));
+        assert!(matches!(next(&mut transport).await, Incoming::Garbage(_)));
     }
-    loss(&mut wire).await;
+    loss(&mut transport).await;
     flushing.await.unwrap();
 }

@@ -48,9 +48,9 @@ impl Authority {
     }
 
     /// For a server at that port, with this authority alone trusted.
-    fn target(&self, host: &str, port: u16) -> Target {
+    fn endpoint(&self, host: &str, port: u16) -> Endpoint {
         let tls = tls::config(Default::default(), Some(&self.file())).unwrap();
-        Target { tls, ..target("https", format!("{host}:{port}")) }
+        Endpoint { tls, ..endpoint("https", format!("{host}:{port}")) }
     }
 }
 
@@ -79,9 +79,9 @@ async fn a_server_of_the_named_authority_is_good() {
     let authority = Authority::new("ours");
     for (host, name) in [("localhost", "localhost"), ("127.0.0.1", "127.0.0.1")] {
         let port = authority.serve(name, nothing).await;
-        let mut wire = open(&authority.target(host, port)).await.expect("a wire");
-        wire.outgoing.send(Outgoing::Ping).await.unwrap();
-        assert!(matches!(next(&mut wire).await, Incoming::Alive));
+        let mut transport = open(&authority.endpoint(host, port)).await.expect("a transport");
+        transport.outgoing.send(Outgoing::Ping).await.unwrap();
+        assert!(matches!(next(&mut transport).await, Incoming::Alive));
     }
 }
 
@@ -109,7 +109,7 @@ async fn certificates_that_are_not_good() {
         ),
         (anew.serve("localhost", nothing).await, "was made anew, renew remote.ca_file"),
     ] {
-        let loss = lost(&ours.target("localhost", port)).await;
+        let loss = lost(&ours.endpoint("localhost", port)).await;
         assert!(loss.words.contains(words), "{loss:?}");
         assert!(!loss.is_final);
     }
@@ -124,7 +124,7 @@ async fn the_certificate_is_an_authoritys_own() {
     let certificate = params.self_signed(&key).unwrap();
     fs::write(authority.file(), certificate.pem()).unwrap();
     let port = serve_tls(certificate, &key).await;
-    let loss = lost(&authority.target("localhost", port)).await;
+    let loss = lost(&authority.endpoint("localhost", port)).await;
     assert!(loss.words.contains("(CA:TRUE), which a server may not show"), "{loss:?}");
 }
 
@@ -132,7 +132,7 @@ async fn the_certificate_is_an_authoritys_own() {
 async fn nobody_is_trusted() {
     let authority = Authority::new("ours");
     let port = authority.serve("localhost", nothing).await;
-    let loss = lost(&target("https", format!("localhost:{port}"))).await;
+    let loss = lost(&endpoint("https", format!("localhost:{port}"))).await;
     let words = "this machine trusts no certificate authority at all: install";
     assert!(loss.words.starts_with(words), "{loss:?}");
     drop(authority.certificate);
@@ -142,13 +142,13 @@ async fn nobody_is_trusted() {
 async fn only_one_side_speaks_tls() {
     let authority = Authority::new("ours");
     let plain = answering_anything("HTTP/1.1 400 Bad Request\r\n\r\n").await;
-    let loss = lost(&authority.target("127.0.0.1", plain.port())).await;
+    let loss = lost(&authority.endpoint("127.0.0.1", plain.port())).await;
     assert!(loss.words.contains("does not speak TLS: if the server has none"), "{loss:?}");
     let closing = answering_anything("").await;
-    let loss = lost(&authority.target("127.0.0.1", closing.port())).await;
+    let loss = lost(&authority.endpoint("127.0.0.1", closing.port())).await;
     assert!(loss.words.contains("does it speak TLS at that port?"), "{loss:?}");
     let port = authority.serve("127.0.0.1", nothing).await;
-    let loss = lost(&target("http", format!("127.0.0.1:{port}"))).await;
+    let loss = lost(&endpoint("http", format!("127.0.0.1:{port}"))).await;
     assert!(loss.words.contains("its URL starts with https://"), "{loss:?}");
 }
 

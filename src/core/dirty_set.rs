@@ -5,18 +5,18 @@ use std::collections::BTreeSet;
 use lanrage_ipc::model::PartyId;
 
 /// Parties that are named; of more it is only known that there are some.
-pub const MOST_NOTED: usize = 1024;
+pub const MOST_DIRTY: usize = 1024;
 
 /// Parties of which something was noted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Noted {
+pub enum DirtySet {
     /// These.
     Some(BTreeSet<PartyId>),
     /// Any may be among them.
     Any,
 }
 
-impl Noted {
+impl DirtySet {
     /// Adds those of another set.
     pub fn extend(&mut self, other: Self) {
         match other {
@@ -37,13 +37,13 @@ impl Noted {
     pub fn add(&mut self, party_id: PartyId) {
         let Self::Some(parties) = self else { return };
         parties.insert(party_id);
-        if parties.len() > MOST_NOTED {
+        if parties.len() > MOST_DIRTY {
             *self = Self::Any;
         }
     }
 }
 
-impl Default for Noted {
+impl Default for DirtySet {
     fn default() -> Self {
         Self::Some(BTreeSet::new())
     }

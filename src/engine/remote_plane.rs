@@ -12,11 +12,12 @@ use crate::core::upstream::{Keys, Memory};
 use crate::core::{Caller, ServerKey};
 use crate::health::Vitals;
 use crate::remote::{
-    Line, Link, RemoteControlPlane, SessionContext, SetSettings, Settings, Start, Stop, ToLink,
+    CurrentSession, Link, RemoteControlPlane, SessionContext, SetSettings, Settings, Start, Stop,
+    ToLink,
 };
 
 /// A running remote control plane.
-pub(crate) struct Front {
+pub(crate) struct RemotePlane {
     /// What answers calls.
     pub(crate) calls: ControlPlane,
     /// The connection to the server, but for when the next attempt comes.
@@ -24,7 +25,7 @@ pub(crate) struct Front {
     plane: Addr<RemoteControlPlane>,
 }
 
-impl Front {
+impl RemotePlane {
     /// Puts it before an engine, and goes by what was chosen, or by what the configuration says.
     ///
     /// # Errors
@@ -39,14 +40,14 @@ impl Front {
     ) -> anyhow::Result<Self> {
         let run = crate::token::random_text::<9>();
         let keys = Keys::new(&run.context("the system gives no random numbers")?);
-        let (local, outbox) = (engine.calls.clone(), engine.outbox.clone());
+        let (local, dirty) = (engine.calls.clone(), engine.dirty.clone());
         // Time for every daemon to look twice, and to say what it has.
         let forgiveness = settings.link.probe * 2 + settings.link.connect_timeout;
         let memory = Memory::default();
-        let around = SessionContext { local, itself, clock, outbox, forgiveness, keys, memory };
-        let line = Line::default();
+        let context = SessionContext { local, itself, clock, dirty, forgiveness, keys, memory };
+        let current = CurrentSession::default();
         let (told, connection) = watch::channel(None);
-        let link = Link::new(settings, around.clone(), line.clone(), told);
+        let link = Link::new(settings, context.clone(), current.clone(), told);
         let link = Supervisor::start(move |_| link);
         vitals.add("link", link.clone().recipient());
         let to_link = ToLink {
@@ -55,7 +56,7 @@ impl Front {
             tune: link.clone().recipient(),
             farewell: link.clone().recipient(),
         };
-        let plane = RemoteControlPlane::new(around, line, to_link, configured).start();
+        let plane = RemoteControlPlane::new(context, current, to_link, configured).start();
         vitals.add("remote", plane.clone().recipient());
         plane.send(Start).await.context("the control plane ended")??;
         Ok(Self { calls: ControlPlane::new(plane.clone().recipient()), connection, plane })

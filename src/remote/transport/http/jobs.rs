@@ -1,4 +1,4 @@
-//! The task behind a wire: it makes the link's requests, a few at once and those of one party in
+//! The task behind a transport: it makes the link's requests, a few at once and those of one party in
 //! their order, and looks for news in between.
 
 use std::collections::VecDeque;
@@ -12,7 +12,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
 use super::super::{Incoming, Loss, Outgoing};
-use super::session::Session;
+use super::session::PollSession;
 
 /// Requests that are made at once, beside a look for news.
 const MOST_AT_ONCE: usize = 4;
@@ -22,7 +22,7 @@ const MOST_WAITING: usize = 64;
 
 /// What a job is about: those that get into each other's way wait for each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Scope {
+struct JobKeys {
     parties: Vec<PartyId>,
     peer: Option<PeerId>,
     /// Whether it makes the peer known, which all else about that peer has to wait for.
@@ -31,14 +31,14 @@ struct Scope {
 
 /// Something that the link wants.
 #[derive(Debug)]
-enum Wish {
+enum Job {
     Request(Box<Inbound>),
     Ping,
 }
 
 #[derive(Debug)]
 enum Kind {
-    Wish,
+    Job,
     Look,
 }
 
@@ -46,23 +46,23 @@ enum Kind {
 type Done = (u64, Result<(), Loss>);
 
 /// Makes requests and looks for news.
-pub(super) struct Pump {
-    session: Arc<Session>,
+pub(super) struct JobRunner {
+    session: Arc<PollSession>,
     jobs: JoinSet<Done>,
     /// What is under way, by number.
-    running: Vec<(u64, Kind, Scope)>,
+    running: Vec<(u64, Kind, JobKeys)>,
     last: u64,
-    waiting: VecDeque<Wish>,
+    waiting: VecDeque<Job>,
     is_closing: bool,
 }
 
-impl Pump {
-    pub(super) fn new(session: Arc<Session>) -> Self {
+impl JobRunner {
+    pub(super) fn new(session: Arc<PollSession>) -> Self {
         let (jobs, running, waiting) = Default::default();
         Self { session, jobs, running, last: 0, waiting, is_closing: false }
     }
 
-    /// Works until the link closes the wire or is gone, or the server is out of reach. Jobs that
+    /// Works until the link closes the transport or is gone, or the server is out of reach. Jobs that
     /// are under way then may take `patience` more: a token that one of them gets is not lost.
     pub(super) async fn run(mut self, mut outgoing: mpsc::Receiver<Outgoing>, patience: Duration) {
         let session = self.session.clone();
@@ -105,9 +105,9 @@ impl Pump {
                 // Those before it did not know yet what it may show to be known.
                 self.translate();
                 self.session.parties().translate(&mut inbound.frame);
-                self.waiting.push_back(Wish::Request(inbound));
+                self.waiting.push_back(Job::Request(inbound));
             }
-            Some(Outgoing::Ping) => self.waiting.push_back(Wish::Ping),
+            Some(Outgoing::Ping) => self.waiting.push_back(Job::Ping),
             Some(Outgoing::Close) | None => self.is_closing = true,
         }
     }
@@ -115,8 +115,8 @@ impl Pump {
     /// Gives parties in what waits the ids that the server chose meanwhile.
     fn translate(&mut self) {
         let parties = self.session.parties();
-        for wish in &mut self.waiting {
-            if let Wish::Request(inbound) = wish {
+        for job in &mut self.waiting {
+            if let Job::Request(inbound) = job {
                 parties.translate_early(&mut inbound.frame);
             }
         }
@@ -125,18 +125,18 @@ impl Pump {
     /// Starts what can be started. When to look for news, if not yet.
     fn advance(&mut self) -> Option<Instant> {
         self.translate();
-        let mut ahead: Vec<Scope> = Vec::new();
-        for wish in std::mem::take(&mut self.waiting) {
-            let scope = wish.scope();
-            let requests = self.running.iter().filter(|(_, kind, _)| matches!(kind, Kind::Wish));
+        let mut ahead: Vec<JobKeys> = Vec::new();
+        for job in std::mem::take(&mut self.waiting) {
+            let keys = job.keys();
+            let requests = self.running.iter().filter(|(_, kind, _)| matches!(kind, Kind::Job));
             let is_free = requests.count() < MOST_AT_ONCE
-                && !self.is_busy(&scope)
-                && !ahead.iter().any(|other| other.clashes(&scope));
+                && !self.is_busy(&keys)
+                && !ahead.iter().any(|other| other.clashes(&keys));
             if is_free {
-                self.spawn_wish(wish, scope);
+                self.spawn_wish(job, keys);
             } else {
-                ahead.push(scope);
-                self.waiting.push_back(wish);
+                ahead.push(keys);
+                self.waiting.push_back(job);
             }
         }
         self.look()
@@ -148,23 +148,23 @@ impl Pump {
         if self.is_closing || is_looking || !self.waiting.is_empty() {
             return None;
         }
-        let may = |party_id: &PartyId| !self.is_busy(&Scope::of_party(party_id.clone()));
+        let may = |party_id: &PartyId| !self.is_busy(&JobKeys::of_party(party_id.clone()));
         let (due, party_id, peer_id) = self.session.parties().next(may)?;
         if due > Instant::now() {
             return Some(due);
         }
         let session = self.session.clone();
-        let scope = Scope::of_party(party_id.clone());
-        self.spawn(Kind::Look, scope, async move { session.look(&party_id, &peer_id).await });
+        let keys = JobKeys::of_party(party_id.clone());
+        self.spawn(Kind::Look, keys, async move { session.look(&party_id, &peer_id).await });
         None
     }
 
-    fn spawn_wish(&mut self, wish: Wish, scope: Scope) {
+    fn spawn_wish(&mut self, job: Job, keys: JobKeys) {
         let session = self.session.clone();
-        self.spawn(Kind::Wish, scope, async move {
-            match wish {
-                Wish::Request(inbound) => session.serve(*inbound).await,
-                Wish::Ping => match session.api.greet().await {
+        self.spawn(Kind::Job, keys, async move {
+            match job {
+                Job::Request(inbound) => session.serve(*inbound).await,
+                Job::Ping => match session.api.greet().await {
                     // Who says that one asks too often is there.
                     Err(refused) if !refused.is_status(429) => Err(refused.into()),
                     _ => {
@@ -179,12 +179,12 @@ impl Pump {
     fn spawn(
         &mut self,
         kind: Kind,
-        scope: Scope,
+        keys: JobKeys,
         job: impl Future<Output = Result<(), Loss>> + Send + 'static,
     ) {
         self.last += 1;
         let number = self.last;
-        self.running.push((number, kind, scope));
+        self.running.push((number, kind, keys));
         self.jobs.spawn(async move { (number, job.await) });
     }
 
@@ -200,21 +200,21 @@ impl Pump {
         outcome
     }
 
-    fn is_busy(&self, scope: &Scope) -> bool {
-        self.running.iter().any(|(_, _, other)| other.clashes(scope))
+    fn is_busy(&self, keys: &JobKeys) -> bool {
+        self.running.iter().any(|(_, _, other)| other.clashes(keys))
     }
 }
 
-impl Wish {
-    fn scope(&self) -> Scope {
+impl Job {
+    fn keys(&self) -> JobKeys {
         match self {
-            Self::Request(inbound) => Scope::of(&inbound.frame),
-            Self::Ping => Scope { parties: Vec::new(), peer: None, introduces: false },
+            Self::Request(inbound) => JobKeys::of(&inbound.frame),
+            Self::Ping => JobKeys { parties: Vec::new(), peer: None, introduces: false },
         }
     }
 }
 
-impl Scope {
+impl JobKeys {
     fn of(frame: &ClientFrame) -> Self {
         let peer = frame.peer_id().cloned();
         match frame {

@@ -1,7 +1,7 @@
 use lanrage_ipc::event::RemovalReason;
 use lanrage_ipc::model::{PartyId, PeerInput};
 
-use super::super::{Change, Heard, Point, Shadow};
+use super::super::{Change, Point, ReplicaUpdate, ServerReplica};
 use super::{id, member, peer, there};
 
 fn lan() -> PartyId {
@@ -17,14 +17,14 @@ fn put(text: &str) -> Change {
 }
 
 /// One that was told of a party with a host and a guest, up to its third change.
-fn told() -> Shadow {
-    let mut shadow = Shadow::default();
+fn told() -> ServerReplica {
+    let mut shadow = ServerReplica::default();
     shadow.party(there(&["host", "a"]), at("e", 3));
     shadow
 }
 
-fn members(heard: &Heard) -> Vec<String> {
-    let Heard::Party(party) = heard else { panic!("{heard:?}") };
+fn members(heard: &ReplicaUpdate) -> Vec<String> {
+    let ReplicaUpdate::Party(party) = heard else { panic!("{heard:?}") };
     party.members.keys().map(ToString::to_string).collect()
 }
 
@@ -35,15 +35,15 @@ fn the_next_change_is_taken_in() {
     let left = shadow.change(&lan(), Change::Removed(id("a")), at("e", 5));
     assert_eq!(members(&left), ["b", "host"]);
     assert_eq!(shadow.point(&lan()), Some(&at("e", 5)));
-    assert_eq!(Heard::Party(shadow.get(&lan()).unwrap().clone()), left);
+    assert_eq!(ReplicaUpdate::Party(shadow.get(&lan()).unwrap().clone()), left);
 }
 
 #[test]
 fn an_old_change_is_passed_over() {
     let mut shadow = told();
     for seq in 0..=3 {
-        assert_eq!(shadow.change(&lan(), put("b"), at("e", seq)), Heard::Nothing);
-        assert_eq!(shadow.bookmark(&lan(), &at("e", seq)), Heard::Nothing);
+        assert_eq!(shadow.change(&lan(), put("b"), at("e", seq)), ReplicaUpdate::Nothing);
+        assert_eq!(shadow.bookmark(&lan(), &at("e", seq)), ReplicaUpdate::Nothing);
     }
     assert_eq!(shadow.get(&lan()).unwrap().members.len(), 2);
 }
@@ -52,14 +52,14 @@ fn an_old_change_is_passed_over() {
 fn what_is_missing_is_asked_for_once() {
     for found in [at("e", 5), at("f", 1), at("f", 4)] {
         let mut shadow = told();
-        assert_eq!(shadow.change(&lan(), put("b"), found.clone()), Heard::Missing);
+        assert_eq!(shadow.change(&lan(), put("b"), found.clone()), ReplicaUpdate::Missing);
         // What comes until the party is told leads nowhere.
-        assert_eq!(shadow.change(&lan(), put("b"), at("e", 4)), Heard::Nothing);
-        assert_eq!(shadow.bookmark(&lan(), &at("e", 9)), Heard::Nothing);
+        assert_eq!(shadow.change(&lan(), put("b"), at("e", 4)), ReplicaUpdate::Nothing);
+        assert_eq!(shadow.bookmark(&lan(), &at("e", 9)), ReplicaUpdate::Nothing);
         shadow.ask_again(&lan());
-        assert_eq!(shadow.bookmark(&lan(), &found), Heard::Missing);
+        assert_eq!(shadow.bookmark(&lan(), &found), ReplicaUpdate::Missing);
         assert_eq!(members(&shadow.party(there(&["host"]), found.clone())), ["host"]);
-        assert_eq!(shadow.bookmark(&lan(), &found), Heard::Nothing);
+        assert_eq!(shadow.bookmark(&lan(), &found), ReplicaUpdate::Nothing);
         let next = Point { seq: found.seq + 1, ..found };
         assert_eq!(members(&shadow.change(&lan(), put("b"), next)), ["b", "host"]);
     }
@@ -72,19 +72,19 @@ fn a_party_and_its_end_are_taken_in_whatever_their_number() {
         assert_eq!(members(&shadow.party(there(&["host"]), point.clone())), ["host"]);
         assert_eq!(shadow.point(&lan()), Some(&point));
         let gone = shadow.gone(&lan(), RemovalReason::HostLeft);
-        assert_eq!(gone, Heard::Gone(RemovalReason::HostLeft));
+        assert_eq!(gone, ReplicaUpdate::Gone(RemovalReason::HostLeft));
         assert_eq!((shadow.get(&lan()), shadow.parties().count()), (None, 0));
         let repeated = shadow.gone(&lan(), RemovalReason::HostLeft);
-        assert_eq!(repeated, Heard::Nothing, "it was told before");
+        assert_eq!(repeated, ReplicaUpdate::Nothing, "it was told before");
     }
 }
 
 #[test]
 fn of_a_party_that_was_not_told_nothing_is_known() {
-    let mut shadow = Shadow::default();
-    assert_eq!(shadow.change(&lan(), put("a"), at("e", 1)), Heard::Nothing);
-    assert_eq!(shadow.bookmark(&lan(), &at("e", 1)), Heard::Nothing);
-    assert_eq!(shadow.gone(&lan(), RemovalReason::Removed), Heard::Nothing);
+    let mut shadow = ServerReplica::default();
+    assert_eq!(shadow.change(&lan(), put("a"), at("e", 1)), ReplicaUpdate::Nothing);
+    assert_eq!(shadow.bookmark(&lan(), &at("e", 1)), ReplicaUpdate::Nothing);
+    assert_eq!(shadow.gone(&lan(), RemovalReason::Removed), ReplicaUpdate::Nothing);
     assert_eq!((shadow.get(&lan()), shadow.point(&lan())), (None, None));
 }
 
@@ -92,8 +92,8 @@ fn of_a_party_that_was_not_told_nothing_is_known() {
 fn a_party_without_its_host_is_asked_for() {
     let mut shadow = told();
     let left = shadow.change(&lan(), Change::Removed(id("host")), at("e", 4));
-    assert_eq!(left, Heard::Missing);
-    assert_eq!(shadow.change(&lan(), put("b"), at("e", 5)), Heard::Nothing);
+    assert_eq!(left, ReplicaUpdate::Missing);
+    assert_eq!(shadow.change(&lan(), put("b"), at("e", 5)), ReplicaUpdate::Nothing);
 }
 
 #[test]

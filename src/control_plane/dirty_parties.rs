@@ -5,16 +5,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use lanrage_ipc::model::PartyId;
 use tokio::sync::Notify;
 
-use crate::core::Noted;
+use crate::core::DirtySet;
 
 /// The parties of which something was noted and that nobody has taken yet.
 #[derive(Debug, Default)]
-pub struct Outbox {
-    noted: Mutex<Noted>,
+pub struct DirtyParties {
+    noted: Mutex<DirtySet>,
     changed: Notify,
 }
 
-impl Outbox {
+impl DirtyParties {
     /// Something was noted of a party.
     pub fn note(&self, party_id: PartyId) {
         self.noted().add(party_id);
@@ -22,11 +22,11 @@ impl Outbox {
     }
 
     /// What was noted is still to be told.
-    pub fn put_back(&self, noted: Noted) {
+    pub fn put_back(&self, noted: DirtySet) {
         match noted {
-            Noted::Some(parties) => parties.into_iter().for_each(|party_id| self.note(party_id)),
-            Noted::Any => {
-                *self.noted() = Noted::Any;
+            DirtySet::Some(parties) => parties.into_iter().for_each(|party_id| self.note(party_id)),
+            DirtySet::Any => {
+                *self.noted() = DirtySet::Any;
                 self.changed.notify_one();
             }
         }
@@ -34,17 +34,17 @@ impl Outbox {
 
     /// Waits until something is noted.
     pub async fn wait(&self) {
-        while *self.noted() == Noted::default() {
+        while *self.noted() == DirtySet::default() {
             self.changed.notified().await;
         }
     }
 
     /// Takes what was noted.
-    pub fn take(&self) -> Noted {
+    pub fn take(&self) -> DirtySet {
         std::mem::take(&mut *self.noted())
     }
 
-    fn noted(&self) -> MutexGuard<'_, Noted> {
+    fn noted(&self) -> MutexGuard<'_, DirtySet> {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -52,7 +52,7 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::MOST_NOTED as MOST_NAMED;
+    use crate::core::MOST_DIRTY as MOST_NAMED;
 
     fn id(number: usize) -> PartyId {
         format!("p{number}").parse().expect("an id")
@@ -60,38 +60,38 @@ mod tests {
 
     #[test]
     fn the_parties_are_named_as_long_as_they_are_few() {
-        let outbox = Outbox::default();
-        assert_eq!(outbox.take(), Noted::default());
+        let dirty = DirtyParties::default();
+        assert_eq!(dirty.take(), DirtySet::default());
         for number in 0..MOST_NAMED {
-            outbox.note(id(number));
-            outbox.note(id(0));
+            dirty.note(id(number));
+            dirty.note(id(0));
         }
-        let noted = outbox.take();
+        let noted = dirty.take();
         assert!(noted.has(&id(MOST_NAMED - 1)) && !noted.has(&id(MOST_NAMED)));
-        assert_eq!(outbox.take(), Noted::default());
+        assert_eq!(dirty.take(), DirtySet::default());
 
-        outbox.put_back(noted);
-        outbox.note(id(MOST_NAMED));
-        let noted = outbox.take();
-        assert_eq!(noted, Noted::Any);
+        dirty.put_back(noted);
+        dirty.note(id(MOST_NAMED));
+        let noted = dirty.take();
+        assert_eq!(noted, DirtySet::Any);
         assert!(noted.has(&id(MOST_NAMED + 1)));
-        outbox.note(id(0));
-        outbox.put_back(noted);
-        assert_eq!(outbox.take(), Noted::Any);
+        dirty.note(id(0));
+        dirty.put_back(noted);
+        assert_eq!(dirty.take(), DirtySet::Any);
     }
 
     #[tokio::test]
     async fn who_waits_is_woken_once_something_is_noted() {
         use futures_util::FutureExt;
 
-        let outbox = Outbox::default();
-        let mut waits = Box::pin(outbox.wait());
+        let dirty = DirtyParties::default();
+        let mut waits = Box::pin(dirty.wait());
         assert!((&mut waits).now_or_never().is_none());
-        outbox.note(id(1));
+        dirty.note(id(1));
         assert!((&mut waits).now_or_never().is_some());
         // What is not taken is still there.
-        assert!(outbox.wait().now_or_never().is_some());
-        outbox.take();
-        assert!(outbox.wait().now_or_never().is_none());
+        assert!(dirty.wait().now_or_never().is_some());
+        dirty.take();
+        assert!(dirty.wait().now_or_never().is_none());
     }
 }

@@ -29,7 +29,7 @@ pub enum Change {
 
 /// What is to be done about something that the server told.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Heard {
+pub enum ReplicaUpdate {
     /// The party is like this now.
     Party(Arc<ServerParty>),
     /// The party is no more, or none of ours is in it.
@@ -49,7 +49,7 @@ pub enum Heard {
 /// | its end | is taken in, whatever its number, if the party is known | | |
 /// | a bookmark (of an answer) | | is passed over | the party is asked for |
 #[derive(Debug, Default)]
-pub struct Shadow {
+pub struct ServerReplica {
     parties: HashMap<PartyId, Known>,
 }
 
@@ -61,7 +61,7 @@ struct Known {
     lost: bool,
 }
 
-impl Shadow {
+impl ServerReplica {
     /// The party as the server has it, if it is known.
     pub fn get(&self, party_id: &PartyId) -> Option<&Arc<ServerParty>> {
         self.parties.get(party_id).map(|known| &known.party)
@@ -78,25 +78,25 @@ impl Shadow {
     }
 
     /// The server told a whole party.
-    pub fn party(&mut self, party: ServerParty, at: Point) -> Heard {
+    pub fn party(&mut self, party: ServerParty, at: Point) -> ReplicaUpdate {
         let party = Arc::new(party);
         let known = Known { party: party.clone(), at, lost: false };
         self.parties.insert(party.party_id.clone(), known);
-        Heard::Party(party)
+        ReplicaUpdate::Party(party)
     }
 
     /// The server told a change of a party.
-    pub fn change(&mut self, party_id: &PartyId, change: Change, at: Point) -> Heard {
-        let Some(known) = self.parties.get_mut(party_id) else { return Heard::Nothing };
+    pub fn change(&mut self, party_id: &PartyId, change: Change, at: Point) -> ReplicaUpdate {
+        let Some(known) = self.parties.get_mut(party_id) else { return ReplicaUpdate::Nothing };
         if known.at.epoch == at.epoch && at.seq <= known.at.seq {
-            return Heard::Nothing;
+            return ReplicaUpdate::Nothing;
         }
         if known.lost {
-            return Heard::Nothing;
+            return ReplicaUpdate::Nothing;
         }
         if known.at.epoch != at.epoch || at.seq != known.at.seq + 1 {
             known.lost = true;
-            return Heard::Missing;
+            return ReplicaUpdate::Missing;
         }
         known.at = at;
         let party = Arc::make_mut(&mut known.party);
@@ -109,31 +109,31 @@ impl Shadow {
                 if party.host_id == peer_id {
                     // What is left of it is told soon, or its end is.
                     known.lost = true;
-                    return Heard::Missing;
+                    return ReplicaUpdate::Missing;
                 }
             }
         }
-        Heard::Party(known.party.clone())
+        ReplicaUpdate::Party(known.party.clone())
     }
 
     /// Removes a party whose end the server stated. The end of a party outside this replica is no
     /// news: it repeats an earlier statement, which a request that was sent twice causes.
-    pub fn gone(&mut self, party_id: &PartyId, reason: RemovalReason) -> Heard {
+    pub fn gone(&mut self, party_id: &PartyId, reason: RemovalReason) -> ReplicaUpdate {
         match self.parties.remove(party_id) {
-            Some(_) => Heard::Gone(reason),
-            None => Heard::Nothing,
+            Some(_) => ReplicaUpdate::Gone(reason),
+            None => ReplicaUpdate::Nothing,
         }
     }
 
     /// The server mentioned how far a party is.
-    pub fn bookmark(&mut self, party_id: &PartyId, at: &Point) -> Heard {
-        let Some(known) = self.parties.get_mut(party_id) else { return Heard::Nothing };
+    pub fn bookmark(&mut self, party_id: &PartyId, at: &Point) -> ReplicaUpdate {
+        let Some(known) = self.parties.get_mut(party_id) else { return ReplicaUpdate::Nothing };
         let is_behind = known.at.epoch != at.epoch || known.at.seq < at.seq;
         if is_behind && !known.lost {
             known.lost = true;
-            return Heard::Missing;
+            return ReplicaUpdate::Missing;
         }
-        Heard::Nothing
+        ReplicaUpdate::Nothing
     }
 
     /// The question for a party was lost, or refused: it may be asked for again.
