@@ -6,12 +6,10 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::{env, fs};
 
-use lanragectl::http::openapi;
-
 fn main() -> io::Result<ExitCode> {
     let check = env::args().skip(1).any(|argument| argument == "--check");
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("ipc-schema/schema/openapi.json");
-    let text = openapi::document();
+    let text = lanragectl::programs::openapi();
     if fs::read_to_string(&path).is_ok_and(|committed| committed == text) {
         return Ok(ExitCode::SUCCESS);
     }

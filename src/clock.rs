@@ -8,18 +8,18 @@ use crate::core::Now;
 
 /// Reads both clocks.
 #[derive(Debug, Clone, Copy)]
-pub struct Clock {
+pub(crate) struct Clock {
     start: Duration,
 }
 
 impl Clock {
     /// A clock whose [`Now::elapsed`] starts at zero.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self { start: awake_and_asleep() }
     }
 
     /// The time.
-    pub fn now(&self) -> Now {
+    pub(crate) fn now(&self) -> Now {
         let wall = Timestamp::now();
         // Nobody needs more than milliseconds, and people have to read it.
         let wall = wall.round(Unit::Millisecond).unwrap_or(wall);
@@ -27,7 +27,7 @@ impl Clock {
     }
 
     /// How long it has run.
-    pub fn elapsed(&self) -> Duration {
+    pub(crate) fn elapsed(&self) -> Duration {
         awake_and_asleep().saturating_sub(self.start)
     }
 }

@@ -14,7 +14,7 @@ const TRIES: usize = 3;
 /// Answered by an actor that is alive and not stuck.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
-pub struct Ping;
+pub(crate) struct Ping;
 
 /// Answers [`Ping`] for an actor.
 #[macro_export]
@@ -30,11 +30,11 @@ macro_rules! answers_ping {
 
 /// Every actor that the daemon can't do without.
 #[derive(Debug, Clone, Default)]
-pub struct Vitals(Vec<(&'static str, Recipient<Ping>)>);
+pub(crate) struct Vitals(Vec<(&'static str, Recipient<Ping>)>);
 
 impl Vitals {
     /// Adds an actor.
-    pub fn add(&mut self, name: &'static str, actor: Recipient<Ping>) {
+    pub(crate) fn add(&mut self, name: &'static str, actor: Recipient<Ping>) {
         self.0.push((name, actor));
     }
 
@@ -42,7 +42,7 @@ impl Vitals {
     ///
     /// # Errors
     /// The name of the first that did not answer within `patience`.
-    pub async fn check(&self, patience: Duration) -> Result<(), &'static str> {
+    pub(crate) async fn check(&self, patience: Duration) -> Result<(), &'static str> {
         for (name, actor) in &self.0 {
             let answers = tokio::time::timeout(patience, answers(actor)).await;
             if answers != Ok(true) {

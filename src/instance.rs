@@ -16,7 +16,7 @@ const LONGEST_PID: u64 = 32;
 
 /// A lock that is held for as long as this lives, and by the process that has it open.
 #[derive(Debug)]
-pub struct Lock {
+pub(crate) struct Lock {
     file: File,
 }
 
@@ -27,7 +27,7 @@ impl Lock {
     ///
     /// # Errors
     /// Names the process that holds it.
-    pub fn acquire(path: &Path, what: &str, of_holder: &str) -> anyhow::Result<Self> {
+    pub(crate) fn acquire(path: &Path, what: &str, of_holder: &str) -> anyhow::Result<Self> {
         let pid_file = pid_file(path);
         let file = files::open_or_create(path, Rule::Own, PRIVATE).map_err(|error| {
             let distrusted = Distrust::is_in(&error);
@@ -57,7 +57,7 @@ impl Lock {
 
     /// True while the lock's file is the one at `path`: once it was removed, another process could
     /// take a second lock there.
-    pub fn is_at(&self, path: &Path) -> bool {
+    pub(crate) fn is_at(&self, path: &Path) -> bool {
         self.file.metadata().is_ok_and(|held| FileId::at(path) == Some(FileId::new(&held)))
     }
 }

@@ -80,7 +80,7 @@ impl<L: Log> Log for Throttled<L> {
 }
 
 /// Starts logging, filtered by `LANRAGE_LOG`, else `RUST_LOG`, else at level `info`. Only the first call counts.
-pub fn init() {
+pub(crate) fn init() {
     let env = Environment::process();
     let inner = builder(&env, journal::reads_stderr(&env)).build();
     let most = inner.filter();

@@ -10,7 +10,7 @@ use crate::core::ServerKey;
 
 /// The address of a control server: `http://` or `https://`, a host, perhaps a port and a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerUrl(Url);
+pub(crate) struct ServerUrl(Url);
 
 impl ServerUrl {
     /// One that is kept since it was taken. It may be of a version that took hosts and ports which
@@ -18,7 +18,7 @@ impl ServerUrl {
     ///
     /// # Errors
     /// When no version took it.
-    pub fn kept(text: &str) -> Result<Self, BadServerUrl> {
+    pub(crate) fn kept(text: &str) -> Result<Self, BadServerUrl> {
         if text.len() > 2048 {
             return Err(BadServerUrl::TooLong);
         }
@@ -37,7 +37,7 @@ impl ServerUrl {
     }
 
     /// Where its WebSocket is: `ws(s)://host/base/ws`.
-    pub fn websocket(&self) -> Url {
+    pub(crate) fn websocket(&self) -> Url {
         let mut url = self.route(&["ws"]);
         let scheme = if self.is_secure() { "wss" } else { "ws" };
         // Between special schemes that always works.
@@ -46,7 +46,7 @@ impl ServerUrl {
     }
 
     /// Where one of its routes is: `http(s)://host/base/segment/…`, each segment escaped.
-    pub fn route(&self, segments: &[&str]) -> Url {
+    pub(crate) fn route(&self, segments: &[&str]) -> Url {
         let mut url = self.0.clone();
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(segments);
@@ -55,12 +55,12 @@ impl ServerUrl {
     }
 
     /// Whether it is spoken to through TLS.
-    pub fn is_secure(&self) -> bool {
+    pub(crate) fn is_secure(&self) -> bool {
         self.0.scheme() == "https"
     }
 
     /// Its host, without the brackets of an IPv6 address, and its port.
-    pub fn host_and_port(&self) -> (String, u16) {
+    pub(crate) fn host_and_port(&self) -> (String, u16) {
         let host = match self.0.host() {
             Some(Host::Ipv6(address)) => address.to_string(),
             Some(host) => host.to_string(),
@@ -70,7 +70,7 @@ impl ServerUrl {
     }
 
     /// What credentials for it are kept under.
-    pub fn key(&self) -> ServerKey {
+    pub(crate) fn key(&self) -> ServerKey {
         ServerKey(Arc::from(self.to_string()))
     }
 }
@@ -89,7 +89,7 @@ impl serde::Serialize for ServerUrl {
 
 /// Why a text is no address of a control server. It never repeats a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadServerUrl {
+pub(crate) enum BadServerUrl {
     /// It does not say how to speak to the server.
     #[error("must start with http:// or https://, as in https://lan.example.org")]
     Scheme,

@@ -17,7 +17,7 @@ const BAD_CONFIG: u8 = 2;
 const PANICKED: i32 = 101;
 
 /// A program that a service manager runs.
-pub trait Program {
+pub(crate) trait Program {
     /// Its command line.
     type Args: Parser + Clone + Send + 'static;
     /// Its resolved configuration.
@@ -48,7 +48,7 @@ pub trait Program {
 
 /// Runs a program from its arguments to its exit code. It heeds signals before it does anything
 /// else.
-pub fn main<P: Program>() -> ExitCode {
+pub(crate) fn main<P: Program>() -> ExitCode {
     let system = actix::System::new();
     let code = system.block_on(async {
         let signals = Signals::install();

@@ -11,30 +11,30 @@ use crate::core::{ClaimHash, TokenHash};
 
 /// A token of 256 random bits, as 43 characters that need no escaping anywhere.
 #[derive(Debug)]
-pub struct Token(Secret);
+pub(crate) struct Token(Secret);
 
 impl Token {
     /// A token that nobody has seen yet.
     ///
     /// # Errors
     /// When the system gives no random numbers.
-    pub fn fresh() -> Result<Self, getrandom::Error> {
+    pub(crate) fn fresh() -> Result<Self, getrandom::Error> {
         random_text::<32>().map(|text| Self(text.into()))
     }
 
     /// What is kept of it.
-    pub fn hash(&self) -> TokenHash {
+    pub(crate) fn hash(&self) -> TokenHash {
         hash(self.0.expose().as_bytes())
     }
 
     /// Its text, for its peer alone.
-    pub fn into_secret(self) -> Secret {
+    pub(crate) fn into_secret(self) -> Secret {
         self.0
     }
 }
 
 /// What would be kept of a token that a client shows.
-pub fn hash(shown: &[u8]) -> TokenHash {
+pub(crate) fn hash(shown: &[u8]) -> TokenHash {
     TokenHash(Sha256::digest(shown).into())
 }
 
@@ -42,17 +42,17 @@ pub fn hash(shown: &[u8]) -> TokenHash {
 ///
 /// # Errors
 /// When the system gives no random numbers.
-pub fn fresh_claim() -> Result<Secret, getrandom::Error> {
+pub(crate) fn fresh_claim() -> Result<Secret, getrandom::Error> {
     random_text::<18>().map(Secret::from)
 }
 
 /// Hash of a claim secret: all that is kept of it.
-pub fn claim_hash(claim: &Secret) -> ClaimHash {
+pub(crate) fn claim_hash(claim: &Secret) -> ClaimHash {
     ClaimHash(Sha256::digest(claim.expose()).into())
 }
 
 /// Whether a client shows the secret. How long it takes tells nothing but the secret's length.
-pub fn is_secret(shown: &[u8], secret: &config::Secret) -> bool {
+pub(crate) fn is_secret(shown: &[u8], secret: &config::Secret) -> bool {
     shown.ct_eq(secret.expose().as_bytes()).into()
 }
 
@@ -60,7 +60,7 @@ pub fn is_secret(shown: &[u8], secret: &config::Secret) -> bool {
 ///
 /// # Errors
 /// When the system gives no random numbers.
-pub fn random_text<const BYTES: usize>() -> Result<String, getrandom::Error> {
+pub(crate) fn random_text<const BYTES: usize>() -> Result<String, getrandom::Error> {
     let mut bytes = [0_u8; BYTES];
     getrandom::fill(&mut bytes)?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))

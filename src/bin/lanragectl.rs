@@ -1,7 +1,7 @@
-//! The command line client.
+//! `lanragectl`, the command line client.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    lanragectl::cli::main()
+    lanragectl::programs::lanragectl()
 }

@@ -10,7 +10,7 @@ use crate::store::RotateBackups;
 
 /// The clean-up.
 #[derive(Debug)]
-pub struct Cleanup {
+pub(crate) struct Cleanup {
     routine: Routine,
     caller: Caller,
     control_plane: ControlPlane,
@@ -21,18 +21,18 @@ pub struct Cleanup {
 /// What is done every so often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
-pub struct Routine {
+pub(crate) struct Routine {
     /// How often to look for what is silent.
-    pub expire: Duration,
+    pub(crate) expire: Duration,
     /// How often to make a backup.
-    pub backup: Duration,
+    pub(crate) backup: Duration,
     /// How many backups are kept.
-    pub backups_kept: usize,
+    pub(crate) backups_kept: usize,
 }
 
 impl Cleanup {
     /// It acts as `caller`.
-    pub fn new(
+    pub(crate) fn new(
         routine: Routine,
         caller: Caller,
         control_plane: ControlPlane,

@@ -95,7 +95,7 @@ enum Command {
 }
 
 /// Runs the program: arguments in, exit code out.
-pub fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     // An answer of the daemon may hold what only its reader should see.
     guard_memory();
     let args = match Args::try_parse() {

@@ -9,96 +9,96 @@ use std::path::PathBuf;
 /// Keeps the parties of this machine's games and serves them over a local socket
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Parser)]
 #[command(name = "lanragectl-d", version)]
-pub struct DaemonArgs {
+pub(crate) struct DaemonArgs {
     /// Configuration file [env: LANRAGE_CONFIG] [default: lanrage/lanragectl-d.toml in $XDG_CONFIG_HOME, or in /etc
     /// with --system]
     #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    pub(crate) config: Option<PathBuf>,
 
     /// Socket to serve [env: LANRAGE_SOCKET] [default: lanrage/control.sock in $XDG_RUNTIME_DIR, or in /run with
     /// --system]
     #[arg(long, value_name = "PATH")]
-    pub socket: Option<PathBuf>,
+    pub(crate) socket: Option<PathBuf>,
 
     /// Directory of the database and its backups [env: LANRAGE_STATE_DIR] [default: lanrage in $XDG_STATE_HOME, or in
     /// /var/lib with --system]
     #[arg(long, value_name = "DIR")]
-    pub state_dir: Option<PathBuf>,
+    pub(crate) state_dir: Option<PathBuf>,
 
     /// File that announces parties to this machine's other daemons [env: LANRAGE_DISCOVERY_FILE] [default:
     /// discovery.json in the state directory]
     #[arg(long, value_name = "PATH")]
-    pub discovery_file: Option<PathBuf>,
+    pub(crate) discovery_file: Option<PathBuf>,
 
     /// Control server to follow, such as `https://lan.example.org`; without one, the parties are this machine's own [env:
     /// LANRAGE_CONTROL_SERVER]
     // It is checked later: a usage error would repeat it, and it may have a password.
     #[arg(long, value_name = "URL")]
-    pub server: Option<String>,
+    pub(crate) server: Option<String>,
 
     /// HTTP proxy on the way to the control server: its URL, `none`, or `system` for what HTTPS_PROXY, HTTP_PROXY,
     /// ALL_PROXY and NO_PROXY say [env: LANRAGE_PROXY] [default: system]
     // As with the server's, a usage error would repeat it.
     #[arg(long, value_name = "URL")]
-    pub proxy: Option<String>,
+    pub(crate) proxy: Option<String>,
 
     /// Serve the whole machine: the default paths are the system's
     #[arg(long)]
-    pub system: bool,
+    pub(crate) system: bool,
 
     /// Print the effective configuration and exit: 0 when it is good, 2 when not
     #[arg(long)]
-    pub check_config: bool,
+    pub(crate) check_config: bool,
 }
 
 /// Keeps the parties of many machines' games and serves them over HTTP and WebSocket
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Parser)]
 #[command(name = "lanragectl-server", version)]
-pub struct ServerArgs {
+pub(crate) struct ServerArgs {
     /// Configuration file [env: LANRAGE_CONFIG] [default: lanrage/lanragectl-server.toml in $XDG_CONFIG_HOME, or in /etc
     /// with --system]
     #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    pub(crate) config: Option<PathBuf>,
 
     /// Address to serve, such as 127.0.0.1:8667, an IPv6 one in brackets [env: LANRAGE_LISTEN] [default: 127.0.0.1:8667]
     #[arg(long, value_name = "ADDR:PORT", value_parser = parse_listen)]
-    pub listen: Option<SocketAddr>,
+    pub(crate) listen: Option<SocketAddr>,
 
     /// Directory of the database and its backups [env: LANRAGE_STATE_DIR] [default: lanrage in $XDG_STATE_HOME, or in
     /// /var/lib with --system]
     #[arg(long, value_name = "DIR")]
-    pub state_dir: Option<PathBuf>,
+    pub(crate) state_dir: Option<PathBuf>,
 
     /// Socket for this machine's administrators [default: server.sock in the state directory, or
     /// /run/lanragectl-server/control.sock with --system]
     #[arg(long, value_name = "PATH")]
-    pub socket: Option<PathBuf>,
+    pub(crate) socket: Option<PathBuf>,
 
     /// Run as the machine's server: the default paths are the system's
     #[arg(long)]
-    pub system: bool,
+    pub(crate) system: bool,
 
     /// Print the effective configuration and exit: 0 when it is good, 2 when not
     #[arg(long)]
-    pub check_config: bool,
+    pub(crate) check_config: bool,
 }
 
 /// How the client finds the daemon.
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
-pub struct CliArgs {
+pub(crate) struct CliArgs {
     /// Configuration file [env: LANRAGE_CONFIG] [default: lanrage/lanragectl.toml in $XDG_CONFIG_HOME, or in /etc with
     /// --system]
     #[arg(long, value_name = "FILE", global = true)]
-    pub config: Option<PathBuf>,
+    pub(crate) config: Option<PathBuf>,
 
     /// The daemon's socket [env: LANRAGE_SOCKET] [default: lanrage/control.sock in $XDG_RUNTIME_DIR, or in /run with
     /// --system]
     #[arg(long, value_name = "PATH", global = true)]
-    pub socket: Option<PathBuf>,
+    pub(crate) socket: Option<PathBuf>,
 
     /// Talk to the daemon of the whole machine: the default paths are the system's
     #[arg(long, global = true)]
-    pub system: bool,
+    pub(crate) system: bool,
 }
 
 #[cfg(test)]

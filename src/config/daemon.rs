@@ -15,33 +15,33 @@ use std::path::PathBuf;
 ///
 /// It serializes to what a file may hold: the fields that only flags decide are left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct DaemonConfig {
+pub(crate) struct DaemonConfig {
     /// The socket to serve, or the name of the pipe.
-    pub socket: PathBuf,
+    pub(crate) socket: PathBuf,
     /// Where the database and its backups are.
-    pub state_dir: PathBuf,
+    pub(crate) state_dir: PathBuf,
     /// Where parties are announced to this machine's other daemons.
-    pub discovery_file: PathBuf,
+    pub(crate) discovery_file: PathBuf,
     /// The control server; none is local mode.
-    pub server: Option<ServerUrl>,
+    pub(crate) server: Option<ServerUrl>,
     /// When the silent are forgotten.
-    pub cleanup: Cleanup,
+    pub(crate) cleanup: Cleanup,
     /// How the state gets onto the disk.
-    pub store: Store,
+    pub(crate) store: Store,
     /// The virtual network.
-    pub addresses: Addresses,
+    pub(crate) addresses: Addresses,
     /// Who may do what.
-    pub access: Access,
+    pub(crate) access: Access,
     /// What clients may use up.
-    pub limits: Limits,
+    pub(crate) limits: Limits,
     /// How it gets along with the control server.
-    pub remote: Remote,
+    pub(crate) remote: Remote,
     /// Whether the daemon serves the whole machine.
     #[serde(skip)]
-    pub system: bool,
+    pub(crate) system: bool,
     /// The file that was read; none where there is no file at the default path.
     #[serde(skip)]
-    pub config_file: Option<PathBuf>,
+    pub(crate) config_file: Option<PathBuf>,
 }
 
 /// The top-level keys of the file, without values.
@@ -99,7 +99,7 @@ fn read(
 
 /// Resolves the configuration of the daemon: a flag goes before a variable, a variable before the file, the file before
 /// the default. Called again to reload.
-pub fn load(args: &DaemonArgs, env: &Environment) -> Result<DaemonConfig, ConfigError> {
+pub(crate) fn load(args: &DaemonArgs, env: &Environment) -> Result<DaemonConfig, ConfigError> {
     let place = Place::of("lanragectl-d", args.config.as_deref(), args.system, env)?;
     let (config_file, config) = place.read(|table| {
         let config = read(table, args, env);
@@ -111,7 +111,7 @@ pub fn load(args: &DaemonArgs, env: &Environment) -> Result<DaemonConfig, Config
 }
 
 /// The changed keys that only a restart makes effective; all others may change while the daemon runs.
-pub fn needs_restart(old: &DaemonConfig, new: &DaemonConfig) -> Vec<&'static str> {
+pub(crate) fn needs_restart(old: &DaemonConfig, new: &DaemonConfig) -> Vec<&'static str> {
     resolve::changed([
         ("socket", old.socket != new.socket),
         ("state_dir", old.state_dir != new.state_dir),
@@ -125,7 +125,7 @@ pub fn needs_restart(old: &DaemonConfig, new: &DaemonConfig) -> Vec<&'static str
 }
 
 /// The effective configuration as a file that gives the same configuration.
-pub fn effective_toml(config: &DaemonConfig) -> String {
+pub(crate) fn effective_toml(config: &DaemonConfig) -> String {
     resolve::effective_toml(config, config.config_file.as_deref())
 }
 

@@ -16,11 +16,11 @@ const FEWEST_LOCAL: usize = 8;
 
 /// A configuration that the limit of open files has room for.
 #[derive(Debug)]
-pub struct Fitted<C> {
+pub(crate) struct Fitted<C> {
     /// The configuration, with fewer connections where need be.
-    pub config: C,
+    pub(crate) config: C,
     /// Names of the lowered keys, and the remedy.
-    pub warning: Option<String>,
+    pub(crate) warning: Option<String>,
 }
 
 /// Lowers the connections of a server to what a limit of open files has room for. `None` is no limit.
@@ -29,7 +29,7 @@ pub struct Fitted<C> {
 ///
 /// # Errors
 /// When there is room for hardly any.
-pub fn fit_server(
+pub(crate) fn fit_server(
     config: &ServerConfig,
     limit: Option<usize>,
     event_loops: usize,
@@ -56,7 +56,7 @@ pub fn fit_server(
 ///
 /// # Errors
 /// When there is room for hardly any.
-pub fn fit_daemon(
+pub(crate) fn fit_daemon(
     config: &DaemonConfig,
     limit: Option<usize>,
 ) -> Result<Fitted<DaemonConfig>, ConfigError> {
@@ -105,7 +105,7 @@ fn share(of_one: usize, wanted: usize, lowered: usize, parts: usize) -> usize {
 
 /// Connections that may be open beyond the limit for a moment: those that are accepted and not yet admitted, and those
 /// that are being closed for new ones.
-pub fn closing_connections(connections: usize) -> usize {
+pub(crate) fn closing_connections(connections: usize) -> usize {
     connections / 8 + 32
 }
 

@@ -6,23 +6,23 @@ use std::path::PathBuf;
 type Lookup = dyn Fn(&str) -> Option<OsString> + Send;
 
 /// Where environment variables come from: the process, or whatever a caller makes up.
-pub struct Environment {
+pub(crate) struct Environment {
     lookup: Box<Lookup>,
 }
 
 impl Environment {
     /// The environment of this process.
-    pub fn process() -> Self {
+    pub(crate) fn process() -> Self {
         Self::new(|name| std::env::var_os(name))
     }
 
     /// The variables that `lookup` knows.
-    pub fn new(lookup: impl Fn(&str) -> Option<OsString> + Send + 'static) -> Self {
+    pub(crate) fn new(lookup: impl Fn(&str) -> Option<OsString> + Send + 'static) -> Self {
         Self { lookup: Box::new(lookup) }
     }
 
     /// The value of a variable; an empty one counts as unset.
-    pub fn get(&self, name: &str) -> Option<OsString> {
+    pub(crate) fn get(&self, name: &str) -> Option<OsString> {
         (self.lookup)(name).filter(|value| !value.is_empty())
     }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// Why a configuration was refused. The text names the place, the setting and the way out.
 #[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
+pub(crate) enum ConfigError {
     /// The file could not be read.
     #[error("{}: cannot be read: {error}", path.display())]
     Unreadable {
@@ -131,13 +131,13 @@ pub enum ConfigError {
 
 /// One mistake in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mistake {
+pub(crate) struct Mistake {
     /// The line, from 1.
-    pub line: usize,
+    pub(crate) line: usize,
     /// The column in characters, from 1, where the syntax is wrong.
-    pub column: Option<usize>,
+    pub(crate) column: Option<usize>,
     /// What is wrong, beginning with the key where there is one.
-    pub message: String,
+    pub(crate) message: String,
 }
 
 struct Listing<'a> {

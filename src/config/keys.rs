@@ -13,17 +13,17 @@ use toml::de::DeValue;
 macro_rules! keys {
     (
         $(#[$about:meta])*
-        pub struct $name:ident $(($outside:ident: $outsider:ty, or $or:expr))? {
+        pub(crate) struct $name:ident $(($outside:ident: $outsider:ty, or $or:expr))? {
             $($(#[$note:meta])* $key:ident: $kind:ty = $read:ident($($argument:expr),* $(,)?),)*
         }
     ) => {
         $(#[$about])*
         #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-        pub struct $name {
+        pub(crate) struct $name {
             $(
                 $(#[$note])*
                 #[serde(serialize_with = "crate::config::keys::Shown::shown")]
-                pub $key: $kind,
+                pub(crate) $key: $kind,
             )*
         }
 

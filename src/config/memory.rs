@@ -85,12 +85,12 @@ fn of_server(config: &ServerConfig) -> Vec<Entries> {
 }
 
 /// Returns the memory that the limits of a daemon admit, as comments of TOML.
-pub fn admitted_memory(config: &DaemonConfig) -> String {
+pub(crate) fn admitted_memory(config: &DaemonConfig) -> String {
     written(&of_daemon(config))
 }
 
 /// Returns the memory that the limits of a server admit, as comments of TOML.
-pub fn admitted_server_memory(config: &ServerConfig) -> String {
+pub(crate) fn admitted_server_memory(config: &ServerConfig) -> String {
     written(&of_server(config))
 }
 

@@ -23,36 +23,36 @@ mod server;
 mod setting;
 mod tables;
 
-pub use args::{CliArgs, DaemonArgs, ServerArgs};
-pub use daemon::{DaemonConfig, effective_toml, load, needs_restart};
-pub use descriptors::{Fitted, closing_connections, fit_daemon, fit_server};
-pub use environment::Environment;
-pub use error::{ConfigError, Mistake};
-pub use memory::{admitted_memory, admitted_server_memory};
-pub use remote::{OnKeyChange, Remote};
-pub use secret::Secret;
-pub use server::{
-    ADDRESS_SHARE, Auth, Http, ORIGINS_WITHOUT_HOST, ServerConfig, ServerLimits, Tls, Ws,
+pub(crate) use args::{CliArgs, DaemonArgs, ServerArgs};
+pub(crate) use daemon::{DaemonConfig, effective_toml, load, needs_restart};
+pub(crate) use descriptors::{closing_connections, fit_daemon, fit_server};
+pub(crate) use environment::Environment;
+pub(crate) use error::{ConfigError, Mistake};
+pub(crate) use memory::{admitted_memory, admitted_server_memory};
+pub(crate) use remote::{OnKeyChange, Remote};
+pub(crate) use secret::Secret;
+pub(crate) use server::{
+    ADDRESS_SHARE, Auth, Http, ORIGINS_WITHOUT_HOST, ServerConfig, ServerLimits, Ws,
     effective_server_toml, load_server, server_needs_restart,
 };
-pub use tables::{Access, Addresses, Cleanup, DEFAULT_GROUP, Limits, Store};
+pub(crate) use tables::{Access, Addresses, Cleanup, DEFAULT_GROUP, Limits, Store};
 
 use std::path::{Path, PathBuf};
 
 /// The resolved configuration of `lanragectl`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CliConfig {
+pub(crate) struct CliConfig {
     /// The daemon's socket, or the name of its pipe.
-    pub socket: PathBuf,
+    pub(crate) socket: PathBuf,
     /// The file that was read; none where there is no file at the default path.
-    pub config_file: Option<PathBuf>,
+    pub(crate) config_file: Option<PathBuf>,
 }
 
 /// Resolves the configuration of `lanragectl`.
 ///
 /// The file may be the daemon's own, since `LANRAGE_CONFIG` speaks to all programs: only `socket` is read, the daemon's
 /// other keys are left for the daemon to check.
-pub fn load_cli(args: &CliArgs, env: &Environment) -> Result<CliConfig, ConfigError> {
+pub(crate) fn load_cli(args: &CliArgs, env: &Environment) -> Result<CliConfig, ConfigError> {
     let place = file::Place::of("lanragectl", args.config.as_deref(), args.system, env)?;
     let (config_file, socket) = place.read(|table| {
         let socket = table.path("socket");
@@ -71,7 +71,7 @@ pub fn load_cli(args: &CliArgs, env: &Environment) -> Result<CliConfig, ConfigEr
 
 /// Whether a socket is in the directory under the temporary one that stands in for a runtime directory: another user
 /// might have made it first.
-pub fn is_makeshift(socket: &Path, env: &Environment) -> bool {
+pub(crate) fn is_makeshift(socket: &Path, env: &Environment) -> bool {
     socket.parent() == Some(&paths::makeshift_directory(env))
 }
 

@@ -20,7 +20,7 @@ const POLL: RangeInclusive<Duration> = seconds(1)..=minutes(60);
 /// Treatment of a member whose public key changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum OnKeyChange {
+pub(crate) enum OnKeyChange {
     /// The new key is in force at once, and the change is told.
     Tell,
     /// The key that was seen first stays in force until `peer.trust` accepts the new one.
@@ -29,7 +29,7 @@ pub enum OnKeyChange {
 
 keys! {
     /// `[remote]`: how the daemon gets along with its control server.
-    pub struct Remote {
+    pub(crate) struct Remote {
         /// How often the server is told that the daemon's peers are alive.
         heartbeat: Duration = within(seconds(30), INTERVAL),
         /// How long connecting may take, from the name's resolution to the end of the handshakes.

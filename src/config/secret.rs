@@ -9,20 +9,20 @@ const MOST: usize = 512;
 ///
 /// `==` tells whether the configuration changed. What a client sends is to be compared in constant time.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub(crate) struct Secret(String);
 
 impl Secret {
     /// What is wrong with a text that [`Secret::new`] refuses.
     pub(super) const RULE: &str = "must be 1 to 512 printable ASCII characters without spaces";
 
     /// A text that a client can send in a header; none if it can't.
-    pub fn new(text: &str) -> Option<Self> {
+    pub(crate) fn new(text: &str) -> Option<Self> {
         let fits = (1..=MOST).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
         fits.then(|| Self(text.to_owned()))
     }
 
     /// The secret itself.
-    pub fn expose(&self) -> &str {
+    pub(crate) fn expose(&self) -> &str {
         &self.0
     }
 }

@@ -4,9 +4,9 @@ mod key_file;
 mod network;
 mod tables;
 
-pub use network::ORIGINS_WITHOUT_HOST;
+pub(crate) use network::ORIGINS_WITHOUT_HOST;
 pub(super) use network::parse_listen;
-pub use tables::{ADDRESS_SHARE, Auth, Http, ServerLimits, Tls, Ws};
+pub(crate) use tables::{ADDRESS_SHARE, Auth, Http, ServerLimits, Ws};
 
 use super::file::Place;
 use super::reader::Table;
@@ -25,35 +25,35 @@ const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8667
 ///
 /// It serializes to what a file may hold, but for the secrets: the fields that only flags decide are left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ServerConfig {
+pub(crate) struct ServerConfig {
     /// The address and port to serve. One that other machines reach has TLS, a proxy, or [`Http::insecure`].
-    pub listen: SocketAddr,
+    pub(crate) listen: SocketAddr,
     /// The administrators' socket, or the name of its pipe.
-    pub socket: PathBuf,
+    pub(crate) socket: PathBuf,
     /// Where the database and its backups are.
-    pub state_dir: PathBuf,
+    pub(crate) state_dir: PathBuf,
     /// How HTTP is spoken.
-    pub http: Http,
+    pub(crate) http: Http,
     /// How clients and relays show who they are.
-    pub auth: Auth,
+    pub(crate) auth: Auth,
     /// When the silent are forgotten.
-    pub cleanup: Cleanup,
+    pub(crate) cleanup: Cleanup,
     /// How the state gets onto the disk.
-    pub store: Store,
+    pub(crate) store: Store,
     /// The virtual network.
-    pub addresses: Addresses,
+    pub(crate) addresses: Addresses,
     /// Who may do what on the administrators' socket.
-    pub access: Access,
+    pub(crate) access: Access,
     /// What clients may use up.
-    pub limits: ServerLimits,
+    pub(crate) limits: ServerLimits,
     /// What WebSockets may use up.
-    pub ws: Ws,
+    pub(crate) ws: Ws,
     /// Whether it is the machine's server.
     #[serde(skip)]
-    pub system: bool,
+    pub(crate) system: bool,
     /// The file that was read; none where there is no file at the default path.
     #[serde(skip)]
-    pub config_file: Option<PathBuf>,
+    pub(crate) config_file: Option<PathBuf>,
 }
 
 /// The top-level keys of the file, without values.
@@ -106,7 +106,10 @@ fn read(
 
 /// Resolves the configuration of the control server: a flag goes before a variable, a variable before the file, the
 /// file before the default. Reads the file of the relays' key, too. Called again to reload.
-pub fn load_server(args: &ServerArgs, env: &Environment) -> Result<ServerConfig, ConfigError> {
+pub(crate) fn load_server(
+    args: &ServerArgs,
+    env: &Environment,
+) -> Result<ServerConfig, ConfigError> {
     let place = Place::of("lanragectl-server", args.config.as_deref(), args.system, env)?;
     let (config_file, config) = place.read(|table| {
         let config = read(table, args, env);
@@ -143,7 +146,7 @@ fn check_exposure(config: &ServerConfig) -> Result<(), ConfigError> {
 
 /// The changed keys that only a restart makes effective; all others may change while the server runs. The files that
 /// the keys of TLS name are read again without one.
-pub fn server_needs_restart(old: &ServerConfig, new: &ServerConfig) -> Vec<&'static str> {
+pub(crate) fn server_needs_restart(old: &ServerConfig, new: &ServerConfig) -> Vec<&'static str> {
     fn tls(config: &ServerConfig) -> (Option<&Path>, Option<&Path>) {
         let tls = config.http.tls.as_ref();
         (tls.map(|tls| tls.cert.as_path()), tls.map(|tls| tls.key.as_path()))
@@ -164,7 +167,7 @@ pub fn server_needs_restart(old: &ServerConfig, new: &ServerConfig) -> Vec<&'sta
 
 /// The effective configuration as a file that gives the same configuration, but for a key of the relays that the file
 /// would have to show.
-pub fn effective_server_toml(config: &ServerConfig) -> String {
+pub(crate) fn effective_server_toml(config: &ServerConfig) -> String {
     let toml = resolve::effective_toml(config, config.config_file.as_deref());
     match &config.auth {
         Auth { relay_key: Some(_), relay_key_file: None, .. } => {

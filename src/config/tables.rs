@@ -30,7 +30,7 @@ pub(super) const fn minutes(minutes: u64) -> Duration {
 
 keys! {
     /// `[cleanup]`: when the silent are forgotten.
-    pub struct Cleanup {
+    pub(crate) struct Cleanup {
         /// How often the cleanup looks for what expired.
         interval: Duration = within(minutes(1), INTERVAL),
         /// How long a peer may be silent.
@@ -44,7 +44,7 @@ keys! {
 
 keys! {
     /// `[store]`: how the state gets onto the disk.
-    pub struct Store {
+    pub(crate) struct Store {
         /// How long volatile changes gather before they are written.
         batch: Duration = within(Duration::from_millis(100), INTERVAL),
         /// How often the database is backed up.
@@ -56,7 +56,7 @@ keys! {
 
 keys! {
     /// `[addresses]`: the virtual network.
-    pub struct Addresses(peers_per_party: usize, or 0) {
+    pub(crate) struct Addresses(peers_per_party: usize, or 0) {
         /// Where the virtual addresses of each party come from. Holds at least `limits.peers_per_party` hosts.
         subnet: Ipv4Net = value(DEFAULT_SUBNET, |value| {
             let subnet = value.as_str().unwrap_or_default().parse();
@@ -97,7 +97,7 @@ fn check_subnet(subnet: Ipv4Net, peers_per_party: usize) -> Result<Ipv4Net, Stri
 
 keys! {
     /// `[access]`: who may do what on the system daemon's socket.
-    pub struct Access {
+    pub(crate) struct Access {
         /// User ids that are operators whatever their groups.
         operators: Vec<u32> = list("[1000, 1001]", |value| u32::parse(value, &USER_IDS)),
         /// The group whose members are operators.
@@ -106,7 +106,7 @@ keys! {
 }
 
 /// The group that the packages create.
-pub const DEFAULT_GROUP: &str = "lanrage";
+pub(crate) const DEFAULT_GROUP: &str = "lanrage";
 
 fn parse_group(value: &DeValue<'_>) -> Result<String, &'static str> {
     value
@@ -118,7 +118,7 @@ fn parse_group(value: &DeValue<'_>) -> Result<String, &'static str> {
 
 keys! {
     /// `[limits]`: what a client, or all of them, may use up.
-    pub struct Limits {
+    pub(crate) struct Limits {
         /// Parties that one peer may be in.
         parties_per_peer: usize = within(64, COUNT),
         /// Peers in one party.

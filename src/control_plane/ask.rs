@@ -20,7 +20,7 @@ use crate::server_url::ServerUrl;
 
 /// A request, with the reply to it.
 #[derive(Debug)]
-pub enum Ask {
+pub(crate) enum Ask {
     /// Does a command.
     Command(Command, Reply<Outcome>),
     /// Does a command, unless it was done before under the same idempotency key.
@@ -56,7 +56,7 @@ pub enum Ask {
 
 /// A request that changes nothing durable, and is answered in the order of the calls.
 #[derive(Debug)]
-pub enum Query {
+pub(crate) enum Query {
     /// Reads one party.
     Party(PartyId, Reply<Party>),
     /// Reads one member.
@@ -151,7 +151,7 @@ impl<T: TryFrom<Outcome, Error = Outcome>> IntoAsk<T> for CommandFor<T> {
 
 /// Takes the answer to one request. If it is dropped, the answer is [`Failure::Stopping`].
 #[derive(Debug)]
-pub struct Reply<T> {
+pub(crate) struct Reply<T> {
     /// `None` once the answer is sent.
     caller: Option<oneshot::Sender<Result<T, Failure>>>,
     /// Answer that waits until everything that it shows is durable.

@@ -9,38 +9,27 @@ use crate::core::DirtySet;
 
 /// The parties of which something was noted and that nobody has taken yet.
 #[derive(Debug, Default)]
-pub struct DirtyParties {
+pub(crate) struct DirtyParties {
     noted: Mutex<DirtySet>,
     changed: Notify,
 }
 
 impl DirtyParties {
     /// Something was noted of a party.
-    pub fn note(&self, party_id: PartyId) {
+    pub(crate) fn note(&self, party_id: PartyId) {
         self.noted().add(party_id);
         self.changed.notify_one();
     }
 
-    /// What was noted is still to be told.
-    pub fn put_back(&self, noted: DirtySet) {
-        match noted {
-            DirtySet::Some(parties) => parties.into_iter().for_each(|party_id| self.note(party_id)),
-            DirtySet::Any => {
-                *self.noted() = DirtySet::Any;
-                self.changed.notify_one();
-            }
-        }
-    }
-
     /// Waits until something is noted.
-    pub async fn wait(&self) {
+    pub(crate) async fn wait(&self) {
         while *self.noted() == DirtySet::default() {
             self.changed.notified().await;
         }
     }
 
     /// Takes what was noted.
-    pub fn take(&self) -> DirtySet {
+    pub(crate) fn take(&self) -> DirtySet {
         std::mem::take(&mut *self.noted())
     }
 
@@ -70,13 +59,7 @@ mod tests {
         assert!(noted.has(&id(MOST_NAMED - 1)) && !noted.has(&id(MOST_NAMED)));
         assert_eq!(dirty.take(), DirtySet::default());
 
-        dirty.put_back(noted);
-        dirty.note(id(MOST_NAMED));
-        let noted = dirty.take();
-        assert_eq!(noted, DirtySet::Any);
-        assert!(noted.has(&id(MOST_NAMED + 1)));
-        dirty.note(id(0));
-        dirty.put_back(noted);
+        (0..=MOST_NAMED).for_each(|number| dirty.note(id(number)));
         assert_eq!(dirty.take(), DirtySet::Any);
     }
 

@@ -10,16 +10,16 @@ type End = Box<dyn Fn(&Ended) + Send + Sync>;
 /// Ends connections that may no longer speak for a peer. A program whose clients come over the
 /// network sets it once.
 #[derive(Clone, Default)]
-pub struct Ending(Arc<OnceLock<End>>);
+pub(crate) struct Ending(Arc<OnceLock<End>>);
 
 impl Ending {
     /// Has connections ended so from now on.
-    pub fn set(&self, end: impl Fn(&Ended) + Send + Sync + 'static) {
+    pub(crate) fn set(&self, end: impl Fn(&Ended) + Send + Sync + 'static) {
         self.0.set(Box::new(end)).ok();
     }
 
     /// Ends a connection. Nobody has connections to end in a program that set nothing.
-    pub fn end(&self, ended: &Ended) {
+    pub(crate) fn end(&self, ended: &Ended) {
         if let Some(end) = self.0.get() {
             end(ended);
         }

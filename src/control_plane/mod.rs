@@ -2,9 +2,9 @@
 //! [`ControlPlane`] and knows nothing else.
 
 mod ask;
-pub mod dirty_parties;
-pub mod ending;
-pub mod local;
+pub(crate) mod dirty_parties;
+pub(crate) mod ending;
+pub(crate) mod local;
 #[cfg(test)]
 mod tests;
 
@@ -20,17 +20,17 @@ use lanrage_ipc::model::{Connection, Epoch, Party};
 
 pub(crate) use ask::{Ask, IntoAsk, Query, Reply};
 
-pub use crate::core::Failure;
+pub(crate) use crate::core::Failure;
 use crate::core::{Caller, Command, ConnectionId};
 use crate::store::{BackupError, Recovery};
 
 /// Numbers the connections of a program, whatever faces they come to; 0 is the program itself.
 #[derive(Debug, Clone, Default)]
-pub struct Connections(Arc<AtomicU64>);
+pub(crate) struct Connections(Arc<AtomicU64>);
 
 impl Connections {
     /// A number that no other connection has.
-    pub fn next(&self) -> ConnectionId {
+    pub(crate) fn next(&self) -> ConnectionId {
         ConnectionId(self.0.fetch_add(1, Ordering::Relaxed) + 1)
     }
 }
@@ -38,20 +38,20 @@ impl Connections {
 /// A request with its caller.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Call {
+pub(crate) struct Call {
     /// The caller.
-    pub caller: Caller,
+    pub(crate) caller: Caller,
     /// The request.
-    pub ask: Ask,
+    pub(crate) ask: Ask,
 }
 
 /// Handle of a control plane.
 #[derive(Debug, Clone)]
-pub struct ControlPlane(Recipient<Call>);
+pub(crate) struct ControlPlane(Recipient<Call>);
 
 impl ControlPlane {
     /// The handle of an actor.
-    pub fn new(actor: Recipient<Call>) -> Self {
+    pub(crate) fn new(actor: Recipient<Call>) -> Self {
         Self(actor)
     }
 
@@ -104,25 +104,25 @@ impl ControlPlane {
 
 /// A page of parties.
 #[derive(Debug)]
-pub struct Page {
+pub(crate) struct Page {
     /// The parties.
-    pub parties: Vec<Party>,
+    pub(crate) parties: Vec<Party>,
     /// True if there are more.
-    pub more: bool,
+    pub(crate) more: bool,
 }
 
 /// The connection to the control server, as it is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConnectionStatus {
+pub(crate) struct ConnectionStatus {
     /// All but when the next attempt comes.
-    pub connection: Connection,
+    pub(crate) connection: Connection,
     /// When it comes, on the clock of [`Now::elapsed`](crate::core::Now::elapsed).
-    pub retry_at: Option<Duration>,
+    pub(crate) retry_at: Option<Duration>,
 }
 
 impl ConnectionStatus {
     /// As it is shown at some instant of that clock.
-    pub fn at(&self, elapsed: Duration) -> Connection {
+    pub(crate) fn at(&self, elapsed: Duration) -> Connection {
         let left = self.retry_at.map(|at| at.saturating_sub(elapsed).as_millis());
         let retry_in_ms = left.map(|left| u64::try_from(left).unwrap_or(u64::MAX));
         Connection { retry_in_ms, ..self.connection.clone() }
@@ -131,53 +131,53 @@ impl ConnectionStatus {
 
 /// How a control plane is.
 #[derive(Debug, Clone)]
-pub struct Status {
+pub(crate) struct Status {
     /// The stretch of history it is in.
-    pub epoch: Epoch,
+    pub(crate) epoch: Epoch,
     /// Parties known.
-    pub parties: u64,
+    pub(crate) parties: u64,
     /// Memberships known.
-    pub peers: u64,
+    pub(crate) peers: u64,
     /// Relays known.
-    pub relays: u64,
+    pub(crate) relays: u64,
     /// Tokens known.
-    pub tokens: u64,
+    pub(crate) tokens: u64,
     /// What was done since the start.
-    pub counters: Counters,
+    pub(crate) counters: Counters,
     /// Where its state is kept.
-    pub store: StoreStatus,
+    pub(crate) store: StoreStatus,
     /// Its connection to the control server.
-    pub connection: Connection,
+    pub(crate) connection: Connection,
 }
 
 /// The state of the store.
 #[derive(Debug, Clone)]
-pub struct StoreStatus {
+pub(crate) struct StoreStatus {
     /// The database file.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// Changes that are not written yet.
-    pub pending: usize,
+    pub(crate) pending: usize,
     /// Duration of the last commit; `None` before the first.
-    pub last_commit: Option<Duration>,
+    pub(crate) last_commit: Option<Duration>,
     /// Error of the last commit; `None` while commits succeed.
-    pub last_error: Option<String>,
+    pub(crate) last_error: Option<String>,
     /// Damage that was found at the start, and what became of it.
-    pub recovery: Option<Recovery>,
+    pub(crate) recovery: Option<Recovery>,
 }
 
 /// What a control plane did since it started.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Counters {
+pub(crate) struct Counters {
     /// Commits that became durable.
-    pub commits: u64,
+    pub(crate) commits: u64,
     /// Commits that failed.
-    pub commit_failures: u64,
+    pub(crate) commit_failures: u64,
     /// Peers that were silent for too long.
-    pub peers_expired: u64,
+    pub(crate) peers_expired: u64,
     /// Parties whose host was.
-    pub parties_expired: u64,
+    pub(crate) parties_expired: u64,
     /// Relays that were.
-    pub relays_expired: u64,
+    pub(crate) relays_expired: u64,
 }
 
 impl Counters {

@@ -9,7 +9,7 @@ use std::str::FromStr;
 ///
 /// As text it is the address with a zero interface part: `192.0.2.1`, `2001:db8:0:1::`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum AddressKey {
+pub(crate) enum AddressKey {
     /// One address.
     V4(Ipv4Addr),
     /// The first 64 bits.

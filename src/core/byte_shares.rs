@@ -9,25 +9,25 @@ const ADDRESSES: usize = 4;
 
 /// Counts of bytes.
 #[derive(Debug, Default)]
-pub struct ByteShares {
+pub(crate) struct ByteShares {
     total: usize,
     by_address: HashMap<AddressKey, usize>,
 }
 
 impl ByteShares {
     /// Returns the bytes that one address may have, where all may have `most`.
-    pub fn of_address(most: usize) -> usize {
+    pub(crate) fn of_address(most: usize) -> usize {
         most / ADDRESSES
     }
 
     /// True if an address may have further bytes, where all may have `most`.
-    pub fn has_room(&self, address: AddressKey, bytes: usize, most: usize) -> bool {
+    pub(crate) fn has_room(&self, address: AddressKey, bytes: usize, most: usize) -> bool {
         let used = self.by_address.get(&address).copied().unwrap_or_default();
         self.total + bytes <= most && used + bytes <= Self::of_address(most)
     }
 
     /// Counts bytes of an address.
-    pub fn add(&mut self, address: AddressKey, bytes: usize) {
+    pub(crate) fn add(&mut self, address: AddressKey, bytes: usize) {
         if bytes > 0 {
             self.total += bytes;
             *self.by_address.entry(address).or_default() += bytes;
@@ -35,7 +35,7 @@ impl ByteShares {
     }
 
     /// Counts bytes of an address no more.
-    pub fn remove(&mut self, address: AddressKey, bytes: usize) {
+    pub(crate) fn remove(&mut self, address: AddressKey, bytes: usize) {
         self.total -= bytes;
         if let Some(used) = self.by_address.get_mut(&address) {
             *used -= bytes;
@@ -46,7 +46,8 @@ impl ByteShares {
     }
 
     /// True while nothing waits.
-    pub fn is_empty(&self) -> bool {
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
         self.total == 0 && self.by_address.is_empty()
     }
 }

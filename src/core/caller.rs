@@ -12,23 +12,23 @@ use super::shares::Payer;
 
 /// The time of a command, on both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Now {
+pub(crate) struct Now {
     /// For people: may jump.
-    pub wall: Timestamp,
+    pub(crate) wall: Timestamp,
     /// For timeouts: time since some fixed instant, never goes back, counts the machine's sleep.
-    pub elapsed: Duration,
+    pub(crate) elapsed: Duration,
 }
 
 impl Now {
     /// The time since an instant of the wall clock. One that lies ahead counts as now: the clock
     /// was set back.
-    pub fn age_of(self, since: Timestamp) -> Duration {
+    pub(crate) fn age_of(self, since: Timestamp) -> Duration {
         Duration::try_from(self.wall.duration_since(since)).unwrap_or_default()
     }
 
     /// The wall clock's time at an instant of `elapsed`, in whole milliseconds from now. An instant
     /// that has passed counts as now.
-    pub fn wall_at(self, instant: Duration) -> Timestamp {
+    pub(crate) fn wall_at(self, instant: Duration) -> Timestamp {
         let left = instant.saturating_sub(self.elapsed);
         let left = Duration::new(left.as_secs(), left.subsec_millis() * 1_000_000);
         self.wall.checked_add(left).unwrap_or(Timestamp::MAX)
@@ -37,22 +37,22 @@ impl Now {
 
 /// Names a client's connection for as long as the process lives; never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnectionId(pub u64);
+pub(crate) struct ConnectionId(pub(crate) u64);
 
 /// Who commands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caller {
+pub(crate) struct Caller {
     /// What they showed of who they are.
-    pub principal: Principal,
+    pub(crate) principal: Principal,
     /// The connection that they speak on.
-    pub connection: ConnectionId,
+    pub(crate) connection: ConnectionId,
     /// The address that they come from; `None` for programs of this machine, and for this program.
-    pub address: Option<AddressKey>,
+    pub(crate) address: Option<AddressKey>,
 }
 
 impl Caller {
     /// Pays for what the command adds; `None` for an administrator and for this program.
-    pub fn payer(&self) -> Option<Payer> {
+    pub(crate) fn payer(&self) -> Option<Payer> {
         match self.principal {
             Principal::User { admin: true, .. } => None,
             Principal::User { user, .. } => Some(Payer::User(user)),
@@ -61,7 +61,7 @@ impl Caller {
     }
 
     /// The user of this machine who it is, if it is one.
-    pub fn user(&self) -> Option<User> {
+    pub(crate) fn user(&self) -> Option<User> {
         match self.principal {
             Principal::User { user, .. } => Some(user),
             Principal::Peers(_) | Principal::RelayKey => None,
@@ -71,7 +71,7 @@ impl Caller {
 
 /// How a connection takes a peer id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hold {
+pub(crate) enum Hold {
     /// Not at all.
     No,
     /// For as long as it is open. What was kept alive by a connection is by this one from now on.
@@ -83,7 +83,7 @@ pub enum Hold {
 
 /// What a caller showed of who they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Principal {
+pub(crate) enum Principal {
     /// A user of this machine: the system says so.
     User {
         /// Which.

@@ -9,27 +9,27 @@ const QUARTER: i64 = 15;
 
 /// Compares the wall clock with elapsed time: how far it was put forward or back since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ClockSteps {
+pub(crate) struct ClockSteps {
     /// Wall clock time at the start of elapsed time; none before the first look.
     origin: Option<Timestamp>,
 }
 
 impl ClockSteps {
     /// Of a clock that has not stepped at `now`.
-    pub fn start(now: Now) -> Self {
+    pub(crate) fn start(now: Now) -> Self {
         Self { origin: origin(now) }
     }
 
     /// Returns by how many minutes it was put forward, to the nearest quarter of an hour. Less than
     /// half a quarter is passed over, and kept in mind.
-    pub fn ahead(&self, now: Now) -> i64 {
+    pub(crate) fn ahead(&self, now: Now) -> i64 {
         let (Some(before), Some(after)) = (self.origin, origin(now)) else { return 0 };
         let (seconds, quarter) = (after.duration_since(before).as_secs(), QUARTER * 60);
         (seconds + quarter / 2).div_euclid(quarter) * QUARTER
     }
 
     /// Counts so many minutes as known from now on.
-    pub fn follow(&mut self, minutes: i64) {
+    pub(crate) fn follow(&mut self, minutes: i64) {
         let step = SignedDuration::from_mins(minutes);
         self.origin = self.origin.and_then(|origin| origin.checked_add(step).ok());
     }

@@ -14,9 +14,9 @@ use lanrage_ipc::model::{
 };
 use serde::{Deserialize, Serialize};
 
-pub use super::caller::{Caller, ConnectionId, Hold, Now, Principal};
+pub(crate) use super::caller::{Caller, ConnectionId, Hold, Now, Principal};
 pub(super) use super::outcome::Outcome;
-pub use super::refusal::Refusal;
+pub(crate) use super::refusal::Refusal;
 
 use super::outcome::{Alive, Claimed, Left, outcomes};
 use super::reconcile::{InFlight, MembershipOp, Occasion, ServerParty};
@@ -28,7 +28,7 @@ use super::request::digest;
 
 /// What may be asked of the registry.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Command {
+pub(crate) enum Command {
     /// Creates a party with its host.
     Register {
         /// Its id.
@@ -229,7 +229,7 @@ pub enum Command {
 
 impl Command {
     /// The party that it is about, if it is about one.
-    pub fn party_id(&self) -> Option<&PartyId> {
+    pub(crate) fn party_id(&self) -> Option<&PartyId> {
         match self {
             Self::Register { party_id, .. }
             | Self::Join { party_id, .. }
@@ -243,7 +243,7 @@ impl Command {
     }
 
     /// The peer that it acts for, if it does.
-    pub fn acts_for(&self) -> Option<&PeerId> {
+    pub(crate) fn acts_for(&self) -> Option<&PeerId> {
         match self {
             Self::Register { host: peer, .. }
             | Self::Join { peer, .. }
@@ -264,7 +264,7 @@ impl Command {
 /// Kind of a request that leaves a receipt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum RequestKind {
+pub(crate) enum RequestKind {
     /// Registers a party.
     Register,
     /// Joins one.
@@ -320,46 +320,46 @@ outcomes! {
 
 /// A relay as it announces itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RelayInput {
+pub(crate) struct RelayInput {
     /// Its id.
-    pub relay_id: RelayId,
+    pub(crate) relay_id: RelayId,
     /// Address that it listens on.
-    pub public_ip: IpAddr,
+    pub(crate) public_ip: IpAddr,
     /// Port that it listens on.
-    pub port: u16,
+    pub(crate) port: u16,
     /// Part of the world that it stands in.
-    pub region: Name,
+    pub(crate) region: Name,
     /// Upper bound of its peers.
-    pub capacity: u32,
+    pub(crate) capacity: u32,
 }
 
 /// A peer, as far as who it is goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
+pub(crate) struct Identity {
     /// Its id.
-    pub peer_id: PeerId,
+    pub(crate) peer_id: PeerId,
     /// Until when the token proves it that was shown or issued.
-    pub expires_at: Option<Timestamp>,
+    pub(crate) expires_at: Option<Timestamp>,
     /// The wall clock of its program, where it showed.
-    pub utc_offset: Option<UtcOffset>,
+    pub(crate) utc_offset: Option<UtcOffset>,
     /// The parties that it is in.
-    pub parties: Vec<PartyId>,
+    pub(crate) parties: Vec<PartyId>,
 }
 
 /// Counts of what a revocation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Revoked {
+pub(crate) struct Revoked {
     /// Tokens.
-    pub tokens: usize,
+    pub(crate) tokens: usize,
     /// Memberships.
-    pub parties: usize,
+    pub(crate) parties: usize,
     /// Connections that spoke for the peer.
-    pub connections: usize,
+    pub(crate) connections: usize,
 }
 
 /// The part of [`Upstream`] that a query is about, beside the choice of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum UpstreamPart {
+pub(crate) enum UpstreamPart {
     /// Everything.
     All,
     /// Nothing more.
@@ -377,46 +377,46 @@ pub enum UpstreamPart {
 /// This machine's state towards the control server that it follows. A query for a part leaves
 /// the others empty.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Upstream {
+pub(crate) struct Upstream {
     /// Which server, and why.
-    pub choice: ChoiceRecord,
+    pub(crate) choice: ChoiceRecord,
     /// What proves to it that peers are this machine's.
-    pub credentials: Vec<CredentialRecord>,
+    pub(crate) credentials: Vec<CredentialRecord>,
     /// The memberships of this machine's peers in parties that live there, or shall.
-    pub memberships: Vec<Membership>,
+    pub(crate) memberships: Vec<Membership>,
     /// The parties that it has to be told something of.
-    pub outbox: BTreeSet<PartyId>,
+    pub(crate) outbox: BTreeSet<PartyId>,
     /// The peers that left a party, of which it has to be told.
-    pub leaves: BTreeSet<(PartyId, PeerId)>,
+    pub(crate) leaves: BTreeSet<(PartyId, PeerId)>,
 }
 
 /// That a peer of this machine is in a party.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Membership {
+pub(crate) struct Membership {
     /// The party.
-    pub party_id: PartyId,
+    pub(crate) party_id: PartyId,
     /// The peer.
-    pub peer_id: PeerId,
+    pub(crate) peer_id: PeerId,
     /// The user of this machine whose it is.
-    pub owner: User,
+    pub(crate) owner: User,
     /// Whether something keeps it alive.
-    pub live: bool,
+    pub(crate) live: bool,
 }
 
 /// Result of a comparison with the control server.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Reconciled {
+pub(crate) struct Reconciled {
     /// Operations to ask the server for now.
-    pub operations: Vec<MembershipOp>,
+    pub(crate) operations: Vec<MembershipOp>,
     /// Host of the copy before; `None` where there was no copy.
-    pub host_before: Option<PeerId>,
+    pub(crate) host_before: Option<PeerId>,
     /// True if there is a copy of the party now.
-    pub is_copy: bool,
+    pub(crate) is_copy: bool,
 }
 
 /// What an import does with the parties that are here already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ImportMode {
+pub(crate) enum ImportMode {
     /// They stay; only parties with other ids come in.
     Merge,
     /// They go first.
@@ -425,15 +425,15 @@ pub enum ImportMode {
 
 /// What an import did.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct ImportCounts {
+pub(crate) struct ImportCounts {
     /// Parties that came in.
-    pub parties: u64,
+    pub(crate) parties: u64,
     /// Their members.
-    pub peers: u64,
+    pub(crate) peers: u64,
     /// Parties that were here already and stayed as they were.
-    pub skipped: u64,
+    pub(crate) skipped: u64,
     /// Parties that went first.
-    pub removed: u64,
+    pub(crate) removed: u64,
     /// What could not come in.
-    pub rejected: Vec<Rejected>,
+    pub(crate) rejected: Vec<Rejected>,
 }

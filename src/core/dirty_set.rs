@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use lanrage_ipc::model::PartyId;
 
 /// Parties that are named; of more it is only known that there are some.
-pub const MOST_DIRTY: usize = 1024;
+pub(crate) const MOST_DIRTY: usize = 1024;
 
 /// Parties of which something was noted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DirtySet {
+pub(crate) enum DirtySet {
     /// These.
     Some(BTreeSet<PartyId>),
     /// Any may be among them.
@@ -18,7 +18,7 @@ pub enum DirtySet {
 
 impl DirtySet {
     /// Adds those of another set.
-    pub fn extend(&mut self, other: Self) {
+    pub(crate) fn extend(&mut self, other: Self) {
         match other {
             Self::Some(parties) => parties.into_iter().for_each(|party_id| self.add(party_id)),
             Self::Any => *self = Self::Any,
@@ -26,7 +26,7 @@ impl DirtySet {
     }
 
     /// Whether a party may be among them.
-    pub fn has(&self, party_id: &PartyId) -> bool {
+    pub(crate) fn has(&self, party_id: &PartyId) -> bool {
         match self {
             Self::Some(parties) => parties.contains(party_id),
             Self::Any => true,
@@ -34,7 +34,7 @@ impl DirtySet {
     }
 
     /// Adds a party.
-    pub fn add(&mut self, party_id: PartyId) {
+    pub(crate) fn add(&mut self, party_id: PartyId) {
         let Self::Some(parties) = self else { return };
         parties.insert(party_id);
         if parties.len() > MOST_DIRTY {

@@ -8,7 +8,7 @@ use super::Refusal;
 
 /// Why a control plane did not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
+pub(crate) enum Failure {
     /// The rules are against it.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -64,7 +64,7 @@ pub enum Failure {
 
 impl Failure {
     /// What programs know it by, wherever there are codes.
-    pub fn code(&self) -> ErrorCode {
+    pub(crate) fn code(&self) -> ErrorCode {
         match self {
             Self::Refused(refusal) => match refusal {
                 Refusal::PartyNotFound(_) => ErrorCode::PartyNotFound,

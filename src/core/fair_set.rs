@@ -10,16 +10,16 @@ mod tests;
 
 /// Upper bounds of the entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ShareLimits {
+pub(crate) struct ShareLimits {
     /// Of all addresses.
-    pub total: usize,
+    pub(crate) total: usize,
     /// Of one address.
-    pub per_address: usize,
+    pub(crate) per_address: usize,
 }
 
 /// The bound that an entry reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ShareBound {
+pub(crate) enum ShareBound {
     /// [`ShareLimits::total`].
     Total,
     /// [`ShareLimits::per_address`].
@@ -28,7 +28,7 @@ pub enum ShareBound {
 
 /// Result of adding an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Admission {
+pub(crate) enum Admission {
     /// There was room.
     Admitted,
     /// The entry took the place of another one, which is gone.
@@ -51,7 +51,7 @@ pub enum Admission {
 ///
 /// Each operation takes logarithmic time.
 #[derive(Debug)]
-pub struct FairSet<R> {
+pub(crate) struct FairSet<R> {
     limits: ShareLimits,
     entries: HashMap<u64, Entry<R>>,
     addresses: HashMap<Option<AddressKey>, Share<R>>,
@@ -83,18 +83,23 @@ impl<R: Ord + Copy> Share<R> {
 
 impl<R: Ord + Copy> FairSet<R> {
     /// An empty set.
-    pub fn new(limits: ShareLimits) -> Self {
+    pub(crate) fn new(limits: ShareLimits) -> Self {
         let (entries, addresses, evictable) = Default::default();
         Self { limits, entries, addresses, evictable }
     }
 
     /// Sets other bounds, for the entries to come.
-    pub fn set_limits(&mut self, limits: ShareLimits) {
+    pub(crate) fn set_limits(&mut self, limits: ShareLimits) {
         self.limits = limits;
     }
 
     /// Adds an entry under a number that no other one has.
-    pub fn add(&mut self, number: u64, address: Option<AddressKey>, rank: Option<R>) -> Admission {
+    pub(crate) fn add(
+        &mut self,
+        number: u64,
+        address: Option<AddressKey>,
+        rank: Option<R>,
+    ) -> Admission {
         let admission = self.make_room(address);
         if let Admission::Replaced { evicted, .. } = admission {
             self.remove(evicted);
@@ -133,7 +138,7 @@ impl<R: Ord + Copy> FairSet<R> {
 
     /// Changes the rank of an entry; without one it is not evicted. `false` for an entry that is
     /// gone.
-    pub fn set_rank(&mut self, number: u64, rank: Option<R>) -> bool {
+    pub(crate) fn set_rank(&mut self, number: u64, rank: Option<R>) -> bool {
         let Some(entry) = self.entries.get_mut(&number) else { return false };
         let before = std::mem::replace(&mut entry.rank, rank);
         let address = entry.address;
@@ -147,7 +152,7 @@ impl<R: Ord + Copy> FairSet<R> {
     }
 
     /// Removes an entry, if it is there.
-    pub fn remove(&mut self, number: u64) {
+    pub(crate) fn remove(&mut self, number: u64) {
         let Some(Entry { address, rank }) = self.entries.remove(&number) else { return };
         self.update(address, |share| {
             share.entries -= 1;

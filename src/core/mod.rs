@@ -15,7 +15,7 @@ mod fair_set;
 mod outcome;
 mod rate;
 mod recent;
-pub mod reconcile;
+pub(crate) mod reconcile;
 mod record;
 mod refusal;
 mod refusal_counts;
@@ -24,31 +24,35 @@ mod request;
 mod rules;
 mod shares;
 mod shown;
-pub mod upstream;
+pub(crate) mod upstream;
 
-pub use address::AddressKey;
-pub use byte_shares::ByteShares;
-pub use clock_steps::ClockSteps;
+pub(crate) use address::AddressKey;
+pub(crate) use byte_shares::ByteShares;
+pub(crate) use clock_steps::ClockSteps;
 pub(crate) use command::outcome_of;
-pub use command::{
-    Caller, Command, ConnectionId, Hold, Identity, ImportCounts, ImportMode, Membership, Now,
-    Principal, Reconciled, Refusal, RelayInput, RequestKind, Revoked, Upstream, UpstreamPart,
+pub(crate) use command::{
+    Caller, Command, ConnectionId, Hold, Identity, ImportMode, Membership, Now, Principal, Refusal,
+    RelayInput, Revoked, Upstream, UpstreamPart,
 };
-pub use dirty_set::{DirtySet, MOST_DIRTY};
-pub use failure::Failure;
-pub use fair_set::{Admission, FairSet, ShareBound, ShareLimits};
-pub use outcome::{Alive, Claimed, Left, Outcome};
+#[cfg(test)]
+pub(crate) use command::{ImportCounts, Reconciled, RequestKind};
+pub(crate) use dirty_set::DirtySet;
+#[cfg(test)]
+pub(crate) use dirty_set::MOST_DIRTY;
+pub(crate) use failure::Failure;
+pub(crate) use fair_set::{Admission, FairSet, ShareBound, ShareLimits};
+pub(crate) use outcome::{Alive, Claimed, Left, Outcome};
 pub(crate) use outcome::{CommandFor, command};
-pub use rate::{AddressBuckets, AddressTurns, Buckets, Rate, RetryAfter, Turns};
-pub use recent::Recent;
-pub use record::{
+pub(crate) use rate::{AddressBuckets, AddressTurns, Buckets, Rate, RetryAfter};
+pub(crate) use recent::Recent;
+pub(crate) use record::{
     ChoiceRecord, ClaimHash, CredentialRecord, Done, IntentRecord, MemberRecord, OpKind, Owner,
     PartyRecord, PinRecord, Proof, Receipt, ReceiptRecord, RelayRecord, RequestKey, Seen,
     ServerKey, TokenHash, TokenRecord, User, Write,
 };
-pub use refusal_counts::{RefusalCounts, RefusalReport};
-pub use registry::{Applied, Change, Effect, Ended, Filter, HoldProof, Registry, least_bytes};
-pub use request::{Idempotency, Request};
-pub use rules::Rules;
-pub use shares::{Payer, Shares, Tally};
-pub use shown::shown;
+pub(crate) use refusal_counts::{RefusalCounts, RefusalReport};
+pub(crate) use registry::{Applied, Change, Effect, Ended, Filter, Registry, least_bytes};
+pub(crate) use request::{Idempotency, Request};
+pub(crate) use rules::Rules;
+pub(crate) use shares::{Payer, Shares, Tally};
+pub(crate) use shown::shown;

@@ -12,7 +12,7 @@ use super::request::Idempotency;
 
 /// Outcome of a command.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// Of `Register` and `Join`.
     Party(Party),
     /// Of `Leave`.
@@ -72,30 +72,30 @@ pub(super) use outcomes;
 
 /// Outcome of a leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Left {
+pub(crate) struct Left {
     /// True if the party ended with it.
-    pub party_deleted: bool,
+    pub(crate) party_deleted: bool,
 }
 
 /// Outcome of a heartbeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Alive {
+pub(crate) struct Alive {
     /// Time that the peer may be silent from now.
-    pub expires_in: Duration,
+    pub(crate) expires_in: Duration,
     /// Number of the last change of its party.
-    pub seq: u64,
+    pub(crate) seq: u64,
     /// Offset of its program's wall clock, if that is known.
-    pub utc_offset: Option<UtcOffset>,
+    pub(crate) utc_offset: Option<UtcOffset>,
 }
 
 /// Outcome of a claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claimed {
+pub(crate) struct Claimed {
     /// The peer.
-    pub identity: Identity,
+    pub(crate) identity: Identity,
     /// True if the token to issue is good; else the one that was shown is, and lasts longer where
     /// one was to be issued.
-    pub is_issued: bool,
+    pub(crate) is_issued: bool,
 }
 
 /// A command, perhaps under an idempotency key, with the type of its outcome. The macro `command!`

@@ -5,8 +5,8 @@ mod addresses;
 mod tests;
 mod turns;
 
-pub use addresses::{AddressBuckets, AddressTurns};
-pub use turns::Turns;
+pub(crate) use addresses::{AddressBuckets, AddressTurns};
+pub(crate) use turns::Turns;
 
 use std::cmp::Reverse;
 use std::collections::binary_heap::PeekMut;
@@ -18,18 +18,18 @@ use std::time::Duration;
 
 /// How many requests a bucket lets through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate {
+pub(crate) struct Rate {
     /// So many in each `per`, in the long run.
-    pub requests: NonZeroU32,
+    pub(crate) requests: NonZeroU32,
     /// See `requests`.
-    pub per: Duration,
+    pub(crate) per: Duration,
     /// So many at once, after a pause.
-    pub burst: NonZeroU32,
+    pub(crate) burst: NonZeroU32,
 }
 
 impl Rate {
     /// So many requests in each `per`, and so many at once; none counts as one.
-    pub fn new(requests: usize, per: Duration, burst: usize) -> Self {
+    pub(crate) fn new(requests: usize, per: Duration, burst: usize) -> Self {
         let some = |count: usize| {
             let count = u32::try_from(count).unwrap_or(u32::MAX);
             NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN)
@@ -38,7 +38,7 @@ impl Rate {
     }
 
     /// So many times the rate, and so many times as much at once.
-    pub fn times(self, count: NonZeroU32) -> Self {
+    pub(crate) fn times(self, count: NonZeroU32) -> Self {
         let [requests, burst] = [self.requests, self.burst].map(|of| of.saturating_mul(count));
         Self { requests, per: self.per, burst }
     }
@@ -46,11 +46,11 @@ impl Rate {
 
 /// A refusal: who waits that long, and takes from no bucket meanwhile, is let through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RetryAfter(pub Duration);
+pub(crate) struct RetryAfter(pub(crate) Duration);
 
 impl RetryAfter {
     /// For the header of this name: whole seconds, rounded up, at least one.
-    pub fn seconds(self) -> u64 {
+    pub(crate) fn seconds(self) -> u64 {
         let begun = u64::from(self.0.subsec_nanos() > 0);
         self.0.as_secs().saturating_add(begun).max(1)
     }
@@ -69,7 +69,7 @@ type Scaled = u128;
 ///
 /// A known key costs a look-up; a new one also a place in a heap, in logarithmic time.
 #[derive(Debug)]
-pub struct Buckets<K> {
+pub(crate) struct Buckets<K> {
     rate: Rate,
     most_keys: usize,
     full_at: HashMap<K, Scaled>,
@@ -80,7 +80,7 @@ pub struct Buckets<K> {
 
 impl<K: Hash + Ord + Clone> Buckets<K> {
     /// No bucket yet; at most `most_keys` (at least one) will be kept.
-    pub fn new(rate: Rate, most_keys: usize) -> Self {
+    pub(crate) fn new(rate: Rate, most_keys: usize) -> Self {
         Self {
             rate,
             most_keys: most_keys.max(1),
@@ -94,7 +94,7 @@ impl<K: Hash + Ord + Clone> Buckets<K> {
     ///
     /// # Errors
     /// When the bucket is empty. Nothing is taken then: asking too often makes no one wait longer.
-    pub fn take(&mut self, key: K, now: Duration) -> Result<(), RetryAfter> {
+    pub(crate) fn take(&mut self, key: K, now: Duration) -> Result<(), RetryAfter> {
         let now = self.scaled(now);
         let cost = self.rate.per.as_nanos();
         let most_debt = cost * u128::from(self.rate.burst.get());
@@ -114,7 +114,7 @@ impl<K: Hash + Ord + Clone> Buckets<K> {
     }
 
     /// Gives one request back to the bucket of `key`, which keeps its place for as long as before.
-    pub fn give_back(&mut self, key: &K) {
+    pub(crate) fn give_back(&mut self, key: &K) {
         let cost = self.rate.per.as_nanos();
         if let Some(full_at) = self.full_at.get_mut(key) {
             *full_at = full_at.saturating_sub(cost);
@@ -122,7 +122,7 @@ impl<K: Hash + Ord + Clone> Buckets<K> {
     }
 
     /// Returns how long the bucket of `key` has been full at `now`.
-    pub fn full_for(&self, key: &K, now: Duration) -> Duration {
+    pub(crate) fn full_for(&self, key: &K, now: Duration) -> Duration {
         let full_for = |full_at: &Scaled| {
             let scaled = self.scaled(now).saturating_sub(*full_at);
             let nanos = scaled / u128::from(self.rate.requests.get());

@@ -5,7 +5,7 @@ use std::hash::Hash;
 
 /// The entries that were put last, `most` of them at most.
 #[derive(Debug)]
-pub struct Recent<K, V> {
+pub(crate) struct Recent<K, V> {
     most: usize,
     entries: HashMap<K, (u64, V)>,
     by_age: BTreeMap<u64, K>,
@@ -14,12 +14,12 @@ pub struct Recent<K, V> {
 
 impl<K: Hash + Eq + Clone, V> Recent<K, V> {
     /// An empty map. `most` is one at least.
-    pub fn new(most: usize) -> Self {
+    pub(crate) fn new(most: usize) -> Self {
         Self { most: most.max(1), entries: HashMap::new(), by_age: BTreeMap::new(), put: 0 }
     }
 
     /// Puts an entry, which is the youngest from now on. The oldest goes where there is no room.
-    pub fn put(&mut self, key: K, value: V) {
+    pub(crate) fn put(&mut self, key: K, value: V) {
         self.remove(&key);
         if self.entries.len() >= self.most
             && let Some((_, oldest)) = self.by_age.pop_first()
@@ -32,12 +32,12 @@ impl<K: Hash + Eq + Clone, V> Recent<K, V> {
     }
 
     /// The value of a key.
-    pub fn get(&self, key: &K) -> Option<&V> {
+    pub(crate) fn get(&self, key: &K) -> Option<&V> {
         self.entries.get(key).map(|(_, value)| value)
     }
 
     /// Takes an entry out.
-    pub fn remove(&mut self, key: &K) {
+    pub(crate) fn remove(&mut self, key: &K) {
         if let Some((age, _)) = self.entries.remove(key) {
             self.by_age.remove(&age);
         }

@@ -16,11 +16,11 @@ use super::request::Request;
 
 /// A user of this machine, by uid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct User(pub u32);
+pub(crate) struct User(pub(crate) u32);
 
 /// Who may act for a peer, or change a relay.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Owner {
+pub(crate) enum Owner {
     /// The user of this machine who registered it.
     User(User),
     /// Whoever can show that they are this peer.
@@ -33,32 +33,32 @@ pub enum Owner {
 
 /// What is kept of a token: the SHA-256 of its text. The token itself is with its peer alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TokenHash(pub [u8; 32]);
+pub(crate) struct TokenHash(pub(crate) [u8; 32]);
 
 /// SHA-256 of a claim secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ClaimHash(pub [u8; 32]);
+pub(crate) struct ClaimHash(pub(crate) [u8; 32]);
 
 /// A token: proof of being a peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TokenRecord {
+pub(crate) struct TokenRecord {
     /// What its text hashes to.
-    pub hash: TokenHash,
+    pub(crate) hash: TokenHash,
     /// Whom it proves.
-    pub peer_id: PeerId,
+    pub(crate) peer_id: PeerId,
     /// When it was given out.
-    pub issued_at: Timestamp,
+    pub(crate) issued_at: Timestamp,
     /// From when on it proves nothing.
-    pub expires_at: Timestamp,
+    pub(crate) expires_at: Timestamp,
     /// The address that asked for it.
-    pub address: Option<AddressKey>,
+    pub(crate) address: Option<AddressKey>,
     /// Claim that it was issued for. While the token is live, the claim proves the peer, too.
-    pub claim: Option<ClaimHash>,
+    pub(crate) claim: Option<ClaimHash>,
 }
 
 /// A client's own name for a request, by which it is known when it comes again.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RequestKey(pub Arc<str>);
+pub(crate) struct RequestKey(pub(crate) Arc<str>);
 
 impl std::borrow::Borrow<str> for RequestKey {
     fn borrow(&self) -> &str {
@@ -68,19 +68,19 @@ impl std::borrow::Borrow<str> for RequestKey {
 
 /// What a request did, to be told again when it comes again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Receipt {
+pub(crate) struct Receipt {
     /// The stretch of history that `seq` counts in.
-    pub epoch: Epoch,
+    pub(crate) epoch: Epoch,
     /// The number of the change of the party, or of the last one before it.
-    pub seq: u64,
+    pub(crate) seq: u64,
     /// What was done.
-    pub done: Done,
+    pub(crate) done: Done,
 }
 
 /// What a request can have done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "done", rename_all = "snake_case")]
-pub enum Done {
+pub(crate) enum Done {
     /// The peer is a member.
     Entered {
         /// Of this party.
@@ -101,89 +101,89 @@ pub enum Done {
 
 /// A receipt, and whose it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReceiptRecord {
+pub(crate) struct ReceiptRecord {
     /// Who asked.
-    pub peer_id: PeerId,
+    pub(crate) peer_id: PeerId,
     /// What they call the request.
-    pub key: RequestKey,
+    pub(crate) key: RequestKey,
     /// When it was done.
-    pub at: Timestamp,
+    pub(crate) at: Timestamp,
     /// Request that it is for; `None` in receipts from before requests were told apart by more
     /// than their kind and party.
-    pub request: Option<Request>,
+    pub(crate) request: Option<Request>,
     /// What it did.
-    pub receipt: Receipt,
+    pub(crate) receipt: Receipt,
 }
 
 /// A party without its members.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PartyRecord {
+pub(crate) struct PartyRecord {
     /// Its id.
-    pub party_id: PartyId,
+    pub(crate) party_id: PartyId,
     /// Its name.
-    pub name: Name,
+    pub(crate) name: Name,
     /// The member whose leaving ends it.
-    pub host_id: PeerId,
+    pub(crate) host_id: PeerId,
     /// When it was registered.
-    pub created_at: Timestamp,
+    pub(crate) created_at: Timestamp,
     /// How many changes it has seen in this epoch.
-    pub seq: u64,
+    pub(crate) seq: u64,
     /// Where it lives. One that lives on a control server is a copy here.
-    pub origin: Origin,
+    pub(crate) origin: Origin,
     /// The address that registered it.
-    pub address: Option<AddressKey>,
+    pub(crate) address: Option<AddressKey>,
 }
 
 /// A membership.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MemberRecord {
+pub(crate) struct MemberRecord {
     /// What the peer says of itself.
-    pub info: PeerInput,
+    pub(crate) info: PeerInput,
     /// Its address in the virtual LAN.
-    pub virtual_ip: Ipv4Addr,
+    pub(crate) virtual_ip: Ipv4Addr,
     /// Who may act for it.
-    pub owner: Owner,
+    pub(crate) owner: Owner,
     /// Who was asked to refresh `last_seen`.
-    pub keepalive: Keepalive,
+    pub(crate) keepalive: Keepalive,
     /// The wall clock of its program, where it showed.
-    pub utc_offset: Option<UtcOffset>,
+    pub(crate) utc_offset: Option<UtcOffset>,
     /// Its last sign of life. Written behind, as [`Seen`].
-    pub last_seen: Timestamp,
+    pub(crate) last_seen: Timestamp,
     /// The address from which the peer entered the party, the last time that it did.
-    pub address: Option<AddressKey>,
+    pub(crate) address: Option<AddressKey>,
 }
 
 /// A relay.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RelayRecord {
+pub(crate) struct RelayRecord {
     /// What is told of it.
-    pub relay: Relay,
+    pub(crate) relay: Relay,
     /// Who may change it.
-    pub owner: Owner,
+    pub(crate) owner: Owner,
 }
 
 /// Something that was done here and that the control server does not know of yet: one for each
 /// peer of a party, so that what is done later takes the place of what was done before.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IntentRecord {
+pub(crate) struct IntentRecord {
     /// The party.
-    pub party_id: PartyId,
+    pub(crate) party_id: PartyId,
     /// The peer of ours that it is about.
-    pub peer_id: PeerId,
+    pub(crate) peer_id: PeerId,
     /// What was done.
-    pub kind: OpKind,
+    pub(crate) kind: OpKind,
     /// What to call the request, however often it is made.
-    pub key: RequestKey,
+    pub(crate) key: RequestKey,
     /// When it was done.
-    pub at: Timestamp,
+    pub(crate) at: Timestamp,
     /// User that the peer belongs to, whose share it counts for; none in rows of before.
-    pub owner: Option<User>,
+    pub(crate) owner: Option<User>,
 }
 
 /// What a control server is to be told of a peer and its party. What the peer says of itself is in
 /// its membership.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum OpKind {
+pub(crate) enum OpKind {
     /// It registered the party, as its host.
     Register,
     /// It joined.
@@ -196,41 +196,41 @@ pub enum OpKind {
 
 /// The public key of a member from another machine, as it was first seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PinRecord {
+pub(crate) struct PinRecord {
     /// The party.
-    pub party_id: PartyId,
+    pub(crate) party_id: PartyId,
     /// The member, or former member.
-    pub peer_id: PeerId,
+    pub(crate) peer_id: PeerId,
     /// The first key, or the one that was accepted last.
-    pub public_key: PublicKey,
+    pub(crate) public_key: PublicKey,
     /// Another key that is in force, though nobody accepted it.
-    pub replaced_by: Option<PublicKey>,
+    pub(crate) replaced_by: Option<PublicKey>,
     /// Time at which it was first seen.
-    pub at: Timestamp,
+    pub(crate) at: Timestamp,
 }
 
 /// The address of a control server, as it was checked and normalised.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ServerKey(pub Arc<str>);
+pub(crate) struct ServerKey(pub(crate) Arc<str>);
 
 /// What proves to a control server that a peer is one of this machine's.
 #[derive(Debug, Clone, PartialEq)]
-pub struct CredentialRecord {
+pub(crate) struct CredentialRecord {
     /// The server that it is good for.
-    pub server: ServerKey,
+    pub(crate) server: ServerKey,
     /// The peer that it proves.
-    pub peer_id: PeerId,
+    pub(crate) peer_id: PeerId,
     /// What there is to show.
-    pub proof: Proof,
+    pub(crate) proof: Proof,
     /// When to ask for another token, by this machine's clock; it expires later than that.
-    pub renew_at: Timestamp,
+    pub(crate) renew_at: Timestamp,
     /// The user of this machine whose peer it is.
-    pub owner: User,
+    pub(crate) owner: User,
 }
 
 /// What this machine can show for a peer of its own.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Proof {
+pub(crate) enum Proof {
     /// The token that the server gave.
     Token(Secret),
     /// Claim secret of a claim whose answer has not come yet, or was lost: it can be repeated with
@@ -240,18 +240,18 @@ pub enum Proof {
 
 /// The control server that is followed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ChoiceRecord {
+pub(crate) struct ChoiceRecord {
     /// Which; `None` is local mode.
-    pub server: Option<ServerKey>,
+    pub(crate) server: Option<ServerKey>,
     /// What the configuration said when it was chosen. Once that says something else, it counts.
-    pub configured: Option<ServerKey>,
+    pub(crate) configured: Option<ServerKey>,
     /// The stretch of its history that the server was in when it was spoken to last.
-    pub epoch: Option<Epoch>,
+    pub(crate) epoch: Option<Epoch>,
 }
 
 /// One row to write: the unit of durable change.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Write {
+pub(crate) enum Write {
     /// Inserts or replaces a party. Its members come after it.
     PutParty(PartyRecord),
     /// Deletes a party that has no members left.
@@ -292,11 +292,11 @@ pub enum Write {
 
 /// A sign of life to write behind: worth no disk flush of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen {
+pub(crate) struct Seen {
     /// The party.
-    pub party_id: PartyId,
+    pub(crate) party_id: PartyId,
     /// The member.
-    pub peer_id: PeerId,
+    pub(crate) peer_id: PeerId,
     /// When.
-    pub at: Timestamp,
+    pub(crate) at: Timestamp,
 }

@@ -8,7 +8,7 @@ use super::shares::Payer;
 
 /// Why a command was refused. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// There is no such party.
     #[error("party {0} is not known")]
     PartyNotFound(PartyId),
@@ -176,11 +176,11 @@ pub enum Refusal {
 
 impl Refusal {
     /// Name of the table of intents.
-    pub const INTENTS: &str = "changes that wait for the control server";
+    pub(crate) const INTENTS: &str = "changes that wait for the control server";
 
     /// What an operator can do about a bound that was reached: which key of the configuration to
     /// change. `None` for a refusal that has nothing to do with all clients together.
-    pub fn remedy(&self) -> Option<String> {
+    pub(crate) fn remedy(&self) -> Option<String> {
         let key = |what| match what {
             "memberships" => "limits.parties".to_owned(),
             "bytes of waiting signals" => "limits.signals_total_bytes".to_owned(),

@@ -13,19 +13,19 @@ const MOST_COUNTS: usize = 256;
 
 /// Refusals that are due to be told.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RefusalReport<L> {
+pub(crate) struct RefusalReport<L> {
     /// The limit that was reached.
-    pub limit: L,
+    pub(crate) limit: L,
     /// The address that reached it; none for the addresses that were not counted by themselves.
-    pub address: Option<AddressKey>,
+    pub(crate) address: Option<AddressKey>,
     /// Refusals since the last report.
-    pub refused: u64,
+    pub(crate) refused: u64,
 }
 
 /// Counts of refusals by limit and address, in bounded memory. Addresses beyond the bound share one
 /// count of each limit.
 #[derive(Debug)]
-pub struct RefusalCounts<L> {
+pub(crate) struct RefusalCounts<L> {
     counts: HashMap<(L, Option<AddressKey>), Count>,
 }
 
@@ -37,12 +37,12 @@ struct Count {
 
 impl<L: Copy + Hash + Ord> RefusalCounts<L> {
     /// Nothing counted yet.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { counts: HashMap::new() }
     }
 
     /// Counts a refusal.
-    pub fn add(&mut self, limit: L, address: AddressKey) {
+    pub(crate) fn add(&mut self, limit: L, address: AddressKey) {
         let key = (limit, Some(address));
         let is_counted = self.counts.len() < MOST_COUNTS || self.counts.contains_key(&key);
         let key = if is_counted { key } else { (limit, None) };
@@ -51,7 +51,7 @@ impl<L: Copy + Hash + Ord> RefusalCounts<L> {
 
     /// Returns the reports that are due, in order. An address is told once in a while; one without
     /// refusals since its last report is forgotten.
-    pub fn due(&mut self, now: Duration) -> Vec<RefusalReport<L>> {
+    pub(crate) fn due(&mut self, now: Duration) -> Vec<RefusalReport<L>> {
         let is_due = |count: &Count| {
             count.told_at.is_none_or(|told_at| now.saturating_sub(told_at) >= PAUSE)
         };

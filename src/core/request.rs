@@ -11,13 +11,13 @@ use super::record::RequestKey;
 
 /// Idempotency key of a request, as its transport has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Idempotency {
+pub(crate) struct Idempotency {
     /// Name of the request, chosen by the client.
-    pub key: RequestKey,
+    pub(crate) key: RequestKey,
     /// False where the server chose the id of the party that the request registers.
-    pub names_party: bool,
+    pub(crate) names_party: bool,
     /// Refuses the key of an earlier request with another body, instead of doing this one anew.
-    pub refuses_reuse: bool,
+    pub(crate) refuses_reuse: bool,
 }
 
 impl From<RequestKey> for Idempotency {
@@ -28,13 +28,13 @@ impl From<RequestKey> for Idempotency {
 
 /// Request that a receipt is for: its kind, party and body, whatever transport carried it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Request {
+pub(crate) struct Request {
     /// Its kind.
-    pub kind: RequestKind,
+    pub(crate) kind: RequestKind,
     /// Party that it names. A registration may leave the id to the server.
-    pub party_id: Option<PartyId>,
+    pub(crate) party_id: Option<PartyId>,
     /// SHA-256 of the parsed body, in base64.
-    pub body: Box<str>,
+    pub(crate) body: Box<str>,
 }
 
 /// Relation of a request to an earlier one under the same key.

@@ -8,43 +8,43 @@ use super::shares::Shares;
 
 /// The bounds that the registry keeps to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rules {
+pub(crate) struct Rules {
     /// How long a member may be silent.
-    pub peer_timeout: Duration,
+    pub(crate) peer_timeout: Duration,
     /// How long a relay may be silent.
-    pub relay_timeout: Duration,
+    pub(crate) relay_timeout: Duration,
     /// How long a signal waits.
-    pub signal_ttl: Duration,
+    pub(crate) signal_ttl: Duration,
     /// Before this instant of [`Now::elapsed`](super::Now::elapsed) no member or relay expires.
-    pub grace_until: Duration,
+    pub(crate) grace_until: Duration,
     /// Parties that one peer may be in.
-    pub parties_per_peer: usize,
+    pub(crate) parties_per_peer: usize,
     /// Peers that one party may have.
-    pub peers_per_party: usize,
+    pub(crate) peers_per_party: usize,
     /// Parties in all.
-    pub parties: usize,
+    pub(crate) parties: usize,
     /// Relays in all.
-    pub relays: usize,
+    pub(crate) relays: usize,
     /// Tokens in all.
-    pub tokens: usize,
+    pub(crate) tokens: usize,
     /// How long a token is valid.
-    pub token_ttl: Duration,
+    pub(crate) token_ttl: Duration,
     /// Receipts in all; the oldest go first.
-    pub receipts: usize,
+    pub(crate) receipts: usize,
     /// Intents in all.
-    pub intents: usize,
+    pub(crate) intents: usize,
     /// The longest signal, in bytes of JSON.
-    pub signal_bytes: usize,
+    pub(crate) signal_bytes: usize,
     /// Signals that wait for one member.
-    pub signals_per_peer: usize,
+    pub(crate) signals_per_peer: usize,
     /// Bytes of all signals that wait.
-    pub signals_total_bytes: usize,
+    pub(crate) signals_total_bytes: usize,
     /// Part of each table that one client may fill.
-    pub shares: Shares,
+    pub(crate) shares: Shares,
     /// Bytes of all copies of a control server's parties.
-    pub copies_bytes: usize,
+    pub(crate) copies_bytes: usize,
     /// True where a changed key of a member from another machine waits to be accepted.
-    pub hold_keys: bool,
+    pub(crate) hold_keys: bool,
     /// Where virtual addresses come from; the host's is its first.
-    pub subnet: Ipv4Net,
+    pub(crate) subnet: Ipv4Net,
 }

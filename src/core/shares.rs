@@ -16,7 +16,7 @@ const SHARES_OF_A_SITE: NonZeroU32 = NonZeroU32::new(4).expect("not zero");
 
 /// Pays for an entry of a table: the entry counts as part of the payer's share.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Payer {
+pub(crate) enum Payer {
     /// A client on the network.
     Address(AddressKey),
     /// The /48 of an IPv6 address. Whatever the address pays for, its /48 pays for as well.
@@ -31,7 +31,7 @@ pub enum Payer {
 
 impl Payer {
     /// The widest group of payers that this one is in: the /48 of an IPv6 address, else itself.
-    pub fn widest(&self) -> Self {
+    pub(crate) fn widest(&self) -> Self {
         match self {
             Self::Address(AddressKey::V6(prefix)) => Self::Site(prefix >> 16),
             payer => payer.clone(),
@@ -39,22 +39,22 @@ impl Payer {
     }
 
     /// The group that pays with it: the /48 of an IPv6 address.
-    pub fn group(&self) -> Option<Self> {
+    pub(crate) fn group(&self) -> Option<Self> {
         matches!(self, Self::Address(AddressKey::V6(_))).then(|| self.widest())
     }
 
     /// The payer, and the group that pays with it.
-    pub fn with_group(&self) -> impl Iterator<Item = Self> + use<> {
+    pub(crate) fn with_group(&self) -> impl Iterator<Item = Self> + use<> {
         std::iter::once(self.clone()).chain(self.group())
     }
 
     /// Shares of one address that a /48 has.
-    pub fn shares_of_a_site() -> NonZeroU32 {
+    pub(crate) fn shares_of_a_site() -> NonZeroU32 {
         SHARES_OF_A_SITE
     }
 
     /// The share of a payer where one address has `of_address`.
-    pub fn share(&self, of_address: usize) -> usize {
+    pub(crate) fn share(&self, of_address: usize) -> usize {
         match self {
             Self::Site(_) => of_address.saturating_mul(SHARES_OF_A_SITE.get() as usize),
             _ => of_address,
@@ -81,21 +81,21 @@ impl fmt::Display for Payer {
 
 /// Sizes of the shares, as divisors of a table's size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shares {
+pub(crate) struct Shares {
     /// Of an address, of a peer, and a quarter of that of a /48.
-    pub address: usize,
+    pub(crate) address: usize,
     /// Of a user of this machine, and of the control server that is followed.
-    pub user: usize,
+    pub(crate) user: usize,
 }
 
 impl Shares {
     /// The share of one address in a table of that size; one entry at least.
-    pub fn of_address(self, table: usize) -> usize {
+    pub(crate) fn of_address(self, table: usize) -> usize {
         part(table, self.address)
     }
 
     /// The share of a payer in a table of that size; one entry at least.
-    pub fn of(self, payer: &Payer, table: usize) -> usize {
+    pub(crate) fn of(self, payer: &Payer, table: usize) -> usize {
         match payer {
             Payer::Address(_) | Payer::Site(_) | Payer::Peer(_) => {
                 payer.share(self.of_address(table)).min(table.max(1))
@@ -112,21 +112,21 @@ fn part(table: usize, divisor: usize) -> usize {
 /// Part of a table that each payer has filled.
 #[derive(Debug, Default)]
 #[cfg_attr(test, derive(Clone, PartialEq))]
-pub struct Tally {
+pub(crate) struct Tally {
     /// Never 0.
     filled: HashMap<Payer, usize>,
 }
 
 impl Tally {
     /// Counts `amount` for a payer and its group.
-    pub fn add(&mut self, payer: &Payer, amount: usize) {
+    pub(crate) fn add(&mut self, payer: &Payer, amount: usize) {
         for payer in payer.with_group().filter(|_| amount > 0) {
             *self.filled.entry(payer).or_default() += amount;
         }
     }
 
     /// Takes back what [`Tally::add`] counted.
-    pub fn remove(&mut self, payer: &Payer, amount: usize) {
+    pub(crate) fn remove(&mut self, payer: &Payer, amount: usize) {
         for payer in payer.with_group() {
             if let Some(filled) = self.filled.get_mut(&payer) {
                 *filled = filled.saturating_sub(amount);
@@ -143,7 +143,7 @@ impl Tally {
     }
 
     /// Returns who has no room for `amount` more: the payer or its group, and its share.
-    pub fn exceeded(
+    pub(crate) fn exceeded(
         &self,
         payer: &Payer,
         amount: usize,

@@ -25,7 +25,7 @@ use crate::{import, service, store};
 ///
 /// # Errors
 /// Why it could not start, in words that name the cause and what to do.
-pub async fn run(
+pub(crate) async fn run(
     args: DaemonArgs,
     config: DaemonConfig,
     mut signals: Signals,
@@ -161,7 +161,7 @@ impl Daemon {
 ///
 /// # Errors
 /// Those of the start.
-pub fn check(config: &DaemonConfig) -> anyhow::Result<()> {
+pub(crate) fn check(config: &DaemonConfig) -> anyhow::Result<()> {
     fitted(config)?;
     ipc::warn_of_missing_group(&config.access, config.system);
     tuning::remote(config)?;

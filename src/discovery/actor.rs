@@ -29,18 +29,18 @@ const REJECTED_TOLD: usize = 10;
 
 /// Where the discovery file is, and how often it is refreshed.
 #[derive(Debug, Clone)]
-pub struct Config {
+pub(crate) struct Config {
     /// The discovery file. Its directory must be there.
-    pub file: PathBuf,
+    pub(crate) file: PathBuf,
     /// The daemon's own directory.
-    pub state_dir: PathBuf,
+    pub(crate) state_dir: PathBuf,
     /// How often the file is written again while there are parties to announce.
-    pub refresh: Duration,
+    pub(crate) refresh: Duration,
 }
 
 /// Keeps the discovery file true.
 #[derive(Debug)]
-pub struct Discovery {
+pub(crate) struct Discovery {
     config: Config,
     file: Arc<DiscoveryFile>,
     ours: Ours,
@@ -118,7 +118,7 @@ impl Job {
 
 impl Discovery {
     /// Announces nothing yet.
-    pub fn new(config: Config) -> Self {
+    pub(crate) fn new(config: Config) -> Self {
         let announced = config.state_dir.join("announced.json");
         Self {
             file: Arc::new(DiscoveryFile::new(config.file.clone(), announced)),

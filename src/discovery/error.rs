@@ -5,7 +5,7 @@ use super::disk::LARGEST;
 
 /// Why the discovery file can't be read or written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum DiscoveryError {
+pub(crate) enum DiscoveryError {
     /// The system refused.
     #[error("can't {action} {}: {cause}", path.display())]
     Io {

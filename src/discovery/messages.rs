@@ -12,27 +12,27 @@ use super::{DiscoveryError, Ours};
 /// after some quiet, else soon.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Announce {
+pub(crate) struct Announce {
     /// What changed.
-    pub changes: Vec<(PartyId, Option<Arc<Party>>)>,
+    pub(crate) changes: Vec<(PartyId, Option<Arc<Party>>)>,
 }
 
 /// All parties that there are, in place of whatever was announced before. Comes first after a
 /// start: until then nothing is known of what the file should hold.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct AnnounceAll {
+pub(crate) struct AnnounceAll {
     /// The parties.
-    pub parties: Vec<Arc<Party>>,
+    pub(crate) parties: Vec<Arc<Party>>,
 }
 
 /// The parties that a discovery file announces.
 #[derive(Debug, Default, PartialEq)]
-pub struct AnnouncedParties {
+pub(crate) struct AnnouncedParties {
     /// This daemon's, by id.
-    pub own: Vec<DiscoveredParty>,
+    pub(crate) own: Vec<DiscoveredParty>,
     /// Others', from the one with the fewest members on, then by id.
-    pub others: Vec<DiscoveredParty>,
+    pub(crate) others: Vec<DiscoveredParty>,
 }
 
 impl AnnouncedParties {
@@ -74,10 +74,10 @@ fn as_written(party: &Party, entry: &AnnouncedParty, zone: &TimeZone) -> Announc
 /// is not there holds nothing.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Arc<AnnouncedParties>, DiscoveryError>")]
-pub struct Discover;
+pub(crate) struct Discover;
 
 /// Answered when all changes are written, or could not be even now. Until something is announced
 /// anew, the file is not touched again.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Flush;
+pub(crate) struct Flush;

@@ -33,9 +33,9 @@ use std::sync::Arc;
 
 use lanrage_ipc::model::{Party, PartyId};
 
-pub use actor::{Config, Discovery};
-pub use error::DiscoveryError;
-pub use messages::{Announce, AnnounceAll, AnnouncedParties, Discover, Flush};
+pub(crate) use actor::{Config, Discovery};
+pub(crate) use error::DiscoveryError;
+pub(crate) use messages::{Announce, AnnounceAll, AnnouncedParties, Discover, Flush};
 
 /// The parties to announce.
 type Ours = BTreeMap<PartyId, Arc<Party>>;

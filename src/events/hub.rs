@@ -16,7 +16,7 @@ const MAILBOX: usize = 1024;
 
 /// The event hub.
 #[derive(Debug, Default)]
-pub struct Hub {
+pub(crate) struct Hub {
     subscribers: BTreeMap<SubscriptionKey, Subscriber>,
     /// Those of one party.
     narrow: HashMap<PartyId, BTreeSet<SubscriptionKey>>,

@@ -13,38 +13,38 @@ use lanrage_ipc::model::PartyId;
 
 use crate::core::ConnectionId;
 
-pub use hub::Hub;
-pub use news::{Manner, News};
-pub use queue::{Delivery, EventQueue, QueueLimits};
+pub(crate) use hub::Hub;
+pub(crate) use news::{Manner, News};
+pub(crate) use queue::{Delivery, EventQueue, QueueLimits};
 
 /// Names a subscription: the connection and its own number for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SubscriptionKey {
+pub(crate) struct SubscriptionKey {
     /// Whose it is.
-    pub connection: ConnectionId,
+    pub(crate) connection: ConnectionId,
     /// Counts up on the connection.
-    pub number: u64,
+    pub(crate) number: u64,
 }
 
 /// What a subscriber wants to hear.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Interest {
+pub(crate) struct Interest {
     /// About these.
-    pub topics: Vec<Topic>,
+    pub(crate) topics: Vec<Topic>,
     /// Of this party only, where it is about a party at all.
-    pub party_id: Option<PartyId>,
+    pub(crate) party_id: Option<PartyId>,
 }
 
 impl Interest {
     /// Whether it wants to hear about a topic.
-    pub fn covers(&self, topic: Topic) -> bool {
+    pub(crate) fn covers(&self, topic: Topic) -> bool {
         self.topics.contains(&topic)
     }
 }
 
 /// Something for the hub to do, in the order in which it happened.
 #[derive(Debug)]
-pub enum Bulletin {
+pub(crate) enum Bulletin {
     /// Tell it to all who want to hear.
     Tell(Event),
     /// A new subscriber, who hears all that comes after.
@@ -60,4 +60,4 @@ pub enum Bulletin {
 /// Bulletins for the hub, oldest first.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Publish(pub Vec<Bulletin>);
+pub(crate) struct Publish(pub(crate) Vec<Bulletin>);

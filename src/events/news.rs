@@ -9,7 +9,7 @@ use lanrage_ipc::model::UtcOffset;
 
 /// An event that many hear of; what they have in common is worked out once.
 #[derive(Debug)]
-pub struct News {
+pub(crate) struct News {
     event: Event,
     body: OnceLock<Arc<str>>,
     tellings: Mutex<Vec<(Manner, Arc<str>)>>,
@@ -19,26 +19,26 @@ pub struct News {
 
 /// How an event is told over the network: what its text depends on beside the event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Manner {
+pub(crate) struct Manner {
     /// Whether with more than LANrage's own clients know.
-    pub additions: bool,
+    pub(crate) additions: bool,
     /// By which wall clock; UTC where none is known.
-    pub utc_offset: Option<UtcOffset>,
+    pub(crate) utc_offset: Option<UtcOffset>,
 }
 
 impl News {
     /// Of an event. `live` counts the bytes of all bodies.
-    pub fn new(event: Event, live: Arc<AtomicUsize>) -> Self {
+    pub(crate) fn new(event: Event, live: Arc<AtomicUsize>) -> Self {
         Self { event, body: OnceLock::new(), tellings: Mutex::default(), live }
     }
 
     /// The event itself.
-    pub fn event(&self) -> &Event {
+    pub(crate) fn event(&self) -> &Event {
         &self.event
     }
 
     /// The part of its line on the local socket that all subscribers share.
-    pub fn body(&self) -> &Arc<str> {
+    pub(crate) fn body(&self) -> &Arc<str> {
         self.body.get_or_init(|| {
             let body = event_body(&self.event).unwrap_or_else(|error| {
                 log::error!("an event could not be encoded: {error}");
@@ -58,7 +58,7 @@ impl News {
     ///
     /// # Errors
     /// That of `tell`.
-    pub fn told<E>(
+    pub(crate) fn told<E>(
         &self,
         manner: Manner,
         tell: impl FnOnce(&Event) -> Result<String, E>,

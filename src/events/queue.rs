@@ -10,19 +10,19 @@ use super::{News, SubscriptionKey};
 
 /// How much may wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct QueueLimits {
+pub(crate) struct QueueLimits {
     /// Events.
-    pub events: usize,
+    pub(crate) events: usize,
     /// Their size in bytes on the local socket; none where they don't go there.
-    pub bytes: Option<usize>,
+    pub(crate) bytes: Option<usize>,
     /// Bytes of the events that wait for any client; none where they don't go there. A client
     /// for whom nothing waits gets its event all the same.
-    pub all_bytes: Option<usize>,
+    pub(crate) all_bytes: Option<usize>,
 }
 
 /// What a session takes out.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Delivery {
+pub(crate) enum Delivery {
     /// An event.
     Event(SubscriptionKey, Arc<News>),
     /// The subscription starts afresh from this state.
@@ -33,7 +33,7 @@ pub enum Delivery {
 
 /// The queue.
 #[derive(Debug)]
-pub struct EventQueue {
+pub(crate) struct EventQueue {
     waiting: Mutex<Waiting>,
     filled: Notify,
     limits: QueueLimits,
@@ -47,7 +47,7 @@ struct Waiting {
 
 impl EventQueue {
     /// An empty queue.
-    pub fn new(limits: QueueLimits) -> Self {
+    pub(crate) fn new(limits: QueueLimits) -> Self {
         Self { waiting: Mutex::default(), filled: Notify::new(), limits }
     }
 
@@ -86,17 +86,17 @@ impl EventQueue {
     }
 
     /// Drops what waits of a subscription that has ended.
-    pub fn forget(&self, key: SubscriptionKey) {
+    pub(crate) fn forget(&self, key: SubscriptionKey) {
         self.lock().forget(key, |news| self.size(news));
     }
 
     /// True while nothing waits.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.lock().deliveries.is_empty()
     }
 
     /// The oldest delivery; waits until there is one.
-    pub async fn next(&self) -> Delivery {
+    pub(crate) async fn next(&self) -> Delivery {
         loop {
             if let Some(delivery) = self.take() {
                 return delivery;
@@ -106,7 +106,7 @@ impl EventQueue {
     }
 
     /// The oldest delivery, if there is one.
-    pub fn take(&self) -> Option<Delivery> {
+    pub(crate) fn take(&self) -> Option<Delivery> {
         let mut waiting = self.lock();
         let delivery = waiting.deliveries.pop_front()?;
         if let Delivery::Event(_, news) = &delivery {

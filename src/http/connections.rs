@@ -24,7 +24,7 @@ const SHORTEST_TICK: Duration = Duration::from_millis(10);
 
 /// Admits connections, and closes idle ones. All workers share it.
 #[derive(Debug)]
-pub struct ConnectionLimiter {
+pub(crate) struct ConnectionLimiter {
     clock: Clock,
     refusals: Arc<RefusalLog>,
     metrics: Arc<Metrics>,
@@ -78,7 +78,7 @@ pub(super) struct ConnectionPermit {
 
 impl ConnectionLimiter {
     /// Returns a limiter without connections.
-    pub fn new(
+    pub(crate) fn new(
         http: &Http,
         clock: Clock,
         refusals: Arc<RefusalLog>,
@@ -95,7 +95,7 @@ impl ConnectionLimiter {
     }
 
     /// Sets other limits, for the connections to come.
-    pub fn set(&self, http: &Http) {
+    pub(crate) fn set(&self, http: &Http) {
         let mut state = self.lock();
         state.connections.set_limits(connection_limits(http));
         state.handshakes.set_limits(handshake_limits(http));
@@ -103,7 +103,7 @@ impl ConnectionLimiter {
     }
 
     /// Closes connections at their deadlines, and writes refusals into the log, for ever.
-    pub async fn watch(&self) {
+    pub(crate) async fn watch(&self) {
         loop {
             let tick = {
                 let http = &self.lock().http;

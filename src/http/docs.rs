@@ -9,7 +9,7 @@ const PAGE: &str = include_str!("docs.html");
 
 /// The page, and the `Content-Security-Policy` under which it works: no other host, and no script
 /// or style but its own.
-pub fn page() -> (&'static str, String) {
+pub(crate) fn page() -> (&'static str, String) {
     let hash = |tag| format!("'sha256-{}'", STANDARD.encode(Sha256::digest(inside(tag))));
     let policy = format!(
         "default-src 'none'; script-src {}; style-src {}; connect-src 'self'; \

@@ -45,20 +45,20 @@ const MEMBER_BYTES: usize = 448;
 
 /// What may change while the server runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// How HTTP is spoken.
-    pub http: Http,
+    pub(crate) http: Http,
     /// True for a server that listens on a loopback address.
-    pub is_on_loopback: bool,
+    pub(crate) is_on_loopback: bool,
     /// How clients and relays show who they are.
-    pub auth: Auth,
+    pub(crate) auth: Auth,
     /// What clients may use up.
-    pub limits: ServerLimits,
+    pub(crate) limits: ServerLimits,
 }
 
 /// What every worker needs to answer requests.
 #[derive(Debug)]
-pub struct HttpFace {
+pub(crate) struct HttpFace {
     pub(crate) clock: Clock,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) refusals: Arc<RefusalLog>,
@@ -90,7 +90,7 @@ struct Admission {
 
 impl HttpFace {
     /// In front of a control plane. `stopping` has a reason once the server is.
-    pub fn new(
+    pub(crate) fn new(
         control_plane: ControlPlane,
         clock: Clock,
         settings: Settings,
@@ -116,13 +116,13 @@ impl HttpFace {
     }
 
     /// Returns the limiter of the connections that requests come by.
-    pub fn connection_limiter(&self) -> ConnectionLimiter {
+    pub(crate) fn connection_limiter(&self) -> ConnectionLimiter {
         let http = &self.settings().http;
         ConnectionLimiter::new(http, self.clock, self.refusals.clone(), self.metrics.clone())
     }
 
     /// Works on with other settings. Where rates change, all start with full buckets.
-    pub fn set(&self, settings: Settings) {
+    pub(crate) fn set(&self, settings: Settings) {
         let before = self.settings();
         if Rates::of(&before.limits) != Rates::of(&settings.limits) {
             *self.admission.lock().unwrap_or_else(PoisonError::into_inner) =

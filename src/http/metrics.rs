@@ -17,13 +17,13 @@ use prometheus::{
 };
 
 /// The media type of [`Metrics::text`].
-pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
+pub(crate) const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 
 /// The route of a request that none matched.
-pub const OTHER: &str = "other";
+pub(crate) const OTHER: &str = "other";
 
 /// Why something was rejected. Each is there from the start, with nothing counted.
-pub const REASONS: [&str; 10] = [
+pub(crate) const REASONS: [&str; 10] = [
     "conflict",
     "forbidden",
     "invalid",
@@ -52,7 +52,7 @@ const METHODS: [Method; 7] = [
 
 /// Which way a WebSocket frame went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
+pub(crate) enum Direction {
     /// From a client.
     In,
     /// To a client.
@@ -61,38 +61,38 @@ pub enum Direction {
 
 /// What others count, and is asked for when Prometheus comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Gauges {
+pub(crate) struct Gauges {
     /// Parties.
-    pub parties: usize,
+    pub(crate) parties: usize,
     /// Memberships: a peer in two parties counts twice.
-    pub peers: usize,
+    pub(crate) peers: usize,
     /// Relays.
-    pub relays: usize,
+    pub(crate) relays: usize,
     /// Tokens that are still valid.
-    pub tokens: usize,
+    pub(crate) tokens: usize,
     /// WebSocket connections.
-    pub websockets: usize,
+    pub(crate) websockets: usize,
     /// Changes that wait for a commit.
-    pub store_pending: usize,
+    pub(crate) store_pending: usize,
     /// Frames that wait in the queues of all WebSocket connections.
-    pub queued_frames: usize,
+    pub(crate) queued_frames: usize,
     /// Commits since the start.
-    pub commits: u64,
+    pub(crate) commits: u64,
     /// Commits that failed, since the start.
-    pub commit_failures: u64,
+    pub(crate) commit_failures: u64,
     /// Peers evicted since the start.
-    pub evicted_peers: u64,
+    pub(crate) evicted_peers: u64,
     /// Parties evicted since the start.
-    pub evicted_parties: u64,
+    pub(crate) evicted_parties: u64,
     /// Relays evicted since the start.
-    pub evicted_relays: u64,
+    pub(crate) evicted_relays: u64,
     /// Since the start.
-    pub uptime: Duration,
+    pub(crate) uptime: Duration,
 }
 
 /// All series of one server.
 #[derive(Debug)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
     durations: HistogramVec,
@@ -121,7 +121,7 @@ struct Asked {
 
 impl Metrics {
     /// Nothing counted yet.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let registry = Registry::new();
         let make = Maker(&registry);
         let metrics = Self {
@@ -157,7 +157,7 @@ impl Metrics {
     }
 
     /// Counts an answered request. `route` is the template, or [`OTHER`].
-    pub fn observe(
+    pub(crate) fn observe(
         &self,
         route: &'static str,
         method: &Method,
@@ -171,12 +171,12 @@ impl Metrics {
     }
 
     /// Counts a refusal, for one of [`REASONS`].
-    pub fn rejected(&self, reason: &'static str) {
+    pub(crate) fn rejected(&self, reason: &'static str) {
         self.rejections.with_label_values(&[reason]).inc();
     }
 
     /// Counts a refusal by its code, as an answer over HTTP is counted by its status.
-    pub fn rejected_with(&self, code: ErrorCode) {
+    pub(crate) fn rejected_with(&self, code: ErrorCode) {
         use ErrorCode::*;
         let reason = match code {
             PermissionDenied => "forbidden",
@@ -195,7 +195,7 @@ impl Metrics {
     }
 
     /// Counts a WebSocket frame of a type that the protocol knows, or [`OTHER`].
-    pub fn frame(&self, direction: Direction, kind: &'static str) {
+    pub(crate) fn frame(&self, direction: Direction, kind: &'static str) {
         let frames = match direction {
             Direction::In => &self.frames_in,
             Direction::Out => &self.frames_out,
@@ -204,7 +204,7 @@ impl Metrics {
     }
 
     /// Everything, in [`CONTENT_TYPE`].
-    pub fn text(&self, now: &Gauges) -> Vec<u8> {
+    pub(crate) fn text(&self, now: &Gauges) -> Vec<u8> {
         let families = {
             let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
             asked.set(now);

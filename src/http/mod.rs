@@ -9,28 +9,29 @@ mod body;
 mod claim;
 mod connections;
 mod cors;
-pub mod described;
-pub mod docs;
+#[expect(dead_code, reason = "the description of the interface shows the fields")]
+pub(crate) mod described;
+pub(crate) mod docs;
 mod error_bodies;
 mod face;
 mod guard;
-pub mod metrics;
+pub(crate) mod metrics;
 mod old_posts;
 mod once;
-pub mod openapi;
-pub mod origin;
+pub(crate) mod openapi;
+pub(crate) mod origin;
 mod path;
 mod pipelining;
 mod problem;
-pub mod refusals;
+pub(crate) mod refusals;
 mod replies;
 mod routes;
 mod serve;
 mod sliced;
-pub mod socket;
+pub(crate) mod socket;
 #[cfg(test)]
 pub(crate) mod tests;
-pub mod tls;
+pub(crate) mod tls;
 
 use std::sync::Arc;
 
@@ -39,14 +40,14 @@ use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::from_fn;
 use actix_web::{App, Error, HttpRequest, HttpResponse, web};
 
-pub use connections::ConnectionLimiter;
+pub(crate) use connections::ConnectionLimiter;
 pub(crate) use face::address_of;
-pub use face::{HttpFace, Settings};
-pub use problem::Problem;
-pub use serve::{serve, workers};
+pub(crate) use face::{HttpFace, Settings};
+pub(crate) use problem::Problem;
+pub(crate) use serve::{serve, workers};
 
 /// What becomes of connections that want to be more than HTTP.
-pub trait Sockets: Send + Sync {
+pub(crate) trait Sockets: Send + Sync {
     /// Makes a connection a WebSocket.
     ///
     /// # Errors
@@ -65,7 +66,7 @@ pub trait Sockets: Send + Sync {
 }
 
 /// What serves one worker's requests. `sockets` has those that become WebSockets.
-pub fn app(
+pub(crate) fn app(
     face: web::Data<HttpFace>,
     sockets: Arc<dyn Sockets>,
 ) -> App<

@@ -7,7 +7,7 @@ use utoipa::{Modify, OpenApi};
 use super::routes::Described;
 
 /// The description, as OpenAPI 3.1.
-pub fn document() -> String {
+pub(crate) fn document() -> String {
     let document = Interface::openapi().merge_from(Described::openapi());
     debug_assert!(document.openapi == OpenApiVersion::Version31);
     let text = document.to_pretty_json().expect("names and texts are valid JSON");

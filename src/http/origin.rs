@@ -15,7 +15,7 @@ use crate::config::{Http, ORIGINS_WITHOUT_HOST};
 ///
 /// Each hop vouches for the one before it, so that the chain is walked from the right for as long
 /// as a proxy is trusted. Where it ends, or names no address, the last hop is the client.
-pub fn client_address<'a>(
+pub(crate) fn client_address<'a>(
     peer: IpAddr,
     forwarded_for: impl Iterator<Item = &'a str>,
     trusted: &[IpNet],
@@ -36,7 +36,7 @@ pub fn client_address<'a>(
 }
 
 /// Whether the client came by HTTPS to a trusted proxy: the last value of `X-Forwarded-Proto`.
-pub fn forwarded_https<'a>(
+pub(crate) fn forwarded_https<'a>(
     peer: IpAddr,
     forwarded_proto: impl Iterator<Item = &'a str>,
     trusted: &[IpNet],
@@ -50,7 +50,7 @@ pub fn forwarded_https<'a>(
 /// configured origins, and those of the server itself. A host is believed to be the server if it is
 /// an address, `localhost` or a configured name: any other name may have been led here by somebody
 /// else (DNS rebinding).
-pub fn origin_allowed(origin: &str, host: Option<&str>, http: &Http) -> bool {
+pub(crate) fn origin_allowed(origin: &str, host: Option<&str>, http: &Http) -> bool {
     let Some(origin) = Origin::parse(origin) else {
         let is = |name: &str| name.eq_ignore_ascii_case(origin);
         return ORIGINS_WITHOUT_HOST.iter().any(|name| is(name))
@@ -62,13 +62,13 @@ pub fn origin_allowed(origin: &str, host: Option<&str>, http: &Http) -> bool {
 }
 
 /// True for a `Host` that is the server: an address, `localhost` or a configured name, with any port.
-pub fn is_own_host(host: &str, http: &Http) -> bool {
+pub(crate) fn is_own_host(host: &str, http: &Http) -> bool {
     Origin::of_authority("http", host).is_some_and(|own| own.is_server(http))
 }
 
 /// Scheme, host and port, as a browser sends them.
 #[derive(Debug, Clone, Copy)]
-pub struct Origin<'a> {
+pub(crate) struct Origin<'a> {
     scheme: &'a str,
     host: &'a str,
     /// None for the scheme's own.
@@ -77,7 +77,7 @@ pub struct Origin<'a> {
 
 impl<'a> Origin<'a> {
     /// Reads `scheme://host[:port]` with nothing after it; `null` and `*` are none.
-    pub fn parse(text: &'a str) -> Option<Self> {
+    pub(crate) fn parse(text: &'a str) -> Option<Self> {
         let (scheme, authority) = text.split_once("://")?;
         Self::of_authority(scheme, authority)
     }

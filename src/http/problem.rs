@@ -16,7 +16,7 @@ const SOON: u64 = 1;
 
 /// A request that is refused.
 #[derive(Debug)]
-pub struct Problem {
+pub(crate) struct Problem {
     status: StatusCode,
     detail: Detail,
     /// For this project's own programs, which read no words.

@@ -8,7 +8,7 @@ use crate::core::{AddressKey, RefusalCounts, RefusalReport};
 
 /// A limit that clients of the network reach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Limit {
+pub(crate) enum Limit {
     /// Connections of all addresses.
     Connections,
     /// Connections of one address.
@@ -66,7 +66,7 @@ impl Limit {
 
 /// Refusals that the log does not tell of yet.
 #[derive(Debug, Default)]
-pub struct RefusalLog(Mutex<RefusalCounts<Limit>>);
+pub(crate) struct RefusalLog(Mutex<RefusalCounts<Limit>>);
 
 impl RefusalLog {
     /// Counts a refusal.

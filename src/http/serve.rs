@@ -44,7 +44,7 @@ const DISCONNECT: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// When the address can't be had.
-pub fn serve<T, B>(
+pub(crate) fn serve<T, B>(
     app: impl Fn() -> App<T> + Clone + Send + 'static,
     address: SocketAddr,
     tls: Option<ServerConfig>,
@@ -119,7 +119,7 @@ where
 }
 
 /// Threads that serve connections.
-pub fn workers() -> usize {
+pub(crate) fn workers() -> usize {
     std::thread::available_parallelism().map_or(2, usize::from)
 }
 

@@ -18,12 +18,12 @@ use super::connections::ConnectionPermit;
 
 /// How long what was sent may stay unacknowledged, or the client's window closed, before the
 /// system gives the connection up.
-pub const USER_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const USER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// An accepted connection, for as long as it lasts. Handlers find it with
 /// `HttpRequest::conn_data`.
 #[derive(Debug, Clone)]
-pub struct Accepted(Arc<Connection>);
+pub(crate) struct Accepted(Arc<Connection>);
 
 #[derive(Debug)]
 struct Connection {
@@ -42,7 +42,7 @@ impl Accepted {
     }
 
     /// What ends this connection from outside.
-    pub fn hangup(&self) -> Hangup {
+    pub(crate) fn hangup(&self) -> Hangup {
         Hangup(Arc::downgrade(&self.0))
     }
 
@@ -160,12 +160,12 @@ impl AsyncWrite for AcceptedStream {
 /// Ends a connection from outside of it: one that writes to a client that doesn't read is not
 /// polled, so that it can't end itself. Keeping this keeps nothing open.
 #[derive(Debug, Clone)]
-pub struct Hangup(Weak<Connection>);
+pub(crate) struct Hangup(Weak<Connection>);
 
 impl Hangup {
     /// Shuts the socket down in both directions. What was not sent yet is lost. Does nothing to a
     /// connection that has ended.
-    pub fn now(&self) {
+    pub(crate) fn now(&self) {
         let Some(connection) = self.0.upgrade() else { return };
         if let Err(error) = SockRef::from(&connection.tcp).shutdown(Shutdown::Both) {
             // Most often the client was faster.

@@ -24,7 +24,7 @@ const LARGEST_FILE: u64 = 1 << 20;
 
 /// A certificate chain and its key, both in PEM files, which can be read again while they are in
 /// use.
-pub struct Certificates {
+pub(crate) struct Certificates {
     chain: PathBuf,
     key: PathBuf,
     current: RwLock<Arc<CertifiedKey>>,
@@ -36,7 +36,7 @@ impl Certificates {
     /// # Errors
     /// In words that name the file and what to do: it can't be read or parsed, or the key is not
     /// the certificate's.
-    pub fn load(chain: PathBuf, key: PathBuf) -> anyhow::Result<Self> {
+    pub(crate) fn load(chain: PathBuf, key: PathBuf) -> anyhow::Result<Self> {
         let current = RwLock::new(Arc::new(read(&chain, &key)?));
         Ok(Self { chain, key, current })
     }
@@ -45,7 +45,7 @@ impl Certificates {
     ///
     /// # Errors
     /// As those of [`Self::load`]; what was in use stays.
-    pub fn reload(&self) -> anyhow::Result<()> {
+    pub(crate) fn reload(&self) -> anyhow::Result<()> {
         let fresh = Arc::new(read(&self.chain, &self.key)?);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         Ok(())
@@ -68,7 +68,7 @@ impl fmt::Debug for Certificates {
 }
 
 /// TLS 1.2 and 1.3, for HTTP/1.1 only.
-pub fn server_config(certificates: Arc<Certificates>) -> ServerConfig {
+pub(crate) fn server_config(certificates: Arc<Certificates>) -> ServerConfig {
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("ring has cipher suites for TLS 1.2 and 1.3")

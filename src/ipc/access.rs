@@ -7,7 +7,7 @@ use crate::{config, os};
 
 /// The rule that gives a user a role.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Access {
+pub(crate) enum Access {
     /// A user's own daemon: theirs alone.
     Own(User),
     /// The system's daemon: the superuser is its admin, some operate it, all may look.
@@ -23,7 +23,7 @@ const SUPERUSER: User = User(0);
 
 /// Warns of a group that does not exist. A user's own program has no use for the default one.
 /// Asks the system's user database, and so may block.
-pub fn warn_of_missing_group(configured: &config::Access, system: bool) {
+pub(crate) fn warn_of_missing_group(configured: &config::Access, system: bool) {
     let group = &configured.group;
     if (system || group != config::DEFAULT_GROUP) && !os::has_group(group) {
         log::warn!(
@@ -35,7 +35,7 @@ pub fn warn_of_missing_group(configured: &config::Access, system: bool) {
 
 impl Access {
     /// As configured: of the system's program, or of a user's own.
-    pub fn of(configured: &config::Access, system: bool, user: User) -> Self {
+    pub(crate) fn of(configured: &config::Access, system: bool, user: User) -> Self {
         match system {
             true => Self::System {
                 operators: configured.operators.clone(),

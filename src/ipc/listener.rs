@@ -30,7 +30,7 @@ const REFUSAL: Duration = Duration::from_millis(100);
 
 /// Serves connections until the daemon stops and the last of them has ended. Meanwhile looks after
 /// the socket, whose file may be removed.
-pub async fn serve(face: Rc<Face>, mut socket: LocalSocket) {
+pub(crate) async fn serve(face: Rc<Face>, mut socket: LocalSocket) {
     let mut sessions = JoinSet::new();
     let mut stopping = face.stopping.clone();
     let mut looked = tokio::time::Instant::now();

@@ -28,11 +28,11 @@ use crate::config::Limits;
 use crate::control_plane::{Connections, ControlPlane};
 use crate::logging::{LASTING, Throttle};
 
-pub use access::{Access, warn_of_missing_group};
-pub use listener::serve;
+pub(crate) use access::{Access, warn_of_missing_group};
+pub(crate) use listener::serve;
 
 /// What all sessions share.
-pub struct Face {
+pub(crate) struct Face {
     control_plane: ControlPlane,
     connections: Connections,
     /// What the program calls itself.
@@ -54,18 +54,18 @@ pub struct Face {
 
 /// What may change while the daemon runs; a connection keeps those that it began with.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// What is put up with.
-    pub limits: Limits,
+    pub(crate) limits: Limits,
     /// Who may do what.
-    pub access: Access,
+    pub(crate) access: Access,
     /// Pause between two looks at the socket's file.
-    pub socket_check: Duration,
+    pub(crate) socket_check: Duration,
 }
 
 impl Face {
     /// A face of `control_plane`. Its connections are numbered with those of other faces. When `stopping` gets a reason, it says goodbye and ends.
-    pub fn new(
+    pub(crate) fn new(
         program: &'static str,
         control_plane: ControlPlane,
         connections: Connections,
@@ -92,7 +92,7 @@ impl Face {
     }
 
     /// Other settings, for the connections from here on.
-    pub fn set(&self, settings: Settings) {
+    pub(crate) fn set(&self, settings: Settings) {
         *self.settings.borrow_mut() = Rc::new(settings);
     }
 

@@ -13,7 +13,7 @@ const MOST_LINKS: usize = 40;
 
 /// Rule for the files of one use. Regular files only, in every case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rule {
+pub(crate) enum Rule {
     /// A file of the program's own directories: of this user or the superuser, writable by its
     /// owner alone, and behind no symbolic link.
     Own,
@@ -28,7 +28,7 @@ pub enum Rule {
 
 /// Why a file or directory was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Distrust {
+pub(crate) struct Distrust {
     path: PathBuf,
     fault: Fault,
 }
@@ -88,7 +88,7 @@ impl std::error::Error for Distrust {}
 
 impl Distrust {
     /// True where that is why a file could not be opened.
-    pub fn is_in(error: &io::Error) -> bool {
+    pub(crate) fn is_in(error: &io::Error) -> bool {
         error.get_ref().is_some_and(|error| error.is::<Self>())
     }
 }
@@ -101,7 +101,7 @@ fn distrust(path: &Path, fault: Fault) -> io::Error {
 ///
 /// # Errors
 /// A [`Distrust`] within where the rule refuses it, else what the system says.
-pub fn open(path: &Path, rule: Rule) -> io::Result<File> {
+pub(crate) fn open(path: &Path, rule: Rule) -> io::Result<File> {
     open_with(path, rule, OpenOptions::new().read(true))
 }
 
@@ -109,7 +109,7 @@ pub fn open(path: &Path, rule: Rule) -> io::Result<File> {
 ///
 /// # Errors
 /// As those of [`open`].
-pub fn open_to_write(path: &Path, rule: Rule) -> io::Result<File> {
+pub(crate) fn open_to_write(path: &Path, rule: Rule) -> io::Result<File> {
     open_with(path, rule, OpenOptions::new().write(true))
 }
 
@@ -118,7 +118,7 @@ pub fn open_to_write(path: &Path, rule: Rule) -> io::Result<File> {
 ///
 /// # Errors
 /// As those of [`open`].
-pub fn open_or_create(path: &Path, rule: Rule, mode: u32) -> io::Result<File> {
+pub(crate) fn open_or_create(path: &Path, rule: Rule, mode: u32) -> io::Result<File> {
     let mut options = OpenOptions::new();
     let file = open_with(path, rule, with_mode(options.write(true).create(true), mode))?;
     if rule == Rule::Own {
@@ -131,7 +131,7 @@ pub fn open_or_create(path: &Path, rule: Rule, mode: u32) -> io::Result<File> {
 ///
 /// # Errors
 /// What the system says.
-pub fn create_new(path: &Path, mode: u32) -> io::Result<File> {
+pub(crate) fn create_new(path: &Path, mode: u32) -> io::Result<File> {
     let mut options = OpenOptions::new();
     let file = harden(with_mode(options.write(true).create_new(true), mode)).open(path)?;
     // The umask may have taken from the mode.
@@ -144,7 +144,7 @@ pub fn create_new(path: &Path, mode: u32) -> io::Result<File> {
 ///
 /// # Errors
 /// As those of [`open`], and [`ErrorKind::FileTooLarge`].
-pub fn read(path: &Path, rule: Rule, most: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read(path: &Path, rule: Rule, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open(path, rule)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most {
@@ -158,7 +158,7 @@ pub fn read(path: &Path, rule: Rule, most: u64) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 /// As those of [`open`].
-pub fn check(path: &Path, rule: Rule) -> io::Result<()> {
+pub(crate) fn check(path: &Path, rule: Rule) -> io::Result<()> {
     look(path)?.map_or(Ok(()), |found| check_file(path, &found, rule))
 }
 
@@ -167,7 +167,7 @@ pub fn check(path: &Path, rule: Rule) -> io::Result<()> {
 ///
 /// # Errors
 /// As those of [`open`].
-pub fn check_to_write(path: &Path) -> io::Result<()> {
+pub(crate) fn check_to_write(path: &Path) -> io::Result<()> {
     let Some(found) = look(path)? else { return Ok(()) };
     check_file(path, &found, Rule::Own)?;
     check_names(path, &found)
@@ -179,7 +179,7 @@ pub fn check_to_write(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// A [`Distrust`] within where others do, else what the system says.
-pub fn check_directory(path: &Path, may_be_sticky: bool) -> io::Result<()> {
+pub(crate) fn check_directory(path: &Path, may_be_sticky: bool) -> io::Result<()> {
     let found = fs::metadata(path)?;
     if !found.is_dir() {
         return Err(distrust(path, Fault::NotDirectory(describe(&found))));
@@ -196,7 +196,7 @@ pub fn check_directory(path: &Path, may_be_sticky: bool) -> io::Result<()> {
 /// # Errors
 /// What the system says.
 #[cfg(unix)]
-pub fn sync_directory(path: &Path) -> io::Result<()> {
+pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     // The dot makes it fail where that is no directory, and follow a link where one leads to it.
     harden(OpenOptions::new().read(true)).open(path.join("."))?.sync_all()
 }
@@ -206,7 +206,7 @@ pub fn sync_directory(path: &Path) -> io::Result<()> {
 /// # Errors
 /// None.
 #[cfg(not(unix))]
-pub fn sync_directory(_: &Path) -> io::Result<()> {
+pub(crate) fn sync_directory(_: &Path) -> io::Result<()> {
     Ok(())
 }
 

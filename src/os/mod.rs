@@ -1,14 +1,14 @@
 //! What differs between systems, behind one set of names: the local socket, the users, the
 //! signals, the service manager; and the one way to open a file.
 
-pub mod files;
+pub(crate) mod files;
 #[cfg(unix)]
 mod unix;
 #[cfg(windows)]
 mod windows;
 
 #[cfg(unix)]
-pub use unix::{
+pub(crate) use unix::{
     FileId, LocalSocket, Signals, check_socket_path, close, guard_memory, has_group, in_group,
     inherited, is_own_directory, networks, notify, own_user, peer, raise_file_limit,
 };
@@ -18,14 +18,14 @@ use unix::{describe, harden, link_owner, names, writers};
 use windows::{describe, harden, link_owner, names, writers};
 
 #[cfg(windows)]
-pub use windows::{
+pub(crate) use windows::{
     FileId, LocalSocket, Signals, check_socket_path, close, guard_memory, has_group, in_group,
     inherited, is_own_directory, networks, notify, own_user, peer, raise_file_limit,
 };
 
 /// What the system tells the daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Signal {
+pub(crate) enum Signal {
     /// End, for this reason.
     Stop(String),
     /// Read the configuration again.

@@ -30,18 +30,18 @@ use crate::core::User;
 
 /// Identity of a file, as far as it is told without opening it: the time of its creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FileId {
+pub(crate) struct FileId {
     created: Option<SystemTime>,
 }
 
 impl FileId {
     /// Identity of the file that the metadata are of.
-    pub fn new(found: &Metadata) -> Self {
+    pub(crate) fn new(found: &Metadata) -> Self {
         Self { created: found.created().ok() }
     }
 
     /// Identity of what is at a path, itself and not what a symbolic link leads to.
-    pub fn at(path: &Path) -> Option<Self> {
+    pub(crate) fn at(path: &Path) -> Option<Self> {
         fs::symlink_metadata(path).ok().as_ref().map(Self::new)
     }
 }
@@ -79,7 +79,7 @@ const PIPES: &str = r"\\.\pipe\";
 
 /// Named pipe that takes connections.
 #[derive(Debug)]
-pub struct LocalSocket(Listener);
+pub(crate) struct LocalSocket(Listener);
 
 impl LocalSocket {
     /// Listens on the pipe `path`, which admits this user alone. A pipe's name is taken once, and
@@ -87,7 +87,7 @@ impl LocalSocket {
     ///
     /// # Errors
     /// In words that name the pipe and what to do.
-    pub fn bind(path: &Path, _: bool) -> anyhow::Result<Self> {
+    pub(crate) fn bind(path: &Path, _: bool) -> anyhow::Result<Self> {
         // interprocess panics on paths of other shapes.
         let name = path.to_str().and_then(|path| path.strip_prefix(PIPES));
         ensure!(
@@ -109,19 +109,19 @@ impl LocalSocket {
     ///
     /// # Errors
     /// When the system has none to give.
-    pub async fn accept(&self) -> io::Result<Stream> {
+    pub(crate) async fn accept(&self) -> io::Result<Stream> {
         self.0.accept().await
     }
 
     /// Does nothing: nobody can remove a pipe that is served.
-    pub fn keep_reachable(&mut self) {}
+    pub(crate) fn keep_reachable(&mut self) {}
 }
 
 /// Nobody hands a pipe over.
 ///
 /// # Errors
 /// Never.
-pub fn inherited() -> anyhow::Result<Option<LocalSocket>> {
+pub(crate) fn inherited() -> anyhow::Result<Option<LocalSocket>> {
     Ok(None)
 }
 
@@ -129,7 +129,7 @@ pub fn inherited() -> anyhow::Result<Option<LocalSocket>> {
 ///
 /// # Errors
 /// Never.
-pub fn peer(_: &Stream) -> io::Result<User> {
+pub(crate) fn peer(_: &Stream) -> io::Result<User> {
     Ok(own_user())
 }
 
@@ -137,12 +137,12 @@ pub fn peer(_: &Stream) -> io::Result<User> {
 ///
 /// # Errors
 /// None.
-pub fn is_own_directory(_: &std::path::Path) -> std::io::Result<bool> {
+pub(crate) fn is_own_directory(_: &std::path::Path) -> std::io::Result<bool> {
     Ok(true)
 }
 
 /// Ends a connection. Without it, what the client has not read would keep the pipe open.
-pub fn close(stream: Stream) {
+pub(crate) fn close(stream: Stream) {
     let Stream::NamedPipe(pipe) = &stream;
     // SAFETY: the handle is borrowed, so it is open during the call.
     let done = unsafe { DisconnectNamedPipe(pipe.inner().as_handle().as_raw_handle()) };
@@ -153,33 +153,33 @@ pub fn close(stream: Stream) {
 }
 
 /// One number is enough for the one user there is.
-pub fn own_user() -> User {
+pub(crate) fn own_user() -> User {
     User(0)
 }
 
 /// Returns no limit: the system has none.
-pub fn raise_file_limit() -> Option<usize> {
+pub(crate) fn raise_file_limit() -> Option<usize> {
     None
 }
 
 /// Does nothing: other users' programs can't read the memory of this one there.
-pub fn guard_memory() {}
+pub(crate) fn guard_memory() {}
 
 /// Accepts every path: a pipe's name is checked when it is bound.
 ///
 /// # Errors
 /// None.
-pub fn check_socket_path(_: &Path) -> Result<(), String> {
+pub(crate) fn check_socket_path(_: &Path) -> Result<(), String> {
     Ok(())
 }
 
 /// Roles by group are Unix's: no name is wrong.
-pub fn has_group(_: &str) -> bool {
+pub(crate) fn has_group(_: &str) -> bool {
     true
 }
 
 /// Roles by group are Unix's.
-pub fn in_group(_: User, _: &str) -> bool {
+pub(crate) fn in_group(_: User, _: &str) -> bool {
     false
 }
 
@@ -221,7 +221,7 @@ fn check(done: i32) -> io::Result<()> {
 
 /// The console events that the daemon heeds.
 #[derive(Debug)]
-pub struct Signals {
+pub(crate) struct Signals {
     interrupt: CtrlC,
     pause: CtrlBreak,
     close: CtrlClose,
@@ -233,7 +233,7 @@ impl Signals {
     ///
     /// # Errors
     /// When the system refuses.
-    pub fn install() -> io::Result<Self> {
+    pub(crate) fn install() -> io::Result<Self> {
         Ok(Self {
             interrupt: windows::ctrl_c()?,
             pause: windows::ctrl_break()?,
@@ -243,7 +243,7 @@ impl Signals {
     }
 
     /// The next signal to stop.
-    pub async fn stop(&mut self) -> String {
+    pub(crate) async fn stop(&mut self) -> String {
         tokio::select! {
             _ = self.interrupt.recv() => "Ctrl-C".into(),
             _ = self.pause.recv() => "Ctrl-Break".into(),
@@ -253,32 +253,32 @@ impl Signals {
     }
 
     /// The next one. There is none to ask for a reload.
-    pub async fn next(&mut self) -> Signal {
+    pub(crate) async fn next(&mut self) -> Signal {
         Signal::Stop(self.stop().await)
     }
 }
 
 /// What a service manager is told: there is none here.
-pub mod notify {
+pub(crate) mod notify {
     use std::time::Duration;
 
     /// The pipe is served.
-    pub fn ready(_: &str) {}
+    pub(crate) fn ready(_: &str) {}
 
     /// What it does now, in words.
-    pub fn status(_: &str) {}
+    pub(crate) fn status(_: &str) {}
 
     /// The configuration is being read again.
-    pub fn reloading() {}
+    pub(crate) fn reloading() {}
 
     /// No more requests are taken.
-    pub fn stopping() {}
+    pub(crate) fn stopping() {}
 
     /// All is well.
-    pub fn watchdog() {}
+    pub(crate) fn watchdog() {}
 
     /// Nobody waits for [`watchdog`].
-    pub fn watchdog_patience() -> Option<Duration> {
+    pub(crate) fn watchdog_patience() -> Option<Duration> {
         None
     }
 }
@@ -312,6 +312,6 @@ mod tests {
 }
 
 /// Returns nothing: the interfaces' addresses are not looked up here.
-pub fn networks() -> Vec<ipnet::Ipv4Net> {
+pub(crate) fn networks() -> Vec<ipnet::Ipv4Net> {
     Vec::new()
 }

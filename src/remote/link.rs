@@ -41,11 +41,11 @@ impl CurrentSession {
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     /// How to reach a server, but for which.
-    pub way: transport::TransportConfig,
+    pub(crate) way: transport::TransportConfig,
     /// When to try again.
-    pub link: link::Settings,
+    pub(crate) link: link::Settings,
     /// How often signs of life go out.
-    pub heartbeat: Duration,
+    pub(crate) heartbeat: Duration,
 }
 
 /// The link.

@@ -2,13 +2,13 @@
 //! asked now it is told later.
 
 mod actor;
-pub mod diagnostics;
+pub(crate) mod diagnostics;
 mod driver;
 mod link;
 mod mutation;
 mod relays;
 mod release;
-pub mod transport;
+pub(crate) mod transport;
 
 pub(crate) use actor::{RemoteControlPlane, SetSettings, Start, Stop, ToLink};
 pub(crate) use driver::SessionContext;

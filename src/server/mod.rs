@@ -39,7 +39,7 @@ const GRACE_SECONDS: u64 = 5;
 ///
 /// # Errors
 /// Why it could not start, in words that name the cause and what to do.
-pub async fn run(
+pub(crate) async fn run(
     args: ServerArgs,
     config: ServerConfig,
     mut signals: Signals,
@@ -226,7 +226,7 @@ impl Server {
 ///
 /// # Errors
 /// Those of the start.
-pub fn check(config: &ServerConfig) -> anyhow::Result<()> {
+pub(crate) fn check(config: &ServerConfig) -> anyhow::Result<()> {
     fitted(config)?;
     ipc::warn_of_missing_group(&config.access, config.system);
     certificates(config)?;

@@ -14,11 +14,11 @@ use super::messages::{Close, Commit};
 /// The arbiter passes on without bound what it is sent: who sends keeps one [`Commit`] in flight
 /// and gathers the next meanwhile.
 #[derive(Debug, Clone)]
-pub struct Persister(Arc<Mutex<Database>>);
+pub(crate) struct Persister(Arc<Mutex<Database>>);
 
 impl Persister {
     /// A writer of a database.
-    pub fn new(database: Database) -> Self {
+    pub(crate) fn new(database: Database) -> Self {
         Self(Arc::new(Mutex::new(database)))
     }
 

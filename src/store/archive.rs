@@ -10,29 +10,29 @@ use super::{BackupError, Database, Layout, backup, rotate_backups};
 /// Writes a verified copy to a path where nothing is yet. Answered with its size in bytes.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<u64, BackupError>")]
-pub struct BackUp {
+pub(crate) struct BackUp {
     /// Where to.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
 }
 
 /// Adds a copy to those that recovery looks for, and removes the oldest beyond what is kept.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
-pub struct RotateBackups {
+pub(crate) struct RotateBackups {
     /// How many are kept.
-    pub kept: usize,
+    pub(crate) kept: usize,
 }
 
 /// Makes copies of the state.
 #[derive(Debug)]
-pub struct Archive {
+pub(crate) struct Archive {
     database: PathBuf,
     layout: Layout,
 }
 
 impl Archive {
     /// Of a database.
-    pub fn new(database: &Database, layout: Layout) -> Self {
+    pub(crate) fn new(database: &Database, layout: Layout) -> Self {
         Self { database: database.path().to_owned(), layout }
     }
 }

@@ -15,7 +15,7 @@ use crate::os::files::{Distrust, check_directory};
 ///
 /// # Errors
 /// Then nothing is left at `dest`, unless something was there before.
-pub fn backup(database_path: &Path, dest: &Path) -> Result<u64, BackupError> {
+pub(crate) fn backup(database_path: &Path, dest: &Path) -> Result<u64, BackupError> {
     if !dest.is_absolute() {
         return Err(BackupError::NotAbsolute(dest.into()));
     }

@@ -17,7 +17,7 @@ use crate::os::FileId;
 
 /// The open database. Dropping it closes it.
 #[derive(Debug)]
-pub struct Database {
+pub(crate) struct Database {
     path: PathBuf,
     /// The file as it was opened; `None` where the system does not tell.
     file: Option<FileId>,
@@ -36,9 +36,9 @@ struct Writer {
 
 /// A commit is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Committed {
+pub(crate) struct Committed {
     /// How long it took.
-    pub took: Duration,
+    pub(crate) took: Duration,
 }
 
 impl Database {
@@ -48,7 +48,7 @@ impl Database {
     }
 
     /// The database file.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
@@ -58,7 +58,11 @@ impl Database {
     /// # Errors
     /// Then nothing was kept, and the next commit may succeed. Only where the disk failed while it
     /// was flushed, and this process ends before the next commit, may a start still find it.
-    pub fn commit(&mut self, writes: &[Write], seen: &[Seen]) -> Result<Committed, StoreError> {
+    pub(crate) fn commit(
+        &mut self,
+        writes: &[Write],
+        seen: &[Seen],
+    ) -> Result<Committed, StoreError> {
         let started = Instant::now();
         // SQLite would go on writing a file that nobody finds again.
         if self.file.is_some() && self.file != FileId::at(&self.path) {
@@ -110,7 +114,7 @@ impl Database {
     }
 
     /// Closes the file; a later commit opens it again.
-    pub fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.writer = None;
     }
 }

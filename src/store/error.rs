@@ -8,7 +8,7 @@ use rusqlite::ErrorCode;
 /// Why the state cannot be opened. None of its files was changed, unless it was being recovered;
 /// even then none was lost.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
+pub(crate) enum OpenError {
     /// The directory or a file in it cannot be used.
     #[error(
         "cannot {action} {}: {cause}: the state directory must be writable for this user \
@@ -74,18 +74,18 @@ pub enum OpenError {
 /// Why a commit failed. Nothing of it was kept; the next may succeed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", self.words())]
-pub struct StoreError {
+pub(crate) struct StoreError {
     /// What sort of failure it is.
-    pub kind: StoreErrorKind,
+    pub(crate) kind: StoreErrorKind,
     /// The database.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// What SQLite said.
-    pub detail: String,
+    pub(crate) detail: String,
 }
 
 /// The sorts of failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StoreErrorKind {
+pub(crate) enum StoreErrorKind {
     /// The disk or quota is full.
     Full,
     /// The disk fails, or the file cannot be reached.
@@ -160,7 +160,7 @@ pub(super) fn kind(error: &rusqlite::Error) -> StoreErrorKind {
 
 /// Why a backup was not made. Nothing is left of it.
 #[derive(Debug, thiserror::Error)]
-pub enum BackupError {
+pub(crate) enum BackupError {
     /// The destination depends on where the daemon runs.
     #[error("must be an absolute path, and is {}", .0.display())]
     NotAbsolute(PathBuf),
@@ -198,7 +198,7 @@ pub enum BackupError {
 
 impl BackupError {
     /// Whether the destination is to blame, and another one would do.
-    pub fn blames_destination(&self) -> bool {
+    pub(crate) fn blames_destination(&self) -> bool {
         matches!(
             self,
             Self::NotAbsolute(_) | Self::Exists(_) | Self::NoDirectory(_) | Self::Untrusted(_)

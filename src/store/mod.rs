@@ -43,29 +43,31 @@ mod schema;
 mod tests;
 mod wal;
 
-pub use actor::Persister;
-pub use archive::{Archive, BackUp, RotateBackups};
-pub use backup::backup;
-pub use database::{Committed, Database};
-pub use error::{BackupError, OpenError, StoreError, StoreErrorKind};
-pub use messages::{Close, Commit};
-pub use open::{OpenOptions, Opened, make_dir, open};
-pub use recovery::Recovery;
-pub use rotation::rotate_backups;
+pub(crate) use actor::Persister;
+pub(crate) use archive::{Archive, BackUp, RotateBackups};
+pub(crate) use backup::backup;
+pub(crate) use database::{Committed, Database};
+pub(crate) use error::BackupError;
+#[cfg(test)]
+pub(crate) use error::{OpenError, StoreError, StoreErrorKind};
+pub(crate) use messages::{Close, Commit};
+pub(crate) use open::{OpenOptions, Opened, make_dir, open};
+pub(crate) use recovery::Recovery;
+pub(crate) use rotation::rotate_backups;
 
 /// What a program's files are called in its state directory, so that the daemon and the server can
 /// share one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Layout {
+pub(crate) struct Layout {
     /// The database.
-    pub database: &'static str,
+    pub(crate) database: &'static str,
     /// The directory of the backups that recovery looks for.
-    pub backups: &'static str,
+    pub(crate) backups: &'static str,
 }
 
 impl Layout {
     /// The daemon's.
-    pub const DAEMON: Self = Self { database: "control.db", backups: "backups" };
+    pub(crate) const DAEMON: Self = Self { database: "control.db", backups: "backups" };
     /// The server's.
-    pub const SERVER: Self = Self { database: "server.db", backups: "server-backups" };
+    pub(crate) const SERVER: Self = Self { database: "server.db", backups: "server-backups" };
 }

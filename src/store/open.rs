@@ -47,13 +47,13 @@ impl Home<'_> {
 }
 
 /// What opening depends on beside the directory.
-pub struct OpenOptions<'a> {
+pub(crate) struct OpenOptions<'a> {
     /// The time, for the names of files that are set aside.
-    pub now: Timestamp,
+    pub(crate) now: Timestamp,
     /// What the files are called.
-    pub layout: Layout,
+    pub(crate) layout: Layout,
     /// Makes an epoch that was never used before.
-    pub new_epoch: &'a dyn Fn() -> Epoch,
+    pub(crate) new_epoch: &'a dyn Fn() -> Epoch,
 }
 
 impl fmt::Debug for OpenOptions<'_> {
@@ -64,17 +64,18 @@ impl fmt::Debug for OpenOptions<'_> {
 
 /// The opened state.
 #[derive(Debug)]
-pub struct Opened {
+pub(crate) struct Opened {
     /// Where to commit to.
-    pub database: Database,
+    pub(crate) database: Database,
     /// What is there, as `Put…`, a table after the other; the members come after their parties.
-    pub rows: Vec<Write>,
+    pub(crate) rows: Vec<Write>,
     /// The stretch of history that it belongs to.
-    pub epoch: Epoch,
+    pub(crate) epoch: Epoch,
     /// What was found damaged, and what took its place.
-    pub recovery: Option<Recovery>,
-    /// Whether there was no state before.
-    pub created: bool,
+    pub(crate) recovery: Option<Recovery>,
+    /// True if there was no state before.
+    #[cfg_attr(not(test), expect(dead_code, reason = "only tests tell a first start by it"))]
+    pub(crate) created: bool,
 }
 
 /// Makes the state directory, for this user alone, unless it is there and nobody else may put
@@ -82,7 +83,7 @@ pub struct Opened {
 ///
 /// # Errors
 /// When the system refuses.
-pub fn make_dir(dir: &Path) -> Result<(), OpenError> {
+pub(crate) fn make_dir(dir: &Path) -> Result<(), OpenError> {
     files::create_private_dir(dir).map_err(|error| {
         let cause = match dir.is_symlink() && !dir.exists() {
             true => io::Error::new(error.kind(), "it is a symbolic link that leads nowhere"),
@@ -97,7 +98,7 @@ pub fn make_dir(dir: &Path) -> Result<(), OpenError> {
 ///
 /// # Errors
 /// When the state can be neither used nor judged. Then it was not touched.
-pub fn open(dir: &Path, options: &OpenOptions<'_>) -> Result<Opened, OpenError> {
+pub(crate) fn open(dir: &Path, options: &OpenOptions<'_>) -> Result<Opened, OpenError> {
     if rusqlite::version_number() < OLDEST_SQLITE {
         return Err(OpenError::SqliteTooOld(rusqlite::version()));
     }

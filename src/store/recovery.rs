@@ -18,16 +18,16 @@ use super::{connection, files, rotation, rows, schema};
 
 /// A damaged state that was set aside at the start.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recovery {
+pub(crate) struct Recovery {
     /// Time of the start.
-    pub at: Timestamp,
+    pub(crate) at: Timestamp,
     /// The damage.
-    pub reason: String,
+    pub(crate) reason: String,
     /// The damaged files, where they are now.
-    pub set_aside: Vec<PathBuf>,
+    pub(crate) set_aside: Vec<PathBuf>,
     /// Files that took their place: the newest good backup, or those that were set aside as far as
     /// they can be read; `None` if the state is empty.
-    pub restored_from: Option<PathBuf>,
+    pub(crate) restored_from: Option<PathBuf>,
 }
 
 /// A state that is not what it was.

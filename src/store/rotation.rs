@@ -23,7 +23,7 @@ const SUFFIX: &str = ".db";
 ///
 /// # Errors
 /// Then no backup was removed.
-pub fn rotate_backups(
+pub(crate) fn rotate_backups(
     database_path: &Path,
     backups_dir: &Path,
     now: Timestamp,

@@ -20,7 +20,7 @@ use crate::core::{ConnectionId, Ended, Payer, Tally};
 use crate::http::{HttpFace, Problem, Sockets};
 
 /// What all connections share. Workers have it in common.
-pub struct Face {
+pub(crate) struct Face {
     pub(super) http: web::Data<HttpFace>,
     /// The stretch of history that the server is in.
     pub(super) epoch: Epoch,
@@ -43,11 +43,11 @@ struct Lines {
 
 /// What may change while the server runs; a connection keeps most of what it began with.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// What a WebSocket may use up.
-    pub ws: Ws,
+    pub(crate) ws: Ws,
     /// How long a peer may be silent.
-    pub peer_timeout: Duration,
+    pub(crate) peer_timeout: Duration,
 }
 
 /// Why there is no room for another connection.
@@ -61,7 +61,7 @@ pub(super) enum NoRoom {
 
 impl Face {
     /// Beside the face of HTTP. Its connections are numbered with those of other faces.
-    pub fn new(
+    pub(crate) fn new(
         http: web::Data<HttpFace>,
         epoch: Epoch,
         settings: Settings,
@@ -73,7 +73,7 @@ impl Face {
     }
 
     /// Other settings from here on.
-    pub fn set(&self, settings: Settings) {
+    pub(crate) fn set(&self, settings: Settings) {
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
     }
 
@@ -119,7 +119,7 @@ impl Face {
 
     /// Ends a connection that may no longer speak for a peer, or hear of its parties. One that
     /// speaks for others, too, comes back for them.
-    pub fn end(&self, Ended { peer_id, connection }: &Ended) {
+    pub(crate) fn end(&self, Ended { peer_id, connection }: &Ended) {
         let line = lock(&self.lines).by_id.get(connection).cloned();
         let Some(line) = line else { return };
         log::info!("a connection may no longer speak for a peer: peer={peer_id} {connection:?}");

@@ -35,5 +35,5 @@ mod told_parties;
 mod turns;
 mod watch;
 
-pub use face::{Face, Settings};
-pub use watch::watch;
+pub(crate) use face::{Face, Settings};
+pub(crate) use watch::watch;

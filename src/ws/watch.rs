@@ -20,7 +20,7 @@ const COME_BACK_MS: std::ops::Range<u64> = 500..5_000;
 
 /// Watches over all connections until the server stops; then says goodbye to them, and waits until
 /// they are gone.
-pub async fn watch(face: Arc<Face>) {
+pub(crate) async fn watch(face: Arc<Face>) {
     let mut stopping = face.http.stopping.clone();
     loop {
         let settings = face.settings();

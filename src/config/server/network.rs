@@ -31,7 +31,7 @@ pub(super) fn parse_network(value: &DeValue<'_>) -> Result<IpNet, String> {
 }
 
 /// Origins of pages that have no host: of a file, or in a sandbox.
-pub const ORIGINS_WITHOUT_HOST: [&str; 2] = ["null", "file://"];
+pub(crate) const ORIGINS_WITHOUT_HOST: [&str; 2] = ["null", "file://"];
 
 /// An origin as browsers send it, `scheme://host[:port]` or one without a host, in lower case.
 pub(super) fn parse_origin(value: &DeValue<'_>) -> Result<String, &'static str> {

@@ -19,13 +19,13 @@ const SOCKETS: RangeInclusive<usize> = 16..=1_000_000;
 const SOCKETS_OF_ONE: RangeInclusive<usize> = 1..=*SOCKETS.end();
 const RECORDS: RangeInclusive<usize> = 1..=16_777_216;
 /// The default of `limits.address_share`.
-pub const ADDRESS_SHARE: usize = 16;
+pub(crate) const ADDRESS_SHARE: usize = 16;
 /// A year at most.
 const TOKEN_TTL: RangeInclusive<Duration> = seconds(1)..=*INTERVAL.end();
 
 keys! {
     /// `[http]`: how HTTP is spoken.
-    pub struct Http {
+    pub(crate) struct Http {
         /// What TLS is spoken with; none speaks plain HTTP.
         #[serde(flatten)]
         tls: Option<Tls> = several(Tls::read),
@@ -64,13 +64,13 @@ keys! {
 
 /// The two files that TLS needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Tls {
+pub(crate) struct Tls {
     /// The certificate and those that lead from it to a root, as PEM.
     #[serde(rename = "tls_cert")]
-    pub cert: PathBuf,
+    pub(crate) cert: PathBuf,
     /// The certificate's private key, as PEM.
     #[serde(rename = "tls_key")]
-    pub key: PathBuf,
+    pub(crate) key: PathBuf,
 }
 
 impl Tls {
@@ -90,7 +90,7 @@ impl Tls {
 
 keys! {
     /// `[auth]`: how clients and relays show who they are.
-    pub struct Auth {
+    pub(crate) struct Auth {
         /// How long a token is good.
         token_ttl: Duration = within(minutes(24 * 60), TOKEN_TTL),
         /// What a relay has to know to register; none lets every client register relays. It comes from the key of
@@ -109,7 +109,7 @@ keys! {
 
 keys! {
     /// `[limits]`: what a client, or all of them, may use up.
-    pub struct ServerLimits {
+    pub(crate) struct ServerLimits {
         /// Those that the daemon has, too.
         #[serde(flatten)]
         shared: Limits = several(Limits::read),
@@ -134,7 +134,7 @@ impl Shown for Limits {}
 
 keys! {
     /// `[ws]`: what WebSockets may use up.
-    pub struct Ws(limits: &ServerLimits, or &ServerLimits::default()) {
+    pub(crate) struct Ws(limits: &ServerLimits, or &ServerLimits::default()) {
         /// Bytes of an incoming message, whole or in pieces.
         frame_bytes: usize = within(64 * KIB, KIB..=16 * MIB),
         /// Frames that wait for a client to read.

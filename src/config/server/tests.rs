@@ -131,7 +131,7 @@ fn file_is_read_into_its_tables() {
     fs::write(configured.below("relay"), " hunter2\n").unwrap();
     let loaded = configured.load().unwrap();
     assert_eq!(loaded.config_file, configured.args.config);
-    let tls = Tls { cert: configured.below("c.pem"), key: configured.below("k.pem") };
+    let tls = tables::Tls { cert: configured.below("c.pem"), key: configured.below("k.pem") };
     let http = Http {
         tls: Some(tls),
         behind_proxy: ["10.0.0.0/8", "192.0.2.1/32", "fd00::/8", "::1/128"]

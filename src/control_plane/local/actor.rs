@@ -29,34 +29,34 @@ const MAILBOX: usize = 1024;
 
 /// Whom the local control plane tells what.
 #[derive(Debug, Clone)]
-pub struct Collaborators {
+pub(crate) struct Collaborators {
     /// Makes changes durable.
-    pub store: Recipient<Commit>,
+    pub(crate) store: Recipient<Commit>,
     /// Copies the state.
-    pub archive: Recipient<BackUp>,
+    pub(crate) archive: Recipient<BackUp>,
     /// Tells events.
-    pub hub: Recipient<Publish>,
+    pub(crate) hub: Recipient<Publish>,
     /// Announces parties to others, if anybody does.
-    pub announcer: Option<Announcer>,
+    pub(crate) announcer: Option<Announcer>,
     /// Hears of what is noted for a control server.
-    pub dirty: Arc<DirtyParties>,
+    pub(crate) dirty: Arc<DirtyParties>,
     /// Ends connections.
-    pub ending: Ending,
+    pub(crate) ending: Ending,
 }
 
 /// Who announces parties to others near by.
 #[derive(Debug, Clone)]
-pub struct Announcer {
+pub(crate) struct Announcer {
     /// Announces what changed.
-    pub announce: Recipient<Announce>,
+    pub(crate) announce: Recipient<Announce>,
     /// Announces everything.
-    pub announce_all: Recipient<AnnounceAll>,
+    pub(crate) announce_all: Recipient<AnnounceAll>,
     /// Reads the announcements.
-    pub discover: Recipient<Discover>,
+    pub(crate) discover: Recipient<Discover>,
 }
 
 /// The control plane whose truth is its own.
-pub struct LocalControlPlane {
+pub(crate) struct LocalControlPlane {
     pub(super) registry: Registry,
     pub(super) clock: Clock,
     pub(super) to: Collaborators,
@@ -80,7 +80,7 @@ pub struct LocalControlPlane {
 
 impl LocalControlPlane {
     /// Over a restored registry. `store_status` tells where the state is and what befell it.
-    pub fn new(
+    pub(crate) fn new(
         mut registry: Registry,
         clock: Clock,
         to: Collaborators,

@@ -9,9 +9,9 @@ use crate::core::Rules;
 /// Other bounds from here on, and another interval between writing signs of life.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct SetRules(pub Rules, pub Duration);
+pub(crate) struct SetRules(pub(crate) Rules, pub(crate) Duration);
 
 /// Take no more calls; answered once all that was taken is durable or refused.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
-pub struct Stop;
+pub(crate) struct Stop;

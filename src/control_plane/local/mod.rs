@@ -21,5 +21,5 @@ mod telling;
 mod tests;
 mod waiting;
 
-pub use actor::{Announcer, Collaborators, LocalControlPlane};
-pub use messages::{SetRules, Stop};
+pub(crate) use actor::{Announcer, Collaborators, LocalControlPlane};
+pub(crate) use messages::{SetRules, Stop};

@@ -10,14 +10,14 @@ use crate::core::shares::Payer;
 ///
 /// An IPv4 address costs one look-up, an IPv6 address two.
 #[derive(Debug)]
-pub struct AddressBuckets {
+pub(crate) struct AddressBuckets {
     addresses: Buckets<Payer>,
     sites: Buckets<Payer>,
 }
 
 impl AddressBuckets {
     /// Returns full buckets at the rate of one address; at most `most_keys` of each kind are kept.
-    pub fn new(rate: Rate, most_keys: usize) -> Self {
+    pub(crate) fn new(rate: Rate, most_keys: usize) -> Self {
         let sites = Buckets::new(rate.times(Payer::shares_of_a_site()), most_keys);
         Self { addresses: Buckets::new(rate, most_keys), sites }
     }
@@ -26,7 +26,7 @@ impl AddressBuckets {
     ///
     /// # Errors
     /// When one of them is empty. Nothing is taken then.
-    pub fn take(&mut self, address: AddressKey, now: Duration) -> Result<(), EmptyBucket> {
+    pub(crate) fn take(&mut self, address: AddressKey, now: Duration) -> Result<(), EmptyBucket> {
         let payer = Payer::Address(address);
         let empty = |payer| move |wait| EmptyBucket { payer, wait };
         self.addresses.take(payer.clone(), now).map_err(empty(payer.clone()))?;
@@ -39,7 +39,7 @@ impl AddressBuckets {
     }
 
     /// Gives one request back to the buckets of an address.
-    pub fn give_back(&mut self, address: AddressKey) {
+    pub(crate) fn give_back(&mut self, address: AddressKey) {
         let payer = Payer::Address(address);
         self.addresses.give_back(&payer);
         if let Some(site) = payer.group() {
@@ -50,28 +50,28 @@ impl AddressBuckets {
 
 /// A refusal of [`AddressBuckets::take`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EmptyBucket {
+pub(crate) struct EmptyBucket {
     payer: Payer,
     /// Time until the bucket has room for one.
-    pub wait: RetryAfter,
+    pub(crate) wait: RetryAfter,
 }
 
 /// Turns of the requests that [`AddressBuckets`] refused, in the line of the bucket that was empty.
 #[derive(Debug)]
-pub struct AddressTurns {
+pub(crate) struct AddressTurns {
     addresses: Turns<Payer>,
     sites: Turns<Payer>,
 }
 
 impl AddressTurns {
     /// Returns turns at the rate of one address; at most `most_keys` of each kind have a line.
-    pub fn new(rate: Rate, most_keys: usize) -> Self {
+    pub(crate) fn new(rate: Rate, most_keys: usize) -> Self {
         let sites = Turns::new(rate.times(Payer::shares_of_a_site()), most_keys);
         Self { addresses: Turns::new(rate, most_keys), sites }
     }
 
     /// Returns the wait of a request that was refused at `now`.
-    pub fn give(&mut self, empty: EmptyBucket, now: Duration) -> RetryAfter {
+    pub(crate) fn give(&mut self, empty: EmptyBucket, now: Duration) -> RetryAfter {
         let EmptyBucket { payer, wait } = empty;
         match payer {
             Payer::Site(_) => self.sites.give(payer, wait, now),

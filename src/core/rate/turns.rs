@@ -10,7 +10,7 @@ use crate::core::Recent;
 /// again: one each time that the bucket has room for one more. Requests beyond the longest wait are
 /// spread over its second half.
 #[derive(Debug)]
-pub struct Turns<K> {
+pub(crate) struct Turns<K> {
     interval: Duration,
     longest: Duration,
     /// The first free turn of each key.
@@ -20,7 +20,7 @@ pub struct Turns<K> {
 
 impl<K: Hash + Eq + Clone> Turns<K> {
     /// Returns turns at a rate. At most `most_keys` keys have turns at the same time.
-    pub fn new(rate: Rate, most_keys: usize) -> Self {
+    pub(crate) fn new(rate: Rate, most_keys: usize) -> Self {
         let interval = rate.per / rate.requests.get();
         // A line of two periods, but no longer than one where that has a single request.
         let most = (2 * u64::from(rate.requests.get() - 1)).max(1);
@@ -29,7 +29,7 @@ impl<K: Hash + Eq + Clone> Turns<K> {
     }
 
     /// Returns the wait of a request that was refused at `now`; `soonest` is the wait for the bucket.
-    pub fn give(&mut self, key: K, soonest: RetryAfter, now: Duration) -> RetryAfter {
+    pub(crate) fn give(&mut self, key: K, soonest: RetryAfter, now: Duration) -> RetryAfter {
         let soonest = now.saturating_add(soonest.0);
         let latest = now.saturating_add(self.longest).max(soonest);
         let free = self.next.get(&key).copied().filter(|free| *free > soonest);

@@ -37,10 +37,9 @@ use jiff::Timestamp;
 use lanrage_ipc::event::RemovalReason;
 use lanrage_ipc::model::{Keepalive, Name, PartyId, PeerId, PeerInput};
 
-pub use replica::{Change, Point, ReplicaUpdate, ServerReplica};
-pub use rules::{
-    Intent, LocalMember, LocalParty, MemberOutcome, PartyOutcome, ReconcileInput, Verdict,
-    reconcile,
+pub(crate) use replica::{Change, Point, ReplicaUpdate, ServerReplica};
+pub(crate) use rules::{
+    Intent, LocalMember, LocalParty, MemberOutcome, PartyOutcome, ReconcileInput, reconcile,
 };
 
 use super::command::{Caller, Refusal};
@@ -48,35 +47,35 @@ use super::record::{OpKind, RequestKey};
 
 /// A party as the control server has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerParty {
+pub(crate) struct ServerParty {
     /// Its id.
-    pub party_id: PartyId,
+    pub(crate) party_id: PartyId,
     /// Its name.
-    pub name: Name,
+    pub(crate) name: Name,
     /// The member whose leaving ends it; always one of `members`.
-    pub host_id: PeerId,
+    pub(crate) host_id: PeerId,
     /// When it was registered.
-    pub created_at: Timestamp,
+    pub(crate) created_at: Timestamp,
     /// Its members.
-    pub members: BTreeMap<PeerId, ServerMember>,
+    pub(crate) members: BTreeMap<PeerId, ServerMember>,
 }
 
 /// A member as the control server has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerMember {
+pub(crate) struct ServerMember {
     /// What it says of itself.
-    pub info: PeerInput,
+    pub(crate) info: PeerInput,
     /// Its address in the virtual LAN, where the server gives addresses.
-    pub virtual_ip: Option<Ipv4Addr>,
+    pub(crate) virtual_ip: Option<Ipv4Addr>,
     /// When it last gave a sign of life.
-    pub last_seen: Timestamp,
+    pub(crate) last_seen: Timestamp,
     /// Whether what keeps it alive still does.
-    pub connected: bool,
+    pub(crate) connected: bool,
 }
 
 /// Why the server's truth is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Occasion {
+pub(crate) enum Occasion {
     /// The daemon is back on the server: what was done meanwhile is to be told, on both sides.
     Return,
     /// The server told of a change while the daemon was there.
@@ -87,16 +86,16 @@ pub enum Occasion {
 
 /// A request that the server is about to answer, or answers with this very truth.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InFlight {
+pub(crate) struct InFlight {
     /// The peer it is for.
-    pub peer_id: PeerId,
+    pub(crate) peer_id: PeerId,
     /// What it is.
-    pub what: InFlightKind,
+    pub(crate) what: InFlightKind,
 }
 
 /// Into a party, or within it, or out of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum InFlightKind {
+pub(crate) enum InFlightKind {
     /// It registers the party, or joins it.
     Enters {
         /// Who asked: whose connection keeps it alive, and whose it is.
@@ -120,7 +119,7 @@ pub enum InFlightKind {
 ///
 /// # Errors
 /// A [`Refusal::HostRefused`] if the host is another peer.
-pub fn check_registered(
+pub(crate) fn check_registered(
     registered_by: &PeerId,
     party_id: &PartyId,
     host_id: &PeerId,
@@ -133,18 +132,18 @@ pub fn check_registered(
 
 /// Something that the control server is to be asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MembershipOp {
+pub(crate) struct MembershipOp {
     /// What to call the request, however often it is made.
-    pub key: RequestKey,
+    pub(crate) key: RequestKey,
     /// The party.
-    pub party_id: PartyId,
+    pub(crate) party_id: PartyId,
     /// What to ask.
-    pub body: OpBody,
+    pub(crate) body: OpBody,
 }
 
 /// What a control server may be asked to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum OpBody {
+pub(crate) enum OpBody {
     /// Create the party.
     Register {
         /// Its name.
@@ -162,7 +161,7 @@ pub enum OpBody {
 
 impl OpBody {
     /// How it lets its peer in or out.
-    pub fn in_flight_kind(&self) -> Option<InFlightKind> {
+    pub(crate) fn in_flight_kind(&self) -> Option<InFlightKind> {
         match self {
             Self::Register { .. } | Self::Join(_) => Some(InFlightKind::Comes),
             Self::Leave(_) => Some(InFlightKind::Leaves),
@@ -181,7 +180,7 @@ impl OpBody {
     }
 
     /// The peer that it is for.
-    pub fn peer_id(&self) -> &PeerId {
+    pub(crate) fn peer_id(&self) -> &PeerId {
         match self {
             Self::Register { host: peer, .. } | Self::Join(peer) | Self::Update(peer) => {
                 &peer.peer_id

@@ -11,16 +11,16 @@ use super::{ServerMember, ServerParty};
 
 /// Where in a party's history something is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Point {
+pub(crate) struct Point {
     /// The stretch of history that `seq` counts in.
-    pub epoch: Epoch,
+    pub(crate) epoch: Epoch,
     /// The number of the change.
-    pub seq: u64,
+    pub(crate) seq: u64,
 }
 
 /// A change of a party.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
+pub(crate) enum Change {
     /// A member came, or says something else.
     Put(PeerId, ServerMember),
     /// A member went.
@@ -29,7 +29,7 @@ pub enum Change {
 
 /// What is to be done about something that the server told.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ReplicaUpdate {
+pub(crate) enum ReplicaUpdate {
     /// The party is like this now.
     Party(Arc<ServerParty>),
     /// The party is no more, or none of ours is in it.
@@ -49,7 +49,7 @@ pub enum ReplicaUpdate {
 /// | its end | is taken in, whatever its number, if the party is known | | |
 /// | a bookmark (of an answer) | | is passed over | the party is asked for |
 #[derive(Debug, Default)]
-pub struct ServerReplica {
+pub(crate) struct ServerReplica {
     parties: HashMap<PartyId, Known>,
 }
 
@@ -63,22 +63,17 @@ struct Known {
 
 impl ServerReplica {
     /// The party as the server has it, if it is known.
-    pub fn get(&self, party_id: &PartyId) -> Option<&Arc<ServerParty>> {
+    pub(crate) fn get(&self, party_id: &PartyId) -> Option<&Arc<ServerParty>> {
         self.parties.get(party_id).map(|known| &known.party)
     }
 
-    /// The parties that are known.
-    pub fn parties(&self) -> impl Iterator<Item = &PartyId> {
-        self.parties.keys()
-    }
-
     /// How far what is known of a party goes.
-    pub fn point(&self, party_id: &PartyId) -> Option<&Point> {
+    pub(crate) fn point(&self, party_id: &PartyId) -> Option<&Point> {
         self.parties.get(party_id).map(|known| &known.at)
     }
 
     /// The server told a whole party.
-    pub fn party(&mut self, party: ServerParty, at: Point) -> ReplicaUpdate {
+    pub(crate) fn party(&mut self, party: ServerParty, at: Point) -> ReplicaUpdate {
         let party = Arc::new(party);
         let known = Known { party: party.clone(), at, lost: false };
         self.parties.insert(party.party_id.clone(), known);
@@ -86,7 +81,12 @@ impl ServerReplica {
     }
 
     /// The server told a change of a party.
-    pub fn change(&mut self, party_id: &PartyId, change: Change, at: Point) -> ReplicaUpdate {
+    pub(crate) fn change(
+        &mut self,
+        party_id: &PartyId,
+        change: Change,
+        at: Point,
+    ) -> ReplicaUpdate {
         let Some(known) = self.parties.get_mut(party_id) else { return ReplicaUpdate::Nothing };
         if known.at.epoch == at.epoch && at.seq <= known.at.seq {
             return ReplicaUpdate::Nothing;
@@ -118,7 +118,7 @@ impl ServerReplica {
 
     /// Removes a party whose end the server stated. The end of a party outside this replica is no
     /// news: it repeats an earlier statement, which a request that was sent twice causes.
-    pub fn gone(&mut self, party_id: &PartyId, reason: RemovalReason) -> ReplicaUpdate {
+    pub(crate) fn gone(&mut self, party_id: &PartyId, reason: RemovalReason) -> ReplicaUpdate {
         match self.parties.remove(party_id) {
             Some(_) => ReplicaUpdate::Gone(reason),
             None => ReplicaUpdate::Nothing,
@@ -126,7 +126,7 @@ impl ServerReplica {
     }
 
     /// The server mentioned how far a party is.
-    pub fn bookmark(&mut self, party_id: &PartyId, at: &Point) -> ReplicaUpdate {
+    pub(crate) fn bookmark(&mut self, party_id: &PartyId, at: &Point) -> ReplicaUpdate {
         let Some(known) = self.parties.get_mut(party_id) else { return ReplicaUpdate::Nothing };
         let is_behind = known.at.epoch != at.epoch || known.at.seq < at.seq;
         if is_behind && !known.lost {
@@ -137,14 +137,14 @@ impl ServerReplica {
     }
 
     /// The question for a party was lost, or refused: it may be asked for again.
-    pub fn ask_again(&mut self, party_id: &PartyId) {
+    pub(crate) fn ask_again(&mut self, party_id: &PartyId) {
         if let Some(known) = self.parties.get_mut(party_id) {
             known.lost = false;
         }
     }
 
     /// The server has confirmed what a member of ours says of itself, before it told the change.
-    pub fn confirmed(&mut self, party_id: &PartyId, info: &PeerInput) {
+    pub(crate) fn confirmed(&mut self, party_id: &PartyId, info: &PeerInput) {
         if let Some(known) = self.parties.get_mut(party_id)
             && let Some(member) = Arc::make_mut(&mut known.party).members.get_mut(&info.peer_id)
         {
@@ -154,7 +154,7 @@ impl ServerReplica {
 
     /// The server has confirmed that a member of ours left, before it told the change. With the
     /// last of them nothing of the party is told any more. Returns whether it was the last.
-    pub fn left(
+    pub(crate) fn left(
         &mut self,
         party_id: &PartyId,
         peer_id: &PeerId,

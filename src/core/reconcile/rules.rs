@@ -10,59 +10,59 @@ use crate::core::record::OpKind;
 
 /// All that decides.
 #[derive(Debug, Clone)]
-pub struct ReconcileInput<'a> {
+pub(crate) struct ReconcileInput<'a> {
     /// The party as the server has it; `None` where it is not, or none of our peers is in it.
-    pub server: Option<&'a ServerParty>,
+    pub(crate) server: Option<&'a ServerParty>,
     /// The party as it is here.
-    pub copy: Option<&'a LocalParty>,
+    pub(crate) copy: Option<&'a LocalParty>,
     /// What the server has not been told yet, by peer.
-    pub intents: &'a BTreeMap<PeerId, OpKind>,
+    pub(crate) intents: &'a BTreeMap<PeerId, OpKind>,
     /// What the server is being asked.
-    pub in_flight: &'a [InFlight],
+    pub(crate) in_flight: &'a [InFlight],
     /// The peers that the server knows as this machine's.
-    pub known_as_ours: &'a BTreeSet<PeerId>,
+    pub(crate) known_as_ours: &'a BTreeSet<PeerId>,
     /// Why the server is looked at.
-    pub occasion: Occasion,
+    pub(crate) occasion: Occasion,
 }
 
 /// A party as it is here.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LocalParty {
+pub(crate) struct LocalParty {
     /// Its name.
-    pub name: Name,
+    pub(crate) name: Name,
     /// Its host.
-    pub host_id: PeerId,
+    pub(crate) host_id: PeerId,
     /// Where it lives.
-    pub origin: Origin,
+    pub(crate) origin: Origin,
     /// Its members.
-    pub members: BTreeMap<PeerId, LocalMember>,
+    pub(crate) members: BTreeMap<PeerId, LocalMember>,
 }
 
 /// A member as it is here.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LocalMember {
+pub(crate) struct LocalMember {
     /// What it says of itself.
-    pub info: PeerInput,
+    pub(crate) info: PeerInput,
     /// Whether it is a peer of this machine.
-    pub is_ours: bool,
+    pub(crate) is_ours: bool,
     /// Whether something keeps it alive.
-    pub live: bool,
+    pub(crate) live: bool,
 }
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Verdict {
+pub(crate) struct Verdict {
     /// What becomes of the party here.
-    pub outcome: PartyOutcome,
+    pub(crate) outcome: PartyOutcome,
     /// What the server has not been told yet, from here on; those that it has been told are gone.
-    pub intents: BTreeMap<PeerId, Intent>,
+    pub(crate) intents: BTreeMap<PeerId, Intent>,
     /// What to ask the server now, in this order.
-    pub acts: Vec<OpBody>,
+    pub(crate) acts: Vec<OpBody>,
 }
 
 /// What the server is to be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Intent {
+pub(crate) enum Intent {
     /// The same as before, under the same name.
     Stays,
     /// Something else, which needs another name.
@@ -71,7 +71,7 @@ pub enum Intent {
 
 /// What becomes of a party here.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum PartyOutcome {
+pub(crate) enum PartyOutcome {
     /// It stays as it is.
     #[default]
     Stays,
@@ -85,7 +85,7 @@ pub enum PartyOutcome {
 
 /// A member of a party that follows the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum MemberOutcome {
+pub(crate) enum MemberOutcome {
     /// Of another machine.
     Theirs(ServerMember),
     /// Of this machine: its description here, or that of its request under way. The server's is
@@ -99,7 +99,7 @@ pub enum MemberOutcome {
 
 /// What becomes of a party, of what its server has not been told, and what to ask the server: the
 /// table of the module.
-pub fn reconcile(sides: &ReconcileInput<'_>) -> Verdict {
+pub(crate) fn reconcile(sides: &ReconcileInput<'_>) -> Verdict {
     let mut verdict = sides.compare();
     // What a peer did since it went in or out is not known of before that is so.
     for InFlight { peer_id, what } in sides.in_flight {

@@ -59,7 +59,7 @@ impl Registry {
     /// Drops the copies that exceed the bounds, or have no peer of this machine. A database of an
     /// earlier version may hold any number. The smallest copies stay: those that a server filled
     /// go first. A copy stays while the server has to be told of it.
-    pub fn trim_copies(&mut self, caller: Caller, now: Now) -> Applied {
+    pub(crate) fn trim_copies(&mut self, caller: Caller, now: Now) -> Applied {
         let dropped = self.surplus_copies();
         let mut tx = Transaction::new(self, caller, now);
         for party_id in &dropped {

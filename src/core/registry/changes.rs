@@ -16,24 +16,24 @@ use crate::core::shares::Payer;
 
 /// What a command did.
 #[derive(Debug)]
-pub struct Applied {
+pub(crate) struct Applied {
     /// The answer, due once `changes` are durable.
-    pub outcome: Outcome,
+    pub(crate) outcome: Outcome,
     /// What is to be made durable, oldest first; [`Registry::undo`] takes it back.
-    pub changes: Vec<Change>,
+    pub(crate) changes: Vec<Change>,
     /// What to tell once `changes` are durable, in this order.
-    pub events: Vec<Event>,
+    pub(crate) events: Vec<Event>,
     /// A sign of life to write behind.
-    pub seen: Option<Seen>,
+    pub(crate) seen: Option<Seen>,
     /// Connections to end once `changes` are durable.
-    pub ended: Vec<Ended>,
+    pub(crate) ended: Vec<Ended>,
     /// Its effect in memory alone: [`Registry::revert`] takes it back, before `changes`.
-    pub effect: Option<Effect>,
+    pub(crate) effect: Option<Effect>,
 }
 
 /// An effect that is not written, and must not outlive a failed commit.
 #[derive(Debug)]
-pub enum Effect {
+pub(crate) enum Effect {
     /// A connection took a peer id.
     Held {
         /// The peer id.
@@ -70,20 +70,20 @@ pub enum Effect {
 
 /// Token by which a connection holds a peer id; without one it took the id while it was nobody's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HoldProof(pub Option<TokenHash>);
+pub(crate) struct HoldProof(pub(crate) Option<TokenHash>);
 
 /// Connection that may no longer speak for a peer, or hear of its parties.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ended {
+pub(crate) struct Ended {
     /// The peer.
-    pub peer_id: PeerId,
+    pub(crate) peer_id: PeerId,
     /// The connection.
-    pub connection: ConnectionId,
+    pub(crate) connection: ConnectionId,
 }
 
 /// A change that was made: what to write, and how to take it back.
 #[derive(Debug)]
-pub struct Change {
+pub(crate) struct Change {
     pub(super) write: Write,
     pub(super) undo: Undo,
 }
@@ -104,7 +104,7 @@ pub(super) enum Undo {
 
 impl Change {
     /// The row to write.
-    pub fn write(&self) -> &Write {
+    pub(crate) fn write(&self) -> &Write {
         &self.write
     }
 

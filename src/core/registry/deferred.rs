@@ -14,7 +14,7 @@ impl Registry {
     ///
     /// # Errors
     /// A [`Refusal`]; then nothing has changed.
-    pub fn defer(
+    pub(crate) fn defer(
         &mut self,
         key: RequestKey,
         command: Command,
@@ -31,7 +31,12 @@ impl Registry {
     ///
     /// # Errors
     /// The [`Refusal`].
-    pub fn check(&mut self, command: &Command, caller: Caller, now: Now) -> Result<(), Refusal> {
+    pub(crate) fn check(
+        &mut self,
+        command: &Command,
+        caller: Caller,
+        now: Now,
+    ) -> Result<(), Refusal> {
         let tx = Transaction::new(self, caller, now);
         tx.authorize(command)?;
         match command {

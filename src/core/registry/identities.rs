@@ -18,7 +18,7 @@ impl Registry {
     ///
     /// # Errors
     /// [`Refusal::BadToken`].
-    pub fn authenticate(&mut self, hash: &TokenHash, now: Now) -> Result<Identity, Refusal> {
+    pub(crate) fn authenticate(&mut self, hash: &TokenHash, now: Now) -> Result<Identity, Refusal> {
         let token = self.identities.show(hash, now).ok_or(Refusal::BadToken)?;
         let (peer_id, ends) = (token.record.peer_id.clone(), token.ends);
         Ok(self.identity(&peer_id, Some(ends), now))
@@ -29,7 +29,11 @@ impl Registry {
     ///
     /// # Errors
     /// As there.
-    pub fn authenticate_claim(&mut self, hash: &TokenHash, now: Now) -> Result<Identity, Refusal> {
+    pub(crate) fn authenticate_claim(
+        &mut self,
+        hash: &TokenHash,
+        now: Now,
+    ) -> Result<Identity, Refusal> {
         self.identities.show(hash, now);
         let grace = self.rules.peer_timeout;
         let token = self.identities.renewable(hash, grace, now).ok_or(Refusal::BadToken)?;
@@ -46,12 +50,12 @@ impl Registry {
     }
 
     /// How many tokens there are, those among them that expired of late.
-    pub fn token_count(&self) -> usize {
+    pub(crate) fn token_count(&self) -> usize {
         self.identities.len()
     }
 
     /// True while a peer is in a party.
-    pub fn is_in_a_party(&self, peer_id: &PeerId) -> bool {
+    pub(crate) fn is_in_a_party(&self, peer_id: &PeerId) -> bool {
         self.peers.contains_key(peer_id)
     }
 

@@ -30,8 +30,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use lanrage_ipc::model::{Epoch, Keepalive, Origin, PartyId, PeerId, RelayId, SignalData};
 
-pub use changes::{Applied, Change, Effect, Ended, HoldProof};
-pub use queries::{Filter, least_bytes};
+pub(crate) use changes::{Applied, Change, Effect, Ended};
+pub(crate) use queries::{Filter, least_bytes};
 
 use super::clock_steps::ClockSteps;
 use super::command::{Caller, Command, ConnectionId, Now, Refusal};
@@ -50,7 +50,7 @@ use transaction::Transaction;
 /// `set_relay` alone.
 #[derive(Debug)]
 #[cfg_attr(test, derive(Clone, PartialEq))]
-pub struct Registry {
+pub(crate) struct Registry {
     rules: Rules,
     epoch: Epoch,
     parties: BTreeMap<PartyId, Party>,
@@ -188,7 +188,7 @@ impl Keeper {
 
 impl Registry {
     /// An empty registry in a given stretch of history.
-    pub fn new(rules: Rules, epoch: Epoch) -> Self {
+    pub(crate) fn new(rules: Rules, epoch: Epoch) -> Self {
         Self {
             rules,
             epoch,
@@ -219,7 +219,7 @@ impl Registry {
 
     /// Takes in what was stored. All count as seen at `now`: how long they were silent while
     /// nobody listened says nothing about them.
-    pub fn restore(&mut self, rows: impl IntoIterator<Item = Write>, now: Now) {
+    pub(crate) fn restore(&mut self, rows: impl IntoIterator<Item = Write>, now: Now) {
         for row in rows {
             match row {
                 Write::PutParty(record) => {
@@ -293,22 +293,17 @@ impl Registry {
     }
 
     /// Watches for steps of the wall clock from here on.
-    pub fn watch_clock(&mut self, now: Now) {
+    pub(crate) fn watch_clock(&mut self, now: Now) {
         self.clock = ClockSteps::start(now);
     }
 
     /// Changes the bounds from here on; what exceeds them already stays.
-    pub fn set_rules(&mut self, rules: Rules) {
+    pub(crate) fn set_rules(&mut self, rules: Rules) {
         self.rules = rules;
     }
 
-    /// The bounds in force.
-    pub fn rules(&self) -> &Rules {
-        &self.rules
-    }
-
     /// The stretch of history that sequence numbers count in.
-    pub fn epoch(&self) -> &Epoch {
+    pub(crate) fn epoch(&self) -> &Epoch {
         &self.epoch
     }
 
@@ -316,7 +311,7 @@ impl Registry {
     ///
     /// # Errors
     /// A [`Refusal`]; then nothing has changed.
-    pub fn apply(
+    pub(crate) fn apply(
         &mut self,
         command: Command,
         caller: Caller,
@@ -332,7 +327,7 @@ impl Registry {
     ///
     /// # Errors
     /// A [`Refusal`]; then nothing has changed.
-    pub fn apply_once(
+    pub(crate) fn apply_once(
         &mut self,
         idempotency: Idempotency,
         command: Command,
@@ -346,7 +341,7 @@ impl Registry {
 
     /// Takes changes back. They must be the newest ones, all of them since some point, given as
     /// they were made.
-    pub fn undo(&mut self, changes: impl DoubleEndedIterator<Item = Change>) {
+    pub(crate) fn undo(&mut self, changes: impl DoubleEndedIterator<Item = Change>) {
         for change in changes.rev() {
             change.undo(self);
         }
@@ -354,7 +349,7 @@ impl Registry {
 
     /// Takes an effect back. It must be the newest, of a command whose changes are still there. A
     /// connection that has closed meanwhile and a signal that was polled stay as they are.
-    pub fn revert(&mut self, effect: Effect) {
+    pub(crate) fn revert(&mut self, effect: Effect) {
         match effect {
             Effect::Held { peer_id, connection, before, taken_alone } => {
                 self.identities.unhold(&peer_id, connection, before, taken_alone);

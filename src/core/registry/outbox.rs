@@ -137,7 +137,7 @@ fn membership(party_id: &PartyId, peer_id: &PeerId, member: &Member) -> Option<M
 impl Registry {
     /// A part of what this machine has to do with the control server that it follows. Takes time in
     /// proportion to that part; [`UpstreamPart::Live`] looks at all parties and copies little.
-    pub fn upstream(&self, part: &UpstreamPart) -> Upstream {
+    pub(crate) fn upstream(&self, part: &UpstreamPart) -> Upstream {
         let outbox = &self.outbox;
         let choice = outbox.choice.clone();
         match part {

@@ -14,7 +14,7 @@ const PINS_PER_PARTY: usize = 2048;
 
 impl PinRecord {
     /// The key that local readers get.
-    pub fn in_force(&self) -> &PublicKey {
+    pub(crate) fn in_force(&self) -> &PublicKey {
         self.replaced_by.as_ref().unwrap_or(&self.public_key)
     }
 }

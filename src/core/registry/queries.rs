@@ -16,15 +16,15 @@ const MEMBER_BYTES: usize = 160;
 const RELAY_BYTES: usize = 100;
 
 /// Lower bound of the JSON of so many parties with so many members, in bytes.
-pub fn least_bytes(parties: usize, members: usize) -> usize {
+pub(crate) fn least_bytes(parties: usize, members: usize) -> usize {
     PARTY_BYTES * parties + MEMBER_BYTES * members
 }
 
 /// Narrows what is read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Filter {
+pub(crate) struct Filter {
     /// Only this party.
-    pub party_id: Option<PartyId>,
+    pub(crate) party_id: Option<PartyId>,
 }
 
 impl Registry {
@@ -32,7 +32,7 @@ impl Registry {
     ///
     /// # Errors
     /// [`Refusal::PartyNotFound`].
-    pub fn party(&self, id: &PartyId, now: Now) -> Result<model::Party, Refusal> {
+    pub(crate) fn party(&self, id: &PartyId, now: Now) -> Result<model::Party, Refusal> {
         let party = self.parties.get(id).ok_or_else(|| Refusal::PartyNotFound(id.clone()))?;
         Ok(self.show(party, now))
     }
@@ -41,7 +41,12 @@ impl Registry {
     ///
     /// # Errors
     /// [`Refusal::PartyNotFound`], [`Refusal::PeerNotFound`].
-    pub fn peer(&self, party_id: &PartyId, peer_id: &PeerId, now: Now) -> Result<Peer, Refusal> {
+    pub(crate) fn peer(
+        &self,
+        party_id: &PartyId,
+        peer_id: &PeerId,
+        now: Now,
+    ) -> Result<Peer, Refusal> {
         let party =
             self.parties.get(party_id).ok_or_else(|| Refusal::PartyNotFound(party_id.clone()))?;
         let member = party.members.get(peer_id).ok_or_else(|| Refusal::PeerNotFound {
@@ -52,7 +57,7 @@ impl Registry {
     }
 
     /// The parties that a filter lets through, by id, from the one after `after`.
-    pub fn parties<'a>(
+    pub(crate) fn parties<'a>(
         &'a self,
         filter: &'a Filter,
         after: Option<&str>,
@@ -67,7 +72,7 @@ impl Registry {
 
     /// The first parties after `after`, and whether there are more: at most `limit`, and no more
     /// than may fit into `room` bytes of JSON, but one.
-    pub fn page(
+    pub(crate) fn page(
         &self,
         after: Option<&str>,
         limit: usize,
@@ -89,7 +94,7 @@ impl Registry {
     }
 
     /// Lower bound of the JSON of the parties that a filter lets through, in bytes. Costs nothing.
-    pub fn least_bytes(&self, filter: &Filter) -> usize {
+    pub(crate) fn least_bytes(&self, filter: &Filter) -> usize {
         match &filter.party_id {
             None => least_bytes(self.parties.len(), self.memberships),
             Some(id) => self.parties.get(id).map_or(0, |party| least_bytes(1, party.members.len())),
@@ -97,17 +102,17 @@ impl Registry {
     }
 
     /// Lower bound of the JSON of all relays, in bytes.
-    pub fn least_bytes_of_relays(&self) -> usize {
+    pub(crate) fn least_bytes_of_relays(&self) -> usize {
         RELAY_BYTES * self.relays.len()
     }
 
     /// True if there is a party of that id.
-    pub fn has_party(&self, id: &PartyId) -> bool {
+    pub(crate) fn has_party(&self, id: &PartyId) -> bool {
         self.parties.contains_key(id)
     }
 
     /// The relays by region, then id; those of one region, or all.
-    pub fn relays(&self, region: Option<&Name>) -> Vec<model::Relay> {
+    pub(crate) fn relays(&self, region: Option<&Name>) -> Vec<model::Relay> {
         let relays = self.relays.values().map(|relay| &relay.record.relay);
         let mut relays: Vec<_> =
             relays.filter(|relay| region.is_none_or(|name| relay.region == *name)).collect();
@@ -117,7 +122,7 @@ impl Registry {
     }
 
     /// The members that need no sign of life of their own, as seen now.
-    pub fn kept_alive(&self, now: Now) -> impl Iterator<Item = Seen> {
+    pub(crate) fn kept_alive(&self, now: Now) -> impl Iterator<Item = Seen> {
         let members = self.parties.iter().flat_map(|(id, party)| {
             party.members.iter().map(move |(peer_id, member)| (id, peer_id, member))
         });
@@ -131,17 +136,17 @@ impl Registry {
     }
 
     /// How many parties there are.
-    pub fn party_count(&self) -> usize {
+    pub(crate) fn party_count(&self) -> usize {
         self.parties.len()
     }
 
     /// How many memberships there are.
-    pub fn peer_count(&self) -> usize {
+    pub(crate) fn peer_count(&self) -> usize {
         self.memberships
     }
 
     /// How many relays there are.
-    pub fn relay_count(&self) -> usize {
+    pub(crate) fn relay_count(&self) -> usize {
         self.relays.len()
     }
 

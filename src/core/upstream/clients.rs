@@ -21,7 +21,7 @@ use crate::core::{
 
 /// Number of a client's request, chosen by the driver; each kind of request has its own reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct ClientId(pub u64);
+pub(crate) struct ClientId(pub(crate) u64);
 
 /// A change of a party, or a signal, that a client asks for.
 #[derive(Debug)]

@@ -32,7 +32,7 @@ mod frames;
 mod greeting;
 mod inbox;
 mod keepalive;
-pub mod link;
+pub(crate) mod link;
 mod memory;
 mod news;
 mod output;

@@ -3,7 +3,7 @@
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 
 /// Lets this process have as many open files as it may. Returns that number; none where there is no limit.
-pub fn raise_file_limit() -> Option<usize> {
+pub(crate) fn raise_file_limit() -> Option<usize> {
     let limits = || getrlimit(Resource::RLIMIT_NOFILE);
     let raised = limits().and_then(|(soft, hard)| {
         setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;

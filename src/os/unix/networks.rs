@@ -4,7 +4,7 @@ use ipnet::Ipv4Net;
 
 /// Returns the IPv4 addresses of the interfaces, with the length of their networks' prefix. None
 /// where the system does not tell.
-pub fn networks() -> Vec<Ipv4Net> {
+pub(crate) fn networks() -> Vec<Ipv4Net> {
     let interfaces = match nix::ifaddrs::getifaddrs() {
         Ok(interfaces) => interfaces,
         Err(error) => {

@@ -11,17 +11,17 @@ fn tell(states: &[NotifyState<'_>]) {
 }
 
 /// The socket is served.
-pub fn ready(status: &str) {
+pub(crate) fn ready(status: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
 /// What it does now, in words.
-pub fn status(words: &str) {
+pub(crate) fn status(words: &str) {
     tell(&[NotifyState::Status(words)]);
 }
 
 /// The configuration is being read again; [`ready`] ends it.
-pub fn reloading() {
+pub(crate) fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => tell(&[NotifyState::Reloading, now]),
         Err(error) => log::warn!("systemd could not be told: {error}"),
@@ -29,16 +29,16 @@ pub fn reloading() {
 }
 
 /// No more requests are taken.
-pub fn stopping() {
+pub(crate) fn stopping() {
     tell(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
 }
 
 /// All is well.
-pub fn watchdog() {
+pub(crate) fn watchdog() {
     tell(&[NotifyState::Watchdog]);
 }
 
 /// How long systemd waits for [`watchdog`] before it restarts the daemon, if it does.
-pub fn watchdog_patience() -> Option<Duration> {
+pub(crate) fn watchdog_patience() -> Option<Duration> {
     sd_notify::watchdog_enabled()
 }

@@ -9,7 +9,7 @@ use crate::os;
 
 /// The signals that the daemon heeds.
 #[derive(Debug)]
-pub struct Signals {
+pub(crate) struct Signals {
     terminate: unix::Signal,
     interrupt: unix::Signal,
     hang_up: unix::Signal,
@@ -23,7 +23,7 @@ impl Signals {
     ///
     /// # Errors
     /// When the system refuses.
-    pub fn install() -> io::Result<Self> {
+    pub(crate) fn install() -> io::Result<Self> {
         Ok(Self {
             terminate: unix::signal(SignalKind::terminate())?,
             interrupt: unix::signal(SignalKind::interrupt())?,
@@ -33,7 +33,7 @@ impl Signals {
     }
 
     /// The next signal to stop. The others wait.
-    pub async fn stop(&mut self) -> String {
+    pub(crate) async fn stop(&mut self) -> String {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM".into(),
             _ = self.interrupt.recv() => "SIGINT".into(),
@@ -41,7 +41,7 @@ impl Signals {
     }
 
     /// The next one.
-    pub async fn next(&mut self) -> os::Signal {
+    pub(crate) async fn next(&mut self) -> os::Signal {
         tokio::select! {
             _ = self.terminate.recv() => os::Signal::Stop("SIGTERM".into()),
             _ = self.interrupt.recv() => os::Signal::Stop("SIGINT".into()),

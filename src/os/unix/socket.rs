@@ -24,7 +24,7 @@ const LONGEST_PATH: usize = 107;
 
 /// Socket that takes connections, and the file by which clients reach it.
 #[derive(Debug)]
-pub struct LocalSocket {
+pub(crate) struct LocalSocket {
     listener: Listener,
     path: PathBuf,
     /// The socket's file as it was bound; `None` where this process can't see it.
@@ -48,7 +48,7 @@ impl LocalSocket {
     ///
     /// # Errors
     /// In words that name the path and what to do.
-    pub fn bind(path: &Path, open_to_all: bool) -> anyhow::Result<Self> {
+    pub(crate) fn bind(path: &Path, open_to_all: bool) -> anyhow::Result<Self> {
         check_socket_path(path).map_err(anyhow::Error::msg)?;
         prepare_directory(path, open_to_all)?;
         let lock = lock(path)?;
@@ -61,13 +61,13 @@ impl LocalSocket {
     ///
     /// # Errors
     /// When the system has none to give.
-    pub async fn accept(&self) -> io::Result<Stream> {
+    pub(crate) async fn accept(&self) -> io::Result<Stream> {
         self.listener.accept().await
     }
 
     /// Makes sure that clients still reach this socket by its path: binds it again where its file
     /// was removed. A file of another program stays, and is logged.
-    pub fn keep_reachable(&mut self) {
+    pub(crate) fn keep_reachable(&mut self) {
         if self.file.is_none() || self.file == FileId::at(&self.path) {
             self.reported.clear();
             return;
@@ -146,7 +146,7 @@ fn listen(path: &Path, open_to_all: bool) -> anyhow::Result<(Listener, FileId)> 
 ///
 /// # Errors
 /// In words that name the path and what to do.
-pub fn check_socket_path(path: &Path) -> Result<(), String> {
+pub(crate) fn check_socket_path(path: &Path) -> Result<(), String> {
     match path.as_os_str().len() {
         0..=LONGEST_PATH => Ok(()),
         length => Err(format!(
@@ -186,7 +186,7 @@ fn prepare_directory(path: &Path, open_to_all: bool) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// When it is not there, or can't be looked at.
-pub fn is_own_directory(path: &Path) -> io::Result<bool> {
+pub(crate) fn is_own_directory(path: &Path) -> io::Result<bool> {
     let found = fs::symlink_metadata(path)?;
     Ok(found.is_dir() && found.uid() == own_user().0 && found.mode() & 0o022 == 0)
 }
@@ -233,7 +233,7 @@ fn connect(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// When the descriptor is no listening Unix socket.
-pub fn inherited() -> anyhow::Result<Option<LocalSocket>> {
+pub(crate) fn inherited() -> anyhow::Result<Option<LocalSocket>> {
     let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
     let mut handed = listenfd::ListenFd::from_env();
     // A socket unit without `FileDescriptorName` gives the descriptor the unit's name.
@@ -263,7 +263,7 @@ pub fn inherited() -> anyhow::Result<Option<LocalSocket>> {
 ///
 /// # Errors
 /// When the system doesn't tell.
-pub fn peer(stream: &Stream) -> io::Result<User> {
+pub(crate) fn peer(stream: &Stream) -> io::Result<User> {
     // Not interprocess's own, which refuses a peer whose process id reads 0: one that is outside
     // of this process's container. Its user is known all the same.
     let Stream::UdSocket(stream) = stream;
@@ -271,6 +271,6 @@ pub fn peer(stream: &Stream) -> io::Result<User> {
 }
 
 /// Ends a connection.
-pub fn close(stream: Stream) {
+pub(crate) fn close(stream: Stream) {
     drop(stream);
 }

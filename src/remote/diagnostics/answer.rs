@@ -18,7 +18,7 @@ const LONGEST_REST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Why an answer is as good as none. After the server has been `understood` no hint doubts that
 /// its URL is right.
-pub fn refusal(
+pub(crate) fn refusal(
     status: StatusCode,
     headers: &HeaderMap,
     url: &ServerUrl,
@@ -32,7 +32,7 @@ pub fn refusal(
 }
 
 /// The server's clock, where an answer tells it.
-pub fn date(headers: &HeaderMap) -> Option<Timestamp> {
+pub(crate) fn date(headers: &HeaderMap) -> Option<Timestamp> {
     time(text(headers, DATE)?)
 }
 

@@ -6,7 +6,7 @@ use crate::server_url::ServerUrl;
 
 /// What an open connection came to instead of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HttpError {
+pub(crate) enum HttpError {
     /// Something that is no HTTP, or more of it than any server sends.
     NotHttp,
     /// Its end, before an answer was whole.
@@ -19,7 +19,7 @@ pub enum HttpError {
 
 impl HttpError {
     /// In words that a person understands.
-    pub fn words(self, url: &ServerUrl) -> String {
+    pub(crate) fn words(self, url: &ServerUrl) -> String {
         let place = place(url);
         match (self, url.is_secure()) {
             (Self::NotHttp, false) => format!(

@@ -15,19 +15,19 @@ use std::time::Duration;
 
 use crate::server_url::ServerUrl;
 
-pub use crate::core::shown;
-pub use answer::{date, refusal};
-pub use http_error::HttpError;
+pub(crate) use crate::core::shown;
+pub(crate) use answer::{date, refusal};
+pub(crate) use http_error::HttpError;
 
 /// Where a server is, as in `lan.example.org:443` or `[::1]:80`.
-pub fn place(url: &ServerUrl) -> String {
+pub(crate) fn place(url: &ServerUrl) -> String {
     let (host, port) = url.host_and_port();
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{}:{port}", shown(&host)) }
 }
 
 /// Why a connection to the server could not be made, or broke: what is told comes from the causes
 /// of an error, whatever library it is from.
-pub fn failure(error: &(dyn Error + 'static), url: &ServerUrl) -> String {
+pub(crate) fn failure(error: &(dyn Error + 'static), url: &ServerUrl) -> String {
     if let Some(error) = causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>()) {
         return certificate::failure(error, url);
     }
@@ -39,7 +39,7 @@ pub fn failure(error: &(dyn Error + 'static), url: &ServerUrl) -> String {
 }
 
 /// Why the server's name has no address.
-pub fn unresolved(error: &(dyn Error + 'static), url: &ServerUrl) -> String {
+pub(crate) fn unresolved(error: &(dyn Error + 'static), url: &ServerUrl) -> String {
     let (host, _) = url.host_and_port();
     let reason = causes(error).last().map(ToString::to_string).unwrap_or_default();
     let reason = reason.strip_prefix("failed to lookup address information: ").unwrap_or(&reason);
@@ -51,7 +51,7 @@ pub fn unresolved(error: &(dyn Error + 'static), url: &ServerUrl) -> String {
 }
 
 /// That a step took too long; `step` is said before the server's place.
-pub fn late(step: &str, within: Duration, url: &ServerUrl) -> String {
+pub(crate) fn late(step: &str, within: Duration, url: &ServerUrl) -> String {
     format!(
         "{step} {} took longer than {} s: the server or the network is down or slow, or a firewall is in between",
         place(url),

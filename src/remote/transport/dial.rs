@@ -12,7 +12,7 @@ use super::{Endpoint, Loss, Transport, TransportKind, http, ws};
 ///
 /// # Errors
 /// Why there is none.
-pub async fn open(endpoint: &Endpoint) -> Result<Transport, Loss> {
+pub(crate) async fn open(endpoint: &Endpoint) -> Result<Transport, Loss> {
     carry(endpoint).await.map_err(|loss| match endpoint.proxies.to(&endpoint.url) {
         Some(proxy) => Loss { words: format!("{} (by the proxy {proxy})", loss.words), ..loss },
         None => loss,
@@ -36,7 +36,7 @@ async fn carry(endpoint: &Endpoint) -> Result<Transport, Loss> {
 
 /// Ends once a server that had no WebSocket has one: another version of it, or a proxy that lets
 /// it pass. It is looked for every so often.
-pub async fn await_websocket(endpoint: &Endpoint, every: Duration) {
+pub(crate) async fn await_websocket(endpoint: &Endpoint, every: Duration) {
     loop {
         tokio::time::sleep(every).await;
         if ws::open(endpoint).await.is_ok() {

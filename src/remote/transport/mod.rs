@@ -11,13 +11,13 @@
 //! | `words` | why there is no way, for people |
 
 mod connect;
-pub mod dial;
-pub mod http;
+pub(crate) mod dial;
+pub(crate) mod http;
 mod paced;
-pub mod proxy;
+pub(crate) mod proxy;
 mod tcp;
-pub mod tls;
-pub mod ws;
+pub(crate) mod tls;
+pub(crate) mod ws;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,58 +28,58 @@ use lanrage_ipc::control::{Inbound, ServerFrame};
 use lanrage_ipc::model::PartyId;
 use tokio::sync::mpsc;
 
-pub use crate::core::upstream::link::Loss;
+pub(crate) use crate::core::upstream::link::Loss;
 use crate::server_url::ServerUrl;
 use proxy::Proxies;
 
 /// Frames that may wait to be sent.
-pub const SEND_QUEUE: usize = 256;
+pub(crate) const SEND_QUEUE: usize = 256;
 
 /// Frames that may wait to be taken in; a hostile server's are large.
-pub const RECEIVE_QUEUE: usize = 16;
+pub(crate) const RECEIVE_QUEUE: usize = 16;
 
 /// Where to connect, and how.
 #[derive(Debug, Clone)]
-pub struct Endpoint {
+pub(crate) struct Endpoint {
     /// The server.
-    pub url: ServerUrl,
+    pub(crate) url: ServerUrl,
     /// What to speak.
-    pub kind: TransportKind,
+    pub(crate) kind: TransportKind,
     /// Whom to trust, and what to offer.
-    pub tls: Arc<rustls::ClientConfig>,
+    pub(crate) tls: Arc<rustls::ClientConfig>,
     /// Proxies on the way.
-    pub proxies: Arc<Proxies>,
+    pub(crate) proxies: Arc<Proxies>,
     /// How long connecting may take, from the name's resolution to the end of the handshakes.
-    pub connect_timeout: Duration,
+    pub(crate) connect_timeout: Duration,
     /// How long an answer over HTTP may take.
-    pub request_timeout: Duration,
+    pub(crate) request_timeout: Duration,
     /// How often at least an HTTP client looks for news; it looks up to ten times as often while
     /// there are some.
-    pub poll: Duration,
+    pub(crate) poll: Duration,
 }
 
 /// How to reach a server, whichever it is.
 #[derive(Debug, Clone)]
-pub struct TransportConfig {
+pub(crate) struct TransportConfig {
     /// What to speak.
-    pub kind: TransportKind,
+    pub(crate) kind: TransportKind,
     /// As [`Endpoint::tls`].
-    pub tls: Arc<rustls::ClientConfig>,
+    pub(crate) tls: Arc<rustls::ClientConfig>,
     /// File of the certificates that are trusted beside the system's.
-    pub ca_file: Option<PathBuf>,
+    pub(crate) ca_file: Option<PathBuf>,
     /// As [`Endpoint::proxies`].
-    pub proxies: Arc<Proxies>,
+    pub(crate) proxies: Arc<Proxies>,
     /// As [`Endpoint::connect_timeout`].
-    pub connect_timeout: Duration,
+    pub(crate) connect_timeout: Duration,
     /// As [`Endpoint::request_timeout`].
-    pub request_timeout: Duration,
+    pub(crate) request_timeout: Duration,
     /// As [`Endpoint::poll`].
-    pub poll: Duration,
+    pub(crate) poll: Duration,
 }
 
 impl TransportConfig {
     /// To a certain server.
-    pub fn to(&self, url: ServerUrl) -> Endpoint {
+    pub(crate) fn to(&self, url: ServerUrl) -> Endpoint {
         let Self { kind, tls, proxies, connect_timeout, request_timeout, poll, .. } = self.clone();
         Endpoint { url, kind, tls, proxies, connect_timeout, request_timeout, poll }
     }
@@ -88,7 +88,7 @@ impl TransportConfig {
 /// What carries frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum TransportKind {
+pub(crate) enum TransportKind {
     /// WebSocket, or HTTP where the server has no WebSocket.
     Auto,
     /// WebSocket and nothing else.
@@ -99,7 +99,7 @@ pub enum TransportKind {
 
 impl TransportKind {
     /// Returns its name in the configuration.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Auto => "auto",
             Self::Ws => "ws",
@@ -110,20 +110,20 @@ impl TransportKind {
 
 /// An open way to the server. When it goes, what carries it ends.
 #[derive(Debug)]
-pub struct Transport {
+pub(crate) struct Transport {
     /// Takes what is to be sent.
-    pub outgoing: mpsc::Sender<Outgoing>,
+    pub(crate) outgoing: mpsc::Sender<Outgoing>,
     /// Gives what comes; the last is [`Incoming::Lost`].
-    pub incoming: mpsc::Receiver<Incoming>,
+    pub(crate) incoming: mpsc::Receiver<Incoming>,
     /// What carries it: `Ws` or `Http`.
-    pub kind: TransportKind,
+    pub(crate) kind: TransportKind,
     /// Lead of the server's clock over this machine's, in seconds, where the server states its time.
-    pub clock_ahead: Option<i64>,
+    pub(crate) clock_ahead: Option<i64>,
 }
 
 /// Something to send.
 #[derive(Debug)]
-pub enum Outgoing {
+pub(crate) enum Outgoing {
     /// A frame.
     Frame(Box<Inbound>),
     /// A question whether the server is still there. Any answer is an [`Incoming::Alive`].
@@ -134,7 +134,7 @@ pub enum Outgoing {
 
 /// Something that came.
 #[derive(Debug)]
-pub enum Incoming {
+pub(crate) enum Incoming {
     /// A frame.
     Frame(Box<ServerFrame>),
     /// A sign of life and nothing else.
@@ -160,7 +160,7 @@ pub enum Incoming {
 /// Returns the lead of the server's clock over this machine's, in seconds: the least that explains
 /// an answer of `date` between `sent` and `came`. A date has whole seconds, and the answer may have
 /// been made at any time between: on a slow way, clocks that agree would seem not to.
-pub fn ahead(date: Timestamp, [sent, came]: [Timestamp; 2]) -> i64 {
+pub(crate) fn ahead(date: Timestamp, [sent, came]: [Timestamp; 2]) -> i64 {
     let least = date.duration_since(came).as_secs();
     let most = date.duration_since(sent).saturating_add(SignedDuration::from_secs(1)).as_secs();
     least.max(0) + most.min(0)

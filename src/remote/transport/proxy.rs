@@ -27,7 +27,7 @@ const LONGEST_HEAD: usize = 8 << 10;
 
 /// An HTTP proxy: `http://host:port`, perhaps with a user and a password, which are never shown.
 #[derive(Clone, PartialEq, Eq)]
-pub struct ProxyUrl {
+pub(crate) struct ProxyUrl {
     /// Without credentials.
     place: ServerUrl,
     /// The user and the password, as in `user:password`.
@@ -37,11 +37,11 @@ pub struct ProxyUrl {
 /// Why a text names no proxy. It repeats nothing of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be the URL of an HTTP proxy, such as http://proxy.example.org:3128")]
-pub struct BadProxyUrl;
+pub(crate) struct BadProxyUrl;
 
 /// The choice of a proxy.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum ProxyChoice {
+pub(crate) enum ProxyChoice {
     /// As the environment variables of the system say.
     #[default]
     System,
@@ -53,7 +53,7 @@ pub enum ProxyChoice {
 
 /// The proxies that lead to servers.
 #[derive(Debug, Clone, Default)]
-pub struct Proxies {
+pub(crate) struct Proxies {
     choice: ProxyChoice,
     system: SystemProxies,
 }
@@ -61,7 +61,7 @@ pub struct Proxies {
 /// Proxies of the environment: `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, in
 /// either case.
 #[derive(Debug, Clone, Default)]
-pub struct SystemProxies {
+pub(crate) struct SystemProxies {
     http: Option<Named>,
     https: Option<Named>,
     /// Hosts that are connected to directly.
@@ -112,7 +112,7 @@ impl fmt::Debug for ProxyUrl {
 
 impl ProxyUrl {
     /// Returns its address, without credentials.
-    pub fn place(&self) -> &ServerUrl {
+    pub(crate) fn place(&self) -> &ServerUrl {
         &self.place
     }
 
@@ -213,7 +213,7 @@ impl serde::Serialize for ProxyChoice {
 
 impl SystemProxies {
     /// Reads the variables through `lookup`.
-    pub fn of(lookup: impl Fn(&str) -> Option<String>) -> Self {
+    pub(crate) fn of(lookup: impl Fn(&str) -> Option<String>) -> Self {
         let named = |names: &[&'static str]| {
             let found = names.iter().find_map(|name| Some((*name, lookup(name)?)));
             found.map(|(variable, url)| Named { variable, proxy: url.parse().ok() })
@@ -258,13 +258,13 @@ impl SystemProxies {
 
 impl Proxies {
     /// By a choice, and the environment.
-    pub fn new(choice: ProxyChoice, system: SystemProxies) -> Self {
+    pub(crate) fn new(choice: ProxyChoice, system: SystemProxies) -> Self {
         Self { choice, system }
     }
 
     /// Returns the proxy on the way to a server. The system's is passed by for a server on this
     /// machine.
-    pub fn to(&self, url: &ServerUrl) -> Option<&ProxyUrl> {
+    pub(crate) fn to(&self, url: &ServerUrl) -> Option<&ProxyUrl> {
         match &self.choice {
             ProxyChoice::None => None,
             ProxyChoice::Always(proxy) => Some(proxy),
@@ -273,7 +273,7 @@ impl Proxies {
     }
 
     /// Describes the way to a server: the proxy and the setting or variable that names it.
-    pub fn describe(&self, url: &ServerUrl) -> String {
+    pub(crate) fn describe(&self, url: &ServerUrl) -> String {
         match (&self.choice, self.system.of_server(url)) {
             (ProxyChoice::None, _) => "none, as remote.proxy says".to_owned(),
             (ProxyChoice::Always(proxy), _) => format!("{proxy}, as remote.proxy says"),

@@ -26,7 +26,7 @@ const LARGEST_FILE: u64 = 1 << 20;
 
 /// Why the file of certificates that is to be trusted can't be used.
 #[derive(Debug, thiserror::Error)]
-pub enum TlsError {
+pub(crate) enum TlsError {
     /// It can't be read.
     #[error("can't read the certificate file {path}: {error}")]
     Unreadable {
@@ -76,7 +76,7 @@ pub enum TlsError {
 ///
 /// # Errors
 /// The file can't be used.
-pub fn client_config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, TlsError> {
+pub(crate) fn client_config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, TlsError> {
     config(rustls_native_certs::load_native_certs(), ca_file)
 }
 

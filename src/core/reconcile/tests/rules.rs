@@ -3,9 +3,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use lanrage_ipc::event::RemovalReason;
 use lanrage_ipc::model::{Keepalive, Origin, PeerId};
 
+use super::super::rules::Verdict;
 use super::super::{
     InFlight, InFlightKind, Intent, LocalMember, LocalParty, MemberOutcome, Occasion, OpBody,
-    PartyOutcome, ReconcileInput, ServerParty, Verdict, reconcile,
+    PartyOutcome, ReconcileInput, ServerParty, reconcile,
 };
 use super::{id, peer, there};
 use crate::core::command::{Caller, ConnectionId, Principal};

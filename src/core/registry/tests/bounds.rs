@@ -37,7 +37,7 @@ fn crowd(party: &str, others: usize) -> ServerParty {
 #[test]
 fn a_peer_is_in_no_more_copies_than_it_may_be_in_parties() {
     let mut world = followed();
-    let rules = Rules { parties_per_peer: 2, ..world.registry.rules().clone() };
+    let rules = Rules { parties_per_peer: 2, ..world.registry.rules.clone() };
     world.registry.set_rules(rules);
     // Each request found room when it was checked.
     for id in ["one", "two"] {
@@ -53,7 +53,7 @@ fn a_peer_is_in_no_more_copies_than_it_may_be_in_parties() {
 fn copies_take_no_more_bytes_than_they_may() {
     let mut world = followed();
     let limit = 100_000;
-    let rules = Rules { copies_bytes: limit, ..world.registry.rules().clone() };
+    let rules = Rules { copies_bytes: limit, ..world.registry.rules.clone() };
     world.registry.set_rules(rules);
     tell(&mut world, &crowd("one", 20), &["a"], &[]).unwrap();
     let full = |id: &str| Refusal::CopiesFull { party_id: id.parse().unwrap(), limit };
@@ -62,7 +62,7 @@ fn copies_take_no_more_bytes_than_they_may() {
     assert_eq!(world.members("one").len(), 21, "it stays as it was");
     assert!(world.registry.copies_bytes <= limit);
     // What shrinks is taken in, however large it is.
-    let rules = Rules { copies_bytes: 1000, ..world.registry.rules().clone() };
+    let rules = Rules { copies_bytes: 1000, ..world.registry.rules.clone() };
     world.registry.set_rules(rules);
     tell(&mut world, &crowd("one", 19), &[], &[]).unwrap();
     assert_eq!(world.members("one").len(), 20);
@@ -156,7 +156,7 @@ fn surplus_copies_are_dropped_the_largest_first() {
     rows.check(&restored, world.now);
     assert_eq!(restored.trim_copies(ITSELF, world.now).changes.len(), 0);
     let bytes = restored.copies_bytes;
-    let rules = Rules { copies_bytes: bytes - 1, ..restored.rules().clone() };
+    let rules = Rules { copies_bytes: bytes - 1, ..restored.rules.clone() };
     restored.set_rules(rules);
     restored.trim_copies(ITSELF, world.now);
     let left: Vec<_> = restored.parties.keys().map(ToString::to_string).collect();

@@ -58,7 +58,7 @@ fn to_follow_the_same_server_again_changes_nothing() {
 #[test]
 fn no_more_waits_than_may() {
     let (mut world, party) = World::with_copy(&["a", "b"], &["host", "a", "b"]);
-    let rules = Rules { intents: 1, ..world.registry.rules().clone() };
+    let rules = Rules { intents: 1, ..world.registry.rules.clone() };
     world.registry.set_rules(rules);
     world.offline("k", leave("lan", "b"));
     let full = Refusal::OutboxFull { limit: 1 };
@@ -87,7 +87,7 @@ fn what_waits_survives_a_restart() {
     write(world.offline("m", leave("two", "host")));
     rows.check(&world.registry, world.now);
     let upstream = world.registry.upstream(&UpstreamPart::All);
-    let (rules, epoch) = (world.registry.rules().clone(), world.registry.epoch().clone());
+    let (rules, epoch) = (world.registry.rules.clone(), world.registry.epoch().clone());
     world.registry = rows.restore(rules, epoch, world.now);
     assert_eq!(world.registry.upstream(&UpstreamPart::All), upstream);
     assert_eq!(upstream.outbox.len(), 2);

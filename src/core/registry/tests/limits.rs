@@ -97,5 +97,5 @@ fn what_exceeds_a_new_bound_stays() {
     assert_eq!(world.members("lan"), ["a", "b", "host"]);
     world.ann(update("lan", moved("b")));
     world.refused(ANN, join("lan", "c"));
-    assert_eq!(world.registry.rules().peers_per_party, 1);
+    assert_eq!(world.registry.rules.peers_per_party, 1);
 }

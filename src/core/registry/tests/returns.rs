@@ -173,7 +173,7 @@ fn whoever_came_back_is_ended_by_the_owner() {
         world.registry.authenticate(&token(1), now).unwrap();
         world.by(stranger(1), Command::Disconnect);
         world.registry.set_rules(Rules { peer_timeout: YEAR, ..rules() });
-        world.pass(world.registry.rules().token_ttl);
+        world.pass(world.registry.rules.token_ttl);
         world.by(stranger(2), come_back("x"));
         world.by(stranger(3), heartbeat("lan", "x"));
         world.by(stranger(4), come_back("x"));

@@ -21,7 +21,7 @@ const RETRY_AFTER_LIMIT: Duration = Duration::from_secs(3600);
 
 /// The connection to the control server, as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Link {
+pub(crate) struct Link {
     settings: Settings,
     phase: Phase,
     since: Duration,
@@ -70,7 +70,7 @@ type Jitter<'a> = &'a mut dyn FnMut() -> f64;
 
 impl Link {
     /// One that nobody has asked for: `local`.
-    pub fn new(settings: Settings) -> Self {
+    pub(crate) fn new(settings: Settings) -> Self {
         Self {
             settings,
             phase: Phase::Local,
@@ -83,7 +83,12 @@ impl Link {
 
     /// Takes what happened, and says what is to be done, in this order. `now` counts from any
     /// moment, also while the machine sleeps, and never goes back; `jitter` is uniform in [0, 1).
-    pub fn handle(&mut self, input: Input, now: Duration, jitter: Jitter<'_>) -> Vec<Output> {
+    pub(crate) fn handle(
+        &mut self,
+        input: Input,
+        now: Duration,
+        jitter: Jitter<'_>,
+    ) -> Vec<Output> {
         let before = self.status();
         let mut outputs: Vec<Output> = self.step(input, now, jitter).into_iter().collect();
         if self.status() != before {
@@ -93,7 +98,7 @@ impl Link {
     }
 
     /// When [`Input::Timer`] is due.
-    pub fn deadline(&self) -> Option<Duration> {
+    pub(crate) fn deadline(&self) -> Option<Duration> {
         match self.phase {
             Phase::Local | Phase::Refused | Phase::Stopping => None,
             Phase::Waiting { until, .. } => Some(until),
@@ -111,7 +116,7 @@ impl Link {
     }
 
     /// How it is.
-    pub fn status(&self) -> LinkStatus {
+    pub(crate) fn status(&self) -> LinkStatus {
         let retry_at = match self.phase {
             Phase::Waiting { until, .. } => Some(until),
             _ => None,
@@ -126,12 +131,12 @@ impl Link {
     }
 
     /// Whether the server answers.
-    pub fn is_online(&self) -> bool {
+    pub(crate) fn is_online(&self) -> bool {
         matches!(self.phase, Phase::Up { .. })
     }
 
     /// The connection that is up or under way.
-    pub fn link(&self) -> Option<LinkId> {
+    pub(crate) fn link(&self) -> Option<LinkId> {
         match self.phase {
             Phase::Trying { id, .. } | Phase::Up { id, .. } => Some(id),
             _ => None,

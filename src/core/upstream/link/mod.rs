@@ -49,50 +49,50 @@ use std::time::Duration;
 
 use lanrage_ipc::model::ConnectionState;
 
-pub use machine::Link;
+pub(crate) use machine::Link;
 
 /// How often to try, and how long. Values below 10 ms count as 10 ms.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// The longest wait after the first attempt that failed; doubles with each.
-    pub backoff_initial: Duration,
+    pub(crate) backoff_initial: Duration,
     /// The longest wait of all, but for those in fallback.
-    pub backoff_max: Duration,
+    pub(crate) backoff_max: Duration,
     /// After so many attempts that failed in a row it is fallback; 0 counts as 1.
-    pub max_attempts: u32,
+    pub(crate) max_attempts: u32,
     /// The wait between two attempts in fallback.
-    pub probe: Duration,
+    pub(crate) probe: Duration,
     /// The longest silence of the server until its welcome, once the transport is up; twice that
     /// before.
-    pub connect_timeout: Duration,
+    pub(crate) connect_timeout: Duration,
 }
 
 /// The number of a connection, and of the attempt to make it. No two of a link are the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LinkId(pub u64);
+pub(crate) struct LinkId(pub(crate) u64);
 
 /// Why an attempt failed, or a connection went.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Loss {
+pub(crate) struct Loss {
     /// In words that a person understands, with what to do about it where there is something.
-    pub words: String,
+    pub(crate) words: String,
     /// How long the server wants not to be asked; an hour at most is granted.
-    pub retry_after: Option<Duration>,
+    pub(crate) retry_after: Option<Duration>,
     /// Whether another attempt would end the same way, until somebody does something about it.
-    pub is_final: bool,
+    pub(crate) is_final: bool,
     /// True when another connection of the same identity took over: each attempt displaces that.
-    pub is_displaced: bool,
+    pub(crate) is_displaced: bool,
 }
 
 impl Loss {
     /// For a reason that may pass by itself.
-    pub fn new(words: impl Into<String>) -> Self {
+    pub(crate) fn new(words: impl Into<String>) -> Self {
         Self { words: words.into(), retry_after: None, is_final: false, is_displaced: false }
     }
 
     /// For another connection of the same identity that took over. `detail` is a sentence of the
     /// server's part in it.
-    pub fn displaced(detail: &str) -> Self {
+    pub(crate) fn displaced(detail: &str) -> Self {
         let words = format!(
             "another connection with this daemon's identity took over: is its state directory in use twice? {detail}"
         );
@@ -102,7 +102,7 @@ impl Loss {
 
 /// What the link is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Input {
+pub(crate) enum Input {
     /// There is a server to be connected to.
     Start,
     /// The transport is up, and the first word has been sent.
@@ -146,7 +146,7 @@ impl Input {
 
 /// What is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Output {
+pub(crate) enum Output {
     /// Make a connection. There is no other.
     Connect(LinkId),
     /// End the connection, or the attempt. Nothing that is told of it afterwards counts.
@@ -159,16 +159,16 @@ pub enum Output {
 
 /// How it is with the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LinkStatus {
+pub(crate) struct LinkStatus {
     /// Its state.
-    pub state: ConnectionState,
+    pub(crate) state: ConnectionState,
     /// When that began; zero for what was so from the first.
-    pub since: Duration,
+    pub(crate) since: Duration,
     /// How many attempts have failed in a row. A connection that was lost within 30 s is one.
-    pub attempt: u32,
+    pub(crate) attempt: u32,
     /// When the next attempt comes, as long as one is waited for.
-    pub retry_at: Option<Duration>,
+    pub(crate) retry_at: Option<Duration>,
     /// Why the last attempt failed or the connection went, until the server answers; or how the
     /// server fails while the connection is up.
-    pub last_error: Option<String>,
+    pub(crate) last_error: Option<String>,
 }

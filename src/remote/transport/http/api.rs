@@ -39,7 +39,7 @@ const UNHANDLED: &[u8] = b"Internal Server Error";
 /// It follows no redirect, because a token is for one server alone. Its proxy is that of the
 /// WebSocket.
 #[derive(Debug, Clone)]
-pub struct Api {
+pub(crate) struct Api {
     client: HttpClient,
     url: ServerUrl,
     request_timeout: Duration,
@@ -51,11 +51,11 @@ pub struct Api {
 
 /// What proves that a client speaks for a peer.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Token {
+pub(crate) struct Token {
     /// Its text.
-    pub token: Secret,
+    pub(crate) token: Secret,
     /// Until when it is good by the server's clock, where the server tells.
-    pub expires_at: Option<Timestamp>,
+    pub(crate) expires_at: Option<Timestamp>,
 }
 
 /// A request.
@@ -89,7 +89,7 @@ pub(super) struct Answer {
 
 impl Api {
     /// Of a server.
-    pub fn new(endpoint: &Endpoint) -> Self {
+    pub(crate) fn new(endpoint: &Endpoint) -> Self {
         let client = HttpClient::new(endpoint);
         let (url, request_timeout) = (endpoint.url.clone(), endpoint.request_timeout);
         Self { client, url, request_timeout, knows_names: false, knows_claims: false }
@@ -101,7 +101,7 @@ impl Api {
     ///
     /// # Errors
     /// When the id is somebody else's, or the server does not answer.
-    pub async fn register_peer(
+    pub(crate) async fn register_peer(
         &self,
         peer_id: &PeerId,
         proof: Option<&Secret>,
@@ -131,7 +131,7 @@ impl Api {
     ///
     /// # Errors
     /// A [`Refused`] if the server can't, or does not answer.
-    pub async fn revoke(&self, bearer: &Secret) -> Result<u64, Refused> {
+    pub(crate) async fn revoke(&self, bearer: &Secret) -> Result<u64, Refused> {
         let mut question = self.delete(&["auth", "tokens"]).bearing(bearer.clone());
         question.url.query_pairs_mut().append_pair("all", "true");
         let answer = self.ask(&question).await?;
@@ -142,7 +142,11 @@ impl Api {
     ///
     /// # Errors
     /// When the relay is somebody else's, or the server does not answer.
-    pub async fn register_relay(&self, bearer: &Secret, relay: &RelayInput) -> Result<(), Refused> {
+    pub(crate) async fn register_relay(
+        &self,
+        bearer: &Secret,
+        relay: &RelayInput,
+    ) -> Result<(), Refused> {
         let RelayInput { relay_id, public_ip, port, region, capacity } = relay.clone();
         let body = RelayBody { relay_id, public_ip, port, region, capacity };
         let question = self.post(&["relays"]).body(&body)?.repeatable().bearing(bearer.clone());

@@ -33,10 +33,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
-pub use api::{Api, Token};
+pub(crate) use api::{Api, Token};
 pub(crate) use client::HttpClient;
 pub(crate) use fault::Fault;
-pub use refused::{Cause, Refused};
+pub(crate) use refused::Cause;
 pub(in crate::remote) use stream::LONGEST_EXCHANGE;
 
 use super::{Endpoint, Loss, RECEIVE_QUEUE, SEND_QUEUE, Transport, TransportKind, ahead};
@@ -48,7 +48,7 @@ use session::PollSession;
 ///
 /// # Errors
 /// When nothing answers there as a control server does.
-pub async fn open(endpoint: &Endpoint) -> Result<Transport, Loss> {
+pub(crate) async fn open(endpoint: &Endpoint) -> Result<Transport, Loss> {
     let mut api = Api::new(endpoint);
     let sent = Timestamp::now();
     let date = api.meet().await?;

@@ -14,20 +14,20 @@ use crate::server_url::ServerUrl;
 /// A request that failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub struct Refused {
+pub(crate) struct Refused {
     /// What it comes to.
-    pub code: ErrorCode,
+    pub(crate) code: ErrorCode,
     /// The server's own words, or what happened instead of them.
-    pub message: String,
+    pub(crate) message: String,
     /// How long the server asks to be left alone.
-    pub retry_after: Option<Duration>,
+    pub(crate) retry_after: Option<Duration>,
     /// What kind of failure it is.
-    pub cause: Cause,
+    pub(crate) cause: Cause,
 }
 
 /// How a request failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cause {
+pub(crate) enum Cause {
     /// It never reached the server.
     Unreachable,
     /// It may have reached the server, which did not answer, or not to the end.
@@ -106,7 +106,7 @@ impl Refused {
     }
 
     /// Whether the server has this status to blame for it.
-    pub fn is_status(&self, status: u16) -> bool {
+    pub(crate) fn is_status(&self, status: u16) -> bool {
         self.cause == Cause::Status(status)
     }
 

@@ -29,7 +29,7 @@ const READ_BUFFER: usize = 16 << 10;
 
 /// Why there is no WebSocket.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Failed {
+pub(crate) enum Failed {
     /// The server answered, and seems to have none.
     NoWebSocket(Loss),
     /// Anything else.
@@ -43,7 +43,7 @@ pub enum Failed {
 ///
 /// # Errors
 /// Why there is none.
-pub async fn open(endpoint: &Endpoint) -> Result<Transport, Failed> {
+pub(crate) async fn open(endpoint: &Endpoint) -> Result<Transport, Failed> {
     let deadline = Deadline::of(endpoint);
     let stream = connect::tunnel(endpoint, &deadline).await.map_err(Failed::Lost)?;
     upgrade(endpoint, &deadline, stream).await

@@ -57,7 +57,7 @@ proptest! {
         let mut lives = Lives::default();
         for next in &history {
             let played = play.play(next);
-            lives.follow(&played, play.world.now, play.world.registry.rules());
+            lives.follow(&played, play.world.now, &play.world.registry.rules);
             lives.check(&play.world);
             state::check_parties(&play.world.registry);
         }

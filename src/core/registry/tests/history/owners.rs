@@ -43,7 +43,7 @@ impl Owners {
     /// That a move was accepted or refused as whose the peers were before it demands.
     #[track_caller]
     pub(super) fn judge(&self, played: &Played, world: &World) {
-        let (now, grace) = (world.now, world.registry.rules().peer_timeout);
+        let (now, grace) = (world.now, world.registry.rules.peer_timeout);
         let Played { command, caller, result, .. } = played;
         if let Some(peer_id) = command.acts_for() {
             let owner = self.owner(peer_id, now);
@@ -99,7 +99,7 @@ impl Owners {
             match change.write() {
                 Write::PutToken(token) => {
                     let shown = self.tokens.get(&token.hash).and_then(|given| given.shown);
-                    let ttl = world.registry.rules().token_ttl;
+                    let ttl = world.registry.rules.token_ttl;
                     assert_eq!(token.expires_at, now.wall + ttl);
                     let (peer_id, ends) = (token.peer_id.clone(), now.elapsed + ttl);
                     self.tokens.insert(token.hash, Given { peer_id, ends, shown });

@@ -45,7 +45,7 @@ impl Requests {
             assert_eq!((applied.events.len(), applied.changes.len()), (0, 0));
             return;
         }
-        let (mut put, limit) = (None, world.registry.rules().receipts);
+        let (mut put, limit) = (None, world.registry.rules.receipts);
         for change in &applied.changes {
             match change.write() {
                 Write::PutReceipt(record) => {
