@@ -1,4 +1,4 @@
-//! Which parties something was noted of for a control server, from who notes it to who tells it.
+//! Dirty set: parties with intents for the control server, registry to link.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 use crate::core::DirtySet;
 
-/// The parties of which something was noted and that nobody has taken yet.
+/// Dirty parties that the link has not taken yet.
 #[derive(Debug, Default)]
 pub(crate) struct DirtyParties {
     noted: Mutex<DirtySet>,
@@ -15,20 +15,20 @@ pub(crate) struct DirtyParties {
 }
 
 impl DirtyParties {
-    /// Something was noted of a party.
+    /// Marks a party as dirty.
     pub(crate) fn note(&self, party_id: PartyId) {
         self.noted().add(party_id);
         self.changed.notify_one();
     }
 
-    /// Waits until something is noted.
+    /// Waits until a party is dirty.
     pub(crate) async fn wait(&self) {
         while *self.noted() == DirtySet::default() {
             self.changed.notified().await;
         }
     }
 
-    /// Takes what was noted.
+    /// Takes the dirty parties.
     pub(crate) fn take(&self) -> DirtySet {
         std::mem::take(&mut *self.noted())
     }
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn the_parties_are_named_as_long_as_they_are_few() {
+    fn dirty_parties_are_named_up_to_a_bound() {
         let dirty = DirtyParties::default();
         assert_eq!(dirty.take(), DirtySet::default());
         for number in 0..MOST_NAMED {
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_is_woken_once_something_is_noted() {
+    async fn wait_ends_once_a_party_is_dirty() {
         use futures_util::FutureExt;
 
         let dirty = DirtyParties::default();

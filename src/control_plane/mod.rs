@@ -111,17 +111,17 @@ pub(crate) struct Page {
     pub(crate) more: bool,
 }
 
-/// The connection to the control server, as it is told.
+/// Published state of the connection to the control server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ConnectionStatus {
-    /// All but when the next attempt comes.
+    /// State without the time of the next attempt.
     pub(crate) connection: Connection,
-    /// When it comes, on the clock of [`Now::elapsed`](crate::core::Now::elapsed).
+    /// Time of the next attempt, on the clock of [`Now::elapsed`](crate::core::Now::elapsed).
     pub(crate) retry_at: Option<Duration>,
 }
 
 impl ConnectionStatus {
-    /// As it is shown at some instant of that clock.
+    /// Returns the connection as it is shown at an instant of that clock.
     pub(crate) fn at(&self, elapsed: Duration) -> Connection {
         let left = self.retry_at.map(|at| at.saturating_sub(elapsed).as_millis());
         let retry_in_ms = left.map(|left| u64::try_from(left).unwrap_or(u64::MAX));
@@ -129,7 +129,7 @@ impl ConnectionStatus {
     }
 }
 
-/// How a control plane is.
+/// Status of a control plane.
 #[derive(Debug, Clone)]
 pub(crate) struct Status {
     /// The stretch of history it is in.
@@ -142,9 +142,9 @@ pub(crate) struct Status {
     pub(crate) relays: u64,
     /// Tokens known.
     pub(crate) tokens: u64,
-    /// What was done since the start.
+    /// Counters since the start.
     pub(crate) counters: Counters,
-    /// Where its state is kept.
+    /// File of its state.
     pub(crate) store: StoreStatus,
     /// Its connection to the control server.
     pub(crate) connection: Connection,
@@ -165,7 +165,7 @@ pub(crate) struct StoreStatus {
     pub(crate) recovery: Option<Recovery>,
 }
 
-/// What a control plane did since it started.
+/// Counters of a control plane since its start.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Counters {
     /// Commits that became durable.

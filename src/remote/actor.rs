@@ -21,26 +21,26 @@ use crate::server_url::ServerUrl;
 /// Calls that may wait in the mailbox before their senders do.
 const MAILBOX: usize = 1024;
 
-/// The control plane that asks a server, or its own registry while there is none.
+/// The remote control plane: it forwards commands to the server, or to its own registry offline.
 pub(crate) struct RemoteControlPlane {
     pub(super) dispatcher: Rc<RemoteDispatcher>,
 }
 
-/// What answering a call takes.
+/// Dispatcher of calls.
 pub(super) struct RemoteDispatcher {
     pub(super) context: SessionContext,
     pub(super) current: CurrentSession,
     link: ToLink,
-    /// What the configuration says.
+    /// Server of the configuration.
     configured: Option<ServerKey>,
-    /// Whether a server is followed.
+    /// True while a server is followed.
     follows: Cell<bool>,
     busy: RefCell<HashMap<ConnectionId, Rc<Busy>>>,
     turns: RefCell<HashMap<PartyId, Rc<Turns>>>,
     /// One change of the server at a time.
     switching: tokio::sync::Mutex<()>,
     pub(super) relays: RefCell<super::relays::Relays>,
-    /// Whether the server is being asked for its relays.
+    /// True while a request for the server's relays is in flight.
     pub(super) asks_for_relays: Cell<bool>,
 }
 
@@ -172,7 +172,7 @@ impl RemoteDispatcher {
     /// Goes by what was chosen at run time, or else by what the configuration says.
     ///
     /// # Errors
-    /// When the choice can't be kept, or is no address.
+    /// [`Failure::Store`] for a choice that can't be stored, and a refusal of a bad address.
     pub(super) async fn choose(&self) -> Result<(), Failure> {
         let known = self.upstream(UpstreamPart::Choice).await?.choice;
         let configured = self.configured.clone();
@@ -214,7 +214,7 @@ impl RemoteDispatcher {
     }
 }
 
-/// What is asked of one party is done one after the other, in the order of the calls.
+/// Turns of the requests about one party, in the order of the calls.
 #[derive(Debug, Default)]
 struct Turns(tokio::sync::Mutex<()>);
 

@@ -1,8 +1,8 @@
-//! The actor that keeps the connection to the control server: it makes true what the state machine
-//! of `core::upstream::link` decides.
+//! The actor that keeps the connection to the control server, as the state machine of
+//! `core::upstream::link` decides.
 //!
-//! It is supervised: when a connection goes, the actor stops, and with it all that hung on the
-//! connection; it begins anew with nothing but the machine.
+//! It is supervised. When a connection ends the actor stops, with all tasks of the connection; it
+//! restarts with nothing but the machine.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -21,30 +21,30 @@ use crate::server_url::ServerUrl;
 /// Timers run on a clock that stands still while the machine sleeps: they are looked at this often.
 const LOOK_AGAIN: Duration = Duration::from_secs(15);
 
-/// The connection as those see it who want to ask the server: the session, while there is one.
+/// The session of the current connection, if there is one.
 #[derive(Clone, Default)]
 pub(crate) struct CurrentSession(Rc<RefCell<Option<Driver>>>);
 
 impl CurrentSession {
-    /// The session, be the server asked already or not.
+    /// Returns the session, online or not.
     pub(super) fn session(&self) -> Option<Driver> {
         self.0.borrow().clone()
     }
 
-    /// The session, if the server can be asked now.
+    /// Returns the session if it is online.
     pub(super) fn online(&self) -> Option<Driver> {
         self.session().filter(Driver::is_online)
     }
 }
 
-/// What of the configuration the link goes by.
+/// Settings of the link.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
-    /// How to reach a server, but for which.
+    /// Transport to any server.
     pub(crate) way: transport::TransportConfig,
-    /// When to try again.
+    /// Timing of the attempts.
     pub(crate) link: link::Settings,
-    /// How often signs of life go out.
+    /// Interval of heartbeats.
     pub(crate) heartbeat: Duration,
 }
 
@@ -59,18 +59,18 @@ pub(crate) struct Link {
     attempt: Option<SpawnHandle>,
     /// True once this server has let the daemon in.
     was_online: bool,
-    /// Whether the actor is about to begin anew.
+    /// True while the actor is about to restart.
     is_ending: bool,
-    /// What it then does first.
+    /// Connection that the restarted actor opens.
     next: Option<LinkId>,
-    /// The connection as it was told last; none before it was.
+    /// Published state of the connection; none before the first.
     told: watch::Sender<Option<Connection>>,
-    /// By which the machine reckons.
+    /// Start time; fallback for `since`.
     started: jiff::Timestamp,
 }
 
 impl Link {
-    /// Tells the connection's states to `told`, too.
+    /// Publishes the connection's states in `told`, too.
     pub(crate) fn new(
         settings: Settings,
         context: SessionContext,
@@ -133,7 +133,7 @@ impl Link {
         }));
     }
 
-    /// What a server said that did not welcome this daemon tells more than that time is up.
+    /// Handles the deadline. Words of a server that let nobody in say more than a time-out.
     fn expire(&mut self, ctx: &mut Context<Self>) {
         let session = self.current.session().filter(|_| !self.machine.is_online());
         let complaint = session.and_then(|session| session.complaint());
@@ -161,7 +161,7 @@ impl Link {
             match result {
                 Ok(transport) => this.open(id, endpoint, transport, ctx),
                 Err(mut loss) => {
-                    // A login that was not there before is not the server's: it may pass.
+                    // A login that this server did not want before is another program's: it may pass.
                     loss.is_final &= !this.was_online;
                     this.input(Input::Closed(id, loss), ctx);
                 }
@@ -272,7 +272,7 @@ impl Link {
         self.log(&standing.connection);
         self.told.send_replace(Some(standing.connection.clone()));
         let caller = self.context.itself.clone();
-        // It is queued here and now: one state comes after the other.
+        // It is queued here and now, so that states keep their order.
         let changed = |reply| Query::ConnectionChanged(standing, reply);
         let told = self.context.local.ask(caller, changed);
         actix::spawn(async move {
@@ -283,7 +283,7 @@ impl Link {
     }
 }
 
-/// A number from 0 to 1, the latter excluded. Without random numbers daemons may come together.
+/// Returns a number in [0, 1). Without random numbers daemons may reconnect at the same time.
 fn uniform() -> f64 {
     let mut bytes = [0_u8; 4];
     match getrandom::fill(&mut bytes) {
@@ -311,7 +311,7 @@ impl Supervised for Link {
 
 crate::answers_ping!(Link);
 
-/// Something happened on a connection.
+/// Event of a connection.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Happened(LinkId, Event);
@@ -335,7 +335,7 @@ impl Handler<Happened> for Link {
     }
 }
 
-/// Another server, or none; or the same again.
+/// Sets the server, or none. The same server again begins anew, too.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct SetServer(pub(crate) Option<ServerUrl>);
@@ -350,7 +350,7 @@ impl Handler<SetServer> for Link {
         if self.url.is_some() {
             outputs.extend(self.machine.handle(Input::Start, now, &mut uniform));
         }
-        // What is in between never was, as far as anybody can tell.
+        // The states in between are not published.
         outputs.retain(|output| *output != Output::Changed);
         outputs.push(Output::Changed);
         self.carry_out(outputs, ctx);
@@ -370,7 +370,7 @@ impl Handler<Retry> for Link {
     }
 }
 
-/// Goes by other settings from now on.
+/// Changes the settings.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct UpdateSettings(pub(crate) Settings);

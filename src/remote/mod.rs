@@ -1,5 +1,5 @@
-//! The control plane that asks a server: what it confirms is done here too, and what it can't be
-//! asked now it is told later.
+//! The remote control plane: it forwards commands to the control server, replicates the result, and
+//! keeps intents while the server is out of reach.
 
 mod actor;
 pub(crate) mod diagnostics;

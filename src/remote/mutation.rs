@@ -1,5 +1,5 @@
-//! What changes something: the server is asked first, where the party lives there. What it
-//! confirmed is done here too; what it could not be asked is done here, and it is told later.
+//! Changes of parties. The server executes a change of its parties first, and the registry follows.
+//! Offline the registry executes it at once, with an intent for the server.
 
 use std::rc::Rc;
 
@@ -11,30 +11,30 @@ use crate::control_plane::{Ask, Failure, Query};
 use crate::core::upstream::{ClientCommand, ClientError, CommandOutcome, Keys, is_for_server};
 use crate::core::{Caller, Command, Outcome, Refusal, RequestKey, UpstreamPart, command};
 
-/// Where the party of a command lives.
+/// Home of the party that a command is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Home {
-    /// Here, whether the server is to know of it or not.
+    /// The registry of this daemon alone.
     Here,
-    /// On the server.
+    /// The server.
     There,
-    /// It is not known.
+    /// Unknown: no copy is here.
     Unknown,
 }
 
-/// A change of a party that somebody asks for.
+/// Change of a party that a client asks for.
 pub(super) struct Request {
     caller: Caller,
     command: Command,
     key: RequestKey,
-    /// The party that it is about.
+    /// Party.
     pub(super) party_id: PartyId,
-    /// The peer that it is for.
+    /// Peer that acts.
     peer_id: PeerId,
 }
 
 impl Request {
-    /// `None` for a command that no server is asked.
+    /// Returns the request of a command; `None` for a command that stays on this machine.
     pub(super) fn of(caller: &Caller, command: &Command, keys: &Keys) -> Option<Self> {
         if !is_for_server(command) {
             return None;
@@ -50,7 +50,7 @@ impl Request {
 }
 
 impl RemoteDispatcher {
-    /// Does what a request asks: the server is asked first where the party lives there, or may.
+    /// Executes a request, on the server first where the party lives there, or may.
     ///
     /// # Errors
     /// The [`Failure`] of the server or of the registry.
@@ -72,7 +72,7 @@ impl RemoteDispatcher {
         }
     }
 
-    /// Gives a join that was sent before the client knew the server's choice the party's new id.
+    /// Replaces the party's id in a join that used the id from before the server chose another.
     async fn renamed(&self, mut request: Request, home: Home) -> Result<(Request, Home), Failure> {
         let renamed =
             self.current.session().and_then(|session| session.renamed_to(&request.party_id));
@@ -86,7 +86,7 @@ impl RemoteDispatcher {
         Ok((request, home))
     }
 
-    /// Has the server do it, and then does it here; or here alone, when the server is lost.
+    /// Executes a request on the server and then here; here alone when the connection is lost.
     async fn together(
         self: &Rc<Self>,
         session: &Driver,
@@ -119,8 +119,8 @@ impl RemoteDispatcher {
         }
     }
 
-    /// Has a peer leave that the server may have let in, though its client is told that it can't be
-    /// reached: at once on a connection that goes on, or else on return.
+    /// Takes a peer back out of a party that the server may have let it into, although the client gets
+    /// an error: at once while the connection is open, and else after the reconnect.
     async fn withdraw(&self, session: &Driver, request: &Request) -> Result<(), Failure> {
         let (party_id, peer_id) = (request.party_id.clone(), request.peer_id.clone());
         if !session.is_online() {
@@ -130,7 +130,7 @@ impl RemoteDispatcher {
         Ok(())
     }
 
-    /// Answers with a party that somebody has entered.
+    /// Returns the party that the caller has entered.
     async fn show(&self, caller: Caller, party_id: PartyId) -> Result<Outcome, Failure> {
         self.context
             .local
@@ -148,7 +148,7 @@ impl RemoteDispatcher {
         }
     }
 
-    /// Does it here, and notes what the server is to be told.
+    /// Executes a request here, with an intent for the server.
     async fn alone(
         &self,
         Request { caller, command, key, .. }: Request,
@@ -171,7 +171,7 @@ impl RemoteDispatcher {
         }
     }
 
-    /// For what takes the server.
+    /// Failure of a request that needs the server.
     async fn offline(&self, what: &str) -> Failure {
         let (mut why, mut last_error) = ("can't be reached now", None);
         if let Ok(connection) = self.connection().await {

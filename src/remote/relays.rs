@@ -1,5 +1,5 @@
-//! Relays: every program that has one announces it again and again, so that nothing is remembered
-//! for the server. Those of others are asked for when somebody wants to see them.
+//! Relays. Their programs announce them periodically, so that no intent is kept for the server. The
+//! server's relays are requested on demand.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::core::{Caller, Command, RelayInput, command};
 /// Relays of the server that are kept: as many as a server has by default.
 const MOST_RELAYS: usize = 1024;
 
-/// How long who asks for relays waits for the server; then what it said last will do.
+/// Wait for the server's relays; after that the reply has those of its last answer.
 const PATIENCE: Duration = Duration::from_millis(60);
 
 /// Result of a request for the server's relays.
@@ -27,7 +27,7 @@ struct RelayList {
 }
 
 impl RemoteDispatcher {
-    /// Announces a relay: to the server first, where that can be asked.
+    /// Announces a relay, to the server first while it is online.
     pub(super) async fn register_relay(
         self: &Rc<Self>,
         caller: Caller,
@@ -45,8 +45,7 @@ impl RemoteDispatcher {
         self.context.local.ask(caller, command!(RegisterRelay(relay))).await
     }
 
-    /// The relays that the server has, as far as it is known; and this machine's own while it
-    /// can't be asked.
+    /// Returns the server's relays as of its last answer, and this machine's own while it is offline.
     pub(super) async fn list_relays(
         self: &Rc<Self>,
         caller: Caller,
@@ -96,5 +95,5 @@ impl RemoteDispatcher {
     }
 }
 
-/// What is kept of the server's relays.
+/// The server's relays as of its last answer.
 pub(super) type Relays = Option<Vec<Relay>>;

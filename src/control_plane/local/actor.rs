@@ -27,7 +27,7 @@ use crate::store::{BackUp, Commit};
 /// Calls that may wait in the mailbox before their senders do.
 const MAILBOX: usize = 1024;
 
-/// Whom the local control plane tells what.
+/// Actors that the local control plane notifies.
 #[derive(Debug, Clone)]
 pub(crate) struct Collaborators {
     /// Makes changes durable.
@@ -44,7 +44,7 @@ pub(crate) struct Collaborators {
     pub(crate) ending: Ending,
 }
 
-/// Who announces parties to others near by.
+/// Recipients of announcements for the local network.
 #[derive(Debug, Clone)]
 pub(crate) struct Announcer {
     /// Announces what changed.
@@ -66,7 +66,7 @@ pub(crate) struct LocalControlPlane {
     pub(super) seen: BTreeMap<(PartyId, PeerId), Timestamp>,
     pub(super) seen_interval: Duration,
     pub(super) seen_armed: bool,
-    /// What the hub had no room for.
+    /// Bulletins that the hub had no room for.
     pub(super) unpublished: Vec<Bulletin>,
     pub(super) announcements_lost: bool,
     pub(super) store_status: StoreStatus,

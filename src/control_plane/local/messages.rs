@@ -1,4 +1,4 @@
-//! What the local control plane takes beside calls.
+//! Messages of the local control plane beside calls.
 
 use actix::prelude::*;
 

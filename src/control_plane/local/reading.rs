@@ -1,4 +1,4 @@
-//! What can be answered without changing anything.
+//! Queries: calls that change nothing.
 
 use lanrage_ipc::event::{Event, Snapshot, Topic};
 

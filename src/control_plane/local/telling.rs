@@ -1,4 +1,4 @@
-//! What others are told: the event hub, and the discovery file's keeper. Neither is waited for.
+//! Notification of the event hub and of the keeper of the discovery file, without waiting for them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::core::Filter;
 use crate::discovery::{Announce, AnnounceAll};
 use crate::events::{Bulletin, Publish};
 
-/// How soon what was lost is made good.
+/// Interval of the retries of lost notifications.
 const RETRY: Duration = Duration::from_millis(50);
 
 impl LocalControlPlane {
@@ -75,8 +75,8 @@ impl LocalControlPlane {
     }
 }
 
-/// What must not be lost of bulletins that the hub had no room for: who hears, in order. For the
-/// news all who hear start afresh, last of all.
+/// Returns the bulletins that must not be lost though the hub had no room: subscriptions, in order.
+/// In place of news, all subscribers start afresh, last of all.
 fn without_news(bulletins: Vec<Bulletin>) -> Vec<Bulletin> {
     let is_news = |bulletin: &Bulletin| matches!(bulletin, Bulletin::Tell(_) | Bulletin::Lost);
     let had_news = bulletins.iter().any(is_news);

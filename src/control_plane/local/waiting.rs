@@ -54,7 +54,7 @@ pub(super) struct Unchanged {
     pub(super) effect: Option<Effect>,
 }
 
-/// What a command did.
+/// Effect of a command.
 pub(super) struct Changed {
     pub(super) changes: Vec<Change>,
     pub(super) effect: Option<Effect>,

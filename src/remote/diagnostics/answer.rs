@@ -1,4 +1,4 @@
-//! What an answer over HTTP means that is not the one that was asked for.
+//! Meaning of an unexpected answer over HTTP.
 
 use std::time::Duration;
 

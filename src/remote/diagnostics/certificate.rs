@@ -8,7 +8,7 @@ use super::{place, shown};
 use crate::remote::transport::tls::NobodyTrusted;
 use crate::server_url::ServerUrl;
 
-/// How many of a certificate's names are told.
+/// Names of a certificate that a message lists.
 const MOST_NAMES: usize = 5;
 
 pub(super) fn failure(error: &Error, url: &ServerUrl) -> String {

@@ -1,10 +1,10 @@
-//! How an answer over HTTP can fail to be one.
+//! Answers that are not HTTP, or not whole.
 
 use super::place;
 use crate::remote::transport::http::LONGEST_EXCHANGE;
 use crate::server_url::ServerUrl;
 
-/// What an open connection came to instead of an answer.
+/// Failure of an open connection in place of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HttpError {
     /// Something that is no HTTP, or more of it than any server sends.

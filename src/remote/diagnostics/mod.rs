@@ -1,6 +1,6 @@
-//! Why there is no way to the server, in words that a person understands, with what to do.
+//! Reasons why a server can't be reached, for people, with the remedy.
 //!
-//! What the server had a hand in is shown in part, and without what drives a terminal.
+//! Text of the server is shortened, and stripped of characters that control a terminal.
 
 mod answer;
 mod certificate;
@@ -19,7 +19,7 @@ pub(crate) use crate::core::shown;
 pub(crate) use answer::{date, refusal};
 pub(crate) use http_error::HttpError;
 
-/// Where a server is, as in `lan.example.org:443` or `[::1]:80`.
+/// Place of a server, such as `lan.example.org:443` or `[::1]:80`.
 pub(crate) fn place(url: &ServerUrl) -> String {
     let (host, port) = url.host_and_port();
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{}:{port}", shown(&host)) }
@@ -50,7 +50,7 @@ pub(crate) fn unresolved(error: &(dyn Error + 'static), url: &ServerUrl) -> Stri
     )
 }
 
-/// That a step took too long; `step` is said before the server's place.
+/// Message for a step that took too long; `step` comes before the server's place.
 pub(crate) fn late(step: &str, within: Duration, url: &ServerUrl) -> String {
     format!(
         "{step} {} took longer than {} s: the server or the network is down or slow, or a firewall is in between",

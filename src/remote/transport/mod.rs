@@ -38,30 +38,29 @@ pub(crate) const SEND_QUEUE: usize = 256;
 /// Frames that may wait to be taken in; a hostile server's are large.
 pub(crate) const RECEIVE_QUEUE: usize = 16;
 
-/// Where to connect, and how.
+/// Server to connect to, and the way there.
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoint {
     /// The server.
     pub(crate) url: ServerUrl,
-    /// What to speak.
+    /// Kind of transport.
     pub(crate) kind: TransportKind,
-    /// Whom to trust, and what to offer.
+    /// Trusted certificates, versions and ciphers.
     pub(crate) tls: Arc<rustls::ClientConfig>,
     /// Proxies on the way.
     pub(crate) proxies: Arc<Proxies>,
-    /// How long connecting may take, from the name's resolution to the end of the handshakes.
+    /// Upper bound of connecting, from the name's resolution to the end of the handshakes.
     pub(crate) connect_timeout: Duration,
-    /// How long an answer over HTTP may take.
+    /// Upper bound of an answer over HTTP.
     pub(crate) request_timeout: Duration,
-    /// How often at least an HTTP client looks for news; it looks up to ten times as often while
-    /// there are some.
+    /// Longest interval of polls over HTTP; while there is news the interval is down to a tenth.
     pub(crate) poll: Duration,
 }
 
-/// How to reach a server, whichever it is.
+/// Transport to a server that is not chosen yet.
 #[derive(Debug, Clone)]
 pub(crate) struct TransportConfig {
-    /// What to speak.
+    /// Kind of transport.
     pub(crate) kind: TransportKind,
     /// As [`Endpoint::tls`].
     pub(crate) tls: Arc<rustls::ClientConfig>,
@@ -85,7 +84,7 @@ impl TransportConfig {
     }
 }
 
-/// What carries frames.
+/// Kind of transport.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum TransportKind {
@@ -108,14 +107,14 @@ impl TransportKind {
     }
 }
 
-/// An open way to the server. When it goes, what carries it ends.
+/// Open transport to the server. Its task ends when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Transport {
-    /// Takes what is to be sent.
+    /// Queue of outgoing messages.
     pub(crate) outgoing: mpsc::Sender<Outgoing>,
-    /// Gives what comes; the last is [`Incoming::Lost`].
+    /// Queue of incoming messages; the last is [`Incoming::Lost`].
     pub(crate) incoming: mpsc::Receiver<Incoming>,
-    /// What carries it: `Ws` or `Http`.
+    /// `Ws` or `Http`.
     pub(crate) kind: TransportKind,
     /// Lead of the server's clock over this machine's, in seconds, where the server states its time.
     pub(crate) clock_ahead: Option<i64>,
@@ -139,7 +138,7 @@ pub(crate) enum Incoming {
     Frame(Box<ServerFrame>),
     /// A sign of life and nothing else.
     Alive,
-    /// What came could not be understood, for this reason in words.
+    /// Something that is not understood, for this reason in words.
     Garbage(String),
     /// A part of what came breaks a rule and is left out, in words.
     Flaw(String),

@@ -257,7 +257,7 @@ impl SystemProxies {
 }
 
 impl Proxies {
-    /// By a choice, and the environment.
+    /// Proxies of a choice, and of the environment.
     pub(crate) fn new(choice: ProxyChoice, system: SystemProxies) -> Self {
         Self { choice, system }
     }

@@ -12,17 +12,16 @@ use futures_util::stream::FuturesUnordered;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
-/// How long one address is tried alone, before the next is tried beside it.
+/// Time that one address is tried alone, before the next is tried beside it.
 const HEAD_START: Duration = Duration::from_millis(250);
 
-/// How many addresses of one name are tried.
+/// Addresses of one name that are tried.
 const MOST_ADDRESSES: usize = 16;
 
-/// How long a connection is silent before the system asks whether the server is still there, and
-/// how long it waits from one question to the next.
+/// Silence before the first keepalive of TCP, and the interval of those that follow.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
 
-/// How long what was sent may stay unacknowledged before the system gives the connection up.
+/// Time that sent bytes may stay unacknowledged before the system gives the connection up.
 #[cfg(target_os = "linux")]
 const USER_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -60,8 +59,8 @@ pub(super) async fn connect(addresses: Vec<SocketAddr>) -> io::Result<TcpStream>
     }
 }
 
-/// That there is no way to one address says the least: the machine may have no IPv6. `InvalidInput`
-/// is for an address that is good on one link only.
+/// True for an address that this machine can't reach, which says the least: it may have no IPv6.
+/// `InvalidInput` is for an address that is good on one link only.
 fn is_unreachable(error: &io::Error) -> bool {
     use io::ErrorKind::{AddrNotAvailable, HostUnreachable, InvalidInput, NetworkUnreachable};
     matches!(error.kind(), AddrNotAvailable | HostUnreachable | InvalidInput | NetworkUnreachable)

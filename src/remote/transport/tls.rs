@@ -1,4 +1,4 @@
-//! Whom to trust, and how TLS is spoken with a server.
+//! TLS with a server: trusted certificates and the client's configuration.
 
 #[cfg(test)]
 mod tests;
@@ -48,7 +48,7 @@ pub(crate) enum TlsError {
     NoPem {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Reason.
         error: pem::Error,
     },
     /// It has no certificate in it.
@@ -62,9 +62,9 @@ pub(crate) enum TlsError {
     Unusable {
         /// The file.
         path: PathBuf,
-        /// Which one, from 1.
+        /// Its number, from 1.
         number: usize,
-        /// What is wrong with it.
+        /// Reason.
         error: rustls::Error,
     },
 }

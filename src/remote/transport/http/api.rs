@@ -25,10 +25,10 @@ use crate::server_url::ServerUrl;
 /// The longest answer that is read, in bytes.
 pub(super) const LONGEST_ANSWER: usize = 1024 * 1024;
 
-/// How often a request is made at most.
+/// Attempts at a request.
 const ATTEMPTS: u32 = 4;
 
-/// How long to wait before the second attempt, at most; each further one waits twice as long.
+/// Longest wait before the second attempt; each further one waits twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
 /// Body of LANrage's own server's answer where a request failed in it: the one that is no JSON.
@@ -43,13 +43,13 @@ pub(crate) struct Api {
     client: HttpClient,
     url: ServerUrl,
     request_timeout: Duration,
-    /// Whether the server does a request once that comes twice under one name.
+    /// True if the server knows idempotency keys.
     knows_names: bool,
     /// True if the server lets a claim be repeated with its secret.
     knows_claims: bool,
 }
 
-/// What proves that a client speaks for a peer.
+/// Token of a peer.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Token {
     /// Its text.
@@ -66,13 +66,13 @@ pub(super) struct Question {
     /// JSON text of the body.
     body: Option<String>,
     bearer: Option<Secret>,
-    /// What it is called, so that the server knows it again.
+    /// Idempotency key.
     name: Option<IdempotencyKey>,
     /// Claim secret of a registration.
     claim: Option<Secret>,
-    /// Whether it does no more when it is made twice, with or without a name.
+    /// True for an idempotent request, with or without a key.
     repeatable: bool,
-    /// Whether it asks what is there: who refuses that, may be anybody.
+    /// True for the question what answers there: any program may refuse it.
     is_greeting: bool,
 }
 
@@ -81,9 +81,9 @@ pub(super) struct Question {
 pub(super) struct Answer {
     /// All of its body.
     pub(super) body: Vec<u8>,
-    /// When the server gave it, by its own clock.
+    /// Time of issue, by the server's clock.
     pub(super) date: Option<Timestamp>,
-    /// What to say of it where it makes no sense.
+    /// Message for an answer that makes no sense.
     otherwise: String,
 }
 
@@ -100,7 +100,7 @@ impl Api {
     /// token is of no use.
     ///
     /// # Errors
-    /// When the id is somebody else's, or the server does not answer.
+    /// An id of another owner, or a server that does not answer.
     pub(crate) async fn register_peer(
         &self,
         peer_id: &PeerId,
@@ -141,7 +141,7 @@ impl Api {
     /// Registers a relay as a peer, or as whoever has the server's relay key.
     ///
     /// # Errors
-    /// When the relay is somebody else's, or the server does not answer.
+    /// A relay of another owner, or a server that does not answer.
     pub(crate) async fn register_relay(
         &self,
         bearer: &Secret,
@@ -326,7 +326,7 @@ impl Answer {
     }
 }
 
-/// How long to wait after so many attempts: at random, so that not all come back at once.
+/// Returns the wait after so many attempts: at random, so that clients do not return at once.
 fn pause(attempts: u32) -> Duration {
     let most = FIRST_PAUSE * 2_u32.pow(attempts.min(ATTEMPTS) - 1);
     // Where the system gives no random numbers all wait equally long.

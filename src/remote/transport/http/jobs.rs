@@ -20,12 +20,12 @@ const MOST_AT_ONCE: usize = 4;
 /// Requests that are taken from the link's queue before they can be made.
 const MOST_WAITING: usize = 64;
 
-/// What a job is about: those that get into each other's way wait for each other.
+/// Parties and peer of a job. Jobs with a common key run one after the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct JobKeys {
     parties: Vec<PartyId>,
     peer: Option<PeerId>,
-    /// Whether it makes the peer known, which all else about that peer has to wait for.
+    /// True for a job that registers the peer: all others of the peer wait for it.
     introduces: bool,
 }
 
@@ -42,14 +42,14 @@ enum Kind {
     Look,
 }
 
-/// What became of a job, and which it was.
+/// Number and result of a job.
 type Done = (u64, Result<(), Loss>);
 
 /// Makes requests and looks for news.
 pub(super) struct JobRunner {
     session: Arc<PollSession>,
     jobs: JoinSet<Done>,
-    /// What is under way, by number.
+    /// Jobs in flight.
     running: Vec<(u64, Kind, JobKeys)>,
     last: u64,
     waiting: VecDeque<Job>,

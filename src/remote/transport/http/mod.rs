@@ -1,5 +1,5 @@
-//! LANrage's HTTP routes behind the frames of a WebSocket: who holds a [`Transport`] need not know which
-//! of them carries it.
+//! LANrage's HTTP routes behind the frames of a WebSocket: the holder of a [`Transport`] need not know
+//! its kind.
 //!
 //! A frame becomes a request, and its answer the frames that a server with a WebSocket would send.
 //! What such a server tells by itself is looked for: often after a change, seldom while nothing
@@ -47,7 +47,7 @@ use session::PollSession;
 /// Opens a way to a server over HTTP.
 ///
 /// # Errors
-/// When nothing answers there as a control server does.
+/// No answer of a control server.
 pub(crate) async fn open(endpoint: &Endpoint) -> Result<Transport, Loss> {
     let mut api = Api::new(endpoint);
     let sent = Timestamp::now();

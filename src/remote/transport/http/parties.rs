@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::wall_clock::WallClock;
 
-/// What parties count in whose server does not say it, as LANrage's own.
+/// Epoch of parties whose server states none, as LANrage's own.
 const MADE_UP_EPOCH: &str = "lanrage";
 
 /// The parties that are looked at.
@@ -22,7 +22,7 @@ pub(super) struct Parties {
     /// The longest time between two looks.
     poll: Duration,
     watched: BTreeMap<PartyId, Watched>,
-    /// How far copies of an earlier connection go in numbers that were made up.
+    /// Bookmarks of replicas of an earlier connection, in numbers that were made up.
     counted: BTreeMap<PartyId, u64>,
     /// The ids that parties were registered under, and what the server called them.
     renamed: BTreeMap<PartyId, PartyId>,
@@ -69,7 +69,7 @@ impl Parties {
         }
     }
 
-    /// How far an earlier copy goes. Numbers that are made up go on from there.
+    /// Notes the bookmark of an earlier replica. Numbers that are made up continue from there.
     pub(super) fn remember(&mut self, party_id: &PartyId, have: &Bookmark) {
         if have.epoch == made_up_epoch() {
             let counted = self.counted.entry(party_id.clone()).or_default();

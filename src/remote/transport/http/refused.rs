@@ -15,17 +15,17 @@ use crate::server_url::ServerUrl;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub(crate) struct Refused {
-    /// What it comes to.
+    /// Code of the failure.
     pub(crate) code: ErrorCode,
     /// The server's own words, or what happened instead of them.
     pub(crate) message: String,
-    /// How long the server asks to be left alone.
+    /// Pause that the server asks for.
     pub(crate) retry_after: Option<Duration>,
-    /// What kind of failure it is.
+    /// Kind of the failure.
     pub(crate) cause: Cause,
 }
 
-/// How a request failed.
+/// Kind of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cause {
     /// It never reached the server.
@@ -105,12 +105,12 @@ impl Refused {
         }
     }
 
-    /// Whether the server has this status to blame for it.
+    /// True for an answer of this status.
     pub(crate) fn is_status(&self, status: u16) -> bool {
         self.cause == Cause::Status(status)
     }
 
-    /// Whether it says more of the way to the server than of the request.
+    /// True for a failure of the way to the server rather than of the request.
     pub(super) fn is_loss(&self) -> bool {
         matches!(
             self.cause,
@@ -118,8 +118,7 @@ impl Refused {
         )
     }
 
-    /// Whether the request may be made again at once. One that does no more when it is made twice
-    /// is `repeatable`.
+    /// True if the request may be repeated at once. A `repeatable` request is idempotent.
     pub(super) fn may_pass(&self, repeatable: bool) -> bool {
         match self.cause {
             Cause::Unreachable => true,

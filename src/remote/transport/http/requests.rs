@@ -40,7 +40,7 @@ impl PollSession {
     /// Does what a frame asks, and tells what came of it.
     ///
     /// # Errors
-    /// When the server is out of reach: nobody can tell what came of it.
+    /// A server that is out of reach: the outcome is unknown.
     pub(super) async fn serve(&self, inbound: Inbound) -> Result<(), Loss> {
         let Inbound { mut frame, req_id } = inbound;
         let party_id = named(&mut frame).cloned();
@@ -347,7 +347,8 @@ struct Join<'a> {
     peer_info: PeerForm,
 }
 
-/// What is said of a peer, as of now in UTC: a server answers times by the clock that this shows.
+/// Returns the description of a peer, with the present time in UTC: a server answers with times of
+/// the zone that it infers from this.
 fn told_now(peer: PeerForm) -> PeerForm {
     let local = TimeZone::UTC.to_datetime(Timestamp::now());
     PeerForm { last_seen: Some(LastSeen { local, offset: Some(Offset::UTC) }), ..peer }

@@ -1,5 +1,5 @@
-//! What all requests of a transport share: the server, whom this machine speaks for, the parties it is
-//! in, and the way back to the link.
+//! State that all requests of a transport share: the server, the peers of this machine, their parties,
+//! and the queue back to the link.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -19,7 +19,7 @@ use super::refused::{Cause, Refused};
 use super::tokens::{Held, Tokens};
 use super::wall_clock::Occasion;
 
-/// How often at least a client that speaks HTTP gives signs of life, in milliseconds.
+/// Longest interval of heartbeats over HTTP, in milliseconds.
 const HEARTBEAT_MS: u64 = 30_000;
 
 /// A token whose renewal failed is renewed again after this time.
@@ -86,7 +86,7 @@ impl PollSession {
         }
     }
 
-    /// What proves a peer: what there is, unless it is due to be renewed or of no use any more.
+    /// Returns the token of a peer: the one that is kept, unless its renewal is due or it is `useless`.
     async fn token(&self, peer_id: &PeerId, useless: Option<&Secret>) -> Result<Secret, Refused> {
         let slot = self.tokens.slot(peer_id);
         let mut slot = slot.lock().await;
@@ -241,7 +241,7 @@ impl PollSession {
         }
     }
 
-    /// That an answer is about the party that was asked for.
+    /// Checks that an answer is about the party of the request.
     pub(super) fn check(
         &self,
         party: PartyAnswer,

@@ -1,4 +1,4 @@
-//! What proves whom this machine speaks for.
+//! Tokens of the peers that this machine speaks for.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,7 +22,7 @@ pub(super) type Slot = Arc<tokio::sync::Mutex<Option<Held>>>;
 pub(super) struct Held {
     /// Its text.
     pub(super) token: Secret,
-    /// When half of its life is over, by this machine's clock.
+    /// Time at which half of its life is over, by this machine's clock.
     renew_at: Option<Timestamp>,
 }
 

@@ -1,4 +1,4 @@
-//! What went wrong with a WebSocket, in words.
+//! Errors of a WebSocket, in words.
 
 use jiff::Timestamp;
 use reqwest::StatusCode;
@@ -12,7 +12,7 @@ use crate::remote::diagnostics::HttpError;
 use crate::remote::transport::Loss;
 use crate::server_url::ServerUrl;
 
-/// What servers without a WebSocket answer to who asks for one.
+/// Statuses with which servers without a WebSocket answer the upgrade.
 const NO_WEBSOCKET: [StatusCode; 6] = [
     StatusCode::BAD_REQUEST,
     StatusCode::FORBIDDEN,

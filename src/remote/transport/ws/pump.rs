@@ -21,7 +21,7 @@ use crate::remote::diagnostics;
 use crate::remote::transport::{Incoming, Loss, Outgoing};
 use crate::server_url::ServerUrl;
 
-/// How long a connection that ends may still take.
+/// Upper bound of the close handshake.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 type Sink<S> = SplitSink<WebSocketStream<S>, Message>;

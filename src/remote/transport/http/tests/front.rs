@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// What becomes of a request.
+/// Treatment of a request.
 pub(super) enum Act {
     /// It is answered with this status, these header lines and this body.
     Answer(&'static str, &'static str, String),
@@ -24,7 +24,7 @@ impl Act {
         Self::Answer(status, "Content-Type: application/json\r\n", body.to_string())
     }
 
-    /// What `GET /` answers.
+    /// Answer to `GET /`.
     pub(super) fn service() -> Self {
         Self::json("200 OK", r#"{"service":"LANrage Control Plane"}"#)
     }
@@ -59,7 +59,7 @@ impl Front {
         (&mut self.accepting).await.ok();
     }
 
-    /// How often a request with this first line came.
+    /// Returns the number of requests with this first line.
     pub(super) fn count(&self, line: &str) -> usize {
         self.seen.lock().unwrap().iter().filter(|seen| *seen == line).count()
     }
@@ -95,7 +95,7 @@ async fn serve(
     stream.write_all(answer.as_bytes()).await.ok();
 }
 
-/// What a server answers.
+/// Answer of a server.
 async fn pass(to: SocketAddr, line: &str, rest: &str) -> String {
     let mut server = TcpStream::connect(to).await.unwrap();
     let request = format!("{line} HTTP/1.1\r\nConnection: close\r\n{rest}");

@@ -1,4 +1,4 @@
-//! How a WebSocket ends.
+//! Ends of a WebSocket.
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::AsyncWriteExt as _;
@@ -7,7 +7,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use super::*;
 
-/// What the server is told at the end, and that the connection is closed then.
+/// Returns the close frame that the server gets, after which the connection is closed.
 async fn farewell(socket: &mut Socket) -> Option<CloseFrame> {
     let mut told = None;
     let ended = async {

@@ -1,4 +1,4 @@
-//! What goes over an open WebSocket.
+//! Frames of an open WebSocket.
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use lanrage_ipc::control::ServerFrame;

@@ -21,10 +21,10 @@ use tokio_tungstenite::{WebSocketStream, accept_async};
 use super::*;
 use crate::remote::transport::{Incoming, Outgoing, tls};
 
-/// How long anything may take that has to happen.
+/// Upper bound of the wait for an expected event.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What a server sees of a connection.
+/// A connection as the server sees it.
 type Socket = WebSocketStream<TcpStream>;
 
 /// A server that does this with its first connection, and then accepts no more.

@@ -1,4 +1,4 @@
-//! What stands before the upgrade's answer.
+//! Failures before the answer to the upgrade.
 
 use futures_util::StreamExt as _;
 use tokio_tungstenite::accept_hdr_async;

@@ -1,4 +1,4 @@
-//! Who is too slow slows down nobody else.
+//! Backpressure: a slow side slows nothing else down.
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio_tungstenite::tungstenite::Message;
