@@ -18,15 +18,15 @@ pub(crate) struct Cleanup {
     ticks: Vec<SpawnHandle>,
 }
 
-/// What is done every so often.
+/// Intervals of the clean-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
 pub(crate) struct Routine {
-    /// How often to look for what is silent.
+    /// Interval of the expiry.
     pub(crate) expire: Duration,
-    /// How often to make a backup.
+    /// Interval of backups.
     pub(crate) backup: Duration,
-    /// How many backups are kept.
+    /// Backups that are kept.
     pub(crate) backups_kept: usize,
 }
 

@@ -19,7 +19,7 @@ const MAILBOX: usize = 256;
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 const RETRY_MOST: Duration = Duration::from_secs(60);
 
-/// How much longer than an update took the next one waits.
+/// Pause after an update, as a multiple of its duration.
 const REST_PER_WORK: u32 = 9;
 /// The longest that it does.
 const REST_MOST: Duration = Duration::from_secs(1);
@@ -27,14 +27,14 @@ const REST_MOST: Duration = Duration::from_secs(1);
 /// The most bad entries that are logged at once.
 const REJECTED_TOLD: usize = 10;
 
-/// Where the discovery file is, and how often it is refreshed.
+/// Settings of the discovery file.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     /// The discovery file. Its directory must be there.
     pub(crate) file: PathBuf,
     /// The daemon's own directory.
     pub(crate) state_dir: PathBuf,
-    /// How often the file is written again while there are parties to announce.
+    /// Interval of refreshes while there are parties to announce.
     pub(crate) refresh: Duration,
 }
 
@@ -46,21 +46,21 @@ pub(crate) struct Discovery {
     ours: Ours,
     /// The parties of the last update that succeeded.
     written: Ours,
-    /// Whether `ours` is to be written as soon as the file is free.
+    /// True while `ours` is to be written as soon as the file is free.
     is_due: bool,
-    /// Whether a job is at work on the file.
+    /// True while a job works on the file.
     is_busy: bool,
-    /// Who is served by the next job.
+    /// Requests that the next job serves.
     waiting: Waiting,
-    /// What makes the next update due: the time of a refresh, or of a retry.
+    /// Timer of the next refresh or retry.
     wake: Option<SpawnHandle>,
     /// Runs after an update: the next one waits for its end, unless somebody waits for that.
     rest: Option<SpawnHandle>,
     /// Set from a failed update to the next that succeeds: `ours` is not in the file.
     failure: Option<Failure>,
-    /// Whether nothing is to be done without being asked.
+    /// True while nothing is to be done unasked.
     is_resting: bool,
-    /// What was logged last, so that it is not logged again while it stays so.
+    /// Parties whose names are taken, as logged last: no change is not logged again.
     taken: BTreeSet<PartyId>,
     rejected: BTreeSet<String>,
     /// True since an update for whose entries the file had no room.
@@ -70,7 +70,7 @@ pub(crate) struct Discovery {
 #[derive(Debug)]
 struct Failure {
     error: DiscoveryError,
-    /// How long to wait before the next try.
+    /// Wait before the next attempt.
     pause: Duration,
 }
 
@@ -89,7 +89,7 @@ struct Job {
     list: bool,
 }
 
-/// What came of a job, for each part that it had.
+/// Results of the parts of a job.
 struct Outcome {
     took: Duration,
     updated: Option<Result<Updated, DiscoveryError>>,

@@ -1,4 +1,4 @@
-//! Which entries of the discovery file are ours, remembered across crashes.
+//! List of this daemon's entries of the discovery file, kept across crashes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -50,7 +50,7 @@ impl Announced {
         self.0.entry(party_id).or_default().insert(host_id);
     }
 
-    /// What is in this list or in the other.
+    /// Returns the union of two lists.
     pub(super) fn union(&self, other: &Self) -> Self {
         let mut all = self.clone();
         for (party_id, hosts) in &other.0 {

@@ -16,11 +16,11 @@ use crate::os::files::{self, Distrust, Rule};
 /// The largest file that is read or written, in bytes.
 pub(super) const LARGEST: u64 = 16 * 1024 * 1024;
 
-/// What comes after the name of a file that is being written. It is the same for every process, so
-/// that what one that crashed left behind is cleared away by the next one that writes.
+/// Suffix of a file while it is written. All processes share it, so that the next writer replaces
+/// the leftover of a crash.
 pub(super) const TEMPORARY: &str = ".tmp";
 
-/// How long the lock is waited for.
+/// Upper bound of the wait for the lock.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// `path` with something after its name.

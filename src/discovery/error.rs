@@ -9,11 +9,11 @@ pub(crate) enum DiscoveryError {
     /// The system refused.
     #[error("can't {action} {}: {cause}", path.display())]
     Io {
-        /// What was tried.
+        /// Action that failed.
         action: &'static str,
         /// On which file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         cause: String,
     },
     /// A directory, a symbolic link, a device or the like is in the file's place.
@@ -34,12 +34,12 @@ pub(crate) enum DiscoveryError {
     /// Another program has held the lock all the time.
     #[error("{} is locked by another program", .0.display())]
     Locked(PathBuf),
-    /// What is in it is not a JSON object; it is being set aside.
+    /// The file is no JSON object; it is being set aside.
     #[error("{} is damaged and is set aside: {reason}; ask again for what is left", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Reason.
         reason: String,
     },
     /// The daemon is stopping.

@@ -17,14 +17,14 @@ use super::disk::{self, Lock, Version};
 use super::merge::merge;
 use super::{DiscoveryError, Ours};
 
-/// How long a file that looks cut off is given, each time it is looked at, to become whole.
+/// Waits between the looks at a file that seems to be cut off: its writer may still be at work.
 const WRITERS_TIME: [Duration; 3] =
     [Duration::from_millis(10), Duration::from_millis(30), Duration::from_millis(100)];
 
 /// Attempts of an update that another program's writes interrupt.
 const ATTEMPTS: usize = 5;
 
-/// What a discovery file announces.
+/// Contents of a discovery file.
 #[derive(Debug)]
 pub(super) struct Listing {
     /// The parties, by id.
@@ -33,7 +33,7 @@ pub(super) struct Listing {
     pub(super) rejected: Vec<Rejected>,
 }
 
-/// What an update could not announce.
+/// Parties that an update could not announce.
 #[derive(Debug, Default)]
 pub(super) struct Updated {
     /// Parties whose ids are taken by someone else's entries.
@@ -120,7 +120,7 @@ impl DiscoveryFile {
         Ok(Some(Updated { taken: merged.taken, left_out: merged.left_out }))
     }
 
-    /// What the file announces; its times are those of `zone`.
+    /// Returns the contents of the file; its times are those of `zone`.
     pub(super) fn list(&self, zone: &TimeZone) -> Result<Listing, DiscoveryError> {
         let bytes = self.read()?;
         let records = records(&bytes);
@@ -135,8 +135,8 @@ impl DiscoveryFile {
         Ok(Listing { parties: parties.into_iter().map(discovered).collect(), rejected })
     }
 
-    /// Whether there is something to mend. A file that can't be read is left as it is: whoever
-    /// has something to write or to ask gets the error.
+    /// True if there is something to mend. A file that can't be read is left as it is: the next
+    /// write or query gets the error.
     fn is_damaged(&self) -> bool {
         match self.read() {
             Ok(bytes) => records(&bytes).damage.is_some(),

@@ -1,4 +1,4 @@
-//! What the tests of this room share.
+//! Fixtures of the tests of this room.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -81,7 +81,7 @@ impl Place {
         self.json().as_object().expect("an object").keys().cloned().collect()
     }
 
-    /// What was set aside.
+    /// Returns the names of the files that were set aside.
     pub(super) fn set_aside(&self) -> Vec<String> {
         let names = fs::read_dir(self.dir.path()).expect("a directory").flatten();
         let is_kept = |path: &PathBuf| path.to_string_lossy().contains(".damaged-");

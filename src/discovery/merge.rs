@@ -1,4 +1,4 @@
-//! What the discovery file becomes: pure.
+//! Merge of this daemon's parties into the discovery file, as a pure function.
 
 use std::collections::BTreeSet;
 
@@ -16,9 +16,9 @@ use super::announced::Announced;
 pub(super) struct Merged {
     /// Its text.
     pub(super) document: String,
-    /// Whether it differs from the file that is there.
+    /// True if it differs from the present file.
     pub(super) changed: bool,
-    /// Which of its entries are ours.
+    /// This daemon's entries.
     pub(super) announced: Announced,
     /// Parties of ours whose ids are taken by someone else's entries.
     pub(super) taken: BTreeSet<PartyId>,
@@ -97,7 +97,7 @@ pub(super) fn merge(
     Ok(merged)
 }
 
-/// Whose party an entry announces, if that can be told.
+/// Returns the host of the party that an entry announces, if it is readable.
 fn host_of(record: &RawValue) -> Option<String> {
     #[derive(Deserialize)]
     struct Hosted {

@@ -13,7 +13,7 @@ use super::{DiscoveryError, Ours};
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct Announce {
-    /// What changed.
+    /// Changes.
     pub(crate) changes: Vec<(PartyId, Option<Arc<Party>>)>,
 }
 

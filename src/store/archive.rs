@@ -11,7 +11,7 @@ use super::{BackupError, Database, Layout, backup, rotate_backups};
 #[derive(Debug, Message)]
 #[rtype(result = "Result<u64, BackupError>")]
 pub(crate) struct BackUp {
-    /// Where to.
+    /// Destination.
     pub(crate) path: PathBuf,
 }
 
@@ -19,7 +19,7 @@ pub(crate) struct BackUp {
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
 pub(crate) struct RotateBackups {
-    /// How many are kept.
+    /// Backups that are kept.
     pub(crate) kept: usize,
 }
 

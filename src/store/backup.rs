@@ -46,7 +46,7 @@ pub(crate) fn backup(database_path: &Path, dest: &Path) -> Result<u64, BackupErr
     Ok(bytes)
 }
 
-/// How the name of a copy ends while it is made.
+/// Suffix of the name of a copy while it is made.
 pub(super) const PARTIAL: &str = ".partial";
 
 /// A copy that is not finished: it goes when this does.

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags, ffi};
 
 use super::files;
 
-/// How long to wait for another process before giving up.
+/// Upper bound of the wait for another process.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The longest value or statement, in bytes: far above any row of ours. A damaged length cannot
@@ -57,7 +57,7 @@ pub(super) fn prepare_writer(connection: &Connection) -> rusqlite::Result<bool> 
     Ok(mode == "wal")
 }
 
-/// What waits for the disk.
+/// Operation that waits for the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Flush {
     /// Every commit.

@@ -29,15 +29,15 @@ pub(crate) struct Database {
 struct Writer {
     connection: Connection,
     flush: Flush,
-    /// Whether the disk may have failed since the log was begun. The system then drops what it could
-    /// not write, and the log has a hole where this process still reads what it wrote.
+    /// True if the disk may have failed since the log was begun. The system then drops pages that it
+    /// could not write: the log has a hole where this process still reads its own bytes.
     suspect: bool,
 }
 
 /// A commit is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Committed {
-    /// How long it took.
+    /// Duration.
     pub(crate) took: Duration,
 }
 
@@ -147,7 +147,7 @@ fn log_is_empty(path: &Path) -> bool {
     }
 }
 
-/// What remains to be done when each row is written once, as it ends up. References are checked at
+/// Returns the writes that remain when each row is written once, in its last state. References are checked at
 /// the commit, so the order matters only to SQLite: rows that come sorted fill their pages.
 fn last_of_each_row(writes: &[Write]) -> impl Iterator<Item = &Write> {
     #[derive(PartialEq, Eq, Hash)]

@@ -1,4 +1,4 @@
-//! What goes wrong, in words that say what to do.
+//! Errors of the store, with their remedies.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,11 +15,11 @@ pub(crate) enum OpenError {
          (or choose another one, --state-dir)", path.display()
     )]
     Io {
-        /// What was tried.
+        /// Action that failed.
         action: &'static str,
         /// On what.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         cause: io::Error,
     },
     /// Others could decide what the directory or a file in it holds.
@@ -36,7 +36,7 @@ pub(crate) enum OpenError {
     Unusable {
         /// The database.
         path: PathBuf,
-        /// What SQLite said.
+        /// Message of SQLite.
         reason: String,
     },
     /// Somebody else works on the file.
@@ -50,7 +50,7 @@ pub(crate) enum OpenError {
     Foreign {
         /// The database.
         path: PathBuf,
-        /// What it says it is.
+        /// Application id of the file.
         application_id: i32,
     },
     /// The file was written by a newer version of this program.
@@ -75,11 +75,11 @@ pub(crate) enum OpenError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", self.words())]
 pub(crate) struct StoreError {
-    /// What sort of failure it is.
+    /// Kind of the failure.
     pub(crate) kind: StoreErrorKind,
     /// The database.
     pub(crate) path: PathBuf,
-    /// What SQLite said.
+    /// Message of SQLite.
     pub(crate) detail: String,
 }
 
@@ -133,7 +133,7 @@ impl StoreError {
     }
 }
 
-/// What sort of failure an error of SQLite's is.
+/// Returns the kind of an error of SQLite.
 pub(super) fn kind(error: &rusqlite::Error) -> StoreErrorKind {
     let rusqlite::Error::SqliteFailure(failure, _) = error else {
         return StoreErrorKind::Rejected;
@@ -176,11 +176,11 @@ pub(crate) enum BackupError {
     /// A file cannot be written or read.
     #[error("cannot {action} {}: {cause}", path.display())]
     Io {
-        /// What was tried.
+        /// Action that failed.
         action: &'static str,
         /// On what.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         cause: io::Error,
     },
     /// SQLite could not copy.
@@ -188,7 +188,7 @@ pub(crate) enum BackupError {
     Copy {
         /// The copy.
         path: PathBuf,
-        /// What SQLite said.
+        /// Message of SQLite.
         reason: String,
     },
     /// The copy was made, and is not sound.
@@ -197,7 +197,7 @@ pub(crate) enum BackupError {
 }
 
 impl BackupError {
-    /// Whether the destination is to blame, and another one would do.
+    /// True if the destination is to blame, so that another one would do.
     pub(crate) fn blames_destination(&self) -> bool {
         matches!(
             self,

@@ -29,7 +29,7 @@ impl<'a> Fields<'a> {
         Ok(self.row.get_ref(self.next - 1)?)
     }
 
-    /// That the column read last breaks a rule.
+    /// Returns the fault of the column that was read last.
     fn broken(&self, rule: &dyn Display) -> Fault {
         let column = self.row.as_ref().column_name(self.next - 1).unwrap_or("?");
         let key = self.row.get_ref(0).ok().and_then(|key| key.as_str().ok()).unwrap_or("?");
@@ -72,7 +72,7 @@ impl<'a> Fields<'a> {
         Timestamp::from_duration(since_epoch).map_err(|rule| self.broken(&rule))
     }
 
-    /// Whose the row is: what its owner column held says, or the column that comes next.
+    /// Reads the owner of the row, by the value of its owner column or by the next column.
     pub(super) fn owner(&mut self, owner: i64) -> Result<Owner, Fault> {
         match (owner, self.value()?) {
             (OF_RELAY_KEY, ValueRef::Null) => Ok(Owner::RelayKey),

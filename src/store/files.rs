@@ -13,7 +13,7 @@ const PRIVATE: u32 = 0o600;
 /// Most bytes of a backup that is read: far above what any limits admit.
 const LARGEST: u64 = 16 << 30;
 
-/// What SQLite puts beside a database, as endings of its name.
+/// Suffixes of the files that SQLite puts beside a database.
 pub(super) const SIDE_FILES: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// A path with an ending put after its name.

@@ -1,4 +1,4 @@
-//! Whether a database is sound: what was committed, all of it, and nothing else.
+//! Inspection of a database: it must hold all that was committed, and nothing else.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -12,7 +12,7 @@ use super::open::io_error;
 use super::{connection, files, rows, schema, wal};
 use crate::core::Write;
 
-/// What is at a database's path.
+/// Kind of the file at a database's path.
 pub(super) enum Found {
     /// No file.
     Nothing,
@@ -34,7 +34,7 @@ pub(super) struct Sound {
     pub(super) epoch: Epoch,
 }
 
-/// What comes between a file and its rows.
+/// Obstacle between a file and its rows.
 #[derive(Debug)]
 pub(super) enum Fault {
     /// SQLite says so.
@@ -150,7 +150,7 @@ pub(super) fn read(connection: &Connection) -> Result<(Vec<Write>, Epoch), Fault
     Ok((rows::read_all(connection)?, rows::read_epoch(connection)?))
 }
 
-/// How many frames of the write-ahead log SQLite took in.
+/// Returns the number of frames of the write-ahead log that SQLite took in.
 fn frames_read(connection: &Connection) -> rusqlite::Result<i64> {
     let frames: i64 = connection.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1))?;
     // It is -1 where no log is kept.

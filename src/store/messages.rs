@@ -1,4 +1,4 @@
-//! What the writer is told.
+//! Messages of the writer.
 
 use actix::Message;
 

@@ -55,8 +55,7 @@ pub(crate) use open::{OpenOptions, Opened, make_dir, open};
 pub(crate) use recovery::Recovery;
 pub(crate) use rotation::rotate_backups;
 
-/// What a program's files are called in its state directory, so that the daemon and the server can
-/// share one.
+/// Names of a program's files in its state directory, which the daemon and the server may share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Layout {
     /// The database.

@@ -1,4 +1,4 @@
-//! What becomes of the state directory at a start.
+//! Opening of the state directory.
 
 use std::fmt;
 use std::io;
@@ -19,7 +19,7 @@ use crate::os::files::Distrust;
 /// SQLite 3.51.3. The ones before can lose commits when a checkpoint and a commit coincide.
 const OLDEST_SQLITE: i32 = 3_051_003;
 
-/// Where a program's files are.
+/// Location of a program's files.
 #[derive(Clone, Copy)]
 pub(super) struct Home<'a> {
     pub(super) dir: &'a Path,
@@ -35,22 +35,22 @@ impl Home<'_> {
         self.dir.join(self.layout.backups)
     }
 
-    /// Where a database is made before it takes its place.
+    /// Path of a database while it is made.
     pub(super) fn new_database(&self) -> PathBuf {
         files::with_ending(&self.database(), ".new")
     }
 
-    /// How the names of files that were set aside begin.
+    /// Prefix of the names of files that were set aside.
     pub(super) fn aside(&self) -> String {
         format!("{}.damaged-", self.layout.database)
     }
 }
 
-/// What opening depends on beside the directory.
+/// Options of opening.
 pub(crate) struct OpenOptions<'a> {
     /// The time, for the names of files that are set aside.
     pub(crate) now: Timestamp,
-    /// What the files are called.
+    /// Names of the files.
     pub(crate) layout: Layout,
     /// Makes an epoch that was never used before.
     pub(crate) new_epoch: &'a dyn Fn() -> Epoch,
@@ -65,13 +65,13 @@ impl fmt::Debug for OpenOptions<'_> {
 /// The opened state.
 #[derive(Debug)]
 pub(crate) struct Opened {
-    /// Where to commit to.
+    /// Database to commit to.
     pub(crate) database: Database,
-    /// What is there, as `Put…`, a table after the other; the members come after their parties.
+    /// Rows as `Put…`, table by table; members come after their parties.
     pub(crate) rows: Vec<Write>,
-    /// The stretch of history that it belongs to.
+    /// Epoch of the state.
     pub(crate) epoch: Epoch,
-    /// What was found damaged, and what took its place.
+    /// Damage that was found, and its replacement.
     pub(crate) recovery: Option<Recovery>,
     /// True if there was no state before.
     #[cfg_attr(not(test), expect(dead_code, reason = "only tests tell a first start by it"))]
@@ -82,7 +82,7 @@ pub(crate) struct Opened {
 /// files into it.
 ///
 /// # Errors
-/// When the system refuses.
+/// A refusal of the system.
 pub(crate) fn make_dir(dir: &Path) -> Result<(), OpenError> {
     files::create_private_dir(dir).map_err(|error| {
         let cause = match dir.is_symlink() && !dir.exists() {
@@ -97,7 +97,7 @@ pub(crate) fn make_dir(dir: &Path) -> Result<(), OpenError> {
 /// that no other process opens the same state.
 ///
 /// # Errors
-/// When the state can be neither used nor judged. Then it was not touched.
+/// A state that can be neither used nor judged. It was not touched.
 pub(crate) fn open(dir: &Path, options: &OpenOptions<'_>) -> Result<Opened, OpenError> {
     if rusqlite::version_number() < OLDEST_SQLITE {
         return Err(OpenError::SqliteTooOld(rusqlite::version()));

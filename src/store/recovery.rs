@@ -1,7 +1,7 @@
 //! Setting a damaged state aside, and putting the best that is left in its place.
 //!
-//! What takes the place is made and verified first; until then nothing is touched. A start that
-//! is cut short between the renames finds no database the next time, and recovers again.
+//! The replacement is made and verified first; until then nothing is touched. A start that is cut
+//! short between the renames finds no database the next time, and recovers again.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -38,7 +38,7 @@ pub(super) struct Loss {
     pub(super) readable: Option<Connection>,
 }
 
-/// Whether a directory without a database held a state before.
+/// True if a directory without a database held a state before.
 pub(super) fn was_here(home: Home<'_>) -> Result<bool, OpenError> {
     let (dir, path) = (home.dir, home.database());
     if files::SIDE_FILES.iter().any(|ending| files::with_ending(&path, ending).exists()) {
@@ -94,7 +94,7 @@ pub(super) fn recover(
     Ok((sound, Recovery { at, reason, set_aside, restored_from: source }))
 }
 
-/// Where to make a database: nothing is left there of an earlier attempt.
+/// Returns the path for a new database, without leftovers of an earlier attempt.
 pub(super) fn new_file(home: Home<'_>) -> Result<PathBuf, OpenError> {
     let new = home.new_database();
     files::remove_database(&new).map_err(io_error("remove", &new))?;

@@ -71,7 +71,7 @@ pub(super) fn list(dir: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(backups)
 }
 
-/// When a backup was made, by its name. None if it is no backup's name.
+/// Returns the time of a backup by its name; `None` for other names.
 fn made_at(path: &Path) -> Option<Timestamp> {
     let name = path.file_name()?.to_str()?;
     let at = name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?;
@@ -87,7 +87,7 @@ fn next_name(newest: Option<&Path>, now: Timestamp) -> String {
     format!("{PREFIX}{}{SUFFIX}", stamp(at))
 }
 
-/// Whether two databases hold the same but for signs of life. One that cannot be read does not.
+/// True if two databases hold the same state but for signs of life. One that can't be read differs.
 fn same_state(database: &Path, backup: &Path) -> bool {
     match (read_durable(database), read_durable(backup)) {
         (Ok(now), Ok(then)) => now == then,

@@ -15,7 +15,7 @@ use super::fields::{Fields, checksum};
 use super::inspect::Fault;
 use crate::core::{AddressKey, Owner, Seen, User, Write};
 
-/// What `owner` says of a row that is no user's.
+/// Value of `owner` for a row that is no user's.
 pub(super) const OF_PEER: i64 = -1;
 pub(super) const OF_RELAY_KEY: i64 = -2;
 pub(super) const OF_ELSEWHERE: i64 = -3;

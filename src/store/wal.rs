@@ -1,4 +1,4 @@
-//! Whether a write-ahead log still holds what was committed to it.
+//! Check that a write-ahead log still holds all that was committed to it.
 //!
 //! SQLite reads a log up to its first frame that does not add up and passes over the rest without
 //! a word: after a power cut that is the commit that was under way. A log that was damaged or cut
@@ -21,8 +21,8 @@ const MAGIC: u32 = 0x377f_0682;
 /// Marks the frames of one generation of a log, which is written over again and again.
 type Salts = [u8; 8];
 
-/// How many frames of a database's log were committed at least, as far as its files tell. To be
-/// asked before SQLite opens them.
+/// Returns the least number of committed frames of a database's log, as far as its files tell. It is
+/// read before SQLite opens them.
 pub(super) fn committed_frames(database: &Path) -> io::Result<u32> {
     let index = read_index(&files::with_ending(database, "-shm"))?;
     let indexed = index.as_ref().map_or(0, |index| index.frames);

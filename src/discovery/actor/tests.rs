@@ -52,8 +52,7 @@ async fn discovered(discovery: &Addr<Discovery>) -> Vec<String> {
     ids
 }
 
-/// What the actor would do by itself: in how long at the earliest after a failure, and whether
-/// it would do anything at all.
+/// Asks for the wait after a failure, and whether the actor has anything to do by itself.
 #[derive(Message)]
 #[rtype(result = "(Option<Duration>, bool)")]
 struct Look;

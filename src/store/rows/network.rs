@@ -48,7 +48,7 @@ const RELAYS: &str = "
     SELECT relay_id, public_ip, port, region, capacity, registered_at, owner, owner_peer, checksum
     FROM relays ORDER BY relay_id";
 
-/// What `origin` says of a party that lives on a control server.
+/// Value of `origin` for a party that lives on a control server.
 const REMOTE: &str = "remote";
 
 pub(super) fn party_values(party: &PartyRecord) -> Vec<Value> {

@@ -134,7 +134,7 @@ pub(super) fn read(connection: &Connection, rows: &mut Vec<Write>) -> Result<(),
     })
 }
 
-/// What a claim's name has before it, which no token has.
+/// Prefix of a stored claim, which no token has.
 const CLAIM: &str = "claim ";
 
 fn proof_text(proof: &Proof) -> String {

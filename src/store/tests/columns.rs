@@ -36,7 +36,7 @@ fn columns(connection: &Connection, table: &str) -> Vec<(String, String, bool)> 
     columns.unwrap().collect::<Result<_, _>>().unwrap()
 }
 
-/// What one flipped bit of a value can make of it, a bit of each byte.
+/// Returns the values that one flipped bit can make of a value, a bit of each byte.
 fn flipped(value: &Value) -> Vec<Value> {
     let flips = |bytes: &[u8]| {
         let flip = |at: usize| {

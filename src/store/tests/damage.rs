@@ -114,8 +114,7 @@ fn origin() -> Origin {
     Origin { dir: killed, states, backup }
 }
 
-/// What there is of a peer that differs by `number`: tokens and receipts, and what a control server
-/// gave it and is to be told of it.
+/// Returns the rows of a peer that differ by `number`: tokens, receipts, credentials and intents.
 fn claims_of(number: u16) -> Vec<Write> {
     let peer_id = format!("own-{number}");
     let tokens = (0..8).map(|n| token((number * 8 + n).to_le_bytes()[0], &peer_id, n));

@@ -61,7 +61,7 @@ fn signs_of_life_wait_for_no_disk_and_changes_do() {
     assert_eq!(open_in(dir.path()).rows, model.rows());
 }
 
-/// What fails fails whole; what follows on a healthy disk succeeds.
+/// Asserts that a failed commit keeps nothing, and that the next one on a healthy disk succeeds.
 fn fails_and_recovers(calls: &[libc::c_long], errno: i32, kind: StoreErrorKind) {
     let dir = temp_dir();
     let (mut database, mut model) = begun(dir.path());

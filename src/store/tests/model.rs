@@ -1,4 +1,4 @@
-//! What the state should be.
+//! Model of the expected state.
 
 use std::collections::BTreeMap;
 

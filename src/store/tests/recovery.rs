@@ -1,4 +1,4 @@
-//! What a start makes of damaged, missing and leftover files.
+//! Starts with damaged, missing and leftover files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -30,7 +30,7 @@ fn newest_backup(dir: &Path) -> PathBuf {
     backups.join(names(&backups).last().unwrap())
 }
 
-/// That a state opens as usual and takes commits.
+/// Asserts that a state opens as usual and takes commits.
 fn is_usable(opened: Opened, dir: &Path) {
     let Opened { mut database, mut rows, epoch, .. } = opened;
     let more = party_of("zzz", 0, 7);

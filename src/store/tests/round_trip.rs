@@ -1,4 +1,4 @@
-//! What was committed is what is there, also after a kill.
+//! Committed rows are read back, also after a kill.
 
 use std::collections::HashSet;
 use std::ops::{Range, RangeInclusive};
@@ -86,7 +86,7 @@ fn key(key: u8) -> &'static str {
     ["", "Fête \u{1f3ae} '\"\n", "3"][usize::from(key)]
 }
 
-/// What a step writes, kept to the rules that the registry keeps to: no member without a party.
+/// Returns the writes of a step, by the registry's rules: no member without a party.
 fn writes_of(step: &Step, model: &Model) -> Vec<Write> {
     match *step {
         Step::PutParty(p, seq, remote) => {

@@ -30,7 +30,7 @@ fn the_migrations_add_up_to_the_schema() {
     assert_eq!(schema::version(&migrated).unwrap(), schema::VERSION);
 }
 
-/// What the fixture of a version holds: what that version can say, and all that it can.
+/// Returns the rows of a version's fixture: all that the version can hold.
 fn fixture_rows(version: u32) -> Vec<Write> {
     let (fixture, relay_of_user) = (party("fixture", 7), relay("relay", 7));
     let party_id = fixture.party_id.clone();

@@ -198,10 +198,10 @@ pub(super) fn intent(party_id: impl Display, peer_id: impl Display, variant: u16
     }
 }
 
-/// How every secret begins that is kept for a control server.
+/// Prefix of every secret that is kept for a control server.
 pub(super) const TOKEN: &str = "eyJhbGciOi";
 
-/// Whether a text shows a token, or its bytes.
+/// True if a text shows a token, or its bytes.
 pub(super) fn shows_token(text: &str) -> bool {
     let bytes = format!("{:?}", TOKEN.as_bytes());
     text.contains(TOKEN) || text.contains(bytes.trim_matches(['[', ']']))

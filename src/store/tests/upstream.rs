@@ -1,4 +1,4 @@
-//! What is kept for a control server: where it may show, and what becomes of it when it is damaged.
+//! Rows for a control server: places where secrets may show, and damage.
 
 use std::fs;
 use std::path::Path;
