@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use lanrage_ipc::event::Snapshot;
-use lanrage_ipc::model::{Connection, Name, Party, PartyId, Peer, PeerId, Relay};
+use lanrage_ipc::model::{Connection, Name, Origin, Party, PartyId, Peer, PeerId, Relay};
 use tokio::sync::oneshot;
 
 use super::{ConnectionStatus, Failure, Page, Status};
@@ -27,8 +27,11 @@ pub(crate) enum Ask {
     Once(Idempotency, Command, Reply<Outcome>),
     /// Does a command here; the control server is told of it later, under that key.
     Defer(RequestKey, Command, Reply<Outcome>),
-    /// Tells if the caller may do a command, as far as that is known here. Nothing is done.
-    Check(Command, Reply<()>),
+    /// Checks that the caller may do a command, as far as that is known here, and reads the origin of
+    /// its party. Nothing is done. The answer may be ahead of the disk.
+    Plan(Command, Reply<Option<Origin>>),
+    /// Reads the origin of a party. The answer may be ahead of the disk.
+    Origin(PartyId, Reply<Option<Origin>>),
     /// Identifies the owner of a token.
     Authenticate(TokenHash, Reply<Identity>),
     /// Identifies the owner of a token that is shown to claim its peer id: it may have ended just

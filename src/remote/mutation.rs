@@ -11,17 +11,6 @@ use crate::control_plane::{Ask, Failure, Query};
 use crate::core::upstream::{ClientCommand, ClientError, CommandOutcome, Keys, is_for_server};
 use crate::core::{Caller, Command, Outcome, Refusal, RequestKey, UpstreamPart, command};
 
-/// Home of the party that a command is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Home {
-    /// The registry of this daemon alone.
-    Here,
-    /// The server.
-    There,
-    /// Unknown: no copy is here.
-    Unknown,
-}
-
 /// Change of a party that a client asks for.
 pub(super) struct Request {
     caller: Caller,
@@ -56,34 +45,37 @@ impl RemoteDispatcher {
     /// The [`Failure`] of the server or of the registry.
     pub(super) async fn mutate(self: &Rc<Self>, request: Request) -> Result<Outcome, Failure> {
         let (caller, command) = (request.caller.clone(), request.command.clone());
-        self.context.local.ask(caller, |reply| Ask::Check(command, reply)).await?;
-        let home = self.home(&request.party_id).await?;
-        let (request, home) = self.renamed(request, home).await?;
-        let server_first = match (&request.command, home) {
-            (Command::Register { .. }, Home::Here | Home::There) => {
+        let origin = self.context.local.ask(caller, |reply| Ask::Plan(command, reply)).await?;
+        let (request, origin) = self.renamed(request, origin).await?;
+        let server_first = match (&request.command, origin) {
+            (Command::Register { .. }, Some(_)) => {
                 return Err(Refusal::PartyExists(request.party_id).into());
             }
-            (Command::Register { .. } | Command::Join { .. }, Home::Unknown) => true,
-            (_, home) => home == Home::There,
+            (Command::Register { .. } | Command::Join { .. }, None) => true,
+            (_, origin) => origin == Some(Origin::Remote),
         };
         match self.current.online().filter(|_| server_first) {
-            Some(session) => self.together(&session, request, home).await,
-            None => self.alone(request, home).await,
+            Some(session) => self.together(&session, request, origin).await,
+            None => self.alone(request, origin).await,
         }
     }
 
     /// Replaces the party's id in a join that used the id from before the server chose another.
-    async fn renamed(&self, mut request: Request, home: Home) -> Result<(Request, Home), Failure> {
+    async fn renamed(
+        &self,
+        mut request: Request,
+        origin: Option<Origin>,
+    ) -> Result<(Request, Option<Origin>), Failure> {
         let renamed =
             self.current.session().and_then(|session| session.renamed_to(&request.party_id));
-        if let (Command::Join { party_id, .. }, Home::Unknown, Some(to)) =
-            (&mut request.command, home, renamed)
-            && self.home(&to).await? == Home::There
+        if let (Command::Join { party_id, .. }, None, Some(to)) =
+            (&mut request.command, origin, renamed)
+            && let Some(Origin::Remote) = self.origin(&to).await?
         {
             party_id.clone_from(&to);
-            return Ok((Request { party_id: to, ..request }, Home::There));
+            return Ok((Request { party_id: to, ..request }, Some(Origin::Remote)));
         }
-        Ok((request, home))
+        Ok((request, origin))
     }
 
     /// Executes a request on the server and then here; here alone when the connection is lost.
@@ -91,7 +83,7 @@ impl RemoteDispatcher {
         self: &Rc<Self>,
         session: &Driver,
         request: Request,
-        home: Home,
+        origin: Option<Origin>,
     ) -> Result<Outcome, Failure> {
         let Request { caller, command, key, .. } = &request;
         let (caller, key, command) = (caller.clone(), key.clone(), command.clone());
@@ -105,11 +97,11 @@ impl RemoteDispatcher {
             Err(ClientError::Failed(failure)) => Err(failure),
             Err(ClientError::Lost) => {
                 // The server may have told it before it was lost.
-                let now = self.home(&request.party_id).await?;
-                match request.enters() && home == Home::Unknown && now != Home::Unknown {
+                let now = self.origin(&request.party_id).await?;
+                match request.enters() && origin.is_none() && now.is_some() {
                     true => self.show(request.caller, request.party_id).await,
                     false => {
-                        if now == Home::Unknown && matches!(request.command, Command::Join { .. }) {
+                        if now.is_none() && matches!(request.command, Command::Join { .. }) {
                             self.withdraw(session, &request).await?;
                         }
                         self.alone(request, now).await
@@ -139,23 +131,18 @@ impl RemoteDispatcher {
             .map(Outcome::Party)
     }
 
-    async fn home(&self, party_id: &PartyId) -> Result<Home, Failure> {
-        match self.itself(|reply| Query::Party(party_id.clone(), reply)).await {
-            Ok(party) if party.origin == Origin::Remote => Ok(Home::There),
-            Ok(_) => Ok(Home::Here),
-            Err(Failure::Refused(Refusal::PartyNotFound(_))) => Ok(Home::Unknown),
-            Err(failure) => Err(failure),
-        }
+    async fn origin(&self, party_id: &PartyId) -> Result<Option<Origin>, Failure> {
+        self.itself(|reply| Ask::Origin(party_id.clone(), reply)).await
     }
 
     /// Executes a request here, with an intent for the server.
     async fn alone(
         &self,
         Request { caller, command, key, .. }: Request,
-        home: Home,
+        origin: Option<Origin>,
     ) -> Result<Outcome, Failure> {
-        match (&command, home) {
-            (Command::SendSignal { party_id, to, .. }, Home::There) => {
+        match (&command, origin) {
+            (Command::SendSignal { party_id, to, .. }, Some(Origin::Remote)) => {
                 let memberships = self.upstream(UpstreamPart::Peer(to.clone())).await?.memberships;
                 let is_ours = memberships.iter().any(|member| member.party_id == *party_id);
                 match is_ours {
@@ -164,7 +151,7 @@ impl RemoteDispatcher {
                 }
             }
             (Command::SendSignal { .. }, _) => self.apply(caller, command).await,
-            (Command::Join { party_id, .. }, Home::Unknown) => {
+            (Command::Join { party_id, .. }, None) => {
                 Err(self.offline(&format!("party {party_id} is not known here")).await)
             }
             _ => self.context.local.ask(caller, |reply| Ask::Defer(key, command, reply)).await,

@@ -35,7 +35,7 @@ impl RemoteDispatcher {
     ) -> Result<Relay, Failure> {
         if let Some(session) = self.current.online() {
             let register = Command::RegisterRelay(relay.clone());
-            self.context.local.ask(caller.clone(), |reply| Ask::Check(register, reply)).await?;
+            self.context.local.ask(caller.clone(), |reply| Ask::Plan(register, reply)).await?;
             let announced = session.announce(relay.clone(), caller.user());
             let announced = session.in_time(Instant::now(), announced).await;
             if let Some(Err(ClientError::Rejected { code, message })) = announced {

@@ -22,7 +22,7 @@ impl RemoteDispatcher {
     ) -> Result<Revoked, Failure> {
         let begun = Instant::now();
         let release = Command::Release { peer_id: peer_id.clone() };
-        self.context.local.ask(caller.clone(), |reply| Ask::Check(release, reply)).await?;
+        self.context.local.ask(caller.clone(), |reply| Ask::Plan(release, reply)).await?;
         let upstream = self.upstream(UpstreamPart::Peer(peer_id.clone())).await?;
         // At once: a server that is silent is waited for once.
         let leaves = upstream.memberships.into_iter().filter_map(|membership| {

@@ -140,10 +140,11 @@ impl LocalControlPlane {
                 let applied = self.registry.defer(key, command, caller, now);
                 self.applied(applied, must, client, reply, ctx);
             }
-            Ask::Check(command, reply) => {
-                let checked = self.registry.check(&command, caller, now);
-                reply.send(checked.map_err(Failure::from));
+            Ask::Plan(command, reply) => {
+                let planned = self.registry.plan(&command, caller, now);
+                reply.send(planned.map_err(Failure::from));
             }
+            Ask::Origin(party_id, reply) => reply.send(Ok(self.registry.origin(&party_id))),
             // A token that is not durable yet was told to nobody.
             Ask::Authenticate(hash, reply) => {
                 reply.send(self.registry.authenticate(&hash, now).map_err(Failure::from));

@@ -26,32 +26,38 @@ impl Registry {
         Ok(tx.finish(outcome))
     }
 
-    /// Whether the caller may have a control server do what a command asks, and there is room here
-    /// for what comes of it.
+    /// Plans a command that a control server may have to do: the caller may give it, and there is
+    /// room here for its result. Returns the origin of its party, `None` for one that is not here.
     ///
     /// # Errors
     /// The [`Refusal`].
-    pub(crate) fn check(
+    pub(crate) fn plan(
         &mut self,
         command: &Command,
         caller: Caller,
         now: Now,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Option<Origin>, Refusal> {
         let tx = Transaction::new(self, caller, now);
         tx.authorize(command)?;
         match command {
             Command::SendSignal { party_id, from, data, .. } => {
                 tx.is_member(party_id, from)?;
-                tx.fits(data)
+                tx.fits(data)?;
             }
             Command::Register { party_id, host: peer, .. }
-            | Command::Join { party_id, peer, .. } => tx.has_room_for(party_id, &peer.peer_id),
-            Command::RegisterRelay(relay) => tx.may_announce(&relay.relay_id),
+            | Command::Join { party_id, peer, .. } => tx.has_room_for(party_id, &peer.peer_id)?,
+            Command::RegisterRelay(relay) => tx.may_announce(&relay.relay_id)?,
             // Otherwise the server would be asked to give the id to a peer that is no member.
-            Command::Heartbeat { party_id, peer_id } => tx.member(party_id, peer_id).map(drop),
-            Command::Update { party_id, peer, .. } => tx.member(party_id, &peer.peer_id).map(drop),
-            _ => Ok(()),
+            Command::Heartbeat { party_id, peer_id } => drop(tx.member(party_id, peer_id)?),
+            Command::Update { party_id, peer, .. } => drop(tx.member(party_id, &peer.peer_id)?),
+            _ => {}
         }
+        Ok(command.party_id().and_then(|party_id| self.origin(party_id)))
+    }
+
+    /// Returns the origin of a party, `None` for one that is not here.
+    pub(crate) fn origin(&self, party_id: &PartyId) -> Option<Origin> {
+        self.parties.get(party_id).map(|party| party.record.origin)
     }
 }
 
