@@ -4,28 +4,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::Connection;
 use crate::model::{Epoch, KeyChange, Party, PartyId, Peer, PeerId, Relay, RelayId};
+use crate::words::words;
 
-/// Subject of events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Topic {
-    /// Parties as a whole.
-    Party,
-    /// Their members.
-    Peer,
-    /// Signals that wait to be polled.
-    Signal,
-    /// Relays.
-    Relay,
-    /// The connection to the control server.
-    Connection,
-}
-
-impl Topic {
-    /// All of them.
-    pub const ALL: [Topic; 5] =
-        [Self::Party, Self::Peer, Self::Signal, Self::Relay, Self::Connection];
+words! {
+    /// Subject of events.
+    #[derive(Hash)]
+    Topic {
+        /// Parties as a whole.
+        Party = "party",
+        /// Their members.
+        Peer = "peer",
+        /// Signals that wait to be polled.
+        Signal = "signal",
+        /// Relays.
+        Relay = "relay",
+        /// The connection to the control server.
+        Connection = "connection",
+    }
 }
 
 /// A change, as `kind` and `data`. Those of a party carry the `epoch` and `seq` it has after it.
@@ -210,23 +205,20 @@ impl Event {
     }
 }
 
-/// Why a peer is a member no more, or a party is gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum RemovalReason {
-    /// It said so.
-    Left,
-    /// It was silent for too long.
-    Expired,
-    /// The party ended with its host.
-    HostLeft,
-    /// An operator removed it.
-    Removed,
-    /// One that this version does not know.
-    #[serde(other)]
-    #[cfg_attr(feature = "schema", schemars(skip))]
-    Unknown,
+words! {
+    /// Why a peer is a member no more, or a party is gone.
+    RemovalReason {
+        /// It said so.
+        Left = "left",
+        /// It was silent for too long.
+        Expired = "expired",
+        /// The party ended with its host.
+        HostLeft = "host_left",
+        /// An operator removed it.
+        Removed = "removed";
+        /// One that this version does not know.
+        Unknown
+    }
 }
 
 /// The state that a subscription's events start from.

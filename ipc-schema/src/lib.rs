@@ -41,6 +41,7 @@ pub mod results;
 pub mod schema;
 pub mod unicode;
 pub mod view;
+mod words;
 
 pub use error::{ErrorCode, RpcError};
 pub use event::Event;

@@ -8,6 +8,7 @@ pub use crate::event::Topic;
 use crate::lanrage;
 use crate::model::{Keepalive, Name, PartyId, PeerId, PeerInput, PublicKey, RelayId, SignalData};
 use crate::object;
+use crate::words::words;
 
 macro_rules! params {
     ($($(#[$doc:meta])* $name:ident { $($body:tt)* })*) => {
@@ -289,13 +290,12 @@ pub enum ExportFormat {
     Lanrage,
 }
 
-/// What an import does with the parties that are here already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum ImportMode {
-    /// They stay; only parties with other ids come in.
-    Merge,
-    /// They go first.
-    Replace,
+words! {
+    /// What an import does with the parties that are here already.
+    ImportMode {
+        /// They stay; only parties with other ids come in.
+        Merge = "merge",
+        /// They go first.
+        Replace = "replace",
+    }
 }

@@ -11,6 +11,7 @@ use crate::lanrage;
 pub use crate::lanrage::Rejected;
 use crate::model::{Connection, Epoch, Party, Peer, PeerId, Relay, Signal};
 use crate::params::Agent;
+use crate::words::words;
 
 macro_rules! results {
     ($($(#[$doc:meta])* $name:ident { $($body:tt)* })*) => {
@@ -254,64 +255,47 @@ results! {
     }
 }
 
-/// What a caller may do. Each role may do what those before it may.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// Ask how the daemon is.
-    Observer,
-    /// Live in parties.
-    Operator,
-    /// Act for every peer, and move the state as a whole.
-    Admin,
-    /// Something that this version does not know; it is beyond all others.
-    #[serde(other)]
-    #[cfg_attr(feature = "schema", schemars(skip))]
-    Unknown,
-}
+words! {
+    /// What a caller may do. Each role may do what those before it may.
+    #[derive(PartialOrd, Ord)]
+    Role {
+        /// Ask how the daemon is.
+        Observer = "observer",
+        /// Live in parties.
+        Operator = "operator",
+        /// Act for every peer, and move the state as a whole.
+        Admin = "admin";
+        /// Something that this version does not know; it is beyond all others.
+        Unknown
+    }
 
-/// Where a daemon's truth lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    /// In the daemon.
-    Local,
-    /// On a control server.
-    Remote,
-    /// Somewhere that this version does not know.
-    #[serde(other)]
-    #[cfg_attr(feature = "schema", schemars(skip))]
-    Unknown,
-}
+    /// Where a daemon's truth lives.
+    Mode {
+        /// In the daemon.
+        Local = "local",
+        /// On a control server.
+        Remote = "remote";
+        /// Somewhere that this version does not know.
+        Unknown
+    }
 
-/// What came of leaving.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum LeaveStatus {
-    /// The peer is out; the party goes on.
-    Left,
-    /// The host left, and the party with it.
-    PartyDeleted,
-    /// Something that this version does not know.
-    #[serde(other)]
-    #[cfg_attr(feature = "schema", schemars(skip))]
-    Unknown,
-}
+    /// What came of leaving.
+    LeaveStatus {
+        /// The peer is out; the party goes on.
+        Left = "left",
+        /// The host left, and the party with it.
+        PartyDeleted = "party_deleted";
+        /// Something that this version does not know.
+        Unknown
+    }
 
-/// Where an announcement was seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum DiscoverySource {
-    /// In the discovery file.
-    File,
-    /// Somewhere that this version does not know.
-    #[serde(other)]
-    #[cfg_attr(feature = "schema", schemars(skip))]
-    Unknown,
+    /// Where an announcement was seen.
+    DiscoverySource {
+        /// In the discovery file.
+        File = "file";
+        /// Somewhere that this version does not know.
+        Unknown
+    }
 }
 
 /// The OpenRPC document that describes the whole protocol.

@@ -8,7 +8,7 @@ use lanrage_ipc::params::{ConnectionSetParams, Empty};
 
 use super::daemon::{Daemon, Program};
 use super::exit::Failure;
-use super::output::{Page, span, word};
+use super::output::{Page, span};
 use crate::server_url::{BadServerUrl, ServerUrl};
 
 #[derive(Debug, Default, clap::Subcommand)]
@@ -74,7 +74,7 @@ fn show(page: &mut Page, connection: &Connection) {
 
 /// The state of a connection: its word on the wire, and what that means.
 fn state(connection: &Connection) -> String {
-    let word = word(&connection.state);
+    let word = connection.state;
     match connection.state {
         ConnectionState::Local => format!("{word}: the daemon needs no control server"),
         ConnectionState::Connecting => format!("{word}: the first attempt is under way"),

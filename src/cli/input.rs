@@ -7,8 +7,6 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use jiff::SignedDuration;
 use lanrage_ipc::unicode::strip_bom;
-use serde::de::value::{Error, StrDeserializer};
-use serde::de::{DeserializeOwned, IntoDeserializer};
 use serde_json::value::RawValue;
 
 use super::exit::Failure;
@@ -23,15 +21,12 @@ pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
     duration.try_into().map_err(|_| "must not be negative")
 }
 
-/// One of `words`, which are those that `T` has on the wire.
+/// One of `words`, which are those of `T`.
 pub(super) fn one_of<T>(words: &'static [&'static str]) -> impl TypedValueParser<Value = T>
 where
-    T: DeserializeOwned + Clone + Send + Sync + 'static,
+    T: FromStr<Err = String> + Clone + Send + Sync + 'static,
 {
-    PossibleValuesParser::new(words).try_map(|word| {
-        let deserializer: StrDeserializer<'_, Error> = word.as_str().into_deserializer();
-        T::deserialize(deserializer)
-    })
+    PossibleValuesParser::new(words).try_map(|word| word.parse::<T>())
 }
 
 /// A JSON text, or `-` where it comes from standard input.

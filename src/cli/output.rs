@@ -176,14 +176,6 @@ pub(super) fn span(time: Duration) -> String {
     }
 }
 
-/// The word that a value is on the wire.
-pub(super) fn word(value: &impl Serialize) -> String {
-    match serde_json::to_value(value) {
-        Ok(serde_json::Value::String(word)) => word,
-        other => format!("{other:?}"),
-    }
-}
-
 /// Whether to colour what goes to a stream that is a terminal, or isn't.
 pub(super) fn coloured(is_terminal: bool) -> bool {
     let is = |name, value: &str| std::env::var_os(name).is_some_and(|found| found == value);

@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 
 use super::daemon::{Daemon, Session};
 use super::exit::Failure;
-use super::output::{Page, word};
+use super::output::Page;
 use super::peer::{self, Joining, Member};
 
 #[derive(Debug, clap::Subcommand)]
@@ -168,10 +168,9 @@ fn table(page: &mut Page, parties: &[Party]) {
 
 /// Where a party lives, and whether the control server is still to confirm something of it.
 pub(super) fn origin(party: &Party) -> String {
-    let origin = word(&party.origin);
     match party.sync {
-        Sync::Synced => origin,
-        sync => format!("{origin}, {}", word(&sync)),
+        Sync::Synced => party.origin.to_string(),
+        sync => format!("{}, {sync}", party.origin),
     }
 }
 
@@ -184,7 +183,7 @@ fn show_discovered(page: &mut Page, result: &PartyDiscoverResult) {
             party.host_id.clone(),
             party.peers.len().to_string(),
             party.created_at.strftime("%Y-%m-%d %H:%M:%S").to_string(),
-            word(&found.source),
+            found.source.to_string(),
         ]
     });
     let header = ["PARTY", "NAME", "HOST", "PEERS", "CREATED", "SEEN IN"];

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use clap::builder::TypedValueParser;
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::method::{
     PeerDiscover, PeerHeartbeat, PeerList, PeerRelease, PeerTrust, PeerUpdate,
@@ -122,7 +121,7 @@ pub(super) struct Joining {
     /// What keeps the peer alive: this program's connection, which ends with it; the daemon, until
     /// the peer leaves; or nothing but `peer heartbeat`
     #[arg(long, default_value = "daemon", value_name = "WHAT")]
-    #[arg(value_parser = one_of::<Keepalive>(&["connection", "daemon", "manual"]))]
+    #[arg(value_parser = one_of::<Keepalive>(Keepalive::WORDS))]
     keepalive: Keepalive,
 }
 
@@ -130,7 +129,7 @@ pub(super) struct Joining {
 #[derive(Debug, clap::Args)]
 pub(super) struct Details {
     /// What its NAT does
-    #[arg(long, value_name = "TYPE", value_parser = nat_type())]
+    #[arg(long, value_name = "TYPE", value_parser = one_of::<NatType>(NatType::WORDS))]
     nat_type: Option<NatType>,
     /// Its address as the Internet sees it, or unknown
     #[arg(long, value_name = "IP")]
@@ -144,11 +143,6 @@ pub(super) struct Details {
     /// Its UDP port in its own network; 0 is unknown
     #[arg(long, value_name = "PORT")]
     local_port: Option<u16>,
-}
-
-fn nat_type() -> impl TypedValueParser<Value = NatType> {
-    clap::builder::PossibleValuesParser::new(NatType::ALL.map(NatType::as_str))
-        .try_map(|word| word.parse::<NatType>())
 }
 
 impl Joining {

@@ -35,7 +35,7 @@ pub(super) enum Command {
         /// What becomes of the parties that are here already: merge keeps them, replace removes
         /// them first
         #[arg(long, default_value = "merge")]
-        #[arg(value_parser = one_of::<ImportMode>(&["merge", "replace"]))]
+        #[arg(value_parser = one_of::<ImportMode>(ImportMode::WORDS))]
         mode: ImportMode,
     },
     /// Let the daemon write a verified copy of its database

@@ -9,7 +9,7 @@ use lanrage_ipc::results::{Recovery, StatusResult, StoreStatus};
 use super::connection::describe;
 use super::daemon::{Daemon, Program};
 use super::exit::Failure;
-use super::output::{Page, span, word};
+use super::output::{Page, span};
 
 pub(super) fn run(daemon: &Daemon) -> Result<(), Failure> {
     let mut session = daemon.connect()?;
@@ -21,8 +21,10 @@ fn show(page: &mut Page, status: &StatusResult, program: Program) {
     let up = span(Duration::from_millis(status.uptime_ms));
     let mut fields = vec![("version", format!("{}, up {up}", status.version))];
     match program {
-        Program::Daemon => fields
-            .extend([("mode", word(&status.mode)), ("connection", describe(&status.connection))]),
+        Program::Daemon => fields.extend([
+            ("mode", status.mode.to_string()),
+            ("connection", describe(&status.connection)),
+        ]),
         Program::Server => fields.push(("mode", "control server".to_owned())),
     }
     fields.extend([

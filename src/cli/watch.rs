@@ -23,7 +23,7 @@ use super::{peer, relay};
 pub(super) struct Watch {
     /// What to watch; may be given several times, or with commas [default: all of it]
     #[arg(long = "topic", value_name = "TOPIC", value_delimiter = ',')]
-    #[arg(value_parser = one_of::<Topic>(&["party", "peer", "signal", "relay", "connection"]))]
+    #[arg(value_parser = one_of::<Topic>(Topic::WORDS))]
     topics: Vec<Topic>,
     /// Watch only the party of this id
     #[arg(long, value_name = "ID", allow_hyphen_values = true)]

@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::words::words;
+
 /// The connection to the control server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -32,27 +34,24 @@ pub struct Connection {
     pub proxy: Option<String>,
 }
 
-/// The state of the connection to the control server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum ConnectionState {
-    /// There is none: the daemon is its own control plane.
-    Local,
-    /// The first attempt is under way.
-    Connecting,
-    /// The server answers, and has been told all there is to tell.
-    Online,
-    /// It was lost, or the first attempt failed: another attempt is due soon.
-    Reconnecting,
-    /// Too many attempts failed: the daemon works as in local mode, and looks now and then.
-    Fallback,
-    /// The server does not let the daemon in: no attempt is made until it is told to.
-    AuthFailed,
-    /// The daemon is stopping.
-    Stopping,
-    /// One that this version does not know.
-    #[serde(other)]
-    #[cfg_attr(feature = "schema", schemars(skip))]
-    Unknown,
+words! {
+    /// The state of the connection to the control server.
+    ConnectionState {
+        /// There is none: the daemon is its own control plane.
+        Local = "local",
+        /// The first attempt is under way.
+        Connecting = "connecting",
+        /// The server answers, and has been told all there is to tell.
+        Online = "online",
+        /// It was lost, or the first attempt failed: another attempt is due soon.
+        Reconnecting = "reconnecting",
+        /// Too many attempts failed: the daemon works as in local mode, and looks now and then.
+        Fallback = "fallback",
+        /// The server does not let the daemon in: no attempt is made until it is told to.
+        AuthFailed = "auth_failed",
+        /// The daemon is stopping.
+        Stopping = "stopping";
+        /// One that this version does not know.
+        Unknown
+    }
 }

@@ -6,63 +6,23 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-/// How a peer's NAT maps its ports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum NatType {
-    /// No NAT.
-    Open,
-    /// Anyone may send to the mapped port.
-    FullCone,
-    /// Only addresses that the peer has sent to may answer.
-    RestrictedCone,
-    /// Only address and port pairs that the peer has sent to may answer.
-    PortRestrictedCone,
-    /// A mapping of its own for every destination.
-    Symmetric,
-    /// Not found out.
-    Unknown,
-}
+use crate::words::words;
 
-impl NatType {
-    /// All of them.
-    pub const ALL: [NatType; 6] = [
-        Self::Open,
-        Self::FullCone,
-        Self::RestrictedCone,
-        Self::PortRestrictedCone,
-        Self::Symmetric,
-        Self::Unknown,
-    ];
-
-    /// Its name on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::FullCone => "full_cone",
-            Self::RestrictedCone => "restricted_cone",
-            Self::PortRestrictedCone => "port_restricted_cone",
-            Self::Symmetric => "symmetric",
-            Self::Unknown => "unknown",
-        }
-    }
-}
-
-impl fmt::Display for NatType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for NatType {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL
-            .into_iter()
-            .find(|nat| nat.as_str() == text)
-            .ok_or_else(|| format!("must be one of {}", Self::ALL.map(NatType::as_str).join(", ")))
+words! {
+    /// How a peer's NAT maps its ports.
+    NatType {
+        /// No NAT.
+        Open = "open",
+        /// Anyone may send to the mapped port.
+        FullCone = "full_cone",
+        /// Only addresses that the peer has sent to may answer.
+        RestrictedCone = "restricted_cone",
+        /// Only address and port pairs that the peer has sent to may answer.
+        PortRestrictedCone = "port_restricted_cone",
+        /// A mapping of its own for every destination.
+        Symmetric = "symmetric",
+        /// Not found out.
+        Unknown = "unknown",
     }
 }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Address, CheckedText as _, Epoch, InvalidText, Name, NatType, PartyId, PeerId, PublicKey,
 };
+use crate::words::words;
 
 /// What a peer says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,34 +77,26 @@ pub struct KeyChange {
     pub held: Option<PublicKey>,
 }
 
-/// Where a party lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Origin {
-    /// In this daemon.
-    Local,
-    /// On a control server.
-    Remote,
-    /// Somewhere that this version does not know.
-    #[serde(other)]
-    #[cfg_attr(feature = "schema", schemars(skip))]
-    Unknown,
-}
+words! {
+    /// Where a party lives.
+    Origin {
+        /// In this daemon.
+        Local = "local",
+        /// On a control server.
+        Remote = "remote";
+        /// Somewhere that this version does not know.
+        Unknown
+    }
 
-/// Whether a control server has confirmed what is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Sync {
-    /// Nothing is waiting to be confirmed.
-    Synced,
-    /// Something is.
-    Pending,
-    /// Something else, which this version does not know.
-    #[serde(other)]
-    #[cfg_attr(feature = "schema", schemars(skip))]
-    Unknown,
+    /// Whether a control server has confirmed what is shown.
+    Sync {
+        /// Nothing is waiting to be confirmed.
+        Synced = "synced",
+        /// Something is.
+        Pending = "pending";
+        /// Something else, which this version does not know.
+        Unknown
+    }
 }
 
 /// A party: peers that want to reach each other.
@@ -132,16 +125,16 @@ pub struct Party {
     pub seq: u64,
 }
 
-/// Who refreshes a peer's `last_seen`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Keepalive {
-    /// The connection that registered it, while it is open.
-    #[default]
-    Connection,
-    /// The daemon, until the peer leaves or the daemon stops.
-    Daemon,
-    /// Only `peer.heartbeat`.
-    Manual,
+words! {
+    /// Who refreshes a peer's `last_seen`.
+    #[derive(Default)]
+    Keepalive {
+        /// The connection that registered it, while it is open.
+        #[default]
+        Connection = "connection",
+        /// The daemon, until the peer leaves or the daemon stops.
+        Daemon = "daemon",
+        /// Only `peer.heartbeat`.
+        Manual = "manual",
+    }
 }

@@ -206,9 +206,8 @@ fn parsed(text: &str) -> Result<Result<u128, Negative>, Refusal> {
 /// `enum`.
 pub fn nat_type(value: &Value) -> Result<NatType, Refusal> {
     value.as_str().and_then(|text| text.parse().ok()).ok_or_else(|| {
-        let quoted = NatType::ALL.map(|nat| format!("'{nat}'"));
-        let [rest @ .., last] = &quoted;
-        let expected = format!("{} or {last}", rest.join(", "));
+        let (last, rest) = NatType::WORDS.split_last().unwrap_or((&"", &[]));
+        let expected = format!("'{}' or '{last}'", rest.join("', '"));
         Refusal::with("enum", format!("Input should be {expected}"), "expected", expected)
     })
 }
