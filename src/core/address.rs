@@ -4,8 +4,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-/// The part of a network address that one client has to itself: all of an IPv4 address, the /64 of
-/// an IPv6 address, of which one customer has at least one and can use any address.
+/// The part of a network address that counts as one client: a whole IPv4 address, or the /64 of an
+/// IPv6 address. A customer has at least one /64 and can use any address in it.
 ///
 /// As text it is the address with a zero interface part: `192.0.2.1`, `2001:db8:0:1::`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,7 +37,7 @@ impl fmt::Display for AddressKey {
 impl FromStr for AddressKey {
     type Err = &'static str;
 
-    /// Takes what [`Display`](fmt::Display) writes, and nothing else.
+    /// Parses the output of [`Display`](fmt::Display), and nothing else.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         const RULE: &str = "must be an IPv4 address, or an IPv6 address with a zero interface part";
         let address: IpAddr = text.parse().map_err(|_| RULE)?;

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use super::AddressKey;
 
-/// Part of all bytes that one address may have.
+/// Divisor: one address may have a quarter of all bytes.
 const ADDRESSES: usize = 4;
 
-/// Counts of bytes.
+/// Counts of waiting bytes, in all and by address.
 #[derive(Debug, Default)]
 pub(crate) struct ByteShares {
     total: usize,
@@ -34,7 +34,7 @@ impl ByteShares {
         }
     }
 
-    /// Counts bytes of an address no more.
+    /// Ends the count of an address's bytes.
     pub(crate) fn remove(&mut self, address: AddressKey, bytes: usize) {
         self.total -= bytes;
         if let Some(used) = self.by_address.get_mut(&address) {

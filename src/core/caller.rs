@@ -10,24 +10,25 @@ use super::address::AddressKey;
 use super::record::User;
 use super::shares::Payer;
 
-/// The time of a command, on both clocks.
+/// Time of a command, on both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Now {
-    /// For people: may jump.
+    /// Wall clock, for display: may jump.
     pub(crate) wall: Timestamp,
-    /// For timeouts: time since some fixed instant, never goes back, counts the machine's sleep.
+    /// Elapsed time since some fixed instant, for timeouts. Never goes back; counts the machine's
+    /// sleep.
     pub(crate) elapsed: Duration,
 }
 
 impl Now {
-    /// The time since an instant of the wall clock. One that lies ahead counts as now: the clock
-    /// was set back.
+    /// Age of an instant of the wall clock. An instant in the future has age 0: the clock was set
+    /// back.
     pub(crate) fn age_of(self, since: Timestamp) -> Duration {
         Duration::try_from(self.wall.duration_since(since)).unwrap_or_default()
     }
 
-    /// The wall clock's time at an instant of `elapsed`, in whole milliseconds from now. An instant
-    /// that has passed counts as now.
+    /// Wall clock time of an instant of `elapsed`, rounded to whole milliseconds from now. A past
+    /// instant counts as now.
     pub(crate) fn wall_at(self, instant: Duration) -> Timestamp {
         let left = instant.saturating_sub(self.elapsed);
         let left = Duration::new(left.as_secs(), left.subsec_millis() * 1_000_000);
@@ -35,23 +36,23 @@ impl Now {
     }
 }
 
-/// Names a client's connection for as long as the process lives; never used again.
+/// Id of a client's connection, unique for the life of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ConnectionId(pub(crate) u64);
 
-/// Who commands.
+/// Caller of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Caller {
-    /// What they showed of who they are.
+    /// Proof of identity that the caller gave.
     pub(crate) principal: Principal,
-    /// The connection that they speak on.
+    /// Connection of the caller.
     pub(crate) connection: ConnectionId,
-    /// The address that they come from; `None` for programs of this machine, and for this program.
+    /// Network address of the caller; `None` for programs of this machine and for this program.
     pub(crate) address: Option<AddressKey>,
 }
 
 impl Caller {
-    /// Pays for what the command adds; `None` for an administrator and for this program.
+    /// Payer of what the command adds; `None` for an administrator and for this program.
     pub(crate) fn payer(&self) -> Option<Payer> {
         match self.principal {
             Principal::User { admin: true, .. } => None,
@@ -60,7 +61,7 @@ impl Caller {
         }
     }
 
-    /// The user of this machine who it is, if it is one.
+    /// User of this machine, if the caller is a local user.
     pub(crate) fn user(&self) -> Option<User> {
         match self.principal {
             Principal::User { user, .. } => Some(user),
@@ -69,30 +70,31 @@ impl Caller {
     }
 }
 
-/// How a connection takes a peer id.
+/// Mode in which a connection holds a peer id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Hold {
-    /// Not at all.
+    /// The connection does not hold it.
     No,
-    /// For as long as it is open. What was kept alive by a connection is by this one from now on.
+    /// Held while the connection is open. Memberships that another connection kept alive pass to
+    /// this one.
     Shared,
-    /// The same, and no connection that was opened before it speaks for the peer ever again: what
-    /// it sent may still come.
+    /// As `Shared`, and older connections may never act for the peer again, even by messages that
+    /// are still in flight.
     Alone,
 }
 
-/// What a caller showed of who they are.
+/// Proof of identity that a caller gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Principal {
-    /// A user of this machine: the system says so.
+    /// A user of this machine, as the system states it.
     User {
-        /// Which.
+        /// Uid of the user.
         user: User,
-        /// Whether ownership doesn't bind them.
+        /// True for an administrator, who is not bound by ownership.
         admin: bool,
     },
-    /// These peers and no others, by their tokens or by a claim of the connection.
+    /// Only these peers, proven by their tokens or by a claim of the connection.
     Peers(Arc<[PeerId]>),
-    /// Somebody with the relay key.
+    /// A caller with the relay key.
     RelayKey,
 }

@@ -4,31 +4,31 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::command::Now;
 
-/// Minutes that clients' wall clocks are told apart by.
+/// Resolution in minutes at which clients' wall clocks are told apart.
 const QUARTER: i64 = 15;
 
-/// Compares the wall clock with elapsed time: how far it was put forward or back since the start.
+/// Detects steps of the wall clock: compares it with elapsed time since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct ClockSteps {
-    /// Wall clock time at the start of elapsed time; none before the first look.
+    /// Wall clock time at the start of elapsed time; `None` before the first look.
     origin: Option<Timestamp>,
 }
 
 impl ClockSteps {
-    /// Of a clock that has not stepped at `now`.
+    /// Starts with a clock that has not stepped at `now`.
     pub(crate) fn start(now: Now) -> Self {
         Self { origin: origin(now) }
     }
 
-    /// Returns by how many minutes it was put forward, to the nearest quarter of an hour. Less than
-    /// half a quarter is passed over, and kept in mind.
+    /// Returns the minutes by which the clock was set forward, rounded to 15. A step below 7.5
+    /// minutes counts as 0 and adds up with later steps.
     pub(crate) fn ahead(&self, now: Now) -> i64 {
         let (Some(before), Some(after)) = (self.origin, origin(now)) else { return 0 };
         let (seconds, quarter) = (after.duration_since(before).as_secs(), QUARTER * 60);
         (seconds + quarter / 2).div_euclid(quarter) * QUARTER
     }
 
-    /// Counts so many minutes as known from now on.
+    /// Marks a step of `minutes` as handled.
     pub(crate) fn follow(&mut self, minutes: i64) {
         let step = SignedDuration::from_mins(minutes);
         self.origin = self.origin.and_then(|origin| origin.checked_add(step).ok());
@@ -74,7 +74,7 @@ mod tests {
         let mut clock = ClockSteps::start(now(0, 0));
         clock.follow(clock.ahead(now(3610, 10)));
         assert_eq!(clock.ahead(now(3620, 20)), 0);
-        // What was too little to tell adds up.
+        // Steps that are too small to report add up.
         assert_eq!(clock.ahead(now(3620 + 300, 20)), 0);
         assert_eq!(clock.ahead(now(3620 + 460, 20)), 15);
         assert_eq!(clock.ahead(now(20, 20)), -60);

@@ -1,4 +1,4 @@
-//! What goes into the registry and what comes out.
+//! Commands of the registry and their results.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -26,50 +26,50 @@ use super::record::{
 };
 use super::request::digest;
 
-/// What may be asked of the registry.
+/// Command of the registry.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Command {
     /// Creates a party with its host.
     Register {
-        /// Its id.
+        /// Id of the party.
         party_id: PartyId,
-        /// Its name.
+        /// Name of the party.
         name: Name,
-        /// Its host.
+        /// Host of the party.
         host: PeerInput,
-        /// Who refreshes the host's sign of life.
+        /// Keepalive of the host.
         keepalive: Keepalive,
-        /// The wall clock of the host's program, where it shows.
+        /// Wall clock offset of the host's program, if known.
         utc_offset: Option<UtcOffset>,
     },
     /// Adds a member, or updates it.
     Join {
         /// The party.
         party_id: PartyId,
-        /// Who joins.
+        /// The joining peer.
         peer: PeerInput,
-        /// Who refreshes its sign of life.
+        /// Keepalive of the member.
         keepalive: Keepalive,
-        /// The wall clock of its program, where it shows.
+        /// Wall clock offset of its program, if known.
         utc_offset: Option<UtcOffset>,
     },
-    /// Takes a member out.
+    /// Removes a member.
     Leave {
         /// The party.
         party_id: PartyId,
-        /// Who leaves.
+        /// The leaving peer.
         peer_id: PeerId,
     },
-    /// Changes what a member says of itself.
+    /// Changes a member's description.
     Update {
         /// The party.
         party_id: PartyId,
-        /// The member as it is now.
+        /// New description of the member.
         peer: PeerInput,
-        /// The wall clock of its program, where it shows.
+        /// Wall clock offset of its program, if known.
         utc_offset: Option<UtcOffset>,
     },
-    /// A member's sign of life.
+    /// Refreshes a member's `last_seen`.
     Heartbeat {
         /// The party.
         party_id: PartyId,
@@ -78,94 +78,95 @@ pub(crate) enum Command {
     },
     /// Queues a signal.
     SendSignal {
-        /// The party that both are in.
+        /// Party of both members.
         party_id: PartyId,
-        /// Who sends it.
+        /// Sender.
         from: PeerId,
-        /// Whom it is for.
+        /// Target.
         to: PeerId,
-        /// What it says.
+        /// Payload.
         data: SignalData,
     },
-    /// Takes the oldest signals out of a member's queue.
+    /// Removes the oldest signals from a member's queue.
     PollSignals {
         /// The party.
         party_id: PartyId,
         /// The member.
         peer_id: PeerId,
-        /// How long the answer may be, in bytes of JSON; one signal comes in any case.
+        /// Upper bound of the answer, in bytes of JSON. The answer has at least one signal.
         room: usize,
     },
-    /// Announces a relay, changes it, or tells that it is still there.
+    /// Announces a relay, changes it, or refreshes its `last_seen`.
     RegisterRelay(RelayInput),
-    /// Takes in parties from elsewhere.
+    /// Imports parties.
     Import {
         /// The parties.
         parties: Vec<ImportedParty>,
-        /// What becomes of those that are here.
+        /// Treatment of the parties that exist already.
         mode: ImportMode,
     },
-    /// Takes a peer id as one's own: one that is nobody's, or whose token one has.
+    /// Claims a peer id that nobody owns, or whose token the caller has.
     Claim {
-        /// Which.
+        /// The peer id.
         peer_id: PeerId,
-        /// A token that was shown. One that is not this peer's, or expired, proves nothing.
+        /// Token that was shown. A token of another peer, or an expired token, proves nothing.
         proof: Option<TokenHash>,
-        /// A fresh token for it.
+        /// Hash of a fresh token to issue.
         issue: Option<TokenHash>,
-        /// Whether it is the connection's, too.
+        /// Mode in which the connection holds the peer id.
         hold: Hold,
-        /// Claim secret that was shown. It proves the peer while a token is live that was issued
-        /// for it, and is kept with the fresh token.
+        /// Claim secret that was shown. It proves the peer while a token that was issued for it is
+        /// live. It is kept with the fresh token.
         claim: Option<ClaimHash>,
     },
-    /// Ends the tokens of a peer, and the connections that use them.
+    /// Revokes the tokens of a peer, and ends the connections that use them.
     Revoke {
         /// The peer.
         peer_id: PeerId,
-        /// Token that stays.
+        /// Token that stays valid.
         keep: Option<TokenHash>,
     },
-    /// Ends a peer's tokens, holds, memberships and relays: its id is nobody's then. For an admin.
+    /// Releases a peer id: ends its tokens, holds, memberships and relays. For an administrator.
     Release {
         /// The peer.
         peer_id: PeerId,
     },
-    /// Says that a peer is back for whom nobody can show anything: the caller's connection keeps
-    /// alive what one did that is gone.
+    /// Reattaches a peer for which nobody can show a token. The caller's connection keeps alive the
+    /// memberships of a closed connection.
     Return {
-        /// Which.
+        /// The peer.
         peer_id: PeerId,
     },
-    /// The caller's connection keeps a member alive no longer, if it did.
+    /// Ends the caller's keepalive of a member, if it has one.
     LetGo {
         /// The party.
         party_id: PartyId,
         /// The member.
         peer_id: PeerId,
     },
-    /// A peer whose client was told that its join failed leaves the party, if the control server
-    /// let it in.
+    /// Has a peer leave a party if the control server let it in, after its client got an error for
+    /// the join.
     Withdraw {
         /// The party.
         party_id: PartyId,
         /// The peer.
         peer_id: PeerId,
     },
-    /// Takes in what a control server says of a party.
+    /// Takes in the control server's state of a party.
     Reconcile {
         /// The party.
         party_id: PartyId,
-        /// As it is there; `None` where it is not, or none of this machine's peers is in it.
+        /// State on the server; `None` if the party does not exist there, or no local peer is in
+        /// it.
         server: Option<Arc<ServerParty>>,
-        /// Why the server is looked at.
+        /// Occasion of the comparison.
         occasion: Occasion,
-        /// Requests about it that the server is answering.
+        /// Requests about the party that are in flight.
         in_flight: Vec<InFlight>,
-        /// Addresses of this machine's interfaces, with the networks that they are in.
+        /// Addresses of this machine's interfaces, with their networks.
         machine: Vec<Ipv4Net>,
     },
-    /// Accepts the key that a control server states of a member from another machine.
+    /// Accepts the key that a control server states for a member from another machine.
     Trust {
         /// The party.
         party_id: PartyId,
@@ -174,61 +175,60 @@ pub(crate) enum Command {
         /// The key.
         public_key: PublicKey,
     },
-    /// Takes in that a control server will not do what an intent asks of it.
+    /// Takes in that a control server refused the request of an intent.
     Refused {
         /// The party.
         party_id: PartyId,
-        /// The peer that the intent is about.
+        /// Peer of the intent.
         peer_id: PeerId,
-        /// What the request was called.
+        /// Idempotency key of the request.
         key: RequestKey,
-        /// Why.
+        /// Reason of the refusal.
         code: ErrorCode,
-        /// An id that nobody has, for a party whose own is taken.
+        /// Unused id for the party, in case its own is taken on the server.
         spare: PartyId,
     },
-    /// Gives a party another id: the one that a control server chose for it.
+    /// Changes a party's id to the one that a control server chose.
     Rename {
-        /// Its id until now.
+        /// Old id.
         from: PartyId,
-        /// Its id from now on.
+        /// New id.
         to: PartyId,
     },
-    /// Notes that a control server still has a party as it is here: its members are as much alive
-    /// as they were.
+    /// Refreshes the members of a party that is unchanged on the control server.
     RefreshLastSeen(PartyId),
-    /// Queues a signal that a control server passed on, for a member of this machine.
+    /// Queues a signal from a control server for a local member.
     Deliver {
-        /// The party that both are in.
+        /// Party of both members.
         party_id: PartyId,
-        /// Who sent it.
+        /// Sender.
         from: PeerId,
-        /// Whom it is for.
+        /// Target.
         to: PeerId,
-        /// What it says.
+        /// Payload.
         data: SignalData,
     },
-    /// From now on this control server has the truth, or none.
+    /// Follows this control server from now on, or none.
     Follow {
-        /// Which.
+        /// The server; `None` is local mode.
         server: Option<ServerKey>,
         /// See [`ChoiceRecord::configured`].
         configured: Option<ServerKey>,
     },
-    /// Notes the stretch of its history that a control server is in.
+    /// Notes the epoch of a control server.
     NoteEpoch(ServerKey, Epoch),
-    /// Keeps what proves to a control server that a peer is one of this machine's.
+    /// Keeps a credential: proof to a control server that a peer is local.
     Keep(CredentialRecord),
-    /// Forgets it.
+    /// Forgets a credential.
     Forget(ServerKey, PeerId),
-    /// The caller's connection has closed: what it kept alive or held is on its own.
+    /// Ends the keepalives and holds of the caller's connection, which has closed.
     Disconnect,
-    /// Removes whatever has been silent for too long.
+    /// Removes expired members, relays, signals, tokens and receipts.
     Expire,
 }
 
 impl Command {
-    /// The party that it is about, if it is about one.
+    /// Party of the command, if it has one.
     pub(crate) fn party_id(&self) -> Option<&PartyId> {
         match self {
             Self::Register { party_id, .. }
@@ -242,7 +242,7 @@ impl Command {
         }
     }
 
-    /// The peer that it acts for, if it does.
+    /// Peer for which the command acts, if any.
     pub(crate) fn acts_for(&self) -> Option<&PeerId> {
         match self {
             Self::Register { host: peer, .. }
@@ -254,8 +254,8 @@ impl Command {
             | Self::Revoke { peer_id, .. }
             | Self::PollSignals { peer_id, .. }
             | Self::SendSignal { from: peer_id, .. } => Some(peer_id),
-            // A claim is what makes one a peer's. To let go is about the caller's connection alone.
-            // What a control server says is said as the program.
+            // A claim makes the caller the owner. `LetGo` concerns only the caller's connection.
+            // Commands that come from a control server run as the program itself.
             _ => None,
         }
     }
@@ -267,9 +267,9 @@ impl Command {
 pub(crate) enum RequestKind {
     /// Registers a party.
     Register,
-    /// Joins one.
+    /// Joins a party.
     Join,
-    /// Leaves one.
+    /// Leaves a party.
     Leave,
     /// Updates a member.
     Update,
@@ -278,8 +278,8 @@ pub(crate) enum RequestKind {
 }
 
 impl Command {
-    /// Kind of the request under an idempotency key, and the digest of its body; `None` for a
-    /// command that leaves no receipt.
+    /// Returns the kind of the request under an idempotency key, and the digest of its body. `None`
+    /// for a command that leaves no receipt.
     ///
     /// Times and the keepalive are no part of the body: they differ by attempt and by transport.
     pub(super) fn receipt(&self) -> Option<(RequestKind, Box<str>)> {
@@ -311,38 +311,38 @@ outcomes! {
     Revoke Release => Revoked { Outcome::Revoked(revoked) => revoked }
     Return => Identity { Outcome::Returned(identity) => identity }
     SendSignal LetGo Disconnect Withdraw Follow => () { Outcome::Queued | Outcome::Done => () }
-    // Of commands under an idempotency key.
+    // Commands under an idempotency key.
     => Receipt { Outcome::Receipt(receipt) => receipt }
     => PartyId {
         Outcome::Receipt(Receipt { done: Done::Entered { party_id, .. }, .. }) => party_id
     }
 }
 
-/// A relay as it announces itself.
+/// A relay's description of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RelayInput {
     /// Its id.
     pub(crate) relay_id: RelayId,
-    /// Address that it listens on.
+    /// Address on which it listens.
     pub(crate) public_ip: IpAddr,
-    /// Port that it listens on.
+    /// Port on which it listens.
     pub(crate) port: u16,
-    /// Part of the world that it stands in.
+    /// Geographic region.
     pub(crate) region: Name,
-    /// Upper bound of its peers.
+    /// Maximum number of peers.
     pub(crate) capacity: u32,
 }
 
-/// A peer, as far as who it is goes.
+/// A peer id with its proof and memberships.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Identity {
-    /// Its id.
+    /// The peer id.
     pub(crate) peer_id: PeerId,
-    /// Until when the token proves it that was shown or issued.
+    /// Expiry of the token that was shown or issued.
     pub(crate) expires_at: Option<Timestamp>,
-    /// The wall clock of its program, where it showed.
+    /// Wall clock offset of its program, if known.
     pub(crate) utc_offset: Option<UtcOffset>,
-    /// The parties that it is in.
+    /// Parties of the peer.
     pub(crate) parties: Vec<PartyId>,
 }
 
@@ -357,16 +357,16 @@ pub(crate) struct Revoked {
     pub(crate) connections: usize,
 }
 
-/// The part of [`Upstream`] that a query is about, beside the choice of the server.
+/// Part of [`Upstream`] that a query needs, beside the choice of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum UpstreamPart {
     /// Everything.
     All,
-    /// Nothing more.
+    /// Only the choice of the server.
     Choice,
     /// The credential and the memberships of one peer.
     Peer(PeerId),
-    /// The memberships that something keeps alive.
+    /// Memberships with a keepalive.
     Live,
     /// All credentials.
     Credentials,
@@ -374,66 +374,66 @@ pub(crate) enum UpstreamPart {
     Intents,
 }
 
-/// This machine's state towards the control server that it follows. A query for a part leaves
-/// the others empty.
+/// State of this machine towards its control server. A query for a part leaves the other fields
+/// empty.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Upstream {
-    /// Which server, and why.
+    /// The followed server, and the configuration at the time of the choice.
     pub(crate) choice: ChoiceRecord,
-    /// What proves to it that peers are this machine's.
+    /// Credentials of local peers on the server.
     pub(crate) credentials: Vec<CredentialRecord>,
-    /// The memberships of this machine's peers in parties that live there, or shall.
+    /// Memberships of local peers in parties of the server, or in parties that are to move there.
     pub(crate) memberships: Vec<Membership>,
-    /// The parties that it has to be told something of.
+    /// Parties with intents.
     pub(crate) outbox: BTreeSet<PartyId>,
-    /// The peers that left a party, of which it has to be told.
+    /// Peers with an intent to leave, by party.
     pub(crate) leaves: BTreeSet<(PartyId, PeerId)>,
 }
 
-/// That a peer of this machine is in a party.
+/// Membership of a local peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Membership {
     /// The party.
     pub(crate) party_id: PartyId,
     /// The peer.
     pub(crate) peer_id: PeerId,
-    /// The user of this machine whose it is.
+    /// Local user that owns the peer.
     pub(crate) owner: User,
-    /// Whether something keeps it alive.
+    /// True while something keeps it alive.
     pub(crate) live: bool,
 }
 
 /// Result of a comparison with the control server.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Reconciled {
-    /// Operations to ask the server for now.
+    /// Operations to send to the server now.
     pub(crate) operations: Vec<MembershipOp>,
-    /// Host of the copy before; `None` where there was no copy.
+    /// Host of the copy before the comparison; `None` if there was no copy.
     pub(crate) host_before: Option<PeerId>,
-    /// True if there is a copy of the party now.
+    /// True if there is a copy of the party after the comparison.
     pub(crate) is_copy: bool,
 }
 
-/// What an import does with the parties that are here already.
+/// Treatment of existing parties by an import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ImportMode {
-    /// They stay; only parties with other ids come in.
+    /// Existing parties stay; only parties with other ids are imported.
     Merge,
-    /// They go first.
+    /// Existing parties are removed first.
     Replace,
 }
 
-/// What an import did.
+/// Counts of an import.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct ImportCounts {
-    /// Parties that came in.
+    /// Imported parties.
     pub(crate) parties: u64,
-    /// Their members.
+    /// Members of the imported parties.
     pub(crate) peers: u64,
-    /// Parties that were here already and stayed as they were.
+    /// Existing parties that were not imported and stayed unchanged.
     pub(crate) skipped: u64,
-    /// Parties that went first.
+    /// Existing parties that were removed.
     pub(crate) removed: u64,
-    /// What could not come in.
+    /// Entries that could not be imported.
     pub(crate) rejected: Vec<Rejected>,
 }

@@ -4,20 +4,20 @@ use std::collections::BTreeSet;
 
 use lanrage_ipc::model::PartyId;
 
-/// Parties that are named; of more it is only known that there are some.
+/// Upper bound of the parties listed by id; beyond it the set is [`DirtySet::Any`].
 pub(crate) const MOST_DIRTY: usize = 1024;
 
-/// Parties of which something was noted.
+/// Parties with unsent intents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum DirtySet {
-    /// These.
+    /// Only these parties.
     Some(BTreeSet<PartyId>),
-    /// Any may be among them.
+    /// Any party may be dirty.
     Any,
 }
 
 impl DirtySet {
-    /// Adds those of another set.
+    /// Adds the parties of another set.
     pub(crate) fn extend(&mut self, other: Self) {
         match other {
             Self::Some(parties) => parties.into_iter().for_each(|party_id| self.add(party_id)),
@@ -25,7 +25,7 @@ impl DirtySet {
         }
     }
 
-    /// Whether a party may be among them.
+    /// True if a party may be in the set.
     pub(crate) fn has(&self, party_id: &PartyId) -> bool {
         match self {
             Self::Some(parties) => parties.contains(party_id),

@@ -6,64 +6,64 @@ use lanrage_ipc::ErrorCode;
 
 use super::Refusal;
 
-/// Why a control plane did not do what was asked.
+/// Reason why a control plane did not execute a request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Failure {
-    /// The rules are against it.
+    /// The registry refused it.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// The state can't be written: nothing was changed.
+    /// The state can't be written. Nothing was changed.
     #[error("the state could not be written: {0}")]
     Store(String),
     /// The discovery file can't be read.
     #[error("the announcements could not be read: {0}")]
     Discovery(String),
-    /// The path of a backup won't do.
+    /// The path of a backup is not acceptable.
     #[error("{0}")]
     BackupPath(String),
-    /// It takes the control server, which can't be reached now.
+    /// The request needs the control server, which can't be reached now.
     #[error("{0}")]
     Offline(String),
-    /// The control server will not do it.
+    /// The control server refused it.
     #[error("the control server refused: {message}")]
     Rejected {
-        /// What it calls the reason.
+        /// Error code of the server.
         code: ErrorCode,
-        /// The reason in its words.
+        /// Reason in the server's words.
         message: String,
     },
-    /// The answer is too long: that was known before it was worked out.
+    /// The answer is too long. This was known before it was encoded.
     #[error("the reply has {least} bytes at least, and may have {room}")]
     TooLong {
-        /// Lower bound of its length.
+        /// Lower bound of its length, in bytes.
         least: usize,
-        /// The most that it may have.
+        /// Upper bound, in bytes.
         room: usize,
     },
-    /// Long replies wait already that their clients do not read. Nothing was done.
+    /// Too many bytes of long replies wait for clients that do not read. Nothing was done.
     #[error(
         "long replies of {limit} bytes wait already for clients of this address to read, the most that may (http.reply_bytes)"
     )]
     RepliesFull {
-        /// The most bytes that may wait.
+        /// Upper bound of the waiting bytes.
         limit: usize,
     },
-    /// This program has no connection to a control server, and never will.
+    /// This program never has a connection to a control server.
     #[error("{0}")]
     NoLink(&'static str),
-    /// It did not answer in time. It may have done it all the same.
+    /// The control plane did not answer in time. It may have executed the request.
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
-    /// It is stopping.
+    /// The control plane is stopping.
     #[error("stopping")]
     Stopping,
-    /// It has a fault, which the log tells.
+    /// Internal error, with details in the log.
     #[error("the program made a mistake")]
     Mistake,
 }
 
 impl Failure {
-    /// What programs know it by, wherever there are codes.
+    /// Error code, the same on every transport.
     pub(crate) fn code(&self) -> ErrorCode {
         match self {
             Self::Refused(refusal) => match refusal {
@@ -95,7 +95,7 @@ impl Failure {
             Self::Store(_) | Self::Discovery(_) => ErrorCode::StoreUnavailable,
             Self::BackupPath(_) => ErrorCode::InvalidParams,
             Self::Offline(_) => ErrorCode::Offline,
-            // What the server says of a party is as good as if it were known here.
+            // The server's errors about a party count like the registry's own.
             Self::Rejected { code, .. } => match code {
                 ErrorCode::PartyNotFound
                 | ErrorCode::PartyExists

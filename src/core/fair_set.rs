@@ -11,9 +11,9 @@ mod tests;
 /// Upper bounds of the entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ShareLimits {
-    /// Of all addresses.
+    /// Upper bound for all addresses together.
     pub(crate) total: usize,
-    /// Of one address.
+    /// Upper bound for one address.
     pub(crate) per_address: usize,
 }
 
@@ -31,23 +31,23 @@ pub(crate) enum ShareBound {
 pub(crate) enum Admission {
     /// There was room.
     Admitted,
-    /// The entry took the place of another one, which is gone.
+    /// The new entry replaced an evicted entry.
     Replaced {
-        /// The entry that is gone.
+        /// Number of the evicted entry.
         evicted: u64,
         /// Its address.
         address: Option<AddressKey>,
-        /// The bound that made it go.
+        /// The bound that caused the eviction.
         bound: ShareBound,
     },
-    /// There is no room, and nothing to evict. Nothing was added.
+    /// No room, and nothing to evict. Nothing was added.
     Refused(ShareBound),
 }
 
-/// Entries by number, each of an address or of none. An entry with a rank may be evicted: the one of
-/// lowest rank goes first. At the bound of an address one of its own goes. At the total bound one of
-/// the address with most entries goes; entries without an address have no bound of their own, and
-/// go last.
+/// Entries by number, each of an address or of none. An entry with a rank may be evicted, lowest
+/// rank first. At the bound of an address, one of its own entries is evicted. At the total bound,
+/// an entry of the address with most entries is evicted. Entries without an address have no bound
+/// of their own, and are evicted last.
 ///
 /// Each operation takes logarithmic time.
 #[derive(Debug)]
@@ -55,11 +55,11 @@ pub(crate) struct FairSet<R> {
     limits: ShareLimits,
     entries: HashMap<u64, Entry<R>>,
     addresses: HashMap<Option<AddressKey>, Share<R>>,
-    /// The addresses with something to evict: the last one is the first to lose an entry.
+    /// Addresses with evictable entries; the last one loses an entry first.
     evictable: BTreeSet<Weight<R>>,
 }
 
-/// Entries of an address, rank of the first to go, and the address.
+/// Number of entries of an address, lowest rank among them, and the address.
 type Weight<R> = (usize, Reverse<R>, Option<AddressKey>);
 
 #[derive(Debug)]
@@ -82,18 +82,18 @@ impl<R: Ord + Copy> Share<R> {
 }
 
 impl<R: Ord + Copy> FairSet<R> {
-    /// An empty set.
+    /// Returns an empty set.
     pub(crate) fn new(limits: ShareLimits) -> Self {
         let (entries, addresses, evictable) = Default::default();
         Self { limits, entries, addresses, evictable }
     }
 
-    /// Sets other bounds, for the entries to come.
+    /// Sets new bounds, which apply to later entries.
     pub(crate) fn set_limits(&mut self, limits: ShareLimits) {
         self.limits = limits;
     }
 
-    /// Adds an entry under a number that no other one has.
+    /// Adds an entry under a unique number.
     pub(crate) fn add(
         &mut self,
         number: u64,
@@ -136,8 +136,8 @@ impl<R: Ord + Copy> FairSet<R> {
         }
     }
 
-    /// Changes the rank of an entry; without one it is not evicted. `false` for an entry that is
-    /// gone.
+    /// Changes the rank of an entry; without a rank it is not evicted. Returns `false` if the entry
+    /// is gone.
     pub(crate) fn set_rank(&mut self, number: u64, rank: Option<R>) -> bool {
         let Some(entry) = self.entries.get_mut(&number) else { return false };
         let before = std::mem::replace(&mut entry.rank, rank);
@@ -162,7 +162,7 @@ impl<R: Ord + Copy> FairSet<R> {
         });
     }
 
-    /// Changes the share of an address, and its place among the others.
+    /// Changes the share of an address and its position among the evictable addresses.
     fn update(&mut self, address: Option<AddressKey>, change: impl FnOnce(&mut Share<R>)) {
         let fresh = || Share { entries: 0, ranks: BTreeSet::new() };
         let share = self.addresses.entry(address).or_insert_with(fresh);

@@ -1,7 +1,7 @@
 //! The rules of the control plane, pure: no input or output, no clock, no actor.
 //!
-//! A [`Command`] and the time go into [`Registry::apply`]; out come the answer, the changes to
-//! make durable and the events to tell. Whole histories replay from their commands.
+//! A [`Command`] and the time go into [`Registry::apply`]. Its results are the answer, the changes
+//! to make durable and the events to publish. Whole histories replay from their commands.
 
 mod address;
 mod addresses;

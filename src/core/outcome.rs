@@ -13,35 +13,35 @@ use super::request::Idempotency;
 /// Outcome of a command.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Outcome {
-    /// Of `Register` and `Join`.
+    /// Outcome of `Register` and `Join`.
     Party(Party),
-    /// Of `Leave`.
+    /// Outcome of `Leave`.
     Left(Left),
-    /// Of `Update` and `Trust`.
+    /// Outcome of `Update` and `Trust`.
     Peer(Peer),
-    /// Of `Heartbeat`.
+    /// Outcome of `Heartbeat`.
     Alive(Alive),
-    /// Of `SendSignal`.
+    /// Outcome of `SendSignal`.
     Queued,
-    /// Of `PollSignals`, oldest first.
+    /// Outcome of `PollSignals`, oldest first.
     Signals(Vec<Signal>),
-    /// Of `RegisterRelay`.
+    /// Outcome of `RegisterRelay`.
     Relay(Relay),
-    /// Of `Import`.
+    /// Outcome of `Import`.
     Imported(ImportCounts),
-    /// Of `Claim`.
+    /// Outcome of `Claim`.
     Claimed(Claimed),
-    /// Of `Revoke` and `Release`.
+    /// Outcome of `Revoke` and `Release`.
     Revoked(Revoked),
-    /// Of `Return`: with the parties in which a connection is to keep the peer alive.
+    /// Outcome of `Return`, with the parties in which a connection is to keep the peer alive.
     Returned(Identity),
-    /// Of `Reconcile`.
+    /// Outcome of `Reconcile`.
     Reconciled(Reconciled),
-    /// Of `Refused`: requests that the server is to get now.
+    /// Outcome of `Refused`: operations to send to the server now.
     Operations(Vec<MembershipOp>),
-    /// Of a command under an idempotency key: also its outcome when it came the first time.
+    /// Outcome of a command under an idempotency key, the same for each repetition.
     Receipt(Receipt),
-    /// Of a command that has nothing to tell.
+    /// Outcome of a command without a result.
     Done,
 }
 
@@ -73,18 +73,18 @@ pub(super) use outcomes;
 /// Outcome of a leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Left {
-    /// True if the party ended with it.
+    /// True if the party ended with the leave.
     pub(crate) party_deleted: bool,
 }
 
 /// Outcome of a heartbeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Alive {
-    /// Time that the peer may be silent from now.
+    /// Time until the peer expires without another sign of life.
     pub(crate) expires_in: Duration,
     /// Number of the last change of its party.
     pub(crate) seq: u64,
-    /// Offset of its program's wall clock, if that is known.
+    /// Wall clock offset of its program, if known.
     pub(crate) utc_offset: Option<UtcOffset>,
 }
 
@@ -93,13 +93,13 @@ pub(crate) struct Alive {
 pub(crate) struct Claimed {
     /// The peer.
     pub(crate) identity: Identity,
-    /// True if the token to issue is good; else the one that was shown is, and lasts longer where
-    /// one was to be issued.
+    /// True if the fresh token was issued. Otherwise the token that was shown stays valid, and is
+    /// extended if a fresh one was wanted.
     pub(crate) is_issued: bool,
 }
 
-/// A command, perhaps under an idempotency key, with the type of its outcome. The macro `command!`
-/// makes one.
+/// A command, optionally under an idempotency key, with the type of its outcome. Made by the macro
+/// `command!`.
 pub(crate) struct CommandFor<T> {
     pub(crate) command: Command,
     pub(crate) key: Option<Idempotency>,
@@ -107,28 +107,28 @@ pub(crate) struct CommandFor<T> {
 }
 
 impl<T> CommandFor<T> {
-    /// For `command!`, which knows the type.
+    /// For `command!`, which infers the type.
     pub(crate) fn new(command: Command, key: Option<Idempotency>) -> Self {
         Self { command, key, outcome: PhantomData }
     }
 }
 
 impl CommandFor<Party> {
-    /// To be done once under a key; the outcome is the party's id.
+    /// Adds an idempotency key; the outcome is then the party's id.
     pub(crate) fn once(self, key: Idempotency) -> CommandFor<PartyId> {
         CommandFor::new(self.command, Some(key))
     }
 }
 
 impl CommandFor<Left> {
-    /// To be done once under a key.
+    /// Adds an idempotency key.
     pub(crate) fn once(self, key: Option<Idempotency>) -> Self {
         Self { key, ..self }
     }
 }
 
 impl Command {
-    /// To be done once under a key.
+    /// Adds an idempotency key.
     pub(crate) fn once(self, key: Idempotency) -> CommandFor<Receipt> {
         CommandFor::new(self, Some(key))
     }

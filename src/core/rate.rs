@@ -1,4 +1,4 @@
-//! How often one may ask: a bounded map of token buckets.
+//! Rate limits: a bounded map of token buckets.
 
 mod addresses;
 #[cfg(test)]
@@ -16,19 +16,19 @@ use std::hash::Hash;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-/// How many requests a bucket lets through.
+/// Rate of a token bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rate {
-    /// So many in each `per`, in the long run.
+    /// Requests in each `per`, in the long run.
     pub(crate) requests: NonZeroU32,
-    /// See `requests`.
+    /// Period of `requests`.
     pub(crate) per: Duration,
-    /// So many at once, after a pause.
+    /// Requests at once, after a pause.
     pub(crate) burst: NonZeroU32,
 }
 
 impl Rate {
-    /// So many requests in each `per`, and so many at once; none counts as one.
+    /// Returns a rate of `requests` in each `per`, and `burst` at once. Zero counts as one.
     pub(crate) fn new(requests: usize, per: Duration, burst: usize) -> Self {
         let some = |count: usize| {
             let count = u32::try_from(count).unwrap_or(u32::MAX);
@@ -37,49 +37,49 @@ impl Rate {
         Self { requests: some(requests), per, burst: some(burst) }
     }
 
-    /// So many times the rate, and so many times as much at once.
+    /// Multiplies requests and burst by `count`.
     pub(crate) fn times(self, count: NonZeroU32) -> Self {
         let [requests, burst] = [self.requests, self.burst].map(|of| of.saturating_mul(count));
         Self { requests, per: self.per, burst }
     }
 }
 
-/// A refusal: who waits that long, and takes from no bucket meanwhile, is let through.
+/// Refusal by an empty bucket, with the wait until the bucket has room for one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RetryAfter(pub(crate) Duration);
 
 impl RetryAfter {
-    /// For the header of this name: whole seconds, rounded up, at least one.
+    /// Value for the `Retry-After` header: whole seconds, rounded up, at least 1.
     pub(crate) fn seconds(self) -> u64 {
         let begun = u64::from(self.0.subsec_nanos() > 0);
         self.0.as_secs().saturating_add(begun).max(1)
     }
 }
 
-/// A moment in nanoseconds, times [`Rate::requests`]: in this unit one request costs exactly
-/// [`Rate::per`], whatever the rate. The longest `Duration` and the largest rate fit.
+/// An instant in nanoseconds times [`Rate::requests`]. In this unit a request costs exactly
+/// [`Rate::per`] at any rate. The longest `Duration` and the largest rate fit.
 type Scaled = u128;
 
 /// Token buckets by key, in bounded memory.
 ///
-/// Of each bucket only the moment is kept at which it will be full again. A key that is not there
-/// has a full bucket, so that full buckets can go at any time; a few go with each new key. When
-/// there are too many all the same, the bucket that is nearest to full goes: that forgives the
-/// least, and who floods with fresh keys does not empty the bucket of a key that asked too much.
+/// Only the instant at which a bucket will be full again is kept. A missing key has a full bucket,
+/// so full buckets can be evicted at any time. Each new key evicts a few of them. If there is still
+/// no room, the bucket that is nearest to full is evicted: that forgives the least. A flood of
+/// fresh keys thus does not empty the bucket of a key over its limit.
 ///
-/// A known key costs a look-up; a new one also a place in a heap, in logarithmic time.
+/// A known key costs a look-up; a new key also costs a heap insertion, in logarithmic time.
 #[derive(Debug)]
 pub(crate) struct Buckets<K> {
     rate: Rate,
     most_keys: usize,
     full_at: HashMap<K, Scaled>,
-    /// One entry for each key. Its moment is the one that held when the entry was pushed; by now it
-    /// may be later, or earlier by what was given back.
+    /// One entry for each key, with the instant at the time of the push. The current instant may be
+    /// later, or earlier by the requests that were given back.
     soonest: BinaryHeap<Reverse<(Scaled, K)>>,
 }
 
 impl<K: Hash + Ord + Clone> Buckets<K> {
-    /// No bucket yet; at most `most_keys` (at least one) will be kept.
+    /// Returns an empty map that keeps at most `most_keys` buckets (at least one).
     pub(crate) fn new(rate: Rate, most_keys: usize) -> Self {
         Self {
             rate,
@@ -89,11 +89,12 @@ impl<K: Hash + Ord + Clone> Buckets<K> {
         }
     }
 
-    /// Takes one request from the bucket of `key`. `now` counts from any moment and never goes
+    /// Takes one request from the bucket of `key`. `now` counts from any instant and never goes
     /// back.
     ///
     /// # Errors
-    /// When the bucket is empty. Nothing is taken then: asking too often makes no one wait longer.
+    /// The wait, if the bucket is empty. Nothing is taken then: a refused request makes no later
+    /// one wait longer.
     pub(crate) fn take(&mut self, key: K, now: Duration) -> Result<(), RetryAfter> {
         let now = self.scaled(now);
         let cost = self.rate.per.as_nanos();
@@ -113,7 +114,7 @@ impl<K: Hash + Ord + Clone> Buckets<K> {
         Ok(())
     }
 
-    /// Gives one request back to the bucket of `key`, which keeps its place for as long as before.
+    /// Gives one request back to the bucket of `key`. The bucket's eviction order stays as it was.
     pub(crate) fn give_back(&mut self, key: &K) {
         let cost = self.rate.per.as_nanos();
         if let Some(full_at) = self.full_at.get_mut(key) {
@@ -121,7 +122,7 @@ impl<K: Hash + Ord + Clone> Buckets<K> {
         }
     }
 
-    /// Returns how long the bucket of `key` has been full at `now`.
+    /// Returns the time for which the bucket of `key` has been full at `now`.
     pub(crate) fn full_for(&self, key: &K, now: Duration) -> Duration {
         let full_for = |full_at: &Scaled| {
             let scaled = self.scaled(now).saturating_sub(*full_at);
@@ -131,7 +132,7 @@ impl<K: Hash + Ord + Clone> Buckets<K> {
         self.full_at.get(key).map_or(Duration::MAX, full_for)
     }
 
-    /// Drops up to two full buckets, so that they dwindle faster than new ones come, and then one
+    /// Evicts up to two full buckets, so that they shrink faster than new keys arrive. Evicts one
     /// more if there is still no room.
     fn make_room(&mut self, now: Scaled) {
         let _ = self.drop_soonest(now) && self.drop_soonest(now);
@@ -140,7 +141,7 @@ impl<K: Hash + Ord + Clone> Buckets<K> {
         }
     }
 
-    /// Drops the bucket that is full soonest, if that is by `limit`.
+    /// Evicts the bucket that is full soonest, if it is full by `limit`.
     fn drop_soonest(&mut self, limit: Scaled) -> bool {
         while let Some(mut soonest) = self.soonest.peek_mut() {
             let Reverse((then, key)) = &mut *soonest;

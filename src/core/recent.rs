@@ -1,9 +1,9 @@
-//! A bounded map that forgets its oldest entry.
+//! A bounded map that evicts its oldest entry.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 
-/// The entries that were put last, `most` of them at most.
+/// The latest entries, `most` of them at most.
 #[derive(Debug)]
 pub(crate) struct Recent<K, V> {
     most: usize,
@@ -13,12 +13,12 @@ pub(crate) struct Recent<K, V> {
 }
 
 impl<K: Hash + Eq + Clone, V> Recent<K, V> {
-    /// An empty map. `most` is one at least.
+    /// Returns an empty map. `most` is at least 1.
     pub(crate) fn new(most: usize) -> Self {
         Self { most: most.max(1), entries: HashMap::new(), by_age: BTreeMap::new(), put: 0 }
     }
 
-    /// Puts an entry, which is the youngest from now on. The oldest goes where there is no room.
+    /// Puts an entry, which becomes the youngest. The oldest is evicted when the map is full.
     pub(crate) fn put(&mut self, key: K, value: V) {
         self.remove(&key);
         if self.entries.len() >= self.most
@@ -31,12 +31,12 @@ impl<K: Hash + Eq + Clone, V> Recent<K, V> {
         self.entries.insert(key, (self.put, value));
     }
 
-    /// The value of a key.
+    /// Returns the value of a key.
     pub(crate) fn get(&self, key: &K) -> Option<&V> {
         self.entries.get(key).map(|(_, value)| value)
     }
 
-    /// Takes an entry out.
+    /// Removes an entry.
     pub(crate) fn remove(&mut self, key: &K) {
         if let Some((age, _)) = self.entries.remove(key) {
             self.by_age.remove(&age);

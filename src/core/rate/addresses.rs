@@ -1,4 +1,4 @@
-//! Rates of addresses: as in tables, an address has a share, and all addresses of its /48 have four.
+//! Rate limits by address. An address has one share, all addresses of its /48 together have four.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::{Buckets, Rate, RetryAfter, Turns};
 use crate::core::AddressKey;
 use crate::core::shares::Payer;
 
-/// Token buckets of addresses and of the /48s that they are in, each of them in bounded memory.
+/// Token buckets of addresses and of their /48s, each map in bounded memory.
 ///
 /// An IPv4 address costs one look-up, an IPv6 address two.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ impl AddressBuckets {
     /// Takes one request from the buckets of an address.
     ///
     /// # Errors
-    /// When one of them is empty. Nothing is taken then.
+    /// The empty bucket, if any is empty. Nothing is taken then.
     pub(crate) fn take(&mut self, address: AddressKey, now: Duration) -> Result<(), EmptyBucket> {
         let payer = Payer::Address(address);
         let empty = |payer| move |wait| EmptyBucket { payer, wait };
@@ -52,11 +52,11 @@ impl AddressBuckets {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EmptyBucket {
     payer: Payer,
-    /// Time until the bucket has room for one.
+    /// Time until the bucket has room for one request.
     pub(crate) wait: RetryAfter,
 }
 
-/// Turns of the requests that [`AddressBuckets`] refused, in the line of the bucket that was empty.
+/// Turns of the requests that [`AddressBuckets`] refused, queued by the bucket that was empty.
 #[derive(Debug)]
 pub(crate) struct AddressTurns {
     addresses: Turns<Payer>,
@@ -64,7 +64,7 @@ pub(crate) struct AddressTurns {
 }
 
 impl AddressTurns {
-    /// Returns turns at the rate of one address; at most `most_keys` of each kind have a line.
+    /// Returns turns at the rate of one address; at most `most_keys` of each kind have a queue.
     pub(crate) fn new(rate: Rate, most_keys: usize) -> Self {
         let sites = Turns::new(rate.times(Payer::shares_of_a_site()), most_keys);
         Self { addresses: Turns::new(rate, most_keys), sites }
@@ -92,12 +92,12 @@ mod tests {
         text.parse::<IpAddr>().unwrap().into()
     }
 
-    /// One request a minute, and three at once.
+    /// One request a minute, with a burst of three.
     fn rate() -> Rate {
         Rate::new(1, Duration::from_secs(60), 3)
     }
 
-    /// Requests of so many networks of one /48 that are let through, of three each.
+    /// Counts the admitted requests of `networks` networks of one /48, with three requests each.
     fn admitted(buckets: &mut AddressBuckets, site: &str, networks: usize) -> usize {
         let mut take = |network: usize| {
             let address = address(&format!("{site}:{network:x}::1"));
@@ -112,7 +112,7 @@ mod tests {
         assert_eq!(admitted(&mut buckets, "2001:db8:1", 20), 12);
         assert_eq!(admitted(&mut buckets, "2001:db8:2", 20), 12, "another site");
         assert_eq!(admitted(&mut buckets, "2001:db8:3", 1), 3, "one network");
-        // It has the rate of four in the long run, too: one each 15 seconds.
+        // In the long run the /48 has four times the rate, too: one request each 15 seconds.
         let later = NOW + Duration::from_secs(15);
         let network = |number| address(&format!("2001:db8:1:{number:x}::1"));
         assert!(buckets.take(network(100), later).is_ok());

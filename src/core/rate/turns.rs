@@ -6,14 +6,14 @@ use std::time::Duration;
 use super::{Rate, RetryAfter};
 use crate::core::Recent;
 
-/// Gives each refused request of a key its own turn, so that all of them get through when they come
-/// again: one each time that the bucket has room for one more. Requests beyond the longest wait are
-/// spread over its second half.
+/// Gives each refused request of a key its own turn, so that all retries succeed. The turns follow
+/// each other at the rate of the bucket. Requests beyond the longest wait are spread over its
+/// second half.
 #[derive(Debug)]
 pub(crate) struct Turns<K> {
     interval: Duration,
     longest: Duration,
-    /// The first free turn of each key.
+    /// First free turn of each key.
     next: Recent<K, Duration>,
     given: u32,
 }
@@ -22,18 +22,19 @@ impl<K: Hash + Eq + Clone> Turns<K> {
     /// Returns turns at a rate. At most `most_keys` keys have turns at the same time.
     pub(crate) fn new(rate: Rate, most_keys: usize) -> Self {
         let interval = rate.per / rate.requests.get();
-        // A line of two periods, but no longer than one where that has a single request.
+        // Two periods of turns; one period if that has a single request.
         let most = (2 * u64::from(rate.requests.get() - 1)).max(1);
         let longest = interval.saturating_mul(u32::try_from(most).unwrap_or(u32::MAX));
         Self { interval, longest, next: Recent::new(most_keys), given: 0 }
     }
 
-    /// Returns the wait of a request that was refused at `now`; `soonest` is the wait for the bucket.
+    /// Returns the wait of a request that was refused at `now`. `soonest` is the wait for the
+    /// bucket.
     pub(crate) fn give(&mut self, key: K, soonest: RetryAfter, now: Duration) -> RetryAfter {
         let soonest = now.saturating_add(soonest.0);
         let latest = now.saturating_add(self.longest).max(soonest);
         let free = self.next.get(&key).copied().filter(|free| *free > soonest);
-        // The first one comes as soon as there is room: nobody is in its way.
+        // The first turn comes as soon as the bucket has room: no turn is before it.
         let Some(free) = free else {
             self.next.put(key, soonest.saturating_add(self.interval));
             return RetryAfter(soonest.saturating_sub(now));
@@ -48,7 +49,7 @@ impl<K: Hash + Eq + Clone> Turns<K> {
         RetryAfter(turn.saturating_sub(now))
     }
 
-    /// Returns a number from 0 to 1, far from those before.
+    /// Returns a number from 0 to 1 that is far from the previous ones.
     fn share(&mut self) -> f64 {
         self.given = self.given.wrapping_add(1);
         let golden = 0.618_033_988_749_895;
