@@ -1,4 +1,4 @@
-//! What of the registry outlives the process.
+//! The records of the registry that are stored.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -18,20 +18,20 @@ use super::request::Request;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct User(pub(crate) u32);
 
-/// Who may act for a peer, or change a relay.
+/// Owner of a peer or relay: only the owner may act for it or change it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Owner {
     /// The user of this machine who registered it.
     User(User),
-    /// Whoever can show that they are this peer.
+    /// Any caller that proves to be this peer.
     Peer(PeerId),
-    /// Whoever has the relay key.
+    /// Any caller with the relay key.
     RelayKey,
-    /// Somebody on another machine: a control server told of the peer, and it alone changes it.
+    /// An owner on another machine. Only the control server changes the peer.
     Elsewhere,
 }
 
-/// What is kept of a token: the SHA-256 of its text. The token itself is with its peer alone.
+/// SHA-256 of a token's text. Only the peer has the token itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct TokenHash(pub(crate) [u8; 32]);
 
@@ -42,21 +42,22 @@ pub(crate) struct ClaimHash(pub(crate) [u8; 32]);
 /// A token: proof of being a peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TokenRecord {
-    /// What its text hashes to.
+    /// Hash of its text.
     pub(crate) hash: TokenHash,
-    /// Whom it proves.
+    /// Peer that it proves.
     pub(crate) peer_id: PeerId,
-    /// When it was given out.
+    /// Time of issue.
     pub(crate) issued_at: Timestamp,
-    /// From when on it proves nothing.
+    /// Expiry.
     pub(crate) expires_at: Timestamp,
-    /// The address that asked for it.
+    /// Address that requested it.
     pub(crate) address: Option<AddressKey>,
-    /// Claim that it was issued for. While the token is live, the claim proves the peer, too.
+    /// Claim for which it was issued. While the token is live, the claim secret proves the peer,
+    /// too.
     pub(crate) claim: Option<ClaimHash>,
 }
 
-/// A client's own name for a request, by which it is known when it comes again.
+/// Idempotency key of a request, chosen by the client.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct RequestKey(pub(crate) Arc<str>);
 
@@ -66,52 +67,52 @@ impl std::borrow::Borrow<str> for RequestKey {
     }
 }
 
-/// What a request did, to be told again when it comes again.
+/// Result of a request, returned again when the request is repeated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Receipt {
-    /// The stretch of history that `seq` counts in.
+    /// Epoch in which `seq` counts.
     pub(crate) epoch: Epoch,
-    /// The number of the change of the party, or of the last one before it.
+    /// Number of the party's change, or of the last change before the request.
     pub(crate) seq: u64,
-    /// What was done.
+    /// Effect of the request.
     pub(crate) done: Done,
 }
 
-/// What a request can have done.
+/// Effect of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "done", rename_all = "snake_case")]
 pub(crate) enum Done {
     /// The peer is a member.
     Entered {
-        /// Of this party.
+        /// Party of the member.
         party_id: PartyId,
-        /// With this address.
+        /// Virtual address of the member.
         virtual_ip: Ipv4Addr,
     },
-    /// The peer is no member any more.
+    /// The peer is not a member any more.
     Left {
-        /// Whether the party ended with it.
+        /// True if the party ended with the leave.
         party_deleted: bool,
     },
-    /// The peer says something else of itself.
+    /// The peer's description has changed.
     Updated,
-    /// A signal waits.
+    /// A signal is queued.
     Queued,
 }
 
-/// A receipt, and whose it is.
+/// A receipt with its peer and idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ReceiptRecord {
-    /// Who asked.
+    /// Peer that made the request.
     pub(crate) peer_id: PeerId,
-    /// What they call the request.
+    /// Idempotency key of the request.
     pub(crate) key: RequestKey,
-    /// When it was done.
+    /// Time of execution.
     pub(crate) at: Timestamp,
-    /// Request that it is for; `None` in receipts from before requests were told apart by more
-    /// than their kind and party.
+    /// Request of the receipt. `None` in receipts of earlier versions, which compared requests only
+    /// by kind and party.
     pub(crate) request: Option<Request>,
-    /// What it did.
+    /// Result of the request.
     pub(crate) receipt: Receipt,
 }
 
@@ -122,73 +123,73 @@ pub(crate) struct PartyRecord {
     pub(crate) party_id: PartyId,
     /// Its name.
     pub(crate) name: Name,
-    /// The member whose leaving ends it.
+    /// The member whose leave ends the party.
     pub(crate) host_id: PeerId,
-    /// When it was registered.
+    /// Time of the registration.
     pub(crate) created_at: Timestamp,
-    /// How many changes it has seen in this epoch.
+    /// Number of changes in this epoch.
     pub(crate) seq: u64,
-    /// Where it lives. One that lives on a control server is a copy here.
+    /// Origin; a party of a control server is a copy here.
     pub(crate) origin: Origin,
-    /// The address that registered it.
+    /// Address that registered it.
     pub(crate) address: Option<AddressKey>,
 }
 
 /// A membership.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MemberRecord {
-    /// What the peer says of itself.
+    /// The peer's description of itself.
     pub(crate) info: PeerInput,
-    /// Its address in the virtual LAN.
+    /// Virtual address.
     pub(crate) virtual_ip: Ipv4Addr,
-    /// Who may act for it.
+    /// Owner of the peer.
     pub(crate) owner: Owner,
-    /// Who was asked to refresh `last_seen`.
+    /// Keepalive that was agreed: it refreshes `last_seen`.
     pub(crate) keepalive: Keepalive,
-    /// The wall clock of its program, where it showed.
+    /// Wall clock offset of its program, if known.
     pub(crate) utc_offset: Option<UtcOffset>,
-    /// Its last sign of life. Written behind, as [`Seen`].
+    /// Time of the last sign of life. Written behind, as [`Seen`].
     pub(crate) last_seen: Timestamp,
-    /// The address from which the peer entered the party, the last time that it did.
+    /// Address from which the peer entered the party, the last time that it did.
     pub(crate) address: Option<AddressKey>,
 }
 
 /// A relay.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RelayRecord {
-    /// What is told of it.
+    /// Public description of the relay.
     pub(crate) relay: Relay,
-    /// Who may change it.
+    /// Owner of the relay.
     pub(crate) owner: Owner,
 }
 
-/// Something that was done here and that the control server does not know of yet: one for each
-/// peer of a party, so that what is done later takes the place of what was done before.
+/// A local change that the control server does not know yet. There is one for each peer of a party:
+/// a later change replaces an earlier one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct IntentRecord {
     /// The party.
     pub(crate) party_id: PartyId,
-    /// The peer of ours that it is about.
+    /// The local peer.
     pub(crate) peer_id: PeerId,
-    /// What was done.
+    /// Kind of the change.
     pub(crate) kind: OpKind,
-    /// What to call the request, however often it is made.
+    /// Idempotency key of the request, the same for each repetition.
     pub(crate) key: RequestKey,
-    /// When it was done.
+    /// Time of the change.
     pub(crate) at: Timestamp,
-    /// User that the peer belongs to, whose share it counts for; none in rows of before.
+    /// User that owns the peer, for whose share it counts; `None` in rows of earlier versions.
     pub(crate) owner: Option<User>,
 }
 
-/// What a control server is to be told of a peer and its party. What the peer says of itself is in
-/// its membership.
+/// Kind of a change of a membership to send to a control server. The peer's description is in its
+/// membership.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum OpKind {
     /// It registered the party, as its host.
     Register,
     /// It joined.
     Join,
-    /// It says something else of itself.
+    /// It changed its description.
     Update,
     /// It left.
     Leave,
@@ -197,7 +198,7 @@ pub(crate) enum OpKind {
 /// The public key of a member from another machine, as it was first seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PinRecord {
-    /// The party.
+    /// Party of the member.
     pub(crate) party_id: PartyId,
     /// The member, or former member.
     pub(crate) peer_id: PeerId,
@@ -209,43 +210,44 @@ pub(crate) struct PinRecord {
     pub(crate) at: Timestamp,
 }
 
-/// The address of a control server, as it was checked and normalised.
+/// Address of a control server, checked and normalised.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ServerKey(pub(crate) Arc<str>);
 
-/// What proves to a control server that a peer is one of this machine's.
+/// Proof to a control server that a peer is local to this machine.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct CredentialRecord {
-    /// The server that it is good for.
+    /// Server that accepts it.
     pub(crate) server: ServerKey,
-    /// The peer that it proves.
+    /// Peer that it proves.
     pub(crate) peer_id: PeerId,
-    /// What there is to show.
+    /// Secret to show.
     pub(crate) proof: Proof,
-    /// When to ask for another token, by this machine's clock; it expires later than that.
+    /// Time to request another token, by this machine's clock; the token expires later.
     pub(crate) renew_at: Timestamp,
-    /// The user of this machine whose peer it is.
+    /// User of this machine that owns the peer.
     pub(crate) owner: User,
 }
 
-/// What this machine can show for a peer of its own.
+/// Secret that proves a local peer to a control server.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Proof {
-    /// The token that the server gave.
+    /// Token that the server issued.
     Token(Secret),
-    /// Claim secret of a claim whose answer has not come yet, or was lost: it can be repeated with
-    /// this secret, and with no other.
+    /// Secret of a claim whose answer is outstanding or was lost. Only this secret repeats the
+    /// claim.
     Claim(Secret),
 }
 
 /// The control server that is followed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct ChoiceRecord {
-    /// Which; `None` is local mode.
+    /// Server; `None` is local mode.
     pub(crate) server: Option<ServerKey>,
-    /// What the configuration said when it was chosen. Once that says something else, it counts.
+    /// Configured server at the time of the choice. When the configuration changes, the configured
+    /// server counts.
     pub(crate) configured: Option<ServerKey>,
-    /// The stretch of its history that the server was in when it was spoken to last.
+    /// Epoch of the server at the last contact.
     pub(crate) epoch: Option<Epoch>,
 }
 
@@ -284,19 +286,19 @@ pub(crate) enum Write {
     PutCredential(CredentialRecord),
     /// Deletes a credential.
     DeleteCredential(ServerKey, PeerId),
-    /// Sets the choice of a server, of which there is one at most.
+    /// Sets the followed server; there is at most one.
     PutChoice(ChoiceRecord),
-    /// Deletes it.
+    /// Deletes the followed server.
     DeleteChoice,
 }
 
-/// A sign of life to write behind: worth no disk flush of its own.
+/// A sign of life to write behind, without a disk flush of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Seen {
     /// The party.
     pub(crate) party_id: PartyId,
     /// The member.
     pub(crate) peer_id: PeerId,
-    /// When.
+    /// Time of the sign of life.
     pub(crate) at: Timestamp,
 }

@@ -1,4 +1,4 @@
-//! What the registry refuses.
+//! Refusals of commands by the registry.
 
 use std::net::Ipv4Addr;
 
@@ -6,52 +6,52 @@ use lanrage_ipc::model::{PartyId, PeerId, RelayId};
 
 use super::shares::Payer;
 
-/// Why a command was refused. Nothing was changed.
+/// Reason why the registry refused a command. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
-    /// There is no such party.
+    /// No party has this id.
     #[error("party {0} is not known")]
     PartyNotFound(PartyId),
-    /// The id is taken.
+    /// The party id is taken.
     #[error("party {0} exists already")]
     PartyExists(PartyId),
-    /// No room in the party.
+    /// The party has no room.
     #[error("party {party_id} has {limit} peers, the most it may have")]
     PartyFull {
         /// The party.
         party_id: PartyId,
-        /// The most peers a party may have.
+        /// Upper bound of a party's members.
         limit: usize,
     },
-    /// There is no such member.
+    /// No member of the party has this id.
     #[error("peer {peer_id} is not known in party {party_id}")]
     PeerNotFound {
         /// The party.
         party_id: PartyId,
-        /// The peer looked for.
+        /// The requested peer.
         peer_id: PeerId,
     },
-    /// Who acts is no member.
+    /// The acting peer is not a member.
     #[error("peer {peer_id} is not a member of party {party_id}")]
     NotAMember {
         /// The party.
         party_id: PartyId,
-        /// The peer that acts.
+        /// The acting peer.
         peer_id: PeerId,
     },
-    /// The caller did not show that they may act for the peer.
+    /// The caller did not prove that it may act for the peer.
     #[error("peer {0} belongs to somebody else")]
     PeerNotYours(PeerId),
-    /// The id is somebody's, and the caller did not show that it is theirs.
+    /// The peer id has an owner, and the caller did not prove to be that owner.
     #[error("peer id {0} is already registered")]
     PeerTaken(PeerId),
-    /// The token proves nothing.
+    /// The token is unknown or expired.
     #[error("invalid or expired token")]
     BadToken,
-    /// The idempotency key was another request's.
+    /// The idempotency key belongs to another request.
     #[error("the idempotency key was used for a request with another body: choose another key")]
     KeyReused,
-    /// The relay belongs to somebody else.
+    /// The relay has another owner.
     #[error("relay {0} belongs to somebody else")]
     RelayNotYours(RelayId),
     /// The peer is in too many parties.
@@ -59,39 +59,39 @@ pub(crate) enum Refusal {
     TooManyParties {
         /// The peer.
         peer_id: PeerId,
-        /// The most parties a peer may be in.
+        /// Upper bound of a peer's parties.
         limit: usize,
     },
-    /// The registry has no room for another party or relay.
+    /// A table of the registry is full.
     #[error("there are {limit} {what}, the most there may be")]
     RegistryFull {
         /// `parties`, `relays` or `tokens`.
         what: &'static str,
-        /// The most there may be.
+        /// Upper bound of the table.
         limit: usize,
     },
-    /// One client has filled its part of a table.
+    /// A client has filled its share of a table.
     #[error("{payer} has {limit} of the {what}, the most that it may have")]
     ShareFull {
         /// The table, as in [`Refusal::RegistryFull`], `memberships`, `bytes of waiting signals` or
         /// [`Refusal::INTENTS`].
         what: &'static str,
-        /// Client that fills it.
+        /// Client that fills the share.
         payer: Payer,
-        /// The most that they may have.
+        /// Upper bound of the client's share.
         limit: usize,
     },
-    /// The control server tells more than its copies may take.
+    /// The control server's parties exceed the memory for copies.
     #[error(
         "party {party_id} is not followed: copies of the control server's parties may take {limit} bytes (remote.copies_bytes)"
     )]
     CopiesFull {
         /// The party.
         party_id: PartyId,
-        /// The most bytes that they may take.
+        /// Upper bound of all copies, in bytes.
         limit: usize,
     },
-    /// The control server gives an address that no member may have.
+    /// The control server assigns an address that no member may have.
     #[error(
         "party {party_id}: the control server gives peer {peer_id} the virtual address {address}, which is neither of addresses.subnet nor of the party's private network, or is of a network of this machine"
     )]
@@ -103,27 +103,27 @@ pub(crate) enum Refusal {
         /// The address.
         address: Ipv4Addr,
     },
-    /// The control server answers a registration with the id of another party.
+    /// The control server answered a registration with the id of another party.
     #[error(
         "the control server registered party {asked} as {answered}, the id of another party here"
     )]
     IdRefused {
-        /// The id that was asked for.
+        /// Id in the request.
         asked: PartyId,
-        /// The id that was answered.
+        /// Id in the answer.
         answered: PartyId,
     },
-    /// The control server answers a registration with a party of another host.
+    /// The control server answered a registration with a party of another host.
     #[error(
         "asked to register a party, the control server answered with {party_id}, whose host is {host_id}"
     )]
     HostRefused {
-        /// The party that was answered.
+        /// Party in the answer.
         party_id: PartyId,
         /// Its host.
         host_id: PeerId,
     },
-    /// The control server states a local peer as the host of a party that it is not in.
+    /// The control server states a local peer as the host of a party that the peer is not in.
     #[error(
         "party {party_id}: the control server states {host_id} as its host, a local peer that is not in it"
     )]
@@ -133,43 +133,43 @@ pub(crate) enum Refusal {
         /// The stated host.
         host_id: PeerId,
     },
-    /// The control server confirms an entry and does not tell the party before.
+    /// The control server confirmed an entry without stating the party before.
     #[error("party {party_id}: the control server confirmed the entry without the party: {reason}")]
     PartyUntold {
-        /// The party that was asked for.
+        /// Party in the request.
         party_id: PartyId,
-        /// Fault of its messages, in words.
+        /// Reason why the party was not usable, in words.
         reason: String,
     },
-    /// The key that the control server states is not the one to accept.
+    /// The key to accept is not the key that the control server states now.
     #[error("is not the key that the control server has of peer {0} now")]
     KeyIsAnother(PeerId),
-    /// Too much waits for the control server.
+    /// The table of intents is full.
     #[error("{limit} changes wait for the control server already, the most that may")]
     OutboxFull {
-        /// The most intents there may be.
+        /// Upper bound of the intents.
         limit: usize,
     },
     /// The signal is too long.
     #[error("must be at most {limit} bytes of JSON, and is {bytes}")]
     SignalTooLarge {
-        /// Its length.
+        /// Length in bytes of JSON.
         bytes: usize,
-        /// The most it may have.
+        /// Upper bound in bytes of JSON.
         limit: usize,
     },
-    /// Too many members do not poll.
+    /// The queues of all members together are full.
     #[error("signals of {limit} bytes wait already, the most that may in all")]
     SignalsFull {
-        /// The most bytes that may wait.
+        /// Upper bound of the waiting bytes.
         limit: usize,
     },
-    /// The target does not poll.
+    /// The target's queue is full: it does not poll.
     #[error("{limit} signals wait for peer {peer_id} already, the most that may")]
     SignalQueueFull {
         /// The target.
         peer_id: PeerId,
-        /// The most signals that may wait.
+        /// Upper bound of one member's waiting signals.
         limit: usize,
     },
 }
@@ -178,8 +178,8 @@ impl Refusal {
     /// Name of the table of intents.
     pub(crate) const INTENTS: &str = "changes that wait for the control server";
 
-    /// What an operator can do about a bound that was reached: which key of the configuration to
-    /// change. `None` for a refusal that has nothing to do with all clients together.
+    /// Returns advice for an operator: the configuration key of the bound that was reached. `None`
+    /// for a refusal that is not about a bound of all clients together.
     pub(crate) fn remedy(&self) -> Option<String> {
         let key = |what| match what {
             "memberships" => "limits.parties".to_owned(),
@@ -191,7 +191,7 @@ impl Refusal {
             Self::ShareFull { what: "relays", payer: Payer::Peer(_), .. } => {
                 Some("have relays show auth.relay_key".to_owned())
             }
-            // Its size is no key.
+            // The share of the intents has no configuration key.
             Self::ShareFull { what: Self::INTENTS, .. } => {
                 Some("lower limits.uid_share, or wait until the server can be reached".to_owned())
             }

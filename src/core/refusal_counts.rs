@@ -1,4 +1,4 @@
-//! Counts of refusals by limits, told from time to time.
+//! Counts of refusals by limits, reported periodically.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -8,15 +8,15 @@ use super::AddressKey;
 
 /// Time between two reports of one limit and address.
 const PAUSE: Duration = Duration::from_secs(60);
-/// Upper bound of the addresses that are counted by themselves.
+/// Upper bound of the separate counts.
 const MOST_COUNTS: usize = 256;
 
-/// Refusals that are due to be told.
+/// Refusals to report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RefusalReport<L> {
     /// The limit that was reached.
     pub(crate) limit: L,
-    /// The address that reached it; none for the addresses that were not counted by themselves.
+    /// Address that reached it; `None` for the shared count of further addresses.
     pub(crate) address: Option<AddressKey>,
     /// Refusals since the last report.
     pub(crate) refused: u64,
@@ -36,7 +36,7 @@ struct Count {
 }
 
 impl<L: Copy + Hash + Ord> RefusalCounts<L> {
-    /// Nothing counted yet.
+    /// Returns empty counts.
     pub(crate) fn new() -> Self {
         Self { counts: HashMap::new() }
     }
@@ -49,8 +49,8 @@ impl<L: Copy + Hash + Ord> RefusalCounts<L> {
         self.counts.entry(key).or_default().refused += 1;
     }
 
-    /// Returns the reports that are due, in order. An address is told once in a while; one without
-    /// refusals since its last report is forgotten.
+    /// Returns the reports that are due, in order. Each limit and address is reported at most once
+    /// in [`PAUSE`]. A count without refusals since its last report is dropped.
     pub(crate) fn due(&mut self, now: Duration) -> Vec<RefusalReport<L>> {
         let is_due = |count: &Count| {
             count.told_at.is_none_or(|told_at| now.saturating_sub(told_at) >= PAUSE)

@@ -1,4 +1,4 @@
-//! Requests under an idempotency key: what tells one from another.
+//! Requests under an idempotency key, and their comparison.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::command::{Command, RequestKind};
 use super::record::RequestKey;
 
-/// Idempotency key of a request, as its transport has it.
+/// Idempotency key of a request, with the rules of its transport.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Idempotency {
     /// Name of the request, chosen by the client.
@@ -26,30 +26,30 @@ impl From<RequestKey> for Idempotency {
     }
 }
 
-/// Request that a receipt is for: its kind, party and body, whatever transport carried it.
+/// Identity of a request for its receipt: kind, party and body, on any transport.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Request {
     /// Its kind.
     pub(crate) kind: RequestKind,
-    /// Party that it names. A registration may leave the id to the server.
+    /// Party of the request. A registration may leave the id to the server.
     pub(crate) party_id: Option<PartyId>,
     /// SHA-256 of the parsed body, in base64.
     pub(crate) body: Box<str>,
 }
 
-/// Relation of a request to an earlier one under the same key.
+/// Relation of a request to an earlier request under the same key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Likeness {
     /// The same request.
     Same,
-    /// The same but for its body.
+    /// The same kind and party, with another body.
     OtherBody,
     /// A request of another kind, or about another party.
     OtherRequest,
 }
 
 impl Request {
-    /// Returns the request that a command is; `None` for one that leaves no receipt.
+    /// Returns the request of a command; `None` for a command that leaves no receipt.
     pub(super) fn of(command: &Command, names_party: bool) -> Option<Self> {
         let (kind, body) = command.receipt()?;
         let is_named = names_party || kind != RequestKind::Register;
@@ -57,8 +57,8 @@ impl Request {
         Some(Self { kind, party_id, body })
     }
 
-    /// Compares it with an earlier request. One that leaves the party's id to the server may be one
-    /// that names it: clients change between transports.
+    /// Compares it with an earlier request. A registration without a party id matches a
+    /// registration with one: clients change between transports.
     pub(super) fn likeness(&self, earlier: &Self) -> Likeness {
         let names_another = match (&self.party_id, &earlier.party_id) {
             (Some(own), Some(other)) => own != other,

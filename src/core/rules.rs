@@ -1,4 +1,4 @@
-//! The bounds that the registry keeps to.
+//! Bounds and timeouts of the registry.
 
 use std::time::Duration;
 
@@ -6,45 +6,45 @@ use ipnet::Ipv4Net;
 
 use super::shares::Shares;
 
-/// The bounds that the registry keeps to.
+/// Bounds and timeouts of the registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Rules {
-    /// How long a member may be silent.
+    /// Time until a silent member expires.
     pub(crate) peer_timeout: Duration,
-    /// How long a relay may be silent.
+    /// Time until a silent relay expires.
     pub(crate) relay_timeout: Duration,
-    /// How long a signal waits.
+    /// Time until an unpolled signal expires.
     pub(crate) signal_ttl: Duration,
-    /// Before this instant of [`Now::elapsed`](super::Now::elapsed) no member or relay expires.
+    /// Instant of [`Now::elapsed`](super::Now::elapsed) before which no member or relay expires.
     pub(crate) grace_until: Duration,
-    /// Parties that one peer may be in.
+    /// Upper bound of a peer's parties.
     pub(crate) parties_per_peer: usize,
-    /// Peers that one party may have.
+    /// Upper bound of a party's peers.
     pub(crate) peers_per_party: usize,
-    /// Parties in all.
+    /// Upper bound of all parties.
     pub(crate) parties: usize,
-    /// Relays in all.
+    /// Upper bound of all relays.
     pub(crate) relays: usize,
-    /// Tokens in all.
+    /// Upper bound of all tokens.
     pub(crate) tokens: usize,
-    /// How long a token is valid.
+    /// Life of a token.
     pub(crate) token_ttl: Duration,
-    /// Receipts in all; the oldest go first.
+    /// Upper bound of all receipts; the oldest are evicted first.
     pub(crate) receipts: usize,
-    /// Intents in all.
+    /// Upper bound of all intents.
     pub(crate) intents: usize,
-    /// The longest signal, in bytes of JSON.
+    /// Upper bound of a signal, in bytes of JSON.
     pub(crate) signal_bytes: usize,
-    /// Signals that wait for one member.
+    /// Upper bound of a member's waiting signals.
     pub(crate) signals_per_peer: usize,
-    /// Bytes of all signals that wait.
+    /// Upper bound of all waiting signals, in bytes.
     pub(crate) signals_total_bytes: usize,
     /// Part of each table that one client may fill.
     pub(crate) shares: Shares,
-    /// Bytes of all copies of a control server's parties.
+    /// Upper bound of all copies of a control server's parties, in bytes.
     pub(crate) copies_bytes: usize,
-    /// True where a changed key of a member from another machine waits to be accepted.
+    /// True if a changed key of a member from another machine must be accepted before it is used.
     pub(crate) hold_keys: bool,
-    /// Where virtual addresses come from; the host's is its first.
+    /// Subnet of virtual addresses; the host has its first address.
     pub(crate) subnet: Ipv4Net,
 }

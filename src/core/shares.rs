@@ -1,4 +1,4 @@
-//! Shares: the part of a bounded table that one client may fill, so that the others find room.
+//! Shares: the part of a bounded table that one client may fill, so that others find room.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,27 +10,27 @@ use lanrage_ipc::model::PeerId;
 use super::address::AddressKey;
 use super::record::User;
 
-/// Shares of one address that all addresses of a /48 may have together: it is what one customer
-/// gets, and has 65,536 times /64 in it.
+/// Number of shares that all addresses of a /48 have together. One customer gets a /48, which
+/// contains 65,536 /64s.
 const SHARES_OF_A_SITE: NonZeroU32 = NonZeroU32::new(4).expect("not zero");
 
-/// Pays for an entry of a table: the entry counts as part of the payer's share.
+/// Payer of an entry of a table: the entry counts for the payer's share.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Payer {
     /// A client on the network.
     Address(AddressKey),
-    /// The /48 of an IPv6 address. Whatever the address pays for, its /48 pays for as well.
+    /// The /48 of an IPv6 address. It also pays for all entries of its addresses.
     Site(u64),
     /// A user of this machine.
     User(User),
-    /// A peer, wherever it is.
+    /// A peer on any machine.
     Peer(PeerId),
     /// The control server that this daemon follows.
     Server,
 }
 
 impl Payer {
-    /// The widest group of payers that this one is in: the /48 of an IPv6 address, else itself.
+    /// Returns the widest group of this payer: the /48 of an IPv6 address, else itself.
     pub(crate) fn widest(&self) -> Self {
         match self {
             Self::Address(AddressKey::V6(prefix)) => Self::Site(prefix >> 16),
@@ -38,22 +38,22 @@ impl Payer {
         }
     }
 
-    /// The group that pays with it: the /48 of an IPv6 address.
+    /// Returns the group that also pays: the /48 of an IPv6 address.
     pub(crate) fn group(&self) -> Option<Self> {
         matches!(self, Self::Address(AddressKey::V6(_))).then(|| self.widest())
     }
 
-    /// The payer, and the group that pays with it.
+    /// Returns the payer and its group.
     pub(crate) fn with_group(&self) -> impl Iterator<Item = Self> + use<> {
         std::iter::once(self.clone()).chain(self.group())
     }
 
-    /// Shares of one address that a /48 has.
+    /// Returns the number of shares of a /48.
     pub(crate) fn shares_of_a_site() -> NonZeroU32 {
         SHARES_OF_A_SITE
     }
 
-    /// The share of a payer where one address has `of_address`.
+    /// Returns the share of a payer, where one address has `of_address`.
     pub(crate) fn share(&self, of_address: usize) -> usize {
         match self {
             Self::Site(_) => of_address.saturating_mul(SHARES_OF_A_SITE.get() as usize),
@@ -79,22 +79,22 @@ impl fmt::Display for Payer {
     }
 }
 
-/// Sizes of the shares, as divisors of a table's size.
+/// Divisors of a table's size, for the shares of its clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Shares {
-    /// Of an address, of a peer, and a quarter of that of a /48.
+    /// Divisor for an address or a peer; a /48 has four such shares.
     pub(crate) address: usize,
-    /// Of a user of this machine, and of the control server that is followed.
+    /// Divisor for a user of this machine, and for the followed control server.
     pub(crate) user: usize,
 }
 
 impl Shares {
-    /// The share of one address in a table of that size; one entry at least.
+    /// Returns the share of one address in a table of that size; at least one entry.
     pub(crate) fn of_address(self, table: usize) -> usize {
         part(table, self.address)
     }
 
-    /// The share of a payer in a table of that size; one entry at least.
+    /// Returns the share of a payer in a table of that size; at least one entry.
     pub(crate) fn of(self, payer: &Payer, table: usize) -> usize {
         match payer {
             Payer::Address(_) | Payer::Site(_) | Payer::Peer(_) => {
@@ -109,7 +109,7 @@ fn part(table: usize, divisor: usize) -> usize {
     (table / divisor.max(1)).max(1)
 }
 
-/// Part of a table that each payer has filled.
+/// Amounts that each payer has in a table.
 #[derive(Debug, Default)]
 #[cfg_attr(test, derive(Clone, PartialEq))]
 pub(crate) struct Tally {
@@ -125,7 +125,7 @@ impl Tally {
         }
     }
 
-    /// Takes back what [`Tally::add`] counted.
+    /// Reverts [`Tally::add`].
     pub(crate) fn remove(&mut self, payer: &Payer, amount: usize) {
         for payer in payer.with_group() {
             if let Some(filled) = self.filled.get_mut(&payer) {
@@ -137,12 +137,13 @@ impl Tally {
         }
     }
 
-    /// The amount that counts for a payer.
+    /// Returns the amount of a payer.
     pub(super) fn of(&self, payer: &Payer) -> usize {
         self.filled.get(payer).copied().unwrap_or_default()
     }
 
-    /// Returns who has no room for `amount` more: the payer or its group, and its share.
+    /// Returns the payer without room for `amount` more, and its share: the payer itself or its
+    /// group.
     pub(crate) fn exceeded(
         &self,
         payer: &Payer,

@@ -1,29 +1,30 @@
-//! What becomes of a party when the control server's truth and this machine's meet: one pure
-//! function, [`reconcile`].
+//! The rules by which this machine's state of a party and the control server's are reconciled: one
+//! pure function, [`reconcile`].
 //!
-//! It compares states, not logs: what a peer of this machine is here and what it is there tell
-//! what the server has to be asked, so that asking twice, or again after anything was lost, leads
-//! to the same end. An *intent* only says that a difference is meant, and how to call the request.
+//! The function compares states, not logs. The differences between both states of a local peer
+//! determine the requests to the server. Repeating a request, or reconciling again after any loss,
+//! therefore leads to the same result. An *intent* only records that a difference is intended, and
+//! the idempotency key of its request.
 //!
-//! | the server has | here is | then |
+//! | on the server | here | result |
 //! |---|---|---|
-//! | a party of that id with another host | a party registered meanwhile | it is registered; the server refuses; it gets another id |
-//! | | a copy of another party | removed; ours that came in unasked leave |
-//! | no such party, or none of ours in it | a party registered meanwhile | it is registered under its id |
-//! | | a party of this daemon alone | nothing |
-//! | | a copy, on return, its host ours and there | registered anew under its id |
-//! | | a copy, on return, guests of ours there | they join; refused, they are removed, and with the last of them the copy |
-//! | | a copy, none of ours there, or the server told its end | removed |
-//! | a party that is here, or that a peer of ours asked for | | as the lines below say |
-//! | any other party | | not followed; members of ours leave it |
-//! | a member of ours | that it left meanwhile | it leaves there, unless it joined anew; on return under another name |
-//! | | the same member, saying something else | what it says here stays, and the server is told |
-//! | | no such member, and a request of it under way | it is one here, saying what it asked |
-//! | | no such member | it leaves there: it did not ask |
-//! | not our member | a member that joined meanwhile, or, on return, one that is there | it joins |
-//! | | any other member of ours | removed: the server said so |
-//! | any member of others | anything | as the server has it |
-//! | addresses, name, host | anything | as the server has it |
+//! | a party of that id with another host | a party registered offline | it is registered; the server refuses; it gets another id |
+//! | | a copy of another party | removed; local members that never asked to enter leave |
+//! | no such party, or no local peer in it | a party registered offline | it is registered under its id |
+//! | | a party of this daemon alone | unchanged |
+//! | | after a reconnect, a copy with a live local host | registered anew under its id |
+//! | | after a reconnect, a copy with live local guests | they join; a refused guest is removed, and the copy with the last one |
+//! | | a copy without live local peers, or the server reported its end | removed |
+//! | a party that is here, or that a local peer asked for | | by the rows below |
+//! | any other party | | not followed; local members leave it |
+//! | a local member | left offline | leaves there, unless it joined anew; after a reconnect under another key |
+//! | | the same member with another description | the local description stays and is sent |
+//! | | no member, with a request in flight | becomes a member with the requested description |
+//! | | no member | leaves there: it did not ask |
+//! | no such local member | a member that joined offline or, after a reconnect, a live one | joins |
+//! | | any other local member | removed: the server removed it |
+//! | any member from elsewhere | any state | taken over from the server |
+//! | addresses, name, host | any state | taken over from the server |
 
 mod replica;
 mod rules;
@@ -45,73 +46,73 @@ pub(crate) use rules::{
 use super::command::{Caller, Refusal};
 use super::record::{OpKind, RequestKey};
 
-/// A party as the control server has it.
+/// State of a party on the control server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ServerParty {
     /// Its id.
     pub(crate) party_id: PartyId,
     /// Its name.
     pub(crate) name: Name,
-    /// The member whose leaving ends it; always one of `members`.
+    /// The member whose leave ends the party; always in `members`.
     pub(crate) host_id: PeerId,
-    /// When it was registered.
+    /// Time of the registration.
     pub(crate) created_at: Timestamp,
     /// Its members.
     pub(crate) members: BTreeMap<PeerId, ServerMember>,
 }
 
-/// A member as the control server has it.
+/// State of a member on the control server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ServerMember {
-    /// What it says of itself.
+    /// The member's description of itself.
     pub(crate) info: PeerInput,
-    /// Its address in the virtual LAN, where the server gives addresses.
+    /// Virtual address, where the server assigns addresses.
     pub(crate) virtual_ip: Option<Ipv4Addr>,
-    /// When it last gave a sign of life.
+    /// Time of the last sign of life.
     pub(crate) last_seen: Timestamp,
-    /// Whether what keeps it alive still does.
+    /// True while its keepalive lasts.
     pub(crate) connected: bool,
 }
 
-/// Why the server's truth is looked at.
+/// Occasion of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Occasion {
-    /// The daemon is back on the server: what was done meanwhile is to be told, on both sides.
+    /// First comparison after a reconnect: changes of both sides are exchanged.
     Return,
-    /// The server told of a change while the daemon was there.
+    /// The server reported a change while the daemon was connected.
     News,
-    /// The server told that the party has ended, while the daemon was there.
+    /// The server reported the end of the party while the daemon was connected.
     Gone(RemovalReason),
 }
 
-/// A request that the server is about to answer, or answers with this very truth.
+/// A request in flight, or one that the server answers with this very state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct InFlight {
-    /// The peer it is for.
+    /// Peer of the request.
     pub(crate) peer_id: PeerId,
-    /// What it is.
+    /// Effect of the request on the membership.
     pub(crate) what: InFlightKind,
 }
 
-/// Into a party, or within it, or out of it.
+/// Effect of a request in flight on its peer's membership.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum InFlightKind {
-    /// It registers the party, or joins it.
+    /// A client's registration or join.
     Enters {
-        /// Who asked: whose connection keeps it alive, and whose it is.
+        /// The client: owner of the peer, whose connection may keep it alive.
         caller: Caller,
-        /// Who refreshes its sign of life.
+        /// Keepalive of the member.
         keepalive: Keepalive,
         /// True for a registration, false for a join.
         registers: bool,
-        /// Description that the local program gave of the peer.
+        /// Description of the peer that the client gave.
         info: PeerInput,
     },
-    /// It registers the party, or joins it, as it was noted before.
+    /// Registration or join of an intent.
     Comes,
-    /// It leaves.
+    /// Leave.
     Leaves,
-    /// It stays, and says something else of itself.
+    /// Update of the peer's description.
     Updates,
 }
 
@@ -130,37 +131,37 @@ pub(crate) fn check_registered(
     Err(Refusal::HostRefused { party_id: party_id.clone(), host_id: host_id.clone() })
 }
 
-/// Something that the control server is to be asked.
+/// Operation to request from the control server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MembershipOp {
-    /// What to call the request, however often it is made.
+    /// Idempotency key, the same for each repetition.
     pub(crate) key: RequestKey,
     /// The party.
     pub(crate) party_id: PartyId,
-    /// What to ask.
+    /// Kind and content of the operation.
     pub(crate) body: OpBody,
 }
 
-/// What a control server may be asked to do.
+/// Content of an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum OpBody {
-    /// Create the party.
+    /// Creates the party.
     Register {
-        /// Its name.
+        /// Name of the party.
         name: Name,
-        /// Its host.
+        /// Host of the party.
         host: PeerInput,
     },
-    /// Take a member in.
+    /// Adds a member.
     Join(PeerInput),
-    /// Take what a member says of itself.
+    /// Changes a member's description.
     Update(PeerInput),
-    /// Let a member go.
+    /// Removes a member.
     Leave(PeerId),
 }
 
 impl OpBody {
-    /// How it lets its peer in or out.
+    /// Returns the effect of the operation on its peer's membership; `None` for an update.
     pub(crate) fn in_flight_kind(&self) -> Option<InFlightKind> {
         match self {
             Self::Register { .. } | Self::Join(_) => Some(InFlightKind::Comes),
@@ -169,7 +170,7 @@ impl OpBody {
         }
     }
 
-    /// What it tells the server.
+    /// Returns the kind of intent that the operation carries out.
     pub(in crate::core) fn kind(&self) -> OpKind {
         match self {
             Self::Register { .. } => OpKind::Register,
@@ -179,7 +180,7 @@ impl OpBody {
         }
     }
 
-    /// The peer that it is for.
+    /// Returns the peer of the operation.
     pub(crate) fn peer_id(&self) -> &PeerId {
         match self {
             Self::Register { host: peer, .. } | Self::Join(peer) | Self::Update(peer) => {

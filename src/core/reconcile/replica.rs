@@ -1,5 +1,5 @@
-//! What the control server has told of its parties: its changes come numbered, so that one that is
-//! missing is found, and then the party is asked for anew.
+//! The control server's parties, as the server reported them. Changes are numbered: a gap is
+//! detected, and the party's snapshot is requested.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,45 +9,45 @@ use lanrage_ipc::model::{Epoch, PartyId, PeerId, PeerInput};
 
 use super::{ServerMember, ServerParty};
 
-/// Where in a party's history something is.
+/// Position in a party's history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Point {
-    /// The stretch of history that `seq` counts in.
+    /// Epoch in which `seq` counts.
     pub(crate) epoch: Epoch,
-    /// The number of the change.
+    /// Number of the change.
     pub(crate) seq: u64,
 }
 
 /// A change of a party.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// A member came, or says something else.
+    /// A member joined or changed.
     Put(PeerId, ServerMember),
-    /// A member went.
+    /// A member left.
     Removed(PeerId),
 }
 
-/// What is to be done about something that the server told.
+/// Consequence of a message about a party.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ReplicaUpdate {
-    /// The party is like this now.
+    /// New state of the party.
     Party(Arc<ServerParty>),
-    /// The party is no more, or none of ours is in it.
+    /// The party has ended, or has no local peer any more.
     Gone(RemovalReason),
-    /// Something is missing: the party is to be asked for.
+    /// Changes are missing: the party's snapshot is needed.
     Missing,
-    /// Nothing: it is known, or of a party that nobody here is in.
+    /// No change: the message is old, or about a party without local peers.
     Nothing,
 }
 
-/// The server's parties that peers of this machine are in, as far as the server told.
+/// The server's parties with local peers, as far as the server reported them.
 ///
-/// | what comes | of the known epoch, the next number | an old number | any other number or epoch |
+/// | message | known epoch, next number | old number | any other number or epoch |
 /// |---|---|---|---|
-/// | a change | is taken in | is passed over | the party is asked for |
-/// | a party | takes the place of what was known, whatever its number | | |
-/// | its end | is taken in, whatever its number, if the party is known | | |
-/// | a bookmark (of an answer) | | is passed over | the party is asked for |
+/// | change | applied | ignored | snapshot requested |
+/// | snapshot | replaces the known state, with any number | | |
+/// | end of the party | applied with any number, if the party is known | | |
+/// | position (in an answer) | | ignored | snapshot requested |
 #[derive(Debug, Default)]
 pub(crate) struct ServerReplica {
     parties: HashMap<PartyId, Known>,
@@ -57,22 +57,22 @@ pub(crate) struct ServerReplica {
 struct Known {
     party: Arc<ServerParty>,
     at: Point,
-    /// Whether the party was asked for, and what came meanwhile leads nowhere.
+    /// True while the snapshot is requested; changes that do not follow are ignored meanwhile.
     lost: bool,
 }
 
 impl ServerReplica {
-    /// The party as the server has it, if it is known.
+    /// Returns the server's state of a party, if known.
     pub(crate) fn get(&self, party_id: &PartyId) -> Option<&Arc<ServerParty>> {
         self.parties.get(party_id).map(|known| &known.party)
     }
 
-    /// How far what is known of a party goes.
+    /// Returns the position up to which a party is known.
     pub(crate) fn point(&self, party_id: &PartyId) -> Option<&Point> {
         self.parties.get(party_id).map(|known| &known.at)
     }
 
-    /// The server told a whole party.
+    /// Handles a whole party from the server.
     pub(crate) fn party(&mut self, party: ServerParty, at: Point) -> ReplicaUpdate {
         let party = Arc::new(party);
         let known = Known { party: party.clone(), at, lost: false };
@@ -80,7 +80,7 @@ impl ServerReplica {
         ReplicaUpdate::Party(party)
     }
 
-    /// The server told a change of a party.
+    /// Handles a change of a party from the server.
     pub(crate) fn change(
         &mut self,
         party_id: &PartyId,
@@ -107,7 +107,7 @@ impl ServerReplica {
             Change::Removed(peer_id) => {
                 party.members.remove(&peer_id);
                 if party.host_id == peer_id {
-                    // What is left of it is told soon, or its end is.
+                    // The remaining changes, or the party's end, are reported soon.
                     known.lost = true;
                     return ReplicaUpdate::Missing;
                 }
@@ -116,8 +116,8 @@ impl ServerReplica {
         ReplicaUpdate::Party(known.party.clone())
     }
 
-    /// Removes a party whose end the server stated. The end of a party outside this replica is no
-    /// news: it repeats an earlier statement, which a request that was sent twice causes.
+    /// Removes a party whose end the server reported. The end of an unknown party is ignored: a
+    /// request that was sent twice causes such a repetition.
     pub(crate) fn gone(&mut self, party_id: &PartyId, reason: RemovalReason) -> ReplicaUpdate {
         match self.parties.remove(party_id) {
             Some(_) => ReplicaUpdate::Gone(reason),
@@ -125,7 +125,7 @@ impl ServerReplica {
         }
     }
 
-    /// The server mentioned how far a party is.
+    /// Handles a position of a party that the server mentioned.
     pub(crate) fn bookmark(&mut self, party_id: &PartyId, at: &Point) -> ReplicaUpdate {
         let Some(known) = self.parties.get_mut(party_id) else { return ReplicaUpdate::Nothing };
         let is_behind = known.at.epoch != at.epoch || known.at.seq < at.seq;
@@ -136,14 +136,15 @@ impl ServerReplica {
         ReplicaUpdate::Nothing
     }
 
-    /// The question for a party was lost, or refused: it may be asked for again.
+    /// Notes that a request for a party's snapshot was lost or refused. It may be repeated.
     pub(crate) fn ask_again(&mut self, party_id: &PartyId) {
         if let Some(known) = self.parties.get_mut(party_id) {
             known.lost = false;
         }
     }
 
-    /// The server has confirmed what a member of ours says of itself, before it told the change.
+    /// Handles the server's confirmation of a local member's description, ahead of the change
+    /// itself.
     pub(crate) fn confirmed(&mut self, party_id: &PartyId, info: &PeerInput) {
         if let Some(known) = self.parties.get_mut(party_id)
             && let Some(member) = Arc::make_mut(&mut known.party).members.get_mut(&info.peer_id)
@@ -152,8 +153,9 @@ impl ServerReplica {
         }
     }
 
-    /// The server has confirmed that a member of ours left, before it told the change. With the
-    /// last of them nothing of the party is told any more. Returns whether it was the last.
+    /// Handles the server's confirmation of a local member's leave, ahead of the change itself.
+    /// After the last local member leaves, the server reports the party no more. Returns true for
+    /// that member.
     pub(crate) fn left(
         &mut self,
         party_id: &PartyId,

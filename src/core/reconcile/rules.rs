@@ -1,4 +1,4 @@
-//! The function itself.
+//! Implementation of [`reconcile`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,100 +8,100 @@ use lanrage_ipc::model::{Name, Origin, PeerId, PeerInput};
 use super::{InFlight, InFlightKind, Occasion, OpBody, ServerMember, ServerParty};
 use crate::core::record::OpKind;
 
-/// All that decides.
+/// Input of [`reconcile`].
 #[derive(Debug, Clone)]
 pub(crate) struct ReconcileInput<'a> {
-    /// The party as the server has it; `None` where it is not, or none of our peers is in it.
+    /// State on the server; `None` if the party does not exist there, or no local peer is in it.
     pub(crate) server: Option<&'a ServerParty>,
-    /// The party as it is here.
+    /// State on this machine.
     pub(crate) copy: Option<&'a LocalParty>,
-    /// What the server has not been told yet, by peer.
+    /// Changes that were not sent yet, by peer.
     pub(crate) intents: &'a BTreeMap<PeerId, OpKind>,
-    /// What the server is being asked.
+    /// Requests in flight.
     pub(crate) in_flight: &'a [InFlight],
-    /// The peers that the server knows as this machine's.
+    /// Peers that the server knows as this machine's.
     pub(crate) known_as_ours: &'a BTreeSet<PeerId>,
-    /// Why the server is looked at.
+    /// Occasion of the comparison.
     pub(crate) occasion: Occasion,
 }
 
-/// A party as it is here.
+/// State of a party on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LocalParty {
     /// Its name.
     pub(crate) name: Name,
     /// Its host.
     pub(crate) host_id: PeerId,
-    /// Where it lives.
+    /// Origin of the party.
     pub(crate) origin: Origin,
     /// Its members.
     pub(crate) members: BTreeMap<PeerId, LocalMember>,
 }
 
-/// A member as it is here.
+/// State of a member on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LocalMember {
-    /// What it says of itself.
+    /// The member's description of itself.
     pub(crate) info: PeerInput,
-    /// Whether it is a peer of this machine.
+    /// True for a local peer.
     pub(crate) is_ours: bool,
-    /// Whether something keeps it alive.
+    /// True while something keeps it alive.
     pub(crate) live: bool,
 }
 
-/// What is to be done.
+/// Result of [`reconcile`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Verdict {
-    /// What becomes of the party here.
+    /// Change of the party on this machine.
     pub(crate) outcome: PartyOutcome,
-    /// What the server has not been told yet, from here on; those that it has been told are gone.
+    /// Intents from now on; all others of the party are dropped.
     pub(crate) intents: BTreeMap<PeerId, Intent>,
-    /// What to ask the server now, in this order.
+    /// Operations to send to the server now, in this order.
     pub(crate) acts: Vec<OpBody>,
 }
 
-/// What the server is to be told.
+/// Change of an intent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Intent {
-    /// The same as before, under the same name.
+    /// Unchanged, under the same idempotency key.
     Stays,
-    /// Something else, which needs another name.
+    /// A different change, which needs another idempotency key.
     New(OpKind),
 }
 
-/// What becomes of a party here.
+/// Change of a party on this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) enum PartyOutcome {
-    /// It stays as it is.
+    /// Unchanged.
     #[default]
     Stays,
-    /// It goes.
+    /// Removed.
     Goes(RemovalReason),
-    /// It becomes what the server has, with these members.
+    /// Takes over the server's state, with these members.
     Follows(BTreeMap<PeerId, MemberOutcome>),
-    /// It stays, but for members that go.
+    /// Unchanged except for these members, which are removed.
     Loses(BTreeSet<PeerId>),
 }
 
-/// A member of a party that follows the server.
+/// A member of a party that takes over the server's state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum MemberOutcome {
-    /// Of another machine.
+    /// A member from another machine.
     Theirs(ServerMember),
-    /// Of this machine: its description here, or that of its request under way. The server's is
-    /// never taken.
+    /// A local member, with its description here or that of its request in flight. The server's
+    /// description of it is never taken over.
     Ours(PeerInput),
-    /// Of this machine, and here it says something else of itself, which counts.
+    /// A local member whose description here differs from the server's, and counts.
     OursAhead,
-    /// Of this machine, and the server does not have it yet.
+    /// A local member that the server does not have yet.
     OursAlone,
 }
 
-/// What becomes of a party, of what its server has not been told, and what to ask the server: the
-/// table of the module.
+/// Determines the changes here, the intents and the operations for the server, by the table of the
+/// module.
 pub(crate) fn reconcile(sides: &ReconcileInput<'_>) -> Verdict {
     let mut verdict = sides.compare();
-    // What a peer did since it went in or out is not known of before that is so.
+    // While a request is in flight, later intents of its peer are not settled yet: keep them.
     for InFlight { peer_id, what } in sides.in_flight {
         let since = match (what, sides.intents.get(peer_id)) {
             (InFlightKind::Comes, kind) => kind == Some(&OpKind::Leave),
@@ -118,8 +118,8 @@ pub(crate) fn reconcile(sides: &ReconcileInput<'_>) -> Verdict {
 impl ReconcileInput<'_> {
     fn compare(&self) -> Verdict {
         match (self.server, self.copy) {
-            // The party that was registered here is another one than the server's of that id: the
-            // server will say so, and it gets another.
+            // The party that was registered here is not the server's party of the same id. The
+            // server will refuse it, and it gets another id.
             (Some(server), Some(copy))
                 if self.registers(copy) && server.host_id != copy.host_id =>
             {
@@ -143,7 +143,7 @@ impl ReconcileInput<'_> {
         self.intents.get(&copy.host_id) == Some(&OpKind::Register)
     }
 
-    /// True for a party that is a copy here, or that a peer of this machine asked for.
+    /// True for a copy, or for a party that a local peer asked for.
     fn is_asked_for(&self, copy: Option<&LocalParty>) -> bool {
         let enters =
             |one: &InFlight| matches!(one.what, InFlightKind::Enters { .. } | InFlightKind::Comes);
@@ -152,11 +152,11 @@ impl ReconcileInput<'_> {
             || self.in_flight.iter().any(enters)
     }
 
-    /// Has members of ours leave a party that none of them asked for. Nothing is noted: a server
-    /// could fill the table of intents.
+    /// Has local members leave a party that none of them asked for. No intent is noted: otherwise a
+    /// server could fill the table of intents.
     fn decline(&self, server: &ServerParty) -> Verdict {
         let leaves = |id: &PeerId| self.in_flight_kind(id) == Some(&InFlightKind::Leaves);
-        // With its host a party ends.
+        // A party ends with its host.
         if leaves(&server.host_id) {
             return Verdict::default();
         }
@@ -165,8 +165,8 @@ impl ReconcileInput<'_> {
         Verdict { acts, ..Verdict::default() }
     }
 
-    /// Whether the server's party has only the id of the one that is copied here, which has ended: a
-    /// party never has another host. Who asked to go in meant what is there.
+    /// True if the server's party merely has the id of the copy, whose party has ended: a party
+    /// never changes its host. A client's request to enter means the server's party.
     fn is_another(&self, server: &ServerParty, copy: &LocalParty) -> bool {
         let asked = |one: &InFlight| matches!(one.what, InFlightKind::Enters { .. });
         copy.origin == Origin::Remote
@@ -174,7 +174,7 @@ impl ReconcileInput<'_> {
             && !self.in_flight.iter().any(asked)
     }
 
-    /// Ours came into somebody else's party unasked: they leave it.
+    /// Has local members leave a party of somebody else that they never asked to enter.
     fn part(&self, server: &ServerParty, copy: &LocalParty) -> Verdict {
         let mut verdict = self.gone(RemovalReason::Removed);
         let is_ours = |id: &PeerId| {
@@ -184,7 +184,7 @@ impl ReconcileInput<'_> {
             verdict.intents.insert(peer_id.clone(), self.intent(peer_id, OpKind::Leave));
             verdict.acts.push(OpBody::Leave(peer_id.clone()));
         }
-        // Who is still coming in leaves when it is in.
+        // Peers whose entry is in flight leave once they are in.
         for InFlight { peer_id, .. } in
             self.in_flight.iter().filter(|one| one.what == InFlightKind::Comes)
         {
@@ -200,12 +200,13 @@ impl ReconcileInput<'_> {
     fn in_flight_kind(&self, peer_id: &PeerId) -> Option<&InFlightKind> {
         let mut passages =
             self.in_flight.iter().filter(|one| one.peer_id == *peer_id).map(|one| &one.what);
-        // What it does itself counts before what was noted.
+        // A client's request takes precedence over that of an intent.
         passages.clone().find(|what| **what != InFlightKind::Comes).or_else(|| passages.next())
     }
 
-    /// The host registers the party; who joined it meanwhile does so again once it is there. From
-    /// the one that has this id on the server ours go first: with its host the id is free.
+    /// Has the host register the party; local peers that joined it offline join again after that.
+    /// Local members of the server's party of this id leave first: if its host is among them, the
+    /// id becomes free.
     fn register(&self, server: Option<&ServerParty>, copy: &LocalParty) -> Verdict {
         let mut verdict = Verdict::default();
         let members = server.into_iter().flat_map(|server| server.members.keys());
@@ -229,9 +230,9 @@ impl ReconcileInput<'_> {
         Verdict { outcome: PartyOutcome::Goes(reason), ..Verdict::default() }
     }
 
-    /// The server has lost the party, or our peers in it: it was silent for too long, or restarted
-    /// without its state. The host makes it anew if it is still there; guests try to join, which
-    /// brings nothing back that has ended.
+    /// Handles a party that the server lost, or in which it lost the local peers: they expired, or
+    /// it restarted without its state. A live host registers it again. Guests try to join, which
+    /// never recreates a party that has ended.
     fn return_to_nothing(&self, copy: &LocalParty) -> Verdict {
         let stays = |id: &PeerId, member: &LocalMember| {
             member.is_ours && !self.leaves(id) && (member.live || self.intents.contains_key(id))
@@ -255,7 +256,7 @@ impl ReconcileInput<'_> {
             let (name, host) = (copy.name.clone(), host.info.clone());
             verdict.acts.push(OpBody::Register { name, host });
         }
-        // There is no party without its host; when that is silent for too long, all of it goes.
+        // A party without its host can't exist: when the host expires, the whole party is removed.
         let lost: BTreeSet<_> =
             lost.into_keys().filter(|id| **id != copy.host_id).cloned().collect();
         if !lost.is_empty() {
@@ -264,7 +265,7 @@ impl ReconcileInput<'_> {
         verdict
     }
 
-    /// The intent of a kind: the one that is there already, where it is the same.
+    /// Returns the intent of a kind; the present intent stays if its kind is the same.
     fn intent(&self, peer_id: &PeerId, kind: OpKind) -> Intent {
         match self.intents.get(peer_id) {
             Some(known) if *known == kind => Intent::Stays,
@@ -272,8 +273,8 @@ impl ReconcileInput<'_> {
         }
     }
 
-    /// The intent to leave of a peer that the server has. Who is back asks under another name: the
-    /// server may have let the peer go under this one, and in again since.
+    /// Returns the intent to leave of a peer that the server has. After a reconnect it needs a new
+    /// idempotency key: the server may have done the old leave, and a join since.
     fn leave_again(&self) -> Intent {
         match self.occasion {
             Occasion::Return => Intent::New(OpKind::Leave),
@@ -287,7 +288,7 @@ impl ReconcileInput<'_> {
         let is_leaving = self.in_flight_kind(host) == Some(&InFlightKind::Leaves);
         let is_here = copy.is_some_and(|copy| copy.members.contains_key(host));
         if self.leaves(host) || (is_leaving && !is_here) {
-            // With it the others go; until that is so, what they did is to be remembered.
+            // The others leave with the host. Until that is done, their intents are kept.
             let members = server.members.keys().filter(|id| self.intents.contains_key(*id));
             verdict.intents.extend(members.map(|id| (id.clone(), Intent::Stays)));
             if !is_leaving {
@@ -325,7 +326,7 @@ impl ReconcileInput<'_> {
         let leaving = !verdict.acts.is_empty() || self.in_flight.iter().any(is_told);
         verdict.outcome = match copy {
             _ if places.values().any(is_ours) => PartyOutcome::Follows(places),
-            // Until the server has let go of our last one, it may come back.
+            // Until the last local member's leave is confirmed, it may come back.
             Some(_) if leaving => PartyOutcome::Follows(places),
             Some(_) => PartyOutcome::Goes(RemovalReason::Removed),
             None => PartyOutcome::Stays,
@@ -333,7 +334,7 @@ impl ReconcileInput<'_> {
         verdict
     }
 
-    /// Where a member of the server's stands here; `None` where it does not.
+    /// Returns the local state of the server's member; `None` if it is not to be a member here.
     fn place(
         &self,
         id: &PeerId,
@@ -349,19 +350,19 @@ impl ReconcileInput<'_> {
             return Some(MemberOutcome::Theirs(member.clone()));
         }
         match (in_flight_kind, here) {
-            // It is here until the server has confirmed that it left, or has come back meanwhile.
+            // It stays until the server confirms the leave, or it has rejoined here meanwhile.
             (Some(InFlightKind::Leaves), Some(here)) if here.is_ours => {
                 Some(MemberOutcome::OursAhead)
             }
             (Some(InFlightKind::Leaves), _) => None,
-            // Where the server has something else, it is told once its answer is in.
+            // If the server has another description, it is corrected after the answer.
             (Some(InFlightKind::Enters { info, .. }), _) => Some(MemberOutcome::Ours(info.clone())),
             _ if self.leaves(id) => {
                 verdict.intents.insert(id.clone(), self.leave_again());
                 verdict.acts.push(OpBody::Leave(id.clone()));
                 None
             }
-            // Which of the two counts is known when its request is answered.
+            // The answer to the request decides which of the two descriptions counts.
             (Some(InFlightKind::Updates), Some(here)) if here.info != member.info => {
                 if self.intents.contains_key(id) {
                     verdict.intents.insert(id.clone(), Intent::Stays);
