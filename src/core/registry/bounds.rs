@@ -1,4 +1,4 @@
-//! Bounds on the copies of a control server's parties: a server may tell what it likes.
+//! Bounds on the copies of a control server's parties: the server is not trusted to limit itself.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
@@ -13,10 +13,10 @@ use crate::core::command::{Caller, Now, Outcome, Refusal};
 use crate::core::reconcile::{MemberOutcome, ServerMember, ServerParty};
 use crate::core::record::{PartyRecord, PinRecord};
 
-/// Memory of a party beside its texts, in bytes: about what the maps and indexes take.
+/// Memory of a party beside its texts, in bytes: estimate of its maps and indexes.
 const PARTY_BYTES: usize = 1024;
 
-/// Memory of a member beside its texts, in bytes: here, in the indexes, and in the session.
+/// Memory of a member beside its texts, in bytes: in the registry, its indexes and the session.
 const MEMBER_BYTES: usize = 1024;
 
 /// Memory of a pin beside its texts, in bytes.
@@ -40,7 +40,7 @@ fn record_bytes(record: &PartyRecord) -> usize {
 }
 
 impl Party {
-    /// Memory of the party as a copy, in bytes; nothing for a party of this daemon.
+    /// Memory of the party as a copy, in bytes; 0 for a party of this daemon.
     pub(super) fn copied_bytes(&self) -> usize {
         match self.record.origin {
             Origin::Remote => record_bytes(&self.record) + self.bytes,
@@ -50,15 +50,15 @@ impl Party {
 }
 
 impl Registry {
-    /// Counts a party anew that took `before` bytes as a copy.
+    /// Counts the memory of a party again, which took `before` bytes as a copy.
     pub(super) fn recount(&mut self, party_id: &PartyId, before: usize) {
         let after = self.parties.get(party_id).map_or(0, Party::copied_bytes);
         self.copies_bytes = self.copies_bytes + after - before;
     }
 
-    /// Drops the copies that exceed the bounds, or have no peer of this machine. A database of an
-    /// earlier version may hold any number. The smallest copies stay: those that a server filled
-    /// go first. A copy stays while the server has to be told of it.
+    /// Drops the copies that exceed the bounds, or have no local peer. A database of an earlier
+    /// version may hold any number. Smaller copies are kept first, so a server's large ones go
+    /// first. A copy with intents stays.
     pub(crate) fn trim_copies(&mut self, caller: Caller, now: Now) -> Applied {
         let dropped = self.surplus_copies();
         let mut tx = Transaction::new(self, caller, now);
@@ -93,7 +93,7 @@ impl Registry {
                 .filter(|(_, member)| member.is_ours())
                 .map(|(id, _)| id)
                 .collect();
-            // What else a peer is in comes before all copies.
+            // Memberships outside of copies count first.
             let count = |id: &PeerId| {
                 let all = self.peers.get(id).map(|presence| &presence.parties);
                 all.into_iter().flatten().filter(|id| !is_copy(id)).count()
@@ -116,10 +116,10 @@ impl Registry {
 }
 
 impl Transaction<'_> {
-    /// Checks that a copy may become what its server has.
+    /// Checks that a copy may take over the server's state.
     ///
     /// # Errors
-    /// The bound that it exceeds, or an address that it may not give.
+    /// The exceeded bound, or an address that the server may not assign.
     pub(super) fn may_follow(
         &self,
         party_id: &PartyId,
@@ -129,7 +129,7 @@ impl Transaction<'_> {
     ) -> Result<(), Refusal> {
         let (registry, rules) = (&self.registry, &self.registry.rules);
         let known = registry.parties.get(party_id);
-        // A party without its host would be left over here when the server is away.
+        // A copy without its host would remain here while the server is unreachable.
         if !places.contains_key(&server.host_id) {
             let (party_id, host_id) = (party_id.clone(), server.host_id.clone());
             return Err(Refusal::HostAbsent { party_id, host_id });
@@ -151,9 +151,9 @@ impl Transaction<'_> {
         self.check_addresses(party_id, server, machine)
     }
 
-    /// Checks the addresses that a server gives in a party: they are of the configured subnet, or
-    /// all of one private /16 that no interface of this machine is in. An interface that has the
-    /// virtual address of a peer of this machine is the virtual network's own.
+    /// Checks the addresses that a server assigns in a party. They are in the configured subnet, or
+    /// all in one private /16 that no interface of this machine is in. An interface with the
+    /// virtual address of a local peer belongs to the virtual network itself.
     fn check_addresses(
         &self,
         party_id: &PartyId,
@@ -182,14 +182,14 @@ impl Transaction<'_> {
         }
     }
 
-    /// True for the virtual address of a peer of this machine.
+    /// True for the virtual address of a local peer.
     fn is_own_address(&self, address: Ipv4Addr) -> bool {
         let members = self.registry.parties.values().flat_map(|party| party.members.values());
         members.filter(|member| member.is_ours()).any(|one| one.record.virtual_ip == address)
     }
 }
 
-/// Memory of a copy once it is what its server has, in bytes. The pins of former members stay.
+/// Memory of a copy after it takes over the server's state, in bytes. Pins of former members stay.
 fn copy_bytes(known: Option<&Party>, server: &ServerParty) -> usize {
     let texts = 2 * server.party_id.as_str().len() + server.name.as_str().len();
     let member = |info: &PeerInput| {

@@ -1,4 +1,4 @@
-//! The only ways in which the registry changes, each with its inverse.
+//! Changes of the registry, each with its inverse. The registry changes in no other way.
 
 use lanrage_ipc::event::Event;
 use lanrage_ipc::model::{PartyId, PeerId, RelayId};
@@ -14,24 +14,24 @@ use crate::core::record::{
 };
 use crate::core::shares::Payer;
 
-/// What a command did.
+/// Effects of a command.
 #[derive(Debug)]
 pub(crate) struct Applied {
     /// The answer, due once `changes` are durable.
     pub(crate) outcome: Outcome,
-    /// What is to be made durable, oldest first; [`Registry::undo`] takes it back.
+    /// Changes to make durable, oldest first; [`Registry::undo`] reverts them.
     pub(crate) changes: Vec<Change>,
-    /// What to tell once `changes` are durable, in this order.
+    /// Events to publish once `changes` are durable, in this order.
     pub(crate) events: Vec<Event>,
     /// A sign of life to write behind.
     pub(crate) seen: Option<Seen>,
     /// Connections to end once `changes` are durable.
     pub(crate) ended: Vec<Ended>,
-    /// Its effect in memory alone: [`Registry::revert`] takes it back, before `changes`.
+    /// Effect in memory only; [`Registry::revert`] reverts it, before `changes`.
     pub(crate) effect: Option<Effect>,
 }
 
-/// An effect that is not written, and must not outlive a failed commit.
+/// An effect that is not stored, and is reverted when the commit fails.
 #[derive(Debug)]
 pub(crate) enum Effect {
     /// A connection took a peer id.
@@ -40,12 +40,12 @@ pub(crate) enum Effect {
         peer_id: PeerId,
         /// The connection.
         connection: ConnectionId,
-        /// How the connection held it before, if it did.
+        /// Proof by which the connection held it before, if it did.
         before: Option<HoldProof>,
-        /// The connection that had taken it alone before.
+        /// Connection that superseded all older ones of the peer id before.
         taken_alone: Option<ConnectionId>,
     },
-    /// Connections hold a peer id no longer.
+    /// Connections stopped holding a peer id.
     Released {
         /// The peer id.
         peer_id: PeerId,
@@ -54,25 +54,25 @@ pub(crate) enum Effect {
     },
     /// A signal was queued.
     Queued {
-        /// The party of both.
+        /// Party of both members.
         party_id: PartyId,
-        /// The member that it is for.
+        /// Target.
         to: PeerId,
-        /// Its number, which no other signal has.
+        /// Unique number of the signal.
         number: u64,
     },
-    /// Members' offsets were counted anew after a step of the wall clock.
+    /// Members' offsets were adjusted to a step of the wall clock.
     ClockFollowed {
-        /// By how much it was put forward.
+        /// Minutes by which the clock was set forward.
         minutes: i64,
     },
 }
 
-/// Token by which a connection holds a peer id; without one it took the id while it was nobody's.
+/// Token by which a connection holds a peer id; `None` if it claimed the id without a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct HoldProof(pub(crate) Option<TokenHash>);
 
-/// Connection that may no longer speak for a peer, or hear of its parties.
+/// A connection that may no longer act for a peer, or receive the events of its parties.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ended {
     /// The peer.
@@ -81,14 +81,14 @@ pub(crate) struct Ended {
     pub(crate) connection: ConnectionId,
 }
 
-/// A change that was made: what to write, and how to take it back.
+/// A change with the row to write and its inverse.
 #[derive(Debug)]
 pub(crate) struct Change {
     pub(super) write: Write,
     pub(super) undo: Undo,
 }
 
-/// What was there before.
+/// Inverse of a change: the previous value.
 #[derive(Debug)]
 pub(super) enum Undo {
     Party(PartyId, Option<PartyRecord>),
@@ -103,12 +103,13 @@ pub(super) enum Undo {
 }
 
 impl Change {
-    /// The row to write.
+    /// Returns the row to write.
     pub(crate) fn write(&self) -> &Write {
         &self.write
     }
 
-    /// Signs of life and signals are no part of a change: a member that is still there keeps them.
+    /// Reverts the change. Signs of life and signals are not part of it: a remaining member keeps
+    /// them.
     pub(super) fn undo(self, registry: &mut Registry) {
         match self.undo {
             Undo::Party(id, before) => {
@@ -153,7 +154,7 @@ impl Change {
 }
 
 impl Registry {
-    /// Puts or removes a party's record; its members are not touched. Returns what was there.
+    /// Sets or removes a party's record, without its members. Returns the previous record.
     pub(super) fn set_party(
         &mut self,
         id: &PartyId,
@@ -180,7 +181,7 @@ impl Registry {
         before
     }
 
-    /// Puts or removes a member and keeps every index right. Returns what was there.
+    /// Sets or removes a member, and updates every index. Returns the previous member.
     pub(super) fn set_member(
         &mut self,
         party_id: &PartyId,
@@ -192,8 +193,8 @@ impl Registry {
         before
     }
 
-    /// As [`Self::set_member`], but for the index of claims, which goes by whether the peer is in a
-    /// party.
+    /// As [`Self::set_member`], without the index of claims. That index depends on the peer's
+    /// memberships.
     fn swap_member(
         &mut self,
         party_id: &PartyId,
@@ -218,7 +219,7 @@ impl Registry {
         before
     }
 
-    /// Works on a member and keeps every index right. `None` when there is no such member.
+    /// Changes a member in place, and updates every index. `None` if there is no such member.
     pub(super) fn with_member<T>(
         &mut self,
         party_id: &PartyId,
@@ -285,7 +286,7 @@ impl Registry {
         self.silent_members.remove(&(member.seen, key.0, key.1));
     }
 
-    /// Puts or removes a relay and keeps its indexes right. Returns what was there.
+    /// Sets or removes a relay, and updates its indexes. Returns the previous relay.
     pub(super) fn set_relay(&mut self, id: &RelayId, relay: Option<Relay>) -> Option<Relay> {
         let before = self.relays.remove(id);
         if let Some(before) = &before {
@@ -323,7 +324,7 @@ impl Registry {
         before
     }
 
-    /// Puts or removes a token and keeps every index right. Returns what was there.
+    /// Sets or removes a token, and updates every index. Returns the previous token.
     pub(super) fn set_token(&mut self, hash: &TokenHash, token: Option<Token>) -> Option<Token> {
         let peer_id = |token: &Token| token.record.peer_id.clone();
         let put = token.as_ref().map(peer_id);
@@ -334,7 +335,7 @@ impl Registry {
         before
     }
 
-    /// Counts the peer's tokens among the unused claims, or not any more.
+    /// Updates the index of unused claims for the peer's tokens.
     pub(super) fn index_claims(&mut self, peer_id: &PeerId) {
         let is_used = self.peers.contains_key(peer_id)
             || self.relay_owners.contains_key(peer_id)
@@ -343,7 +344,7 @@ impl Registry {
     }
 }
 
-/// Pays for a party.
+/// Returns the payer of a party.
 fn payer_of(record: &PartyRecord) -> Option<Payer> {
     record.address.map(Payer::Address)
 }

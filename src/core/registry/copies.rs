@@ -1,4 +1,4 @@
-//! The copies of a control server's parties.
+//! Copies of a control server's parties.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::Ipv4Addr;
@@ -13,7 +13,7 @@ use crate::core::reconcile::{InFlight, InFlightKind, MemberOutcome, ServerMember
 use crate::core::record::{MemberRecord, Owner, PartyRecord};
 
 impl Transaction<'_> {
-    /// Makes the copy of a party what its server has.
+    /// Makes the copy of a party equal to the server's state.
     pub(super) fn follow_server(
         &mut self,
         party_id: &PartyId,
@@ -61,7 +61,7 @@ impl Transaction<'_> {
         }
     }
 
-    /// Puts a member where its server has it, and tells that unless the party is new.
+    /// Sets a member as its server states it. Publishes the change unless the party is new.
     fn put_place(
         &mut self,
         party_id: &PartyId,
@@ -77,7 +77,8 @@ impl Transaction<'_> {
         let is_host = self.party(party_id).is_ok_and(|party| party.record.host_id == *peer_id);
         let virtual_ip = addresses.given.get(peer_id).copied();
         let virtual_ip = virtual_ip.or_else(|| addresses.free(known_address, is_host, subnet));
-        // The server's own party has no room left, which it will say when it is asked.
+        // No address is free here: the party on the server is full, so the server will refuse the
+        // peer.
         let Some(virtual_ip) = virtual_ip.or(known_address) else { return };
         let (record, keeper) = match place {
             MemberOutcome::Theirs(server) => their_record(server, virtual_ip),
@@ -129,7 +130,7 @@ impl Transaction<'_> {
         }
     }
 
-    /// What keeps a peer alive that is just entering.
+    /// Returns the keepalive, keeper and owner of an entering peer, if its request is in flight.
     fn kept_for(
         &mut self,
         peer_id: &PeerId,
@@ -147,8 +148,8 @@ impl Transaction<'_> {
         Some((*keepalive, keeper, owner?))
     }
 
-    /// A member of ours, as it describes itself. Without a request nothing keeps it alive until
-    /// somebody claims it.
+    /// Returns the record of a local member, with its own description. Without a request nothing
+    /// keeps it alive until it is claimed.
     fn our_record(
         &self,
         before: Option<&Member>,
@@ -180,15 +181,16 @@ impl Transaction<'_> {
     }
 }
 
-/// The addresses that a server gave in a party, and what else is free there.
+/// Addresses that a server assigned in a party, and the free ones.
 struct Addresses {
-    /// What the server gave to each.
+    /// Address that the server assigned to each member.
     given: HashMap<PeerId, Ipv4Addr>,
     taken: HashSet<Ipv4Addr>,
 }
 
 impl Addresses {
-    /// The first member that has an address has it alone, the host before all others.
+    /// Collects the addresses. If members share one, the host has precedence, then the first
+    /// member.
     fn of(server: &ServerParty) -> Self {
         let (mut given, mut taken) = (HashMap::new(), HashSet::new());
         let host = server.members.get_key_value(&server.host_id);
@@ -203,7 +205,7 @@ impl Addresses {
         Self { given, taken }
     }
 
-    /// An address for a member that the server gave none: the one it had, if that is free.
+    /// Returns an address for a member without one from the server: its previous one if free.
     fn free(
         &mut self,
         known: Option<Ipv4Addr>,

@@ -1,4 +1,4 @@
-//! What is done here while the control server can't be asked: it is to be told later.
+//! Commands that are executed here while the control server can't be reached, and sent later.
 
 use lanrage_ipc::model::{Origin, PartyId, PeerId};
 
@@ -10,7 +10,7 @@ use crate::core::outcome::Left;
 use crate::core::record::{OpKind, Owner, RequestKey};
 
 impl Registry {
-    /// As [`Registry::apply`], and the control server is to be told of it later, under `key`.
+    /// As [`Registry::apply`], with an intent under `key` to tell the control server later.
     ///
     /// # Errors
     /// A [`Refusal`]; then nothing has changed.
@@ -47,7 +47,7 @@ impl Registry {
             Command::Register { party_id, host: peer, .. }
             | Command::Join { party_id, peer, .. } => tx.has_room_for(party_id, &peer.peer_id)?,
             Command::RegisterRelay(relay) => tx.may_announce(&relay.relay_id)?,
-            // Otherwise the server would be asked to give the id to a peer that is no member.
+            // Otherwise the server could give the id to a peer that is not a member.
             Command::Heartbeat { party_id, peer_id } => drop(tx.member(party_id, peer_id)?),
             Command::Update { party_id, peer, .. } => drop(tx.member(party_id, &peer.peer_id)?),
             _ => {}
@@ -82,10 +82,11 @@ impl Transaction<'_> {
         let before = self.member(&party_id, &peer_id).ok().map(|member| member.record.info.clone());
         let lives_there = self.lives_there(&party_id);
         if kind == OpKind::Leave && before.is_some() && lives_there {
-            // Before it is done, which without it would forget the party. To leave again does no
-            // harm; to be told by a receipt that one did could, where one came back since.
+            // The intent comes before the leave, which otherwise would drop the party. It has a
+            // fresh key: repeating a leave is harmless, but the receipt of an old one is wrong
+            // after a rejoin.
             let key = self.fresh_key();
-            // First, so that the others take no room from it.
+            // The host's intent comes first, so that those of the others take no room from it.
             self.intend(&party_id, &peer_id, OpKind::Leave, key);
             if self.party(&party_id)?.record.host_id == peer_id {
                 self.take_leave(&party_id);
@@ -105,7 +106,7 @@ impl Transaction<'_> {
                 let info = &self.member(&party_id, &peer_id)?.record.info;
                 let noted = self.registry.outbox.intent(&party_id, &peer_id);
                 match noted.map(|intent| intent.kind) {
-                    // It came back, as the server was about to confirm, before that let it go.
+                    // It rejoined while the server was about to confirm the leave.
                     Some(OpKind::Leave) => self.intend(&party_id, &peer_id, OpKind::Join, key),
                     noted if *info != before => {
                         self.intend(&party_id, &peer_id, noted.unwrap_or(OpKind::Update), key);
@@ -117,15 +118,15 @@ impl Transaction<'_> {
         Ok(outcome)
     }
 
-    /// Whether a party lives on the control server, or shall.
+    /// True for a party on the control server, or one that is to move there.
     fn lives_there(&self, party_id: &PartyId) -> bool {
         let party = self.registry.parties.get(party_id);
         party.is_some_and(|party| party.record.origin == Origin::Remote)
             || self.registry.outbox.of_party(party_id).next().is_some()
     }
 
-    /// A member of ours goes, which it did not say itself: the server is told, where the party
-    /// has one.
+    /// Notes the intent of a local member to leave, for a removal that it did not request. Only for
+    /// a party on the server.
     pub(super) fn intend_to_leave(&mut self, party_id: &PartyId, peer_id: &PeerId) {
         if self.lives_there(party_id) {
             let key = self.fresh_key();
@@ -133,8 +134,8 @@ impl Transaction<'_> {
         }
     }
 
-    /// The answer to a join was lost, and its client was told that it failed: the peer leaves, if
-    /// the server let it in.
+    /// Notes a leave for a peer whose client got an error for its join: the server may have let it
+    /// in.
     pub(super) fn withdraw(&mut self, party_id: &PartyId, peer_id: &PeerId) -> Outcome {
         if self.member(party_id, peer_id).is_err() {
             let key = self.fresh_key();
@@ -143,7 +144,7 @@ impl Transaction<'_> {
         Outcome::Done
     }
 
-    /// All members of ours go, as [`Self::intend_to_leave`] has it.
+    /// Notes the intents to leave of all local members, as [`Self::intend_to_leave`] does.
     pub(super) fn take_leave(&mut self, party_id: &PartyId) {
         let party = self.registry.parties.get(party_id);
         let members = party.into_iter().flat_map(|party| &party.members);
@@ -154,17 +155,16 @@ impl Transaction<'_> {
         }
     }
 
-    /// A party that is registered just when a server begins to be followed is carried there like
-    /// those before it.
+    /// Carries a party to the followed server that was registered while the server was being
+    /// chosen.
     pub(super) fn carry_newcomer(&mut self, party_id: &PartyId) {
         if self.registry.outbox.choice.server.is_some() {
             self.carry(party_id);
         }
     }
 
-    /// Notes that a party of this daemon alone shall live on the control server, if its host lives
-    /// here. One that nothing keeps alive is a name in a file that was taken in, and perhaps
-    /// somebody else's.
+    /// Notes that a party of this daemon is to move to the control server, if its host is live and
+    /// local. Without a keepalive the host may be an imported id that belongs to somebody else.
     pub(super) fn carry(&mut self, party_id: &PartyId) {
         let Some(party) = self.registry.parties.get(party_id) else { return };
         let host_id = party.record.host_id.clone();

@@ -1,5 +1,5 @@
-//! What goes because it was silent for too long. The work is in proportion to what goes, and each
-//! round takes an entry out of its index: it ends whatever that holds.
+//! Removal of expired entries. The work is proportional to the expired entries. Each round takes an
+//! entry out of its index, so the loops end in any case.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -41,7 +41,7 @@ impl Transaction<'_> {
         }
     }
 
-    /// A member goes. Where the party lives on a control server, that is told to let go of it.
+    /// Removes an expired member. For a party on a control server, the server is told of the leave.
     fn expire_member(&mut self, party_id: &PartyId, peer_id: &PeerId) {
         use RemovalReason::{Expired, HostLeft};
         let Ok(member) = self.member(party_id, peer_id) else { return };
@@ -82,12 +82,12 @@ impl Transaction<'_> {
     }
 }
 
-/// Whether what was at `since` is too old. A timeout of any length will do.
+/// True once `since` is at least `timeout` ago. Any timeout is valid.
 fn due(since: Duration, timeout: Duration, now: Duration) -> bool {
     now.saturating_sub(since) >= timeout
 }
 
-/// Takes the signals out of a queue that have waited for too long.
+/// Removes expired signals from a queue.
 pub(super) fn drop_stale(signals: &mut VecDeque<QueuedSignal>, ttl: Duration, now: Duration) {
     while signals.front().is_some_and(|signal| due(signal.queued, ttl, now)) {
         signals.pop_front();

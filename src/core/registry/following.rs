@@ -1,4 +1,4 @@
-//! Which control server is followed, and what changes when it is another.
+//! The choice of the control server to follow, and its consequences.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,10 @@ use crate::core::record::{
 use crate::core::shares::Payer;
 
 impl Transaction<'_> {
-    /// Another server, or none, has the truth from here on. The parties of the old one stay as
-    /// copies of this daemon's own, whose members from elsewhere go when they stay silent; the
-    /// parties of this daemon whose host lives here shall live on the new one, and those whose host
-    /// is elsewhere are looked for there.
+    /// Follows another server, or none. The parties of the old server become parties of this
+    /// daemon; their members from elsewhere expire unless they give signs of life. Parties of this
+    /// daemon with a local host are to move to the new server. Parties with a host from elsewhere
+    /// are looked up there.
     pub(super) fn follow(
         &mut self,
         server: Option<ServerKey>,
@@ -36,7 +36,7 @@ impl Transaction<'_> {
             for party_id in &parties {
                 self.take_home(party_id);
             }
-            // Those of parties that are no more here.
+            // Intents of parties that are not here any more.
             let forgotten: Vec<_> = self.registry.outbox.intents.keys().cloned().collect();
             for party_id in forgotten {
                 self.forget_intents(&party_id);
@@ -49,7 +49,7 @@ impl Transaction<'_> {
         Outcome::Done
     }
 
-    /// A party whose host is on another machine lives on the server, if it lives at all.
+    /// Marks a party with a host on another machine as remote: only the server can have it.
     fn look_for(&mut self, party_id: &PartyId) {
         let Some(party) = self.registry.parties.get(party_id) else { return };
         let host = party.members.get(&party.record.host_id);
@@ -58,7 +58,7 @@ impl Transaction<'_> {
         }
     }
 
-    /// Makes a party this daemon's own.
+    /// Makes a party local to this daemon.
     fn take_home(&mut self, party_id: &PartyId) {
         self.forget_intents(party_id);
         let Some(party) = self.registry.parties.get(party_id) else { return };
@@ -74,7 +74,7 @@ impl Transaction<'_> {
         }
     }
 
-    /// Notes the history that the server is in, unless another one is followed by now.
+    /// Notes the server's epoch, unless another server is followed by now.
     pub(super) fn note_epoch(&mut self, server: &ServerKey, epoch: Epoch) -> Outcome {
         let before = self.registry.outbox.choice.clone();
         let choice = ChoiceRecord { epoch: Some(epoch), ..before.clone() };
@@ -84,7 +84,7 @@ impl Transaction<'_> {
         Outcome::Done
     }
 
-    /// Gives a party another id. Who waits for it hears both.
+    /// Changes a party's id. The event for its subscribers has both ids.
     pub(super) fn rename(&mut self, from: &PartyId, to: &PartyId) -> Result<Outcome, Refusal> {
         if self.registry.parties.contains_key(to) {
             return Err(Refusal::PartyExists(to.clone()));
@@ -92,7 +92,7 @@ impl Transaction<'_> {
         let party = self.party(from)?;
         let record = PartyRecord { party_id: to.clone(), ..party.record.clone() };
         let members: Vec<Member> = party.members.values().cloned().collect();
-        // Who left, left the party that has the id on the server.
+        // A leave concerns the server's party of the old id.
         let intents = self.registry.outbox.of_party(from).filter(|one| one.kind != OpKind::Leave);
         let intents: Vec<_> = intents.map(|intent| (intent.peer_id.clone(), intent.kind)).collect();
         self.put_party(record);
@@ -119,7 +119,7 @@ impl Transaction<'_> {
         Ok(Outcome::Done)
     }
 
-    /// The server has the party as it is here: those of elsewhere were seen just now.
+    /// Refreshes the members from elsewhere of a party that is unchanged on the server.
     pub(super) fn refresh_last_seen(&mut self, party_id: &PartyId) -> Outcome {
         let now = self.now.wall;
         if let Some(party) = self.registry.parties.get_mut(party_id) {
@@ -131,7 +131,8 @@ impl Transaction<'_> {
         Outcome::Done
     }
 
-    /// Queues a signal from elsewhere. Its sender may be too new a member to be known here.
+    /// Queues a signal from the control server. The sender may be a new member that is not known
+    /// here yet.
     pub(super) fn deliver(
         &mut self,
         party_id: &PartyId,

@@ -1,4 +1,4 @@
-//! The rules of identities: who may act for a peer, and who may claim its id.
+//! Rules of identities: ownership of peer ids, and claims.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::core::outcome::Claimed;
 use crate::core::record::{ClaimHash, MemberRecord, Owner, TokenHash, TokenRecord};
 
 impl Registry {
-    /// Tells whom a token proves, and notes that it was shown.
+    /// Returns the peer that a token proves, and notes that the token was shown.
     ///
     /// # Errors
     /// [`Refusal::BadToken`].
@@ -24,11 +24,11 @@ impl Registry {
         Ok(self.identity(&peer_id, Some(ends), now))
     }
 
-    /// As [`Registry::authenticate`], of a token that is shown to claim its peer id: it may have
-    /// ended just before.
+    /// As [`Registry::authenticate`], for a token that is shown to claim its peer id: it may have
+    /// expired recently.
     ///
     /// # Errors
-    /// As there.
+    /// [`Refusal::BadToken`].
     pub(crate) fn authenticate_claim(
         &mut self,
         hash: &TokenHash,
@@ -49,7 +49,7 @@ impl Registry {
         Identity { peer_id: peer_id.clone(), expires_at, utc_offset, parties }
     }
 
-    /// How many tokens there are, those among them that expired of late.
+    /// Number of tokens, recently expired ones included.
     pub(crate) fn token_count(&self) -> usize {
         self.identities.len()
     }
@@ -59,7 +59,8 @@ impl Registry {
         self.peers.contains_key(peer_id)
     }
 
-    /// Whose a peer id is: in a party, of a live token, held by a connection, or with a relay.
+    /// Returns the owner of a peer id. An id has an owner while it is in a party, has a live token
+    /// or a relay, or is held by a connection.
     pub(super) fn owner_of(&self, peer_id: &PeerId, now: Now) -> Option<Owner> {
         if let Some(presence) = self.peers.get(peer_id) {
             return Some(presence.owner.clone());
@@ -69,7 +70,7 @@ impl Registry {
         }
         let claimed = self.identities.holders.contains_key(peer_id)
             || self.identities.has_live_token(peer_id, now)
-            // A new owner of the id could change the relay.
+            // Otherwise a new owner of the id could change the relay.
             || self.relay_owners.contains_key(peer_id);
         claimed.then(|| Owner::Peer(peer_id.clone()))
     }
@@ -78,16 +79,16 @@ impl Registry {
 /// Effect of a claim on the peer's tokens.
 enum Plan {
     Nothing,
-    /// Gives out another token, for which one may have to go.
+    /// Issues another token, and may displace an existing one.
     Issue {
         displaced: Option<TokenHash>,
     },
-    /// Gives this token a new life.
+    /// Extends this token to the life of a fresh one.
     Renew(Token),
 }
 
 impl Transaction<'_> {
-    /// Whether the caller may act for the peer that a command is about.
+    /// Checks that the caller may act for the peer of a command.
     pub(super) fn authorize(&self, command: &Command) -> Result<(), Refusal> {
         match (command, command.acts_for()) {
             (Command::Release { peer_id }, _) if !self.is_admin() => {
@@ -105,7 +106,7 @@ impl Transaction<'_> {
         matches!(self.caller.principal, Principal::User { admin: true, .. })
     }
 
-    /// The one place that decides whether the caller may act for a peer.
+    /// Checks that the caller may act for a peer. No other place decides this.
     pub(super) fn may_act_for(&self, peer_id: &PeerId) -> Result<(), Refusal> {
         let may = match &self.caller.principal {
             Principal::User { admin: true, .. } => true,
@@ -124,17 +125,17 @@ impl Transaction<'_> {
         if may { Ok(()) } else { Err(Refusal::PeerNotYours(peer_id.clone())) }
     }
 
-    /// Whether the caller speaks on a connection after which the peer came on another. What comes
-    /// over HTTP is on none.
+    /// True if the caller's connection is superseded by a newer one of the peer. HTTP requests have
+    /// no connection.
     fn comes_late(&self, peer_id: &PeerId) -> bool {
         let (identities, connection) = (&self.registry.identities, self.caller.connection);
         identities.is_held_by(peer_id, connection) && identities.is_superseded(peer_id, connection)
     }
 
-    /// Whether the caller may give signs of life for a peer. They do no harm, so that one may
-    /// who has shown nothing, where nobody can show anything: for a peer without a token whose
-    /// connection is gone, and from the address from which the peer entered. A LANrage client that
-    /// comes back is such a one.
+    /// Checks that the caller may refresh a peer's `last_seen`. This is harmless, so a caller
+    /// without proof may do it where no proof exists: for a peer without a token and without an
+    /// open connection, from the address from which the peer entered. A reconnecting LANrage client
+    /// is such a caller.
     fn may_keep_alive(&self, peer_id: &PeerId, party_id: Option<&PartyId>) -> Result<(), Refusal> {
         let identities = &self.registry.identities;
         let unprovable = !identities.holders.contains_key(peer_id)
@@ -150,8 +151,8 @@ impl Transaction<'_> {
         }
     }
 
-    /// True at the address from which the peer entered the party, or one of its parties. An address
-    /// that is not known is none; a peer that is in none of them has nothing to be seen.
+    /// True at the address from which the peer entered the party, or any of its parties. An unknown
+    /// address does not match. A peer without parties matches: there is nothing to refresh.
     fn is_home(&self, peer_id: &PeerId, party_id: Option<&PartyId>) -> bool {
         let presence = self.registry.peers.get(peer_id);
         let parties = presence.into_iter().flat_map(|presence| &presence.parties);
@@ -187,7 +188,7 @@ impl Transaction<'_> {
         if !proven && self.registry.owner_of(&peer_id, now).is_some() {
             return Err(Refusal::PeerTaken(peer_id));
         }
-        // A token that has ended is good for one claim. One of the id's owner before is for none.
+        // An expired token is good for one claim. A token of a former owner is good for none.
         let spent = match (&shown, proven) {
             (Some(token), _) if !is_live => vec![token.record.hash],
             (None, false) => identities.all_of(&peer_id),
@@ -196,7 +197,7 @@ impl Transaction<'_> {
         let live = shown.as_ref().filter(|_| is_live);
         let plan = match issue {
             None => Plan::Nothing,
-            // A claim that frees a place needs none.
+            // A claim that frees a token's place needs no other room.
             Some(_) if !spent.is_empty() => Plan::Issue { displaced: None },
             Some(_) => self.plan_token(&peer_id, live, claim.filter(|_| repeats))?,
         };
@@ -220,16 +221,16 @@ impl Transaction<'_> {
             self.registry.index_claims(&peer_id);
             self.keep_by_connection(&peer_id, |_| true);
         }
-        // The owner is back: whoever could show nothing sees no more of its parties.
+        // The owner is back: callers without proof may not see its parties any more.
         self.end_returned(&peer_id);
         let shown = shown.filter(|_| is_live).map(|token| token.ends);
         let identity = self.registry.identity(&peer_id, issued.or(shown), now);
         Ok(Outcome::Claimed(Claimed { identity, is_issued: issue.is_some() }))
     }
 
-    /// Decides how a peer gets a token. Where it has as many as it may, or the table has no room, a
-    /// renewal gives the token itself a new life: whoever has another one of the peer is not pushed
-    /// out. `repeated` is the secret of a claim that came again.
+    /// Decides how a peer gets a token. If the peer or the table has no room for another one, a
+    /// renewal extends the token itself, so that no other token of the peer is displaced.
+    /// `repeated` is the secret of a repeated claim.
     fn plan_token(
         &self,
         peer_id: &PeerId,
@@ -250,7 +251,7 @@ impl Transaction<'_> {
         if let Some(token) = shown.or(used) {
             return Ok(Plan::Renew(token.clone()));
         }
-        // The answers before were lost.
+        // The answers with these tokens were lost.
         let displaced = identities.oldest_of(peer_id, repeated);
         match full.filter(|_| displaced.is_none()) {
             Some(refusal) => Err(refusal),
@@ -258,7 +259,7 @@ impl Transaction<'_> {
         }
     }
 
-    /// Gives a token the life of a fresh one, and returns when it ends.
+    /// Extends a token to the life of a fresh one. Returns its expiry.
     fn renew(&mut self, token: Token) -> Duration {
         let Now { wall: issued_at, elapsed } = self.now;
         let ends = elapsed.saturating_add(self.registry.rules.token_ttl);
@@ -267,7 +268,7 @@ impl Transaction<'_> {
         ends
     }
 
-    /// Gives a token out, and returns when it ends.
+    /// Issues a token. Returns its expiry.
     fn issue(&mut self, hash: TokenHash, peer_id: &PeerId, claim: Option<ClaimHash>) -> Duration {
         let Now { wall: issued_at, elapsed } = self.now;
         let ends = elapsed.saturating_add(self.registry.rules.token_ttl);
@@ -278,7 +279,8 @@ impl Transaction<'_> {
         ends
     }
 
-    /// Who has shown nothing holds nothing, and takes nothing from an open connection.
+    /// Reattaches a caller without proof. It holds nothing, and takes nothing over from an open
+    /// connection.
     pub(super) fn come_back(&mut self, peer_id: &PeerId) -> Outcome {
         let address = self.caller.address;
         self.keep_by_connection(peer_id, |before| {
@@ -296,8 +298,8 @@ impl Transaction<'_> {
         Outcome::Returned(identity)
     }
 
-    /// The caller's connection keeps alive what another one did, or would do if it were open:
-    /// where it may take that over from what keeps it now.
+    /// Makes the caller's connection the keeper of the peer's memberships with that keepalive,
+    /// where `may_take` allows it.
     fn keep_by_connection(&mut self, peer_id: &PeerId, may_take: impl Fn(&Member) -> bool) {
         let keeper = self.keeper(Keepalive::Connection);
         let parties = self.registry.peers.get(peer_id).map(|presence| presence.parties.clone());
@@ -315,7 +317,7 @@ impl Transaction<'_> {
         }
     }
 
-    /// Notes that the caller's connection hears of a peer's parties, and could show nothing.
+    /// Notes that the caller's connection receives the events of a peer without proof.
     pub(super) fn note_return(&mut self, peer_id: &PeerId) {
         let connection = self.caller.connection;
         if matches!(&self.caller.principal, Principal::Peers(own) if own.is_empty()) {
@@ -323,7 +325,7 @@ impl Transaction<'_> {
         }
     }
 
-    /// Ends the connections that came back as a peer, but for the caller's own.
+    /// Ends the reattached connections of a peer, except the caller's own.
     fn end_returned(&mut self, peer_id: &PeerId) {
         let returned = self.registry.identities.returned.get(peer_id).into_iter().flatten();
         let others = returned.filter(|connection| **connection != self.caller.connection);
@@ -332,7 +334,8 @@ impl Transaction<'_> {
         self.ended.extend(ended);
     }
 
-    /// Ends the tokens of a peer but one, and the connections that use none or another.
+    /// Revokes the tokens of a peer except `keep`, and ends the connections that hold it by no
+    /// token or another one.
     pub(super) fn revoke(&mut self, peer_id: &PeerId, keep: Option<TokenHash>) -> Revoked {
         let goes = |proof: HoldProof| proof.0.is_none() || proof.0 != keep;
         let holders = self.registry.identities.release_holders(peer_id, goes);
@@ -351,7 +354,7 @@ impl Transaction<'_> {
         Revoked { tokens: tokens.len(), parties: 0, connections }
     }
 
-    /// Ends all that makes a peer id somebody's: tokens, holds, memberships, relays and receipts.
+    /// Ends all ownership of a peer id: its tokens, holds, memberships, relays and receipts.
     pub(super) fn release(&mut self, peer_id: &PeerId) -> Revoked {
         use RemovalReason::{HostLeft, Removed};
         let revoked = self.revoke(peer_id, None);

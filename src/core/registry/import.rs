@@ -1,4 +1,4 @@
-//! Parties from elsewhere.
+//! Import of parties.
 
 use std::collections::HashSet;
 use std::fmt::Display;
@@ -37,7 +37,7 @@ impl Transaction<'_> {
 
     fn import_party(&mut self, party: ImportedParty, counts: &mut ImportCounts) {
         let ImportedParty { party_id, name, host_id, created_at, mut peers } = party;
-        // The host comes first: without it there is no party.
+        // The host comes first: there is no party without it.
         peers.sort_by_key(|(peer, _)| (peer.peer_id != host_id, peer.peer_id.clone()));
         peers.dedup_by(|(later, _), (earlier, _)| later.peer_id == earlier.peer_id);
         let reject = |peer_id: Option<&PeerId>, reason: &dyn Display| Rejected {

@@ -1,4 +1,4 @@
-//! The state machine: parties, their members, relays and signals.
+//! The state machine of parties, members, relays and signals.
 
 mod bounds;
 mod changes;
@@ -46,8 +46,8 @@ use receipts::{KeptReceipt, Receipts};
 use tokens::{Identities, Token};
 use transaction::Transaction;
 
-/// The truth about parties. Every index over it is kept by `set_party`, `set_member` and
-/// `set_relay` alone.
+/// State of all parties and relays. Only `set_party`, `set_member` and `set_relay` update its
+/// indexes.
 #[derive(Debug)]
 #[cfg_attr(test, derive(Clone, PartialEq))]
 pub(crate) struct Registry {
@@ -55,39 +55,39 @@ pub(crate) struct Registry {
     epoch: Epoch,
     parties: BTreeMap<PartyId, Party>,
     relays: BTreeMap<RelayId, Relay>,
-    /// Where each peer is, and whose it is.
+    /// Owner and parties of each peer.
     peers: HashMap<PeerId, Presence>,
-    /// What each open connection keeps alive; one that has closed is not in here.
+    /// Members that each open connection keeps alive.
     kept: HashMap<ConnectionId, BTreeSet<(PartyId, PeerId)>>,
-    /// Members whose connection has closed, but the change that says so was undone.
+    /// Members whose connection has closed, where the resulting change was undone.
     orphans: BTreeSet<(PartyId, PeerId)>,
-    /// Members that nothing keeps alive, by their last sign of life.
+    /// Members that nothing keeps alive, by last sign of life.
     silent_members: BTreeSet<(Duration, PartyId, PeerId)>,
     /// Number of relays, by peer.
     relay_owners: HashMap<PeerId, usize>,
-    /// Relays, by their last sign of life.
+    /// Relays, by last sign of life.
     silent_relays: BTreeSet<(Duration, RelayId)>,
-    /// Members with signals waiting, by the age of the oldest.
+    /// Members with waiting signals, by the age of the oldest signal.
     waiting_signals: BTreeSet<(Duration, PartyId, PeerId)>,
     identities: Identities,
     receipts: Receipts,
     outbox: PendingIntents,
-    /// How many requests were named, since the program began.
+    /// Idempotency keys that were generated since the start.
     named: u64,
-    /// Steps of the wall clock that members' offsets do not count yet.
+    /// Detects steps of the wall clock that members' offsets do not include yet.
     clock: ClockSteps,
-    /// Signals queued since the program began.
+    /// Signals queued since the start.
     signals_queued: u64,
     memberships: usize,
-    /// Parties, by the address that registered them.
+    /// Number of parties, by the address that registered them.
     party_payers: Tally,
-    /// Memberships, by the user of this machine whose peer it is.
+    /// Number of memberships, by the local user that owns the peer.
     membership_payers: Tally,
-    /// Relays, by the address that announced them.
+    /// Number of relays, by the address that announced them.
     relay_payers: Tally,
-    /// Bytes of waiting signals, by their sender, and by where that is.
+    /// Bytes of waiting signals, by sender and by the sender's client.
     signal_payers: Tally,
-    /// Bytes of the signals that wait, with what is around them.
+    /// Bytes of all waiting signals, with their envelopes.
     signals_bytes: usize,
     /// Bytes of the copies of a control server's parties.
     copies_bytes: usize,
@@ -98,9 +98,9 @@ pub(crate) struct Registry {
 struct Party {
     record: PartyRecord,
     members: BTreeMap<PeerId, Member>,
-    /// Keys of members from other machines, those that left among them.
+    /// Pinned keys of members and former members from other machines.
     pins: BTreeMap<PeerId, PinRecord>,
-    /// Bytes of the members and pins.
+    /// Memory of the members and pins, in bytes.
     bytes: usize,
 }
 
@@ -109,7 +109,7 @@ struct Party {
 struct Member {
     record: MemberRecord,
     keeper: Keeper,
-    /// When it last gave a sign of life, on the clock of [`Now::elapsed`].
+    /// Time of the last sign of life, on the clock of [`Now::elapsed`].
     seen: Duration,
     signals: VecDeque<QueuedSignal>,
 }
@@ -123,7 +123,7 @@ struct QueuedSignal {
     data: SignalData,
     sent_at: Timestamp,
     queued: Duration,
-    /// Pays for it beside its sender.
+    /// Payer beside the sender.
     payer: Option<Payer>,
 }
 
@@ -132,7 +132,7 @@ struct QueuedSignal {
 struct Relay {
     record: RelayRecord,
     seen: Duration,
-    /// Pays for it. After a restart nobody does, until the relay is announced again.
+    /// Payer of the relay. After a restart there is none until the relay is announced again.
     payer: Option<Payer>,
 }
 
@@ -143,7 +143,7 @@ struct Presence {
     parties: BTreeSet<PartyId>,
 }
 
-/// What keeps a member alive.
+/// Keeper of a member: the source of its signs of life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Keeper {
     Connection(ConnectionId),
@@ -152,14 +152,14 @@ enum Keeper {
     Heartbeats,
     /// Its own heartbeats, because its connection or its daemon is gone.
     Nothing,
-    /// A control server, which says whether what keeps it alive there still does.
+    /// A control server, which states whether the keepalive there lasts.
     Server {
         connected: bool,
     },
 }
 
 impl Keeper {
-    /// After a restart no connection is left, and the daemon that promised is another.
+    /// Returns the keeper after a restart: all connections and promises of the old daemon are gone.
     fn after_restart(member: &MemberRecord, origin: Option<Origin>) -> Self {
         match member.keepalive {
             _ if member.owner == Owner::Elsewhere && origin == Some(Origin::Remote) => {
@@ -170,24 +170,24 @@ impl Keeper {
         }
     }
 
-    /// Whether a member that is kept so is seen at any time.
+    /// True if the member counts as seen at any time.
     fn is_constant(self) -> bool {
         matches!(self, Self::Connection(_) | Self::Daemon)
     }
 
-    /// Whether what keeps a member alive that is kept so still does.
+    /// True while the keepalive lasts.
     fn is_connected(self) -> bool {
         !matches!(self, Self::Nothing | Self::Server { connected: false })
     }
 
-    /// Whether a member that is kept so goes when it is silent for too long.
+    /// True if the member expires when it is silent.
     fn may_expire(self) -> bool {
         matches!(self, Self::Heartbeats | Self::Nothing)
     }
 }
 
 impl Registry {
-    /// An empty registry in a given stretch of history.
+    /// Returns an empty registry in an epoch.
     pub(crate) fn new(rules: Rules, epoch: Epoch) -> Self {
         Self {
             rules,
@@ -217,8 +217,8 @@ impl Registry {
         }
     }
 
-    /// Takes in what was stored. All count as seen at `now`: how long they were silent while
-    /// nobody listened says nothing about them.
+    /// Loads the stored rows. All entries count as seen at `now`: the time while the program was
+    /// down says nothing about them.
     pub(crate) fn restore(&mut self, rows: impl IntoIterator<Item = Write>, now: Now) {
         for row in rows {
             match row {
@@ -292,22 +292,22 @@ impl Registry {
         }
     }
 
-    /// Watches for steps of the wall clock from here on.
+    /// Starts to watch for steps of the wall clock.
     pub(crate) fn watch_clock(&mut self, now: Now) {
         self.clock = ClockSteps::start(now);
     }
 
-    /// Changes the bounds from here on; what exceeds them already stays.
+    /// Changes the bounds. Entries that exceed them already stay.
     pub(crate) fn set_rules(&mut self, rules: Rules) {
         self.rules = rules;
     }
 
-    /// The stretch of history that sequence numbers count in.
+    /// Returns the epoch in which sequence numbers count.
     pub(crate) fn epoch(&self) -> &Epoch {
         &self.epoch
     }
 
-    /// Does what a command asks.
+    /// Executes a command.
     ///
     /// # Errors
     /// A [`Refusal`]; then nothing has changed.
@@ -322,8 +322,8 @@ impl Registry {
         Ok(tx.finish(outcome))
     }
 
-    /// As [`Registry::apply`], but a request that its peer made before, under the same key, is not
-    /// done again: the answer is the receipt of the first time.
+    /// As [`Registry::apply`], under an idempotency key. A repeated request is not executed again:
+    /// its outcome is the receipt of the first time.
     ///
     /// # Errors
     /// A [`Refusal`]; then nothing has changed.
@@ -339,7 +339,7 @@ impl Registry {
         Ok(tx.finish(outcome))
     }
 
-    /// Takes changes back. They must be the newest ones, all of them since some point, given as
+    /// Reverts changes. They must be the newest ones, all since some point, in the order in which
     /// they were made.
     pub(crate) fn undo(&mut self, changes: impl DoubleEndedIterator<Item = Change>) {
         for change in changes.rev() {
@@ -347,8 +347,8 @@ impl Registry {
         }
     }
 
-    /// Takes an effect back. It must be the newest, of a command whose changes are still there. A
-    /// connection that has closed meanwhile and a signal that was polled stay as they are.
+    /// Reverts an effect. It must be the newest, and the changes of its command must not be undone
+    /// yet. A closed connection stays closed, and a polled signal stays polled.
     pub(crate) fn revert(&mut self, effect: Effect) {
         match effect {
             Effect::Held { peer_id, connection, before, taken_alone } => {

@@ -1,4 +1,4 @@
-//! The wall clocks of clients, counted from the wall clock here, which may step.
+//! Offsets of clients' wall clocks from the wall clock here, which may step.
 
 use lanrage_ipc::model::UtcOffset;
 
@@ -8,20 +8,21 @@ use super::transaction::Transaction;
 use crate::core::command::Now;
 
 impl Registry {
-    /// A noted offset as it counts now.
+    /// Converts a stored offset to the current wall clock.
     pub(super) fn offset_at(&self, noted: Option<UtcOffset>, now: Now) -> Option<UtcOffset> {
         noted?.after_step(self.clock.ahead(now))
     }
 }
 
 impl Transaction<'_> {
-    /// An offset of now as it is noted: until the next clean-up all count from the clock of before.
+    /// Converts a current offset for storage. Until the next clean-up, stored offsets count from
+    /// the clock before the step.
     pub(super) fn noted_offset(&self, offset: Option<UtcOffset>) -> Option<UtcOffset> {
         offset?.after_step(-self.registry.clock.ahead(self.now))
     }
 
-    /// Counts all noted offsets anew, once the wall clock has stepped. Their members are neither
-    /// seen nor changed by it for anybody.
+    /// Adjusts all stored offsets after a step of the wall clock. This neither refreshes nor
+    /// visibly changes the members.
     pub(super) fn follow_clock(&mut self) {
         let minutes = self.registry.clock.ahead(self.now);
         if minutes == 0 {

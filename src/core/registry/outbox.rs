@@ -1,5 +1,4 @@
-//! What this machine keeps for a control server: what that has not been told yet, and what proves
-//! to it who is who.
+//! State that this machine keeps for a control server: intents, and credentials of local peers.
 
 use std::collections::BTreeMap;
 
@@ -17,20 +16,20 @@ use crate::core::shares::{Payer, Tally};
 
 type Key = (PartyId, PeerId);
 
-/// Kept by the setters alone.
+/// Intents, credentials and choice. Only the setters change them.
 #[derive(Debug, Default)]
 #[cfg_attr(test, derive(Clone, PartialEq))]
 pub(super) struct PendingIntents {
     pub(super) choice: ChoiceRecord,
-    /// Never an empty party.
+    /// By party and peer; no party is empty.
     pub(super) intents: BTreeMap<PartyId, BTreeMap<PeerId, IntentRecord>>,
     pub(super) intent_count: usize,
-    /// Intents of each user.
+    /// Number of intents, by user.
     pub(super) payers: Tally,
     pub(super) credentials: BTreeMap<(ServerKey, PeerId), CredentialRecord>,
 }
 
-/// What of a party no event of its members tells.
+/// State of a party that no event of its members shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PartySummary {
     name: Name,
@@ -41,7 +40,7 @@ pub(super) struct PartySummary {
 }
 
 impl PendingIntents {
-    /// Puts or removes an intent. Returns what was there.
+    /// Sets or removes an intent. Returns the previous one.
     pub(super) fn set_intent(
         &mut self,
         key: &Key,
@@ -73,7 +72,7 @@ impl PendingIntents {
         before
     }
 
-    /// Puts or removes a credential. Returns what was there.
+    /// Sets or removes a credential. Returns the previous one.
     pub(super) fn set_credential(
         &mut self,
         key: &(ServerKey, PeerId),
@@ -89,7 +88,7 @@ impl PendingIntents {
         self.intents.get(party_id)?.get(peer_id)
     }
 
-    /// What a party's server has not been told yet.
+    /// Returns the intents of a party.
     pub(super) fn of_party(&self, party_id: &PartyId) -> impl Iterator<Item = &IntentRecord> {
         self.intents.get(party_id).into_iter().flat_map(BTreeMap::values)
     }
@@ -101,25 +100,25 @@ impl PendingIntents {
         }
     }
 
-    /// The user who got the followed server's credential for a peer.
+    /// Returns the local user that owns the followed server's credential for a peer.
     pub(super) fn owner_of(&self, peer_id: &PeerId) -> Option<User> {
         self.credential(peer_id).map(|credential| credential.owner)
     }
 
-    /// The followed server's credential for a peer.
+    /// Returns the followed server's credential for a peer.
     fn credential(&self, peer_id: &PeerId) -> Option<&CredentialRecord> {
         let server = self.choice.server.clone()?;
         self.credentials.get(&(server, peer_id.clone()))
     }
 
-    /// The followed server's credentials.
+    /// Returns the followed server's credentials.
     fn of_server(&self) -> Vec<CredentialRecord> {
         let server = self.choice.server.as_ref();
         let credentials = self.credentials.values();
         credentials.filter(|one| Some(&one.server) == server).cloned().collect()
     }
 
-    /// The peers that left a party without the server.
+    /// Returns the peers with an intent to leave, by party.
     fn leaves(&self) -> impl Iterator<Item = (PartyId, PeerId)> {
         let intents = self.intents.values().flat_map(BTreeMap::values);
         let leaves = intents.filter(|intent| intent.kind == OpKind::Leave);
@@ -127,7 +126,7 @@ impl PendingIntents {
     }
 }
 
-/// The membership of a member of this machine; `None` for any other.
+/// Returns the membership of a local member; `None` for any other.
 fn membership(party_id: &PartyId, peer_id: &PeerId, member: &Member) -> Option<Membership> {
     let Owner::User(owner) = member.record.owner else { return None };
     let (party_id, peer_id) = (party_id.clone(), peer_id.clone());
@@ -135,8 +134,8 @@ fn membership(party_id: &PartyId, peer_id: &PeerId, member: &Member) -> Option<M
 }
 
 impl Registry {
-    /// A part of what this machine has to do with the control server that it follows. Takes time in
-    /// proportion to that part; [`UpstreamPart::Live`] looks at all parties and copies little.
+    /// Returns a part of this machine's state towards its control server. The time is proportional
+    /// to that part; [`UpstreamPart::Live`] scans all parties and copies little.
     pub(crate) fn upstream(&self, part: &UpstreamPart) -> Upstream {
         let outbox = &self.outbox;
         let choice = outbox.choice.clone();
@@ -168,7 +167,8 @@ impl Registry {
         }
     }
 
-    /// The memberships of this machine's peers in parties that live on the server, or shall.
+    /// Returns the memberships of local peers in parties on the server, or in parties that are to
+    /// move there.
     fn memberships(&self, only_live: bool) -> Vec<Membership> {
         let there = self.parties.iter().filter(|(party_id, _)| self.is_upstream(party_id));
         let members = there.flat_map(|(party_id, party)| {
@@ -187,7 +187,7 @@ impl Registry {
         there.filter_map(member).collect()
     }
 
-    /// True for a party that lives on the server, or shall.
+    /// True for a party on the server, or one that is to move there.
     fn is_upstream(&self, party_id: &PartyId) -> bool {
         let party = self.parties.get(party_id);
         party.is_some_and(|party| party.record.origin == Origin::Remote)
@@ -207,8 +207,8 @@ impl Registry {
 }
 
 impl Transaction<'_> {
-    /// Checks that intents may be noted for peers of a party: within the share of each owner, and
-    /// within the bound of all.
+    /// Checks that intents may be noted for peers of a party: within each owner's share and the
+    /// total bound.
     pub(super) fn may_intend(&self, party_id: &PartyId, peers: &[PeerId]) -> Result<(), Refusal> {
         let (outbox, limit) = (&self.registry.outbox, self.registry.rules.intents);
         let fresh = peers.iter().filter(|peer_id| outbox.intent(party_id, peer_id).is_none());
@@ -230,7 +230,7 @@ impl Transaction<'_> {
         }
     }
 
-    /// The user whose share an intent about a peer counts for.
+    /// Returns the user whose share an intent about a peer counts for.
     fn intent_owner(&self, peer_id: &PeerId) -> Option<User> {
         match self.registry.owner_of(peer_id, self.now) {
             Some(Owner::User(owner)) => Some(owner),
@@ -238,15 +238,14 @@ impl Transaction<'_> {
         }
     }
 
-    /// True where an administrator, or this program itself, acts for a peer of its own: there is no
-    /// share of that.
+    /// True if an administrator, or this program itself, acts for a peer of its own. Shares do not
+    /// apply then.
     fn is_own_administration(&self, owner: User) -> bool {
         self.caller.payer().is_none() && self.caller.user() == Some(owner)
     }
 
-    /// Notes what the server is to be told of a peer, in place of what it was to be told before.
-    /// What there is no room for is not noted: the server finds the difference out by itself, or
-    /// takes a peer that gives no sign of life any more for gone.
+    /// Notes the intent about a peer, in place of an earlier one. Without room it is dropped: the
+    /// comparison with the server shows the difference, or the silent peer expires there.
     pub(super) fn intend(
         &mut self,
         party_id: &PartyId,
@@ -262,8 +261,8 @@ impl Transaction<'_> {
         }
     }
 
-    /// What a peer says of itself has changed: a request that tells it is another one from here on.
-    /// Under the old name the server may have done it already, as it was.
+    /// Gives an intent a fresh key after its peer's description has changed. Under the old key the
+    /// server may have done the request with the old description.
     pub(super) fn rename_intent(&mut self, party_id: &PartyId, peer_id: &PeerId) {
         let kind = self.registry.outbox.intent(party_id, peer_id).map(|intent| intent.kind);
         if let Some(kind @ (OpKind::Register | OpKind::Join | OpKind::Update)) = kind {
@@ -272,21 +271,21 @@ impl Transaction<'_> {
         }
     }
 
-    /// A name for a request that no request of this machine had before: of this instant of this
-    /// run of the program it is the only one with this number.
+    /// Returns an idempotency key that this machine never used. Instant, run time and counter make
+    /// it unique.
     pub(super) fn fresh_key(&mut self) -> RequestKey {
         self.registry.named += 1;
         let (wall, elapsed) = (self.now.wall.as_microsecond(), self.now.elapsed.as_nanos());
         RequestKey(format!("{wall:x}.{elapsed:x}.{:x}", self.registry.named).into())
     }
 
-    /// Forgets what was to be told of a party.
+    /// Deletes the intents of a party.
     pub(super) fn forget_intents(&mut self, party_id: &PartyId) {
         self.forget_intents_but(party_id, |_| false);
     }
 
-    /// Forgets what was to be told of a party that has ended here, but for who left it, or left
-    /// one that had its id before.
+    /// Deletes the intents of a party that has ended here, except the leaves: from it, or from an
+    /// earlier party of its id.
     pub(super) fn forget_entries(&mut self, party_id: &PartyId) {
         self.forget_intents_but(party_id, |kind| kind == OpKind::Leave);
     }
@@ -299,15 +298,15 @@ impl Transaction<'_> {
         }
     }
 
-    /// Notes how a party stands, before it is changed for the first time.
+    /// Notes the summary of a party before its first change.
     pub(super) fn note_standing(&mut self, party_id: &PartyId) {
         if !self.standings.contains_key(party_id) {
             self.standings.insert(party_id.clone(), self.registry.summary(party_id));
         }
     }
 
-    /// Tells of every party that stands differently now, where no event did; and shows the party
-    /// of an answer as it is at the end.
+    /// Publishes each party whose summary changed without an event. Updates the party of the
+    /// outcome to its final state.
     pub(super) fn tell_standing(&mut self, outcome: Outcome) -> Outcome {
         for (party_id, before) in std::mem::take(&mut self.standings) {
             let Some(after) = self.registry.summary(&party_id) else { continue };
@@ -324,7 +323,7 @@ impl Transaction<'_> {
         }
     }
 
-    /// Tells a party as a whole, perhaps with the id that it had before.
+    /// Publishes a party as a whole, optionally with its previous id.
     pub(super) fn tell_party(&mut self, party_id: &PartyId, previous_party_id: Option<PartyId>) {
         self.bump(party_id);
         if let Ok(party) = self.registry.party(party_id, self.now) {
@@ -333,8 +332,8 @@ impl Transaction<'_> {
         }
     }
 
-    /// Has the event that a party came to be tell how it stands at the end. Returns whether there
-    /// is one.
+    /// Updates the pending `PartyRegistered` event of a party to its final summary. Returns true if
+    /// there is such an event.
     fn refresh_registered(&mut self, party_id: &PartyId, summary: &PartySummary) -> bool {
         let registered = self.events.iter_mut().rev().find_map(|event| match event {
             Event::PartyRegistered { party, .. } if party.party_id == *party_id => Some(party),

@@ -1,4 +1,4 @@
-//! Registering, joining, leaving, updating, and signs of life.
+//! Registration, join, leave, update and heartbeat.
 
 use std::collections::HashSet;
 use std::net::Ipv4Addr;
@@ -45,7 +45,7 @@ impl Transaction<'_> {
         Ok(Outcome::Party(party))
     }
 
-    /// Whether there may be that party, and that peer in it, as far as it is not so already.
+    /// Checks that there is room for the party, and for the peer in it, unless they exist already.
     pub(super) fn has_room_for(&self, party_id: &PartyId, peer_id: &PeerId) -> Result<(), Refusal> {
         match self.registry.parties.get(party_id) {
             None => {
@@ -130,12 +130,12 @@ impl Transaction<'_> {
         Ok(Outcome::Alive(Alive { expires_in, seq, utc_offset }))
     }
 
-    /// What the caller's connection kept alive is silent from now on.
+    /// Ends the keepalive of all members that the caller's connection kept alive.
     pub(super) fn disconnect(&mut self) -> Outcome {
         for peer_id in self.registry.identities.release(self.caller.connection) {
             self.registry.index_claims(&peer_id);
         }
-        // The connection stays closed, also when what follows from it is undone.
+        // The connection stays closed, even if the resulting changes are undone.
         let kept = self.registry.kept.remove(&self.caller.connection).unwrap_or_default();
         for (party_id, peer_id) in kept {
             self.silence(&party_id, &peer_id);
@@ -143,7 +143,7 @@ impl Transaction<'_> {
         Outcome::Done
     }
 
-    /// What else the caller's connection keeps alive stays so.
+    /// Ends the caller's keepalive of one member. Its other members stay alive.
     pub(super) fn let_go(&mut self, party_id: &PartyId, peer_id: &PeerId) -> Outcome {
         let keeper = Keeper::Connection(self.caller.connection);
         if self.member(party_id, peer_id).is_ok_and(|member| member.keeper == keeper) {
@@ -152,7 +152,7 @@ impl Transaction<'_> {
         Outcome::Done
     }
 
-    /// Nothing keeps a member alive from now on.
+    /// Ends the keepalive of a member.
     pub(super) fn silence(&mut self, party_id: &PartyId, peer_id: &PeerId) {
         if let Ok(member) = self.member(party_id, peer_id) {
             let record = MemberRecord { last_seen: self.now.wall, ..member.record.clone() };
@@ -168,7 +168,7 @@ impl Transaction<'_> {
         })
     }
 
-    /// What keeps a member alive that comes from the caller's connection.
+    /// Returns the keeper of a member that enters on the caller's connection.
     pub(super) fn keeper(&mut self, keepalive: Keepalive) -> Keeper {
         let connection = self.caller.connection;
         match keepalive {
@@ -193,7 +193,7 @@ impl Transaction<'_> {
 
     pub(super) fn new_record(&self, entrant: Entrant, virtual_ip: Ipv4Addr) -> MemberRecord {
         let Entrant { info, keepalive, utc_offset } = entrant;
-        // A peer has one owner in all its parties, also where an admin acts for it.
+        // A peer has one owner in all its parties, even if an administrator acts for it.
         let known = self.registry.owner_of(&info.peer_id, self.now);
         let owner = known.unwrap_or_else(|| match &self.caller.principal {
             Principal::User { user, .. } => Owner::User(*user),
@@ -204,8 +204,8 @@ impl Transaction<'_> {
         MemberRecord { info, virtual_ip, owner, keepalive, utc_offset, last_seen, address }
     }
 
-    /// Puts a member in place of what it was: durably where it differs, told where it shows.
-    /// What keeps it alive stays unless another is given.
+    /// Replaces a member. Differences are made durable; visible ones are published. The keeper
+    /// stays unless another one is given.
     fn replace_member(
         &mut self,
         party_id: &PartyId,
@@ -235,7 +235,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Notes a sign of life, which is worth no change.
+    /// Notes a sign of life, which is not a durable change.
     fn touch(&mut self, party_id: &PartyId, peer_id: &PeerId) {
         let Now { wall: at, elapsed } = self.now;
         self.registry.with_member(party_id, peer_id, |member| {

@@ -1,5 +1,5 @@
-//! Key continuity: the public key of each member from another machine is pinned at first sight,
-//! for as long as the party lives.
+//! Key continuity: the public key of each member from another machine is pinned at first sight, for
+//! the life of the party.
 
 use lanrage_ipc::model::{KeyChange, PartyId, PeerId, PublicKey};
 
@@ -8,20 +8,20 @@ use super::{Member, Party, Registry};
 use crate::core::command::{Outcome, Principal, Refusal};
 use crate::core::record::{Owner, PinRecord};
 
-/// Pins of one party: twice as many as it may have members. The pin goes that was set first among
-/// those of former members.
+/// Upper bound of a party's pins: twice the upper bound of members. The oldest pin of a former
+/// member is evicted first.
 const PINS_PER_PARTY: usize = 2048;
 
 impl PinRecord {
-    /// The key that local readers get.
+    /// Returns the key that local readers get.
     pub(crate) fn in_force(&self) -> &PublicKey {
         self.replaced_by.as_ref().unwrap_or(&self.public_key)
     }
 }
 
 impl Party {
-    /// The key of a member for local readers, and how it differs from what was pinned or is stated
-    /// by the server.
+    /// Returns a member's key for local readers, and its difference from the pinned key or the
+    /// server's key.
     pub(super) fn key_of(&self, member: &Member) -> (PublicKey, Option<KeyChange>) {
         let stated = &member.record.info.public_key;
         let pin = self.pins.get(&member.record.info.peer_id);
@@ -37,7 +37,7 @@ impl Party {
 }
 
 impl Registry {
-    /// Puts or removes a pin. Returns the one that was there.
+    /// Sets or removes a pin. Returns the previous one.
     pub(super) fn set_pin(
         &mut self,
         party_id: &PartyId,
@@ -60,8 +60,8 @@ impl Registry {
 }
 
 impl Transaction<'_> {
-    /// Takes in the key that a server states of a member from another machine. Returns the change
-    /// where it is not the key in force.
+    /// Takes in the key that a server states for a member from another machine. Returns the change
+    /// if it is not the key in force.
     pub(super) fn pin(
         &mut self,
         party_id: &PartyId,
@@ -100,7 +100,7 @@ impl Transaction<'_> {
         }
     }
 
-    /// Accepts the key that a server states of a member.
+    /// Accepts the key that a server states for a member.
     pub(super) fn trust(
         &mut self,
         party_id: &PartyId,

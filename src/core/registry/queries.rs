@@ -1,4 +1,4 @@
-//! Reading the registry.
+//! Queries of the registry.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -9,18 +9,17 @@ use super::{Member, Party, Registry};
 use crate::core::command::{Now, Refusal};
 use crate::core::record::Seen;
 
-/// Bytes that a party, a member and a relay have in JSON at least, in any shape in which they are
-/// told.
+/// Lower bounds of the JSON of a party, a member and a relay in any format, in bytes.
 const PARTY_BYTES: usize = 80;
 const MEMBER_BYTES: usize = 160;
 const RELAY_BYTES: usize = 100;
 
-/// Lower bound of the JSON of so many parties with so many members, in bytes.
+/// Returns a lower bound of the JSON of so many parties with so many members, in bytes.
 pub(crate) fn least_bytes(parties: usize, members: usize) -> usize {
     PARTY_BYTES * parties + MEMBER_BYTES * members
 }
 
-/// Narrows what is read.
+/// Filter of parties.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Filter {
     /// Only this party.
@@ -28,7 +27,7 @@ pub(crate) struct Filter {
 }
 
 impl Registry {
-    /// A party as it is.
+    /// Returns a party.
     ///
     /// # Errors
     /// [`Refusal::PartyNotFound`].
@@ -37,7 +36,7 @@ impl Registry {
         Ok(self.show(party, now))
     }
 
-    /// A member as it is.
+    /// Returns a member.
     ///
     /// # Errors
     /// [`Refusal::PartyNotFound`], [`Refusal::PeerNotFound`].
@@ -56,7 +55,7 @@ impl Registry {
         Ok(party.show_member(member, now))
     }
 
-    /// The parties that a filter lets through, by id, from the one after `after`.
+    /// Returns the parties that match a filter, by id, starting after `after`.
     pub(crate) fn parties<'a>(
         &'a self,
         filter: &'a Filter,
@@ -70,8 +69,8 @@ impl Registry {
         self.parties.range::<str, _>(range).map(move |(_, party)| self.show(party, now))
     }
 
-    /// The first parties after `after`, and whether there are more: at most `limit`, and no more
-    /// than may fit into `room` bytes of JSON, but one.
+    /// Returns the first parties after `after`, and true if there are more. At most `limit`, and at
+    /// most as many as may fit into `room` bytes of JSON plus one.
     pub(crate) fn page(
         &self,
         after: Option<&str>,
@@ -93,7 +92,7 @@ impl Registry {
         (page, parties.peek().is_some())
     }
 
-    /// Lower bound of the JSON of the parties that a filter lets through, in bytes. Costs nothing.
+    /// Returns a lower bound of the JSON of the matching parties, in bytes, at almost no cost.
     pub(crate) fn least_bytes(&self, filter: &Filter) -> usize {
         match &filter.party_id {
             None => least_bytes(self.parties.len(), self.memberships),
@@ -101,27 +100,27 @@ impl Registry {
         }
     }
 
-    /// Lower bound of the JSON of all relays, in bytes.
+    /// Returns a lower bound of the JSON of all relays, in bytes.
     pub(crate) fn least_bytes_of_relays(&self) -> usize {
         RELAY_BYTES * self.relays.len()
     }
 
-    /// True if there is a party of that id.
+    /// True if the party exists.
     pub(crate) fn has_party(&self, id: &PartyId) -> bool {
         self.parties.contains_key(id)
     }
 
-    /// The relays by region, then id; those of one region, or all.
+    /// Returns all relays, or those of one region, by region and id.
     pub(crate) fn relays(&self, region: Option<&Name>) -> Vec<model::Relay> {
         let relays = self.relays.values().map(|relay| &relay.record.relay);
         let mut relays: Vec<_> =
             relays.filter(|relay| region.is_none_or(|name| relay.region == *name)).collect();
-        // They come by id, and the sort is stable.
+        // Relays are iterated by id, and the sort is stable.
         relays.sort_by(|a, b| a.region.cmp(&b.region));
         relays.into_iter().cloned().collect()
     }
 
-    /// The members that need no sign of life of their own, as seen now.
+    /// Returns the members that need no sign of life of their own, as seen now.
     pub(crate) fn kept_alive(&self, now: Now) -> impl Iterator<Item = Seen> {
         let members = self.parties.iter().flat_map(|(id, party)| {
             party.members.iter().map(move |(peer_id, member)| (id, peer_id, member))
@@ -135,17 +134,17 @@ impl Registry {
         )
     }
 
-    /// How many parties there are.
+    /// Number of parties.
     pub(crate) fn party_count(&self) -> usize {
         self.parties.len()
     }
 
-    /// How many memberships there are.
+    /// Number of memberships.
     pub(crate) fn peer_count(&self) -> usize {
         self.memberships
     }
 
-    /// How many relays there are.
+    /// Number of relays.
     pub(crate) fn relay_count(&self) -> usize {
         self.relays.len()
     }
@@ -173,7 +172,7 @@ impl Registry {
 
 impl Party {
     fn show_member(&self, member: &Member, now: Now) -> Peer {
-        // What is kept alive needs no refreshing: it is seen whenever somebody looks.
+        // Members with a constant keepalive count as seen at each read.
         let kept = member.keeper.is_constant();
         let (public_key, key_changed) = self.key_of(member);
         Peer {

@@ -8,8 +8,9 @@ use lanrage_ipc::model::PeerId;
 use crate::core::record::RequestKey;
 use crate::core::shares::Payer;
 
-/// Receipts by who has how many. The next one to go is the oldest of the peer that has most, of
-/// all peers at the address that has most: an address can make as many peers as it likes.
+/// Receipts ranked for eviction. The first to go is the oldest receipt of the peer with most
+/// receipts, at the address with most receipts. The address counts first because it can create any
+/// number of peers.
 #[derive(Debug, Default)]
 #[cfg_attr(test, derive(Clone, PartialEq))]
 pub(super) struct ReceiptRanking {
@@ -17,15 +18,15 @@ pub(super) struct ReceiptRanking {
     largest: BTreeSet<(usize, Group)>,
 }
 
-/// The address or /48 that receipts came from; `None` where it is not known.
+/// Address or /48 that made the requests; `None` if unknown.
 type Group = Option<Payer>;
 
-/// The receipts of one group; never none.
+/// Receipts of one group; never empty.
 #[derive(Debug, Default)]
 #[cfg_attr(test, derive(Clone, PartialEq))]
 struct Ranked {
     count: usize,
-    /// Those of each peer, oldest first; never none.
+    /// Receipts of each peer, oldest first; no peer is empty.
     peers: HashMap<PeerId, BTreeSet<(Duration, RequestKey)>>,
     largest: BTreeSet<(usize, PeerId)>,
 }
@@ -74,7 +75,7 @@ impl ReceiptRanking {
         }
     }
 
-    /// The next one to go.
+    /// Returns the receipt to evict first.
     pub(super) fn first(&self) -> Option<(PeerId, RequestKey)> {
         let (_, group) = self.largest.last()?;
         let ranked = self.groups.get(group)?;

@@ -1,4 +1,4 @@
-//! What was done for whom, so that a request that comes twice is done once.
+//! Receipts: results of requests, so that a repeated request is done once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,37 +13,37 @@ use crate::core::record::{Done, Receipt, ReceiptRecord, RequestKey};
 use crate::core::request::{Idempotency, Likeness, Request};
 use crate::core::shares::Payer;
 
-/// For how long a request is known again.
+/// Time for which a receipt is kept.
 const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 
 type Key = (PeerId, RequestKey);
 
-/// A receipt, and how long it is kept.
+/// A receipt with its expiry.
 #[derive(Debug, Clone)]
 #[cfg_attr(test, derive(PartialEq))]
 pub(super) struct KeptReceipt {
     pub(super) record: ReceiptRecord,
-    /// On the clock of [`Now::elapsed`].
+    /// Expiry, on the clock of [`Now::elapsed`].
     pub(super) until: Duration,
-    /// The address or /48 that it came from, as far as that is known.
+    /// Address or /48 that made the request, if known.
     pub(super) payer: Option<Payer>,
 }
 
 impl KeptReceipt {
-    /// Keeps a receipt. The age of a stored one goes by the wall clock.
+    /// Returns a receipt to keep. The age of a stored one counts by the wall clock.
     pub(super) fn new(record: ReceiptRecord, payer: Option<Payer>, now: Now) -> Self {
         let left = REMEMBERED.saturating_sub(now.age_of(record.at));
         let until = now.elapsed.saturating_add(left);
         Self { record, until, payer: payer.map(|payer| payer.widest()) }
     }
 
-    /// True while the receipt is younger than `age`, of [`REMEMBERED`] at most.
+    /// True while the receipt is younger than `age`, which is at most [`REMEMBERED`].
     fn is_younger(&self, age: Duration, now: Now) -> bool {
         self.until.saturating_sub(now.elapsed) > REMEMBERED.saturating_sub(age)
     }
 }
 
-/// Every index is kept by `set` alone.
+/// All receipts. Only `set` updates the indexes.
 #[derive(Debug, Default)]
 #[cfg_attr(test, derive(Clone, PartialEq))]
 pub(super) struct Receipts {
@@ -53,7 +53,7 @@ pub(super) struct Receipts {
 }
 
 impl Receipts {
-    /// Puts or removes a receipt. Returns what was there.
+    /// Sets or removes a receipt. Returns the previous one.
     pub(super) fn set(&mut self, key: &Key, receipt: Option<KeptReceipt>) -> Option<KeptReceipt> {
         let before = self.records.remove(key);
         if let Some(before) = &before {
@@ -95,7 +95,7 @@ impl ReceiptRecord {
 }
 
 impl Done {
-    /// True if it may be what a command did, by its kind and party alone.
+    /// True if the receipt may answer a command, by its kind and party alone.
     fn answers(&self, command: &Command) -> bool {
         match command {
             Command::Register { .. } => matches!(self, Self::Entered { .. }),
@@ -111,8 +111,8 @@ impl Done {
 }
 
 impl Registry {
-    /// Pays for what a peer did before the start: the address of its latest token, or the one from
-    /// which it entered a party.
+    /// Returns the payer of a peer's receipts from before the start: the address of its latest
+    /// token, or the address from which it entered a party.
     pub(super) fn payer_of_peer(&self, peer_id: &PeerId) -> Option<Payer> {
         let tokens = self.identities.of_peer.get(peer_id);
         let token = tokens.and_then(|tokens| self.identities.tokens.get(&tokens.last()?.1));
@@ -126,10 +126,10 @@ impl Registry {
 }
 
 impl Transaction<'_> {
-    /// Does what is asked unless it was done before: either way the answer is what it did. What
-    /// is no change of anybody's, or harmless to repeat, is done each time. Another request under
-    /// the same key is done anew, as from a client that counts anew on each connection, unless the
-    /// transport refuses it.
+    /// Executes a command once under its key; a repetition gets the receipt of the first time.
+    /// Commands without durable change, or harmless to repeat, are executed each time. Another
+    /// request under the same key is executed, since a client may count from 1 on each connection,
+    /// unless the transport refuses reuse.
     pub(super) fn once(
         &mut self,
         idempotency: Idempotency,
@@ -169,7 +169,7 @@ impl Transaction<'_> {
         Ok(Outcome::Receipt(receipt))
     }
 
-    /// Forgets the receipts of a peer id that changes hands.
+    /// Deletes the receipts of a peer id that changes its owner.
     pub(super) fn forget_receipts(&mut self, peer_id: &PeerId) {
         for key in self.registry.receipts.of_peer(peer_id) {
             self.delete_receipt(&key);

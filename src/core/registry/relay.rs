@@ -40,8 +40,8 @@ impl Transaction<'_> {
         Ok(Outcome::Relay(relay))
     }
 
-    /// Whether the caller may announce a relay to a control server, where it belongs to the peer of
-    /// its id.
+    /// Checks that the caller may announce a relay to a control server. There it belongs to the
+    /// peer of its id.
     pub(super) fn may_announce(&self, relay_id: &RelayId) -> Result<(), Refusal> {
         if let Some(known) = self.registry.relays.get(relay_id)
             && !self.may_change(&known.record.owner)
@@ -54,7 +54,7 @@ impl Transaction<'_> {
         }
     }
 
-    /// Whom a new relay belongs to.
+    /// Returns the owner of a relay or peer that the caller registers.
     pub(super) fn caller_as_owner(&self) -> Option<Owner> {
         match &self.caller.principal {
             Principal::User { user, .. } => Some(Owner::User(*user)),

@@ -1,4 +1,4 @@
-//! Room in the bounded tables: for all together, and within the share of whoever pays.
+//! Room in the bounded tables: within the total bound and the payer's share.
 
 use lanrage_ipc::model::{PartyId, PeerId};
 
@@ -8,11 +8,11 @@ use crate::core::command::{Principal, Refusal};
 use crate::core::record::{Owner, TokenHash};
 use crate::core::shares::{Payer, Tally};
 
-/// Relays that a peer may have where relays need no key. With the key there is no such bound.
+/// Upper bound of a peer's relays where relays need no key. With the key there is no such bound.
 const RELAYS_OF_A_PEER: usize = 16;
 
-/// Shares of the table of relays that an address or user has: the table is small, and one operator
-/// may run many.
+/// Shares of the relay table for an address or user: the table is small, and one operator may run
+/// many relays.
 const RELAY_SHARES: usize = 2;
 
 impl Transaction<'_> {
@@ -23,8 +23,8 @@ impl Transaction<'_> {
         within("parties", registry.parties.len(), limit)
     }
 
-    /// A user of this machine may have as many memberships as are its share of the parties: each
-    /// party has its host.
+    /// Checks the memberships of a user of this machine. The bound is the user's share of the
+    /// parties, since each party has its host.
     pub(super) fn room_for_membership(&self) -> Result<(), Refusal> {
         let payer = self.caller.payer().filter(|payer| matches!(payer, Payer::User(_)));
         let limit = self.registry.rules.parties;
@@ -44,13 +44,13 @@ impl Transaction<'_> {
         within("relays", registry.relays.len(), limit)
     }
 
-    /// Pays for a relay of the caller: nobody for one with the relay key.
+    /// Returns the payer of the caller's relay; `None` for a relay with the relay key.
     pub(super) fn relay_payer(&self) -> Option<Payer> {
         self.caller.payer().filter(|_| self.caller.principal != Principal::RelayKey)
     }
 
-    /// Room for another token, and the unused claim that has to go for it; never the token that was
-    /// shown.
+    /// Checks for room for another token. Returns the unused claim to displace, if any; never the
+    /// token that was shown.
     pub(super) fn room_for_token(
         &self,
         shown: Option<TokenHash>,
@@ -68,9 +68,9 @@ impl Transaction<'_> {
         identities.unused.oldest(payer, shown).map(Some).ok_or(refusal)
     }
 
-    /// Room for a signal of so many bytes. Each sender, each target, and each payer has a share. A
-    /// target that a connection speaks for takes its signals at once: for it there is room beyond
-    /// the bound of all.
+    /// Checks for room for a signal of `bytes`. Sender, target and payer each have a share. The
+    /// total bound does not apply to a target with a holding connection, which takes its signals at
+    /// once.
     pub(super) fn room_for_signal(
         &self,
         party_id: &PartyId,
@@ -85,9 +85,9 @@ impl Transaction<'_> {
         if !is_taken_at_once && registry.signals_bytes + bytes > limit {
             return Err(Refusal::SignalsFull { limit });
         }
-        // An administrator's programs share with nobody.
+        // Shares do not apply to an administrator.
         let Some(payer) = payer else { return Ok(()) };
-        // One of the longest has room in any case.
+        // A signal of maximum length always fits into a share.
         let longest = rules.signal_bytes + ENVELOPE;
         let share = |payer: &Payer| rules.shares.of(payer, limit).max(longest);
         let what = "bytes of waiting signals";
@@ -106,7 +106,7 @@ impl Transaction<'_> {
         }
     }
 
-    /// A share of the whole table is no bound beside that of all.
+    /// Checks a payer's share. A share as large as the table is not a separate bound.
     pub(super) fn within_share(
         &self,
         what: &'static str,

@@ -1,4 +1,4 @@
-//! Signals: queued in memory for a member, until it polls or they are too old.
+//! Signals: queued in memory for a member until they are polled or expire.
 
 use std::collections::VecDeque;
 
@@ -12,7 +12,7 @@ use super::{Member, QueuedSignal};
 use crate::core::command::{Now, Outcome, Refusal};
 use crate::core::shares::Payer;
 
-/// What a signal has around its payload, at most: three ids, a time and their names.
+/// Upper bound of a signal's bytes beside its payload: three ids, a time and the field names.
 pub(super) const ENVELOPE: usize = 512;
 
 impl Transaction<'_> {
@@ -29,13 +29,13 @@ impl Transaction<'_> {
         self.queue_signal(party_id, from, to, data, payer)
     }
 
-    /// Whether a signal is short enough.
+    /// Checks the length of a signal.
     pub(super) fn fits(&self, data: &SignalData) -> Result<(), Refusal> {
         let (bytes, limit) = (data.len(), self.registry.rules.signal_bytes);
         if bytes > limit { Err(Refusal::SignalTooLarge { bytes, limit }) } else { Ok(()) }
     }
 
-    /// Queues a signal for a member, whoever sent it. `payer` pays for it beside the sender.
+    /// Queues a signal for a member, from any sender. `payer` pays for it beside the sender.
     pub(super) fn queue_signal(
         &mut self,
         party_id: &PartyId,
@@ -120,12 +120,12 @@ impl QueuedSignal {
 }
 
 impl Member {
-    /// How much its waiting signals hold.
+    /// Returns the bytes of its waiting signals.
     pub(super) fn signals_bytes(&self) -> usize {
         self.signals.iter().map(QueuedSignal::bytes).sum()
     }
 
-    /// How much each payer pays for of its waiting signals. One may come several times.
+    /// Returns the bytes of its waiting signals by payer. A payer may occur several times.
     pub(super) fn signals_by_payer(&self) -> impl Iterator<Item = (Payer, usize)> {
         let same = |a: &QueuedSignal, b: &QueuedSignal| a.from == b.from && a.payer == b.payer;
         let (older, newer) = self.signals.as_slices();
@@ -140,7 +140,7 @@ impl Member {
     }
 }
 
-/// How many of the oldest signals an answer of that length has room for, one at least.
+/// Returns the number of the oldest signals that fit into `room` bytes; at least 1.
 fn fitting(signals: &VecDeque<QueuedSignal>, room: usize) -> usize {
     let mut used = 0;
     let fit = signals.iter().take_while(|signal| {

@@ -1,4 +1,4 @@
-//! Tokens, which outlive the process, and holds, which end with their connection.
+//! Tokens, which survive a restart, and holds, which end with their connection.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -11,25 +11,25 @@ use crate::core::command::{ConnectionId, Now};
 use crate::core::record::{ClaimHash, TokenHash, TokenRecord};
 use crate::core::shares::{Payer, Tally};
 
-/// Tokens of one peer, each of a renewal whose answer may have been lost. With as many, a renewal
-/// issues none: the token that was shown lasts longer.
+/// Upper bound of a peer's tokens. Each comes from a renewal whose answer may have been lost. At
+/// the bound a renewal issues no token; it extends the one that was shown.
 const TOKENS_OF_A_PEER: usize = 8;
 
-/// A token, and its life on the clock of [`Now::elapsed`].
+/// A token, with its life on the clock of [`Now::elapsed`].
 #[derive(Debug, Clone)]
 #[cfg_attr(test, derive(PartialEq))]
 pub(super) struct Token {
     pub(super) record: TokenRecord,
-    /// Negative for a token from before the start.
+    /// Time of issue; negative for a token from before the start.
     pub(super) issued: SignedDuration,
     pub(super) ends: Duration,
-    /// Time at which it was shown last.
+    /// Time at which it was last shown.
     pub(super) shown: Option<Duration>,
 }
 
 impl Token {
-    /// Restores a stored token. Its life goes on by the wall clock, and is never longer than that of
-    /// a fresh one. When it was shown is not known: it counts as shown now.
+    /// Restores a stored token. Its remaining life counts by the wall clock, up to that of a fresh
+    /// token. The time at which it was last shown is unknown: it counts as shown now.
     pub(super) fn restored(record: TokenRecord, now: Now) -> Self {
         let life = record.expires_at.duration_since(record.issued_at);
         let life = Duration::try_from(life).unwrap_or_default();
@@ -39,7 +39,7 @@ impl Token {
         Self { record, issued, ends, shown: Some(now.elapsed) }
     }
 
-    /// Pays for it.
+    /// Returns its payer.
     fn payer(&self) -> Option<Payer> {
         self.record.address.map(Payer::Address)
     }
@@ -48,55 +48,56 @@ impl Token {
         self.ends > now.elapsed
     }
 
-    /// True while the token may be exchanged for a fresh one. One that was shown within `grace`
-    /// before its end may be for as long after it: its peer can't have expired meanwhile.
+    /// True while the token may be exchanged for a fresh one. A token that was shown within `grace`
+    /// before its expiry may be exchanged for `grace` after it: its peer can't have expired
+    /// meanwhile.
     pub(super) fn is_renewable(&self, grace: Duration, now: Now) -> bool {
         let was_in_use = self.shown.is_some_and(|at| at.saturating_add(grace) >= self.ends);
         self.is_live(now) || (was_in_use && !self.is_spent(grace, now))
     }
 
-    /// True once the token is good for nothing.
+    /// True once the token is neither valid nor renewable.
     fn is_spent(&self, grace: Duration, now: Now) -> bool {
         self.ends.saturating_add(grace) <= now.elapsed
     }
 }
 
-/// A time that may be subtracted from.
+/// Converts a time to a signed one, from which any time may be subtracted.
 pub(super) fn signed(time: Duration) -> SignedDuration {
     SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX)
 }
 
-/// Every index over the tokens is kept by `set` alone, that of the claims by `hold` and `release`.
+/// Tokens and holds. `set` updates the indexes of tokens, `hold` and `release` also that of claims.
 #[derive(Debug, Default)]
 #[cfg_attr(test, derive(Clone, PartialEq))]
 pub(super) struct Identities {
     pub(super) tokens: HashMap<TokenHash, Token>,
-    /// Each peer's tokens, oldest first.
+    /// Tokens by peer, oldest first.
     pub(super) of_peer: HashMap<PeerId, BTreeSet<(SignedDuration, TokenHash)>>,
     pub(super) expiring: BTreeSet<(Duration, TokenHash)>,
     pub(super) holders: HashMap<PeerId, BTreeMap<ConnectionId, HoldProof>>,
     pub(super) held: HashMap<ConnectionId, BTreeSet<PeerId>>,
-    /// Open connections that hold a peer no longer, because its tokens were revoked.
+    /// Open connections whose hold of a peer ended when its tokens were revoked.
     pub(super) released: BTreeSet<(ConnectionId, PeerId)>,
-    /// Open connections that came back as a peer and could show nothing, and the reverse.
+    /// Open connections that reattached to a peer without proof; `returned_as` is the reverse.
     pub(super) returned: HashMap<PeerId, BTreeSet<ConnectionId>>,
     pub(super) returned_as: HashMap<ConnectionId, BTreeSet<PeerId>>,
-    /// The latest connection that took a peer with a token alone, open or not: those before it are
-    /// not listened to.
+    /// Latest connection that claimed a peer in mode `Hold::Alone`, open or not. Older connections
+    /// are superseded.
     pub(super) taken_alone: HashMap<PeerId, ConnectionId>,
-    /// Tokens, by the address that asked for them.
+    /// Number of tokens, by the address that requested them.
     pub(super) payers: Tally,
     pub(super) unused: UnusedClaims,
 }
 
-/// Tokens of peers that never showed one, are in no party, have no relay, and that no connection
-/// holds: the first to go where there is no room.
+/// Tokens of peers that never showed one, have no party and no relay, and are held by no
+/// connection. They are evicted first.
 #[derive(Debug, Default)]
 #[cfg_attr(test, derive(Clone, PartialEq))]
 pub(super) struct UnusedClaims {
     /// Oldest first.
     all: BTreeSet<(SignedDuration, TokenHash)>,
-    /// By who pays for them, oldest first.
+    /// By payer, oldest first.
     by_payer: BTreeSet<(Payer, SignedDuration, TokenHash)>,
 }
 
@@ -118,7 +119,7 @@ impl UnusedClaims {
         }
     }
 
-    /// The oldest that a payer pays for, or the oldest of all; not the one that was shown.
+    /// Returns the oldest token of a payer, or of all; never the one that was shown.
     pub(super) fn oldest(
         &self,
         payer: Option<&Payer>,
@@ -135,7 +136,7 @@ impl UnusedClaims {
 }
 
 impl Identities {
-    /// Puts or removes a token and keeps the indexes right. Returns what was there.
+    /// Sets or removes a token, and updates the indexes. Returns the previous token.
     pub(super) fn set(&mut self, hash: &TokenHash, token: Option<Token>) -> Option<Token> {
         let before = self.tokens.remove(hash);
         if let Some(before) = &before {
@@ -166,8 +167,8 @@ impl Identities {
         before
     }
 
-    /// Counts a peer's tokens among the unused claims unless one was shown, or the peer is used for
-    /// anything else.
+    /// Counts a peer's tokens as unused claims unless one was shown, or the peer is in use
+    /// elsewhere.
     pub(super) fn index_claims(&mut self, peer_id: &PeerId, is_used: bool) {
         let tokens = self.of_peer.get(peer_id).into_iter().flatten();
         let tokens: Vec<_> = tokens.filter_map(|(_, hash)| self.tokens.get(hash)).collect();
@@ -190,7 +191,7 @@ impl Identities {
         self.tokens.get(hash)
     }
 
-    /// A token that may be exchanged for a fresh one.
+    /// Returns a token that may be exchanged for a fresh one.
     pub(super) fn renewable(&self, hash: &TokenHash, grace: Duration, now: Now) -> Option<&Token> {
         self.tokens.get(hash).filter(|token| token.is_renewable(grace, now))
     }
@@ -201,7 +202,7 @@ impl Identities {
         tokens.any(|token| token.is_live(now))
     }
 
-    /// True if one of the peer's live tokens was issued for this claim.
+    /// True if a live token of the peer was issued for this claim.
     pub(super) fn was_claimed(&self, peer_id: &PeerId, claim: &ClaimHash, now: Now) -> bool {
         let tokens = self.of_peer.get(peer_id).into_iter().flatten();
         let mut tokens = tokens.filter_map(|(_, hash)| self.tokens.get(hash));
@@ -212,8 +213,8 @@ impl Identities {
         self.holders.get(peer_id).is_some_and(|holders| holders.contains_key(&connection))
     }
 
-    /// Has a connection hold a peer id, by the token that it showed or got, or else as before.
-    /// `None` if it held it so already.
+    /// Lets a connection hold a peer id by a new token, or by its previous proof. `None` if nothing
+    /// changed.
     pub(super) fn hold(
         &mut self,
         peer_id: &PeerId,
@@ -234,8 +235,7 @@ impl Identities {
         is_new.then(|| Effect::Held { peer_id: peer_id.clone(), connection, before, taken_alone })
     }
 
-    /// Takes back that a connection holds a peer id. `taken_alone` is the one that had taken it
-    /// alone before.
+    /// Reverts a hold. `taken_alone` is the connection that superseded older ones before.
     pub(super) fn unhold(
         &mut self,
         peer_id: &PeerId,
@@ -255,7 +255,7 @@ impl Identities {
         }
     }
 
-    /// Has connections hold a peer no longer, and returns how they did.
+    /// Ends the holds of connections on a peer. Returns their proofs.
     pub(super) fn release_holders(
         &mut self,
         peer_id: &PeerId,
@@ -271,7 +271,7 @@ impl Identities {
         released
     }
 
-    /// Takes back that connections were released. One that has closed meanwhile stays closed.
+    /// Reverts a release of holds. A connection that has closed meanwhile stays closed.
     pub(super) fn take_again(&mut self, peer_id: &PeerId, holders: Vec<(ConnectionId, HoldProof)>) {
         for (connection, proof) in holders {
             if self.released.remove(&(connection, peer_id.clone())) {
@@ -281,12 +281,12 @@ impl Identities {
         }
     }
 
-    /// True for a connection that spoke for the peer until its tokens were revoked.
+    /// True for a connection that held the peer until its tokens were revoked.
     pub(super) fn is_released(&self, peer_id: &PeerId, connection: ConnectionId) -> bool {
         !self.released.is_empty() && self.released.contains(&(connection, peer_id.clone()))
     }
 
-    /// Notes that a connection came back as a peer, and could show nothing.
+    /// Notes that a connection reattached to a peer without proof.
     pub(super) fn note_return(&mut self, peer_id: &PeerId, connection: ConnectionId) {
         self.returned.entry(peer_id.clone()).or_default().insert(connection);
         self.returned_as.entry(connection).or_default().insert(peer_id.clone());
@@ -311,12 +311,12 @@ impl Identities {
         }
     }
 
-    /// True for a connection that is older than one that took the peer alone.
+    /// True for a connection that is older than the superseding one of the peer.
     pub(super) fn is_superseded(&self, peer_id: &PeerId, connection: ConnectionId) -> bool {
         self.taken_alone.get(peer_id).is_some_and(|latest| connection < *latest)
     }
 
-    /// Has a connection hold nothing any more. Returns the peers that it held.
+    /// Ends all holds of a connection. Returns the peers that it held.
     pub(super) fn release(&mut self, connection: ConnectionId) -> BTreeSet<PeerId> {
         self.released.retain(|(released, _)| *released != connection);
         for peer_id in self.returned_as.remove(&connection).unwrap_or_default() {
@@ -343,12 +343,12 @@ impl Identities {
         tokens.map(|(_, hash)| *hash).collect()
     }
 
-    /// True for a peer with as many tokens as it may have.
+    /// True if the peer has reached the upper bound of its tokens.
     pub(super) fn has_all_tokens(&self, peer_id: &PeerId) -> bool {
         self.of_peer.get(peer_id).is_some_and(|all| all.len() >= TOKENS_OF_A_PEER)
     }
 
-    /// The token by which an open connection holds a peer.
+    /// Returns the token by which an open connection holds a peer.
     pub(super) fn token_used_by(
         &self,
         peer_id: &PeerId,
@@ -358,7 +358,7 @@ impl Identities {
         self.tokens.get(&proof.0?)
     }
 
-    /// The peer's oldest token that no open connection uses: of all, or of those that were issued
+    /// Returns the peer's oldest token that no open connection uses: of all its tokens, or of those
     /// for a claim.
     pub(super) fn oldest_of(
         &self,

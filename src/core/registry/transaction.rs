@@ -1,4 +1,4 @@
-//! One command at work.
+//! Execution of one command.
 
 use std::collections::BTreeMap;
 
@@ -16,14 +16,14 @@ use crate::core::record::{
     ReceiptRecord, RequestKey, Seen, ServerKey, TokenHash, Write,
 };
 
-/// Who enters a party.
+/// A peer that enters a party.
 pub(super) struct Entrant {
     pub(super) info: PeerInput,
     pub(super) keepalive: Keepalive,
     pub(super) utc_offset: Option<UtcOffset>,
 }
 
-/// One command at work: gathers what it changes and tells.
+/// Execution of one command: collects its changes and events.
 pub(super) struct Transaction<'a> {
     pub(super) registry: &'a mut Registry,
     pub(super) caller: Caller,
@@ -33,7 +33,7 @@ pub(super) struct Transaction<'a> {
     pub(super) seen: Option<Seen>,
     pub(super) effect: Option<Effect>,
     pub(super) ended: Vec<Ended>,
-    /// How the parties stood that this touches, before it did.
+    /// Summaries of the touched parties before the command.
     pub(super) standings: BTreeMap<PartyId, Option<PartySummary>>,
 }
 
@@ -52,7 +52,7 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// Does what a command asks, if the caller may.
+    /// Executes a command, if the caller may.
     pub(super) fn perform(&mut self, command: Command) -> Result<Outcome, Refusal> {
         self.authorize(&command)?;
         Ok(match command {
@@ -129,7 +129,7 @@ impl<'a> Transaction<'a> {
         self.registry.parties.get(id).ok_or_else(|| Refusal::PartyNotFound(id.clone()))
     }
 
-    /// Counts a change of a party, and returns its number.
+    /// Increments a party's sequence number, and returns it.
     pub(super) fn bump(&mut self, party_id: &PartyId) -> u64 {
         let Some(party) = self.registry.parties.get(party_id) else { return 0 };
         let mut record = party.record.clone();
@@ -139,7 +139,7 @@ impl<'a> Transaction<'a> {
         seq
     }
 
-    /// Tells that a member changed, and how its key did.
+    /// Publishes a member's change, with the change of its key.
     pub(super) fn tell_updated(
         &mut self,
         party_id: &PartyId,
@@ -154,7 +154,7 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// Takes a member out and tells it.
+    /// Removes a member and publishes it.
     pub(super) fn remove_member(
         &mut self,
         party_id: &PartyId,
@@ -172,7 +172,7 @@ impl<'a> Transaction<'a> {
         });
     }
 
-    /// Takes a whole party out and tells it: the host first, then the others, then the party.
+    /// Removes a party and publishes it: the host first, then the guests, then the party.
     pub(super) fn remove_party(
         &mut self,
         party_id: &PartyId,
@@ -198,7 +198,7 @@ impl<'a> Transaction<'a> {
     }
 }
 
-/// Each change is made at once, and noted with what to write and how to take it back.
+/// Setters: each applies a change and records its row and its inverse.
 impl Transaction<'_> {
     pub(super) fn put_party(&mut self, record: PartyRecord) {
         self.note_standing(&record.party_id);
@@ -220,7 +220,7 @@ impl Transaction<'_> {
         });
     }
 
-    /// Puts a member, seen just now. The signals of the one it replaces move over to it.
+    /// Sets a member, seen now. It takes over the signals of the member that it replaces.
     pub(super) fn put_member(&mut self, party_id: &PartyId, record: MemberRecord, keeper: Keeper) {
         let peer_id = record.info.peer_id.clone();
         let write = Write::PutMember(party_id.clone(), record.clone());

@@ -1,4 +1,4 @@
-//! What a control server says of its parties, and what it is asked then.
+//! The control server's statements about its parties, and the resulting operations.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ use crate::core::reconcile::{
 use crate::core::record::{OpKind, Owner, RequestKey};
 
 impl Registry {
-    /// A party as `reconcile` looks at it.
+    /// Returns a party as input of `reconcile`.
     fn copy(&self, party_id: &PartyId) -> Option<LocalParty> {
         let party = self.parties.get(party_id)?;
         let member = |(id, member): (&PeerId, &Member)| {
@@ -34,12 +34,12 @@ impl Registry {
 }
 
 impl Member {
-    /// Whether it is a peer of this machine.
+    /// True for a local peer.
     pub(super) fn is_ours(&self) -> bool {
         matches!(self.record.owner, Owner::User(_))
     }
 
-    /// Whether something on this machine keeps it alive.
+    /// True while something on this machine keeps it alive.
     pub(super) fn is_live(&self) -> bool {
         self.is_ours() && self.keeper != Keeper::Nothing
     }
@@ -56,7 +56,8 @@ impl Transaction<'_> {
     ) -> Result<Reconciled, Refusal> {
         if let Some(server) = server {
             for one in in_flight {
-                // A party without the peer is another one, and no answer to its registration.
+                // A party without the peer is another one, which does not answer the peer's
+                // registration.
                 if matches!(one.what, InFlightKind::Enters { registers: true, .. })
                     && server.members.contains_key(&one.peer_id)
                 {
@@ -105,7 +106,7 @@ impl Transaction<'_> {
         Ok(Reconciled { operations, host_before, is_copy })
     }
 
-    /// Keeps the intents that still stand, under another name where they mean something else.
+    /// Keeps the intents in `summary` and deletes the others. A changed intent gets a fresh key.
     fn settle(&mut self, party_id: &PartyId, summary: &BTreeMap<PeerId, Intent>) {
         let known = self.registry.outbox.of_party(party_id);
         let done: Vec<_> = known
@@ -123,9 +124,9 @@ impl Transaction<'_> {
         }
     }
 
-    /// The acts under the names of their intents; one without gets a name of its own. A leave before
-    /// another kind of the same peer is named after that: however often it is asked for, it is
-    /// done once, and not after that kind.
+    /// Returns the operations under the keys of their intents, or under a fresh key. A leave before
+    /// another kind of intent gets a key derived from that intent's. However often it is repeated,
+    /// it is thus done once, and never after the other operation.
     fn operations(&mut self, party_id: &PartyId, acts: Vec<OpBody>) -> Vec<MembershipOp> {
         let operation = |body: OpBody| {
             let key = match self.registry.outbox.intent(party_id, body.peer_id()) {
@@ -138,7 +139,7 @@ impl Transaction<'_> {
         acts.into_iter().map(operation).collect()
     }
 
-    /// The party is no more, or none of ours is in it any more.
+    /// Removes a party that has ended, or that has no local member any more.
     pub(super) fn lose_party(&mut self, party_id: &PartyId, reason: RemovalReason) {
         let guests = match reason {
             RemovalReason::Left | RemovalReason::Expired => RemovalReason::HostLeft,
@@ -160,7 +161,7 @@ impl Transaction<'_> {
             return Ok(Vec::new());
         };
         if intent.key != *key {
-            // What it did since waited for this.
+            // A newer intent of the peer waited for this answer.
             let kind = intent.kind;
             return Ok(self.ask_again(party_id, peer_id, kind));
         }
@@ -172,15 +173,16 @@ impl Transaction<'_> {
                 let reconciled = self.reconcile(&spare, None, Occasion::Return, &[], &[])?;
                 return Ok(reconciled.operations);
             }
-            // It was done once, and undone since: under its name it would not be done again.
+            // The server did it once, and it was undone since. Under the old key it would not be
+            // repeated.
             (kind @ (OpKind::Register | OpKind::Join), ErrorCode::NotAMember) => {
                 let key = self.fresh_key();
                 self.intend(party_id, peer_id, kind, key);
                 return Ok(self.ask_again(party_id, peer_id, kind));
             }
-            // It stays pending: there is nothing that the daemon could do about it.
+            // It stays pending: the daemon has no remedy.
             (OpKind::Register, _) => {}
-            // Its host is here, and makes it anew.
+            // The host is local, and registers the party again.
             (OpKind::Join | OpKind::Update, ErrorCode::PartyNotFound)
                 if self.is_hosted_here(party_id) =>
             {
@@ -206,7 +208,7 @@ impl Transaction<'_> {
         Ok(Vec::new())
     }
 
-    /// What to ask of the server for a kind.
+    /// Returns the operation of a kind to request again.
     fn ask_again(
         &mut self,
         party_id: &PartyId,
@@ -245,8 +247,7 @@ impl Transaction<'_> {
         self.drop_if_deserted(party_id);
     }
 
-    /// A copy in which none of ours is, and of which the server has been told all, is worth
-    /// nothing: nobody tells of it any more.
+    /// Removes a copy without local members and without intents: no event would update it any more.
     pub(super) fn drop_if_deserted(&mut self, party_id: &PartyId) {
         let Some(party) = self.registry.parties.get(party_id) else { return };
         let is_deserted = party.record.origin == Origin::Remote
