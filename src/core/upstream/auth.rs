@@ -1,5 +1,4 @@
-//! Proofs of local peers: which of them the server takes this connection's word for, and the tokens
-//! that it gives them.
+//! Proofs of local peers: the peers that are greeted on this connection, and their tokens.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -16,33 +15,33 @@ use super::requests::RequestError;
 use super::session::Session;
 use crate::core::{Command, CredentialRecord, Proof, Upstream, User};
 
-/// First wait of a peer whose greeting was refused, and the longest.
+/// Wait before the greeting after the first refusal, and its upper bound.
 const FIRST_REGREETING: Duration = Duration::from_secs(1);
 const LONGEST_REGREETING: Duration = Duration::from_secs(60);
 
-/// Time for which a credential may be good after its renewal was due, or its claim made. A token
-/// lasts a day where the server has no other rule; until then the id is locked without it.
+/// Time for which a credential may be valid after its renewal was due, or its claim was made. By
+/// default a server's token lasts a day; without the credential the id is locked until then.
 pub(super) const GOOD_FOR: SignedDuration = SignedDuration::from_hours(24);
 
-/// Remaining life of a token that seems to have expired already.
+/// Assumed remaining life of a token that seems to be expired on arrival.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(2);
 
 /// Life of a token where the server does not state it.
 const UNKNOWN_TTL: SignedDuration = SignedDuration::from_hours(12);
 
-/// Local peers and what proves them on this connection.
+/// Local peers and their proofs on this connection.
 #[derive(Debug, Default)]
 pub(super) struct Auth {
-    /// Peers that the server takes this connection's word for.
+    /// Peers that the server accepts on this connection.
     pub(super) greeted: HashSet<PeerId>,
-    /// Users whose peers were greeted, or are being.
+    /// Owners of the peers that are greeted, or are being greeted.
     owners: HashMap<PeerId, User>,
     /// Peers that were greeted as idle: nothing keeps them alive.
     pub(super) idle: HashSet<PeerId>,
-    /// Refused greetings in a row.
+    /// Number of refused greetings in a row.
     pub(super) refused: HashMap<PeerId, u32>,
-    /// Greetings in flight, and those that wait for them: two at once would get each other's
-    /// answers.
+    /// Greetings in flight, each with the queue behind it. Two greetings of a peer at once would
+    /// get each other's answers.
     pub(super) greetings: HashMap<PeerId, VecDeque<Greeting>>,
     /// The first greetings, until all are answered.
     pub(super) beginning: Option<Beginning>,
@@ -54,12 +53,12 @@ pub(super) struct Auth {
     pub(super) is_renewing: bool,
     /// True once the server has stated its epoch.
     is_welcome: bool,
-    /// Epoch of the server on the connection before.
+    /// Epoch of the server on the previous connection.
     pub(super) epoch_before: Option<Epoch>,
-    /// End of the time in which a party that the server lost may come back by its host.
+    /// End of the time in which the host may bring back a party that the server lost.
     pub(super) forgiving_until: Duration,
-    /// True while this daemon ends tokens by which the connection speaks for a peer: the server
-    /// then closes the connection.
+    /// True while this daemon revokes tokens that the connection uses. The server then closes the
+    /// connection.
     pub(super) revokes: bool,
 }
 
@@ -76,7 +75,7 @@ impl Auth {
         self.greeted.iter()
     }
 
-    /// True for a peer of this machine that was greeted on this connection, or is being.
+    /// True for a local peer that is greeted on this connection, or is being greeted.
     pub(super) fn is_ours(&self, peer_id: &PeerId) -> bool {
         self.owners.contains_key(peer_id)
     }
@@ -86,18 +85,18 @@ impl Auth {
         self.greetings.get(peer_id)?.front().map(|greeting| &greeting.then)
     }
 
-    /// Returns the wait before a peer is greeted again whose id another owner has. Each wait is
-    /// twice the one before. `None` for a peer whose greeting was not refused last.
+    /// Returns the wait before the next greeting of a peer whose id another owner has. Each wait is
+    /// twice the one before. `None` if the peer's last greeting was not refused.
     pub(super) fn greets_again_in(&self, peer_id: &PeerId) -> Option<Duration> {
         let refused = self.refused.get(peer_id).copied()?;
         Some((FIRST_REGREETING * (1 << (refused.clamp(1, 8) - 1))).min(LONGEST_REGREETING))
     }
 
-    /// Returns what proves a peer, and the user for whom its token is kept: its owner, or else the
+    /// Returns the proof of a peer, and the user for whom its token is kept: its owner, else the
     /// caller.
     ///
     /// # Errors
-    /// When it is nobody's and no user of this machine asks.
+    /// An error if the peer has no owner and the caller is no local user.
     pub(super) fn proof(
         &mut self,
         peer_id: &PeerId,
@@ -106,7 +105,7 @@ impl Auth {
     ) -> Result<(Option<Proof>, User), RequestError> {
         let known = upstream.credentials.iter().find(|known| known.peer_id == *peer_id);
         let member = upstream.memberships.iter().find(|member| member.peer_id == *peer_id);
-        // An admin may act for a peer, and does not make it their own by that.
+        // An administrator may act for a peer, and does not become its owner.
         let owner = known.map(|known| known.owner).or(member.map(|member| member.owner));
         let Some(owner) = owner.or(caller) else {
             let message = format!("peer {peer_id} is no user's of this machine");
@@ -123,11 +122,10 @@ impl Session {
         self.apply(forget, Then::Forgotten);
     }
 
-    /// Takes in the server's epoch. A server of another epoch has lost its history, and one that is
-    /// new to this daemon is new to others, too: the parties that it does not know have not ended,
-    /// their hosts are on their way.
+    /// Takes in the server's epoch. In another epoch the server has lost its history. Parties that
+    /// it does not know have not ended then: their hosts may still return.
     pub(super) fn note_epoch(&mut self, epoch: Epoch) {
-        // An HTTP server's is known only party by party.
+        // Over HTTP the epoch is known only for each party.
         let is_known = std::mem::replace(&mut self.auth.is_welcome, true);
         if self.settings.transport == TransportKind::Http || is_known {
             return;
@@ -143,7 +141,7 @@ impl Session {
         self.take_in_by(note, Then::EpochNoted);
     }
 
-    /// Keeps the token that the server gave a peer.
+    /// Keeps a token that the server issued for a peer.
     pub(super) fn keep_token(
         &mut self,
         peer_id: PeerId,
@@ -155,7 +153,7 @@ impl Session {
         }
     }
 
-    /// Returns the record of a token that the server gave a peer, and notes when to renew it.
+    /// Returns the record of a token that the server issued for a peer, and notes its renewal time.
     pub(super) fn credential(
         &mut self,
         peer_id: &PeerId,
@@ -169,10 +167,10 @@ impl Session {
         let Times { now, ahead } = self.times();
         let ahead = SignedDuration::from_secs(ahead);
         let left = expires_at.map_or(UNKNOWN_TTL, |at| at.duration_since(now) - ahead);
-        // One that looks expired as it comes shows that the clocks differ, and no more; the
-        // server's may have been set forward, too.
+        // A token that seems expired on arrival only shows that the clocks differ. The server's
+        // clock may also have been set forward.
         let left = if left.is_positive() { left.min(GOOD_FOR) } else { CLOCKS_DIFFER };
-        // When half of it is over, the server gives a fresh one.
+        // The server issues a fresh token once half of its life is over.
         let wait = left * 6 / 10;
         let renew_at = now.checked_add(wait).unwrap_or(now);
         let Some(owner) = self.auth.owners.get(peer_id).copied() else {

@@ -1,4 +1,4 @@
-//! End of a session: by the server, by this daemon, and by its leaving the server.
+//! End of a session: by the server, by this daemon, or because the daemon leaves the server.
 
 use lanrage_ipc::control::ClientFrame;
 
@@ -11,7 +11,8 @@ use crate::core::upstream::link::Loss;
 use crate::core::{Failure, Membership, Now};
 
 impl Session {
-    /// Passes over what the server tells, and sends nothing but leaves. The server is being left.
+    /// Ignores the server's messages, and sends only leaves from now on. The daemon leaves the
+    /// server.
     pub(crate) fn stop_processing(&mut self) {
         self.is_leaving = true;
         for purpose in self.requests.remove_unsent() {
@@ -19,7 +20,8 @@ impl Session {
         }
     }
 
-    /// Has local peers leave, as far as the server confirms it in time; it expires the others.
+    /// Sends the leaves of local peers. The server expires the peers whose leave it does not
+    /// confirm in time.
     pub(crate) fn depart(&mut self, memberships: Vec<Membership>, now: Now) {
         if !self.advance(now) {
             return self.outputs.push_back(Output::Departed);
@@ -36,13 +38,13 @@ impl Session {
         }
     }
 
-    /// Gives the connection up, for that reason.
+    /// Ends the connection for a reason.
     pub(crate) fn give_up(&mut self, loss: Loss) {
         let loss = self.explained(loss);
         self.end(loss, false);
     }
 
-    /// Gives the connection up for another one.
+    /// Ends the connection so that another one replaces it.
     pub(crate) fn yield_connection(&mut self, reason: &str) {
         self.end(Loss::new(reason), true);
     }
@@ -91,26 +93,26 @@ impl Session {
         self.outputs.push_back(Output::Departed);
     }
 
-    /// Gives the connection up, since another one of the same identity took over.
+    /// Ends the connection because another one of the same identity took over.
     pub(super) fn displaced(&mut self, message: &str) {
         self.give_up(Loss::displaced(&format!("The server says: {message}")));
     }
 
-    /// True once the connection ends, or is about to.
+    /// True once the connection has ended, or is about to end.
     pub(super) fn is_leaving(&self) -> bool {
         self.is_leaving || self.phase == Phase::Ended
     }
 
-    /// Passes a result on; gives the connection up on a failure of the registry, so that the server
-    /// is asked anew on another one.
+    /// Returns a successful result. Ends the connection on a failure of the registry: the next
+    /// connection asks the server again.
     pub(super) fn done_or_abort<T>(&mut self, result: Result<T, Failure>) -> Option<T> {
         result.map_err(|failure| self.abort(&failure)).ok()
     }
 
-    /// Gives the connection up, since this machine could not take in what the server told.
+    /// Ends the connection because this machine could not take in a message.
     pub(super) fn abort(&mut self, failure: &Failure) {
         let level = match failure {
-            // Nobody wants it taken in any more.
+            // The daemon stops following the server: nobody needs the message.
             Failure::NoLink(_) => log::Level::Debug,
             _ => log::Level::Warn,
         };
@@ -119,7 +121,7 @@ impl Session {
         self.give_up(Loss::new(words));
     }
 
-    /// Adds what the server said before, and the time after which it wants to be asked again.
+    /// Adds the server's last message and its requested wait to a loss.
     pub(super) fn explained(&self, loss: Loss) -> Loss {
         let retry_after = loss.retry_after.max(self.goaway);
         let words = match &self.said {

@@ -1,4 +1,4 @@
-//! Between the wire's types and the core's.
+//! Conversion between the wire's types and the core's.
 
 pub(super) use crate::core::shown;
 
@@ -12,16 +12,16 @@ use lanrage_ipc::model::{CheckedText, PartyId, PeerId, PeerInput, is_readable};
 use crate::core::reconcile::{MembershipOp, OpBody, Point, ServerMember, ServerParty};
 use crate::core::{Command, RequestKey};
 
-/// Members that a party may have which a server tells: many times more than any game's.
+/// Upper bound of the members of a server's party: many times more than any game's.
 pub(super) const MOST_MEMBERS: usize = 1024;
 
-/// Clocks that differ by less show the same time.
+/// Difference in seconds below which two clocks show the same time.
 const SAME: i64 = 2;
 
-/// The server's times, by this machine's clock.
+/// Conversion of the server's times to this machine's clock.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Times {
-    /// This machine's time.
+    /// Current time of this machine.
     pub(super) now: Timestamp,
     /// Lead of the server's clock, in seconds.
     pub(super) ahead: i64,
@@ -31,13 +31,13 @@ impl Times {
     fn ours(self, theirs: Timestamp) -> Timestamp {
         let ahead = if self.ahead.abs() < SAME { 0 } else { self.ahead };
         let shifted = theirs.checked_sub(SignedDuration::from_secs(ahead)).ok();
-        // Whatever the server's clock shows, what is kept can be read again.
+        // A stored time must be readable again, whatever the server's clock shows.
         shifted.filter(|time| is_readable(*time)).unwrap_or(theirs).min(self.now)
     }
 }
 
-/// Checks the ids that a frame names beside parties and members. Ids that URLs lose are refused:
-/// no request could name them.
+/// Checks the ids in a frame outside of parties and members. An id that a URL can't carry is
+/// refused: no request could name it.
 ///
 /// # Errors
 /// The field and its rule.
@@ -61,10 +61,10 @@ fn check_id(field: &str, id: &impl CheckedText) -> Result<(), String> {
     id.check_new().map_err(|rule| format!("{field}: {rule}"))
 }
 
-/// A party that the server told of, checked.
+/// Checks a party that the server stated.
 ///
 /// # Errors
-/// What is wrong with it, in words.
+/// The fault, in words.
 pub(super) fn party(
     party: &AnnouncedParty,
     beside: Option<&Beside>,
@@ -98,10 +98,10 @@ pub(super) fn party(
     })
 }
 
-/// A member that the server told of, checked.
+/// Checks a member that the server stated.
 ///
 /// # Errors
-/// What is wrong with it, in words.
+/// The fault, in words.
 pub(super) fn member(
     announced: &AnnouncedPeer,
     beside: Option<&Beside>,
@@ -116,16 +116,16 @@ pub(super) fn member(
     Ok((id, ServerMember { info, virtual_ip, last_seen, connected }))
 }
 
-/// Where in its party's history a frame is.
+/// Returns the position of a frame in its party's history.
 ///
 /// # Errors
-/// That it does not say so.
+/// An error if the frame has no position.
 pub(super) fn point(beside: Option<&Beside>) -> Result<Point, String> {
     let beside = beside.ok_or("a frame about a party without epoch and seq")?;
     Ok(Point { epoch: beside.epoch.clone(), seq: beside.seq })
 }
 
-/// An operation as a frame.
+/// Returns the frame of an operation.
 pub(super) fn of_operation(operation: &MembershipOp) -> ClientFrame {
     let party_id = operation.party_id.clone();
     match operation.body.clone() {
@@ -138,7 +138,7 @@ pub(super) fn of_operation(operation: &MembershipOp) -> ClientFrame {
     }
 }
 
-/// A command as a frame; `None` for what no control server is asked.
+/// Returns the frame of a command; `None` for a command that is never sent to a control server.
 pub(super) fn of_command(command: &Command) -> Option<ClientFrame> {
     Some(match command.clone() {
         Command::Register { party_id, name, host, .. } => {
@@ -159,7 +159,7 @@ pub(super) fn of_command(command: &Command) -> Option<ClientFrame> {
     })
 }
 
-/// What a request is called on the wire.
+/// Returns the `req_id` of an idempotency key.
 pub(super) fn req_id(key: &RequestKey) -> ReqId {
     ReqId::Text(key.0.as_ref().into())
 }

@@ -1,4 +1,4 @@
-//! Messages of the server between reading and taking in: the disk of this machine may be slow
+//! Queue of the server's messages between reading and processing. This machine's disk may be slow
 //! while the server and its connection are well.
 
 use std::collections::VecDeque;
@@ -16,40 +16,41 @@ use super::session::{Phase, Session};
 use crate::core::Command;
 use crate::core::upstream::link::Loss;
 
-/// Messages that wait to be taken in. While the inbox is full nothing is read.
+/// Upper bound of the waiting messages. A full inbox stops the reading.
 const MOST_MESSAGES: usize = 1024;
 
-/// Bytes that they may have together, as JSON; one that is larger waits alone.
+/// Upper bound of their bytes, as JSON. A larger message waits alone.
 const MOST_BYTES: usize = 8 << 20;
 
-/// Messages in a row that are not understood before the server is given up.
+/// Unintelligible messages in a row after which the connection is given up.
 const MOST_GARBAGE: u32 = 8;
 
-/// Mistakes of the server on a connection, garbage among them, before it is given up.
+/// Faults of the server on a connection, unintelligible messages included, after which it is given
+/// up.
 const MOST_WARNINGS: u32 = 50;
 
-/// Something that came from the server.
+/// Input from the server.
 #[derive(Debug)]
 pub(crate) enum Message {
     /// A frame.
     Frame(Box<ServerFrame>),
-    /// Something that is not understood, for this reason.
+    /// An unintelligible message, with the reason.
     Garbage(String),
-    /// A part of a message breaks a rule and is left out, in words.
+    /// A part of a message that breaks a rule and is ignored, in words.
     Flaw(String),
-    /// The server chose another id for a party that was registered. It comes before all that is
-    /// said of the party.
+    /// The server chose another id for a registered party. It comes before all messages about the
+    /// party.
     Renamed {
-        /// Id that was asked for.
+        /// Id in the request.
         from: PartyId,
-        /// Id that the party has.
+        /// Id on the server.
         to: PartyId,
     },
     /// The connection is gone.
     Lost(Loss),
 }
 
-/// Messages that are read and not taken in.
+/// Messages that are read and not processed yet.
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
     messages: VecDeque<(Message, usize)>,
@@ -76,7 +77,7 @@ impl Inbox {
 }
 
 impl Session {
-    /// Takes in the messages that are read, each after what came before it is durable.
+    /// Processes the waiting messages, each after the effects of the previous one are durable.
     pub(super) fn take_in_next(&mut self) {
         while self.taking_in == 0 && self.phase != Phase::Ended {
             let Some(message) = self.inbox.pop() else { return };
@@ -95,7 +96,7 @@ impl Session {
         }
     }
 
-    /// Issues a command for the message that is being taken in: the next one waits.
+    /// Issues a command for the current message: the next message waits for it.
     pub(super) fn take_in_by(&mut self, command: Command, then: Then) {
         self.taking_in += 1;
         self.apply(command, then);
@@ -120,8 +121,10 @@ impl Session {
         }
     }
 
+    /// Processes a frame.
+    ///
     /// # Errors
-    /// What is wrong with the frame, in words.
+    /// The fault of the frame, in words.
     fn take_in(&mut self, frame: ServerFrame) -> Result<(), String> {
         frames::check_ids(&frame)?;
         match frame {
@@ -163,13 +166,13 @@ impl Session {
         Ok(())
     }
 
-    /// Takes in an error that answers no request.
+    /// Handles an error that answers no request.
     fn complained(&mut self, code: ErrorCode, message: &str) {
         match code {
             ErrorCode::PermissionDenied if self.auth.revokes => {
                 self.yield_connection("the tokens of a released peer ended");
             }
-            // It is about the connection, which was welcome before.
+            // It concerns the connection, which was accepted before.
             ErrorCode::PermissionDenied if self.is_online() => self.displaced(message),
             _ => {
                 self.warn(format_args!("the control server complains: {message} ({code:?})"));
@@ -184,7 +187,7 @@ impl Session {
         }
     }
 
-    /// Logs a warning of the server's conduct.
+    /// Logs a warning about the server's conduct.
     pub(crate) fn warn(&mut self, words: std::fmt::Arguments<'_>) {
         self.warnings = self.warnings.saturating_add(1);
         self.memory.warn(self.now.elapsed, words);
@@ -201,7 +204,7 @@ fn size(message: &Message) -> usize {
     count.0
 }
 
-/// Counts the bytes that are written.
+/// Counts the written bytes.
 struct Count(usize);
 
 impl io::Write for Count {

@@ -1,4 +1,4 @@
-//! State of a program run that outlives its connections.
+//! State that outlives the connections of a run of the program.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -12,31 +12,31 @@ use lanrage_ipc::model::{PartyId, PeerId, SignalData};
 
 use crate::core::{Buckets, Rate, RequestKey};
 
-/// Signals that are remembered, the newest ones: as many as wait for sixteen peers.
+/// Upper bound of the remembered signals, newest first: as many as wait for sixteen peers.
 const MOST_SIGNALS: usize = 4096;
 
-/// Warnings at once. After these there is one each [`WARNING_EVERY`].
+/// Burst of warnings. After it one is logged each [`WARNING_EVERY`].
 const MOST_WARNINGS: usize = 50;
 
-/// See [`MOST_WARNINGS`].
+/// Interval of warnings after a burst.
 const WARNING_EVERY: Duration = Duration::from_secs(60);
 
-/// Random names and facts of the machine, for which a session asks its driver.
+/// Random ids and facts of the machine, supplied by the driver.
 pub(crate) trait Machine: std::fmt::Debug {
     /// Returns a fresh claim secret.
     ///
     /// # Errors
-    /// The reason in words when the system gives no random numbers.
+    /// The reason in words if the system supplies no random numbers.
     fn claim(&self) -> Result<Secret, String>;
 
-    /// Returns a party id that nobody has; `None` when the system gives no random numbers.
+    /// Returns an unused party id; `None` if the system supplies no random numbers.
     fn party_id(&self) -> Option<PartyId>;
 
     /// Returns the addresses of the machine's interfaces, with their networks.
     fn networks(&self) -> Vec<Ipv4Net>;
 }
 
-/// Keys of requests. Clones share the count.
+/// Generator of idempotency keys. Clones share the counter.
 #[derive(Debug, Clone)]
 pub(crate) struct Keys {
     run: Rc<str>,
@@ -44,7 +44,7 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    /// Keys that begin with the name of this run of the program.
+    /// Returns a generator whose keys begin with the id of this run of the program.
     pub(crate) fn new(run: &str) -> Self {
         Self { run: run.into(), next: Rc::default() }
     }
@@ -56,7 +56,7 @@ impl Keys {
     }
 }
 
-/// A signal: its party, its sender, its target, and the checksum of its payload.
+/// Fingerprint of a signal: party, sender, target, and the checksum of its payload.
 type Signal = (PartyId, PeerId, PeerId, u64);
 
 /// State that outlives a connection. Clones share it.
@@ -65,12 +65,12 @@ pub(crate) struct Memory(Rc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    /// Signals between two local peers that the server was asked to pass on, oldest first. It may
-    /// keep them for a while.
+    /// Signals between two local peers that were sent to the server, oldest first. The server may
+    /// return them late.
     signals: RefCell<VecDeque<Signal>>,
-    /// Warnings that may still be logged: a hostile server could fill the disk.
+    /// Budget of logged warnings: a hostile server could fill the disk.
     warnings: RefCell<Buckets<()>>,
-    /// True while the log says that some warnings are left out.
+    /// True after the log stated that warnings are left out.
     is_told: Cell<bool>,
 }
 
@@ -83,7 +83,7 @@ impl Default for Memory {
 }
 
 impl Memory {
-    /// Remembers a signal that is sent.
+    /// Remembers a sent signal.
     pub(super) fn note_signal(
         &self,
         party_id: &PartyId,
@@ -98,7 +98,7 @@ impl Memory {
         signals.push_back((party_id.clone(), from.clone(), to.clone(), checksum(data)));
     }
 
-    /// Returns true for a signal that was sent, once for each time that it was.
+    /// Returns true for a sent signal, once for each time that it was sent.
     pub(super) fn take_signal(
         &self,
         party_id: &PartyId,
@@ -112,8 +112,8 @@ impl Memory {
         place.and_then(|place| signals.remove(place)).is_some()
     }
 
-    /// Logs a warning of the server's conduct. Of too many the rest go to debug, and one line says
-    /// so. `now` is elapsed time.
+    /// Logs a warning about the server's conduct. Warnings over the rate are logged at debug level,
+    /// and one line says so. `now` is elapsed time.
     pub(super) fn warn(&self, now: Duration, words: Arguments<'_>) {
         let is_admitted = self.0.warnings.borrow_mut().take((), now).is_ok();
         let was_told = self.0.is_told.replace(!is_admitted);
@@ -127,7 +127,7 @@ impl Memory {
     }
 }
 
-/// Checksum of the payload's value: a server may write its JSON in another way.
+/// Returns the checksum of the payload's value: a server may format its JSON differently.
 fn checksum(data: &SignalData) -> u64 {
     use std::hash::{DefaultHasher, Hash as _, Hasher as _};
     let mut hasher = DefaultHasher::new();

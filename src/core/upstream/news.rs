@@ -1,4 +1,4 @@
-//! News of the server's parties.
+//! The server's messages about its parties.
 
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::{ClientFrame, ServerFrame};
@@ -15,13 +15,15 @@ use crate::core::reconcile::{Change, Occasion, Point, ReplicaUpdate, ServerParty
 use crate::core::{Command, CredentialRecord, Failure, Outcome, Refusal};
 
 impl Session {
-    /// Returns the id that the server chose for a party that was registered under this one.
+    /// Returns the id that the server chose for a party that was registered under `party_id`.
     pub(crate) fn renamed_to(&self, party_id: &PartyId) -> Option<&PartyId> {
         self.replica.renamed_to(party_id)
     }
 
+    /// Processes a frame about a party.
+    ///
     /// # Errors
-    /// What is wrong with the frame, in words.
+    /// The fault of the frame, in words.
     pub(super) fn take_in_news(&mut self, frame: ServerFrame) -> Result<(), String> {
         let times = self.times();
         let (party_id, heard) = match frame {
@@ -49,7 +51,8 @@ impl Session {
                 (party_id, heard)
             }
             ServerFrame::PartyRemoved { party_id, reason, .. } => {
-                // A party that this connection has not announced is compared after the greeting.
+                // A party that this connection has not announced yet is compared after the
+                // greeting.
                 let heard = self.replica.parties.gone(&party_id, reason);
                 (party_id, heard)
             }
@@ -59,7 +62,7 @@ impl Session {
         Ok(())
     }
 
-    /// True for a party that a local peer is in, or was.
+    /// True for a party with a current or former local peer.
     fn concerns_us(&self, party: &ServerParty) -> bool {
         self.replica.copies.contains(&party.party_id)
             || party.members.keys().any(|id| self.auth.is_ours(id))
@@ -87,7 +90,7 @@ impl Session {
         }
     }
 
-    /// Requests the state of a party of which something is missing, unless it is requested.
+    /// Requests the snapshot of a party with missing changes, unless it is requested already.
     pub(super) fn sync(&mut self, party_id: &PartyId) {
         if self.replica.syncing.insert(party_id.clone()) {
             log::debug!("the state of a party is requested: party={party_id}");
@@ -100,8 +103,8 @@ impl Session {
         self.replica.syncing.remove(&party_id);
         let synced = party_id.clone();
         match result {
-            // It was told before the answer; if that was not understood, the next change shows it.
-            // After a loss it may be requested again on this connection, if that is still there.
+            // The snapshot came before the answer; if it was unintelligible, the next change
+            // reveals it. After a loss it may be requested again, if the connection is still open.
             Ok(()) | Err(RequestError::Lost) => self.replica.parties.ask_again(&party_id),
             Err(RequestError::Refused {
                 code: code @ (ErrorCode::PartyNotFound | ErrorCode::NotAMember),
@@ -124,7 +127,7 @@ impl Session {
         self.synced(&synced);
     }
 
-    /// Gives a party the id that the server registered it under.
+    /// Changes a party's id to the id that the server chose.
     pub(super) fn rename(&mut self, from: PartyId, to: PartyId) {
         let rename = Command::Rename { from: from.clone(), to: to.clone() };
         self.take_in_by(rename, Then::Renamed { from, to });
@@ -132,13 +135,13 @@ impl Session {
 
     pub(super) fn renamed(&mut self, from: PartyId, to: PartyId, result: Result<Outcome, Failure>) {
         match result {
-            // It would become what the server tells of it.
+            // Without this the existing party would take over the state of the server's party.
             Err(Failure::Refused(Refusal::PartyExists(_))) => {
                 let refusal = Refusal::IdRefused { asked: from.clone(), answered: to };
                 self.warn(format_args!("{refusal}"));
                 self.replica.note_declined(from, refusal);
             }
-            // One that is registered just now is not here under its first id.
+            // A party whose registration is in flight is not here under its first id.
             Ok(_) | Err(Failure::Refused(_)) => {
                 self.replica.declined.remove(&from);
                 self.replica.note_rename(from, to);
@@ -147,7 +150,7 @@ impl Session {
         }
     }
 
-    /// Takes in the position of a party that an answer mentions.
+    /// Takes in the position of a party from an answer.
     pub(super) fn seen(&mut self, party_id: PartyId, acked: &Acked) {
         let Some(at) = acked.at.clone() else { return };
         let at = Point { epoch: at.epoch, seq: at.seq };
@@ -160,7 +163,7 @@ impl Session {
         }
     }
 
-    /// Removes a local peer from the replica, once the server has confirmed that it left.
+    /// Removes a local peer from the replica after the server has confirmed its leave.
     pub(super) fn left(
         &mut self,
         party_id: &PartyId,
@@ -168,7 +171,8 @@ impl Session {
         known: &[CredentialRecord],
         source: Source,
     ) {
-        // Also those that are not greeted yet: the server tells of the party as long as one is in.
+        // Peers that are not greeted yet count, too: the server reports the party while any of them
+        // is in it.
         let auth = &self.auth;
         let is_ours =
             |id: &PeerId| auth.is_greeted(id) || known.iter().any(|known| known.peer_id == *id);

@@ -1,4 +1,4 @@
-//! Settings of a session, and what it has its driver do.
+//! Settings and outputs of a session.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -17,31 +17,31 @@ use crate::core::{Caller, Command, DirtySet, Refusal, RequestKey, ServerKey, Ups
 /// Transport of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TransportKind {
-    /// A WebSocket: the server tells each change.
+    /// WebSocket: the server pushes each change.
     WebSocket,
-    /// HTTP: the server is polled, and tells states.
+    /// HTTP: the server is polled for snapshots.
     Http,
 }
 
 /// Settings of a session.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
-    /// The server.
+    /// Address of the server.
     pub(crate) server: ServerKey,
-    /// The program itself, as the registry sees it.
+    /// This program as a caller of the registry.
     pub(crate) itself: Caller,
     pub(crate) transport: TransportKind,
-    /// Upper bound of a client's request.
+    /// Timeout of a client's request.
     pub(crate) request_timeout: Duration,
-    /// Interval of keepalives, unless the server wants them more often.
+    /// Interval of keepalives, unless the server requests a shorter one.
     pub(crate) heartbeat: Duration,
-    /// Time that hosts have to come back to a server that has lost its history.
+    /// Time for hosts to return to a server that has lost its history.
     pub(crate) forgiveness: Duration,
     /// Lead of the server's wall clock over this machine's, in seconds.
     pub(crate) clock_ahead: i64,
 }
 
-/// Something that the driver has to do.
+/// Action for the driver.
 #[derive(Debug)]
 pub(crate) enum Output {
     /// Have the registry execute a command; then [`Session::handle_applied`].
@@ -52,19 +52,19 @@ pub(crate) enum Output {
     Call(Call, CallThen),
     /// Answer a client's command.
     Reply(ClientId, CommandReply),
-    /// Answer a client that asked for the server's relays, with what the server answered.
+    /// Answer a client that requested the server's relays, with the server's answer.
     Relays(ClientId, Result<RawJson, ClientError>),
     /// Answer a client that announced a relay.
     Announced(ClientId, Result<(), ClientError>),
-    /// Requests of clients may be sent from now on.
+    /// Client requests may be sent from now on.
     Online,
     /// All local peers have left, as far as the server confirmed it.
     Departed,
-    /// Close the connection. Nothing comes after this.
+    /// Close the connection. No output follows.
     Close {
         /// Reason.
         loss: Loss,
-        /// True when another connection shall take this one's place at once.
+        /// True if another connection replaces this one at once.
         is_replaced: bool,
     },
 }
@@ -72,39 +72,39 @@ pub(crate) enum Output {
 /// A command for the registry.
 #[derive(Debug)]
 pub(crate) struct Apply {
-    /// Caller; the program itself where it is for no client.
+    /// Caller; the program itself unless the command is for a client.
     pub(crate) caller: Caller,
     pub(crate) command: Command,
-    /// Purpose, to be handed back.
+    /// Purpose, returned with the result.
     pub(crate) then: Then,
 }
 
-/// Purpose of a command.
+/// Purpose of a command for the registry.
 #[derive(Debug)]
 pub(crate) enum Then {
-    /// A credential is forgotten.
+    /// Forget a credential.
     Forgotten,
-    /// The members of a party are as much alive as they were.
+    /// Refresh the members of a party.
     Refreshed,
-    /// The server is in this epoch.
+    /// Note the server's epoch.
     EpochNoted,
-    /// A token is kept.
+    /// Keep a token.
     TokenKept,
-    /// The claim of a peer is kept: it may be sent.
+    /// Keep the claim of a peer before it is sent.
     ClaimKept(PeerId, Secret),
-    /// The token of a relay's peer is kept: the relay may be announced.
+    /// Keep the token of a relay's peer before the announcement.
     RelayTokenKept(PeerId, Secret),
-    /// A signal is delivered.
+    /// Deliver a signal.
     Delivered,
-    /// A party has another id.
+    /// Change a party's id.
     Renamed { from: PartyId, to: PartyId },
-    /// A party is compared with the server's.
+    /// Reconcile a party with the server's state.
     Compared(Box<Comparison>),
-    /// A refused operation is taken in.
+    /// Take in a refused operation.
     Refused(RequestKey),
-    /// A client's request is done here, too.
+    /// Execute a client's command here, too.
     Client(ClientId),
-    /// A peer is to leave the party once the server can be told.
+    /// Note that a peer is to leave the party once the server can be told.
     Withdrawn,
 }
 
@@ -123,18 +123,18 @@ pub(crate) enum LookUp {
     Entry(ClientId, Option<Refusal>),
 }
 
-/// Something to send.
+/// Message to send.
 #[derive(Debug)]
 pub(crate) enum Outgoing {
     Frame(Box<Inbound>),
-    /// A question whether the server is still there.
+    /// Ping: asks the server for a sign of life.
     Ping,
 }
 
 /// Purpose of a request to the server.
 #[derive(Debug)]
 pub(super) enum Purpose {
-    /// To be let in, without a peer.
+    /// Greeting without a peer.
     Anonymous,
     Greeting(PeerId),
     Renewal(PeerId),
@@ -142,7 +142,7 @@ pub(super) enum Purpose {
     MembershipOp(MembershipOp, Option<EntryId>),
     Client(ClientId),
     Relays(ClientId),
-    /// To take a peer out that its client was told is not in.
+    /// Leave of a peer whose client got an error for its entry.
     Withdrawal(PartyId, PeerId),
     Departure,
     Sync(PartyId),

@@ -1,17 +1,17 @@
-//! Rate of requests to the control server, and the window of those in flight.
+//! Rate limit of requests to the control server, and the window of those in flight.
 
 use std::time::Duration;
 
 use crate::core::{Buckets, Rate, RetryAfter};
 
-/// Requests a second, and at once: half of what a server permits by its defaults.
+/// Requests a second, and burst: half of a server's default limits.
 const ALL: (usize, usize) = (100, 200);
 
-/// Share of background requests in [`ALL`]. The rest is reserved for clients.
+/// Part of [`ALL`] for background requests. The rest is reserved for clients.
 const BACKGROUND: (usize, usize) = (80, 150);
 
-/// Background requests in flight. A server answers in order: more would only wait there, and a
-/// client's request behind them.
+/// Upper bound of background requests in flight. A server answers in order, so more of them would
+/// only delay client requests.
 const WINDOW: usize = 8;
 
 /// Priority of a request.
@@ -19,7 +19,7 @@ const WINDOW: usize = 8;
 pub(crate) enum Lane {
     /// A client waits for the answer.
     Asked,
-    /// Keepalives, and changes that are told later.
+    /// Keepalives, and changes that were deferred.
     Background,
 }
 
@@ -45,15 +45,15 @@ impl Pace {
         has_room
     }
 
-    /// Gives a place in the window back.
+    /// Returns a place in the window.
     pub(super) fn leave_window(&mut self) {
         self.in_window -= 1;
     }
 
-    /// Takes the place of one request.
+    /// Takes one request from the rate limit.
     ///
     /// # Errors
-    /// The wait until there is one.
+    /// The wait until one is permitted.
     pub(super) fn take(&mut self, lane: Lane, now: Duration) -> Result<(), RetryAfter> {
         match lane {
             Lane::Asked => self.all.take((), now),

@@ -1,4 +1,4 @@
-//! Relays: the server's list, and announcements, for which the server has a route and no message.
+//! Relays: the server's list, and announcements, for which the server has a route and no frame.
 
 use std::collections::HashMap;
 
@@ -18,19 +18,19 @@ use crate::core::{Command, Failure, Now, Outcome, Proof, RelayInput, Upstream, U
 #[derive(Debug, Default)]
 pub(super) struct Announcements(HashMap<ClientId, RelayInput>);
 
-/// A call of one of the server's routes.
+/// Call of a route of the server.
 #[derive(Debug)]
 pub(crate) enum Call {
-    /// Takes a peer id by its token, or by a claim; [`Called::Registered`].
+    /// Takes a peer id by its token or by a claim; [`Called::Registered`].
     Register {
-        /// Peer to be.
+        /// Peer id to take.
         peer_id: PeerId,
-        /// Proof of it.
+        /// Its proof.
         proof: Proof,
     },
     /// Announces a relay.
     Announce {
-        /// Token of the peer of the relay's id.
+        /// Token of the peer whose id the relay has.
         token: Secret,
         /// The relay.
         relay: RelayInput,
@@ -40,33 +40,33 @@ pub(crate) enum Call {
 /// Answer to a [`Call`].
 #[derive(Debug)]
 pub(crate) enum Called {
-    /// Token of the peer, and its end.
+    /// Token of the peer, and its expiry.
     Registered(Secret, Option<jiff::Timestamp>),
     /// The relay is announced.
     Announced,
 }
 
-/// Reason why a [`Call`] was not done.
+/// Reason why a [`Call`] failed.
 #[derive(Debug)]
 pub(crate) struct CallError {
     /// Reason.
     pub(crate) code: ErrorCode,
     /// Reason in words, safe to show.
     pub(crate) message: String,
-    /// True for a token that the server does not accept.
+    /// True if the server does not accept the token.
     pub(crate) is_unauthorized: bool,
-    /// True when the server gave no answer.
+    /// True if the server did not answer.
     pub(crate) is_lost: bool,
 }
 
 /// Purpose of a call.
 #[derive(Debug)]
 pub(crate) enum CallThen {
-    /// The token of a relay's peer is renewed, which is good still.
+    /// Renewal of a relay peer's token, which is still valid.
     Renewed(PeerId, Secret),
-    /// The id of a relay is taken.
+    /// Claim of a relay's id.
     Claimed(PeerId),
-    /// A relay is announced; true for the last attempt.
+    /// Announcement of a relay; true for the last attempt.
     Announced(PeerId, bool),
 }
 
@@ -78,7 +78,7 @@ impl Announcements {
 }
 
 impl Session {
-    /// Requests the server's relays; then [`Output::Relays`]. [`Session::is_online`].
+    /// Requests the server's relays; then [`Output::Relays`]. Requires [`Session::is_online`].
     pub(crate) fn handle_relay_query(&mut self, id: ClientId, now: Now) {
         self.advance(now);
         let frame = ClientFrame::ListRelays { region: None };
@@ -90,9 +90,9 @@ impl Session {
         self.output(Output::Relays(id, reply));
     }
 
-    /// Announces a relay as the peer of its id: whoever proves to be that may change it. Then
-    /// [`Output::Announced`]. One announcement or greeting of a peer at a time: two claims would
-    /// displace each other. [`Session::is_online`].
+    /// Announces a relay as the peer of its id, so that only that peer may change it; then
+    /// [`Output::Announced`]. A peer has one announcement or greeting in flight: two claims would
+    /// displace each other. Requires [`Session::is_online`].
     pub(crate) fn handle_announcement(
         &mut self,
         id: ClientId,
@@ -115,7 +115,7 @@ impl Session {
         }
     }
 
-    /// Announces a relay by what proves its peer, if anything does, and else by a claim.
+    /// Announces a relay with the proof of its peer, or else after a claim.
     pub(super) fn announce_by(
         &mut self,
         peer_id: &PeerId,
@@ -136,7 +136,7 @@ impl Session {
         }
     }
 
-    /// Takes the id of a relay by a claim that is kept.
+    /// Claims the id of a relay with a stored secret.
     pub(super) fn claim_relay(&mut self, peer_id: &PeerId, claim: Secret) {
         self.register(peer_id, Proof::Claim(claim), CallThen::Claimed(peer_id.clone()));
     }
@@ -156,8 +156,8 @@ impl Session {
         self.announcements.0.get(id).cloned()
     }
 
-    /// Notes that this daemon ends the tokens of a peer, or could not. A connection that speaks for
-    /// the peer ends with them, and another one takes its place.
+    /// Notes that this daemon revokes the tokens of a peer, or that this failed. A connection that
+    /// is greeted as the peer then ends, and another one replaces it.
     pub(crate) fn note_revocation(&mut self, peer_id: &PeerId, is_under_way: bool) {
         self.auth.revokes = is_under_way && self.auth.is_greeted(peer_id);
     }
@@ -166,7 +166,7 @@ impl Session {
         self.output(Output::Call(call, then));
     }
 
-    /// Takes in the answer of a route.
+    /// Handles the answer of a route.
     pub(crate) fn handle_called(
         &mut self,
         then: CallThen,
@@ -194,11 +194,11 @@ impl Session {
                 if error.code == ErrorCode::PermissionDenied {
                     self.forget(&peer_id);
                 }
-                // Its words may not say whose id it is.
+                // The message may reveal nothing about the owner of the id.
                 let message = format!("{peer_id}: {}", error.message);
                 self.announced(&peer_id, Err(CallError { message, ..error }));
             }
-            // The server has lost the token, or it has expired and the id is nobody's.
+            // The server lost the token, or the token expired and the id has no owner.
             (CallThen::Announced(peer_id, false), Err(error)) if error.is_unauthorized => {
                 self.claim(&peer_id);
             }

@@ -11,32 +11,32 @@ use crate::core::reconcile::{
 };
 use crate::core::{Refusal, Upstream};
 
-/// Declined parties that are remembered. Each was asked for by a local peer.
+/// Upper bound of the remembered declined parties. Each was requested by a local peer.
 const MOST_DECLINED: usize = 4096;
 
-/// Renamed parties that are remembered: requests under the old id are sent within moments.
+/// Upper bound of the remembered renames: requests under an old id are sent within moments.
 const MOST_RENAMES: usize = 64;
 
 /// Parties of the server.
 #[derive(Debug, Default)]
 pub(super) struct Replica {
     pub(super) parties: ServerReplica,
-    /// Parties of which there is a copy here, as far as is known.
+    /// Parties with a copy here, as far as known.
     pub(super) copies: HashSet<PartyId>,
     /// Parties that were compared with the server's on this connection.
     pub(super) met: HashSet<PartyId>,
-    /// Parties whose state is requested.
+    /// Parties whose snapshot is requested.
     pub(super) syncing: HashSet<PartyId>,
-    /// Parties that exceed a bound of this daemon, with the refusal. Their copies stay as they were.
+    /// Parties that exceed a bound of this daemon, with the refusal. Their copies stay unchanged.
     pub(super) declined: HashMap<PartyId, Refusal>,
-    /// Reason why the last message that was not understood was not, since a client's last entry.
+    /// Fault of the last unintelligible message since a client's last entry.
     pub(super) not_understood: Option<String>,
-    /// Ids that parties were registered under, and those that the server chose, oldest first.
+    /// Requested and chosen ids of renamed parties, oldest first.
     renames: VecDeque<(PartyId, PartyId)>,
     /// Requests in flight by which peers enter, change or leave parties.
     entries: HashMap<PartyId, Vec<Entry>>,
     next_entry: u64,
-    /// Comparisons that are left before the session goes on to the replay.
+    /// Remaining comparisons before the session goes on to the replay.
     pub(super) absent: usize,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct Replica {
 struct Entry {
     id: EntryId,
     in_flight: InFlight,
-    /// True once the party is taken in as the server told it meanwhile, with the peer in it.
+    /// True once the server's state of the party, with the peer in it, is processed here.
     is_told: bool,
 }
 
@@ -54,13 +54,13 @@ struct Entry {
 pub(super) struct EntryId(u64);
 
 impl Replica {
-    /// Notes the parties of which there is a copy here.
+    /// Notes the parties with a copy here.
     pub(super) fn note_copies(&mut self, upstream: &Upstream) {
         self.copies.extend(upstream.memberships.iter().map(|one| one.party_id.clone()));
         self.copies.extend(upstream.outbox.iter().cloned());
     }
 
-    /// Returns the bound by which a party is not followed as the server told it last.
+    /// Returns the exceeded bound of a party that is not followed.
     pub(super) fn declined(&self, party_id: &PartyId) -> Option<&Refusal> {
         self.declined.get(party_id)
     }
@@ -71,7 +71,7 @@ impl Replica {
         }
     }
 
-    /// Returns the id that the server chose for a party that was registered under this one.
+    /// Returns the id that the server chose for a party that was registered under `party_id`.
     pub(super) fn renamed_to(&self, party_id: &PartyId) -> Option<&PartyId> {
         self.renames.iter().rev().find(|(from, _)| from == party_id).map(|(_, to)| to)
     }
@@ -86,7 +86,7 @@ impl Replica {
         self.renames.push_back((from, to));
     }
 
-    /// Notes a request by which a peer enters, changes or leaves a party.
+    /// Notes a request in flight by which a peer enters, changes or leaves a party.
     pub(super) fn enter(&mut self, party_id: &PartyId, in_flight: InFlight) -> EntryId {
         let id = EntryId(self.next_entry);
         self.next_entry += 1;
@@ -95,7 +95,7 @@ impl Replica {
         id
     }
 
-    /// Removes a request that is answered. The party may have another id by now.
+    /// Removes an answered request. The party may have another id by now.
     pub(super) fn remove_entry(&mut self, id: EntryId) {
         self.entries.retain(|_, entries| {
             entries.retain(|entry| entry.id != id);
@@ -103,17 +103,17 @@ impl Replica {
         });
     }
 
-    /// True once what the server told of the party is taken in, with the peer among its members.
+    /// True once the server's state of the party is processed, with the peer among its members.
     pub(super) fn is_told(&self, id: EntryId) -> bool {
         self.entries.values().flatten().any(|entry| entry.id == id && entry.is_told)
     }
 
-    /// True while a client has the peer enter any party.
+    /// True while a client's request for the peer to enter any party is in flight.
     pub(super) fn has_entry(&self, peer_id: &PeerId) -> bool {
         self.entries.values().flatten().any(|entry| entry.in_flight.peer_id == *peer_id)
     }
 
-    /// True while a client has the peer enter the party.
+    /// True while a client's request for the peer to enter the party is in flight.
     pub(super) fn enters(&self, party_id: &PartyId, peer_id: &PeerId) -> bool {
         let mut entries = self.entries.get(party_id).into_iter().flatten();
         entries.any(|Entry { in_flight: one, .. }| {

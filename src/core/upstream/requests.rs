@@ -1,7 +1,7 @@
-//! Requests to the control server in flight: their pace, their repetition, their answers.
+//! Requests to the control server in flight: rate, repetition and answers.
 //!
-//! A request is sent again under its key when its answer is late, and when the server puts it off.
-//! The server does it once.
+//! A request is sent again under its key if its answer is late, or if the server defers it. The
+//! server executes it once.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
@@ -13,39 +13,40 @@ use lanrage_ipc::model::RawJson;
 use super::pace::{Lane, Pace};
 use crate::core::{RequestKey, RetryAfter};
 
-/// Times that a request is sent which the server puts off.
+/// Upper bound of the attempts for a request that the server defers.
 const MOST_ATTEMPTS: u32 = 5;
 
-/// Upper bound of a background request's wait while the server answers others, in patiences.
+/// Upper bound of a background request's wait while the server answers others, in multiples of
+/// `patience`.
 const MOST_PATIENCES: u32 = 10;
 
-/// Upper bound of the wait that a client is told of.
+/// Upper bound of the wait that a client's error message states.
 const LONGEST_WAIT_TOLD: Duration = Duration::from_secs(3600);
 
-/// Pause before a request that was put off, where the server names none.
+/// Pause before a deferred request, where the server states none.
 const DEFAULT_PAUSE: Duration = Duration::from_millis(500);
 
-/// Answer to a request that was done.
+/// Answer to an executed request.
 #[derive(Debug, Clone)]
 pub(crate) struct Acked {
-    /// Position of the party that it was about.
+    /// Position of the request's party.
     pub(crate) at: Option<Bookmark>,
-    /// Its result.
+    /// Result of the request.
     pub(crate) result: RawJson,
 }
 
-/// Refusal of a request as the server sent it.
+/// Refusal of a request by the server.
 #[derive(Debug, Clone)]
 pub(crate) struct Rejection {
     /// Reason.
     pub(crate) code: ErrorCode,
     /// Reason in words, safe to show.
     pub(crate) message: String,
-    /// Wait before the request may be sent again.
+    /// Wait before a repetition.
     pub(crate) retry_after: Option<Duration>,
 }
 
-/// Reason why a request was not done, or is not known to be.
+/// Reason why a request failed, or why its result is unknown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RequestError {
     /// The server refused it.
@@ -55,15 +56,15 @@ pub(crate) enum RequestError {
         /// Reason in words, safe to show.
         message: String,
     },
-    /// The connection is gone, or the answer did not come in time. The server may have done it.
+    /// The connection is gone, or the answer did not come in time. The server may have executed it.
     Lost,
 }
 
-/// A request whose answer did not come in time.
+/// A request without an answer in time.
 #[derive(Debug)]
 pub(super) struct Expired<P> {
     pub(super) purpose: P,
-    /// True when the server has answered no other request meanwhile, either.
+    /// True if the server has answered no other request meanwhile.
     pub(super) is_silent: bool,
 }
 
@@ -71,11 +72,11 @@ pub(super) struct Expired<P> {
 enum State {
     /// Waits for a place in the window.
     Outside,
-    /// Waits for the pace.
+    /// Waits for the rate limit.
     Queued,
     /// Waits for its answer.
     Sent,
-    /// Waits until it is sent again, since the server put it off.
+    /// Waits for its repetition, since the server deferred it.
     Paused,
 }
 
@@ -85,39 +86,39 @@ struct Request<P> {
     lane: Lane,
     purpose: P,
     state: State,
-    /// True while its answer may come.
+    /// True while its answer may arrive.
     is_awaited: bool,
     begun: Duration,
     attempt: u32,
-    /// End of the wait for its answer, whatever the server answers else.
+    /// End of the wait for its answer, even if the server answers other requests.
     latest: Duration,
-    /// True once its answer is read. What came before it is taken in first.
+    /// True once its answer is read. Earlier messages are processed first.
     is_read: bool,
     /// Entry in [`Requests::deadlines`].
     deadline: Option<Duration>,
 }
 
-/// Requests in flight, each with the purpose of its answer.
+/// Requests in flight, each with its purpose.
 #[derive(Debug)]
 pub(super) struct Requests<P> {
-    /// Longest silence of the server while a request waits for its answer.
+    /// Upper bound of the server's silence while a request waits for its answer.
     patience: Duration,
     pace: Pace,
     requests: HashMap<RequestKey, Request<P>>,
     /// Background requests that wait for a place in the window.
     outside: VecDeque<RequestKey>,
-    /// Requests that wait for the pace, by lane.
+    /// Requests that wait for the rate limit, by lane.
     asked: VecDeque<RequestKey>,
     background: VecDeque<RequestKey>,
     deadlines: BTreeSet<(Duration, RequestKey)>,
-    /// Earliest time at which the pace permits another request.
+    /// Earliest time at which the rate limit permits another request.
     resumes_at: Option<Duration>,
-    /// Time at which an answer to any request was read last.
+    /// Time of the last answer to any request.
     answered_at: Duration,
 }
 
 impl<P> Requests<P> {
-    /// A request and its repetition, and what its client does then, fit into `request_timeout`.
+    /// Derives `patience`: a request, its repetition and the follow-up fit into `request_timeout`.
     pub(super) fn new(request_timeout: Duration, now: Duration) -> Self {
         let (requests, outside, asked, background, deadlines) = Default::default();
         Self {
@@ -133,12 +134,12 @@ impl<P> Requests<P> {
         }
     }
 
-    /// Longest silence of the server while a request waits for its answer.
+    /// Upper bound of the server's silence while a request waits for its answer.
     pub(super) fn patience(&self) -> Duration {
         self.patience
     }
 
-    /// Queues a request. A second one under a key in flight is not sent.
+    /// Queues a request. A second request under a key in flight is not sent.
     pub(super) fn start(
         &mut self,
         key: RequestKey,
@@ -203,7 +204,7 @@ impl<P> Requests<P> {
             Lane::Asked => &mut self.asked,
             Lane::Background => &mut self.background,
         };
-        // Without those that were answered, or failed, while they waited.
+        // Skips requests that were answered, or failed, while they waited.
         while queue.front().is_some_and(|key| !self.requests.contains_key(key)) {
             queue.pop_front();
         }
@@ -248,8 +249,8 @@ impl<P> Requests<P> {
         }
     }
 
-    /// Takes in an answer. Returns the purpose of the request once it is over; `None` when it will
-    /// be sent again, and for an answer to no request.
+    /// Handles an answer. Returns the purpose of the request once it is over. `None` if it will be
+    /// sent again, and for an answer to no request.
     pub(super) fn answered(
         &mut self,
         key: &str,
@@ -280,7 +281,7 @@ impl<P> Requests<P> {
         Some((request.purpose, result))
     }
 
-    /// Sends requests again that are due, and returns one that failed.
+    /// Repeats the requests that are due. Returns one that failed.
     pub(super) fn expire(&mut self, now: Duration) -> Option<Expired<P>> {
         while let Some((at, key)) = self.deadlines.first().cloned() {
             if at > now {
@@ -294,7 +295,7 @@ impl<P> Requests<P> {
                 continue;
             }
             if request.is_read {
-                // This machine is still taking in what came before it.
+                // This machine is still processing earlier messages.
                 continue;
             }
             let until = (self.answered_at + self.patience).min(request.latest);
@@ -325,13 +326,13 @@ impl<P> Requests<P> {
         }
     }
 
-    /// Earliest time at which [`Requests::expire`] or [`Requests::poll_send`] has something to do.
+    /// Earliest time at which [`Requests::expire`] or [`Requests::poll_send`] is due.
     pub(super) fn timeout(&self) -> Option<Duration> {
         let deadline = self.deadlines.first().map(|(at, _)| *at);
         deadline.into_iter().chain(self.resumes_at).min()
     }
 
-    /// Removes the requests that are not sent, but for leaves. Returns their purposes.
+    /// Removes the requests that are not sent yet, except leaves. Returns their purposes.
     pub(super) fn remove_unsent(&mut self) -> Vec<P> {
         let unsent = self.requests.iter().filter(|(_, request)| {
             !request.is_awaited && !matches!(request.frame, ClientFrame::LeaveParty { .. })
@@ -350,10 +351,10 @@ impl<P> Requests<P> {
 }
 
 impl<P> Request<P> {
-    /// True when the request may be sent again after a pause.
+    /// True if the request may be repeated after a pause.
     fn may_wait(&self, pause: Duration, patience: Duration, now: Duration) -> bool {
-        // A server to which all clients return at once gives each greeting its turn: that is worth
-        // all of the time.
+        // A server to which all clients return at once defers each greeting to its turn: that is
+        // worth the whole time.
         let is_greeting = matches!(self.frame, ClientFrame::Hello { .. });
         let longest = if is_greeting { patience * 2 } else { patience };
         // A client's request needs time for another answer after the pause.
@@ -366,7 +367,7 @@ impl<P> Request<P> {
 }
 
 impl Rejection {
-    /// Returns the server's words, with the wait that it asks for.
+    /// Returns the server's message, with the wait that it requests.
     fn told(&self) -> String {
         match self.retry_after.filter(|_| self.code == ErrorCode::RateLimited) {
             Some(wait) => {
@@ -377,18 +378,18 @@ impl Rejection {
         }
     }
 
-    /// Pause after which the request may be done.
+    /// Returns the pause after which the request may succeed.
     fn pause(&self) -> Option<Duration> {
         may_pass(self.code).then(|| self.retry_after.unwrap_or(DEFAULT_PAUSE))
     }
 }
 
-/// True for a refusal that says nothing about the request: its intent stays, for another time.
+/// True for a refusal that is not about the request itself: its intent stays for a later attempt.
 pub(super) fn is_no_verdict(code: ErrorCode) -> bool {
     may_pass(code) || matches!(code, ErrorCode::Internal | ErrorCode::Offline)
 }
 
-/// True for a refusal that may pass by itself.
+/// True for a refusal for a temporary reason.
 fn may_pass(code: ErrorCode) -> bool {
     matches!(
         code,

@@ -1,4 +1,4 @@
-//! How long to wait for the next attempt. The only file that knows the library `backoff`.
+//! Waits before the next attempt. Only this file uses the library `backoff`.
 
 use std::time::Duration;
 
@@ -7,23 +7,24 @@ use backoff::backoff::Backoff;
 
 use super::Settings;
 
-/// No setting is shorter: nothing spins.
+/// Lower bound of each setting, against busy loops.
 const SHORTEST: Duration = Duration::from_millis(10);
-/// No wait need be longer so that nothing spins; a tenth of the initial limit if that is shorter.
+/// Lower bound of each wait, against busy loops; or a tenth of the initial limit if that is
+/// shorter.
 const LEAST_WAIT: Duration = Duration::from_millis(50);
-/// How far from its middle a probe may come, so that daemons that lost the same server at the same
-/// moment don't come back at the same moment.
+/// Relative spread of the probe interval. Daemons that lost the same server at the same moment then
+/// do not return at the same moment.
 const PROBE_SPREAD: f64 = 0.2;
-/// From the shortest interval so many doublings lead to more than any that is meant.
+/// Doublings after which the shortest interval exceeds any sensible bound.
 const MOST_DOUBLINGS: u32 = 64;
 
 impl Settings {
-    /// See the field.
+    /// Returns the setting, at least [`SHORTEST`].
     pub(super) fn connect_timeout(&self) -> Duration {
         self.connect_timeout.max(SHORTEST)
     }
 
-    /// The wait after so many attempts that failed: full jitter.
+    /// Returns the wait after so many failed attempts: full jitter.
     pub(super) fn backoff_wait(&self, attempt: u32, jitter: f64) -> Duration {
         let (initial, _) = self.bounds();
         let least = (initial / 10).min(LEAST_WAIT);
@@ -31,19 +32,19 @@ impl Settings {
         scale(longest, jitter.clamp(0.0, 1.0)).clamp(least, longest)
     }
 
-    /// The longest of these waits.
+    /// Returns the upper bound of these waits.
     pub(super) fn longest_backoff(&self, attempt: u32) -> Duration {
         let (initial, max) = self.bounds();
         interval(initial, max, attempt)
     }
 
-    /// The wait in fallback.
+    /// Returns the wait in fallback.
     pub(super) fn probe_wait(&self, jitter: f64) -> Duration {
         let offset = 2.0 * jitter.clamp(0.0, 1.0) - 1.0;
         scale(self.probe.max(SHORTEST), 1.0 + PROBE_SPREAD * offset)
     }
 
-    /// The longest of these waits.
+    /// Returns the upper bound of these waits.
     pub(super) fn longest_probe(&self) -> Duration {
         self.probe_wait(1.0)
     }
@@ -54,10 +55,11 @@ impl Settings {
     }
 }
 
-/// `initial` for the first attempt that failed, twice that for the second, and so on up to `max`.
+/// Returns `initial` after the first failed attempt, twice that after the second, and so on up to
+/// `max`.
 ///
-/// The library's own chance and its clock have no part in it: what it would wait for is read
-/// before it adds anything to that, and it never gives up.
+/// The library's own jitter and clock are not used: the interval is read before it adds jitter, and
+/// it never gives up.
 fn interval(initial: Duration, max: Duration, attempt: u32) -> Duration {
     let mut growing = ExponentialBackoffBuilder::new()
         .with_initial_interval(initial)
@@ -75,7 +77,7 @@ fn interval(initial: Duration, max: Duration, attempt: u32) -> Duration {
     growing.current_interval
 }
 
-/// What is no number scales nothing; what no span can hold is the longest there is.
+/// Scales a span. A factor that is not a number counts as 1; an overflow gives the maximum.
 fn scale(span: Duration, factor: f64) -> Duration {
     let scaled = if factor.is_nan() { span.as_secs_f64() } else { span.as_secs_f64() * factor };
     Duration::try_from_secs_f64(scaled).unwrap_or(Duration::MAX)

@@ -1,4 +1,4 @@
-//! The machine itself.
+//! The state machine of the link.
 
 use std::time::Duration;
 
@@ -6,20 +6,20 @@ use lanrage_ipc::model::ConnectionState;
 
 use super::{Input, LinkId, LinkStatus, Loss, Output, Settings};
 
-/// After this silence the server is asked for a sign of life.
+/// Silence after which the server is pinged.
 const PING_AFTER: Duration = Duration::from_secs(9);
-/// After this silence the server counts as gone, so that half a connection is found within 15 s.
+/// Silence after which the connection counts as lost: a half-open connection is found within 15 s.
 const SILENCE_LIMIT: Duration = Duration::from_secs(14);
-/// Only who stayed up for so long starts anew: a server that accepts and drops is not asked ever
-/// faster.
+/// Time online after which the failed attempts are forgotten. A server that accepts and drops
+/// connections is thus not asked ever faster.
 const SETTLED_AFTER: Duration = Duration::from_secs(30);
-/// The longest that a server can talk without letting the daemon in, unless it may be silent for
-/// longer.
+/// Upper bound of the time until the welcome, however much the server sends. `connect_timeout`
+/// counts if it is longer.
 const GREETING_LIMIT: Duration = Duration::from_secs(120);
-/// The longest that a server can keep the link away.
+/// Upper bound of the server's `retry_after`.
 const RETRY_AFTER_LIMIT: Duration = Duration::from_secs(3600);
 
-/// The connection to the control server, as it should be.
+/// Intended state of the connection to the control server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Link {
     settings: Settings,
@@ -33,14 +33,14 @@ pub(crate) struct Link {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Local,
-    /// Not before `not_before`, whatever the settings.
+    /// The wait ends at `until`, and never before `not_before`, whatever the settings.
     Waiting {
         pace: Pace,
         until: Duration,
         not_before: Duration,
     },
-    /// `pace` is that of the wait before. `limit` counts from `heard`: the last sign of life, and
-    /// until there was one, when it was opened, or begun.
+    /// `pace` is that of the wait before. `limit` counts from `heard`: the last sign of life, or
+    /// before that the time at which the attempt opened or began.
     Trying {
         id: LinkId,
         pace: Option<Pace>,
@@ -48,7 +48,7 @@ enum Phase {
         heard: Duration,
         limit: Duration,
     },
-    /// Up since [`Link::since`].
+    /// Online since [`Link::since`].
     Up {
         id: LinkId,
         heard: Duration,
@@ -58,18 +58,18 @@ enum Phase {
     Stopping,
 }
 
-/// By which rule the next attempt is put off.
+/// Rule for the wait before the next attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Pace {
     Backoff,
     Probe,
 }
 
-/// Uniform in [0, 1).
+/// Source of numbers uniform in [0, 1).
 type Jitter<'a> = &'a mut dyn FnMut() -> f64;
 
 impl Link {
-    /// One that nobody has asked for: `local`.
+    /// Returns a link without a server: `local`.
     pub(crate) fn new(settings: Settings) -> Self {
         Self {
             settings,
@@ -81,8 +81,8 @@ impl Link {
         }
     }
 
-    /// Takes what happened, and says what is to be done, in this order. `now` counts from any
-    /// moment, also while the machine sleeps, and never goes back; `jitter` is uniform in [0, 1).
+    /// Handles an input. Returns the actions, in this order. `now` counts from any instant,
+    /// includes the machine's sleep, and never goes back; `jitter` is uniform in [0, 1).
     pub(crate) fn handle(
         &mut self,
         input: Input,
@@ -97,7 +97,7 @@ impl Link {
         outputs
     }
 
-    /// When [`Input::Timer`] is due.
+    /// Time at which [`Input::Timer`] is due.
     pub(crate) fn deadline(&self) -> Option<Duration> {
         match self.phase {
             Phase::Local | Phase::Refused | Phase::Stopping => None,
@@ -115,7 +115,7 @@ impl Link {
         }
     }
 
-    /// How it is.
+    /// Returns the status.
     pub(crate) fn status(&self) -> LinkStatus {
         let retry_at = match self.phase {
             Phase::Waiting { until, .. } => Some(until),
@@ -130,12 +130,12 @@ impl Link {
         }
     }
 
-    /// Whether the server answers.
+    /// True while the server answers.
     pub(crate) fn is_online(&self) -> bool {
         matches!(self.phase, Phase::Up { .. })
     }
 
-    /// The connection that is up or under way.
+    /// Returns the connection that is up or being attempted.
     pub(crate) fn link(&self) -> Option<LinkId> {
         match self.phase {
             Phase::Trying { id, .. } | Phase::Up { id, .. } => Some(id),
@@ -157,7 +157,7 @@ impl Link {
         }
     }
 
-    /// The table above. No input asks for more than one thing.
+    /// Implements the table of the module. No input causes more than one action.
     fn step(&mut self, input: Input, now: Duration, jitter: Jitter<'_>) -> Option<Output> {
         if input.about().is_some_and(|id| self.link() != Some(id)) {
             return None;
@@ -264,7 +264,7 @@ impl Link {
         Output::Connect(id)
     }
 
-    /// There is no connection any more.
+    /// Handles the loss of the connection or attempt.
     fn lose(&mut self, lost: Loss, now: Duration, jitter: Jitter<'_>) {
         self.settle(now);
         self.attempt = self.attempt.saturating_add(1);
@@ -283,8 +283,8 @@ impl Link {
         self.enter(Phase::Waiting { pace, until, not_before }, now);
     }
 
-    /// Forgets the attempts that failed, once the connection has been up for long enough. Silence
-    /// past its limit does not count as up: nobody looked while the machine slept.
+    /// Resets the failed attempts once the connection has been up for long enough. Silence beyond
+    /// its limit does not count as up: the machine may have slept.
     fn settle(&mut self, now: Duration) {
         if let Phase::Up { heard, .. } = self.phase
             && now.min(heard.saturating_add(SILENCE_LIMIT)) >= self.settled_at()
@@ -293,12 +293,12 @@ impl Link {
         }
     }
 
-    /// When a connection that is up has been up for long enough.
+    /// Time at which an open connection has been up for long enough.
     fn settled_at(&self) -> Duration {
         self.since.saturating_add(SETTLED_AFTER)
     }
 
-    /// Waits no longer than the settings ask for at most.
+    /// Shortens the wait to the longest one of the new settings.
     fn hasten(&mut self, now: Duration) {
         if let Phase::Waiting { pace, until, not_before } = self.phase {
             let latest = match pace {
@@ -326,12 +326,12 @@ impl Link {
     }
 }
 
-/// When a connection is given up that was opened at that moment, however much is heard on it.
+/// Time at which a connection is given up that has no welcome, however much it receives.
 fn greeted_by(opened: Duration, silence_limit: Duration) -> Duration {
     opened.saturating_add(GREETING_LIMIT.max(silence_limit))
 }
 
-/// A span, for people.
+/// A duration in words.
 struct Words(Duration);
 
 impl std::fmt::Display for Words {
@@ -345,7 +345,7 @@ impl std::fmt::Display for Words {
 
 #[cfg(test)]
 impl Link {
-    /// As if so many attempts had failed.
+    /// Sets the number of failed attempts.
     pub(super) fn set_attempt(&mut self, attempt: u32) {
         self.attempt = attempt;
     }

@@ -1,44 +1,45 @@
-//! The connection to the control server: when to make it, how long to wait for it, when it is
-//! gone. Pure: time and chance are arguments, and the transport is whoever does what [`Output`]
-//! says and tells with [`Input`] what came of it.
+//! State machine of the connection to the control server: attempts, timeouts and backoff. Pure:
+//! time and randomness are arguments. The transport executes each [`Output`] and reports each
+//! result as an [`Input`].
 //!
-//! A connection is tried, up, or not there; a link without one waits for the next attempt, or for
-//! somebody to tell it. What it then calls itself is in brackets:
+//! A connection is being attempted, up, or absent. A link without a connection waits for the next
+//! attempt, or for an input. The state that it reports is in brackets:
 //!
-//! | | nobody asked (`local`) | waiting (`reconnecting`, `fallback`) | trying (`connecting`, `reconnecting`, `fallback`) | up (`online`) | refused (`auth_failed`) | stopped (`stopping`) |
+//! | | no server (`local`) | waiting (`reconnecting`, `fallback`) | trying (`connecting`, `reconnecting`, `fallback`) | up (`online`) | refused (`auth_failed`) | stopped (`stopping`) |
 //! |---|---|---|---|---|---|---|
 //! | `Start` | connects: trying (`connecting`) | – | – | – | connects: trying (`connecting`) | – |
-//! | `Retry` | – | connects: trying, under the same name | – | – | connects: trying (`connecting`) | – |
+//! | `Retry` | – | connects: trying, in the same state | – | – | connects: trying (`connecting`) | – |
 //! | `Opened` | – | – | the first: from now on `connect_timeout` of silence | – | – | – |
-//! | `Welcomed` | – | – | up; the last error is forgotten | – | – | – |
-//! | `Heard` | – | – | once opened, the silence begins anew | the silence begins anew | – | – |
+//! | `Welcomed` | – | – | up; the last error is cleared | – | – | – |
+//! | `Heard` | – | – | once opened, the silence restarts | the silence restarts | – | – |
 //! | `Closed` | – | – | lost | lost | – | – |
 //! | `Renewed` | – | – | lost | connects at once: trying (`reconnecting`); no attempt has failed | – | – |
-//! | `Timer`, when due | – | connects: trying, under the same name | hangs up: lost | see below | – | – |
-//! | `Settings` | taken | taken; an attempt that they would not put off so long comes sooner | taken; for this attempt, from `Opened` on | taken | taken | – |
-//! | `Detach` | – | `local`, all forgotten | hangs up; `local`, all forgotten | hangs up; `local`, all forgotten | `local`, all forgotten | – |
+//! | `Timer`, when due | – | connects: trying, in the same state | hangs up: lost | see below | – | – |
+//! | `Settings` | stored | stored; a wait longer than their longest one is shortened | stored; for this attempt, from `Opened` on | stored | stored | – |
+//! | `Detach` | – | `local`, all reset | hangs up; `local`, all reset | hangs up; `local`, all reset | `local`, all reset | – |
 //! | `Stop` | stopped | stopped | hangs up; stopped | hangs up; stopped | stopped | – |
 //!
-//! – means that the input is passed over, and so is what is about another connection than the
+//! – means that the input is ignored. Also ignored are inputs about another connection than the
 //! present one, and a `Timer` before [`Link::deadline`].
 //!
-//! | the timer of a connection that is up | then |
+//! | timer of a connection that is up | action |
 //! |---|---|
-//! | nothing heard for 9 s | pings, once |
-//! | nothing heard for 14 s | hangs up: lost |
-//! | up for 30 s | no attempt has failed: the next loss is the first |
+//! | silence of 9 s | pings, once |
+//! | silence of 14 s | hangs up: lost |
+//! | up for 30 s | resets the failed attempts: the next loss is the first |
 //!
-//! | lost: one more attempt has failed | then |
+//! | loss: one more failed attempt | next state |
 //! |---|---|
-//! | for good | refused (`auth_failed`) |
-//! | displaced by another connection, or `max_attempts` of them or more | waiting (`fallback`) for `probe`, give or take a fifth, or for `retry_after` if that is longer |
-//! | fewer | waiting (`reconnecting`) for `retry_after`, and at random up to a limit that doubles each time |
+//! | final | refused (`auth_failed`) |
+//! | displaced by another connection, or at least `max_attempts` failed | waiting (`fallback`) for `probe` ± 20 %, or for `retry_after` if that is longer |
+//! | fewer failed | waiting (`reconnecting`) for `retry_after` plus a random wait, whose upper bound doubles each time |
 //!
 //! An attempt has twice `connect_timeout` until its transport is up. From then on the server may be
-//! silent for `connect_timeout` at a time: who has much to tell is welcome late. After two minutes,
-//! or `connect_timeout` if that is longer, it is given up whatever it says. An attempt keeps the
-//! name of the wait before it, so that probing does not look like coming back. After `auth_failed` nobody knows better than
-//! at the start whether the server lets the daemon in: the attempt is called `connecting`.
+//! silent for `connect_timeout` at a time, so that a long greeting may take its time. After two
+//! minutes, or `connect_timeout` if that is longer, the attempt is given up in any case. An attempt
+//! keeps the state of the wait before it, so that a probe does not look like a reconnect. After
+//! `auth_failed` it is unknown again whether the server accepts the daemon, so the attempt is
+//! `connecting`.
 
 mod backoff;
 mod machine;
@@ -51,46 +52,47 @@ use lanrage_ipc::model::ConnectionState;
 
 pub(crate) use machine::Link;
 
-/// How often to try, and how long. Values below 10 ms count as 10 ms.
+/// Intervals and bounds of attempts. Values below 10 ms count as 10 ms.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Settings {
-    /// The longest wait after the first attempt that failed; doubles with each.
+    /// Upper bound of the wait after the first failed attempt; doubles with each further one.
     pub(crate) backoff_initial: Duration,
-    /// The longest wait of all, but for those in fallback.
+    /// Upper bound of all waits outside of fallback.
     pub(crate) backoff_max: Duration,
-    /// After so many attempts that failed in a row it is fallback; 0 counts as 1.
+    /// Failed attempts in a row until fallback; 0 counts as 1.
     pub(crate) max_attempts: u32,
-    /// The wait between two attempts in fallback.
+    /// Wait between two attempts in fallback.
     pub(crate) probe: Duration,
-    /// The longest silence of the server until its welcome, once the transport is up; twice that
+    /// Upper bound of the server's silence until its welcome, once the transport is up; twice that
     /// before.
     pub(crate) connect_timeout: Duration,
 }
 
-/// The number of a connection, and of the attempt to make it. No two of a link are the same.
+/// Number of a connection and of its attempt, unique within a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct LinkId(pub(crate) u64);
 
-/// Why an attempt failed, or a connection went.
+/// Reason of a failed attempt or a lost connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Loss {
-    /// In words that a person understands, with what to do about it where there is something.
+    /// Reason in words for an operator, with a remedy where there is one.
     pub(crate) words: String,
-    /// How long the server wants not to be asked; an hour at most is granted.
+    /// Wait that the server requests; at most an hour is granted.
     pub(crate) retry_after: Option<Duration>,
-    /// Whether another attempt would end the same way, until somebody does something about it.
+    /// True if further attempts would fail the same way until an operator acts.
     pub(crate) is_final: bool,
-    /// True when another connection of the same identity took over: each attempt displaces that.
+    /// True if another connection of the same identity took over: each attempt would displace that
+    /// one.
     pub(crate) is_displaced: bool,
 }
 
 impl Loss {
-    /// For a reason that may pass by itself.
+    /// Returns a loss for a temporary reason.
     pub(crate) fn new(words: impl Into<String>) -> Self {
         Self { words: words.into(), retry_after: None, is_final: false, is_displaced: false }
     }
 
-    /// For another connection of the same identity that took over. `detail` is a sentence of the
+    /// Returns a loss to another connection of the same identity. `detail` is a sentence about the
     /// server's part in it.
     pub(crate) fn displaced(detail: &str) -> Self {
         let words = format!(
@@ -100,37 +102,37 @@ impl Loss {
     }
 }
 
-/// What the link is told.
+/// Input of the link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Input {
-    /// There is a server to be connected to.
+    /// A server is configured.
     Start,
-    /// The transport is up, and the first word has been sent.
+    /// The transport is up, and the first frame has been sent.
     Opened(LinkId),
-    /// The server let the daemon in.
+    /// The server accepted the daemon.
     Welcomed(LinkId),
-    /// Anything came from the server.
+    /// Anything was received from the server.
     Heard(LinkId),
-    /// The server is there, and fails in this way.
+    /// The server is reachable, and has this fault.
     Fault(LinkId, String),
-    /// The attempt failed, or the connection is gone. Not to be hung up again.
+    /// The attempt failed, or the connection is gone. Needs no hang-up.
     Closed(LinkId, Loss),
-    /// This side closed the connection, in order to have another.
+    /// This side closed the connection in order to open another one.
     Renewed(LinkId),
-    /// [`Link::deadline`] has come. May be late, or come for nothing.
+    /// [`Link::deadline`] has passed. May be late, or spurious.
     Timer,
-    /// Don't wait for the next attempt.
+    /// Ends the wait for the next attempt.
     Retry,
-    /// The daemon stops: no connection ever again.
+    /// The daemon stops: no further connection.
     Stop,
-    /// There is no server any more, until the next `Start`.
+    /// No server is configured until the next `Start`.
     Detach,
-    /// Other settings from now on.
+    /// Changes the settings.
     Settings(Settings),
 }
 
 impl Input {
-    /// The connection that it is about.
+    /// Returns the connection of the input.
     fn about(&self) -> Option<LinkId> {
         match self {
             Self::Opened(id)
@@ -144,31 +146,31 @@ impl Input {
     }
 }
 
-/// What is to be done.
+/// Action for the transport.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Output {
-    /// Make a connection. There is no other.
+    /// Open a connection. No other one is open.
     Connect(LinkId),
-    /// End the connection, or the attempt. Nothing that is told of it afterwards counts.
+    /// End the connection or attempt. Later inputs about it are ignored.
     Hangup(LinkId),
-    /// Ask the server for a sign of life.
+    /// Ping the server.
     Ping(LinkId),
-    /// [`Link::status`] is another now. Comes last, and once.
+    /// [`Link::status`] has changed. Comes last, and at most once.
     Changed,
 }
 
-/// How it is with the connection.
+/// Status of the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LinkStatus {
     /// Its state.
     pub(crate) state: ConnectionState,
-    /// When that began; zero for what was so from the first.
+    /// Time at which the state began; zero for the initial one.
     pub(crate) since: Duration,
-    /// How many attempts have failed in a row. A connection that was lost within 30 s is one.
+    /// Failed attempts in a row. A connection that is lost within 30 s counts as one.
     pub(crate) attempt: u32,
-    /// When the next attempt comes, as long as one is waited for.
+    /// Time of the next attempt, during a wait.
     pub(crate) retry_at: Option<Duration>,
-    /// Why the last attempt failed or the connection went, until the server answers; or how the
-    /// server fails while the connection is up.
+    /// Reason of the last failure or loss, until the server answers. While the connection is up: a
+    /// fault of the server.
     pub(crate) last_error: Option<String>,
 }
