@@ -1,4 +1,4 @@
-//! Requests of this daemon's clients: the server does them first, and then the registry.
+//! Requests of this daemon's clients: executed by the server first, then by the registry.
 
 use std::collections::HashMap;
 
@@ -19,18 +19,18 @@ use crate::core::{
     Caller, Command, Failure, Left, Now, Outcome, Refusal, RequestKey, Upstream, UpstreamPart,
 };
 
-/// Number of a client's request, chosen by the driver; each kind of request has its own reply.
+/// Number of a client's request, unique over all kinds of requests, chosen by the driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct ClientId(pub(crate) u64);
 
-/// A change of a party, or a signal, that a client asks for.
+/// A change of a party, or a signal, that a client requests.
 #[derive(Debug)]
 pub(crate) struct ClientCommand {
     /// Client.
     pub(crate) caller: Caller,
-    /// Key under which the server is asked, and under which it may be asked again.
+    /// Idempotency key for the server, also for a repetition.
     pub(crate) key: RequestKey,
-    /// What the server is to do. [`is_for_server`].
+    /// Command for the server. [`is_for_server`].
     pub(crate) command: Command,
 }
 
@@ -42,11 +42,11 @@ pub(crate) type CommandReply = Result<CommandOutcome, ClientError>;
 pub(crate) enum CommandOutcome {
     /// The peer is in this party.
     Entered(PartyId),
-    /// The command is done there and here.
+    /// The command is executed on the server and here.
     Done(Outcome),
 }
 
-/// Reason why a client's request was not done.
+/// Reason why a client's request failed.
 #[derive(Debug)]
 pub(crate) enum ClientError {
     /// The server refused it.
@@ -56,11 +56,11 @@ pub(crate) enum ClientError {
         /// Reason in words, safe to show.
         message: String,
     },
-    /// The server did it, and this daemon undoes it.
+    /// The server executed it, and this daemon reverts it.
     Undone(Refusal),
-    /// The server did it, and the registry failed.
+    /// The server executed it, and the registry failed.
     Failed(Failure),
-    /// The connection is gone, or the answer did not come in time. The server may have done it.
+    /// The connection is gone, or the answer did not come in time. The server may have executed it.
     Lost,
 }
 
@@ -72,13 +72,13 @@ pub(super) struct Clients(HashMap<ClientId, Client>);
 struct Client {
     request: ClientCommand,
     entry: Option<EntryId>,
-    /// Reply that waits until a party is compared.
+    /// Reply that waits for the comparison of the party.
     reply: Option<CommandReply>,
-    /// Step after the comparison, for a leave of a peer that is gone there.
+    /// True if the peer's leave is executed here after the comparison: it is gone on the server.
     leaves_here: bool,
-    /// Party whose state is requested before the reply.
+    /// Party whose snapshot is requested before the reply.
     syncs: Option<PartyId>,
-    /// True if the party ended with its leave.
+    /// True if the party ended with the leave.
     party_deleted: bool,
 }
 
@@ -101,8 +101,8 @@ impl Clients {
 }
 
 impl Session {
-    /// Has the server do a command, and does here what it has done; then [`Output::Reply`].
-    /// [`Session::is_online`].
+    /// Sends a command to the server, and executes it here after the answer; then
+    /// [`Output::Reply`]. Requires [`Session::is_online`].
     pub(crate) fn handle_request(&mut self, id: ClientId, request: ClientCommand, now: Now) {
         let peer_id = request.command.acts_for().cloned();
         let Some(peer_id) = peer_id.filter(|_| self.advance(now) && !self.is_leaving()) else {
@@ -127,7 +127,7 @@ impl Session {
             (command.party_id(), command.acts_for(), in_flight_kind(caller, command))
         {
             if matches!(what, InFlightKind::Enters { .. }) {
-                // From now on something keeps it alive.
+                // The request in flight keeps the peer alive.
                 self.auth.idle.remove(peer_id);
                 self.replica.not_understood = None;
             }
@@ -153,14 +153,14 @@ impl Session {
         }
     }
 
-    /// Does here what the server has done.
+    /// Executes a command here that the server has executed.
     fn client_confirmed(&mut self, id: ClientId, command: Command, acked: &Acked) {
         match command {
             Command::Register { party_id, host: peer, .. }
             | Command::Join { party_id, peer, .. } => {
                 let entry = self.clients.0.get(&id).and_then(|client| client.entry);
                 let refusal = self.replica.declined(&party_id).cloned();
-                // One that was told may have ended since.
+                // The party may have ended after the server stated it.
                 if refusal.is_none() && entry.is_none_or(|entry| self.replica.is_told(entry)) {
                     return self.client_entered(id);
                 }
@@ -204,7 +204,7 @@ impl Session {
         let rejected = Err(ClientError::Rejected { code, message });
         self.remove_client_entry(id);
         match command {
-            // It is so already.
+            // The peer has left already.
             Command::Leave { party_id, peer_id } if is_gone => {
                 if let Some(client) = self.clients.0.get_mut(&id) {
                     client.leaves_here = true;
@@ -221,15 +221,15 @@ impl Session {
         }
     }
 
-    /// Takes in that the state of a party was told, or can't be.
+    /// Handles the snapshot of a party, or the failure to get it.
     pub(super) fn synced(&mut self, party_id: &PartyId) {
         let waits = self.clients.0.iter().filter(|(_, one)| one.syncs.as_ref() == Some(party_id));
         let waits: Vec<_> = waits.map(|(id, _)| *id).collect();
         waits.into_iter().for_each(|id| self.client_compared(id));
     }
 
-    /// Takes in whether a peer is in the party here that the server let it into. One that is not,
-    /// and was not before, leaves there again.
+    /// Completes a client's entry after the look-up of its membership here. A peer that is not a
+    /// member here leaves again on the server.
     pub(super) fn entry_looked_up(
         &mut self,
         id: ClientId,
@@ -260,8 +260,8 @@ impl Session {
         self.client_done(id, Err(ClientError::Undone(refusal)));
     }
 
-    /// Has a peer leave that the server may have let in, though its client is told otherwise. The
-    /// leave is sent behind the join. [`Session::is_online`].
+    /// Sends the leave of a peer that the server may have let in, although its client got an error.
+    /// The leave is sent behind the join. Requires [`Session::is_online`].
     pub(crate) fn handle_withdrawal(&mut self, party_id: PartyId, peer_id: PeerId, now: Now) {
         self.advance(now);
         self.withdraw(party_id, peer_id);
@@ -287,8 +287,8 @@ impl Session {
         }
     }
 
-    /// Goes on once the party was told. States the peer's description again where the server has
-    /// another.
+    /// Completes an entry after the server stated the party. If the server has another description
+    /// of the peer, its own description is sent again.
     fn client_entered(&mut self, id: ClientId) {
         self.remove_client_entry(id);
         let Some((_, command)) = self.clients.command(id) else { return };
@@ -298,7 +298,7 @@ impl Session {
             return;
         };
         let peer = peer.clone();
-        // Perhaps under an id of the server's choice.
+        // The server may have chosen another id.
         let party_id = self.replica.renamed_to(party_id).unwrap_or(party_id).clone();
         if let Some(client) = self.clients.0.get_mut(&id) {
             client.reply = Some(Ok(CommandOutcome::Entered(party_id.clone())));
@@ -306,7 +306,7 @@ impl Session {
         self.insist(&party_id, &peer, Source::Client(id));
     }
 
-    /// Takes in the registry's answer to a client's command.
+    /// Handles the registry's answer to a client's command.
     pub(super) fn client_applied(&mut self, id: ClientId, result: Result<Outcome, Failure>) {
         let Some(client) = self.clients.0.get_mut(&id) else { return };
         let command = client.request.command.clone();
@@ -319,7 +319,7 @@ impl Session {
             Command::Leave { party_id, peer_id } => {
                 let party_deleted = client.party_deleted;
                 client.reply = Some(match reply {
-                    // The server may have told it before it answered.
+                    // The server may have reported the change before its answer.
                     Ok(_) | Err(ClientError::Failed(Failure::Refused(_))) => {
                         Ok(CommandOutcome::Done(Outcome::Left(Left { party_deleted })))
                     }
@@ -336,7 +336,7 @@ impl Session {
         }
     }
 
-    /// Takes in that a party is compared, for a client's request.
+    /// Handles the comparison of a party for a client's request.
     pub(super) fn client_compared(&mut self, id: ClientId) {
         let Some(client) = self.clients.0.get_mut(&id) else { return };
         match client.reply.take() {
@@ -360,7 +360,7 @@ impl Session {
     }
 }
 
-/// True for a command that a control server may be asked to do.
+/// True for a command that a control server executes.
 pub(crate) fn is_for_server(command: &Command) -> bool {
     frames::of_command(command).is_some()
 }
@@ -374,7 +374,7 @@ impl From<RequestError> for ClientError {
     }
 }
 
-/// Entry, change or exit of a peer by a client's command.
+/// Effect of a client's command on its peer's membership.
 fn in_flight_kind(caller: &Caller, command: &Command) -> Option<InFlightKind> {
     Some(match command {
         Command::Register { keepalive, host: peer, .. } | Command::Join { keepalive, peer, .. } => {

@@ -1,8 +1,8 @@
 //! Greeting of local peers: each proves its id on each connection, by its token or by a claim.
 //!
-//! A claim takes an id that is nobody's. Its secret is kept before it is sent, so that a claim
-//! whose answer is lost can be repeated; the token that it brings is kept before anything is done
-//! in the peer's name.
+//! A claim takes an id without an owner. Its secret is stored before it is sent, so that a claim
+//! can be repeated if its answer is lost. The resulting token is stored before any other request
+//! for the peer.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,22 +24,22 @@ use crate::core::reconcile::MembershipOp;
 use crate::core::upstream::link::Loss;
 use crate::core::{Command, CredentialRecord, Failure, Proof, Upstream, UpstreamPart, User};
 
-/// Peers that one connection speaks for; a server takes no more.
+/// Upper bound of the peers that are greeted on one connection; a server accepts no more.
 const MOST_PEERS: usize = 64;
 
-/// Greeted peers that are in no party as far as is known here. They may be in one there: the
-/// answer that said so may be lost.
+/// Upper bound of greeted peers without a party here. On the server they may have one, since the
+/// answer to an entry may have been lost.
 const FORMER_PEERS: usize = 8;
 
 /// A greeting.
 #[derive(Debug)]
 pub(super) struct Greeting {
-    /// User who gets the peer if it is nobody's yet.
+    /// User who becomes the owner if the peer has none.
     caller: Option<User>,
     lane: Lane,
-    /// Copies of parties, of which the server is to tell the state.
+    /// Known positions of parties, whose state the server is to report.
     have: BTreeMap<PartyId, Bookmark>,
-    /// True once a token was sent: another proof may do when it is refused.
+    /// True once a token was sent: after its refusal another proof is tried.
     by_token: bool,
     owner: Option<User>,
     pub(super) then: Greeted,
@@ -48,13 +48,13 @@ pub(super) struct Greeting {
 /// Purpose of a greeting.
 #[derive(Debug)]
 pub(super) enum Greeted {
-    /// The session begins.
+    /// Start of the session.
     Begin,
-    /// An operation waits for it.
+    /// An operation that waits for the greeting.
     MembershipOp(MembershipOp, Option<EntryId>),
-    /// A client's request waits for it.
+    /// A client's request that waits for the greeting.
     Client(ClientId),
-    /// A relay is announced as the peer, in place of a greeting.
+    /// Announcement of a relay as the peer, in place of a greeting.
     Relay(ClientId),
 }
 
@@ -67,7 +67,7 @@ pub(super) struct Beginning {
 }
 
 impl Session {
-    /// Greets the server, for every local peer that is in one of its parties or was.
+    /// Sends the greetings of all local peers that are or were in parties of the server.
     pub(super) fn begin(&mut self, upstream: Upstream) {
         self.auth.epoch_before.clone_from(&upstream.choice.epoch);
         self.auth.idle = keepalive::idle_peers(&upstream);
@@ -87,12 +87,12 @@ impl Session {
         }
     }
 
-    /// Returns the peers to greet: those in parties first. A credential that is good for nothing
-    /// any more is forgotten.
+    /// Returns the peers to greet: members first. Credentials that can't be valid any more are
+    /// deleted.
     fn known_peers(&mut self, upstream: &Upstream) -> Vec<PeerId> {
         let members: BTreeSet<_> = upstream.memberships.iter().map(|one| &one.peer_id).collect();
         let mut peers: Vec<_> = members.iter().copied().cloned().collect();
-        // The latest first: an answer that was lost was lost of late.
+        // The latest come first: a lost answer is probably a recent one.
         let mut credentials: Vec<_> = upstream.credentials.iter().collect();
         credentials.sort_by_key(|credential| Reverse(credential.renew_at));
         for CredentialRecord { peer_id, renew_at, .. } in credentials {
@@ -109,7 +109,7 @@ impl Session {
         }
         let leaving: BTreeSet<_> = upstream.leaves.iter().map(|(_, peer_id)| peer_id).collect();
         let needed = members.len() + leaving.len();
-        // Former ones take no place that new ones may want.
+        // Former peers take no place that new peers may need.
         let former = FORMER_PEERS.min((MOST_PEERS / 2).saturating_sub(needed));
         peers.truncate(needed + former);
         if peers.len() > MOST_PEERS {
@@ -119,7 +119,7 @@ impl Session {
         peers
     }
 
-    /// Makes sure that the server takes this connection's word for a peer; then `then` goes on.
+    /// Makes sure that a peer is greeted on this connection, and continues with `then`.
     pub(super) fn greet(
         &mut self,
         peer_id: &PeerId,
@@ -133,7 +133,7 @@ impl Session {
         self.wait_for_turn_in(lane, peer_id, caller, then);
     }
 
-    /// Waits until no greeting of the peer is in flight, for a client's request.
+    /// Queues a client's request behind the peer's greeting in flight.
     pub(super) fn wait_for_turn(&mut self, peer_id: &PeerId, caller: Option<User>, then: Greeted) {
         self.wait_for_turn_in(Lane::Asked, peer_id, caller, then);
     }
@@ -163,8 +163,8 @@ impl Session {
         }
     }
 
-    /// Gives the connection up, which speaks for every peer that it ever greeted: another one
-    /// greets those that are in parties.
+    /// Ends the connection, which is greeted as too many peers. The next connection greets only
+    /// current members.
     pub(super) fn make_room(&mut self, peer_id: &PeerId, upstream: &Upstream) {
         let members: BTreeSet<_> = upstream.memberships.iter().map(|one| &one.peer_id).collect();
         if members.len() < MOST_PEERS {
@@ -182,7 +182,7 @@ impl Session {
         self.auth.greetings.get_mut(peer_id)?.front_mut()
     }
 
-    /// Greets a peer by what proves it, if anything does, and else by a claim.
+    /// Greets a peer by its proof if there is one, or else by a claim.
     pub(super) fn introduce(&mut self, peer_id: &PeerId, upstream: &Upstream) {
         let Some(greeting) = self.current_greeting(peer_id) else { return };
         let caller = greeting.caller;
@@ -214,7 +214,7 @@ impl Session {
         self.hello(Some(peer_id), Some(proof), have, lane, purpose);
     }
 
-    /// Chooses a claim secret, and keeps it before the claim is made.
+    /// Generates a claim secret, and stores it before the claim is sent.
     pub(super) fn claim(&mut self, peer_id: &PeerId) {
         let claim = match self.machine.claim() {
             Ok(claim) => claim,
@@ -244,12 +244,12 @@ impl Session {
         }
     }
 
-    /// Takes in the answer to the greeting of a peer.
+    /// Handles the answer to the greeting of a peer.
     pub(super) fn hello_answered(&mut self, peer_id: &PeerId, result: Result<(), RequestError>) {
         let Some(greeting) = self.current_greeting(peer_id) else { return };
         let was_by_token = std::mem::take(&mut greeting.by_token);
         match &result {
-            // The server may have lost the token, or it has expired and the id is nobody's.
+            // The server lost the token, or the token expired and the id has no owner.
             Err(RequestError::Refused { code: ErrorCode::PermissionDenied, .. })
                 if was_by_token =>
             {
@@ -268,8 +268,8 @@ impl Session {
         self.end_turn(peer_id, result);
     }
 
-    /// Ends a greeting, or the announcement of a relay. Those that wait for a greeting need none of
-    /// their own if it succeeded.
+    /// Ends a greeting, or the announcement of a relay. After a success, the waiting entries need
+    /// no greeting of their own.
     pub(super) fn end_turn(&mut self, peer_id: &PeerId, result: Result<(), RequestError>) {
         let is_greeted = self.auth.is_greeted(peer_id);
         let Some(turns) = self.auth.greetings.get_mut(peer_id) else { return };
@@ -286,7 +286,7 @@ impl Session {
             self.auth.greetings.remove(peer_id);
         }
         for (place, greeting) in done.into_iter().enumerate() {
-            // The others wait for a greeting that was done.
+            // The others waited for a successful greeting.
             let result = if place == 0 { result.clone() } else { Ok(()) };
             self.go_on(greeting.then, result);
         }
@@ -314,8 +314,8 @@ impl Session {
         self.began(result);
     }
 
-    /// Takes in the result of one of the first greetings. After the last one the parties are
-    /// compared that the server did not mention.
+    /// Counts the result of one of the first greetings. After the last one, parties that the server
+    /// did not mention are compared.
     fn began(&mut self, result: Result<(), RequestError>) {
         let refusal = match &result {
             Err(RequestError::Refused { code, message }) => Some((*code, message.clone())),
@@ -346,8 +346,8 @@ impl Session {
         }
     }
 
-    /// Sends a peer's greeting: its token, or a claim, which takes an id that is nobody's or that
-    /// this very claim took before.
+    /// Sends a peer's greeting: its token or a claim. A claim takes an id without an owner, or one
+    /// that it took before.
     pub(super) fn hello(
         &mut self,
         peer_id: Option<&PeerId>,
@@ -377,14 +377,14 @@ impl Session {
     }
 }
 
-/// True for a refused greeting that is neither about the peer, whose id another owner has, nor
-/// about the moment.
+/// True for a refused greeting that concerns neither the peer, whose id has another owner, nor a
+/// temporary reason.
 fn refuses_the_daemon(code: ErrorCode) -> bool {
     code != ErrorCode::PermissionDenied && !is_no_verdict(code)
 }
 
-/// Returns the parties in which a peer is, or was until it left without the server. That always
-/// tells a party that the peer is in; only an HTTP server has to be asked for each.
+/// Returns the parties of a peer, with those that it left without the server. A WebSocket server
+/// always reports the parties of a peer; an HTTP server must be asked for each.
 fn bookmarks(upstream: &Upstream, peer_id: &PeerId) -> BTreeMap<PartyId, Bookmark> {
     let is_in = upstream.memberships.iter().map(|one| (&one.party_id, &one.peer_id));
     let was_in = upstream.leaves.iter().map(|(party_id, peer_id)| (party_id, peer_id));

@@ -1,4 +1,4 @@
-//! Heartbeats of local peers that something keeps alive, and the others, which are idle.
+//! Heartbeats of local peers with a keepalive, and idle peers, which have none.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::requests::{Acked, RequestError};
 use super::session::Session;
 use crate::core::{Failure, Proof, Upstream, UpstreamPart};
 
-/// Shortest interval that a server may ask for.
+/// Lower bound of the interval that a server may request.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Keepalives of a connection.
@@ -27,14 +27,14 @@ impl Keepalive {
         Self { interval }
     }
 
-    /// Limits the interval to the one that the server asks for.
+    /// Shortens the interval to the one that the server requests.
     pub(super) fn limit(&mut self, interval: Duration) {
         self.interval = self.interval.min(interval.max(SHORTEST_INTERVAL));
     }
 }
 
 impl Session {
-    /// Sends a heartbeat for each membership that something keeps alive.
+    /// Sends a heartbeat for each membership with a keepalive.
     pub(super) fn send_heartbeats(&mut self, upstream: Result<Upstream, Failure>) {
         self.set_timer(Timer::Heartbeat, self.keepalive.interval);
         let live = match upstream {
@@ -50,7 +50,7 @@ impl Session {
                 self.request(frame, Lane::Background, purpose);
             }
         }
-        // Over HTTP heartbeats alone keep a peer alive.
+        // Over HTTP only heartbeats keep a peer alive.
         let is_idle = |peer_id: &PeerId| !peers.contains(peer_id);
         let differs = |peer_id: &PeerId| self.auth.idle.contains(peer_id) != is_idle(peer_id);
         if self.settings.transport == TransportKind::WebSocket && self.auth.greeted().any(differs) {
@@ -67,7 +67,7 @@ impl Session {
         let is_welcome =
             self.auth.is_greeted(peer_id) && self.settings.transport == TransportKind::WebSocket;
         match result {
-            // The position of the party shows what was lost.
+            // The party's position reveals lost changes.
             Ok(acked) => self.seen(party_id, &acked),
             Err(RequestError::Refused {
                 code: ErrorCode::PartyNotFound | ErrorCode::PeerNotFound | ErrorCode::NotAMember,
@@ -85,8 +85,8 @@ impl Session {
         }
     }
 
-    /// Tells the server which peers something keeps alive, where that has changed: the connection
-    /// keeps no others alive.
+    /// Tells the server which peers are idle, if that changed: the connection does not keep idle
+    /// peers alive.
     pub(super) fn tell_idle(&mut self, live: &HashSet<PeerId>, upstream: Upstream) {
         let members: HashSet<_> = upstream.memberships.iter().map(|one| &one.peer_id).collect();
         for credential in &upstream.credentials {
@@ -109,7 +109,7 @@ impl Session {
     }
 }
 
-/// Returns the members that nothing keeps alive in any party.
+/// Returns the peers that nothing keeps alive in any party.
 pub(super) fn idle_peers(upstream: &Upstream) -> HashSet<PeerId> {
     let members = upstream.memberships.iter();
     let live: HashSet<_> = members.clone().filter(|one| one.live).map(|one| &one.peer_id).collect();

@@ -13,10 +13,10 @@ use super::session::Session;
 use crate::core::reconcile::{Occasion, ReplicaUpdate, ServerParty};
 use crate::core::{Command, Failure, Outcome, Refusal, Upstream};
 
-/// Wait before a party is compared again for which the server had no time, or too many refusals.
+/// Wait before a party is compared again after a bound was reached, or too many refusals.
 pub(super) const PUT_OFF: Duration = Duration::from_secs(30);
 
-/// A comparison of a party that the registry makes.
+/// A comparison of a party by the registry.
 #[derive(Debug)]
 pub(crate) struct Comparison {
     party_id: PartyId,
@@ -27,18 +27,18 @@ pub(crate) struct Comparison {
 /// Cause of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// A message, which is being taken in.
+    /// A message that is being processed.
     Message,
     /// A party that the server did not mention in its greeting.
     Absent,
-    /// A client's request, which goes on afterwards.
+    /// A client's request that continues after the comparison.
     Client(ClientId),
-    /// Anything else.
+    /// Any other cause.
     Other,
 }
 
 impl Session {
-    /// Compares the parties that the server did not mention: none of ours is in them there.
+    /// Compares the parties that the server did not mention: there no local peer is in them.
     pub(super) fn compare_absent(&mut self, upstream: Upstream) {
         self.replica.note_copies(&upstream);
         let mut parties: BTreeSet<PartyId> = upstream.outbox;
@@ -66,7 +66,7 @@ impl Session {
                 self.compare(&party_id, Some(party), occasion, source);
             }
             ReplicaUpdate::Gone(reason) => {
-                // A poll can't tell a party that has ended from one that the server lost.
+                // Over HTTP a party that has ended looks like one that the server lost.
                 let occasion = match self.settings.transport {
                     TransportKind::Http => Occasion::Return,
                     TransportKind::WebSocket => Occasion::Gone(reason),
@@ -81,7 +81,7 @@ impl Session {
         }
     }
 
-    /// Goes on without a comparison.
+    /// Continues without a comparison.
     fn skipped(&mut self, source: Source) {
         match source {
             Source::Message | Source::Other => {}
@@ -90,7 +90,7 @@ impl Session {
         }
     }
 
-    /// Has the registry compare a party with the server's. Operations may follow from it.
+    /// Has the registry compare a party with the server's. Operations may result.
     pub(super) fn compare(
         &mut self,
         party_id: &PartyId,
@@ -98,7 +98,7 @@ impl Session {
         occasion: Occasion,
         source: Source,
     ) {
-        // The server has a declined party all the same.
+        // The server still has a declined party.
         let is_declined = server.is_none()
             && occasion == Occasion::Return
             && self.replica.declined.contains_key(party_id);
@@ -139,8 +139,8 @@ impl Session {
         }
     }
 
-    /// Notes whether there is a copy of a party by now. One that nobody asked for, or has no room
-    /// here, is not remembered.
+    /// Updates the set of copies after a comparison. A party that is not wanted or has no room here
+    /// is dropped from the replica.
     fn followed(
         &mut self,
         party_id: &PartyId,
@@ -164,8 +164,8 @@ impl Session {
         self.replica.parties.gone(party_id, RemovalReason::Removed);
     }
 
-    /// Passes over what the server told of a party, which stays as it was here. After a while the
-    /// server is asked for it again.
+    /// Ignores the server's state of a party, whose copy stays unchanged. After a while the server
+    /// is asked for it again.
     fn decline(&mut self, party_id: PartyId, refusal: Refusal) {
         // The registry warns of its own limits, once a minute.
         if refusal.remedy().is_none() {
@@ -178,7 +178,7 @@ impl Session {
         self.look_again_after(party_id, PUT_OFF);
     }
 
-    /// Returns the refusal of an entry that the server confirmed without telling the party.
+    /// Returns the refusal of an entry that the server confirmed without stating the party.
     pub(super) fn untold(&mut self, party_id: &PartyId) -> Refusal {
         let party_id = party_id.clone();
         if let Some(reason) = &self.replica.not_understood {
@@ -196,7 +196,7 @@ impl Session {
         self.look_again_for(party_id, Source::Other);
     }
 
-    /// Compares a party again, for that source.
+    /// Compares a party again, for a given cause.
     pub(super) fn look_again_for(&mut self, party_id: &PartyId, source: Source) {
         if self.replica.declined(party_id).is_some() {
             self.sync(party_id);
@@ -207,7 +207,7 @@ impl Session {
         self.compare(party_id, server, occasion, source);
     }
 
-    /// Compares a party again after a while, however many causes there are.
+    /// Compares a party again after a while, once for all causes.
     pub(super) fn look_again_after(&mut self, party_id: PartyId, after: Duration) {
         let timer = Timer::LookAgain(party_id);
         if !self.has_timer(&timer) {
@@ -215,7 +215,7 @@ impl Session {
         }
     }
 
-    /// States again what a local peer says of itself, where the server let in something else.
+    /// Sends the description of a local peer again, where the server has another one.
     pub(super) fn insist(&mut self, party_id: &PartyId, info: &PeerInput, source: Source) {
         let server = self.replica.parties.get(party_id);
         let member = server.and_then(|server| server.members.get(&info.peer_id));

@@ -1,4 +1,4 @@
-//! Renewal of tokens, each while it is good.
+//! Renewal of tokens before they expire.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,22 +12,22 @@ use super::requests::RequestError;
 use super::session::Session;
 use crate::core::{CredentialRecord, Failure, Proof, Upstream};
 
-/// Longest wait for a time of the wall clock, which may be set meanwhile.
+/// Upper bound of a wait for a wall clock time: the clock may be set meanwhile.
 const LOOK_AGAIN: Duration = Duration::from_secs(15);
 
-/// Wait before a renewal that was refused.
+/// Wait before the next renewal of a token whose renewal was refused.
 const PUT_OFF: Duration = Duration::from_secs(15);
 
 /// Pause after each renewal.
 const PAUSE: Duration = Duration::from_millis(200);
 
 impl Session {
-    /// Renews the token that is due first, or waits for it.
+    /// Renews the token that is due first, or waits until it is due.
     pub(super) fn renew(&mut self, upstream: Result<Upstream, Failure>) {
         let Ok(upstream) = upstream else { return self.set_timer(Timer::Renewal, LOOK_AGAIN) };
         let credentials = upstream.credentials.into_iter();
         let renewals = credentials.filter_map(|credential| self.renewal(credential));
-        // Without one the next token that is kept sets the timer.
+        // Without a credential, the next stored token sets the timer.
         let Some((due, peer_id, token)) = renewals.min_by_key(|(due, ..)| *due) else { return };
         let left = due.saturating_sub(self.now.elapsed);
         if !left.is_zero() {
@@ -38,8 +38,8 @@ impl Session {
         self.hello(Some(&peer_id), proof, BTreeMap::new(), Lane::Background, purpose);
     }
 
-    /// Returns the due time of a token, by elapsed time: it is due when either clock says so. The
-    /// wall clock may have been set, and counts alone for a token from before this connection.
+    /// Returns the due time of a token, by elapsed time: it is due once either clock says so. The
+    /// wall clock may have been set. It alone counts for a token from before this connection.
     fn renewal(&self, credential: CredentialRecord) -> Option<(Duration, PeerId, Secret)> {
         let CredentialRecord { peer_id, proof, renew_at, .. } = credential;
         let Proof::Token(token) = proof else { return None };
@@ -49,7 +49,7 @@ impl Session {
         let left = Duration::try_from(renew_at.duration_since(self.now.wall)).unwrap_or_default();
         let by_wall = self.now.elapsed.saturating_add(left);
         let due = self.auth.renewals.get(&peer_id).map_or(by_wall, |due| by_wall.min(*due));
-        // One whose renewal was refused waits, and keeps no other waiting.
+        // A refused renewal waits without delaying others.
         let not_before = self.auth.put_off.get(&peer_id).copied().unwrap_or_default();
         Some((due.max(not_before), peer_id, token))
     }

@@ -1,4 +1,4 @@
-//! Operations: what the server is asked because of intents, or of what it told.
+//! Operations for the server: from intents, and from the server's messages.
 
 use std::collections::{HashMap, HashSet};
 use std::mem::Discriminant;
@@ -18,49 +18,49 @@ use super::session::Session;
 use crate::core::reconcile::{InFlight, MembershipOp, OpBody};
 use crate::core::{Command, DirtySet, Failure, RequestKey, Upstream, UpstreamPart};
 
-/// Refusals on one connection from which something may follow: a server that refuses everything
-/// would be asked without end.
+/// Upper bound of the refusals on a connection that may cause further operations. A server that
+/// refuses everything is thus not asked without end.
 const MOST_REFUSALS: u32 = 1000;
 
-/// Operations in flight: many times more than this machine's peers can have in parties. A server
-/// that invents parties is asked no faster.
+/// Upper bound of the operations in flight: many times the memberships of local peers. A server
+/// that invents parties is not asked faster.
 const MOST_OPERATIONS: usize = 8192;
 
-/// Times in a row that the server is told the same description or entry of a peer at once; then it
-/// is told each [`PUT_OFF`].
+/// Corrections in a row of a peer's description or entry that are sent at once. Further ones are
+/// sent each [`PUT_OFF`].
 const MOST_CORRECTIONS: u32 = 4;
 
-/// Time in which intents gather before they are told.
+/// Time in which intents are collected before they are sent.
 const GATHER: Duration = Duration::from_millis(5);
 
-/// Wait before a party is compared again whose host is on its way, or after a failure.
+/// Wait before a party is compared again: its host is about to return, or a failure occurred.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// Operations of a connection.
+/// Operations on a connection.
 #[derive(Debug, Default)]
 pub(super) struct Replay {
     in_flight: HashSet<RequestKey>,
     corrections: HashMap<CorrectionKey, Correction>,
-    /// Peers that were let into a party, and then were not there.
+    /// Peers that were let into a party, and then were not in it.
     undone: HashSet<(PartyId, PeerId)>,
     refusals: u32,
-    /// Ids that this daemon chose for parties whose own was taken.
+    /// Generated ids of parties whose own id was taken.
     coined: HashSet<PartyId>,
-    /// Parties of which intents were noted since they were told last.
+    /// Parties with intents that were noted and not sent yet.
     noted: DirtySet,
 }
 
-/// Description or entry of a local peer that the server was told because it had something else.
+/// Repeated correction of a local peer's description or entry on the server.
 #[derive(Debug)]
 struct Correction {
     info: PeerInput,
-    /// Times that the server was told it.
+    /// Times that it was sent.
     sent: u32,
-    /// Elapsed time at which it was told last.
+    /// Elapsed time at which it was last sent.
     last: Duration,
 }
 
-/// The party, the peer and the kind of operation of a [`Correction`].
+/// Party, peer and kind of operation of a [`Correction`].
 type CorrectionKey = (PartyId, PeerId, Discriminant<OpBody>);
 
 impl Replay {
@@ -75,7 +75,7 @@ impl Correction {
         Self { info: info.clone(), sent: 0, last: now }
     }
 
-    /// Counts another time; false for one too many, of late.
+    /// True if the correction was recently sent too often.
     fn is_in_vain(&self, now: Duration) -> bool {
         self.sent >= MOST_CORRECTIONS && now.saturating_sub(self.last) < PUT_OFF
     }
@@ -99,8 +99,8 @@ impl Session {
                 operation.body.kind(),
                 operation.key.0
             );
-            // Until it is answered: what the server tells meanwhile settles nothing that the peer
-            // did since.
+            // In flight until its answer: the server's earlier messages settle no later intent of
+            // the peer.
             let peer_id = operation.body.peer_id().clone();
             let entry = operation.body.in_flight_kind().map(|what| {
                 let in_flight = InFlight { peer_id: peer_id.clone(), what };
@@ -116,7 +116,7 @@ impl Session {
         }
     }
 
-    /// True for a leave of a peer that a client has enter again since.
+    /// True for the leave of a peer for which a client's entry is in flight.
     fn is_back(&self, operation: &MembershipOp) -> bool {
         let MembershipOp { party_id, body, .. } = operation;
         matches!(body, OpBody::Leave(_)) && self.replica.enters(party_id, body.peer_id())
@@ -170,14 +170,14 @@ impl Session {
         self.operated(key);
     }
 
-    /// Notes that an operation is over, and what follows from it begun.
+    /// Ends an operation after its consequences have begun.
     pub(super) fn operated(&mut self, key: &RequestKey) {
         self.replay.in_flight.remove(key);
         self.end_replay();
     }
 
-    /// True for what the server was told of a peer again and again, and lately: a server that keeps
-    /// stating something else would be told without end.
+    /// True for an operation that was recently repeated too often: the server keeps another state.
+    /// Without this bound it would be repeated without end.
     fn is_in_vain(&mut self, operation: &MembershipOp) -> bool {
         let now = self.now.elapsed;
         let key = correction_key(operation, &operation.party_id);
@@ -215,7 +215,7 @@ impl Session {
         true
     }
 
-    /// Counts an entry that the server confirmed, or that it says was done and undone since.
+    /// Counts an entry that the server confirmed, or that it reports as done and reverted since.
     fn note_entry(&mut self, operation: &MembershipOp, info: &PeerInput) {
         let key = correction_key(operation, &operation.party_id);
         let before = self.replay.corrections.remove(&key).map_or(0, |known| known.sent);
@@ -225,9 +225,9 @@ impl Session {
         self.replay.corrections.insert(key, Correction { info: info.clone(), sent, last });
     }
 
-    /// True for a peer that was let in and is not there, though the server tells the party before it
-    /// answers: the answer is that of the first time, when the connection was lost before it came.
-    /// A server that never tells the party is not asked a third time.
+    /// True for an entry that was confirmed although the peer is not in the party. A server states
+    /// the party before the answer, so the answer repeats an earlier one that was lost. A server
+    /// that never states the party is not asked a third time.
     fn is_undone(&mut self, operation: &MembershipOp) -> bool {
         let peer_id = operation.body.peer_id();
         if !matches!(operation.body, OpBody::Register { .. } | OpBody::Join(_)) {
@@ -239,8 +239,8 @@ impl Session {
         !is_in && self.replay.undone.insert((party_id.clone(), peer_id.clone()))
     }
 
-    /// Takes in that the server has done an operation. It told of an entry before; of others it
-    /// tells later, or not at all.
+    /// Handles an executed operation. The server stated an entry before its answer; other changes
+    /// it reports later, or not at all.
     fn performed(&mut self, operation: &MembershipOp) {
         let party_id = &operation.party_id;
         match &operation.body {
@@ -255,7 +255,7 @@ impl Session {
         }
     }
 
-    /// Takes in that the server has let a local peer go.
+    /// Handles the confirmed leave of a local peer.
     pub(super) fn has_left(&mut self, party_id: &PartyId, peer_id: &PeerId, source: Source) {
         let then = LookUp::Left(party_id.clone(), peer_id.clone(), source);
         self.look_up(UpstreamPart::Credentials, then);
@@ -278,10 +278,10 @@ impl Session {
             return self.operated(&key);
         }
         self.replay.refusals += 1;
-        // No server has a party of an id that was chosen at random just now.
+        // No server has a party of an id that was generated at random just now.
         let is_untrue = code == ErrorCode::PartyExists && self.replay.coined.contains(&party_id);
         if is_no_verdict(code) || is_untrue || self.replay.refusals > MOST_REFUSALS {
-            // The intent stays, for another time.
+            // The intent stays for a later attempt.
             self.warn(format_args!("party {party_id}: the server puts {peer_id} off: {message}"));
             self.look_again_after(party_id, PUT_OFF);
             return self.operated(&key);
@@ -296,7 +296,7 @@ impl Session {
             self.look_again_after(party_id, after);
             return self.operated(&key);
         }
-        // A poll learns by such a request that a party has ended.
+        // Over HTTP such a refusal is the only notice of a party's end.
         let has_ended =
             code == ErrorCode::PartyNotFound && self.settings.transport == TransportKind::Http;
         let words = format!("party {party_id}: the server refused {peer_id}: {message} ({code:?})");
@@ -312,7 +312,7 @@ impl Session {
         self.apply(refused, Then::Refused(key));
     }
 
-    /// Notes parties of which the server is to be told something, for the time when it may be.
+    /// Notes parties with intents, to be sent once the session is online.
     pub(crate) fn handle_dirty(&mut self, noted: DirtySet, now: crate::core::Now) {
         if self.advance(now) {
             self.replay.noted.extend(noted);
@@ -329,7 +329,7 @@ impl Session {
         }
     }
 
-    /// Compares the parties of which intents were noted.
+    /// Compares the parties with new intents.
     pub(super) fn flush(&mut self, noted: DirtySet, upstream: Result<Upstream, Failure>) {
         match upstream {
             Ok(upstream) => {

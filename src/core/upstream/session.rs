@@ -1,4 +1,4 @@
-//! One connection to the control server.
+//! Session: one connection to the control server.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -23,7 +23,7 @@ use crate::core::upstream::link::Loss;
 use crate::core::{Caller, Command, Failure, Now, Outcome, RequestKey};
 use crate::core::{Upstream, UpstreamPart, User};
 
-/// Upper bound of the wait for the answers to the first replay before the session is online.
+/// Upper bound of the wait for the first operations before the session is online.
 const LONGEST_REPLAY: Duration = Duration::from_secs(2);
 
 /// Progress of a session.
@@ -37,8 +37,8 @@ pub(super) enum Phase {
     Ended,
 }
 
-/// A connection to the control server: local peers that were greeted on it, requests in flight,
-/// and the server's parties.
+/// A connection to the control server: its greeted peers, its requests in flight, and the replica
+/// of the server's parties.
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(super) settings: Settings,
@@ -53,7 +53,7 @@ pub(crate) struct Session {
     pings: u32,
     pub(super) requests: Requests<Purpose>,
     pub(super) inbox: Inbox,
-    /// Commands of the message that is being taken in, which are not durable yet.
+    /// Commands of the current message that are not durable yet.
     pub(super) taking_in: u32,
     pub(super) garbage: u32,
     pub(super) warnings: u32,
@@ -63,17 +63,17 @@ pub(crate) struct Session {
     pub(super) clients: Clients,
     pub(super) announcements: Announcements,
     pub(super) keepalive: Keepalive,
-    /// Time that the server asked for before the next connection.
+    /// Wait that the server requested before the next connection.
     pub(super) goaway: Option<Duration>,
-    /// Last words of the server that are no answer, until the session is online.
+    /// Last message of the server that is no answer, until the session is online.
     pub(super) said: Option<String>,
-    /// True while the server is being left: its messages are passed over, and only leaves are sent.
+    /// True while the daemon leaves the server: messages are ignored, and only leaves are sent.
     pub(super) is_leaving: bool,
     pub(super) departures: usize,
 }
 
 impl Session {
-    /// Begins a session over an open connection.
+    /// Starts a session on an open connection.
     pub(crate) fn new(
         settings: Settings,
         machine: Rc<dyn Machine>,
@@ -116,18 +116,18 @@ impl Session {
         session
     }
 
-    /// True while clients' requests may be sent.
+    /// True while client requests may be sent.
     pub(crate) fn is_online(&self) -> bool {
         self.phase == Phase::Online && !self.is_leaving
     }
 
-    /// True once a local peer was greeted: it may be in parties there.
+    /// True once a local peer is greeted: it may be in parties of the server.
     pub(crate) fn has_greeted(&self) -> bool {
         self.phase != Phase::Ended && self.auth.has_greeted()
     }
 
-    /// Reason why the server has not let this daemon in, where it has said something; for a server
-    /// whose time is up.
+    /// Returns the server's stated reason for not accepting this daemon, if any. Used when the time
+    /// for the greeting is over.
     pub(crate) fn complaint(&self) -> Option<Loss> {
         self.said.as_ref()?;
         Some(self.explained(Loss::new("the server did not let this daemon in in time")))
@@ -138,12 +138,12 @@ impl Session {
         self.inbox.has_room()
     }
 
-    /// Asks the server for a sign of life.
+    /// Pings the server.
     pub(crate) fn ping(&mut self) {
         self.pings += 1;
     }
 
-    /// Takes in a message of the server.
+    /// Handles a message of the server.
     pub(crate) fn handle_message(&mut self, message: Message, now: Now) {
         if !self.advance(now) {
             return;
@@ -158,7 +158,7 @@ impl Session {
         self.take_in_next();
     }
 
-    /// Takes in the registry's answer to a command.
+    /// Handles the registry's answer to a command.
     pub(crate) fn handle_applied(
         &mut self,
         then: Then,
@@ -220,7 +220,7 @@ impl Session {
         }
     }
 
-    /// Takes in the registry's answer to a look-up.
+    /// Handles the registry's answer to a look-up.
     pub(crate) fn handle_looked_up(
         &mut self,
         then: LookUp,
@@ -261,7 +261,7 @@ impl Session {
         }
     }
 
-    /// Does what is due.
+    /// Handles the timers that are due.
     pub(crate) fn handle_timeout(&mut self, now: Now) {
         if !self.advance(now) {
             return;
@@ -312,12 +312,12 @@ impl Session {
         Some(Outgoing::Frame(Box::new(inbound)))
     }
 
-    /// Returns the next thing to do.
+    /// Returns the next output.
     pub(crate) fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
-    /// Sets the time. Returns false once the session has ended.
+    /// Updates the time. Returns false once the session has ended.
     pub(super) fn advance(&mut self, now: Now) -> bool {
         self.now = now;
         self.phase != Phase::Ended
@@ -330,13 +330,13 @@ impl Session {
         }
     }
 
-    /// Takes in the end of a request.
+    /// Handles the end of a request.
     pub(super) fn answered(&mut self, purpose: Purpose, result: Result<Acked, RequestError>) {
         match purpose {
             Purpose::Anonymous => self.anonymous_greeted(result.map(drop)),
             Purpose::Greeting(peer_id) => self.hello_answered(&peer_id, result.map(drop)),
             Purpose::Renewal(peer_id) => self.renewed(peer_id, result.map(drop)),
-            // Without this answer the peer stays as it was on the server, and expires here.
+            // Without this message the server keeps the peer alive, and it expires here.
             Purpose::Idle(peer_id) => log::debug!("idle peer told: peer={peer_id} {result:?}"),
             Purpose::MembershipOp(operation, entry) => {
                 self.operation_answered(operation, entry, result.map(drop));
@@ -393,7 +393,7 @@ impl Session {
         self.outputs.push_back(output);
     }
 
-    /// Sets a timer, unless it is to come earlier.
+    /// Sets a timer, unless it is set to an earlier time.
     pub(super) fn set_timer(&mut self, timer: Timer, after: Duration) {
         let at = self.now.elapsed + after;
         let known = self.timers.entry(timer).or_insert(at);
@@ -404,13 +404,12 @@ impl Session {
         self.timers.contains_key(timer)
     }
 
-    /// User of this machine as whom the program itself acts.
+    /// Local user of the program itself.
     pub(super) fn own_user(&self) -> Option<User> {
         self.settings.itself.user()
     }
 
-    /// Begins to wait for the answers to the first operations: all peers are greeted, and all
-    /// parties compared.
+    /// Starts the wait for the first operations: all peers are greeted, and all parties compared.
     pub(super) fn begin_replay(&mut self) {
         if self.phase == Phase::Greeting {
             self.phase = Phase::Replaying;
@@ -441,10 +440,10 @@ impl Session {
     }
 }
 
-/// Seconds by which this machine's wall clock was set forward meanwhile; negative for back.
+/// Seconds by which this machine's wall clock was set forward; negative if it was set back.
 fn set_since(before: Now, now: Now) -> i64 {
     let elapsed = now.elapsed.saturating_sub(before.elapsed);
     let elapsed = SignedDuration::try_from(elapsed).unwrap_or(SignedDuration::MAX);
-    // Whole seconds of the difference: the clocks are not read at the same instant.
+    // Whole seconds: the two clocks are not read at the same instant.
     now.wall.duration_since(before.wall).saturating_sub(elapsed).as_secs()
 }
