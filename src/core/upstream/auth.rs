@@ -134,7 +134,7 @@ impl Session {
             return;
         }
         if self.auth.epoch_before.is_some() {
-            log::warn!("the control server has lost its history: all is told anew");
+            log::warn!("the control server has lost its history: all parties are sent again");
         }
         self.auth.forgiving_until = self.now.elapsed + self.settings.forgiveness;
         let note = Command::NoteEpoch(self.settings.server.clone(), epoch);

@@ -86,7 +86,9 @@ impl Session {
     pub(super) fn departed(&mut self) {
         match self.departures {
             0 => log::info!("left the control server"),
-            left => log::warn!("the control server did not confirm in time that all left: {left}"),
+            left => log::warn!(
+                "the control server did not confirm all leaves in time: unconfirmed={left}"
+            ),
         }
         self.departures = 0;
         self.timers.remove(&Timer::DepartureEnds);
@@ -116,7 +118,7 @@ impl Session {
             Failure::NoLink(_) => log::Level::Debug,
             _ => log::Level::Warn,
         };
-        let words = format!("what the server told could not be taken in: {failure}");
+        let words = format!("a message of the server could not be processed: {failure}");
         log::log!(level, "{words}");
         self.give_up(Loss::new(words));
     }

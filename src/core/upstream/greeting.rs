@@ -113,7 +113,7 @@ impl Session {
         let former = FORMER_PEERS.min((MOST_PEERS / 2).saturating_sub(needed));
         peers.truncate(needed + former);
         if peers.len() > MOST_PEERS {
-            log::warn!("{} peers are too many for one connection", peers.len());
+            log::warn!("too many peers for one connection: peers={}", peers.len());
             peers.truncate(MOST_PEERS);
         }
         peers

@@ -84,9 +84,9 @@ impl Session {
             Ok(_) => {}
             // The registry warns of its limits, once a minute.
             Err(failure) if failure.code() == ErrorCode::RateLimited => {
-                log::debug!("a signal could not be taken in: {failure}");
+                log::debug!("a signal was not delivered: {failure}");
             }
-            Err(failure) => self.warn(format_args!("a signal could not be taken in: {failure}")),
+            Err(failure) => self.warn(format_args!("a signal was not delivered: {failure}")),
         }
     }
 
@@ -120,7 +120,9 @@ impl Session {
                 }
             }
             Err(RequestError::Refused { code, message }) => {
-                self.warn(format_args!("party {party_id} is not told: {message} ({code:?})"));
+                self.warn(format_args!(
+                    "the snapshot of party {party_id} was refused: {message} ({code:?})"
+                ));
                 self.replica.parties.ask_again(&party_id);
             }
         }

@@ -169,9 +169,9 @@ impl Session {
     fn decline(&mut self, party_id: PartyId, refusal: Refusal) {
         // The registry warns of its own limits, once a minute.
         if refusal.remedy().is_none() {
-            self.warn(format_args!("what the control server told is refused: {refusal}"));
+            self.warn(format_args!("a statement of the control server is refused: {refusal}"));
         }
-        self.note_said(format!("what it told is refused: {refusal}"));
+        self.note_said(format!("its statement is refused: {refusal}"));
         self.replica.parties.gone(&party_id, RemovalReason::Removed);
         self.replica.met.remove(&party_id);
         self.replica.note_declined(party_id.clone(), refusal);

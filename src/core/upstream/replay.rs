@@ -149,7 +149,7 @@ impl Session {
         }
         match result {
             Ok(()) if self.is_undone(&operation) => {
-                let message = "what the answer tells is undone since";
+                let message = "the answer repeats an entry that was reverted since";
                 self.refused(operation, ErrorCode::NotAMember, message);
             }
             Ok(()) => {
@@ -273,7 +273,7 @@ impl Session {
             && matches!(body, OpBody::Join(_))
             && self.now.elapsed < self.auth.forgiving_until
         {
-            log::debug!("the host of a party is waited for: party={party_id} peer={peer_id}");
+            log::debug!("waiting for the host of a party: party={party_id} peer={peer_id}");
             self.look_again_after(party_id, RETRY);
             return self.operated(&key);
         }
@@ -338,7 +338,7 @@ impl Session {
                 }
             }
             Err(failure) => {
-                log::warn!("what is noted is not told yet: {failure}");
+                log::warn!("intents are not sent yet: {failure}");
                 self.replay.noted.extend(noted);
                 self.set_timer(Timer::Flush, RETRY);
             }

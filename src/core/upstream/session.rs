@@ -171,12 +171,12 @@ impl Session {
         match then {
             Then::Forgotten => {
                 if let Err(failure) = result {
-                    log::warn!("a credential could not be forgotten: {failure}");
+                    log::warn!("a credential was not deleted: {failure}");
                 }
             }
             Then::Refreshed => {
                 if let Err(failure) = result {
-                    log::debug!("a keepalive could not be taken in: {failure}");
+                    log::debug!("members were not refreshed: {failure}");
                 }
             }
             Then::EpochNoted => {
@@ -337,7 +337,7 @@ impl Session {
             Purpose::Greeting(peer_id) => self.hello_answered(&peer_id, result.map(drop)),
             Purpose::Renewal(peer_id) => self.renewed(peer_id, result.map(drop)),
             // Without this message the server keeps the peer alive, and it expires here.
-            Purpose::Idle(peer_id) => log::debug!("idle peer told: peer={peer_id} {result:?}"),
+            Purpose::Idle(peer_id) => log::debug!("idle peer reported: peer={peer_id} {result:?}"),
             Purpose::MembershipOp(operation, entry) => {
                 self.operation_answered(operation, entry, result.map(drop));
             }
