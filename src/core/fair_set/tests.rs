@@ -41,7 +41,7 @@ fn full_set_loses_an_entry_of_the_address_with_most() {
         assert_eq!(set.add(number, address(of), Some(rank)), Admission::Admitted);
     }
     assert_eq!(set.add(7, address(4), Some(3)), replaced(3, address(1), ShareBound::Total));
-    // Of those with two each, the one with the lowest rank.
+    // Of the addresses with two entries, the one with the lowest rank loses its entry.
     assert_eq!(set.add(8, address(5), Some(3)), replaced(5, address(3), ShareBound::Total));
 }
 
@@ -61,7 +61,7 @@ fn entries_without_an_address_have_no_bound_of_their_own_and_go_last() {
 }
 
 proptest! {
-    /// The bounds hold, and all indexes agree, whatever happens.
+    /// Bounds hold and all indexes agree after any sequence of operations.
     #[test]
     fn bounds_hold(steps in prop::collection::vec((0_u64..12, 0_u8..4, 0_u8..4, any::<bool>()), 0..80)) {
         let mut set = FairSet::new(LIMITS);

@@ -101,7 +101,7 @@ fn any_rate() -> impl Strategy<Value = Rate> {
         .prop_map(|(requests, per, burst)| rate(requests, Duration::from_nanos(per), burst))
 }
 
-/// One request's share of the time, rounded up.
+/// Time for one request at a rate, rounded up.
 fn interval(rate: Rate) -> Duration {
     let nanos = rate.per.as_nanos().div_ceil(u128::from(rate.requests.get()));
     Duration::from_nanos(u64::try_from(nanos).unwrap())
@@ -111,7 +111,7 @@ proptest! {
     #[test]
     fn never_more_than_the_burst_and_the_rate(
         rate in any_rate(),
-        // In hundredths of the interval.
+        // Pauses in hundredths of the interval.
         pauses in prop::collection::vec(0..300u32, 1..300),
     ) {
         let mut buckets = Buckets::new(rate, 10);
@@ -128,7 +128,7 @@ proptest! {
     #[test]
     fn the_patient_are_never_refused(
         rate in any_rate(),
-        // In hundredths of the interval, on top of it.
+        // Additional pauses in hundredths of the interval.
         pauses in prop::collection::vec(0..100u32, 1..300),
     ) {
         let mut buckets = Buckets::new(rate, 10);

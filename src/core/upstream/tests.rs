@@ -1,4 +1,4 @@
-//! A session between a server and a registry that do as a test says, in virtual time.
+//! A session between a scripted server and a scripted registry, in virtual time.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -18,7 +18,7 @@ use crate::core::{
     Outcome, Principal, Proof, Reconciled, RequestKey, ServerKey, Upstream, User,
 };
 
-/// Longest silence of the server while a request waits for its answer.
+/// Upper bound of the server's silence while a request waits for its answer.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 const OWNER: User = User(1000);
@@ -43,31 +43,31 @@ impl Machine for Names {
 
 type RelaysReply = Result<RawJson, ClientError>;
 
-/// A session, and all that it wants done.
+/// A session with its pending outputs.
 struct World {
     session: Session,
     now: Now,
     upstream: Upstream,
     sent: Vec<Inbound>,
-    /// Commands whose answers the registry holds back while the disk is slow.
+    /// Commands whose answers the registry withholds while the disk is slow.
     held: Vec<Then>,
     is_disk_slow: bool,
     relays: Vec<(ClientId, RelaysReply)>,
     is_online: bool,
-    /// True while the registry keeps copies of the parties that it compares.
+    /// True while the registry keeps copies of the compared parties.
     keeps_copies: bool,
-    /// Operation that follows from the next comparison.
+    /// Operation that results from the next comparison.
     operation: Option<(&'static str, OpBody)>,
-    /// Comparisons that the registry was asked for.
+    /// Number of comparisons by the registry.
     comparisons: usize,
-    /// Operations that were refused by a verdict, as the registry was told.
+    /// Number of operations whose refusal the registry was told.
     verdicts: usize,
     closed: Option<crate::core::upstream::link::Loss>,
     clients: u64,
 }
 
 impl World {
-    /// A session that has begun for the peers that have these tokens.
+    /// Returns a session that has started for the peers of these tokens.
     fn new(peers: &[&str]) -> Self {
         let wall = "2026-01-01T12:00:00Z".parse().unwrap();
         let now = Now { wall, elapsed: Duration::from_secs(1000) };
@@ -125,7 +125,7 @@ impl World {
         world
     }
 
-    /// A session that is online, with no peer.
+    /// Returns an online session without a peer.
     fn online() -> Self {
         let mut world = Self::new(&[]);
         world.acknowledge_all();
@@ -182,7 +182,7 @@ impl World {
         }
     }
 
-    /// Lets time pass, with all timers of the session in between.
+    /// Advances the time, with all timers of the session.
     fn pass(&mut self, time: Duration) {
         let end = self.now.elapsed + time;
         while let Some(due) = self.session.poll_timeout().filter(|due| *due <= end) {
@@ -198,7 +198,7 @@ impl World {
         self.now.elapsed = elapsed;
     }
 
-    /// Begins a client's request.
+    /// Starts a client's request.
     fn ask(&mut self) -> ClientId {
         self.clients += 1;
         let id = ClientId(self.clients);
@@ -207,7 +207,7 @@ impl World {
         id
     }
 
-    /// Begins a request that nobody waits for.
+    /// Starts a background request.
     fn ask_in_background(&mut self) {
         let frame = ClientFrame::ListRelays { region: None };
         let purpose = output::Purpose::Departure;
@@ -242,7 +242,7 @@ fn frame(frame: &serde_json::Value) -> ServerFrame {
     ServerFrame::decode(&frame.to_string()).expect("a frame").expect("of a known type")
 }
 
-/// A state of the party `p`, whose only member is `ann`.
+/// Returns a snapshot of the party `p`, whose only member is `ann`.
 fn party(seq: u64) -> ServerFrame {
     let ann = json!({
         "peer_id": "ann", "name": "Ann",
@@ -310,7 +310,7 @@ fn refusal_that_is_no_verdict_keeps_the_intent() {
     }
 }
 
-/// A frame that the registry takes in.
+/// Returns a frame that the registry processes.
 fn signal() -> ServerFrame {
     ServerFrame::Signal {
         party_id: "p".parse().unwrap(),
@@ -345,7 +345,7 @@ fn background_requests_in_flight_are_bounded_and_a_clients_goes_past_them() {
     let urgent = world.sent.pop().expect("a request");
     world.acknowledge(&urgent);
     assert!(world.reply(id).is_some_and(|reply| reply.is_ok()));
-    // A slow server answers one after the other, and is waited for.
+    // A slow server answers one request after the other, and the session waits for it.
     for _ in 0..10 {
         world.pass(PATIENCE / 3);
         let first = world.sent.remove(0);
@@ -397,7 +397,7 @@ fn request_that_is_put_off_is_sent_again_after_the_pause() {
     world.pass(Duration::from_millis(1));
     let second = world.sent.pop().expect("the same request");
     assert_eq!(second.req_id, first.req_id);
-    // There is no time for a longer one.
+    // There is no time for a longer pause.
     world.tell(refuse(&second, 700));
     let reply = world.reply(id).expect("a reply");
     let Err(ClientError::Rejected { message, .. }) = reply else { panic!("{reply:?}") };

@@ -1,4 +1,4 @@
-//! The two tables, a test for each row.
+//! Tests of the two tables, one for each row.
 
 mod replica;
 mod rules;
@@ -29,7 +29,7 @@ fn member(text: &str) -> ServerMember {
     ServerMember { info: peer(text), virtual_ip: None, last_seen, connected: true }
 }
 
-/// A party as the server has it; the first is its host.
+/// Returns a party as on the server; the first member is its host.
 fn there(members: &[&str]) -> ServerParty {
     ServerParty {
         party_id: "lan".parse().unwrap(),

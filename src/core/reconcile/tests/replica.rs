@@ -16,7 +16,7 @@ fn put(text: &str) -> Change {
     Change::Put(id(text), member(text))
 }
 
-/// One that was told of a party with a host and a guest, up to its third change.
+/// Returns a replica of a party with a host and a guest, up to its third change.
 fn told() -> ServerReplica {
     let mut shadow = ServerReplica::default();
     shadow.party(there(&["host", "a"]), at("e", 3));
@@ -53,7 +53,7 @@ fn what_is_missing_is_asked_for_once() {
     for found in [at("e", 5), at("f", 1), at("f", 4)] {
         let mut shadow = told();
         assert_eq!(shadow.change(&lan(), put("b"), found.clone()), ReplicaUpdate::Missing);
-        // What comes until the party is told leads nowhere.
+        // Changes are ignored until the snapshot arrives.
         assert_eq!(shadow.change(&lan(), put("b"), at("e", 4)), ReplicaUpdate::Nothing);
         assert_eq!(shadow.bookmark(&lan(), &at("e", 9)), ReplicaUpdate::Nothing);
         shadow.ask_again(&lan());

@@ -13,7 +13,7 @@ use crate::core::command::{Caller, ConnectionId, Principal};
 use crate::core::record::{OpKind, User};
 use Occasion::{Gone, News, Return};
 
-/// Both sides, as a test sets them.
+/// Both sides of a comparison.
 struct Case {
     server: Option<ServerParty>,
     copy: Option<LocalParty>,
@@ -43,7 +43,7 @@ impl Case {
         }
     }
 
-    /// A copy of a party of the server's.
+    /// Returns a case with a copy of a server's party.
     fn copy(server: &[&str], copy: &[&str]) -> Self {
         Self::new(server, Origin::Remote, copy)
     }
@@ -92,7 +92,7 @@ fn intents(verdict: &Verdict) -> Vec<(String, Intent)> {
     verdict.intents.iter().map(|(id, intent)| (id.to_string(), *intent)).collect()
 }
 
-/// Who stands where in a party that follows the server.
+/// Returns the outcome of each member of a followed party.
 fn places(verdict: &Verdict) -> Vec<String> {
     let PartyOutcome::Follows(places) = &verdict.outcome else { panic!("{verdict:?}") };
     let line = |(id, place): (&PeerId, &MemberOutcome)| match place {
@@ -185,7 +185,7 @@ fn no_such_party_and_a_copy_with_guests_of_ours() {
             "and never its host alone"
         );
     }
-    // Whatever keeps it alive, what it did meanwhile counts.
+    // An intent counts even without a keepalive.
     let case = Case::copy(&[], &["x1", "b"]).silent("b").intends(OpKind::Join, "b");
     assert_eq!(acts(&case.verdict(Return)), ["Join b"]);
     assert_eq!(intents(&case.verdict(Return)), [stays("b")]);
@@ -208,21 +208,21 @@ fn no_such_party_and_a_copy_without_ours_or_whose_end_was_told() {
 fn a_member_that_left_meanwhile() {
     let verdict = Case::copy(&["x1", "a", "b"], &["x1", "b"]).intends(OpKind::Leave, "a");
     let verdict = verdict.verdict(Return);
-    // Under another name: the server may have let it in again since it went under this one.
+    // It has a fresh key: the server may have let it in again after the leave under the old key.
     let again = ("a".to_owned(), Intent::New(OpKind::Leave));
     assert_eq!((acts(&verdict), intents(&verdict)), (vec!["Leave a".into()], vec![again.clone()]));
     assert_eq!(places(&verdict), ["b ours", "x1 theirs"]);
     let verdict = Case::copy(&["x1", "a", "b"], &["x1", "b"]).intends(OpKind::Leave, "a");
     assert_eq!(intents(&verdict.verdict(News)), [stays("a")]);
-    // The last one: the copy stays until that is told.
+    // The last local member: the copy stays until its leave is sent.
     let verdict = Case::copy(&["x1", "a"], &["x1"]).intends(OpKind::Leave, "a").verdict(Return);
     assert_eq!(places(&verdict), ["x1 theirs"]);
-    // The host: the party is no more here, and nothing is taken from it.
+    // The host: the party does not exist here, and nothing of it is taken over.
     let verdict = Case::copy(&["a", "x1", "b"], &[]).intends(OpKind::Leave, "a");
     let verdict = verdict.intends(OpKind::Leave, "b").verdict(Return);
     assert_eq!((acts(&verdict), &verdict.outcome), (vec!["Leave a".into()], &PartyOutcome::Stays));
     assert_eq!(intents(&verdict), [again, stays("b")], "until all are gone");
-    // It joined anew: that is what its intent says.
+    // A member that rejoined has an intent to join.
     let case = Case::copy(&["x1", "a"], &["x1", "a"]).intends(OpKind::Join, "a");
     assert_eq!((acts(&case.verdict(Return)), intents(&case.verdict(Return))), (vec![], vec![]));
 }
@@ -237,7 +237,7 @@ fn a_member_that_says_something_else_of_itself() {
         assert_eq!(intents(&verdict), [("a".to_owned(), Intent::New(OpKind::Update))]);
         assert_eq!(places(&verdict), ["a ahead", "x1 theirs"]);
     }
-    // Its request to come in says what the server has.
+    // While its entry is in flight, the server's description is not corrected.
     let verdict = case.passes("a", enters("a")).verdict(News);
     assert_eq!((acts(&verdict), places(&verdict)[0].as_str()), (vec![], "a ours"));
 }
@@ -249,7 +249,7 @@ fn a_member_of_ours_that_did_not_ask_leaves() {
         assert_eq!((acts(&verdict), intents(&verdict)), (vec!["Leave a".to_owned()], vec![]));
         assert_eq!(places(&verdict), ["b ours", "x1 theirs"]);
     }
-    // One that is just leaving does not come back.
+    // A member whose leave is in flight does not return.
     let verdict = Case::copy(&["x1", "a", "b"], &["x1", "b"]).passes("a", InFlightKind::Leaves);
     assert_eq!(places(&verdict.verdict(News)), ["b ours", "x1 theirs"]);
 }
@@ -264,7 +264,7 @@ fn a_party_that_nobody_asked_for_is_not_followed() {
             assert_eq!(verdict.outcome, PartyOutcome::Stays);
         }
     }
-    // One that is just leaving is not asked to leave again.
+    // A member whose leave is in flight does not leave twice.
     let leaving = Case::copy(&["x1", "a"], &[]).passes("a", InFlightKind::Leaves);
     assert_eq!(leaving.verdict(News), Verdict::default());
     let asked = Case::copy(&["x1", "a"], &[]).passes("a", enters("a"));
@@ -286,7 +286,7 @@ fn a_member_that_is_leaving_stays_until_that_is_confirmed() {
     case.here("a").info.public_port = 2;
     let verdict = case.verdict(News);
     assert_eq!((acts(&verdict), places(&verdict)[0].as_str()), (vec![], "a ahead"));
-    // With the host it is the same, and once that has left here its party is not brought back.
+    // The same with the host: after it has left here, its party does not return.
     let verdict = Case::copy(&["a", "b"], &["a", "b"]).passes("a", InFlightKind::Leaves);
     assert_eq!(places(&verdict.verdict(News)), ["a ahead", "b ours"]);
     let verdict = Case::copy(&["a", "b"], &[]).passes("a", InFlightKind::Leaves);
@@ -313,13 +313,13 @@ fn not_a_member_there_and_one_here() {
 fn of_others_all_is_as_the_server_has_it() {
     let verdict = Case::copy(&["x1", "x2", "a"], &["x1", "x3", "a"]).verdict(News);
     assert_eq!(places(&verdict), ["a ours", "x1 theirs", "x2 theirs"]);
-    // A party that none of ours is in, and of which nothing is here, is nobody's business.
+    // A party without local members and without a copy is ignored.
     assert_eq!(Case::copy(&["x1"], &[]).verdict(News), Verdict::default());
 }
 
 #[test]
 fn what_a_peer_did_since_it_went_in_or_out_waits_for_that() {
-    // It left while its joining was under way: that nobody knows of it settles nothing.
+    // It left while its join was in flight: its absence on the server does not settle the leave.
     let case = Case::copy(&["x1", "b"], &["x1", "b"]).intends(OpKind::Leave, "a");
     assert_eq!(intents(&case.verdict(News)), []);
     let case = case.passes("a", InFlightKind::Comes);
@@ -331,11 +331,11 @@ fn what_a_peer_did_since_it_went_in_or_out_waits_for_that() {
     assert_eq!(acts(&came.passes("a", InFlightKind::Comes).verdict(News)), ["Leave a"]);
     let nothing = Case::copy(&[], &[]).intends(OpKind::Leave, "a").passes("a", InFlightKind::Comes);
     assert_eq!(intents(&nothing.verdict(Return)), [stays("a")]);
-    // That it came is settled by its being there.
+    // Its presence on the server settles the join.
     let there = Case::copy(&["x1", "a"], &["x1", "a"]).intends(OpKind::Join, "a");
     assert_eq!(intents(&there.passes("a", InFlightKind::Comes).verdict(News)), []);
 
-    // It joined anew while its leaving was under way: that it is there settles nothing.
+    // It rejoined while its leave was in flight: its presence there does not settle the join.
     let joined = |server| Case::copy(server, &["x1", "a"]).intends(OpKind::Join, "a");
     let case = joined(&["x1", "a"]).passes("a", InFlightKind::Leaves);
     assert_eq!(
@@ -344,7 +344,7 @@ fn what_a_peer_did_since_it_went_in_or_out_waits_for_that() {
     );
     let gone = joined(&["x1"]).passes("a", InFlightKind::Leaves).verdict(News);
     assert_eq!((acts(&gone), intents(&gone)), (vec!["Join a".into()], vec![stays("a")]));
-    // The last one's leaving is under way: its copy stays for it.
+    // The leave of the last member is in flight: its copy stays meanwhile.
     let last = Case::copy(&["x1", "a"], &["x1"]).intends(OpKind::Leave, "a");
     assert_eq!(places(&last.passes("a", InFlightKind::Leaves).verdict(News)), ["x1 theirs"]);
 }

@@ -1,4 +1,4 @@
-//! Addresses in the virtual LAN.
+//! Virtual addresses.
 
 use super::*;
 

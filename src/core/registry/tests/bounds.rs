@@ -1,4 +1,4 @@
-//! Bounds on what a control server may have the daemon keep, and on the addresses that it gives.
+//! Bounds on the copies of a control server's parties, and on the addresses that it assigns.
 
 use ipnet::Ipv4Net;
 use lanrage_ipc::model::Origin;
@@ -9,7 +9,7 @@ use super::*;
 use crate::core::Change;
 use crate::core::reconcile::{Occasion, ServerParty};
 
-/// Tells a party while `peers` of this machine enter it.
+/// Takes in a party while `peers` of this machine enter it.
 fn tell(
     world: &mut World,
     party: &ServerParty,
@@ -22,7 +22,7 @@ fn tell(
     world.apply(ITSELF, Command::Reconcile { party_id, server, occasion, in_flight, machine })
 }
 
-/// A party of many members from other machines, and of `a`.
+/// Returns a party of `a` and many members from other machines.
 fn crowd(party: &str, others: usize) -> ServerParty {
     let names: Vec<_> = (0..others).map(|number| format!("x{number:04}")).collect();
     let mut members: Vec<_> = names.iter().map(String::as_str).collect();
@@ -45,7 +45,7 @@ fn a_peer_is_in_no_more_copies_than_it_may_be_in_parties() {
     }
     let refused = tell(&mut world, &there("three", &["host", "a"]), &["a"], &[]).unwrap_err();
     assert_eq!(refused, Refusal::TooManyParties { peer_id: "a".parse().unwrap(), limit: 2 });
-    // One that is in it already may be told of again.
+    // A party that is followed already may change.
     tell(&mut world, &there("two", &["host", "a", "x"]), &[], &[]).unwrap();
 }
 
@@ -61,7 +61,7 @@ fn copies_take_no_more_bytes_than_they_may() {
     assert_eq!(tell(&mut world, &crowd("one", 90), &[], &[]).unwrap_err(), full("one"));
     assert_eq!(world.members("one").len(), 21, "it stays as it was");
     assert!(world.registry.copies_bytes <= limit);
-    // What shrinks is taken in, however large it is.
+    // A shrinking party is taken in, however large it is.
     let rules = Rules { copies_bytes: 1000, ..world.registry.rules.clone() };
     world.registry.set_rules(rules);
     tell(&mut world, &crowd("one", 19), &[], &[]).unwrap();
@@ -86,7 +86,7 @@ fn a_server_gives_addresses_of_the_subnet_or_of_one_private_network() {
         ["192.168.7.1", "192.168.8.1"],
         ["100.64.0.1", "100.64.0.2"],
     ] {
-        // A machine's network elsewhere is in nobody's way, and the configured subnet is wanted.
+        // Other networks of the machine do not conflict, and the configured subnet is expected.
         let machine = ["127.0.0.1/8", "192.0.2.7/24", "10.66.3.4/16"];
         assert_eq!(told(good, &machine), (None, Some(good.map(String::from))));
     }
@@ -108,7 +108,7 @@ fn a_server_gives_addresses_of_the_subnet_or_of_one_private_network() {
         let refused = Refusal::AddressRefused { party_id, peer_id, address };
         assert_eq!(told(["10.66.0.1", bad], &[]), (Some(refused), None));
     }
-    // Two networks are one too many, and one that this machine is in is its own.
+    // Refused: addresses in two networks, or in a network of this machine.
     assert!(told(["10.98.0.1", "10.99.0.1"], &[]).0.is_some());
     assert!(told(["192.168.7.1", "192.168.7.2"], &["192.168.7.9/24"]).0.is_some());
     assert!(told(["192.168.7.1", "192.168.8.2"], &["192.168.8.9/24"]).0.is_some());
@@ -138,7 +138,7 @@ fn surplus_copies_are_dropped_the_largest_first() {
         write(&tell(&mut world, &crowd(id, others), &["a"], &[]).unwrap().changes);
     }
     write(&world.ann(register("own", "a")).changes);
-    // One that nobody of this machine is in any more, as an earlier version may have left it.
+    // A copy without local members, as an earlier version may have left it.
     let elsewhere = tell(&mut world, &there("p6", &["x", "b"]), &["b"], &[]).unwrap();
     write(&elsewhere.changes);
     let alone = "p6".parse().unwrap();
@@ -149,7 +149,7 @@ fn surplus_copies_are_dropped_the_largest_first() {
     let trimmed = restored.trim_copies(ITSELF, world.now);
     assert_eq!(trimmed.events, []);
     let left: Vec<_> = restored.parties.keys().map(ToString::to_string).collect();
-    // It may be in four parties, of which one is its own.
+    // It may be in four parties; one of them is its own.
     assert_eq!(left, ["own", "p2", "p4", "p5"]);
     state::check_indexes(&restored);
     trimmed.changes.iter().for_each(|change| rows.write(change.write()));

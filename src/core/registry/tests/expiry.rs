@@ -1,4 +1,4 @@
-//! What goes because it was silent for too long.
+//! Expiry of silent entries.
 
 use lanrage_ipc::model::Keepalive;
 
@@ -109,7 +109,7 @@ fn a_timeout_may_be_as_long_as_can_be() {
     assert_eq!(payloads(&world.ann(poll("lan", "host"))), ["1"]);
 }
 
-/// What a registry wrote, in a new one, long after.
+/// Returns a new registry with the rows that another one wrote, started long after.
 fn restart(world: &World, writes: Vec<Write>) -> World {
     let mut restarted = World::new();
     restarted.now.wall = world.now.wall + YEAR;

@@ -1,4 +1,4 @@
-//! Another server, or none; and what waits for one.
+//! A change of the followed server, and intents.
 
 use lanrage_ipc::event::RemovalReason;
 use lanrage_ipc::model::{Origin, Sync};
@@ -67,7 +67,7 @@ fn no_more_waits_than_may() {
     }
     world.offline("l", join("lan", "b"));
     assert_eq!(pending(&world), ["Join lan b l"], "what is there already may change");
-    // An update is found when the two are compared.
+    // An unsent update is found by the comparison.
     world.offline("m", update("lan", moved("a")));
     assert_eq!(pending(&world), ["Join lan b l"]);
     assert_eq!(asks(&world.hear(&party, Occasion::Return)), ["update lan a"]);

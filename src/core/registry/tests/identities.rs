@@ -1,4 +1,4 @@
-//! Whose a peer id is: tokens and claims.
+//! Ownership of peer ids: tokens and claims.
 
 mod claim_secrets;
 mod connections;
@@ -11,7 +11,7 @@ use crate::core::{ClaimHash, Identity};
 
 const TTL: Duration = Duration::from_secs(24 * 3600);
 
-/// A connection whose caller has shown nothing yet.
+/// Returns a caller without proof.
 fn stranger(connection: u64) -> Caller {
     peers([], connection)
 }
@@ -30,7 +30,7 @@ fn identity(applied: &Applied) -> &Identity {
     identity
 }
 
-/// Whether a token proves something.
+/// True if a token is valid.
 fn is_good(world: &mut World, n: u64) -> bool {
     match world.registry.authenticate(&token(n), world.now) {
         Ok(_) => true,
@@ -62,7 +62,7 @@ fn a_claim_that_gives_nothing_out_writes_nothing() {
     let mut world = World::new();
     let claimed = world.by(stranger(1), claim("x"));
     assert_eq!((claimed.changes.len(), identity(&claimed).expires_at), (0, None));
-    // Nor does one that does not even hold take the id.
+    // A claim without a hold does not take the id either.
     world.by(stranger(2), claim_with("y", None, None, false));
     world.by(stranger(3), claim("y"));
 }
@@ -89,7 +89,7 @@ fn a_token_proves_its_own_peer_alone() {
     world.by(stranger(1), claim_with("x", None, Some(1), false));
     world.by(stranger(2), claim_with("y", None, Some(2), false));
     taken(&mut world, 2, claim_with("x", Some(2), None, true));
-    // It is no hindrance either, and not what the answer is about.
+    // The token of another peer is ignored, and is not part of the answer.
     let free = world.by(stranger(2), claim_with("z", Some(2), None, true));
     assert_eq!(identity(&free).expires_at, None);
 }
@@ -141,7 +141,7 @@ fn a_peer_that_a_user_registered_is_that_users() {
     taken(&mut world, 2, claim("x"));
     world.by(stranger(2), claim_with("y", None, Some(1), true));
     world.refused(ANN, join("lan", "y"));
-    // Who acts for it may be the admin: it stays its own.
+    // The peer stays its own owner even if an administrator acts for it.
     world.by(ROOT, join("lan", "y"));
     world.refused(ANN, leave("lan", "y"));
     world.by(peers(["y"], 2), leave("lan", "y"));
@@ -150,7 +150,7 @@ fn a_peer_that_a_user_registered_is_that_users() {
     world.refused(ANN, register("lan", "x"));
 }
 
-/// A claim that shows a secret.
+/// Returns a claim with a secret.
 fn secretly(claim: Command, secret: u8) -> Command {
     match claim {
         Command::Claim { peer_id, proof, issue, hold, .. } => {

@@ -1,4 +1,4 @@
-//! Parties from elsewhere.
+//! Import of parties.
 
 use super::*;
 use lanrage_ipc::lanrage::ImportedParty;
@@ -25,7 +25,7 @@ fn replace(parties: impl Into<Vec<ImportedParty>>) -> Command {
     Command::Import { parties: parties.into(), mode: ImportMode::Replace }
 }
 
-/// What came in, was skipped and went; and what was rejected, a line each.
+/// Returns the counts of imported, skipped and removed entries, and a line for each rejected one.
 fn counts(applied: &Applied) -> ([u64; 4], Vec<String>) {
     let Outcome::Imported(counts) = &applied.outcome else { panic!("{:?}", applied.outcome) };
     let ImportCounts { parties, peers, skipped, removed, rejected } = counts;

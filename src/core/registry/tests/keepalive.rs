@@ -1,4 +1,4 @@
-//! Who keeps a member alive.
+//! Keepalive of members.
 
 use lanrage_ipc::model::Keepalive;
 
@@ -111,7 +111,7 @@ fn the_latest_connection_is_the_one_that_counts() {
     assert_eq!(told(&again), [""; 0]);
     assert_eq!(told(&world.ann(Command::Disconnect)), [""; 0]);
     assert!(world.peer("lan", "host").connected);
-    // An update over whatever connection leaves it so.
+    // An update over any connection does not change that.
     world.by(ROOT, update("lan", moved("host")));
     assert_eq!(told(&world.by(ROOT, Command::Disconnect)), [""; 0]);
     assert_eq!(told(&world.by(second, Command::Disconnect)), ["peer.updated lan host #3"]);

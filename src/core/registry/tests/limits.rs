@@ -1,4 +1,4 @@
-//! The bounds.
+//! Bounds.
 
 use super::*;
 
@@ -63,7 +63,7 @@ fn so_many_signals_wait_for_a_peer_at_most() {
     let refusal = world.refused(ANN, send("lan", "host", "a", "3"));
     assert_eq!(refusal, Refusal::SignalQueueFull { peer_id: "a".parse().unwrap(), limit: 2 });
     world.ann(send("lan", "a", "host", "4"));
-    // The first is too old now: it takes no room, though nobody cleaned up.
+    // The first signal has expired: it takes no room even before a clean-up.
     world.pass(SIGNAL_TTL / 2);
     world.ann(send("lan", "host", "a", "5"));
     assert_eq!(payloads(&world.ann(poll("lan", "a"))), ["2", "5"]);
@@ -82,7 +82,7 @@ fn the_signals_of_all_together_hold_so_much_at_most() {
     world.ann(poll("lan", "a"));
     world.ann(send("lan", "host", "a", "4"));
     assert_eq!(world.refused(ANN, send("lan", "host", "a", "5")), full);
-    // Who leaves takes what waits along.
+    // A leaving member takes its waiting signals along.
     world.ann(leave("lan", "a"));
     world.ann(send("lan", "host", "host", "6"));
 }

@@ -1,4 +1,4 @@
-//! Registering, joining, updating and leaving.
+//! Registration, join, update and leave.
 
 use lanrage_ipc::model::Keepalive;
 

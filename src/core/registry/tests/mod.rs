@@ -1,4 +1,4 @@
-//! The rules, one test each; and random histories, which keep to all of them together.
+//! Tests of the registry: one for each rule, and random histories for all rules together.
 
 mod addresses;
 mod bounds;
@@ -56,7 +56,7 @@ const fn user(uid: u32, admin: bool, connection: u64) -> Caller {
     Caller { principal, connection: ConnectionId(connection), address: None }
 }
 
-/// Somebody who showed that they are these peers.
+/// Returns a caller that proves these peers.
 fn peers<const N: usize>(ids: [&str; N], connection: u64) -> Caller {
     let own = ids.map(|id| id.parse().unwrap());
     Caller {
@@ -66,7 +66,7 @@ fn peers<const N: usize>(ids: [&str; N], connection: u64) -> Caller {
     }
 }
 
-/// The same from an address that is known.
+/// Returns the same caller at a known address.
 fn at_home(caller: Caller) -> Caller {
     Caller { address: Some(HOME.into()), ..caller }
 }
@@ -95,8 +95,8 @@ fn rules() -> Rules {
     }
 }
 
-/// A registry and its clocks. Whatever it is told to do, its indexes are checked, and that a
-/// refusal changed nothing.
+/// A registry and its clocks. After each command it checks the indexes, and that a refusal changed
+/// nothing.
 struct World {
     registry: Registry,
     now: Now,
@@ -114,7 +114,7 @@ impl World {
         Self { registry: Registry::new(rules, "epoch".parse().unwrap()), now }
     }
 
-    /// Lets time pass on both clocks.
+    /// Advances both clocks.
     fn pass(&mut self, time: Duration) {
         self.now.wall += time;
         self.now.elapsed += time;
@@ -124,7 +124,7 @@ impl World {
         self.request(caller, None, command)
     }
 
-    /// Applies a command, once only if it has a key.
+    /// Applies a command, under an idempotency key if there is one.
     fn request(
         &mut self,
         caller: Caller,
@@ -147,19 +147,19 @@ impl World {
         result
     }
 
-    /// What must work.
+    /// Applies a command that must succeed.
     #[track_caller]
     fn by(&mut self, caller: Caller, command: Command) -> Applied {
         self.apply(caller, command).expect("refused")
     }
 
-    /// What must work, by the first user.
+    /// Applies a command of the first user that must succeed.
     #[track_caller]
     fn ann(&mut self, command: Command) -> Applied {
         self.by(ANN, command)
     }
 
-    /// What must be refused.
+    /// Applies a command that must be refused.
     #[track_caller]
     fn refused(&mut self, caller: Caller, command: Command) -> Refusal {
         self.apply(caller, command).expect_err("not refused")
@@ -179,7 +179,7 @@ impl World {
         self.registry.parties(&Filter::default(), None, self.now).collect()
     }
 
-    /// The ids of a party's members; none if there is no such party.
+    /// Returns the ids of a party's members; empty if there is no such party.
     fn members(&self, party: &str) -> Vec<String> {
         let party = self.registry.party(&party.parse().unwrap(), self.now);
         party.map_or(Vec::new(), |party| party.peers.keys().map(ToString::to_string).collect())
@@ -203,12 +203,12 @@ fn peer(id: &str) -> PeerInput {
     }
 }
 
-/// The same peer, heard of at another port.
+/// Returns the same peer at another port.
 fn moved(id: &str) -> PeerInput {
     PeerInput { public_port: 4001, ..peer(id) }
 }
 
-/// Like all that follow, of peers that only their own heartbeats keep alive.
+/// Returns a registration. Like the functions below, it is for a peer with the keepalive `manual`.
 fn register(party: &str, host: &str) -> Command {
     Command::Register {
         party_id: party.parse().unwrap(),
@@ -274,7 +274,7 @@ fn relay_input(id: &str, port: u16) -> RelayInput {
     }
 }
 
-/// What a command told, a line for each event.
+/// Returns the events of a command, a line for each.
 fn told(applied: &Applied) -> Vec<String> {
     applied.events.iter().map(line).collect()
 }
@@ -311,7 +311,7 @@ fn line(event: &Event) -> String {
     }
 }
 
-/// The payloads that a poll brought.
+/// Returns the payloads that a poll returned.
 fn payloads(applied: &Applied) -> Vec<&str> {
     match &applied.outcome {
         Outcome::Signals(signals) => {
@@ -327,7 +327,7 @@ fn token(n: u64) -> TokenHash {
     TokenHash(hash)
 }
 
-/// Takes an id for the connection, without a token.
+/// Returns a claim by the connection, without a token.
 fn claim(id: &str) -> Command {
     claim_with(id, None, None, true)
 }

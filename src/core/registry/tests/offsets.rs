@@ -1,4 +1,4 @@
-//! Clients' wall clocks, when the one here steps.
+//! Offsets of clients' wall clocks when the clock here steps.
 
 use lanrage_ipc::model::UtcOffset;
 
@@ -8,7 +8,7 @@ fn offset(minutes: i16) -> Option<UtcOffset> {
     UtcOffset::from_minutes(minutes)
 }
 
-/// The offset that a heartbeat of a member tells.
+/// Returns the offset that a heartbeat of a member reports.
 fn told_offset(world: &mut World, id: &str) -> Option<UtcOffset> {
     match world.ann(heartbeat("lan", id)).outcome {
         Outcome::Alive(alive) => alive.utc_offset,
@@ -16,7 +16,8 @@ fn told_offset(world: &mut World, id: &str) -> Option<UtcOffset> {
     }
 }
 
-/// A party of `a`, whose clock is two hours ahead of UTC, after the clock here was put back an hour.
+/// Returns a party of `a`, whose clock is two hours ahead of UTC. The clock here was then set back
+/// an hour.
 fn stepped() -> World {
     let mut world = World::new();
     world.registry.watch_clock(world.now);

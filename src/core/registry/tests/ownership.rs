@@ -1,10 +1,10 @@
-//! A peer or a relay belongs to the user who registered it first.
+//! Ownership by local users: the user who registered a peer or relay first owns it.
 
 use lanrage_ipc::model::Keepalive;
 
 use super::*;
 
-/// What can be done for `guest`, who is in `lan`.
+/// Returns all commands for `guest`, which is in `lan`.
 fn acts_for_guest() -> Vec<Command> {
     vec![
         join("lan", "guest"),

@@ -12,14 +12,14 @@ fn key(text: &str) -> PublicKey {
     text.parse().unwrap()
 }
 
-/// A party of a host elsewhere, whose key it is, and of `a`.
+/// Returns a party of `a` and a host from elsewhere with this key.
 fn party(host_key: &str) -> ServerParty {
     let mut party = there("lan", &["host", "a"]);
     party.members.get_mut("host").unwrap().info.public_key = key(host_key);
     party
 }
 
-/// A copy of it.
+/// Returns a registry with a copy of it.
 fn world(hold_keys: bool) -> World {
     let mut world = followed();
     world.registry.set_rules(Rules { hold_keys, ..rules() });
@@ -29,7 +29,7 @@ fn world(hold_keys: bool) -> World {
     world
 }
 
-/// The key of the host for local readers, and its change.
+/// Returns the host's key for local readers, and its change.
 fn shown(world: &World) -> (String, Option<KeyChange>) {
     let peer = world.peer("lan", "host");
     (peer.info.public_key.to_string(), peer.key_changed)
@@ -39,7 +39,7 @@ fn change(previous: &str, held: Option<&str>) -> Option<KeyChange> {
     Some(KeyChange { previous: key(previous), held: held.map(key) })
 }
 
-/// The change of a key that was told, if one was.
+/// Returns the key change that was published, if any.
 fn told_change(applied: &Applied) -> Option<KeyChange> {
     let changes = applied.events.iter().filter_map(|event| match event {
         Event::PeerUpdated { key_changed, .. } => key_changed.clone(),
@@ -66,7 +66,7 @@ fn a_changed_key_is_told_and_marked_until_it_is_trusted() {
     let heard = world.hear(&party("k3"), Occasion::News);
     assert_eq!(told_change(&heard), change("k2", None));
     assert_eq!(shown(&world), ("k3".to_owned(), change("k1", None)));
-    // What was pinned is what nobody has to accept.
+    // The pinned key needs no acceptance.
     let heard = world.hear(&party("k1"), Occasion::News);
     assert_eq!((told_change(&heard), shown(&world)), (change("k3", None), ("k1".to_owned(), None)));
     world.hear(&party("k2"), Occasion::News);
@@ -119,7 +119,7 @@ fn a_pin_outlives_a_membership_and_a_restart_and_ends_with_the_party() {
         assert_eq!(told_change(&back), change("k1", hold.then_some("k2")));
         let shown = world.peer("lan", "x").info.public_key;
         assert_eq!(shown, key(if hold { "k1" } else { "k2" }));
-        // Another party of that id is another party.
+        // Another party of the same id has no pins.
         world.hear_nothing("lan", Occasion::Gone(lanrage_ipc::event::RemovalReason::Removed));
         assert!(state::pins(&world.registry).is_empty());
     }

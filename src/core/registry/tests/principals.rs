@@ -1,4 +1,4 @@
-//! Who may do what: by what they showed of who they are, before anything else is looked at.
+//! Permissions by principal, which are checked before anything else.
 
 use lanrage_ipc::lanrage::ImportedParty;
 use lanrage_ipc::model::UtcOffset;
@@ -6,7 +6,7 @@ use lanrage_ipc::model::UtcOffset;
 use super::*;
 use crate::core::ImportMode;
 
-/// `x` is in `lan`, the party of `host`.
+/// Returns a registry with `x` in `lan`, the party of `host`.
 fn world() -> World {
     let mut world = World::new();
     world.by(peers(["host"], 1), register("lan", "host"));
@@ -14,7 +14,7 @@ fn world() -> World {
     world
 }
 
-/// Everything that can be done for `x`, where it is and where it is not.
+/// Returns every command for `x`, in its party and elsewhere.
 fn acts_for_x() -> Vec<Command> {
     let in_party = |party| {
         [
@@ -32,7 +32,7 @@ fn acts_for_x() -> Vec<Command> {
     commands
 }
 
-/// What acts for no peer.
+/// Returns the commands that act for no peer.
 fn acts_for_nobody() -> Vec<Command> {
     vec![
         relay("r", 1),
@@ -69,7 +69,7 @@ fn one_acts_for_ones_own_peers_alone() {
             let result = world().apply(caller.clone(), command.clone());
             let refused = matches!(&result, Err(Refusal::PeerNotYours(id)) if id.as_str() == "x");
             assert_eq!(refused, !may, "{who}: {command:?}: {result:?}");
-            // Under a key it is the same.
+            // The same under an idempotency key.
             let once = world().request(caller.clone(), Some("k"), command.clone());
             assert_eq!(once.err(), result.err(), "{who}: {command:?}");
         }
@@ -92,7 +92,7 @@ fn a_free_id_needs_to_be_claimed_first() {
         let refusal = world.refused(caller, register("lan", "x"));
         assert_eq!(refusal, Refusal::PeerNotYours("x".parse().unwrap()));
     }
-    // A user of the machine takes it by registering it.
+    // A user of this machine takes the id by registering it.
     world.ann(register("lan", "x"));
 }
 
@@ -170,7 +170,7 @@ fn at_offset(command: Command, minutes: i16) -> Command {
     }
 }
 
-/// What is known of the wall clock of `x`, in minutes.
+/// Returns the known wall clock offset of `x`, in minutes.
 fn offset_of_x(world: &mut World) -> Option<i16> {
     let claimed = world.by(peers(["x"], 2), claim_with("x", Some(1), None, false));
     let Outcome::Claimed(Claimed { identity, .. }) = claimed.outcome else { panic!("{claimed:?}") };
@@ -195,7 +195,7 @@ fn the_wall_clock_of_a_peer_is_known_until_it_says_another() {
     }
     world.by(x(), at_offset(update("b", moved("x")), -720));
     assert_eq!(offset_of_x(&mut world), Some(-720));
-    // It is found through whichever party it was said in.
+    // The offset is found through any party in which it was stated.
     world.by(x(), register("a", "x"));
     assert_eq!(offset_of_x(&mut world), Some(-720));
     world.by(x(), leave("b", "x"));

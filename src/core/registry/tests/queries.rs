@@ -1,4 +1,4 @@
-//! Reading.
+//! Queries.
 
 use super::*;
 
@@ -43,7 +43,7 @@ fn a_page_ends_at_its_room() {
     assert_eq!(3 * world.registry.least_bytes(&one), all);
 }
 
-/// What may fit is never refused.
+/// An answer that may fit is never refused.
 #[test]
 fn no_json_is_shorter_than_its_lower_bound() {
     use lanrage_ipc::lanrage::AnnouncedParty;

@@ -1,4 +1,4 @@
-//! A request that comes twice is done once.
+//! Receipts: a repeated request is done once.
 
 use jiff::SignedDuration;
 
@@ -24,7 +24,7 @@ fn receipt(applied: &Applied) -> Receipt {
     receipt.clone()
 }
 
-/// Does what must work and be done.
+/// Applies a request that must succeed and leave a receipt.
 #[track_caller]
 fn first(world: &mut World, caller: Caller, key: &str, command: Command) -> Receipt {
     let applied = world.request(caller, Some(key), command).expect("refused");
@@ -32,7 +32,7 @@ fn first(world: &mut World, caller: Caller, key: &str, command: Command) -> Rece
     receipt(&applied)
 }
 
-/// Asks for what must not be done again.
+/// Repeats a request that must not be done again.
 #[track_caller]
 fn again(world: &mut World, caller: Caller, key: &str, command: Command) -> Receipt {
     let before = world.registry.clone();
@@ -74,7 +74,7 @@ fn each_kind_of_request_is_done_once_and_told_alike() {
         let expected = Receipt { epoch: epoch.clone(), seq, done };
         assert_eq!(first(&mut world, caller.clone(), &key, command.clone()), expected, "{n}");
         given.push((caller, key, command, expected));
-        // It is remembered whatever came after it.
+        // It is remembered whatever was done after it.
         for (caller, key, command, expected) in &given {
             let told_again = again(&mut world, caller.clone(), key, command.clone());
             assert_eq!(told_again, *expected, "{key} after {n}");
@@ -96,7 +96,7 @@ fn a_request_of_another_kind_is_another_request() {
     let mut world = world();
     let updated = first(&mut world, host(), "k", update("lan", moved("host")));
     assert_eq!(again(&mut world, host(), "k", update("lan", moved("host"))), updated);
-    // A client that counts anew on each connection comes to this.
+    // A client whose keys restart on each connection causes this.
     let left = first(&mut world, host(), "k", leave("lan", "host"));
     assert_eq!(again(&mut world, host(), "k", leave("lan", "host")), left);
 }
@@ -106,7 +106,7 @@ fn a_request_with_another_body_is_another_request() {
     let mut world = world();
     first(&mut world, host(), "k", update("lan", moved("host")));
     let back = first(&mut world, host(), "k", update("lan", peer("host")));
-    // The receipt is of the newest.
+    // The receipt is that of the latest request.
     assert_eq!(again(&mut world, host(), "k", update("lan", peer("host"))), back);
     first(&mut world, host(), "k", update("lan", moved("host")));
     first(&mut world, host(), "k", send("lan", "host", "a", "1"));
@@ -137,7 +137,7 @@ fn a_transport_may_refuse_a_key_with_another_body() {
     let mut ask = |key: &str, command| world.registry.apply_once(strict(key), command, host(), now);
     ask("k", named("One")).unwrap();
     assert_eq!(ask("k", named("Two")).unwrap_err(), Refusal::KeyReused);
-    // The server had chosen the id, and chooses another one for the repeated request.
+    // The server chose the id, and chooses another one for the repeated request.
     let again = match named("One") {
         Command::Register { name, host, keepalive, utc_offset, .. } => {
             let party_id = "other".parse().unwrap();
@@ -146,7 +146,7 @@ fn a_transport_may_refuse_a_key_with_another_body() {
         other => other,
     };
     assert_eq!(receipt(&ask("k", again).unwrap()).done, entered("new", "10.66.0.1"));
-    // Another kind of request, or another party, has another route.
+    // Another kind of request, or another party, is a different request.
     ask("k", update("lan", moved("host"))).unwrap();
     ask("k", leave("new", "host")).unwrap();
     ask("k", leave("lan", "host")).unwrap();
@@ -172,13 +172,13 @@ fn receipts_go_when_an_id_changes_hands() {
     world.by(peers([], 3), claim(1));
     first(&mut world, peers(["b"], 3), "k", join("lan", "b"));
     first(&mut world, peers(["b"], 3), "l", leave("lan", "b"));
-    // Its owner comes back, and is known again.
+    // Its owner returns, and its receipt is still known.
     world.by(peers([], 4), claim_with("b", Some(1), None, true));
     again(&mut world, peers(["b"], 4), "k", join("lan", "b"));
     world.by(peers([], 3), Command::Disconnect);
     world.by(peers([], 4), Command::Disconnect);
     world.pass(HOUR);
-    // The next owner of the id is not, and becomes a member.
+    // The next owner of the id has no receipt, and becomes a member.
     let claimed = world.by(peers([], 5), claim(2));
     let gone = claimed.changes.iter().filter(|c| matches!(c.write(), Write::DeleteReceipt(..)));
     assert_eq!(gone.count(), 2);
@@ -193,7 +193,7 @@ fn a_key_is_its_peers() {
     first(&mut world, both.clone(), "k", update("lan", moved("host")));
     first(&mut world, both.clone(), "k", update("lan", moved("a")));
     again(&mut world, both, "k", update("lan", moved("host")));
-    // Over whatever connection, but for nobody else.
+    // On any connection, but for no other peer.
     again(&mut world, peers(["host"], 7), "k", update("lan", moved("host")));
     let refusal = world.request(peers(["a"], 1), Some("k"), leave("lan", "host"));
     assert_eq!(refusal.unwrap_err(), Refusal::PeerNotYours("host".parse().unwrap()));
@@ -248,7 +248,7 @@ fn a_receipt_keeps_its_age_over_a_restart() {
     let rows = joined.changes.iter().map(|change| change.write().clone());
     let rows: Vec<_> = rows.filter(|row| matches!(row, Write::PutReceipt(_))).collect();
     let hour = SignedDuration::try_from(HOUR).unwrap();
-    // A clock that was set back makes no receipt older, and none that is kept for longer than a day.
+    // A clock that was set back neither ages a receipt nor extends it beyond a day.
     for (passed, left) in [(hour, REMEMBERED - HOUR), (-hour, REMEMBERED)] {
         let mut restarted = World::new();
         restarted.now.wall += passed;
@@ -307,7 +307,7 @@ fn what_may_be_repeated_leaves_no_receipt() {
     assert_eq!(payloads(&polled), [""; 0]);
     let relay = world.request(host(), Some("k"), relay("r", 1)).unwrap();
     assert_eq!((receipts_in(&relay), told(&relay)), (0, vec!["relay.updated r".to_owned()]));
-    // The key is still free.
+    // The key is still unused.
     first(&mut world, host(), "k", update("lan", moved("host")));
 }
 

@@ -1,15 +1,15 @@
-//! Who comes back and can show nothing.
+//! Reconnects of clients without proof.
 
 use lanrage_ipc::model::Keepalive;
 
 use super::*;
 
-/// Somebody at home who showed that they are these peers.
+/// Returns a caller at a known address that proves these peers.
 fn peers<const N: usize>(ids: [&str; N], connection: u64) -> Caller {
     at_home(super::peers(ids, connection))
 }
 
-/// A connection whose caller has shown nothing.
+/// Returns a caller without proof.
 fn stranger(connection: u64) -> Caller {
     peers([], connection)
 }
@@ -24,7 +24,7 @@ fn refused(world: &mut World, caller: Caller, command: Command) {
     assert_eq!(refusal, Refusal::PeerNotYours("x".parse().unwrap()));
 }
 
-/// The parties that a peer is told of that came back.
+/// Returns the parties in the answer to a reattached peer.
 #[track_caller]
 fn parties(applied: &Applied) -> Vec<&str> {
     let Outcome::Returned(identity) = &applied.outcome else { panic!("{applied:?}") };
@@ -32,7 +32,8 @@ fn parties(applied: &Applied) -> Vec<&str> {
     identity.parties.iter().map(|id| id.as_str()).collect()
 }
 
-/// `x` was kept in `lan` by connection 1, which has closed, and is in `other` by heartbeats.
+/// Returns a registry in which the closed connection 1 kept `x` alive in `lan`; `x` is in `other`
+/// by heartbeats.
 fn world() -> World {
     let mut world = World::new();
     world.by(ROOT, register("lan", "host"));
@@ -50,7 +51,7 @@ fn heartbeats_are_taken_for_whom_nobody_can_show_anything() {
     world.by(peers(["x"], 1), register("lan", "x"));
     world.by(peers(["x"], 1), by_connection("lan", "x"));
     for sign in [heartbeat("lan", "x"), come_back("x")] {
-        // Its connection is open.
+        // Refused: its connection is open.
         refused(&mut world, stranger(2), sign);
     }
     world.by(stranger(1), Command::Disconnect);
@@ -59,11 +60,11 @@ fn heartbeats_are_taken_for_whom_nobody_can_show_anything() {
         refused(&mut world, stranger(2), command);
     }
     for sign in [heartbeat("lan", "x"), come_back("x")] {
-        // Who is somebody else has something better to show for others.
+        // Refused: a caller that proves another peer must prove this one.
         refused(&mut world, peers(["y"], 3), sign);
     }
     world.by(ROOT, leave("lan", "x"));
-    // It has a token.
+    // Refused: the peer has a token.
     world.by(stranger(1), claim_with("x", None, Some(1), false));
     world.by(peers(["x"], 0), register("lan", "x"));
     for sign in [heartbeat("lan", "x"), come_back("x")] {

@@ -18,7 +18,7 @@ fn full(what: &'static str, payer: Payer, limit: usize) -> Refusal {
     Refusal::ShareFull { what, payer, limit }
 }
 
-/// With shares of a quarter.
+/// Returns a registry with shares of a quarter.
 fn shared(adjust: impl FnOnce(&mut Rules)) -> World {
     World::with(|rules| {
         rules.shares = Shares { address: 4, user: 4 };
@@ -36,7 +36,7 @@ fn an_address_registers_its_share_of_the_parties() {
     let refusal = full("parties", payer("192.0.2.1"), 2);
     assert_eq!(world.refused(a("a"), register("p2", "a")), refusal);
     world.by(at("192.0.2.2", peers(["c"], 2)), register("p2", "c"));
-    // Also who comes from elsewhere now counts where the party was registered.
+    // A member from elsewhere still counts at the address that registered the party.
     world.by(at("192.0.2.3", peers(["b"], 3)), leave("p1", "b"));
     world.by(a("a"), register("p3", "a"));
     assert_eq!(world.refused(a("a"), register("p4", "a")), refusal);
@@ -58,7 +58,7 @@ fn a_user_has_a_share_of_the_memberships_and_an_administrator_all() {
     let refusal = full("memberships", Payer::User(User(1000)), 2);
     assert_eq!(world.refused(ANN, register("p1", "b")), refusal);
     assert_eq!(world.refused(ANN, join("r", "b")), refusal);
-    // To join again is no new membership.
+    // A repeated join is no new membership.
     world.ann(join("r", "a"));
     world.by(BEN, register("p1", "b"));
     for party in ["p2", "p3", "p4"] {
@@ -83,7 +83,7 @@ fn an_unused_claim_makes_room_and_a_used_one_stays() {
     world.registry.authenticate(&token(4), world.now).unwrap();
     let limit = Refusal::RegistryFull { what: "tokens", limit: 4 };
     assert_eq!(world.refused(stranger(), claim_with("more", None, Some(5), false)), limit);
-    // What a claim was used for has ended: it is unused again.
+    // The use of the claim has ended: it is unused again.
     world.by(peers([], 2), Command::Disconnect);
     let claimed = world.by(stranger(), claim_with("more", None, Some(5), false));
     assert_eq!(claimed.changes[0].write(), &Write::DeleteToken(token(2)));
@@ -122,7 +122,7 @@ fn an_address_has_its_share_of_the_tokens() {
     let refused = world.refused(stranger("192.0.2.1"), claim_with("y", None, Some(99), false));
     assert_eq!(refused, full("tokens", payer("192.0.2.1"), 4));
     world.by(stranger("192.0.2.2"), claim_with("y", None, Some(99), false));
-    // The claim of another address is no room for this one.
+    // A claim of another address gives no room to this one.
     world.refused(stranger("192.0.2.1"), claim_with("z", None, Some(100), false));
     world.by(stranger("192.0.2.1"), claim_with("x0", Some(0), Some(100), false));
 }
@@ -148,7 +148,7 @@ fn signals_have_a_share_by_sender_payer_and_target() {
     assert_eq!(world.refused(by("192.0.2.1", "c"), send("lan", "c", "d", "100")), refusal);
     let refusal = full(what, Payer::Peer("c".parse().unwrap()), 2 * one);
     assert_eq!(world.refused(by("192.0.2.3", "d"), send("lan", "d", "c", "100")), refusal);
-    // What was taken counts no longer.
+    // Polled signals no longer count.
     world.by(peers(["c"], 1), poll("lan", "c"));
     world.by(by("192.0.2.1", "c"), send("lan", "c", "d", "100"));
 }
@@ -178,7 +178,7 @@ fn what_a_control_server_delivers_is_paid_for_by_the_sender_and_the_server() {
     world.by(ROOT, deliver("y", "b"));
     let refusal = full(what, Payer::Server, 4 * one);
     assert_eq!(world.refused(ROOT, deliver("z", "c")), refusal);
-    // Those of this machine go on.
+    // Signals of this machine are not affected.
     world.ann(send("c", "c", "c", "100"));
 }
 
@@ -219,7 +219,7 @@ fn a_peer_has_few_relays_and_an_address_its_share() {
     assert_eq!(world.refused(key, relay("k99", 1)), limit);
 }
 
-/// Makes an update under a key of its own, from an address.
+/// Makes an update from an address, under its own key.
 fn receipt(world: &mut World, address: &str, id: &str, key: &str) {
     world.pass(SECOND);
     let caller = at(address, peers([id], 1));
@@ -238,7 +238,7 @@ fn the_address_with_most_receipts_loses_the_oldest_of_its_peer_with_most() {
     for id in ["a", "b", "c", "d"] {
         world.by(ROOT, join("lan", id));
     }
-    // A peer alone at its address, and the oldest of all.
+    // A peer alone at its address, with the oldest receipts of all.
     for key in ["d1", "d2", "d3"] {
         receipt(&mut world, "192.0.2.1", "d", key);
     }

@@ -1,4 +1,4 @@
-//! What is true of every registry, whatever happened to it.
+//! Invariants of every registry.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -18,7 +18,7 @@ use crate::core::{
     TokenRecord,
 };
 
-/// Every index is what the records make of it.
+/// Checks that every index agrees with the records.
 #[track_caller]
 pub(super) fn check_indexes(registry: &Registry) {
     let mut peers: HashMap<PeerId, Presence> = HashMap::new();
@@ -99,7 +99,7 @@ pub(super) fn check_indexes(registry: &Registry) {
     }
 }
 
-/// What each payer pays for is what the records say.
+/// Checks that the amounts of each payer agree with the records.
 #[track_caller]
 fn check_payers(registry: &Registry) {
     let mut parties = Tally::default();
@@ -189,14 +189,14 @@ fn check_receipts(receipts: &Receipts) {
     assert_eq!(*receipts, expected);
 }
 
-/// Every party has its host, at the address of hosts, and no address twice; all keep to the rules,
-/// if they were always the same.
+/// Checks that every party has its host at the host's address, and no address twice. If the rules
+/// never changed, all bounds hold.
 #[track_caller]
 pub(super) fn check_parties(registry: &Registry) {
     let rules = &registry.rules;
     assert!(registry.parties.len() <= rules.parties && registry.relays.len() <= rules.relays);
-    // A peer that showed a live token may have one above the bound, and so may each connection that
-    // uses one.
+    // A peer that showed a live token may exceed the bound by one token, and so may each connection
+    // that uses one.
     assert!(registry.identities.of_peer.len() <= rules.tokens);
     let in_use: usize = registry.identities.held.values().map(|held| held.len()).sum();
     assert!(registry.token_count() <= 2 * rules.tokens + in_use);
@@ -222,7 +222,7 @@ pub(super) fn check_parties(registry: &Registry) {
     }
 }
 
-/// What a change may change. `last_seen` is not of it.
+/// The durable state, without `last_seen`.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Durable {
     parties: Vec<PartyRecord>,
@@ -254,19 +254,19 @@ pub(super) fn durable(registry: &Registry) -> Durable {
     }
 }
 
-/// The tokens as they are stored.
+/// Returns the tokens as they are stored.
 pub(super) fn tokens(registry: &Registry) -> HashMap<TokenHash, TokenRecord> {
     let tokens = registry.identities.tokens.iter();
     tokens.map(|(hash, token)| (*hash, token.record.clone())).collect()
 }
 
-/// The receipts as they are stored.
+/// Returns the receipts as they are stored.
 pub(super) fn receipts(registry: &Registry) -> HashMap<(PeerId, RequestKey), ReceiptRecord> {
     let receipts = registry.receipts.records.iter();
     receipts.map(|(key, kept)| (key.clone(), kept.record.clone())).collect()
 }
 
-/// The pins as they are stored.
+/// Returns the pins as they are stored.
 pub(super) fn pins(registry: &Registry) -> Vec<PinRecord> {
     registry.parties.values().flat_map(|party| party.pins.values()).cloned().collect()
 }

@@ -1,10 +1,10 @@
-//! Taking changes back.
+//! Reverting changes.
 
 use lanrage_ipc::model::Keepalive;
 
 use super::*;
 
-/// Undoes what some commands did, all of it, newest first.
+/// Reverts all changes of some commands, newest first.
 fn undo(world: &mut World, applied: impl IntoIterator<Item = Applied>) {
     let changes: Vec<_> = applied.into_iter().flat_map(|applied| applied.changes).collect();
     world.registry.undo(changes.into_iter());
@@ -72,7 +72,7 @@ fn signals_are_neither_brought_back_nor_lost() {
     assert_eq!(payloads(&world.ann(poll("lan", "host"))), ["2"]);
 }
 
-/// Undoes what one command did, its effect in memory first.
+/// Reverts one command, its effect first.
 fn fail(world: &mut World, applied: Applied) {
     applied.effect.into_iter().for_each(|effect| world.registry.revert(effect));
     world.registry.undo(applied.changes.into_iter());
@@ -89,7 +89,7 @@ fn a_signal_goes_with_its_receipt() {
     world.ann(send("lan", "host", "host", "3"));
     fail(&mut world, sent);
     assert_eq!(state::durable(&world.registry), before);
-    // The sender tries again: it arrives once.
+    // The sender repeats the request: the signal arrives once.
     world.request(ANN, Some("k"), send("lan", "host", "host", "2")).unwrap();
     assert_eq!(payloads(&world.ann(poll("lan", "host"))), ["1", "3", "2"]);
 }
@@ -121,14 +121,14 @@ fn a_hold_goes_with_its_claim() {
         fail(&mut world, claimed);
         assert_eq!(held(&world), empty);
     }
-    // One that has come before goes on speaking for the peer, and alone if it did.
+    // An older connection stays a holder, and the superseding one if it was that.
     world.by(peers([], 1), alone(None, Some(1)));
     let before = held(&world);
     let claimed = world.by(peers([], 2), alone(Some(1), Some(2)));
     fail(&mut world, claimed);
     assert_eq!(held(&world), before);
     world.by(peers(["x"], 1), register("lan", "x"));
-    // A connection that has closed meanwhile holds nothing, and what it held before stays held.
+    // A connection that has closed meanwhile holds nothing; other holds stay.
     let claimed = world.by(peers([], 3), claim_with("x", Some(1), Some(3), true));
     world.by(peers([], 3), Command::Disconnect);
     fail(&mut world, claimed);
@@ -159,7 +159,7 @@ fn a_closed_connection_stays_closed() {
     let closed = world.ann(Command::Disconnect);
     undo(&mut world, [closed]);
     assert!(world.peer("lan", "a").connected, "as far as anybody was told");
-    // The clean-up sees to it, as often as it takes.
+    // The clean-up ends the keepalive, as often as it is reverted.
     for _ in 0..2 {
         let again = world.by(ROOT, Command::Expire);
         assert_eq!(told(&again), ["peer.updated lan a #3"]);

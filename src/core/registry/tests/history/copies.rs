@@ -1,4 +1,4 @@
-//! Copies of the state, kept by what the registry gives out: its events, its writes.
+//! Copies of the state, built from the registry's output: its events and its writes.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::core::{
     ReceiptRecord, RelayRecord, Seen, ServerKey, TokenRecord, Write,
 };
 
-/// A subscriber's copy. It takes no event that tells nothing, or that can't follow the last one.
+/// A subscriber's copy. It rejects events that change nothing, and events out of sequence.
 #[derive(Debug, Default, PartialEq)]
 pub(in super::super) struct Subscriber {
     parties: BTreeMap<PartyId, Party>,
@@ -72,7 +72,7 @@ impl Subscriber {
         }
     }
 
-    /// Takes the state as it is, as the snapshot of a subscription has it.
+    /// Returns a copy that starts with the snapshot of a subscription.
     pub(in super::super) fn start(registry: &Registry, now: Now) -> Self {
         let all = Filter::default();
         let parties = registry.parties(&all, None, now);
@@ -83,7 +83,7 @@ impl Subscriber {
         }
     }
 
-    /// The peers of a party that has just changed once more.
+    /// Returns the peers of a party after another change.
     fn count(&mut self, party_id: &PartyId, seq: u64) -> &mut BTreeMap<PeerId, Peer> {
         let party = self.parties.get_mut(party_id).expect("an event of a party that is not there");
         assert_eq!(seq, party.seq + 1, "of {party_id}");
@@ -103,7 +103,7 @@ impl Subscriber {
     }
 }
 
-/// Without the signs of life, which are not told.
+/// Removes the signs of life, which are not published.
 fn unseen(mut party: Party) -> Party {
     for peer in party.peers.values_mut() {
         peer.last_seen = Timestamp::UNIX_EPOCH;
@@ -193,7 +193,7 @@ impl Rows {
         members.get_mut(&seen.peer_id).expect("no such member").last_seen = seen.at;
     }
 
-    /// A registry restored from the rows.
+    /// Returns a registry that is restored from the rows.
     pub(in super::super) fn restore(&self, rules: Rules, epoch: Epoch, now: Now) -> Registry {
         let mut restored = Registry::new(rules, epoch);
         restored.restore(self.rows(), now);
@@ -201,15 +201,15 @@ impl Rows {
         restored
     }
 
-    /// Its rows are the registry's records, and a registry restored from them shows the same but
-    /// for what keeps the members alive.
+    /// Checks that the rows are the registry's records. A registry restored from them must show the
+    /// same, except for the keepalives.
     #[track_caller]
     pub(in super::super) fn check(&self, registry: &Registry, now: Now) {
         let restored = self.restore(registry.rules.clone(), registry.epoch.clone(), now);
         assert_eq!(restored.party_count(), registry.party_count());
         for (id, party) in &registry.parties {
             assert_eq!(restored.parties[id].record, party.record);
-            // When members from elsewhere were seen last, only their server needs to know.
+            // The last sign of life of a member from elsewhere matters only to its server.
             let record = |member: &super::super::super::Member| match member.record.owner {
                 Owner::Elsewhere => {
                     MemberRecord { last_seen: Timestamp::UNIX_EPOCH, ..member.record.clone() }

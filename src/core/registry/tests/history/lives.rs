@@ -1,4 +1,4 @@
-//! Who should be where: told from the commands that were accepted, and from nothing else.
+//! Model of memberships and signals, derived only from the accepted commands.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,7 +24,7 @@ struct Life {
     seen: Duration,
     keepalive: Keepalive,
     kept: Kept,
-    /// What waits for it, and since when.
+    /// Waiting signals, each with its time.
     signals: Vec<(Duration, Signal)>,
 }
 
@@ -146,7 +146,7 @@ impl Lives {
         }
     }
 
-    /// All come in that are not here and that the answer does not reject.
+    /// Adds the parties that are new and not rejected by the answer.
     fn import(&mut self, parties: &[ImportedParty], counts: &ImportCounts, seen: Duration) {
         let rejected = |peer: &Option<String>| {
             let rejected = counts.rejected.iter().filter(move |rejected| rejected.peer_id == *peer);

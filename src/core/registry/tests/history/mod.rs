@@ -1,4 +1,4 @@
-//! Whatever happens, in whatever order, these hold.
+//! Invariants that hold after any sequence of commands.
 
 pub(super) mod copies;
 mod lives;
@@ -25,14 +25,14 @@ use owners::Owners;
 use play::Play;
 use requests::Requests;
 
-/// What became of a change that was made.
+/// Fate of a change.
 #[derive(Debug, Clone, Copy)]
 enum Fate {
     /// It waits for a commit.
     Waits,
-    /// It is committed, with all that waited.
+    /// It is committed, with all waiting changes.
     Commits,
-    /// The commit fails, for all that waited.
+    /// The commit fails, for all waiting changes.
     Fails,
 }
 
@@ -49,8 +49,7 @@ fn history_with_fates() -> impl Strategy<Value = Vec<(Move, Fate)>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Nobody is added, resurrected, forgotten or evicted but as the commands say, and so it is
-    /// with signals.
+    /// Members and signals are added, expired, evicted and removed exactly as the commands demand.
     #[test]
     fn members_are_who_the_commands_say(history in history()) {
         let mut play = Play::new();
@@ -63,7 +62,7 @@ proptest! {
         }
     }
 
-    /// Nobody acts for a peer, or takes an id, that is somebody else's; everybody else may.
+    /// Only the owner of a peer or id may act for it; the owner always may.
     #[test]
     fn peers_are_whose_the_commands_say(history in history()) {
         let mut play = Play::new();
@@ -188,7 +187,7 @@ fn addresses(world: &World) -> BTreeMap<(PartyId, PeerId), Ipv4Addr> {
     members.collect()
 }
 
-/// After a clean-up nobody is kept alive by a connection that has closed.
+/// Checks that no closed connection keeps a member alive after a clean-up.
 #[track_caller]
 fn check_keepers(play: &Play) {
     for member in play.world.registry.parties.values().flat_map(|party| party.members.values()) {
@@ -198,8 +197,8 @@ fn check_keepers(play: &Play) {
     }
 }
 
-/// The histories are worth something: they meet every event, for every reason, every
-/// refusal and what a request can come to besides.
+/// The random histories cover every event with every reason, every refusal, and every other outcome
+/// of a request.
 #[test]
 fn the_histories_come_by_everything() {
     let mut runner = TestRunner::deterministic();
@@ -265,7 +264,7 @@ fn the_histories_come_by_everything() {
     assert!(met.is_empty(), "also met: {met:?}");
 }
 
-/// An event's kind, and the reason if it has one.
+/// Returns the kind of an event, with its reason if it has one.
 pub(super) fn kind(event: &Event) -> String {
     let line = line(event);
     let kind = line.split(' ').next().unwrap();
@@ -277,7 +276,7 @@ pub(super) fn kind(event: &Event) -> String {
     }
 }
 
-/// A refusal's name.
+/// Returns the name of a refusal.
 fn variant(refusal: &Refusal) -> String {
     if let Refusal::RegistryFull { what, .. } = refusal {
         return format!("RegistryFull {what}");

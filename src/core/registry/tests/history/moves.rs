@@ -1,4 +1,4 @@
-//! Random histories: small, so that a failing one shrinks to something to read.
+//! Random histories: small, so that a failing one shrinks to a readable one.
 
 use lanrage_ipc::model::Keepalive;
 use proptest::prelude::*;
@@ -9,20 +9,21 @@ use lanrage_ipc::lanrage::ImportedParty;
 use crate::core::ImportMode;
 
 const PARTIES: [&str; 4] = ["p0", "p1", "p2", "p3"];
-/// Two are the first user's, two the second's, and two show who they are themselves.
+/// Two peers of the first user, two of the second, and two that prove themselves.
 pub(super) const PEERS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 const RELAYS: [&str; 2] = ["r0", "r1"];
 pub(super) const KEYS: [&str; 3] = ["k0", "k1", "k2"];
-/// A token that nobody was given.
+/// A token that was never issued.
 pub(super) const WRONG: u64 = u64::MAX;
-/// The groups of callers: the two users, the programs of peers, the admin.
+/// Index of the first group of peers' programs; the groups are two users, programs, the
+/// administrator.
 pub(super) const PROGRAMS: usize = 2;
 pub(super) const ADMIN: usize = 3;
-/// The most moves of a history.
+/// Upper bound of the moves of a history.
 pub(super) const LONGEST: usize = 140;
 const SIGNAL_BYTES: usize = 8;
 
-/// Timeouts of some moves, and bounds that a few of them reach.
+/// Returns rules with timeouts of a few moves, and bounds that a few moves reach.
 pub(super) fn tight_rules() -> Rules {
     Rules {
         peer_timeout: 10 * SECOND,
@@ -47,24 +48,24 @@ pub(super) fn tight_rules() -> Rules {
     }
 }
 
-/// A command, by whom, and the time that passes before it.
+/// A command with its caller, and the pause before it.
 #[derive(Debug, Clone)]
 pub(super) struct Move {
     pub(super) step: Step,
     pub(super) who: Who,
-    /// Each group has three connections.
+    /// Connection within the group; each group has three.
     pub(super) connection: usize,
-    /// Under which key the request is made, by its place in the list.
+    /// Idempotency key, by its index in the list.
     pub(super) key: Option<usize>,
-    /// In seconds.
+    /// Pause in seconds.
     pub(super) pause: u64,
     pub(super) wall: Wall,
 }
 
-/// Parties, peers and relays are named by their place in the lists above.
+/// Step of a history. Parties, peers and relays are indexes into the lists above.
 #[derive(Debug, Clone)]
 pub(super) enum Step {
-    /// Joins, or registers what is not there. A program claims first who it is.
+    /// Joins a party, or registers it if it does not exist. A program claims its peer first.
     Enter {
         party: usize,
         peer: usize,
@@ -131,25 +132,25 @@ pub(super) enum Step {
     Expire,
 }
 
-/// The token that a program shows.
+/// Token that a program shows.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Proof {
     Nothing,
-    /// The last that it was given for this peer, if any.
+    /// The last token that the program got for this peer, if any.
     Own,
-    /// One that somebody was given, perhaps for another peer.
+    /// Any issued token, perhaps of another peer.
     Anybodys(usize),
     Wrong,
 }
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Who {
-    /// The group that mostly acts for this peer or relay.
+    /// The group that usually acts for this peer or relay.
     Usual,
-    /// The next but for the admin.
+    /// The next group except the administrator.
     Other,
     Admin,
-    /// A program that shows the relay key instead of who it is.
+    /// A program that shows the relay key in place of a token.
     RelayKey,
 }
 
@@ -193,7 +194,7 @@ fn a_claim() -> impl Strategy<Value = Step> {
         2 => (0..100usize).prop_map(Proof::Anybodys),
         1 => Just(Proof::Wrong),
     ];
-    // The programs' own peers, mostly.
+    // Mostly the programs' own peers.
     let peer = prop_oneof![9 => 4..PEERS.len(), 1 => 0..PEERS.len()];
     (peer, proof, any::<bool>(), any::<bool>()).prop_map(|(peer, proof, issue, hold)| Step::Claim {
         peer,
@@ -205,7 +206,7 @@ fn a_claim() -> impl Strategy<Value = Step> {
 
 fn step() -> impl Strategy<Value = Step> {
     let party = || 0..PARTIES.len();
-    // One of them goes through more, of all that a program can.
+    // One peer gets more steps, of all kinds that a program can make.
     let peer = || prop_oneof![2 => 0..PEERS.len(), 1 => Just(PROGRAMS * 2)];
     let port = || 1..3u16;
     let length = prop_oneof![9 => Just(1), 1 => Just(SIGNAL_BYTES), 1 => Just(SIGNAL_BYTES + 1)];
@@ -216,7 +217,7 @@ fn step() -> impl Strategy<Value = Step> {
             1 => Just(Keepalive::Daemon),
         ]
     };
-    // Half of the signals are for the same one, so that a queue gets full.
+    // Half of the signals have the same target, so that its queue fills up.
     let route = prop_oneof![(party(), peer(), peer()), Just((0, 0, 0))];
     let mode = || prop_oneof![5 => Just(ImportMode::Merge), 1 => Just(ImportMode::Replace)];
     let member = || (party(), peer());
@@ -255,7 +256,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 impl Step {
-    /// The peer that it is about, by its place in the list.
+    /// Returns the peer of the step, by its index in the list.
     pub(super) fn peer(&self) -> Option<usize> {
         match *self {
             Self::Enter { peer, .. }

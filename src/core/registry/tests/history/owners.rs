@@ -1,5 +1,4 @@
-//! Whose each peer should be: told from the commands that were accepted, and from what was given
-//! out.
+//! Model of the ownership of peers, derived from the accepted commands and the issued tokens.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +8,7 @@ use super::super::*;
 use super::play::Played;
 use crate::core::{ImportMode, Owner, Write};
 
-/// A token as it was given out.
+/// A token as it was issued.
 #[derive(Debug)]
 struct Given {
     peer_id: PeerId,
@@ -22,7 +21,7 @@ impl Given {
         self.ends > now.elapsed
     }
 
-    /// Good for a claim: also just after its end, if it was shown just before.
+    /// True if it is good for a claim: also just after its expiry, if it was shown just before.
     fn is_renewable(&self, now: Now, grace: Duration) -> bool {
         let was_in_use = self.shown.is_some_and(|at| at + grace >= self.ends);
         let ended_of_late = was_in_use && self.ends + grace > now.elapsed;
@@ -34,13 +33,13 @@ impl Given {
 pub(super) struct Owners {
     tokens: BTreeMap<TokenHash, Given>,
     held: BTreeSet<(PeerId, ConnectionId)>,
-    /// Of those in a party.
+    /// Owners of the members.
     members: BTreeMap<PeerId, Owner>,
     relays: BTreeMap<RelayId, Owner>,
 }
 
 impl Owners {
-    /// That a move was accepted or refused as whose the peers were before it demands.
+    /// Checks that a move was accepted or refused as the owners before it demand.
     #[track_caller]
     pub(super) fn judge(&self, played: &Played, world: &World) {
         let (now, grace) = (world.now, world.registry.rules.peer_timeout);
@@ -82,7 +81,7 @@ impl Owners {
                 });
                 let given: Vec<_> = given.collect();
                 let issued = Vec::from_iter(issue.map(|hash| (hash, peer_id)));
-                // Or a token of the peer was renewed that was there.
+                // An existing token of the peer may have been renewed.
                 let is_renewal = issue.is_some()
                     && matches!(given[..], [(hash, of)] if of == peer_id
                         && self.tokens.get(&hash).is_some_and(|t| t.peer_id == *of && t.is_live(now)));
@@ -131,7 +130,7 @@ impl Owners {
         self.follow_members(caller, world);
     }
 
-    /// Who enters their first party belongs to whom they belonged to, or to who brought them.
+    /// A peer that enters its first party keeps its owner, or else gets the caller as owner.
     fn follow_members(&mut self, caller: &Caller, world: &World) {
         let peers = &world.registry.peers;
         self.members.retain(|peer_id, _| peers.contains_key(peer_id));
@@ -144,14 +143,14 @@ impl Owners {
         }
     }
 
-    /// Whether a peer has more than its tokens.
+    /// True if a peer has more than its tokens.
     fn is_used(&self, peer_id: &PeerId) -> bool {
         self.members.contains_key(peer_id)
             || self.held.iter().any(|(held, _)| held == peer_id)
             || self.relays.values().any(|owner| *owner == Owner::Peer(peer_id.clone()))
     }
 
-    /// Whether nobody can show to be a peer that is nobody else's.
+    /// True for a peer without another owner for which no proof exists.
     fn is_unprovable(&self, peer_id: &PeerId, now: Now) -> bool {
         let live = |t: &Given| t.peer_id == *peer_id && t.is_live(now);
         self.members.get(peer_id) == Some(&Owner::Peer(peer_id.clone()))

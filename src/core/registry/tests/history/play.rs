@@ -1,4 +1,4 @@
-//! Histories at work: who makes a move, over which connection, and what it comes to.
+//! Execution of histories: the caller of each move, its connection and its result.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,20 +11,20 @@ use super::moves::{
     ADMIN, KEYS, Move, PEERS, PROGRAMS, Proof, Step, WRONG, Wall, Who, tight_rules,
 };
 
-/// A history at work.
+/// Execution of a history.
 pub(super) struct Play {
     pub(super) world: World,
-    /// The open ones, of each group. A closed one never comes back: another takes its place.
+    /// Open connections of each group. A closed one is replaced by another.
     connections: [[ConnectionId; 3]; 4],
     opened: u64,
-    /// What each program was given, over all its connections.
+    /// Tokens of each program, from all its connections.
     tokens: [Vec<(PeerId, u64)>; 3],
     given: u64,
     claims: BTreeSet<(ConnectionId, PeerId)>,
     wall_runs_straight: bool,
 }
 
-/// What a move came to.
+/// Result of a move.
 pub(super) struct Played {
     pub(super) command: Command,
     pub(super) key: Option<&'static str>,
@@ -33,7 +33,7 @@ pub(super) struct Played {
 }
 
 impl Played {
-    /// What was done: nothing if it was refused, or known to be done already.
+    /// Returns the effects, unless the move was refused or answered by a receipt.
     pub(super) fn done(&self) -> Option<&Applied> {
         let applied = self.result.as_ref().ok()?;
         let known = matches!(applied.outcome, Outcome::Receipt(_)) && applied.changes.is_empty();
@@ -62,7 +62,7 @@ impl Play {
         }
     }
 
-    /// Nobody sets the wall clock.
+    /// Starts an execution in which the wall clock never steps.
     pub(super) fn with_a_good_clock() -> Self {
         Self { wall_runs_straight: true, ..Self::new() }
     }
@@ -82,8 +82,8 @@ impl Play {
             Who::Admin => ADMIN,
             Who::RelayKey => PROGRAMS,
         };
-        // Each of the programs' peers has its own; the third only claims what is theirs, or
-        // says that it is back as one of them.
+        // Each of the programs' peers has its own program. The third program only claims their
+        // peers, or reattaches to them.
         let place = match (&next.step, next.step.peer()) {
             (Step::Claim { .. } | Step::Return { .. } | Step::LetGo { .. }, _)
                 if next.connection == 2 =>
@@ -101,7 +101,7 @@ impl Play {
         };
         let step = match next.step {
             Step::Enter { peer, .. } if group == PROGRAMS && !self.holds(connection, peer) => {
-                // A third of them keeps no token.
+                // A third of the connections keeps no token.
                 let issue = next.connection > 0;
                 Step::Claim { peer, proof: Proof::Own, issue, hold: true }
             }
@@ -130,7 +130,7 @@ impl Play {
         self.claims.contains(&(connection, PEERS[peer].parse().unwrap()))
     }
 
-    /// Whom a program can show to be: by the claims of its connection, and by its tokens.
+    /// Returns the peers that a program proves, by the claims of its connection and by its tokens.
     fn shown(&mut self, program: usize) -> Arc<[PeerId]> {
         let connection = self.connections[PROGRAMS][program];
         let claimed = self.claims.iter().filter(|(by, _)| *by == connection);

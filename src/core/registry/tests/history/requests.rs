@@ -1,4 +1,4 @@
-//! Which requests should be known again.
+//! Model of the receipts.
 
 use std::collections::BTreeMap;
 
@@ -11,22 +11,22 @@ use crate::core::{Payer, Receipt, Write};
 
 const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 
-/// What was done under which key, and when.
+/// Executed requests by key, with their times.
 #[derive(Debug, Default)]
 pub(super) struct Requests(BTreeMap<(PeerId, RequestKey), Known>);
 
-/// A request that was done.
+/// An executed request.
 #[derive(Debug)]
 struct Known {
     at: Duration,
     request: Option<Request>,
     receipt: Receipt,
-    /// Where it came from.
+    /// Origin of the request.
     payer: Option<Payer>,
 }
 
 impl Requests {
-    /// That nothing known was done again, and that what was done is known from now on.
+    /// Checks that no known request was executed again, and adds the executed one.
     #[track_caller]
     pub(super) fn follow(&mut self, played: &Played, world: &World) {
         let now = world.now.elapsed;
@@ -81,7 +81,7 @@ impl Requests {
         assert!(self.0.len() <= limit);
     }
 
-    /// The oldest of the peer with most receipts goes, where most come from.
+    /// Checks the evicted receipt: the oldest of the peer with most, at the address with most.
     fn check_evicted(&self, evicted: &(PeerId, RequestKey)) {
         let place = |id: &(PeerId, RequestKey), known: &Known| (known.payer.clone(), id.0.clone());
         let (mut groups, mut peers) = (BTreeMap::new(), BTreeMap::new());

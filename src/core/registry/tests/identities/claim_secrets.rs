@@ -1,4 +1,4 @@
-//! Claims that are repeated, known by their secret.
+//! Repeated claims, identified by their secret.
 
 use jiff::SignedDuration;
 
@@ -47,13 +47,13 @@ fn a_claim_is_proof_of_itself_while_its_token_lives() {
     world.by(stranger(2), claim("x", 7, 3));
     assert!(is_good(&mut world, 1) && is_good(&mut world, 3));
     world.by(stranger(2), Command::Disconnect);
-    // It is good for its peer alone.
+    // The secret is good for its peer alone.
     world.by(stranger(5), claim("y", 9, 6));
     world.by(stranger(5), Command::Disconnect);
     let refusal = world.refused(stranger(5), claim("y", 7, 7));
     assert_eq!(refusal, Refusal::PeerTaken("y".parse().unwrap()));
     world.pass(TTL);
-    // The next owner's tokens know nothing of it.
+    // It is not kept with the tokens of the next owner.
     world.by(stranger(3), claim("x", 10, 4));
     world.by(stranger(3), Command::Disconnect);
     taken(&mut world, 4, claim("x", 7, 5));

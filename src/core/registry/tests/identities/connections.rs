@@ -1,4 +1,4 @@
-//! Connections that hold a peer id, and what they keep alive.
+//! Connections that hold a peer id, and their keepalives.
 
 use lanrage_ipc::model::Keepalive;
 
@@ -45,7 +45,8 @@ fn one_of_two_connections_gets_an_id() {
     }
 }
 
-/// A party of `x`, and of `a` who is kept alive otherwise; `x` is in another one too.
+/// Returns a party of `x` and of `a`, which another keepalive keeps alive; `x` is in a second
+/// party.
 fn taken_over() -> World {
     let mut world = World::new();
     world.by(stranger(1), claim_with("x", None, Some(1), true));

@@ -1,4 +1,4 @@
-//! End of a token, by both clocks and over a restart.
+//! Expiry of tokens, by both clocks and over a restart.
 
 use jiff::SignedDuration;
 
@@ -125,7 +125,7 @@ fn a_restart_leaves_a_token_what_the_clock_says_and_no_more_than_a_life() {
         restarted.now.wall += passed;
         restarted.registry.restore(rows, restarted.now);
         assert_eq!(is_good(&mut restarted, 1), !left.is_zero());
-        // What it was worth before the restart is not known: it counts as shown then.
+        // The time at which it was last shown is unknown after a restart: it counts as shown then.
         let now = restarted.now;
         assert!(restarted.registry.authenticate_claim(&token(1), now).is_ok());
         restarted.now.elapsed += left.max(PEER_TIMEOUT);

@@ -22,11 +22,11 @@ fn a_revocation_ends_connections_by_the_token_that_they_use() {
     let revoked = world.by(peers(["x"], 0), revoke(Some(1)));
     assert_eq!((ended(&revoked), is_good(&mut world, 2)), (vec![2], false));
     assert!(is_good(&mut world, 1) && is_good(&mut world, 9));
-    // What it asked before it heard of that comes late.
+    // A request that was in flight during the revocation is refused.
     let refusal = world.refused(peers(["x"], 2), leave("lan", "x"));
     assert_eq!(refusal, Refusal::PeerNotYours("x".parse().unwrap()));
     world.by(peers(["x"], 3), join("lan", "x"));
-    // With a good token it is the peer's again.
+    // With a valid token it may act for the peer again.
     world.by(stranger(2), claim_with("x", Some(1), None, true));
     world.by(peers(["x"], 2), join("lan", "x"));
     assert_eq!(ended(&world.by(peers(["x"], 0), revoke(None))), [1, 2, 3]);

@@ -1,4 +1,4 @@
-//! Number of tokens, of a peer and in all.
+//! Bounds on tokens, of a peer and in all.
 
 use super::*;
 
@@ -20,7 +20,7 @@ fn a_peer_with_eight_tokens_renews_the_one_that_it_shows() {
     }
     assert!(is_good(&mut world, 100), "another's");
     assert_eq!(world.registry.token_count(), 9);
-    // The others end when they would have ended.
+    // The other tokens expire at their time.
     world.pass(TTL - HOUR);
     world.by(ROOT, Command::Expire);
     let good: Vec<_> = (1..=8).filter(|n| is_good(&mut world, *n)).collect();
@@ -29,21 +29,21 @@ fn a_peer_with_eight_tokens_renews_the_one_that_it_shows() {
     assert!(is_good(&mut world, 20), "there is room again");
 }
 
-/// A thief has the owner's token, and shows what it likes.
+/// A thief has the owner's token, and repeats claims in every way.
 #[test]
 fn no_renewal_of_a_thief_pushes_out_the_owners_token() {
     type Renewal = fn(&mut World, u64);
     let renewals: [Renewal; 4] = [
-        // The latest that it got.
+        // With the latest token that it got.
         |world, n| {
             let latest = (1..n).rev().find(|n| is_good(world, *n)).unwrap();
             world.by(stranger(0), claim_with("x", Some(latest), Some(n), false));
         },
-        // Always the same.
+        // With the same token each time.
         |world, n| {
             world.by(stranger(0), claim_with("x", Some(1), Some(n), false));
         },
-        // With a claim of its own, which it repeats.
+        // With a claim secret of its own, which it repeats.
         |world, n| {
             let proof = (n == 2).then_some(1);
             world.by(stranger(0), secretly(claim_with("x", proof, Some(n), false), 9));
@@ -67,7 +67,7 @@ fn no_renewal_of_a_thief_pushes_out_the_owners_token() {
                 assert!(is_good(&mut world, 1), "{kind}, {n}, {limit}");
                 assert!(world.registry.token_count() <= 8, "{kind}, {n}");
             }
-            // The owner gets rid of the thief.
+            // The owner revokes the thief's tokens.
             let shown = Some(token(1));
             let revoke = Command::Revoke { peer_id: "x".parse().unwrap(), keep: shown };
             world.by(peers(["x"], 0), revoke);
@@ -86,7 +86,7 @@ fn there_are_so_many_tokens_at_most() {
     let full = Refusal::RegistryFull { what: "tokens", limit: 2 };
     assert_eq!(world.refused(stranger(1), claim_with("z", None, Some(3), true)), full);
     taken(&mut world, 1, claim_with("x", None, Some(3), true));
-    // What gives none out goes on.
+    // A claim without a token to issue still succeeds.
     world.by(stranger(1), claim("z"));
     world.by(stranger(1), claim_with("x", Some(1), None, true));
     world.pass(TTL);

@@ -1,5 +1,4 @@
-//! A daemon: a registry, what it stored, who listens to it, and what should have become of its
-//! peers.
+//! A daemon: its registry, its stored rows, its subscriber, and the expected state of its peers.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -22,26 +21,26 @@ use crate::core::upstream::{
 };
 use crate::core::{DirtySet, Failure, Proof, ServerKey, Upstream};
 
-/// Upper bound of a request: an answer is late after two fifths of it.
+/// Timeout of a request: an answer is late after two fifths of it.
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_millis(2500);
 
 /// Interval of heartbeats.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(4);
 
-/// As whom the daemon itself acts.
+/// The daemon itself as a caller.
 const ITSELF: Caller = user(0, true, 0);
 
-/// A command that a program asked for, and the server is to do.
+/// A program's command that the server is to execute.
 #[derive(Debug, Clone)]
 pub(super) struct Asked {
     key: RequestKey,
     caller: Caller,
     command: Command,
-    /// Where its party lived then.
+    /// Origin of its party at that time.
     home: Option<Origin>,
 }
 
-/// An answer of the registry that the session does not have yet.
+/// An answer of the registry that the session has not received yet.
 enum Answered {
     Applied(Then, Result<Outcome, Failure>),
     LookedUp(LookUp, Upstream),
@@ -55,7 +54,7 @@ pub(super) struct Line {
     answers: VecDeque<Answered>,
 }
 
-/// Random names that are not random.
+/// Deterministic random names.
 #[derive(Debug)]
 struct Names(char, std::cell::Cell<u64>);
 
@@ -85,10 +84,10 @@ pub(super) struct Daemon {
     rows: Rows,
     subscriber: Subscriber,
     pub(super) judge: Judge,
-    /// What it came by: events, and what the server is asked.
+    /// Covered events and operations.
     pub(super) met: BTreeMap<String, usize>,
     pub(super) line: Option<Line>,
-    /// Connections that the session gave up, with what is on its way to the server.
+    /// Connections that the session gave up, with their frames in flight to the server.
     pub(super) given_up: Vec<(ConnectionId, VecDeque<Inbound>)>,
     /// True while the session gets no answers of the registry: the disk is slow.
     pub(super) commits_are_slow: bool,
@@ -96,10 +95,10 @@ pub(super) struct Daemon {
     memory: Memory,
     names: Rc<Names>,
     connections: u64,
-    /// The open connection of each peer's program.
+    /// Open connection of each peer's program.
     programs: BTreeMap<PeerId, ConnectionId>,
     asked: BTreeMap<ClientId, Asked>,
-    /// Commands that wait until those before them about the same party are answered.
+    /// Commands that wait for the answers to earlier ones about the same party.
     queued: VecDeque<Command>,
     clients: u64,
 }
@@ -134,7 +133,7 @@ impl Daemon {
         self.itself(Command::Follow { server: server.clone(), configured: server }, now);
     }
 
-    /// It is killed, and starts from what it stored.
+    /// Kills the daemon and restarts it from its stored rows.
     pub(super) fn restart(&mut self, now: Now) {
         self.line = None;
         for asked in std::mem::take(&mut self.asked).into_values() {
@@ -158,7 +157,7 @@ impl Daemon {
         Caller { connection: *connection, ..ANN }
     }
 
-    /// The program of a peer ends, unless it waits for an answer.
+    /// Ends the program of a peer, unless it waits for an answer.
     pub(super) fn close(&mut self, peer_id: &PeerId, now: Now) {
         let asks = |asked: &Asked| asked.command.acts_for() == Some(peer_id);
         let waits = |command: &Command| command.acts_for() == Some(peer_id);
@@ -173,13 +172,12 @@ impl Daemon {
         self.note(now);
     }
 
-    /// What must work, as the daemon itself.
+    /// Applies a command of the daemon itself that must succeed.
     pub(super) fn itself(&mut self, command: Command, now: Now) -> Outcome {
         self.apply(None, command, ITSELF, now).expect("refused")
     }
 
-    /// Has the registry do something; under a key, if the server is to be told later. All that
-    /// comes of it is looked at.
+    /// Applies a command, and checks all its results. With a key, the server is told later.
     pub(super) fn apply(
         &mut self,
         key: Option<RequestKey>,
@@ -230,7 +228,8 @@ impl Daemon {
         self.registry.parties.get(party_id).map(|party| party.record.origin)
     }
 
-    /// What a peer's program asks: of the server first, where that has the truth and can be asked.
+    /// Executes a command of a peer's program: by the server first if its party lives there and the
+    /// server is online.
     pub(super) fn ask(&mut self, command: Command, now: Now) {
         let (Some(party_id), Some(peer_id)) = (command.party_id(), command.acts_for()) else {
             panic!("no program asks for {command:?}")
@@ -270,7 +269,7 @@ impl Daemon {
         }
     }
 
-    /// Does it here, and notes what the server is to be told.
+    /// Executes it here, with an intent for the server.
     fn alone(&mut self, asked: Asked, was_sent: bool, now: Now) {
         let Asked { key, caller, command, .. } = asked;
         match self.apply(Some(key), command.clone(), caller, now) {
@@ -279,7 +278,7 @@ impl Daemon {
         }
     }
 
-    /// A program gets its answer.
+    /// Handles the answer to a program.
     fn replied(&mut self, id: ClientId, reply: CommandReply, now: Now) {
         let Some(asked) = self.asked.remove(&id) else { panic!("answered twice: {id:?}") };
         match reply {
@@ -291,14 +290,13 @@ impl Daemon {
             Err(ClientError::Lost) => self.lost(asked, now),
             Err(_) => self.judge.answered(&asked.command, false, &self.registry),
         }
-        // Those that are still not their turn's are queued again, in this order.
+        // Commands whose turn has not come are queued again, in this order.
         for command in std::mem::take(&mut self.queued) {
             self.ask(command, now);
         }
     }
 
-    /// The answer to a program's request is lost: it is done here, unless the server did it after
-    /// all.
+    /// Handles a lost answer to a program's request: executes it here, unless the server did it.
     fn lost(&mut self, asked: Asked, now: Now) {
         let Asked { command, home, .. } = &asked;
         let (Some(party_id), Some(peer_id)) = (command.party_id(), command.acts_for()) else {
@@ -356,11 +354,11 @@ impl Daemon {
         self.pump(now);
     }
 
-    /// The connection is lost.
+    /// Handles the loss of the connection.
     pub(super) fn lose(&mut self, now: Now) {
         if let Some(line) = &mut self.line {
             line.session.handle_message(Message::Lost(Loss::new("lost")), now);
-            // What came before it is taken in first.
+            // Earlier messages are processed first.
             self.commits_are_slow = false;
             self.pump(now);
             self.given_up.clear();
@@ -387,7 +385,7 @@ impl Daemon {
         self.line.as_ref()?.session.poll_timeout()
     }
 
-    /// Does what the session wants done.
+    /// Executes the session's outputs.
     pub(super) fn pump(&mut self, now: Now) {
         while let Some(line) = &mut self.line {
             if let Some(output) = line.session.poll_output() {
@@ -437,7 +435,7 @@ impl Daemon {
         }
     }
 
-    /// The hellos that a copy of its state directory sends.
+    /// Returns the hellos that a copy of its state directory would send.
     pub(super) fn greetings_of_a_copy(&self) -> Vec<Inbound> {
         let credentials = self.registry.upstream(&UpstreamPart::All).credentials.into_iter();
         let tokens = credentials.filter_map(|known| match known.proof {
@@ -459,7 +457,7 @@ impl Daemon {
         tokens.map(hello).collect()
     }
 
-    /// The memberships that something keeps alive.
+    /// Returns the memberships with a keepalive.
     pub(super) fn live(&self) -> Vec<(PartyId, PeerId)> {
         let memberships = self.registry.upstream(&UpstreamPart::All).memberships.into_iter();
         memberships.filter(|one| one.live).map(|one| (one.party_id, one.peer_id)).collect()
@@ -470,7 +468,7 @@ pub(super) fn server_key() -> ServerKey {
     ServerKey("http://server".into())
 }
 
-/// What a peer's program may ask.
+/// Returns an entry that a peer's program may request.
 pub(super) fn enter(
     registers: bool,
     party: &str,

@@ -1,5 +1,5 @@
-//! What should become of a daemon's peers: told from what their programs asked and were answered,
-//! and from what the server did to them.
+//! Model of a daemon's peers, derived from their programs' requests and answers, and from the
+//! server's own changes.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,21 +13,21 @@ use crate::core::reconcile::{InFlight, InFlightKind, Occasion};
 
 type Key = (PartyId, PeerId);
 
-/// What the server did by itself or for others.
+/// Changes that the server made by itself or for others.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    /// Who went out of which party, and which parties ended, oldest first.
+    /// Exits and ended parties, oldest first.
     pub(super) gone: Vec<Gone>,
-    /// How often it lost its state.
+    /// Number of times that it lost its state.
     pub(super) lives: u64,
 }
 
-/// That somebody went out of a party, or that it ended.
+/// The exit of a member, or the end of a party.
 #[derive(Debug)]
 pub(super) struct Gone {
     pub(super) party_id: PartyId,
     pub(super) peer_id: Option<PeerId>,
-    /// Whose leaving it was, if it was one.
+    /// The peer that left, if it was a leave.
     pub(super) leaver: Option<PeerId>,
 }
 
@@ -35,15 +35,15 @@ pub(super) struct Gone {
 pub(super) struct Judge {
     name: char,
     ledger: Rc<RefCell<Ledger>>,
-    /// Requests to come in that were not answered yet.
+    /// Number of unanswered entries.
     asking: BTreeMap<Key, usize>,
-    /// Who asked to come in, since when, and has not left since.
+    /// Peers that requested an entry and have not left since, with the time of the request.
     wanted: BTreeMap<Key, (usize, u64)>,
-    /// Who asked to come in, and was not told what came of it.
+    /// Peers that requested an entry without an answer.
     uncertain: BTreeSet<Key>,
-    /// Who asked to go, and was not let in since.
+    /// Peers that requested to leave, and were not let in since.
     leaving: BTreeSet<Key>,
-    /// Who is in, and what it was told that it says of itself.
+    /// Members, with the description that their programs confirmed.
     members: BTreeMap<Key, Option<PeerInput>>,
 }
 
@@ -58,7 +58,7 @@ impl Judge {
         peer_id.as_str().starts_with(self.name)
     }
 
-    /// A program is about to ask for its peer to come in.
+    /// A program is about to request its peer's entry.
     pub(super) fn wants_in(&mut self, party_id: &PartyId, peer_id: &PeerId) {
         let key = (party_id.clone(), peer_id.clone());
         *self.asking.entry(key.clone()).or_default() += 1;
@@ -66,12 +66,12 @@ impl Judge {
         self.wanted.entry(key).or_insert((ledger.gone.len(), ledger.lives));
     }
 
-    /// A program is about to ask for its peer to go, or the daemon takes it for gone.
+    /// A program is about to request its peer's leave, or the daemon expires it.
     pub(super) fn wants_out(&mut self, party_id: &PartyId, peer_id: &PeerId) {
         self.leaving.insert((party_id.clone(), peer_id.clone()));
     }
 
-    /// The daemon was killed: what it was asked nobody answers, though it may be done.
+    /// The daemon was killed: requests in flight get no answer, but may be executed.
     pub(super) fn forgets_requests(&mut self) {
         for (key, _) in std::mem::take(&mut self.asking) {
             if let Some(info) = self.members.get_mut(&key) {
@@ -81,7 +81,7 @@ impl Judge {
         }
     }
 
-    /// The daemon was killed before it answered: an update may be done.
+    /// The daemon was killed before its answer: the update may be done.
     pub(super) fn forgets_update(&mut self, command: &Command) {
         if let Command::Update { party_id, peer, .. } = command {
             let key = (party_id.clone(), peer.peer_id.clone());
@@ -91,13 +91,13 @@ impl Judge {
         }
     }
 
-    /// A program was answered: that it is done, or that it is not.
+    /// A program got an answer: success or failure.
     pub(super) fn answered(&mut self, command: &Command, done: bool, registry: &Registry) {
         self.settle(command, done, false, registry);
     }
 
-    /// A program was answered that the server can't be asked. It may have done it, before it was
-    /// lost.
+    /// A program was told that the server is unreachable. The server may have executed the command
+    /// before.
     pub(super) fn unanswered(&mut self, command: &Command, registry: &Registry) {
         self.settle(command, false, true, registry);
     }
@@ -138,7 +138,7 @@ impl Judge {
         }
     }
 
-    /// What a command came to.
+    /// Follows the result of a command.
     pub(super) fn follow(
         &mut self,
         command: &Command,
@@ -165,7 +165,7 @@ impl Judge {
                 _ => {}
             }
         }
-        // The server has nothing of it: who stays asks to come in anew, whatever ended before.
+        // The server lost the party: remaining peers request to enter anew, whatever ended before.
         if let Command::Reconcile { party_id, server: None, occasion: Occasion::Return, .. } =
             command
         {
@@ -183,7 +183,7 @@ impl Judge {
         assert_eq!(members.collect::<BTreeSet<_>>(), expected, "{command:?}");
     }
 
-    /// Nobody is in who did not ask for it, or left since.
+    /// Checks that a new member requested the entry, and did not leave since.
     fn entered(&mut self, key: Key) {
         if self.is_ours(&key.1) {
             assert!(self.wanted.contains_key(&key), "{key:?} is brought back");
@@ -191,13 +191,13 @@ impl Judge {
         }
     }
 
-    /// Nobody goes but by a rule.
+    /// Checks that a member was removed by a rule.
     fn gone(&mut self, key: Key, command: &Command, before: &Registry) {
         let member = &before.parties[&key.0].members[&key.1];
         match command {
             Command::Leave { .. } | Command::Refused { .. } => {}
             Command::Expire => {}
-            // It had ended, and the id is another's by now.
+            // The old party ended, and another one has its id now.
             Command::Reconcile { server: Some(server), .. }
                 if server.host_id != before.parties[&key.0].record.host_id => {}
             Command::Reconcile { occasion: Occasion::Return, .. } => {
@@ -206,14 +206,14 @@ impl Judge {
             Command::Reconcile { in_flight, .. } => {
                 let (since, lives) = self.wanted[&key];
                 let ledger = self.ledger.borrow();
-                // Its joining waited here for a party that had ended there.
+                // Its join waited here for a party that had ended on the server.
                 let waits =
                     |one: &InFlight| one.peer_id == key.1 && one.what == InFlightKind::Comes;
                 let has_ended = |gone: &Gone| gone.party_id == key.0 && gone.peer_id.is_none();
                 let was_late =
                     in_flight.iter().any(waits) && ledger.gone[..since].iter().any(has_ended);
                 let is_gone = |gone: &Gone| {
-                    // Not by a leaving that was meant no more.
+                    // A leave that was no longer intended does not count.
                     let leaver = gone.leaver.as_ref().filter(|id| self.is_ours(id));
                     let leaver = leaver.map(|id| (key.0.clone(), id.clone()));
                     gone.party_id == key.0
@@ -244,7 +244,7 @@ impl Judge {
         }
     }
 
-    /// What the peers say of themselves is what their programs said last, and was taken.
+    /// Checks that the peers' descriptions are the last ones that their programs set successfully.
     pub(super) fn check(&self, registry: &Registry) {
         for ((party_id, peer_id), info) in &self.members {
             let member = &registry.parties[party_id].members[peer_id];
@@ -254,7 +254,7 @@ impl Judge {
         }
     }
 
-    /// Whether a peer may be in a party.
+    /// True if a peer may be in a party.
     pub(super) fn is_member(&self, party_id: &PartyId, peer_id: &PeerId) -> bool {
         self.members.contains_key(&(party_id.clone(), peer_id.clone()))
     }

@@ -1,5 +1,5 @@
-//! Two daemons, one server, and all that can come between them: whatever happens, they agree in
-//! the end, and nobody is lost or brought back against the rules.
+//! Two daemons and a server under random faults: in the end they agree, and no peer is lost or
+//! brought back against the rules.
 
 mod daemon;
 mod judge;
@@ -23,26 +23,25 @@ use judge::Ledger;
 use moves::{Move, PARTIES, PEERS, history};
 use server::{Server, is_event, of_party};
 
-/// How long a peer may be silent, by all of them.
+/// Time after which a silent peer expires, the same on all machines.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 fn daemon_rules() -> Rules {
     Rules { peer_timeout: PATIENCE, intents: 1000, receipts: 10_000, ..rules() }
 }
 
-/// The machine of the server; the daemons' have their numbers.
+/// Index of the server's machine; the daemons have the lower ones.
 const SERVER: usize = 2;
 
 struct Net {
     now: Now,
-    /// By how much each machine's wall clock is ahead.
+    /// Lead of each machine's wall clock.
     ahead: [SignedDuration; 3],
     /// True while the answers to a daemon's hellos are late, so that it sends them twice.
     answers_late: [bool; 2],
     server: Server,
     daemons: [Daemon; 2],
-    /// Connections that are lost, and of which the server does not know it, with what is on its
-    /// way there.
+    /// Lost connections that the server still considers open, with their frames in flight.
     ghosts: Vec<(ConnectionId, VecDeque<Inbound>)>,
 }
 
@@ -56,7 +55,7 @@ impl Net {
         Self { now, ahead, answers_late, server: Server::new(ledger), daemons, ghosts }
     }
 
-    /// The time on a machine.
+    /// Returns the time on a machine.
     fn now(&self, machine: usize) -> Now {
         Now { wall: self.now.wall + self.ahead[machine], ..self.now }
     }
@@ -89,7 +88,7 @@ impl Net {
             Move::Hear(daemon, count) => (0..count).for_each(|_| {
                 self.hear(daemon);
             }),
-            // Its requests are sent again whose answers are late.
+            // Requests with late answers are sent again.
             Move::Resend => self.pass(REQUEST_TIMEOUT * 2 / 5),
             Move::SlowCommits(daemon, are_slow) => {
                 self.daemons[daemon].commits_are_slow = are_slow;
@@ -139,7 +138,7 @@ impl Net {
         }
     }
 
-    /// The server does not notice yet that a daemon gave its connection up.
+    /// Moves given-up connections aside: the server does not notice their end yet.
     fn take_given_up(&mut self, daemon: usize) {
         self.ghosts.append(&mut self.daemons[daemon].given_up);
     }
@@ -155,7 +154,7 @@ impl Net {
         }
     }
 
-    /// The server takes a daemon's next request. Returns whether there was one.
+    /// Delivers a daemon's next request to the server. Returns true if there was one.
     fn deliver(&mut self, daemon: usize) -> bool {
         let now = self.now(SERVER);
         let Some(line) = &mut self.daemons[daemon].line else { return false };
@@ -164,7 +163,7 @@ impl Net {
         true
     }
 
-    /// A daemon hears the next frame. Returns whether there was one.
+    /// Delivers the next frame to a daemon. Returns true if there was one.
     fn hear(&mut self, daemon: usize) -> bool {
         let Some(line) = &self.daemons[daemon].line else { return false };
         let frame = self.server.sent(line.connection).and_then(|sent| sent.pop_front());
@@ -178,7 +177,7 @@ impl Net {
         for round in 0.. {
             let heard = self.hear(daemon);
             if !heard && !self.deliver(daemon) {
-                // What waits for a moment only is waited for.
+                // Short waits are waited for.
                 let due = self.daemons[daemon].timeout();
                 let wait = due.map(|due| due.saturating_sub(self.now.elapsed));
                 match wait.filter(|wait| *wait < SECOND / 10) {
@@ -190,8 +189,8 @@ impl Net {
         }
     }
 
-    /// The daemon's end of a connection goes. What it sent may still come, as long as the server
-    /// does not notice.
+    /// Closes the daemon's end of a connection. Its frames in flight may still arrive until the
+    /// server notices.
     fn hang_up(&mut self, daemon: usize, noticed: bool) {
         let now = self.now(SERVER);
         let Some(line) = &mut self.daemons[daemon].line else { return };
@@ -249,7 +248,7 @@ impl Net {
         }
     }
 
-    /// Both daemons come back, and all is told.
+    /// Reconnects both daemons, and delivers everything.
     fn come_to_rest(&mut self) {
         self.answers_late = [false; 2];
         self.server.is_busy = false;
@@ -265,7 +264,7 @@ impl Net {
             for daemon in [0, 1, 0] {
                 self.settle_one(daemon);
             }
-            // The answers to heartbeats tell what was missed.
+            // The answers to heartbeats reveal lost events.
             self.pass(HEARTBEAT);
         }
         for daemon in [0, 1, 0] {
@@ -284,7 +283,7 @@ impl Net {
                 assert_eq!((party.origin, party.sync), (Origin::Remote, Sync::Synced), "{party:?}");
                 let there = self.server.registry.party(&party.party_id, self.now(SERVER));
                 let there = there.unwrap_or_else(|_| panic!("not on the server: {party:?}"));
-                // Who gives no sign of life gets no answer that tells what was missed.
+                // A peer without heartbeats gets no answers that reveal lost events.
                 if daemon.live().iter().any(|(party_id, _)| *party_id == party.party_id) {
                     assert_eq!(bare(of_party(&party)), bare(of_party(&there)));
                 }
@@ -300,9 +299,9 @@ impl Net {
     }
 }
 
-/// Without what each sees in its own way: signs of life, and connections.
+/// Removes details that differ by observer: signs of life and connections.
 fn bare(mut party: crate::core::reconcile::ServerParty) -> crate::core::reconcile::ServerParty {
-    // In the clock of each machine.
+    // Stated in the clock of each machine.
     party.created_at = Timestamp::UNIX_EPOCH;
     for member in party.members.values_mut() {
         (member.last_seen, member.connected) = (Timestamp::UNIX_EPOCH, true);
@@ -323,7 +322,7 @@ proptest! {
     fn all_agree_in_the_end(history in history()) {
         let mut net = Net::new();
         net.play_all(&history);
-        // There is nothing left to do: to come back once more changes nothing.
+        // Nothing is left to do: another reconnect changes nothing.
         let acts = net.server.acts;
         for daemon in 0..2 {
             net.cut(daemon, true);
@@ -334,8 +333,7 @@ proptest! {
     }
 }
 
-/// The histories are worth something: they meet all that a daemon can tell of its parties, and ask
-/// the server for all that it can be asked.
+/// The random histories cover every event and every operation.
 #[test]
 fn the_histories_come_by_everything() {
     let mut runner = TestRunner::deterministic();
@@ -371,7 +369,7 @@ fn the_histories_come_by_everything() {
     assert!(met.is_empty(), "also met: {met:?}");
 }
 
-/// A program of the second daemon enters the first party.
+/// Returns the entry of a program of the second daemon into the first party.
 fn comes(peer: usize, registers: bool, keepalive: Keepalive) -> Move {
     Move::Enter { who: (1, peer), party: 0, registers, port: 1, keepalive }
 }
@@ -384,11 +382,11 @@ fn what_a_daemon_sent_before_it_came_on_another_connection_is_not_done() {
         Move::Enter { who: (1, 0), party: 0, registers: true, port: 2, keepalive: Connection };
     let cut = || Move::Cut { daemon: 1, delivered: 0, noticed: false };
     let back = || [Move::Connect(1), Move::Settle(1)];
-    // It leaves, which is not answered, and registers its party anew.
+    // It leaves without an answer, and registers its party again.
     let mut left = vec![comes(0, true, Connection)];
     left.extend(back());
     left.extend([leave, cut(), again]);
-    // It registers its party, which is not answered, and is killed.
+    // It registers its party without an answer, and is killed.
     let mut killed = vec![Move::Connect(1), comes(1, true, Connection), Move::Settle(1)];
     killed.extend([comes(0, false, Connection), Move::Kill(1)]);
     for mut history in [left, killed] {
@@ -404,7 +402,7 @@ fn resent_hello_never_ends_a_guest() {
     let hosts = Move::Enter { who: (0, 0), party: 0, registers: true, port: 1, keepalive: Daemon };
     let begin = vec![hosts, Move::Connect(0), Move::Settle(0), Move::Connect(1), Move::Settle(1)];
     let begin = begin.into_iter().chain([comes(0, false, Daemon), Move::Settle(1)]);
-    // Its hello is answered late: it is sent twice before the first answer comes.
+    // The answer to its hello is late: the hello is sent twice.
     let returns =
         || [Move::Connect(1), Move::Deliver(1, 1), Move::Resend, Move::Hear(1, 9)].into_iter();
     let returns = || returns().chain([Move::Deliver(1, 9), Move::Settle(1)]);

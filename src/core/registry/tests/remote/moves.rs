@@ -3,17 +3,17 @@
 use lanrage_ipc::model::Keepalive;
 use proptest::prelude::*;
 
-/// The peers of each daemon.
+/// Peers of each daemon.
 pub(super) const PEERS: [[&str; 3]; 2] = [["a1", "a2", "a3"], ["b1", "b2", "b3"]];
 pub(super) const PARTIES: [&str; 2] = ["p", "q"];
 pub(super) const LONGEST: usize = 90;
 
-/// A peer, by its daemon and its place in the list.
+/// A peer, by daemon and index in the list.
 pub(super) type Who = (usize, usize);
 
 #[derive(Debug, Clone)]
 pub(super) enum Move {
-    /// A program asks for its peer to come in: registers what its daemon does not know.
+    /// A program requests its peer's entry: a registration if its daemon does not know the party.
     Enter {
         who: Who,
         party: usize,
@@ -33,36 +33,36 @@ pub(super) enum Move {
     /// A program ends.
     Close(Who),
     Connect(usize),
-    /// The server reads what a daemon sent.
+    /// The server reads frames of a daemon.
     Deliver(usize, usize),
-    /// A daemon reads what the server sent.
+    /// A daemon reads frames of the server.
     Hear(usize, usize),
     /// Answers are late: requests are sent again.
     Resend,
-    /// From now on a daemon's session waits for the disk, or no longer.
+    /// A daemon's disk becomes slow, or normal again.
     SlowCommits(usize, bool),
-    /// From now on the answers to a daemon's hellos are late, or in time again.
+    /// The answers to a daemon's hellos become late, or normal again.
     LateAnswers(usize, bool),
-    /// From now on the server refuses each request for a reason that says nothing about it, or no
-    /// longer.
+    /// The server starts to refuse each request for a reason unrelated to it, or stops to do so.
     Busy(bool),
-    /// All that is on its way arrives.
+    /// All frames in flight arrive.
     Settle(usize),
-    /// A connection is lost, perhaps without the server's noticing, perhaps after it read some.
+    /// A connection is lost; optionally unnoticed by the server, optionally after it read some
+    /// frames.
     Cut {
         daemon: usize,
         delivered: usize,
         noticed: bool,
     },
-    /// The server reads what a daemon sent on connections that are lost.
+    /// The server reads frames of lost connections.
     Late(usize),
-    /// The server notices what was lost.
+    /// The server notices lost connections.
     Notice,
-    /// An event on its way to a daemon is lost.
+    /// An event in flight to a daemon is lost.
     Lose(usize, usize),
     Beat,
-    /// A copy of a daemon, with its tokens, comes on a connection of its own and goes again, and
-    /// the server ends the older connection.
+    /// A copy of a daemon connects with its tokens and disconnects, and the server ends the older
+    /// connection.
     Displace(usize),
     /// The wall clock of a machine steps by so many milliseconds.
     Step(usize, i64),
@@ -79,7 +79,7 @@ pub(super) fn history() -> impl Strategy<Value = Vec<Move>> {
     prop::collection::vec(a_move(), 1..LONGEST)
 }
 
-/// Forwards or backwards: a correction, a bad clock, another time zone.
+/// Returns steps forward and back: a correction, a wrong clock, another time zone.
 fn step() -> impl Strategy<Value = i64> {
     let by = prop_oneof![Just(500), Just(900_000), Just(3_600_000)];
     (by, any::<bool>()).prop_map(|(by, is_back): (i64, bool)| if is_back { -by } else { by })

@@ -1,4 +1,4 @@
-//! The control server: a registry, and connections that tell its clients what they are in.
+//! The control server: a registry, and connections that publish their clients' parties.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
@@ -23,7 +23,7 @@ use crate::token::claim_hash;
 /// Zone of the times in frames.
 const UTC: TimeZone = TimeZone::UTC;
 
-/// Refusals that say nothing about the request.
+/// Codes of refusals that are unrelated to the request.
 const NO_VERDICTS: [ErrorCode; 7] = [
     ErrorCode::RateLimited,
     ErrorCode::StoreUnavailable,
@@ -34,8 +34,7 @@ const NO_VERDICTS: [ErrorCode; 7] = [
     ErrorCode::Offline,
 ];
 
-/// True for a frame that may get lost while the connection stays: it is no answer, and nobody asked
-/// for it.
+/// True for an unsolicited frame, which may get lost while the connection stays.
 pub(super) fn is_event(frame: &ServerFrame) -> bool {
     matches!(
         frame,
@@ -50,16 +49,16 @@ pub(super) struct Server {
     pub(super) registry: Registry,
     rows: Rows,
     lines: BTreeMap<ConnectionId, Line>,
-    /// True while each request is refused for a reason that says nothing about it.
+    /// True while each request is refused for an unrelated reason.
     pub(super) is_busy: bool,
     refused: usize,
     opened: u64,
     issued: u64,
     ledger: Rc<RefCell<Ledger>>,
-    /// Kinds of requests that were done under a key, and not merely told again. A join whose answer
-    /// is lost may be followed by an update under its key, which is another request.
+    /// Kinds of requests that were executed under a key. A join with a lost answer may be followed
+    /// by an update under its key, which is another request.
     done: HashSet<(PeerId, RequestKey, Discriminant<Command>)>,
-    /// Changes of parties that a request made, rather than a connection.
+    /// Number of changes of parties by requests, as opposed to connections.
     pub(super) acts: usize,
 }
 
@@ -67,7 +66,7 @@ pub(super) struct Server {
 struct Line {
     own: BTreeSet<PeerId>,
     hearing: BTreeMap<PartyId, Heard>,
-    /// Events that happened and are not told yet.
+    /// Events that are not published yet.
     news: VecDeque<Event>,
     sent: VecDeque<ServerFrame>,
 }
@@ -95,7 +94,7 @@ impl Server {
         }
     }
 
-    /// Ends and begins again, with what it stored, or without.
+    /// Restarts, with or without the stored rows.
     pub(super) fn restart(&mut self, keeps_state: bool, now: Now) {
         self.lines.clear();
         if keeps_state {
@@ -117,7 +116,7 @@ impl Server {
         id
     }
 
-    /// A connection has gone, and this is noticed.
+    /// Notices the end of a connection.
     pub(super) fn close(&mut self, id: ConnectionId, now: Now) {
         if self.lines.remove(&id).is_some() {
             let caller =
@@ -132,12 +131,12 @@ impl Server {
         self.tell();
     }
 
-    /// What is on its way to a client.
+    /// Returns the frames in flight to a client.
     pub(super) fn sent(&mut self, id: ConnectionId) -> Option<&mut VecDeque<ServerFrame>> {
         self.lines.get_mut(&id).map(|line| &mut line.sent)
     }
 
-    /// Does what is asked, answers, and tells everybody who hears of it.
+    /// Executes a request, answers it, and publishes its events.
     pub(super) fn take(&mut self, id: ConnectionId, inbound: Inbound, now: Now) {
         if self.is_busy
             && let Some(req_id) = inbound.req_id.clone()
@@ -252,7 +251,7 @@ impl Server {
         Ok(())
     }
 
-    /// Tells a client which of the parties that it has copies of are not here for it.
+    /// Tells a client which of its copies do not exist here for it.
     fn tell_missing(&mut self, id: ConnectionId, have: Vec<PartyId>) {
         let Some(line) = self.lines.get_mut(&id) else { return };
         for party_id in have {
@@ -319,7 +318,7 @@ impl Server {
         Ok(self.seq(party_id))
     }
 
-    /// A connection hears of a party from its present state on, which it is told.
+    /// Subscribes a connection to a party, starting with a snapshot.
     fn attend(&mut self, id: ConnectionId, party_id: &PartyId, peer_id: Option<&PeerId>, now: Now) {
         let Ok(party) = self.registry.party(party_id, now) else { return };
         let line = self.lines.get_mut(&id).unwrap();
@@ -466,7 +465,7 @@ impl Line {
     }
 }
 
-/// Small parties, so that some are full.
+/// Returns rules with small parties, so that some are full.
 fn server_rules() -> Rules {
     Rules { peers_per_party: 4, ..super::daemon_rules() }
 }

@@ -1,4 +1,4 @@
-//! What becomes of who enters, changes and leaves.
+//! Members that enter, change and leave in remote mode.
 
 use super::*;
 
@@ -23,7 +23,7 @@ fn who_is_refused_goes_and_with_the_last_one_the_copy() {
         told(&refused),
         ["peer.left lan b Removed #4", "party.updated lan Remote Synced #5"]
     );
-    // The last one, who was let go of while it was away.
+    // The last local member, which was removed while it was away.
     let back = world.hear(&there("lan", &["host"]), Occasion::Return);
     assert_eq!(asks(&back), ["join lan a"]);
     let refused = world.refuse(&back, ErrorCode::PermissionDenied);
@@ -74,13 +74,13 @@ fn who_is_silent_is_not_brought_back() {
             std::iter::once(record).chain(members)
         });
         let rows: Vec<_> = rows.collect();
-        // Nothing has kept it alive since the daemon began anew.
+        // It has had no keepalive since the daemon restarted.
         let mut restored = followed();
         restored.registry.restore(rows, restored.now);
         let gone = restored.hear_nothing("lan", Occasion::Return);
         assert_eq!(asks(&gone), nothing());
         assert_eq!(restored.members("lan"), nothing());
-        // That the server still has it is as good as before.
+        // The server still has it: nothing to do.
         assert_eq!(asks(&world.hear(&party, Occasion::Return)), nothing());
         assert_eq!(world.members("lan").len(), 2);
     }
@@ -91,7 +91,7 @@ fn who_is_let_go_of_while_the_daemon_listens_goes() {
     let (mut world, _) = World::with_copy(&["a", "b"], &["host", "a", "b"]);
     let gone = world.hear(&there("lan", &["host", "a"]), Occasion::News);
     assert_eq!((asks(&gone), told(&gone)), (vec![], vec!["peer.left lan b Removed #2".to_owned()]));
-    // On return it may have been the silence of the daemon, not of the peer.
+    // After a reconnect, the daemon may have been silent rather than the peer.
     let (mut world, _) = World::with_copy(&["a", "b"], &["host", "a", "b"]);
     let back = world.hear(&there("lan", &["host", "a"]), Occasion::Return);
     assert_eq!(asks(&back), ["join lan b"]);
@@ -108,7 +108,7 @@ fn only_the_last_update_is_told() {
     let back = world.hear(&party, Occasion::Return);
     assert!(matches!(&ops(&back)[0].body, OpBody::Update(info) if *info == again));
     assert_eq!(world.peer("lan", "a").info, again);
-    // It need not be noted to be found.
+    // The difference is found without an intent.
     let (mut world, party) = World::with_copy(&["a"], &["host", "a"]);
     world.ann(update("lan", moved("a")));
     assert_eq!(asks(&world.hear(&party, Occasion::Return)), ["update lan a"]);
@@ -146,7 +146,7 @@ fn nobody_acts_for_who_is_not_theirs() {
             assert_eq!(world.defer(caller.clone(), "k", command).unwrap_err(), not_yours("host"));
         }
     }
-    // Of a peer that is known by its credential alone.
+    // A peer that is known only by its credential.
     world.by(ITSELF, credential("b"));
     for command in [join("lan", "b"), register("two", "b")] {
         assert_eq!(world.defer(BEN, "k", command).unwrap_err(), not_yours("b"));

@@ -1,5 +1,5 @@
-//! What becomes of parties that live on a control server, or shall: the tables of remote mode,
-//! with what is told of each.
+//! Parties on a control server, or about to move there: the tables of remote mode, with the events
+//! of each row.
 
 mod members;
 mod parties;
@@ -18,7 +18,7 @@ use crate::core::reconcile::{
 };
 use crate::core::{CredentialRecord, Proof, ServerKey, Write};
 
-/// As whom the daemon itself acts.
+/// The daemon itself as a caller.
 pub(super) const ITSELF: Caller = user(0, true, 0);
 
 pub(super) fn server_key() -> ServerKey {
@@ -39,14 +39,14 @@ pub(super) fn credential(id: &str) -> Command {
     })
 }
 
-/// A daemon that follows a server.
+/// Returns a daemon that follows a server.
 pub(super) fn followed() -> World {
     let mut world = World::new();
     world.by(ITSELF, follow(Some(server_key())));
     world
 }
 
-/// A party as the server has it, its members at the addresses in their order, the host first.
+/// Returns a party as on the server: the host first, addresses in the order of the members.
 pub(super) fn there(party: &str, members: &[&str]) -> ServerParty {
     let member = |(place, id): (usize, &&str)| {
         let virtual_ip = Some(format!("10.66.0.{}", place + 1).parse().unwrap());
@@ -64,7 +64,7 @@ pub(super) fn there(party: &str, members: &[&str]) -> ServerParty {
 }
 
 impl World {
-    /// What is done while the server can't be asked, by the first user.
+    /// Applies a command of the first user while the server is unreachable.
     #[track_caller]
     pub(super) fn offline(&mut self, key: &str, command: Command) -> Applied {
         self.defer(ANN, key, command).expect("refused")
@@ -110,7 +110,7 @@ impl World {
         )
     }
 
-    /// The server refuses the only operation.
+    /// Has the server refuse the only operation.
     fn refuse(&mut self, operations: &Applied, code: ErrorCode) -> Applied {
         let [MembershipOp { key, party_id, body }] = &ops(operations)[..] else {
             panic!("not one operation: {operations:?}")
@@ -120,7 +120,7 @@ impl World {
         self.by(ITSELF, Command::Refused { party_id, peer_id, key, code, spare })
     }
 
-    /// A copy of a party with these members, of which those in front of `others` are ours.
+    /// Returns a copy of a party with these members, of which `ours` are local.
     pub(super) fn with_copy(ours: &[&str], members: &[&str]) -> (Self, ServerParty) {
         let (mut world, party) = (followed(), there("lan", members));
         ours.iter().for_each(|id| drop(world.by(ITSELF, credential(id))));
@@ -130,7 +130,7 @@ impl World {
     }
 }
 
-/// Requests of the first user by which these peers enter.
+/// Returns requests in flight of the first user by which these peers enter.
 pub(super) fn entering(peers: &[&str]) -> Vec<InFlight> {
     let enters = |id: &&str| InFlight {
         peer_id: id.parse().unwrap(),
@@ -152,7 +152,7 @@ pub(super) fn ops(applied: &Applied) -> Vec<MembershipOp> {
     }
 }
 
-/// What the server is to be asked, a line for each.
+/// Returns the operations for the server, a line for each.
 pub(super) fn asks(applied: &Applied) -> Vec<String> {
     let line = |MembershipOp { party_id, body, .. }: &MembershipOp| {
         let what = match body {
@@ -166,7 +166,7 @@ pub(super) fn asks(applied: &Applied) -> Vec<String> {
     ops(applied).iter().map(line).collect()
 }
 
-/// What waits for the server, a line for each.
+/// Returns the intents, a line for each.
 pub(super) fn pending(world: &World) -> Vec<String> {
     let intents = world.registry.outbox.intents.values().flat_map(|party| party.values());
     let line = |one: &crate::core::IntentRecord| {

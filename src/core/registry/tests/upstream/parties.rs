@@ -1,4 +1,4 @@
-//! What becomes of a party as a whole.
+//! Whole parties in remote mode.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! How requests are named, and what becomes of one whose answer is lost or that is refused.
+//! Idempotency keys of requests, and requests that are refused or whose answer is lost.
 
 use super::*;
 
@@ -42,7 +42,7 @@ fn a_peer_leaves_a_party_that_it_is_not_known_to_have_asked_for() {
         assert_eq!((told(&heard), asks(&heard)), (vec![], vec!["leave lan a".to_owned()]));
         assert_eq!((world.members("lan"), pending(&world)), (vec![], vec![]));
     }
-    // Nor does a party of this daemon alone become the server's.
+    // A party of this daemon alone does not become the server's either.
     world.ann(register("two", "b"));
     world.registry.outbox.intents.clear();
     world.registry.outbox.intent_count = 0;
@@ -73,7 +73,7 @@ fn who_is_leaving_is_here_until_the_server_has_confirmed_it() {
         let party = there("lan", &["host", "a", "x"]);
         let heard = world.hear_while(&party, Occasion::News, leaves());
         assert_eq!(told(&heard), ["peer.joined lan x #2"]);
-        // It is not brought back by what the server told before.
+        // Earlier messages of the server do not bring it back.
         world.ann(leave("lan", who));
         let heard = world.hear_while(&party, Occasion::News, leaves());
         assert_eq!((told(&heard), asks(&heard)), (vec![], vec![]));
@@ -89,7 +89,7 @@ fn a_withdrawn_peer_leaves_a_party_that_let_it_in() {
     world.by(ITSELF, withdraw.clone());
     let back = world.hear(&there("lan", &["host", "a"]), Occasion::Return);
     assert_eq!(asks(&back), ["leave lan a"]);
-    // A peer that is in the party here asked again since.
+    // A peer that is in the party here has made another request since.
     let (mut world, party) = World::with_copy(&["a"], &["host", "a"]);
     world.by(ITSELF, withdraw);
     assert_eq!(asks(&world.hear(&party, Occasion::Return)), nothing());

@@ -1,4 +1,4 @@
-//! How long the waits are.
+//! Lengths of the waits.
 
 use proptest::prelude::*;
 

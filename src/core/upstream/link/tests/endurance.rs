@@ -1,4 +1,4 @@
-//! A server that is away for longer than anybody waits.
+//! A server that is unreachable for a very long time.
 
 use super::world::Chance;
 use super::*;

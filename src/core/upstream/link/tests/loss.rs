@@ -1,4 +1,4 @@
-//! What follows when an attempt fails or a connection goes.
+//! Failed attempts and lost connections.
 
 use super::*;
 use Output::{Changed, Connect, Hangup};
@@ -160,7 +160,7 @@ fn who_stayed_up_starts_anew_also_when_the_timer_is_late() {
         bench.close(lost("dropped"));
         assert_eq!(bench.attempt(), attempt);
     }
-    // Asleep for hours: the connection was up for 14 s after it was last heard.
+    // After hours of sleep: the connection counts as up until 14 s after the last sign of life.
     for (heard, attempt) in [(secs(16) - NANO, 3), (secs(16), 1)] {
         let mut bench = Bench::failed(2);
         bench.reach_deadline();

@@ -1,4 +1,4 @@
-//! What the link promises.
+//! Tests of the link.
 
 mod backoff;
 mod endurance;
@@ -42,7 +42,7 @@ fn refused(words: &str) -> Loss {
     Loss { is_final: true, ..lost(words) }
 }
 
-/// A link with a clock of its own and the same chance each time.
+/// A link with its own clock and constant jitter.
 struct Bench {
     link: Link,
     now: Duration,
@@ -54,7 +54,7 @@ impl Bench {
         Self { link: Link::new(settings), now: secs(1000), jitter: 0.5 }
     }
 
-    /// One whose first attempt is under way.
+    /// Returns a link in its first attempt.
     fn trying() -> Self {
         Self::trying_with(settings())
     }
@@ -71,7 +71,7 @@ impl Bench {
         bench
     }
 
-    /// One whose first attempts have failed; waits for the next.
+    /// Returns a link that waits after `times` failed attempts.
     fn failed(times: u32) -> Self {
         let mut bench = Self::trying();
         bench.close(lost("refused"));
@@ -109,7 +109,7 @@ impl Bench {
         self.now += span;
     }
 
-    /// Waits for the timer, and gives it; just before, it does nothing.
+    /// Advances to the deadline and gives the timer. Checks that just before it nothing happens.
     fn reach_deadline(&mut self) -> Vec<Output> {
         let deadline = self.link.deadline().expect("a deadline");
         assert!(deadline > self.now, "the timer is overdue");
@@ -121,7 +121,7 @@ impl Bench {
         self.tell(Input::Timer)
     }
 
-    /// Gives the timer whenever it is due, and a sign of life each second, for that long.
+    /// Gives the timer whenever it is due, and a sign of life each second, for `span`.
     fn stay_up(&mut self, span: Duration) {
         let end = self.now + span;
         while self.now < end {
@@ -142,7 +142,7 @@ impl Bench {
         self.link.status().attempt
     }
 
-    /// How long it waits for the next attempt.
+    /// Returns the wait for the next attempt.
     fn wait(&self) -> Duration {
         let retry_at = self.link.status().retry_at.expect("an attempt to come");
         assert_eq!(self.link.deadline(), Some(retry_at));

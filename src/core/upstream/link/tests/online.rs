@@ -1,4 +1,4 @@
-//! How a connection that is up shows that it is.
+//! Pings and silence of an open connection.
 
 use super::*;
 use Output::{Changed, Hangup, Ping};

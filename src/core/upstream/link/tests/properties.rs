@@ -1,5 +1,5 @@
-//! What holds whatever happens, in any order. What is looked at after each input is in
-//! [`World`](super::world::World).
+//! Invariants under any sequence of inputs. [`World`](super::world::World) checks them after each
+//! input.
 
 use proptest::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Which input leads where.
+//! State transitions by input.
 
 use super::*;
 use Output::{Changed, Connect, Hangup};
@@ -101,7 +101,7 @@ fn who_is_refused_waits_to_be_told() {
     assert_eq!(bench.state(), ConnectionState::AuthFailed);
 }
 
-/// A link in each state, with the connection that it has there.
+/// Returns a link in each state, with its connection.
 fn everywhere() -> Vec<(Bench, ConnectionState, Option<LinkId>)> {
     let mut refused_one = Bench::trying();
     refused_one.close(refused("no"));

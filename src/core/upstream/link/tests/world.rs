@@ -1,5 +1,5 @@
-//! The outside of a link: which connections there are, what must hold after each input, and a
-//! count of its own of what has failed.
+//! Environment of a link: its connections, the invariants after each input, and an independent
+//! count of failures.
 
 use std::collections::BTreeSet;
 
@@ -7,17 +7,17 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Which connection an input is about.
+/// Connection of an input.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Which {
     Present,
-    /// So many before the last.
+    /// This many before the last one.
     Before(u64),
-    /// So many after the last.
+    /// This many after the last one.
     After(u64),
 }
 
-/// Something that happens.
+/// Step of a history.
 #[derive(Debug, Clone)]
 pub(super) enum Step {
     Start,
@@ -26,9 +26,9 @@ pub(super) enum Step {
     Heard(Which),
     Closed(Which, Loss),
     Renewed(Which),
-    /// The timer comes so long after it was due.
+    /// The timer comes this long after it was due.
     Due(Duration),
-    /// The timer comes for nothing.
+    /// The timer comes early.
     Early,
     Pass(Duration),
     Retry,
@@ -94,7 +94,7 @@ pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..80)
 }
 
-/// A generator of numbers in [0, 1) that repeats itself from its seed (SplitMix64).
+/// A deterministic generator of numbers in [0, 1) (SplitMix64).
 #[derive(Clone)]
 pub(super) struct Chance(pub(super) u64);
 
@@ -112,15 +112,16 @@ pub(super) struct World {
     pub(super) now: Duration,
     pub(super) settings: Settings,
     chance: Chance,
-    /// The connections and attempts that there are.
+    /// Open connections and attempts.
     open: BTreeSet<LinkId>,
     last_id: u64,
     failed: u32,
-    /// When the connection that is up came up, and when it was last heard.
+    /// Start and last sign of life of the connection that is up.
     up: Option<(Duration, Duration)>,
-    /// When a connection that is open and not up has to be given up, whatever is heard on it.
+    /// Time at which an open connection without a welcome must be given up, however much it
+    /// receives.
     greeted_by: Option<Duration>,
-    /// All that came out.
+    /// All outputs.
     pub(super) said: Vec<Output>,
 }
 
@@ -191,7 +192,7 @@ impl World {
         outputs
     }
 
-    /// Counts what fails, by what is seen from outside.
+    /// Counts failures, as seen from outside.
     fn count(&mut self, input: &Input, outputs: &[Output], before: &Link) {
         let was_stopped = before.status().state == ConnectionState::Stopping;
         let hung_up = outputs.iter().any(|output| matches!(output, Output::Hangup(_)));
@@ -237,7 +238,7 @@ impl World {
         }
     }
 
-    /// Keeps the connections that there are.
+    /// Updates the open connections.
     fn follow(&mut self, input: &Input, outputs: &[Output]) {
         if let Input::Closed(id, _) | Input::Renewed(id) = input {
             self.open.remove(id);
@@ -290,7 +291,7 @@ impl World {
         }
     }
 
-    /// The longest that it takes to be online, if the server answers each attempt from now on.
+    /// Upper bound of the time until online, if the server answers each attempt from now on.
     fn patience(&self, earlier: &[Settings]) -> Duration {
         let all = || earlier.iter().chain([&self.settings]);
         let longest = |of: fn(&Settings) -> Duration| all().map(of).max().unwrap_or_default();
@@ -301,7 +302,7 @@ impl World {
         attempt + backoff.max(probe) + millis(1)
     }
 
-    /// From now on each attempt is answered, and the timer comes when it is due.
+    /// Answers each attempt from now on, and gives the timer when it is due.
     pub(super) fn recover(&mut self, earlier: &[Settings]) {
         let begin = self.now;
         let mut outputs = self.tell(Input::Start);
