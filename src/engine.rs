@@ -35,7 +35,7 @@ const LAST_BACKUP: Duration = Duration::from_secs(3);
 
 /// What an engine is made from.
 #[derive(Debug, Clone)]
-pub(crate) struct Settings {
+pub(crate) struct EngineSettings {
     /// Where its state is.
     pub(crate) state_dir: PathBuf,
     /// What its files are called there.
@@ -84,7 +84,7 @@ impl Engine {
     /// When the state can't be opened.
     pub(crate) async fn start(
         clock: Clock,
-        settings: Settings,
+        settings: EngineSettings,
         itself: Caller,
     ) -> anyhow::Result<Self> {
         let (dir, layout) = (settings.state_dir.clone(), settings.layout);
@@ -97,9 +97,14 @@ impl Engine {
     }
 
     /// Starts the actors over a state.
-    pub(crate) fn over(state: State, clock: Clock, settings: Settings, itself: Caller) -> Self {
+    pub(crate) fn over(
+        state: State,
+        clock: Clock,
+        settings: EngineSettings,
+        itself: Caller,
+    ) -> Self {
         let State { registry, database, status } = state;
-        let Settings { layout, discovery, tuning, .. } = settings;
+        let EngineSettings { layout, discovery, tuning, .. } = settings;
         let Tuning { rules, routine, batch } = tuning;
         let grace_until = rules.grace_until;
         let hub = Hub::default().start();

@@ -35,10 +35,10 @@ pub(super) struct Daemon {
 
 impl Daemon {
     /// Connects, and makes sure that both speak the same protocol.
-    pub(super) fn connect(&self) -> Result<Session<'_>, Failure> {
+    pub(super) fn connect(&self) -> Result<DaemonSession<'_>, Failure> {
         let timeout = self.timeout.unwrap_or(TIMEOUT);
         let (client, program) = self.reach(timeout).map_err(|error| self.failure(error))?;
-        Ok(Session { client, program, daemon: self })
+        Ok(DaemonSession { client, program, daemon: self })
     }
 
     /// As [`Daemon::connect`], for who deals with the errors. Also returns which program answers.
@@ -179,13 +179,13 @@ pub(super) enum Program {
 
 /// A connection to the daemon.
 #[derive(Debug)]
-pub(super) struct Session<'a> {
+pub(super) struct DaemonSession<'a> {
     pub(super) client: Client,
     pub(super) program: Program,
     daemon: &'a Daemon,
 }
 
-impl Session<'_> {
+impl DaemonSession<'_> {
     /// Asks, and prints the result: as it came, or what `page` makes of it.
     pub(super) fn show<M: Method>(
         &mut self,
@@ -211,7 +211,7 @@ impl Session<'_> {
         self.client.call_for_text::<M>(params).map_err(|error| self.daemon.failure(error))
     }
 
-    /// As [`Session::ask`], for any method.
+    /// As [`DaemonSession::ask`], for any method.
     pub(super) fn ask_raw(&mut self, method: &str, params: &str) -> Result<Box<RawValue>, Failure> {
         self.client.call_raw(method, params).map_err(|error| self.daemon.failure(error))
     }

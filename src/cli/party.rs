@@ -13,7 +13,7 @@ use lanrage_ipc::results::{LeaveStatus, PartyDiscoverResult, PartyResult};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::daemon::{Daemon, Session};
+use super::daemon::{Daemon, DaemonSession};
 use super::exit::Failure;
 use super::output::Page;
 use super::peer::{self, Joining, Member};
@@ -147,7 +147,10 @@ fn list(daemon: &Daemon) -> Result<(), Failure> {
     daemon.output.page(|page| table(page, &parties))
 }
 
-fn read<'a, T: Deserialize<'a>>(session: &Session<'_>, raw: &'a RawValue) -> Result<T, Failure> {
+fn read<'a, T: Deserialize<'a>>(
+    session: &DaemonSession<'_>,
+    raw: &'a RawValue,
+) -> Result<T, Failure> {
     session.read("party.list", raw)
 }
 

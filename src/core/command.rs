@@ -138,7 +138,7 @@ pub(crate) enum Command {
         peer_id: PeerId,
     },
     /// Ends the caller's keepalive of a member, if it has one.
-    LetGo {
+    ReleaseMember {
         /// The party.
         party_id: PartyId,
         /// The member.
@@ -310,7 +310,7 @@ outcomes! {
     Claim => Claimed { Outcome::Claimed(claimed) => claimed }
     Revoke Release => Revoked { Outcome::Revoked(revoked) => revoked }
     Return => Identity { Outcome::Returned(identity) => identity }
-    SendSignal LetGo Disconnect Withdraw Follow => () { Outcome::Queued | Outcome::Done => () }
+    SendSignal ReleaseMember Disconnect Withdraw Follow => () { Outcome::Queued | Outcome::Done => () }
     // Commands under an idempotency key.
     => Receipt { Outcome::Receipt(receipt) => receipt }
     => PartyId {

@@ -16,7 +16,7 @@ use crate::control_plane::Connections;
 use crate::core::{Caller, ConnectionId, Principal};
 use crate::engine::{Engine, RemotePlane};
 use crate::instance::Lock;
-use crate::ipc::{self, Access, Face, Settings};
+use crate::ipc::{self, Access, IpcServer, IpcSettings};
 use crate::os::{self, LocalSocket, Signal, Signals, notify};
 use crate::server_url::ServerUrl;
 use crate::{import, service, store};
@@ -72,7 +72,7 @@ async fn start(configured: DaemonConfig, clock: Clock) -> anyhow::Result<Daemon>
     let remote = tuning::remote(&config)?;
     let remote =
         RemotePlane::start(&engine, &mut vitals, clock, remote, server, itself.clone()).await?;
-    let face = Face::new(
+    let ipc_server = IpcServer::new(
         "lanragectl-d",
         remote.calls.clone(),
         Connections::default(),
@@ -80,11 +80,11 @@ async fn start(configured: DaemonConfig, clock: Clock) -> anyhow::Result<Daemon>
         settings(&config),
         stopping,
     );
-    let face = Rc::new(face);
-    let serving = actix::spawn(ipc::serve(face.clone(), socket));
+    let ipc_server = Rc::new(ipc_server);
+    let serving = actix::spawn(ipc::serve(ipc_server.clone(), socket));
     let watchdog = actix::spawn(service::feed_watchdog(vitals));
     log::info!("serving {place}");
-    Ok(Daemon { config: configured, engine, remote, face, place, stop, serving, watchdog })
+    Ok(Daemon { config: configured, engine, remote, ipc_server, place, stop, serving, watchdog })
 }
 
 struct Daemon {
@@ -92,7 +92,7 @@ struct Daemon {
     config: DaemonConfig,
     engine: Engine,
     remote: RemotePlane,
-    face: Rc<Face>,
+    ipc_server: Rc<IpcServer>,
     /// Where it listens, in words.
     place: String,
     /// Tells the sessions why they end.
@@ -146,7 +146,7 @@ impl Daemon {
         let (access, system) = (self.config.access.clone(), self.config.system);
         tokio::task::spawn_blocking(move || ipc::warn_of_missing_group(&access, system));
         match fitted(&self.config) {
-            Ok(config) => self.face.set(settings(&config)),
+            Ok(config) => self.ipc_server.set(settings(&config)),
             Err(error) => log::error!("the local socket's limits stay as they were: {error:#}"),
         }
         self.engine.tune(tuning::tuning(&self.config)).await;
@@ -177,9 +177,9 @@ fn fitted(config: &DaemonConfig) -> anyhow::Result<DaemonConfig> {
     Ok(fitted.config)
 }
 
-fn settings(config: &DaemonConfig) -> Settings {
+fn settings(config: &DaemonConfig) -> IpcSettings {
     let access = Access::of(&config.access, config.system, os::own_user());
-    Settings { limits: config.limits.clone(), access, socket_check: config.cleanup.interval }
+    IpcSettings { limits: config.limits.clone(), access, socket_check: config.cleanup.interval }
 }
 
 fn lock_state(dir: &Path) -> anyhow::Result<Lock> {

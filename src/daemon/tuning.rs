@@ -10,7 +10,7 @@ use crate::config::{ADDRESS_SHARE, DaemonConfig, Environment, OnKeyChange};
 use crate::core::upstream::link;
 use crate::core::{Rules, Shares};
 use crate::discovery;
-use crate::engine::{Settings, Tuning};
+use crate::engine::{EngineSettings, Tuning};
 use crate::remote::transport::proxy::{Proxies, SystemProxies};
 use crate::remote::{self, transport};
 use crate::store::Layout;
@@ -22,13 +22,13 @@ const REFRESH: Duration = Duration::from_secs(60);
 /// What may wait for the control server.
 const INTENTS: usize = 10_000;
 
-pub(super) fn settings(config: &DaemonConfig) -> Settings {
+pub(super) fn settings(config: &DaemonConfig) -> EngineSettings {
     let discovery = discovery::Config {
         file: config.discovery_file.clone(),
         state_dir: config.state_dir.clone(),
         refresh: REFRESH,
     };
-    Settings {
+    EngineSettings {
         state_dir: config.state_dir.clone(),
         layout: Layout::DAEMON,
         discovery: Some(discovery),

@@ -8,9 +8,9 @@ use actix::prelude::*;
 use lanrage_ipc::event::Topic;
 use lanrage_ipc::model::PartyId;
 
-use super::{Bulletin, EventQueue, Interest, News, Publish, SubscriptionKey};
+use super::{EventQueue, HubCommand, Interest, Publish, SharedEvent, SubscriptionKey};
 
-/// Bulletin lists that may wait for the hub; more, and its subscribers are told that they lost
+/// Command lists that may wait for the hub; more, and its subscribers are told that they lost
 /// some.
 const MAILBOX: usize = 1024;
 
@@ -47,18 +47,20 @@ crate::answers_ping!(Hub);
 impl Handler<Publish> for Hub {
     type Result = ();
 
-    fn handle(&mut self, Publish(bulletins): Publish, _: &mut Self::Context) {
-        for bulletin in bulletins {
-            self.take_in(bulletin);
+    fn handle(&mut self, Publish(hub_commands): Publish, _: &mut Self::Context) {
+        for hub_command in hub_commands {
+            self.take_in(hub_command);
         }
     }
 }
 
 impl Hub {
-    fn take_in(&mut self, bulletin: Bulletin) {
-        match bulletin {
-            Bulletin::Tell(event) => self.tell(&Arc::new(News::new(event, self.live.clone()))),
-            Bulletin::Attach(key, interest, queue) => {
+    fn take_in(&mut self, hub_command: HubCommand) {
+        match hub_command {
+            HubCommand::Tell(event) => {
+                self.tell(&Arc::new(SharedEvent::new(event, self.live.clone())))
+            }
+            HubCommand::Attach(key, interest, queue) => {
                 if let Some(party_id) = &interest.party_id {
                     self.narrow.entry(party_id.clone()).or_default().insert(key);
                 }
@@ -67,14 +69,14 @@ impl Hub {
                 }
                 self.subscribers.insert(key, Subscriber { interest, queue, behind: false });
             }
-            Bulletin::Resume(key, snapshot) => {
+            HubCommand::Resume(key, snapshot) => {
                 if let Some(subscriber) = self.subscribers.get_mut(&key) {
                     subscriber.behind = false;
                     subscriber.queue.push_reset(key, snapshot);
                 }
             }
-            Bulletin::Detach(key) => self.detach(key),
-            Bulletin::Lost => {
+            HubCommand::Detach(key) => self.detach(key),
+            HubCommand::Lost => {
                 for (key, subscriber) in &mut self.subscribers {
                     if !std::mem::replace(&mut subscriber.behind, true) {
                         subscriber.queue.fall_behind(*key);
@@ -84,8 +86,8 @@ impl Hub {
         }
     }
 
-    fn tell(&mut self, news: &Arc<News>) {
-        let event = news.event();
+    fn tell(&mut self, shared: &Arc<SharedEvent>) {
+        let event = shared.event();
         let topic = event.topic();
         if let Some((before, after)) = event.renamed() {
             self.move_narrow(before, after);
@@ -97,7 +99,7 @@ impl Hub {
             if subscriber.behind || !subscriber.interest.covers(topic) {
                 continue;
             }
-            subscriber.behind = !subscriber.queue.push_event(*key, news);
+            subscriber.behind = !subscriber.queue.push_event(*key, shared);
         }
     }
 
@@ -158,7 +160,7 @@ mod tests {
         let key = SubscriptionKey { connection: ConnectionId(1), number };
         let party_id = party.map(|id| id.parse().expect("an id"));
         let interest = Interest { topics: topics.to_vec(), party_id };
-        hub.take_in(Bulletin::Attach(key, interest, queue.clone()));
+        hub.take_in(HubCommand::Attach(key, interest, queue.clone()));
         queue
     }
 
@@ -187,7 +189,7 @@ mod tests {
             .map(|(number, (topics, party, _))| attach(&mut hub, number, topics, party))
             .collect();
         for (kind, event) in events().into_iter().enumerate() {
-            hub.take_in(Bulletin::Tell(event));
+            hub.take_in(HubCommand::Tell(event));
             for (queue, (topics, party, heard)) in queues.iter().zip(cases) {
                 let count = std::iter::from_fn(|| queue.take()).count();
                 assert_eq!(count, heard[kind], "{topics:?} {party:?}");
@@ -195,7 +197,7 @@ mod tests {
         }
         for number in 0..6 {
             let key = SubscriptionKey { connection: ConnectionId(1), number };
-            hub.take_in(Bulletin::Detach(key));
+            hub.take_in(HubCommand::Detach(key));
         }
         assert!(hub.subscribers.is_empty() && hub.narrow.is_empty());
         assert!(hub.wide.values().all(BTreeSet::is_empty));
@@ -210,7 +212,7 @@ mod tests {
         let hears = attach(&mut hub, 100, &[Topic::Relay], Some("p1"));
         assert_eq!(hub.wide.values().map(BTreeSet::len).sum::<usize>(), 1);
         let [relay, _] = events();
-        hub.take_in(Bulletin::Tell(relay));
+        hub.take_in(HubCommand::Tell(relay));
         assert!(matches!(hears.take(), Some(Delivery::Event(..))));
     }
 }

@@ -2,8 +2,8 @@
 //! subscriber whose interest it meets. Nobody is waited for.
 
 mod hub;
-mod news;
 mod queue;
+mod shared_event;
 
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ use lanrage_ipc::model::PartyId;
 use crate::core::ConnectionId;
 
 pub(crate) use hub::Hub;
-pub(crate) use news::{Manner, News};
 pub(crate) use queue::{Delivery, EventQueue, QueueLimits};
+pub(crate) use shared_event::{SharedEvent, WireFormat};
 
 /// Names a subscription: the connection and its own number for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,7 +44,7 @@ impl Interest {
 
 /// Something for the hub to do, in the order in which it happened.
 #[derive(Debug)]
-pub(crate) enum Bulletin {
+pub(crate) enum HubCommand {
     /// Tell it to all who want to hear.
     Tell(Event),
     /// A new subscriber, who hears all that comes after.
@@ -60,4 +60,4 @@ pub(crate) enum Bulletin {
 /// Bulletins for the hub, oldest first.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub(crate) struct Publish(pub(crate) Vec<Bulletin>);
+pub(crate) struct Publish(pub(crate) Vec<HubCommand>);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use lanrage_ipc::event::Snapshot;
 use tokio::sync::Notify;
 
-use super::{News, SubscriptionKey};
+use super::{SharedEvent, SubscriptionKey};
 
 /// How much may wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub(crate) struct QueueLimits {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Delivery {
     /// An event.
-    Event(SubscriptionKey, Arc<News>),
+    Event(SubscriptionKey, Arc<SharedEvent>),
     /// The subscription starts afresh from this state.
     Reset(SubscriptionKey, Box<Snapshot>),
     /// The subscription fell behind and hears nothing until it is resumed.
@@ -53,16 +53,16 @@ impl EventQueue {
 
     /// Adds an event. When there is no room, what waits of its subscription is dropped, and the
     /// subscription is told that it fell behind: `false`.
-    pub(super) fn push_event(&self, key: SubscriptionKey, news: &Arc<News>) -> bool {
-        let bytes = self.size(news);
+    pub(super) fn push_event(&self, key: SubscriptionKey, shared: &Arc<SharedEvent>) -> bool {
+        let bytes = self.size(shared);
         let mut waiting = self.lock();
         let room = waiting.deliveries.len() < self.limits.events
             && self.limits.bytes.is_none_or(|most| waiting.bytes + bytes <= most)
             && (waiting.deliveries.is_empty()
-                || self.limits.all_bytes.is_none_or(|most| news.live_bytes() <= most));
+                || self.limits.all_bytes.is_none_or(|most| shared.live_bytes() <= most));
         if room {
             waiting.bytes += bytes;
-            waiting.deliveries.push_back(Delivery::Event(key, news.clone()));
+            waiting.deliveries.push_back(Delivery::Event(key, shared.clone()));
             self.filled.notify_one();
         } else {
             drop(waiting);
@@ -74,7 +74,7 @@ impl EventQueue {
     /// Drops what waits of a subscription and tells it that it fell behind.
     pub(super) fn fall_behind(&self, key: SubscriptionKey) {
         let mut waiting = self.lock();
-        waiting.forget(key, |news| self.size(news));
+        waiting.forget(key, |shared| self.size(shared));
         waiting.deliveries.push_back(Delivery::Behind(key));
         self.filled.notify_one();
     }
@@ -87,7 +87,7 @@ impl EventQueue {
 
     /// Drops what waits of a subscription that has ended.
     pub(crate) fn forget(&self, key: SubscriptionKey) {
-        self.lock().forget(key, |news| self.size(news));
+        self.lock().forget(key, |shared| self.size(shared));
     }
 
     /// True while nothing waits.
@@ -109,15 +109,15 @@ impl EventQueue {
     pub(crate) fn take(&self) -> Option<Delivery> {
         let mut waiting = self.lock();
         let delivery = waiting.deliveries.pop_front()?;
-        if let Delivery::Event(_, news) = &delivery {
-            waiting.bytes -= self.size(news);
+        if let Delivery::Event(_, shared) = &delivery {
+            waiting.bytes -= self.size(shared);
         }
         Some(delivery)
     }
 
     /// What an event counts for.
-    fn size(&self, news: &News) -> usize {
-        if self.limits.bytes.is_some() { news.body().len() } else { 0 }
+    fn size(&self, shared: &SharedEvent) -> usize {
+        if self.limits.bytes.is_some() { shared.body().len() } else { 0 }
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -127,10 +127,10 @@ impl EventQueue {
 }
 
 impl Waiting {
-    fn forget(&mut self, gone: SubscriptionKey, size: impl Fn(&News) -> usize) {
+    fn forget(&mut self, gone: SubscriptionKey, size: impl Fn(&SharedEvent) -> usize) {
         self.deliveries.retain(|delivery| match delivery {
-            Delivery::Event(key, news) if *key == gone => {
-                self.bytes -= size(news);
+            Delivery::Event(key, shared) if *key == gone => {
+                self.bytes -= size(shared);
                 false
             }
             Delivery::Event(..) => true,

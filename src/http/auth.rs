@@ -8,22 +8,22 @@ use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
 use jiff::tz::TimeZone;
 use lanrage_ipc::model::UtcOffset;
 
-use super::face::HttpFace;
 use super::problem::Problem;
+use super::state::HttpState;
 use crate::control_plane::{Failure, IntoAsk};
 use crate::core::{AddressKey, Caller, ConnectionId, Identity, Principal, Refusal};
 
 /// What a header that shows nobody is answered.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Unproven(pub(super) &'static str);
+pub(super) struct AuthError(pub(super) &'static str);
 
-const MISSING: Unproven = Unproven("Missing authorization header");
-const NOT_BEARER: Unproven = Unproven("Invalid authorization format");
-const UNKNOWN: Unproven = Unproven("Invalid or expired token");
+const MISSING: AuthError = AuthError("Missing authorization header");
+const NOT_BEARER: AuthError = AuthError("Invalid authorization format");
+const UNKNOWN: AuthError = AuthError("Invalid or expired token");
 
 /// What a request shows of who asks. [`super::guard`] finds out once, for all who want to know.
 #[derive(Debug, Clone)]
-pub(super) struct Shown(pub(super) Result<Client, Unproven>);
+pub(super) struct Credentials(pub(super) Result<Client, AuthError>);
 
 /// A peer that showed a valid token.
 #[derive(Debug, Clone)]
@@ -43,8 +43,8 @@ impl Client {
     }
 
     /// The wall clock that its times are told by: as this request shows it, or an earlier one.
-    pub(super) fn zone(&self, shown: Option<UtcOffset>) -> TimeZone {
-        zone(shown.or(self.identity.utc_offset))
+    pub(super) fn zone(&self, credentials: Option<UtcOffset>) -> TimeZone {
+        zone(credentials.or(self.identity.utc_offset))
     }
 }
 
@@ -71,13 +71,13 @@ pub(super) fn zone(offset: Option<UtcOffset>) -> TimeZone {
 ///
 /// # Errors
 /// When nothing does.
-pub(super) fn bearer(headers: &HeaderMap) -> Result<&[u8], Unproven> {
+pub(super) fn bearer(headers: &HeaderMap) -> Result<&[u8], AuthError> {
     let value = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes());
     let value = value.filter(|value| !value.is_empty()).ok_or(MISSING)?;
-    let (scheme, shown) = value.split_at_checked(b"Bearer".len()).ok_or(NOT_BEARER)?;
+    let (scheme, credentials) = value.split_at_checked(b"Bearer".len()).ok_or(NOT_BEARER)?;
     // Space at its end is no part of a header: something follows this one.
-    let is_bearer = scheme.eq_ignore_ascii_case(b"Bearer") && shown.starts_with(b" ");
-    if is_bearer { Ok(shown.trim_ascii_start()) } else { Err(NOT_BEARER) }
+    let is_bearer = scheme.eq_ignore_ascii_case(b"Bearer") && credentials.starts_with(b" ");
+    if is_bearer { Ok(credentials.trim_ascii_start()) } else { Err(NOT_BEARER) }
 }
 
 /// Has the owner of a token told.
@@ -85,25 +85,25 @@ pub(super) fn bearer(headers: &HeaderMap) -> Result<&[u8], Unproven> {
 /// # Errors
 /// When the control plane can't tell.
 pub(super) async fn identify(
-    face: &HttpFace,
+    state: &HttpState,
     request: impl IntoAsk<Identity>,
     address: AddressKey,
-) -> Result<Shown, Problem> {
-    let _place = face.place(address).await;
-    match face.ask(stranger(Some(address)), request).await {
-        Ok(identity) => Ok(Shown(Ok(Client { identity, address }))),
-        Err(Failure::Refused(Refusal::BadToken)) => Ok(Shown(Err(UNKNOWN))),
+) -> Result<Credentials, Problem> {
+    let _place = state.place(address).await;
+    match state.ask(stranger(Some(address)), request).await {
+        Ok(identity) => Ok(Credentials(Ok(Client { identity, address }))),
+        Err(Failure::Refused(Refusal::BadToken)) => Ok(Credentials(Err(UNKNOWN))),
         Err(failure) => Err(failure.into()),
     }
 }
 
-impl FromRequest for Shown {
+impl FromRequest for Credentials {
     type Error = Problem;
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let shown = request.extensions().get::<Self>().cloned();
-        ready(shown.ok_or_else(|| Problem::internal("a request passed no guard")))
+        let credentials = request.extensions().get::<Self>().cloned();
+        ready(credentials.ok_or_else(|| Problem::internal("a request passed no guard")))
     }
 }
 
@@ -112,13 +112,13 @@ impl FromRequest for Client {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let shown = Shown::from_request(request, payload).into_inner();
-        ready(shown.and_then(|Shown(client)| client.map_err(Problem::from)))
+        let credentials = Credentials::from_request(request, payload).into_inner();
+        ready(credentials.and_then(|Credentials(client)| client.map_err(Problem::from)))
     }
 }
 
-impl From<Unproven> for Problem {
-    fn from(Unproven(why): Unproven) -> Self {
+impl From<AuthError> for Problem {
+    fn from(AuthError(why): AuthError) -> Self {
         Self::unauthorized(why)
     }
 }

@@ -12,8 +12,8 @@ use lanrage_ipc::http::not_json;
 use lanrage_ipc::lanrage::input::Mistake;
 use lanrage_ipc::unicode::strip_bom;
 
-use super::face::{HttpFace, Settings};
 use super::problem::Problem;
+use super::state::{HttpSettings, HttpState};
 
 /// A body that is not read yet: who may not ask sends it for nothing.
 pub(super) struct Body {
@@ -22,7 +22,7 @@ pub(super) struct Body {
     length: Option<usize>,
     is_json: bool,
     is_encoded: bool,
-    settings: Arc<Settings>,
+    settings: Arc<HttpSettings>,
 }
 
 impl Body {
@@ -69,7 +69,7 @@ impl FromRequest for Body {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let Some(face) = request.app_data::<web::Data<HttpFace>>() else {
+        let Some(state) = request.app_data::<web::Data<HttpState>>() else {
             return ready(Err(Problem::internal("a request has no face")));
         };
         let length = request.headers().get(header::CONTENT_LENGTH);
@@ -79,7 +79,7 @@ impl FromRequest for Body {
             length,
             is_json: is_json(request),
             is_encoded: is_encoded(request),
-            settings: face.settings(),
+            settings: state.settings(),
         }))
     }
 }

@@ -13,15 +13,15 @@ use actix_web::web::Bytes;
 use actix_web::{Error, HttpMessage as _, ResponseError as _, web};
 use futures_util::stream;
 
-use super::auth::{Shown, bearer, identify};
+use super::auth::{Credentials, bearer, identify};
 use super::cors;
-use super::face::{HttpFace, address_of};
 use super::metrics::OTHER;
 use super::path::logged_party;
 use super::problem::{Problem, Reason};
 use super::refusals::Limit;
 use super::routes::{METRICS, PROBES, Route};
 use super::socket::Accepted;
+use super::state::{HttpState, address_of};
 use crate::control_plane::Ask;
 use crate::core::{RetryAfter, TokenHash};
 use crate::token;
@@ -34,13 +34,13 @@ const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Lets a request through to its route, or refuses it; and finishes the answer.
 pub(super) async fn guard<B: MessageBody + 'static>(
-    face: web::Data<HttpFace>,
+    state: web::Data<HttpState>,
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let begun = face.clock.elapsed();
+    let begun = state.clock.elapsed();
     let mut under_way = request.conn_data::<Accepted>().map(Accepted::begin_request);
-    let settings = face.settings();
+    let settings = state.settings();
     let method = request.method().clone();
     let is_chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
     let origin = cors::allowed_origin(&request, &settings.http);
@@ -49,7 +49,7 @@ pub(super) async fn guard<B: MessageBody + 'static>(
     let mut response = match preflight {
         _ if is_foreign => request.into_response(Problem::foreign_host().error_response()),
         Some(preflight) => request.into_response(preflight),
-        None => match admit(&face, &request).await {
+        None => match admit(&state, &request).await {
             Ok(()) if request.path().len() > LONGEST_PATH => {
                 request.into_response(Problem::no_route().error_response())
             }
@@ -74,7 +74,7 @@ pub(super) async fn guard<B: MessageBody + 'static>(
     {
         under_way.upgrade();
     }
-    observe(&face, &method, &response, face.clock.elapsed().saturating_sub(begun));
+    observe(&state, &method, &response, state.clock.elapsed().saturating_sub(begun));
     Ok(response)
 }
 
@@ -115,82 +115,92 @@ fn end_unread(response: &mut ServiceResponse<BoxBody>, is_chunked: bool) {
 
 /// Finds out who asks, whether from a page that may, and whether now. Probes are always let
 /// through.
-async fn admit(face: &HttpFace, request: &ServiceRequest) -> Result<(), Problem> {
+async fn admit(state: &HttpState, request: &ServiceRequest) -> Result<(), Problem> {
     if PROBES.contains(&request.path()) {
         return Ok(());
     }
-    let settings = face.settings();
+    let settings = state.settings();
     if request.path() == METRICS {
         let address = address_of(request.request(), &settings.http);
-        let admitted = face.admit_scrape(address);
-        return admitted.map_err(|wait| too_often(face, Limit::Scrapes, address, wait));
+        let admitted = state.admit_scrape(address);
+        return admitted.map_err(|wait| too_often(state, Limit::Scrapes, address, wait));
     }
-    if face.is_stopping() {
+    if state.is_stopping() {
         return Err(Problem::stopping());
     }
     if !cors::may_send(request.headers(), &settings.http) {
         return Err(Problem::forbidden("Origin not allowed"));
     }
     let address = address_of(request.request(), &settings.http);
-    let shown = match bearer(request.headers()) {
-        Ok(text) => admit_token(face, token::hash(text), address).await?,
-        Err(unproven) => {
-            let admitted = face.admit_address(address);
-            admitted.map_err(|wait| too_often(face, Limit::Requests, address, wait))?;
-            Shown(Err(unproven))
+    let credentials = match bearer(request.headers()) {
+        Ok(text) => admit_token(state, token::hash(text), address).await?,
+        Err(error) => {
+            let admitted = state.admit_address(address);
+            admitted.map_err(|wait| too_often(state, Limit::Requests, address, wait))?;
+            Credentials(Err(error))
         }
     };
-    if let (Shown(Ok(_)), Some(accepted)) = (&shown, request.conn_data::<Accepted>()) {
+    if let (Credentials(Ok(_)), Some(accepted)) = (&credentials, request.conn_data::<Accepted>()) {
         accepted.note_token();
     }
-    request.extensions_mut().insert(shown);
+    request.extensions_mut().insert(credentials);
     Ok(())
 }
 
 /// Takes a request from the bucket of its token, or of its address where that is not valid. A token
 /// that was not proven of late is paid for by its address until the control plane has answered:
 /// made-up tokens reach that no more often than requests without one.
-async fn admit_token(face: &HttpFace, token: TokenHash, address: IpAddr) -> Result<Shown, Problem> {
-    let too_often = |wait| too_often(face, Limit::Requests, address, wait);
-    let was_proven = face.admit_proven(&token).map_err(too_often)?;
+async fn admit_token(
+    state: &HttpState,
+    token: TokenHash,
+    address: IpAddr,
+) -> Result<Credentials, Problem> {
+    let too_often = |wait| too_often(state, Limit::Requests, address, wait);
+    let was_proven = state.admit_proven(&token).map_err(too_often)?;
     if !was_proven {
-        face.admit_address(address).map_err(too_often)?;
+        state.admit_address(address).map_err(too_often)?;
     }
-    let shown = identify(face, |reply| Ask::Authenticate(token, reply), address.into()).await?;
-    match (&shown.0, was_proven) {
+    let credentials =
+        identify(state, |reply| Ask::Authenticate(token, reply), address.into()).await?;
+    match (&credentials.0, was_proven) {
         (Ok(_), true) | (Err(_), false) => {}
         (Ok(_), false) => {
-            face.note_proven(token);
-            face.give_back(address);
-            face.admit_proven(&token).map_err(too_often)?;
+            state.note_proven(token);
+            state.give_back(address);
+            state.admit_proven(&token).map_err(too_often)?;
         }
         (Err(_), true) => {
-            face.note_unproven(&token);
-            face.admit_address(address).map_err(too_often)?;
+            state.note_unproven(&token);
+            state.admit_address(address).map_err(too_often)?;
         }
     }
-    Ok(shown)
+    Ok(credentials)
 }
 
 /// Refuses a request that comes too soon, and counts it for the log.
-fn too_often(face: &HttpFace, limit: Limit, address: IpAddr, wait: RetryAfter) -> Problem {
-    face.refusals.add(limit, address);
+fn too_often(state: &HttpState, limit: Limit, address: IpAddr, wait: RetryAfter) -> Problem {
+    state.refusals.add(limit, address);
     Problem::too_often(wait)
 }
 
 /// Counts the answer, and writes it into the log.
-fn observe(face: &HttpFace, method: &Method, response: &ServiceResponse<BoxBody>, took: Duration) {
+fn observe(
+    state: &HttpState,
+    method: &Method,
+    response: &ServiceResponse<BoxBody>,
+    took: Duration,
+) {
     let request = response.request();
     let route = request.app_data::<Route>().map_or(OTHER, |route| route.template);
     let status = response.status();
-    face.metrics.observe(route, method, status, took);
+    state.metrics.observe(route, method, status, took);
     if let Some(Reason(reason)) = response.response().extensions().get() {
-        face.metrics.rejected(reason);
+        state.metrics.rejected(reason);
     }
     if log::log_enabled!(log::Level::Debug) {
         let extensions = request.extensions();
         let peer = match extensions.get() {
-            Some(Shown(Ok(client))) => client.identity.peer_id.as_str(),
+            Some(Credentials(Ok(client))) => client.identity.peer_id.as_str(),
             _ => "-",
         };
         let party = logged_party(request);

@@ -13,11 +13,10 @@ mod cors;
 pub(crate) mod described;
 pub(crate) mod docs;
 mod error_bodies;
-mod face;
 mod guard;
+mod idempotency_header;
 pub(crate) mod metrics;
 mod old_posts;
-mod once;
 pub(crate) mod openapi;
 pub(crate) mod origin;
 mod path;
@@ -29,6 +28,7 @@ mod routes;
 mod serve;
 mod sliced;
 pub(crate) mod socket;
+mod state;
 #[cfg(test)]
 pub(crate) mod tests;
 pub(crate) mod tls;
@@ -41,10 +41,10 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, Error, HttpRequest, HttpResponse, web};
 
 pub(crate) use connections::ConnectionLimiter;
-pub(crate) use face::address_of;
-pub(crate) use face::{HttpFace, Settings};
 pub(crate) use problem::Problem;
 pub(crate) use serve::{serve, workers};
+pub(crate) use state::address_of;
+pub(crate) use state::{HttpSettings, HttpState};
 
 /// What becomes of connections that want to be more than HTTP.
 pub(crate) trait Sockets: Send + Sync {
@@ -67,7 +67,7 @@ pub(crate) trait Sockets: Send + Sync {
 
 /// What serves one worker's requests. `sockets` has those that become WebSockets.
 pub(crate) fn app(
-    face: web::Data<HttpFace>,
+    state: web::Data<HttpState>,
     sockets: Arc<dyn Sockets>,
 ) -> App<
     impl ServiceFactory<
@@ -79,7 +79,7 @@ pub(crate) fn app(
     > + use<>,
 > {
     App::new()
-        .app_data(face)
+        .app_data(state)
         .app_data(web::Data::from(sockets))
         .wrap(from_fn(guard::guard::<BoxBody>))
         .configure(routes::configure)

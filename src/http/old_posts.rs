@@ -21,17 +21,17 @@ const LENGTH: &[u8] = b"Content-Length: 0\r\n";
 pub(super) struct OldPosts<IO> {
     io: IO,
     /// Bytes read of the first head; none once it was passed on.
-    head: Option<Head>,
+    head: Option<RequestHead>,
 }
 
 #[derive(Debug, Default)]
-struct Head {
+struct RequestHead {
     bytes: Vec<u8>,
     is_complete: bool,
     passed: usize,
 }
 
-impl Head {
+impl RequestHead {
     /// Takes bytes, or the end where there are none.
     fn take(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
@@ -74,7 +74,7 @@ fn lacks_length(head: &[u8]) -> bool {
 impl<IO> OldPosts<IO> {
     /// Wraps a connection.
     pub(super) fn new(io: IO) -> Self {
-        Self { io, head: Some(Head::default()) }
+        Self { io, head: Some(RequestHead::default()) }
     }
 
     /// Returns the connection itself.

@@ -11,10 +11,10 @@ use lanrage_ipc::{ErrorCode, Reply, RpcError};
 use tokio::io::AsyncWriteExt;
 use tokio::task::JoinSet;
 
-use super::Face;
+use super::IpcServer;
 use super::budget::Account;
-use super::census::{Full, Place};
-use super::session::Session;
+use super::connection_limiter::{ConnectionPermit, Full};
+use super::session::IpcSession;
 use super::translate::{Translator, caller};
 use crate::core::{ConnectionId, User};
 use crate::logging::Throttle;
@@ -30,28 +30,28 @@ const REFUSAL: Duration = Duration::from_millis(100);
 
 /// Serves connections until the daemon stops and the last of them has ended. Meanwhile looks after
 /// the socket, whose file may be removed.
-pub(crate) async fn serve(face: Rc<Face>, mut socket: LocalSocket) {
+pub(crate) async fn serve(server: Rc<IpcServer>, mut socket: LocalSocket) {
     let mut sessions = JoinSet::new();
-    let mut stopping = face.stopping.clone();
+    let mut stopping = server.stopping.clone();
     let mut looked = tokio::time::Instant::now();
     let mut taken = 0;
     loop {
-        let look = looked + face.settings().socket_check;
+        let look = looked + server.settings().socket_check;
         tokio::select! {
             biased;
             _ = stopping.wait_for(Option::is_some) => break,
             Some(ended) = sessions.join_next() => drop(ended),
             accepted = socket.accept() => match accepted {
                 Ok(stream) => {
-                    let connection = face.connections.next();
-                    sessions.spawn_local(admit(face.clone(), stream, connection));
+                    let connection = server.connections.next();
+                    sessions.spawn_local(admit(server.clone(), stream, connection));
                     taken = (taken + 1) % BATCH;
                     if taken == 0 {
                         tokio::task::yield_now().await;
                     }
                 }
                 Err(error) => {
-                    let level = face.unaccepted.level(log::Level::Error);
+                    let level = server.unaccepted.level(log::Level::Error);
                     log::log!(level, "connection not accepted: {error}");
                     tokio::time::sleep(RESPITE).await;
                 }
@@ -67,24 +67,24 @@ pub(crate) async fn serve(face: Rc<Face>, mut socket: LocalSocket) {
 }
 
 /// Lets a connection in, or tells it why not.
-async fn admit(face: Rc<Face>, stream: Stream, connection: ConnectionId) {
+async fn admit(server: Rc<IpcServer>, stream: Stream, connection: ConnectionId) {
     let owner = match os::peer(&stream) {
         Ok(owner) => owner,
         Err(error) => return log::error!("{connection:?}: whose it is can't be known: {error}"),
     };
-    match enter(&face, owner).await {
-        Ok((place, role)) => {
-            let settings = face.settings();
+    match enter(&server, owner).await {
+        Ok((permit, role)) => {
+            let settings = server.settings();
             let is_system = settings.access.is_system();
-            let account = Account::new(&face.budget, owner, role, &settings.limits, is_system);
+            let account = Account::new(&server.budget, owner, role, &settings.limits, is_system);
             let translator = Translator {
                 settings,
                 caller: caller(owner, role, connection),
                 role,
-                face: face.clone(),
+                server: server.clone(),
                 account: Rc::new(account),
             };
-            Session::new(translator, place).run(stream, face.stopping.clone()).await;
+            IpcSession::new(translator, permit).run(stream, server.stopping.clone()).await;
         }
         Err(Refused { error, warned }) => {
             let (level, hint) = (warned.level(log::Level::Warn), &error.data.hint);
@@ -103,17 +103,17 @@ struct Refused<'a> {
     warned: &'a Throttle,
 }
 
-async fn enter(face: &Face, owner: User) -> Result<(Place, Role), Refused<'_>> {
-    let (settings, shares) = (face.settings(), face.shares());
+async fn enter(server: &IpcServer, owner: User) -> Result<(ConnectionPermit, Role), Refused<'_>> {
+    let (settings, shares) = (server.settings(), server.shares());
     let refused = |Full { error, is_own_share }| {
-        let warned = if is_own_share { &face.refused.user } else { &face.refused.all };
+        let warned = if is_own_share { &server.refused.user } else { &server.refused.all };
         Refused { error, warned }
     };
     let is_member = match settings.access.deciding_group(owner).map(str::to_owned) {
         None => false,
         // The user database may be a network away.
         Some(group) => {
-            let _undecided = face.census.wait(owner, &shares).map_err(refused)?;
+            let _undecided = server.limiter.wait(owner, &shares).map_err(refused)?;
             let lookup = tokio::task::spawn_blocking(move || os::in_group(owner, &group));
             lookup.await.unwrap_or_default()
         }
@@ -122,10 +122,10 @@ async fn enter(face: &Face, owner: User) -> Result<(Place, Role), Refused<'_>> {
         let message = "this daemon serves another user";
         let error = RpcError::new(ErrorCode::PermissionDenied, message)
             .hint("start your own, or use the system's with --system");
-        return Err(Refused { error, warned: &face.refused.stranger });
+        return Err(Refused { error, warned: &server.refused.stranger });
     };
-    let place = face.census.enter(owner, role, &shares).map_err(refused)?;
-    Ok((place, role))
+    let permit = server.limiter.enter(owner, role, &shares).map_err(refused)?;
+    Ok((permit, role))
 }
 
 async fn tell(mut stream: &Stream, error: RpcError) -> io::Result<()> {

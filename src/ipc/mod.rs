@@ -6,7 +6,7 @@
 
 mod access;
 mod budget;
-mod census;
+mod connection_limiter;
 mod errors;
 mod listener;
 mod outgoing;
@@ -32,14 +32,14 @@ pub(crate) use access::{Access, warn_of_missing_group};
 pub(crate) use listener::serve;
 
 /// What all sessions share.
-pub(crate) struct Face {
+pub(crate) struct IpcServer {
     control_plane: ControlPlane,
     connections: Connections,
     /// What the program calls itself.
     program: &'static str,
     clock: Clock,
-    settings: RefCell<Rc<Settings>>,
-    census: census::Census,
+    settings: RefCell<Rc<IpcSettings>>,
+    limiter: connection_limiter::ConnectionLimiter,
     budget: budget::Budget,
     refused: Warnings,
     /// Limits the warnings that replies found no room.
@@ -54,7 +54,7 @@ pub(crate) struct Face {
 
 /// What may change while the daemon runs; a connection keeps those that it began with.
 #[derive(Debug, Clone)]
-pub(crate) struct Settings {
+pub(crate) struct IpcSettings {
     /// What is put up with.
     pub(crate) limits: Limits,
     /// Who may do what.
@@ -63,25 +63,25 @@ pub(crate) struct Settings {
     pub(crate) socket_check: Duration,
 }
 
-impl Face {
+impl IpcServer {
     /// A face of `control_plane`. Its connections are numbered with those of other faces. When `stopping` gets a reason, it says goodbye and ends.
     pub(crate) fn new(
         program: &'static str,
         control_plane: ControlPlane,
         connections: Connections,
         clock: Clock,
-        settings: Settings,
+        settings: IpcSettings,
         stopping: watch::Receiver<Option<String>>,
     ) -> Self {
         let settings = RefCell::new(Rc::new(settings));
-        let census = census::Census::default();
+        let limiter = connection_limiter::ConnectionLimiter::default();
         Self {
             control_plane,
             connections,
             program,
             clock,
             settings,
-            census,
+            limiter,
             budget: budget::Budget::default(),
             refused: Warnings::default(),
             starved: Throttle::new(LASTING),
@@ -92,18 +92,18 @@ impl Face {
     }
 
     /// Other settings, for the connections from here on.
-    pub(crate) fn set(&self, settings: Settings) {
+    pub(crate) fn set(&self, settings: IpcSettings) {
         *self.settings.borrow_mut() = Rc::new(settings);
     }
 
-    fn settings(&self) -> Rc<Settings> {
+    fn settings(&self) -> Rc<IpcSettings> {
         self.settings.borrow().clone()
     }
 
     /// Connections that each role may have, by the settings of now.
-    fn shares(&self) -> census::Shares {
+    fn shares(&self) -> connection_limiter::Shares {
         let settings = self.settings.borrow();
-        census::Shares::new(&settings.limits, settings.access.is_system())
+        connection_limiter::Shares::new(&settings.limits, settings.access.is_system())
     }
 }
 

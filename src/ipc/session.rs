@@ -16,7 +16,7 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::census::Place;
+use super::connection_limiter::ConnectionPermit;
 use super::outgoing::Outgoing;
 use super::requests::Requests;
 use super::subscriptions::Subscriptions;
@@ -40,7 +40,7 @@ const RECONNECT_AFTER_MS: u64 = 1000;
 const FAREWELL: Duration = Duration::from_secs(3);
 
 /// Serves a connection until it ends.
-pub(super) struct Session {
+pub(super) struct IpcSession {
     translator: Translator,
     decoder: LineDecoder,
     /// Whether the decoder may hold another whole line.
@@ -52,7 +52,7 @@ pub(super) struct Session {
     /// When the client last took something, or had nothing to take.
     taken: Instant,
     phase: Phase,
-    place: Place,
+    permit: ConnectionPermit,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -65,8 +65,8 @@ enum Phase {
     Refused { until: Instant },
 }
 
-impl Session {
-    pub(super) fn new(translator: Translator, place: Place) -> Self {
+impl IpcSession {
+    pub(super) fn new(translator: Translator, permit: ConnectionPermit) -> Self {
         let limits = &translator.settings.limits;
         Self {
             decoder: LineDecoder::new(limits.frame_in),
@@ -78,7 +78,7 @@ impl Session {
             taken: Instant::now(),
             phase: Phase::Open,
             translator,
-            place,
+            permit,
         }
     }
 
@@ -149,8 +149,8 @@ impl Session {
                     wrote?;
                     self.taken = Instant::now();
                 }
-                () = self.place.evicted(), if self.phase == Phase::Open => self.evicted(),
-                () = self.place.cut_off() => return Err(io::Error::other("evicted")),
+                () = self.permit.evicted(), if self.phase == Phase::Open => self.evicted(),
+                () = self.permit.cut_off() => return Err(io::Error::other("evicted")),
                 delivery = queue.next(), if self.may_tell() => self.tell(delivery, &queue)?,
                 read = reader.read(&mut buffer), if self.may_read() => self.read(&buffer[..read?]),
                 () = account.freed(), if is_starved => {}
@@ -219,7 +219,7 @@ impl Session {
         let is_idle = self.translator.role == Role::Observer
             && self.phase == Phase::Open
             && self.requests.is_empty();
-        is_idle.then(|| self.place.last_request() + self.limits().observer_idle)
+        is_idle.then(|| self.permit.last_request() + self.limits().observer_idle)
     }
 
     /// When the line that has begun must have ended. While nothing is read it can't end.
@@ -281,7 +281,7 @@ impl Session {
             }
             Some(Ok(line)) => {
                 self.partial_since = None;
-                self.place.refresh();
+                self.permit.refresh();
                 if let Some(answered) = self.requests.take(line, &mut self.subscriptions) {
                     self.answered(answered);
                 }

@@ -156,15 +156,15 @@ impl Subscriptions {
         };
         let Some(active) = self.active.get_mut(&key.number) else { return Ok(Due::Nothing) };
         Ok(match delivery {
-            Delivery::Event(_, news) => {
+            Delivery::Event(_, shared) => {
                 active.seq += 1;
-                if let Some((before, after)) = news.event().renamed()
+                if let Some((before, after)) = shared.event().renamed()
                     && active.interest.party_id.as_ref() == Some(before)
                 {
                     active.interest.party_id = Some(after.clone());
                 }
                 let mut line = event_head(&name(key), active.seq);
-                line.push_str(news.body());
+                line.push_str(shared.body());
                 Due::Send(line)
             }
             Delivery::Reset(_, snapshot) => {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use tokio::sync::{mpsc, watch};
 
-use super::{Access, Face, Settings, serve};
+use super::{Access, IpcServer, IpcSettings, serve};
 use crate::clock::Clock;
 use crate::config::Limits;
 use crate::control_plane::{Ask, Call, Connections, ControlPlane, Query};
@@ -63,13 +63,13 @@ fn seen_of(request_timeout: Duration, then: fn(&mut UnixStream)) -> Vec<Seen> {
         let control_plane = ControlPlane::new(Silent(sender).start().recipient());
         let limits = Limits { request_timeout, ..Limits::default() };
         let access = Access::Own(os::own_user());
-        let settings = Settings { limits, access, socket_check: Duration::from_secs(60) };
+        let settings = IpcSettings { limits, access, socket_check: Duration::from_secs(60) };
         let (_stop, stopping) = watch::channel(None);
         let connections = Connections::default();
-        let face =
-            Face::new("test", control_plane, connections, Clock::start(), settings, stopping);
+        let server =
+            IpcServer::new("test", control_plane, connections, Clock::start(), settings, stopping);
         let socket = LocalSocket::bind(&path, false).expect("a socket");
-        actix::spawn(serve(Rc::new(face), socket));
+        actix::spawn(serve(Rc::new(server), socket));
         let mut client = UnixStream::connect(&path).expect("a connection");
         let subscribe = r#"{"jsonrpc":"2.0","id":1,"method":"events.subscribe"}"#;
         writeln!(client, "{subscribe}").expect("sent");

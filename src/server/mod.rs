@@ -23,7 +23,7 @@ use crate::core::{Caller, ConnectionId, Principal};
 use crate::engine::Engine;
 use crate::http::metrics::Metrics;
 use crate::http::tls::{self, Certificates};
-use crate::http::{self, ConnectionLimiter, HttpFace};
+use crate::http::{self, ConnectionLimiter, HttpState};
 use crate::instance::Lock;
 use crate::ipc;
 use crate::os::{self, LocalSocket, Signal, Signals, notify};
@@ -109,11 +109,11 @@ async fn start(configured: ServerConfig, clock: Clock) -> anyhow::Result<Server>
 
 /// What clients see of the server.
 struct Faces {
-    http: web::Data<HttpFace>,
+    http: web::Data<HttpState>,
     /// Bounds of the connections to `http`.
     connections: Arc<ConnectionLimiter>,
-    ws: Arc<ws::Face>,
-    ipc: Rc<ipc::Face>,
+    ws: Arc<ws::WsServer>,
+    ipc: Rc<ipc::IpcServer>,
 }
 
 impl Faces {
@@ -128,15 +128,16 @@ impl Faces {
         let calls = &engine.calls;
         let metrics = Arc::new(Metrics::new());
         let settings = tuning::http(config);
-        let http = HttpFace::new(calls.clone(), clock, settings, metrics, stopping.clone());
+        let http = HttpState::new(calls.clone(), clock, settings, metrics, stopping.clone());
         let limiter = Arc::new(http.connection_limiter());
         let http = web::Data::new(http);
-        let ws = ws::Face::new(http.clone(), epoch, tuning::ws(config), connections.clone());
+        let ws = ws::WsServer::new(http.clone(), epoch, tuning::ws(config), connections.clone());
         let ws = Arc::new(ws);
         let ending = ws.clone();
         engine.ending.set(move |ended| ending.end(ended));
         let settings = tuning::ipc(config);
-        let ipc = ipc::Face::new(PROGRAM, calls.clone(), connections, clock, settings, stopping);
+        let ipc =
+            ipc::IpcServer::new(PROGRAM, calls.clone(), connections, clock, settings, stopping);
         Self { http, connections: limiter, ws, ipc: Rc::new(ipc) }
     }
 }

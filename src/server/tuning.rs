@@ -3,13 +3,13 @@
 use crate::cleanup::Routine;
 use crate::config::ServerConfig;
 use crate::core::{Rules, Shares};
-use crate::engine::{Settings, Tuning};
+use crate::engine::{EngineSettings, Tuning};
 use crate::ipc::Access;
 use crate::store::Layout;
 use crate::{http, ipc, os, ws};
 
-pub(super) fn settings(config: &ServerConfig) -> Settings {
-    Settings {
+pub(super) fn settings(config: &ServerConfig) -> EngineSettings {
+    EngineSettings {
         state_dir: config.state_dir.clone(),
         layout: Layout::SERVER,
         discovery: None,
@@ -49,19 +49,19 @@ pub(super) fn tuning(config: &ServerConfig) -> Tuning {
     Tuning { rules, routine, batch: store.batch }
 }
 
-pub(super) fn http(config: &ServerConfig) -> http::Settings {
+pub(super) fn http(config: &ServerConfig) -> http::HttpSettings {
     let ServerConfig { http, auth, limits, .. } = config.clone();
     let is_on_loopback = config.listen.ip().to_canonical().is_loopback();
-    http::Settings { http, is_on_loopback, auth, limits }
+    http::HttpSettings { http, is_on_loopback, auth, limits }
 }
 
-pub(super) fn ws(config: &ServerConfig) -> ws::Settings {
-    ws::Settings { ws: config.ws.clone(), peer_timeout: config.cleanup.peer_timeout }
+pub(super) fn ws(config: &ServerConfig) -> ws::WsSettings {
+    ws::WsSettings { ws: config.ws.clone(), peer_timeout: config.cleanup.peer_timeout }
 }
 
-pub(super) fn ipc(config: &ServerConfig) -> ipc::Settings {
+pub(super) fn ipc(config: &ServerConfig) -> ipc::IpcSettings {
     let access = Access::of(&config.access, config.system, os::own_user());
-    ipc::Settings {
+    ipc::IpcSettings {
         limits: config.limits.shared.clone(),
         access,
         socket_check: config.cleanup.interval,

@@ -13,17 +13,17 @@ use lanrage_ipc::model::{PartyId, PeerId, RawJson};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::face::Face;
-use super::hearing::Hearing;
+use super::connection_handle::{CloseCode, ConnectionHandle};
 use super::intake::Unread;
-use super::line::{CloseCode, Line};
-use super::render::{self, Rejection, Style};
+use super::party_subscriptions::PartySubscriptions;
+use super::render::{self, Rejection};
 use super::requests::{Reply, summary};
+use super::server::WsServer;
 use super::session::send;
 use super::turns::{Turn, Turns};
 use crate::control_plane::{Failure, IntoAsk, Query};
 use crate::core::{Caller, ClockSteps, Principal, command};
-use crate::events::Delivery;
+use crate::events::{Delivery, WireFormat};
 
 /// Signals are looked for again that often while the client has not read what it was sent.
 const SIGNALS_AGAIN: Duration = Duration::from_millis(50);
@@ -35,9 +35,9 @@ const FRAMES_OF_A_TURN: usize = 4;
 /// The conversation with one client. Its frames run side by side: no borrow is held while one of
 /// them waits.
 pub(super) struct Conversation {
-    pub(super) face: Arc<Face>,
-    pub(super) line: Arc<Line>,
-    pub(super) style: Cell<Style>,
+    pub(super) server: Arc<WsServer>,
+    pub(super) handle: Arc<ConnectionHandle>,
+    pub(super) format: Cell<WireFormat>,
     /// Steps of the wall clock that the client's offset does not count yet.
     clock: Cell<ClockSteps>,
     /// Whether connections before this one are not listened to any more for its peers.
@@ -48,7 +48,7 @@ pub(super) struct Conversation {
     pub(super) claiming: RefCell<BTreeSet<PeerId>>,
     /// Peers that its client says to be back as, and could not show to be.
     pub(super) returning: RefCell<BTreeSet<PeerId>>,
-    pub(super) hearing: RefCell<Hearing>,
+    pub(super) subscriptions: RefCell<PartySubscriptions>,
     /// Members whose signals are to be fetched, when `signals_at` has come.
     late_signals: RefCell<BTreeSet<(PartyId, PeerId)>>,
     signals_at: Cell<Option<Instant>>,
@@ -72,14 +72,14 @@ struct Answered {
 
 impl Conversation {
     /// Over a line, with a queue of so many events.
-    pub(super) fn new(face: Arc<Face>, line: Arc<Line>, events: usize) -> Self {
-        let refresh_at = Cell::new(Instant::now() + face.settings().ws.refresh);
+    pub(super) fn new(server: Arc<WsServer>, handle: Arc<ConnectionHandle>, events: usize) -> Self {
+        let refresh_at = Cell::new(Instant::now() + server.settings().ws.refresh);
         Self {
-            clock: Cell::new(ClockSteps::start(face.http.clock.now())),
-            hearing: RefCell::new(Hearing::new(line.id, events)),
-            face,
-            line,
-            style: Cell::new(Style { additions: false, utc_offset: None }),
+            clock: Cell::new(ClockSteps::start(server.http.clock.now())),
+            subscriptions: RefCell::new(PartySubscriptions::new(handle.id, events)),
+            server,
+            handle,
+            format: Cell::new(WireFormat { additions: false, utc_offset: None }),
             takes_over: Cell::default(),
             peers: RefCell::default(),
             claiming: RefCell::default(),
@@ -93,8 +93,8 @@ impl Conversation {
     /// Speaks until the session is gone, then lets go of what the connection held.
     pub(super) async fn run(self, mut texts: mpsc::UnboundedReceiver<Unread>) {
         let this = Rc::new(self);
-        let queue = this.hearing.borrow().queue.clone();
-        let most = (this.line.most / (2 * FRAMES_OF_A_TURN)).clamp(1, MOST_TURNS);
+        let queue = this.subscriptions.borrow().queue.clone();
+        let most = (this.handle.most / (2 * FRAMES_OF_A_TURN)).clamp(1, MOST_TURNS);
         let mut turns = Turns::new(most);
         let mut next: Option<Read> = None;
         loop {
@@ -108,7 +108,7 @@ impl Conversation {
                 answered = turns.next(), if !turns.is_empty() => this.answer(answered.flatten()),
                 // A frame that runs may wait for the subscription that an event comes by.
                 delivery = queue.next(), if turns.is_empty() => this.hear(delivery).await,
-                () = this.line.room(), if may_start => if let Some(read) = next.take() {
+                () = this.handle.room(), if may_start => if let Some(read) = next.take() {
                     let (this, Read { turn, inbound, unread }) = (this.clone(), read);
                     turns.start(turn, async move {
                         let answered = this.take(inbound).await;
@@ -141,36 +141,36 @@ impl Conversation {
             self.bring_late_signals().await;
         }
         self.tell_updates().await;
-        if !self.style.get().additions && self.refresh_at.get() <= now {
+        if !self.format.get().additions && self.refresh_at.get() <= now {
             self.refresh().await;
             self.come_back_again().await;
-            self.refresh_at.set(Instant::now() + self.face.settings().ws.refresh);
+            self.refresh_at.set(Instant::now() + self.server.settings().ws.refresh);
         }
     }
 
     /// Answers with what plain clients don't understand from now on, if that is asked for.
-    pub(super) fn add_to_style(&self, additions: bool) {
-        let style = self.style.get();
-        self.style.set(Style { additions: style.additions || additions, ..style });
+    pub(super) fn extend_format(&self, additions: bool) {
+        let format = self.format.get();
+        self.format.set(WireFormat { additions: format.additions || additions, ..format });
     }
 
     /// Counts the client's offset anew, once the wall clock here has stepped.
     fn follow_clock(&self) {
         let mut clock = self.clock.get();
-        let minutes = clock.ahead(self.face.http.clock.now());
+        let minutes = clock.ahead(self.server.http.clock.now());
         if minutes != 0 {
             clock.follow(minutes);
             self.clock.set(clock);
-            let style = self.style.get();
-            let utc_offset = style.utc_offset.and_then(|offset| offset.after_step(minutes));
-            self.style.set(Style { utc_offset, ..style });
+            let format = self.format.get();
+            let utc_offset = format.utc_offset.and_then(|offset| offset.after_step(minutes));
+            self.format.set(WireFormat { utc_offset, ..format });
         }
     }
 
     /// The next of these moments.
     fn wake_at(&self) -> Option<Instant> {
-        let refresh_at = (!self.style.get().additions).then(|| self.refresh_at.get());
-        let update_at = self.hearing.borrow().next_update();
+        let refresh_at = (!self.format.get().additions).then(|| self.refresh_at.get());
+        let update_at = self.subscriptions.borrow().next_update();
         [self.signals_at.get(), refresh_at, update_at].into_iter().flatten().min()
     }
 
@@ -196,23 +196,23 @@ impl Conversation {
     }
 
     async fn end(&self) {
-        log::debug!("{:?}: closed", self.line.id);
+        log::debug!("{:?}: closed", self.handle.id);
         // All is written that will be. The framework would wait a second for more input, and the
         // client, whose part it is to wait for the end, with it.
-        self.line.hang_up();
-        self.face.leave(&self.line);
-        self.face.release(self.peers.borrow().iter(), self.line.id);
+        self.handle.hang_up();
+        self.server.leave(&self.handle);
+        self.server.release(self.peers.borrow().iter(), self.handle.id);
         // With the server everything ends at once, and who was connected stays so to the end.
-        if self.face.http.is_stopping() {
+        if self.server.http.is_stopping() {
             return;
         }
-        let ended = self.hearing.borrow_mut().end_all();
+        let ended = self.subscriptions.borrow_mut().end_all();
         for key in ended {
             self.ask(|reply| Query::Unsubscribe(key, reply)).await.ok();
         }
         // Until it is known that the connection is gone, its peers live for ever.
         while let Err(failure) = self.ask(command!(Disconnect)).await {
-            log::warn!("{:?}: could not let go of its peers yet: {failure}", self.line.id);
+            log::warn!("{:?}: could not let go of its peers yet: {failure}", self.handle.id);
             if !matches!(failure, Failure::TimedOut(_)) {
                 break;
             }
@@ -223,7 +223,7 @@ impl Conversation {
         let inbound = control::decode(&unread.text);
         // LANrage's clients can't tell answers apart.
         let turn = match &inbound {
-            Ok(Inbound { frame, .. }) if self.style.get().additions => {
+            Ok(Inbound { frame, .. }) if self.format.get().additions => {
                 let peers = self.peers.borrow();
                 Turn::of(frame, |peer_id| peers.contains(peer_id))
             }
@@ -234,28 +234,28 @@ impl Conversation {
 
     /// Acts on a frame. `None` where no answer is due.
     async fn take(&self, inbound: Result<Inbound, BadFrame>) -> Option<Answered> {
-        if self.line.closing_since().is_some() {
+        if self.handle.closing_since().is_some() {
             return None;
         }
         self.forget_lost_peers().await;
         let Inbound { frame, req_id } = match inbound {
             Ok(inbound) => inbound,
             Err(bad) => {
-                self.add_to_style(bad.names_caps);
+                self.extend_format(bad.names_caps);
                 let req_id = bad.req_id.clone();
                 return Some(self.refusal(bad.into(), req_id, true));
             }
         };
         let is_hello = matches!(frame, ClientFrame::Hello { .. });
-        if !self.line.is_greeted() && !is_hello {
+        if !self.handle.is_greeted() && !is_hello {
             let message = "type: the first frame must be hello or auth";
             let rejection = Rejection::new(ErrorCode::InvalidRequest, message);
             return Some(self.refusal(rejection, req_id, true));
         }
-        log::debug!("{:?}: {}", self.line.id, summary(&frame));
+        log::debug!("{:?}: {}", self.handle.id, summary(&frame));
         match self.act(frame, req_id.as_ref()).await {
             Ok(Reply { epoch, seq, result }) => {
-                let req_id = req_id.filter(|_| self.style.get().additions)?;
+                let req_id = req_id.filter(|_| self.format.get().additions)?;
                 let result = RawJson::encode(&result);
                 let frame = ServerFrame::Ack { req_id, epoch, seq, result };
                 Some(Answered { frame, is_offence: false })
@@ -265,46 +265,46 @@ impl Conversation {
     }
 
     fn refusal(&self, rejection: Rejection, req_id: Option<ReqId>, is_offence: bool) -> Answered {
-        log::debug!("{:?}: refused: {}", self.line.id, rejection.message);
-        self.face.http.metrics.rejected_with(rejection.code);
-        Answered { frame: render::error(self.style.get(), rejection, req_id), is_offence }
+        log::debug!("{:?}: refused: {}", self.handle.id, rejection.message);
+        self.server.http.metrics.rejected_with(rejection.code);
+        Answered { frame: render::error(self.format.get(), rejection, req_id), is_offence }
     }
 
     fn answer(&self, answered: Option<Answered>) {
         let Some(Answered { frame, is_offence }) = answered else { return };
         self.send(&frame);
         if is_offence {
-            self.line.offended(self.face.now());
+            self.handle.offended(self.server.now());
         }
     }
 
     pub(super) fn reply(&self, seq: Option<u64>, result: AckResult) -> Reply {
-        Reply { epoch: self.face.epoch.clone(), seq, result }
+        Reply { epoch: self.server.epoch.clone(), seq, result }
     }
 
     /// Asks as the peers that the connection speaks for.
     pub(super) async fn ask<T>(&self, request: impl IntoAsk<T>) -> Result<T, Failure> {
         let principal = Principal::Peers(self.peers.borrow().iter().cloned().collect());
-        let (connection, address) = (self.line.id, Some(self.line.address_key()));
-        self.face.http.ask(Caller { principal, connection, address }, request).await
+        let (connection, address) = (self.handle.id, Some(self.handle.address_key()));
+        self.server.http.ask(Caller { principal, connection, address }, request).await
     }
 
     pub(super) fn send(&self, frame: &ServerFrame) {
-        send(&self.line, frame, self.face.now());
+        send(&self.handle, frame, self.server.now());
     }
 
     async fn hear(&self, delivery: Delivery) {
         self.forget_lost_peers().await;
         match delivery {
-            Delivery::Event(key, news) => {
-                let party_id = self.hearing.borrow().party_of(key);
+            Delivery::Event(key, shared) => {
+                let party_id = self.subscriptions.borrow().party_of(key);
                 if let Some(party_id) = party_id {
-                    self.tell(&party_id, &news).await;
+                    self.tell(&party_id, &shared).await;
                 }
             }
             Delivery::Behind(_) => {
-                let now = self.face.now();
-                self.line.close(CloseCode::TryAgain, "too slow: connect again and sync", now);
+                let now = self.server.now();
+                self.handle.close(CloseCode::TryAgain, "too slow: connect again and sync", now);
             }
             // Nobody asked for one.
             Delivery::Reset(..) => {}

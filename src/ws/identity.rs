@@ -9,10 +9,11 @@ use lanrage_ipc::event::RemovalReason;
 use lanrage_ipc::model::{Name, PartyId, PeerId, UtcOffset};
 
 use super::conversation::{Conversation, no_random_numbers};
-use super::render::{self, Rejection, Style};
+use super::render::{self, Rejection};
 use super::requests::Reply;
 use crate::control_plane::{Ask, Failure};
 use crate::core::{self, Hold, Identity, Refusal, TokenHash, command};
+use crate::events::WireFormat;
 use crate::token::{self, Token};
 
 /// A client shall give signs of life this often at least, in milliseconds.
@@ -45,17 +46,17 @@ impl Conversation {
         caps: &[Name],
         have: BTreeMap<PartyId, Bookmark>,
     ) -> Result<Reply, Rejection> {
-        self.add_to_style(!caps.is_empty());
-        let style = self.style.get();
+        self.extend_format(!caps.is_empty());
+        let format = self.format.get();
         let takes_over = caps.iter().any(|cap| cap.as_str() == TAKEOVER);
         self.takes_over.set(self.takes_over.get() || takes_over);
-        self.line.greet(style.additions);
+        self.handle.greet(format.additions);
         let proof = match token {
             Some(token) => Some(self.prove(token, peer_id.as_ref()).await?),
             None => None,
         };
         let peer_id = proof.as_ref().map(|proof| proof.identity.peer_id.clone()).or(peer_id);
-        let shows_nothing = proof.is_none() && !style.additions;
+        let shows_nothing = proof.is_none() && !format.additions;
         let claimed = match peer_id {
             Some(peer_id) => match self.claim(peer_id.clone(), proof, claim).await {
                 Err(taken) if shows_nothing && taken.code == ErrorCode::PermissionDenied => {
@@ -73,7 +74,7 @@ impl Conversation {
         {
             self.keep_idle(identity).await?;
         }
-        if self.style.get().additions {
+        if self.format.get().additions {
             self.welcome(claimed);
         }
         if let Some(identity) = identity {
@@ -86,7 +87,7 @@ impl Conversation {
     async fn keep_idle(&self, identity: &Identity) -> Result<(), Rejection> {
         for party_id in identity.parties.clone() {
             let peer_id = identity.peer_id.clone();
-            self.ask(command!(LetGo { party_id, peer_id })).await?;
+            self.ask(command!(ReleaseMember { party_id, peer_id })).await?;
         }
         Ok(())
     }
@@ -139,11 +140,11 @@ impl Conversation {
     ) -> Result<Claimed, Rejection> {
         if proof.is_none() {
             let admitted =
-                self.face.http.admit_registration(self.line.address, Some(&peer_id)).await;
+                self.server.http.admit_registration(self.handle.address, Some(&peer_id)).await;
             admitted.map_err(|wait| Rejection::too_often("peer ids are taken too often", wait))?;
         }
         let lasts = proof.as_ref().is_some_and(|proof| self.lasts(proof.identity.expires_at));
-        let fresh = match self.style.get().additions && !lasts {
+        let fresh = match self.format.get().additions && !lasts {
             true => Some(Token::fresh().map_err(no_random_numbers)?),
             false => None,
         };
@@ -158,9 +159,9 @@ impl Conversation {
         let core::Claimed { identity, is_issued } = self.ask(command).await?;
         self.returning.borrow_mut().remove(&identity.peer_id);
         self.peers.borrow_mut().insert(identity.peer_id.clone());
-        self.face.hold(identity.peer_id.clone(), self.line.id);
+        self.server.hold(identity.peer_id.clone(), self.handle.id);
         if takes_over {
-            self.face.displace(&identity.peer_id, self.line.id);
+            self.server.displace(&identity.peer_id, self.handle.id);
         }
         self.tell_times_at(identity.utc_offset);
         let shown = proof.map(|proof| proof.token);
@@ -171,17 +172,19 @@ impl Conversation {
     /// Speaks no more for the peers that another connection took over, and hears no more of parties
     /// in which they alone were.
     pub(super) async fn forget_lost_peers(&self) {
-        if !self.line.take_lost_peer() {
+        if !self.handle.take_lost_peer() {
             return;
         }
         let lost: Vec<_> = {
             let mut peers = self.peers.borrow_mut();
-            peers.extract_if(.., |peer_id| !self.face.speaks_for(peer_id, self.line.id)).collect()
+            peers
+                .extract_if(.., |peer_id| !self.server.speaks_for(peer_id, self.handle.id))
+                .collect()
         };
-        let party_ids = self.hearing.borrow().party_ids();
+        let party_ids = self.subscriptions.borrow().party_ids();
         for (party_id, peer_id) in party_ids.iter().flat_map(|id| lost.iter().map(move |p| (id, p)))
         {
-            let gone = self.hearing.borrow_mut().forget_own(party_id, peer_id);
+            let gone = self.subscriptions.borrow_mut().forget_own(party_id, peer_id);
             self.unsubscribe(gone).await;
         }
     }
@@ -189,7 +192,7 @@ impl Conversation {
     /// Tells times by this wall clock from now on, if it is known.
     pub(super) fn tell_times_at(&self, utc_offset: Option<UtcOffset>) {
         if utc_offset.is_some() {
-            self.style.set(Style { utc_offset, ..self.style.get() });
+            self.format.set(WireFormat { utc_offset, ..self.format.get() });
         }
     }
 
@@ -203,24 +206,24 @@ impl Conversation {
 
     /// Whether a token is good for at least half of what a fresh one is.
     fn lasts(&self, expires_at: Option<Timestamp>) -> bool {
-        let half = self.face.http.settings().auth.token_ttl / 2;
-        let until = self.face.http.clock.now().wall.checked_add(half).unwrap_or(Timestamp::MAX);
+        let half = self.server.http.settings().auth.token_ttl / 2;
+        let until = self.server.http.clock.now().wall.checked_add(half).unwrap_or(Timestamp::MAX);
         expires_at.is_some_and(|expires_at| expires_at >= until)
     }
 
     pub(super) fn welcome(&self, claimed: Option<Claimed>) {
         let (identity, token) = claimed.map(|c| (c.identity, c.token)).unzip();
         let (peer_id, token_expires_at) = identity.map(|i| (i.peer_id, i.expires_at)).unzip();
-        let timeout = self.face.settings().peer_timeout.as_millis();
+        let timeout = self.server.settings().peer_timeout.as_millis();
         let timeout = u64::try_from(timeout).unwrap_or(u64::MAX);
         self.send(&ServerFrame::Welcome {
-            session: format!("c{}", self.line.id.0),
+            session: format!("c{}", self.handle.id.0),
             token: token.flatten(),
             peer_id,
             token_expires_at: token_expires_at.flatten(),
             // Three chances to be heard before the time is up.
             heartbeat_ms: HEARTBEAT_MS.min((timeout / 3).max(1)),
-            epoch: self.face.epoch.clone(),
+            epoch: self.server.epoch.clone(),
         });
     }
 
@@ -238,8 +241,8 @@ impl Conversation {
         }
         self.tell_times_at(identity.utc_offset);
         for party_id in identity.parties {
-            let is_heard = self.hearing.borrow().hears(&party_id);
-            if !is_heard {
+            let is_subscribed = self.subscriptions.borrow().is_subscribed(&party_id);
+            if !is_subscribed {
                 self.attend(&party_id, std::slice::from_ref(&peer_id)).await?;
             }
         }
@@ -252,21 +255,21 @@ impl Conversation {
         let returning = self.returning.borrow().clone();
         for peer_id in returning {
             if let Err(rejection) = self.come_back(peer_id).await {
-                log::debug!("{:?}: not back yet: {}", self.line.id, rejection.message);
+                log::debug!("{:?}: not back yet: {}", self.handle.id, rejection.message);
             }
         }
     }
 
     /// One that came back says that it leaves. What it could not show it can't do, but its
     /// connection keeps the member alive no longer, and it hears no more of the party.
-    pub(super) async fn let_go(&self, party_id: PartyId, peer_id: PeerId) {
+    pub(super) async fn release_member(&self, party_id: PartyId, peer_id: PeerId) {
         if !self.returning.borrow_mut().remove(&peer_id) {
             return;
         }
-        let gone = self.hearing.borrow_mut().forget_own(&party_id, &peer_id);
+        let gone = self.subscriptions.borrow_mut().forget_own(&party_id, &peer_id);
         self.unsubscribe(gone).await;
-        if let Err(failure) = self.ask(command!(LetGo { party_id, peer_id })).await {
-            log::debug!("{:?}: keeps a member until it closes: {failure}", self.line.id);
+        if let Err(failure) = self.ask(command!(ReleaseMember { party_id, peer_id })).await {
+            log::debug!("{:?}: keeps a member until it closes: {failure}", self.handle.id);
         }
     }
 
@@ -280,16 +283,16 @@ impl Conversation {
         let Identity { peer_id, parties, .. } = identity;
         for party_id in parties {
             // The client asked for all of it: it is told as fast as it reads.
-            self.line.room().await;
+            self.handle.room().await;
             self.attend(&party_id, std::slice::from_ref(&peer_id)).await?;
         }
         // Some may have ended just now.
-        let style = self.style.get();
+        let format = self.format.get();
         for (party_id, bookmark) in have {
-            let is_gone = !self.hearing.borrow().hears(&party_id);
-            if style.additions && is_gone {
-                self.line.room().await;
-                let beside = render::beside(style, &bookmark.epoch, bookmark.seq);
+            let is_gone = !self.subscriptions.borrow().is_subscribed(&party_id);
+            if format.additions && is_gone {
+                self.handle.room().await;
+                let beside = render::beside(format, &bookmark.epoch, bookmark.seq);
                 let reason = RemovalReason::Removed;
                 self.send(&ServerFrame::PartyRemoved { party_id, reason, beside });
             }

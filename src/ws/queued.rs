@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use super::line::lock;
+use super::connection_handle::lock;
 use crate::config::Ws;
 use crate::core::{AddressKey, ByteShares};
 

@@ -10,45 +10,42 @@ use lanrage_ipc::results::LeaveStatus;
 
 use crate::control_plane::Failure;
 use crate::core::{Done, RetryAfter};
-use crate::events::Manner;
+use crate::events::WireFormat;
 
-/// How a client wants to be spoken to.
-pub(super) type Style = Manner;
-
-fn zone(style: Style) -> TimeZone {
-    style.utc_offset.map_or(TimeZone::UTC, UtcOffset::zone)
+fn zone(format: WireFormat) -> TimeZone {
+    format.utc_offset.map_or(TimeZone::UTC, UtcOffset::zone)
 }
 
 /// A party as it is.
-pub(super) fn party(style: Style, party: &Party) -> ServerFrame {
-    let beside = style.additions.then(|| Beside::of(party));
-    ServerFrame::PartyUpdate { party: AnnouncedParty::new(party, &zone(style)), beside }
+pub(super) fn party(format: WireFormat, party: &Party) -> ServerFrame {
+    let beside = format.additions.then(|| Beside::of(party));
+    ServerFrame::PartyUpdate { party: AnnouncedParty::new(party, &zone(format)), beside }
 }
 
 /// An event of a party, where there is a frame for it.
-pub(super) fn event(style: Style, event: &Event) -> Option<ServerFrame> {
-    let announced = |peer: &Peer| AnnouncedPeer::new(&peer.info, peer.last_seen, &zone(style));
+pub(super) fn event(format: WireFormat, event: &Event) -> Option<ServerFrame> {
+    let announced = |peer: &Peer| AnnouncedPeer::new(&peer.info, peer.last_seen, &zone(format));
     Some(match event {
         Event::PartyRegistered { party: it, .. } | Event::PartyUpdated { party: it, .. } => {
-            party(style, it)
+            party(format, it)
         }
         Event::PeerJoined { party_id, peer, epoch, seq } => {
-            let beside = style.additions.then(|| Beside::new(epoch.clone(), *seq, [peer]));
+            let beside = format.additions.then(|| Beside::new(epoch.clone(), *seq, [peer]));
             let (party_id, peer) = (party_id.clone(), announced(peer));
             ServerFrame::PeerJoined { party_id, peer, beside }
         }
         Event::PeerUpdated { party_id, peer, epoch, seq, .. } => {
-            let beside = style.additions.then(|| Beside::new(epoch.clone(), *seq, [peer]));
+            let beside = format.additions.then(|| Beside::new(epoch.clone(), *seq, [peer]));
             let (party_id, peer) = (party_id.clone(), announced(peer));
             ServerFrame::PeerUpdated { party_id, peer, beside }
         }
         Event::PeerLeft { party_id, peer_id, epoch, seq, .. } => {
             let (party_id, peer_id) = (party_id.clone(), peer_id.clone());
-            ServerFrame::PeerLeft { party_id, peer_id, beside: beside(style, epoch, *seq) }
+            ServerFrame::PeerLeft { party_id, peer_id, beside: beside(format, epoch, *seq) }
         }
         Event::PartyRemoved { party_id, reason, epoch, seq } => {
             let (party_id, reason) = (party_id.clone(), *reason);
-            ServerFrame::PartyRemoved { party_id, reason, beside: beside(style, epoch, *seq) }
+            ServerFrame::PartyRemoved { party_id, reason, beside: beside(format, epoch, *seq) }
         }
         Event::SignalReceived { .. }
         | Event::RelayUpdated { .. }
@@ -58,14 +55,18 @@ pub(super) fn event(style: Style, event: &Event) -> Option<ServerFrame> {
 }
 
 /// What a frame says of a change that shows no peer.
-pub(super) fn beside(style: Style, epoch: &Epoch, seq: u64) -> Option<Beside> {
-    style.additions.then(|| Beside::new(epoch.clone(), seq, []))
+pub(super) fn beside(format: WireFormat, epoch: &Epoch, seq: u64) -> Option<Beside> {
+    format.additions.then(|| Beside::new(epoch.clone(), seq, []))
 }
 
 /// That something was refused.
-pub(super) fn error(style: Style, rejection: Rejection, req_id: Option<ReqId>) -> ServerFrame {
+pub(super) fn error(
+    format: WireFormat,
+    rejection: Rejection,
+    req_id: Option<ReqId>,
+) -> ServerFrame {
     let Rejection { code, message, retry_after_ms } = rejection;
-    match style.additions {
+    match format.additions {
         true => ServerFrame::Error { message, code: Some(code), req_id, retry_after_ms },
         false => ServerFrame::Error { message, code: None, req_id: None, retry_after_ms: None },
     }

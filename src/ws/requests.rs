@@ -56,10 +56,10 @@ impl Conversation {
                     Command::Leave { party_id: party_id.clone(), peer_id: peer_id.clone() };
                 let left = self.command(command, idempotency(req_id, true)).await;
                 if left.is_err() {
-                    self.let_go(party_id.clone(), peer_id.clone()).await;
+                    self.release_member(party_id.clone(), peer_id.clone()).await;
                 }
                 let reply = left?;
-                let gone = self.hearing.borrow_mut().forget_own(&party_id, &peer_id);
+                let gone = self.subscriptions.borrow_mut().forget_own(&party_id, &peer_id);
                 self.unsubscribe(gone).await;
                 Ok(reply)
             }
@@ -75,12 +75,12 @@ impl Conversation {
             }
             ClientFrame::Sync { party_id, .. } => self.sync(&party_id).await,
             ClientFrame::ListRelays { region } => {
-                if req_id.is_none() || !self.style.get().additions {
+                if req_id.is_none() || !self.format.get().additions {
                     let message = "req_id: needed, since the relays come in the ack; and caps";
                     return Err(Rejection::new(ErrorCode::InvalidParams, message));
                 }
                 // Until the reply waits among the connection's frames, which have a bound.
-                let _room = self.face.http.reserve_relays(self.line.address_key()).await?;
+                let _room = self.server.http.reserve_relays(self.handle.address_key()).await?;
                 let relays = self.ask(|reply| Query::Relays(region, reply)).await?;
                 Ok(self.reply(None, AckResult::Relays { relays }))
             }
@@ -107,7 +107,7 @@ impl Conversation {
         let (party, peer) = (party_id.clone(), peer_id.clone());
         let heartbeat = command!(Heartbeat { party_id: party, peer_id: peer });
         let Alive { expires_in, seq, utc_offset } = self.ask(heartbeat).await?;
-        if !self.hearing.borrow().hears(&party_id) {
+        if !self.subscriptions.borrow().is_subscribed(&party_id) {
             // A LANrage client that came back: it says nothing else of its parties, nor of its
             // wall clock.
             self.tell_times_at(utc_offset);
@@ -142,7 +142,7 @@ impl Conversation {
         let is_own = self.peers.borrow().contains(&form.info.peer_id);
         if !is_own {
             let claimed = self.claim(form.info.peer_id.clone(), None, None).await?;
-            if self.style.get().additions {
+            if self.format.get().additions {
                 self.welcome(Some(claimed));
             }
         }
@@ -151,7 +151,7 @@ impl Conversation {
 
     /// The client's wall clock, if it shows; from here on it is told times by it.
     fn offset(&self, form: &PeerForm) -> Option<UtcOffset> {
-        let utc_offset = form.offset(self.face.http.clock.now().wall);
+        let utc_offset = form.offset(self.server.http.clock.now().wall);
         self.tell_times_at(utc_offset);
         utc_offset
     }

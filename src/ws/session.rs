@@ -16,13 +16,13 @@ use lanrage_ipc::control::{self, ServerFrame};
 use tokio::sync::mpsc;
 
 use super::assembly::{Assembly, Misfit};
+use super::connection_handle::{CloseCode, ConnectionHandle, Out};
 use super::conversation::Conversation;
-use super::face::{Face, NoRoom};
 use super::intake::{Intake, Meter, Unread};
-use super::line::{CloseCode, Line, Out};
 use super::pace::Pace;
 use super::render::{self, Rejection};
 use super::scanner::Fault;
+use super::server::{NoRoom, WsServer};
 use crate::core::RetryAfter;
 use crate::http::metrics::Direction;
 use crate::http::refusals::Limit;
@@ -37,11 +37,11 @@ const COME_BACK: Duration = Duration::from_secs(10);
 /// # Errors
 /// Why it is none, as HTTP has it.
 pub(super) fn upgrade(
-    face: &Arc<Face>,
+    server: &Arc<WsServer>,
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    let (settings, http) = (face.settings(), &face.http.settings().http);
+    let (settings, http) = (server.settings(), &server.http.settings().http);
     let address = address_of(request, http);
     if request.version() < Version::HTTP_11 {
         return Err(Problem::bad_request("A WebSocket needs HTTP/1.1"));
@@ -63,39 +63,40 @@ pub(super) fn upgrade(
     let accepted = accepted.ok_or_else(|| Problem::not_ready("Server is out of file handles"))?;
     let limits = &settings.ws;
     let hangup = accepted.hangup();
-    let opened = face.now();
-    let queued = face.queued_bytes.clone();
-    let line = Arc::new(Line::new(face.next_id(), address, opened, limits, queued, hangup));
-    face.enter(&line, limits).map_err(|no_room| {
+    let opened = server.now();
+    let queued = server.queued_bytes.clone();
+    let handle =
+        Arc::new(ConnectionHandle::new(server.next_id(), address, opened, limits, queued, hangup));
+    server.enter(&handle, limits).map_err(|no_room| {
         let (limit, problem) = match no_room {
             NoRoom::Anywhere => (Limit::WebSockets, Problem::not_ready("Too many WebSockets")),
             NoRoom::ForAddress => {
                 (Limit::WebSocketsPerAddress, Problem::too_often(RetryAfter(COME_BACK)))
             }
         };
-        face.http.refusals.add(limit, address);
+        server.http.refusals.add(limit, address);
         problem
     })?;
-    log::debug!("{:?}: a WebSocket of {address}", line.id);
+    log::debug!("{:?}: a WebSocket of {address}", handle.id);
     // The meter bounds it.
     let (texts, unread) = mpsc::unbounded_channel();
-    let conversation = Conversation::new(face.clone(), line.clone(), limits.queue_frames);
+    let conversation = Conversation::new(server.clone(), handle.clone(), limits.queue_frames);
     actix_web::rt::spawn(conversation.run(unread));
     let on_pause = {
-        let (face, line) = (face.clone(), line.clone());
-        move |paused| line.pause_reading(paused, face.now())
+        let (server, handle) = (server.clone(), handle.clone());
+        move |paused| handle.pause_reading(paused, server.now())
     };
     let meter = Meter::new(limits.frame_bytes, on_pause);
-    let on_fault = faulted(face.clone(), line.clone(), limits.frame_bytes);
+    let on_fault = faulted(server.clone(), handle.clone(), limits.frame_bytes);
     let input = Intake::new(payload, meter.clone(), limits.frame_bytes, on_fault);
-    let session = Session {
+    let session = WsSession {
         texts,
         meter,
         assembly: Assembly::new(limits.frame_bytes),
         frame_bytes: limits.frame_bytes,
         pace: Pace::new(limits),
-        face: face.clone(),
-        line,
+        server: server.clone(),
+        handle,
     };
     let codec = Codec::new().max_size(limits.frame_bytes);
     Ok(response.streaming(ws::WebsocketContext::with_codec(session, input, codec)))
@@ -124,9 +125,9 @@ fn no_handshake(error: &HandshakeError) -> Problem {
     }
 }
 
-struct Session {
-    face: Arc<Face>,
-    line: Arc<Line>,
+struct WsSession {
+    server: Arc<WsServer>,
+    handle: Arc<ConnectionHandle>,
     /// To the conversation, which ends when this is gone.
     texts: mpsc::UnboundedSender<Unread>,
     meter: Meter,
@@ -135,35 +136,35 @@ struct Session {
     pace: Pace,
 }
 
-impl Drop for Session {
+impl Drop for WsSession {
     fn drop(&mut self) {
-        self.line.abandon();
+        self.handle.abandon();
     }
 }
 
-type Context = ws::WebsocketContext<Session>;
+type Context = ws::WebsocketContext<WsSession>;
 
-impl Actor for Session {
+impl Actor for WsSession {
     type Context = Context;
 
     fn started(&mut self, ctx: &mut Context) {
-        let line = self.line.clone();
-        ctx.add_stream(stream::unfold(line, |line| async {
-            let out = line.next().await;
-            Some((out, line))
+        let handle = self.handle.clone();
+        ctx.add_stream(stream::unfold(handle, |handle| async {
+            let out = handle.next().await;
+            Some((out, handle))
         }));
     }
 }
 
-impl StreamHandler<Out> for Session {
+impl StreamHandler<Out> for WsSession {
     fn handle(&mut self, out: Out, ctx: &mut Context) {
         match out {
             Out::Text(text) => {
-                self.face.http.metrics.frame(Direction::Out, "text");
+                self.server.http.metrics.frame(Direction::Out, "text");
                 ctx.text(&*text);
             }
             Out::Ping => {
-                self.face.http.metrics.frame(Direction::Out, "ping");
+                self.server.http.metrics.frame(Direction::Out, "ping");
                 ctx.ping(b"");
             }
             // What the client sends until it closes too is thrown away: to close over it would
@@ -176,19 +177,19 @@ impl StreamHandler<Out> for Session {
     }
 }
 
-impl StreamHandler<Result<Message, ProtocolError>> for Session {
+impl StreamHandler<Result<Message, ProtocolError>> for WsSession {
     fn handle(&mut self, message: Result<Message, ProtocolError>, ctx: &mut Context) {
         match message {
             Ok(message) => {
                 let (kind, payload) = measure(&message);
                 self.meter.taken(payload);
-                self.face.http.metrics.frame(Direction::In, kind);
+                self.server.http.metrics.frame(Direction::In, kind);
                 if let Message::Close(reason) = message {
-                    if self.line.closing_since().is_none() {
+                    if self.handle.closing_since().is_none() {
                         ctx.close(reason);
                     }
                     ctx.stop();
-                } else if self.line.closing_since().is_none() && self.is_in_pace(&message) {
+                } else if self.handle.closing_since().is_none() && self.is_in_pace(&message) {
                     self.take(message, ctx);
                 }
             }
@@ -204,14 +205,14 @@ impl StreamHandler<Result<Message, ProtocolError>> for Session {
     }
 }
 
-impl Session {
+impl WsSession {
     fn take(&mut self, message: Message, ctx: &mut Context) {
         match message {
             Message::Text(text) => self.hand_on(text),
             Message::Binary(_) => self.no_binary(),
             Message::Continuation(item) => self.put_together(item),
             Message::Ping(payload) => ctx.pong(&payload),
-            Message::Pong(_) => self.line.gave_life(),
+            Message::Pong(_) => self.handle.gave_life(),
             Message::Close(_) | Message::Nop => {}
         }
     }
@@ -230,7 +231,7 @@ impl Session {
             Ok(None) => {}
             Ok(Some(Ok(text))) => self.hand_on(text),
             Ok(Some(Err(_))) => self.close(CloseCode::NotUtf8, "text that is not UTF-8"),
-            Err(Misfit::TooLong) => too_large(&self.face, &self.line, self.frame_bytes),
+            Err(Misfit::TooLong) => too_large(&self.server, &self.handle, self.frame_bytes),
             Err(Misfit::OutOfPlace) => self.close(CloseCode::Protocol, "a piece out of place"),
         }
     }
@@ -246,10 +247,10 @@ impl Session {
 
     /// Whether a frame comes no sooner than it may.
     fn is_in_pace(&mut self, message: &Message) -> bool {
-        let now = self.face.now();
-        let Err(wait) = self.pace.take(self.line.take_pauses(), now) else { return true };
-        self.face.http.metrics.rejected_with(ErrorCode::RateLimited);
-        self.face.http.refusals.add(Limit::Frames, self.line.address);
+        let now = self.server.now();
+        let Err(wait) = self.pace.take(self.handle.take_pauses(), now) else { return true };
+        self.server.http.metrics.rejected_with(ErrorCode::RateLimited);
+        self.server.http.refusals.add(Limit::Frames, self.handle.address);
         let req_id = match message {
             Message::Text(text) => {
                 control::decode(text).map_or_else(|bad| bad.req_id, |in_| in_.req_id)
@@ -257,8 +258,8 @@ impl Session {
             _ => None,
         };
         let rejection = Rejection::too_often("too many frames: send fewer", wait);
-        send(&self.line, &render::error(self.line.style(), rejection, req_id), now);
-        self.line.offended(now);
+        send(&self.handle, &render::error(self.handle.format(), rejection, req_id), now);
+        self.handle.offended(now);
         if let Message::Continuation(item) = message {
             self.assembly.lose(matches!(item, Item::Last(_)));
         }
@@ -266,40 +267,44 @@ impl Session {
     }
 
     fn offence(&self, code: ErrorCode, message: &str) {
-        complain(&self.face, &self.line, code, message);
-        self.line.offended(self.face.now());
+        complain(&self.server, &self.handle, code, message);
+        self.handle.offended(self.server.now());
     }
 
     fn close(&self, code: CloseCode, reason: &str) {
-        self.line.close(code, reason, self.face.now());
+        self.handle.close(code, reason, self.server.now());
     }
 }
 
 /// What becomes of a connection whose input is no frames.
-fn faulted(face: Arc<Face>, line: Arc<Line>, frame_bytes: usize) -> impl Fn(Fault) {
+fn faulted(
+    server: Arc<WsServer>,
+    handle: Arc<ConnectionHandle>,
+    frame_bytes: usize,
+) -> impl Fn(Fault) {
     move |fault| match fault {
-        Fault::TooLong => too_large(&face, &line, frame_bytes),
-        Fault::Malformed(why) => line.close(CloseCode::Protocol, why, face.now()),
+        Fault::TooLong => too_large(&server, &handle, frame_bytes),
+        Fault::Malformed(why) => handle.close(CloseCode::Protocol, why, server.now()),
     }
 }
 
-fn too_large(face: &Face, line: &Line, frame_bytes: usize) {
+fn too_large(server: &WsServer, handle: &ConnectionHandle, frame_bytes: usize) {
     let message = format!("a frame may have {frame_bytes} bytes");
-    complain(face, line, ErrorCode::FrameTooLarge, &message);
-    line.close(CloseCode::TooBig, &message, face.now());
+    complain(server, handle, ErrorCode::FrameTooLarge, &message);
+    handle.close(CloseCode::TooBig, &message, server.now());
 }
 
-fn complain(face: &Face, line: &Line, code: ErrorCode, message: &str) {
-    face.http.metrics.rejected_with(code);
-    let frame = render::error(line.style(), Rejection::new(code, message), None);
-    send(line, &frame, face.now());
+fn complain(server: &WsServer, handle: &ConnectionHandle, code: ErrorCode, message: &str) {
+    server.http.metrics.rejected_with(code);
+    let frame = render::error(handle.format(), Rejection::new(code, message), None);
+    send(handle, &frame, server.now());
 }
 
 /// Puts a frame into a connection's queue.
-pub(super) fn send(line: &Line, frame: &ServerFrame, now: Duration) {
+pub(super) fn send(handle: &ConnectionHandle, frame: &ServerFrame, now: Duration) {
     match serde_json::to_string(frame) {
-        Ok(text) => line.send(text.into(), now),
-        Err(error) => log::error!("{:?}: a frame could not be encoded: {error}", line.id),
+        Ok(text) => handle.send(text.into(), now),
+        Err(error) => log::error!("{:?}: a frame could not be encoded: {error}", handle.id),
     }
 }
 

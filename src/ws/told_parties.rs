@@ -7,9 +7,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use lanrage_ipc::model::{Party, PartyId};
 
-use super::line::lock;
-use super::render::Style;
+use super::connection_handle::lock;
 use crate::core::Recent;
+use crate::events::WireFormat;
 
 /// Texts that are kept: a party of 64 members has about 30 KB.
 const MOST: usize = 64;
@@ -17,7 +17,7 @@ const MOST: usize = 64;
 const FRESH: Duration = Duration::from_millis(500);
 
 /// Texts of parties.
-pub(super) struct ToldParties(Mutex<Recent<(PartyId, Style), ToldParty>>);
+pub(super) struct ToldParties(Mutex<Recent<(PartyId, WireFormat), ToldParty>>);
 
 struct ToldParty {
     created_at: Timestamp,
@@ -40,11 +40,11 @@ impl ToldParties {
     pub(super) fn text<E>(
         &self,
         party: &Party,
-        style: Style,
+        format: WireFormat,
         now: Duration,
         encode: impl FnOnce() -> Result<String, E>,
     ) -> Result<Arc<str>, E> {
-        let key = (party.party_id.clone(), style);
+        let key = (party.party_id.clone(), format);
         let Party { created_at, seq, .. } = *party;
         // The others wait for the first one, which works for all.
         let mut told = lock(&self.0);
@@ -83,17 +83,17 @@ mod tests {
             epoch: "e".parse().expect("an epoch"),
             seq: 1,
         };
-        let utc = Style { additions: false, utc_offset: None };
-        let east = Style { utc_offset: UtcOffset::default().after_step(60), ..utc };
+        let utc = WireFormat { additions: false, utc_offset: None };
+        let east = WireFormat { utc_offset: UtcOffset::default().after_step(60), ..utc };
         assert_ne!(utc, east);
         let encoded = Cell::new(0);
-        let tell = |party: &Party, style, millis| {
+        let tell = |party: &Party, format, millis| {
             let encode = || {
                 encoded.set(encoded.get() + 1);
-                Ok::<_, ()>(format!("{} {style:?}", party.seq))
+                Ok::<_, ()>(format!("{} {format:?}", party.seq))
             };
-            let text = told.text(party, style, Duration::from_millis(millis), encode);
-            assert_eq!(text, Ok(format!("{} {style:?}", party.seq).into()));
+            let text = told.text(party, format, Duration::from_millis(millis), encode);
+            assert_eq!(text, Ok(format!("{} {format:?}", party.seq).into()));
             encoded.get()
         };
         assert_eq!([0, 499].map(|millis| tell(&party, utc, millis)), [1, 1]);

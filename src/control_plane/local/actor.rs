@@ -21,7 +21,7 @@ use crate::control_plane::{
 };
 use crate::core::Registry;
 use crate::discovery::{Announce, AnnounceAll, Discover};
-use crate::events::{Bulletin, Publish};
+use crate::events::{HubCommand, Publish};
 use crate::store::{BackUp, Commit};
 
 /// Calls that may wait in the mailbox before their senders do.
@@ -66,8 +66,8 @@ pub(crate) struct LocalControlPlane {
     pub(super) seen: BTreeMap<(PartyId, PeerId), Timestamp>,
     pub(super) seen_interval: Duration,
     pub(super) seen_armed: bool,
-    /// Bulletins that the hub had no room for.
-    pub(super) unpublished: Vec<Bulletin>,
+    /// Commands that the hub had no room for.
+    pub(super) unpublished: Vec<HubCommand>,
     pub(super) announcements_lost: bool,
     pub(super) store_status: StoreStatus,
     pub(super) counters: Counters,
@@ -160,14 +160,14 @@ impl LocalControlPlane {
                 if let Query::ConnectionChanged(standing, _) = &query {
                     self.standing = standing.clone();
                 }
-                let bulletin = self.read(&mut query);
+                let hub_command = self.read(&mut query);
                 if self.waiting.is_empty() {
-                    self.publish(bulletin.into_iter().collect(), ctx);
+                    self.publish(hub_command.into_iter().collect(), ctx);
                     query.reply().release();
                 } else if !must && !self.waiting.has_room(client, now.elapsed) {
                     query.reply().refuse(self.overloaded(client));
                 } else {
-                    let read = Read { caller, query, bulletin };
+                    let read = Read { caller, query, hub_command };
                     self.waiting.push(client, Waiting::Read(Box::new(read)));
                 }
             }

@@ -9,7 +9,7 @@ use super::LocalControlPlane;
 use super::waiting::{Changed, Unchanged, Waiting};
 use crate::control_plane::{Failure, Reply};
 use crate::core::{Applied, Change, Effect, Outcome, Payer, Refusal, Seen};
-use crate::events::Bulletin;
+use crate::events::HubCommand;
 
 /// Time between two warnings that too many calls wait.
 const TELL_EVERY: Duration = Duration::from_secs(60);
@@ -50,7 +50,7 @@ impl LocalControlPlane {
         }
         if applied.changes.is_empty() {
             applied.ended.iter().for_each(|ended| self.to.ending.end(ended));
-            self.publish(applied.events.into_iter().map(Bulletin::Tell).collect(), ctx);
+            self.publish(applied.events.into_iter().map(HubCommand::Tell).collect(), ctx);
             return match shows_state(&applied.outcome) {
                 true => self.answer_in_turn(Ok(applied.outcome), applied.effect, client, reply),
                 false => reply.send(Ok(applied.outcome)),

@@ -6,7 +6,7 @@ use super::LocalControlPlane;
 use super::waiting::Waiting;
 use crate::control_plane::{Ask, Call, Failure};
 use crate::core::{Change, Seen, Write};
-use crate::events::Bulletin;
+use crate::events::HubCommand;
 use crate::store::{Commit, Committed};
 
 impl LocalControlPlane {
@@ -54,7 +54,7 @@ impl LocalControlPlane {
 
     /// Tells and answers calls that waited, in order.
     fn release(&mut self, mut calls: Vec<Waiting>, ctx: &mut Context<Self>) {
-        let (mut bulletins, mut changes) = (Vec::new(), Vec::new());
+        let (mut hub_commands, mut changes) = (Vec::new(), Vec::new());
         for call in &mut calls {
             match call {
                 Waiting::Changed(changed) => {
@@ -65,14 +65,14 @@ impl LocalControlPlane {
                             self.to.dirty.note(intent.party_id.clone());
                         }
                     }
-                    bulletins.extend(changed.events.drain(..).map(Bulletin::Tell));
+                    hub_commands.extend(changed.events.drain(..).map(HubCommand::Tell));
                     changes.append(&mut changed.announcements);
                 }
                 Waiting::Unchanged(_) => {}
-                Waiting::Read(read) => bulletins.extend(read.bulletin.take()),
+                Waiting::Read(read) => hub_commands.extend(read.hub_command.take()),
             }
         }
-        self.publish(bulletins, ctx);
+        self.publish(hub_commands, ctx);
         self.announce(changes, ctx);
         calls.iter_mut().for_each(|call| call.reply().release());
     }

@@ -5,11 +5,11 @@ use lanrage_ipc::event::{Event, Snapshot, Topic};
 use super::LocalControlPlane;
 use crate::control_plane::{Failure, Page, Query, Status, StoreStatus};
 use crate::core::{Filter, Refusal};
-use crate::events::{Bulletin, Interest};
+use crate::events::{HubCommand, Interest};
 
 impl LocalControlPlane {
     /// Holds the answer in the reply, and returns the task of the hub once it may be sent.
-    pub(super) fn read(&self, query: &mut Query) -> Option<Bulletin> {
+    pub(super) fn read(&self, query: &mut Query) -> Option<HubCommand> {
         let now = self.clock.now();
         match query {
             Query::Party(id, reply) => {
@@ -32,7 +32,7 @@ impl LocalControlPlane {
             }
             Query::Subscribe { key, interest, queue, snapshot, reply } => {
                 let start = self.start_of(interest, *snapshot);
-                let attach = Bulletin::Attach(*key, interest.clone(), queue.clone());
+                let attach = HubCommand::Attach(*key, interest.clone(), queue.clone());
                 let attach = start.is_ok().then_some(attach);
                 reply.hold(start);
                 return attach;
@@ -40,15 +40,15 @@ impl LocalControlPlane {
             Query::Resume(key, interest, room, reply) => {
                 reply.hold(Ok(()));
                 let has_parties = self.least_bytes(interest) <= *room;
-                return Some(Bulletin::Resume(*key, self.snapshot(interest, has_parties)));
+                return Some(HubCommand::Resume(*key, self.snapshot(interest, has_parties)));
             }
             Query::Unsubscribe(key, reply) => {
                 reply.hold(Ok(()));
-                return Some(Bulletin::Detach(*key));
+                return Some(HubCommand::Detach(*key));
             }
             Query::ConnectionChanged(standing, reply) => {
                 reply.hold(Ok(()));
-                return Some(Bulletin::Tell(Event::ConnectionChanged(standing.at(now.elapsed))));
+                return Some(HubCommand::Tell(Event::ConnectionChanged(standing.at(now.elapsed))));
             }
         }
         None

@@ -10,7 +10,7 @@ use lanrage_ipc::model::{Party, PartyId};
 use super::LocalControlPlane;
 use crate::core::Filter;
 use crate::discovery::{Announce, AnnounceAll};
-use crate::events::{Bulletin, Publish};
+use crate::events::{HubCommand, Publish};
 
 /// Interval of the retries of lost notifications.
 const RETRY: Duration = Duration::from_millis(50);
@@ -32,14 +32,16 @@ impl LocalControlPlane {
         touched.into_iter().map(show).collect()
     }
 
-    pub(super) fn publish(&mut self, mut bulletins: Vec<Bulletin>, ctx: &mut Context<Self>) {
+    pub(super) fn publish(&mut self, mut hub_commands: Vec<HubCommand>, ctx: &mut Context<Self>) {
         let is_late = !self.unpublished.is_empty();
-        bulletins.splice(0..0, std::mem::take(&mut self.unpublished));
-        if bulletins.is_empty() {
+        hub_commands.splice(0..0, std::mem::take(&mut self.unpublished));
+        if hub_commands.is_empty() {
             return;
         }
-        if let Err(SendError::Full(Publish(bulletins))) = self.to.hub.try_send(Publish(bulletins)) {
-            self.unpublished = without_news(bulletins);
+        if let Err(SendError::Full(Publish(hub_commands))) =
+            self.to.hub.try_send(Publish(hub_commands))
+        {
+            self.unpublished = without_events(hub_commands);
             if !is_late {
                 log::warn!("the event hub is behind: its subscribers start afresh");
             }
@@ -75,13 +77,15 @@ impl LocalControlPlane {
     }
 }
 
-/// Returns the bulletins that must not be lost though the hub had no room: subscriptions, in order.
-/// In place of news, all subscribers start afresh, last of all.
-fn without_news(bulletins: Vec<Bulletin>) -> Vec<Bulletin> {
-    let is_news = |bulletin: &Bulletin| matches!(bulletin, Bulletin::Tell(_) | Bulletin::Lost);
-    let had_news = bulletins.iter().any(is_news);
-    let mut kept: Vec<_> = bulletins.into_iter().filter(|bulletin| !is_news(bulletin)).collect();
-    kept.extend(had_news.then_some(Bulletin::Lost));
+/// Returns the commands that must not be lost though the hub had no room: subscriptions, in order.
+/// In place of events, all subscribers start afresh, last of all.
+fn without_events(hub_commands: Vec<HubCommand>) -> Vec<HubCommand> {
+    let is_event =
+        |hub_command: &HubCommand| matches!(hub_command, HubCommand::Tell(_) | HubCommand::Lost);
+    let had_events = hub_commands.iter().any(is_event);
+    let mut kept: Vec<_> =
+        hub_commands.into_iter().filter(|hub_command| !is_event(hub_command)).collect();
+    kept.extend(had_events.then_some(HubCommand::Lost));
     kept
 }
 
@@ -94,22 +98,23 @@ mod tests {
     #[test]
     fn who_hears_is_kept_and_the_news_become_a_fresh_start() {
         let key = |number| SubscriptionKey { connection: ConnectionId(1), number };
-        let news = || {
+        let event = || {
             let relay_id = "r".parse().expect("an id");
-            Bulletin::Tell(Event::RelayRemoved { relay_id })
+            HubCommand::Tell(Event::RelayRemoved { relay_id })
         };
-        let bulletins = vec![
-            news(),
-            Bulletin::Detach(key(1)),
-            Bulletin::Lost,
-            news(),
-            Bulletin::Detach(key(2)),
+        let hub_commands = vec![
+            event(),
+            HubCommand::Detach(key(1)),
+            HubCommand::Lost,
+            event(),
+            HubCommand::Detach(key(2)),
         ];
-        let kept = without_news(bulletins);
-        let [Bulletin::Detach(first), Bulletin::Detach(second), Bulletin::Lost] = &kept[..] else {
+        let kept = without_events(hub_commands);
+        let [HubCommand::Detach(first), HubCommand::Detach(second), HubCommand::Lost] = &kept[..]
+        else {
             panic!("{kept:?}")
         };
         assert_eq!((*first, *second), (key(1), key(2)));
-        assert!(without_news(vec![Bulletin::Detach(key(1))]).len() == 1, "nothing was lost");
+        assert!(without_events(vec![HubCommand::Detach(key(1))]).len() == 1, "nothing was lost");
     }
 }

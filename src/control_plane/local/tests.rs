@@ -301,7 +301,7 @@ fn large_answers_take_more_room() {
         readers.push(reader);
         reply.hold(Ok(vec![relay.clone(); 10_000]));
         let query = Query::Relays(None, reply);
-        let read = Read { caller: caller(), query, bulletin: None };
+        let read = Read { caller: caller(), query, hub_command: None };
         pending.push(None, Waiting::Read(Box::new(read)));
     }
     assert_eq!(readers.len(), 27, "10,000 rows of half a kibibyte each, in 128 MiB");

@@ -11,7 +11,7 @@ use lanrage_ipc::model::{Party, PartyId};
 use crate::control_plane::ask::AnyReply;
 use crate::control_plane::{Ask, Query, Reply};
 use crate::core::{Caller, Change, Command, Effect, Ended, Outcome, Payer, Write};
-use crate::events::Bulletin;
+use crate::events::HubCommand;
 
 /// Calls that may wait for the disk: all that clients may have in flight at the same time. A disk
 /// that hangs for minutes would otherwise gather what they gave up and ask for again.
@@ -42,7 +42,7 @@ pub(super) struct Read {
     /// Its reply holds the answer; it is asked again if what came before is undone.
     pub(super) query: Query,
     /// Task of the hub once the answer is sent.
-    pub(super) bulletin: Option<Bulletin>,
+    pub(super) hub_command: Option<HubCommand>,
 }
 
 /// A command that changed nothing durable. Should what came before it be undone, it is refused: to
@@ -224,7 +224,7 @@ impl Waiting {
         let has_effect = match self {
             Self::Changed(_) => true,
             Self::Unchanged(unchanged) => unchanged.effect.is_some(),
-            Self::Read(read) => read.bulletin.is_some(),
+            Self::Read(read) => read.hub_command.is_some(),
         };
         !has_effect && self.reply().is_closed()
     }
@@ -241,8 +241,8 @@ impl Waiting {
             }
             Self::Unchanged(unchanged) => outcome_weight(&unchanged.reply),
             Self::Read(read) => {
-                let told = match &read.bulletin {
-                    Some(Bulletin::Resume(_, snapshot)) => snapshot_weight(snapshot),
+                let told = match &read.hub_command {
+                    Some(HubCommand::Resume(_, snapshot)) => snapshot_weight(snapshot),
                     _ => ROW,
                 };
                 told + answer_weight(&read.query)
@@ -297,7 +297,7 @@ fn answer_weight(query: &Query) -> usize {
 pub(super) fn is_cleaning_up(ask: &Ask) -> bool {
     match ask {
         Ask::Command(command, _) => {
-            matches!(command, Command::Disconnect | Command::Expire | Command::LetGo { .. })
+            matches!(command, Command::Disconnect | Command::Expire | Command::ReleaseMember { .. })
         }
         Ask::Query(Query::Unsubscribe(..) | Query::ConnectionChanged(..)) => true,
         _ => false,

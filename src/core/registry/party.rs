@@ -144,7 +144,7 @@ impl Transaction<'_> {
     }
 
     /// Ends the caller's keepalive of one member. Its other members stay alive.
-    pub(super) fn let_go(&mut self, party_id: &PartyId, peer_id: &PeerId) -> Outcome {
+    pub(super) fn release_member(&mut self, party_id: &PartyId, peer_id: &PeerId) -> Outcome {
         let keeper = Keeper::Connection(self.caller.connection);
         if self.member(party_id, peer_id).is_ok_and(|member| member.keeper == keeper) {
             self.silence(party_id, peer_id);

@@ -91,7 +91,9 @@ impl<'a> Transaction<'a> {
             Command::Revoke { peer_id, keep } => Outcome::Revoked(self.revoke(&peer_id, keep)),
             Command::Release { peer_id } => Outcome::Revoked(self.release(&peer_id)),
             Command::Return { peer_id } => self.come_back(&peer_id),
-            Command::LetGo { party_id, peer_id } => self.let_go(&party_id, &peer_id),
+            Command::ReleaseMember { party_id, peer_id } => {
+                self.release_member(&party_id, &peer_id)
+            }
             Command::Withdraw { party_id, peer_id } => self.withdraw(&party_id, &peer_id),
             Command::Disconnect => self.disconnect(),
             Command::Expire => self.expire(),

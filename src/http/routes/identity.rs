@@ -9,12 +9,12 @@ use serde_json::{Map, Value};
 
 use crate::control_plane::Ask;
 use crate::core::{Claimed, Hold, command};
-use crate::http::auth::{Client, Shown, bearer, identify, stranger, zone};
+use crate::http::auth::{Client, Credentials, bearer, identify, stranger, zone};
 use crate::http::claim::Claim;
 use crate::http::described::{ClaimSecret, Invalid, Unauthorized, Unavailable};
-use crate::http::face::{HttpFace, address_of};
-use crate::http::once::Once;
+use crate::http::idempotency_header::IdempotencyHeader;
 use crate::http::problem::Problem;
+use crate::http::state::{HttpState, address_of};
 use crate::token::{self, Token};
 
 /// Registers a peer id and gives out a token for it.
@@ -36,45 +36,46 @@ use crate::token::{self, Token};
     security((), ("bearer" = []))
 )]
 pub(in crate::http) async fn register(
-    face: web::Data<HttpFace>,
-    shown: Shown,
-    once: Once,
+    state: web::Data<HttpState>,
+    credentials: Credentials,
+    header: IdempotencyHeader,
     Claim(claim): Claim,
     request: HttpRequest,
 ) -> Result<web::Json<TokenReply>, Problem> {
-    let address = address_of(&request, &face.settings().http);
+    let address = address_of(&request, &state.settings().http);
     let peer_id = peer_id(request.query_string());
-    let admitted = face.admit_registration(address, peer_id.as_ref().ok()).await;
+    let admitted = state.admit_registration(address, peer_id.as_ref().ok()).await;
     admitted.map_err(Problem::too_often)?;
     let peer_id = peer_id.map_err(Problem::invalid)?;
     let token = Token::fresh().map_err(Problem::internal)?;
     let proof = bearer(request.headers()).ok().map(token::hash);
-    let shown = match (shown, proof) {
-        (Shown(Err(_)), Some(hash)) => {
+    let credentials = match (credentials, proof) {
+        (Credentials(Err(_)), Some(hash)) => {
             let claim = |reply| Ask::AuthenticateClaim(hash, reply);
-            identify(&face, claim, address.into()).await?
+            identify(&state, claim, address.into()).await?
         }
-        (shown, _) => shown,
+        (credentials, _) => credentials,
     };
     // A client that repeats or names its claim wants to know first that its token is lost.
-    if let Err(unproven) = &shown.0
+    if let Err(error) = &credentials.0
         && proof.is_some()
-        && (claim.is_some() || once.is_named())
+        && (claim.is_some() || header.is_named())
     {
-        return Err((*unproven).into());
+        return Err((*error).into());
     }
     let claim = claim.as_ref().map(token::claim_hash);
-    let caller = shown.0.map_or_else(|_| stranger(Some(address.into())), |client| client.caller());
+    let caller =
+        credentials.0.map_or_else(|_| stranger(Some(address.into())), |client| client.caller());
     let (issue, hold) = (Some(token.hash()), Hold::No);
     let claim = command!(Claim { peer_id, proof, issue, hold, claim });
-    let Claimed { identity, is_issued } = face.ask(caller, claim).await?;
+    let Claimed { identity, is_issued } = state.ask(caller, claim).await?;
     // Else the shown token was renewed itself.
     let token = match bearer(request.headers()).ok().filter(|_| !is_issued) {
         Some(shown) => Secret::from(String::from_utf8_lossy(shown).into_owned()),
         None => token.into_secret(),
     };
-    face.note_proven(token::hash(token.expose().as_bytes()));
-    let expires_at = identity.expires_at.unwrap_or_else(|| face.clock.now().wall);
+    state.note_proven(token::hash(token.expose().as_bytes()));
+    let expires_at = identity.expires_at.unwrap_or_else(|| state.clock.now().wall);
     Ok(web::Json(TokenReply {
         token,
         peer_id: identity.peer_id,
@@ -93,7 +94,7 @@ pub(in crate::http) async fn register(
     security(("bearer" = []))
 )]
 pub(in crate::http) async fn revoke(
-    face: web::Data<HttpFace>,
+    state: web::Data<HttpState>,
     client: Client,
     request: HttpRequest,
 ) -> Result<web::Json<RevokedReply>, Problem> {
@@ -101,7 +102,7 @@ pub(in crate::http) async fn revoke(
     let shown = bearer(request.headers()).ok().map(token::hash);
     let peer_id = client.identity.peer_id.clone();
     let revoke = command!(Revoke { peer_id, keep: shown.filter(|_| !all) });
-    let revoked = face.ask(client.caller(), revoke).await?;
+    let revoked = state.ask(client.caller(), revoke).await?;
     let revoked = u64::try_from(revoked.tokens).unwrap_or(u64::MAX);
     Ok(web::Json(RevokedReply { status: "ok", revoked }))
 }

@@ -11,9 +11,9 @@ pub(super) mod socket;
 use actix_web::http::{Method, header};
 use actix_web::{HttpRequest, HttpResponse, ResponseError as _, guard, web};
 
-use super::face::{HttpFace, values};
 use super::origin::{Origin, forwarded_https};
 use super::problem::Problem;
+use super::state::{HttpState, values};
 
 /// Probes of the server's health, which have no rate limit.
 pub(super) const PROBES: [&str; 2] = ["/healthz", "/readyz"];
@@ -96,26 +96,26 @@ async fn no_method(request: HttpRequest) -> HttpResponse {
 /// 404; or, if only a slash at the end is too much, the way to the path without it.
 async fn no_route(
     request: HttpRequest,
-    face: web::Data<HttpFace>,
+    state: web::Data<HttpState>,
 ) -> Result<HttpResponse, Problem> {
     let path = request.path().strip_suffix('/');
     let is_known = |path: &&str| *path != "/" && request.resource_map().has_resource(path);
     let path = path.filter(is_known);
     let path = path.ok_or_else(Problem::no_route)?;
-    let base = base_of(&request, &face).unwrap_or_default();
+    let base = base_of(&request, &state).unwrap_or_default();
     let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
     let location = (header::LOCATION, format!("{base}{path}{query}"));
     Ok(HttpResponse::TemporaryRedirect().insert_header(location).finish())
 }
 
 /// The scheme and host that the client came to, as far as its `Host` tells.
-fn base_of(request: &HttpRequest, face: &HttpFace) -> Option<String> {
+fn base_of(request: &HttpRequest, state: &HttpState) -> Option<String> {
     let host = request.headers().get(header::HOST)?.to_str().ok()?;
-    let trusted = &face.settings().http.behind_proxy;
+    let trusted = &state.settings().http.behind_proxy;
     let forwarded = values(request.headers(), header::HeaderName::from_static("x-forwarded-proto"));
     let is_forwarded = request.peer_addr();
     let is_forwarded = is_forwarded.is_some_and(|p| forwarded_https(p.ip(), forwarded, trusted));
-    let is_secure = face.settings().http.tls.is_some() || is_forwarded;
+    let is_secure = state.settings().http.tls.is_some() || is_forwarded;
     let scheme = if is_secure { "https" } else { "http" };
     let base = format!("{scheme}://{host}");
     Origin::parse(&base).is_some().then_some(base)

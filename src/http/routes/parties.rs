@@ -12,10 +12,10 @@ use crate::http::described::{
     Invalid, JoinRequest, Named, NotYours, PartyRequest, Unauthorized, Unavailable, Unknown,
     Unreadable,
 };
-use crate::http::face::HttpFace;
-use crate::http::once::Once;
+use crate::http::idempotency_header::IdempotencyHeader;
 use crate::http::path::Params;
 use crate::http::problem::Problem;
+use crate::http::state::HttpState;
 use crate::random_id::random_party_id;
 
 /// Registers a party with its host. The server chooses the party's id: who knows it is invited.
@@ -38,14 +38,14 @@ use crate::random_id::random_party_id;
     security(("bearer" = []))
 )]
 pub(in crate::http) async fn register(
-    face: web::Data<HttpFace>,
+    state: web::Data<HttpState>,
     client: Client,
-    once: Once,
+    header: IdempotencyHeader,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    let room = face.reserve_party(client.address)?;
+    let room = state.reserve_party(client.address)?;
     let RegisterPartyBody { name, host } = body.read(RegisterPartyBody::from_json).await?;
-    let utc_offset = host.offset(face.clock.now().wall);
+    let utc_offset = host.offset(state.clock.now().wall);
     let register = command!(Register {
         party_id: random_party_id().map_err(Problem::internal)?,
         name,
@@ -53,7 +53,7 @@ pub(in crate::http) async fn register(
         keepalive: Keepalive::Manual,
         utc_offset,
     });
-    let party = enter(&face, &client, once, register, "host_peer_info.peer_id").await?;
+    let party = enter(&state, &client, header, register, "host_peer_info.peer_id").await?;
     let reply = PartyReply::new(&party, &client.zone(utc_offset));
     Ok(room.done(&PartyReply { party_id: Some(party.party_id), ..reply }))
 }
@@ -68,12 +68,12 @@ pub(in crate::http) async fn register(
     security(("bearer" = []))
 )]
 pub(in crate::http) async fn get(
-    face: web::Data<HttpFace>,
+    state: web::Data<HttpState>,
     params: Params,
     client: Client,
 ) -> Result<HttpResponse, Problem> {
-    let room = face.reserve_party(client.address)?;
-    let party = find(&face, &client, params.party()?).await?;
+    let room = state.reserve_party(client.address)?;
+    let party = find(&state, &client, params.party()?).await?;
     room.read(&PartyReply::new(&party, &client.zone(None)))
 }
 
@@ -97,49 +97,49 @@ pub(in crate::http) async fn get(
     security(("bearer" = []))
 )]
 pub(in crate::http) async fn join(
-    face: web::Data<HttpFace>,
+    state: web::Data<HttpState>,
     params: Params,
     client: Client,
-    once: Once,
+    header: IdempotencyHeader,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    let room = face.reserve_party(client.address)?;
+    let room = state.reserve_party(client.address)?;
     let JoinBody { peer } = body.read(JoinBody::from_json).await?;
-    let utc_offset = peer.offset(face.clock.now().wall);
+    let utc_offset = peer.offset(state.clock.now().wall);
     let join = command!(Join {
         party_id: params.party()?,
         peer: peer.info,
         keepalive: Keepalive::Manual,
         utc_offset,
     });
-    let party = enter(&face, &client, once, join, "peer_info.peer_id").await?;
+    let party = enter(&state, &client, header, join, "peer_info.peer_id").await?;
     Ok(room.done(&PartyReply::new(&party, &client.zone(utc_offset))))
 }
 
 /// A party as a client finds it.
 pub(super) async fn find(
-    face: &HttpFace,
+    state: &HttpState,
     client: &Client,
     party_id: PartyId,
 ) -> Result<Party, Problem> {
-    Ok(face.ask(client.caller(), |reply| Query::Party(party_id, reply)).await?)
+    Ok(state.ask(client.caller(), |reply| Query::Party(party_id, reply)).await?)
 }
 
 /// Registers or joins; `place` says where the body names the peer.
 async fn enter(
-    face: &HttpFace,
+    state: &HttpState,
     client: &Client,
-    once: Once,
+    header: IdempotencyHeader,
     command: CommandFor<Party>,
     place: &str,
 ) -> Result<Party, Problem> {
     let refused = |failure| Problem::of(failure, place);
-    match once.idempotency(&command.command) {
-        None => face.ask(client.caller(), command).await.map_err(refused),
+    match header.idempotency(&command.command) {
+        None => state.ask(client.caller(), command).await.map_err(refused),
         Some(key) => {
-            let entered = face.ask(client.caller(), command.once(key)).await.map_err(refused)?;
+            let entered = state.ask(client.caller(), command.once(key)).await.map_err(refused)?;
             // Of what was done before the party is told as it is by now.
-            find(face, client, entered).await
+            find(state, client, entered).await
         }
     }
 }

@@ -8,10 +8,10 @@ use crate::control_plane::Query;
 use crate::core::command;
 use crate::http::auth::Client;
 use crate::http::described::{Invalid, Named, NotYours, Unauthorized, Unavailable, Unknown};
-use crate::http::face::HttpFace;
-use crate::http::once::Once;
+use crate::http::idempotency_header::IdempotencyHeader;
 use crate::http::path::Params;
 use crate::http::problem::Problem;
+use crate::http::state::HttpState;
 
 /// Where a path names the peer that is acted for.
 const REQUESTED: &str = "requested peer_id";
@@ -26,12 +26,12 @@ const REQUESTED: &str = "requested peer_id";
     security(("bearer" = []))
 )]
 pub(in crate::http) async fn list(
-    face: web::Data<HttpFace>,
+    state: web::Data<HttpState>,
     params: Params,
     client: Client,
 ) -> Result<HttpResponse, Problem> {
-    let room = face.reserve_party(client.address)?;
-    let party = find(&face, &client, params.party()?).await?;
+    let room = state.reserve_party(client.address)?;
+    let party = find(&state, &client, params.party()?).await?;
     room.read(&PeersReply::new(&party, &client.zone(None)))
 }
 
@@ -45,7 +45,7 @@ pub(in crate::http) async fn list(
     security(("bearer" = []))
 )]
 pub(in crate::http) async fn get(
-    face: web::Data<HttpFace>,
+    state: web::Data<HttpState>,
     params: Params,
     client: Client,
 ) -> Result<web::Json<PeerReply>, Problem> {
@@ -53,9 +53,9 @@ pub(in crate::http) async fn get(
     let peer_id = match params.peer() {
         Ok(peer_id) => peer_id,
         // Whether the party is there is told before that the peer is not.
-        Err(problem) => return Err(find(&face, &client, party_id).await.err().unwrap_or(problem)),
+        Err(problem) => return Err(find(&state, &client, party_id).await.err().unwrap_or(problem)),
     };
-    let peer = face.ask(client.caller(), |reply| Query::Peer(party_id, peer_id, reply)).await?;
+    let peer = state.ask(client.caller(), |reply| Query::Peer(party_id, peer_id, reply)).await?;
     Ok(web::Json(PeerReply::new(&peer, &client.zone(None))))
 }
 
@@ -69,16 +69,16 @@ pub(in crate::http) async fn get(
     security(("bearer" = []))
 )]
 pub(in crate::http) async fn leave(
-    face: web::Data<HttpFace>,
+    state: web::Data<HttpState>,
     params: Params,
     client: Client,
-    once: Once,
+    header: IdempotencyHeader,
 ) -> Result<web::Json<StatusReply>, Problem> {
     // A token is for an id that there can be.
     let peer_id = params.peer().map_err(|_| Problem::not_yours(REQUESTED))?;
     let leave = command!(Leave { party_id: params.party()?, peer_id });
-    let key = once.idempotency(&leave.command);
-    let left = face.ask(client.caller(), leave.once(key)).await?;
+    let key = header.idempotency(&leave.command);
+    let left = state.ask(client.caller(), leave.once(key)).await?;
     let status = if left.party_deleted { "party_deleted" } else { "left" };
     Ok(web::Json(StatusReply { status }))
 }
@@ -93,11 +93,11 @@ pub(in crate::http) async fn leave(
     security(("bearer" = []))
 )]
 pub(in crate::http) async fn heartbeat(
-    face: web::Data<HttpFace>,
+    state: web::Data<HttpState>,
     params: Params,
     client: Client,
 ) -> Result<web::Json<StatusReply>, Problem> {
     let peer_id = params.peer().map_err(|_| Problem::not_yours(REQUESTED))?;
-    face.ask(client.caller(), command!(Heartbeat { party_id: params.party()?, peer_id })).await?;
+    state.ask(client.caller(), command!(Heartbeat { party_id: params.party()?, peer_id })).await?;
     Ok(web::Json(StatusReply { status: "ok" }))
 }

@@ -8,9 +8,9 @@ use lanrage_ipc::http::{ErrorReply, StatusReply};
 use crate::control_plane::{Ask, Status};
 use crate::http::Sockets;
 use crate::http::auth::stranger;
-use crate::http::face::HttpFace;
 use crate::http::metrics::{CONTENT_TYPE, Gauges};
 use crate::http::problem::Problem;
+use crate::http::state::HttpState;
 
 /// How long the control plane may take to show that it is ready.
 const READY: Duration = Duration::from_secs(2);
@@ -38,12 +38,12 @@ pub(in crate::http) async fn healthz() -> web::Json<StatusReply> {
     )
 )]
 pub(in crate::http) async fn readyz(
-    face: web::Data<HttpFace>,
+    state: web::Data<HttpState>,
 ) -> Result<web::Json<StatusReply>, Problem> {
-    if face.is_stopping() {
+    if state.is_stopping() {
         return Err(Problem::stopping());
     }
-    if status(&face).await?.store.last_error.is_some() {
+    if status(&state).await?.store.last_error.is_some() {
         return Err(Problem::not_ready("The last commit of the state failed"));
     }
     Ok(web::Json(StatusReply { status: "ok" }))
@@ -61,10 +61,10 @@ pub(in crate::http) async fn readyz(
     )
 )]
 pub(in crate::http) async fn metrics(
-    face: web::Data<HttpFace>,
+    state: web::Data<HttpState>,
     sockets: web::Data<dyn Sockets>,
 ) -> Result<HttpResponse, Problem> {
-    let Status { parties, peers, relays, tokens, counters, store, .. } = status(&face).await?;
+    let Status { parties, peers, relays, tokens, counters, store, .. } = status(&state).await?;
     let size = |count| usize::try_from(count).unwrap_or(usize::MAX);
     let gauges = Gauges {
         parties: size(parties),
@@ -77,13 +77,13 @@ pub(in crate::http) async fn metrics(
         evicted_peers: counters.peers_expired,
         evicted_parties: counters.parties_expired,
         evicted_relays: counters.relays_expired,
-        uptime: face.clock.elapsed(),
+        uptime: state.clock.elapsed(),
         websockets: sockets.open(),
         queued_frames: sockets.queued(),
     };
-    Ok(HttpResponse::Ok().content_type(CONTENT_TYPE).body(face.metrics.text(&gauges)))
+    Ok(HttpResponse::Ok().content_type(CONTENT_TYPE).body(state.metrics.text(&gauges)))
 }
 
-async fn status(face: &HttpFace) -> Result<Status, Problem> {
-    Ok(face.control_plane.ask_within(READY, stranger(None), Ask::Status).await?)
+async fn status(state: &HttpState) -> Result<Status, Problem> {
+    Ok(state.control_plane.ask_within(READY, stranger(None), Ask::Status).await?)
 }

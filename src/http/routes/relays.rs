@@ -6,12 +6,12 @@ use lanrage_ipc::model::Name;
 
 use crate::control_plane::Query;
 use crate::core::{Caller, RelayInput, command};
-use crate::http::auth::{Client, Shown, bearer, relay};
+use crate::http::auth::{Client, Credentials, bearer, relay};
 use crate::http::body::Body;
 use crate::http::described::{Invalid, RelayRequest, Unauthorized, Unavailable, Unreadable};
-use crate::http::face::{HttpFace, address_of};
 use crate::http::path::Params;
 use crate::http::problem::Problem;
+use crate::http::state::{HttpState, address_of};
 use crate::token;
 
 /// Registers a relay, changes it, or tells that it is still there.
@@ -31,16 +31,16 @@ use crate::token;
     security(("bearer" = []))
 )]
 pub(in crate::http) async fn register(
-    face: web::Data<HttpFace>,
-    shown: Shown,
+    state: web::Data<HttpState>,
+    credentials: Credentials,
     request: HttpRequest,
     body: Body,
 ) -> Result<web::Json<RelayReply>, Problem> {
-    let caller = registrar(&face, shown, &request)?;
+    let caller = registrar(&state, credentials, &request)?;
     let RelayBody { relay_id, public_ip, port, region, capacity } =
         body.read(RelayBody::from_json).await?;
     let relay = RelayInput { relay_id, public_ip, port, region, capacity };
-    let relay = face.ask(caller, command!(RegisterRelay(relay))).await?;
+    let relay = state.ask(caller, command!(RegisterRelay(relay))).await?;
     Ok(web::Json(RelayReply { status: "registered", relay_id: relay.relay_id }))
 }
 
@@ -53,10 +53,10 @@ pub(in crate::http) async fn register(
     security(("bearer" = []))
 )]
 pub(in crate::http) async fn list(
-    face: web::Data<HttpFace>,
+    state: web::Data<HttpState>,
     client: Client,
 ) -> Result<HttpResponse, Problem> {
-    find(&face, &client, None).await
+    find(&state, &client, None).await
 }
 
 /// The relays of a region, by id. The region's case counts.
@@ -69,26 +69,26 @@ pub(in crate::http) async fn list(
     security(("bearer" = []))
 )]
 pub(in crate::http) async fn list_region(
-    face: web::Data<HttpFace>,
+    state: web::Data<HttpState>,
     params: Params,
     client: Client,
 ) -> Result<HttpResponse, Problem> {
     match params.region() {
-        Some(region) => find(&face, &client, Some(region)).await,
+        Some(region) => find(&state, &client, Some(region)).await,
         None => Ok(HttpResponse::Ok().json(RelaysReply { relays: Vec::new() })),
     }
 }
 
 async fn find(
-    face: &HttpFace,
+    state: &HttpState,
     client: &Client,
     region: Option<Name>,
 ) -> Result<HttpResponse, Problem> {
-    let room = face.reserve_relays(client.address).await?;
+    let room = state.reserve_relays(client.address).await?;
     let are_all = region.is_none();
-    let relays = face.ask(client.caller(), |reply| Query::Relays(region, reply)).await?;
+    let relays = state.ask(client.caller(), |reply| Query::Relays(region, reply)).await?;
     if are_all {
-        face.note_relays(relays.len());
+        state.note_relays(relays.len());
     }
     let zone = client.zone(None);
     let relays = relays.iter().map(|relay| RelayEntry::new(relay, &zone)).collect();
@@ -96,9 +96,13 @@ async fn find(
 }
 
 /// Who registers a relay: where there is a relay key, only who shows it may.
-fn registrar(face: &HttpFace, shown: Shown, request: &HttpRequest) -> Result<Caller, Problem> {
-    let client = shown.0.map_err(Problem::from);
-    let settings = face.settings();
+fn registrar(
+    state: &HttpState,
+    credentials: Credentials,
+    request: &HttpRequest,
+) -> Result<Caller, Problem> {
+    let client = credentials.0.map_err(Problem::from);
+    let settings = state.settings();
     let Some(key) = &settings.auth.relay_key else { return Ok(client?.caller()) };
     match bearer(request.headers()) {
         Ok(shown) if token::is_secret(shown, key) => {

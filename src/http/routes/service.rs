@@ -9,9 +9,9 @@ use lanrage_ipc::http::ServiceReply;
 use crate::control_plane::Ask;
 use crate::http::auth::stranger;
 use crate::http::described::Unavailable;
-use crate::http::face::HttpFace;
 use crate::http::problem::Problem;
 use crate::http::sliced::Sliced;
+use crate::http::state::HttpState;
 use crate::http::{docs, openapi};
 
 /// The version of LANrage's interface that this is.
@@ -26,9 +26,9 @@ const PROGRAM: &str = concat!("lanragectl-server/", env!("CARGO_PKG_VERSION"));
     responses((status = 200, description = "Success.", body = ServiceReply), Unavailable)
 )]
 pub(in crate::http) async fn root(
-    face: web::Data<HttpFace>,
+    state: web::Data<HttpState>,
 ) -> Result<web::Json<ServiceReply>, Problem> {
-    let status = face.ask(stranger(None), Ask::Status).await?;
+    let status = state.ask(stranger(None), Ask::Status).await?;
     Ok(web::Json(ServiceReply {
         service: "LANrage Control Plane",
         version: INTERFACE,

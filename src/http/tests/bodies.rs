@@ -6,7 +6,7 @@ const TOO_LARGE: &str = "Request body too large: at most 1024 bytes";
 /// A server that takes short bodies, and a peer's token there.
 async fn short() -> (Server, String) {
     let http = Http { body_bytes: LIMIT, ..Http::default() };
-    let server = Server::with(Settings { http, ..settings() });
+    let server = Server::with(HttpSettings { http, ..settings() });
     let token = server.token("ann").await;
     (server, token)
 }
@@ -36,7 +36,7 @@ async fn a_long_body_is_refused_however_it_is_announced() {
 #[actix::test]
 async fn a_body_that_does_not_come_is_not_waited_for() {
     let http = Http { request_timeout: Duration::from_millis(50), ..Http::default() };
-    let server = Server::with(Settings { http, ..settings() });
+    let server = Server::with(HttpSettings { http, ..settings() });
     let token = server.token("ann").await;
     let stalled = server.raw(&format!("{}{{", head(&token, "Content-Length: 9\r\n"))).await;
     stalled.refuses(408, "The request body took too long");

@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use super::metrics::Metrics;
-use super::{HttpFace, Settings, app, serve};
+use super::{HttpSettings, HttpState, app, serve};
 use crate::cleanup::Routine;
 use crate::clock::Clock;
 use crate::config::{Auth, Http, ServerLimits, Ws};
@@ -35,10 +35,10 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// A server in front of an engine of its own.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
-    face: web::Data<HttpFace>,
+    state: web::Data<HttpState>,
     stop: watch::Sender<Option<String>>,
     engine: Option<Engine>,
-    _state: TempDir,
+    _dir: TempDir,
 }
 
 /// A reply as it came.
@@ -54,33 +54,33 @@ impl Server {
         Self::with(settings())
     }
 
-    pub(crate) fn with(settings: Settings) -> Self {
+    pub(crate) fn with(settings: HttpSettings) -> Self {
         Self::before(settings, |calls| calls)
     }
 
     /// Before another control plane, which is made from the engine's.
-    fn before(settings: Settings, wrap: impl FnOnce(ControlPlane) -> ControlPlane) -> Self {
-        let state = tempfile::tempdir().unwrap();
+    fn before(settings: HttpSettings, wrap: impl FnOnce(ControlPlane) -> ControlPlane) -> Self {
+        let dir = tempfile::tempdir().unwrap();
         let (clock, metrics) = (Clock::start(), Arc::new(Metrics::new()));
-        let settings_of_engine = engine_settings(&state);
+        let settings_of_engine = engine_settings(&dir);
         let (layout, rules) = (settings_of_engine.layout, settings_of_engine.tuning.rules.clone());
-        let opened = State::open(state.path(), layout, rules, clock, itself()).unwrap();
+        let opened = State::open(dir.path(), layout, rules, clock, itself()).unwrap();
         let engine = Engine::over(opened, clock, settings_of_engine, itself());
         let (stop, stopping) = watch::channel(None);
-        let face = HttpFace::new(wrap(engine.calls.clone()), clock, settings, metrics, stopping);
-        let face = web::Data::new(face);
-        let sockets = ws::Settings { ws: Ws::default(), peer_timeout: HOUR };
+        let state = HttpState::new(wrap(engine.calls.clone()), clock, settings, metrics, stopping);
+        let state = web::Data::new(state);
+        let sockets = ws::WsSettings { ws: Ws::default(), peer_timeout: HOUR };
         let epoch = "epoch".parse().unwrap();
-        let sockets = ws::Face::new(face.clone(), epoch, sockets, Connections::default());
+        let sockets = ws::WsServer::new(state.clone(), epoch, sockets, Connections::default());
         let sockets = Arc::new(sockets);
-        let shared = face.clone();
-        let limiter = Arc::new(face.connection_limiter());
+        let shared = state.clone();
+        let limiter = Arc::new(state.connection_limiter());
         let app = move || app(shared.clone(), sockets.clone());
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let http = &face.settings().http;
+        let http = &state.settings().http;
         let (server, address) = serve(app, any, None, http, &limiter, 1).unwrap();
         actix::spawn(server);
-        Self { address, face, stop, engine: Some(engine), _state: state }
+        Self { address, state, stop, engine: Some(engine), _dir: dir }
     }
 
     async fn call(&self, method: &str, path: &str, token: &str, body: Option<Value>) -> Reply {
@@ -154,9 +154,9 @@ impl Reply {
     }
 }
 
-pub(crate) fn settings() -> Settings {
+pub(crate) fn settings() -> HttpSettings {
     let (http, auth, limits) = Default::default();
-    Settings { http, is_on_loopback: false, auth, limits }
+    HttpSettings { http, is_on_loopback: false, auth, limits }
 }
 
 fn itself() -> Caller {
@@ -164,7 +164,7 @@ fn itself() -> Caller {
     Caller { principal, connection: ConnectionId(0), address: None }
 }
 
-fn engine_settings(state: &TempDir) -> engine::Settings {
+fn engine_settings(dir: &TempDir) -> engine::EngineSettings {
     let rules = Rules {
         peer_timeout: HOUR,
         relay_timeout: HOUR,
@@ -188,8 +188,8 @@ fn engine_settings(state: &TempDir) -> engine::Settings {
     };
     let routine = Routine { expire: HOUR, backup: HOUR, backups_kept: 1 };
     let tuning = Tuning { rules, routine, batch: Duration::from_millis(100) };
-    let state_dir = state.path().to_owned();
-    engine::Settings { state_dir, layout: Layout::SERVER, discovery: None, tuning }
+    let state_dir = dir.path().to_owned();
+    engine::EngineSettings { state_dir, layout: Layout::SERVER, discovery: None, tuning }
 }
 
 /// What LANrage's client says of a peer, but for the time.

@@ -36,7 +36,7 @@ fn server(burst: usize) -> (Server, Arc<AtomicUsize>) {
         ServerLimits { requests_per_second: 1, requests_burst: burst, ..ServerLimits::default() };
     let looked_up = Arc::<AtomicUsize>::default();
     let counted = looked_up.clone();
-    let settings = Settings { limits, ..settings() };
+    let settings = HttpSettings { limits, ..settings() };
     let wrap = |to| ControlPlane::new(Counter { to, looked_up: counted }.start().recipient());
     (Server::before(settings, wrap), looked_up)
 }
@@ -90,7 +90,7 @@ async fn valid_tokens_cost_their_address_nothing() {
         tokens.push(server.token(&format!("peer-{n}")).await);
     }
     for token in tokens {
-        server.face.note_unproven(&token::hash(token.as_bytes()));
+        server.state.note_unproven(&token::hash(token.as_bytes()));
         server.get("/relays", &token).await.expect(200);
     }
     server.get("/", "").await.expect(200);

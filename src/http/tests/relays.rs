@@ -35,7 +35,7 @@ async fn relays_are_listed_by_region_then_id() {
 async fn a_relay_key_is_needed_where_there_is_one() {
     let relay_key = Some(Secret::new("hunter2").unwrap());
     let auth = Auth { relay_key, ..Auth::default() };
-    let server = Server::with(Settings { auth, ..settings() });
+    let server = Server::with(HttpSettings { auth, ..settings() });
     let ann = server.token("ann").await;
     let post =
         async |token: &str| server.call("POST", "/relays", token, Some(relay("r1", "eu"))).await;

@@ -42,7 +42,7 @@ async fn a_slash_too_much_is_shown_the_way() {
     }
     let local = "127.0.0.1/32".parse().unwrap();
     let http = Http { behind_proxy: vec![local], ..Http::default() };
-    server.face.set(Settings { http, ..settings() });
+    server.state.set(HttpSettings { http, ..settings() });
     let headers = "Host: a\r\nX-Forwarded-Proto: https\r\n";
     let reply = server.headed("GET /docs/", headers).await;
     assert_eq!(reply.header("location"), Some("https://a/docs"));

@@ -3,7 +3,7 @@ use super::*;
 const HELD: &str = "Too many requests";
 
 /// So few requests at once that none of them comes back while a test runs.
-fn tight() -> Settings {
+fn tight() -> HttpSettings {
     let limits = ServerLimits {
         requests_per_second: 1,
         requests_burst: 4,
@@ -11,7 +11,7 @@ fn tight() -> Settings {
         registrations_burst: 2,
         ..ServerLimits::default()
     };
-    Settings { limits, ..settings() }
+    HttpSettings { limits, ..settings() }
 }
 
 /// Asks until it is refused, which a bucket that fills while it is emptied only delays.
@@ -45,7 +45,7 @@ async fn who_asks_too_often_waits() {
         server.get("/readyz", "").await.expect(200);
     }
     // Other rates, full buckets.
-    server.face.set(settings());
+    server.state.set(settings());
     server.get("/relays", &ann).await.expect(200);
 }
 
@@ -53,7 +53,7 @@ async fn who_asks_too_often_waits() {
 async fn behind_a_proxy_each_client_has_its_own_bucket() {
     let local = "127.0.0.1/32".parse().unwrap();
     let http = Http { behind_proxy: vec![local], ..Http::default() };
-    let server = Server::with(Settings { http, ..tight() });
+    let server = Server::with(HttpSettings { http, ..tight() });
     let from = async |client: &str| {
         server.headed("GET /", &format!("Host: a\r\nX-Forwarded-For: {client}\r\n")).await
     };
@@ -121,7 +121,7 @@ async fn only_pages_of_allowed_origins_read_answers() {
         assert!(reply.status == 403 && !reply.head.contains("access-control"), "{reply:?}");
     }
     let http = Http { allowed_origins: vec![good.to_owned()], ..Http::default() };
-    server.face.set(Settings { http, ..settings() });
+    server.state.set(HttpSettings { http, ..settings() });
     let preflight = ask("OPTIONS /parties", good, PREFLIGHT).await;
     assert_eq!(preflight.status, 204);
     assert_eq!(preflight.header("access-control-allow-origin"), Some(good));

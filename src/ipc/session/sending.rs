@@ -6,14 +6,14 @@ use lanrage_ipc::envelope::{Id, RESULT_TAIL, bounded_reply_line, reply_line, res
 use lanrage_ipc::{ErrorCode, Reply, RpcError};
 use tokio::time::Instant;
 
-use super::Session;
+use super::IpcSession;
 use crate::events::{Delivery, EventQueue};
 use crate::ipc::errors::{EXPORT_TOO_LONG, SNAPSHOT_TOO_LONG};
 use crate::ipc::requests::{Addressee, Answered};
 use crate::ipc::subscriptions::Due;
 use crate::ipc::translate::Told;
 
-impl Session {
+impl IpcSession {
     pub(super) fn answered(&mut self, answered: Answered) {
         let Answered { to, reply, subscription, reserved, fresh_start } = answered;
         let sent = self.reply(&to, &reply);

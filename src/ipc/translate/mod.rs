@@ -16,9 +16,9 @@ use lanrage_ipc::results::*;
 use lanrage_ipc::{ErrorCode, PROTOCOL, Reply, Request, RpcError};
 
 use super::budget::{Account, Reserved};
-use super::census::Shares;
+use super::connection_limiter::Shares;
 use super::errors::wire;
-use super::{Face, Settings};
+use super::{IpcServer, IpcSettings};
 use crate::config::Limits;
 use crate::control_plane::{Ask, Failure, IntoAsk, Query, Status};
 use crate::core::{Caller, ConnectionId, Principal, User};
@@ -27,8 +27,8 @@ use crate::server_url::BadServerUrl;
 /// Speaks for one connection.
 #[derive(Clone)]
 pub(super) struct Translator {
-    pub(super) face: Rc<Face>,
-    pub(super) settings: Rc<Settings>,
+    pub(super) server: Rc<IpcServer>,
+    pub(super) settings: Rc<IpcSettings>,
     pub(super) caller: Caller,
     pub(super) role: Role,
     /// What waits for the connection's client.
@@ -55,7 +55,7 @@ impl Translator {
     /// Its failure as the wire has it; `timeout`.
     pub(super) async fn ask<T>(&self, request: impl IntoAsk<T>) -> Result<T, RpcError> {
         let patience = self.settings.limits.request_timeout;
-        let answer = self.face.control_plane.ask_within(patience, self.caller.clone(), request);
+        let answer = self.server.control_plane.ask_within(patience, self.caller.clone(), request);
         answer.await.map_err(|failure| wire(&failure))
     }
 
@@ -80,7 +80,7 @@ impl Translator {
         let bytes = estimate(&self.ask(Ask::Status).await?).min(frame_out);
         tokio::time::timeout(request_timeout, self.account.reserve(bytes)).await.map_err(|_| {
             let message = "replies that clients do not read take all the memory that they may";
-            let level = self.face.starved.level(log::Level::Warn);
+            let level = self.server.starved.level(log::Level::Warn);
             log::log!(level, "request refused: {message} (raise limits.reply_bytes)");
             RpcError::new(ErrorCode::RateLimited, message)
                 .hint("read the replies, close connections, or have limits.reply_bytes raised")
@@ -193,11 +193,11 @@ impl Translator {
         let Status { epoch, .. } = self.ask(Ask::Status).await?;
         Ok(Reply::Hello(HelloResult {
             protocol: PROTOCOL,
-            server: Agent { name: self.face.program.into(), version: version() },
+            server: Agent { name: self.server.program.into(), version: version() },
             epoch,
             role: self.role,
             features: Vec::new(),
-            limits: limits(&self.settings.limits, &self.face.shares(), self.role),
+            limits: limits(&self.settings.limits, &self.server.shares(), self.role),
         }))
     }
 
@@ -205,7 +205,7 @@ impl Translator {
         let Status { parties, peers, store, connection, .. } = self.ask(Ask::Status).await?;
         Ok(Reply::StatusGet(StatusResult {
             version: version(),
-            uptime_ms: millis(self.face.clock.elapsed()),
+            uptime_ms: millis(self.server.clock.elapsed()),
             mode: match connection.state {
                 ConnectionState::Local => Mode::Local,
                 _ => Mode::Remote,
@@ -213,7 +213,7 @@ impl Translator {
             connection,
             parties,
             peers,
-            clients: self.face.census.total() as u64,
+            clients: self.server.limiter.total() as u64,
             store: StoreStatus {
                 path: shown(&store.path),
                 pending: store.pending as u64,

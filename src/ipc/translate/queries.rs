@@ -52,7 +52,7 @@ impl Translator {
         let fit = fitting(others, room);
         let left_out = others.len() - fit;
         if left_out > 0 {
-            let level = self.face.crowded.level(log::Level::Warn);
+            let level = self.server.crowded.level(log::Level::Warn);
             log::log!(
                 level,
                 "party.discover leaves out parties that others announce: left_out={left_out} \

@@ -336,8 +336,8 @@ fn come_back(id: &str) -> Command {
     Command::Return { peer_id: id.parse().unwrap() }
 }
 
-fn let_go(party: &str, id: &str) -> Command {
-    Command::LetGo { party_id: party.parse().unwrap(), peer_id: id.parse().unwrap() }
+fn release_member(party: &str, id: &str) -> Command {
+    Command::ReleaseMember { party_id: party.parse().unwrap(), peer_id: id.parse().unwrap() }
 }
 
 fn claim_with(id: &str, proof: Option<u64>, issue: Option<u64>, hold: bool) -> Command {

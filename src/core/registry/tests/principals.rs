@@ -37,7 +37,7 @@ fn acts_for_nobody() -> Vec<Command> {
     vec![
         relay("r", 1),
         claim("new"),
-        let_go("lan", "x"),
+        release_member("lan", "x"),
         Command::Import { parties: vec![], mode: ImportMode::Merge },
         Command::Disconnect,
         Command::Expire,

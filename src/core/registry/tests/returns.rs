@@ -116,10 +116,10 @@ fn a_connection_lets_go_of_what_it_keeps() {
     let mut world = world();
     world.by(stranger(2), come_back("x"));
     for (connection, party) in [(3, "lan"), (2, "other"), (2, "nowhere")] {
-        let kept = world.by(stranger(connection), let_go(party, "x"));
+        let kept = world.by(stranger(connection), release_member(party, "x"));
         assert_eq!((told(&kept), kept.changes.len()), (vec![], 0), "{connection} {party}");
     }
-    let gone = world.by(stranger(2), let_go("lan", "x"));
+    let gone = world.by(stranger(2), release_member("lan", "x"));
     assert_eq!(told(&gone), ["peer.updated lan x #5"]);
     assert!(!world.peer("lan", "x").connected);
     assert_eq!(told(&world.by(stranger(2), Command::Disconnect)), [""; 0]);

@@ -109,7 +109,7 @@ impl Lives {
                     (life.seen, life.kept) = (seen, mine);
                 }
             }
-            Command::LetGo { party_id, peer_id } => {
+            Command::ReleaseMember { party_id, peer_id } => {
                 let life = self.members.get_mut(&(party_id.clone(), peer_id.clone()));
                 if let Some(life) = life.filter(|life| life.kept == mine) {
                     (life.seen, life.kept) = (seen, Kept::No);

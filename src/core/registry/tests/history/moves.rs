@@ -122,7 +122,7 @@ pub(super) enum Step {
     Return {
         peer: usize,
     },
-    LetGo {
+    ReleaseMember {
         party: usize,
         peer: usize,
     },
@@ -249,7 +249,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (mode(), parties()).prop_map(|(mode, parties)| Step::Import { mode, parties }),
         10 => a_claim(),
         6 => peer().prop_map(|peer| Step::Return { peer }),
-        1 => member().prop_map(|(party, peer)| Step::LetGo { party, peer }),
+        1 => member().prop_map(|(party, peer)| Step::ReleaseMember { party, peer }),
         4 => group.prop_map(|group| Step::Disconnect { group }),
         4 => Just(Step::Expire),
     ]
@@ -269,7 +269,7 @@ impl Step {
             | Self::Poll { peer, .. }
             | Self::Claim { peer, .. }
             | Self::Return { peer }
-            | Self::LetGo { peer, .. } => Some(peer),
+            | Self::ReleaseMember { peer, .. } => Some(peer),
             Self::Relay { .. } | Self::Import { .. } | Self::Disconnect { .. } | Self::Expire => {
                 None
             }
@@ -318,7 +318,7 @@ impl Step {
             }
             Self::Claim { .. } => unreachable!("it takes more than the registry"),
             Self::Return { peer } => come_back(PEERS[peer]),
-            Self::LetGo { party, peer } => let_go(PARTIES[party], PEERS[peer]),
+            Self::ReleaseMember { party, peer } => release_member(PARTIES[party], PEERS[peer]),
             Self::Disconnect { .. } => Command::Disconnect,
             Self::Expire => Command::Expire,
         }

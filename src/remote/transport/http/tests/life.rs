@@ -4,7 +4,7 @@ use super::front::{Act, Front};
 use super::*;
 use crate::config::ServerLimits;
 use crate::core::RelayInput;
-use crate::http::Settings;
+use crate::http::HttpSettings;
 use crate::http::tests::{Server, settings};
 use crate::remote::transport::http::Api;
 
@@ -234,7 +234,7 @@ async fn who_asks_too_often_hears_for_how_long_to_wait() {
         registrations_burst: 1,
         ..ServerLimits::default()
     };
-    let server = Server::with(Settings { limits, ..settings() });
+    let server = Server::with(HttpSettings { limits, ..settings() });
     let mut link = Link::open(server.address).await;
     let token = link.hello("ann").await;
     let error = link.refused(json!({"type": "hello", "peer_id": "ben"})).await;

@@ -9,27 +9,27 @@ use lanrage_ipc::model::UtcOffset;
 
 /// An event that many hear of; what they have in common is worked out once.
 #[derive(Debug)]
-pub(crate) struct News {
+pub(crate) struct SharedEvent {
     event: Event,
     body: OnceLock<Arc<str>>,
-    tellings: Mutex<Vec<(Manner, Arc<str>)>>,
+    encodings: Mutex<Vec<(WireFormat, Arc<str>)>>,
     /// Bytes of the bodies of all news that are still waited for.
     live: Arc<AtomicUsize>,
 }
 
 /// How an event is told over the network: what its text depends on beside the event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Manner {
+pub(crate) struct WireFormat {
     /// Whether with more than LANrage's own clients know.
     pub(crate) additions: bool,
     /// By which wall clock; UTC where none is known.
     pub(crate) utc_offset: Option<UtcOffset>,
 }
 
-impl News {
+impl SharedEvent {
     /// Of an event. `live` counts the bytes of all bodies.
     pub(crate) fn new(event: Event, live: Arc<AtomicUsize>) -> Self {
-        Self { event, body: OnceLock::new(), tellings: Mutex::default(), live }
+        Self { event, body: OnceLock::new(), encodings: Mutex::default(), live }
     }
 
     /// The event itself.
@@ -60,21 +60,21 @@ impl News {
     /// That of `tell`.
     pub(crate) fn told<E>(
         &self,
-        manner: Manner,
+        format: WireFormat,
         tell: impl FnOnce(&Event) -> Result<String, E>,
     ) -> Result<Arc<str>, E> {
         // A panic ends the process: no one sees what it left.
-        let mut tellings = self.tellings.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, text)) = tellings.iter().find(|(known, _)| *known == manner) {
+        let mut encodings = self.encodings.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, text)) = encodings.iter().find(|(known, _)| *known == format) {
             return Ok(text.clone());
         }
         let text: Arc<str> = tell(&self.event)?.into();
-        tellings.push((manner, text.clone()));
+        encodings.push((format, text.clone()));
         Ok(text)
     }
 }
 
-impl Drop for News {
+impl Drop for SharedEvent {
     fn drop(&mut self) {
         if let Some(body) = self.body.get() {
             self.live.fetch_sub(body.len(), Ordering::Relaxed);
@@ -82,7 +82,7 @@ impl Drop for News {
     }
 }
 
-impl PartialEq for News {
+impl PartialEq for SharedEvent {
     fn eq(&self, other: &Self) -> bool {
         self.event == other.event
     }

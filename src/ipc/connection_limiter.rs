@@ -66,7 +66,7 @@ impl Shares {
 
 /// Counts connections.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Census(Rc<RefCell<Table>>);
+pub(super) struct ConnectionLimiter(Rc<RefCell<Table>>);
 
 #[derive(Debug, Default)]
 struct Table {
@@ -90,8 +90,8 @@ struct Entry {
 
 /// An admitted connection: counted until it is evicted or dropped.
 #[derive(Debug)]
-pub(super) struct Place {
-    census: Census,
+pub(super) struct ConnectionPermit {
+    limiter: ConnectionLimiter,
     number: u64,
     entry: Rc<Entry>,
 }
@@ -99,7 +99,7 @@ pub(super) struct Place {
 /// A connection whose role is being looked up: counted until it is dropped.
 #[derive(Debug)]
 pub(super) struct Undecided {
-    census: Census,
+    limiter: ConnectionLimiter,
     owner: User,
 }
 
@@ -134,7 +134,7 @@ fn refusal(message: String, key: &str) -> RpcError {
     RpcError::new(ErrorCode::RateLimited, message).hint(hint)
 }
 
-impl Census {
+impl ConnectionLimiter {
     /// All admitted connections.
     pub(super) fn total(&self) -> usize {
         self.0.borrow().admitted.len()
@@ -157,7 +157,7 @@ impl Census {
             return Err(Full::of_all(connections, None, "connections"));
         }
         *table.undecided.entry(owner).or_default() += 1;
-        Ok(Undecided { census: self.clone(), owner })
+        Ok(Undecided { limiter: self.clone(), owner })
     }
 
     /// Admits a connection. When the share of observers is full, the longest idle one of the user
@@ -165,7 +165,12 @@ impl Census {
     ///
     /// # Errors
     /// When a share is full.
-    pub(super) fn enter(&self, owner: User, role: Role, shares: &Shares) -> Result<Place, Full> {
+    pub(super) fn enter(
+        &self,
+        owner: User,
+        role: Role,
+        shares: &Shares,
+    ) -> Result<ConnectionPermit, Full> {
         let mut table = self.0.borrow_mut();
         let own = table.admitted.values().filter(|entry| entry.owner == owner).count();
         let most = shares.of_user(role);
@@ -190,7 +195,7 @@ impl Census {
         let (evicted, cut_off) = (Notify::new(), Notify::new());
         let entry = Rc::new(Entry { owner, role, last_request, evicted, cut_off });
         table.admitted.insert(number, entry.clone());
-        Ok(Place { census: self.clone(), number, entry })
+        Ok(ConnectionPermit { limiter: self.clone(), number, entry })
     }
 }
 
@@ -220,7 +225,7 @@ impl Table {
     }
 }
 
-impl Place {
+impl ConnectionPermit {
     /// Notes that the client asked for something.
     pub(super) fn refresh(&self) {
         self.entry.last_request.set(Instant::now());
@@ -242,9 +247,9 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        let mut table = self.census.0.borrow_mut();
+        let mut table = self.limiter.0.borrow_mut();
         table.admitted.remove(&self.number);
         table.lingering.retain(|(number, _)| *number != self.number);
     }
@@ -252,7 +257,7 @@ impl Drop for Place {
 
 impl Drop for Undecided {
     fn drop(&mut self) {
-        let mut table = self.census.0.borrow_mut();
+        let mut table = self.limiter.0.borrow_mut();
         if let Some(count) = table.undecided.get_mut(&self.owner) {
             *count -= 1;
             if *count == 0 {
@@ -283,8 +288,8 @@ mod tests {
 
     #[test]
     fn a_place_is_free_again_when_it_is_left() {
-        let (census, shares) = (Census::default(), Shares::new(&limits(3, 2), false));
-        let enter = |user| census.enter(User(user), Role::Admin, &shares);
+        let (limiter, shares) = (ConnectionLimiter::default(), Shares::new(&limits(3, 2), false));
+        let enter = |user| limiter.enter(User(user), Role::Admin, &shares);
         let one = enter(1).expect("room");
         let _two = enter(1).expect("room");
         assert!(enter(1).is_err());
@@ -317,13 +322,13 @@ mod tests {
 
     #[test]
     fn a_full_role_takes_nothing_from_the_others() {
-        let (census, shares) = (Census::default(), Shares::new(&limits(16, 8), true));
+        let (limiter, shares) = (ConnectionLimiter::default(), Shares::new(&limits(16, 8), true));
         let mut kept = Vec::new();
         let mut fill = |role, users: std::ops::Range<u32>| {
             let count = kept.len();
             for user in users {
-                while let Ok(place) = census.enter(User(user), role, &shares) {
-                    kept.push(place);
+                while let Ok(permit) = limiter.enter(User(user), role, &shares) {
+                    kept.push(permit);
                 }
             }
             kept.len() - count
@@ -335,61 +340,61 @@ mod tests {
 
     #[test]
     fn the_longest_idle_observer_of_the_user_with_the_most_makes_room() {
-        let (census, shares) = (Census::default(), Shares::new(&limits(16, 8), true));
-        let enter = |user| census.enter(User(user), Role::Observer, &shares);
+        let (limiter, shares) = (ConnectionLimiter::default(), Shares::new(&limits(16, 8), true));
+        let enter = |user| limiter.enter(User(user), Role::Observer, &shares);
         let lone = enter(1).expect("room");
-        let mut places = Vec::new();
+        let mut permits = Vec::new();
         for user in [2, 2, 3] {
-            places.push(enter(user).expect("room"));
+            permits.push(enter(user).expect("room"));
         }
         let start = Instant::now();
-        let idle_since = |place: &Place, second| {
-            place.entry.last_request.set(start + Duration::from_secs(second));
+        let idle_since = |permit: &ConnectionPermit, second| {
+            permit.entry.last_request.set(start + Duration::from_secs(second));
         };
         idle_since(&lone, 0);
-        (1..).zip(&places).for_each(|(second, place)| idle_since(place, second));
+        (1..).zip(&permits).for_each(|(second, permit)| idle_since(permit, second));
         // User 2 has most: its idlest one goes, though that of user 1 is idle for longer.
-        idle_since(&places[0], 4);
+        idle_since(&permits[0], 4);
         let newcomer = enter(4).expect("room is made");
-        assert!(places[1].evicted().now_or_never().is_some());
-        assert_eq!(census.total(), 4);
+        assert!(permits[1].evicted().now_or_never().is_some());
+        assert_eq!(limiter.total(), 4);
         // All have one: the idlest of all goes.
         let _another = enter(5).expect("room is made");
         assert!(lone.evicted().now_or_never().is_some());
         // An evicted connection is counted no more; a user takes nothing from those with as few.
         drop((lone, newcomer));
-        assert_eq!(census.total(), 3);
+        assert_eq!(limiter.total(), 3);
         let _own = enter(4).expect("a place is free");
         assert!(enter(4).is_err_and(|full| !full.is_own_share));
     }
 
     #[test]
     fn few_evicted_connections_stay_open() {
-        let (census, shares) = (Census::default(), Shares::new(&limits(16, 8), true));
-        let enter = |user| census.enter(User(user), Role::Observer, &shares).expect("room");
+        let (limiter, shares) = (ConnectionLimiter::default(), Shares::new(&limits(16, 8), true));
+        let enter = |user| limiter.enter(User(user), Role::Observer, &shares).expect("room");
         // Of the first four all but the first end by themselves.
-        let mut places: Vec<_> = (0..4).map(enter).collect();
+        let mut permits: Vec<_> = (0..4).map(enter).collect();
         let mut evicted: Vec<_> = (4..8).map(enter).collect();
-        places.truncate(1);
+        permits.truncate(1);
         evicted.extend((8..8 + LINGERING as u32).map(enter));
-        let is_cut_off = |place: &Place| place.cut_off().now_or_never().is_some();
-        assert!(is_cut_off(&places[0]), "the oldest");
-        let cut_off = evicted.iter().filter(|place| is_cut_off(place)).count();
-        assert_eq!((census.total(), cut_off), (4, 0));
-        assert_eq!(census.0.borrow().lingering.len(), LINGERING);
-        drop((places, evicted));
-        assert!(census.0.borrow().lingering.is_empty());
+        let is_cut_off = |permit: &ConnectionPermit| permit.cut_off().now_or_never().is_some();
+        assert!(is_cut_off(&permits[0]), "the oldest");
+        let cut_off = evicted.iter().filter(|permit| is_cut_off(permit)).count();
+        assert_eq!((limiter.total(), cut_off), (4, 0));
+        assert_eq!(limiter.0.borrow().lingering.len(), LINGERING);
+        drop((permits, evicted));
+        assert!(limiter.0.borrow().lingering.is_empty());
     }
 
     #[test]
     fn lookups_of_many_users_leave_one_for_each_other_user() {
-        let (census, shares) = (Census::default(), Shares::new(&limits(4, 2), true));
-        let wait = |user| census.wait(User(user), &shares);
+        let (limiter, shares) = (ConnectionLimiter::default(), Shares::new(&limits(4, 2), true));
+        let wait = |user| limiter.wait(User(user), &shares);
         let kept: Vec<_> = [1, 1, 2, 2].map(|user| wait(user).expect("room")).into();
         assert!(wait(1).is_err_and(|full| full.is_own_share));
         let other = wait(3).expect("a first one");
         assert!(wait(3).is_err_and(|full| !full.is_own_share));
         drop((kept, other));
-        assert!(census.0.borrow().undecided.is_empty());
+        assert!(limiter.0.borrow().undecided.is_empty());
     }
 }

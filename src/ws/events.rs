@@ -9,7 +9,7 @@ use super::conversation::Conversation;
 use super::render::{self, Rejection};
 use crate::control_plane::{Failure, Query};
 use crate::core::{Refusal, command};
-use crate::events::{News, SubscriptionKey};
+use crate::events::{SharedEvent, SubscriptionKey};
 
 /// What one signal counts for at least, in bytes: `PollSignals` reckons with it.
 const SIGNAL_BYTES: usize = 512;
@@ -22,7 +22,7 @@ impl Conversation {
         party_id: &PartyId,
         newcomers: &[PeerId],
     ) -> Result<(), Rejection> {
-        match self.hear_anew(party_id, newcomers, Self::tell_party).await {
+        match self.resubscribe(party_id, newcomers, Self::tell_party).await {
             Ok(()) | Err(Failure::Refused(Refusal::PartyNotFound(_))) => Ok(()),
             Err(failure) => Err(failure.into()),
         }
@@ -32,7 +32,7 @@ impl Conversation {
     /// the queue may be of a party that had this id before: it is dropped, and with it the notices
     /// of signals, so that those are fetched. If none of the connection's peers is in the party, all
     /// stays as it was, and what waits tells why.
-    async fn hear_anew(
+    async fn resubscribe(
         &self,
         party_id: &PartyId,
         newcomers: &[PeerId],
@@ -40,9 +40,9 @@ impl Conversation {
     ) -> Result<(), Failure> {
         let (key, party) = self.subscribe(party_id).await?;
         // Another connection may have taken one over meanwhile.
-        let is_lost = |id: &&PeerId| self.face.only_others_speak_for(id, self.line.id);
+        let is_lost = |id: &&PeerId| self.server.only_others_speak_for(id, self.handle.id);
         let newcomers: Vec<_> = newcomers.iter().filter(|id| !is_lost(id)).cloned().collect();
-        let renewed = self.hearing.borrow_mut().renew(key, &party, &newcomers);
+        let renewed = self.subscriptions.borrow_mut().renew(key, &party, &newcomers);
         if renewed.is_new {
             tell(self, &party);
         }
@@ -59,29 +59,29 @@ impl Conversation {
     /// Tells the client all of its parties. One of LANrage's refreshes its copies by nothing else,
     /// and takes a peer of five minutes for gone.
     pub(super) async fn refresh(&self) {
-        let party_ids = self.hearing.borrow().party_ids();
+        let party_ids = self.subscriptions.borrow().party_ids();
         for party_id in party_ids {
-            self.try_to_hear_anew(&party_id, Self::tell_party).await;
+            self.try_to_resubscribe(&party_id, Self::tell_party).await;
         }
     }
 
     /// Tells the client its parties in which members changed, where that is due.
     pub(super) async fn tell_updates(&self) {
-        let due = self.hearing.borrow_mut().take_due_updates(Instant::now());
+        let due = self.subscriptions.borrow_mut().take_due_updates(Instant::now());
         for party_id in due {
-            self.try_to_hear_anew(&party_id, Self::tell_update).await;
+            self.try_to_resubscribe(&party_id, Self::tell_update).await;
         }
     }
 
-    async fn try_to_hear_anew(&self, party_id: &PartyId, tell: fn(&Self, &Party)) {
-        if let Err(failure) = self.hear_anew(party_id, &[], tell).await {
-            log::debug!("{:?}: no party {party_id}: {failure}", self.line.id);
+    async fn try_to_resubscribe(&self, party_id: &PartyId, tell: fn(&Self, &Party)) {
+        if let Err(failure) = self.resubscribe(party_id, &[], tell).await {
+            log::debug!("{:?}: no party {party_id}: {failure}", self.handle.id);
         }
     }
 
     async fn subscribe(&self, party_id: &PartyId) -> Result<(SubscriptionKey, Party), Failure> {
-        let (key, interest) = self.hearing.borrow_mut().draft(party_id);
-        let queue = self.hearing.borrow().queue.clone();
+        let (key, interest) = self.subscriptions.borrow_mut().draft(party_id);
+        let queue = self.subscriptions.borrow().queue.clone();
         let snapshot = Some(usize::MAX);
         let subscribe = |reply| Query::Subscribe { key, interest, queue, snapshot, reply };
         let asked = self.ask(subscribe).await;
@@ -98,74 +98,75 @@ impl Conversation {
         if let Some(key) = key
             && let Err(failure) = self.ask(|reply| Query::Unsubscribe(key, reply)).await
         {
-            log::debug!("{:?}: {key:?} could not be ended: {failure}", self.line.id);
+            log::debug!("{:?}: {key:?} could not be ended: {failure}", self.handle.id);
         }
     }
 
     fn tell_party(&self, party: &Party) {
-        self.hearing.borrow_mut().told(party);
-        self.send(&render::party(self.style.get(), party));
+        self.subscriptions.borrow_mut().told(party);
+        self.send(&render::party(self.format.get(), party));
     }
 
     /// As [`Conversation::tell_party`], when many others are told the same.
     fn tell_update(&self, party: &Party) {
-        self.hearing.borrow_mut().told(party);
-        let (style, now) = (self.style.get(), self.face.now());
-        let encode = || serde_json::to_string(&render::party(style, party));
-        match self.face.told_parties.text(party, style, now, encode) {
-            Ok(text) => self.line.send(text, now),
+        self.subscriptions.borrow_mut().told(party);
+        let (format, now) = (self.format.get(), self.server.now());
+        let encode = || serde_json::to_string(&render::party(format, party));
+        match self.server.told_parties.text(party, format, now, encode) {
+            Ok(text) => self.handle.send(text, now),
             Err(error) => {
-                log::error!("{:?}: a party could not be encoded: {error}", self.line.id);
+                log::error!("{:?}: a party could not be encoded: {error}", self.handle.id);
             }
         }
     }
 
     /// Tells of an event of a party that is heard.
-    pub(super) async fn tell(&self, party_id: &PartyId, news: &News) {
-        let (event, style) = (news.event(), self.style.get());
-        let is_news = self.hearing.borrow_mut().is_news(party_id, event.seq());
-        if !is_news {
+    pub(super) async fn tell(&self, party_id: &PartyId, shared: &SharedEvent) {
+        let (event, format) = (shared.event(), self.format.get());
+        let is_unsent = self.subscriptions.borrow_mut().is_unsent(party_id, event.seq());
+        if !is_unsent {
             return;
         }
         match event {
             Event::PeerJoined { peer, .. } => {
-                self.hearing.borrow_mut().put_member(party_id, peer);
-                self.send_news(news);
+                self.subscriptions.borrow_mut().put_member(party_id, peer);
+                self.send_event(shared);
             }
-            Event::PeerUpdated { peer, .. } if !style.additions => {
+            Event::PeerUpdated { peer, .. } if !format.additions => {
                 // LANrage's clients know no frame for a member that changed: they get the whole
                 // party, if anything is new to them.
-                let is_new_to_them = self.hearing.borrow_mut().put_member(party_id, peer);
+                let is_new_to_them = self.subscriptions.borrow_mut().put_member(party_id, peer);
                 if is_new_to_them {
-                    let interval = self.face.settings().ws.update_interval;
+                    let interval = self.server.settings().ws.update_interval;
                     let now = Instant::now();
-                    self.hearing.borrow_mut().schedule_update(party_id, now, interval);
+                    self.subscriptions.borrow_mut().schedule_update(party_id, now, interval);
                     self.tell_updates().await;
                 }
             }
             Event::PeerLeft { peer_id, seq, .. } => {
-                let is_ending = self.hearing.borrow_mut().lose_member(party_id, peer_id, *seq);
+                let is_ending =
+                    self.subscriptions.borrow_mut().lose_member(party_id, peer_id, *seq);
                 // A client that knows more hears at once that the party has ended.
-                if !(is_ending && style.additions) {
-                    self.send_news(news);
+                if !(is_ending && format.additions) {
+                    self.send_event(shared);
                 }
                 if !is_ending {
-                    let gone = self.hearing.borrow_mut().forget_own(party_id, peer_id);
+                    let gone = self.subscriptions.borrow_mut().forget_own(party_id, peer_id);
                     self.unsubscribe(gone).await;
                 }
             }
             Event::PartyRemoved { reason, epoch, seq, .. } => {
-                let (ending, gone) = self.hearing.borrow_mut().end_told(party_id);
-                if style.additions {
+                let (ending, gone) = self.subscriptions.borrow_mut().end_told(party_id);
+                if format.additions {
                     // It takes the number of the first change that was not told by itself.
-                    let beside = render::beside(style, epoch, ending.unwrap_or(*seq));
+                    let beside = render::beside(format, epoch, ending.unwrap_or(*seq));
                     let (party_id, reason) = (party_id.clone(), *reason);
                     self.send(&ServerFrame::PartyRemoved { party_id, reason, beside });
                 }
                 self.unsubscribe(gone).await;
             }
             Event::SignalReceived { to_peer_id, .. } => {
-                let is_own = self.hearing.borrow().is_own(party_id, to_peer_id);
+                let is_own = self.subscriptions.borrow().is_own(party_id, to_peer_id);
                 if is_own {
                     self.bring_signals(party_id, to_peer_id).await;
                 }
@@ -173,35 +174,35 @@ impl Conversation {
             Event::PartyRegistered { party, .. } | Event::PartyUpdated { party, .. } => {
                 self.tell_party(party);
             }
-            _ => self.send_news(news),
+            _ => self.send_event(shared),
         }
     }
 
     /// Many hear the same: it is encoded once for all who are spoken to alike.
-    fn send_news(&self, news: &News) {
-        let style = self.style.get();
-        let encode = |event: &Event| match render::event(style, event) {
+    fn send_event(&self, shared: &SharedEvent) {
+        let format = self.format.get();
+        let encode = |event: &Event| match render::event(format, event) {
             Some(frame) => serde_json::to_string(&frame).map_err(Some),
             None => Err(None),
         };
-        match news.told(style, encode) {
-            Ok(text) => self.line.send(text, self.face.now()),
+        match shared.told(format, encode) {
+            Ok(text) => self.handle.send(text, self.server.now()),
             Err(None) => {}
             Err(Some(error)) => {
-                log::error!("{:?}: a frame could not be encoded: {error}", self.line.id);
+                log::error!("{:?}: a frame could not be encoded: {error}", self.handle.id);
             }
         }
     }
 
     /// Brings a member the signals that wait for it, as many as there is room for.
     pub(super) async fn bring_signals(&self, party_id: &PartyId, peer_id: &PeerId) {
-        if !self.face.is_holder(peer_id, self.line.id) {
+        if !self.server.is_holder(peer_id, self.handle.id) {
             return;
         }
-        if !self.line.has_room() {
+        if !self.handle.has_room() {
             return self.fetch_signals_later(party_id.clone(), peer_id.clone());
         }
-        let room = self.line.most.saturating_sub(self.line.queued()).div_ceil(2) * SIGNAL_BYTES;
+        let room = self.handle.most.saturating_sub(self.handle.queued()).div_ceil(2) * SIGNAL_BYTES;
         let (party, peer) = (party_id.clone(), peer_id.clone());
         match self.ask(command!(PollSignals { party_id: party, peer_id: peer, room })).await {
             Ok(signals) => {
@@ -212,7 +213,7 @@ impl Conversation {
                     self.send(&render::signal(signal));
                 }
             }
-            Err(failure) => log::debug!("{:?}: no signals: {failure}", self.line.id),
+            Err(failure) => log::debug!("{:?}: no signals: {failure}", self.handle.id),
         }
     }
 }

@@ -11,9 +11,9 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::queued::{QueueBytes, Queued};
-use super::render::Style;
 use crate::config::Ws;
 use crate::core::{AddressKey, Buckets, ConnectionId, Rate};
+use crate::events::WireFormat;
 use crate::http::socket::Hangup;
 
 /// What a client may do wrong at once, and how often after that, before it is thrown out.
@@ -49,7 +49,7 @@ pub(super) enum Out {
 }
 
 /// A connection.
-pub(super) struct Line {
+pub(super) struct ConnectionHandle {
     pub(super) id: ConnectionId,
     pub(super) address: IpAddr,
     /// When it was opened, on the clock of timeouts.
@@ -59,7 +59,7 @@ pub(super) struct Line {
     most_bytes: QueueBytes,
     /// Bytes that wait for all clients.
     queued: Arc<Queued>,
-    out: Mutex<Outbox>,
+    out: Mutex<SendQueue>,
     filled: Notify,
     drained: Notify,
     intake: Mutex<Intake>,
@@ -76,7 +76,7 @@ pub(super) struct Line {
     hangup: Hangup,
 }
 
-struct Outbox {
+struct SendQueue {
     waiting: VecDeque<Out>,
     /// Bytes of the texts.
     bytes: usize,
@@ -94,7 +94,7 @@ struct Intake {
     paused: Duration,
 }
 
-impl Line {
+impl ConnectionHandle {
     pub(super) fn new(
         id: ConnectionId,
         address: IpAddr,
@@ -111,7 +111,7 @@ impl Line {
             most: limits.queue_frames,
             most_bytes: QueueBytes::of(limits),
             queued,
-            out: Mutex::new(Outbox {
+            out: Mutex::new(SendQueue {
                 waiting: VecDeque::new(),
                 bytes: 0,
                 closing: None,
@@ -162,7 +162,7 @@ impl Line {
     ///
     /// # Errors
     /// The key of the configuration whose limit it passes.
-    fn count(&self, out: &Outbox, text: &str) -> Result<(), &'static str> {
+    fn count(&self, out: &SendQueue, text: &str) -> Result<(), &'static str> {
         if out.waiting.len() >= self.most {
             return Err("ws.queue_frames");
         }
@@ -170,7 +170,7 @@ impl Line {
     }
 
     /// Drops all that waits.
-    fn forget(&self, out: &mut Outbox) {
+    fn forget(&self, out: &mut SendQueue) {
         out.waiting.clear();
         self.queued.remove(self.address_key(), std::mem::take(&mut out.bytes));
     }
@@ -282,8 +282,8 @@ impl Line {
     }
 
     /// How to speak to the client where no time is told.
-    pub(super) fn style(&self) -> Style {
-        Style { additions: self.additions.load(Ordering::Relaxed), utc_offset: None }
+    pub(super) fn format(&self) -> WireFormat {
+        WireFormat { additions: self.additions.load(Ordering::Relaxed), utc_offset: None }
     }
 
     pub(super) fn is_greeted(&self) -> bool {
@@ -305,7 +305,7 @@ impl Line {
         self.has_lost_peer.store(true, Ordering::Relaxed);
     }
 
-    /// True once after each [`Line::lose_peer`].
+    /// True once after each [`ConnectionHandle::lose_peer`].
     pub(super) fn take_lost_peer(&self) -> bool {
         self.has_lost_peer.load(Ordering::Relaxed)
             && self.has_lost_peer.swap(false, Ordering::Relaxed)
@@ -339,14 +339,14 @@ impl Line {
         next
     }
 
-    fn lock(&self) -> MutexGuard<'_, Outbox> {
+    fn lock(&self) -> MutexGuard<'_, SendQueue> {
         lock(&self.out)
     }
 }
 
-impl Outbox {
-    fn has_room(&self, line: &Line) -> bool {
-        2 * self.waiting.len() < line.most.max(2) && line.most_bytes.has_room(self.bytes)
+impl SendQueue {
+    fn has_room(&self, handle: &ConnectionHandle) -> bool {
+        2 * self.waiting.len() < handle.most.max(2) && handle.most_bytes.has_room(self.bytes)
     }
 
     fn close(&mut self, code: CloseCode, reason: &str, now: Duration) {

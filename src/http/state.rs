@@ -45,7 +45,7 @@ const MEMBER_BYTES: usize = 448;
 
 /// What may change while the server runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Settings {
+pub(crate) struct HttpSettings {
     /// How HTTP is spoken.
     pub(crate) http: Http,
     /// True for a server that listens on a loopback address.
@@ -58,12 +58,12 @@ pub(crate) struct Settings {
 
 /// What every worker needs to answer requests.
 #[derive(Debug)]
-pub(crate) struct HttpFace {
+pub(crate) struct HttpState {
     pub(crate) clock: Clock,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) refusals: Arc<RefusalLog>,
     pub(super) control_plane: ControlPlane,
-    settings: RwLock<Arc<Settings>>,
+    settings: RwLock<Arc<HttpSettings>>,
     admission: Mutex<Admission>,
     replies: ReplyBudget,
     /// Places of addresses whose clients are being identified.
@@ -88,12 +88,12 @@ struct Admission {
     turns: AddressTurns,
 }
 
-impl HttpFace {
+impl HttpState {
     /// In front of a control plane. `stopping` has a reason once the server is.
     pub(crate) fn new(
         control_plane: ControlPlane,
         clock: Clock,
-        settings: Settings,
+        settings: HttpSettings,
         metrics: Arc<Metrics>,
         stopping: watch::Receiver<Option<String>>,
     ) -> Self {
@@ -122,7 +122,7 @@ impl HttpFace {
     }
 
     /// Works on with other settings. Where rates change, all start with full buckets.
-    pub(crate) fn set(&self, settings: Settings) {
+    pub(crate) fn set(&self, settings: HttpSettings) {
         let before = self.settings();
         if Rates::of(&before.limits) != Rates::of(&settings.limits) {
             *self.admission.lock().unwrap_or_else(PoisonError::into_inner) =
@@ -132,7 +132,7 @@ impl HttpFace {
     }
 
     /// The settings in force.
-    pub(crate) fn settings(&self) -> Arc<Settings> {
+    pub(crate) fn settings(&self) -> Arc<HttpSettings> {
         self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

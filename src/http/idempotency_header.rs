@@ -11,9 +11,9 @@ use super::problem::Problem;
 use crate::core::{Command, Idempotency, RequestKey};
 
 /// What its client calls a request, if it does.
-pub(super) struct Once(Option<IdempotencyKey>);
+pub(super) struct IdempotencyHeader(Option<IdempotencyKey>);
 
-impl Once {
+impl IdempotencyHeader {
     /// Whether the client calls the request something.
     pub(super) fn is_named(&self) -> bool {
         self.0.is_some()
@@ -30,12 +30,12 @@ impl Once {
     }
 }
 
-fn read(headers: &HeaderMap) -> Result<Once, Problem> {
+fn read(headers: &HeaderMap) -> Result<IdempotencyHeader, Problem> {
     let values = headers.get_all(IDEMPOTENCY_KEY).map(HeaderValue::as_bytes);
-    IdempotencyKey::from_values(values).map(Once).map_err(Problem::invalid)
+    IdempotencyKey::from_values(values).map(IdempotencyHeader).map_err(Problem::invalid)
 }
 
-impl FromRequest for Once {
+impl FromRequest for IdempotencyHeader {
     type Error = Problem;
     type Future = Ready<Result<Self, Problem>>;
 

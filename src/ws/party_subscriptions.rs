@@ -12,10 +12,10 @@ use crate::core::ConnectionId;
 use crate::events::{EventQueue, Interest, QueueLimits, SubscriptionKey};
 
 /// What a connection hears.
-pub(super) struct Hearing {
+pub(super) struct PartySubscriptions {
     connection: ConnectionId,
     last: u64,
-    parties: BTreeMap<PartyId, Heard>,
+    parties: BTreeMap<PartyId, PartySubscription>,
     by_number: HashMap<u64, PartyId>,
     pub(super) queue: Arc<EventQueue>,
 }
@@ -31,7 +31,7 @@ pub(super) struct Renewed {
 }
 
 /// A party, as far as its client was told.
-struct Heard {
+struct PartySubscription {
     number: u64,
     /// The connection's own peers in it.
     own: BTreeSet<PeerId>,
@@ -54,7 +54,7 @@ struct Updates {
     due_at: Option<Instant>,
 }
 
-impl Hearing {
+impl PartySubscriptions {
     pub(super) fn new(connection: ConnectionId, events: usize) -> Self {
         let queue = EventQueue::new(QueueLimits { events, bytes: None, all_bytes: None });
         Self {
@@ -83,7 +83,8 @@ impl Hearing {
         newcomers: &[PeerId],
     ) -> Renewed {
         let known = self.parties.get_mut(&party.party_id);
-        let mut own = known.as_ref().map(|heard| heard.own.clone()).unwrap_or_default();
+        let mut own =
+            known.as_ref().map(|subscription| subscription.own.clone()).unwrap_or_default();
         own.extend(newcomers.iter().cloned());
         own.retain(|peer_id| party.peers.contains_key(peer_id));
         match known {
@@ -107,7 +108,7 @@ impl Hearing {
         own: BTreeSet<PeerId>,
         updates: Updates,
     ) {
-        let heard = Heard {
+        let subscription = PartySubscription {
             number: key.number,
             own,
             host_id: party.host_id.clone(),
@@ -117,54 +118,57 @@ impl Hearing {
             updates,
         };
         self.by_number.insert(key.number, party.party_id.clone());
-        self.parties.insert(party.party_id.clone(), heard);
+        self.parties.insert(party.party_id.clone(), subscription);
     }
 
     /// True while a party is heard of.
-    pub(super) fn hears(&self, party_id: &PartyId) -> bool {
+    pub(super) fn is_subscribed(&self, party_id: &PartyId) -> bool {
         self.parties.contains_key(party_id)
     }
 
     /// True if an event with that number is of a party that is heard, and not told yet: it counts
     /// as told from here on.
-    pub(super) fn is_news(&mut self, party_id: &PartyId, seq: Option<u64>) -> bool {
-        let Some(heard) = self.parties.get_mut(party_id) else { return false };
-        let is_news = seq.is_none_or(|seq| seq > heard.seq);
-        heard.seq = heard.seq.max(seq.unwrap_or_default());
-        is_news
+    pub(super) fn is_unsent(&mut self, party_id: &PartyId, seq: Option<u64>) -> bool {
+        let Some(subscription) = self.parties.get_mut(party_id) else { return false };
+        let is_unsent = seq.is_none_or(|seq| seq > subscription.seq);
+        subscription.seq = subscription.seq.max(seq.unwrap_or_default());
+        is_unsent
     }
 
     /// True for the connection's own members of a party.
     pub(super) fn is_own(&self, party_id: &PartyId, peer_id: &PeerId) -> bool {
-        self.parties.get(party_id).is_some_and(|heard| heard.own.contains(peer_id))
+        self.parties.get(party_id).is_some_and(|subscription| subscription.own.contains(peer_id))
     }
 
     /// Notes what a member says of itself: `true` if that is new, and not of the connection's own.
     pub(super) fn put_member(&mut self, party_id: &PartyId, peer: &Peer) -> bool {
-        let Some(heard) = self.parties.get_mut(party_id) else { return false };
-        let before = heard.members.insert(peer.info.peer_id.clone(), peer.info.clone());
-        before.as_ref() != Some(&peer.info) && !heard.own.contains(&peer.info.peer_id)
+        let Some(subscription) = self.parties.get_mut(party_id) else { return false };
+        let before = subscription.members.insert(peer.info.peer_id.clone(), peer.info.clone());
+        before.as_ref() != Some(&peer.info) && !subscription.own.contains(&peer.info.peer_id)
     }
 
     /// A member changed, of which the client is told by the whole party: at once if that was not
     /// told so for `interval`, else when that is over.
     pub(super) fn schedule_update(&mut self, party_id: &PartyId, now: Instant, interval: Duration) {
-        let Some(heard) = self.parties.get_mut(party_id) else { return };
-        let due_at = heard.updates.told_at.map_or(now, |told_at| now.max(told_at + interval));
-        heard.updates.due_at.get_or_insert(due_at);
+        let Some(subscription) = self.parties.get_mut(party_id) else { return };
+        let due_at =
+            subscription.updates.told_at.map_or(now, |told_at| now.max(told_at + interval));
+        subscription.updates.due_at.get_or_insert(due_at);
     }
 
     /// Time of the next party to tell because a member changed.
     pub(super) fn next_update(&self) -> Option<Instant> {
-        self.parties.values().filter_map(|heard| heard.updates.due_at).min()
+        self.parties.values().filter_map(|subscription| subscription.updates.due_at).min()
     }
 
     /// The parties to tell now because members changed. They count as told.
     pub(super) fn take_due_updates(&mut self, now: Instant) -> Vec<PartyId> {
-        let is_due = |heard: &Heard| heard.updates.due_at.is_some_and(|due_at| due_at <= now);
-        let due = self.parties.iter_mut().filter(|(_, heard)| is_due(heard));
-        let taken = due.map(|(party_id, heard)| {
-            heard.updates = Updates { told_at: Some(now), due_at: None };
+        let is_due = |subscription: &PartySubscription| {
+            subscription.updates.due_at.is_some_and(|due_at| due_at <= now)
+        };
+        let due = self.parties.iter_mut().filter(|(_, subscription)| is_due(subscription));
+        let taken = due.map(|(party_id, subscription)| {
+            subscription.updates = Updates { told_at: Some(now), due_at: None };
             party_id.clone()
         });
         taken.collect()
@@ -172,12 +176,12 @@ impl Hearing {
 
     /// A member left by that change: `true` if its party ends.
     pub(super) fn lose_member(&mut self, party_id: &PartyId, peer_id: &PeerId, seq: u64) -> bool {
-        let Some(heard) = self.parties.get_mut(party_id) else { return false };
-        if *peer_id == heard.host_id {
-            heard.ending = Some(seq);
+        let Some(subscription) = self.parties.get_mut(party_id) else { return false };
+        if *peer_id == subscription.host_id {
+            subscription.ending = Some(seq);
         }
-        heard.members.remove(peer_id);
-        heard.ending.is_some()
+        subscription.members.remove(peer_id);
+        subscription.ending.is_some()
     }
 
     /// A party has ended: the change by which its host went, if that was told, and the subscription
@@ -186,7 +190,7 @@ impl Hearing {
         &mut self,
         party_id: &PartyId,
     ) -> (Option<u64>, Option<SubscriptionKey>) {
-        let ending = self.parties.get(party_id).and_then(|heard| heard.ending);
+        let ending = self.parties.get(party_id).and_then(|subscription| subscription.ending);
         (ending, self.end(party_id))
     }
 
@@ -202,11 +206,12 @@ impl Hearing {
 
     /// All of a party is told now.
     pub(super) fn told(&mut self, party: &Party) {
-        if let Some(heard) = self.parties.get_mut(&party.party_id) {
-            heard.seq = party.seq;
-            heard.updates.due_at = None;
+        if let Some(subscription) = self.parties.get_mut(&party.party_id) {
+            subscription.seq = party.seq;
+            subscription.updates.due_at = None;
             let members = party.peers.iter();
-            heard.members = members.map(|(id, peer)| (id.clone(), peer.info.clone())).collect();
+            subscription.members =
+                members.map(|(id, peer)| (id.clone(), peer.info.clone())).collect();
         }
     }
 
@@ -217,16 +222,16 @@ impl Hearing {
         party_id: &PartyId,
         peer_id: &PeerId,
     ) -> Option<SubscriptionKey> {
-        let heard = self.parties.get_mut(party_id)?;
-        heard.own.remove(peer_id);
-        if heard.own.is_empty() { self.end(party_id) } else { None }
+        let subscription = self.parties.get_mut(party_id)?;
+        subscription.own.remove(peer_id);
+        if subscription.own.is_empty() { self.end(party_id) } else { None }
     }
 
     /// A party is heard no more: the subscription to end.
     fn end(&mut self, party_id: &PartyId) -> Option<SubscriptionKey> {
-        let heard = self.parties.remove(party_id)?;
-        self.by_number.remove(&heard.number);
-        let key = self.key(heard.number);
+        let subscription = self.parties.remove(party_id)?;
+        self.by_number.remove(&subscription.number);
+        let key = self.key(subscription.number);
         self.queue.forget(key);
         Some(key)
     }
@@ -235,7 +240,7 @@ impl Hearing {
     pub(super) fn end_all(&mut self) -> Vec<SubscriptionKey> {
         self.by_number.clear();
         let parties = std::mem::take(&mut self.parties).into_values();
-        parties.map(|heard| self.key(heard.number)).collect()
+        parties.map(|subscription| self.key(subscription.number)).collect()
     }
 
     fn key(&self, number: u64) -> SubscriptionKey {
@@ -266,27 +271,27 @@ mod tests {
 
     #[test]
     fn changed_members_are_told_at_once_and_then_once_a_second() {
-        let (mut hearing, party) = (Hearing::new(ConnectionId(1), 8), party());
-        hearing.begin(hearing.key(1), &party, BTreeSet::new(), Updates::default());
+        let (mut subscriptions, party) = (PartySubscriptions::new(ConnectionId(1), 8), party());
+        subscriptions.begin(subscriptions.key(1), &party, BTreeSet::new(), Updates::default());
         let (start, interval) = (Instant::now(), Duration::from_secs(1));
         let at = |millis| start + Duration::from_millis(millis);
         let mut told = Vec::new();
         for millis in (0..3000).step_by(100) {
-            hearing.schedule_update(&party.party_id, at(millis), interval);
-            if !hearing.take_due_updates(at(millis)).is_empty() {
+            subscriptions.schedule_update(&party.party_id, at(millis), interval);
+            if !subscriptions.take_due_updates(at(millis)).is_empty() {
                 told.push(millis);
             }
         }
         assert_eq!(told, [0, 1000, 2000]);
-        assert_eq!(hearing.next_update(), Some(at(3000)));
+        assert_eq!(subscriptions.next_update(), Some(at(3000)));
         // The next subscription to the party goes on from there.
-        let updates = hearing.parties[&party.party_id].updates;
-        hearing.begin(hearing.key(2), &party, BTreeSet::new(), updates);
-        assert_eq!(hearing.next_update(), Some(at(3000)));
+        let updates = subscriptions.parties[&party.party_id].updates;
+        subscriptions.begin(subscriptions.key(2), &party, BTreeSet::new(), updates);
+        assert_eq!(subscriptions.next_update(), Some(at(3000)));
         // Whoever is told all of it needs no more.
-        hearing.told(&party);
-        assert_eq!(hearing.next_update(), None);
-        hearing.schedule_update(&party.party_id, at(5000), interval);
-        assert_eq!(hearing.take_due_updates(at(5000)), [party.party_id]);
+        subscriptions.told(&party);
+        assert_eq!(subscriptions.next_update(), None);
+        subscriptions.schedule_update(&party.party_id, at(5000), interval);
+        assert_eq!(subscriptions.take_due_updates(at(5000)), [party.party_id]);
     }
 }

@@ -8,8 +8,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::model::{Epoch, PeerId};
 
+use super::connection_handle::{CloseCode, ConnectionHandle, lock};
 use super::holders::{Displaced, Holders};
-use super::line::{CloseCode, Line, lock};
 use super::queued::Queued;
 use super::render::{self, Rejection};
 use super::session;
@@ -17,16 +17,16 @@ use super::told_parties::ToldParties;
 use crate::config::Ws;
 use crate::control_plane::Connections;
 use crate::core::{ConnectionId, Ended, Payer, Tally};
-use crate::http::{HttpFace, Problem, Sockets};
+use crate::http::{HttpState, Problem, Sockets};
 
 /// What all connections share. Workers have it in common.
-pub(crate) struct Face {
-    pub(super) http: web::Data<HttpFace>,
+pub(crate) struct WsServer {
+    pub(super) http: web::Data<HttpState>,
     /// The stretch of history that the server is in.
     pub(super) epoch: Epoch,
-    settings: RwLock<Arc<Settings>>,
+    settings: RwLock<Arc<WsSettings>>,
     connections: Connections,
-    lines: Mutex<Lines>,
+    handles: Mutex<Handles>,
     /// Bytes of the frames that wait for clients.
     pub(super) queued_bytes: Arc<Queued>,
     /// Parties that were told last because members changed.
@@ -36,14 +36,14 @@ pub(crate) struct Face {
 
 /// The open connections.
 #[derive(Default)]
-struct Lines {
-    by_id: HashMap<ConnectionId, Arc<Line>>,
+struct Handles {
+    by_id: HashMap<ConnectionId, Arc<ConnectionHandle>>,
     by_address: Tally,
 }
 
 /// What may change while the server runs; a connection keeps most of what it began with.
 #[derive(Debug, Clone)]
-pub(crate) struct Settings {
+pub(crate) struct WsSettings {
     /// What a WebSocket may use up.
     pub(crate) ws: Ws,
     /// How long a peer may be silent.
@@ -59,25 +59,25 @@ pub(super) enum NoRoom {
     ForAddress,
 }
 
-impl Face {
+impl WsServer {
     /// Beside the face of HTTP. Its connections are numbered with those of other faces.
     pub(crate) fn new(
-        http: web::Data<HttpFace>,
+        http: web::Data<HttpState>,
         epoch: Epoch,
-        settings: Settings,
+        settings: WsSettings,
         connections: Connections,
     ) -> Self {
         let settings = RwLock::new(Arc::new(settings));
-        let (lines, queued_bytes, told_parties, holders) = Default::default();
-        Self { http, epoch, settings, connections, lines, queued_bytes, told_parties, holders }
+        let (handles, queued_bytes, told_parties, holders) = Default::default();
+        Self { http, epoch, settings, connections, handles, queued_bytes, told_parties, holders }
     }
 
     /// Other settings from here on.
-    pub(crate) fn set(&self, settings: Settings) {
+    pub(crate) fn set(&self, settings: WsSettings) {
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
     }
 
-    pub(super) fn settings(&self) -> Arc<Settings> {
+    pub(super) fn settings(&self) -> Arc<WsSettings> {
         self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -90,46 +90,46 @@ impl Face {
         self.http.clock.elapsed()
     }
 
-    pub(super) fn enter(&self, line: &Arc<Line>, ws: &Ws) -> Result<(), NoRoom> {
-        let mut lines = lock(&self.lines);
-        if lines.by_id.len() >= ws.sockets {
+    pub(super) fn enter(&self, handle: &Arc<ConnectionHandle>, ws: &Ws) -> Result<(), NoRoom> {
+        let mut handles = lock(&self.handles);
+        if handles.by_id.len() >= ws.sockets {
             return Err(NoRoom::Anywhere);
         }
-        let payer = Payer::Address(line.address_key());
+        let payer = Payer::Address(handle.address_key());
         let share = |payer: &Payer| payer.share(ws.sockets_per_address);
-        if lines.by_address.exceeded(&payer, 1, share).is_some() {
+        if handles.by_address.exceeded(&payer, 1, share).is_some() {
             return Err(NoRoom::ForAddress);
         }
-        lines.by_address.add(&payer, 1);
-        lines.by_id.insert(line.id, line.clone());
+        handles.by_address.add(&payer, 1);
+        handles.by_id.insert(handle.id, handle.clone());
         Ok(())
     }
 
-    pub(super) fn leave(&self, line: &Line) {
-        let mut lines = lock(&self.lines);
-        if lines.by_id.remove(&line.id).is_none() {
+    pub(super) fn leave(&self, handle: &ConnectionHandle) {
+        let mut handles = lock(&self.handles);
+        if handles.by_id.remove(&handle.id).is_none() {
             return;
         }
-        lines.by_address.remove(&Payer::Address(line.address_key()), 1);
+        handles.by_address.remove(&Payer::Address(handle.address_key()), 1);
     }
 
-    pub(super) fn lines(&self) -> Vec<Arc<Line>> {
-        lock(&self.lines).by_id.values().cloned().collect()
+    pub(super) fn handles(&self) -> Vec<Arc<ConnectionHandle>> {
+        lock(&self.handles).by_id.values().cloned().collect()
     }
 
     /// Ends a connection that may no longer speak for a peer, or hear of its parties. One that
     /// speaks for others, too, comes back for them.
     pub(crate) fn end(&self, Ended { peer_id, connection }: &Ended) {
-        let line = lock(&self.lines).by_id.get(connection).cloned();
-        let Some(line) = line else { return };
+        let handle = lock(&self.handles).by_id.get(connection).cloned();
+        let Some(handle) = handle else { return };
         log::info!("a connection may no longer speak for a peer: peer={peer_id} {connection:?}");
-        let (style, now) = (line.style(), self.now());
-        if style.additions {
+        let (format, now) = (handle.format(), self.now());
+        if format.additions {
             let message = format!("this connection may no longer speak for peer {peer_id}");
             let rejection = Rejection::new(ErrorCode::PermissionDenied, message);
-            session::send(&line, &render::error(style, rejection, None), now);
+            session::send(&handle, &render::error(format, rejection, None), now);
         }
-        line.close(
+        handle.close(
             CloseCode::TryAgain,
             "the peer's tokens were revoked, or its owner is back",
             now,
@@ -146,11 +146,11 @@ impl Face {
     pub(super) fn displace(&self, peer_id: &PeerId, by: ConnectionId) {
         let displaced = lock(&self.holders).displace(peer_id, by);
         for Displaced { connection, entirely } in displaced {
-            let line = lock(&self.lines).by_id.get(&connection).cloned();
-            if let Some(line) = line {
+            let handle = lock(&self.handles).by_id.get(&connection).cloned();
+            if let Some(handle) = handle {
                 log::info!("a connection took a peer over: peer={peer_id} from={connection:?}");
-                line.lose_peer();
-                displaced_by_another(&line, peer_id, entirely, self.now());
+                handle.lose_peer();
+                displaced_by_another(&handle, peer_id, entirely, self.now());
             }
         }
     }
@@ -183,21 +183,26 @@ impl Face {
 }
 
 /// Tells a connection that it speaks for a peer no more.
-fn displaced_by_another(line: &Line, peer_id: &PeerId, entirely: bool, now: Duration) {
-    let style = line.style();
-    if style.additions {
+fn displaced_by_another(
+    handle: &ConnectionHandle,
+    peer_id: &PeerId,
+    entirely: bool,
+    now: Duration,
+) {
+    let format = handle.format();
+    if format.additions {
         let message =
             format!("another connection with the same identity has taken over peer {peer_id}");
         let rejection = Rejection::new(ErrorCode::PermissionDenied, message);
-        session::send(line, &render::error(style, rejection, None), now);
+        session::send(handle, &render::error(format, rejection, None), now);
     }
     if entirely {
         let reason = "displaced: another connection with the same identity took over";
-        line.close(CloseCode::Displaced, reason, now);
+        handle.close(CloseCode::Displaced, reason, now);
     }
 }
 
-impl Sockets for Face {
+impl Sockets for WsServer {
     fn upgrade(
         self: Arc<Self>,
         request: &HttpRequest,
@@ -207,10 +212,10 @@ impl Sockets for Face {
     }
 
     fn open(&self) -> usize {
-        lock(&self.lines).by_id.len()
+        lock(&self.handles).by_id.len()
     }
 
     fn queued(&self) -> usize {
-        lock(&self.lines).by_id.values().map(|line| line.queued()).sum()
+        lock(&self.handles).by_id.values().map(|handle| handle.queued()).sum()
     }
 }
