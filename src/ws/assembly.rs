@@ -3,7 +3,7 @@
 /// Reassembles a message that comes in fragments.
 pub(super) struct Assembly {
     pieces: Option<Vec<u8>>,
-    /// True if a fragment was lost of the message that is being sent.
+    /// True if a fragment of the current message was lost.
     lost: bool,
     most: usize,
 }
@@ -11,25 +11,25 @@ pub(super) struct Assembly {
 /// Fault of a fragment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Misfit {
-    /// The message is longer than one may be.
+    /// The message exceeds the size limit.
     TooLong,
-    /// It continues no message, or begins one before the other ended.
+    /// The fragment continues no message, or begins one before the other ended.
     OutOfPlace,
 }
 
 impl Assembly {
-    /// Of messages of at most so many bytes.
+    /// Creates an assembly of messages of at most that many bytes.
     pub(super) fn new(most: usize) -> Self {
         Self { pieces: None, lost: false, most }
     }
 
-    /// A piece is lost, and with it the message: what is left of it would be another one.
+    /// Drops a message of which a fragment is lost: the remaining ones would make another message.
     pub(super) fn lose(&mut self, is_last: bool) {
         self.pieces = None;
         self.lost = !is_last;
     }
 
-    /// The first piece.
+    /// Takes the first fragment.
     pub(super) fn begin(&mut self, piece: &[u8]) -> Result<(), Misfit> {
         if self.pieces.is_some() {
             return Err(Misfit::OutOfPlace);
@@ -39,7 +39,7 @@ impl Assembly {
         self.go_on(piece)
     }
 
-    /// One that is neither the first nor the last.
+    /// Takes a fragment that is neither the first nor the last.
     pub(super) fn go_on(&mut self, piece: &[u8]) -> Result<(), Misfit> {
         if self.lost {
             return Ok(());
@@ -52,7 +52,7 @@ impl Assembly {
         Ok(())
     }
 
-    /// The last piece: the whole message, unless some of it is lost.
+    /// Takes the last fragment. Returns the whole message, unless a part of it is lost.
     pub(super) fn end(&mut self, piece: &[u8]) -> Result<Option<Vec<u8>>, Misfit> {
         self.go_on(piece)?;
         self.lost = false;

@@ -1,6 +1,6 @@
-//! A connection as all who deal with it see it: what waits for its client, when that gave its last
-//! sign of life, and how it ends. Shared by the session, which writes, the conversation, which
-//! speaks, and the watch, which ends it when its session can't.
+//! Handle of one connection: its send queue, its last sign of life, and its end. The session, which
+//! writes, the conversation, which answers, and the watch, which closes stuck connections, share
+//! it.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -16,62 +16,62 @@ use crate::core::{AddressKey, Buckets, ConnectionId, Rate};
 use crate::events::WireFormat;
 use crate::http::socket::Hangup;
 
-/// What a client may do wrong at once, and how often after that, before it is thrown out.
+/// Burst and refill interval of a client's mistakes; beyond them the connection is closed.
 const OFFENCES: usize = 32;
 const OFFENCE_EVERY: Duration = Duration::from_secs(1);
 
-/// Why a connection is closed, in the numbers of RFC 6455, section 7.4.1.
+/// Reason for closing a connection, as a status code of RFC 6455, section 7.4.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CloseCode {
     /// The server stops.
     Away = 1001,
-    /// The client sent what is no WebSocket.
+    /// The client sent something other than WebSocket frames.
     Protocol = 1002,
-    /// It sent a text that is no UTF-8.
+    /// It sent a text that is not UTF-8.
     NotUtf8 = 1007,
     /// It broke the rules too often.
     Policy = 1008,
-    /// It sent too much at once.
+    /// It sent a message above the size limit.
     TooBig = 1009,
-    /// It does not read what it is sent: it shall come back and start afresh.
+    /// It does not read what it is sent, and has to reconnect and sync.
     TryAgain = 1013,
-    /// Another connection took over all peers that it spoke for.
+    /// Another connection took over all peers of this one.
     Displaced = 4001,
 }
 
-/// What goes out.
+/// Item of the send queue.
 #[derive(Debug, PartialEq)]
 pub(super) enum Out {
     Text(Arc<str>),
     Ping,
-    /// The last there is.
+    /// Always the last item.
     Close(CloseCode, String),
 }
 
-/// A connection.
+/// Handle of a connection.
 pub(super) struct ConnectionHandle {
     pub(super) id: ConnectionId,
     pub(super) address: IpAddr,
-    /// When it was opened, on the clock of timeouts.
+    /// Time at which it was opened, on the clock of timeouts.
     pub(super) opened: Duration,
-    /// Frames that may wait for the client.
+    /// Limit of frames in the send queue.
     pub(super) most: usize,
     most_bytes: QueueBytes,
-    /// Bytes that wait for all clients.
+    /// Bytes in the send queues of all clients.
     queued: Arc<Queued>,
     out: Mutex<SendQueue>,
     filled: Notify,
     drained: Notify,
     intake: Mutex<Intake>,
     greeted: AtomicBool,
-    /// Whether the client knows more than LANrage's own frames.
+    /// True if the client sent `caps`, so that it knows more than LANrage's own frames.
     additions: AtomicBool,
-    /// When the client was asked for a sign of life that it has not given yet; 0 when it was not.
+    /// Time of the ping that the client has not answered yet; 0 if there is none.
     asked_ms: AtomicU64,
-    /// When it was asked last, or else connected.
+    /// Time of the last ping, or else of the connection.
     asked_last_ms: AtomicU64,
     offences: Mutex<Buckets<()>>,
-    /// True once another connection took over a peer, until the conversation has taken note.
+    /// True after another connection took over a peer, until the conversation has noticed.
     has_lost_peer: AtomicBool,
     hangup: Hangup,
 }
@@ -80,17 +80,17 @@ struct SendQueue {
     waiting: VecDeque<Out>,
     /// Bytes of the texts.
     bytes: usize,
-    /// Since when nothing but its end is left to come.
+    /// Time since which only the close frame is left to send.
     closing: Option<Duration>,
-    /// True once nobody writes any more.
+    /// True after the session stopped writing.
     gone: bool,
 }
 
-/// Pauses of the server's own reading: frames wait to be acted on.
+/// Pauses of the server's own reading, while frames wait to be processed.
 #[derive(Default)]
 struct Intake {
     paused_since: Option<Duration>,
-    /// Length of the pauses that were not taken yet.
+    /// Length of the pauses that [`ConnectionHandle::take_pauses`] has not returned yet.
     paused: Duration,
 }
 
@@ -130,13 +130,13 @@ impl ConnectionHandle {
         }
     }
 
-    /// The address as far as one client has it to itself.
+    /// Returns the part of the address that one client has to itself.
     pub(super) fn address_key(&self) -> AddressKey {
         self.address.into()
     }
 
-    /// Puts a frame behind the others. A client for whom there is no room any more does not read:
-    /// the connection ends, and the client starts afresh on another.
+    /// Queues a frame. A full queue means that the client does not read: the connection ends, and
+    /// the client starts afresh on another.
     pub(super) fn send(&self, text: Arc<str>, now: Duration) {
         let mut out = self.lock();
         if out.closing.is_some() || out.gone {
@@ -158,10 +158,10 @@ impl ConnectionHandle {
         self.filled.notify_one();
     }
 
-    /// Counts a frame that is to wait.
+    /// Counts a frame that is about to be queued.
     ///
     /// # Errors
-    /// The key of the configuration whose limit it passes.
+    /// Configuration key of the limit that the frame exceeds.
     fn count(&self, out: &SendQueue, text: &str) -> Result<(), &'static str> {
         if out.waiting.len() >= self.most {
             return Err("ws.queue_frames");
@@ -169,13 +169,13 @@ impl ConnectionHandle {
         self.queued.add(self.address_key(), out.bytes, text.len(), self.most_bytes)
     }
 
-    /// Drops all that waits.
+    /// Drops all queued items.
     fn forget(&self, out: &mut SendQueue) {
         out.waiting.clear();
         self.queued.remove(self.address_key(), std::mem::take(&mut out.bytes));
     }
 
-    /// Ends the connection after what waits already.
+    /// Closes the connection after the items that are queued already.
     pub(super) fn close(&self, code: CloseCode, reason: &str, now: Duration) {
         let mut out = self.lock();
         if out.closing.is_none() {
@@ -186,7 +186,7 @@ impl ConnectionHandle {
         }
     }
 
-    /// Nobody writes any more.
+    /// Drops the queue, because the session writes no more.
     pub(super) fn abandon(&self) {
         let mut out = self.lock();
         out.gone = true;
@@ -195,12 +195,12 @@ impl ConnectionHandle {
         self.drained.notify_waiters();
     }
 
-    /// True while less than half of the frames and bytes wait that may.
+    /// True while the queue is less than half full, by frames and by bytes.
     pub(super) fn has_room(&self) -> bool {
         self.lock().has_room(self)
     }
 
-    /// Waits until there is room, or nobody is left to write to.
+    /// Waits until there is room, or the session writes no more.
     pub(super) async fn room(&self) {
         loop {
             let drained = self.drained.notified();
@@ -216,8 +216,8 @@ impl ConnectionHandle {
         out.has_room(self) || out.closing.is_some() || out.gone
     }
 
-    /// The server stops reading from the client, or goes on. The client can't answer for what is
-    /// not read: its sign of life is awaited anew.
+    /// Pauses or resumes reading from the client. The server may hold an unread pong, so the wait
+    /// for it starts afresh on resuming.
     pub(super) fn pause_reading(&self, paused: bool, now: Duration) {
         let mut intake = lock(&self.intake);
         if paused {
@@ -230,7 +230,7 @@ impl ConnectionHandle {
         }
     }
 
-    /// Returns how long reading was paused since it was asked last.
+    /// Returns the length of the reading pauses since the last call.
     pub(super) fn take_pauses(&self) -> Duration {
         std::mem::take(&mut lock(&self.intake).paused)
     }
@@ -240,7 +240,7 @@ impl ConnectionHandle {
         lock(&self.intake).paused_since.is_some() && self.has_room()
     }
 
-    /// Counts something that the client did wrong; too much of it ends the connection.
+    /// Counts a mistake of the client; too many of them end the connection.
     pub(super) fn offended(&self, now: Duration) {
         let taken = lock(&self.offences).take((), now);
         if taken.is_err() {
@@ -248,7 +248,7 @@ impl ConnectionHandle {
         }
     }
 
-    /// Asks for a sign of life.
+    /// Sends a ping.
     pub(super) fn ask_for_life(&self, now: Duration) {
         let mut out = self.lock();
         if out.closing.is_none() {
@@ -259,29 +259,29 @@ impl ConnectionHandle {
         }
     }
 
-    /// When it was asked last, or else connected.
+    /// Returns the time of the last ping, or else of the connection.
     pub(super) fn asked_last(&self) -> Duration {
         Duration::from_millis(self.asked_last_ms.load(Ordering::Relaxed))
     }
 
-    /// The client gave a sign of life.
+    /// Notes a sign of life of the client.
     pub(super) fn gave_life(&self) {
         self.asked_ms.store(0, Ordering::Relaxed);
     }
 
-    /// Since when a sign of life is awaited.
+    /// Returns the time of the ping that is not answered yet.
     pub(super) fn awaiting_life_since(&self) -> Option<Duration> {
         let asked = self.asked_ms.load(Ordering::Relaxed);
         (asked != 0).then(|| Duration::from_millis(asked))
     }
 
-    /// The client has said its first word.
+    /// Notes the client's first hello.
     pub(super) fn greet(&self, additions: bool) {
         self.additions.store(additions, Ordering::Relaxed);
         self.greeted.store(true, Ordering::Relaxed);
     }
 
-    /// How to speak to the client where no time is told.
+    /// Returns the wire format for frames without times.
     pub(super) fn format(&self) -> WireFormat {
         WireFormat { additions: self.additions.load(Ordering::Relaxed), utc_offset: None }
     }
@@ -290,12 +290,12 @@ impl ConnectionHandle {
         self.greeted.load(Ordering::Relaxed)
     }
 
-    /// Since when nothing but its end is left to come.
+    /// Returns the time since which only the close frame is left to send.
     pub(super) fn closing_since(&self) -> Option<Duration> {
         self.lock().closing
     }
 
-    /// How many frames wait for the client.
+    /// Returns the number of queued items.
     pub(super) fn queued(&self) -> usize {
         self.lock().waiting.len()
     }
@@ -311,12 +311,12 @@ impl ConnectionHandle {
             && self.has_lost_peer.swap(false, Ordering::Relaxed)
     }
 
-    /// Ends the connection from outside, whatever its session does.
+    /// Closes the socket from outside, whatever its session does.
     pub(super) fn hang_up(&self) {
         self.hangup.now();
     }
 
-    /// The next to go out; waits until there is something.
+    /// Returns the next item to send; waits until there is one.
     pub(super) async fn next(&self) -> Out {
         loop {
             if let Some(out) = self.take_next() {
@@ -355,7 +355,7 @@ impl SendQueue {
     }
 }
 
-/// A panic ends the process: no one sees what it left.
+/// Locks a mutex, poisoned or not: a panic ends the process, so nothing sees a broken state.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,5 +1,5 @@
-//! One connection's conversation: what its client asks for, in the order in which it asks, and
-//! what it hears of its parties. It knows no socket.
+//! Conversation of one connection: processes the client's requests in order and sends the events of
+//! its parties. It does not know the socket.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -25,45 +25,45 @@ use crate::control_plane::{Failure, IntoAsk, Query};
 use crate::core::{Caller, ClockSteps, Principal, command};
 use crate::events::{Delivery, WireFormat};
 
-/// Signals are looked for again that often while the client has not read what it was sent.
+/// Interval between polls for signals while the client has not read those it was sent.
 const SIGNALS_AGAIN: Duration = Duration::from_millis(50);
-/// Frames of one client that are acted on at the same time.
+/// Frames of one client that are processed concurrently.
 const MOST_TURNS: usize = 32;
-/// Frames that one of them may send at once: the frames of all turns fit into the queue's half.
+/// Frames that one turn may send at once. The frames of all turns fit into half of the send queue.
 const FRAMES_OF_A_TURN: usize = 4;
 
-/// The conversation with one client. Its frames run side by side: no borrow is held while one of
-/// them waits.
+/// Conversation with one client. Its frames are processed concurrently: no borrow is held across an
+/// await.
 pub(super) struct Conversation {
     pub(super) server: Arc<WsServer>,
     pub(super) handle: Arc<ConnectionHandle>,
     pub(super) format: Cell<WireFormat>,
-    /// Steps of the wall clock that the client's offset does not count yet.
+    /// Steps of the wall clock that the client's offset does not include yet.
     clock: Cell<ClockSteps>,
-    /// Whether connections before this one are not listened to any more for its peers.
+    /// True if this connection displaces older connections of its peers.
     pub(super) takes_over: Cell<bool>,
-    /// The peers that the connection speaks for.
+    /// Peers that the connection speaks for.
     pub(super) peers: RefCell<BTreeSet<PeerId>>,
-    /// Peers that it asks to speak for, and has no answer yet.
+    /// Peers that it asked to speak for, and has no answer about yet.
     pub(super) claiming: RefCell<BTreeSet<PeerId>>,
-    /// Peers that its client says to be back as, and could not show to be.
+    /// Peers that the client claims to return as without a proof.
     pub(super) returning: RefCell<BTreeSet<PeerId>>,
     pub(super) subscriptions: RefCell<PartySubscriptions>,
-    /// Members whose signals are to be fetched, when `signals_at` has come.
+    /// Members whose signals are to be fetched at `signals_at`.
     late_signals: RefCell<BTreeSet<(PartyId, PeerId)>>,
     signals_at: Cell<Option<Instant>>,
-    /// Time at which a client without additions is told all of its parties again.
+    /// Time at which a client without `caps` is sent all of its parties again.
     refresh_at: Cell<Instant>,
 }
 
-/// A text of the client, read.
+/// Decoded text of the client.
 struct Read {
     turn: Turn,
     inbound: Result<Inbound, BadFrame>,
     unread: Unread,
 }
 
-/// The answer to a frame.
+/// Answer to a frame.
 struct Answered {
     frame: ServerFrame,
     /// True if the client broke a rule; too many of these end the connection.
@@ -71,7 +71,7 @@ struct Answered {
 }
 
 impl Conversation {
-    /// Over a line, with a queue of so many events.
+    /// Creates a conversation whose event queue holds `events` events.
     pub(super) fn new(server: Arc<WsServer>, handle: Arc<ConnectionHandle>, events: usize) -> Self {
         let refresh_at = Cell::new(Instant::now() + server.settings().ws.refresh);
         Self {
@@ -90,7 +90,7 @@ impl Conversation {
         }
     }
 
-    /// Speaks until the session is gone, then lets go of what the connection held.
+    /// Runs until the session ends, then releases what the connection held.
     pub(super) async fn run(self, mut texts: mpsc::UnboundedReceiver<Unread>) {
         let this = Rc::new(self);
         let queue = this.subscriptions.borrow().queue.clone();
@@ -99,14 +99,15 @@ impl Conversation {
         let mut next: Option<Read> = None;
         loop {
             this.keep_time().await;
-            // Events that came before a frame are told before it, and wait for no further one.
+            // Earlier events are sent before the frame's answer, but the frame waits for no later
+            // ones.
             let may_start =
                 queue.is_empty() && next.as_ref().is_some_and(|n| turns.admits(&n.turn));
             let wake_at = this.wake_at();
             tokio::select! {
                 biased;
                 answered = turns.next(), if !turns.is_empty() => this.answer(answered.flatten()),
-                // A frame that runs may wait for the subscription that an event comes by.
+                // A running frame may still await the subscription that an event belongs to.
                 delivery = queue.next(), if turns.is_empty() => this.hear(delivery).await,
                 () = this.handle.room(), if may_start => if let Some(read) = next.take() {
                     let (this, Read { turn, inbound, unread }) = (this.clone(), read);
@@ -130,8 +131,8 @@ impl Conversation {
         this.end().await;
     }
 
-    /// Does what is due. The moments are kept from turn to turn, so that a busy connection does
-    /// not put them off.
+    /// Does what is due. Deadlines survive from turn to turn, so that a busy connection does not
+    /// postpone them.
     async fn keep_time(&self) {
         self.forget_lost_peers().await;
         self.follow_clock();
@@ -148,13 +149,13 @@ impl Conversation {
         }
     }
 
-    /// Answers with what plain clients don't understand from now on, if that is asked for.
+    /// Switches to answers with additions, which plain clients don't understand, if asked for.
     pub(super) fn extend_format(&self, additions: bool) {
         let format = self.format.get();
         self.format.set(WireFormat { additions: format.additions || additions, ..format });
     }
 
-    /// Counts the client's offset anew, once the wall clock here has stepped.
+    /// Adjusts the client's offset after a step of the server's wall clock.
     fn follow_clock(&self) {
         let mut clock = self.clock.get();
         let minutes = clock.ahead(self.server.http.clock.now());
@@ -167,20 +168,20 @@ impl Conversation {
         }
     }
 
-    /// The next of these moments.
+    /// Returns the earliest of the deadlines.
     fn wake_at(&self) -> Option<Instant> {
         let refresh_at = (!self.format.get().additions).then(|| self.refresh_at.get());
         let update_at = self.subscriptions.borrow().next_update();
         [self.signals_at.get(), refresh_at, update_at].into_iter().flatten().min()
     }
 
-    /// Has a member's signals fetched before the next frame is acted on.
+    /// Schedules the fetch of a member's signals before the next frame.
     pub(super) fn fetch_signals(&self, party_id: PartyId, peer_id: PeerId) {
         self.late_signals.borrow_mut().insert((party_id, peer_id));
         self.signals_at.set(Some(Instant::now()));
     }
 
-    /// Has them fetched a while later.
+    /// Schedules the fetch of a member's signals after [`SIGNALS_AGAIN`].
     pub(super) fn fetch_signals_later(&self, party_id: PartyId, peer_id: PeerId) {
         self.late_signals.borrow_mut().insert((party_id, peer_id));
         if self.signals_at.get().is_none() {
@@ -197,12 +198,12 @@ impl Conversation {
 
     async fn end(&self) {
         log::debug!("{:?}: closed", self.handle.id);
-        // All is written that will be. The framework would wait a second for more input, and the
-        // client, whose part it is to wait for the end, with it.
+        // Everything is written. The framework would wait a second for more input, and so would the
+        // client, which waits for the end.
         self.handle.hang_up();
         self.server.leave(&self.handle);
         self.server.release(self.peers.borrow().iter(), self.handle.id);
-        // With the server everything ends at once, and who was connected stays so to the end.
+        // When the server stops, the members of this connection stay connected to the end.
         if self.server.http.is_stopping() {
             return;
         }
@@ -210,7 +211,7 @@ impl Conversation {
         for key in ended {
             self.ask(|reply| Query::Unsubscribe(key, reply)).await.ok();
         }
-        // Until it is known that the connection is gone, its peers live for ever.
+        // The peers stay alive until the control plane knows that the connection is gone.
         while let Err(failure) = self.ask(command!(Disconnect)).await {
             log::warn!("{:?}: could not let go of its peers yet: {failure}", self.handle.id);
             if !matches!(failure, Failure::TimedOut(_)) {
@@ -221,7 +222,7 @@ impl Conversation {
 
     fn read(&self, unread: Unread) -> Read {
         let inbound = control::decode(&unread.text);
-        // LANrage's clients can't tell answers apart.
+        // LANrage's clients can't match answers to requests.
         let turn = match &inbound {
             Ok(Inbound { frame, .. }) if self.format.get().additions => {
                 let peers = self.peers.borrow();
@@ -232,7 +233,7 @@ impl Conversation {
         Read { turn, inbound, unread }
     }
 
-    /// Acts on a frame. `None` where no answer is due.
+    /// Processes a frame. Returns `None` where no answer is due.
     async fn take(&self, inbound: Result<Inbound, BadFrame>) -> Option<Answered> {
         if self.handle.closing_since().is_some() {
             return None;
@@ -282,7 +283,7 @@ impl Conversation {
         Reply { epoch: self.server.epoch.clone(), seq, result }
     }
 
-    /// Asks as the peers that the connection speaks for.
+    /// Asks the control plane on behalf of the connection's peers.
     pub(super) async fn ask<T>(&self, request: impl IntoAsk<T>) -> Result<T, Failure> {
         let principal = Principal::Peers(self.peers.borrow().iter().cloned().collect());
         let (connection, address) = (self.handle.id, Some(self.handle.address_key()));
@@ -306,7 +307,7 @@ impl Conversation {
                 let now = self.server.now();
                 self.handle.close(CloseCode::TryAgain, "too slow: connect again and sync", now);
             }
-            // Nobody asked for one.
+            // Conversations never ask for a reset.
             Delivery::Reset(..) => {}
         }
     }

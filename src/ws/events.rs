@@ -1,4 +1,4 @@
-//! What a connection hears of its parties, and what of that its client is told.
+//! Delivery of party events and snapshots to the client.
 
 use lanrage_ipc::control::ServerFrame;
 use lanrage_ipc::event::Event;
@@ -11,12 +11,12 @@ use crate::control_plane::{Failure, Query};
 use crate::core::{Refusal, command};
 use crate::events::{SharedEvent, SubscriptionKey};
 
-/// What one signal counts for at least, in bytes: `PollSignals` reckons with it.
+/// Minimum size of a signal in bytes, as `PollSignals` counts it.
 const SIGNAL_BYTES: usize = 512;
 
 impl Conversation {
-    /// Hears of a party from now on, as some of its members, and tells the client all of it. Of one
-    /// that has ended meanwhile, or that the peers have left, nothing is told.
+    /// Subscribes to a party for some of its members, and sends the client all of it. If the party
+    /// has ended or the peers have left, nothing is sent.
     pub(super) async fn attend(
         &self,
         party_id: &PartyId,
@@ -28,10 +28,10 @@ impl Conversation {
         }
     }
 
-    /// Hears of a party from its present state on, and tells the client all of it. What waits in
-    /// the queue may be of a party that had this id before: it is dropped, and with it the notices
-    /// of signals, so that those are fetched. If none of the connection's peers is in the party, all
-    /// stays as it was, and what waits tells why.
+    /// Subscribes to a party from its present state, and sends the client all of it. Queued events
+    /// are dropped, because they may be of an earlier party with this id. Dropped notices of
+    /// signals make their fetch necessary. If no own peer is a member, nothing changes, and queued
+    /// events say why.
     async fn resubscribe(
         &self,
         party_id: &PartyId,
@@ -39,7 +39,7 @@ impl Conversation {
         tell: fn(&Self, &Party),
     ) -> Result<(), Failure> {
         let (key, party) = self.subscribe(party_id).await?;
-        // Another connection may have taken one over meanwhile.
+        // Another connection may have taken over a peer meanwhile.
         let is_lost = |id: &&PeerId| self.server.only_others_speak_for(id, self.handle.id);
         let newcomers: Vec<_> = newcomers.iter().filter(|id| !is_lost(id)).cloned().collect();
         let renewed = self.subscriptions.borrow_mut().renew(key, &party, &newcomers);
@@ -56,8 +56,8 @@ impl Conversation {
         Ok(())
     }
 
-    /// Tells the client all of its parties. One of LANrage's refreshes its copies by nothing else,
-    /// and takes a peer of five minutes for gone.
+    /// Sends the client all of its parties. LANrage's client refreshes its copies in no other way,
+    /// and drops a peer after five minutes.
     pub(super) async fn refresh(&self) {
         let party_ids = self.subscriptions.borrow().party_ids();
         for party_id in party_ids {
@@ -65,7 +65,7 @@ impl Conversation {
         }
     }
 
-    /// Tells the client its parties in which members changed, where that is due.
+    /// Sends the client the parties whose update of changed members is due.
     pub(super) async fn tell_updates(&self) {
         let due = self.subscriptions.borrow_mut().take_due_updates(Instant::now());
         for party_id in due {
@@ -86,7 +86,7 @@ impl Conversation {
         let subscribe = |reply| Query::Subscribe { key, interest, queue, snapshot, reply };
         let asked = self.ask(subscribe).await;
         if let Err(Failure::TimedOut(_)) = asked {
-            // It may begin even now.
+            // The subscription may begin after the timeout.
             self.unsubscribe(Some(key)).await;
         }
         let party = asked?.and_then(|snapshot| snapshot.parties).into_iter().flatten().next();
@@ -107,7 +107,7 @@ impl Conversation {
         self.send(&render::party(self.format.get(), party));
     }
 
-    /// As [`Conversation::tell_party`], when many others are told the same.
+    /// As [`Conversation::tell_party`], with a text that other connections share.
     fn tell_update(&self, party: &Party) {
         self.subscriptions.borrow_mut().told(party);
         let (format, now) = (self.format.get(), self.server.now());
@@ -120,7 +120,7 @@ impl Conversation {
         }
     }
 
-    /// Tells of an event of a party that is heard.
+    /// Sends the client an event of a subscribed party.
     pub(super) async fn tell(&self, party_id: &PartyId, shared: &SharedEvent) {
         let (event, format) = (shared.event(), self.format.get());
         let is_unsent = self.subscriptions.borrow_mut().is_unsent(party_id, event.seq());
@@ -133,8 +133,8 @@ impl Conversation {
                 self.send_event(shared);
             }
             Event::PeerUpdated { peer, .. } if !format.additions => {
-                // LANrage's clients know no frame for a member that changed: they get the whole
-                // party, if anything is new to them.
+                // LANrage's clients know no frame for a changed member: they get the whole party,
+                // if anything is new to them.
                 let is_new_to_them = self.subscriptions.borrow_mut().put_member(party_id, peer);
                 if is_new_to_them {
                     let interval = self.server.settings().ws.update_interval;
@@ -146,7 +146,7 @@ impl Conversation {
             Event::PeerLeft { peer_id, seq, .. } => {
                 let is_ending =
                     self.subscriptions.borrow_mut().lose_member(party_id, peer_id, *seq);
-                // A client that knows more hears at once that the party has ended.
+                // A client with `caps` is sent the removal of the party at once.
                 if !(is_ending && format.additions) {
                     self.send_event(shared);
                 }
@@ -158,7 +158,7 @@ impl Conversation {
             Event::PartyRemoved { reason, epoch, seq, .. } => {
                 let (ending, gone) = self.subscriptions.borrow_mut().end_told(party_id);
                 if format.additions {
-                    // It takes the number of the first change that was not told by itself.
+                    // It has the `seq` of the first change that had no frame of its own.
                     let beside = render::beside(format, epoch, ending.unwrap_or(*seq));
                     let (party_id, reason) = (party_id.clone(), *reason);
                     self.send(&ServerFrame::PartyRemoved { party_id, reason, beside });
@@ -178,7 +178,7 @@ impl Conversation {
         }
     }
 
-    /// Many hear the same: it is encoded once for all who are spoken to alike.
+    /// Sends an event, encoded once for all connections with the same wire format.
     fn send_event(&self, shared: &SharedEvent) {
         let format = self.format.get();
         let encode = |event: &Event| match render::event(format, event) {
@@ -194,7 +194,7 @@ impl Conversation {
         }
     }
 
-    /// Brings a member the signals that wait for it, as many as there is room for.
+    /// Sends a member its waiting signals, as many as there is room for.
     pub(super) async fn bring_signals(&self, party_id: &PartyId, peer_id: &PeerId) {
         if !self.server.is_holder(peer_id, self.handle.id) {
             return;

@@ -6,20 +6,20 @@ use lanrage_ipc::model::PeerId;
 
 use crate::core::ConnectionId;
 
-/// The connections that speak for each peer. Signals go to the one that took the peer last.
+/// Connections that speak for each peer. Signals go to the one that took the peer last.
 #[derive(Debug, Default)]
 pub(super) struct Holders {
-    /// Never empty; the one that took the peer last is at the end.
+    /// Never empty; the connection that took the peer last is at the end.
     by_peer: HashMap<PeerId, Vec<ConnectionId>>,
-    /// The number of peers that each connection speaks for; never 0.
+    /// Number of peers of each connection; never 0.
     peers: HashMap<ConnectionId, usize>,
 }
 
-/// A connection that speaks for a peer no more.
+/// Connection that no longer speaks for a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Displaced {
     pub(super) connection: ConnectionId,
-    /// True when the connection speaks for no peer any more.
+    /// True if the connection speaks for no peer any more.
     pub(super) entirely: bool,
 }
 
@@ -46,18 +46,18 @@ impl Holders {
         older.into_iter().map(displace).collect()
     }
 
-    /// True for the connection that took the peer last, and for any while there is none.
+    /// True for the connection that took the peer last, and for any if there is none.
     pub(super) fn is_latest(&self, peer_id: &PeerId, connection: ConnectionId) -> bool {
         let latest = self.by_peer.get(peer_id).and_then(|holders| holders.last());
         latest.is_none_or(|latest| *latest == connection)
     }
 
-    /// True for a connection that speaks for a peer.
+    /// True if a connection speaks for a peer.
     pub(super) fn holds(&self, peer_id: &PeerId, connection: ConnectionId) -> bool {
         self.by_peer.get(peer_id).is_some_and(|holders| holders.contains(&connection))
     }
 
-    /// True where others speak for a peer, and a connection does not.
+    /// True if other connections speak for a peer, and this one does not.
     pub(super) fn only_others_hold(&self, peer_id: &PeerId, connection: ConnectionId) -> bool {
         self.by_peer.get(peer_id).is_some_and(|holders| !holders.contains(&connection))
     }

@@ -1,4 +1,4 @@
-//! For whom a connection speaks: its first word, and the ids that it takes.
+//! Identity of a connection: its hello, and the peer ids that it claims.
 
 use std::collections::BTreeMap;
 
@@ -16,28 +16,28 @@ use crate::core::{self, Hold, Identity, Refusal, TokenHash, command};
 use crate::events::WireFormat;
 use crate::token::{self, Token};
 
-/// A client shall give signs of life this often at least, in milliseconds.
+/// Longest interval between two signs of life that clients are told, in milliseconds.
 const HEARTBEAT_MS: u64 = 30_000;
 
-/// Peers that one connection speaks for: those of one machine.
+/// Limit of peers of one connection: those of one machine.
 const MOST_PEERS: usize = 64;
 
-/// A token that was shown, and whom it proves.
+/// Valid token of a hello, with its owner.
 pub(super) struct Proof {
     identity: Identity,
     token: Secret,
     hash: TokenHash,
 }
 
-/// A peer that the connection speaks for from now on.
+/// Peer that the connection speaks for from now on.
 pub(super) struct Claimed {
     identity: Identity,
-    /// What proves it on the next connection.
+    /// Token for the next connection.
     token: Option<Secret>,
 }
 
 impl Conversation {
-    /// The first word, or a further one for another peer.
+    /// Processes a hello: the first, or a further one for another peer.
     pub(super) async fn greet(
         &self,
         peer_id: Option<PeerId>,
@@ -83,7 +83,7 @@ impl Conversation {
         Ok(self.reply(None, AckResult::Empty {}))
     }
 
-    /// Keeps none of the peer's memberships alive by this connection.
+    /// Stops keeping the peer's memberships alive by this connection.
     async fn keep_idle(&self, identity: &Identity) -> Result<(), Rejection> {
         for party_id in identity.parties.clone() {
             let peer_id = identity.peer_id.clone();
@@ -102,8 +102,8 @@ impl Conversation {
         Ok(Proof { identity, token, hash })
     }
 
-    /// Takes an id: nobody's, or the one of a token. A client that can keep a token gets one where
-    /// it has none, or one that does not last much longer.
+    /// Claims a peer id: an unowned one, or that of a token. A client that can store a token gets
+    /// one if it has none, or one that expires soon.
     pub(super) async fn claim(
         &self,
         peer_id: PeerId,
@@ -118,8 +118,7 @@ impl Conversation {
         claimed
     }
 
-    /// Counts a peer among those that the connection speaks for, before it does: `true`, unless it
-    /// speaks for the peer already.
+    /// Marks a peer as being claimed. Returns `false` if the connection already speaks for it.
     fn begin_claim(&self, peer_id: &PeerId) -> Result<bool, Rejection> {
         let (peers, mut claiming) = (self.peers.borrow(), self.claiming.borrow_mut());
         if peers.contains(peer_id) {
@@ -169,8 +168,8 @@ impl Conversation {
         Ok(Claimed { identity, token })
     }
 
-    /// Speaks no more for the peers that another connection took over, and hears no more of parties
-    /// in which they alone were.
+    /// Drops the peers that another connection took over, and the subscriptions of parties without
+    /// other own members.
     pub(super) async fn forget_lost_peers(&self) {
         if !self.handle.take_lost_peer() {
             return;
@@ -189,14 +188,14 @@ impl Conversation {
         }
     }
 
-    /// Tells times by this wall clock from now on, if it is known.
+    /// Sets the wall clock for times in frames, if it is known.
     pub(super) fn tell_times_at(&self, utc_offset: Option<UtcOffset>) {
         if utc_offset.is_some() {
             self.format.set(WireFormat { utc_offset, ..self.format.get() });
         }
     }
 
-    /// Keeps in mind that the client says to be back as a peer.
+    /// Notes that the client claims to return as a peer.
     fn remember_return(&self, peer_id: PeerId) {
         let mut returning = self.returning.borrow_mut();
         if returning.len() < MOST_PEERS {
@@ -204,7 +203,7 @@ impl Conversation {
         }
     }
 
-    /// Whether a token is good for at least half of what a fresh one is.
+    /// True if a token lasts for at least half of the lifetime of a fresh one.
     fn lasts(&self, expires_at: Option<Timestamp>) -> bool {
         let half = self.server.http.settings().auth.token_ttl / 2;
         let until = self.server.http.clock.now().wall.checked_add(half).unwrap_or(Timestamp::MAX);
@@ -221,14 +220,15 @@ impl Conversation {
             token: token.flatten(),
             peer_id,
             token_expires_at: token_expires_at.flatten(),
-            // Three chances to be heard before the time is up.
+            // Three attempts fit into the timeout.
             heartbeat_ms: HEARTBEAT_MS.min((timeout / 3).max(1)),
             epoch: self.server.epoch.clone(),
         });
     }
 
-    /// A LANrage client has no token, because it could not keep one, and says nothing but who it is
-    /// when it comes back: its connection is taken for its signs of life, and it hears its parties.
+    /// Resumes the membership of a returning LANrage client. Such clients store no token and send
+    /// only their peer id. The connection stands in for heartbeats, and is subscribed to the peer's
+    /// parties.
     async fn come_back(&self, peer_id: PeerId) -> Result<(), Rejection> {
         let taken = Refusal::PeerTaken(peer_id.clone());
         let identity = match self.ask(command!(Return { peer_id: peer_id.clone() })).await {
@@ -249,8 +249,8 @@ impl Conversation {
         Ok(())
     }
 
-    /// What kept its peers alive may have gone only after the client came back: a connection of
-    /// its own, of which nobody knew yet that it was cut.
+    /// Retries the return of peers. The server may learn only later that the client's previous
+    /// connection was cut.
     pub(super) async fn come_back_again(&self) {
         let returning = self.returning.borrow().clone();
         for peer_id in returning {
@@ -260,8 +260,8 @@ impl Conversation {
         }
     }
 
-    /// One that came back says that it leaves. What it could not show it can't do, but its
-    /// connection keeps the member alive no longer, and it hears no more of the party.
+    /// Releases a member whose LANrage client leaves after a return. Without a proof it can't
+    /// leave, but its connection no longer keeps the member alive, and its subscription ends.
     pub(super) async fn release_member(&self, party_id: PartyId, peer_id: PeerId) {
         if !self.returning.borrow_mut().remove(&peer_id) {
             return;
@@ -273,8 +273,8 @@ impl Conversation {
         }
     }
 
-    /// Tells a peer that comes back of the parties that it is in, and which of those are gone that
-    /// it has copies of.
+    /// Sends a returning peer its parties, and the removal of those that are gone and that it has
+    /// copies of.
     async fn catch_up(
         &self,
         identity: Identity,
@@ -282,11 +282,11 @@ impl Conversation {
     ) -> Result<(), Rejection> {
         let Identity { peer_id, parties, .. } = identity;
         for party_id in parties {
-            // The client asked for all of it: it is told as fast as it reads.
+            // The client asked for all parties, so they are sent as fast as it reads.
             self.handle.room().await;
             self.attend(&party_id, std::slice::from_ref(&peer_id)).await?;
         }
-        // Some may have ended just now.
+        // A party may have ended just now.
         let format = self.format.get();
         for (party_id, bookmark) in have {
             let is_gone = !self.subscriptions.borrow().is_subscribed(&party_id);

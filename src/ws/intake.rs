@@ -1,4 +1,4 @@
-//! Input of a WebSocket, read no faster than its frames are taken out.
+//! Input of a WebSocket, read no faster than its frames are processed.
 
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -11,13 +11,13 @@ use futures_util::Stream;
 
 use super::scanner::{Fault, Scanner, header_length};
 
-/// Frames that are a little shorter than the longest come with what follows them.
+/// Slack of the input bound: frames just below the longest arrive together with following bytes.
 const SLACK: usize = 16 * 1024;
 /// Bytes that a waiting text counts for beside its length, so that many short ones are bounded.
 const UNREAD_BYTES: usize = 64;
 
-/// How much of a client's input is being held, so that no more is read. The framework by itself
-/// reads all there is before it looks at the first frame.
+/// Meter of a client's held input; a full meter pauses reading. The framework alone reads all
+/// available input before it processes the first frame.
 #[derive(Clone)]
 pub(super) struct Meter(Rc<RefCell<Held>>);
 
@@ -25,23 +25,23 @@ struct Held {
     bytes: usize,
     most: usize,
     reader: Option<Waker>,
-    /// Told `true` when reading stops, and `false` when it goes on.
+    /// Called with `true` when reading pauses, and with `false` when it resumes.
     on_pause: Box<dyn Fn(bool)>,
 }
 
 impl Meter {
-    /// Holds a frame of that length, and not much more.
+    /// Creates a meter that holds one frame of that length, and little more.
     pub(super) fn new(longest_frame: usize, on_pause: impl Fn(bool) + 'static) -> Self {
         let (most, on_pause) = (longest_frame + SLACK, Box::new(on_pause));
         Self(Rc::new(RefCell::new(Held { bytes: 0, most, reader: None, on_pause })))
     }
 
-    /// A frame with that much in it was taken out.
+    /// Notes that a frame with a payload of that length was taken out.
     pub(super) fn taken(&self, payload: usize) {
         self.0.borrow_mut().release(payload + header_length(payload));
     }
 
-    /// A text waits to be acted on: it is held until what this returns is dropped.
+    /// Counts a text that waits to be processed, until the returned guard is dropped.
     pub(super) fn unread(&self, text: ByteString) -> Unread {
         let bytes = text.len() + UNREAD_BYTES;
         self.0.borrow_mut().bytes += bytes;
@@ -61,7 +61,7 @@ impl Held {
     }
 }
 
-/// A text that waits to be acted on.
+/// Text that waits to be processed.
 pub(super) struct Unread {
     pub(super) text: ByteString,
     _held: Hold,
@@ -78,19 +78,19 @@ impl Drop for Hold {
     }
 }
 
-/// A client's input as far as it is frames that may be looked at; read no faster than they are
-/// taken out. After a fault all the rest is thrown away: the connection is to be closed, and what
-/// is not read when it is would have the system take back what the client is told.
+/// Stream of a client's checked frames, read no faster than they are taken out. After a fault the
+/// remaining input is read and dropped. Closing a socket with unread input would make the system
+/// discard the error that the client is sent.
 pub(super) struct Intake<S, F> {
     input: S,
     meter: Meter,
-    /// None after a fault.
+    /// `None` after a fault.
     scanner: Option<Scanner>,
     on_fault: F,
 }
 
 impl<S, F: Fn(Fault)> Intake<S, F> {
-    /// Of frames of at most so many bytes. Told of the first fault.
+    /// Creates an intake of frames up to that size. It calls back on the first fault.
     pub(super) fn new(input: S, meter: Meter, longest: usize, on_fault: F) -> Self {
         Self { input, meter, scanner: Some(Scanner::new(longest)), on_fault }
     }
@@ -114,7 +114,7 @@ where
         }
         let chunk = match Pin::new(&mut this.input).poll_next(cx) {
             Poll::Ready(Some(Ok(chunk))) => chunk,
-            // Broken off is as good as ended.
+            // A broken connection counts as a closed one.
             Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(None),
             Poll::Pending => return Poll::Pending,
         };
@@ -126,7 +126,7 @@ where
             (this.on_fault)(fault);
         }
         if frames.is_empty() {
-            // Others get their turn before more is thrown away.
+            // Other tasks run before more input is dropped.
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -159,7 +159,7 @@ mod tests {
         bytes
     }
 
-    /// What comes through of input in chunks, until there is no more or it waits.
+    /// Collects the input that comes through in chunks, until it ends or is held.
     fn read(input: impl IntoIterator<Item = Vec<u8>>, meter: &Meter) -> (usize, Option<Fault>) {
         let chunks = input.into_iter().map(|chunk| Ok::<_, Infallible>(Bytes::from(chunk)));
         let fault = Rc::new(Cell::new(None));
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_frame_of_a_client_goes_no_further() {
+    fn input_that_is_no_client_frame_is_dropped() {
         use Fault::{Malformed, TooLong};
         let good = frame(0x81, b"good");
         for (bad, expected) in [

@@ -1,20 +1,24 @@
-//! The face towards the network's WebSocket clients: LANrage's own, and the daemons.
+//! Face for WebSocket clients on the network: LANrage's own, and the daemons.
 //!
 //! | file | |
 //! |---|---|
-//! | `session` | one actor per connection, and the only file that knows `actix-web-actors`: frames in, frames out |
-//! | `intake`, `scanner` | backpressure on a client's input, and checks of its frames' heads |
+//! | `session` | one actor per connection; the only file that knows `actix-web-actors`: frames in,
+//! frames out |
+//! | `intake`, `scanner` | backpressure on a client's input, and checks of its frame headers |
 //! | `assembly` | reassembly of fragmented messages |
-//! | `connection_handle` | what waits for a client, when it gave its last sign of life, and how it ends |
-//! | `conversation` | one task per connection: texts in, in order, and news |
-//! | `turns` | which frames of a client are acted on at the same time |
-//! | `pace` | how often a client may send a frame |
-//! | `requests` | what a client asks for |
-//! | `identity`, `holders` | for whom a connection speaks, and which connections speak for a peer |
-//! | `party_subscriptions`, `events` | the parties that a connection hears of, and what its client is told |
+//! | `connection_handle` | send queue, signs of life and closing of a connection |
+//! | `conversation` | one task per connection: texts in, in order, and events |
+//! | `turns` | concurrency of a client's frames |
+//! | `pace` | rate limit of a client's frames |
+//! | `requests` | requests of the clients |
+//! | `identity`, `holders` | peers that a connection speaks for, and connections that speak for a
+//! peer |
+//! | `party_subscriptions`, `events` | subscriptions of a connection, and what its client is sent
+//! of them |
 //! | `told_parties` | texts that connections share |
 //! | `render` | events and answers as frames |
-//! | `watch` | the deadlines of all connections, kept outside of them: one whose client does not read is not polled |
+//! | `watch` | deadlines of all connections, kept outside of them: a session is not polled while
+//! its client does not read |
 
 mod assembly;
 mod connection_handle;

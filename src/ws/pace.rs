@@ -1,15 +1,16 @@
-//! The pace of a client's frames.
+//! Rate limit of a client's frames.
 
 use std::time::Duration;
 
 use crate::config::Ws;
 use crate::core::{Buckets, Rate, RetryAfter};
 
-/// A bucket of frames. While the server itself does not read, the client keeps its pace, and all
-/// that it sent meanwhile comes at once: what the full bucket loses in that time is kept as credit.
+/// Token bucket of frames, with credit for pauses. While the server does not read, the client keeps
+/// its pace, and its frames arrive together. Tokens that the full bucket loses in that time are
+/// kept as credit.
 pub(super) struct Pace {
     bucket: Buckets<()>,
-    /// The time that one frame costs.
+    /// Time that one frame costs.
     cost: Duration,
     credit: Duration,
 }
@@ -28,7 +29,7 @@ impl Pace {
     /// Takes a frame at `now`, after the server paused for that long.
     ///
     /// # Errors
-    /// When it comes sooner than it may.
+    /// Time to wait, if the frame comes too soon.
     pub(super) fn take(&mut self, paused: Duration, now: Duration) -> Result<(), RetryAfter> {
         if !paused.is_zero() {
             self.credit += paused.min(self.bucket.full_for(&(), now));
@@ -69,7 +70,7 @@ mod tests {
         assert_eq!(through(&mut pace, second, 2 * second), 100);
         assert_eq!(through(&mut pace, none, 3 * second), 50);
         assert_eq!(through(&mut pace, 9 * second, 13 * second), 50 + 900);
-        // Reading on, a client has no credit.
+        // Without a pause a client has no credit.
         assert_eq!(through(&mut pace, none, 20 * second), 50);
     }
 

@@ -1,4 +1,4 @@
-//! The parties that a connection hears of: those in which one of its peers is.
+//! Subscriptions of a connection: to the parties with one of its peers as a member.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::core::ConnectionId;
 use crate::events::{EventQueue, Interest, QueueLimits, SubscriptionKey};
 
-/// What a connection hears.
+/// Party subscriptions of a connection.
 pub(super) struct PartySubscriptions {
     connection: ConnectionId,
     last: u64,
@@ -20,37 +20,37 @@ pub(super) struct PartySubscriptions {
     pub(super) queue: Arc<EventQueue>,
 }
 
-/// The result of renewing a subscription.
+/// Result of renewing a subscription.
 pub(super) struct Renewed {
     /// The connection's own members of the party.
     pub(super) own: BTreeSet<PeerId>,
-    /// True if it is heard from here on, and the client has to be told the party.
+    /// True if the subscription is in force, and the client has to be sent the party.
     pub(super) is_new: bool,
-    /// The subscription to end.
+    /// Subscription to end.
     pub(super) ended: Option<SubscriptionKey>,
 }
 
-/// A party, as far as its client was told.
+/// State of a party as its client was told it.
 struct PartySubscription {
     number: u64,
-    /// The connection's own peers in it.
+    /// Members that the connection speaks for.
     own: BTreeSet<PeerId>,
     host_id: PeerId,
-    /// The last change that was told; what comes of earlier ones is known already.
+    /// `seq` of the last change that was sent; earlier changes are skipped.
     seq: u64,
-    /// The change by which its host went, once it has: the party follows.
+    /// `seq` of the change by which the host left; the removal of the party follows.
     ending: Option<u64>,
-    /// What each member says of itself.
+    /// Members' own descriptions of themselves.
     members: BTreeMap<PeerId, PeerInput>,
     updates: Updates,
 }
 
-/// Changed members, of which a client without additions is told by the whole party.
+/// Pending update of changed members, for a client without `caps`: it is sent the whole party.
 #[derive(Debug, Clone, Copy, Default)]
 struct Updates {
-    /// Time of the last such telling.
+    /// Time of the last such update.
     told_at: Option<Instant>,
-    /// Time of the next one, while a change is not told.
+    /// Time of the next one, while a change is unsent.
     due_at: Option<Instant>,
 }
 
@@ -66,16 +66,16 @@ impl PartySubscriptions {
         }
     }
 
-    /// A subscription to a party that is not heard yet.
+    /// Creates the key and interest of a new subscription to a party.
     pub(super) fn draft(&mut self, party_id: &PartyId) -> (SubscriptionKey, Interest) {
         self.last += 1;
         let topics = vec![Topic::Party, Topic::Peer, Topic::Signal];
         (self.key(self.last), Interest { topics, party_id: Some(party_id.clone()) })
     }
 
-    /// Hears of a party by this subscription from its present state on, as the peers that were
-    /// members before and newcomers. The later of two subscriptions counts, whichever was answered
-    /// first. With no member of its own all stays as it was.
+    /// Replaces the subscription to a party, for the present own members and the newcomers. The
+    /// later of two subscriptions wins, whichever was answered first. Without own members in the
+    /// party, nothing changes.
     pub(super) fn renew(
         &mut self,
         key: SubscriptionKey,
@@ -121,13 +121,12 @@ impl PartySubscriptions {
         self.parties.insert(party.party_id.clone(), subscription);
     }
 
-    /// True while a party is heard of.
+    /// True while the connection is subscribed to a party.
     pub(super) fn is_subscribed(&self, party_id: &PartyId) -> bool {
         self.parties.contains_key(party_id)
     }
 
-    /// True if an event with that number is of a party that is heard, and not told yet: it counts
-    /// as told from here on.
+    /// True if a change of a subscribed party is unsent. It counts as sent from here on.
     pub(super) fn is_unsent(&mut self, party_id: &PartyId, seq: Option<u64>) -> bool {
         let Some(subscription) = self.parties.get_mut(party_id) else { return false };
         let is_unsent = seq.is_none_or(|seq| seq > subscription.seq);
@@ -135,20 +134,19 @@ impl PartySubscriptions {
         is_unsent
     }
 
-    /// True for the connection's own members of a party.
+    /// True if the connection speaks for that member of a party.
     pub(super) fn is_own(&self, party_id: &PartyId, peer_id: &PeerId) -> bool {
         self.parties.get(party_id).is_some_and(|subscription| subscription.own.contains(peer_id))
     }
 
-    /// Notes what a member says of itself: `true` if that is new, and not of the connection's own.
+    /// Stores a member's description. Returns `true` if it is new, and not of an own member.
     pub(super) fn put_member(&mut self, party_id: &PartyId, peer: &Peer) -> bool {
         let Some(subscription) = self.parties.get_mut(party_id) else { return false };
         let before = subscription.members.insert(peer.info.peer_id.clone(), peer.info.clone());
         before.as_ref() != Some(&peer.info) && !subscription.own.contains(&peer.info.peer_id)
     }
 
-    /// A member changed, of which the client is told by the whole party: at once if that was not
-    /// told so for `interval`, else when that is over.
+    /// Schedules an update of changed members: at once, or `interval` after the last one.
     pub(super) fn schedule_update(&mut self, party_id: &PartyId, now: Instant, interval: Duration) {
         let Some(subscription) = self.parties.get_mut(party_id) else { return };
         let due_at =
@@ -156,12 +154,12 @@ impl PartySubscriptions {
         subscription.updates.due_at.get_or_insert(due_at);
     }
 
-    /// Time of the next party to tell because a member changed.
+    /// Returns the time of the next update of changed members.
     pub(super) fn next_update(&self) -> Option<Instant> {
         self.parties.values().filter_map(|subscription| subscription.updates.due_at).min()
     }
 
-    /// The parties to tell now because members changed. They count as told.
+    /// Returns the parties whose update is due, and marks them as sent.
     pub(super) fn take_due_updates(&mut self, now: Instant) -> Vec<PartyId> {
         let is_due = |subscription: &PartySubscription| {
             subscription.updates.due_at.is_some_and(|due_at| due_at <= now)
@@ -174,7 +172,7 @@ impl PartySubscriptions {
         taken.collect()
     }
 
-    /// A member left by that change: `true` if its party ends.
+    /// Removes a member that left by that change. Returns `true` if its party ends.
     pub(super) fn lose_member(&mut self, party_id: &PartyId, peer_id: &PeerId, seq: u64) -> bool {
         let Some(subscription) = self.parties.get_mut(party_id) else { return false };
         if *peer_id == subscription.host_id {
@@ -184,8 +182,8 @@ impl PartySubscriptions {
         subscription.ending.is_some()
     }
 
-    /// A party has ended: the change by which its host went, if that was told, and the subscription
-    /// to end.
+    /// Ends the subscription to a removed party. Returns the change by which its host left, if that
+    /// was sent, and the subscription to end.
     pub(super) fn end_told(
         &mut self,
         party_id: &PartyId,
@@ -194,17 +192,17 @@ impl PartySubscriptions {
         (ending, self.end(party_id))
     }
 
-    /// All that is heard of.
+    /// Returns the ids of all subscribed parties.
     pub(super) fn party_ids(&self) -> Vec<PartyId> {
         self.parties.keys().cloned().collect()
     }
 
-    /// The party that a subscription is about, unless it has ended.
+    /// Returns the party of a subscription, unless that has ended.
     pub(super) fn party_of(&self, key: SubscriptionKey) -> Option<PartyId> {
         self.by_number.get(&key.number).cloned()
     }
 
-    /// All of a party is told now.
+    /// Marks all of a party as sent.
     pub(super) fn told(&mut self, party: &Party) {
         if let Some(subscription) = self.parties.get_mut(&party.party_id) {
             subscription.seq = party.seq;
@@ -215,8 +213,7 @@ impl PartySubscriptions {
         }
     }
 
-    /// One of the connection's peers is no member any more. With the last of them the party is
-    /// heard no more: the subscription to end.
+    /// Removes an own member. Returns the subscription to end if it was the last one.
     pub(super) fn forget_own(
         &mut self,
         party_id: &PartyId,
@@ -227,7 +224,7 @@ impl PartySubscriptions {
         if subscription.own.is_empty() { self.end(party_id) } else { None }
     }
 
-    /// A party is heard no more: the subscription to end.
+    /// Removes a party. Returns the subscription to end.
     fn end(&mut self, party_id: &PartyId) -> Option<SubscriptionKey> {
         let subscription = self.parties.remove(party_id)?;
         self.by_number.remove(&subscription.number);
@@ -236,7 +233,7 @@ impl PartySubscriptions {
         Some(key)
     }
 
-    /// Nothing is heard any more: the subscriptions to end.
+    /// Removes all parties. Returns the subscriptions to end.
     pub(super) fn end_all(&mut self) -> Vec<SubscriptionKey> {
         self.by_number.clear();
         let parties = std::mem::take(&mut self.parties).into_values();
@@ -284,11 +281,11 @@ mod tests {
         }
         assert_eq!(told, [0, 1000, 2000]);
         assert_eq!(subscriptions.next_update(), Some(at(3000)));
-        // The next subscription to the party goes on from there.
+        // The next subscription to the party keeps the schedule.
         let updates = subscriptions.parties[&party.party_id].updates;
         subscriptions.begin(subscriptions.key(2), &party, BTreeSet::new(), updates);
         assert_eq!(subscriptions.next_update(), Some(at(3000)));
-        // Whoever is told all of it needs no more.
+        // A whole party replaces the pending update.
         subscriptions.told(&party);
         assert_eq!(subscriptions.next_update(), None);
         subscriptions.schedule_update(&party.party_id, at(5000), interval);

@@ -1,4 +1,4 @@
-//! Bytes of the frames that wait for clients, over all connections.
+//! Bytes in the send queues, over all connections.
 
 use std::sync::Mutex;
 
@@ -6,10 +6,10 @@ use super::connection_handle::lock;
 use crate::config::Ws;
 use crate::core::{AddressKey, ByteShares};
 
-/// Bytes that may wait for a connection whatever waits for others: a client that reads is never
-/// closed because others do not.
+/// Bytes that a connection may queue whatever others have queued: a reading client is never closed
+/// because others do not read.
 const FLOOR: usize = 32 * 1024;
-/// Bytes that may wait.
+/// Byte limits of a send queue.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct QueueBytes {
     connection: usize,
@@ -21,7 +21,7 @@ impl QueueBytes {
         Self { connection: ws.queue_bytes, total: ws.queue_total_bytes }
     }
 
-    /// True while less than half of the bytes wait that may wait for a connection.
+    /// True while less than half of a connection's bytes are used.
     pub(super) fn has_room(self, waiting: usize) -> bool {
         2 * waiting < self.connection
     }
@@ -32,10 +32,10 @@ impl QueueBytes {
 pub(super) struct Queued(Mutex<ByteShares>);
 
 impl Queued {
-    /// Counts a frame for a connection for which `waiting` bytes wait already.
+    /// Counts a frame of a connection that has `waiting` bytes queued already.
     ///
     /// # Errors
-    /// The key of the configuration whose limit it passes.
+    /// Configuration key of the limit that the frame exceeds.
     pub(super) fn add(
         &self,
         address: AddressKey,
@@ -55,7 +55,7 @@ impl Queued {
         Ok(())
     }
 
-    /// Counts frames no more.
+    /// Removes frames from the counts.
     pub(super) fn remove(&self, address: AddressKey, bytes: usize) {
         lock(&self.0).remove(address, bytes);
     }

@@ -1,4 +1,4 @@
-//! Events and answers as frames, in the style that the client asked for.
+//! Events and answers as frames, in the client's wire format.
 
 use jiff::tz::TimeZone;
 use lanrage_ipc::ErrorCode;
@@ -16,13 +16,13 @@ fn zone(format: WireFormat) -> TimeZone {
     format.utc_offset.map_or(TimeZone::UTC, UtcOffset::zone)
 }
 
-/// A party as it is.
+/// Returns the frame of a whole party.
 pub(super) fn party(format: WireFormat, party: &Party) -> ServerFrame {
     let beside = format.additions.then(|| Beside::of(party));
     ServerFrame::PartyUpdate { party: AnnouncedParty::new(party, &zone(format)), beside }
 }
 
-/// An event of a party, where there is a frame for it.
+/// Returns the frame of a party's event, if there is one.
 pub(super) fn event(format: WireFormat, event: &Event) -> Option<ServerFrame> {
     let announced = |peer: &Peer| AnnouncedPeer::new(&peer.info, peer.last_seen, &zone(format));
     Some(match event {
@@ -54,12 +54,12 @@ pub(super) fn event(format: WireFormat, event: &Event) -> Option<ServerFrame> {
     })
 }
 
-/// What a frame says of a change that shows no peer.
+/// Returns the additions of a frame about a change that shows no peer.
 pub(super) fn beside(format: WireFormat, epoch: &Epoch, seq: u64) -> Option<Beside> {
     format.additions.then(|| Beside::new(epoch.clone(), seq, []))
 }
 
-/// That something was refused.
+/// Returns the frame of a refusal.
 pub(super) fn error(
     format: WireFormat,
     rejection: Rejection,
@@ -77,7 +77,7 @@ pub(super) fn signal(signal: Signal) -> ServerFrame {
     ServerFrame::Signal { party_id, from_peer_id, to_peer_id, signal_data }
 }
 
-/// Returns the result that an `ack` has of a receipt.
+/// Returns the result for an `ack`, from a receipt.
 pub(super) fn result(done: Done) -> AckResult {
     match done {
         Done::Entered { party_id, virtual_ip } => {
@@ -90,12 +90,12 @@ pub(super) fn result(done: Done) -> AckResult {
     }
 }
 
-/// Why something was refused.
+/// Refusal of a request or frame.
 #[derive(Debug)]
 pub(super) struct Rejection {
     pub(super) code: ErrorCode,
     pub(super) message: String,
-    /// When to try again.
+    /// Delay before the next attempt.
     pub(super) retry_after_ms: Option<u64>,
 }
 
@@ -104,7 +104,7 @@ impl Rejection {
         Self { code, message: message.into(), retry_after_ms: None }
     }
 
-    /// That something comes too often.
+    /// Creates a refusal of a rate limit.
     pub(super) fn too_often(message: &str, RetryAfter(wait): RetryAfter) -> Self {
         let wait = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         let rejection = Self::new(ErrorCode::RateLimited, message);
@@ -112,7 +112,7 @@ impl Rejection {
     }
 }
 
-/// How long to wait before what failed for a moment is tried again, in milliseconds.
+/// Retry delay after a temporary failure, in milliseconds.
 const RETRY_AFTER_MS: u64 = 1000;
 
 impl From<Failure> for Rejection {

@@ -1,4 +1,4 @@
-//! What clients ask for.
+//! Requests of the clients.
 
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::{AckResult, ClientFrame, ReqId};
@@ -11,7 +11,7 @@ use crate::control_plane::{Ask, Query};
 use crate::core::{Alive, Command, Idempotency, Receipt, RequestKey, command};
 use crate::random_id::random_party_id;
 
-/// Contents of an `ack`.
+/// Content of an `ack`.
 pub(super) struct Reply {
     pub(super) epoch: Epoch,
     pub(super) seq: Option<u64>,
@@ -19,7 +19,7 @@ pub(super) struct Reply {
 }
 
 impl Conversation {
-    /// Does what a frame asks.
+    /// Processes a frame.
     pub(super) async fn act(
         &self,
         frame: ClientFrame,
@@ -79,7 +79,7 @@ impl Conversation {
                     let message = "req_id: needed, since the relays come in the ack; and caps";
                     return Err(Rejection::new(ErrorCode::InvalidParams, message));
                 }
-                // Until the reply waits among the connection's frames, which have a bound.
+                // Held until the reply is in the connection's send queue, which has a bound.
                 let _room = self.server.http.reserve_relays(self.handle.address_key()).await?;
                 let relays = self.ask(|reply| Query::Relays(region, reply)).await?;
                 Ok(self.reply(None, AckResult::Relays { relays }))
@@ -87,14 +87,14 @@ impl Conversation {
         }
     }
 
-    /// Does something for one of the connection's peers.
+    /// Runs a command for one of the connection's peers.
     async fn command(
         &self,
         command: Command,
         key: Option<Idempotency>,
     ) -> Result<Reply, Rejection> {
         let Some(key) = key else {
-            // Only an ack tells the outcome, and only a request with a name gets one.
+            // Only an `ack` shows the outcome, and only a request with an idempotency key gets one.
             self.ask(|reply| Ask::Command(command, reply)).await?;
             return Ok(self.reply(None, AckResult::Empty {}));
         };
@@ -102,14 +102,13 @@ impl Conversation {
         Ok(Reply { epoch, seq: Some(seq), result: render::result(done) })
     }
 
-    /// Takes a sign of life.
+    /// Processes a heartbeat.
     async fn heartbeat(&self, party_id: PartyId, peer_id: PeerId) -> Result<Reply, Rejection> {
         let (party, peer) = (party_id.clone(), peer_id.clone());
         let heartbeat = command!(Heartbeat { party_id: party, peer_id: peer });
         let Alive { expires_in, seq, utc_offset } = self.ask(heartbeat).await?;
         if !self.subscriptions.borrow().is_subscribed(&party_id) {
-            // A LANrage client that came back: it says nothing else of its parties, nor of its
-            // wall clock.
+            // A returning LANrage client sends nothing else about its parties or its wall clock.
             self.tell_times_at(utc_offset);
             self.attend(&party_id, &[peer_id]).await?;
         }
@@ -126,8 +125,7 @@ impl Conversation {
         peer_id: PeerId,
     ) -> Result<Reply, Rejection> {
         let reply = self.command(command, key).await?;
-        // Of a request that came again the first answer counts, also where the server had chosen
-        // the id.
+        // A repeated request gets its first answer, also where the server chose the id.
         let party_id = match &reply.result {
             AckResult::Entered { party_id, .. } => party_id,
             _ => &party_id,
@@ -136,7 +134,7 @@ impl Conversation {
         Ok(reply)
     }
 
-    /// Makes sure that the connection may speak for a peer: one that is nobody's is taken.
+    /// Makes sure that the connection may speak for a peer; an unowned peer id is claimed.
     async fn introduce(&self, form: PeerForm) -> Result<(PeerInput, Option<UtcOffset>), Rejection> {
         let utc_offset = self.offset(&form);
         let is_own = self.peers.borrow().contains(&form.info.peer_id);
@@ -149,7 +147,7 @@ impl Conversation {
         Ok((form.info, utc_offset))
     }
 
-    /// The client's wall clock, if it shows; from here on it is told times by it.
+    /// Returns the offset of the client's wall clock, if known, and uses it for times from here on.
     fn offset(&self, form: &PeerForm) -> Option<UtcOffset> {
         let utc_offset = form.offset(self.server.http.clock.now().wall);
         self.tell_times_at(utc_offset);

@@ -1,33 +1,33 @@
-//! Heads of a client's frames, checked before the framework decodes them.
+//! Checks of the headers of a client's frames, before the framework decodes them.
 
 use actix_web::web::BytesMut;
 
-/// Fault of input that is not handed on.
+/// Fault of rejected input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// A frame is longer than one may be.
+    /// A frame exceeds the size limit.
     TooLong,
     /// It is not a client's WebSocket frame.
     Malformed(&'static str),
 }
 
-/// Finds where frames begin, and checks their heads (RFC 6455, section 5.2), so that what is
-/// handed on never fails to be decoded.
+/// Finds the frame boundaries and checks the frame headers (RFC 6455, section 5.2), so that
+/// decoding never fails.
 pub(super) struct Scanner {
     longest: usize,
-    /// Of a frame whose head is not complete.
+    /// Bytes of an incomplete header.
     head: Vec<u8>,
-    /// What is still to come of the frame before.
+    /// Payload bytes that are still to come of the current frame.
     payload: usize,
 }
 
 impl Scanner {
-    /// Admits frames of at most so many bytes.
+    /// Creates a scanner for frames of at most that many bytes.
     pub(super) fn new(longest: usize) -> Self {
         Self { longest, head: Vec::new(), payload: 0 }
     }
 
-    /// Hands whole heads on, and what follows them.
+    /// Passes on whole headers and the payloads that follow them.
     ///
     /// # Errors
     /// The first fault.
@@ -51,7 +51,7 @@ impl Scanner {
         Ok(())
     }
 
-    /// The length of the payload, once the head is complete.
+    /// Returns the length of the payload, if the header is complete.
     fn check_head(&self) -> Result<Option<usize>, Fault> {
         use Fault::{Malformed, TooLong};
         let [first, second, extended @ ..] = &self.head[..] else { return Ok(None) };
@@ -90,7 +90,7 @@ impl Scanner {
     }
 }
 
-/// Bytes of a client's frame before its payload: two, the length where it is long, the mask.
+/// Returns the length of a client's frame header: two bytes, an extended length, the mask.
 pub(super) fn header_length(payload: usize) -> usize {
     match payload {
         0..126 => 6,

@@ -1,4 +1,4 @@
-//! What all WebSocket connections share.
+//! State that all WebSocket connections share.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -19,17 +19,17 @@ use crate::control_plane::Connections;
 use crate::core::{ConnectionId, Ended, Payer, Tally};
 use crate::http::{HttpState, Problem, Sockets};
 
-/// What all connections share. Workers have it in common.
+/// State that all connections and workers share.
 pub(crate) struct WsServer {
     pub(super) http: web::Data<HttpState>,
-    /// The stretch of history that the server is in.
+    /// Epoch of the server.
     pub(super) epoch: Epoch,
     settings: RwLock<Arc<WsSettings>>,
     connections: Connections,
     handles: Mutex<Handles>,
-    /// Bytes of the frames that wait for clients.
+    /// Bytes of the frames in all send queues.
     pub(super) queued_bytes: Arc<Queued>,
-    /// Parties that were told last because members changed.
+    /// Cache of parties that were sent because members changed.
     pub(super) told_parties: ToldParties,
     holders: Mutex<Holders>,
 }
@@ -41,26 +41,26 @@ struct Handles {
     by_address: Tally,
 }
 
-/// What may change while the server runs; a connection keeps most of what it began with.
+/// Settings that a reload may change; a connection keeps most of those that it began with.
 #[derive(Debug, Clone)]
 pub(crate) struct WsSettings {
-    /// What a WebSocket may use up.
+    /// Limits of a WebSocket.
     pub(crate) ws: Ws,
-    /// How long a peer may be silent.
+    /// Time without a sign of life after which a peer expires.
     pub(crate) peer_timeout: Duration,
 }
 
-/// Why there is no room for another connection.
+/// Limit that rejects a further connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NoRoom {
-    /// On the whole server.
+    /// Limit of the whole server.
     Anywhere,
-    /// For its address.
+    /// Limit of the address.
     ForAddress,
 }
 
 impl WsServer {
-    /// Beside the face of HTTP. Its connections are numbered with those of other faces.
+    /// Creates the server. Its connections share their numbers with those of the other faces.
     pub(crate) fn new(
         http: web::Data<HttpState>,
         epoch: Epoch,
@@ -72,7 +72,7 @@ impl WsServer {
         Self { http, epoch, settings, connections, handles, queued_bytes, told_parties, holders }
     }
 
-    /// Other settings from here on.
+    /// Replaces the settings.
     pub(crate) fn set(&self, settings: WsSettings) {
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
     }
@@ -85,7 +85,7 @@ impl WsServer {
         self.connections.next()
     }
 
-    /// The time, on the clock of timeouts.
+    /// Returns the time, on the clock of timeouts.
     pub(super) fn now(&self) -> Duration {
         self.http.clock.elapsed()
     }
@@ -117,8 +117,8 @@ impl WsServer {
         lock(&self.handles).by_id.values().cloned().collect()
     }
 
-    /// Ends a connection that may no longer speak for a peer, or hear of its parties. One that
-    /// speaks for others, too, comes back for them.
+    /// Ends a connection that may no longer speak for a peer, or get the events of its parties. A
+    /// client that also speaks for other peers reconnects for them.
     pub(crate) fn end(&self, Ended { peer_id, connection }: &Ended) {
         let handle = lock(&self.handles).by_id.get(connection).cloned();
         let Some(handle) = handle else { return };
@@ -136,13 +136,13 @@ impl WsServer {
         );
     }
 
-    /// What waits for a peer goes to this connection from now on.
+    /// Makes a connection the receiver of a peer's signals.
     pub(super) fn hold(&self, peer_id: PeerId, connection: ConnectionId) {
         lock(&self.holders).hold(peer_id, connection);
     }
 
-    /// A connection speaks alone for a peer from now on: older ones are told, and one that speaks
-    /// for no peer any more is closed.
+    /// Makes a connection the only one that speaks for a peer. Older ones are told, and closed if
+    /// they speak for no other peer.
     pub(super) fn displace(&self, peer_id: &PeerId, by: ConnectionId) {
         let displaced = lock(&self.holders).displace(peer_id, by);
         for Displaced { connection, entirely } in displaced {
@@ -155,7 +155,7 @@ impl WsServer {
         }
     }
 
-    /// Whether what waits for a peer goes to this connection.
+    /// True if a connection receives the signals of a peer.
     pub(super) fn is_holder(&self, peer_id: &PeerId, connection: ConnectionId) -> bool {
         lock(&self.holders).is_latest(peer_id, connection)
     }
@@ -165,7 +165,7 @@ impl WsServer {
         lock(&self.holders).holds(peer_id, connection)
     }
 
-    /// True where others speak for a peer, and a connection does not.
+    /// True if other connections speak for a peer, and this one does not.
     pub(super) fn only_others_speak_for(&self, peer_id: &PeerId, connection: ConnectionId) -> bool {
         lock(&self.holders).only_others_hold(peer_id, connection)
     }
@@ -182,7 +182,7 @@ impl WsServer {
     }
 }
 
-/// Tells a connection that it speaks for a peer no more.
+/// Tells a connection that it no longer speaks for a peer.
 fn displaced_by_another(
     handle: &ConnectionHandle,
     peer_id: &PeerId,

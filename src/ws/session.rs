@@ -1,5 +1,5 @@
-//! One connection's WebSocket: the handshake, frames in, frames out. What they mean is the
-//! conversation's. The only file that knows `actix-web-actors`.
+//! WebSocket of one connection: the handshake, frames in, frames out. The conversation gives them
+//! their meaning. The only file that knows `actix-web-actors`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,13 +29,13 @@ use crate::http::refusals::Limit;
 use crate::http::socket::Accepted;
 use crate::http::{Problem, address_of};
 
-/// When somebody with too many connections may come again.
+/// Retry delay of a client whose address has too many connections.
 const COME_BACK: Duration = Duration::from_secs(10);
 
-/// Makes a request a WebSocket.
+/// Upgrades a request to a WebSocket.
 ///
 /// # Errors
-/// Why it is none, as HTTP has it.
+/// Problem of a request that is no valid handshake, or that finds no room.
 pub(super) fn upgrade(
     server: &Arc<WsServer>,
     request: &HttpRequest,
@@ -58,7 +58,7 @@ pub(super) fn upgrade(
     if !key.is_some_and(|key| is_nonce(key.as_bytes())) {
         return Err(Problem::bad_request("Sec-WebSocket-Key: it must be 16 bytes in base64"));
     }
-    // Without a second handle nobody could end a connection whose client does not read.
+    // The second handle closes connections whose clients do not read.
     let accepted = request.conn_data::<Accepted>();
     let accepted = accepted.ok_or_else(|| Problem::not_ready("Server is out of file handles"))?;
     let limits = &settings.ws;
@@ -78,7 +78,7 @@ pub(super) fn upgrade(
         problem
     })?;
     log::debug!("{:?}: a WebSocket of {address}", handle.id);
-    // The meter bounds it.
+    // The meter bounds the channel.
     let (texts, unread) = mpsc::unbounded_channel();
     let conversation = Conversation::new(server.clone(), handle.clone(), limits.queue_frames);
     actix_web::rt::spawn(conversation.run(unread));
@@ -128,7 +128,7 @@ fn no_handshake(error: &HandshakeError) -> Problem {
 struct WsSession {
     server: Arc<WsServer>,
     handle: Arc<ConnectionHandle>,
-    /// To the conversation, which ends when this is gone.
+    /// Channel to the conversation, which ends when this is dropped.
     texts: mpsc::UnboundedSender<Unread>,
     meter: Meter,
     assembly: Assembly,
@@ -167,8 +167,8 @@ impl StreamHandler<Out> for WsSession {
                 self.server.http.metrics.frame(Direction::Out, "ping");
                 ctx.ping(b"");
             }
-            // What the client sends until it closes too is thrown away: to close over it would
-            // have the system throw away this.
+            // Input is dropped until the client closes, too. Closing with unread input would make
+            // the system discard the frames sent.
             Out::Close(code, reason) => {
                 let code = ws::CloseCode::from(code as u16);
                 ctx.close(Some(CloseReason { code, description: Some(reason) }));
@@ -193,13 +193,13 @@ impl StreamHandler<Result<Message, ProtocolError>> for WsSession {
                     self.take(message, ctx);
                 }
             }
-            // The frame itself is gone: what can't be decoded at all does not come so far.
+            // The frame itself is lost. Undecodable input does not reach this point.
             Err(ProtocolError::Io(_)) => self.close(CloseCode::NotUtf8, "text that is not UTF-8"),
             Err(error) => self.close(CloseCode::Protocol, &error.to_string()),
         }
     }
 
-    /// The client has sent all it will.
+    /// Handles the end of the client's input.
     fn finished(&mut self, ctx: &mut Context) {
         ctx.stop();
     }
@@ -245,7 +245,7 @@ impl WsSession {
         self.texts.send(self.meter.unread(text)).ok();
     }
 
-    /// Whether a frame comes no sooner than it may.
+    /// True if a frame is within the rate limit.
     fn is_in_pace(&mut self, message: &Message) -> bool {
         let now = self.server.now();
         let Err(wait) = self.pace.take(self.handle.take_pauses(), now) else { return true };
@@ -276,7 +276,7 @@ impl WsSession {
     }
 }
 
-/// What becomes of a connection whose input is no frames.
+/// Returns the handler of input faults, which closes the connection.
 fn faulted(
     server: Arc<WsServer>,
     handle: Arc<ConnectionHandle>,
@@ -300,7 +300,7 @@ fn complain(server: &WsServer, handle: &ConnectionHandle, code: ErrorCode, messa
     send(handle, &frame, server.now());
 }
 
-/// Puts a frame into a connection's queue.
+/// Queues a frame on a connection.
 pub(super) fn send(handle: &ConnectionHandle, frame: &ServerFrame, now: Duration) {
     match serde_json::to_string(frame) {
         Ok(text) => handle.send(text.into(), now),

@@ -1,5 +1,5 @@
-//! Parties that were told last because members changed: connections that are told the same then
-//! share the text.
+//! Cache of encoded parties that were sent because members changed. Connections with the same wire
+//! format share the text.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,12 +11,12 @@ use super::connection_handle::lock;
 use crate::core::Recent;
 use crate::events::WireFormat;
 
-/// Texts that are kept: a party of 64 members has about 30 KB.
+/// Cached texts; a party of 64 members has about 30 KB.
 const MOST: usize = 64;
-/// Age of a text that is still told: members that a connection keeps alive were seen by then.
+/// Age limit of a cached text. Members that a connection keeps alive count as seen by then.
 const FRESH: Duration = Duration::from_millis(500);
 
-/// Texts of parties.
+/// Encoded texts of parties.
 pub(super) struct ToldParties(Mutex<Recent<(PartyId, WireFormat), ToldParty>>);
 
 struct ToldParty {
@@ -33,10 +33,10 @@ impl Default for ToldParties {
 }
 
 impl ToldParties {
-    /// Returns the text of a party, which `encode` works out unless it was told just before.
+    /// Returns the text of a party; `encode` runs unless the text is cached.
     ///
     /// # Errors
-    /// That of `encode`.
+    /// The error of `encode`.
     pub(super) fn text<E>(
         &self,
         party: &Party,
@@ -46,7 +46,7 @@ impl ToldParties {
     ) -> Result<Arc<str>, E> {
         let key = (party.party_id.clone(), format);
         let Party { created_at, seq, .. } = *party;
-        // The others wait for the first one, which works for all.
+        // The lock is held while encoding, so that connections with the same text wait for it.
         let mut told = lock(&self.0);
         if let Some(known) = told.get(&key)
             && (known.created_at, known.seq) == (created_at, seq)
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_told_alike_is_encoded_once() {
+    fn parties_with_the_same_format_are_encoded_once() {
         let told = ToldParties::default();
         let mut party = Party {
             party_id: "lan".parse().expect("an id"),

@@ -1,6 +1,5 @@
-//! The frames of one client that are acted on at the same time, so that their changes share
-//! commits: those that have nothing to do with each other. Their answers keep the order of the
-//! frames.
+//! Concurrency of a client's frames. Independent frames are processed at the same time, so that
+//! their changes share commits. Their answers keep the order of the frames.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -10,20 +9,20 @@ use futures_util::stream::{FuturesOrdered, StreamExt};
 use lanrage_ipc::control::ClientFrame;
 use lanrage_ipc::model::{PartyId, PeerId};
 
-/// The frames that a frame may run beside.
+/// Class of a frame; it decides which other frames may run beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Turn {
     /// A hello: beside those of other peers.
     Greeting(PeerId),
-    /// A request: beside those about other parties. One for a peer that the connection does not
-    /// speak for takes its id first: beside those for other peers.
+    /// A request: beside those about other parties. If the connection does not speak for the peer
+    /// yet, it claims the id first, so it runs beside those for other peers.
     Request { party: Option<PartyId>, newcomer: Option<PeerId> },
     /// Anything else: beside nothing.
     Alone,
 }
 
 impl Turn {
-    /// The turn of a frame on a connection that speaks for those peers.
+    /// Returns the turn of a frame; `speaks_for` tests the connection's peers.
     pub(super) fn of(frame: &ClientFrame, speaks_for: impl Fn(&PeerId) -> bool) -> Self {
         match (frame, frame.peer_id()) {
             (ClientFrame::Hello { .. }, Some(peer_id)) => Self::Greeting(peer_id.clone()),
@@ -51,7 +50,7 @@ impl Turn {
     }
 }
 
-/// The frames that are acted on, each with an answer of type `A`; oldest first.
+/// Running frames, each with an answer of type `A`; oldest first.
 pub(super) struct Turns<A> {
     running: FuturesOrdered<LocalBoxFuture<'static, A>>,
     turns: VecDeque<Turn>,
@@ -59,7 +58,7 @@ pub(super) struct Turns<A> {
 }
 
 impl<A> Turns<A> {
-    /// At most so many at the same time.
+    /// Creates an empty set with room for `most` frames.
     pub(super) fn new(most: usize) -> Self {
         Self { running: FuturesOrdered::new(), turns: VecDeque::new(), most }
     }
@@ -68,19 +67,19 @@ impl<A> Turns<A> {
         self.turns.is_empty()
     }
 
-    /// True if a frame may run now, beside all that do.
+    /// True if a frame may run beside all that run now.
     pub(super) fn admits(&self, turn: &Turn) -> bool {
         self.turns.len() < self.most
             && self.turns.iter().all(|running| running.may_run_beside(turn))
     }
 
-    /// Runs a frame that was admitted. Frames send their commands in the order in which they start.
+    /// Starts an admitted frame. Frames send their commands in the order in which they start.
     pub(super) fn start(&mut self, turn: Turn, action: impl Future<Output = A> + 'static) {
         self.turns.push_back(turn);
         self.running.push_back(Box::pin(action));
     }
 
-    /// Waits until the oldest has ended, and returns its answer; `None` while none runs.
+    /// Returns the answer of the oldest frame when it has ended; `None` if none runs.
     pub(super) async fn next(&mut self) -> Option<A> {
         let answer = self.running.next().await?;
         self.turns.pop_front();

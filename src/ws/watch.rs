@@ -1,4 +1,4 @@
-//! The deadlines of all connections.
+//! Deadlines of all connections.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,15 +11,15 @@ use super::session::send;
 use crate::config::Ws;
 use crate::http::Sockets as _;
 
-/// How often the deadlines are looked at, unless they are shorter.
+/// Interval of the deadline checks, unless the deadlines are shorter.
 const TICK: Duration = Duration::from_millis(500);
-/// How long a client may take to close its side, before it is hung up on.
+/// Time that a client may take to close its side, before the socket is shut down.
 const CLOSING: Duration = Duration::from_secs(2);
-/// Clients come back within this time after a goodbye, each at its own moment, in milliseconds.
+/// Range of the reconnect delay after a goaway, in milliseconds; each client gets its own.
 const COME_BACK_MS: std::ops::Range<u64> = 500..5_000;
 
-/// Watches over all connections until the server stops; then says goodbye to them, and waits until
-/// they are gone.
+/// Watches all connections until the server stops; then says goodbye to them, and waits until they
+/// are gone.
 pub(crate) async fn watch(server: Arc<WsServer>) {
     let mut stopping = server.http.stopping.clone();
     loop {
@@ -52,7 +52,7 @@ fn look_at(handle: &ConnectionHandle, limits: &Ws, now: Duration) {
         handle.close(CloseCode::Policy, "no hello or auth came in time", now);
     }
     match handle.awaiting_life_since() {
-        // The pong may stand behind frames that the server has not read yet.
+        // The pong may be queued behind frames that the server has not read yet.
         Some(since) if passed(since, limits.pong_timeout) && !handle.is_held_up() => {
             handle.close(CloseCode::Policy, "no pong came in time", now);
             handle.hang_up();
@@ -71,7 +71,7 @@ fn hang_up_if_due(handle: &ConnectionHandle, now: Duration) {
 
 fn say_goodbye(handle: &ConnectionHandle, now: Duration) {
     if handle.format().additions {
-        // Spread by the number, which is as good as chance.
+        // The connection's number spreads the delays as well as a random one.
         let spread = COME_BACK_MS.end - COME_BACK_MS.start;
         let retry_after_ms = COME_BACK_MS.start + handle.id.0.wrapping_mul(7_919) % spread;
         send(handle, &ServerFrame::Goaway { retry_after_ms }, now);
