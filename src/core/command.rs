@@ -254,7 +254,7 @@ impl Command {
             | Self::Revoke { peer_id, .. }
             | Self::PollSignals { peer_id, .. }
             | Self::SendSignal { from: peer_id, .. } => Some(peer_id),
-            // A claim makes the caller the owner. `LetGo` concerns only the caller's connection.
+            // A claim makes the caller the owner. `ReleaseMember` concerns only the caller's connection.
             // Commands that come from a control server run as the program itself.
             _ => None,
         }
