@@ -154,19 +154,6 @@ fn half_open_connection_is_detected_and_replaced() {
 }
 
 #[test]
-fn claim_whose_welcome_was_lost_is_repeated() {
-    let server = server();
-    let mut http = Http::registered(server.address(), "watcher");
-    let proxy = Proxy::to(server.address());
-    let daemon = impatient_daemon(&proxy);
-    daemon.await_state("online");
-    proxy.black_hole(Direction::ToClient);
-    assert_eq!(register(&mut daemon.client(), "p", "h")["sync"], "pending");
-    proxy.heal();
-    is_whole(&daemon, &mut http, "p", &["h"]);
-}
-
-#[test]
 fn claim_whose_welcome_was_lost_outlives_the_daemon() {
     let server = server();
     let proxy = Proxy::to(server.address());
@@ -215,26 +202,6 @@ fn request_with_a_lost_answer_is_done_once() {
 }
 
 #[test]
-fn register_with_a_lost_answer_is_not_made_twice() {
-    let server = server();
-    let mut http = Http::registered(server.address(), "watcher");
-    let proxy = Proxy::to(server.address());
-    let daemon = impatient_daemon(&proxy);
-    daemon.await_state("online");
-    let mut client = daemon.client();
-    // So that the peer is known, and what is lost is the answer to the registration.
-    register(&mut client, "before", "h");
-    proxy.black_hole(Direction::ToClient);
-    let party = register(&mut client, "p", "h");
-    assert_eq!((&party["party_id"], &party["sync"]), (&json!("p"), &json!("pending")));
-    assert_eq!(members_on_server(&mut http, "p"), ["h"]);
-    proxy.heal();
-    is_whole(&daemon, &mut http, "p", &["h"]);
-    is_whole(&daemon, &mut http, "before", &["h"]);
-    assert_eq!(http.get("/").ok()["parties"], 2);
-}
-
-#[test]
 fn slow_network_is_good_enough() {
     let server = server();
     let mut http = Http::registered(server.address(), "watcher");
@@ -262,21 +229,6 @@ fn server_that_moves_is_followed() {
     join(&mut daemon.client(), "p", "g");
     proxy.retarget(new.address());
     proxy.cut();
-    let mut http = Http::registered(new.address(), "watcher");
-    is_whole(&daemon, &mut http, "p", &["g", "h"]);
-}
-
-#[test]
-fn server_that_lost_its_state_is_told_it_again() {
-    let old = server();
-    let proxy = Proxy::to(old.address());
-    let daemon = daemon(&proxy);
-    daemon.await_state("online");
-    register(&mut daemon.client(), "p", "h");
-    join(&mut daemon.client(), "p", "g");
-    let port = Port::reserve();
-    proxy.retarget(port.address());
-    let new = old.kill().wiped().restart_on(port.address()).start();
     let mut http = Http::registered(new.address(), "watcher");
     is_whole(&daemon, &mut http, "p", &["g", "h"]);
 }
