@@ -53,7 +53,7 @@ mod tests {
     use super::AddressKey;
 
     #[test]
-    fn addresses_count_as_their_owner() {
+    fn address_key_is_the_ipv4_address_or_the_ipv6_64() {
         let key = |text: &str| AddressKey::from(text.parse::<IpAddr>().unwrap());
         assert_eq!(key("192.0.2.1"), key("::ffff:192.0.2.1"));
         assert_ne!(key("192.0.2.1"), key("192.0.2.2"));
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn address_keys_are_read_as_they_are_written() {
+    fn address_key_parses_its_own_display_text() {
         for (address, text) in [
             ("192.0.2.1", "192.0.2.1"),
             ("::ffff:192.0.2.1", "192.0.2.1"),

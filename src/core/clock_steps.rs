@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::command::Now;
 
-/// Resolution in minutes at which clients' wall clocks are told apart.
+/// Resolution of steps, in minutes: clients' time zones differ by multiples of it.
 const QUARTER: i64 = 15;
 
 /// Detects steps of the wall clock: compares it with elapsed time since the start.
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_is_told_in_quarters_of_an_hour() {
+    fn clock_step_is_reported_in_quarters_of_an_hour() {
         let clock = ClockSteps::start(now(0, 0));
         for (seconds, minutes) in [
             (0, 0),
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_that_was_followed_is_told_once() {
+    fn clock_step_is_reported_until_it_is_followed() {
         let mut clock = ClockSteps::start(now(0, 0));
         clock.follow(clock.ahead(now(3610, 10)));
         assert_eq!(clock.ahead(now(3620, 20)), 0);

@@ -1,4 +1,4 @@
-//! Parties with intents that the control server has not been told.
+//! Parties with unsent intents for the control server.
 
 use std::collections::BTreeSet;
 

@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_entry_goes_when_there_is_no_room() {
+    fn full_recent_map_evicts_its_oldest_entry() {
         let mut recent = Recent::new(2);
         recent.put("a", 1);
         recent.put("b", 2);

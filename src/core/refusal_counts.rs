@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_are_told_once_a_minute_for_each_limit_and_address() {
+    fn refusals_are_reported_once_a_minute_by_limit_and_address() {
         let mut counts = RefusalCounts::new();
         let at = Duration::from_secs;
         for _ in 0..240 {
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn many_addresses_share_a_count() {
+    fn addresses_beyond_the_bound_share_one_count() {
         let mut counts = RefusalCounts::new();
         for number in 0..10_000 {
             counts.add(1, address(number));

@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_site_refuses_costs_its_networks_nothing() {
+    fn refusal_by_the_site_takes_nothing_from_the_network() {
         let mut buckets = AddressBuckets::new(rate(), 64);
         admitted(&mut buckets, "2001:db8:1", 4);
         let fresh = address("2001:db8:1:ff::1");
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn refused_networks_of_a_site_are_in_one_line() {
+    fn refused_networks_of_a_site_share_one_queue() {
         let (mut buckets, mut turns) =
             (AddressBuckets::new(rate(), 64), AddressTurns::new(rate(), 64));
         admitted(&mut buckets, "2001:db8:1", 4);

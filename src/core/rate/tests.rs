@@ -31,7 +31,7 @@ fn seconds_are_rounded_up_and_never_none() {
 }
 
 #[test]
-fn full_buckets_go_first() {
+fn full_buckets_are_evicted_first() {
     let mut buckets = Buckets::new(rate(1, SECOND, 2), 3);
     for key in ["spent", "spent", "light", "other"] {
         buckets.take(key, Duration::ZERO).unwrap();
@@ -43,7 +43,7 @@ fn full_buckets_go_first() {
 }
 
 #[test]
-fn a_flood_of_keys_does_not_fill_an_empty_bucket() {
+fn flood_of_keys_does_not_evict_an_empty_bucket() {
     let mut buckets = Buckets::new(rate(1, SECOND, 5), 100);
     for _ in 0..5 {
         buckets.take(0, Duration::ZERO).unwrap();
@@ -56,7 +56,7 @@ fn a_flood_of_keys_does_not_fill_an_empty_bucket() {
 }
 
 #[test]
-fn full_buckets_dwindle_before_there_are_too_many() {
+fn each_new_key_evicts_full_buckets() {
     let mut buckets = Buckets::new(rate(1, SECOND, 1), 1000);
     for key in 0..1000 {
         buckets.take(key, Duration::ZERO).unwrap();
@@ -68,7 +68,7 @@ fn full_buckets_dwindle_before_there_are_too_many() {
 }
 
 #[test]
-fn a_request_that_is_given_back_can_be_taken_again() {
+fn request_given_back_can_be_taken_again() {
     let mut buckets = Buckets::new(rate(1, SECOND, 2), 10);
     for _ in 0..100 {
         buckets.take("a", SECOND).unwrap();
@@ -81,7 +81,7 @@ fn a_request_that_is_given_back_can_be_taken_again() {
 }
 
 #[test]
-fn extremes_are_no_overflow() {
+fn extreme_rates_do_not_overflow() {
     let mut buckets = Buckets::new(rate(u32::MAX, Duration::MAX, u32::MAX), 0);
     assert_eq!(buckets.take(0, Duration::MAX), Ok(()));
     assert_eq!(buckets.take(0, Duration::MAX), Ok(()));
@@ -91,7 +91,7 @@ fn extremes_are_no_overflow() {
 }
 
 #[test]
-fn no_time_is_no_limit() {
+fn rate_with_a_zero_period_never_refuses() {
     let mut buckets = Buckets::new(rate(1, Duration::ZERO, 1), 1);
     assert!((0..100).all(|_| buckets.take(0, Duration::ZERO).is_ok()));
 }
@@ -126,7 +126,7 @@ proptest! {
     }
 
     #[test]
-    fn the_patient_are_never_refused(
+    fn requests_slower_than_the_rate_are_never_refused(
         rate in any_rate(),
         // Additional pauses in hundredths of the interval.
         pauses in prop::collection::vec(0..100u32, 1..300),
@@ -140,7 +140,7 @@ proptest! {
     }
 
     #[test]
-    fn who_waits_as_told_is_let_through_and_who_does_not_is_refused(
+    fn request_passes_after_the_stated_wait_and_not_before(
         rate in any_rate(),
         impatience in 1..100u32,
         pauses in prop::collection::vec(0..100u32, 1..300),
@@ -162,7 +162,7 @@ proptest! {
     }
 
     #[test]
-    fn many_keys_behave_as_alone_while_there_is_room(
+    fn keys_do_not_affect_each_other_while_there_is_room(
         rate in any_rate(),
         calls in prop::collection::vec((0..20u8, 0..100u32), 1..300),
     ) {
@@ -176,7 +176,7 @@ proptest! {
     }
 
     #[test]
-    fn memory_is_bounded_and_the_heap_knows_each_key_once(
+    fn map_is_bounded_and_the_heap_has_each_key_once(
         rate in any_rate(),
         calls in prop::collection::vec((any::<u8>(), 0..100u32), 1..500),
     ) {

@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn line_is_of_one_key_and_ends_with_the_time() {
+    fn queue_of_turns_is_per_key_and_empties_with_time() {
         let mut turns = Turns::new(rate(), 8);
         let soonest = RetryAfter(Duration::from_millis(400));
         assert_eq!(turns.give(1, soonest, NOW), soonest);

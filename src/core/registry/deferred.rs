@@ -10,7 +10,7 @@ use crate::core::outcome::Left;
 use crate::core::record::{OpKind, Owner, RequestKey};
 
 impl Registry {
-    /// As [`Registry::apply`], with an intent under `key` to tell the control server later.
+    /// As [`Registry::apply`], with an intent under `key` for the control server.
     ///
     /// # Errors
     /// A [`Refusal`]; then nothing has changed.

@@ -41,7 +41,7 @@ impl Transaction<'_> {
         }
     }
 
-    /// Removes an expired member. For a party on a control server, the server is told of the leave.
+    /// Removes an expired member. For a party on a control server, its leave is noted as an intent.
     fn expire_member(&mut self, party_id: &PartyId, peer_id: &PeerId) {
         use RemovalReason::{Expired, HostLeft};
         let Ok(member) = self.member(party_id, peer_id) else { return };

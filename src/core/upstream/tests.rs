@@ -262,7 +262,7 @@ fn party(seq: u64) -> ServerFrame {
 }
 
 #[test]
-fn party_that_the_registry_does_not_keep_is_forgotten() {
+fn party_without_a_copy_in_the_registry_leaves_the_replica() {
     for keeps_copies in [true, false] {
         let mut world = World::new(&["ann"]);
         world.keeps_copies = keeps_copies;
@@ -279,7 +279,7 @@ fn party_that_the_registry_does_not_keep_is_forgotten() {
 }
 
 #[test]
-fn refusal_that_is_no_verdict_keeps_the_intent() {
+fn refusal_unrelated_to_the_request_keeps_the_intent() {
     let no_verdicts = [
         ErrorCode::RateLimited,
         ErrorCode::StoreUnavailable,
@@ -321,7 +321,7 @@ fn signal() -> ServerFrame {
 }
 
 #[test]
-fn slow_disk_is_no_silence_of_the_server() {
+fn slow_disk_does_not_count_as_silence_of_the_server() {
     let mut world = World::online();
     world.is_disk_slow = true;
     world.tell(signal());
@@ -337,7 +337,7 @@ fn slow_disk_is_no_silence_of_the_server() {
 }
 
 #[test]
-fn background_requests_in_flight_are_bounded_and_a_clients_goes_past_them() {
+fn client_request_overtakes_the_bounded_background_requests() {
     let mut world = World::online();
     (0..10).for_each(|_| world.ask_in_background());
     assert_eq!(world.sent.len(), 8);
@@ -355,7 +355,7 @@ fn background_requests_in_flight_are_bounded_and_a_clients_goes_past_them() {
 }
 
 #[test]
-fn silent_server_is_asked_twice_and_given_up() {
+fn request_to_a_silent_server_is_repeated_then_ends_the_session() {
     let mut world = World::online();
     world.ask_in_background();
     world.pass(PATIENCE * 3);
@@ -366,7 +366,7 @@ fn silent_server_is_asked_twice_and_given_up() {
 }
 
 #[test]
-fn client_request_that_takes_too_long_ends_no_connection_that_is_alive() {
+fn client_request_timeout_keeps_a_live_connection_open() {
     let mut world = World::online();
     let id = world.ask();
     for _ in 0..5 {
@@ -381,7 +381,7 @@ fn client_request_that_takes_too_long_ends_no_connection_that_is_alive() {
 }
 
 #[test]
-fn request_that_is_put_off_is_sent_again_after_the_pause() {
+fn deferred_request_is_sent_again_after_the_pause() {
     let mut world = World::online();
     let id = world.ask();
     let first = world.sent.pop().expect("a request");
@@ -405,7 +405,7 @@ fn request_that_is_put_off_is_sent_again_after_the_pause() {
 }
 
 #[test]
-fn token_is_renewed_in_time_however_the_wall_clock_is_set() {
+fn token_is_renewed_in_time_after_any_wall_clock_step() {
     for (hours, set) in [(15, 0), (15, -24), (1, 24)] {
         let mut world = World::new(&["ann"]);
         world.tell(ServerFrame::Welcome {
@@ -427,7 +427,7 @@ fn token_is_renewed_in_time_however_the_wall_clock_is_set() {
 }
 
 #[test]
-fn refused_greeting_is_repeated_less_and_less_often() {
+fn refused_greeting_is_repeated_with_backoff() {
     let mut auth = auth::Auth::default();
     let peer_id: PeerId = "ann".parse().unwrap();
     assert_eq!(auth.greets_again_in(&peer_id), None);
@@ -438,7 +438,7 @@ fn refused_greeting_is_repeated_less_and_less_often() {
 }
 
 #[test]
-fn signal_that_cannot_be_delivered_ends_no_session() {
+fn undeliverable_signal_keeps_the_session_open() {
     let mut world = World::online();
     world.is_disk_slow = true;
     world.tell(signal());

@@ -29,7 +29,7 @@ fn members(heard: &ReplicaUpdate) -> Vec<String> {
 }
 
 #[test]
-fn the_next_change_is_taken_in() {
+fn next_change_is_applied() {
     let mut shadow = told();
     assert_eq!(members(&shadow.change(&lan(), put("b"), at("e", 4))), ["a", "b", "host"]);
     let left = shadow.change(&lan(), Change::Removed(id("a")), at("e", 5));
@@ -39,7 +39,7 @@ fn the_next_change_is_taken_in() {
 }
 
 #[test]
-fn an_old_change_is_passed_over() {
+fn old_change_is_ignored() {
     let mut shadow = told();
     for seq in 0..=3 {
         assert_eq!(shadow.change(&lan(), put("b"), at("e", seq)), ReplicaUpdate::Nothing);
@@ -49,7 +49,7 @@ fn an_old_change_is_passed_over() {
 }
 
 #[test]
-fn what_is_missing_is_asked_for_once() {
+fn gap_requests_one_snapshot() {
     for found in [at("e", 5), at("f", 1), at("f", 4)] {
         let mut shadow = told();
         assert_eq!(shadow.change(&lan(), put("b"), found.clone()), ReplicaUpdate::Missing);
@@ -66,7 +66,7 @@ fn what_is_missing_is_asked_for_once() {
 }
 
 #[test]
-fn a_party_and_its_end_are_taken_in_whatever_their_number() {
+fn snapshot_and_end_apply_with_any_number() {
     for point in [at("e", 1), at("e", 3), at("e", 9), at("f", 1)] {
         let mut shadow = told();
         assert_eq!(members(&shadow.party(there(&["host"]), point.clone())), ["host"]);
@@ -80,7 +80,7 @@ fn a_party_and_its_end_are_taken_in_whatever_their_number() {
 }
 
 #[test]
-fn of_a_party_that_was_not_told_nothing_is_known() {
+fn change_of_an_unknown_party_is_ignored() {
     let mut shadow = ServerReplica::default();
     assert_eq!(shadow.change(&lan(), put("a"), at("e", 1)), ReplicaUpdate::Nothing);
     assert_eq!(shadow.bookmark(&lan(), &at("e", 1)), ReplicaUpdate::Nothing);
@@ -89,7 +89,7 @@ fn of_a_party_that_was_not_told_nothing_is_known() {
 }
 
 #[test]
-fn a_party_without_its_host_is_asked_for() {
+fn removed_host_requests_a_snapshot() {
     let mut shadow = told();
     let left = shadow.change(&lan(), Change::Removed(id("host")), at("e", 4));
     assert_eq!(left, ReplicaUpdate::Missing);
@@ -97,7 +97,7 @@ fn a_party_without_its_host_is_asked_for() {
 }
 
 #[test]
-fn what_is_confirmed_is_known_before_it_is_told() {
+fn confirmation_updates_the_description_before_its_event() {
     let mut shadow = told();
     let moved = PeerInput { public_port: 9, ..peer("a") };
     shadow.confirmed(&lan(), &moved);
@@ -108,7 +108,7 @@ fn what_is_confirmed_is_known_before_it_is_told() {
 }
 
 #[test]
-fn with_the_last_of_ours_a_party_is_told_no_more() {
+fn leave_of_the_last_local_member_drops_the_party() {
     let is =
         |ours: &'static [&'static str]| move |peer: &_| ours.iter().any(|one| id(one) == *peer);
     let mut shadow = told();

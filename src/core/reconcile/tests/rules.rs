@@ -117,7 +117,7 @@ fn enters(id: &str) -> InFlightKind {
 }
 
 #[test]
-fn another_party_of_that_id() {
+fn party_registered_offline_with_a_taken_id() {
     let case = Case::local(&["x1", "a"], &["b"]).intends(OpKind::Register, "b");
     for occasion in [Return, News] {
         let verdict = case.verdict(occasion);
@@ -130,7 +130,7 @@ fn another_party_of_that_id() {
 }
 
 #[test]
-fn another_party_than_the_one_that_is_copied() {
+fn other_party_under_the_id_of_a_copy() {
     for occasion in [Occasion::Return, Occasion::News] {
         let verdict = Case::copy(&["x2", "a"], &["x1", "a", "b"]).verdict(occasion);
         assert_eq!(verdict.outcome, PartyOutcome::Goes(RemovalReason::Removed));
@@ -142,7 +142,7 @@ fn another_party_than_the_one_that_is_copied() {
 }
 
 #[test]
-fn no_such_party_and_one_registered_meanwhile() {
+fn absent_party_registered_offline_is_registered() {
     let case =
         Case::local(&[], &["a", "b"]).intends(OpKind::Register, "a").intends(OpKind::Join, "b");
     for occasion in [Return, News, Gone(RemovalReason::Left)] {
@@ -154,7 +154,7 @@ fn no_such_party_and_one_registered_meanwhile() {
 }
 
 #[test]
-fn no_such_party_and_one_of_this_daemon_alone() {
+fn absent_party_of_this_daemon_stays() {
     for occasion in [Return, News, Gone(RemovalReason::Left)] {
         assert_eq!(Case::local(&[], &["a"]).verdict(occasion), Verdict::default());
         assert_eq!(Case::copy(&[], &[]).verdict(occasion), Verdict::default());
@@ -162,7 +162,7 @@ fn no_such_party_and_one_of_this_daemon_alone() {
 }
 
 #[test]
-fn no_such_party_and_a_copy_whose_host_is_ours() {
+fn absent_party_with_a_local_host_is_registered_again() {
     let verdict = Case::copy(&[], &["a", "b", "c", "x1"]).silent("c").verdict(Return);
     assert_eq!(acts(&verdict), ["Register a"]);
     let new = |peer: &str, kind| (peer.to_owned(), Intent::New(kind));
@@ -171,7 +171,7 @@ fn no_such_party_and_a_copy_whose_host_is_ours() {
 }
 
 #[test]
-fn no_such_party_and_a_copy_with_guests_of_ours() {
+fn absent_party_with_local_guests_is_joined() {
     for host in ["x1", "a"] {
         let mut case = Case::copy(&[], &[host, "b", "c"]).silent("c");
         if host == "a" {
@@ -192,7 +192,7 @@ fn no_such_party_and_a_copy_with_guests_of_ours() {
 }
 
 #[test]
-fn no_such_party_and_a_copy_without_ours_or_whose_end_was_told() {
+fn absent_party_without_local_peers_or_ended_is_removed() {
     let left = Case::copy(&[], &["x1"]).intends(OpKind::Leave, "a").verdict(Return);
     assert_eq!((left.outcome.clone(), acts(&left), intents(&left)), (REMOVED, vec![], vec![]));
     assert_eq!(Case::copy(&[], &["x1", "a"]).silent("a").verdict(Return).outcome, REMOVED);
@@ -205,7 +205,7 @@ fn no_such_party_and_a_copy_without_ours_or_whose_end_was_told() {
 }
 
 #[test]
-fn a_member_that_left_meanwhile() {
+fn member_that_left_offline_leaves_there() {
     let verdict = Case::copy(&["x1", "a", "b"], &["x1", "b"]).intends(OpKind::Leave, "a");
     let verdict = verdict.verdict(Return);
     // It has a fresh key: the server may have let it in again after the leave under the old key.
@@ -228,7 +228,7 @@ fn a_member_that_left_meanwhile() {
 }
 
 #[test]
-fn a_member_that_says_something_else_of_itself() {
+fn local_description_of_a_member_is_sent() {
     let mut case = Case::copy(&["x1", "a"], &["x1", "a"]);
     case.here("a").info.public_port = 2;
     for occasion in [Return, News] {
@@ -243,7 +243,7 @@ fn a_member_that_says_something_else_of_itself() {
 }
 
 #[test]
-fn a_member_of_ours_that_did_not_ask_leaves() {
+fn local_member_that_did_not_ask_leaves() {
     for occasion in [Return, News] {
         let verdict = Case::copy(&["x1", "a", "b"], &["x1", "b"]).verdict(occasion);
         assert_eq!((acts(&verdict), intents(&verdict)), (vec!["Leave a".to_owned()], vec![]));
@@ -255,7 +255,7 @@ fn a_member_of_ours_that_did_not_ask_leaves() {
 }
 
 #[test]
-fn a_party_that_nobody_asked_for_is_not_followed() {
+fn party_without_a_request_is_not_followed() {
     for copy in [&[][..], &["b"]] {
         for occasion in [Return, News] {
             let verdict = Case::local(&["x1", "a", "b"], copy).verdict(occasion);
@@ -272,7 +272,7 @@ fn a_party_that_nobody_asked_for_is_not_followed() {
 }
 
 #[test]
-fn a_member_of_ours_is_described_as_its_program_asked() {
+fn entering_member_has_the_requested_description() {
     let mut case = Case::copy(&["x1", "a"], &["x1"]).passes("a", enters("a"));
     let server = case.server.as_mut().unwrap();
     server.members.get_mut("a").unwrap().info.public_key = "stolen".parse().unwrap();
@@ -281,7 +281,7 @@ fn a_member_of_ours_is_described_as_its_program_asked() {
 }
 
 #[test]
-fn a_member_that_is_leaving_stays_until_that_is_confirmed() {
+fn leaving_member_stays_until_the_confirmation() {
     let mut case = Case::copy(&["x1", "a"], &["x1", "a"]).passes("a", InFlightKind::Leaves);
     case.here("a").info.public_port = 2;
     let verdict = case.verdict(News);
@@ -294,7 +294,7 @@ fn a_member_that_is_leaving_stays_until_that_is_confirmed() {
 }
 
 #[test]
-fn not_a_member_there_and_one_here() {
+fn local_member_missing_there_joins_or_is_removed() {
     let case = Case::copy(&["x1", "b"], &["x1", "b", "a"]);
     let back = case.verdict(Return);
     assert_eq!(acts(&back), ["Join a"]);
@@ -310,7 +310,7 @@ fn not_a_member_there_and_one_here() {
 }
 
 #[test]
-fn of_others_all_is_as_the_server_has_it() {
+fn members_from_elsewhere_are_taken_over_from_the_server() {
     let verdict = Case::copy(&["x1", "x2", "a"], &["x1", "x3", "a"]).verdict(News);
     assert_eq!(places(&verdict), ["a ours", "x1 theirs", "x2 theirs"]);
     // A party without local members and without a copy is ignored.
@@ -318,7 +318,7 @@ fn of_others_all_is_as_the_server_has_it() {
 }
 
 #[test]
-fn what_a_peer_did_since_it_went_in_or_out_waits_for_that() {
+fn intent_newer_than_a_request_in_flight_is_kept() {
     // It left while its join was in flight: its absence on the server does not settle the leave.
     let case = Case::copy(&["x1", "b"], &["x1", "b"]).intends(OpKind::Leave, "a");
     assert_eq!(intents(&case.verdict(News)), []);

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn the_host_has_the_first_and_guests_the_next() {
+fn host_gets_the_first_address_and_guests_the_next() {
     let mut world = World::new();
     world.ann(register("lan", "z"));
     world.ann(join("lan", "b"));
@@ -14,7 +14,7 @@ fn the_host_has_the_first_and_guests_the_next() {
 }
 
 #[test]
-fn a_newcomer_gets_the_lowest_free_one_and_the_others_keep_theirs() {
+fn new_guest_gets_the_lowest_free_address() {
     let mut world = World::new();
     world.ann(register("lan", "host"));
     for id in ["a", "b", "c"] {
@@ -33,7 +33,7 @@ fn a_newcomer_gets_the_lowest_free_one_and_the_others_keep_theirs() {
 }
 
 #[test]
-fn each_party_has_its_own() {
+fn parties_assign_addresses_independently() {
     let mut world = World::new();
     world.ann(register("one", "host"));
     world.ann(join("one", "a"));
@@ -46,7 +46,7 @@ fn each_party_has_its_own() {
 }
 
 #[test]
-fn a_small_subnet_is_soon_exhausted() {
+fn join_is_refused_when_the_subnet_has_no_free_address() {
     let mut world = World::with(|rules| rules.subnet = "192.0.2.0/29".parse().unwrap());
     world.ann(register("lan", "host"));
     for id in ["a", "b", "c", "d", "e"] {
@@ -63,7 +63,7 @@ fn a_small_subnet_is_soon_exhausted() {
 }
 
 #[test]
-fn members_keep_theirs_when_the_subnet_becomes_another() {
+fn members_keep_their_addresses_when_the_subnet_changes() {
     let mut world = World::new();
     world.ann(register("lan", "host"));
     world.ann(join("lan", "a"));

@@ -35,7 +35,7 @@ fn crowd(party: &str, others: usize) -> ServerParty {
 }
 
 #[test]
-fn a_peer_is_in_no_more_copies_than_it_may_be_in_parties() {
+fn copies_count_for_the_bound_on_a_peers_parties() {
     let mut world = followed();
     let rules = Rules { parties_per_peer: 2, ..world.registry.rules.clone() };
     world.registry.set_rules(rules);
@@ -50,7 +50,7 @@ fn a_peer_is_in_no_more_copies_than_it_may_be_in_parties() {
 }
 
 #[test]
-fn copies_take_no_more_bytes_than_they_may() {
+fn copies_are_bounded_in_bytes() {
     let mut world = followed();
     let limit = 100_000;
     let rules = Rules { copies_bytes: limit, ..world.registry.rules.clone() };
@@ -69,7 +69,7 @@ fn copies_take_no_more_bytes_than_they_may() {
 }
 
 #[test]
-fn a_server_gives_addresses_of_the_subnet_or_of_one_private_network() {
+fn server_addresses_must_be_of_the_subnet_or_one_private_network() {
     let told = |addresses: [&str; 2], machine: &[&str]| {
         let (mut world, mut party) = (followed(), there("lan", &["host", "a"]));
         for (id, address) in ["host", "a"].into_iter().zip(addresses) {
@@ -115,7 +115,7 @@ fn a_server_gives_addresses_of_the_subnet_or_of_one_private_network() {
 }
 
 #[test]
-fn the_virtual_network_s_own_interface_is_in_nobody_s_way() {
+fn interface_of_the_virtual_network_does_not_conflict() {
     let (mut world, mut party) = (followed(), there("lan", &["host", "a"]));
     for (id, address) in [("host", "10.99.0.1"), ("a", "10.99.0.2")] {
         party.members.get_mut(id).unwrap().virtual_ip = Some(address.parse().unwrap());
@@ -129,7 +129,7 @@ fn the_virtual_network_s_own_interface_is_in_nobody_s_way() {
 }
 
 #[test]
-fn surplus_copies_are_dropped_the_largest_first() {
+fn trim_copies_drops_the_largest_copies_first() {
     let mut rows = Rows::default();
     let mut write = |changes: &[Change]| changes.iter().for_each(|one| rows.write(one.write()));
     let mut world = followed();

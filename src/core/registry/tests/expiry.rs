@@ -6,7 +6,7 @@ use super::*;
 use crate::core::Write;
 
 #[test]
-fn a_silent_guest_goes_and_the_party_stays() {
+fn expired_guest_leaves_the_party() {
     let mut world = World::new();
     world.ann(register("lan", "host"));
     world.ann(join("lan", "a"));
@@ -22,7 +22,7 @@ fn a_silent_guest_goes_and_the_party_stays() {
 }
 
 #[test]
-fn a_silent_host_takes_the_party_along() {
+fn expired_host_ends_the_party() {
     let mut world = World::new();
     world.ann(register("lan", "m"));
     world.ann(register("two", "x"));
@@ -42,7 +42,7 @@ fn a_silent_host_takes_the_party_along() {
 }
 
 #[test]
-fn guests_silent_for_longer_than_the_host_go_first() {
+fn guests_that_expire_before_the_host_are_removed_first() {
     let mut world = World::new();
     world.ann(register("lan", "host"));
     world.ann(join("lan", "a"));
@@ -58,7 +58,7 @@ fn guests_silent_for_longer_than_the_host_go_first() {
 }
 
 #[test]
-fn nobody_goes_before_the_grace_is_over() {
+fn no_member_expires_during_the_grace_period() {
     let mut world = World::new();
     world.ann(register("lan", "host"));
     let grace_until = world.now.elapsed + 2 * PEER_TIMEOUT;
@@ -70,7 +70,7 @@ fn nobody_goes_before_the_grace_is_over() {
 }
 
 #[test]
-fn a_clock_that_was_set_counts_for_nothing() {
+fn wall_clock_steps_do_not_expire_members() {
     for jump in [
         jiff::SignedDuration::try_from(YEAR).unwrap(),
         -jiff::SignedDuration::try_from(YEAR).unwrap(),
@@ -95,7 +95,7 @@ fn a_clock_that_was_set_counts_for_nothing() {
 }
 
 #[test]
-fn a_timeout_may_be_as_long_as_can_be() {
+fn longest_timeout_never_expires() {
     let mut world = World::with(|rules| {
         rules.peer_timeout = Duration::MAX;
         rules.relay_timeout = Duration::MAX;
@@ -120,7 +120,7 @@ fn restart(world: &World, writes: Vec<Write>) -> World {
 }
 
 #[test]
-fn after_a_restart_all_count_as_seen_just_now() {
+fn members_count_as_seen_at_a_restart() {
     let mut world = World::new();
     let mut writes = Vec::new();
     for command in [

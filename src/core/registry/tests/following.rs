@@ -26,7 +26,7 @@ fn without_a_server_copies_are_parties_of_this_daemon() {
 }
 
 #[test]
-fn parties_of_this_daemon_move_to_the_server_that_is_followed() {
+fn local_parties_move_to_the_followed_server() {
     let mut world = World::new();
     world.ann(register("lan", "host"));
     world.ann(join("lan", "a"));
@@ -38,7 +38,7 @@ fn parties_of_this_daemon_move_to_the_server_that_is_followed() {
 }
 
 #[test]
-fn a_party_whose_host_is_elsewhere_is_looked_for_where_that_may_be() {
+fn party_with_a_host_elsewhere_is_looked_up_on_the_followed_server() {
     let (mut world, _) = World::with_copy(&["a"], &["host", "a"]);
     world.by(ITSELF, follow(None));
     assert_eq!(world.party("lan").origin, Origin::Local);
@@ -49,14 +49,14 @@ fn a_party_whose_host_is_elsewhere_is_looked_for_where_that_may_be() {
 }
 
 #[test]
-fn to_follow_the_same_server_again_changes_nothing() {
+fn follow_of_the_same_server_changes_nothing() {
     let (mut world, _) = World::with_copy(&["a"], &["host", "a"]);
     let again = world.by(ITSELF, follow(Some(server_key())));
     assert_eq!((again.changes.len(), again.events.len()), (0, 0));
 }
 
 #[test]
-fn no_more_waits_than_may() {
+fn intents_are_bounded() {
     let (mut world, party) = World::with_copy(&["a", "b"], &["host", "a", "b"]);
     let rules = Rules { intents: 1, ..world.registry.rules.clone() };
     world.registry.set_rules(rules);
@@ -74,7 +74,7 @@ fn no_more_waits_than_may() {
 }
 
 #[test]
-fn what_waits_survives_a_restart() {
+fn intents_survive_a_restart() {
     let (mut world, mut rows) = (World::new(), Rows::default());
     let mut write = |applied: Applied| {
         applied.changes.iter().for_each(|change| rows.write(change.write()));
@@ -98,7 +98,7 @@ fn what_waits_survives_a_restart() {
 }
 
 #[test]
-fn all_of_it_can_be_taken_back() {
+fn follow_can_be_undone() {
     let (mut world, mut party) = World::with_copy(&["host", "a"], &["host", "a", "x"]);
     world.offline("j", update("lan", moved("a")));
     party.members.get_mut("x").unwrap().info.public_port = 1;
@@ -137,7 +137,7 @@ fn all_of_it_can_be_taken_back() {
 }
 
 #[test]
-fn a_renamed_party_is_the_same_under_another_id() {
+fn rename_keeps_signals_and_needs_a_free_id() {
     let mut world = followed();
     world.offline("k", register("lan", "host"));
     world.ann(send("lan", "host", "host", "1"));
@@ -151,7 +151,7 @@ fn a_renamed_party_is_the_same_under_another_id() {
 }
 
 #[test]
-fn members_from_elsewhere_are_as_alive_as_their_server_says() {
+fn members_from_elsewhere_are_refreshed_by_their_server() {
     let (mut world, party) = World::with_copy(&["a"], &["host", "a"]);
     world.pass(PEER_TIMEOUT);
     assert_eq!(told(&world.by(ITSELF, Command::Expire)), [""; 0]);
@@ -161,7 +161,7 @@ fn members_from_elsewhere_are_as_alive_as_their_server_says() {
 }
 
 #[test]
-fn a_signal_from_elsewhere_waits_for_its_target() {
+fn delivered_signal_waits_for_its_target() {
     let (mut world, party) = World::with_copy(&["a"], &["host", "a"]);
     let deliver = |to: &str| Command::Deliver {
         party_id: party.party_id.clone(),

@@ -40,7 +40,7 @@ fn is_good(world: &mut World, n: u64) -> bool {
 }
 
 #[test]
-fn an_id_that_is_nobodys_is_anyones() {
+fn free_id_can_be_claimed_by_any_caller() {
     for proof in [None, Some(404)] {
         let mut world = World::new();
         let claimed = world.by(stranger(1), claim_with("x", proof, Some(1), true));
@@ -58,7 +58,7 @@ fn an_id_that_is_nobodys_is_anyones() {
 }
 
 #[test]
-fn a_claim_that_gives_nothing_out_writes_nothing() {
+fn claim_without_a_fresh_token_writes_nothing() {
     let mut world = World::new();
     let claimed = world.by(stranger(1), claim("x"));
     assert_eq!((claimed.changes.len(), identity(&claimed).expires_at), (0, None));
@@ -68,7 +68,7 @@ fn a_claim_that_gives_nothing_out_writes_nothing() {
 }
 
 #[test]
-fn who_has_a_live_token_has_the_id() {
+fn live_token_owns_the_id() {
     let mut world = World::new();
     world.by(stranger(1), claim_with("x", None, Some(1), false));
     taken(&mut world, 1, claim("x"));
@@ -84,7 +84,7 @@ fn who_has_a_live_token_has_the_id() {
 }
 
 #[test]
-fn a_token_proves_its_own_peer_alone() {
+fn token_proves_only_its_own_peer() {
     let mut world = World::new();
     world.by(stranger(1), claim_with("x", None, Some(1), false));
     world.by(stranger(2), claim_with("y", None, Some(2), false));
@@ -95,7 +95,7 @@ fn a_token_proves_its_own_peer_alone() {
 }
 
 #[test]
-fn who_has_a_relay_keeps_the_id() {
+fn relay_keeps_its_peers_id_owned() {
     let mut world = World::new();
     world.by(stranger(1), claim_with("x", None, Some(1), false));
     world.by(peers(["x"], 0), relay("r", 1));
@@ -109,7 +109,7 @@ fn who_has_a_relay_keeps_the_id() {
 }
 
 #[test]
-fn who_is_in_a_party_is_nobody_elses_until_it_has_left() {
+fn membership_keeps_the_id_owned_until_the_leave() {
     let mut world = World::new();
     world.by(stranger(1), claim("x"));
     world.by(peers(["x"], 1), register("lan", "x"));
@@ -123,7 +123,7 @@ fn who_is_in_a_party_is_nobody_elses_until_it_has_left() {
 }
 
 #[test]
-fn who_is_evicted_is_free() {
+fn expired_member_frees_its_id() {
     let mut world = World::new();
     world.by(stranger(1), claim("x"));
     world.by(peers(["x"], 1), register("lan", "x"));
@@ -135,7 +135,7 @@ fn who_is_evicted_is_free() {
 }
 
 #[test]
-fn a_peer_that_a_user_registered_is_that_users() {
+fn peer_registered_by_a_user_belongs_to_that_user() {
     let mut world = World::new();
     world.ann(register("lan", "x"));
     taken(&mut world, 2, claim("x"));
@@ -162,7 +162,7 @@ fn secretly(claim: Command, secret: u8) -> Command {
 }
 
 #[test]
-fn what_no_token_is_of_proves_nobody() {
+fn unknown_token_proves_no_peer() {
     let mut world = World::new();
     world.by(stranger(1), claim_with("x", None, Some(1), true));
     assert_eq!(world.registry.authenticate(&token(2), world.now), Err(Refusal::BadToken));

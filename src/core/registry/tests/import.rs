@@ -37,7 +37,7 @@ fn counts(applied: &Applied) -> ([u64; 4], Vec<String>) {
 }
 
 #[test]
-fn a_party_comes_in_whole() {
+fn import_adds_a_party_with_all_members() {
     let mut world = World::new();
     let applied = world.ann(merge([imported("lan", "m", &["z", "a", "m"])]));
     assert_eq!(counts(&applied), ([1, 3, 0, 0], vec![]));
@@ -58,7 +58,7 @@ fn a_party_comes_in_whole() {
 }
 
 #[test]
-fn a_merge_leaves_what_is_here() {
+fn merge_keeps_existing_parties() {
     let mut world = World::new();
     world.ann(register("here", "host"));
     let applied = world.ann(merge([imported("here", "x", &["x"]), imported("new", "y", &["y"])]));
@@ -68,7 +68,7 @@ fn a_merge_leaves_what_is_here() {
 }
 
 #[test]
-fn a_replacement_takes_what_is_here_away_first() {
+fn replace_removes_existing_parties_first() {
     let mut world = World::new();
     world.ann(register("lan", "z"));
     world.ann(join("lan", "a"));
@@ -90,7 +90,7 @@ fn a_replacement_takes_what_is_here_away_first() {
 }
 
 #[test]
-fn of_duplicates_the_first_counts() {
+fn import_takes_the_first_of_duplicates() {
     let mut world = World::new();
     let mut twice = imported("lan", "host", &["a", "host", "a", "host"]);
     twice.peers[2].0 = moved("a");
@@ -103,7 +103,7 @@ fn of_duplicates_the_first_counts() {
 }
 
 #[test]
-fn a_party_without_its_host_is_rejected() {
+fn import_rejects_a_party_without_its_host() {
     let mut world = World::new();
     let applied = world.ann(merge([imported("a", "host", &["x"]), imported("b", "host", &[])]));
     let reason = "its host is not among its peers";
@@ -113,7 +113,7 @@ fn a_party_without_its_host_is_rejected() {
 }
 
 #[test]
-fn whose_peer_it_is_holds_for_an_import_too() {
+fn import_respects_the_ownership_of_peers() {
     let mut world = World::new();
     world.by(BEN, register("here", "bens"));
     let parties = [imported("one", "bens", &["a", "bens"]), imported("two", "a", &["a", "bens"])];
@@ -128,7 +128,7 @@ fn whose_peer_it_is_holds_for_an_import_too() {
 }
 
 #[test]
-fn the_bounds_hold_for_an_import_too() {
+fn import_respects_the_bounds() {
     let mut world = World::with(|rules| {
         (rules.parties, rules.peers_per_party, rules.parties_per_peer) = (3, 2, 2);
     });
@@ -151,7 +151,7 @@ fn the_bounds_hold_for_an_import_too() {
 }
 
 #[test]
-fn a_small_subnet_bounds_an_import() {
+fn import_is_bounded_by_a_small_subnet() {
     let mut world = World::with(|rules| rules.subnet = "192.0.2.0/30".parse().unwrap());
     let applied = world.ann(merge([imported("lan", "host", &["host", "a", "b"])]));
     let rejected = vec!["lan b: party lan has 2 peers, the most it may have".to_owned()];

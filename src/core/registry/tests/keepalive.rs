@@ -27,7 +27,7 @@ fn an_open_connection_keeps_its_peers_alive() {
 }
 
 #[test]
-fn a_closed_one_leaves_them_on_their_own() {
+fn closed_connection_ends_the_keepalive_of_its_peers() {
     let mut world = World::new();
     world.ann(register_as("lan", "host", Keepalive::Connection));
     world.by(BEN, join_as("lan", peer("a"), Keepalive::Connection));
@@ -61,7 +61,7 @@ fn a_closed_one_leaves_them_on_their_own() {
 }
 
 #[test]
-fn closing_a_connection_that_keeps_nothing_does_nothing() {
+fn close_of_a_connection_without_members_has_no_effect() {
     let mut world = World::new();
     world.ann(register_as("lan", "host", Keepalive::Connection));
     world.ann(leave("lan", "host"));
@@ -103,7 +103,7 @@ fn a_peer_that_joins_again_is_connected_again() {
 }
 
 #[test]
-fn the_latest_connection_is_the_one_that_counts() {
+fn latest_connection_becomes_the_keeper() {
     let mut world = World::new();
     world.ann(register_as("lan", "host", Keepalive::Connection));
     let second = Caller { connection: ConnectionId(7), ..ANN };
@@ -118,7 +118,7 @@ fn the_latest_connection_is_the_one_that_counts() {
 }
 
 #[test]
-fn the_daemon_keeps_a_peer_alive_over_every_connection() {
+fn daemon_keepalive_outlasts_every_connection() {
     let mut world = World::new();
     world.ann(register_as("lan", "host", Keepalive::Daemon));
     world.ann(Command::Disconnect);
@@ -129,7 +129,7 @@ fn the_daemon_keeps_a_peer_alive_over_every_connection() {
 }
 
 #[test]
-fn manual_is_heartbeats_alone() {
+fn manual_keepalive_needs_heartbeats() {
     let mut world = World::new();
     world.ann(register_as("lan", "host", Keepalive::Manual));
     let registered_at = world.now.wall;

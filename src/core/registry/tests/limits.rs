@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_party_has_room_for_so_many_peers() {
+fn join_is_refused_when_the_party_is_full() {
     let mut world = World::with(|rules| rules.peers_per_party = 2);
     world.ann(register("lan", "host"));
     world.ann(join("lan", "a"));
@@ -16,7 +16,7 @@ fn a_party_has_room_for_so_many_peers() {
 }
 
 #[test]
-fn a_peer_is_in_so_many_parties_at_most() {
+fn parties_of_a_peer_are_bounded() {
     let mut world = World::with(|rules| rules.parties_per_peer = 2);
     world.ann(register("one", "host"));
     world.ann(register("two", "host"));
@@ -30,7 +30,7 @@ fn a_peer_is_in_so_many_parties_at_most() {
 }
 
 #[test]
-fn there_are_so_many_parties_and_relays_at_most() {
+fn parties_and_relays_are_bounded() {
     let mut world = World::with(|rules| (rules.parties, rules.relays) = (1, 1));
     world.ann(register("one", "host"));
     world.ann(relay("one", 1));
@@ -44,7 +44,7 @@ fn there_are_so_many_parties_and_relays_at_most() {
 }
 
 #[test]
-fn a_signal_is_so_long_at_most() {
+fn signal_length_is_bounded() {
     let mut world = World::with(|rules| rules.signal_bytes = 5);
     world.ann(register("lan", "host"));
     world.ann(send("lan", "host", "host", r#""abc""#));
@@ -53,7 +53,7 @@ fn a_signal_is_so_long_at_most() {
 }
 
 #[test]
-fn so_many_signals_wait_for_a_peer_at_most() {
+fn signal_queue_of_a_peer_is_bounded() {
     let mut world = World::with(|rules| rules.signals_per_peer = 2);
     world.ann(register("lan", "host"));
     world.ann(join("lan", "a"));
@@ -71,7 +71,7 @@ fn so_many_signals_wait_for_a_peer_at_most() {
 }
 
 #[test]
-fn the_signals_of_all_together_hold_so_much_at_most() {
+fn bytes_of_all_waiting_signals_are_bounded() {
     let mut world = World::with(|rules| rules.signals_total_bytes = 1100);
     world.ann(register("lan", "host"));
     world.ann(join("lan", "a"));
@@ -88,7 +88,7 @@ fn the_signals_of_all_together_hold_so_much_at_most() {
 }
 
 #[test]
-fn what_exceeds_a_new_bound_stays() {
+fn entries_that_exceed_a_new_bound_stay() {
     let mut world = World::new();
     world.ann(register("lan", "host"));
     world.ann(join("lan", "a"));

@@ -28,7 +28,7 @@ fn a_party_id_is_taken_until_the_party_is_gone() {
 }
 
 #[test]
-fn a_guest_comes_and_goes() {
+fn guest_joins_and_leaves() {
     let mut world = World::new();
     world.ann(register("lan", "host"));
     let joined = world.ann(join("lan", "guest"));
@@ -77,7 +77,7 @@ fn joining_twice_updates() {
 }
 
 #[test]
-fn joining_twice_alike_is_a_sign_of_life_and_nothing_more() {
+fn identical_second_join_is_only_a_sign_of_life() {
     let mut world = World::new();
     world.ann(register("lan", "host"));
     world.pass(SECOND);
@@ -92,7 +92,7 @@ fn joining_twice_alike_is_a_sign_of_life_and_nothing_more() {
 }
 
 #[test]
-fn another_keepalive_is_written_but_nothing_to_tell() {
+fn changed_keepalive_is_stored_without_an_event() {
     let mut world = World::new();
     world.ann(register("lan", "host"));
     let again = world.ann(join_as("lan", peer("host"), Keepalive::Daemon));
@@ -101,7 +101,7 @@ fn another_keepalive_is_written_but_nothing_to_tell() {
 }
 
 #[test]
-fn an_update_changes_what_the_member_says_of_itself() {
+fn update_changes_the_members_description() {
     let mut world = World::new();
     world.ann(register("lan", "host"));
     world.pass(SECOND);
@@ -131,7 +131,7 @@ fn a_peer_may_be_in_several_parties() {
 }
 
 #[test]
-fn what_is_not_there_is_refused() {
+fn commands_about_unknown_parties_and_peers_are_refused() {
     let mut world = World::new();
     world.ann(register("lan", "host"));
     let unknown = || Refusal::PartyNotFound("x".parse().unwrap());

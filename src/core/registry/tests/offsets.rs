@@ -48,7 +48,7 @@ fn offsets_follow_a_step_at_once_and_are_written_with_the_next_clean_up() {
 }
 
 #[test]
-fn an_offset_that_is_told_after_a_step_counts_from_the_clock_of_then() {
+fn offset_stated_after_a_step_counts_from_the_new_clock() {
     let mut world = stepped();
     let command = Command::Update {
         party_id: "lan".parse().unwrap(),
@@ -62,7 +62,7 @@ fn an_offset_that_is_told_after_a_step_counts_from_the_clock_of_then() {
 }
 
 #[test]
-fn a_step_that_could_not_be_written_is_followed_again() {
+fn clock_step_is_followed_again_after_a_failed_commit() {
     let mut world = stepped();
     let Applied { changes, effect, .. } = world.ann(Command::Expire);
     world.registry.revert(effect.expect("an effect"));

@@ -27,7 +27,7 @@ fn world() -> World {
 }
 
 #[test]
-fn another_user_can_do_nothing_for_a_peer() {
+fn other_user_may_not_act_for_a_peer() {
     let mut world = world();
     for command in acts_for_guest() {
         let refusal = world.refused(BEN, command);
@@ -38,7 +38,7 @@ fn another_user_can_do_nothing_for_a_peer() {
 }
 
 #[test]
-fn its_user_and_an_admin_can() {
+fn owner_and_administrator_may_act_for_a_peer() {
     for caller in [ANN, ROOT, Caller { connection: ConnectionId(9), ..ANN }] {
         let mut world = world();
         for command in acts_for_guest() {
@@ -48,7 +48,7 @@ fn its_user_and_an_admin_can() {
 }
 
 #[test]
-fn it_stays_the_first_ones_when_an_admin_acts_for_it() {
+fn peer_keeps_its_owner_when_an_administrator_acts_for_it() {
     let mut world = world();
     world.by(ROOT, join_as("lan", moved("guest"), Keepalive::Daemon));
     world.by(ROOT, join("other", "guest"));
@@ -60,7 +60,7 @@ fn it_stays_the_first_ones_when_an_admin_acts_for_it() {
 }
 
 #[test]
-fn it_is_anyones_once_it_is_in_no_party() {
+fn peer_without_a_party_has_no_owner() {
     let mut world = world();
     world.by(ANN, join("other", "guest"));
     world.by(ANN, leave("lan", "guest"));
@@ -71,7 +71,7 @@ fn it_is_anyones_once_it_is_in_no_party() {
 }
 
 #[test]
-fn a_signal_may_be_for_anyone_in_the_party() {
+fn signal_may_target_a_member_of_another_user() {
     let mut world = world();
     world.by(ANN, send("lan", "guest", "host", "1"));
     world.by(BEN, send("lan", "host", "guest", "2"));
@@ -79,7 +79,7 @@ fn a_signal_may_be_for_anyone_in_the_party() {
 }
 
 #[test]
-fn a_relay_is_its_users_too() {
+fn relay_belongs_to_its_user() {
     let mut world = World::new();
     world.by(ANN, relay("r", 1));
     for port in [1, 2] {

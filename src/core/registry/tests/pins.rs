@@ -56,7 +56,7 @@ fn trust(public_key: &str) -> Command {
 }
 
 #[test]
-fn a_changed_key_is_told_and_marked_until_it_is_trusted() {
+fn changed_key_is_published_and_marked_until_it_is_trusted() {
     let mut world = world(false);
     assert_eq!(shown(&world), ("k1".to_owned(), None));
     let heard = world.hear(&party("k2"), Occasion::News);
@@ -130,7 +130,7 @@ fn rules_of(hold_keys: bool) -> Rules {
 }
 
 #[test]
-fn a_key_is_trusted_by_who_has_a_peer_in_the_party() {
+fn trust_needs_a_peer_in_the_party_or_an_administrator() {
     let mut world = world(true);
     world.hear(&party("k2"), Occasion::News);
     let theirs = Refusal::PeerNotYours("host".parse().unwrap());
@@ -140,7 +140,7 @@ fn a_key_is_trusted_by_who_has_a_peer_in_the_party() {
 }
 
 #[test]
-fn pins_are_bounded_and_those_of_members_stay() {
+fn pins_are_bounded_and_evict_former_members_first() {
     let mut world = world(false);
     for number in 0..3000 {
         let newcomer = format!("x{number}");
@@ -161,7 +161,7 @@ fn pins_are_bounded_and_those_of_members_stay() {
 }
 
 #[test]
-fn a_pin_goes_along_with_a_party_that_gets_another_id() {
+fn pin_follows_a_renamed_party() {
     let mut world = world(false);
     let rename = Command::Rename { from: "lan".parse().unwrap(), to: "new".parse().unwrap() };
     world.by(ITSELF, rename);

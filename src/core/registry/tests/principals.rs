@@ -49,7 +49,7 @@ fn relay_key() -> Caller {
 }
 
 #[test]
-fn one_acts_for_ones_own_peers_alone() {
+fn caller_may_act_only_for_its_own_peers() {
     let callers = [
         ("nothing shown", peers([], 5), false),
         ("another peer", peers(["host"], 1), false),
@@ -77,7 +77,7 @@ fn one_acts_for_ones_own_peers_alone() {
 }
 
 #[test]
-fn what_is_for_nobody_needs_no_peer() {
+fn commands_without_a_peer_need_no_proof_of_one() {
     for caller in [peers(["a"], 5), peers(["x"], 2), ANN, ROOT, relay_key()] {
         for command in acts_for_nobody() {
             world().by(caller.clone(), command);
@@ -97,7 +97,7 @@ fn a_free_id_needs_to_be_claimed_first() {
 }
 
 #[test]
-fn imports_take_in_ones_own_peers_alone() {
+fn import_takes_only_the_callers_own_peers() {
     let at = timestamp("2025-01-01T00:00:00Z");
     let party = |id: &str, host: &str, guest: &str| ImportedParty {
         party_id: id.parse().unwrap(),
@@ -116,7 +116,7 @@ fn imports_take_in_ones_own_peers_alone() {
 }
 
 #[test]
-fn a_relay_is_changed_by_its_owner_alone() {
+fn relay_may_be_changed_only_by_its_owner() {
     let owners = [
         ("peer", peers(["x"], 1)),
         ("other peer", peers(["y"], 2)),
@@ -144,7 +144,7 @@ fn a_relay_is_changed_by_its_owner_alone() {
 }
 
 #[test]
-fn a_relay_belongs_to_the_first_of_the_peers_that_one_is() {
+fn relay_belongs_to_the_first_proven_peer() {
     let mut world = World::new();
     let nobody = world.refused(peers([], 1), relay("r", 1));
     assert_eq!(nobody, Refusal::RelayNotYours("r".parse().unwrap()));
@@ -180,7 +180,7 @@ fn offset_of_x(world: &mut World) -> Option<i16> {
 }
 
 #[test]
-fn the_wall_clock_of_a_peer_is_known_until_it_says_another() {
+fn wall_clock_offset_of_a_peer_is_kept_until_it_changes() {
     let mut world = World::new();
     let x = || peers(["x"], 2);
     world.by(x(), claim_with("x", None, Some(1), false));

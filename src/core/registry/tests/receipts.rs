@@ -53,7 +53,7 @@ fn entered(party: &str, address: &str) -> Done {
 }
 
 #[test]
-fn each_kind_of_request_is_done_once_and_told_alike() {
+fn each_kind_of_request_is_done_once_with_the_same_receipt() {
     let guest = || peers(["a"], 2);
     let host_left = Done::Left { party_deleted: true };
     let steps = [
@@ -83,7 +83,7 @@ fn each_kind_of_request_is_done_once_and_told_alike() {
 }
 
 #[test]
-fn a_signal_waits_once() {
+fn repeated_signal_is_queued_once() {
     let mut world = world();
     first(&mut world, host(), "k", send("lan", "host", "a", "1"));
     again(&mut world, host(), "k", send("lan", "host", "a", "1"));
@@ -153,7 +153,7 @@ fn a_transport_may_refuse_a_key_with_another_body() {
 }
 
 #[test]
-fn receipts_of_versions_before_answer_by_kind_and_party() {
+fn receipts_of_earlier_versions_match_by_kind_and_party() {
     let mut world = world();
     first(&mut world, host(), "k", update("lan", moved("host")));
     let record = world.registry.receipts.records.values().next().unwrap().record.clone();
@@ -164,7 +164,7 @@ fn receipts_of_versions_before_answer_by_kind_and_party() {
 }
 
 #[test]
-fn receipts_go_when_an_id_changes_hands() {
+fn receipts_are_deleted_when_an_id_changes_its_owner() {
     let mut world = World::new();
     world.registry.set_rules(Rules { token_ttl: HOUR, peer_timeout: YEAR, ..rules() });
     world.by(host(), register("lan", "host"));
@@ -187,7 +187,7 @@ fn receipts_go_when_an_id_changes_hands() {
 }
 
 #[test]
-fn a_key_is_its_peers() {
+fn idempotency_key_belongs_to_its_peer() {
     let mut world = world();
     let both = peers(["host", "a"], 1);
     first(&mut world, both.clone(), "k", update("lan", moved("host")));
@@ -200,7 +200,7 @@ fn a_key_is_its_peers() {
 }
 
 #[test]
-fn what_was_refused_leaves_no_receipt() {
+fn refused_request_leaves_no_receipt() {
     let mut world = world();
     let join = || join("two", "a");
     let refusal = world.request(peers(["a"], 2), Some("k"), join());
@@ -211,7 +211,7 @@ fn what_was_refused_leaves_no_receipt() {
 }
 
 #[test]
-fn a_request_is_remembered_for_a_day() {
+fn receipt_is_kept_for_a_day() {
     let mut world = world();
     world.registry.set_rules(Rules { peer_timeout: YEAR, signal_ttl: YEAR, ..rules() });
     first(&mut world, host(), "k", send("lan", "host", "a", "1"));
@@ -230,7 +230,7 @@ fn a_request_is_remembered_for_a_day() {
 }
 
 #[test]
-fn a_step_of_the_clock_forgets_no_receipt() {
+fn wall_clock_step_deletes_no_receipt() {
     let year = SignedDuration::try_from(YEAR).unwrap();
     for step in [-year, year] {
         let mut world = world();
@@ -261,7 +261,7 @@ fn a_receipt_keeps_its_age_over_a_restart() {
 }
 
 #[test]
-fn the_oldest_receipt_goes_when_there_are_too_many() {
+fn full_table_evicts_the_oldest_receipt() {
     let mut world = world();
     world.registry.set_rules(Rules { receipts: 3, ..rules() });
     // Not in the order of their keys.
@@ -277,7 +277,7 @@ fn the_oldest_receipt_goes_when_there_are_too_many() {
 }
 
 #[test]
-fn receipts_that_exceed_a_new_bound_go_with_the_next() {
+fn receipts_over_a_new_bound_are_evicted_by_the_next() {
     let mut world = world();
     for key in ["a", "b", "c", "d"] {
         world.pass(SECOND);
@@ -291,7 +291,7 @@ fn receipts_that_exceed_a_new_bound_go_with_the_next() {
 }
 
 #[test]
-fn what_may_be_repeated_leaves_no_receipt() {
+fn harmless_requests_leave_no_receipt() {
     let mut world = world();
     world.by(peers(["a"], 2), send("lan", "a", "host", "1"));
     for _ in 0..2 {
@@ -312,7 +312,7 @@ fn what_may_be_repeated_leaves_no_receipt() {
 }
 
 #[test]
-fn a_receipt_goes_with_its_commit() {
+fn receipt_is_reverted_with_its_commit() {
     let mut world = world();
     let durable = state::durable(&world.registry);
     let command = || join("lan", "b");

@@ -22,7 +22,7 @@ fn a_relay_is_registered_and_changed() {
 }
 
 #[test]
-fn registering_again_unchanged_is_a_sign_of_life_and_nothing_more() {
+fn unchanged_relay_registration_is_only_a_sign_of_life() {
     let mut world = World::new();
     world.ann(relay("r", 1));
     let before = stored(&world);
@@ -36,7 +36,7 @@ fn registering_again_unchanged_is_a_sign_of_life_and_nothing_more() {
 }
 
 #[test]
-fn a_silent_relay_goes() {
+fn silent_relay_expires() {
     let mut world = World::new();
     world.ann(relay("b", 1));
     world.ann(relay("a", 1));
@@ -53,7 +53,7 @@ fn a_silent_relay_goes() {
 }
 
 #[test]
-fn a_relay_does_not_go_before_the_grace_is_over() {
+fn no_relay_expires_during_the_grace_period() {
     let mut world = World::new();
     world.ann(relay("r", 1));
     let grace_until = world.now.elapsed + 2 * RELAY_TIMEOUT;

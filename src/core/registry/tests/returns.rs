@@ -45,7 +45,7 @@ fn world() -> World {
 }
 
 #[test]
-fn heartbeats_are_taken_for_whom_nobody_can_show_anything() {
+fn heartbeat_without_proof_is_accepted_where_no_proof_exists() {
     let mut world = World::new();
     world.by(stranger(1), claim_with("x", None, None, true));
     world.by(peers(["x"], 1), register("lan", "x"));
@@ -73,7 +73,7 @@ fn heartbeats_are_taken_for_whom_nobody_can_show_anything() {
 }
 
 #[test]
-fn who_comes_back_lives_for_as_long_as_the_connection() {
+fn reattached_peer_is_kept_alive_by_the_connection() {
     let mut world = world();
     let back = world.by(stranger(2), come_back("x"));
     assert_eq!(parties(&back), ["lan"], "no connection was to keep it in the other");
@@ -89,7 +89,7 @@ fn who_comes_back_lives_for_as_long_as_the_connection() {
 }
 
 #[test]
-fn who_comes_back_is_no_more_than_heard_of() {
+fn reattached_caller_may_only_refresh_and_listen() {
     let mut world = world();
     world.by(stranger(2), come_back("x"));
     for command in
@@ -102,7 +102,7 @@ fn who_comes_back_is_no_more_than_heard_of() {
 }
 
 #[test]
-fn nothing_is_taken_from_an_open_connection() {
+fn reattach_takes_nothing_over_from_an_open_connection() {
     let mut world = world();
     world.by(stranger(2), come_back("x"));
     let other = world.by(stranger(3), come_back("x"));
@@ -112,7 +112,7 @@ fn nothing_is_taken_from_an_open_connection() {
 }
 
 #[test]
-fn a_connection_lets_go_of_what_it_keeps() {
+fn let_go_ends_only_the_keepalive_of_the_callers_connection() {
     let mut world = world();
     world.by(stranger(2), come_back("x"));
     for (connection, party) in [(3, "lan"), (2, "other"), (2, "nowhere")] {
@@ -126,7 +126,7 @@ fn a_connection_lets_go_of_what_it_keeps() {
 }
 
 #[test]
-fn who_is_in_no_party_does_not_come_back() {
+fn peer_without_a_party_does_not_reattach() {
     let mut world = World::new();
     refused(&mut world, stranger(1), come_back("x"));
     world.by(stranger(1), claim("x"));
@@ -137,7 +137,7 @@ fn who_is_in_no_party_does_not_come_back() {
 }
 
 #[test]
-fn nobody_comes_back_from_elsewhere_or_where_no_address_is_known() {
+fn reattach_needs_the_same_known_address() {
     let signs = || [heartbeat("lan", "x"), come_back("x")];
     let elsewhere = || {
         let address = Some(IpAddr::from([192, 0, 2, 8]).into());
@@ -161,7 +161,7 @@ fn nobody_comes_back_from_elsewhere_or_where_no_address_is_known() {
 }
 
 #[test]
-fn whoever_came_back_is_ended_by_the_owner() {
+fn owner_ends_reattached_connections_without_proof() {
     let ended = |applied: &Applied| -> Vec<u64> {
         applied.ended.iter().map(|ended| ended.connection.0).collect()
     };

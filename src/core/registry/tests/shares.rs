@@ -93,7 +93,7 @@ fn an_unused_claim_makes_room_and_a_used_one_stays() {
 }
 
 #[test]
-fn a_live_token_is_renewed_whatever_the_table_holds() {
+fn live_token_is_renewed_when_the_table_is_full() {
     let mut world = World::with(|rules| rules.tokens = 1);
     world.by(peers([], 0), claim_with("x", None, Some(1), false));
     for n in 2..6 {
@@ -154,7 +154,7 @@ fn signals_have_a_share_by_sender_payer_and_target() {
 }
 
 #[test]
-fn what_a_control_server_delivers_is_paid_for_by_the_sender_and_the_server() {
+fn delivered_signal_counts_for_its_sender_and_the_server() {
     let one = 512 + 3;
     let mut world = World::with(|rules| {
         (rules.signals_total_bytes, rules.signal_bytes) = (16 * one, 3);
@@ -232,7 +232,7 @@ fn is_remembered(world: &World, id: &str, key: &str) -> bool {
 }
 
 #[test]
-fn the_address_with_most_receipts_loses_the_oldest_of_its_peer_with_most() {
+fn eviction_takes_receipts_of_the_largest_peer_at_the_largest_address() {
     let mut world = World::with(|rules| rules.receipts = 7);
     world.by(ROOT, register("lan", "host"));
     for id in ["a", "b", "c", "d"] {

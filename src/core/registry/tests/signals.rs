@@ -43,7 +43,7 @@ fn a_poll_empties_the_queue_oldest_first() {
 }
 
 #[test]
-fn a_poll_leaves_what_its_answer_has_no_room_for() {
+fn poll_leaves_the_signals_that_do_not_fit() {
     let mut world = world();
     let long = format!("\"{}\"", "x".repeat(98));
     for json in [&long, "2", "3"] {
@@ -61,7 +61,7 @@ fn a_poll_leaves_what_its_answer_has_no_room_for() {
 }
 
 #[test]
-fn a_signal_too_old_is_not_delivered() {
+fn expired_signal_is_not_delivered() {
     let mut world = world();
     world.ann(send("lan", "host", "a", "1"));
     world.pass(SECOND);
@@ -71,7 +71,7 @@ fn a_signal_too_old_is_not_delivered() {
 }
 
 #[test]
-fn the_clean_up_takes_old_signals_also_while_nobody_is_evicted() {
+fn clean_up_removes_expired_signals_during_the_grace_period() {
     let mut world = world();
     world.registry.set_rules(Rules { grace_until: Duration::MAX, ..rules() });
     world.ann(send("lan", "host", "a", "1"));
@@ -87,7 +87,7 @@ fn the_clean_up_takes_old_signals_also_while_nobody_is_evicted() {
 }
 
 #[test]
-fn signals_go_with_the_member() {
+fn signals_are_dropped_with_their_member() {
     let mut world = world();
     world.ann(send("lan", "host", "a", "1"));
     world.ann(leave("lan", "a"));
@@ -100,7 +100,7 @@ fn signals_go_with_the_member() {
 }
 
 #[test]
-fn signals_stay_when_the_member_says_something_else_of_itself() {
+fn signals_stay_when_their_member_is_updated() {
     let mut world = world();
     world.ann(send("lan", "host", "a", "1"));
     world.ann(update("lan", moved("a")));

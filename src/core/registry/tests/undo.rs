@@ -12,7 +12,7 @@ fn undo(world: &mut World, applied: impl IntoIterator<Item = Applied>) {
 }
 
 #[test]
-fn everything_can_be_taken_back() {
+fn every_change_can_be_undone() {
     let mut world = World::new();
     world.ann(register("lan", "host"));
     world.ann(join("lan", "a"));
@@ -44,7 +44,7 @@ fn everything_can_be_taken_back() {
 }
 
 #[test]
-fn a_peer_that_left_and_came_back_is_what_it_was_before() {
+fn undo_of_a_leave_and_a_rejoin_restores_the_member() {
     let mut world = World::new();
     world.ann(register("lan", "host"));
     world.ann(join("lan", "a"));
@@ -60,7 +60,7 @@ fn a_peer_that_left_and_came_back_is_what_it_was_before() {
 }
 
 #[test]
-fn signals_are_neither_brought_back_nor_lost() {
+fn undo_neither_restores_nor_drops_signals() {
     let mut world = World::new();
     world.ann(register("lan", "host"));
     world.ann(send("lan", "host", "host", "1"));
@@ -80,7 +80,7 @@ fn fail(world: &mut World, applied: Applied) {
 }
 
 #[test]
-fn a_signal_goes_with_its_receipt() {
+fn queued_signal_is_reverted_with_its_receipt() {
     let mut world = World::new();
     world.ann(register("lan", "host"));
     world.ann(send("lan", "host", "host", "1"));
@@ -95,7 +95,7 @@ fn a_signal_goes_with_its_receipt() {
 }
 
 #[test]
-fn a_signal_that_was_polled_is_not_taken_back() {
+fn revert_leaves_a_polled_signal() {
     let mut world = World::new();
     world.ann(register("lan", "host"));
     let sent = world.request(ANN, Some("k"), send("lan", "host", "host", "1")).unwrap();
@@ -106,7 +106,7 @@ fn a_signal_that_was_polled_is_not_taken_back() {
 }
 
 #[test]
-fn a_hold_goes_with_its_claim() {
+fn hold_is_reverted_with_its_claim() {
     let mut world = World::new();
     let alone = |proof, issue| match claim_with("x", proof, issue, true) {
         Command::Claim { peer_id, proof, issue, claim, .. } => {
@@ -137,7 +137,7 @@ fn a_hold_goes_with_its_claim() {
 }
 
 #[test]
-fn signs_of_life_stay() {
+fn undo_keeps_signs_of_life() {
     let mut world = World::new();
     world.ann(register("lan", "host"));
     world.ann(relay("r", 1));
@@ -152,7 +152,7 @@ fn signs_of_life_stay() {
 }
 
 #[test]
-fn a_closed_connection_stays_closed() {
+fn undo_keeps_a_connection_closed() {
     let mut world = World::new();
     world.ann(register("lan", "host"));
     world.ann(join_as("lan", peer("a"), Keepalive::Connection));
@@ -173,7 +173,7 @@ fn a_closed_connection_stays_closed() {
 }
 
 #[test]
-fn a_peer_given_back_to_a_closed_connection_is_silent() {
+fn undo_of_a_takeover_from_a_closed_connection_leaves_the_peer_silent() {
     let second = Caller { connection: ConnectionId(7), ..ANN };
     for keepalive in [Keepalive::Connection, Keepalive::Daemon] {
         let mut world = World::new();

@@ -51,7 +51,7 @@ proptest! {
 
     /// Members and signals are added, expired, evicted and removed exactly as the commands demand.
     #[test]
-    fn members_are_who_the_commands_say(history in history()) {
+    fn members_match_the_accepted_commands(history in history()) {
         let mut play = Play::new();
         let mut lives = Lives::default();
         for next in &history {
@@ -64,7 +64,7 @@ proptest! {
 
     /// Only the owner of a peer or id may act for it; the owner always may.
     #[test]
-    fn peers_are_whose_the_commands_say(history in history()) {
+    fn owners_match_the_accepted_commands(history in history()) {
         let mut play = Play::new();
         let mut owners = Owners::default();
         for next in &history {
@@ -103,7 +103,7 @@ proptest! {
     }
 
     #[test]
-    fn the_events_tell_the_whole_state(history in history()) {
+    fn events_rebuild_the_whole_state(history in history()) {
         let mut play = Play::new();
         let mut subscriber = Subscriber::default();
         for next in &history {
@@ -115,7 +115,7 @@ proptest! {
     }
 
     #[test]
-    fn the_writes_hold_the_whole_state(history in history()) {
+    fn writes_rebuild_the_whole_state(history in history()) {
         let mut play = Play::new();
         let mut rows = Rows::default();
         for next in &history {
@@ -128,7 +128,7 @@ proptest! {
     }
 
     #[test]
-    fn a_failed_commit_leaves_what_was_committed(history in history_with_fates()) {
+    fn failed_commit_restores_the_committed_state(history in history_with_fates()) {
         let mut play = Play::new();
         let mut subscriber = Subscriber::default();
         let mut committed = state::durable(&play.world.registry);
@@ -159,7 +159,7 @@ proptest! {
     }
 
     #[test]
-    fn the_same_commands_come_to_the_same(history in history()) {
+    fn same_commands_give_the_same_state(history in history()) {
         let (mut one, mut two) = (Play::new(), Play::new());
         for next in &history {
             let (first, second) = (one.play(next).result, two.play(next).result);
@@ -169,7 +169,7 @@ proptest! {
     }
 
     #[test]
-    fn the_wall_clock_decides_nothing(history in history()) {
+    fn wall_clock_affects_no_decision(history in history()) {
         let (mut set, mut straight) = (Play::new(), Play::with_a_good_clock());
         for next in &history {
             let (set, straight) = (set.play(next).result, straight.play(next).result);
@@ -200,7 +200,7 @@ fn check_keepers(play: &Play) {
 /// The random histories cover every event with every reason, every refusal, and every other outcome
 /// of a request.
 #[test]
-fn the_histories_come_by_everything() {
+fn histories_cover_every_event_and_outcome() {
     let mut runner = TestRunner::deterministic();
     let mut met: BTreeMap<String, usize> = BTreeMap::new();
     for _ in 0..100 {

@@ -15,8 +15,7 @@ const RELAYS: [&str; 2] = ["r0", "r1"];
 pub(super) const KEYS: [&str; 3] = ["k0", "k1", "k2"];
 /// A token that was never issued.
 pub(super) const WRONG: u64 = u64::MAX;
-/// Index of the first group of peers' programs; the groups are two users, programs, the
-/// administrator.
+/// Index of the group of peers' programs; users are groups 0 and 1, the administrator is last.
 pub(super) const PROGRAMS: usize = 2;
 pub(super) const ADMIN: usize = 3;
 /// Upper bound of the moves of a history.

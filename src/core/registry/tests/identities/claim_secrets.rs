@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use super::*;
 
 #[test]
-fn the_oldest_answer_of_a_repeated_claim_goes_whatever_the_clock_said() {
+fn repeated_claim_displaces_its_oldest_token_on_any_wall_clock() {
     let mut world = World::new();
     for n in 1..=9 {
         world.now.wall -= SignedDuration::try_from(HOUR).unwrap();
@@ -16,7 +16,7 @@ fn the_oldest_answer_of_a_repeated_claim_goes_whatever_the_clock_said() {
 }
 
 #[test]
-fn a_claim_with_an_ended_token_can_be_repeated_by_its_secret() {
+fn claim_with_an_expired_token_is_repeatable_by_its_secret() {
     let mut world = World::new();
     world.by(stranger(1), claim_with("x", None, Some(1), false));
     world.pass(TTL - SECOND);
@@ -28,7 +28,7 @@ fn a_claim_with_an_ended_token_can_be_repeated_by_its_secret() {
 }
 
 #[test]
-fn a_claim_is_known_again_after_a_step_of_the_clock() {
+fn claim_secret_is_valid_after_a_wall_clock_step() {
     for step in [-500, -3_600_000, 3_600_000] {
         let mut world = World::new();
         world.by(stranger(1), secretly(claim_with("x", None, Some(1), false), 7));
@@ -38,7 +38,7 @@ fn a_claim_is_known_again_after_a_step_of_the_clock() {
 }
 
 #[test]
-fn a_claim_is_proof_of_itself_while_its_token_lives() {
+fn claim_secret_is_proof_while_its_token_is_live() {
     let mut world = World::new();
     let claim = |id, secret, issue| secretly(claim_with(id, None, Some(issue), true), secret);
     world.by(stranger(1), claim("x", 7, 1));
@@ -60,7 +60,7 @@ fn a_claim_is_proof_of_itself_while_its_token_lives() {
 }
 
 #[test]
-fn a_claim_is_remembered_with_its_token_over_a_restart() {
+fn claim_secret_survives_a_restart_with_its_token() {
     let mut world = World::new();
     let claimed = world.by(stranger(1), secretly(claim_with("x", None, Some(1), false), 7));
     let rows: Vec<_> = claimed.changes.iter().map(|change| change.write().clone()).collect();

@@ -10,7 +10,7 @@ fn by_connection(party: &str, id: &str) -> Command {
 }
 
 #[test]
-fn who_holds_an_id_has_it_until_the_connection_closes() {
+fn hold_owns_an_id_until_the_connection_closes() {
     let mut world = World::new();
     world.by(stranger(1), claim("x"));
     world.pass(YEAR);
@@ -25,7 +25,7 @@ fn who_holds_an_id_has_it_until_the_connection_closes() {
 }
 
 #[test]
-fn an_id_that_two_hold_is_held_until_both_have_closed() {
+fn id_with_two_holders_is_free_after_both_close() {
     let mut world = World::new();
     world.by(stranger(1), claim_with("x", None, Some(1), true));
     world.by(stranger(2), claim_with("x", Some(1), None, true));
@@ -37,7 +37,7 @@ fn an_id_that_two_hold_is_held_until_both_have_closed() {
 }
 
 #[test]
-fn one_of_two_connections_gets_an_id() {
+fn second_claim_of_an_owned_id_is_refused() {
     for (hold, issue) in [(true, [None, None]), (false, [Some(1), Some(2)])] {
         let mut world = World::new();
         world.by(stranger(1), claim_with("x", None, issue[0], hold));
@@ -61,7 +61,7 @@ fn taken_over() -> World {
 }
 
 #[test]
-fn another_connection_with_the_token_keeps_alive_what_the_first_did() {
+fn claim_by_token_takes_over_the_keepalive() {
     let mut world = taken_over();
     let claimed = world.by(stranger(3), claim_with("x", Some(1), None, true));
     assert_eq!(told(&claimed), [""; 0], "it was connected all the time");
@@ -78,7 +78,7 @@ fn another_connection_with_the_token_keeps_alive_what_the_first_did() {
 }
 
 #[test]
-fn a_connection_that_comes_back_connects_each_membership_once() {
+fn claim_after_a_reconnect_connects_each_membership_once() {
     let mut world = taken_over();
     world.by(stranger(1), Command::Disconnect);
     world.pass(PEER_TIMEOUT - SECOND);
@@ -101,7 +101,7 @@ fn a_connection_that_comes_back_connects_each_membership_once() {
 }
 
 #[test]
-fn a_claim_leaves_what_no_connection_was_to_keep_alive() {
+fn claim_leaves_other_keepalives_unchanged() {
     let mut world = World::new();
     world.by(stranger(1), claim_with("x", None, Some(1), true));
     world.by(peers(["x"], 1), register("manual", "x"));

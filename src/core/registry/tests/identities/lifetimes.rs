@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use super::*;
 
 #[test]
-fn a_token_expires_at_the_very_instant() {
+fn token_expires_at_its_exact_instant() {
     let mut world = World::new();
     world.by(stranger(1), claim_with("x", None, Some(1), false));
     world.pass(TTL - Duration::from_millis(1));
@@ -20,7 +20,7 @@ fn a_token_expires_at_the_very_instant() {
 }
 
 #[test]
-fn an_expired_token_leaves_its_party_to_nobody_else() {
+fn expired_token_keeps_a_members_id_owned() {
     let mut world = World::new();
     world.by(stranger(1), claim_with("x", None, Some(1), false));
     world.by(peers(["x"], 1), register("lan", "x"));
@@ -38,7 +38,7 @@ fn an_expired_token_leaves_its_party_to_nobody_else() {
 }
 
 #[test]
-fn a_token_may_be_valid_for_as_long_as_can_be() {
+fn longest_token_ttl_is_valid() {
     let mut world = World::with(|rules| rules.token_ttl = Duration::MAX);
     let claimed = world.by(stranger(1), claim_with("x", None, Some(1), false));
     assert_eq!(identity(&claimed).expires_at, Some(Timestamp::MAX));
@@ -48,7 +48,7 @@ fn a_token_may_be_valid_for_as_long_as_can_be() {
 }
 
 #[test]
-fn a_step_of_the_clock_ends_no_token_and_prolongs_none() {
+fn wall_clock_step_changes_no_token_life() {
     let year = SignedDuration::try_from(YEAR).unwrap();
     for step in [year, -year] {
         let mut world = World::new();
@@ -64,7 +64,7 @@ fn a_step_of_the_clock_ends_no_token_and_prolongs_none() {
 }
 
 #[test]
-fn a_token_that_was_shown_just_before_its_end_is_good_for_one_claim() {
+fn token_shown_just_before_expiry_is_good_for_one_claim() {
     let mut world = World::new();
     world.by(stranger(1), claim_with("x", None, Some(1), false));
     world.by(peers(["x"], 1), register("lan", "x"));
@@ -87,7 +87,7 @@ fn a_token_that_was_shown_just_before_its_end_is_good_for_one_claim() {
 }
 
 #[test]
-fn a_token_that_was_not_shown_of_late_is_good_for_nothing_after_its_end() {
+fn token_not_shown_recently_is_useless_after_expiry() {
     let cases =
         [(PEER_TIMEOUT, true, true), (PEER_TIMEOUT + SECOND, true, false), (SECOND, false, false)];
     for (silence, shown, may) in cases {
@@ -103,7 +103,7 @@ fn a_token_that_was_not_shown_of_late_is_good_for_nothing_after_its_end() {
 }
 
 #[test]
-fn who_takes_a_free_id_shares_it_with_no_owner_before() {
+fn new_owner_of_a_free_id_ends_the_former_owners_tokens() {
     let mut world = World::new();
     world.by(stranger(1), claim_with("x", None, Some(1), false));
     world.pass(TTL - SECOND);
@@ -114,7 +114,7 @@ fn who_takes_a_free_id_shares_it_with_no_owner_before() {
 }
 
 #[test]
-fn a_restart_leaves_a_token_what_the_clock_says_and_no_more_than_a_life() {
+fn restart_keeps_a_tokens_remaining_life_up_to_its_ttl() {
     let step = |time| SignedDuration::try_from(time).unwrap();
     let cases = [(step(HOUR), TTL - HOUR), (-step(YEAR), TTL), (step(YEAR), Duration::ZERO)];
     for (passed, left) in cases {

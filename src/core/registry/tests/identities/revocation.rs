@@ -36,7 +36,7 @@ fn a_revocation_ends_connections_by_the_token_that_they_use() {
 }
 
 #[test]
-fn a_revocation_goes_with_its_commit() {
+fn revocation_is_reverted_with_its_commit() {
     let mut world = World::new();
     world.by(stranger(1), claim_with("x", None, Some(1), true));
     world.by(stranger(2), claim_with("x", Some(1), Some(2), true));
@@ -48,7 +48,7 @@ fn a_revocation_goes_with_its_commit() {
 }
 
 #[test]
-fn a_release_ends_all_that_is_a_peer_s_and_is_for_an_admin() {
+fn release_needs_an_administrator_and_ends_all_ownership() {
     let mut world = World::new();
     let release = || Command::Release { peer_id: "x".parse().unwrap() };
     world.by(stranger(1), claim_with("x", None, Some(1), true));

@@ -31,7 +31,7 @@ fn a_peer_with_eight_tokens_renews_the_one_that_it_shows() {
 
 /// A thief has the owner's token, and repeats claims in every way.
 #[test]
-fn no_renewal_of_a_thief_pushes_out_the_owners_token() {
+fn renewals_by_a_thief_do_not_displace_the_owners_token() {
     type Renewal = fn(&mut World, u64);
     let renewals: [Renewal; 4] = [
         // With the latest token that it got.
@@ -78,7 +78,7 @@ fn no_renewal_of_a_thief_pushes_out_the_owners_token() {
 }
 
 #[test]
-fn there_are_so_many_tokens_at_most() {
+fn tokens_are_bounded() {
     let mut world = World::with(|rules| rules.tokens = 2);
     world.by(stranger(1), claim_with("x", None, Some(1), false));
     world.by(stranger(1), claim_with("y", None, Some(2), false));
@@ -97,7 +97,7 @@ fn there_are_so_many_tokens_at_most() {
 }
 
 #[test]
-fn a_token_goes_and_lasts_with_its_commit() {
+fn token_is_reverted_with_its_commit() {
     let mut world = World::new();
     for n in 1..=8 {
         world.pass(SECOND);

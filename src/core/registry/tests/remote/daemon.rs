@@ -329,7 +329,7 @@ impl Daemon {
         })
     }
 
-    /// Notes that the server may have to be told something.
+    /// Notes the parties with intents for the server.
     fn note(&mut self, now: Now) {
         if let Some(line) = &mut self.line {
             line.session.handle_dirty(DirtySet::Any, now);

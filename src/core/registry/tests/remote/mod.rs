@@ -319,7 +319,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(cases()))]
 
     #[test]
-    fn all_agree_in_the_end(history in history()) {
+    fn daemons_and_server_agree_in_the_end(history in history()) {
         let mut net = Net::new();
         net.play_all(&history);
         // Nothing is left to do: another reconnect changes nothing.
@@ -335,7 +335,7 @@ proptest! {
 
 /// The random histories cover every event and every operation.
 #[test]
-fn the_histories_come_by_everything() {
+fn histories_cover_every_event_and_outcome() {
     let mut runner = TestRunner::deterministic();
     let mut met: BTreeMap<String, usize> = BTreeMap::new();
     for _ in 0..300 {
@@ -375,7 +375,7 @@ fn comes(peer: usize, registers: bool, keepalive: Keepalive) -> Move {
 }
 
 #[test]
-fn what_a_daemon_sent_before_it_came_on_another_connection_is_not_done() {
+fn frames_of_a_superseded_connection_are_refused() {
     use Keepalive::Connection;
     let leave = Move::Leave { who: (1, 0), party: 0 };
     let again =
@@ -397,7 +397,7 @@ fn what_a_daemon_sent_before_it_came_on_another_connection_is_not_done() {
 }
 
 #[test]
-fn resent_hello_never_ends_a_guest() {
+fn repeated_hello_never_removes_a_guest() {
     use Keepalive::Daemon;
     let hosts = Move::Enter { who: (0, 0), party: 0, registers: true, port: 1, keepalive: Daemon };
     let begin = vec![hosts, Move::Connect(0), Move::Settle(0), Move::Connect(1), Move::Settle(1)];
@@ -421,7 +421,7 @@ fn resent_hello_never_ends_a_guest() {
 }
 
 #[test]
-fn who_left_without_an_answer_and_came_back_without_one_counts_as_here() {
+fn rejoin_after_lost_answers_keeps_the_member() {
     let (joins, leaves) = (comes(0, false, Keepalive::Connection), Move::Expire(1));
     let mut net = Net::new();
     net.play_all(&[
@@ -455,7 +455,7 @@ fn join_with_a_lost_answer_is_followed_by_an_update() {
 }
 
 #[test]
-fn who_left_and_was_let_in_again_under_a_request_that_is_forgotten_leaves_again() {
+fn peer_let_in_by_a_forgotten_request_leaves_again() {
     let registers = || comes(0, true, Keepalive::Connection);
     let gone = [registers(), Move::Close((1, 0)), Move::Connect(1), Move::Settle(1)];
     let left = [Move::Pass(11), Move::Expire(1), registers(), Move::Deliver(1, 9), Move::Kill(1)];

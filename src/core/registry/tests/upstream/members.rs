@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn who_joins_a_copy_offline_joins_on_return() {
+fn offline_join_is_sent_on_return() {
     let (mut world, party) = World::with_copy(&["a"], &["host", "a"]);
     let done = world.offline("k", join("lan", "b"));
     assert_eq!(told(&done), ["peer.joined lan b #2", "party.updated lan Remote Pending #3"]);
@@ -14,7 +14,7 @@ fn who_joins_a_copy_offline_joins_on_return() {
 }
 
 #[test]
-fn who_is_refused_goes_and_with_the_last_one_the_copy() {
+fn refused_join_removes_the_peer_and_a_deserted_copy() {
     let (mut world, party) = World::with_copy(&["a"], &["host", "a"]);
     world.offline("k", join("lan", "b"));
     let back = world.hear(&party, Occasion::Return);
@@ -38,7 +38,7 @@ fn a_join_of_an_unknown_party_is_refused() {
 }
 
 #[test]
-fn who_leaves_offline_is_gone_at_once_and_the_copy_once_that_is_told() {
+fn offline_leave_applies_at_once_and_drops_the_copy_once_sent() {
     let (mut world, party) = World::with_copy(&["a"], &["host", "a"]);
     let left = world.offline("k", leave("lan", "a"));
     assert_eq!(told(&left), ["peer.left lan a Left #2", "party.updated lan Remote Pending #3"]);
@@ -52,7 +52,7 @@ fn who_leaves_offline_is_gone_at_once_and_the_copy_once_that_is_told() {
 }
 
 #[test]
-fn who_left_and_joined_anew_stays() {
+fn peer_that_rejoined_offline_stays() {
     let (mut world, party) = World::with_copy(&["a"], &["host", "a"]);
     world.offline("k", leave("lan", "a"));
     world.offline("l", join_as("lan", peer("a"), Keepalive::Daemon));
@@ -63,7 +63,7 @@ fn who_left_and_joined_anew_stays() {
 }
 
 #[test]
-fn who_is_silent_is_not_brought_back() {
+fn silent_peer_is_not_rejoined() {
     for (members, ours) in [(["host", "a"], "a"), (["a", "x"], "a")] {
         let (mut world, party) = World::with_copy(&[ours], &members);
         let rows = world.registry.parties.values().flat_map(|party| {
@@ -87,7 +87,7 @@ fn who_is_silent_is_not_brought_back() {
 }
 
 #[test]
-fn who_is_let_go_of_while_the_daemon_listens_goes() {
+fn member_removed_by_the_server_while_online_is_removed() {
     let (mut world, _) = World::with_copy(&["a", "b"], &["host", "a", "b"]);
     let gone = world.hear(&there("lan", &["host", "a"]), Occasion::News);
     assert_eq!((asks(&gone), told(&gone)), (vec![], vec!["peer.left lan b Removed #2".to_owned()]));
@@ -98,7 +98,7 @@ fn who_is_let_go_of_while_the_daemon_listens_goes() {
 }
 
 #[test]
-fn only_the_last_update_is_told() {
+fn only_the_last_offline_update_is_sent() {
     let (mut world, party) = World::with_copy(&["a"], &["host", "a"]);
     world.offline("k", update("lan", moved("a")));
     let again = PeerInput { public_port: 9, ..peer("a") };
@@ -115,7 +115,7 @@ fn only_the_last_update_is_told() {
 }
 
 #[test]
-fn an_update_of_who_is_no_member_any_more_is_a_joining() {
+fn refused_update_of_a_former_member_becomes_a_join() {
     let (mut world, party) = World::with_copy(&["a"], &["host", "a"]);
     world.offline("k", update("lan", moved("a")));
     let back = world.hear(&party, Occasion::Return);
@@ -125,7 +125,7 @@ fn an_update_of_who_is_no_member_any_more_is_a_joining() {
 }
 
 #[test]
-fn the_servers_address_counts() {
+fn address_of_the_server_is_taken_over() {
     let (mut world, _) = World::with_copy(&["a"], &["host", "a"]);
     world.offline("k", join("lan", "b"));
     assert_eq!(world.address("lan", "b"), "10.66.0.3");
@@ -138,7 +138,7 @@ fn the_servers_address_counts() {
 }
 
 #[test]
-fn nobody_acts_for_who_is_not_theirs() {
+fn commands_for_a_peer_of_another_owner_are_refused() {
     let (mut world, _) = World::with_copy(&["a"], &["host", "a"]);
     assert_eq!(world.refused(ANN, leave("lan", "host")), not_yours("host"));
     for caller in [ANN, BEN, ROOT] {
@@ -155,7 +155,7 @@ fn nobody_acts_for_who_is_not_theirs() {
 }
 
 #[test]
-fn who_is_silent_for_too_long_leaves_on_the_server() {
+fn expired_local_member_leaves_on_the_server() {
     let (mut world, party) = World::with_copy(&["host", "a"], &["host", "a", "x"]);
     for id in ["a", "host"] {
         world.ann(join_as("lan", peer(id), Keepalive::Manual));
@@ -168,7 +168,7 @@ fn who_is_silent_for_too_long_leaves_on_the_server() {
 }
 
 #[test]
-fn who_is_replaced_by_an_import_leaves_on_the_server() {
+fn member_replaced_by_an_import_leaves_on_the_server() {
     let (mut world, party) = World::with_copy(&["a"], &["host", "a"]);
     let mode = crate::core::ImportMode::Replace;
     world.by(ROOT, Command::Import { parties: vec![], mode });

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_party_registered_offline_is_registered_on_return() {
+fn offline_registration_is_sent_on_return() {
     let mut world = followed();
     let done = world.offline("k", register("lan", "host"));
     assert_eq!(told(&done), ["party.registered lan #1"]);
@@ -21,7 +21,7 @@ fn a_party_registered_offline_is_registered_on_return() {
 }
 
 #[test]
-fn party_is_refused_whose_host_is_a_local_peer_that_is_not_in_it() {
+fn party_is_refused_if_its_local_host_is_not_a_member() {
     let (mut world, mut party) = World::with_copy(&["a"], &["x", "a", "h"]);
     world.by(ITSELF, credential("h"));
     party.host_id = "h".parse().unwrap();
@@ -34,7 +34,7 @@ fn party_is_refused_whose_host_is_a_local_peer_that_is_not_in_it() {
 }
 
 #[test]
-fn a_party_whose_id_is_taken_gets_another() {
+fn party_with_a_taken_id_is_renamed() {
     let mut world = followed();
     world.offline("k", register("lan", "host"));
     world.offline("l", join("lan", "a"));
@@ -50,7 +50,7 @@ fn a_party_whose_id_is_taken_gets_another() {
 }
 
 #[test]
-fn who_left_the_party_that_has_the_id_leaves_it_all_the_same() {
+fn leave_of_the_other_party_of_that_id_is_still_sent() {
     let (mut world, party) = World::with_copy(&["host", "a"], &["host", "a", "x"]);
     world.offline("k", leave("lan", "host"));
     assert_eq!(pending(&world).len(), 2, "with the host its guests left: {:?}", pending(&world));
@@ -67,7 +67,7 @@ fn who_left_the_party_that_has_the_id_leaves_it_all_the_same() {
 }
 
 #[test]
-fn a_leave_is_remembered_whatever_becomes_of_the_id() {
+fn leave_stays_pending_when_the_id_is_reused() {
     let (mut world, party) = World::with_copy(&["host"], &["host", "x"]);
     world.offline("k", leave("lan", "host"));
     world.offline("l", register("lan", "a"));
@@ -78,7 +78,7 @@ fn a_leave_is_remembered_whatever_becomes_of_the_id() {
 }
 
 #[test]
-fn who_is_of_ours_in_another_party_of_that_id_leaves_it_also_when_it_joins_here() {
+fn local_member_of_another_party_of_that_id_leaves_it() {
     let (mut world, party) = World::with_copy(&["host"], &["host", "x"]);
     world.offline("k", leave("lan", "host"));
     world.offline("l", register("lan", "a"));
@@ -92,7 +92,7 @@ fn who_is_of_ours_in_another_party_of_that_id_leaves_it_also_when_it_joins_here(
 }
 
 #[test]
-fn a_party_that_ended_meanwhile_is_made_anew_by_its_host_alone() {
+fn ended_party_is_registered_again_only_by_its_host() {
     let (mut world, _) = World::with_copy(&["host"], &["host", "x"]);
     assert_eq!(asks(&world.hear_nothing("lan", Occasion::Return)), ["register lan host"]);
     let heard = world.hear(&there("lan", &["host"]), Occasion::News);
@@ -111,7 +111,7 @@ fn a_party_that_ended_meanwhile_is_made_anew_by_its_host_alone() {
 }
 
 #[test]
-fn what_the_server_tells_is_so() {
+fn state_of_the_server_is_taken_over_while_online() {
     let (mut world, mut party) = World::with_copy(&["a"], &["host", "a"]);
     let joined = world.hear(&there("lan", &["host", "a", "x"]), Occasion::News);
     assert_eq!(told(&joined), ["peer.joined lan x #2"]);

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_request_that_was_undone_since_is_made_under_another_name() {
+fn reverted_request_is_repeated_under_a_fresh_key() {
     let mut world = followed();
     world.offline("k", register("lan", "host"));
     let back = world.hear_nothing("lan", Occasion::Return);
@@ -22,7 +22,7 @@ fn a_request_that_was_undone_since_is_made_under_another_name() {
 }
 
 #[test]
-fn two_requests_of_one_instant_have_two_names() {
+fn requests_of_one_instant_have_different_keys() {
     let mut world = followed();
     let keys = ["p", "q"].map(|id| {
         world.ann(register(id, "host"));
@@ -34,7 +34,7 @@ fn two_requests_of_one_instant_have_two_names() {
 }
 
 #[test]
-fn a_peer_leaves_a_party_that_it_is_not_known_to_have_asked_for() {
+fn peer_leaves_a_party_that_it_did_not_ask_for() {
     let mut world = followed();
     world.by(ITSELF, credential("a"));
     for occasion in [Occasion::Return, Occasion::News] {
@@ -53,7 +53,7 @@ fn a_peer_leaves_a_party_that_it_is_not_known_to_have_asked_for() {
 }
 
 #[test]
-fn what_was_done_since_is_asked_for_once_what_was_asked_is_refused() {
+fn newer_intent_is_sent_after_the_older_request_is_refused() {
     let (mut world, party) = World::with_copy(&["a"], &["host", "a"]);
     world.offline("k", join("lan", "b"));
     let back = world.hear(&party, Occasion::Return);
@@ -65,7 +65,7 @@ fn what_was_done_since_is_asked_for_once_what_was_asked_is_refused() {
 }
 
 #[test]
-fn who_is_leaving_is_here_until_the_server_has_confirmed_it() {
+fn leaving_member_stays_until_the_server_confirms() {
     for who in ["a", "host"] {
         let (mut world, _) = World::with_copy(&["host", "a"], &["host", "a"]);
         let leaves =
@@ -81,7 +81,7 @@ fn who_is_leaving_is_here_until_the_server_has_confirmed_it() {
 }
 
 #[test]
-fn a_withdrawn_peer_leaves_a_party_that_let_it_in() {
+fn withdrawn_peer_leaves_a_party_that_let_it_in() {
     let mut world = followed();
     world.by(ITSELF, credential("a"));
     let withdraw =
@@ -96,7 +96,7 @@ fn a_withdrawn_peer_leaves_a_party_that_let_it_in() {
 }
 
 #[test]
-fn a_part_of_the_upstream_state_is_what_all_of_it_has() {
+fn part_of_the_upstream_state_equals_that_part_of_the_whole() {
     use crate::core::Upstream;
 
     let (mut world, _) = World::with_copy(&["a", "b"], &["host", "a", "b"]);

@@ -7,7 +7,7 @@ use super::*;
 const ALMOST_ONE: f64 = 1.0 - f64::EPSILON;
 
 #[test]
-fn the_limit_doubles_up_to_the_longest() {
+fn backoff_limit_doubles_up_to_the_maximum() {
     let limits =
         |settings: &Settings| (1..=8).map(|n| settings.longest_backoff(n)).collect::<Vec<_>>();
     assert_eq!(limits(&settings()), [1, 2, 4, 8, 16, 32, 60, 60].map(secs));
@@ -17,7 +17,7 @@ fn the_limit_doubles_up_to_the_longest() {
 }
 
 #[test]
-fn any_wait_up_to_the_limit_can_come() {
+fn backoff_wait_covers_zero_to_the_limit() {
     assert_eq!(settings().backoff_wait(3, 0.0), millis(50));
     assert_eq!(settings().backoff_wait(3, 0.25), secs(1));
     assert_eq!(settings().backoff_wait(3, 0.5), secs(2));
@@ -25,7 +25,7 @@ fn any_wait_up_to_the_limit_can_come() {
 }
 
 #[test]
-fn no_wait_is_so_short_that_it_spins() {
+fn backoff_wait_has_a_lower_bound() {
     let initially =
         |initial| Settings { backoff_initial: initial, ..settings() }.backoff_wait(1, 0.0);
     assert_eq!(initially(secs(5)), millis(50));
@@ -45,7 +45,7 @@ fn no_wait_is_so_short_that_it_spins() {
 }
 
 #[test]
-fn probes_spread_by_a_fifth() {
+fn probe_wait_varies_by_a_fifth() {
     assert_eq!(settings().probe_wait(0.0), secs(240));
     assert_eq!(settings().probe_wait(0.5), secs(300));
     assert_eq!(settings().probe_wait(ALMOST_ONE), secs(360));

@@ -4,7 +4,7 @@ use super::world::Chance;
 use super::*;
 
 #[test]
-fn after_ten_thousand_hours_it_still_tries_and_has_not_grown() {
+fn link_still_probes_in_constant_memory_after_ten_thousand_hours() {
     let mut link = Link::new(settings());
     let (mut chance, mut now) = (Chance(7), Duration::ZERO);
     let mut tell = |link: &mut Link, input, now| link.handle(input, now, &mut || chance.next());
@@ -42,7 +42,7 @@ fn after_ten_thousand_hours_it_still_tries_and_has_not_grown() {
 }
 
 #[test]
-fn daemons_that_lose_a_server_together_do_not_come_back_together() {
+fn daemons_that_lose_a_server_together_reconnect_spread_out() {
     for (failed, spread) in [(1, secs(1)), (3, secs(120))] {
         let mut waits: Vec<_> = (0..100)
             .map(|seed| {

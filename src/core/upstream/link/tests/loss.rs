@@ -4,7 +4,7 @@ use super::*;
 use Output::{Changed, Connect, Hangup};
 
 #[test]
-fn the_first_failure_leads_to_another_attempt() {
+fn first_failure_schedules_another_attempt() {
     let mut bench = Bench::trying();
     bench.pass(secs(1));
     bench.close(lost("nobody listens"));
@@ -22,7 +22,7 @@ fn the_first_failure_leads_to_another_attempt() {
 }
 
 #[test]
-fn after_too_many_it_is_fallback_for_ever() {
+fn link_stays_in_fallback_after_max_attempts() {
     for (max_attempts, failures) in [(0, 1), (1, 1), (2, 2), (7, 7)] {
         let mut bench = Bench::trying_with(Settings { max_attempts, ..settings() });
         for failed in 1..failures {
@@ -49,7 +49,7 @@ fn after_too_many_it_is_fallback_for_ever() {
 }
 
 #[test]
-fn who_gets_no_answer_hangs_up() {
+fn attempt_without_an_open_transport_hangs_up() {
     let mut bench = Bench::trying();
     let begin = bench.now;
     assert_eq!(bench.reach_deadline(), [Hangup(LinkId(1)), Changed]);
@@ -63,7 +63,7 @@ fn who_gets_no_answer_hangs_up() {
 }
 
 #[test]
-fn who_gets_no_welcome_hangs_up() {
+fn open_attempt_without_a_welcome_hangs_up() {
     let mut bench = Bench::trying_with(Settings { connect_timeout: millis(1500), ..settings() });
     bench.pass(millis(1200));
     let opened = bench.now;
@@ -77,7 +77,7 @@ fn who_gets_no_welcome_hangs_up() {
 }
 
 #[test]
-fn a_greeting_takes_as_long_as_the_server_is_heard() {
+fn greeting_may_last_while_the_server_sends() {
     let mut bench = Bench::trying_with(Settings { connect_timeout: millis(1500), ..settings() });
     let begin = bench.now;
     bench.hear();
@@ -98,7 +98,7 @@ fn a_greeting_takes_as_long_as_the_server_is_heard() {
 }
 
 #[test]
-fn a_server_that_talks_and_never_welcomes_is_given_up() {
+fn attempt_without_a_welcome_ends_at_the_greeting_limit() {
     for (connect_timeout, limit, words) in [
         (secs(10), secs(120), "no welcome within 120 s"),
         (secs(200), secs(200), "no welcome within 200 s"),
@@ -117,7 +117,7 @@ fn a_server_that_talks_and_never_welcomes_is_given_up() {
 }
 
 #[test]
-fn a_server_that_accepts_and_drops_counts_as_failing() {
+fn connection_lost_at_once_counts_as_a_failed_attempt() {
     let mut bench = Bench::trying();
     let mut waits = Vec::new();
     for failed in 1..=4 {
@@ -133,7 +133,7 @@ fn a_server_that_accepts_and_drops_counts_as_failing() {
 }
 
 #[test]
-fn who_stayed_up_starts_anew() {
+fn loss_after_thirty_seconds_up_is_the_first_failure() {
     let mut bench = Bench::failed(2);
     bench.reach_deadline();
     bench.welcome();
@@ -149,7 +149,7 @@ fn who_stayed_up_starts_anew() {
 }
 
 #[test]
-fn who_stayed_up_starts_anew_also_when_the_timer_is_late() {
+fn loss_after_thirty_seconds_up_is_the_first_failure_despite_late_timer() {
     for (up, attempt) in [(secs(30) - NANO, 3), (secs(30), 1)] {
         let mut bench = Bench::failed(2);
         bench.reach_deadline();
@@ -174,7 +174,7 @@ fn who_stayed_up_starts_anew_also_when_the_timer_is_late() {
 }
 
 #[test]
-fn the_count_does_not_overflow() {
+fn attempt_count_saturates() {
     let mut bench = Bench::trying_with(Settings { max_attempts: u32::MAX, ..settings() });
     bench.link.set_attempt(u32::MAX - 1);
     for _ in 0..3 {
@@ -185,7 +185,7 @@ fn the_count_does_not_overflow() {
 }
 
 #[test]
-fn the_server_can_ask_for_patience() {
+fn retry_after_extends_the_wait() {
     let patient = |failed, retry_after| {
         let mut bench = Bench::failed(failed);
         bench.reach_deadline();
@@ -200,7 +200,7 @@ fn the_server_can_ask_for_patience() {
 }
 
 #[test]
-fn other_settings_move_the_next_attempt_up_and_never_back() {
+fn new_settings_shorten_a_wait_and_never_extend_it() {
     let retime = |failed, other: Settings| {
         let mut bench = Bench::failed(failed);
         bench.reach_deadline();
@@ -221,7 +221,7 @@ fn other_settings_move_the_next_attempt_up_and_never_back() {
 }
 
 #[test]
-fn other_settings_do_not_break_into_the_servers_patience() {
+fn new_settings_do_not_shorten_retry_after() {
     for (failed, latest) in [(1, millis(40_010)), (3, secs(500))] {
         let mut bench = Bench::failed(failed);
         bench.reach_deadline();
@@ -235,7 +235,7 @@ fn other_settings_do_not_break_into_the_servers_patience() {
 }
 
 #[test]
-fn other_settings_hold_from_then_on() {
+fn new_settings_apply_to_later_attempts() {
     let mut bench = Bench::trying();
     let other =
         Settings { max_attempts: 1, probe: secs(7), connect_timeout: secs(3), ..settings() };
@@ -249,7 +249,7 @@ fn other_settings_hold_from_then_on() {
 }
 
 #[test]
-fn a_displaced_connection_waits_as_long_as_a_probe() {
+fn displaced_connection_waits_for_a_probe() {
     let mut bench = Bench::trying();
     bench.welcome();
     bench.close(Loss { is_displaced: true, ..lost("displaced") });

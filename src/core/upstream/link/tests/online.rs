@@ -6,7 +6,7 @@ use Output::{Changed, Hangup, Ping};
 const ID: LinkId = LinkId(1);
 
 #[test]
-fn silence_is_asked_about_and_then_believed() {
+fn silent_connection_is_pinged_and_then_lost() {
     let mut bench = Bench::online();
     let begin = bench.now;
     assert_eq!(bench.reach_deadline(), [Ping(ID)]);
@@ -21,7 +21,7 @@ fn silence_is_asked_about_and_then_believed() {
 }
 
 #[test]
-fn a_sign_of_life_begins_the_silence_anew() {
+fn sign_of_life_restarts_the_silence() {
     let mut bench = Bench::online();
     for _ in 0..10 {
         assert_eq!(bench.reach_deadline(), [Ping(ID)]);
@@ -36,7 +36,7 @@ fn a_sign_of_life_begins_the_silence_anew() {
 }
 
 #[test]
-fn a_late_timer_finds_the_connection_gone() {
+fn late_timer_loses_a_silent_connection_without_a_ping() {
     for late in [secs(14), secs(15), secs(3 * 3600)] {
         let mut bench = Bench::online();
         bench.pass(late);
@@ -51,7 +51,7 @@ fn a_late_timer_finds_the_connection_gone() {
 }
 
 #[test]
-fn a_ping_and_the_thirty_seconds_can_fall_together() {
+fn ping_is_sent_when_the_connection_settles_at_that_instant() {
     let mut bench = Bench::failed(1);
     bench.reach_deadline();
     bench.welcome();

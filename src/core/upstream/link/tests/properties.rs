@@ -10,7 +10,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn it_keeps_its_promises(settings in any_settings(), steps in steps(), seed: u64) {
+    fn link_invariants_hold_after_any_inputs(settings in any_settings(), steps in steps(), seed: u64) {
         let mut world = World::new(settings, seed);
         for step in steps {
             world.take(step);
@@ -18,7 +18,7 @@ proptest! {
     }
 
     #[test]
-    fn it_comes_back_from_wherever_it_is(
+    fn link_recovers_from_any_state(
         settings in any_settings(),
         steps in steps(),
         seed: u64,
@@ -37,7 +37,7 @@ proptest! {
     }
 
     #[test]
-    fn a_history_replays_from_its_seed(settings in any_settings(), steps in steps(), seed: u64) {
+    fn history_replays_from_its_seed(settings in any_settings(), steps in steps(), seed: u64) {
         let play = || {
             let mut world = World::new(settings.clone(), seed);
             for step in steps.clone() {
@@ -50,7 +50,7 @@ proptest! {
 }
 
 #[test]
-fn the_histories_reach_every_state() {
+fn histories_reach_every_state() {
     use proptest::strategy::ValueTree;
     use proptest::test_runner::TestRunner;
 

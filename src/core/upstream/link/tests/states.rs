@@ -4,7 +4,7 @@ use super::*;
 use Output::{Changed, Connect, Hangup};
 
 #[test]
-fn nothing_happens_before_the_start() {
+fn inputs_before_start_have_no_effect() {
     let mut bench = Bench::new(settings());
     let before = bench.link.clone();
     for input in [Input::Timer, Input::Retry, Input::Detach, Input::Settings(settings())] {
@@ -17,7 +17,7 @@ fn nothing_happens_before_the_start() {
 }
 
 #[test]
-fn the_welcome_makes_it_online() {
+fn welcome_brings_the_link_online() {
     let mut bench = Bench::new(settings());
     assert_eq!(bench.tell(Input::Start), [Connect(LinkId(1)), Changed]);
     assert_eq!(bench.state(), ConnectionState::Connecting);
@@ -39,7 +39,7 @@ fn the_welcome_makes_it_online() {
 }
 
 #[test]
-fn what_is_about_another_connection_is_passed_over() {
+fn inputs_about_another_connection_are_ignored() {
     let mut bench = Bench::failed(1);
     bench.reach_deadline();
     assert_eq!(bench.id(), LinkId(2));
@@ -60,7 +60,7 @@ fn what_is_about_another_connection_is_passed_over() {
 }
 
 #[test]
-fn a_retry_does_not_wait_and_forgets_nothing() {
+fn retry_connects_at_once_and_keeps_the_attempt_count() {
     for (failed, state) in [(1, ConnectionState::Reconnecting), (5, ConnectionState::Fallback)] {
         let mut bench = Bench::failed(failed);
         let since = bench.link.status().since;
@@ -77,7 +77,7 @@ fn a_retry_does_not_wait_and_forgets_nothing() {
 }
 
 #[test]
-fn who_is_refused_waits_to_be_told() {
+fn refused_link_waits_for_start_or_retry() {
     for told in [Input::Retry, Input::Start] {
         let mut bench = Bench::failed(1);
         bench.reach_deadline();
@@ -122,7 +122,7 @@ fn everywhere() -> Vec<(Bench, ConnectionState, Option<LinkId>)> {
 }
 
 #[test]
-fn a_stop_is_for_ever() {
+fn stopped_link_ignores_all_inputs() {
     for (mut bench, state, id) in everywhere() {
         assert_eq!((bench.state(), bench.link.link()), (state, id));
         bench.pass(secs(1));
@@ -157,7 +157,7 @@ fn a_stop_is_for_ever() {
 }
 
 #[test]
-fn who_detaches_forgets_and_can_start_again() {
+fn detached_link_is_reset_and_can_start_again() {
     for (mut bench, state, id) in everywhere() {
         let last = bench.link.link().map_or(0, |id| id.0);
         bench.pass(secs(1));
