@@ -1,4 +1,4 @@
-//! The actor that knows the subscribers.
+//! Actor that distributes events to the subscribers.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -10,17 +10,17 @@ use lanrage_ipc::model::PartyId;
 
 use super::{EventQueue, HubCommand, Interest, Publish, SharedEvent, SubscriptionKey};
 
-/// Command lists that may wait for the hub; more, and its subscribers are told that they lost
-/// some.
+/// Command lists that may wait for the hub; beyond them, subscribers are told that they lost
+/// events.
 const MAILBOX: usize = 1024;
 
-/// The event hub.
+/// Event hub.
 #[derive(Debug, Default)]
 pub(crate) struct Hub {
     subscribers: BTreeMap<SubscriptionKey, Subscriber>,
-    /// Those of one party.
+    /// Subscriptions of one party, by its id.
     narrow: HashMap<PartyId, BTreeSet<SubscriptionKey>>,
-    /// Those that hear all of a topic: of all parties, or of what is no party's.
+    /// Subscriptions of all events of a topic: of all parties, or of a topic without parties.
     wide: HashMap<Topic, BTreeSet<SubscriptionKey>>,
     /// Bytes of the events that wait for subscribers of the local socket.
     live: Arc<AtomicUsize>,
@@ -30,7 +30,7 @@ pub(crate) struct Hub {
 struct Subscriber {
     interest: Interest,
     queue: Arc<EventQueue>,
-    /// Hears nothing until it is resumed.
+    /// True while it gets no events, until it is resumed.
     behind: bool,
 }
 
@@ -103,7 +103,7 @@ impl Hub {
         }
     }
 
-    /// Who wants to hear of a party goes on hearing of it under its new id.
+    /// Moves the subscribers of a renamed party to its new id.
     fn move_narrow(&mut self, before: &PartyId, after: &PartyId) {
         let keys = self.narrow.remove(before).unwrap_or_default();
         for key in &keys {
@@ -134,7 +134,7 @@ impl Hub {
     }
 }
 
-/// The topics of which a subscriber hears all there is.
+/// Returns the topics that a subscriber gets all events of.
 fn wide_topics(interest: &Interest) -> impl Iterator<Item = Topic> {
     let is_wide = |topic: &Topic| {
         interest.party_id.is_none() || matches!(topic, Topic::Relay | Topic::Connection)

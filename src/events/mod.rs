@@ -1,5 +1,5 @@
-//! Who hears what: the hub takes events in and puts each, encoded once, into the queue of every
-//! subscriber whose interest it meets. Nobody is waited for.
+//! Fan-out of events: the hub encodes each event once and queues it for every interested
+//! subscriber. It waits for none of them.
 
 mod hub;
 mod queue;
@@ -17,47 +17,47 @@ pub(crate) use hub::Hub;
 pub(crate) use queue::{Delivery, EventQueue, QueueLimits};
 pub(crate) use shared_event::{SharedEvent, WireFormat};
 
-/// Names a subscription: the connection and its own number for it.
+/// Key of a subscription: its connection and a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct SubscriptionKey {
-    /// Whose it is.
+    /// Connection of the subscriber.
     pub(crate) connection: ConnectionId,
-    /// Counts up on the connection.
+    /// Number that counts up on the connection.
     pub(crate) number: u64,
 }
 
-/// What a subscriber wants to hear.
+/// Filter of a subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Interest {
-    /// About these.
+    /// Topics of the wanted events.
     pub(crate) topics: Vec<Topic>,
-    /// Of this party only, where it is about a party at all.
+    /// Only party whose events are wanted; relay and connection events have no party.
     pub(crate) party_id: Option<PartyId>,
 }
 
 impl Interest {
-    /// Whether it wants to hear about a topic.
+    /// True if the topic is wanted.
     pub(crate) fn covers(&self, topic: Topic) -> bool {
         self.topics.contains(&topic)
     }
 }
 
-/// Something for the hub to do, in the order in which it happened.
+/// Command for the hub, in the order of the changes.
 #[derive(Debug)]
 pub(crate) enum HubCommand {
-    /// Tell it to all who want to hear.
+    /// Sends an event to all interested subscribers.
     Tell(Event),
-    /// A new subscriber, who hears all that comes after.
+    /// Adds a subscriber, which gets all later events.
     Attach(SubscriptionKey, Interest, Arc<EventQueue>),
-    /// A subscriber that fell behind and starts afresh from this state.
+    /// Resumes a subscriber that fell behind, from this snapshot.
     Resume(SubscriptionKey, Snapshot),
-    /// A subscriber less.
+    /// Removes a subscriber.
     Detach(SubscriptionKey),
-    /// Bulletins were lost: all subscribers have fallen behind.
+    /// Says that commands were lost: all subscribers have fallen behind.
     Lost,
 }
 
-/// Bulletins for the hub, oldest first.
+/// Commands for the hub, oldest first.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct Publish(pub(crate) Vec<HubCommand>);

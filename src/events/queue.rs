@@ -1,4 +1,4 @@
-//! One connection's queue of events, bounded; shared by the hub, which fills it, and the session.
+//! Bounded event queue of one connection, filled by the hub and drained by the session.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,19 +8,19 @@ use tokio::sync::Notify;
 
 use super::{SharedEvent, SubscriptionKey};
 
-/// How much may wait.
+/// Limits of a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct QueueLimits {
-    /// Events.
+    /// Number of queued deliveries.
     pub(crate) events: usize,
-    /// Their size in bytes on the local socket; none where they don't go there.
+    /// Bytes of the events on the local socket; `None` for other connections.
     pub(crate) bytes: Option<usize>,
-    /// Bytes of the events that wait for any client; none where they don't go there. A client
-    /// for whom nothing waits gets its event all the same.
+    /// Bytes of the events that wait for any client of the local socket; `None` for other
+    /// connections. An empty queue takes an event beyond this limit.
     pub(crate) all_bytes: Option<usize>,
 }
 
-/// What a session takes out.
+/// Item of the queue.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Delivery {
     /// An event.
@@ -31,7 +31,7 @@ pub(crate) enum Delivery {
     Behind(SubscriptionKey),
 }
 
-/// The queue.
+/// Event queue of a connection.
 #[derive(Debug)]
 pub(crate) struct EventQueue {
     waiting: Mutex<Waiting>,
@@ -46,13 +46,13 @@ struct Waiting {
 }
 
 impl EventQueue {
-    /// An empty queue.
+    /// Creates an empty queue.
     pub(crate) fn new(limits: QueueLimits) -> Self {
         Self { waiting: Mutex::default(), filled: Notify::new(), limits }
     }
 
-    /// Adds an event. When there is no room, what waits of its subscription is dropped, and the
-    /// subscription is told that it fell behind: `false`.
+    /// Queues an event. Without room, it drops the subscription's events, tells the subscription
+    /// that it fell behind, and returns `false`.
     pub(super) fn push_event(&self, key: SubscriptionKey, shared: &Arc<SharedEvent>) -> bool {
         let bytes = self.size(shared);
         let mut waiting = self.lock();
@@ -71,7 +71,7 @@ impl EventQueue {
         room
     }
 
-    /// Drops what waits of a subscription and tells it that it fell behind.
+    /// Drops a subscription's events and tells it that it fell behind.
     pub(super) fn fall_behind(&self, key: SubscriptionKey) {
         let mut waiting = self.lock();
         waiting.forget(key, |shared| self.size(shared));
@@ -79,23 +79,23 @@ impl EventQueue {
         self.filled.notify_one();
     }
 
-    /// Adds a fresh start; it counts as nothing, for there is at most one of a subscription.
+    /// Queues a reset; it uses no room, since a subscription has at most one.
     pub(super) fn push_reset(&self, key: SubscriptionKey, snapshot: Snapshot) {
         self.lock().deliveries.push_back(Delivery::Reset(key, Box::new(snapshot)));
         self.filled.notify_one();
     }
 
-    /// Drops what waits of a subscription that has ended.
+    /// Drops the deliveries of an ended subscription.
     pub(crate) fn forget(&self, key: SubscriptionKey) {
         self.lock().forget(key, |shared| self.size(shared));
     }
 
-    /// True while nothing waits.
+    /// True while the queue is empty.
     pub(crate) fn is_empty(&self) -> bool {
         self.lock().deliveries.is_empty()
     }
 
-    /// The oldest delivery; waits until there is one.
+    /// Returns the oldest delivery; waits until there is one.
     pub(crate) async fn next(&self) -> Delivery {
         loop {
             if let Some(delivery) = self.take() {
@@ -105,7 +105,7 @@ impl EventQueue {
         }
     }
 
-    /// The oldest delivery, if there is one.
+    /// Returns the oldest delivery, if there is one.
     pub(crate) fn take(&self) -> Option<Delivery> {
         let mut waiting = self.lock();
         let delivery = waiting.deliveries.pop_front()?;
@@ -115,13 +115,13 @@ impl EventQueue {
         Some(delivery)
     }
 
-    /// What an event counts for.
+    /// Returns the bytes that an event counts for.
     fn size(&self, shared: &SharedEvent) -> usize {
         if self.limits.bytes.is_some() { shared.body().len() } else { 0 }
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        // A panic ends the process: no one sees the queue after it.
+        // A panic ends the process, so nothing sees a broken queue.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

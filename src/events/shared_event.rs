@@ -1,4 +1,4 @@
-//! An event on its way to those who want to hear it.
+//! Event that its subscribers share.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -7,37 +7,37 @@ use lanrage_ipc::envelope::event_body;
 use lanrage_ipc::event::Event;
 use lanrage_ipc::model::UtcOffset;
 
-/// An event that many hear of; what they have in common is worked out once.
+/// Event with its encodings, each computed once for all subscribers.
 #[derive(Debug)]
 pub(crate) struct SharedEvent {
     event: Event,
     body: OnceLock<Arc<str>>,
     encodings: Mutex<Vec<(WireFormat, Arc<str>)>>,
-    /// Bytes of the bodies of all news that are still waited for.
+    /// Bytes of the bodies of all live events.
     live: Arc<AtomicUsize>,
 }
 
-/// How an event is told over the network: what its text depends on beside the event.
+/// Wire format of an event: the encoding depends on it and the event alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct WireFormat {
-    /// Whether with more than LANrage's own clients know.
+    /// True for clients with `caps`, which know more than LANrage's own frames.
     pub(crate) additions: bool,
-    /// By which wall clock; UTC where none is known.
+    /// Offset of the client's wall clock; UTC if unknown.
     pub(crate) utc_offset: Option<UtcOffset>,
 }
 
 impl SharedEvent {
-    /// Of an event. `live` counts the bytes of all bodies.
+    /// Wraps an event. `live` counts the bytes of all bodies.
     pub(crate) fn new(event: Event, live: Arc<AtomicUsize>) -> Self {
         Self { event, body: OnceLock::new(), encodings: Mutex::default(), live }
     }
 
-    /// The event itself.
+    /// Returns the event itself.
     pub(crate) fn event(&self) -> &Event {
         &self.event
     }
 
-    /// The part of its line on the local socket that all subscribers share.
+    /// Returns the shared part of the event's line on the local socket.
     pub(crate) fn body(&self) -> &Arc<str> {
         self.body.get_or_init(|| {
             let body = event_body(&self.event).unwrap_or_else(|error| {
@@ -49,21 +49,21 @@ impl SharedEvent {
         })
     }
 
-    /// Bytes of the bodies of all news that are still waited for.
+    /// Returns the bytes of the bodies of all live events.
     pub(super) fn live_bytes(&self) -> usize {
         self.live.load(Ordering::Relaxed)
     }
 
-    /// What is told of it in that manner: worked out by `tell`, once for all who hear it so.
+    /// Returns the text of the event in a format; `tell` encodes it once for each format.
     ///
     /// # Errors
-    /// That of `tell`.
+    /// The error of `tell`.
     pub(crate) fn told<E>(
         &self,
         format: WireFormat,
         tell: impl FnOnce(&Event) -> Result<String, E>,
     ) -> Result<Arc<str>, E> {
-        // A panic ends the process: no one sees what it left.
+        // A panic ends the process, so nothing sees a broken list.
         let mut encodings = self.encodings.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, text)) = encodings.iter().find(|(known, _)| *known == format) {
             return Ok(text.clone());
