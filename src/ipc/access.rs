@@ -1,28 +1,29 @@
-//! Who may do what, from who they are.
+//! Roles of the users.
 
 use lanrage_ipc::results::Role;
 
 use crate::core::User;
 use crate::{config, os};
 
-/// The rule that gives a user a role.
+/// Rule that gives a user a role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// A user's own daemon: theirs alone.
+    /// A user's own daemon, for that user alone.
     Own(User),
-    /// The system's daemon: the superuser is its admin, some operate it, all may look.
+    /// The system's daemon: the superuser is its admin, operators are listed, all others may
+    /// observe.
     System {
-        /// Users who operate it, by uid.
+        /// Uids of the operators.
         operators: Vec<u32>,
-        /// Members of this group operate it too.
+        /// Group whose members are operators, too.
         group: String,
     },
 }
 
 const SUPERUSER: User = User(0);
 
-/// Warns of a group that does not exist. A user's own program has no use for the default one.
-/// Asks the system's user database, and so may block.
+/// Warns about a group that does not exist, except for the default one of a user's own program.
+/// Blocks, since it asks the system's user database.
 pub(crate) fn warn_of_missing_group(configured: &config::Access, system: bool) {
     let group = &configured.group;
     if (system || group != config::DEFAULT_GROUP) && !os::has_group(group) {
@@ -34,7 +35,7 @@ pub(crate) fn warn_of_missing_group(configured: &config::Access, system: bool) {
 }
 
 impl Access {
-    /// As configured: of the system's program, or of a user's own.
+    /// Returns the configured rule: of the system's program, or of a user's own.
     pub(crate) fn of(configured: &config::Access, system: bool, user: User) -> Self {
         match system {
             true => Self::System {
@@ -50,7 +51,7 @@ impl Access {
         matches!(self, Self::System { .. })
     }
 
-    /// The group on which the user's role depends, if it depends on one.
+    /// Returns the group on which the user's role depends, if any.
     pub(super) fn deciding_group(&self, user: User) -> Option<&str> {
         match self {
             Self::System { operators, group }
@@ -62,8 +63,8 @@ impl Access {
         }
     }
 
-    /// The role of a user; `None` when they may not even connect. `is_member` says whether they
-    /// are in the deciding group.
+    /// Returns the role of a user; `None` if access is refused. `is_member` says if the user is in
+    /// the deciding group.
     pub(super) fn role(&self, user: User, is_member: bool) -> Option<Role> {
         match self {
             Self::Own(owner) => (user == *owner || user == SUPERUSER).then_some(Role::Admin),

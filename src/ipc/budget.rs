@@ -1,8 +1,8 @@
-//! The bound on replies and events that wait for clients, over all connections.
+//! Memory budget of replies and events that wait for clients, over all connections.
 //!
-//! A connection counts with the bytes that wait to be written and with those that it reserved for
-//! replies that are worked out. While one of its shares is used up, no further request of it is
-//! taken. Long replies are worked out in turns.
+//! A connection is charged for its unwritten bytes and for the room that it reserved for replies.
+//! While one of its shares is used up, none of its requests is taken. Long replies are encoded in
+//! turns.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
@@ -16,12 +16,12 @@ use crate::config::Limits;
 use crate::core::User;
 use crate::fair_turns::{FairTurns, Turn};
 
-/// Bytes that a connection may have waiting whatever others have, so that a few clients that read
-/// nothing stop nobody from asking.
+/// Bytes that a connection may use whatever others use, so that clients that do not read block no
+/// one.
 const FLOOR: usize = 16 * 1024;
 /// Room for events beside the longest reply.
 const EVENTS: usize = 128 * 1024;
-/// Bytes of an observer's connection: it gets short replies, and a document that is shared.
+/// Bytes of an observer's connection: it gets short replies, and a shared document.
 const OBSERVER: usize = 64 * 1024;
 
 /// Counts the bytes of all connections.
@@ -32,7 +32,7 @@ pub(super) struct Budget(Rc<Shared>);
 struct Shared {
     used: RefCell<Used>,
     freed: Notify,
-    /// One long reply is worked out at a time: a short one waits for no more than that.
+    /// Turns of the long replies, one at a time: a short one waits for no more than that.
     turns: FairTurns<User>,
 }
 
@@ -50,7 +50,7 @@ struct Used {
     users: HashMap<User, usize>,
 }
 
-/// Bytes that a connection, its user, its role and all may have waiting.
+/// Byte limits of a connection, its user, its role and all connections.
 #[derive(Debug, Clone, Copy)]
 struct Bounds {
     connection: usize,
@@ -75,7 +75,7 @@ impl Bounds {
     }
 }
 
-/// A connection's part of the budget, until it is dropped.
+/// Account of a connection in the budget, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Account {
     budget: Budget,
@@ -84,11 +84,11 @@ pub(super) struct Account {
     bounds: Bounds,
     used: Cell<usize>,
     outgoing: Cell<usize>,
-    /// Long replies of the connection that are to be worked out, one after the other.
+    /// Lock of the connection's long replies, which are encoded one after the other.
     long: Arc<Mutex<()>>,
 }
 
-/// Bytes that are reserved for a reply, until this is dropped.
+/// Bytes reserved for a reply, until this is dropped.
 #[derive(Debug)]
 pub(super) struct Reserved {
     account: Rc<Account>,
@@ -96,8 +96,8 @@ pub(super) struct Reserved {
     turn: Option<ReplyTurn>,
 }
 
-/// The turn of a long reply to be worked out, until this is dropped: users take turns, and the
-/// connections of each user do.
+/// Turn to encode a long reply, until this is dropped. Users take turns, and so do the connections
+/// of each user.
 #[derive(Debug)]
 pub(super) struct ReplyTurn {
     _all: Turn,
@@ -124,7 +124,7 @@ impl Account {
         Self { budget: budget.clone(), owner, role, bounds, used, outgoing, long }
     }
 
-    /// True if that many further bytes may wait.
+    /// True if that many further bytes fit.
     pub(super) fn has_room(&self, bytes: usize) -> bool {
         let Bounds { connection, user, role, total } = self.bounds;
         let mine = self.used.get() + bytes;
@@ -140,7 +140,7 @@ impl Account {
             && used.total + bytes <= total
     }
 
-    /// Notes how many bytes wait to be written.
+    /// Sets the number of unwritten bytes.
     pub(super) fn set_outgoing(&self, bytes: usize) {
         let before = self.outgoing.replace(bytes);
         if before != bytes {
@@ -148,7 +148,7 @@ impl Account {
         }
     }
 
-    /// Waits until bytes are given back by any connection.
+    /// Waits until any connection frees bytes.
     pub(super) async fn freed(&self) {
         self.budget.0.freed.notified().await;
     }
@@ -161,7 +161,7 @@ impl Account {
         })
     }
 
-    /// Reserves bytes for a reply, as soon as there is room.
+    /// Reserves bytes for a reply; waits for room.
     pub(super) async fn reserve(self: &Rc<Self>, bytes: usize) -> Reserved {
         loop {
             let freed = self.budget.0.freed.notified();
@@ -178,7 +178,7 @@ impl Account {
         ReplyTurn { _all: self.turn_of_user().await, _connection: connection }
     }
 
-    /// Waits for a turn of the user, for what no request waits for.
+    /// Waits for the user's turn to do work that no request waits for.
     pub(super) async fn turn_of_user(&self) -> Turn {
         self.budget.0.turns.turn(self.owner).await
     }

@@ -12,11 +12,11 @@ use tokio::time::Instant;
 use crate::config::Limits;
 use crate::core::User;
 
-/// Evicted connections that stay open to be told why. They are not admitted any more, and their
+/// Evicted connections that stay open to read the reason. They are no longer admitted, and their
 /// descriptors come from the reserve of `config::descriptors`.
 const LINGERING: usize = 8;
 
-/// Connections that each role may have.
+/// Connection limits of each role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Shares {
     connections: usize,
@@ -27,10 +27,10 @@ pub(super) struct Shares {
 }
 
 impl Shares {
-    /// Shares of the system's daemon, or of a user's own, which has one role.
+    /// Returns the shares of the system's daemon, or of a user's own, which has one role.
     ///
-    /// In the system's daemon a quarter of the connections, or as many as one user may have, is
-    /// reserved for the admin. Operators have at least half of the rest.
+    /// The system's daemon reserves a quarter of the connections for the admin, but no more than
+    /// one user may have. Operators have at least half of the rest.
     pub(super) fn new(limits: &Limits, is_system: bool) -> Self {
         let Limits { connections, connections_per_uid: per_user, .. } = *limits;
         if !is_system {
@@ -49,7 +49,7 @@ impl Shares {
         }
     }
 
-    /// Connections of all users of a role.
+    /// Returns the connection limit of a role.
     pub(super) fn of_role(&self, role: Role) -> usize {
         match role {
             Role::Observer | Role::Unknown => self.observers,
@@ -58,19 +58,19 @@ impl Shares {
         }
     }
 
-    /// Connections of one user of a role.
+    /// Returns the connection limit of one user in a role.
     pub(super) fn of_user(&self, role: Role) -> usize {
         if role == Role::Observer { self.observers_per_user } else { self.per_user }
     }
 }
 
-/// Counts connections.
+/// Counts and limits the connections.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ConnectionLimiter(Rc<RefCell<Table>>);
 
 #[derive(Debug, Default)]
 struct Table {
-    /// By order of admission.
+    /// Admitted connections, by order of admission.
     admitted: BTreeMap<u64, Rc<Entry>>,
     last: u64,
     /// Evicted connections that are still open, in the order of their evictions.
@@ -88,7 +88,7 @@ struct Entry {
     cut_off: Notify,
 }
 
-/// An admitted connection: counted until it is evicted or dropped.
+/// Permit of an admitted connection, which counts until it is evicted or dropped.
 #[derive(Debug)]
 pub(super) struct ConnectionPermit {
     limiter: ConnectionLimiter,
@@ -96,19 +96,19 @@ pub(super) struct ConnectionPermit {
     entry: Rc<Entry>,
 }
 
-/// A connection whose role is being looked up: counted until it is dropped.
+/// Connection whose role is being looked up; it counts until it is dropped.
 #[derive(Debug)]
 pub(super) struct Undecided {
     limiter: ConnectionLimiter,
     owner: User,
 }
 
-/// A refused connection.
+/// Refused connection.
 #[derive(Debug)]
 pub(super) struct Full {
-    /// The error that the client gets.
+    /// Error for the client.
     pub(super) error: RpcError,
-    /// True when the user's own share is full, false when that of all is.
+    /// True if the user's own share is full, false if a common one is.
     pub(super) is_own_share: bool,
 }
 
@@ -135,16 +135,16 @@ fn refusal(message: String, key: &str) -> RpcError {
 }
 
 impl ConnectionLimiter {
-    /// All admitted connections.
+    /// Returns the number of admitted connections.
     pub(super) fn total(&self) -> usize {
         self.0.borrow().admitted.len()
     }
 
-    /// Counts a connection whose role must be looked up first. When those of all users are at the
-    /// limit, a user without one still gets one, up to twice the limit.
+    /// Counts a connection whose role must be looked up first. At the common limit, a user without
+    /// a connection still gets one, up to twice the limit.
     ///
     /// # Errors
-    /// When there are too many.
+    /// The full share.
     pub(super) fn wait(&self, owner: User, shares: &Shares) -> Result<Undecided, Full> {
         let Shares { connections, per_user, .. } = *shares;
         let mut table = self.0.borrow_mut();
@@ -160,11 +160,11 @@ impl ConnectionLimiter {
         Ok(Undecided { limiter: self.clone(), owner })
     }
 
-    /// Admits a connection. When the share of observers is full, the longest idle one of the user
-    /// with the most makes room, unless that is the user who asks.
+    /// Admits a connection. If the share of observers is full, the most idle observer of the user
+    /// with the most connections is evicted. The caller's own observers are not.
     ///
     /// # Errors
-    /// When a share is full.
+    /// The full share.
     pub(super) fn enter(
         &self,
         owner: User,
@@ -179,7 +179,7 @@ impl ConnectionLimiter {
             let key = if is_observer { "observers_per_uid" } else { "connections_per_uid" };
             return Err(Full::of_user(most, key));
         }
-        // A reload that lowers a limit may leave more connections than it allows now.
+        // After a reload with a lower limit there may be more connections than it allows.
         let of_role = table.admitted.values().filter(|entry| entry.role == role).count();
         let is_full = match role {
             Role::Admin => table.admitted.len() >= shares.connections,
@@ -226,22 +226,22 @@ impl Table {
 }
 
 impl ConnectionPermit {
-    /// Notes that the client asked for something.
+    /// Notes a request of the client.
     pub(super) fn refresh(&self) {
         self.entry.last_request.set(Instant::now());
     }
 
-    /// Time of the last request, or of the admission.
+    /// Returns the time of the last request, or of the admission.
     pub(super) fn last_request(&self) -> Instant {
         self.entry.last_request.get()
     }
 
-    /// Waits until the connection has to make room.
+    /// Waits until the connection is evicted.
     pub(super) async fn evicted(&self) {
         self.entry.evicted.notified().await;
     }
 
-    /// Waits until the evicted connection has to end at once, since others were evicted after it.
+    /// Waits until the evicted connection must end at once, because others were evicted after it.
     pub(super) async fn cut_off(&self) {
         self.entry.cut_off.notified().await;
     }
@@ -353,15 +353,16 @@ mod tests {
         };
         idle_since(&lone, 0);
         (1..).zip(&permits).for_each(|(second, permit)| idle_since(permit, second));
-        // User 2 has most: its idlest one goes, though that of user 1 is idle for longer.
+        // User 2 has the most: its most idle connection goes, though that of user 1 is idle for
+        // longer.
         idle_since(&permits[0], 4);
         let newcomer = enter(4).expect("room is made");
         assert!(permits[1].evicted().now_or_never().is_some());
         assert_eq!(limiter.total(), 4);
-        // All have one: the idlest of all goes.
+        // Each user has one: the most idle of all goes.
         let _another = enter(5).expect("room is made");
         assert!(lone.evicted().now_or_never().is_some());
-        // An evicted connection is counted no more; a user takes nothing from those with as few.
+        // Evicted connections no longer count. A user takes nothing from users with as few.
         drop((lone, newcomer));
         assert_eq!(limiter.total(), 3);
         let _own = enter(4).expect("a place is free");
@@ -372,7 +373,7 @@ mod tests {
     fn few_evicted_connections_stay_open() {
         let (limiter, shares) = (ConnectionLimiter::default(), Shares::new(&limits(16, 8), true));
         let enter = |user| limiter.enter(User(user), Role::Observer, &shares).expect("room");
-        // Of the first four all but the first end by themselves.
+        // Of the first four, all but the first end by themselves.
         let mut permits: Vec<_> = (0..4).map(enter).collect();
         let mut evicted: Vec<_> = (4..8).map(enter).collect();
         permits.truncate(1);

@@ -1,20 +1,20 @@
-//! The one place where a failure becomes an error on the wire.
+//! Conversion of failures to wire errors, the only place for it.
 
 use lanrage_ipc::RpcError;
 
 use crate::control_plane::Failure;
 use crate::core::Refusal;
 
-/// The way out for whom a snapshot is too long.
+/// Hint for a snapshot above the frame limit.
 pub(super) const SNAPSHOT_TOO_LONG: &str =
     "name a party_id, or take snapshot:false and page through party.list";
-/// The way out for whom an export is too long.
+/// Hint for an export above the frame limit.
 pub(super) const EXPORT_TOO_LONG: &str = "raise limits.frame_out, or use state.backup";
 
-/// The longest message, in characters.
+/// Longest message, in characters.
 const LONGEST_MESSAGE: usize = 300;
 
-/// A failure as the wire has it.
+/// Converts a failure to its wire error.
 pub(super) fn wire(failure: &Failure) -> RpcError {
     let words = failure.to_string();
     match failure {
@@ -43,7 +43,7 @@ pub(super) fn wire(failure: &Failure) -> RpcError {
     }
 }
 
-/// An error whose message is of bearable length: it may quote what the client sent.
+/// Shortens the message of an error, which may quote the client's input.
 pub(super) fn shortened(mut error: RpcError) -> RpcError {
     if let Some((end, _)) = error.message.char_indices().nth(LONGEST_MESSAGE) {
         error.message.truncate(end);

@@ -1,4 +1,4 @@
-//! Takes connections in.
+//! Acceptance and admission of connections.
 
 use std::io;
 use std::rc::Rc;
@@ -20,16 +20,16 @@ use crate::core::{ConnectionId, User};
 use crate::logging::Throttle;
 use crate::os::{self, LocalSocket};
 
-/// How long to wait when the system has no connection to give, for want of file handles say.
+/// Pause after the system failed to accept a connection, for example without free file handles.
 const RESPITE: Duration = Duration::from_millis(100);
-/// Connections taken in before all that are taken in are admitted or refused: until then each has a
-/// file handle that no limit counts.
+/// Connections accepted before the loop yields to their admission. Until then each has a file
+/// handle that no limit counts.
 const BATCH: u32 = 8;
-/// A refusal is a line or two: a fresh connection takes it at once, or is not worth waiting for.
+/// Time limit for writing a refusal, which is a line or two: a fresh connection takes it at once.
 const REFUSAL: Duration = Duration::from_millis(100);
 
-/// Serves connections until the daemon stops and the last of them has ended. Meanwhile looks after
-/// the socket, whose file may be removed.
+/// Serves connections until the daemon stops and the last connection has ended. Meanwhile it checks
+/// the socket's file, which may be removed.
 pub(crate) async fn serve(server: Rc<IpcServer>, mut socket: LocalSocket) {
     let mut sessions = JoinSet::new();
     let mut stopping = server.stopping.clone();
@@ -66,7 +66,7 @@ pub(crate) async fn serve(server: Rc<IpcServer>, mut socket: LocalSocket) {
     while sessions.join_next().await.is_some() {}
 }
 
-/// Lets a connection in, or tells it why not.
+/// Admits a connection, or refuses it with the reason.
 async fn admit(server: Rc<IpcServer>, stream: Stream, connection: ConnectionId) {
     let owner = match os::peer(&stream) {
         Ok(owner) => owner,
@@ -96,10 +96,10 @@ async fn admit(server: Rc<IpcServer>, stream: Stream, connection: ConnectionId) 
     }
 }
 
-/// A connection that is not admitted.
+/// Connection that is not admitted.
 struct Refused<'a> {
     error: RpcError,
-    /// Limits the warnings of its cause.
+    /// Throttle of the warnings about this cause.
     warned: &'a Throttle,
 }
 
@@ -111,7 +111,7 @@ async fn enter(server: &IpcServer, owner: User) -> Result<(ConnectionPermit, Rol
     };
     let is_member = match settings.access.deciding_group(owner).map(str::to_owned) {
         None => false,
-        // The user database may be a network away.
+        // A lookup in the user database may use the network.
         Some(group) => {
             let _undecided = server.limiter.wait(owner, &shares).map_err(refused)?;
             let lookup = tokio::task::spawn_blocking(move || os::in_group(owner, &group));

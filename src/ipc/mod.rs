@@ -1,8 +1,7 @@
-//! The face towards local programs: JSON-RPC lines over a Unix socket or a Windows named pipe.
+//! Face for local programs: JSON-RPC lines over a Unix socket or a Windows named pipe.
 //!
-//! A listener hands each connection to a session; the session cuts lines, checks the caller's
-//! role, and has the translator speak between the wire and the control plane. Nothing here knows
-//! a rule about parties.
+//! A listener hands each connection to a session. The session splits lines and checks the caller's
+//! role; the translator maps requests to the control plane. This module has no rules about parties.
 
 mod access;
 mod budget;
@@ -31,40 +30,41 @@ use crate::logging::{LASTING, Throttle};
 pub(crate) use access::{Access, warn_of_missing_group};
 pub(crate) use listener::serve;
 
-/// What all sessions share.
+/// State that all sessions share.
 pub(crate) struct IpcServer {
     control_plane: ControlPlane,
     connections: Connections,
-    /// What the program calls itself.
+    /// Name of the program for clients.
     program: &'static str,
     clock: Clock,
     settings: RefCell<Rc<IpcSettings>>,
     limiter: connection_limiter::ConnectionLimiter,
     budget: budget::Budget,
     refused: Warnings,
-    /// Limits the warnings that replies found no room.
+    /// Throttle of the warnings about missing room for replies.
     starved: Throttle,
-    /// Limits the warnings that announced parties found no room.
+    /// Throttle of the warnings about missing room for announced parties.
     crowded: Throttle,
-    /// Limits the errors of connections that the system does not give.
+    /// Throttle of the errors about failed accepts.
     unaccepted: Throttle,
-    /// Why the daemon stops, once it does.
+    /// Reason of the daemon's stop, after it began.
     stopping: watch::Receiver<Option<String>>,
 }
 
-/// What may change while the daemon runs; a connection keeps those that it began with.
+/// Settings that a reload may change; a connection keeps those that it began with.
 #[derive(Debug, Clone)]
 pub(crate) struct IpcSettings {
-    /// What is put up with.
+    /// Limits of the connections and requests.
     pub(crate) limits: Limits,
-    /// Who may do what.
+    /// Rule that gives users their roles.
     pub(crate) access: Access,
-    /// Pause between two looks at the socket's file.
+    /// Interval of the checks of the socket's file.
     pub(crate) socket_check: Duration,
 }
 
 impl IpcServer {
-    /// A face of `control_plane`. Its connections are numbered with those of other faces. When `stopping` gets a reason, it says goodbye and ends.
+    /// Creates the server in front of `control_plane`. Its connections share their numbers with
+    /// those of the other faces. It says goodbye and ends when `stopping` has a reason.
     pub(crate) fn new(
         program: &'static str,
         control_plane: ControlPlane,
@@ -91,7 +91,7 @@ impl IpcServer {
         }
     }
 
-    /// Other settings, for the connections from here on.
+    /// Replaces the settings, for connections from here on.
     pub(crate) fn set(&self, settings: IpcSettings) {
         *self.settings.borrow_mut() = Rc::new(settings);
     }
@@ -100,15 +100,15 @@ impl IpcServer {
         self.settings.borrow().clone()
     }
 
-    /// Connections that each role may have, by the settings of now.
+    /// Returns the connection limits of each role, by the present settings.
     fn shares(&self) -> connection_limiter::Shares {
         let settings = self.settings.borrow();
         connection_limiter::Shares::new(&settings.limits, settings.access.is_system())
     }
 }
 
-/// Limits the warnings of refused connections, by their cause: refused clients may try again at
-/// once, for ever.
+/// Throttles of the warnings about refused connections, by cause: refused clients may retry at
+/// once, forever.
 struct Warnings {
     /// A user's share is full.
     user: Throttle,

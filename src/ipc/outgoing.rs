@@ -1,18 +1,18 @@
-//! Lines on their way out of a session.
+//! Output buffer of a session.
 
 use std::collections::VecDeque;
 use std::io;
 
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-/// Lines are gathered up to this many bytes, so that short ones share a write.
+/// Bytes up to which lines are gathered, so that short ones share a write.
 const GATHERED: usize = 16 * 1024;
 
-/// Bytes that wait for the client to take them.
+/// Bytes that wait to be written.
 #[derive(Debug, Default)]
 pub(super) struct Outgoing {
     chunks: VecDeque<Chunk>,
-    /// Bytes of the first chunk that were written.
+    /// Bytes of the first chunk that are written already.
     written: usize,
     waiting: usize,
     owned: usize,
@@ -46,18 +46,18 @@ impl Outgoing {
         }
     }
 
-    /// Puts a text behind the others that is not copied.
+    /// Appends a shared text without a copy.
     pub(super) fn push_shared(&mut self, text: &'static str) {
         self.waiting += text.len();
         self.chunks.push_back(Chunk::Shared(text.as_bytes()));
     }
 
-    /// How many bytes wait.
+    /// Returns the number of waiting bytes.
     pub(super) fn len(&self) -> usize {
         self.waiting
     }
 
-    /// Bytes of memory that only this connection needs for them.
+    /// Returns the bytes of memory that only this connection needs for them.
     pub(super) fn owned(&self) -> usize {
         self.owned
     }
@@ -66,7 +66,7 @@ impl Outgoing {
         self.waiting == 0
     }
 
-    /// Writes some of what waits. Losing the future loses nothing.
+    /// Writes some of the waiting bytes. Cancelling the future loses nothing.
     pub(super) async fn write_some(
         &mut self,
         stream: &mut (impl AsyncWrite + Unpin),

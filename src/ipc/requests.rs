@@ -1,4 +1,4 @@
-//! The requests of one connection that are not answered yet.
+//! Requests in flight of one connection.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -17,42 +17,42 @@ use super::translate::{Told, Translator, bytes_of_parties, bytes_of_relays};
 use crate::control_plane::Query;
 use crate::events::{EventQueue, Interest, SubscriptionKey};
 
-/// What is under way.
+/// Requests in flight.
 pub(super) struct Requests {
     translator: Translator,
     futures: FuturesUnordered<LocalBoxFuture<'static, Answered>>,
     ids: HashSet<Id>,
-    /// The subscriptions that they start.
+    /// Subscriptions that they start.
     subscribing: BTreeSet<SubscriptionKey>,
 }
 
-/// Whom an answer is for.
+/// Addressee of an answer.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Addressee {
-    /// The request of that id.
+    /// Request with that id.
     Request(Id),
-    /// A line that was no request, or whose id could not be read.
+    /// Line that was no request, or whose id could not be read.
     Unknown,
-    /// A notification, which gets no reply.
+    /// Notification, which gets no reply.
     Nobody,
 }
 
 impl Addressee {
-    /// Of a well-formed request, or a notification.
+    /// Returns the addressee of a well-formed request or notification.
     fn of(id: Option<Id>) -> Self {
         id.map_or(Self::Nobody, Self::Request)
     }
 }
 
-/// An answer.
+/// Answer to a request.
 pub(super) struct Answered {
     pub(super) to: Addressee,
     pub(super) reply: Result<Told, RpcError>,
-    /// The subscription whose events may follow the reply.
+    /// Subscription whose events may follow the reply.
     pub(super) subscription: Option<(SubscriptionKey, Interest)>,
-    /// Room that is reserved for the reply until it is encoded.
+    /// Reserved room for the reply, held until it is encoded.
     pub(super) reserved: Option<Reserved>,
-    /// Room for the fresh start of a subscription, which comes by its queue.
+    /// Reserved room for a reset, which comes by the event queue.
     pub(super) fresh_start: Option<(Resume, Reserved)>,
 }
 
@@ -82,22 +82,22 @@ impl Requests {
         self.futures.is_empty()
     }
 
-    /// Whether a subscription may have begun whose reply has not been sent: its events must wait.
+    /// True while an unanswered request may have started a subscription: its events must wait.
     pub(super) fn is_subscribing(&self) -> bool {
         !self.subscribing.is_empty()
     }
 
-    /// The subscriptions that may have begun whose reply has not been sent.
+    /// Returns the number of subscriptions that unanswered requests may have started.
     pub(super) fn subscribing(&self) -> impl Iterator<Item = SubscriptionKey> {
         self.subscribing.iter().copied()
     }
 
-    /// Gives up all that are under way: their replies need no room and no turn.
+    /// Drops all requests in flight: their replies need no room and no turn.
     pub(super) fn abandon(&mut self) {
         self.futures.clear();
     }
 
-    /// The next answer; `None` while there is nothing under way.
+    /// Returns the next answer; `None` if nothing is in flight.
     pub(super) async fn next(&mut self) -> Option<Answered> {
         let answered = self.futures.next().await?;
         if let Addressee::Request(id) = &answered.to {
@@ -106,7 +106,7 @@ impl Requests {
         Some(answered)
     }
 
-    /// Takes a line. Returns what can be answered at once.
+    /// Takes a line. Returns the answer if it is ready at once.
     pub(super) fn take(
         &mut self,
         line: &str,
@@ -114,7 +114,7 @@ impl Requests {
     ) -> Option<Answered> {
         let incoming = match Incoming::parse(line) {
             Ok(incoming) => incoming,
-            // What is no request is told even where it has no id.
+            // Malformed input is reported even without an id.
             Err(refused) => {
                 let to = refused.id.map_or(Addressee::Unknown, Addressee::Request);
                 return Some(Answered::new(to, Err(refused.error)));
@@ -173,7 +173,7 @@ impl Requests {
         self.futures.push(future);
     }
 
-    /// A subscription's reply is on its way, or it did not come to be.
+    /// Notes that a subscription's reply is sent, or that its request failed.
     pub(super) fn subscribed(&mut self, key: SubscriptionKey) {
         self.subscribing.remove(&key);
     }
@@ -187,14 +187,14 @@ impl Requests {
         }));
     }
 
-    /// Asks for a fresh start of a subscription in the background, once there is room for it.
+    /// Requests a reset of a subscription in the background, as soon as there is room for it.
     pub(super) fn resume(&self, resume: Resume, key: SubscriptionKey, interest: Interest) {
         let translator = self.translator.clone();
         self.futures.push(Box::pin(async move {
             let room = translator.settings.limits.frame_out;
             let fresh_start = Some((resume, translator.account.reserve(room).await));
             let _turn = translator.account.turn_of_user().await;
-            // Nothing else would make it good.
+            // Nothing else would resume the subscription.
             let fresh = |reply| Query::Resume(key, interest.clone(), room, reply);
             while let Err(error) = translator.ask(fresh).await {
                 if error.data.code != ErrorCode::Timeout {

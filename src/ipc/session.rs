@@ -1,4 +1,4 @@
-//! One connection, from its first byte to its last.
+//! Session of one connection.
 
 mod sending;
 
@@ -26,30 +26,30 @@ use crate::control_plane::Query;
 use crate::core::command;
 use crate::os;
 
-/// Events are taken from their queue only while less than this waits to be written, so that the
-/// queue, which is bounded and knows what to do when it is full, is where they pile up.
+/// Bound of unwritten bytes below which events are taken from their queue. Beyond it they stay in
+/// the queue, which is bounded and handles overflow.
 const EVENTS_BELOW: usize = 64 * 1024;
-/// Replies are gathered up to this while more lines wait to be looked at.
+/// Bytes up to which replies are gathered while further lines are unread.
 const GATHERED: usize = 16 * 1024;
-/// How long a client that was refused may still send before the connection is cut, so that it
-/// can read why.
+/// Time in which a refused client may still send before its connection is cut, so that it can read
+/// the reason.
 const LINGER: Duration = Duration::from_secs(1);
-/// How long a client shall wait before it connects again after a goodbye.
+/// Delay of a client's reconnect after a goodbye, in milliseconds.
 const RECONNECT_AFTER_MS: u64 = 1000;
-/// How long what was asked before a goodbye may still take.
+/// Time limit of the requests in flight at a goodbye.
 const FAREWELL: Duration = Duration::from_secs(3);
 
-/// Serves a connection until it ends.
+/// Session that serves a connection until it ends.
 pub(super) struct IpcSession {
     translator: Translator,
     decoder: LineDecoder,
-    /// Whether the decoder may hold another whole line.
+    /// True while the decoder may hold another whole line.
     unread: bool,
     partial_since: Option<Instant>,
     requests: Requests,
     subscriptions: Subscriptions,
     outgoing: Outgoing,
-    /// When the client last took something, or had nothing to take.
+    /// Time at which the client last read something, or had nothing to read.
     taken: Instant,
     phase: Phase,
     permit: ConnectionPermit,
@@ -57,11 +57,11 @@ pub(super) struct IpcSession {
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Phase {
-    /// Reading and answering.
+    /// Reads and answers.
     Open,
-    /// No more is read; what was asked is answered until then.
+    /// Reads no more; requests in flight are answered until then.
     Closing { until: Instant },
-    /// The client broke the rules; what it sends is thrown away until it has read why.
+    /// Drops the client's input, after it broke a rule, until it has read the reason.
     Refused { until: Instant },
 }
 
@@ -82,7 +82,7 @@ impl IpcSession {
         }
     }
 
-    /// Serves it, then lets go of what it kept alive and of its subscriptions.
+    /// Serves the connection, then releases its members and subscriptions.
     pub(super) async fn run(mut self, stream: Stream, stopping: watch::Receiver<Option<String>>) {
         let connection = self.translator.caller.connection;
         log::debug!("{connection:?}: opened, as {:?}", self.translator.role);
@@ -92,7 +92,7 @@ impl IpcSession {
             Err(error) => log::debug!("{connection:?}: closed: {error}"),
         }
         os::close(stream);
-        // With the daemon everything ends at once, and who was connected stays so to the end.
+        // When the daemon stops, the members of this connection stay connected to the end.
         if is_stopping() {
             return;
         }
@@ -100,7 +100,7 @@ impl IpcSession {
         for key in self.requests.subscribing().chain(self.subscriptions.end_all()) {
             self.translator.ask(|reply| Query::Unsubscribe(key, reply)).await.ok();
         }
-        // Until it is known that the connection is gone, its peers live for ever.
+        // The members stay alive until the control plane knows that the connection is gone.
         while let Err(error) = self.translator.ask(command!(Disconnect)).await {
             log::warn!("{connection:?}: could not let go of its peers yet: {error}");
             if error.data.code != ErrorCode::Timeout {
@@ -124,8 +124,8 @@ impl IpcSession {
             }
             if self.unread && self.may_take_more() {
                 self.take_line();
-                // Others get their turn between two lines of one client, and what is cheap is
-                // answered before the next line is looked at.
+                // Other tasks run between two lines of one client, and ready answers are sent
+                // before the next line.
                 tokio::task::yield_now().await;
                 // Nothing else may happen after the last line.
                 if self.is_over() {
@@ -165,7 +165,7 @@ impl IpcSession {
         &self.translator.settings.limits
     }
 
-    /// Whether there is nothing left to do.
+    /// True if nothing is left to do.
     fn is_over(&self) -> bool {
         match self.phase {
             Phase::Open => false,
@@ -177,7 +177,7 @@ impl IpcSession {
         }
     }
 
-    /// A client that doesn't take its replies is not listened to.
+    /// True while there is room for replies. A client that does not read is not read from.
     fn may_take_more(&self) -> bool {
         self.outgoing.len() < self.limits().frame_out && self.translator.account.has_room(0)
     }
@@ -194,7 +194,7 @@ impl IpcSession {
         !self.outgoing.is_empty() && (!busy || self.outgoing.len() >= GATHERED)
     }
 
-    /// The events of a subscription come after the reply that names it.
+    /// True while events may be sent: they follow the reply that names their subscription.
     fn may_tell(&self) -> bool {
         !self.subscriptions.is_empty()
             && !self.requests.is_subscribing()
@@ -203,7 +203,7 @@ impl IpcSession {
             && self.phase == Phase::Open
     }
 
-    /// When patience ends with whatever is awaited.
+    /// Returns the earliest deadline.
     fn deadline(&self) -> Option<Instant> {
         let limits = self.limits();
         let stalled = (!self.outgoing.is_empty()).then(|| self.taken + limits.write_stall);
@@ -214,7 +214,7 @@ impl IpcSession {
         [stalled, self.line_due(), self.idle_until(), over].into_iter().flatten().min()
     }
 
-    /// End of the time that an observer may stay without a request.
+    /// Returns the time at which an observer without requests is disconnected.
     fn idle_until(&self) -> Option<Instant> {
         let is_idle = self.translator.role == Role::Observer
             && self.phase == Phase::Open
@@ -222,7 +222,7 @@ impl IpcSession {
         is_idle.then(|| self.permit.last_request() + self.limits().observer_idle)
     }
 
-    /// When the line that has begun must have ended. While nothing is read it can't end.
+    /// Returns the deadline of a begun line; `None` while nothing is read, since it can't end then.
     fn line_due(&self) -> Option<Instant> {
         let since = self.partial_since.filter(|_| self.may_read())?;
         Some(since + self.limits().partial_frame)
@@ -258,14 +258,14 @@ impl IpcSession {
                 self.unread = true;
             }
             (Phase::Open, true) => {
-                // The client has said all it will: it gets its answers, also to a last line
-                // without its end.
+                // The client sends no more, but gets its answers, also to an unterminated last
+                // line.
                 self.decoder.finish();
                 self.unread = true;
                 let until = Instant::now() + self.limits().request_timeout;
                 self.close(Phase::Closing { until });
             }
-            // It gets what is left to say, and why it was refused.
+            // The client gets the queued output, and the reason of its refusal.
             (Phase::Refused { until }, true) => self.phase = Phase::Closing { until },
             (Phase::Refused { .. } | Phase::Closing { .. }, _) => {}
         }
@@ -296,7 +296,7 @@ impl IpcSession {
         }
     }
 
-    /// Says why, and ends.
+    /// Sends an error, and begins to close.
     fn refuse(&mut self, error: RpcError) {
         log::debug!("{:?}: refused: {error}", self.translator.caller.connection);
         self.complain(error);
@@ -318,7 +318,7 @@ impl IpcSession {
     }
 }
 
-/// Waits until the daemon stops, and says why.
+/// Waits until the daemon stops, and returns the reason.
 async fn goodbye(stopping: &mut watch::Receiver<Option<String>>) -> String {
     match stopping.wait_for(Option::is_some).await {
         Ok(reason) => reason.clone().unwrap_or_default(),

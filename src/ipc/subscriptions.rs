@@ -1,4 +1,4 @@
-//! A connection's subscriptions.
+//! Subscriptions of a connection.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -13,46 +13,45 @@ use crate::config::Limits;
 use crate::core::ConnectionId;
 use crate::events::{Delivery, EventQueue, Interest, QueueLimits, SubscriptionKey};
 
-/// More of one connection would be of no use to anyone.
+/// Limit of subscriptions of one connection.
 const MOST: usize = 32;
 
-/// The subscriptions of one connection and the queue that they share.
+/// Subscriptions of one connection, and their common queue.
 pub(super) struct Subscriptions {
     connection: ConnectionId,
     last: u64,
     active: BTreeMap<u64, Active>,
     pub(super) queue: Arc<EventQueue>,
     frame_out: usize,
-    /// Subscriptions that fell behind. One at a time gets a fresh start: each may be as long as
-    /// a frame.
+    /// Subscriptions that fell behind. They are reset one at a time: each reset may fill a frame.
     behind: VecDeque<u64>,
     resuming: Option<Resuming>,
     resumes: u64,
 }
 
-/// Names a request for a fresh start.
+/// Id of a reset request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Resume(u64);
 
-/// A subscription that waits for its fresh start.
+/// Subscription that awaits its reset.
 struct Resuming {
     resume: Resume,
     number: u64,
-    /// Room for the snapshot.
+    /// Reserved room for the snapshot.
     _reserved: Option<Reserved>,
 }
 
 struct Active {
     interest: Interest,
-    /// Of the last event or reset that was sent.
+    /// `seq` of the last event or reset that was sent.
     seq: u64,
 }
 
-/// What to do with a delivery.
+/// Action for a delivery.
 pub(super) enum Due {
-    /// Send these lines.
+    /// Sends a line.
     Send(String),
-    /// Nothing: its subscription has ended, or waits for a fresh start.
+    /// Sends nothing: the subscription has ended, or awaits its reset.
     Nothing,
 }
 
@@ -79,11 +78,11 @@ impl Subscriptions {
         self.active.is_empty()
     }
 
-    /// A new subscription; not yet active. `pending` is the number of those that were drafted before
-    /// and are not active yet.
+    /// Creates a subscription that is not active yet. `pending` is the number of other inactive
+    /// ones.
     ///
     /// # Errors
-    /// When there are too many.
+    /// `rate_limited` if the connection has too many.
     pub(super) fn draft(
         &mut self,
         params: &SubscribeParams,
@@ -100,7 +99,7 @@ impl Subscriptions {
         Ok((SubscriptionKey { connection: self.connection, number: self.last }, interest))
     }
 
-    /// From here on its events may be sent.
+    /// Activates a subscription: its events may be sent.
     pub(super) fn activate(&mut self, key: SubscriptionKey, interest: Interest) {
         self.active.insert(key.number, Active { interest, seq: 0 });
     }
@@ -116,7 +115,7 @@ impl Subscriptions {
         Some(key)
     }
 
-    /// The next subscription to ask a fresh start for, unless one is awaited.
+    /// Returns the next subscription to reset, unless a reset is awaited.
     pub(super) fn next_resumed(&mut self) -> Option<(Resume, SubscriptionKey, Interest)> {
         if self.resuming.is_some() {
             return None;
@@ -129,7 +128,7 @@ impl Subscriptions {
         Some((resume, self.key(number), interest))
     }
 
-    /// Keeps the room for a fresh start until it is told, unless it was told already.
+    /// Keeps the room for a reset until it is sent, unless it was sent already.
     pub(super) fn keep(&mut self, resume: Resume, reserved: Reserved) {
         if let Some(resuming) = &mut self.resuming
             && resuming.resume == resume
@@ -142,14 +141,14 @@ impl Subscriptions {
         SubscriptionKey { connection: self.connection, number }
     }
 
-    /// Ends all of them.
+    /// Ends all subscriptions.
     pub(super) fn end_all(&mut self) -> Vec<SubscriptionKey> {
         let connection = self.connection;
         let numbers = std::mem::take(&mut self.active).into_keys();
         numbers.map(|number| SubscriptionKey { connection, number }).collect()
     }
 
-    /// What a delivery means for the client.
+    /// Returns the action for a delivery.
     pub(super) fn due(&mut self, delivery: Delivery) -> serde_json::Result<Due> {
         let key = match &delivery {
             Delivery::Event(key, _) | Delivery::Reset(key, _) | Delivery::Behind(key) => *key,
@@ -173,7 +172,7 @@ impl Subscriptions {
                 Due::Send(reset_line(key, active.seq, *snapshot, self.frame_out)?)
             }
             Delivery::Behind(_) => {
-                // A fresh start that was on its way was dropped with what waited.
+                // A reset in the queue was dropped with the events.
                 self.resuming.take_if(|resuming| resuming.number == key.number);
                 self.behind.push_back(key.number);
                 Due::Nothing
@@ -182,12 +181,12 @@ impl Subscriptions {
     }
 }
 
-/// The name of a subscription on its connection.
+/// Returns the name of a subscription on its connection.
 pub(super) fn name(key: SubscriptionKey) -> String {
     format!("s{}", key.number)
 }
 
-/// A reset whose snapshot passes the limit comes without its parties: the client pages.
+/// Encodes a reset. Above the frame limit it comes without its parties: the client pages.
 fn reset_line(
     key: SubscriptionKey,
     seq: u64,

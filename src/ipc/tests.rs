@@ -1,4 +1,4 @@
-//! Sessions before a control plane that does as the test says.
+//! Sessions in front of a control plane that the tests script.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -16,7 +16,7 @@ use crate::core::{Command, Outcome};
 use crate::events::SubscriptionKey;
 use crate::os::{self, LocalSocket};
 
-/// Never answers who subscribes, and tells of the others.
+/// Control plane that never answers a subscription, and reports other requests.
 struct Silent(mpsc::UnboundedSender<Seen>);
 
 #[derive(Debug, PartialEq)]
@@ -53,8 +53,7 @@ impl Handler<Call> for Silent {
     }
 }
 
-/// What the control plane sees of a client with this much patience, who subscribes, has `then`
-/// done to its stream, and goes.
+/// Returns the requests of a client that subscribes, has `then` done to its stream, and goes.
 fn seen_of(request_timeout: Duration, then: fn(&mut UnixStream)) -> Vec<Seen> {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("run/control.sock");
@@ -91,7 +90,7 @@ fn assert_unsubscribed(seen: &[Seen]) {
 fn a_subscription_that_may_have_begun_ends_with_its_connection() {
     let day = Duration::from_secs(24 * 60 * 60);
     assert_unsubscribed(&seen_of(day, |client| {
-        // A line that is too long ends the connection, whatever is unanswered.
+        // A line above the limit ends the connection, whatever is unanswered.
         let line = vec![b'x'; 512 * 1024];
         client.write_all(&line).ok();
     }));

@@ -1,4 +1,4 @@
-//! Lines that go to the client: replies, errors and events.
+//! Output of a session: replies, errors and events.
 
 use std::io;
 
@@ -25,13 +25,13 @@ impl IpcSession {
             self.requests.subscribed(key);
             match (sent, reply) {
                 (true, Ok(_)) => self.subscriptions.activate(key, interest),
-                // It may begin even now, if it failed only because it took too long.
+                // A timed-out subscription may begin even now.
                 _ => self.requests.detach(key),
             }
         }
     }
 
-    /// Sends a reply, or why it can't be sent: `false`.
+    /// Sends a reply, or the reason why it can't be sent, and then returns `false`.
     fn reply(&mut self, to: &Addressee, reply: &Result<Told, RpcError>) -> bool {
         let id = match to {
             Addressee::Request(id) => Some(id),
@@ -76,7 +76,7 @@ impl IpcSession {
         }
     }
 
-    /// Tells of something that was no request.
+    /// Sends an error about a line that was no request.
     pub(super) fn complain(&mut self, error: RpcError) {
         self.reply(&Addressee::Unknown, &Err(error));
     }
@@ -88,8 +88,8 @@ impl IpcSession {
         self.outgoing.push(line);
     }
 
-    /// Tells this and what waits behind it: changes come many at a time, as they were committed,
-    /// and a write costs far more than a line.
+    /// Sends a delivery and those queued behind it. Changes are committed in groups, and a write
+    /// costs far more than a line.
     pub(super) fn tell(&mut self, delivery: Delivery, queue: &EventQueue) -> io::Result<()> {
         let mut next = Some(delivery);
         while let Some(delivery) = next {

@@ -1,4 +1,4 @@
-//! Requests that change something.
+//! Requests that change the state.
 
 use lanrage_ipc::model::{Name, PartyId};
 use lanrage_ipc::params::*;
@@ -9,7 +9,7 @@ use super::{Translator, internal, millis};
 use crate::core::{RelayInput, Revoked, command};
 use crate::random_id::random_party_id;
 
-/// What an announced relay has when it doesn't say.
+/// Defaults of an announced relay.
 const RELAY_CAPACITY: u32 = 100;
 
 impl Translator {

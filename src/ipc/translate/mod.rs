@@ -1,4 +1,4 @@
-//! Between the wire and the control plane: a request becomes a call, its answer a reply.
+//! Translation between the wire and the control plane: request to call, outcome to reply.
 
 mod commands;
 mod queries;
@@ -24,19 +24,19 @@ use crate::control_plane::{Ask, Failure, IntoAsk, Query, Status};
 use crate::core::{Caller, ConnectionId, Principal, User};
 use crate::server_url::BadServerUrl;
 
-/// Speaks for one connection.
+/// Translator of one connection.
 #[derive(Clone)]
 pub(super) struct Translator {
     pub(super) server: Rc<IpcServer>,
     pub(super) settings: Rc<IpcSettings>,
     pub(super) caller: Caller,
     pub(super) role: Role,
-    /// What waits for the connection's client.
+    /// Account of the connection's unread bytes.
     pub(super) account: Rc<Account>,
 }
 
 impl Translator {
-    /// Looks the method up, checks the role, then the params.
+    /// Looks up the method, then checks the role and the params.
     ///
     /// # Errors
     /// `unknown_method`, `permission_denied`, `invalid_params`.
@@ -52,23 +52,23 @@ impl Translator {
     /// Asks the control plane.
     ///
     /// # Errors
-    /// Its failure as the wire has it; `timeout`.
+    /// Its failure as a wire error; `timeout`.
     pub(super) async fn ask<T>(&self, request: impl IntoAsk<T>) -> Result<T, RpcError> {
         let patience = self.settings.limits.request_timeout;
         let answer = self.server.control_plane.ask_within(patience, self.caller.clone(), request);
         answer.await.map_err(|failure| wire(&failure))
     }
 
-    /// How long a list in an answer may be; its line has something around it.
+    /// Returns the byte limit of a list in a reply, without the rest of the line.
     fn room(&self) -> usize {
         self.settings.limits.frame_out.saturating_sub(1024)
     }
 
-    /// Reserves room for a reply that may be long: as much as a frame has at once, or else as much
-    /// as is estimated, once there is so much.
+    /// Reserves room for a reply that may be long: a whole frame if possible at once, or else the
+    /// estimated size, as soon as it is free.
     ///
     /// # Errors
-    /// `rate_limited` when there is no room in time.
+    /// `rate_limited` if the room does not become free in time.
     pub(super) async fn reserve(
         &self,
         estimate: impl Fn(&Status) -> usize,
@@ -87,10 +87,10 @@ impl Translator {
         })
     }
 
-    /// As [`Translator::reserve`], and waits for the turn of the reply to be worked out.
+    /// Reserves room like [`Translator::reserve`], and waits for the reply's turn to be encoded.
     ///
     /// # Errors
-    /// `rate_limited` as there; `timeout` when its turn does not come in time.
+    /// `rate_limited` as there; `timeout` if the turn does not come in time.
     pub(super) async fn reserve_turn(
         &self,
         estimate: impl Fn(&Status) -> usize,
@@ -102,17 +102,17 @@ impl Translator {
         Ok(reserved)
     }
 
-    /// As [`Translator::reserve`], for one party: it is worked out at once.
+    /// Reserves room like [`Translator::reserve`] for a reply with one party, which needs no turn.
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`Translator::reserve`].
     pub(super) async fn reserve_party(&self) -> Result<Reserved, RpcError> {
         let one = bytes(1, self.settings.limits.peers_per_party);
         self.reserve(|all| bytes_of_parties(all).min(one)).await
     }
 
-    /// Reserves room for a request that only reads, and whose reply may be long. What changes
-    /// something is never put off: later requests would overtake it.
+    /// Reserves room for a read whose reply may be long. Changes are never delayed: later requests
+    /// would overtake them.
     async fn reserve_for(&self, request: &Request) -> Result<Option<Reserved>, RpcError> {
         let estimate: fn(&Status) -> usize = match request {
             Request::PartyList(_) | Request::StateExport(_) => bytes_of_parties,
@@ -125,8 +125,8 @@ impl Translator {
         self.reserve_turn(estimate).await.map(Some)
     }
 
-    /// Answers a request; those about subscriptions are the session's. A reply that may be long
-    /// comes with the room that it takes.
+    /// Answers a request, except those about subscriptions, which belong to the session. A reply
+    /// that may be long comes with its reserved room.
     pub(super) async fn answer(
         &self,
         request: Request,
@@ -237,7 +237,7 @@ pub(super) fn bytes_of_parties(status: &Status) -> usize {
     bytes(status.parties as usize, status.peers as usize)
 }
 
-/// Estimates the JSON of so many parties with so many members.
+/// Estimates the JSON of that many parties with that many members.
 fn bytes(parties: usize, members: usize) -> usize {
     const PARTY: usize = 256;
     const MEMBER: usize = 512;
@@ -250,11 +250,11 @@ pub(super) fn bytes_of_relays(status: &Status) -> usize {
     RELAY * status.relays as usize
 }
 
-/// A result.
+/// Result of a request.
 pub(super) enum Told {
-    /// One that is worked out for its request.
+    /// Result of one request.
     Reply(Box<Reply>),
-    /// The JSON text of one that is the same for all.
+    /// JSON text that is the same for all requests.
     Document(&'static str),
 }
 
@@ -264,8 +264,8 @@ impl From<Reply> for Told {
     }
 }
 
-/// The OpenRPC document in one line: the line breaks of the committed file would cut the reply in
-/// two. Anyone may ask, as often as they like: it is worked on once.
+/// Returns the OpenRPC document in one line, since line breaks would cut the reply. It is built
+/// once, because anyone may ask often.
 static OPENRPC_LINE: LazyLock<String> =
     LazyLock::new(|| one_line(lanrage_ipc::schema::OPENRPC.to_owned()));
 
@@ -314,7 +314,7 @@ fn millis(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The owner of what a connection registers.
+/// Returns the owner of what a connection registers.
 pub(super) fn caller(user: User, role: Role, connection: ConnectionId) -> Caller {
     let principal = Principal::User { user, admin: role == Role::Admin };
     Caller { principal, connection, address: None }

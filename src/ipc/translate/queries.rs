@@ -13,13 +13,12 @@ use crate::discovery::AnnouncedParties;
 use crate::ipc::budget::Reserved;
 use crate::ipc::errors::wire;
 
-/// The page of `party.list` when its length is left open, and the longest there is.
+/// Default and maximum page length of `party.list`.
 const PAGE: u32 = 500;
 
 impl Translator {
-    /// Returns the announced parties: this daemon's, and others' as far as there is room. All who
-    /// ask share them until the reply is worked out, so that room is reserved for as many as there
-    /// are.
+    /// Returns the announced parties: this daemon's, and those of others as far as there is room.
+    /// Concurrent callers share them until the reply is encoded, so room is reserved for all.
     pub(super) async fn discover(&self) -> (Result<Told, RpcError>, Option<Reserved>) {
         let announced = match self.ask(Ask::Discover).await {
             Ok(announced) => announced,
@@ -41,8 +40,8 @@ impl Translator {
         }
     }
 
-    /// The announced parties, by id. Those of others take half of a frame at most, so that no
-    /// other program keeps a daemon's clients from those of the daemon.
+    /// Returns the announced parties, by id. Parties of other programs take half of a frame at
+    /// most, so that they can't crowd out the daemon's own.
     fn announced(
         &self,
         AnnouncedParties { own, others }: &AnnouncedParties,
@@ -83,7 +82,7 @@ impl Translator {
     }
 }
 
-/// As much of a page as fits into `room` bytes, one party at least.
+/// Shortens a page to `room` bytes, but to one party at least.
 fn shortened(Page { mut parties, more }: Page, room: usize) -> PartyListResult {
     let fit = fitting(&parties, room).max(1);
     let cut = fit < parties.len();
@@ -92,7 +91,7 @@ fn shortened(Page { mut parties, more }: Page, room: usize) -> PartyListResult {
     PartyListResult { next_cursor: last.filter(|_| more || cut), parties }
 }
 
-/// Number of the first parties whose JSON fits into `room` bytes.
+/// Returns the number of leading parties whose JSON fits into `room` bytes.
 fn fitting<T: Serialize>(parties: &[T], room: usize) -> usize {
     let mut used = 0;
     let fit = parties.iter().take_while(|party| {
@@ -102,7 +101,7 @@ fn fitting<T: Serialize>(parties: &[T], room: usize) -> usize {
     fit.count()
 }
 
-/// Bytes of a party in a list.
+/// Returns the bytes of a party in a list.
 fn length<T: Serialize>(party: &T) -> usize {
     serde_json::to_string(party).map_or(0, |text| text.len() + 1)
 }

@@ -1,4 +1,4 @@
-//! The state as a whole: backup, export, import.
+//! Requests about the whole state: backup, export, import.
 
 use std::path::PathBuf;
 
