@@ -1,4 +1,4 @@
-//! Who asks, as far as their `Authorization` header shows it.
+//! Authentication of requests by their `Authorization` header.
 
 use std::future::{Ready, ready};
 
@@ -13,7 +13,7 @@ use super::state::HttpState;
 use crate::control_plane::{Failure, IntoAsk};
 use crate::core::{AddressKey, Caller, ConnectionId, Identity, Principal, Refusal};
 
-/// What a header that shows nobody is answered.
+/// Reason why a request is not authenticated, as the client is told it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct AuthError(pub(super) &'static str);
 
@@ -21,69 +21,69 @@ const MISSING: AuthError = AuthError("Missing authorization header");
 const NOT_BEARER: AuthError = AuthError("Invalid authorization format");
 const UNKNOWN: AuthError = AuthError("Invalid or expired token");
 
-/// What a request shows of who asks. [`super::guard`] finds out once, for all who want to know.
+/// Credentials of a request, checked once by [`super::guard`].
 #[derive(Debug, Clone)]
 pub(super) struct Credentials(pub(super) Result<Client, AuthError>);
 
-/// A peer that showed a valid token.
+/// Peer that showed a valid token.
 #[derive(Debug, Clone)]
 pub(super) struct Client {
-    /// Who it is.
+    /// Peer id and memberships of the client.
     pub(super) identity: Identity,
-    /// The address that it comes from.
+    /// Address of the client.
     pub(super) address: AddressKey,
 }
 
 impl Client {
-    /// As the control plane knows it.
+    /// Returns the caller for the control plane.
     pub(super) fn caller(&self) -> Caller {
         let own = [self.identity.peer_id.clone()];
         let (principal, address) = (Principal::Peers(own.into()), Some(self.address));
         Caller { principal, connection: NO_CONNECTION, address }
     }
 
-    /// The wall clock that its times are told by: as this request shows it, or an earlier one.
+    /// Returns the time zone for times in the reply: of this request, or else of an earlier one.
     pub(super) fn zone(&self, credentials: Option<UtcOffset>) -> TimeZone {
         zone(credentials.or(self.identity.utc_offset))
     }
 }
 
-/// A request is over before anything could be said to its connection.
+/// Requests have no connection that outlives them.
 const NO_CONNECTION: ConnectionId = ConnectionId(0);
 
-/// Somebody who showed nothing; without an address it is this program itself.
+/// Returns a caller without credentials; without an address it is this program itself.
 pub(super) fn stranger(address: Option<AddressKey>) -> Caller {
     Caller { principal: Principal::Peers([].into()), connection: NO_CONNECTION, address }
 }
 
-/// Somebody with the relay key.
+/// Returns the caller that has the relay key.
 pub(super) fn relay(address: AddressKey) -> Caller {
     let address = Some(address);
     Caller { principal: Principal::RelayKey, connection: NO_CONNECTION, address }
 }
 
-/// UTC for who did not show their wall clock.
+/// Returns the zone of an offset; UTC if it is unknown.
 pub(super) fn zone(offset: Option<UtcOffset>) -> TimeZone {
     offset.map_or(TimeZone::UTC, UtcOffset::zone)
 }
 
-/// What stands after `Bearer` in the first `Authorization` header.
+/// Returns the token after `Bearer` in the first `Authorization` header.
 ///
 /// # Errors
-/// When nothing does.
+/// The reason why there is none.
 pub(super) fn bearer(headers: &HeaderMap) -> Result<&[u8], AuthError> {
     let value = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes());
     let value = value.filter(|value| !value.is_empty()).ok_or(MISSING)?;
     let (scheme, credentials) = value.split_at_checked(b"Bearer".len()).ok_or(NOT_BEARER)?;
-    // Space at its end is no part of a header: something follows this one.
+    // A header value has no trailing space, so that something follows this one.
     let is_bearer = scheme.eq_ignore_ascii_case(b"Bearer") && credentials.starts_with(b" ");
     if is_bearer { Ok(credentials.trim_ascii_start()) } else { Err(NOT_BEARER) }
 }
 
-/// Has the owner of a token told.
+/// Looks up the owner of a token.
 ///
 /// # Errors
-/// When the control plane can't tell.
+/// The failure of the control plane; an unknown token is none.
 pub(super) async fn identify(
     state: &HttpState,
     request: impl IntoAsk<Identity>,

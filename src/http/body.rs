@@ -1,4 +1,4 @@
-//! The bodies of requests, bounded in length and time.
+//! Request bodies, bounded in length and time.
 
 use std::future::{Ready, ready};
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use lanrage_ipc::unicode::strip_bom;
 use super::problem::Problem;
 use super::state::{HttpSettings, HttpState};
 
-/// A body that is not read yet: who may not ask sends it for nothing.
+/// Unread body: a refused request's body is not read.
 pub(super) struct Body {
     payload: Payload,
-    /// As the client announces it.
+    /// `Content-Length`, as the client announced it.
     length: Option<usize>,
     is_json: bool,
     is_encoded: bool,
@@ -26,11 +26,10 @@ pub(super) struct Body {
 }
 
 impl Body {
-    /// Reads it as JSON.
+    /// Reads the body as JSON.
     ///
     /// # Errors
-    /// 408 and 413 where it passes a bound, 415 where it is compressed, 422 with all that is wrong
-    /// with it.
+    /// 408 and 413 at a bound, 415 for a compressed body, 422 with all mistakes in it.
     pub(super) async fn read<T>(
         self,
         parse: impl FnOnce(&[u8]) -> Result<T, Vec<Mistake>>,
@@ -84,7 +83,7 @@ impl FromRequest for Body {
     }
 }
 
-/// True for a body in any content coding but `identity`.
+/// True if the content coding is not `identity`.
 fn is_encoded(request: &HttpRequest) -> bool {
     let mut codings = request.headers().get_all(header::CONTENT_ENCODING);
     let is_identity = |coding: &[u8]| {
@@ -94,7 +93,7 @@ fn is_encoded(request: &HttpRequest) -> bool {
     !codings.all(|codings| codings.as_bytes().split(|&byte| byte == b',').all(is_identity))
 }
 
-/// Whether the body is JSON, by what its client calls it; without a word it is.
+/// True if the content type is JSON or missing.
 fn is_json(request: &HttpRequest) -> bool {
     let media_type = request.content_type();
     let subtype = match media_type.split_once('/') {

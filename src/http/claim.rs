@@ -1,4 +1,4 @@
-//! The claim secret of a registration.
+//! Claim secret of a registration.
 
 use std::future::{Ready, ready};
 
@@ -10,7 +10,7 @@ use lanrage_ipc::http::{CLAIM, read_claim};
 
 use super::problem::Problem;
 
-/// The claim secret that a request shows, if it does.
+/// Claim secret of a request, if it has one.
 pub(super) struct Claim(pub(super) Option<Secret>);
 
 impl FromRequest for Claim {

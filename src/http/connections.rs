@@ -1,5 +1,5 @@
-//! Bounds of the connections: in all and per address, and of TLS handshakes in progress. A new
-//! connection takes the place of the one that has been idle longest.
+//! Bounds of the connections, in all and per address, and of TLS handshakes in progress. A new
+//! connection replaces the one that has been idle longest.
 
 use std::collections::HashMap;
 use std::io;
@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::config::Http;
 use crate::core::{AddressKey, Admission, FairSet, ShareBound, ShareLimits};
 
-/// Time between two looks at the deadlines, unless they are shorter.
+/// Interval of the deadline checks, unless the deadlines are shorter.
 const TICK: Duration = Duration::from_millis(500);
 const SHORTEST_TICK: Duration = Duration::from_millis(10);
 
@@ -36,28 +36,28 @@ struct State {
     http: Http,
     next: u64,
     open: HashMap<u64, OpenConnection>,
-    /// All connections; those that may be closed by the time since when they are idle.
+    /// All connections; those that may be closed are ranked by the start of their idle time.
     connections: FairSet<Duration>,
-    /// TLS handshakes in progress: the oldest silent one goes first.
+    /// TLS handshakes in progress: the oldest silent one is closed first.
     handshakes: FairSet<(HasSent, Duration)>,
 }
 
-/// True once a client has sent anything.
+/// True after the client has sent anything.
 type HasSent = bool;
 
 #[derive(Debug)]
 struct OpenConnection {
-    /// None for a moment, until the connection is prepared.
+    /// `None` until the connection is prepared.
     hangup: Option<Hangup>,
-    /// None for a trusted proxy: it has many clients.
+    /// `None` for a trusted proxy: it has many clients.
     address: Option<AddressKey>,
     input: Arc<Input>,
-    /// End of the last request, while no other one is under way.
+    /// End of the last request, while none is in flight.
     waiting_since: Option<Duration>,
     has_shown_token: bool,
 }
 
-/// Time of the first bytes since the last request, in milliseconds; 0 before they come.
+/// Time of the first bytes since the last request, in milliseconds; 0 before them.
 #[derive(Debug, Default)]
 pub(super) struct Input(AtomicU64);
 
@@ -94,7 +94,7 @@ impl ConnectionLimiter {
         Self { clock, refusals, metrics, state: Mutex::new(state) }
     }
 
-    /// Sets other limits, for the connections to come.
+    /// Sets the limits for later connections.
     pub(crate) fn set(&self, http: &Http) {
         let mut state = self.lock();
         state.connections.set_limits(connection_limits(http));
@@ -102,7 +102,7 @@ impl ConnectionLimiter {
         state.http = http.clone();
     }
 
-    /// Closes connections at their deadlines, and writes refusals into the log, for ever.
+    /// Closes connections at their deadlines and logs refusals, forever.
     pub(crate) async fn watch(&self) {
         loop {
             let tick = {
@@ -115,7 +115,7 @@ impl ConnectionLimiter {
         }
     }
 
-    /// Time that a TLS handshake may take.
+    /// Returns the time limit of a TLS handshake.
     pub(super) fn handshake_timeout(&self) -> Duration {
         self.lock().http.handshake_timeout
     }
@@ -123,7 +123,7 @@ impl ConnectionLimiter {
     /// Admits a connection, which begins with a handshake if it is TLS.
     ///
     /// # Errors
-    /// When there is no room for it: it shall be closed.
+    /// The full limit: the connection is to be closed.
     pub(super) fn admit(
         self: &Arc<Self>,
         tcp: TcpStream,
@@ -172,7 +172,7 @@ impl ConnectionLimiter {
         };
         state.open.insert(number, open);
         drop(state);
-        // The end of a connection takes the lock.
+        // Dropping a connection takes the lock.
         evicted.iter().flatten().for_each(Hangup::now);
         Ok(ConnectionPermit { limiter: self.clone(), number, input })
     }
@@ -206,7 +206,7 @@ impl ConnectionLimiter {
         }
     }
 
-    /// Closes connections that wait too long for a request, or for the rest of its head: the
+    /// Closes connections that wait too long for a request, or for the rest of its head. The
     /// framework sets a deadline for the first head alone.
     fn close_overdue(&self) {
         let now = self.clock.elapsed();
@@ -235,8 +235,8 @@ impl ConnectionLimiter {
 }
 
 impl State {
-    /// Returns the address by which a connection is bounded; none for a trusted proxy, whose
-    /// clients are bounded by their requests.
+    /// Returns the address that a connection counts for; `None` for a trusted proxy, whose clients
+    /// are limited by their requests.
     fn address(&self, peer: IpAddr) -> Option<AddressKey> {
         let is_proxy = is_trusted(peer.to_canonical(), &self.http.behind_proxy);
         (!is_proxy).then(|| peer.into())
@@ -250,7 +250,7 @@ impl State {
 }
 
 impl ConnectionPermit {
-    /// Notes that bytes came from the client.
+    /// Notes that the client sent bytes.
     pub(super) fn note_input(&self, is_in_handshake: bool) {
         if self.input.began_at().is_some() {
             return;
@@ -269,7 +269,7 @@ impl ConnectionPermit {
         self.limiter.lock().handshakes.remove(self.number);
     }
 
-    /// Notes that a request is under way: the connection is not idle.
+    /// Notes that a request is in flight: the connection is not idle.
     pub(super) fn begin_request(&self) {
         let mut state = self.limiter.lock();
         state.connections.set_rank(self.number, None);

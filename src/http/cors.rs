@@ -1,4 +1,4 @@
-//! Which pages of other origins may read the answers. No cookie or password is ever let through.
+//! Access of pages from other origins (CORS). Cookies and passwords are never allowed.
 
 use actix_web::HttpResponse;
 use actix_web::dev::ServiceRequest;
@@ -8,16 +8,16 @@ use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use super::origin::{is_own_host, origin_allowed};
 use crate::config::Http;
 
-/// What the routes have.
+/// Methods of the routes.
 const METHODS: HeaderValue = HeaderValue::from_static("DELETE, GET, POST");
 const REQUEST_HEADERS: HeaderValue =
     HeaderValue::from_static("authorization, claim, content-type, idempotency-key");
 const RESPONSE_HEADERS: HeaderValue = HeaderValue::from_static("retry-after");
-/// For how long a browser remembers it, in seconds.
+/// Time for which a browser caches a preflight, in seconds.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 
-/// True for a request that its page may send: without an `Origin` it is no page. Several are as good
-/// as one that is not allowed.
+/// True if the request's page may send it. A request without `Origin` is not from a page. Several
+/// origins count as a forbidden one.
 pub(super) fn may_send(headers: &HeaderMap, http: &Http) -> bool {
     let mut origins = headers.get_all(header::ORIGIN);
     match (origins.next(), origins.next()) {
@@ -33,8 +33,8 @@ fn is_allowed(origin: &HeaderValue, headers: &HeaderMap, http: &Http) -> bool {
     origin.to_str().is_ok_and(|origin| origin_allowed(origin, host, http))
 }
 
-/// True for a request to this server under a name that is its own: a page whose name was led here by
-/// somebody else (DNS rebinding) has another. Browsers always send a `Host`.
+/// True if the `Host` is a name of this server. A page under an attacker's name (DNS rebinding)
+/// sends that name. Browsers always send a `Host`.
 pub(super) fn names_server(request: &ServiceRequest, http: &Http) -> bool {
     let mut hosts = request.headers().get_all(header::HOST).map(HeaderValue::to_str);
     let target = request.uri().authority();
@@ -42,14 +42,14 @@ pub(super) fn names_server(request: &ServiceRequest, http: &Http) -> bool {
         && target.is_none_or(|target| is_own_host(target.as_str(), http))
 }
 
-/// The origin of the page that asks, if it may read the answer.
+/// Returns the origin of the request's page, if it may read the answer.
 pub(super) fn allowed_origin(request: &ServiceRequest, http: &Http) -> Option<HeaderValue> {
     let headers = request.headers();
     let origin = headers.get(header::ORIGIN)?;
     may_send(headers, http).then(|| origin.clone())
 }
 
-/// The answer to a browser that asks before it sends the real request.
+/// Returns the answer to a preflight request.
 pub(super) fn preflight(request: &ServiceRequest) -> Option<HttpResponse> {
     let asks = request.method() == Method::OPTIONS
         && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
@@ -62,7 +62,7 @@ pub(super) fn preflight(request: &ServiceRequest) -> Option<HttpResponse> {
     })
 }
 
-/// Lets the page of that origin read the answer.
+/// Lets pages of that origin read the answer.
 pub(super) fn permit(headers: &mut HeaderMap, origin: HeaderValue) {
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, RESPONSE_HEADERS);

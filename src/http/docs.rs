@@ -1,4 +1,4 @@
-//! The page that shows the description of the interface.
+//! Page that renders the OpenAPI document.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 /// Renders `openapi.json` from beside it; loads nothing else.
 const PAGE: &str = include_str!("docs.html");
 
-/// The page, and the `Content-Security-Policy` under which it works: no other host, and no script
-/// or style but its own.
+/// Page and its `Content-Security-Policy`, which allows no other host, and no script or style but
+/// its own.
 pub(crate) fn page() -> (&'static str, String) {
     let hash = |tag| format!("'sha256-{}'", STANDARD.encode(Sha256::digest(inside(tag))));
     let policy = format!(
@@ -20,7 +20,7 @@ pub(crate) fn page() -> (&'static str, String) {
     (PAGE, policy)
 }
 
-/// What stands between the tags of the page's only element of this name.
+/// Returns the content of the page's only element of this name.
 fn inside(tag: &str) -> &'static str {
     let (_, rest) = PAGE.split_once(&format!("<{tag}>")).expect("the page has each");
     let (text, _) = rest.split_once(&format!("</{tag}>")).expect("the page closes each");

@@ -1,9 +1,9 @@
 //! Bodies for the refusals that the HTTP library writes by itself.
 //!
-//! The library answers a request head that is malformed, too large or too slow before any service
-//! sees it. Such an answer has no body, and there is no hook to give it one. LANrage's client breaks
-//! on it. So each accepted connection is wrapped: the wrapper writes an answer with a body in its
-//! place. All other bytes pass as they are.
+//! The library answers a malformed, too large or too slow request head before any service sees it.
+//! Such an answer has no body, and there is no hook to add one. LANrage's client breaks on it. So
+//! each accepted connection is wrapped: the wrapper replaces the answer by one with a body. All
+//! other bytes pass unchanged.
 
 use std::io;
 use std::pin::Pin;
@@ -11,27 +11,27 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Upper bound of the length of such an answer, in bytes; it has three short headers.
+/// Upper bound of the length of a bare answer, in bytes; it has three short headers.
 const LONGEST_HEAD: usize = 256;
 
-/// A connection whose bare refusals get a body.
+/// Connection whose bare refusals get a body.
 #[derive(Debug)]
 pub(super) struct ErrorBodies<IO> {
     io: IO,
     replacement: Option<Replacement>,
 }
 
-/// An answer on its way to the client, in place of another.
+/// Answer that replaces a bare one.
 #[derive(Debug)]
 struct Replacement {
-    /// Length of the one that it replaces.
+    /// Length of the replaced answer.
     replaced: usize,
     bytes: Vec<u8>,
     written: usize,
 }
 
 impl Replacement {
-    /// Of a refusal, with the status and date that it has.
+    /// Builds the replacement, with the status and date of the bare answer.
     fn of(refusal: &[u8]) -> Self {
         let head = String::from_utf8_lossy(refusal);
         let (status, headers) = head.split_once("\r\n").unwrap_or((&head, ""));
@@ -45,7 +45,7 @@ impl Replacement {
         };
         let body = format!("{{\"detail\":\"{detail}\"}}");
         let length = body.len();
-        // It is the last answer on its connection, whether the library says so or not.
+        // This is the last answer on its connection, even if the library does not say so.
         let answer = format!(
             "{status}\r\ncontent-length: {length}\r\nconnection: close\r\n\
              content-type: application/json\r\nx-content-type-options: nosniff\r\n\
@@ -55,8 +55,8 @@ impl Replacement {
     }
 }
 
-/// Returns where the bare refusal begins that the bytes end with, if they do. Answers of services
-/// have other headers, and those to a `HEAD` the length of a body.
+/// Returns the start of a bare refusal at the end of the bytes, if there is one. Answers of
+/// services have other headers, and those to a `HEAD` the length of a body.
 fn refusal(bytes: &[u8]) -> Option<usize> {
     if !bytes.ends_with(b"\r\n\r\n") {
         return None;
@@ -78,7 +78,7 @@ impl<IO> ErrorBodies<IO> {
         Self { io, replacement: None }
     }
 
-    /// Returns the connection itself.
+    /// Returns the wrapped connection.
     pub(super) fn get_ref(&self) -> &IO {
         &self.io
     }
@@ -106,7 +106,7 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for ErrorBodies<IO> {
             None => match refusal(buffer) {
                 None => return Pin::new(io).poll_write(context, buffer),
                 Some(0) => replacement.insert(Replacement::of(buffer)),
-                // What comes before it goes first.
+                // Bytes before the refusal are written first.
                 Some(at) => return Pin::new(io).poll_write(context, &buffer[..at]),
             },
         };
@@ -142,7 +142,7 @@ mod tests {
         date: Sun, 29 Nov 2026 20:22:20 GMT\r\n\r\n";
     const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
 
-    /// A connection that takes so many bytes at a time, and none where it says 0.
+    /// Connection that takes that many bytes at a time, and none at 0.
     #[derive(Default)]
     struct Pipe {
         takes: VecDeque<usize>,
@@ -169,7 +169,7 @@ mod tests {
         }
     }
 
-    /// Returns the bytes that come through, where the connection takes so many at a time.
+    /// Returns the bytes that pass, if the connection takes that many at a time.
     fn through(bytes: &[u8], takes: &[usize]) -> String {
         let pipe = Pipe { takes: takes.iter().copied().collect(), taken: Vec::new() };
         let mut wrapped = ErrorBodies::new(pipe);

@@ -1,4 +1,4 @@
-//! What every request passes, on its way in and out.
+//! Guard of all requests and their answers.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -26,13 +26,13 @@ use crate::control_plane::Ask;
 use crate::core::{RetryAfter, TokenHash};
 use crate::token;
 
-/// Longest path that is looked up, in bytes: the router tries it against each route. No route has
-/// a longer one, even where all its characters are encoded.
+/// Longest path that is looked up, in bytes: the router tries it against each route. No route has a
+/// longer one, even with all characters encoded.
 const LONGEST_PATH: usize = 2048;
-/// How long a client may take to read why its connection ends.
+/// Time for a client to read the reason before its connection ends.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// Lets a request through to its route, or refuses it; and finishes the answer.
+/// Passes a request to its route, or refuses it; then completes the answer.
 pub(super) async fn guard<B: MessageBody + 'static>(
     state: web::Data<HttpState>,
     request: ServiceRequest,
@@ -78,29 +78,29 @@ pub(super) async fn guard<B: MessageBody + 'static>(
     Ok(response)
 }
 
-/// Leaves the body out and keeps its length. The framework does so too, but for a pipelined `HEAD`
-/// it goes by the request that it has read last.
+/// Removes the body and keeps its length. The framework does so too, but for a pipelined `HEAD` it
+/// goes by the request that it read last.
 fn without_body(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     response.map_body(|head, body| {
         if let BodySize::Sized(length) = body.size() {
             head.headers.insert(header::CONTENT_LENGTH, length.into());
         }
-        // A stream, for which the framework writes no length of its own.
+        // The framework writes no length of its own for a stream.
         head.no_chunking(true);
         BoxBody::new(BodyStream::new(stream::empty::<Result<Bytes, Infallible>>()))
     })
 }
 
-/// Ends the connection of a request that was refused before all of its body had come: the
-/// framework would take in the rest of it for as long as the client sends.
+/// Ends the connection of a request that was refused before its whole body came. The framework
+/// would read the rest for as long as the client sends.
 fn end_unread(response: &mut ServiceResponse<BoxBody>, is_chunked: bool) {
     let is_refused = is_chunked && response.status().as_u16() >= 400;
     let head = response.response_mut().head_mut();
     if is_refused {
         head.set_connection_type(ConnectionType::Close);
     }
-    // The framework reuses heads with the version of their last response, by which one of HTTP/1.0
-    // seems to be the last of its connection. It sets the version of this one later.
+    // The framework reuses heads with the version of their last response. With a version of
+    // HTTP/1.0 the connection would close. It sets the version of this response later.
     head.version = Version::HTTP_11;
     if head.connection_type() != ConnectionType::Close {
         return;
@@ -113,8 +113,7 @@ fn end_unread(response: &mut ServiceResponse<BoxBody>, is_chunked: bool) {
     });
 }
 
-/// Finds out who asks, whether from a page that may, and whether now. Probes are always let
-/// through.
+/// Checks the credentials, the origin and the rate limits of a request. Probes always pass.
 async fn admit(state: &HttpState, request: &ServiceRequest) -> Result<(), Problem> {
     if PROBES.contains(&request.path()) {
         return Ok(());
@@ -147,9 +146,9 @@ async fn admit(state: &HttpState, request: &ServiceRequest) -> Result<(), Proble
     Ok(())
 }
 
-/// Takes a request from the bucket of its token, or of its address where that is not valid. A token
-/// that was not proven of late is paid for by its address until the control plane has answered:
-/// made-up tokens reach that no more often than requests without one.
+/// Takes a request from the bucket of its token, or of its address if the token is invalid. A token
+/// that was not proven recently counts for its address until the control plane has answered. So
+/// made-up tokens reach it no more often than requests without one.
 async fn admit_token(
     state: &HttpState,
     token: TokenHash,
@@ -177,13 +176,13 @@ async fn admit_token(
     Ok(credentials)
 }
 
-/// Refuses a request that comes too soon, and counts it for the log.
+/// Refuses a request above a rate limit, and counts it for the log.
 fn too_often(state: &HttpState, limit: Limit, address: IpAddr, wait: RetryAfter) -> Problem {
     state.refusals.add(limit, address);
     Problem::too_often(wait)
 }
 
-/// Counts the answer, and writes it into the log.
+/// Counts and logs the answer.
 fn observe(
     state: &HttpState,
     method: &Method,
@@ -206,7 +205,7 @@ fn observe(
         let party = logged_party(request);
         let party = party.as_ref().map_or("-", |party| party.as_str());
         let ms = took.as_millis();
-        // A method may be any word, and of any length.
+        // A method may be any word, of any length.
         let method = method.as_str();
         log::debug!("{method:.16} {route} {status} {ms} ms, peer {peer}, party {party}");
     }

@@ -1,4 +1,4 @@
-//! Requests that may come twice and are done once.
+//! Idempotency keys of requests, which are done once.
 
 use std::future::{Ready, ready};
 
@@ -10,16 +10,16 @@ use lanrage_ipc::http::{IDEMPOTENCY_KEY, IdempotencyKey};
 use super::problem::Problem;
 use crate::core::{Command, Idempotency, RequestKey};
 
-/// What its client calls a request, if it does.
+/// `Idempotency-Key` of a request, if the client sent one.
 pub(super) struct IdempotencyHeader(Option<IdempotencyKey>);
 
 impl IdempotencyHeader {
-    /// Whether the client calls the request something.
+    /// True if the request has an idempotency key.
     pub(super) fn is_named(&self) -> bool {
         self.0.is_some()
     }
 
-    /// The idempotency key, if the client names the request.
+    /// Returns the idempotency of a command, if the request has a key.
     pub(super) fn idempotency(self, command: &Command) -> Option<Idempotency> {
         self.0.map(|key| Idempotency {
             key: RequestKey(key.as_str().into()),

@@ -1,6 +1,6 @@
-//! What the server tells Prometheus.
+//! Metrics for Prometheus.
 //!
-//! Labels hold only what the program itself names: a client can't make a new series.
+//! Labels have only values that the program itself names: a client can't make a new series.
 
 #[cfg(test)]
 mod tests;
@@ -16,13 +16,13 @@ use prometheus::{
     Opts, Registry, TextEncoder,
 };
 
-/// The media type of [`Metrics::text`].
+/// Media type of [`Metrics::text`].
 pub(crate) const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 
-/// The route of a request that none matched.
+/// Route label of requests without a route.
 pub(crate) const OTHER: &str = "other";
 
-/// Why something was rejected. Each is there from the start, with nothing counted.
+/// Reasons of rejections. Each has a series from the start, at zero.
 pub(crate) const REASONS: [&str; 10] = [
     "conflict",
     "forbidden",
@@ -36,7 +36,7 @@ pub(crate) const REASONS: [&str; 10] = [
     "unauthorized",
 ];
 
-/// The upper bounds of the latencies, in seconds: a read from memory to a slow disk.
+/// Upper bounds of the latency buckets, in seconds: from a read of memory to a slow disk.
 const LATENCIES: [f64; 12] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0];
 
@@ -50,7 +50,7 @@ const METHODS: [Method; 7] = [
     Method::PUT,
 ];
 
-/// Which way a WebSocket frame went.
+/// Direction of a WebSocket frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Direction {
     /// From a client.
@@ -59,7 +59,7 @@ pub(crate) enum Direction {
     Out,
 }
 
-/// What others count, and is asked for when Prometheus comes.
+/// Values that other parts count, and that a scrape asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Gauges {
     /// Parties.
@@ -74,7 +74,7 @@ pub(crate) struct Gauges {
     pub(crate) websockets: usize,
     /// Changes that wait for a commit.
     pub(crate) store_pending: usize,
-    /// Frames that wait in the queues of all WebSocket connections.
+    /// Frames in the send queues of all WebSocket connections.
     pub(crate) queued_frames: usize,
     /// Commits since the start.
     pub(crate) commits: u64,
@@ -86,7 +86,7 @@ pub(crate) struct Gauges {
     pub(crate) evicted_parties: u64,
     /// Relays evicted since the start.
     pub(crate) evicted_relays: u64,
-    /// Since the start.
+    /// Uptime of the program.
     pub(crate) uptime: Duration,
 }
 
@@ -99,11 +99,11 @@ pub(crate) struct Metrics {
     rejections: IntCounterVec,
     frames_in: IntCounterVec,
     frames_out: IntCounterVec,
-    /// Set and read in one step, so that two scrapes at once see each its own.
+    /// Gauges are set and read in one step, so that concurrent scrapes do not mix.
     asked: Mutex<Asked>,
 }
 
-/// The series of [`Gauges`].
+/// Series of [`Gauges`].
 #[derive(Debug)]
 struct Asked {
     parties: IntGauge,
@@ -120,7 +120,7 @@ struct Asked {
 }
 
 impl Metrics {
-    /// Nothing counted yet.
+    /// Registers all series, at zero.
     pub(crate) fn new() -> Self {
         let registry = Registry::new();
         let make = Maker(&registry);
@@ -164,7 +164,7 @@ impl Metrics {
         status: StatusCode,
         took: Duration,
     ) {
-        // A method may be any word that a client makes up.
+        // A client may make up any method.
         let method = if METHODS.contains(method) { method.as_str() } else { OTHER };
         self.requests.with_label_values(&[route, method, status.as_str()]).inc();
         self.durations.with_label_values(&[route]).observe(took.as_secs_f64());
@@ -187,14 +187,14 @@ impl Metrics {
             StoreUnavailable => "store_unavailable",
             ShuttingDown => "stopping",
             Timeout | TooManyInFlight => "overloaded",
-            // The server's own mistakes are no refusals.
+            // Internal errors are no refusals.
             Internal => return,
             _ => "invalid",
         };
         self.rejected(reason);
     }
 
-    /// Counts a WebSocket frame of a type that the protocol knows, or [`OTHER`].
+    /// Counts a WebSocket frame of a known type, or [`OTHER`].
     pub(crate) fn frame(&self, direction: Direction, kind: &'static str) {
         let frames = match direction {
             Direction::In => &self.frames_in,
@@ -203,7 +203,7 @@ impl Metrics {
         frames.with_label_values(&[kind]).inc();
     }
 
-    /// Everything, in [`CONTENT_TYPE`].
+    /// Returns all series, in [`CONTENT_TYPE`].
     pub(crate) fn text(&self, now: &Gauges) -> Vec<u8> {
         let families = {
             let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
@@ -251,7 +251,7 @@ impl Asked {
     }
 }
 
-/// Makes series and registers them.
+/// Creates series and registers them.
 struct Maker<'a>(&'a Registry);
 
 impl Maker<'_> {

@@ -1,8 +1,8 @@
-//! The face towards HTTP clients.
+//! Face for HTTP clients.
 //!
-//! A request goes through `guard`, which every request passes: is the server stopping, who asks,
-//! and how often. Its route reads it, asks the control plane, and writes the answer. What is
-//! refused becomes a [`Problem`], which alone knows statuses.
+//! Every request passes the `guard`, which checks the shutdown state, the credentials and the rate
+//! limits. Its route reads it, asks the control plane, and writes the answer. A refusal becomes a
+//! [`Problem`], which alone knows statuses.
 
 mod auth;
 mod body;
@@ -46,26 +46,26 @@ pub(crate) use serve::{serve, workers};
 pub(crate) use state::address_of;
 pub(crate) use state::{HttpSettings, HttpState};
 
-/// What becomes of connections that want to be more than HTTP.
+/// Server of the connections that become WebSockets.
 pub(crate) trait Sockets: Send + Sync {
-    /// Makes a connection a WebSocket.
+    /// Upgrades a connection to a WebSocket.
     ///
     /// # Errors
-    /// Why it is none.
+    /// Problem of an invalid handshake or a full limit.
     fn upgrade(
         self: Arc<Self>,
         request: &HttpRequest,
         payload: web::Payload,
     ) -> Result<HttpResponse, Problem>;
 
-    /// How many are open.
+    /// Returns the number of open WebSockets.
     fn open(&self) -> usize;
 
-    /// How many frames wait for clients to read.
+    /// Returns the number of frames in the send queues.
     fn queued(&self) -> usize;
 }
 
-/// What serves one worker's requests. `sockets` has those that become WebSockets.
+/// Builds the app of one worker. `sockets` takes the upgraded connections.
 pub(crate) fn app(
     state: web::Data<HttpState>,
     sockets: Arc<dyn Sockets>,

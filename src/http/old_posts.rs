@@ -1,9 +1,9 @@
-//! Requests of HTTP/1.0 without a body.
+//! HTTP/1.0 requests without a body.
 //!
-//! The HTTP library refuses a `POST` of HTTP/1.0 that has no length. Proxies that speak HTTP/1.0
-//! with a server forward it so, where a client sends neither a body nor a length. So each accepted
-//! connection is wrapped: the wrapper adds the length 0 to such a request where it comes first on
-//! its connection. Proxies open a connection for each. All other bytes pass as they are.
+//! The HTTP library refuses a `POST` of HTTP/1.0 without a length. Proxies that speak HTTP/1.0 with
+//! a server send one if the client sends neither body nor length. So each accepted connection is
+//! wrapped: the wrapper adds the length 0 to the first request of its connection. Proxies open a
+//! connection for each request. All other bytes pass unchanged.
 
 use std::io;
 use std::pin::Pin;
@@ -11,16 +11,16 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Upper bound of the head that is looked at, in bytes.
+/// Upper bound of the inspected head, in bytes.
 const LONGEST_HEAD: usize = 16 << 10;
 
 const LENGTH: &[u8] = b"Content-Length: 0\r\n";
 
-/// A connection whose first request has a length.
+/// Connection whose first request gets a length.
 #[derive(Debug)]
 pub(super) struct OldPosts<IO> {
     io: IO,
-    /// Bytes read of the first head; none once it was passed on.
+    /// Bytes of the first head; `None` after it was passed on.
     head: Option<RequestHead>,
 }
 
@@ -32,7 +32,7 @@ struct RequestHead {
 }
 
 impl RequestHead {
-    /// Takes bytes, or the end where there are none.
+    /// Takes bytes, or the end of the input if there are none.
     fn take(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
         let end = self.bytes.windows(4).position(|window| window == b"\r\n\r\n");
@@ -49,7 +49,7 @@ impl RequestHead {
     }
 }
 
-/// False once the bytes can't be the beginning of a `POST` of HTTP/1.0.
+/// True while the bytes may begin a `POST` of HTTP/1.0.
 fn may_lack_length(bytes: &[u8]) -> bool {
     let (line, is_whole) = match bytes.iter().position(|&byte| byte == b'\r') {
         Some(end) => (&bytes[..end], true),
@@ -59,7 +59,7 @@ fn may_lack_length(bytes: &[u8]) -> bool {
     line[..begins] == b"POST "[..begins] && (!is_whole || line.ends_with(b" HTTP/1.0"))
 }
 
-/// True for the whole head of a `POST` of HTTP/1.0 without a length.
+/// True for a complete head of a `POST` of HTTP/1.0 without a length.
 fn lacks_length(head: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(head) else { return false };
     let names = text.split("\r\n").skip(1).filter_map(|line| line.split(':').next());
@@ -77,7 +77,7 @@ impl<IO> OldPosts<IO> {
         Self { io, head: Some(RequestHead::default()) }
     }
 
-    /// Returns the connection itself.
+    /// Returns the wrapped connection.
     pub(super) fn get_ref(&self) -> &IO {
         &self.io
     }
@@ -132,7 +132,7 @@ mod tests {
 
     use super::*;
 
-    /// Returns the bytes that come through, where so many come at a time.
+    /// Returns the bytes that pass, if that many arrive at a time.
     async fn through(sent: &str, at_once: usize) -> String {
         let (mut far, near) = tokio::io::duplex(at_once);
         let sent = sent.to_owned();

@@ -1,5 +1,4 @@
-//! Who asks, and from where: the client's address behind proxies, and the page that a browser
-//! names as the origin of a request.
+//! Client addresses behind proxies, and the origins of pages in browsers.
 
 #[cfg(test)]
 mod tests;
@@ -10,11 +9,11 @@ use ipnet::IpNet;
 
 use crate::config::{Http, ORIGINS_WITHOUT_HOST};
 
-/// The address of the client. `peer` is the other end of the connection, `forwarded_for` all
-/// values of `X-Forwarded-For` in their order, `trusted` the proxies.
+/// Returns the address of the client. `peer` is the other end of the connection, `forwarded_for`
+/// all values of `X-Forwarded-For` in order, `trusted` the proxies.
 ///
-/// Each hop vouches for the one before it, so that the chain is walked from the right for as long
-/// as a proxy is trusted. Where it ends, or names no address, the last hop is the client.
+/// Each hop vouches for the one before it, so the chain is walked from the right while proxies are
+/// trusted. If it ends, or names no address, the last hop is the client.
 pub(crate) fn client_address<'a>(
     peer: IpAddr,
     forwarded_for: impl Iterator<Item = &'a str>,
@@ -35,7 +34,7 @@ pub(crate) fn client_address<'a>(
     client
 }
 
-/// Whether the client came by HTTPS to a trusted proxy: the last value of `X-Forwarded-Proto`.
+/// True if the client came by HTTPS to a trusted proxy: the last value of `X-Forwarded-Proto`.
 pub(crate) fn forwarded_https<'a>(
     peer: IpAddr,
     forwarded_proto: impl Iterator<Item = &'a str>,
@@ -46,10 +45,10 @@ pub(crate) fn forwarded_https<'a>(
         && last.is_some_and(|scheme| scheme.trim().eq_ignore_ascii_case("https"))
 }
 
-/// True if a page of this origin may send requests to the server that it calls `host`: pages of the
-/// configured origins, and those of the server itself. A host is believed to be the server if it is
-/// an address, `localhost` or a configured name: any other name may have been led here by somebody
-/// else (DNS rebinding).
+/// True if pages of this origin may send requests to the server, which they call `host`. These are
+/// pages of the configured origins, and those of the server itself. A host is the server if it is
+/// an address, `localhost` or a configured name. Any other name may be under an attacker's control
+/// (DNS rebinding).
 pub(crate) fn origin_allowed(origin: &str, host: Option<&str>, http: &Http) -> bool {
     let Some(origin) = Origin::parse(origin) else {
         let is = |name: &str| name.eq_ignore_ascii_case(origin);
@@ -61,7 +60,8 @@ pub(crate) fn origin_allowed(origin: &str, host: Option<&str>, http: &Http) -> b
     allowed.chain(own).any(|allowed| origin.equals(&allowed))
 }
 
-/// True for a `Host` that is the server: an address, `localhost` or a configured name, with any port.
+/// True for a `Host` that is the server: an address, `localhost` or a configured name, with any
+/// port.
 pub(crate) fn is_own_host(host: &str, http: &Http) -> bool {
     Origin::of_authority("http", host).is_some_and(|own| own.is_server(http))
 }
@@ -71,19 +71,19 @@ pub(crate) fn is_own_host(host: &str, http: &Http) -> bool {
 pub(crate) struct Origin<'a> {
     scheme: &'a str,
     host: &'a str,
-    /// None for the scheme's own.
+    /// `None` for the default port of the scheme.
     port: Option<u16>,
 }
 
 impl<'a> Origin<'a> {
-    /// Reads `scheme://host[:port]` with nothing after it; `null` and `*` are none.
+    /// Parses `scheme://host[:port]` with nothing after it; `null` and `*` are invalid.
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
         let (scheme, authority) = text.split_once("://")?;
         Self::of_authority(scheme, authority)
     }
 
     fn of_authority(scheme: &'a str, authority: &'a str) -> Option<Self> {
-        // In an IPv6 address the colons are inside of the brackets.
+        // In an IPv6 address the colons are within the brackets.
         let (host, port) = match authority.rsplit_once(':') {
             Some((host, port)) if !port.ends_with(']') => (host, Some(decimal(port)?)),
             _ => (authority, None),
@@ -94,13 +94,13 @@ impl<'a> Origin<'a> {
         Some(Self { scheme, host, port: port.filter(|port| Some(*port) != default_port(scheme)) })
     }
 
-    /// The origin of pages of a `Host`, where this one is of a web page.
+    /// Returns the origin with this `Host`, if this one is a web page's.
     fn of_host(&self, host: &'a str) -> Option<Self> {
         let is_web = ["http", "https"].iter().any(|web| self.scheme.eq_ignore_ascii_case(web));
         is_web.then(|| Self::of_authority(self.scheme, host))?
     }
 
-    /// True for hosts that nobody else can lead here.
+    /// True for hosts that no attacker can control.
     fn is_server(&self, http: &Http) -> bool {
         let is = |name: &str| self.host.eq_ignore_ascii_case(name);
         self.host.starts_with('[')
@@ -129,17 +129,17 @@ fn default_port(scheme: &str) -> Option<u16> {
     defaults.iter().find(|(name, _)| scheme.eq_ignore_ascii_case(name)).map(|(_, port)| *port)
 }
 
-/// Digits only; `parse` alone takes a sign.
+/// Parses digits only; `parse` alone accepts a sign.
 fn decimal(text: &str) -> Option<u16> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
-/// True for the address of a proxy whose word is taken for its clients.
+/// True for the address of a trusted proxy.
 pub(super) fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
     trusted.iter().any(|net| net.contains(&address))
 }
 
-/// An address as proxies write it: bare, in brackets, or with a port.
+/// Parses an address as proxies write it: bare, in brackets, or with a port.
 fn address(hop: &str) -> Option<IpAddr> {
     let bare = hop.strip_prefix('[').and_then(|hop| hop.strip_suffix(']')).unwrap_or(hop);
     let with_port = || hop.parse::<SocketAddr>().ok().map(|address| address.ip());

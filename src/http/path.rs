@@ -1,4 +1,4 @@
-//! The parameters of a path.
+//! Path parameters.
 
 use std::future::{Ready, ready};
 
@@ -9,10 +9,10 @@ use serde::Deserialize;
 
 use super::problem::Problem;
 
-/// How much of an id is told again, in characters: the longest one that there can be.
+/// Characters of an id that an error repeats: the length of the longest valid one.
 const LONGEST_ID: usize = 128;
 
-/// The parameters of a path, decoded, as far as its route has them.
+/// Decoded path parameters of a route.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Params {
@@ -22,23 +22,23 @@ pub(super) struct Params {
 }
 
 impl Params {
-    /// The party.
+    /// Returns the party id.
     ///
     /// # Errors
-    /// What breaks the rule for ids names no party that there could be.
+    /// 404 for an invalid id, which no party can have.
     pub(super) fn party(&self) -> Result<PartyId, Problem> {
         self.party_id.parse().map_err(|_| Problem::no_party(shortened(&self.party_id)))
     }
 
-    /// The peer.
+    /// Returns the peer id.
     ///
     /// # Errors
-    /// What breaks the rule for ids names no peer that there could be.
+    /// 404 for an invalid id, which no peer can have.
     pub(super) fn peer(&self) -> Result<PeerId, Problem> {
         self.peer_id.parse().map_err(|_| Problem::no_peer(shortened(&self.peer_id)))
     }
 
-    /// The region; none if no region can be called so.
+    /// Returns the region; `None` for an invalid one.
     pub(super) fn region(&self) -> Option<Name> {
         self.region.parse().ok()
     }
@@ -51,7 +51,7 @@ impl FromRequest for Params {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let params = web::Path::<Self>::from_request(request, payload).into_inner();
         let params = params.ok().map(web::Path::into_inner);
-        // A slash is no part of a parameter, however it is written.
+        // A slash, encoded or not, is no part of a parameter.
         let params = params.filter(|params| {
             ![&params.party_id, &params.peer_id, &params.region]
                 .into_iter()
@@ -61,7 +61,7 @@ impl FromRequest for Params {
     }
 }
 
-/// The party that a request is about, for the log: there only what is an id may be written.
+/// Returns the party of a request for the log, where only valid ids are written.
 pub(super) fn logged_party(request: &HttpRequest) -> Option<PartyId> {
     request.match_info().get("party_id")?.parse().ok()
 }

@@ -1,13 +1,13 @@
 //! Pipelined requests, passed on one at a time.
 //!
-//! The HTTP library decodes every request that it has read, up to 128 KiB of them, and a decoded
-//! head takes several KiB of memory until its answer is written. So each accepted connection is
-//! wrapped: the wrapper passes a request on once the answer to the one before was written. A client
-//! that does not read its answers is not read from (backpressure).
+//! The HTTP library decodes every request that it has read, up to 128 KiB of them. A decoded head
+//! takes several KiB of memory until its answer is written. So each accepted connection is wrapped:
+//! the wrapper passes a request on after the answer to the previous one. A client that does not
+//! read its answers is not read from (backpressure).
 //!
-//! The library also waits for ever for the rest of a head, unless it is the first of its connection.
-//! So the wrapper holds further heads back until they are whole: what the library sees meanwhile is
-//! an idle connection, which has a timeout. All bytes pass as they are, but line breaks before a
+//! The library also waits forever for the rest of a head, except for the first of its connection.
+//! So the wrapper holds further heads back until they are complete. Meanwhile the library sees an
+//! idle connection, which has a timeout. All bytes pass unchanged, except line breaks before a
 //! further request.
 
 mod framing;
@@ -22,12 +22,12 @@ use framing::Framing;
 
 /// Bytes that are read ahead.
 const READ_AHEAD: usize = 4 * 1024;
-/// Upper bound of a head that is held back, in bytes.
+/// Upper bound of a held head, in bytes.
 const LONGEST_HEAD: usize = 16 * 1024;
-/// Beginning of the answer after which a connection speaks another protocol.
+/// Start of the answer after which a connection speaks another protocol.
 const SWITCHES: &[u8] = b"HTTP/1.1 101";
 
-/// A connection whose requests come one at a time.
+/// Connection whose requests pass one at a time.
 #[derive(Debug)]
 pub(super) struct RequestGate<IO> {
     io: IO,
@@ -35,24 +35,24 @@ pub(super) struct RequestGate<IO> {
     /// Bytes that were read and not passed on.
     held: Vec<u8>,
     passed: usize,
-    /// Bytes of them in which no head ends.
+    /// Number of the held bytes in which no head ends.
     searched: usize,
-    /// True until the first request was answered: it passes as it comes.
+    /// True until the first request is answered: it passes as it arrives.
     is_first: bool,
-    /// True once there is no more to read.
+    /// True after the end of the input.
     has_ended: bool,
     gate: Gate,
-    /// Waits until the gate opens.
+    /// Task to wake when the gate opens.
     reader: Option<Waker>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Gate {
-    /// A request is passed on. `answered` is true once something was written since its head.
+    /// A request passes. `answered` is true if something was written since its head.
     Open { answered: bool },
-    /// A request was passed on whole: its answer is awaited.
+    /// A whole request has passed: its answer is awaited.
     Closed { answered: bool },
-    /// The connection speaks HTTP no more.
+    /// The connection speaks another protocol.
     Switched,
 }
 
@@ -65,12 +65,12 @@ impl<IO> RequestGate<IO> {
         Self { io, framing, held, passed, searched, is_first: true, has_ended, gate, reader }
     }
 
-    /// Returns the connection itself.
+    /// Returns the wrapped connection.
     pub(super) fn get_ref(&self) -> &IO {
         &self.io
     }
 
-    /// True if bytes that are held may pass.
+    /// True if held bytes may pass.
     fn may_pass(&mut self) -> bool {
         match self.gate {
             Gate::Closed { .. } => false,
@@ -85,7 +85,7 @@ impl<IO> RequestGate<IO> {
         }
     }
 
-    /// True if a whole head is held. Line breaks before it are dropped.
+    /// True if a complete head is held. Drops line breaks before it.
     fn holds_head(&mut self) -> bool {
         let held = &self.held[self.passed..];
         let breaks = held.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
@@ -97,7 +97,7 @@ impl<IO> RequestGate<IO> {
         held.windows(3).any(ends) || held.ends_with(b"\n\n")
     }
 
-    /// Passes bytes on that are held.
+    /// Passes held bytes on.
     fn pass(&mut self, buffer: &mut ReadBuf<'_>) {
         let held = &self.held[self.passed..];
         let room = &held[..held.len().min(buffer.remaining())];
@@ -118,7 +118,7 @@ impl<IO> RequestGate<IO> {
         self.release();
     }
 
-    /// Frees what nobody needs any more.
+    /// Frees unused memory.
     fn release(&mut self) {
         if self.passed == self.held.len() {
             (self.held, self.passed, self.searched) = Default::default();
@@ -152,7 +152,7 @@ impl<IO: AsyncRead + Unpin> AsyncRead for RequestGate<IO> {
                     this.reader = Some(context.waker().clone());
                     return Poll::Pending;
                 }
-                // Also while the gate is closed, so that the end of the connection is noticed.
+                // Reads also while the gate is closed, to notice the end of the connection.
                 _ => {}
             }
             let mut bytes = [0; READ_AHEAD];
@@ -213,7 +213,7 @@ mod tests {
 
     const GET: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
-    /// What comes through without waiting.
+    /// Returns the bytes that pass without waiting.
     fn come<IO: AsyncRead + Unpin>(gate: &mut RequestGate<IO>) -> String {
         let mut came = Vec::new();
         while let Some(Ok(count)) = gate.read_buf(&mut came).now_or_never() {
@@ -237,7 +237,7 @@ mod tests {
         for _ in 0..300 {
             assert_eq!(come(&mut gate), GET);
             assert!(answer(&mut gate, "HTTP/1.1 200 OK\r\n\r\n"));
-            // The runtime lets a task do so much at once, and no more.
+            // The runtime limits the work of a task between yields.
             tokio::task::yield_now().await;
         }
         assert_eq!(come(&mut gate), "");

@@ -1,4 +1,4 @@
-//! What is refused, and how: the one place where a failure gets its status.
+//! Refusals as responses: the only place where a failure gets its status.
 
 use std::fmt;
 
@@ -11,25 +11,25 @@ use lanrage_ipc::lanrage::input::Mistake;
 use crate::control_plane::Failure;
 use crate::core::{Refusal, RetryAfter};
 
-/// How long to wait, in seconds, when nobody knows.
+/// Default delay of a retry, in seconds.
 const SOON: u64 = 1;
 
-/// A request that is refused.
+/// Refused request.
 #[derive(Debug)]
 pub(crate) struct Problem {
     status: StatusCode,
     detail: Detail,
-    /// For this project's own programs, which read no words.
+    /// Error code, for this project's own programs.
     code: Option<ErrorCode>,
-    /// One of [`super::metrics::REASONS`].
+    /// Reason for the metrics, one of [`super::metrics::REASONS`].
     reason: Option<Reason>,
-    /// In seconds.
+    /// Delay of a retry, in seconds.
     retry_after: Option<u64>,
-    /// Whether the rest of the request is not worth reading.
+    /// True if the connection closes without reading the rest of the request.
     closes: bool,
 }
 
-/// Why something was refused, for the metrics; it travels with the response.
+/// Reason of a refusal for the metrics; it travels with the response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Reason(pub(super) &'static str);
 
@@ -50,7 +50,7 @@ impl Problem {
         Self { status, detail, code, reason, retry_after, closes: false }
     }
 
-    /// 503: asking again may help.
+    /// 503: a retry may help.
     fn unavailable(reason: &'static str, detail: impl Into<String>) -> Self {
         let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, detail);
         Self { reason: Some(Reason(reason)), retry_after: Some(SOON), ..problem }
@@ -73,22 +73,22 @@ impl Problem {
         )
     }
 
-    /// 404: there is no such path.
+    /// 404: unknown path.
     pub(super) fn no_route() -> Self {
         Self::new(StatusCode::NOT_FOUND, "Not Found")
     }
 
-    /// 404: there is no such party.
+    /// 404: unknown party.
     pub(super) fn no_party(id: impl fmt::Display) -> Self {
         Self::new(StatusCode::NOT_FOUND, format!("Party {id} not found"))
     }
 
-    /// 404: there is no such peer.
+    /// 404: unknown peer.
     pub(super) fn no_peer(id: impl fmt::Display) -> Self {
         Self::new(StatusCode::NOT_FOUND, format!("Peer {id} not found"))
     }
 
-    /// 403: the caller acts for a peer that is not theirs; `place` says where it is named.
+    /// 403: the caller acts for another's peer; `place` says where the request names it.
     pub(super) fn not_yours(place: &str) -> Self {
         Self::forbidden(format!("Token peer_id does not match {place}"))
     }
@@ -98,7 +98,7 @@ impl Problem {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
     }
 
-    /// 426: this path is for WebSockets as they are.
+    /// 426: this path is for WebSockets only.
     pub(crate) fn no_upgrade(detail: &'static str) -> Self {
         Self::new(StatusCode::UPGRADE_REQUIRED, detail)
     }
@@ -108,7 +108,7 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, detail)
     }
 
-    /// 400: the body can't be read.
+    /// 400: the body is unreadable.
     pub(super) fn unreadable() -> Self {
         let detail = "There was an error parsing the body";
         Self { closes: true, ..Self::new(StatusCode::BAD_REQUEST, detail) }
@@ -132,7 +132,7 @@ impl Problem {
         Self { closes: true, ..Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail) }
     }
 
-    /// 422: all that is wrong with the input.
+    /// 422: the input is invalid; all mistakes are listed.
     pub(super) fn invalid(mistakes: Vec<Mistake>) -> Self {
         let problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "");
         Self { detail: Detail::Mistakes(mistakes), ..problem }
@@ -144,23 +144,23 @@ impl Problem {
         Self { retry_after: Some(after.seconds()), ..problem }
     }
 
-    /// 503: no more requests are taken.
+    /// 503: the server takes no more requests.
     pub(super) fn stopping() -> Self {
         Self { closes: true, ..Self::unavailable("stopping", "Server is stopping") }
     }
 
-    /// 503: the server can't do its work; `why` says so.
+    /// 503: the server can't work, for the reason `why`.
     pub(crate) fn not_ready(why: &str) -> Self {
         Self::unavailable("overloaded", why)
     }
 
-    /// 500; what is wrong is for the log.
+    /// 500; the cause is logged.
     pub(super) fn internal(wrong: impl fmt::Display) -> Self {
         log::error!("{wrong}");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
     }
 
-    /// For a failure; `place` says where the peer is named that the request acts for.
+    /// Returns the problem of a failure; `place` says where the request names its peer.
     pub(super) fn of(failure: Failure, place: &str) -> Self {
         let (words, code) = (failure.to_string(), failure.code());
         let problem = match failure {
@@ -199,7 +199,7 @@ impl Problem {
             Refusal::PartyExists(_)
             | Refusal::PartyFull { .. }
             | Refusal::TooManyParties { .. } => Self::new(StatusCode::CONFLICT, words),
-            // Of commands that no client has.
+            // Refusals of commands that clients can't send.
             Refusal::AddressRefused { .. }
             | Refusal::IdRefused { .. }
             | Refusal::HostRefused { .. }

@@ -1,4 +1,4 @@
-//! The log of refusals by limits: one line a minute for each limit and address.
+//! Log of refusals by limits: one line a minute for each limit and address.
 
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::core::{AddressKey, RefusalCounts, RefusalReport};
 
-/// A limit that clients of the network reach.
+/// Limit that network clients reach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Limit {
     /// Connections of all addresses.
@@ -17,24 +17,24 @@ pub(crate) enum Limit {
     Handshakes,
     /// TLS handshakes of one address.
     HandshakesPerAddress,
-    /// Requests of a token or an address in a time.
+    /// Rate of requests of a token or an address.
     Requests,
-    /// Scrapes of the metrics in a time.
+    /// Rate of scrapes of the metrics.
     Scrapes,
-    /// Peers that an address registers in a time.
+    /// Rate of registrations of an address.
     Registrations,
     /// WebSockets of all addresses.
     WebSockets,
     /// WebSockets of one address.
     WebSocketsPerAddress,
-    /// Frames of one WebSocket in a time.
+    /// Rate of frames of one WebSocket.
     Frames,
     /// Bytes of long replies that are not read yet.
     Replies,
 }
 
 impl Limit {
-    /// Returns the event, and the advice to who wants to admit more.
+    /// Returns the event, and the advice for admitting more.
     fn describe(self) -> (&'static str, &'static str) {
         match self {
             Self::Connections => ("connections closed", "raise http.connections"),
@@ -64,7 +64,7 @@ impl Limit {
     }
 }
 
-/// Refusals that the log does not tell of yet.
+/// Refusals that are not logged yet.
 #[derive(Debug, Default)]
 pub(crate) struct RefusalLog(Mutex<RefusalCounts<Limit>>);
 
@@ -79,7 +79,7 @@ impl RefusalLog {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).add(limit, address);
     }
 
-    /// Writes what is due into the log.
+    /// Logs the due lines.
     pub(super) fn write(&self, now: Duration) {
         let reports = self.0.lock().unwrap_or_else(PoisonError::into_inner).due(now);
         for RefusalReport { limit, address, refused } in reports {

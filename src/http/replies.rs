@@ -1,7 +1,7 @@
-//! The bound on long replies that wait for their clients to read, in all and by address.
+//! Memory budget of long replies that wait for their clients to read, in all and by address.
 //!
-//! A reply reserves room by an estimate before it is worked out, and has it until the client has
-//! read it.
+//! A reply reserves its estimated size before it is encoded, and holds the room until the client
+//! has read it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -26,15 +26,15 @@ pub(crate) struct ReplyBudget {
     refusals: Arc<RefusalLog>,
 }
 
-/// Room of a reply, until it is dropped.
+/// Reserved room of a reply, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct ReplyRoom {
     budget: ReplyBudget,
     address: AddressKey,
-    /// Bytes that all replies may have.
+    /// Limit of the bytes of all replies.
     most: usize,
     counted: usize,
-    /// Held until the reply is encoded, if it may take long.
+    /// Turn that is held until the reply is encoded, if that may take long.
     turn: Option<Turn>,
 }
 
@@ -60,7 +60,7 @@ impl ReplyBudget {
     }
 
     fn lock(&self) -> MutexGuard<'_, ByteShares> {
-        // A panic ends the process: no one sees what it left.
+        // A panic ends the process, so nothing sees a broken budget.
         self.shares.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -71,10 +71,10 @@ impl ReplyRoom {
         self.turn = Some(turn);
     }
 
-    /// Reserves as much as the reply has, in place of the estimate.
+    /// Replaces the estimate by the size of the reply.
     ///
     /// # Errors
-    /// [`Failure::RepliesFull`], if that is more than there is room for.
+    /// [`Failure::RepliesFull`], if there is no room for the size.
     fn resize(&mut self, bytes: usize) -> Result<(), Failure> {
         let bytes = self.counted(bytes);
         let mut shares = self.budget.lock();
@@ -89,7 +89,7 @@ impl ReplyRoom {
         Ok(())
     }
 
-    /// Counts as much as the reply has, however little room there is.
+    /// Counts the size of the reply, even beyond the limit.
     fn set(&mut self, bytes: usize) {
         let bytes = self.counted(bytes);
         let mut shares = self.budget.lock();
@@ -98,19 +98,19 @@ impl ReplyRoom {
         self.counted = bytes;
     }
 
-    /// Bytes that a reply counts for. The longest one is sent where nothing else waits.
+    /// Returns the bytes that a reply counts for. The longest one is sent if nothing else waits.
     fn counted(&self, bytes: usize) -> usize {
         if bytes <= FLOOR { 0 } else { bytes.min(ByteShares::of_address(self.most)) }
     }
 
-    /// Returns a reply of 200 that changes nothing, if there is room for it.
+    /// Returns a 200 reply of a read, if there is room for it.
     pub(super) fn read(mut self, reply: &impl Serialize) -> Result<HttpResponse, Problem> {
         let json = encode(reply)?;
         self.resize(json.len())?;
         Ok(self.response(json))
     }
 
-    /// Returns a reply of 200 that tells of a change, which can't be refused any more.
+    /// Returns a 200 reply of a change, which can't be refused any more.
     pub(super) fn done(mut self, reply: &impl Serialize) -> HttpResponse {
         match encode(reply) {
             Ok(json) => {
@@ -160,7 +160,7 @@ mod tests {
         assert_eq!(reserve(1, FLOOR + 1).err(), Some(Failure::RepliesFull { limit: MIB }));
         assert!(reserve(5, FLOOR + 1).is_err() && reserve(5, FLOOR).is_ok());
         rooms.truncate(6);
-        // However long: nothing else of that address waits.
+        // Any length passes if nothing else of that address waits.
         assert!(reserve(4, 100 * MIB).is_ok());
         drop(rooms);
         assert!(budget.lock().is_empty());

@@ -1,7 +1,7 @@
-//! Accepts connections and serves HTTP/1 on them.
+//! Acceptance of connections, and HTTP/1 on them.
 //!
-//! The framework's `HttpServer` serves no connections but its own. This is put together from the
-//! same parts, around [`ErrorBodies`], [`OldPosts`] and [`RequestGate`].
+//! The framework's `HttpServer` takes only its own connections. This server has the same parts,
+//! around [`ErrorBodies`], [`OldPosts`] and [`RequestGate`].
 
 use std::future::ready;
 use std::io;
@@ -30,20 +30,19 @@ use super::pipelining::RequestGate;
 use super::socket::{Accepted, AcceptedStream};
 use crate::config::{Http, closing_connections};
 
-/// Connections that the system may hold before they are accepted.
+/// Backlog of unaccepted connections.
 const BACKLOG: i32 = 1024;
-/// The clock that the framework sets deadlines by moves on this often. One that is no further away
-/// may have passed when it is set, and then never comes.
+/// Tick of the framework's clock for deadlines. A shorter deadline may have passed when it is set,
+/// and then never fires.
 const CLOCK_STEP: Duration = Duration::from_millis(500);
 /// Time for a client to close its side after the last answer.
 const DISCONNECT: Duration = Duration::from_secs(1);
 
-/// Serves `app` at an address, with TLS or without, as far as `limiter` admits connections. A stop
-/// waits `grace_seconds` for connections. Returns the address, too: where any port would do, it is
-/// news.
+/// Serves `app` at an address, with or without TLS, for the connections that `limiter` admits. A
+/// stop waits `grace_seconds` for connections. Returns the bound address.
 ///
 /// # Errors
-/// When the address can't be had.
+/// The address can't be bound.
 pub(crate) fn serve<T, B>(
     app: impl Fn() -> App<T> + Clone + Send + 'static,
     address: SocketAddr,
@@ -64,8 +63,8 @@ where
 {
     let listener = bind(address)?;
     let address = listener.local_addr()?;
-    // The limiter sees all connections, and closes those beyond its bound. Where the workers can't
-    // keep up with that, no further ones are accepted: they would take the descriptors.
+    // The limiter sees all connections, and closes those beyond its bound. While the workers are
+    // behind with that, none are accepted, because they would use up the descriptors.
     let most = http.connections + closing_connections(http.connections);
     let builder = Server::build()
         .workers(workers())
@@ -118,17 +117,17 @@ where
     Ok((builder.run(), address))
 }
 
-/// Threads that serve connections.
+/// Returns the number of threads that serve connections.
 pub(crate) fn workers() -> usize {
     std::thread::available_parallelism().map_or(2, usize::from)
 }
 
-/// Listens at an address, also where connections of a server before are not yet forgotten.
+/// Listens at an address, even while old connections of it linger.
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
-    // Elsewhere it is so by itself: `[::]` takes IPv4, too.
+    // Other systems behave so by default: `[::]` takes IPv4, too.
     #[cfg(windows)]
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
@@ -138,14 +137,14 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// A connection, wrapped.
+/// Wrapped connection.
 type Connection<IO> = RequestGate<ErrorBodies<OldPosts<IO>>>;
 
 fn wrapped<IO>(io: IO) -> Connection<IO> {
     RequestGate::new(ErrorBodies::new(OldPosts::new(io)))
 }
 
-/// Admits a connection and makes its TLS handshake, which has a deadline.
+/// Admits a connection and performs its TLS handshake, which has a deadline.
 async fn shake_hands(
     limiter: &Arc<ConnectionLimiter>,
     acceptor: TlsAcceptor,
@@ -158,18 +157,18 @@ async fn shake_hands(
     Ok(tls)
 }
 
-/// Times that connections are given, and what ends them.
+/// Timeouts and end of the connections.
 #[derive(Clone)]
 struct Timing {
-    /// For the head of a request.
+    /// Timeout of a request head.
     request: Duration,
-    /// Between two requests.
+    /// Timeout between two requests.
     keep_alive: Duration,
     stop: GracefulShutdownSignal,
 }
 
 impl Timing {
-    /// Serves HTTP/1 on connections.
+    /// Builds the HTTP/1 service of the connections.
     fn h1<IO, T, B>(
         &self,
         app: App<T>,

@@ -1,4 +1,4 @@
-//! Bodies that are copied into a connection's buffer slice by slice, as the client takes them.
+//! Bodies that are copied to a connection's buffer in slices, as the client reads.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -9,23 +9,23 @@ use actix_web::web::Bytes;
 
 use super::replies::ReplyRoom;
 
-/// Bytes that are copied at once. The framework takes no more while twice as much is unwritten.
+/// Bytes of a slice. The framework takes no more while twice as much is unwritten.
 pub(super) const SLICE: usize = 16 * 1024;
 
-/// A body whose bytes may be shared by any number of responses.
+/// Body whose bytes any number of responses may share.
 pub(super) struct Sliced {
     rest: Bytes,
-    /// Room of the bytes, unless they are shared.
+    /// Reserved room of the bytes, unless they are shared.
     _room: Option<ReplyRoom>,
 }
 
 impl Sliced {
-    /// Of a document that lasts as long as the program.
+    /// Creates the body of a document that lasts as long as the program.
     pub(super) fn shared(text: &'static str) -> Self {
         Self { rest: Bytes::from_static(text.as_bytes()), _room: None }
     }
 
-    /// Of one response, with the room that it has.
+    /// Creates the body of one response, with its reserved room.
     pub(super) fn counted(bytes: Vec<u8>, room: ReplyRoom) -> Self {
         Self { rest: bytes.into(), _room: Some(room) }
     }

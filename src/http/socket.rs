@@ -16,12 +16,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connections::ConnectionPermit;
 
-/// How long what was sent may stay unacknowledged, or the client's window closed, before the
-/// system gives the connection up.
+/// Time after which the system drops a connection with unacknowledged data or a closed window.
 pub(crate) const USER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// An accepted connection, for as long as it lasts. Handlers find it with
-/// `HttpRequest::conn_data`.
+/// Accepted connection, for its lifetime. Handlers find it with `HttpRequest::conn_data`.
 #[derive(Debug, Clone)]
 pub(crate) struct Accepted(Arc<Connection>);
 
@@ -41,12 +39,12 @@ impl Accepted {
         Ok(Self(Arc::new(Connection { tcp, permit })))
     }
 
-    /// What ends this connection from outside.
+    /// Returns the handle that ends this connection from outside.
     pub(crate) fn hangup(&self) -> Hangup {
         Hangup(Arc::downgrade(&self.0))
     }
 
-    /// Notes that a request is under way, until the result is dropped.
+    /// Notes that a request is in flight, until the result is dropped.
     pub(super) fn begin_request(&self) -> RequestUnderWay {
         self.0.permit.begin_request();
         RequestUnderWay(Some(self.clone()))
@@ -58,12 +56,12 @@ impl Accepted {
     }
 }
 
-/// A request of a connection that is not answered yet.
+/// Request in flight of a connection.
 #[derive(Debug)]
 pub(super) struct RequestUnderWay(Option<Accepted>);
 
 impl RequestUnderWay {
-    /// Notes that the connection is a WebSocket from now on: it is never idle again.
+    /// Notes that the connection became a WebSocket: it is never idle again.
     pub(super) fn upgrade(&mut self) {
         self.0 = None;
     }
@@ -77,7 +75,7 @@ impl Drop for RequestUnderWay {
     }
 }
 
-/// The stream of an accepted connection: the only reader and writer of its socket.
+/// Stream of an accepted connection: the only reader and writer of its socket.
 #[derive(Debug)]
 pub(super) struct AcceptedStream {
     accepted: Accepted,
@@ -85,7 +83,7 @@ pub(super) struct AcceptedStream {
 }
 
 impl AcceptedStream {
-    /// Returns a stream, which begins with a TLS handshake or without.
+    /// Creates a stream, which begins with a TLS handshake or without.
     pub(super) fn new(accepted: Accepted, is_in_handshake: bool) -> Self {
         Self { accepted, is_in_handshake }
     }
@@ -157,18 +155,18 @@ impl AsyncWrite for AcceptedStream {
     }
 }
 
-/// Ends a connection from outside of it: one that writes to a client that doesn't read is not
-/// polled, so that it can't end itself. Keeping this keeps nothing open.
+/// Handle that ends a connection from outside. A connection that writes to a client that does not
+/// read is not polled, so that it can't end itself. The handle keeps nothing open.
 #[derive(Debug, Clone)]
 pub(crate) struct Hangup(Weak<Connection>);
 
 impl Hangup {
-    /// Shuts the socket down in both directions. What was not sent yet is lost. Does nothing to a
-    /// connection that has ended.
+    /// Shuts the socket down in both directions. Unsent data is lost. Does nothing after the end of
+    /// the connection.
     pub(crate) fn now(&self) {
         let Some(connection) = self.0.upgrade() else { return };
         if let Err(error) = SockRef::from(&connection.tcp).shutdown(Shutdown::Both) {
-            // Most often the client was faster.
+            // Usually the client closed first.
             log::debug!("can't shut a connection down: {error}");
         }
     }

@@ -1,4 +1,4 @@
-//! What all workers share.
+//! State that all workers share.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,39 +24,39 @@ use crate::core::{
 };
 use crate::fair_turns::{FairTurns, Place, Places};
 
-/// Scrapes of the metrics by an address, in a second and at once.
+/// Scrapes of the metrics by an address: per second, and burst.
 const SCRAPES: usize = 50;
 const SCRAPES_BURST: usize = 200;
 
-/// Buckets of each kind that are kept at the same time.
+/// Limit of buckets of each kind.
 const MOST_BUCKETS: usize = 65_536;
 
-/// Requests of an address at once of which the control plane is asked whose they are. What is asked
-/// of another thread returns to a worker by a queue of which the framework takes one answer for each
-/// 31 pieces of other work: the answers of one address must not fill it.
+/// Concurrent identifications of an address. An answer of the registry's thread reaches a worker by
+/// a queue of the framework. The worker takes one answer from it for each 31 pieces of other work,
+/// so that one address must not fill it.
 const IDENTIFIED_AT_ONCE: usize = 16;
 
-/// Lists of relays that are worked out at once.
+/// Lists of relays that are encoded concurrently.
 const LISTS_AT_ONCE: usize = 2;
 /// Estimates of the JSON of a relay, a party and a member, in bytes.
 const RELAY_BYTES: usize = 512;
 const PARTY_BYTES: usize = 256;
 const MEMBER_BYTES: usize = 448;
 
-/// What may change while the server runs.
+/// Settings that a reload may change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HttpSettings {
-    /// How HTTP is spoken.
+    /// Settings of HTTP.
     pub(crate) http: Http,
     /// True for a server that listens on a loopback address.
     pub(crate) is_on_loopback: bool,
-    /// How clients and relays show who they are.
+    /// Settings of tokens and the relay key.
     pub(crate) auth: Auth,
-    /// What clients may use up.
+    /// Limits of the clients.
     pub(crate) limits: ServerLimits,
 }
 
-/// What every worker needs to answer requests.
+/// State that every worker needs to answer requests.
 #[derive(Debug)]
 pub(crate) struct HttpState {
     pub(crate) clock: Clock,
@@ -66,30 +66,31 @@ pub(crate) struct HttpState {
     settings: RwLock<Arc<HttpSettings>>,
     admission: Mutex<Admission>,
     replies: ReplyBudget,
-    /// Places of addresses whose clients are being identified.
+    /// Concurrent identifications, by address.
     identified: Places<AddressKey>,
-    /// Turns of addresses whose clients list relays.
+    /// Turns of the addresses whose clients list relays.
     lists: FairTurns<AddressKey>,
-    /// Relays that there were when they were listed last.
+    /// Number of relays in the last list.
     relays: AtomicUsize,
     pub(crate) stopping: watch::Receiver<Option<String>>,
 }
 
-/// How often one may ask.
+/// Rate limits.
 #[derive(Debug)]
 struct Admission {
-    /// Tokens that were valid when they were shown last.
+    /// Tokens that were valid at their last use.
     proven: Recent<TokenHash, ()>,
     tokens: Buckets<TokenHash>,
     addresses: AddressBuckets,
     scrapes: AddressBuckets,
     registrations: AddressBuckets,
-    /// Turns of the registrations that were refused.
+    /// Retry times of the refused registrations.
     turns: AddressTurns,
 }
 
 impl HttpState {
-    /// In front of a control plane. `stopping` has a reason once the server is.
+    /// Creates the state in front of a control plane. `stopping` has a reason once the server
+    /// stops.
     pub(crate) fn new(
         control_plane: ControlPlane,
         clock: Clock,
@@ -115,13 +116,13 @@ impl HttpState {
         }
     }
 
-    /// Returns the limiter of the connections that requests come by.
+    /// Returns the limiter of the connections.
     pub(crate) fn connection_limiter(&self) -> ConnectionLimiter {
         let http = &self.settings().http;
         ConnectionLimiter::new(http, self.clock, self.refusals.clone(), self.metrics.clone())
     }
 
-    /// Works on with other settings. Where rates change, all start with full buckets.
+    /// Replaces the settings. If rates change, all buckets start full.
     pub(crate) fn set(&self, settings: HttpSettings) {
         let before = self.settings();
         if Rates::of(&before.limits) != Rates::of(&settings.limits) {
@@ -131,12 +132,12 @@ impl HttpState {
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
     }
 
-    /// The settings in force.
+    /// Returns the settings in force.
     pub(crate) fn settings(&self) -> Arc<HttpSettings> {
         self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether the server takes no more requests.
+    /// True if the server takes no more requests.
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.borrow().is_some()
     }
@@ -144,7 +145,7 @@ impl HttpState {
     /// Asks the control plane.
     ///
     /// # Errors
-    /// Its failure, or that it did not answer.
+    /// Its failure, or a timeout.
     pub(crate) async fn ask<T>(
         &self,
         caller: Caller,
@@ -154,7 +155,7 @@ impl HttpState {
         self.control_plane.ask_within(patience, caller, request).await
     }
 
-    /// Waits for a place to ask whose a request of an address is.
+    /// Waits until an address may identify another request.
     pub(super) async fn place(&self, address: AddressKey) -> Place {
         self.identified.take(address).await
     }
@@ -168,8 +169,8 @@ impl HttpState {
         self.reserve(address, PARTY_BYTES + MEMBER_BYTES.saturating_mul(members))
     }
 
-    /// Reserves room for a reply that has relays in it, and waits for its turn to be worked out:
-    /// one such reply of an address is at a time.
+    /// Reserves room for a reply with relays, and waits for its turn: an address has one such reply
+    /// at a time.
     ///
     /// # Errors
     /// [`Failure::RepliesFull`], [`Failure::TimedOut`].
@@ -182,7 +183,7 @@ impl HttpState {
         Ok(room)
     }
 
-    /// Notes how many relays there are, for the next estimate.
+    /// Notes the number of relays, for the next estimate.
     pub(crate) fn note_relays(&self, count: usize) {
         self.relays.store(count, Ordering::Relaxed);
     }
@@ -194,26 +195,26 @@ impl HttpState {
     /// Takes a request from the bucket of an address.
     ///
     /// # Errors
-    /// When it is empty.
+    /// Time to wait, if the bucket is empty.
     pub(super) fn admit_address(&self, address: IpAddr) -> Result<(), RetryAfter> {
         self.with_admission(|admission, now| admission.addresses.take(address.into(), now))
             .map_err(|empty| empty.wait)
     }
 
-    /// Takes a scrape of the metrics from the bucket that an address has for them: its other
-    /// requests don't keep its Prometheus from them.
+    /// Takes a scrape of the metrics from an address's own bucket for them, so that its other
+    /// requests don't block its Prometheus.
     ///
     /// # Errors
-    /// When the bucket is empty.
+    /// Time to wait, if the bucket is empty.
     pub(super) fn admit_scrape(&self, address: IpAddr) -> Result<(), RetryAfter> {
         self.with_admission(|admission, now| admission.scrapes.take(address.into(), now))
             .map_err(|empty| empty.wait)
     }
 
-    /// Takes a request from the bucket of a token that was proven of late; `false` for another one.
+    /// Takes a request from the bucket of a recently proven token; returns `false` for another one.
     ///
     /// # Errors
-    /// When it is empty.
+    /// Time to wait, if the bucket is empty.
     pub(super) fn admit_proven(&self, token: &TokenHash) -> Result<bool, RetryAfter> {
         self.with_admission(|admission, now| match admission.proven.get(token) {
             Some(()) => admission.tokens.take(*token, now).map(|()| true),
@@ -221,26 +222,25 @@ impl HttpState {
         })
     }
 
-    /// Notes that a token is valid, so that its address pays for it no longer.
+    /// Notes that a token is valid, so that its requests no longer count for its address.
     pub(super) fn note_proven(&self, token: TokenHash) {
         self.with_admission(|admission, _| admission.proven.put(token, ()));
     }
 
-    /// Notes that a token is not valid any more.
+    /// Notes that a token is no longer valid.
     pub(super) fn note_unproven(&self, token: &TokenHash) {
         self.with_admission(|admission, _| admission.proven.remove(token));
     }
 
-    /// Gives a request back to the bucket of an address.
+    /// Returns a request to the bucket of an address.
     pub(super) fn give_back(&self, address: IpAddr) {
         self.with_admission(|admission, _| admission.addresses.give_back(address.into()));
     }
 
-    /// Takes a registration from an address's bucket. A peer that is in a party needs none to come
-    /// back.
+    /// Takes a registration from an address's bucket, unless the peer is in a party and comes back.
     ///
     /// # Errors
-    /// When the bucket is empty. Each refused one is told a turn of its own.
+    /// Time to wait, if the bucket is empty; each refused registration gets its own turn.
     pub(crate) async fn admit_registration(
         &self,
         address: IpAddr,
@@ -270,15 +270,15 @@ impl HttpState {
     }
 }
 
-/// The address of the client, behind whatever proxies are trusted.
+/// Returns the client's address, behind any trusted proxies.
 pub(crate) fn address_of(request: &HttpRequest, http: &Http) -> IpAddr {
     const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-    // Only a connection that is none, as in tests, has no other end.
+    // Connections of tests have no peer address.
     let peer = request.peer_addr().map_or(IpAddr::from([0, 0, 0, 0]), |address| address.ip());
     client_address(peer, values(request.headers(), FORWARDED_FOR), &http.behind_proxy)
 }
 
-/// All values of a header that are text.
+/// Returns all values of a header that are text.
 pub(super) fn values(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
     headers.get_all(name).filter_map(|value| value.to_str().ok())
 }

@@ -1,4 +1,4 @@
-//! The certificate of the server, and how TLS is spoken with it.
+//! TLS of the server: its certificate and parameters.
 
 #[cfg(test)]
 mod tests;
@@ -19,11 +19,10 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::os::files::{self, Rule};
 
-/// The most that a file may have, in bytes. A long chain has a hundredth of it.
+/// Limit of a file, in bytes. A long chain has a hundredth of it.
 const LARGEST_FILE: u64 = 1 << 20;
 
-/// A certificate chain and its key, both in PEM files, which can be read again while they are in
-/// use.
+/// Certificate chain and its key, both in PEM files, which can be reloaded while in use.
 pub(crate) struct Certificates {
     chain: PathBuf,
     key: PathBuf,
@@ -34,17 +33,17 @@ impl Certificates {
     /// Reads the chain (the server's own certificate first) and the key.
     ///
     /// # Errors
-    /// In words that name the file and what to do: it can't be read or parsed, or the key is not
-    /// the certificate's.
+    /// Names the file and the remedy: it can't be read or parsed, or the key does not fit the
+    /// certificate.
     pub(crate) fn load(chain: PathBuf, key: PathBuf) -> anyhow::Result<Self> {
         let current = RwLock::new(Arc::new(read(&chain, &key)?));
         Ok(Self { chain, key, current })
     }
 
-    /// Reads the same files again, for the connections to come.
+    /// Reloads the same files, for later connections.
     ///
     /// # Errors
-    /// As those of [`Self::load`]; what was in use stays.
+    /// Those of [`Self::load`]; the certificate in use stays.
     pub(crate) fn reload(&self) -> anyhow::Result<()> {
         let fresh = Arc::new(read(&self.chain, &self.key)?);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = fresh;
@@ -67,7 +66,7 @@ impl fmt::Debug for Certificates {
     }
 }
 
-/// TLS 1.2 and 1.3, for HTTP/1.1 only.
+/// Returns the parameters: TLS 1.2 and 1.3, for HTTP/1.1 only.
 pub(crate) fn server_config(certificates: Arc<Certificates>) -> ServerConfig {
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()

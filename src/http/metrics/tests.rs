@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 
-/// The value of a series, named as in the text.
+/// Returns the value of a series, named as in the text.
 fn value(text: &[u8], series: &str) -> Option<f64> {
     let text = str::from_utf8(text).unwrap();
     let found = |line: &str| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok();
@@ -69,7 +69,7 @@ fn frames_are_counted_each_way() {
 }
 
 #[test]
-fn what_others_count_is_told_as_it_is_now() {
+fn gauges_have_the_values_of_the_latest_scrape() {
     let metrics = Metrics::new();
     let before = Gauges { parties: 9, commits: 4, evicted_peers: 1, ..Gauges::default() };
     metrics.text(&before);

@@ -22,13 +22,13 @@ fn only_a_trusted_peer_is_believed() {
 #[test]
 fn the_right_most_address_that_is_no_proxy_is_the_client() {
     let table: &[(&[&str], &str)] = &[
-        // What the client itself sent stands to the left, and counts for nothing.
+        // Values that the client sent stand on the left, and are ignored.
         (&["203.0.113.9, 198.51.100.7"], "198.51.100.7"),
         (&["203.0.113.9", "198.51.100.7"], "198.51.100.7"),
         (&["203.0.113.9, 198.51.100.7, 10.2.2.2"], "198.51.100.7"),
         (&["203.0.113.9, 198.51.100.7", "10.2.2.2,fd00::1"], "198.51.100.7"),
         (&["198.51.100.7 ,\t10.2.2.2 "], "198.51.100.7"),
-        // A chain of proxies only: the first of them asks for itself.
+        // All hops are proxies: the leftmost makes its own request.
         (&["10.3.3.3, 10.2.2.2"], "10.3.3.3"),
         (&[], "10.1.1.1"),
         (&[""], "10.1.1.1"),

@@ -1,13 +1,13 @@
-//! The ends of HTTP requests in a stream of bytes.
+//! Boundaries of HTTP requests in a stream of bytes.
 
-/// Bytes of a line that are looked at.
+/// Bytes of a line that are inspected.
 const LINE: usize = 256;
 
 /// Finds the ends of requests.
 #[derive(Debug, Default)]
 pub(super) struct Framing {
     state: State,
-    /// The beginning of the line that is read.
+    /// Start of the current line.
     line: Vec<u8>,
 }
 
@@ -20,13 +20,13 @@ enum State {
         length: u64,
         is_chunked: bool,
     },
-    /// In a body of which so much is left.
+    /// In a body with that many bytes left.
     Sized(u64),
     ChunkSize,
-    /// In a chunk of which so much is left, its end counted.
+    /// In a chunk with that many bytes left, including its end.
     Chunk(u64),
     Trailers,
-    /// No HTTP: the library refuses it and closes the connection.
+    /// Not HTTP: the library refuses it and closes the connection.
     Lost,
 }
 
@@ -36,7 +36,7 @@ impl Framing {
         matches!(self.state, State::Start) && self.line.is_empty()
     }
 
-    /// Takes bytes up to the end of a request. Returns their number, and whether that was reached.
+    /// Takes bytes up to the end of a request. Returns their number, and true if that was reached.
     pub(super) fn advance(&mut self, bytes: &[u8]) -> (usize, bool) {
         let mut at = 0;
         while at < bytes.len() {
@@ -72,7 +72,7 @@ impl Framing {
         (at, false)
     }
 
-    /// Takes the line: `true` if the request ends with it.
+    /// Takes a line. Returns `true` if the request ends with it.
     fn end_line(&mut self) -> bool {
         let line = std::mem::take(&mut self.line);
         let line = line.trim_ascii();
@@ -102,13 +102,13 @@ impl Framing {
     }
 }
 
-/// The value of a header of that name.
+/// Returns the value of a header of that name.
 fn value<'a>(header: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let (start, value) = header.split_at_checked(name.len())?;
     start.eq_ignore_ascii_case(name.as_bytes()).then_some(value.trim_ascii())
 }
 
-/// A number that is none is refused by the library.
+/// The library refuses invalid numbers.
 fn decimal(value: &[u8]) -> u64 {
     std::str::from_utf8(value).ok().and_then(|text| text.parse().ok()).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Taking a peer id as one's own, and ending its tokens.
+//! Registration of peer ids, and the end of their tokens.
 
 use actix_web::{HttpRequest, web};
 use lanrage_ipc::control::Secret;
@@ -56,7 +56,7 @@ pub(in crate::http) async fn register(
         }
         (credentials, _) => credentials,
     };
-    // A client that repeats or names its claim wants to know first that its token is lost.
+    // A client with a claim secret or idempotency key must learn first that its token is lost.
     if let Err(error) = &credentials.0
         && proof.is_some()
         && (claim.is_some() || header.is_named())
@@ -69,7 +69,7 @@ pub(in crate::http) async fn register(
     let (issue, hold) = (Some(token.hash()), Hold::No);
     let claim = command!(Claim { peer_id, proof, issue, hold, claim });
     let Claimed { identity, is_issued } = state.ask(caller, claim).await?;
-    // Else the shown token was renewed itself.
+    // Otherwise the shown token itself was renewed.
     let token = match bearer(request.headers()).ok().filter(|_| !is_issued) {
         Some(shown) => Secret::from(String::from_utf8_lossy(shown).into_owned()),
         None => token.into_secret(),
@@ -107,7 +107,7 @@ pub(in crate::http) async fn revoke(
     Ok(web::Json(RevokedReply { status: "ok", revoked }))
 }
 
-/// The `peer_id` of a query; the last one counts.
+/// Returns the `peer_id` of a query; the last one counts.
 fn peer_id(query: &str) -> Result<PeerId, Vec<Mistake>> {
     let fields = fields(query);
     let mut reader = Reader::query(&fields);
@@ -115,7 +115,7 @@ fn peer_id(query: &str) -> Result<PeerId, Vec<Mistake>> {
     reader.finish(peer_id)
 }
 
-/// The `all` of a query; false where it is left out.
+/// Returns the `all` of a query; false by default.
 fn all(query: &str) -> Result<bool, Vec<Mistake>> {
     let fields = fields(query);
     let mut reader = Reader::query(&fields);
@@ -128,7 +128,7 @@ fn all(query: &str) -> Result<bool, Vec<Mistake>> {
 }
 
 fn fields(query: &str) -> Map<String, Value> {
-    // What is no query has no parameters.
+    // An invalid query has no parameters.
     let pairs = web::Query::<Vec<(String, String)>>::from_query(query);
     let pairs = pairs.map(web::Query::into_inner).unwrap_or_default();
     pairs.into_iter().map(|(key, value)| (key, Value::String(value))).collect()

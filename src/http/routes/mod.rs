@@ -1,4 +1,4 @@
-//! The routes, and what is answered where there is none.
+//! Routes, and the answers outside of them.
 
 pub(super) mod identity;
 pub(super) mod parties;
@@ -17,15 +17,15 @@ use super::state::{HttpState, values};
 
 /// Probes of the server's health, which have no rate limit.
 pub(super) const PROBES: [&str; 2] = ["/healthz", "/readyz"];
-/// The metrics, which cost more.
+/// Path of the metrics, which cost more.
 pub(super) const METRICS: &str = "/metrics";
 
-/// Where a request came to.
+/// Route of a request.
 #[derive(Debug)]
 pub(super) struct Route {
-    /// The path, with names for its parameters.
+    /// Path with names for its parameters.
     pub(super) template: &'static str,
-    /// What it has, as `Allow` lists it.
+    /// Methods of the path, as `Allow` lists them.
     methods: &'static [&'static str],
 }
 
@@ -83,7 +83,7 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
     app.default_service(web::to(no_route));
 }
 
-/// 405, with what the path has.
+/// Returns a 405 with the path's methods.
 async fn no_method(request: HttpRequest) -> HttpResponse {
     let mut response = Problem::no_method().error_response();
     let methods = request.app_data::<Route>().map_or(&[][..], |route| route.methods);
@@ -93,7 +93,7 @@ async fn no_method(request: HttpRequest) -> HttpResponse {
     response
 }
 
-/// 404; or, if only a slash at the end is too much, the way to the path without it.
+/// Returns a 404; or, if only a trailing slash is too much, a redirect to the path without it.
 async fn no_route(
     request: HttpRequest,
     state: web::Data<HttpState>,
@@ -108,7 +108,7 @@ async fn no_route(
     Ok(HttpResponse::TemporaryRedirect().insert_header(location).finish())
 }
 
-/// The scheme and host that the client came to, as far as its `Host` tells.
+/// Returns the scheme and host of the request, from its `Host`.
 fn base_of(request: &HttpRequest, state: &HttpState) -> Option<String> {
     let host = request.headers().get(header::HOST)?.to_str().ok()?;
     let trusted = &state.settings().http.behind_proxy;

@@ -116,7 +116,7 @@ pub(in crate::http) async fn join(
     Ok(room.done(&PartyReply::new(&party, &client.zone(utc_offset))))
 }
 
-/// A party as a client finds it.
+/// Returns a party as the client may see it.
 pub(super) async fn find(
     state: &HttpState,
     client: &Client,
@@ -138,7 +138,7 @@ async fn enter(
         None => state.ask(client.caller(), command).await.map_err(refused),
         Some(key) => {
             let entered = state.ask(client.caller(), command.once(key)).await.map_err(refused)?;
-            // Of what was done before the party is told as it is by now.
+            // A repeated request is answered with the party as it is now.
             find(state, client, entered).await
         }
     }

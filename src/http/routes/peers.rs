@@ -1,4 +1,4 @@
-//! The members of a party.
+//! Members of a party.
 
 use actix_web::{HttpResponse, web};
 use lanrage_ipc::http::{PeerReply, PeersReply, StatusReply};
@@ -13,7 +13,7 @@ use crate::http::path::Params;
 use crate::http::problem::Problem;
 use crate::http::state::HttpState;
 
-/// Where a path names the peer that is acted for.
+/// Place in the path that names the peer of the request.
 const REQUESTED: &str = "requested peer_id";
 
 /// The members of a party.
@@ -52,7 +52,7 @@ pub(in crate::http) async fn get(
     let party_id = params.party()?;
     let peer_id = match params.peer() {
         Ok(peer_id) => peer_id,
-        // Whether the party is there is told before that the peer is not.
+        // A missing party is reported before a missing peer.
         Err(problem) => return Err(find(&state, &client, party_id).await.err().unwrap_or(problem)),
     };
     let peer = state.ask(client.caller(), |reply| Query::Peer(party_id, peer_id, reply)).await?;
@@ -74,7 +74,7 @@ pub(in crate::http) async fn leave(
     client: Client,
     header: IdempotencyHeader,
 ) -> Result<web::Json<StatusReply>, Problem> {
-    // A token is for an id that there can be.
+    // A token implies a valid peer id.
     let peer_id = params.peer().map_err(|_| Problem::not_yours(REQUESTED))?;
     let leave = command!(Leave { party_id: params.party()?, peer_id });
     let key = header.idempotency(&leave.command);

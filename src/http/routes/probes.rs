@@ -12,7 +12,7 @@ use crate::http::metrics::{CONTENT_TYPE, Gauges};
 use crate::http::problem::Problem;
 use crate::http::state::HttpState;
 
-/// How long the control plane may take to show that it is ready.
+/// Time limit of the control plane to show that it is ready.
 const READY: Duration = Duration::from_secs(2);
 
 /// Whether the process turns.

@@ -95,7 +95,7 @@ async fn find(
     room.read(&RelaysReply { relays })
 }
 
-/// Who registers a relay: where there is a relay key, only who shows it may.
+/// Returns the caller of a relay's registration: with a relay key configured, it must be shown.
 fn registrar(
     state: &HttpState,
     credentials: Credentials,

@@ -1,4 +1,4 @@
-//! What the server is, and its description.
+//! Service information and its description.
 
 use std::sync::LazyLock;
 
@@ -14,7 +14,7 @@ use crate::http::sliced::Sliced;
 use crate::http::state::HttpState;
 use crate::http::{docs, openapi};
 
-/// The version of LANrage's interface that this is.
+/// Version of LANrage's interface that the server implements.
 const INTERFACE: &str = "1.0.0";
 const PROGRAM: &str = concat!("lanragectl-server/", env!("CARGO_PKG_VERSION"));
 

@@ -1,4 +1,4 @@
-//! The way from HTTP to WebSocket.
+//! Upgrade from HTTP to WebSocket.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use lanrage_ipc::http::ErrorReply;

@@ -19,17 +19,17 @@ use crate::config::Http;
 use crate::http::tls::{Certificates, server_config};
 use crate::http::{ConnectionLimiter, serve};
 
-/// Longer than anything takes, so that a failure is no hang.
+/// Timeout of the tests: a failure is no hang.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What the server's side of a test tells.
+/// Report of the server's side of a test.
 #[derive(Debug)]
 enum Told {
     Began(Hangup),
     Ended,
 }
 
-/// Tells that it was dropped.
+/// Reports its own drop.
 struct Guard(mpsc::Sender<Told>);
 
 impl Drop for Guard {
@@ -38,7 +38,7 @@ impl Drop for Guard {
     }
 }
 
-/// An answer that never ends, of which the connection is told.
+/// Answer that never ends, and reports its connection.
 async fn endless(request: HttpRequest, tell: web::Data<mpsc::Sender<Told>>) -> HttpResponse {
     let accepted = request.conn_data::<Accepted>().expect("prepared");
     tell.send(Told::Began(accepted.hangup())).unwrap();
@@ -49,7 +49,7 @@ async fn endless(request: HttpRequest, tell: web::Data<mpsc::Sender<Told>>) -> H
     }))
 }
 
-/// Runs a server for as long as `test` takes.
+/// Runs a server for the duration of `test`.
 fn with_server(
     tls: Option<rustls::ServerConfig>,
     test: impl FnOnce(SocketAddr, &mpsc::Receiver<Told>) + Send + 'static,
@@ -80,14 +80,14 @@ fn next(told: &mpsc::Receiver<Told>) -> Told {
     told.recv_timeout(PATIENCE).expect("news of the connection")
 }
 
-/// Reads nothing, and is cut off all the same.
+/// Reads nothing until the connection is cut.
 fn never_reads(client: &mut (impl Read + Write), told: &mpsc::Receiver<Told>) {
     client.write_all(b"GET /endless HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let Told::Began(hangup) = next(told) else { panic!("ended before it began") };
     hangup.now();
     assert!(matches!(next(told), Told::Ended));
     hangup.now();
-    // Whatever came before the cut.
+    // Skips the bytes before the cut.
     let _ = client.read_to_end(&mut Vec::new());
 }
 
@@ -126,7 +126,7 @@ fn limiter() -> Arc<ConnectionLimiter> {
     Arc::new(ConnectionLimiter::new(&Http::default(), Clock::start(), refusals, metrics))
 }
 
-/// Both ends of an admitted connection.
+/// Returns both ends of an admitted connection.
 async fn admitted() -> (AcceptedStream, Client) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = Client::connect(listener.local_addr().unwrap()).unwrap();

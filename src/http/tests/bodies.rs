@@ -3,7 +3,7 @@ use super::*;
 const LIMIT: usize = 1024;
 const TOO_LARGE: &str = "Request body too large: at most 1024 bytes";
 
-/// A server that takes short bodies, and a peer's token there.
+/// Returns a server that takes short bodies, and a peer's token.
 async fn short() -> (Server, String) {
     let http = Http { body_bytes: LIMIT, ..Http::default() };
     let server = Server::with(HttpSettings { http, ..settings() });
@@ -18,14 +18,14 @@ fn head(token: &str, more: &str) -> String {
 #[actix::test]
 async fn a_long_body_is_refused_however_it_is_announced() {
     let (server, token) = short().await;
-    // By its announcement: nothing of it is sent.
+    // Refused by the announced length: no body is sent.
     let announced = server.raw(&head(&token, "Content-Length: 1025\r\n")).await;
     announced.refuses(413, TOO_LARGE);
     assert_eq!(announced.header("connection"), Some("close"));
     let chunk = "x".repeat(LIMIT + 1);
     let chunked = format!("{}401\r\n{chunk}\r\n", head(&token, "Transfer-Encoding: chunked\r\n"));
     server.raw(&chunked).await.refuses(413, TOO_LARGE);
-    // As long as it may be, and no JSON.
+    // The longest allowed body, which is not JSON.
     let body = "x".repeat(LIMIT);
     let lines = format!("Connection: close\r\nContent-Length: {LIMIT}\r\n");
     let longest = server.raw(&format!("{}{body}", head(&token, &lines))).await;

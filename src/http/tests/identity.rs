@@ -12,7 +12,7 @@ async fn a_peer_id_is_its_first_owner_s() {
     assert!(expires_at.parse::<jiff::civil::DateTime>().is_ok(), "{expires_at}");
     server.get("/relays", token).await.expect(200);
 
-    // A token that is nobody's is as good as none.
+    // An unknown token counts as none.
     for other in ["", "garbage", &server.token("ben").await] {
         let reply = server.call("POST", path, other, None).await;
         reply.refuses(409, "Peer id is already registered");
@@ -23,7 +23,7 @@ async fn a_peer_id_is_its_first_owner_s() {
 }
 
 #[actix::test]
-async fn what_is_wrong_with_a_peer_id_is_told() {
+async fn an_invalid_peer_id_gets_a_422_with_its_mistake() {
     let server = Server::start();
     let missing = json!({"detail": [
         {"type": "missing", "loc": ["query", "peer_id"], "msg": "Field required", "input": null}
@@ -64,7 +64,7 @@ async fn an_authorization_header_that_shows_nobody_is_refused() {
         reply.refuses(401, detail);
         assert_eq!(reply.header("www-authenticate"), Some("bearer"), "{headers}");
     }
-    // Who asks comes before what.
+    // Authentication comes before the lookup.
     for path in ["/parties", "/parties/x/join", "/relays", "/parties/x/peers/a/heartbeat"] {
         let reply = server.call("POST", path, "", Some(json!({}))).await;
         reply.refuses(401, missing);

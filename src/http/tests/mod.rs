@@ -1,4 +1,4 @@
-//! The face over a real engine and real sockets.
+//! HTTP tests over a real engine and real sockets.
 
 mod bodies;
 mod identity;
@@ -32,7 +32,7 @@ use crate::ws;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// A server in front of an engine of its own.
+/// Server in front of its own engine.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     state: web::Data<HttpState>,
@@ -41,7 +41,7 @@ pub(crate) struct Server {
     _dir: TempDir,
 }
 
-/// A reply as it came.
+/// Reply as received.
 #[derive(Debug)]
 struct Reply {
     status: u16,
@@ -58,7 +58,7 @@ impl Server {
         Self::before(settings, |calls| calls)
     }
 
-    /// Before another control plane, which is made from the engine's.
+    /// Starts a server with a control plane that `wrap` makes from the engine's.
     fn before(settings: HttpSettings, wrap: impl FnOnce(ControlPlane) -> ControlPlane) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (clock, metrics) = (Clock::start(), Arc::new(Metrics::new()));
@@ -100,7 +100,7 @@ impl Server {
         self.call("GET", path, token, None).await
     }
 
-    /// Sends a request with these lines in its head.
+    /// Sends a request with these header lines.
     async fn headed(&self, request: &str, headers: &str) -> Reply {
         self.raw(&format!("{request} HTTP/1.1\r\n{headers}Connection: close\r\n\r\n")).await
     }
@@ -123,12 +123,12 @@ impl Server {
         reply["token"].as_str().unwrap().to_owned()
     }
 
-    /// How many parties there are.
+    /// Returns the number of parties.
     pub(crate) async fn parties(&self) -> u64 {
         self.get("/", "").await.expect(200)["parties"].as_u64().unwrap()
     }
 
-    /// Has a peer register a party and returns its id.
+    /// Registers a party with a host, and returns its id.
     async fn party(&self, host: &str, token: &str) -> String {
         let body = json!({"name": "Game", "host_peer_info": peer(host)});
         let reply = self.call("POST", "/parties", token, Some(body)).await.expect(200);
@@ -137,18 +137,18 @@ impl Server {
 }
 
 impl Reply {
-    /// The body of a reply that must have this status.
+    /// Returns the body of a reply that must have this status.
     fn expect(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{self:?}");
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// Checks that a reply is a refusal in these words.
+    /// Checks that a reply is a refusal with this detail.
     fn refuses(&self, status: u16, detail: &str) {
         assert_eq!(self.expect(status), json!({"detail": detail}));
     }
 
-    /// A header by its name in lower case.
+    /// Returns a header by its lower-case name.
     fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     }
@@ -192,7 +192,7 @@ fn engine_settings(dir: &TempDir) -> engine::EngineSettings {
     engine::EngineSettings { state_dir, layout: Layout::SERVER, discovery: None, tuning }
 }
 
-/// What LANrage's client says of a peer, but for the time.
+/// Description of a peer as LANrage's client sends it, without the time.
 fn peer(id: &str) -> Value {
     json!({
         "peer_id": id, "name": "Ann", "public_key": "a2V5", "nat_type": "open",

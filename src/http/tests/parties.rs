@@ -61,7 +61,7 @@ async fn a_token_is_good_for_its_own_peer_only() {
 }
 
 #[actix::test]
-async fn what_there_is_not_is_named() {
+async fn a_404_names_the_missing_party_or_peer() {
     let server = Server::start();
     let ann = server.token("ann").await;
     let id = server.party("ann", &ann).await;
@@ -114,7 +114,7 @@ async fn times_are_those_of_the_asking_client_s_clock() {
         let shown: jiff::civil::DateTime = text.as_str().unwrap().parse().unwrap();
         let there = jiff::tz::Offset::from_seconds(i32::try_from(hours).unwrap() * 3600).unwrap();
         let away = there.to_timestamp(shown).unwrap().duration_since(now).abs();
-        // Half of what two clocks differ by: no machine is that slow.
+        // Half an hour, the least difference of two zones: no machine is that slow.
         assert!(away.as_secs() < 1800, "{text} is not {hours} h ahead of UTC");
     };
     let mut host = peer("ann");
@@ -126,7 +126,7 @@ async fn times_are_those_of_the_asking_client_s_clock() {
     far(&reply["party"]["peers"]["ann"]["last_seen"], 5);
     let path = format!("/parties/{}", reply["party_id"].as_str().unwrap());
     far(&server.get(&path, &ann).await.expect(200)["party"]["created_at"], 5);
-    // Ben did not show his.
+    // Ben did not send an offset.
     far(&server.get(&path, &ben).await.expect(200)["party"]["created_at"], 0);
     let renewed = server.call("POST", "/auth/register?peer_id=ann", &ann, None).await;
     far(&renewed.expect(200)["expires_at"], 6);

@@ -1,4 +1,4 @@
-//! Rates that count before the control plane is asked.
+//! Rate limits that apply before the control plane is asked.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -8,7 +8,7 @@ use super::*;
 use crate::control_plane::{Ask, Call};
 use crate::token;
 
-/// Passes calls on, and counts the tokens that are looked up.
+/// Passes calls on, and counts the token lookups.
 struct Counter {
     to: ControlPlane,
     looked_up: Arc<AtomicUsize>,
@@ -30,7 +30,7 @@ impl Handler<Call> for Counter {
     }
 }
 
-/// A server with so few requests an address, and how many tokens it has looked up.
+/// Returns a server with that rate for an address, and its number of token lookups.
 fn server(burst: usize) -> (Server, Arc<AtomicUsize>) {
     let limits =
         ServerLimits { requests_per_second: 1, requests_burst: burst, ..ServerLimits::default() };
@@ -70,7 +70,7 @@ async fn a_flood_from_an_address_leaves_the_tokens_behind_it_theirs() {
     };
     flood().await;
     server.get("/relays", &ann).await.expect(200);
-    // Its own rate is counted before the control plane is asked, too.
+    // Its own rate applies before the control plane is asked, too.
     let asked = looked_up.load(Ordering::Relaxed);
     let mut answered = 0;
     for _ in 0..100 {
@@ -80,7 +80,7 @@ async fn a_flood_from_an_address_leaves_the_tokens_behind_it_theirs() {
     assert!(answered < 100, "nothing was refused");
 }
 
-/// As after a restart, when no token has been shown yet.
+/// The state after a restart, when no token has been used yet.
 #[actix::test]
 async fn valid_tokens_cost_their_address_nothing() {
     const PLAYERS: usize = 12;

@@ -1,7 +1,7 @@
 use super::*;
 
 #[actix::test]
-async fn what_is_not_there_is_json_all_the_same() {
+async fn unknown_paths_and_methods_are_refused_in_json() {
     let server = Server::start();
     for path in ["/nope", "//", "/parties//peers", "/parties/a%2Fb", "/relays/a%2fb", "/nope/"] {
         server.get(path, "").await.refuses(404, "Not Found");
@@ -34,7 +34,7 @@ async fn a_slash_too_much_is_shown_the_way() {
         ("Host: 127.0.0.1:8667\r\n", "http://127.0.0.1:8667/relays"),
         ("Host: [::1]:8667\r\n", "http://[::1]:8667/relays"),
         ("Host: evil/..\r\n", "/relays"),
-        // Nobody here is a proxy.
+        // No peer is a trusted proxy here.
         ("Host: a\r\nX-Forwarded-Proto: https\r\n", "http://a/relays"),
     ] {
         let reply = server.headed("GET /relays/", headers).await;

@@ -2,7 +2,7 @@ use super::*;
 
 const HELD: &str = "Too many requests";
 
-/// So few requests at once that none of them comes back while a test runs.
+/// Rate so low that no request refills while a test runs.
 fn tight() -> HttpSettings {
     let limits = ServerLimits {
         requests_per_second: 1,
@@ -14,7 +14,7 @@ fn tight() -> HttpSettings {
     HttpSettings { limits, ..settings() }
 }
 
-/// Asks until it is refused, which a bucket that fills while it is emptied only delays.
+/// Sends requests until one is refused; a refill only delays that.
 async fn exhaust(server: &Server, path: &str, token: &str) -> Reply {
     for _ in 0..1000 {
         let reply = server.get(path, token).await;
@@ -26,7 +26,7 @@ async fn exhaust(server: &Server, path: &str, token: &str) -> Reply {
 }
 
 #[actix::test]
-async fn who_asks_too_often_waits() {
+async fn requests_above_the_rate_get_a_429() {
     let server = Server::with(tight());
     let (ann, ben) = (server.token("ann").await, server.token("ben").await);
     let third = server.call("POST", "/auth/register?peer_id=cid", "", None).await;
@@ -35,7 +35,7 @@ async fn who_asks_too_often_waits() {
     assert!((1..=60).contains(&seconds), "{seconds}");
 
     exhaust(&server, "/", "").await.refuses(429, HELD);
-    // A valid token has its own bucket; one that is not is as good as none.
+    // A valid token has its own bucket; an invalid one counts as none.
     exhaust(&server, "/", "garbage").await.refuses(429, HELD);
     server.get("/relays", &ann).await.expect(200);
     exhaust(&server, "/relays", &ann).await.refuses(429, HELD);
@@ -44,7 +44,7 @@ async fn who_asks_too_often_waits() {
         server.get("/healthz", "").await.expect(200);
         server.get("/readyz", "").await.expect(200);
     }
-    // Other rates, full buckets.
+    // Changed rates start with full buckets.
     server.state.set(settings());
     server.get("/relays", &ann).await.expect(200);
 }
@@ -80,7 +80,7 @@ async fn a_server_that_stops_says_so_and_stays_alive() {
     server.get("/readyz", "").await.expect(503);
     server.engine.take().unwrap().stop().await;
     server.stop.send_replace(None);
-    // The control plane takes nothing any more.
+    // The control plane takes no more calls.
     server.get("/relays", &ann).await.refuses(503, "Server is stopping");
     server.get("/readyz", "").await.expect(503);
 }
@@ -128,7 +128,7 @@ async fn only_pages_of_allowed_origins_read_answers() {
     assert_eq!(preflight.header("access-control-allow-methods"), Some("delete, get, post"));
     assert_eq!(preflight.header("vary"), Some("origin"));
     assert!(!preflight.head.contains("credentials"), "{preflight:?}");
-    // Also a refusal may be read.
+    // Refusals may be read, too.
     let refused = ask("GET /relays", good, "").await;
     assert_eq!(refused.header("access-control-allow-origin"), Some(good));
     assert_eq!(refused.status, 401);

@@ -56,7 +56,8 @@ impl Files {
     }
 }
 
-/// What a client that trusts `root` alone sees of the server: its certificate and what was agreed.
+/// Returns the server's certificate and the negotiated parameters, for a client that trusts `root`
+/// alone.
 fn handshake(
     server: &Arc<ServerConfig>,
     root: &Made<rcgen::KeyPair>,
@@ -122,7 +123,7 @@ fn a_reload_that_fails_keeps_the_old_certificate() {
     let files = Files::of(&old);
     let certificates = Arc::new(files.load().unwrap());
     let config = Arc::new(server_config(certificates.clone()));
-    // Half of a renewal: the certificate is there, its key is not yet.
+    // Half of a renewal: the certificate is replaced, its key is not yet.
     fs::write(files.chain(), new.cert.pem()).unwrap();
     let refusal = certificates.reload().unwrap_err().to_string();
     assert!(refusal.contains("key.pem is not that of the first certificate"), "{refusal}");
