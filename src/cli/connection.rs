@@ -20,7 +20,7 @@ pub(super) enum Command {
     /// starts again
     Set {
         /// The server's URL, such as `https://lan.example.org`, or local for none
-        // A usage error would repeat it, and it may have a password.
+        // Checked later: a usage error would repeat it, and it may have a password.
         #[arg(required_unless_present = "local")]
         url: Option<String>,
         /// Follow none: the parties are this machine's own
@@ -52,7 +52,7 @@ impl Command {
     }
 }
 
-/// The URL of a control server from the command line.
+/// Parses the URL of a control server.
 pub(super) fn read(url: &str) -> Result<ServerUrl, Failure> {
     url.parse().map_err(|why: BadServerUrl| {
         Failure::usage(format!("URL: {why}"), "write it as https://lan.example.org")
@@ -72,7 +72,7 @@ fn show(page: &mut Page, connection: &Connection) {
     page.fields(fields);
 }
 
-/// The state of a connection: its word on the wire, and what that means.
+/// Returns the state of a connection: its word on the wire, and its meaning.
 fn state(connection: &Connection) -> String {
     let word = connection.state;
     match connection.state {
@@ -93,7 +93,7 @@ fn state(connection: &Connection) -> String {
     }
 }
 
-/// A connection in words, on one line.
+/// Returns a connection in words, on one line.
 pub(super) fn describe(connection: &Connection) -> String {
     let url = connection.server_url.as_deref().unwrap_or("the control server");
     let due = connection.retry_in_ms.map(soon);
@@ -114,7 +114,7 @@ pub(super) fn describe(connection: &Connection) -> String {
     }
 }
 
-/// How soon that is, in whole seconds.
+/// Returns the time until then, in whole seconds.
 fn soon(millis: u64) -> String {
     format!("in {}", span(Duration::from_secs(millis.div_ceil(1000))))
 }
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_url_is_not_repeated() {
+    fn an_invalid_url_is_not_repeated() {
         let Err(Failure::Error(_, report)) = read("http://ann:hunter2@h") else { panic!("taken") };
         let report = serde_json::to_string(&report).unwrap();
         assert!(report.contains("no password") && !report.contains("hunter2"), "{report}");

@@ -1,4 +1,4 @@
-//! The way to the daemon.
+//! Connection to the daemon.
 
 use std::io;
 use std::path::Path;
@@ -16,32 +16,33 @@ use super::output::{Output, Page};
 use crate::config::{self, CliArgs, CliConfig, Environment};
 use crate::{os, server};
 
-/// How long an answer may take, unless told otherwise.
+/// Default time limit of an answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// The longest reply that is read, in bytes: far more than a daemon's `limits.frame_out` is likely to be.
+/// Longest reply that is read, in bytes: far more than a daemon's `limits.frame_out` is likely to
+/// be.
 const LONGEST_REPLY: usize = 256 * 1024 * 1024;
 
-/// Where the daemon is, how patient to be with it, and whom to tell what it says.
+/// Address of the daemon, time limit, and output for its answers.
 #[derive(Debug)]
 pub(super) struct Daemon {
-    /// Where it is.
+    /// Socket of the daemon.
     pub(super) config: CliConfig,
-    /// What the command line says of that.
+    /// Arguments about the socket.
     pub(super) place: CliArgs,
-    /// As told on the command line.
+    /// Time limit of the command line.
     pub(super) timeout: Option<Duration>,
     pub(super) output: Output,
 }
 
 impl Daemon {
-    /// Connects, and makes sure that both speak the same protocol.
+    /// Connects, and checks the protocol version.
     pub(super) fn connect(&self) -> Result<DaemonSession<'_>, Failure> {
         let timeout = self.timeout.unwrap_or(TIMEOUT);
         let (client, program) = self.reach(timeout).map_err(|error| self.failure(error))?;
         Ok(DaemonSession { client, program, daemon: self })
     }
 
-    /// As [`Daemon::connect`], for who deals with the errors. Also returns which program answers.
+    /// As [`Daemon::connect`], with unprocessed errors. Also returns the program that answers.
     pub(super) fn reach(&self, timeout: Duration) -> Result<(Client, Program), ClientError> {
         let options = Options {
             connect_timeout: timeout,
@@ -67,7 +68,7 @@ impl Daemon {
         Ok((client, program))
     }
 
-    /// Makes sure that no other user waits where the daemon of this one should be.
+    /// Checks that a socket directory under the temporary one belongs to this user alone.
     fn check_place(&self) -> Result<(), ClientError> {
         let socket = &self.config.socket;
         match socket.parent() {
@@ -81,14 +82,14 @@ impl Daemon {
         }
     }
 
-    /// The socket must not, or can't, be connected to.
+    /// Returns the failure of a refused or impossible connection.
     fn unusable(&self, reason: String) -> ClientError {
         let doing = format!("connecting to {}", self.config.socket.display());
         let source = io::Error::new(io::ErrorKind::InvalidInput, reason);
         ClientError::Io { doing, source }
     }
 
-    /// What to say of an error, by where the daemon should be.
+    /// Returns the failure for an error, with the socket it belongs to.
     pub(super) fn failure(&self, error: ClientError) -> Failure {
         match error {
             ClientError::NotStarted(path) => self.not_started(&path),
@@ -156,12 +157,12 @@ impl Daemon {
         Failure::new(Exit::Unreachable, "not_started", message, hint)
     }
 
-    /// The command that starts it.
+    /// Returns the command that starts the daemon.
     pub(super) fn start_command(&self) -> String {
         let socket = self.config.socket.display();
         match (&self.place, &self.config.config_file) {
             (CliArgs { socket: None, system: true, .. }, _) => "lanragectl-d --system".to_owned(),
-            // It looks for the socket where this program did.
+            // The daemon looks for its socket in the same place as this program.
             (CliArgs { socket: None, .. }, None) => "lanragectl-d".to_owned(),
             _ => format!("lanragectl-d --socket {socket}"),
         }
@@ -186,7 +187,7 @@ pub(super) struct DaemonSession<'a> {
 }
 
 impl DaemonSession<'_> {
-    /// Asks, and prints the result: as it came, or what `page` makes of it.
+    /// Calls a method, and prints the result: unchanged as JSON, or by `page`.
     pub(super) fn show<M: Method>(
         &mut self,
         params: &M::Params,
@@ -200,13 +201,13 @@ impl DaemonSession<'_> {
         self.daemon.output.page(|out| page(out, &result))
     }
 
-    /// Asks for what is needed on the way to something else.
+    /// Calls a method, and returns its result.
     pub(super) fn call<M: Method>(&mut self, params: &M::Params) -> Result<M::Result, Failure> {
         let raw = self.ask::<M>(params)?;
         self.decode::<M>(&raw)
     }
 
-    /// Asks; the result is as it came.
+    /// Calls a method, and returns the unchanged result.
     pub(super) fn ask<M: Method>(&mut self, params: &M::Params) -> Result<Box<RawValue>, Failure> {
         self.client.call_for_text::<M>(params).map_err(|error| self.daemon.failure(error))
     }
@@ -216,12 +217,12 @@ impl DaemonSession<'_> {
         self.client.call_raw(method, params).map_err(|error| self.daemon.failure(error))
     }
 
-    /// Reads a result.
+    /// Decodes a result.
     pub(super) fn decode<M: Method>(&self, raw: &RawValue) -> Result<M::Result, Failure> {
         self.read(M::NAME, raw)
     }
 
-    /// Reads a result of `method`, or a part of it.
+    /// Decodes a result of `method`, or a part of it.
     pub(super) fn read<'a, T: Deserialize<'a>>(
         &self,
         method: &str,

@@ -1,7 +1,7 @@
-//! `doctor`: walks the way to the control server step by step, and says where it ends.
+//! `doctor`: checks the path to the control server step by step, and reports the first fault.
 //!
-//! `checks` are the steps beyond this machine, `exchange` makes their requests, `certificate` reads what a certificate says of its
-//! time, `report` is what is told.
+//! `checks` has the steps beyond this machine, `exchange` their requests, `certificate` the expiry
+//! time of a certificate, `report` the results.
 
 mod certificate;
 mod checks;
@@ -24,20 +24,20 @@ use crate::server_url::ServerUrl;
 use checks::ServerProbe;
 use report::{End, Finding, Report, Trouble};
 
-/// How long a step may take, unless told otherwise.
+/// Default time limit of a step.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Doctor {
     /// The control server's URL [default: the one that the daemon follows]
-    // A usage error would repeat it, and it may have a password.
+    // Checked later: a usage error would repeat it, and it may have a password.
     url: Option<String>,
     /// Certificates, as PEM, to trust beside those that this system trusts
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
     /// HTTP proxy on the way: its URL, none, or system for what HTTPS_PROXY and
     /// its like say [default: the daemon's]
-    // A usage error would repeat it, and it may have a password.
+    // Checked later: a usage error would repeat it, and it may have a password.
     #[arg(long, value_name = "URL")]
     proxy: Option<String>,
 }
@@ -50,7 +50,7 @@ impl Doctor {
             .map_err(|error| Failure::file("this program's event loop", &error))?;
         let mut report = Report::new(daemon.output);
         let end = runtime.block_on(self.examine(daemon, &mut report));
-        // A name that is still being looked up is not waited for.
+        // The program does not wait for a name lookup that is still running.
         runtime.shutdown_background();
         match end {
             Err(End::Unread(failure)) => return Err(failure),
@@ -59,7 +59,7 @@ impl Doctor {
         if report.finish()? { Ok(()) } else { Err(Failure::Told(Exit::Failed)) }
     }
 
-    /// Takes one step after the other, until one fails that the next needs.
+    /// Runs the steps until one fails that the next ones need.
     async fn examine(self, daemon: &Daemon, report: &mut Report) -> Result<(), End> {
         let patience = daemon.timeout.unwrap_or(TIMEOUT);
         let connection =
@@ -71,7 +71,7 @@ impl Doctor {
         };
         let Some(url) = report.step("url", async { check_url(&url) }).await? else { return Ok(()) };
         report.server_url = Some(url.to_string());
-        // The way is the daemon's, as far as that tells.
+        // The daemon's settings apply, as far as it reports them.
         let known = connection.as_ref();
         let ca_file = self.ca_file.or_else(|| known?.ca_file.clone().map(PathBuf::from));
         let is_followed = self.url.is_none() || self.url == followed;
@@ -91,7 +91,7 @@ impl Doctor {
     }
 }
 
-/// Asks the daemon what it follows. One that does not answer is no trouble where it `may_be_gone`.
+/// Asks the daemon for its control server. An absent daemon is no fault if it `may_be_gone`.
 fn ask(
     daemon: &Daemon,
     patience: Duration,
@@ -116,7 +116,7 @@ fn ask(
     }
 }
 
-/// Chooses the proxy on the way: the one that is given, the daemon's, or the environment's.
+/// Chooses the proxy: the given one, the daemon's, or the environment's.
 fn choose_proxy(
     given: Option<&str>,
     daemon: Option<&Connection>,
@@ -128,7 +128,7 @@ fn choose_proxy(
     let choice = match (given, daemon) {
         (Some(given), _) => given.parse(),
         (None, Some(Connection { proxy: Some(proxy), .. })) => {
-            // The daemon does not tell its password; the environment may have it.
+            // The daemon does not reveal its password; the environment may have it.
             let is_same = here.to(url).is_some_and(|known| known.to_string() == *proxy);
             if is_same { Ok(ProxyChoice::System) } else { proxy.parse() }
         }

@@ -1,4 +1,4 @@
-//! How a command ended: the exit code, and what is said of a failure.
+//! Results of commands: exit codes and error output.
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -11,38 +11,38 @@ use super::output::{RED, coloured, paint};
 use crate::config::ConfigError;
 use crate::terminal::{visible, visible_json};
 
-/// The exit codes other than 0, which scripts rely on.
+/// Exit codes other than 0, which scripts rely on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Exit {
-    /// The daemon said no, or it could not be done.
+    /// The daemon refused, or the command failed.
     Failed = 1,
-    /// The command line or the configuration can't be used.
+    /// The command line or the configuration is invalid.
     Usage = 2,
-    /// There is no daemon to talk to, or not any more.
+    /// The daemon is absent or gone.
     Unreachable = 3,
     /// The caller may not do this.
     Denied = 4,
-    /// It took too long.
+    /// The time limit has passed.
     TimedOut = 5,
-    /// The daemon speaks another protocol.
+    /// The daemon speaks another protocol version.
     Protocol = 6,
 }
 
-/// Why a command did not do what it was asked to.
+/// Failure of a command.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// Something to tell.
+    /// Error to print.
     Error(Exit, Box<Report>),
-    /// What there was to tell has been printed.
+    /// The error is printed already.
     Told(Exit),
-    /// Nobody reads what is printed any more: there is nothing left to do, and nobody to tell.
+    /// The reader of the output is gone: nothing is left to do or to print.
     NobodyReads,
 }
 
-/// An error as the daemon's replies have it, whoever it is of.
+/// Error in the format of the daemon's replies, whatever its source.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
-    /// The JSON-RPC number; null for what is not the daemon's.
+    /// JSON-RPC number; `null` if the error is not the daemon's.
     code: Option<i32>,
     message: String,
     data: ReportData,
@@ -58,7 +58,7 @@ struct ReportData {
 }
 
 impl Failure {
-    /// One that is not the daemon's.
+    /// Creates an error of this program.
     pub(super) fn new(
         exit: Exit,
         code: &str,
@@ -70,17 +70,17 @@ impl Failure {
         Self::Error(exit, Box::new(Report { code: None, message: message.into(), data }))
     }
 
-    /// The command line can't be used.
+    /// Returns the failure of an invalid command line.
     pub(super) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::new(Exit::Usage, "usage", message, hint)
     }
 
-    /// A file, or standard input or output, can't be used.
+    /// Returns the failure of a file, or of standard input or output.
     pub(super) fn file(what: &str, error: &io::Error) -> Self {
         Self::new(Exit::Failed, "io", format!("{what}: {error}"), "")
     }
 
-    /// The same with another hint, if it is of that code.
+    /// Replaces the hint of an error with that code.
     pub(super) fn hint(mut self, code: ErrorCode, hint: &str) -> Self {
         if let Self::Error(_, report) = &mut self
             && report.code == Some(code.number())
@@ -90,7 +90,7 @@ impl Failure {
         self
     }
 
-    /// What it says, and how to mend it.
+    /// Returns the message and the hint.
     pub(super) fn into_words(self) -> (String, String) {
         match self {
             Self::Error(_, report) => (report.message, report.data.hint),
@@ -98,7 +98,7 @@ impl Failure {
         }
     }
 
-    /// It went on for all the time that there was.
+    /// Converts the failure to that of a timeout.
     pub(super) fn timed_out(self, patience: Duration) -> Self {
         let Self::Error(_, mut report) = self else { return self };
         report.message = format!("waited {patience:?} in vain: {}", report.message);
@@ -108,7 +108,7 @@ impl Failure {
         Self::Error(Exit::TimedOut, report)
     }
 
-    /// Says what has to be said on standard error.
+    /// Prints the failure on standard error.
     pub(super) fn report(self, json: bool) -> ExitCode {
         let (exit, report) = match self {
             Self::Error(exit, report) => (exit, report),
@@ -125,7 +125,7 @@ impl Failure {
         } else {
             report.for_people(coloured(io::stderr().is_terminal()))
         };
-        // There is no other place to say it.
+        // There is no other place for the message.
         let _ = writeln!(io::stderr(), "{text}");
         ExitCode::from(exit as u8)
     }
@@ -169,7 +169,7 @@ impl From<RpcError> for Failure {
     }
 }
 
-/// What usually mends it. The daemon's hints speak of methods: here are commands.
+/// Returns the usual remedy. The daemon's hints name methods; these name commands.
 fn hint(code: ErrorCode) -> &'static str {
     match code {
         ErrorCode::InvalidParams => "correct what the message names",
@@ -189,7 +189,7 @@ impl From<ConfigError> for Failure {
     }
 }
 
-/// Says what clap has to say: help is no failure.
+/// Prints clap's message: help is no failure.
 pub(super) fn refuse_usage(error: &clap::Error) -> ExitCode {
     let json = std::env::args_os().take_while(|arg| arg != "--").any(|arg| arg == "--json");
     if json && error.use_stderr() {
@@ -202,9 +202,9 @@ pub(super) fn refuse_usage(error: &clap::Error) -> ExitCode {
         return Failure::usage(message, "--help shows what there is").report(true);
     }
     let text = error.render().to_string();
-    // The error may repeat an argument that came from elsewhere; then it goes without colours.
+    // The error may repeat an untrusted argument; then it is printed without colours.
     let shown = text.lines().map(visible).collect::<Vec<_>>().join("\n") + "\n";
-    // There is no other place to say it.
+    // There is no other place for the message.
     let _ = match shown.trim_end() == text.trim_end() {
         true => error.print(),
         false => write!(io::stderr(), "{shown}"),

@@ -1,11 +1,11 @@
-//! Who one is, when one doesn't say.
+//! Default peer id and name.
 
 use lanrage_ipc::model::{Name, PeerId};
 
 use super::exit::Failure;
 use crate::config::Environment;
 
-/// A peer id from the login and host names: the same each time.
+/// Returns a stable peer id, from the login and host names.
 pub(super) fn peer_id() -> Result<PeerId, Failure> {
     let parts = [login(&Environment::process()), host(&Environment::process())];
     let id = sanitized(&parts.into_iter().flatten().collect::<Vec<_>>().join("-"));
@@ -15,7 +15,7 @@ pub(super) fn peer_id() -> Result<PeerId, Failure> {
     })
 }
 
-/// What people may call the peer of that id: the same, as far as a name may be that long.
+/// Returns the default peer name for an id: the id, up to the length limit of names.
 pub(super) fn name(peer_id: &PeerId) -> Result<Name, Failure> {
     let name: String = peer_id.as_str().chars().take(100).collect();
     name.parse().map_err(|rule| Failure::usage(format!("--name: {rule}"), ""))
@@ -41,7 +41,7 @@ fn text(env: &Environment, names: &[&str]) -> Option<String> {
     names.iter().find_map(|name| env.get(name)?.into_string().ok())
 }
 
-/// What an id may hold of a text.
+/// Returns the characters of a text that an id may have.
 fn sanitized(text: &str) -> String {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
     let replaced = text.trim().chars().map(|c| if allowed(c) { c } else { '-' });

@@ -11,17 +11,17 @@ use serde_json::value::RawValue;
 
 use super::exit::Failure;
 
-/// Most bytes of a document: far more than one request to the daemon may have.
+/// Limit of a document in bytes: far more than one request to the daemon may have.
 pub(super) const LONGEST: u64 = 256 * 1024 * 1024;
 
-/// A duration with its unit.
+/// Parses a duration with its unit.
 pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
     let duration: SignedDuration =
         text.parse().map_err(|_| "must be a number with its unit, such as 500ms, 5s or 1m")?;
     duration.try_into().map_err(|_| "must not be negative")
 }
 
-/// One of `words`, which are those of `T`.
+/// Parser for one of `words`, the values of `T` on the wire.
 pub(super) fn one_of<T>(words: &'static [&'static str]) -> impl TypedValueParser<Value = T>
 where
     T: FromStr<Err = String> + Clone + Send + Sync + 'static,
@@ -29,7 +29,7 @@ where
     PossibleValuesParser::new(words).try_map(|word| word.parse::<T>())
 }
 
-/// A JSON text, or `-` where it comes from standard input.
+/// JSON text, or `-` for standard input.
 #[derive(Debug, Clone)]
 pub(super) enum Json {
     Text(Box<RawValue>),
@@ -49,7 +49,7 @@ impl FromStr for Json {
 }
 
 impl Json {
-    /// The JSON text.
+    /// Returns the JSON text.
     pub(super) fn read(self) -> Result<Box<RawValue>, Failure> {
         match self {
             Self::Text(json) => Ok(json),

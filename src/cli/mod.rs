@@ -1,7 +1,7 @@
-//! The command line client: a command becomes requests to the daemon, their results a table or JSON.
+//! Command line client: a command becomes requests to the daemon, their results a table or JSON.
 //!
-//! One file per group of commands. What they share: `daemon` reaches the daemon, `output` prints,
-//! `exit` says how it ended, `input` takes values from the command line.
+//! One file per group of commands. Shared: `daemon` connects to the daemon, `output` prints, `exit`
+//! maps failures to exit codes, `input` parses values of the command line.
 
 mod completions;
 mod connection;
@@ -96,7 +96,7 @@ enum Command {
 
 /// Runs the program: arguments in, exit code out.
 pub(crate) fn main() -> ExitCode {
-    // An answer of the daemon may hold what only its reader should see.
+    // An answer of the daemon may contain secrets of its reader.
     guard_memory();
     let args = match Args::try_parse() {
         Ok(args) => args,

@@ -1,4 +1,4 @@
-//! What is printed: pages for people, JSON for programs.
+//! Output of the commands: pages for people, JSON for programs.
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal, Write};
@@ -17,20 +17,20 @@ pub(super) const DIM: &str = "\x1b[2m";
 pub(super) const RED: &str = "\x1b[1;31m";
 const PLAIN: &str = "\x1b[0m";
 
-/// Standard output, and for whom it is.
+/// Standard output, and its format.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Output {
-    /// For a program.
+    /// True for JSON.
     pub(super) json: bool,
 }
 
 impl Output {
-    /// Prints a JSON document as it came, but for characters that it can escape.
+    /// Prints a JSON document unchanged, except for escaped characters.
     pub(super) fn print_json(self, document: &str) -> Result<(), Failure> {
         self.print(&visible_json(document))
     }
 
-    /// Prints lines at once, as whoever follows them expects. Others' text in them is
+    /// Prints and flushes lines, since followers wait for them. Text of others is escaped by
     /// [`visible`].
     pub(super) fn print(self, text: &str) -> Result<(), Failure> {
         let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
@@ -45,8 +45,8 @@ impl Output {
         })
     }
 
-    /// Ends the program once nobody reads standard output any more. For a command that waits: by
-    /// itself it would notice only when it prints next, and keep its connection until then.
+    /// Ends the program after the reader closed standard output. For commands that wait: they would
+    /// notice only at the next print, and keep their connection until then.
     #[cfg(unix)]
     pub(super) fn exit_when_unread(self) {
         use nix::errno::Errno;
@@ -54,7 +54,7 @@ impl Output {
         use std::os::fd::AsFd;
         std::thread::spawn(|| {
             let stdout = io::stdout();
-            // Errors and hang-ups are reported without being asked for. A file has neither.
+            // Errors and hang-ups are reported without being requested. A file has neither.
             let mut watched = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
             while poll(&mut watched, PollTimeout::NONE) == Err(Errno::EINTR) {}
             let gone = PollFlags::POLLERR | PollFlags::POLLHUP;
@@ -64,7 +64,7 @@ impl Output {
         });
     }
 
-    /// Does nothing: a pipe can't be watched there. The next print notices.
+    /// Does nothing: a pipe can't be watched here. The next print notices.
     #[cfg(not(unix))]
     pub(super) fn exit_when_unread(self) {}
 
@@ -72,7 +72,7 @@ impl Output {
     pub(super) fn warn(self, text: &str) {
         if !self.json {
             let warning = paint(coloured(io::stderr().is_terminal()), BOLD, "warning:");
-            // There is no other place to say it.
+            // There is no other place for the message.
             let _ = writeln!(io::stderr(), "{warning} {}", visible(text));
         }
     }
@@ -84,7 +84,7 @@ impl Output {
         self.print_json(&text)
     }
 
-    /// Prints what `write` writes.
+    /// Prints the output of `write`.
     pub(super) fn page(self, write: impl FnOnce(&mut Page)) -> Result<(), Failure> {
         let mut page = Page {
             text: String::new(),
@@ -96,7 +96,7 @@ impl Output {
     }
 }
 
-/// What people read: built whole, then printed at once.
+/// Page for people: built completely, then printed.
 #[derive(Debug)]
 pub(super) struct Page {
     text: String,
@@ -121,7 +121,7 @@ impl Page {
         }
     }
 
-    /// Writes a table, or `none` where it would have no rows.
+    /// Writes a table, or `none` if it has no rows.
     pub(super) fn table<const N: usize>(
         &mut self,
         header: [&str; N],
@@ -145,7 +145,7 @@ impl Page {
         }
     }
 
-    /// How long ago that was.
+    /// Returns the age of a time.
     pub(super) fn ago(&self, then: Timestamp) -> String {
         match Duration::try_from(self.now.duration_since(then)) {
             Ok(passed) if passed.as_secs() > 0 => format!("{} ago", span(passed)),
@@ -153,14 +153,14 @@ impl Page {
         }
     }
 
-    /// When that was, by the clock on the wall.
+    /// Returns a time, by the local wall clock.
     pub(super) fn date(&self, then: Timestamp) -> String {
         let date = then.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string();
         format!("{date} ({})", self.ago(then))
     }
 }
 
-/// A span of time in its two largest units.
+/// Formats a duration in its two largest units.
 pub(super) fn span(time: Duration) -> String {
     let seconds = time.as_secs();
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
@@ -176,14 +176,14 @@ pub(super) fn span(time: Duration) -> String {
     }
 }
 
-/// Whether to colour what goes to a stream that is a terminal, or isn't.
+/// True if a stream is to be coloured, given if it is a terminal.
 pub(super) fn coloured(is_terminal: bool) -> bool {
     let is = |name, value: &str| std::env::var_os(name).is_some_and(|found| found == value);
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     is_terminal && !plain && !is("TERM", "dumb")
 }
 
-/// Text in a style, if that is wanted.
+/// Returns the text in a style, if wanted.
 pub(super) fn paint(colour: bool, style: &str, text: &str) -> String {
     if colour { format!("{style}{text}{PLAIN}") } else { text.to_owned() }
 }

@@ -111,14 +111,14 @@ fn show(page: &mut Page, result: &PartyResult) {
     peer::table(page, &party.party_id, &party.peers);
 }
 
-/// A page of parties, each as it came.
+/// Page of parties, each as received.
 #[derive(Deserialize)]
 struct Listed {
     parties: Vec<Box<RawValue>>,
     next_cursor: Option<String>,
 }
 
-/// All pages as one.
+/// All pages in one document.
 #[derive(Serialize)]
 struct All {
     parties: Vec<Box<RawValue>>,
@@ -169,7 +169,8 @@ fn table(page: &mut Page, parties: &[Party]) {
     page.table(["PARTY", "NAME", "HOST", "PEERS", "CREATED", "ORIGIN"], rows, "no parties");
 }
 
-/// Where a party lives, and whether the control server is still to confirm something of it.
+/// Returns the origin of a party, and `pending` while the control server has not confirmed a
+/// change.
 pub(super) fn origin(party: &Party) -> String {
     match party.sync {
         Sync::Synced => party.origin.to_string(),
@@ -193,7 +194,7 @@ fn show_discovered(page: &mut Page, result: &PartyDiscoverResult) {
     page.table(header, rows, "no parties are announced");
 }
 
-/// Why somebody left, or a party ended, in words.
+/// Returns the reason for a removal in words.
 pub(super) fn because(reason: RemovalReason) -> &'static str {
     match reason {
         RemovalReason::Left => "left",
@@ -210,7 +211,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn what_waits_for_the_server_is_told() {
+    fn a_pending_party_is_marked_as_pending() {
         for (origin_word, sync, words) in [
             ("local", "synced", "local"),
             ("remote", "synced", "remote"),

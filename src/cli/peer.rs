@@ -23,10 +23,10 @@ use super::identity;
 use super::input::one_of;
 use super::output::{Output, Page, span};
 
-/// Hint where the control server refuses a peer whose id was not chosen.
+/// Hint for a default peer id that the control server refuses.
 const DEFAULT_ID_TAKEN: &str = "the peer id is your login and host name: if another machine has the same two, choose another id here: --peer-id ID";
 
-/// The same for an id that was chosen.
+/// Hint for a chosen peer id that the control server refuses.
 const ID_TAKEN: &str = "if the peer id is taken, choose another: --peer-id ID";
 
 #[derive(Debug, clap::Subcommand)]
@@ -146,14 +146,15 @@ pub(super) struct Details {
 }
 
 impl Joining {
-    /// Returns what adds a hint to a refusal by the control server: most often the id is taken.
+    /// Returns a function that adds a hint to a refusal by the control server: usually the id is
+    /// taken.
     pub(super) fn explain(&self) -> impl Fn(Failure) -> Failure + use<> {
         let is_default = self.peer_id.is_none();
         let taken = if is_default { DEFAULT_ID_TAKEN } else { ID_TAKEN };
         move |failure| failure.hint(ErrorCode::ServerRejected, taken)
     }
 
-    /// The peer, and what keeps it alive.
+    /// Returns the peer and its keepalive.
     pub(super) fn peer(self) -> Result<(PeerInput, Keepalive), Failure> {
         let peer_id = self.peer_id.map_or_else(identity::peer_id, Ok)?;
         let mut peer = PeerInput {
@@ -172,7 +173,7 @@ impl Joining {
 }
 
 impl Details {
-    /// Changes what was given.
+    /// Applies the given options.
     fn put_into(self, peer: &mut PeerInput) {
         put(self.nat_type, &mut peer.nat_type);
         put(self.public_ip, &mut peer.public_ip);
@@ -247,8 +248,7 @@ impl Command {
     }
 }
 
-/// Warns of a public key that is no WireGuard key. It is taken all the same: LANrage's clients send
-/// others.
+/// Warns of a key that is no WireGuard key. It is accepted, because LANrage's clients send others.
 pub(super) fn warn_of_key(output: Output, key: &PublicKey) {
     let is_key = STANDARD.decode(key.as_str()).is_ok_and(|bytes| bytes.len() == 32);
     if !is_key {
@@ -281,7 +281,7 @@ pub(super) fn table(page: &mut Page, party: &PartyId, peers: &BTreeMap<PeerId, P
     }
 }
 
-/// Warns of a key that nobody has accepted.
+/// Warns of a key that is not accepted.
 fn tell_key_change(page: &mut Page, party: &PartyId, peer: &Peer, change: &KeyChange) {
     let KeyChange { previous, held } = change;
     let id = &peer.info.peer_id;
@@ -318,7 +318,7 @@ fn seen(page: &Page, peer: &Peer) -> String {
     if peer.key_changed.is_some() { format!("{ago}, key changed") } else { ago }
 }
 
-/// An address with its port, as far as they are known.
+/// Returns an address with its port, as far as they are known.
 fn endpoint(ip: Address, port: u16) -> String {
     match (ip, port) {
         (ip, 0) => ip.to_string(),

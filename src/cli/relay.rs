@@ -58,7 +58,7 @@ impl Command {
     }
 }
 
-/// Relays, one a row.
+/// Prints relays, one a row.
 pub(super) fn table(page: &mut Page, relays: &[Relay]) {
     let row = |relay: &Relay| {
         [

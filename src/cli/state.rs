@@ -82,7 +82,7 @@ fn export(daemon: &Daemon, file: Option<&Path>) -> Result<(), Failure> {
     }
 }
 
-/// Writes a document for its user, in the place of the one that is there.
+/// Writes a document for its user, replacing an existing one.
 fn write(path: &Path, document: &str) -> io::Result<()> {
     let mut file = files::open_or_create(path, Rule::Named, DOCUMENT)?;
     file.set_len(0)?;
@@ -125,7 +125,7 @@ fn show_import(page: &mut Page, result: &StateImportResult) {
     }
 }
 
-/// As seen from here: the daemon is elsewhere.
+/// Makes a path absolute: the daemon has another working directory.
 fn absolute(path: &Path) -> Result<String, Failure> {
     let absolute = std::path::absolute(path)
         .map_err(|error| Failure::file(&path.display().to_string(), &error))?;

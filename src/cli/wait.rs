@@ -16,9 +16,9 @@ use super::connection::describe;
 use super::daemon::{Daemon, Program};
 use super::exit::{Exit, Failure};
 
-/// How long to wait, unless told otherwise.
+/// Default time limit.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// How soon to look again for a daemon that is not there.
+/// Pause before the next attempt to reach an absent daemon.
 const INTERVAL: Duration = Duration::from_millis(20);
 
 #[derive(Debug, clap::Args)]
@@ -39,15 +39,14 @@ enum What {
     Online,
 }
 
-/// What came of an attempt that was not cut short: the answer that was waited for, or why it will
-/// not come any more.
+/// Result of a completed attempt: the awaited answer, or the reason why it can't come any more.
 type Outcome = Result<Box<RawValue>, Failure>;
 
 impl Wait {
     pub(super) fn run(self, daemon: &Daemon) -> Result<(), Failure> {
         let deadline = Deadline::after(daemon.timeout.unwrap_or(TIMEOUT));
         loop {
-            // However little time is left, an attempt is worth a moment.
+            // An attempt gets a minimum of time, even if less is left.
             let attempt = daemon
                 .reach(deadline.left().max(INTERVAL))
                 .and_then(|(client, program)| self.attempt(client, program, deadline));
@@ -90,7 +89,7 @@ impl Wait {
     }
 }
 
-/// Time is over, and that is how the last attempt went.
+/// Returns the failure of a timeout, with the result of the last attempt.
 fn in_vain(daemon: &Daemon, patience: Duration, error: ClientError) -> Failure {
     match error {
         ClientError::TimedOut { doing, .. } => {
@@ -100,9 +99,9 @@ fn in_vain(daemon: &Daemon, patience: Duration, error: ClientError) -> Failure {
     }
 }
 
-/// Waits for a party to come.
+/// Waits until a party exists.
 fn come(mut client: Client, party: &PartyId, deadline: Deadline) -> Result<Outcome, ClientError> {
-    // It may come between the look and the first event: the subscription has to be there before.
+    // The party may appear between the query and the first event, so the subscription comes first.
     subscribe(&mut client, Topic::Party)?;
     let params = PartyParams { party_id: party.clone() };
     loop {
@@ -118,7 +117,7 @@ fn come(mut client: Client, party: &PartyId, deadline: Deadline) -> Result<Outco
     }
 }
 
-/// Waits for the daemon to be online.
+/// Waits until the daemon is online.
 fn online(mut client: Client, deadline: Deadline) -> Result<Outcome, ClientError> {
     // As above: it may be online before the first event.
     subscribe(&mut client, Topic::Connection)?;
@@ -154,7 +153,7 @@ fn subscribe(client: &mut Client, topic: Topic) -> Result<(), ClientError> {
     client.subscribe(&params).map(drop)
 }
 
-/// Waits until the daemon says something that `concerns`; `false` when time is over.
+/// Waits for an event that `concerns` accepts; returns `false` on a timeout.
 fn is_news(
     client: &mut Client,
     deadline: Deadline,
@@ -170,7 +169,7 @@ fn is_news(
     }
 }
 
-/// Whether the next attempt may fare better.
+/// True if another attempt may succeed.
 fn may_pass(error: &ClientError) -> bool {
     match error {
         ClientError::Rpc(error) => error.data.retryable,
@@ -180,7 +179,7 @@ fn may_pass(error: &ClientError) -> bool {
     }
 }
 
-/// When patience ends; never, when that is too far away to be told.
+/// End of a time limit; never, if it is too far away to represent.
 #[derive(Debug, Clone, Copy)]
 struct Deadline {
     patience: Duration,
@@ -196,7 +195,7 @@ impl Deadline {
         self.at.map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()))
     }
 
-    /// It has passed, and that is how things are.
+    /// Returns the failure of a passed deadline.
     fn passed(self, message: String, hint: &str) -> Failure {
         Failure::new(Exit::TimedOut, "timeout", message, hint).timed_out(self.patience)
     }

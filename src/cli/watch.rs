@@ -102,7 +102,7 @@ fn time() -> String {
 }
 
 fn show_snapshot(page: &mut Page, snapshot: &Snapshot, program: Program) {
-    // A server follows no other.
+    // A server follows no other server.
     if let Some(connection) = snapshot.connection.as_ref().filter(|_| program == Program::Daemon) {
         page.line(format_args!("connection {}", describe(connection)));
     }
@@ -131,7 +131,7 @@ fn show_snapshot(page: &mut Page, snapshot: &Snapshot, program: Program) {
     page.line("");
 }
 
-/// A change: its kind, and the rest in words.
+/// Returns the kind of a change, and the rest in words.
 fn tell(event: &Event) -> (&'static str, String) {
     match event {
         Event::PartyRegistered { party, .. } => {

@@ -1,6 +1,6 @@
-//! How long a certificate is good: the one thing of it that nobody else tells.
+//! Expiry time of a certificate, which no library in use reads.
 //!
-//! A certificate is DER: each value is a tag, a length and that many bytes. The way to the time is
+//! A certificate is DER: each value is a tag, a length and that many bytes. The path to the time is
 //! `Certificate` > `tbsCertificate` > `validity` > `notAfter` (RFC 5280, section 4.1).
 
 use jiff::Timestamp;
@@ -11,17 +11,17 @@ const INTEGER: u8 = 0x02;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 const SEQUENCE: u8 = 0x30;
-/// The version, which the oldest certificates have not.
+/// Tag of the version, which the oldest certificates do not have.
 const EXPLICIT_0: u8 = 0xa0;
 
-/// When a certificate ends; `None` for what is no certificate.
+/// Returns the expiry time of a certificate; `None` for invalid input.
 pub(super) fn not_after(certificate: &[u8]) -> Option<Timestamp> {
     let certificate = Der(certificate).take(SEQUENCE)?;
     let mut body = Der(Der(certificate).take(SEQUENCE)?);
     if body.0.first() == Some(&EXPLICIT_0) {
         body.take(EXPLICIT_0)?;
     }
-    // The serial number, the kind of signature, and who made it.
+    // The serial number, the signature algorithm and the issuer.
     body.take(INTEGER)?;
     body.take(SEQUENCE)?;
     body.take(SEQUENCE)?;
@@ -30,17 +30,17 @@ pub(super) fn not_after(certificate: &[u8]) -> Option<Timestamp> {
     validity.time()
 }
 
-/// What is left to read.
+/// Unread rest of the input.
 struct Der<'a>(&'a [u8]);
 
 impl<'a> Der<'a> {
-    /// The next value, if it is of that tag.
+    /// Reads the next value, if it has that tag.
     fn take(&mut self, tag: u8) -> Option<&'a [u8]> {
         let (first, rest) = self.0.split_first()?;
         let (length, rest) = rest.split_first()?;
         let (length, rest) = match usize::from(*length) {
             short @ 0..=0x7f => (short, rest),
-            // So many bytes of length follow; no certificate takes more than four.
+            // Number of length bytes; no certificate needs more than four.
             long @ 0x81..=0x84 => {
                 let (bytes, rest) = rest.split_at_checked(long - 0x80)?;
                 (bytes.iter().fold(0, |length, byte| (length << 8) | usize::from(*byte)), rest)
@@ -52,8 +52,8 @@ impl<'a> Der<'a> {
         (*first == tag).then_some(value)
     }
 
-    /// The next value, which is a time in UTC: `YYMMDDhhmmssZ` up to 2049, with four digits of the
-    /// year from then on.
+    /// Reads the next value as a UTC time: `YYMMDDhhmmssZ` up to 2049, and a four-digit year from
+    /// then on.
     fn time(&mut self) -> Option<Timestamp> {
         let is_short = self.0.first() == Some(&UTC_TIME);
         let text = self.take(if is_short { UTC_TIME } else { GENERALIZED_TIME })?;
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_off_has_no_end() {
+    fn a_truncated_certificate_has_no_end() {
         let whole = made(2026);
         for length in 0..whole.len() {
             assert_eq!(not_after(&whole[..length]), None, "{length}");

@@ -1,4 +1,4 @@
-//! The steps from this machine to a control server that answers.
+//! Steps from this machine to a working control server.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -30,30 +30,30 @@ use crate::remote::transport::ws::{self, Failed};
 use crate::remote::transport::{Outgoing, ahead, tls};
 use crate::server_url::ServerUrl;
 
-/// Addresses of one name that are tried.
+/// Limit of the addresses of one name that are tried.
 const MOST_ADDRESSES: usize = 16;
-/// How far two clocks may be apart, in seconds.
+/// Tolerated difference of two clocks, in seconds.
 const CLOCKS: u64 = 60;
-/// A certificate that is renewed by itself is renewed before it has so few days left.
+/// Remaining days below which a certificate is reported: renewal should happen before.
 const FEW_DAYS: i64 = 14;
 
 const PROXY_FIX: &str = "correct the proxy (--proxy here, remote.proxy for the daemon), or have it \
                          let this machine connect to the server; the daemon does not tell its \
                          login, give that by --proxy http://USER:PASSWORD@HOST:PORT";
 
-/// The way to a server, as far as it has been walked.
+/// State of the check, after the steps so far.
 pub(super) struct ServerProbe {
     pub(super) url: ServerUrl,
-    /// How long a step may take.
+    /// Time limit of a step.
     pub(super) patience: Duration,
     pub(super) proxies: Arc<Proxies>,
     addresses: Vec<SocketAddr>,
-    /// The first address that let this machine connect.
+    /// First address that accepted a connection.
     address: Option<SocketAddr>,
     pub(super) tls: Option<Arc<ClientConfig>>,
-    /// True once something that calls itself a control server has answered.
+    /// True after something that calls itself a control server has answered.
     pub(super) is_met: bool,
-    /// Lead of the server's clock over this machine's, in seconds, where the server states its time.
+    /// Lead of the server's clock over this machine's, in seconds, if the server states its time.
     clock_ahead: Option<i64>,
 }
 
@@ -78,7 +78,7 @@ impl ServerProbe {
         self.proxies.to(&self.url).map_or(&self.url, ProxyUrl::place)
     }
 
-    /// Looks the name up of what is connected to.
+    /// Resolves the name of the next hop.
     pub(super) async fn resolve(&mut self) -> Found {
         let fix = "correct the host in the server's URL, or see to this machine's network and DNS";
         let (host, port) = self.next_hop().host_and_port();
@@ -131,7 +131,7 @@ impl ServerProbe {
         }
     }
 
-    /// Speaks TLS, where the URL says so, and makes ready for HTTP.
+    /// Performs the TLS handshake, if the URL requires one, and prepares HTTP.
     pub(super) async fn secure(&mut self, ca_file: Option<&Path>) -> Found {
         let config = tls::client_config(ca_file).map_err(|error| {
             Trouble::new(
@@ -169,7 +169,7 @@ impl ServerProbe {
         Ok(good(ends.map_or_else(|| "a trusted certificate".to_owned(), certificate_words)))
     }
 
-    /// Asks what it is.
+    /// Requests the server's description.
     pub(super) async fn greet(&mut self) -> Found {
         let asked = Timestamp::now();
         let answer = self.ask(Request::get(self.url.route(&[""]).as_str())).await?;
@@ -205,8 +205,8 @@ impl ServerProbe {
         Err(Trouble::new(words, "set both clocks right, best by NTP: peers look silent otherwise"))
     }
 
-    /// Makes a registration's request, without what a registration needs: that changes nothing,
-    /// and the server says what is missing.
+    /// Sends an incomplete registration. It changes nothing, and the server answers with the
+    /// missing fields.
     pub(super) async fn register(&self) -> Found {
         let route = self.url.route(&["auth", "register"]);
         let question = Request::post(route.as_str()).header(CONTENT_LENGTH, 0);
@@ -231,7 +231,7 @@ impl ServerProbe {
         let endpoint = self.endpoint()?;
         match ws::open(&endpoint).await {
             Ok(transport) => {
-                // It has an end in any case: the transport is dropped.
+                // Dropping the transport closes it in any case.
                 transport.outgoing.try_send(Outgoing::Close).ok();
                 Ok(good("WebSocket".to_owned()))
             }
@@ -246,7 +246,7 @@ impl ServerProbe {
         }
     }
 
-    /// Shows a token that the server can't know: what it says of that tells whether tokens arrive.
+    /// Sends an unknown token: the answer shows if tokens reach the server.
     pub(super) async fn show_token(&self, connection: Option<&Connection>) -> Found {
         let fix = "see whether a proxy in front of the server takes requests for its own";
         let mut random = [0; 32];
@@ -286,13 +286,14 @@ impl ServerProbe {
         }
     }
 
-    /// Whether the daemon has given up, at this very server.
+    /// True if the daemon has given up at this very server.
     fn is_shut_out(&self, connection: &Connection) -> bool {
         let followed = connection.server_url.as_deref().and_then(|url| url.parse().ok());
         connection.state == ConnectionState::AuthFailed && followed.as_ref() == Some(&self.url)
     }
 
-    /// Waits for something as long as a step may take. It is `named` as [`diagnostics::late`] wants it.
+    /// Waits for a future, up to the time limit of a step. `named` has the form that
+    /// [`diagnostics::late`] needs.
     pub(super) async fn within<T>(
         &self,
         named: &str,

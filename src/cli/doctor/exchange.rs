@@ -1,4 +1,4 @@
-//! Requests to the server, as the daemon makes them.
+//! HTTP requests to the server, as the daemon makes them.
 
 use jiff::Timestamp;
 use reqwest::StatusCode;
@@ -13,7 +13,8 @@ use crate::remote::transport::http::{Fault, HttpClient};
 use crate::remote::transport::{Endpoint, TransportKind};
 use crate::server_url::ServerUrl;
 
-/// The most of an answer that is read, in bytes: a control server says less of itself.
+/// Limit of the part of an answer that is read, in bytes: a control server's description is
+/// shorter.
 const MOST_BYTES: usize = 64 * 1024;
 
 const URL_FIX: &str = "correct the server's URL: its host, its port and its path";
@@ -21,16 +22,16 @@ const URL_FIX: &str = "correct the server's URL: its host, its port and its path
 const SERVER_FIX: &str = "see whether the control server runs, and what it logs; a proxy in front \
                           of it may not reach it";
 
-/// An answer over HTTP.
+/// HTTP answer.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
-    /// Null where it is no JSON.
+    /// `null` if it is not JSON.
     pub(super) body: Value,
 }
 
 impl ServerProbe {
-    /// Makes a request, and reads the answer as far as it may go. Each has a connection of its own.
+    /// Sends a request on its own connection, and reads the answer up to the limit.
     pub(super) async fn ask(&self, request: Builder) -> Result<Answer, Trouble> {
         let request = request.header(ACCEPT, "application/json").body(String::new());
         let request = request
@@ -50,7 +51,7 @@ impl ServerProbe {
         Ok(Answer { status, headers, body })
     }
 
-    /// Returns the server as the daemon's transports take it.
+    /// Returns the server for the daemon's transports.
     pub(super) fn endpoint(&self) -> Result<Endpoint, Trouble> {
         let tls = self.tls.clone();
         let unready = || Trouble::new("the steps before this one were not taken", "report this");
@@ -65,14 +66,14 @@ impl ServerProbe {
         })
     }
 
-    /// Why an answer is not the one that was asked for.
+    /// Returns the reason why an answer is unexpected.
     pub(super) fn refused(&self, answer: &Answer) -> String {
         let Answer { status, headers, .. } = answer;
         diagnostics::refusal(*status, headers, &self.url, Timestamp::now(), self.is_met).words
     }
 }
 
-/// What mends an answer that is none of a control server.
+/// Returns the remedy for an answer that is not a control server's.
 pub(super) fn fix_of(status: StatusCode) -> &'static str {
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
@@ -90,7 +91,7 @@ pub(super) fn fix_of(status: StatusCode) -> &'static str {
     }
 }
 
-/// What mends a request that gets no answer.
+/// Returns the remedy for a request without an answer.
 fn fix_of_fault(fault: &Fault, url: &ServerUrl) -> &'static str {
     match (fault, url.is_secure()) {
         (Fault::Http(HttpError::NotHttp | HttpError::Unanswered), false) => {

@@ -1,4 +1,4 @@
-//! What each step came to, for people as it happens and for programs at the end.
+//! Results of the steps, printed for people as they happen and for programs at the end.
 
 use std::future::Future;
 use std::time::Instant;
@@ -14,15 +14,15 @@ const STEPS: [&str; 11] = [
     "token",
 ];
 
-/// What a step found that is as it should be.
+/// Result of a successful step.
 pub(super) enum Finding<T> {
-    /// What the next steps need, and what to say.
+    /// Data for the next steps, and a message.
     Good(T, String),
-    /// There was nothing to do, for this reason.
+    /// The step was skipped, for this reason.
     Skipped(String),
 }
 
-/// What a step found that is not.
+/// Fault that a step found.
 #[derive(Debug)]
 pub(super) struct Trouble {
     words: String,
@@ -35,19 +35,19 @@ impl Trouble {
     }
 }
 
-/// Why no further steps are taken.
+/// Reason to stop.
 pub(super) enum End {
-    /// One has failed.
+    /// A step has failed.
     Trouble,
     /// Nothing can be printed any more.
     Unread(Failure),
 }
 
-/// The steps so far.
+/// Steps so far.
 pub(super) struct Report {
     output: Output,
     pub(super) server_url: Option<String>,
-    /// Why the steps that are left are not taken.
+    /// Reason for skipping the remaining steps.
     rest: &'static str,
     steps: Vec<Step>,
 }
@@ -55,7 +55,7 @@ pub(super) struct Report {
 #[derive(Serialize)]
 struct Step {
     step: &'static str,
-    /// Null where it was skipped.
+    /// `null` if the step was skipped.
     ok: Option<bool>,
     took_ms: Option<u64>,
     detail: String,
@@ -74,15 +74,15 @@ impl Report {
         Self { output, server_url: None, rest: "a step before it failed", steps: Vec::new() }
     }
 
-    /// Leaves out the steps that are left, for this reason.
+    /// Skips the remaining steps, for this reason.
     pub(super) fn is_done(&mut self, why: &'static str) {
         self.rest = why;
     }
 
-    /// Takes a step that the next ones need.
+    /// Runs a step that later ones need.
     ///
     /// # Errors
-    /// When it fails.
+    /// The step failed.
     pub(super) async fn step<T>(
         &mut self,
         name: &'static str,
@@ -91,7 +91,7 @@ impl Report {
         self.take(name, work).await?.map_err(|()| End::Trouble)
     }
 
-    /// Takes a step that the next ones do without.
+    /// Runs a step that no other one needs.
     pub(super) async fn passable<T>(
         &mut self,
         name: &'static str,
@@ -121,7 +121,7 @@ impl Report {
         Ok(result)
     }
 
-    /// Tells of the steps that were not taken. Returns whether none has failed.
+    /// Reports the skipped steps. Returns `true` if no step failed.
     pub(super) fn finish(mut self) -> Result<bool, Failure> {
         for step in &STEPS[self.steps.len()..] {
             self.record(skipped(step, self.rest.to_owned()))?;
