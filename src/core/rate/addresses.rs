@@ -138,7 +138,7 @@ mod tests {
         let fresh = address("2001:db8:1:ff::1");
         assert!(buckets.take(fresh, NOW).is_err());
         buckets.give_back(address("2001:db8:1:0::1"));
-        assert!(buckets.take(fresh, NOW).is_ok(), "the site has room for one again");
+        assert!(buckets.take(fresh, NOW).is_ok(), "the site has room for one request again");
         buckets.give_back(fresh);
         assert!(buckets.addresses.full_for(&Payer::Address(fresh), NOW) < Duration::MAX);
         assert!((0..3).all(|_| buckets.addresses.take(Payer::Address(fresh), NOW).is_ok()));

@@ -328,7 +328,7 @@ fn slow_disk_does_not_count_as_silence_of_the_server() {
     let id = world.ask();
     world.acknowledge_all();
     world.pass(PATIENCE * 5);
-    assert!(world.reply(id).is_none(), "the answer comes after what was told before it");
+    assert!(world.reply(id).is_none(), "the answer comes after earlier messages");
     assert_eq!(world.closed, None);
     let then = world.held.pop().expect("a delivery");
     world.session.handle_applied(then, Ok(Outcome::Done), world.now);

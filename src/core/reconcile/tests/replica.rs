@@ -75,7 +75,7 @@ fn snapshot_and_end_apply_with_any_number() {
         assert_eq!(gone, ReplicaUpdate::Gone(RemovalReason::HostLeft));
         assert_eq!(shadow.get(&lan()), None);
         let repeated = shadow.gone(&lan(), RemovalReason::HostLeft);
-        assert_eq!(repeated, ReplicaUpdate::Nothing, "it was told before");
+        assert_eq!(repeated, ReplicaUpdate::Nothing, "the end was reported before");
     }
 }
 
@@ -117,6 +117,6 @@ fn leave_of_the_last_local_member_drops_the_party() {
     assert_eq!(shadow.get(&lan()).unwrap().members.len(), 2);
     assert!(shadow.left(&lan(), &id("b"), is(&["a", "b"])));
     assert_eq!(shadow.get(&lan()), None);
-    assert!(shadow.left(&lan(), &id("b"), is(&["a", "b"])), "nor of one that is not known");
+    assert!(shadow.left(&lan(), &id("b"), is(&["a", "b"])), "true for an unknown party, too");
     assert!(told().left(&lan(), &id("host"), is(&["a", "host"])), "it ends with its host");
 }

@@ -147,7 +147,7 @@ fn absent_party_registered_offline_is_registered() {
         Case::local(&[], &["a", "b"]).intends(OpKind::Register, "a").intends(OpKind::Join, "b");
     for occasion in [Return, News, Gone(RemovalReason::Left)] {
         let verdict = case.verdict(occasion);
-        assert_eq!(acts(&verdict), ["Register a"], "who joined it comes once it is there");
+        assert_eq!(acts(&verdict), ["Register a"], "guests join after the registration");
         assert_eq!(intents(&verdict), [stays("a"), stays("b")]);
         assert_eq!(verdict.outcome, PartyOutcome::Stays);
     }
@@ -221,7 +221,7 @@ fn member_that_left_offline_leaves_there() {
     let verdict = Case::copy(&["a", "x1", "b"], &[]).intends(OpKind::Leave, "a");
     let verdict = verdict.intends(OpKind::Leave, "b").verdict(Return);
     assert_eq!((acts(&verdict), &verdict.outcome), (vec!["Leave a".into()], &PartyOutcome::Stays));
-    assert_eq!(intents(&verdict), [again, stays("b")], "until all are gone");
+    assert_eq!(intents(&verdict), [again, stays("b")], "kept until all leaves are done");
     // A member that rejoined has an intent to join.
     let case = Case::copy(&["x1", "a"], &["x1", "a"]).intends(OpKind::Join, "a");
     assert_eq!((acts(&case.verdict(Return)), intents(&case.verdict(Return))), (vec![], vec![]));

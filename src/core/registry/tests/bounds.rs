@@ -59,7 +59,7 @@ fn copies_are_bounded_in_bytes() {
     let full = |id: &str| Refusal::CopiesFull { party_id: id.parse().unwrap(), limit };
     assert_eq!(tell(&mut world, &crowd("two", 90), &["a"], &[]).unwrap_err(), full("two"));
     assert_eq!(tell(&mut world, &crowd("one", 90), &[], &[]).unwrap_err(), full("one"));
-    assert_eq!(world.members("one").len(), 21, "it stays as it was");
+    assert_eq!(world.members("one").len(), 21, "the copy is unchanged");
     assert!(world.registry.copies_bytes <= limit);
     // A shrinking party is taken in, however large it is.
     let rules = Rules { copies_bytes: 1000, ..world.registry.rules.clone() };

@@ -18,7 +18,7 @@ fn without_a_server_copies_are_parties_of_this_daemon() {
     let left = world.by(ITSELF, follow(None));
     assert_eq!(told(&left), ["peer.updated lan host #4", "party.updated lan Local Synced #5"]);
     assert_eq!(pending(&world), [""; 0]);
-    assert!(!world.peer("lan", "host").connected, "nobody tells of it any more");
+    assert!(!world.peer("lan", "host").connected, "no server reports it any more");
     world.pass(PEER_TIMEOUT);
     let expired = world.by(ITSELF, Command::Expire);
     assert_eq!(told(&expired).last().unwrap(), "party.removed lan Expired #8");
@@ -66,7 +66,7 @@ fn intents_are_bounded() {
         assert_eq!(world.defer(ANN, "l", command).unwrap_err(), full);
     }
     world.offline("l", join("lan", "b"));
-    assert_eq!(pending(&world), ["Join lan b l"], "what is there already may change");
+    assert_eq!(pending(&world), ["Join lan b l"], "an existing intent may change");
     // An unsent update is found by the comparison.
     world.offline("m", update("lan", moved("a")));
     assert_eq!(pending(&world), ["Join lan b l"]);

@@ -52,7 +52,7 @@ fn import_adds_a_party_with_all_members() {
     }
     world.refused(BEN, leave("lan", "m"));
     world.pass(PEER_TIMEOUT - SECOND);
-    assert_eq!(told(&world.ann(Command::Expire)), [""; 0], "it counts as seen when it came");
+    assert_eq!(told(&world.ann(Command::Expire)), [""; 0], "it counts as seen at the import");
     world.pass(SECOND);
     assert_eq!(told(&world.ann(Command::Expire)).len(), 4);
 }
@@ -86,7 +86,7 @@ fn replace_removes_existing_parties_first() {
     ];
     assert_eq!(told(&applied), expected);
     assert_eq!(world.members("lan"), ["b"]);
-    assert_eq!(world.registry.relays(None).len(), 1, "relays are none of its business");
+    assert_eq!(world.registry.relays(None).len(), 1, "an import leaves relays unchanged");
 }
 
 #[test]

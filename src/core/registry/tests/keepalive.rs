@@ -46,7 +46,7 @@ fn closed_connection_ends_the_keepalive_of_its_peers() {
     assert_eq!(world.peer("lan", "host").last_seen, closed_at);
     world.ann(heartbeat("lan", "m"));
     world.pass(PEER_TIMEOUT - 2 * SECOND);
-    assert_eq!(told(&world.ann(Command::Expire)), [""; 0], "silence counts from the closing");
+    assert_eq!(told(&world.ann(Command::Expire)), [""; 0], "silence counts from the close");
     world.pass(SECOND);
     let expected = [
         "peer.left lan host Expired #6",

@@ -307,7 +307,7 @@ fn line(event: &Event) -> String {
             let was = was.unwrap_or_default();
             format!("party.updated {}{was} {origin:?} {sync:?} #{seq}", party.party_id)
         }
-        Event::ConnectionChanged(_) => panic!("the registry never tells {event:?}"),
+        Event::ConnectionChanged(_) => panic!("the registry never publishes {event:?}"),
     }
 }
 

@@ -62,7 +62,7 @@ fn changed_key_is_published_and_marked_until_it_is_trusted() {
     let heard = world.hear(&party("k2"), Occasion::News);
     assert_eq!(told_change(&heard), change("k1", None));
     assert_eq!(shown(&world), ("k2".to_owned(), change("k1", None)));
-    assert_eq!(told_change(&world.hear(&party("k2"), Occasion::News)), None, "it is told once");
+    assert_eq!(told_change(&world.hear(&party("k2"), Occasion::News)), None, "published once");
     let heard = world.hear(&party("k3"), Occasion::News);
     assert_eq!(told_change(&heard), change("k2", None));
     assert_eq!(shown(&world), ("k3".to_owned(), change("k1", None)));
@@ -82,13 +82,13 @@ fn a_changed_key_is_held_until_it_is_trusted() {
     let heard = world.hear(&party("k2"), Occasion::News);
     assert_eq!(told_change(&heard), change("k1", Some("k2")));
     assert_eq!(shown(&world), ("k1".to_owned(), change("k1", Some("k2"))));
-    assert_eq!(told_change(&world.hear(&party("k2"), Occasion::News)), None, "it is told once");
+    assert_eq!(told_change(&world.hear(&party("k2"), Occasion::News)), None, "published once");
     let other = Refusal::KeyIsAnother("host".parse().unwrap());
     for wrong in ["k1", "k3"] {
         assert_eq!(world.refused(ANN, trust(wrong)), other);
     }
     world.hear(&party("k3"), Occasion::News);
-    assert_eq!(world.refused(ANN, trust("k2")), other, "the server states another by now");
+    assert_eq!(world.refused(ANN, trust("k2")), other, "the server states another key now");
     world.ann(trust("k3"));
     assert_eq!(shown(&world), ("k3".to_owned(), None));
 }

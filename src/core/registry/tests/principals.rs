@@ -187,7 +187,7 @@ fn wall_clock_offset_of_a_peer_is_kept_until_it_changes() {
     world.by(x(), register("b", "x"));
     assert_eq!(offset_of_x(&mut world), None);
     let said = world.by(x(), at_offset(join("b", "x"), 330));
-    assert_eq!((told(&said), said.changes.len()), (vec![], 1), "worth a row and no event");
+    assert_eq!((told(&said), said.changes.len()), (vec![], 1), "stored without an event");
     assert_eq!(offset_of_x(&mut world), Some(330));
     for silent in [join("b", "x"), join("b", "x"), update("b", moved("x")), heartbeat("b", "x")] {
         world.by(x(), silent);

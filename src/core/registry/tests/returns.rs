@@ -76,7 +76,7 @@ fn heartbeat_without_proof_is_accepted_where_no_proof_exists() {
 fn reattached_peer_is_kept_alive_by_the_connection() {
     let mut world = world();
     let back = world.by(stranger(2), come_back("x"));
-    assert_eq!(parties(&back), ["lan"], "no connection was to keep it in the other");
+    assert_eq!(parties(&back), ["lan"], "heartbeats keep it alive in the other party");
     assert_eq!(told(&back), ["peer.updated lan x #4"]);
     assert!(world.peer("lan", "x").connected);
     let again = world.by(stranger(2), come_back("x"));
@@ -133,7 +133,7 @@ fn peer_without_a_party_does_not_reattach() {
     world.by(peers(["x"], 1), relay("r", 1));
     world.by(stranger(1), Command::Disconnect);
     let back = world.by(stranger(2), come_back("x"));
-    assert_eq!((parties(&back), back.changes.len()), (vec![], 0), "its id is a relay's owner's");
+    assert_eq!((parties(&back), back.changes.len()), (vec![], 0), "its id owns a relay");
 }
 
 #[test]

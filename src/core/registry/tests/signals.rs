@@ -19,7 +19,11 @@ fn a_signal_waits_for_its_target() {
     assert_eq!(told(&sent), ["signal.received lan host a"]);
     assert_eq!((&sent.outcome, sent.changes.len()), (&Outcome::Queued, 0));
     world.pass(SECOND);
-    assert_eq!(payloads(&world.ann(poll("lan", "host"))), [""; 0], "it is not the sender's");
+    assert_eq!(
+        payloads(&world.ann(poll("lan", "host"))),
+        [""; 0],
+        "the sender's own queue is empty"
+    );
     let polled = world.ann(poll("lan", "a"));
     let signal = Signal {
         party_id: "lan".parse().unwrap(),

@@ -92,7 +92,7 @@ pub(super) fn check_indexes(registry: &Registry) {
     let intents = &registry.outbox.intents;
     assert_eq!(registry.outbox.intent_count, intents.values().map(BTreeMap::len).sum::<usize>());
     for (party_id, intents) in intents {
-        assert!(!intents.is_empty(), "nothing of {party_id}, and yet an entry");
+        assert!(!intents.is_empty(), "an empty entry of {party_id}");
         for (peer_id, intent) in intents {
             assert_eq!((party_id, peer_id), (&intent.party_id, &intent.peer_id));
         }
@@ -142,7 +142,7 @@ fn check_identities(registry: &Registry) {
     let mut expected =
         Identities { tokens, taken_alone, released, returned, ..Identities::default() };
     for (peer_id, returned) in &identities.returned {
-        assert!(!returned.is_empty(), "nobody came back as {peer_id}");
+        assert!(!returned.is_empty(), "no connection is reattached to {peer_id}");
         for connection in returned {
             expected.returned_as.entry(*connection).or_default().insert(peer_id.clone());
         }
@@ -167,9 +167,9 @@ fn check_identities(registry: &Registry) {
         }
     }
     let known = identities.taken_alone.keys().all(|id| identities.of_peer.contains_key(id));
-    assert!(known, "kept in mind for ever");
+    assert!(known, "an entry without a use");
     for (peer_id, holders) in &identities.holders {
-        assert!(!holders.is_empty(), "nobody holds {peer_id}");
+        assert!(!holders.is_empty(), "{peer_id} has no holder");
         expected.holders.insert(peer_id.clone(), holders.clone());
         for connection in holders.keys() {
             expected.held.entry(*connection).or_default().insert(peer_id.clone());
@@ -202,7 +202,10 @@ pub(super) fn check_parties(registry: &Registry) {
     assert!(registry.token_count() <= 2 * rules.tokens + in_use);
     assert!(registry.receipts.records.len() <= rules.receipts);
     for (peer_id, presence) in &registry.peers {
-        assert!(presence.parties.len() <= rules.parties_per_peer, "{peer_id} is everywhere");
+        assert!(
+            presence.parties.len() <= rules.parties_per_peer,
+            "{peer_id} is in too many parties"
+        );
     }
     for (party_id, party) in &registry.parties {
         let host = party.members.get(&party.record.host_id);

@@ -158,7 +158,7 @@ fn undo_keeps_a_connection_closed() {
     world.ann(join_as("lan", peer("a"), Keepalive::Connection));
     let closed = world.ann(Command::Disconnect);
     undo(&mut world, [closed]);
-    assert!(world.peer("lan", "a").connected, "as far as anybody was told");
+    assert!(world.peer("lan", "a").connected, "closed without a published change");
     // The clean-up ends the keepalive, as often as it is reverted.
     for _ in 0..2 {
         let again = world.by(ROOT, Command::Expire);

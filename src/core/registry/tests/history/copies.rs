@@ -36,9 +36,9 @@ impl Subscriber {
             Event::PeerUpdated { party_id, peer, seq, .. } => {
                 let peers = self.count(party_id, *seq);
                 let before = peers.insert(peer.info.peer_id.clone(), peer.clone());
-                let before = before.expect("updated who is not there");
+                let before = before.expect("update of an unknown member");
                 let shown = |peer: &Peer| (peer.info.clone(), peer.connected, peer.virtual_ip);
-                assert_ne!(shown(&before), shown(peer), "an update that tells nothing");
+                assert_ne!(shown(&before), shown(peer), "an update without a change");
             }
             Event::PeerLeft { party_id, peer_id, seq, .. } => {
                 let before = self.count(party_id, *seq).remove(peer_id);
@@ -54,7 +54,7 @@ impl Subscriber {
             }
             Event::RelayUpdated { relay } => {
                 let before = self.relays.insert(relay.relay_id.clone(), relay.clone());
-                assert_ne!(before.as_ref(), Some(relay), "an update that tells nothing");
+                assert_ne!(before.as_ref(), Some(relay), "an update without a change");
             }
             Event::RelayRemoved { relay_id } => {
                 assert!(self.relays.remove(relay_id).is_some(), "{relay_id} removed twice");
@@ -64,7 +64,7 @@ impl Subscriber {
                 self.count(known_as, *seq);
                 assert_eq!(party.seq, *seq);
                 let before = self.parties.remove(known_as).map(unseen);
-                assert_ne!(before, Some(unseen(party.clone())), "an update that tells nothing");
+                assert_ne!(before, Some(unseen(party.clone())), "an update without a change");
                 let taken = self.parties.insert(party.party_id.clone(), party.clone());
                 assert_eq!(taken, None, "an id that another party has");
             }

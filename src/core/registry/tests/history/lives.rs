@@ -116,13 +116,13 @@ impl Lives {
                 }
             }
             Command::Expire | Command::RegisterRelay(_) | Command::Claim { .. } => {}
-            other => panic!("not played here: {other:?}"),
+            other => panic!("not in these histories: {other:?}"),
         }
     }
 
     fn life(&mut self, party_id: &PartyId, peer_id: &PeerId) -> &mut Life {
         let life = self.members.get_mut(&(party_id.clone(), peer_id.clone()));
-        life.expect("something was accepted for who is not there")
+        life.expect("a command for an unknown member was accepted")
     }
 
     fn live(

@@ -64,7 +64,7 @@ fn taken_over() -> World {
 fn claim_by_token_takes_over_the_keepalive() {
     let mut world = taken_over();
     let claimed = world.by(stranger(3), claim_with("x", Some(1), None, true));
-    assert_eq!(told(&claimed), [""; 0], "it was connected all the time");
+    assert_eq!(told(&claimed), [""; 0], "it stayed connected");
     assert_eq!(identity(&claimed).parties, ["lan".parse().unwrap(), "two".parse().unwrap()]);
     let closed = world.by(stranger(1), Command::Disconnect);
     assert_eq!((told(&closed), closed.changes.len()), (vec![], 0));
@@ -89,7 +89,7 @@ fn claim_after_a_reconnect_connects_each_membership_once() {
         assert_eq!(told(&claimed), expected.collect::<Vec<_>>(), "holds: {hold}");
         for change in &claimed.changes {
             if let Write::PutMember(_, record) = change.write() {
-                assert_eq!(record.last_seen, world.now.wall, "it gave a sign of life");
+                assert_eq!(record.last_seen, world.now.wall, "the claim is a sign of life");
             }
         }
     }
@@ -112,5 +112,5 @@ fn claim_leaves_other_keepalives_unchanged() {
     world.pass(PEER_TIMEOUT);
     world.by(ROOT, Command::Expire);
     assert_eq!(world.members("manual"), [""; 0]);
-    assert_eq!(world.members("daemon"), [""; 0], "its host was to be heard of");
+    assert_eq!(world.members("daemon"), [""; 0], "its host has expired");
 }

@@ -75,7 +75,7 @@ fn token_shown_just_before_expiry_is_good_for_one_claim() {
     assert!(is_good(&mut world, 1));
     world.pass(PEER_TIMEOUT - SECOND);
     world.by(ROOT, Command::Expire);
-    assert!(!is_good(&mut world, 1), "for nothing else");
+    assert!(!is_good(&mut world, 1), "valid for nothing else");
     let now = world.now;
     let shown = world.registry.authenticate_claim(&token(1), now).expect("good for a claim");
     assert_eq!(shown.expires_at, Some(now.wall));

@@ -16,9 +16,9 @@ fn a_peer_with_eight_tokens_renews_the_one_that_it_shows() {
         assert_eq!(identity(&renewed).expires_at, Some(world.now.wall + TTL));
         let Outcome::Claimed(Claimed { is_issued, .. }) = renewed.outcome else { panic!() };
         assert!(!is_issued && !is_good(&mut world, n));
-        assert!((1..=8).all(|n| is_good(&mut world, n)), "a token was pushed out");
+        assert!((1..=8).all(|n| is_good(&mut world, n)), "a token was displaced");
     }
-    assert!(is_good(&mut world, 100), "another's");
+    assert!(is_good(&mut world, 100), "a token of another peer");
     assert_eq!(world.registry.token_count(), 9);
     // The other tokens expire at their time.
     world.pass(TTL - HOUR);

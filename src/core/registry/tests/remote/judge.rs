@@ -186,7 +186,7 @@ impl Judge {
     /// Checks that a new member requested the entry, and did not leave since.
     fn entered(&mut self, key: Key) {
         if self.is_ours(&key.1) {
-            assert!(self.wanted.contains_key(&key), "{key:?} is brought back");
+            assert!(self.wanted.contains_key(&key), "{key:?} came back without a request");
             self.members.entry(key).or_default();
         }
     }
@@ -201,7 +201,7 @@ impl Judge {
             Command::Reconcile { server: Some(server), .. }
                 if server.host_id != before.parties[&key.0].record.host_id => {}
             Command::Reconcile { occasion: Occasion::Return, .. } => {
-                assert!(!member.is_live(), "{key:?} is still there, and lost on return");
+                assert!(!member.is_live(), "{key:?} is still there, and was removed on return");
             }
             Command::Reconcile { in_flight, .. } => {
                 let (since, lives) = self.wanted[&key];

@@ -185,7 +185,7 @@ impl Net {
                     None => return,
                 }
             }
-            assert!(round < 5000, "it does not come to rest");
+            assert!(round < 5000, "the network does not settle");
         }
     }
 
@@ -277,7 +277,11 @@ impl Net {
         for (machine, daemon) in self.daemons.iter().enumerate() {
             let now = self.now(machine);
             let upstream = daemon.registry.upstream(&UpstreamPart::All);
-            assert!(upstream.outbox.is_empty(), "it is not told: {:?}", daemon.registry.outbox);
+            assert!(
+                upstream.outbox.is_empty(),
+                "intents are not sent: {:?}",
+                daemon.registry.outbox
+            );
             daemon.judge.check(&daemon.registry);
             for party in daemon.registry.parties(&Filter::default(), None, now) {
                 assert_eq!((party.origin, party.sync), (Origin::Remote, Sync::Synced), "{party:?}");

@@ -42,7 +42,7 @@ fn offline_leave_applies_at_once_and_drops_the_copy_once_sent() {
     let (mut world, party) = World::with_copy(&["a"], &["host", "a"]);
     let left = world.offline("k", leave("lan", "a"));
     assert_eq!(told(&left), ["peer.left lan a Left #2", "party.updated lan Remote Pending #3"]);
-    assert_eq!(world.members("lan"), ["host"], "it can be joined anew");
+    assert_eq!(world.members("lan"), ["host"], "it can be rejoined");
     let back = world.hear(&party, Occasion::Return);
     assert_eq!(asks(&back), ["leave lan a"]);
     assert_eq!(world.members("lan"), ["host"]);
@@ -104,7 +104,7 @@ fn only_the_last_offline_update_is_sent() {
     let again = PeerInput { public_port: 9, ..peer("a") };
     let done = world.offline("l", update("lan", again.clone()));
     assert_eq!(told(&done), ["peer.updated lan a #4"]);
-    assert_eq!(pending(&world), ["Update lan a l"], "another name for what is another request");
+    assert_eq!(pending(&world), ["Update lan a l"], "a different request has another key");
     let back = world.hear(&party, Occasion::Return);
     assert!(matches!(&ops(&back)[0].body, OpBody::Update(info) if *info == again));
     assert_eq!(world.peer("lan", "a").info, again);

@@ -30,7 +30,7 @@ fn party_is_refused_if_its_local_host_is_not_a_member() {
     let reconcile = Command::Reconcile { party_id, server, occasion, in_flight, machine: vec![] };
     let refusal = world.refused(ITSELF, reconcile);
     assert!(matches!(refusal, Refusal::HostAbsent { .. }), "{refusal}");
-    assert_eq!(world.members("lan"), ["a", "h", "x"], "the copy stays as it was");
+    assert_eq!(world.members("lan"), ["a", "h", "x"], "the copy is unchanged");
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn party_with_a_taken_id_is_renamed() {
 fn leave_of_the_other_party_of_that_id_is_still_sent() {
     let (mut world, party) = World::with_copy(&["host", "a"], &["host", "a", "x"]);
     world.offline("k", leave("lan", "host"));
-    assert_eq!(pending(&world).len(), 2, "with the host its guests left: {:?}", pending(&world));
+    assert_eq!(pending(&world).len(), 2, "the guests left with the host: {:?}", pending(&world));
     world.offline("l", register("lan", "b"));
     let back = world.hear(&party, Occasion::Return);
     assert_eq!(asks(&back), ["leave lan a", "leave lan host", "register lan b"]);
@@ -87,7 +87,7 @@ fn local_member_of_another_party_of_that_id_leaves_it() {
     assert_eq!(asks(&back), ["leave lan host", "register lan a"]);
     let again = world.hear(&party, Occasion::Return);
     assert_eq!(ops(&again), ops(&back), "the same requests");
-    assert_ne!(ops(&back)[0].key, RequestKey("m".into()), "that is the name of its joining");
+    assert_ne!(ops(&back)[0].key, RequestKey("m".into()), "that is the key of its join");
     assert_eq!(pending(&world), ["Register lan a l", "Join lan host m"]);
 }
 
@@ -104,7 +104,7 @@ fn ended_party_is_registered_again_only_by_its_host() {
 
     let (mut world, _) = World::with_copy(&["a"], &["host", "a"]);
     let back = world.hear_nothing("lan", Occasion::Return);
-    assert_eq!(asks(&back), ["join lan a"], "which brings nothing back");
+    assert_eq!(asks(&back), ["join lan a"], "a join recreates no party");
     let refused = world.refuse(&back, ErrorCode::PartyNotFound);
     assert_eq!(told(&refused).last().unwrap(), "party.removed lan Removed #5");
     assert_eq!(world.members("lan"), nothing());

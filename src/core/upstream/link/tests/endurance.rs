@@ -35,7 +35,7 @@ fn link_still_probes_in_constant_memory_after_ten_thousand_hours() {
     }
     assert!(probes > 90_000, "{probes} attempts");
     assert_eq!(link.status().attempt, probes);
-    assert!(format!("{link:?}").len() <= most, "it has grown: {link:?}");
+    assert!(format!("{link:?}").len() <= most, "the link has grown: {link:?}");
     let id = link.link().expect("an attempt");
     tell(&mut link, Input::Welcomed(id), now);
     assert!(link.is_online());

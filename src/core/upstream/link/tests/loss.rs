@@ -71,7 +71,7 @@ fn open_attempt_without_a_welcome_hangs_up() {
     bench.pass(millis(700));
     bench.tell(Input::Opened(LinkId(1)));
     assert_eq!(bench.reach_deadline(), [Hangup(LinkId(1)), Changed]);
-    assert_eq!(bench.now - opened, millis(1500), "only the first word that it is up counts");
+    assert_eq!(bench.now - opened, millis(1500), "only the first `Opened` counts");
     let error = bench.link.status().last_error;
     assert_eq!(error.as_deref(), Some("no answer within 1500 ms"));
 }
@@ -81,7 +81,11 @@ fn greeting_may_last_while_the_server_sends() {
     let mut bench = Bench::trying_with(Settings { connect_timeout: millis(1500), ..settings() });
     let begin = bench.now;
     bench.hear();
-    assert_eq!(bench.link.deadline(), Some(begin + secs(3)), "nobody is heard before it is open");
+    assert_eq!(
+        bench.link.deadline(),
+        Some(begin + secs(3)),
+        "`Heard` does not count before `Opened`"
+    );
     bench.tell(Input::Opened(LinkId(1)));
     for _ in 0..20 {
         bench.pass(millis(1400));
@@ -194,7 +198,7 @@ fn retry_after_extends_the_wait() {
     };
     assert_eq!(patient(1, secs(40)), secs(41), "and then at random up to 2 s");
     assert_eq!(patient(1, secs(100_000)), secs(3601), "an hour at most");
-    assert_eq!(patient(4, secs(40)), secs(300), "the probe comes later anyway");
+    assert_eq!(patient(4, secs(40)), secs(300), "the probe interval is longer");
     assert_eq!(patient(4, secs(400)), secs(400));
     assert_eq!(patient(4, Duration::MAX), secs(3600));
 }
@@ -213,8 +217,8 @@ fn new_settings_shorten_a_wait_and_never_extend_it() {
         after
     };
     let longer = Settings { backoff_initial: secs(50), probe: secs(5000), ..settings() };
-    assert_eq!(retime(1, longer.clone()), millis(1998), "it keeps its time");
-    assert!(retime(3, longer) < secs(360), "it keeps its time");
+    assert_eq!(retime(1, longer.clone()), millis(1998), "the wait is unchanged");
+    assert!(retime(3, longer) < secs(360), "the wait is unchanged");
     let shorter = Settings { backoff_max: millis(700), probe: secs(10), ..settings() };
     assert_eq!(retime(1, shorter.clone()), millis(700));
     assert_eq!(retime(3, shorter), secs(12));
@@ -241,7 +245,7 @@ fn new_settings_apply_to_later_attempts() {
         Settings { max_attempts: 1, probe: secs(7), connect_timeout: secs(3), ..settings() };
     let deadline = bench.link.deadline();
     assert_eq!(bench.tell(Input::Settings(other)), []);
-    assert_eq!(bench.link.deadline(), deadline, "this attempt began under the old ones");
+    assert_eq!(bench.link.deadline(), deadline, "this attempt has the old settings");
     bench.close(lost("refused"));
     assert_eq!((bench.state(), bench.wait()), (ConnectionState::Fallback, secs(7)));
     bench.reach_deadline();

@@ -184,7 +184,11 @@ impl World {
         if let Some(id) = input.about()
             && !self.open.contains(&id)
         {
-            assert_eq!((&outputs, &self.link), (&vec![], &before), "{input:?} is about another");
+            assert_eq!(
+                (&outputs, &self.link),
+                (&vec![], &before),
+                "{input:?} is about another connection"
+            );
         }
         self.count(&input, &outputs, &before);
         self.follow(&input, &outputs);
@@ -246,12 +250,12 @@ impl World {
         for (place, output) in outputs.iter().enumerate() {
             match output {
                 Output::Connect(id) => {
-                    assert!(self.open.is_empty(), "{id:?} beside {:?}", self.open);
-                    assert!(id.0 > self.last_id, "{id:?} was there before");
+                    assert!(self.open.is_empty(), "{id:?} while {:?} is open", self.open);
+                    assert!(id.0 > self.last_id, "{id:?} was used before");
                     self.open.insert(*id);
                     self.last_id = id.0;
                 }
-                Output::Hangup(id) => assert!(self.open.remove(id), "{id:?} is not there"),
+                Output::Hangup(id) => assert!(self.open.remove(id), "{id:?} is not open"),
                 Output::Ping(id) => {
                     assert!(self.open.contains(id) && self.up.is_some(), "{id:?} is not up");
                 }
