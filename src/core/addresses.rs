@@ -21,7 +21,7 @@ pub(super) fn is_host(subnet: Ipv4Net, address: Ipv4Addr) -> bool {
     subnet.contains(&address) && address != subnet.network() && address != subnet.broadcast()
 }
 
-/// True for an address of RFC 1918, or of the carriers' range 100.64.0.0/10.
+/// True for a private address of RFC 1918, or of 100.64.0.0/10 (carrier-grade NAT).
 pub(super) fn is_private(address: Ipv4Addr) -> bool {
     let [first, second, ..] = address.octets();
     address.is_private() || (first == 100 && (64..128).contains(&second))

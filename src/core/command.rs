@@ -131,7 +131,7 @@ pub(crate) enum Command {
         /// The peer.
         peer_id: PeerId,
     },
-    /// Reattaches a peer for which nobody can show a token. The caller's connection keeps alive the
+    /// Reattaches a peer for which no proof exists. The caller's connection keeps alive the
     /// memberships of a closed connection.
     Return {
         /// The peer.
@@ -144,8 +144,8 @@ pub(crate) enum Command {
         /// The member.
         peer_id: PeerId,
     },
-    /// Has a peer leave a party if the control server let it in, after its client got an error for
-    /// the join.
+    /// Has a peer leave a party, after its client got an error for the join. The control server may
+    /// have let it in.
     Withdraw {
         /// The party.
         party_id: PartyId,
@@ -353,7 +353,7 @@ pub(crate) struct Revoked {
     pub(crate) tokens: usize,
     /// Memberships.
     pub(crate) parties: usize,
-    /// Connections that spoke for the peer.
+    /// Connections that acted for the peer.
     pub(crate) connections: usize,
 }
 

@@ -39,7 +39,7 @@ pub(crate) struct TokenHash(pub(crate) [u8; 32]);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ClaimHash(pub(crate) [u8; 32]);
 
-/// A token: proof of being a peer.
+/// A token: proof of a peer's identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TokenRecord {
     /// Hash of its text.
@@ -204,7 +204,7 @@ pub(crate) struct PinRecord {
     pub(crate) peer_id: PeerId,
     /// The first key, or the one that was accepted last.
     pub(crate) public_key: PublicKey,
-    /// Another key that is in force, though nobody accepted it.
+    /// Another key that is in force without having been accepted.
     pub(crate) replaced_by: Option<PublicKey>,
     /// Time at which it was first seen.
     pub(crate) at: Timestamp,

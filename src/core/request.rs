@@ -16,7 +16,8 @@ pub(crate) struct Idempotency {
     pub(crate) key: RequestKey,
     /// False where the server chose the id of the party that the request registers.
     pub(crate) names_party: bool,
-    /// Refuses the key of an earlier request with another body, instead of doing this one anew.
+    /// True where a key of an earlier request with another body is refused; else the request is
+    /// executed.
     pub(crate) refuses_reuse: bool,
 }
 

@@ -163,8 +163,8 @@ impl Transaction<'_> {
         }
     }
 
-    /// Notes that a party of this daemon is to move to the control server, if its host is live and
-    /// local. Without a keepalive the host may be an imported id that belongs to somebody else.
+    /// Notes that a local party is to move to the control server, if its host is live and local.
+    /// Without a keepalive the host may be an imported id of another owner.
     pub(super) fn carry(&mut self, party_id: &PartyId) {
         let Some(party) = self.registry.parties.get(party_id) else { return };
         let host_id = party.record.host_id.clone();

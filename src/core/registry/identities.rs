@@ -59,8 +59,8 @@ impl Registry {
         self.peers.contains_key(peer_id)
     }
 
-    /// Returns the owner of a peer id. An id has an owner while it is in a party, has a live token
-    /// or a relay, or is held by a connection.
+    /// Returns the owner of a peer id. A membership, a live token, a relay or a holding connection
+    /// gives it an owner.
     pub(super) fn owner_of(&self, peer_id: &PeerId, now: Now) -> Option<Owner> {
         if let Some(presence) = self.peers.get(peer_id) {
             return Some(presence.owner.clone());
@@ -334,8 +334,8 @@ impl Transaction<'_> {
         self.ended.extend(ended);
     }
 
-    /// Revokes the tokens of a peer except `keep`, and ends the connections that hold it by no
-    /// token or another one.
+    /// Revokes the tokens of a peer except `keep`. Ends the connections that hold the peer by
+    /// another token or none.
     pub(super) fn revoke(&mut self, peer_id: &PeerId, keep: Option<TokenHash>) -> Revoked {
         let goes = |proof: HoldProof| proof.0.is_none() || proof.0 != keep;
         let holders = self.registry.identities.release_holders(peer_id, goes);

@@ -111,7 +111,7 @@ impl Session {
         result.map_err(|failure| self.abort(&failure)).ok()
     }
 
-    /// Ends the connection because this machine could not take in a message.
+    /// Ends the connection because this machine could not process a message.
     pub(super) fn abort(&mut self, failure: &Failure) {
         let level = match failure {
             // The daemon stops following the server: nobody needs the message.

@@ -152,7 +152,7 @@ impl Session {
         }
     }
 
-    /// Takes in the position of a party from an answer.
+    /// Handles the position of a party from an answer.
     pub(super) fn seen(&mut self, party_id: PartyId, acked: &Acked) {
         let Some(at) = acked.at.clone() else { return };
         let at = Point { epoch: at.epoch, seq: at.seq };

@@ -9,7 +9,7 @@ use super::*;
 use crate::core::Change;
 use crate::core::reconcile::{Occasion, ServerParty};
 
-/// Takes in a party while `peers` of this machine enter it.
+/// Reconciles a party while `peers` of this machine enter it.
 fn tell(
     world: &mut World,
     party: &ServerParty,
@@ -61,7 +61,7 @@ fn copies_are_bounded_in_bytes() {
     assert_eq!(tell(&mut world, &crowd("one", 90), &[], &[]).unwrap_err(), full("one"));
     assert_eq!(world.members("one").len(), 21, "the copy is unchanged");
     assert!(world.registry.copies_bytes <= limit);
-    // A shrinking party is taken in, however large it is.
+    // A shrinking party is followed, however large it is.
     let rules = Rules { copies_bytes: 1000, ..world.registry.rules.clone() };
     world.registry.set_rules(rules);
     tell(&mut world, &crowd("one", 19), &[], &[]).unwrap();

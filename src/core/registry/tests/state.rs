@@ -195,8 +195,8 @@ fn check_receipts(receipts: &Receipts) {
 pub(super) fn check_parties(registry: &Registry) {
     let rules = &registry.rules;
     assert!(registry.parties.len() <= rules.parties && registry.relays.len() <= rules.relays);
-    // A peer that showed a live token may exceed the bound by one token, and so may each connection
-    // that uses one.
+    // A peer that showed a live token may exceed the bound by one. So may each connection that uses
+    // one.
     assert!(registry.identities.of_peer.len() <= rules.tokens);
     let in_use: usize = registry.identities.held.values().map(|held| held.len()).sum();
     assert!(registry.token_count() <= 2 * rules.tokens + in_use);

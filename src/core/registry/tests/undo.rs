@@ -128,7 +128,7 @@ fn hold_is_reverted_with_its_claim() {
     fail(&mut world, claimed);
     assert_eq!(held(&world), before);
     world.by(peers(["x"], 1), register("lan", "x"));
-    // A connection that has closed meanwhile holds nothing; other holds stay.
+    // A connection that has closed meanwhile stays without holds; other holds stay.
     let claimed = world.by(peers([], 3), claim_with("x", Some(1), Some(3), true));
     world.by(peers([], 3), Command::Disconnect);
     fail(&mut world, claimed);

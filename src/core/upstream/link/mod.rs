@@ -35,7 +35,7 @@
 //! | fewer failed | waiting (`reconnecting`) for `retry_after` plus a random wait, whose upper bound doubles each time |
 //!
 //! An attempt has twice `connect_timeout` until its transport is up. From then on the server may be
-//! silent for `connect_timeout` at a time, so that a long greeting may take its time. After two
+//! silent for `connect_timeout` at a time: a long greeting may take longer in all. After two
 //! minutes, or `connect_timeout` if that is longer, the attempt is given up in any case. An attempt
 //! keeps the state of the wait before it, so that a probe does not look like a reconnect. After
 //! `auth_failed` it is unknown again whether the server accepts the daemon, so the attempt is

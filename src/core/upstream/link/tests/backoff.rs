@@ -75,6 +75,6 @@ proptest! {
         prop_assert!(wait >= millis(1) && wait <= longest);
         let probe_wait = settings.probe_wait(jitter);
         prop_assert!(probe_wait >= millis(8) && probe_wait <= settings.longest_probe());
-        prop_assert_eq!(settings.backoff_wait(attempt, jitter), wait, "only the given jitter counts");
+        prop_assert_eq!(settings.backoff_wait(attempt, jitter), wait, "no jitter but the given");
     }
 }
