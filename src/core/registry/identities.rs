@@ -228,9 +228,9 @@ impl Transaction<'_> {
         Ok(Outcome::Claimed(Claimed { identity, is_issued: issue.is_some() }))
     }
 
-    /// Decides how a peer gets a token. If the peer or the table has no room for another one, a
-    /// renewal extends the token itself, so that no other token of the peer is displaced.
-    /// `repeated` is the secret of a repeated claim.
+    /// Decides how a peer gets a token. Without room for another one, in the peer or the table, a
+    /// renewal extends the token itself. This displaces no other token of the peer. `repeated` is
+    /// the secret of a repeated claim.
     fn plan_token(
         &self,
         peer_id: &PeerId,

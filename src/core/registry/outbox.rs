@@ -21,7 +21,7 @@ type Key = (PartyId, PeerId);
 #[cfg_attr(test, derive(Clone, PartialEq))]
 pub(super) struct PendingIntents {
     pub(super) choice: ChoiceRecord,
-    /// By party and peer; no party is empty.
+    /// Intents by party and peer; no party is empty.
     pub(super) intents: BTreeMap<PartyId, BTreeMap<PeerId, IntentRecord>>,
     pub(super) intent_count: usize,
     /// Number of intents, by user.

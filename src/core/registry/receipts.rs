@@ -128,8 +128,8 @@ impl Registry {
 impl Transaction<'_> {
     /// Executes a command once under its key; a repetition gets the receipt of the first time.
     /// Commands without durable change, or harmless to repeat, are executed each time. Another
-    /// request under the same key is executed, since a client may count from 1 on each connection,
-    /// unless the transport refuses reuse.
+    /// request under the same key is executed, too, unless the transport refuses reuse: a client
+    /// may restart its keys on each connection.
     pub(super) fn once(
         &mut self,
         idempotency: Idempotency,

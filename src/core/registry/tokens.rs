@@ -97,7 +97,7 @@ pub(super) struct Identities {
 pub(super) struct UnusedClaims {
     /// Oldest first.
     all: BTreeSet<(SignedDuration, TokenHash)>,
-    /// By payer, oldest first.
+    /// Tokens by payer, oldest first.
     by_payer: BTreeSet<(Payer, SignedDuration, TokenHash)>,
 }
 
