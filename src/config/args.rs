@@ -32,13 +32,13 @@ pub(crate) struct DaemonArgs {
 
     /// Control server to follow, such as `https://lan.example.org`; without one, the parties are this machine's own [env:
     /// LANRAGE_CONTROL_SERVER]
-    // It is checked later: a usage error would repeat it, and it may have a password.
+    // Checked later: a usage error would repeat it, and it may have a password.
     #[arg(long, value_name = "URL")]
     pub(crate) server: Option<String>,
 
     /// HTTP proxy on the way to the control server: its URL, `none`, or `system` for what HTTPS_PROXY, HTTP_PROXY,
     /// ALL_PROXY and NO_PROXY say [env: LANRAGE_PROXY] [default: system]
-    // As with the server's, a usage error would repeat it.
+    // Checked later, like the server's URL: a usage error would repeat it.
     #[arg(long, value_name = "URL")]
     pub(crate) proxy: Option<String>,
 
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_to_listen_on_is_a_usage_error() {
+    fn an_invalid_listen_address_is_a_usage_error() {
         for listen in ["localhost:8667", "127.0.0.1", "8667", "[::1]", "::1:8667", ""] {
             let line = ["lanragectl-server", "--listen", listen];
             let error = ServerArgs::try_parse_from(line).unwrap_err();

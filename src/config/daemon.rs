@@ -1,4 +1,4 @@
-//! The configuration of `lanragectl-d`.
+//! Configuration of `lanragectl-d`.
 
 use super::file::Place;
 use super::reader::Table;
@@ -11,45 +11,45 @@ use crate::server_url::ServerUrl;
 use serde::Serialize;
 use std::path::PathBuf;
 
-/// The resolved configuration of `lanragectl-d`. Paths are absolute and UTF-8.
+/// Resolved configuration of `lanragectl-d`. Paths are absolute and UTF-8.
 ///
-/// It serializes to what a file may hold: the fields that only flags decide are left out.
+/// It serializes to a valid file: fields of flags without a key are omitted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct DaemonConfig {
-    /// The socket to serve, or the name of the pipe.
+    /// Socket to serve, or the name of the pipe.
     pub(crate) socket: PathBuf,
-    /// Where the database and its backups are.
+    /// Directory of the database and its backups.
     pub(crate) state_dir: PathBuf,
-    /// Where parties are announced to this machine's other daemons.
+    /// File that announces parties to this machine's other daemons.
     pub(crate) discovery_file: PathBuf,
-    /// The control server; none is local mode.
+    /// URL of the control server; `None` is local mode.
     pub(crate) server: Option<ServerUrl>,
-    /// When the silent are forgotten.
+    /// Expiry of peers and relays.
     pub(crate) cleanup: Cleanup,
-    /// How the state gets onto the disk.
+    /// Persistence of the state.
     pub(crate) store: Store,
-    /// The virtual network.
+    /// Virtual network.
     pub(crate) addresses: Addresses,
-    /// Who may do what.
+    /// Roles of the users.
     pub(crate) access: Access,
-    /// What clients may use up.
+    /// Limits of the clients.
     pub(crate) limits: Limits,
-    /// How it gets along with the control server.
+    /// Connection to the control server.
     pub(crate) remote: Remote,
-    /// Whether the daemon serves the whole machine.
+    /// True if the daemon serves the whole machine.
     #[serde(skip)]
     pub(crate) system: bool,
-    /// The file that was read; none where there is no file at the default path.
+    /// File that was read; `None` if there is no file at the default path.
     #[serde(skip)]
     pub(crate) config_file: Option<PathBuf>,
 }
 
-/// The top-level keys of the file, without values.
+/// Asks a table for all keys of the file, to learn their names.
 pub(super) fn keys(table: &mut Table<'_>) {
     read(table, &DaemonArgs::default(), &Environment::new(|_| None)).ok();
 }
 
-/// Reads every key of the file; only then a flag or a variable that goes before one is refused.
+/// Reads every key of the file, and only then refuses a bad flag or variable that overrides one.
 fn read(
     table: &mut Table<'_>,
     args: &DaemonArgs,
@@ -97,8 +97,8 @@ fn read(
     })
 }
 
-/// Resolves the configuration of the daemon: a flag goes before a variable, a variable before the file, the file before
-/// the default. Called again to reload.
+/// Resolves the configuration of the daemon: flag before variable, variable before file, file
+/// before default. A reload calls it again.
 pub(crate) fn load(args: &DaemonArgs, env: &Environment) -> Result<DaemonConfig, ConfigError> {
     let place = Place::of("lanragectl-d", args.config.as_deref(), args.system, env)?;
     let (config_file, config) = place.read(|table| {
@@ -110,7 +110,7 @@ pub(crate) fn load(args: &DaemonArgs, env: &Environment) -> Result<DaemonConfig,
     Ok(DaemonConfig { config_file, ..config? })
 }
 
-/// The changed keys that only a restart makes effective; all others may change while the daemon runs.
+/// Returns the changed keys that need a restart; all others may change while the daemon runs.
 pub(crate) fn needs_restart(old: &DaemonConfig, new: &DaemonConfig) -> Vec<&'static str> {
     resolve::changed([
         ("socket", old.socket != new.socket),
@@ -124,7 +124,7 @@ pub(crate) fn needs_restart(old: &DaemonConfig, new: &DaemonConfig) -> Vec<&'sta
     ])
 }
 
-/// The effective configuration as a file that gives the same configuration.
+/// Returns the effective configuration as a file that gives the same configuration.
 pub(crate) fn effective_toml(config: &DaemonConfig) -> String {
     resolve::effective_toml(config, config.config_file.as_deref())
 }

@@ -1,34 +1,37 @@
-//! Connections that the limit of open files has room for. Each takes one descriptor, and those that everything else
-//! needs are kept from them: else one client could leave none for the others, the database and the administrators.
+//! Connections within the limit of open files. Each takes one descriptor. The descriptors of all
+//! other uses are reserved: otherwise one client could leave none for other clients, the database
+//! and the administrators.
 
 use super::{ConfigError, DaemonConfig, Limits, ServerConfig};
 
-/// Descriptors of all but connections and event loops: standard streams, listeners, locks, the database, a backup that
-/// is being made, the discovery file, the connection to a control server, and local connections that are refused or
-/// evicted.
+/// Descriptors of everything but connections and event loops: standard streams, listeners, locks,
+/// the database, a backup in progress, the discovery file, the connection to a control server, and
+/// local connections being refused or evicted.
 const RESERVED: usize = 64;
 const PER_EVENT_LOOP: usize = 4;
-/// Two connections of the local socket may wait for the groups of their user for each that is admitted.
+/// Two connections of the local socket may await the lookup of their user's groups for each
+/// admitted one.
 const PER_LOCAL_CONNECTION: usize = 3;
-/// With fewer connections than these no start makes sense.
+/// Minimum of connections: fewer are refused at the start.
 const FEWEST_HTTP: usize = 64;
 const FEWEST_LOCAL: usize = 8;
 
-/// A configuration that the limit of open files has room for.
+/// Configuration that fits into the limit of open files.
 #[derive(Debug)]
 pub(crate) struct Fitted<C> {
-    /// The configuration, with fewer connections where need be.
+    /// Configuration, with fewer connections if necessary.
     pub(crate) config: C,
     /// Names of the lowered keys, and the remedy.
     pub(crate) warning: Option<String>,
 }
 
-/// Lowers the connections of a server to what a limit of open files has room for. `None` is no limit.
+/// Lowers the connections of a server to fit a limit of open files. `None` is no limit.
 ///
-/// The result for `http.connections` goes by that key and the limit alone, so that a reload of other keys keeps it.
+/// The result for `http.connections` depends on that key and the limit alone, so that a reload of
+/// other keys keeps it.
 ///
 /// # Errors
-/// When there is room for hardly any.
+/// The limit has room for too few connections.
 pub(crate) fn fit_server(
     config: &ServerConfig,
     limit: Option<usize>,
@@ -52,10 +55,10 @@ pub(crate) fn fit_server(
     Ok(Fitted { warning: lowered.warning(limit), config })
 }
 
-/// Lowers the connections of a daemon to what a limit of open files has room for. `None` is no limit.
+/// Lowers the connections of a daemon to fit a limit of open files. `None` is no limit.
 ///
 /// # Errors
-/// When there is room for hardly any.
+/// The limit has room for too few connections.
 pub(crate) fn fit_daemon(
     config: &DaemonConfig,
     limit: Option<usize>,
@@ -69,8 +72,8 @@ pub(crate) fn fit_daemon(
     }
 }
 
-/// Lowers the connections of the local socket to what so many descriptors have room for. The users of a system's
-/// program share them. Returns false when there is room for hardly any.
+/// Lowers the connections of the local socket to fit that many descriptors. The users of a system's
+/// program share them. Returns `false` if there is room for too few.
 fn fit_local(
     limits: &mut Limits,
     is_system: bool,
@@ -94,8 +97,8 @@ fn fit_local(
     connections >= wanted.min(FEWEST_LOCAL)
 }
 
-/// Lowers the connections that one client may have from `of_one` as all of them were lowered: to the same share of all,
-/// or to one of so many parts where that is more, so that a higher number of all makes no share smaller than those.
+/// Lowers the connections of one client in proportion to those of all, from `of_one`. The result is
+/// at least one part of `parts`, so that a higher total makes no share smaller.
 fn share(of_one: usize, wanted: usize, lowered: usize, parts: usize) -> usize {
     if lowered == wanted {
         return of_one;
@@ -103,23 +106,24 @@ fn share(of_one: usize, wanted: usize, lowered: usize, parts: usize) -> usize {
     (of_one.saturating_mul(lowered) / wanted).max(lowered / parts).max(1).min(of_one)
 }
 
-/// Connections that may be open beyond the limit for a moment: those that are accepted and not yet admitted, and those
-/// that are being closed for new ones.
+/// Connections beyond the limit for a moment: those accepted and not yet admitted, and those being
+/// closed for new ones.
 pub(crate) fn closing_connections(connections: usize) -> usize {
     connections / 8 + 32
 }
 
-/// The most HTTP connections that fit into so many descriptors together with those that are being closed.
+/// Returns the most HTTP connections that fit into that many descriptors, including those being
+/// closed.
 fn http_connections(descriptors: usize) -> usize {
     descriptors.saturating_sub(closing_connections(0)) / 9 * 8
 }
 
-/// Descriptors that connections may have.
+/// Returns the descriptors available to connections.
 fn free(limit: usize, event_loops: usize) -> usize {
     limit.saturating_sub(RESERVED + PER_EVENT_LOOP * event_loops)
 }
 
-/// Keys whose values were lowered.
+/// Returns the keys whose values were lowered.
 #[derive(Default)]
 struct Lowered(Vec<String>);
 

@@ -1,15 +1,15 @@
-//! Durations as people write them: `"250ms"`, `"5s"`, `"1h30m"`.
+//! Durations in text: `"250ms"`, `"5s"`, `"1h30m"`.
 
 use jiff::SignedDuration;
 use jiff::fmt::friendly::{Spacing, SpanParser, SpanPrinter};
 use std::time::Duration;
 
-/// Reads a duration; a number needs its unit.
+/// Parses a duration; a number needs its unit.
 pub(super) fn parse(text: &str) -> Option<SignedDuration> {
     SpanParser::new().parse_duration(text).ok()
 }
 
-/// The short form, which [`parse`] reads back to the same duration.
+/// Formats a duration so that [`parse`] reads it back.
 pub(super) fn short(duration: Duration) -> String {
     SpanPrinter::new().spacing(Spacing::None).unsigned_duration_to_string(&duration)
 }

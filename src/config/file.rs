@@ -1,4 +1,4 @@
-//! Finds the configuration file and brings it in as text.
+//! Search for the configuration file, and reading of its text.
 
 use super::reader::{self, Table};
 use super::{ConfigError, Environment, Mistake, paths, setting};
@@ -7,18 +7,18 @@ use lanrage_ipc::unicode::strip_bom;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// The most bytes a file may have: far more than any configuration needs.
+/// Largest file in bytes: far more than any configuration needs.
 const MOST_BYTES: u64 = 1024 * 1024;
 
-/// Where a program's configuration file is, or would be.
+/// Path of a program's configuration file, existing or not.
 pub(super) struct Place {
     path: Option<PathBuf>,
-    /// The flag or variable that names the file.
+    /// Flag or variable that names the file.
     by: Option<&'static str>,
 }
 
 impl Place {
-    /// The file of `program`: the one that is named, else the one at the default path.
+    /// Returns the file of `program`: the named one, else the one at the default path.
     pub(super) fn of(
         program: &str,
         flag: Option<&Path>,
@@ -31,8 +31,8 @@ impl Place {
         })
     }
 
-    /// Reads the file by `schema`. Without a file, `schema` sees an empty table. Also returns the path of the file if
-    /// there is one.
+    /// Reads the file by `schema`. Without a file, `schema` sees an empty table. Also returns the
+    /// path of an existing file.
     pub(super) fn read<T>(
         self,
         schema: impl FnOnce(&mut Table<'_>) -> T,
@@ -52,12 +52,12 @@ impl Place {
     }
 }
 
-/// The text of the file; none if it does not exist.
+/// Returns the text of the file; `None` if it does not exist.
 fn text_of(path: &Path, by: Option<&'static str>) -> Result<Option<String>, ConfigError> {
     let bytes = match files::read(path, Rule::Named, MOST_BYTES) {
         Ok(bytes) => bytes,
         Err(error) => {
-            // The second is what a path through a file gives, such as XDG_CONFIG_HOME=/dev/null.
+            // A path through a file gives the second error, such as XDG_CONFIG_HOME=/dev/null.
             let missing = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
             let path = path.to_path_buf();
             return match by {

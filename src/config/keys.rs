@@ -1,4 +1,4 @@
-//! Tables of the file by their keys, and the values that keys have.
+//! Tables of the file by their keys, and the types of values.
 
 use super::duration;
 use serde::{Serialize, Serializer};
@@ -8,8 +8,9 @@ use toml::de::DeValue;
 
 /// Defines a table of the file by its keys: the struct, its defaults and the schema that reads it.
 ///
-/// `KEY: TYPE = METHOD(ARGUMENTS),` reads the key by that method of [`Table`]. The arguments may name the keys above it,
-/// and what the schema gets from outside of the table; the defaults get the value behind `or`.
+/// `KEY: TYPE = METHOD(ARGUMENTS),` reads the key by that method of [`Table`]. The arguments may
+/// name the keys above it, and arguments of the schema from outside of the table. The defaults get
+/// the value after `or`.
 macro_rules! keys {
     (
         $(#[$about:meta])*
@@ -46,7 +47,7 @@ macro_rules! keys {
 }
 pub(super) use keys;
 
-/// The value of a key, which is shown as a file may hold it.
+/// Value of a key, which is serialized in the form of the file.
 pub(super) trait Shown: Serialize {
     /// Serializes the value for the file.
     fn shown<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -67,12 +68,12 @@ impl Shown for Duration {
     }
 }
 
-/// A value that has a range.
+/// Value that has a range.
 pub(super) trait Ranged: Copy + PartialOrd {
-    /// The value, within `range`.
+    /// Reads the value, within `range`.
     fn parse(value: &DeValue<'_>, range: &RangeInclusive<Self>) -> Result<Self, String>;
 
-    /// The value as messages show it.
+    /// Formats the value for messages.
     fn written(&self) -> String;
 }
 

@@ -1,4 +1,4 @@
-//! Memory that the limits admit, as `--check-config` prints it.
+//! Memory that the limits allow, as `--check-config` prints it.
 
 use std::fmt::Write as _;
 
@@ -8,18 +8,18 @@ use super::{DaemonConfig, Limits, ServerConfig};
 // characters (4,000 tokens and receipts, 400 connections, 60 of the local socket), divided by their
 // number and rounded up.
 // `cargo test measure_the_memory_of_an_entry -- --ignored --nocapture` measures again.
-/// A party with its host.
+/// Party with its host.
 const PARTY: usize = 3_000;
 const MEMBER: usize = 700;
 const RELAY: usize = 500;
-/// With the buckets of rates of an address that no other token has.
+/// Includes the rate buckets of an address that no other token has.
 const TOKEN: usize = 2_400;
 const RECEIPT: usize = 800;
-/// A WebSocket, beside what its limits let wait.
+/// WebSocket, without its queued bytes.
 const SOCKET: usize = 22 * 1024;
-/// A connection of HTTP, beside the body of a request.
+/// HTTP connection, without the body of a request.
 const HTTP_CONNECTION: usize = 11 * 1024;
-/// A connection of the local socket, beside what its limits let wait.
+/// Connection of the local socket, without its queued bytes.
 const CONNECTION: usize = 2 * 1024;
 /// Bytes that may wait for a client of the local socket, a WebSocket and HTTP, outside the totals.
 const LOCAL_FLOOR: usize = 16 * 1024;
@@ -28,12 +28,12 @@ const HTTP_FLOOR: usize = 32 * 1024;
 /// Changes that wait for the disk.
 const PENDING: usize = 128 << 20;
 
-/// A table, as far as its memory goes.
+/// Table and its memory.
 struct Entries {
-    /// The key of its limit; none where it has a fixed bound.
+    /// Key of its limit; `None` for a fixed bound.
     key: &'static str,
     count: usize,
-    /// Of an entry.
+    /// Bytes of an entry.
     bytes: usize,
 }
 
@@ -109,7 +109,7 @@ fn written(tables: &[Entries]) -> String {
     text
 }
 
-/// A number of bytes for people to read.
+/// Formats a number of bytes for people.
 fn size(bytes: usize) -> String {
     const UNITS: [(&str, usize); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
     let unit = UNITS.into_iter().find(|(_, unit)| bytes >= *unit);
@@ -129,9 +129,8 @@ mod tests {
         load_server,
     };
 
-    /// Keys that are no table of their own: what one client may have of a table, which entries of
-    /// another table may be in some state, how long something takes, how often something may be
-    /// done, and sizes that an entry above counts.
+    /// Keys without a table of their own: shares of one client, subsets of another table, times,
+    /// rates, and sizes that an entry above includes.
     const NO_TABLE: &[&str] = &[
         "limits.parties_per_peer",
         "limits.frame_in",
@@ -163,7 +162,7 @@ mod tests {
         "ws.sockets_per_address",
     ];
 
-    /// The names of all keys whose values are whole numbers, in tables of limits.
+    /// Returns the names of all keys with whole numbers, in tables of limits.
     fn counts(toml: &str) -> BTreeSet<String> {
         let toml: toml::Table = toml.parse().unwrap();
         let tables = ["limits", "http", "ws", "remote"]

@@ -1,9 +1,9 @@
-//! What the programs are told: flags, environment, TOML file, defaults, in this order of precedence.
+//! Configuration of the programs, by precedence: flags, environment, TOML file, defaults.
 //!
-//! [`load`] resolves the daemon's [`DaemonConfig`], [`load_server`] the control server's [`ServerConfig`], [`load_cli`]
-//! the command line client's [`CliConfig`]. All take the [`Environment`] as an argument and change nothing: not the
-//! process, not the file system. Values are checked once, here; who takes a table of the configuration can rely on its
-//! ranges.
+//! [`load`] resolves the daemon's [`DaemonConfig`], [`load_server`] the control server's
+//! [`ServerConfig`], [`load_cli`] the command line client's [`CliConfig`]. All take the
+//! [`Environment`] as an argument and change neither the process nor the file system. Values are
+//! checked once, here; users of a table can rely on its ranges.
 
 mod args;
 mod daemon;
@@ -39,19 +39,19 @@ pub(crate) use tables::{Access, Addresses, Cleanup, DEFAULT_GROUP, Limits, Store
 
 use std::path::{Path, PathBuf};
 
-/// The resolved configuration of `lanragectl`.
+/// Resolved configuration of `lanragectl`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CliConfig {
-    /// The daemon's socket, or the name of its pipe.
+    /// Socket of the daemon, or the name of its pipe.
     pub(crate) socket: PathBuf,
-    /// The file that was read; none where there is no file at the default path.
+    /// File that was read; `None` if there is no file at the default path.
     pub(crate) config_file: Option<PathBuf>,
 }
 
 /// Resolves the configuration of `lanragectl`.
 ///
-/// The file may be the daemon's own, since `LANRAGE_CONFIG` speaks to all programs: only `socket` is read, the daemon's
-/// other keys are left for the daemon to check.
+/// The file may be the daemon's, since `LANRAGE_CONFIG` applies to all programs. Only `socket` is
+/// read; the daemon checks its other keys.
 pub(crate) fn load_cli(args: &CliArgs, env: &Environment) -> Result<CliConfig, ConfigError> {
     let place = file::Place::of("lanragectl", args.config.as_deref(), args.system, env)?;
     let (config_file, socket) = place.read(|table| {
@@ -69,8 +69,8 @@ pub(crate) fn load_cli(args: &CliArgs, env: &Environment) -> Result<CliConfig, C
     })
 }
 
-/// Whether a socket is in the directory under the temporary one that stands in for a runtime directory: another user
-/// might have made it first.
+/// True if a socket is in the directory under the temporary one that replaces a runtime directory.
+/// Another user might have created it first.
 pub(crate) fn is_makeshift(socket: &Path, env: &Environment) -> bool {
     socket.parent() == Some(&paths::makeshift_directory(env))
 }

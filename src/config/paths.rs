@@ -1,4 +1,4 @@
-//! Where things are by default, which is all that differs between operating systems.
+//! Default paths, the only difference between operating systems.
 
 pub(super) use os::{
     STATE_DIR_VARIABLES, config_file, makeshift_directory, server_socket, socket, state_dir,
@@ -9,10 +9,10 @@ mod os {
     use crate::config::Environment;
     use std::path::{Path, PathBuf};
 
-    /// What [`state_dir`] needs one of, for the error that says so.
+    /// Variables that [`state_dir`] needs one of, for the error message.
     pub(in crate::config) const STATE_DIR_VARIABLES: &str = "XDG_STATE_HOME or HOME";
 
-    /// The configuration file of `program`; none for a user without a home.
+    /// Returns the configuration file of `program`; `None` for a user without a home.
     pub(in crate::config) fn config_file(
         program: &str,
         system: bool,
@@ -26,7 +26,8 @@ mod os {
         Some(directory.join(format!("lanrage/{program}.toml")))
     }
 
-    /// The socket. Its directory belongs to the user alone, which matters where that is under the temporary one.
+    /// Returns the socket. Its directory belongs to the user alone, which matters below the
+    /// temporary directory.
     pub(in crate::config) fn socket(system: bool, env: &Environment) -> PathBuf {
         let directory = if system {
             PathBuf::from("/run/lanrage")
@@ -38,7 +39,8 @@ mod os {
         directory.join("control.sock")
     }
 
-    /// The control server's socket. It is in the state directory, so that each server of a user has its own.
+    /// Returns the control server's socket. It is in the state directory, so that each server of a
+    /// user has its own.
     pub(in crate::config) fn server_socket(system: bool, state_dir: &Path) -> PathBuf {
         if system {
             "/run/lanragectl-server/control.sock".into()
@@ -47,13 +49,14 @@ mod os {
         }
     }
 
-    /// The socket's directory for a user without a runtime directory: anybody might make it first.
+    /// Returns the socket's directory for a user without a runtime directory: any user might create
+    /// it first.
     pub(in crate::config) fn makeshift_directory(env: &Environment) -> PathBuf {
         let temporary = env.directory("TMPDIR").unwrap_or_else(|| "/tmp".into());
         temporary.join(format!("lanrage-{}", nix::unistd::geteuid()))
     }
 
-    /// The state directory; none for a user without a home.
+    /// Returns the state directory; `None` for a user without a home.
     pub(in crate::config) fn state_dir(system: bool, env: &Environment) -> Option<PathBuf> {
         if system {
             return Some("/var/lib/lanrage".into());
@@ -71,10 +74,10 @@ mod os {
     use crate::config::Environment;
     use std::path::{Path, PathBuf};
 
-    /// What [`state_dir`] needs, for the error that says so.
+    /// Variables that [`state_dir`] needs, for the error message.
     pub(in crate::config) const STATE_DIR_VARIABLES: &str = "LOCALAPPDATA";
 
-    /// The configuration file of `program`; none for a user without application data.
+    /// Returns the configuration file of `program`; `None` for a user without application data.
     pub(in crate::config) fn config_file(
         program: &str,
         system: bool,
@@ -84,15 +87,16 @@ mod os {
         Some(directory.join("lanrage").join(format!("{program}.toml")))
     }
 
-    /// The named pipe. Pipes of all users share one name space, so that the user's own carries the user's name.
+    /// Returns the named pipe. All users' pipes share one name space, so the user's own pipe
+    /// includes the user's name.
     pub(in crate::config) fn socket(system: bool, env: &Environment) -> PathBuf {
         let user = env.get("USERNAME").filter(|_| !system);
         let suffix = user.map(|user| format!("-{}", user.to_string_lossy()));
         format!(r"\\.\pipe\lanrage{}", suffix.unwrap_or_default()).into()
     }
 
-    /// The control server's named pipe. It is named after the state directory, so that each server of a user has its
-    /// own.
+    /// Returns the control server's named pipe. It is named after the state directory, so that each
+    /// server of a user has its own.
     pub(in crate::config) fn server_socket(system: bool, state_dir: &Path) -> PathBuf {
         if system {
             return r"\\.\pipe\lanrage-server".into();
@@ -102,12 +106,12 @@ mod os {
         format!(r"\\.\pipe\lanrage-server-{name}").into()
     }
 
-    /// Pipes are in no directory.
+    /// Returns `None`: pipes are in no directory.
     pub(in crate::config) fn makeshift_directory(_: &Environment) -> PathBuf {
         PathBuf::new()
     }
 
-    /// The state directory; none for a user without application data.
+    /// Returns the state directory; `None` for a user without application data.
     pub(in crate::config) fn state_dir(system: bool, env: &Environment) -> Option<PathBuf> {
         let directory = if system { of_system(env) } else { env.directory("LOCALAPPDATA")? };
         Some(directory.join("lanrage"))

@@ -1,8 +1,9 @@
-//! Reads a TOML document table by table, and notes every mistake with its place.
+//! TOML reader that works table by table, and notes every mistake with its place.
 //!
-//! A schema is a function that asks a [`Table`] for each key it knows, with the key's default. What it did not ask for is
-//! unknown. A mistake leaves the default in place and the reading goes on, so that all of them come out at once.
-//! The macro `keys!` writes the schema of a struct whose fields are keys.
+//! A schema is a function that asks a [`Table`] for each known key, with its default. All other
+//! keys are unknown. A mistake leaves the default in place, and reading continues, so that all
+//! mistakes are reported together. The macro `keys!` writes the schema of a struct whose fields are
+//! keys.
 
 use super::Mistake;
 use super::keys::Ranged;
@@ -13,28 +14,28 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// The most characters of a document that a message repeats.
+/// Limit of the characters of a document that a message repeats.
 const MOST_SHOWN: usize = 60;
 
-/// The most mistakes that are told at once.
+/// Limit of the reported mistakes.
 const MOST_MISTAKES: usize = 20;
 
-/// A table that is being read.
+/// Table that is being read.
 pub(super) struct Table<'t> {
     text: &'t str,
-    /// Relative paths start from it.
+    /// Base of relative paths.
     directory: &'t Path,
-    /// What precedes a key in messages: nothing, or the table's name and a dot.
+    /// Prefix of keys in messages: nothing, or the table's name and a dot.
     prefix: String,
-    /// What nobody asked for yet.
+    /// Entries that the schema has not asked for yet.
     entries: DeTable<'t>,
     known: Vec<&'static str>,
-    /// By their offset in the text.
+    /// Mistakes by their offset in the text.
     mistakes: BTreeSet<(usize, String)>,
 }
 
-/// Reads `text` by `schema`; if there are mistakes, the first ones come in the order of the text. Relative paths start
-/// from `directory`.
+/// Reads `text` by `schema`. The first mistakes are reported in the order of the text. Relative
+/// paths start from `directory`.
 pub(super) fn read<T>(
     text: &str,
     directory: &Path,
@@ -64,7 +65,7 @@ pub(super) fn read<T>(
         .collect())
 }
 
-/// The line and the column of an offset, both from 1; the column counts characters.
+/// Returns the line and the column of an offset, both from 1; the column counts characters.
 pub(super) fn position(text: &str, offset: usize) -> (usize, usize) {
     let before = text.get(..offset).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
@@ -72,7 +73,7 @@ pub(super) fn position(text: &str, offset: usize) -> (usize, usize) {
 }
 
 impl<'t> Table<'t> {
-    /// The table of an empty document, of which a schema gets its defaults.
+    /// Returns the table of an empty document, which gives a schema its defaults.
     pub(super) fn empty() -> Self {
         Self {
             text: "",
@@ -84,12 +85,12 @@ impl<'t> Table<'t> {
         }
     }
 
-    /// Whether the document has `key`, and nobody asked for it yet.
+    /// True if the document has `key`, and the schema has not asked for it yet.
     pub(super) fn has(&self, key: &str) -> bool {
         self.entries.contains_key(key)
     }
 
-    /// Lets the keys of `schema` hold anything, except those that were asked for.
+    /// Accepts anything in the keys of `schema`, except those already read.
     pub(super) fn ignore<T>(&mut self, schema: impl FnOnce(&mut Table<'_>) -> T) {
         for key in keys_of(schema) {
             if !self.known.contains(&key) {
@@ -98,14 +99,15 @@ impl<'t> Table<'t> {
         }
     }
 
-    /// As [`Table::ignore`], of keys that no message lists: they are of other programs.
+    /// Ignores keys like [`Table::ignore`], but lists them in no message: they belong to other
+    /// programs.
     pub(super) fn disregard<T>(&mut self, schema: impl FnOnce(&mut Table<'_>) -> T) {
         for key in keys_of(schema) {
             self.entries.remove(key);
         }
     }
 
-    /// A value that several keys of this table make up; they have names of their own.
+    /// Reads a value that consists of several keys of this table.
     pub(super) fn several<T>(
         &mut self,
         _: &'static str,
@@ -114,7 +116,7 @@ impl<'t> Table<'t> {
         schema(self)
     }
 
-    /// The table under `key`, read by `schema`; an empty one if it is not there.
+    /// Reads the table under `key` by `schema`; a missing table counts as empty.
     pub(super) fn table<T>(
         &mut self,
         key: &'static str,
@@ -138,7 +140,7 @@ impl<'t> Table<'t> {
         value
     }
 
-    /// A value within `range`.
+    /// Reads a value within `range`.
     pub(super) fn within<T: Ranged>(
         &mut self,
         key: &'static str,
@@ -148,8 +150,8 @@ impl<'t> Table<'t> {
         self.value(key, default, |value| T::parse(value, &range))
     }
 
-    /// A value within `range`, and no higher than that of another key of this table: its own, or `other_default`. Where
-    /// there is none, `default` or as much of it as that lets.
+    /// Reads a value within `range` and up to that of another key of this table: its own, or
+    /// `other_default`. A missing value is `default`, or that bound if it is lower.
     pub(super) fn up_to<T: Ranged>(
         &mut self,
         key: &'static str,
@@ -171,12 +173,13 @@ impl<'t> Table<'t> {
         })
     }
 
-    /// True or false.
+    /// Reads a boolean.
     pub(super) fn boolean(&mut self, key: &'static str, default: bool) -> bool {
         self.value(key, default, |value| value.as_bool().ok_or("is neither true nor false"))
     }
 
-    /// A list of whatever `parse` makes of each element; empty if it is not there. `example` shows how to write one.
+    /// Reads a list, with each element parsed by `parse`; a missing list is empty. `example` shows
+    /// the syntax.
     pub(super) fn list<T, E: Display>(
         &mut self,
         key: &'static str,
@@ -197,12 +200,12 @@ impl<'t> Table<'t> {
             .collect()
     }
 
-    /// A path.
+    /// Reads a path.
     pub(super) fn path(&mut self, key: &'static str) -> Option<PathBuf> {
         self.path_unless(key, None::<&str>)
     }
 
-    /// A path that is refused for this reason if there is one.
+    /// Reads a path that is refused for this reason if there is one.
     pub(super) fn path_unless(
         &mut self,
         key: &'static str,
@@ -215,7 +218,7 @@ impl<'t> Table<'t> {
         })
     }
 
-    /// As [`Table::value`], of a value that no message may repeat.
+    /// Reads a value like [`Table::value`], but no message may repeat it.
     pub(super) fn secret<T: Default, E: Display>(
         &mut self,
         key: &'static str,
@@ -228,7 +231,8 @@ impl<'t> Table<'t> {
         })
     }
 
-    /// Whatever `parse` makes of the value. Its error goes on from the value, as in `is not a duration`.
+    /// Reads a value by `parse`. Its error continues the message after the value, as in `is not a
+    /// duration`.
     pub(super) fn value<T, E: Display>(
         &mut self,
         key: &'static str,
@@ -267,7 +271,7 @@ impl<'t> Table<'t> {
         self.mistakes.insert((offset, format!("{}{key}: {what}", self.prefix)));
     }
 
-    /// A value as the document has it.
+    /// Returns a value as the document has it.
     fn shown(&self, value: &Spanned<DeValue<'_>>) -> String {
         match value.get_ref() {
             DeValue::Table(_) => kind(value.get_ref()).to_owned(),
@@ -275,7 +279,7 @@ impl<'t> Table<'t> {
         }
     }
 
-    /// All mistakes, unknown keys among them.
+    /// Returns all mistakes, including unknown keys.
     fn finish(mut self) -> BTreeSet<(usize, String)> {
         for (key, _) in std::mem::take(&mut self.entries) {
             let nearest = self
@@ -295,14 +299,14 @@ impl<'t> Table<'t> {
     }
 }
 
-/// The keys that a schema asks a table for.
+/// Returns the keys that a schema asks a table for.
 fn keys_of<T>(schema: impl FnOnce(&mut Table<'_>) -> T) -> Vec<&'static str> {
     let mut table = Table::empty();
     schema(&mut table);
     table.known
 }
 
-/// The path that a value is; a relative one starts from `directory`.
+/// Parses a path; a relative one starts from `directory`.
 fn path(value: &DeValue<'_>, directory: &Path) -> Result<PathBuf, &'static str> {
     match value.as_str() {
         None => Err("is not a path: write it in quotes"),
@@ -323,7 +327,7 @@ fn kind(value: &DeValue<'_>) -> &'static str {
     }
 }
 
-/// One line of a piece of the document, not longer than a message bears.
+/// Returns the first line of a piece of the document, shortened for a message.
 fn excerpt(piece: &str) -> String {
     let line = piece.lines().next().unwrap_or_default();
     let start: String = line.chars().take(MOST_SHOWN).collect();

@@ -1,4 +1,4 @@
-//! `[remote]`: how the daemon gets along with its control server, and the address of that server.
+//! `[remote]`: the connection to the control server, and that server's address.
 
 use super::keys::{Shown, keys};
 use super::setting::{PROXY, SERVER};
@@ -14,47 +14,48 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 const BACKOFF_MAX: Duration = seconds(60);
-/// A server that is asked more often has nothing else to do; after an hour there are no news.
+/// Range of intervals of requests to the server: from the fastest useful rate to an hour.
 const POLL: RangeInclusive<Duration> = seconds(1)..=minutes(60);
 
 /// Treatment of a member whose public key changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum OnKeyChange {
-    /// The new key is in force at once, and the change is told.
+    /// The new key is in force at once, and an event reports the change.
     Tell,
-    /// The key that was seen first stays in force until `peer.trust` accepts the new one.
+    /// The first key stays in force until `peer.trust` accepts the new one.
     Hold,
 }
 
 keys! {
-    /// `[remote]`: how the daemon gets along with its control server.
+    /// `[remote]`: the connection to the control server.
     pub(crate) struct Remote {
-        /// How often the server is told that the daemon's peers are alive.
+        /// Interval of the heartbeats of the daemon's peers.
         heartbeat: Duration = within(seconds(30), INTERVAL),
-        /// How long connecting may take, from the name's resolution to the end of the handshakes.
+        /// Time limit of connecting, from name resolution to the end of the handshakes.
         connect_timeout: Duration = within(seconds(10), INTERVAL),
-        /// How long an answer may take.
+        /// Time limit of an answer.
         request_timeout: Duration = within(seconds(10), INTERVAL),
-        /// How long to wait, at most, before the second attempt to connect.
+        /// Longest pause before the second attempt to connect.
         backoff_initial: Duration = up_to(seconds(1), INTERVAL, ("backoff_max", BACKOFF_MAX)),
-        /// How long to wait, at most, before any attempt; not less than `backoff_initial`.
+        /// Longest pause before any attempt; not less than `backoff_initial`.
         backoff_max: Duration = within(BACKOFF_MAX, INTERVAL),
-        /// Attempts that may fail in a row before the daemon goes on as in local mode.
+        /// Failed attempts in a row before the fallback to local mode.
         max_attempts: usize = within(5, COUNT),
-        /// How often it then looks whether the server is back.
+        /// Interval of the probes from the fallback.
         probe: Duration = within(seconds(60), INTERVAL),
-        /// How often at least it looks for news where it can't be told them.
+        /// Longest interval of polls for changes over HTTP.
         poll: Duration = within(seconds(10), POLL),
-        /// Bytes of the copies of its parties that the daemon keeps, in memory and on the disk.
+        /// Bytes of the replicas that the daemon keeps, in memory and on the disk.
         copies_bytes: usize = within(32 * MIB, 64 * KIB..=1024 * MIB),
         /// Treatment of a member whose public key changes.
         on_key_change: OnKeyChange = value(OnKeyChange::Tell, parse_on_key_change),
-        /// What it speaks.
+        /// Choice of the transport.
         transport: TransportKind = value(TransportKind::Auto, parse_transport),
-        /// Certificates, as PEM, that are trusted beside those that the system trusts.
+        /// Certificates, as PEM, that are trusted in addition to the system's.
         ca_file: Option<PathBuf> = path(),
-        /// The HTTP proxy on the way to the server. It is shown without its password, and no message repeats it.
+        /// HTTP proxy on the way to the server. It is printed without its password, and no message
+        /// repeats it.
         proxy: ProxyChoice = secret(parse_proxy),
     }
 }
@@ -84,14 +85,14 @@ fn parse_proxy(value: &DeValue<'_>) -> Result<ProxyChoice, String> {
     value.as_str().ok_or("must be \"system\", \"none\" or a URL in quotes")?.parse()
 }
 
-/// The address of the control server in the file.
+/// Reads the address of the control server in the file.
 pub(super) fn parse_server(value: &DeValue<'_>) -> Result<Option<ServerUrl>, String> {
     let text = value.as_str();
     let text = text.ok_or("must be a URL in quotes, such as \"https://lan.example.org\"")?;
     text.parse().map(Some).map_err(|why: BadServerUrl| why.to_string())
 }
 
-/// The proxy that the flag gives, else the variable.
+/// Returns the proxy of the flag, else of the variable.
 pub(super) fn given_proxy(
     flag: Option<&str>,
     env: &Environment,
@@ -100,7 +101,7 @@ pub(super) fn given_proxy(
     text.parse().map(Some).map_err(|why| ConfigError::BadProxy { by, why })
 }
 
-/// The address that the flag gives, else the variable.
+/// Returns the address of the flag, else of the variable.
 pub(super) fn given_server(
     flag: Option<&str>,
     env: &Environment,

@@ -1,11 +1,11 @@
-//! What the daemon and the control server resolve alike.
+//! Resolution that the daemon and the control server share.
 
 use super::setting::STATE_DIR;
 use super::{ConfigError, Environment, paths};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
-/// The state directory: that of the flag or the variable, else `of_file`, else the default.
+/// Returns the state directory: that of the flag or the variable, else `of_file`, else the default.
 pub(super) fn state_dir(
     flag: Option<&Path>,
     of_file: Option<PathBuf>,
@@ -19,12 +19,12 @@ pub(super) fn state_dir(
         .ok_or(ConfigError::NoStateDir { variables: paths::STATE_DIR_VARIABLES })
 }
 
-/// The keys that are marked as changed.
+/// Returns the keys that are marked as changed.
 pub(super) fn changed<const N: usize>(keys: [(&'static str, bool); N]) -> Vec<&'static str> {
     keys.into_iter().filter_map(|(key, changed)| changed.then_some(key)).collect()
 }
 
-/// A configuration as a file, which begins with where it comes from.
+/// Returns a configuration as a file, which begins with its source.
 pub(super) fn effective_toml(config: &impl Serialize, config_file: Option<&Path>) -> String {
     let origin = match config_file {
         Some(path) => format!("# Flags and environment over {path:?} over defaults."),

@@ -1,27 +1,29 @@
-//! Values that nobody may read in a log.
+//! Values that must not appear in logs.
 
 use std::fmt;
 
-/// The most characters of a secret.
+/// Limit of the characters of a secret.
 const MOST: usize = 512;
 
-/// A secret of the configuration: it has no `Display`, is not serialized, and its `Debug` shows nothing of it.
+/// Secret of the configuration: it has no `Display`, is not serialized, and its `Debug` is
+/// redacted.
 ///
-/// `==` tells whether the configuration changed. What a client sends is to be compared in constant time.
+/// `==` detects changes of the configuration. Input of a client needs a comparison in constant
+/// time.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Secret(String);
 
 impl Secret {
-    /// What is wrong with a text that [`Secret::new`] refuses.
+    /// Rule that [`Secret::new`] checks, for messages.
     pub(super) const RULE: &str = "must be 1 to 512 printable ASCII characters without spaces";
 
-    /// A text that a client can send in a header; none if it can't.
+    /// Creates a secret from a text that fits into a header; `None` for any other.
     pub(crate) fn new(text: &str) -> Option<Self> {
         let fits = (1..=MOST).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
         fits.then(|| Self(text.to_owned()))
     }
 
-    /// The secret itself.
+    /// Returns the secret itself.
     pub(crate) fn expose(&self) -> &str {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! The configuration of `lanragectl-server`.
+//! Configuration of `lanragectl-server`.
 
 mod key_file;
 mod network;
@@ -21,47 +21,47 @@ use std::path::{Path, PathBuf};
 const LISTEN_VARIABLE: &str = "LANRAGE_LISTEN";
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8667);
 
-/// The resolved configuration of `lanragectl-server`. Paths are absolute and UTF-8.
+/// Resolved configuration of `lanragectl-server`. Paths are absolute and UTF-8.
 ///
-/// It serializes to what a file may hold, but for the secrets: the fields that only flags decide are left out.
+/// It serializes to a valid file without the secrets: fields of flags without a key are omitted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct ServerConfig {
-    /// The address and port to serve. One that other machines reach has TLS, a proxy, or [`Http::insecure`].
+    /// Address and port to serve. Beyond loopback it needs TLS, a proxy, or [`Http::insecure`].
     pub(crate) listen: SocketAddr,
-    /// The administrators' socket, or the name of its pipe.
+    /// Administrators' socket, or the name of its pipe.
     pub(crate) socket: PathBuf,
-    /// Where the database and its backups are.
+    /// Directory of the database and its backups.
     pub(crate) state_dir: PathBuf,
-    /// How HTTP is spoken.
+    /// Settings of HTTP.
     pub(crate) http: Http,
-    /// How clients and relays show who they are.
+    /// Authentication of clients and relays.
     pub(crate) auth: Auth,
-    /// When the silent are forgotten.
+    /// Expiry of peers and relays.
     pub(crate) cleanup: Cleanup,
-    /// How the state gets onto the disk.
+    /// Persistence of the state.
     pub(crate) store: Store,
-    /// The virtual network.
+    /// Virtual network.
     pub(crate) addresses: Addresses,
-    /// Who may do what on the administrators' socket.
+    /// Roles on the administrators' socket.
     pub(crate) access: Access,
-    /// What clients may use up.
+    /// Limits of the clients.
     pub(crate) limits: ServerLimits,
-    /// What WebSockets may use up.
+    /// Limits of WebSockets.
     pub(crate) ws: Ws,
-    /// Whether it is the machine's server.
+    /// True for the machine's server.
     #[serde(skip)]
     pub(crate) system: bool,
-    /// The file that was read; none where there is no file at the default path.
+    /// File that was read; `None` if there is no file at the default path.
     #[serde(skip)]
     pub(crate) config_file: Option<PathBuf>,
 }
 
-/// The top-level keys of the file, without values.
+/// Asks a table for all keys of the file, to learn their names.
 pub(super) fn keys(table: &mut Table<'_>) {
     read(table, &ServerArgs::default(), &Environment::new(|_| None)).ok();
 }
 
-/// Reads every key of the file; only then a flag or a variable that goes before one is refused.
+/// Reads every key of the file, and only then refuses a bad flag or variable that overrides one.
 fn read(
     table: &mut Table<'_>,
     args: &ServerArgs,
@@ -104,8 +104,8 @@ fn read(
     })
 }
 
-/// Resolves the configuration of the control server: a flag goes before a variable, a variable before the file, the
-/// file before the default. Reads the file of the relays' key, too. Called again to reload.
+/// Resolves the configuration of the control server: flag before variable, variable before file,
+/// file before default. Also reads the file of the relays' key. A reload calls it again.
 pub(crate) fn load_server(
     args: &ServerArgs,
     env: &Environment,
@@ -134,7 +134,7 @@ fn listen_variable(env: &Environment) -> Result<Option<SocketAddr>, ConfigError>
     }
 }
 
-/// Tokens go over the network in clear text only where somebody said that this is as it should be.
+/// Refuses to send tokens in clear text over the network, unless the configuration allows it.
 fn check_exposure(config: &ServerConfig) -> Result<(), ConfigError> {
     let Http { tls, behind_proxy, insecure, .. } = &config.http;
     let local = config.listen.ip().to_canonical().is_loopback();
@@ -144,8 +144,8 @@ fn check_exposure(config: &ServerConfig) -> Result<(), ConfigError> {
     Err(ConfigError::Exposed { listen: config.listen })
 }
 
-/// The changed keys that only a restart makes effective; all others may change while the server runs. The files that
-/// the keys of TLS name are read again without one.
+/// Returns the changed keys that need a restart; all others may change while the server runs. A
+/// reload also reads the TLS files again.
 pub(crate) fn server_needs_restart(old: &ServerConfig, new: &ServerConfig) -> Vec<&'static str> {
     fn tls(config: &ServerConfig) -> (Option<&Path>, Option<&Path>) {
         let tls = config.http.tls.as_ref();
@@ -165,8 +165,8 @@ pub(crate) fn server_needs_restart(old: &ServerConfig, new: &ServerConfig) -> Ve
     ])
 }
 
-/// The effective configuration as a file that gives the same configuration, but for a key of the relays that the file
-/// would have to show.
+/// Returns the effective configuration as a file that gives the same configuration. A relay key
+/// that the file would show is left out.
 pub(crate) fn effective_server_toml(config: &ServerConfig) -> String {
     let toml = resolve::effective_toml(config, config.config_file.as_deref());
     match &config.auth {

@@ -1,10 +1,10 @@
-//! The settings that have a flag and, most of them, an environment variable.
+//! Settings with a flag and, most of them, an environment variable.
 
 use super::{ConfigError, Environment};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-/// A setting's two names outside the file.
+/// Names of a setting outside the file.
 pub(super) struct Setting {
     flag: &'static str,
     variable: Option<&'static str>,
@@ -20,11 +20,12 @@ pub(super) const STATE_DIR: Setting = setting("--state-dir", "LANRAGE_STATE_DIR"
 pub(super) const DISCOVERY_FILE: Setting = setting("--discovery-file", "LANRAGE_DISCOVERY_FILE");
 pub(super) const SERVER: Setting = setting("--server", "LANRAGE_CONTROL_SERVER");
 pub(super) const PROXY: Setting = setting("--proxy", "LANRAGE_PROXY");
-/// The control server's own socket has no variable: `LANRAGE_SOCKET` means the daemon's.
+/// The control server's socket has no variable: `LANRAGE_SOCKET` means the daemon's.
 pub(super) const SERVER_SOCKET: Setting = Setting { flag: "--socket", variable: None };
 
 impl Setting {
-    /// The path that the flag gives, else the variable: made absolute, as seen from the working directory.
+    /// Returns the path of the flag, else of the variable, made absolute from the working
+    /// directory.
     pub(super) fn given(
         &self,
         flag: Option<&Path>,
@@ -50,7 +51,7 @@ impl Setting {
         }
     }
 
-    /// The text that the flag gives, else the variable, with the name of the one that gave it.
+    /// Returns the text of the flag, else of the variable, with the name of the source.
     pub(super) fn text(
         &self,
         flag: Option<&str>,

@@ -1,4 +1,4 @@
-//! The tables that the daemon's file and the control server's have both: their keys, defaults and ranges.
+//! Tables that the daemon and the control server share: their keys, defaults and ranges.
 
 use super::keys::{Ranged, keys};
 use ipnet::Ipv4Net;
@@ -6,16 +6,16 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 use toml::de::DeValue;
 
-/// From a millisecond to a year: a timer with nothing between its ticks would do nothing but tick.
+/// Range of intervals, from a millisecond to a year: a timer without a pause would only tick.
 pub(super) const INTERVAL: RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_secs(365 * 24 * 60 * 60);
 pub(super) const COUNT: RangeInclusive<usize> = 1..=65_536;
-/// A divisor: 1 gives all of a table to each.
+/// Range of a divisor: 1 gives each client the whole table.
 pub(super) const SHARE: RangeInclusive<usize> = 1..=1_024;
-/// As many peers as the default subnet has addresses for.
+/// Peers of a party: as many as the default subnet has addresses for.
 const PEERS: RangeInclusive<usize> = 1..=65_534;
 const PREFIX_LENGTH: RangeInclusive<u8> = 8..=28;
-/// All but the last number, which stands for no user.
+/// Range of user ids; the last number stands for no user.
 const USER_IDS: RangeInclusive<u32> = 0..=u32::MAX - 1;
 pub(super) const KIB: usize = 1024;
 pub(super) const MIB: usize = 1024 * KIB;
@@ -29,27 +29,27 @@ pub(super) const fn minutes(minutes: u64) -> Duration {
 }
 
 keys! {
-    /// `[cleanup]`: when the silent are forgotten.
+    /// `[cleanup]`: expiry of peers and relays.
     pub(crate) struct Cleanup {
-        /// How often the cleanup looks for what expired.
+        /// Interval of the clean-up.
         interval: Duration = within(minutes(1), INTERVAL),
-        /// How long a peer may be silent.
+        /// Time without a sign of life after which a peer expires.
         peer_timeout: Duration = within(minutes(5), INTERVAL),
-        /// How long a relay may be silent.
+        /// Time without a sign of life after which a relay expires.
         relay_timeout: Duration = within(minutes(10), INTERVAL),
-        /// For how long after a start nobody is evicted; may be zero.
+        /// Time after a start in which nothing is evicted; may be zero.
         startup_grace: Duration = within(minutes(5), Duration::ZERO..=*INTERVAL.end()),
     }
 }
 
 keys! {
-    /// `[store]`: how the state gets onto the disk.
+    /// `[store]`: persistence of the state.
     pub(crate) struct Store {
-        /// How long volatile changes gather before they are written.
+        /// Time that volatile changes gather before they are written.
         batch: Duration = within(Duration::from_millis(100), INTERVAL),
-        /// How often the database is backed up.
+        /// Interval of the backups.
         backup_interval: Duration = within(minutes(60), INTERVAL),
-        /// How many backups are kept, the newest ones.
+        /// Number of backups that are kept, the newest ones.
         backups_kept: usize = within(24, 1..=1_000),
     }
 }
@@ -57,7 +57,8 @@ keys! {
 keys! {
     /// `[addresses]`: the virtual network.
     pub(crate) struct Addresses(peers_per_party: usize, or 0) {
-        /// Where the virtual addresses of each party come from. Holds at least `limits.peers_per_party` hosts.
+        /// Subnet of the virtual addresses of each party. Holds at least `limits.peers_per_party`
+        /// hosts.
         subnet: Ipv4Net = value(DEFAULT_SUBNET, |value| {
             let subnet = value.as_str().unwrap_or_default().parse();
             let subnet = subnet.map_err(|_| "is not an IPv4 network: write it as \"10.66.0.0/16\"")?;
@@ -84,7 +85,7 @@ fn check_subnet(subnet: Ipv4Net, peers_per_party: usize) -> Result<Ipv4Net, Stri
                 .to_owned(),
         );
     }
-    // Neither the address of the network nor that of the broadcast is a host's.
+    // The network and broadcast addresses belong to no host.
     let hosts = (1_usize << (32 - subnet.prefix_len())) - 2;
     if hosts < peers_per_party {
         return Err(format!(
@@ -96,16 +97,16 @@ fn check_subnet(subnet: Ipv4Net, peers_per_party: usize) -> Result<Ipv4Net, Stri
 }
 
 keys! {
-    /// `[access]`: who may do what on the system daemon's socket.
+    /// `[access]`: roles on the system daemon's socket.
     pub(crate) struct Access {
-        /// User ids that are operators whatever their groups.
+        /// Uids of operators, whatever their groups.
         operators: Vec<u32> = list("[1000, 1001]", |value| u32::parse(value, &USER_IDS)),
-        /// The group whose members are operators.
+        /// Group whose members are operators.
         group: String = value(DEFAULT_GROUP.to_owned(), parse_group),
     }
 }
 
-/// The group that the packages create.
+/// Group that the packages create.
 pub(crate) const DEFAULT_GROUP: &str = "lanrage";
 
 fn parse_group(value: &DeValue<'_>) -> Result<String, &'static str> {
@@ -117,9 +118,9 @@ fn parse_group(value: &DeValue<'_>) -> Result<String, &'static str> {
 }
 
 keys! {
-    /// `[limits]`: what a client, or all of them, may use up.
+    /// `[limits]`: limits of one client, or of all.
     pub(crate) struct Limits {
-        /// Parties that one peer may be in.
+        /// Parties of one peer.
         parties_per_peer: usize = within(64, COUNT),
         /// Peers in one party.
         peers_per_party: usize = within(64, PEERS),
@@ -137,9 +138,9 @@ keys! {
         signals_per_peer: usize = within(256, COUNT),
         /// Bytes of all signals that wait.
         signals_total_bytes: usize = within(64 * MIB, KIB..=256 * MIB),
-        /// How long a signal waits.
+        /// Lifetime of a signal.
         signal_ttl: Duration = within(minutes(5), INTERVAL),
-        /// Requests of one connection that are being worked on.
+        /// Requests in flight of one connection.
         requests_in_flight: usize = within(32, 1..=1_024),
         /// Connections in all.
         connections: usize = within(256, COUNT),
@@ -151,20 +152,20 @@ keys! {
         observers_per_uid: usize = within(8, COUNT),
         /// Time after which an observer's connection without a request is closed.
         observer_idle: Duration = within(minutes(1), INTERVAL),
-        /// Events that wait for a client to read.
+        /// Events in a client's queue.
         queue_events: usize = within(256, COUNT),
-        /// Bytes that wait for a client to read.
+        /// Bytes in a client's queue.
         queue_bytes: usize = within(MIB, KIB..=256 * MIB),
         /// Bytes of replies and events that wait for the clients of the local socket, over all
         /// connections.
         reply_bytes: usize = within(72 * MIB, MIB..=1024 * MIB),
-        /// How long the rest of a begun frame may take.
+        /// Time limit of the rest of a begun frame.
         partial_frame: Duration = within(seconds(10), INTERVAL),
-        /// How long a client may read nothing of what waits for it.
+        /// Time that a client may leave its output unread.
         write_stall: Duration = within(seconds(10), INTERVAL),
-        /// How long a request may take.
+        /// Time limit of a request.
         request_timeout: Duration = within(seconds(10), INTERVAL),
-        /// Each table is divided by this: one user, unless an administrator, may fill so much of it.
+        /// Divisor of each table: one user, unless an administrator, may fill that part of it.
         uid_share: usize = within(4, SHARE),
     }
 }

@@ -1,4 +1,4 @@
-//! The client's configuration, and what all programs do alike with their file.
+//! Tests of the client's configuration, and of the rules that all programs share for their file.
 
 use super::*;
 use std::fs;
@@ -45,7 +45,7 @@ fn client_and_daemon_agree_on_the_socket() {
             ("XDG_RUNTIME_DIR", path),
             ("USERNAME", "ann"),
         ]);
-        // A name of its own keeps the machine's files in /etc out of the test.
+        // A unique name keeps the machine's files in /etc out of the test.
         let config = directory.path().join("empty.toml");
         fs::write(&config, "").unwrap();
         let client = CliArgs { system, ..args(Some(&config)) };
@@ -101,7 +101,7 @@ fn flag_names_the_file_before_the_variable() {
     let (flag, variable) = (directory.path().join("f"), directory.path().join("v"));
     let env = Environment::of(&[("LANRAGE_CONFIG", variable.to_str().unwrap())]);
     let file = |flag| load_cli(&args(flag), &env).unwrap().config_file;
-    // One that is missing is as good as empty, whoever names it.
+    // A missing file counts as empty, whatever names it.
     assert_eq!(file(Some(&flag)), None);
     fs::write(&variable, "").unwrap();
     assert_eq!(file(Some(&flag)), None);
@@ -127,7 +127,7 @@ fn file_at_the_default_path_may_be_missing_but_not_malformed() {
         refused(&args(None), &env),
         format!("{}:1:7: key with no value, expected `=`", file.display())
     );
-    // A file where a directory should be: nothing can be below it.
+    // A file in place of a directory: nothing can be below it.
     let env = Environment::of(&[("XDG_CONFIG_HOME", "/dev/null")]);
     assert_eq!(load_cli(&args(None), &env).unwrap().config_file, None);
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// A directory with a configuration file in it, and arguments that name the file.
+/// Directory with a configuration file, and arguments that name the file.
 struct Configured {
     directory: TempDir,
     args: DaemonArgs,

@@ -26,7 +26,7 @@ fn content(text: &str) -> Result<Content, Vec<Mistake>> {
     })
 }
 
-/// The mistakes as `LINE: MESSAGE` or `LINE:COLUMN: MESSAGE`.
+/// Returns the mistakes as `LINE: MESSAGE` or `LINE:COLUMN: MESSAGE`.
 fn mistakes(text: &str) -> Vec<String> {
     content(text)
         .expect_err(text)
@@ -44,7 +44,7 @@ fn assert_mistake(text: &str, expected: &str) {
 }
 
 #[test]
-fn what_is_missing_has_its_default() {
+fn a_missing_key_has_its_default() {
     let defaults = Content {
         file: None,
         interval: Duration::from_secs(60),

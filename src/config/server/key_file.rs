@@ -1,4 +1,4 @@
-//! The file that the relays' key is in.
+//! File of the relays' key.
 
 use crate::config::{ConfigError, Environment, Secret};
 use crate::os::files::{self, Rule};
@@ -7,10 +7,11 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-/// The most bytes that are read: room for a key with white space around it.
+/// Bytes that are read at most: room for a key with white space around it.
 const MOST_BYTES: u64 = 4096;
 
-/// The key in the file at `path`, without the white space around it. Warns if others than the owner may read it.
+/// Reads the key in the file at `path`, without the white space around it. Warns if others than the
+/// owner may read it.
 pub(super) fn read(path: &Path, env: &Environment) -> Result<Secret, ConfigError> {
     let refused = |why: String| ConfigError::RelayKeyFile { path: path.to_path_buf(), why };
     let mut bytes = Vec::new();
@@ -30,8 +31,8 @@ pub(super) fn read(path: &Path, env: &Environment) -> Result<Secret, ConfigError
     Secret::new(text.trim()).ok_or_else(|| refused(format!("the key in it {}", Secret::RULE)))
 }
 
-/// Whether the service manager handed the file over. It is the service's alone, even where the access list that sees to it
-/// looks like a right of the group.
+/// True if the service manager passed the file as a credential. Only the service can read it, even
+/// where its access list looks like a right of the group.
 fn is_credential(path: &Path, env: &Environment) -> bool {
     env.directory("CREDENTIALS_DIRECTORY").is_some_and(|directory| path.starts_with(directory))
 }
@@ -42,7 +43,7 @@ fn is_open_to_others(file: &File) -> bool {
     file.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o044 != 0)
 }
 
-/// Elsewhere rights are inherited from the directory, and no mode tells them.
+/// Other systems inherit rights from the directory, and have no mode.
 #[cfg(not(unix))]
 fn is_open_to_others(_: &File) -> bool {
     false

@@ -1,10 +1,11 @@
-//! Addresses, networks and origins as people write them.
+//! Addresses, networks and origins in the configuration.
 
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
 use toml::de::DeValue;
 
-/// An address and port to listen on. No name: it might stand for several addresses, or for another one tomorrow.
+/// Parses an address and port to listen on. A name is refused: it might stand for several
+/// addresses, or for another one tomorrow.
 pub(in crate::config) fn parse_listen(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| match text.starts_with('[') && text.contains('%') {
         true => {
@@ -16,7 +17,7 @@ pub(in crate::config) fn parse_listen(text: &str) -> Result<SocketAddr, &'static
     })
 }
 
-/// A network; a bare address is the network of that address alone.
+/// Parses a network; a bare address is the network of that address alone.
 pub(super) fn parse_network(value: &DeValue<'_>) -> Result<IpNet, String> {
     let text = value.as_str().unwrap_or_default();
     let network = text
@@ -30,10 +31,11 @@ pub(super) fn parse_network(value: &DeValue<'_>) -> Result<IpNet, String> {
     }
 }
 
-/// Origins of pages that have no host: of a file, or in a sandbox.
+/// Origins of pages without a host: of a file, or in a sandbox.
 pub(crate) const ORIGINS_WITHOUT_HOST: [&str; 2] = ["null", "file://"];
 
-/// An origin as browsers send it, `scheme://host[:port]` or one without a host, in lower case.
+/// Parses an origin as browsers send it, `scheme://host[:port]` or one without a host, in lower
+/// case.
 pub(super) fn parse_origin(value: &DeValue<'_>) -> Result<String, &'static str> {
     let text = value.as_str().unwrap_or_default();
     if text == "*" {
@@ -50,7 +52,7 @@ pub(super) fn parse_origin(value: &DeValue<'_>) -> Result<String, &'static str> 
     )
 }
 
-/// The name of a host, in lower case.
+/// Parses a host name, in lower case.
 pub(super) fn parse_public_name(value: &DeValue<'_>) -> Result<String, &'static str> {
     let name = value.as_str().unwrap_or_default().to_ascii_lowercase();
     let is_name = is_host(&name) && name.len() <= 253;

@@ -6,7 +6,7 @@ use std::fs;
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// A directory with a configuration file in it, and arguments that name the file.
+/// Directory with a configuration file, and arguments that name the file.
 struct Configured {
     directory: TempDir,
     args: ServerArgs,
@@ -29,7 +29,7 @@ impl Configured {
         self.directory.path().join(path)
     }
 
-    /// The environment of a user, with these variables besides.
+    /// Environment of a user, with these variables in addition.
     fn env(&self, more: &[(&str, &str)]) -> Environment {
         let home = self.directory.path().to_str().unwrap();
         Environment::of(&[&[("HOME", home), ("LOCALAPPDATA", home)], more].concat())
@@ -39,7 +39,7 @@ impl Configured {
         load_server(&self.args, &self.env(&[]))
     }
 
-    /// Why it was refused, without the name of the file.
+    /// Reason of a refusal, without the name of the file.
     fn refusal(&self) -> String {
         let refusal = self.load().unwrap_err().to_string();
         refusal.replace(&format!("{}:", self.path()), "")
@@ -180,7 +180,7 @@ fn file_is_read_into_its_tables() {
     assert_eq!(loaded.addresses.subnet.to_string(), "10.7.0.0/24");
 }
 
-/// A value for every key that is not its default.
+/// Value for every key that is not its default.
 const EVERY_KEY: &str = "\
 listen = '0.0.0.0:1'
 socket = 's'
@@ -300,7 +300,7 @@ fn relay_key_file_is_read_again_with_each_load() {
 }
 
 #[test]
-fn what_was_set_up_once_needs_a_restart() {
+fn a_reload_names_the_keys_that_need_a_restart() {
     let configured = Configured::new("");
     let reloaded = |text: &str| {
         let changed = Configured::new(text);

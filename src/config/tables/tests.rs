@@ -79,7 +79,7 @@ fn only_the_grace_may_be_zero() {
 
 #[test]
 fn every_limit_has_a_range() {
-    // No more than 20 mistakes are told at once.
+    // At most 20 mistakes are reported.
     let zeros = "observers=0\nobservers_per_uid=0\nobserver_idle='0s'\nreply_bytes=0";
     assert_eq!(mistakes(zeros, Limits::read).len(), 4);
     let zeros = "parties_per_peer=0\npeers_per_party=0\nparties=0\nrelays=0\nframe_in=0\nframe_out=0\n\

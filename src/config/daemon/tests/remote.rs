@@ -1,4 +1,4 @@
-//! The control server and how it is dealt with.
+//! Tests of the control server's keys.
 
 use super::*;
 use crate::config::OnKeyChange;
@@ -9,7 +9,7 @@ use crate::remote::transport::proxy::ProxyChoice;
 const VARIABLE: &str = "LANRAGE_CONTROL_SERVER";
 
 impl Configured {
-    /// Its home, and the variable that names a control server.
+    /// Environment with a home, and the variable that names a control server.
     fn naming(&self, server: &str) -> Environment {
         let home = self.directory.path().to_str().unwrap();
         Environment::of(&[("HOME", home), ("LOCALAPPDATA", home), (VARIABLE, server)])
@@ -19,7 +19,7 @@ impl Configured {
         load(&self.args, env).unwrap().server.map(|server| server.to_string())
     }
 
-    /// Why it was refused, without the name of the file.
+    /// Reason of a refusal, without the name of the file.
     fn refusal(&self) -> String {
         let refusal = self.load().unwrap_err().to_string();
         refusal.replace(&format!("{}:", self.path()), "")
@@ -40,7 +40,7 @@ fn server_comes_from_flag_then_variable_then_file_and_by_default_there_is_none()
 }
 
 #[test]
-fn what_is_no_address_is_refused_by_its_place_and_never_repeated() {
+fn an_invalid_address_is_refused_by_its_place_and_never_repeated() {
     for (address, why) in [
         (
             "lan.example.org/hunter2",

@@ -1,4 +1,4 @@
-//! What a file, a variable or the file of a key may not hold.
+//! Refusals of a file, a variable or the key file.
 
 use super::*;
 
@@ -31,7 +31,7 @@ fn every_key_has_a_type_and_a_range() {
     let nonsense: Vec<String> = nonsense.collect();
     let keys = nonsense.iter().filter(|line| line.contains('=')).count();
     let mut refused = 0;
-    // Only so many mistakes are told at once.
+    // The number of reported mistakes is bounded.
     for line in &nonsense {
         let Some((key, _)) = line.split_once(" = ") else { continue };
         let table = nonsense.iter().take_while(|other| *other != line);

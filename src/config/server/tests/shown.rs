@@ -1,4 +1,4 @@
-//! What is printed of a configuration, and what is shipped as an example of one.
+//! Printed configurations, and the shipped example.
 
 use super::*;
 
@@ -71,7 +71,7 @@ fn example_changes_nothing_and_tells_the_defaults() {
     };
     let default = load("");
     assert_eq!(load(EXAMPLE), default);
-    // A key with its default has no space behind the comment's sign.
+    // A key with its default has no space after the comment sign.
     let uncommented: String = EXAMPLE
         .lines()
         .map(|line| match line.strip_prefix('#') {
