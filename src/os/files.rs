@@ -1,5 +1,5 @@
-//! Opens files. Every file that the programs open is opened here, so that no path makes them wait,
-//! write through a link, or believe another user.
+//! Opening of files. The programs open every file here, so that no path makes them wait, write
+//! through a link, or trust another user.
 
 use std::fmt;
 use std::fs::{self, File, Metadata, OpenOptions};
@@ -8,25 +8,25 @@ use std::path::{Path, PathBuf};
 
 use super::{describe, harden, link_owner, names, writers};
 
-/// Symbolic links on the way to one file: as many as Linux follows.
+/// Limit of symbolic links on the way to a file, the same as Linux's.
 const MOST_LINKS: usize = 40;
 
-/// Rule for the files of one use. Regular files only, in every case.
+/// Trust rule for the files of one use. Every rule requires a regular file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rule {
-    /// A file of the program's own directories: of this user or the superuser, writable by its
+    /// File in the program's own directories: owned by this user or the superuser, writable by its
     /// owner alone, and behind no symbolic link.
     Own,
-    /// A file that an operator names. As [`Rule::Own`], but symbolic links of this user or the
-    /// superuser are followed: certificates are often kept behind them.
+    /// File that an operator names. As [`Rule::Own`], but symbolic links of this user or the
+    /// superuser are followed: certificates are often behind them.
     Named,
     /// As [`Rule::Named`], and not readable by everyone.
     Secret,
-    /// A file that programs of several users write. Its content is not believed.
+    /// File that programs of several users write. Its content is not trusted.
     Shared,
 }
 
-/// Why a file or directory was refused.
+/// Refusal of a file or directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Distrust {
     path: PathBuf,
@@ -87,7 +87,7 @@ impl fmt::Display for Distrust {
 impl std::error::Error for Distrust {}
 
 impl Distrust {
-    /// True where that is why a file could not be opened.
+    /// True if an error of opening a file is such a refusal.
     pub(crate) fn is_in(error: &io::Error) -> bool {
         error.get_ref().is_some_and(|error| error.is::<Self>())
     }
@@ -97,15 +97,15 @@ fn distrust(path: &Path, fault: Fault) -> io::Error {
     io::Error::other(Distrust { path: path.to_owned(), fault })
 }
 
-/// Opens a file to read it.
+/// Opens a file for reading.
 ///
 /// # Errors
-/// A [`Distrust`] within where the rule refuses it, else what the system says.
+/// A [`Distrust`] within if the rule refuses the file, else the system's error.
 pub(crate) fn open(path: &Path, rule: Rule) -> io::Result<File> {
     open_with(path, rule, OpenOptions::new().read(true))
 }
 
-/// Opens a file to write it.
+/// Opens a file for writing.
 ///
 /// # Errors
 /// As those of [`open`].
@@ -113,8 +113,8 @@ pub(crate) fn open_to_write(path: &Path, rule: Rule) -> io::Result<File> {
     open_with(path, rule, OpenOptions::new().write(true))
 }
 
-/// Opens a file to write it, as it is; creates it where it is missing, within the umask. One of the
-/// program's own has no other name: what is written would go to a file elsewhere, too.
+/// Opens a file for writing without truncation; creates a missing one, within the umask. A file of
+/// the program's own must have one name only: writes would change the other name's content, too.
 ///
 /// # Errors
 /// As those of [`open`].
@@ -127,14 +127,14 @@ pub(crate) fn open_or_create(path: &Path, rule: Rule, mode: u32) -> io::Result<F
     Ok(file)
 }
 
-/// Creates a file of exactly this mode, to write it. The path must be free.
+/// Creates a file of exactly this mode for writing. The path must be free.
 ///
 /// # Errors
-/// What the system says.
+/// The system's error.
 pub(crate) fn create_new(path: &Path, mode: u32) -> io::Result<File> {
     let mut options = OpenOptions::new();
     let file = harden(with_mode(options.write(true).create_new(true), mode)).open(path)?;
-    // The umask may have taken from the mode.
+    // The umask may have narrowed the mode.
     #[cfg(unix)]
     file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))?;
     Ok(file)
@@ -162,8 +162,8 @@ pub(crate) fn check(path: &Path, rule: Rule) -> io::Result<()> {
     look(path)?.map_or(Ok(()), |found| check_file(path, &found, rule))
 }
 
-/// Checks a file of the program's own that a library writes by its path: as [`open_or_create`] does. A
-/// missing one is fine.
+/// Checks a file of the program's own that a library writes by its path, as [`open_or_create`]
+/// does. A missing one is fine.
 ///
 /// # Errors
 /// As those of [`open`].
@@ -173,18 +173,18 @@ pub(crate) fn check_to_write(path: &Path) -> io::Result<()> {
     check_names(path, &found)
 }
 
-/// Checks that nobody but this user and the superuser decides what is in a directory. In a
-/// `sticky` one others may have files of their own, which is enough for a use that takes no file
-/// that it finds.
+/// Checks that only this user and the superuser control the names in a directory. In a `sticky`
+/// directory other users may have their own files. That suffices for uses that open no existing
+/// file.
 ///
 /// # Errors
-/// A [`Distrust`] within where others do, else what the system says.
+/// A [`Distrust`] within if other users do, else the system's error.
 pub(crate) fn check_directory(path: &Path, may_be_sticky: bool) -> io::Result<()> {
     let found = fs::metadata(path)?;
     if !found.is_dir() {
         return Err(distrust(path, Fault::NotDirectory(describe(&found))));
     }
-    // The owner of a symbolic link can have it lead elsewhere.
+    // The owner of a symbolic link can change its target.
     if let Some(owner) = link_owner(&fs::symlink_metadata(path)?) {
         return Err(distrust(path, Fault::ForeignLink { owner }));
     }
@@ -194,14 +194,14 @@ pub(crate) fn check_directory(path: &Path, may_be_sticky: bool) -> io::Result<()
 /// Waits until the names in a directory are on the disk.
 ///
 /// # Errors
-/// What the system says.
+/// The system's error.
 #[cfg(unix)]
 pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
-    // The dot makes it fail where that is no directory, and follow a link where one leads to it.
+    // The dot makes the call fail for a file, and follow a link to a directory.
     harden(OpenOptions::new().read(true)).open(path.join("."))?.sync_all()
 }
 
-/// Does nothing: Windows flushes names along with the files that they name.
+/// Does nothing: Windows flushes names with their files.
 ///
 /// # Errors
 /// None.
@@ -215,7 +215,7 @@ fn open_with(path: &Path, rule: Rule, options: &mut OpenOptions) -> io::Result<F
         Rule::Named | Rule::Secret => &follow(path)?,
         Rule::Own | Rule::Shared => path,
     };
-    // To open a device can have effects.
+    // Opening a device can have side effects.
     check(path, rule)?;
     let file = harden(options).open(path)?;
     check_file(path, &file.metadata()?, rule)?;
@@ -233,7 +233,7 @@ fn follow(path: &Path) -> io::Result<PathBuf> {
         if let Some(owner) = link_owner(&found) {
             return Err(distrust(&path, Fault::ForeignLink { owner }));
         }
-        // A link of /proc leads to a pipe that has no path.
+        // A link of /proc may lead to a pipe, which has no path.
         match fs::metadata(&path) {
             Ok(target) if !target.is_file() => {
                 return Err(distrust(&path, Fault::NotRegular(describe(&target))));
@@ -246,7 +246,7 @@ fn follow(path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::other(format!("{} is a loop of symbolic links", path.display())))
 }
 
-/// Returns the metadata of what is at a path, if there is something.
+/// Returns the metadata of a path, if something is there.
 fn look(path: &Path) -> io::Result<Option<Metadata>> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -275,7 +275,7 @@ fn check_file(path: &Path, found: &Metadata, rule: Rule) -> io::Result<()> {
     }
 }
 
-/// Checks that a file has no second name, under which another program could write it.
+/// Checks that a file has no second name, by which another program could write it.
 fn check_names(path: &Path, found: &Metadata) -> io::Result<()> {
     match names(found) {
         0 | 1 => Ok(()),
@@ -295,15 +295,15 @@ fn check_writers(path: &Path, found: &Metadata, may_be_sticky: bool) -> io::Resu
     Ok(())
 }
 
-/// User id of the superuser.
+/// Uid of the superuser.
 pub(super) const SUPERUSER: u32 = 0;
 
-/// Users that may change a file, as far as its metadata tell.
+/// Users that may change a file, according to its metadata.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Writers {
-    /// User id of its owner.
+    /// Uid of its owner.
     pub(super) owner: u32,
-    /// User id of this process.
+    /// Uid of this process.
     pub(super) own: u32,
     /// Permission bits.
     pub(super) mode: u32,

@@ -1,5 +1,5 @@
-//! What differs between systems, behind one set of names: the local socket, the users, the
-//! signals, the service manager; and the one way to open a file.
+//! Differences between systems behind one set of names: the local socket, users, signals, the
+//! service manager. Also the only way to open a file.
 
 pub(crate) mod files;
 #[cfg(unix)]
@@ -23,11 +23,11 @@ pub(crate) use windows::{
     inherited, is_own_directory, networks, notify, own_user, peer, raise_file_limit,
 };
 
-/// What the system tells the daemon.
+/// Request of the system to the program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Signal {
-    /// End, for this reason.
+    /// Stop, for this reason.
     Stop(String),
-    /// Read the configuration again.
+    /// Reload the configuration.
     Reload,
 }

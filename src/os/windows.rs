@@ -1,4 +1,4 @@
-//! Windows. The only file that speaks to its API, and the only one with unsafe code.
+//! Windows. The only file that calls its API, and the only one with unsafe code.
 #![allow(unsafe_code)]
 
 use std::fs::{self, Metadata, OpenOptions};
@@ -28,19 +28,19 @@ use super::Signal;
 use super::files::{SUPERUSER, Writers};
 use crate::core::User;
 
-/// Identity of a file, as far as it is told without opening it: the time of its creation.
+/// Identity of a file, as far as it is known without opening it: the time of its creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FileId {
     created: Option<SystemTime>,
 }
 
 impl FileId {
-    /// Identity of the file that the metadata are of.
+    /// Returns the identity of the file that the metadata belong to.
     pub(crate) fn new(found: &Metadata) -> Self {
         Self { created: found.created().ok() }
     }
 
-    /// Identity of what is at a path, itself and not what a symbolic link leads to.
+    /// Returns the identity of a path's file, or of the symbolic link itself.
     pub(crate) fn at(path: &Path) -> Option<Self> {
         fs::symlink_metadata(path).ok().as_ref().map(Self::new)
     }
@@ -60,33 +60,34 @@ pub(super) fn describe(found: &Metadata) -> &'static str {
     }
 }
 
-/// Links tell no owner.
+/// Returns `None`: links have no known owner.
 pub(super) fn link_owner(_: &Metadata) -> Option<u32> {
     None
 }
 
-/// Rights are inherited from the directory, and no metadata tell them.
+/// Returns the superuser alone: rights are inherited from the directory, and metadata do not show
+/// them.
 pub(super) fn writers(_: &Metadata) -> Writers {
     Writers { owner: SUPERUSER, own: own_user().0, mode: 0 }
 }
 
-/// No metadata tell how many names a file has.
+/// Returns 1: metadata do not show the number of names.
 pub(super) fn names(_: &Metadata) -> u64 {
     1
 }
 
 const PIPES: &str = r"\\.\pipe\";
 
-/// Named pipe that takes connections.
+/// Named pipe that accepts connections.
 #[derive(Debug)]
 pub(crate) struct LocalSocket(Listener);
 
 impl LocalSocket {
-    /// Listens on the pipe `path`, which admits this user alone. A pipe's name is taken once, and
-    /// needs no lock.
+    /// Listens on the pipe `path`, which admits this user alone. A pipe's name can be taken only
+    /// once, and needs no lock.
     ///
     /// # Errors
-    /// In words that name the pipe and what to do.
+    /// A message that names the pipe and the remedy.
     pub(crate) fn bind(path: &Path, _: bool) -> anyhow::Result<Self> {
         // interprocess panics on paths of other shapes.
         let name = path.to_str().and_then(|path| path.strip_prefix(PIPES));
@@ -105,19 +106,19 @@ impl LocalSocket {
             })
     }
 
-    /// Takes the next connection.
+    /// Accepts the next connection.
     ///
     /// # Errors
-    /// When the system has none to give.
+    /// The system's error.
     pub(crate) async fn accept(&self) -> io::Result<Stream> {
         self.0.accept().await
     }
 
-    /// Does nothing: nobody can remove a pipe that is served.
+    /// Does nothing: a served pipe can't be removed.
     pub(crate) fn keep_reachable(&mut self) {}
 }
 
-/// Nobody hands a pipe over.
+/// Returns `None`: no service manager passes pipes.
 ///
 /// # Errors
 /// Never.
@@ -125,7 +126,7 @@ pub(crate) fn inherited() -> anyhow::Result<Option<LocalSocket>> {
     Ok(None)
 }
 
-/// Who is at the other end: the pipe admits its owner alone.
+/// Returns this user: the pipe admits its owner alone.
 ///
 /// # Errors
 /// Never.
@@ -133,7 +134,7 @@ pub(crate) fn peer(_: &Stream) -> io::Result<User> {
     Ok(own_user())
 }
 
-/// Pipes are in no directory.
+/// Accepts every path: pipes are in no directory.
 ///
 /// # Errors
 /// None.
@@ -141,7 +142,7 @@ pub(crate) fn is_own_directory(_: &std::path::Path) -> std::io::Result<bool> {
     Ok(true)
 }
 
-/// Ends a connection. Without it, what the client has not read would keep the pipe open.
+/// Ends a connection. Otherwise unread data would keep the pipe open.
 pub(crate) fn close(stream: Stream) {
     let Stream::NamedPipe(pipe) = &stream;
     // SAFETY: the handle is borrowed, so it is open during the call.
@@ -152,7 +153,7 @@ pub(crate) fn close(stream: Stream) {
     pipe.inner().assume_flushed();
 }
 
-/// One number is enough for the one user there is.
+/// Returns one number for the only user.
 pub(crate) fn own_user() -> User {
     User(0)
 }
@@ -162,7 +163,7 @@ pub(crate) fn raise_file_limit() -> Option<usize> {
     None
 }
 
-/// Does nothing: other users' programs can't read the memory of this one there.
+/// Does nothing: other users' programs can't read this one's memory.
 pub(crate) fn guard_memory() {}
 
 /// Accepts every path: a pipe's name is checked when it is bound.
@@ -173,24 +174,24 @@ pub(crate) fn check_socket_path(_: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Roles by group are Unix's: no name is wrong.
+/// Accepts every name: groups have roles on Unix only.
 pub(crate) fn has_group(_: &str) -> bool {
     true
 }
 
-/// Roles by group are Unix's.
+/// Returns `false`: groups have roles on Unix only.
 pub(crate) fn in_group(_: User, _: &str) -> bool {
     false
 }
 
-/// Full access for one user and none for others; nothing is inherited.
+/// Returns a descriptor with full access for one user and none for others, without inheritance.
 fn only(sid: &str) -> io::Result<SecurityDescriptor> {
     let text = U16CString::from_str(format!("D:P(A;;GA;;;{sid})")).map_err(io::Error::other)?;
     SecurityDescriptor::deserialize(&text)
 }
 
-/// This user's security identifier. The pipe's owner would not do: for an elevated process that
-/// is a group.
+/// Returns this user's security identifier. The pipe's owner would not do: for an elevated process
+/// that is a group.
 fn user_sid() -> io::Result<String> {
     let mut token = ptr::null_mut();
     // SAFETY: the pseudo handle is always valid, and `token` is writable.
@@ -219,7 +220,7 @@ fn check(done: i32) -> io::Result<()> {
     if done == 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// The console events that the daemon heeds.
+/// Console events that the program handles.
 #[derive(Debug)]
 pub(crate) struct Signals {
     interrupt: CtrlC,
@@ -229,10 +230,10 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// From here on they are not deadly.
+    /// Handles the events from here on, so that they do not kill the program.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// The system's error.
     pub(crate) fn install() -> io::Result<Self> {
         Ok(Self {
             interrupt: windows::ctrl_c()?,
@@ -242,7 +243,7 @@ impl Signals {
         })
     }
 
-    /// The next signal to stop.
+    /// Returns the next request to stop.
     pub(crate) async fn stop(&mut self) -> String {
         tokio::select! {
             _ = self.interrupt.recv() => "Ctrl-C".into(),
@@ -252,32 +253,32 @@ impl Signals {
         }
     }
 
-    /// The next one. There is none to ask for a reload.
+    /// Returns the next request. No event asks for a reload.
     pub(crate) async fn next(&mut self) -> Signal {
         Signal::Stop(self.stop().await)
     }
 }
 
-/// What a service manager is told: there is none here.
+/// Notifications for a service manager, which does not exist here.
 pub(crate) mod notify {
     use std::time::Duration;
 
-    /// The pipe is served.
+    /// Does nothing on a start.
     pub(crate) fn ready(_: &str) {}
 
-    /// What it does now, in words.
+    /// Does nothing on a status.
     pub(crate) fn status(_: &str) {}
 
-    /// The configuration is being read again.
+    /// Does nothing on a reload.
     pub(crate) fn reloading() {}
 
-    /// No more requests are taken.
+    /// Does nothing on a stop.
     pub(crate) fn stopping() {}
 
-    /// All is well.
+    /// Does nothing while the program works.
     pub(crate) fn watchdog() {}
 
-    /// Nobody waits for [`watchdog`].
+    /// Returns `None`: no service manager waits for [`watchdog`].
     pub(crate) fn watchdog_patience() -> Option<Duration> {
         None
     }
@@ -289,7 +290,7 @@ mod tests {
 
     use super::*;
 
-    /// The part of a descriptor that says who is let in.
+    /// Flag of the part of a descriptor with the access rights.
     const DACL_SECURITY_INFORMATION: u32 = 4;
 
     #[test]
@@ -311,7 +312,7 @@ mod tests {
     }
 }
 
-/// Returns nothing: the interfaces' addresses are not looked up here.
+/// Returns no networks: interface addresses are not looked up here.
 pub(crate) fn networks() -> Vec<ipnet::Ipv4Net> {
     Vec::new()
 }

@@ -22,7 +22,7 @@ impl Folder {
 
     fn file(&self, name: &str, mode: u32) -> PathBuf {
         let path = self.path(name);
-        // An earlier one may be closed to this user.
+        // An earlier directory may be closed to this user.
         fs::remove_file(&path).ok();
         fs::write(&path, "content").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
@@ -99,7 +99,7 @@ fn symbolic_links_are_followed_to_named_files_alone() {
         assert!(refusal(&folder.path("link"), rule).contains("/link is a symbolic link"));
         assert!(Distrust::is_in(&open_or_create(&folder.path("link"), rule, 0o600).unwrap_err()));
     }
-    // The target has to pass by itself.
+    // The target must be trusted itself.
     folder.file("file", 0o666);
     assert!(refusal(&folder.path("link"), Rule::Named).contains("/file may be written by others"));
     fs::remove_file(file).unwrap();
@@ -120,7 +120,7 @@ fn own_files_are_not_written_under_a_second_name() {
     assert!(error.to_string().contains("/link has 2 names, and must have this one alone"));
     let error = check_to_write(&folder.path("link")).unwrap_err();
     assert!(error.to_string().contains("/link has 2 names"), "{error}");
-    // Its content can be trusted as before, and an operator knows what a file is.
+    // Its content is trusted as before; an operator may name any file.
     assert!(open(&folder.path("link"), Rule::Own).is_ok());
     assert!(open_or_create(&folder.path("link"), Rule::Named, 0o600).is_ok());
     fs::remove_file(file).unwrap();

@@ -2,7 +2,7 @@
 
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 
-/// Lets this process have as many open files as it may. Returns that number; none where there is no limit.
+/// Raises the limit of open files as far as possible. Returns it; `None` if there is no limit.
 pub(crate) fn raise_file_limit() -> Option<usize> {
     let limits = || getrlimit(Resource::RLIMIT_NOFILE);
     let raised = limits().and_then(|(soft, hard)| {

@@ -10,7 +10,7 @@ use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
 use super::own_user;
 use crate::os::files::{SUPERUSER, Writers};
 
-/// Identity of a file. The time of its creation tells it from a later one with the same inode.
+/// Identity of a file. The creation time distinguishes it from a later one with the same inode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FileId {
     device: u64,
@@ -19,18 +19,18 @@ pub(crate) struct FileId {
 }
 
 impl FileId {
-    /// Identity of the file that the metadata are of.
+    /// Returns the identity of the file that the metadata belong to.
     pub(crate) fn new(found: &Metadata) -> Self {
         Self { device: found.dev(), inode: found.ino(), created: found.created().ok() }
     }
 
-    /// Identity of what is at a path, itself and not what a symbolic link leads to.
+    /// Returns the identity of a path's file, or of the symbolic link itself.
     pub(crate) fn at(path: &Path) -> Option<Self> {
         fs::symlink_metadata(path).ok().as_ref().map(Self::new)
     }
 }
 
-/// Makes opening follow no symbolic link and wait for no other end of a pipe. Rust closes all
+/// Makes opening follow no symbolic link, and not wait for the other end of a pipe. Rust closes all
 /// files on `exec` by itself.
 pub(in crate::os) fn harden(options: &mut OpenOptions) -> &mut OpenOptions {
     options.custom_flags(O_NOFOLLOW | O_NONBLOCK)
@@ -49,18 +49,18 @@ pub(in crate::os) fn describe(found: &Metadata) -> &'static str {
     }
 }
 
-/// Owner of a symbolic link, where that is neither this user nor the superuser.
+/// Returns the owner of a symbolic link, unless that is this user or the superuser.
 pub(in crate::os) fn link_owner(found: &Metadata) -> Option<u32> {
     let owner = found.uid();
     (found.is_symlink() && ![own_user().0, SUPERUSER].contains(&owner)).then_some(owner)
 }
 
-/// Users that may change a file, as far as its metadata tell.
+/// Returns the users that may change a file, according to its metadata.
 pub(in crate::os) fn writers(found: &Metadata) -> Writers {
     Writers { owner: found.uid(), own: own_user().0, mode: found.mode() & 0o7777 }
 }
 
-/// Number of names that a file has: hard links.
+/// Returns the number of hard links of a file.
 pub(in crate::os) fn names(found: &Metadata) -> u64 {
     found.nlink()
 }

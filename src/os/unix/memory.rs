@@ -2,8 +2,8 @@
 
 use nix::sys::resource::{Resource, setrlimit};
 
-/// Keeps tokens in memory from core files and from the other programs of this user. The files of
-/// this process under /proc belong to the superuser from then on, and only that one can debug it.
+/// Protects tokens in memory from core files and from this user's other programs. The process's
+/// files under /proc then belong to the superuser, and only the superuser can debug it.
 pub(crate) fn guard_memory() {
     if let Err(error) = setrlimit(Resource::RLIMIT_CORE, 0, 0) {
         log::warn!("a crash may leave tokens in a core file: {error}");

@@ -1,9 +1,9 @@
-//! The networks that this machine is in.
+//! Networks of this machine.
 
 use ipnet::Ipv4Net;
 
-/// Returns the IPv4 addresses of the interfaces, with the length of their networks' prefix. None
-/// where the system does not tell.
+/// Returns the IPv4 addresses of the interfaces, with their networks' prefix lengths. The list is
+/// empty if the system does not tell.
 pub(crate) fn networks() -> Vec<Ipv4Net> {
     let interfaces = match nix::ifaddrs::getifaddrs() {
         Ok(interfaces) => interfaces,

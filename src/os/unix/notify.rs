@@ -1,4 +1,4 @@
-//! What systemd is told. Without systemd nobody is.
+//! Notifications for systemd; no-ops without it.
 
 use std::time::Duration;
 
@@ -10,17 +10,17 @@ fn tell(states: &[NotifyState<'_>]) {
     }
 }
 
-/// The socket is served.
+/// Reports that the socket is served.
 pub(crate) fn ready(status: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
-/// What it does now, in words.
+/// Reports a status in words.
 pub(crate) fn status(words: &str) {
     tell(&[NotifyState::Status(words)]);
 }
 
-/// The configuration is being read again; [`ready`] ends it.
+/// Reports a reload, which [`ready`] ends.
 pub(crate) fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => tell(&[NotifyState::Reloading, now]),
@@ -28,17 +28,17 @@ pub(crate) fn reloading() {
     }
 }
 
-/// No more requests are taken.
+/// Reports that the program stops.
 pub(crate) fn stopping() {
     tell(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
 }
 
-/// All is well.
+/// Reports that the program works.
 pub(crate) fn watchdog() {
     tell(&[NotifyState::Watchdog]);
 }
 
-/// How long systemd waits for [`watchdog`] before it restarts the daemon, if it does.
+/// Returns the time without [`watchdog`] after which systemd restarts the program, if it does.
 pub(crate) fn watchdog_patience() -> Option<Duration> {
     sd_notify::watchdog_enabled()
 }

@@ -7,22 +7,22 @@ use tokio::signal::unix::{self, SignalKind};
 
 use crate::os;
 
-/// The signals that the daemon heeds.
+/// Signals that the program handles.
 #[derive(Debug)]
 pub(crate) struct Signals {
     terminate: unix::Signal,
     interrupt: unix::Signal,
     hang_up: unix::Signal,
-    /// Never read. With a handler the signal is not deadly, and a write beyond the limit on the
-    /// size of files fails like one on a full disk.
+    /// Never read. With a handler the signal does not kill the program, and a write beyond the file
+    /// size limit fails like one on a full disk.
     _file_size: unix::Signal,
 }
 
 impl Signals {
-    /// From here on they are not deadly.
+    /// Handles the signals from here on, so that they do not kill the program.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// The system's error.
     pub(crate) fn install() -> io::Result<Self> {
         Ok(Self {
             terminate: unix::signal(SignalKind::terminate())?,
@@ -32,7 +32,7 @@ impl Signals {
         })
     }
 
-    /// The next signal to stop. The others wait.
+    /// Returns the next request to stop. Other signals stay pending.
     pub(crate) async fn stop(&mut self) -> String {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM".into(),
@@ -40,7 +40,7 @@ impl Signals {
         }
     }
 
-    /// The next one.
+    /// Returns the next request.
     pub(crate) async fn next(&mut self) -> os::Signal {
         tokio::select! {
             _ = self.terminate.recv() => os::Signal::Stop("SIGTERM".into()),

@@ -19,23 +19,23 @@ use crate::core::User;
 use crate::instance::Lock;
 use crate::os::files;
 
-/// The longest path that the system takes for a socket: `sun_path` less its closing zero.
+/// Longest path of a socket: `sun_path` without its terminating zero.
 const LONGEST_PATH: usize = 107;
 
-/// Socket that takes connections, and the file by which clients reach it.
+/// Socket that accepts connections, and its file, which clients connect to.
 #[derive(Debug)]
 pub(crate) struct LocalSocket {
     listener: Listener,
     path: PathBuf,
-    /// The socket's file as it was bound; `None` where this process can't see it.
+    /// File of the socket when it was bound; `None` if this process can't see it.
     file: Option<FileId>,
-    /// Set where this process bound the socket; the service manager binds others.
+    /// Set if this process bound the socket, not the service manager.
     bound: Option<Bound>,
-    /// Last problem that was logged; it is logged again only once it has changed.
+    /// Last problem that was logged; only a change is logged again.
     reported: String,
 }
 
-/// Parameters of binding a socket, again if need be.
+/// Parameters for binding a socket, and for binding it again.
 #[derive(Debug)]
 struct Bound {
     open_to_all: bool,
@@ -43,11 +43,10 @@ struct Bound {
 }
 
 impl LocalSocket {
-    /// Listens on `path`, under a lock that goes with it. A socket that nobody listens on any more
-    /// is reclaimed; anything else that is there stays.
+    /// Listens on `path`, under a lock. An abandoned socket is reclaimed; any other file stays.
     ///
     /// # Errors
-    /// In words that name the path and what to do.
+    /// A message that names the path and the remedy.
     pub(crate) fn bind(path: &Path, open_to_all: bool) -> anyhow::Result<Self> {
         check_socket_path(path).map_err(anyhow::Error::msg)?;
         prepare_directory(path, open_to_all)?;
@@ -57,16 +56,16 @@ impl LocalSocket {
         Ok(Self { listener, path: path.into(), file: Some(file), bound, reported: String::new() })
     }
 
-    /// Takes the next connection.
+    /// Accepts the next connection.
     ///
     /// # Errors
-    /// When the system has none to give.
+    /// The system's error.
     pub(crate) async fn accept(&self) -> io::Result<Stream> {
         self.listener.accept().await
     }
 
-    /// Makes sure that clients still reach this socket by its path: binds it again where its file
-    /// was removed. A file of another program stays, and is logged.
+    /// Makes sure that clients still reach this socket by its path. Binds it again if its file was
+    /// removed. A file of another program stays, and is logged.
     pub(crate) fn keep_reachable(&mut self) {
         if self.file.is_none() || self.file == FileId::at(&self.path) {
             self.reported.clear();
@@ -106,7 +105,7 @@ impl LocalSocket {
 }
 
 impl Drop for LocalSocket {
-    /// Removes the socket's file, unless it is another's by now.
+    /// Removes the socket's file, unless another one has replaced it.
     fn drop(&mut self) {
         let is_own = self.bound.is_some() && self.file == FileId::at(&self.path);
         if is_own && let Err(error) = fs::remove_file(&self.path) {
@@ -115,7 +114,7 @@ impl Drop for LocalSocket {
     }
 }
 
-/// Takes the lock of a socket.
+/// Locks a socket.
 fn lock(path: &Path) -> anyhow::Result<Lock> {
     let of_holder = match FileId::at(path) {
         None => " (its file was removed; that daemon binds it again at its next clean-up)",
@@ -124,17 +123,17 @@ fn lock(path: &Path) -> anyhow::Result<Lock> {
     Lock::acquire(&lock_path(path), &format!("the socket {}", path.display()), of_holder)
 }
 
-/// Listens on a path whose lock is held.
+/// Listens on a locked path.
 fn listen(path: &Path, open_to_all: bool) -> anyhow::Result<(Listener, FileId)> {
     reclaim(path)?;
     let name = path.to_fs_name::<GenericFilePath>()?;
-    // The file is removed by `LocalSocket`, which looks whose it is.
+    // `LocalSocket` removes the file, after a check of its identity.
     let options = ListenerOptions::new().name(name).mode(0o600).reclaim_name(false);
     let listener =
         options.create_tokio().with_context(|| format!("can't listen on {}", path.display()))?;
     if open_to_all {
-        // Who may do what is decided by who they are, not by the file's mode. A mode given at the
-        // creation would be narrowed by the umask.
+        // Roles depend on the user, not on the file's mode. The umask would narrow a mode given at
+        // the creation.
         fs::set_permissions(path, fs::Permissions::from_mode(0o666))
             .with_context(|| format!("can't open {} to all", path.display()))?;
     }
@@ -142,10 +141,10 @@ fn listen(path: &Path, open_to_all: bool) -> anyhow::Result<(Listener, FileId)> 
     Ok((listener, file))
 }
 
-/// Checks that the system takes a path for a socket.
+/// Checks that a path is valid for a socket.
 ///
 /// # Errors
-/// In words that name the path and what to do.
+/// A message that names the path and the remedy.
 pub(crate) fn check_socket_path(path: &Path) -> Result<(), String> {
     match path.as_os_str().len() {
         0..=LONGEST_PATH => Ok(()),
@@ -156,15 +155,15 @@ pub(crate) fn check_socket_path(path: &Path) -> Result<(), String> {
     }
 }
 
-/// Beside the socket.
+/// Returns the path of the lock, beside the socket.
 fn lock_path(socket: &Path) -> PathBuf {
     let mut name = socket.file_name().unwrap_or_default().to_owned();
     name.push(".lock");
     socket.with_file_name(name)
 }
 
-/// Makes the directory of a socket, for its user alone where it is not there, and refuses one in
-/// which others could put a socket in this one's place.
+/// Creates the directory of a socket for its user alone, if it is missing. Refuses one in which
+/// other users could replace the socket.
 fn prepare_directory(path: &Path, open_to_all: bool) -> anyhow::Result<()> {
     let Some(directory) = path.parent() else { return Ok(()) };
     let mode = if open_to_all { 0o755 } else { 0o700 };
@@ -182,10 +181,10 @@ fn prepare_directory(path: &Path, open_to_all: bool) -> anyhow::Result<()> {
     })
 }
 
-/// Whether a directory is this user's, and nobody else can put anything into it.
+/// True if this user owns a directory, and no other user can write to it.
 ///
 /// # Errors
-/// When it is not there, or can't be looked at.
+/// The directory is missing or unreadable.
 pub(crate) fn is_own_directory(path: &Path) -> io::Result<bool> {
     let found = fs::symlink_metadata(path)?;
     Ok(found.is_dir() && found.uid() == own_user().0 && found.mode() & 0o022 == 0)
@@ -218,8 +217,8 @@ fn reclaim(path: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// Connects to whoever listens on a path. One that has no room for a connection now listens, too,
-/// and is not waited for.
+/// Connects to the listener on a path. A listener with a full backlog counts as present, and is not
+/// waited for.
 fn connect(path: &Path) -> io::Result<()> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
@@ -229,10 +228,11 @@ fn connect(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Socket that the service manager handed over, if it did: the descriptor `control`, or the only one.
+/// Returns the socket that the service manager passed, if any: the descriptor `control`, or the
+/// only one.
 ///
 /// # Errors
-/// When the descriptor is no listening Unix socket.
+/// The descriptor is no listening Unix socket.
 pub(crate) fn inherited() -> anyhow::Result<Option<LocalSocket>> {
     let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
     let mut handed = listenfd::ListenFd::from_env();
@@ -259,13 +259,13 @@ pub(crate) fn inherited() -> anyhow::Result<Option<LocalSocket>> {
     Ok(Some(LocalSocket { listener, path, file, bound: None, reported: String::new() }))
 }
 
-/// Who is at the other end.
+/// Returns the user at the other end.
 ///
 /// # Errors
-/// When the system doesn't tell.
+/// The system's error.
 pub(crate) fn peer(stream: &Stream) -> io::Result<User> {
-    // Not interprocess's own, which refuses a peer whose process id reads 0: one that is outside
-    // of this process's container. Its user is known all the same.
+    // interprocess's own call refuses a peer with process id 0, which is outside of this process's
+    // container. Its user is known all the same.
     let Stream::UdSocket(stream) = stream;
     stream.inner().peer_cred().map(|peer| User(peer.uid()))
 }

@@ -6,18 +6,18 @@ use nix::unistd::{self, Group, Uid, geteuid, getgrouplist};
 
 use crate::core::User;
 
-/// The user that the daemon runs as.
+/// Returns the user that the program runs as.
 pub(crate) fn own_user() -> User {
     User(geteuid().as_raw())
 }
 
-/// True if there is a group of that name, or the system can't tell. Asks the system's user
-/// database, and so may block.
+/// True if there is a group of that name, or the system can't tell. Blocks, since it asks the
+/// system's user database.
 pub(crate) fn has_group(group: &str) -> bool {
     Group::from_name(group).map_or(true, |group| group.is_some())
 }
 
-/// Whether a user is in a group. Asks the system's user database, and so may block.
+/// True if a user is in a group. Blocks, since it asks the system's user database.
 pub(crate) fn in_group(user: User, group: &str) -> bool {
     let Ok(Some(group)) = Group::from_name(group) else { return false };
     let Ok(Some(user)) = unistd::User::from_uid(Uid::from_raw(user.0)) else { return false };
