@@ -1,5 +1,5 @@
-//! The engine of a program: a control plane whose truth is its own, with the actors that it stands
-//! on. The daemon and the server have the same; what faces clients is put before it.
+//! Engine of a program: a control plane with its own state, and the actors below it. The daemon and
+//! the server have the same engine, with different faces.
 
 mod remote_plane;
 
@@ -27,43 +27,43 @@ use crate::store::{
     self, Archive, Close, Database, Layout, OpenOptions, Opened, Persister, RotateBackups,
 };
 
-/// How long the discovery file may take to be brought up to date at the end.
+/// Time limit of the last refresh of the discovery file.
 const LAST_ANNOUNCEMENT: Duration = Duration::from_secs(5);
 
-/// How long the last backup may take.
+/// Time limit of the last backup.
 const LAST_BACKUP: Duration = Duration::from_secs(3);
 
-/// What an engine is made from.
+/// Settings of an engine.
 #[derive(Debug, Clone)]
 pub(crate) struct EngineSettings {
-    /// Where its state is.
+    /// Directory of its state.
     pub(crate) state_dir: PathBuf,
-    /// What its files are called there.
+    /// Names of its files there.
     pub(crate) layout: Layout,
-    /// Where it announces its parties, if it does.
+    /// Discovery file and its settings, if parties are announced.
     pub(crate) discovery: Option<discovery::Config>,
-    /// What may change while it runs.
+    /// Settings that a reload may change.
     pub(crate) tuning: Tuning,
 }
 
-/// What may change while an engine runs.
+/// Settings of an engine that a reload may change.
 #[derive(Debug, Clone)]
 pub(crate) struct Tuning {
-    /// The bounds; `grace_until` stays as it was.
+    /// Bounds of the registry; a reload keeps `grace_until`.
     pub(crate) rules: Rules,
-    /// What is done every so often.
+    /// Regular tasks.
     pub(crate) routine: Routine,
-    /// How long signs of life gather before they are written.
+    /// Time that heartbeats gather before they are written.
     pub(crate) batch: Duration,
 }
 
 /// A running engine.
 pub(crate) struct Engine {
-    /// What answers calls.
+    /// Control plane that answers calls.
     pub(crate) calls: ControlPlane,
-    /// The actors that it can't do without.
+    /// Health checks of its indispensable actors.
     pub(crate) vitals: Vitals,
-    /// Hears of what is noted for a control server.
+    /// Notifications of changes for a control server.
     dirty: Arc<DirtyParties>,
     /// Ends the connections of its faces.
     pub(crate) ending: Ending,
@@ -77,11 +77,10 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// Opens the state and starts the actors over it. What the clean-up does, it does as
-    /// `itself`.
+    /// Opens the state and starts its actors. The clean-up acts as `itself`.
     ///
     /// # Errors
-    /// When the state can't be opened.
+    /// The state can't be opened.
     pub(crate) async fn start(
         clock: Clock,
         settings: EngineSettings,
@@ -89,14 +88,14 @@ impl Engine {
     ) -> anyhow::Result<Self> {
         let (dir, layout) = (settings.state_dir.clone(), settings.layout);
         let rules = settings.tuning.rules.clone();
-        // A recovery or a slow disk may take its time, while the program still hears of signals.
+        // Recovery or a slow disk may take long, and the program must still handle signals.
         let caller = itself.clone();
         let opening = move || State::open(&dir, layout, rules, clock, caller);
         let state = tokio::task::spawn_blocking(opening).await??;
         Ok(Self::over(state, clock, settings, itself))
     }
 
-    /// Starts the actors over a state.
+    /// Starts the actors over an opened state.
     pub(crate) fn over(
         state: State,
         clock: Clock,
@@ -154,7 +153,7 @@ impl Engine {
         }
     }
 
-    /// Works on with another tuning.
+    /// Applies changed settings.
     pub(crate) async fn tune(&self, tuning: Tuning) {
         let Tuning { rules, routine, batch } = tuning;
         let rules = Rules { grace_until: self.grace_until, ..rules };
@@ -166,12 +165,12 @@ impl Engine {
         }
     }
 
-    /// Takes no more calls, and waits until all that was acknowledged is where it belongs.
+    /// Takes no more calls, and waits until all acknowledged changes are stored and announced.
     pub(crate) async fn stop(self) {
         if let Err(error) = self.registry.send(Stop).await {
             log::error!("the registry did not stop: {error}");
         }
-        // What was done since the last regular one may be all there is.
+        // Changes since the last regular backup may be all there is.
         let backup = self.archive.send(RotateBackups { kept: self.backups_kept });
         if tokio::time::timeout(LAST_BACKUP, backup).await.is_err() {
             log::warn!("the state could not be copied in time");
@@ -187,7 +186,7 @@ impl Engine {
     }
 }
 
-/// A state that was opened.
+/// Opened state.
 pub(crate) struct State {
     registry: Registry,
     database: Database,
@@ -195,10 +194,10 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// Opens the state in a directory, and restores the registry from it. It blocks.
+    /// Opens the state in a directory, and restores the registry from it. Blocks.
     ///
     /// # Errors
-    /// When the state can't be opened.
+    /// The state can't be opened.
     pub(crate) fn open(
         dir: &Path,
         layout: Layout,
@@ -223,7 +222,7 @@ impl State {
     }
 }
 
-/// Drops copies of parties that exceed the bounds, before anybody sees them.
+/// Drops replicas that exceed the bounds, before any client sees them.
 fn trim_copies(
     registry: &mut Registry,
     database: &mut Database,

@@ -1,5 +1,5 @@
-//! The daemon's composition root: takes hold of the socket and the state, has the factory start the
-//! control plane, serves it, and stops all of it in order.
+//! Composition root of the daemon: opens the socket and the state, starts the engine, serves it,
+//! and stops everything in order.
 
 mod status;
 mod tuning;
@@ -21,10 +21,10 @@ use crate::os::{self, LocalSocket, Signal, Signals, notify};
 use crate::server_url::ServerUrl;
 use crate::{import, service, store};
 
-/// Runs the daemon until it is told to stop.
+/// Runs the daemon until it is stopped.
 ///
 /// # Errors
-/// Why it could not start, in words that name the cause and what to do.
+/// A message about the failed start, with its cause and remedy.
 pub(crate) async fn run(
     args: DaemonArgs,
     config: DaemonConfig,
@@ -47,7 +47,7 @@ pub(crate) async fn run(
     actix::spawn(service::end_at_once(signals));
     telling.abort();
     notify::stopping();
-    // Who watches the connection hears of it before the farewell.
+    // Subscribers of the connection get its last change before the goodbye.
     daemon.remote.stop().await;
     daemon.stop.send_replace(Some(reason));
     daemon.serving.await?;
@@ -57,7 +57,7 @@ pub(crate) async fn run(
     Ok(())
 }
 
-/// Takes the socket, and starts all that serves it.
+/// Opens the socket, and starts everything that serves it.
 async fn start(configured: DaemonConfig, clock: Clock) -> anyhow::Result<Daemon> {
     let config = fitted(&configured)?;
     ipc::warn_of_missing_group(&config.access, config.system);
@@ -88,14 +88,14 @@ async fn start(configured: DaemonConfig, clock: Clock) -> anyhow::Result<Daemon>
 }
 
 struct Daemon {
-    /// As configured: connections may be fewer.
+    /// The configured values; effective connections may be fewer.
     config: DaemonConfig,
     engine: Engine,
     remote: RemotePlane,
     ipc_server: Rc<IpcServer>,
-    /// Where it listens, in words.
+    /// Address of the socket, in words.
     place: String,
-    /// Tells the sessions why they end.
+    /// Gives the sessions the reason of the stop.
     stop: watch::Sender<Option<String>>,
     serving: JoinHandle<()>,
     watchdog: JoinHandle<()>,
@@ -106,7 +106,7 @@ impl Daemon {
         status::words(&self.place, self.remote.connection.borrow().as_ref())
     }
 
-    /// Reads the configuration again. What needs a restart is named, and waits for one; a bad
+    /// Reloads the configuration. Keys that need a restart are logged, and stay as they are; a bad
     /// file changes nothing.
     async fn reload(&mut self, args: &DaemonArgs) {
         notify::reloading();
@@ -157,7 +157,7 @@ impl Daemon {
     }
 }
 
-/// Checks what a start would: the limit of open files, and the certificates to trust.
+/// Checks the conditions of a start: the limit of open files, and the trusted certificates.
 ///
 /// # Errors
 /// Those of the start.
@@ -168,7 +168,8 @@ pub(crate) fn check(config: &DaemonConfig) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns the configuration with as many connections as there may be open files; warns of fewer.
+/// Returns the configuration with connections that fit the limit of open files; warns if they are
+/// fewer.
 fn fitted(config: &DaemonConfig) -> anyhow::Result<DaemonConfig> {
     let fitted = config::fit_daemon(config, os::raise_file_limit())?;
     if let Some(warning) = fitted.warning {
@@ -188,7 +189,7 @@ fn lock_state(dir: &Path) -> anyhow::Result<Lock> {
     Lock::acquire(&dir.join("lanragectl-d.lock"), &what, "")
 }
 
-/// The socket, and where it is, in words.
+/// Returns the socket and its address, in words.
 fn listen(config: &DaemonConfig) -> anyhow::Result<(LocalSocket, String)> {
     if let Some(socket) = os::inherited()? {
         return Ok((socket, "the socket that the service manager handed over".into()));

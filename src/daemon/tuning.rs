@@ -1,4 +1,4 @@
-//! What of the daemon's configuration its engine is told.
+//! Engine settings from the daemon's configuration.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,11 +15,11 @@ use crate::remote::transport::proxy::{Proxies, SystemProxies};
 use crate::remote::{self, transport};
 use crate::store::Layout;
 
-/// How often the discovery file is refreshed: well before the five minutes after which LANrage
-/// takes a peer for gone.
+/// Refresh interval of the discovery file: well below the five minutes after which LANrage drops a
+/// peer.
 const REFRESH: Duration = Duration::from_secs(60);
 
-/// What may wait for the control server.
+/// Limit of intents that wait for the control server.
 const INTENTS: usize = 10_000;
 
 pub(super) fn settings(config: &DaemonConfig) -> EngineSettings {
@@ -47,7 +47,7 @@ pub(super) fn tuning(config: &DaemonConfig) -> Tuning {
         peers_per_party: limits.peers_per_party,
         parties: limits.parties,
         relays: limits.relays,
-        // Users are known to the system: the daemon gives out no tokens.
+        // The system identifies users: the daemon gives out no tokens.
         tokens: 0,
         token_ttl: Duration::ZERO,
         intents: INTENTS,
@@ -55,7 +55,7 @@ pub(super) fn tuning(config: &DaemonConfig) -> Tuning {
         signal_bytes: limits.signal_bytes,
         signals_per_peer: limits.signals_per_peer,
         signals_total_bytes: limits.signals_total_bytes,
-        // Of addresses the daemon knows none, but peers have as much.
+        // The daemon has no addresses of clients, but peers have the same limit.
         shares: Shares { address: ADDRESS_SHARE, user: limits.uid_share },
         copies_bytes: remote.copies_bytes,
         hold_keys: remote.on_key_change == OnKeyChange::Hold,
@@ -70,7 +70,7 @@ pub(super) fn tuning(config: &DaemonConfig) -> Tuning {
 }
 
 /// # Errors
-/// When the certificates to trust can't be read.
+/// The trusted certificates can't be read.
 pub(super) fn remote(config: &DaemonConfig) -> anyhow::Result<remote::Settings> {
     let remote = &config.remote;
     let tls = transport::tls::client_config(remote.ca_file.as_deref())

@@ -1,4 +1,4 @@
-//! What the daemon puts before its engine: the control plane that asks a server.
+//! Remote control plane in front of the daemon's engine.
 
 use actix::prelude::*;
 use anyhow::Context as _;
@@ -16,20 +16,20 @@ use crate::remote::{
     ToLink,
 };
 
-/// A running remote control plane.
+/// Running remote control plane.
 pub(crate) struct RemotePlane {
-    /// What answers calls.
+    /// Control plane that answers calls.
     pub(crate) calls: ControlPlane,
-    /// The connection to the server, but for when the next attempt comes.
+    /// State of the connection to the server, without the time of the next attempt.
     pub(crate) connection: watch::Receiver<Option<Connection>>,
     plane: Addr<RemoteControlPlane>,
 }
 
 impl RemotePlane {
-    /// Puts it before an engine, and goes by what was chosen, or by what the configuration says.
+    /// Starts it in front of an engine, with the stored or else the configured server.
     ///
     /// # Errors
-    /// When the system gives no random numbers, or the choice can't be kept.
+    /// The system gives no random numbers, or the stored choice can't be written.
     pub(crate) async fn start(
         engine: &Engine,
         vitals: &mut Vitals,
@@ -41,7 +41,7 @@ impl RemotePlane {
         let run = crate::token::random_text::<9>();
         let keys = Keys::new(&run.context("the system gives no random numbers")?);
         let (local, dirty) = (engine.calls.clone(), engine.dirty.clone());
-        // Time for every daemon to look twice, and to say what it has.
+        // Enough time for every daemon to look twice, and to announce its parties.
         let forgiveness = settings.link.probe * 2 + settings.link.connect_timeout;
         let memory = Memory::default();
         let context = SessionContext { local, itself, clock, dirty, forgiveness, keys, memory };
@@ -62,14 +62,14 @@ impl RemotePlane {
         Ok(Self { calls: ControlPlane::new(plane.clone().recipient()), connection, plane })
     }
 
-    /// Goes by other settings from now on.
+    /// Applies changed settings.
     pub(crate) async fn tune(&self, settings: Settings) {
         if let Err(error) = self.plane.send(SetSettings(settings)).await {
             log::error!("the link could not be told its settings: {error}");
         }
     }
 
-    /// Lets go of the server.
+    /// Ends the connection to the server.
     pub(crate) async fn stop(&self) {
         if let Err(error) = self.plane.send(Stop).await {
             log::error!("the link did not stop: {error}");

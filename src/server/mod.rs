@@ -1,5 +1,5 @@
-//! The server's composition root: takes hold of the state, the sockets and the certificates, starts
-//! the engine, puts the faces before it, and stops all of it in order.
+//! Composition root of the server: opens the state, the sockets and the certificates, starts the
+//! engine and the faces, and stops everything in order.
 
 mod tuning;
 
@@ -29,16 +29,16 @@ use crate::ipc;
 use crate::os::{self, LocalSocket, Signal, Signals, notify};
 use crate::{import, service, store, ws};
 
-/// What the program calls itself.
+/// Name of the program for clients.
 pub(crate) const PROGRAM: &str = "lanragectl-server";
-/// How long the control plane may take to tell its epoch: it has nothing else to do yet.
+/// Time limit of the control plane to return its epoch: it has nothing else to do yet.
 const FIRST_ANSWER: Duration = Duration::from_secs(10);
-/// How long requests and connections may take to end, in seconds; then they are cut.
+/// Time limit of requests and connections at a stop, in seconds; then they are cut.
 const GRACE_SECONDS: u64 = 5;
-/// Runs the server until it is told to stop.
+/// Runs the server until it is stopped.
 ///
 /// # Errors
-/// Why it could not start, in words that name the cause and what to do.
+/// A message about the failed start, with its cause and remedy.
 pub(crate) async fn run(
     args: ServerArgs,
     config: ServerConfig,
@@ -66,7 +66,7 @@ pub(crate) async fn run(
     Ok(())
 }
 
-/// Takes the sockets and the certificates, and starts all that serves clients.
+/// Opens the sockets and the certificates, and starts everything that serves clients.
 async fn start(configured: ServerConfig, clock: Clock) -> anyhow::Result<Server> {
     let config = fitted(&configured)?;
     ipc::warn_of_missing_group(&config.access, config.system);
@@ -107,10 +107,10 @@ async fn start(configured: ServerConfig, clock: Clock) -> anyhow::Result<Server>
     })
 }
 
-/// What clients see of the server.
+/// Faces of the server.
 struct Faces {
     http: web::Data<HttpState>,
-    /// Bounds of the connections to `http`.
+    /// Limits of the connections to `http`.
     connections: Arc<ConnectionLimiter>,
     ws: Arc<ws::WsServer>,
     ipc: Rc<ipc::IpcServer>,
@@ -143,14 +143,14 @@ impl Faces {
 }
 
 struct Server {
-    /// As configured: connections may be fewer.
+    /// The configured values; effective connections may be fewer.
     config: ServerConfig,
     certificates: Option<Arc<Certificates>>,
     engine: Engine,
     faces: Faces,
-    /// What it serves, in words.
+    /// Addresses of the server, in words.
     place: String,
-    /// Tells the faces why they end.
+    /// Gives the faces the reason of the stop.
     stop: watch::Sender<Option<String>>,
     handle: ServerHandle,
     tasks: Tasks,
@@ -167,8 +167,8 @@ struct Tasks {
 }
 
 impl Server {
-    /// Reads the configuration and the certificates again. What needs a restart is named, and
-    /// waits for one; what is bad changes nothing.
+    /// Reloads the configuration and the certificates. Keys that need a restart are logged, and
+    /// stay as they are; bad files change nothing.
     async fn reload(&mut self, args: &ServerArgs) {
         notify::reloading();
         match config::load_server(args, &Environment::process()) {
@@ -223,7 +223,7 @@ impl Server {
     }
 }
 
-/// Checks what a start would: the limit of open files, and the certificate.
+/// Checks the conditions of a start: the limit of open files, and the certificate.
 ///
 /// # Errors
 /// Those of the start.
@@ -234,7 +234,8 @@ pub(crate) fn check(config: &ServerConfig) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns the configuration with as many connections as there may be open files; warns of fewer.
+/// Returns the configuration with connections that fit the limit of open files; warns if they are
+/// fewer.
 fn fitted(config: &ServerConfig) -> anyhow::Result<ServerConfig> {
     let fitted = config::fit_server(config, os::raise_file_limit(), http::workers())?;
     if let Some(warning) = fitted.warning {
@@ -243,7 +244,7 @@ fn fitted(config: &ServerConfig) -> anyhow::Result<ServerConfig> {
     Ok(fitted.config)
 }
 
-/// Warns of a proxy on this machine whose requests will be refused.
+/// Warns of a proxy on this machine whose requests would be refused.
 fn warn_of_public_names(config: &ServerConfig) {
     let config::Http { behind_proxy, public_names, .. } = &config.http;
     let is_local = config.listen.ip().to_canonical().is_loopback();
@@ -261,8 +262,8 @@ fn lock_state(dir: &Path) -> anyhow::Result<Lock> {
     Lock::acquire(&dir.join("lanragectl-server.lock"), &what, "")
 }
 
-/// The administrators' socket. The server does without it where the system takes no path as long
-/// as that of the state directory; one that was asked for must be had.
+/// Opens the administrators' socket. Without an explicit path, the server runs without it if the
+/// state directory's path is too long.
 fn listen_to_admins(config: &ServerConfig) -> anyhow::Result<Option<LocalSocket>> {
     let path = &config.socket;
     if path.starts_with(&config.state_dir)
@@ -283,7 +284,7 @@ async fn epoch(engine: &Engine, caller: Caller) -> anyhow::Result<Epoch> {
     Ok(engine.calls.ask_within(FIRST_ANSWER, caller, Ask::Status).await?.epoch)
 }
 
-/// Listens for HTTP; also tells where, which is news where any port would do.
+/// Listens for HTTP. Returns the bound address, too.
 fn listen(
     config: &ServerConfig,
     faces: &Faces,
@@ -306,11 +307,11 @@ fn place(config: &ServerConfig, address: SocketAddr, has_admins: bool) -> String
     }
 }
 
-/// Waits until no face is left: who is connected was told.
+/// Waits until all clients of the faces are gone; they were told to leave.
 async fn end_of_faces(http: ServerHandle, tasks: Tasks) -> anyhow::Result<()> {
     let Tasks { serving, watching, admitting } = tasks;
     http.pause().await;
-    // WebSockets come first: while one is open the framework looks only each second whether it is.
+    // WebSockets come first: the framework checks its connections only once a second.
     let grace = Duration::from_secs(GRACE_SECONDS);
     if tokio::time::timeout(grace, watching).await.is_err() {
         log::warn!("some WebSockets did not end in time");

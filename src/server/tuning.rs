@@ -1,4 +1,4 @@
-//! What of the server's configuration each of its parts is told.
+//! Settings of the server's parts, from its configuration.
 
 use crate::cleanup::Routine;
 use crate::config::ServerConfig;
@@ -36,7 +36,7 @@ pub(super) fn tuning(config: &ServerConfig) -> Tuning {
         signals_per_peer: limits.shared.signals_per_peer,
         signals_total_bytes: limits.shared.signals_total_bytes,
         shares: Shares { address: limits.address_share, user: limits.shared.uid_share },
-        // A server copies no parties.
+        // A server has no replicas.
         copies_bytes: 0,
         hold_keys: false,
         subnet: addresses.subnet,
