@@ -1,4 +1,4 @@
-//! The two clocks: the wall's, for people, and one for timeouts.
+//! Clocks of a program: the wall clock, for people, and one for timeouts.
 
 use std::time::Duration;
 
@@ -13,26 +13,26 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// A clock whose [`Now::elapsed`] starts at zero.
+    /// Returns a clock whose [`Now::elapsed`] starts at zero.
     pub(crate) fn start() -> Self {
         Self { start: awake_and_asleep() }
     }
 
-    /// The time.
+    /// Returns the time.
     pub(crate) fn now(&self) -> Now {
         let wall = Timestamp::now();
-        // Nobody needs more than milliseconds, and people have to read it.
+        // Milliseconds are enough, and people have to read it.
         let wall = wall.round(Unit::Millisecond).unwrap_or(wall);
         Now { wall, elapsed: self.elapsed() }
     }
 
-    /// How long it has run.
+    /// Returns the time since the clock's start.
     pub(crate) fn elapsed(&self) -> Duration {
         awake_and_asleep().saturating_sub(self.start)
     }
 }
 
-/// Time since some fixed instant; goes on while the machine sleeps, and never jumps.
+/// Returns the time since some fixed instant. It includes the machine's sleep, and never jumps.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn awake_and_asleep() -> Duration {
     use nix::time::{ClockId, clock_gettime};
@@ -43,8 +43,8 @@ fn awake_and_asleep() -> Duration {
     read.unwrap_or_default()
 }
 
-/// Time since some fixed instant. `Instant` counts sleep on Windows; where it does not, a sleep
-/// doesn't count as silence.
+/// Returns the time since some fixed instant. `Instant` includes sleep on Windows; elsewhere, sleep
+/// does not count as silence.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn awake_and_asleep() -> Duration {
     use std::sync::OnceLock;

@@ -1,6 +1,6 @@
-//! Order among clients. Of what is short each has so many at once. With long work they take turns,
-//! so that each waits for a piece of work of each other one at most, and short work waits for the
-//! pieces that run.
+//! Fair order among clients. Each client has the same number of places of a scarce resource. Long
+//! work takes turns: each client waits for at most one piece of work of every other one. Short work
+//! waits for the running pieces only.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -12,32 +12,32 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// its reply.
 const ROUNDS: usize = 6;
 
-/// Clients that are not worth looking for those that have nothing any more.
+/// Number of clients below which no idle ones are removed.
 const FEW: usize = 64;
 
-/// Places of clients, of which each has the same number.
+/// Places of clients; each client has the same number.
 #[derive(Debug)]
 pub(crate) struct Places<K> {
     each: usize,
     clients: Mutex<Clients<K>>,
 }
 
-/// The places of each client that has taken one or waits for one.
+/// Semaphores of the clients that have or await a place.
 #[derive(Debug)]
 struct Clients<K> {
     places: HashMap<K, Weak<Semaphore>>,
-    /// Number of clients at which those are forgotten that have nothing any more.
+    /// Number of clients at which idle ones are removed.
     most: usize,
 }
 
-/// A place, until it is dropped.
+/// Place, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Place {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl<K: Eq + Hash> Places<K> {
-    /// Returns so many places for each client.
+    /// Creates that many places for each client.
     pub(crate) fn new(each: usize) -> Self {
         let clients = Clients { places: HashMap::new(), most: FEW };
         Self { each, clients: Mutex::new(clients) }
@@ -49,9 +49,9 @@ impl<K: Eq + Hash> Places<K> {
         Place { _permit: self.of(client).acquire_owned().await.ok() }
     }
 
-    /// Returns the places of a client.
+    /// Returns the semaphore of a client.
     fn of(&self, client: K) -> Arc<Semaphore> {
-        // A panic ends the process: no one sees what it left.
+        // A panic ends the process, so nothing sees a broken table.
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(places) = clients.places.get(&client).and_then(Weak::upgrade) {
             return places;
@@ -73,7 +73,7 @@ pub(crate) struct FairTurns<K> {
     clients: Places<K>,
 }
 
-/// A turn, until it is dropped.
+/// Turn, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Turn {
     _all: Option<OwnedSemaphorePermit>,
@@ -81,12 +81,13 @@ pub(crate) struct Turn {
 }
 
 impl<K: Eq + Hash> FairTurns<K> {
-    /// Returns turns of which so many run at once.
+    /// Creates turns of which that many run concurrently.
     pub(crate) fn new(at_once: usize) -> Self {
         Self { all: Arc::new(Semaphore::new(at_once)), clients: Places::new(1) }
     }
 
-    /// Waits for a turn of a client, which has one at a time. Where no turn runs it comes at once.
+    /// Waits for a client's turn; a client has one at a time. Without running turns it comes at
+    /// once.
     pub(crate) async fn turn(&self, client: K) -> Turn {
         let places = self.clients.of(client);
         if let Ok(place) = places.clone().try_acquire_owned()
@@ -97,7 +98,7 @@ impl<K: Eq + Hash> FairTurns<K> {
         let place = places.acquire_owned().await.ok();
         // The semaphore is never closed.
         let all = self.all.clone().acquire_owned().await.ok();
-        // The runtime looks for input each time: short requests that came meanwhile go before.
+        // The runtime polls for input each time: short requests that came meanwhile go first.
         for _ in 0..ROUNDS {
             tokio::task::yield_now().await;
         }
@@ -111,7 +112,7 @@ mod tests {
 
     use super::*;
 
-    /// Waits as long as it can without anything else happening.
+    /// Yields to everything else that is ready.
     async fn settle(turn: &mut (impl Future<Output = Turn> + Unpin)) -> Option<Turn> {
         for _ in 0..2 * ROUNDS {
             if let Some(turn) = turn.now_or_never() {

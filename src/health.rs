@@ -1,4 +1,4 @@
-//! Whether the actors still turn: each answers a [`Ping`].
+//! Health check of the actors: each answers a [`Ping`].
 
 #[cfg(test)]
 mod tests;
@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use actix::prelude::*;
 
-/// How often an actor is asked that loses a [`Ping`]: one that is supervised loses what is in its
-/// mailbox whenever it begins anew.
+/// Attempts for an actor that loses a [`Ping`]: a supervised actor loses its mailbox at each
+/// restart.
 const TRIES: usize = 3;
 
-/// Answered by an actor that is alive and not stuck.
+/// Message that an actor answers unless it is dead or stuck.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
 pub(crate) struct Ping;
@@ -28,7 +28,7 @@ macro_rules! answers_ping {
     };
 }
 
-/// Every actor that the daemon can't do without.
+/// Actors that the program can't do without.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Vitals(Vec<(&'static str, Recipient<Ping>)>);
 
@@ -38,10 +38,10 @@ impl Vitals {
         self.0.push((name, actor));
     }
 
-    /// Asks all of them.
+    /// Pings all of them.
     ///
     /// # Errors
-    /// The name of the first that did not answer within `patience`.
+    /// The name of the first actor that did not answer within `patience`.
     pub(crate) async fn check(&self, patience: Duration) -> Result<(), &'static str> {
         for (name, actor) in &self.0 {
             let answers = tokio::time::timeout(patience, answers(actor)).await;

@@ -1,4 +1,4 @@
-//! The first start beside a LANrage that was here before.
+//! Import at the first start, from an earlier LANrage.
 
 use std::path::Path;
 use std::{fs, io};
@@ -11,19 +11,19 @@ use crate::control_plane::ControlPlane;
 use crate::core::{Caller, ImportMode, command};
 use crate::os::files::{self, Rule};
 
-/// LANrage's state file.
+/// Name of LANrage's state file.
 const STATE: &str = "control_state.json";
-/// What it is called once it has been taken in: it is kept, with whatever could not come in.
+/// Name of the file after its import: it is kept, with the entries that were refused.
 const IMPORTED: &str = "control_state.json.imported";
-/// A longer one is none of LANrage's.
+/// Size limit of the file: LANrage's own is smaller.
 const LONGEST: u64 = 256 * 1024 * 1024;
-/// Most entries that could not be taken in that the log names one by one.
+/// Limit of refused entries that the log names one by one.
 const MOST_TOLD: usize = 100;
 
-/// Takes in the state that LANrage left in the state directory, once.
+/// Imports the state that LANrage left in the state directory, once.
 ///
 /// # Errors
-/// When it can't be read or its parties can't be stored: it is left for the next start.
+/// The state can't be read or stored: the file stays for the next start.
 pub(crate) async fn first_state(
     dir: &Path,
     control_plane: &ControlPlane,
@@ -61,7 +61,7 @@ pub(crate) async fn first_state(
         let more = rejected.len() - MOST_TOLD;
         log::error!("{}: {more} more entries were not taken in", path.display());
     }
-    // Renamed, it would be passed over once its fault is mended.
+    // A renamed file would be skipped after its fault is fixed.
     let nothing_came = counts.parties == 0 && counts.skipped == 0;
     if nothing_came && (!rejected.is_empty() || salvage.damage.is_some()) {
         log::error!(
@@ -85,7 +85,7 @@ fn cant_read(path: &Path) -> String {
     format!("can't read {}: make it readable, or move it away", path.display())
 }
 
-/// Whether a file is there, for those who only look.
+/// True if a file exists; for checks without an open.
 fn exists(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
 }

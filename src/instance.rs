@@ -1,4 +1,4 @@
-//! At most one daemon for a socket and for a state directory.
+//! Locks that allow one daemon for a socket and for a state directory.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Write};
@@ -11,22 +11,22 @@ use crate::os::files::{self, Distrust, Rule};
 
 /// Mode of a lock and of its file with the process id.
 const PRIVATE: u32 = 0o600;
-/// Most bytes of a process id in its file.
+/// Size limit of the file with the process id.
 const LONGEST_PID: u64 = 32;
 
-/// A lock that is held for as long as this lives, and by the process that has it open.
+/// Lock that is held until this is dropped, by the process that has it open.
 #[derive(Debug)]
 pub(crate) struct Lock {
     file: File,
 }
 
 impl Lock {
-    /// Takes the lock `path`, and leaves this process's id beside it. The file stays when the
-    /// lock is gone: to remove it would let two processes lock two files of one name. `of_holder`
-    /// is said of a process that holds the lock.
+    /// Takes the lock `path`, and writes this process's id beside it. The file outlives the lock:
+    /// otherwise two processes could lock two files of one name. `of_holder` describes a process
+    /// that holds the lock, for the error.
     ///
     /// # Errors
-    /// Names the process that holds it.
+    /// The process that holds the lock.
     pub(crate) fn acquire(path: &Path, what: &str, of_holder: &str) -> anyhow::Result<Self> {
         let pid_file = pid_file(path);
         let file = files::open_or_create(path, Rule::Own, PRIVATE).map_err(|error| {
@@ -55,8 +55,8 @@ impl Lock {
         Ok(Self { file })
     }
 
-    /// True while the lock's file is the one at `path`: once it was removed, another process could
-    /// take a second lock there.
+    /// True while the lock's file is still at `path`: after its removal another process could take
+    /// a second lock there.
     pub(crate) fn is_at(&self, path: &Path) -> bool {
         self.file.metadata().is_ok_and(|held| FileId::at(path) == Some(FileId::new(&held)))
     }
@@ -68,7 +68,8 @@ fn write_pid(path: &Path) -> io::Result<()> {
     writeln!(file, "{}", std::process::id())
 }
 
-/// Beside the lock, since a locked file can't be read on every system.
+/// Returns the path of the process id, beside the lock, since a locked file can't be read on every
+/// system.
 fn pid_file(lock: &Path) -> PathBuf {
     lock.with_extension("pid")
 }

@@ -1,6 +1,6 @@
-//! Log lines on standard error: for people with the time, for the systemd journal with the priority.
+//! Logs on standard error: with the time for people, with the priority for the systemd journal.
 //!
-//! One record is one line, whatever its message holds: what a client sent can't forge another.
+//! One record is one line, whatever its message holds: a client's text can't forge another.
 
 use crate::config::Environment;
 use crate::terminal::visible;
@@ -13,21 +13,21 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 const DEFAULT_FILTER: &str = "info";
-/// Where the web framework takes a client's mistake for an error of the server: anybody could fill the log with them.
-/// Heard only by a filter that names it.
+/// Module of the web framework that logs clients' mistakes as errors: any client could fill the
+/// log. Logged only by a filter that names it.
 const MISTAKES_OF_CLIENTS: &str = "actix_http::h1::dispatcher";
-/// Where the web framework tells of its threads, which is of no use to who runs the server.
+/// Module of the web framework that logs about its threads, which does not help operators.
 const FRAMEWORK: &str = "actix_server";
-/// What the WebSocket client's library says below this is of no use, and at its finest has tokens in it.
-/// Heard so only by a filter that names it.
+/// Module of the WebSocket library. Lower levels are of no use, and the lowest has tokens in it.
+/// Logged at those only by a filter that names it.
 const FRAMES: &str = "tungstenite";
 
 /// Target of the web framework's message for each failed attempt to accept a connection: two a second.
 const FRAMEWORK_ACCEPT: &str = "actix_server::accept";
-/// Pause between two messages of a condition that lasts, such as a lack of file descriptors.
+/// Pause between two messages about a lasting condition, such as a lack of file descriptors.
 pub(crate) const LASTING: Duration = Duration::from_secs(60);
 
-/// Limits how often something is logged.
+/// Rate limit of a log message.
 #[derive(Debug)]
 pub(crate) struct Throttle {
     every: Duration,
@@ -35,7 +35,7 @@ pub(crate) struct Throttle {
 }
 
 impl Throttle {
-    /// A throttle that lets the first one pass.
+    /// Creates a throttle that lets the first message pass.
     pub(crate) const fn new(every: Duration) -> Self {
         Self { every, last: Mutex::new(None) }
     }
@@ -51,13 +51,13 @@ impl Throttle {
         is_due
     }
 
-    /// `level` once in each interval, else [`Level::Debug`].
+    /// Returns `level` once in each interval, else [`Level::Debug`].
     pub(crate) fn level(&self, level: Level) -> Level {
         if self.passes() { level } else { Level::Debug }
     }
 }
 
-/// A logger that repeats what the framework says of accepting only now and then.
+/// Logger that throttles the framework's messages about failed accepts.
 struct Throttled<L> {
     inner: L,
     accept: Throttle,
@@ -79,12 +79,13 @@ impl<L: Log> Log for Throttled<L> {
     }
 }
 
-/// Starts logging, filtered by `LANRAGE_LOG`, else `RUST_LOG`, else at level `info`. Only the first call counts.
+/// Starts logging, filtered by `LANRAGE_LOG`, else `RUST_LOG`, else at level `info`. Only the first
+/// call counts.
 pub(crate) fn init() {
     let env = Environment::process();
     let inner = builder(&env, journal::reads_stderr(&env)).build();
     let most = inner.filter();
-    // The error is that there is a logger already.
+    // The error means that a logger exists already.
     if log::set_boxed_logger(Box::new(Throttled { inner, accept: Throttle::new(LASTING) })).is_ok()
     {
         log::set_max_level(most);
@@ -123,7 +124,7 @@ fn for_journal(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
     writeln!(out, "<{}>{}", priority(record.level()), body(record))
 }
 
-/// The syslog priority, which is what the journal goes by.
+/// Returns the syslog priority, which the journal uses.
 fn priority(level: Level) -> u8 {
     match level {
         Level::Error => 3,
@@ -145,8 +146,8 @@ mod journal {
     use std::os::fd::AsFd;
     use std::os::unix::fs::MetadataExt;
 
-    /// Whether standard error is the journal's. The variable alone doesn't say so, since children inherit it: it has to
-    /// name the very stream, as `device:inode`.
+    /// True if standard error is the journal's. Children inherit the variable, so it must name this
+    /// very stream, as `device:inode`.
     pub(super) fn reads_stderr(env: &Environment) -> bool {
         metadata(io::stderr()).is_ok_and(|metadata| is_journal(env, &metadata))
     }
@@ -165,7 +166,7 @@ mod journal {
 mod journal {
     use crate::config::Environment;
 
-    /// There is no journal here.
+    /// Returns `false`: there is no journal here.
     pub(super) fn reads_stderr(_: &Environment) -> bool {
         false
     }
@@ -190,7 +191,7 @@ mod tests {
         }
     }
 
-    /// What a logger writes for one record.
+    /// Returns the output of a logger for one record.
     fn line(for_the_journal: bool, level: Level, message: &str) -> String {
         let written = Written::default();
         builder(&Environment::of(&[("LANRAGE_LOG", "trace")]), for_the_journal)

@@ -1,4 +1,4 @@
-//! Entry points of the programs: all that is public of this crate.
+//! Entry points of the programs: the public interface of this crate.
 
 use std::process::ExitCode;
 
@@ -23,7 +23,7 @@ pub fn lanragectl_server() -> ExitCode {
     service::main::<Server>()
 }
 
-/// Returns the description of the control server's HTTP interface: an OpenAPI document.
+/// Returns the OpenAPI document of the control server's HTTP interface.
 pub fn openapi() -> String {
     http::openapi::document()
 }

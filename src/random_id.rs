@@ -6,13 +6,13 @@ use lanrage_ipc::model::PartyId;
 /// Length of a chosen id: LANrage's users can type no more.
 const LENGTH: usize = 20;
 
-/// Alphabet of a chosen id. None of it needs escaping in a URL or a command line.
+/// Alphabet of a chosen id. No character needs escaping in a URL or a command line.
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// Returns a party id of 119 random bits.
 ///
 /// # Errors
-/// When the system gives no random numbers.
+/// The system gives no random numbers.
 pub(crate) fn random_party_id() -> anyhow::Result<PartyId> {
     let mut id = String::with_capacity(LENGTH);
     let mut bytes = [0_u8; 2 * LENGTH];

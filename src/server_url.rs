@@ -1,4 +1,4 @@
-//! The address of a control server.
+//! Address of a control server.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,16 +8,16 @@ use url::{Host, Url};
 
 use crate::core::ServerKey;
 
-/// The address of a control server: `http://` or `https://`, a host, perhaps a port and a path.
+/// Address of a control server: `http://` or `https://`, a host, perhaps a port and a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ServerUrl(Url);
 
 impl ServerUrl {
-    /// One that is kept since it was taken. It may be of a version that took hosts and ports which
-    /// none can have: nobody answers there, and no more is wrong with it.
+    /// Parses a stored address. Earlier versions accepted hosts and ports that can't exist; these
+    /// stay valid, and connecting fails.
     ///
     /// # Errors
-    /// When no version took it.
+    /// The address is one that no version accepted.
     pub(crate) fn kept(text: &str) -> Result<Self, BadServerUrl> {
         if text.len() > 2048 {
             return Err(BadServerUrl::TooLong);
@@ -36,16 +36,16 @@ impl ServerUrl {
         Ok(Self(url))
     }
 
-    /// Where its WebSocket is: `ws(s)://host/base/ws`.
+    /// Returns the URL of its WebSocket: `ws(s)://host/base/ws`.
     pub(crate) fn websocket(&self) -> Url {
         let mut url = self.route(&["ws"]);
         let scheme = if self.is_secure() { "wss" } else { "ws" };
-        // Between special schemes that always works.
+        // A change between special schemes always succeeds.
         url.set_scheme(scheme).ok();
         url
     }
 
-    /// Where one of its routes is: `http(s)://host/base/segment/…`, each segment escaped.
+    /// Returns the URL of a route: `http(s)://host/base/segment/…`, each segment escaped.
     pub(crate) fn route(&self, segments: &[&str]) -> Url {
         let mut url = self.0.clone();
         if let Ok(mut path) = url.path_segments_mut() {
@@ -54,12 +54,12 @@ impl ServerUrl {
         url
     }
 
-    /// Whether it is spoken to through TLS.
+    /// True if it uses TLS.
     pub(crate) fn is_secure(&self) -> bool {
         self.0.scheme() == "https"
     }
 
-    /// Its host, without the brackets of an IPv6 address, and its port.
+    /// Returns its host, without the brackets of an IPv6 address, and its port.
     pub(crate) fn host_and_port(&self) -> (String, u16) {
         let host = match self.0.host() {
             Some(Host::Ipv6(address)) => address.to_string(),
@@ -69,7 +69,7 @@ impl ServerUrl {
         (host, self.0.port_or_known_default().unwrap_or_default())
     }
 
-    /// What credentials for it are kept under.
+    /// Returns the key of its stored credentials.
     pub(crate) fn key(&self) -> ServerKey {
         ServerKey(Arc::from(self.to_string()))
     }
@@ -87,10 +87,10 @@ impl serde::Serialize for ServerUrl {
     }
 }
 
-/// Why a text is no address of a control server. It never repeats a password.
+/// Fault of an address of a control server. It never repeats a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadServerUrl {
-    /// It does not say how to speak to the server.
+    /// It has no supported scheme.
     #[error("must start with http:// or https://, as in https://lan.example.org")]
     Scheme,
     /// It has a space or a line break in it, perhaps at an end.
@@ -99,7 +99,7 @@ pub(crate) enum BadServerUrl {
     /// It names no host.
     #[error("must have a host right after ://, as in https://lan.example.org")]
     NoHost,
-    /// Its host is none that there can be.
+    /// Its host is invalid.
     #[error(
         "must have a DNS name or an IP address as its host, as in https://lan.example.org or \
          http://192.168.1.7:8667"
@@ -111,19 +111,19 @@ pub(crate) enum BadServerUrl {
          address, or a DNS name"
     )]
     Zone,
-    /// No server can be at its port.
+    /// Its port is invalid.
     #[error("must have a port from 1 to 65535, as in http://lan.example.org:8667, or none")]
     Port,
     /// It has a user or a password in it.
     #[error("must have no user and no password in it: the daemon gets its own tokens")]
     Credentials,
-    /// It says more than where the server is.
+    /// It has parts beyond the address.
     #[error("must end with its host or its path: nothing after ? or #")]
     Surplus,
     /// It is too long.
     #[error("must be at most 2048 characters")]
     TooLong,
-    /// It is something else.
+    /// It is otherwise invalid.
     #[error("must be a URL such as https://lan.example.org: {0}")]
     Malformed(String),
 }
@@ -132,11 +132,11 @@ impl FromStr for ServerUrl {
     type Err = BadServerUrl;
 
     fn from_str(text: &str) -> Result<Self, BadServerUrl> {
-        // The parser would pass over some of these without a word.
+        // The parser would silently skip some of these.
         if text.chars().any(|character| character.is_whitespace() || character.is_control()) {
             return Err(BadServerUrl::Space);
         }
-        // It would take what comes later for the host.
+        // The parser would take later parts for the host.
         if text
             .split_once("://")
             .is_some_and(|(_, rest)| rest.is_empty() || rest.starts_with(['/', '\\']))
@@ -159,7 +159,7 @@ impl FromStr for ServerUrl {
     }
 }
 
-/// Whether a name can be looked up (RFC 1123, section 2.1). Home networks have underscores, too.
+/// True if a name can be looked up (RFC 1123, section 2.1). Home networks use underscores, too.
 fn is_dns_name(name: &str) -> bool {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn one_server_has_one_key() {
+    fn equal_server_urls_have_equal_keys() {
         assert_eq!(url("http://H:80/").key(), url("HTTP://h").key());
         assert_eq!(url("https://h/base/").to_string(), "https://h/base");
         assert_ne!(url("http://h").key(), url("https://h").key());
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_taken_once_is_kept() {
+    fn a_stored_url_is_still_accepted() {
         for text in ["http://h:0", "http://..", "http://-", "http://h!"] {
             assert_eq!(ServerUrl::kept(text).expect("one that is kept").to_string(), text);
         }
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused_without_its_password() {
+    fn an_invalid_address_is_refused_without_its_password() {
         for (text, words) in [
             ("lan.example.org", "must start with http://"),
             ("ws://lan.example.org", "must start with http://"),

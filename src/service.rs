@@ -1,4 +1,4 @@
-//! What the programs have in common that a service manager runs.
+//! Common parts of the programs that a service manager runs.
 
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
@@ -11,12 +11,12 @@ use crate::logging;
 use crate::os::{Signal, Signals, guard_memory, notify};
 use crate::terminal::visible_toml;
 
-/// The configuration can't be used.
+/// Exit code for an unusable configuration.
 const BAD_CONFIG: u8 = 2;
-/// As of a Rust program that panics.
+/// Exit code of a Rust program that panics.
 const PANICKED: i32 = 101;
 
-/// A program that a service manager runs.
+/// Program that a service manager runs.
 pub(crate) trait Program {
     /// Its command line.
     type Args: Parser + Clone + Send + 'static;
@@ -29,13 +29,13 @@ pub(crate) trait Program {
     /// The mistakes in it.
     fn load(args: &Self::Args, env: &Environment) -> Result<Self::Config, ConfigError>;
 
-    /// True when the configuration shall only be checked and printed.
+    /// True if the configuration is only to be checked and printed.
     fn is_check(args: &Self::Args) -> bool;
 
     /// Returns the effective configuration as text.
     ///
     /// # Errors
-    /// When a start would fail for what the configuration names.
+    /// The fault that would make a start fail.
     fn check(config: &Self::Config) -> anyhow::Result<String>;
 
     /// Runs until a signal to stop comes.
@@ -46,8 +46,8 @@ pub(crate) trait Program {
     ) -> impl Future<Output = anyhow::Result<()>>;
 }
 
-/// Runs a program from its arguments to its exit code. It heeds signals before it does anything
-/// else.
+/// Runs a program from its arguments to its exit code. Signal handlers are installed before
+/// anything else.
 pub(crate) fn main<P: Program>() -> ExitCode {
     let system = actix::System::new();
     let code = system.block_on(async {
@@ -55,7 +55,7 @@ pub(crate) fn main<P: Program>() -> ExitCode {
         let args = P::Args::parse();
         logging::init();
         guard_memory();
-        // A half-dead program is worse than a dead one, which the service manager starts anew.
+        // A program with a dead part is worse than a dead one, which the service manager restarts.
         std::panic::set_hook(Box::new(|panic| {
             log::error!("{panic}");
             std::process::exit(PANICKED);
@@ -65,7 +65,7 @@ pub(crate) fn main<P: Program>() -> ExitCode {
             Err(error) => failure(&error.into()),
         }
     });
-    // Dropped, the actors that are left would run once more, outside of any runtime, and panic.
+    // Dropping the runtime would run the remaining actors once more outside of it, and panic.
     std::mem::forget(system);
     code
 }
@@ -97,7 +97,7 @@ async fn run<P: Program>(args: P::Args, mut signals: Signals) -> ExitCode {
     }
 }
 
-/// Runs what may wait for a disk on a thread of its own.
+/// Runs a function that may wait for a disk on a thread of its own.
 async fn blocking<T: Send + 'static>(
     task: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
 ) -> anyhow::Result<T> {
@@ -119,9 +119,9 @@ fn failure(error: &anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Waits for a start, unless a signal to stop comes first: then the program ends at once, whatever
-/// a thread waits for. What it holds, it holds to its end, so that no other program finds the
-/// state half made; what was begun goes on with the next start.
+/// Waits for a start, unless a signal to stop comes first. Then the program ends at once, although
+/// a thread still waits. It holds its locks to the end, so that no other program finds a half-made
+/// state. The next start continues the work.
 ///
 /// # Errors
 /// Those of the start.
@@ -139,8 +139,8 @@ pub(crate) async fn unless_stopped<T>(
     std::process::exit(0)
 }
 
-/// Who asks a second time does not want to wait for a disk that hangs, say. What was acknowledged
-/// is durable all the same.
+/// Exits on a second signal to stop, for example during a hanging disk access. Acknowledged changes
+/// are durable all the same.
 pub(crate) async fn end_at_once(mut signals: Signals) {
     loop {
         if let Signal::Stop(reason) = signals.next().await {
@@ -150,7 +150,7 @@ pub(crate) async fn end_at_once(mut signals: Signals) {
     }
 }
 
-/// Tells systemd that all is well, for as long as it is.
+/// Feeds systemd's watchdog while the program works.
 pub(crate) async fn feed_watchdog(vitals: Vitals) {
     let Some(patience) = notify::watchdog_patience() else { return };
     let interval = patience / 2;

@@ -1,28 +1,28 @@
-//! Text for terminals and logs, where others' text may stand in it.
+//! Escaping of untrusted text for terminals and logs.
 
 use std::fmt::Write;
 
 use lanrage_ipc::unicode::is_hidden;
 
-/// Escapes the characters by which text could drive a terminal, break a line, or show itself as
-/// something else: `\u{202e}`.
+/// Escapes the characters by which text could control a terminal, break a line, or disguise itself,
+/// as in `\u{202e}`.
 pub(crate) fn visible(text: &str) -> String {
     escaped(text, is_hidden, |character, to| to.extend(character.escape_default()))
 }
 
-/// The same in a JSON document, which stays the same document: they stand only within its strings,
-/// as do escapes. White space between values stays.
+/// Escapes such characters in a JSON document without a change of its meaning: they occur only
+/// within its strings, where escapes are allowed. White space between values stays.
 pub(crate) fn visible_json(document: &str) -> String {
     escaped(document, is_hidden_in_document, |character, to| {
         for unit in character.encode_utf16(&mut [0; 2]) {
-            // A string takes all that is written to it.
+            // Writing to a string never fails.
             let _ = write!(to, "\\u{unit:04x}");
         }
     })
 }
 
-/// The same in a TOML document. A literal string, in single quotes, knows no escapes: there the
-/// document shows them, and is no longer the same.
+/// Escapes such characters in a TOML document. Literal strings, in single quotes, have no escapes:
+/// there the document's meaning changes.
 pub(crate) fn visible_toml(document: &str) -> String {
     escaped(document, is_hidden_in_document, |character, to| {
         let _ = match u32::from(character) {

@@ -1,4 +1,4 @@
-//! Secrets that clients show: tokens, and the relays' key.
+//! Secrets of clients: tokens, and the relays' key.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,57 +9,57 @@ use subtle::ConstantTimeEq as _;
 use crate::config;
 use crate::core::{ClaimHash, TokenHash};
 
-/// A token of 256 random bits, as 43 characters that need no escaping anywhere.
+/// Token of 256 random bits, as 43 characters that need no escaping anywhere.
 #[derive(Debug)]
 pub(crate) struct Token(Secret);
 
 impl Token {
-    /// A token that nobody has seen yet.
+    /// Creates a token.
     ///
     /// # Errors
-    /// When the system gives no random numbers.
+    /// The system gives no random numbers.
     pub(crate) fn fresh() -> Result<Self, getrandom::Error> {
         random_text::<32>().map(|text| Self(text.into()))
     }
 
-    /// What is kept of it.
+    /// Returns its hash, which is stored.
     pub(crate) fn hash(&self) -> TokenHash {
         hash(self.0.expose().as_bytes())
     }
 
-    /// Its text, for its peer alone.
+    /// Returns its text, for its peer alone.
     pub(crate) fn into_secret(self) -> Secret {
         self.0
     }
 }
 
-/// What would be kept of a token that a client shows.
+/// Returns the hash of a token that a client shows.
 pub(crate) fn hash(shown: &[u8]) -> TokenHash {
     TokenHash(Sha256::digest(shown).into())
 }
 
-/// A claim secret that nobody has seen yet.
+/// Creates a claim secret.
 ///
 /// # Errors
-/// When the system gives no random numbers.
+/// The system gives no random numbers.
 pub(crate) fn fresh_claim() -> Result<Secret, getrandom::Error> {
     random_text::<18>().map(Secret::from)
 }
 
-/// Hash of a claim secret: all that is kept of it.
+/// Returns the hash of a claim secret: only that is stored.
 pub(crate) fn claim_hash(claim: &Secret) -> ClaimHash {
     ClaimHash(Sha256::digest(claim.expose()).into())
 }
 
-/// Whether a client shows the secret. How long it takes tells nothing but the secret's length.
+/// True if a client's text is the secret. The duration reveals only the secret's length.
 pub(crate) fn is_secret(shown: &[u8], secret: &config::Secret) -> bool {
     shown.ct_eq(secret.expose().as_bytes()).into()
 }
 
-/// So many random bytes, as url-safe base64 without padding.
+/// Returns that many random bytes, as url-safe base64 without padding.
 ///
 /// # Errors
-/// When the system gives no random numbers.
+/// The system gives no random numbers.
 pub(crate) fn random_text<const BYTES: usize>() -> Result<String, getrandom::Error> {
     let mut bytes = [0_u8; BYTES];
     getrandom::fill(&mut bytes)?;
