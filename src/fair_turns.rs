@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[actix::test]
-    async fn each_client_has_so_many_places() {
+    async fn each_client_has_its_own_places() {
         let places = Places::new(2);
         let taken = [places.take(1).await, places.take(1).await];
         let mut third = Box::pin(places.take(1));
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[actix::test]
-    async fn clients_that_have_nothing_are_forgotten() {
+    async fn idle_clients_are_removed() {
         let places = Places::new(1);
         let kept = places.take(0).await;
         for client in 1..10_000 {
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[actix::test]
-    async fn a_turn_that_is_given_up_blocks_nobody() {
+    async fn a_cancelled_turn_blocks_no_client() {
         let turns = FairTurns::new(1);
         let running = turns.turn('a').await;
         let mut given_up = Box::pin(turns.turn('b'));

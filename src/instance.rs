@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_second_is_told_who_is_the_first() {
+    fn a_second_lock_names_the_process_of_the_first() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("d.lock");
         let first = Lock::acquire(&path, "this", "").expect("free");

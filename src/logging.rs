@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn no_filter_shows_tokens_unless_it_names_who_does() {
+    fn only_a_filter_that_names_the_library_shows_tokens() {
         for (filter, is_heard) in [("trace", false), ("tungstenite=trace", true)] {
             let logger = builder(&Environment::of(&[("LANRAGE_LOG", filter)]), false).build();
             let of = log::Metadata::builder()
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn message_forges_no_line() {
+    fn a_message_forges_no_log_line() {
         assert_eq!(
             journal_line(Level::Info, "name a\n<3>b\r\nc\u{1b}[31md\u{85}e\u{202e}f\u{2028}"),
             "<6>store: name a\\n<3>b\\r\\nc\\u{1b}[31md\\u{85}e\\u{202e}f\\u{2028}\n"

@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn ago_is_now_for_a_clock_that_is_ahead() {
+    fn a_time_ahead_is_shown_as_now() {
         let page = page("2026-01-02T03:04:05Z");
         assert_eq!(page.ago("2026-01-02T03:02:00Z".parse().unwrap()), "2m 5s ago");
         assert_eq!(page.ago("2026-01-02T03:04:04.5Z".parse().unwrap()), "now");
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn colour_surrounds_what_is_painted() {
+    fn painted_text_is_surrounded_by_colour_codes() {
         assert_eq!(paint(true, BOLD, "x"), "\u{1b}[1mx\u{1b}[0m");
         assert_eq!(paint(false, BOLD, "x"), "x");
         assert!(!coloured(false));

@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn zone_of_an_address_to_listen_on_is_told() {
+    fn the_zone_of_a_listen_address_is_reported() {
         let line = |listen| ["lanragectl-server", "--listen", listen];
         let error = ServerArgs::try_parse_from(line("[fe80::1%eth0]:8667")).unwrap_err();
         assert!(error.to_string().contains("IPv6 zone by name"), "{error}");

@@ -20,7 +20,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn reads_what_people_write() {
+    fn durations_are_read_in_all_units() {
         for (text, millis) in [
             ("250ms", 250),
             ("5s", 5_000),
@@ -37,7 +37,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_duration() {
+    fn an_invalid_duration_is_refused() {
         for text in ["", "5", "0", "5 parsecs", "s", "5s!", "1 month", "1d", "∞"] {
             assert_eq!(parse(text), None, "{text}");
         }

@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_told_of_each_table_with_a_limit() {
+    fn memory_is_printed_for_each_limited_table() {
         let home = tempfile::tempdir().unwrap();
         let home = home.path().to_str().unwrap();
         let env = Environment::of(&[("HOME", home), ("LOCALAPPDATA", home)]);

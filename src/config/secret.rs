@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn takes_what_fits_a_header() {
+    fn a_secret_fits_a_header() {
         for text in ["x", "a-b_c.d~e+f/g==", &"x".repeat(512)] {
             assert_eq!(Secret::new(text).unwrap().expose(), text);
         }

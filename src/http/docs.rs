@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_needs_nobody_else_and_trusts_no_text() {
+    fn the_page_loads_no_other_host_and_runs_no_foreign_script() {
         for word in
             ["http:", "https:", "\"//", "'//", "src=", "@import", "url(", "style=", "onclick="]
         {

@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn all_else_passes_as_it_is() {
+    fn all_other_bytes_pass_unchanged() {
         for other in [
             OK,
             "HTTP/1.1 307 Temporary Redirect\r\ncontent-length: 0\r\nlocation: /\r\n\r\n",

@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[actix::test]
-    async fn an_answer_that_is_not_taken_lets_nothing_pass() {
+    async fn an_unread_answer_blocks_the_next_request() {
         let (mut far, near) = tokio::io::duplex(64);
         let mut gate = RequestGate::new(near);
         far.write_all(GET.repeat(2).as_bytes()).await.expect("sent");

@@ -388,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn lookups_of_many_users_leave_one_for_each_other_user() {
+    fn many_lookups_leave_one_for_each_other_user() {
         let (limiter, shares) = (ConnectionLimiter::default(), Shares::new(&limits(4, 2), true));
         let wait = |user| limiter.wait(User(user), &shares);
         let kept: Vec<_> = [1, 1, 2, 2].map(|user| wait(user).expect("room")).into();

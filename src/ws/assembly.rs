@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_lost_a_piece_is_none() {
+    fn a_message_with_a_lost_fragment_is_dropped() {
         for lost in 0..3 {
             let mut assembly = Assembly::new(6);
             for n in 0..3 {

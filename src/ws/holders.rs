@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_left_of_connections_that_are_gone() {
+    fn closed_connections_leave_no_state() {
         let mut holders = Holders::default();
         for id in ["a", "a", "b"] {
             holders.hold(peer(id), FIRST);

@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_gives_no_more_than_the_pace() {
+    fn a_pause_credits_no_more_than_the_rate() {
         let (none, second) = (Duration::ZERO, Duration::from_secs(1));
         let mut pace = pace();
         assert_eq!(through(&mut pace, none, second), 50);

@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_run_beside_those_that_have_nothing_to_do_with_them() {
+    fn independent_frames_run_concurrently() {
         for (one, other, expected) in [
             (hello(Some("a")), hello(Some("b")), true),
             (hello(Some("a")), hello(Some("a")), false),

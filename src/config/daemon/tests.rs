@@ -173,7 +173,7 @@ fn mistake_counts_even_where_a_flag_overrides_it() {
 }
 
 #[test]
-fn unknown_key_is_told_with_all_that_the_daemon_knows() {
+fn an_unknown_key_is_reported_with_the_known_ones() {
     let known = ["limits", "socket", "state_dir", "discovery_file", "server", "cleanup", "store"];
     let known = [&known[..], &["addresses", "access", "remote"]].concat();
     let nonsense: String = known.iter().map(|key| format!("{key} = true\n")).collect();

@@ -178,7 +178,7 @@ fn mistakes_come_in_the_order_of_the_text() {
 }
 
 #[test]
-fn messages_repeat_only_so_much_and_only_one_line() {
+fn messages_repeat_one_line_of_bounded_length() {
     let start = "x".repeat(MOST_SHOWN - 1);
     assert_mistake(
         &format!("cleanup.kept = '{start}yz'"),

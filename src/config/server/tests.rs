@@ -254,7 +254,7 @@ fn limits_beside_the_daemons_have_their_defaults() {
 }
 
 #[test]
-fn address_of_this_machine_alone_needs_no_tls() {
+fn a_loopback_address_needs_no_tls() {
     for listen in ["127.0.0.1:1", "127.1.2.3:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
         assert!(Configured::new(format!("listen = '{listen}'")).load().is_ok(), "{listen}");
     }

@@ -146,7 +146,7 @@ fn accepted_sockets_send_at_once_and_give_up_on_the_dead() {
 }
 
 #[test]
-fn keeping_a_hangup_keeps_no_connection_open() {
+fn a_hangup_handle_keeps_no_connection_open() {
     actix_web::rt::System::new().block_on(async {
         let (stream, mut client) = admitted().await;
         let hangup = stream.accepted().hangup();

@@ -71,7 +71,7 @@ async fn a_body_is_json_unless_it_says_otherwise() {
 }
 
 #[actix::test]
-async fn a_body_that_nobody_reads_is_no_next_request() {
+async fn an_unread_body_is_not_taken_for_a_request() {
     let (server, token) = short().await;
     let id = server.party("ann", &token).await;
     let beat = |last: &str| {

@@ -45,7 +45,7 @@ async fn an_invalid_peer_id_gets_a_422_with_its_mistake() {
 }
 
 #[actix::test]
-async fn an_authorization_header_that_shows_nobody_is_refused() {
+async fn an_invalid_authorization_header_is_refused() {
     let server = Server::start();
     let token = server.token("ann").await;
     let (missing, format) = ("Missing authorization header", "Invalid authorization format");

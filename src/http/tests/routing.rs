@@ -49,7 +49,7 @@ async fn a_slash_too_much_is_shown_the_way() {
 }
 
 #[actix::test]
-async fn the_service_tells_of_itself() {
+async fn the_service_describes_itself() {
     let server = Server::start();
     let root = server.get("/", "").await;
     assert_eq!(root.header("x-content-type-options"), Some("nosniff"));

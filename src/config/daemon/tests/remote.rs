@@ -195,7 +195,7 @@ fn first_wait_is_not_longer_than_the_longest() {
 }
 
 #[test]
-fn other_programs_pass_over_what_is_the_daemons() {
+fn other_programs_ignore_the_daemons_keys() {
     let configured = Configured::new("server = 5\n[remote]\nheartbeat = 'never'");
     assert!(configured.load().is_err());
     let config = configured.args.config.clone();

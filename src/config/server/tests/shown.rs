@@ -62,7 +62,7 @@ const EXAMPLE: &str =
 
 #[cfg(unix)]
 #[test]
-fn example_changes_nothing_and_tells_the_defaults() {
+fn the_example_has_the_defaults() {
     let load = |text: &str| {
         let configured = Configured::new(text);
         let args = ServerArgs { system: true, ..configured.args.clone() };
