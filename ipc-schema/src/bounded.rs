@@ -1,20 +1,20 @@
-//! JSON texts of bounded length: encoding stops at the bound, however long the value is.
+//! JSON texts of bounded length. Encoding stops at the bound, so a long value costs no more.
 
 use std::io;
 
 use serde::Serialize;
 
-/// The text of a value.
+/// JSON text of a value, possibly truncated.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Encoded {
-    /// All of it.
+    /// The whole text.
     Whole(String),
-    /// The beginning of a text that is longer than the bound, as long as the bound or up to three
-    /// bytes shorter.
+    /// Prefix of a text that exceeds the bound. It has the bound's length, or up to three bytes
+    /// less.
     Cut(String),
 }
 
-/// Encodes a value, of which no more than `most` bytes are worked out.
+/// Encodes a value and stops after `most` bytes.
 ///
 /// # Errors
 /// An error if the value has no JSON text.
@@ -26,7 +26,7 @@ pub(crate) fn encode(value: &impl Serialize, most: usize) -> serde_json::Result<
         encoded?;
     }
     let text = String::from_utf8(bytes).unwrap_or_else(|error| {
-        // Only a cut within a character makes it so.
+        // Truncation within a character is the only cause of invalid UTF-8 here.
         let end = error.utf8_error().valid_up_to();
         let mut bytes = error.into_bytes();
         bytes.truncate(end);
@@ -62,7 +62,7 @@ impl io::Write for Writer {
 
 #[cfg(test)]
 thread_local! {
-    /// Bytes that were worked out on this thread.
+    /// Number of bytes encoded on this thread.
     pub(crate) static OFFERED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
@@ -83,7 +83,7 @@ mod tests {
         }
     }
 
-    /// Counts how often it is encoded.
+    /// Value that counts its encodings.
     struct Counted<'a>(&'a Cell<usize>);
 
     impl Serialize for Counted<'_> {

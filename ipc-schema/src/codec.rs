@@ -1,39 +1,39 @@
-//! Cuts a stream of bytes into lines, within a limit. Does no input or output of its own.
+//! Splits a stream of bytes into lines of bounded length. It does no I/O.
 
 use crate::unicode::strip_bom;
 
-/// Why a line can't be had.
+/// Error of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LineError {
-    /// It is longer than the limit: nothing after it can be read either.
+    /// The line exceeds the limit; nothing after it can be read either.
     #[error("the line is longer than {limit} bytes")]
     TooLong {
-        /// The limit, in bytes, without the line's end.
+        /// Limit in bytes, without the line break.
         limit: usize,
     },
-    /// It is not UTF-8; the next line can be read.
+    /// The line is not UTF-8; the next line can be read.
     #[error("the line is not UTF-8")]
     NotUtf8,
 }
 
-/// Gathers bytes and gives out lines. Holds at most the limit, and what was pushed last.
+/// Decoder from bytes to lines. It buffers at most the limit plus the last pushed chunk.
 #[derive(Debug)]
 pub struct LineDecoder {
     bytes: Vec<u8>,
-    /// Where the first line not yet given out begins.
+    /// Start of the first line that was not returned yet.
     start: usize,
-    /// Up to where it is known to hold no line's end.
+    /// Offset up to which no line break was found.
     scanned: usize,
     limit: usize,
 }
 
 impl LineDecoder {
-    /// For lines of at most `limit` bytes.
+    /// Returns a decoder for lines of at most `limit` bytes.
     pub fn new(limit: usize) -> Self {
         Self { bytes: Vec::new(), start: 0, scanned: 0, limit }
     }
 
-    /// Takes in what was read.
+    /// Appends bytes that were read.
     pub fn push(&mut self, bytes: &[u8]) {
         self.bytes.drain(..self.start);
         self.scanned -= self.start;
@@ -41,16 +41,16 @@ impl LineDecoder {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// The next line, without its end and a leading byte order mark; `None` until more is pushed.
-    /// Empty lines are passed over.
+    /// Returns the next line, without its line break and a leading byte order mark. Returns `None`
+    /// until more bytes are pushed. Empty lines are skipped.
     ///
     /// # Errors
-    /// [`LineError`]; after `TooLong` the stream is of no use any more.
+    /// [`LineError`]; after `TooLong` the stream is unusable.
     pub fn next_line(&mut self) -> Option<Result<&str, LineError>> {
         loop {
             let Some(offset) = memchr(b'\n', &self.bytes[self.scanned..]) else {
                 self.scanned = self.bytes.len();
-                // A carriage return may turn out to be half of the line's end.
+                // A carriage return may be the first half of the line break.
                 let text = strip_bom(&self.bytes[self.start..]);
                 let too_long = text.strip_suffix(b"\r").unwrap_or(text).len() > self.limit;
                 self.release();
@@ -72,19 +72,19 @@ impl LineDecoder {
         }
     }
 
-    /// Ends the line that has begun, if one has: the stream is over.
+    /// Ends a partial line at the end of the stream.
     pub fn finish(&mut self) {
         if self.is_partial() {
             self.push(b"\n");
         }
     }
 
-    /// Whether a line has begun and not yet ended.
+    /// True while a line has begun but not ended.
     pub fn is_partial(&self) -> bool {
         self.start < self.bytes.len()
     }
 
-    /// Gives back the memory of a long line once everything pushed was given out.
+    /// Frees the memory of a long line once all lines were returned.
     fn release(&mut self) {
         const KEPT: usize = 16 * 1024;
         if self.start == self.bytes.len() && self.bytes.capacity() > KEPT {

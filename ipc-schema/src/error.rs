@@ -1,10 +1,10 @@
-//! Errors as the wire has them. Clients match `data.code`; the number and the words may be read by people.
+//! Errors on the wire. Clients match `data.code`; the number and the message are for humans.
 
 use serde::{Deserialize, Serialize};
 
 macro_rules! error_codes {
     ($($(#[$doc:meta])* $name:ident = $number:literal $text:literal, retryable $retryable:literal, $hint:literal;)*) => {
-        /// What went wrong.
+        /// Error code.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         pub enum ErrorCode {
@@ -12,30 +12,30 @@ macro_rules! error_codes {
         }
 
         impl ErrorCode {
-            /// All of them.
+            /// All error codes.
             pub const ALL: &'static [ErrorCode] = &[$(Self::$name),*];
 
-            /// The JSON-RPC number.
+            /// Returns the JSON-RPC error number.
             pub const fn number(self) -> i32 {
                 match self { $(Self::$name => $number),* }
             }
 
-            /// `data.code`: what clients match.
+            /// Returns the text of `data.code`, which clients match.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $text),* }
             }
 
-            /// Whether the same request may succeed later.
+            /// True if the same request may succeed later.
             pub const fn retryable(self) -> bool {
                 match self { $(Self::$name => $retryable),* }
             }
 
-            /// Returns the one of that text, if it is known.
+            /// Returns the code with the given text, if it is known.
             pub fn of_text(text: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|code| code.as_str() == text)
             }
 
-            /// What usually mends it.
+            /// Usual remedy.
             pub const fn hint(self) -> &'static str {
                 match self { $(Self::$name => $hint),* }
             }
@@ -44,78 +44,78 @@ macro_rules! error_codes {
 }
 
 error_codes! {
-    /// Not a JSON text.
+    /// The line is no JSON text.
     ParseError = -32700 "parse_error", retryable false, "send one JSON object per line, in UTF-8, nested at most 64 deep";
-    /// JSON, but not a JSON-RPC 2.0 request.
+    /// The line is JSON, but no JSON-RPC 2.0 request.
     InvalidRequest = -32600 "invalid_request", retryable false, "send {\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"…\",\"params\":{…}}, the id a string or a number";
-    /// No such method.
+    /// The method does not exist.
     UnknownMethod = -32601 "unknown_method", retryable false, "rpc.discover lists the methods";
     /// A field is missing or breaks its rule.
     InvalidParams = -32602 "invalid_params", retryable false, "correct the field that the message names; rpc.discover describes it";
-    /// A fault of the daemon.
+    /// The daemon failed internally.
     Internal = -32603 "internal", retryable true, "see the daemon's log";
-    /// No common protocol version.
+    /// Client and daemon have no common protocol version.
     UnsupportedProtocol = -32001 "unsupported_protocol", retryable false, "this daemon speaks protocol 1";
-    /// The caller may not do this.
+    /// The caller has no permission.
     PermissionDenied = -32002 "permission_denied", retryable false, "act as the user who owns it, or as an admin";
-    /// Too much of something at once.
+    /// A rate or size limit is reached.
     RateLimited = -32003 "rate_limited", retryable true, "try again a little later";
-    /// Too many unanswered requests on the connection.
+    /// The connection has too many requests in flight.
     TooManyInFlight = -32004 "too_many_in_flight", retryable true, "wait for a reply before the next request";
-    /// No answer in time.
+    /// The request timed out.
     Timeout = -32005 "timeout", retryable true, "it may have been done all the same: look before you repeat it";
     /// The daemon is stopping.
     ShuttingDown = -32006 "shutting_down", retryable true, "connect again when it is back";
-    /// A message passes the limit.
+    /// A message exceeds the size limit.
     FrameTooLarge = -32007 "frame_too_large", retryable false, "send or ask for less at a time; hello tells the limits";
-    /// No such party.
+    /// The party does not exist.
     PartyNotFound = -32010 "party_not_found", retryable false, "party.list shows the parties that there are";
-    /// The party id is taken.
+    /// The party id is in use.
     PartyExists = -32011 "party_exists", retryable false, "choose another party_id, or leave it out";
-    /// The party has no room.
+    /// The party has its maximum number of members.
     PartyFull = -32012 "party_full", retryable true, "wait until somebody leaves";
-    /// No such peer in the party.
+    /// The peer is not in the party.
     PeerNotFound = -32013 "peer_not_found", retryable false, "peer.list shows the party's peers";
-    /// The peer that acts is not in the party.
+    /// The acting peer is not a member of the party.
     NotAMember = -32014 "not_a_member", retryable false, "join the party first";
-    /// Needs the control server, which can't be reached.
+    /// The method needs the control server, which is unreachable.
     Offline = -32020 "offline", retryable true, "wait until the connection is back";
-    /// The control server said no.
+    /// The control server refused the request.
     ServerRejected = -32021 "server_rejected", retryable false, "see the message";
-    /// The state can't be written now.
+    /// The state cannot be written at present.
     StoreUnavailable = -32022 "store_unavailable", retryable true, "nothing was changed; free space or mend the disk, then try again";
 }
 
-/// The `error` of a reply.
+/// `error` of a reply.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[error("{message}")]
 pub struct RpcError {
-    /// The JSON-RPC number of `data.code`.
+    /// JSON-RPC error number of `data.code`.
     pub code: i32,
-    /// What happened, for people.
+    /// Human-readable message.
     pub message: String,
-    /// What programs need.
+    /// Machine-readable part.
     pub data: ErrorData,
 }
 
-/// The machine-readable part of an error.
+/// Machine-readable part of an error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ErrorData {
-    /// What went wrong.
+    /// Error code.
     pub code: ErrorCode,
-    /// Whether the same request may succeed later.
+    /// True if the same request may succeed later.
     pub retryable: bool,
-    /// What usually mends it.
+    /// Usual remedy.
     pub hint: String,
-    /// The parameter at fault, as a path such as `host.public_port`.
+    /// Path of the invalid parameter, such as `host.public_port`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
 }
 
 impl RpcError {
-    /// An error with its code's own hint.
+    /// Returns an error with the default hint of its code.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         let data = ErrorData {
             code,
@@ -126,7 +126,7 @@ impl RpcError {
         Self { code: code.number(), message: message.into(), data }
     }
 
-    /// A parameter that is missing or breaks its rule.
+    /// Returns an error for a parameter that is missing or breaks its rule.
     pub fn invalid_params(field: impl Into<String>, rule: impl std::fmt::Display) -> Self {
         let field = field.into();
         let mut error = Self::new(ErrorCode::InvalidParams, format!("{field}: {rule}"));
@@ -134,7 +134,7 @@ impl RpcError {
         error
     }
 
-    /// The same with another hint.
+    /// Replaces the hint.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.data.hint = hint.into();
         self

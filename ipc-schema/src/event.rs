@@ -1,4 +1,4 @@
-//! What the daemon says unasked: events, resets, and its farewell.
+//! Notifications of the daemon: `event`, `event.reset` and `goaway`.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,129 +10,129 @@ words! {
     /// Subject of events.
     #[derive(Hash)]
     Topic {
-        /// Parties as a whole.
+        /// Parties.
         Party = "party",
-        /// Their members.
+        /// Members of parties.
         Peer = "peer",
-        /// Signals that wait to be polled.
+        /// Queued signals.
         Signal = "signal",
         /// Relays.
         Relay = "relay",
-        /// The connection to the control server.
+        /// Connection to the control server.
         Connection = "connection",
     }
 }
 
-/// A change, as `kind` and `data`. Those of a party carry the `epoch` and `seq` it has after it.
+/// A change, as `kind` and `data`. Events of a party carry its `epoch` and `seq` after the change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "kind", content = "data")]
 pub enum Event {
-    /// A party came to be.
+    /// A party was registered.
     #[serde(rename = "party.registered")]
     PartyRegistered {
-        /// The party, its host in it.
+        /// Party, with its host as a member.
         party: Party,
-        /// As in the party.
+        /// Same value as in `party`.
         epoch: Epoch,
-        /// As in the party.
+        /// Same value as in `party`.
         seq: u64,
     },
-    /// Something of a party changed that no other event tells: take it as it is now.
+    /// A party changed in a way that no other event describes; replace the whole party.
     #[serde(rename = "party.updated")]
     PartyUpdated {
-        /// The party.
+        /// Party of the event.
         party: Party,
-        /// The id that it had before, where it has another now.
+        /// Previous id of the party, if its id changed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         previous_party_id: Option<PartyId>,
-        /// As in the party.
+        /// Same value as in `party`.
         epoch: Epoch,
-        /// As in the party.
+        /// Same value as in `party`.
         seq: u64,
     },
-    /// A party is no more. A `peer.left` for each of its members came before.
+    /// A party was removed, after a `peer.left` for each of its members.
     #[serde(rename = "party.removed")]
     PartyRemoved {
-        /// The party.
+        /// Party of the event.
         party_id: PartyId,
-        /// Why.
+        /// Reason of the removal.
         reason: RemovalReason,
-        /// The party's epoch.
+        /// Epoch of the party.
         epoch: Epoch,
-        /// The party's last.
+        /// Last `seq` of the party.
         seq: u64,
     },
-    /// A peer is a member from now on.
+    /// A peer joined a party.
     #[serde(rename = "peer.joined")]
     PeerJoined {
-        /// The party.
+        /// Party of the event.
         party_id: PartyId,
         /// The new member.
         peer: Peer,
-        /// The party's epoch.
+        /// Epoch of the party.
         epoch: Epoch,
-        /// The party's after the change.
+        /// `seq` of the party after the change.
         seq: u64,
     },
-    /// A member says something else of itself, or what keeps it alive came or went.
+    /// The data of a member changed, or its keepalive began or ended.
     #[serde(rename = "peer.updated")]
     PeerUpdated {
-        /// The party.
+        /// Party of the event.
         party_id: PartyId,
-        /// The member as it is now.
+        /// Current state of the member.
         peer: Peer,
         /// Change of its public key, if the control server states another one now.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         key_changed: Option<KeyChange>,
-        /// The party's epoch.
+        /// Epoch of the party.
         epoch: Epoch,
-        /// The party's after the change.
+        /// `seq` of the party after the change.
         seq: u64,
     },
-    /// A peer is a member no more.
+    /// A peer left a party, or was removed.
     #[serde(rename = "peer.left")]
     PeerLeft {
-        /// The party.
+        /// Party of the event.
         party_id: PartyId,
-        /// Who left.
+        /// Peer that left.
         peer_id: PeerId,
-        /// Why.
+        /// Reason of the removal.
         reason: RemovalReason,
-        /// The party's epoch.
+        /// Epoch of the party.
         epoch: Epoch,
-        /// The party's after the change.
+        /// `seq` of the party after the change.
         seq: u64,
     },
-    /// A signal waits for `signal.poll`.
+    /// A signal is queued for `signal.poll`.
     #[serde(rename = "signal.received")]
     SignalReceived {
-        /// The party that both are in.
+        /// Party of both members.
         party_id: PartyId,
-        /// Who sent it.
+        /// Peer that sent it.
         from_peer_id: PeerId,
-        /// Whom it is for.
+        /// Peer that receives it.
         to_peer_id: PeerId,
     },
-    /// A relay came, or changed.
+    /// A relay was registered, or changed.
     #[serde(rename = "relay.updated")]
     RelayUpdated {
-        /// The relay.
+        /// Relay of the event.
         relay: Relay,
     },
-    /// A relay has been silent for too long.
+    /// A relay expired.
     #[serde(rename = "relay.removed")]
     RelayRemoved {
-        /// The relay.
+        /// Relay of the event.
         relay_id: RelayId,
     },
-    /// The connection to the control server is in another state.
+    /// The state of the connection to the control server changed.
     #[serde(rename = "connection.changed")]
     ConnectionChanged(Connection),
 }
 
 impl Event {
-    /// The kinds that there are.
+    /// All kinds of events.
     pub const KINDS: [&'static str; 10] = [
         "party.registered",
         "party.updated",
@@ -146,7 +146,7 @@ impl Event {
         "connection.changed",
     ];
 
-    /// What the event is about.
+    /// Returns the topic of the event.
     pub fn topic(&self) -> Topic {
         match self {
             Self::PartyRegistered { .. }
@@ -161,7 +161,7 @@ impl Event {
         }
     }
 
-    /// The number of the change of its party that it tells of.
+    /// Returns the `seq` of the party after the change; `None` for an event without one.
     pub fn seq(&self) -> Option<u64> {
         match self {
             Self::PartyRegistered { seq, .. }
@@ -177,7 +177,7 @@ impl Event {
         }
     }
 
-    /// The id that its party had before, and the one that it has now, if it has another.
+    /// Returns the previous and the new id of a party whose id changed.
     pub fn renamed(&self) -> Option<(&PartyId, &PartyId)> {
         match self {
             Self::PartyUpdated { party, previous_party_id: Some(before), .. } => {
@@ -187,7 +187,7 @@ impl Event {
         }
     }
 
-    /// The party that the event concerns, if it concerns one: by its id after the event.
+    /// Returns the id, after the event, of the party that the event concerns, if any.
     pub fn party_id(&self) -> Option<&PartyId> {
         match self {
             Self::PartyRegistered { party, .. } | Self::PartyUpdated { party, .. } => {
@@ -206,68 +206,68 @@ impl Event {
 }
 
 words! {
-    /// Why a peer is a member no more, or a party is gone.
+    /// Reason for the removal of a peer or a party.
     RemovalReason {
-        /// It said so.
+        /// The peer left.
         Left = "left",
-        /// It was silent for too long.
+        /// The peer expired.
         Expired = "expired",
         /// The party ended with its host.
         HostLeft = "host_left",
         /// An operator removed it.
         Removed = "removed";
-        /// One that this version does not know.
+        /// A reason that this version does not know.
         Unknown
     }
 }
 
-/// The state that a subscription's events start from.
+/// State at the start of a subscription's events.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Snapshot {
-    /// The parties asked for, by id; absent when neither `party` nor `peer` was.
+    /// Parties, by id; absent unless the topics include `party` or `peer`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parties: Option<Vec<Party>>,
-    /// The relays, by region, then id; absent when `relay` was not asked for.
+    /// Relays, by region, then id; absent unless the topics include `relay`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relays: Option<Vec<Relay>>,
-    /// The connection; absent when `connection` was not asked for.
+    /// Connection; absent unless the topics include `connection`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection: Option<Connection>,
 }
 
-/// The `params` of the notification `event`.
+/// `params` of the notification `event`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EventParams {
-    /// The subscription it belongs to.
+    /// Subscription of the notification.
     pub subscription: String,
-    /// Grows by one with every event and reset of the subscription.
+    /// Number in the subscription; grows by one with each event and reset.
     pub seq: u64,
-    /// The change.
+    /// Event.
     #[serde(flatten)]
     pub event: Event,
 }
 
-/// The `params` of the notification `event.reset`: some events were dropped because the client
-/// was too slow for them; take `snapshot` in place of what you have.
+/// `params` of the notification `event.reset`. Events were dropped because the client read too
+/// slowly; replace the local state by `snapshot`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ResetParams {
-    /// The subscription it belongs to.
+    /// Subscription of the notification.
     pub subscription: String,
-    /// Grows by one with every event and reset of the subscription.
+    /// Number in the subscription; grows by one with each event and reset.
     pub seq: u64,
-    /// The state as it is now, narrowed as the subscription is.
+    /// Current state, restricted to the scope of the subscription.
     pub snapshot: Snapshot,
 }
 
-/// The `params` of the notification `goaway`: the daemon is stopping.
+/// `params` of the notification `goaway`: the daemon is stopping.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct GoawayParams {
-    /// Why, for people.
+    /// Human-readable reason.
     pub reason: String,
-    /// How long to wait before connecting again, in milliseconds.
+    /// Time to wait before a reconnect, in milliseconds.
     pub reconnect_after_ms: u64,
 }

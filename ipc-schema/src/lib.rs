@@ -1,26 +1,26 @@
-//! Every byte that crosses a process boundary of lanragectl, and nothing that acts on it.
+//! Types and encodings of every message that crosses a process boundary of lanragectl.
 //!
 //! # The protocol, in rules
 //!
 //! 1. The daemon listens on a Unix socket or a Windows named pipe. Both sides send JSON-RPC 2.0:
 //!    one UTF-8 JSON object per line ([`codec`], [`envelope`]). There are no batches.
 //! 2. A request's `params` are an object. It gets one reply with the same `id`, a string or a
-//!    number; replies come in any order. A request without an `id` gets none.
-//! 3. Methods, their params, results, roles and errors are one table: [`method::METHODS`].
+//!    number. Replies come in any order. A request without an `id` gets none.
+//! 3. One table lists the methods with their roles and errors: [`method::METHODS`].
 //! 4. `hello` is optional. Without it a connection speaks protocol 1.
 //! 5. Errors are matched by `data.code` ([`ErrorCode`]).
-//! 6. `events.subscribe` answers with a snapshot; each change after it is an `event` notification
-//!    whose `seq` is one more than the last ([`event`]). A client that is too slow for its events
-//!    gets `event.reset` with a fresh snapshot in their place.
+//! 6. `events.subscribe` answers with a snapshot. Each later change is an `event` notification
+//!    whose `seq` is one more than the last ([`event`]). A client that reads too slowly gets
+//!    `event.reset` with a fresh snapshot instead of the dropped events.
 //! 7. `goaway` comes before the daemon stops.
-//! 8. Both sides ignore fields and notifications that they do not know. Within protocol 1 things
-//!    are only added.
+//! 8. Both sides ignore unknown fields and notifications. Protocol 1 only grows: no field or
+//!    method is removed.
 //!
 //! The control server speaks JSON over HTTP ([`http`]) and WebSockets ([`control`]), in the shapes
 //! of LANrage's own clients ([`lanrage`]).
 //!
-//! [`view`] keeps a client's copy of the state; [`client`] is a small blocking client; [`schema`]
-//! describes all of it for other languages.
+//! [`view`] keeps a client's copy of the state, and [`client`] is a small blocking client.
+//! [`schema`] describes the protocols for other languages.
 
 mod bounded;
 pub mod client;
@@ -49,7 +49,7 @@ pub use message::ServerMessage;
 pub use method::{Method, Reply, Request};
 pub use view::View;
 
-/// The protocol version that this crate speaks.
+/// Protocol version of this crate.
 pub const PROTOCOL: u32 = 1;
 
 #[cfg(doctest)]

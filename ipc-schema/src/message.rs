@@ -1,4 +1,4 @@
-//! What a client reads: the lines of the daemon, told apart.
+//! Lines of the daemon, classified and decoded for a client.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -7,21 +7,21 @@ use serde_json::value::RawValue;
 use crate::envelope::Id;
 use crate::event::{Event, EventParams, GoawayParams, ResetParams};
 
-/// A line of the daemon, its contents not yet decoded.
+/// Line of the daemon whose contents are not decoded yet.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ServerLine<'a> {
-    /// The answer to a request.
+    /// Reply to a request.
     Reply {
-        /// The request's id; `None` where the daemon could not read it.
+        /// Id of the request; `None` if the daemon could not decode it.
         id: Option<Id>,
-        /// The JSON text of its `result`, or of its `error`.
+        /// JSON text of its `result`, or of its `error`.
         outcome: Result<&'a str, &'a str>,
     },
-    /// Said unasked.
+    /// Notification.
     Notification {
-        /// What kind of message it is.
+        /// Method of the notification.
         method: String,
-        /// The JSON text of its `params`; `{}` when there are none.
+        /// JSON text of its `params`; `{}` if absent.
         params: &'a str,
     },
 }
@@ -40,10 +40,10 @@ struct Fields<'a> {
 }
 
 impl<'a> ServerLine<'a> {
-    /// Reads one line.
+    /// Parses one line.
     ///
     /// # Errors
-    /// [`NotUnderstood`] for what is neither a reply nor a notification.
+    /// [`NotUnderstood`] for a line that is neither a reply nor a notification.
     pub fn parse(line: &'a str) -> Result<Self, NotUnderstood> {
         let fields: Fields =
             serde_json::from_str(line).map_err(|error| NotUnderstood(error.to_string()))?;
@@ -59,34 +59,34 @@ impl<'a> ServerLine<'a> {
     }
 }
 
-/// A message that is not of this protocol: why, in words.
+/// Error of a message that violates the protocol, with a human-readable reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NotUnderstood(pub String);
 
-/// What the daemon says unasked.
+/// Notification of the daemon.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ServerMessage {
-    /// Something changed.
+    /// The state changed.
     Event(EventParams),
-    /// Events were dropped: take the snapshot in place of what you have.
+    /// Events were dropped; replace the local state by the snapshot.
     Reset(ResetParams),
     /// The daemon is stopping.
     Goaway(GoawayParams),
-    /// Something newer than this crate. It may be ignored, but an event's `seq` counts.
+    /// An unknown message. It may be ignored, but the `seq` of an event counts.
     Unknown(UnknownMessage),
 }
 
-/// A notification, or a kind of event, that this crate does not know.
+/// Notification, or kind of event, that this crate does not know.
 #[derive(Debug, Clone)]
 pub struct UnknownMessage {
-    /// The notification's method.
+    /// Method of the notification.
     pub method: String,
-    /// Its subscription, where it has one.
+    /// Subscription, if it has one.
     pub subscription: Option<String>,
-    /// Its number in the subscription, where it has one.
+    /// Number in the subscription, if it has one.
     pub seq: Option<u64>,
-    /// All of its `params`.
+    /// Complete `params`.
     pub params: Box<RawValue>,
 }
 
@@ -100,9 +100,9 @@ impl ServerMessage {
     /// Decodes a notification.
     ///
     /// # Errors
-    /// [`NotUnderstood`] when it is of a known kind but not in that kind's shape.
+    /// [`NotUnderstood`] if its kind is known, but its fields do not match that kind.
     pub fn decode(method: &str, params: &str) -> Result<Self, NotUnderstood> {
-        /// What every event has, of whatever kind.
+        /// Fields that events of every kind have.
         #[derive(Deserialize, Default)]
         struct Any {
             subscription: Option<String>,

@@ -1,5 +1,5 @@
-//! The methods: one table, from which requests, replies, roles, the check of new values and the
-//! OpenRPC document come.
+//! The methods: one table, from which requests, replies, roles, validation and the OpenRPC document
+//! are generated.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -11,30 +11,30 @@ use crate::new_values::NewValue as _;
 use crate::params::*;
 use crate::results::*;
 
-/// One method of the protocol.
+/// Method of the protocol.
 pub trait Method {
-    /// Its name on the wire.
+    /// Name on the wire.
     const NAME: &'static str;
-    /// Its `params`.
+    /// `params` of the method.
     type Params: Serialize + DeserializeOwned;
-    /// Its `result`.
+    /// `result` of the method.
     type Result: Serialize + DeserializeOwned;
 }
 
-/// What the table says of a method.
+/// Description of a method.
 #[derive(Debug, Clone, Copy)]
 pub struct MethodInfo {
-    /// Its name on the wire.
+    /// Name on the wire.
     pub name: &'static str,
-    /// What it does, in a sentence.
+    /// One-sentence summary.
     pub summary: &'static str,
-    /// The least role that may call it.
+    /// Least privileged role that may call it.
     pub role: Role,
-    /// Errors of its own, beside [`COMMON_ERRORS`].
+    /// Specific errors, in addition to [`COMMON_ERRORS`].
     pub errors: &'static [ErrorCode],
 }
 
-/// Errors that any method may answer.
+/// Errors that any method may return.
 pub const COMMON_ERRORS: &[ErrorCode] = &[
     ErrorCode::InvalidParams,
     ErrorCode::Internal,
@@ -59,13 +59,13 @@ macro_rules! methods {
             }
         )*
 
-        /// A request, decoded and checked.
+        /// Decoded and validated request.
         #[derive(Debug, Clone, PartialEq)]
         pub enum Request {
             $(#[doc = concat!("`", $name, "`: ", $summary)] $variant($params),)*
         }
 
-        /// A successful reply's `result`.
+        /// `result` of a successful reply.
         #[derive(Debug, Clone, PartialEq, Serialize)]
         #[serde(untagged)]
         pub enum Reply {
@@ -97,7 +97,7 @@ macro_rules! methods {
                 Ok(request)
             }
 
-            /// Checks the new values that it brings in.
+            /// Checks the rules for new values.
             fn check_new(&self) -> Result<(), RpcError> {
                 match self {
                     $(Self::$variant(_params) => {
@@ -107,13 +107,13 @@ macro_rules! methods {
                 }
             }
 
-            /// What the table says of its method.
+            /// Returns the description of the request's method.
             pub fn info(&self) -> &'static MethodInfo {
                 let name = match self { $(Self::$variant(_) => $name,)* };
                 method_info(name).unwrap_or(&METHODS[0])
             }
 
-            /// Its `params`, encoded.
+            /// Encodes the `params`.
             ///
             /// # Errors
             /// Never for values of these types.
@@ -126,7 +126,7 @@ macro_rules! methods {
             /// Decodes the `result` of `method`.
             ///
             /// # Errors
-            /// `unknown_method`, or `internal` when the result is not what the method answers.
+            /// `unknown_method`, or `internal` for a result of the wrong type.
             pub fn decode(method: &str, result: &str) -> Result<Self, RpcError> {
                 match method {
                     $($name => serde_json::from_str::<$result>(result)
@@ -137,7 +137,7 @@ macro_rules! methods {
             }
         }
 
-        /// The JSON Schemas of a method's `params` and `result`.
+        /// Returns the JSON Schemas of a method's `params` and `result`.
         #[cfg(feature = "schema")]
         pub(crate) fn schemas(
             method: &MethodInfo,
@@ -213,7 +213,7 @@ methods! {
     "state.backup" StateBackup(StateBackupParams) -> StateBackupResult, Admin, [StoreUnavailable];
 }
 
-/// What the table says of the method of that name.
+/// Returns the description of the method with the given name.
 pub fn method_info(name: &str) -> Option<&'static MethodInfo> {
     METHODS.iter().find(|method| method.name == name)
 }
@@ -230,10 +230,10 @@ fn decode<T: DeserializeOwned>(params: &str) -> Result<T, RpcError> {
     let mut deserializer = serde_json::Deserializer::from_str(params);
     serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
-        // The position is within `params`, which the caller never sees as a text of its own.
+        // The position is relative to `params`, and so useless to the caller.
         let full = error.inner().to_string();
         let rule = full.rsplit_once(" at line ").map_or(full.as_str(), |(rule, _)| rule);
-        // What is wrong with a field of the object at `path`, rather than with that object.
+        // Some errors concern a field of the object at `path`, rather than that object.
         let of_field = |prefix| rule.strip_prefix(prefix)?.strip_suffix('`');
         let (field, rule) = match (of_field("missing field `"), of_field("duplicate field `")) {
             (Some(field), _) => (field, "is missing"),

@@ -1,10 +1,10 @@
-//! Rules for new values. They came after the first release, so that stored values may break them.
-//! Values that only name something need not keep them.
+//! Rules for new values. They are newer than the first release, so stored values may break them.
+//! Values that only refer to an existing object are exempt.
 
 use crate::error::RpcError;
 use crate::model::{CheckedText, PeerInput};
 
-/// A value that a request may bring in.
+/// Value that a request may introduce.
 pub(crate) trait NewValue {
     /// Checks the value of a field.
     ///

@@ -1,5 +1,5 @@
-//! Objects that are objects: a derived type takes its fields from an array as well, in the order
-//! in which the code happens to have them.
+//! Deserializers that accept JSON objects only. A derived type also accepts an array of its fields,
+//! in the order of the code.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -7,14 +7,14 @@ use std::marker::PhantomData;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
-/// For `deserialize_with`: from an object only.
+/// Deserializes from an object only, for `deserialize_with`.
 pub(crate) fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     Object::deserialize(deserializer).map(|Object(value)| value)
 }
 
-/// The same where there may be none.
+/// Deserializes from an optional object, for `deserialize_with`.
 pub(crate) fn optional<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {

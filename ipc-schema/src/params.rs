@@ -1,4 +1,4 @@
-//! The `params` of every method. Unknown fields are ignored.
+//! `params` of all methods. Unknown fields are ignored.
 
 use std::net::IpAddr;
 
@@ -22,74 +22,74 @@ macro_rules! params {
 }
 
 params! {
-    /// Of a method that takes nothing.
+    /// Params of a method without parameters.
     #[derive(Default)]
     Empty {}
 
-    /// Of `hello`; every field may be left out.
+    /// Params of `hello`; every field is optional.
     #[derive(Default)]
     HelloParams {
-        /// Who is speaking.
+        /// Client program.
         #[serde(
             default,
             deserialize_with = "object::optional",
             skip_serializing_if = "Option::is_none"
         )]
         pub client: Option<Agent>,
-        /// The protocol versions that the client speaks.
+        /// Protocol versions that the client supports.
         #[serde(default, deserialize_with = "protocol")]
         #[cfg_attr(feature = "schema", schemars(with = "Option<ProtocolRange>"))]
         pub protocol: ProtocolRange,
-        /// Optional features that the client would use.
+        /// Optional features that the client can use.
         #[serde(default, deserialize_with = "left_out")]
         #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<String>>"))]
         pub features: Vec<String>,
     }
 
-    /// A program and its version.
+    /// Program and its version.
     Agent {
-        /// The program's name.
+        /// Name of the program.
         pub name: String,
-        /// Its version.
+        /// Version of the program.
         pub version: String,
     }
 
-    /// Of `party.register`.
+    /// Params of `party.register`.
     PartyRegisterParams {
-        /// What to call the party.
+        /// Name of the party.
         pub name: Name,
-        /// Its host.
+        /// Host of the party.
         #[serde(deserialize_with = "object::object")]
         pub host: PeerInput,
-        /// Its id; the daemon chooses one when it is left out.
+        /// Id of the party; the daemon chooses it if absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub party_id: Option<PartyId>,
-        /// Who refreshes the host's `last_seen`.
+        /// Keepalive of the host.
         #[serde(default, deserialize_with = "left_out")]
         #[cfg_attr(feature = "schema", schemars(with = "Option<Keepalive>"))]
         pub keepalive: Keepalive,
     }
 
-    /// Of `party.join`.
+    /// Params of `party.join`.
     PartyJoinParams {
         /// The party.
         pub party_id: PartyId,
-        /// Who joins; a member that joins again is updated.
+        /// Peer that joins; a repeated join updates the member.
         #[serde(deserialize_with = "object::object")]
         pub peer: PeerInput,
-        /// Who refreshes the peer's `last_seen`.
+        /// Keepalive of the peer.
         #[serde(default, deserialize_with = "left_out")]
         #[cfg_attr(feature = "schema", schemars(with = "Option<Keepalive>"))]
         pub keepalive: Keepalive,
     }
 
-    /// Names a party.
+    /// Params of a method about a party.
     PartyParams {
         /// The party.
         pub party_id: PartyId,
     }
 
-    /// Names a peer in a party.
+    /// Params of a method about a member.
     MemberParams {
         /// The party.
         pub party_id: PartyId,
@@ -97,135 +97,135 @@ params! {
         pub peer_id: PeerId,
     }
 
-    /// Of `party.list`.
+    /// Params of `party.list`.
     #[derive(Default)]
     PartyListParams {
-        /// Where the page before ended: its `next_cursor`.
+        /// `next_cursor` of the previous page.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub cursor: Option<String>,
-        /// The most parties to return: 1 to 500, which is the default.
+        /// Maximum number of parties to return: 1 to 500, default 500.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub limit: Option<u32>,
     }
 
-    /// Of `peer.update`.
+    /// Params of `peer.update`.
     PeerUpdateParams {
         /// The party.
         pub party_id: PartyId,
-        /// The member as it is now.
+        /// New data of the member.
         #[serde(deserialize_with = "object::object")]
         pub peer: PeerInput,
     }
 
-    /// Of `peer.trust`.
+    /// Params of `peer.trust`.
     PeerTrustParams {
         /// The party.
         pub party_id: PartyId,
         /// The member.
         pub peer_id: PeerId,
-        /// The key to accept: the one that the control server states now.
+        /// Key to accept: the one that the control server currently states.
         pub public_key: PublicKey,
     }
 
-    /// Of `signal.send`.
+    /// Params of `signal.send`.
     SignalSendParams {
-        /// The party that both are in.
+        /// Party of both members.
         pub party_id: PartyId,
-        /// Who sends it.
+        /// Peer that sends it.
         pub from_peer_id: PeerId,
-        /// Whom it is for.
+        /// Peer that receives it.
         pub to_peer_id: PeerId,
-        /// What it says: any JSON.
+        /// Payload: any JSON value.
         pub signal_data: SignalData,
     }
 
-    /// Of `relay.register`. Registering again is the relay's sign of life.
+    /// Params of `relay.register`. A repeated registration is the relay's sign of life.
     RelayRegisterParams {
-        /// Its id.
+        /// Id of the relay.
         pub relay_id: RelayId,
-        /// Where it listens.
+        /// IP address that it listens on.
         pub public_ip: IpAddr,
-        /// The port it listens on.
+        /// Port that it listens on.
         pub port: u16,
-        /// Where in the world it stands; `unknown` when left out.
+        /// Geographic region; `unknown` if absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub region: Option<Name>,
-        /// How many peers it takes; 100 when left out.
+        /// Maximum number of peers; 100 if absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub capacity: Option<u32>,
     }
 
-    /// Of a method about a peer, wherever it is.
+    /// Params of a method about a peer in all its parties.
     PeerParams {
         /// The peer.
         pub peer_id: PeerId,
     }
 
-    /// Of `relay.list`.
+    /// Params of `relay.list`.
     #[derive(Default)]
     RelayListParams {
-        /// Only the relays of this region.
+        /// Region of the relays to return; all regions if absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub region: Option<Name>,
     }
 
-    /// Of `connection.set`.
+    /// Params of `connection.set`.
     ConnectionSetParams {
-        /// The control server, as `http://` or `https://`; null for local mode.
+        /// URL of the control server, `http://` or `https://`; null for local mode.
         #[serde(deserialize_with = "Option::deserialize")]
         #[cfg_attr(feature = "schema", schemars(with = "TextOrNull"))]
         pub server_url: Option<String>,
     }
 
-    /// Of `events.subscribe`.
+    /// Params of `events.subscribe`.
     SubscribeParams {
-        /// The topics wanted; all when left out.
+        /// Topics of the subscription; all if absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub topics: Option<Vec<Topic>>,
-        /// Only what concerns this party.
+        /// Party to which the subscription is restricted; all parties if absent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub party_id: Option<PartyId>,
-        /// Whether the reply shall hold the state that the events start from.
+        /// True to get a snapshot of the current state in the reply.
         #[serde(default = "yes", deserialize_with = "yes_if_left_out")]
         #[cfg_attr(feature = "schema", schemars(with = "Option<bool>"))]
         pub snapshot: bool,
     }
 
-    /// Of `events.unsubscribe`.
+    /// Params of `events.unsubscribe`.
     UnsubscribeParams {
-        /// The subscription to end.
+        /// Subscription to end.
         pub subscription: String,
     }
 
-    /// Of `state.export`.
+    /// Params of `state.export`.
     StateExportParams {
-        /// The form of the document.
+        /// Format of the document.
         pub format: ExportFormat,
     }
 
-    /// Of `state.import`.
+    /// Params of `state.import`.
     StateImportParams {
-        /// A LANrage `control_state.json` document.
+        /// LANrage `control_state.json` document.
         pub state: lanrage::StateDocument,
-        /// What becomes of the parties that are here already.
+        /// Treatment of the existing parties.
         pub mode: ImportMode,
     }
 
-    /// Of `state.backup`.
+    /// Params of `state.backup`.
     StateBackupParams {
-        /// An absolute path at which nothing is yet.
+        /// Absolute path of the new file; it must not exist yet.
         pub path: String,
     }
 }
 
 impl Default for SubscribeParams {
-    /// Everything, from a snapshot on.
+    /// All topics of all parties, with a snapshot.
     fn default() -> Self {
         Self { topics: None, party_id: None, snapshot: true }
     }
 }
 
-/// Describes what has to be there and may be null.
+/// Schema of a required text that may be null.
 #[cfg(feature = "schema")]
 struct TextOrNull;
 
@@ -248,7 +248,7 @@ fn yes() -> bool {
     true
 }
 
-/// Where a field may be left out, `null` leaves it out.
+/// Deserializes an optional field; `null` counts as absent.
 fn left_out<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -265,13 +265,13 @@ fn yes_if_left_out<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D
     Option::deserialize(deserializer).map(|given| given.unwrap_or_else(yes))
 }
 
-/// A range of protocol versions, both ends included.
+/// Inclusive range of protocol versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ProtocolRange {
-    /// The oldest.
+    /// Oldest supported version.
     pub min: u32,
-    /// The newest.
+    /// Newest supported version.
     pub max: u32,
 }
 
@@ -281,7 +281,7 @@ impl Default for ProtocolRange {
     }
 }
 
-/// The form of an exported state.
+/// Format of an exported state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -291,11 +291,11 @@ pub enum ExportFormat {
 }
 
 words! {
-    /// What an import does with the parties that are here already.
+    /// Treatment of the existing parties by an import.
     ImportMode {
-        /// They stay; only parties with other ids come in.
+        /// Existing parties stay; only parties with new ids are imported.
         Merge = "merge",
-        /// They go first.
+        /// Existing parties are removed before the import.
         Replace = "replace",
     }
 }

@@ -1,4 +1,4 @@
-//! The `result` of every method.
+//! `result` of all methods.
 
 use std::collections::BTreeMap;
 
@@ -25,280 +25,280 @@ macro_rules! results {
 }
 
 results! {
-    /// Of a method that has nothing to tell.
+    /// Result of a method without data.
     Done {}
 
-    /// Of `hello`.
+    /// Result of `hello`.
     HelloResult {
-        /// The version that this connection speaks.
+        /// Protocol version of this connection.
         pub protocol: u32,
-        /// Who answers.
+        /// Server program.
         pub server: Agent,
-        /// The stretch of history that this daemon is in.
+        /// Current epoch of the daemon.
         pub epoch: Epoch,
-        /// What the caller may do.
+        /// Role of the caller.
         pub role: Role,
-        /// Optional features that the daemon has.
+        /// Optional features that the daemon supports.
         pub features: Vec<String>,
-        /// What the daemon puts up with.
+        /// Limits of the daemon.
         pub limits: Limits,
     }
 
-    /// What the daemon puts up with. Sizes are in bytes.
+    /// Limits of the daemon. Sizes are in bytes.
     Limits {
-        /// The longest line that it reads.
+        /// Longest line that the daemon reads.
         pub frame_in: u64,
-        /// The longest line that it writes.
+        /// Longest line that the daemon writes.
         pub frame_out: u64,
-        /// The longest `signal_data`.
+        /// Longest `signal_data`.
         pub signal_bytes: u64,
-        /// How many signals wait for one peer.
+        /// Maximum number of queued signals for one peer.
         pub signals_per_peer: u64,
-        /// How long a signal waits, in milliseconds.
+        /// Lifetime of a queued signal, in milliseconds.
         pub signal_ttl_ms: u64,
-        /// Unanswered requests of one connection.
+        /// Maximum number of requests in flight on one connection.
         pub requests_in_flight: u64,
-        /// Open connections.
+        /// Maximum number of open connections.
         pub connections: u64,
-        /// Open connections of one user.
+        /// Maximum number of open connections of one user.
         pub connections_per_uid: u64,
-        /// Events that wait for one connection.
+        /// Maximum number of queued events of one connection.
         pub queue_events: u64,
-        /// Their size.
+        /// Maximum size of the queued events of one connection.
         pub queue_bytes: u64,
-        /// How long a line may take to arrive once it has begun, in milliseconds.
+        /// Longest time for a line to arrive once it has begun, in milliseconds.
         pub partial_frame_ms: u64,
-        /// How long a reply may take, in milliseconds.
+        /// Longest time for a reply, in milliseconds.
         pub request_timeout_ms: u64,
-        /// Parties that one peer may be in.
+        /// Maximum number of parties of one peer.
         pub parties_per_peer: u64,
-        /// Peers that one party may have.
+        /// Maximum number of peers in one party.
         pub peers_per_party: u64,
     }
 
-    /// Of `status.get`.
+    /// Result of `status.get`.
     StatusResult {
-        /// The daemon's version.
+        /// Version of the daemon.
         pub version: String,
-        /// How long it has run.
+        /// Uptime, in milliseconds.
         pub uptime_ms: u64,
-        /// Where its truth lives.
+        /// Mode of the daemon: local or remote.
         pub mode: Mode,
-        /// The connection to the control server.
+        /// Connection to the control server.
         pub connection: Connection,
-        /// Parties known.
+        /// Number of known parties.
         pub parties: u64,
-        /// Memberships known.
+        /// Number of known memberships.
         pub peers: u64,
-        /// Open connections, this one among them.
+        /// Number of open connections, including this one.
         pub clients: u64,
-        /// Where the state is kept.
+        /// State of the store.
         pub store: StoreStatus,
     }
 
-    /// The state of the store.
+    /// State of the store.
     StoreStatus {
-        /// The database file.
+        /// Path of the database file.
         pub path: String,
-        /// Changes not yet written.
+        /// Number of changes that are not written yet.
         pub pending: u64,
-        /// How long the last commit took, in milliseconds, rounded up; null before the first.
+        /// Duration of the last commit, in milliseconds, rounded up; null before the first.
         pub last_commit_ms: Option<u64>,
-        /// Why the last write failed; null while writes succeed.
+        /// Message of the last failed write; null while writes succeed.
         #[serde(default)]
         pub last_error: Option<String>,
-        /// What was found damaged at the start, and what became of it.
+        /// Recovery from damage that was found at startup, if any.
         #[serde(default)]
         pub recovery: Option<Recovery>,
     }
 
-    /// A damaged state that was set aside at the start.
+    /// Recovery from a damaged state, which was set aside at startup.
     Recovery {
-        /// When.
+        /// Time of the recovery.
         #[serde(with = "crate::model::millis")]
         #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
         pub at: Timestamp,
-        /// What was wrong with it.
+        /// Reason: the damage that was found.
         pub reason: String,
-        /// Where the damaged files are now.
+        /// Present paths of the damaged files.
         pub set_aside: Vec<String>,
-        /// What took their place: the newest good backup, or what could still be read of the damaged
-        /// files; null when there was neither and the state is empty.
+        /// Source of the restored state: the newest valid backup, or the readable part of the
+        /// damaged files. Null if there was neither, and the state is empty.
         pub restored_from: Option<String>,
     }
 
-    /// Holds a party.
+    /// Result of a method that returns a party.
     PartyResult {
         /// The party.
         pub party: Party,
     }
 
-    /// Of `party.leave`.
+    /// Result of `party.leave`.
     LeaveResult {
-        /// What came of it.
+        /// Outcome for the party.
         pub status: LeaveStatus,
     }
 
-    /// Of `party.list`.
+    /// Result of `party.list`.
     PartyListResult {
-        /// The parties, by id.
+        /// Parties, by id.
         pub parties: Vec<Party>,
-        /// Where the next page starts; absent on the last.
+        /// Cursor of the next page; absent on the last page.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub next_cursor: Option<String>,
     }
 
-    /// Of `party.discover`.
+    /// Result of `party.discover`.
     PartyDiscoverResult {
-        /// What is announced on the local network, by id.
+        /// Parties that are announced on the local network, by id.
         pub parties: Vec<DiscoveredParty>,
     }
 
-    /// An announced party.
+    /// Announced party.
     DiscoveredParty {
         /// The announcement.
         #[serde(flatten)]
         pub party: lanrage::AnnouncedParty,
-        /// Where it was seen.
+        /// Source of the announcement.
         pub source: DiscoverySource,
     }
 
-    /// Holds a peer.
+    /// Result of a method that returns a peer.
     PeerResult {
         /// The peer.
         pub peer: Peer,
     }
 
-    /// Of `peer.list`.
+    /// Result of `peer.list`.
     PeerListResult {
-        /// The peers, by id.
+        /// Peers, by id.
         pub peers: BTreeMap<PeerId, Peer>,
     }
 
-    /// Of `peer.heartbeat`.
+    /// Result of `peer.heartbeat`.
     HeartbeatResult {
-        /// How long the peer may be silent from now, in milliseconds.
+        /// Time until the peer expires without another sign of life, in milliseconds.
         pub expires_in_ms: u64,
     }
 
-    /// Of `signal.send`.
+    /// Result of `signal.send`.
     SignalSendResult {
-        /// Always true: the signal waits for its target.
+        /// Always true: the signal is queued for its receiver.
         pub queued: bool,
     }
 
-    /// Of `signal.poll`.
+    /// Result of `signal.poll`.
     SignalPollResult {
-        /// What waited, oldest first; it waits no longer.
+        /// Queued signals, oldest first; they are removed from the queue.
         pub signals: Vec<Signal>,
     }
 
-    /// Of `relay.register`.
+    /// Result of `relay.register`.
     RelayResult {
         /// The relay.
         pub relay: Relay,
     }
 
-    /// Of `peer.release`.
+    /// Result of `peer.release`.
     PeerReleaseResult {
-        /// Tokens that ended.
+        /// Number of revoked tokens.
         pub tokens: u64,
-        /// Memberships that ended.
+        /// Number of ended memberships.
         pub parties: u64,
-        /// Connections that spoke for the peer, and ended.
+        /// Number of closed connections that acted for the peer.
         pub connections: u64,
     }
 
-    /// Of `relay.list`.
+    /// Result of `relay.list`.
     RelayListResult {
-        /// The relays, by region, then id.
+        /// Relays, by region, then id.
         pub relays: Vec<Relay>,
     }
 
-    /// Of `events.subscribe`.
+    /// Result of `events.subscribe`.
     SubscribeResult {
-        /// Names the subscription on this connection.
+        /// Id of the subscription on this connection.
         pub subscription: String,
-        /// The number before that of the first event.
+        /// Number before that of the first event.
         pub seq: u64,
-        /// What the events start from; absent when it was not asked for.
+        /// State at the start of the events; absent if it was not requested.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub snapshot: Option<Snapshot>,
     }
 
-    /// Of `state.export`.
+    /// Result of `state.export`.
     StateExportResult {
-        /// A LANrage `control_state.json` document.
+        /// LANrage `control_state.json` document.
         pub state: lanrage::State,
     }
 
-    /// Of `state.import`.
+    /// Result of `state.import`.
     StateImportResult {
-        /// Parties that came in.
+        /// Number of imported parties.
         pub parties: u64,
-        /// Their members.
+        /// Number of members of the imported parties.
         pub peers: u64,
-        /// Parties that were here already and stayed as they were.
+        /// Number of parties that existed already and were not changed.
         pub skipped: u64,
-        /// Parties that went first.
+        /// Number of parties that were removed before the import.
         pub removed: u64,
-        /// What could not come in.
+        /// Records that were rejected.
         pub rejected: Vec<Rejected>,
     }
 
-    /// Of `state.backup`.
+    /// Result of `state.backup`.
     StateBackupResult {
-        /// Where the copy is.
+        /// Path of the backup.
         pub path: String,
-        /// Its size.
+        /// Size of the backup, in bytes.
         pub bytes: u64,
     }
 }
 
 words! {
-    /// What a caller may do. Each role may do what those before it may.
+    /// Rights of a caller. Each role includes the rights of those before it.
     #[derive(PartialOrd, Ord)]
     Role {
-        /// Ask how the daemon is.
+        /// May query the state of the daemon.
         Observer = "observer",
-        /// Live in parties.
+        /// May register, join and leave parties.
         Operator = "operator",
-        /// Act for every peer, and move the state as a whole.
+        /// May act for every peer, and export or import the whole state.
         Admin = "admin";
-        /// Something that this version does not know; it is beyond all others.
+        /// A role that this version does not know; it ranks above all others.
         Unknown
     }
 
-    /// Where a daemon's truth lives.
+    /// Place of a daemon's authoritative state.
     Mode {
-        /// In the daemon.
+        /// The daemon.
         Local = "local",
-        /// On a control server.
+        /// The control server.
         Remote = "remote";
-        /// Somewhere that this version does not know.
+        /// A value that this version does not know.
         Unknown
     }
 
-    /// What came of leaving.
+    /// Outcome of leaving a party.
     LeaveStatus {
-        /// The peer is out; the party goes on.
+        /// The peer left; the party continues.
         Left = "left",
-        /// The host left, and the party with it.
+        /// The host left, so the party ended.
         PartyDeleted = "party_deleted";
-        /// Something that this version does not know.
+        /// A value that this version does not know.
         Unknown
     }
 
-    /// Where an announcement was seen.
+    /// Source of an announcement.
     DiscoverySource {
-        /// In the discovery file.
+        /// The discovery file.
         File = "file";
-        /// Somewhere that this version does not know.
+        /// A value that this version does not know.
         Unknown
     }
 }
 
-/// The OpenRPC document that describes the whole protocol.
+/// OpenRPC document that describes the whole protocol.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct OpenRpcDocument(pub Box<RawValue>);

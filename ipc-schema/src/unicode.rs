@@ -6,9 +6,9 @@ use unicode_general_category::{GeneralCategory, get_general_category};
 /// Braille pattern.
 const BLANKS: [char; 5] = ['\u{115f}', '\u{1160}', '\u{2800}', '\u{3164}', '\u{ffa0}'];
 
-/// True for a character by which text could drive a terminal, break a line, or show itself as
-/// something else: controls, format characters, line and paragraph separators, and those for
-/// private use, which mean what a font says.
+/// True for a character that could control a terminal, break a line or disguise a text. These are
+/// controls, format characters, and line and paragraph separators. Private-use characters count,
+/// too: a font defines them.
 pub fn is_hidden(character: char) -> bool {
     use GeneralCategory::*;
     matches!(
@@ -17,7 +17,7 @@ pub fn is_hidden(character: char) -> bool {
     )
 }
 
-/// True for a character that shows something by itself.
+/// True for a character that is visible by itself.
 ///
 /// An unassigned one counts as visible: later versions of Unicode assign more.
 pub fn is_visible(character: char) -> bool {
@@ -35,13 +35,13 @@ pub fn is_visible(character: char) -> bool {
     !shows_nothing && !BLANKS.contains(&character)
 }
 
-/// Strips a leading byte order mark from UTF-8 text. Editors on Windows write one; no JSON, TOML or
-/// PEM parser takes it.
+/// Strips a leading byte order mark from UTF-8 text. Editors on Windows write one, but JSON, TOML
+/// and PEM parsers refuse it.
 pub fn strip_bom(text: &[u8]) -> &[u8] {
     text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
 }
 
-/// As [`strip_bom`], for a string.
+/// Strips a leading byte order mark from a string, as [`strip_bom`].
 pub fn strip_bom_str(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }

@@ -1,4 +1,4 @@
-//! A client's copy of the state: a snapshot, kept true by the events after it.
+//! Replica of the state in a client: a snapshot, updated by events.
 
 use std::collections::BTreeMap;
 
@@ -8,14 +8,14 @@ use crate::model::Connection;
 use crate::model::{Epoch, Party, PartyId, Relay, RelayId};
 use crate::results::SubscribeResult;
 
-/// The state as one subscription tells it.
+/// Replica of the state that one subscription covers.
 ///
-/// It holds what the subscription covers: parties need the topics `party` and `peer`, both; relays
-/// and the connection need theirs. Then its parties are those that `party.get` returns, but for
-/// the `last_seen` of their peers: a sign of life alone makes no event.
+/// Parties need both topics `party` and `peer`; relays and the connection need theirs. The parties
+/// then equal those that `party.get` returns, except for `last_seen`. A heartbeat alone causes no
+/// event.
 ///
-/// Messages of other subscriptions are passed over, so that a client may show every message to
-/// every view. A client that subscribes anew makes a new view.
+/// A view ignores messages of other subscriptions, so a client may pass every message to every
+/// view. A new subscription needs a new view.
 #[derive(Debug, Clone, PartialEq)]
 pub struct View {
     subscription: String,
@@ -25,18 +25,18 @@ pub struct View {
     connection: Option<Connection>,
 }
 
-/// An event is missing: the view is no longer true. Subscribe anew, or wait for a reset.
+/// Error of a missing event: the view is out of date. Subscribe again, or wait for a reset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("event {expected} is missing, {found} came in its place: subscribe anew")]
 pub struct Gap {
-    /// The number that was due.
+    /// Expected number.
     pub expected: u64,
-    /// The number that came.
+    /// Received number.
     pub found: u64,
 }
 
 impl View {
-    /// Starts from what `events.subscribe` answered.
+    /// Returns a view that starts from the result of `events.subscribe`.
     pub fn new(start: SubscribeResult) -> Self {
         let mut view = Self {
             subscription: start.subscription,
@@ -49,32 +49,32 @@ impl View {
         view
     }
 
-    /// The subscription that it follows.
+    /// Returns the subscription of the view.
     pub fn subscription(&self) -> &str {
         &self.subscription
     }
 
-    /// The number of the last event or reset that it has taken in.
+    /// Returns the number of the last applied event or reset.
     pub fn seq(&self) -> u64 {
         self.seq
     }
 
-    /// The parties.
+    /// Returns the parties.
     pub fn parties(&self) -> &BTreeMap<PartyId, Party> {
         &self.parties
     }
 
-    /// The relays. (`relay.list` has them by region.)
+    /// Returns the relays, by id. (`relay.list` sorts them by region.)
     pub fn relays(&self) -> &BTreeMap<RelayId, Relay> {
         &self.relays
     }
 
-    /// The connection to the control server; `None` when the subscription does not cover it.
+    /// Returns the connection to the control server; `None` if the subscription does not cover it.
     pub fn connection(&self) -> Option<&Connection> {
         self.connection.as_ref()
     }
 
-    /// Takes in whatever the daemon said: an event, a reset, or something that it passes over.
+    /// Applies a notification of the daemon: an event or a reset. Others are ignored.
     ///
     /// # Errors
     /// [`Gap`], as [`View::apply`].
@@ -95,10 +95,10 @@ impl View {
         }
     }
 
-    /// Takes in an event.
+    /// Applies an event.
     ///
     /// # Errors
-    /// [`Gap`] when it is not the next; the view stays as it was.
+    /// [`Gap`] if the event is not the next one; the view is unchanged.
     pub fn apply(&mut self, params: &EventParams) -> Result<(), Gap> {
         if params.subscription != self.subscription {
             return Ok(());
@@ -108,7 +108,7 @@ impl View {
         Ok(())
     }
 
-    /// Starts again from the snapshot of a reset.
+    /// Replaces the state by the snapshot of a reset.
     pub fn reset(&mut self, params: &ResetParams) {
         if params.subscription == self.subscription {
             self.seq = params.seq;
@@ -169,7 +169,7 @@ impl View {
         }
     }
 
-    /// The party that a change is about, already at the point of history after it.
+    /// Returns the party of a change, with its `epoch` and `seq` already advanced.
     fn touch(&mut self, party_id: &PartyId, epoch: &Epoch, seq: u64) -> Option<&mut Party> {
         let party = self.parties.get_mut(party_id)?;
         party.epoch = epoch.clone();

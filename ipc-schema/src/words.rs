@@ -1,7 +1,7 @@
-//! Enumerations of words.
+//! Enumerations whose values are words on the wire.
 
-/// Defines enumerations whose values are words on the wire. A value after a semicolon stands for
-/// words that this version does not know.
+/// Defines enumerations whose values are words on the wire. The value after the semicolon stands
+/// for unknown words.
 macro_rules! words {
     ($(
         $(#[$attribute:meta])*
@@ -24,12 +24,12 @@ macro_rules! words {
         }
 
         impl $name {
-            /// All that are known.
+            /// All known values.
             pub const ALL: &'static [Self] = &[$(Self::$variant),*];
-            /// Their words.
+            /// Words of all known values.
             pub const WORDS: &'static [&'static str] = &[$($word),*];
 
-            /// Its word on the wire.
+            /// Returns the word on the wire.
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$variant => $word,)*

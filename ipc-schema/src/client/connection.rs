@@ -1,4 +1,4 @@
-//! Lines over a stream, and what can go wrong with them.
+//! Line-based connection over a stream, and its failures.
 
 use std::io;
 use std::path::Path;
@@ -12,18 +12,18 @@ use crate::codec::{LineDecoder, LineError};
 use crate::envelope::Id;
 use crate::message::ServerLine;
 
-/// A stream of lines.
+/// Connection that sends and receives lines.
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: Stream,
     decoder: LineDecoder,
-    /// Nothing more can be sent or read: it ended, or it stands in the middle of a line.
+    /// True once nothing more can be sent or read: the stream ended, or a line is incomplete.
     is_over: bool,
 }
 
-/// A line of the daemon.
+/// Line received from the daemon.
 pub(super) enum Received {
-    /// The JSON texts of its `result` or `error`.
+    /// Reply, with the JSON text of its `result` or `error`.
     Reply {
         id: Option<Id>,
         outcome: Result<String, String>,
@@ -31,11 +31,11 @@ pub(super) enum Received {
     Notification(Notification),
 }
 
-/// A notification, its `params` not yet decoded.
+/// Notification whose `params` are not decoded yet.
 #[derive(Debug)]
 pub(super) struct Notification {
     pub(super) method: String,
-    /// The JSON text.
+    /// JSON text of the params.
     pub(super) params: String,
 }
 
@@ -51,7 +51,7 @@ impl Connection {
         }
         match self.stream.write_all(line.as_bytes(), deadline) {
             Ok(()) => Ok(()),
-            // It may have said why before it closed: that is still to be read.
+            // The daemon may have sent an error before it closed the connection; read it first.
             Err(error) if is_gone(&error) => Ok(()),
             Err(error) => {
                 self.is_over = true;
@@ -94,7 +94,7 @@ fn read_line(line: &str) -> Result<Received, Failure> {
     }
 }
 
-/// What can go wrong with a stream, before it is known what it was for.
+/// Stream failure, before the operation in progress is added to it.
 pub(super) enum Failure {
     TimedOut,
     Gone,
@@ -111,13 +111,13 @@ impl Failure {
     }
 }
 
-/// Whether an error says that there is nobody at the other end any more.
+/// True for an error that means that the peer closed the connection.
 fn is_gone(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected};
     matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected)
 }
 
-/// When patience ends; never, when that is too far away to be told.
+/// Time at which a wait ends; `None` if it is too far away for an `Instant`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deadline(Option<Instant>);
 
@@ -130,7 +130,7 @@ impl Deadline {
         self.left().is_some_and(|left| left.is_zero())
     }
 
-    /// How long that is from now; `None` for ever.
+    /// Time left until the deadline; `None` without a deadline.
     pub(super) fn left(self) -> Option<Duration> {
         self.0.map(|at| at.saturating_duration_since(Instant::now()))
     }

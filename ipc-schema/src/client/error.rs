@@ -1,4 +1,4 @@
-//! Why a client could not do what it was asked to, and what mends it.
+//! Errors of the client; each message suggests a remedy.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,35 +8,35 @@ use serde::Deserialize;
 
 use crate::error::{ErrorCode, RpcError};
 
-/// What went wrong. [`ClientError::kind`] sorts it.
+/// Error of a client operation. [`ClientError::kind`] classifies it.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// There is no socket.
+    /// The socket does not exist.
     #[error(
         "nothing is at {path}: start lanragectl-d, or name the socket that it listens on",
         path = .0.display()
     )]
     NotStarted(PathBuf),
-    /// There is a socket, but nobody behind it.
+    /// The socket exists, but no process listens on it.
     #[error(
         "nobody listens at {path}: lanragectl-d has stopped or crashed, start it again",
         path = .0.display()
     )]
     NotListening(PathBuf),
-    /// The socket may not be opened.
+    /// The caller has no permission to open the socket.
     #[error(
         "no permission to connect to {path}: act as the user whose daemon it is",
         path = .0.display()
     )]
     Denied(PathBuf),
-    /// It took too long.
+    /// The operation timed out.
     #[error(
         "timed out after {after:?} {doing}: the daemon is busy or stuck; what it was asked may still be done, so look before you repeat it"
     )]
     TimedOut {
-        /// What was going on, such as `waiting for the reply to ping`.
+        /// Operation in progress, such as `waiting for the reply to ping`.
         doing: String,
-        /// How long it was waited.
+        /// Timeout that elapsed.
         after: Duration,
     },
     /// The daemon closed the connection.
@@ -44,10 +44,10 @@ pub enum ClientError {
         "the daemon went away while {doing}: connect again, and look before you repeat what was not answered"
     )]
     Gone {
-        /// What was going on.
+        /// Operation in progress.
         doing: String,
     },
-    /// The other side does not speak this protocol.
+    /// The peer does not speak this protocol.
     #[error(
         "not understood: {0}; the daemon is of another version than this program, or something else listens there"
     )]
@@ -55,43 +55,43 @@ pub enum ClientError {
     /// The daemon refused the request.
     #[error("{0} ({hint})", hint = .0.data.hint)]
     Rpc(#[from] RpcError),
-    /// The daemon refused the request for a reason that is newer than this crate.
+    /// The daemon refused the request with an error code that this crate does not know.
     #[error("{message} (error {number})")]
     NewerRpc {
-        /// The JSON-RPC number.
+        /// JSON-RPC error number.
         number: i32,
-        /// What happened, for people.
+        /// Human-readable message.
         message: String,
     },
-    /// The operating system refused.
+    /// The operating system returned an error.
     #[error("failed while {doing}: {source}")]
     Io {
-        /// What was going on.
+        /// Operation in progress.
         doing: String,
-        /// Why.
+        /// Error of the operating system.
         source: io::Error,
     },
 }
 
-/// What a program tells apart.
+/// Class of a [`ClientError`], for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// No daemon runs there.
+    /// No daemon listens at the path.
     NotRunning,
-    /// The caller may not do this.
+    /// The caller has no permission.
     NotAllowed,
-    /// It took too long.
+    /// The operation timed out.
     TimedOut,
-    /// The daemon went away: what was not answered may or may not have been done.
+    /// The connection to the daemon was lost. Unanswered requests may or may not have been done.
     Gone,
-    /// No common protocol.
+    /// The peer has no protocol version in common with this crate.
     Protocol,
-    /// The request was refused, or could not be made, for a reason of its own.
+    /// Any other failure: the request was refused, or could not be made.
     Failed,
 }
 
 impl ClientError {
-    /// Sorts it.
+    /// Returns the class of the error.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::NotStarted(_) | Self::NotListening(_) => ErrorKind::NotRunning,
@@ -109,7 +109,7 @@ impl ClientError {
         }
     }
 
-    /// Of a connection that did not come about.
+    /// Returns the error for a failed attempt to connect.
     pub(super) fn of_connecting(path: &Path, patience: Duration, error: io::Error) -> Self {
         let doing = || format!("connecting to {}", path.display());
         match error.kind() {
@@ -121,9 +121,9 @@ impl ClientError {
         }
     }
 
-    /// Of the JSON text of a reply's `error`.
+    /// Returns the error for the JSON text of a reply's `error`.
     pub(super) fn of_reply(error: &str) -> Self {
-        /// What every JSON-RPC error has.
+        /// Fields that every JSON-RPC error has.
         #[derive(Deserialize)]
         struct Any {
             code: i32,

@@ -1,4 +1,4 @@
-//! A small blocking client: one connection, one request at a time, and the events in between.
+//! A small blocking client: one connection, one request in flight, and a queue of events.
 //!
 //! ```no_run
 //! use lanrage_ipc::client::Client;
@@ -36,17 +36,18 @@ use crate::results::{HelloResult, SubscribeResult};
 use connection::{Connection, Deadline, Failure, Received};
 use queue::Queue;
 
-/// How patient a client is, and how much it holds.
+/// Timeouts and size limits of a client.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// How long the daemon may take to accept the connection.
+    /// Longest time for the daemon to accept the connection.
     pub connect_timeout: Duration,
-    /// How long a reply may take, from the request's first byte on.
+    /// Longest time for a reply, from the first byte of the request.
     pub timeout: Duration,
-    /// The longest line that is read, in bytes.
+    /// Length of the longest line that the client reads, in bytes.
     pub max_line: usize,
-    /// How many bytes of events may wait for [`Client::next_message`]. When more come, the oldest
-    /// are dropped: their numbers are missing, which a [`View`](crate::View) tells as a gap.
+    /// Size limit of the queue of events for [`Client::next_message`], in bytes. When it is full,
+    /// the oldest events are dropped. A [`View`](crate::View) reports their missing numbers as a
+    /// gap.
     pub max_queue: usize,
 }
 
@@ -61,7 +62,7 @@ impl Default for Options {
     }
 }
 
-/// A connection to the daemon.
+/// Client with one connection to the daemon.
 #[derive(Debug)]
 pub struct Client {
     connection: Connection,
@@ -71,15 +72,15 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects to the daemon that listens at `path`: a Unix socket, or a Windows named pipe.
+    /// Connects to the daemon at `path`, a Unix socket or a Windows named pipe.
     ///
     /// # Errors
-    /// [`ClientError`], which tells a daemon that was not started from one that is not reachable.
+    /// [`ClientError`]; it distinguishes a daemon that is not running from an unreachable one.
     pub fn connect(path: impl AsRef<Path>) -> Result<Self, ClientError> {
         Self::connect_with(path, &Options::default())
     }
 
-    /// The same, with other limits.
+    /// Connects as [`Client::connect`] does, with the given options.
     ///
     /// # Errors
     /// As [`Client::connect`].
@@ -92,15 +93,15 @@ impl Client {
         Ok(Self { connection, queue, timeout: options.timeout, last_id: 0 })
     }
 
-    /// Sets how long a reply may take from now on.
+    /// Sets the timeout of later requests.
     pub fn set_timeout(&mut self, timeout: Duration) {
         self.timeout = timeout;
     }
 
-    /// Agrees on the protocol version, and learns the role and the daemon's limits.
+    /// Negotiates the protocol version, and returns the caller's role and the daemon's limits.
     ///
     /// # Errors
-    /// As [`Client::call`]; [`ErrorKind::Protocol`] when there is no common version.
+    /// As [`Client::call`]; [`ErrorKind::Protocol`] without a common version.
     pub fn hello(&mut self, params: &HelloParams) -> Result<HelloResult, ClientError> {
         let result = self.call::<Hello>(params)?;
         let ours = params.protocol;
@@ -112,20 +113,20 @@ impl Client {
         Ok(result)
     }
 
-    /// Sends a request and waits for its reply. Events that come before it wait for
+    /// Sends a request and waits for its reply. Events that arrive before it are queued for
     /// [`Client::next_message`].
     ///
     /// # Errors
-    /// [`ClientError`]. After a time-out the client can go on: a late reply is passed over.
+    /// [`ClientError`]. The client stays usable after a timeout; it ignores a late reply.
     pub fn call<M: Method>(&mut self, params: &M::Params) -> Result<M::Result, ClientError> {
         let result = self.exchange(M::NAME, params)?;
         serde_json::from_str(&result).map_err(|error| bad_result(M::NAME, &error))
     }
 
-    /// As [`Client::call`]; the result is the JSON text that came.
+    /// Sends a request as [`Client::call`] does, and returns the result as the received JSON text.
     ///
     /// # Errors
-    /// As there.
+    /// As [`Client::call`].
     pub fn call_for_text<M: Method>(
         &mut self,
         params: &M::Params,
@@ -134,10 +135,11 @@ impl Client {
         RawValue::from_string(result).map_err(|error| bad_result(M::NAME, &error))
     }
 
-    /// As [`Client::call`] for any method: `params` and the result are JSON texts.
+    /// Sends a request as [`Client::call`] does, for any method. `params` and the result are JSON
+    /// texts.
     ///
     /// # Errors
-    /// As [`Client::call`]; `invalid_params` when `params` is not JSON.
+    /// As [`Client::call`]; `invalid_params` if `params` is not JSON.
     pub fn call_raw(&mut self, method: &str, params: &str) -> Result<Box<RawValue>, ClientError> {
         let params: &RawValue = serde_json::from_str(params)
             .map_err(|error| RpcError::invalid_params("params", format!("not JSON: {error}")))?;
@@ -145,7 +147,7 @@ impl Client {
         RawValue::from_string(result).map_err(|error| bad_result(method, &error))
     }
 
-    /// Asks for the events from now on; a [`View`](crate::View) starts from the result.
+    /// Subscribes to events. A [`View`](crate::View) starts from the result.
     ///
     /// # Errors
     /// As [`Client::call`].
@@ -153,12 +155,12 @@ impl Client {
         self.call::<EventsSubscribe>(params)
     }
 
-    /// The next thing the daemon said unasked; `None` when there was none within `timeout`, which
-    /// may be zero.
+    /// Returns the next notification of the daemon; `None` if none arrives within `timeout`. The
+    /// timeout may be zero.
     ///
     /// # Errors
-    /// [`ClientError`]: the daemon went away, complained of the connection as a whole, or said what
-    /// is not of this protocol. What is merely newer than this crate is no error.
+    /// [`ClientError`] if the connection is lost, or the daemon reports an error without a request
+    /// id. A line that violates the protocol is an error, an unknown kind of notification is none.
     pub fn next_message(
         &mut self,
         timeout: Duration,
@@ -170,7 +172,7 @@ impl Client {
             }
             match self.connection.receive(deadline) {
                 Ok(Received::Notification(notification)) => break notification,
-                // A complaint that belongs to no request.
+                // Error that belongs to no request.
                 Ok(Received::Reply { id: None, outcome: Err(error) }) => {
                     return Err(ClientError::of_reply(&error));
                 }
@@ -184,7 +186,7 @@ impl Client {
             .map_err(|error| ClientError::Protocol(error.to_string()))
     }
 
-    /// The JSON text of the result.
+    /// Sends a request line and returns the JSON text of the result.
     fn exchange(
         &mut self,
         method: &str,
@@ -200,7 +202,7 @@ impl Client {
         }
         let failure = loop {
             match self.connection.receive(deadline) {
-                // Without an id it is a complaint of the connection as a whole.
+                // An error without an id concerns the whole connection.
                 Ok(Received::Reply { id: of, outcome })
                     if of.as_ref().is_none_or(|of| *of == id) =>
                 {
@@ -210,7 +212,7 @@ impl Client {
                 Ok(Received::Notification(notification)) => self.queue.push(notification),
                 Err(failure) => break failure,
             }
-            // Events that never cease must not keep it waiting.
+            // A steady stream of events must not defeat the timeout.
             if deadline.has_passed() {
                 break Failure::TimedOut;
             }

@@ -1,11 +1,11 @@
-//! Notifications that came while a reply was waited for.
+//! Queue of notifications that arrived before a reply.
 
 use std::collections::VecDeque;
 
 use super::connection::Notification;
 
-/// First in, first out; when it is full, the oldest go, so that what is left is contiguous and a
-/// `goaway`, which comes last, is kept.
+/// First-in, first-out queue. When it is full, it drops the oldest notifications. The rest stays
+/// contiguous, and a `goaway`, which comes last, is kept.
 #[derive(Debug)]
 pub(super) struct Queue {
     waiting: VecDeque<Notification>,
@@ -18,7 +18,7 @@ impl Queue {
         Self { waiting: VecDeque::new(), bytes: 0, max_bytes }
     }
 
-    /// Takes one in. It is kept even if it alone is too large.
+    /// Adds a notification. The newest one is kept even if it alone exceeds the limit.
     pub(super) fn push(&mut self, notification: Notification) {
         self.bytes += size(&notification);
         self.waiting.push_back(notification);
@@ -34,7 +34,7 @@ impl Queue {
     }
 }
 
-/// What a notification takes up: also one that says nothing, of which there may be many.
+/// Size of a notification, with a fixed cost so that many empty ones fill the queue, too.
 fn size(notification: &Notification) -> usize {
     size_of::<Notification>() + notification.method.len() + notification.params.len()
 }

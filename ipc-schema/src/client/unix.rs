@@ -17,7 +17,7 @@ pub(super) struct Stream {
 
 impl Stream {
     pub(super) fn connect(path: &Path, deadline: Deadline) -> io::Result<Self> {
-        // Connecting waits, without a time-out of its own, while the daemon accepts nobody.
+        // `connect` blocks without a timeout while the daemon's backlog is full.
         let (sender, receiver) = sync_channel(1);
         let path = path.to_owned();
         let connect = move || drop(sender.send(UnixStream::connect(path)));
@@ -30,7 +30,8 @@ impl Stream {
         Ok(Self { socket, buffer: vec![0; 64 * 1024].into() })
     }
 
-    /// What comes next; empty at the end. With no time left, what is there already.
+    /// Reads the next bytes; empty at the end of the stream. After the deadline, it returns only
+    /// bytes that have arrived already.
     pub(super) fn read(&mut self, deadline: Deadline) -> io::Result<&[u8]> {
         loop {
             let left = deadline.left();
@@ -69,7 +70,7 @@ impl Stream {
     }
 }
 
-/// A socket says `WouldBlock` when its time is over.
+/// Maps `WouldBlock`, the socket's timeout, to `TimedOut`.
 fn timed_out(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::WouldBlock => io::ErrorKind::TimedOut.into(),

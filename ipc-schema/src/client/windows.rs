@@ -1,8 +1,8 @@
 //! A Windows named pipe with deadlines.
 //!
-//! A pipe has no time-outs, and one opened the usual way does not even write while it reads. So it
-//! is opened for asynchronous use, and a thread for each direction waits for it. The standard
-//! library has two types that read and write such handles: those of a child process's pipes.
+//! A pipe has no timeouts, and a synchronous handle cannot write during a read. So the pipe is
+//! opened for asynchronous use, with one blocking thread for each direction. The standard library
+//! reads and writes such handles through two types: those of a child process's pipes.
 
 use std::fs::OpenOptions;
 use std::io::{self, Read, Write};
@@ -17,16 +17,16 @@ use std::time::Duration;
 use super::connection::Deadline;
 
 const FILE_FLAG_OVERLAPPED: u32 = 0x4000_0000;
-/// The server may learn who the client is, and no more.
+/// Impersonation level: the server may identify the client, but not act for it.
 const SECURITY_IDENTIFICATION: u32 = 0x0001_0000;
 const ERROR_PIPE_BUSY: i32 = 231;
 
 #[derive(Debug)]
 pub(super) struct Stream {
-    /// What the writing thread shall write, and what came of it.
+    /// Bytes for the writing thread.
     to_write: SyncSender<Vec<u8>>,
     written: Receiver<io::Result<()>>,
-    /// What the reading thread has read; `None` once the stream is being dropped.
+    /// Chunks from the reading thread; `None` once the stream is being dropped.
     chunks: Option<Receiver<io::Result<Vec<u8>>>>,
     chunk: Vec<u8>,
 }
@@ -47,7 +47,8 @@ impl Stream {
         Ok(Self { to_write, written, chunks: Some(chunks), chunk: Vec::new() })
     }
 
-    /// What comes next; empty at the end. With no time left, what is there already.
+    /// Reads the next bytes; empty at the end of the stream. After the deadline, it returns only
+    /// bytes that have arrived already.
     pub(super) fn read(&mut self, deadline: Deadline) -> io::Result<&[u8]> {
         let Some(chunks) = &self.chunks else { return Ok(&[]) };
         self.chunk = match receive(chunks, deadline) {
@@ -70,11 +71,11 @@ impl Stream {
 }
 
 impl Drop for Stream {
-    /// The reading thread, which holds the pipe open, only wakes when something comes: ask for it.
+    /// Sends a `ping` so that its reply wakes the reading thread, which holds the pipe open.
     fn drop(&mut self) {
         self.chunks = None;
         let ping = b"{\"jsonrpc\":\"2.0\",\"id\":\"bye\",\"method\":\"ping\"}\n";
-        // When this can't be sent, the daemon has closed the pipe or is about to.
+        // If the `ping` cannot be sent, the daemon has closed the pipe or is about to.
         let _ = self.to_write.try_send(ping.to_vec());
     }
 }
@@ -89,7 +90,7 @@ fn open(path: &Path, deadline: Deadline) -> io::Result<OwnedHandle> {
                 if deadline.has_passed() {
                     return Err(io::ErrorKind::TimedOut.into());
                 }
-                // There is nothing to wait on: the daemon will have made a new instance soon.
+                // Windows has no event to wait for; the daemon creates a new instance soon.
                 thread::sleep(Duration::from_millis(10));
             }
             opened => return opened.map(OwnedHandle::from),

@@ -11,9 +11,9 @@ use crate::results::LeaveStatus;
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum AckResult {
-    /// Of a frame that has nothing to tell.
+    /// Result of a frame without data.
     Empty {},
-    /// Of a registration, and of a join.
+    /// Result of a registration or a join.
     Entered {
         /// Party that the peer is in.
         party_id: PartyId,
@@ -21,22 +21,22 @@ pub enum AckResult {
         #[serde(skip_serializing_if = "Option::is_none")]
         virtual_ip: Option<Ipv4Addr>,
     },
-    /// Of a leave.
+    /// Result of a leave.
     Left {
         /// Fate of the party.
         status: LeaveStatus,
     },
-    /// Of a signal.
+    /// Result of a signal.
     Queued {
-        /// True: it waits for its receiver.
+        /// Always true: the signal is queued for its receiver.
         queued: bool,
     },
-    /// Of a heartbeat.
+    /// Result of a heartbeat.
     Alive {
         /// Time that the peer may be silent from now, in milliseconds.
         expires_in_ms: u64,
     },
-    /// Of a request for the relays.
+    /// Result of a request for the relays.
     Relays {
         /// The relays, by id.
         relays: Vec<Relay>,

@@ -1,4 +1,4 @@
-//! What clients send, and how it is read: leniently, because LANrage's own must be understood.
+//! Frames of clients. They are decoded leniently, for the sake of LANrage's own clients.
 
 use std::collections::BTreeMap;
 
@@ -10,21 +10,21 @@ use super::{ReqId, Secret};
 use crate::lanrage::input::{PeerForm, Reader, Refusal, read_peer, rules};
 use crate::model::{Epoch, Name, PartyId, PeerId, SignalData};
 
-/// Among the `caps` of a client whose peers no older connection may speak for any more: what it sent
-/// on one that it lost may still come.
+/// Cap that invalidates older connections of the client's peers. Frames that the client sent on a
+/// lost connection may still arrive.
 pub const TAKEOVER: &str = "takeover";
 
-/// Among the `caps` of a `hello` for a peer that nothing keeps alive on the client's machine: the
-/// connection speaks for it, and does not keep it alive either.
+/// Cap of a `hello` for a peer that nothing keeps alive on the client's machine. The connection
+/// acts for the peer, but is not a keepalive for it.
 pub const IDLE: &str = "idle";
 
-/// The most `caps` of a client.
+/// Maximum number of `caps` of a client.
 const MOST_CAPS: usize = 32;
 
-/// A frame's fields, as they are written there. The last one of a name counts.
+/// Fields of a frame, as raw JSON. The last one of a repeated name counts.
 pub(super) type Fields<'a> = BTreeMap<String, &'a RawValue>;
 
-/// Defines the frames: for each its `type`, and for each field how it is read.
+/// Defines the frames: the `type` of each, and the decoder of each field.
 macro_rules! client_frames {
     (|$reader:ident, $fields:ident| $(
         $(#[$attribute:meta])*
@@ -48,8 +48,8 @@ macro_rules! client_frames {
                 match self { $(Self::$variant { .. } => $tag,)* }
             }
 
-            /// Reads a frame of a kind; mistakes are noted. `None` for a kind that is not known,
-            /// `Some(None)` for a frame with mistakes.
+            /// Decodes a frame of the given kind and records its mistakes. Returns `None` for an
+            /// unknown kind, and `Some(None)` for a frame with mistakes.
             pub(super) fn read(
                 kind: &str,
                 $reader: &mut Reader<'_>,
@@ -57,7 +57,7 @@ macro_rules! client_frames {
             ) -> Option<Option<Self>> {
                 match kind {
                     $($tag $(| $other)? => {
-                        // All are read before one that is missing ends it.
+                        // Decode all fields first, so that every mistake is reported.
                         let read = ($($read,)*);
                         let frame = |($($field,)*): ($(Option<$type>,)*)| {
                             Some(Self::$variant { $($field: $field?,)* })
@@ -72,24 +72,24 @@ macro_rules! client_frames {
 }
 
 client_frames! { |reader, fields|
-    /// The first frame; LANrage's clients call it `auth`.
+    /// First frame of a connection; LANrage's clients call it `auth`.
     #[cfg_attr(feature = "schema", schemars(transform = or_auth))]
     Hello = "hello" or "auth" {
-        /// The version of the client's protocol.
+        /// Version of the client's protocol.
         #[serde(skip_serializing_if = "Option::is_none")]
         version: Option<Name> = Some(name(reader, "version")),
-        /// The client's name.
+        /// Name of the client program.
         #[serde(skip_serializing_if = "Option::is_none")]
         client: Option<Name> = Some(name(reader, "client")),
-        /// Whom it speaks for.
+        /// Peer that the connection acts for.
         #[serde(skip_serializing_if = "Option::is_none")]
         peer_id: Option<PeerId> = reader.optional("peer_id", rules::new_id),
-        /// What proves it.
+        /// Token that proves ownership of `peer_id`.
         #[serde(skip_serializing_if = "Option::is_none")]
         token: Option<Secret> = reader.optional("token", token),
-        /// Claim secret, chosen by the client and kept before the claim is made: 22 to 128
-        /// url-safe characters with 128 random bits. Repeats a claim whose answer was lost, while
-        /// the token is good that it brought.
+        /// Claim secret, which the client chooses and stores before the claim. It has 22 to 128
+        /// url-safe characters with 128 random bits. It repeats a claim whose answer was lost, as
+        /// long as the token from that claim is valid.
         #[serde(skip_serializing_if = "Option::is_none")]
         #[cfg_attr(
             feature = "schema",
@@ -100,37 +100,37 @@ client_frames! { |reader, fields|
             )
         )]
         claim: Option<Secret> = reader.optional("claim", rules::claim),
-        /// The additions to LANrage's protocol that it knows; at most 32. With `takeover` among
-        /// them, connections before this one are not listened to any more for its peers.
+        /// Extensions of LANrage's protocol that the client supports; at most 32. With `takeover`,
+        /// the server ignores older connections of its peers.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         #[cfg_attr(feature = "schema", schemars(length(max = 32)))]
         caps: Vec<Name> = reader.list("caps", MOST_CAPS, rules::name),
-        /// How far its copies of parties go.
+        /// Epoch and `seq` of each of the client's party copies.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         have: BTreeMap<PartyId, Bookmark> = bookmarks(reader),
     }
     /// Registers a party.
     RegisterParty = "register_party" {
-        /// Its id; the server chooses one when it is left out.
+        /// Id of the party; the server chooses it if absent.
         #[serde(skip_serializing_if = "Option::is_none")]
         party_id: Option<PartyId> = reader.optional("party_id", rules::new_id),
-        /// What to call it.
+        /// Name of the party.
         name: Name = reader.required("name", rules::name),
-        /// Its host.
+        /// Host of the party.
         host_peer: PeerForm = reader.object("host_peer", read_peer),
     }
     /// Adds a peer to a party, or updates the member of that id.
     JoinParty = "join_party" {
         /// The party.
         party_id: PartyId = reader.required("party_id", rules::id),
-        /// Who joins.
+        /// Peer that joins.
         peer: PeerForm = reader.object("peer", read_peer),
     }
-    /// Takes a peer out of a party.
+    /// Removes a peer from a party.
     LeaveParty = "leave_party" {
         /// The party.
         party_id: PartyId = reader.required("party_id", rules::id),
-        /// Who leaves.
+        /// Peer that leaves.
         peer_id: PeerId = reader.required("peer_id", rules::id),
     }
     /// Updates a member.
@@ -140,35 +140,35 @@ client_frames! { |reader, fields|
         /// The member as it is now.
         peer: PeerForm = reader.object("peer", read_peer),
     }
-    /// A sign of life.
+    /// Refreshes a member's `last_seen`.
     Heartbeat = "heartbeat" {
         /// The party.
         party_id: PartyId = reader.required("party_id", rules::id),
-        /// Who lives.
+        /// Member to refresh.
         peer_id: PeerId = reader.required("peer_id", rules::id),
     }
-    /// Tells another member something.
+    /// Sends a signal to another member.
     Signal = "signal" {
-        /// The party that both are in.
+        /// Party of both members.
         party_id: PartyId = reader.required("party_id", rules::id),
-        /// Who sends it.
+        /// Peer that sends it.
         from_peer_id: PeerId = reader.required("from_peer_id", rules::id),
-        /// Whom it is for.
+        /// Peer that receives it.
         to_peer_id: PeerId = reader.required("to_peer_id", rules::id),
-        /// What it says.
+        /// Payload of the signal.
         signal_data: SignalData = signal_data(reader, fields),
     }
-    /// Asks for a party as it is now.
+    /// Requests a snapshot of a party.
     Sync = "sync" {
         /// The party.
         party_id: PartyId = reader.required("party_id", rules::id),
-        /// How far the client's copy goes.
+        /// Epoch and `seq` of the client's copy.
         #[serde(skip_serializing_if = "Option::is_none")]
         have: Option<Bookmark> = bookmark(reader),
     }
-    /// Asks for the relays.
+    /// Requests the relays.
     ListRelays = "list_relays" {
-        /// Only those that stand there.
+        /// Region of the relays to return; all regions if absent.
         #[serde(skip_serializing_if = "Option::is_none")]
         region: Option<Name> = reader.optional("region", rules::name),
     }
@@ -189,7 +189,7 @@ impl ClientFrame {
         }
     }
 
-    /// As [`ClientFrame::party_id`], to be replaced.
+    /// Mutable form of [`ClientFrame::party_id`].
     pub fn party_id_mut(&mut self) -> Option<&mut PartyId> {
         match self {
             Self::RegisterParty { party_id, .. } => party_id.as_mut(),
@@ -203,7 +203,7 @@ impl ClientFrame {
         }
     }
 
-    /// Peer that the frame speaks for, if it names one.
+    /// Peer that the frame acts for, if it names one.
     pub fn peer_id(&self) -> Option<&PeerId> {
         match self {
             Self::Hello { peer_id, .. } => peer_id.as_ref(),
@@ -218,29 +218,29 @@ impl ClientFrame {
     }
 }
 
-/// How far a copy of a party goes.
+/// Position of a party copy in the party's history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Bookmark {
-    /// The stretch of history that `seq` counts in.
+    /// Epoch in which `seq` counts.
     pub epoch: Epoch,
-    /// The last change that it has.
+    /// `seq` of the last change in the copy.
     pub seq: u64,
 }
 
-/// A frame of a client, and its id.
+/// Frame of a client, and its request id.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Inbound {
-    /// What it says.
+    /// Decoded frame.
     #[serde(flatten)]
     pub frame: ClientFrame,
-    /// Its id: with one it is answered by an `ack`, and may be repeated.
+    /// Idempotency key. A frame with a `req_id` gets an `ack` and may be repeated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub req_id: Option<ReqId>,
 }
 
-/// What a client calls itself decides nothing: whatever is no name is as good as none.
+/// Decodes an informative name; an invalid one counts as absent.
 fn name(reader: &mut Reader<'_>, key: &str) -> Option<Name> {
     reader.get(key).and_then(|value| rules::name(value).ok())
 }
@@ -251,7 +251,7 @@ fn token(value: &Value) -> Result<Secret, Refusal> {
 
 fn bookmarks(reader: &mut Reader<'_>) -> Option<BTreeMap<PartyId, Bookmark>> {
     match reader.get("have") {
-        // Numbers without their epoch tell nothing.
+        // Plain numbers lack their epoch and are ignored.
         Some(Value::Object(entries)) if entries.values().all(Value::is_number) => {
             Some(BTreeMap::new())
         }
@@ -265,7 +265,7 @@ fn party_key(key: &str) -> Result<PartyId, Refusal> {
 
 fn bookmark(reader: &mut Reader<'_>) -> Option<Option<Bookmark>> {
     match reader.get("have") {
-        // A number without its epoch tells nothing.
+        // A plain number lacks its epoch and is ignored.
         None | Some(Value::Number(_)) => Some(None),
         Some(_) => reader.object("have", read_bookmark).map(Some),
     }
@@ -277,13 +277,13 @@ fn read_bookmark(reader: &mut Reader<'_>) -> Option<Bookmark> {
     Some(Bookmark { epoch: epoch?, seq: seq? })
 }
 
-/// Kept as it is written.
+/// Keeps the payload letter for letter.
 fn signal_data(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<SignalData> {
     reader.required("signal_data", |_| Ok(()));
     fields.get("signal_data").map(|&raw| SignalData::from(raw.to_owned()))
 }
 
-/// Both names of the first frame.
+/// Allows both names of the first frame in the schema.
 #[cfg(feature = "schema")]
 fn or_auth(variant: &mut schemars::Schema) {
     if let Some(name) = variant.pointer_mut("/properties/type") {

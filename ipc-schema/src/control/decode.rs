@@ -1,4 +1,4 @@
-//! Decodes frames of clients, and says what is wrong with them.
+//! Decodes frames of clients, and reports their mistakes.
 
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
@@ -10,20 +10,20 @@ use crate::error::ErrorCode;
 use crate::lanrage::input::{Mistake, Reader};
 use crate::unicode::strip_bom_str;
 
-/// The longest message, in characters.
+/// Length of the longest message, in characters.
 const LONGEST_MESSAGE: usize = 512;
 
-/// Why a frame is refused.
+/// Error of a frame that the server refuses.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct BadFrame {
-    /// What is wrong: `parse_error`, `invalid_request`, `unknown_method` or `invalid_params`.
+    /// Error code: `parse_error`, `invalid_request`, `unknown_method` or `invalid_params`.
     pub code: ErrorCode,
-    /// The field and its rule, for people; at most 512 characters.
+    /// Human-readable message with the field and its rule; at most 512 characters.
     pub message: String,
-    /// Which frame, where that could be read.
+    /// Id of the frame, if it could be decoded.
     pub req_id: Option<ReqId>,
-    /// True for a `hello` with `caps`: its client reads an answer with a code.
+    /// True for a `hello` with `caps`; its client understands an error code.
     pub names_caps: bool,
 }
 
@@ -73,7 +73,7 @@ fn read_type(fields: &Fields<'_>) -> Option<String> {
     fields.get("type").and_then(|raw| serde_json::from_str(raw.get()).ok())
 }
 
-/// Tells whether a frame is a `hello` with `caps`, whatever else is in it.
+/// True for a `hello` with `caps`, even if its other fields are invalid.
 fn names_caps(fields: &Fields<'_>) -> bool {
     let is_hello = read_type(fields).is_some_and(|kind| is_hello(&kind));
     let caps = fields.get("caps").map(|raw| serde_json::from_str::<Vec<IgnoredAny>>(raw.get()));
@@ -91,7 +91,7 @@ fn read(fields: &Fields<'_>) -> Result<ClientFrame, BadFrame> {
     let mut values = Map::new();
     for (name, raw) in fields {
         let value = match name.as_str() {
-            // Whatever it says is kept as it is written.
+            // The payload is kept letter for letter.
             "signal_data" => Value::Null,
             _ => serde_json::from_str(raw.get()).map_err(|error| {
                 let name = shortened(name.clone(), 64);

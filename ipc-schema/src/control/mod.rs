@@ -1,8 +1,7 @@
 //! The control server's WebSocket frames: one JSON object per text frame, its kind in `type`.
 //!
-//! [`ClientFrame`] is what clients send, [`ServerFrame`] what the server does. Both sides ignore
-//! fields that they do not know. What LANrage's own clients do not know is sent only to those that
-//! name `caps` in their first frame.
+//! Clients send a [`ClientFrame`], the server sends a [`ServerFrame`]. Both sides ignore unknown
+//! fields. Only clients that name `caps` in their first frame get extensions of LANrage's protocol.
 
 mod ack;
 mod client;

@@ -1,14 +1,14 @@
-//! What makes a client's frame one that can be repeated.
+//! Idempotency key of a client's frame.
 
 use serde::de::Error as _;
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-/// The longest id, in characters.
+/// Length of the longest id, in characters.
 const MOST: usize = 128;
 
-/// A frame's id: 1 to 128 printable characters, or an integer, which is echoed as it was sent.
+/// Id of a frame: 1 to 128 printable characters, or an integer. The server echoes it as sent.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ReqId {
     /// A string.
@@ -18,14 +18,14 @@ pub enum ReqId {
 }
 
 impl ReqId {
-    /// From a JSON text.
+    /// Decodes an id from its JSON text.
     ///
     /// # Errors
     /// The rule that it breaks.
     pub fn from_json(json: &str) -> Result<Self, &'static str> {
         const RULE: &str = "must be a string of 1 to 128 printable characters, or an integer";
         let digits = json.strip_prefix('-').unwrap_or(json);
-        // A JSON text: what starts with a digit is a number, without leading zeros.
+        // In valid JSON, a text that starts with a digit is a number without leading zeros.
         if json.len() <= MOST
             && !digits.is_empty()
             && digits.bytes().all(|byte| byte.is_ascii_digit())
@@ -38,7 +38,7 @@ impl ReqId {
         if fits && is_printable { Ok(Self::Text(text.into())) } else { Err(RULE) }
     }
 
-    /// What tells one id from another; 5 and "5" are the same.
+    /// Text by which ids are compared; 5 and "5" are the same id.
     pub fn key(&self) -> &str {
         match self {
             Self::Text(key) | Self::Integer(key) => key,

@@ -1,32 +1,32 @@
-//! Text that no log may show.
+//! Secret text, which never appears in logs.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A token or a claim secret. Its text comes out only on the wire and where it is asked for.
+/// Token or claim secret. Only serialization and [`Secret::expose`] reveal its text.
 #[derive(Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Bytes of the longest token.
+    /// Length of the longest token, in bytes.
     pub const LONGEST_TOKEN: usize = 512;
-    /// Bounds of a claim secret, in characters. 128 random bits in base64 have the least of them.
+    /// Length of the shortest claim secret, in characters: 128 random bits in base64.
     pub(crate) const SHORTEST_CLAIM: usize = 22;
     pub(crate) const LONGEST_CLAIM: usize = 128;
-    /// The alphabet of claim secrets, as a pattern.
+    /// Regular expression of claim secrets.
     pub(crate) const CLAIM_PATTERN: &str = "^[A-Za-z0-9._~-]+$";
 
-    /// True for a text that may be a claim secret: 22 to 128 url-safe characters.
+    /// True for a well-formed claim secret: 22 to 128 url-safe characters.
     pub fn is_claim(&self) -> bool {
         let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
         (Self::SHORTEST_CLAIM..=Self::LONGEST_CLAIM).contains(&self.0.len())
             && self.0.bytes().all(is_safe)
     }
 
-    /// The text itself.
+    /// Returns the secret text.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -38,7 +38,7 @@ impl From<String> for Secret {
     }
 }
 
-/// How long it takes tells nothing but whether the lengths are the same.
+/// Constant-time comparison: its duration reveals only if the lengths are equal.
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
         let pairs = self.0.bytes().zip(other.0.bytes());

@@ -1,4 +1,4 @@
-//! What the server sends.
+//! Frames of the server.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -12,24 +12,24 @@ use crate::event::RemovalReason;
 use crate::lanrage::{AnnouncedParty, AnnouncedPeer};
 use crate::model::{Epoch, Party, PartyId, Peer, PeerId, RawJson, SignalData};
 
-/// What a frame about a party says to clients with `caps`, beside LANrage's own shapes.
+/// Extensions of a frame about a party, for clients with `caps`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Beside {
-    /// The stretch of history that `seq` counts in.
+    /// Epoch in which `seq` counts.
     pub epoch: Epoch,
-    /// The party's last change.
+    /// Number of the party's last change.
     pub seq: u64,
-    /// The addresses in the virtual LAN of the peers that the frame is about.
+    /// Virtual addresses of the peers that the frame is about.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub virtual_ips: BTreeMap<PeerId, Ipv4Addr>,
-    /// Whether what keeps them alive still does.
+    /// True for each peer whose keepalive lasts.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub connected: BTreeMap<PeerId, bool>,
 }
 
 impl Beside {
-    /// For a frame about these peers of a party that is at `seq`.
+    /// Returns the extensions of a frame about the given peers of a party.
     pub fn new<'a>(epoch: Epoch, seq: u64, peers: impl IntoIterator<Item = &'a Peer>) -> Self {
         let mut beside =
             Self { epoch, seq, virtual_ips: BTreeMap::new(), connected: BTreeMap::new() };
@@ -41,13 +41,13 @@ impl Beside {
         beside
     }
 
-    /// For a frame about a whole party.
+    /// Returns the extensions of a frame about a whole party.
     pub fn of(party: &Party) -> Self {
         Self::new(party.epoch.clone(), party.seq, party.peers.values())
     }
 }
 
-/// Reads an error's code; a server may know codes that this version does not.
+/// Decodes an error code; an unknown code of a newer server counts as absent.
 fn known_code<'de, D: serde::Deserializer<'de>>(code: D) -> Result<Option<ErrorCode>, D::Error> {
     let code = RawJson::deserialize(code)?;
     Ok(code.read().unwrap_or_default())
@@ -65,7 +65,7 @@ macro_rules! server_frames {
             $($(#[$doc])* #[serde(rename = $tag)] $variant {
                 $($(#[$attribute])* $field: $type,)*
                 $(
-                    /// For clients with `caps`.
+                    /// Extensions for clients with `caps`.
                     #[serde(flatten)]
                     $beside: Option<Beside>,
                 )?
@@ -73,26 +73,26 @@ macro_rules! server_frames {
         }
 
         impl ServerFrame {
-            /// The `type` of each.
+            /// `type` of each frame.
             pub const TYPES: &'static [&'static str] = &[$($tag),*];
 
-            /// Reads one frame; `None` for a type that is not known.
+            /// Decodes one frame; `None` for an unknown type.
             ///
             /// # Errors
-            /// Why it is no frame of its type.
+            /// Error of the decoder for an invalid frame of a known type.
             pub fn decode(text: &str) -> serde_json::Result<Option<Self>> {
                 #[derive(Deserialize)]
                 struct Tag {
                     r#type: String,
                 }
-                // Not by a derived implementation, which would take the JSON texts within apart.
+                // A derived implementation would parse the embedded JSON texts.
                 match serde_json::from_str::<Tag>(text)?.r#type.as_str() {
                     $($tag => {
                         #[derive(Deserialize)]
                         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
                         struct Fields { $($(#[$attribute])* $field: $type,)* }
                         let Fields { $($field),* } = serde_json::from_str(text)?;
-                        // Read apart: `flatten` would keep all that is not known in memory.
+                        // Decoded separately: `flatten` would buffer all unknown fields.
                         $(let $beside = serde_json::from_str(text).ok();)?
                         Ok(Some(Self::$variant { $($field,)* $($beside,)? }))
                     })*
@@ -104,78 +104,78 @@ macro_rules! server_frames {
 }
 
 server_frames! {
-    /// A party as it is now.
+    /// Current state of a party.
     PartyUpdate = "party_update" with beside {
         /// The party.
         party: AnnouncedParty,
     }
-    /// A peer is a member from now on.
+    /// A peer joined a party.
     PeerJoined = "peer_joined" with beside {
         /// The party.
         party_id: PartyId,
         /// The new member.
         peer: AnnouncedPeer,
     }
-    /// A peer is no member any more.
+    /// A peer left a party, or was removed.
     PeerLeft = "peer_left" with beside {
         /// The party.
         party_id: PartyId,
-        /// Who left.
+        /// Peer that left.
         peer_id: PeerId,
     }
-    /// A member has changed; only for clients with `caps`.
+    /// A member changed; only for clients with `caps`.
     PeerUpdated = "peer_updated" with beside {
         /// The party.
         party_id: PartyId,
-        /// The member as it is now.
+        /// Current state of the member.
         peer: AnnouncedPeer,
     }
-    /// A party has ended; only for clients with `caps`.
+    /// A party ended; only for clients with `caps`.
     PartyRemoved = "party_removed" with beside {
         /// The party.
         party_id: PartyId,
-        /// Why.
+        /// Reason of the removal.
         reason: RemovalReason,
     }
-    /// What another member has to say.
+    /// A signal from another member.
     Signal = "signal" {
-        /// The party that both are in.
+        /// Party of both members.
         party_id: PartyId,
-        /// Who sent it.
+        /// Peer that sent it.
         from_peer_id: PeerId,
-        /// Whom it is for.
+        /// Peer that receives it.
         to_peer_id: PeerId,
-        /// What it says.
+        /// Payload of the signal.
         signal_data: SignalData,
     }
-    /// Something that the client sent is refused.
+    /// The server refused a frame of the client.
     Error = "error" {
-        /// What is wrong, for people.
+        /// Human-readable message.
         message: String,
-        /// The same for programs; only for clients with `caps`, as all that follows. One that this
-        /// version does not know is read as none.
+        /// Error code for programs. It and the fields below are only for clients with `caps`. An
+        /// unknown code is decoded as absent.
         #[serde(
             default,
             deserialize_with = "known_code",
             skip_serializing_if = "Option::is_none"
         )]
         code: Option<ErrorCode>,
-        /// The frame that is refused.
+        /// Id of the refused frame.
         #[serde(skip_serializing_if = "Option::is_none")]
         req_id: Option<ReqId>,
-        /// When to try again, in milliseconds.
+        /// Time to wait before a retry, in milliseconds.
         #[serde(skip_serializing_if = "Option::is_none")]
         retry_after_ms: Option<u64>,
     }
-    /// The answer to a first frame with `caps`.
+    /// Answer to a first frame with `caps`.
     Welcome = "welcome" {
-        /// Names the connection, in the server's log too.
+        /// Id of the connection, also in the server's log.
         session: String,
-        /// What proves `peer_id` from now on; null where there is none, or no new one.
+        /// New token that proves ownership of `peer_id`; null without a `peer_id` or a new token.
         token: Option<Secret>,
-        /// Whom the connection speaks for.
+        /// Peer that the connection acts for.
         peer_id: Option<PeerId>,
-        /// Until when the token is good.
+        /// Time at which the token expires.
         #[serde(
             default,
             with = "crate::model::millis::optional",
@@ -183,25 +183,25 @@ server_frames! {
         )]
         #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
         token_expires_at: Option<Timestamp>,
-        /// How often to send a `heartbeat`, in milliseconds.
+        /// Interval between `heartbeat` frames, in milliseconds.
         heartbeat_ms: u64,
-        /// The stretch of history that parties count in.
+        /// Epoch of all parties' `seq`.
         epoch: Epoch,
     }
-    /// The answer to a frame with a `req_id`; only for clients with `caps`.
+    /// Answer to a frame with a `req_id`; only for clients with `caps`.
     Ack = "ack" {
-        /// The frame that is answered.
+        /// Id of the answered frame.
         req_id: ReqId,
-        /// The stretch of history that `seq` counts in.
+        /// Epoch in which `seq` counts.
         epoch: Epoch,
-        /// The party's change that came of it; null where none did.
+        /// `seq` of the resulting change of the party; null without a change.
         seq: Option<u64>,
-        /// What came of it.
+        /// Result of the frame.
         result: RawJson,
     }
     /// The server is stopping; only for clients with `caps`.
     Goaway = "goaway" {
-        /// How long to wait before connecting again, in milliseconds.
+        /// Time to wait before a reconnect, in milliseconds.
         retry_after_ms: u64,
     }
 }

@@ -29,7 +29,7 @@ fn what_a_signal_says_is_kept_letter_for_letter() {
         assert_eq!(signal_data.as_json(), data);
         let encoded = serde_json::to_string(&frame).expect("encodes");
         assert_eq!(encoded, text);
-        // It reaches the other side as it is, too.
+        // The payload also survives decoding letter for letter.
         let Ok(Some(ServerFrame::Signal { signal_data: got, .. })) = ServerFrame::decode(&encoded)
         else {
             panic!("{encoded}")

@@ -1,4 +1,4 @@
-//! Lines that come in.
+//! Incoming request lines.
 
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
@@ -7,26 +7,26 @@ use serde_json::value::RawValue;
 use super::Id;
 use crate::error::{ErrorCode, RpcError};
 
-/// Deepest nesting of arrays and objects that a line may have.
+/// Deepest nesting of arrays and objects in a line.
 pub const MAX_DEPTH: usize = 64;
 
-/// A request as it came in: well formed, its method not yet looked up.
+/// Well-formed request whose method is not looked up yet.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Incoming<'a> {
-    /// Absent in a notification, which gets no reply.
+    /// Id of the request; `None` for a notification, which gets no reply.
     pub id: Option<Id>,
-    /// What is asked for.
+    /// Name of the method.
     pub method: String,
-    /// The JSON text of `params`; `{}` when there are none.
+    /// JSON text of `params`; `{}` if absent.
     pub params: &'a str,
 }
 
-/// Why a line is no request, and the id to answer to if it has one.
+/// Error of a line that is no request, and the id for the reply.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Refused {
-    /// The id, where it could be read.
+    /// Id, if it could be decoded.
     pub id: Option<Id>,
-    /// What is wrong.
+    /// Error for the reply.
     pub error: RpcError,
 }
 
@@ -42,16 +42,16 @@ struct Fields<'a> {
     params: Option<&'a RawValue>,
 }
 
-/// Tells a field that is `null` from one that is not there.
+/// Distinguishes a `null` field from an absent one.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 impl<'a> Incoming<'a> {
-    /// Reads one line.
+    /// Parses one line.
     ///
     /// # Errors
-    /// `parse_error` for what is no JSON text, `invalid_request` for what is no request.
+    /// `parse_error` for invalid JSON, `invalid_request` for JSON that is no request.
     pub fn parse(line: &'a str) -> Result<Self, Refused> {
         let refuse = |id, code, message: &str| Refused { id, error: RpcError::new(code, message) };
         let invalid = |id, message| refuse(id, ErrorCode::InvalidRequest, message);
@@ -81,9 +81,9 @@ impl<'a> Incoming<'a> {
     }
 }
 
-/// Why the fields of a request can't be had from a line.
+/// Returns the error code and message for a line whose fields cannot be read.
 fn why_no_object(line: &str, error: Option<serde_json::Error>) -> (ErrorCode, String) {
-    // Reading the fields stops at the first that is out of place: what follows may be no JSON.
+    // The field decoder stops at the first wrong field; the rest may be invalid JSON.
     if let Err(error) = serde_json::from_str::<IgnoredAny>(line) {
         return (ErrorCode::ParseError, format!("it is not JSON: {error}"));
     }
@@ -96,7 +96,7 @@ fn why_no_object(line: &str, error: Option<serde_json::Error>) -> (ErrorCode, St
     (ErrorCode::InvalidRequest, message)
 }
 
-/// How deep arrays and objects nest in a JSON text.
+/// Nesting depth of arrays and objects in a JSON text.
 pub(crate) fn depth(text: &str) -> usize {
     let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
     for byte in text.bytes() {

@@ -1,4 +1,4 @@
-//! Lines to send.
+//! Outgoing lines.
 
 use serde::Serialize;
 
@@ -6,10 +6,10 @@ use super::Id;
 use crate::bounded::{self, Encoded};
 use crate::error::RpcError;
 
-/// Takes the white space out of a JSON text that breaks lines: one that came from a file, say, and
-/// is embedded letter for letter.
+/// Removes the line breaks between the tokens of a JSON text. A text from a file, for example, is
+/// embedded letter for letter and may contain them.
 pub fn one_line(json: String) -> String {
-    // In a JSON text a string has no raw line break: each one stands between tokens.
+    // A JSON string contains no raw line break: each one stands between tokens.
     if !json.contains(['\n', '\r']) {
         return json;
     }
@@ -27,7 +27,7 @@ pub fn one_line(json: String) -> String {
     kept.collect()
 }
 
-/// One line, ready to send: a request.
+/// Encodes a request as one line.
 ///
 /// # Errors
 /// Never for params of this crate's types.
@@ -38,7 +38,7 @@ pub fn request_line(id: &Id, method: &str, params: &impl Serialize) -> serde_jso
     Ok(format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":{method},\"params\":{params}}}\n"))
 }
 
-/// One line, ready to send: a reply. An error without an id is answered to `null`.
+/// Encodes a reply as one line. An error without an id has the id `null`.
 ///
 /// # Errors
 /// Never for results of this crate's types.
@@ -54,8 +54,8 @@ pub fn reply_line(
     Ok(format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"{name}\":{value}}}\n"))
 }
 
-/// As [`reply_line`] of a result, if the line has no more than `most` bytes: a longer one is not
-/// worked out.
+/// Encodes a successful reply as one line of at most `most` bytes. Encoding stops at the limit, and
+/// a longer line is discarded.
 ///
 /// # Errors
 /// Never for results of this crate's types.
@@ -72,17 +72,17 @@ pub fn bounded_reply_line(
     })
 }
 
-/// The part of a reply before its result.
+/// Returns the part of a reply before its result.
 pub fn result_head(id: Option<&Id>) -> String {
     let id = id.map_or("null", Id::as_json);
     format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":")
 }
 
-/// The part of a reply after its result.
+/// Part of a reply after its result.
 pub const RESULT_TAIL: &str = "}\n";
 
-/// As [`notification_line`], if the line has no more than `most` bytes: a longer one is not worked
-/// out.
+/// Encodes a notification as one line of at most `most` bytes. Encoding stops at the limit, and a
+/// longer line is discarded.
 ///
 /// # Errors
 /// Never for params of this crate's types.
@@ -103,7 +103,7 @@ fn notification_head(method: &str) -> String {
     format!("{{\"jsonrpc\":\"2.0\",\"method\":\"{method}\",\"params\":")
 }
 
-/// One line, ready to send: a notification.
+/// Encodes a notification as one line.
 ///
 /// # Errors
 /// Never for params of this crate's types.
@@ -112,17 +112,17 @@ pub fn notification_line(method: &str, params: &impl Serialize) -> serde_json::R
     Ok(notification_head(method) + &params + RESULT_TAIL)
 }
 
-/// The part of an `event` line that is the same for every subscription, encoded once.
+/// Encodes the part of an `event` line that all subscriptions share.
 ///
 /// # Errors
 /// Never for events of this crate's types.
 pub fn event_body(event: &crate::Event) -> serde_json::Result<String> {
     let object = serde_json::to_string(event)?;
-    // The object's fields follow those of the subscription: its opening brace becomes a comma.
+    // The event's fields follow those of the subscription: its opening brace becomes a comma.
     Ok(format!(",{}}}\n", &object[1..]))
 }
 
-/// The part of an `event` line that differs: to be followed by [`event_body`].
+/// Encodes the part of an `event` line for one subscription; [`event_body`] follows it.
 pub fn event_head(subscription: &str, seq: u64) -> String {
     format!(
         "{{\"jsonrpc\":\"2.0\",\"method\":\"event\",\"params\":{{\"subscription\":\"{subscription}\",\"seq\":{seq}"

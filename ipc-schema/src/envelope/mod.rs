@@ -1,4 +1,4 @@
-//! JSON-RPC 2.0 around the messages: a line in, a line out.
+//! JSON-RPC 2.0 envelopes: one message per line.
 
 mod incoming;
 mod lines;
@@ -9,18 +9,18 @@ pub(crate) use incoming::depth;
 pub use incoming::{Incoming, MAX_DEPTH, Refused};
 pub use lines::*;
 
-/// A request's id: a string or a number, echoed letter for letter.
+/// Id of a request: a string or a number, echoed letter for letter.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Id(Box<str>);
 
 impl Id {
-    /// From the JSON text of a string or a number; `None` for anything else.
+    /// Decodes an id from the JSON text of a string or a number; `None` for anything else.
     pub fn from_json(text: &str) -> Option<Self> {
         let first = text.bytes().next()?;
         (first == b'"' || first == b'-' || first.is_ascii_digit()).then(|| Self(text.into()))
     }
 
-    /// The JSON text.
+    /// Returns the JSON text.
     pub fn as_json(&self) -> &str {
         &self.0
     }

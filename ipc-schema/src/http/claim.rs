@@ -1,18 +1,18 @@
-//! The header `Claim`: the claim secret of a registration whose answer may be lost. It is the field
-//! `claim` of a `hello`, and no part of the URL, since URLs are logged.
+//! The header `Claim`: the claim secret of a registration whose answer may be lost. It equals the
+//! field `claim` of a `hello`. It is no part of the URL, because URLs are logged.
 
 use serde_json::Value;
 
 use crate::control::Secret;
 use crate::lanrage::input::{Mistake, rules};
 
-/// The header's name.
+/// Name of the header.
 pub const CLAIM: &str = "claim";
 
-/// Reads all the header's values, of which there may be one; `None` where there is none.
+/// Decodes the header, which may have one value; `None` if it is absent.
 ///
 /// # Errors
-/// The rule that they break. The value is not repeated.
+/// Rule that the values break. The message does not repeat the value.
 pub fn read_claim<'a>(
     values: impl IntoIterator<Item = &'a [u8]>,
 ) -> Result<Option<Secret>, Vec<Mistake>> {

@@ -1,34 +1,34 @@
-//! The header `Idempotency-Key`: the name of a request that may come twice and is done once. It is
-//! what a `req_id` is on a WebSocket.
+//! The header `Idempotency-Key`: a request that is repeated under the same key is done once. It is
+//! the counterpart of `req_id` on a WebSocket.
 //!
-//! draft-ietf-httpapi-idempotency-key-header has it as a string of RFC 9651, in double quotes. Many
-//! clients send it bare, so that this is taken, too, where it needs no quotes: the same key.
+//! draft-ietf-httpapi-idempotency-key-header defines it as a string of RFC 9651, in double quotes.
+//! Many clients omit the quotes, so a bare word is accepted as the same key.
 
 use serde_json::{Value, json};
 
 use crate::lanrage::input::Mistake;
 
-/// The header's name.
+/// Name of the header.
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
-/// The longest key, in characters: as long as a `req_id`.
+/// Length of the longest key, in characters: the same as that of a `req_id`.
 const MOST: usize = 128;
 
-/// 1 to 128 characters of printable ASCII.
+/// Idempotency key: 1 to 128 characters of printable ASCII.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyKey(String);
 
 impl IdempotencyKey {
-    /// Of that text; `None` where no header can carry it.
+    /// Returns a key with the given text; `None` if a header cannot carry it.
     pub fn new(text: &str) -> Option<Self> {
         let fits = (1..=MOST).contains(&text.len());
         (fits && text.bytes().all(is_printable)).then(|| Self(text.to_owned()))
     }
 
-    /// Reads all the header's values, of which there may be one; `None` where there is none.
+    /// Decodes the header, which may have one value; `None` if it is absent.
     ///
     /// # Errors
-    /// What is wrong with them.
+    /// Mistake in the values.
     pub fn from_values<'a>(
         values: impl IntoIterator<Item = &'a [u8]>,
     ) -> Result<Option<Self>, Vec<Mistake>> {
@@ -61,18 +61,18 @@ impl IdempotencyKey {
         Ok(Some(Self(text)))
     }
 
-    /// That the key was used for a request with another body.
+    /// Returns the mistake of a key that was used for a request with another body.
     pub fn reused() -> Mistake {
         let msg = "Idempotency-Key was used for a request with another body: send a fresh one";
         mistake("value_error", msg.to_owned(), Value::Null, None)
     }
 
-    /// Its text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// As the header's value.
+    /// Returns the value of the header.
     pub fn to_value(&self) -> String {
         format!("\"{}\"", self.0.replace('\\', "\\\\").replace('"', "\\\""))
     }
@@ -87,7 +87,7 @@ fn is_printable(byte: u8) -> bool {
     matches!(byte, b' '..=b'~')
 }
 
-/// What a value says: a string in double quotes, or a word without any.
+/// Parses a value: a string in double quotes, or a bare word.
 fn unquoted(value: &[u8]) -> Option<String> {
     let value = std::str::from_utf8(value).ok()?.trim_matches([' ', '\t']);
     if !value.bytes().all(is_printable) {

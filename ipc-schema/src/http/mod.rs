@@ -1,4 +1,4 @@
-//! The bodies of the control server's HTTP requests and replies, as LANrage's client has them.
+//! Bodies of the control server's HTTP requests and replies, in the format of LANrage's client.
 
 pub mod answers;
 mod claim;

@@ -1,4 +1,4 @@
-//! What the server answers.
+//! Replies of the server.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -24,35 +24,35 @@ macro_rules! replies {
 }
 
 replies! {
-    /// A party, and beside it what LANrage does not know.
+    /// A party, with fields that LANrage does not know.
     PartyReply {
-        /// Its id, where it is new.
+        /// Id of the party, if it is new.
         #[serde(skip_serializing_if = "Option::is_none")]
         #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
         pub party_id: Option<PartyId>,
-        /// The party.
+        /// Party.
         pub party: AnnouncedParty,
-        /// Its members' addresses in the virtual LAN.
+        /// Virtual addresses of the members.
         #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, String>))]
         pub virtual_ips: BTreeMap<PeerId, Ipv4Addr>,
-        /// The stretch of history that `seq` counts in.
+        /// Epoch in which `seq` counts.
         #[cfg_attr(feature = "openapi", schema(value_type = String))]
         pub epoch: Epoch,
-        /// The party's last change.
+        /// Number of the party's last change.
         pub seq: u64,
     }
 
-    /// The members of a party.
+    /// Members of a party.
     PeersReply {
-        /// The members, by id.
+        /// Members, by id.
         pub peers: BTreeMap<String, AnnouncedPeer>,
-        /// Their addresses in the virtual LAN.
+        /// Virtual addresses of the members.
         #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, String>))]
         pub virtual_ips: BTreeMap<PeerId, Ipv4Addr>,
-        /// The stretch of history that `seq` counts in.
+        /// Epoch in which `seq` counts.
         #[cfg_attr(feature = "openapi", schema(value_type = String))]
         pub epoch: Epoch,
-        /// The party's last change.
+        /// Number of the party's last change.
         pub seq: u64,
     }
 
@@ -60,62 +60,62 @@ replies! {
     PeerReply {
         /// The member.
         pub peer: AnnouncedPeer,
-        /// Its address in the virtual LAN.
+        /// Virtual address of the member.
         #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, String>))]
         pub virtual_ips: BTreeMap<PeerId, Ipv4Addr>,
     }
 
-    /// A peer's id is registered.
+    /// Registration of a peer id.
     TokenReply {
-        /// What proves that a client speaks for the peer.
+        /// Token that proves ownership of the peer id.
         #[cfg_attr(feature = "openapi", schema(value_type = String))]
         pub token: Secret,
         /// The peer.
         #[cfg_attr(feature = "openapi", schema(value_type = String))]
         pub peer_id: PeerId,
-        /// Until when the token is good.
+        /// Time at which the token expires.
         #[serde(serialize_with = "python_time")]
         #[cfg_attr(feature = "openapi", schema(value_type = String))]
         pub expires_at: NaiveTime,
     }
 
-    /// Tokens are revoked.
+    /// Revocation of tokens.
     RevokedReply {
         /// `ok`.
         pub status: &'static str,
-        /// Tokens that ended.
+        /// Number of revoked tokens.
         pub revoked: u64,
     }
 
-    /// What the server is, and how much it holds.
+    /// Identity of the server, and the number of its objects.
     ServiceReply {
         /// `LANrage Control Plane`.
         pub service: &'static str,
-        /// The version of LANrage's interface.
+        /// Version of LANrage's interface.
         pub version: &'static str,
         /// `ok`.
         pub status: &'static str,
-        /// Parties.
+        /// Number of parties.
         pub parties: u64,
-        /// Relays.
+        /// Number of relays.
         pub relays: u64,
-        /// Members of all parties.
+        /// Number of members of all parties.
         pub peers: u64,
-        /// The program, and its version.
+        /// Program and its version.
         pub server: &'static str,
-        /// Whether a request that repeats its `Idempotency-Key` is done once.
+        /// True if a request that repeats its `Idempotency-Key` is done once.
         pub idempotency_key: bool,
         /// True if a registration may be repeated under the secret in its header `Claim`.
         pub claim: bool,
     }
 
-    /// What is done.
+    /// Status of a completed request.
     StatusReply {
         /// `ok`, `left` or `party_deleted`.
         pub status: &'static str,
     }
 
-    /// A relay is registered.
+    /// Registration of a relay.
     RelayReply {
         /// `registered`.
         pub status: &'static str,
@@ -132,32 +132,32 @@ replies! {
 
     /// A relay.
     RelayEntry {
-        /// Its id.
+        /// Id of the relay.
         pub relay_id: String,
-        /// Where it listens.
+        /// Address that it listens on.
         #[cfg_attr(feature = "openapi", schema(value_type = String))]
         pub public_ip: IpAddr,
-        /// The port it listens on.
+        /// Port that it listens on.
         pub port: u16,
-        /// Where in the world it stands.
+        /// Region of the relay.
         pub region: String,
-        /// How many peers it takes.
+        /// Maximum number of peers.
         pub capacity: u32,
-        /// When it was first registered, by the asking client's clock.
+        /// Time of the first registration, by the requesting client's clock.
         #[serde(serialize_with = "python_time")]
         #[cfg_attr(feature = "openapi", schema(value_type = String))]
         pub registered_at: NaiveTime,
     }
 
-    /// Something is refused.
+    /// Error reply.
     ErrorReply {
-        /// Why.
+        /// Reason of the refusal.
         pub detail: Detail,
     }
 }
 
 impl PartyReply {
-    /// Of a party, with times in `zone`.
+    /// Returns the reply for a party, with times in `zone`.
     pub fn new(party: &Party, zone: &TimeZone) -> Self {
         Self {
             party_id: None,
@@ -170,7 +170,7 @@ impl PartyReply {
 }
 
 impl PeersReply {
-    /// Of a party's members, with times in `zone`.
+    /// Returns the reply for a party's members, with times in `zone`.
     pub fn new(party: &Party, zone: &TimeZone) -> Self {
         let PartyReply { party, virtual_ips, epoch, seq, .. } = PartyReply::new(party, zone);
         Self { peers: party.peers, virtual_ips, epoch, seq }
@@ -178,7 +178,7 @@ impl PeersReply {
 }
 
 impl PeerReply {
-    /// Of a member, with times in `zone`.
+    /// Returns the reply for a member, with times in `zone`.
     pub fn new(peer: &Peer, zone: &TimeZone) -> Self {
         Self {
             peer: AnnouncedPeer::new(&peer.info, peer.last_seen, zone),
@@ -188,7 +188,7 @@ impl PeerReply {
 }
 
 impl RelayEntry {
-    /// Of a relay, with times in `zone`.
+    /// Returns the entry of a relay, with times in `zone`.
     pub fn new(relay: &Relay, zone: &TimeZone) -> Self {
         Self {
             relay_id: relay.relay_id.to_string(),
@@ -205,13 +205,13 @@ fn virtual_ips<'a>(peers: impl IntoIterator<Item = &'a Peer>) -> BTreeMap<PeerId
     peers.into_iter().map(|peer| (peer.info.peer_id.clone(), peer.virtual_ip)).collect()
 }
 
-/// Why something is refused.
+/// Reason of a refusal.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(untagged)]
 pub enum Detail {
-    /// In words.
+    /// Message.
     Text(String),
-    /// All that is wrong with what was sent.
+    /// Mistakes in the request.
     Mistakes(Vec<Mistake>),
 }

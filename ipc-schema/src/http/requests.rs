@@ -1,4 +1,4 @@
-//! What clients send.
+//! Request bodies of clients.
 
 use std::net::IpAddr;
 
@@ -8,21 +8,21 @@ use serde_json::{Map, Value, json};
 use crate::lanrage::input::{Loc, Mistake, PeerForm, Reader, read_peer, rules};
 use crate::model::{Name, RelayId};
 
-/// Of `POST /parties`.
+/// Body of `POST /parties`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RegisterPartyBody {
-    /// What to call the party.
+    /// Name of the party.
     pub name: Name,
-    /// Its host.
+    /// Host of the party.
     #[serde(rename = "host_peer_info")]
     pub host: PeerForm,
 }
 
 impl RegisterPartyBody {
-    /// Reads a body.
+    /// Decodes a body.
     ///
     /// # Errors
-    /// All that is wrong with it.
+    /// All mistakes in the body.
     pub fn from_json(body: &[u8]) -> Result<Self, Vec<Mistake>> {
         let fields = object(body)?;
         let mut reader = Reader::body(&fields);
@@ -32,18 +32,18 @@ impl RegisterPartyBody {
     }
 }
 
-/// Of `POST /parties/{id}/join`.
+/// Body of `POST /parties/{id}/join`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JoinBody {
-    /// Who joins.
+    /// Peer that joins.
     pub peer: PeerForm,
 }
 
 impl JoinBody {
-    /// Reads a body. Its `party_id` must be there, but it is the path that counts.
+    /// Decodes a body. Its `party_id` is required, but the one in the path counts.
     ///
     /// # Errors
-    /// All that is wrong with it.
+    /// All mistakes in the body.
     pub fn from_json(body: &[u8]) -> Result<Self, Vec<Mistake>> {
         let fields = object(body)?;
         let mut reader = Reader::body(&fields);
@@ -53,26 +53,26 @@ impl JoinBody {
     }
 }
 
-/// Of `POST /relays`.
+/// Body of `POST /relays`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RelayBody {
-    /// The relay's id.
+    /// Id of the relay.
     pub relay_id: RelayId,
-    /// Where it listens.
+    /// Address that it listens on.
     pub public_ip: IpAddr,
-    /// The port it listens on.
+    /// Port that it listens on.
     pub port: u16,
-    /// Where in the world it stands; `unknown` when it is left out.
+    /// Region of the relay; `unknown` if absent.
     pub region: Name,
-    /// How many peers it takes; 100 when it is left out.
+    /// Maximum number of peers; 100 if absent.
     pub capacity: u32,
 }
 
 impl RelayBody {
-    /// Reads a body.
+    /// Decodes a body.
     ///
     /// # Errors
-    /// All that is wrong with it.
+    /// All mistakes in the body.
     pub fn from_json(body: &[u8]) -> Result<Self, Vec<Mistake>> {
         let fields = object(body)?;
         let mut reader = Reader::body(&fields);
@@ -96,7 +96,7 @@ impl RelayBody {
     }
 }
 
-/// What is wrong with a body that is of another type than JSON.
+/// Returns the mistakes of a body of another type than JSON.
 pub fn not_json(body: &[u8]) -> Vec<Mistake> {
     match body {
         [] => vec![missing()],
@@ -130,7 +130,7 @@ fn no_object(input: &Value) -> Mistake {
 }
 
 fn no_json(body: &[u8], error: &serde_json::Error) -> Mistake {
-    // Words without the place, which `loc` has.
+    // Message without the position, which is in `loc`.
     let full = error.to_string();
     let words = full.rsplit_once(" at line ").map_or(full.as_str(), |(words, _)| words);
     Mistake {
@@ -142,7 +142,7 @@ fn no_json(body: &[u8], error: &serde_json::Error) -> Mistake {
     }
 }
 
-/// Where a body stops to be JSON, in bytes from its start.
+/// Offset of the JSON syntax error in a body, in bytes.
 fn offset(body: &[u8], error: &serde_json::Error) -> u64 {
     if error.is_eof() {
         return body.len() as u64;

@@ -1,4 +1,4 @@
-//! Between LANrage's shapes and the checked vocabulary.
+//! Conversions between LANrage's formats and the validated model.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -12,7 +12,7 @@ use super::{AnnouncedParty, AnnouncedPeer};
 use crate::model::{Party, Peer, PeerId, PeerInput};
 
 impl AnnouncedPeer {
-    /// Says of a peer what LANrage knows of peers, with times in `zone`.
+    /// Converts a peer to LANrage's format, with times in `zone`.
     pub fn new(info: &PeerInput, last_seen: Timestamp, zone: &TimeZone) -> Self {
         Self {
             peer_id: info.peer_id.to_string(),
@@ -27,10 +27,10 @@ impl AnnouncedPeer {
         }
     }
 
-    /// What the peer says of itself, and when it was last seen by a clock in `zone`.
+    /// Validates the peer. Returns it with the time of its `last_seen`, by a clock in `zone`.
     ///
     /// # Errors
-    /// The first field that breaks its rule.
+    /// First field that breaks its rule.
     pub fn check(&self, zone: &TimeZone) -> Result<(PeerInput, Timestamp), InvalidRecord> {
         let info = PeerInput {
             peer_id: parse("peer_id", &self.peer_id)?,
@@ -51,7 +51,7 @@ fn parse<T: FromStr<Err: Display>>(field: &str, text: &str) -> Result<T, Invalid
 }
 
 impl AnnouncedParty {
-    /// Says of a party what LANrage knows of parties, with times in `zone`.
+    /// Converts a party to LANrage's format, with times in `zone`.
     pub fn new(party: &Party, zone: &TimeZone) -> Self {
         let peer = |(id, peer): (&PeerId, &Peer)| {
             (id.to_string(), AnnouncedPeer::new(&peer.info, peer.last_seen, zone))
@@ -67,7 +67,7 @@ impl AnnouncedParty {
 }
 
 impl ImportedParty {
-    /// The party as LANrage would announce it, with times in `zone`.
+    /// Converts the party to LANrage's format, with times in `zone`.
     pub fn announce(&self, zone: &TimeZone) -> AnnouncedParty {
         AnnouncedParty {
             party_id: self.party_id.to_string(),
@@ -79,7 +79,7 @@ impl ImportedParty {
     }
 }
 
-/// Members as LANrage would announce them, by id, with times in `zone`.
+/// Converts members to LANrage's format, by id, with times in `zone`.
 pub(crate) fn announce_peers(
     peers: &[(PeerInput, Timestamp)],
     zone: &TimeZone,

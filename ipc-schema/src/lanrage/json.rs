@@ -1,4 +1,4 @@
-//! JSON as Python writes it.
+//! JSON in the format of Python.
 
 use std::fmt::Write;
 
@@ -6,8 +6,8 @@ use serde::{Serialize, Serializer};
 
 use super::NaiveTime;
 
-/// A document as Python's `json.dumps(value, indent=2)` would write it: in ASCII, because LANrage
-/// reads its files in whatever encoding the system has.
+/// Encodes a document as Python's `json.dumps(value, indent=2)` does. It is in ASCII, because
+/// LANrage reads its files in the system's encoding.
 ///
 /// # Errors
 /// Never for types of this crate.
@@ -16,7 +16,7 @@ pub fn to_json(value: &impl Serialize) -> serde_json::Result<String> {
     if text.is_ascii() {
         return Ok(text);
     }
-    // Outside of strings JSON is ASCII, so that every other character may be escaped.
+    // JSON is ASCII outside of strings, so every other character may be escaped.
     let mut ascii = String::with_capacity(text.len() + text.len() / 8);
     for character in text.chars() {
         if character.is_ascii() {
@@ -31,15 +31,15 @@ pub fn to_json(value: &impl Serialize) -> serde_json::Result<String> {
     Ok(ascii)
 }
 
-/// A time as Python's `datetime.isoformat()` gives it, and as its older `fromisoformat()` insist:
-/// microseconds in six digits, or none.
+/// Formats a time as Python's `datetime.isoformat()` does: microseconds in six digits, or none.
+/// Older versions of `fromisoformat()` require it.
 pub(super) fn python_text(time: &NaiveTime) -> String {
     let micros = time.subsec_nanosecond() / 1000;
     let seconds = time.strftime("%Y-%m-%dT%H:%M:%S");
     if micros == 0 { seconds.to_string() } else { format!("{seconds}.{micros:06}") }
 }
 
-/// For `serialize_with`: a time as Python has it.
+/// Serializes a time in Python's format, for `serialize_with`.
 pub(crate) fn python_time<S: Serializer>(
     time: &NaiveTime,
     serializer: S,

@@ -1,8 +1,8 @@
-//! LANrage's own shapes, to the key: its Python constructors refuse one key more or less.
+//! LANrage's own formats. Their keys are exact: its Python constructors refuse any other set.
 //!
-//! What lanragectl writes is exact ([`to_json`]); what it reads may be anything: [`Records`] looks
-//! at a document record by record, and [`Salvage`] is what came out of it. LANrage's times are in
-//! the wall clock of whoever wrote them, so each conversion is given a time zone.
+//! lanragectl writes the exact format ([`to_json`]), but reads documents of any quality.
+//! [`Records`] splits a document into records, and [`Salvage`] holds the valid ones. LANrage's
+//! times are in the wall clock of the writer, so each conversion takes a time zone.
 
 mod convert;
 pub mod input;
@@ -24,54 +24,54 @@ pub use records::Records;
 pub(crate) use salvage::KnownRecords;
 pub use salvage::{ImportedParty, InvalidRecord, Rejected, Salvage};
 
-/// A date and time as LANrage writes it: ISO 8601 in the writer's wall clock, without an offset.
+/// Date and time in LANrage's format: ISO 8601 in the writer's wall clock, without an offset.
 pub type NaiveTime = jiff::civil::DateTime;
 
-/// A peer as LANrage's files have it.
+/// Peer in the format of LANrage's files.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AnnouncedPeer {
-    /// Its id.
+    /// Id.
     pub peer_id: String,
-    /// Its name.
+    /// Name.
     pub name: String,
-    /// Its WireGuard public key.
+    /// WireGuard public key.
     pub public_key: String,
-    /// What its NAT does.
+    /// NAT type.
     pub nat_type: String,
-    /// Its address as the Internet sees it, or `unknown`.
+    /// Public IP address, or `unknown`.
     pub public_ip: String,
-    /// Its port as the Internet sees it.
+    /// Public UDP port.
     pub public_port: u16,
-    /// Its address in its own network, or `unknown`.
+    /// Address in the peer's local network, or `unknown`.
     pub local_ip: String,
-    /// Its port in its own network.
+    /// UDP port in the peer's local network.
     pub local_port: u16,
-    /// Its last sign of life.
+    /// Time of the last sign of life.
     #[serde(serialize_with = "json::python_time")]
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     #[cfg_attr(feature = "schema", schemars(with = "NaiveTime"))]
     pub last_seen: NaiveTime,
 }
 
-/// A party as LANrage's files have it.
+/// Party in the format of LANrage's files.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AnnouncedParty {
-    /// Its id.
+    /// Id.
     pub party_id: String,
-    /// Its name.
+    /// Name.
     pub name: String,
-    /// Its host.
+    /// Peer id of the host.
     pub host_id: String,
-    /// When it was registered.
+    /// Time of the registration.
     #[serde(serialize_with = "json::python_time")]
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     #[cfg_attr(feature = "schema", schemars(with = "NaiveTime"))]
     pub created_at: NaiveTime,
-    /// Its members, by id.
+    /// Members, by id.
     pub peers: BTreeMap<String, AnnouncedPeer>,
 }
 
@@ -79,16 +79,16 @@ pub struct AnnouncedParty {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct State {
-    /// The parties, by id.
+    /// Parties, by id.
     pub parties: BTreeMap<String, AnnouncedParty>,
-    /// The peer that LANrage itself is; always null in what lanragectl writes.
+    /// LANrage's own peer; always null in documents from lanragectl.
     pub my_peer_id: Option<String>,
-    /// The party that it is in; always null in what lanragectl writes.
+    /// Party of LANrage's own peer; always null in documents from lanragectl.
     pub my_party_id: Option<String>,
 }
 
-/// A `control_state.json` as it came: its records are looked at one by one, so that a bad one
-/// does not keep the good ones out.
+/// A `control_state.json` as raw JSON. Its records are validated one by one, so that a bad one does
+/// not affect the others.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct StateDocument(pub Box<RawValue>);

@@ -1,4 +1,4 @@
-//! Takes a document apart into its records.
+//! Splits a document into its records.
 
 use std::fmt;
 
@@ -9,24 +9,24 @@ use serde_json::value::RawValue;
 use super::salvage::shortened;
 use crate::unicode::strip_bom;
 
-/// The records of a document, as far as it could be read, each as it is written there.
+/// Raw records of a document, up to the first syntax error.
 ///
-/// Nothing here recurses, so that no nesting of the input, however deep, costs stack.
+/// The parser does not recurse, so deep nesting of the input costs no stack.
 #[derive(Debug, Default)]
 pub struct Records<'a> {
-    /// Keys and values, in the document's order; a key may be there twice.
+    /// Keys and values, in the document's order; a key may be repeated.
     pub entries: Vec<(String, &'a RawValue)>,
-    /// Why the document could not be read to its end.
+    /// Error that prevented reading the document to its end.
     pub damage: Option<String>,
 }
 
 impl<'a> Records<'a> {
-    /// Of a `control_state.json`: `{"parties": {id: party}, …}`.
+    /// Returns the records of a `control_state.json`: `{"parties": {id: party}, …}`.
     pub fn of_state(document: &'a [u8]) -> Self {
         Self::read(document, true)
     }
 
-    /// Of a `discovery.json`: `{id: party}`.
+    /// Returns the records of a `discovery.json`: `{id: party}`.
     pub fn of_discovery(document: &'a [u8]) -> Self {
         Self::read(document, false)
     }
@@ -51,10 +51,10 @@ impl<'a> Records<'a> {
     }
 }
 
-/// Collects an object's entries as it goes: an error leaves those before it.
+/// Collects the entries of an object in order; an error keeps those before it.
 struct Collector<'c, 'de> {
     entries: &'c mut Vec<(String, &'de RawValue)>,
-    /// The key whose value is being read.
+    /// Key whose value is being decoded.
     open: &'c mut Option<String>,
 }
 
@@ -84,7 +84,7 @@ impl<'de> Visitor<'de> for Collector<'_, 'de> {
     }
 }
 
-/// A record's own records: those of its peers.
+/// Nested records of a record: those of its peers.
 pub(crate) struct Entries<'a>(pub(super) Vec<(String, &'a RawValue)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {

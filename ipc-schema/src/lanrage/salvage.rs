@@ -1,4 +1,4 @@
-//! Checks a document's records one by one, so that a bad one does not keep the good ones out.
+//! Validates a document's records one by one, so that a bad one does not affect the others.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,17 +15,17 @@ use crate::model::{
     Address, CheckedText as _, Name, NatType, PartyId, PeerId, PeerInput, PublicKey, is_readable,
 };
 
-/// The longest reason given, in characters.
+/// Length of the longest reason, in characters.
 const LONGEST_REASON: usize = 200;
 
-/// What could be had of a document.
+/// Valid and rejected records of a document.
 #[derive(Debug, Default, PartialEq)]
 pub struct Salvage {
-    /// The good parties, by id. A party whose host is not good is none.
+    /// Valid parties, by id. A party needs a valid host.
     pub parties: Vec<ImportedParty>,
-    /// The parties, and the guests of good parties, that are left out.
+    /// Rejected parties, and rejected guests of valid parties.
     pub rejected: Vec<Rejected>,
-    /// Why the document could not be read to its end; what came before is in `parties`.
+    /// Error that prevented reading to the end; `parties` has the records before it.
     pub damage: Option<String>,
 }
 
@@ -33,37 +33,37 @@ pub struct Salvage {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Rejected {
-    /// The party as the document names it.
+    /// Id of the party, as in the document.
     pub party_id: String,
-    /// The peer, when only that was refused.
+    /// Id of the peer, if only the peer was rejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer_id: Option<String>,
     /// Reason of the rejection.
     pub reason: String,
 }
 
-/// A party of a LANrage document, every value of it checked.
+/// Party of a LANrage document, with all values validated.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ImportedParty {
-    /// Its id.
+    /// Id.
     pub party_id: PartyId,
-    /// Its name.
+    /// Name.
     pub name: Name,
-    /// Its host, always one of `peers`.
+    /// Peer id of the host, always one of `peers`.
     pub host_id: PeerId,
-    /// When it was registered.
+    /// Time of the registration.
     pub created_at: Timestamp,
-    /// Its members, by id, and when each was last seen.
+    /// Members, by id, each with the time of its `last_seen`.
     pub peers: Vec<(PeerInput, Timestamp)>,
 }
 
-/// A record that breaks a rule.
+/// Error of a record that breaks a rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {rule}")]
 pub struct InvalidRecord {
-    /// The field at fault; `record` where it is the record itself.
+    /// Field that breaks the rule; `record` for the record itself.
     pub field: String,
-    /// What is wrong with it.
+    /// Rule that the field breaks.
     pub rule: String,
 }
 
@@ -77,7 +77,7 @@ impl InvalidRecord {
     }
 }
 
-/// A reason of bearable length: it may quote what is in the document.
+/// Truncates a reason, which may quote the document.
 pub(super) fn shortened(mut reason: String) -> String {
     if let Some((end, _)) = reason.char_indices().nth(LONGEST_REASON) {
         reason.truncate(end);
@@ -87,8 +87,7 @@ pub(super) fn shortened(mut reason: String) -> String {
 }
 
 impl Records<'_> {
-    /// Checks each record of parties that come in, taking times without an offset as those of
-    /// `zone`.
+    /// Validates each record of new parties. Times without an offset are in `zone`.
     pub fn salvage(self, zone: &TimeZone) -> Salvage {
         let (mut known, mut parties) = (KnownRecords::new(zone.clone()), Vec::new());
         let (records, repeated) = last_of_each(self.entries);
@@ -110,24 +109,24 @@ impl Records<'_> {
     }
 }
 
-/// Checks records of parties that are on a server already: they may be older than the rules for
-/// new values. Those for ids count all the same: requests could not name them.
+/// Validates records of parties that a server holds already. They may predate the rules for new
+/// values. The rules for ids apply all the same, because requests need valid ids.
 pub(crate) struct KnownRecords {
     zone: TimeZone,
-    /// Records that are left out.
+    /// Rejected records.
     pub(crate) rejected: Vec<Rejected>,
 }
 
 impl KnownRecords {
-    /// Takes times without an offset as those of `zone`.
+    /// Returns a validator; times without an offset are in `zone`.
     pub(crate) fn new(zone: TimeZone) -> Self {
         Self { zone, rejected: Vec::new() }
     }
 
-    /// Checks a party. Guests that break a rule are left out.
+    /// Validates a party. Guests that break a rule are left out.
     ///
     /// # Errors
-    /// The first rule that the party or its host breaks.
+    /// First rule that the party or its host breaks.
     pub(crate) fn party(&mut self, record: &RawValue) -> Result<ImportedParty, InvalidRecord> {
         self.checked(decode(record)?)
     }
@@ -140,10 +139,10 @@ impl KnownRecords {
         Ok(ImportedParty { party_id, name, host_id, created_at, peers })
     }
 
-    /// Checks the members of a party. Guests that break a rule are left out.
+    /// Validates the members of a party. Guests that break a rule are left out.
     ///
     /// # Errors
-    /// The first rule that the host breaks.
+    /// First rule that the host breaks.
     pub(crate) fn peers(
         &mut self,
         party_id: &PartyId,
@@ -176,7 +175,7 @@ impl KnownRecords {
 
 const REPEATED: &str = "its key is there more than once; the last one counts";
 
-/// The records as Python takes them, and the keys that are there more than once.
+/// Returns the last record of each key, as Python does, and the keys that are repeated.
 fn last_of_each(entries: Vec<(String, &RawValue)>) -> (BTreeMap<String, &RawValue>, Vec<String>) {
     let (mut last, mut repeated) = (BTreeMap::new(), Vec::new());
     for (key, record) in entries {
@@ -187,16 +186,16 @@ fn last_of_each(entries: Vec<(String, &RawValue)>) -> (BTreeMap<String, &RawValu
     (last, repeated)
 }
 
-/// Of a time outside the years 1 to 9999, which no client reads.
+/// Rule for times: clients read only the years 1 to 9999.
 const OUT_OF_RANGE: &str = "is out of range";
 
-/// A time as a file may have it.
+/// Time in a file.
 #[derive(Deserialize)]
 #[serde(try_from = "String")]
 pub(super) enum Moment {
-    /// By the clock of whoever wrote it.
+    /// Time in the writer's wall clock.
     Local(NaiveTime),
-    /// With an offset.
+    /// Time with an offset.
     Exact(Timestamp),
 }
 
@@ -204,7 +203,7 @@ impl TryFrom<String> for Moment {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        // First, because a time's offset is passed over by the parser of local times.
+        // Tried first, because the parser of local times ignores an offset.
         if let Ok(exact) = text.parse() {
             return Ok(Self::Exact(exact));
         }
@@ -275,7 +274,7 @@ fn of_host(invalid: &InvalidRecord) -> InvalidRecord {
     InvalidRecord::new("host_id", format!("of its peer, {invalid}"))
 }
 
-/// Checks the rules for new values. Leaves out guests that break one.
+/// Checks the rules for new values, and leaves out guests that break a rule.
 fn check_new(
     mut party: ImportedParty,
     known: &mut KnownRecords,
@@ -303,14 +302,14 @@ fn check_key(field: &str, id: &str, key: &str) -> Result<(), InvalidRecord> {
 }
 
 fn decode<'a, T: Deserialize<'a>>(record: &'a RawValue) -> Result<T, InvalidRecord> {
-    // A derived `Deserialize` would take an array of the fields as well.
+    // A derived `Deserialize` would accept an array of the fields as well.
     if !record.get().starts_with('{') {
         return Err(InvalidRecord::whole("must be an object"));
     }
     let mut deserializer = serde_json::Deserializer::from_str(record.get());
     serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
-        // The position is within the record, which nobody sees as a text of its own.
+        // The position is relative to the record, and so useless to the user.
         let full = error.inner().to_string();
         let rule = full.rsplit_once(" at line ").map_or(full.as_str(), |(rule, _)| rule);
         let missing = rule.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));

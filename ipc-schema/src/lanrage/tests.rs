@@ -7,7 +7,7 @@ use super::*;
 use crate::model::Party;
 use crate::results::Rejected;
 
-/// Five and a half hours ahead of UTC, so that no mix-up goes unseen.
+/// Zone 5.5 hours ahead of UTC, so that a mix-up of zones shows.
 fn zone() -> TimeZone {
     TimeZone::fixed(Offset::from_seconds(19_800).expect("an offset"))
 }
@@ -31,7 +31,7 @@ fn salvage(document: &Value) -> Salvage {
     Records::of_discovery(document.to_string().as_bytes()).salvage(&zone())
 }
 
-/// What is said of the one record of a document that `spoil` has worked on.
+/// Returns the rejections of a one-record document that `spoil` has modified.
 fn reason(spoil: impl Fn(&mut Value)) -> (usize, Vec<(Option<String>, String)>) {
     let mut party = party("p");
     spoil(&mut party);

@@ -1,57 +1,57 @@
-//! The connection to the control server.
+//! Connection to the control server.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::words::words;
 
-/// The connection to the control server.
+/// Connection to the control server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Connection {
-    /// Its state.
+    /// State of the connection.
     pub state: ConnectionState,
-    /// The server; null in local mode.
+    /// URL of the control server; null in local mode.
     pub server_url: Option<String>,
-    /// Since when it is so.
+    /// Time at which this state began.
     #[serde(with = "crate::model::millis")]
     #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
     pub since: Timestamp,
-    /// How many attempts have failed in a row.
+    /// Number of consecutive failed attempts.
     pub attempt: u32,
-    /// When the next attempt comes, in milliseconds; null when none is due.
+    /// Time until the next attempt, in milliseconds; null if none is due.
     pub retry_in_ms: Option<u64>,
-    /// Why the last attempt failed, or how the server fails while it answers, in words.
+    /// Message of the last failed attempt, or of a failure that the connected server reports.
     pub last_error: Option<String>,
     /// Transport to the server: `auto`, `ws` or `http`, as configured; absent in local mode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transport: Option<String>,
-    /// The file of certificates that are trusted beside the system's, if there is one.
+    /// File of certificates that are trusted in addition to the system's, if configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<String>,
-    /// The HTTP proxy on the way to the server, without its password, if there is one.
+    /// URL of the HTTP proxy, without its password, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<String>,
 }
 
 words! {
-    /// The state of the connection to the control server.
+    /// State of the connection to the control server.
     ConnectionState {
-        /// There is none: the daemon is its own control plane.
+        /// Local mode: the daemon is its own control plane.
         Local = "local",
-        /// The first attempt is under way.
+        /// The first attempt is in progress.
         Connecting = "connecting",
-        /// The server answers, and has been told all there is to tell.
+        /// The server answers, and all pending changes are replayed.
         Online = "online",
-        /// It was lost, or the first attempt failed: another attempt is due soon.
+        /// The connection was lost, or the first attempt failed. Another attempt is due soon.
         Reconnecting = "reconnecting",
-        /// Too many attempts failed: the daemon works as in local mode, and looks now and then.
+        /// Too many attempts failed. The daemon works as in local mode and probes the server.
         Fallback = "fallback",
-        /// The server does not let the daemon in: no attempt is made until it is told to.
+        /// The server refused the daemon's credentials. The daemon waits for a command to retry.
         AuthFailed = "auth_failed",
         /// The daemon is stopping.
         Stopping = "stopping";
-        /// One that this version does not know.
+        /// A state that this version does not know.
         Unknown
     }
 }

@@ -1,4 +1,4 @@
-//! How a peer can be reached.
+//! Addresses and NAT types of peers.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -9,29 +9,29 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use crate::words::words;
 
 words! {
-    /// How a peer's NAT maps its ports.
+    /// NAT type of a peer: the way in which its NAT maps ports.
     NatType {
         /// No NAT.
         Open = "open",
-        /// Anyone may send to the mapped port.
+        /// Any address may send to the mapped port.
         FullCone = "full_cone",
         /// Only addresses that the peer has sent to may answer.
         RestrictedCone = "restricted_cone",
         /// Only address and port pairs that the peer has sent to may answer.
         PortRestrictedCone = "port_restricted_cone",
-        /// A mapping of its own for every destination.
+        /// A separate mapping for each destination.
         Symmetric = "symmetric",
-        /// Not found out.
+        /// Not known.
         Unknown = "unknown",
     }
 }
 
-/// An IP address, or `unknown` where it was not found out (LANrage says so of either side).
+/// An IP address, or `unknown`. LANrage uses `unknown` for public and local addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Address {
     /// A known address.
     Known(IpAddr),
-    /// Not found out.
+    /// Not known.
     Unknown,
 }
 

@@ -1,4 +1,4 @@
-//! Times with milliseconds, always all three digits: what every reader of RFC 3339 takes.
+//! Times with milliseconds, always with three digits, which every parser of RFC 3339 accepts.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serializer};
@@ -13,7 +13,7 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
     Timestamp::deserialize(deserializer)
 }
 
-/// The same for a time that may be left out.
+/// The same format for an optional time.
 pub(crate) mod optional {
     use super::{Deserialize, Deserializer, Serializer, Timestamp};
 

@@ -1,4 +1,4 @@
-//! The vocabulary: parties, peers, relays and signals, and the checked values they are made of.
+//! The model: parties, peers, relays and signals, with their validated values.
 
 mod connection;
 mod endpoint;

@@ -11,33 +11,33 @@ use super::{
 };
 use crate::words::words;
 
-/// What a peer says of itself.
+/// Data that a peer states of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PeerInput {
-    /// Its id.
+    /// Id.
     pub peer_id: PeerId,
-    /// Its name, for people.
+    /// Human-readable name.
     pub name: Name,
-    /// Its WireGuard public key.
+    /// WireGuard public key.
     pub public_key: PublicKey,
-    /// What its NAT does.
+    /// NAT type.
     pub nat_type: NatType,
-    /// Its address as the Internet sees it.
+    /// Public IP address.
     pub public_ip: Address,
-    /// Its UDP port as the Internet sees it; 0 when unknown.
+    /// Public UDP port; 0 if unknown.
     pub public_port: u16,
-    /// Its address in its own network.
+    /// Address in the peer's local network.
     pub local_ip: Address,
-    /// Its UDP port in its own network; 0 when unknown.
+    /// UDP port in the peer's local network; 0 if unknown.
     pub local_port: u16,
 }
 
 impl PeerInput {
-    /// Checks the rules that only new values must keep.
+    /// Checks the rules that apply only to new values.
     ///
     /// # Errors
-    /// The field and its rule.
+    /// Field that breaks its rule, and the rule.
     pub fn check_new(&self) -> Result<(), (&'static str, InvalidText)> {
         self.peer_id.check_new().map_err(|rule| ("peer_id", rule))?;
         self.name.check_new().map_err(|rule| ("name", rule))?;
@@ -45,91 +45,91 @@ impl PeerInput {
     }
 }
 
-/// A member of a party.
+/// Member of a party.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Peer {
-    /// What it says of itself.
+    /// Data that the peer states of itself.
     #[serde(flatten)]
     pub info: PeerInput,
-    /// Its address in the virtual LAN: unique in the party, stable while it is a member.
+    /// Address in the virtual LAN: unique in the party, and stable while the peer is a member.
     pub virtual_ip: Ipv4Addr,
-    /// When it last gave a sign of life.
+    /// Time of the last sign of life.
     #[serde(with = "crate::model::millis")]
     #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
     pub last_seen: Timestamp,
-    /// Whether what keeps it alive still does; `false` once its connection or daemon has gone.
+    /// True while the keepalive lasts; `false` once its connection or daemon is gone.
     pub connected: bool,
-    /// Change of its public key that nobody has accepted by `peer.trust` yet. Absent otherwise.
+    /// Change of the public key that `peer.trust` has not accepted yet. Absent otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_changed: Option<KeyChange>,
 }
 
-/// Another public key of a member than the one that this daemon saw first.
+/// Change of a member's public key from the first one that this daemon saw.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct KeyChange {
-    /// Of a member: the key that was seen first, or accepted last. Of an event: the key in force
+    /// In a member: the first key seen, or the last one accepted. In an event: the key in force
     /// before it.
     pub previous: PublicKey,
-    /// The key that the control server states, while the one before it stays in force.
+    /// Key that the control server states, while the previous one stays in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<PublicKey>,
 }
 
 words! {
-    /// Where a party lives.
+    /// Place of a party's authoritative state.
     Origin {
-        /// In this daemon.
+        /// This daemon.
         Local = "local",
-        /// On a control server.
+        /// The control server.
         Remote = "remote";
-        /// Somewhere that this version does not know.
+        /// An origin that this version does not know.
         Unknown
     }
 
-    /// Whether a control server has confirmed what is shown.
+    /// Confirmation of a state by the control server.
     Sync {
-        /// Nothing is waiting to be confirmed.
+        /// No change is waiting for confirmation.
         Synced = "synced",
-        /// Something is.
+        /// A change is waiting for confirmation.
         Pending = "pending";
-        /// Something else, which this version does not know.
+        /// A value that this version does not know.
         Unknown
     }
 }
 
-/// A party: peers that want to reach each other.
+/// Party: a group of peers in one virtual LAN.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Party {
-    /// Its id.
+    /// Id.
     pub party_id: PartyId,
-    /// Its name, for people.
+    /// Human-readable name.
     pub name: Name,
-    /// The peer whose leaving ends the party; always one of `peers`.
+    /// Peer id of the host, always one of `peers`. The party ends when the host leaves.
     pub host_id: PeerId,
-    /// When it was registered.
+    /// Time of the registration.
     #[serde(with = "crate::model::millis")]
     #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
     pub created_at: Timestamp,
-    /// Its members, by peer id.
+    /// Members, by peer id.
     pub peers: BTreeMap<PeerId, Peer>,
-    /// Where it lives.
+    /// Place of the authoritative state.
     pub origin: Origin,
-    /// Whether a control server has confirmed it.
+    /// Confirmation by the control server.
     pub sync: Sync,
-    /// The stretch of history that `seq` counts in.
+    /// Epoch in which `seq` counts.
     pub epoch: Epoch,
-    /// Grows by one with every change of the party.
+    /// Number of the last change; grows by one with each change of the party.
     pub seq: u64,
 }
 
 words! {
-    /// Who refreshes a peer's `last_seen`.
+    /// Keepalive of a peer: the source that refreshes its `last_seen`.
     #[derive(Default)]
     Keepalive {
-        /// The connection that registered it, while it is open.
+        /// The connection that registered the peer, while it is open.
         #[default]
         Connection = "connection",
         /// The daemon, until the peer leaves or the daemon stops.

@@ -1,30 +1,30 @@
-//! JSON that is passed on, or read when its meaning is known.
+//! Raw JSON, which is forwarded as is or decoded later.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
-/// Any JSON value as its text, letter for letter. It takes as much memory as the text, where a
-/// parsed value may take ninety times as much.
+/// Any JSON value as its text, letter for letter. It takes as much memory as the text; a parsed
+/// value may take ninety times as much.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RawJson(Box<RawValue>);
 
 impl RawJson {
-    /// Encodes a value whose JSON text never fails; `null` for any other.
+    /// Encodes a value; `null` if its encoding fails.
     pub fn encode(value: &impl Serialize) -> Self {
         Self(to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned()))
     }
 
-    /// The JSON text.
+    /// Returns the JSON text.
     pub fn as_json(&self) -> &str {
         self.0.get()
     }
 
-    /// Reads it as a type. Fields that the type does not have are passed over.
+    /// Decodes the text as a type. Unknown fields are ignored.
     ///
     /// # Errors
-    /// The reason why it is no such value.
+    /// Error of the decoder.
     pub fn read<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
         serde_json::from_str(self.as_json())
     }

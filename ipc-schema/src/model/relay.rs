@@ -7,21 +7,21 @@ use serde::{Deserialize, Serialize};
 
 use super::{Name, RelayId};
 
-/// A relay for peers that can't reach each other directly.
+/// Relay for peers that cannot reach each other directly.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Relay {
-    /// Its id.
+    /// Id.
     pub relay_id: RelayId,
-    /// Where it listens.
+    /// IP address that it listens on.
     pub public_ip: IpAddr,
-    /// The port it listens on.
+    /// Port that it listens on.
     pub port: u16,
-    /// Where in the world it stands.
+    /// Geographic region.
     pub region: Name,
-    /// How many peers it takes.
+    /// Maximum number of peers.
     pub capacity: u32,
-    /// When it was first registered.
+    /// Time of the first registration.
     #[serde(with = "crate::model::millis")]
     #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
     pub registered_at: Timestamp,

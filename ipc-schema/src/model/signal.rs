@@ -11,17 +11,17 @@ use super::{PartyId, PeerId, RawJson};
 pub struct SignalData(RawJson);
 
 impl SignalData {
-    /// The JSON text.
+    /// Returns the JSON text.
     pub fn as_json(&self) -> &str {
         self.0.as_json()
     }
 
-    /// Its length in bytes.
+    /// Returns the length in bytes.
     pub fn len(&self) -> usize {
         self.as_json().len()
     }
 
-    /// Never: a JSON text has at least one byte.
+    /// Always false: a JSON text has at least one byte.
     pub fn is_empty(&self) -> bool {
         self.as_json().is_empty()
     }
@@ -44,19 +44,19 @@ impl schemars::JsonSchema for SignalData {
     }
 }
 
-/// What one peer has to tell another: an offer, an endpoint, anything.
+/// Message from one member to another, such as an offer or an endpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Signal {
-    /// The party that both are in.
+    /// Party of both members.
     pub party_id: PartyId,
-    /// Who sent it.
+    /// Peer that sent it.
     pub from_peer_id: PeerId,
-    /// Whom it is for.
+    /// Peer that receives it.
     pub to_peer_id: PeerId,
-    /// What it says.
+    /// Payload.
     pub signal_data: SignalData,
-    /// When it was queued.
+    /// Time at which it was queued.
     #[serde(with = "crate::model::millis")]
     #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
     pub sent_at: Timestamp,

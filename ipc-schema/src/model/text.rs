@@ -1,6 +1,6 @@
-//! Text that was checked once, where it came in: a value of these types is valid for ever after.
+//! Validated text: a value of these types is checked once, at its creation.
 //!
-//! Each holds an `Arc<str>`, so that a clone costs a counter and not a copy.
+//! Each type holds an `Arc<str>`, so that a clone only increments a counter.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -11,17 +11,17 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::unicode;
 
-/// Why a text was refused: the rule it breaks, in words.
+/// Error of an invalid text: the rule that it breaks, as a message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidText(&'static str);
 
-/// A text whose type has a rule that only new values must keep: stored ones may be older than it.
+/// Text type with an extra rule for new values; stored values may predate that rule.
 pub trait CheckedText: FromStr<Err = InvalidText> {
-    /// Checks that rule.
+    /// Checks the rule for new values.
     ///
     /// # Errors
-    /// The rule.
+    /// The broken rule.
     fn check_new(&self) -> Result<(), InvalidText>;
 }
 
@@ -40,7 +40,7 @@ fn is_id(text: &str) -> bool {
 }
 
 fn is_printable(text: &str, most: usize) -> bool {
-    // A character is at most four bytes: a longer text needs no count.
+    // A character has at most four bytes, so a longer text needs no count.
     !text.is_empty()
         && text.len() <= 4 * most
         && text.chars().count() <= most
@@ -59,8 +59,8 @@ fn is_new_key(text: &str) -> bool {
     !text.chars().any(unicode::is_hidden)
 }
 
-/// Defines a type from its rule, and the rule that only new values must keep. Each has its words
-/// and its check. The last value is the schema's `not`.
+/// Defines a type from its rule and its rule for new values. Each rule has a message and a check.
+/// The last value is the schema's `not`.
 macro_rules! checked_text {
     (
         $(#[$doc:meta])* $name:ident, $rule:expr, $check:expr, $new_rule:expr, $new_check:expr,
@@ -71,7 +71,7 @@ macro_rules! checked_text {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// The text itself.
+            /// Returns the text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -161,38 +161,38 @@ const KEY_PATTERN: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,128}$";
 
 #[cfg(feature = "schema")]
 const ID_NOT: &str = "^\\.{1,2}$";
-/// Names the common characters only: not every validator knows Unicode's categories.
+/// Lists only the common characters, because some validators lack Unicode categories.
 #[cfg(feature = "schema")]
 const NAME_NOT: &str = "^[\\s\\u00ad\\u061c\\u115f\\u1160\\u180e\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\u2800\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0]*$";
-/// As [`NAME_NOT`].
+/// The same for keys, see [`NAME_NOT`].
 #[cfg(feature = "schema")]
 const KEY_NOT: &str =
     "[\\u00ad\\u061c\\u180e\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ue000-\\uf8ff\\ufeff]";
 
 checked_text!(
-    /// Names a party.
+    /// Id of a party.
     PartyId, ID_RULE, is_id, NEW_ID_RULE, is_new_id, ID_PATTERN, ID_NOT
 );
 checked_text!(
-    /// Names a peer, in every party it is in.
+    /// Id of a peer, the same in all its parties.
     PeerId, ID_RULE, is_id, NEW_ID_RULE, is_new_id, ID_PATTERN, ID_NOT
 );
 checked_text!(
-    /// Names a relay.
+    /// Id of a relay.
     RelayId, ID_RULE, is_id, NEW_ID_RULE, is_new_id, ID_PATTERN, ID_NOT
 );
 checked_text!(
-    /// What people call a party, a peer or a region.
+    /// Human-readable name of a party, a peer or a region.
     Name, NAME_RULE, |text| is_printable(text, 100), NEW_NAME_RULE, is_new_name, NAME_PATTERN,
     NAME_NOT
 );
 checked_text!(
-    /// A peer's WireGuard public key, as its owner writes it.
+    /// WireGuard public key of a peer, as its owner gave it.
     PublicKey, KEY_RULE, |text| is_printable(text, 128), NEW_KEY_RULE, is_new_key, KEY_PATTERN,
     KEY_NOT
 );
 checked_text!(
-    /// Names a stretch of history: sequence numbers are comparable only within one epoch.
+    /// Id of a history; sequence numbers are comparable only within one epoch.
     Epoch, ID_RULE, is_id, NEW_ID_RULE, is_new_id, ID_PATTERN, ID_NOT
 );
 

@@ -1,4 +1,4 @@
-//! What a client's clock shows, as far as its own words tell.
+//! Wall clocks of clients, inferred from the times that they send.
 
 use std::ops::RangeInclusive;
 
@@ -7,37 +7,37 @@ use jiff::civil::DateTime;
 use jiff::fmt::temporal::Pieces;
 use jiff::tz::{Offset, TimeZone};
 
-/// Years of the times that are taken: Python's `datetime` knows no others.
+/// Years of accepted times; Python's `datetime` supports no others.
 const YEARS: RangeInclusive<i16> = 1..=9999;
 
-/// True for a time that all clients can read, by UTC.
+/// True for a time that all clients can parse, in UTC.
 pub fn is_readable(time: Timestamp) -> bool {
     YEARS.contains(&Offset::UTC.to_datetime(time).year())
 }
 
-/// The step of offsets, in seconds: every zone in use is a multiple of it away from UTC.
+/// Granularity of offsets, in seconds: the offset of every zone in use is a multiple of it.
 const STEP: i64 = 15 * 60;
 
-/// How far a wall clock is ahead of UTC: a multiple of 15 minutes from -12:00 to +14:00.
+/// Offset of a wall clock from UTC: a multiple of 15 minutes from -12:00 to +14:00.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UtcOffset {
     minutes: i16,
 }
 
 impl UtcOffset {
-    /// From minutes ahead of UTC; `None` for what no clock in use shows.
+    /// Returns the offset for minutes ahead of UTC; `None` for an offset that no zone uses.
     pub fn from_minutes(minutes: i16) -> Option<Self> {
         let is_used = (-12 * 60..=14 * 60).contains(&minutes) && minutes % 15 == 0;
         is_used.then_some(Self { minutes })
     }
 
-    /// Minutes ahead of UTC.
+    /// Returns the minutes ahead of UTC.
     pub fn minutes(self) -> i16 {
         self.minutes
     }
 
-    /// The wall clock of a client that says `last_seen` of itself at `now`, to the nearest quarter
-    /// of an hour; `None` if no clock in use shows that.
+    /// Infers the wall clock of a client that sends `last_seen` at `now`, to the nearest quarter of
+    /// an hour. Returns `None` for an offset that no zone uses.
     pub fn infer(last_seen: LastSeen, now: Timestamp) -> Option<Self> {
         let seconds = match last_seen.offset {
             Some(offset) => i64::from(offset.seconds()),
@@ -47,27 +47,27 @@ impl UtcOffset {
         Self::from_minutes(minutes.try_into().ok()?)
     }
 
-    /// The offset of the same client as seen from a clock that was put forward by so many minutes;
-    /// `None` if no clock in use shows that.
+    /// Returns the offset of the same client relative to a clock that was put forward by `minutes`.
+    /// Returns `None` for an offset that no zone uses.
     pub fn after_step(self, minutes: i64) -> Option<Self> {
         let shifted = i64::from(self.minutes).checked_sub(minutes)?;
         Self::from_minutes(shifted.try_into().ok()?)
     }
 
-    /// The zone whose clocks are always so.
+    /// Returns the time zone with this fixed offset.
     pub fn zone(self) -> TimeZone {
-        // At most 14 hours, where jiff allows 25: UTC never comes of it.
+        // The offset is at most 14 hours and jiff allows 25, so the UTC default is unreachable.
         let offset = Offset::from_seconds(i32::from(self.minutes) * 60).unwrap_or(Offset::UTC);
         TimeZone::fixed(offset)
     }
 }
 
-/// A time that a client wrote: by its wall clock, and with an offset if it named one.
+/// Time that a client sent, by its wall clock, with the offset if it sent one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LastSeen {
-    /// What its clock showed.
+    /// Time of its wall clock.
     pub local: DateTime,
-    /// How far it says that clock is ahead of UTC.
+    /// Offset from UTC, if the client sent one.
     pub offset: Option<Offset>,
 }
 

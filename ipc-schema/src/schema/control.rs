@@ -1,4 +1,4 @@
-//! The control server's WebSocket frames.
+//! Schema of the control server's WebSocket frames.
 
 use schemars::Schema;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use super::openrpc::merge;
 use super::settings::plain;
 use crate::control::{Inbound, ServerFrame};
 
-/// Both directions in one document, each a definition of its own.
+/// Returns one document with a definition for each direction.
 pub(super) fn document() -> Value {
     let mut client = plain().for_deserialize().into_generator();
     let mut server = plain().for_serialize().into_generator();

@@ -1,4 +1,4 @@
-//! The protocols and LANrage's state file, described for programs in any language.
+//! Machine-readable descriptions of the protocols and of LANrage's state file.
 //!
 //! The descriptions are generated from this crate's types and committed:
 //! `cargo run -p lanrage-ipc --features schema --example schemas` writes them anew.
@@ -10,16 +10,16 @@ mod openrpc;
 #[cfg(feature = "schema")]
 mod settings;
 
-/// The OpenRPC document of the protocol: what `rpc.discover` answers.
+/// OpenRPC document of the protocol, the result of `rpc.discover`.
 pub const OPENRPC: &str = include_str!("../../schema/openrpc.json");
 
-/// The JSON Schema of LANrage's `control_state.json`.
+/// JSON Schema of LANrage's `control_state.json`.
 pub const LANRAGE_STATE: &str = include_str!("../../schema/lanrage-state.schema.json");
 
-/// The JSON Schema of the control server's WebSocket frames, in both directions.
+/// JSON Schema of the control server's WebSocket frames, in both directions.
 pub const CONTROL_WS: &str = include_str!("../../schema/control-ws.schema.json");
 
-/// The files that hold the descriptions, relative to this crate, and what they must say.
+/// Generates the descriptions. Returns each file's path, relative to this crate, and its contents.
 ///
 /// # Errors
 /// Never for this crate's types.

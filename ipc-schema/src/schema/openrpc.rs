@@ -56,7 +56,7 @@ struct ContentDescriptor {
     schema: Schema,
 }
 
-/// What the daemon says unasked: OpenRPC itself has no word for it.
+/// Notification of the daemon, for which OpenRPC defines no element.
 #[derive(Serialize)]
 struct Notification {
     name: &'static str,
@@ -70,7 +70,7 @@ struct Components {
     schemas: Map<String, Value>,
 }
 
-/// Describes the protocol.
+/// Generates the description of the protocol.
 pub(super) fn document() -> Document {
     let mut params = settings::params().into_generator();
     let mut results = settings::results().into_generator();
@@ -115,7 +115,7 @@ fn describe(
     }
 }
 
-/// One descriptor for each field of a struct; those that are required come first.
+/// Returns a descriptor for each field of a struct; required fields come first.
 fn descriptors(params: &Schema, generator: &mut SchemaGenerator) -> Vec<ContentDescriptor> {
     let name =
         params.get("$ref").and_then(Value::as_str).and_then(|at| at.strip_prefix(COMPONENTS));
@@ -171,7 +171,7 @@ fn describe_error(code: ErrorCode, schemas: &Map<String, Value>) -> Value {
     json!({"code": code.number(), "message": message, "data": data})
 }
 
-/// All definitions. A type that is sent in both directions must look the same in both.
+/// Merges definitions. A type that is sent in both directions must be the same in both.
 pub(super) fn merge(mut all: Map<String, Value>, more: Map<String, Value>) -> Map<String, Value> {
     for (name, schema) in more {
         let before = all.get(&name).cloned().unwrap_or_else(|| schema.clone());
@@ -181,7 +181,7 @@ pub(super) fn merge(mut all: Map<String, Value>, more: Map<String, Value>) -> Ma
     all
 }
 
-/// The definitions that something refers to, directly or not.
+/// Returns the definitions that `from` refers to, directly or indirectly.
 fn reachable(from: &Value, definitions: &Map<String, Value>) -> Map<String, Value> {
     let (mut found, mut open) = (Map::new(), Vec::new());
     references(from, &mut open);

@@ -1,4 +1,4 @@
-//! How types become schemas: in the dialect that OpenRPC takes, with formats that validators know.
+//! Settings of the schema generator: OpenRPC's dialect, with formats that validators know.
 
 use schemars::Schema;
 use schemars::generate::SchemaSettings;
@@ -7,15 +7,15 @@ use serde_json::json;
 
 use crate::lanrage;
 
-/// Where an OpenRPC document keeps its schemas.
+/// Path of the schemas in an OpenRPC document.
 pub(super) const COMPONENTS: &str = "#/components/schemas/";
 
-/// For what is read: fields with a default may be left out.
+/// Settings for input: fields with a default are optional.
 pub(super) fn params() -> SchemaSettings {
     plain().for_deserialize().with(|settings| settings.definitions_path = COMPONENTS.into())
 }
 
-/// For what is written: every field is there that is not skipped.
+/// Settings for output: every field that is not skipped is present.
 pub(super) fn results() -> SchemaSettings {
     params().for_serialize()
 }
@@ -29,7 +29,7 @@ pub(super) fn plain() -> SchemaSettings {
     SchemaSettings::draft07().with_transform(RecursiveTransform(known_formats))
 }
 
-/// Says in standard terms what the types' own formats mean.
+/// Replaces the types' own formats by standard ones.
 fn known_formats(schema: &mut Schema) {
     match schema.get("format").and_then(|format| format.as_str()) {
         Some("ip") => {

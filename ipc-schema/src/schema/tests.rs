@@ -75,7 +75,7 @@ fn every_reference_resolves() {
     }
 }
 
-/// How many references there are in `part`.
+/// Resolves the references in `part`, and returns their number.
 fn resolve(part: &Value, document: &Value) -> usize {
     let within: usize = match part {
         Value::Array(items) => items.iter().map(|item| resolve(item, document)).sum(),

@@ -6,7 +6,7 @@ use crate::event::RemovalReason;
 use crate::message::UnknownMessage;
 use crate::model::{Name, Peer, PeerId};
 
-/// What a daemon would hold, changed without a thought for events.
+/// Reference model of the daemon's state.
 #[derive(Debug, Clone, Default)]
 struct Truth {
     seq: u64,
@@ -15,7 +15,7 @@ struct Truth {
     connection: Option<Connection>,
 }
 
-/// Something that happens. Small numbers name parties and peers, so that they meet.
+/// Random change. Small numbers name parties and peers, so that changes collide.
 #[derive(Debug, Clone)]
 enum Happening {
     Register(u8),
@@ -96,7 +96,7 @@ impl Truth {
         View::new(SubscribeResult { subscription, seq: self.seq, snapshot })
     }
 
-    /// Lets it happen, where it can, and says what the daemon would.
+    /// Applies a change, if it is possible, and returns the daemon's notification.
     fn happen(&mut self, happening: &Happening) -> Option<ServerMessage> {
         let subscription = "s1".to_owned();
         let event = match *happening {
@@ -264,7 +264,7 @@ fn a_party_that_gets_another_id_is_known_by_that_alone() {
     let ServerMessage::Event(EventParams { event, .. }) = &moved else { panic!("no event") };
     assert_eq!(event.renamed(), Some((&party_id(0), &party_id(1))));
     assert_eq!(event.party_id(), Some(&party_id(1)));
-    // What comes later is about the new id.
+    // Later events carry the new id.
     let joined = truth.happen(&Happening::Join(1, 1)).expect("an event");
     assert_eq!(view.take(&joined), Ok(()));
     assert_eq!(view.parties(), &truth.parties);

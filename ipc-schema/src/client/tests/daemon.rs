@@ -1,10 +1,10 @@
-//! One connection of a daemon that does what the test says.
+//! Fake daemon that accepts one connection and runs a script.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::thread::{self, JoinHandle};
 
-/// Listens, accepts one connection and lets a script have it.
+/// Daemon that listens, accepts one connection and passes it to a script.
 pub(super) struct Daemon {
     pub(super) path: PathBuf,
     thread: JoinHandle<()>,
@@ -50,21 +50,21 @@ impl Daemon {
         Self { path: path.into(), thread }
     }
 
-    /// Waits until the script has ended, and fails if it has.
+    /// Waits for the end of the script, and fails if the script failed.
     pub(super) fn finish(self) {
         self.thread.join().expect("the script must not panic");
     }
 }
 
 impl Peer {
-    /// The next line, without its end; empty at the end of the connection.
+    /// Reads the next line, without its line break; empty at the end of the connection.
     pub(super) fn read(&mut self) -> String {
         let mut line = String::new();
         self.0.read_line(&mut line).expect("a line");
         line.trim_end_matches('\n').to_owned()
     }
 
-    /// Takes some of what has come.
+    /// Reads some of the received bytes.
     pub(super) fn read_part(&mut self) {
         assert!(!self.0.fill_buf().expect("bytes").is_empty());
     }
@@ -85,7 +85,7 @@ impl Peer {
         self.write(&format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#));
     }
 
-    /// Sends an event of subscription `s1`: a relay is gone.
+    /// Sends an event of subscription `s1`: a relay was removed.
     pub(super) fn event(&mut self, seq: u64) {
         let event = r#""kind":"relay.removed","data":{"relay_id":"r1"}"#;
         self.notify("event", &format!(r#"{{"subscription":"s1","seq":{seq},{event}}}"#));

@@ -68,14 +68,14 @@ fn a_daemon_that_goes_away_says_why_if_it_can() {
     assert_eq!(gone.kind(), ErrorKind::Gone);
     assert!(gone.to_string().contains("waiting for the reply to ping"), "{gone}");
 
-    // It closes in the middle of the request, which resets the connection.
+    // The daemon closes in the middle of the request, which resets the connection.
     let daemon = Daemon::start(|mut peer| peer.read_part());
     let large = format!("\"{}\"", "x".repeat(100_000));
     let reset = connect(&daemon).call_raw("ping", &large).expect_err("must fail");
     assert_eq!(reset.kind(), ErrorKind::Gone, "{reset}");
     daemon.finish();
 
-    // It closed before the request was sent: the complaint is still there to be read.
+    // The daemon closed before the request was sent; its error can still be read.
     let complaint = serde_json::to_string(&RpcError::new(ErrorCode::RateLimited, "too many"));
     let complaint = complaint.expect("encodes");
     let daemon = Daemon::start(move |mut peer| peer.refuse("null", &complaint));
@@ -102,7 +102,7 @@ fn a_late_reply_is_passed_over() {
         let error = client.call::<Ping>(&Empty {}).expect_err("must time out");
         assert_eq!(error.kind(), ErrorKind::TimedOut);
         if error.to_string().contains("sending") {
-            // The machine was too busy to even send it within that.
+            // A busy machine may not even send the request within the timeout.
             patience *= 2;
             continue;
         }

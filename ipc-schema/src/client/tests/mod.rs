@@ -9,7 +9,7 @@ use crate::method::{Ping, StateImport};
 use crate::params::{Empty, ImportMode, StateImportParams};
 
 const AT_ONCE: Duration = Duration::from_millis(1);
-/// Longer than any test takes: who waits for this waits for an event.
+/// Timeout longer than any test.
 const LONG: Duration = Duration::from_secs(60);
 
 fn connect(daemon: &Daemon) -> Client {
@@ -17,7 +17,7 @@ fn connect(daemon: &Daemon) -> Client {
     Client::connect_with(&daemon.path, &options).expect("connects")
 }
 
-/// What a request comes to whose only answer is what `script` does.
+/// Returns the error of a request that `script` answers.
 fn ping(script: impl FnOnce(Peer) + Send + 'static) -> ClientError {
     let daemon = Daemon::start(script);
     let error = connect(&daemon).call::<Ping>(&Empty {}).expect_err("must fail");

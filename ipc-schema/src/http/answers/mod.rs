@@ -1,5 +1,5 @@
-//! Reads what servers answer: this project's own, and LANrage's, which say less and give their
-//! times in more ways.
+//! Decodes the answers of servers: this project's own and LANrage's. LANrage's answers have fewer
+//! fields, and more formats of times.
 
 mod party;
 #[cfg(test)]
@@ -21,10 +21,10 @@ use crate::unicode::strip_bom;
 
 pub use party::PartyAnswer;
 
-/// The longest `detail` that is repeated, in characters.
+/// Length of the longest `detail` that is repeated, in characters.
 const LONGEST_DETAIL: usize = 512;
 
-/// Why an answer can't be read.
+/// Error of an answer that cannot be decoded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{words}")]
 pub struct BadAnswer {
@@ -41,20 +41,19 @@ impl BadAnswer {
         Self::new(format!("party: {invalid}"))
     }
 
-    /// True where the body is no JSON, or lacks the keys that every control server gives: another
-    /// program answered.
+    /// True if another program answered: the body is no JSON, or lacks the keys of every control
+    /// server.
     pub fn is_foreign(&self) -> bool {
         self.is_foreign
     }
 }
 
-/// What `GET /` answers, as far as it tells a control server from another one.
+/// Answer to `GET /`, as far as it distinguishes control servers.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct ServiceAnswer {
-    /// What the server calls itself.
+    /// Name of the service.
     pub service: String,
-    /// Whether it does a request once that comes twice under one `Idempotency-Key`. LANrage's own
-    /// server does not.
+    /// True if the server supports `Idempotency-Key`. LANrage's own server does not.
     #[serde(default)]
     pub idempotency_key: bool,
     /// True if a registration may be repeated under the secret in its header `Claim`.
@@ -62,45 +61,45 @@ pub struct ServiceAnswer {
     pub claim: bool,
 }
 
-/// What registering a peer id answers.
+/// Answer to the registration of a peer id.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TokenAnswer {
-    /// What proves that a client speaks for the peer.
+    /// Token that proves ownership of the peer id.
     pub token: Secret,
-    /// Until when the token is good, where that is said.
+    /// Time at which the token expires, if the server states it.
     pub expires_at: Option<Timestamp>,
 }
 
-/// What a request for relays answers.
+/// Answer to a request for relays.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RelaysAnswer {
-    /// The relays that break no rule.
+    /// Valid relays.
     pub relays: Vec<Relay>,
-    /// How many are left out.
+    /// Number of invalid relays that were left out.
     pub rejected: usize,
 }
 
-/// What leaving a party answers.
+/// Answer to leaving a party.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct StatusAnswer {
     /// Fate of the party.
     pub status: LeaveStatus,
 }
 
-/// Answer to the end of a peer's tokens.
+/// Answer to the revocation of a peer's tokens.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct RevokedAnswer {
-    /// Number of tokens that ended.
+    /// Number of revoked tokens.
     pub revoked: u64,
 }
 
 macro_rules! from_json {
     ($($name:ident)*) => {$(
         impl $name {
-            /// Reads a body.
+            /// Decodes a body.
             ///
             /// # Errors
-            /// What is wrong with it.
+            /// Mistake in the body.
             pub fn from_json(body: &[u8]) -> Result<Self, BadAnswer> {
                 read(body)
             }
@@ -110,10 +109,10 @@ macro_rules! from_json {
 from_json! { ServiceAnswer StatusAnswer RevokedAnswer }
 
 impl TokenAnswer {
-    /// Reads a body. A time without an offset is one in UTC.
+    /// Decodes a body. A time without an offset is in UTC.
     ///
     /// # Errors
-    /// What is wrong with it; it repeats nothing of the token.
+    /// Mistake in the body; the message repeats nothing of the token.
     pub fn from_json(body: &[u8]) -> Result<Self, BadAnswer> {
         #[derive(Deserialize)]
         struct Fields {
@@ -135,10 +134,10 @@ impl TokenAnswer {
 }
 
 impl RelaysAnswer {
-    /// Reads a body. Times without an offset are in UTC.
+    /// Decodes a body. Times without an offset are in UTC.
     ///
     /// # Errors
-    /// What is wrong with it as a whole.
+    /// Mistake in the body as a whole.
     pub fn from_json(body: &[u8]) -> Result<Self, BadAnswer> {
         #[derive(Deserialize)]
         struct Fields<'a> {
@@ -169,8 +168,8 @@ fn relay(record: &RawValue) -> Option<Relay> {
     Some(Relay { relay_id, public_ip, port, region, capacity, registered_at })
 }
 
-/// Why a server refuses something, in its own words: its `detail`, or the first mistake there.
-/// `None` where a body has no such thing.
+/// Returns the server's message: its `detail`, or the first mistake in it. Returns `None` for a
+/// body without one.
 pub fn detail(body: &[u8]) -> Option<String> {
     let mut body: Value = serde_json::from_slice(strip_bom(body)).ok()?;
     let words = match body.get_mut("detail")?.take() {
@@ -182,7 +181,7 @@ pub fn detail(body: &[u8]) -> Option<String> {
     Some(words.chars().filter(is_shown).take(LONGEST_DETAIL).collect())
 }
 
-/// A mistake in one line: where, and what.
+/// Formats a mistake as one line with its location and message.
 fn mistake(mistake: &Value) -> Option<String> {
     let words = mistake.get("msg")?.as_str()?;
     let place = mistake.get("loc").and_then(Value::as_array).into_iter().flatten();
@@ -203,7 +202,7 @@ fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, BadAnswer> {
     })
 }
 
-/// A time with its offset, or else in UTC.
+/// Parses a time; without an offset it is in UTC.
 fn instant(field: &str, text: &str) -> Result<Timestamp, BadAnswer> {
     let bad = |rule: &str| BadAnswer::new(format!("{field}: {rule}"));
     let LastSeen { local, offset } = text.parse().map_err(bad)?;

@@ -1,4 +1,4 @@
-//! Parties in answers.
+//! Parties in answers of servers.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -12,26 +12,26 @@ use crate::lanrage::{AnnouncedParty, Entries, KnownRecords, announce_peers};
 use crate::model::{Epoch, PartyId, PeerId};
 use crate::results::Rejected;
 
-/// A party, and beside it what LANrage's own server does not tell.
+/// A party, with fields that LANrage's own server does not send.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PartyAnswer {
-    /// Its id.
+    /// Id of the party.
     pub party_id: PartyId,
-    /// The party, with times in UTC.
+    /// Party, with times in UTC.
     pub party: AnnouncedParty,
-    /// Its members' addresses in the virtual LAN.
+    /// Virtual addresses of the members.
     pub virtual_ips: BTreeMap<PeerId, Ipv4Addr>,
-    /// The party's last change, and the stretch of history that it counts in.
+    /// Epoch, and number of the party's last change in it.
     pub change: Option<(Epoch, u64)>,
-    /// Guests that are left out, because what is said of them breaks a rule.
+    /// Guests that are left out because a field breaks its rule.
     pub rejected: Vec<Rejected>,
 }
 
 impl PartyAnswer {
-    /// Reads a body. Times without an offset are in UTC.
+    /// Decodes a body. Times without an offset are in UTC.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Mistake in the body.
     pub fn from_json(body: &[u8]) -> Result<Self, BadAnswer> {
         #[derive(Deserialize)]
         struct Fields<'a> {
@@ -43,7 +43,7 @@ impl PartyAnswer {
             epoch: Option<Epoch>,
             seq: Option<u64>,
         }
-        /// The id alone: its fault is told as that of any other field of an answer.
+        /// The id alone, so that a mistake in it is reported like that of any other field.
         #[derive(Deserialize)]
         struct Named {
             #[serde(rename = "party_id")]
@@ -66,10 +66,10 @@ impl PartyAnswer {
         Ok(Self { party_id, party, virtual_ips, change: epoch.zip(seq), rejected })
     }
 
-    /// Reads a body that holds the members alone; the rest is as it was `before`.
+    /// Decodes a body with only the members; the other fields come from `before`.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Mistake in the body.
     pub fn from_peers_json(
         body: &[u8],
         party_id: PartyId,
@@ -89,7 +89,7 @@ impl PartyAnswer {
         Ok(Self { party_id, party, virtual_ips: BTreeMap::new(), change: None, rejected })
     }
 
-    /// Whether a peer is a member.
+    /// True if the peer is a member.
     pub fn has(&self, peer_id: &PeerId) -> bool {
         self.party.peers.contains_key(peer_id.as_str())
     }

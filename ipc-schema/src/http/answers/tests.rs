@@ -26,7 +26,7 @@ fn a_party_is_read_with_what_is_beside_it_and_without() {
     let full = read_party(full).unwrap();
     assert_eq!(full.change, Some(("e".parse().unwrap(), 7)));
     assert_eq!(full.virtual_ips["ann"], Ipv4Addr::new(10, 66, 0, 1));
-    // The same moment, said in another way.
+    // The same time in another format.
     assert_eq!(full.party, bare.party);
 }
 

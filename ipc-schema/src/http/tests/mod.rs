@@ -7,7 +7,7 @@ use super::*;
 use crate::lanrage::input::{MOST_MISTAKES, Mistake};
 use crate::model::{Party, Relay};
 
-/// What LANrage's own server answered to a body.
+/// Recorded answer of LANrage's own server to a body.
 #[derive(Deserialize)]
 struct Recorded {
     case: String,
@@ -37,7 +37,7 @@ fn mistakes_are_told_as_lanrage_s_own_server_tells_them() {
     for Recorded { case, reads, body, detail: mut expected } in recorded {
         let mut got = detail(&reads, body.as_bytes());
         if expected[0]["type"] == "json_invalid" {
-            // Each parser has its own words.
+            // Each parser words its errors differently.
             assert!(got[0]["ctx"]["error"].take().is_string(), "{case}");
             expected[0]["ctx"]["error"].take();
         }

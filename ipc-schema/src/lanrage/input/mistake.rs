@@ -1,4 +1,4 @@
-//! What is wrong with an input, as FastAPI says it.
+//! Mistakes in an input, in FastAPI's format.
 
 use std::fmt;
 
@@ -7,27 +7,27 @@ use serde_json::{Map, Value};
 
 use crate::bounded::{self, Encoded};
 
-/// The most mistakes that are told of one input.
+/// Maximum number of mistakes reported for one input.
 pub const MOST_MISTAKES: usize = 32;
 
-/// The longest input that is echoed whole, in bytes of JSON.
+/// Length of the longest input that is echoed whole, in bytes of JSON.
 const MOST_ECHOED: usize = 1024;
 
 /// Fields whose values are never echoed.
 const SECRETS: [&str; 6] =
     ["token", "claim", "authorization", "relay_key", "password", "private_key"];
 
-/// How many characters are echoed of a longer one.
+/// Number of characters echoed of a longer input.
 const EXCERPT: usize = 256;
 
-/// A step of the way to a value.
+/// Step of the path to a value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(untagged)]
 pub enum Loc {
-    /// A field of an object.
+    /// Field of an object.
     Key(String),
-    /// A place in an array or a text, from 0.
+    /// Index into an array or a text, from 0.
     Index(u64),
 }
 
@@ -46,27 +46,27 @@ impl fmt::Display for Loc {
     }
 }
 
-/// One thing that is wrong with an input.
+/// Mistake in an input.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Mistake {
-    /// Which rule is broken, for programs: one of pydantic's names.
+    /// Pydantic's name of the broken rule, for programs.
     #[serde(rename = "type")]
     pub kind: &'static str,
-    /// Where.
+    /// Path of the invalid value.
     pub loc: Vec<Loc>,
-    /// What is wrong, for people.
+    /// Human-readable message.
     pub msg: String,
-    /// What was sent, see [`Mistake::echo`].
+    /// Echo of the input, see [`Mistake::echo`].
     pub input: Value,
-    /// The rule's own values.
+    /// Parameters of the rule.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ctx: Option<Value>,
 }
 
 impl Mistake {
-    /// What a mistake repeats of an input: all of it up to 1 KiB of JSON, else its first 256
-    /// characters. The values of fields that hold secrets are left out.
+    /// Returns the echo of an input: all of it up to 1 KiB of JSON, otherwise its first 256
+    /// characters. The values of secret fields are left out.
     pub fn echo(input: &Value) -> Value {
         match input {
             Value::String(text) => repeated(input, |_| excerpt(text)),
@@ -74,12 +74,12 @@ impl Mistake {
         }
     }
 
-    /// As [`Mistake::echo`], of the object with these fields.
+    /// Returns the echo, as [`Mistake::echo`], of an object with these fields.
     pub(super) fn echo_object(fields: &Map<String, Value>) -> Value {
         repeated(&ShownFields(fields), |json| excerpt(&json))
     }
 
-    /// As [`Mistake::echo`], of the value of a field.
+    /// Returns the echo, as [`Mistake::echo`], of the value of a field.
     pub(super) fn echo_field(loc: &[Loc], input: &Value) -> Value {
         match loc.last() {
             Some(Loc::Key(key)) if is_secret(key) => hidden(),
@@ -87,17 +87,17 @@ impl Mistake {
         }
     }
 
-    /// That something has to be there and is not; `input` is the echo of what it should have been
-    /// in.
+    /// Returns the mistake of a missing value; `input` is the echo of the object that should hold
+    /// it.
     pub fn missing(loc: Vec<Loc>, input: Value) -> Self {
         Self { kind: "missing", loc, msg: "Field required".to_owned(), input, ctx: None }
     }
 }
 
-/// A value without its secrets.
+/// Value serialized without its secrets.
 struct Shown<'a>(&'a Value);
 
-/// An object without its secrets.
+/// Object serialized without its secrets.
 struct ShownFields<'a>(&'a Map<String, Value>);
 
 impl Serialize for Shown<'_> {
@@ -123,17 +123,17 @@ fn is_secret(key: &str) -> bool {
     SECRETS.iter().any(|secret| key.eq_ignore_ascii_case(secret))
 }
 
-/// Stands for a secret.
+/// Returns the placeholder of a secret.
 fn hidden() -> Value {
     Value::String("…".to_owned())
 }
 
-/// The value itself, or what `shorten` makes of the beginning of a text that is too long.
+/// Returns the value, or the result of `shorten` for the prefix of a text that is too long.
 fn repeated(value: &impl Serialize, shorten: impl FnOnce(String) -> Value) -> Value {
     match bounded::encode(value, MOST_ECHOED) {
         Ok(Encoded::Whole(_)) => serde_json::to_value(value).unwrap_or_default(),
         Ok(Encoded::Cut(json)) => shorten(json),
-        // A JSON value has a text.
+        // Unreachable: every JSON value has a text.
         Err(_) => Value::Null,
     }
 }
@@ -142,7 +142,7 @@ fn excerpt(text: &str) -> Value {
     Value::String(text.chars().take(EXCERPT).chain(['…']).collect())
 }
 
-/// One line for people. It repeats nothing of the input but the names of fields.
+/// One human-readable line. Of the input, it repeats only names of fields.
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, step) in self.loc.iter().enumerate() {

@@ -1,8 +1,8 @@
-//! Reads what LANrage's clients send: leniently, and all mistakes at once, each in the shape in
-//! which FastAPI tells of it.
+//! Decodes the input of LANrage's clients leniently. It reports all mistakes at once, in FastAPI's
+//! format.
 //!
-//! A [`Reader`] is asked for the fields of an object one by one, each with one of the [`rules`].
-//! What breaks its rule becomes a [`Mistake`]; what nobody asks for is ignored.
+//! A [`Reader`] decodes the fields of an object one by one, each by one of the [`rules`]. A value
+//! that breaks its rule becomes a [`Mistake`]; other fields are ignored.
 
 mod mistake;
 mod peer;

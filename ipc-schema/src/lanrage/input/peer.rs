@@ -1,4 +1,4 @@
-//! What a client says of a peer.
+//! Peers in the input of clients.
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
@@ -8,21 +8,21 @@ use super::{Reader, Refusal, rules};
 use crate::lanrage::json::python_text;
 use crate::model::{Address, LastSeen, Name, PeerId, PeerInput, UtcOffset};
 
-/// What a client says of a peer, in LANrage's own shape or in the one that its server stores.
+/// Peer in the input of a client, in the format of LANrage's client or the one its server stores.
 ///
-/// It is written in LANrage's own.
+/// It is serialized in the format of LANrage's client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PeerForm {
-    /// What it says of itself.
+    /// Data of the peer.
     #[serde(flatten)]
     pub info: PeerInput,
-    /// Its last sign of life by its own clock: good for nothing but to tell what that clock shows.
+    /// `last_seen` by the client's clock, used only to infer the offset of that clock.
     #[serde(serialize_with = "python_moment", skip_serializing_if = "Option::is_none")]
     pub last_seen: Option<LastSeen>,
 }
 
 impl PeerForm {
-    /// The wall clock of the client, when it sent this at `now`; `None` if it can't be told.
+    /// Returns the offset of the client's wall clock, for input sent at `now`; `None` if unknown.
     pub fn offset(&self, now: Timestamp) -> Option<UtcOffset> {
         UtcOffset::infer(self.last_seen?, now)
     }
@@ -41,11 +41,11 @@ fn python_moment<S: Serializer>(
     serializer.collect_str(&format_args!("{local}{sign}{hours:02}:{minutes:02}"))
 }
 
-/// Reads a peer. Where there is a `public_endpoint`, as in the shape that LANrage's server stores,
-/// what that shape does not have may be left out; what is there counts.
+/// Decodes a peer. With a `public_endpoint`, as in the format that LANrage's server stores, the
+/// fields that this format lacks are optional. Fields that are present count.
 pub fn read_peer(reader: &mut Reader<'_>) -> Option<PeerForm> {
     let endpoint = reader.optional("public_endpoint", rules::endpoint);
-    // Of a bad endpoint there was a mistake already.
+    // The mistake of a bad endpoint is recorded already.
     let endpoint = endpoint.unwrap_or(Some((Address::Unknown, 0)));
     let is_stored = endpoint.is_some();
     let (public_ip, public_port) = endpoint.unzip();
@@ -65,7 +65,7 @@ pub fn read_peer(reader: &mut Reader<'_>) -> Option<PeerForm> {
         either(reader, "local_ip", is_stored.then_some(Address::Unknown), rules::address);
     let local_port = either(reader, "local_port", is_stored.then_some(0), rules::integer);
     let last_seen = reader.optional("last_seen", rules::last_seen);
-    // The server gives the addresses: it need not be one.
+    // The server assigns the addresses, so the text need not be an address.
     reader.optional("virtual_ip", rules::string);
     let info = PeerInput {
         peer_id: peer_id?,
@@ -80,7 +80,7 @@ pub fn read_peer(reader: &mut Reader<'_>) -> Option<PeerForm> {
     Some(PeerForm { info, last_seen: last_seen? })
 }
 
-/// A field that must be there unless it has a default.
+/// Decodes a field that is required unless it has a default.
 fn either<'a, T>(
     reader: &mut Reader<'a>,
     key: &str,
@@ -93,7 +93,7 @@ fn either<'a, T>(
     }
 }
 
-/// What to call a peer that has only an id.
+/// Returns the default name of a peer without one.
 fn name_of(id: &PeerId) -> Option<Name> {
     let id = id.as_str();
     id.get(..100).unwrap_or(id).parse().ok()

@@ -1,47 +1,47 @@
-//! Asks an object for its fields, and gathers what is wrong with them.
+//! Decodes the fields of an object and collects their mistakes.
 
 use serde_json::{Map, Value};
 
 use super::rules::{self, Refusal};
 use super::{Loc, MOST_MISTAKES, Mistake};
 
-/// An object that is being read.
+/// Decoder of one object.
 ///
-/// Each question gives `None` for a field with a mistake, and the reading goes on, so that all
-/// mistakes come out at once.
+/// Each method returns `None` for a field with a mistake. Decoding goes on, so that all mistakes
+/// are reported at once.
 #[derive(Debug)]
 pub struct Reader<'a> {
     fields: &'a Map<String, Value>,
     place: Vec<Loc>,
-    /// Whether a missing field is told with the object that it is missing in.
+    /// True if the mistake of a missing field echoes the object.
     tells_object: bool,
-    /// The echo of the object, once a field is missing.
+    /// Echo of the object, once a field is missing.
     echo: Option<Value>,
     mistakes: Vec<Mistake>,
 }
 
 impl<'a> Reader<'a> {
-    /// For the body of a request.
+    /// Returns a reader for the body of a request.
     pub fn body(fields: &'a Map<String, Value>) -> Self {
         Self { place: vec!["body".into()], ..Self::frame(fields) }
     }
 
-    /// For the parameters of a query.
+    /// Returns a reader for the parameters of a query.
     pub fn query(fields: &'a Map<String, Value>) -> Self {
         Self { place: vec!["query".into()], tells_object: false, ..Self::frame(fields) }
     }
 
-    /// For a frame of a WebSocket.
+    /// Returns a reader for a frame of a WebSocket.
     pub fn frame(fields: &'a Map<String, Value>) -> Self {
         Self { fields, place: Vec::new(), tells_object: true, echo: None, mistakes: Vec::new() }
     }
 
-    /// A field as it is, unless it is null.
+    /// Returns the raw value of a field, unless it is null.
     pub fn get(&self, key: &str) -> Option<&'a Value> {
         self.fields.get(key).filter(|value| !value.is_null())
     }
 
-    /// A field that must be there.
+    /// Decodes a required field.
     pub fn required<T>(
         &mut self,
         key: &str,
@@ -56,7 +56,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A field that may be left out, or be null: `Some(None)` then.
+    /// Decodes a field that may be absent or null: `Some(None)` then.
     pub fn optional<T>(
         &mut self,
         key: &str,
@@ -68,7 +68,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A field that may be left out, but not be null.
+    /// Decodes a field that may be absent, but not null.
     pub fn defaulted<T>(
         &mut self,
         key: &str,
@@ -81,7 +81,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// An object that must be there, read by `read`.
+    /// Decodes a required object with `read`.
     pub fn object<T>(
         &mut self,
         key: &str,
@@ -94,7 +94,7 @@ impl<'a> Reader<'a> {
         self.within(key, value, read)
     }
 
-    /// A list that may be left out, or be null: each of its entries is checked by `rule`.
+    /// Decodes a list that may be absent or null; `rule` checks each entry.
     pub fn list<T>(
         &mut self,
         key: &str,
@@ -110,8 +110,8 @@ impl<'a> Reader<'a> {
         checked.into_iter().collect()
     }
 
-    /// An object of objects that may be left out, or be null: each key is checked by `rule`, each
-    /// value read by `read`.
+    /// Decodes an object of objects that may be absent or null. `rule` checks each key, and `read`
+    /// decodes each value.
     pub fn objects<K, T>(
         &mut self,
         key: &str,
@@ -130,7 +130,7 @@ impl<'a> Reader<'a> {
         let read_entry = |(name, value): (&String, &'a Value)| match rule(name) {
             Ok(key) => outer.within(name, value, &read).map(|value| (key, value)),
             Err(refusal) => {
-                // The key itself is not named: it may be anything.
+                // The path omits the key, which may be any text.
                 outer.refuse([], refusal, &Value::String(name.clone()));
                 None
             }
@@ -140,10 +140,10 @@ impl<'a> Reader<'a> {
         read.into_iter().collect()
     }
 
-    /// What was read, if nothing was wrong.
+    /// Returns the decoded value if there are no mistakes.
     ///
     /// # Errors
-    /// The mistakes, at most [`MOST_MISTAKES`], in the order of the questions.
+    /// The mistakes, at most [`MOST_MISTAKES`], in the order of decoding.
     pub fn finish<T>(self, read: Option<T>) -> Result<T, Vec<Mistake>> {
         let mistakes = self.mistakes;
         read.filter(|_| mistakes.is_empty()).ok_or(mistakes)
@@ -165,7 +165,8 @@ impl<'a> Reader<'a> {
         read
     }
 
-    /// For an object under `key`; takes the mistakes along, so that their bound is one for all.
+    /// Returns a reader for the object under `key`. The mistakes move to it, so that one bound
+    /// covers all.
     fn inner(&mut self, key: &str, fields: &'a Map<String, Value>) -> Self {
         Self {
             fields,
@@ -190,7 +191,7 @@ impl<'a> Reader<'a> {
             return;
         }
         let input = match self.tells_object {
-            // Any number of fields may be missing in it.
+            // Encoded once, because any number of fields may be missing.
             true => self.echo.get_or_insert_with(|| Mistake::echo_object(self.fields)).clone(),
             false => Value::Null,
         };
@@ -207,7 +208,7 @@ impl<'a> Reader<'a> {
         self.mistakes.push(Mistake { kind, loc, msg, input, ctx });
     }
 
-    /// True once no more mistakes are told: further ones cost no work.
+    /// True once the maximum number of mistakes is reached; further ones cost no work.
     fn is_full(&self) -> bool {
         self.mistakes.len() >= MOST_MISTAKES
     }

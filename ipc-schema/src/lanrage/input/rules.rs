@@ -1,4 +1,4 @@
-//! What a value must be. Kinds and words are pydantic's.
+//! Rules for values. Kinds and messages are pydantic's.
 
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
@@ -8,17 +8,17 @@ use serde_json::{Number, Value, json};
 use crate::control::Secret;
 use crate::model::{Address, CheckedText, LastSeen, Name, NatType, PublicKey};
 
-/// The alphabet of ids, as a pattern.
+/// Regular expression of ids.
 const ID_PATTERN: &str = "^[A-Za-z0-9_.:-]+$";
 
-/// Which rule a value breaks.
+/// Rule that a value breaks.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Refusal {
-    /// pydantic's name of the rule.
+    /// Pydantic's name of the rule.
     pub kind: &'static str,
-    /// What is wrong, for people.
+    /// Human-readable message.
     pub msg: String,
-    /// The rule's own values.
+    /// Parameters of the rule.
     pub ctx: Option<Value>,
 }
 
@@ -31,7 +31,7 @@ impl Refusal {
         Self { kind, msg, ctx: Some(json!({ name: value.into() })) }
     }
 
-    /// A rule that pydantic has no name for, in words that go on from the value: `must be …`.
+    /// Returns the refusal for a rule without a pydantic name, with a text such as `must be …`.
     pub fn value_error(rule: &str) -> Self {
         Self::with("value_error", format!("Value error, {rule}"), "error", rule)
     }
@@ -41,7 +41,7 @@ pub(super) fn no_object() -> Refusal {
     Refusal::plain("dict_type", "Input should be a valid dictionary")
 }
 
-/// A claim secret. What is told of a bad one repeats nothing of it.
+/// Decodes a claim secret. The refusal of a bad one repeats nothing of it.
 ///
 /// # Errors
 /// `string_type`, `string_too_short`, `string_too_long`, `string_pattern_mismatch`.
@@ -54,7 +54,7 @@ pub fn claim(value: &Value) -> Result<Secret, Refusal> {
     claim.is_claim().then_some(claim).ok_or_else(refusal)
 }
 
-/// Any string.
+/// Decodes any string.
 ///
 /// # Errors
 /// `string_type`.
@@ -63,14 +63,14 @@ pub fn string(value: &Value) -> Result<&str, Refusal> {
     value.as_str().ok_or_else(refusal)
 }
 
-/// A string of `least` to `most` characters.
+/// Decodes a string of `least` to `most` characters.
 ///
 /// # Errors
 /// `string_type`, `string_too_short`, `string_too_long`.
 pub fn text(value: &Value, least: usize, most: usize) -> Result<&str, Refusal> {
     let text = string(value)?;
     let plural = |count| if count == 1 { "" } else { "s" };
-    // Counts no further than it has to.
+    // The count stops at the bound.
     let count = text.chars().take(most.saturating_add(1)).count();
     if count < least {
         let msg = format!("String should have at least {least} character{}", plural(least));
@@ -83,7 +83,7 @@ pub fn text(value: &Value, least: usize, most: usize) -> Result<&str, Refusal> {
     Ok(text)
 }
 
-/// An id of any kind.
+/// Decodes an id of any kind.
 ///
 /// # Errors
 /// Those of [`text`], and `string_pattern_mismatch`.
@@ -94,7 +94,7 @@ pub fn id<T: FromStr>(value: &Value) -> Result<T, Refusal> {
     })
 }
 
-/// An id that may be new.
+/// Decodes an id that may be new.
 ///
 /// # Errors
 /// Those of [`id`], and `value_error` for one that can't be new.
@@ -102,7 +102,7 @@ pub fn new_id<T: CheckedText>(value: &Value) -> Result<T, Refusal> {
     new(id(value)?)
 }
 
-/// A name.
+/// Decodes a name.
 ///
 /// # Errors
 /// Those of [`text`], and `value_error` for control characters or nothing visible.
@@ -110,7 +110,7 @@ pub fn name(value: &Value) -> Result<Name, Refusal> {
     new(printable(text(value, 1, 100)?)?)
 }
 
-/// A public key.
+/// Decodes a public key.
 ///
 /// # Errors
 /// Those of [`text`], and `value_error` for control and format characters.
@@ -127,8 +127,8 @@ fn printable<T: FromStr>(text: &str) -> Result<T, Refusal> {
     text.parse().map_err(|_| Refusal::value_error("must have no control characters"))
 }
 
-/// A whole number from 0 to the most that the type holds: a number without a fraction, or a string
-/// of one.
+/// Decodes a whole number from 0 to the type's maximum. It may be a number without a fraction, or a
+/// string of such a number.
 ///
 /// # Errors
 /// `int_type`, `int_parsing`, `int_from_float`, `greater_than_equal`, `less_than_equal`.
@@ -148,9 +148,9 @@ pub fn integer<T: Bounded>(value: &Value) -> Result<T, Refusal> {
     })
 }
 
-/// A type of numbers from 0 on.
+/// Unsigned integer type.
 pub trait Bounded: TryFrom<u128> {
-    /// The most that it holds.
+    /// Maximum of the type.
     const MOST: u64;
 }
 
@@ -166,7 +166,7 @@ impl Bounded for u64 {
     const MOST: u64 = u64::MAX;
 }
 
-/// Stands for every number below 0.
+/// Any number below 0.
 struct Negative;
 
 fn whole(number: &Number) -> Result<Result<u128, Negative>, Refusal> {
@@ -195,12 +195,12 @@ fn parsed(text: &str) -> Result<Result<u128, Negative>, Refusal> {
     if !digits.split('_').all(is_number) || !is_whole {
         return Err(refusal());
     }
-    // Only digits are left: what can't be parsed is too large.
+    // Only digits are left, so a text that does not parse is too large.
     let magnitude = digits.replace('_', "").parse().unwrap_or(u128::MAX);
     Ok(if trimmed.starts_with('-') && magnitude > 0 { Err(Negative) } else { Ok(magnitude) })
 }
 
-/// What a NAT does.
+/// Decodes a NAT type.
 ///
 /// # Errors
 /// `enum`.
@@ -212,7 +212,7 @@ pub fn nat_type(value: &Value) -> Result<NatType, Refusal> {
     })
 }
 
-/// An IP address.
+/// Decodes an IP address.
 ///
 /// # Errors
 /// `ip_any_address`.
@@ -220,7 +220,7 @@ pub fn ip(value: &Value) -> Result<IpAddr, Refusal> {
     value.as_str().and_then(|text| text.parse().ok()).ok_or_else(no_address)
 }
 
-/// An IP address, or `unknown`.
+/// Decodes an IP address, or `unknown`.
 ///
 /// # Errors
 /// `ip_any_address`.
@@ -232,7 +232,7 @@ fn no_address() -> Refusal {
     Refusal::plain("ip_any_address", "value is not a valid IPv4 or IPv6 address")
 }
 
-/// An address and a port in one: `1.2.3.4:5`, `[::1]:5`, or `unknown` with or without a port.
+/// Decodes an address with a port: `1.2.3.4:5`, `[::1]:5`, or `unknown` with or without a port.
 ///
 /// # Errors
 /// `string_type`, `value_error`.
@@ -249,7 +249,7 @@ pub fn endpoint(value: &Value) -> Result<(Address, u16), Refusal> {
         .map_err(|_| Refusal::value_error("must be \"ip:port\", \"[ipv6]:port\" or \"unknown\""))
 }
 
-/// A date and time, with an offset or without.
+/// Decodes a date and time, with or without an offset.
 ///
 /// # Errors
 /// `datetime_type`, `datetime_from_date_parsing`.

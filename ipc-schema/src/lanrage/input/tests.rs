@@ -24,7 +24,7 @@ fn read(value: Value) -> Result<PeerForm, Vec<Mistake>> {
     reader.finish(read)
 }
 
-/// What is said of a peer one of whose fields is `value`.
+/// Returns the mistakes of a peer with `value` in one field.
 fn told(key: &str, value: Value) -> Value {
     let mut peer = peer();
     peer[key] = value.clone();
@@ -164,16 +164,16 @@ fn the_shape_that_lanrage_s_server_stores_is_taken() {
         assert_eq!((info.public_ip.to_string().as_str(), info.public_port), (ip, port));
         assert!(last_seen.is_some());
     }
-    // With an id that is too long for a name.
+    // An id that is too long for a name.
     let mut long = stored("unknown");
     long["peer_id"] = json!("x".repeat(128));
     assert_eq!(read(long).expect("good").info.name.as_str(), "x".repeat(100));
-    // In the union of both shapes LANrage's own fields count.
+    // In the union of both formats, the fields of LANrage's client count.
     let mut union = peer();
     union["public_endpoint"] = json!("198.51.100.1:1");
     union["zzz"] = json!([{}]);
     assert_eq!(read(union), read(peer()));
-    // What is wrong with an endpoint is told once.
+    // The mistake of an endpoint is reported once.
     for bad in ["203.0.113.5", "203.0.113.5:70000", "example.org:1", ""] {
         let mistakes = read(stored(bad)).expect_err(bad);
         let keys: Vec<_> = mistakes.iter().map(|m| (m.kind, m.loc[1].to_string())).collect();
@@ -281,7 +281,7 @@ fn mistakes_cost_no_more_in_a_large_object_than_in_a_small_one() {
     assert!(offered <= 2 * 1024, "{offered} bytes were encoded");
 }
 
-/// Any JSON, not too large.
+/// Strategy for JSON values of bounded size.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
