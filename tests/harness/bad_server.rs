@@ -1,5 +1,5 @@
-//! A server that does not do what a control server does: other software behind the same address,
-//! or a control server with a defect.
+//! Server that does not behave as a control server: other software at the same address, or a
+//! defective control server.
 
 mod certificate;
 mod ledger;
@@ -30,30 +30,29 @@ pub(crate) use reply::{Reply, Responder, Trick};
 pub(crate) use request::Request;
 pub(crate) use script::Step;
 
-/// What it does.
+/// Behavior of the server.
 #[derive(Clone)]
 pub(crate) enum Behaviour {
-    /// Hangs up on who connects.
+    /// Closes each connection at once.
     AcceptAndDrop,
-    /// Reads and says nothing.
+    /// Reads and sends nothing.
     Silent,
-    /// Sends bytes that mean nothing, and hangs up.
+    /// Sends garbage, and closes.
     Garbage(u64),
     /// Answers everything with a page, as a captive portal does.
     HtmlPage,
     /// Answers with this status (1xx) without end, which is never an answer.
     Interim(&'static str),
-    /// Sends everybody elsewhere.
+    /// Redirects every request.
     RedirectTo(String),
-    /// Answers everything with this status and these headers beside the body's.
+    /// Answers every request with this status and these extra headers.
     Status(u16, Vec<(&'static str, String)>),
-    /// Completes a WebSocket's handshake, takes these steps, and hangs up. What asks for no
-    /// WebSocket is answered 404.
+    /// Completes a WebSocket handshake, takes these steps, and closes. Other requests get 404.
     UpgradeThen(Vec<Step>),
-    /// Answers each request so.
+    /// Answers each request by this function.
     Routes(Responder),
-    /// Forwards requests to a server as a reverse proxy does that speaks HTTP/1.0 with it, but for
-    /// those that the rule answers.
+    /// Forwards requests to a server, as a reverse proxy does that speaks HTTP/1.0 with it. The
+    /// rule answers some requests itself.
     Gateway(SocketAddr, Rule),
 }
 
@@ -62,7 +61,7 @@ pub(crate) type Rule =
     Arc<dyn Fn(&Request) -> Option<(u16, &'static str, &'static str)> + Send + Sync>;
 
 impl Behaviour {
-    /// What a control server does, as [`polite`] does it.
+    /// Returns the behavior of a correct control server, see [`polite`].
     pub(crate) fn polite() -> Self {
         Self::UpgradeThen(vec![Step::answer(polite())])
     }
@@ -76,7 +75,7 @@ impl Behaviour {
     }
 }
 
-/// What it has seen.
+/// Requests, frames and connections that the server has seen.
 #[derive(Default)]
 struct Seen {
     connections: usize,
@@ -85,12 +84,12 @@ struct Seen {
     frames: Vec<Value>,
     /// Handles of the streams that are open, to end those who wait for them.
     streams: BTreeMap<usize, TcpStream>,
-    /// How often somebody connected who could not shake hands.
+    /// Number of failed TLS handshakes.
     failed_handshakes: usize,
     is_ending: bool,
 }
 
-/// What its threads share.
+/// State that the server's threads share.
 struct Shared {
     behaviour: Mutex<Behaviour>,
     identity: Option<Identity>,
@@ -139,7 +138,7 @@ impl BadServer {
         self.shared.identity.as_ref().expect("a server over TLS").ca()
     }
 
-    /// Has it do something else from the next request on.
+    /// Changes the behavior from the next request on.
     pub(crate) fn behave(&self, behaviour: Behaviour) {
         *self.shared.behaviour.lock().expect("the behaviour") = behaviour;
     }

@@ -1,10 +1,10 @@
-//! Faults in an order that comes again from the same seed.
+//! Faults in a reproducible order, from a seed.
 
 use std::time::Duration;
 
 use super::{Direction, Proxy, Random};
 
-/// What befell a proxy.
+/// Fault of a proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     Cut,
@@ -20,7 +20,7 @@ pub(crate) enum Fault {
     Heal,
 }
 
-/// A hand that brings them about.
+/// Injector of faults.
 pub(crate) struct Chaos<'a> {
     random: Random,
     proxy: &'a Proxy,
@@ -31,7 +31,7 @@ impl<'a> Chaos<'a> {
         Self { random: Random(seed), proxy }
     }
 
-    /// Brings about another fault, or the end of some: which.
+    /// Injects a fault or ends some, and returns which.
     pub(crate) fn step(&mut self) -> Fault {
         let fault = self.choose();
         match fault {

@@ -1,4 +1,4 @@
-//! A client that sees every line as it is.
+//! Client that exposes every raw line.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, ErrorKind, Write};
@@ -133,7 +133,7 @@ impl Client {
     }
 }
 
-/// What a peer of that id says of itself.
+/// Returns the data of a peer with the given id.
 pub(crate) fn peer(id: &str) -> Value {
     json!({
         "peer_id": id,

@@ -1,4 +1,4 @@
-//! A client's own copy of the state, kept by nothing but a snapshot and what came after it.
+//! Client's copy of the state, built only from a snapshot and the events after it.
 
 use std::collections::BTreeMap;
 
@@ -6,14 +6,14 @@ use serde_json::{Value, json};
 
 use super::Client;
 
-/// What one subscription has told.
+/// State that one subscription has delivered.
 #[derive(Debug)]
 pub(crate) struct Copy {
     pub(crate) subscription: Value,
     seq: u64,
     parties: BTreeMap<String, Value>,
     relays: BTreeMap<String, Value>,
-    /// How often it had to start afresh.
+    /// Number of resets.
     pub(crate) resets: usize,
 }
 
@@ -97,12 +97,12 @@ impl Copy {
         }
     }
 
-    /// Whether a relay of that id was told.
+    /// True if a relay with the given id was reported.
     pub(crate) fn knows_relay(&self, id: &str) -> bool {
         self.relays.contains_key(id)
     }
 
-    /// Takes in what comes until a relay of that id is told.
+    /// Applies notifications until a relay with the given id is reported.
     pub(crate) fn read_to(&mut self, client: &mut Client, marker: &str) {
         while !self.knows_relay(marker) {
             let notification = client.notification();

@@ -16,7 +16,7 @@ pub(crate) struct Ctl {
     socket: PathBuf,
 }
 
-/// How it ended, and what it said.
+/// Exit status and output of a command.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) code: Option<i32>,
@@ -68,22 +68,22 @@ impl Ctl {
         child.wait_with_output().expect("see lanragectl end").into()
     }
 
-    /// What a command prints for people; it has to succeed.
+    /// Returns the human-readable output of a command, which must succeed.
     pub(crate) fn text(&self, line: &str) -> String {
         let ran = self.run(line);
         assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{line}");
         ran.stdout
     }
 
-    /// The one document that a command prints for programs; it has to succeed.
+    /// Returns the JSON document that a command prints. The command must succeed.
     pub(crate) fn json(&self, line: &str) -> Value {
         let text = self.text(&format!("{line} --json"));
         assert_eq!(text.find('\n'), Some(text.len() - 1), "{line}: {text}");
         serde_json::from_str(&text).expect("a document")
     }
 
-    /// The exit code and `data.code` of a command that has to fail; what it says for people names
-    /// a fix, and nothing but the error is printed for programs.
+    /// Returns the exit code and `data.code` of a command that must fail. Asserts that the
+    /// human-readable message names a remedy, and that the JSON output is the error only.
     pub(crate) fn fails(&self, line: &str) -> (i32, String) {
         let told = self.run(line);
         assert!(told.stderr.starts_with("lanragectl: ") || told.stderr.starts_with("error: "));

@@ -18,16 +18,16 @@ use super::{Client, Http, Response, Setup, Ws, eventually};
 /// Long enough for a slow machine; a test that waits this long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long until it is looked whether who is listened to is still there.
+/// Longest wait for one notification, before the caller checks that the process is alive.
 const LISTEN: Duration = Duration::from_millis(200);
 
 /// A running daemon; killed when this goes.
 pub(crate) struct Daemon {
     pub(crate) setup: Setup,
     child: Child,
-    /// Where a server serves HTTP.
+    /// Address at which a server serves HTTP.
     address: Option<SocketAddr>,
-    /// What it tells its service manager.
+    /// Notifications to the service manager.
     notified: Notifications,
 }
 
@@ -55,7 +55,7 @@ impl Daemon {
         }
     }
 
-    /// The next thing that it tells its service manager.
+    /// Returns the next notification to the service manager.
     pub(crate) fn notification(&mut self) -> String {
         let until = Instant::now() + PATIENCE;
         while Instant::now() < until {
@@ -72,7 +72,7 @@ impl Daemon {
         Client::connect(&self.setup.socket())
     }
 
-    /// Where a server serves HTTP.
+    /// Address at which a server serves HTTP.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address.expect("an address in what it told")
     }
@@ -105,14 +105,14 @@ impl Daemon {
         kill(self.pid(), signal).expect("signal the daemon");
     }
 
-    /// Stops it in the midst of whatever it does, and waits until it has stopped.
+    /// Suspends the process, and waits until it is suspended.
     pub(crate) fn freeze(&self) {
         self.signal(Signal::SIGSTOP);
         let status = waitpid(self.pid(), Some(WaitPidFlag::WUNTRACED)).expect("wait for its stop");
         assert!(matches!(status, WaitStatus::Stopped(..)), "{status:?}:\n{}", self.setup.log());
     }
 
-    /// Lets it go on.
+    /// Resumes the process.
     pub(crate) fn thaw(&self) {
         self.signal(Signal::SIGCONT);
     }
@@ -148,7 +148,7 @@ impl Daemon {
         (self.into_setup(), status)
     }
 
-    /// Kills it on the spot.
+    /// Kills the process.
     pub(crate) fn kill(mut self) -> Setup {
         self.child.kill().expect("kill the daemon");
         wait(&mut self.child);
@@ -199,8 +199,8 @@ fn spawn(setup: &Setup, mut command: Command) -> (Child, Notifications) {
     (child, Notifications::of(notified))
 }
 
-/// What comes on a notification socket. It is always read, as a service manager would: a program
-/// waits for who does not.
+/// Reader of a notification socket. It always reads, as a service manager does, because a program
+/// blocks on a full socket.
 struct Notifications {
     socket: UnixDatagram,
     /// Tests share a program between threads.
@@ -251,7 +251,7 @@ fn wait(child: &mut Child) -> ExitStatus {
     }
 }
 
-/// Whether a path is there.
+/// True if the path exists.
 pub(crate) fn exists(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
 }

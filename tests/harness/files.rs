@@ -1,4 +1,4 @@
-//! What daemons leave on the disk.
+//! Files of daemons.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::daemon::PATIENCE;
 
-/// Looks until there is what is looked for.
+/// Polls `look` until it returns a value.
 pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let until = Instant::now() + PATIENCE;
     loop {

@@ -36,7 +36,7 @@ pub(crate) fn is_open(stream: &TcpStream) -> bool {
     read.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
 }
 
-/// What a server answered.
+/// Response of a server.
 #[derive(Debug, Clone)]
 pub(crate) struct Response {
     pub(crate) status: u16,
@@ -261,12 +261,12 @@ impl Response {
     }
 }
 
-/// What LANrage's clients say of a peer of that id, by a clock in UTC.
+/// Returns a peer in the format of LANrage's clients, by a clock in UTC.
 pub(crate) fn announced(id: &str) -> Value {
     announced_at(id, 0)
 }
 
-/// The same by a clock that is that many hours ahead of UTC.
+/// Returns a peer as [`announced`], by a clock that is `hours` ahead of UTC.
 pub(crate) fn announced_at(id: &str, hours: i64) -> Value {
     let mut peer = peer(id);
     let now = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(hours);

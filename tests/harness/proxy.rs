@@ -1,7 +1,7 @@
-//! A network between a client and a server that fails when it is told to.
+//! Network between a client and a server, with faults on command.
 //!
-//! One thread carries all bytes. A control takes effect before it returns: bytes move only while
-//! the rules are held still, and what concerns connections as a whole is done by that thread.
+//! One thread carries all bytes. A control takes effect before it returns: bytes move only under
+//! the lock of the rules, and that thread changes whole connections.
 
 mod link;
 mod tally;
@@ -21,7 +21,7 @@ use super::Port;
 use link::Link;
 use tally::Tally;
 
-/// Which way bytes go.
+/// Direction of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Direction {
     /// From the client.
@@ -30,36 +30,36 @@ pub(crate) enum Direction {
     ToClient,
 }
 
-/// What happens to bytes.
+/// Rules for connections and bytes.
 #[derive(Debug, Clone)]
 struct Rules {
-    /// Where new connections lead.
+    /// Target of new connections.
     target: SocketAddr,
     is_frozen: bool,
     /// Delay of each chunk, by direction.
     delay: [Duration; 2],
-    /// Whether bytes vanish, by direction.
+    /// True while bytes are dropped, by direction.
     black_hole: [bool; 2],
     /// Connections with a lower number have ended, by direction.
     half_closed: [usize; 2],
-    /// How many bytes the next connection carries that way before it is cut.
+    /// Direction, and number of bytes in it, after which the next connection is reset.
     cut_after: Option<(Direction, usize)>,
 }
 
-/// What becomes of who connects.
+/// Treatment of new connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Door {
-    /// It is connected to the target.
+    /// Connect to the target.
     Open,
-    /// It is hung up on at once.
+    /// Accept and close at once.
     Trap,
-    /// The system refuses it.
+    /// Let the system refuse.
     Shut,
 }
 
-/// What is told to the thread.
+/// Command to the thread.
 enum Command {
-    /// To let in who has connected so far.
+    /// Accept the connections so far.
     Settle,
     Door(Door),
     Cut,
@@ -118,27 +118,27 @@ impl Proxy {
         self.tell(Command::Cut);
     }
 
-    /// Has the system refuse who connects. Open connections stay.
+    /// Lets the system refuse new connections. Open connections stay.
     pub(crate) fn refuse(&self) {
         self.tell(Command::Door(Door::Shut));
     }
 
-    /// Hangs up on who connects. Open connections stay.
+    /// Closes new connections at once. Open connections stay.
     pub(crate) fn accept_and_drop(&self) {
         self.tell(Command::Door(Door::Trap));
     }
 
-    /// Lets who connects through again.
+    /// Accepts new connections again.
     pub(crate) fn accept(&self) {
         self.tell(Command::Door(Door::Open));
     }
 
-    /// Keeps all bytes where they are; who connects is accepted and hears nothing.
+    /// Holds all bytes back. New connections are accepted, but get no data.
     pub(crate) fn freeze(&self) {
         self.rules.send_modify(|rules| rules.is_frozen = true);
     }
 
-    /// Lets them go on from there.
+    /// Lets the bytes flow again.
     pub(crate) fn thaw(&self) {
         self.rules.send_modify(|rules| rules.is_frozen = false);
     }
@@ -165,7 +165,7 @@ impl Proxy {
         self.rules.send_modify(|rules| rules.delay[direction as usize] = delay);
     }
 
-    /// Leads new connections elsewhere.
+    /// Changes the target of new connections.
     pub(crate) fn retarget(&self, target: SocketAddr) {
         self.tell(Command::Settle);
         self.rules.send_modify(|rules| rules.target = target);
@@ -188,23 +188,23 @@ impl Proxy {
         self.accept();
     }
 
-    /// How many connections were accepted so far.
+    /// Returns the number of connections accepted so far.
     pub(crate) fn connections(&self) -> usize {
         self.tell(Command::Settle);
         self.tally.read(|counts| counts.accepted.len())
     }
 
-    /// When each of them was accepted.
+    /// Returns the time at which each connection was accepted.
     pub(crate) fn accepted(&self) -> Vec<Instant> {
         self.tally.read(|counts| counts.accepted.clone())
     }
 
-    /// How many connections are open.
+    /// Returns the number of open connections.
     pub(crate) fn open(&self) -> usize {
         self.tally.read(|counts| counts.open)
     }
 
-    /// How many bytes went that way so far, those that vanished among them.
+    /// Returns the number of bytes in the given direction so far, including dropped ones.
     pub(crate) fn bytes(&self, direction: Direction) -> usize {
         self.tally.read(|counts| counts.bytes[direction as usize])
     }
@@ -243,7 +243,7 @@ impl Drop for Proxy {
     }
 }
 
-/// Where connections come in.
+/// Listener for new connections.
 struct Hall {
     address: SocketAddr,
     rules: watch::Sender<Rules>,
@@ -299,7 +299,7 @@ impl Hall {
         }
     }
 
-    /// Lets in all who wait.
+    /// Accepts all pending connections.
     fn admit(&mut self) {
         while let Some((_, listener)) = &self.listener
             && let Ok((stream, _)) = listener.accept()

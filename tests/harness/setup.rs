@@ -32,7 +32,7 @@ pub(crate) fn impatient_remote() -> String {
     fast_remote([("request_timeout", "'3s'")])
 }
 
-/// What a daemon or a server starts from. Each test has its own directory, and so its own program.
+/// Setup of a daemon or a server. Each test has its own directory, and so its own program.
 pub(crate) struct Setup {
     pub(crate) dir: TempDir,
     pub(crate) program: &'static str,

@@ -14,7 +14,7 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 
 use super::{Client, Daemon, Setup, has_root};
 
-/// The uid that every system has for who is nobody else.
+/// Uid of the unprivileged user `nobody`.
 pub(crate) const NOBODY: u32 = 65534;
 
 /// Connects to the path given, says so, and passes bytes on between there and its standard
@@ -120,7 +120,7 @@ pub(crate) fn system_daemon(operators: &[u32], config: &str) -> Option<Daemon> {
     system_setup(operators, config).map(Setup::start)
 }
 
-/// What such a daemon starts from.
+/// Returns the setup of such a daemon.
 pub(crate) fn system_setup(operators: &[u32], config: &str) -> Option<Setup> {
     if !has_root("to connect as other users") {
         return None;

@@ -1,4 +1,4 @@
-//! What the tests of the wire share.
+//! Helpers of the protocol tests.
 
 use std::net::Shutdown;
 use std::path::Path;
@@ -56,7 +56,7 @@ impl Client {
     }
 }
 
-/// Code, number, and whether trying again may help.
+/// Code, number and `retryable` of each error.
 const ERRORS: [(&str, i64, bool); 20] = [
     ("parse_error", -32700, false),
     ("invalid_request", -32600, false),
@@ -111,7 +111,7 @@ pub(crate) fn await_clients(client: &mut Client, count: u64) {
     });
 }
 
-/// How many kilobytes of memory a process takes: `VmRSS` now, `VmHWM` at most so far.
+/// Returns the memory of a process in kilobytes: `VmRSS` now, `VmHWM` at the peak.
 pub(crate) fn memory(pid: nix::unistd::Pid, what: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("its status");
     let line = status.lines().find_map(|line| line.strip_prefix(what)).expect("its memory");

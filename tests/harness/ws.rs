@@ -1,4 +1,4 @@
-//! A WebSocket client that sees every frame.
+//! WebSocket client that exposes every frame.
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
@@ -22,7 +22,7 @@ pub(crate) struct Ws {
     /// Names this connection and no other, so that no two requests have one id.
     name: u16,
     requests: u64,
-    /// How the server closed.
+    /// Close code of the server, once it has closed.
     pub(crate) closed: Option<CloseFrame>,
 }
 
@@ -206,7 +206,7 @@ impl Ws {
         self.early.drain(..).collect()
     }
 
-    /// What comes until the server says that it closes. It may hang up a while after that.
+    /// Returns all frames up to the server's close frame. The TCP connection may end later.
     pub(crate) fn last_words(&mut self) -> Vec<Value> {
         let mut words = Vec::from(std::mem::take(&mut self.early));
         loop {

@@ -20,12 +20,12 @@ const CALLERS: [&str; 6] =
 const ANYONE: [u16; 6] = [200; 6];
 const ANY_TOKEN: [u16; 6] = [401, 401, 401, 200, 200, 401];
 const OWN_TOKEN: [u16; 6] = [401, 401, 401, 403, 200, 401];
-/// Who shows nothing that is good takes an id that is nobody's; this one is alice's.
+/// Registration without a valid token works only for a free id; this one is alice's.
 const REGISTRATION: [u16; 6] = [409, 409, 409, 409, 200, 409];
 const RELAYS_ALONE: [u16; 6] = [401, 401, 401, 403, 403, 200];
 const UPGRADE: [u16; 6] = [426; 6];
 
-/// A route and its statuses; what takes something away comes last.
+/// Routes and their statuses; destructive ones come last.
 const ROUTES: &[(&str, &str, [u16; 6])] = &[
     ("get", "/", ANYONE),
     ("get", "/openapi.json", ANYONE),
@@ -91,7 +91,7 @@ fn routes_answer_each_kind_of_caller_as_the_table_says() {
         let path = template.replace("{party_id}", &party).replace("{peer_id}", "alice");
         let path =
             path.replace("{region}", "unknown").replace("/register", "/register?peer_id=alice");
-        // What only the owner may do is done last.
+        // Requests that only the owner may make come last.
         for ((caller, token), status) in CALLERS.iter().zip(&shown).zip(statuses) {
             let mut http = server.http();
             http.token = token.clone();
@@ -137,7 +137,7 @@ fn kinds() -> BTreeSet<String> {
     kinds.collect()
 }
 
-/// What alice would send.
+/// Returns a frame as alice would send it.
 fn frame(kind: &str, party: &str) -> Value {
     let mut frame = json!({
         "type": kind, "party_id": party, "peer_id": "alice", "peer": announced("alice"),

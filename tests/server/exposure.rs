@@ -1,4 +1,4 @@
-//! What the server shows to the network, to whom, and how it leaves.
+//! Network exposure of the server: addresses, client identification and shutdown.
 
 mod hosts;
 mod locks;

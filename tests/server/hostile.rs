@@ -1,4 +1,4 @@
-//! Clients that break the rules. Whatever they send, the server serves the others as before.
+//! Clients that break the rules. The server must serve the others as before.
 
 mod bodies;
 mod connections;
@@ -19,14 +19,14 @@ use crate::harness::{Daemon, Http, Response, Setup, Ws, announced, memory, read_
 
 /// Long enough for a slow machine.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// What a server may take more at its peak, in KiB.
+/// Maximum growth of a server's peak memory, in KiB.
 const ROOM: u64 = 64 * 1024;
 
-/// A server that something is done to.
+/// Server under attack.
 struct Target {
     server: Daemon,
     address: SocketAddr,
-    /// Its memory at the peak before that, in KiB.
+    /// Peak memory before the attack, in KiB.
     before: u64,
 }
 
@@ -41,7 +41,7 @@ impl Target {
         Self { before, ..target }
     }
 
-    /// Asserts that it serves newcomers, over HTTP and WebSocket.
+    /// Asserts that the server accepts new clients over HTTP and WebSocket.
     #[track_caller]
     fn assert_serving(&self, peer_id: &str) {
         let mut http = Http::registered(self.address, peer_id);
@@ -53,8 +53,8 @@ impl Target {
         assert_eq!(ws.await_type("party_removed")["party_id"], json!(party));
     }
 
-    /// Asserts that it serves newcomers, has no more memory than it may, and that nothing went
-    /// wrong inside.
+    /// Asserts that the server accepts new clients, is within its memory bound, and logged no
+    /// internal error.
     #[track_caller]
     fn assert_unharmed(&self) {
         self.assert_serving("after");

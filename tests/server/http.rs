@@ -29,7 +29,7 @@ fn server_with<const N: usize>(peers: [&str; N]) -> (Daemon, [Http; N]) {
     (server, clients)
 }
 
-/// What a client says of a peer, with some fields changed.
+/// Returns a peer in the format of clients, with some fields changed.
 fn announced_with(id: &str, changes: Value) -> Value {
     with(announced(id), changes)
 }
@@ -43,7 +43,7 @@ fn with(mut object: Value, changes: Value) -> Value {
     object
 }
 
-/// Whether a text is a time as Python's `isoformat` writes one of a naive clock.
+/// True for a naive time in the format of Python's `isoformat`.
 fn is_naive(time: &Value) -> bool {
     let text = time.as_str().unwrap_or_default();
     let (seconds, micros) = text.split_once('.').unwrap_or((text, "000000"));
@@ -52,7 +52,7 @@ fn is_naive(time: &Value) -> bool {
     shape.eq("0000-00-00T00:00:00".bytes()) && micros.len() == 6 && is_digits(micros)
 }
 
-/// Whether a text is a token: 256 bits in url-safe base64.
+/// True for a token: 256 bits in url-safe base64.
 fn is_token(token: &Value) -> bool {
     let in_alphabet = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
     token.as_str().is_some_and(|text| text.len() == 43 && text.bytes().all(in_alphabet))

@@ -1,4 +1,4 @@
-//! What those see who run the server: on its socket, its probes, its metrics and its log.
+//! Interfaces for operators of the server: its socket, probes, metrics and log.
 
 mod log;
 mod metrics;

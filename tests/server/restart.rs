@@ -1,4 +1,4 @@
-//! What outlives the server, whatever ends it, and what ends by itself.
+//! State that survives a stop or crash of the server, and state that expires.
 
 mod damage;
 mod disk;
@@ -15,14 +15,14 @@ fn status(server: &Daemon) -> Value {
     server.client().call("status.get", json!({}))
 }
 
-/// Joins over WebSocket, and waits until that is done.
+/// Joins over WebSocket, and waits for the answer.
 fn join(ws: &mut Ws, party: &str, peer: &str) {
     ws.send(json!({"type": "join_party", "party_id": party, "peer": announced(peer)}));
     let joined = |frame: &Value| frame["party"]["peers"].get(peer).is_some();
     ws.await_frame("the party", joined);
 }
 
-/// Registers a party over WebSocket, and waits until that is done.
+/// Registers a party over WebSocket, and waits for the answer.
 fn register(ws: &mut Ws, party: &str, host: &str) {
     let host = announced(host);
     ws.send(json!({"type": "register_party", "party_id": party, "name": "LAN", "host_peer": host}));

@@ -1,4 +1,4 @@
-//! The WebSocket of the control server: each message, each answer, and who hears of it.
+//! WebSocket of the control server: each message, its answer, and its recipients.
 
 mod claims;
 mod displaced;
@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Daemon, Ws, announced};
 
-/// What keeps a test that sends much from being slowed down.
+/// Configuration without rate limits, for tests that send many messages.
 const NO_LIMITS: &str = "[ws]\nupdate_interval = \"0s\"\nframes_per_second = 1000000\nframes_burst = 1000000\n\
     [limits]\nregistrations_per_minute = 1000000\nregistrations_burst = 1000000\n\
     requests_per_second = 1000000\nrequests_burst = 1000000\n";

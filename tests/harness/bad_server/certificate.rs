@@ -1,4 +1,4 @@
-//! Who a server over TLS says it is.
+//! Certificates of the test server.
 
 use std::fs;
 use std::io;
@@ -12,16 +12,16 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use tempfile::TempDir;
 
-/// What its certificate is worth to who trusts its file.
+/// Validity of the certificate for a client that trusts its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Certificate {
-    /// For 127.0.0.1 and localhost.
+    /// Valid for 127.0.0.1 and localhost.
     Good,
-    /// Good long ago.
+    /// Expired.
     Expired,
-    /// For another host.
+    /// Issued for another host.
     WrongName,
-    /// Made by another than the one in the file.
+    /// Issued by another CA than the one in the file.
     UnknownIssuer,
 }
 

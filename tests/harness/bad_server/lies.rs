@@ -1,4 +1,4 @@
-//! What a hostile or compromised control server may send, by seed.
+//! Messages of a hostile or compromised control server, generated from a seed.
 
 use serde_json::{Value, json};
 

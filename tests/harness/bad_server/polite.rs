@@ -1,4 +1,4 @@
-//! A control server in little, to start from.
+//! Minimal correct control server.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use lanrage_ipc::control::ServerFrame;
 use serde_json::{Value, json};
 
-/// The stretch of history that its parties count in.
+/// Epoch of its parties.
 const EPOCH: &str = "epoch-1";
 
 /// The welcome of a peer, or of nobody.
@@ -21,8 +21,8 @@ pub(crate) fn welcome(peer_id: Option<&str>) -> Value {
     welcome
 }
 
-/// Says what a minimal control server does: it keeps parties for as long as it is kept itself, and
-/// tells only who asks.
+/// Minimal control server. It keeps parties in memory, and sends changes only to the client that
+/// caused them.
 pub(crate) fn polite() -> impl Fn(&Value) -> Vec<String> + Clone + Send + Sync + 'static {
     let book = Arc::new(Mutex::new(Book::default()));
     move |frame| texts(&answers(&mut book.lock().expect("the book"), frame))
@@ -32,7 +32,7 @@ pub(crate) fn polite() -> impl Fn(&Value) -> Vec<String> + Clone + Send + Sync +
 struct Book {
     /// The last `party_update` of each party.
     parties: BTreeMap<String, Value>,
-    /// Who has had a welcome.
+    /// Peers that have got a welcome.
     peers: BTreeSet<String>,
 }
 
@@ -160,7 +160,7 @@ fn enter(party: &mut Value, peer: &Value, told: &mut Vec<Value>) -> (Value, Valu
     (seq, json!({"party_id": party["party"]["party_id"], "virtual_ip": virtual_ip}))
 }
 
-/// What others are told of a peer.
+/// Returns a peer as a member of a party, in the format for other members.
 fn member(peer: &Value) -> Value {
     let mut member = json!({"last_seen": "2026-01-02T03:04:05.678901"});
     let fields = ["peer_id", "name", "public_key", "nat_type", "public_ip", "public_port"];

@@ -1,4 +1,4 @@
-//! What a client asks over HTTP.
+//! HTTP requests of clients.
 
 use std::io::{self, BufRead, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -61,7 +61,7 @@ impl Request {
         Ok(answer)
     }
 
-    /// What proves to one who asks for a WebSocket that it is understood.
+    /// Returns the `Sec-WebSocket-Accept` value that completes the handshake.
     pub(super) fn accept_key(&self) -> Option<String> {
         let is_upgrade = self.header("upgrade")?.eq_ignore_ascii_case("websocket");
         let key = self.header("sec-websocket-key").filter(|_| is_upgrade)?;

@@ -95,7 +95,7 @@ impl Ledger {
     }
 }
 
-/// What `GET /` tells.
+/// Returns the answer to `GET /`.
 fn service() -> Value {
     json!({"service": "LANrage Control Plane", "version": "1.0.0", "status": "ok", "parties": 0,
         "relays": 0, "idempotency_key": true, "claim": true})

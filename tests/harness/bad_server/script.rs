@@ -1,4 +1,4 @@
-//! What a bad server does once a WebSocket is open.
+//! Scripted behavior of a bad server on an open WebSocket.
 
 use std::io::BufReader;
 use std::sync::Arc;

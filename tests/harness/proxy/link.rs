@@ -21,7 +21,7 @@ const CHUNKS_IN_FLIGHT: usize = 64;
 pub(super) struct Link {
     pub(super) number: usize,
     pub(super) target: SocketAddr,
-    /// How many bytes may go that way.
+    /// Direction, and number of bytes in it, after which the connection is reset.
     pub(super) cut_after: Option<(Direction, usize)>,
     pub(super) rules: watch::Receiver<Rules>,
     pub(super) seat: Seat,
@@ -167,7 +167,7 @@ impl Lane<'_> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// What has come; `None` when there is nothing, or nothing may move.
+    /// Reads available bytes; `None` if there are none, or if none may move.
     fn take(
         &mut self,
         rules: &watch::Receiver<Rules>,

@@ -1,4 +1,4 @@
-//! What a proxy has counted, for who waits.
+//! Counters of a proxy, with waiting.
 
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Instant;
@@ -8,14 +8,14 @@ use crate::harness::daemon::PATIENCE;
 
 #[derive(Debug, Default)]
 pub(super) struct Counts {
-    /// When connections were accepted.
+    /// Times at which connections were accepted.
     pub(super) accepted: Vec<Instant>,
     pub(super) open: usize,
-    /// Bytes that went, by direction.
+    /// Number of forwarded bytes, by direction.
     pub(super) bytes: [usize; 2],
 }
 
-/// Counts that several share.
+/// Shared counters.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tally(Arc<(Mutex<Counts>, Condvar)>);
 

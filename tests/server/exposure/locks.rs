@@ -1,4 +1,4 @@
-//! What belongs to one server alone.
+//! Locks on resources that only one server may use.
 
 use crate::harness::{Daemon, Setup};
 
@@ -47,7 +47,7 @@ fn daemon_and_server_share_a_state_directory() {
     let daemon = setup.start();
     let party = crate::harness::Http::registered(server.address(), "ann").party("ann");
     daemon.client().register("local", "ann");
-    // Each has its own parties and its own backups, through a restart.
+    // Each server has its own parties and backups, also after a restart.
     let (daemon, _) = daemon.stop();
     let (server, _) = server.stop();
     let (daemon, server) = (daemon.start(), server.start());

@@ -1,10 +1,10 @@
-//! Which addresses the server listens on, and whose word it takes for where a client is.
+//! Listen addresses of the server, and trusted proxies for client addresses.
 
 use serde_json::json;
 
 use crate::harness::{Daemon, Http, Response, Setup, end_of};
 
-/// What `--check-config` says, and with which code it ends.
+/// Returns the exit code and output of `--check-config`.
 fn check(listen: &str, config: &str) -> (Option<i32>, String) {
     let mut setup = Setup::new().config(config);
     setup.program = env!("CARGO_BIN_EXE_lanragectl-server");

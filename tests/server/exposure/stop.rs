@@ -1,4 +1,4 @@
-//! How the server leaves.
+//! Graceful stop of the server.
 
 use std::io::{BufReader, Write};
 use std::net::{Shutdown, TcpStream};

@@ -32,8 +32,8 @@ pub(super) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// What a server says to the end, and the code with which it closes; `send` goes on meanwhile
-/// until it is told to stop by an error.
+/// Returns all frames of the server and its close code. `send` runs meanwhile, until an error ends
+/// it.
 fn told(target: &Target, send: impl FnOnce(TcpStream) + Send) -> (Vec<Value>, Option<u16>) {
     let mut ws = Ws::plain(target.address);
     let stream = ws.stream().try_clone().expect("a second handle");

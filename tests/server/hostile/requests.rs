@@ -9,7 +9,7 @@ use super::{Target, responses};
 
 const GOOD: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-/// What is no HTTP.
+/// Returns inputs that are not HTTP.
 fn garbage() -> Vec<Vec<u8>> {
     let mut random = Random(11);
     let noise: Vec<u8> = (0..500).flat_map(|_| random.next().to_le_bytes()).collect();

@@ -1,8 +1,8 @@
-//! Handshakes that are none.
+//! Invalid handshakes.
 
 use super::Target;
 
-/// What a WebSocket client sends (RFC 6455, section 4.1).
+/// Headers of a WebSocket client's handshake (RFC 6455, section 4.1).
 const HEADERS: [(&str, &str); 5] = [
     ("Host", "localhost"),
     ("Connection", "Upgrade"),

@@ -1,4 +1,4 @@
-//! What is broken in the original, by its own names: none of it is here.
+//! Known defects of the original server, by their numbers; this server must have none of them.
 
 use serde_json::{Value, json};
 

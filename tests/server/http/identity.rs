@@ -1,4 +1,4 @@
-//! Who may ask what: every route, asked by everyone there can be.
+//! Authorization of every route, for every kind of caller.
 
 use serde_json::{Value, json};
 
@@ -14,13 +14,13 @@ const ASKERS: [&str; 6] = ["nobody", "garbage", "expired", "member", "outsider",
 const WHY: [&str; 3] =
     ["Missing authorization header", "Invalid or expired token", "Invalid or expired token"];
 
-/// Anyone may.
+/// Allowed for every caller.
 const ALL: [u16; 6] = [200; 6];
-/// Any peer may.
+/// Allowed for every peer with a token.
 const PEERS: [u16; 6] = [401, 401, 401, 200, 200, 200];
-/// Only the peer that is acted for may.
+/// Allowed only for the peer that the request acts for.
 const OWN: [u16; 6] = [401, 401, 401, 403, 403, 200];
-/// Only who has the peer id already may have it again.
+/// Registration of an owned peer id: allowed only for its owner.
 const TAKEN: [u16; 6] = [409, 409, 409, 409, 409, 200];
 
 /// Each route, and what its askers are answered. `{party}` is a party of the owner and the
@@ -113,7 +113,7 @@ fn routes_accept_only_the_callers_of_the_table() {
     }
 }
 
-/// Who is refused has changed nothing.
+/// A refused request changes nothing.
 #[test]
 fn requests_that_are_refused_change_nothing() {
     let (_server, mut cast) = cast();

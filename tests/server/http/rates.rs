@@ -1,4 +1,4 @@
-//! How often one may ask. Rates are so low that no machine is slow enough to keep to them.
+//! Rate limits. The rates are so low that even a slow machine exceeds them.
 
 use serde_json::json;
 

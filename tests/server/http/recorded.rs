@@ -1,7 +1,7 @@
-//! What LANrage's own server answered, where that was right: this one answers the same.
+//! Recorded answers of LANrage's own server, which this server must reproduce where they are right.
 //!
-//! Each row of `recorded.json` is a request, and the status and body that it got. Where the original
-//! answered 500, or took what must not be taken, the row has what is right instead, and says so.
+//! Each row of `recorded.json` is a request, with the status and body of its answer. Where the
+//! original answered 500 or accepted invalid input, the row has the right answer, and says so.
 
 mod parties;
 mod registration;
@@ -19,11 +19,11 @@ use crate::harness::{Daemon, Http, Response, Setup};
 /// if it is null; a string as it is), the status, and the body of the answer.
 type Row = (String, String, String, Value, u16, Value);
 
-/// A server and those who speak to it.
+/// Server and its clients.
 struct Scene {
     server: Daemon,
     clients: BTreeMap<String, Http>,
-    /// Parties, by what rows call them.
+    /// Parties, by their names in rows.
     parties: Vec<(&'static str, String)>,
 }
 

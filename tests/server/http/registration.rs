@@ -1,4 +1,4 @@
-//! Who has which peer id, and how that is proven.
+//! Ownership of peer ids, and its proof by tokens.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -106,7 +106,7 @@ fn auth_register_decodes_the_query_and_takes_its_last_peer_id() {
     }
 }
 
-/// Who reads the disk can act for nobody.
+/// A reader of the disk gets no usable token.
 #[test]
 fn tokens_are_neither_on_the_disk_nor_in_the_log() {
     let (server, [mut alice]) = server_with(["alice"]);

@@ -1,4 +1,4 @@
-//! What each route gives when all is well, to the key.
+//! Exact keys of each route's successful answer.
 
 use serde_json::{Value, json};
 
@@ -96,7 +96,7 @@ fn heartbeat_and_leave_answers_have_their_exact_keys() {
     assert_eq!(alice.delete(&leave("alice")).ok(), json!({"status": "party_deleted"}));
 }
 
-/// What its server stores of a peer, and what its client announces, and both in one.
+/// Peer formats: the one that LANrage's server stores, the one of its client, and their union.
 #[test]
 fn peer_is_taken_in_both_of_lanranges_shapes() {
     let (_server, [mut alice]) = server_with(["alice"]);
@@ -119,7 +119,7 @@ fn peer_is_taken_in_both_of_lanranges_shapes() {
     for (sent, expected) in [
         (own.clone(), own.clone()),
         (stored.clone(), from_stored.clone()),
-        // What is said twice is taken as the client says it.
+        // For duplicate fields, the client's format counts.
         (union, own.clone()),
         (endpoint("[2001:db8::1]:65535"), at("2001:db8::1", 65_535)),
         (endpoint("unknown"), at("unknown", 0)),

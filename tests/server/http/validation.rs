@@ -1,4 +1,4 @@
-//! What is wrong with an input is told as FastAPI tells it: which rule, where, and what was sent.
+//! Mistakes in an input, reported in FastAPI's format: the rule, the location and the input.
 
 use serde_json::{Value, json};
 
@@ -218,7 +218,7 @@ fn bodies_that_are_not_json_are_refused() {
     assert_eq!(send(&mut alice, "[".repeat(60_000).as_bytes())[0]["type"], "json_invalid");
 }
 
-/// What is sent is told again, but never at length.
+/// The input is echoed, but only up to a bounded length.
 #[test]
 fn validation_echoes_no_long_input() {
     let (_server, [mut alice]) = server_with(["alice"]);

@@ -1,5 +1,5 @@
-//! What is silent for too long goes, and tokens that are too old. Times are tiny, and only ever
-//! too short: a slow machine makes these tests slow, not wrong.
+//! Expiry of silent members and of old tokens. The timeouts are tiny, so a slow machine makes these
+//! tests slow, but not wrong.
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;

@@ -1,4 +1,4 @@
-//! Killed on the spot, again and again, while it is written to over HTTP and WebSocket.
+//! Repeated kills of the server, during writes over HTTP and WebSocket.
 
 use std::net::SocketAddr;
 use std::sync::mpsc::{Sender, channel};
@@ -75,10 +75,10 @@ struct OverWs {
     ws: Ws,
     /// Relays are registered over HTTP alone.
     http: OverHttp,
-    /// What was asked last, and what was answered to each frame of this connection.
+    /// Frames of this connection and their answers.
     receipts: Vec<(Value, Value)>,
     asked: Option<Value>,
-    /// Names requests for good.
+    /// Counter for unique request ids.
     requests: u64,
 }
 

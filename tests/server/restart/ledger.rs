@@ -1,4 +1,4 @@
-//! What a writer was told, kept outside of the server.
+//! Record of the answers to a writer, kept outside of the server.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ pub(super) enum Act {
     Relay(u16),
 }
 
-/// What an answer tells.
+/// Contents of an answer.
 #[derive(Debug, Default)]
 pub(super) struct Reply {
     pub(super) token: Option<String>,
@@ -48,7 +48,7 @@ pub(super) struct Ledger {
     /// The party of before.
     ended: Option<String>,
     relay: Option<u16>,
-    /// What was asked last, while there is no answer.
+    /// Last request, while it is unanswered.
     pub(super) asked: Option<Act>,
     acts: u16,
 }
@@ -75,7 +75,7 @@ impl Ledger {
         self.party.as_ref().is_some_and(|party| party.members.contains_key(peer))
     }
 
-    /// What to do next; noted as asked.
+    /// Chooses the next act, and records it as unanswered.
     pub(super) fn next(&mut self, random: &mut Random) -> Act {
         self.acts += 1;
         let port = self.acts;
@@ -145,7 +145,7 @@ impl Ledger {
         }
     }
 
-    /// What an act makes of what was told.
+    /// Returns the expected state after an act.
     fn after(&self, act: &Act) -> Option<Told> {
         let mut party = self.party.clone();
         match act {
@@ -227,8 +227,8 @@ fn seen(answer: &Value) -> Told {
     Told { id, seq: answer["seq"].as_u64().expect("a number"), members: members.collect() }
 }
 
-/// Whether all that was told is there, and nothing else. Connections that end and begin are
-/// changes, too, so that the number may have gone on.
+/// True if the found state equals the recorded one. Only its `seq` may be higher, because the start
+/// and end of connections are changes, too.
 fn is_kept(told: &Told, found: &Told) -> bool {
     let is_member = |(id, (port, address)): (&String, &(u16, Option<String>))| {
         found

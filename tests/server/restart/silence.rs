@@ -1,4 +1,4 @@
-//! Who was silent while the server was down, because it was down.
+//! Members that were silent only because the server was down.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use crate::harness::{Daemon, Http, Setup, Ws, announced_at, eventually, keys};
 /// Whoever is looked at is late, but for the grace after a start.
 const IMPATIENT: &str = "[cleanup]\ninterval = '2ms'\npeer_timeout = '1ms'\n";
 
-/// By this clock, in hours ahead of UTC, the time is now.
+/// True if the time is the present, by a clock that is `hours` ahead of UTC.
 fn is_now(time: &Value, hours: i64) -> bool {
     let time: DateTime = time.as_str().expect("a time").parse().expect("no offset");
     let clock = Timestamp::now() + SignedDuration::from_hours(hours);
@@ -124,8 +124,8 @@ fn kill_and_start_expire_no_member() {
     is_invisible(|server, _| server.kill().start());
 }
 
-/// Who beats counts as alive if no two beats were further apart than half the timeout; otherwise
-/// the machine was too slow to tell, and all is tried again.
+/// A member with heartbeats must stay if no gap between them exceeds half the timeout. Otherwise
+/// the machine was too slow, and the test starts over.
 #[test]
 fn silent_members_expire_after_a_start_without_grace() {
     const TIMEOUT: Duration = Duration::from_millis(600);

@@ -1,4 +1,4 @@
-//! Who gets an id.
+//! Claims of peer ids.
 
 use std::sync::Barrier;
 use std::thread;
@@ -209,7 +209,7 @@ fn claim_over_the_registration_rate_is_refused() {
     assert!(answer["retry_after_ms"].as_u64().is_some_and(|ms| (1..=60_000).contains(&ms)));
     let answer = carol.ask(register("lan", "carol"));
     assert_eq!(refused(&answer), "rate_limited");
-    // Who comes back is not slowed down.
+    // A returning client is not rate-limited.
     for _ in 0..5 {
         assert_eq!(greet(&server, "alice", Some(&token)).1["peer_id"], "alice");
     }

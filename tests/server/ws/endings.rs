@@ -1,4 +1,4 @@
-//! How parties end, and connections with the server.
+//! Ends of parties and of connections.
 
 use nix::sys::signal::Signal;
 use serde_json::json;

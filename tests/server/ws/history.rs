@@ -1,4 +1,4 @@
-//! Long histories of three clients, from a seed: what each was told is what there is.
+//! Long histories of three clients, from a seed. Each client's copy must equal the server's state.
 
 mod model;
 
@@ -36,7 +36,7 @@ struct Player {
     /// None while it is away.
     ws: Option<Ws>,
     mirror: Mirror,
-    /// What other members said to it.
+    /// Signals from other members.
     signals: Vec<Value>,
 }
 
@@ -93,7 +93,7 @@ impl Player {
         frames.iter().any(|frame| frame["type"] == "error").then(|| "refused".to_owned())
     }
 
-    /// What a client does on its own copy, since it is not told what it did itself.
+    /// Applies a client's own change to its copy, because the server does not report it back.
     fn did(&mut self, frame: &Value, party: &str) {
         match frame["type"].as_str() {
             Some("leave_party") => drop(self.mirror.parties.remove(party)),
@@ -166,7 +166,7 @@ fn step(server: &Daemon, players: &mut [Player], model: &mut Model, random: &mut
     }
 }
 
-/// What each client that is there knows is what the server says.
+/// Asserts that the copy of each connected client equals the server's state.
 fn compare(server: &Daemon, players: &mut [Player]) {
     let mut http = Http::registered(server.address(), "judge");
     for player in players.iter_mut().filter(|player| player.ws.is_some()) {

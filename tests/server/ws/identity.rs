@@ -1,4 +1,4 @@
-//! Who may do what: every message, from everybody.
+//! Authorization of every message, for every kind of sender.
 
 use serde_json::{Value, json};
 
@@ -8,16 +8,16 @@ use super::{
 };
 use crate::harness::{Setup, Ws};
 
-/// Whom a message is sent by.
+/// Sender of a message.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Sender {
-    /// Speaks for nobody.
+    /// Connection without a peer.
     Nobody,
-    /// Speaks for another member of the party, and acts for the owner.
+    /// Connection of another member of the party, which acts for the owner.
     Other,
-    /// Acts for itself, and is in no party.
+    /// Peer that acts for itself, and is in no party.
     Outsider,
-    /// Acts for itself, and is a member.
+    /// Peer that acts for itself, and is a member.
     Owner,
 }
 

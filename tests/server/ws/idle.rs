@@ -8,7 +8,7 @@ use tungstenite::Message;
 use super::{guest, host, newcomer, told};
 use crate::harness::{Setup, Ws};
 
-/// How the server closed.
+/// Returns the server's close code.
 fn code(ws: &Ws) -> Option<u16> {
     ws.closed.as_ref().map(|frame| frame.code.into())
 }

@@ -1,4 +1,4 @@
-//! A client's own copy of its parties, kept by nothing but the frames that it gets.
+//! Client's copy of its parties, built only from the frames that it receives.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::shapes;
 use crate::harness::Ws;
 
-/// What one client knows.
+/// Copy of one client.
 #[derive(Debug, Default)]
 pub(super) struct Mirror {
     additions: bool,
@@ -37,7 +37,7 @@ impl Mirror {
         self.parties.keys().map(String::as_str).collect()
     }
 
-    /// How far each copy goes, as a client tells it that comes back.
+    /// Returns the epoch and `seq` of each copy, in the format of `have` in a `hello`.
     pub(super) fn have(&self) -> Value {
         let bookmark = |copy: &Copy| json!({"epoch": copy.epoch, "seq": copy.seq});
         let have = self.parties.iter().map(|(id, copy)| (id.clone(), bookmark(copy)));

@@ -1,4 +1,4 @@
-//! What members with the additions hear of their parties, and who does not.
+//! Frames about parties that members with `caps` get, and that others do not.
 
 use serde_json::json;
 

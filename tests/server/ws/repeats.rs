@@ -1,4 +1,4 @@
-//! Requests that come twice.
+//! Repeated requests.
 
 use serde_json::{Value, json};
 
@@ -132,7 +132,7 @@ fn req_id_is_known_again_for_its_peer_only() {
     });
     assert_eq!(told(&alice.settled()), ["peer_joined bob", "peer_joined carol"]);
     drop(members);
-    // Who shows nothing learns nothing of what was asked.
+    // A caller without a token learns nothing of the request.
     let mut mallory = newcomer(&server, "mallory").0;
     assert_eq!(refused(&mallory.ask(named(join("lan", "bob"), "same"))), "permission_denied");
 }
@@ -172,7 +172,7 @@ fn req_id_is_echoed_letter_for_letter() {
     assert!(!told(&alice.settled()).contains(&"ack".to_owned()));
 }
 
-/// What was done over HTTP meanwhile does not change what the first answer was.
+/// Later changes over HTTP do not change the recorded answer.
 #[test]
 fn leave_party_repeated_gets_the_first_answer() {
     let server = Setup::server().start();

@@ -9,9 +9,9 @@ use super::{
 };
 use crate::harness::{Daemon, Http, Setup, Ws, announced, eventually, keys};
 
-/// Nobody goes who gives a sign of life now and then.
+/// Configuration in which members with occasional heartbeats stay.
 const PATIENT: &str = "[cleanup]\ninterval = '2ms'\nstartup_grace = '0s'\npeer_timeout = '1h'\n";
-/// Who is silent goes.
+/// Configuration in which silent members expire.
 const IMPATIENT: &str =
     "[cleanup]\ninterval = '2ms'\nstartup_grace = '0s'\npeer_timeout = '30ms'\n";
 const BUSY: &str = "[ws]\nrefresh = '20ms'\n";
@@ -219,7 +219,7 @@ fn auth_without_a_token_from_another_address_is_refused_after_a_restart() {
     }
 }
 
-/// What a neighbour behind the same address can see ends when the owner is back.
+/// A client behind the same address loses its view when the owner is back.
 #[test]
 fn auth_of_the_owner_ends_the_view_of_a_neighbour() {
     for over_http in [false, true] {
@@ -252,7 +252,7 @@ fn auth_of_the_owner_ends_the_view_of_a_neighbour() {
     }
 }
 
-/// Who could show something has to.
+/// A peer with a token has to show it.
 #[test]
 fn auth_without_a_token_for_a_peer_with_a_token_is_refused() {
     let server = Setup::server().config(&format!("{PATIENT}{BUSY}")).start();

@@ -66,7 +66,7 @@ fn close_of_an_old_connection_beside_a_new_one_is_not_told() {
     assert_eq!(alice.await_type("peer_updated")["connected"], json!({"bob": false}));
 }
 
-/// What a machine sent on a connection that it lost may come after the first words on its next.
+/// Frames of a lost connection may arrive after the first frame of its successor.
 #[test]
 fn hello_with_takeover_silences_earlier_connections() {
     let server = Setup::server().start();

@@ -1,4 +1,4 @@
-//! What each frame has, to the key.
+//! Exact keys of each frame.
 
 use serde_json::Value;
 
@@ -60,7 +60,7 @@ pub(super) fn full(frame: &Value) {
     about_its_peers(frame);
 }
 
-/// What is beside a party or a peer is about it and no other.
+/// Asserts that the extensions of a frame concern only its own peers.
 #[track_caller]
 fn about_its_peers(frame: &Value) {
     let Some(addresses) = frame.get("virtual_ips") else { return };

@@ -1,4 +1,4 @@
-//! Clients that don't read.
+//! Clients that do not read.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -10,7 +10,7 @@ use super::mirror::Mirror;
 use super::{NO_LIMITS, done, guest, host, signal, sync, told, update};
 use crate::harness::{PATIENCE, Setup, Ws, eventually};
 
-/// What waits for one that does not read fills the system's buffers first, then its queue.
+/// Frames for a client that does not read fill the system's buffers first, then its queue.
 #[test]
 fn slow_client_is_closed_and_delays_no_other() {
     assert_slow_client_is_closed(NO_LIMITS);

@@ -165,8 +165,8 @@ fn hello_of_each_of_64_peers_shares_commits() {
     assert_eq!(ws.closed, None);
 }
 
-/// What a peer is told when it comes back waits for room, and for nothing else: it is the client's
-/// own question.
+/// The answer to a `hello` waits for room in the send queue, and for nothing else. The client
+/// itself asked for it.
 #[test]
 fn hello_with_many_parties_waits_for_a_client_that_reads_late() {
     let server = Setup::server().config(NO_LIMITS).start();

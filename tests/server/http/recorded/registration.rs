@@ -48,7 +48,7 @@ fn authorization_headers_are_judged_as_recorded() {
     }
 }
 
-/// Who asks is found out before what is asked for.
+/// Authentication precedes validation of the body.
 #[test]
 fn authentication_comes_before_validation_of_the_body() {
     let mut scene = Scene::of(&[]);

@@ -1,10 +1,10 @@
-//! What a history should lead to.
+//! Reference model of a history.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// What there should be.
+/// Expected state.
 #[derive(Default)]
 pub(super) struct Model {
     /// Each party's host and members, with their names.
@@ -85,7 +85,7 @@ impl Model {
         None
     }
 
-    /// What waits for a peer that is there arrives.
+    /// Delivers the queued signals of a connected peer.
     pub(super) fn deliver(&mut self, peer: &'static str) {
         // Party by party, when a peer comes back.
         for party in ["blue", "green", "red"] {
