@@ -17,7 +17,6 @@ const TRIES: usize = 3;
 pub(crate) struct Ping;
 
 /// Answers [`Ping`] for an actor.
-#[macro_export]
 macro_rules! answers_ping {
     ($actor:ty) => {
         impl actix::Handler<$crate::health::Ping> for $actor {
@@ -27,6 +26,7 @@ macro_rules! answers_ping {
         }
     };
 }
+pub(crate) use answers_ping;
 
 /// Actors that the program can't do without.
 #[derive(Debug, Clone, Default)]

@@ -75,7 +75,7 @@ impl Actor for Cleanup {
     }
 }
 
-crate::answers_ping!(Cleanup);
+crate::health::answers_ping!(Cleanup);
 
 impl Handler<Routine> for Cleanup {
     type Result = ();

@@ -300,7 +300,7 @@ impl Actor for Discovery {
     }
 }
 
-crate::answers_ping!(Discovery);
+crate::health::answers_ping!(Discovery);
 
 impl Handler<Announce> for Discovery {
     type Result = ();

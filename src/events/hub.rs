@@ -42,7 +42,7 @@ impl Actor for Hub {
     }
 }
 
-crate::answers_ping!(Hub);
+crate::health::answers_ping!(Hub);
 
 impl Handler<Publish> for Hub {
     type Result = ();

@@ -272,7 +272,7 @@ impl Actor for RemoteControlPlane {
     }
 }
 
-crate::answers_ping!(RemoteControlPlane);
+crate::health::answers_ping!(RemoteControlPlane);
 
 impl Handler<Call> for RemoteControlPlane {
     type Result = ();

@@ -309,7 +309,7 @@ impl Supervised for Link {
     }
 }
 
-crate::answers_ping!(Link);
+crate::health::answers_ping!(Link);
 
 /// Event of a connection.
 #[derive(Message)]

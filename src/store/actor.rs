@@ -40,7 +40,7 @@ impl Handler<Commit> for Persister {
     }
 }
 
-crate::answers_ping!(Persister);
+crate::health::answers_ping!(Persister);
 
 impl Handler<Close> for Persister {
     type Result = ();

@@ -219,7 +219,7 @@ impl Actor for LocalControlPlane {
     }
 }
 
-crate::answers_ping!(LocalControlPlane);
+crate::health::answers_ping!(LocalControlPlane);
 
 impl Handler<Call> for LocalControlPlane {
     type Result = ();
