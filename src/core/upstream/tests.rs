@@ -7,8 +7,8 @@ use std::time::Duration;
 use ipnet::Ipv4Net;
 use jiff::SignedDuration;
 use lanrage_ipc::ErrorCode;
-use lanrage_ipc::control::{ClientFrame, Inbound, Secret, ServerFrame};
-use lanrage_ipc::model::{PartyId, PeerId, RawJson};
+use lanrage_ipc::control::{ClientFrame, Inbound, ReqId, Secret, ServerFrame};
+use lanrage_ipc::model::{Keepalive, PartyId, PeerId, PeerInput, RawJson};
 use serde_json::json;
 
 use super::*;
@@ -62,6 +62,8 @@ struct World {
     comparisons: usize,
     /// Number of operations whose refusal the registry was told.
     verdicts: usize,
+    /// Number of peers that the registry was told to withdraw.
+    withdrawals: usize,
     closed: Option<crate::core::upstream::link::Loss>,
     clients: u64,
 }
@@ -118,6 +120,7 @@ impl World {
             operation: None,
             comparisons: 0,
             verdicts: 0,
+            withdrawals: 0,
             closed: None,
             clients: 0,
         };
@@ -178,8 +181,34 @@ impl World {
                 self.verdicts += 1;
                 Outcome::Operations(Vec::new())
             }
+            Command::Withdraw { .. } => {
+                self.withdrawals += 1;
+                Outcome::Done
+            }
             _ => Outcome::Done,
         }
+    }
+
+    /// Has a client join the party `p` as `ann` on this port.
+    fn join(&mut self, port: u16) {
+        self.clients += 1;
+        let principal = Principal::User { user: OWNER, admin: false };
+        let caller = Caller { principal, connection: ConnectionId(1), address: None };
+        let command = Command::Join {
+            party_id: "p".parse().unwrap(),
+            peer: peer("ann", port),
+            keepalive: Keepalive::Connection,
+            utc_offset: None,
+        };
+        let key = RequestKey(format!("client.{}", self.clients).into());
+        let request = ClientCommand { caller, key, command };
+        self.session.handle_request(ClientId(self.clients), request, self.now);
+        self.pump();
+    }
+
+    /// Returns true if a leave was sent.
+    fn has_left(&self) -> bool {
+        self.sent.iter().any(|inbound| matches!(inbound.frame, ClientFrame::LeaveParty { .. }))
     }
 
     /// Advances the time, with all timers of the session.
@@ -238,6 +267,16 @@ impl World {
     }
 }
 
+fn peer(peer_id: &str, port: u16) -> PeerInput {
+    serde_json::from_value(json!({
+        "peer_id": peer_id, "name": "Ann",
+        "public_key": "0iLbGzA5pDo1oPMVuNJs1bmYcvpSJDe4ev/QdF6mSGo=", "nat_type": "full_cone",
+        "public_ip": "198.51.100.7", "public_port": port,
+        "local_ip": "192.168.1.20", "local_port": 1,
+    }))
+    .expect("a peer")
+}
+
 fn frame(frame: &serde_json::Value) -> ServerFrame {
     ServerFrame::decode(&frame.to_string()).expect("a frame").expect("of a known type")
 }
@@ -276,6 +315,72 @@ fn party_without_a_copy_in_the_registry_leaves_the_replica() {
         assert_eq!(world.comparisons - before, usize::from(keeps_copies));
         assert_eq!(world.closed, None);
     }
+}
+
+#[test]
+fn join_with_another_description_on_the_server_compares_the_party_again() {
+    for (port, again) in [(1, 0), (2, 1)] {
+        let mut world = World::new(&["ann"]);
+        world.acknowledge_all();
+        world.join(port);
+        // The server has the description with port 1.
+        world.tell(party(1));
+        let before = world.comparisons;
+        world.acknowledge_all();
+        assert_eq!(world.comparisons - before, again, "port {port}");
+    }
+}
+
+/// The intent of a request whose answer is lost has the same key.
+#[test]
+fn client_request_is_sent_under_its_own_key() {
+    let mut world = World::new(&["ann"]);
+    world.acknowledge_all();
+    world.join(1);
+    let is_join = |inbound: &&Inbound| matches!(inbound.frame, ClientFrame::JoinParty { .. });
+    let join = world.sent.iter().find(is_join).expect("a join");
+    assert_eq!(join.req_id.as_ref().map(ReqId::key), Some("client.1"));
+}
+
+#[test]
+fn leave_of_a_peer_that_joins_again_is_not_sent() {
+    for joins in [false, true] {
+        let mut world = World::new(&["ann"]);
+        world.acknowledge_all();
+        if joins {
+            world.join(1);
+        }
+        world.operation = Some(("op", OpBody::Leave("ann".parse().unwrap())));
+        world.tell(party(1));
+        assert_eq!(world.has_left(), !joins);
+    }
+}
+
+#[test]
+fn confirmed_join_of_a_peer_that_the_party_lacks_counts_as_refused() {
+    for (peer_id, verdicts) in [("ann", 0), ("bob", 1)] {
+        let mut world = World::new(&["ann", "bob"]);
+        world.acknowledge_all();
+        world.operation = Some(("op", OpBody::Join(peer(peer_id, 1))));
+        // Its only member is `ann`.
+        world.tell(party(1));
+        world.acknowledge_all();
+        assert_eq!(world.verdicts, verdicts, "{peer_id}");
+    }
+}
+
+#[test]
+fn withdrawal_with_a_lost_answer_is_noted_in_the_registry() {
+    let mut world = World::new(&["ann"]);
+    world.acknowledge_all();
+    let (party_id, peer_id) = ("p".parse().unwrap(), "ann".parse().unwrap());
+    world.session.handle_withdrawal(party_id, peer_id, world.now);
+    world.pump();
+    assert!(world.has_left());
+    let lost = Message::Lost(crate::core::upstream::link::Loss::new("lost"));
+    world.session.handle_message(lost, world.now);
+    world.pump();
+    assert_eq!(world.withdrawals, 1);
 }
 
 #[test]
