@@ -1,5 +1,6 @@
 //! Registrations of many clients behind one address, and what the operator sees of them.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -24,39 +25,45 @@ struct Refused {
     turn: Instant,
 }
 
-/// Has that many clients take an id at the same time: those that were refused.
-fn crowd(server: &Daemon, count: usize) -> Vec<Refused> {
+/// Has that many clients take an id at the same time. Returns what those that are refused do `then`:
+/// each at once, since the answers to others may take a commit.
+fn crowd<T: Send + 'static>(
+    server: &Daemon,
+    count: usize,
+    then: impl Fn(Refused) -> T + Copy + Send + 'static,
+) -> Vec<T> {
     let mut sockets: Vec<_> = (0..count).map(|_| Ws::connect(server.address())).collect();
     for (number, ws) in sockets.iter_mut().enumerate() {
         ws.send(hello(number));
     }
-    let mut refused = Vec::new();
-    for (number, mut ws) in sockets.into_iter().enumerate() {
-        let answer = answer(&mut ws);
-        if answer["type"] == "error" {
+    let clients = sockets.into_iter().enumerate().map(|(number, mut ws)| {
+        thread::spawn(move || {
+            let answer = answer(&mut ws);
+            if answer["type"] == "welcome" {
+                return None;
+            }
             assert_eq!(answer["code"], "rate_limited", "{answer}");
             let wait = answer["retry_after_ms"].as_u64().expect("a wait");
             let turn = Instant::now() + Duration::from_millis(wait);
-            refused.push(Refused { ws, number, turn });
-        }
-    }
-    refused
+            Some(then(Refused { ws, number, turn }))
+        })
+    });
+    let clients: Vec<_> = clients.collect();
+    clients.into_iter().filter_map(|client| client.join().expect("a client")).collect()
 }
 
 #[test]
 fn hello_refused_by_rate_is_taken_after_its_retry_time() {
     let limits = "[limits]\nregistrations_per_minute = 1200\nregistrations_burst = 5\n";
     let server = Setup::server().config(limits).start();
-    let mut refused = crowd(&server, 45);
-    assert!(refused.len() > 1, "only {} were refused", refused.len());
-    refused.sort_by_key(|client| client.turn);
-    let count = refused.len();
-    let mut welcomed = 0;
-    for Refused { mut ws, number, turn } in refused {
-        std::thread::sleep(turn.saturating_duration_since(Instant::now()));
+    let second = crowd(&server, 45, |Refused { mut ws, number, turn }| {
+        thread::sleep(turn.saturating_duration_since(Instant::now()));
         ws.send(hello(number));
-        welcomed += usize::from(answer(&mut ws)["type"] == "welcome");
-    }
+        answer(&mut ws)["type"] == "welcome"
+    });
+    let count = second.len();
+    assert!(count > 1, "only {count} were refused");
+    let welcomed = second.into_iter().filter(|is_welcome| *is_welcome).count();
     // A hello of the first round that the server read late may have taken the place of one.
     assert!(2 * welcomed > count, "{welcomed} of {count} got in on their second try");
 }
@@ -65,7 +72,7 @@ fn hello_refused_by_rate_is_taken_after_its_retry_time() {
 fn metrics_count_refusals_over_websocket() {
     let limits = "[limits]\nregistrations_per_minute = 1\nregistrations_burst = 2\n";
     let server = Setup::server().config(limits).start();
-    let mut refused = crowd(&server, 5);
+    let mut refused = crowd(&server, 5, |refused| refused);
     assert_eq!(refused.len(), 3);
     let Refused { ws, .. } = &mut refused[0];
     ws.ask(json!({"type": "sync", "party_id": "nowhere"}));
@@ -84,11 +91,11 @@ fn metrics_count_refusals_over_websocket() {
 fn log_names_the_limit_of_refused_registrations_once() {
     let limits = "[limits]\nregistrations_per_minute = 1\nregistrations_burst = 2\n";
     let server = Setup::server().config(limits).start();
-    let refused = crowd(&server, 40);
+    let refused = crowd(&server, 40, |refused| refused);
     assert_eq!(refused.len(), 38);
     let line = "registrations refused: address=127.0.0.1 count=";
     server.await_log(line);
-    crowd(&server, 5);
+    crowd(&server, 5, |refused| refused);
     // An honest client of another address gets in meanwhile.
     Http::registered_from([127, 0, 0, 2].into(), server.address(), "ann").party("ann");
     let log = server.setup.log();
