@@ -83,7 +83,7 @@ fn documents(fields: &[String], value: &str) -> Vec<(String, String)> {
 
 type Read = fn(&str);
 
-/// What reads the documents of each section of `cost.txt`.
+/// Readers of the sections of `cost.txt`.
 const READERS: [(&str, Read); 11] = [
     ("frame", |text| drop(black_box(control::decode(text)))),
     ("body", |text| drop(black_box(RegisterPartyBody::from_json(text.as_bytes())))),

@@ -22,8 +22,14 @@ impl ByteShares {
 
     /// True if an address may have further bytes, where all may have `most`.
     pub(crate) fn has_room(&self, address: AddressKey, bytes: usize, most: usize) -> bool {
+        bytes <= self.left(address, most)
+    }
+
+    /// Returns the bytes that an address may add, where all may have `most`.
+    pub(crate) fn left(&self, address: AddressKey, most: usize) -> usize {
         let used = self.by_address.get(&address).copied().unwrap_or_default();
-        self.total + bytes <= most && used + bytes <= Self::of_address(most)
+        let own = Self::of_address(most).saturating_sub(used);
+        own.min(most.saturating_sub(self.total))
     }
 
     /// Counts bytes of an address.

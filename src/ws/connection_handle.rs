@@ -195,6 +195,18 @@ impl ConnectionHandle {
         self.drained.notify_waiters();
     }
 
+    /// Returns the bytes of a batch of frames that may be queued at once, each of `least` bytes at
+    /// least: half of what is left; 0 while the queue is half full.
+    pub(super) fn batch_bytes(&self, least: usize) -> usize {
+        let out = self.lock();
+        if !out.has_room(self) {
+            return 0;
+        }
+        let frames = self.most.saturating_sub(out.waiting.len()).div_ceil(2);
+        let bytes = self.queued.left(self.address_key(), out.bytes, self.most_bytes) / 2;
+        bytes.min(frames.saturating_mul(least))
+    }
+
     /// True while the queue is less than half full, by frames and by bytes.
     pub(super) fn has_room(&self) -> bool {
         self.lock().has_room(self)

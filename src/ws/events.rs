@@ -199,10 +199,10 @@ impl Conversation {
         if !self.server.is_holder(peer_id, self.handle.id) {
             return;
         }
-        if !self.handle.has_room() {
+        let room = self.handle.batch_bytes(SIGNAL_BYTES);
+        if room == 0 {
             return self.fetch_signals_later(party_id.clone(), peer_id.clone());
         }
-        let room = self.handle.most.saturating_sub(self.handle.queued()).div_ceil(2) * SIGNAL_BYTES;
         let (party, peer) = (party_id.clone(), peer_id.clone());
         match self.ask(command!(PollSignals { party_id: party, peer_id: peer, room })).await {
             Ok(signals) => {

@@ -55,6 +55,14 @@ impl Queued {
         Ok(())
     }
 
+    /// Returns the bytes that a connection with `waiting` queued bytes may add. While others have used
+    /// up the total, only an empty queue takes more.
+    pub(super) fn left(&self, address: AddressKey, waiting: usize, most: QueueBytes) -> usize {
+        let floor = if waiting == 0 { FLOOR } else { 0 };
+        let of_all = lock(&self.0).left(address, most.total).max(floor);
+        of_all.min(most.connection.saturating_sub(waiting))
+    }
+
     /// Removes frames from the counts.
     pub(super) fn remove(&self, address: AddressKey, bytes: usize) {
         lock(&self.0).remove(address, bytes);
@@ -80,6 +88,7 @@ mod tests {
         assert_eq!(queued.add(address(1), 0, 200 * KIB, most), Ok(()));
         queued.remove(address(1), 200 * KIB);
         assert_eq!(queued.add(address(1), 0, 60 * KIB, most), Ok(()));
+        assert_eq!(queued.left(address(1), 60 * KIB, most), 40 * KIB);
         assert_eq!(queued.add(address(1), 60 * KIB, 40 * KIB, most), Ok(()));
         assert_eq!(queued.add(address(1), 100 * KIB, 1, most), Err("ws.queue_bytes"));
     }
@@ -95,6 +104,8 @@ mod tests {
             assert_eq!(fill(number), 16, "{number}");
         }
         assert_eq!(fill(5), 2, "its floor");
+        let left = |number, waiting| queued.left(address(number), waiting, most);
+        assert_eq!((left(5, 32 * KIB), left(6, 0)), (0, FLOOR));
         queued.remove(address(1), 16 * 16 * KIB);
         assert_eq!(frame(5, 32 * KIB), Ok(()));
         for (number, frames) in [(2, 16), (3, 16), (4, 16), (5, 3)] {

@@ -59,6 +59,25 @@ fn assert_slow_client_is_closed(config: &str) {
     assert_eq!(party["peers"]["alice"]["name"], "Alice in the end");
 }
 
+/// They are fetched in batches that fit into the queue.
+#[test]
+fn waiting_signals_longer_than_the_queue_reach_a_peer_that_returns() {
+    let bytes = "[ws]\nqueue_frames = 60000\nqueue_bytes = 131072\n";
+    let server = Setup::server().config(&NO_LIMITS.replace("[ws]\n", bytes)).start();
+    let (mut alice, _) = host(&server, "lan", "alice");
+    let (away, token) = guest(&server, "lan", "away");
+    drop(away);
+    alice.await_frame("its end", |frame| frame["connected"]["away"] == false);
+    let (count, padding) = (40, "x".repeat(20_000));
+    for n in 0..count {
+        done(&alice.ask(signal("lan", "alice", "away", json!([n, padding]))));
+    }
+    let (mut back, _) = Ws::hello(server.address(), "away", Some(&token));
+    for n in 0..count {
+        assert_eq!(back.await_type("signal")["signal_data"][0], n);
+    }
+}
+
 /// Signals are brought as fast as they are read, none twice and none lost.
 #[test]
 fn signals_of_great_length_arrive_in_order() {
