@@ -45,7 +45,7 @@ mod replica;
 mod requests;
 mod session;
 #[cfg(test)]
-mod tests;
+pub(in crate::core) mod tests;
 
 pub(crate) use clients::{
     ClientCommand, ClientError, ClientId, CommandOutcome, CommandReply, is_for_server,

@@ -23,6 +23,17 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 const OWNER: User = User(1000);
 
+/// Codes of refusals that are unrelated to the request.
+pub(in crate::core) const NO_VERDICTS: [ErrorCode; 7] = [
+    ErrorCode::RateLimited,
+    ErrorCode::StoreUnavailable,
+    ErrorCode::Timeout,
+    ErrorCode::ShuttingDown,
+    ErrorCode::TooManyInFlight,
+    ErrorCode::Internal,
+    ErrorCode::Offline,
+];
+
 #[derive(Debug, Default)]
 struct Names(Cell<u64>);
 
@@ -385,15 +396,6 @@ fn withdrawal_with_a_lost_answer_is_noted_in_the_registry() {
 
 #[test]
 fn refusal_unrelated_to_the_request_keeps_the_intent() {
-    let no_verdicts = [
-        ErrorCode::RateLimited,
-        ErrorCode::StoreUnavailable,
-        ErrorCode::Timeout,
-        ErrorCode::ShuttingDown,
-        ErrorCode::TooManyInFlight,
-        ErrorCode::Internal,
-        ErrorCode::Offline,
-    ];
     for &code in ErrorCode::ALL {
         let mut world = World::new(&["ann"]);
         world.acknowledge_all();
@@ -411,7 +413,7 @@ fn refusal_unrelated_to_the_request_keeps_the_intent() {
             }
             world.pass(PATIENCE);
         }
-        assert_eq!(world.verdicts == 0, no_verdicts.contains(&code), "{code:?}");
+        assert_eq!(world.verdicts == 0, NO_VERDICTS.contains(&code), "{code:?}");
     }
 }
 

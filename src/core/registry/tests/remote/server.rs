@@ -17,22 +17,12 @@ use super::super::history::copies::Rows;
 use super::super::*;
 use super::judge::{Gone, Ledger};
 use crate::core::reconcile::{OpBody, ServerMember, ServerParty};
+use crate::core::upstream::tests::NO_VERDICTS;
 use crate::core::{ClaimHash, Done, Receipt, Write};
 use crate::token::claim_hash;
 
 /// Zone of the times in frames.
 const UTC: TimeZone = TimeZone::UTC;
-
-/// Codes of refusals that are unrelated to the request.
-const NO_VERDICTS: [ErrorCode; 7] = [
-    ErrorCode::RateLimited,
-    ErrorCode::StoreUnavailable,
-    ErrorCode::Timeout,
-    ErrorCode::ShuttingDown,
-    ErrorCode::TooManyInFlight,
-    ErrorCode::Internal,
-    ErrorCode::Offline,
-];
 
 /// True for an unsolicited frame, which may get lost while the connection stays.
 pub(super) fn is_event(frame: &ServerFrame) -> bool {
