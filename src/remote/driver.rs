@@ -12,7 +12,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use ipnet::Ipv4Net;
 use lanrage_ipc::control::Secret;
-use lanrage_ipc::model::{PartyId, PeerId, RawJson};
+use lanrage_ipc::model::{PartyId, PeerId, Relay};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -87,7 +87,7 @@ struct Inner {
 struct Clients {
     next: u64,
     commands: Waiting<CommandReply>,
-    relays: Waiting<Result<RawJson, ClientError>>,
+    relays: Waiting<Result<Vec<Relay>, ClientError>>,
     announcements: Waiting<Result<(), ClientError>>,
     departure: Option<oneshot::Sender<()>>,
 }
@@ -200,8 +200,8 @@ impl Driver {
         reply.await.unwrap_or(Err(ClientError::Lost))
     }
 
-    /// Requests the server's relays. Returns the result of its answer.
-    pub(super) async fn relays(&self) -> Result<RawJson, ClientError> {
+    /// Requests the server's relays.
+    pub(super) async fn relays(&self) -> Result<Vec<Relay>, ClientError> {
         let (id, reply) = self.wait(|clients| &mut clients.relays);
         self.change(|session, now| session.handle_relay_query(id, now));
         reply.await.unwrap_or(Err(ClientError::Lost))
@@ -423,18 +423,14 @@ impl Inner {
 
     fn take_message(&self, message: Option<Incoming>, tell: &mut impl FnMut(Event)) {
         let message = match message {
-            Some(Incoming::Frame(frame)) => {
-                tell(Event::Alive(None));
-                Message::Frame(frame)
-            }
+            Some(Incoming::Message(message)) => message,
             Some(Incoming::Alive) => return tell(Event::Alive(None)),
             Some(Incoming::Fault(words)) => return tell(Event::Alive(Some(words))),
-            Some(Incoming::Garbage(words)) => Message::Garbage(words),
-            Some(Incoming::Flaw(words)) => Message::Flaw(words),
-            Some(Incoming::Renamed { from, to }) => Message::Renamed { from, to },
-            Some(Incoming::Lost(loss)) => Message::Lost(loss),
             None => Message::Lost(Loss::new("the connection is gone")),
         };
+        if !matches!(message, Message::Garbage(_) | Message::Lost(_)) {
+            tell(Event::Alive(None));
+        }
         self.session.borrow_mut().handle_message(message, self.context.clock.now());
     }
 }

@@ -8,7 +8,6 @@ use lanrage_ipc::model::{Name, Relay};
 use tokio::time::Instant;
 
 use super::actor::RemoteDispatcher;
-use super::diagnostics;
 use super::driver::Driver;
 use crate::control_plane::{Ask, Failure, Query};
 use crate::core::upstream::ClientError;
@@ -19,12 +18,6 @@ const MOST_RELAYS: usize = 1024;
 
 /// Wait for the server's relays; after that the reply has those of its last answer.
 const PATIENCE: Duration = Duration::from_millis(60);
-
-/// Result of a request for the server's relays.
-#[derive(serde::Deserialize)]
-struct RelayList {
-    relays: Vec<Relay>,
-}
 
 impl RemoteDispatcher {
     /// Announces a relay, to the server first while it is online.
@@ -77,16 +70,10 @@ impl RemoteDispatcher {
         match answer {
             // Another server may be followed by now.
             Ok(_) if !session.is_online() => {}
-            Ok(result) => match result.read::<RelayList>() {
-                Ok(RelayList { mut relays }) => {
-                    relays.truncate(MOST_RELAYS);
-                    *self.relays.borrow_mut() = Some(relays);
-                }
-                Err(error) => {
-                    let error = diagnostics::shown(&error.to_string());
-                    session.warn(format_args!("the server's relays are not understood: {error}"));
-                }
-            },
+            Ok(mut relays) => {
+                relays.truncate(MOST_RELAYS);
+                *self.relays.borrow_mut() = Some(relays);
+            }
             Err(ClientError::Rejected { message, .. }) => {
                 session.warn(format_args!("the server does not tell its relays: {message}"));
             }

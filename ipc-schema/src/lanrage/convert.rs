@@ -1,6 +1,5 @@
 //! Conversions between LANrage's formats and the validated model.
 
-use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -69,23 +68,15 @@ impl AnnouncedParty {
 impl ImportedParty {
     /// Converts the party to LANrage's format, with times in `zone`.
     pub fn announce(&self, zone: &TimeZone) -> AnnouncedParty {
+        let peer = |(info, last_seen): &(PeerInput, Timestamp)| {
+            (info.peer_id.to_string(), AnnouncedPeer::new(info, *last_seen, zone))
+        };
         AnnouncedParty {
             party_id: self.party_id.to_string(),
             name: self.name.to_string(),
             host_id: self.host_id.to_string(),
             created_at: zone.to_datetime(self.created_at),
-            peers: announce_peers(&self.peers, zone),
+            peers: self.peers.iter().map(peer).collect(),
         }
     }
-}
-
-/// Converts members to LANrage's format, by id, with times in `zone`.
-pub(crate) fn announce_peers(
-    peers: &[(PeerInput, Timestamp)],
-    zone: &TimeZone,
-) -> BTreeMap<String, AnnouncedPeer> {
-    let peer = |(info, last_seen): &(PeerInput, Timestamp)| {
-        (info.peer_id.to_string(), AnnouncedPeer::new(info, *last_seen, zone))
-    };
-    peers.iter().map(peer).collect()
 }

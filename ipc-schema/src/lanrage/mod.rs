@@ -17,7 +17,6 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-pub(crate) use convert::announce_peers;
 pub use json::to_json;
 pub(crate) use records::Entries;
 pub use records::Records;

@@ -8,11 +8,12 @@ use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::Secret;
 use lanrage_ipc::model::{Epoch, PeerId};
 
-use super::frames::Times;
 use super::greeting::{Beginning, Greeted, Greeting};
+use super::message::PeerToken;
 use super::output::{Then, Timer, TransportKind};
 use super::requests::RequestError;
 use super::session::Session;
+use super::times::Times;
 use crate::core::{Command, CredentialRecord, Proof, Upstream, User};
 
 /// Wait before the greeting after the first refusal, and its upper bound.
@@ -142,12 +143,7 @@ impl Session {
     }
 
     /// Keeps a token that the server issued for a peer.
-    pub(super) fn keep_token(
-        &mut self,
-        peer_id: PeerId,
-        token: Secret,
-        expires_at: Option<Timestamp>,
-    ) {
+    pub(super) fn keep_token(&mut self, PeerToken { peer_id, token, expires_at }: PeerToken) {
         if let Some(credential) = self.credential(&peer_id, token, expires_at) {
             self.take_in_by(Command::Keep(credential), Then::TokenKept);
         }

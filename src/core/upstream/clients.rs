@@ -8,11 +8,12 @@ use lanrage_ipc::model::{PartyId, PeerId};
 
 use super::frames;
 use super::greeting::Greeted;
+use super::message::{Acked, RequestResult};
 use super::output::{LookUp, Output, Purpose, Then};
 use super::pace::Lane;
 use super::reconcile::Source;
 use super::replica::EntryId;
-use super::requests::{Acked, RequestError};
+use super::requests::RequestError;
 use super::session::Session;
 use crate::core::reconcile::{InFlight, InFlightKind};
 use crate::core::{
@@ -80,12 +81,6 @@ struct Client {
     syncs: Option<PartyId>,
     /// True if the party ended with the leave.
     party_deleted: bool,
-}
-
-/// Result of a leave on the server.
-#[derive(serde::Deserialize)]
-struct LeaveResult {
-    status: String,
 }
 
 impl Clients {
@@ -168,9 +163,9 @@ impl Session {
                 self.look_up(part, LookUp::Entry(id, refusal));
             }
             Command::Leave { .. } => {
-                let left = acked.result.read::<LeaveResult>();
                 if let Some(client) = self.clients.0.get_mut(&id) {
-                    client.party_deleted = left.is_ok_and(|left| left.status == "party_deleted");
+                    client.party_deleted =
+                        matches!(acked.result, RequestResult::Left { party_deleted: true });
                 }
                 self.remove_client_entry(id);
                 self.client_apply(id);

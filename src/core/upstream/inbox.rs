@@ -2,16 +2,13 @@
 //! while the server and its connection are well.
 
 use std::collections::VecDeque;
-use std::io;
-use std::time::Duration;
 
 use lanrage_ipc::ErrorCode;
-use lanrage_ipc::control::{Bookmark, ServerFrame};
-use lanrage_ipc::model::PartyId;
 
 use super::frames;
+use super::message::Message;
 use super::output::Then;
-use super::requests::{Acked, Rejection};
+use super::requests::Rejection;
 use super::session::{Phase, Session};
 use crate::core::Command;
 use crate::core::upstream::link::Loss;
@@ -19,7 +16,7 @@ use crate::core::upstream::link::Loss;
 /// Upper bound of the waiting messages. A full inbox stops the reading.
 const MOST_MESSAGES: usize = 1024;
 
-/// Upper bound of their bytes, as JSON. A larger message waits alone.
+/// Upper bound of their memory, in bytes. A larger message waits alone.
 const MOST_BYTES: usize = 8 << 20;
 
 /// Unintelligible messages in a row after which the connection is given up.
@@ -28,27 +25,6 @@ const MOST_GARBAGE: u32 = 8;
 /// Faults of the server on a connection, unintelligible messages included, after which it is given
 /// up.
 const MOST_WARNINGS: u32 = 50;
-
-/// Input from the server.
-#[derive(Debug)]
-pub(crate) enum Message {
-    /// A frame.
-    Frame(Box<ServerFrame>),
-    /// An unintelligible message, with the reason.
-    Garbage(String),
-    /// A part of a message that breaks a rule and is ignored, in words.
-    Flaw(String),
-    /// The server chose another id for a registered party. It comes before all messages about the
-    /// party.
-    Renamed {
-        /// Id in the request.
-        from: PartyId,
-        /// Id on the server.
-        to: PartyId,
-    },
-    /// The connection is gone.
-    Lost(Loss),
-}
 
 /// Messages that are read and not processed yet.
 #[derive(Debug, Default)]
@@ -64,7 +40,7 @@ impl Inbox {
     }
 
     pub(super) fn push(&mut self, message: Message) {
-        let bytes = size(&message);
+        let bytes = message.size();
         self.bytes += bytes;
         self.messages.push_back((message, bytes));
     }
@@ -81,17 +57,8 @@ impl Session {
     pub(super) fn take_in_next(&mut self) {
         while self.taking_in == 0 && self.phase != Phase::Ended {
             let Some(message) = self.inbox.pop() else { return };
-            match message {
-                Message::Frame(frame) => match self.take_in(*frame) {
-                    Ok(()) => self.garbage = 0,
-                    Err(reason) => self.puzzled(&reason),
-                },
-                Message::Garbage(reason) => self.puzzled(&reason),
-                Message::Flaw(words) => {
-                    self.warn(format_args!("the control server: {}", frames::shown(&words)));
-                }
-                Message::Renamed { from, to } => self.rename(from, to),
-                Message::Lost(loss) => self.give_up(loss),
+            if let Err(reason) = self.take_in(message) {
+                self.puzzled(&reason);
             }
         }
     }
@@ -121,54 +88,54 @@ impl Session {
         }
     }
 
-    /// Processes a frame.
+    /// Processes a message.
     ///
     /// # Errors
-    /// The fault of the frame, in words.
-    fn take_in(&mut self, frame: ServerFrame) -> Result<(), String> {
-        frames::check_ids(&frame)?;
-        match frame {
-            ServerFrame::Ack { req_id, epoch, seq, result } => {
-                let at = seq.map(|seq| Bookmark { epoch, seq });
-                self.take_in_answer(req_id.key(), Ok(Acked { at, result }));
+    /// The fault of the message, in words.
+    fn take_in(&mut self, message: Message) -> Result<(), String> {
+        match message {
+            Message::Garbage(reason) => return Err(reason),
+            Message::Flaw(words) => {
+                self.warn(format_args!("the control server: {}", frames::shown(&words)));
+                return Ok(());
             }
-            ServerFrame::Error { message, code, req_id, retry_after_ms } => {
-                let message = frames::shown(&message);
-                let code = code.unwrap_or(ErrorCode::ServerRejected);
-                let retry_after = retry_after_ms.map(Duration::from_millis);
-                match req_id {
-                    Some(req_id) => {
-                        let rejection = Rejection { code, message, retry_after };
-                        self.take_in_answer(req_id.key(), Err(rejection));
-                    }
-                    None => self.complained(code, &message),
-                }
+            Message::Lost(loss) => {
+                self.give_up(loss);
+                return Ok(());
             }
-            ServerFrame::Goaway { retry_after_ms } => {
-                let wait = Duration::from_millis(retry_after_ms);
+            Message::Answer { req_id, result } => self.take_in_answer(req_id.key(), result),
+            Message::Complaint(rejection) => self.complained(&rejection),
+            Message::Goaway(wait) => {
                 if self.goaway.replace(wait).is_none() {
                     log::info!("the control server is going away for a while");
                 }
                 self.note_said("it is going away for a while".to_owned());
             }
+            Message::Renamed { from, to } => self.rename(from, to),
             _ if self.is_leaving => {}
-            ServerFrame::Welcome {
-                peer_id, token, token_expires_at, heartbeat_ms, epoch, ..
-            } => {
+            Message::Welcome { epoch, heartbeat, token } => {
                 self.note_epoch(epoch);
-                self.keepalive.limit(Duration::from_millis(heartbeat_ms));
-                if let Some((peer_id, token)) = peer_id.zip(token) {
-                    self.keep_token(peer_id, token, token_expires_at);
+                self.keepalive.limit(heartbeat);
+                if let Some(token) = token {
+                    self.keep_token(token);
                 }
             }
-            frame => self.take_in_news(frame)?,
+            Message::Party(party, at) => self.take_in_party(party, at)?,
+            Message::Change { party_id, change, at } => {
+                self.take_in_change(party_id, change, at)?
+            }
+            Message::Removed(party_id, reason) => self.take_in_removal(party_id, reason),
+            Message::Signal { party_id, from, to, data } => {
+                self.take_in_signal(party_id, from, to, data);
+            }
         }
+        self.garbage = 0;
         Ok(())
     }
 
     /// Handles an error that answers no request.
-    fn complained(&mut self, code: ErrorCode, message: &str) {
-        match code {
+    fn complained(&mut self, Rejection { code, message, .. }: &Rejection) {
+        match *code {
             ErrorCode::PermissionDenied if self.auth.revokes => {
                 self.yield_connection("the tokens of a released peer ended");
             }
@@ -191,30 +158,6 @@ impl Session {
     pub(crate) fn warn(&mut self, words: std::fmt::Arguments<'_>) {
         self.warnings = self.warnings.saturating_add(1);
         self.memory.warn(self.now.elapsed, words);
-    }
-}
-
-fn size(message: &Message) -> usize {
-    let mut count = Count(0);
-    match message {
-        Message::Frame(frame) => drop(serde_json::to_writer(&mut count, frame)),
-        Message::Garbage(words) | Message::Flaw(words) => count.0 = words.len(),
-        Message::Renamed { .. } | Message::Lost(_) => {}
-    }
-    count.0
-}
-
-/// Counts the written bytes.
-struct Count(usize);
-
-impl io::Write for Count {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 += bytes.len();
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

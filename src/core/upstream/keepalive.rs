@@ -7,9 +7,10 @@ use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::ClientFrame;
 use lanrage_ipc::model::{PartyId, PeerId};
 
+use super::message::Acked;
 use super::output::{LookUp, Purpose, Timer, TransportKind};
 use super::pace::Lane;
-use super::requests::{Acked, RequestError};
+use super::requests::RequestError;
 use super::session::Session;
 use crate::core::{Failure, Proof, Upstream, UpstreamPart};
 

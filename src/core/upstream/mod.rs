@@ -18,12 +18,14 @@
 //! | `session`, `output`, `ending` | the session: its inputs and outputs, and its end |
 //! | `requests`, `pace` | requests in flight: rate, window, repetition, answers |
 //! | `auth`, `greeting`, `renewal` | local peers and their proofs: greeting by token or claim, token renewal |
+//! | `message` | messages of the server in the core's types |
 //! | `inbox` | messages in order, each durable before the next |
 //! | `news`, `replica`, `reconcile` | the server's parties: messages, state, comparison with this machine's |
 //! | `replay` | operations that result from intents and messages; corrections |
 //! | `clients`, `relay` | requests of this daemon's clients |
 //! | `keepalive` | heartbeats, and idle peers |
-//! | `frames` | conversion between the wire's types and the core's |
+//! | `frames` | conversion between the wire's frames and the core's types |
+//! | `times` | conversion of the server's times to this machine's clock |
 
 mod auth;
 mod clients;
@@ -34,6 +36,7 @@ mod inbox;
 mod keepalive;
 pub(crate) mod link;
 mod memory;
+mod message;
 mod news;
 mod output;
 mod pace;
@@ -46,12 +49,14 @@ mod requests;
 mod session;
 #[cfg(test)]
 pub(in crate::core) mod tests;
+mod times;
 
 pub(crate) use clients::{
     ClientCommand, ClientError, ClientId, CommandOutcome, CommandReply, is_for_server,
 };
-pub(crate) use inbox::Message;
 pub(crate) use memory::{Keys, Machine, Memory};
+pub(crate) use message::{Acked, Message, PeerToken, RequestResult};
 pub(crate) use output::{Apply, LookUp, Outgoing, Output, Settings, Then, TransportKind};
 pub(crate) use relay::{Call, CallError, CallThen, Called};
+pub(crate) use requests::Rejection;
 pub(crate) use session::Session;

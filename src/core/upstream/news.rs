@@ -1,15 +1,16 @@
 //! The server's messages about its parties.
 
 use lanrage_ipc::ErrorCode;
-use lanrage_ipc::control::{ClientFrame, ServerFrame};
+use lanrage_ipc::control::ClientFrame;
 use lanrage_ipc::event::RemovalReason;
 use lanrage_ipc::model::{PartyId, PeerId, SignalData};
 
-use super::frames;
+use super::message::Acked;
 use super::output::{Purpose, Then};
 use super::pace::Lane;
 use super::reconcile::Source;
-use super::requests::{Acked, RequestError};
+use super::replica::MOST_MEMBERS;
+use super::requests::RequestError;
 use super::session::Session;
 use crate::core::reconcile::{Change, Occasion, Point, ReplicaUpdate, ServerParty};
 use crate::core::{Command, CredentialRecord, Failure, Outcome, Refusal};
@@ -20,46 +21,51 @@ impl Session {
         self.replica.renamed_to(party_id)
     }
 
-    /// Processes a frame about a party.
+    /// Processes the state of a party.
     ///
     /// # Errors
-    /// The fault of the frame, in words.
-    pub(super) fn take_in_news(&mut self, frame: ServerFrame) -> Result<(), String> {
-        let times = self.times();
-        let (party_id, heard) = match frame {
-            ServerFrame::Signal { party_id, from_peer_id, to_peer_id, signal_data } => {
-                self.take_in_signal(party_id, from_peer_id, to_peer_id, signal_data);
-                return Ok(());
-            }
-            ServerFrame::PartyUpdate { party, beside } => {
-                let at = frames::point(beside.as_ref())?;
-                let party = frames::party(&party, beside.as_ref(), times)?;
-                let party_id = party.party_id.clone();
-                if !self.concerns_us(&party) {
-                    return Err(format!("party {party_id} is told, and none of ours is in it"));
-                }
-                (party_id, self.replica.parties.party(party, at))
-            }
-            ServerFrame::PeerJoined { party_id, peer, beside }
-            | ServerFrame::PeerUpdated { party_id, peer, beside } => {
-                let (id, member) = frames::member(&peer, beside.as_ref(), times)?;
-                let heard = self.replica.change(&party_id, Change::Put(id, member), beside)?;
-                (party_id, heard)
-            }
-            ServerFrame::PeerLeft { party_id, peer_id, beside } => {
-                let heard = self.replica.change(&party_id, Change::Removed(peer_id), beside)?;
-                (party_id, heard)
-            }
-            ServerFrame::PartyRemoved { party_id, reason, .. } => {
-                // A party that this connection has not announced yet is compared after the
-                // greeting.
-                let heard = self.replica.parties.gone(&party_id, reason);
-                (party_id, heard)
-            }
-            _ => return Ok(()),
-        };
+    /// The fault of the message, in words.
+    pub(super) fn take_in_party(
+        &mut self,
+        mut party: ServerParty,
+        at: Point,
+    ) -> Result<(), String> {
+        let party_id = party.party_id.clone();
+        if party.members.len() > MOST_MEMBERS {
+            return Err(format!("party {party_id} has more than {MOST_MEMBERS} members"));
+        }
+        if !self.concerns_us(&party) {
+            return Err(format!("party {party_id} is told, and none of ours is in it"));
+        }
+        self.times().convert_party(&mut party);
+        let heard = self.replica.parties.party(party, at);
         self.follow(party_id, heard, Source::Message);
         Ok(())
+    }
+
+    /// Processes a change of a party.
+    ///
+    /// # Errors
+    /// The fault of the message, in words.
+    pub(super) fn take_in_change(
+        &mut self,
+        party_id: PartyId,
+        mut change: Change,
+        at: Point,
+    ) -> Result<(), String> {
+        if let Change::Put(_, member) = &mut change {
+            self.times().convert_member(member);
+        }
+        let heard = self.replica.change(&party_id, change, at)?;
+        self.follow(party_id, heard, Source::Message);
+        Ok(())
+    }
+
+    /// Processes the end of a party. One that this connection has not announced yet is compared
+    /// after the greeting.
+    pub(super) fn take_in_removal(&mut self, party_id: PartyId, reason: RemovalReason) {
+        let heard = self.replica.parties.gone(&party_id, reason);
+        self.follow(party_id, heard, Source::Message);
     }
 
     /// True for a party with a current or former local peer.
@@ -68,7 +74,13 @@ impl Session {
             || party.members.keys().any(|id| self.auth.is_ours(id))
     }
 
-    fn take_in_signal(&mut self, party_id: PartyId, from: PeerId, to: PeerId, data: SignalData) {
+    pub(super) fn take_in_signal(
+        &mut self,
+        party_id: PartyId,
+        from: PeerId,
+        to: PeerId,
+        data: SignalData,
+    ) {
         let is_ours = self.auth.is_ours(&from);
         if is_ours && !self.memory.take_signal(&party_id, &from, &to, &data) {
             self.warn(format_args!(
@@ -154,13 +166,12 @@ impl Session {
 
     /// Handles the position of a party from an answer.
     pub(super) fn seen(&mut self, party_id: PartyId, acked: &Acked) {
-        let Some(at) = acked.at.clone() else { return };
-        let at = Point { epoch: at.epoch, seq: at.seq };
-        let heard = self.replica.parties.bookmark(&party_id, &at);
+        let Some(at) = &acked.at else { return };
+        let heard = self.replica.parties.bookmark(&party_id, at);
         if heard != ReplicaUpdate::Nothing {
             return self.follow(party_id, heard, Source::Other);
         }
-        if self.replica.parties.point(&party_id) == Some(&at) {
+        if self.replica.parties.point(&party_id) == Some(at) {
             self.apply(Command::RefreshLastSeen(party_id), Then::Refreshed);
         }
     }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use lanrage_ipc::control::{Inbound, Secret};
-use lanrage_ipc::model::{PartyId, PeerId, RawJson};
+use lanrage_ipc::model::{PartyId, PeerId, Relay};
 
 use super::clients::{ClientError, ClientId, CommandReply};
 use super::reconcile::{Comparison, Source};
@@ -52,8 +52,8 @@ pub(crate) enum Output {
     Call(Call, CallThen),
     /// Answer a client's command.
     Reply(ClientId, CommandReply),
-    /// Answer a client that requested the server's relays, with the server's answer.
-    Relays(ClientId, Result<RawJson, ClientError>),
+    /// Answer a client that requested the server's relays.
+    Relays(ClientId, Result<Vec<Relay>, ClientError>),
     /// Answer a client that announced a relay.
     Announced(ClientId, Result<(), ClientError>),
     /// Client requests may be sent from now on.

@@ -8,9 +8,10 @@ use lanrage_ipc::model::PeerId;
 
 use super::clients::{ClientError, ClientId};
 use super::greeting::Greeted;
+use super::message::{Acked, RequestResult};
 use super::output::{Output, Purpose, Then};
 use super::pace::Lane;
-use super::requests::{Acked, RequestError};
+use super::requests::RequestError;
 use super::session::Session;
 use crate::core::{Command, Failure, Now, Outcome, Proof, RelayInput, Upstream, User};
 
@@ -86,7 +87,16 @@ impl Session {
     }
 
     pub(super) fn relays_answered(&mut self, id: ClientId, result: Result<Acked, RequestError>) {
-        let reply = result.map(|acked| acked.result).map_err(ClientError::from);
+        let reply = match result.map(|acked| acked.result) {
+            Ok(RequestResult::Relays(Ok(relays))) => Ok(relays),
+            Ok(RequestResult::Relays(Err(reason))) => Err(reason),
+            Ok(_) => Err("an answer without relays".to_owned()),
+            Err(error) => return self.output(Output::Relays(id, Err(error.into()))),
+        };
+        let reply = reply.map_err(|reason| {
+            self.warn(format_args!("the server's relays are not understood: {reason}"));
+            ClientError::Lost
+        });
         self.output(Output::Relays(id, reply));
     }
 

@@ -2,14 +2,15 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use lanrage_ipc::control::Beside;
 use lanrage_ipc::model::{PartyId, PeerId};
 
-use super::frames::{self, MOST_MEMBERS};
 use crate::core::reconcile::{
-    Change, InFlight, InFlightKind, ReplicaUpdate, ServerParty, ServerReplica,
+    Change, InFlight, InFlightKind, Point, ReplicaUpdate, ServerParty, ServerReplica,
 };
 use crate::core::{Refusal, Upstream};
+
+/// Upper bound of the members of a server's party: many times more than any game's.
+pub(super) const MOST_MEMBERS: usize = 1024;
 
 /// Upper bound of the remembered declined parties. Each was requested by a local peer.
 const MOST_DECLINED: usize = 4096;
@@ -136,9 +137,8 @@ impl Replica {
         &mut self,
         party_id: &PartyId,
         change: Change,
-        beside: Option<Beside>,
+        at: Point,
     ) -> Result<ReplicaUpdate, String> {
-        let at = frames::point(beside.as_ref())?;
         let known = self.parties.get(party_id);
         if known.is_some_and(|party| party.members.len() >= MOST_MEMBERS)
             && matches!(change, Change::Put(..))

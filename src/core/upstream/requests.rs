@@ -7,9 +7,9 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use lanrage_ipc::ErrorCode;
-use lanrage_ipc::control::{Bookmark, ClientFrame};
-use lanrage_ipc::model::RawJson;
+use lanrage_ipc::control::ClientFrame;
 
+use super::message::Acked;
 use super::pace::{Lane, Pace};
 use crate::core::{RequestKey, RetryAfter};
 
@@ -25,15 +25,6 @@ const LONGEST_WAIT_TOLD: Duration = Duration::from_secs(3600);
 
 /// Pause before a deferred request, where the server states none.
 const DEFAULT_PAUSE: Duration = Duration::from_millis(500);
-
-/// Answer to an executed request.
-#[derive(Debug, Clone)]
-pub(crate) struct Acked {
-    /// Position of the request's party.
-    pub(crate) at: Option<Bookmark>,
-    /// Result of the request.
-    pub(crate) result: RawJson,
-}
 
 /// Refusal of a request by the server.
 #[derive(Debug, Clone)]

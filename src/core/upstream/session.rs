@@ -4,21 +4,21 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-use jiff::SignedDuration;
-use lanrage_ipc::control::{ClientFrame, Inbound, ServerFrame};
+use lanrage_ipc::control::{ClientFrame, Inbound};
 
 use super::auth::Auth;
 use super::clients::Clients;
-use super::frames::{self, Times};
-use super::inbox::{Inbox, Message};
+use super::frames;
+use super::inbox::Inbox;
 use super::keepalive::Keepalive;
 use super::memory::{Keys, Machine, Memory};
+use super::message::{Acked, Message};
 use super::output::{Apply, LookUp, Outgoing, Output, Purpose, Settings, Then, Timer};
 use super::pace::Lane;
 use super::relay::Announcements;
 use super::replay::Replay;
 use super::replica::Replica;
-use super::requests::{Acked, Rejection, RequestError, Requests};
+use super::requests::{Rejection, RequestError, Requests};
 use crate::core::upstream::link::Loss;
 use crate::core::{Caller, Command, Failure, Now, Outcome, RequestKey};
 use crate::core::{Upstream, UpstreamPart, User};
@@ -148,10 +148,7 @@ impl Session {
         if !self.advance(now) {
             return;
         }
-        if let Message::Frame(frame) = &message
-            && let ServerFrame::Ack { req_id, .. } | ServerFrame::Error { req_id: Some(req_id), .. } =
-                &**frame
-        {
+        if let Message::Answer { req_id, .. } = &message {
             self.requests.answer_read(req_id.key(), now.elapsed);
         }
         self.inbox.push(message);
@@ -433,17 +430,4 @@ impl Session {
         self.set_timer(Timer::Renewal, Duration::ZERO);
         self.set_timer(Timer::Flush, Duration::ZERO);
     }
-
-    pub(super) fn times(&self) -> Times {
-        let ahead = self.settings.clock_ahead - set_since(self.opened, self.now);
-        Times { now: self.now.wall, ahead }
-    }
-}
-
-/// Seconds by which this machine's wall clock was set forward; negative if it was set back.
-fn set_since(before: Now, now: Now) -> i64 {
-    let elapsed = now.elapsed.saturating_sub(before.elapsed);
-    let elapsed = SignedDuration::try_from(elapsed).unwrap_or(SignedDuration::MAX);
-    // Whole seconds: the two clocks are not read at the same instant.
-    now.wall.duration_since(before.wall).saturating_sub(elapsed).as_secs()
 }

@@ -8,7 +8,7 @@ use ipnet::Ipv4Net;
 use jiff::SignedDuration;
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::{ClientFrame, Inbound, ReqId, Secret, ServerFrame};
-use lanrage_ipc::model::{Keepalive, PartyId, PeerId, PeerInput, RawJson};
+use lanrage_ipc::model::{Keepalive, PartyId, PeerId, PeerInput, Relay};
 use serde_json::json;
 
 use super::*;
@@ -52,7 +52,7 @@ impl Machine for Names {
     }
 }
 
-type RelaysReply = Result<RawJson, ClientError>;
+type RelaysReply = Result<Vec<Relay>, ClientError>;
 
 /// A session with its pending outputs.
 struct World {
@@ -256,13 +256,13 @@ impl World {
     }
 
     fn tell(&mut self, frame: ServerFrame) {
-        self.session.handle_message(Message::Frame(Box::new(frame)), self.now);
+        self.session.handle_message(frame.into(), self.now);
         self.pump();
     }
 
     fn acknowledge(&mut self, inbound: &Inbound) {
         let req_id = inbound.req_id.clone().expect("a key");
-        let (epoch, result) = ("e".parse().unwrap(), (&json!({})).into());
+        let (epoch, result) = ("e".parse().unwrap(), (&json!({"relays": []})).into());
         self.tell(ServerFrame::Ack { req_id, epoch, seq: None, result });
     }
 

@@ -1,14 +1,13 @@
-//! The way to the control server: frames go out, frames come in, whatever carries them.
+//! Transports to the control server: requests go out, messages come in.
 //!
 //! | file | |
 //! |---|---|
 //! | `dial` | opens a transport over what the server speaks |
 //! | `ws` | a transport over WebSocket: how it is opened, and the task that carries frames |
-//! | `http` | a transport over LANrage's HTTP |
+//! | `http` | a transport over LANrage's HTTP routes, which polls |
 //! | `connect` | opens the connection below them |
 //! | `paced` | bounds the rate at which a connection is read |
 //! | `tcp`, `tls`, `proxy` | its parts: addresses and sockets; whom to trust; proxies |
-//! | `words` | why there is no way, for people |
 
 mod connect;
 pub(crate) mod dial;
@@ -24,10 +23,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use lanrage_ipc::control::{Inbound, ServerFrame};
-use lanrage_ipc::model::PartyId;
+use lanrage_ipc::control::Inbound;
 use tokio::sync::mpsc;
 
+use crate::core::upstream::Message;
 pub(crate) use crate::core::upstream::link::Loss;
 use crate::server_url::ServerUrl;
 use proxy::Proxies;
@@ -112,7 +111,7 @@ impl TransportKind {
 pub(crate) struct Transport {
     /// Queue of outgoing messages.
     pub(crate) outgoing: mpsc::Sender<Outgoing>,
-    /// Queue of incoming messages; the last is [`Incoming::Lost`].
+    /// Queue of incoming messages; the last is [`Message::Lost`].
     pub(crate) incoming: mpsc::Receiver<Incoming>,
     /// `Ws` or `Http`.
     pub(crate) kind: TransportKind,
@@ -123,7 +122,7 @@ pub(crate) struct Transport {
 /// Something to send.
 #[derive(Debug)]
 pub(crate) enum Outgoing {
-    /// A frame.
+    /// A request.
     Frame(Box<Inbound>),
     /// A question whether the server is still there. Any answer is an [`Incoming::Alive`].
     Ping,
@@ -134,26 +133,12 @@ pub(crate) enum Outgoing {
 /// Something that came.
 #[derive(Debug)]
 pub(crate) enum Incoming {
-    /// A frame.
-    Frame(Box<ServerFrame>),
+    /// A message of the server, or the loss of the connection.
+    Message(Message),
     /// A sign of life and nothing else.
     Alive,
-    /// Something that is not understood, for this reason in words.
-    Garbage(String),
-    /// A part of what came breaks a rule and is left out, in words.
-    Flaw(String),
     /// The server is there, and fails in a way that its users should know of, in words.
     Fault(String),
-    /// The server chose another id for a party that was registered. It comes before all that is
-    /// said of the party.
-    Renamed {
-        /// The id that was asked for.
-        from: PartyId,
-        /// The id that it has.
-        to: PartyId,
-    },
-    /// The way is no more.
-    Lost(Loss),
 }
 
 /// Returns the lead of the server's clock over this machine's, in seconds: the least that explains

@@ -19,7 +19,7 @@ use crate::model::{CheckedText as _, LastSeen, Name, Relay, RelayId, is_readable
 use crate::results::LeaveStatus;
 use crate::unicode::strip_bom;
 
-pub use party::PartyAnswer;
+pub use party::{PartyAnswer, PeersAnswer};
 
 /// Length of the longest `detail` that is repeated, in characters.
 const LONGEST_DETAIL: usize = 512;

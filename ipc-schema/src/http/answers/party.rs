@@ -3,26 +3,34 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{BadAnswer, read};
-use crate::lanrage::{AnnouncedParty, Entries, KnownRecords, announce_peers};
-use crate::model::{Epoch, PartyId, PeerId};
+use crate::lanrage::{Entries, ImportedParty, KnownRecords};
+use crate::model::{Epoch, PartyId, PeerId, PeerInput};
 use crate::results::Rejected;
 
 /// A party, with fields that LANrage's own server does not send.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PartyAnswer {
-    /// Id of the party.
-    pub party_id: PartyId,
-    /// Party, with times in UTC.
-    pub party: AnnouncedParty,
+    /// Party. A time without an offset counts as UTC.
+    pub party: ImportedParty,
     /// Virtual addresses of the members.
     pub virtual_ips: BTreeMap<PeerId, Ipv4Addr>,
     /// Epoch, and number of the party's last change in it.
     pub change: Option<(Epoch, u64)>,
+    /// Guests that are left out because a field breaks its rule.
+    pub rejected: Vec<Rejected>,
+}
+
+/// The members of a party.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PeersAnswer {
+    /// Members, by id, each with the time of its `last_seen`.
+    pub peers: Vec<(PeerInput, Timestamp)>,
     /// Guests that are left out because a field breaks its rule.
     pub rejected: Vec<Rejected>,
 }
@@ -57,24 +65,21 @@ impl PartyAnswer {
                 Err(BadAnswer { words, .. }) => BadAnswer::new(words),
             }
         })?;
-        let party_id = party.party_id.clone();
-        if let Some(beside) = beside.filter(|beside| *beside != party_id) {
+        let party_id = &party.party_id;
+        if let Some(beside) = beside.filter(|beside| beside != party_id) {
             let words = format!("party_id: is {beside}, and that of the party is {party_id}");
             return Err(BadAnswer::new(words));
         }
-        let (party, rejected) = (party.announce(&TimeZone::UTC), records.rejected);
-        Ok(Self { party_id, party, virtual_ips, change: epoch.zip(seq), rejected })
+        Ok(Self { party, virtual_ips, change: epoch.zip(seq), rejected: records.rejected })
     }
+}
 
-    /// Decodes a body with only the members; the other fields come from `before`.
+impl PeersAnswer {
+    /// Decodes a body with the members of a party. Times without an offset are in UTC.
     ///
     /// # Errors
     /// Mistake in the body.
-    pub fn from_peers_json(
-        body: &[u8],
-        party_id: PartyId,
-        before: &AnnouncedParty,
-    ) -> Result<Self, BadAnswer> {
+    pub fn from_json(body: &[u8], party_id: &PartyId, host_id: &PeerId) -> Result<Self, BadAnswer> {
         #[derive(Deserialize)]
         struct Fields<'a> {
             #[serde(borrow)]
@@ -82,15 +87,8 @@ impl PartyAnswer {
         }
         let Fields { peers } = read(body)?;
         let mut records = KnownRecords::new(TimeZone::UTC);
-        let peers = records.peers(&party_id, &before.host_id, peers);
-        let peers = announce_peers(&peers.map_err(BadAnswer::of_party)?, &TimeZone::UTC);
-        let party = AnnouncedParty { peers, ..before.clone() };
-        let rejected = records.rejected;
-        Ok(Self { party_id, party, virtual_ips: BTreeMap::new(), change: None, rejected })
-    }
-
-    /// True if the peer is a member.
-    pub fn has(&self, peer_id: &PeerId) -> bool {
-        self.party.peers.contains_key(peer_id.as_str())
+        let peers = records.peers(party_id, host_id.as_str(), peers);
+        let peers = peers.map_err(BadAnswer::of_party)?;
+        Ok(Self { peers, rejected: records.rejected })
     }
 }

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::super::{Incoming, Loss, Outgoing};
 use super::session::PollSession;
+use crate::core::upstream::Message;
 
 /// Requests that are made at once, beside a look for news.
 const MOST_AT_ONCE: usize = 4;
@@ -71,7 +72,7 @@ impl JobRunner {
             let drained = async { while self.jobs.join_next().await.is_some() {} };
             tokio::time::timeout(patience, drained).await.ok();
             self.jobs.shutdown().await;
-            self.session.say(Incoming::Lost(loss)).await;
+            self.session.send_message(Message::Lost(loss)).await;
         };
         tokio::select! {
             () = worked => {}
@@ -168,7 +169,7 @@ impl JobRunner {
                     // Who says that one asks too often is there.
                     Err(refused) if !refused.is_status(429) => Err(refused.into()),
                     _ => {
-                        session.say(Incoming::Alive).await;
+                        session.send(Incoming::Alive).await;
                         Ok(())
                     }
                 },

@@ -1,18 +1,26 @@
-//! LANrage's HTTP routes behind the frames of a WebSocket: the holder of a [`Transport`] need not know
-//! its kind.
+//! A transport over LANrage's HTTP routes: a session need not know which transport it has.
 //!
-//! A frame becomes a request, and its answer the frames that a server with a WebSocket would send.
-//! What such a server tells by itself is looked for: often after a change, seldom while nothing
-//! happens. LANrage's own server tells less than this project's: where it gives no numbers they
-//! are made up, and where it gives no virtual addresses there are none.
+//! A request becomes a call of a route, and its answer the messages of a session. Changes are polled:
+//! often after a change, seldom while nothing happens. LANrage's own server states less than this
+//! project's. Where it does not number changes, the numbers are made up; where it gives no virtual
+//! addresses, there are none.
 //!
-//! A `req_id` is an `Idempotency-Key`. Where the server knows that header, which it says of itself
-//! to who greets it, a request whose answer is lost is made again at once, and later as the link
-//! wants it; where it does not, a registration would be made twice, and is not made again by itself.
-//! The `claim` of a hello is the header `Claim` of a registration, where the server knows that.
+//! A `req_id` is sent as `Idempotency-Key`. A server that supports this header says so in its
+//! greeting: a request whose answer is lost is then repeated at once, and later if the session
+//! repeats it. Without it, a registration would be executed twice, and is not repeated. The `claim`
+//! of a hello is sent as the header `Claim` of a registration, where the server supports it.
 //!
-//! Two things are different, because the routes have no place for them. Signals are refused. A
-//! party that ended and one that was removed look alike.
+//! Two things have no place in the routes. Signals are refused. A party that ended and one that was
+//! removed look alike.
+//!
+//! | file | |
+//! |---|---|
+//! | `jobs` | the task of the transport: order and concurrency of calls |
+//! | `requests` | requests of the session as calls, answers as messages |
+//! | `session`, `parties`, `tokens` | what all calls share: polled parties, tokens |
+//! | `api`, `client`, `stream` | calls of the routes over pooled, bounded connections |
+//! | `refused`, `fault` | failures of calls and connections |
+//! | `wall_clock` | offset of a server that states times without one |
 
 mod api;
 mod client;

@@ -5,13 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use lanrage_ipc::control::{Beside, Bookmark, ClientFrame, ServerFrame};
-use lanrage_ipc::http::answers::PartyAnswer;
-use lanrage_ipc::lanrage::{AnnouncedParty, NaiveTime};
-use lanrage_ipc::model::{Epoch, PartyId, PeerId};
+use jiff::Timestamp;
+use lanrage_ipc::control::{Bookmark, ClientFrame};
+use lanrage_ipc::http::answers::{PartyAnswer, PeersAnswer};
+use lanrage_ipc::lanrage::ImportedParty;
+use lanrage_ipc::model::{Epoch, PartyId, PeerId, PeerInput};
 use tokio::time::Instant;
 
 use super::wall_clock::WallClock;
+use crate::core::reconcile::{Point, ServerMember, ServerParty};
 
 /// Epoch of parties whose server states none, as LANrage's own.
 const MADE_UP_EPOCH: &str = "lanrage";
@@ -46,9 +48,18 @@ struct Watched {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Seen {
     /// Without what changes by itself: a sign of life is no change of a party.
-    pub(super) party: AnnouncedParty,
-    /// As the server tells it, but for numbers that are made up.
-    beside: Beside,
+    pub(super) party: ServerParty,
+    /// Made up where the server numbers no changes.
+    at: Point,
+}
+
+/// State of a party in an answer of the server.
+#[derive(Debug)]
+pub(super) struct PartyState {
+    /// The party. Its times are by the server's clock.
+    pub(super) party: ServerParty,
+    /// Position of its last change, where the server numbers changes.
+    pub(super) at: Option<Point>,
 }
 
 impl Parties {
@@ -63,9 +74,9 @@ impl Parties {
     }
 
     /// Learns from a party what stretch of history the server counts in.
-    pub(super) fn learn_epoch(&mut self, answer: Option<&PartyAnswer>) {
-        if let Some((epoch, _)) = answer.and_then(|answer| answer.change.as_ref()) {
-            self.epoch = Some(epoch.clone());
+    pub(super) fn learn_epoch(&mut self, state: &PartyState) {
+        if let Some(at) = &state.at {
+            self.epoch = Some(at.epoch.clone());
         }
     }
 
@@ -95,15 +106,13 @@ impl Parties {
         other
     }
 
-    /// A party is looked at no more. What was last known beside it, if it was looked at.
-    pub(super) fn forget(&mut self, party_id: &PartyId) -> Option<Beside> {
-        let watched = self.watched.remove(party_id)?;
-        let mut beside = watched.seen.map(|seen| seen.beside);
-        if let Some(beside) = &mut beside {
-            self.counted.insert(party_id.clone(), beside.seq);
-            (beside.virtual_ips, beside.connected) = Default::default();
+    /// Stops looking at a party. Returns true if it was looked at.
+    pub(super) fn forget(&mut self, party_id: &PartyId) -> bool {
+        let Some(watched) = self.watched.remove(party_id) else { return false };
+        if let Some(seen) = watched.seen {
+            self.counted.insert(party_id.clone(), seen.at.seq);
         }
-        Some(beside.unwrap_or_else(|| Beside::new(self.epoch(), 0, [])))
+        true
     }
 
     /// This machine's peers in a party.
@@ -116,39 +125,33 @@ impl Parties {
         self.watched.get(party_id)?.seen.clone()
     }
 
-    /// The number of a party's last change.
-    pub(super) fn seq(&self, party_id: &PartyId) -> Option<u64> {
-        Some(self.watched.get(party_id)?.seen.as_ref()?.beside.seq)
+    /// Returns the position of a party's last change.
+    pub(super) fn point(&self, party_id: &PartyId) -> Option<Point> {
+        Some(self.watched.get(party_id)?.seen.as_ref()?.at.clone())
     }
 
-    /// Takes a look at a party. What to tell of it, and whether that is news.
-    pub(super) fn see(&mut self, answer: PartyAnswer, now: Instant) -> (ServerFrame, bool) {
-        self.learn_epoch(Some(&answer));
-        let PartyAnswer { party_id, party, virtual_ips, change, .. } = answer;
-        let before = self.watched.get(&party_id).and_then(|watched| watched.seen.as_ref());
-        let counted = before.map(|seen| seen.beside.seq);
-        let counted = counted.or_else(|| self.counted.get(&party_id).copied()).unwrap_or_default();
-        let is_counted = change.is_none();
-        let (epoch, seq) = change.unwrap_or_else(|| (made_up_epoch(), counted));
-        let members = party.peers.keys().filter_map(|id| id.parse().ok());
-        // Nothing over HTTP tells otherwise.
-        let connected = members.map(|peer_id| (peer_id, true)).collect();
-        let mut seen = Seen {
-            party: without_signs_of_life(party.clone()),
-            beside: Beside { epoch, seq, virtual_ips, connected },
-        };
+    /// Notes the state of a party. Returns its position, and true if the state is new.
+    pub(super) fn see(&mut self, state: &PartyState, now: Instant) -> (Point, bool) {
+        self.learn_epoch(state);
+        let party_id = &state.party.party_id;
+        let before = self.watched.get(party_id).and_then(|watched| watched.seen.as_ref());
+        let counted = before.map(|seen| seen.at.seq);
+        let counted = counted.or_else(|| self.counted.get(party_id).copied()).unwrap_or_default();
+        let at = state.at.clone();
+        let at = at.unwrap_or_else(|| Point { epoch: made_up_epoch(), seq: counted });
+        let mut seen = Seen { party: without_signs_of_life(state.party.clone()), at };
         let is_news = before != Some(&seen);
-        if is_news && is_counted {
-            seen.beside.seq = seen.beside.seq.saturating_add(1);
+        if is_news && state.at.is_none() {
+            seen.at.seq = seen.at.seq.saturating_add(1);
         }
-        let beside = Some(seen.beside.clone());
-        self.keep(&party_id, seen, is_news, now);
-        (ServerFrame::PartyUpdate { party, beside }, is_news)
+        let at = seen.at.clone();
+        self.keep(party_id, seen, is_news, now);
+        (at, is_news)
     }
 
     fn keep(&mut self, party_id: &PartyId, seen: Seen, is_news: bool, now: Instant) {
         let Some(watched) = self.watched.get_mut(party_id) else { return };
-        watched.own.retain(|peer_id| seen.party.peers.contains_key(peer_id.as_str()));
+        watched.own.retain(|peer_id| seen.party.members.contains_key(peer_id));
         let soonest = self.poll / 10;
         watched.pace = match is_news {
             true => soonest,
@@ -210,16 +213,47 @@ impl Parties {
 }
 
 impl Seen {
-    /// Returns the members' virtual addresses.
-    pub(super) fn virtual_ips(&self) -> BTreeMap<PeerId, Ipv4Addr> {
-        self.beside.virtual_ips.clone()
+    /// Returns the position of the party's last change, where the server numbers changes.
+    pub(super) fn numbered(&self) -> Option<Point> {
+        (self.at.epoch != made_up_epoch()).then(|| self.at.clone())
+    }
+}
+
+impl PartyState {
+    /// Returns the state in an answer.
+    pub(super) fn new(answer: PartyAnswer) -> Self {
+        let PartyAnswer { party, virtual_ips, change, .. } = answer;
+        let ImportedParty { party_id, name, host_id, created_at, peers } = party;
+        let virtual_ip = |peer_id: &PeerId| virtual_ips.get(peer_id).copied();
+        let members = members(peers, virtual_ip);
+        let at = change.map(|(epoch, seq)| Point { epoch, seq });
+        Self { party: ServerParty { party_id, name, host_id, created_at, members }, at }
     }
 
-    /// Returns the party's last change, where the server numbers changes.
-    pub(super) fn change(&self) -> Option<(Epoch, u64)> {
-        let Beside { epoch, seq, .. } = &self.beside;
-        (*epoch != made_up_epoch()).then(|| (epoch.clone(), *seq))
+    /// Returns the state that results from a party as it was last seen and its current members.
+    pub(super) fn with_members(before: &Seen, answer: PeersAnswer) -> Self {
+        let virtual_ip = |peer_id: &PeerId| before.party.members.get(peer_id)?.virtual_ip;
+        let members = members(answer.peers, virtual_ip);
+        Self { party: ServerParty { members, ..before.party.clone() }, at: before.numbered() }
     }
+
+    /// True if the peer is a member.
+    pub(super) fn has(&self, peer_id: &PeerId) -> bool {
+        self.party.members.contains_key(peer_id)
+    }
+}
+
+/// Returns members with their virtual addresses. Nothing over HTTP reports a lapsed keepalive.
+fn members(
+    peers: Vec<(PeerInput, Timestamp)>,
+    virtual_ip: impl Fn(&PeerId) -> Option<Ipv4Addr>,
+) -> BTreeMap<PeerId, ServerMember> {
+    let member = |(info, last_seen): (PeerInput, Timestamp)| {
+        let peer_id = info.peer_id.clone();
+        let virtual_ip = virtual_ip(&peer_id);
+        (peer_id, ServerMember { info, virtual_ip, last_seen, connected: true })
+    };
+    peers.into_iter().map(member).collect()
 }
 
 /// The party that a frame is about, unless it is about its making.
@@ -234,9 +268,9 @@ fn made_up_epoch() -> Epoch {
     MADE_UP_EPOCH.parse().expect("letters are an epoch")
 }
 
-fn without_signs_of_life(mut party: AnnouncedParty) -> AnnouncedParty {
-    for peer in party.peers.values_mut() {
-        peer.last_seen = NaiveTime::default();
+fn without_signs_of_life(mut party: ServerParty) -> ServerParty {
+    for member in party.members.values_mut() {
+        member.last_seen = Timestamp::UNIX_EPOCH;
     }
     party
 }

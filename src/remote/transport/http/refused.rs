@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use lanrage_ipc::ErrorCode;
-use lanrage_ipc::control::{ReqId, ServerFrame};
+use lanrage_ipc::control::ReqId;
 use reqwest::StatusCode;
 
 use super::super::Loss;
 use super::fault::Fault;
+use crate::core::shown;
+use crate::core::upstream::{Message, Rejection};
 use crate::remote::diagnostics::{self, HttpError};
 use crate::server_url::ServerUrl;
 
@@ -128,12 +130,14 @@ impl Refused {
         }
     }
 
-    /// As the frame that tells of it.
-    pub(super) fn into_frame(self, req_id: Option<ReqId>) -> ServerFrame {
+    /// Converts a refusal to the message that reports it: the answer to a request, if it has an id.
+    pub(super) fn into_message(self, req_id: Option<ReqId>) -> Message {
         let Self { code, message, retry_after, .. } = self;
-        let millis = |wait: Duration| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-        let retry_after_ms = retry_after.map(millis);
-        ServerFrame::Error { message, code: Some(code), req_id, retry_after_ms }
+        let rejection = Rejection { code, message: shown(&message), retry_after };
+        match req_id {
+            Some(req_id) => Message::Answer { req_id, result: Err(rejection) },
+            None => Message::Complaint(rejection),
+        }
     }
 }
 

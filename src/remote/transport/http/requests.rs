@@ -1,40 +1,26 @@
-//! The link's frames as requests, and their answers as the frames that a server with a WebSocket
-//! would send, in its order.
+//! Requests of the session as calls of the server's routes, and their answers as messages.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
 use lanrage_ipc::ErrorCode;
-use lanrage_ipc::control::{
-    AckResult, Beside, Bookmark, ClientFrame, Inbound, ReqId, Secret, ServerFrame,
-};
-use lanrage_ipc::event::RemovalReason;
+use lanrage_ipc::control::{Bookmark, ClientFrame, Inbound, ReqId, Secret};
 use lanrage_ipc::http::RegisterPartyBody;
-use lanrage_ipc::http::answers::{PartyAnswer, RelaysAnswer, StatusAnswer};
+use lanrage_ipc::http::answers::{RelaysAnswer, StatusAnswer};
 use lanrage_ipc::lanrage::input::PeerForm;
-use lanrage_ipc::model::{LastSeen, Name, PartyId, PeerId, RawJson};
+use lanrage_ipc::model::{LastSeen, Name, PartyId, PeerId};
+use lanrage_ipc::results::LeaveStatus;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::super::{Incoming, Loss};
-use super::parties::named;
+use super::super::Loss;
+use super::parties::{PartyState, named};
 use super::refused::Refused;
 use super::session::PollSession;
 use super::wall_clock::Occasion;
-use crate::core::reconcile::check_registered;
-
-/// Contents of an `ack`.
-struct Reply {
-    seq: Option<u64>,
-    result: AckResult,
-}
-
-impl Reply {
-    fn empty() -> Self {
-        Self { seq: None, result: AckResult::Empty {} }
-    }
-}
+use crate::core::reconcile::{ServerParty, check_registered};
+use crate::core::upstream::{Acked, Message, RequestResult};
 
 impl PollSession {
     /// Does what a frame asks, and tells what came of it.
@@ -51,7 +37,7 @@ impl PollSession {
                 if let Some(party_id) = party_id {
                     self.heed(&refused, &party_id).await;
                 }
-                self.tell(refused.into_frame(req_id)).await;
+                self.send_message(refused.into_message(req_id)).await;
                 Ok(())
             }
         }
@@ -69,7 +55,7 @@ impl PollSession {
     }
 
     async fn act(&self, frame: ClientFrame, req_id: Option<&ReqId>) -> Result<(), Refused> {
-        let reply = match frame {
+        let acked = match frame {
             ClientFrame::Hello { peer_id, token, claim, have, .. } => {
                 self.greet(peer_id, token, claim, have, req_id).await?
             }
@@ -82,8 +68,7 @@ impl PollSession {
             ClientFrame::UpdatePeer { party_id, peer } => {
                 self.must_be_member(&party_id, &peer.info.peer_id).await?;
                 // What it says counts each time, and not what was said first.
-                let entered = self.enter(&party_id, peer, None).await?;
-                Reply { result: AckResult::Empty {}, ..entered }
+                self.enter(&party_id, peer, None).await?
             }
             ClientFrame::LeaveParty { party_id, peer_id } => {
                 return self.leave(&party_id, &peer_id, req_id).await;
@@ -97,7 +82,7 @@ impl PollSession {
                 return Err(Refused::here(ErrorCode::ServerRejected, self.no_signals()));
             }
         };
-        self.ack(req_id, reply).await;
+        self.answer(req_id, acked).await;
         Ok(())
     }
 
@@ -110,10 +95,9 @@ impl PollSession {
         format!("signals need a WebSocket to the control server, and {why}")
     }
 
-    async fn ack(&self, req_id: Option<&ReqId>, Reply { seq, result }: Reply) {
+    async fn answer(&self, req_id: Option<&ReqId>, acked: Acked) {
         if let Some(req_id) = req_id.cloned() {
-            let (epoch, result) = (self.parties().epoch(), RawJson::encode(&result));
-            self.tell(ServerFrame::Ack { req_id, epoch, seq, result }).await;
+            self.send_message(Message::Answer { req_id, result: Ok(acked) }).await;
         }
     }
 
@@ -124,14 +108,14 @@ impl PollSession {
         claim: Option<Secret>,
         have: BTreeMap<PartyId, Bookmark>,
         req_id: Option<&ReqId>,
-    ) -> Result<Reply, Refused> {
+    ) -> Result<Acked, Refused> {
         let Some(peer_id) = peer_id else {
             if token.is_some() {
                 let message = "peer_id: needed with a token, since this server has no WebSocket";
                 return Err(Refused::here(ErrorCode::InvalidParams, message));
             }
             self.welcome(None).await;
-            return Ok(Reply::empty());
+            return Ok(Acked::done(None));
         };
         let token = self.introduce(&peer_id, token, claim, req_id).await?;
         // A party is what tells the server's epoch, which the welcome has; and the welcome has the
@@ -141,9 +125,9 @@ impl PollSession {
         for (party_id, bookmark) in have {
             self.parties().remember(&party_id, &bookmark);
             match self.fetch(&party_id, &peer_id).await {
-                Ok(answer) => looks.push((party_id, bookmark, Some(answer))),
+                Ok(state) => looks.push((party_id, Some(state))),
                 Err(refused) if refused.code == ErrorCode::PartyNotFound => {
-                    looks.push((party_id, bookmark, None));
+                    looks.push((party_id, None));
                 }
                 Err(refused) => {
                     failed = Some(refused);
@@ -151,38 +135,30 @@ impl PollSession {
                 }
             }
         }
-        for (_, _, answer) in &looks {
-            self.parties().learn_epoch(answer.as_ref());
+        for state in looks.iter().filter_map(|(_, state)| state.as_ref()) {
+            self.parties().learn_epoch(state);
         }
         self.welcome(Some((peer_id.clone(), token))).await;
-        for (party_id, bookmark, answer) in looks {
-            self.catch_up(&peer_id, party_id, bookmark, answer).await;
+        for (party_id, state) in looks {
+            self.catch_up(&peer_id, party_id, state).await;
         }
-        failed.map_or_else(|| Ok(Reply::empty()), Err)
+        failed.map_or_else(|| Ok(Acked::done(None)), Err)
     }
 
-    /// Tells a peer that comes back of a party that it has a copy of.
-    async fn catch_up(
-        &self,
-        peer_id: &PeerId,
-        party_id: PartyId,
-        Bookmark { epoch, seq }: Bookmark,
-        answer: Option<PartyAnswer>,
-    ) {
-        let is_in = answer.as_ref().is_some_and(|answer| answer.has(peer_id));
+    /// Reports a party of which a returning peer has a copy.
+    async fn catch_up(&self, peer_id: &PeerId, party_id: PartyId, state: Option<PartyState>) {
+        let is_in = state.as_ref().is_some_and(|state| state.has(peer_id));
         if is_in {
             self.parties().enter(&party_id, peer_id, Instant::now());
         }
         let is_watched = self.parties().own(&party_id).is_some();
-        match answer {
-            Some(answer) if is_watched => {
-                self.show(answer).await;
+        match state {
+            Some(state) if is_watched => {
+                self.show(state).await;
             }
             _ => {
                 self.parties().forget(&party_id);
-                let beside = Some(Beside::new(epoch, seq, []));
-                let reason = RemovalReason::Removed;
-                self.tell(ServerFrame::PartyRemoved { party_id, reason, beside }).await;
+                self.send_removed(party_id).await;
             }
         }
     }
@@ -193,23 +169,22 @@ impl PollSession {
         name: Name,
         host: PeerForm,
         req_id: Option<&ReqId>,
-    ) -> Result<Reply, Refused> {
+    ) -> Result<Acked, Refused> {
         let peer_id = host.info.peer_id.clone();
         let body = RegisterPartyBody { name, host: told_now(host) };
         let question = self.api.post(&["parties"]).body(&body)?.named(req_id);
         let asked_for = self.ask_as(&peer_id, question).await;
         let answer = asked_for.map_err(Refused::of_registration)?;
-        let answer = self.party(&answer, &peer_id, Occasion::Registered).await?;
-        let host_id = answer.party.host_id.parse();
-        let host_id = host_id.map_err(|rule| Refused::nonsense(format!("host_id: {rule}")))?;
-        check_registered(&peer_id, &answer.party_id, &host_id)
+        let state = self.party(&answer, &peer_id, Occasion::Registered).await?;
+        let ServerParty { party_id, host_id, .. } = &state.party;
+        check_registered(&peer_id, party_id, host_id)
             .map_err(|refusal| Refused::nonsense(refusal.to_string()))?;
-        if let Some(from) = asked.filter(|asked| *asked != answer.party_id) {
-            let to = answer.party_id.clone();
+        if let Some(from) = asked.filter(|asked| asked != party_id) {
+            let to = party_id.clone();
             self.parties().rename(from.clone(), to.clone());
-            self.say(Incoming::Renamed { from, to }).await;
+            self.send_message(Message::Renamed { from, to }).await;
         }
-        Ok(self.entered(&peer_id, answer).await)
+        Ok(self.entered(&peer_id, state).await)
     }
 
     /// Joins a party, or tells it what has changed of a member.
@@ -218,23 +193,19 @@ impl PollSession {
         party_id: &PartyId,
         peer: PeerForm,
         req_id: Option<&ReqId>,
-    ) -> Result<Reply, Refused> {
+    ) -> Result<Acked, Refused> {
         let peer_id = peer.info.peer_id.clone();
         let body = Join { party_id, peer_info: told_now(peer) };
         let question = self.api.post(&["parties", party_id.as_str(), "join"]).body(&body)?;
         let answer = self.ask_as(&peer_id, question.repeatable().named(req_id)).await?;
-        let answer = self.party(&answer, &peer_id, Occasion::Joined).await?;
-        let answer = self.check(answer, party_id)?;
-        Ok(self.entered(&peer_id, answer).await)
+        let state = self.party(&answer, &peer_id, Occasion::Joined).await?;
+        Ok(self.entered(&peer_id, self.check(state, party_id)?).await)
     }
 
-    /// A peer is in a party now: it is told, and looked at from now on.
-    async fn entered(&self, peer_id: &PeerId, answer: PartyAnswer) -> Reply {
-        let party_id = answer.party_id.clone();
-        let virtual_ip = answer.virtual_ips.get(peer_id).copied();
-        self.parties().enter(&party_id, peer_id, Instant::now());
-        let seq = self.show(answer).await;
-        Reply { seq, result: AckResult::Entered { party_id, virtual_ip } }
+    /// Reports the party that a peer has entered, and polls it from now on.
+    async fn entered(&self, peer_id: &PeerId, state: PartyState) -> Acked {
+        self.parties().enter(&state.party.party_id, peer_id, Instant::now());
+        Acked::done(Some(self.show(state).await))
     }
 
     /// Updating is joining again, which must not bring back who was removed.
@@ -259,7 +230,9 @@ impl PollSession {
         let answer = self.ask_as(peer_id, self.api.delete(&route).named(req_id)).await?;
         let StatusAnswer { status } = answer.read(StatusAnswer::from_json)?;
         let other = self.parties().leave(party_id, peer_id);
-        self.ack(req_id, Reply { seq: None, result: AckResult::Left { status } }).await;
+        let party_deleted = status == LeaveStatus::PartyDeleted;
+        let acked = Acked { at: None, result: RequestResult::Left { party_deleted } };
+        self.answer(req_id, acked).await;
         // It is answered already: what this comes to is no answer to it.
         let Some(other) = other else { return Ok(()) };
         match self.fetch(party_id, &other).await {
@@ -276,15 +249,15 @@ impl PollSession {
         }
     }
 
-    async fn heartbeat(&self, party_id: &PartyId, peer_id: &PeerId) -> Result<Reply, Refused> {
+    async fn heartbeat(&self, party_id: &PartyId, peer_id: &PeerId) -> Result<Acked, Refused> {
         let route = ["parties", party_id.as_str(), "peers", peer_id.as_str(), "heartbeat"];
         self.ask_as(peer_id, self.api.post(&route).repeatable()).await?;
         let mut parties = self.parties();
         parties.enter(party_id, peer_id, Instant::now());
-        Ok(Reply { seq: parties.seq(party_id), result: AckResult::Empty {} })
+        Ok(Acked::done(parties.point(party_id)))
     }
 
-    async fn sync(&self, party_id: &PartyId, have: Option<Bookmark>) -> Result<Reply, Refused> {
+    async fn sync(&self, party_id: &PartyId, have: Option<Bookmark>) -> Result<Acked, Refused> {
         if let Some(have) = &have {
             self.parties().remember(party_id, have);
         }
@@ -293,32 +266,21 @@ impl PollSession {
             Some(own) => own,
             None => self.somebody()?,
         };
-        let answer = match self.fetch(party_id, &peer_id).await {
-            Ok(answer) => answer,
-            Err(refused) => {
-                let is_watched = self.parties().own(party_id).is_some();
-                if refused.code == ErrorCode::PartyNotFound && !is_watched {
-                    let beside = have.map(|have| Beside::new(have.epoch, have.seq, []));
-                    let (party_id, reason) = (party_id.clone(), RemovalReason::Removed);
-                    self.tell(ServerFrame::PartyRemoved { party_id, reason, beside }).await;
-                }
-                return Err(refused);
-            }
-        };
-        let members: Vec<_> = self.tokens.peers().into_iter().filter(|id| answer.has(id)).collect();
+        let state = self.fetch(party_id, &peer_id).await?;
+        let members: Vec<_> = self.tokens.peers().into_iter().filter(|id| state.has(id)).collect();
         for peer_id in &members {
             self.parties().enter(party_id, peer_id, Instant::now());
         }
         let is_watched = self.parties().own(party_id).is_some();
-        let seq = if is_watched { self.show(answer).await } else { None };
+        let at = if is_watched { Some(self.show(state).await) } else { None };
         if members.is_empty() {
             let message = format!("none of this daemon's peers is in party {party_id}");
             return Err(Refused::here(ErrorCode::NotAMember, message));
         }
-        Ok(Reply { seq, result: AckResult::Empty {} })
+        Ok(Acked::done(at))
     }
 
-    async fn relays(&self, region: Option<Name>) -> Result<Reply, Refused> {
+    async fn relays(&self, region: Option<Name>) -> Result<Acked, Refused> {
         let question = match &region {
             Some(region) => self.api.get(&["relays", region.as_str()]),
             None => self.api.get(&["relays"]),
@@ -327,9 +289,9 @@ impl PollSession {
         let RelaysAnswer { relays, rejected } = answer.read(RelaysAnswer::from_json)?;
         if rejected > 0 {
             let words = format!("relays that can't be understood are left out: count={rejected}");
-            self.say(Incoming::Flaw(words)).await;
+            self.send_message(Message::Flaw(words)).await;
         }
-        Ok(Reply { seq: None, result: AckResult::Relays { relays } })
+        Ok(Acked { at: None, result: RequestResult::Relays(Ok(relays)) })
     }
 
     /// A peer to ask as, where any will do.

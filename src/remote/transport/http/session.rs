@@ -2,25 +2,28 @@
 //! and the queue back to the link.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use lanrage_ipc::ErrorCode;
-use lanrage_ipc::control::{ReqId, Secret, ServerFrame};
+use lanrage_ipc::control::{ReqId, Secret};
 use lanrage_ipc::event::RemovalReason;
-use lanrage_ipc::http::answers::PartyAnswer;
+use lanrage_ipc::http::answers::{PartyAnswer, PeersAnswer};
 use lanrage_ipc::model::{PartyId, PeerId};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::super::{Incoming, Loss};
 use super::api::{Answer, Api, Question, Token};
-use super::parties::Parties;
+use super::parties::{Parties, PartyState};
 use super::refused::{Cause, Refused};
 use super::tokens::{Held, Tokens};
 use super::wall_clock::Occasion;
+use crate::core::reconcile::{Point, ServerParty};
+use crate::core::upstream::{Message, PeerToken};
 
-/// Longest interval of heartbeats over HTTP, in milliseconds.
-const HEARTBEAT_MS: u64 = 30_000;
+/// Longest interval of heartbeats over HTTP.
+const HEARTBEAT: Duration = Duration::from_secs(30);
 
 /// A token whose renewal failed is renewed again after this time.
 const RENEW_AGAIN: SignedDuration = SignedDuration::from_mins(5);
@@ -55,13 +58,13 @@ impl PollSession {
         self.parties.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells the link something. A link that is gone needs to hear nothing.
-    pub(super) async fn say(&self, what: Incoming) {
-        self.incoming.send(what).await.ok();
+    /// Sends something to the driver, which may be gone.
+    pub(super) async fn send(&self, incoming: Incoming) {
+        self.incoming.send(incoming).await.ok();
     }
 
-    pub(super) async fn tell(&self, frame: ServerFrame) {
-        self.say(Incoming::Frame(Box::new(frame))).await;
+    pub(super) async fn send_message(&self, message: Message) {
+        self.send(Incoming::Message(message)).await;
     }
 
     /// Ends when the link is gone.
@@ -155,27 +158,23 @@ impl PollSession {
         }
     }
 
-    /// Tells whom the transport speaks for.
+    /// Reports that the server accepts this daemon, or a peer with its token.
     pub(super) async fn welcome(&self, peer: Option<(PeerId, Token)>) {
-        let (peer_id, token) = peer.unzip();
-        let (token, expires_at) = token.map(|it| (it.token, it.expires_at)).unzip();
-        let welcome = ServerFrame::Welcome {
-            session: "http".to_owned(),
-            token,
+        let token = peer.map(|(peer_id, Token { token, expires_at })| PeerToken {
             peer_id,
-            token_expires_at: expires_at.flatten(),
-            heartbeat_ms: HEARTBEAT_MS,
-            epoch: self.parties().epoch(),
-        };
-        self.tell(welcome).await;
+            token,
+            expires_at,
+        });
+        let epoch = self.parties().epoch();
+        self.send_message(Message::Welcome { epoch, heartbeat: HEARTBEAT, token }).await;
     }
 
-    /// A party as the server has it now.
+    /// Requests the current state of a party.
     pub(super) async fn fetch(
         &self,
         party_id: &PartyId,
         peer_id: &PeerId,
-    ) -> Result<PartyAnswer, Refused> {
+    ) -> Result<PartyState, Refused> {
         let question = self.api.get(&["parties", party_id.as_str()]);
         match self.ask_as(peer_id, question).await {
             Err(refused) if refused.is_status(500) => {
@@ -185,104 +184,104 @@ impl PollSession {
         }
     }
 
-    /// The party as it was last seen, with its members of now. LANrage's own server fails to read
-    /// whole parties.
+    /// Requests the current members of a party, for its state as it was last seen. LANrage's own
+    /// server fails to read whole parties.
     async fn fetch_peers(
         &self,
         party_id: &PartyId,
         peer_id: &PeerId,
         refused: Refused,
-    ) -> Result<PartyAnswer, Refused> {
+    ) -> Result<PartyState, Refused> {
         let Some(seen) = self.parties().seen(party_id) else { return Err(refused) };
         let question = self.api.get(&["parties", party_id.as_str(), "peers"]);
         let answer = self.ask_as(peer_id, question).await?;
-        let read_peers =
-            |body: &[u8]| PartyAnswer::from_peers_json(body, party_id.clone(), &seen.party);
-        let mut read = answer.read(read_peers)?;
-        self.by_wall_clock(&mut read, &answer, peer_id, Occasion::Looked);
-        read.party.created_at = seen.party.created_at;
+        let host_id = &seen.party.host_id;
+        let peers = answer.read(|body| PeersAnswer::from_json(body, party_id, host_id))?;
+        let mut state = PartyState::with_members(&seen, peers);
+        self.by_wall_clock(&mut state.party, &answer, peer_id, Occasion::Looked);
+        state.party.created_at = seen.party.created_at;
         let words = format!(
             "the server fails to read party {party_id} (500), only its peers are followed: {refused}"
         );
-        self.say(Incoming::Fault(words)).await;
-        let (virtual_ips, change) = (seen.virtual_ips(), seen.change());
-        Ok(PartyAnswer { virtual_ips, change, ..read })
+        self.send(Incoming::Fault(words)).await;
+        Ok(state)
     }
 
-    /// An answer to `peer_id` that holds a party, its times in UTC.
+    /// Decodes an answer to `peer_id` that holds a party.
     pub(super) async fn party(
         &self,
         answer: &Answer,
         peer_id: &PeerId,
         occasion: Occasion,
-    ) -> Result<PartyAnswer, Refused> {
-        let mut read = answer.read(PartyAnswer::from_json)?;
+    ) -> Result<PartyState, Refused> {
+        let read = answer.read(PartyAnswer::from_json)?;
         if let Some(first) = read.rejected.first() {
-            let (count, party_id) = (read.rejected.len(), &read.party_id);
+            let (count, party_id) = (read.rejected.len(), &read.party.party_id);
             let words =
                 format!("party {party_id}: members are left out: count={count} {}", first.reason);
-            self.say(Incoming::Flaw(words)).await;
+            self.send_message(Message::Flaw(words)).await;
         }
-        self.by_wall_clock(&mut read, answer, peer_id, occasion);
-        Ok(read)
+        let mut state = PartyState::new(read);
+        // This project's server numbers changes, and states times by the clock that it was shown.
+        if state.at.is_none() {
+            self.by_wall_clock(&mut state.party, answer, peer_id, occasion);
+        }
+        Ok(state)
     }
 
     fn by_wall_clock(
         &self,
-        read: &mut PartyAnswer,
+        party: &mut ServerParty,
         answer: &Answer,
         peer_id: &PeerId,
         occasion: Occasion,
     ) {
-        // This project's server numbers changes, and tells times by the clock that it was shown.
-        if read.change.is_none() {
-            let now = answer.date.unwrap_or_else(Timestamp::now);
-            self.parties().wall_clock.read(&mut read.party, peer_id, occasion, now);
-        }
+        let now = answer.date.unwrap_or_else(Timestamp::now);
+        self.parties().wall_clock.read(party, peer_id, occasion, now);
     }
 
     /// Checks that an answer is about the party of the request.
     pub(super) fn check(
         &self,
-        party: PartyAnswer,
-        asked: &PartyId,
-    ) -> Result<PartyAnswer, Refused> {
-        if party.party_id == *asked {
-            return Ok(party);
+        state: PartyState,
+        requested: &PartyId,
+    ) -> Result<PartyState, Refused> {
+        if state.party.party_id == *requested {
+            return Ok(state);
         }
-        let message = format!("asked for party {asked}, it answered with {}", party.party_id);
-        Err(Refused::nonsense(message))
+        let answered = &state.party.party_id;
+        Err(Refused::nonsense(format!("asked for party {requested}, it answered with {answered}")))
     }
 
-    /// Tells all of a party. The number of its last change.
-    pub(super) async fn show(&self, answer: PartyAnswer) -> Option<u64> {
-        let (frame, _) = self.parties().see(answer, Instant::now());
-        let seq = match &frame {
-            ServerFrame::PartyUpdate { beside, .. } => beside.as_ref().map(|beside| beside.seq),
-            _ => None,
-        };
-        self.tell(frame).await;
-        seq
+    /// Reports the state of a party. Returns its position.
+    pub(super) async fn show(&self, state: PartyState) -> Point {
+        let (at, _) = self.parties().see(&state, Instant::now());
+        self.send_message(Message::Party(state.party, at.clone())).await;
+        at
     }
 
-    /// Tells that a party is gone, if this machine's peers were in it.
+    /// Reports the end of a party, if local peers were in it.
     pub(super) async fn removed(&self, party_id: &PartyId) {
-        let beside = self.parties().forget(party_id);
-        if beside.is_some() {
-            let (party_id, reason) = (party_id.clone(), RemovalReason::Removed);
-            self.tell(ServerFrame::PartyRemoved { party_id, reason, beside }).await;
+        let was_watched = self.parties().forget(party_id);
+        if was_watched {
+            self.send_removed(party_id.clone()).await;
         }
     }
 
-    /// Looks at a party without being asked, and tells what is new.
+    pub(super) async fn send_removed(&self, party_id: PartyId) {
+        self.send_message(Message::Removed(party_id, RemovalReason::Removed)).await;
+    }
+
+    /// Polls a party, and reports a new state.
     pub(super) async fn look(&self, party_id: &PartyId, peer_id: &PeerId) -> Result<(), Loss> {
         match self.fetch(party_id, peer_id).await {
-            Ok(answer) => {
-                let (frame, is_news) = self.parties().see(answer, Instant::now());
-                match is_news {
-                    true => self.tell(frame).await,
-                    false => self.say(Incoming::Alive).await,
-                }
+            Ok(state) => {
+                let (at, is_news) = self.parties().see(&state, Instant::now());
+                self.send(match is_news {
+                    true => Incoming::Message(Message::Party(state.party, at)),
+                    false => Incoming::Alive,
+                })
+                .await;
             }
             Err(refused) if refused.is_loss() => return Err(refused.into()),
             Err(refused) if refused.code == ErrorCode::PartyNotFound => {
@@ -291,15 +290,15 @@ impl PollSession {
             // The peer's id is somebody else's now.
             Err(refused) if refused.code == ErrorCode::PermissionDenied => {
                 self.parties().leave(party_id, peer_id);
-                self.tell(refused.into_frame(None)).await;
+                self.send_message(refused.into_message(None)).await;
             }
             Err(refused) => {
                 log::debug!("party {party_id} can't be looked at: {refused}");
                 let least = refused.retry_after.unwrap_or_default();
                 self.parties().put_off(party_id, least, Instant::now());
                 // A server that is busy is there.
-                self.say(match refused.cause {
-                    Cause::Nonsense => Incoming::Garbage(refused.message),
+                self.send(match refused.cause {
+                    Cause::Nonsense => Incoming::Message(Message::Garbage(refused.message)),
                     _ => Incoming::Alive,
                 })
                 .await;

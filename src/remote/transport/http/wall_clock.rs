@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use jiff::tz::TimeZone;
 use jiff::{SignedDuration, SignedDurationRound, Timestamp, Unit};
-use lanrage_ipc::lanrage::{AnnouncedParty, NaiveTime};
 use lanrage_ipc::model::PeerId;
+
+use crate::core::reconcile::ServerParty;
 
 /// Time zones differ by multiples of this.
 const QUARTER_HOUR_MINUTES: i64 = 15;
@@ -33,18 +33,19 @@ pub(super) enum Occasion {
 pub(super) struct WallClock {
     offset: SignedDuration,
     /// Last `last_seen` of each of this machine's peers, 64 at most: the peers of a connection.
-    last_seen: BTreeMap<String, NaiveTime>,
+    last_seen: BTreeMap<PeerId, Timestamp>,
 }
 
 impl WallClock {
-    /// Gives a party's times in UTC, and learns from those that the server just wrote. `now` is by
-    /// the server's own clock, in UTC; `own` is the peer that asks.
+    /// Corrects a party's times, which were read as UTC, by the server's offset, and learns the
+    /// offset from those that the server just wrote. `now` is by the server's own clock; `own` is
+    /// the peer that asks.
     ///
     /// A server writes the time of a registration, and of a sign of life. It may also repeat what
     /// a client wrote in UTC, so that a time near `now` proves nothing.
     pub(super) fn read(
         &mut self,
-        party: &mut AnnouncedParty,
+        party: &mut ServerParty,
         own: &PeerId,
         occasion: Occasion,
         now: Timestamp,
@@ -54,44 +55,40 @@ impl WallClock {
         let shown = times.filter_map(|time| offset(time, now)).next();
         self.offset = shown.unwrap_or(self.offset);
         party.created_at = self.utc(party.created_at);
-        for peer in party.peers.values_mut() {
+        for member in party.members.values_mut() {
             // Of the two readings, the one that is nearer to now: members are alive.
-            let (raw, read) = (peer.last_seen, self.utc(peer.last_seen));
-            peer.last_seen = if age(read, now) < age(raw, now) { read } else { raw };
+            let (raw, read) = (member.last_seen, self.utc(member.last_seen));
+            member.last_seen = if age(read, now) < age(raw, now) { read } else { raw };
         }
     }
 
     /// The time of a peer's last sign of life, if the server wrote it since the last answer.
     fn heartbeat(
         &mut self,
-        party: &AnnouncedParty,
+        party: &ServerParty,
         own: &PeerId,
         occasion: Occasion,
-    ) -> Option<NaiveTime> {
-        let time = party.peers.get(own.as_str())?.last_seen;
-        let before = self.last_seen.insert(own.to_string(), time);
+    ) -> Option<Timestamp> {
+        let time = party.members.get(own)?.last_seen;
+        let before = self.last_seen.insert(own.clone(), time);
         let is_written =
             occasion != Occasion::Looked || before.is_some_and(|before| before != time);
         is_written.then_some(time)
     }
 
-    fn utc(&self, time: NaiveTime) -> NaiveTime {
+    fn utc(&self, time: Timestamp) -> Timestamp {
         time.checked_sub(self.offset).unwrap_or(time)
     }
 }
 
 /// The distance of a time from now, whichever comes first.
-fn age(time: NaiveTime, now: Timestamp) -> SignedDuration {
-    since(time, now).abs()
-}
-
-fn since(time: NaiveTime, now: Timestamp) -> SignedDuration {
-    time.duration_since(TimeZone::UTC.to_datetime(now))
+fn age(time: Timestamp, now: Timestamp) -> SignedDuration {
+    time.duration_since(now).abs()
 }
 
 /// The offset that a time shows which was written a moment ago; `None` where it shows none.
-fn offset(time: NaiveTime, now: Timestamp) -> Option<SignedDuration> {
-    let ahead = since(time, now);
+fn offset(time: Timestamp, now: Timestamp) -> Option<SignedDuration> {
+    let ahead = time.duration_since(now);
     let rule = SignedDurationRound::new().smallest(Unit::Minute).increment(QUARTER_HOUR_MINUTES);
     let offset = ahead.round(rule).ok()?;
     let is_fresh = (ahead - offset).abs() < FRESH && offset.abs() <= FURTHEST;
@@ -104,15 +101,16 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::remote::transport::http::parties::PartyState;
 
-    fn party(created_at: &str, last_seen: &str) -> AnnouncedParty {
+    fn party(created_at: &str, last_seen: &str) -> ServerParty {
         let peer = json!({"peer_id": "ann", "name": "Ann", "public_key": "a2V5",
             "nat_type": "open", "public_ip": "unknown", "public_port": 0,
             "local_ip": "unknown", "local_port": 0, "last_seen": last_seen});
         let party = json!({"party_id": "p", "name": "n", "host_id": "ann",
             "created_at": created_at, "peers": {"ann": peer}});
         let body = json!({"party": party}).to_string();
-        PartyAnswer::from_json(body.as_bytes()).unwrap().party
+        PartyState::new(PartyAnswer::from_json(body.as_bytes()).unwrap()).party
     }
 
     #[track_caller]

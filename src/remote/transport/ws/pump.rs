@@ -13,10 +13,11 @@ use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::tungstenite::{self, Error};
 
 use super::read_rate::ReadRate;
 use super::{LARGEST_MESSAGE, faults};
+use crate::core::upstream::Message;
 use crate::remote::diagnostics;
 use crate::remote::transport::{Incoming, Loss, Outgoing};
 use crate::server_url::ServerUrl;
@@ -24,10 +25,10 @@ use crate::server_url::ServerUrl;
 /// Upper bound of the close handshake.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-type Sink<S> = SplitSink<WebSocketStream<S>, Message>;
+type Sink<S> = SplitSink<WebSocketStream<S>, tungstenite::Message>;
 
 /// Carries frames until the WebSocket ends, or nobody wants it any more. The last that comes is
-/// [`Incoming::Lost`], when the connection is closed already.
+/// [`Message::Lost`], when the connection is closed already.
 pub(super) async fn run<S>(
     socket: WebSocketStream<S>,
     outgoing: Receiver<Outgoing>,
@@ -38,7 +39,7 @@ pub(super) async fn run<S>(
 {
     let loss = carry(socket, outgoing, &incoming, &url).await;
     // Who dropped the other end doesn't want to know.
-    incoming.send(Incoming::Lost(loss)).await.ok();
+    incoming.send(Incoming::Message(Message::Lost(loss))).await.ok();
 }
 
 /// Reading and writing are two: neither waits for the other.
@@ -86,21 +87,25 @@ where
     // When nobody takes anything any more, why it ends is of no interest.
     while let Ok(room) = incoming.reserve().await {
         room.send(match stream.next().await {
-            Some(Ok(Message::Text(text))) => decoded(&text),
-            Some(Ok(Message::Binary(_))) => {
-                Incoming::Garbage("a binary message, where only texts are expected".into())
+            Some(Ok(tungstenite::Message::Text(text))) => decoded(&text),
+            Some(Ok(tungstenite::Message::Binary(_))) => {
+                garbage("a binary message, where only texts are expected".into())
             }
-            Some(Ok(Message::Ping(_))) => {
+            Some(Ok(tungstenite::Message::Ping(_))) => {
                 pinged.notify_one();
                 Incoming::Alive
             }
-            Some(Ok(Message::Pong(_) | Message::Frame(_))) => Incoming::Alive,
-            Some(Ok(Message::Close(frame))) => return faults::of_close(frame.as_ref(), url),
+            Some(Ok(tungstenite::Message::Pong(_) | tungstenite::Message::Frame(_))) => {
+                Incoming::Alive
+            }
+            Some(Ok(tungstenite::Message::Close(frame))) => {
+                return faults::of_close(frame.as_ref(), url);
+            }
             Some(Err(error)) => return faults::of_stream(&error, url),
             None => return faults::of_stream(&Error::ConnectionClosed, url),
         });
         if let Some(words) = rate.admit().await {
-            incoming.send(Incoming::Flaw(words)).await.ok();
+            incoming.send(Incoming::Message(Message::Flaw(words))).await.ok();
         }
     }
     faults::of_stream(&Error::ConnectionClosed, url)
@@ -108,11 +113,15 @@ where
 
 fn decoded(text: &str) -> Incoming {
     match ServerFrame::decode(text) {
-        Ok(Some(frame)) => Incoming::Frame(Box::new(frame)),
+        Ok(Some(frame)) => Incoming::Message(frame.into()),
         // From a server that knows more than this daemon.
         Ok(None) => Incoming::Alive,
-        Err(error) => Incoming::Garbage(diagnostics::shown(&error.to_string())),
+        Err(error) => garbage(diagnostics::shown(&error.to_string())),
     }
+}
+
+fn garbage(reason: String) -> Incoming {
+    Incoming::Message(Message::Garbage(reason))
 }
 
 /// Writes what is to be sent, in order, until it is told to close or nobody can send any more.
@@ -139,15 +148,17 @@ where
                     sink.send(message).await?;
                 }
             }
-            Some(Outgoing::Ping) => sink.send(Message::Ping(Vec::new().into())).await?,
+            Some(Outgoing::Ping) => {
+                sink.send(tungstenite::Message::Ping(Vec::new().into())).await?
+            }
             Some(Outgoing::Close) | None => return Ok(()),
         }
     }
 }
 
-fn encoded(frame: &Inbound) -> Option<Message> {
+fn encoded(frame: &Inbound) -> Option<tungstenite::Message> {
     match serde_json::to_string(frame) {
-        Ok(text) if text.len() <= LARGEST_MESSAGE => Some(Message::text(text)),
+        Ok(text) if text.len() <= LARGEST_MESSAGE => Some(tungstenite::Message::text(text)),
         Ok(text) => {
             log::error!("a frame of {} bytes is too large, and is not sent", text.len());
             None
@@ -167,6 +178,6 @@ where
 {
     let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
     // Fails when the other side closed first: then the answer to that is queued.
-    sink.send(Message::Close(Some(frame))).await.ok();
+    sink.send(tungstenite::Message::Close(Some(frame))).await.ok();
     sink.close().await.ok();
 }

@@ -368,7 +368,7 @@ impl Daemon {
 
     pub(super) fn hear(&mut self, frame: ServerFrame, now: Now) {
         if let Some(line) = &mut self.line {
-            line.session.handle_message(Message::Frame(Box::new(frame)), now);
+            line.session.handle_message(frame.into(), now);
             self.pump(now);
         }
     }

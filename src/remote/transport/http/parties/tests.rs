@@ -1,11 +1,10 @@
-use lanrage_ipc::http::answers::PartyAnswer;
 use serde_json::json;
 
 use super::*;
 
 const POLL: Duration = Duration::from_secs(10);
 
-fn answer(seq: u64, members: &[&str]) -> PartyAnswer {
+fn state(seq: u64, members: &[&str]) -> PartyState {
     let peers: serde_json::Map<_, _> = members
         .iter()
         .map(|id| {
@@ -17,7 +16,7 @@ fn answer(seq: u64, members: &[&str]) -> PartyAnswer {
         .collect();
     let body = json!({"epoch": "e", "seq": seq, "party": {"party_id": "p", "name": "n",
         "host_id": members[0], "created_at": "2026-11-22T10:00:00", "peers": peers}});
-    PartyAnswer::from_json(body.to_string().as_bytes()).unwrap()
+    PartyState::new(PartyAnswer::from_json(body.to_string().as_bytes()).unwrap())
 }
 
 fn id<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
@@ -31,7 +30,7 @@ fn looks_are_often_after_a_change_and_seldom_in_quiet() {
     parties.enter(&id("p"), &id("ann"), now);
     let mut waits = Vec::new();
     for seq in [1, 1, 1, 1, 1, 1, 1, 1, 2, 2] {
-        parties.see(answer(seq, &["ann"]), now);
+        parties.see(&state(seq, &["ann"]), now);
         let (due, ..) = parties.next(|_| true).unwrap();
         waits.push(due.duration_since(now).as_millis());
         now = due;
@@ -50,11 +49,11 @@ fn a_party_is_looked_at_while_one_of_its_peers_is_in_it() {
     let mut parties = Parties::new(POLL);
     parties.enter(&id("p"), &id("ann"), now);
     parties.enter(&id("p"), &id("ben"), now);
-    parties.see(answer(1, &["ann", "ben"]), now);
+    parties.see(&state(1, &["ann", "ben"]), now);
     assert_eq!(parties.leave(&id("p"), &id("ann")), Some(id("ben")));
     assert_eq!(parties.next(|_| true).unwrap().2, id("ben"));
     // It shows that the other one is gone, too.
-    let (_, is_news) = parties.see(answer(2, &["eve"]), now);
+    let (_, is_news) = parties.see(&state(2, &["eve"]), now);
     assert!(is_news && parties.own(&id("p")).is_none());
-    assert!(parties.forget(&id("p")).is_none());
+    assert!(!parties.forget(&id("p")));
 }

@@ -55,7 +55,7 @@ async fn who_lets_nobody_in_is_not_asked_again() {
     let mut link = Link::open(front.address).await;
     let hello = |token: Value| json!({"type": "hello", "peer_id": "ann", "token": token});
     // That may be the token.
-    assert_eq!(link.refused(hello(json!("t"))).await["code"], "permission_denied");
+    assert_eq!(link.refused(hello(json!("t"))).await.code, ErrorCode::PermissionDenied);
     link.send(hello(Value::Null)).await;
     let loss = link.lost().await;
     assert!(loss.is_final && loss.words.contains("asks for a login"), "{loss:?}");
@@ -122,7 +122,7 @@ async fn a_look_that_shows_nonsense_is_told_and_repeated() {
     ann.hello("ann").await;
     let party = ann.party("ann").await;
     for words in ["missing field `party_id`", "passes 1048576 bytes"] {
-        let Incoming::Garbage(told) = ann.next().await else { panic!("no garbage: {words}") };
+        let Message::Garbage(told) = ann.next().await else { panic!("no garbage: {words}") };
         assert!(told.contains(words), "{told}");
     }
     let mut ben = Link::open(server.address).await;
@@ -179,8 +179,8 @@ async fn what_may_be_made_twice_is_made_again_and_nothing_else() {
     link.hello("ann").await;
     let register = json!({"type": "register_party", "name": "Game", "host_peer": peer("ann")});
     let error = link.refused(register).await;
-    assert_eq!((&error["code"], &error["message"]), (&json!("store_unavailable"), &json!("Busy")));
-    assert_eq!(error.get("retry_after_ms"), None);
+    assert_eq!((error.code, error.message.as_str()), (ErrorCode::StoreUnavailable, "Busy"));
+    assert_eq!(error.retry_after, None);
     assert_eq!(front.count("POST /parties"), 1);
     let party = link.party("ann").await;
     link.done(json!({"type": "heartbeat", "party_id": party, "peer_id": "ann"})).await;
@@ -205,7 +205,7 @@ async fn a_token_that_can_t_be_replaced_is_kept() {
     // The server gives no other one to who shows none, while the first is good.
     let register = json!({"type": "register_party", "name": "Game", "host_peer": peer("ann")});
     let error = link.refused(register).await;
-    assert_eq!(error["message"], "Peer id is already registered");
+    assert_eq!(error.message, "Peer id is already registered");
     assert_eq!(front.count("POST /auth/register?peer_id=ann"), 2);
     link.party("ann").await;
 }

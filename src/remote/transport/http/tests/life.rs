@@ -19,42 +19,40 @@ async fn two_peers_live_through_two_wires() {
     let party = ann.party("ann").await;
 
     let join = json!({"type": "join_party", "party_id": party, "peer": peer("ben")});
-    let (update, ack) = ben.done(join).await;
-    assert_eq!(member_ids(&update), ["ann", "ben"]);
-    assert_eq!(update["virtual_ips"], json!({"ann": "10.66.0.1", "ben": "10.66.0.2"}));
-    assert_eq!(update["connected"], json!({"ann": true, "ben": true}));
-    assert_eq!(ack["result"], json!({"party_id": party, "virtual_ip": "10.66.0.2"}));
-    assert_eq!((&ack["epoch"], &ack["seq"]), (&update["epoch"], &update["seq"]));
-    let seen = ann.sees(&["ann", "ben"]).await;
-    assert_eq!((&seen["epoch"], &seen["seq"]), (&update["epoch"], &update["seq"]));
+    let (joined, at) = ben.changed(join).await;
+    assert_eq!(member_ids(&joined), ["ann", "ben"]);
+    for (peer_id, member) in &joined.members {
+        let host: u8 = if peer_id.as_str() == "ann" { 1 } else { 2 };
+        assert_eq!(member.virtual_ip, Some([10, 66, 0, host].into()));
+        assert!(member.connected);
+    }
+    assert_eq!(ann.sees(&["ann", "ben"]).await.1, at);
 
     let mut moved = peer("ben");
     moved["name"] = json!("Ben");
     let update = json!({"type": "update_peer", "party_id": party, "peer": moved});
-    let (update, ack) = ben.done(update).await;
-    assert_eq!(
-        (&update["party"]["peers"]["ben"]["name"], &ack["result"]),
-        (&json!("Ben"), &json!({}))
-    );
-    let seen = ann.sees(&["ann", "ben"]).await;
-    assert_eq!(seen["party"]["peers"]["ben"]["name"], "Ben");
+    let (updated, _) = ben.changed(update).await;
+    let (seen, _) = ann.sees(&["ann", "ben"]).await;
+    for party in [updated, seen] {
+        let ben = party.members.values().last().unwrap();
+        assert_eq!(ben.info.name.as_str(), "Ben");
+    }
 
     let heartbeat = json!({"type": "heartbeat", "party_id": party, "peer_id": "ben"});
-    let (update, _) = ben.done(heartbeat).await;
-    assert_eq!(update, Value::Null);
+    let (state, _) = ben.done(heartbeat).await;
+    assert_eq!(state, None);
     let leave = json!({"type": "leave_party", "party_id": party, "peer_id": "ben"});
-    let (_, ack) = ben.done(leave).await;
-    assert_eq!(ack["result"], json!({"status": "left"}));
+    let (_, acked) = ben.done(leave).await;
+    assert!(matches!(acked.result, RequestResult::Left { party_deleted: false }), "{acked:?}");
     ann.sees(&["ann"]).await;
 
     let join = json!({"type": "join_party", "party_id": party, "peer": peer("ben")});
     ben.done(join).await;
     ann.sees(&["ann", "ben"]).await;
     let leave = json!({"type": "leave_party", "party_id": party, "peer_id": "ann"});
-    let (_, ack) = ann.done(leave).await;
-    assert_eq!(ack["result"], json!({"status": "party_deleted"}));
-    let removed = ben.expect("party_removed").await;
-    assert_eq!((&removed["party_id"], &removed["reason"]), (&json!(party), &json!("removed")));
+    let (_, acked) = ann.done(leave).await;
+    assert!(matches!(acked.result, RequestResult::Left { party_deleted: true }), "{acked:?}");
+    assert_eq!(ben.removed().await.as_str(), party);
 }
 
 #[actix::test]
@@ -67,43 +65,46 @@ async fn the_server_chooses_ids_and_what_was_sent_before_that_is_known_finds_its
     ann.send(register).await;
     ann.send(json!({"type": "heartbeat", "party_id": "asked", "peer_id": "ann", "req_id": 2}))
         .await;
-    ann.expect("welcome").await;
-    let Incoming::Renamed { from, to } = ann.next().await else { panic!("not renamed") };
+    assert_eq!(token(&ann.next().await).peer_id.as_str(), "ann");
+    let Message::Renamed { from, to } = ann.next().await else { panic!("not renamed") };
     assert_eq!(from.as_str(), "asked");
-    let update = ann.expect("party_update").await;
-    assert_eq!(update["party"]["party_id"], to.as_str());
-    for req_id in [1, 2] {
-        assert_eq!(ann.expect("ack").await["req_id"], req_id);
+    assert_eq!(ann.state().await.0.party_id, to);
+    for expected in ["1", "2"] {
+        let answer = ann.next().await;
+        let Message::Answer { req_id, result: Ok(_) } = answer else { panic!("{answer:?}") };
+        assert_eq!(req_id.key(), expected);
     }
     // Who names the new id means by the old one what others call so.
     let sync = |party_id: &str| json!({"type": "sync", "party_id": party_id});
     ann.done(sync(to.as_str())).await;
-    assert_eq!(ann.refused(sync("asked")).await["code"], "party_not_found");
+    assert_eq!(ann.refused(sync("asked")).await.code, ErrorCode::PartyNotFound);
 }
 
 #[actix::test]
 async fn who_comes_back_is_told_of_its_parties() {
     let server = Server::start();
     let mut before = Link::open(server.address).await;
-    let token = before.hello("ann").await;
+    let proof = before.hello("ann").await;
     let party = before.party("ann").await;
     drop(before);
     let mut ann = Link::open(server.address).await;
     let have = json!({party.as_str(): {"epoch": "e", "seq": 1}, "zone": {"epoch": "f", "seq": 5}});
-    let hello = json!({"type": "hello", "peer_id": "ann", "token": token, "have": have});
-    let (told, ack) = ann.ask(hello).await;
-    assert_eq!(ack["type"], "ack", "{ack}");
-    let (welcome, parties) = told.split_first().unwrap();
-    assert_eq!((&welcome["type"], &welcome["heartbeat_ms"]), (&json!("welcome"), &json!(30_000)));
-    assert!(welcome["token"].is_string() && welcome["token_expires_at"].is_string());
-    let update = parties.iter().find(|frame| frame["type"] == "party_update").unwrap();
-    assert_eq!(update["party"]["party_id"], json!(party));
-    assert_eq!(welcome["epoch"], update["epoch"]);
-    let removed = parties.iter().find(|frame| frame["type"] == "party_removed").unwrap();
-    assert_eq!(
-        (&removed["party_id"], &removed["epoch"], &removed["seq"]),
-        (&json!("zone"), &json!("f"), &json!(5))
-    );
+    let hello = json!({"type": "hello", "peer_id": "ann", "token": proof, "have": have});
+    let (told, answer) = ann.ask(hello).await;
+    assert!(answer.is_ok(), "{answer:?}");
+    let [welcome, parties @ ..] = &told[..] else { panic!("no welcome") };
+    let Message::Welcome { epoch, heartbeat, .. } = welcome else { panic!("{welcome:?}") };
+    assert_eq!(*heartbeat, Duration::from_secs(30));
+    assert!(token(welcome).expires_at.is_some());
+    let [one, other] = parties else { panic!("{parties:?}") };
+    let (state, removed) = match one {
+        Message::Party(..) => (one, other),
+        _ => (other, one),
+    };
+    let Message::Party(state, at) = state else { panic!("{state:?}") };
+    assert_eq!((state.party_id.as_str(), &at.epoch), (party.as_str(), epoch));
+    let Message::Removed(removed, _) = removed else { panic!("{removed:?}") };
+    assert_eq!(removed.as_str(), "zone");
     // It is looked at again from now on.
     let other = server.token("ben").await;
     let mut ben = Link::open(server.address).await;
@@ -123,10 +124,10 @@ async fn an_id_is_its_first_owner_s() {
     ] {
         let hello = json!({"type": "hello", "peer_id": "ann", "token": token});
         let error = eve.refused(hello).await;
-        assert_eq!((&error["code"], &error["message"]), (&json!("permission_denied"), &json!(why)));
+        assert_eq!((error.code, error.message.as_str()), (ErrorCode::PermissionDenied, why));
     }
     let register = json!({"type": "register_party", "name": "Game", "host_peer": peer("ann")});
-    assert_eq!(eve.refused(register).await["code"], "permission_denied");
+    assert_eq!(eve.refused(register).await.code, ErrorCode::PermissionDenied);
 }
 
 #[actix::test]
@@ -136,13 +137,12 @@ async fn a_server_that_forgot_everything_is_told_anew() {
     let behind = now.clone();
     let front = Front::start(move |_, _| Act::Pass(*behind.lock().unwrap())).await;
     let mut ann = Link::open(front.address).await;
-    let token = ann.hello("ann").await;
+    let before = ann.hello("ann").await;
     let party = ann.party("ann").await;
     *now.lock().unwrap() = second.address;
     // A look needs a token, which is had by itself, and then finds nothing.
-    let welcome = ann.expect("welcome").await;
-    assert!(welcome["token"].is_string() && welcome["token"] != json!(token));
-    assert_eq!(ann.expect("party_removed").await["party_id"], json!(party));
+    assert_ne!(token(&ann.next().await).token.expose(), before);
+    assert_eq!(ann.removed().await.as_str(), party);
     let renewed = ann.party("ann").await;
     assert_ne!(renewed, party);
 }
@@ -161,9 +161,8 @@ async fn two_peers_of_one_wire_hear_of_each_other() {
     link.sees(&["ann"]).await;
     link.done(join).await;
     link.done(leave("ann")).await;
-    assert_eq!(link.expect("party_removed").await["party_id"], json!(party));
-    let error = link.refused(leave("ben")).await;
-    assert_eq!(error["code"], "party_not_found");
+    assert_eq!(link.removed().await.as_str(), party);
+    assert_eq!(link.refused(leave("ben")).await.code, ErrorCode::PartyNotFound);
 }
 
 #[actix::test]
@@ -171,7 +170,7 @@ async fn what_is_refused_says_why() {
     let server = Server::start();
     let mut ann = Link::open(server.address).await;
     let relays = json!({"type": "list_relays"});
-    assert_eq!(ann.refused(relays.clone()).await["code"], "permission_denied");
+    assert_eq!(ann.refused(relays.clone()).await.code, ErrorCode::PermissionDenied);
     ann.done(json!({"type": "hello"})).await;
     ann.hello("ann").await;
     let party = ann.party("ann").await;
@@ -181,6 +180,7 @@ async fn what_is_refused_says_why() {
         (json!({"type": "update_peer", "party_id": party, "peer": peer("cid")}), "peer_not_found"),
         (json!({"type": "heartbeat", "party_id": party, "peer_id": "cid"}), "peer_not_found"),
         (json!({"type": "leave_party", "party_id": party, "peer_id": "cid"}), "not_a_member"),
+        (json!({"type": "sync", "party_id": "nope"}), "party_not_found"),
         (
             json!({"type": "signal", "party_id": party, "from_peer_id": "ann",
                 "to_peer_id": "ben", "signal_data": 1}),
@@ -188,13 +188,10 @@ async fn what_is_refused_says_why() {
         ),
     ] {
         let error = ann.refused(frame.clone()).await;
-        assert_eq!(error["code"], code, "{frame}: {error}");
+        assert_eq!(error.code.as_str(), code, "{frame}: {error:?}");
     }
-    let (told, error) = ann.ask(json!({"type": "sync", "party_id": "nope"})).await;
-    assert_eq!(told.last().unwrap()["type"], "party_removed", "{told:?}");
-    assert_eq!(error["code"], "party_not_found");
-    let (_, ack) = ann.done(relays).await;
-    assert_eq!(ack["result"], json!({"relays": []}));
+    let (_, acked) = ann.done(relays).await;
+    assert!(matches!(acked.result, RequestResult::Relays(Ok(relays)) if relays.is_empty()));
 }
 
 #[actix::test]
@@ -219,10 +216,10 @@ async fn relays_are_registered_and_listed_with_times_in_utc() {
     let mut ann = Link::open(server.address).await;
     ann.hello("ann").await;
     for region in [Value::Null, json!("eu west")] {
-        let (_, ack) = ann.done(json!({"type": "list_relays", "region": region})).await;
-        let relay = &ack["result"]["relays"][0];
-        assert_eq!((&relay["relay_id"], &relay["capacity"]), (&json!("r1"), &json!(100)));
-        let at: jiff::Timestamp = relay["registered_at"].as_str().unwrap().parse().unwrap();
+        let (_, acked) = ann.done(json!({"type": "list_relays", "region": region})).await;
+        let RequestResult::Relays(Ok(relays)) = acked.result else { panic!("no relays") };
+        assert_eq!((relays[0].relay_id.as_str(), relays[0].capacity), ("r1", 100));
+        let at = relays[0].registered_at;
         assert!(at.duration_until(jiff::Timestamp::now()).as_hours().abs() < 1, "{at}");
     }
 }
@@ -236,14 +233,14 @@ async fn who_asks_too_often_hears_for_how_long_to_wait() {
     };
     let server = Server::with(HttpSettings { limits, ..settings() });
     let mut link = Link::open(server.address).await;
-    let token = link.hello("ann").await;
+    let held = link.hello("ann").await;
     let error = link.refused(json!({"type": "hello", "peer_id": "ben"})).await;
-    assert_eq!(error["code"], "rate_limited");
-    assert!(error["retry_after_ms"].as_u64().unwrap() >= 1000, "{error}");
+    assert_eq!(error.code, ErrorCode::RateLimited);
+    assert!(error.retry_after.unwrap() >= Duration::from_secs(1), "{error:?}");
     // A token that can't be renewed now is good all the same.
-    let hello = json!({"type": "hello", "peer_id": "ann", "token": token});
+    let hello = json!({"type": "hello", "peer_id": "ann", "token": held});
     let (told, _) = link.ask(hello).await;
-    assert_eq!(told[0]["token"], json!(token));
+    assert_eq!(token(&told[0]).token.expose(), held);
     link.party("ann").await;
 }
 
@@ -257,6 +254,8 @@ async fn what_was_sent_before_the_farewell_is_done() {
     ann.send(json!({"type": "join_party", "party_id": party, "peer": peer("ann"), "req_id": 1}))
         .await;
     ann.0.outgoing.send(Outgoing::Close).await.unwrap();
-    assert_eq!(ann.expect("error").await["code"], "party_not_found");
+    let answer = ann.next().await;
+    let Message::Answer { result: Err(error), .. } = answer else { panic!("{answer:?}") };
+    assert_eq!(error.code, ErrorCode::PartyNotFound);
     assert!(!ann.lost().await.is_final);
 }

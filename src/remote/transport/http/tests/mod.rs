@@ -10,10 +10,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control;
+use lanrage_ipc::model::{PartyId, PeerId};
 use serde_json::{Value, json};
 
 use super::super::{Endpoint, Incoming, Loss, Outgoing, Transport, TransportKind};
+use crate::core::reconcile::{Point, ServerParty};
+use crate::core::upstream::{Acked, Message, PeerToken, Rejection, RequestResult};
 
 /// Long enough for a slow machine; a test that waits this long has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -49,34 +53,37 @@ impl Link {
         self.0.outgoing.send(Outgoing::Frame(Box::new(inbound))).await.expect("an open transport");
     }
 
-    /// The next thing that is more than a sign of life.
-    async fn next(&mut self) -> Incoming {
+    /// Returns the next message.
+    async fn next(&mut self) -> Message {
         loop {
             let next = tokio::time::timeout(PATIENCE, self.0.incoming.recv());
             match next.await.expect("no news in time").expect("the transport's last word") {
                 Incoming::Alive => {}
-                next => return next,
+                Incoming::Message(message) => return message,
+                Incoming::Fault(words) => panic!("a fault: {words}"),
             }
         }
     }
 
-    async fn frame(&mut self) -> Value {
+    /// Returns the next message, which must be the state of a party.
+    async fn state(&mut self) -> (ServerParty, Point) {
         match self.next().await {
-            Incoming::Frame(frame) => serde_json::to_value(frame).unwrap(),
-            other => panic!("no frame: {other:?}"),
+            Message::Party(party, at) => (party, at),
+            other => panic!("no party: {other:?}"),
         }
     }
 
-    /// The next frame, which must be of this type.
-    async fn expect(&mut self, kind: &str) -> Value {
-        let frame = self.frame().await;
-        assert_eq!(frame["type"], kind, "{frame}");
-        frame
+    /// Returns the next message, which must be the end of a party.
+    async fn removed(&mut self) -> PartyId {
+        match self.next().await {
+            Message::Removed(party_id, _) => party_id,
+            other => panic!("no end of a party: {other:?}"),
+        }
     }
 
     async fn lost(&mut self) -> Loss {
         match self.next().await {
-            Incoming::Lost(loss) => {
+            Message::Lost(loss) => {
                 assert!(self.0.incoming.recv().await.is_none(), "something after the last word");
                 loss
             }
@@ -84,73 +91,88 @@ impl Link {
         }
     }
 
-    /// Sends a frame and reads up to its answer: what came before it, and the answer. One without
-    /// a name gets one of its own.
-    async fn ask(&mut self, mut frame: Value) -> (Vec<Value>, Value) {
+    /// Sends a request, by default under an id of its own. Returns the messages before its answer,
+    /// and the answer.
+    async fn ask(&mut self, mut frame: Value) -> (Vec<Message>, Result<Acked, Rejection>) {
         static LAST: AtomicU64 = AtomicU64::new(0);
         if frame["req_id"].is_null() {
             frame["req_id"] = json!(format!("r{}", LAST.fetch_add(1, Ordering::Relaxed)));
         }
-        let req_id = frame["req_id"].clone();
+        let expected = frame["req_id"].as_str().expect("a string").to_owned();
         self.send(frame).await;
         let mut before = Vec::new();
         loop {
-            let frame = self.frame().await;
-            if frame["req_id"] == req_id {
-                return (before, frame);
+            match self.next().await {
+                Message::Answer { req_id, result } if req_id.key() == expected => {
+                    return (before, result);
+                }
+                message => before.push(message),
             }
-            before.push(frame);
         }
     }
 
-    /// The same for a frame that is answered by nothing else but an `ack`, or an `ack` after a
-    /// `party_update`: that party, or null.
-    async fn done(&mut self, frame: Value) -> (Value, Value) {
+    /// Sends a request that must be executed. Returns the last state of a party before its answer,
+    /// and the answer.
+    async fn done(&mut self, frame: Value) -> (Option<(ServerParty, Point)>, Acked) {
         let (before, answer) = self.ask(frame).await;
-        assert_eq!(answer["type"], "ack", "{answer}");
-        let update = before.into_iter().rfind(|frame| frame["type"] == "party_update");
-        (update.unwrap_or_default(), answer)
+        let states = before.into_iter().filter_map(|message| match message {
+            Message::Party(party, at) => Some((party, at)),
+            _ => None,
+        });
+        (states.last(), answer.expect("an executed request"))
     }
 
-    /// Sends a frame that must be refused. Its error.
-    async fn refused(&mut self, frame: Value) -> Value {
-        let (_, answer) = self.ask(frame).await;
-        assert_eq!(answer["type"], "error", "{answer}");
-        answer
+    /// Sends a request that must change a party. Returns its state after that.
+    async fn changed(&mut self, frame: Value) -> (ServerParty, Point) {
+        let (state, acked) = self.done(frame).await;
+        let (party, at) = state.expect("the state of the party");
+        assert_eq!(acked.at.as_ref(), Some(&at));
+        (party, at)
     }
 
-    /// Introduces a peer; its token.
+    /// Sends a request that must be refused.
+    async fn refused(&mut self, frame: Value) -> Rejection {
+        self.ask(frame).await.1.expect_err("a refusal")
+    }
+
+    /// Greets a peer. Returns its token.
     async fn hello(&mut self, peer_id: &str) -> String {
-        let (before, ack) = self.ask(json!({"type": "hello", "peer_id": peer_id})).await;
-        assert_eq!((before.len(), &ack["type"]), (1, &json!("ack")), "{before:?} {ack}");
-        assert_eq!(
-            (&before[0]["type"], &before[0]["peer_id"]),
-            (&json!("welcome"), &json!(peer_id))
-        );
-        before[0]["token"].as_str().expect("a token").to_owned()
+        let (before, answer) = self.ask(json!({"type": "hello", "peer_id": peer_id})).await;
+        assert!(answer.is_ok(), "{answer:?}");
+        let [welcome] = &before[..] else { panic!("more than a welcome: {before:?}") };
+        let token = token(welcome);
+        assert_eq!(token.peer_id.as_str(), peer_id);
+        token.token.expose().to_owned()
     }
 
-    /// Registers a party; its id.
+    /// Registers a party. Returns its id.
     async fn party(&mut self, host: &str) -> String {
         let register = json!({"type": "register_party", "name": "Game", "host_peer": peer(host)});
-        let (_, ack) = self.done(register).await;
-        ack["result"]["party_id"].as_str().expect("an id").to_owned()
+        let (party, _) = self.changed(register).await;
+        party.party_id.to_string()
     }
 
-    /// Waits for a look at a party that is told and shows these members.
-    async fn sees(&mut self, members: &[&str]) -> Value {
+    /// Waits for a state of a party with these members.
+    async fn sees(&mut self, members: &[&str]) -> (ServerParty, Point) {
         loop {
-            let frame = self.expect("party_update").await;
-            if member_ids(&frame) == members {
-                return frame;
+            let (party, at) = self.state().await;
+            if member_ids(&party) == members {
+                return (party, at);
             }
         }
     }
 }
 
-fn member_ids(frame: &Value) -> Vec<&str> {
-    let peers = frame["party"]["peers"].as_object().expect("peers");
-    peers.keys().map(String::as_str).collect()
+/// Returns the token in a welcome.
+fn token(welcome: &Message) -> &PeerToken {
+    let Message::Welcome { token: Some(token), .. } = welcome else {
+        panic!("no welcome with a token: {welcome:?}")
+    };
+    token
+}
+
+fn member_ids(party: &ServerParty) -> Vec<&str> {
+    party.members.keys().map(PeerId::as_str).collect()
 }
 
 fn peer(id: &str) -> Value {

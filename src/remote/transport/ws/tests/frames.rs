@@ -1,11 +1,11 @@
 //! Frames of an open WebSocket.
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use lanrage_ipc::control::ServerFrame;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::*;
+use crate::core::reconcile::Change;
 
 /// The next frame that the server gets.
 async fn got(socket: &mut Socket) -> Value {
@@ -19,14 +19,17 @@ async fn frames_go_both_ways_in_order() {
     for round in 0..3 {
         for peer in ["a", "b", "c"] {
             transport.outgoing.send(heartbeat(peer)).await.unwrap();
-            let left = json!({"type": "peer_left", "party_id": "party", "peer_id": format!("{peer}{round}")});
+            let left = json!({"type": "peer_left", "party_id": "party",
+                "peer_id": format!("{peer}{round}"), "epoch": "e", "seq": 1});
             socket.send(Message::text(left.to_string())).await.unwrap();
         }
         for peer in ["a", "b", "c"] {
             let expected = json!({"type": "heartbeat", "party_id": "party", "peer_id": peer});
             assert_eq!(got(&mut socket).await, expected);
-            let Incoming::Frame(frame) = next(&mut transport).await else { panic!("no frame") };
-            let ServerFrame::PeerLeft { peer_id, .. } = *frame else { panic!("{frame:?}") };
+            let told = message(&mut transport).await;
+            let upstream::Message::Change { change: Change::Removed(peer_id), .. } = told else {
+                panic!("{told:?}")
+            };
             assert_eq!(peer_id.to_string(), format!("{peer}{round}"));
         }
     }
@@ -46,7 +49,8 @@ async fn what_is_not_understood_harms_nothing() {
         (Message::binary(vec![0, 1, 2]), "a binary message"),
     ] {
         socket.send(message.clone()).await.unwrap();
-        let Incoming::Garbage(reason) = next(&mut transport).await else { panic!("{message:?}") };
+        let told = self::message(&mut transport).await;
+        let upstream::Message::Garbage(reason) = told else { panic!("{message:?}: {told:?}") };
         assert!(reason.contains(words), "{message:?}: {reason}");
         assert!(reason.chars().count() <= 201, "{reason}");
         assert!(!reason.contains(['\u{202e}', '\n']), "{reason}");
@@ -82,7 +86,7 @@ async fn a_ping_is_answered_while_nothing_more_is_read() {
     let pong = timeout(PATIENCE, socket.next()).await.expect("a pong");
     assert_eq!(pong.unwrap().unwrap(), Message::Pong("why".into()));
     assert_eq!(transport.incoming.len(), RECEIVE_QUEUE, "nobody took anything");
-    assert!(matches!(next(&mut transport).await, Incoming::Garbage(_)));
+    assert!(is_garbage(&mut transport).await);
 }
 
 #[actix::test]

@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use tokio_tungstenite::{WebSocketStream, accept_async};
 
 use super::*;
+use crate::core::upstream;
 use crate::remote::transport::{Incoming, Outgoing, tls};
 
 /// Upper bound of the wait for an expected event.
@@ -115,9 +116,21 @@ async fn next(transport: &mut Transport) -> Incoming {
         .expect("an open transport")
 }
 
+/// Returns the next message.
+async fn message(transport: &mut Transport) -> upstream::Message {
+    match next(transport).await {
+        Incoming::Message(message) => message,
+        other => panic!("no message: {other:?}"),
+    }
+}
+
+async fn is_garbage(transport: &mut Transport) -> bool {
+    matches!(message(transport).await, upstream::Message::Garbage(_))
+}
+
 /// Why the transport is lost, which is what comes next, and that nothing comes after it.
 async fn loss(transport: &mut Transport) -> Loss {
-    let Incoming::Lost(loss) = next(transport).await else { panic!("not lost") };
+    let upstream::Message::Lost(loss) = message(transport).await else { panic!("not lost") };
     assert!(transport.incoming.recv().await.is_none());
     assert!(transport.outgoing.is_closed());
     loss
