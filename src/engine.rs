@@ -1,5 +1,5 @@
 //! Engine of a program: a control plane with its own state, and the actors below it. The daemon and
-//! the server have the same engine, with different faces.
+//! the server have the same engine, with different frontends.
 
 mod remote_plane;
 
@@ -65,7 +65,7 @@ pub(crate) struct Engine {
     pub(crate) vitals: Vitals,
     /// Notifications of changes for a control server.
     dirty: Arc<DirtyParties>,
-    /// Ends the connections of its faces.
+    /// Ends the connections of its frontends.
     pub(crate) ending: Ending,
     grace_until: Duration,
     registry: Addr<LocalControlPlane>,

@@ -1,4 +1,4 @@
-//! The way from the registry to the face whose connections end.
+//! Notice from the registry to the frontend that a connection has to end.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};

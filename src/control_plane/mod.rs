@@ -1,5 +1,14 @@
-//! A control plane is an actor that answers [`Call`]s. Whoever faces clients holds a
-//! [`ControlPlane`] and knows nothing else.
+//! Control planes: actors that answer [`Call`]s. A frontend holds a [`ControlPlane`], a handle that
+//! hides which of them answers.
+//!
+//! | file | |
+//! |---|---|
+//! | `ask` | requests, each with its typed reply |
+//! | `local` | the control plane around the registry |
+//! | `dirty_parties` | dirty set: parties with unsent changes, registry to link |
+//! | `ending` | connections that may no longer speak for a peer, registry to WebSockets |
+//!
+//! The control plane in front of a control server is [`crate::remote`].
 
 mod ask;
 pub(crate) mod dirty_parties;
@@ -24,7 +33,7 @@ pub(crate) use crate::core::Failure;
 use crate::core::{Caller, Command, ConnectionId};
 use crate::store::{BackupError, Recovery};
 
-/// Numbers the connections of a program, whatever faces they come to; 0 is the program itself.
+/// Numbers the connections of a program, over all frontends; 0 is the program itself.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Connections(Arc<AtomicU64>);
 

@@ -2,6 +2,16 @@
 //!
 //! A [`Command`] and the time go into [`Registry::apply`]. Its results are the answer, the changes
 //! to make durable and the events to publish. Whole histories replay from their commands.
+//!
+//! | file | |
+//! |---|---|
+//! | `command`, `caller`, `outcome`, `failure`, `refusal`, `request` | commands, their callers and results |
+//! | `registry`, `rules`, `addresses` | the state machine, its bounds, addresses of the virtual LAN |
+//! | `record` | rows to store |
+//! | `reconcile`, `upstream` | replicas of a control server's parties, and the session with it |
+//! | `shares`, `byte_shares`, `fair_set`, `address` | parts of tables and queues that a client may fill |
+//! | `rate`, `refusal_counts` | token buckets, and counts of refusals for the log |
+//! | `dirty_set`, `recent`, `clock_steps`, `shown` | dirty set, a bounded map, steps of the wall clock, safe text |
 
 mod address;
 mod addresses;

@@ -1,4 +1,5 @@
-//! Guard of all requests and their answers.
+//! Guard of all requests and their answers. It is no stack of middlewares, because its checks depend
+//! on the caller: a proven token has a rate limit of its own.
 
 use std::convert::Infallible;
 use std::net::IpAddr;

@@ -1,8 +1,21 @@
-//! Face for HTTP clients.
+//! Frontend for HTTP clients.
 //!
 //! Every request passes the `guard`, which checks the shutdown state, the credentials and the rate
 //! limits. Its route reads it, asks the control plane, and writes the answer. A refusal becomes a
 //! [`Problem`], which alone knows statuses.
+//!
+//! | file | |
+//! |---|---|
+//! | `serve`, `socket`, `tls` | listener, accepted connections and their TLS |
+//! | `connections` | bounds of connections and handshakes, in all and per address |
+//! | `error_bodies`, `old_posts`, `pipelining` | wrappers of a connection, around the HTTP library |
+//! | `guard`, `auth`, `origin`, `cors` | checks of a request: credentials, rates, client address, origin |
+//! | `routes`, `path`, `body`, `claim`, `idempotency_header` | handlers, and the parts of a request |
+//! | `problem` | failures as responses |
+//! | `replies`, `sliced` | memory budget of long replies, and their bodies |
+//! | `refusals` | log of reached limits |
+//! | `metrics`, `openapi`, `described`, `docs` | metrics; description of the interface, and its page |
+//! | `state` | state that all workers share |
 
 mod auth;
 mod body;

@@ -1,7 +1,15 @@
-//! Face for local programs: JSON-RPC lines over a Unix socket or a Windows named pipe.
+//! Frontend for local programs: JSON-RPC lines over a Unix socket or a Windows named pipe.
 //!
-//! A listener hands each connection to a session. The session splits lines and checks the caller's
-//! role; the translator maps requests to the control plane. This module has no rules about parties.
+//! A listener hands each connection to a session, which splits lines. The translator checks the
+//! caller's role, and maps requests to the control plane. This module has no rules about parties.
+//!
+//! | file | |
+//! |---|---|
+//! | `listener`, `access`, `connection_limiter` | admission of connections, by role and user |
+//! | `session`, `outgoing` | one connection: its loop, and its output buffer |
+//! | `requests`, `subscriptions` | its requests in flight and its subscriptions |
+//! | `translate`, `errors` | requests to calls, results to replies, failures to wire errors |
+//! | `budget` | memory budget of replies and events that wait for clients |
 
 mod access;
 mod budget;
@@ -64,7 +72,7 @@ pub(crate) struct IpcSettings {
 
 impl IpcServer {
     /// Creates the server in front of `control_plane`. Its connections share their numbers with
-    /// those of the other faces. It says goodbye and ends when `stopping` has a reason.
+    /// those of the other frontends. It says goodbye and ends when `stopping` has a reason.
     pub(crate) fn new(
         program: &'static str,
         control_plane: ControlPlane,

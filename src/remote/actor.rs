@@ -1,5 +1,5 @@
-//! The actor whom the daemon's faces ask: it has the server asked first, where that has the truth
-//! and can be asked, and the registry for all else.
+//! The remote control plane, an actor. It has the server execute a command about its parties first,
+//! while the server can be reached. The registry answers all other calls.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

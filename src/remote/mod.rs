@@ -1,5 +1,14 @@
 //! The remote control plane: it forwards commands to the control server, replicates the result, and
 //! keeps intents while the server is out of reach.
+//!
+//! | file | |
+//! |---|---|
+//! | `actor` | the control plane: dispatches calls, and orders the commands of each party |
+//! | `mutation`, `relays`, `release` | commands that involve the server |
+//! | `link` | actor of the connection: executes the state machine `core::upstream::link` |
+//! | `driver` | moves the inputs and outputs of a session (`core::upstream`) |
+//! | `transport` | carries messages over WebSocket or HTTP |
+//! | `diagnostics` | reasons why a server can't be reached, for people |
 
 mod actor;
 pub(crate) mod diagnostics;

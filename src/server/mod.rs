@@ -1,5 +1,5 @@
 //! Composition root of the server: opens the state, the sockets and the certificates, starts the
-//! engine and the faces, and stops everything in order.
+//! engine and the frontends, and stops everything in order.
 
 mod tuning;
 
@@ -107,7 +107,7 @@ async fn start(configured: ServerConfig, clock: Clock) -> anyhow::Result<Server>
     })
 }
 
-/// Faces of the server.
+/// Frontends of the server.
 struct Faces {
     http: web::Data<HttpState>,
     /// Limits of the connections to `http`.
@@ -150,7 +150,7 @@ struct Server {
     faces: Faces,
     /// Addresses of the server, in words.
     place: String,
-    /// Gives the faces the reason of the stop.
+    /// Gives the frontends the reason of the stop.
     stop: watch::Sender<Option<String>>,
     handle: ServerHandle,
     tasks: Tasks,
@@ -307,7 +307,7 @@ fn place(config: &ServerConfig, address: SocketAddr, has_admins: bool) -> String
     }
 }
 
-/// Waits until all clients of the faces are gone; they were told to leave.
+/// Waits until all clients of the frontends are gone; they were told to leave.
 async fn end_of_faces(http: ServerHandle, tasks: Tasks) -> anyhow::Result<()> {
     let Tasks { serving, watching, admitting } = tasks;
     http.pause().await;

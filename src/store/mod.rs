@@ -1,4 +1,4 @@
-//! The state on disk: one SQLite file, and the only room that knows SQL.
+//! The state on disk: one SQLite file, and the only module that uses SQL.
 //!
 //! [`open()`] makes sure, before any actor starts, that what it hands out is exactly what was
 //! committed, and says so where it is not. [`Persister`] is the one writer: a [`Commit`] is

@@ -1,9 +1,9 @@
-//! Face for WebSocket clients on the network: LANrage's own, and the daemons.
+//! Frontend for WebSocket clients on the network: LANrage's own, and the daemons.
 //!
 //! | file | |
 //! |---|---|
-//! | `session` | one actor per connection; the only file that knows `actix-web-actors`: frames in,
-//! frames out |
+//! | `server` | state that all connections share |
+//! | `session` | one actor per connection: frames in, frames out; alone uses `actix-web-actors` |
 //! | `intake`, `scanner` | backpressure on a client's input, and checks of its frame headers |
 //! | `assembly` | reassembly of fragmented messages |
 //! | `connection_handle` | send queue, signs of life and closing of a connection |
@@ -11,14 +11,14 @@
 //! | `turns` | concurrency of a client's frames |
 //! | `pace` | rate limit of a client's frames |
 //! | `requests` | requests of the clients |
-//! | `identity`, `holders` | peers that a connection speaks for, and connections that speak for a
-//! peer |
-//! | `party_subscriptions`, `events` | subscriptions of a connection, and what its client is sent
-//! of them |
+//! | `identity`, `holders` | peers of a connection, and the connections that speak for a peer |
+//! | `party_subscriptions`, `events` | subscriptions of a connection, and delivery of their events |
 //! | `told_parties` | texts that connections share |
 //! | `render` | events and answers as frames |
-//! | `watch` | deadlines of all connections, kept outside of them: a session is not polled while
-//! its client does not read |
+//! | `queued` | bytes in all send queues |
+//! | `watch` | deadlines of all connections |
+//!
+//! The watch is no part of the sessions: the framework polls a session only while its client reads.
 
 mod assembly;
 mod connection_handle;

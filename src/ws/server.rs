@@ -60,7 +60,7 @@ pub(super) enum NoRoom {
 }
 
 impl WsServer {
-    /// Creates the server. Its connections share their numbers with those of the other faces.
+    /// Creates the server. Its connections share their numbers with those of the other frontends.
     pub(crate) fn new(
         http: web::Data<HttpState>,
         epoch: Epoch,

@@ -1,14 +1,23 @@
-//! The local control plane: the registry, and the order in which what it did leaves it.
+//! The local control plane: the actor around the registry, with group commit.
 //!
 //! ```text
 //! Call -> apply -> nothing durable changed: answered at once
-//!               '-> waits -> commit -> announced, told, answered, in the order of the calls
-//!                               '-> failed: all that waits is undone, newest first, and refused
+//!               '-> waits -> commit -> announcements, events, replies, in the order of the calls
+//!                               '-> failed: all changes that wait are undone, newest first
 //! ```
 //!
-//! One commit is under way at a time; what is asked for meanwhile goes into the next. Whoever
-//! reads while something waits is answered after it, so that nobody ever sees what is not durable.
-//! The queue of waiting calls is bounded: beyond that, calls are refused as if their commit had failed.
+//! One commit is in flight at a time; calls that arrive meanwhile join the next one. Reads are
+//! answered after the changes before them, so that clients see durable state only. The queue of
+//! waiting calls is bounded: further calls are refused as if their commit had failed.
+//!
+//! | file | |
+//! |---|---|
+//! | `actor`, `messages` | the actor, and its messages beside calls |
+//! | `applying`, `reading` | commands and queries |
+//! | `waiting` | the queue of calls that wait for the disk |
+//! | `durability` | commits, and the rollback of a failed one |
+//! | `telling` | notices to the event hub and the discovery actor |
+//! | `bounds` | log of the tables that are full |
 
 mod actor;
 mod applying;
