@@ -128,7 +128,7 @@ impl Session {
         then: Greeted,
     ) {
         if self.auth.is_greeted(peer_id) {
-            return self.go_on(then, Ok(()));
+            return self.go_on(peer_id, then, Ok(()));
         }
         self.wait_for_turn_in(lane, peer_id, caller, then);
     }
@@ -288,16 +288,23 @@ impl Session {
         for (place, greeting) in done.into_iter().enumerate() {
             // The others waited for a successful greeting.
             let result = if place == 0 { result.clone() } else { Ok(()) };
-            self.go_on(greeting.then, result);
+            self.go_on(peer_id, greeting.then, result);
         }
         if waits {
             self.begin_greeting(peer_id);
         }
     }
 
-    fn go_on(&mut self, then: Greeted, result: Result<(), RequestError>) {
+    fn go_on(&mut self, peer_id: &PeerId, then: Greeted, result: Result<(), RequestError>) {
         match then {
-            Greeted::Begin => self.began(result),
+            Greeted::Begin => {
+                if let Err(RequestError::Refused { code, message }) = &result {
+                    self.warn(format_args!(
+                        "a local peer was refused by the server: peer={peer_id} {message} ({code:?})"
+                    ));
+                }
+                self.began(result);
+            }
             Greeted::MembershipOp(operation, entry) => {
                 self.operation_greeted(operation, entry, result);
             }
@@ -321,9 +328,6 @@ impl Session {
             Err(RequestError::Refused { code, message }) => Some((*code, message.clone())),
             _ => None,
         };
-        if let Some((code, message)) = &refusal {
-            self.warn(format_args!("a peer is not ours on the server: {message} ({code:?})"));
-        }
         let Some(beginning) = &mut self.auth.beginning else { return };
         beginning.pending -= 1;
         match refusal {
