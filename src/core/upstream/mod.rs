@@ -16,6 +16,7 @@
 //! | file | |
 //! |---|---|
 //! | `session`, `output`, `ending` | the session: its inputs and outputs, and its end |
+//! | `continuations` | answers of the registry and the server, by the purpose of the request |
 //! | `requests`, `pace` | requests in flight: rate, window, repetition, answers |
 //! | `auth`, `greeting`, `renewal` | local peers and their proofs: greeting by token or claim, token renewal |
 //! | `message` | messages of the server in the core's types |
@@ -29,6 +30,7 @@
 
 mod auth;
 mod clients;
+mod continuations;
 mod ending;
 mod frames;
 mod greeting;

@@ -1,8 +1,9 @@
 //! Driver of a session: moves its messages, has the registry and the server's routes answer it, and
 //! arms one timer.
 
+mod clients;
+
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,9 +13,10 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use ipnet::Ipv4Net;
 use lanrage_ipc::control::Secret;
-use lanrage_ipc::model::{PartyId, PeerId, Relay};
-use tokio::sync::{Notify, mpsc, oneshot};
-use tokio::time::Instant;
+use lanrage_ipc::model::PartyId;
+use tokio::sync::{Notify, mpsc};
+
+use clients::{Clients, answer};
 
 use super::transport::http::{Api, Cause, Token};
 use super::transport::{self, Endpoint, Incoming, Loss, Transport};
@@ -22,10 +24,10 @@ use crate::clock::Clock;
 use crate::control_plane::dirty_parties::DirtyParties;
 use crate::control_plane::{Ask, ControlPlane, Failure};
 use crate::core::upstream::{
-    self, Apply, CallError, CallThen, Called, ClientCommand, ClientError, ClientId, CommandReply,
-    Keys, LookUp, Machine, Memory, Message, Outgoing, Output, Session, Then, TransportKind,
+    self, Apply, CallError, CallThen, Called, Keys, LookUp, Machine, Memory, Message, Outgoing,
+    Output, Session, Then, TransportKind,
 };
-use crate::core::{Caller, Membership, Outcome, Proof, RelayInput, Upstream, User};
+use crate::core::{Caller, Outcome, Proof, Upstream};
 
 /// Upper bound of the registry's answer to what the server told.
 const LOCAL_PATIENCE: Duration = Duration::from_secs(30);
@@ -82,18 +84,6 @@ struct Inner {
     /// Notified when the session has something to do that the driver's loop does not know of.
     changed: Notify,
 }
-
-#[derive(Default)]
-struct Clients {
-    next: u64,
-    commands: Waiting<CommandReply>,
-    relays: Waiting<Result<Vec<Relay>, ClientError>>,
-    announcements: Waiting<Result<(), ClientError>>,
-    departure: Option<oneshot::Sender<()>>,
-}
-
-/// Clients that wait for a reply of one kind.
-type Waiting<T> = HashMap<ClientId, oneshot::Sender<T>>;
 
 /// Something that happened to a session.
 pub(super) enum Event {
@@ -193,81 +183,6 @@ impl Driver {
         actix::spawn(answers.for_each(|_| std::future::ready(())));
     }
 
-    /// Has the server do a client's command, and then does it here.
-    pub(super) async fn request(&self, request: ClientCommand) -> CommandReply {
-        let (id, reply) = self.wait(|clients| &mut clients.commands);
-        self.change(|session, now| session.handle_request(id, request, now));
-        reply.await.unwrap_or(Err(ClientError::Lost))
-    }
-
-    /// Requests the server's relays.
-    pub(super) async fn relays(&self) -> Result<Vec<Relay>, ClientError> {
-        let (id, reply) = self.wait(|clients| &mut clients.relays);
-        self.change(|session, now| session.handle_relay_query(id, now));
-        reply.await.unwrap_or(Err(ClientError::Lost))
-    }
-
-    /// Announces a relay to the server.
-    pub(super) async fn announce(
-        &self,
-        relay: RelayInput,
-        user: Option<User>,
-    ) -> Result<(), ClientError> {
-        let (id, reply) = self.wait(|clients| &mut clients.announcements);
-        self.change(|session, now| session.handle_announcement(id, relay, user, now));
-        reply.await.unwrap_or(Err(ClientError::Lost))
-    }
-
-    /// Numbers a client that waits for its reply.
-    fn wait<T>(
-        &self,
-        kind: impl FnOnce(&mut Clients) -> &mut Waiting<T>,
-    ) -> (ClientId, oneshot::Receiver<T>) {
-        let (reply, receiver) = oneshot::channel();
-        let mut clients = self.0.clients.borrow_mut();
-        clients.next += 1;
-        let id = ClientId(clients.next);
-        kind(&mut clients).insert(id, reply);
-        (id, receiver)
-    }
-
-    /// Waits for something that the server has to do, and no longer than a client's request takes
-    /// that has begun then; `None` when time is up.
-    pub(super) async fn in_time<T>(
-        &self,
-        begun: Instant,
-        work: impl Future<Output = T>,
-    ) -> Option<T> {
-        tokio::time::timeout_at(begun + self.0.endpoint.request_timeout * 4 / 5, work).await.ok()
-    }
-
-    /// Has local peers leave, as far as the server confirms it in time.
-    pub(super) async fn depart(&self, memberships: Vec<Membership>) {
-        let (departed, departure) = oneshot::channel();
-        self.0.clients.borrow_mut().departure = Some(departed);
-        self.change(|session, now| session.depart(memberships, now));
-        departure.await.ok();
-    }
-
-    /// Has a peer leave that the server may have let in, though its client is told otherwise.
-    pub(super) fn withdraw(&self, party_id: PartyId, peer_id: PeerId) {
-        self.change(|session, now| session.handle_withdrawal(party_id, peer_id, now));
-    }
-
-    /// Ends the tokens of a peer on the server. Returns the number that ended; `None` where they end
-    /// by their age: an older server can't end them.
-    pub(super) async fn revoke(&self, peer_id: &PeerId, token: &Secret) -> Option<u64> {
-        self.change(|session, _| session.note_revocation(peer_id, true));
-        match self.0.api().revoke(token).await {
-            Ok(tokens) => Some(tokens),
-            Err(refused) => {
-                self.change(|session, _| session.note_revocation(peer_id, false));
-                log::warn!("the tokens of {peer_id} end by their age: {refused}");
-                None
-            }
-        }
-    }
-
     fn change(&self, change: impl FnOnce(&mut Session, crate::core::Now)) {
         change(&mut self.0.session.borrow_mut(), self.0.context.clock.now());
         self.0.changed.notify_one();
@@ -341,13 +256,6 @@ impl Driver {
         }
         transport::dial::await_websocket(endpoint, every).await;
         self.change(|session, _| session.yield_connection("the server has a WebSocket now"));
-    }
-}
-
-/// Answers a client, which may be gone.
-fn answer<T>(waiting: &mut Waiting<T>, id: ClientId, reply: T) {
-    if let Some(client) = waiting.remove(&id) {
-        client.send(reply).ok();
     }
 }
 
