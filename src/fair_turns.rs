@@ -88,7 +88,7 @@ impl<K: Eq + Hash> FairTurns<K> {
 
     /// Waits for a client's turn; a client has one at a time. Without running turns it comes at
     /// once.
-    pub(crate) async fn turn(&self, client: K) -> Turn {
+    pub(crate) async fn acquire(&self, client: K) -> Turn {
         let places = self.clients.of(client);
         if let Ok(place) = places.clone().try_acquire_owned()
             && let Ok(all) = self.all.clone().try_acquire_owned()
@@ -126,9 +126,10 @@ mod tests {
     #[actix::test]
     async fn clients_take_turns() {
         let turns = FairTurns::new(1);
-        let running = turns.turn('a').await;
-        let mut waiting: Vec<_> =
-            ['a', 'a', 'a', 'b', 'c'].map(|client| (client, Box::pin(turns.turn(client)))).into();
+        let running = turns.acquire('a').await;
+        let mut waiting: Vec<_> = ['a', 'a', 'a', 'b', 'c']
+            .map(|client| (client, Box::pin(turns.acquire(client))))
+            .into();
         for (_, turn) in &mut waiting {
             assert!(settle(turn).await.is_none());
         }
@@ -175,10 +176,10 @@ mod tests {
     #[actix::test]
     async fn a_cancelled_turn_blocks_no_client() {
         let turns = FairTurns::new(1);
-        let running = turns.turn('a').await;
-        let mut given_up = Box::pin(turns.turn('b'));
+        let running = turns.acquire('a').await;
+        let mut given_up = Box::pin(turns.acquire('b'));
         assert!(settle(&mut given_up).await.is_none());
-        let mut next = Box::pin(turns.turn('b'));
+        let mut next = Box::pin(turns.acquire('b'));
         assert!(settle(&mut next).await.is_none());
         drop(given_up);
         drop(running);

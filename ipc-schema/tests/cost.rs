@@ -144,8 +144,8 @@ fn cost(read: Read, text: &str) -> f64 {
 #[test]
 #[ignore = "measures, and judges nothing"]
 fn measure_the_time_of_a_byte() {
-    for (face, read) in READERS {
-        let fields = fields(face);
+    for (frontend, read) in READERS {
+        let fields = fields(frontend);
         let mut costs = Vec::new();
         let [short, long] = LENGTHS.map(values);
         for ((name, short), (_, long)) in short.iter().zip(&long) {
@@ -158,7 +158,7 @@ fn measure_the_time_of_a_byte() {
         let mut print = |what: &str, key: fn(&(f64, f64, String)) -> f64| {
             costs.sort_by(|a, b| key(b).total_cmp(&key(a)));
             let median = costs[costs.len() / 2].0;
-            eprintln!("{face}, {what} (median {median:.1} ns a byte)");
+            eprintln!("{frontend}, {what} (median {median:.1} ns a byte)");
             for (cost, growth, input) in costs.iter().take(4) {
                 eprintln!("  {cost:8.1} ns a byte, {growth:4.2} times that of a quarter: {input}");
             }

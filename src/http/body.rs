@@ -69,7 +69,7 @@ impl FromRequest for Body {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let Some(state) = request.app_data::<web::Data<HttpState>>() else {
-            return ready(Err(Problem::internal("a request has no face")));
+            return ready(Err(Problem::internal("a request has no HTTP state")));
         };
         let length = request.headers().get(header::CONTENT_LENGTH);
         let length = length.and_then(|length| length.to_str().ok()?.parse().ok());

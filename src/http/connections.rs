@@ -24,7 +24,7 @@ const SHORTEST_TICK: Duration = Duration::from_millis(10);
 
 /// Admits connections, and closes idle ones. All workers share it.
 #[derive(Debug)]
-pub(crate) struct ConnectionLimiter {
+pub(crate) struct HttpConnectionLimiter {
     clock: Clock,
     refusals: Arc<RefusalLog>,
     metrics: Arc<Metrics>,
@@ -70,13 +70,13 @@ impl Input {
 
 /// Place of a connection among the others, until it is dropped.
 #[derive(Debug)]
-pub(super) struct ConnectionPermit {
-    limiter: Arc<ConnectionLimiter>,
+pub(super) struct HttpConnectionPermit {
+    limiter: Arc<HttpConnectionLimiter>,
     number: u64,
     input: Arc<Input>,
 }
 
-impl ConnectionLimiter {
+impl HttpConnectionLimiter {
     /// Returns a limiter without connections.
     pub(crate) fn new(
         http: &Http,
@@ -141,7 +141,7 @@ impl ConnectionLimiter {
         Ok(AcceptedStream::new(accepted, is_tls))
     }
 
-    fn permit(self: &Arc<Self>, peer: IpAddr, is_tls: bool) -> io::Result<ConnectionPermit> {
+    fn permit(self: &Arc<Self>, peer: IpAddr, is_tls: bool) -> io::Result<HttpConnectionPermit> {
         let now = self.clock.elapsed();
         let mut state = self.lock();
         let address = state.address(peer);
@@ -174,7 +174,7 @@ impl ConnectionLimiter {
         drop(state);
         // Dropping a connection takes the lock.
         evicted.iter().flatten().for_each(Hangup::now);
-        Ok(ConnectionPermit { limiter: self.clone(), number, input })
+        Ok(HttpConnectionPermit { limiter: self.clone(), number, input })
     }
 
     /// Returns the connection to close for a new one, if there is one.
@@ -249,7 +249,7 @@ impl State {
     }
 }
 
-impl ConnectionPermit {
+impl HttpConnectionPermit {
     /// Notes that the client sent bytes.
     pub(super) fn note_input(&self, is_in_handshake: bool) {
         if self.input.began_at().is_some() {
@@ -297,7 +297,7 @@ impl ConnectionPermit {
     }
 }
 
-impl Drop for ConnectionPermit {
+impl Drop for HttpConnectionPermit {
     fn drop(&mut self) {
         self.limiter.lock().forget(self.number);
     }

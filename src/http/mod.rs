@@ -53,7 +53,7 @@ use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::from_fn;
 use actix_web::{App, Error, HttpRequest, HttpResponse, web};
 
-pub(crate) use connections::ConnectionLimiter;
+pub(crate) use connections::HttpConnectionLimiter;
 pub(crate) use problem::Problem;
 pub(crate) use serve::{serve, workers};
 pub(crate) use state::address_of;

@@ -23,7 +23,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::connections::ConnectionLimiter;
+use super::connections::HttpConnectionLimiter;
 use super::error_bodies::ErrorBodies;
 use super::old_posts::OldPosts;
 use super::pipelining::RequestGate;
@@ -48,7 +48,7 @@ pub(crate) fn serve<T, B>(
     address: SocketAddr,
     tls: Option<ServerConfig>,
     http: &Http,
-    limiter: &Arc<ConnectionLimiter>,
+    limiter: &Arc<HttpConnectionLimiter>,
     grace_seconds: u64,
 ) -> io::Result<(Server, SocketAddr)>
 where
@@ -146,7 +146,7 @@ fn wrapped<IO>(io: IO) -> Connection<IO> {
 
 /// Admits a connection and performs its TLS handshake, which has a deadline.
 async fn shake_hands(
-    limiter: &Arc<ConnectionLimiter>,
+    limiter: &Arc<HttpConnectionLimiter>,
     acceptor: TlsAcceptor,
     tcp: TcpStream,
 ) -> io::Result<TlsStream<AcceptedStream>> {

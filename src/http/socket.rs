@@ -14,7 +14,7 @@ use actix_web::rt::net::TcpStream;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::connections::ConnectionPermit;
+use super::connections::HttpConnectionPermit;
 
 /// Time after which the system drops a connection with unacknowledged data or a closed window.
 pub(crate) const USER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -26,12 +26,12 @@ pub(crate) struct Accepted(Arc<Connection>);
 #[derive(Debug)]
 struct Connection {
     tcp: TcpStream,
-    permit: ConnectionPermit,
+    permit: HttpConnectionPermit,
 }
 
 impl Accepted {
     /// Prepares a connection.
-    pub(super) fn prepare(tcp: TcpStream, permit: ConnectionPermit) -> io::Result<Self> {
+    pub(super) fn prepare(tcp: TcpStream, permit: HttpConnectionPermit) -> io::Result<Self> {
         let socket = SockRef::from(&tcp);
         socket.set_tcp_nodelay(true)?;
         #[cfg(target_os = "linux")]

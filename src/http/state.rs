@@ -11,7 +11,7 @@ use lanrage_ipc::model::PeerId;
 use tokio::sync::watch;
 
 use super::auth::stranger;
-use super::connections::ConnectionLimiter;
+use super::connections::HttpConnectionLimiter;
 use super::metrics::Metrics;
 use super::origin::client_address;
 use super::refusals::{Limit, RefusalLog};
@@ -64,7 +64,7 @@ pub(crate) struct HttpState {
     pub(crate) refusals: Arc<RefusalLog>,
     pub(super) control_plane: ControlPlane,
     settings: RwLock<Arc<HttpSettings>>,
-    admission: Mutex<Admission>,
+    rates: Mutex<RateLimits>,
     replies: ReplyBudget,
     /// Concurrent identifications, by address.
     identified: Places<AddressKey>,
@@ -77,7 +77,7 @@ pub(crate) struct HttpState {
 
 /// Rate limits.
 #[derive(Debug)]
-struct Admission {
+struct RateLimits {
     /// Tokens that were valid at their last use.
     proven: Recent<TokenHash, ()>,
     tokens: Buckets<TokenHash>,
@@ -98,7 +98,7 @@ impl HttpState {
         metrics: Arc<Metrics>,
         stopping: watch::Receiver<Option<String>>,
     ) -> Self {
-        let admission = Mutex::new(Admission::new(&settings.limits));
+        let rates = Mutex::new(RateLimits::new(&settings.limits));
         let relays = AtomicUsize::new(settings.limits.shared.relays);
         let refusals = Arc::<RefusalLog>::default();
         Self {
@@ -107,7 +107,7 @@ impl HttpState {
             refusals: refusals.clone(),
             control_plane,
             settings: RwLock::new(Arc::new(settings)),
-            admission,
+            rates,
             replies: ReplyBudget::new(refusals),
             identified: Places::new(IDENTIFIED_AT_ONCE),
             lists: FairTurns::new(LISTS_AT_ONCE),
@@ -117,17 +117,17 @@ impl HttpState {
     }
 
     /// Returns the limiter of the connections.
-    pub(crate) fn connection_limiter(&self) -> ConnectionLimiter {
+    pub(crate) fn connection_limiter(&self) -> HttpConnectionLimiter {
         let http = &self.settings().http;
-        ConnectionLimiter::new(http, self.clock, self.refusals.clone(), self.metrics.clone())
+        HttpConnectionLimiter::new(http, self.clock, self.refusals.clone(), self.metrics.clone())
     }
 
     /// Replaces the settings. If rates change, all buckets start full.
     pub(crate) fn set(&self, settings: HttpSettings) {
         let before = self.settings();
         if Rates::of(&before.limits) != Rates::of(&settings.limits) {
-            *self.admission.lock().unwrap_or_else(PoisonError::into_inner) =
-                Admission::new(&settings.limits);
+            *self.rates.lock().unwrap_or_else(PoisonError::into_inner) =
+                RateLimits::new(&settings.limits);
         }
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
     }
@@ -178,7 +178,7 @@ impl HttpState {
         let relays = self.relays.load(Ordering::Relaxed);
         let mut room = self.reserve(address, RELAY_BYTES.saturating_mul(relays))?;
         let patience = self.settings().limits.shared.request_timeout;
-        let turn = tokio::time::timeout(patience, self.lists.turn(address)).await;
+        let turn = tokio::time::timeout(patience, self.lists.acquire(address)).await;
         room.keep(turn.map_err(|_| Failure::TimedOut(patience))?);
         Ok(room)
     }
@@ -197,7 +197,7 @@ impl HttpState {
     /// # Errors
     /// Time to wait, if the bucket is empty.
     pub(super) fn admit_address(&self, address: IpAddr) -> Result<(), RetryAfter> {
-        self.with_admission(|admission, now| admission.addresses.take(address.into(), now))
+        self.with_rate_limits(|rates, now| rates.addresses.take(address.into(), now))
             .map_err(|empty| empty.wait)
     }
 
@@ -207,7 +207,7 @@ impl HttpState {
     /// # Errors
     /// Time to wait, if the bucket is empty.
     pub(super) fn admit_scrape(&self, address: IpAddr) -> Result<(), RetryAfter> {
-        self.with_admission(|admission, now| admission.scrapes.take(address.into(), now))
+        self.with_rate_limits(|rates, now| rates.scrapes.take(address.into(), now))
             .map_err(|empty| empty.wait)
     }
 
@@ -216,25 +216,25 @@ impl HttpState {
     /// # Errors
     /// Time to wait, if the bucket is empty.
     pub(super) fn admit_proven(&self, token: &TokenHash) -> Result<bool, RetryAfter> {
-        self.with_admission(|admission, now| match admission.proven.get(token) {
-            Some(()) => admission.tokens.take(*token, now).map(|()| true),
+        self.with_rate_limits(|rates, now| match rates.proven.get(token) {
+            Some(()) => rates.tokens.take(*token, now).map(|()| true),
             None => Ok(false),
         })
     }
 
     /// Notes that a token is valid, so that its requests no longer count for its address.
     pub(super) fn note_proven(&self, token: TokenHash) {
-        self.with_admission(|admission, _| admission.proven.put(token, ()));
+        self.with_rate_limits(|rates, _| rates.proven.put(token, ()));
     }
 
     /// Notes that a token is no longer valid.
     pub(super) fn note_unproven(&self, token: &TokenHash) {
-        self.with_admission(|admission, _| admission.proven.remove(token));
+        self.with_rate_limits(|rates, _| rates.proven.remove(token));
     }
 
     /// Returns a request to the bucket of an address.
     pub(super) fn give_back(&self, address: IpAddr) {
-        self.with_admission(|admission, _| admission.addresses.give_back(address.into()));
+        self.with_rate_limits(|rates, _| rates.addresses.give_back(address.into()));
     }
 
     /// Takes a registration from an address's bucket, unless the peer is in a party and comes back.
@@ -252,9 +252,9 @@ impl HttpState {
                 return Ok(());
             }
         }
-        let admitted = self.with_admission(|admission, now| {
-            let taken = admission.registrations.take(address.into(), now);
-            taken.map_err(|empty| admission.turns.give(empty, now))
+        let admitted = self.with_rate_limits(|rates, now| {
+            let taken = rates.registrations.take(address.into(), now);
+            taken.map_err(|empty| rates.turns.give(empty, now))
         });
         if admitted.is_err() {
             self.refusals.add(Limit::Registrations, address);
@@ -262,11 +262,11 @@ impl HttpState {
         admitted
     }
 
-    fn with_admission<T>(&self, work: impl FnOnce(&mut Admission, Duration) -> T) -> T {
-        let mut admission = self.admission.lock().unwrap_or_else(PoisonError::into_inner);
+    fn with_rate_limits<T>(&self, work: impl FnOnce(&mut RateLimits, Duration) -> T) -> T {
+        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
         // Read under the lock, so that the buckets never see time go back.
         let now = self.clock.elapsed();
-        work(&mut admission, now)
+        work(&mut rates, now)
     }
 }
 
@@ -283,7 +283,7 @@ pub(super) fn values(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Ite
     headers.get_all(name).filter_map(|value| value.to_str().ok())
 }
 
-impl Admission {
+impl RateLimits {
     fn new(limits: &ServerLimits) -> Self {
         let Rates { requests, registrations } = Rates::of(limits);
         let scrapes = Rate::new(SCRAPES, Duration::from_secs(1), SCRAPES_BURST);

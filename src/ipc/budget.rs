@@ -173,14 +173,14 @@ impl Account {
     }
 
     /// Waits for the turn of a long reply.
-    pub(super) async fn turn(&self) -> ReplyTurn {
+    pub(super) async fn acquire_turn(&self) -> ReplyTurn {
         let connection = self.long.clone().lock_owned().await;
-        ReplyTurn { _all: self.turn_of_user().await, _connection: connection }
+        ReplyTurn { _all: self.acquire_user_turn().await, _connection: connection }
     }
 
     /// Waits for the user's turn to do work that no request waits for.
-    pub(super) async fn turn_of_user(&self) -> Turn {
-        self.budget.0.turns.turn(self.owner).await
+    pub(super) async fn acquire_user_turn(&self) -> Turn {
+        self.budget.0.turns.acquire(self.owner).await
     }
 
     fn change(&self, before: usize, after: usize) {

@@ -18,7 +18,7 @@ const LINGERING: usize = 8;
 
 /// Connection limits of each role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Shares {
+pub(super) struct RoleShares {
     connections: usize,
     operators: usize,
     observers: usize,
@@ -26,7 +26,7 @@ pub(super) struct Shares {
     observers_per_user: usize,
 }
 
-impl Shares {
+impl RoleShares {
     /// Returns the shares of the system's daemon, or of a user's own, which has one role.
     ///
     /// The system's daemon reserves a quarter of the connections for the admin, but no more than
@@ -145,8 +145,8 @@ impl ConnectionLimiter {
     ///
     /// # Errors
     /// The full share.
-    pub(super) fn wait(&self, owner: User, shares: &Shares) -> Result<Undecided, Full> {
-        let Shares { connections, per_user, .. } = *shares;
+    pub(super) fn wait(&self, owner: User, shares: &RoleShares) -> Result<Undecided, Full> {
+        let RoleShares { connections, per_user, .. } = *shares;
         let mut table = self.0.borrow_mut();
         let total: usize = table.undecided.values().sum();
         let own = table.undecided.get(&owner).copied().unwrap_or_default();
@@ -169,7 +169,7 @@ impl ConnectionLimiter {
         &self,
         owner: User,
         role: Role,
-        shares: &Shares,
+        shares: &RoleShares,
     ) -> Result<ConnectionPermit, Full> {
         let mut table = self.0.borrow_mut();
         let own = table.admitted.values().filter(|entry| entry.owner == owner).count();
@@ -288,7 +288,8 @@ mod tests {
 
     #[test]
     fn a_place_is_free_again_when_it_is_left() {
-        let (limiter, shares) = (ConnectionLimiter::default(), Shares::new(&limits(3, 2), false));
+        let (limiter, shares) =
+            (ConnectionLimiter::default(), RoleShares::new(&limits(3, 2), false));
         let enter = |user| limiter.enter(User(user), Role::Admin, &shares);
         let one = enter(1).expect("room");
         let _two = enter(1).expect("room");
@@ -301,11 +302,11 @@ mod tests {
 
     #[test]
     fn roles_have_shares_of_the_default_connections() {
-        let shares = Shares::new(&Limits::default(), true);
+        let shares = RoleShares::new(&Limits::default(), true);
         let roles = [Role::Observer, Role::Operator, Role::Admin];
         assert_eq!(roles.map(|role| shares.of_role(role)), [64, 128, 256]);
         assert_eq!(roles.map(|role| shares.of_user(role)), [8, 64, 64]);
-        let shares = Shares::new(&Limits::default(), false);
+        let shares = RoleShares::new(&Limits::default(), false);
         assert_eq!(roles.map(|role| shares.of_role(role)), [256; 3]);
         assert_eq!(roles.map(|role| shares.of_user(role)), [64; 3]);
     }
@@ -313,7 +314,7 @@ mod tests {
     #[test]
     fn every_total_leaves_a_connection_for_the_admin_and_one_for_operators() {
         for connections in 1..300 {
-            let shares = Shares::new(&limits(connections, 64), true);
+            let shares = RoleShares::new(&limits(connections, 64), true);
             assert!(shares.operators + shares.observers < connections, "{shares:?}");
             assert!(shares.operators >= shares.observers, "{shares:?}");
             assert!(connections == 1 || shares.operators > 0, "{shares:?}");
@@ -322,7 +323,8 @@ mod tests {
 
     #[test]
     fn a_full_role_takes_nothing_from_the_others() {
-        let (limiter, shares) = (ConnectionLimiter::default(), Shares::new(&limits(16, 8), true));
+        let (limiter, shares) =
+            (ConnectionLimiter::default(), RoleShares::new(&limits(16, 8), true));
         let mut kept = Vec::new();
         let mut fill = |role, users: std::ops::Range<u32>| {
             let count = kept.len();
@@ -340,7 +342,8 @@ mod tests {
 
     #[test]
     fn the_longest_idle_observer_of_the_user_with_the_most_makes_room() {
-        let (limiter, shares) = (ConnectionLimiter::default(), Shares::new(&limits(16, 8), true));
+        let (limiter, shares) =
+            (ConnectionLimiter::default(), RoleShares::new(&limits(16, 8), true));
         let enter = |user| limiter.enter(User(user), Role::Observer, &shares);
         let lone = enter(1).expect("room");
         let mut permits = Vec::new();
@@ -371,7 +374,8 @@ mod tests {
 
     #[test]
     fn few_evicted_connections_stay_open() {
-        let (limiter, shares) = (ConnectionLimiter::default(), Shares::new(&limits(16, 8), true));
+        let (limiter, shares) =
+            (ConnectionLimiter::default(), RoleShares::new(&limits(16, 8), true));
         let enter = |user| limiter.enter(User(user), Role::Observer, &shares).expect("room");
         // Of the first four, all but the first end by themselves.
         let mut permits: Vec<_> = (0..4).map(enter).collect();
@@ -389,7 +393,8 @@ mod tests {
 
     #[test]
     fn many_lookups_leave_one_for_each_other_user() {
-        let (limiter, shares) = (ConnectionLimiter::default(), Shares::new(&limits(4, 2), true));
+        let (limiter, shares) =
+            (ConnectionLimiter::default(), RoleShares::new(&limits(4, 2), true));
         let wait = |user| limiter.wait(User(user), &shares);
         let kept: Vec<_> = [1, 1, 2, 2].map(|user| wait(user).expect("room")).into();
         assert!(wait(1).is_err_and(|full| full.is_own_share));

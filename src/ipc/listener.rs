@@ -33,10 +33,10 @@ const REFUSAL: Duration = Duration::from_millis(100);
 pub(crate) async fn serve(server: Rc<IpcServer>, mut socket: LocalSocket) {
     let mut sessions = JoinSet::new();
     let mut stopping = server.stopping.clone();
-    let mut looked = tokio::time::Instant::now();
+    let mut checked_at = tokio::time::Instant::now();
     let mut taken = 0;
     loop {
-        let look = looked + server.settings().socket_check;
+        let next_check = checked_at + server.settings().socket_check;
         tokio::select! {
             biased;
             _ = stopping.wait_for(Option::is_some) => break,
@@ -56,9 +56,9 @@ pub(crate) async fn serve(server: Rc<IpcServer>, mut socket: LocalSocket) {
                     tokio::time::sleep(RESPITE).await;
                 }
             },
-            () = tokio::time::sleep_until(look) => {
+            () = tokio::time::sleep_until(next_check) => {
                 socket.keep_reachable();
-                looked = tokio::time::Instant::now();
+                checked_at = tokio::time::Instant::now();
             }
         }
     }
@@ -89,7 +89,7 @@ async fn admit(server: Rc<IpcServer>, stream: Stream, connection: ConnectionId) 
         Err(Refused { error, warned }) => {
             let (level, hint) = (warned.level(log::Level::Warn), &error.data.hint);
             log::log!(level, "{connection:?} of {owner:?} was refused: {error} ({hint})");
-            if let Err(error) = tell(&stream, error).await {
+            if let Err(error) = send_error(&stream, error).await {
                 log::debug!("{connection:?}: {error}");
             }
         }
@@ -128,7 +128,7 @@ async fn enter(server: &IpcServer, owner: User) -> Result<(ConnectionPermit, Rol
     Ok((permit, role))
 }
 
-async fn tell(mut stream: &Stream, error: RpcError) -> io::Result<()> {
+async fn send_error(mut stream: &Stream, error: RpcError) -> io::Result<()> {
     let line = reply_line(None, &Err::<Reply, _>(error))?;
     tokio::time::timeout(REFUSAL, stream.write_all(line.as_bytes())).await?
 }

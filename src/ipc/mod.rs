@@ -72,7 +72,7 @@ pub(crate) struct IpcSettings {
 
 impl IpcServer {
     /// Creates the server in front of `control_plane`. Its connections share their numbers with
-    /// those of the other frontends. It says goodbye and ends when `stopping` has a reason.
+    /// those of the other frontends. It sends goaway and ends once `stopping` has a reason.
     pub(crate) fn new(
         program: &'static str,
         control_plane: ControlPlane,
@@ -109,9 +109,9 @@ impl IpcServer {
     }
 
     /// Returns the connection limits of each role, by the present settings.
-    fn shares(&self) -> connection_limiter::Shares {
+    fn shares(&self) -> connection_limiter::RoleShares {
         let settings = self.settings.borrow();
-        connection_limiter::Shares::new(&settings.limits, settings.access.is_system())
+        connection_limiter::RoleShares::new(&settings.limits, settings.access.is_system())
     }
 }
 

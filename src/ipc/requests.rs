@@ -13,7 +13,7 @@ use lanrage_ipc::{ErrorCode, Reply, Request, RpcError};
 use super::budget::Reserved;
 use super::errors::{SNAPSHOT_TOO_LONG, shortened};
 use super::subscriptions::{Resume, Subscriptions, name};
-use super::translate::{Told, Translator, bytes_of_parties, bytes_of_relays};
+use super::translate::{Response, Translator, bytes_of_parties, bytes_of_relays};
 use crate::control_plane::Query;
 use crate::events::{EventQueue, Interest, SubscriptionKey};
 
@@ -47,7 +47,7 @@ impl Addressee {
 /// Answer to a request.
 pub(super) struct Answered {
     pub(super) to: Addressee,
-    pub(super) reply: Result<Told, RpcError>,
+    pub(super) reply: Result<Response, RpcError>,
     /// Subscription whose events may follow the reply.
     pub(super) subscription: Option<(SubscriptionKey, Interest)>,
     /// Reserved room for the reply, held until it is encoded.
@@ -58,10 +58,10 @@ pub(super) struct Answered {
 
 impl Answered {
     pub(super) fn new(to: Addressee, reply: Result<Reply, RpcError>) -> Self {
-        Self::told(to, reply.map(Told::from))
+        Self::with_response(to, reply.map(Response::from))
     }
 
-    fn told(to: Addressee, reply: Result<Told, RpcError>) -> Self {
+    fn with_response(to: Addressee, reply: Result<Response, RpcError>) -> Self {
         Self {
             to,
             reply: reply.map_err(shortened),
@@ -167,7 +167,7 @@ impl Requests {
             }
             request => Box::pin(async move {
                 let (reply, reserved) = translator.answer(request).await;
-                Answered { reserved, ..Answered::told(to, reply) }
+                Answered { reserved, ..Answered::with_response(to, reply) }
             }),
         };
         self.futures.push(future);
@@ -193,7 +193,7 @@ impl Requests {
         self.futures.push(Box::pin(async move {
             let room = translator.settings.limits.frame_out;
             let fresh_start = Some((resume, translator.account.reserve(room).await));
-            let _turn = translator.account.turn_of_user().await;
+            let _turn = translator.account.acquire_user_turn().await;
             // Nothing else would resume the subscription.
             let fresh = |reply| Query::Resume(key, interest.clone(), room, reply);
             while let Err(error) = translator.ask(fresh).await {

@@ -139,8 +139,8 @@ impl IpcSession {
             let timer = pin!(tokio::time::sleep_until(deadline.unwrap_or(self.taken)));
             tokio::select! {
                 biased;
-                reason = goodbye(&mut stopping), if self.phase == Phase::Open => {
-                    self.say_goodbye(reason)?;
+                reason = stop_reason(&mut stopping), if self.phase == Phase::Open => {
+                    self.send_goaway(reason)?;
                 }
                 answered = self.requests.next(), if !self.requests.is_empty() => {
                     answered.into_iter().for_each(|answered| self.answered(answered));
@@ -151,7 +151,7 @@ impl IpcSession {
                 }
                 () = self.permit.evicted(), if self.phase == Phase::Open => self.evicted(),
                 () = self.permit.cut_off() => return Err(io::Error::other("evicted")),
-                delivery = queue.next(), if self.may_tell() => self.tell(delivery, &queue)?,
+                delivery = queue.next(), if self.may_deliver() => self.deliver(delivery, &queue)?,
                 read = reader.read(&mut buffer), if self.may_read() => self.read(&buffer[..read?]),
                 () = account.freed(), if is_starved => {}
                 () = timer, if deadline.is_some() => self.timed_out()?,
@@ -195,7 +195,7 @@ impl IpcSession {
     }
 
     /// True while events may be sent: they follow the reply that names their subscription.
-    fn may_tell(&self) -> bool {
+    fn may_deliver(&self) -> bool {
         !self.subscriptions.is_empty()
             && !self.requests.is_subscribing()
             && self.outgoing.len() < EVENTS_BELOW
@@ -288,7 +288,10 @@ impl IpcSession {
             }
             Some(Err(error @ LineError::NotUtf8)) => {
                 self.partial_since = None;
-                self.complain(RpcError::new(ErrorCode::ParseError, error.to_string()));
+                self.send_unaddressed_error(RpcError::new(
+                    ErrorCode::ParseError,
+                    error.to_string(),
+                ));
             }
             Some(Err(error @ LineError::TooLong { .. })) => {
                 self.refuse(RpcError::new(ErrorCode::FrameTooLarge, error.to_string()));
@@ -299,14 +302,14 @@ impl IpcSession {
     /// Sends an error, and begins to close.
     fn refuse(&mut self, error: RpcError) {
         log::debug!("{:?}: refused: {error}", self.translator.caller.connection);
-        self.complain(error);
+        self.send_unaddressed_error(error);
         self.unread = false;
         self.close(Phase::Refused { until: Instant::now() + LINGER });
     }
 
-    fn say_goodbye(&mut self, reason: String) -> io::Result<()> {
-        let goodbye = GoawayParams { reason, reconnect_after_ms: RECONNECT_AFTER_MS };
-        self.send(notification_line("goaway", &goodbye)?);
+    fn send_goaway(&mut self, reason: String) -> io::Result<()> {
+        let params = GoawayParams { reason, reconnect_after_ms: RECONNECT_AFTER_MS };
+        self.send(notification_line("goaway", &params)?);
         self.unread = false;
         self.close(Phase::Closing { until: Instant::now() + FAREWELL });
         Ok(())
@@ -319,7 +322,7 @@ impl IpcSession {
 }
 
 /// Waits until the daemon stops, and returns the reason.
-async fn goodbye(stopping: &mut watch::Receiver<Option<String>>) -> String {
+async fn stop_reason(stopping: &mut watch::Receiver<Option<String>>) -> String {
     match stopping.wait_for(Option::is_some).await {
         Ok(reason) => reason.clone().unwrap_or_default(),
         Err(_) => std::future::pending().await,

@@ -23,7 +23,7 @@ use crate::core::{Caller, ConnectionId, Principal};
 use crate::engine::Engine;
 use crate::http::metrics::Metrics;
 use crate::http::tls::{self, Certificates};
-use crate::http::{self, ConnectionLimiter, HttpState};
+use crate::http::{self, HttpConnectionLimiter, HttpState};
 use crate::instance::Lock;
 use crate::ipc;
 use crate::os::{self, LocalSocket, Signal, Signals, notify};
@@ -58,7 +58,7 @@ pub(crate) async fn run(
     actix::spawn(service::end_at_once(signals));
     notify::stopping();
     server.stop.send_replace(Some(reason));
-    end_of_faces(server.handle, server.tasks).await?;
+    end_frontends(server.handle, server.tasks).await?;
     server.limiting.abort();
     server.watchdog.abort();
     server.engine.stop().await;
@@ -79,15 +79,15 @@ async fn start(configured: ServerConfig, clock: Clock) -> anyhow::Result<Server>
     import::first_state(&config.state_dir, &engine.calls, itself.clone()).await?;
     let epoch = epoch(&engine, itself).await?;
     let connections = Connections::default();
-    let faces = Faces::new(&config, &engine, clock, epoch, connections, stopping);
-    let (http, address) = listen(&config, &faces, certificates.as_ref())?;
+    let frontends = Frontends::new(&config, &engine, clock, epoch, connections, stopping);
+    let (http, address) = listen(&config, &frontends, certificates.as_ref())?;
     let handle = http.handle();
     let tasks = Tasks {
         serving: actix::spawn(http),
-        watching: actix::spawn(ws::watch(faces.ws.clone())),
-        admitting: admin.map(|socket| actix::spawn(ipc::serve(faces.ipc.clone(), socket))),
+        watching: actix::spawn(ws::watch(frontends.ws.clone())),
+        admitting: admin.map(|socket| actix::spawn(ipc::serve(frontends.ipc.clone(), socket))),
     };
-    let limiter = faces.connections.clone();
+    let limiter = frontends.connections.clone();
     let limiting = actix::spawn(async move { limiter.watch().await });
     let watchdog = actix::spawn(service::feed_watchdog(engine.vitals.clone()));
     let place = place(&config, address, tasks.admitting.is_some());
@@ -97,7 +97,7 @@ async fn start(configured: ServerConfig, clock: Clock) -> anyhow::Result<Server>
         config: configured,
         certificates,
         engine,
-        faces,
+        frontends,
         place,
         stop,
         handle,
@@ -108,15 +108,15 @@ async fn start(configured: ServerConfig, clock: Clock) -> anyhow::Result<Server>
 }
 
 /// Frontends of the server.
-struct Faces {
+struct Frontends {
     http: web::Data<HttpState>,
     /// Limits of the connections to `http`.
-    connections: Arc<ConnectionLimiter>,
+    connections: Arc<HttpConnectionLimiter>,
     ws: Arc<ws::WsServer>,
     ipc: Rc<ipc::IpcServer>,
 }
 
-impl Faces {
+impl Frontends {
     fn new(
         config: &ServerConfig,
         engine: &Engine,
@@ -147,7 +147,7 @@ struct Server {
     config: ServerConfig,
     certificates: Option<Arc<Certificates>>,
     engine: Engine,
-    faces: Faces,
+    frontends: Frontends,
     /// Addresses of the server, in words.
     place: String,
     /// Gives the frontends the reason of the stop.
@@ -215,10 +215,10 @@ impl Server {
             Ok(config) => config,
             Err(error) => return log::error!("the limits stay as they were: {error:#}"),
         };
-        self.faces.http.set(tuning::http(&config));
-        self.faces.connections.set(&config.http);
-        self.faces.ws.set(tuning::ws(&config));
-        self.faces.ipc.set(tuning::ipc(&config));
+        self.frontends.http.set(tuning::http(&config));
+        self.frontends.connections.set(&config.http);
+        self.frontends.ws.set(tuning::ws(&config));
+        self.frontends.ipc.set(tuning::ipc(&config));
         self.engine.tune(tuning::tuning(&config)).await;
     }
 }
@@ -287,13 +287,13 @@ async fn epoch(engine: &Engine, caller: Caller) -> anyhow::Result<Epoch> {
 /// Listens for HTTP. Returns the bound address, too.
 fn listen(
     config: &ServerConfig,
-    faces: &Faces,
+    frontends: &Frontends,
     certificates: Option<&Arc<Certificates>>,
 ) -> anyhow::Result<(HttpServerTask, SocketAddr)> {
-    let (http, ws) = (faces.http.clone(), faces.ws.clone());
+    let (http, ws) = (frontends.http.clone(), frontends.ws.clone());
     let app = move || http::app(http.clone(), ws.clone());
     let tls = certificates.map(|files| tls::server_config(files.clone()));
-    let limiter = &faces.connections;
+    let limiter = &frontends.connections;
     http::serve(app, config.listen, tls, &config.http, limiter, GRACE_SECONDS).with_context(|| {
         format!("can't listen on {}: choose another address with --listen", config.listen)
     })
@@ -307,8 +307,8 @@ fn place(config: &ServerConfig, address: SocketAddr, has_admins: bool) -> String
     }
 }
 
-/// Waits until all clients of the frontends are gone; they were told to leave.
-async fn end_of_faces(http: ServerHandle, tasks: Tasks) -> anyhow::Result<()> {
+/// Waits until all clients of the frontends are gone, which were told to leave.
+async fn end_frontends(http: ServerHandle, tasks: Tasks) -> anyhow::Result<()> {
     let Tasks { serving, watching, admitting } = tasks;
     http.pause().await;
     // WebSockets come first: the framework checks its connections only once a second.

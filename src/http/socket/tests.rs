@@ -17,7 +17,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::config::Http;
 use crate::http::tls::{Certificates, server_config};
-use crate::http::{ConnectionLimiter, serve};
+use crate::http::{HttpConnectionLimiter, serve};
 
 /// Timeout of the tests: a failure is no hang.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -121,9 +121,9 @@ fn a_tls_client_that_does_not_read_is_cut_off() {
     });
 }
 
-fn limiter() -> Arc<ConnectionLimiter> {
+fn limiter() -> Arc<HttpConnectionLimiter> {
     let (refusals, metrics) = Default::default();
-    Arc::new(ConnectionLimiter::new(&Http::default(), Clock::start(), refusals, metrics))
+    Arc::new(HttpConnectionLimiter::new(&Http::default(), Clock::start(), refusals, metrics))
 }
 
 /// Returns both ends of an admitted connection.

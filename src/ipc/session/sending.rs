@@ -11,7 +11,7 @@ use crate::events::{Delivery, EventQueue};
 use crate::ipc::errors::{EXPORT_TOO_LONG, SNAPSHOT_TOO_LONG};
 use crate::ipc::requests::{Addressee, Answered};
 use crate::ipc::subscriptions::Due;
-use crate::ipc::translate::Told;
+use crate::ipc::translate::Response;
 
 impl IpcSession {
     pub(super) fn answered(&mut self, answered: Answered) {
@@ -32,7 +32,7 @@ impl IpcSession {
     }
 
     /// Sends a reply, or the reason why it can't be sent, and then returns `false`.
-    fn reply(&mut self, to: &Addressee, reply: &Result<Told, RpcError>) -> bool {
+    fn reply(&mut self, to: &Addressee, reply: &Result<Response, RpcError>) -> bool {
         let id = match to {
             Addressee::Request(id) => Some(id),
             Addressee::Unknown => None,
@@ -44,13 +44,13 @@ impl IpcSession {
             }
         };
         match reply {
-            Ok(Told::Document(json)) => {
+            Ok(Response::Document(json)) => {
                 self.send(result_head(id));
                 self.outgoing.push_shared(json);
                 self.send(RESULT_TAIL.to_owned());
                 true
             }
-            Ok(Told::Reply(reply)) => {
+            Ok(Response::Reply(reply)) => {
                 let limit = self.limits().frame_out;
                 match bounded_reply_line(id, reply, limit) {
                     Ok(Some(line)) => {
@@ -77,7 +77,7 @@ impl IpcSession {
     }
 
     /// Sends an error about a line that was no request.
-    pub(super) fn complain(&mut self, error: RpcError) {
+    pub(super) fn send_unaddressed_error(&mut self, error: RpcError) {
         self.reply(&Addressee::Unknown, &Err(error));
     }
 
@@ -90,14 +90,14 @@ impl IpcSession {
 
     /// Sends a delivery and those queued behind it. Changes are committed in groups, and a write
     /// costs far more than a line.
-    pub(super) fn tell(&mut self, delivery: Delivery, queue: &EventQueue) -> io::Result<()> {
+    pub(super) fn deliver(&mut self, delivery: Delivery, queue: &EventQueue) -> io::Result<()> {
         let mut next = Some(delivery);
         while let Some(delivery) = next {
             match self.subscriptions.due(delivery)? {
                 Due::Send(line) => self.send(line),
                 Due::Nothing => {}
             }
-            next = if self.may_tell() { queue.take() } else { None };
+            next = if self.may_deliver() { queue.take() } else { None };
         }
         Ok(())
     }

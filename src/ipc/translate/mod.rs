@@ -16,7 +16,7 @@ use lanrage_ipc::results::*;
 use lanrage_ipc::{ErrorCode, PROTOCOL, Reply, Request, RpcError};
 
 use super::budget::{Account, Reserved};
-use super::connection_limiter::Shares;
+use super::connection_limiter::RoleShares;
 use super::errors::wire;
 use super::{IpcServer, IpcSettings};
 use crate::config::Limits;
@@ -97,7 +97,7 @@ impl Translator {
     ) -> Result<Reserved, RpcError> {
         let mut reserved = self.reserve(estimate).await?;
         let patience = self.settings.limits.request_timeout;
-        let turn = tokio::time::timeout(patience, self.account.turn()).await;
+        let turn = tokio::time::timeout(patience, self.account.acquire_turn()).await;
         reserved.keep(turn.map_err(|_| wire(&Failure::TimedOut(patience)))?);
         Ok(reserved)
     }
@@ -130,14 +130,14 @@ impl Translator {
     pub(super) async fn answer(
         &self,
         request: Request,
-    ) -> (Result<Told, RpcError>, Option<Reserved>) {
+    ) -> (Result<Response, RpcError>, Option<Reserved>) {
         match request {
-            Request::RpcDiscover(_) => return (Ok(Told::Document(&OPENRPC_LINE)), None),
+            Request::RpcDiscover(_) => return (Ok(Response::Document(&OPENRPC_LINE)), None),
             Request::PartyDiscover(_) => return self.discover().await,
             _ => {}
         }
         match self.reserve_for(&request).await {
-            Ok(reserved) => (self.reply(request).await.map(Told::from), reserved),
+            Ok(reserved) => (self.reply(request).await.map(Response::from), reserved),
             Err(error) => (Err(error), None),
         }
     }
@@ -251,14 +251,14 @@ pub(super) fn bytes_of_relays(status: &Status) -> usize {
 }
 
 /// Result of a request.
-pub(super) enum Told {
+pub(super) enum Response {
     /// Result of one request.
     Reply(Box<Reply>),
     /// JSON text that is the same for all requests.
     Document(&'static str),
 }
 
-impl From<Reply> for Told {
+impl From<Reply> for Response {
     fn from(reply: Reply) -> Self {
         Self::Reply(Box::new(reply))
     }
@@ -269,7 +269,7 @@ impl From<Reply> for Told {
 static OPENRPC_LINE: LazyLock<String> =
     LazyLock::new(|| one_line(lanrage_ipc::schema::OPENRPC.to_owned()));
 
-fn limits(limits: &Limits, shares: &Shares, role: Role) -> lanrage_ipc::results::Limits {
+fn limits(limits: &Limits, shares: &RoleShares, role: Role) -> lanrage_ipc::results::Limits {
     lanrage_ipc::results::Limits {
         frame_in: limits.frame_in as u64,
         frame_out: limits.frame_out as u64,

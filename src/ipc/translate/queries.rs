@@ -6,7 +6,7 @@ use lanrage_ipc::results::{DiscoveredParty, PartyDiscoverResult, PartyListResult
 use lanrage_ipc::{Reply, RpcError};
 use serde::Serialize;
 
-use super::{Told, Translator, bytes};
+use super::{Response, Translator, bytes};
 use crate::control_plane::{Ask, Failure, Page, Query};
 use crate::core::least_bytes;
 use crate::discovery::AnnouncedParties;
@@ -19,7 +19,7 @@ const PAGE: u32 = 500;
 impl Translator {
     /// Returns the announced parties: this daemon's, and those of others as far as there is room.
     /// Concurrent callers share them until the reply is encoded, so room is reserved for all.
-    pub(super) async fn discover(&self) -> (Result<Told, RpcError>, Option<Reserved>) {
+    pub(super) async fn discover(&self) -> (Result<Response, RpcError>, Option<Reserved>) {
         let announced = match self.ask(Ask::Discover).await {
             Ok(announced) => announced,
             Err(error) => return (Err(error), None),
