@@ -12,8 +12,8 @@ use crate::core::upstream::{Keys, Memory};
 use crate::core::{Caller, ServerKey};
 use crate::health::Vitals;
 use crate::remote::{
-    CurrentSession, Link, RemoteControlPlane, SessionContext, SetSettings, Settings, Start, Stop,
-    ToLink,
+    CurrentSession, Link, LinkRecipients, RemoteControlPlane, SessionContext, SetSettings,
+    Settings, Start, Stop,
 };
 
 /// Running remote control plane.
@@ -46,17 +46,17 @@ impl RemotePlane {
         let memory = Memory::default();
         let context = SessionContext { local, itself, clock, dirty, forgiveness, keys, memory };
         let current = CurrentSession::default();
-        let (told, connection) = watch::channel(None);
-        let link = Link::new(settings, context.clone(), current.clone(), told);
+        let (published, connection) = watch::channel(None);
+        let link = Link::new(settings, context.clone(), current.clone(), published);
         let link = Supervisor::start(move |_| link);
         vitals.add("link", link.clone().recipient());
-        let to_link = ToLink {
-            head: link.clone().recipient(),
+        let recipients = LinkRecipients {
+            set_server: link.clone().recipient(),
             retry: link.clone().recipient(),
-            tune: link.clone().recipient(),
-            farewell: link.clone().recipient(),
+            update_settings: link.clone().recipient(),
+            shutdown: link.clone().recipient(),
         };
-        let plane = RemoteControlPlane::new(context, current, to_link, configured).start();
+        let plane = RemoteControlPlane::new(context, current, recipients, configured).start();
         vitals.add("remote", plane.clone().recipient());
         plane.send(Start).await.context("the control plane ended")??;
         Ok(Self { calls: ControlPlane::new(plane.clone().recipient()), connection, plane })

@@ -18,7 +18,7 @@ use crate::core::{
 };
 use crate::server_url::ServerUrl;
 
-/// Calls that may wait in the mailbox before their senders do.
+/// Capacity of the mailbox, in calls; beyond it senders wait.
 const MAILBOX: usize = 1024;
 
 /// The remote control plane: it forwards commands to the server, or to its own registry offline.
@@ -30,13 +30,13 @@ pub(crate) struct RemoteControlPlane {
 pub(super) struct RemoteDispatcher {
     pub(super) context: SessionContext,
     pub(super) current: CurrentSession,
-    link: ToLink,
+    link: LinkRecipients,
     /// Server of the configuration.
     configured: Option<ServerKey>,
     /// True while a server is followed.
     follows: Cell<bool>,
-    busy: RefCell<HashMap<ConnectionId, Rc<Busy>>>,
-    turns: RefCell<HashMap<PartyId, Rc<Turns>>>,
+    in_flight: RefCell<HashMap<ConnectionId, Rc<InFlightCount>>>,
+    orders: RefCell<HashMap<PartyId, Rc<RequestOrder>>>,
     /// One change of the server at a time.
     switching: tokio::sync::Mutex<()>,
     pub(super) relays: RefCell<super::relays::Relays>,
@@ -44,31 +44,31 @@ pub(super) struct RemoteDispatcher {
     pub(super) asks_for_relays: Cell<bool>,
 }
 
-/// Ways to the link.
+/// Recipients of the link's messages.
 #[derive(Debug, Clone)]
-pub(crate) struct ToLink {
-    pub(crate) head: Recipient<SetServer>,
+pub(crate) struct LinkRecipients {
+    pub(crate) set_server: Recipient<SetServer>,
     pub(crate) retry: Recipient<Retry>,
-    pub(crate) tune: Recipient<UpdateSettings>,
-    pub(crate) farewell: Recipient<Shutdown>,
+    pub(crate) update_settings: Recipient<UpdateSettings>,
+    pub(crate) shutdown: Recipient<Shutdown>,
 }
 
-/// The requests of one client's connection that are under way.
+/// Requests in flight of one client's connection.
 #[derive(Debug, Default)]
-struct Busy {
+struct InFlightCount {
     requests: Cell<usize>,
     done: Notify,
 }
 
 impl RemoteControlPlane {
-    /// Over a registry and a link that are running.
+    /// Creates the control plane over a running registry and link.
     pub(crate) fn new(
         context: SessionContext,
         current: CurrentSession,
-        link: ToLink,
+        link: LinkRecipients,
         configured: Option<ServerKey>,
     ) -> Self {
-        let (follows, busy, turns, relays, asks_for_relays) = Default::default();
+        let (follows, in_flight, orders, relays, asks_for_relays) = Default::default();
         let switching = tokio::sync::Mutex::default();
         let dispatcher = RemoteDispatcher {
             context,
@@ -76,8 +76,8 @@ impl RemoteControlPlane {
             link,
             configured,
             follows,
-            busy,
-            turns,
+            in_flight,
+            orders,
             switching,
             relays,
             asks_for_relays,
@@ -106,8 +106,8 @@ impl RemoteDispatcher {
     ) -> Result<Outcome, Failure> {
         match command {
             Command::Disconnect => {
-                // What it asked for may still keep a peer alive through it.
-                self.quiet(caller.connection).await;
+                // A request in flight may still keep a peer alive by this connection.
+                self.wait_for_requests(caller.connection).await;
                 self.apply(caller, Command::Disconnect).await
             }
             Command::RegisterRelay(relay) => {
@@ -117,10 +117,10 @@ impl RemoteDispatcher {
                 self.release(caller, peer_id).await.map(Outcome::Revoked)
             }
             command if self.follows.get() => {
-                let _busy = self.enter(caller.connection);
+                let _in_flight = self.enter(caller.connection);
                 match Request::of(&caller, &command, &self.context.keys) {
                     Some(request) => {
-                        self.in_turn(&request.party_id.clone(), self.mutate(request)).await
+                        self.in_order(&request.party_id.clone(), self.mutate(request)).await
                     }
                     None => self.apply(caller, command).await,
                 }
@@ -130,16 +130,16 @@ impl RemoteDispatcher {
     }
 
     async fn retry(&self) -> Result<Connection, Failure> {
-        tell(&self.link.retry, || Retry).await?;
+        send_to_link(&self.link.retry, || Retry).await?;
         self.connection().await
     }
 
-    /// Has the registry do a command.
+    /// Executes a command in the registry.
     pub(super) async fn apply(&self, caller: Caller, command: Command) -> Result<Outcome, Failure> {
         self.context.local.ask(caller, |reply| Ask::Command(command, reply)).await
     }
 
-    /// Has the registry answer the program itself.
+    /// Asks the registry on behalf of the program itself.
     pub(super) async fn itself<T>(&self, ask: impl IntoAsk<T>) -> Result<T, Failure> {
         self.context.local.ask(self.context.itself.clone(), ask).await
     }
@@ -152,24 +152,24 @@ impl RemoteDispatcher {
         self.itself(Ask::Connection).await
     }
 
-    fn enter(self: &Rc<Self>, connection: ConnectionId) -> Underway {
-        let busy = self.busy.borrow_mut().entry(connection).or_default().clone();
-        busy.requests.set(busy.requests.get() + 1);
-        Underway { dispatcher: self.clone(), connection, busy }
+    fn enter(self: &Rc<Self>, connection: ConnectionId) -> InFlightRequest {
+        let count = self.in_flight.borrow_mut().entry(connection).or_default().clone();
+        count.requests.set(count.requests.get() + 1);
+        InFlightRequest { dispatcher: self.clone(), connection, count }
     }
 
-    /// Waits until no request of a connection is under way.
-    async fn quiet(&self, connection: ConnectionId) {
+    /// Waits until a connection has no request in flight.
+    async fn wait_for_requests(&self, connection: ConnectionId) {
         loop {
-            let busy = self.busy.borrow().get(&connection).cloned();
-            match busy {
-                Some(busy) => busy.done.notified().await,
+            let count = self.in_flight.borrow().get(&connection).cloned();
+            match count {
+                Some(count) => count.done.notified().await,
                 None => return,
             }
         }
     }
 
-    /// Goes by what was chosen at run time, or else by what the configuration says.
+    /// Follows the server chosen at run time, or else the configured one.
     ///
     /// # Errors
     /// [`Failure::Store`] for a choice that can't be stored, and a refusal of a bad address.
@@ -180,13 +180,13 @@ impl RemoteDispatcher {
         let url = server.as_ref().and_then(|key| ServerUrl::kept(&key.0).ok());
         self.follows.set(server.is_some());
         self.itself(command!(Follow { server, configured })).await?;
-        tell(&self.link.head, || SetServer(url.clone())).await
+        send_to_link(&self.link.set_server, || SetServer(url.clone())).await
     }
 
-    /// Switches to another server, or to none. What was decided is kept before anything is done;
-    /// then the old server is told that this machine's peers leave.
+    /// Switches to another server, or to none. The choice is stored first; then this machine's
+    /// peers leave on the old server.
     async fn set_server(&self, url: Option<ServerUrl>) -> Result<Connection, Failure> {
-        let _turn = self.switching.lock().await;
+        let _switching = self.switching.lock().await;
         let before = self.upstream(UpstreamPart::All).await?;
         let server = url.as_ref().map(ServerUrl::key);
         if before.choice.server == server {
@@ -199,9 +199,9 @@ impl RemoteDispatcher {
         let follows = server.is_some();
         let follow = command!(Follow { server, configured: self.configured.clone() });
         if let Err(failure) = self.itself(follow).await {
-            // Nothing was changed; what was not heard meanwhile comes with another connection.
+            // Nothing was changed; another connection brings the events that were missed.
             let known = before.choice.server.and_then(|key| ServerUrl::kept(&key.0).ok());
-            tell(&self.link.head, || SetServer(known.clone())).await?;
+            send_to_link(&self.link.set_server, || SetServer(known.clone())).await?;
             return Err(failure);
         }
         self.follows.set(follows);
@@ -209,50 +209,49 @@ impl RemoteDispatcher {
             session.depart(before.memberships).await;
         }
         self.relays.borrow_mut().take();
-        tell(&self.link.head, || SetServer(url.clone())).await?;
+        send_to_link(&self.link.set_server, || SetServer(url.clone())).await?;
         self.connection().await
     }
 }
 
-/// Turns of the requests about one party, in the order of the calls.
+/// Lock that keeps requests about one party in the order of their calls.
 #[derive(Debug, Default)]
-struct Turns(tokio::sync::Mutex<()>);
+struct RequestOrder(tokio::sync::Mutex<()>);
 
 impl RemoteDispatcher {
-    /// Does something about a party when all that was asked of it before is done.
-    pub(super) async fn in_turn<T>(&self, party_id: &PartyId, work: impl Future<Output = T>) -> T {
-        let turns = self.turns.borrow_mut().entry(party_id.clone()).or_default().clone();
-        let turn = turns.0.lock().await;
+    /// Runs `work` after all earlier requests about the party.
+    pub(super) async fn in_order<T>(&self, party_id: &PartyId, work: impl Future<Output = T>) -> T {
+        let order = self.orders.borrow_mut().entry(party_id.clone()).or_default().clone();
+        let guard = order.0.lock().await;
         let done = work.await;
-        drop(turn);
-        // Nobody else waits: this, and the map's own.
-        if Rc::strong_count(&turns) == 2 {
-            self.turns.borrow_mut().remove(party_id);
+        drop(guard);
+        // Two references, this one and the map's: no other request waits.
+        if Rc::strong_count(&order) == 2 {
+            self.orders.borrow_mut().remove(party_id);
         }
         done
     }
 }
 
-/// A request that is under way, until it is dropped.
-struct Underway {
+/// Request in flight, until it is dropped.
+struct InFlightRequest {
     dispatcher: Rc<RemoteDispatcher>,
     connection: ConnectionId,
-    busy: Rc<Busy>,
+    count: Rc<InFlightCount>,
 }
 
-impl Drop for Underway {
+impl Drop for InFlightRequest {
     fn drop(&mut self) {
-        self.busy.requests.set(self.busy.requests.get() - 1);
-        if self.busy.requests.get() == 0 {
-            self.dispatcher.busy.borrow_mut().remove(&self.connection);
-            self.busy.done.notify_waiters();
+        self.count.requests.set(self.count.requests.get() - 1);
+        if self.count.requests.get() == 0 {
+            self.dispatcher.in_flight.borrow_mut().remove(&self.connection);
+            self.count.done.notify_waiters();
         }
     }
 }
 
-/// Tells the link something. One that is just beginning anew loses what it was told: it is told
-/// again.
-async fn tell<M>(link: &Recipient<M>, message: impl Fn() -> M) -> Result<(), Failure>
+/// Sends the link a message. A restarting link loses messages, so this retries.
+async fn send_to_link<M>(link: &Recipient<M>, message: impl Fn() -> M) -> Result<(), Failure>
 where
     M: Message<Result = ()> + Send,
 {
@@ -278,12 +277,12 @@ impl Handler<Call> for RemoteControlPlane {
     type Result = ();
 
     fn handle(&mut self, call: Call, _: &mut Self::Context) {
-        // What is a registry's own is asked at once, so that it keeps its place.
+        // Requests for the registry are sent at once, so that they keep their order.
         actix::spawn(self.dispatcher.clone().answer(call));
     }
 }
 
-/// Goes by what was chosen. Once, before the first call.
+/// Follows the chosen server; sent once, before the first call.
 #[derive(Message)]
 #[rtype(result = "Result<(), Failure>")]
 pub(crate) struct Start;
@@ -297,7 +296,7 @@ impl Handler<Start> for RemoteControlPlane {
     }
 }
 
-/// Goes by other settings from now on.
+/// Replaces the settings.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct SetSettings(pub(crate) Settings);
@@ -310,12 +309,14 @@ impl Handler<SetSettings> for RemoteControlPlane {
         SetSettings(settings): SetSettings,
         _: &mut Self::Context,
     ) -> Self::Result {
-        let link = self.dispatcher.link.tune.clone();
-        Box::pin(async move { drop(tell(&link, || UpdateSettings(settings.clone())).await) })
+        let link = self.dispatcher.link.update_settings.clone();
+        Box::pin(
+            async move { drop(send_to_link(&link, || UpdateSettings(settings.clone())).await) },
+        )
     }
 }
 
-/// Lets go of the server, for good. Calls are answered all the same.
+/// Ends the connection to the server for good. Calls are still answered.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Stop;
@@ -327,7 +328,7 @@ impl Handler<Stop> for RemoteControlPlane {
         let dispatcher = self.dispatcher.clone();
         Box::pin(async move {
             if dispatcher.follows.get() {
-                drop(tell(&dispatcher.link.farewell, || Shutdown).await);
+                drop(send_to_link(&dispatcher.link.shutdown, || Shutdown).await);
             }
         })
     }

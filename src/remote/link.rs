@@ -1,8 +1,8 @@
-//! The actor that keeps the connection to the control server, as the state machine of
+//! Actor that keeps the connection to the control server. The state machine of
 //! `core::upstream::link` decides.
 //!
-//! It is supervised. When a connection ends the actor stops, with all tasks of the connection; it
-//! restarts with nothing but the machine.
+//! It is supervised. At the end of a connection the actor stops, with all tasks of the connection,
+//! and restarts with only the state machine.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -18,10 +18,10 @@ use crate::control_plane::{ConnectionStatus, Query};
 use crate::core::upstream::link::{self, Input, LinkId, Output};
 use crate::server_url::ServerUrl;
 
-/// Timers run on a clock that stands still while the machine sleeps: they are looked at this often.
-const LOOK_AGAIN: Duration = Duration::from_secs(15);
+/// Longest timer: timers stop while the machine sleeps, so deadlines are checked this often.
+const LONGEST_TIMER: Duration = Duration::from_secs(15);
 
-/// The session of the current connection, if there is one.
+/// Session of the current connection, if there is one.
 #[derive(Clone, Default)]
 pub(crate) struct CurrentSession(Rc<RefCell<Option<Driver>>>);
 
@@ -48,7 +48,7 @@ pub(crate) struct Settings {
     pub(crate) heartbeat: Duration,
 }
 
-/// The link.
+/// Link to the control server.
 pub(crate) struct Link {
     machine: link::Link,
     url: Option<ServerUrl>,
@@ -64,18 +64,18 @@ pub(crate) struct Link {
     /// Connection that the restarted actor opens.
     next: Option<LinkId>,
     /// Published state of the connection; none before the first.
-    told: watch::Sender<Option<Connection>>,
+    published: watch::Sender<Option<Connection>>,
     /// Start time; fallback for `since`.
     started: jiff::Timestamp,
 }
 
 impl Link {
-    /// Publishes the connection's states in `told`, too.
+    /// Creates a link that also publishes the connection's states in `published`.
     pub(crate) fn new(
         settings: Settings,
         context: SessionContext,
         current: CurrentSession,
-        told: watch::Sender<Option<Connection>>,
+        published: watch::Sender<Option<Connection>>,
     ) -> Self {
         let machine = link::Link::new(settings.link.clone());
         let started = context.clock.now().wall;
@@ -91,7 +91,7 @@ impl Link {
             was_online,
             is_ending,
             next,
-            told,
+            published,
             started,
         }
     }
@@ -111,7 +111,7 @@ impl Link {
                         session.ping();
                     }
                 }
-                Output::Changed => self.tell(),
+                Output::Changed => self.publish_status(),
             }
         }
         self.arm(ctx);
@@ -122,7 +122,7 @@ impl Link {
             ctx.cancel_future(timer);
         }
         let Some(deadline) = self.machine.deadline() else { return };
-        let wait = deadline.saturating_sub(self.context.clock.elapsed()).min(LOOK_AGAIN);
+        let wait = deadline.saturating_sub(self.context.clock.elapsed()).min(LONGEST_TIMER);
         self.timer = Some(ctx.run_later(wait, |this, ctx| {
             this.timer = None;
             let now = this.context.clock.elapsed();
@@ -133,7 +133,8 @@ impl Link {
         }));
     }
 
-    /// Handles the deadline. Words of a server that let nobody in say more than a time-out.
+    /// Handles the deadline. The complaint of a server that refuses the daemon says more than a
+    /// timeout.
     fn expire(&mut self, ctx: &mut Context<Self>) {
         let session = self.current.session().filter(|_| !self.machine.is_online());
         let complaint = session.and_then(|session| session.complaint());
@@ -161,7 +162,7 @@ impl Link {
             match result {
                 Ok(transport) => this.open(id, endpoint, transport, ctx),
                 Err(mut loss) => {
-                    // A login that this server did not want before is another program's: it may pass.
+                    // A server that accepted the daemon before demands no login: another program answered.
                     loss.is_final &= !this.was_online;
                     this.input(Input::Closed(id, loss), ctx);
                 }
@@ -182,19 +183,19 @@ impl Link {
             Driver::new(self.context.clone(), endpoint, transport, heartbeat);
         *self.current.0.borrow_mut() = Some(driver.clone());
         let link = ctx.address();
-        let tell = move |event| match event {
+        let on_event = move |event| match event {
             // Another sign of life follows.
             Event::Alive(_) => drop(link.try_send(Happened(id, event))),
             Event::Online => {
-                let told = link.send(Happened(id, event));
+                let sent = link.send(Happened(id, event));
                 actix::spawn(async move {
-                    if let Err(error) = told.await {
+                    if let Err(error) = sent.await {
                         log::debug!("a link is gone before its session is online: {error}");
                     }
                 });
             }
         };
-        let run = driver.clone().run(outgoing, incoming, tell).into_actor(self);
+        let run = driver.clone().run(outgoing, incoming, on_event).into_actor(self);
         ctx.spawn(run.map(move |(loss, is_replaced), this, ctx| {
             if is_replaced {
                 log::info!("another connection is made: {}", loss.words);
@@ -219,7 +220,7 @@ impl Link {
         }
     }
 
-    /// Ends the session and all that hangs on it.
+    /// Ends the session and its tasks.
     fn end(&mut self, ctx: &mut Context<Self>) {
         if let Some(session) = self.current.0.borrow_mut().take() {
             session.close();
@@ -228,36 +229,32 @@ impl Link {
         ctx.stop();
     }
 
-    fn standing(&self) -> ConnectionStatus {
-        let standing = self.machine.status();
-        let ago = self.context.clock.elapsed().saturating_sub(standing.since);
+    fn status(&self) -> ConnectionStatus {
+        let status = self.machine.status();
+        let ago = self.context.clock.elapsed().saturating_sub(status.since);
         let now = self.context.clock.now().wall;
         let (way, url) = (&self.settings.way, self.url.as_ref());
         ConnectionStatus {
             connection: Connection {
-                state: standing.state,
+                state: status.state,
                 server_url: self.url.as_ref().map(ServerUrl::to_string),
                 since: now.checked_sub(ago).unwrap_or(self.started),
-                // Those before count for the backoff until the connection has lasted.
-                attempt: if standing.state == ConnectionState::Online {
-                    0
-                } else {
-                    standing.attempt
-                },
+                // Earlier attempts count for the backoff until the connection has lasted.
+                attempt: if status.state == ConnectionState::Online { 0 } else { status.attempt },
                 retry_in_ms: None,
-                last_error: standing.last_error.clone(),
+                last_error: status.last_error.clone(),
                 transport: url.map(|_| way.kind.as_str().to_owned()),
                 ca_file: url.and(way.ca_file.as_ref()).map(|file| file.display().to_string()),
                 proxy: url.and_then(|url| way.proxies.to(url)).map(ToString::to_string),
             },
-            retry_at: standing.retry_at,
+            retry_at: status.retry_at,
         }
     }
 
     fn log(&self, connection: &Connection) {
         let Connection { state, attempt, last_error, .. } = connection;
-        // A server that is away is looked for again and again.
-        let is_same = self.told.borrow().as_ref().is_some_and(|told| told.state == *state);
+        // The attempts to reach an absent server repeat the state.
+        let is_same = self.published.borrow().as_ref().is_some_and(|before| before.state == *state);
         let level = match state {
             _ if is_same => log::Level::Debug,
             ConnectionState::Fallback | ConnectionState::AuthFailed => log::Level::Warn,
@@ -267,16 +264,16 @@ impl Link {
         log::log!(level, "control server: {state:?}{}", why.unwrap_or_default());
     }
 
-    fn tell(&self) {
-        let standing = self.standing();
-        self.log(&standing.connection);
-        self.told.send_replace(Some(standing.connection.clone()));
+    fn publish_status(&self) {
+        let status = self.status();
+        self.log(&status.connection);
+        self.published.send_replace(Some(status.connection.clone()));
         let caller = self.context.itself.clone();
-        // It is queued here and now, so that states keep their order.
-        let changed = |reply| Query::ConnectionChanged(standing, reply);
-        let told = self.context.local.ask(caller, changed);
+        // The query is queued at once, so that states keep their order.
+        let changed = |reply| Query::ConnectionChanged(status, reply);
+        let asked = self.context.local.ask(caller, changed);
         actix::spawn(async move {
-            if told.await.is_err() {
+            if asked.await.is_err() {
                 log::debug!("nobody wants to know of the connection any more");
             }
         });
@@ -335,7 +332,7 @@ impl Handler<Happened> for Link {
     }
 }
 
-/// Sets the server, or none. The same server again begins anew, too.
+/// Sets the server, or none. Setting the same server reconnects, too.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct SetServer(pub(crate) Option<ServerUrl>);

@@ -19,6 +19,6 @@ mod relays;
 mod release;
 pub(crate) mod transport;
 
-pub(crate) use actor::{RemoteControlPlane, SetSettings, Start, Stop, ToLink};
+pub(crate) use actor::{LinkRecipients, RemoteControlPlane, SetSettings, Start, Stop};
 pub(crate) use driver::SessionContext;
 pub(crate) use link::{CurrentSession, Link, Settings};

@@ -30,7 +30,7 @@ impl RemoteDispatcher {
             let leave = Command::Leave { party_id: party_id.clone(), peer_id };
             let request = Request::of(&caller, &leave, &self.context.keys)?;
             Some(async move {
-                let left = self.in_turn(&party_id, self.mutate(request)).await;
+                let left = self.in_order(&party_id, self.mutate(request)).await;
                 left.inspect_err(|failure| {
                     log::warn!("a released peer does not leave: party={party_id} {failure}");
                 })
