@@ -22,7 +22,7 @@ use crate::config::Environment;
 use crate::remote::transport::proxy::{Proxies, ProxyChoice, SystemProxies};
 use crate::server_url::ServerUrl;
 use checks::ServerProbe;
-use report::{End, Finding, Report, Trouble};
+use report::{CheckFailure, End, Finding, Report};
 
 /// Default time limit of a step.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -54,7 +54,7 @@ impl Doctor {
         runtime.shutdown_background();
         match end {
             Err(End::Unread(failure)) => return Err(failure),
-            Ok(()) | Err(End::Trouble) => {}
+            Ok(()) | Err(End::Failed) => {}
         }
         if report.finish()? { Ok(()) } else { Err(Failure::Told(Exit::Failed)) }
     }
@@ -96,7 +96,7 @@ fn ask(
     daemon: &Daemon,
     patience: Duration,
     may_be_gone: bool,
-) -> Result<Finding<Connection>, Trouble> {
+) -> Result<Finding<Connection>, CheckFailure> {
     let connection = daemon
         .reach(patience)
         .and_then(|(mut client, _)| client.call_for_text::<ConnectionGet>(&Empty {}))
@@ -108,7 +108,9 @@ fn ask(
         });
     match connection {
         Err((words, _)) if may_be_gone => Ok(Finding::Skipped(words)),
-        Err((words, hint)) => Err(Trouble::new(words, format!("{hint}; or name the server's URL"))),
+        Err((words, hint)) => {
+            Err(CheckFailure::new(words, format!("{hint}; or name the server's URL")))
+        }
         Ok(connection) => {
             let words = describe(&connection);
             Ok(Finding::Good(connection, words))
@@ -121,7 +123,7 @@ fn choose_proxy(
     given: Option<&str>,
     daemon: Option<&Connection>,
     url: &ServerUrl,
-) -> Result<Finding<Proxies>, Trouble> {
+) -> Result<Finding<Proxies>, CheckFailure> {
     let env = Environment::process();
     let system = SystemProxies::of(|name| env.get(name)?.into_string().ok());
     let here = Proxies::new(ProxyChoice::System, system.clone());
@@ -136,7 +138,7 @@ fn choose_proxy(
         (None, None) => Ok(ProxyChoice::System),
     };
     let choice =
-        choice.map_err(|why| Trouble::new(format!("--proxy: {why}"), "correct --proxy"))?;
+        choice.map_err(|why| CheckFailure::new(format!("--proxy: {why}"), "correct --proxy"))?;
     let source = match choice {
         ProxyChoice::System => here.describe(url),
         ProxyChoice::None => "none".to_owned(),
@@ -151,10 +153,10 @@ fn choose_proxy(
     })
 }
 
-fn check_url(url: &str) -> Result<Finding<ServerUrl>, Trouble> {
+fn check_url(url: &str) -> Result<Finding<ServerUrl>, CheckFailure> {
     let url = read(url).map_err(|failure| {
         let (words, hint) = failure.into_words();
-        Trouble::new(words, hint)
+        CheckFailure::new(words, hint)
     })?;
     let (host, _) = url.host_and_port();
     let is_here = host == "localhost"

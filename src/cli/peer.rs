@@ -276,13 +276,13 @@ pub(super) fn table(page: &mut Page, party: &PartyId, peers: &BTreeMap<PeerId, P
     for peer in peers.values() {
         if let Some(change) = &peer.key_changed {
             page.line("");
-            tell_key_change(page, party, peer, change);
+            write_key_change(page, party, peer, change);
         }
     }
 }
 
 /// Warns of a key that is not accepted.
-fn tell_key_change(page: &mut Page, party: &PartyId, peer: &Peer, change: &KeyChange) {
+fn write_key_change(page: &mut Page, party: &PartyId, peer: &Peer, change: &KeyChange) {
     let KeyChange { previous, held } = change;
     let id = &peer.info.peer_id;
     let key = held.as_ref().unwrap_or(&peer.info.public_key);
@@ -308,7 +308,7 @@ fn show(page: &mut Page, party: &PartyId, result: &PeerResult) {
         ("seen", seen(page, &result.peer)),
     ]);
     if let Some(change) = &result.peer.key_changed {
-        tell_key_change(page, party, &result.peer, change);
+        write_key_change(page, party, &result.peer, change);
     }
 }
 

@@ -26,14 +26,14 @@ pub(super) struct Wait {
     /// What to wait for: that the daemon answers, that there is the party of --party, or that the
     /// control server is reached
     #[arg(long = "for", value_name = "WHAT")]
-    what: What,
+    what: Condition,
     /// The party's id
     #[arg(long, value_name = "ID", required_if_eq("what", "party"), allow_hyphen_values = true)]
     party: Option<PartyId>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum What {
+enum Condition {
     Ready,
     Party,
     Online,
@@ -77,13 +77,13 @@ impl Wait {
         deadline: Deadline,
     ) -> Result<Outcome, ClientError> {
         match (self.what, &self.party) {
-            (What::Party, Some(party)) => come(client, party, deadline),
-            (What::Online, _) if program == Program::Server => {
+            (Condition::Party, Some(party)) => wait_for_party(client, party, deadline),
+            (Condition::Online, _) if program == Program::Server => {
                 let message = "this is a control server's socket: it follows no other server";
                 let hint = "name the daemon's socket: --socket PATH";
                 Ok(Err(Failure::new(Exit::Failed, "control_server", message, hint)))
             }
-            (What::Online, _) => online(client, deadline),
+            (Condition::Online, _) => wait_until_online(client, deadline),
             _ => client.call_for_text::<Ping>(&Empty {}).map(Ok),
         }
     }
@@ -100,7 +100,11 @@ fn in_vain(daemon: &Daemon, patience: Duration, error: ClientError) -> Failure {
 }
 
 /// Waits until a party exists.
-fn come(mut client: Client, party: &PartyId, deadline: Deadline) -> Result<Outcome, ClientError> {
+fn wait_for_party(
+    mut client: Client,
+    party: &PartyId,
+    deadline: Deadline,
+) -> Result<Outcome, ClientError> {
     // The party may appear between the query and the first event, so the subscription comes first.
     subscribe(&mut client, Topic::Party)?;
     let params = PartyParams { party_id: party.clone() };
@@ -110,7 +114,7 @@ fn come(mut client: Client, party: &PartyId, deadline: Deadline) -> Result<Outco
             Err(ClientError::Rpc(error)) if error.data.code == ErrorCode::PartyNotFound => {}
             outcome => return outcome.map(Ok),
         }
-        if !is_news(&mut client, deadline, |event| event.party_id() == Some(party))? {
+        if !wait_for_event(&mut client, deadline, |event| event.party_id() == Some(party))? {
             let hint = "`lanragectl party list` shows the parties";
             return Ok(Err(deadline.passed(format!("party {party} has not come"), hint)));
         }
@@ -118,7 +122,7 @@ fn come(mut client: Client, party: &PartyId, deadline: Deadline) -> Result<Outco
 }
 
 /// Waits until the daemon is online.
-fn online(mut client: Client, deadline: Deadline) -> Result<Outcome, ClientError> {
+fn wait_until_online(mut client: Client, deadline: Deadline) -> Result<Outcome, ClientError> {
     // As above: it may be online before the first event.
     subscribe(&mut client, Topic::Connection)?;
     loop {
@@ -141,7 +145,7 @@ fn online(mut client: Client, deadline: Deadline) -> Result<Outcome, ClientError
             }
             matches!(connection.state, ConnectionState::Online | ConnectionState::Local)
         };
-        if !is_news(&mut client, deadline, decides)? {
+        if !wait_for_event(&mut client, deadline, decides)? {
             let hint = "`lanragectl doctor` finds out what is in the way";
             return Ok(Err(deadline.passed(describe(&connection), hint)));
         }
@@ -154,7 +158,7 @@ fn subscribe(client: &mut Client, topic: Topic) -> Result<(), ClientError> {
 }
 
 /// Waits for an event that `concerns` accepts; returns `false` on a timeout.
-fn is_news(
+fn wait_for_event(
     client: &mut Client,
     deadline: Deadline,
     mut concerns: impl FnMut(&Event) -> bool,

@@ -74,7 +74,7 @@ fn show_event(output: Output, event: &EventParams) -> Result<(), Failure> {
     if output.json {
         return output.document(event);
     }
-    let (kind, words) = tell(&event.event);
+    let (kind, words) = describe_event(&event.event);
     output.page(|page| page.line(format_args!("{}  {kind:<18}  {words}", time())))
 }
 
@@ -132,7 +132,7 @@ fn show_snapshot(page: &mut Page, snapshot: &Snapshot, program: Program) {
 }
 
 /// Returns the kind of a change, and the rest in words.
-fn tell(event: &Event) -> (&'static str, String) {
+fn describe_event(event: &Event) -> (&'static str, String) {
     match event {
         Event::PartyRegistered { party, .. } => {
             let (id, name, host) = (&party.party_id, &party.name, &party.host_id);
@@ -149,11 +149,11 @@ fn tell(event: &Event) -> (&'static str, String) {
             ("party.removed", format!("{party_id}: {}", because(*reason)))
         }
         Event::PeerJoined { party_id, peer, .. } => {
-            ("peer.joined", format!("{party_id}: {}", tell_peer(peer)))
+            ("peer.joined", format!("{party_id}: {}", describe_peer(peer)))
         }
         Event::PeerUpdated { party_id, peer, key_changed, .. } => {
             let changed = key_changed.as_ref().map_or("", |_| ", public key changed");
-            ("peer.updated", format!("{party_id}: {}{changed}", tell_peer(peer)))
+            ("peer.updated", format!("{party_id}: {}{changed}", describe_peer(peer)))
         }
         Event::PeerLeft { party_id, peer_id, reason, .. } => {
             ("peer.left", format!("{party_id}: {peer_id}: {}", because(*reason)))
@@ -161,19 +161,19 @@ fn tell(event: &Event) -> (&'static str, String) {
         Event::SignalReceived { party_id, from_peer_id, to_peer_id } => {
             ("signal.received", format!("{party_id}: from {from_peer_id} for {to_peer_id}"))
         }
-        Event::RelayUpdated { relay } => ("relay.updated", tell_relay(relay)),
+        Event::RelayUpdated { relay } => ("relay.updated", describe_relay(relay)),
         Event::RelayRemoved { relay_id } => ("relay.removed", relay_id.to_string()),
         Event::ConnectionChanged(connection) => ("connection.changed", describe(connection)),
     }
 }
 
-fn tell_peer(peer: &Peer) -> String {
+fn describe_peer(peer: &Peer) -> String {
     let (id, name) = (&peer.info.peer_id, &peer.info.name);
     let state = if peer.connected { "" } else { ", disconnected" };
     format!("{id} \"{name}\", {}{state}", peer.virtual_ip)
 }
 
-fn tell_relay(relay: &Relay) -> String {
+fn describe_relay(relay: &Relay) -> String {
     let address = SocketAddr::new(relay.public_ip, relay.port);
     format!("{} at {address} in {}", relay.relay_id, relay.region)
 }
@@ -183,10 +183,10 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn told(kind: &str, data: serde_json::Value) -> String {
+    fn described(kind: &str, data: serde_json::Value) -> String {
         let event: Event = serde_json::from_value(json!({"kind": kind, "data": data})).unwrap();
-        let (told, words) = tell(&event);
-        assert_eq!(told, kind);
+        let (found, words) = describe_event(&event);
+        assert_eq!(found, kind);
         words
     }
 
@@ -199,9 +199,9 @@ mod tests {
         });
         let mut data = json!({"party": party, "epoch": "e", "seq": 7});
         let same = "f3b1 \"Quake\", host ann, peers: 0";
-        assert_eq!(told("party.updated", data.clone()), same);
+        assert_eq!(described("party.updated", data.clone()), same);
         data["previous_party_id"] = json!("lan");
-        assert_eq!(told("party.updated", data), format!("lan is now {same}"));
+        assert_eq!(described("party.updated", data), format!("lan is now {same}"));
     }
 
     #[test]
@@ -211,6 +211,6 @@ mod tests {
             "since": "2026-01-02T03:04:05Z", "last_error": "it hung up",
         });
         let words = "reconnecting to https://h, next attempt in 1s: it hung up";
-        assert_eq!(told("connection.changed", connection), words);
+        assert_eq!(described("connection.changed", connection), words);
     }
 }

@@ -23,7 +23,7 @@ use tokio_tungstenite::tungstenite::http::Request;
 
 use super::certificate;
 use super::exchange::fix_of;
-use super::report::{Finding, Trouble};
+use super::report::{CheckFailure, Finding};
 use crate::remote::diagnostics;
 use crate::remote::transport::proxy::{Proxies, ProxyUrl};
 use crate::remote::transport::ws::{self, Failed};
@@ -57,7 +57,7 @@ pub(super) struct ServerProbe {
     clock_ahead: Option<i64>,
 }
 
-type Found = Result<Finding<()>, Trouble>;
+type Found = Result<Finding<()>, CheckFailure>;
 
 impl ServerProbe {
     pub(super) fn new(url: ServerUrl, patience: Duration, proxies: Proxies) -> Self {
@@ -84,16 +84,17 @@ impl ServerProbe {
         let (host, port) = self.next_hop().host_and_port();
         let looked_up =
             self.within("finding the address of", tokio::net::lookup_host((host, port)));
-        let found = looked_up.await.map_err(|late| Trouble::new(late, fix))?;
-        let found = found
-            .map_err(|error| Trouble::new(diagnostics::unresolved(&error, self.next_hop()), fix))?;
+        let found = looked_up.await.map_err(|late| CheckFailure::new(late, fix))?;
+        let found = found.map_err(|error| {
+            CheckFailure::new(diagnostics::unresolved(&error, self.next_hop()), fix)
+        })?;
         for address in found.take(MOST_ADDRESSES) {
             if !self.addresses.contains(&address) {
                 self.addresses.push(address);
             }
         }
         if self.addresses.is_empty() {
-            return Err(Trouble::new("the name has no address", fix));
+            return Err(CheckFailure::new("the name has no address", fix));
         }
         let addresses: Vec<_> = self.addresses.iter().map(|found| found.ip().to_string()).collect();
         Ok(good(addresses.join(", ")))
@@ -126,7 +127,7 @@ impl ServerProbe {
                          correct the port in its URL"
                     }
                 };
-                Err(Trouble::new(words, fix))
+                Err(CheckFailure::new(words, fix))
             }
         }
     }
@@ -134,7 +135,7 @@ impl ServerProbe {
     /// Performs the TLS handshake, if the URL requires one, and prepares HTTP.
     pub(super) async fn secure(&mut self, ca_file: Option<&Path>) -> Found {
         let config = tls::client_config(ca_file).map_err(|error| {
-            Trouble::new(
+            CheckFailure::new(
                 error.to_string(),
                 "correct --ca-file here, or remote.ca_file for the daemon",
             )
@@ -145,11 +146,11 @@ impl ServerProbe {
         }
         let fix = "give the server a certificate for the host in its URL; if it is of your own \
                    authority, trust that: --ca-file here, remote.ca_file for the daemon";
-        let trouble = |words| Trouble::new(words, fix);
+        let failure = |words| CheckFailure::new(words, fix);
         let (host, _) = self.url.host_and_port();
         let name = ServerName::try_from(host)
-            .map_err(|error| trouble(format!("no certificate can be for that host: {error}")))?;
-        let address = self.address.ok_or_else(|| trouble("no address connects".to_owned()))?;
+            .map_err(|error| failure(format!("no certificate can be for that host: {error}")))?;
+        let address = self.address.ok_or_else(|| failure("no address connects".to_owned()))?;
         let tunnel = async {
             let mut stream = TcpStream::connect(address)
                 .await
@@ -159,11 +160,11 @@ impl ServerProbe {
             }
             Ok::<_, String>(stream)
         };
-        let stream = self.within("connecting to", tunnel).await.map_err(trouble)?;
-        let stream = stream.map_err(|words| Trouble::new(words, PROXY_FIX))?;
+        let stream = self.within("connecting to", tunnel).await.map_err(failure)?;
+        let stream = stream.map_err(|words| CheckFailure::new(words, PROXY_FIX))?;
         let handshake = TlsConnector::from(config).connect(name, stream);
-        let stream = self.within("the TLS handshake with", handshake).await.map_err(trouble)?;
-        let stream = stream.map_err(|error| trouble(diagnostics::failure(&error, &self.url)))?;
+        let stream = self.within("the TLS handshake with", handshake).await.map_err(failure)?;
+        let stream = stream.map_err(|error| failure(diagnostics::failure(&error, &self.url)))?;
         let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
         let ends = shown.and_then(|certificate| certificate::not_after(certificate));
         Ok(good(ends.map_or_else(|| "a trusted certificate".to_owned(), certificate_words)))
@@ -175,7 +176,7 @@ impl ServerProbe {
         let answer = self.ask(Request::get(self.url.route(&[""]).as_str())).await?;
         let service = answer.body["service"].as_str().unwrap_or_default();
         if answer.status != StatusCode::OK || !service.to_lowercase().contains("control plane") {
-            return Err(Trouble::new(self.refused(&answer), fix_of(answer.status)));
+            return Err(CheckFailure::new(self.refused(&answer), fix_of(answer.status)));
         }
         self.is_met = true;
         let date = diagnostics::date(&answer.headers);
@@ -202,7 +203,10 @@ impl ServerProbe {
         if ahead.unsigned_abs() < CLOCKS {
             return Ok(good(words));
         }
-        Err(Trouble::new(words, "set both clocks right, best by NTP: peers look silent otherwise"))
+        Err(CheckFailure::new(
+            words,
+            "set both clocks right, best by NTP: peers look silent otherwise",
+        ))
     }
 
     /// Sends an incomplete registration. It changes nothing, and the server answers with the
@@ -221,7 +225,7 @@ impl ServerProbe {
             _ => {
                 let fix = "see whether a proxy in front of the server passes POST requests on, and \
                            what the server logs";
-                Err(Trouble::new(self.refused(&answer), fix))
+                Err(CheckFailure::new(self.refused(&answer), fix))
             }
         }
     }
@@ -241,7 +245,7 @@ impl ServerProbe {
             Err(Failed::Lost(loss)) => {
                 let fix = "let the proxy in front of the server pass WebSockets on, or poll: \
                            remote.transport = \"http\" for the daemon";
-                Err(Trouble::new(loss.words, fix))
+                Err(CheckFailure::new(loss.words, fix))
             }
         }
     }
@@ -251,7 +255,7 @@ impl ServerProbe {
         let fix = "see whether a proxy in front of the server takes requests for its own";
         let mut random = [0; 32];
         getrandom::fill(&mut random)
-            .map_err(|error| Trouble::new(format!("no random bytes: {error}"), "try again"))?;
+            .map_err(|error| CheckFailure::new(format!("no random bytes: {error}"), "try again"))?;
         let token = BASE64_URL_SAFE_NO_PAD.encode(random);
         let question = Request::get(self.url.route(&["relays"]).as_str())
             .header(AUTHORIZATION, format!("Bearer {token}"));
@@ -261,18 +265,18 @@ impl ServerProbe {
             (StatusCode::UNAUTHORIZED, Some("Missing authorization header")) => {
                 let words = "the server never sees the token that it is shown";
                 let fix = "let the proxy in front of it pass the header Authorization on";
-                return Err(Trouble::new(words, fix));
+                return Err(CheckFailure::new(words, fix));
             }
             (StatusCode::UNAUTHORIZED, Some("Invalid authorization format")) => {
                 let words = "the server sees another token than the one that it is shown";
                 let fix = "keep the proxy in front of it from changing the header Authorization";
-                return Err(Trouble::new(words, fix));
+                return Err(CheckFailure::new(words, fix));
             }
             (status, _) if status.is_success() => {
                 let words = format!("a made-up token is taken for a good one ({status})");
-                return Err(Trouble::new(words, "put no cache in front of the server"));
+                return Err(CheckFailure::new(words, "put no cache in front of the server"));
             }
-            _ => return Err(Trouble::new(self.refused(&answer), fix)),
+            _ => return Err(CheckFailure::new(self.refused(&answer), fix)),
         }
         match connection {
             Some(connection) if self.is_shut_out(connection) => {
@@ -280,7 +284,7 @@ impl ServerProbe {
                 let words =
                     format!("the server does not let the daemon in: {}", diagnostics::shown(why));
                 let fix = "mend that, then tell the daemon: `lanragectl connection retry`";
-                Err(Trouble::new(words, fix))
+                Err(CheckFailure::new(words, fix))
             }
             _ => Ok(good("a made-up token is refused, as it should be".to_owned())),
         }

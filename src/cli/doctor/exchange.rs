@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio_tungstenite::tungstenite::http::request::Builder;
 
 use super::checks::ServerProbe;
-use super::report::Trouble;
+use super::report::CheckFailure;
 use crate::remote::diagnostics::{self, HttpError};
 use crate::remote::transport::http::{Fault, HttpClient};
 use crate::remote::transport::{Endpoint, TransportKind};
@@ -32,29 +32,31 @@ pub(super) struct Answer {
 
 impl ServerProbe {
     /// Sends a request on its own connection, and reads the answer up to the limit.
-    pub(super) async fn ask(&self, request: Builder) -> Result<Answer, Trouble> {
+    pub(super) async fn ask(&self, request: Builder) -> Result<Answer, CheckFailure> {
         let request = request.header(ACCEPT, "application/json").body(String::new());
-        let request = request
-            .map_err(|error| Trouble::new(format!("no HTTP request: {error}"), "report this"))?;
+        let request = request.map_err(|error| {
+            CheckFailure::new(format!("no HTTP request: {error}"), "report this")
+        })?;
         let late = |words| {
             let fix = "see whether a control server is at that port, and what it logs; --timeout \
                        waits longer";
-            Trouble::new(words, fix)
+            CheckFailure::new(words, fix)
         };
         let client = HttpClient::new(&self.endpoint()?);
         let exchange = client.exchange(request, MOST_BYTES);
         let answer = self.within("the answer of", exchange).await.map_err(late)?;
         let (status, headers, body) = answer.map_err(|fault| {
-            Trouble::new(fault.words(&self.url), fix_of_fault(&fault, &self.url))
+            CheckFailure::new(fault.words(&self.url), fix_of_fault(&fault, &self.url))
         })?;
         let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
         Ok(Answer { status, headers, body })
     }
 
     /// Returns the server for the daemon's transports.
-    pub(super) fn endpoint(&self) -> Result<Endpoint, Trouble> {
+    pub(super) fn endpoint(&self) -> Result<Endpoint, CheckFailure> {
         let tls = self.tls.clone();
-        let unready = || Trouble::new("the steps before this one were not taken", "report this");
+        let unready =
+            || CheckFailure::new("the steps before this one were not taken", "report this");
         Ok(Endpoint {
             url: self.url.clone(),
             kind: TransportKind::Ws,

@@ -24,12 +24,12 @@ pub(super) enum Finding<T> {
 
 /// Fault that a step found.
 #[derive(Debug)]
-pub(super) struct Trouble {
+pub(super) struct CheckFailure {
     words: String,
     fix: String,
 }
 
-impl Trouble {
+impl CheckFailure {
     pub(super) fn new(words: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { words: words.into(), fix: fix.into() }
     }
@@ -38,7 +38,7 @@ impl Trouble {
 /// Reason to stop.
 pub(super) enum End {
     /// A step has failed.
-    Trouble,
+    Failed,
     /// Nothing can be printed any more.
     Unread(Failure),
 }
@@ -86,16 +86,16 @@ impl Report {
     pub(super) async fn step<T>(
         &mut self,
         name: &'static str,
-        work: impl Future<Output = Result<Finding<T>, Trouble>>,
+        work: impl Future<Output = Result<Finding<T>, CheckFailure>>,
     ) -> Result<Option<T>, End> {
-        self.take(name, work).await?.map_err(|()| End::Trouble)
+        self.take(name, work).await?.map_err(|()| End::Failed)
     }
 
     /// Runs a step that no other one needs.
     pub(super) async fn passable<T>(
         &mut self,
         name: &'static str,
-        work: impl Future<Output = Result<Finding<T>, Trouble>>,
+        work: impl Future<Output = Result<Finding<T>, CheckFailure>>,
     ) -> Result<(), End> {
         self.take(name, work).await.map(drop)
     }
@@ -103,7 +103,7 @@ impl Report {
     async fn take<T>(
         &mut self,
         step: &'static str,
-        work: impl Future<Output = Result<Finding<T>, Trouble>>,
+        work: impl Future<Output = Result<Finding<T>, CheckFailure>>,
     ) -> Result<Result<Option<T>, ()>, End> {
         let begun = Instant::now();
         let found = work.await;
@@ -113,7 +113,7 @@ impl Report {
                 (Step { step, ok: Some(true), took_ms, detail, fix: None }, Ok(Some(value)))
             }
             Ok(Finding::Skipped(why)) => (skipped(step, why), Ok(None)),
-            Err(Trouble { words: detail, fix }) => {
+            Err(CheckFailure { words: detail, fix }) => {
                 (Step { step, ok: Some(false), took_ms, detail, fix: Some(fix) }, Err(()))
             }
         };
