@@ -133,7 +133,7 @@ pub(crate) enum Command {
     },
     /// Reattaches a peer for which no proof exists. The caller's connection keeps alive the
     /// memberships of a closed connection.
-    Return {
+    Reattach {
         /// The peer.
         peer_id: PeerId,
     },
@@ -250,7 +250,7 @@ impl Command {
             | Self::Update { peer, .. } => Some(&peer.peer_id),
             Self::Leave { peer_id, .. }
             | Self::Heartbeat { peer_id, .. }
-            | Self::Return { peer_id }
+            | Self::Reattach { peer_id }
             | Self::Revoke { peer_id, .. }
             | Self::PollSignals { peer_id, .. }
             | Self::SendSignal { from: peer_id, .. } => Some(peer_id),
@@ -309,7 +309,7 @@ outcomes! {
     Import => ImportCounts { Outcome::Imported(counts) => counts }
     Claim => Claimed { Outcome::Claimed(claimed) => claimed }
     Revoke Release => Revoked { Outcome::Revoked(revoked) => revoked }
-    Return => Identity { Outcome::Returned(identity) => identity }
+    Reattach => Identity { Outcome::Reattached(identity) => identity }
     SendSignal ReleaseMember Disconnect Withdraw Follow => () { Outcome::Queued | Outcome::Done => () }
     // Commands under an idempotency key.
     => Receipt { Outcome::Receipt(receipt) => receipt }

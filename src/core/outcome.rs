@@ -34,7 +34,7 @@ pub(crate) enum Outcome {
     /// Outcome of `Revoke` and `Release`.
     Revoked(Revoked),
     /// Outcome of `Return`, with the parties in which a connection is to keep the peer alive.
-    Returned(Identity),
+    Reattached(Identity),
     /// Outcome of `Reconcile`.
     Reconciled(Reconciled),
     /// Outcome of `Refused`: operations to send to the server now.

@@ -24,7 +24,7 @@ pub(super) fn words(place: &str, connection: Option<&Connection>) -> String {
     let (Some(Connection { state, last_error, .. }), Some(url)) = (connection, url) else {
         return format!("local mode, serving {place}");
     };
-    let standing = match state {
+    let status = match state {
         ConnectionState::Online => "online at",
         ConnectionState::Connecting => "connecting to",
         _ => "without",
@@ -33,5 +33,5 @@ pub(super) fn words(place: &str, connection: Option<&Connection>) -> String {
         (ConnectionState::Online, _) | (_, None) => String::new(),
         (_, Some(why)) => format!(" ({why})"),
     };
-    format!("{standing} {url}{why}, serving {place}")
+    format!("{status} {url}{why}, serving {place}")
 }

@@ -49,16 +49,16 @@ impl Handler<Publish> for Hub {
 
     fn handle(&mut self, Publish(hub_commands): Publish, _: &mut Self::Context) {
         for hub_command in hub_commands {
-            self.take_in(hub_command);
+            self.apply(hub_command);
         }
     }
 }
 
 impl Hub {
-    fn take_in(&mut self, hub_command: HubCommand) {
+    fn apply(&mut self, hub_command: HubCommand) {
         match hub_command {
-            HubCommand::Tell(event) => {
-                self.tell(&Arc::new(SharedEvent::new(event, self.live.clone())))
+            HubCommand::FanOut(event) => {
+                self.fan_out(&Arc::new(SharedEvent::new(event, self.live.clone())))
             }
             HubCommand::Attach(key, interest, queue) => {
                 if let Some(party_id) = &interest.party_id {
@@ -86,15 +86,15 @@ impl Hub {
         }
     }
 
-    fn tell(&mut self, shared: &Arc<SharedEvent>) {
+    fn fan_out(&mut self, shared: &Arc<SharedEvent>) {
         let event = shared.event();
         let topic = event.topic();
         if let Some((before, after)) = event.renamed() {
             self.move_narrow(before, after);
         }
         let narrow = event.party_id().and_then(|id| self.narrow.get(id));
-        let hearers = self.wide.get(&topic).into_iter().chain(narrow).flatten();
-        for key in hearers {
+        let receivers = self.wide.get(&topic).into_iter().chain(narrow).flatten();
+        for key in receivers {
             let Some(subscriber) = self.subscribers.get_mut(key) else { continue };
             if subscriber.behind || !subscriber.interest.covers(topic) {
                 continue;
@@ -160,7 +160,7 @@ mod tests {
         let key = SubscriptionKey { connection: ConnectionId(1), number };
         let party_id = party.map(|id| id.parse().expect("an id"));
         let interest = Interest { topics: topics.to_vec(), party_id };
-        hub.take_in(HubCommand::Attach(key, interest, queue.clone()));
+        hub.apply(HubCommand::Attach(key, interest, queue.clone()));
         queue
     }
 
@@ -189,15 +189,15 @@ mod tests {
             .map(|(number, (topics, party, _))| attach(&mut hub, number, topics, party))
             .collect();
         for (kind, event) in events().into_iter().enumerate() {
-            hub.take_in(HubCommand::Tell(event));
-            for (queue, (topics, party, heard)) in queues.iter().zip(cases) {
+            hub.apply(HubCommand::FanOut(event));
+            for (queue, (topics, party, expected)) in queues.iter().zip(cases) {
                 let count = std::iter::from_fn(|| queue.take()).count();
-                assert_eq!(count, heard[kind], "{topics:?} {party:?}");
+                assert_eq!(count, expected[kind], "{topics:?} {party:?}");
             }
         }
         for number in 0..6 {
             let key = SubscriptionKey { connection: ConnectionId(1), number };
-            hub.take_in(HubCommand::Detach(key));
+            hub.apply(HubCommand::Detach(key));
         }
         assert!(hub.subscribers.is_empty() && hub.narrow.is_empty());
         assert!(hub.wide.values().all(BTreeSet::is_empty));
@@ -209,10 +209,10 @@ mod tests {
         for number in 0..100 {
             attach(&mut hub, number, &[Topic::Peer], Some(&format!("p{number}")));
         }
-        let hears = attach(&mut hub, 100, &[Topic::Relay], Some("p1"));
+        let receiver = attach(&mut hub, 100, &[Topic::Relay], Some("p1"));
         assert_eq!(hub.wide.values().map(BTreeSet::len).sum::<usize>(), 1);
         let [relay, _] = events();
-        hub.take_in(HubCommand::Tell(relay));
-        assert!(matches!(hears.take(), Some(Delivery::Event(..))));
+        hub.apply(HubCommand::FanOut(relay));
+        assert!(matches!(receiver.take(), Some(Delivery::Event(..))));
     }
 }

@@ -46,7 +46,7 @@ impl Interest {
 #[derive(Debug)]
 pub(crate) enum HubCommand {
     /// Sends an event to all interested subscribers.
-    Tell(Event),
+    FanOut(Event),
     /// Adds a subscriber, which gets all later events.
     Attach(SubscriptionKey, Interest, Arc<EventQueue>),
     /// Resumes a subscriber that fell behind, from this snapshot.

@@ -54,21 +54,21 @@ impl SharedEvent {
         self.live.load(Ordering::Relaxed)
     }
 
-    /// Returns the text of the event in a format; `tell` encodes it once for each format.
+    /// Returns the text of the event in a format; `encode` encodes it once for each format.
     ///
     /// # Errors
-    /// The error of `tell`.
-    pub(crate) fn told<E>(
+    /// The error of `encode`.
+    pub(crate) fn encoded<E>(
         &self,
         format: WireFormat,
-        tell: impl FnOnce(&Event) -> Result<String, E>,
+        encode: impl FnOnce(&Event) -> Result<String, E>,
     ) -> Result<Arc<str>, E> {
         // A panic ends the process, so nothing sees a broken list.
         let mut encodings = self.encodings.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, text)) = encodings.iter().find(|(known, _)| *known == format) {
             return Ok(text.clone());
         }
-        let text: Arc<str> = tell(&self.event)?.into();
+        let text: Arc<str> = encode(&self.event)?.into();
         encodings.push((format, text.clone()));
         Ok(text)
     }

@@ -24,7 +24,7 @@ impl Assembly {
     }
 
     /// Drops a message of which a fragment is lost: the remaining ones would make another message.
-    pub(super) fn lose(&mut self, is_last: bool) {
+    pub(super) fn drop_message(&mut self, is_last: bool) {
         self.pieces = None;
         self.lost = !is_last;
     }
@@ -36,11 +36,11 @@ impl Assembly {
         }
         self.lost = false;
         self.pieces = Some(Vec::new());
-        self.go_on(piece)
+        self.append(piece)
     }
 
     /// Takes a fragment that is neither the first nor the last.
-    pub(super) fn go_on(&mut self, piece: &[u8]) -> Result<(), Misfit> {
+    pub(super) fn append(&mut self, piece: &[u8]) -> Result<(), Misfit> {
         if self.lost {
             return Ok(());
         }
@@ -54,7 +54,7 @@ impl Assembly {
 
     /// Takes the last fragment. Returns the whole message, unless a part of it is lost.
     pub(super) fn end(&mut self, piece: &[u8]) -> Result<Option<Vec<u8>>, Misfit> {
-        self.go_on(piece)?;
+        self.append(piece)?;
         self.lost = false;
         Ok(self.pieces.take())
     }
@@ -67,10 +67,10 @@ mod tests {
     #[test]
     fn pieces_make_a_message_up_to_its_bound() {
         let mut assembly = Assembly::new(6);
-        assert_eq!(assembly.go_on(b"x"), Err(Misfit::OutOfPlace));
+        assert_eq!(assembly.append(b"x"), Err(Misfit::OutOfPlace));
         assert_eq!(assembly.begin(b"ab"), Ok(()));
         assert_eq!(assembly.begin(b"ab"), Err(Misfit::OutOfPlace));
-        assert_eq!(assembly.go_on(b"cd"), Ok(()));
+        assert_eq!(assembly.append(b"cd"), Ok(()));
         assert_eq!(assembly.end(b"ef"), Ok(Some(b"abcdef".to_vec())));
         assert_eq!(assembly.end(b""), Err(Misfit::OutOfPlace));
         assert_eq!(assembly.begin(b"abcdef"), Ok(()));
@@ -83,9 +83,9 @@ mod tests {
             let mut assembly = Assembly::new(6);
             for n in 0..3 {
                 match n {
-                    n if n == lost => assembly.lose(n == 2),
+                    n if n == lost => assembly.drop_message(n == 2),
                     0 => assert_eq!(assembly.begin(b"a"), Ok(())),
-                    1 => assert_eq!(assembly.go_on(b"b"), Ok(())),
+                    1 => assert_eq!(assembly.append(b"b"), Ok(())),
                     _ => assert_eq!(assembly.end(b"c"), Ok(None)),
                 }
             }

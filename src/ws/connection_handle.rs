@@ -62,14 +62,14 @@ pub(super) struct ConnectionHandle {
     out: Mutex<SendQueue>,
     filled: Notify,
     drained: Notify,
-    intake: Mutex<Intake>,
+    pauses: Mutex<ReadPauses>,
     greeted: AtomicBool,
     /// True if the client sent `caps`, so that it knows more than LANrage's own frames.
     additions: AtomicBool,
     /// Time of the ping that the client has not answered yet; 0 if there is none.
-    asked_ms: AtomicU64,
+    unanswered_ping_ms: AtomicU64,
     /// Time of the last ping, or else of the connection.
-    asked_last_ms: AtomicU64,
+    last_ping_ms: AtomicU64,
     offences: Mutex<Buckets<()>>,
     /// True after another connection took over a peer, until the conversation has noticed.
     has_lost_peer: AtomicBool,
@@ -88,7 +88,7 @@ struct SendQueue {
 
 /// Pauses of the server's own reading, while frames wait to be processed.
 #[derive(Default)]
-struct Intake {
+struct ReadPauses {
     paused_since: Option<Duration>,
     /// Length of the pauses that [`ConnectionHandle::take_pauses`] has not returned yet.
     paused: Duration,
@@ -119,11 +119,11 @@ impl ConnectionHandle {
             }),
             filled: Notify::new(),
             drained: Notify::new(),
-            intake: Mutex::default(),
+            pauses: Mutex::default(),
             greeted: AtomicBool::new(false),
             additions: AtomicBool::new(false),
-            asked_ms: AtomicU64::new(0),
-            asked_last_ms: AtomicU64::new(millis(opened)),
+            unanswered_ping_ms: AtomicU64::new(0),
+            last_ping_ms: AtomicU64::new(millis(opened)),
             offences: Mutex::new(Buckets::new(rate, 1)),
             has_lost_peer: AtomicBool::new(false),
             hangup,
@@ -231,29 +231,29 @@ impl ConnectionHandle {
     /// Pauses or resumes reading from the client. The server may hold an unread pong, so the wait
     /// for it starts afresh on resuming.
     pub(super) fn pause_reading(&self, paused: bool, now: Duration) {
-        let mut intake = lock(&self.intake);
+        let mut pauses = lock(&self.pauses);
         if paused {
-            intake.paused_since.get_or_insert(now);
-        } else if let Some(since) = intake.paused_since.take() {
-            intake.paused += now.saturating_sub(since);
-            if self.awaiting_life_since().is_some() {
-                self.asked_ms.store(millis(now).max(1), Ordering::Relaxed);
+            pauses.paused_since.get_or_insert(now);
+        } else if let Some(since) = pauses.paused_since.take() {
+            pauses.paused += now.saturating_sub(since);
+            if self.unanswered_ping_at().is_some() {
+                self.unanswered_ping_ms.store(millis(now).max(1), Ordering::Relaxed);
             }
         }
     }
 
     /// Returns the length of the reading pauses since the last call.
     pub(super) fn take_pauses(&self) -> Duration {
-        std::mem::take(&mut lock(&self.intake).paused)
+        std::mem::take(&mut lock(&self.pauses).paused)
     }
 
     /// True while the server does not read although the client reads.
     pub(super) fn is_held_up(&self) -> bool {
-        lock(&self.intake).paused_since.is_some() && self.has_room()
+        lock(&self.pauses).paused_since.is_some() && self.has_room()
     }
 
     /// Counts a mistake of the client; too many of them end the connection.
-    pub(super) fn offended(&self, now: Duration) {
+    pub(super) fn note_offence(&self, now: Duration) {
         let taken = lock(&self.offences).take((), now);
         if taken.is_err() {
             self.close(CloseCode::Policy, "too many mistakes", now);
@@ -261,34 +261,34 @@ impl ConnectionHandle {
     }
 
     /// Sends a ping.
-    pub(super) fn ask_for_life(&self, now: Duration) {
+    pub(super) fn ping(&self, now: Duration) {
         let mut out = self.lock();
         if out.closing.is_none() {
             out.waiting.push_back(Out::Ping);
-            self.asked_ms.store(millis(now).max(1), Ordering::Relaxed);
-            self.asked_last_ms.store(millis(now), Ordering::Relaxed);
+            self.unanswered_ping_ms.store(millis(now).max(1), Ordering::Relaxed);
+            self.last_ping_ms.store(millis(now), Ordering::Relaxed);
             self.filled.notify_one();
         }
     }
 
     /// Returns the time of the last ping, or else of the connection.
-    pub(super) fn asked_last(&self) -> Duration {
-        Duration::from_millis(self.asked_last_ms.load(Ordering::Relaxed))
+    pub(super) fn last_ping_at(&self) -> Duration {
+        Duration::from_millis(self.last_ping_ms.load(Ordering::Relaxed))
     }
 
     /// Notes a sign of life of the client.
-    pub(super) fn gave_life(&self) {
-        self.asked_ms.store(0, Ordering::Relaxed);
+    pub(super) fn note_pong(&self) {
+        self.unanswered_ping_ms.store(0, Ordering::Relaxed);
     }
 
     /// Returns the time of the ping that is not answered yet.
-    pub(super) fn awaiting_life_since(&self) -> Option<Duration> {
-        let asked = self.asked_ms.load(Ordering::Relaxed);
-        (asked != 0).then(|| Duration::from_millis(asked))
+    pub(super) fn unanswered_ping_at(&self) -> Option<Duration> {
+        let sent_at = self.unanswered_ping_ms.load(Ordering::Relaxed);
+        (sent_at != 0).then(|| Duration::from_millis(sent_at))
     }
 
     /// Notes the client's first hello.
-    pub(super) fn greet(&self, additions: bool) {
+    pub(super) fn note_hello(&self, additions: bool) {
         self.additions.store(additions, Ordering::Relaxed);
         self.greeted.store(true, Ordering::Relaxed);
     }

@@ -18,9 +18,9 @@ use super::intake::Unread;
 use super::party_subscriptions::PartySubscriptions;
 use super::render::{self, Rejection};
 use super::requests::{Reply, summary};
+use super::running_frames::{FrameClass, RunningFrames};
 use super::server::WsServer;
 use super::session::send;
-use super::turns::{Turn, Turns};
 use crate::control_plane::{Failure, IntoAsk, Query};
 use crate::core::{Caller, ClockSteps, Principal, command};
 use crate::events::{Delivery, WireFormat};
@@ -28,9 +28,9 @@ use crate::events::{Delivery, WireFormat};
 /// Interval between polls for signals while the client has not read those it was sent.
 const SIGNALS_AGAIN: Duration = Duration::from_millis(50);
 /// Frames of one client that are processed concurrently.
-const MOST_TURNS: usize = 32;
-/// Frames that one turn may send at once. The frames of all turns fit into half of the send queue.
-const FRAMES_OF_A_TURN: usize = 4;
+const MOST_FRAMES: usize = 32;
+/// Frames that processing one frame may send at once. Those of all running frames fit into half of the send queue.
+const SENT_PER_FRAME: usize = 4;
 
 /// Conversation with one client. Its frames are processed concurrently: no borrow is held across an
 /// await.
@@ -47,7 +47,7 @@ pub(super) struct Conversation {
     /// Peers that it asked to speak for, and has no answer about yet.
     pub(super) claiming: RefCell<BTreeSet<PeerId>>,
     /// Peers that the client claims to return as without a proof.
-    pub(super) returning: RefCell<BTreeSet<PeerId>>,
+    pub(super) reattaching: RefCell<BTreeSet<PeerId>>,
     pub(super) subscriptions: RefCell<PartySubscriptions>,
     /// Members whose signals are to be fetched at `signals_at`.
     late_signals: RefCell<BTreeSet<(PartyId, PeerId)>>,
@@ -58,7 +58,7 @@ pub(super) struct Conversation {
 
 /// Decoded text of the client.
 struct Read {
-    turn: Turn,
+    class: FrameClass,
     inbound: Result<Inbound, BadFrame>,
     unread: Unread,
 }
@@ -83,7 +83,7 @@ impl Conversation {
             takes_over: Cell::default(),
             peers: RefCell::default(),
             claiming: RefCell::default(),
-            returning: RefCell::default(),
+            reattaching: RefCell::default(),
             late_signals: RefCell::default(),
             signals_at: Cell::default(),
             refresh_at,
@@ -94,25 +94,25 @@ impl Conversation {
     pub(super) async fn run(self, mut texts: mpsc::UnboundedReceiver<Unread>) {
         let this = Rc::new(self);
         let queue = this.subscriptions.borrow().queue.clone();
-        let most = (this.handle.most / (2 * FRAMES_OF_A_TURN)).clamp(1, MOST_TURNS);
-        let mut turns = Turns::new(most);
+        let most = (this.handle.most / (2 * SENT_PER_FRAME)).clamp(1, MOST_FRAMES);
+        let mut frames = RunningFrames::new(most);
         let mut next: Option<Read> = None;
         loop {
-            this.keep_time().await;
+            this.run_timers().await;
             // Earlier events are sent before the frame's answer, but the frame waits for no later
             // ones.
             let may_start =
-                queue.is_empty() && next.as_ref().is_some_and(|n| turns.admits(&n.turn));
+                queue.is_empty() && next.as_ref().is_some_and(|n| frames.admits(&n.class));
             let wake_at = this.wake_at();
             tokio::select! {
                 biased;
-                answered = turns.next(), if !turns.is_empty() => this.answer(answered.flatten()),
+                answered = frames.next(), if !frames.is_empty() => this.answer(answered.flatten()),
                 // A running frame may still await the subscription that an event belongs to.
-                delivery = queue.next(), if turns.is_empty() => this.hear(delivery).await,
+                delivery = queue.next(), if frames.is_empty() => this.handle_delivery(delivery).await,
                 () = this.handle.room(), if may_start => if let Some(read) = next.take() {
-                    let (this, Read { turn, inbound, unread }) = (this.clone(), read);
-                    turns.start(turn, async move {
-                        let answered = this.take(inbound).await;
+                    let (this, Read { class, inbound, unread }) = (this.clone(), read);
+                    frames.start(class, async move {
+                        let answered = this.process(inbound).await;
                         drop(unread);
                         answered
                     });
@@ -125,26 +125,26 @@ impl Conversation {
                     if wake_at.is_some() => {}
             }
         }
-        while let Some(answered) = turns.next().await {
+        while let Some(answered) = frames.next().await {
             this.answer(answered);
         }
         this.end().await;
     }
 
-    /// Does what is due. Deadlines survive from turn to turn, so that a busy connection does not
+    /// Does what is due. Deadlines survive from one iteration to the next, so that a busy connection does not
     /// postpone them.
-    async fn keep_time(&self) {
+    async fn run_timers(&self) {
         self.forget_lost_peers().await;
         self.follow_clock();
         let now = Instant::now();
         if self.signals_at.get().is_some_and(|at| at <= now) {
             self.signals_at.set(None);
-            self.bring_late_signals().await;
+            self.send_late_signals().await;
         }
-        self.tell_updates().await;
+        self.send_due_updates().await;
         if !self.format.get().additions && self.refresh_at.get() <= now {
             self.refresh().await;
-            self.come_back_again().await;
+            self.retry_reattach().await;
             self.refresh_at.set(Instant::now() + self.server.settings().ws.refresh);
         }
     }
@@ -189,10 +189,10 @@ impl Conversation {
         }
     }
 
-    async fn bring_late_signals(&self) {
+    async fn send_late_signals(&self) {
         let late = self.late_signals.take();
         for (party_id, peer_id) in late {
-            self.bring_signals(&party_id, &peer_id).await;
+            self.send_signals(&party_id, &peer_id).await;
         }
     }
 
@@ -223,18 +223,18 @@ impl Conversation {
     fn read(&self, unread: Unread) -> Read {
         let inbound = control::decode(&unread.text);
         // LANrage's clients can't match answers to requests.
-        let turn = match &inbound {
+        let class = match &inbound {
             Ok(Inbound { frame, .. }) if self.format.get().additions => {
                 let peers = self.peers.borrow();
-                Turn::of(frame, |peer_id| peers.contains(peer_id))
+                FrameClass::of(frame, |peer_id| peers.contains(peer_id))
             }
-            _ => Turn::Alone,
+            _ => FrameClass::Alone,
         };
-        Read { turn, inbound, unread }
+        Read { class, inbound, unread }
     }
 
     /// Processes a frame. Returns `None` where no answer is due.
-    async fn take(&self, inbound: Result<Inbound, BadFrame>) -> Option<Answered> {
+    async fn process(&self, inbound: Result<Inbound, BadFrame>) -> Option<Answered> {
         if self.handle.closing_since().is_some() {
             return None;
         }
@@ -254,7 +254,7 @@ impl Conversation {
             return Some(self.refusal(rejection, req_id, true));
         }
         log::debug!("{:?}: {}", self.handle.id, summary(&frame));
-        match self.act(frame, req_id.as_ref()).await {
+        match self.dispatch(frame, req_id.as_ref()).await {
             Ok(Reply { epoch, seq, result }) => {
                 let req_id = req_id.filter(|_| self.format.get().additions)?;
                 let result = RawJson::encode(&result);
@@ -275,7 +275,7 @@ impl Conversation {
         let Some(Answered { frame, is_offence }) = answered else { return };
         self.send(&frame);
         if is_offence {
-            self.handle.offended(self.server.now());
+            self.handle.note_offence(self.server.now());
         }
     }
 
@@ -294,13 +294,13 @@ impl Conversation {
         send(&self.handle, frame, self.server.now());
     }
 
-    async fn hear(&self, delivery: Delivery) {
+    async fn handle_delivery(&self, delivery: Delivery) {
         self.forget_lost_peers().await;
         match delivery {
             Delivery::Event(key, shared) => {
                 let party_id = self.subscriptions.borrow().party_of(key);
                 if let Some(party_id) = party_id {
-                    self.tell(&party_id, &shared).await;
+                    self.deliver_event(&party_id, &shared).await;
                 }
             }
             Delivery::Behind(_) => {
@@ -315,9 +315,9 @@ impl Conversation {
 
 pub(super) fn no_random_numbers(error: getrandom::Error) -> Rejection {
     log::error!("the system gives no random numbers: {error}");
-    mistake()
+    internal_error()
 }
 
-pub(super) fn mistake() -> Rejection {
+pub(super) fn internal_error() -> Rejection {
     Rejection::new(ErrorCode::Internal, "the server made a mistake")
 }

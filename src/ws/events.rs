@@ -17,12 +17,12 @@ const SIGNAL_BYTES: usize = 512;
 impl Conversation {
     /// Subscribes to a party for some of its members, and sends the client all of it. If the party
     /// has ended or the peers have left, nothing is sent.
-    pub(super) async fn attend(
+    pub(super) async fn subscribe_members(
         &self,
         party_id: &PartyId,
         newcomers: &[PeerId],
     ) -> Result<(), Rejection> {
-        match self.resubscribe(party_id, newcomers, Self::tell_party).await {
+        match self.resubscribe(party_id, newcomers, Self::send_party).await {
             Ok(()) | Err(Failure::Refused(Refusal::PartyNotFound(_))) => Ok(()),
             Err(failure) => Err(failure.into()),
         }
@@ -36,7 +36,7 @@ impl Conversation {
         &self,
         party_id: &PartyId,
         newcomers: &[PeerId],
-        tell: fn(&Self, &Party),
+        send: fn(&Self, &Party),
     ) -> Result<(), Failure> {
         let (key, party) = self.subscribe(party_id).await?;
         // Another connection may have taken over a peer meanwhile.
@@ -44,7 +44,7 @@ impl Conversation {
         let newcomers: Vec<_> = newcomers.iter().filter(|id| !is_lost(id)).cloned().collect();
         let renewed = self.subscriptions.borrow_mut().renew(key, &party, &newcomers);
         if renewed.is_new {
-            tell(self, &party);
+            send(self, &party);
         }
         for peer_id in renewed.own {
             let is_own = self.peers.borrow().contains(&peer_id);
@@ -61,20 +61,20 @@ impl Conversation {
     pub(super) async fn refresh(&self) {
         let party_ids = self.subscriptions.borrow().party_ids();
         for party_id in party_ids {
-            self.try_to_resubscribe(&party_id, Self::tell_party).await;
+            self.try_to_resubscribe(&party_id, Self::send_party).await;
         }
     }
 
     /// Sends the client the parties whose update of changed members is due.
-    pub(super) async fn tell_updates(&self) {
+    pub(super) async fn send_due_updates(&self) {
         let due = self.subscriptions.borrow_mut().take_due_updates(Instant::now());
         for party_id in due {
-            self.try_to_resubscribe(&party_id, Self::tell_update).await;
+            self.try_to_resubscribe(&party_id, Self::send_cached_party).await;
         }
     }
 
-    async fn try_to_resubscribe(&self, party_id: &PartyId, tell: fn(&Self, &Party)) {
-        if let Err(failure) = self.resubscribe(party_id, &[], tell).await {
+    async fn try_to_resubscribe(&self, party_id: &PartyId, send: fn(&Self, &Party)) {
+        if let Err(failure) = self.resubscribe(party_id, &[], send).await {
             log::debug!("{:?}: no party {party_id}: {failure}", self.handle.id);
         }
     }
@@ -102,17 +102,17 @@ impl Conversation {
         }
     }
 
-    fn tell_party(&self, party: &Party) {
-        self.subscriptions.borrow_mut().told(party);
+    fn send_party(&self, party: &Party) {
+        self.subscriptions.borrow_mut().mark_sent(party);
         self.send(&render::party(self.format.get(), party));
     }
 
-    /// As [`Conversation::tell_party`], with a text that other connections share.
-    fn tell_update(&self, party: &Party) {
-        self.subscriptions.borrow_mut().told(party);
+    /// As [`Conversation::send_party`], with a text that other connections share.
+    fn send_cached_party(&self, party: &Party) {
+        self.subscriptions.borrow_mut().mark_sent(party);
         let (format, now) = (self.format.get(), self.server.now());
         let encode = || serde_json::to_string(&render::party(format, party));
-        match self.server.told_parties.text(party, format, now, encode) {
+        match self.server.encoded_parties.text(party, format, now, encode) {
             Ok(text) => self.handle.send(text, now),
             Err(error) => {
                 log::error!("{:?}: a party could not be encoded: {error}", self.handle.id);
@@ -121,7 +121,7 @@ impl Conversation {
     }
 
     /// Sends the client an event of a subscribed party.
-    pub(super) async fn tell(&self, party_id: &PartyId, shared: &SharedEvent) {
+    pub(super) async fn deliver_event(&self, party_id: &PartyId, shared: &SharedEvent) {
         let (event, format) = (shared.event(), self.format.get());
         let is_unsent = self.subscriptions.borrow_mut().is_unsent(party_id, event.seq());
         if !is_unsent {
@@ -140,7 +140,7 @@ impl Conversation {
                     let interval = self.server.settings().ws.update_interval;
                     let now = Instant::now();
                     self.subscriptions.borrow_mut().schedule_update(party_id, now, interval);
-                    self.tell_updates().await;
+                    self.send_due_updates().await;
                 }
             }
             Event::PeerLeft { peer_id, seq, .. } => {
@@ -156,7 +156,7 @@ impl Conversation {
                 }
             }
             Event::PartyRemoved { reason, epoch, seq, .. } => {
-                let (ending, gone) = self.subscriptions.borrow_mut().end_told(party_id);
+                let (ending, gone) = self.subscriptions.borrow_mut().end_removed(party_id);
                 if format.additions {
                     // It has the `seq` of the first change that had no frame of its own.
                     let beside = render::beside(format, epoch, ending.unwrap_or(*seq));
@@ -168,11 +168,11 @@ impl Conversation {
             Event::SignalReceived { to_peer_id, .. } => {
                 let is_own = self.subscriptions.borrow().is_own(party_id, to_peer_id);
                 if is_own {
-                    self.bring_signals(party_id, to_peer_id).await;
+                    self.send_signals(party_id, to_peer_id).await;
                 }
             }
             Event::PartyRegistered { party, .. } | Event::PartyUpdated { party, .. } => {
-                self.tell_party(party);
+                self.send_party(party);
             }
             _ => self.send_event(shared),
         }
@@ -185,7 +185,7 @@ impl Conversation {
             Some(frame) => serde_json::to_string(&frame).map_err(Some),
             None => Err(None),
         };
-        match shared.told(format, encode) {
+        match shared.encoded(format, encode) {
             Ok(text) => self.handle.send(text, self.server.now()),
             Err(None) => {}
             Err(Some(error)) => {
@@ -195,7 +195,7 @@ impl Conversation {
     }
 
     /// Sends a member its waiting signals, as many as there is room for.
-    pub(super) async fn bring_signals(&self, party_id: &PartyId, peer_id: &PeerId) {
+    pub(super) async fn send_signals(&self, party_id: &PartyId, peer_id: &PeerId) {
         if !self.server.is_holder(peer_id, self.handle.id) {
             return;
         }

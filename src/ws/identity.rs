@@ -30,7 +30,7 @@ pub(super) struct Proof {
 }
 
 /// Peer that the connection speaks for from now on.
-pub(super) struct Claimed {
+pub(super) struct ClaimedPeer {
     identity: Identity,
     /// Token for the next connection.
     token: Option<Secret>,
@@ -38,7 +38,7 @@ pub(super) struct Claimed {
 
 impl Conversation {
     /// Processes a hello: the first, or a further one for another peer.
-    pub(super) async fn greet(
+    pub(super) async fn handle_hello(
         &self,
         peer_id: Option<PeerId>,
         token: Option<Secret>,
@@ -50,9 +50,9 @@ impl Conversation {
         let format = self.format.get();
         let takes_over = caps.iter().any(|cap| cap.as_str() == TAKEOVER);
         self.takes_over.set(self.takes_over.get() || takes_over);
-        self.handle.greet(format.additions);
+        self.handle.note_hello(format.additions);
         let proof = match token {
-            Some(token) => Some(self.prove(token, peer_id.as_ref()).await?),
+            Some(token) => Some(self.authenticate(token, peer_id.as_ref()).await?),
             None => None,
         };
         let peer_id = proof.as_ref().map(|proof| proof.identity.peer_id.clone()).or(peer_id);
@@ -60,8 +60,8 @@ impl Conversation {
         let claimed = match peer_id {
             Some(peer_id) => match self.claim(peer_id.clone(), proof, claim).await {
                 Err(taken) if shows_nothing && taken.code == ErrorCode::PermissionDenied => {
-                    self.remember_return(peer_id.clone());
-                    self.come_back(peer_id).await?;
+                    self.note_reattaching(peer_id.clone());
+                    self.reattach(peer_id).await?;
                     None
                 }
                 claimed => Some(claimed?),
@@ -72,10 +72,10 @@ impl Conversation {
         if let Some(identity) = &identity
             && caps.iter().any(|cap| cap.as_str() == IDLE)
         {
-            self.keep_idle(identity).await?;
+            self.release_memberships(identity).await?;
         }
         if self.format.get().additions {
-            self.welcome(claimed);
+            self.send_welcome(claimed);
         }
         if let Some(identity) = identity {
             self.catch_up(identity, have).await?;
@@ -84,7 +84,7 @@ impl Conversation {
     }
 
     /// Stops keeping the peer's memberships alive by this connection.
-    async fn keep_idle(&self, identity: &Identity) -> Result<(), Rejection> {
+    async fn release_memberships(&self, identity: &Identity) -> Result<(), Rejection> {
         for party_id in identity.parties.clone() {
             let peer_id = identity.peer_id.clone();
             self.ask(command!(ReleaseMember { party_id, peer_id })).await?;
@@ -92,7 +92,11 @@ impl Conversation {
         Ok(())
     }
 
-    async fn prove(&self, token: Secret, peer_id: Option<&PeerId>) -> Result<Proof, Rejection> {
+    async fn authenticate(
+        &self,
+        token: Secret,
+        peer_id: Option<&PeerId>,
+    ) -> Result<Proof, Rejection> {
         let hash = token::hash(token.expose().as_bytes());
         let identity = self.ask(|reply| Ask::AuthenticateClaim(hash, reply)).await?;
         if peer_id.is_some_and(|peer_id| *peer_id != identity.peer_id) {
@@ -109,7 +113,7 @@ impl Conversation {
         peer_id: PeerId,
         proof: Option<Proof>,
         claim: Option<Secret>,
-    ) -> Result<Claimed, Rejection> {
+    ) -> Result<ClaimedPeer, Rejection> {
         let is_new = self.begin_claim(&peer_id)?;
         let claimed = self.claim_now(peer_id.clone(), proof, claim).await;
         if is_new {
@@ -136,7 +140,7 @@ impl Conversation {
         peer_id: PeerId,
         proof: Option<Proof>,
         claim: Option<Secret>,
-    ) -> Result<Claimed, Rejection> {
+    ) -> Result<ClaimedPeer, Rejection> {
         if proof.is_none() {
             let admitted =
                 self.server.http.admit_registration(self.handle.address, Some(&peer_id)).await;
@@ -156,16 +160,16 @@ impl Conversation {
             claim: claim.as_ref().map(token::claim_hash),
         });
         let core::Claimed { identity, is_issued } = self.ask(command).await?;
-        self.returning.borrow_mut().remove(&identity.peer_id);
+        self.reattaching.borrow_mut().remove(&identity.peer_id);
         self.peers.borrow_mut().insert(identity.peer_id.clone());
         self.server.hold(identity.peer_id.clone(), self.handle.id);
         if takes_over {
             self.server.displace(&identity.peer_id, self.handle.id);
         }
-        self.tell_times_at(identity.utc_offset);
+        self.set_utc_offset(identity.utc_offset);
         let shown = proof.map(|proof| proof.token);
         let token = fresh.filter(|_| is_issued).map(Token::into_secret).or(shown);
-        Ok(Claimed { identity, token })
+        Ok(ClaimedPeer { identity, token })
     }
 
     /// Drops the peers that another connection took over, and the subscriptions of parties without
@@ -189,17 +193,17 @@ impl Conversation {
     }
 
     /// Sets the wall clock for times in frames, if it is known.
-    pub(super) fn tell_times_at(&self, utc_offset: Option<UtcOffset>) {
+    pub(super) fn set_utc_offset(&self, utc_offset: Option<UtcOffset>) {
         if utc_offset.is_some() {
             self.format.set(WireFormat { utc_offset, ..self.format.get() });
         }
     }
 
     /// Notes that the client claims to return as a peer.
-    fn remember_return(&self, peer_id: PeerId) {
-        let mut returning = self.returning.borrow_mut();
-        if returning.len() < MOST_PEERS {
-            returning.insert(peer_id);
+    fn note_reattaching(&self, peer_id: PeerId) {
+        let mut reattaching = self.reattaching.borrow_mut();
+        if reattaching.len() < MOST_PEERS {
+            reattaching.insert(peer_id);
         }
     }
 
@@ -210,7 +214,7 @@ impl Conversation {
         expires_at.is_some_and(|expires_at| expires_at >= until)
     }
 
-    pub(super) fn welcome(&self, claimed: Option<Claimed>) {
+    pub(super) fn send_welcome(&self, claimed: Option<ClaimedPeer>) {
         let (identity, token) = claimed.map(|c| (c.identity, c.token)).unzip();
         let (peer_id, token_expires_at) = identity.map(|i| (i.peer_id, i.expires_at)).unzip();
         let timeout = self.server.settings().peer_timeout.as_millis();
@@ -229,9 +233,9 @@ impl Conversation {
     /// Resumes the membership of a returning LANrage client. Such clients store no token and send
     /// only their peer id. The connection stands in for heartbeats, and is subscribed to the peer's
     /// parties.
-    async fn come_back(&self, peer_id: PeerId) -> Result<(), Rejection> {
+    async fn reattach(&self, peer_id: PeerId) -> Result<(), Rejection> {
         let taken = Refusal::PeerTaken(peer_id.clone());
-        let identity = match self.ask(command!(Return { peer_id: peer_id.clone() })).await {
+        let identity = match self.ask(command!(Reattach { peer_id: peer_id.clone() })).await {
             Ok(identity) => identity,
             Err(Failure::Refused(_)) => return Err(Failure::Refused(taken).into()),
             Err(failure) => return Err(failure.into()),
@@ -239,11 +243,11 @@ impl Conversation {
         if identity.parties.is_empty() {
             return Err(Failure::Refused(taken).into());
         }
-        self.tell_times_at(identity.utc_offset);
+        self.set_utc_offset(identity.utc_offset);
         for party_id in identity.parties {
             let is_subscribed = self.subscriptions.borrow().is_subscribed(&party_id);
             if !is_subscribed {
-                self.attend(&party_id, std::slice::from_ref(&peer_id)).await?;
+                self.subscribe_members(&party_id, std::slice::from_ref(&peer_id)).await?;
             }
         }
         Ok(())
@@ -251,10 +255,10 @@ impl Conversation {
 
     /// Retries the return of peers. The server may learn only later that the client's previous
     /// connection was cut.
-    pub(super) async fn come_back_again(&self) {
-        let returning = self.returning.borrow().clone();
-        for peer_id in returning {
-            if let Err(rejection) = self.come_back(peer_id).await {
+    pub(super) async fn retry_reattach(&self) {
+        let reattaching = self.reattaching.borrow().clone();
+        for peer_id in reattaching {
+            if let Err(rejection) = self.reattach(peer_id).await {
                 log::debug!("{:?}: not back yet: {}", self.handle.id, rejection.message);
             }
         }
@@ -263,7 +267,7 @@ impl Conversation {
     /// Releases a member whose LANrage client leaves after a return. Without a proof it can't
     /// leave, but its connection no longer keeps the member alive, and its subscription ends.
     pub(super) async fn release_member(&self, party_id: PartyId, peer_id: PeerId) {
-        if !self.returning.borrow_mut().remove(&peer_id) {
+        if !self.reattaching.borrow_mut().remove(&peer_id) {
             return;
         }
         let gone = self.subscriptions.borrow_mut().forget_own(&party_id, &peer_id);
@@ -284,7 +288,7 @@ impl Conversation {
         for party_id in parties {
             // The client asked for all parties, so they are sent as fast as it reads.
             self.handle.room().await;
-            self.attend(&party_id, std::slice::from_ref(&peer_id)).await?;
+            self.subscribe_members(&party_id, std::slice::from_ref(&peer_id)).await?;
         }
         // A party may have ended just now.
         let format = self.format.get();

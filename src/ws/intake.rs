@@ -19,9 +19,9 @@ const UNREAD_BYTES: usize = 64;
 /// Meter of a client's held input; a full meter pauses reading. The framework alone reads all
 /// available input before it processes the first frame.
 #[derive(Clone)]
-pub(super) struct Meter(Rc<RefCell<Held>>);
+pub(super) struct Meter(Rc<RefCell<MeterState>>);
 
-struct Held {
+struct MeterState {
     bytes: usize,
     most: usize,
     reader: Option<Waker>,
@@ -33,7 +33,7 @@ impl Meter {
     /// Creates a meter that holds one frame of that length, and little more.
     pub(super) fn new(longest_frame: usize, on_pause: impl Fn(bool) + 'static) -> Self {
         let (most, on_pause) = (longest_frame + SLACK, Box::new(on_pause));
-        Self(Rc::new(RefCell::new(Held { bytes: 0, most, reader: None, on_pause })))
+        Self(Rc::new(RefCell::new(MeterState { bytes: 0, most, reader: None, on_pause })))
     }
 
     /// Notes that a frame with a payload of that length was taken out.
@@ -45,11 +45,11 @@ impl Meter {
     pub(super) fn unread(&self, text: ByteString) -> Unread {
         let bytes = text.len() + UNREAD_BYTES;
         self.0.borrow_mut().bytes += bytes;
-        Unread { text, _held: Hold { meter: self.clone(), bytes } }
+        Unread { text, _held: HeldBytes { meter: self.clone(), bytes } }
     }
 }
 
-impl Held {
+impl MeterState {
     fn release(&mut self, bytes: usize) {
         self.bytes = self.bytes.saturating_sub(bytes);
         if self.bytes < self.most
@@ -64,15 +64,15 @@ impl Held {
 /// Text that waits to be processed.
 pub(super) struct Unread {
     pub(super) text: ByteString,
-    _held: Hold,
+    _held: HeldBytes,
 }
 
-struct Hold {
+struct HeldBytes {
     meter: Meter,
     bytes: usize,
 }
 
-impl Drop for Hold {
+impl Drop for HeldBytes {
     fn drop(&mut self) {
         self.meter.0.borrow_mut().release(self.bytes);
     }

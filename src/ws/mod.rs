@@ -8,12 +8,12 @@
 //! | `assembly` | reassembly of fragmented messages |
 //! | `connection_handle` | send queue, signs of life and closing of a connection |
 //! | `conversation` | one task per connection: texts in, in order, and events |
-//! | `turns` | concurrency of a client's frames |
-//! | `pace` | rate limit of a client's frames |
+//! | `running_frames` | concurrency of a client's frames |
+//! | `frame_rate` | rate limit of a client's frames |
 //! | `requests` | requests of the clients |
 //! | `identity`, `holders` | peers of a connection, and the connections that speak for a peer |
 //! | `party_subscriptions`, `events` | subscriptions of a connection, and delivery of their events |
-//! | `told_parties` | texts that connections share |
+//! | `encoded_parties` | texts that connections share |
 //! | `render` | events and answers as frames |
 //! | `queued` | bytes in all send queues |
 //! | `watch` | deadlines of all connections |
@@ -23,20 +23,20 @@
 mod assembly;
 mod connection_handle;
 mod conversation;
+mod encoded_parties;
 mod events;
+mod frame_rate;
 mod holders;
 mod identity;
 mod intake;
-mod pace;
 mod party_subscriptions;
 mod queued;
 mod render;
 mod requests;
+mod running_frames;
 mod scanner;
 mod server;
 mod session;
-mod told_parties;
-mod turns;
 mod watch;
 
 pub(crate) use server::{WsServer, WsSettings};

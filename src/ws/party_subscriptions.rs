@@ -49,7 +49,7 @@ struct PartySubscription {
 #[derive(Debug, Clone, Copy, Default)]
 struct Updates {
     /// Time of the last such update.
-    told_at: Option<Instant>,
+    sent_at: Option<Instant>,
     /// Time of the next one, while a change is unsent.
     due_at: Option<Instant>,
 }
@@ -150,7 +150,7 @@ impl PartySubscriptions {
     pub(super) fn schedule_update(&mut self, party_id: &PartyId, now: Instant, interval: Duration) {
         let Some(subscription) = self.parties.get_mut(party_id) else { return };
         let due_at =
-            subscription.updates.told_at.map_or(now, |told_at| now.max(told_at + interval));
+            subscription.updates.sent_at.map_or(now, |sent_at| now.max(sent_at + interval));
         subscription.updates.due_at.get_or_insert(due_at);
     }
 
@@ -166,7 +166,7 @@ impl PartySubscriptions {
         };
         let due = self.parties.iter_mut().filter(|(_, subscription)| is_due(subscription));
         let taken = due.map(|(party_id, subscription)| {
-            subscription.updates = Updates { told_at: Some(now), due_at: None };
+            subscription.updates = Updates { sent_at: Some(now), due_at: None };
             party_id.clone()
         });
         taken.collect()
@@ -184,7 +184,7 @@ impl PartySubscriptions {
 
     /// Ends the subscription to a removed party. Returns the change by which its host left, if that
     /// was sent, and the subscription to end.
-    pub(super) fn end_told(
+    pub(super) fn end_removed(
         &mut self,
         party_id: &PartyId,
     ) -> (Option<u64>, Option<SubscriptionKey>) {
@@ -203,7 +203,7 @@ impl PartySubscriptions {
     }
 
     /// Marks all of a party as sent.
-    pub(super) fn told(&mut self, party: &Party) {
+    pub(super) fn mark_sent(&mut self, party: &Party) {
         if let Some(subscription) = self.parties.get_mut(&party.party_id) {
             subscription.seq = party.seq;
             subscription.updates.due_at = None;
@@ -272,21 +272,21 @@ mod tests {
         subscriptions.begin(subscriptions.key(1), &party, BTreeSet::new(), Updates::default());
         let (start, interval) = (Instant::now(), Duration::from_secs(1));
         let at = |millis| start + Duration::from_millis(millis);
-        let mut told = Vec::new();
+        let mut sent = Vec::new();
         for millis in (0..3000).step_by(100) {
             subscriptions.schedule_update(&party.party_id, at(millis), interval);
             if !subscriptions.take_due_updates(at(millis)).is_empty() {
-                told.push(millis);
+                sent.push(millis);
             }
         }
-        assert_eq!(told, [0, 1000, 2000]);
+        assert_eq!(sent, [0, 1000, 2000]);
         assert_eq!(subscriptions.next_update(), Some(at(3000)));
         // The next subscription to the party keeps the schedule.
         let updates = subscriptions.parties[&party.party_id].updates;
         subscriptions.begin(subscriptions.key(2), &party, BTreeSet::new(), updates);
         assert_eq!(subscriptions.next_update(), Some(at(3000)));
         // A whole party replaces the pending update.
-        subscriptions.told(&party);
+        subscriptions.mark_sent(&party);
         assert_eq!(subscriptions.next_update(), None);
         subscriptions.schedule_update(&party.party_id, at(5000), interval);
         assert_eq!(subscriptions.take_due_updates(at(5000)), [party.party_id]);

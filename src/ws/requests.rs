@@ -5,7 +5,7 @@ use lanrage_ipc::control::{AckResult, ClientFrame, ReqId};
 use lanrage_ipc::lanrage::input::PeerForm;
 use lanrage_ipc::model::{Epoch, Keepalive, PartyId, PeerId, PeerInput, UtcOffset};
 
-use super::conversation::{Conversation, mistake};
+use super::conversation::{Conversation, internal_error};
 use super::render::{self, Rejection};
 use crate::control_plane::{Ask, Query};
 use crate::core::{Alive, Command, Idempotency, Receipt, RequestKey, command};
@@ -20,14 +20,14 @@ pub(super) struct Reply {
 
 impl Conversation {
     /// Processes a frame.
-    pub(super) async fn act(
+    pub(super) async fn dispatch(
         &self,
         frame: ClientFrame,
         req_id: Option<&ReqId>,
     ) -> Result<Reply, Rejection> {
         match frame {
             ClientFrame::Hello { peer_id, token, claim, caps, have, .. } => {
-                self.greet(peer_id, token, claim, &caps, have).await
+                self.handle_hello(peer_id, token, claim, &caps, have).await
             }
             ClientFrame::RegisterParty { party_id, name, host_peer } => {
                 let names_party = party_id.is_some();
@@ -35,7 +35,7 @@ impl Conversation {
                     Some(party_id) => party_id,
                     None => new_party_id()?,
                 };
-                let (host, utc_offset) = self.introduce(host_peer).await?;
+                let (host, utc_offset) = self.ensure_claimed(host_peer).await?;
                 let keepalive = Keepalive::Connection;
                 let peer_id = host.peer_id.clone();
                 let id = party_id.clone();
@@ -44,7 +44,7 @@ impl Conversation {
                 self.enter(command, key, party_id, peer_id).await
             }
             ClientFrame::JoinParty { party_id, peer } => {
-                let (peer, utc_offset) = self.introduce(peer).await?;
+                let (peer, utc_offset) = self.ensure_claimed(peer).await?;
                 let keepalive = Keepalive::Connection;
                 let peer_id = peer.peer_id.clone();
                 let id = party_id.clone();
@@ -109,8 +109,8 @@ impl Conversation {
         let Alive { expires_in, seq, utc_offset } = self.ask(heartbeat).await?;
         if !self.subscriptions.borrow().is_subscribed(&party_id) {
             // A returning LANrage client sends nothing else about its parties or its wall clock.
-            self.tell_times_at(utc_offset);
-            self.attend(&party_id, &[peer_id]).await?;
+            self.set_utc_offset(utc_offset);
+            self.subscribe_members(&party_id, &[peer_id]).await?;
         }
         let expires_in_ms = u64::try_from(expires_in.as_millis()).unwrap_or(u64::MAX);
         Ok(self.reply(Some(seq), AckResult::Alive { expires_in_ms }))
@@ -130,18 +130,21 @@ impl Conversation {
             AckResult::Entered { party_id, .. } => party_id,
             _ => &party_id,
         };
-        self.attend(party_id, &[peer_id]).await?;
+        self.subscribe_members(party_id, &[peer_id]).await?;
         Ok(reply)
     }
 
     /// Makes sure that the connection may speak for a peer; an unowned peer id is claimed.
-    async fn introduce(&self, form: PeerForm) -> Result<(PeerInput, Option<UtcOffset>), Rejection> {
+    async fn ensure_claimed(
+        &self,
+        form: PeerForm,
+    ) -> Result<(PeerInput, Option<UtcOffset>), Rejection> {
         let utc_offset = self.offset(&form);
         let is_own = self.peers.borrow().contains(&form.info.peer_id);
         if !is_own {
             let claimed = self.claim(form.info.peer_id.clone(), None, None).await?;
             if self.format.get().additions {
-                self.welcome(Some(claimed));
+                self.send_welcome(Some(claimed));
             }
         }
         Ok((form.info, utc_offset))
@@ -150,7 +153,7 @@ impl Conversation {
     /// Returns the offset of the client's wall clock, if known, and uses it for times from here on.
     fn offset(&self, form: &PeerForm) -> Option<UtcOffset> {
         let utc_offset = form.offset(self.server.http.clock.now().wall);
-        self.tell_times_at(utc_offset);
+        self.set_utc_offset(utc_offset);
         utc_offset
     }
 
@@ -164,7 +167,7 @@ impl Conversation {
             let message = format!("none of this connection's peers is in party {party_id}");
             return Err(Rejection::new(ErrorCode::NotAMember, message));
         }
-        self.attend(party_id, &own).await?;
+        self.subscribe_members(party_id, &own).await?;
         Ok(self.reply(Some(party.seq), AckResult::Empty {}))
     }
 }
@@ -185,6 +188,6 @@ pub(super) fn summary(frame: &ClientFrame) -> String {
 fn new_party_id() -> Result<PartyId, Rejection> {
     random_party_id().map_err(|error| {
         log::error!("no party id chosen: {error:#}");
-        mistake()
+        internal_error()
     })
 }

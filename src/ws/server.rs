@@ -9,11 +9,11 @@ use lanrage_ipc::ErrorCode;
 use lanrage_ipc::model::{Epoch, PeerId};
 
 use super::connection_handle::{CloseCode, ConnectionHandle, lock};
+use super::encoded_parties::EncodedParties;
 use super::holders::{Displaced, Holders};
 use super::queued::Queued;
 use super::render::{self, Rejection};
 use super::session;
-use super::told_parties::ToldParties;
 use crate::config::Ws;
 use crate::control_plane::Connections;
 use crate::core::{ConnectionId, Ended, Payer, Tally};
@@ -30,7 +30,7 @@ pub(crate) struct WsServer {
     /// Bytes of the frames in all send queues.
     pub(super) queued_bytes: Arc<Queued>,
     /// Cache of parties that were sent because members changed.
-    pub(super) told_parties: ToldParties,
+    pub(super) encoded_parties: EncodedParties,
     holders: Mutex<Holders>,
 }
 
@@ -68,8 +68,8 @@ impl WsServer {
         connections: Connections,
     ) -> Self {
         let settings = RwLock::new(Arc::new(settings));
-        let (handles, queued_bytes, told_parties, holders) = Default::default();
-        Self { http, epoch, settings, connections, handles, queued_bytes, told_parties, holders }
+        let (handles, queued_bytes, encoded_parties, holders) = Default::default();
+        Self { http, epoch, settings, connections, handles, queued_bytes, encoded_parties, holders }
     }
 
     /// Replaces the settings.

@@ -18,8 +18,8 @@ use tokio::sync::mpsc;
 use super::assembly::{Assembly, Misfit};
 use super::connection_handle::{CloseCode, ConnectionHandle, Out};
 use super::conversation::Conversation;
+use super::frame_rate::FrameRate;
 use super::intake::{Intake, Meter, Unread};
-use super::pace::Pace;
 use super::render::{self, Rejection};
 use super::scanner::Fault;
 use super::server::{NoRoom, WsServer};
@@ -30,7 +30,7 @@ use crate::http::socket::Accepted;
 use crate::http::{Problem, address_of};
 
 /// Retry delay of a client whose address has too many connections.
-const COME_BACK: Duration = Duration::from_secs(10);
+const RETRY_AFTER: Duration = Duration::from_secs(10);
 
 /// Upgrades a request to a WebSocket.
 ///
@@ -71,7 +71,7 @@ pub(super) fn upgrade(
         let (limit, problem) = match no_room {
             NoRoom::Anywhere => (Limit::WebSockets, Problem::not_ready("Too many WebSockets")),
             NoRoom::ForAddress => {
-                (Limit::WebSocketsPerAddress, Problem::too_often(RetryAfter(COME_BACK)))
+                (Limit::WebSocketsPerAddress, Problem::too_often(RetryAfter(RETRY_AFTER)))
             }
         };
         server.http.refusals.add(limit, address);
@@ -87,14 +87,14 @@ pub(super) fn upgrade(
         move |paused| handle.pause_reading(paused, server.now())
     };
     let meter = Meter::new(limits.frame_bytes, on_pause);
-    let on_fault = faulted(server.clone(), handle.clone(), limits.frame_bytes);
+    let on_fault = fault_handler(server.clone(), handle.clone(), limits.frame_bytes);
     let input = Intake::new(payload, meter.clone(), limits.frame_bytes, on_fault);
     let session = WsSession {
         texts,
         meter,
         assembly: Assembly::new(limits.frame_bytes),
         frame_bytes: limits.frame_bytes,
-        pace: Pace::new(limits),
+        rate: FrameRate::new(limits),
         server: server.clone(),
         handle,
     };
@@ -133,7 +133,7 @@ struct WsSession {
     meter: Meter,
     assembly: Assembly,
     frame_bytes: usize,
-    pace: Pace,
+    rate: FrameRate,
 }
 
 impl Drop for WsSession {
@@ -181,7 +181,7 @@ impl StreamHandler<Result<Message, ProtocolError>> for WsSession {
     fn handle(&mut self, message: Result<Message, ProtocolError>, ctx: &mut Context) {
         match message {
             Ok(message) => {
-                let (kind, payload) = measure(&message);
+                let (kind, payload) = kind_and_length(&message);
                 self.meter.taken(payload);
                 self.server.http.metrics.frame(Direction::In, kind);
                 if let Message::Close(reason) = message {
@@ -189,8 +189,8 @@ impl StreamHandler<Result<Message, ProtocolError>> for WsSession {
                         ctx.close(reason);
                     }
                     ctx.stop();
-                } else if self.handle.closing_since().is_none() && self.is_in_pace(&message) {
-                    self.take(message, ctx);
+                } else if self.handle.closing_since().is_none() && self.is_within_rate(&message) {
+                    self.process(message, ctx);
                 }
             }
             // The frame itself is lost. Undecodable input does not reach this point.
@@ -206,30 +206,30 @@ impl StreamHandler<Result<Message, ProtocolError>> for WsSession {
 }
 
 impl WsSession {
-    fn take(&mut self, message: Message, ctx: &mut Context) {
+    fn process(&mut self, message: Message, ctx: &mut Context) {
         match message {
-            Message::Text(text) => self.hand_on(text),
+            Message::Text(text) => self.forward(text),
             Message::Binary(_) => self.no_binary(),
-            Message::Continuation(item) => self.put_together(item),
+            Message::Continuation(item) => self.reassemble(item),
             Message::Ping(payload) => ctx.pong(&payload),
-            Message::Pong(_) => self.handle.gave_life(),
+            Message::Pong(_) => self.handle.note_pong(),
             Message::Close(_) | Message::Nop => {}
         }
     }
 
-    fn put_together(&mut self, item: Item) {
+    fn reassemble(&mut self, item: Item) {
         let put = match item {
             Item::FirstText(piece) => self.assembly.begin(&piece).map(|()| None),
             Item::FirstBinary(_) => {
-                self.assembly.lose(false);
+                self.assembly.drop_message(false);
                 return self.no_binary();
             }
-            Item::Continue(piece) => self.assembly.go_on(&piece).map(|()| None),
+            Item::Continue(piece) => self.assembly.append(&piece).map(|()| None),
             Item::Last(piece) => self.assembly.end(&piece),
         };
         match put.map(|whole| whole.map(ByteString::try_from)) {
             Ok(None) => {}
-            Ok(Some(Ok(text))) => self.hand_on(text),
+            Ok(Some(Ok(text))) => self.forward(text),
             Ok(Some(Err(_))) => self.close(CloseCode::NotUtf8, "text that is not UTF-8"),
             Err(Misfit::TooLong) => too_large(&self.server, &self.handle, self.frame_bytes),
             Err(Misfit::OutOfPlace) => self.close(CloseCode::Protocol, "a piece out of place"),
@@ -240,15 +240,15 @@ impl WsSession {
         self.offence(ErrorCode::InvalidRequest, "frames must be text, not binary");
     }
 
-    fn hand_on(&self, text: ByteString) {
+    fn forward(&self, text: ByteString) {
         // The conversation ends only after this.
         self.texts.send(self.meter.unread(text)).ok();
     }
 
     /// True if a frame is within the rate limit.
-    fn is_in_pace(&mut self, message: &Message) -> bool {
+    fn is_within_rate(&mut self, message: &Message) -> bool {
         let now = self.server.now();
-        let Err(wait) = self.pace.take(self.handle.take_pauses(), now) else { return true };
+        let Err(wait) = self.rate.take(self.handle.take_pauses(), now) else { return true };
         self.server.http.metrics.rejected_with(ErrorCode::RateLimited);
         self.server.http.refusals.add(Limit::Frames, self.handle.address);
         let req_id = match message {
@@ -259,16 +259,16 @@ impl WsSession {
         };
         let rejection = Rejection::too_often("too many frames: send fewer", wait);
         send(&self.handle, &render::error(self.handle.format(), rejection, req_id), now);
-        self.handle.offended(now);
+        self.handle.note_offence(now);
         if let Message::Continuation(item) = message {
-            self.assembly.lose(matches!(item, Item::Last(_)));
+            self.assembly.drop_message(matches!(item, Item::Last(_)));
         }
         false
     }
 
     fn offence(&self, code: ErrorCode, message: &str) {
-        complain(&self.server, &self.handle, code, message);
-        self.handle.offended(self.server.now());
+        send_error(&self.server, &self.handle, code, message);
+        self.handle.note_offence(self.server.now());
     }
 
     fn close(&self, code: CloseCode, reason: &str) {
@@ -277,7 +277,7 @@ impl WsSession {
 }
 
 /// Returns the handler of input faults, which closes the connection.
-fn faulted(
+fn fault_handler(
     server: Arc<WsServer>,
     handle: Arc<ConnectionHandle>,
     frame_bytes: usize,
@@ -290,11 +290,11 @@ fn faulted(
 
 fn too_large(server: &WsServer, handle: &ConnectionHandle, frame_bytes: usize) {
     let message = format!("a frame may have {frame_bytes} bytes");
-    complain(server, handle, ErrorCode::FrameTooLarge, &message);
+    send_error(server, handle, ErrorCode::FrameTooLarge, &message);
     handle.close(CloseCode::TooBig, &message, server.now());
 }
 
-fn complain(server: &WsServer, handle: &ConnectionHandle, code: ErrorCode, message: &str) {
+fn send_error(server: &WsServer, handle: &ConnectionHandle, code: ErrorCode, message: &str) {
     server.http.metrics.rejected_with(code);
     let frame = render::error(handle.format(), Rejection::new(code, message), None);
     send(handle, &frame, server.now());
@@ -308,7 +308,7 @@ pub(super) fn send(handle: &ConnectionHandle, frame: &ServerFrame, now: Duration
     }
 }
 
-fn measure(message: &Message) -> (&'static str, usize) {
+fn kind_and_length(message: &Message) -> (&'static str, usize) {
     match message {
         Message::Text(text) => ("text", text.len()),
         Message::Binary(bytes) => ("binary", bytes.len()),

@@ -16,7 +16,7 @@ const TICK: Duration = Duration::from_millis(500);
 /// Time that a client may take to close its side, before the socket is shut down.
 const CLOSING: Duration = Duration::from_secs(2);
 /// Range of the reconnect delay after a goaway, in milliseconds; each client gets its own.
-const COME_BACK_MS: std::ops::Range<u64> = 500..5_000;
+const RECONNECT_AFTER_MS: std::ops::Range<u64> = 500..5_000;
 
 /// Watches all connections until the server stops; then says goodbye to them, and waits until they
 /// are gone.
@@ -32,11 +32,11 @@ pub(crate) async fn watch(server: Arc<WsServer>) {
         }
         let now = server.now();
         for handle in server.handles() {
-            look_at(&handle, &settings.ws, now);
+            check_deadlines(&handle, &settings.ws, now);
         }
     }
     for handle in server.handles() {
-        say_goodbye(&handle, server.now());
+        send_goaway(&handle, server.now());
     }
     while server.open() > 0 {
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -45,20 +45,20 @@ pub(crate) async fn watch(server: Arc<WsServer>) {
     }
 }
 
-fn look_at(handle: &ConnectionHandle, limits: &Ws, now: Duration) {
+fn check_deadlines(handle: &ConnectionHandle, limits: &Ws, now: Duration) {
     let passed = |since: Duration, time: Duration| now.saturating_sub(since) >= time;
     hang_up_if_due(handle, now);
     if !handle.is_greeted() && passed(handle.opened, limits.first_frame) {
         handle.close(CloseCode::Policy, "no hello or auth came in time", now);
     }
-    match handle.awaiting_life_since() {
+    match handle.unanswered_ping_at() {
         // The pong may be queued behind frames that the server has not read yet.
         Some(since) if passed(since, limits.pong_timeout) && !handle.is_held_up() => {
             handle.close(CloseCode::Policy, "no pong came in time", now);
             handle.hang_up();
         }
         Some(_) => {}
-        None if passed(handle.asked_last(), limits.ping_interval) => handle.ask_for_life(now),
+        None if passed(handle.last_ping_at(), limits.ping_interval) => handle.ping(now),
         None => {}
     }
 }
@@ -69,11 +69,11 @@ fn hang_up_if_due(handle: &ConnectionHandle, now: Duration) {
     }
 }
 
-fn say_goodbye(handle: &ConnectionHandle, now: Duration) {
+fn send_goaway(handle: &ConnectionHandle, now: Duration) {
     if handle.format().additions {
         // The connection's number spreads the delays as well as a random one.
-        let spread = COME_BACK_MS.end - COME_BACK_MS.start;
-        let retry_after_ms = COME_BACK_MS.start + handle.id.0.wrapping_mul(7_919) % spread;
+        let spread = RECONNECT_AFTER_MS.end - RECONNECT_AFTER_MS.start;
+        let retry_after_ms = RECONNECT_AFTER_MS.start + handle.id.0.wrapping_mul(7_919) % spread;
         send(handle, &ServerFrame::Goaway { retry_after_ms }, now);
     }
     handle.close(CloseCode::Away, "the server is stopping", now);

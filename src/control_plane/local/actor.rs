@@ -71,7 +71,7 @@ pub(crate) struct LocalControlPlane {
     pub(super) announcements_lost: bool,
     pub(super) store_status: StoreStatus,
     pub(super) counters: Counters,
-    pub(super) standing: ConnectionStatus,
+    pub(super) connection_status: ConnectionStatus,
     /// Time of the last warning that too many calls waited.
     pub(super) overload_told: Option<Duration>,
     pub(super) bounds_reached: BoundsReached,
@@ -111,7 +111,7 @@ impl LocalControlPlane {
             announcements_lost: false,
             store_status,
             counters: Counters::default(),
-            standing: ConnectionStatus { connection, retry_at: None },
+            connection_status: ConnectionStatus { connection, retry_at: None },
             overload_told: None,
             bounds_reached: BoundsReached::default(),
             stopping: None,
@@ -157,8 +157,8 @@ impl LocalControlPlane {
             }
             // Subscribing and unsubscribing keep their order, too, and what happens meanwhile.
             Ask::Query(mut query) => {
-                if let Query::ConnectionChanged(standing, _) = &query {
-                    self.standing = standing.clone();
+                if let Query::ConnectionChanged(connection_status, _) = &query {
+                    self.connection_status = connection_status.clone();
                 }
                 let hub_command = self.read(&mut query);
                 if self.waiting.is_empty() {
@@ -192,7 +192,7 @@ impl LocalControlPlane {
 
     /// The connection to the control server as it is now.
     pub(super) fn connection(&self) -> Connection {
-        self.standing.at(self.clock.elapsed())
+        self.connection_status.at(self.clock.elapsed())
     }
 }
 
@@ -249,7 +249,7 @@ impl Handler<Stop> for LocalControlPlane {
         }
         self.stopping.get_or_insert_default().push(told);
         if !self.waiting.is_committing() {
-            self.tell_stopped(ctx);
+            self.answer_stop(ctx);
         }
         Box::pin(async {
             stopped.await.ok();

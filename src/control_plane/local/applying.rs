@@ -50,7 +50,7 @@ impl LocalControlPlane {
         }
         if applied.changes.is_empty() {
             applied.ended.iter().for_each(|ended| self.to.ending.end(ended));
-            self.publish(applied.events.into_iter().map(HubCommand::Tell).collect(), ctx);
+            self.publish(applied.events.into_iter().map(HubCommand::FanOut).collect(), ctx);
             return match shows_state(&applied.outcome) {
                 true => self.answer_in_turn(Ok(applied.outcome), applied.effect, client, reply),
                 false => reply.send(Ok(applied.outcome)),
@@ -110,7 +110,7 @@ fn shows_state(outcome: &Outcome) -> bool {
             | Outcome::Peer(_)
             | Outcome::Relay(_)
             | Outcome::Claimed(_)
-            | Outcome::Returned(_)
+            | Outcome::Reattached(_)
             | Outcome::Receipt(_)
     )
 }

@@ -48,7 +48,7 @@ impl LocalControlPlane {
         } else {
             let rest = self.waiting.take_all();
             self.release(rest, ctx);
-            self.tell_stopped(ctx);
+            self.answer_stop(ctx);
         }
     }
 
@@ -65,7 +65,7 @@ impl LocalControlPlane {
                             self.to.dirty.note(intent.party_id.clone());
                         }
                     }
-                    hub_commands.extend(changed.events.drain(..).map(HubCommand::Tell));
+                    hub_commands.extend(changed.events.drain(..).map(HubCommand::FanOut));
                     changes.append(&mut changed.announcements);
                 }
                 Waiting::Unchanged(_) => {}
@@ -119,7 +119,7 @@ impl LocalControlPlane {
         });
     }
 
-    pub(super) fn tell_stopped(&mut self, ctx: &mut Context<Self>) {
+    pub(super) fn answer_stop(&mut self, ctx: &mut Context<Self>) {
         if self.stopping.is_some() && !self.seen.is_empty() {
             return self.commit(ctx);
         }

@@ -16,7 +16,7 @@
 //! | `applying`, `reading` | commands and queries |
 //! | `waiting` | the queue of calls that wait for the disk |
 //! | `durability` | commits, and the rollback of a failed one |
-//! | `telling` | notices to the event hub and the discovery actor |
+//! | `notifications` | notices to the event hub and the discovery actor |
 //! | `bounds` | log of the tables that are full |
 
 mod actor;
@@ -24,8 +24,8 @@ mod applying;
 mod bounds;
 mod durability;
 mod messages;
+mod notifications;
 mod reading;
-mod telling;
 #[cfg(test)]
 mod tests;
 mod waiting;

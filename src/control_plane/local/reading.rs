@@ -46,9 +46,9 @@ impl LocalControlPlane {
                 reply.hold(Ok(()));
                 return Some(HubCommand::Detach(*key));
             }
-            Query::ConnectionChanged(standing, reply) => {
+            Query::ConnectionChanged(status, reply) => {
                 reply.hold(Ok(()));
-                return Some(HubCommand::Tell(Event::ConnectionChanged(standing.at(now.elapsed))));
+                return Some(HubCommand::FanOut(Event::ConnectionChanged(status.at(now.elapsed))));
             }
         }
         None

@@ -110,7 +110,7 @@ impl Transaction<'_> {
                 }
             }
             if key_changed.is_some() {
-                self.tell_updated(party_id, peer_id, key_changed);
+                self.publish_member(party_id, peer_id, key_changed);
             }
             return;
         };
@@ -126,7 +126,7 @@ impl Transaction<'_> {
             });
         }
         if shows {
-            self.tell_updated(party_id, peer_id, key_changed);
+            self.publish_member(party_id, peer_id, key_changed);
         }
     }
 

@@ -34,7 +34,7 @@ impl Transaction<'_> {
         if is_another {
             let parties: Vec<_> = self.registry.parties.keys().cloned().collect();
             for party_id in &parties {
-                self.take_home(party_id);
+                self.make_local(party_id);
             }
             // Intents of parties that are not here any more.
             let forgotten: Vec<_> = self.registry.outbox.intents.keys().cloned().collect();
@@ -43,14 +43,14 @@ impl Transaction<'_> {
             }
             for party_id in parties.iter().filter(|_| follows) {
                 self.carry(party_id);
-                self.look_for(party_id);
+                self.mark_as_remote(party_id);
             }
         }
         Outcome::Done
     }
 
     /// Marks a party with a host on another machine as remote: only the server can have it.
-    fn look_for(&mut self, party_id: &PartyId) {
+    fn mark_as_remote(&mut self, party_id: &PartyId) {
         let Some(party) = self.registry.parties.get(party_id) else { return };
         let host = party.members.get(&party.record.host_id);
         if host.is_some_and(|host| host.record.owner == Owner::Elsewhere) {
@@ -59,7 +59,7 @@ impl Transaction<'_> {
     }
 
     /// Makes a party local to this daemon.
-    fn take_home(&mut self, party_id: &PartyId) {
+    fn make_local(&mut self, party_id: &PartyId) {
         self.forget_intents(party_id);
         let Some(party) = self.registry.parties.get(party_id) else { return };
         if party.record.origin == Origin::Local {
@@ -115,7 +115,7 @@ impl Transaction<'_> {
             let key = self.fresh_key();
             self.intend(to, &peer_id, kind, key);
         }
-        self.tell_party(to, Some(from.clone()));
+        self.publish_party(to, Some(from.clone()));
         Ok(Outcome::Done)
     }
 
@@ -148,7 +148,7 @@ impl Transaction<'_> {
         self.queue_signal(party_id, from, to, data, Some(Payer::Server))
     }
 
-    pub(super) fn keep_credential(&mut self, credential: CredentialRecord) -> Outcome {
+    pub(super) fn store_credential(&mut self, credential: CredentialRecord) -> Outcome {
         self.put_credential(credential);
         Outcome::Done
     }

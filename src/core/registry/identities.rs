@@ -94,7 +94,7 @@ impl Transaction<'_> {
             (Command::Release { peer_id }, _) if !self.is_admin() => {
                 Err(Refusal::PeerNotYours(peer_id.clone()))
             }
-            (Command::Heartbeat { .. } | Command::Return { .. }, Some(peer_id)) => {
+            (Command::Heartbeat { .. } | Command::Reattach { .. }, Some(peer_id)) => {
                 self.may_keep_alive(peer_id, command.party_id())
             }
             (_, Some(peer_id)) => self.may_act_for(peer_id),
@@ -117,7 +117,7 @@ impl Transaction<'_> {
             Principal::Peers(own) => {
                 let (identities, connection) = (&self.registry.identities, self.caller.connection);
                 own.contains(peer_id)
-                    && !self.comes_late(peer_id)
+                    && !self.is_caller_superseded(peer_id)
                     && !identities.is_released(peer_id, connection)
             }
             Principal::RelayKey => false,
@@ -127,7 +127,7 @@ impl Transaction<'_> {
 
     /// True if the caller's connection is superseded by a newer one of the peer. HTTP requests have
     /// no connection.
-    fn comes_late(&self, peer_id: &PeerId) -> bool {
+    fn is_caller_superseded(&self, peer_id: &PeerId) -> bool {
         let (identities, connection) = (&self.registry.identities, self.caller.connection);
         identities.is_held_by(peer_id, connection) && identities.is_superseded(peer_id, connection)
     }
@@ -219,10 +219,10 @@ impl Transaction<'_> {
             let proof = HoldProof(issue.or(shown.as_ref().map(|token| token.record.hash)));
             self.effect = identities.hold(&peer_id, connection, proof, hold == Hold::Alone);
             self.registry.index_claims(&peer_id);
-            self.keep_by_connection(&peer_id, |_| true);
+            self.become_keeper(&peer_id, |_| true);
         }
         // The owner is back: callers without proof may not see its parties any more.
-        self.end_returned(&peer_id);
+        self.end_reattached(&peer_id);
         let shown = shown.filter(|_| is_live).map(|token| token.ends);
         let identity = self.registry.identity(&peer_id, issued.or(shown), now);
         Ok(Outcome::Claimed(Claimed { identity, is_issued: issue.is_some() }))
@@ -281,9 +281,9 @@ impl Transaction<'_> {
 
     /// Reattaches a caller without proof. It holds nothing, and takes nothing over from an open
     /// connection.
-    pub(super) fn come_back(&mut self, peer_id: &PeerId) -> Outcome {
+    pub(super) fn reattach(&mut self, peer_id: &PeerId) -> Outcome {
         let address = self.caller.address;
-        self.keep_by_connection(peer_id, |before| {
+        self.become_keeper(peer_id, |before| {
             before.keeper == Keeper::Nothing && before.record.address == address
         });
         let mut identity = self.registry.identity(peer_id, None, self.now);
@@ -294,13 +294,13 @@ impl Transaction<'_> {
                     && self.entered_here(&member.record)
             })
         });
-        self.note_return(peer_id);
-        Outcome::Returned(identity)
+        self.note_reattached(peer_id);
+        Outcome::Reattached(identity)
     }
 
     /// Makes the caller's connection the keeper of the peer's memberships with that keepalive,
     /// where `may_take` allows it.
-    fn keep_by_connection(&mut self, peer_id: &PeerId, may_take: impl Fn(&Member) -> bool) {
+    fn become_keeper(&mut self, peer_id: &PeerId, may_take: impl Fn(&Member) -> bool) {
         let keeper = self.keeper(Keepalive::Connection);
         let parties = self.registry.peers.get(peer_id).map(|presence| presence.parties.clone());
         for party_id in parties.unwrap_or_default() {
@@ -311,24 +311,24 @@ impl Transaction<'_> {
                 let record = MemberRecord { last_seen: self.now.wall, ..member.record.clone() };
                 self.put_member(&party_id, record, keeper);
                 if silent {
-                    self.tell_updated(&party_id, peer_id, None);
+                    self.publish_member(&party_id, peer_id, None);
                 }
             }
         }
     }
 
     /// Notes that the caller's connection receives the events of a peer without proof.
-    pub(super) fn note_return(&mut self, peer_id: &PeerId) {
+    pub(super) fn note_reattached(&mut self, peer_id: &PeerId) {
         let connection = self.caller.connection;
         if matches!(&self.caller.principal, Principal::Peers(own) if own.is_empty()) {
-            self.registry.identities.note_return(peer_id, connection);
+            self.registry.identities.note_reattached(peer_id, connection);
         }
     }
 
     /// Ends the reattached connections of a peer, except the caller's own.
-    fn end_returned(&mut self, peer_id: &PeerId) {
-        let returned = self.registry.identities.returned.get(peer_id).into_iter().flatten();
-        let others = returned.filter(|connection| **connection != self.caller.connection);
+    fn end_reattached(&mut self, peer_id: &PeerId) {
+        let reattached = self.registry.identities.reattached.get(peer_id).into_iter().flatten();
+        let others = reattached.filter(|connection| **connection != self.caller.connection);
         let ended =
             others.map(|connection| Ended { peer_id: peer_id.clone(), connection: *connection });
         self.ended.extend(ended);
@@ -344,7 +344,7 @@ impl Transaction<'_> {
                 .iter()
                 .map(|(connection, _)| Ended { peer_id: peer_id.clone(), connection: *connection }),
         );
-        self.end_returned(peer_id);
+        self.end_reattached(peer_id);
         let connections = holders.len();
         self.effect = Some(Effect::Released { peer_id: peer_id.clone(), holders });
         let tokens = self.registry.identities.all_of(peer_id).into_iter();

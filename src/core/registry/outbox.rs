@@ -299,19 +299,19 @@ impl Transaction<'_> {
     }
 
     /// Notes the summary of a party before its first change.
-    pub(super) fn note_standing(&mut self, party_id: &PartyId) {
-        if !self.standings.contains_key(party_id) {
-            self.standings.insert(party_id.clone(), self.registry.summary(party_id));
+    pub(super) fn note_summary(&mut self, party_id: &PartyId) {
+        if !self.summaries.contains_key(party_id) {
+            self.summaries.insert(party_id.clone(), self.registry.summary(party_id));
         }
     }
 
     /// Publishes each party whose summary changed without an event. Updates the party of the
     /// outcome to its final state.
-    pub(super) fn tell_standing(&mut self, outcome: Outcome) -> Outcome {
-        for (party_id, before) in std::mem::take(&mut self.standings) {
+    pub(super) fn publish_summaries(&mut self, outcome: Outcome) -> Outcome {
+        for (party_id, before) in std::mem::take(&mut self.summaries) {
             let Some(after) = self.registry.summary(&party_id) else { continue };
             if !self.refresh_registered(&party_id, &after) && before.is_some_and(|b| b != after) {
-                self.tell_party(&party_id, None);
+                self.publish_party(&party_id, None);
             }
         }
         match outcome {
@@ -324,7 +324,7 @@ impl Transaction<'_> {
     }
 
     /// Publishes a party as a whole, optionally with its previous id.
-    pub(super) fn tell_party(&mut self, party_id: &PartyId, previous_party_id: Option<PartyId>) {
+    pub(super) fn publish_party(&mut self, party_id: &PartyId, previous_party_id: Option<PartyId>) {
         self.bump(party_id);
         if let Ok(party) = self.registry.party(party_id, self.now) {
             let (epoch, seq) = (party.epoch.clone(), party.seq);

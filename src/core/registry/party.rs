@@ -157,7 +157,7 @@ impl Transaction<'_> {
         if let Ok(member) = self.member(party_id, peer_id) {
             let record = MemberRecord { last_seen: self.now.wall, ..member.record.clone() };
             self.put_member(party_id, record, Keeper::Nothing);
-            self.tell_updated(party_id, peer_id, None);
+            self.publish_member(party_id, peer_id, None);
         }
     }
 
@@ -230,7 +230,7 @@ impl Transaction<'_> {
             MemberRecord { info, keepalive, utc_offset, last_seen, ..before.record.clone() };
         self.put_member(party_id, record, keeper);
         if shows {
-            self.tell_updated(party_id, &peer_id, None);
+            self.publish_member(party_id, &peer_id, None);
         }
         Ok(())
     }

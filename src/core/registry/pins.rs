@@ -117,7 +117,7 @@ impl Transaction<'_> {
             && (pin.public_key != key || pin.replaced_by.is_some())
         {
             self.put_pin(PinRecord { public_key: key, replaced_by: None, ..pin });
-            self.tell_updated(party_id, peer_id, None);
+            self.publish_member(party_id, peer_id, None);
         }
         Ok(Outcome::Peer(self.registry.peer(party_id, peer_id, self.now)?))
     }

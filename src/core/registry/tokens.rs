@@ -79,9 +79,9 @@ pub(super) struct Identities {
     pub(super) held: HashMap<ConnectionId, BTreeSet<PeerId>>,
     /// Open connections whose hold of a peer ended when its tokens were revoked.
     pub(super) released: BTreeSet<(ConnectionId, PeerId)>,
-    /// Open connections that reattached to a peer without proof; `returned_as` is the reverse.
-    pub(super) returned: HashMap<PeerId, BTreeSet<ConnectionId>>,
-    pub(super) returned_as: HashMap<ConnectionId, BTreeSet<PeerId>>,
+    /// Open connections that reattached to a peer without proof; `reattached_peers` is the reverse.
+    pub(super) reattached: HashMap<PeerId, BTreeSet<ConnectionId>>,
+    pub(super) reattached_peers: HashMap<ConnectionId, BTreeSet<PeerId>>,
     /// Latest connection that claimed a peer in mode `Hold::Alone`, open or not. Older connections
     /// are superseded.
     pub(super) taken_alone: HashMap<PeerId, ConnectionId>,
@@ -287,9 +287,9 @@ impl Identities {
     }
 
     /// Notes that a connection reattached to a peer without proof.
-    pub(super) fn note_return(&mut self, peer_id: &PeerId, connection: ConnectionId) {
-        self.returned.entry(peer_id.clone()).or_default().insert(connection);
-        self.returned_as.entry(connection).or_default().insert(peer_id.clone());
+    pub(super) fn note_reattached(&mut self, peer_id: &PeerId, connection: ConnectionId) {
+        self.reattached.entry(peer_id.clone()).or_default().insert(connection);
+        self.reattached_peers.entry(connection).or_default().insert(peer_id.clone());
     }
 
     fn forget_holder(&mut self, peer_id: &PeerId, connection: ConnectionId) {
@@ -319,11 +319,11 @@ impl Identities {
     /// Ends all holds of a connection. Returns the peers that it held.
     pub(super) fn release(&mut self, connection: ConnectionId) -> BTreeSet<PeerId> {
         self.released.retain(|(released, _)| *released != connection);
-        for peer_id in self.returned_as.remove(&connection).unwrap_or_default() {
-            if let Some(returned) = self.returned.get_mut(&peer_id) {
-                returned.remove(&connection);
-                if returned.is_empty() {
-                    self.returned.remove(&peer_id);
+        for peer_id in self.reattached_peers.remove(&connection).unwrap_or_default() {
+            if let Some(reattached) = self.reattached.get_mut(&peer_id) {
+                reattached.remove(&connection);
+                if reattached.is_empty() {
+                    self.reattached.remove(&peer_id);
                 }
             }
         }

@@ -34,7 +34,7 @@ pub(super) struct Transaction<'a> {
     pub(super) effect: Option<Effect>,
     pub(super) ended: Vec<Ended>,
     /// Summaries of the touched parties before the command.
-    pub(super) standings: BTreeMap<PartyId, Option<PartySummary>>,
+    pub(super) summaries: BTreeMap<PartyId, Option<PartySummary>>,
 }
 
 impl<'a> Transaction<'a> {
@@ -48,7 +48,7 @@ impl<'a> Transaction<'a> {
             seen: None,
             effect: None,
             ended: Vec::new(),
-            standings: BTreeMap::new(),
+            summaries: BTreeMap::new(),
         }
     }
 
@@ -74,7 +74,7 @@ impl<'a> Transaction<'a> {
             }
             Command::Heartbeat { party_id, peer_id } => {
                 let alive = self.heartbeat(&party_id, &peer_id)?;
-                self.note_return(&peer_id);
+                self.note_reattached(&peer_id);
                 alive
             }
             Command::SendSignal { party_id, from, to, data } => {
@@ -90,7 +90,7 @@ impl<'a> Transaction<'a> {
             }
             Command::Revoke { peer_id, keep } => Outcome::Revoked(self.revoke(&peer_id, keep)),
             Command::Release { peer_id } => Outcome::Revoked(self.release(&peer_id)),
-            Command::Return { peer_id } => self.come_back(&peer_id),
+            Command::Reattach { peer_id } => self.reattach(&peer_id),
             Command::ReleaseMember { party_id, peer_id } => {
                 self.release_member(&party_id, &peer_id)
             }
@@ -116,13 +116,13 @@ impl<'a> Transaction<'a> {
             }
             Command::Follow { server, configured } => self.follow(server, configured),
             Command::NoteEpoch(server, epoch) => self.note_epoch(&server, epoch),
-            Command::Keep(credential) => self.keep_credential(credential),
+            Command::Keep(credential) => self.store_credential(credential),
             Command::Forget(server, peer_id) => self.forget_credential(&server, &peer_id),
         })
     }
 
     pub(super) fn finish(mut self, outcome: Outcome) -> Applied {
-        let outcome = self.tell_standing(outcome);
+        let outcome = self.publish_summaries(outcome);
         let Self { changes, events, seen, effect, ended, .. } = self;
         Applied { outcome, changes, events, seen, effect, ended }
     }
@@ -142,7 +142,7 @@ impl<'a> Transaction<'a> {
     }
 
     /// Publishes a member's change, with the change of its key.
-    pub(super) fn tell_updated(
+    pub(super) fn publish_member(
         &mut self,
         party_id: &PartyId,
         peer_id: &PeerId,
@@ -203,7 +203,7 @@ impl<'a> Transaction<'a> {
 /// Setters: each applies a change and records its row and its inverse.
 impl Transaction<'_> {
     pub(super) fn put_party(&mut self, record: PartyRecord) {
-        self.note_standing(&record.party_id);
+        self.note_summary(&record.party_id);
         let id = record.party_id.clone();
         let before = self.registry.set_party(&id, Some(record.clone()));
         self.changes.push(Change { write: Write::PutParty(record), undo: Undo::Party(id, before) });
@@ -308,7 +308,7 @@ impl Transaction<'_> {
     }
 
     pub(super) fn put_intent(&mut self, record: IntentRecord) {
-        self.note_standing(&record.party_id);
+        self.note_summary(&record.party_id);
         let (party_id, peer_id) = (record.party_id.clone(), record.peer_id.clone());
         let key = (party_id.clone(), peer_id.clone());
         let before = self.registry.outbox.set_intent(&key, Some(record.clone()));
@@ -317,7 +317,7 @@ impl Transaction<'_> {
     }
 
     pub(super) fn delete_intent(&mut self, party_id: &PartyId, peer_id: &PeerId) {
-        self.note_standing(party_id);
+        self.note_summary(party_id);
         let (party_id, peer_id) = (party_id.clone(), peer_id.clone());
         let before = self.registry.outbox.set_intent(&(party_id.clone(), peer_id.clone()), None);
         if before.is_some() {

@@ -15,10 +15,10 @@ mod ownership;
 mod pins;
 mod principals;
 mod queries;
+mod reattachment;
 mod receipts;
 mod relays;
 mod remote;
-mod returns;
 mod shares;
 mod signals;
 mod state;
@@ -332,8 +332,8 @@ fn claim(id: &str) -> Command {
     claim_with(id, None, None, true)
 }
 
-fn come_back(id: &str) -> Command {
-    Command::Return { peer_id: id.parse().unwrap() }
+fn reattach(id: &str) -> Command {
+    Command::Reattach { peer_id: id.parse().unwrap() }
 }
 
 fn release_member(party: &str, id: &str) -> Command {

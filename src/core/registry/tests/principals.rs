@@ -26,7 +26,7 @@ fn acts_for_x() -> Vec<Command> {
             leave(party, "x"),
         ]
     };
-    let mut commands = vec![register("new", "x"), register("lan", "x"), come_back("x")];
+    let mut commands = vec![register("new", "x"), register("lan", "x"), reattach("x")];
     commands.extend(in_party("lan"));
     commands.extend(in_party("nowhere"));
     commands
@@ -62,7 +62,7 @@ fn caller_may_act_only_for_its_own_peers() {
     ];
     for (who, caller, may) in callers {
         for command in acts_for_x() {
-            let is_sign = matches!(command, Command::Heartbeat { .. } | Command::Return { .. });
+            let is_sign = matches!(command, Command::Heartbeat { .. } | Command::Reattach { .. });
             if who == "nothing shown" && is_sign {
                 continue;
             }

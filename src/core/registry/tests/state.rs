@@ -138,13 +138,13 @@ fn check_identities(registry: &Registry) {
     let identities = &registry.identities;
     let tokens = identities.tokens.clone();
     let taken_alone = identities.taken_alone.clone();
-    let (released, returned) = (identities.released.clone(), identities.returned.clone());
+    let (released, reattached) = (identities.released.clone(), identities.reattached.clone());
     let mut expected =
-        Identities { tokens, taken_alone, released, returned, ..Identities::default() };
-    for (peer_id, returned) in &identities.returned {
-        assert!(!returned.is_empty(), "no connection is reattached to {peer_id}");
-        for connection in returned {
-            expected.returned_as.entry(*connection).or_default().insert(peer_id.clone());
+        Identities { tokens, taken_alone, released, reattached, ..Identities::default() };
+    for (peer_id, reattached) in &identities.reattached {
+        assert!(!reattached.is_empty(), "no connection is reattached to {peer_id}");
+        for connection in reattached {
+            expected.reattached_peers.entry(*connection).or_default().insert(peer_id.clone());
         }
     }
     for (hash, token) in &identities.tokens {

@@ -102,7 +102,7 @@ impl Lives {
                     (life.seen, life.kept) = (seen, mine);
                 }
             }
-            Command::Return { peer_id } => {
+            Command::Reattach { peer_id } => {
                 let lives = self.members.iter_mut().filter(|((_, id), _)| id == peer_id);
                 let lives = lives.map(|(_, life)| life).filter(|life| life.kept == Kept::No);
                 for life in lives.filter(|life| life.keepalive == Keepalive::Connection) {

@@ -212,8 +212,8 @@ fn histories_cover_every_event_and_outcome() {
                     let kind = if events.is_empty() { "claimed" } else { "connected again" };
                     vec![kind.to_owned()]
                 }
-                (Ok(Applied { outcome: Outcome::Returned(_), events, .. }), _) => {
-                    let kind = if events.is_empty() { "returned" } else { "kept again" };
+                (Ok(Applied { outcome: Outcome::Reattached(_), events, .. }), _) => {
+                    let kind = if events.is_empty() { "reattached" } else { "kept again" };
                     vec![kind.to_owned()]
                 }
                 (Ok(_), Some(applied)) => applied.events.iter().map(kind).collect(),
@@ -256,7 +256,7 @@ fn histories_cover_every_event_and_outcome() {
         "peer.updated",
         "relay.removed",
         "relay.updated",
-        "returned",
+        "reattached",
         "signal.received",
     ];
     let rare = expected.into_iter().filter(|kind| met.remove(*kind).unwrap_or_default() < 5);

@@ -118,7 +118,7 @@ pub(super) enum Step {
         issue: bool,
         hold: bool,
     },
-    Return {
+    Reattach {
         peer: usize,
     },
     ReleaseMember {
@@ -247,7 +247,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0..RELAYS.len(), port()).prop_map(|(relay, port)| Step::Relay { relay, port }),
         1 => (mode(), parties()).prop_map(|(mode, parties)| Step::Import { mode, parties }),
         10 => a_claim(),
-        6 => peer().prop_map(|peer| Step::Return { peer }),
+        6 => peer().prop_map(|peer| Step::Reattach { peer }),
         1 => member().prop_map(|(party, peer)| Step::ReleaseMember { party, peer }),
         4 => group.prop_map(|group| Step::Disconnect { group }),
         4 => Just(Step::Expire),
@@ -267,7 +267,7 @@ impl Step {
             | Self::Send { from: peer, .. }
             | Self::Poll { peer, .. }
             | Self::Claim { peer, .. }
-            | Self::Return { peer }
+            | Self::Reattach { peer }
             | Self::ReleaseMember { peer, .. } => Some(peer),
             Self::Relay { .. } | Self::Import { .. } | Self::Disconnect { .. } | Self::Expire => {
                 None
@@ -277,7 +277,7 @@ impl Step {
 
     pub(super) fn usual_group(&self) -> usize {
         match *self {
-            Self::Claim { .. } | Self::Return { .. } => PROGRAMS,
+            Self::Claim { .. } | Self::Reattach { .. } => PROGRAMS,
             Self::Disconnect { group } => group,
             _ => self.peer().map_or(0, |peer| peer / 2),
         }
@@ -316,7 +316,7 @@ impl Step {
                 Command::Import { parties, mode }
             }
             Self::Claim { .. } => unreachable!("it takes more than the registry"),
-            Self::Return { peer } => come_back(PEERS[peer]),
+            Self::Reattach { peer } => reattach(PEERS[peer]),
             Self::ReleaseMember { party, peer } => release_member(PARTIES[party], PEERS[peer]),
             Self::Disconnect { .. } => Command::Disconnect,
             Self::Expire => Command::Expire,

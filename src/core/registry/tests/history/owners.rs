@@ -51,7 +51,7 @@ impl Owners {
                 Principal::User { user, .. } => owner.is_none_or(|o| o == Owner::User(*user)),
                 Principal::Peers(own) => {
                     let is_sign =
-                        matches!(command, Command::Heartbeat { .. } | Command::Return { .. });
+                        matches!(command, Command::Heartbeat { .. } | Command::Reattach { .. });
                     own.contains(peer_id)
                         || own.is_empty() && is_sign && self.is_unprovable(peer_id, now)
                 }

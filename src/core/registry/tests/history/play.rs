@@ -85,7 +85,7 @@ impl Play {
         // Each of the programs' peers has its own program. The third program only claims their
         // peers, or reattaches to them.
         let place = match (&next.step, next.step.peer()) {
-            (Step::Claim { .. } | Step::Return { .. } | Step::ReleaseMember { .. }, _)
+            (Step::Claim { .. } | Step::Reattach { .. } | Step::ReleaseMember { .. }, _)
                 if next.connection == 2 =>
             {
                 2

@@ -12,27 +12,27 @@ use crate::core::Recent;
 use crate::events::WireFormat;
 
 /// Cached texts; a party of 64 members has about 30 KB.
-const MOST: usize = 64;
+const CAPACITY: usize = 64;
 /// Age limit of a cached text. Members that a connection keeps alive count as seen by then.
-const FRESH: Duration = Duration::from_millis(500);
+const MAX_AGE: Duration = Duration::from_millis(500);
 
 /// Encoded texts of parties.
-pub(super) struct ToldParties(Mutex<Recent<(PartyId, WireFormat), ToldParty>>);
+pub(super) struct EncodedParties(Mutex<Recent<(PartyId, WireFormat), EncodedParty>>);
 
-struct ToldParty {
+struct EncodedParty {
     created_at: Timestamp,
     seq: u64,
     at: Duration,
     text: Arc<str>,
 }
 
-impl Default for ToldParties {
+impl Default for EncodedParties {
     fn default() -> Self {
-        Self(Mutex::new(Recent::new(MOST)))
+        Self(Mutex::new(Recent::new(CAPACITY)))
     }
 }
 
-impl ToldParties {
+impl EncodedParties {
     /// Returns the text of a party; `encode` runs unless the text is cached.
     ///
     /// # Errors
@@ -47,15 +47,15 @@ impl ToldParties {
         let key = (party.party_id.clone(), format);
         let Party { created_at, seq, .. } = *party;
         // The lock is held while encoding, so that connections with the same text wait for it.
-        let mut told = lock(&self.0);
-        if let Some(known) = told.get(&key)
+        let mut cache = lock(&self.0);
+        if let Some(known) = cache.get(&key)
             && (known.created_at, known.seq) == (created_at, seq)
-            && now.saturating_sub(known.at) < FRESH
+            && now.saturating_sub(known.at) < MAX_AGE
         {
             return Ok(known.text.clone());
         }
         let text: Arc<str> = encode()?.into();
-        told.put(key, ToldParty { created_at, seq, at: now, text: text.clone() });
+        cache.put(key, EncodedParty { created_at, seq, at: now, text: text.clone() });
         Ok(text)
     }
 }
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn parties_with_the_same_format_are_encoded_once() {
-        let told = ToldParties::default();
+        let parties = EncodedParties::default();
         let mut party = Party {
             party_id: "lan".parse().expect("an id"),
             name: "LAN".parse().expect("a name"),
@@ -87,21 +87,21 @@ mod tests {
         let east = WireFormat { utc_offset: UtcOffset::default().after_step(60), ..utc };
         assert_ne!(utc, east);
         let encoded = Cell::new(0);
-        let tell = |party: &Party, format, millis| {
+        let encodings = |party: &Party, format, millis| {
             let encode = || {
                 encoded.set(encoded.get() + 1);
                 Ok::<_, ()>(format!("{} {format:?}", party.seq))
             };
-            let text = told.text(party, format, Duration::from_millis(millis), encode);
+            let text = parties.text(party, format, Duration::from_millis(millis), encode);
             assert_eq!(text, Ok(format!("{} {format:?}", party.seq).into()));
             encoded.get()
         };
-        assert_eq!([0, 499].map(|millis| tell(&party, utc, millis)), [1, 1]);
-        assert_eq!([499, 500].map(|millis| tell(&party, east, millis)), [2, 2]);
-        assert_eq!(tell(&party, utc, 500), 3, "it is old");
+        assert_eq!([0, 499].map(|millis| encodings(&party, utc, millis)), [1, 1]);
+        assert_eq!([499, 500].map(|millis| encodings(&party, east, millis)), [2, 2]);
+        assert_eq!(encodings(&party, utc, 500), 3, "it is old");
         party.seq = 2;
-        assert_eq!(tell(&party, utc, 500), 4, "it has changed");
+        assert_eq!(encodings(&party, utc, 500), 4, "it has changed");
         party.created_at = Timestamp::MAX;
-        assert_eq!(tell(&party, utc, 500), 5, "it is another");
+        assert_eq!(encodings(&party, utc, 500), 5, "it is another");
     }
 }

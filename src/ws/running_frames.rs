@@ -11,7 +11,7 @@ use lanrage_ipc::model::{PartyId, PeerId};
 
 /// Class of a frame; it decides which other frames may run beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Turn {
+pub(super) enum FrameClass {
     /// A hello: beside those of other peers.
     Greeting(PeerId),
     /// A request: beside those about other parties. If the connection does not speak for the peer
@@ -21,8 +21,8 @@ pub(super) enum Turn {
     Alone,
 }
 
-impl Turn {
-    /// Returns the turn of a frame; `speaks_for` tests the connection's peers.
+impl FrameClass {
+    /// Returns the class of a frame; `speaks_for` tests the connection's peers.
     pub(super) fn of(frame: &ClientFrame, speaks_for: impl Fn(&PeerId) -> bool) -> Self {
         match (frame, frame.peer_id()) {
             (ClientFrame::Hello { .. }, Some(peer_id)) => Self::Greeting(peer_id.clone()),
@@ -51,38 +51,38 @@ impl Turn {
 }
 
 /// Running frames, each with an answer of type `A`; oldest first.
-pub(super) struct Turns<A> {
+pub(super) struct RunningFrames<A> {
     running: FuturesOrdered<LocalBoxFuture<'static, A>>,
-    turns: VecDeque<Turn>,
+    classes: VecDeque<FrameClass>,
     most: usize,
 }
 
-impl<A> Turns<A> {
+impl<A> RunningFrames<A> {
     /// Creates an empty set with room for `most` frames.
     pub(super) fn new(most: usize) -> Self {
-        Self { running: FuturesOrdered::new(), turns: VecDeque::new(), most }
+        Self { running: FuturesOrdered::new(), classes: VecDeque::new(), most }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.turns.is_empty()
+        self.classes.is_empty()
     }
 
     /// True if a frame may run beside all that run now.
-    pub(super) fn admits(&self, turn: &Turn) -> bool {
-        self.turns.len() < self.most
-            && self.turns.iter().all(|running| running.may_run_beside(turn))
+    pub(super) fn admits(&self, class: &FrameClass) -> bool {
+        self.classes.len() < self.most
+            && self.classes.iter().all(|running| running.may_run_beside(class))
     }
 
     /// Starts an admitted frame. Frames send their commands in the order in which they start.
-    pub(super) fn start(&mut self, turn: Turn, action: impl Future<Output = A> + 'static) {
-        self.turns.push_back(turn);
+    pub(super) fn start(&mut self, class: FrameClass, action: impl Future<Output = A> + 'static) {
+        self.classes.push_back(class);
         self.running.push_back(Box::pin(action));
     }
 
     /// Returns the answer of the oldest frame when it has ended; `None` if none runs.
     pub(super) async fn next(&mut self) -> Option<A> {
         let answer = self.running.next().await?;
-        self.turns.pop_front();
+        self.classes.pop_front();
         Some(answer)
     }
 }
@@ -94,17 +94,17 @@ mod tests {
 
     use super::*;
 
-    fn turn(frame: Value) -> Turn {
+    fn class(frame: Value) -> FrameClass {
         let frame = decode(&frame.to_string()).expect("a frame").frame;
-        Turn::of(&frame, |peer_id| peer_id.as_str().starts_with("own"))
+        FrameClass::of(&frame, |peer_id| peer_id.as_str().starts_with("own"))
     }
 
-    fn hello(peer: Option<&str>) -> Turn {
-        turn(json!({"type": "hello", "peer_id": peer}))
+    fn hello(peer: Option<&str>) -> FrameClass {
+        class(json!({"type": "hello", "peer_id": peer}))
     }
 
-    fn beat(party: &str, peer: &str) -> Turn {
-        turn(json!({"type": "heartbeat", "party_id": party, "peer_id": peer}))
+    fn beat(party: &str, peer: &str) -> FrameClass {
+        class(json!({"type": "heartbeat", "party_id": party, "peer_id": peer}))
     }
 
     #[test]
@@ -118,9 +118,9 @@ mod tests {
             (beat("lan", "own"), beat("lan", "own-2"), false),
             (beat("lan", "new"), beat("den", "new"), false),
             (beat("lan", "new"), beat("den", "newer"), true),
-            (beat("lan", "own"), turn(json!({"type": "sync", "party_id": "lan"})), false),
-            (beat("lan", "own"), turn(json!({"type": "list_relays"})), true),
-            (Turn::Alone, Turn::Alone, false),
+            (beat("lan", "own"), class(json!({"type": "sync", "party_id": "lan"})), false),
+            (beat("lan", "own"), class(json!({"type": "list_relays"})), true),
+            (FrameClass::Alone, FrameClass::Alone, false),
         ] {
             assert_eq!(one.may_run_beside(&other), expected, "{one:?} {other:?}");
             assert_eq!(other.may_run_beside(&one), expected, "{other:?} {one:?}");
@@ -129,18 +129,18 @@ mod tests {
 
     #[tokio::test]
     async fn answers_keep_the_order_of_the_frames() {
-        let mut turns = Turns::new(2);
+        let mut frames = RunningFrames::new(2);
         let (done, waits) = tokio::sync::oneshot::channel();
-        turns.start(beat("lan", "own"), async move { waits.await.expect("a word") });
-        turns.start(beat("den", "own"), async move {
+        frames.start(beat("lan", "own"), async move { waits.await.expect("a word") });
+        frames.start(beat("den", "own"), async move {
             done.send(1).expect("somebody waits");
             2
         });
-        assert!(!turns.admits(&beat("third", "own")), "two are the most");
+        assert!(!frames.admits(&beat("third", "own")), "two are the most");
         assert_eq!(
-            (turns.next().await, turns.next().await, turns.next().await),
+            (frames.next().await, frames.next().await, frames.next().await),
             (Some(1), Some(2), None)
         );
-        assert!(turns.is_empty() && turns.admits(&Turn::Alone));
+        assert!(frames.is_empty() && frames.admits(&FrameClass::Alone));
     }
 }

@@ -8,14 +8,14 @@ use crate::core::{Buckets, Rate, RetryAfter};
 /// Token bucket of frames, with credit for pauses. While the server does not read, the client keeps
 /// its pace, and its frames arrive together. Tokens that the full bucket loses in that time are
 /// kept as credit.
-pub(super) struct Pace {
+pub(super) struct FrameRate {
     bucket: Buckets<()>,
     /// Time that one frame costs.
     cost: Duration,
     credit: Duration,
 }
 
-impl Pace {
+impl FrameRate {
     pub(super) fn new(limits: &Ws) -> Self {
         let second = Duration::from_secs(1);
         let rate = Rate::new(limits.frames_per_second, second, limits.frames_burst);
@@ -50,34 +50,34 @@ mod tests {
     use super::*;
 
     /// Returns the number of frames that come through at `now`.
-    fn through(pace: &mut Pace, paused: Duration, now: Duration) -> usize {
-        let first = usize::from(pace.take(paused, now).is_ok());
-        first + (0..10_000).filter(|_| pace.take(Duration::ZERO, now).is_ok()).count()
+    fn through(rate: &mut FrameRate, paused: Duration, now: Duration) -> usize {
+        let first = usize::from(rate.take(paused, now).is_ok());
+        first + (0..10_000).filter(|_| rate.take(Duration::ZERO, now).is_ok()).count()
     }
 
-    fn pace() -> Pace {
+    fn limit() -> FrameRate {
         let rate = Rate::new(100, Duration::from_secs(1), 50);
         let cost = Duration::from_millis(10);
-        Pace { bucket: Buckets::new(rate, 1), cost, credit: Duration::ZERO }
+        FrameRate { bucket: Buckets::new(rate, 1), cost, credit: Duration::ZERO }
     }
 
     #[test]
     fn a_pause_credits_no_more_than_the_rate() {
         let (none, second) = (Duration::ZERO, Duration::from_secs(1));
-        let mut pace = pace();
-        assert_eq!(through(&mut pace, none, second), 50);
+        let mut rate = limit();
+        assert_eq!(through(&mut rate, none, second), 50);
         // Half of the second filled the bucket; the other half would have been lost.
-        assert_eq!(through(&mut pace, second, 2 * second), 100);
-        assert_eq!(through(&mut pace, none, 3 * second), 50);
-        assert_eq!(through(&mut pace, 9 * second, 13 * second), 50 + 900);
+        assert_eq!(through(&mut rate, second, 2 * second), 100);
+        assert_eq!(through(&mut rate, none, 3 * second), 50);
+        assert_eq!(through(&mut rate, 9 * second, 13 * second), 50 + 900);
         // Without a pause a client has no credit.
-        assert_eq!(through(&mut pace, none, 20 * second), 50);
+        assert_eq!(through(&mut rate, none, 20 * second), 50);
     }
 
     #[test]
     fn a_flood_gains_nothing_by_short_pauses() {
-        let (mut pace, step) = (pace(), Duration::from_millis(1));
-        let came = (0..1000_u32).filter(|n| pace.take(step, step * *n).is_ok()).count();
+        let (mut rate, step) = (limit(), Duration::from_millis(1));
+        let came = (0..1000_u32).filter(|n| rate.take(step, step * *n).is_ok()).count();
         assert!(came <= 50 + 100, "{came} in a second");
     }
 }

@@ -81,7 +81,7 @@ impl LocalControlPlane {
 /// In place of events, all subscribers start afresh, last of all.
 fn without_events(hub_commands: Vec<HubCommand>) -> Vec<HubCommand> {
     let is_event =
-        |hub_command: &HubCommand| matches!(hub_command, HubCommand::Tell(_) | HubCommand::Lost);
+        |hub_command: &HubCommand| matches!(hub_command, HubCommand::FanOut(_) | HubCommand::Lost);
     let had_events = hub_commands.iter().any(is_event);
     let mut kept: Vec<_> =
         hub_commands.into_iter().filter(|hub_command| !is_event(hub_command)).collect();
@@ -100,7 +100,7 @@ mod tests {
         let key = |number| SubscriptionKey { connection: ConnectionId(1), number };
         let event = || {
             let relay_id = "r".parse().expect("an id");
-            HubCommand::Tell(Event::RelayRemoved { relay_id })
+            HubCommand::FanOut(Event::RelayRemoved { relay_id })
         };
         let hub_commands = vec![
             event(),

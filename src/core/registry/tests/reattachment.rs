@@ -27,7 +27,7 @@ fn refused(world: &mut World, caller: Caller, command: Command) {
 /// Returns the parties in the answer to a reattached peer.
 #[track_caller]
 fn parties(applied: &Applied) -> Vec<&str> {
-    let Outcome::Returned(identity) = &applied.outcome else { panic!("{applied:?}") };
+    let Outcome::Reattached(identity) = &applied.outcome else { panic!("{applied:?}") };
     assert_eq!((identity.peer_id.as_str(), identity.expires_at), ("x", None));
     identity.parties.iter().map(|id| id.as_str()).collect()
 }
@@ -50,7 +50,7 @@ fn heartbeat_without_proof_is_accepted_where_no_proof_exists() {
     world.by(stranger(1), claim_with("x", None, None, true));
     world.by(peers(["x"], 1), register("lan", "x"));
     world.by(peers(["x"], 1), by_connection("lan", "x"));
-    for sign in [heartbeat("lan", "x"), come_back("x")] {
+    for sign in [heartbeat("lan", "x"), reattach("x")] {
         // Refused: its connection is open.
         refused(&mut world, stranger(2), sign);
     }
@@ -59,7 +59,7 @@ fn heartbeat_without_proof_is_accepted_where_no_proof_exists() {
     for command in [leave("lan", "x"), update("lan", moved("x")), poll("lan", "x")] {
         refused(&mut world, stranger(2), command);
     }
-    for sign in [heartbeat("lan", "x"), come_back("x")] {
+    for sign in [heartbeat("lan", "x"), reattach("x")] {
         // Refused: a caller that proves another peer must prove this one.
         refused(&mut world, peers(["y"], 3), sign);
     }
@@ -67,7 +67,7 @@ fn heartbeat_without_proof_is_accepted_where_no_proof_exists() {
     // Refused: the peer has a token.
     world.by(stranger(1), claim_with("x", None, Some(1), false));
     world.by(peers(["x"], 0), register("lan", "x"));
-    for sign in [heartbeat("lan", "x"), come_back("x")] {
+    for sign in [heartbeat("lan", "x"), reattach("x")] {
         refused(&mut world, stranger(2), sign);
     }
 }
@@ -75,11 +75,11 @@ fn heartbeat_without_proof_is_accepted_where_no_proof_exists() {
 #[test]
 fn reattached_peer_is_kept_alive_by_the_connection() {
     let mut world = world();
-    let back = world.by(stranger(2), come_back("x"));
+    let back = world.by(stranger(2), reattach("x"));
     assert_eq!(parties(&back), ["lan"], "heartbeats keep it alive in the other party");
     assert_eq!(told(&back), ["peer.updated lan x #4"]);
     assert!(world.peer("lan", "x").connected);
-    let again = world.by(stranger(2), come_back("x"));
+    let again = world.by(stranger(2), reattach("x"));
     assert_eq!((parties(&again), again.changes.len()), (vec!["lan"], 0));
     world.pass(10 * PEER_TIMEOUT);
     world.by(ROOT, heartbeat("lan", "host"));
@@ -91,7 +91,7 @@ fn reattached_peer_is_kept_alive_by_the_connection() {
 #[test]
 fn reattached_caller_may_only_refresh_and_listen() {
     let mut world = world();
-    world.by(stranger(2), come_back("x"));
+    world.by(stranger(2), reattach("x"));
     for command in
         [leave("lan", "x"), update("lan", moved("x")), poll("lan", "x"), join("lan", "x")]
     {
@@ -104,8 +104,8 @@ fn reattached_caller_may_only_refresh_and_listen() {
 #[test]
 fn reattach_takes_nothing_over_from_an_open_connection() {
     let mut world = world();
-    world.by(stranger(2), come_back("x"));
-    let other = world.by(stranger(3), come_back("x"));
+    world.by(stranger(2), reattach("x"));
+    let other = world.by(stranger(3), reattach("x"));
     assert_eq!((parties(&other), other.changes.len()), (vec!["lan"], 0));
     assert_eq!(told(&world.by(stranger(3), Command::Disconnect)), [""; 0]);
     assert!(world.peer("lan", "x").connected);
@@ -114,7 +114,7 @@ fn reattach_takes_nothing_over_from_an_open_connection() {
 #[test]
 fn let_go_ends_only_the_keepalive_of_the_callers_connection() {
     let mut world = world();
-    world.by(stranger(2), come_back("x"));
+    world.by(stranger(2), reattach("x"));
     for (connection, party) in [(3, "lan"), (2, "other"), (2, "nowhere")] {
         let kept = world.by(stranger(connection), release_member(party, "x"));
         assert_eq!((told(&kept), kept.changes.len()), (vec![], 0), "{connection} {party}");
@@ -128,17 +128,17 @@ fn let_go_ends_only_the_keepalive_of_the_callers_connection() {
 #[test]
 fn peer_without_a_party_does_not_reattach() {
     let mut world = World::new();
-    refused(&mut world, stranger(1), come_back("x"));
+    refused(&mut world, stranger(1), reattach("x"));
     world.by(stranger(1), claim("x"));
     world.by(peers(["x"], 1), relay("r", 1));
     world.by(stranger(1), Command::Disconnect);
-    let back = world.by(stranger(2), come_back("x"));
+    let back = world.by(stranger(2), reattach("x"));
     assert_eq!((parties(&back), back.changes.len()), (vec![], 0), "its id owns a relay");
 }
 
 #[test]
 fn reattach_needs_the_same_known_address() {
-    let signs = || [heartbeat("lan", "x"), come_back("x")];
+    let signs = || [heartbeat("lan", "x"), reattach("x")];
     let elsewhere = || {
         let address = Some(IpAddr::from([192, 0, 2, 8]).into());
         Caller { address, ..stranger(2) }
@@ -175,12 +175,12 @@ fn owner_ends_reattached_connections_without_proof() {
         world.by(stranger(1), Command::Disconnect);
         world.registry.set_rules(Rules { peer_timeout: YEAR, ..rules() });
         world.pass(world.registry.rules.token_ttl);
-        world.by(stranger(2), come_back("x"));
+        world.by(stranger(2), reattach("x"));
         world.by(stranger(3), heartbeat("lan", "x"));
-        world.by(stranger(4), come_back("x"));
+        world.by(stranger(4), reattach("x"));
         world.by(stranger(4), Command::Disconnect);
         let back = world.by(stranger(5), claim_with("x", Some(1), Some(2), hold));
         assert_eq!(ended(&back), [2, 3]);
-        refused(&mut world, stranger(2), come_back("x"));
+        refused(&mut world, stranger(2), reattach("x"));
     }
 }
