@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn every_state_has_its_words() {
+    fn every_connection_state_is_described() {
         let refused = Some("connection refused");
         for (connection, words) in [
             (connection("local", None, None), "local: the daemon needs no control server"),
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn an_invalid_url_is_not_repeated() {
+    fn error_about_an_invalid_url_does_not_repeat_it() {
         let Err(Failure::Error(_, report)) = read("http://ann:hunter2@h") else { panic!("taken") };
         let report = serde_json::to_string(&report).unwrap();
         assert!(report.contains("no password") && !report.contains("hunter2"), "{report}");

@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_of_the_daemon_have_their_exit_code() {
+    fn error_codes_of_the_daemon_map_to_exit_codes() {
         for code in ErrorCode::ALL {
             let expected = match code.as_str() {
                 "permission_denied" => 4,
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn hint_of_the_daemon_stands_unless_it_is_the_usual() {
+    fn command_s_hint_replaces_a_default_hint_of_the_daemon_only() {
         let error = RpcError::new(ErrorCode::PartyNotFound, "no").hint("because");
         assert_eq!(parts(error.into()).1.data.hint, "because");
         let failure = || Failure::from(RpcError::new(ErrorCode::FrameTooLarge, "no"));
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn people_read_lines_and_no_control_characters() {
+    fn error_text_for_people_escapes_control_characters() {
         let failure = Failure::new(Exit::Failed, "c", "one\u{1b}[2J\ntwo", "three");
         let text = parts(failure).1.for_people(false);
         assert_eq!(text, "lanragectl: one\\u{1b}[2J\n  two\nhint: three");

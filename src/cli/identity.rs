@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_text_becomes_an_id() {
+    fn peer_id_is_derived_from_any_text() {
         for (text, id) in [
             ("ann-tower\n", "ann-tower"),
             ("DOMAIN\\ann lee-höst.local", "DOMAIN-ann-lee-h-st.local"),
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn login_and_host_make_an_id_and_a_name() {
+    fn default_peer_id_and_name_come_from_login_and_host() {
         let id = peer_id().unwrap();
         assert_eq!(id, peer_id().unwrap());
         assert!(id.as_str().starts_with(&name(&id).unwrap().to_string()));

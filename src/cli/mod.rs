@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_those_of_the_wire() {
+    fn option_values_match_the_wire() {
         for (line, option) in [
             ("party join p --public-key k", "--keepalive connection,daemon,manual"),
             (

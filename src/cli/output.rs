@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_ahead_is_shown_as_now() {
+    fn future_time_is_shown_as_now() {
         let page = page("2026-01-02T03:04:05Z");
         assert_eq!(page.ago("2026-01-02T03:02:00Z".parse().unwrap()), "2m 5s ago");
         assert_eq!(page.ago("2026-01-02T03:04:04.5Z".parse().unwrap()), "now");
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_line_up_and_drive_no_terminal() {
+    fn table_aligns_columns_and_escapes_control_characters() {
         let mut page = page("2026-01-02T03:04:05Z");
         page.table(
             ["A", "B"],

@@ -211,7 +211,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_pending_party_is_marked_as_pending() {
+    fn pending_party_is_marked_as_pending() {
         for (origin_word, sync, words) in [
             ("local", "synced", "local"),
             ("remote", "synced", "remote"),

@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_party_with_another_id_is_shown_with_both_ids() {
+    fn renamed_party_is_shown_with_both_ids() {
         let party = json!({
             "party_id": "f3b1", "name": "Quake", "host_id": "ann", "peers": {},
             "created_at": "2026-01-02T03:04:05Z", "epoch": "e", "seq": 7, "origin": "remote",
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_is_described_in_words() {
+    fn connection_change_is_described() {
         let connection = json!({
             "state": "reconnecting", "server_url": "https://h", "attempt": 1, "retry_in_ms": 900,
             "since": "2026-01-02T03:04:05Z", "last_error": "it hung up",

@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_fits_a_header() {
+    fn secret_must_fit_a_header() {
         for text in ["x", "a-b_c.d~e+f/g==", &"x".repeat(512)] {
             assert_eq!(Secret::new(text).unwrap().expose(), text);
         }
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn does_not_show() {
+    fn secret_is_hidden_in_debug_output() {
         assert_eq!(format!("{:?}", Secret::new("hunter2")), "Some(Secret(…))");
     }
 }

@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_reaches_the_subscribers_of_its_topic_and_party_and_no_others() {
+    fn hub_sends_an_event_to_subscribers_of_its_topic_and_party_only() {
         use Topic::{Connection, Party, Peer, Relay};
         let mut hub = Hub::default();
         let cases: [(&[Topic], Option<&str>, [usize; 2]); 6] = [
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_relay_costs_the_narrow_subscribers_of_other_topics_nothing() {
+    fn relay_event_visits_no_subscriber_of_other_topics() {
         let mut hub = Hub::default();
         for number in 0..100 {
             attach(&mut hub, number, &[Topic::Peer], Some(&format!("p{number}")));

@@ -42,14 +42,14 @@ impl Handler<Ping> for Stuck {
 }
 
 #[actix::test]
-async fn who_begins_anew_is_alive() {
+async fn restarting_actor_counts_as_alive() {
     let mut vitals = Vitals::default();
     vitals.add("restless", Supervisor::start(|_| Restless::default()).recipient());
     assert_eq!(vitals.check(Duration::from_secs(60)).await, Ok(()));
 }
 
 #[actix::test]
-async fn who_is_stuck_or_gone_is_named() {
+async fn stuck_or_ended_actor_is_named() {
     let gone = Restless::default().start();
     let mut vitals = Vitals::default();
     vitals.add("gone", gone.recipient());

@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_policy_allows_this_script_and_this_style_only() {
+    fn docs_policy_allows_its_own_script_and_style_only() {
         let (_, policy) = page();
         let sources = |directive: &str| {
             let found = policy.split("; ").find_map(|part| part.strip_prefix(directive));
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_loads_no_other_host_and_runs_no_foreign_script() {
+    fn docs_page_loads_nothing_from_other_hosts() {
         for word in
             ["http:", "https:", "\"//", "'//", "src=", "@import", "url(", "style=", "onclick="]
         {
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn without_javascript_it_says_where_the_document_is() {
+    fn docs_page_without_javascript_names_the_document() {
         let (before, _) = PAGE.split_once("<script>").unwrap();
         assert!(before.contains(r#"<a href="openapi.json">"#) && before.contains("<noscript>"));
     }

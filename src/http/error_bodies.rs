@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_refusal_gets_a_body_however_slowly_it_goes() {
+    fn bare_error_response_gets_a_json_body_for_any_write_size() {
         for status in
             ["400 Bad Request", "408 Request Timeout", "431 Request Header Fields Too Large"]
         {
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn all_other_bytes_pass_unchanged() {
+    fn error_bodies_pass_other_bytes_unchanged() {
         for other in [
             OK,
             "HTTP/1.1 307 Temporary Redirect\r\ncontent-length: 0\r\nlocation: /\r\n\r\n",

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[actix::test]
-    async fn an_old_post_without_a_length_gets_one() {
+    async fn http_1_0_post_without_a_length_gets_content_length_zero() {
         let post = "POST /auth/register HTTP/1.0\r\nHost: x\r\n";
         for at_once in [1, 7, 1 << 12] {
             for rest in ["", "GET / HTTP/1.0\r\n\r\n"] {
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[actix::test]
-    async fn all_other_bytes_pass_unchanged() {
+    async fn old_posts_pass_other_bytes_unchanged() {
         let long = format!("POST / HTTP/1.0\r\nX: {}\r\n\r\n", "x".repeat(LONGEST_HEAD));
         for sent in [
             "",

@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[actix::test]
-    async fn the_next_request_waits_for_the_answer() {
+    async fn pipelined_request_waits_for_the_previous_answer() {
         let (mut far, near) = tokio::io::duplex(1 << 16);
         let mut gate = RequestGate::new(near);
         far.write_all(GET.repeat(300).as_bytes()).await.expect("sent");
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[actix::test]
-    async fn an_unread_answer_blocks_the_next_request() {
+    async fn pipelined_request_waits_while_the_answer_is_unread() {
         let (mut far, near) = tokio::io::duplex(64);
         let mut gate = RequestGate::new(near);
         far.write_all(GET.repeat(2).as_bytes()).await.expect("sent");
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[actix::test]
-    async fn an_early_answer_counts_for_the_request_whose_body_follows() {
+    async fn early_answer_counts_for_the_request_whose_body_follows() {
         let (mut far, near) = tokio::io::duplex(1 << 16);
         let mut gate = RequestGate::new(near);
         let post = "POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n";
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[actix::test]
-    async fn a_further_head_passes_once_it_is_whole() {
+    async fn pipelined_head_passes_once_it_is_whole() {
         let (mut far, near) = tokio::io::duplex(1 << 16);
         let mut gate = RequestGate::new(near);
         let (begin, end) = GET.split_at(20);
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[actix::test]
-    async fn the_rest_passes_at_the_end() {
+    async fn unfinished_input_passes_at_its_end() {
         let (mut far, near) = tokio::io::duplex(1 << 16);
         let mut gate = RequestGate::new(near);
         far.write_all(format!("{GET}GET").as_bytes()).await.expect("sent");
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[actix::test]
-    async fn another_protocol_passes_as_it_is() {
+    async fn bytes_after_an_upgrade_pass_unchanged() {
         let (mut far, near) = tokio::io::duplex(1 << 16);
         let mut gate = RequestGate::new(near);
         far.write_all(format!("{GET}frames").as_bytes()).await.expect("sent");

@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn long_replies_have_a_share_by_address_and_short_ones_none() {
+    fn reply_budget_has_shares_by_address_for_long_replies_only() {
         let budget = ReplyBudget::default();
         let reserve = |number, bytes| budget.reserve(address(number), bytes, 4 * MIB);
         let mut rooms: Vec<_> = (1..=4)
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_counts_as_long_as_it_is() {
+    fn reply_counts_its_length_until_it_is_dropped() {
         let budget = ReplyBudget::default();
         let mut room = budget.reserve(address(1), MIB, 4 * MIB).expect("room");
         assert!(budget.reserve(address(1), MIB, 4 * MIB).is_err());

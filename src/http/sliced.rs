@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slices_are_of_the_document_itself() {
+    fn sliced_body_borrows_the_document() {
         static TEXT: [u8; 40_000] = [b'x'; 40_000];
         let text = std::str::from_utf8(&TEXT).expect("ASCII");
         let mut body = Sliced::shared(text);

@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_users_own_daemon_serves_them_and_the_superuser_alone() {
+    fn user_s_daemon_serves_that_user_and_the_superuser_only() {
         let access = Access::Own(User(1000));
         assert_eq!(access.role(User(1000), false), Some(Role::Admin));
         assert_eq!(access.role(User(0), false), Some(Role::Admin));
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn the_systems_daemon_serves_all_by_role() {
+    fn system_daemon_serves_all_users_by_role() {
         let access = Access::System { operators: vec![1000], group: "players".into() };
         for (user, group, outside, inside) in [
             (0, None, Role::Admin, Role::Admin),

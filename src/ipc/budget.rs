@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_keeps_its_floor_when_others_have_all() {
+    fn connection_keeps_its_floor_when_the_budget_is_used_up() {
         let budget = Budget::default();
         let others: Vec<_> = (0..8).map(|_| account(&budget, 1, Role::Admin, false)).collect();
         others.iter().for_each(|other| other.set_outgoing(2 * MIB));
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn no_connection_no_user_and_no_role_takes_all() {
+    fn budget_bounds_each_connection_user_and_role() {
         let budget = Budget::default();
         let fill = |owner: u32, role: Role| {
             let account = account(&budget, owner, role, true);
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reservation_waits_for_room() {
+    fn reservation_waits_for_room() {
         let budget = Budget::default();
         let account = account(&budget, 1, Role::Admin, false);
         account.set_outgoing(EVENTS);

@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_free_again_when_it_is_left() {
+    fn dropped_permit_frees_its_connection() {
         let (limiter, shares) =
             (ConnectionLimiter::default(), RoleShares::new(&limits(3, 2), false));
         let enter = |user| limiter.enter(User(user), Role::Admin, &shares);
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn every_total_leaves_a_connection_for_the_admin_and_one_for_operators() {
+    fn connection_shares_leave_one_for_the_admin_and_one_for_operators() {
         for connections in 1..300 {
             let shares = RoleShares::new(&limits(connections, 64), true);
             assert!(shares.operators + shares.observers < connections, "{shares:?}");
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_role_takes_nothing_from_the_others() {
+    fn full_role_leaves_the_shares_of_the_others() {
         let (limiter, shares) =
             (ConnectionLimiter::default(), RoleShares::new(&limits(16, 8), true));
         let mut kept = Vec::new();
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_idle_observer_of_the_user_with_the_most_makes_room() {
+    fn full_observer_share_evicts_the_most_idle_of_the_largest_user() {
         let (limiter, shares) =
             (ConnectionLimiter::default(), RoleShares::new(&limits(16, 8), true));
         let enter = |user| limiter.enter(User(user), Role::Observer, &shares);
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn few_evicted_connections_stay_open() {
+    fn evicted_connections_stay_open_up_to_a_limit() {
         let (limiter, shares) =
             (ConnectionLimiter::default(), RoleShares::new(&limits(16, 8), true));
         let enter = |user| limiter.enter(User(user), Role::Observer, &shares).expect("room");
@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn many_lookups_leave_one_for_each_other_user() {
+    fn role_lookups_of_one_user_leave_one_for_each_other() {
         let (limiter, shares) =
             (ConnectionLimiter::default(), RoleShares::new(&limits(4, 2), true));
         let wait = |user| limiter.wait(User(user), &shares);

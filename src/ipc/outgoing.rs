@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_leave_in_order_and_shared_ones_need_no_memory() {
+    fn outgoing_lines_keep_their_order_and_shared_ones_cost_nothing() {
         let (mut outgoing, mut stream) = (Outgoing::default(), Slow::default());
         outgoing.push("one\n".into());
         outgoing.push("two\n".into());

@@ -87,7 +87,7 @@ fn assert_unsubscribed(seen: &[Seen]) {
 }
 
 #[test]
-fn a_subscription_that_may_have_begun_ends_with_its_connection() {
+fn pending_subscription_ends_with_its_connection() {
     let day = Duration::from_secs(24 * 60 * 60);
     assert_unsubscribed(&seen_of(day, |client| {
         // A line above the limit ends the connection, whatever is unanswered.
@@ -97,7 +97,7 @@ fn a_subscription_that_may_have_begun_ends_with_its_connection() {
 }
 
 #[test]
-fn a_subscription_that_took_too_long_ends() {
+fn timed_out_subscription_is_ended() {
     assert_unsubscribed(&seen_of(Duration::from_millis(1), |client| {
         let mut reply = String::new();
         BufReader::new(client).read_line(&mut reply).expect("a reply");

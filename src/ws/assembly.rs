@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_make_a_message_up_to_its_bound() {
+    fn fragments_are_reassembled_up_to_the_size_limit() {
         let mut assembly = Assembly::new(6);
         assert_eq!(assembly.append(b"x"), Err(Misfit::OutOfPlace));
         assert_eq!(assembly.begin(b"ab"), Ok(()));
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_with_a_lost_fragment_is_dropped() {
+    fn message_with_a_lost_fragment_is_dropped() {
         for lost in 0..3 {
             let mut assembly = Assembly::new(6);
             for n in 0..3 {

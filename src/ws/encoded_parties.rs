@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parties_with_the_same_format_are_encoded_once() {
+    fn party_is_encoded_once_for_each_wire_format() {
         let parties = EncodedParties::default();
         let mut party = Party {
             party_id: "lan".parse().expect("an id"),

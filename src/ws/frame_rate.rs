@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_credits_no_more_than_the_rate() {
+    fn read_pause_credits_frames_at_the_rate_at_most() {
         let (none, second) = (Duration::ZERO, Duration::from_secs(1));
         let mut rate = limit();
         assert_eq!(through(&mut rate, none, second), 50);
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_gains_nothing_by_short_pauses() {
+    fn flood_with_short_pauses_gets_no_extra_credit() {
         let (mut rate, step) = (limit(), Duration::from_millis(1));
         let came = (0..1000_u32).filter(|n| rate.take(step, step * *n).is_ok()).count();
         assert!(came <= 50 + 100, "{came} in a second");

@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_is_read_than_is_taken_out() {
+    fn full_intake_pauses_reading_until_frames_are_taken() {
         let paused = Rc::new(Cell::new(false));
         let told = paused.clone();
         let meter = Meter::new(1000, move |is_paused| told.set(is_paused));
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_that_wait_are_held() {
+    fn unread_text_counts_until_it_is_dropped() {
         let meter = Meter::new(1000, |_| ());
         let texts: Vec<_> = (0..4).map(|_| meter.unread("x".repeat(1000).into())).collect();
         let held = texts.len() * (1000 + UNREAD_BYTES);
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_come_through_whatever_the_chunks() {
+    fn intake_passes_whole_frames_for_any_chunk_size() {
         let bytes = [frame(0x81, b"text"), frame(0x01, &[7; 126]), frame(0x80, &[7; 1000])];
         let bytes = bytes.concat();
         for size in [1, 2, 3, 7, 200, bytes.len()] {
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn input_that_is_no_client_frame_is_dropped() {
+    fn intake_drops_input_from_the_first_invalid_frame_on() {
         use Fault::{Malformed, TooLong};
         let good = frame(0x81, b"good");
         for (bad, expected) in [

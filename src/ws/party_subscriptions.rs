@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn changed_members_are_sent_at_once_and_then_once_a_second() {
+    fn changed_member_is_sent_at_once_and_then_once_a_second() {
         let (mut subscriptions, party) = (PartySubscriptions::new(ConnectionId(1), 8), party());
         subscriptions.begin(subscriptions.key(1), &party, BTreeSet::new(), Updates::default());
         let (start, interval) = (Instant::now(), Duration::from_secs(1));

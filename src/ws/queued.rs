@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_has_its_share_and_one_frame_of_any_length() {
+    fn empty_send_queue_takes_a_frame_of_any_length() {
         let queued = Queued::default();
         let most = QueueBytes { connection: 100 * KIB, total: 1024 * KIB };
         assert_eq!(queued.add(address(1), 0, 200 * KIB, most), Ok(()));
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn no_address_takes_all_and_a_connection_that_reads_is_served() {
+    fn send_queues_of_one_address_leave_a_share_and_a_floor_to_others() {
         let queued = Queued::default();
         let most = QueueBytes { connection: 1024 * KIB, total: 1024 * KIB };
         let frame = |number, waiting| queued.add(address(number), waiting, 16 * KIB, most);

@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn end_is_found_in_either_form() {
+    fn not_after_is_read_in_both_time_formats() {
         for year in [2026, 2049, 2050, 4096] {
             let expected = format!("{year}-02-03T00:00:00Z").parse().unwrap();
             assert_eq!(not_after(&made(year)), Some(expected));
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_truncated_certificate_has_no_end() {
+    fn truncated_certificate_has_no_expiry() {
         let whole = made(2026);
         for length in 0..whole.len() {
             assert_eq!(not_after(&whole[..length]), None, "{length}");
@@ -100,7 +100,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic(bytes: Vec<u8>, at: prop::sample::Index, byte: u8) {
+        fn not_after_does_not_panic_on_any_bytes(bytes: Vec<u8>, at: prop::sample::Index, byte: u8) {
             not_after(&bytes);
             let mut near = made(2050);
             let at = at.index(near.len());

@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn each_client_is_told_once_a_minute_with_its_count() {
+    fn overload_is_logged_once_a_minute_for_each_client_with_its_count() {
         let mut bounds = BoundsReached::default();
         let mut count = |number, seconds| {
             bounds.count("raise it".to_owned(), client(number), Duration::from_secs(seconds))

@@ -96,7 +96,7 @@ mod tests {
     use crate::events::SubscriptionKey;
 
     #[test]
-    fn who_hears_is_kept_and_the_news_become_a_fresh_start() {
+    fn full_hub_keeps_subscription_commands_and_replaces_events_by_lost() {
         let key = |number| SubscriptionKey { connection: ConnectionId(1), number };
         let event = || {
             let relay_id = "r".parse().expect("an id");

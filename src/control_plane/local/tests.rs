@@ -212,7 +212,7 @@ impl Plane {
 }
 
 #[actix::test]
-async fn a_disk_that_hangs_holds_so_many_changes_and_no_more() {
+async fn waiting_changes_are_bounded_while_the_disk_hangs() {
     let plane = Plane::stalled().await;
     let asked = plane.fill(update).await;
     let waiting = plane.status().await.store.pending;
@@ -267,7 +267,7 @@ async fn one_client_leaves_room_for_others() {
 }
 
 #[actix::test]
-async fn readers_that_gave_up_take_no_place() {
+async fn abandoned_query_takes_no_place() {
     let plane = Plane::stalled().await;
     let changed = plane.spawn(update(2));
     let readers = plane.fill(|_| read()).await;
@@ -285,7 +285,7 @@ async fn readers_that_gave_up_take_no_place() {
 }
 
 #[test]
-fn large_answers_take_more_room() {
+fn large_answer_counts_its_weight() {
     let relay = Relay {
         relay_id: "r".parse().unwrap(),
         public_ip: "203.0.113.1".parse().unwrap(),
@@ -313,7 +313,7 @@ fn large_answers_take_more_room() {
 }
 
 #[actix::test]
-async fn a_claim_that_was_refused_for_its_commit_holds_nothing() {
+async fn claim_with_a_failed_commit_holds_nothing() {
     let plane = Plane::stalled().await;
     let claim = |connection, claim| {
         let (principal, address) = (Principal::Peers([].into()), None);

@@ -70,7 +70,7 @@ async fn look(discovery: &Addr<Discovery>) -> (Option<Duration>, bool) {
 }
 
 #[actix::test]
-async fn what_is_announced_is_found_until_it_is_withdrawn() {
+async fn announced_party_is_discovered_until_it_is_withdrawn() {
     let place = Place::new();
     let discovery = start(&place, HOUR);
     let (p, q) = (party("p", "a", &["b"]), party("q", "a", &[]));
@@ -86,7 +86,7 @@ async fn what_is_announced_is_found_until_it_is_withdrawn() {
 }
 
 #[actix::test]
-async fn what_others_announce_is_found_and_what_is_bad_passed_over() {
+async fn foreign_parties_are_discovered_and_invalid_ones_skipped() {
     let place = Place::new();
     let mut bad = foreign("bad", "b");
     bad["peers"]["b"]["public_port"] = serde_json::json!(-1);
@@ -100,7 +100,7 @@ async fn what_others_announce_is_found_and_what_is_bad_passed_over() {
 }
 
 #[actix::test]
-async fn entries_that_others_change_are_told_as_they_were_written() {
+async fn own_parties_are_discovered_as_written_despite_foreign_changes() {
     let place = Place::new();
     let discovery = start(&place, HOUR);
     announce(&discovery, &party("p", "a", &["b"])).await;
@@ -146,7 +146,7 @@ async fn a_file_that_can_not_be_read_is_an_error_and_no_file_is_an_empty_list() 
 }
 
 #[actix::test]
-async fn a_damaged_file_is_told_once_and_mended() {
+async fn damaged_file_is_logged_once_and_repaired() {
     let place = Place::new();
     let discovery = start(&place, HOUR);
     place.write("damaged");
@@ -157,7 +157,7 @@ async fn a_damaged_file_is_told_once_and_mended() {
 }
 
 #[actix::test]
-async fn changes_that_come_while_it_writes_are_written_too() {
+async fn changes_during_a_write_are_written_next() {
     let place = Place::new();
     let discovery = start(&place, HOUR);
     let parties: Vec<_> = (0..200).map(|n| party(&format!("p{n:03}"), "a", &[])).collect();
@@ -172,7 +172,7 @@ async fn changes_that_come_while_it_writes_are_written_too() {
 }
 
 #[actix::test]
-async fn it_refreshes_while_there_is_something_to_announce() {
+async fn announcements_are_refreshed_while_there_are_parties() {
     let place = Place::new();
     let discovery = start(&place, Duration::from_millis(1));
     let p = party("p", "a", &[]);
@@ -191,7 +191,7 @@ async fn it_refreshes_while_there_is_something_to_announce() {
 }
 
 #[actix::test]
-async fn it_rests_after_a_flush() {
+async fn no_refresh_is_scheduled_after_a_flush() {
     let place = Place::new();
     let discovery = start(&place, HOUR);
     announce_all(&discovery, &[&party("p", "a", &[])]).await;
@@ -205,7 +205,7 @@ async fn it_rests_after_a_flush() {
 }
 
 #[actix::test]
-async fn a_failed_write_is_tried_again_with_longer_and_longer_pauses() {
+async fn failed_write_is_retried_with_backoff() {
     let place = Place::new();
     let obstacle = place.obstacle(&place.path);
     let discovery = start(&place, HOUR);
@@ -231,7 +231,7 @@ async fn a_failed_write_is_tried_again_with_longer_and_longer_pauses() {
 }
 
 #[actix::test]
-async fn a_failed_write_mends_itself() {
+async fn failed_write_succeeds_once_the_obstacle_is_gone() {
     let place = Place::new();
     let obstacle = place.obstacle(&place.path);
     let discovery = start(&place, HOUR);

@@ -48,7 +48,7 @@ print(parties["p"]["peers"]["b"]["last_seen"], parties["p"]["created_at"])
 // There is no Python where this is tested on Windows.
 #[cfg(unix)]
 #[test]
-fn lanrage_reads_what_is_written_and_would_write_the_same() {
+fn written_file_is_read_and_rewritten_unchanged_by_lanrage() {
     let place = Place::new();
     let (p, q) = (party("p", "a", &["b"]), party("q", "c", &[]));
     place.daemon("a").update(&ours(&[&p, &q]), &now()).expect("written");
@@ -58,7 +58,7 @@ fn lanrage_reads_what_is_written_and_would_write_the_same() {
 }
 
 #[test]
-fn entries_of_others_stay_as_they_are_written() {
+fn foreign_entries_keep_their_text() {
     let place = Place::new();
     let entries = [
         r#""x" : {"party_id":"x",  "host_id":"\u0065", "later": [1.50, 1e999]}"#,
@@ -82,7 +82,7 @@ fn entries_of_others_stay_as_they_are_written() {
 
 #[cfg(unix)]
 #[test]
-fn the_mode_stays_and_a_new_file_can_be_read_by_all() {
+fn file_keeps_its_mode_and_a_new_one_is_readable_by_all() {
     use std::os::unix::fs::PermissionsExt;
     let place = Place::new();
     let daemon = place.daemon("a");
@@ -95,7 +95,7 @@ fn the_mode_stays_and_a_new_file_can_be_read_by_all() {
 }
 
 #[test]
-fn nothing_is_touched_without_a_reason() {
+fn unchanged_parties_write_nothing() {
     let place = Place::new();
     let daemon = place.daemon("a");
     daemon.update(&ours(&[]), &now()).expect("nothing to do");
@@ -116,7 +116,7 @@ fn nothing_is_touched_without_a_reason() {
 }
 
 #[test]
-fn an_id_that_someone_else_announces_is_theirs() {
+fn id_announced_by_another_program_stays_its_own() {
     let place = Place::new();
     let daemon = place.daemon("a");
     let (p, q) = (party("p", "a", &[]), party("q", "a", &[]));
@@ -135,7 +135,7 @@ fn an_id_that_someone_else_announces_is_theirs() {
 }
 
 #[test]
-fn a_party_registered_anew_takes_the_place_of_ours_with_its_id() {
+fn party_registered_again_replaces_our_entry() {
     let place = Place::new();
     let daemon = place.daemon("a");
     daemon.update(&ours(&[&party("p", "old", &[])]), &now()).expect("written");
@@ -144,7 +144,7 @@ fn a_party_registered_anew_takes_the_place_of_ours_with_its_id() {
 }
 
 #[test]
-fn a_crash_leaves_no_entry_behind() {
+fn start_removes_entries_left_by_a_crash() {
     let place = Place::new();
     let p = party("p", "a", &[]);
     let read = |name| fs::read_to_string(place.dir.path().join(name)).expect("a file");
@@ -222,7 +222,7 @@ fn an_empty_file_is_no_damage() {
 }
 
 #[test]
-fn what_is_no_file_is_refused_and_left_alone() {
+fn special_file_is_refused_and_left_unchanged() {
     type Spoil = fn(&Place);
     type IsExpected = fn(&DiscoveryError) -> bool;
     let is_not_a_file: IsExpected = |error| matches!(error, DiscoveryError::NotAFile(_));

@@ -31,7 +31,7 @@ fn requests_are_counted_and_timed_by_route() {
 }
 
 #[test]
-fn made_up_methods_share_one_series() {
+fn unknown_methods_share_one_series() {
     let metrics = Metrics::new();
     for index in 0..1000 {
         let method = Method::from_bytes(format!("MADEUP{index}").as_bytes()).unwrap();
@@ -44,7 +44,7 @@ fn made_up_methods_share_one_series() {
 }
 
 #[test]
-fn every_reason_is_there_from_the_start() {
+fn every_rejection_reason_has_a_series_from_the_start() {
     let metrics = Metrics::new();
     metrics.rejected("rate_limited");
     let text = metrics.text(&Gauges::default());
@@ -56,7 +56,7 @@ fn every_reason_is_there_from_the_start() {
 }
 
 #[test]
-fn frames_are_counted_each_way() {
+fn frames_are_counted_by_direction() {
     let metrics = Metrics::new();
     metrics.frame(Direction::In, "heartbeat");
     metrics.frame(Direction::In, "heartbeat");
@@ -69,7 +69,7 @@ fn frames_are_counted_each_way() {
 }
 
 #[test]
-fn gauges_have_the_values_of_the_latest_scrape() {
+fn gauges_show_the_values_of_the_latest_scrape() {
     let metrics = Metrics::new();
     let before = Gauges { parties: 9, commits: 4, evicted_peers: 1, ..Gauges::default() };
     metrics.text(&before);
@@ -111,7 +111,7 @@ fn gauges_have_the_values_of_the_latest_scrape() {
 }
 
 #[test]
-fn every_name_has_the_prefix_and_a_help() {
+fn every_metric_has_the_prefix_and_a_help_line() {
     let metrics = Metrics::new();
     metrics.observe(OTHER, &Method::GET, StatusCode::OK, Duration::ZERO);
     metrics.frame(Direction::In, OTHER);
@@ -128,7 +128,7 @@ fn every_name_has_the_prefix_and_a_help() {
 }
 
 #[test]
-fn servers_share_nothing() {
+fn metrics_of_two_servers_are_separate() {
     let (one, other) = (Metrics::new(), Metrics::new());
     one.rejected("invalid");
     let text = other.text(&Gauges::default());

@@ -11,7 +11,7 @@ fn client(peer: &str, forwarded_for: &[&str]) -> String {
 }
 
 #[test]
-fn only_a_trusted_peer_is_believed() {
+fn forwarded_for_counts_only_from_a_trusted_proxy() {
     assert_eq!(client("192.0.2.1", &["198.51.100.7"]), "192.0.2.1");
     assert_eq!(client("10.1.1.1", &["198.51.100.7"]), "198.51.100.7");
     assert_eq!(client("::ffff:10.1.1.1", &["198.51.100.7"]), "198.51.100.7");
@@ -20,7 +20,7 @@ fn only_a_trusted_peer_is_believed() {
 }
 
 #[test]
-fn the_right_most_address_that_is_no_proxy_is_the_client() {
+fn client_is_the_right_most_address_that_is_no_proxy() {
     let table: &[(&[&str], &str)] = &[
         // Values that the client sent stand on the left, and are ignored.
         (&["203.0.113.9, 198.51.100.7"], "198.51.100.7"),
@@ -51,7 +51,7 @@ fn the_right_most_address_that_is_no_proxy_is_the_client() {
 }
 
 #[test]
-fn https_is_believed_of_trusted_proxies_only() {
+fn forwarded_proto_counts_only_from_a_trusted_proxy() {
     let https = |peer: &str, values: &[&str]| {
         forwarded_https(peer.parse().unwrap(), values.iter().copied(), &nets())
     };
@@ -64,7 +64,7 @@ fn https_is_believed_of_trusted_proxies_only() {
 }
 
 #[test]
-fn origins_match_whole_but_for_case_and_the_default_port() {
+fn origin_matches_without_case_and_default_port() {
     let allowed = ["https://Game.example", "http://[::1]:8080", "http://lan:80", "broken"];
     let named = Http { allowed_origins: allowed.map(String::from).into(), ..Http::default() };
     let may = |origin| origin_allowed(origin, None, &named);

@@ -129,7 +129,7 @@ mod tests {
     const GET: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
     #[test]
-    fn requests_end_where_their_bodies_do() {
+    fn framing_ends_a_request_with_its_body() {
         let chunked = "POST / HTTP/1.1\r\nTransfer-Encoding: gzip, Chunked\r\n\r\n";
         let requests = [
             GET.to_owned(),

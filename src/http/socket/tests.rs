@@ -92,14 +92,14 @@ fn never_reads(client: &mut (impl Read + Write), told: &mpsc::Receiver<Told>) {
 }
 
 #[test]
-fn a_client_that_does_not_read_is_cut_off() {
+fn client_that_does_not_read_is_disconnected() {
     with_server(None, |address, told| {
         never_reads(&mut Client::connect(address).unwrap(), told);
     });
 }
 
 #[test]
-fn a_tls_client_that_does_not_read_is_cut_off() {
+fn tls_client_that_does_not_read_is_disconnected() {
     let made = rcgen::generate_simple_self_signed(["localhost".into()]).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let (chain, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
@@ -136,7 +136,7 @@ async fn admitted() -> (AcceptedStream, Client) {
 }
 
 #[test]
-fn accepted_sockets_send_at_once_and_give_up_on_the_dead() {
+fn accepted_socket_has_nodelay_and_a_user_timeout() {
     actix_web::rt::System::new().block_on(async {
         let (stream, _client) = admitted().await;
         assert!(stream.tcp().nodelay().unwrap());
@@ -146,7 +146,7 @@ fn accepted_sockets_send_at_once_and_give_up_on_the_dead() {
 }
 
 #[test]
-fn a_hangup_handle_keeps_no_connection_open() {
+fn hangup_handle_does_not_keep_its_connection_open() {
     actix_web::rt::System::new().block_on(async {
         let (stream, mut client) = admitted().await;
         let hangup = stream.accepted().hangup();

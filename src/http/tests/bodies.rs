@@ -16,7 +16,7 @@ fn head(token: &str, more: &str) -> String {
 }
 
 #[actix::test]
-async fn a_long_body_is_refused_however_it_is_announced() {
+async fn body_over_the_limit_is_refused_with_a_length_and_in_chunks() {
     let (server, token) = short().await;
     // Refused by the announced length: no body is sent.
     let announced = server.raw(&head(&token, "Content-Length: 1025\r\n")).await;
@@ -34,7 +34,7 @@ async fn a_long_body_is_refused_however_it_is_announced() {
 }
 
 #[actix::test]
-async fn a_body_that_does_not_come_is_not_waited_for() {
+async fn stalled_body_gets_a_408() {
     let http = Http { request_timeout: Duration::from_millis(50), ..Http::default() };
     let server = Server::with(HttpSettings { http, ..settings() });
     let token = server.token("ann").await;
@@ -44,7 +44,7 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
 }
 
 #[actix::test]
-async fn a_body_is_json_unless_it_says_otherwise() {
+async fn body_without_a_content_type_is_json() {
     let (server, token) = short().await;
     let kind = async |media_type: &str, body: &str| {
         let length = body.len();
@@ -71,7 +71,7 @@ async fn a_body_is_json_unless_it_says_otherwise() {
 }
 
 #[actix::test]
-async fn an_unread_body_is_not_taken_for_a_request() {
+async fn unread_body_is_not_parsed_as_a_request() {
     let (server, token) = short().await;
     let id = server.party("ann", &token).await;
     let beat = |last: &str| {

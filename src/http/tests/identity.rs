@@ -1,7 +1,7 @@
 use super::*;
 
 #[actix::test]
-async fn a_peer_id_is_its_first_owner_s() {
+async fn auth_register_gives_a_peer_id_to_its_first_owner() {
     let server = Server::start();
     let path = "/auth/register?peer_id=other&peer_id=ann";
     let reply = server.call("POST", path, "", None).await.expect(200);
@@ -23,7 +23,7 @@ async fn a_peer_id_is_its_first_owner_s() {
 }
 
 #[actix::test]
-async fn an_invalid_peer_id_gets_a_422_with_its_mistake() {
+async fn auth_register_with_an_invalid_peer_id_gets_a_422() {
     let server = Server::start();
     let missing = json!({"detail": [
         {"type": "missing", "loc": ["query", "peer_id"], "msg": "Field required", "input": null}
@@ -45,7 +45,7 @@ async fn an_invalid_peer_id_gets_a_422_with_its_mistake() {
 }
 
 #[actix::test]
-async fn an_invalid_authorization_header_is_refused() {
+async fn invalid_authorization_header_is_refused() {
     let server = Server::start();
     let token = server.token("ann").await;
     let (missing, format) = ("Missing authorization header", "Invalid authorization format");

@@ -1,7 +1,7 @@
 use super::*;
 
 #[actix::test]
-async fn a_party_lives_from_its_host_s_coming_to_its_going() {
+async fn party_exists_from_registration_until_its_host_leaves() {
     let server = Server::start();
     let (ann, ben) = (server.token("ann").await, server.token("ben").await);
     let body = json!({"name": "Game", "host_peer_info": peer("ann")});
@@ -40,7 +40,7 @@ async fn a_party_lives_from_its_host_s_coming_to_its_going() {
 }
 
 #[actix::test]
-async fn a_token_is_good_for_its_own_peer_only() {
+async fn token_is_valid_for_its_own_peer_only() {
     let server = Server::start();
     let (ann, ben) = (server.token("ann").await, server.token("ben").await);
     let id = server.party("ann", &ann).await;
@@ -61,7 +61,7 @@ async fn a_token_is_good_for_its_own_peer_only() {
 }
 
 #[actix::test]
-async fn a_404_names_the_missing_party_or_peer() {
+async fn not_found_names_the_missing_party_or_peer() {
     let server = Server::start();
     let ann = server.token("ann").await;
     let id = server.party("ann", &ann).await;
@@ -87,7 +87,7 @@ async fn a_404_names_the_missing_party_or_peer() {
 }
 
 #[actix::test]
-async fn a_bound_is_a_conflict() {
+async fn join_of_a_full_party_and_a_party_too_many_get_a_409() {
     let server = Server::start();
     let mut tokens = Vec::new();
     for id in ["ann", "ben", "cid"] {
@@ -106,7 +106,7 @@ async fn a_bound_is_a_conflict() {
 }
 
 #[actix::test]
-async fn times_are_those_of_the_asking_client_s_clock() {
+async fn times_in_replies_follow_the_client_s_wall_clock() {
     let server = Server::start();
     let (ann, ben) = (server.token("ann").await, server.token("ben").await);
     let now = jiff::Timestamp::now();

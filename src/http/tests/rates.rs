@@ -42,7 +42,7 @@ fn server(burst: usize) -> (Server, Arc<AtomicUsize>) {
 }
 
 #[actix::test]
-async fn made_up_tokens_reach_the_control_plane_no_more_often_than_their_address_may_ask() {
+async fn unknown_tokens_reach_the_control_plane_at_the_rate_of_their_address() {
     let (server, looked_up) = server(3);
     let mut unknown = 0;
     for n in 0..100 {
@@ -57,7 +57,7 @@ async fn made_up_tokens_reach_the_control_plane_no_more_often_than_their_address
 }
 
 #[actix::test]
-async fn a_flood_from_an_address_leaves_the_tokens_behind_it_theirs() {
+async fn flood_from_an_address_leaves_its_valid_tokens_their_rate() {
     let (server, looked_up) = server(3);
     let ann = server.token("ann").await;
     let flood = async || {
@@ -82,7 +82,7 @@ async fn a_flood_from_an_address_leaves_the_tokens_behind_it_theirs() {
 
 /// The state after a restart, when no token has been used yet.
 #[actix::test]
-async fn valid_tokens_cost_their_address_nothing() {
+async fn valid_token_takes_nothing_from_the_bucket_of_its_address() {
     const PLAYERS: usize = 12;
     let (server, _) = server(PLAYERS + 1);
     let mut tokens = Vec::new();

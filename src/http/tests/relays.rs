@@ -32,7 +32,7 @@ async fn relays_are_listed_by_region_then_id() {
 }
 
 #[actix::test]
-async fn a_relay_key_is_needed_where_there_is_one() {
+async fn relay_registration_needs_the_configured_relay_key() {
     let relay_key = Some(Secret::new("hunter2").unwrap());
     let auth = Auth { relay_key, ..Auth::default() };
     let server = Server::with(HttpSettings { auth, ..settings() });

@@ -24,7 +24,7 @@ async fn unknown_paths_and_methods_are_refused_in_json() {
 }
 
 #[actix::test]
-async fn a_slash_too_much_is_shown_the_way() {
+async fn trailing_slash_is_redirected_with_a_307() {
     let server = Server::start();
     let reply = server.call("POST", "/auth/register/?peer_id=abc&x=%20", "", None).await;
     assert_eq!((reply.status, &*reply.body), (307, ""));
@@ -49,7 +49,7 @@ async fn a_slash_too_much_is_shown_the_way() {
 }
 
 #[actix::test]
-async fn the_service_describes_itself() {
+async fn root_describes_the_service() {
     let server = Server::start();
     let root = server.get("/", "").await;
     assert_eq!(root.header("x-content-type-options"), Some("nosniff"));
@@ -67,14 +67,14 @@ async fn the_service_describes_itself() {
 }
 
 #[test]
-fn the_committed_description_is_that_of_the_code() {
+fn committed_openapi_document_matches_the_code() {
     let committed = include_str!("../../../ipc-schema/schema/openapi.json");
     let told = "run: cargo run --example openapi";
     assert!(committed == crate::http::openapi::document(), "{told}");
 }
 
 #[test]
-fn the_description_has_every_route_and_every_refusal_a_body() {
+fn openapi_document_has_every_route_and_a_body_for_every_refusal() {
     let document: Value = serde_json::from_str(&crate::http::openapi::document()).unwrap();
     let operations = document["paths"].as_object().unwrap().iter();
     let operations: Vec<_> = operations

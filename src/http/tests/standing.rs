@@ -50,7 +50,7 @@ async fn requests_above_the_rate_get_a_429() {
 }
 
 #[actix::test]
-async fn behind_a_proxy_each_client_has_its_own_bucket() {
+async fn clients_behind_a_proxy_have_separate_buckets() {
     let local = "127.0.0.1/32".parse().unwrap();
     let http = Http { behind_proxy: vec![local], ..Http::default() };
     let server = Server::with(HttpSettings { http, ..tight() });
@@ -66,7 +66,7 @@ async fn behind_a_proxy_each_client_has_its_own_bucket() {
 }
 
 #[actix::test]
-async fn a_server_that_stops_says_so_and_stays_alive() {
+async fn stopping_server_refuses_requests_and_healthz_stays_200() {
     let mut server = Server::start();
     let ann = server.token("ann").await;
     server.get("/readyz", "").await.expect(200);
@@ -109,7 +109,7 @@ async fn requests_are_counted_by_route() {
 }
 
 #[actix::test]
-async fn only_pages_of_allowed_origins_read_answers() {
+async fn cors_headers_are_sent_to_allowed_origins_only() {
     const PREFLIGHT: &str = "Access-Control-Request-Method: POST\r\n";
     let server = Server::start();
     let ask = async |request: &str, origin: &str, more: &str| {

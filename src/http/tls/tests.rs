@@ -92,7 +92,7 @@ fn handshake(
 }
 
 #[test]
-fn both_versions_are_spoken_and_http_1_only() {
+fn tls_1_2_and_1_3_are_accepted_with_http_1_1_only() {
     let made = make();
     let config = Arc::new(server_config(Arc::new(Files::of(&made).load().unwrap())));
     for version in [&TLS12, &TLS13] {
@@ -104,7 +104,7 @@ fn both_versions_are_spoken_and_http_1_only() {
 }
 
 #[test]
-fn new_connections_see_a_reloaded_certificate() {
+fn reloaded_certificate_is_shown_to_new_connections() {
     let (old, new) = (make(), make());
     let files = Files::of(&old);
     let certificates = Arc::new(files.load().unwrap());
@@ -118,7 +118,7 @@ fn new_connections_see_a_reloaded_certificate() {
 }
 
 #[test]
-fn a_reload_that_fails_keeps_the_old_certificate() {
+fn failed_reload_keeps_the_old_certificate() {
     let (old, new) = (make(), make());
     let files = Files::of(&old);
     let certificates = Arc::new(files.load().unwrap());
@@ -133,7 +133,7 @@ fn a_reload_that_fails_keeps_the_old_certificate() {
 }
 
 #[test]
-fn a_whole_chain_and_other_pem_beside_it_are_taken() {
+fn certificate_file_may_hold_a_chain_and_other_pem() {
     let (made, issuer) = (make(), make());
     let files = Files::of(&made);
     let both = format!("a comment\n{}\n{}", made.cert.pem(), issuer.cert.pem());
@@ -144,7 +144,7 @@ fn a_whole_chain_and_other_pem_beside_it_are_taken() {
 }
 
 #[test]
-fn refusals_name_the_file_and_the_way_out() {
+fn certificate_errors_name_the_file_and_the_fix() {
     let made = make();
     let (cert, key) = (made.cert.pem(), made.signing_key.serialize_pem());
     let encrypted = key.replace("PRIVATE", "ENCRYPTED PRIVATE");
@@ -178,7 +178,7 @@ fn refusals_name_the_file_and_the_way_out() {
 }
 
 #[test]
-fn no_key_is_shown() {
+fn private_key_appears_in_no_error() {
     let made = make();
     let files = Files::of(&made);
     let shown = format!("{:?}", files.load().unwrap());

@@ -68,7 +68,7 @@ fn modes_decide_by_rule() {
 }
 
 #[test]
-fn only_regular_files_are_opened_and_nothing_waits() {
+fn special_file_is_refused_without_blocking() {
     let folder = Folder::new();
     mkfifo(&folder.path("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
     fs::create_dir(folder.path("directory")).unwrap();

@@ -7,7 +7,7 @@ use crate::health::Ping;
 use crate::store::{Close, Commit, Persister, StoreErrorKind};
 
 #[test]
-fn the_writer_answers_when_a_commit_is_durable() {
+fn commit_is_answered_once_it_is_durable() {
     let dir = temp_dir();
     let rows = party_of("party", 2, 1);
     System::new().block_on(async {

@@ -21,7 +21,7 @@ fn open_copy(copy: &Path) -> Opened {
 }
 
 #[test]
-fn a_backup_is_one_whole_private_file() {
+fn backup_is_one_private_file() {
     let dir = temp_dir();
     let mut opened = open_in(dir.path());
     let rows = party_of("party", 5, 1);
@@ -38,7 +38,7 @@ fn a_backup_is_one_whole_private_file() {
 }
 
 #[test]
-fn a_backup_goes_only_where_nothing_is() {
+fn backup_refuses_an_existing_path() {
     let dir = temp_dir();
     let opened = open_in(dir.path());
     let from = opened.database.path();
@@ -70,7 +70,7 @@ fn a_backup_goes_only_where_nothing_is() {
 }
 
 #[test]
-fn a_backup_of_a_damaged_database_is_not_kept() {
+fn backup_of_a_damaged_database_is_removed() {
     let dir = temp_dir();
     let mut opened = open_in(dir.path());
     commit(&mut opened.database, &party_of("party", 5, 1));
@@ -84,7 +84,7 @@ fn a_backup_of_a_damaged_database_is_not_kept() {
 }
 
 #[test]
-fn backups_made_during_commits_show_one_moment() {
+fn backup_during_commits_is_consistent() {
     let dir = temp_dir();
     let mut opened = open_in(dir.path());
     commit(&mut opened.database, &party_of("party", 30, 0));
@@ -119,7 +119,7 @@ fn sorted(rows: Vec<Write>) -> Vec<Write> {
 }
 
 #[test]
-fn hourly_backups_rotate() {
+fn hourly_backups_are_rotated() {
     let dir = temp_dir();
     let mut database = open_in(dir.path()).database;
     let backups = dir.path().join("backups");
@@ -159,7 +159,7 @@ fn hourly_backups_rotate() {
 }
 
 #[test]
-fn a_clock_set_back_does_not_confuse_the_order_of_backups() {
+fn backups_keep_their_order_after_a_clock_step_back() {
     let dir = temp_dir();
     let mut database = open_in(dir.path()).database;
     let backups = dir.path().join("backups");
@@ -174,7 +174,7 @@ fn a_clock_set_back_does_not_confuse_the_order_of_backups() {
 }
 
 #[test]
-fn a_newest_backup_that_went_bad_is_no_reason_to_skip() {
+fn damaged_newest_backup_does_not_suppress_the_next() {
     let dir = temp_dir();
     let database = open_in(dir.path()).database;
     let backups = dir.path().join("backups");

@@ -90,7 +90,7 @@ fn check(table: &str, row: &Write) {
 }
 
 #[test]
-fn a_bit_that_flips_in_any_column_is_noticed() {
+fn bit_flip_in_any_column_is_detected() {
     for party in [party("party", 7), remote_party("party", 7)] {
         check("parties", &Write::PutParty(party));
     }
@@ -153,7 +153,7 @@ fn is_refused(table: &str, row: &Write, column: &str, value: Value, says: &str) 
 }
 
 #[test]
-fn a_server_that_would_be_refused_today_is_no_damage() {
+fn stored_server_that_newer_rules_refuse_is_no_damage() {
     let server = ServerKey("http://h:0".into());
     let kept = Write::PutCredential(credential(server, "peer", 1));
     let rows = rows::read_all(&holding(&kept)).expect("no damage");
@@ -161,7 +161,7 @@ fn a_server_that_would_be_refused_today_is_no_damage() {
 }
 
 #[test]
-fn what_no_version_writes_is_damage_though_its_checksum_fits() {
+fn value_that_no_version_writes_is_damage_despite_its_checksum() {
     let text = |text: &str| Value::Text(text.into());
     let party = Write::PutParty(remote_party("party", 7));
     for origin in ["local", "", "REMOTE"] {

@@ -202,27 +202,27 @@ fn rounds(file: &str, clean: bool, rounds: u64) -> BTreeMap<Outcome, u32> {
 }
 
 #[test]
-fn a_damaged_database_loses_nothing_in_silence() {
+fn damaged_database_reports_every_loss() {
     let outcomes = rounds("control.db", true, 80);
     assert!(outcomes[&Outcome::Same] > 0, "{outcomes:?}");
     assert!(outcomes[&Outcome::Restored] > 8, "{outcomes:?}");
 }
 
 #[test]
-fn a_damaged_database_with_a_log_loses_nothing_in_silence() {
+fn damaged_database_with_a_log_reports_every_loss() {
     let outcomes = rounds("control.db", false, 80);
     assert!(outcomes[&Outcome::Same] > 0, "{outcomes:?}");
     assert!(outcomes[&Outcome::Restored] > 8, "{outcomes:?}");
 }
 
 #[test]
-fn a_damaged_log_loses_nothing_in_silence() {
+fn damaged_log_reports_every_loss() {
     let outcomes = rounds("control.db-wal", false, 80);
     assert!(outcomes[&Outcome::Kept] > 8, "{outcomes:?}");
 }
 
 #[test]
-fn a_damaged_index_of_the_log_costs_nothing() {
+fn damaged_log_index_loses_nothing() {
     let outcomes = rounds("control.db-shm", false, 60);
     assert_eq!(outcomes, BTreeMap::from([(Outcome::Same, 60)]));
 }

@@ -38,7 +38,7 @@ fn begun(dir: &Path) -> (Database, Model) {
 }
 
 #[test]
-fn signs_of_life_wait_for_no_disk_and_changes_do() {
+fn sign_of_life_is_committed_without_a_flush_and_a_change_with_one() {
     let dir = temp_dir();
     let (mut database, mut model) = begun(dir.path());
     let killed = temp_dir();
@@ -95,7 +95,7 @@ fn fails_and_recovers(calls: &[libc::c_long], errno: i32, kind: StoreErrorKind) 
 }
 
 #[test]
-fn a_log_that_could_not_be_flushed_is_begun_anew() {
+fn log_is_restarted_after_a_failed_flush() {
     let dir = temp_dir();
     let (mut database, mut model) = begun(dir.path());
     let failed = party_of("party-that-failed", 64, 2);
@@ -118,17 +118,17 @@ fn a_log_that_could_not_be_flushed_is_begun_anew() {
 }
 
 #[test]
-fn a_full_disk_keeps_nothing_and_recovers() {
+fn full_disk_fails_the_commit_whole_and_recovers() {
     fails_and_recovers(&[libc::SYS_pwrite64], libc::ENOSPC, StoreErrorKind::Full);
 }
 
 #[test]
-fn a_failing_disk_keeps_nothing_and_recovers() {
+fn failing_disk_fails_the_commit_whole_and_recovers() {
     fails_and_recovers(&[libc::SYS_pwrite64], libc::EIO, StoreErrorKind::Io);
 }
 
 #[test]
-fn a_database_that_was_closed_is_opened_again_once_that_is_possible() {
+fn closed_database_is_reopened_once_possible() {
     let dir = temp_dir();
     let (mut database, mut model) = begun(dir.path());
     database.close();
@@ -145,7 +145,7 @@ fn a_database_that_was_closed_is_opened_again_once_that_is_possible() {
 }
 
 #[test]
-fn a_read_only_state_is_an_error_that_names_it() {
+fn read_only_state_is_an_error_with_its_path() {
     let dir = temp_dir();
     drop(begun(dir.path()));
     let before = contents(dir.path());
@@ -159,7 +159,7 @@ fn a_read_only_state_is_an_error_that_names_it() {
 }
 
 #[test]
-fn a_directory_that_cannot_be_made_or_written_is_an_error_that_names_it() {
+fn unusable_directory_is_an_error_with_its_path() {
     let dir = temp_dir();
     let state = dir.path().join("state");
     let check = |error: OpenError| {
@@ -181,7 +181,7 @@ fn a_directory_that_cannot_be_made_or_written_is_an_error_that_names_it() {
 }
 
 #[test]
-fn a_full_disk_is_no_reason_to_start_empty() {
+fn full_disk_at_the_start_is_no_damage() {
     let dir = temp_dir();
     let (database, model) = begun(dir.path());
     let path = database_in(dir.path());
@@ -202,7 +202,7 @@ fn a_full_disk_is_no_reason_to_start_empty() {
 }
 
 #[test]
-fn a_backup_that_fails_leaves_nothing() {
+fn failed_backup_leaves_no_file() {
     let dir = temp_dir();
     let (database, _) = begun(dir.path());
     let before = names(dir.path());
@@ -216,7 +216,7 @@ fn a_backup_that_fails_leaves_nothing() {
 }
 
 #[test]
-fn a_file_system_without_links_takes_backups_too() {
+fn backup_needs_no_hard_links() {
     let dir = temp_dir();
     let (database, _) = begun(dir.path());
     let (from, dest) = (database.path().to_path_buf(), dir.path().join("copy.db"));

@@ -64,7 +64,7 @@ fn filled(dir: &Path, state: &Path) -> [Opened; 2] {
 }
 
 #[test]
-fn nobody_else_may_read_the_state_whatever_the_umask_is() {
+fn state_is_private_under_any_umask() {
     for umask in [0, 0o022, 0o077, 0o177, 0o277, 0o777] {
         let dir = temp_dir();
         let state = dir.path().join("state");
@@ -88,7 +88,7 @@ fn nobody_else_may_read_the_state_whatever_the_umask_is() {
 }
 
 #[test]
-fn a_directory_that_is_there_keeps_its_mode() {
+fn existing_directory_keeps_its_mode() {
     let dir = temp_dir();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o750)).unwrap();
     drop(open_in(dir.path()));

@@ -47,7 +47,7 @@ fn is_usable(opened: Opened, dir: &Path) {
 }
 
 #[test]
-fn a_damaged_database_is_set_aside_whole_and_the_backup_restored() {
+fn damaged_database_is_set_aside_and_the_backup_restored() {
     let origin = temp_dir();
     let (database, before, _) = backed_up(origin.path());
     let dir = temp_dir();
@@ -73,7 +73,7 @@ fn a_damaged_database_is_set_aside_whole_and_the_backup_restored() {
 }
 
 #[test]
-fn a_damaged_header_is_not_taken_for_another_application_or_a_read_only_file() {
+fn damaged_header_counts_as_damage() {
     for (damaged, with) in [(60..90, 0x5a), (18..19, 3), (22..23, 0)] {
         let dir = temp_dir();
         let (database, before, _) = backed_up(dir.path());
@@ -89,7 +89,7 @@ fn a_damaged_header_is_not_taken_for_another_application_or_a_read_only_file() {
 }
 
 #[test]
-fn damage_again_within_a_second_overwrites_nothing() {
+fn second_damage_within_a_second_overwrites_nothing() {
     let dir = temp_dir();
     let path = database_in(dir.path());
     for round in 0..3 {
@@ -106,7 +106,7 @@ fn damage_again_within_a_second_overwrites_nothing() {
 }
 
 #[test]
-fn without_a_good_backup_the_state_is_empty_and_says_so() {
+fn damage_without_a_good_backup_starts_empty_and_is_reported() {
     let dir = temp_dir();
     let path = database_in(dir.path());
     let first = open_in(dir.path()).epoch;
@@ -123,7 +123,7 @@ fn without_a_good_backup_the_state_is_empty_and_says_so() {
 }
 
 #[test]
-fn a_bad_backup_is_passed_over() {
+fn damaged_backup_is_skipped() {
     let dir = temp_dir();
     let (database, before, _) = backed_up(dir.path());
     let good = newest_backup(dir.path());
@@ -149,7 +149,7 @@ fn a_bad_backup_is_passed_over() {
 }
 
 #[test]
-fn an_emptied_database_beside_its_log_is_damage() {
+fn emptied_database_with_a_log_is_damage() {
     let origin = temp_dir();
     let (database, before, _) = backed_up(origin.path());
     let dir = temp_dir();
@@ -166,7 +166,7 @@ fn an_emptied_database_beside_its_log_is_damage() {
 }
 
 #[test]
-fn a_database_that_vanished_is_not_a_first_start() {
+fn missing_database_with_other_state_files_is_damage() {
     for (left, restored) in [("log", true), ("backup", true), ("damaged", false)] {
         let origin = temp_dir();
         let (database, before, _) = backed_up(origin.path());
@@ -194,7 +194,7 @@ fn a_database_that_vanished_is_not_a_first_start() {
 }
 
 #[test]
-fn a_log_that_lost_its_end_is_told_and_the_rest_of_it_kept() {
+fn truncated_log_is_reported_and_its_rest_kept() {
     let origin = temp_dir();
     let (database, before, after) = backed_up(origin.path());
     let log = fs::read(origin.path().join("control.db-wal")).unwrap();
@@ -234,7 +234,7 @@ fn a_log_that_lost_its_end_is_told_and_the_rest_of_it_kept() {
 }
 
 #[test]
-fn a_commit_that_was_under_way_is_no_damage() {
+fn unfinished_commit_in_the_log_is_no_damage() {
     let origin = temp_dir();
     let (mut database, _, after) = backed_up(origin.path());
     let before = fs::read(origin.path().join("control.db-wal")).unwrap();
@@ -254,7 +254,7 @@ fn a_commit_that_was_under_way_is_no_damage() {
 }
 
 #[test]
-fn what_an_earlier_attempt_left_is_in_nobodys_way() {
+fn files_of_an_interrupted_recovery_are_replaced() {
     let dir = temp_dir();
     let (database, before, after) = backed_up(dir.path());
     drop(database);
@@ -268,7 +268,7 @@ fn what_an_earlier_attempt_left_is_in_nobodys_way() {
 }
 
 #[test]
-fn a_backup_made_by_hand_is_restored_like_any_other() {
+fn manual_backup_is_restored_like_an_hourly_one() {
     let dir = temp_dir();
     let (database, _, after) = backed_up(dir.path());
     let dest = dir.path().join(Layout::DAEMON.backups).join("control-20300101T000000Z.db");

@@ -27,7 +27,7 @@ fn refused(dir: &Path, says: &str) -> OpenError {
 }
 
 #[test]
-fn a_newer_schema_is_refused() {
+fn newer_schema_is_refused() {
     let dir = temp_dir();
     altered(dir.path(), "PRAGMA user_version = 99");
     let error = refused(dir.path(), "schema version 99");
@@ -38,7 +38,7 @@ fn a_newer_schema_is_refused() {
 }
 
 #[test]
-fn a_newer_schema_that_is_still_in_the_log_is_refused() {
+fn newer_schema_in_the_log_is_refused() {
     let dir = temp_dir();
     drop(open_in(dir.path()));
     let newer = Connection::open(database_in(dir.path())).unwrap();
@@ -52,7 +52,7 @@ fn a_newer_schema_that_is_still_in_the_log_is_refused() {
 }
 
 #[test]
-fn another_applications_database_is_refused() {
+fn database_of_another_application_is_refused() {
     let dir = temp_dir();
     let other = Connection::open(database_in(dir.path())).unwrap();
     other.execute_batch("PRAGMA application_id = 0x0f055112; CREATE TABLE blob (x)").unwrap();
@@ -62,7 +62,7 @@ fn another_applications_database_is_refused() {
 }
 
 #[test]
-fn a_locked_database_is_refused() {
+fn locked_database_is_refused() {
     let dir = temp_dir();
     drop(open_in(dir.path()));
     let other = Connection::open(database_in(dir.path())).unwrap();
@@ -74,7 +74,7 @@ fn a_locked_database_is_refused() {
 }
 
 #[test]
-fn a_directory_in_the_files_place_is_refused() {
+fn directory_in_place_of_the_database_is_refused() {
     let dir = temp_dir();
     fs::create_dir(database_in(dir.path())).unwrap();
     let error = refused(dir.path(), "is a directory");
@@ -82,7 +82,7 @@ fn a_directory_in_the_files_place_is_refused() {
 }
 
 #[test]
-fn a_file_in_the_directorys_place_is_refused() {
+fn file_in_place_of_the_directory_is_refused() {
     let dir = temp_dir();
     let state = dir.path().join("state");
     fs::write(&state, "a file").unwrap();

@@ -140,7 +140,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_history_is_there_after_a_restart_and_after_a_kill(
+    fn any_history_survives_a_restart_and_a_kill(
         steps in prop::collection::vec(step(), 1..80),
     ) {
         let mut dir = temp_dir();
@@ -188,7 +188,7 @@ proptest! {
 }
 
 #[test]
-fn a_first_start_creates_an_empty_state_with_an_epoch() {
+fn first_start_creates_an_empty_state_with_an_epoch() {
     let dir = temp_dir();
     let state = dir.path().join("a/b");
     let first = open_in(&state);
@@ -202,7 +202,7 @@ fn a_first_start_creates_an_empty_state_with_an_epoch() {
 }
 
 #[test]
-fn rows_that_break_the_schema_are_refused_whole() {
+fn commit_with_an_invalid_row_is_refused_whole() {
     let dir = temp_dir();
     let mut database = open_in(dir.path()).database;
     let mut rows = party_of("party", 2, 1);
@@ -232,7 +232,7 @@ fn rows_of_one_commit_may_come_in_any_order() {
 }
 
 #[test]
-fn a_kill_about_when_the_log_is_merged_and_begun_anew_loses_nothing() {
+fn kill_around_a_checkpoint_loses_nothing() {
     let dir = temp_dir();
     let mut database = open_in(dir.path()).database;
     let mut model = Model::default();

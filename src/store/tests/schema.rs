@@ -21,7 +21,7 @@ fn schema_of(connection: &Connection) -> Vec<(String, String, Option<String>)> {
 }
 
 #[test]
-fn the_migrations_add_up_to_the_schema() {
+fn migrations_produce_the_schema() {
     let mut migrated = Connection::open_in_memory().unwrap();
     schema::migrate(&mut migrated).unwrap();
     let written = Connection::open_in_memory().unwrap();
@@ -88,7 +88,7 @@ fn fixture_rows(version: u32) -> Vec<Write> {
 }
 
 #[test]
-fn a_database_of_every_version_opens_with_its_rows() {
+fn database_of_every_version_opens_with_its_rows() {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/store");
     for version in 1..=schema::VERSION {
         let dir = temp_dir();
@@ -107,7 +107,7 @@ fn a_database_of_every_version_opens_with_its_rows() {
 
 /// Up to version 4 a claim was a receipt under its `req_id`.
 #[test]
-fn a_claim_that_a_req_id_named_is_forgotten() {
+fn migration_deletes_receipts_of_claims() {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/store");
     let dir = temp_dir();
     let sql = std::fs::read_to_string(fixtures.join("v4.sql")).unwrap();

@@ -39,7 +39,7 @@ fn flip(bytes: &mut [u8], of: &[u8]) {
 }
 
 #[test]
-fn a_bit_that_flips_in_the_file_is_found_at_the_start_in_each_table() {
+fn bit_flip_in_any_table_is_detected_at_the_start() {
     let (token, claim) = (format!("{TOKEN}.2"), format!("{TOKEN}.5"));
     for (of, row) in [
         ("request '1'", "party"),
@@ -63,7 +63,7 @@ fn a_bit_that_flips_in_the_file_is_found_at_the_start_in_each_table() {
 }
 
 #[test]
-fn an_intent_and_a_credential_outlive_what_they_are_about() {
+fn intent_and_credential_outlive_their_party_and_member() {
     let dir = temp_dir();
     let mut database = open_in(dir.path()).database;
     let party = Write::PutParty(remote_party("party", 1));
@@ -80,7 +80,7 @@ fn an_intent_and_a_credential_outlive_what_they_are_about() {
 }
 
 #[test]
-fn the_last_write_of_a_commit_counts() {
+fn last_write_to_a_row_in_a_commit_wins() {
     let dir = temp_dir();
     let mut database = open_in(dir.path()).database;
     let later = [
@@ -111,7 +111,7 @@ fn the_last_write_of_a_commit_counts() {
 }
 
 #[test]
-fn a_token_is_in_the_file_and_in_no_message() {
+fn token_is_stored_and_appears_in_no_message() {
     let dir = temp_dir();
     let mut opened = open_in(dir.path());
     commit(&mut opened.database, &rows());

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use super::*;
 
 #[test]
-fn a_file_that_is_still_being_written_is_waited_for() {
+fn update_waits_for_a_file_that_is_being_written() {
     let place = Place::new();
     let whole = json!({"x": foreign("x", "b")}).to_string();
     for so_far in ["", &whole[..40]] {
@@ -69,7 +69,7 @@ fn update_gives_way_to_a_program_that_writes_all_the_time() {
 }
 
 #[test]
-fn a_lock_that_is_never_released_is_told() {
+fn lock_that_is_never_released_is_an_error() {
     let place = Place::new();
     let lock = File::create(disk::sibling(&place.path, ".lock")).expect("a file");
     lock.lock().expect("the lock");
