@@ -1,4 +1,4 @@
-//! The discovery file: shared with other daemons and with LANrage, true whatever happens.
+//! The discovery file, shared with other daemons and with LANrage, stays correct in every case.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -67,7 +67,7 @@ fn parties(mut document: Value) -> Map<String, Value> {
     }
 }
 
-/// What a daemon holds, as LANrage has it.
+/// Parties of a daemon, in LANrage's form.
 fn held(daemon: &Daemon) -> Map<String, Value> {
     let mut export = daemon.client().call("state.export", json!({"format": "lanrage"}));
     parties(export["state"]["parties"].take())

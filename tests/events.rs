@@ -1,4 +1,4 @@
-//! Subscriptions: snapshots, events in order, fresh starts for who lags, and the goodbye.
+//! Subscriptions: snapshots, events in order, resets for slow subscribers, and the goaway.
 
 mod deltas;
 mod filters;

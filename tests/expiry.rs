@@ -1,4 +1,4 @@
-//! What is silent for too long goes, and nothing else. Times are tiny, and only ever too short:
+//! Expiry of everything silent, and of nothing else. Times are tiny, and only ever too short:
 //! a slow machine makes these tests slow, not wrong.
 
 use serde_json::{Value, json};

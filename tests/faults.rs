@@ -1,4 +1,4 @@
-//! What stands in for a bad network and for bad servers does what it says.
+//! Tests of the stand-ins for a bad network and for bad servers.
 
 mod bad_server;
 mod proxy;

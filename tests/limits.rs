@@ -1,4 +1,4 @@
-//! What is put up with: each limit just met, just passed, and what it is like after.
+//! Limits: each one just met, just exceeded, and the state after that.
 
 mod connections;
 mod descriptors;

@@ -1,5 +1,5 @@
-//! What the programs make of files that others planted or may change: a clear refusal, with
-//! nothing overwritten, and no start that hangs.
+//! Files that others planted or may change: the programs refuse them clearly, overwrite
+//! nothing, and never hang at the start.
 
 mod backups;
 mod commands;
@@ -19,7 +19,7 @@ const STRANGER: u32 = 12_345;
 /// Text that no program may change or show.
 const PRECIOUS: &str = "precious = 'do not touch'\n";
 
-/// What is wrong with a file.
+/// Fault of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
     Symlink,
@@ -89,7 +89,7 @@ impl Fault {
         true
     }
 
-    /// What a refusal says of it.
+    /// Text of the refusal.
     fn words(self) -> &'static str {
         match self {
             Self::Symlink => "is a symbolic link",
@@ -111,7 +111,7 @@ fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, PermissionsExt::from_mode(mode)).expect("set the mode");
 }
 
-/// What must not change: kind, owner, mode and content of a file and of what a link leads to.
+/// State that must not change: kind, owner, mode and content of a file and of a link's target.
 fn look(path: &Path) -> Vec<(u32, u32, Vec<u8>)> {
     let look = |path: &Path| {
         let found = fs::symlink_metadata(path).ok()?;

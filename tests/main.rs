@@ -1,5 +1,5 @@
 //! The daemon from outside: a real process, a real socket, a real database. One file per
-//! capability; `harness` starts and stops what they need.
+//! capability; `harness` starts and stops the programs.
 #![cfg(unix)]
 #![allow(clippy::print_stderr, reason = "a test may say why it proves less here")]
 

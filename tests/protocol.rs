@@ -1,4 +1,4 @@
-//! Every method of the protocol: what it takes, what it answers, how it fails.
+//! Every method of the protocol: params, results and failures.
 
 mod document;
 mod envelope;

@@ -12,7 +12,7 @@ fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python").join(name)
 }
 
-/// Runs a script of the fixtures in a time zone; it checks what it sees by itself.
+/// Runs a script of the fixtures in a time zone; the script checks its results itself.
 pub(crate) fn python(zone: &str, script: &str, arguments: &[&str]) {
     let mut command = Command::new("python3");
     command.args(["-E", "-s", "-B"]).arg(fixture(script)).args(arguments);
@@ -37,7 +37,7 @@ fn start(setup: Setup, zone: &str) -> Daemon {
 
 const ZONE: &str = "Asia/Kolkata";
 
-/// A daemon's first start beside what LANrage left: this state, and the fixture's announcements.
+/// First start of a daemon beside LANrage's files: this state, and the fixture's announcements.
 fn beside_lanrage(state: &[u8]) -> Daemon {
     let setup = Setup::new();
     fs::create_dir(setup.state_dir()).expect("a directory");

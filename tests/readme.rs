@@ -20,8 +20,8 @@ const DOCUMENTS: &[&str] = &[
     "docs/troubleshooting.md",
 ];
 
-/// Blocks of which each line starts a program in a terminal of its own, by their first lines, and
-/// what such a program prints once it can be used.
+/// Blocks of which each line starts a program in a terminal of its own, by their first lines, with
+/// the program's output once it can be used.
 const TERMINALS: &[(&str, &str)] = &[
     ("cargo run", "serving "),
     ("cargo run --bin lanragectl-server", "serving "),
@@ -29,7 +29,7 @@ const TERMINALS: &[(&str, &str)] = &[
     ("target/debug/lanragectl watch", "connection "),
 ];
 
-/// Blocks in Python that follow what changes, and never end, by their first lines.
+/// Blocks in Python that follow changes, and never end, by their first lines.
 const FOLLOWERS: &[(&str, Follower)] = &[(
     "import json, os, socket\n",
     Follower {

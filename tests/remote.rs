@@ -67,7 +67,7 @@ fn member(party_id: &str, peer_id: &str) -> Value {
     json!({"party_id": party_id, "peer_id": peer_id})
 }
 
-/// What a peer says of itself once its port has changed.
+/// Description of a peer after its port has changed.
 fn moved(id: &str, port: u16) -> Value {
     let mut moved = peer(id);
     moved["public_port"] = json!(port);
@@ -103,7 +103,7 @@ fn members(daemon: &Daemon, party_id: &str) -> Vec<String> {
     peers.map(|(id, _)| id.clone()).collect()
 }
 
-/// What all who have a party agree on.
+/// Part of a party that all its holders agree on.
 fn essence(party: &Value) -> Value {
     let mut essence = json!({});
     for field in ["party_id", "name", "host_id", "created_at"] {
@@ -151,7 +151,7 @@ fn await_synced(daemon: &Daemon, party_id: &str) -> Value {
     watcher.until("party.updated", is_synced)["party"].take()
 }
 
-/// Who hears of everything, from now on.
+/// Subscriber to all events.
 struct Watcher {
     client: Client,
 }

@@ -1,4 +1,4 @@
-//! What outlives the process, whatever ends it.
+//! State that outlives the process, for any end of it.
 
 mod backups;
 mod damage;

@@ -1,5 +1,5 @@
-//! Who may do what, by the user at the other end. The superuser runs these with clients of
-//! another user; an ordinary user, who has no other user, is the other one.
+//! Rights by the user at the other end. The superuser runs these with clients of another user; an
+//! ordinary user, alone, is the other one.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

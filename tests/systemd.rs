@@ -1,4 +1,4 @@
-//! What the daemon and its service manager tell each other.
+//! Messages between the daemon and its service manager.
 
 use std::fs;
 use std::io::ErrorKind;

@@ -1,4 +1,4 @@
-//! Time that reading takes per byte of input, for inputs of every kind: whoever sends chooses them.
+//! Time of reading per byte of input, for inputs of every kind: the sender chooses them.
 #![expect(clippy::print_stderr, reason = "it is what it is for")]
 
 use std::hint::black_box;

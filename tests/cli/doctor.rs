@@ -15,7 +15,7 @@ const STEPS: [&str; 11] = [
     "token",
 ];
 
-/// What a run came to.
+/// Result of a run.
 struct Diagnosis {
     document: Value,
     steps: BTreeMap<String, Value>,

@@ -1,4 +1,4 @@
-//! What goes wrong has its exit code, its cause and its fix.
+//! Exit code, cause and fix of each failure.
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{BufRead, BufReader, Write};
@@ -181,7 +181,7 @@ fn daemon_of_another_protocol_is_refused() {
     }
 }
 
-/// A daemon that answers the requests of so many connections by the script, come what may.
+/// Daemon that answers the requests of so many connections by the script.
 fn script(socket: &Path, connections: usize, answers: Vec<String>) -> thread::JoinHandle<()> {
     let listener = UnixListener::bind(socket).expect("bind");
     thread::spawn(move || {

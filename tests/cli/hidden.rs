@@ -11,7 +11,7 @@ use crate::harness::{BadServer, Behaviour, Ctl, Setup, Step, polite};
 /// mark, and a tag beyond the first 65,536.
 const HIDDEN: &str = "x\u{202e}\u{200b}\u{2028}\u{e000}\u{feff}\u{e0041}y";
 
-/// Asserts that a text hides nothing, and that it escapes what it was told.
+/// Asserts that a text has no hidden characters, and shows them escaped.
 #[track_caller]
 fn assert_shown(text: &str, escape: &str) {
     let bad: Vec<_> = text.chars().filter(|c| is_hidden(*c) && *c != '\n').collect();

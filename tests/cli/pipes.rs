@@ -1,4 +1,4 @@
-//! Nobody reads what a program prints.
+//! Programs whose output nobody reads.
 
 use std::io::{self, BufRead, BufReader, PipeWriter};
 use std::process::{Command, Stdio};

@@ -1,4 +1,4 @@
-//! Where the configuration comes from, and what becomes of a bad one.
+//! Sources of the configuration, and invalid configurations.
 
 use std::process::{Command, Output};
 

@@ -1,4 +1,4 @@
-//! What other programs of the same user see of the programs' memory: nothing.
+//! Memory of the programs, which other programs of the same user can't read.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};

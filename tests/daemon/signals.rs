@@ -1,4 +1,4 @@
-//! How the daemon ends when it is told to.
+//! End of the daemon by a signal.
 
 use std::fs::File;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What the daemon takes, and what it leaves alone, to serve its socket.
+//! Files that the daemon replaces, and those that it leaves alone, to serve its socket.
 
 use std::ffi::OsStr;
 use std::fs;

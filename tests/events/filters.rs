@@ -1,4 +1,4 @@
-//! What a subscription asks for is what it hears.
+//! Filters of subscriptions.
 
 use serde_json::{Value, json};
 

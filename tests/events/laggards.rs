@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 
 use crate::harness::{Client, Copy, Daemon, Setup, await_clients, mark, peer};
 
-/// A queue that takes what is told at a time, and is soon full where nobody reads. Who reads
-/// nothing is kept for as long as a flood may take on a slow disk.
+/// Queue that is soon full when its client does not read. Such a client is kept for as long as a
+/// flood may take on a slow disk.
 const SMALL_QUEUE: &str =
     "[limits]\nqueue_events = 128\nrequests_in_flight = 100\nwrite_stall = '10m'";
 
-/// Changes a member more often than there is room for in what a connection holds.
+/// Changes a member more often than a connection's queue has room for.
 fn flood(client: &mut Client, party: &str, id: &str) {
     let mut changed = peer(id);
     changed["name"] = json!("🎲".repeat(100));

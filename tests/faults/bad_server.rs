@@ -1,4 +1,4 @@
-//! Servers that do what no control server does.
+//! Servers that break the protocol.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -207,7 +207,7 @@ fn polite_server_speaks_like_the_real_one() {
     assert!(polite()(&nobody)[0].contains("party_not_found"));
 }
 
-/// What comes of a handshake with who trusts that server's file.
+/// Result of a handshake with a client that trusts that server's certificate file.
 fn shake_hands(server: &BadServer) -> Result<(), rustls::Error> {
     let mut roots = RootCertStore::empty();
     let ca = CertificateDer::from_pem_file(server.ca()).expect("a certificate");

@@ -344,7 +344,7 @@ fn port_is_kept_for_servers_that_come_and_go() {
     assert_eq!(server.http().get("/").ok()["parties"], 0);
 }
 
-/// What befalls connections to an address that echoes, and what comes of that, by seed.
+/// Faults of connections to an echo server, by seed, and their results.
 fn history(seed: u64, target: SocketAddr) -> Vec<Fault> {
     let proxy = Proxy::to(target);
     let mut chaos = Chaos::seeded(seed, &proxy);

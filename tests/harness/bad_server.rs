@@ -109,7 +109,7 @@ impl BadServer {
         Self::launch(behaviour, None)
     }
 
-    /// The same over TLS; for who trusts [`Self::ca`].
+    /// Serves the same over TLS, for clients that trust [`Self::ca`].
     pub(crate) fn tls(certificate: Certificate, behaviour: Behaviour) -> Self {
         Self::launch(behaviour, Some(Identity::new(certificate)))
     }
@@ -196,7 +196,7 @@ impl Drop for BadServer {
     }
 }
 
-/// A connection, whatever it goes over.
+/// Connection over any transport.
 pub(crate) trait Stream: Read + Write {}
 
 impl<T: Read + Write> Stream for T {}
@@ -258,7 +258,7 @@ impl Shared {
         }
     }
 
-    /// Answers what comes; `None` when the connection is no more.
+    /// Answers requests; `None` when the connection has ended.
     fn answer<S: Stream>(&self, stream: &mut BufReader<S>) -> Option<()> {
         loop {
             let request = self.read(stream);

@@ -63,7 +63,7 @@ impl Client {
         }
     }
 
-    /// The reply to a request; what else comes first is kept.
+    /// Returns the reply to a request; earlier messages are kept.
     pub(crate) fn reply(&mut self, id: u64) -> Value {
         let wanted = json!(id);
         if let Some(at) = self.early.iter().position(|line| line["id"] == wanted) {

@@ -110,7 +110,7 @@ impl Copy {
         }
     }
 
-    /// Asserts that it is what the daemon answers when asked: all parties, or the one of that id.
+    /// Asserts that the copy equals the daemon's answer: all parties, or the one with that id.
     pub(crate) fn assert_true(&self, client: &mut Client, only: Option<&str>) {
         let listed = client.call("party.list", json!({}))["parties"].take();
         let listed = listed.as_array().expect("parties").iter();

@@ -161,7 +161,7 @@ impl Http {
         request
     }
 
-    /// Sends bytes as they are. What can't be sent shows in what comes back.
+    /// Sends bytes unchanged. A failure to send shows in the response.
     pub(crate) fn send_raw(&mut self, bytes: &[u8]) {
         self.stream().get_mut().write_all(bytes).ok();
     }

@@ -1,10 +1,10 @@
-//! Changes what is good at random.
+//! Random changes of valid input.
 
 use serde_json::{Value, json};
 
 use super::Random;
 
-/// Something else, of whatever type.
+/// Another value, of any type.
 fn anything(random: &mut Random) -> Value {
     match random.below(16) {
         0 => Value::Null,

@@ -143,7 +143,7 @@ impl Proxy {
         self.rules.send_modify(|rules| rules.is_frozen = false);
     }
 
-    /// Shows the receiver of each open connection its end; what the sender still sends vanishes.
+    /// Ends each open connection towards its receiver; bytes that are sent later are lost.
     pub(crate) fn half_close(&self, direction: Direction) {
         let next = self.connections();
         self.rules.send_modify(|rules| rules.half_closed[direction as usize] = next);
@@ -172,7 +172,7 @@ impl Proxy {
     }
 
     /// Resets the next connection once so many bytes have gone that way, and no more. Beyond 64 KiB
-    /// the receiver may get fewer: what it has no room for is lost with the connection.
+    /// the receiver may get fewer: a reset drops the bytes that it has no room for.
     pub(crate) fn cut_after(&self, direction: Direction, bytes: usize) {
         self.tell(Command::Settle);
         self.rules.send_modify(|rules| rules.cut_after = Some((direction, bytes)));
@@ -249,7 +249,7 @@ struct Hall {
     rules: watch::Sender<Rules>,
     tally: Tally,
     door: Door,
-    /// One to wait at, and a second handle of it to see at once who waits.
+    /// Listener, with a second handle that shows at once if a connection waits.
     listener: Option<(TcpListener, std::net::TcpListener)>,
     links: JoinSet<()>,
 }
@@ -333,7 +333,7 @@ async fn came(listener: Option<&(TcpListener, std::net::TcpListener)>) -> TcpStr
     std::future::pending().await
 }
 
-/// Whatever ends a connection resets it, unless that is taken back.
+/// Makes any end of the connection a reset, unless this is reverted.
 fn born_to_be_reset(stream: &impl AsFd) {
     SockRef::from(stream).set_linger(Some(Duration::ZERO)).expect("set linger");
 }

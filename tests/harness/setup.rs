@@ -27,7 +27,7 @@ pub(crate) fn fast_remote<const N: usize>(changes: [(&str, &str); N]) -> String 
     lines.join("\n") + "\n"
 }
 
-/// As [`FAST_REMOTE`], for servers that give no answer: they are soon given up.
+/// [`FAST_REMOTE`] with short timeouts, for servers that give no answer.
 pub(crate) fn impatient_remote() -> String {
     fast_remote([("request_timeout", "'3s'")])
 }
@@ -87,7 +87,7 @@ impl Setup {
         self
     }
 
-    /// The same without what it has stored.
+    /// Returns the same setup without its stored state.
     pub(crate) fn wiped(self) -> Self {
         match fs::remove_dir_all(&self.state) {
             Err(error) if error.kind() != ErrorKind::NotFound => panic!("wipe the state: {error}"),
@@ -145,7 +145,7 @@ impl Setup {
         Daemon::start(self)
     }
 
-    /// Starts it, expecting it to give up by itself. Returns how, and what it logged.
+    /// Starts the program and expects it to exit. Returns its status and its log.
     pub(crate) fn fails(&self) -> (ExitStatus, String) {
         (end_of(&mut self.command()), self.log())
     }

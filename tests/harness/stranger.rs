@@ -76,7 +76,7 @@ pub(crate) fn stranger(socket: &Path) -> Option<Client> {
     }
 }
 
-/// Another user, who connects as often as asked. Only the superuser can have one.
+/// Client of another user, for any number of connections. Only the superuser can have one.
 pub(crate) struct OtherUser {
     near: UnixStream,
     program: Child,

@@ -59,7 +59,7 @@ impl Ws {
         Some(Self { socket, name, early: VecDeque::new(), requests: 0, closed: None })
     }
 
-    /// As LANrage's clients begin.
+    /// Connects and greets like LANrage's clients.
     pub(crate) fn plain(address: SocketAddr) -> Self {
         let mut ws = Self::connect(address);
         let auth = json!({"type": "auth", "version": "1.0", "client": "lanrage", "peer_id": null});
@@ -91,7 +91,7 @@ impl Ws {
         self.write(Message::text(text));
     }
 
-    /// Sends whatever; what can't be sent shows in what comes back.
+    /// Sends any bytes; a failure to send shows in the reply.
     pub(crate) fn write(&mut self, message: Message) {
         self.socket.send(message).ok();
     }
@@ -181,7 +181,7 @@ impl Ws {
         self.answer(&req_id)
     }
 
-    /// All frames of what had happened before. Only for a connection with the additions.
+    /// Returns all frames about earlier changes. Only for a connection with the additions.
     #[track_caller]
     pub(crate) fn settled(&mut self) -> Vec<Value> {
         // The first answer shows that events of before are in the connection's queue, the second

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Client, Daemon, Random, Setup, assert_error, await_clients, memory, peer};
 
-/// Asserts that the daemon is alive, and does what it did before all this.
+/// Asserts that the daemon is alive, and works as before.
 fn assert_well(daemon: &Daemon) {
     let mut client = daemon.client();
     client.register("well", "ann");

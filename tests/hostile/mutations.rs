@@ -67,7 +67,7 @@ fn requests() -> Vec<Value> {
     .collect()
 }
 
-/// Whether a line is a notification, which gets no answer.
+/// True for a notification, which gets no answer.
 fn is_notification(line: &[u8]) -> bool {
     let Ok(fields) = serde_json::from_slice::<BTreeMap<String, Box<RawValue>>>(line) else {
         return false;

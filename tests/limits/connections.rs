@@ -1,4 +1,4 @@
-//! How many connections there may be.
+//! Limits of connections.
 
 use serde_json::{Value, json};
 

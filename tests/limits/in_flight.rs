@@ -1,4 +1,4 @@
-//! How many requests may be unanswered at a time.
+//! Limit of unanswered requests.
 
 use std::collections::BTreeSet;
 
@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::harness::{Client, Daemon, Setup, assert_error, lock};
 
-/// Has whatever asks for announcements wait until the lock is let go of (or two seconds are
-/// over, which it would take for another program).
+/// Locks the discovery file: requests for announcements wait until it is released, or for two
+/// seconds, the daemon's limit for the locks of other programs.
 fn hold(daemon: &Daemon) -> std::fs::File {
     let locked = lock(&daemon.setup.state_dir().join("discovery.json"));
     daemon.client().register("held", "ann");

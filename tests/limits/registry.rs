@@ -1,4 +1,4 @@
-//! How many there may be of what.
+//! Limits of parties, peers, signals and relays.
 
 use serde_json::{Value, json};
 

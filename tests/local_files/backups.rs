@@ -1,4 +1,4 @@
-//! Where copies of the state go, and where they are taken from.
+//! Destinations of backups, and sources of restored ones.
 
 use std::fs;
 use std::os::unix::fs::{chown, symlink};

@@ -1,4 +1,4 @@
-//! What the daemon says is what the document that it gives out describes.
+//! Messages of the daemon, checked against the document that it serves.
 
 use jsonschema::Validator;
 use lanrage_ipc::method::METHODS;

@@ -1,4 +1,4 @@
-//! Who keeps a member alive, and what others see of it.
+//! Keepalives of members, and their visibility to others.
 
 use serde_json::{Value, json};
 

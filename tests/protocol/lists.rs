@@ -1,4 +1,4 @@
-//! Pages of parties, the order of relays, and what is announced.
+//! Pages of parties, order of relays, and announcements.
 
 use std::collections::BTreeSet;
 use std::fs;

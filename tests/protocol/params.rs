@@ -1,4 +1,4 @@
-//! The rule of every field: what breaks it is `invalid_params` that names it.
+//! Rule of every field: a value that breaks it gets `invalid_params` with the field's name.
 
 use serde_json::{Value, json};
 

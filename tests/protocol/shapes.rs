@@ -1,4 +1,4 @@
-//! What each method answers, to the key.
+//! Keys of each method's result.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -54,7 +54,7 @@ fn assert_party(value: &Value, seq: u64, members: &[&str]) {
     }
 }
 
-/// Asks for what holds one thing, and returns that thing.
+/// Calls a method whose result has one key, and returns that value.
 fn only(client: &mut Client, method: &str, params: Value, key: &str) -> Value {
     let mut result = client.call(method, params);
     assert_eq!(keys(&result), [key], "{method}");

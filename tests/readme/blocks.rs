@@ -55,7 +55,7 @@ pub(super) fn blocks(document: &str) -> Vec<Block> {
     blocks
 }
 
-/// True if a text is what a document shows: `…` stands for any text, on a line of its own for any
+/// True if a text matches a document's: `…` stands for any text, on a line of its own for any
 /// number of lines. The width of spaces does not count.
 pub(super) fn is_shown(shown: &[&str], text: &[String]) -> bool {
     match (shown, text) {

@@ -43,7 +43,7 @@ struct Terminal {
     child: Child,
 }
 
-/// A program that prints what is there, and then each change.
+/// Program that prints the state, and then each change.
 pub(super) struct Follower {
     /// Beginning of the line that it prints at first.
     pub(super) now: &'static str,
@@ -150,7 +150,7 @@ impl Sandbox {
         output
     }
 
-    /// Runs the commands of a block, and compares what they print with what the document shows.
+    /// Runs the commands of a block, and compares their output with the document's.
     pub(super) fn console(&mut self, block: &Block) {
         for command in block.commands() {
             let output = self.shell(command.command, &block.place);
@@ -184,7 +184,7 @@ impl Sandbox {
         self.run(command, block);
     }
 
-    /// Runs a program in Python that follows what changes, until it has told a change.
+    /// Runs a program in Python that follows changes, until it has printed one.
     pub(super) fn follow(&mut self, block: &Block, follower: &Follower) {
         let mut command = self.bash();
         // Unbuffered, as in a terminal.

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{Watcher, agree, await_synced, entry, member, register, server, url};
 use crate::harness::{Setup, fast_remote};
 
-/// How long a question may take that needs no server.
+/// Time limit of a request that needs no server.
 const AT_ONCE: Duration = Duration::from_millis(100);
 
 /// It takes as long as silence may last: 14 s.

@@ -182,8 +182,7 @@ fn in_front_of(server: SocketAddr, has_websocket: Arc<AtomicBool>) -> SocketAddr
     address
 }
 
-/// Passes on what comes on a connection, unless it begins with the wish for a WebSocket and there
-/// is none.
+/// Passes a connection on, unless it begins with an upgrade to WebSocket and there is none.
 fn pass_on(near: TcpStream, server: SocketAddr, has_websocket: bool) -> Option<()> {
     let mut reader = BufReader::new(near.try_clone().ok()?);
     let mut head = String::new();
@@ -225,7 +224,7 @@ fn server_without_a_websocket_is_used_over_http() {
     }
 }
 
-/// As when a server takes the place of LANrage's own at its address.
+/// A server replaces LANrage's own at the same address.
 #[test]
 fn websocket_that_comes_later_is_found() {
     let server = server();

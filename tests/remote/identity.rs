@@ -1,4 +1,4 @@
-//! Whose the peers are: tokens that are kept, renewed in time, and shown to nobody.
+//! Ownership of peers: tokens are stored, renewed in time, and shown to nobody.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,7 +17,7 @@ use crate::harness::{
     peer, stranger,
 };
 
-/// What proves to the server who is who, as the daemon keeps it.
+/// Tokens that the daemon stores for the server.
 fn tokens(daemon: &Daemon) -> BTreeSet<String> {
     let path = daemon.setup.state_dir().join("control.db");
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -98,7 +98,7 @@ fn files(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Whether it is a database, or what lies beside one.
+/// True for a database and for the files beside it.
 fn is_database(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.to_string_lossy().contains(".db"))
 }

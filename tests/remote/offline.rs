@@ -1,4 +1,4 @@
-//! What is done while the server is away, and what becomes of it on return.
+//! Changes during an outage of the server, and their fate after the reconnect.
 
 use serde_json::{Value, json};
 
@@ -226,7 +226,7 @@ fn offline_guest_does_not_bring_back_a_party_that_ended() {
     assert_eq!(members(&server, "p"), ["bob"]);
 }
 
-/// A server that takes who is silent for gone, so that a party can end whose host is away.
+/// Server that soon expires silent peers, so that a party can end while its host is away.
 const IMPATIENT: &str =
     "[cleanup]\ninterval = '20ms'\npeer_timeout = '200ms'\nstartup_grace = '0s'\n";
 

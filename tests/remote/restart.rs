@@ -1,4 +1,4 @@
-//! A server that starts anew, with what it knew or without.
+//! A server that restarts, with its state or without.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! What the server told and nobody heard is found out.
+//! Recovery of events that the server sent and the daemon missed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,4 @@
-//! How the connection stands, and how it is told.
+//! States of the connection, and their events.
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};

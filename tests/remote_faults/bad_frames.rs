@@ -1,5 +1,5 @@
-//! A server that greets as it should and then sends what makes no sense. It does so when a signal
-//! goes to it, before it answers that: with the answer all of it was taken in.
+//! A server that greets correctly and then sends nonsense. It does so on a signal to it, before its
+//! answer to that: with the answer, the daemon has processed all of it.
 
 use serde_json::{Value, json};
 use tungstenite::Message;

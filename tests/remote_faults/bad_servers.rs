@@ -220,7 +220,7 @@ fn goaway_before_the_welcome_is_respected() {
     trial.end();
 }
 
-/// Refuses whatever is asked, for good and for no peer's sake.
+/// Refuses every request, permanently, and for no reason of a peer's.
 fn close_on_mondays(frame: &serde_json::Value) -> Vec<String> {
     let refusal = json!({"type": "error", "message": "closed on Mondays",
         "code": "server_rejected", "req_id": frame["req_id"]});

@@ -1,4 +1,4 @@
-//! A server that says too much of what makes sense.
+//! A server that sends too many valid frames.
 
 use serde_json::{Value, json};
 use tungstenite::Message;

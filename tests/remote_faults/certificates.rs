@@ -1,4 +1,4 @@
-//! Whom a daemon trusts.
+//! Certificates that a daemon trusts.
 
 use super::trial::Trial;
 use crate::harness::{BadServer, Behaviour, Certificate, FAST_REMOTE};

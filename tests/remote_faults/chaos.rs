@@ -145,7 +145,7 @@ fn run(seed: u64, conditions: &Conditions) {
     }
 }
 
-/// Waits until both daemons and the server agree: who is in which party, and at which port.
+/// Waits until both daemons and the server agree about the members of every party, and their ports.
 fn agreed(
     server: &Daemon,
     sites: &[Site<'_>; 2],
@@ -193,7 +193,7 @@ fn id_of(party: &Value) -> String {
     party["party_id"].as_str().expect("an id").to_owned()
 }
 
-/// What both sides tell of a party.
+/// Part of a party that both sides show.
 fn shared(party: &Value, address: impl Fn(&str) -> Value) -> Value {
     let mut shared = json!({"name": party["name"], "host_id": party["host_id"], "peers": {}});
     for (id, peer) in party["peers"].as_object().into_iter().flatten() {

@@ -59,7 +59,7 @@ fn with_guest(text: &str, hours: i64) -> String {
     frame.to_string()
 }
 
-/// How long ago that was.
+/// Age of that time.
 #[track_caller]
 fn ago(time: &Value) -> SignedDuration {
     let time: Timestamp = time.as_str().expect("a time").parse().expect("a time");

@@ -39,7 +39,7 @@ fn registrations(requests: &[Request]) -> Vec<String> {
 }
 
 /// A mutation that a gateway answers is deferred under its idempotency key, the connection counts
-/// as lost at once, and no party ends, whatever the gateway answers.
+/// as lost at once, and no party ends, for any answer of the gateway.
 #[track_caller]
 fn defers(answers: &'static [Answer]) {
     let server = server();

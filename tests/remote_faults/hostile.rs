@@ -1,4 +1,4 @@
-//! A hostile control server in seeded combinations, and what holds whatever it sends.
+//! A hostile control server in seeded combinations, and the invariants that hold against it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -23,7 +23,7 @@ const COPIES: usize = 262_144;
 /// Parties that a peer may be in.
 const PARTIES: usize = 12;
 
-/// Kilobytes that the daemon's memory may grow by, whatever comes.
+/// Limit of the growth of the daemon's memory, in kilobytes.
 const MOST_GROWTH: u64 = 200 * 1024;
 
 /// The keys of members from elsewhere as they were first seen, by party and peer.
@@ -39,7 +39,7 @@ fn random_answers_of_an_http_server_break_no_invariant() {
     play_seeds(Transport::Http);
 }
 
-/// A history, and what the daemon has shown in it.
+/// History, with the state that the daemon has shown in it.
 struct History {
     play: Play,
     is_held: bool,
@@ -112,7 +112,7 @@ impl History {
         }
     }
 
-    /// What holds of everything that the daemon shows.
+    /// Checks the invariants of everything that the daemon shows.
     fn holds(&mut self) {
         self.of_all_parties();
         // No copy: it is as its program gave it, whatever the server says.
@@ -179,7 +179,7 @@ impl History {
         assert!(members * 1024 <= COPIES + 64 * 1024, "{members} members");
     }
 
-    /// What was lied before the daemon's restart is not back, and it stops when it is told to.
+    /// Checks that lies from before the daemon's restart are gone, and that it stops on request.
     fn comes_back(mut self, config: &str) {
         let before = shown(&mut self.play);
         self.play = self.play.restart_alone(config);

@@ -1,4 +1,4 @@
-//! What a hostile control server can do over HTTP alone, and secrets that belong to another one.
+//! Lies of a hostile control server over HTTP alone, and secrets that belong to another server.
 
 use serde_json::{Value, json};
 

@@ -12,7 +12,7 @@ pub(super) fn description(peer: &Value) -> Vec<Value> {
     fields.iter().chain(&["local_port"]).map(|field| peer[field].clone()).collect()
 }
 
-/// Replaces what a server says of a peer.
+/// Replaces a server's description of a peer.
 fn forge(peer: &mut Value) {
     peer["public_key"] = json!("stolen");
     peer["name"] = json!("Mallory");
@@ -177,7 +177,7 @@ fn copies_are_bounded_by_bytes() {
     play.end();
 }
 
-/// What a server says of a member with another key.
+/// Server's frame about a member with another key.
 fn with_key(kind: &str, seq: u64, key: &str) -> Value {
     let mut frame = joined(seq, "x", "10.66.0.3");
     frame["type"] = json!(kind);

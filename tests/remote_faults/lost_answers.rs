@@ -1,4 +1,4 @@
-//! Answers over HTTP that are lost on their way: what they tell was done, and is done once.
+//! Lost answers over HTTP: their changes were done, and are done once.
 
 use serde_json::{Value, json};
 

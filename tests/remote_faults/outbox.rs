@@ -1,4 +1,4 @@
-//! What the server is to be told later: much of it, through crashes, and for a long time.
+//! Intents for the server: many, through crashes, and for a long time.
 
 use serde_json::{Value, json};
 

@@ -12,7 +12,7 @@ use crate::harness::{
     Step, announced, eventually, memory, peer,
 };
 
-/// What carries the server's words.
+/// Transport of the server's frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Transport {
     Ws,
@@ -41,7 +41,7 @@ impl Transport {
         }
     }
 
-    /// A server that does what a ledger says.
+    /// Returns the behaviour of a server that follows a ledger.
     fn behaviour(self, ledger: &SharedLedger) -> Behaviour {
         let ledger = ledger.clone();
         match self {
@@ -118,8 +118,9 @@ impl Play {
         self.client.ask("signal.send", params).expect("an answer, not the end");
     }
 
-    /// Has the server tell a lie, and the daemon ask for what may be answered with it: a party of
-    /// `h` and `g` among that. Waits until the daemon has its answers, or has lost the connection.
+    /// Has the server tell a lie, and sends the requests that it may answer with that lie, among
+    /// them one for a party of `h` and `g`. Waits until the daemon has its answers, or has lost the
+    /// connection.
     pub(super) fn tell(&mut self, party_id: &str, lie: &Lie, random: &mut Random) {
         match self.transport {
             Transport::Ws => {
@@ -237,12 +238,12 @@ impl Play {
         log.lines().filter(|line| line.contains(" WARN ")).map(str::to_owned).collect()
     }
 
-    /// How often the server was asked for the party.
+    /// Number of requests to the server for the party.
     pub(super) fn syncs(&self) -> usize {
         self.asked("sync").len()
     }
 
-    /// The frames of that type that the server got, or what comes to them.
+    /// Returns the frames of that type that the server got, or the equivalent requests.
     pub(super) fn asked(&self, kind: &str) -> Vec<Value> {
         lock(&self.ledger).asked(kind)
     }
@@ -252,7 +253,7 @@ impl Play {
     }
 }
 
-/// What a server says of the party, with other members, each at its address.
+/// Server's party with these members, each at its address.
 pub(super) fn party(seq: u64, host_id: &str, members: &[(&str, &str)]) -> Value {
     let mut frame = json!({
         "type": "party_update", "epoch": "epoch-1", "seq": seq,
@@ -267,7 +268,7 @@ pub(super) fn party(seq: u64, host_id: &str, members: &[(&str, &str)]) -> Value 
     frame
 }
 
-/// What a server says of a peer of the party.
+/// Server's frame about a joined peer.
 pub(super) fn joined(seq: u64, id: &str, address: &str) -> Value {
     let peer = announced(id);
     json!({"type": "peer_joined", "party_id": PARTY, "peer": peer, "epoch": "epoch-1",

@@ -1,4 +1,4 @@
-//! How long the local socket takes to answer, whatever the server does.
+//! Response times of the local socket, for any behaviour of the server.
 
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 
 use crate::harness::{Client, Daemon, Setup};
 
-/// What may take so long, on a machine that has nothing else to do.
+/// Longest response time on an idle machine.
 const LIMIT: Duration = Duration::from_millis(100);
 
-/// How long it does nothing between two rounds.
+/// Pause between two rounds.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Asks a daemon what needs no server, over and over, and in the same rounds another daemon that
-/// has none: a slow machine is slow for both.
+/// Sends a daemon requests that need no server, over and over, and in the same rounds another
+/// daemon that has none: a slow machine is slow for both.
 pub(super) struct Prober {
     stop: Sender<()>,
     thread: JoinHandle<Option<[Vec<Duration>; 2]>>,
@@ -77,7 +77,7 @@ fn probe(
     }
 }
 
-/// How long an answer takes; `None` when the daemon is gone.
+/// Time until the answer; `None` when the daemon is gone.
 fn time(client: &mut Client, method: &str, params: &Value) -> Option<Duration> {
     let asked = Instant::now();
     client.ask(method, params.clone())?;

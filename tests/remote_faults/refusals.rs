@@ -27,7 +27,7 @@ fn without_parties(why: Value) -> Behaviour {
     })])
 }
 
-/// How many frames of a kind there are that have such a value at a place.
+/// Number of frames of a kind with that value at that place.
 fn count(frames: &[Value], kind: &str, place: &str, value: impl Into<Value>) -> usize {
     let value = value.into();
     let found = frames.iter().filter(|f| f["type"] == kind && f.pointer(place) == Some(&value));
@@ -66,22 +66,22 @@ fn changes_of_a_party_are_sent_without_those_of_others() {
     assert_eq!(count(&frames, "register_party", "/party_id", "q"), 6);
 }
 
-/// What a server that has lost a party knows of two guests who want to join it.
+/// State of a server that has lost a party, about two guests that try to join it.
 #[derive(Default)]
 struct Waiting {
-    /// Whether it has lost the party.
+    /// True once it has lost the party.
     is_lost: bool,
     /// The late guest's request, which is answered between two rounds of the early one's.
     late: Option<Value>,
     heartbeats: usize,
-    /// When the early guest was refused last.
+    /// Time of the early guest's last refusal.
     refused_at: Option<Instant>,
-    /// How long after each refusal it asked again, once the late guest was refused, too.
+    /// Pauses between its refusals and its next attempts, after the late guest was refused, too.
     pauses: Vec<Duration>,
 }
 
 impl Waiting {
-    /// Whom it refuses now.
+    /// Returns the refusal of a frame; empty if the frame is not refused now.
     fn refuse(&mut self, frame: &Value) -> Vec<Value> {
         let is_early = frame["peer"]["peer_id"] == "early";
         match frame["type"].as_str() {

@@ -1,4 +1,4 @@
-//! A daemon that has to get along with a server, and whoever watches it.
+//! A daemon with a difficult server, and a subscriber that watches it.
 
 use std::time::{Duration, Instant};
 
@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 use super::prober::Prober;
 use crate::harness::{Client, Daemon, FAST_REMOTE, PATIENCE, Setup, assert_error, peer};
 
-/// As [`FAST_REMOTE`], for servers that keep the daemon waiting.
+/// [`FAST_REMOTE`] with short timeouts, for servers that keep the daemon waiting.
 pub(super) const HASTY: &str = "[remote]\nheartbeat = '1s'\nconnect_timeout = '150ms'\n\
     request_timeout = '150ms'\nbackoff_initial = '20ms'\nbackoff_max = '40ms'\nmax_attempts = 3\n\
     probe = '200ms'\n";
 
-/// What any request may take that a server is asked for in vain: it is asked twice, and what comes
-/// of that is stored.
+/// Time limit of any request that needs an unresponsive server: two attempts, and the commit of the
+/// result.
 const BOUND: Duration = Duration::from_secs(10);
 
 /// The party that is probed.
@@ -22,9 +22,9 @@ pub(super) const PARTY: &str = "p";
 pub(super) struct Trial {
     pub(super) daemon: Daemon,
     prober: Prober,
-    /// Who hears of the connection.
+    /// Subscriber to the connection's state.
     watcher: Client,
-    /// How it was last told.
+    /// Last published state of the connection.
     told: Value,
 }
 
@@ -99,7 +99,7 @@ impl Trial {
         }
     }
 
-    /// The same for a daemon that can't ask its server: it does what it can alone.
+    /// Checks the same for a daemon that can't ask its server: it does alone as much as it can.
     #[track_caller]
     pub(super) fn goes_on_alone(&self) {
         let mut client = self.daemon.client();

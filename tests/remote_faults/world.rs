@@ -43,8 +43,7 @@ pub(super) fn join(client: &mut Client, party_id: &str, id: &str) -> Value {
     client.call("party.join", params)["party"].take()
 }
 
-/// A party as a server has it, as somebody sees it whom it does not concern; null when it is not
-/// there.
+/// Returns a server's party, as a stranger sees it; null if there is none.
 pub(super) fn on_server(http: &mut Http, party_id: &str) -> Value {
     let answer = http.get(&format!("/parties/{party_id}"));
     if answer.status == 404 { Value::Null } else { answer.ok() }

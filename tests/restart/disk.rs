@@ -74,7 +74,7 @@ fn survives(daemon: Daemon, take_more: impl FnOnce(&Daemon)) {
 struct Disk(PathBuf);
 
 impl Disk {
-    /// Where a setup has its state.
+    /// Creates a disk for a setup's state directory.
     fn of_state(setup: &Setup) -> Self {
         let path = setup.state_dir();
         fs::create_dir(&path).expect("a directory");

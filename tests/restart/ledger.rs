@@ -1,4 +1,4 @@
-//! What a client was told, kept outside of the daemon.
+//! Record of the replies to a client, kept outside of the daemon.
 
 use serde_json::{Value, json};
 
@@ -18,15 +18,15 @@ pub(super) enum Act {
 pub(super) struct Ledger {
     party_id: String,
     host_id: String,
-    /// What the last reply says.
+    /// State by the last reply.
     told: Option<Value>,
-    /// What was asked last, while there is no reply.
+    /// Last request, while it is unanswered.
     asked: Option<Act>,
     /// So that every act changes something.
     port: u16,
 }
 
-/// A party without what a crash may change.
+/// Party without the fields that a crash may change.
 fn durable(mut party: Value) -> Value {
     for peer in party["peers"].as_object_mut().expect("peers").values_mut() {
         peer["connected"].take();
@@ -86,7 +86,7 @@ impl Ledger {
         true
     }
 
-    /// What an act makes of what was told; addresses that are given anew are null.
+    /// Returns the state after an act; addresses that are assigned again are null.
     fn after(&self, act: &Act) -> Option<Value> {
         let mut party = self.told.clone();
         if let Some(party) = &mut party {
@@ -109,7 +109,7 @@ impl Ledger {
         party
     }
 
-    /// Compares with what there is after a restart, which then is what was told.
+    /// Compares with the state after a restart, which then counts as the last reply.
     pub(super) fn check(&mut self, client: &mut Client) {
         let answer = client.ask("party.get", json!({"party_id": self.party_id}));
         let mut answer = answer.expect("an answer");

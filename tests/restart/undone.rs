@@ -1,4 +1,4 @@
-//! A commit that fails: what it undoes was seen by nobody.
+//! A failed commit: nobody sees its changes.
 
 use nix::sys::signal::Signal;
 use rusqlite::Connection;

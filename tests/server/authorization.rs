@@ -1,5 +1,5 @@
-//! Every route of HTTP and every frame of a WebSocket, for every kind of caller. The lists come from
-//! the program: what is new there fails here until it has its row.
+//! Every route of HTTP and every frame of a WebSocket, for every kind of caller. The lists come
+//! from the program: a new route or frame fails here until it has its row.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,7 +12,7 @@ use crate::harness::{Daemon, Http, Setup, Ws, announced, eventually};
 
 const RELAY_KEY: &str = "the-key-of-the-relays";
 
-/// The kinds of callers: what they show.
+/// Kinds of callers, by their credentials.
 const CALLERS: [&str; 6] =
     ["nothing", "garbage", "an expired token", "another's", "own", "relay key"];
 

@@ -21,8 +21,8 @@ fn start(setup: Setup, hard: u64) -> Daemon {
     server
 }
 
-/// Opens as many connections from one address as there are files; each counts, whatever the server
-/// does with it.
+/// Opens as many connections from one address as there are files; each counts, even if the server
+/// closes it.
 fn crowd(server: &Daemon, source: IpAddr, count: usize) -> Vec<TcpStream> {
     let connect = |_| connect_from(source, server.address()).expect("connect to the server");
     (0..count).map(connect).collect()

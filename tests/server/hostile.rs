@@ -98,7 +98,7 @@ fn responses(stream: TcpStream) -> Vec<Response> {
     std::iter::from_fn(|| read_response(&mut stream)).collect()
 }
 
-/// The first line of what comes back.
+/// First line of the response.
 fn head(stream: TcpStream) -> String {
     let mut line = String::new();
     std::io::BufRead::read_line(&mut BufReader::new(stream), &mut line).expect("a line");

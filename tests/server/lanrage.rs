@@ -1,5 +1,5 @@
-//! LANrage's own clients, in Python: a whole life of a party, whoever hosts and whoever joins,
-//! with clocks of their own.
+//! LANrage's own clients, in Python: a whole life of a party, for each combination of host and
+//! guest, with clocks of their own.
 
 use crate::harness::Setup;
 use crate::python::python;

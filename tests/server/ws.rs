@@ -120,7 +120,7 @@ fn refused(answer: &Value) -> &str {
     answer["code"].as_str().expect("a code")
 }
 
-/// The types of frames, and whom each is about.
+/// Types of the frames, each with its subject.
 fn told(frames: &[Value]) -> Vec<String> {
     let told = |frame: &Value| {
         let peer = [&frame["peer_id"], &frame["peer"]["peer_id"], &frame["to_peer_id"]];

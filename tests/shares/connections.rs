@@ -82,7 +82,7 @@ rows! {
     };
 }
 
-/// As LANrage's clients begin.
+/// Opens WebSockets that greet like LANrage's clients.
 fn open_websockets(server: &Daemon, attack: &Attack) {
     let mut open = Vec::new();
     attack.repeat(|| match Ws::connect_from(ATTACKER, server.address()) {

@@ -1,4 +1,4 @@
-//! Shares across restarts, and what an operator is told of them.
+//! Shares across restarts, and the operator's log lines about them.
 
 use serde_json::json;
 

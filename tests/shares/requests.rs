@@ -1,4 +1,4 @@
-//! Requests to the server: how often, how long, and what one peer or party may have.
+//! Requests to the server: their rates, their duration, and the shares of one peer or party.
 
 use serde_json::{Value, json};
 
@@ -134,7 +134,7 @@ fn greet_without_end(server: &Daemon, attack: &Attack) {
     });
 }
 
-/// By HTTP and WebSocket in turn.
+/// Takes a peer id, over HTTP and WebSocket in turn.
 fn take_an_id(server: &Daemon) -> Honest {
     let address = server.address();
     let mut visitor = Visitor::new(address, HONEST);
@@ -175,7 +175,7 @@ fn fill_a_queue(server: &Daemon, attack: &Attack) {
     attack.repeat(|| !is_done(&ws.ask(signal("x", "x", "away", "an offer"))));
 }
 
-/// As another peer whenever the connection is closed for its mistakes.
+/// Takes another peer id after each connection that is closed for its mistakes.
 fn send_long_signals(server: &Daemon, attack: &Attack) {
     let data = "x".repeat(2_000);
     let mut number = 0;

@@ -1,4 +1,4 @@
-//! How a row is tried.
+//! Run of a row of the table.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::harness::{Daemon, PATIENCE, is_long_run};
 
-/// How often the honest client asks, in quiet and under attack.
+/// Number of the honest client's requests, before and during the attack.
 pub(super) const ASKED: usize = 20;
 
 /// Between two attacks at the limit.
@@ -115,7 +115,7 @@ fn try_with(row: &Row, config: &str) {
     assert_eq!(served, ASKED, "served under attack on {limits}: {words}");
 }
 
-/// What an honest client got.
+/// Replies to an honest client.
 struct Served {
     served: usize,
     /// In seconds.

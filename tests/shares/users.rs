@@ -123,7 +123,7 @@ fn open_without_end(daemon: &Daemon, attack: &Attack, uids: &[u32]) {
     });
 }
 
-/// The administrator and other users, each of whom connects each time.
+/// The administrator and other users; each connects each time.
 fn connect_anew(daemon: &Daemon, uids: &[u32]) -> Honest {
     let socket = daemon.setup.socket();
     let users: Vec<_> = uids.iter().map(|uid| OtherUser::new(&socket, *uid)).collect();

@@ -1,4 +1,4 @@
-//! The vectors: one message per file, for whoever writes a client or tests a daemon.
+//! The vectors: one message per file, for authors of clients and tests of a daemon.
 
 mod completeness;
 mod control;
@@ -30,7 +30,7 @@ struct Vector {
     expect: Option<Expect>,
 }
 
-/// Who sends a frame.
+/// Sender of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Sender {
@@ -38,7 +38,7 @@ enum Sender {
     Server,
 }
 
-/// How an invalid message is answered.
+/// Expected answer to an invalid message.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Expect {

@@ -13,7 +13,7 @@ pub(super) struct Schemas {
     error: Validator,
 }
 
-/// Whether a message is one that the daemon sends unasked.
+/// True for a message that the daemon sends unasked.
 pub(super) fn is_notification(line: &Value) -> bool {
     matches!(line["method"].as_str(), Some("event" | "event.reset" | "goaway"))
         && line.get("id").is_none()
@@ -57,7 +57,7 @@ impl Schemas {
         }
     }
 
-    /// Checks what a message carries; `answers` is the method that a reply answers.
+    /// Checks the content of a message; `answers` is the method that a reply answers.
     pub(super) fn check(&self, line: &Value, answers: Option<&str>) -> Result<(), String> {
         let (validators, name, part) = match line["method"].as_str() {
             Some(method) if is_notification(line) => (&self.notifications, method, "params"),

@@ -1,5 +1,5 @@
-//! State of a hostile control server, whatever carries its words: parties that it keeps as it
-//! should, and lies about them.
+//! State of a hostile control server, for any transport: parties that it keeps correctly, and lies
+//! about them.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -49,7 +49,7 @@ pub(crate) struct Ledger {
     pub(crate) junk: Vec<Message>,
     /// Parties as HTTP clients are told them in place of the truth; `None` is one that is gone.
     pub(super) told: BTreeMap<String, Option<Value>>,
-    /// Answer to the next request over HTTP, whatever it is.
+    /// Answer to the next HTTP request of any kind.
     pub(super) refusal: Option<Reply>,
     /// Done to the next answer over HTTP.
     pub(super) trick: Option<Trick>,
@@ -94,7 +94,7 @@ impl Ledger {
         (self.polite)(frame).iter().map(parse).collect()
     }
 
-    /// Answers a frame on a WebSocket. A signal is the cue for what waits.
+    /// Answers a frame on a WebSocket. A signal releases the frames that wait.
     pub(crate) fn messages(&mut self, frame: &Value) -> Vec<Message> {
         let mut messages = Vec::new();
         if frame["type"] == "signal" {
@@ -133,7 +133,7 @@ impl Ledger {
         }
     }
 
-    /// Makes of a frame that nobody asked for what HTTP clients find.
+    /// Turns an unsolicited frame into state that HTTP clients find.
     fn show(&mut self, frame: &Value) {
         let id = frame["party_id"].as_str().unwrap_or_default().to_owned();
         match frame["type"].as_str().unwrap_or_default() {

@@ -13,7 +13,7 @@ const PIECE: usize = 64 * 1024;
 /// Bytes of a long body: more than any client reads.
 const LONG: usize = 3 << 20;
 
-/// Header lines beyond what any client reads.
+/// More header lines than any client reads.
 const MANY: usize = 20_000;
 
 /// Answers requests.
@@ -132,7 +132,7 @@ impl Reply {
     }
 }
 
-/// Lists within lists, far beyond what a parser follows.
+/// Nested lists, far deeper than any parser follows.
 pub(super) fn deep() -> String {
     format!("{{\"party\":{}1{}}}", "[".repeat(5000), "]".repeat(5000))
 }

@@ -188,7 +188,7 @@ impl Lane<'_> {
         }
     }
 
-    /// Passes on what goes; how much that is.
+    /// Passes bytes on. Returns their number.
     fn put(
         &mut self,
         rules: &watch::Receiver<Rules>,
@@ -237,7 +237,7 @@ async fn until(due: Option<Instant>) {
     }
 }
 
-/// Takes what comes, until it ends, and passes on nothing.
+/// Reads until the end, and passes nothing on.
 async fn swallow(from: &TcpStream) -> io::Result<()> {
     let mut buffer = vec![0; CHUNK];
     loop {

@@ -1,4 +1,4 @@
-//! What a daemon's clients were told, kept outside of it.
+//! Record of the replies to a daemon's clients, kept outside of the daemon.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,7 +25,7 @@ pub(super) enum Act {
     Leave(String, String),
 }
 
-/// Whether a peer is in a party, as its daemon told last, and at which port.
+/// Presence of a peer in a party, with its port, by the daemon's last reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     In(u16),
@@ -34,10 +34,10 @@ pub(super) enum Place {
     Unknown,
 }
 
-/// What was told of all daemons' peers.
+/// Replies about the peers of all daemons.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    /// By party and peer.
+    /// Keys are party and peer.
     places: BTreeMap<(String, String), Place>,
     /// Parties that their hosts left, or wanted to: others may have gone with them.
     ended: BTreeSet<String>,
@@ -106,7 +106,7 @@ impl Ledger {
         }
     }
 
-    /// Does it, and notes what is told.
+    /// Executes the step, and notes the reply.
     pub(super) fn act(&mut self, client: &mut Client, act: &Act) -> String {
         let (method, params) = act.request();
         let answer = client.ask(method, params).expect("an answer, not the end");
@@ -136,7 +136,7 @@ impl Ledger {
         self.places.insert((party_id, id), place);
     }
 
-    /// What is wrong with how it ended; `members` are those of all parties, with their ports.
+    /// Returns the faults of the final state; `members` are those of all parties, with their ports.
     pub(super) fn broken(&self, members: &BTreeMap<(String, String), u16>) -> Vec<String> {
         let mut broken = Vec::new();
         for ((party_id, id), place) in &self.places {

@@ -1,4 +1,4 @@
-//! Web pages of other origins, and what a reload changes.
+//! Web pages of other origins, before and after a reload.
 
 use std::net::TcpStream;
 

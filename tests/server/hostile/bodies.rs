@@ -151,7 +151,7 @@ fn body_of_any_length_costs_no_more_than_the_limit() {
     target.assert_unharmed();
 }
 
-/// Every body is refused as invalid, with what is wrong in a list.
+/// Every body is refused as invalid, with a list of its errors.
 fn assert_invalid(client: &mut Http, body: &str) {
     let token = client.token.clone().expect("a token");
     let authorization = format!("Bearer {token}");

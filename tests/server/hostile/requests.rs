@@ -65,7 +65,7 @@ fn pipelined_requests_are_answered_in_order() {
     target.assert_unharmed();
 }
 
-/// A request's beginning, and what is repeated behind it.
+/// Start of a request, and the text that is repeated behind it.
 const ENDLESS: [(&str, &str); 5] = [
     ("GET /", "a"),
     ("", "G"),

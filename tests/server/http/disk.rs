@@ -1,4 +1,4 @@
-//! A disk that takes no more: what would have to be on it is a 503, and all else goes on.
+//! A full disk: requests that need it get a 503, and all others go on.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,8 @@ use crate::harness::{
     Http, Response, Setup, announced, eventually, limit_files, start_with_file_limits,
 };
 
-/// A party but for when its members were heard of: who is refused was heard of, too.
+/// A party without the times of its members' last signs of life: a refused request is a sign of
+/// life, too.
 fn timeless(read: Response) -> Value {
     let mut read = read.ok();
     for peer in read["party"]["peers"].as_object_mut().expect("peers").values_mut() {

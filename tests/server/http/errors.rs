@@ -1,5 +1,5 @@
-//! Errors that are no matter of what is asked for. Each has a JSON body with a `detail`: LANrage's
-//! client breaks on any other.
+//! Errors that do not depend on the request's content. Each has a JSON body with a `detail`:
+//! LANrage's client breaks on any other.
 
 use std::io::{Read as _, Write as _};
 

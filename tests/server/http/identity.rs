@@ -5,12 +5,11 @@ use serde_json::{Value, json};
 use super::announced_with;
 use crate::harness::{Daemon, Http, Setup, announced, eventually};
 
-/// Those who ask: without a token, with one that never was, with one that was the owner's until
-/// it expired, as another member of the party, as a peer outside of it, and as the owner, who is
-/// the party's host.
+/// Callers: without a token, with a token that never existed, with the owner's expired one, as
+/// another member of the party, as a peer outside of it, and as the owner, the party's host.
 const ASKERS: [&str; 6] = ["nobody", "garbage", "expired", "member", "outsider", "owner"];
 
-/// Why the first three are nobody.
+/// Reasons for refusing the first three credentials.
 const WHY: [&str; 3] =
     ["Missing authorization header", "Invalid or expired token", "Invalid or expired token"];
 
@@ -23,8 +22,8 @@ const OWN: [u16; 6] = [401, 401, 401, 403, 403, 200];
 /// Registration of an owned peer id: allowed only for its owner.
 const TAKEN: [u16; 6] = [409, 409, 409, 409, 409, 200];
 
-/// Each route, and what its askers are answered. `{party}` is a party of the owner and the
-/// member, new for each request; `{id}` is an id that nobody has.
+/// Routes, with the expected status for each caller. `{party}` is a party of the owner and the
+/// member, new for each request; `{id}` is an unowned id.
 fn table() -> Vec<(&'static str, Value, [u16; 6])> {
     let none = Value::Null;
     let owner = || announced("owner");

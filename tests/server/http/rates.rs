@@ -12,7 +12,7 @@ fn server(limits: &str) -> Daemon {
     Setup::server().config(&format!("{http}[limits]\n{limits}")).start()
 }
 
-/// Asks until it is too often; what was answered then.
+/// Sends requests until the rate limit refuses one. Returns that answer.
 #[track_caller]
 fn exhaust(mut ask: impl FnMut() -> Response) -> Response {
     let refused = (0..MANY).map(|_| ask()).find(|response| response.status == 429);

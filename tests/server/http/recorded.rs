@@ -62,7 +62,7 @@ impl Scene {
         }
     }
 
-    /// Sends a text as it is, and calls it what it is called.
+    /// Sends a text unchanged, under that media type.
     fn send(
         &mut self,
         who: &str,
@@ -93,7 +93,7 @@ impl Scene {
         }
     }
 
-    /// The body of an answer, with words in place of what is never the same.
+    /// Body of an answer, with placeholders for values that differ between runs.
     fn told(&self, response: &Response) -> Value {
         let mut text = response.text().to_owned();
         for (name, id) in &self.parties {
@@ -127,7 +127,8 @@ fn masked(value: Value) -> Value {
     }
 }
 
-/// A value of a row, with what clients say of a peer in place of `"@peer"` and `{"@peer": CHANGES}`.
+/// Value of a row, with a client's description of a peer in place of `"@peer"` and `{"@peer":
+/// CHANGES}`.
 fn filled(value: &Value) -> Value {
     match value {
         Value::String(text) => match text.strip_prefix('@') {

@@ -1,4 +1,4 @@
-//! Relays: who has them, in which order they come, and when they go.
+//! Relays: ownership, order of the list, and expiry.
 
 use serde_json::{Value, json};
 

@@ -41,7 +41,7 @@ fn changes(party: &str) -> [Request; 3] {
     .map(|(line, body)| Request { line, body })
 }
 
-/// Makes each change, and then what `between` does, and makes it again: both answers are one.
+/// Makes each change, runs `between`, and makes the change again: both answers are equal.
 fn each_is_done_once(mut between: impl FnMut(Daemon) -> Daemon) {
     let (mut server, [mut alice, mut bob]) = server_with(["alice", "bob"]);
     let party = alice.party("alice");

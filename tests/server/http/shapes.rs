@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{announced_with, is_naive, is_token, server_with, with};
 use crate::harness::{announced, keys};
 
-/// As LANrage's constructor of a peer takes them.
+/// Fields of a peer that LANrage's constructor takes.
 const PEER: [&str; 9] = [
     "last_seen",
     "local_ip",
@@ -17,7 +17,7 @@ const PEER: [&str; 9] = [
     "public_key",
     "public_port",
 ];
-/// As LANrage's constructor of a party takes them.
+/// Fields of a party that LANrage's constructor takes.
 const PARTY: [&str; 5] = ["created_at", "host_id", "name", "party_id", "peers"];
 
 /// Asserts that a peer is as it was announced, with a time.

@@ -132,7 +132,7 @@ fn expires_at_is_told_by_the_clock_of_its_peer() {
     assert_clock(&renewed["expires_at"], 240, begun);
 }
 
-/// Whatever its own clock says: else it would be taken for gone.
+/// Ignores the client's clock: a wrong one would make the member look silent.
 #[test]
 fn last_seen_is_the_time_of_the_heartbeat_at_the_server() {
     let begun = Timestamp::now();

@@ -15,7 +15,7 @@ const PORT: &str = "Input should be less than or equal to 65535";
 const SHORT: &str = "String should have at least 1 character";
 const ID: &str = "String should match pattern '^[A-Za-z0-9_.:-]+$'";
 
-/// A field of a peer, what is sent for it, and the rule that this breaks, with its words.
+/// Field of a peer, an invalid value, and the type and message of its error.
 fn of_peers() -> Vec<(&'static str, Value, &'static str, String)> {
     let nat = "Input should be 'open', 'full_cone', 'restricted_cone', 'port_restricted_cone', \
         'symmetric' or 'unknown'";
@@ -162,7 +162,7 @@ fn validation_lists_all_mistakes_at_once() {
     assert_eq!(told, expected);
 }
 
-/// Of what is missing, the object is told in which it is.
+/// The error of a missing field names the object that lacks it.
 #[test]
 fn peer_fields_that_are_missing_are_each_named() {
     let (_server, [mut alice]) = server_with(["alice"]);

@@ -1,4 +1,4 @@
-//! The log: who did what, and never a secret.
+//! The log names the caller and the action, and never a secret.
 
 use serde_json::json;
 

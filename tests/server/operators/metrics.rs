@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::harness::{Daemon, Http, Response, Setup, Ws, announced, eventually};
 
-/// Reads the text format: every series with its value. Panics at what is not of the format.
+/// Reads the text format: every series with its value. Panics on invalid lines.
 fn parse(text: &str) -> BTreeMap<String, f64> {
     let (mut types, mut series) = (BTreeMap::new(), BTreeMap::new());
     for line in text.lines() {

@@ -18,7 +18,7 @@ const UNLIMITED: &str = "\
 
 /// A way to the server.
 trait Line {
-    /// Does what is asked; nothing when the server is gone before it answers.
+    /// Executes a request; `None` if the server is gone before it answers.
     fn carry(&mut self, act: &Act, ledger: &Ledger) -> Option<Reply>;
 }
 
@@ -88,8 +88,8 @@ impl OverWs {
         Self { ws, http, receipts: Vec::new(), asked: None, requests: 0 }
     }
 
-    /// Another connection for the same peers, to a server that was started again. What was not
-    /// answered is asked again and done once; what was is answered as it was.
+    /// Opens another connection for the same peers, to a restarted server. An unanswered request is
+    /// repeated and done once; an answered one gets the same answer.
     fn come_back(&mut self, address: SocketAddr, ledger: &mut Ledger) {
         (self.ws, self.http) = (Ws::connect(address), OverHttp::open(address));
         let asked = self.asked.take();

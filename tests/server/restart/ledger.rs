@@ -99,7 +99,7 @@ impl Ledger {
         act
     }
 
-    /// Notes what was answered to what was asked.
+    /// Notes the answer to a request.
     pub(super) fn note(&mut self, reply: Reply) {
         let act = self.asked.take().expect("something was asked");
         match &act {
@@ -166,8 +166,8 @@ impl Ledger {
         party
     }
 
-    /// Compares with what a server has after it was killed. What was asked last and not answered
-    /// may have been done or not; what is there is what counts from here on.
+    /// Compares with the state of a server after its kill. The last unanswered request may have
+    /// been done or not; the server's state counts from here on.
     pub(super) fn check(&mut self, http: &mut Http, epoch: &Value) {
         for (peer, token) in &self.tokens {
             http.token = Some(token.clone());

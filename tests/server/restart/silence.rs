@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{join, register, status};
 use crate::harness::{Daemon, Http, Setup, Ws, announced_at, eventually, keys};
 
-/// Whoever is looked at is late, but for the grace after a start.
+/// Every member counts as silent, except during the grace period after a start.
 const IMPATIENT: &str = "[cleanup]\ninterval = '2ms'\npeer_timeout = '1ms'\n";
 
 /// True if the time is the present, by a clock that is `hours` ahead of UTC.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{NO_LIMITS, await_sockets, done, host, join, newcomer, refused, register, shapes};
 use crate::harness::{Daemon, Http, Setup, Ws, eventually};
 
-/// A connection that says who it is: its welcome, or why there is none.
+/// Opens a connection with a hello. Returns its welcome, or the reason of its refusal.
 fn greet(server: &Daemon, peer_id: &str, token: Option<&str>) -> (Ws, Value) {
     let mut ws = Ws::connect(server.address());
     let answer = say(&mut ws, peer_id, token);

@@ -28,7 +28,7 @@ fn with_seeds(seeds: std::ops::Range<u64>, play: impl Fn(Random) + Sync) {
     }
 }
 
-/// A client and what it knows.
+/// Client with its copies of the parties.
 struct Player {
     id: &'static str,
     additions: bool,
@@ -80,8 +80,8 @@ impl Player {
         frames
     }
 
-    /// Sends something and takes in what happens. Why it was refused, if it was: a code, or just
-    /// that it was, for who is told no codes.
+    /// Sends a frame and processes the replies. Returns the reason of a refusal: its code, or only
+    /// the fact for a client that gets no codes.
     fn act(&mut self, frame: Value) -> Option<String> {
         if self.additions {
             let answer = self.ws().ask(frame);
@@ -224,7 +224,7 @@ fn history_of_frames_one_by_one_matches_the_model() {
     });
 }
 
-/// Plays without waiting: neither for what the others do, nor for its own answers.
+/// Plays without waiting for the other clients, or for its own answers.
 fn rush(server: &Daemon, player: &mut Player, random: &mut Random) {
     for n in 0..STEPS {
         let (party, peer, to) = (*random.of(&PARTIES), player.id, *random.of(&PEERS));

@@ -21,7 +21,7 @@ enum Sender {
     Owner,
 }
 
-/// The message, and what comes of it for each sender: a refusal's code, or nothing when it is done.
+/// Message, with its result for each sender: the code of a refusal, or nothing.
 fn table(actor: &str) -> Vec<(Value, [Option<&'static str>; 4])> {
     const DENIED: Option<&str> = Some("permission_denied");
     const STRANGE: Option<&str> = Some("not_a_member");

@@ -57,7 +57,7 @@ impl Mirror {
         }
     }
 
-    /// Takes in what comes, up to what is awaited.
+    /// Processes frames, up to the awaited one.
     #[track_caller]
     pub(super) fn take_until(&mut self, ws: &mut Ws, is_awaited: impl Fn(&Value) -> bool) {
         loop {

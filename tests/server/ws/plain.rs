@@ -1,4 +1,4 @@
-//! LANrage's own clients: what they send is understood, and they never see what they don't know.
+//! LANrage's own clients: their frames are understood, and they get no frame that they do not know.
 
 use std::time::Instant;
 
@@ -69,7 +69,7 @@ fn plain_client_may_send_all_frames_at_once() {
     heard.iter().for_each(shapes::plain);
 }
 
-/// An older one says `hello`, and none sends `caps`; what it sends beside is passed over.
+/// An older client sends `hello`, and none sends `caps`; unknown fields are ignored.
 #[test]
 fn plain_client_of_an_older_version_is_understood() {
     let server = Setup::server().start();

@@ -1,5 +1,5 @@
-//! LANrage's own clients that come back. They say who they are, once, and can show nothing for it;
-//! then they say nothing, not even that they are alive.
+//! Returning LANrage clients. They send their peer id once, without a proof, and no sign of life
+//! after that.
 
 use serde_json::{Value, json};
 
@@ -32,8 +32,8 @@ fn await_connected(ws: &mut Ws, peer_id: &str, connected: bool) {
     ws.await_frame("that", |frame| frame["connected"][peer_id] == connected);
 }
 
-/// A party of plain `alice` with plain `bob` and `carol`, who knows more, after the server was
-/// killed: who knows more has come back, and `zoe`, who is heard of no more, is there, too.
+/// Party of plain `alice`, plain `bob` and `carol`, who has `caps`, after a kill of the server:
+/// `carol` has reconnected, and `zoe` is still a member, but silent.
 fn restarted() -> (Daemon, Ws) {
     let server = Setup::server().config(PATIENT).start();
     let _alice = plain_host(&server, "lan", "alice");

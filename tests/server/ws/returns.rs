@@ -9,7 +9,7 @@ use super::{
 };
 use crate::harness::{Daemon, Http, Setup, Ws};
 
-/// One that comes back with what it has: all frames up to the answer.
+/// Reconnects with bookmarks of the known parties. Returns all frames up to the answer.
 fn come_back(server: &Daemon, peer_id: &str, token: &str, have: &Value) -> (Ws, Vec<Value>) {
     let mut ws = Ws::connect(server.address());
     ws.send(json!({

@@ -82,7 +82,7 @@ fn claim_secret_of_a_revoked_token_is_refused() {
     claim(second, None).ok();
 }
 
-/// Whoever stole a token can't push out the owner's by renewing.
+/// Renewals with a stolen token do not displace the owner's token.
 #[test]
 fn token_renewed_by_a_thief_does_not_push_out_the_owners() {
     let server = Setup::server().start();

@@ -96,7 +96,7 @@ fn assert_keys(object: &Value, expected: &[&str]) {
     assert_eq!(keys(object), expected, "{object}");
 }
 
-/// A time without an offset: with one, LANrage's clients compare what can't be compared.
+/// Time without an offset: with one, LANrage's clients compare incompatible times.
 #[track_caller]
 fn naive(time: &Value) {
     let text = time.as_str().expect("a time");

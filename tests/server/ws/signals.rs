@@ -130,7 +130,7 @@ fn signal_between_others_than_members_is_refused() {
     assert_eq!(told(&alice.settled_plainly()), ["peer_joined bob", "peer_left bob"]);
 }
 
-/// As the frame allows, less its envelope.
+/// The frame limit, less the envelope, bounds the data.
 #[test]
 fn signal_of_the_longest_data_arrives() {
     let server = Setup::server().start();

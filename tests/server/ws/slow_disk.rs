@@ -232,8 +232,8 @@ fn frames_within_the_pace_wait_for_a_stalled_disk() {
     });
 }
 
-/// While the server reads late, its clients' time goes on: what they sent at their pace comes at
-/// once afterwards.
+/// The clients' clocks go on while the server does not read: frames sent at the allowed rate arrive
+/// together afterwards.
 #[test]
 fn frame_rate_that_was_kept_is_kept_after_a_stall() {
     let Some(disk) = SlowDisk::new() else { return };

@@ -1,4 +1,4 @@
-//! Times are told by the wall clock of who is told.
+//! Times in frames follow the receiver's wall clock.
 
 use jiff::civil::DateTime;
 use jiff::{SignedDuration, Timestamp, tz::Offset};

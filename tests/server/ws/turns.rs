@@ -1,4 +1,4 @@
-//! Registrations of many clients behind one address, and what the operator sees of them.
+//! Registrations of many clients behind one address, with the operator's log lines about them.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -25,8 +25,8 @@ struct Refused {
     turn: Instant,
 }
 
-/// Has that many clients take an id at the same time. Returns what those that are refused do `then`:
-/// each at once, since the answers to others may take a commit.
+/// Has that many clients take an id at the same time. Returns the results of `then`, which each
+/// refused client runs at once: the answers to others may take a commit.
 fn crowd<T: Send + 'static>(
     server: &Daemon,
     count: usize,

@@ -9,7 +9,7 @@ use serde_json::Value;
 pub(super) struct Model {
     /// Each party's host and members, with their names.
     pub(super) parties: BTreeMap<&'static str, (&'static str, BTreeMap<&'static str, String>)>,
-    /// Signals on their way: from which party, to whom, and what they say.
+    /// Undelivered signals: party, recipient and data.
     waiting: Vec<(&'static str, &'static str, Value)>,
     pub(super) delivered: BTreeMap<&'static str, Vec<Value>>,
 }
