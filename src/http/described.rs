@@ -1,77 +1,77 @@
-//! Bodies and answers as the description of the interface has them.
+//! Request bodies, headers and error responses of the OpenAPI document.
 
 use lanrage_ipc::http::ErrorReply;
 use lanrage_ipc::lanrage::AnnouncedPeer;
 use utoipa::{IntoParams, IntoResponses, ToSchema};
 
-/// The body of `POST /parties`.
+/// Body of `POST /parties`.
 #[derive(Debug, ToSchema)]
 pub(crate) struct PartyRequest {
-    /// What to call the party: 1 to 100 characters.
+    /// Name of the party: 1 to 100 characters.
     pub(crate) name: String,
-    /// The host. `last_seen` may be left out; the alternative shape with `public_endpoint`
-    /// (`ip:port`) in place of the addresses is taken, too.
+    /// Host of the party. `last_seen` is optional; the alternative shape with `public_endpoint`
+    /// (`ip:port`) in place of the addresses is accepted, too.
     pub(crate) host_peer_info: AnnouncedPeer,
 }
 
-/// The body of `POST /parties/{party_id}/join`.
+/// Body of `POST /parties/{party_id}/join`.
 #[derive(Debug, ToSchema)]
 pub(crate) struct JoinRequest {
-    /// Not empty; it is the path's that counts.
+    /// Id of the party, not empty; the one in the path counts.
     pub(crate) party_id: String,
-    /// Who joins, as in `POST /parties`.
+    /// Peer that joins, as in `POST /parties`.
     pub(crate) peer_info: AnnouncedPeer,
 }
 
-/// The body of `POST /relays`.
+/// Body of `POST /relays`.
 #[derive(Debug, ToSchema)]
 pub(crate) struct RelayRequest {
-    /// Its id.
+    /// Id of the relay.
     pub(crate) relay_id: String,
-    /// Where it listens: an IP address.
+    /// IP address that it listens on.
     pub(crate) public_ip: String,
-    /// The port it listens on.
+    /// Port that it listens on.
     pub(crate) port: u16,
-    /// Where in the world it stands.
+    /// Region of the relay.
     #[schema(default = "unknown", required = false)]
     pub(crate) region: String,
-    /// How many peers it takes.
+    /// Maximum number of peers.
     #[schema(default = 100, required = false)]
     pub(crate) capacity: u32,
 }
 
-/// What a request may be called.
+/// Idempotency key of a request.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(crate) struct Named {
-    /// Names the request: 1 to 128 characters of printable ASCII in double quotes, such as a UUID;
-    /// the quotes may be left out. Repeated under the same key by the same peer within 24 hours it
-    /// is done once, and answered with what it did the first time; a party is told as it is by
-    /// then. With another body the key is a 422. Only what was done is known again: a request that
-    /// was refused is looked at anew. It is the same key as the `req_id` of a WebSocket's frame.
+    /// Idempotency key: 1 to 128 characters of printable ASCII in double quotes, such as a UUID;
+    /// the quotes are optional. A request repeated by the same peer under the same key within 24
+    /// hours is done once, and gets the first result; a party is returned in its present state. The
+    /// same key with another body is a 422. Only completed requests count: a refused request is
+    /// processed again. The key is the same as the `req_id` of a WebSocket's frame.
     #[param(rename = "Idempotency-Key", required = false)]
     pub(crate) idempotency_key: Option<String>,
 }
 
-/// What repeats a claim.
+/// Claim secret of a registration.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(crate) struct ClaimSecret {
     /// Claim secret: 22 to 128 url-safe characters with 128 random bits, chosen by the client and
-    /// kept before it asks. A registration whose answer was lost is repeated with it, and gets
-    /// another token, while the first one is good: keep it as secret as that. With it a token that
-    /// is shown and not good is a 401, and is not passed over.
+    /// stored before the request. A client repeats a registration with it if the answer was lost,
+    /// and gets another token while the first one is valid: protect it like that token. With it, an
+    /// invalid token in the request is a 401, and is not ignored.
     #[param(rename = "Claim", required = false)]
     pub(crate) claim: Option<String>,
 }
 
-/// What any request but a probe may get.
+/// Errors of every request except the probes.
 #[derive(Debug, IntoResponses)]
 pub(crate) enum Unavailable {
-    /// Asked too often.
+    /// Too many requests.
     #[response(status = 429, headers(("Retry-After" = u64)))]
     TooOften(ErrorReply),
-    /// A defect of the server.
+    /// Defect of the server.
     #[response(status = 500)]
     Internal(ErrorReply),
     /// The server is stopping or overloaded, or its state can't be written.
@@ -79,7 +79,7 @@ pub(crate) enum Unavailable {
     NoService(ErrorReply),
 }
 
-/// What a request without a valid token gets.
+/// Error of a request without a valid token.
 #[derive(Debug, IntoResponses)]
 pub(crate) enum Unauthorized {
     /// No valid token.
@@ -87,15 +87,15 @@ pub(crate) enum Unauthorized {
     Unauthorized(ErrorReply),
 }
 
-/// What a request that acts for a peer may get.
+/// Error of a request that acts for another peer.
 #[derive(Debug, IntoResponses)]
 pub(crate) enum NotYours {
-    /// The token is of another peer than the one that the request acts for.
+    /// The token belongs to another peer than the one that the request acts for.
     #[response(status = 403)]
     NotYours(ErrorReply),
 }
 
-/// What a request about a party may get.
+/// Error of a request about an unknown party or peer.
 #[derive(Debug, IntoResponses)]
 pub(crate) enum Unknown {
     /// There is no such party, or no such peer in it.
@@ -103,13 +103,13 @@ pub(crate) enum Unknown {
     Unknown(ErrorReply),
 }
 
-/// What a request with a body may get.
+/// Errors of a request with a body.
 #[derive(Debug, IntoResponses)]
 pub(crate) enum Unreadable {
-    /// The body can't be read.
+    /// Malformed body.
     #[response(status = 400)]
     Malformed(ErrorReply),
-    /// The body took too long.
+    /// The body did not arrive in time.
     #[response(status = 408)]
     TooSlow(ErrorReply),
     /// The body is too long.
@@ -120,10 +120,10 @@ pub(crate) enum Unreadable {
     Encoded(ErrorReply),
 }
 
-/// What a request with a body or parameters may get.
+/// Errors in a body or in parameters.
 #[derive(Debug, IntoResponses)]
 pub(crate) enum Invalid {
-    /// All that is wrong with the body or the parameters.
+    /// All mistakes in the body or the parameters.
     #[response(status = 422)]
     Invalid(ErrorReply),
 }

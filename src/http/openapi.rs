@@ -20,8 +20,8 @@ pub(crate) fn document() -> String {
         title = "LANrage Control Plane",
         version = "1.0.0",
         description = "Parties of peers in a virtual LAN for games. Times are ISO 8601 without an \
-            offset, in the wall clock of the client that asks, as its own `last_seen` shows it; in \
-            UTC where it shows nothing.",
+            offset, in the wall clock of the client, which its own `last_seen` shows; in UTC if it \
+            shows none.",
         contact(),
         license(name = "MIT", identifier = "MIT"),
     ),

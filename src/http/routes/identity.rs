@@ -17,18 +17,18 @@ use crate::http::problem::Problem;
 use crate::http::state::{HttpState, address_of};
 use crate::token::{self, Token};
 
-/// Registers a peer id and gives out a token for it.
+/// Registers a peer id and returns a token for it.
 ///
-/// The first to register an id owns it: while it has a valid token or is in a party, registering
-/// it again needs that token.
+/// The first client that registers an id owns it. While the id has a valid token or is in a party,
+/// a further registration needs that token.
 #[utoipa::path(
     post,
     path = "/auth/register",
     operation_id = "register_peer",
-    params(("peer_id" = String, Query, description = "The peer id to register."), ClaimSecret),
+    params(("peer_id" = String, Query, description = "Peer id to register."), ClaimSecret),
     responses(
         (status = 200, description = "Success.", body = TokenReply),
-        (status = 409, body = ErrorReply, description = "The peer id is somebody's."),
+        (status = 409, body = ErrorReply, description = "The peer id belongs to another client."),
         Invalid,
         Unauthorized,
         Unavailable
@@ -83,13 +83,13 @@ pub(in crate::http) async fn register(
     }))
 }
 
-/// Ends the peer's other tokens, and the connections that use them: all but the one that is shown,
-/// and with `all=true` that one, too.
+/// Revokes the peer's tokens except the one of the request, and ends the connections that use them.
+/// With `all=true` it revokes that one, too.
 #[utoipa::path(
     delete,
     path = "/auth/tokens",
     operation_id = "revoke_tokens",
-    params(("all" = Option<bool>, Query, description = "Whether the token that is shown ends, too.")),
+    params(("all" = Option<bool>, Query, description = "True to revoke the request's own token, too.")),
     responses((status = 200, description = "Success.", body = RevokedReply), Invalid, Unauthorized, Unavailable),
     security(("bearer" = []))
 )]

@@ -18,7 +18,7 @@ use crate::http::problem::Problem;
 use crate::http::state::HttpState;
 use crate::random_id::random_party_id;
 
-/// Registers a party with its host. The server chooses the party's id: who knows it is invited.
+/// Registers a party with its host. The server chooses a random id, which serves as the invitation.
 #[utoipa::path(
     post,
     path = "/parties",
@@ -58,7 +58,7 @@ pub(in crate::http) async fn register(
     Ok(room.done(&PartyReply { party_id: Some(party.party_id), ..reply }))
 }
 
-/// A party with its members.
+/// Returns a party with its members.
 #[utoipa::path(
     get,
     path = "/parties/{party_id}",
@@ -77,7 +77,8 @@ pub(in crate::http) async fn get(
     room.read(&PartyReply::new(&party, &client.zone(None)))
 }
 
-/// Adds a member to a party, or updates it. The party is the path's, whatever the body says.
+/// Adds a member to a party, or updates it. The path names the party; the body's `party_id` is
+/// ignored.
 #[utoipa::path(
     post,
     path = "/parties/{party_id}/join",

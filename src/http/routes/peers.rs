@@ -16,7 +16,7 @@ use crate::http::state::HttpState;
 /// Place in the path that names the peer of the request.
 const REQUESTED: &str = "requested peer_id";
 
-/// The members of a party.
+/// Returns the members of a party.
 #[utoipa::path(
     get,
     path = "/parties/{party_id}/peers",
@@ -35,7 +35,7 @@ pub(in crate::http) async fn list(
     room.read(&PeersReply::new(&party, &client.zone(None)))
 }
 
-/// A member of a party.
+/// Returns a member of a party.
 #[utoipa::path(
     get,
     path = "/parties/{party_id}/peers/{peer_id}",
@@ -59,7 +59,7 @@ pub(in crate::http) async fn get(
     Ok(web::Json(PeerReply::new(&peer, &client.zone(None))))
 }
 
-/// Takes a member out of its party. With its host a party ends.
+/// Removes a member from its party. The party ends when its host leaves.
 #[utoipa::path(
     delete,
     path = "/parties/{party_id}/peers/{peer_id}",
@@ -83,7 +83,7 @@ pub(in crate::http) async fn leave(
     Ok(web::Json(StatusReply { status }))
 }
 
-/// A member's sign of life.
+/// Refreshes a member's `last_seen`.
 #[utoipa::path(
     post,
     path = "/parties/{party_id}/peers/{peer_id}/heartbeat",

@@ -15,7 +15,7 @@ use crate::http::state::HttpState;
 /// Time limit of the control plane to show that it is ready.
 const READY: Duration = Duration::from_secs(2);
 
-/// Whether the process turns.
+/// Liveness probe: answers while the process runs.
 #[utoipa::path(
     get,
     path = "/healthz",
@@ -26,8 +26,8 @@ pub(in crate::http) async fn healthz() -> web::Json<StatusReply> {
     web::Json(StatusReply { status: "ok" })
 }
 
-/// Whether requests should come: the control plane answers, the disk takes writes, and nobody is
-/// stopping it.
+/// Readiness probe: succeeds while the control plane answers, the disk takes writes, and the server
+/// is not stopping.
 #[utoipa::path(
     get,
     path = "/readyz",
@@ -49,7 +49,7 @@ pub(in crate::http) async fn readyz(
     Ok(web::Json(StatusReply { status: "ok" }))
 }
 
-/// The metrics, for Prometheus.
+/// Returns the metrics, for Prometheus.
 #[utoipa::path(
     get,
     path = "/metrics",

@@ -14,7 +14,7 @@ use crate::http::problem::Problem;
 use crate::http::state::{HttpState, address_of};
 use crate::token;
 
-/// Registers a relay, changes it, or tells that it is still there.
+/// Registers, updates or refreshes a relay.
 #[utoipa::path(
     post,
     path = "/relays",
@@ -22,7 +22,7 @@ use crate::token;
     request_body = RelayRequest,
     responses(
         (status = 200, description = "Success.", body = RelayReply),
-        (status = 403, body = ErrorReply, description = "The relay key is needed, or the relay is somebody else's."),
+        (status = 403, body = ErrorReply, description = "The relay key is missing, or the relay belongs to another peer."),
         Unreadable,
         Invalid,
         Unauthorized,
@@ -44,7 +44,7 @@ pub(in crate::http) async fn register(
     Ok(web::Json(RelayReply { status: "registered", relay_id: relay.relay_id }))
 }
 
-/// All relays, by region, then id.
+/// Returns all relays, by region, then id.
 #[utoipa::path(
     get,
     path = "/relays",
@@ -59,7 +59,7 @@ pub(in crate::http) async fn list(
     find(&state, &client, None).await
 }
 
-/// The relays of a region, by id. The region's case counts.
+/// Returns the relays of a region, by id. The region is case-sensitive.
 #[utoipa::path(
     get,
     path = "/relays/{region}",

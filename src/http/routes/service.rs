@@ -18,7 +18,7 @@ use crate::http::{docs, openapi};
 const INTERFACE: &str = "1.0.0";
 const PROGRAM: &str = concat!("lanragectl-server/", env!("CARGO_PKG_VERSION"));
 
-/// What the server is, and how much it holds.
+/// Returns the server's identity and the number of its objects.
 #[utoipa::path(
     get,
     path = "/",
@@ -42,7 +42,7 @@ pub(in crate::http) async fn root(
     }))
 }
 
-/// This description.
+/// Returns this description.
 #[utoipa::path(
     get,
     path = "/openapi.json",
@@ -54,7 +54,7 @@ pub(in crate::http) async fn openapi() -> HttpResponse {
     HttpResponse::Ok().content_type(ContentType::json()).body(Sliced::shared(DOCUMENT.as_str()))
 }
 
-/// This description for people: a page that loads nothing from other hosts.
+/// Returns a page with this description, which loads nothing from other hosts.
 #[utoipa::path(
     get,
     path = "/docs",

@@ -6,16 +6,16 @@ use lanrage_ipc::http::ErrorReply;
 use crate::http::described::Unavailable;
 use crate::http::{Problem, Sockets};
 
-/// Makes the connection a WebSocket; its frames say who asks.
+/// Upgrades the connection to a WebSocket, whose frames carry the credentials.
 #[utoipa::path(
     get,
     path = "/ws",
     operation_id = "websocket",
     responses(
-        (status = 101, description = "A WebSocket, one JSON object per text frame."),
-        (status = 400, description = "No WebSocket handshake.", body = ErrorReply),
+        (status = 101, description = "WebSocket with one JSON object per text frame."),
+        (status = 400, description = "Invalid WebSocket handshake.", body = ErrorReply),
         (status = 403, description = "Pages of this origin may not connect.", body = ErrorReply),
-        (status = 426, description = "No WebSocket is asked for.", body = ErrorReply),
+        (status = 426, description = "The request is no upgrade to a WebSocket.", body = ErrorReply),
         Unavailable
     )
 )]
