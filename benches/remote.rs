@@ -31,7 +31,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What was given as `name=number`.
+/// Returns the value of `name=number`.
 fn argument(name: &str, default: usize) -> anyhow::Result<usize> {
     let given = std::env::args().find_map(|arg| {
         let (key, value) = arg.split_once('=')?;

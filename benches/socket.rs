@@ -82,7 +82,7 @@ fn pipelined(
     Ok(())
 }
 
-/// What one connection does, and all others are told.
+/// Change by one connection, and its events to all others.
 struct Change {
     name: &'static str,
     /// The topic of its event.

@@ -1,4 +1,4 @@
-//! What the daemon costs when it starts and when it does nothing, beside the bare runtime.
+//! Costs of the daemon's start and of an idle daemon, beside the bare runtime.
 
 use serde_json::json;
 

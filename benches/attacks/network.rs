@@ -55,7 +55,7 @@ fn attack(name: &str, attackers: usize, attack: &Attack) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// As many as there may be, so that their list is long.
+/// Announces as many relays as the limit admits, so that their list is long.
 fn announce_relays(server: &Web) -> anyhow::Result<()> {
     for address in 0..8 {
         let source = [127, 0, 1, 1 + address].into();

@@ -27,11 +27,11 @@ struct Herd {
     server: Option<Web>,
 }
 
-/// What came of one restart.
+/// Result of one restart.
 struct Restart {
-    /// How long each daemon took from the moment the server was there again, in milliseconds.
+    /// Time of each daemon to reconnect after the server's return, in milliseconds.
     spans: Vec<f64>,
-    /// When somebody tried to connect, from the loss on.
+    /// Times of the attempts to connect, from the loss on.
     attempts: Vec<Instant>,
 }
 

@@ -1,4 +1,5 @@
-//! What it takes until a server has confirmed: beside a daemon that asks nobody, and beside the server asked without a daemon.
+//! Time until the server's confirmation, beside a local daemon, and beside direct requests to the
+//! server.
 
 use std::thread::sleep;
 use std::time::Duration;

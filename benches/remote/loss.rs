@@ -1,4 +1,5 @@
-//! How soon a daemon tells that its server is gone, and how soon all is well when that is back.
+//! Time until a daemon reports the loss of its server, and until it is online again after the
+//! return.
 
 use std::collections::HashSet;
 use std::time::Instant;
@@ -29,17 +30,17 @@ struct World {
     watch: Watch,
 }
 
-/// What one go takes, in milliseconds.
+/// Times of one round, in milliseconds.
 #[derive(Default)]
 struct Taken {
     /// Until the loss is told, by the daemon and to who has a bare WebSocket.
     lost: [Vec<f64>; 2],
-    /// How long there was no server.
+    /// Duration of the server's absence.
     away: Vec<f64>,
     /// From when the server serves again.
     online: Vec<f64>,
     synced: Vec<f64>,
-    /// As many requests over a bare WebSocket, one after the other.
+    /// The same number of sequential requests over a bare WebSocket.
     bare: Vec<f64>,
 }
 

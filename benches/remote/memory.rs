@@ -1,4 +1,4 @@
-//! What years of looking for a server that is gone leave in the daemon.
+//! Memory of a daemon after years of probes for a lost server.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::support::vitals::{open_files, resident};
 
 /// The daemon looks no more often than every 10 ms, whatever it is told.
 const CONFIG: &str = "[remote]\nbackoff_initial = '1ms'\nbackoff_max = '1ms'\nprobe = '1ms'\n";
-/// By default a probe comes once a minute.
+/// Probes per hour, by default.
 const PROBES_AN_HOUR: f64 = 60.0;
 const SPAN: Duration = Duration::from_secs(30);
 const SHARES: [u32; 4] = [1, 10, 50, 100];
@@ -41,7 +41,7 @@ pub(super) fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How many there were.
+/// Returns the number of probes so far.
 fn probes(client: &mut Client) -> anyhow::Result<u32> {
     let reply: Value =
         serde_json::from_str(&client.ask(&request(1, "connection.get", &json!({})))?)?;

@@ -1,4 +1,4 @@
-//! What daemons tell their subscribers, and when.
+//! Events of daemons to their subscribers, with their times.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
@@ -97,7 +97,7 @@ impl Watch {
         Ok(times)
     }
 
-    /// When the only daemon first says of its connection what is wanted.
+    /// Returns the time at which the only daemon first states a wanted connection state.
     pub(super) fn one(&mut self, is_wanted: impl Fn(&str) -> bool) -> anyhow::Result<Instant> {
         let times = self.all(is_wanted)?;
         Ok(times.into_iter().flatten().next().unwrap_or_else(Instant::now))

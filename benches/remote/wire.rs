@@ -1,4 +1,4 @@
-//! What a connection on which nothing happens costs the network.
+//! Network traffic of an idle connection.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ const SETTLING: Duration = Duration::from_secs(5);
 /// All that comes regularly by default comes a whole number of times, or nearly.
 const SPAN: Duration = Duration::from_secs(60);
 const SPANS_AN_HOUR: u64 = 60;
-/// What IPv4 and TCP with timestamps put before each packet.
+/// Bytes of the IPv4 and TCP headers, with timestamps, of each packet.
 const HEADERS: u64 = 52;
 
 /// A daemon with a party of two.

@@ -1,5 +1,5 @@
-//! What a party's members hear of each other over WebSocket, beside frames of the same length that
-//! a WebSocket of the framework tells all, with no rule, no encoding and no commit.
+//! Fan-out of a party's frames over WebSocket, beside frames of the same length that a WebSocket of
+//! the framework sends to all, with no rule, no encoding and no commit.
 
 use std::cell::Cell;
 
@@ -13,14 +13,14 @@ use crate::support::process::Web;
 use crate::support::vitals::ran;
 use crate::support::ws::Ws;
 
-/// As many as a party has by default.
+/// Members of a party: the default limit.
 const MEMBERS: usize = 64;
 /// Those who hear of what one does.
 const OTHERS: usize = MEMBERS - 1;
 /// Updates that one sends without waiting.
 const IN_FLIGHT: usize = 16;
 
-/// How the frames begin that are waited for.
+/// Start of the awaited frames.
 const WHOLE: &str = r#"{"type":"party_update""#;
 const JOINED: &str = r#"{"type":"peer_joined""#;
 const LEFT: &str = r#"{"type":"peer_left""#;
@@ -45,7 +45,7 @@ pub(super) fn run() -> anyhow::Result<()> {
     updates([server.id(), site.id()], &mut one, &mut others, &mut told)
 }
 
-/// How long it takes until all have heard of one who joins.
+/// Measures the time until all members have the frame of a join.
 fn joins(one: &mut Ws, others: &mut [Ws], told: &mut [Ws]) -> anyhow::Result<()> {
     const GOES: usize = 20;
     let join = join("one");
@@ -73,7 +73,8 @@ fn joins(one: &mut Ws, others: &mut [Ws], told: &mut [Ws]) -> anyhow::Result<()>
     Ok(())
 }
 
-/// How many frames a second all hear together, when one changes again and again.
+/// Measures the frames per second of all members together, while one member changes again and
+/// again.
 fn updates(
     servers: [u32; 2],
     one: &mut Ws,
@@ -111,7 +112,7 @@ fn updates(
     Ok(())
 }
 
-/// How many frames a second there are, and what one costs the server, in microseconds.
+/// Measures the frames per second, and the server's time per frame in microseconds.
 fn cost(
     server: u32,
     frames: usize,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use serde_json::{Value, json};
 
-/// Who waits this long waits for something that will not come.
+/// Time limit of a wait; longer ones never end.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A connection to a daemon or an echo server.
@@ -77,7 +77,7 @@ pub(crate) fn requests(count: usize, method: &str, params: &Value) -> String {
     (100..100 + count).map(|id| request(id, method, params)).collect()
 }
 
-/// What a peer of that id says of itself.
+/// Returns the description of a peer with that id.
 pub(crate) fn peer(id: &str) -> Value {
     json!({
         "peer_id": id,

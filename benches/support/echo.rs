@@ -15,7 +15,7 @@ use super::client::Client;
 /// The argument that makes this program an echo server.
 pub(crate) const ROLE: &str = "echo";
 
-/// What a connection is for. Its first line says so, with the length of the lines it causes.
+/// Purpose of a connection. Its first line states it, with the length of the lines that it causes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Purpose {
     /// To be answered.

@@ -39,7 +39,7 @@ pub(crate) fn alternate(
     Ok(in_turn(rounds, ours, limit)?.map(Figures::from))
 }
 
-/// As [`alternate`], of whatever is taken.
+/// As [`alternate`], for any value.
 pub(crate) fn in_turn<T>(
     rounds: usize,
     ours: Take<'_, T>,
@@ -56,7 +56,7 @@ pub(crate) fn in_turn<T>(
     Ok(taken)
 }
 
-/// How long each of so many goes takes, in microseconds.
+/// Measures the duration of each of that many rounds, in microseconds.
 pub(crate) fn times(
     goes: usize,
     mut go: impl FnMut() -> anyhow::Result<()>,
@@ -69,7 +69,7 @@ pub(crate) fn times(
     (0..goes).map(time).collect()
 }
 
-/// How many a second there are when one go makes so many.
+/// Measures operations per second, for rounds of that many operations.
 pub(crate) fn rate(
     count: usize,
     go: impl FnOnce() -> anyhow::Result<()>,

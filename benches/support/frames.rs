@@ -1,12 +1,12 @@
 //! Counts the frames of a WebSocket in the bytes of one direction.
 
-/// What ends the handshake.
+/// End of the handshake.
 const BLANK_LINE: &[u8] = b"\r\n\r\n";
 
-/// Where in the stream it is.
+/// Position in the stream.
 #[derive(Default)]
 pub(crate) struct Frames {
-    /// Whether the handshake is over.
+    /// True after the handshake.
     is_open: bool,
     /// The last bytes of the handshake, then the beginning of a head.
     begun: Vec<u8>,

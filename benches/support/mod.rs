@@ -1,4 +1,4 @@
-//! What the figures are taken with.
+//! Tools of the measurements.
 
 pub(crate) mod client;
 pub(crate) mod echo;

@@ -30,7 +30,7 @@ tokens = 16_777_216
 frames_per_second = 1_000_000
 frames_burst = 1_000_000
 ";
-/// How often a socket that is not there yet is looked for.
+/// Interval of the checks for a socket that does not exist yet.
 const GLANCE: Duration = Duration::from_micros(100);
 
 /// A daemon or an echo server, on a socket of the system.
@@ -52,8 +52,7 @@ struct Process {
     home: Option<Home>,
 }
 
-/// Where a server keeps what it has: the state on the disk under test, the socket where its path
-/// is short.
+/// Files of a server: the state on the disk under test, the socket where its path is short.
 pub(crate) struct Home {
     run: TempDir,
     state: TempDir,

@@ -29,15 +29,15 @@ struct Tally {
     ways: [Way; 2],
 }
 
-/// What went one way.
+/// Traffic in one direction.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Way {
     pub(crate) bytes: u64,
-    /// What was read at once: a packet, as long as little is sent.
+    /// Number of reads: of packets, as long as little is sent.
     pub(crate) pieces: u64,
     /// Of WebSockets.
     pub(crate) frames: u64,
-    /// What the frames hold.
+    /// Bytes of the frames' payloads.
     pub(crate) payload: u64,
 }
 
@@ -64,12 +64,12 @@ impl Relay {
         format!("http://{}", self.address)
     }
 
-    /// When somebody came, since then.
+    /// Returns the times of the accepted connections, since then.
     pub(crate) fn accepted_since(&self, since: Instant) -> Vec<Instant> {
         lock(&self.counts).accepted.iter().copied().filter(|at| *at >= since).collect()
     }
 
-    /// What went to the server so far, and what came from it.
+    /// Returns the traffic so far, to the server and from it.
     pub(crate) fn ways(&self) -> [Way; 2] {
         lock(&self.counts).ways
     }

@@ -44,7 +44,7 @@ async fn upgrade(
     ws::start(Session(hearers), &request, payload)
 }
 
-/// Who is told.
+/// Receivers of the messages.
 type Hearers = Mutex<Vec<mpsc::Sender<ByteString>>>;
 
 struct Session(web::Data<Hearers>);

@@ -1,17 +1,17 @@
-//! What the system knows of a process. Linux alone tells it.
+//! The system's figures of a process; only on Linux.
 
 use std::fs;
 use std::thread::sleep;
 use std::time::Duration;
 
-/// How long nothing is done.
+/// Duration of the idle measurement.
 const IDLE: Duration = Duration::from_secs(3);
 
 struct Vitals {
     /// Memory in KiB.
     resident: u64,
     threads: usize,
-    /// How often any of its threads began or ceased to run.
+    /// Context switches of all threads.
     switches: u64,
 }
 
@@ -33,12 +33,12 @@ pub(crate) fn resident(id: u32) -> anyhow::Result<u64> {
     Ok(field(&fs::read_to_string(format!("/proc/{id}/status"))?, "VmRSS"))
 }
 
-/// How many files a process has open.
+/// Returns the number of a process's open files.
 pub(crate) fn open_files(id: u32) -> anyhow::Result<usize> {
     Ok(fs::read_dir(format!("/proc/{id}/fd"))?.count())
 }
 
-/// How long all threads of a process ran until now, in nanoseconds.
+/// Returns the CPU time of all threads of a process, in nanoseconds.
 pub(crate) fn ran(id: u32) -> anyhow::Result<f64> {
     let mut ran = 0.0;
     for thread in fs::read_dir(format!("/proc/{id}/task"))? {

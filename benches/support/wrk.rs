@@ -8,17 +8,17 @@ use super::figures::{Figures, in_turn, print_quantile, print_rates};
 use super::process::Web;
 use super::vitals::ran;
 
-/// What wrk does beside asking: `*` in a path is a number that is new in each request.
+/// Script of wrk: `*` in a path is a number that is new in each request.
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/support/wrk.lua");
 /// In seconds, so that a pause of the machine meets few rounds.
 const DURATION: &str = "1s";
 const ROUNDS: usize = 7;
 
-/// What is asked.
+/// Request of the measurement.
 pub(crate) struct Request<'a> {
     pub(crate) method: &'a str,
     pub(crate) path: String,
-    /// As Bearer.
+    /// Bearer token.
     pub(crate) token: &'a str,
 }
 
@@ -28,8 +28,8 @@ struct Load {
     /// In microseconds.
     p50: f64,
     p99: f64,
-    /// What an answer cost the server in time of its threads, in microseconds. Where wrk or the
-    /// system is what holds the rate down, this alone tells servers apart.
+    /// CPU time of the server per answer, in microseconds. Where wrk or the system limits the rate,
+    /// this figure alone distinguishes servers.
     cost: f64,
 }
 
