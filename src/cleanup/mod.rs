@@ -1,4 +1,4 @@
-//! The actor that turns time into commands: what is silent for too long goes, and backups come.
+//! Actor that sends commands by the clock: expiry of everything silent, and backups.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::control_plane::ControlPlane;
 use crate::core::{Caller, Command};
 use crate::store::RotateBackups;
 
-/// The clean-up.
+/// Actor of the clean-up.
 #[derive(Debug)]
 pub(crate) struct Cleanup {
     routine: Routine,
@@ -26,12 +26,12 @@ pub(crate) struct Routine {
     pub(crate) expire: Duration,
     /// Interval of backups.
     pub(crate) backup: Duration,
-    /// Backups that are kept.
+    /// Number of backups to keep.
     pub(crate) backups_kept: usize,
 }
 
 impl Cleanup {
-    /// It acts as `caller`.
+    /// Creates the actor, which sends its commands as `caller`.
     pub(crate) fn new(
         routine: Routine,
         caller: Caller,

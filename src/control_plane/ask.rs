@@ -1,5 +1,5 @@
-//! Requests to a control plane. Each one carries the reply that its answer goes to, so that it can
-//! get no answer to another question.
+//! Requests to a control plane. Each one carries its own typed reply, so that it can get no answer
+//! to another request.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -18,28 +18,28 @@ use crate::discovery::AnnouncedParties;
 use crate::events::{EventQueue, Interest, SubscriptionKey};
 use crate::server_url::ServerUrl;
 
-/// A request, with the reply to it.
+/// Request with its reply.
 #[derive(Debug)]
 pub(crate) enum Ask {
-    /// Does a command.
+    /// Executes a command.
     Command(Command, Reply<Outcome>),
-    /// Does a command, unless it was done before under the same idempotency key.
+    /// Executes a command once per idempotency key.
     Once(Idempotency, Command, Reply<Outcome>),
-    /// Does a command here; the control server is told of it later, under that key.
+    /// Executes a command here, with an intent for the control server under that key.
     Defer(RequestKey, Command, Reply<Outcome>),
-    /// Checks that the caller may do a command, as far as that is known here, and reads the origin of
-    /// its party. Nothing is done. The answer may be ahead of the disk.
+    /// Checks a command without executing it, and reads the origin of its party. The answer may be
+    /// ahead of the disk.
     Plan(Command, Reply<Option<Origin>>),
     /// Reads the origin of a party. The answer may be ahead of the disk.
     Origin(PartyId, Reply<Option<Origin>>),
     /// Identifies the owner of a token.
     Authenticate(TokenHash, Reply<Identity>),
-    /// Identifies the owner of a token that is shown to claim its peer id: it may have ended just
+    /// Identifies the owner of a token for a claim of its peer id; the token may have expired just
     /// before.
     AuthenticateClaim(TokenHash, Reply<Identity>),
-    /// Tells if a peer is a member of any party. The answer may be ahead of the disk.
+    /// Checks if a peer is a member of any party. The answer may be ahead of the disk.
     IsMember(PeerId, Reply<bool>),
-    /// Reads, subscribes or unsubscribes.
+    /// Runs a query.
     Query(Query),
     /// Reads the status.
     Status(Reply<Status>),
@@ -53,51 +53,51 @@ pub(crate) enum Ask {
     Retry(Reply<Connection>),
     /// Reads the parties announced on the local network.
     Discover(Reply<Arc<AnnouncedParties>>),
-    /// Copies the state to a path where nothing is yet; the answer is its size in bytes.
+    /// Writes a backup to a free path; the answer is its size in bytes.
     Backup(PathBuf, Reply<u64>),
 }
 
-/// A request that changes nothing durable, and is answered in the order of the calls.
+/// Request without a durable change, answered in the order of the calls.
 #[derive(Debug)]
 pub(crate) enum Query {
     /// Reads one party.
     Party(PartyId, Reply<Party>),
     /// Reads one member.
     Peer(PartyId, PeerId, Reply<Peer>),
-    /// Reads some parties by id, from the one after a cursor.
+    /// Reads a page of parties by id, from the one after a cursor.
     Parties {
-        /// Last id of the page before.
+        /// Last id of the previous page.
         after: Option<String>,
-        /// Upper bound of the parties.
+        /// Upper bound of the number of parties.
         limit: usize,
         /// Upper bound of their JSON in bytes; the first one may pass it.
         room: usize,
-        /// Takes the page.
+        /// Reply with the page.
         reply: Reply<Page>,
     },
-    /// Reads all parties, if they may fit into so many bytes of JSON.
+    /// Reads all parties, if they may fit into that many bytes of JSON.
     AllParties(usize, Reply<Vec<Party>>),
     /// Reads the relays of a region, or all.
     Relays(Option<Name>, Reply<Vec<Relay>>),
-    /// Sends events from now on into a queue.
+    /// Subscribes to events, which arrive in a queue.
     Subscribe {
-        /// Name of the subscription.
+        /// Key of the subscription.
         key: SubscriptionKey,
-        /// Selects the events.
+        /// Filter of the events.
         interest: Interest,
-        /// Takes the events.
+        /// Queue of the events.
         queue: Arc<EventQueue>,
         /// Upper bound of the snapshot's JSON in bytes; `None` to leave the snapshot out.
         snapshot: Option<usize>,
-        /// Takes the snapshot that the events start from.
+        /// Reply with the snapshot that the events start from.
         reply: Reply<Option<Snapshot>>,
     },
-    /// Gives a subscription that fell behind a fresh start: a reset comes into its queue. Its
-    /// parties are left out where they have more bytes of JSON than that.
+    /// Resumes a subscription that fell behind, by a reset in its queue. The reset leaves the
+    /// parties out if they have more bytes of JSON than that.
     Resume(SubscriptionKey, Interest, usize, Reply<()>),
     /// Ends a subscription.
     Unsubscribe(SubscriptionKey, Reply<()>),
-    /// Notes and tells the new state of the connection to the control server.
+    /// Stores and publishes the new state of the connection to the control server.
     ConnectionChanged(ConnectionStatus, Reply<()>),
 }
 
@@ -108,7 +108,7 @@ impl From<Query> for Ask {
 }
 
 impl Query {
-    /// The reply, whatever its answer is.
+    /// Returns the reply, without the type of its answer.
     pub(super) fn reply(&mut self) -> &mut dyn AnyReply {
         match self {
             Self::Party(_, reply) => reply,
@@ -124,12 +124,12 @@ impl Query {
     }
 }
 
-/// A request that gets a `T`: a function from the reply to the request, or a command.
+/// Request with an answer of type `T`: a function from the reply to the request, or a command.
 pub(crate) trait IntoAsk<T> {
     /// Answer of the control plane.
     type Answer: TryInto<T, Error: fmt::Debug>;
 
-    /// The request with its reply.
+    /// Returns the request with its reply.
     fn into_ask(self, reply: Reply<Self::Answer>) -> Ask;
 }
 
@@ -152,46 +152,46 @@ impl<T: TryFrom<Outcome, Error = Outcome>> IntoAsk<T> for CommandFor<T> {
     }
 }
 
-/// Takes the answer to one request. If it is dropped, the answer is [`Failure::Stopping`].
+/// Reply to one request. If it is dropped, the answer is [`Failure::Stopping`].
 #[derive(Debug)]
 pub(crate) struct Reply<T> {
     /// `None` once the answer is sent.
     caller: Option<oneshot::Sender<Result<T, Failure>>>,
-    /// Answer that waits until everything that it shows is durable.
+    /// Answer held until the state that it shows is durable.
     held: Option<Result<T, Failure>>,
 }
 
 impl<T> Reply<T> {
-    /// A reply, and where its answer comes.
+    /// Returns a reply and the receiver of its answer.
     pub(super) fn channel() -> (Self, oneshot::Receiver<Result<T, Failure>>) {
         let (caller, answer) = oneshot::channel();
         (Self { caller: Some(caller), held: None }, answer)
     }
 
-    /// Answers. The caller may have given up.
+    /// Sends the answer. The caller may have given up.
     pub(crate) fn send(mut self, answer: Result<T, Failure>) {
         self.hold(answer);
         self.release();
     }
 
-    /// Keeps an answer until it is released.
+    /// Holds an answer until it is released.
     pub(super) fn hold(&mut self, answer: Result<T, Failure>) {
         self.held = Some(answer);
     }
 
-    /// The answer that is held, unless that is a failure.
+    /// Returns the held answer, unless that is a failure.
     pub(super) fn held(&self) -> Option<&T> {
         self.held.as_ref()?.as_ref().ok()
     }
 }
 
-/// A reply, whatever its answer is.
+/// Reply, without the type of its answer.
 pub(super) trait AnyReply {
     /// True if the caller has given up.
     fn is_closed(&self) -> bool;
-    /// Sends the answer that is held.
+    /// Sends the held answer.
     fn release(&mut self);
-    /// Answers with a failure.
+    /// Sends a failure.
     fn refuse(&mut self, failure: Failure);
 }
 

@@ -72,7 +72,7 @@ mod tests {
         assert!((&mut waits).now_or_never().is_none());
         dirty.note(id(1));
         assert!((&mut waits).now_or_never().is_some());
-        // What is not taken is still there.
+        // The remaining parties are still dirty.
         assert!(dirty.wait().now_or_never().is_some());
         dirty.take();
         assert!(dirty.wait().now_or_never().is_none());

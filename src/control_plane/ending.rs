@@ -13,12 +13,12 @@ type End = Box<dyn Fn(&Ended) + Send + Sync>;
 pub(crate) struct Ending(Arc<OnceLock<End>>);
 
 impl Ending {
-    /// Has connections ended so from now on.
+    /// Sets the function that ends connections.
     pub(crate) fn set(&self, end: impl Fn(&Ended) + Send + Sync + 'static) {
         self.0.set(Box::new(end)).ok();
     }
 
-    /// Ends a connection. Nobody has connections to end in a program that set nothing.
+    /// Ends a connection. Without a function it does nothing: the program has no such connections.
     pub(crate) fn end(&self, ended: &Ended) {
         if let Some(end) = self.0.get() {
             end(ended);

@@ -38,13 +38,13 @@ use crate::store::{BackupError, Recovery};
 pub(crate) struct Connections(Arc<AtomicU64>);
 
 impl Connections {
-    /// A number that no other connection has.
+    /// Returns a number that no other connection has.
     pub(crate) fn next(&self) -> ConnectionId {
         ConnectionId(self.0.fetch_add(1, Ordering::Relaxed) + 1)
     }
 }
 
-/// A request with its caller.
+/// Request with its caller.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct Call {
@@ -59,13 +59,13 @@ pub(crate) struct Call {
 pub(crate) struct ControlPlane(Recipient<Call>);
 
 impl ControlPlane {
-    /// The handle of an actor.
+    /// Creates the handle of an actor.
     pub(crate) fn new(actor: Recipient<Call>) -> Self {
         Self(actor)
     }
 
-    /// Sends a request at once, and waits for its answer. One that the caller gives up before the
-    /// control plane has taken it is not done.
+    /// Sends a request at once, and waits for its answer. A request whose caller gives up before
+    /// the control plane takes it is not executed.
     ///
     /// # Errors
     /// The failure of the control plane; [`Failure::Stopping`] when it takes no requests.
@@ -78,7 +78,7 @@ impl ControlPlane {
         let taken = self.forward(Call { caller, ask: request.into_ask(reply) });
         async move {
             taken.await.ok();
-            // Only a command could have the outcome of another.
+            // Only a command can have an outcome of another type.
             answer.await.unwrap_or(Err(Failure::Stopping))?.try_into().map_err(|other| {
                 log::error!("an answer to another request: {other:?}");
                 Failure::Mistake
@@ -86,10 +86,9 @@ impl ControlPlane {
         }
     }
 
-    /// As [`ControlPlane::ask`], for a limited time.
+    /// Sends a request as [`ControlPlane::ask`] does, with a time limit.
     ///
-    /// # Errors
-    /// As there; [`Failure::TimedOut`] after `patience`.
+    /// The errors of [`ControlPlane::ask`]; [`Failure::TimedOut`] after `patience`.
     pub(crate) async fn ask_within<T>(
         &self,
         patience: Duration,
@@ -100,18 +99,18 @@ impl ControlPlane {
         answer.unwrap_or(Err(Failure::TimedOut(patience)))
     }
 
-    /// Sends a call at once; it ends when the control plane has taken the call.
+    /// Sends a call at once; the future ends when the control plane has taken the call.
     pub(crate) fn forward(&self, call: Call) -> RecipientRequest<Call> {
         self.0.send(call)
     }
 
-    /// Sends a command whose outcome nobody waits for. Returns false when the mailbox is full.
+    /// Sends a command without waiting for its outcome. Returns false when the mailbox is full.
     pub(crate) fn try_command(&self, caller: Caller, command: Command) -> bool {
         self.0.try_send(Call { caller, ask: Ask::Command(command, Reply::channel().0) }).is_ok()
     }
 }
 
-/// A page of parties.
+/// Page of parties.
 #[derive(Debug)]
 pub(crate) struct Page {
     /// The parties.
@@ -141,56 +140,56 @@ impl ConnectionStatus {
 /// Status of a control plane.
 #[derive(Debug, Clone)]
 pub(crate) struct Status {
-    /// The stretch of history it is in.
+    /// Epoch of the state.
     pub(crate) epoch: Epoch,
-    /// Parties known.
+    /// Number of parties.
     pub(crate) parties: u64,
-    /// Memberships known.
+    /// Number of memberships.
     pub(crate) peers: u64,
-    /// Relays known.
+    /// Number of relays.
     pub(crate) relays: u64,
-    /// Tokens known.
+    /// Number of tokens.
     pub(crate) tokens: u64,
     /// Counters since the start.
     pub(crate) counters: Counters,
-    /// File of its state.
+    /// Status of the store.
     pub(crate) store: StoreStatus,
-    /// Its connection to the control server.
+    /// Connection to the control server.
     pub(crate) connection: Connection,
 }
 
-/// The state of the store.
+/// Status of the store.
 #[derive(Debug, Clone)]
 pub(crate) struct StoreStatus {
-    /// The database file.
+    /// Database file.
     pub(crate) path: PathBuf,
-    /// Changes that are not written yet.
+    /// Number of changes that are not written yet.
     pub(crate) pending: usize,
     /// Duration of the last commit; `None` before the first.
     pub(crate) last_commit: Option<Duration>,
     /// Error of the last commit; `None` while commits succeed.
     pub(crate) last_error: Option<String>,
-    /// Damage that was found at the start, and what became of it.
+    /// Damage found at the start, with its recovery.
     pub(crate) recovery: Option<Recovery>,
 }
 
 /// Counters of a control plane since its start.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Counters {
-    /// Commits that became durable.
+    /// Durable commits.
     pub(crate) commits: u64,
-    /// Commits that failed.
+    /// Failed commits.
     pub(crate) commit_failures: u64,
-    /// Peers that were silent for too long.
+    /// Expired peers.
     pub(crate) peers_expired: u64,
-    /// Parties whose host was.
+    /// Parties ended by the expiry of their host.
     pub(crate) parties_expired: u64,
-    /// Relays that were.
+    /// Expired relays.
     pub(crate) relays_expired: u64,
 }
 
 impl Counters {
-    /// Counts what of these events is an expiry.
+    /// Counts the expiries among events.
     pub(crate) fn count(&mut self, events: &[Event]) {
         use RemovalReason::Expired;
         for event in events {

@@ -1,4 +1,4 @@
-//! Who is alive.
+//! Liveness of actors.
 
 use super::*;
 

@@ -24,7 +24,7 @@ use crate::discovery::{Announce, AnnounceAll, Discover};
 use crate::events::{HubCommand, Publish};
 use crate::store::{BackUp, Commit};
 
-/// Calls that may wait in the mailbox before their senders do.
+/// Capacity of the mailbox, in calls; beyond it senders wait.
 const MAILBOX: usize = 1024;
 
 /// Actors that the local control plane notifies.
@@ -32,13 +32,13 @@ const MAILBOX: usize = 1024;
 pub(crate) struct Collaborators {
     /// Makes changes durable.
     pub(crate) store: Recipient<Commit>,
-    /// Copies the state.
+    /// Writes backups.
     pub(crate) archive: Recipient<BackUp>,
-    /// Tells events.
+    /// Fans events out.
     pub(crate) hub: Recipient<Publish>,
-    /// Announces parties to others, if anybody does.
+    /// Announces parties on the local network; `None` in programs that do not.
     pub(crate) announcer: Option<Announcer>,
-    /// Hears of what is noted for a control server.
+    /// Dirty set of the parties with new intents for a control server.
     pub(crate) dirty: Arc<DirtyParties>,
     /// Ends connections.
     pub(crate) ending: Ending,
@@ -47,7 +47,7 @@ pub(crate) struct Collaborators {
 /// Recipients of announcements for the local network.
 #[derive(Debug, Clone)]
 pub(crate) struct Announcer {
-    /// Announces what changed.
+    /// Announces changes.
     pub(crate) announce: Recipient<Announce>,
     /// Announces everything.
     pub(crate) announce_all: Recipient<AnnounceAll>,
@@ -55,14 +55,14 @@ pub(crate) struct Announcer {
     pub(crate) discover: Recipient<Discover>,
 }
 
-/// The control plane whose truth is its own.
+/// Control plane that owns its state.
 pub(crate) struct LocalControlPlane {
     pub(super) registry: Registry,
     pub(super) clock: Clock,
     pub(super) to: Collaborators,
-    /// Applied, not yet durable; oldest first.
+    /// Applied calls that are not durable yet; oldest first.
     pub(super) waiting: Pending,
-    /// Signs of life to write behind, at most once per `seen_interval`.
+    /// Signs of life for write-behind, at most once per `seen_interval`.
     pub(super) seen: BTreeMap<(PartyId, PeerId), Timestamp>,
     pub(super) seen_interval: Duration,
     pub(super) seen_armed: bool,
@@ -72,14 +72,15 @@ pub(crate) struct LocalControlPlane {
     pub(super) store_status: StoreStatus,
     pub(super) counters: Counters,
     pub(super) connection_status: ConnectionStatus,
-    /// Time of the last warning that too many calls waited.
+    /// Time of the last warning of overload.
     pub(super) overload_told: Option<Duration>,
     pub(super) bounds_reached: BoundsReached,
     pub(super) stopping: Option<Vec<oneshot::Sender<()>>>,
 }
 
 impl LocalControlPlane {
-    /// Over a restored registry. `store_status` tells where the state is and what befell it.
+    /// Creates the control plane over a restored registry. `store_status` has the path of the state
+    /// and the damage found at the start.
     pub(crate) fn new(
         mut registry: Registry,
         clock: Clock,
@@ -145,7 +146,7 @@ impl LocalControlPlane {
                 reply.send(planned.map_err(Failure::from));
             }
             Ask::Origin(party_id, reply) => reply.send(Ok(self.registry.origin(&party_id))),
-            // A token that is not durable yet was told to nobody.
+            // A token that is not durable yet has not been sent to anybody.
             Ask::Authenticate(hash, reply) => {
                 reply.send(self.registry.authenticate(&hash, now).map_err(Failure::from));
             }
@@ -155,7 +156,7 @@ impl LocalControlPlane {
             Ask::IsMember(peer_id, reply) => {
                 reply.send(Ok(self.registry.is_in_a_party(&peer_id)));
             }
-            // Subscribing and unsubscribing keep their order, too, and what happens meanwhile.
+            // Subscriptions keep their order relative to changes, too.
             Ask::Query(mut query) => {
                 if let Query::ConnectionChanged(connection_status, _) = &query {
                     self.connection_status = connection_status.clone();
@@ -190,13 +191,13 @@ impl LocalControlPlane {
         }
     }
 
-    /// The connection to the control server as it is now.
+    /// Returns the present state of the connection to the control server.
     pub(super) fn connection(&self) -> Connection {
         self.connection_status.at(self.clock.elapsed())
     }
 }
 
-/// Has another actor answer.
+/// Forwards a request to another actor, which answers it.
 fn forward<M, T: 'static>(
     request: actix::dev::RecipientRequest<M>,
     reply: Reply<T>,
@@ -243,7 +244,7 @@ impl Handler<Stop> for LocalControlPlane {
 
     fn handle(&mut self, _: Stop, ctx: &mut Self::Context) -> Self::Result {
         let (told, stopped) = oneshot::channel();
-        // Nobody keeps them alive any more: this is when they were seen last.
+        // No connection keeps them alive any more: this is their last sign of life.
         for seen in self.registry.kept_alive(self.clock.now()) {
             self.seen.insert((seen.party_id, seen.peer_id), seen.at);
         }

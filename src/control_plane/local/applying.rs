@@ -1,5 +1,5 @@
-//! The way of a command that the registry has applied: it waits for the disk, or is answered,
-//! or is taken back because too much waits.
+//! Path of an applied command: it waits for its commit, is answered at once, or is reverted because
+//! the queue is full.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use crate::control_plane::{Failure, Reply};
 use crate::core::{Applied, Change, Effect, Outcome, Payer, Refusal, Seen};
 use crate::events::HubCommand;
 
-/// Time between two warnings that too many calls wait.
+/// Interval between two warnings of overload.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
 impl LocalControlPlane {
-    /// Refuses a call of a client because too many wait for the disk.
+    /// Returns the failure for a client's call beyond the bound of waiting calls, and logs it.
     pub(super) fn overloaded(&mut self, client: Option<&Payer>) -> Failure {
         const WORDS: &str = "too many changes wait for the disk";
         let now = self.clock.elapsed();
@@ -73,7 +73,7 @@ impl LocalControlPlane {
         self.commit(ctx);
     }
 
-    /// Answers what changed nothing, after all that waits.
+    /// Answers a command without changes after all waiting calls.
     fn answer_in_turn(
         &mut self,
         outcome: Result<Outcome, Failure>,
@@ -93,7 +93,7 @@ impl LocalControlPlane {
         }
     }
 
-    /// Undoes the newest command.
+    /// Reverts the newest command.
     pub(super) fn take_back(&mut self, effect: Option<Effect>, changes: Vec<Change>) {
         if let Some(effect) = effect {
             self.registry.revert(effect);
@@ -102,7 +102,7 @@ impl LocalControlPlane {
     }
 }
 
-/// True for an answer that shows state which may not be durable yet.
+/// True for an outcome that shows state, which may not be durable yet.
 fn shows_state(outcome: &Outcome) -> bool {
     matches!(
         outcome,

@@ -1,16 +1,16 @@
-//! Bounds of the tables that were reached, as the operator is told.
+//! Warnings of reached bounds, for the operator.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::core::{Payer, Refusal};
 
-/// Time between two warnings of one bound and client.
+/// Interval between two warnings of one bound and client.
 const INTERVAL: Duration = Duration::from_secs(60);
 /// Upper bound of the entries; further clients share one entry of each bound.
 const MOST_ENTRIES: usize = 256;
 
-/// Bounds that were reached, by the remedy and the client whose share is used up.
+/// Reached bounds, by the remedy and the client whose share is used up.
 #[derive(Debug, Default)]
 pub(super) struct BoundsReached(HashMap<(String, Option<Payer>), Reached>);
 

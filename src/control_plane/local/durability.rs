@@ -1,4 +1,4 @@
-//! The way to the disk: one commit at a time, and back when it fails.
+//! Commits: one at a time, with a rollback when it fails.
 
 use actix::prelude::*;
 
@@ -10,7 +10,7 @@ use crate::events::HubCommand;
 use crate::store::{Commit, Committed};
 
 impl LocalControlPlane {
-    /// Hands all that waits to the store, unless it is busy.
+    /// Sends all waiting changes to the store, unless it is busy.
     pub(super) fn commit(&mut self, ctx: &mut Context<Self>) {
         if self.waiting.is_committing() {
             return;
@@ -52,7 +52,7 @@ impl LocalControlPlane {
         }
     }
 
-    /// Tells and answers calls that waited, in order.
+    /// Publishes the events of waiting calls and answers the calls, in order.
     fn release(&mut self, mut calls: Vec<Waiting>, ctx: &mut Context<Self>) {
         let (mut hub_commands, mut changes) = (Vec::new(), Vec::new());
         for call in &mut calls {
@@ -77,7 +77,7 @@ impl LocalControlPlane {
         calls.iter_mut().for_each(|call| call.reply().release());
     }
 
-    /// Undoes all that waits, and says so.
+    /// Reverts all waiting changes and refuses their calls.
     fn roll_back(&mut self, words: String, ctx: &mut Context<Self>) {
         if self.store_status.last_error.as_ref() != Some(&words) {
             log::error!("the state can't be written, nothing of it was changed: {words}");

@@ -1,4 +1,4 @@
-//! Notification of the event hub and of the keeper of the discovery file, without waiting for them.
+//! Notifications to the event hub and to the actor of the discovery file, without waiting for them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::events::{HubCommand, Publish};
 const RETRY: Duration = Duration::from_millis(50);
 
 impl LocalControlPlane {
-    /// The parties that events are about, as they are now.
+    /// Returns the parties of the events, in their present state.
     pub(super) fn announcements(&self, events: &[Event]) -> Vec<(PartyId, Option<Arc<Party>>)> {
         if self.to.announcer.is_none() {
             return Vec::new();
@@ -54,7 +54,7 @@ impl LocalControlPlane {
         changes: Vec<(PartyId, Option<Arc<Party>>)>,
         ctx: &mut Context<Self>,
     ) {
-        // What is lost here comes with all the rest, soon.
+        // A lost announcement follows soon, with all parties.
         let Some(announcer) = &self.to.announcer else { return };
         if changes.is_empty() || self.announcements_lost {
             return;
@@ -77,8 +77,8 @@ impl LocalControlPlane {
     }
 }
 
-/// Returns the commands that must not be lost though the hub had no room: subscriptions, in order.
-/// In place of events, all subscribers start afresh, last of all.
+/// Returns the commands to keep when the hub has no room: those of subscriptions, in order. In
+/// place of the events, all subscribers fall behind, last of all.
 fn without_events(hub_commands: Vec<HubCommand>) -> Vec<HubCommand> {
     let is_event =
         |hub_command: &HubCommand| matches!(hub_command, HubCommand::FanOut(_) | HubCommand::Lost);

@@ -8,7 +8,8 @@ use crate::core::{Filter, Refusal};
 use crate::events::{HubCommand, Interest};
 
 impl LocalControlPlane {
-    /// Holds the answer in the reply, and returns the task of the hub once it may be sent.
+    /// Puts the answer into the reply, which holds it. Returns the command for the hub once the
+    /// answer is sent.
     pub(super) fn read(&self, query: &mut Query) -> Option<HubCommand> {
         let now = self.clock.now();
         match query {
@@ -54,7 +55,7 @@ impl LocalControlPlane {
         None
     }
 
-    /// Checks an interest. Returns the state that its events start from, where that is wanted.
+    /// Checks an interest. Returns the snapshot that its events start from, if it is wanted.
     ///
     /// # Errors
     /// [`Refusal::PartyNotFound`]; [`Failure::TooLong`] for a state that can't fit into the room.
@@ -71,7 +72,7 @@ impl LocalControlPlane {
         Ok(Some(self.snapshot(interest, true)))
     }
 
-    /// Lower bound of a snapshot's JSON, in bytes.
+    /// Returns a lower bound of a snapshot's JSON, in bytes.
     fn least_bytes(&self, interest: &Interest) -> usize {
         let filter = Filter { party_id: interest.party_id.clone() };
         let parties = if has_parties(interest) { self.registry.least_bytes(&filter) } else { 0 };
@@ -79,7 +80,7 @@ impl LocalControlPlane {
         parties + if of_relays { self.registry.least_bytes_of_relays() } else { 0 }
     }
 
-    /// The state as far as it is of interest; a party that is gone meanwhile is not in it.
+    /// Returns a snapshot for an interest. A party that has ended meanwhile is missing.
     fn snapshot(&self, interest: &Interest, with_parties: bool) -> Snapshot {
         let now = self.clock.now();
         let of_parties = with_parties && has_parties(interest);

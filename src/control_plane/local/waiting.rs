@@ -1,4 +1,4 @@
-//! The queue of calls that are applied in memory and wait for the disk: in order, and bounded.
+//! Bounded queue of calls that are applied in memory and wait for their commit, in order.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -13,44 +13,44 @@ use crate::control_plane::{Ask, Query, Reply};
 use crate::core::{Caller, Change, Command, Effect, Ended, Outcome, Payer, Write};
 use crate::events::HubCommand;
 
-/// Calls that may wait for the disk: all that clients may have in flight at the same time. A disk
-/// that hangs for minutes would otherwise gather what they gave up and ask for again.
+/// Limit of waiting calls: all that clients may have in flight at the same time. While a disk hangs
+/// for minutes, clients give up and repeat their requests.
 const MOST_WAITING: usize = 16_384;
-/// The memory that they may hold, as [`Waiting::weight`] counts it.
+/// Limit of their memory, as [`Waiting::weight`] counts it.
 const MOST_BYTES: usize = 128 << 20;
 /// Weight of a row, an event or an answer, with ids, names and a key of usual length.
 const ROW: usize = 512;
-/// Part of both that one client may have waiting: a user, an address, or a /48 of IPv6.
+/// Divisor of both limits for one client: a user, an address, or a /48 of IPv6.
 const CLIENTS: usize = 4;
-/// Pause between two searches of a full queue for calls whose callers gave up.
+/// Interval between two sweeps of a full queue for abandoned calls.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
-/// A call that was taken in, in the order of calls.
+/// Applied call.
 pub(super) enum Waiting {
-    /// It changed something.
+    /// Command that changed the state.
     Changed(Box<Changed>),
-    /// It changed nothing, but what came before it shows in its answer.
+    /// Command that changed nothing, but whose answer depends on earlier changes.
     Unchanged(Box<Unchanged>),
-    /// It reads.
+    /// Query.
     Read(Box<Read>),
 }
 
-/// A query whose answer is that of its place in the order of calls.
+/// Query, answered in the order of the calls.
 pub(super) struct Read {
     /// Its caller.
     pub(super) caller: Caller,
-    /// Its reply holds the answer; it is asked again if what came before is undone.
+    /// Query whose reply holds the answer; it is repeated if earlier changes are reverted.
     pub(super) query: Query,
-    /// Task of the hub once the answer is sent.
+    /// Command for the hub once the answer is sent.
     pub(super) hub_command: Option<HubCommand>,
 }
 
-/// A command that changed nothing durable. Should what came before it be undone, it is refused: to
-/// do it then could change something, for a connection that has closed meanwhile.
+/// Command without a durable change. It is refused if earlier changes are reverted: a second
+/// execution could change the state for a connection that has closed meanwhile.
 pub(super) struct Unchanged {
-    /// Holds the answer, if all before it becomes durable.
+    /// Reply that holds the answer until all earlier changes are durable.
     pub(super) reply: Reply<Outcome>,
-    /// To be taken back if it is refused.
+    /// Effect to revert if the command is refused.
     pub(super) effect: Option<Effect>,
 }
 
@@ -61,13 +61,13 @@ pub(super) struct Changed {
     pub(super) events: Vec<Event>,
     /// Connections to end once the changes are durable.
     pub(super) ended: Vec<Ended>,
-    /// The parties it touched, as they are after it.
+    /// Changed parties in their new state.
     pub(super) announcements: Vec<(PartyId, Option<Arc<Party>>)>,
-    /// Holds the outcome.
+    /// Reply that holds the outcome.
     pub(super) reply: Reply<Outcome>,
 }
 
-/// Calls that wait, and the memory that they hold.
+/// Number and memory of waiting calls.
 #[derive(Default)]
 struct Load {
     calls: usize,
@@ -75,7 +75,7 @@ struct Load {
 }
 
 impl Load {
-    /// True if it takes up a part of what may wait.
+    /// True if the load reaches that fraction of the limits.
     fn fills(&self, divisor: usize) -> bool {
         self.calls >= MOST_WAITING / divisor || self.bytes >= MOST_BYTES / divisor
     }
@@ -91,12 +91,12 @@ impl Load {
     }
 }
 
-/// The calls that wait, oldest first.
+/// Waiting calls, oldest first.
 #[derive(Default)]
 pub(super) struct Pending {
-    /// Each with the client that it counts for; an administrator's counts for none.
+    /// Calls with the client that each counts for; an administrator's counts for none.
     calls: VecDeque<(Option<Payer>, Waiting)>,
-    /// Number of calls that the commit under way holds.
+    /// Number of calls in the running commit.
     committing: Option<usize>,
     all: Load,
     /// Never empty.
@@ -117,8 +117,7 @@ impl Pending {
         self.committing.is_some()
     }
 
-    /// True if one more call of a client may wait. A full queue first drops what nobody waits for
-    /// any more.
+    /// True if one more call of a client may wait. A full queue drops abandoned calls first.
     pub(super) fn has_room(&mut self, client: Option<&Payer>, now: Duration) -> bool {
         let client = client.map(Payer::widest);
         if !self.is_full(client.as_ref()) {
@@ -145,7 +144,7 @@ impl Pending {
         self.calls.push_back((client, call));
     }
 
-    /// Counts a call no more.
+    /// Removes a call from the counts.
     fn discount(&mut self, client: Option<Payer>, bytes: usize) {
         self.all.remove(bytes);
         if let Some(Entry::Occupied(mut load)) = client.map(|client| self.clients.entry(client)) {
@@ -156,7 +155,7 @@ impl Pending {
         }
     }
 
-    /// The rows of a commit of all that waits.
+    /// Begins a commit of all waiting calls. Returns its rows.
     pub(super) fn begin_commit(&mut self) -> Vec<Write> {
         self.committing = Some(self.calls.len());
         let changed = self.calls.iter().filter_map(|(_, call)| match call {
@@ -166,7 +165,7 @@ impl Pending {
         changed.flat_map(|changed| &changed.changes).map(|change| change.write().clone()).collect()
     }
 
-    /// Takes out the calls of the commit that has just ended.
+    /// Removes the calls of the commit that has just ended.
     pub(super) fn end_commit(&mut self) -> Vec<Waiting> {
         let count = self.committing.take().unwrap_or_default();
         let calls: Vec<_> = self.calls.drain(..count).collect();
@@ -179,19 +178,19 @@ impl Pending {
             .collect()
     }
 
-    /// Takes out everything; no commit is under way then.
+    /// Removes all calls; no commit runs afterwards.
     pub(super) fn take_all(&mut self) -> Vec<Waiting> {
         (self.committing, self.all) = Default::default();
         self.clients.clear();
         self.calls.drain(..).map(|(_, call)| call).collect()
     }
 
-    /// True if something waits that has to be committed.
+    /// True if a waiting call needs a commit.
     pub(super) fn holds_changes(&self) -> bool {
         self.calls.iter().any(|(_, call)| matches!(call, Waiting::Changed(_)))
     }
 
-    /// Drops the calls that did nothing and whose callers have given up.
+    /// Drops the abandoned calls without an effect.
     fn sweep(&mut self) {
         let committing = self.committing.unwrap_or_default();
         let mut dropped = 0;
@@ -210,7 +209,7 @@ impl Pending {
 }
 
 impl Waiting {
-    /// The reply that holds the answer.
+    /// Returns the reply that holds the answer.
     pub(super) fn reply(&mut self) -> &mut dyn AnyReply {
         match self {
             Self::Changed(changed) => &mut changed.reply,
@@ -219,7 +218,7 @@ impl Waiting {
         }
     }
 
-    /// True for a call that has no effect yet, and whose caller has given up.
+    /// True for a call without an effect whose caller has given up.
     fn is_abandoned(&mut self) -> bool {
         let has_effect = match self {
             Self::Changed(_) => true,
@@ -229,7 +228,7 @@ impl Waiting {
         !has_effect && self.reply().is_closed()
     }
 
-    /// About how many bytes it holds.
+    /// Returns the approximate memory of the call, in bytes.
     fn weight(&self) -> usize {
         match self {
             Self::Changed(changed) => {
@@ -292,8 +291,8 @@ fn answer_weight(query: &Query) -> usize {
     weight.unwrap_or(ROW)
 }
 
-/// True for what is done also when no more calls may wait: the number of members, connections and
-/// subscriptions bounds it, and refusing it would leave them in memory.
+/// True for calls that run even when the queue is full. The number of members, connections and
+/// subscriptions bounds them, and refusing them would leak memory.
 pub(super) fn is_cleaning_up(ask: &Ask) -> bool {
     match ask {
         Ask::Command(command, _) => {
