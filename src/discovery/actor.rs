@@ -15,62 +15,63 @@ use super::{Announce, AnnounceAll, AnnouncedParties, Discover, DiscoveryError, F
 
 const MAILBOX: usize = 256;
 
-/// The first pause after a failed write; each further one is twice as long.
+/// First pause after a failed write; each further one is twice as long.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 const RETRY_MOST: Duration = Duration::from_secs(60);
 
 /// Pause after an update, as a multiple of its duration.
 const REST_PER_WORK: u32 = 9;
-/// The longest that it does.
+/// Longest pause after an update.
 const REST_MOST: Duration = Duration::from_secs(1);
 
-/// The most bad entries that are logged at once.
+/// Limit of invalid entries that are logged at once.
 const REJECTED_TOLD: usize = 10;
 
 /// Settings of the discovery file.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
-    /// The discovery file. Its directory must be there.
+    /// Path of the discovery file. Its directory must exist.
     pub(crate) file: PathBuf,
-    /// The daemon's own directory.
+    /// State directory of the daemon.
     pub(crate) state_dir: PathBuf,
     /// Interval of refreshes while there are parties to announce.
     pub(crate) refresh: Duration,
 }
 
-/// Keeps the discovery file true.
+/// Actor that keeps the discovery file up to date.
 #[derive(Debug)]
 pub(crate) struct Discovery {
     config: Config,
     file: Arc<DiscoveryFile>,
     ours: Ours,
-    /// The parties of the last update that succeeded.
+    /// Parties of the last successful update.
     written: Ours,
     /// True while `ours` is to be written as soon as the file is free.
     is_due: bool,
     /// True while a job works on the file.
     is_busy: bool,
-    /// Requests that the next job serves.
+    /// Requests for the next job.
     waiting: Waiting,
     /// Timer of the next refresh or retry.
     wake: Option<SpawnHandle>,
-    /// Runs after an update: the next one waits for its end, unless somebody waits for that.
+    /// Timer of the pause after an update. The next update waits for its end, unless a request
+    /// waits for that update.
     rest: Option<SpawnHandle>,
-    /// Set from a failed update to the next that succeeds: `ours` is not in the file.
+    /// Failure of the last update: `ours` is not in the file.
     failure: Option<Failure>,
-    /// True while nothing is to be done unasked.
+    /// True while the actor waits for a request: no refresh, no retry.
     is_resting: bool,
-    /// Parties whose names are taken, as logged last: no change is not logged again.
+    /// Parties whose ids belong to others, as last logged; repetitions are not logged.
     taken: BTreeSet<PartyId>,
     rejected: BTreeSet<String>,
-    /// True since an update for whose entries the file had no room.
+    /// True after an update whose entries had no room in the file.
     is_full: bool,
 }
 
 #[derive(Debug)]
 struct Failure {
     error: DiscoveryError,
-    /// Wait before the next attempt.
+    /// Pause before the next attempt.
     pause: Duration,
 }
 
@@ -84,7 +85,7 @@ struct Waiting {
 struct Job {
     file: Arc<DiscoveryFile>,
     update: Option<Ours>,
-    /// As [`Discovery::written`].
+    /// Parties of the last successful update.
     written: Ours,
     list: bool,
 }
@@ -93,7 +94,7 @@ struct Job {
 struct Outcome {
     took: Duration,
     updated: Option<Result<Updated, DiscoveryError>>,
-    /// As [`Discovery::written`].
+    /// Parties of the last successful update.
     written: Ours,
     listed: Option<Result<(AnnouncedParties, Vec<Rejected>), DiscoveryError>>,
 }
@@ -117,7 +118,7 @@ impl Job {
 }
 
 impl Discovery {
-    /// Announces nothing yet.
+    /// Creates the actor without announcements.
     pub(crate) fn new(config: Config) -> Self {
         let announced = config.state_dir.join("announced.json");
         Self {
@@ -138,7 +139,7 @@ impl Discovery {
         }
     }
 
-    /// Has `ours` written: now, or if that failed when its pause is over.
+    /// Schedules a write of `ours`: now, or after the pause of a failure.
     fn announce(&mut self, ctx: &mut Context<Self>) {
         self.is_resting = false;
         match self.failure {
@@ -148,7 +149,7 @@ impl Discovery {
         self.advance(ctx);
     }
 
-    /// Starts the next job, if there is something to do and nothing is being done.
+    /// Starts the next job, if there is work and no job runs.
     fn advance(&mut self, ctx: &mut Context<Self>) {
         let may_wait = self.rest.is_some() && self.waiting.is_empty();
         if self.is_busy || may_wait {
@@ -191,7 +192,7 @@ impl Discovery {
                 Arc::new(parties)
             });
             for asker in mem::take(&mut waiting.discovers) {
-                // Who asked may have given up.
+                // The requester may have given up.
                 let _ = asker.send(discovered.clone());
             }
         }
@@ -221,7 +222,8 @@ impl Discovery {
                 let last = self.failure.take().map(|failure| failure.pause);
                 let pause = last.map_or(RETRY_FIRST, |last| (last * 2).min(RETRY_MOST));
                 self.failure = Some(Failure { error, pause });
-                // What changed meanwhile waits as well, but for who wants a last try.
+                // Changes from meanwhile wait as well, except for a flush, which gets a last
+                // attempt.
                 self.is_due = !self.waiting.flushes.is_empty();
             }
         }
@@ -245,7 +247,7 @@ impl Discovery {
         self.rejected = lines;
     }
 
-    /// Sets the time of the next update that nobody asks for, if there is to be one.
+    /// Sets the timer of the next refresh or retry, if one is due.
     fn set_wake(&mut self, ctx: &mut Context<Self>) {
         let pause = match &self.failure {
             _ if self.is_resting || self.wake.is_some() => return,
@@ -260,8 +262,8 @@ impl Discovery {
         }));
     }
 
-    /// Puts off the next update, so that writing a long file whole at every change of a short party
-    /// never takes more than a part of one thread.
+    /// Starts the pause after an update. Rewriting a long file at every change never takes more
+    /// than a fraction of a thread.
     fn set_rest(&mut self, took: Duration, ctx: &mut Context<Self>) {
         if let Some(rest) = self.rest.take() {
             ctx.cancel_future(rest);

@@ -9,15 +9,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{DiscoveryError, disk};
 
-/// Parties with their hosts. One party may have several: a host in the file before, and the one
-/// that a party of the same id has now.
+/// Parties with their hosts. A party may have several: the host in the file, and that of the
+/// present party with this id.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Announced(BTreeMap<PartyId, BTreeSet<PeerId>>);
 
 impl Announced {
-    /// Reads the list. One that is damaged is set aside: then the entries of parties that were
-    /// removed since cannot be told from those of others.
+    /// Reads the list. A damaged list is set aside: then the entries of removed parties can't be
+    /// told from those of others.
     pub(super) fn read(path: &Path, now: Timestamp) -> Result<Self, DiscoveryError> {
         let Some(bytes) = disk::read(path)? else { return Ok(Self::default()) };
         match serde_json::from_slice(&bytes) {

@@ -1,4 +1,4 @@
-//! Blocking work on single files, each step of it all or nothing.
+//! Blocking work on single files. Each step is atomic.
 
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
@@ -13,24 +13,24 @@ use super::DiscoveryError;
 use crate::os::FileId;
 use crate::os::files::{self, Distrust, Rule};
 
-/// The largest file that is read or written, in bytes.
+/// Limit of the file's size, in bytes.
 pub(super) const LARGEST: u64 = 16 * 1024 * 1024;
 
 /// Suffix of a file while it is written. All processes share it, so that the next writer replaces
 /// the leftover of a crash.
 pub(super) const TEMPORARY: &str = ".tmp";
 
-/// Upper bound of the wait for the lock.
+/// Time limit of the wait for the lock.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
-/// `path` with something after its name.
+/// Returns `path` with a suffix after its name.
 pub(super) fn sibling(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     name.into()
 }
 
-/// A regular file's bytes; `None` where nothing is.
+/// Reads a regular file; `None` if it does not exist.
 pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, DiscoveryError> {
     match files::read(path, Rule::Shared, LARGEST) {
         Ok(bytes) => Ok(Some(bytes)),
@@ -49,7 +49,7 @@ fn failure(action: &'static str, path: &Path, error: &io::Error) -> DiscoveryErr
     }
 }
 
-/// State of a file by which a later write is noticed; `None` where there is no file.
+/// Version of a file, which shows later writes; `None` if it does not exist.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Version(Option<(FileId, u64, Option<SystemTime>)>);
 
@@ -61,13 +61,13 @@ impl Version {
     }
 }
 
-/// Puts a file of these bytes in the place of the one that is there, if one is, at once and for
-/// good. The mode stays as it is; a new file may be read by everyone who may enter its directory.
+/// Replaces a file atomically and durably, or creates it. The mode is kept; a new file is readable
+/// by everyone who may enter its directory.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), DiscoveryError> {
     replace_if(path, bytes, || true).map(drop)
 }
 
-/// The same, unless `is_wanted` says no once all is written but the name. Returns what it said.
+/// Replaces a file, unless `is_wanted` returns false just before the rename. Returns its result.
 pub(super) fn replace_if(
     path: &Path,
     bytes: &[u8],
@@ -100,7 +100,7 @@ pub(super) fn replace_if(
     }
 }
 
-/// Keeps the bytes of a damaged file beside it, and tells where.
+/// Copies a damaged file beside it. Returns the path of the copy.
 pub(super) fn set_aside(
     path: &Path,
     bytes: &[u8],
@@ -112,7 +112,7 @@ pub(super) fn set_aside(
     Ok(kept)
 }
 
-/// Writes a file that was not there, and removes it again on an error.
+/// Creates a file, and removes it again on an error.
 fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), DiscoveryError> {
     let failed = |error: std::io::Error| DiscoveryError::io("write", path, &error);
     let mut file = files::create_new(path, mode).map_err(failed)?;
@@ -128,10 +128,10 @@ fn check_size(path: &Path, bytes: &[u8]) -> Result<(), DiscoveryError> {
     if too_large { Err(DiscoveryError::TooLarge(path.into())) } else { Ok(()) }
 }
 
-/// Of files that other users' programs shall read.
+/// Mode of new files: programs of other users read them.
 const READABLE: u32 = 0o644;
 
-/// The mode of the file, or that of a new one.
+/// Returns the mode of the file, or that of a new one.
 #[cfg(unix)]
 fn mode_of(path: &Path) -> u32 {
     use std::os::unix::fs::PermissionsExt;
@@ -143,7 +143,7 @@ fn mode_of(_: &Path) -> u32 {
     READABLE
 }
 
-/// Makes a new name in the directory of `path` survive a loss of power.
+/// Makes a new name in the directory of `path` durable.
 fn sync_directory(path: &Path) -> Result<(), DiscoveryError> {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -152,14 +152,14 @@ fn sync_directory(path: &Path) -> Result<(), DiscoveryError> {
     files::sync_directory(directory).map_err(|error| DiscoveryError::io("sync", directory, &error))
 }
 
-/// An exclusive lock between programs, released when it is dropped or the program dies.
+/// Exclusive lock between programs, released when it is dropped or the program ends.
 #[derive(Debug)]
 pub(super) struct Lock {
     _file: File,
 }
 
 impl Lock {
-    /// Waits for the lock, for a time.
+    /// Acquires the lock; waits up to the time limit.
     pub(super) fn acquire(path: &Path) -> Result<Self, DiscoveryError> {
         let failed = |error: io::Error| failure("lock", path, &error);
         let file = Self::open(path).map_err(failed)?;
@@ -180,7 +180,7 @@ impl Lock {
         }
     }
 
-    /// To hold a lock it is enough to read the file, which another user may have made.
+    /// Read access is enough for a lock; another user may have created the file.
     fn open(path: &Path) -> io::Result<File> {
         match files::open(path, Rule::Shared) {
             Err(error) if error.kind() == ErrorKind::NotFound => {}

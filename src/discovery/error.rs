@@ -3,26 +3,26 @@ use std::path::{Path, PathBuf};
 
 use super::disk::LARGEST;
 
-/// Why the discovery file can't be read or written.
+/// Failure to read or write the discovery file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum DiscoveryError {
-    /// The system refused.
+    /// The system returned an error.
     #[error("can't {action} {}: {cause}", path.display())]
     Io {
         /// Action that failed.
         action: &'static str,
-        /// On which file.
+        /// File of the action.
         path: PathBuf,
         /// Error of the system.
         cause: String,
     },
-    /// A directory, a symbolic link, a device or the like is in the file's place.
+    /// The path is a directory, a symbolic link, a device or the like.
     #[error("{} is not a regular file: move it away, or name another file", .0.display())]
     NotAFile(PathBuf),
-    /// It is larger, or would become larger, than such a file may be.
+    /// The file exceeds the size limit, or would exceed it.
     #[error("{} is larger than {} MiB: remove entries, or name another file", .0.display(), LARGEST >> 20)]
     TooLarge(PathBuf),
-    /// A file can't take the place of one that is mounted by itself, as into a container.
+    /// The file is a mount point, as in a container, and can't be replaced.
     #[error(
         "{} can't be replaced, since it is mounted by itself: mount the folder that it is in",
         .0.display()
@@ -31,13 +31,13 @@ pub(crate) enum DiscoveryError {
     /// Another program wrote the file during each attempt to replace it.
     #[error("{} is written by another program again and again", .0.display())]
     Contended(PathBuf),
-    /// Another program has held the lock all the time.
+    /// Another program held the lock for the whole wait.
     #[error("{} is locked by another program", .0.display())]
     Locked(PathBuf),
-    /// The file is no JSON object; it is being set aside.
+    /// The file is no JSON object; it is set aside.
     #[error("{} is damaged and is set aside: {reason}; ask again for what is left", path.display())]
     Damaged {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// Reason.
         reason: String,

@@ -1,4 +1,4 @@
-//! The discovery file: what is in it, and how it is changed.
+//! Contents and updates of the discovery file.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use super::disk::{self, Lock, Version};
 use super::merge::merge;
 use super::{DiscoveryError, Ours};
 
-/// Waits between the looks at a file that seems to be cut off: its writer may still be at work.
+/// Pauses between the reads of a file that seems to be truncated: its writer may still be at work.
 const WRITERS_TIME: [Duration; 3] =
     [Duration::from_millis(10), Duration::from_millis(30), Duration::from_millis(100)];
 
@@ -27,22 +27,22 @@ const ATTEMPTS: usize = 5;
 /// Contents of a discovery file.
 #[derive(Debug)]
 pub(super) struct Listing {
-    /// The parties, by id.
+    /// Parties, by id.
     pub(super) parties: Vec<DiscoveredParty>,
-    /// The entries that are no parties.
+    /// Entries that are not valid parties.
     pub(super) rejected: Vec<Rejected>,
 }
 
 /// Parties that an update could not announce.
 #[derive(Debug, Default)]
 pub(super) struct Updated {
-    /// Parties whose ids are taken by someone else's entries.
+    /// Parties whose ids belong to entries of others.
     pub(super) taken: BTreeSet<PartyId>,
     /// Number of entries for which the file has no room.
     pub(super) left_out: usize,
 }
 
-/// A discovery file and the list of our entries in it.
+/// Discovery file and the list of our entries in it.
 #[derive(Debug)]
 pub(super) struct DiscoveryFile {
     path: PathBuf,
@@ -55,13 +55,13 @@ impl DiscoveryFile {
         Self { lock: disk::sibling(&path, ".lock"), path, announced }
     }
 
-    /// Makes the file announce exactly our parties, beside those of others, and mends it.
-    /// Returns what is not announced.
+    /// Updates the file: it then announces exactly our parties, besides those of others, and is
+    /// repaired. Returns the parties that are not announced.
     pub(super) fn update(&self, ours: &Ours, now: &Zoned) -> Result<Updated, DiscoveryError> {
         self.update_with(ours, now, || ())
     }
 
-    /// The same; `before_rename` runs when all is written but the name.
+    /// Updates the file; `before_rename` runs just before the rename.
     fn update_with(
         &self,
         ours: &Ours,
@@ -81,8 +81,8 @@ impl DiscoveryFile {
         Err(DiscoveryError::Contended(self.path.clone()))
     }
 
-    /// Returns `None` if another program wrote the file meanwhile: LANrage heeds no lock, and what
-    /// it wrote must not be lost.
+    /// Returns `None` if another program wrote the file meanwhile: LANrage ignores the lock, and
+    /// its write must not be lost.
     fn attempt(
         &self,
         ours: &Ours,
@@ -135,8 +135,8 @@ impl DiscoveryFile {
         Ok(Listing { parties: parties.into_iter().map(discovered).collect(), rejected })
     }
 
-    /// True if there is something to mend. A file that can't be read is left as it is: the next
-    /// write or query gets the error.
+    /// True if the file needs a repair. An unreadable file counts as intact: the next write or
+    /// query gets the error.
     fn is_damaged(&self) -> bool {
         match self.read() {
             Ok(bytes) => records(&bytes).damage.is_some(),
@@ -151,8 +151,8 @@ impl DiscoveryFile {
         self.read_settled(sleep).map(|(bytes, _)| bytes)
     }
 
-    /// The file's bytes, none where there is no file, and its version. LANrage empties the file and then writes it,
-    /// without the lock: what it may still be writing is read again.
+    /// Reads the file and its version; a missing file is empty. LANrage empties the file and then
+    /// writes it, without the lock, so a file that may be half-written is read again.
     fn read_settled(&self, wait: impl Fn(Duration)) -> Result<(Vec<u8>, Version), DiscoveryError> {
         let mut pauses = WRITERS_TIME.into_iter();
         loop {
@@ -169,7 +169,7 @@ impl DiscoveryFile {
     }
 }
 
-/// The file's records. In an empty file there is nothing that could be damaged.
+/// Returns the file's records. An empty file is never damaged.
 fn records(bytes: &[u8]) -> Records<'_> {
     if strip_bom(bytes).trim_ascii().is_empty() {
         Records::default()

@@ -11,28 +11,28 @@ use serde_json::value::RawValue;
 use super::Ours;
 use super::announced::Announced;
 
-/// The file that there is to be.
+/// Result of a merge.
 #[derive(Debug)]
 pub(super) struct Merged {
-    /// Its text.
+    /// Text of the new file.
     pub(super) document: String,
     /// True if it differs from the present file.
     pub(super) changed: bool,
     /// This daemon's entries.
     pub(super) announced: Announced,
-    /// Parties of ours whose ids are taken by someone else's entries.
+    /// Our parties whose ids belong to entries of others.
     pub(super) taken: BTreeSet<PartyId>,
-    /// Number of entries for which there is no room.
+    /// Number of our entries without room.
     pub(super) left_out: usize,
 }
 
-/// Bytes of an entry beside its key and its value, at most.
+/// Upper bound of an entry's bytes besides its key and its value.
 const AROUND_ENTRY: usize = 16;
 
-/// Puts our parties among the entries of others, and takes out what was ours before. The document
-/// has at most `room` bytes, of which half are ours if we need them: parties of this daemon come
-/// first, then copies of a control server's from the smallest on, so that none pushes out another
-/// by its size. Entries that have no room are left out.
+/// Merges our parties into the entries of others, and removes our former entries. The document has
+/// at most `room` bytes; half of them are reserved for our entries. Parties of this daemon come
+/// first, then copies of a control server's parties from the smallest on, so that a large party
+/// pushes out no other. Entries without room are left out.
 pub(super) fn merge(
     entries: &[(String, &RawValue)],
     ours: &Ours,
@@ -106,7 +106,7 @@ fn host_of(record: &RawValue) -> Option<String> {
     serde_json::from_str(record.get()).ok().map(|hosted: Hosted| hosted.host_id)
 }
 
-/// The entry of a party all of whose members are alive now.
+/// Returns the entry of a party; all of its members count as alive now.
 fn entry(party: &Party, now: &Zoned) -> serde_json::Result<Box<RawValue>> {
     let mut announced = AnnouncedParty::new(party, now.time_zone());
     for peer in announced.peers.values_mut() {
@@ -116,7 +116,7 @@ fn entry(party: &Party, now: &Zoned) -> serde_json::Result<Box<RawValue>> {
     RawValue::from_string(to_json(&announced)?.replace('\n', "\n  "))
 }
 
-/// An object whose values are written as they are.
+/// Object whose values are written unchanged.
 struct Entries<'a>(Vec<(&'a str, &'a RawValue)>);
 
 impl Serialize for Entries<'_> {
@@ -134,7 +134,7 @@ mod tests {
     use super::super::fixtures::{foreign, now, ours, party};
     use super::*;
 
-    /// A copy of a control server's party with that many guests.
+    /// Returns a copy of a control server's party with that many guests.
     fn copy(id: &str, guests: usize) -> Arc<Party> {
         let guests: Vec<_> = (0..guests).map(|number| format!("x{number}")).collect();
         let guests: Vec<_> = guests.iter().map(String::as_str).collect();
@@ -143,7 +143,7 @@ mod tests {
         Arc::new(copy)
     }
 
-    /// The keys of the document, and the number of entries that are left out.
+    /// Returns the keys of the document, and the number of omitted entries.
     fn merged(others: &str, parties: &[&Arc<Party>], room: usize) -> (Vec<String>, usize) {
         let records = Records::of_discovery(others.as_bytes());
         let known = Announced::default();

@@ -8,8 +8,8 @@ use lanrage_ipc::results::DiscoveredParty;
 
 use super::{DiscoveryError, Ours};
 
-/// Parties as they are now, or `None` where they are no more. The file follows: at once
-/// after some quiet, else soon.
+/// Changed parties in their present state; `None` for a removed one. The file is updated at once
+/// after a quiet period, else soon.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct Announce {
@@ -17,8 +17,8 @@ pub(crate) struct Announce {
     pub(crate) changes: Vec<(PartyId, Option<Arc<Party>>)>,
 }
 
-/// All parties that there are, in place of whatever was announced before. Comes first after a
-/// start: until then nothing is known of what the file should hold.
+/// All parties, in place of earlier announcements. Sent first after a start: before it, the
+/// intended content of the file is unknown.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct AnnounceAll {
@@ -26,19 +26,19 @@ pub(crate) struct AnnounceAll {
     pub(crate) parties: Vec<Arc<Party>>,
 }
 
-/// The parties that a discovery file announces.
+/// Parties that a discovery file announces.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct AnnouncedParties {
-    /// This daemon's, by id.
+    /// This daemon's parties, by id.
     pub(crate) own: Vec<DiscoveredParty>,
-    /// Others', from the one with the fewest members on, then by id.
+    /// Parties of others, from the one with the fewest members on, then by id.
     pub(crate) others: Vec<DiscoveredParty>,
 }
 
 impl AnnouncedParties {
-    /// Sorts the parties of a file to which this daemon wrote `written`, with times in `zone`. Every
-    /// program can change the entries of this daemon until its next update: they are told as it
-    /// wrote them.
+    /// Sorts the parties of a file to which this daemon wrote `written`, with times in `zone`.
+    /// Other programs can change this daemon's entries until its next update, so they are returned
+    /// as it wrote them.
     pub(super) fn new(parties: Vec<DiscoveredParty>, written: &Ours, zone: &TimeZone) -> Self {
         let (mut own, mut others) = (Vec::new(), Vec::new());
         for mut discovered in parties {
@@ -58,7 +58,8 @@ impl AnnouncedParties {
     }
 }
 
-/// The announcement of a party in a file; its entry there tells when its members were seen.
+/// Returns a party as announced in a file, with the entry's times of the members' last signs of
+/// life.
 fn as_written(party: &Party, entry: &AnnouncedParty, zone: &TimeZone) -> AnnouncedParty {
     let mut written = AnnouncedParty::new(party, zone);
     for (id, peer) in &mut written.peers {
@@ -69,15 +70,14 @@ fn as_written(party: &Party, entry: &AnnouncedParty, zone: &TimeZone) -> Announc
     written
 }
 
-/// Asks what the file announces. Answered after the changes that came
-/// before have been written, or could not be. A file that can't be read is an error, one that
-/// is not there holds nothing.
+/// Requests the announcements in the file. The answer follows the writing of earlier changes, or
+/// its failure. An unreadable file is an error; a missing one has no announcements.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Arc<AnnouncedParties>, DiscoveryError>")]
 pub(crate) struct Discover;
 
-/// Answered when all changes are written, or could not be even now. Until something is announced
-/// anew, the file is not touched again.
+/// Flushes changes; answered when they are written, or a last attempt has failed. The file is not
+/// touched again until the next announcement.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct Flush;
