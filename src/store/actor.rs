@@ -1,4 +1,4 @@
-//! The writer: one thread of its own, because a commit waits for the disk.
+//! Writer, with a thread of its own because commits wait for the disk.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,16 +8,15 @@ use super::database::{Committed, Database};
 use super::error::StoreError;
 use super::messages::{Close, Commit};
 
-/// The one writer of the database, to be started with one thread:
-/// `SyncArbiter::start(1, move || persister.clone())`.
+/// The only writer of the database; started with one thread:
 ///
-/// The arbiter passes on without bound what it is sent: who sends keeps one [`Commit`] in flight
-/// and gathers the next meanwhile.
+/// The arbiter's queue is unbounded: the sender keeps one [`Commit`] in flight and gathers the next
+/// meanwhile.
 #[derive(Debug, Clone)]
 pub(crate) struct Persister(Arc<Mutex<Database>>);
 
 impl Persister {
-    /// A writer of a database.
+    /// Creates the writer of a database.
     pub(crate) fn new(database: Database) -> Self {
         Self(Arc::new(Mutex::new(database)))
     }

@@ -1,4 +1,4 @@
-//! The copies: asked for, and every so often. They are made beside the writer, one at a time.
+//! Backups: on request, and periodic. They are made beside the writer, one at a time.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{BackupError, Database, Layout, backup, rotate_backups};
 
-/// Writes a verified copy to a path where nothing is yet. Answered with its size in bytes.
+/// Writes a verified backup to a free path; answered with its size in bytes.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<u64, BackupError>")]
 pub(crate) struct BackUp {
@@ -15,15 +15,15 @@ pub(crate) struct BackUp {
     pub(crate) path: PathBuf,
 }
 
-/// Adds a copy to those that recovery looks for, and removes the oldest beyond what is kept.
+/// Adds a backup to those for recovery, and removes the oldest beyond `kept`.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
 pub(crate) struct RotateBackups {
-    /// Backups that are kept.
+    /// Number of backups to keep.
     pub(crate) kept: usize,
 }
 
-/// Makes copies of the state.
+/// Actor that writes backups of the state.
 #[derive(Debug)]
 pub(crate) struct Archive {
     database: PathBuf,
@@ -31,7 +31,7 @@ pub(crate) struct Archive {
 }
 
 impl Archive {
-    /// Of a database.
+    /// Creates the actor of a database.
     pub(crate) fn new(database: &Database, layout: Layout) -> Self {
         Self { database: database.path().to_owned(), layout }
     }
@@ -75,7 +75,7 @@ impl Handler<RotateBackups> for Archive {
     }
 }
 
-/// A panic of the copying thread ends the process: nothing is left to tell.
+/// Returns the result of the blocking thread, whose panic ends the process.
 fn finished<T>(
     result: Result<Result<T, BackupError>, tokio::task::JoinError>,
 ) -> Result<T, BackupError> {

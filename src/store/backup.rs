@@ -1,4 +1,4 @@
-//! A verified copy of the database, made while commits go on.
+//! Verified copy of the database, made during commits.
 
 use std::fs;
 use std::io;
@@ -10,11 +10,10 @@ use super::inspect::{self, Fault};
 use super::{connection, files};
 use crate::os::files::{Distrust, check_directory};
 
-/// Copies the database, as it is at one moment, to an absolute path where nothing is. The copy is
-/// one file, is verified, and only then appears there. Returns its length in bytes. It blocks.
+/// Copies a consistent snapshot of the database to a free absolute path. The copy is one file,
+/// which is verified before it gets its name. Returns its length in bytes. It blocks.
 ///
-/// # Errors
-/// Then nothing is left at `dest`, unless something was there before.
+/// No file is left at `dest`, except one that was there before.
 pub(crate) fn backup(database_path: &Path, dest: &Path) -> Result<u64, BackupError> {
     if !dest.is_absolute() {
         return Err(BackupError::NotAbsolute(dest.into()));
@@ -46,10 +45,10 @@ pub(crate) fn backup(database_path: &Path, dest: &Path) -> Result<u64, BackupErr
     Ok(bytes)
 }
 
-/// Suffix of the name of a copy while it is made.
+/// Suffix of the name of an unfinished copy.
 pub(super) const PARTIAL: &str = ".partial";
 
-/// A copy that is not finished: it goes when this does.
+/// Unfinished copy, removed when this is dropped.
 struct Partial(PathBuf);
 
 impl Drop for Partial {
@@ -80,7 +79,7 @@ fn copy(from: &Path, to: &Path) -> Result<(), BackupError> {
     })
 }
 
-/// Gives a finished copy its name, unless the name was taken meanwhile.
+/// Gives a finished copy its name, unless the name is taken.
 pub(super) fn publish(partial: &Path, dest: &Path) -> Result<(), BackupError> {
     let taken = |error: &io::Error| error.kind() == io::ErrorKind::AlreadyExists;
     match fs::hard_link(partial, dest) {

@@ -1,4 +1,4 @@
-//! Connections, set up as their use asks.
+//! Connections, configured for their use.
 
 use std::io;
 use std::path::Path;
@@ -10,19 +10,19 @@ use rusqlite::{Connection, OpenFlags, ffi};
 
 use super::files;
 
-/// Upper bound of the wait for another process.
+/// Time limit of the wait for another process.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The longest value or statement, in bytes: far above any row of ours. A damaged length cannot
-/// ask for more memory than this.
+/// Limit of a value or statement, in bytes: far above our rows. A damaged length can't allocate
+/// more memory than this.
 const LONGEST: i32 = 1 << 20;
 
-/// Opens a database that is there. It is neither locked nor written by that.
+/// Opens an existing database, without locking or writing it.
 pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
     with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
 }
 
-/// Opens a database that is there, never to write it.
+/// Opens an existing database read-only.
 pub(super) fn open_read_only(path: &Path) -> rusqlite::Result<Connection> {
     with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
 }
@@ -46,8 +46,7 @@ fn with_flags(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Prepares a connection to be the writer. Returns whether the file system lets it keep a
-/// write-ahead log.
+/// Prepares a connection for writing. Returns false if the file system supports no write-ahead log.
 pub(super) fn prepare_writer(connection: &Connection) -> rusqlite::Result<bool> {
     let mode: String =
         connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
@@ -57,19 +56,19 @@ pub(super) fn prepare_writer(connection: &Connection) -> rusqlite::Result<bool> 
     Ok(mode == "wal")
 }
 
-/// Operation that waits for the disk.
+/// Operations that flush to the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Flush {
     /// Every commit.
     Commits,
-    /// Merging the log into the database. Commits until then survive the end of this process,
-    /// and go to the disk with the next one that waits for it.
+    /// Checkpoints. Commits survive the end of this process, and reach the disk with the next
+    /// flush.
     Merges,
-    /// Nothing: for a file that is flushed when it is complete.
+    /// None: for a file that is flushed when it is complete.
     Nothing,
 }
 
-/// Sets what waits for the disk from here on.
+/// Sets the operations that flush.
 pub(super) fn set_flush(connection: &Connection, flush: Flush) -> rusqlite::Result<()> {
     let level = match flush {
         Flush::Commits => "FULL",
@@ -79,14 +78,14 @@ pub(super) fn set_flush(connection: &Connection, flush: Flush) -> rusqlite::Resu
     connection.pragma_update(None, "synchronous", level)
 }
 
-/// Merges the log into the database, waits until that is on the disk, and empties the log.
+/// Checkpoints the log into the database, flushes that, and empties the log.
 pub(super) fn restart_log(connection: &Connection) -> rusqlite::Result<()> {
     let busy: bool =
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
     if busy { Err(failure(ffi::SQLITE_BUSY, "its log is being read")) } else { Ok(()) }
 }
 
-/// Makes a database one file: without a log, until a writer opens it.
+/// Turns a database into one file, without a log until a writer opens it.
 pub(super) fn fold(connection: &Connection) -> rusqlite::Result<()> {
     let mode: String =
         connection.pragma_update_and_check(None, "journal_mode", "delete", |row| row.get(0))?;
@@ -100,8 +99,8 @@ fn failure(code: i32, message: &str) -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some(message.into()))
 }
 
-/// Copies one database into another, in one step: a step sees one moment, and the next would
-/// begin anew after every commit meanwhile.
+/// Copies one database into another, in one step: a step is consistent, and several would restart
+/// after each commit.
 pub(super) fn copy_all(from: &Connection, to: &mut Connection) -> rusqlite::Result<()> {
     Backup::new(from, to)?.step(-1).map(drop)
 }

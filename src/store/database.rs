@@ -1,4 +1,4 @@
-//! The open database, and committing to it.
+//! Open database, and its commits.
 
 use std::collections::HashSet;
 use std::fs;
@@ -15,13 +15,13 @@ use super::{connection, files, rows};
 use crate::core::{RequestKey, Seen, ServerKey, TokenHash, Write};
 use crate::os::FileId;
 
-/// The open database. Dropping it closes it.
+/// Open database. Dropping it closes it.
 #[derive(Debug)]
 pub(crate) struct Database {
     path: PathBuf,
-    /// The file as it was opened; `None` where the system does not tell.
+    /// Identity of the opened file; `None` if the system does not tell it.
     file: Option<FileId>,
-    /// None after a failure that may have spoiled it: the next commit opens another.
+    /// `None` after a failure that may have broken the connection: the next commit opens another.
     writer: Option<Writer>,
 }
 
@@ -29,12 +29,12 @@ pub(crate) struct Database {
 struct Writer {
     connection: Connection,
     flush: Flush,
-    /// True if the disk may have failed since the log was begun. The system then drops pages that it
-    /// could not write: the log has a hole where this process still reads its own bytes.
+    /// True if the disk may have failed since the log was started. The system then drops pages that
+    /// it could not write: the file has a hole where this process still reads its own bytes.
     suspect: bool,
 }
 
-/// A commit is done.
+/// Result of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Committed {
     /// Duration.
@@ -42,22 +42,21 @@ pub(crate) struct Committed {
 }
 
 impl Database {
-    /// Takes over a connection that was prepared to be the writer.
+    /// Creates the database over a connection that is prepared for writing.
     pub(super) fn new(path: PathBuf, connection: Connection) -> Self {
         Self { file: FileId::at(&path), path, writer: Some(Writer::new(connection)) }
     }
 
-    /// The database file.
+    /// Returns the path of the file.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Makes changes durable, all or none, then signs of life of members that are there. Without
-    /// changes it waits for no disk.
+    /// Commits changes, all or none, and then signs of life of existing members. Without changes it
+    /// does not flush.
     ///
-    /// # Errors
-    /// Then nothing was kept, and the next commit may succeed. Only where the disk failed while it
-    /// was flushed, and this process ends before the next commit, may a start still find it.
+    /// The commit is reverted, and the next one may succeed. A start finds the reverted commit only
+    /// if the disk failed during its flush and this process ended before the next commit.
     pub(crate) fn commit(
         &mut self,
         writes: &[Write],
@@ -113,7 +112,7 @@ impl Database {
         transaction.commit()
     }
 
-    /// Closes the file; a later commit opens it again.
+    /// Closes the file; a later commit reopens it.
     pub(crate) fn close(&mut self) {
         self.writer = None;
     }
@@ -139,7 +138,7 @@ impl Writer {
     }
 }
 
-/// True where the database's log has no frame, or is not there.
+/// True if the database's log has no frame, or does not exist.
 fn log_is_empty(path: &Path) -> bool {
     match fs::metadata(files::with_ending(path, "-wal")) {
         Ok(log) => log.len() == 0,
@@ -147,8 +146,8 @@ fn log_is_empty(path: &Path) -> bool {
     }
 }
 
-/// Returns the writes that remain when each row is written once, in its last state. References are checked at
-/// the commit, so the order matters only to SQLite: rows that come sorted fill their pages.
+/// Returns the last write to each row. References are checked at the commit, so the order matters
+/// only for speed: sorted rows fill SQLite's pages.
 fn last_of_each_row(writes: &[Write]) -> impl Iterator<Item = &Write> {
     #[derive(PartialEq, Eq, Hash)]
     enum Key<'a> {

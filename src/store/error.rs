@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
-/// Why the state cannot be opened. None of its files was changed, unless it was being recovered;
-/// even then none was lost.
+/// Failure to open the state. No file was changed, except during a recovery, which loses none.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OpenError {
     /// The directory or a file in it cannot be used.
@@ -22,13 +21,13 @@ pub(crate) enum OpenError {
         /// Error of the system.
         cause: io::Error,
     },
-    /// Others could decide what the directory or a file in it holds.
+    /// Other users can change the directory or a file in it.
     #[error("cannot use the state: {cause}; or choose another state directory, --state-dir")]
     Untrusted {
-        /// The reason, with the path.
+        /// Reason, with the path.
         cause: io::Error,
     },
-    /// SQLite cannot work on the file, though it is not damaged.
+    /// SQLite can't use the file, although it is not damaged.
     #[error(
         "cannot use {}: {reason}: this user must be able to write it and its directory, and the \
          disk must have room", path.display()
@@ -39,7 +38,7 @@ pub(crate) enum OpenError {
         /// Message of SQLite.
         reason: String,
     },
-    /// Somebody else works on the file.
+    /// Another process has the file open.
     #[error("{} is locked by another process: stop that one first", .0.display())]
     Locked(PathBuf),
     /// The file was written by another application.
@@ -61,17 +60,17 @@ pub(crate) enum OpenError {
     Newer {
         /// The database.
         path: PathBuf,
-        /// Its schema version.
+        /// Schema version of the file.
         found: u32,
-        /// The newest schema version known here.
+        /// Newest schema version that this program knows.
         known: u32,
     },
-    /// The SQLite that was linked has a bug that can lose commits.
+    /// The linked SQLite has a bug that can lose commits.
     #[error("SQLite {0} cannot be trusted with a write-ahead log: 3.51.3 is the oldest that can")]
     SqliteTooOld(&'static str),
 }
 
-/// Why a commit failed. Nothing of it was kept; the next may succeed.
+/// Failure of a commit, which is reverted; the next may succeed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", self.words())]
 pub(crate) struct StoreError {
@@ -83,7 +82,7 @@ pub(crate) struct StoreError {
     pub(crate) detail: String,
 }
 
-/// The sorts of failure.
+/// Kind of a failed commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StoreErrorKind {
     /// The disk or quota is full.
@@ -98,7 +97,7 @@ pub(crate) enum StoreErrorKind {
     Damaged,
     /// The file was removed or replaced while it was open.
     Moved,
-    /// The rows break a rule of the schema: a bug of the caller's.
+    /// The rows break a rule of the schema: a defect of the caller.
     Rejected,
 }
 
@@ -126,14 +125,16 @@ impl StoreError {
                 format!("{path} is damaged: the next start sets it aside and recovers ({detail})")
             }
             StoreErrorKind::Moved => {
-                format!("{path} was {detail}: put it back, or restart to go on with what is there")
+                format!(
+                    "{path} was {detail}: put it back, or restart to go on with what is there"
+                )
             }
             StoreErrorKind::Rejected => format!("{path} does not take these rows ({detail})"),
         }
     }
 }
 
-/// Returns the kind of an error of SQLite.
+/// Returns the kind of an SQLite error.
 pub(super) fn kind(error: &rusqlite::Error) -> StoreErrorKind {
     let rusqlite::Error::SqliteFailure(failure, _) = error else {
         return StoreErrorKind::Rejected;
@@ -158,16 +159,16 @@ pub(super) fn kind(error: &rusqlite::Error) -> StoreErrorKind {
     }
 }
 
-/// Why a backup was not made. Nothing is left of it.
+/// Failure of a backup, which leaves no file.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BackupError {
-    /// The destination depends on where the daemon runs.
+    /// The destination is a relative path.
     #[error("must be an absolute path, and is {}", .0.display())]
     NotAbsolute(PathBuf),
-    /// The destination is taken.
+    /// The destination exists.
     #[error("{} exists already: nothing is overwritten, choose another name", .0.display())]
     Exists(PathBuf),
-    /// Others could put a file in the place of the copy.
+    /// Other users can replace the copy.
     #[error("cannot write there: {0}; or name another directory")]
     Untrusted(io::Error),
     /// The destination names no file.
@@ -191,13 +192,13 @@ pub(crate) enum BackupError {
         /// Message of SQLite.
         reason: String,
     },
-    /// The copy was made, and is not sound.
+    /// The copy is not sound.
     #[error("the copy of the database is not sound, and was not kept: {0}")]
     Unsound(String),
 }
 
 impl BackupError {
-    /// True if the destination is to blame, so that another one would do.
+    /// True if another destination may help.
     pub(crate) fn blames_destination(&self) -> bool {
         matches!(
             self,

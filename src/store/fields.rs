@@ -1,4 +1,4 @@
-//! A row's columns, read through the checked vocabulary: what breaks it is damage.
+//! Typed reader of a row's columns; an invalid value counts as damage.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -12,14 +12,14 @@ use super::inspect::Fault;
 use super::rows::{OF_ELSEWHERE, OF_PEER, OF_RELAY_KEY};
 use crate::core::{Owner, User};
 
-/// Reads a row's columns one after the other.
+/// Reader of a row's columns, in order.
 pub(super) struct Fields<'a> {
     row: &'a Row<'a>,
     next: usize,
 }
 
 impl<'a> Fields<'a> {
-    /// Of a row, from its first column on.
+    /// Creates a reader of a row, from its first column on.
     pub(super) fn new(row: &'a Row<'a>) -> Self {
         Self { row, next: 0 }
     }
@@ -29,7 +29,7 @@ impl<'a> Fields<'a> {
         Ok(self.row.get_ref(self.next - 1)?)
     }
 
-    /// Returns the fault of the column that was read last.
+    /// Returns the fault of the last column.
     fn broken(&self, rule: &dyn Display) -> Fault {
         let column = self.row.as_ref().column_name(self.next - 1).unwrap_or("?");
         let key = self.row.get_ref(0).ok().and_then(|key| key.as_str().ok()).unwrap_or("?");
@@ -45,7 +45,7 @@ impl<'a> Fields<'a> {
         parse(text).map_err(|rule| self.broken(&rule))
     }
 
-    /// As [`Self::parse`], of a column that may be null.
+    /// Parses a nullable column, as [`Self::parse`] does.
     pub(super) fn optional<T, E: Display>(
         &mut self,
         parse: impl FnOnce(&str) -> Result<T, E>,
@@ -104,7 +104,7 @@ impl<'a> Fields<'a> {
         bytes.try_into().map_err(|error| self.broken(&error))
     }
 
-    /// As [`Self::hash`], of a column that may be null.
+    /// Reads a nullable column, as [`Self::hash`] does.
     pub(super) fn optional_hash(&mut self) -> Result<Option<[u8; 32]>, Fault> {
         if self.value()? == ValueRef::Null {
             return Ok(None);
@@ -113,7 +113,7 @@ impl<'a> Fields<'a> {
         self.hash().map(Some)
     }
 
-    /// As [`Self::integer`], of a column that may be null.
+    /// Reads a nullable column, as [`Self::integer`] does.
     pub(super) fn optional_integer<T: TryFrom<i64, Error: Display>>(
         &mut self,
     ) -> Result<Option<T>, Fault> {
@@ -136,8 +136,8 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// FNV-1a, 64 bits, over each value's type, length and bytes. Every step of it can be undone, so
-/// two rows that differ in one byte never agree.
+/// FNV-1a, 64 bits, over each value's type, length and bytes. Each step is invertible, so two rows
+/// that differ in one byte never have the same checksum.
 pub(super) fn checksum<'a>(values: impl Iterator<Item = ValueRef<'a>>) -> i64 {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
     let mut eat = |bytes: &[u8]| {

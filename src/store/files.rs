@@ -1,4 +1,4 @@
-//! Files as the store wants them: private, and on the disk when it says so.
+//! Private and durable files.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -10,26 +10,26 @@ use crate::os::files::{self, Rule};
 /// Mode of a file of the store.
 const PRIVATE: u32 = 0o600;
 
-/// Most bytes of a backup that is read: far above what any limits admit.
+/// Limit of a backup's size, in bytes: far above a state at all limits.
 const LARGEST: u64 = 16 << 30;
 
 /// Suffixes of the files that SQLite puts beside a database.
 pub(super) const SIDE_FILES: [&str; 3] = ["-wal", "-shm", "-journal"];
 
-/// A path with an ending put after its name.
+/// Returns a path with a suffix after its name.
 pub(super) fn with_ending(path: &Path, ending: &str) -> PathBuf {
     let mut path = path.as_os_str().to_owned();
     path.push(ending);
     path.into()
 }
 
-/// Creates a file that only this user may read, whatever the umask is. It must not be there. What
-/// SQLite puts beside a database has the database's mode.
+/// Creates a file that only this user may read, with any umask; it must not exist. SQLite gives the
+/// side files of a database the database's mode.
 pub(super) fn create_private(path: &Path) -> io::Result<File> {
     files::create_new(path, PRIVATE)
 }
 
-/// Opens a file of the store to read it.
+/// Opens a file of the store for reading.
 pub(super) fn open(path: &Path) -> io::Result<File> {
     files::open(path, Rule::Own)
 }
@@ -44,8 +44,8 @@ pub(super) fn check_database(path: &Path) -> io::Result<()> {
     database_files(path).try_for_each(|file| files::check(&file, Rule::Own))
 }
 
-/// Checks the files of a database that this process is to write: under a second name another process
-/// could write them too, since SQLite's locks of a log go by its path.
+/// Checks the files of a database that this process writes: another process could write them under
+/// a second name, since SQLite's locks of a log go by its path.
 pub(super) fn check_sole_database(path: &Path) -> io::Result<()> {
     database_files(path).try_for_each(|file| files::check_to_write(&file))
 }
@@ -54,8 +54,8 @@ fn database_files(path: &Path) -> impl Iterator<Item = PathBuf> {
     [""].into_iter().chain(SIDE_FILES).map(move |ending| with_ending(path, ending))
 }
 
-/// Creates a directory that only this user may enter, whatever the umask is, unless one is there
-/// in which nobody else may put files.
+/// Creates a directory that only this user may enter, with any umask, or checks that nobody else
+/// may write into the existing one.
 pub(super) fn create_private_dir(path: &Path) -> io::Result<()> {
     if fs::symlink_metadata(path).is_ok() {
         return files::check_directory(path, false);
@@ -70,17 +70,17 @@ pub(super) fn create_private_dir(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes a private file that must not be there.
+/// Writes a new private file; it must not exist.
 pub(super) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     create_private(path)?.write_all(bytes)
 }
 
-/// Waits until a file is on the disk.
+/// Flushes a file to the disk.
 pub(super) fn sync(path: &Path) -> io::Result<()> {
     files::open_to_write(path, Rule::Own)?.sync_all()
 }
 
-/// Removes a file, unless there is none.
+/// Removes a file, if it exists.
 pub(super) fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -88,7 +88,7 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes a database that nobody has open, and what SQLite put beside it.
+/// Removes a closed database with its side files.
 pub(super) fn remove_database(path: &Path) -> io::Result<()> {
     for ending in SIDE_FILES {
         remove(&with_ending(path, ending))?;

@@ -1,4 +1,4 @@
-//! Inspection of a database: it must hold all that was committed, and nothing else.
+//! Inspection of a database: it must hold everything that was committed, and nothing else.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -16,32 +16,32 @@ use crate::core::Write;
 pub(super) enum Found {
     /// No file.
     Nothing,
-    /// A sound database.
+    /// Sound database.
     Sound(Sound),
-    /// A database whose write-ahead log has lost its end: what is left, and the reason in words.
+    /// Database with a truncated write-ahead log: its readable part, and the reason.
     Cut(Connection, String),
-    /// A damaged database: the reason in words.
+    /// Damaged database, with the reason.
     Damaged(String),
 }
 
-/// A sound database and what is in it.
+/// Sound database with its rows.
 pub(super) struct Sound {
-    /// Ready to be the writer.
+    /// Connection that is prepared for writing.
     pub(super) connection: Connection,
-    /// Every row.
+    /// All rows.
     pub(super) rows: Vec<Write>,
-    /// The stretch of history that they belong to.
+    /// Epoch of the rows.
     pub(super) epoch: Epoch,
 }
 
-/// Obstacle between a file and its rows.
+/// Reason why a file's rows can't be read.
 #[derive(Debug)]
 pub(super) enum Fault {
-    /// SQLite says so.
+    /// Error of SQLite.
     Sqlite(rusqlite::Error),
-    /// SQLite reads it, but it is not what was committed.
+    /// SQLite reads it, but it differs from the committed state.
     Damaged(String),
-    /// It is not for this program to touch.
+    /// It belongs to another program or version, and must not be changed.
     Refused(OpenError),
 }
 
@@ -52,7 +52,7 @@ impl From<rusqlite::Error> for Fault {
 }
 
 impl Fault {
-    /// The damage in words, or why the file cannot be judged.
+    /// Returns the damage in words, or the error of a file that can't be judged.
     pub(super) fn judge(self, path: &Path) -> Result<String, OpenError> {
         match self {
             Self::Damaged(reason) => Ok(reason),
@@ -71,8 +71,8 @@ impl Fault {
     }
 }
 
-/// Looks at a database, and opens it if it is sound. Otherwise no file has changed but the index
-/// of its log.
+/// Inspects a database, and opens it if it is sound. Otherwise only the index of its log may have
+/// changed.
 pub(super) fn inspect(path: &Path) -> Result<Found, OpenError> {
     files::check_sole_database(path).map_err(io_error("look at", path))?;
     match read_header(path).map_err(io_error("read", path))? {
@@ -118,8 +118,7 @@ fn open_checked(path: &Path, expected_frames: u32) -> Result<Found, Fault> {
     Ok(Found::Sound(Sound { connection, rows, epoch }))
 }
 
-/// Makes sure that a database is one of this program's, of a schema version that it knows, and
-/// whole.
+/// Checks that a database belongs to this program, has a known schema version, and is complete.
 pub(super) fn verify(connection: &Connection, path: &Path) -> Result<(), Fault> {
     match schema::version(connection)? {
         0 => return Err(Fault::Damaged("it has no schema version".into())),
@@ -145,12 +144,12 @@ pub(super) fn verify(connection: &Connection, path: &Path) -> Result<(), Fault> 
     Ok(())
 }
 
-/// Reads everything from a database of the newest schema.
+/// Reads all rows of a database of the newest schema.
 pub(super) fn read(connection: &Connection) -> Result<(Vec<Write>, Epoch), Fault> {
     Ok((rows::read_all(connection)?, rows::read_epoch(connection)?))
 }
 
-/// Returns the number of frames of the write-ahead log that SQLite took in.
+/// Returns the number of frames of the write-ahead log that SQLite read.
 fn frames_read(connection: &Connection) -> rusqlite::Result<i64> {
     let frames: i64 = connection.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1))?;
     // It is -1 where no log is kept.
@@ -160,13 +159,13 @@ fn frames_read(connection: &Connection) -> rusqlite::Result<i64> {
 enum Header {
     Missing,
     Bad(&'static str),
-    /// A database of the application with this id.
+    /// Database of the application with this id.
     Of(i32),
 }
 
-/// Looks at a file without SQLite, which would take an empty file for a new database, and drop
-/// the log beside it. Only while no connection of this process has the file open: closing it
-/// here would end that one's locks.
+/// Checks a file without SQLite, which would take an empty file for a new database, and drop its
+/// log. Call it only while no connection of this process has the file open: closing the file here
+/// would release the locks of that connection.
 fn read_header(path: &Path) -> io::Result<Header> {
     const MAGIC: &[u8] = b"SQLite format 3\0";
     const APPLICATION_ID: usize = 68;

@@ -6,18 +6,18 @@ use super::database::Committed;
 use super::error::StoreError;
 use crate::core::{Seen, Write};
 
-/// Makes changes durable, all or none. Answered once they are.
+/// Commits changes, all or none; answered once they are durable.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Committed, StoreError>")]
 pub(crate) struct Commit {
-    /// The rows to write, oldest first.
+    /// Rows to write, oldest first.
     pub(crate) writes: Vec<Write>,
-    /// Signs of life. They come after `writes`; those of members that are gone are passed over.
-    /// A commit of nothing else waits for no disk.
+    /// Signs of life, written after `writes`; those of removed members are ignored. A commit of
+    /// signs of life alone needs no flush.
     pub(crate) seen: Vec<Seen>,
 }
 
-/// Closes the database: the log is merged into it and removed. The last message before a stop.
+/// Closes the database: the log is merged into it and removed. Sent last before a stop.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
 pub(crate) struct Close;

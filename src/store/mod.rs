@@ -1,28 +1,27 @@
 //! The state on disk: one SQLite file, and the only module that uses SQL.
 //!
-//! [`open()`] makes sure, before any actor starts, that what it hands out is exactly what was
-//! committed, and says so where it is not. [`Persister`] is the one writer: a [`Commit`] is
-//! answered when it is durable. [`backup()`] and [`rotate_backups`] read on a connection of their
-//! own, so that commits go on meanwhile.
+//! Before any actor starts, [`open()`] checks that the state is exactly the committed one, and
+//! reports damage. [`Persister`] is the only writer: a [`Commit`] is answered when it is durable.
+//! [`backup()`] and [`rotate_backups`] read on connections of their own, so that commits go on.
 //!
 //! | file | |
 //! |---|---|
-//! | `open` | what becomes of the state directory at a start |
-//! | `inspect` | whether a database is sound |
-//! | `wal` | whether the write-ahead log still holds all that was committed to it |
-//! | `recovery` | setting damaged files aside, putting the best that is left in their place |
+//! | `open` | opening of the state directory at a start |
+//! | `inspect` | soundness of a database |
+//! | `wal` | completeness of the write-ahead log |
+//! | `recovery` | setting damaged files aside, restoring the best available state |
 //! | `database`, `rows`, `fields`, `connection` | committing rows, rows to columns and back, connections |
-//! | `schema` | migrations; `schema.sql` is what they add up to |
+//! | `schema` | migrations; `schema.sql` is their result |
 //! | `backup`, `rotation` | verified copies, and the hourly ones |
 //! | `actor`, `messages` | the writer's thread |
-//! | `archive` | the actor that makes copies |
+//! | `archive` | the actor that writes backups |
 //!
-//! # What may fail, and how it shows
+//! # Failures
 //!
 //! - A damaged file is never an error and never an empty state: see [`Opened::recovery`].
-//! - What no recovery should touch is an [`OpenError`]: another program's file, a newer schema, a
-//!   lock, a disk that does not answer. Then every file is as it was.
-//! - A commit that fails has changed nothing, and the next one may succeed: see [`StoreError`].
+//! - A state that no recovery may touch is an [`OpenError`]: another program's file, a newer schema,
+//!   a lock, an unresponsive disk. No file changes then.
+//! - A failed commit changes nothing, and the next one may succeed: see [`StoreError`].
 
 mod actor;
 mod archive;
@@ -58,15 +57,15 @@ pub(crate) use rotation::rotate_backups;
 /// Names of a program's files in its state directory, which the daemon and the server may share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Layout {
-    /// The database.
+    /// Database.
     pub(crate) database: &'static str,
-    /// The directory of the backups that recovery looks for.
+    /// Directory of the backups for recovery.
     pub(crate) backups: &'static str,
 }
 
 impl Layout {
-    /// The daemon's.
+    /// Layout of the daemon.
     pub(crate) const DAEMON: Self = Self { database: "control.db", backups: "backups" };
-    /// The server's.
+    /// Layout of the server.
     pub(crate) const SERVER: Self = Self { database: "server.db", backups: "server-backups" };
 }

@@ -16,7 +16,8 @@ use super::{Layout, connection, files, rows, schema};
 use crate::core::Write;
 use crate::os::files::Distrust;
 
-/// SQLite 3.51.3. The ones before can lose commits when a checkpoint and a commit coincide.
+/// SQLite 3.51.3, the oldest accepted version. Earlier ones can lose commits when a checkpoint and
+/// a commit coincide.
 const OLDEST_SQLITE: i32 = 3_051_003;
 
 /// Location of a program's files.
@@ -35,12 +36,12 @@ impl Home<'_> {
         self.dir.join(self.layout.backups)
     }
 
-    /// Path of a database while it is made.
+    /// Path of an unfinished database.
     pub(super) fn new_database(&self) -> PathBuf {
         files::with_ending(&self.database(), ".new")
     }
 
-    /// Prefix of the names of files that were set aside.
+    /// Prefix of the names of damaged files.
     pub(super) fn aside(&self) -> String {
         format!("{}.damaged-", self.layout.database)
     }
@@ -48,11 +49,11 @@ impl Home<'_> {
 
 /// Options of opening.
 pub(crate) struct OpenOptions<'a> {
-    /// The time, for the names of files that are set aside.
+    /// Present time, for the names of damaged files.
     pub(crate) now: Timestamp,
     /// Names of the files.
     pub(crate) layout: Layout,
-    /// Makes an epoch that was never used before.
+    /// Creates a new, unique epoch.
     pub(crate) new_epoch: &'a dyn Fn() -> Epoch,
 }
 
@@ -62,7 +63,7 @@ impl fmt::Debug for OpenOptions<'_> {
     }
 }
 
-/// The opened state.
+/// Opened state.
 #[derive(Debug)]
 pub(crate) struct Opened {
     /// Database to commit to.
@@ -71,18 +72,17 @@ pub(crate) struct Opened {
     pub(crate) rows: Vec<Write>,
     /// Epoch of the state.
     pub(crate) epoch: Epoch,
-    /// Damage that was found, and its replacement.
+    /// Damage found at the start, with its recovery.
     pub(crate) recovery: Option<Recovery>,
     /// True if there was no state before.
     #[cfg_attr(not(test), expect(dead_code, reason = "only tests tell a first start by it"))]
     pub(crate) created: bool,
 }
 
-/// Makes the state directory, for this user alone, unless it is there and nobody else may put
-/// files into it.
+/// Creates the state directory, private to this user, or checks that nobody else may write into the
+/// existing one.
 ///
-/// # Errors
-/// A refusal of the system.
+/// The error of the system.
 pub(crate) fn make_dir(dir: &Path) -> Result<(), OpenError> {
     files::create_private_dir(dir).map_err(|error| {
         let cause = match dir.is_symlink() && !dir.exists() {
@@ -93,11 +93,10 @@ pub(crate) fn make_dir(dir: &Path) -> Result<(), OpenError> {
     })
 }
 
-/// Opens the state in a directory, and creates either if it is not there. It blocks, and expects
-/// that no other process opens the same state.
+/// Opens the state in a directory, and creates either if it is missing. It blocks, and expects that
+/// no other process opens the same state.
 ///
-/// # Errors
-/// A state that can be neither used nor judged. It was not touched.
+/// A state that is unusable without being damaged. No file has changed.
 pub(crate) fn open(dir: &Path, options: &OpenOptions<'_>) -> Result<Opened, OpenError> {
     if rusqlite::version_number() < OLDEST_SQLITE {
         return Err(OpenError::SqliteTooOld(rusqlite::version()));
@@ -127,14 +126,14 @@ fn opened(path: PathBuf, sound: Sound) -> Opened {
     Opened { database, rows, epoch, recovery: None, created: false }
 }
 
-/// Creates an empty state that is never seen half made.
+/// Creates an empty state atomically.
 fn create(home: Home<'_>, epoch: &Epoch) -> Result<Sound, OpenError> {
     let new = recovery::new_file(home)?;
     create_at(&new, epoch)?;
     recovery::put_in_place(home, &new)
 }
 
-/// Creates an empty database, as one file that is still to be flushed.
+/// Creates an empty database in one file, which is not flushed yet.
 pub(super) fn create_at(path: &Path, epoch: &Epoch) -> Result<(), OpenError> {
     files::create_private(path).map_err(io_error("create", path))?;
     let created = || -> rusqlite::Result<()> {

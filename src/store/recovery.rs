@@ -1,7 +1,7 @@
-//! Setting a damaged state aside, and putting the best that is left in its place.
+//! Recovery: sets a damaged state aside, and restores the best available one.
 //!
-//! The replacement is made and verified first; until then nothing is touched. A start that is cut
-//! short between the renames finds no database the next time, and recovers again.
+//! The replacement is written and verified first; until then no file changes. A start that is
+//! interrupted between the renames finds no database the next time, and recovers again.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,29 +16,29 @@ use super::inspect::{self, Fault, Found, Sound};
 use super::open::{Home, OpenOptions, create_at, io_error, unusable};
 use super::{connection, files, rotation, rows, schema};
 
-/// A damaged state that was set aside at the start.
+/// Recovery from a damaged state at the start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Recovery {
     /// Time of the start.
     pub(crate) at: Timestamp,
-    /// The damage.
+    /// Damage.
     pub(crate) reason: String,
-    /// The damaged files, where they are now.
+    /// Present paths of the damaged files.
     pub(crate) set_aside: Vec<PathBuf>,
-    /// Files that took their place: the newest good backup, or those that were set aside as far as
-    /// they can be read; `None` if the state is empty.
+    /// Source of the restored state: the newest good backup, or the readable rows of the damaged
+    /// files; `None` if the state is empty.
     pub(crate) restored_from: Option<PathBuf>,
 }
 
-/// A state that is not what it was.
+/// Damaged state.
 pub(super) struct Loss {
-    /// Why, in words.
+    /// Reason, in words.
     pub(super) reason: String,
-    /// The database, if what can be read of it is sound.
+    /// Database, if its readable part is sound.
     pub(super) readable: Option<Connection>,
 }
 
-/// True if a directory without a database held a state before.
+/// True if a directory without a database had a state before.
 pub(super) fn was_here(home: Home<'_>) -> Result<bool, OpenError> {
     let (dir, path) = (home.dir, home.database());
     if files::SIDE_FILES.iter().any(|ending| files::with_ending(&path, ending).exists()) {
@@ -54,8 +54,8 @@ pub(super) fn was_here(home: Home<'_>) -> Result<bool, OpenError> {
     Ok(!backups(home)?.is_empty())
 }
 
-/// Sets the files of a state aside, and puts in their place what can be read of them, else the
-/// newest good backup, else an empty state. History was lost: the epoch is a new one.
+/// Sets the files of a state aside. Restores their readable rows, else the newest good backup, else
+/// an empty state. Since history was lost, the epoch is a new one.
 pub(super) fn recover(
     home: Home<'_>,
     loss: Loss,
@@ -101,7 +101,7 @@ pub(super) fn new_file(home: Home<'_>) -> Result<PathBuf, OpenError> {
     Ok(new)
 }
 
-/// Makes a new database the one, and opens it.
+/// Renames a new database to its final path, and opens it.
 pub(super) fn put_in_place(home: Home<'_>, new: &Path) -> Result<Sound, OpenError> {
     let (dir, path) = (home.dir, home.database());
     files::sync(new).map_err(io_error("flush", new))?;
@@ -118,7 +118,7 @@ pub(super) fn put_in_place(home: Home<'_>, new: &Path) -> Result<Sound, OpenErro
     }
 }
 
-/// A name for a damaged database that neither it nor its side files share with any file.
+/// Returns a name for a damaged database that is free for it and its side files.
 fn free_name(home: Home<'_>, now: Timestamp) -> PathBuf {
     let base = home.dir.join(format!("{}{}", home.aside(), rotation::stamp(now)));
     let taken = |path: &Path| {
@@ -129,8 +129,8 @@ fn free_name(home: Home<'_>, now: Timestamp) -> PathBuf {
     std::iter::once(base.clone()).chain(others).find(|path| !taken(path)).unwrap_or(base)
 }
 
-/// Renames a database and its side files. The database goes first: a log that stays behind alone
-/// is found, and one beside a database that it does not belong to would spoil it.
+/// Renames a database and its side files, the database first: an orphaned log is detected, and a
+/// log beside another database would damage it.
 fn set_aside(path: &Path, aside: &Path) -> Result<Vec<PathBuf>, OpenError> {
     let mut moved = Vec::new();
     for ending in [""].into_iter().chain(files::SIDE_FILES) {
@@ -145,7 +145,7 @@ fn set_aside(path: &Path, aside: &Path) -> Result<Vec<PathBuf>, OpenError> {
     Ok(moved)
 }
 
-/// Adopts what can be read of a database. Returns whether that was good.
+/// Adopts the readable rows of a database. Returns true if they are sound.
 fn adopt_readable(readable: &Connection, new: &Path, epoch: &Epoch) -> Result<bool, OpenError> {
     files::create_private(new).map_err(io_error("create", new))?;
     let copied = || -> rusqlite::Result<()> {
@@ -158,7 +158,7 @@ fn adopt_readable(readable: &Connection, new: &Path, epoch: &Epoch) -> Result<bo
     adopt(new, epoch, "what can be read of it")
 }
 
-/// Adopts the newest backup that turns out good. Returns which it was.
+/// Adopts the newest good backup. Returns its path.
 fn adopt_newest_backup(
     home: Home<'_>,
     new: &Path,
@@ -179,7 +179,7 @@ fn adopt_newest_backup(
     Ok(None)
 }
 
-/// Makes a copy the beginning of a new epoch if it is good, and removes it if not.
+/// Starts a new epoch in a copy if it is good, and removes it if not.
 fn adopt(new: &Path, epoch: &Epoch, what: &str) -> Result<bool, OpenError> {
     let adopted = || -> Result<(), Fault> {
         let mut connection = connection::open(new)?;
@@ -194,7 +194,8 @@ fn adopt(new: &Path, epoch: &Epoch, what: &str) -> Result<bool, OpenError> {
     let reason = match fault.judge(new) {
         Ok(reason) => reason,
         Err(error @ (OpenError::Foreign { .. } | OpenError::Newer { .. })) => error.to_string(),
-        // That says nothing about the copy: better no start than an older or empty state.
+        // The error says nothing about the copy: a failed start is better than an older or empty
+        // state.
         Err(error) => return Err(error),
     };
     log::error!("passing over {what}: {reason}");

@@ -1,4 +1,4 @@
-//! The backups that recovery looks for: `control-20261122T171835Z.db`, the newest so many.
+//! Backups for recovery: `control-20261122T171835Z.db`, the newest ones up to a limit.
 
 use std::fs;
 use std::io;
@@ -17,12 +17,11 @@ use crate::os::files::check_directory;
 const PREFIX: &str = "control-";
 const SUFFIX: &str = ".db";
 
-/// Makes a backup named by the time, unless the newest one holds the same but for signs of life,
-/// and removes the oldest beyond `keep` (of which there is at least one). Files of other names
-/// are left alone. Returns the new backup. It blocks.
+/// Writes a backup named by the time, unless the newest one differs only in signs of life, and
+/// removes the oldest beyond `keep` (at least one). Files of other names are left alone. Returns
+/// the new backup. It blocks.
 ///
-/// # Errors
-/// Then no backup was removed.
+/// No backup was removed then.
 pub(crate) fn rotate_backups(
     database_path: &Path,
     backups_dir: &Path,
@@ -49,12 +48,12 @@ pub(crate) fn rotate_backups(
     Ok(made)
 }
 
-/// A time as part of a file's name.
+/// Formats a time as part of a file's name.
 pub(super) fn stamp(at: Timestamp) -> String {
     at.strftime("%Y%m%dT%H%M%SZ").to_string()
 }
 
-/// The backups in a directory, oldest first. None if there is no directory.
+/// Returns the backups in a directory, oldest first; none if it does not exist.
 pub(super) fn list(dir: &Path) -> io::Result<Vec<PathBuf>> {
     match check_directory(dir, false) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -79,15 +78,15 @@ fn made_at(path: &Path) -> Option<Timestamp> {
     (stamp(time) == at).then_some(time)
 }
 
-/// The name of the next backup. Names only grow, so that the newest by name is the newest also
-/// after the clock was set back.
+/// Returns the name of the next backup. Names only grow, so that the newest by name is the newest
+/// also after a clock step back.
 fn next_name(newest: Option<&Path>, now: Timestamp) -> String {
     let after = newest.and_then(made_at).and_then(|at| at.checked_add(1.second()).ok());
     let at = after.map_or(now, |after| after.max(now));
     format!("{PREFIX}{}{SUFFIX}", stamp(at))
 }
 
-/// True if two databases hold the same state but for signs of life. One that can't be read differs.
+/// True if two databases differ only in signs of life. An unreadable one differs.
 fn same_state(database: &Path, backup: &Path) -> bool {
     match (read_durable(database), read_durable(backup)) {
         (Ok(now), Ok(then)) => now == then,
@@ -109,7 +108,7 @@ fn read_durable(path: &Path) -> Result<(Vec<Write>, Epoch), Fault> {
     Ok((rows, epoch))
 }
 
-/// Removes copies that a process did not live to finish.
+/// Removes unfinished copies of ended processes.
 fn remove_partial(dir: &Path) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;

@@ -1,4 +1,5 @@
-//! Rows to columns and back. What comes back went through the checked vocabulary, or is damage.
+//! Conversion of rows to columns and back. Columns are read through checked types; an invalid value
+//! counts as damage.
 
 mod identities;
 mod network;
@@ -15,7 +16,7 @@ use super::fields::{Fields, checksum};
 use super::inspect::Fault;
 use crate::core::{AddressKey, Owner, Seen, User, Write};
 
-/// Value of `owner` for a row that is no user's.
+/// Value of `owner` for a row without a user.
 pub(super) const OF_PEER: i64 = -1;
 pub(super) const OF_RELAY_KEY: i64 = -2;
 pub(super) const OF_ELSEWHERE: i64 = -3;
@@ -62,14 +63,14 @@ pub(super) fn write(connection: &Connection, write: &Write) -> rusqlite::Result<
     Ok(())
 }
 
-/// Writes a sign of life, if the member is there.
+/// Writes a sign of life, if the member exists.
 pub(super) fn write_seen(connection: &Connection, seen: &Seen) -> rusqlite::Result<()> {
     let values = [text(&seen.party_id), text(&seen.peer_id), time(seen.at)];
     connection.prepare_cached(network::SEEN)?.execute(params_from_iter(values))?;
     Ok(())
 }
 
-/// Names the stretch of history that the rows belong to.
+/// Writes the epoch of the rows.
 pub(super) fn write_epoch(connection: &Connection, epoch: &Epoch) -> rusqlite::Result<()> {
     const SQL: &str = "INSERT OR REPLACE INTO meta (key, value) VALUES ('epoch', ?1)";
     connection.execute(SQL, [epoch.as_str()])?;
@@ -84,7 +85,7 @@ fn blob(hash: &[u8; 32]) -> Value {
     Value::Blob(hash.to_vec())
 }
 
-/// The columns that say whose a row is.
+/// Columns of a row's owner.
 fn owner_values(owner: &Owner) -> [Value; 2] {
     match owner {
         Owner::User(User(uid)) => [Value::from(*uid), Value::Null],
@@ -107,7 +108,7 @@ fn sealed(mut values: Vec<Value>) -> Vec<Value> {
     values
 }
 
-/// The stretch of history that the rows belong to.
+/// Reads the epoch of the rows.
 pub(super) fn read_epoch(connection: &Connection) -> Result<Epoch, Fault> {
     const SQL: &str = "SELECT value FROM meta WHERE key = 'epoch'";
     let epoch: Option<String> = connection.query_row(SQL, [], |row| row.get(0)).optional()?;
@@ -115,8 +116,8 @@ pub(super) fn read_epoch(connection: &Connection) -> Result<Epoch, Fault> {
     epoch.parse().map_err(|rule| Fault::Damaged(format!("its epoch {rule}")))
 }
 
-/// Every row: the parties, the members, the relays, the tokens, the receipts, the intents, the
-/// pins, the credentials, the choice.
+/// Reads all rows: parties, members, relays, tokens, receipts, intents, pins, credentials and the
+/// choice.
 pub(super) fn read_all(connection: &Connection) -> Result<Vec<Write>, Fault> {
     let mut rows = Vec::new();
     network::read(connection, &mut rows)?;

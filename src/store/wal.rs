@@ -1,10 +1,10 @@
-//! Check that a write-ahead log still holds all that was committed to it.
+//! Completeness check of a write-ahead log.
 //!
-//! SQLite reads a log up to its first frame that does not add up and passes over the rest without
-//! a word: after a power cut that is the commit that was under way. A log that was damaged or cut
-//! off looks the same to it, and would lose commits in silence. Its index, the `-shm` file, still
-//! tells how far the log reached, because nobody writes it until the database is opened again.
-//! See <https://www.sqlite.org/walformat.html> for both formats.
+//! SQLite reads a log up to its first invalid frame and silently ignores the rest: after a power
+//! cut that is an unfinished commit. A damaged or truncated log looks the same to it, and would
+//! lose commits silently. The log's index, the `-shm` file, still has the former length of the log,
+//! because nobody writes it until the database is opened again. See
+//! <https://www.sqlite.org/walformat.html> for both formats.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -18,11 +18,11 @@ const INDEX_HEADER: usize = 48;
 const FORMAT: u32 = 3_007_000;
 const MAGIC: u32 = 0x377f_0682;
 
-/// Marks the frames of one generation of a log, which is written over again and again.
+/// Salts that mark the frames of one generation of a log, whose file is reused.
 type Salts = [u8; 8];
 
-/// Returns the least number of committed frames of a database's log, as far as its files tell. It is
-/// read before SQLite opens them.
+/// Returns a lower bound of the committed frames in a database's log, from its files. Call it
+/// before SQLite opens them.
 pub(super) fn committed_frames(database: &Path) -> io::Result<u32> {
     let index = read_index(&files::with_ending(database, "-shm"))?;
     let indexed = index.as_ref().map_or(0, |index| index.frames);
@@ -67,7 +67,7 @@ fn read_log_header(log: &mut File) -> io::Result<Option<LogHeader>> {
     Ok(sound.then(|| LogHeader { page_size, salts: salts(&bytes, 16) }))
 }
 
-/// The last frame of this generation.
+/// Last frame of this generation.
 fn last_frame(log: &mut File, length: u64, header: &LogHeader) -> io::Result<u32> {
     let stride = FRAME_HEADER + u64::from(header.page_size);
     for index in (0..(length - LOG_HEADER) / stride).rev() {
@@ -86,8 +86,8 @@ struct Index {
     salts: Salts,
 }
 
-/// The index, if it is whole. It is written in the machine's own byte order, and twice, so that
-/// one of the two is whole at any time.
+/// Returns the index, if it is valid. It is in the machine's byte order and stored twice, so that
+/// one copy is valid at any time.
 fn read_index(path: &Path) -> io::Result<Option<Index>> {
     let mut bytes = Vec::new();
     match files::open(path) {
@@ -114,7 +114,7 @@ fn salts(bytes: &[u8], at: usize) -> Salts {
     salts
 }
 
-/// The checksum of both formats, over pairs of words.
+/// Checksum of both formats, over pairs of words.
 fn checksum(bytes: &[u8], order: fn([u8; 4]) -> u32) -> (u32, u32) {
     bytes.chunks_exact(8).fold((0, 0), |(first, second): (u32, u32), pair| {
         let first = first.wrapping_add(word(pair, 0, order)).wrapping_add(second);

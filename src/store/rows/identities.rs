@@ -1,4 +1,4 @@
-//! The rows of who is which peer, and of what they asked for: the tokens, the receipts.
+//! Rows of identities: tokens and receipts.
 
 use rusqlite::Connection;
 use rusqlite::types::Value;
@@ -57,7 +57,7 @@ fn json(value: &impl Serialize) -> rusqlite::Result<Value> {
     text.map(Value::Text).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
 }
 
-/// Every row: the tokens, the receipts.
+/// Reads all rows: tokens and receipts.
 pub(super) fn read(connection: &Connection, rows: &mut Vec<Write>) -> Result<(), Fault> {
     read_table(connection, TOKENS, rows, |fields| {
         let token = TokenRecord {

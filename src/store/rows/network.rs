@@ -1,4 +1,4 @@
-//! The rows of the virtual LAN: its parties, their members, the relays.
+//! Rows of the virtual LAN: parties, members and relays.
 
 use std::net::Ipv4Addr;
 
@@ -106,7 +106,7 @@ pub(super) fn relay_values(record: &RelayRecord) -> Vec<Value> {
     ])
 }
 
-/// Every row: the parties, the members, the relays.
+/// Reads all rows: parties, members and relays.
 pub(super) fn read(connection: &Connection, rows: &mut Vec<Write>) -> Result<(), Fault> {
     read_table(connection, PARTIES, rows, |fields| {
         let party = PartyRecord {

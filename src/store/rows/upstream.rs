@@ -1,4 +1,4 @@
-//! The rows of what this machine keeps for a control server.
+//! Rows about a control server.
 
 use rusqlite::Connection;
 use rusqlite::types::Value;
@@ -86,7 +86,7 @@ pub(super) fn server(key: &ServerKey) -> Value {
     Value::Text(key.0.to_string())
 }
 
-/// Every row: the intents, the pins, the credentials, the choice.
+/// Reads all rows: intents, pins, credentials and the choice.
 pub(super) fn read(connection: &Connection, rows: &mut Vec<Write>) -> Result<(), Fault> {
     read_table(connection, INTENTS, rows, |fields| {
         let intent = IntentRecord {
@@ -134,7 +134,7 @@ pub(super) fn read(connection: &Connection, rows: &mut Vec<Write>) -> Result<(),
     })
 }
 
-/// Prefix of a stored claim, which no token has.
+/// Prefix of a stored claim; no token has it.
 const CLAIM: &str = "claim ";
 
 fn proof_text(proof: &Proof) -> String {
