@@ -158,10 +158,10 @@ impl Engine {
         let Tuning { rules, routine, batch } = tuning;
         let rules = Rules { grace_until: self.grace_until, ..rules };
         if let Err(error) = self.registry.send(SetRules(rules, batch)).await {
-            log::error!("the registry could not be told its rules: {error}");
+            log::error!("registry rules not updated: {error}");
         }
         if let Err(error) = self.cleanup.send(routine).await {
-            log::error!("the clean-up could not be told its routine: {error}");
+            log::error!("clean-up routine not updated: {error}");
         }
     }
 
@@ -173,7 +173,7 @@ impl Engine {
         // Changes since the last regular backup may be all there is.
         let backup = self.archive.send(RotateBackups { kept: self.backups_kept });
         if tokio::time::timeout(LAST_BACKUP, backup).await.is_err() {
-            log::warn!("the state could not be copied in time");
+            log::warn!("last backup not finished in time");
         }
         if let Err(error) = self.persister.send(Close).await {
             log::error!("the database was not closed: {error}");
@@ -181,7 +181,7 @@ impl Engine {
         let Some(discovery) = self.discovery else { return };
         let flush = discovery.send(discovery::Flush);
         if tokio::time::timeout(LAST_ANNOUNCEMENT, flush).await.is_err() {
-            log::warn!("the discovery file was not brought up to date in time");
+            log::warn!("discovery file not updated in time");
         }
     }
 }

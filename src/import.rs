@@ -47,7 +47,7 @@ pub(crate) async fn first_state(
     };
     let salvage = tokio::task::spawn_blocking(reading).await?.with_context(|| cant_read(&path))?;
     if let Some(damage) = &salvage.damage {
-        log::error!("{}: {damage}: only what came before is taken in", path.display());
+        log::error!("{}: {damage}: only the entries before it are taken in", path.display());
     }
     let import = command!(Import { parties: salvage.parties, mode: ImportMode::Merge });
     let counts = control_plane.ask(itself, import).await?;

@@ -124,7 +124,8 @@ impl Daemon {
             }
             ClientError::Gone { doing } => {
                 let message = format!("the daemon went away while {doing}");
-                let hint = "see why in its log; look before you repeat what was not answered";
+                let hint =
+                    "see its log for the cause; check before you repeat an unanswered request";
                 Failure::new(Exit::Unreachable, "gone", message, hint)
             }
             ClientError::Protocol(why) => {

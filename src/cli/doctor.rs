@@ -163,7 +163,7 @@ fn check_url(url: &str) -> Result<Finding<ServerUrl>, CheckFailure> {
         || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
     let words = match url.is_secure() || is_here {
         true => url.to_string(),
-        false => format!("{url}, where whoever is on the way can read and change all that is said"),
+        false => format!("{url}, whose traffic others on the way can read and change"),
     };
     Ok(Finding::Good(url, words))
 }

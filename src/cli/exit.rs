@@ -172,7 +172,7 @@ impl From<RpcError> for Failure {
 /// Returns the usual remedy. The daemon's hints name methods; these name commands.
 fn hint(code: ErrorCode) -> &'static str {
     match code {
-        ErrorCode::InvalidParams => "correct what the message names",
+        ErrorCode::InvalidParams => "correct the field that the message names",
         ErrorCode::PartyNotFound => "`lanragectl party list` shows the parties",
         ErrorCode::PeerNotFound => "`lanragectl peer list PARTY` shows its peers",
         ErrorCode::NotAMember => "join with `lanragectl party join PARTY` first",

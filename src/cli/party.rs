@@ -81,7 +81,7 @@ impl Command {
                             format!("{} left {}, which has ended", params.peer_id, params.party_id)
                         }
                         LeaveStatus::Unknown => format!(
-                            "{}: what became of {} is newer than this program",
+                            "{}: this program does not know the status of {}",
                             params.party_id, params.peer_id
                         ),
                     });

@@ -116,7 +116,7 @@ fn wait_for_party(
         }
         if !wait_for_event(&mut client, deadline, |event| event.party_id() == Some(party))? {
             let hint = "`lanragectl party list` shows the parties";
-            return Ok(Err(deadline.passed(format!("party {party} has not come"), hint)));
+            return Ok(Err(deadline.passed(format!("party {party} does not exist yet"), hint)));
         }
     }
 }
@@ -146,7 +146,7 @@ fn wait_until_online(mut client: Client, deadline: Deadline) -> Result<Outcome, 
             matches!(connection.state, ConnectionState::Online | ConnectionState::Local)
         };
         if !wait_for_event(&mut client, deadline, decides)? {
-            let hint = "`lanragectl doctor` finds out what is in the way";
+            let hint = "`lanragectl doctor` finds the cause";
             return Ok(Err(deadline.passed(describe(&connection), hint)));
         }
     }

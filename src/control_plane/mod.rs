@@ -80,7 +80,7 @@ impl ControlPlane {
             taken.await.ok();
             // Only a command can have an outcome of another type.
             answer.await.unwrap_or(Err(Failure::Stopping))?.try_into().map_err(|other| {
-                log::error!("an answer to another request: {other:?}");
+                log::error!("answer of another request's type: {other:?}");
                 Failure::Mistake
             })
         }

@@ -58,7 +58,7 @@ pub(crate) enum Failure {
     #[error("stopping")]
     Stopping,
     /// Internal error, with details in the log.
-    #[error("the program made a mistake")]
+    #[error("internal error")]
     Mistake,
 }
 

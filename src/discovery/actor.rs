@@ -242,7 +242,7 @@ impl Discovery {
             log::warn!("{file}: {line}");
         }
         if new.len() > REJECTED_TOLD {
-            log::warn!("{file}: so are {} more", new.len() - REJECTED_TOLD);
+            log::warn!("{file}: {} more entries are passed over", new.len() - REJECTED_TOLD);
         }
         self.rejected = lines;
     }

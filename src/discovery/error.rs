@@ -35,7 +35,7 @@ pub(crate) enum DiscoveryError {
     #[error("{} is locked by another program", .0.display())]
     Locked(PathBuf),
     /// The file is no JSON object; it is set aside.
-    #[error("{} is damaged and is set aside: {reason}; ask again for what is left", path.display())]
+    #[error("{} is damaged and is set aside: {reason}; ask again for the remaining entries", path.display())]
     Damaged {
         /// Path of the file.
         path: PathBuf,

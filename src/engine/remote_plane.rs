@@ -65,7 +65,7 @@ impl RemotePlane {
     /// Applies changed settings.
     pub(crate) async fn tune(&self, settings: Settings) {
         if let Err(error) = self.plane.send(SetSettings(settings)).await {
-            log::error!("the link could not be told its settings: {error}");
+            log::error!("link settings not updated: {error}");
         }
     }
 

@@ -27,9 +27,8 @@ pub(super) fn wire(failure: &Failure) -> RpcError {
             RpcError::new(failure.code(), words).hint("set addresses.subnet to that of the server")
         }
         Failure::BackupPath(_) => RpcError::invalid_params("path", words),
-        Failure::Discovery(_) => {
-            RpcError::new(failure.code(), words).hint("mend the discovery file, or what it is on")
-        }
+        Failure::Discovery(_) => RpcError::new(failure.code(), words)
+            .hint("repair the discovery file, or the disk that it is on"),
         Failure::NoLink(_) => RpcError::new(failure.code(), words)
             .hint("only a daemon follows a control server: connect to the daemon's socket"),
         Failure::Refused(refusal) => {

@@ -70,7 +70,7 @@ pub(crate) async fn serve(server: Rc<IpcServer>, mut socket: LocalSocket) {
 async fn admit(server: Rc<IpcServer>, stream: Stream, connection: ConnectionId) {
     let owner = match os::peer(&stream) {
         Ok(owner) => owner,
-        Err(error) => return log::error!("{connection:?}: whose it is can't be known: {error}"),
+        Err(error) => return log::error!("{connection:?}: refused, its user is unknown: {error}"),
     };
     match enter(&server, owner).await {
         Ok((permit, role)) => {

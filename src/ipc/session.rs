@@ -102,7 +102,7 @@ impl IpcSession {
         }
         // The members stay alive until the control plane knows that the connection is gone.
         while let Err(error) = self.translator.ask(command!(Disconnect)).await {
-            log::warn!("{connection:?}: could not let go of its peers yet: {error}");
+            log::warn!("{connection:?}: peers not released yet: {error}");
             if error.data.code != ErrorCode::Timeout {
                 break;
             }

@@ -140,7 +140,7 @@ impl Link {
         let complaint = session.and_then(|session| session.complaint());
         match (self.machine.link(), complaint) {
             (Some(id), Some(loss)) => {
-                log::warn!("the control server is lost: {}", loss.words);
+                log::warn!("connection to the control server lost: {}", loss.words);
                 self.input(Input::Closed(id, loss), ctx);
                 self.end(ctx);
             }
@@ -190,7 +190,7 @@ impl Link {
                 let sent = link.send(Happened(id, event));
                 actix::spawn(async move {
                     if let Err(error) = sent.await {
-                        log::debug!("a link is gone before its session is online: {error}");
+                        log::debug!("link restarted before its session was online: {error}");
                     }
                 });
             }
@@ -202,7 +202,7 @@ impl Link {
                 this.end(ctx);
                 return this.input(Input::Renewed(id), ctx);
             }
-            log::warn!("the control server is lost: {}", loss.words);
+            log::warn!("connection to the control server lost: {}", loss.words);
             this.input(Input::Closed(id, loss), ctx);
             this.end(ctx);
         }));
@@ -274,7 +274,7 @@ impl Link {
         let asked = self.context.local.ask(caller, changed);
         actix::spawn(async move {
             if asked.await.is_err() {
-                log::debug!("nobody wants to know of the connection any more");
+                log::debug!("connection state not published: the registry has stopped");
             }
         });
     }

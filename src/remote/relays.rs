@@ -75,7 +75,7 @@ impl RemoteDispatcher {
                 *self.relays.borrow_mut() = Some(relays);
             }
             Err(ClientError::Rejected { message, .. }) => {
-                session.warn(format_args!("the server does not tell its relays: {message}"));
+                session.warn(format_args!("list of relays refused: {message}"));
             }
             Err(_) => {}
         }

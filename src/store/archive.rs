@@ -67,7 +67,7 @@ impl Handler<RotateBackups> for Archive {
         let told = async {
             match finished(rotating.await) {
                 Ok(Some(path)) => log::info!("the state was copied to {}", path.display()),
-                Ok(None) => log::debug!("the newest backup is as good as another"),
+                Ok(None) => log::debug!("backup skipped: the newest one has the same state"),
                 Err(error) => log::error!("the regular backup failed: {error}"),
             }
         };

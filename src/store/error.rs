@@ -126,7 +126,7 @@ impl StoreError {
             }
             StoreErrorKind::Moved => {
                 format!(
-                    "{path} was {detail}: put it back, or restart to go on with what is there"
+                    "{path} was {detail}: put it back, or restart to continue with the present file"
                 )
             }
             StoreErrorKind::Rejected => format!("{path} does not take these rows ({detail})"),

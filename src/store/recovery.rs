@@ -88,7 +88,7 @@ pub(super) fn recover(
         }
     }
     for path in &set_aside {
-        log::error!("what was there before is kept as {}", path.display());
+        log::error!("previous state kept as {}", path.display());
     }
     let (at, reason) = (options.now, loss.reason);
     Ok((sound, Recovery { at, reason, set_aside, restored_from: source }))
@@ -155,7 +155,7 @@ fn adopt_readable(readable: &Connection, new: &Path, epoch: &Epoch) -> Result<bo
         connection::fold(&copy)
     };
     copied().map_err(unusable(new))?;
-    adopt(new, epoch, "what can be read of it")
+    adopt(new, epoch, "its readable rows")
 }
 
 /// Adopts the newest good backup. Returns its path.
@@ -173,7 +173,7 @@ fn adopt_newest_backup(
                     return Ok(Some(backup));
                 }
             }
-            Err(error) => log::error!("passing over {what}: {error}"),
+            Err(error) => log::error!("not restored from {what}: {error}"),
         }
     }
     Ok(None)
@@ -198,7 +198,7 @@ fn adopt(new: &Path, epoch: &Epoch, what: &str) -> Result<bool, OpenError> {
         // state.
         Err(error) => return Err(error),
     };
-    log::error!("passing over {what}: {reason}");
+    log::error!("not restored from {what}: {reason}");
     files::remove_database(new).map_err(io_error("remove", new))?;
     Ok(false)
 }

@@ -149,7 +149,10 @@ impl ConnectionHandle {
             }
             Err(key) => {
                 let (frames, bytes) = (out.waiting.len(), out.bytes);
-                log::debug!("{:?}: {frames} frames of {bytes} bytes wait: {key}", self.id);
+                log::debug!(
+                    "{:?}: send queue full: frames={frames} bytes={bytes} limit={key}",
+                    self.id
+                );
                 self.forget(&mut out);
                 out.close(CloseCode::TryAgain, "too slow: connect again and sync", now);
                 self.drained.notify_waiters();

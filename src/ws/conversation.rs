@@ -213,7 +213,7 @@ impl Conversation {
         }
         // The peers stay alive until the control plane knows that the connection is gone.
         while let Err(failure) = self.ask(command!(Disconnect)).await {
-            log::warn!("{:?}: could not let go of its peers yet: {failure}", self.handle.id);
+            log::warn!("{:?}: peers not released yet: {failure}", self.handle.id);
             if !matches!(failure, Failure::TimedOut(_)) {
                 break;
             }
@@ -319,5 +319,5 @@ pub(super) fn no_random_numbers(error: getrandom::Error) -> Rejection {
 }
 
 pub(super) fn internal_error() -> Rejection {
-    Rejection::new(ErrorCode::Internal, "the server made a mistake")
+    Rejection::new(ErrorCode::Internal, "internal error: see the server's log")
 }

@@ -75,7 +75,7 @@ impl Conversation {
 
     async fn try_to_resubscribe(&self, party_id: &PartyId, send: fn(&Self, &Party)) {
         if let Err(failure) = self.resubscribe(party_id, &[], send).await {
-            log::debug!("{:?}: no party {party_id}: {failure}", self.handle.id);
+            log::debug!("{:?}: resubscribe failed: party={party_id} {failure}", self.handle.id);
         }
     }
 
@@ -98,7 +98,7 @@ impl Conversation {
         if let Some(key) = key
             && let Err(failure) = self.ask(|reply| Query::Unsubscribe(key, reply)).await
         {
-            log::debug!("{:?}: {key:?} could not be ended: {failure}", self.handle.id);
+            log::debug!("{:?}: unsubscribe failed: {key:?} {failure}", self.handle.id);
         }
     }
 
@@ -213,7 +213,7 @@ impl Conversation {
                     self.send(&render::signal(signal));
                 }
             }
-            Err(failure) => log::debug!("{:?}: no signals: {failure}", self.handle.id),
+            Err(failure) => log::debug!("{:?}: signals not fetched: {failure}", self.handle.id),
         }
     }
 }

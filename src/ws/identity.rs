@@ -259,7 +259,7 @@ impl Conversation {
         let reattaching = self.reattaching.borrow().clone();
         for peer_id in reattaching {
             if let Err(rejection) = self.reattach(peer_id).await {
-                log::debug!("{:?}: not back yet: {}", self.handle.id, rejection.message);
+                log::debug!("{:?}: reattach refused: {}", self.handle.id, rejection.message);
             }
         }
     }
@@ -273,7 +273,7 @@ impl Conversation {
         let gone = self.subscriptions.borrow_mut().forget_own(&party_id, &peer_id);
         self.unsubscribe(gone).await;
         if let Err(failure) = self.ask(command!(ReleaseMember { party_id, peer_id })).await {
-            log::debug!("{:?}: keeps a member until it closes: {failure}", self.handle.id);
+            log::debug!("{:?}: member not released: {failure}", self.handle.id);
         }
     }
 

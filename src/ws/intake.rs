@@ -221,7 +221,7 @@ mod tests {
             (frame(0x81, &[0; 1001]), TooLong),
             (vec![0x81, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], TooLong),
             (frame(0xc1, b""), Malformed("reserved bits are set")),
-            (frame(0x83, b""), Malformed("the kind of frame is not known")),
+            (frame(0x83, b""), Malformed("unknown opcode")),
             (vec![0x81, 0x00], Malformed("clients' frames must be masked")),
             (frame(0x09, b""), Malformed("a control frame must be whole, and at most 125 bytes")),
             (
@@ -230,7 +230,7 @@ mod tests {
             ),
             (
                 vec![0x81, 0xfe, 0, 125, 0, 0, 0, 0],
-                Malformed("a length must be as short as it can"),
+                Malformed("a length must be encoded in as few bytes as possible"),
             ),
         ] {
             let input = [good.clone(), bad.clone(), good.clone(), good.clone()];

@@ -61,7 +61,7 @@ impl Scanner {
             return Err(Malformed("reserved bits are set"));
         }
         if !matches!(opcode, 0..=2 | 8..=10) {
-            return Err(Malformed("the kind of frame is not known"));
+            return Err(Malformed("unknown opcode"));
         }
         if second & 0x80 == 0 {
             return Err(Malformed("clients' frames must be masked"));
@@ -84,7 +84,7 @@ impl Scanner {
         }
         let minimal = header_length(length);
         if wide + 6 != minimal {
-            return Err(Malformed("a length must be as short as it can"));
+            return Err(Malformed("a length must be encoded in as few bytes as possible"));
         }
         Ok((self.head.len() == minimal).then_some(length))
     }

@@ -148,7 +148,7 @@ impl WsServer {
         for Displaced { connection, entirely } in displaced {
             let handle = lock(&self.handles).by_id.get(&connection).cloned();
             if let Some(handle) = handle {
-                log::info!("a connection took a peer over: peer={peer_id} from={connection:?}");
+                log::info!("peer taken over: peer={peer_id} from={connection:?}");
                 handle.lose_peer();
                 displaced_by_another(&handle, peer_id, entirely, self.now());
             }

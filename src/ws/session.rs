@@ -77,7 +77,7 @@ pub(super) fn upgrade(
         server.http.refusals.add(limit, address);
         problem
     })?;
-    log::debug!("{:?}: a WebSocket of {address}", handle.id);
+    log::debug!("{:?}: opened: address={address}", handle.id);
     // The meter bounds the channel.
     let (texts, unread) = mpsc::unbounded_channel();
     let conversation = Conversation::new(server.clone(), handle.clone(), limits.queue_frames);
@@ -232,7 +232,7 @@ impl WsSession {
             Ok(Some(Ok(text))) => self.forward(text),
             Ok(Some(Err(_))) => self.close(CloseCode::NotUtf8, "text that is not UTF-8"),
             Err(Misfit::TooLong) => too_large(&self.server, &self.handle, self.frame_bytes),
-            Err(Misfit::OutOfPlace) => self.close(CloseCode::Protocol, "a piece out of place"),
+            Err(Misfit::OutOfPlace) => self.close(CloseCode::Protocol, "unexpected fragment"),
         }
     }
 

@@ -31,7 +31,7 @@ pub enum ClientError {
     Denied(PathBuf),
     /// The operation timed out.
     #[error(
-        "timed out after {after:?} {doing}: the daemon is busy or stuck; what it was asked may still be done, so look before you repeat it"
+        "timed out after {after:?} {doing}: the daemon is busy or stuck; the request may still be done, so check before you repeat it"
     )]
     TimedOut {
         /// Operation in progress, such as `waiting for the reply to ping`.
@@ -41,7 +41,7 @@ pub enum ClientError {
     },
     /// The daemon closed the connection.
     #[error(
-        "the daemon went away while {doing}: connect again, and look before you repeat what was not answered"
+        "the daemon went away while {doing}: connect again, and check before you repeat an unanswered request"
     )]
     Gone {
         /// Operation in progress.

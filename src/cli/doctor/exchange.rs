@@ -79,7 +79,7 @@ impl ServerProbe {
 pub(super) fn fix_of(status: StatusCode) -> &'static str {
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
-            "have whoever runs what asks for the login let the control server's paths through"
+            "have the operator of the gateway that demands a login let the control server's paths through"
         }
         StatusCode::NETWORK_AUTHENTICATION_REQUIRED => {
             "open a web page in a browser, log in to the network there, and try again"

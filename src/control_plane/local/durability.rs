@@ -33,7 +33,7 @@ impl LocalControlPlane {
                 self.counters.commits += 1;
                 self.store_status.last_commit = Some(took);
                 if self.store_status.last_error.take().is_some() {
-                    log::info!("the state can be written again");
+                    log::info!("commits succeed again");
                 }
                 let durable = self.waiting.end_commit();
                 self.release(durable, ctx);
@@ -80,7 +80,7 @@ impl LocalControlPlane {
     /// Reverts all waiting changes and refuses their calls.
     fn roll_back(&mut self, words: String, ctx: &mut Context<Self>) {
         if self.store_status.last_error.as_ref() != Some(&words) {
-            log::error!("the state can't be written, nothing of it was changed: {words}");
+            log::error!("commit failed, its changes are reverted: {words}");
         }
         self.store_status.last_error = Some(words.clone());
         let (mut refused, mut reads) = (Vec::new(), Vec::new());

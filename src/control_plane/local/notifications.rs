@@ -43,7 +43,7 @@ impl LocalControlPlane {
         {
             self.unpublished = without_events(hub_commands);
             if !is_late {
-                log::warn!("the event hub is behind: its subscribers start afresh");
+                log::warn!("event hub overloaded: its subscribers get a reset");
             }
             ctx.run_later(RETRY, |this, ctx| this.publish(Vec::new(), ctx));
         }

@@ -299,7 +299,7 @@ fn denied(method: &str, needed: Role, role: Role) -> RpcError {
 
 fn internal(fault: impl std::fmt::Display) -> RpcError {
     log::error!("{fault}");
-    RpcError::new(ErrorCode::Internal, "the daemon made a mistake")
+    RpcError::new(ErrorCode::Internal, "internal error")
 }
 
 fn shown(path: &Path) -> String {

@@ -8,7 +8,7 @@ pub(crate) fn networks() -> Vec<Ipv4Net> {
     let interfaces = match nix::ifaddrs::getifaddrs() {
         Ok(interfaces) => interfaces,
         Err(error) => {
-            log::debug!("the addresses of the interfaces are not known: {error}");
+            log::debug!("interface addresses unknown: {error}");
             return Vec::new();
         }
     };

@@ -6,7 +6,7 @@ use sd_notify::NotifyState;
 
 fn tell(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        log::warn!("systemd could not be told: {error}");
+        log::warn!("systemd not notified: {error}");
     }
 }
 
@@ -24,7 +24,7 @@ pub(crate) fn status(words: &str) {
 pub(crate) fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => tell(&[NotifyState::Reloading, now]),
-        Err(error) => log::warn!("systemd could not be told: {error}"),
+        Err(error) => log::warn!("systemd not notified: {error}"),
     }
 }
 

@@ -109,7 +109,7 @@ impl Drop for LocalSocket {
     fn drop(&mut self) {
         let is_own = self.bound.is_some() && self.file == FileId::at(&self.path);
         if is_own && let Err(error) = fs::remove_file(&self.path) {
-            log::debug!("{} stays: {error}", self.path.display());
+            log::debug!("socket file not removed: {}: {error}", self.path.display());
         }
     }
 }
@@ -208,7 +208,7 @@ fn reclaim(path: &Path) -> anyhow::Result<()> {
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => {
-            Err(error).with_context(|| format!("can't tell who listens on {}", path.display()))
+            Err(error).with_context(|| format!("can't check for a listener on {}", path.display()))
         }
         Ok(()) => bail!(
             "another program listens on {}: stop it, or choose another path with --socket",
