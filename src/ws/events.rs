@@ -159,9 +159,9 @@ impl Conversation {
                 let (ending, gone) = self.subscriptions.borrow_mut().end_removed(party_id);
                 if format.additions {
                     // It has the `seq` of the first change that had no frame of its own.
-                    let beside = render::beside(format, epoch, ending.unwrap_or(*seq));
+                    let extensions = render::extensions(format, epoch, ending.unwrap_or(*seq));
                     let (party_id, reason) = (party_id.clone(), *reason);
-                    self.send(&ServerFrame::PartyRemoved { party_id, reason, beside });
+                    self.send(&ServerFrame::PartyRemoved { party_id, reason, extensions });
                 }
                 self.unsubscribe(gone).await;
             }

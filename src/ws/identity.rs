@@ -296,9 +296,9 @@ impl Conversation {
             let is_gone = !self.subscriptions.borrow().is_subscribed(&party_id);
             if format.additions && is_gone {
                 self.handle.room().await;
-                let beside = render::beside(format, &bookmark.epoch, bookmark.seq);
+                let extensions = render::extensions(format, &bookmark.epoch, bookmark.seq);
                 let reason = RemovalReason::Removed;
-                self.send(&ServerFrame::PartyRemoved { party_id, reason, beside });
+                self.send(&ServerFrame::PartyRemoved { party_id, reason, extensions });
             }
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 use lanrage_ipc::ErrorCode;
-use lanrage_ipc::control::{AckResult, BadFrame, Beside, ReqId, ServerFrame};
+use lanrage_ipc::control::{AckResult, BadFrame, PartyExtensions, ReqId, ServerFrame};
 use lanrage_ipc::event::Event;
 use lanrage_ipc::lanrage::{AnnouncedParty, AnnouncedPeer};
 use lanrage_ipc::model::{Epoch, Party, Peer, Signal, UtcOffset};
@@ -18,8 +18,8 @@ fn zone(format: WireFormat) -> TimeZone {
 
 /// Returns the frame of a whole party.
 pub(super) fn party(format: WireFormat, party: &Party) -> ServerFrame {
-    let beside = format.additions.then(|| Beside::of(party));
-    ServerFrame::PartyUpdate { party: AnnouncedParty::new(party, &zone(format)), beside }
+    let extensions = format.additions.then(|| PartyExtensions::of(party));
+    ServerFrame::PartyUpdate { party: AnnouncedParty::new(party, &zone(format)), extensions }
 }
 
 /// Returns the frame of a party's event, if there is one.
@@ -30,22 +30,28 @@ pub(super) fn event(format: WireFormat, event: &Event) -> Option<ServerFrame> {
             party(format, it)
         }
         Event::PeerJoined { party_id, peer, epoch, seq } => {
-            let beside = format.additions.then(|| Beside::new(epoch.clone(), *seq, [peer]));
+            let extensions =
+                format.additions.then(|| PartyExtensions::new(epoch.clone(), *seq, [peer]));
             let (party_id, peer) = (party_id.clone(), announced(peer));
-            ServerFrame::PeerJoined { party_id, peer, beside }
+            ServerFrame::PeerJoined { party_id, peer, extensions }
         }
         Event::PeerUpdated { party_id, peer, epoch, seq, .. } => {
-            let beside = format.additions.then(|| Beside::new(epoch.clone(), *seq, [peer]));
+            let extensions =
+                format.additions.then(|| PartyExtensions::new(epoch.clone(), *seq, [peer]));
             let (party_id, peer) = (party_id.clone(), announced(peer));
-            ServerFrame::PeerUpdated { party_id, peer, beside }
+            ServerFrame::PeerUpdated { party_id, peer, extensions }
         }
         Event::PeerLeft { party_id, peer_id, epoch, seq, .. } => {
             let (party_id, peer_id) = (party_id.clone(), peer_id.clone());
-            ServerFrame::PeerLeft { party_id, peer_id, beside: beside(format, epoch, *seq) }
+            ServerFrame::PeerLeft { party_id, peer_id, extensions: extensions(format, epoch, *seq) }
         }
         Event::PartyRemoved { party_id, reason, epoch, seq } => {
             let (party_id, reason) = (party_id.clone(), *reason);
-            ServerFrame::PartyRemoved { party_id, reason, beside: beside(format, epoch, *seq) }
+            ServerFrame::PartyRemoved {
+                party_id,
+                reason,
+                extensions: extensions(format, epoch, *seq),
+            }
         }
         Event::SignalReceived { .. }
         | Event::RelayUpdated { .. }
@@ -55,8 +61,8 @@ pub(super) fn event(format: WireFormat, event: &Event) -> Option<ServerFrame> {
 }
 
 /// Returns the additions of a frame about a change that shows no peer.
-pub(super) fn beside(format: WireFormat, epoch: &Epoch, seq: u64) -> Option<Beside> {
-    format.additions.then(|| Beside::new(epoch.clone(), seq, []))
+pub(super) fn extensions(format: WireFormat, epoch: &Epoch, seq: u64) -> Option<PartyExtensions> {
+    format.additions.then(|| PartyExtensions::new(epoch.clone(), seq, []))
 }
 
 /// Returns the frame of a refusal.

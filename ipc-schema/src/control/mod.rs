@@ -17,4 +17,4 @@ pub use client::{Bookmark, ClientFrame, IDLE, Inbound, TAKEOVER};
 pub use decode::{BadFrame, decode};
 pub use req_id::ReqId;
 pub use secret::Secret;
-pub use server::{Beside, ServerFrame};
+pub use server::{PartyExtensions, ServerFrame};

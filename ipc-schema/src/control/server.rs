@@ -15,7 +15,7 @@ use crate::model::{Epoch, Party, PartyId, Peer, PeerId, RawJson, SignalData};
 /// Extensions of a frame about a party, for clients with `caps`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Beside {
+pub struct PartyExtensions {
     /// Epoch in which `seq` counts.
     pub epoch: Epoch,
     /// Number of the party's last change.
@@ -28,17 +28,17 @@ pub struct Beside {
     pub connected: BTreeMap<PeerId, bool>,
 }
 
-impl Beside {
+impl PartyExtensions {
     /// Returns the extensions of a frame about the given peers of a party.
     pub fn new<'a>(epoch: Epoch, seq: u64, peers: impl IntoIterator<Item = &'a Peer>) -> Self {
-        let mut beside =
+        let mut extensions =
             Self { epoch, seq, virtual_ips: BTreeMap::new(), connected: BTreeMap::new() };
         for peer in peers {
             let id = &peer.info.peer_id;
-            beside.virtual_ips.insert(id.clone(), peer.virtual_ip);
-            beside.connected.insert(id.clone(), peer.connected);
+            extensions.virtual_ips.insert(id.clone(), peer.virtual_ip);
+            extensions.connected.insert(id.clone(), peer.connected);
         }
-        beside
+        extensions
     }
 
     /// Returns the extensions of a frame about a whole party.
@@ -54,7 +54,7 @@ fn known_code<'de, D: serde::Deserializer<'de>>(code: D) -> Result<Option<ErrorC
 }
 
 macro_rules! server_frames {
-    ($($(#[$doc:meta])* $variant:ident = $tag:literal $(with $beside:ident)? {
+    ($($(#[$doc:meta])* $variant:ident = $tag:literal $(with $extensions:ident)? {
         $($(#[$attribute:meta])* $field:ident: $type:ty,)*
     })*) => {
         /// A frame of the server.
@@ -67,7 +67,7 @@ macro_rules! server_frames {
                 $(
                     /// Extensions for clients with `caps`.
                     #[serde(flatten)]
-                    $beside: Option<Beside>,
+                    $extensions: Option<PartyExtensions>,
                 )?
             },)*
         }
@@ -93,8 +93,8 @@ macro_rules! server_frames {
                         struct Fields { $($(#[$attribute])* $field: $type,)* }
                         let Fields { $($field),* } = serde_json::from_str(text)?;
                         // Decoded separately: `flatten` would buffer all unknown fields.
-                        $(let $beside = serde_json::from_str(text).ok();)?
-                        Ok(Some(Self::$variant { $($field,)* $($beside,)? }))
+                        $(let $extensions = serde_json::from_str(text).ok();)?
+                        Ok(Some(Self::$variant { $($field,)* $($extensions,)? }))
                     })*
                     _ => Ok(None),
                 }
@@ -105,33 +105,33 @@ macro_rules! server_frames {
 
 server_frames! {
     /// Current state of a party.
-    PartyUpdate = "party_update" with beside {
+    PartyUpdate = "party_update" with extensions {
         /// The party.
         party: AnnouncedParty,
     }
     /// A peer joined a party.
-    PeerJoined = "peer_joined" with beside {
+    PeerJoined = "peer_joined" with extensions {
         /// The party.
         party_id: PartyId,
         /// The new member.
         peer: AnnouncedPeer,
     }
     /// A peer left a party, or was removed.
-    PeerLeft = "peer_left" with beside {
+    PeerLeft = "peer_left" with extensions {
         /// The party.
         party_id: PartyId,
         /// Peer that left.
         peer_id: PeerId,
     }
     /// A member changed; only for clients with `caps`.
-    PeerUpdated = "peer_updated" with beside {
+    PeerUpdated = "peer_updated" with extensions {
         /// The party.
         party_id: PartyId,
         /// Current state of the member.
         peer: AnnouncedPeer,
     }
     /// A party ended; only for clients with `caps`.
-    PartyRemoved = "party_removed" with beside {
+    PartyRemoved = "party_removed" with extensions {
         /// The party.
         party_id: PartyId,
         /// Reason of the removal.

@@ -170,7 +170,7 @@ fn how_far_a_copy_goes_needs_its_epoch() {
 }
 
 #[test]
-fn beside_a_party_stands_what_lanrage_does_not_know() {
+fn party_extensions_are_the_fields_that_lanrage_does_not_know() {
     let peer = |id: &str, ip: &str| {
         json!({"peer_id": id, "name": id, "public_key": "k", "nat_type": "open",
             "public_ip": "unknown", "public_port": 0, "local_ip": "unknown", "local_port": 0,
@@ -184,8 +184,8 @@ fn beside_a_party_stands_what_lanrage_does_not_know() {
     .expect("a party");
     let expected = json!({"epoch": "e", "seq": 3,
         "virtual_ips": {"a": "10.66.0.1", "b": "10.66.0.2"}, "connected": {"a": true, "b": false}});
-    assert_eq!(serde_json::to_value(Beside::of(&party)).expect("encodes"), expected);
-    let none = Beside::new(party.epoch.clone(), 4, []);
+    assert_eq!(serde_json::to_value(PartyExtensions::of(&party)).expect("encodes"), expected);
+    let none = PartyExtensions::new(party.epoch.clone(), 4, []);
     assert_eq!(serde_json::to_value(none).expect("encodes"), json!({"epoch": "e", "seq": 4}));
 }
 
@@ -306,15 +306,15 @@ fn error_of_an_unknown_code_is_an_error_without_one() {
 }
 
 #[test]
-fn fields_beside_a_frame_are_read_apart_from_unknown_ones() {
+fn party_extensions_are_decoded_apart_from_unknown_fields() {
     let left = r#""type":"peer_left","party_id":"p","peer_id":"a","later":[1]"#;
     for (fields, seq) in
         [("", None), (r#","epoch":"e""#, None), (r#","epoch":"e","seq":3"#, Some(3))]
     {
         let text = format!("{{{left}{fields}}}");
-        let Ok(Some(ServerFrame::PeerLeft { beside, .. })) = ServerFrame::decode(&text) else {
+        let Ok(Some(ServerFrame::PeerLeft { extensions, .. })) = ServerFrame::decode(&text) else {
             panic!("not a peer_left: {text}")
         };
-        assert_eq!(beside.map(|beside| beside.seq), seq, "{text}");
+        assert_eq!(extensions.map(|extensions| extensions.seq), seq, "{text}");
     }
 }

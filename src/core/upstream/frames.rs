@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use lanrage_ipc::ErrorCode;
-use lanrage_ipc::control::{Beside, ClientFrame, ReqId, ServerFrame};
+use lanrage_ipc::control::{ClientFrame, PartyExtensions, ReqId, ServerFrame};
 use lanrage_ipc::lanrage::input::PeerForm;
 use lanrage_ipc::lanrage::{AnnouncedParty, AnnouncedPeer};
 use lanrage_ipc::model::{CheckedText, PartyId, PeerId, PeerInput, RawJson, Relay, is_readable};
@@ -55,21 +55,21 @@ fn read(frame: ServerFrame) -> Result<Message, String> {
         ServerFrame::Goaway { retry_after_ms } => {
             Message::Goaway(Duration::from_millis(retry_after_ms))
         }
-        ServerFrame::PartyUpdate { party, beside } => {
-            let at = point(beside.as_ref())?;
-            Message::Party(read_party(&party, beside.as_ref())?, at)
+        ServerFrame::PartyUpdate { party, extensions } => {
+            let at = point(extensions.as_ref())?;
+            Message::Party(read_party(&party, extensions.as_ref())?, at)
         }
-        ServerFrame::PeerJoined { party_id, peer, beside }
-        | ServerFrame::PeerUpdated { party_id, peer, beside } => {
+        ServerFrame::PeerJoined { party_id, peer, extensions }
+        | ServerFrame::PeerUpdated { party_id, peer, extensions } => {
             let party_id = checked("party_id", party_id)?;
-            let at = point(beside.as_ref())?;
-            let (peer_id, member) = read_member(&peer, beside.as_ref())?;
+            let at = point(extensions.as_ref())?;
+            let (peer_id, member) = read_member(&peer, extensions.as_ref())?;
             Message::Change { party_id, change: Change::Put(peer_id, member), at }
         }
-        ServerFrame::PeerLeft { party_id, peer_id, beside } => {
+        ServerFrame::PeerLeft { party_id, peer_id, extensions } => {
             let party_id = checked("party_id", party_id)?;
             let change = Change::Removed(checked("peer_id", peer_id)?);
-            Message::Change { party_id, change, at: point(beside.as_ref())? }
+            Message::Change { party_id, change, at: point(extensions.as_ref())? }
         }
         ServerFrame::PartyRemoved { party_id, reason, .. } => {
             Message::Removed(checked("party_id", party_id)?, reason)
@@ -110,11 +110,14 @@ fn read_result(result: &RawJson) -> RequestResult {
     }
 }
 
-fn read_party(party: &AnnouncedParty, beside: Option<&Beside>) -> Result<ServerParty, String> {
+fn read_party(
+    party: &AnnouncedParty,
+    extensions: Option<&PartyExtensions>,
+) -> Result<ServerParty, String> {
     let named = |error: &dyn std::fmt::Display| format!("party {:?}: {error}", party.party_id);
     let mut members = BTreeMap::new();
     for announced in party.peers.values() {
-        let (id, member) = read_member(announced, beside).map_err(|error| named(&error))?;
+        let (id, member) = read_member(announced, extensions).map_err(|error| named(&error))?;
         members.insert(id, member);
     }
     let party_id: PartyId = party.party_id.parse().map_err(|error| named(&error))?;
@@ -133,19 +136,20 @@ fn read_party(party: &AnnouncedParty, beside: Option<&Beside>) -> Result<ServerP
 
 fn read_member(
     announced: &AnnouncedPeer,
-    beside: Option<&Beside>,
+    extensions: Option<&PartyExtensions>,
 ) -> Result<(PeerId, ServerMember), String> {
     let (info, last_seen) = announced.check(&TimeZone::UTC).map_err(|error| error.to_string())?;
     let id = checked("peer_id", info.peer_id.clone())?;
-    let virtual_ip = beside.and_then(|beside| beside.virtual_ips.get(&id).copied());
-    let connected = beside.and_then(|beside| beside.connected.get(&id).copied()).unwrap_or(true);
+    let virtual_ip = extensions.and_then(|extensions| extensions.virtual_ips.get(&id).copied());
+    let connected =
+        extensions.and_then(|extensions| extensions.connected.get(&id).copied()).unwrap_or(true);
     Ok((id, ServerMember { info, virtual_ip, last_seen, connected }))
 }
 
 /// Returns the position of a frame in its party's history.
-fn point(beside: Option<&Beside>) -> Result<Point, String> {
-    let beside = beside.ok_or("a frame about a party without epoch and seq")?;
-    Ok(Point { epoch: beside.epoch.clone(), seq: beside.seq })
+fn point(extensions: Option<&PartyExtensions>) -> Result<Point, String> {
+    let extensions = extensions.ok_or("a frame about a party without epoch and seq")?;
+    Ok(Point { epoch: extensions.epoch.clone(), seq: extensions.seq })
 }
 
 /// Returns the frame of an operation.

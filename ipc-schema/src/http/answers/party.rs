@@ -57,7 +57,7 @@ impl PartyAnswer {
             #[serde(rename = "party_id")]
             _party_id: PartyId,
         }
-        let Fields { party_id: beside, party, virtual_ips, epoch, seq } = read(body)?;
+        let Fields { party_id: stated, party, virtual_ips, epoch, seq } = read(body)?;
         let mut records = KnownRecords::new(TimeZone::UTC);
         let party = records.party(party).map_err(|invalid| {
             match read::<Named>(party.get().as_bytes()) {
@@ -66,8 +66,8 @@ impl PartyAnswer {
             }
         })?;
         let party_id = &party.party_id;
-        if let Some(beside) = beside.filter(|beside| beside != party_id) {
-            let words = format!("party_id: is {beside}, and that of the party is {party_id}");
+        if let Some(stated) = stated.filter(|stated| stated != party_id) {
+            let words = format!("party_id: is {stated}, and that of the party is {party_id}");
             return Err(BadAnswer::new(words));
         }
         Ok(Self { party, virtual_ips, change: epoch.zip(seq), rejected: records.rejected })

@@ -17,7 +17,7 @@ fn read_party(body: Value) -> Result<PartyAnswer, BadAnswer> {
 }
 
 #[test]
-fn a_party_is_read_with_what_is_beside_it_and_without() {
+fn party_reply_is_decoded_with_and_without_extensions() {
     let bare = read_party(json!({"party": party("2026-11-22T10:00:00")})).unwrap();
     assert_eq!((bare.change.clone(), bare.virtual_ips.len()), (None, 0));
     assert_eq!(bare.party.peers[0].0.peer_id.as_str(), "ann");

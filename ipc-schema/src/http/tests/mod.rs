@@ -115,7 +115,7 @@ fn value(reply: &impl serde::Serialize) -> Value {
 }
 
 #[test]
-fn replies_are_lanrage_s_and_what_is_more_is_beside() {
+fn replies_are_lanrage_s_with_further_fields_beside() {
     let party: Party = serde_json::from_value(json!({
         "party_id": "p", "name": "Game", "host_id": "alice", "created_at": "2026-11-22T16:00:00Z",
         "origin": "local", "sync": "synced", "epoch": "e", "seq": 7,

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use jiff::tz::TimeZone;
 use lanrage_ipc::ErrorCode;
-use lanrage_ipc::control::{Beside, ClientFrame, Inbound, ReqId, Secret, ServerFrame};
+use lanrage_ipc::control::{ClientFrame, Inbound, PartyExtensions, ReqId, Secret, ServerFrame};
 use lanrage_ipc::event::{Event, RemovalReason};
 use lanrage_ipc::lanrage::{AnnouncedParty, AnnouncedPeer};
 use lanrage_ipc::model::{Keepalive, Party, PartyId, Peer, PeerId};
@@ -246,8 +246,8 @@ impl Server {
         let Some(line) = self.lines.get_mut(&id) else { return };
         for party_id in have {
             if !line.hearing.contains_key(&party_id) {
-                let (reason, beside) = (RemovalReason::Removed, None);
-                line.sent.push_back(ServerFrame::PartyRemoved { party_id, reason, beside });
+                let (reason, extensions) = (RemovalReason::Removed, None);
+                line.sent.push_back(ServerFrame::PartyRemoved { party_id, reason, extensions });
             }
         }
     }
@@ -323,8 +323,9 @@ impl Server {
         let (host_id, seq) = (party.host_id.clone(), party.seq);
         let heard = Heard { own, host_id, seq, is_ending: false };
         line.hearing.insert(party_id.clone(), heard);
-        let (beside, party) = (Some(Beside::of(&party)), AnnouncedParty::new(&party, &UTC));
-        line.sent.push_back(ServerFrame::PartyUpdate { party, beside });
+        let (extensions, party) =
+            (Some(PartyExtensions::of(&party)), AnnouncedParty::new(&party, &UTC));
+        line.sent.push_back(ServerFrame::PartyUpdate { party, extensions });
     }
 
     fn welcome(&mut self, id: ConnectionId, peer: Option<(PeerId, Secret)>) {
@@ -431,24 +432,30 @@ impl Line {
         let announced = |peer: &Peer| AnnouncedPeer::new(&peer.info, peer.last_seen, &UTC);
         match event {
             Event::PeerJoined { peer, epoch, seq, .. } => {
-                let (beside, peer) = (Some(Beside::new(epoch, seq, [&peer])), announced(&peer));
-                self.sent.push_back(ServerFrame::PeerJoined { party_id, peer, beside });
+                let (extensions, peer) =
+                    (Some(PartyExtensions::new(epoch, seq, [&peer])), announced(&peer));
+                self.sent.push_back(ServerFrame::PeerJoined { party_id, peer, extensions });
             }
             Event::PeerUpdated { peer, epoch, seq, .. } => {
-                let (beside, peer) = (Some(Beside::new(epoch, seq, [&peer])), announced(&peer));
-                self.sent.push_back(ServerFrame::PeerUpdated { party_id, peer, beside });
+                let (extensions, peer) =
+                    (Some(PartyExtensions::new(epoch, seq, [&peer])), announced(&peer));
+                self.sent.push_back(ServerFrame::PeerUpdated { party_id, peer, extensions });
             }
             Event::PeerLeft { peer_id, epoch, seq, .. } => {
                 heard.is_ending |= peer_id == heard.host_id;
                 if !heard.is_ending {
                     self.forget(&party_id, &peer_id);
-                    let beside = Some(Beside::new(epoch, seq, []));
-                    self.sent.push_back(ServerFrame::PeerLeft { party_id, peer_id, beside });
+                    let extensions = Some(PartyExtensions::new(epoch, seq, []));
+                    self.sent.push_back(ServerFrame::PeerLeft { party_id, peer_id, extensions });
                 }
             }
             Event::PartyRemoved { reason, .. } => {
                 self.hearing.remove(&party_id);
-                self.sent.push_back(ServerFrame::PartyRemoved { party_id, reason, beside: None });
+                self.sent.push_back(ServerFrame::PartyRemoved {
+                    party_id,
+                    reason,
+                    extensions: None,
+                });
             }
             other => panic!("a server never tells {other:?}"),
         }
