@@ -9,7 +9,7 @@ use lanrage_ipc::model::{PartyId, PeerId};
 use super::frames;
 use super::greeting::Greeted;
 use super::message::{Acked, RequestResult};
-use super::output::{LookUp, Output, Purpose, Then};
+use super::output::{LookUp, Output, Purpose, Then, Timer};
 use super::pace::Lane;
 use super::reconcile::Source;
 use super::replica::EntryId;
@@ -81,6 +81,8 @@ struct Client {
     syncs: Option<PartyId>,
     /// True if the party ended with the leave.
     party_deleted: bool,
+    /// True once the registry executes the command: its result is the reply.
+    is_applied: bool,
 }
 
 impl Clients {
@@ -105,9 +107,11 @@ impl Session {
         };
         let user = request.caller.user();
         let (entry, reply, syncs) = Default::default();
-        let (leaves_here, party_deleted) = (false, false);
-        let client = Client { request, entry, reply, leaves_here, syncs, party_deleted };
+        let (leaves_here, party_deleted, is_applied) = (false, false, false);
+        let client =
+            Client { request, entry, reply, leaves_here, syncs, party_deleted, is_applied };
         self.clients.0.insert(id, client);
+        self.set_timer(Timer::Client(id), self.requests.patience() * 2);
         self.greet(&peer_id, user, Lane::Asked, Greeted::Client(id));
     }
 
@@ -187,10 +191,22 @@ impl Session {
 
     /// Has the registry execute a client's command.
     fn client_apply(&mut self, id: ClientId) {
-        if let Some((caller, command)) = self.clients.command(id) {
+        if let Some(client) = self.clients.0.get_mut(&id) {
+            client.is_applied = true;
+            let ClientCommand { caller, command, .. } = &client.request;
             let (caller, command) = (caller.clone(), command.clone());
             self.apply_as(caller, command, Then::Client(id));
         }
+    }
+
+    /// Ends a client's wait for the server. Each of its requests has a timeout of its own; together
+    /// a greeting, the command and a snapshot may take several times as long.
+    pub(super) fn client_expired(&mut self, id: ClientId) {
+        let Some(client) = self.clients.0.get_mut(&id).filter(|client| !client.is_applied) else {
+            return;
+        };
+        let reply = client.reply.take().unwrap_or(Err(ClientError::Lost));
+        self.client_done(id, reply);
     }
 
     fn client_refused(&mut self, id: ClientId, command: Command, code: ErrorCode, message: String) {
@@ -349,6 +365,7 @@ impl Session {
 
     fn client_done(&mut self, id: ClientId, reply: CommandReply) {
         self.remove_client_entry(id);
+        self.timers.remove(&Timer::Client(id));
         if self.clients.0.remove(&id).is_some() {
             self.output(Output::Reply(id, reply));
         }

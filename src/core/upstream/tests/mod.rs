@@ -67,6 +67,8 @@ struct World {
     held: Vec<Then>,
     is_disk_slow: bool,
     relays: Vec<(ClientId, RelaysReply)>,
+    /// Replies to commands.
+    replies: Vec<CommandReply>,
     is_online: bool,
     /// True while the registry keeps copies of the compared parties.
     keeps_copies: bool,
@@ -120,7 +122,7 @@ impl World {
             memberships: peers.iter().map(membership).collect(),
             ..Upstream::default()
         };
-        let (sent, held, relays) = Default::default();
+        let (sent, held, relays, replies) = Default::default();
         let mut world = Self {
             session,
             now,
@@ -129,6 +131,7 @@ impl World {
             held,
             is_disk_slow: false,
             relays,
+            replies,
             is_online: false,
             keeps_copies: true,
             operation: None,
@@ -166,10 +169,8 @@ impl World {
                     Output::Relays(id, reply) => self.relays.push((id, reply)),
                     Output::Online => self.is_online = true,
                     Output::Close { loss, .. } => self.closed = Some(loss),
-                    Output::Call(..)
-                    | Output::Departed
-                    | Output::Reply(..)
-                    | Output::Announced(..) => {}
+                    Output::Reply(_, reply) => self.replies.push(reply),
+                    Output::Call(..) | Output::Departed | Output::Announced(..) => {}
                 }
                 continue;
             }
@@ -205,19 +206,25 @@ impl World {
 
     /// Has a client join the party `p` as `ann` on this port.
     fn join(&mut self, port: u16) {
+        let (party_id, peer) = ("p".parse().unwrap(), peer("ann", port));
+        let keepalive = Keepalive::Connection;
+        self.command(Command::Join { party_id, peer, keepalive, utc_offset: None });
+    }
+
+    /// Has a client request a change.
+    fn command(&mut self, command: Command) {
         self.clients += 1;
         let principal = Principal::User { user: OWNER, admin: false };
         let caller = Caller { principal, connection: ConnectionId(1), address: None };
-        let command = Command::Join {
-            party_id: "p".parse().unwrap(),
-            peer: peer("ann", port),
-            keepalive: Keepalive::Connection,
-            utc_offset: None,
-        };
         let key = RequestKey(format!("client.{}", self.clients).into());
         let request = ClientCommand { caller, key, command };
         self.session.handle_request(ClientId(self.clients), request, self.now);
         self.pump();
+    }
+
+    fn refuse(&mut self, inbound: &Inbound, code: ErrorCode) {
+        let (req_id, message) = (inbound.req_id.clone(), "no".to_owned());
+        self.tell(ServerFrame::Error { message, code: Some(code), req_id, retry_after_ms: None });
     }
 
     /// Returns true if a leave was sent.

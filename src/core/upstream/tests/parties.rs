@@ -97,12 +97,7 @@ fn refusal_unrelated_to_the_request_keeps_the_intent() {
         // Each repetition is refused, too.
         for _ in 0..10 {
             for inbound in std::mem::take(&mut world.sent) {
-                world.tell(ServerFrame::Error {
-                    message: "no".to_owned(),
-                    code: Some(code),
-                    req_id: inbound.req_id,
-                    retry_after_ms: None,
-                });
+                world.refuse(&inbound, code);
             }
             world.pass(PATIENCE);
         }

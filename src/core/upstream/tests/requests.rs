@@ -139,3 +139,38 @@ fn undeliverable_signal_keeps_the_session_open() {
     world.pump();
     assert_eq!(world.closed, None);
 }
+
+#[test]
+fn join_after_a_late_greeting_ends_within_the_timeout() {
+    let mut world = World::online();
+    world.join(1);
+    let hello = world.sent.pop().expect("a greeting");
+    world.pass(PATIENCE * 7 / 4);
+    world.acknowledge(&hello);
+    assert!(world.sent.iter().any(|one| matches!(one.frame, ClientFrame::JoinParty { .. })));
+    assert!(world.replies.is_empty());
+    world.pass(PATIENCE / 4);
+    assert!(matches!(world.replies[..], [Err(ClientError::Lost)]), "{:?}", world.replies);
+    assert_eq!(world.closed, None);
+}
+
+#[test]
+fn update_that_waits_for_a_snapshot_ends_within_the_timeout() {
+    let mut world = World::new(&["ann"]);
+    world.acknowledge_all();
+    let (party_id, peer) = ("p".parse().unwrap(), peer("ann", 2));
+    world.command(Command::Update { party_id, peer, utc_offset: None });
+    let is_update = |one: &Inbound| matches!(one.frame, ClientFrame::UpdatePeer { .. });
+    let place = world.sent.iter().position(is_update).expect("an update");
+    let update = world.sent.remove(place);
+    world.pass(PATIENCE * 7 / 4);
+    world.refuse(&update, ErrorCode::NotAMember);
+    assert!(world.sent.iter().any(|one| matches!(one.frame, ClientFrame::Sync { .. })));
+    assert!(world.replies.is_empty());
+    world.pass(PATIENCE / 4);
+    let code = match &world.replies[..] {
+        [Err(ClientError::Rejected { code, .. })] => *code,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(code, ErrorCode::NotAMember);
+}
