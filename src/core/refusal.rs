@@ -142,7 +142,7 @@ pub(crate) enum Refusal {
         reason: String,
     },
     /// The key to accept is not the key that the control server states now.
-    #[error("is not the key that the control server has of peer {0} now")]
+    #[error("is not the current key of peer {0}")]
     KeyIsAnother(PeerId),
     /// The table of intents is full.
     #[error("{limit} changes wait for the control server already, the most that may")]

@@ -96,7 +96,7 @@ impl Loss {
     /// server's part in it.
     pub(crate) fn displaced(detail: &str) -> Self {
         let words = format!(
-            "another connection with this daemon's identity took over: is its state directory in use twice? {detail}"
+            "another connection with this daemon's identity took over, or its peers were released on the server: is its state directory in use twice? {detail}"
         );
         Self { is_displaced: true, ..Self::new(words) }
     }
