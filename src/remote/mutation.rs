@@ -4,12 +4,13 @@
 use std::rc::Rc;
 
 use lanrage_ipc::model::{ConnectionState, Origin, PartyId, PeerId};
+use tokio::time::Instant;
 
 use super::actor::RemoteDispatcher;
 use super::driver::Driver;
 use crate::control_plane::{Ask, Failure, Query};
 use crate::core::upstream::{ClientCommand, ClientError, CommandOutcome, Keys, is_for_server};
-use crate::core::{Caller, Command, Outcome, Refusal, RequestKey, UpstreamPart, command};
+use crate::core::{Caller, Command, Left, Outcome, Refusal, RequestKey, UpstreamPart, command};
 
 /// Change of a party that a client asks for.
 pub(super) struct Request {
@@ -20,6 +21,8 @@ pub(super) struct Request {
     pub(super) party_id: PartyId,
     /// Peer that acts.
     peer_id: PeerId,
+    /// Time at which the client asked. Changes of one party wait for each other.
+    begun: Instant,
 }
 
 impl Request {
@@ -30,7 +33,7 @@ impl Request {
         }
         let (party_id, peer_id) = command.party_id().cloned().zip(command.acts_for().cloned())?;
         let (caller, command, key) = (caller.clone(), command.clone(), keys.next());
-        Some(Self { caller, command, key, party_id, peer_id })
+        Some(Self { caller, command, key, party_id, peer_id, begun: Instant::now() })
     }
 
     fn enters(&self) -> bool {
@@ -87,7 +90,9 @@ impl RemoteDispatcher {
     ) -> Result<Outcome, Failure> {
         let Request { caller, command, key, .. } = &request;
         let (caller, key, command) = (caller.clone(), key.clone(), command.clone());
-        match session.request(ClientCommand { caller, key, command }).await {
+        let leaves = matches!(command, Command::Leave { .. }) && self.is_member(&request).await?;
+        let waited = request.begun.elapsed();
+        match session.request(ClientCommand { caller, key, command, waited }).await {
             Ok(CommandOutcome::Entered(party_id)) => self.show(request.caller, party_id).await,
             Ok(CommandOutcome::Done(outcome)) => Ok(outcome),
             Err(ClientError::Rejected { code, message }) => {
@@ -104,11 +109,22 @@ impl RemoteDispatcher {
                         if now.is_none() && matches!(request.command, Command::Join { .. }) {
                             self.withdraw(session, &request).await?;
                         }
-                        self.alone(request, now).await
+                        match self.alone(request, now).await {
+                            Err(Failure::Refused(refusal)) if leaves => left_before(refusal),
+                            result => result,
+                        }
                     }
                 }
             }
         }
+    }
+
+    async fn is_member(
+        &self,
+        Request { party_id, peer_id, .. }: &Request,
+    ) -> Result<bool, Failure> {
+        let memberships = self.upstream(UpstreamPart::Peer(peer_id.clone())).await?.memberships;
+        Ok(memberships.iter().any(|one| one.party_id == *party_id))
     }
 
     /// Takes a peer back out of a party that the server may have let it into, although the client gets
@@ -169,5 +185,15 @@ impl RemoteDispatcher {
         }
         let last_error = last_error.map(|words| format!(": {words}")).unwrap_or_default();
         Failure::Offline(format!("{what}, and the control server {why}{last_error}"))
+    }
+}
+
+/// Returns the outcome of a member's leave whose answer was lost, and which the registry refuses by
+/// now: the server reported its effect before the answer.
+fn left_before(refusal: Refusal) -> Result<Outcome, Failure> {
+    match refusal {
+        Refusal::PartyNotFound(_) => Ok(Outcome::Left(Left { party_deleted: true })),
+        Refusal::NotAMember { .. } => Ok(Outcome::Left(Left { party_deleted: false })),
+        refusal => Err(refusal.into()),
     }
 }

@@ -1,6 +1,7 @@
 //! Requests of this daemon's clients: executed by the server first, then by the registry.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::ClientFrame;
@@ -33,6 +34,8 @@ pub(crate) struct ClientCommand {
     pub(crate) key: RequestKey,
     /// Command for the server. [`is_for_server`].
     pub(crate) command: Command,
+    /// Time that the client has waited already.
+    pub(crate) waited: Duration,
 }
 
 /// Answer to a [`ClientCommand`].
@@ -106,12 +109,13 @@ impl Session {
             return self.output(Output::Reply(id, Err(ClientError::Lost)));
         };
         let user = request.caller.user();
+        let wait = (self.requests.patience() * 2).saturating_sub(request.waited);
         let (entry, reply, syncs) = Default::default();
         let (leaves_here, party_deleted, is_applied) = (false, false, false);
         let client =
             Client { request, entry, reply, leaves_here, syncs, party_deleted, is_applied };
         self.clients.0.insert(id, client);
-        self.set_timer(Timer::Client(id), self.requests.patience() * 2);
+        self.set_timer(Timer::Client(id), wait);
         self.greet(&peer_id, user, Lane::Asked, Greeted::Client(id));
     }
 
@@ -120,7 +124,7 @@ impl Session {
             return self.client_answered(id, Err(error));
         }
         let Some(client) = self.clients.0.get_mut(&id) else { return };
-        let ClientCommand { caller, key, command } = &client.request;
+        let ClientCommand { caller, key, command, .. } = &client.request;
         let Some(frame) = frames::of_command(command) else { return };
         if let (Some(party_id), Some(peer_id), Some(what)) =
             (command.party_id(), command.acts_for(), in_flight_kind(caller, command))

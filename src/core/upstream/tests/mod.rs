@@ -18,7 +18,7 @@ use super::*;
 use crate::core::reconcile::{MembershipOp, OpBody};
 use crate::core::{
     Caller, ChoiceRecord, Command, ConnectionId, CredentialRecord, Failure, Membership, Now,
-    Outcome, Principal, Proof, Reconciled, RequestKey, ServerKey, Upstream, User,
+    Outcome, Principal, Proof, Reconciled, RequestKey, ServerKey, Upstream, UpstreamPart, User,
 };
 
 /// Upper bound of the server's silence while a request waits for its answer.
@@ -162,8 +162,11 @@ impl World {
                         let outcome = self.apply(&command);
                         self.session.handle_applied(then, Ok(outcome), self.now);
                     }
-                    Output::LookUp(_, then) => {
-                        let upstream = self.upstream.clone();
+                    Output::LookUp(part, then) => {
+                        let mut upstream = self.upstream.clone();
+                        if part == UpstreamPart::Live {
+                            upstream.memberships.retain(|one| one.live);
+                        }
                         self.session.handle_looked_up(then, Ok(upstream), self.now);
                     }
                     Output::Relays(id, reply) => self.relays.push((id, reply)),
@@ -217,7 +220,7 @@ impl World {
         let principal = Principal::User { user: OWNER, admin: false };
         let caller = Caller { principal, connection: ConnectionId(1), address: None };
         let key = RequestKey(format!("client.{}", self.clients).into());
-        let request = ClientCommand { caller, key, command };
+        let request = ClientCommand { caller, key, command, waited: Duration::ZERO };
         self.session.handle_request(ClientId(self.clients), request, self.now);
         self.pump();
     }

@@ -258,7 +258,7 @@ impl Daemon {
                 let id = ClientId(self.clients);
                 let Asked { key, caller, command, .. } = asked.clone();
                 self.asked.insert(id, asked);
-                let request = ClientCommand { caller, key, command };
+                let request = ClientCommand { caller, key, command, waited: Duration::ZERO };
                 line.session.handle_request(id, request, now);
                 self.pump(now);
             }
