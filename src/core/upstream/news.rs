@@ -1,12 +1,14 @@
 //! The server's messages about its parties.
 
+use std::time::Duration;
+
 use lanrage_ipc::ErrorCode;
 use lanrage_ipc::control::ClientFrame;
 use lanrage_ipc::event::RemovalReason;
 use lanrage_ipc::model::{PartyId, PeerId, SignalData};
 
 use super::message::Acked;
-use super::output::{Purpose, Then};
+use super::output::{Purpose, Then, Timer};
 use super::pace::Lane;
 use super::reconcile::Source;
 use super::replica::MOST_MEMBERS;
@@ -14,6 +16,10 @@ use super::requests::RequestError;
 use super::session::Session;
 use crate::core::reconcile::{Change, Occasion, Point, ReplicaUpdate, ServerParty};
 use crate::core::{Command, CredentialRecord, Failure, Outcome, Refusal};
+
+/// Lower bound of the time between two requests for the snapshot of one party. A server whose
+/// changes never follow each other causes no more.
+const SYNC_PAUSE: Duration = Duration::from_secs(1);
 
 impl Session {
     /// Returns the id that the server chose for a party that was registered under `party_id`.
@@ -104,11 +110,24 @@ impl Session {
 
     /// Requests the snapshot of a party with missing changes, unless it is requested already.
     pub(super) fn sync(&mut self, party_id: &PartyId) {
-        if self.replica.syncing.insert(party_id.clone()) {
-            log::debug!("the state of a party is requested: party={party_id}");
-            let frame = ClientFrame::Sync { party_id: party_id.clone(), have: None };
-            self.request(frame, Lane::Asked, Purpose::Sync(party_id.clone()));
+        if !self.replica.syncing.insert(party_id.clone()) {
+            return;
         }
+        let now = self.now.elapsed;
+        let due = self.replica.next_sync.get(party_id).copied().unwrap_or_default();
+        match due.checked_sub(now).filter(|wait| !wait.is_zero()) {
+            Some(wait) => self.set_timer(Timer::Sync(party_id.clone()), wait),
+            None => self.request_sync(party_id.clone()),
+        }
+    }
+
+    pub(super) fn request_sync(&mut self, party_id: PartyId) {
+        log::debug!("snapshot requested: party={party_id}");
+        let now = self.now.elapsed;
+        self.replica.next_sync.retain(|_, due| *due > now);
+        self.replica.next_sync.insert(party_id.clone(), now + SYNC_PAUSE);
+        let frame = ClientFrame::Sync { party_id: party_id.clone(), have: None };
+        self.request(frame, Lane::Asked, Purpose::Sync(party_id));
     }
 
     pub(super) fn sync_answered(&mut self, party_id: PartyId, result: Result<(), RequestError>) {

@@ -157,6 +157,7 @@ pub(super) enum Timer {
     Renewal,
     Flush,
     LookAgain(PartyId),
+    Sync(PartyId),
     /// End of a client's wait for the server.
     Client(ClientId),
     DepartureEnds,

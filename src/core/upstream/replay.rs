@@ -153,6 +153,10 @@ impl Session {
                 self.refused(operation, ErrorCode::NotAMember, message);
             }
             Ok(()) => {
+                if let OpBody::Register { host: peer, .. } | OpBody::Join(peer) = &operation.body {
+                    // The server keeps it alive from now on, until it is reported as idle again.
+                    self.auth.idle.remove(&peer.peer_id);
+                }
                 self.performed(&operation);
                 self.operated(&operation.key);
             }

@@ -1,6 +1,7 @@
 //! Replica of the server's parties, and the requests in flight that change them.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::Duration;
 
 use lanrage_ipc::model::{PartyId, PeerId};
 
@@ -28,6 +29,8 @@ pub(super) struct Replica {
     pub(super) met: HashSet<PartyId>,
     /// Parties whose snapshot is requested.
     pub(super) syncing: HashSet<PartyId>,
+    /// Elapsed time from which another snapshot of a party may be requested.
+    pub(super) next_sync: HashMap<PartyId, Duration>,
     /// Parties that exceed a bound of this daemon, with the refusal. Their copies stay unchanged.
     pub(super) declined: HashMap<PartyId, Refusal>,
     /// Fault of the last unintelligible message since a client's last entry.

@@ -104,3 +104,48 @@ fn refusal_unrelated_to_the_request_keeps_the_intent() {
         assert_eq!(world.verdicts == 0, NO_VERDICTS.contains(&code), "{code:?}");
     }
 }
+
+#[test]
+fn peer_that_a_replay_enters_is_reported_as_idle_again() {
+    let mut world = World::new(&["ann"]);
+    world.upstream.memberships[0].live = false;
+    world.acknowledge_all();
+    for (seconds, expected) in [(0, 1), (3600, 0), (3600, 1)] {
+        world.pass(Duration::from_secs(seconds));
+        let hellos = world.sent.iter().filter(|one| is_idle_hello(one)).count();
+        assert_eq!(hellos, expected);
+        world.acknowledge_all();
+        if expected == 0 {
+            world.operation = Some(("op", OpBody::Join(peer("ann", 1))));
+            world.tell(party(1));
+            world.acknowledge_all();
+        }
+    }
+}
+
+fn is_idle_hello(inbound: &Inbound) -> bool {
+    match &inbound.frame {
+        ClientFrame::Hello { caps, .. } => caps.iter().any(|cap| cap.as_str() == "idle"),
+        _ => false,
+    }
+}
+
+#[test]
+fn changes_that_never_follow_request_one_snapshot_a_second() {
+    let mut world = World::new(&["ann"]);
+    world.acknowledge_all();
+    world.tell(party(1));
+    let is_sync = |inbound: &Inbound| matches!(inbound.frame, ClientFrame::Sync { .. });
+    let mut syncs = 0;
+    for _ in 0..20 {
+        let gap = json!({
+            "type": "peer_left", "party_id": "p", "peer_id": "bob", "epoch": "e", "seq": 99,
+        });
+        world.tell(frame(&gap));
+        syncs += world.sent.iter().filter(|one| is_sync(one)).count();
+        world.tell(party(1));
+        world.acknowledge_all();
+        world.pass(Duration::from_millis(100));
+    }
+    assert_eq!(syncs, 2);
+}
