@@ -22,7 +22,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Daemon, FAST_REMOTE, PATIENCE, Port, Setup, peer};
+use crate::harness::{Client, Daemon, FAST_REMOTE, PATIENCE, Port, Setup, pause, peer};
 
 /// A server that has room for all that one machine asks for.
 const PATIENT: &str = "[limits]\nregistrations_per_minute = 100000\n\
@@ -134,7 +134,7 @@ fn agree(all: &[&Daemon], party_id: &str, expected: &[&str]) {
             return;
         }
         assert!(Instant::now() < until, "not the same: {parties:#?}");
-        std::thread::yield_now();
+        pause();
     }
 }
 

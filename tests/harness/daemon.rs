@@ -13,7 +13,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
-use super::{Client, Http, Response, Setup, Ws, eventually};
+use super::{Client, Http, Response, Setup, Ws, eventually, pause};
 
 /// Long enough for a slow machine; a test that waits this long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -170,7 +170,7 @@ impl Daemon {
         let until = Instant::now() + PATIENCE;
         while !self.setup.log().contains(text) {
             assert!(Instant::now() < until, "{text:?} is not in:\n{}", self.setup.log());
-            std::thread::yield_now();
+            pause();
         }
     }
 }
@@ -247,7 +247,7 @@ fn wait(child: &mut Child) -> ExitStatus {
             child.kill().ok();
             panic!("the daemon does not end");
         }
-        std::thread::sleep(Duration::from_millis(2));
+        pause();
     }
 }
 

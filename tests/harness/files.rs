@@ -3,11 +3,19 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use super::daemon::PATIENCE;
+
+/// Interval of polls: short beside a wait, and long beside the work of a poll.
+const POLL: Duration = Duration::from_millis(5);
+
+/// Lets the polled programs have the processor until the next poll.
+pub(crate) fn pause() {
+    std::thread::sleep(POLL);
+}
 
 /// Polls `look` until it returns a value.
 pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
@@ -17,7 +25,7 @@ pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> 
             return found;
         }
         assert!(Instant::now() < until, "never came: {what}");
-        std::thread::yield_now();
+        pause();
     }
 }
 

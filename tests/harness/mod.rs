@@ -37,7 +37,7 @@ pub(crate) use client::{Client, peer};
 pub(crate) use copy::{Copy, mark};
 pub(crate) use ctl::Ctl;
 pub(crate) use daemon::{Daemon, PATIENCE, end_of, exists};
-pub(crate) use files::{eventually, json_file, write_secret};
+pub(crate) use files::{eventually, json_file, pause, write_secret};
 pub(crate) use forward_proxy::ForwardProxy;
 pub(crate) use full_disk::{
     limit_descriptors, limit_files, start_with_file_limits, with_file_descriptors,
