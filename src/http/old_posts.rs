@@ -34,9 +34,11 @@ struct RequestHead {
 impl RequestHead {
     /// Takes bytes, or the end of the input if there are none.
     fn take(&mut self, bytes: &[u8]) {
+        // Earlier bytes may hold the beginning of the end.
+        let from = self.bytes.len().saturating_sub(3);
         self.bytes.extend_from_slice(bytes);
-        let end = self.bytes.windows(4).position(|window| window == b"\r\n\r\n");
-        let end = end.filter(|&end| end <= LONGEST_HEAD);
+        let end = self.bytes[from..].windows(4).position(|window| window == b"\r\n\r\n");
+        let end = end.map(|end| from + end).filter(|&end| end <= LONGEST_HEAD);
         if let Some(end) = end
             && lacks_length(&self.bytes[..end])
         {
