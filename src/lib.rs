@@ -28,3 +28,8 @@ mod store;
 mod terminal;
 mod token;
 mod ws;
+
+// The harness of the tests from outside has the one rule for the extent of a run.
+#[cfg(test)]
+#[path = "../tests/harness/extent.rs"]
+mod extent;

@@ -7,6 +7,7 @@ mod copy;
 mod ctl;
 mod daemon;
 mod early_signal;
+mod extent;
 mod files;
 mod forward_proxy;
 mod full_disk;
@@ -37,6 +38,7 @@ pub(crate) use client::{Client, peer};
 pub(crate) use copy::{Copy, mark};
 pub(crate) use ctl::Ctl;
 pub(crate) use daemon::{Daemon, PATIENCE, end_of, exists};
+pub(crate) use extent::cases;
 pub(crate) use files::{eventually, json_file, pause, write_secret};
 pub(crate) use forward_proxy::ForwardProxy;
 pub(crate) use full_disk::{

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::{env, thread};
 
+use super::extent::is_long;
 use super::slow_disk::shim;
 
 /// Tests that run on the plain disk in a mode, by how their names begin, each with the reason.
@@ -22,11 +23,10 @@ const NEEDS_PLAIN_DISK: &[(&str, &str, &str)] = &[
 /// True when the run has time for long tests (`LANRAGE_LONG=1`); prints that a test is skipped
 /// otherwise.
 pub(crate) fn is_long_run() -> bool {
-    let is_long = env::var_os("LANRAGE_LONG").is_some_and(|value| value == "1");
-    if !is_long {
+    if !is_long() {
         eprintln!("skipped: set LANRAGE_LONG=1 to run it");
     }
-    is_long
+    is_long()
 }
 
 /// The environment that gives a program the disk of the run, `LANRAGE_TEST_DISK`: `20ms` delays

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::lies::description;
 use super::play::{Play, Transport};
 use crate::harness::{
-    BadServer, Behaviour, Random, Victim, announced, eventually, is_long_run, json_file, peer,
+    BadServer, Behaviour, Random, Victim, announced, cases, eventually, json_file, peer,
 };
 
 /// The local peers of each party.
@@ -52,12 +52,12 @@ struct History {
 }
 
 fn play_seeds(transport: Transport) {
-    let (seeds, rounds) = match (is_long_run(), transport) {
-        (false, _) => (2, 3),
-        (true, Transport::Ws) => (20, 4),
+    let long = match transport {
+        Transport::Ws => (20, 4),
         // What is told on a WebSocket at once is asked for one after the other.
-        (true, Transport::Http) => (12, 3),
+        Transport::Http => (12, 3),
     };
+    let (seeds, rounds) = cases((2, 3), long);
     for seed in 1..=seeds {
         let policy = if seed % 2 == 0 { "hold" } else { "tell" };
         eprintln!("seed {seed}, {policy}, {transport:?}");

@@ -12,6 +12,7 @@ use super::support::{
     owned_relay, parse, party, party_of, pin, receipt, remote_party, server, temp_dir, time, token,
 };
 use crate::core::{RequestKey, Seen, TokenHash, Write};
+use crate::extent::cases;
 use crate::store::StoreErrorKind;
 
 #[derive(Debug, Clone)]
@@ -245,7 +246,7 @@ fn kill_around_a_checkpoint_loses_nothing() {
         model.apply(&rows, &[]);
         let log = std::fs::read(dir.path().join("control.db-wal")).unwrap();
         let begun_anew = generations.insert(log[16..24].to_vec());
-        if begun_anew || n % 2 == 0 {
+        if begun_anew || n % cases(5, 2) == 0 {
             let killed = temp_dir();
             copy_state(dir.path(), killed.path());
             let opened = open_in(killed.path());

@@ -18,6 +18,7 @@ use proptest::test_runner::TestRunner;
 
 use super::super::{Change, Keeper};
 use super::*;
+use crate::extent::cases;
 use copies::{Rows, Subscriber};
 use lives::Lives;
 use moves::{LONGEST, Move, a_move};
@@ -47,7 +48,7 @@ fn history_with_fates() -> impl Strategy<Value = Vec<(Move, Fate)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(cases(64, 512)))]
 
     /// Members and signals are added, expired, evicted and removed exactly as the commands demand.
     #[test]

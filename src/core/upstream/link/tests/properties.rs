@@ -5,9 +5,10 @@ use proptest::prelude::*;
 
 use super::world::{Step, World, any_settings, steps};
 use super::*;
+use crate::extent::cases;
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(512, 4096), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn link_invariants_hold_after_any_inputs(settings in any_settings(), steps in steps(), seed: u64) {
