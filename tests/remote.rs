@@ -6,7 +6,6 @@ mod displaced;
 mod halted;
 mod http;
 mod identity;
-mod late_answers;
 mod migration;
 mod offline;
 mod online;

@@ -37,29 +37,6 @@ fn lost_frame_is_detected_by_the_next_heartbeat() {
 }
 
 #[test]
-fn frame_that_skips_a_seq_starts_a_sync() {
-    let mut skipped = json!({"type": "peer_left", "party_id": "p", "peer_id": "nobody",
-        "epoch": "epoch-1", "seq": 9, "virtual_ips": {}});
-    skipped["connected"] = json!({});
-    let polite = polite();
-    let answer = move |frame: &Value| {
-        let mut told = polite(frame);
-        if frame["type"] == "update_peer" {
-            told.push(skipped.to_string());
-        }
-        told
-    };
-    let server = BadServer::start(Behaviour::UpgradeThen(vec![Step::answer(answer)]));
-    let here = daemon(&server.url());
-    here.await_state("online");
-    register(&here, "p", "ann", "synced");
-    here.client().call("peer.update", json!({"party_id": "p", "peer": super::moved("ann", 7)}));
-    let sync = |frame: &Value| frame["type"] == "sync" && frame["party_id"] == "p";
-    crate::harness::eventually("the question", || server.frames().iter().any(sync).then_some(()));
-    assert_eq!(members(&here, "p"), ["ann"]);
-}
-
-#[test]
 fn silent_connection_is_detected_by_the_next_heartbeat() {
     let server = server();
     let proxy = Proxy::to(server.address());

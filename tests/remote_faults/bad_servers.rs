@@ -1,16 +1,12 @@
 //! Other software where the control server should be, or nothing.
 
 use std::net::TcpListener;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 
 use super::trial::{HASTY, Trial};
-use super::world;
 use crate::harness::{
-    BadServer, Behaviour, FAST_REMOTE, Port, Proxy, Setup, Step, eventually, fast_remote, polite,
-    welcome,
+    BadServer, Behaviour, FAST_REMOTE, Port, Step, eventually, fast_remote, polite, welcome,
 };
 
 /// A daemon that can't get along with such a server works on alone, and says why.
@@ -58,11 +54,8 @@ fn server_that_sends_interim_answers_without_end_is_given_up() {
     for status in ["100 Continue", "103 Early Hints"] {
         let server = BadServer::start(Behaviour::Interim(status));
         let mut trial = Trial::with(&server.url(), &format!("{config}transport = 'http'\n"));
-        let mut client = trial.daemon.client();
-        while server.requests().is_empty() {
-            client.call("ping", json!({}));
-        }
-        client.call("ping", json!({}));
+        eventually("a request", || (!server.requests().is_empty()).then_some(()));
+        trial.daemon.client().call("ping", json!({}));
         trial.is_lost(&["127.0.0.1:", "bytes without an answer"]);
         trial.goes_on_alone();
         trial.end();
@@ -208,18 +201,6 @@ fn error_instead_of_a_welcome_is_told() {
     }
 }
 
-#[test]
-fn goaway_before_the_welcome_is_respected() {
-    let goaway = json!({"type": "goaway", "retry_after_ms": 3_000_000});
-    let script = vec![Step::send(&goaway), Step::ignore()];
-    let server = BadServer::start(Behaviour::UpgradeThen(script));
-    let mut trial = Trial::with(&server.url(), HASTY);
-    let lost = trial.is_lost(&["it is going away"]);
-    assert!(lost["retry_in_ms"].as_u64().is_some_and(|ms| ms > 2_000_000), "{lost}");
-    trial.goes_on_alone();
-    trial.end();
-}
-
 /// Refuses every request, permanently, and for no reason of a peer's.
 fn close_on_mondays(frame: &serde_json::Value) -> Vec<String> {
     let refusal = json!({"type": "error", "message": "closed on Mondays",
@@ -231,36 +212,6 @@ fn close_on_mondays(frame: &serde_json::Value) -> Vec<String> {
 fn server_that_refuses_the_hello_is_told() {
     let behaviour = Behaviour::UpgradeThen(vec![Step::answer(close_on_mondays)]);
     falls_back(behaviour, FAST_REMOTE, &["refuses", "closed on Mondays"]);
-}
-
-#[test]
-fn server_that_refuses_every_peer_has_not_let_the_daemon_in() {
-    let server = BadServer::start(Behaviour::UpgradeThen(vec![Step::answer(close_on_mondays)]));
-    let daemon = Setup::new().server_url(&server.url()).config(FAST_REMOTE).start();
-    daemon.await_state("fallback");
-    daemon.client().register("p", "h");
-    let greets_h = |frame: &serde_json::Value| frame["type"] == "hello" && frame["peer_id"] == "h";
-    eventually("greetings of the peer", || {
-        (server.frames().iter().filter(|frame| greets_h(frame)).count() >= 3).then_some(())
-    });
-    let asked: Vec<_> = server.frames().into_iter().filter(|one| one["type"] != "hello").collect();
-    assert_eq!(
-        asked,
-        [] as [serde_json::Value; 0],
-        "a server that lets nobody in is asked for more"
-    );
-    assert_eq!(daemon.client().party("p")["sync"], "pending");
-}
-
-#[test]
-fn server_that_is_silent_after_its_welcome_is_given_up() {
-    let script = vec![Step::online(), Step::ignore()];
-    let server = BadServer::start(Behaviour::UpgradeThen(script));
-    let mut trial = Trial::with(&server.url(), HASTY);
-    trial.comes_to("online", &[]);
-    trial.answers_all();
-    trial.is_lost(&["no answer to a request"]);
-    trial.end();
 }
 
 #[test]
@@ -294,81 +245,6 @@ fn server_that_refuses_all_requests_keeps_the_daemon_usable() {
     trial.answers_all();
     trial.comes_to("online", &[]);
     trial.end();
-}
-
-#[test]
-fn hello_takes_over_the_peers_of_earlier_connections() {
-    let server = BadServer::start(Behaviour::polite());
-    let proxy = Proxy::to(server.address());
-    let daemon = world::daemon(&proxy);
-    daemon.await_state("online");
-    world::register(&mut daemon.client(), "p", "host");
-    proxy.cut();
-    proxy.await_connections(2);
-    world::await_synced(&daemon);
-    let frames = server.frames();
-    let hellos: Vec<_> = frames.iter().filter(|frame| frame["type"] == "hello").collect();
-    assert!(hellos.len() > 1, "{hellos:?}");
-    for hello in hellos {
-        assert_eq!(hello["caps"], json!(["lanragectl", "takeover"]));
-    }
-}
-
-#[test]
-fn pending_changes_that_fail_on_the_server_are_sent_again() {
-    let (polite, stumbles) = (polite(), Arc::new(AtomicBool::new(false)));
-    let is_stumbling = stumbles.clone();
-    let answer = move |frame: &serde_json::Value| match frame["type"].as_str() {
-        Some("register_party" | "join_party" | "update_peer" | "leave_party")
-            if is_stumbling.load(Ordering::SeqCst) =>
-        {
-            let refusal = json!({"type": "error", "message": "oh no", "code": "internal",
-                "req_id": frame["req_id"]});
-            vec![refusal.to_string()]
-        }
-        _ => polite(frame),
-    };
-    let server = BadServer::start(Behaviour::UpgradeThen(vec![Step::answer(answer)]));
-    let proxy = Proxy::to(server.address());
-    let daemon = world::daemon(&proxy);
-    daemon.await_state("online");
-    let mut client = daemon.client();
-    world::register(&mut client, "p", "host");
-    for id in ["leaves", "updates"] {
-        world::join(&mut client, "p", id);
-    }
-    proxy.refuse();
-    proxy.cut();
-    daemon.await_state("fallback");
-    world::register(&mut client, "q", "registers");
-    world::join(&mut client, "p", "joins");
-    client.call("party.leave", json!({"party_id": "p", "peer_id": "leaves"}));
-    let mut updated = crate::harness::peer("updates");
-    updated["public_port"] = json!(7);
-    client.call("peer.update", json!({"party_id": "p", "peer": updated}));
-
-    stumbles.store(true, Ordering::SeqCst);
-    proxy.accept();
-    for id in ["registers", "joins", "leaves", "updates"] {
-        let words = format!("puts {id} off");
-        eventually(&words, || daemon.setup.log().contains(&words).then_some(()));
-    }
-    let party = client.call("party.get", json!({"party_id": "p"}))["party"].take();
-    assert_eq!(party["sync"], "pending");
-    assert!(!party["peers"]["joins"].is_null(), "{party}");
-
-    stumbles.store(false, Ordering::SeqCst);
-    proxy.cut();
-    eventually("a connection on which all is told", || {
-        let parties = world::parties(&mut client);
-        (parties.len() == 2 && parties.iter().all(|p| p["sync"] == "synced")).then_some(())
-    });
-    let frames = server.frames();
-    let last = |kind: &str| frames.iter().rev().find(|frame| frame["type"] == kind).expect("one");
-    assert_eq!(last("register_party")["party_id"], "q");
-    assert_eq!(last("join_party")["peer"]["peer_id"], "joins");
-    assert_eq!(last("leave_party")["peer_id"], "leaves");
-    assert_eq!(last("update_peer")["peer"]["public_port"], 7);
 }
 
 #[test]

@@ -8,10 +8,7 @@ use tungstenite::Message;
 use tungstenite::handshake::server::{Request, Response};
 
 use super::trial::{PARTY, Trial};
-use super::world::{join, register};
-use crate::harness::{
-    BadServer, Behaviour, FAST_REMOTE, Setup, Step, SteppedClock, announced_at, eventually, polite,
-};
+use crate::harness::{announced_at, eventually, polite};
 
 /// Serves connections as a polite server that believes it is so many hours later, and whose
 /// parties have a guest of elsewhere that it has just heard of.
@@ -87,74 +84,4 @@ fn times_are_told_by_the_daemons_own_clock() {
         }
         trial.end();
     }
-}
-
-#[test]
-fn renewal_that_is_refused_delays_no_other() {
-    let polite = polite();
-    // Both tokens are due within seconds, and one of them is refused then. They are good for long
-    // enough to be kept before they end, also on a slow disk.
-    let answer = move |frame: &Value| {
-        let is_renewal = frame["type"] == "hello" && !frame["token"].is_null();
-        if is_renewal && frame["peer_id"] == "h" {
-            return vec![
-                json!({"type": "error", "message": "no", "code": "permission_denied",
-                    "req_id": frame["req_id"]})
-                .to_string(),
-            ];
-        }
-        let dated = |text: String| {
-            let mut frame: Value = serde_json::from_str(&text).expect("a frame");
-            if !frame["token"].is_null() {
-                let left = SignedDuration::from_secs(if frame["peer_id"] == "h" { 5 } else { 6 });
-                frame["token_expires_at"] = json!((Timestamp::now() + left).to_string());
-            }
-            frame.to_string()
-        };
-        polite(frame).into_iter().map(dated).collect()
-    };
-    let server = BadServer::start(Behaviour::UpgradeThen(vec![Step::answer(answer)]));
-    let daemon = Setup::new().server_url(&server.url()).config(FAST_REMOTE).start();
-    daemon.await_state("online");
-    register(&mut daemon.client(), "p", "h");
-    join(&mut daemon.client(), "p", "g");
-    let renewals = |id: &str| {
-        let frames = server.frames();
-        let of_peer = frames.iter().filter(|frame| frame["peer_id"] == id);
-        of_peer.filter(|frame| !frame["token"].is_null()).count()
-    };
-    for id in ["h", "g"] {
-        eventually("a renewal", || (renewals(id) > 0).then_some(()));
-    }
-    assert_eq!(renewals("h"), 1, "it waits for a while");
-}
-
-#[test]
-fn renewal_is_not_delayed_by_a_clock_that_is_set_back() {
-    let Some(clock) = SteppedClock::new() else { return };
-    let polite = polite();
-    let answer = move |frame: &Value| {
-        let dated = |text: String| {
-            let mut frame: Value = serde_json::from_str(&text).expect("a frame");
-            if !frame["token"].is_null() {
-                let until = Timestamp::now() + SignedDuration::from_secs(6);
-                frame["token_expires_at"] = json!(until.to_string());
-            }
-            frame.to_string()
-        };
-        polite(frame).into_iter().map(dated).collect()
-    };
-    let server = BadServer::start(Behaviour::UpgradeThen(vec![Step::answer(answer)]));
-    let setup = Setup::new().server_url(&server.url()).config(FAST_REMOTE);
-    let daemon = setup.stepped_clock(&clock).start();
-    daemon.await_state("online");
-    register(&mut daemon.client(), "p", "h");
-    clock.set_offset_ms(-3_600_000);
-    eventually("a renewal", || {
-        let frames = server.frames();
-        frames
-            .iter()
-            .any(|frame| frame["peer_id"] == "h" && !frame["token"].is_null())
-            .then_some(())
-    });
 }

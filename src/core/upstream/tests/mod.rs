@@ -1,5 +1,6 @@
 //! A session between a scripted server and a scripted registry, in virtual time.
 
+mod bad_servers;
 mod parties;
 mod requests;
 
@@ -80,6 +81,8 @@ struct World {
     verdicts: usize,
     /// Number of peers that the registry was told to withdraw.
     withdrawals: usize,
+    /// Number of tokens that the registry was told to keep.
+    tokens: usize,
     closed: Option<crate::core::upstream::link::Loss>,
     clients: u64,
 }
@@ -138,6 +141,7 @@ impl World {
             comparisons: 0,
             verdicts: 0,
             withdrawals: 0,
+            tokens: 0,
             closed: None,
             clients: 0,
         };
@@ -201,6 +205,10 @@ impl World {
             }
             Command::Withdraw { .. } => {
                 self.withdrawals += 1;
+                Outcome::Done
+            }
+            Command::Keep(_) => {
+                self.tokens += 1;
                 Outcome::Done
             }
             _ => Outcome::Done,

@@ -1,5 +1,7 @@
 //! Members that enter, change and leave in remote mode.
 
+use std::collections::BTreeSet;
+
 use super::*;
 
 #[test]
@@ -135,6 +137,19 @@ fn address_of_the_server_is_taken_over() {
         ["peer.updated lan b #4", "peer.joined lan x #5", "party.updated lan Remote Synced #6"]
     );
     assert_eq!(world.address("lan", "b"), "10.66.0.4");
+}
+
+#[test]
+fn address_that_the_server_gives_to_all_members_stays_with_the_host() {
+    let (mut world, mut party) = World::with_copy(&["a"], &["host", "a"]);
+    for one in [there("lan", &["host", "a", "x"]), there("lan", &["host", "a"])] {
+        party.members.extend(one.members);
+        party.members.values_mut().for_each(|one| one.virtual_ip = "10.66.0.1".parse().ok());
+        world.hear(&party, Occasion::News);
+        let addresses = ["host", "a", "x"].map(|id| world.address("lan", id));
+        assert_eq!(addresses[0], "10.66.0.1");
+        assert_eq!(addresses.iter().collect::<BTreeSet<_>>().len(), 3, "{addresses:?}");
+    }
 }
 
 #[test]
