@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Copy, Random, Setup, change, garble, mark, peer};
+use crate::harness::{Client, Copy, Random, Setup, cases, change, garble, mark, peer};
 
 /// A valid request of every method that does not end the daemon's world.
 fn requests() -> Vec<Value> {
@@ -122,7 +122,7 @@ fn mutated_lines_get_a_single_answer_each() {
     let mut keeper = daemon.client();
     let mut random = Random(42);
     let requests = requests();
-    for round in 0..150 {
+    for round in 0..cases(50, 300) {
         let client = daemon.client();
         let mut prober = Prober { client, answers: 0, expected: 0 };
         for _ in 0..60 {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Client, OtherUser, Setup, SlowDisk, assert_error, eventually, peer, system_setup,
+    Client, OtherUser, Setup, SlowDisk, assert_error, eventually, is_long_run, peer, system_setup,
 };
 
 /// Changes that wait at most.
@@ -32,6 +32,9 @@ fn flood(client: &mut Client, party: &str) {
 
 #[test]
 fn pending_changes_over_the_limit_are_refused_while_the_disk_stalls() {
+    if !is_long_run() {
+        return;
+    }
     let Some(disk) = SlowDisk::new() else { return };
     let config = format!("[limits]\nrequests_in_flight = {IN_FLIGHT}\nrequest_timeout = '1h'\n");
     let daemon = Setup::new().config(&config).slow_disk(&disk).start();

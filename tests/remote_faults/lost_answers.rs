@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::network::is_whole;
 use super::world::{await_synced, join, parties, server};
 use crate::harness::{
-    Client, Daemon, Direction, Http, Proxy, Setup, eventually, fast_remote, peer,
+    Client, Daemon, Direction, Http, Proxy, Setup, cases, eventually, fast_remote, peer,
 };
 
 /// A daemon that speaks HTTP, and asks for nothing that nobody wants.
@@ -143,7 +143,7 @@ fn connection_cut_anywhere_over_http_loses_no_change() {
     daemon.await_state("online");
     let mut client = daemon.client();
     for way in [Direction::ToServer, Direction::ToClient] {
-        for cut in (0..900).step_by(75) {
+        for cut in (0..900).step_by(cases(225, 75)) {
             let host = format!("h-{way:?}-{cut}");
             for (name, count_there) in [("first", 1), ("second", 2)] {
                 let name = format!("{name} {host}");

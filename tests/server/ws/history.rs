@@ -11,7 +11,7 @@ use super::mirror::{Mirror, timeless};
 use super::{
     NO_LIMITS, await_sockets, heartbeat, join, leave, register, shapes, signal, sync, update,
 };
-use crate::harness::{Daemon, Http, Random, Setup, Ws};
+use crate::harness::{Daemon, Http, Random, Setup, Ws, cases};
 
 const PARTIES: [&str; 3] = ["red", "green", "blue"];
 const PEERS: [&str; 3] = ["pat", "cat", "rex"];
@@ -191,7 +191,7 @@ fn compare(server: &Daemon, players: &mut [Player]) {
 
 #[test]
 fn history_of_frames_one_by_one_matches_the_model() {
-    with_seeds(0..4, |mut random| {
+    with_seeds(0..cases(2, 12), |mut random| {
         let server = Setup::server().config(NO_LIMITS).start();
         let mut players = PEERS.map(|id| Player::new(&server, id));
         let mut model = Model::default();
@@ -286,7 +286,7 @@ impl Player {
 
 #[test]
 fn history_of_concurrent_frames_leaves_right_mirrors() {
-    with_seeds(10..16, |mut random| {
+    with_seeds(10..cases(12, 30), |mut random| {
         let server = Setup::server().config(NO_LIMITS).start();
         let mut players = PEERS.map(|id| Player::new(&server, id));
         thread::scope(|scope| {
