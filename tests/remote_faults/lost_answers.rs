@@ -97,7 +97,7 @@ fn answer_that_never_came_is_requested_on_another_connection() {
     let mut daemon = over_http(&proxy);
     daemon.await_state("online");
     let rounds = [("h", false), ("h", true), ("i", true), ("i", false)];
-    for (number, (host, is_killed)) in (1..).zip(rounds) {
+    for (number, (host, is_killed)) in (1..).zip(rounds.into_iter().take(cases(2, 4))) {
         proxy.black_hole(Direction::ToClient);
         let name = format!("party {number}");
         register(&mut daemon.client(), &name, host);
