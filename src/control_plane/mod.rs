@@ -88,6 +88,7 @@ impl ControlPlane {
 
     /// Sends a request as [`ControlPlane::ask`] does, with a time limit.
     ///
+    /// # Errors
     /// The errors of [`ControlPlane::ask`]; [`Failure::TimedOut`] after `patience`.
     pub(crate) async fn ask_within<T>(
         &self,

@@ -13,6 +13,7 @@ use crate::os::files::{Distrust, check_directory};
 /// Copies a consistent snapshot of the database to a free absolute path. The copy is one file,
 /// which is verified before it gets its name. Returns its length in bytes. It blocks.
 ///
+/// # Errors
 /// No file is left at `dest`, except one that was there before.
 pub(crate) fn backup(database_path: &Path, dest: &Path) -> Result<u64, BackupError> {
     if !dest.is_absolute() {

@@ -55,6 +55,7 @@ impl Database {
     /// Commits changes, all or none, and then signs of life of existing members. Without changes it
     /// does not flush.
     ///
+    /// # Errors
     /// The commit is reverted, and the next one may succeed. A start finds the reverted commit only
     /// if the disk failed during its flush and this process ended before the next commit.
     pub(crate) fn commit(

@@ -82,6 +82,7 @@ pub(crate) struct Opened {
 /// Creates the state directory, private to this user, or checks that nobody else may write into the
 /// existing one.
 ///
+/// # Errors
 /// The error of the system.
 pub(crate) fn make_dir(dir: &Path) -> Result<(), OpenError> {
     files::create_private_dir(dir).map_err(|error| {
@@ -96,6 +97,7 @@ pub(crate) fn make_dir(dir: &Path) -> Result<(), OpenError> {
 /// Opens the state in a directory, and creates either if it is missing. It blocks, and expects that
 /// no other process opens the same state.
 ///
+/// # Errors
 /// A state that is unusable without being damaged. No file has changed.
 pub(crate) fn open(dir: &Path, options: &OpenOptions<'_>) -> Result<Opened, OpenError> {
     if rusqlite::version_number() < OLDEST_SQLITE {

@@ -21,6 +21,7 @@ const SUFFIX: &str = ".db";
 /// removes the oldest beyond `keep` (at least one). Files of other names are left alone. Returns
 /// the new backup. It blocks.
 ///
+/// # Errors
 /// No backup was removed then.
 pub(crate) fn rotate_backups(
     database_path: &Path,
