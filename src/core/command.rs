@@ -217,10 +217,10 @@ pub(crate) enum Command {
     },
     /// Notes the epoch of a control server.
     NoteEpoch(ServerKey, Epoch),
-    /// Keeps a credential: proof to a control server that a peer is local.
-    Keep(CredentialRecord),
-    /// Forgets a credential.
-    Forget(ServerKey, PeerId),
+    /// Stores a credential: proof to a control server that a peer is local.
+    StoreCredential(CredentialRecord),
+    /// Deletes a credential.
+    ForgetCredential(ServerKey, PeerId),
     /// Ends the keepalives and holds of the caller's connection, which has closed.
     Disconnect,
     /// Removes expired members, relays, signals, tokens and receipts.
@@ -346,7 +346,7 @@ pub(crate) struct Identity {
     pub(crate) parties: Vec<PartyId>,
 }
 
-/// Counts of what a revocation ended.
+/// Numbers of the tokens, memberships and connections that a revocation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Revoked {
     /// Tokens.

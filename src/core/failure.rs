@@ -83,7 +83,7 @@ impl Failure {
                 | Refusal::IdRefused { .. }
                 | Refusal::HostRefused { .. }
                 | Refusal::HostAbsent { .. }
-                | Refusal::PartyUntold { .. } => ErrorCode::ServerRejected,
+                | Refusal::PartyUnstated { .. } => ErrorCode::ServerRejected,
                 Refusal::TooManyParties { .. }
                 | Refusal::RegistryFull { .. }
                 | Refusal::ShareFull { .. }

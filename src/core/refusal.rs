@@ -135,7 +135,7 @@ pub(crate) enum Refusal {
     },
     /// The control server confirmed an entry without stating the party before.
     #[error("party {party_id}: the control server confirmed the entry without the party: {reason}")]
-    PartyUntold {
+    PartyUnstated {
         /// Party in the request.
         party_id: PartyId,
         /// Reason why the party was not usable, in words.

@@ -204,7 +204,7 @@ impl Problem {
             | Refusal::IdRefused { .. }
             | Refusal::HostRefused { .. }
             | Refusal::HostAbsent { .. }
-            | Refusal::PartyUntold { .. }
+            | Refusal::PartyUnstated { .. }
             | Refusal::KeyIsAnother(_) => Self::forbidden(words),
             Refusal::SignalTooLarge { .. } => Self::new(StatusCode::PAYLOAD_TOO_LARGE, words),
             Refusal::RegistryFull { .. }

@@ -162,7 +162,8 @@ impl Link {
             match result {
                 Ok(transport) => this.open(id, endpoint, transport, ctx),
                 Err(mut loss) => {
-                    // A server that accepted the daemon before demands no login: another program answered.
+                    // A server that accepted the daemon before demands no login: another program
+                    // answered.
                     loss.is_final &= !this.was_online;
                     this.input(Input::Closed(id, loss), ctx);
                 }
@@ -207,7 +208,7 @@ impl Link {
             this.end(ctx);
         }));
         let probe = self.settings.link.probe;
-        ctx.spawn(driver.look_for_websocket(kind, probe).into_actor(self));
+        ctx.spawn(driver.probe_for_websocket(kind, probe).into_actor(self));
         self.input(Input::Opened(id), ctx);
     }
 

@@ -46,7 +46,7 @@ impl RemoteDispatcher {
     ) -> Result<Vec<Relay>, Failure> {
         let session = self.current.online();
         let is_online = session.is_some();
-        // Whoever else asks meanwhile sees what comes of the same question.
+        // Concurrent requests share the same answer.
         if let Some(session) = session.filter(|_| !self.asks_for_relays.replace(true)) {
             let asked = actix::spawn(self.clone().ask_for_relays(session));
             tokio::time::timeout(PATIENCE, asked).await.ok();

@@ -46,7 +46,7 @@ impl RemoteDispatcher {
             (Some(session), Some(token)) => {
                 let revoked = session.in_time(begun, session.revoke(&peer_id, &token)).await;
                 if let (Some(Some(_)), Some(server)) = (revoked, upstream.choice.server) {
-                    let forget = Command::Forget(server, peer_id.clone());
+                    let forget = Command::ForgetCredential(server, peer_id.clone());
                     self.apply(self.context.itself.clone(), forget).await?;
                 }
                 revoked.flatten().unwrap_or_default()

@@ -116,8 +116,8 @@ impl<'a> Transaction<'a> {
             }
             Command::Follow { server, configured } => self.follow(server, configured),
             Command::NoteEpoch(server, epoch) => self.note_epoch(&server, epoch),
-            Command::Keep(credential) => self.store_credential(credential),
-            Command::Forget(server, peer_id) => self.forget_credential(&server, &peer_id),
+            Command::StoreCredential(credential) => self.store_credential(credential),
+            Command::ForgetCredential(server, peer_id) => self.forget_credential(&server, &peer_id),
         })
     }
 

@@ -119,7 +119,7 @@ impl Auth {
 
 impl Session {
     pub(super) fn forget(&mut self, peer_id: &PeerId) {
-        let forget = Command::Forget(self.settings.server.clone(), peer_id.clone());
+        let forget = Command::ForgetCredential(self.settings.server.clone(), peer_id.clone());
         self.apply(forget, Then::Forgotten);
     }
 
@@ -143,9 +143,9 @@ impl Session {
     }
 
     /// Keeps a token that the server issued for a peer.
-    pub(super) fn keep_token(&mut self, PeerToken { peer_id, token, expires_at }: PeerToken) {
+    pub(super) fn store_token(&mut self, PeerToken { peer_id, token, expires_at }: PeerToken) {
         if let Some(credential) = self.credential(&peer_id, token, expires_at) {
-            self.take_in_by(Command::Keep(credential), Then::TokenKept);
+            self.take_in_by(Command::StoreCredential(credential), Then::TokenStored);
         }
     }
 
@@ -179,7 +179,7 @@ impl Session {
         Some(CredentialRecord { server, peer_id, proof: Proof::Token(token), renew_at, owner })
     }
 
-    pub(super) fn token_kept(&mut self) {
+    pub(super) fn token_stored(&mut self) {
         if self.is_online() && !self.auth.is_renewing {
             self.set_timer(Timer::Renewal, Duration::ZERO);
         }

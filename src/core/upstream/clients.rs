@@ -164,7 +164,7 @@ impl Session {
                 let entry = self.clients.0.get(&id).and_then(|client| client.entry);
                 let refusal = self.replica.declined(&party_id).cloned();
                 // The party may have ended after the server stated it.
-                if refusal.is_none() && entry.is_none_or(|entry| self.replica.is_told(entry)) {
+                if refusal.is_none() && entry.is_none_or(|entry| self.replica.is_stated(entry)) {
                     return self.client_entered(id);
                 }
                 let part = UpstreamPart::Peer(peer.peer_id);
@@ -265,7 +265,7 @@ impl Session {
         let is_member = is_in(&party_id) || self.replica.renamed_to(&party_id).is_some_and(is_in);
         let refusal = match refusal {
             None if is_member => return self.client_entered(id),
-            None => self.untold(&party_id),
+            None => self.unstated_party(&party_id),
             Some(refusal) => refusal,
         };
         self.remove_client_entry(id);
@@ -318,7 +318,7 @@ impl Session {
         if let Some(client) = self.clients.0.get_mut(&id) {
             client.reply = Some(Ok(CommandOutcome::Entered(party_id.clone())));
         }
-        self.insist(&party_id, &peer, Source::Client(id));
+        self.resend_description(&party_id, &peer, Source::Client(id));
     }
 
     /// Handles the registry's answer to a client's command.
@@ -345,7 +345,7 @@ impl Session {
             Command::Update { party_id, .. } => {
                 client.reply = Some(reply);
                 self.remove_client_entry(id);
-                self.look_again_for(&party_id, Source::Client(id));
+                self.compare_again_for(&party_id, Source::Client(id));
             }
             _ => self.client_done(id, reply),
         }

@@ -32,18 +32,18 @@ impl Session {
                 self.done_or_abort(result);
                 self.taken_in();
             }
-            Then::TokenKept => {
+            Then::TokenStored => {
                 if self.done_or_abort(result).is_some() {
-                    self.token_kept();
+                    self.token_stored();
                 }
                 self.taken_in();
             }
-            Then::ClaimKept(peer_id, claim) => match self.done_or_abort(result) {
-                Some(_) => self.claim_kept(&peer_id, claim),
+            Then::ClaimStored(peer_id, claim) => match self.done_or_abort(result) {
+                Some(_) => self.claim_stored(&peer_id, claim),
                 None => self.end_turn(&peer_id, Err(RequestError::Lost)),
             },
-            Then::RelayTokenKept(peer_id, token) => {
-                self.relay_token_kept(&peer_id, token, result);
+            Then::RelayTokenStored(peer_id, token) => {
+                self.relay_token_stored(&peer_id, token, result);
             }
             Then::Delivered => {
                 self.delivered(result);
@@ -98,7 +98,7 @@ impl Session {
                 self.end_turn(&peer_id, Err(RequestError::Lost));
             }
             (LookUp::Live, result) => self.send_heartbeats(result),
-            (LookUp::Idle(live), Ok(upstream)) => self.tell_idle(&live, upstream),
+            (LookUp::Idle(live), Ok(upstream)) => self.send_idle_changes(&live, upstream),
             (LookUp::Idle(_), Err(failure)) => self.abort(&failure),
             (LookUp::Credentials, result) => self.renew(result),
             (LookUp::Intents(noted), result) => self.flush(noted, result),

@@ -234,10 +234,10 @@ impl Session {
             renew_at: self.now.wall,
             owner,
         };
-        self.apply(Command::Keep(credential), Then::ClaimKept(peer_id.clone(), claim));
+        self.apply(Command::StoreCredential(credential), Then::ClaimStored(peer_id.clone(), claim));
     }
 
-    pub(super) fn claim_kept(&mut self, peer_id: &PeerId, claim: Secret) {
+    pub(super) fn claim_stored(&mut self, peer_id: &PeerId, claim: Secret) {
         match self.auth.current(peer_id) {
             Some(Greeted::Relay(_)) => self.claim_relay(peer_id, claim),
             _ => self.greet_by(peer_id, Proof::Claim(claim)),

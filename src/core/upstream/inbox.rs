@@ -58,7 +58,7 @@ impl Session {
         while self.taking_in == 0 && self.phase != Phase::Ended {
             let Some(message) = self.inbox.pop() else { return };
             if let Err(reason) = self.take_in(message) {
-                self.puzzled(&reason);
+                self.note_garbage(&reason);
             }
         }
     }
@@ -75,7 +75,7 @@ impl Session {
         self.take_in_next();
     }
 
-    fn puzzled(&mut self, reason: &str) {
+    fn note_garbage(&mut self, reason: &str) {
         self.garbage += 1;
         let reason = frames::shown(reason);
         self.warn(format_args!("the control server sent what is not understood: {reason}"));
@@ -104,7 +104,7 @@ impl Session {
                 return Ok(());
             }
             Message::Answer { req_id, result } => self.take_in_answer(req_id.key(), result),
-            Message::Complaint(rejection) => self.complained(&rejection),
+            Message::Complaint(rejection) => self.handle_complaint(&rejection),
             Message::Goaway(wait) => {
                 if self.goaway.replace(wait).is_none() {
                     log::info!("the control server is going away for a while");
@@ -117,7 +117,7 @@ impl Session {
                 self.note_epoch(epoch);
                 self.keepalive.limit(heartbeat);
                 if let Some(token) = token {
-                    self.keep_token(token);
+                    self.store_token(token);
                 }
             }
             Message::Party(party, at) => self.take_in_party(party, at)?,
@@ -134,7 +134,7 @@ impl Session {
     }
 
     /// Handles an error that answers no request.
-    fn complained(&mut self, Rejection { code, message, .. }: &Rejection) {
+    fn handle_complaint(&mut self, Rejection { code, message, .. }: &Rejection) {
         match *code {
             ErrorCode::PermissionDenied if self.auth.revokes => {
                 self.yield_connection("the tokens of a released peer ended");

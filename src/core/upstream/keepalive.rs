@@ -88,7 +88,7 @@ impl Session {
 
     /// Tells the server which peers are idle, if that changed: the connection does not keep idle
     /// peers alive.
-    pub(super) fn tell_idle(&mut self, live: &HashSet<PeerId>, upstream: Upstream) {
+    pub(super) fn send_idle_changes(&mut self, live: &HashSet<PeerId>, upstream: Upstream) {
         let members: HashSet<_> = upstream.memberships.iter().map(|one| &one.peer_id).collect();
         for credential in &upstream.credentials {
             let (peer_id, is_idle) = (&credential.peer_id, !live.contains(&credential.peer_id));

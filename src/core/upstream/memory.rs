@@ -71,14 +71,18 @@ struct Inner {
     /// Budget of logged warnings: a hostile server could fill the disk.
     warnings: RefCell<Buckets<()>>,
     /// True after the log stated that warnings are left out.
-    is_told: Cell<bool>,
+    has_announced_limit: Cell<bool>,
 }
 
 impl Default for Memory {
     fn default() -> Self {
         let rate = Rate::new(1, WARNING_EVERY, MOST_WARNINGS);
-        let (signals, is_told) = Default::default();
-        Self(Rc::new(Inner { signals, warnings: RefCell::new(Buckets::new(rate, 1)), is_told }))
+        let (signals, has_announced_limit) = Default::default();
+        Self(Rc::new(Inner {
+            signals,
+            warnings: RefCell::new(Buckets::new(rate, 1)),
+            has_announced_limit,
+        }))
     }
 }
 
@@ -116,8 +120,8 @@ impl Memory {
     /// and one line says so. `now` is elapsed time.
     pub(super) fn warn(&self, now: Duration, words: Arguments<'_>) {
         let is_admitted = self.0.warnings.borrow_mut().take((), now).is_ok();
-        let was_told = self.0.is_told.replace(!is_admitted);
-        if !is_admitted && !was_told {
+        let had_announced_limit = self.0.has_announced_limit.replace(!is_admitted);
+        if !is_admitted && !had_announced_limit {
             log::warn!(
                 "{MOST_WARNINGS} warnings of the control server: the rest are logged at debug, but for one a minute"
             );

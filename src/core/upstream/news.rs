@@ -209,6 +209,6 @@ impl Session {
         let is_ours =
             |id: &PeerId| auth.is_greeted(id) || known.iter().any(|known| known.peer_id == *id);
         self.replica.parties.left(party_id, peer_id, is_ours);
-        self.look_again_for(party_id, source);
+        self.compare_again_for(party_id, source);
     }
 }

@@ -89,11 +89,11 @@ pub(crate) enum Then {
     /// Note the server's epoch.
     EpochNoted,
     /// Keep a token.
-    TokenKept,
+    TokenStored,
     /// Keep the claim of a peer before it is sent.
-    ClaimKept(PeerId, Secret),
+    ClaimStored(PeerId, Secret),
     /// Keep the token of a relay's peer before the announcement.
-    RelayTokenKept(PeerId, Secret),
+    RelayTokenStored(PeerId, Secret),
     /// Deliver a signal.
     Delivered,
     /// Change a party's id.
@@ -156,7 +156,7 @@ pub(super) enum Timer {
     Heartbeat,
     Renewal,
     Flush,
-    LookAgain(PartyId),
+    CompareAgain(PartyId),
     Sync(PartyId),
     /// End of a client's wait for the server.
     Client(ClientId),

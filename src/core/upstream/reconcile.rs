@@ -124,7 +124,7 @@ impl Session {
             Ok(Outcome::Reconciled(reconciled)) => {
                 self.replica.declined.remove(&party_id);
                 if let Some(server) = server {
-                    self.replica.note_told(&party_id, &server);
+                    self.replica.note_stated(&party_id, &server);
                     self.followed(&party_id, &server, reconciled.host_before, reconciled.is_copy);
                 }
                 self.carry_out(reconciled.operations);
@@ -175,29 +175,29 @@ impl Session {
         self.replica.parties.gone(&party_id, RemovalReason::Removed);
         self.replica.met.remove(&party_id);
         self.replica.note_declined(party_id.clone(), refusal);
-        self.look_again_after(party_id, PUT_OFF);
+        self.compare_again_after(party_id, PUT_OFF);
     }
 
     /// Returns the refusal of an entry that the server confirmed without stating the party.
-    pub(super) fn untold(&mut self, party_id: &PartyId) -> Refusal {
+    pub(super) fn unstated_party(&mut self, party_id: &PartyId) -> Refusal {
         let party_id = party_id.clone();
         if let Some(reason) = &self.replica.not_understood {
             let reason = format!("what it sent is not understood: {reason}");
-            return Refusal::PartyUntold { party_id, reason };
+            return Refusal::PartyUnstated { party_id, reason };
         }
         let reason = "it sent nothing of it".to_owned();
-        let refusal = Refusal::PartyUntold { party_id, reason };
+        let refusal = Refusal::PartyUnstated { party_id, reason };
         self.warn(format_args!("{refusal}"));
         refusal
     }
 
     /// Compares a party again.
-    pub(super) fn look_again(&mut self, party_id: &PartyId) {
-        self.look_again_for(party_id, Source::Other);
+    pub(super) fn compare_again(&mut self, party_id: &PartyId) {
+        self.compare_again_for(party_id, Source::Other);
     }
 
     /// Compares a party again, for a given cause.
-    pub(super) fn look_again_for(&mut self, party_id: &PartyId, source: Source) {
+    pub(super) fn compare_again_for(&mut self, party_id: &PartyId, source: Source) {
         if self.replica.declined(party_id).is_some() {
             self.sync(party_id);
             return self.skipped(source);
@@ -208,19 +208,24 @@ impl Session {
     }
 
     /// Compares a party again after a while, once for all causes.
-    pub(super) fn look_again_after(&mut self, party_id: PartyId, after: Duration) {
-        let timer = Timer::LookAgain(party_id);
+    pub(super) fn compare_again_after(&mut self, party_id: PartyId, after: Duration) {
+        let timer = Timer::CompareAgain(party_id);
         if !self.has_timer(&timer) {
             self.set_timer(timer, after);
         }
     }
 
     /// Sends the description of a local peer again, where the server has another one.
-    pub(super) fn insist(&mut self, party_id: &PartyId, info: &PeerInput, source: Source) {
+    pub(super) fn resend_description(
+        &mut self,
+        party_id: &PartyId,
+        info: &PeerInput,
+        source: Source,
+    ) {
         let server = self.replica.parties.get(party_id);
         let member = server.and_then(|server| server.members.get(&info.peer_id));
         match member.is_some_and(|member| member.info != *info) {
-            true => self.look_again_for(party_id, source),
+            true => self.compare_again_for(party_id, source),
             false => self.skipped(source),
         }
     }

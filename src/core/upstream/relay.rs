@@ -192,7 +192,10 @@ impl Session {
                 Ok(Called::Registered(token, expires_at)),
             ) => match self.credential(&peer_id, token.clone(), expires_at) {
                 Some(credential) => {
-                    self.apply(Command::Keep(credential), Then::RelayTokenKept(peer_id, token));
+                    self.apply(
+                        Command::StoreCredential(credential),
+                        Then::RelayTokenStored(peer_id, token),
+                    );
                 }
                 None => self.call_announce(&peer_id, token, true),
             },
@@ -219,7 +222,7 @@ impl Session {
         }
     }
 
-    pub(super) fn relay_token_kept(
+    pub(super) fn relay_token_stored(
         &mut self,
         peer_id: &PeerId,
         token: Secret,

@@ -89,7 +89,7 @@ impl Session {
                 continue;
             }
             if self.replay.in_flight.len() >= MOST_OPERATIONS || self.is_in_vain(&operation) {
-                self.look_again_after(operation.party_id, PUT_OFF);
+                self.compare_again_after(operation.party_id, PUT_OFF);
                 continue;
             }
             self.replay.in_flight.insert(operation.key.clone());
@@ -253,7 +253,7 @@ impl Session {
             }
             OpBody::Update(info) => {
                 self.replica.parties.confirmed(party_id, info);
-                self.look_again(party_id);
+                self.compare_again(party_id);
             }
             OpBody::Leave(peer_id) => self.has_left(party_id, peer_id, Source::Other),
         }
@@ -278,7 +278,7 @@ impl Session {
             && self.now.elapsed < self.auth.forgiving_until
         {
             log::debug!("waiting for the host of a party: party={party_id} peer={peer_id}");
-            self.look_again_after(party_id, RETRY);
+            self.compare_again_after(party_id, RETRY);
             return self.operated(&key);
         }
         self.replay.refusals += 1;
@@ -287,7 +287,7 @@ impl Session {
         if is_no_verdict(code) || is_untrue || self.replay.refusals > MOST_REFUSALS {
             // The intent stays for a later attempt.
             self.warn(format_args!("party {party_id}: the server puts {peer_id} off: {message}"));
-            self.look_again_after(party_id, PUT_OFF);
+            self.compare_again_after(party_id, PUT_OFF);
             return self.operated(&key);
         }
         if code == ErrorCode::PermissionDenied
@@ -297,7 +297,7 @@ impl Session {
             self.warn(format_args!(
                 "party {party_id}: peer {peer_id} is somebody else's there: {message}"
             ));
-            self.look_again_after(party_id, after);
+            self.compare_again_after(party_id, after);
             return self.operated(&key);
         }
         // Over HTTP such a refusal is the only notice of a party's end.
@@ -338,7 +338,7 @@ impl Session {
         match upstream {
             Ok(upstream) => {
                 for party_id in upstream.outbox.iter().filter(|id| noted.has(id)) {
-                    self.look_again(party_id);
+                    self.compare_again(party_id);
                 }
             }
             Err(failure) => {

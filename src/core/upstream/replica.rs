@@ -50,7 +50,7 @@ struct Entry {
     id: EntryId,
     in_flight: InFlight,
     /// True once the server's state of the party, with the peer in it, is processed here.
-    is_told: bool,
+    is_stated: bool,
 }
 
 /// Number of an [`Entry`].
@@ -94,7 +94,7 @@ impl Replica {
     pub(super) fn enter(&mut self, party_id: &PartyId, in_flight: InFlight) -> EntryId {
         let id = EntryId(self.next_entry);
         self.next_entry += 1;
-        let entry = Entry { id, in_flight, is_told: false };
+        let entry = Entry { id, in_flight, is_stated: false };
         self.entries.entry(party_id.clone()).or_default().push(entry);
         id
     }
@@ -108,8 +108,8 @@ impl Replica {
     }
 
     /// True once the server's state of the party is processed, with the peer among its members.
-    pub(super) fn is_told(&self, id: EntryId) -> bool {
-        self.entries.values().flatten().any(|entry| entry.id == id && entry.is_told)
+    pub(super) fn is_stated(&self, id: EntryId) -> bool {
+        self.entries.values().flatten().any(|entry| entry.id == id && entry.is_stated)
     }
 
     /// True while a client's request for the peer to enter any party is in flight.
@@ -130,9 +130,9 @@ impl Replica {
         entries.map(|entry| entry.in_flight.clone()).collect()
     }
 
-    pub(super) fn note_told(&mut self, party_id: &PartyId, server: &ServerParty) {
+    pub(super) fn note_stated(&mut self, party_id: &PartyId, server: &ServerParty) {
         for entry in self.entries.get_mut(party_id).into_iter().flatten() {
-            entry.is_told |= server.members.contains_key(&entry.in_flight.peer_id);
+            entry.is_stated |= server.members.contains_key(&entry.in_flight.peer_id);
         }
     }
 

@@ -173,7 +173,7 @@ impl Session {
                 Timer::Heartbeat => self.look_up(UpstreamPart::Live, LookUp::Live),
                 Timer::Renewal => self.look_up(UpstreamPart::Credentials, LookUp::Credentials),
                 Timer::Flush => self.begin_flush(),
-                Timer::LookAgain(party_id) => self.look_again(&party_id),
+                Timer::CompareAgain(party_id) => self.compare_again(&party_id),
                 Timer::Sync(party_id) => self.request_sync(party_id),
                 Timer::Client(id) => self.client_expired(id),
                 Timer::DepartureEnds => self.departed(),

@@ -11,7 +11,7 @@ use super::Driver;
 use crate::core::upstream::{ClientCommand, ClientError, ClientId, CommandReply};
 use crate::core::{Membership, RelayInput, User};
 
-/// Clients that wait for a reply.
+/// Waiting clients.
 #[derive(Default)]
 pub(super) struct Clients {
     next: u64,
@@ -21,11 +21,11 @@ pub(super) struct Clients {
     pub(super) departure: Option<oneshot::Sender<()>>,
 }
 
-/// Clients that wait for a reply of one kind.
+/// Waiting clients of one kind of reply.
 type Waiting<T> = HashMap<ClientId, oneshot::Sender<T>>;
 
 impl Driver {
-    /// Has the server do a client's command, and then does it here.
+    /// Executes a client's command on the server, and then here.
     pub(in crate::remote) async fn request(&self, request: ClientCommand) -> CommandReply {
         let (id, reply) = self.wait(|clients| &mut clients.commands);
         self.change(|session, now| session.handle_request(id, request, now));
@@ -50,7 +50,7 @@ impl Driver {
         reply.await.unwrap_or(Err(ClientError::Lost))
     }
 
-    /// Numbers a client that waits for its reply.
+    /// Registers a waiting client. Returns its number.
     fn wait<T>(
         &self,
         kind: impl FnOnce(&mut Clients) -> &mut Waiting<T>,
@@ -63,8 +63,8 @@ impl Driver {
         (id, receiver)
     }
 
-    /// Waits for something that the server has to do, and no longer than a client's request takes
-    /// that has begun then; `None` when time is up.
+    /// Waits for a task of the server, up to the time limit of a client's request since `begun`;
+    /// `None` on a timeout.
     pub(in crate::remote) async fn in_time<T>(
         &self,
         begun: Instant,
@@ -73,7 +73,7 @@ impl Driver {
         tokio::time::timeout_at(begun + self.0.endpoint.request_timeout * 4 / 5, work).await.ok()
     }
 
-    /// Has local peers leave, as far as the server confirms it in time.
+    /// Sends the leaves of local peers, and waits for the server's confirmation for a limited time.
     pub(in crate::remote) async fn depart(&self, memberships: Vec<Membership>) {
         let (departed, departure) = oneshot::channel();
         self.0.clients.borrow_mut().departure = Some(departed);
@@ -81,13 +81,13 @@ impl Driver {
         departure.await.ok();
     }
 
-    /// Has a peer leave that the server may have let in, though its client is told otherwise.
+    /// Withdraws a join that the server may have accepted, although its client got an error.
     pub(in crate::remote) fn withdraw(&self, party_id: PartyId, peer_id: PeerId) {
         self.change(|session, now| session.handle_withdrawal(party_id, peer_id, now));
     }
 
-    /// Ends the tokens of a peer on the server. Returns the number that ended; `None` where they end
-    /// by their age: an older server can't end them.
+    /// Revokes the tokens of a peer on the server. Returns their number; `None` if an older server
+    /// can't revoke them.
     pub(in crate::remote) async fn revoke(&self, peer_id: &PeerId, token: &Secret) -> Option<u64> {
         self.change(|session, _| session.note_revocation(peer_id, true));
         match self.0.api().revoke(token).await {
@@ -101,7 +101,7 @@ impl Driver {
     }
 }
 
-/// Answers a client, which may be gone.
+/// Sends a reply to a client, which may be gone.
 pub(super) fn answer<T>(waiting: &mut Waiting<T>, id: ClientId, reply: T) {
     if let Some(client) = waiting.remove(&id) {
         client.send(reply).ok();

@@ -29,29 +29,29 @@ use crate::core::upstream::{
 };
 use crate::core::{Caller, Outcome, Proof, Upstream};
 
-/// Upper bound of the registry's answer to what the server told.
+/// Time limit of the registry's answer to a message of the server.
 const LOCAL_PATIENCE: Duration = Duration::from_secs(30);
 
-/// Timers run on a clock that stands still while the machine sleeps: they are looked at this often.
-const LOOK_AGAIN: Duration = Duration::from_secs(15);
+/// Longest timer: timers stop while the machine sleeps, so deadlines are checked this often.
+const LONGEST_TIMER: Duration = Duration::from_secs(15);
 
 /// Environment of the sessions of a program.
 #[derive(Debug, Clone)]
 pub(crate) struct SessionContext {
-    /// The registry.
+    /// Control plane of the registry.
     pub(crate) local: ControlPlane,
-    /// The program itself, as the registry sees it.
+    /// Caller of the program itself.
     pub(crate) itself: Caller,
     pub(crate) clock: Clock,
     /// Parties with intents.
     pub(crate) dirty: Arc<DirtyParties>,
-    /// Time that hosts have to come back to a server that has lost its history.
+    /// Time for hosts to return to a server that has lost its history.
     pub(crate) forgiveness: Duration,
     pub(crate) keys: Keys,
     pub(crate) memory: Memory,
 }
 
-/// This machine.
+/// Random numbers and networks of this machine.
 #[derive(Debug)]
 struct ThisMachine;
 
@@ -69,7 +69,7 @@ impl Machine for ThisMachine {
     }
 }
 
-/// A session that is driven. Clones are the same.
+/// Session with its IO. Clones share it.
 #[derive(Clone)]
 pub(super) struct Driver(Rc<Inner>);
 
@@ -77,23 +77,23 @@ struct Inner {
     session: RefCell<Session>,
     context: SessionContext,
     endpoint: Endpoint,
-    /// Clients whose requests are not answered.
+    /// Clients with unanswered requests.
     clients: RefCell<Clients>,
-    /// The server's routes, whose connections are kept; made when they are needed first.
+    /// Client of the server's routes, with pooled connections; created on first use.
     api: RefCell<Option<Api>>,
-    /// Notified when the session has something to do that the driver's loop does not know of.
+    /// Notified after a change of the session outside of the driver's loop.
     changed: Notify,
 }
 
-/// Something that happened to a session.
+/// Event of a session.
 pub(super) enum Event {
-    /// Anything came from the server; with the words of a failure that it states.
+    /// Sign of life of the server, with the failure that it states.
     Alive(Option<String>),
-    /// Requests of clients may be sent.
+    /// The session is online: requests of clients may be sent.
     Online,
 }
 
-/// An answer that a session waits for.
+/// Answer to an output of the session.
 enum Answered {
     Applied(Then, Result<Outcome, Failure>),
     LookedUp(LookUp, Result<Upstream, Failure>),
@@ -103,7 +103,7 @@ enum Answered {
 type Answers = FuturesUnordered<Pin<Box<dyn Future<Output = Answered>>>>;
 
 impl Driver {
-    /// Begins a session over an open transport. Returns what comes on it, too, and takes what is sent.
+    /// Starts a session over an open transport. Returns it with the queues of the transport.
     pub(super) fn new(
         context: SessionContext,
         endpoint: Endpoint,
@@ -149,7 +149,7 @@ impl Driver {
         self.0.session.borrow().has_greeted()
     }
 
-    /// Reason why the server has not let this daemon in, where it has said something.
+    /// Returns the server's reason for not accepting this daemon, if it stated one.
     pub(super) fn complaint(&self) -> Option<Loss> {
         self.0.session.borrow().complaint()
     }
@@ -169,17 +169,17 @@ impl Driver {
         self.change(|session, _| session.ping());
     }
 
-    /// Passes over what the server tells, and sends nothing but leaves.
+    /// Stops processing messages, and sends nothing but leaves.
     pub(super) fn stop_processing(&self) {
         self.change(|session, _| session.stop_processing());
     }
 
-    /// Ends the session. Clients that wait are answered.
+    /// Ends the session, and answers the waiting clients.
     pub(super) fn close(&self) {
         self.0.session.borrow_mut().give_up(Loss::new("closed"));
         let mut answers = Answers::new();
         self.0.carry_out(&mut answers, &mut drop);
-        // What is to be noted is noted, though the session does not hear of it.
+        // Commands for the registry are still executed, though the session gets no answer.
         actix::spawn(answers.for_each(|_| std::future::ready(())));
     }
 
@@ -188,20 +188,20 @@ impl Driver {
         self.0.changed.notify_one();
     }
 
-    /// Drives the session until the connection is gone. Returns the reason, and whether another
-    /// connection shall take its place.
+    /// Runs the session until the connection ends. Returns the reason, and true if another
+    /// connection replaces it.
     pub(super) async fn run(
         self,
         outgoing: mpsc::Sender<transport::Outgoing>,
         mut incoming: mpsc::Receiver<Incoming>,
-        mut tell: impl FnMut(Event),
+        mut on_event: impl FnMut(Event),
     ) -> (Loss, bool) {
         let inner = &self.0;
         let (clock, dirty) = (inner.context.clock, inner.context.dirty.clone());
         let mut answers = Answers::new();
         let (mut unsent, mut is_open) = (None, true);
         loop {
-            if let Some(end) = inner.carry_out(&mut answers, &mut tell) {
+            if let Some(end) = inner.carry_out(&mut answers, &mut on_event) {
                 outgoing.try_send(transport::Outgoing::Close).ok();
                 return end;
             }
@@ -222,14 +222,14 @@ impl Driver {
                 inner.session.borrow_mut().handle_timeout(clock.now());
                 continue;
             }
-            let wait = left.unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN);
+            let wait = left.unwrap_or(LONGEST_TIMER).min(LONGEST_TIMER);
             tokio::select! {
                 biased;
                 () = inner.changed.notified() => {}
                 Some(answer) = answers.next() => inner.take_answer(answer),
                 message = incoming.recv(), if is_open && wants_messages => {
                     is_open = message.is_some();
-                    inner.take_message(message, &mut tell);
+                    inner.take_message(message, &mut on_event);
                 }
                 () = reserve(&outgoing, inner.endpoint.request_timeout), if unsent.is_some() => {
                     if outgoing.capacity() == 0 {
@@ -246,9 +246,9 @@ impl Driver {
         }
     }
 
-    /// Waits for a WebSocket, where there is none and one is wanted; then another connection takes
-    /// this one's place. It is looked for every so often.
-    pub(super) async fn look_for_websocket(self, kind: transport::TransportKind, every: Duration) {
+    /// Probes for a WebSocket periodically, if the transport is HTTP and WebSocket is preferred.
+    /// Then another connection replaces this one.
+    pub(super) async fn probe_for_websocket(self, kind: transport::TransportKind, every: Duration) {
         let endpoint = &self.0.endpoint;
         if kind != transport::TransportKind::Http || endpoint.kind != transport::TransportKind::Auto
         {
@@ -259,23 +259,23 @@ impl Driver {
     }
 }
 
-/// Waits for room in a queue, and no longer than that.
+/// Waits for room in a queue, for a limited time.
 async fn reserve(outgoing: &mpsc::Sender<transport::Outgoing>, patience: Duration) {
     tokio::time::timeout(patience, outgoing.reserve()).await.ok();
 }
 
 impl Inner {
-    /// Does what the session wants done. Returns the reason for its end.
+    /// Executes the outputs of the session. Returns the reason for its end.
     fn carry_out(
         &self,
         answers: &mut Answers,
-        tell: &mut impl FnMut(Event),
+        on_event: &mut impl FnMut(Event),
     ) -> Option<(Loss, bool)> {
         loop {
             let output = self.session.borrow_mut().poll_output();
             match output? {
                 Output::Apply(Apply { caller, command, then }) => {
-                    // It is queued here and now: one question comes after the other.
+                    // The command is queued at once, so that commands keep their order.
                     let applied =
                         self.context.local.ask(caller, |reply| Ask::Command(command, reply));
                     answers.push(Box::pin(async move {
@@ -304,7 +304,7 @@ impl Inner {
                 Output::Announced(id, reply) => {
                     answer(&mut self.clients.borrow_mut().announcements, id, reply);
                 }
-                Output::Online => tell(Event::Online),
+                Output::Online => on_event(Event::Online),
                 Output::Departed => {
                     if let Some(departed) = self.clients.borrow_mut().departure.take() {
                         departed.send(()).ok();
@@ -315,7 +315,7 @@ impl Inner {
         }
     }
 
-    /// The server's routes, whose connections are kept.
+    /// Returns the client of the server's routes, with pooled connections.
     fn api(&self) -> Api {
         self.api.borrow_mut().get_or_insert_with(|| Api::new(&self.endpoint)).clone()
     }
@@ -329,15 +329,15 @@ impl Inner {
         }
     }
 
-    fn take_message(&self, message: Option<Incoming>, tell: &mut impl FnMut(Event)) {
+    fn take_message(&self, message: Option<Incoming>, on_event: &mut impl FnMut(Event)) {
         let message = match message {
             Some(Incoming::Message(message)) => message,
-            Some(Incoming::Alive) => return tell(Event::Alive(None)),
-            Some(Incoming::Fault(words)) => return tell(Event::Alive(Some(words))),
+            Some(Incoming::Alive) => return on_event(Event::Alive(None)),
+            Some(Incoming::Fault(words)) => return on_event(Event::Alive(Some(words))),
             None => Message::Lost(Loss::new("the connection is gone")),
         };
         if !matches!(message, Message::Garbage(_) | Message::Lost(_)) {
-            tell(Event::Alive(None));
+            on_event(Event::Alive(None));
         }
         self.session.borrow_mut().handle_message(message, self.context.clock.now());
     }

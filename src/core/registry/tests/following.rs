@@ -113,7 +113,7 @@ fn follow_can_be_undone() {
         reconcile(None, Occasion::Return),
         reconcile(None, Occasion::Gone(RemovalReason::Removed)),
         Command::Rename { from: "lan".parse().unwrap(), to: "new".parse().unwrap() },
-        Command::Forget(server_key(), "a".parse().unwrap()),
+        Command::ForgetCredential(server_key(), "a".parse().unwrap()),
         credential("b"),
         follow(None),
         follow(Some(ServerKey("http://another".into()))),

@@ -30,7 +30,7 @@ pub(super) fn follow(server: Option<ServerKey>) -> Command {
 }
 
 pub(super) fn credential(id: &str) -> Command {
-    Command::Keep(CredentialRecord {
+    Command::StoreCredential(CredentialRecord {
         server: server_key(),
         peer_id: id.parse().unwrap(),
         proof: Proof::Token(Secret::from("token".to_owned())),
