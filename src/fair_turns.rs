@@ -1,4 +1,4 @@
-//! Fair order among clients. Each client has the same number of places of a scarce resource. Long
+//! Fair order among clients. Each client has the same number of permits of a scarce resource. Long
 //! work takes turns: each client waits for at most one piece of work of every other one. Short work
 //! waits for the running pieces only.
 
@@ -15,54 +15,54 @@ const ROUNDS: usize = 6;
 /// Number of clients below which no idle ones are removed.
 const FEW: usize = 64;
 
-/// Places of clients; each client has the same number.
+/// Permits of clients; each client has the same number.
 #[derive(Debug)]
-pub(crate) struct Places<K> {
+pub(crate) struct ClientPermits<K> {
     each: usize,
     clients: Mutex<Clients<K>>,
 }
 
-/// Semaphores of the clients that have or await a place.
+/// Semaphores of the clients that have or await a permit.
 #[derive(Debug)]
 struct Clients<K> {
-    places: HashMap<K, Weak<Semaphore>>,
+    permits: HashMap<K, Weak<Semaphore>>,
     /// Number of clients at which idle ones are removed.
     most: usize,
 }
 
-/// Place, until it is dropped.
+/// Permit, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct ClientPermit {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
-impl<K: Eq + Hash> Places<K> {
-    /// Creates that many places for each client.
+impl<K: Eq + Hash> ClientPermits<K> {
+    /// Creates that many permits for each client.
     pub(crate) fn new(each: usize) -> Self {
-        let clients = Clients { places: HashMap::new(), most: FEW };
+        let clients = Clients { permits: HashMap::new(), most: FEW };
         Self { each, clients: Mutex::new(clients) }
     }
 
-    /// Waits for a place of a client.
-    pub(crate) async fn take(&self, client: K) -> Place {
+    /// Waits for a permit of a client.
+    pub(crate) async fn acquire(&self, client: K) -> ClientPermit {
         // The semaphore is never closed.
-        Place { _permit: self.of(client).acquire_owned().await.ok() }
+        ClientPermit { _permit: self.of(client).acquire_owned().await.ok() }
     }
 
     /// Returns the semaphore of a client.
     fn of(&self, client: K) -> Arc<Semaphore> {
         // A panic ends the process, so nothing sees a broken table.
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(places) = clients.places.get(&client).and_then(Weak::upgrade) {
-            return places;
+        if let Some(permits) = clients.permits.get(&client).and_then(Weak::upgrade) {
+            return permits;
         }
-        if clients.places.len() >= clients.most {
-            clients.places.retain(|_, places| places.strong_count() > 0);
-            clients.most = FEW.max(2 * clients.places.len());
+        if clients.permits.len() >= clients.most {
+            clients.permits.retain(|_, permits| permits.strong_count() > 0);
+            clients.most = FEW.max(2 * clients.permits.len());
         }
-        let places = Arc::new(Semaphore::new(self.each));
-        clients.places.insert(client, Arc::downgrade(&places));
-        places
+        let permits = Arc::new(Semaphore::new(self.each));
+        clients.permits.insert(client, Arc::downgrade(&permits));
+        permits
     }
 }
 
@@ -70,39 +70,39 @@ impl<K: Eq + Hash> Places<K> {
 #[derive(Debug)]
 pub(crate) struct FairTurns<K> {
     all: Arc<Semaphore>,
-    clients: Places<K>,
+    clients: ClientPermits<K>,
 }
 
 /// Turn, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Turn {
     _all: Option<OwnedSemaphorePermit>,
-    _client: Place,
+    _client: ClientPermit,
 }
 
 impl<K: Eq + Hash> FairTurns<K> {
     /// Creates turns of which that many run concurrently.
     pub(crate) fn new(at_once: usize) -> Self {
-        Self { all: Arc::new(Semaphore::new(at_once)), clients: Places::new(1) }
+        Self { all: Arc::new(Semaphore::new(at_once)), clients: ClientPermits::new(1) }
     }
 
     /// Waits for a client's turn; a client has one at a time. Without running turns it comes at
     /// once.
     pub(crate) async fn acquire(&self, client: K) -> Turn {
-        let places = self.clients.of(client);
-        if let Ok(place) = places.clone().try_acquire_owned()
+        let permits = self.clients.of(client);
+        if let Ok(permit) = permits.clone().try_acquire_owned()
             && let Ok(all) = self.all.clone().try_acquire_owned()
         {
-            return Turn { _all: Some(all), _client: Place { _permit: Some(place) } };
+            return Turn { _all: Some(all), _client: ClientPermit { _permit: Some(permit) } };
         }
-        let place = places.acquire_owned().await.ok();
+        let permit = permits.acquire_owned().await.ok();
         // The semaphore is never closed.
         let all = self.all.clone().acquire_owned().await.ok();
         // The runtime polls for input each time: short requests that came meanwhile go first.
         for _ in 0..ROUNDS {
             tokio::task::yield_now().await;
         }
-        Turn { _all: all, _client: Place { _permit: place } }
+        Turn { _all: all, _client: ClientPermit { _permit: permit } }
     }
 }
 
@@ -151,25 +151,25 @@ mod tests {
     }
 
     #[actix::test]
-    async fn each_client_has_its_own_places() {
-        let places = Places::new(2);
-        let taken = [places.take(1).await, places.take(1).await];
-        let mut third = Box::pin(places.take(1));
+    async fn each_client_has_its_own_permits() {
+        let permits = ClientPermits::new(2);
+        let taken = [permits.acquire(1).await, permits.acquire(1).await];
+        let mut third = Box::pin(permits.acquire(1));
         assert!((&mut third).now_or_never().is_none());
-        assert!(places.take(2).now_or_never().is_some());
+        assert!(permits.acquire(2).now_or_never().is_some());
         drop(taken);
         assert!(third.now_or_never().is_some());
     }
 
     #[actix::test]
     async fn idle_clients_are_removed() {
-        let places = Places::new(1);
-        let kept = places.take(0).await;
+        let permits = ClientPermits::new(1);
+        let kept = permits.acquire(0).await;
         for client in 1..10_000 {
-            places.take(client).await;
+            permits.acquire(client).await;
         }
-        assert!(places.clients.lock().expect("no panic").places.len() <= FEW);
-        assert!(places.take(0).now_or_never().is_none());
+        assert!(permits.clients.lock().expect("no panic").permits.len() <= FEW);
+        assert!(permits.acquire(0).now_or_never().is_none());
         drop(kept);
     }
 

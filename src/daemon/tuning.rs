@@ -71,13 +71,13 @@ pub(super) fn tuning(config: &DaemonConfig) -> Tuning {
 
 /// # Errors
 /// The trusted certificates can't be read.
-pub(super) fn remote(config: &DaemonConfig) -> anyhow::Result<remote::Settings> {
+pub(super) fn remote(config: &DaemonConfig) -> anyhow::Result<remote::RemoteSettings> {
     let remote = &config.remote;
     let tls = transport::tls::client_config(remote.ca_file.as_deref())
         .context("remote.ca_file, the certificates that the control server is checked by")?;
     let env = Environment::process();
     let system = SystemProxies::of(|name| env.get(name)?.into_string().ok());
-    let way = transport::TransportConfig {
+    let transport = transport::TransportConfig {
         kind: remote.transport,
         tls,
         ca_file: remote.ca_file.clone(),
@@ -86,12 +86,12 @@ pub(super) fn remote(config: &DaemonConfig) -> anyhow::Result<remote::Settings> 
         request_timeout: remote.request_timeout,
         poll: remote.poll,
     };
-    let link = link::Settings {
+    let link = link::LinkSettings {
         backoff_initial: remote.backoff_initial,
         backoff_max: remote.backoff_max,
         max_attempts: u32::try_from(remote.max_attempts).unwrap_or(u32::MAX),
         probe: remote.probe,
         connect_timeout: remote.connect_timeout,
     };
-    Ok(remote::Settings { way, link, heartbeat: remote.heartbeat })
+    Ok(remote::RemoteSettings { transport, link, heartbeat: remote.heartbeat })
 }

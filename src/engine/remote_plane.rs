@@ -12,8 +12,8 @@ use crate::core::upstream::{Keys, Memory};
 use crate::core::{Caller, ServerKey};
 use crate::health::Vitals;
 use crate::remote::{
-    CurrentSession, Link, LinkRecipients, RemoteControlPlane, SessionContext, SetSettings,
-    Settings, Start, Stop,
+    CurrentSession, Link, LinkRecipients, RemoteControlPlane, RemoteSettings, SessionContext,
+    SetSettings, Start, Stop,
 };
 
 /// Running remote control plane.
@@ -34,7 +34,7 @@ impl RemotePlane {
         engine: &Engine,
         vitals: &mut Vitals,
         clock: Clock,
-        settings: Settings,
+        settings: RemoteSettings,
         configured: Option<ServerKey>,
         itself: Caller,
     ) -> anyhow::Result<Self> {
@@ -63,7 +63,7 @@ impl RemotePlane {
     }
 
     /// Applies changed settings.
-    pub(crate) async fn tune(&self, settings: Settings) {
+    pub(crate) async fn tune(&self, settings: RemoteSettings) {
         if let Err(error) = self.plane.send(SetSettings(settings)).await {
             log::error!("link settings not updated: {error}");
         }

@@ -89,7 +89,7 @@ pub(super) async fn identify(
     request: impl IntoAsk<Identity>,
     address: AddressKey,
 ) -> Result<Credentials, Problem> {
-    let _place = state.place(address).await;
+    let _permit = state.acquire_permit(address).await;
     match state.ask(stranger(Some(address)), request).await {
         Ok(identity) => Ok(Credentials(Ok(Client { identity, address }))),
         Err(Failure::Refused(Refusal::BadToken)) => Ok(Credentials(Err(UNKNOWN))),

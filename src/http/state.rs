@@ -22,7 +22,7 @@ use crate::control_plane::{Ask, ControlPlane, Failure, IntoAsk};
 use crate::core::{
     AddressBuckets, AddressKey, AddressTurns, Buckets, Caller, Rate, Recent, RetryAfter, TokenHash,
 };
-use crate::fair_turns::{FairTurns, Place, Places};
+use crate::fair_turns::{ClientPermit, ClientPermits, FairTurns};
 
 /// Scrapes of the metrics by an address: per second, and burst.
 const SCRAPES: usize = 50;
@@ -67,7 +67,7 @@ pub(crate) struct HttpState {
     rates: Mutex<RateLimits>,
     replies: ReplyBudget,
     /// Concurrent identifications, by address.
-    identified: Places<AddressKey>,
+    identified: ClientPermits<AddressKey>,
     /// Turns of the addresses whose clients list relays.
     lists: FairTurns<AddressKey>,
     /// Number of relays in the last list.
@@ -109,7 +109,7 @@ impl HttpState {
             settings: RwLock::new(Arc::new(settings)),
             rates,
             replies: ReplyBudget::new(refusals),
-            identified: Places::new(IDENTIFIED_AT_ONCE),
+            identified: ClientPermits::new(IDENTIFIED_AT_ONCE),
             lists: FairTurns::new(LISTS_AT_ONCE),
             relays,
             stopping,
@@ -156,8 +156,8 @@ impl HttpState {
     }
 
     /// Waits until an address may identify another request.
-    pub(super) async fn place(&self, address: AddressKey) -> Place {
-        self.identified.take(address).await
+    pub(super) async fn acquire_permit(&self, address: AddressKey) -> ClientPermit {
+        self.identified.acquire(address).await
     }
 
     /// Reserves room for a reply that has a party in it.

@@ -10,7 +10,7 @@ use lanrage_ipc::model::{Connection, PartyId};
 use tokio::sync::Notify;
 
 use super::driver::SessionContext;
-use super::link::{CurrentSession, Retry, SetServer, Settings, Shutdown, UpdateSettings};
+use super::link::{CurrentSession, RemoteSettings, Retry, SetServer, Shutdown, UpdateSettings};
 use super::mutation::Request;
 use crate::control_plane::{Ask, Call, Failure, IntoAsk, Query};
 use crate::core::{
@@ -299,7 +299,7 @@ impl Handler<Start> for RemoteControlPlane {
 /// Replaces the settings.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(crate) struct SetSettings(pub(crate) Settings);
+pub(crate) struct SetSettings(pub(crate) RemoteSettings);
 
 impl Handler<SetSettings> for RemoteControlPlane {
     type Result = ResponseFuture<()>;

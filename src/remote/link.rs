@@ -12,7 +12,7 @@ use actix::prelude::*;
 use lanrage_ipc::model::{Connection, ConnectionState};
 use tokio::sync::watch;
 
-use super::driver::{Driver, Event, SessionContext};
+use super::driver::{Driver, DriverEvent, SessionContext};
 use super::transport::{self, Endpoint, Transport};
 use crate::control_plane::{ConnectionStatus, Query};
 use crate::core::upstream::link::{self, Input, LinkId, Output};
@@ -37,22 +37,22 @@ impl CurrentSession {
     }
 }
 
-/// Settings of the link.
+/// Settings of the remote mode.
 #[derive(Debug, Clone)]
-pub(crate) struct Settings {
+pub(crate) struct RemoteSettings {
     /// Transport to any server.
-    pub(crate) way: transport::TransportConfig,
+    pub(crate) transport: transport::TransportConfig,
     /// Timing of the attempts.
-    pub(crate) link: link::Settings,
+    pub(crate) link: link::LinkSettings,
     /// Interval of heartbeats.
     pub(crate) heartbeat: Duration,
 }
 
 /// Link to the control server.
 pub(crate) struct Link {
-    machine: link::Link,
+    machine: link::LinkMachine,
     url: Option<ServerUrl>,
-    settings: Settings,
+    settings: RemoteSettings,
     context: SessionContext,
     current: CurrentSession,
     timer: Option<SpawnHandle>,
@@ -72,12 +72,12 @@ pub(crate) struct Link {
 impl Link {
     /// Creates a link that also publishes the connection's states in `published`.
     pub(crate) fn new(
-        settings: Settings,
+        settings: RemoteSettings,
         context: SessionContext,
         current: CurrentSession,
         published: watch::Sender<Option<Connection>>,
     ) -> Self {
-        let machine = link::Link::new(settings.link.clone());
+        let machine = link::LinkMachine::new(settings.link.clone());
         let started = context.clock.now().wall;
         let (url, timer, attempt, was_online, is_ending, next) = Default::default();
         Self {
@@ -154,7 +154,7 @@ impl Link {
             return;
         }
         let Some(url) = self.url.clone() else { return };
-        let endpoint = self.settings.way.to(url);
+        let endpoint = self.settings.transport.to(url);
         log::debug!("connecting to {}", endpoint.url);
         let opening = async move { (transport::dial::open(&endpoint).await, endpoint) };
         let opening = opening.into_actor(self).map(move |(result, endpoint), this, ctx| {
@@ -186,8 +186,8 @@ impl Link {
         let link = ctx.address();
         let on_event = move |event| match event {
             // Another sign of life follows.
-            Event::Alive(_) => drop(link.try_send(Happened(id, event))),
-            Event::Online => {
+            DriverEvent::Alive(_) => drop(link.try_send(Happened(id, event))),
+            DriverEvent::Online => {
                 let sent = link.send(Happened(id, event));
                 actix::spawn(async move {
                     if let Err(error) = sent.await {
@@ -234,7 +234,7 @@ impl Link {
         let status = self.machine.status();
         let ago = self.context.clock.elapsed().saturating_sub(status.since);
         let now = self.context.clock.now().wall;
-        let (way, url) = (&self.settings.way, self.url.as_ref());
+        let (config, url) = (&self.settings.transport, self.url.as_ref());
         ConnectionStatus {
             connection: Connection {
                 state: status.state,
@@ -244,9 +244,9 @@ impl Link {
                 attempt: if status.state == ConnectionState::Online { 0 } else { status.attempt },
                 retry_in_ms: None,
                 last_error: status.last_error.clone(),
-                transport: url.map(|_| way.kind.as_str().to_owned()),
-                ca_file: url.and(way.ca_file.as_ref()).map(|file| file.display().to_string()),
-                proxy: url.and_then(|url| way.proxies.to(url)).map(ToString::to_string),
+                transport: url.map(|_| config.kind.as_str().to_owned()),
+                ca_file: url.and(config.ca_file.as_ref()).map(|file| file.display().to_string()),
+                proxy: url.and_then(|url| config.proxies.to(url)).map(ToString::to_string),
             },
             retry_at: status.retry_at,
         }
@@ -312,20 +312,20 @@ crate::health::answers_ping!(Link);
 /// Event of a connection.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Happened(LinkId, Event);
+struct Happened(LinkId, DriverEvent);
 
 impl Handler<Happened> for Link {
     type Result = ();
 
     fn handle(&mut self, Happened(id, event): Happened, ctx: &mut Self::Context) {
         match event {
-            Event::Alive(fault) => {
+            DriverEvent::Alive(fault) => {
                 self.input(Input::Heard(id), ctx);
                 if let Some(words) = fault {
                     self.input(Input::Fault(id, words), ctx);
                 }
             }
-            Event::Online => {
+            DriverEvent::Online => {
                 self.was_online = true;
                 self.input(Input::Welcomed(id), ctx);
             }
@@ -371,7 +371,7 @@ impl Handler<Retry> for Link {
 /// Changes the settings.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(crate) struct UpdateSettings(pub(crate) Settings);
+pub(crate) struct UpdateSettings(pub(crate) RemoteSettings);
 
 impl Handler<UpdateSettings> for Link {
     type Result = ();

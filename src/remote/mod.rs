@@ -21,4 +21,4 @@ pub(crate) mod transport;
 
 pub(crate) use actor::{LinkRecipients, RemoteControlPlane, SetSettings, Start, Stop};
 pub(crate) use driver::SessionContext;
-pub(crate) use link::{CurrentSession, Link, Settings};
+pub(crate) use link::{CurrentSession, Link, RemoteSettings};

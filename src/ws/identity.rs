@@ -23,7 +23,7 @@ const HEARTBEAT_MS: u64 = 30_000;
 const MOST_PEERS: usize = 64;
 
 /// Valid token of a hello, with its owner.
-pub(super) struct Proof {
+pub(super) struct ProvenToken {
     identity: Identity,
     token: Secret,
     hash: TokenHash,
@@ -96,14 +96,14 @@ impl Conversation {
         &self,
         token: Secret,
         peer_id: Option<&PeerId>,
-    ) -> Result<Proof, Rejection> {
+    ) -> Result<ProvenToken, Rejection> {
         let hash = token::hash(token.expose().as_bytes());
         let identity = self.ask(|reply| Ask::AuthenticateClaim(hash, reply)).await?;
         if peer_id.is_some_and(|peer_id| *peer_id != identity.peer_id) {
             let message = "token: it does not match peer_id";
             return Err(Rejection::new(ErrorCode::PermissionDenied, message));
         }
-        Ok(Proof { identity, token, hash })
+        Ok(ProvenToken { identity, token, hash })
     }
 
     /// Claims a peer id: an unowned one, or that of a token. A client that can store a token gets
@@ -111,7 +111,7 @@ impl Conversation {
     pub(super) async fn claim(
         &self,
         peer_id: PeerId,
-        proof: Option<Proof>,
+        proof: Option<ProvenToken>,
         claim: Option<Secret>,
     ) -> Result<ClaimedPeer, Rejection> {
         let is_new = self.begin_claim(&peer_id)?;
@@ -138,7 +138,7 @@ impl Conversation {
     async fn claim_now(
         &self,
         peer_id: PeerId,
-        proof: Option<Proof>,
+        proof: Option<ProvenToken>,
         claim: Option<Secret>,
     ) -> Result<ClaimedPeer, Rejection> {
         if proof.is_none() {

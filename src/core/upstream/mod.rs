@@ -58,7 +58,7 @@ pub(crate) use clients::{
 };
 pub(crate) use memory::{Keys, Machine, Memory};
 pub(crate) use message::{Acked, Message, PeerToken, RequestResult};
-pub(crate) use output::{Apply, LookUp, Outgoing, Output, Settings, Then, TransportKind};
+pub(crate) use output::{Apply, LookUp, Outgoing, Output, SessionSettings, Then, TransportKind};
 pub(crate) use relay::{Call, CallError, CallThen, Called};
 pub(crate) use requests::Rejection;
 pub(crate) use session::Session;

@@ -25,7 +25,7 @@ pub(crate) enum TransportKind {
 
 /// Settings of a session.
 #[derive(Debug, Clone)]
-pub(crate) struct Settings {
+pub(crate) struct SessionSettings {
     /// Address of the server.
     pub(crate) server: ServerKey,
     /// This program as a caller of the registry.

@@ -13,7 +13,7 @@ use super::inbox::Inbox;
 use super::keepalive::Keepalive;
 use super::memory::{Keys, Machine, Memory};
 use super::message::{Acked, Message};
-use super::output::{Apply, LookUp, Outgoing, Output, Purpose, Settings, Then, Timer};
+use super::output::{Apply, LookUp, Outgoing, Output, Purpose, SessionSettings, Then, Timer};
 use super::pace::Lane;
 use super::relay::Announcements;
 use super::replay::Replay;
@@ -40,7 +40,7 @@ pub(super) enum Phase {
 /// of the server's parties.
 #[derive(Debug)]
 pub(crate) struct Session {
-    pub(super) settings: Settings,
+    pub(super) settings: SessionSettings,
     pub(super) machine: Rc<dyn Machine>,
     pub(super) keys: Keys,
     pub(super) memory: Memory,
@@ -74,7 +74,7 @@ pub(crate) struct Session {
 impl Session {
     /// Starts a session on an open connection.
     pub(crate) fn new(
-        settings: Settings,
+        settings: SessionSettings,
         machine: Rc<dyn Machine>,
         keys: Keys,
         memory: Memory,

@@ -86,7 +86,7 @@ struct Inner {
 }
 
 /// Event of a session.
-pub(super) enum Event {
+pub(super) enum DriverEvent {
     /// Sign of life of the server, with the failure that it states.
     Alive(Option<String>),
     /// The session is online: requests of clients may be sent.
@@ -113,7 +113,7 @@ impl Driver {
         let Transport { outgoing, incoming, clock_ahead, kind } = transport;
         // All that was noted is compared by the time the session is online.
         context.dirty.take();
-        let settings = upstream::Settings {
+        let settings = upstream::SessionSettings {
             server: endpoint.url.key(),
             itself: context.itself.clone(),
             transport: match kind {
@@ -194,7 +194,7 @@ impl Driver {
         self,
         outgoing: mpsc::Sender<transport::Outgoing>,
         mut incoming: mpsc::Receiver<Incoming>,
-        mut on_event: impl FnMut(Event),
+        mut on_event: impl FnMut(DriverEvent),
     ) -> (Loss, bool) {
         let inner = &self.0;
         let (clock, dirty) = (inner.context.clock, inner.context.dirty.clone());
@@ -269,7 +269,7 @@ impl Inner {
     fn carry_out(
         &self,
         answers: &mut Answers,
-        on_event: &mut impl FnMut(Event),
+        on_event: &mut impl FnMut(DriverEvent),
     ) -> Option<(Loss, bool)> {
         loop {
             let output = self.session.borrow_mut().poll_output();
@@ -304,7 +304,7 @@ impl Inner {
                 Output::Announced(id, reply) => {
                     answer(&mut self.clients.borrow_mut().announcements, id, reply);
                 }
-                Output::Online => on_event(Event::Online),
+                Output::Online => on_event(DriverEvent::Online),
                 Output::Departed => {
                     if let Some(departed) = self.clients.borrow_mut().departure.take() {
                         departed.send(()).ok();
@@ -329,15 +329,15 @@ impl Inner {
         }
     }
 
-    fn take_message(&self, message: Option<Incoming>, on_event: &mut impl FnMut(Event)) {
+    fn take_message(&self, message: Option<Incoming>, on_event: &mut impl FnMut(DriverEvent)) {
         let message = match message {
             Some(Incoming::Message(message)) => message,
-            Some(Incoming::Alive) => return on_event(Event::Alive(None)),
-            Some(Incoming::Fault(words)) => return on_event(Event::Alive(Some(words))),
+            Some(Incoming::Alive) => return on_event(DriverEvent::Alive(None)),
+            Some(Incoming::Fault(words)) => return on_event(DriverEvent::Alive(Some(words))),
             None => Message::Lost(Loss::new("the connection is gone")),
         };
         if !matches!(message, Message::Garbage(_) | Message::Lost(_)) {
-            on_event(Event::Alive(None));
+            on_event(DriverEvent::Alive(None));
         }
         self.session.borrow_mut().handle_message(message, self.context.clock.now());
     }

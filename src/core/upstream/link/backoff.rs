@@ -5,7 +5,7 @@ use std::time::Duration;
 use backoff::ExponentialBackoffBuilder;
 use backoff::backoff::Backoff;
 
-use super::Settings;
+use super::LinkSettings;
 
 /// Lower bound of each setting, against busy loops.
 const SHORTEST: Duration = Duration::from_millis(10);
@@ -18,7 +18,7 @@ const PROBE_SPREAD: f64 = 0.2;
 /// Doublings after which the shortest interval exceeds any sensible bound.
 const MOST_DOUBLINGS: u32 = 64;
 
-impl Settings {
+impl LinkSettings {
     /// Returns the setting, at least [`SHORTEST`].
     pub(super) fn connect_timeout(&self) -> Duration {
         self.connect_timeout.max(SHORTEST)

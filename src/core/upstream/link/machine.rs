@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lanrage_ipc::model::ConnectionState;
 
-use super::{Input, LinkId, LinkStatus, Loss, Output, Settings};
+use super::{Input, LinkId, LinkSettings, LinkStatus, Loss, Output};
 
 /// Silence after which the server is pinged.
 const PING_AFTER: Duration = Duration::from_secs(9);
@@ -21,8 +21,8 @@ const RETRY_AFTER_LIMIT: Duration = Duration::from_secs(3600);
 
 /// Intended state of the connection to the control server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Link {
-    settings: Settings,
+pub(crate) struct LinkMachine {
+    settings: LinkSettings,
     phase: Phase,
     since: Duration,
     attempt: u32,
@@ -48,7 +48,7 @@ enum Phase {
         heard: Duration,
         limit: Duration,
     },
-    /// Online since [`Link::since`].
+    /// Online since [`LinkMachine::since`].
     Up {
         id: LinkId,
         heard: Duration,
@@ -68,9 +68,9 @@ enum Pace {
 /// Source of numbers uniform in [0, 1).
 type Jitter<'a> = &'a mut dyn FnMut() -> f64;
 
-impl Link {
+impl LinkMachine {
     /// Returns a link without a server: `local`.
-    pub(crate) fn new(settings: Settings) -> Self {
+    pub(crate) fn new(settings: LinkSettings) -> Self {
         Self {
             settings,
             phase: Phase::Local,
@@ -344,7 +344,7 @@ impl std::fmt::Display for Words {
 }
 
 #[cfg(test)]
-impl Link {
+impl LinkMachine {
     /// Sets the number of failed attempts.
     pub(super) fn set_attempt(&mut self, attempt: u32) {
         self.attempt = attempt;

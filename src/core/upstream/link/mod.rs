@@ -15,12 +15,12 @@
 //! | `Closed` | – | – | lost | lost | – | – |
 //! | `Renewed` | – | – | lost | connects at once: trying (`reconnecting`); no attempt has failed | – | – |
 //! | `Timer`, when due | – | connects: trying, in the same state | hangs up: lost | see below | – | – |
-//! | `Settings` | stored | stored; a wait longer than their longest one is shortened | stored; for this attempt, from `Opened` on | stored | stored | – |
+//! | `LinkSettings` | stored | stored; a wait longer than their longest one is shortened | stored; for this attempt, from `Opened` on | stored | stored | – |
 //! | `Detach` | – | `local`, all reset | hangs up; `local`, all reset | hangs up; `local`, all reset | `local`, all reset | – |
 //! | `Stop` | stopped | stopped | hangs up; stopped | hangs up; stopped | stopped | – |
 //!
 //! – means that the input is ignored. Also ignored are inputs about another connection than the
-//! present one, and a `Timer` before [`Link::deadline`].
+//! present one, and a `Timer` before [`LinkMachine::deadline`].
 //!
 //! | timer of a connection that is up | action |
 //! |---|---|
@@ -50,11 +50,11 @@ use std::time::Duration;
 
 use lanrage_ipc::model::ConnectionState;
 
-pub(crate) use machine::Link;
+pub(crate) use machine::LinkMachine;
 
 /// Intervals and bounds of attempts. Values below 10 ms count as 10 ms.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Settings {
+pub(crate) struct LinkSettings {
     /// Upper bound of the wait after the first failed attempt; doubles with each further one.
     pub(crate) backoff_initial: Duration,
     /// Upper bound of all waits outside of fallback.
@@ -119,7 +119,7 @@ pub(crate) enum Input {
     Closed(LinkId, Loss),
     /// This side closed the connection in order to open another one.
     Renewed(LinkId),
-    /// [`Link::deadline`] has passed. May be late, or spurious.
+    /// [`LinkMachine::deadline`] has passed. May be late, or spurious.
     Timer,
     /// Ends the wait for the next attempt.
     Retry,
@@ -128,7 +128,7 @@ pub(crate) enum Input {
     /// No server is configured until the next `Start`.
     Detach,
     /// Changes the settings.
-    Settings(Settings),
+    Settings(LinkSettings),
 }
 
 impl Input {
@@ -155,7 +155,7 @@ pub(crate) enum Output {
     Hangup(LinkId),
     /// Ping the server.
     Ping(LinkId),
-    /// [`Link::status`] has changed. Comes last, and at most once.
+    /// [`LinkMachine::status`] has changed. Comes last, and at most once.
     Changed,
 }
 

@@ -94,7 +94,7 @@ impl World {
         let now = Now { wall, elapsed: Duration::from_secs(1000) };
         let server = ServerKey("http://server".into());
         let principal = Principal::User { user: User(0), admin: true };
-        let settings = Settings {
+        let settings = SessionSettings {
             server: server.clone(),
             itself: Caller { principal, connection: ConnectionId(0), address: None },
             transport: TransportKind::WebSocket,

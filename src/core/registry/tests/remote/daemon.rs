@@ -17,7 +17,7 @@ use super::judge::{Judge, Ledger};
 use crate::core::upstream::link::Loss;
 use crate::core::upstream::{
     Apply, ClientCommand, ClientError, ClientId, CommandOutcome, CommandReply, Keys, LookUp,
-    Machine, Memory, Message, Outgoing, Output, Session, Settings, Then, TransportKind,
+    Machine, Memory, Message, Outgoing, Output, Session, SessionSettings, Then, TransportKind,
 };
 use crate::core::{DirtySet, Failure, Proof, ServerKey, Upstream};
 
@@ -338,7 +338,7 @@ impl Daemon {
     }
 
     pub(super) fn connect(&mut self, connection: ConnectionId, clock_ahead: i64, now: Now) {
-        let settings = Settings {
+        let settings = SessionSettings {
             server: server_key(),
             itself: ITSELF,
             transport: TransportKind::WebSocket,

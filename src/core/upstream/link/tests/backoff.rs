@@ -9,9 +9,9 @@ const ALMOST_ONE: f64 = 1.0 - f64::EPSILON;
 #[test]
 fn backoff_limit_doubles_up_to_the_maximum() {
     let limits =
-        |settings: &Settings| (1..=8).map(|n| settings.longest_backoff(n)).collect::<Vec<_>>();
+        |settings: &LinkSettings| (1..=8).map(|n| settings.longest_backoff(n)).collect::<Vec<_>>();
     assert_eq!(limits(&settings()), [1, 2, 4, 8, 16, 32, 60, 60].map(secs));
-    let upside_down = Settings { backoff_initial: secs(90), ..settings() };
+    let upside_down = LinkSettings { backoff_initial: secs(90), ..settings() };
     assert_eq!(limits(&upside_down), [60; 8].map(secs));
     assert_eq!(settings().longest_backoff(u32::MAX), secs(60));
 }
@@ -27,12 +27,12 @@ fn backoff_wait_covers_zero_to_the_limit() {
 #[test]
 fn backoff_wait_has_a_lower_bound() {
     let initially =
-        |initial| Settings { backoff_initial: initial, ..settings() }.backoff_wait(1, 0.0);
+        |initial| LinkSettings { backoff_initial: initial, ..settings() }.backoff_wait(1, 0.0);
     assert_eq!(initially(secs(5)), millis(50));
     assert_eq!(initially(millis(200)), millis(20));
     assert_eq!(initially(Duration::ZERO), millis(1));
     let none = Duration::ZERO;
-    let eager = Settings {
+    let eager = LinkSettings {
         backoff_initial: none,
         backoff_max: none,
         max_attempts: 0,
@@ -67,7 +67,7 @@ proptest! {
         attempt in prop_oneof![1..100_u32, Just(u32::MAX)],
         jitter in prop_oneof![0.0..1.0, Just(f64::NAN), any::<f64>()],
     ) {
-        let settings = Settings { backoff_initial, backoff_max, probe, ..settings() };
+        let settings = LinkSettings { backoff_initial, backoff_max, probe, ..settings() };
         let longest = settings.longest_backoff(attempt);
         prop_assert!(longest <= backoff_max.max(millis(10)));
         prop_assert!(longest >= settings.longest_backoff(attempt.saturating_sub(1).max(1)));

@@ -5,9 +5,10 @@ use super::*;
 
 #[test]
 fn link_still_probes_in_constant_memory_after_ten_thousand_hours() {
-    let mut link = Link::new(settings());
+    let mut link = LinkMachine::new(settings());
     let (mut chance, mut now) = (Chance(7), Duration::ZERO);
-    let mut tell = |link: &mut Link, input, now| link.handle(input, now, &mut || chance.next());
+    let mut tell =
+        |link: &mut LinkMachine, input, now| link.handle(input, now, &mut || chance.next());
     tell(&mut link, Input::Start, now);
     let (mut tried_at, mut probes, mut most) = (now, 0_u32, 0);
     while now < secs(10_000 * 3600) {

@@ -24,7 +24,7 @@ fn first_failure_schedules_another_attempt() {
 #[test]
 fn link_stays_in_fallback_after_max_attempts() {
     for (max_attempts, failures) in [(0, 1), (1, 1), (2, 2), (7, 7)] {
-        let mut bench = Bench::trying_with(Settings { max_attempts, ..settings() });
+        let mut bench = Bench::trying_with(LinkSettings { max_attempts, ..settings() });
         for failed in 1..failures {
             bench.close(lost("refused"));
             assert_eq!((bench.state(), bench.attempt()), (ConnectionState::Reconnecting, failed));
@@ -64,7 +64,8 @@ fn attempt_without_an_open_transport_hangs_up() {
 
 #[test]
 fn open_attempt_without_a_welcome_hangs_up() {
-    let mut bench = Bench::trying_with(Settings { connect_timeout: millis(1500), ..settings() });
+    let mut bench =
+        Bench::trying_with(LinkSettings { connect_timeout: millis(1500), ..settings() });
     bench.pass(millis(1200));
     let opened = bench.now;
     bench.tell(Input::Opened(LinkId(1)));
@@ -78,7 +79,8 @@ fn open_attempt_without_a_welcome_hangs_up() {
 
 #[test]
 fn greeting_may_last_while_the_server_sends() {
-    let mut bench = Bench::trying_with(Settings { connect_timeout: millis(1500), ..settings() });
+    let mut bench =
+        Bench::trying_with(LinkSettings { connect_timeout: millis(1500), ..settings() });
     let begin = bench.now;
     bench.hear();
     assert_eq!(
@@ -107,7 +109,7 @@ fn attempt_without_a_welcome_ends_at_the_greeting_limit() {
         (secs(10), secs(120), "no welcome within 120 s"),
         (secs(200), secs(200), "no welcome within 200 s"),
     ] {
-        let mut bench = Bench::trying_with(Settings { connect_timeout, ..settings() });
+        let mut bench = Bench::trying_with(LinkSettings { connect_timeout, ..settings() });
         bench.tell(Input::Opened(LinkId(1)));
         let opened = bench.now;
         while bench.link.deadline().is_some_and(|deadline| deadline > bench.now + secs(1)) {
@@ -179,7 +181,7 @@ fn loss_after_thirty_seconds_up_is_the_first_failure_despite_late_timer() {
 
 #[test]
 fn attempt_count_saturates() {
-    let mut bench = Bench::trying_with(Settings { max_attempts: u32::MAX, ..settings() });
+    let mut bench = Bench::trying_with(LinkSettings { max_attempts: u32::MAX, ..settings() });
     bench.link.set_attempt(u32::MAX - 1);
     for _ in 0..3 {
         bench.close(lost("refused"));
@@ -205,7 +207,7 @@ fn retry_after_extends_the_wait() {
 
 #[test]
 fn new_settings_shorten_a_wait_and_never_extend_it() {
-    let retime = |failed, other: Settings| {
+    let retime = |failed, other: LinkSettings| {
         let mut bench = Bench::failed(failed);
         bench.reach_deadline();
         bench.jitter = 0.999;
@@ -216,10 +218,10 @@ fn new_settings_shorten_a_wait_and_never_extend_it() {
         assert_eq!(outputs, if after == before { vec![] } else { vec![Changed] });
         after
     };
-    let longer = Settings { backoff_initial: secs(50), probe: secs(5000), ..settings() };
+    let longer = LinkSettings { backoff_initial: secs(50), probe: secs(5000), ..settings() };
     assert_eq!(retime(1, longer.clone()), millis(1998), "the wait is unchanged");
     assert!(retime(3, longer) < secs(360), "the wait is unchanged");
-    let shorter = Settings { backoff_max: millis(700), probe: secs(10), ..settings() };
+    let shorter = LinkSettings { backoff_max: millis(700), probe: secs(10), ..settings() };
     assert_eq!(retime(1, shorter.clone()), millis(700));
     assert_eq!(retime(3, shorter), secs(12));
 }
@@ -232,7 +234,7 @@ fn new_settings_do_not_shorten_retry_after() {
         let retry_after = Some(if failed == 1 { secs(40) } else { secs(500) });
         bench.close(Loss { retry_after, ..lost("busy") });
         let none = Duration::ZERO;
-        let eager = Settings { backoff_max: none, probe: none, ..settings() };
+        let eager = LinkSettings { backoff_max: none, probe: none, ..settings() };
         bench.tell(Input::Settings(eager));
         assert_eq!(bench.wait(), latest);
     }
@@ -242,7 +244,7 @@ fn new_settings_do_not_shorten_retry_after() {
 fn new_settings_apply_to_later_attempts() {
     let mut bench = Bench::trying();
     let other =
-        Settings { max_attempts: 1, probe: secs(7), connect_timeout: secs(3), ..settings() };
+        LinkSettings { max_attempts: 1, probe: secs(7), connect_timeout: secs(3), ..settings() };
     let deadline = bench.link.deadline();
     assert_eq!(bench.tell(Input::Settings(other)), []);
     assert_eq!(bench.link.deadline(), deadline, "this attempt has the old settings");

@@ -24,8 +24,8 @@ const fn millis(millis: u64) -> Duration {
 
 const NANO: Duration = Duration::from_nanos(1);
 
-fn settings() -> Settings {
-    Settings {
+fn settings() -> LinkSettings {
+    LinkSettings {
         backoff_initial: secs(1),
         backoff_max: secs(60),
         max_attempts: 3,
@@ -44,14 +44,14 @@ fn refused(words: &str) -> Loss {
 
 /// A link with its own clock and constant jitter.
 struct Bench {
-    link: Link,
+    link: LinkMachine,
     now: Duration,
     jitter: f64,
 }
 
 impl Bench {
-    fn new(settings: Settings) -> Self {
-        Self { link: Link::new(settings), now: secs(1000), jitter: 0.5 }
+    fn new(settings: LinkSettings) -> Self {
+        Self { link: LinkMachine::new(settings), now: secs(1000), jitter: 0.5 }
     }
 
     /// Returns a link in its first attempt.
@@ -59,7 +59,7 @@ impl Bench {
         Self::trying_with(settings())
     }
 
-    fn trying_with(settings: Settings) -> Self {
+    fn trying_with(settings: LinkSettings) -> Self {
         let mut bench = Self::new(settings);
         bench.tell(Input::Start);
         bench

@@ -135,7 +135,7 @@ fn stopped_link_ignores_all_inputs() {
 
         let before = bench.link.clone();
         let id = LinkId(1);
-        let other = Settings { max_attempts: 9, ..settings() };
+        let other = LinkSettings { max_attempts: 9, ..settings() };
         for input in [
             Input::Start,
             Input::Opened(id),

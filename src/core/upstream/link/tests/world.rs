@@ -34,7 +34,7 @@ pub(super) enum Step {
     Retry,
     Stop,
     Detach,
-    Settings(Settings),
+    Settings(LinkSettings),
 }
 
 fn which() -> impl Strategy<Value = Which> {
@@ -62,9 +62,9 @@ fn losses() -> impl Strategy<Value = Loss> {
     })
 }
 
-pub(super) fn any_settings() -> impl Strategy<Value = Settings> {
+pub(super) fn any_settings() -> impl Strategy<Value = LinkSettings> {
     (span(5), span(120), 0..5_u32, span(600), span(20)).prop_map(
-        |(backoff_initial, backoff_max, max_attempts, probe, connect_timeout)| Settings {
+        |(backoff_initial, backoff_max, max_attempts, probe, connect_timeout)| LinkSettings {
             backoff_initial,
             backoff_max,
             max_attempts,
@@ -108,9 +108,9 @@ impl Chance {
 }
 
 pub(super) struct World {
-    pub(super) link: Link,
+    pub(super) link: LinkMachine,
     pub(super) now: Duration,
-    pub(super) settings: Settings,
+    pub(super) settings: LinkSettings,
     chance: Chance,
     /// Open connections and attempts.
     open: BTreeSet<LinkId>,
@@ -126,9 +126,9 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(settings: Settings, seed: u64) -> Self {
+    pub(super) fn new(settings: LinkSettings, seed: u64) -> Self {
         Self {
-            link: Link::new(settings.clone()),
+            link: LinkMachine::new(settings.clone()),
             now: Duration::ZERO,
             settings,
             chance: Chance(seed),
@@ -197,7 +197,7 @@ impl World {
     }
 
     /// Counts failures, as seen from outside.
-    fn count(&mut self, input: &Input, outputs: &[Output], before: &Link) {
+    fn count(&mut self, input: &Input, outputs: &[Output], before: &LinkMachine) {
         let was_stopped = before.status().state == ConnectionState::Stopping;
         let hung_up = outputs.iter().any(|output| matches!(output, Output::Hangup(_)));
         let gone = match input {
@@ -264,7 +264,7 @@ impl World {
         }
     }
 
-    fn check(&self, input: &Input, outputs: &[Output], before: &Link) {
+    fn check(&self, input: &Input, outputs: &[Output], before: &LinkMachine) {
         use ConnectionState::{
             AuthFailed, Connecting, Fallback, Local, Online, Reconnecting, Stopping,
         };
@@ -296,9 +296,9 @@ impl World {
     }
 
     /// Upper bound of the time until online, if the server answers each attempt from now on.
-    fn patience(&self, earlier: &[Settings]) -> Duration {
+    fn patience(&self, earlier: &[LinkSettings]) -> Duration {
         let all = || earlier.iter().chain([&self.settings]);
-        let longest = |of: fn(&Settings) -> Duration| all().map(of).max().unwrap_or_default();
+        let longest = |of: fn(&LinkSettings) -> Duration| all().map(of).max().unwrap_or_default();
         let least = millis(10);
         let attempt = longest(|settings| settings.connect_timeout).max(least) * 2;
         let backoff = longest(|settings| settings.backoff_max).max(least) + secs(3600);
@@ -307,7 +307,7 @@ impl World {
     }
 
     /// Answers each attempt from now on, and gives the timer when it is due.
-    pub(super) fn recover(&mut self, earlier: &[Settings]) {
+    pub(super) fn recover(&mut self, earlier: &[LinkSettings]) {
         let begin = self.now;
         let mut outputs = self.tell(Input::Start);
         for _ in 0..8 {
