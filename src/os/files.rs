@@ -159,7 +159,7 @@ pub(crate) fn read(path: &Path, rule: Rule, most: u64) -> io::Result<Vec<u8>> {
 /// # Errors
 /// As those of [`open`].
 pub(crate) fn check(path: &Path, rule: Rule) -> io::Result<()> {
-    look(path)?.map_or(Ok(()), |found| check_file(path, &found, rule))
+    metadata(path)?.map_or(Ok(()), |found| check_file(path, &found, rule))
 }
 
 /// Checks a file of the program's own that a library writes by its path, as [`open_or_create`]
@@ -168,7 +168,7 @@ pub(crate) fn check(path: &Path, rule: Rule) -> io::Result<()> {
 /// # Errors
 /// As those of [`open`].
 pub(crate) fn check_to_write(path: &Path) -> io::Result<()> {
-    let Some(found) = look(path)? else { return Ok(()) };
+    let Some(found) = metadata(path)? else { return Ok(()) };
     check_file(path, &found, Rule::Own)?;
     check_names(path, &found)
 }
@@ -226,7 +226,7 @@ fn open_with(path: &Path, rule: Rule, options: &mut OpenOptions) -> io::Result<F
 fn follow(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
     for _ in 0..MOST_LINKS {
-        let Some(found) = look(&path)? else { return Ok(path) };
+        let Some(found) = metadata(&path)? else { return Ok(path) };
         if !found.is_symlink() {
             return Ok(path);
         }
@@ -247,7 +247,7 @@ fn follow(path: &Path) -> io::Result<PathBuf> {
 }
 
 /// Returns the metadata of a path, if something is there.
-fn look(path: &Path) -> io::Result<Option<Metadata>> {
+fn metadata(path: &Path) -> io::Result<Option<Metadata>> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         found => found.map(Some),

@@ -16,7 +16,7 @@ pub(crate) enum OpenError {
     Io {
         /// Action that failed.
         action: &'static str,
-        /// On what.
+        /// Path of the action.
         path: PathBuf,
         /// Error of the system.
         cause: io::Error,
@@ -146,7 +146,7 @@ pub(super) fn kind(error: &rusqlite::Error) -> StoreErrorKind {
         | ErrorCode::DatabaseLocked
         | ErrorCode::FileLockingProtocolFailed => StoreErrorKind::Locked,
         ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => StoreErrorKind::Damaged,
-        // The file ends before what it says it holds.
+        // The file ends before its stated length.
         _ if failure.extended_code == rusqlite::ffi::SQLITE_IOERR_SHORT_READ => {
             StoreErrorKind::Damaged
         }
@@ -179,7 +179,7 @@ pub(crate) enum BackupError {
     Io {
         /// Action that failed.
         action: &'static str,
-        /// On what.
+        /// Path of the action.
         path: PathBuf,
         /// Error of the system.
         cause: io::Error,

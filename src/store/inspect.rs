@@ -181,7 +181,7 @@ fn read_header(path: &Path) -> io::Result<Header> {
     if header.len() < 100 || !header.starts_with(MAGIC) {
         return Ok(Header::Bad("it is not a database"));
     }
-    // What is the same in all databases: without it, the id may be damaged as well.
+    // Bytes that are equal in all databases: if they are damaged, the id may be, too.
     let known = header[18..20].iter().all(|version| matches!(version, 1 | 2));
     if !known || header[21..24] != [64, 32, 32] || header[72..92].iter().any(|byte| *byte != 0) {
         return Ok(Header::Bad("its header is damaged"));

@@ -21,7 +21,7 @@ const MOST_ATTEMPTS: u32 = 5;
 const MOST_PATIENCES: u32 = 10;
 
 /// Upper bound of the wait that a client's error message states.
-const LONGEST_WAIT_TOLD: Duration = Duration::from_secs(3600);
+const LONGEST_STATED_WAIT: Duration = Duration::from_secs(3600);
 
 /// Pause before a deferred request, where the server states none.
 const DEFAULT_PAUSE: Duration = Duration::from_millis(500);
@@ -266,7 +266,7 @@ impl<P> Requests<P> {
         }
         let (_, request) = self.remove(key)?;
         let result = answer.map_err(|rejection| {
-            let message = rejection.told();
+            let message = rejection.client_message();
             RequestError::Refused { code: rejection.code, message }
         });
         Some((request.purpose, result))
@@ -359,10 +359,10 @@ impl<P> Request<P> {
 
 impl Rejection {
     /// Returns the server's message, with the wait that it requests.
-    fn told(&self) -> String {
+    fn client_message(&self) -> String {
         match self.retry_after.filter(|_| self.code == ErrorCode::RateLimited) {
             Some(wait) => {
-                let seconds = RetryAfter(wait.min(LONGEST_WAIT_TOLD)).seconds();
+                let seconds = RetryAfter(wait.min(LONGEST_STATED_WAIT)).seconds();
                 format!("{}; try again in {seconds} s", self.message)
             }
             None => self.message.clone(),

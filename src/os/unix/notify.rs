@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
-fn tell(states: &[NotifyState<'_>]) {
+fn send(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         log::warn!("systemd not notified: {error}");
     }
@@ -12,30 +12,30 @@ fn tell(states: &[NotifyState<'_>]) {
 
 /// Reports that the socket is served.
 pub(crate) fn ready(status: &str) {
-    tell(&[NotifyState::Ready, NotifyState::Status(status)]);
+    send(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
 /// Reports a status in words.
 pub(crate) fn status(words: &str) {
-    tell(&[NotifyState::Status(words)]);
+    send(&[NotifyState::Status(words)]);
 }
 
 /// Reports a reload, which [`ready`] ends.
 pub(crate) fn reloading() {
     match NotifyState::monotonic_usec_now() {
-        Ok(now) => tell(&[NotifyState::Reloading, now]),
+        Ok(now) => send(&[NotifyState::Reloading, now]),
         Err(error) => log::warn!("systemd not notified: {error}"),
     }
 }
 
 /// Reports that the program stops.
 pub(crate) fn stopping() {
-    tell(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
+    send(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
 }
 
 /// Reports that the program works.
 pub(crate) fn watchdog() {
-    tell(&[NotifyState::Watchdog]);
+    send(&[NotifyState::Watchdog]);
 }
 
 /// Returns the time without [`watchdog`] after which systemd restarts the program, if it does.

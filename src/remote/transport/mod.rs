@@ -2,12 +2,12 @@
 //!
 //! | file | |
 //! |---|---|
-//! | `dial` | opens a transport over what the server speaks |
+//! | `dial` | opens a transport that the server supports |
 //! | `ws` | a transport over WebSocket: how it is opened, and the task that carries frames |
 //! | `http` | a transport over LANrage's HTTP routes, which polls |
 //! | `connect` | opens the connection below them |
 //! | `paced` | bounds the rate at which a connection is read |
-//! | `tcp`, `tls`, `proxy` | its parts: addresses and sockets; whom to trust; proxies |
+//! | `tcp`, `tls`, `proxy` | its parts: addresses and sockets; trusted certificates; proxies |
 
 mod connect;
 pub(crate) mod dial;

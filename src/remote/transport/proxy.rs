@@ -169,7 +169,7 @@ impl ProxyUrl {
         request.push_str("\r\n");
         stream.write_all(request.as_bytes()).await?;
         let mut head = Vec::new();
-        // Byte by byte: what follows the head is the server's.
+        // Byte by byte: the bytes after the head belong to the server.
         while !head.ends_with(b"\r\n\r\n") {
             if head.len() == LONGEST_HEAD {
                 return Err(io::ErrorKind::InvalidData.into());

@@ -10,7 +10,7 @@ use crate::core::Change;
 use crate::core::reconcile::{Occasion, ServerParty};
 
 /// Reconciles a party while `peers` of this machine enter it.
-fn tell(
+fn reconcile(
     world: &mut World,
     party: &ServerParty,
     peers: &[&str],
@@ -41,12 +41,12 @@ fn copies_count_for_the_bound_on_a_peers_parties() {
     world.registry.set_rules(rules);
     // Each request found room when it was checked.
     for id in ["one", "two"] {
-        tell(&mut world, &there(id, &["host", "a"]), &["a"], &[]).unwrap();
+        reconcile(&mut world, &there(id, &["host", "a"]), &["a"], &[]).unwrap();
     }
-    let refused = tell(&mut world, &there("three", &["host", "a"]), &["a"], &[]).unwrap_err();
+    let refused = reconcile(&mut world, &there("three", &["host", "a"]), &["a"], &[]).unwrap_err();
     assert_eq!(refused, Refusal::TooManyParties { peer_id: "a".parse().unwrap(), limit: 2 });
     // A party that is followed already may change.
-    tell(&mut world, &there("two", &["host", "a", "x"]), &[], &[]).unwrap();
+    reconcile(&mut world, &there("two", &["host", "a", "x"]), &[], &[]).unwrap();
 }
 
 #[test]
@@ -55,29 +55,29 @@ fn copies_are_bounded_in_bytes() {
     let limit = 100_000;
     let rules = Rules { copies_bytes: limit, ..world.registry.rules.clone() };
     world.registry.set_rules(rules);
-    tell(&mut world, &crowd("one", 20), &["a"], &[]).unwrap();
+    reconcile(&mut world, &crowd("one", 20), &["a"], &[]).unwrap();
     let full = |id: &str| Refusal::CopiesFull { party_id: id.parse().unwrap(), limit };
-    assert_eq!(tell(&mut world, &crowd("two", 90), &["a"], &[]).unwrap_err(), full("two"));
-    assert_eq!(tell(&mut world, &crowd("one", 90), &[], &[]).unwrap_err(), full("one"));
+    assert_eq!(reconcile(&mut world, &crowd("two", 90), &["a"], &[]).unwrap_err(), full("two"));
+    assert_eq!(reconcile(&mut world, &crowd("one", 90), &[], &[]).unwrap_err(), full("one"));
     assert_eq!(world.members("one").len(), 21, "the copy is unchanged");
     assert!(world.registry.copies_bytes <= limit);
     // A shrinking party is followed, however large it is.
     let rules = Rules { copies_bytes: 1000, ..world.registry.rules.clone() };
     world.registry.set_rules(rules);
-    tell(&mut world, &crowd("one", 19), &[], &[]).unwrap();
+    reconcile(&mut world, &crowd("one", 19), &[], &[]).unwrap();
     assert_eq!(world.members("one").len(), 20);
 }
 
 #[test]
 fn server_addresses_must_be_of_the_subnet_or_one_private_network() {
-    let told = |addresses: [&str; 2], machine: &[&str]| {
+    let reconciled = |addresses: [&str; 2], machine: &[&str]| {
         let (mut world, mut party) = (followed(), there("lan", &["host", "a"]));
         for (id, address) in ["host", "a"].into_iter().zip(addresses) {
             party.members.get_mut(id).unwrap().virtual_ip = Some(address.parse().unwrap());
         }
-        let told = tell(&mut world, &party, &["a"], machine);
-        let shown = told.is_ok().then(|| ["host", "a"].map(|id| world.address("lan", id)));
-        (told.err(), shown)
+        let reconciled = reconcile(&mut world, &party, &["a"], machine);
+        let shown = reconciled.is_ok().then(|| ["host", "a"].map(|id| world.address("lan", id)));
+        (reconciled.err(), shown)
     };
     for good in [
         ["10.66.0.1", "10.66.255.254"],
@@ -88,7 +88,7 @@ fn server_addresses_must_be_of_the_subnet_or_one_private_network() {
     ] {
         // Other networks of the machine do not conflict, and the configured subnet is expected.
         let machine = ["127.0.0.1/8", "192.0.2.7/24", "10.66.3.4/16"];
-        assert_eq!(told(good, &machine), (None, Some(good.map(String::from))));
+        assert_eq!(reconciled(good, &machine), (None, Some(good.map(String::from))));
     }
     for bad in [
         "8.8.8.8",
@@ -106,12 +106,12 @@ fn server_addresses_must_be_of_the_subnet_or_one_private_network() {
         let (party_id, peer_id) = ("lan".parse().unwrap(), "a".parse().unwrap());
         let address = bad.parse().unwrap();
         let refused = Refusal::AddressRefused { party_id, peer_id, address };
-        assert_eq!(told(["10.66.0.1", bad], &[]), (Some(refused), None));
+        assert_eq!(reconciled(["10.66.0.1", bad], &[]), (Some(refused), None));
     }
     // Refused: addresses in two networks, or in a network of this machine.
-    assert!(told(["10.98.0.1", "10.99.0.1"], &[]).0.is_some());
-    assert!(told(["192.168.7.1", "192.168.7.2"], &["192.168.7.9/24"]).0.is_some());
-    assert!(told(["192.168.7.1", "192.168.8.2"], &["192.168.8.9/24"]).0.is_some());
+    assert!(reconciled(["10.98.0.1", "10.99.0.1"], &[]).0.is_some());
+    assert!(reconciled(["192.168.7.1", "192.168.7.2"], &["192.168.7.9/24"]).0.is_some());
+    assert!(reconciled(["192.168.7.1", "192.168.8.2"], &["192.168.8.9/24"]).0.is_some());
 }
 
 #[test]
@@ -120,11 +120,11 @@ fn interface_of_the_virtual_network_does_not_conflict() {
     for (id, address) in [("host", "10.99.0.1"), ("a", "10.99.0.2")] {
         party.members.get_mut(id).unwrap().virtual_ip = Some(address.parse().unwrap());
     }
-    tell(&mut world, &party, &["a"], &[]).unwrap();
+    reconcile(&mut world, &party, &["a"], &[]).unwrap();
     // From now on an interface has the address of `a`.
     party.party_id = "two".parse().unwrap();
-    assert!(tell(&mut world, &party, &["a"], &["10.99.0.7/16"]).is_err());
-    tell(&mut world, &party, &["a"], &["10.99.0.2/16"]).unwrap();
+    assert!(reconcile(&mut world, &party, &["a"], &["10.99.0.7/16"]).is_err());
+    reconcile(&mut world, &party, &["a"], &["10.99.0.2/16"]).unwrap();
     assert_eq!(world.address("two", "host"), "10.99.0.1");
 }
 
@@ -135,11 +135,11 @@ fn trim_copies_drops_the_largest_copies_first() {
     let mut world = followed();
     write(&world.by(ITSELF, credential("a")).changes);
     for (id, others) in [("p1", 30), ("p2", 2), ("p3", 40), ("p4", 3), ("p5", 4)] {
-        write(&tell(&mut world, &crowd(id, others), &["a"], &[]).unwrap().changes);
+        write(&reconcile(&mut world, &crowd(id, others), &["a"], &[]).unwrap().changes);
     }
     write(&world.ann(register("own", "a")).changes);
     // A copy without local members, as an earlier version may have left it.
-    let elsewhere = tell(&mut world, &there("p6", &["x", "b"]), &["b"], &[]).unwrap();
+    let elsewhere = reconcile(&mut world, &there("p6", &["x", "b"]), &["b"], &[]).unwrap();
     write(&elsewhere.changes);
     let alone = "p6".parse().unwrap();
     let gone = world.registry.set_member(&alone, &"b".parse().unwrap(), None).unwrap();

@@ -32,8 +32,8 @@ fn local_parties_move_to_the_followed_server() {
     world.ann(join("lan", "a"));
     let followed = world.by(ITSELF, follow(Some(server_key())));
     assert_eq!(told(&followed), ["party.updated lan Local Pending #3"]);
-    assert_eq!(asks(&world.hear_nothing("lan", Occasion::Return)), ["register lan host"]);
-    let heard = world.hear(&there("lan", &["host"]), Occasion::News);
+    assert_eq!(asks(&world.reconcile_absent("lan", Occasion::Return)), ["register lan host"]);
+    let heard = world.reconcile(&there("lan", &["host"]), Occasion::News);
     assert_eq!(asks(&heard), ["join lan a"]);
 }
 
@@ -45,7 +45,7 @@ fn party_with_a_host_elsewhere_is_looked_up_on_the_followed_server() {
     world.by(ITSELF, follow(Some(ServerKey("http://another".into()))));
     assert_eq!(world.party("lan").origin, Origin::Remote);
     assert_eq!(pending(&world), [""; 0]);
-    assert_eq!(asks(&world.hear_nothing("lan", Occasion::Return)), ["join lan a"]);
+    assert_eq!(asks(&world.reconcile_absent("lan", Occasion::Return)), ["join lan a"]);
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn intents_are_bounded() {
     // An unsent update is found by the comparison.
     world.offline("m", update("lan", moved("a")));
     assert_eq!(pending(&world), ["Join lan b l"]);
-    assert_eq!(asks(&world.hear(&party, Occasion::Return)), ["update lan a"]);
+    assert_eq!(asks(&world.reconcile(&party, Occasion::Return)), ["update lan a"]);
 }
 
 #[test]
@@ -83,7 +83,11 @@ fn intents_survive_a_restart() {
     write(world.by(ITSELF, credential("host")));
     write(world.offline("k", register("lan", "host")));
     write(world.offline("l", join("lan", "a")));
-    write(world.hear_while(&there("two", &["x", "host"]), Occasion::Return, entering(&["host"])));
+    write(world.reconcile_while(
+        &there("two", &["x", "host"]),
+        Occasion::Return,
+        entering(&["host"]),
+    ));
     write(world.offline("m", leave("two", "host")));
     rows.check(&world.registry, world.now);
     let upstream = world.registry.upstream(&UpstreamPart::All);
@@ -92,9 +96,9 @@ fn intents_survive_a_restart() {
     assert_eq!(world.registry.upstream(&UpstreamPart::All), upstream);
     assert_eq!(upstream.outbox.len(), 2);
     assert_eq!(world.party("lan").sync, Sync::Pending);
-    assert_eq!(asks(&world.hear_nothing("lan", Occasion::Return)), ["register lan host"]);
+    assert_eq!(asks(&world.reconcile_absent("lan", Occasion::Return)), ["register lan host"]);
     let party = there("two", &["x", "host"]);
-    assert_eq!(asks(&world.hear(&party, Occasion::Return)), ["leave two host"]);
+    assert_eq!(asks(&world.reconcile(&party, Occasion::Return)), ["leave two host"]);
 }
 
 #[test]

@@ -25,7 +25,7 @@ fn world(hold_keys: bool) -> World {
     world.registry.set_rules(Rules { hold_keys, ..rules() });
     world.by(ITSELF, credential("a"));
     let party = party("k1");
-    world.hear_while(&party, Occasion::News, entering(&["a"]));
+    world.reconcile_while(&party, Occasion::News, entering(&["a"]));
     world
 }
 
@@ -59,17 +59,17 @@ fn trust(public_key: &str) -> Command {
 fn changed_key_is_published_and_marked_until_it_is_trusted() {
     let mut world = world(false);
     assert_eq!(shown(&world), ("k1".to_owned(), None));
-    let heard = world.hear(&party("k2"), Occasion::News);
+    let heard = world.reconcile(&party("k2"), Occasion::News);
     assert_eq!(told_change(&heard), change("k1", None));
     assert_eq!(shown(&world), ("k2".to_owned(), change("k1", None)));
-    assert_eq!(told_change(&world.hear(&party("k2"), Occasion::News)), None, "published once");
-    let heard = world.hear(&party("k3"), Occasion::News);
+    assert_eq!(told_change(&world.reconcile(&party("k2"), Occasion::News)), None, "published once");
+    let heard = world.reconcile(&party("k3"), Occasion::News);
     assert_eq!(told_change(&heard), change("k2", None));
     assert_eq!(shown(&world), ("k3".to_owned(), change("k1", None)));
     // The pinned key needs no acceptance.
-    let heard = world.hear(&party("k1"), Occasion::News);
+    let heard = world.reconcile(&party("k1"), Occasion::News);
     assert_eq!((told_change(&heard), shown(&world)), (change("k3", None), ("k1".to_owned(), None)));
-    world.hear(&party("k2"), Occasion::News);
+    world.reconcile(&party("k2"), Occasion::News);
     let trusted = world.ann(trust("k2"));
     assert_eq!(told(&trusted).len(), 1);
     assert_eq!(shown(&world), ("k2".to_owned(), None));
@@ -79,15 +79,15 @@ fn changed_key_is_published_and_marked_until_it_is_trusted() {
 #[test]
 fn a_changed_key_is_held_until_it_is_trusted() {
     let mut world = world(true);
-    let heard = world.hear(&party("k2"), Occasion::News);
+    let heard = world.reconcile(&party("k2"), Occasion::News);
     assert_eq!(told_change(&heard), change("k1", Some("k2")));
     assert_eq!(shown(&world), ("k1".to_owned(), change("k1", Some("k2"))));
-    assert_eq!(told_change(&world.hear(&party("k2"), Occasion::News)), None, "published once");
+    assert_eq!(told_change(&world.reconcile(&party("k2"), Occasion::News)), None, "published once");
     let other = Refusal::KeyIsAnother("host".parse().unwrap());
     for wrong in ["k1", "k3"] {
         assert_eq!(world.refused(ANN, trust(wrong)), other);
     }
-    world.hear(&party("k3"), Occasion::News);
+    world.reconcile(&party("k3"), Occasion::News);
     assert_eq!(world.refused(ANN, trust("k2")), other, "the server states another key now");
     world.ann(trust("k3"));
     assert_eq!(shown(&world), ("k3".to_owned(), None));
@@ -110,17 +110,17 @@ fn a_pin_outlives_a_membership_and_a_restart_and_ends_with_the_party() {
             party
         };
         let first = with("x", "k1");
-        write(&world.hear_while(&first, Occasion::News, entering(&["a"])));
-        write(&world.hear(&there("lan", &["host", "a"]), Occasion::News));
+        write(&world.reconcile_while(&first, Occasion::News, entering(&["a"])));
+        write(&world.reconcile(&there("lan", &["host", "a"]), Occasion::News));
         rows.check(&world.registry, world.now);
         world.registry = rows.restore(rules_of(hold), "epoch".parse().unwrap(), world.now);
-        let back = world.hear(&with("x", "k2"), Occasion::News);
+        let back = world.reconcile(&with("x", "k2"), Occasion::News);
         assert!(told(&back).iter().any(|line| line.starts_with("peer.joined lan x")), "{back:?}");
         assert_eq!(told_change(&back), change("k1", hold.then_some("k2")));
         let shown = world.peer("lan", "x").info.public_key;
         assert_eq!(shown, key(if hold { "k1" } else { "k2" }));
         // Another party of the same id has no pins.
-        world.hear_nothing("lan", Occasion::Gone(lanrage_ipc::event::RemovalReason::Removed));
+        world.reconcile_absent("lan", Occasion::Gone(lanrage_ipc::event::RemovalReason::Removed));
         assert!(state::pins(&world.registry).is_empty());
     }
 }
@@ -132,7 +132,7 @@ fn rules_of(hold_keys: bool) -> Rules {
 #[test]
 fn trust_needs_a_peer_in_the_party_or_an_administrator() {
     let mut world = world(true);
-    world.hear(&party("k2"), Occasion::News);
+    world.reconcile(&party("k2"), Occasion::News);
     let theirs = Refusal::PeerNotYours("host".parse().unwrap());
     assert_eq!(world.refused(BEN, trust("k2")), theirs);
     world.by(ROOT, trust("k2"));

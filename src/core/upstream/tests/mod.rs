@@ -235,7 +235,12 @@ impl World {
 
     fn refuse(&mut self, inbound: &Inbound, code: ErrorCode) {
         let (req_id, message) = (inbound.req_id.clone(), "no".to_owned());
-        self.tell(ServerFrame::Error { message, code: Some(code), req_id, retry_after_ms: None });
+        self.receive(ServerFrame::Error {
+            message,
+            code: Some(code),
+            req_id,
+            retry_after_ms: None,
+        });
     }
 
     /// Returns true if a leave was sent.
@@ -276,7 +281,7 @@ impl World {
         self.pump();
     }
 
-    fn tell(&mut self, frame: ServerFrame) {
+    fn receive(&mut self, frame: ServerFrame) {
         self.session.handle_message(frame.into(), self.now);
         self.pump();
     }
@@ -284,7 +289,7 @@ impl World {
     fn acknowledge(&mut self, inbound: &Inbound) {
         let req_id = inbound.req_id.clone().expect("a key");
         let (epoch, result) = ("e".parse().unwrap(), (&json!({"relays": []})).into());
-        self.tell(ServerFrame::Ack { req_id, epoch, seq: None, result });
+        self.receive(ServerFrame::Ack { req_id, epoch, seq: None, result });
     }
 
     fn acknowledge_all(&mut self) {

@@ -10,12 +10,12 @@ fn party_without_a_copy_in_the_registry_leaves_the_replica() {
         let mut world = World::new(&["ann"]);
         world.keeps_copies = keeps_copies;
         world.acknowledge_all();
-        world.tell(party(1));
+        world.receive(party(1));
         let before = world.comparisons;
         let removed = json!({
             "type": "peer_left", "party_id": "p", "peer_id": "bob", "epoch": "e", "seq": 2,
         });
-        world.tell(frame(&removed));
+        world.receive(frame(&removed));
         assert_eq!(world.comparisons - before, usize::from(keeps_copies));
         assert_eq!(world.closed, None);
     }
@@ -28,7 +28,7 @@ fn join_with_another_description_on_the_server_compares_the_party_again() {
         world.acknowledge_all();
         world.join(port);
         // The server has the description with port 1.
-        world.tell(party(1));
+        world.receive(party(1));
         let before = world.comparisons;
         world.acknowledge_all();
         assert_eq!(world.comparisons - before, again, "port {port}");
@@ -55,7 +55,7 @@ fn leave_of_a_peer_that_joins_again_is_not_sent() {
             world.join(1);
         }
         world.operation = Some(("op", OpBody::Leave("ann".parse().unwrap())));
-        world.tell(party(1));
+        world.receive(party(1));
         assert_eq!(world.has_left(), !joins);
     }
 }
@@ -67,7 +67,7 @@ fn confirmed_join_of_a_peer_that_the_party_lacks_counts_as_refused() {
         world.acknowledge_all();
         world.operation = Some(("op", OpBody::Join(peer(peer_id, 1))));
         // Its only member is `ann`.
-        world.tell(party(1));
+        world.receive(party(1));
         world.acknowledge_all();
         assert_eq!(world.verdicts, verdicts, "{peer_id}");
     }
@@ -93,7 +93,7 @@ fn refusal_unrelated_to_the_request_keeps_the_intent() {
         let mut world = World::new(&["ann"]);
         world.acknowledge_all();
         world.operation = Some(("op", OpBody::Leave("ann".parse().unwrap())));
-        world.tell(party(1));
+        world.receive(party(1));
         // Each repetition is refused, too.
         for _ in 0..10 {
             for inbound in std::mem::take(&mut world.sent) {

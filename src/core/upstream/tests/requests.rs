@@ -16,7 +16,7 @@ fn signal() -> ServerFrame {
 fn slow_disk_does_not_count_as_silence_of_the_server() {
     let mut world = World::online();
     world.is_disk_slow = true;
-    world.tell(signal());
+    world.receive(signal());
     let id = world.ask();
     world.acknowledge_all();
     world.pass(PATIENCE * 5);
@@ -83,14 +83,14 @@ fn deferred_request_is_sent_again_after_the_pause() {
         req_id: inbound.req_id.clone(),
         retry_after_ms: Some(wait),
     };
-    world.tell(refuse(&first, 400));
+    world.receive(refuse(&first, 400));
     world.pass(Duration::from_millis(399));
     assert!(world.sent.is_empty());
     world.pass(Duration::from_millis(1));
     let second = world.sent.pop().expect("the same request");
     assert_eq!(second.req_id, first.req_id);
     // There is no time for a longer pause.
-    world.tell(refuse(&second, 700));
+    world.receive(refuse(&second, 700));
     let reply = world.reply(id).expect("a reply");
     let Err(ClientError::Rejected { message, .. }) = reply else { panic!("{reply:?}") };
     assert_eq!(message, "too many; try again in 1 s");
@@ -100,7 +100,7 @@ fn deferred_request_is_sent_again_after_the_pause() {
 fn token_is_renewed_in_time_after_any_wall_clock_step() {
     for (hours, set) in [(15, 0), (15, -24), (1, 24)] {
         let mut world = World::new(&["ann"]);
-        world.tell(ServerFrame::Welcome {
+        world.receive(ServerFrame::Welcome {
             session: "s".to_owned(),
             token: Some("token".to_owned().into()),
             peer_id: "ann".parse().ok(),
@@ -133,7 +133,7 @@ fn refused_greeting_is_repeated_with_backoff() {
 fn undeliverable_signal_keeps_the_session_open() {
     let mut world = World::online();
     world.is_disk_slow = true;
-    world.tell(signal());
+    world.receive(signal());
     let then = world.held.pop().expect("a delivery");
     world.session.handle_applied(then, Err(Failure::Store("full".into())), world.now);
     world.pump();

@@ -231,7 +231,7 @@ impl Api {
         if !is_own && !question.is_greeting {
             return Err(Refused { retry_after, ..Refused::foreign(words) });
         }
-        // Where no token is needed, who asks for one lets nobody in who has none from elsewhere.
+        // A request without a token that is refused for a missing login needs one from elsewhere.
         if is_final && (question.bearer.is_none() || status != StatusCode::UNAUTHORIZED) {
             return Err(Refused::new(ErrorCode::PermissionDenied, words, Cause::Barred));
         }

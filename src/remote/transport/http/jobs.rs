@@ -103,7 +103,7 @@ impl JobRunner {
     fn take(&mut self, wanted: Option<Outgoing>) {
         match wanted {
             Some(Outgoing::Frame(mut inbound)) => {
-                // Those before it did not know yet what it may show to be known.
+                // Earlier requests may not know the id that this one names.
                 self.translate();
                 self.session.parties().translate(&mut inbound.frame);
                 self.waiting.push_back(Job::Request(inbound));
@@ -166,7 +166,7 @@ impl JobRunner {
             match job {
                 Job::Request(inbound) => session.serve(*inbound).await,
                 Job::Ping => match session.api.greet().await {
-                    // Who says that one asks too often is there.
+                    // A server that answers 429 is alive.
                     Err(refused) if !refused.is_status(429) => Err(refused.into()),
                     _ => {
                         session.send(Incoming::Alive).await;

@@ -17,7 +17,7 @@
 //! |---|---|
 //! | `jobs` | the task of the transport: order and concurrency of calls |
 //! | `requests` | requests of the session as calls, answers as messages |
-//! | `session`, `parties`, `tokens` | what all calls share: polled parties, tokens |
+//! | `session`, `parties`, `tokens` | state that all calls share: polled parties, tokens |
 //! | `api`, `client`, `stream` | calls of the routes over pooled, bounded connections |
 //! | `refused`, `fault` | failures of calls and connections |
 //! | `wall_clock` | offset of a server that states times without one |

@@ -67,7 +67,7 @@ impl PollSession {
             }
             ClientFrame::UpdatePeer { party_id, peer } => {
                 self.must_be_member(&party_id, &peer.info.peer_id).await?;
-                // What it says counts each time, and not what was said first.
+                // Without a key: each update counts, not the first one alone.
                 self.enter(&party_id, peer, None).await?
             }
             ClientFrame::LeaveParty { party_id, peer_id } => {
@@ -118,8 +118,8 @@ impl PollSession {
             return Ok(Acked::done(None));
         };
         let token = self.introduce(&peer_id, token, claim, req_id).await?;
-        // A party is what tells the server's epoch, which the welcome has; and the welcome has the
-        // token, which must not be lost whatever becomes of the rest.
+        // Parties have the server's epoch for the welcome. The welcome has the token, which must
+        // reach the session even if a party fails.
         let mut looks = Vec::new();
         let mut failed = None;
         for (party_id, bookmark) in have {
@@ -233,7 +233,7 @@ impl PollSession {
         let party_deleted = status == LeaveStatus::PartyDeleted;
         let acked = Acked { at: None, result: RequestResult::Left { party_deleted } };
         self.answer(req_id, acked).await;
-        // It is answered already: what this comes to is no answer to it.
+        // The request is answered already; a failure from here on is no answer to it.
         let Some(other) = other else { return Ok(()) };
         match self.fetch(party_id, &other).await {
             Ok(answer) => {

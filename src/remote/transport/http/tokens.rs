@@ -35,7 +35,7 @@ impl Tokens {
     /// The peers that this machine speaks for.
     pub(super) fn peers(&self) -> Vec<PeerId> {
         let slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Who gets a token just now will have one.
+        // A locked slot belongs to a peer that is about to get a token.
         let is_held = |slot: &Slot| slot.try_lock().map_or(true, |held| held.is_some());
         let held = slots.iter().filter(|(_, slot)| is_held(slot));
         held.map(|(peer_id, _)| peer_id.clone()).collect()

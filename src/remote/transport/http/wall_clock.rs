@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn registration_shows_the_offset() {
         for local in ["2026-11-22T07:00:09", "2026-11-22T17:45:08", "2026-11-22T12:00:09"] {
-            // What the client said of itself is repeated in UTC.
+            // The server repeats the client's description with times in UTC.
             let mut clock = WallClock::default();
             let utc =
                 if local == NOW { NOW } else { &format!("2026-11-22T12:00:{}", &local[17..]) };

@@ -38,7 +38,7 @@ pub(super) async fn run<S>(
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let loss = carry(socket, outgoing, &incoming, &url).await;
-    // Who dropped the other end doesn't want to know.
+    // The owner may have dropped its end of the queue.
     incoming.send(Incoming::Message(Message::Lost(loss))).await.ok();
 }
 
@@ -65,7 +65,7 @@ where
     };
     drop(outgoing);
     let ending = async { tokio::join!(farewell(&mut sink), reading).1 };
-    // What the server said before it closed tells more than that nothing can be written.
+    // The server's close reason says more than a failed write.
     match (timeout(FAREWELL, ending).await, written) {
         (_, Ok(())) => Loss::new("the connection was closed by this daemon"),
         (Ok(loss), Err(_)) => loss,

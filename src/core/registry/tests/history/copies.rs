@@ -20,7 +20,7 @@ pub(in super::super) struct Subscriber {
 }
 
 impl Subscriber {
-    pub(in super::super) fn hear(&mut self, event: &Event) {
+    pub(in super::super) fn apply(&mut self, event: &Event) {
         match event {
             Event::PartyRegistered { party, epoch, seq } => {
                 assert_eq!((epoch, *seq), (&party.epoch, 1));

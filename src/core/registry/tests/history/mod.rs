@@ -109,7 +109,7 @@ proptest! {
         let mut subscriber = Subscriber::default();
         for next in &history {
             for event in play.play(next).result.iter().flat_map(|applied| &applied.events) {
-                subscriber.hear(event);
+                subscriber.apply(event);
             }
             subscriber.check(&play.world.registry, play.world.now);
         }
@@ -148,7 +148,7 @@ proptest! {
                 _ => std::mem::take(&mut waiting),
             };
             if let Fate::Commits = fate {
-                events.iter().for_each(|event| subscriber.hear(event));
+                events.iter().for_each(|event| subscriber.apply(event));
                 committed = state::durable(&play.world.registry);
             } else {
                 play.world.registry.undo(changes.into_iter());

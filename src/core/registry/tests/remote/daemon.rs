@@ -207,7 +207,7 @@ impl Daemon {
         applied.changes.iter().for_each(|change| self.rows.write(change.write()));
         applied.seen.iter().for_each(|seen| self.rows.see(seen));
         self.rows.check(&self.registry, now);
-        applied.events.iter().for_each(|event| self.subscriber.hear(event));
+        applied.events.iter().for_each(|event| self.subscriber.apply(event));
         let asks = match &applied.outcome {
             Outcome::Operations(operations) => &operations[..],
             Outcome::Reconciled(reconciled) => &reconciled.operations[..],

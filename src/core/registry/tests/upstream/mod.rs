@@ -85,11 +85,11 @@ impl World {
         result
     }
 
-    pub(super) fn hear(&mut self, party: &ServerParty, occasion: Occasion) -> Applied {
-        self.hear_while(party, occasion, vec![])
+    pub(super) fn reconcile(&mut self, party: &ServerParty, occasion: Occasion) -> Applied {
+        self.reconcile_while(party, occasion, vec![])
     }
 
-    pub(super) fn hear_while(
+    pub(super) fn reconcile_while(
         &mut self,
         party: &ServerParty,
         occasion: Occasion,
@@ -102,7 +102,7 @@ impl World {
         )
     }
 
-    pub(super) fn hear_nothing(&mut self, party: &str, occasion: Occasion) -> Applied {
+    pub(super) fn reconcile_absent(&mut self, party: &str, occasion: Occasion) -> Applied {
         let (party_id, in_flight) = (party.parse().unwrap(), vec![]);
         self.by(
             ITSELF,
@@ -124,7 +124,7 @@ impl World {
     pub(super) fn with_copy(ours: &[&str], members: &[&str]) -> (Self, ServerParty) {
         let (mut world, party) = (followed(), there("lan", members));
         ours.iter().for_each(|id| drop(world.by(ITSELF, credential(id))));
-        world.hear_while(&party, Occasion::News, entering(ours));
+        world.reconcile_while(&party, Occasion::News, entering(ours));
         assert_eq!(pending(&world), [""; 0]);
         (world, party)
     }

@@ -6,14 +6,14 @@ use super::*;
 fn reverted_request_is_repeated_under_a_fresh_key() {
     let mut world = followed();
     world.offline("k", register("lan", "host"));
-    let back = world.hear_nothing("lan", Occasion::Return);
+    let back = world.reconcile_absent("lan", Occasion::Return);
     let again = world.refuse(&back, ErrorCode::NotAMember);
     assert_eq!(asks(&again), ["register lan host"]);
     assert_ne!(ops(&again)[0].key, RequestKey("k".into()));
 
     let (mut world, party) = World::with_copy(&["a"], &["host", "a"]);
     world.offline("k", join("lan", "b"));
-    let back = world.hear(&party, Occasion::Return);
+    let back = world.reconcile(&party, Occasion::Return);
     assert_eq!(asks(&back), ["join lan b"]);
     let again = world.refuse(&back, ErrorCode::NotAMember);
     assert_eq!(asks(&again), ["join lan b"]);
@@ -38,7 +38,7 @@ fn peer_leaves_a_party_that_it_did_not_ask_for() {
     let mut world = followed();
     world.by(ITSELF, credential("a"));
     for occasion in [Occasion::Return, Occasion::News] {
-        let heard = world.hear(&there("lan", &["host", "a"]), occasion);
+        let heard = world.reconcile(&there("lan", &["host", "a"]), occasion);
         assert_eq!((told(&heard), asks(&heard)), (vec![], vec!["leave lan a".to_owned()]));
         assert_eq!((world.members("lan"), pending(&world)), (vec![], vec![]));
     }
@@ -47,7 +47,7 @@ fn peer_leaves_a_party_that_it_did_not_ask_for() {
     world.registry.outbox.intents.clear();
     world.registry.outbox.intent_count = 0;
     world.registry.outbox.payers = Default::default();
-    let heard = world.hear(&there("two", &["b", "a"]), Occasion::News);
+    let heard = world.reconcile(&there("two", &["b", "a"]), Occasion::News);
     assert_eq!((told(&heard), asks(&heard)), (vec![], vec!["leave two a".to_owned()]));
     assert_eq!(world.party("two").origin, Origin::Local);
 }
@@ -56,7 +56,7 @@ fn peer_leaves_a_party_that_it_did_not_ask_for() {
 fn newer_intent_is_sent_after_the_older_request_is_refused() {
     let (mut world, party) = World::with_copy(&["a"], &["host", "a"]);
     world.offline("k", join("lan", "b"));
-    let back = world.hear(&party, Occasion::Return);
+    let back = world.reconcile(&party, Occasion::Return);
     world.offline("l", leave("lan", "b"));
     let refused = world.refuse(&back, ErrorCode::PartyFull);
     assert_eq!((asks(&refused), told(&refused)), (vec!["leave lan b".to_owned()], vec![]));
@@ -71,11 +71,11 @@ fn leaving_member_stays_until_the_server_confirms() {
         let leaves =
             || vec![InFlight { peer_id: who.parse().unwrap(), what: InFlightKind::Leaves }];
         let party = there("lan", &["host", "a", "x"]);
-        let heard = world.hear_while(&party, Occasion::News, leaves());
+        let heard = world.reconcile_while(&party, Occasion::News, leaves());
         assert_eq!(told(&heard), ["peer.joined lan x #2"]);
         // Earlier messages of the server do not bring it back.
         world.ann(leave("lan", who));
-        let heard = world.hear_while(&party, Occasion::News, leaves());
+        let heard = world.reconcile_while(&party, Occasion::News, leaves());
         assert_eq!((told(&heard), asks(&heard)), (vec![], vec![]));
     }
 }
@@ -87,12 +87,12 @@ fn withdrawn_peer_leaves_a_party_that_let_it_in() {
     let withdraw =
         Command::Withdraw { party_id: "lan".parse().unwrap(), peer_id: "a".parse().unwrap() };
     world.by(ITSELF, withdraw.clone());
-    let back = world.hear(&there("lan", &["host", "a"]), Occasion::Return);
+    let back = world.reconcile(&there("lan", &["host", "a"]), Occasion::Return);
     assert_eq!(asks(&back), ["leave lan a"]);
     // A peer that is in the party here has made another request since.
     let (mut world, party) = World::with_copy(&["a"], &["host", "a"]);
     world.by(ITSELF, withdraw);
-    assert_eq!(asks(&world.hear(&party, Occasion::Return)), nothing());
+    assert_eq!(asks(&world.reconcile(&party, Occasion::Return)), nothing());
 }
 
 #[test]

@@ -7,22 +7,22 @@ use super::*;
 fn link_still_probes_in_constant_memory_after_ten_thousand_hours() {
     let mut link = LinkMachine::new(settings());
     let (mut chance, mut now) = (Chance(7), Duration::ZERO);
-    let mut tell =
+    let mut input =
         |link: &mut LinkMachine, input, now| link.handle(input, now, &mut || chance.next());
-    tell(&mut link, Input::Start, now);
+    input(&mut link, Input::Start, now);
     let (mut tried_at, mut probes, mut most) = (now, 0_u32, 0);
     while now < secs(10_000 * 3600) {
         // Some attempts are refused, the others get no answer.
         if probes.is_multiple_of(2) {
             let id = link.link().expect("an attempt");
-            tell(&mut link, Input::Closed(id, lost("refused")), now);
+            input(&mut link, Input::Closed(id, lost("refused")), now);
         } else {
             now = link.deadline().expect("a deadline");
-            tell(&mut link, Input::Timer, now);
+            input(&mut link, Input::Timer, now);
         }
         assert_eq!(link.link(), None);
         now = link.deadline().expect("a deadline");
-        let outputs = tell(&mut link, Input::Timer, now);
+        let outputs = input(&mut link, Input::Timer, now);
         assert!(matches!(outputs[..], [Output::Connect(_), Output::Changed]), "{outputs:?}");
         assert!(now - tried_at <= secs(360 + 20), "{:?} without an attempt", now - tried_at);
         tried_at = now;
@@ -38,7 +38,7 @@ fn link_still_probes_in_constant_memory_after_ten_thousand_hours() {
     assert_eq!(link.status().attempt, probes);
     assert!(format!("{link:?}").len() <= most, "the link has grown: {link:?}");
     let id = link.link().expect("an attempt");
-    tell(&mut link, Input::Welcomed(id), now);
+    input(&mut link, Input::Welcomed(id), now);
     assert!(link.is_online());
 }
 

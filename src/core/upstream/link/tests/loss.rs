@@ -39,7 +39,7 @@ fn link_stays_in_fallback_after_max_attempts() {
             let status = bench.link.status();
             assert_eq!((status.state, status.since), (ConnectionState::Fallback, since));
             assert_eq!(status.retry_at, None);
-            bench.tell(Input::Opened(bench.id()));
+            bench.input(Input::Opened(bench.id()));
             assert_eq!(bench.state(), ConnectionState::Fallback);
             bench.close(lost("refused"));
         }
@@ -58,7 +58,7 @@ fn attempt_without_an_open_transport_hangs_up() {
     assert_eq!((status.state, status.attempt), (ConnectionState::Reconnecting, 1));
     assert_eq!(status.last_error.as_deref(), Some("no answer within 20 s"));
     let before = bench.link.clone();
-    assert_eq!(bench.tell(Input::Closed(LinkId(1), lost("late"))), [], "it was hung up");
+    assert_eq!(bench.input(Input::Closed(LinkId(1), lost("late"))), [], "it was hung up");
     assert_eq!(bench.link, before);
 }
 
@@ -68,9 +68,9 @@ fn open_attempt_without_a_welcome_hangs_up() {
         Bench::trying_with(LinkSettings { connect_timeout: millis(1500), ..settings() });
     bench.pass(millis(1200));
     let opened = bench.now;
-    bench.tell(Input::Opened(LinkId(1)));
+    bench.input(Input::Opened(LinkId(1)));
     bench.pass(millis(700));
-    bench.tell(Input::Opened(LinkId(1)));
+    bench.input(Input::Opened(LinkId(1)));
     assert_eq!(bench.reach_deadline(), [Hangup(LinkId(1)), Changed]);
     assert_eq!(bench.now - opened, millis(1500), "only the first `Opened` counts");
     let error = bench.link.status().last_error;
@@ -82,16 +82,16 @@ fn greeting_may_last_while_the_server_sends() {
     let mut bench =
         Bench::trying_with(LinkSettings { connect_timeout: millis(1500), ..settings() });
     let begin = bench.now;
-    bench.hear();
+    bench.receive_message();
     assert_eq!(
         bench.link.deadline(),
         Some(begin + secs(3)),
         "`Heard` does not count before `Opened`"
     );
-    bench.tell(Input::Opened(LinkId(1)));
+    bench.input(Input::Opened(LinkId(1)));
     for _ in 0..20 {
         bench.pass(millis(1400));
-        bench.hear();
+        bench.receive_message();
     }
     assert_eq!(bench.attempt(), 0);
     let mut silent = Bench { link: bench.link.clone(), ..bench };
@@ -99,7 +99,7 @@ fn greeting_may_last_while_the_server_sends() {
     assert_eq!(silent.now - bench.now, millis(1500));
     let error = silent.link.status().last_error;
     assert_eq!(error.as_deref(), Some("no answer within 1500 ms"));
-    bench.tell(Input::Welcomed(LinkId(1)));
+    bench.input(Input::Welcomed(LinkId(1)));
     assert!(bench.link.is_online());
 }
 
@@ -110,11 +110,11 @@ fn attempt_without_a_welcome_ends_at_the_greeting_limit() {
         (secs(200), secs(200), "no welcome within 200 s"),
     ] {
         let mut bench = Bench::trying_with(LinkSettings { connect_timeout, ..settings() });
-        bench.tell(Input::Opened(LinkId(1)));
+        bench.input(Input::Opened(LinkId(1)));
         let opened = bench.now;
         while bench.link.deadline().is_some_and(|deadline| deadline > bench.now + secs(1)) {
             bench.pass(secs(1));
-            bench.hear();
+            bench.receive_message();
         }
         assert_eq!(bench.reach_deadline(), [Hangup(LinkId(1)), Changed]);
         assert_eq!(bench.now - opened, limit);
@@ -149,7 +149,7 @@ fn loss_after_thirty_seconds_up_is_the_first_failure() {
     assert_eq!(bench.reach_deadline(), [Changed]);
     assert_eq!((bench.now - begin, bench.attempt()), (secs(30), 0));
     assert_eq!(bench.link.status().since, begin);
-    bench.hear();
+    bench.receive_message();
     bench.close(lost("dropped"));
     assert_eq!((bench.attempt(), bench.wait()), (1, millis(500)));
 }
@@ -161,7 +161,7 @@ fn loss_after_thirty_seconds_up_is_the_first_failure_despite_late_timer() {
         bench.reach_deadline();
         bench.welcome();
         bench.pass(secs(20));
-        bench.hear();
+        bench.receive_message();
         bench.pass(up - secs(20));
         bench.close(lost("dropped"));
         assert_eq!(bench.attempt(), attempt);
@@ -172,9 +172,9 @@ fn loss_after_thirty_seconds_up_is_the_first_failure_despite_late_timer() {
         bench.reach_deadline();
         bench.welcome();
         bench.pass(heard);
-        bench.hear();
+        bench.receive_message();
         bench.pass(secs(10_000));
-        bench.tell(Input::Timer);
+        bench.input(Input::Timer);
         assert_eq!((bench.link.link(), bench.attempt()), (None, attempt));
     }
 }
@@ -213,7 +213,7 @@ fn new_settings_shorten_a_wait_and_never_extend_it() {
         bench.jitter = 0.999;
         bench.close(lost("refused"));
         let before = bench.wait();
-        let outputs = bench.tell(Input::Settings(other));
+        let outputs = bench.input(Input::Settings(other));
         let after = bench.wait();
         assert_eq!(outputs, if after == before { vec![] } else { vec![Changed] });
         after
@@ -235,7 +235,7 @@ fn new_settings_do_not_shorten_retry_after() {
         bench.close(Loss { retry_after, ..lost("busy") });
         let none = Duration::ZERO;
         let eager = LinkSettings { backoff_max: none, probe: none, ..settings() };
-        bench.tell(Input::Settings(eager));
+        bench.input(Input::Settings(eager));
         assert_eq!(bench.wait(), latest);
     }
 }
@@ -246,7 +246,7 @@ fn new_settings_apply_to_later_attempts() {
     let other =
         LinkSettings { max_attempts: 1, probe: secs(7), connect_timeout: secs(3), ..settings() };
     let deadline = bench.link.deadline();
-    assert_eq!(bench.tell(Input::Settings(other)), []);
+    assert_eq!(bench.input(Input::Settings(other)), []);
     assert_eq!(bench.link.deadline(), deadline, "this attempt has the old settings");
     bench.close(lost("refused"));
     assert_eq!((bench.state(), bench.wait()), (ConnectionState::Fallback, secs(7)));

@@ -61,7 +61,7 @@ impl Bench {
 
     fn trying_with(settings: LinkSettings) -> Self {
         let mut bench = Self::new(settings);
-        bench.tell(Input::Start);
+        bench.input(Input::Start);
         bench
     }
 
@@ -82,7 +82,7 @@ impl Bench {
         bench
     }
 
-    fn tell(&mut self, input: Input) -> Vec<Output> {
+    fn input(&mut self, input: Input) -> Vec<Output> {
         self.link.handle(input, self.now, &mut || self.jitter)
     }
 
@@ -91,17 +91,17 @@ impl Bench {
     }
 
     fn welcome(&mut self) {
-        self.tell(Input::Opened(self.id()));
-        self.tell(Input::Welcomed(self.id()));
+        self.input(Input::Opened(self.id()));
+        self.input(Input::Welcomed(self.id()));
         assert!(self.link.is_online());
     }
 
-    fn hear(&mut self) {
-        assert_eq!(self.tell(Input::Heard(self.id())), []);
+    fn receive_message(&mut self) {
+        assert_eq!(self.input(Input::Heard(self.id())), []);
     }
 
     fn close(&mut self, lost: Loss) {
-        assert_eq!(self.tell(Input::Closed(self.id(), lost)), [Output::Changed]);
+        assert_eq!(self.input(Input::Closed(self.id(), lost)), [Output::Changed]);
         assert_eq!(self.link.link(), None);
     }
 
@@ -115,10 +115,10 @@ impl Bench {
         assert!(deadline > self.now, "the timer is overdue");
         self.now = deadline - NANO;
         let before = self.link.clone();
-        assert_eq!(self.tell(Input::Timer), [], "the timer came too early");
+        assert_eq!(self.input(Input::Timer), [], "the timer came too early");
         assert_eq!(self.link, before, "the timer came too early");
         self.now = deadline;
-        self.tell(Input::Timer)
+        self.input(Input::Timer)
     }
 
     /// Gives the timer whenever it is due, and a sign of life each second, for `span`.
@@ -126,9 +126,9 @@ impl Bench {
         let end = self.now + span;
         while self.now < end {
             self.now = (self.now + secs(1)).min(end);
-            self.hear();
+            self.receive_message();
             if self.link.deadline().is_some_and(|deadline| deadline <= self.now) {
-                self.tell(Input::Timer);
+                self.input(Input::Timer);
             }
             assert!(self.link.is_online());
         }

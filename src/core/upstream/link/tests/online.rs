@@ -11,7 +11,7 @@ fn silent_connection_is_pinged_and_then_lost() {
     let begin = bench.now;
     assert_eq!(bench.reach_deadline(), [Ping(ID)]);
     assert_eq!(bench.now - begin, secs(9));
-    assert_eq!(bench.tell(Input::Timer), [], "once");
+    assert_eq!(bench.input(Input::Timer), [], "once");
     assert_eq!(bench.reach_deadline(), [Hangup(ID), Changed]);
     assert_eq!(bench.now - begin, secs(14));
     let status = bench.link.status();
@@ -26,10 +26,10 @@ fn sign_of_life_restarts_the_silence() {
     for _ in 0..10 {
         assert_eq!(bench.reach_deadline(), [Ping(ID)]);
         bench.pass(secs(5) - NANO);
-        bench.hear();
+        bench.receive_message();
         assert_eq!(bench.link.deadline(), Some(bench.now + secs(9)));
         bench.pass(secs(8));
-        bench.hear();
+        bench.receive_message();
         assert_eq!(bench.link.deadline(), Some(bench.now + secs(9)));
     }
     assert_eq!(bench.state(), ConnectionState::Online);
@@ -40,13 +40,13 @@ fn late_timer_loses_a_silent_connection_without_a_ping() {
     for late in [secs(14), secs(15), secs(3 * 3600)] {
         let mut bench = Bench::online();
         bench.pass(late);
-        assert_eq!(bench.tell(Input::Timer), [Hangup(ID), Changed]);
+        assert_eq!(bench.input(Input::Timer), [Hangup(ID), Changed]);
         assert_eq!(bench.state(), ConnectionState::Reconnecting);
         assert!(bench.wait() <= secs(1));
     }
     let mut bench = Bench::online();
     bench.pass(secs(14) - NANO);
-    assert_eq!(bench.tell(Input::Timer), [Ping(ID)], "not yet");
+    assert_eq!(bench.input(Input::Timer), [Ping(ID)], "not yet");
     assert_eq!(bench.link.deadline(), Some(bench.now + NANO));
 }
 
@@ -57,7 +57,7 @@ fn ping_is_sent_when_the_connection_settles_at_that_instant() {
     bench.welcome();
     let id = bench.id();
     bench.pass(secs(21));
-    bench.hear();
+    bench.receive_message();
     assert_eq!(bench.reach_deadline(), [Ping(id), Changed]);
     assert_eq!(bench.attempt(), 0);
     assert_eq!(bench.reach_deadline(), [Hangup(id), Changed]);

@@ -8,7 +8,7 @@ fn inputs_before_start_have_no_effect() {
     let mut bench = Bench::new(settings());
     let before = bench.link.clone();
     for input in [Input::Timer, Input::Retry, Input::Detach, Input::Settings(settings())] {
-        assert_eq!(bench.tell(input), []);
+        assert_eq!(bench.input(input), []);
     }
     assert_eq!(bench.link, before);
     let status = bench.link.status();
@@ -19,23 +19,23 @@ fn inputs_before_start_have_no_effect() {
 #[test]
 fn welcome_brings_the_link_online() {
     let mut bench = Bench::new(settings());
-    assert_eq!(bench.tell(Input::Start), [Connect(LinkId(1)), Changed]);
+    assert_eq!(bench.input(Input::Start), [Connect(LinkId(1)), Changed]);
     assert_eq!(bench.state(), ConnectionState::Connecting);
     assert_eq!(bench.link.status().since, bench.now);
-    assert_eq!(bench.tell(Input::Start), [], "it has been started");
+    assert_eq!(bench.input(Input::Start), [], "it has been started");
 
     bench.pass(secs(2));
-    assert_eq!(bench.tell(Input::Opened(LinkId(1))), []);
+    assert_eq!(bench.input(Input::Opened(LinkId(1))), []);
     assert_eq!(bench.state(), ConnectionState::Connecting);
     assert!(!bench.link.is_online());
 
     bench.pass(secs(2));
-    assert_eq!(bench.tell(Input::Welcomed(LinkId(1))), [Changed]);
+    assert_eq!(bench.input(Input::Welcomed(LinkId(1))), [Changed]);
     assert!(bench.link.is_online());
     let status = bench.link.status();
     let online = ConnectionState::Online;
     assert_eq!((status.state, status.since, status.attempt), (online, bench.now, 0));
-    assert_eq!(bench.tell(Input::Welcomed(LinkId(1))), [], "once is enough");
+    assert_eq!(bench.input(Input::Welcomed(LinkId(1))), [], "once is enough");
 }
 
 #[test]
@@ -50,10 +50,10 @@ fn inputs_about_another_connection_are_ignored() {
         let before = bench.link.clone();
         for id in [LinkId(0), LinkId(1), LinkId(3)] {
             bench.pass(millis(1));
-            assert_eq!(bench.tell(Input::Opened(id)), []);
-            assert_eq!(bench.tell(Input::Welcomed(id)), []);
-            assert_eq!(bench.tell(Input::Heard(id)), []);
-            assert_eq!(bench.tell(Input::Closed(id, refused("late"))), []);
+            assert_eq!(bench.input(Input::Opened(id)), []);
+            assert_eq!(bench.input(Input::Welcomed(id)), []);
+            assert_eq!(bench.input(Input::Heard(id)), []);
+            assert_eq!(bench.input(Input::Closed(id, refused("late"))), []);
         }
         assert_eq!(bench.link, before);
     }
@@ -66,14 +66,14 @@ fn retry_connects_at_once_and_keeps_the_attempt_count() {
         let since = bench.link.status().since;
         bench.pass(millis(1));
         let next = LinkId(u64::from(failed) + 1);
-        assert_eq!(bench.tell(Input::Retry), [Connect(next), Changed]);
+        assert_eq!(bench.input(Input::Retry), [Connect(next), Changed]);
         let status = bench.link.status();
         assert_eq!((status.state, status.since), (state, since));
         assert_eq!((status.attempt, status.retry_at), (failed, None));
-        assert_eq!(bench.tell(Input::Retry), [], "an attempt is under way");
+        assert_eq!(bench.input(Input::Retry), [], "an attempt is under way");
     }
     let mut bench = Bench::online();
-    assert_eq!(bench.tell(Input::Retry), []);
+    assert_eq!(bench.input(Input::Retry), []);
 }
 
 #[test]
@@ -87,9 +87,9 @@ fn refused_link_waits_for_start_or_retry() {
         assert_eq!(bench.link.status().retry_at, None);
         assert_eq!(bench.link.deadline(), None);
         bench.pass(secs(100_000));
-        assert_eq!(bench.tell(Input::Timer), []);
+        assert_eq!(bench.input(Input::Timer), []);
 
-        assert_eq!(bench.tell(told), [Connect(LinkId(3)), Changed]);
+        assert_eq!(bench.input(told), [Connect(LinkId(3)), Changed]);
         let status = bench.link.status();
         assert_eq!((status.state, status.attempt), (ConnectionState::Connecting, 2));
         assert_eq!(status.last_error.as_deref(), Some("the token is unknown"));
@@ -127,7 +127,7 @@ fn stopped_link_ignores_all_inputs() {
         assert_eq!((bench.state(), bench.link.link()), (state, id));
         bench.pass(secs(1));
         let outputs: Vec<_> = id.map(Hangup).into_iter().chain([Changed]).collect();
-        assert_eq!(bench.tell(Input::Stop), outputs, "{state:?}");
+        assert_eq!(bench.input(Input::Stop), outputs, "{state:?}");
         let status = bench.link.status();
         assert_eq!((status.state, status.since), (ConnectionState::Stopping, bench.now));
         assert_eq!(status.retry_at, None);
@@ -150,7 +150,7 @@ fn stopped_link_ignores_all_inputs() {
             Input::Stop,
         ] {
             bench.pass(secs(100));
-            assert_eq!(bench.tell(input), [], "{state:?}");
+            assert_eq!(bench.input(input), [], "{state:?}");
         }
         assert_eq!(bench.link, before);
     }
@@ -163,14 +163,14 @@ fn detached_link_is_reset_and_can_start_again() {
         bench.pass(secs(1));
         let changed = (state != ConnectionState::Local).then_some(Changed);
         let outputs: Vec<_> = id.map(Hangup).into_iter().chain(changed).collect();
-        assert_eq!(bench.tell(Input::Detach), outputs, "{state:?}");
+        assert_eq!(bench.input(Input::Detach), outputs, "{state:?}");
         let status = bench.link.status();
         assert_eq!(status.state, ConnectionState::Local);
         assert_eq!((status.attempt, status.last_error), (0, None));
         assert_eq!((bench.link.link(), bench.link.deadline()), (None, None));
 
         bench.pass(secs(1));
-        let outputs = bench.tell(Input::Start);
+        let outputs = bench.input(Input::Start);
         assert_eq!(outputs, [Connect(bench.id()), Changed]);
         assert!(bench.id().0 > last, "{state:?}: a number that was there before");
         assert_eq!(bench.state(), ConnectionState::Connecting);

@@ -165,7 +165,7 @@ impl World {
             Step::Detach => Input::Detach,
             Step::Settings(settings) => Input::Settings(settings),
         };
-        self.tell(input);
+        self.input(input);
     }
 
     fn id(&self, which: Which) -> LinkId {
@@ -176,7 +176,7 @@ impl World {
         }
     }
 
-    pub(super) fn tell(&mut self, input: Input) -> Vec<Output> {
+    pub(super) fn input(&mut self, input: Input) -> Vec<Output> {
         let before = self.link.clone();
         let chance = &mut self.chance;
         let outputs = self.link.handle(input.clone(), self.now, &mut || chance.next());
@@ -309,11 +309,11 @@ impl World {
     /// Answers each attempt from now on, and gives the timer when it is due.
     pub(super) fn recover(&mut self, earlier: &[LinkSettings]) {
         let begin = self.now;
-        let mut outputs = self.tell(Input::Start);
+        let mut outputs = self.input(Input::Start);
         for _ in 0..8 {
             if let [Output::Connect(id), ..] = outputs[..] {
-                self.tell(Input::Opened(id));
-                self.tell(Input::Welcomed(id));
+                self.input(Input::Opened(id));
+                self.input(Input::Welcomed(id));
             }
             if self.link.is_online() {
                 let took = self.now - begin;
@@ -321,7 +321,7 @@ impl World {
                 return;
             }
             self.now = self.now.max(self.link.deadline().expect("a deadline"));
-            outputs = self.tell(Input::Timer);
+            outputs = self.input(Input::Timer);
         }
         panic!("it does not come back: {:?}", self.link);
     }
