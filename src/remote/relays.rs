@@ -38,7 +38,8 @@ impl RemoteDispatcher {
         self.context.local.ask(caller, command!(RegisterRelay(relay))).await
     }
 
-    /// Returns the server's relays as of its last answer, and this machine's own while it is offline.
+    /// Returns the server's relays as of its last answer, and this machine's own while it is
+    /// offline.
     pub(super) async fn list_relays(
         self: &Rc<Self>,
         caller: Caller,

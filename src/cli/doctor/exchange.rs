@@ -9,7 +9,7 @@ use tokio_tungstenite::tungstenite::http::request::Builder;
 use super::checks::ServerProbe;
 use super::report::CheckFailure;
 use crate::remote::diagnostics::{self, HttpError};
-use crate::remote::transport::http::{Fault, HttpClient};
+use crate::remote::transport::http::{ExchangeError, HttpClient};
 use crate::remote::transport::{Endpoint, TransportKind};
 use crate::server_url::ServerUrl;
 
@@ -45,8 +45,8 @@ impl ServerProbe {
         let client = HttpClient::new(&self.endpoint()?);
         let exchange = client.exchange(request, MOST_BYTES);
         let answer = self.within("the answer of", exchange).await.map_err(late)?;
-        let (status, headers, body) = answer.map_err(|fault| {
-            CheckFailure::new(fault.words(&self.url), fix_of_fault(&fault, &self.url))
+        let (status, headers, body) = answer.map_err(|error| {
+            CheckFailure::new(error.words(&self.url), fix_of_error(&error, &self.url))
         })?;
         let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
         Ok(Answer { status, headers, body })
@@ -94,15 +94,14 @@ pub(super) fn fix_of(status: StatusCode) -> &'static str {
 }
 
 /// Returns the remedy for a request without an answer.
-fn fix_of_fault(fault: &Fault, url: &ServerUrl) -> &'static str {
-    match (fault, url.is_secure()) {
-        (Fault::Http(HttpError::NotHttp | HttpError::Unanswered), false) => {
+fn fix_of_error(error: &ExchangeError, url: &ServerUrl) -> &'static str {
+    match (error, url.is_secure()) {
+        (ExchangeError::Http(HttpError::NotHttp | HttpError::Unanswered), false) => {
             "correct the port in the server's URL, or start the URL with https:// if the server \
              speaks TLS there"
         }
-        (Fault::Http(HttpError::Endless), _) | (Fault::Http(HttpError::NotHttp), true) => {
-            "correct the port in the server's URL"
-        }
+        (ExchangeError::Http(HttpError::Endless), _)
+        | (ExchangeError::Http(HttpError::NotHttp), true) => "correct the port in the server's URL",
         _ => SERVER_FIX,
     }
 }

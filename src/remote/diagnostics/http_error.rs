@@ -1,24 +1,24 @@
-//! Answers that are not HTTP, or not whole.
+//! Responses that violate HTTP or are incomplete.
 
 use super::place;
 use crate::remote::transport::http::LONGEST_EXCHANGE;
 use crate::server_url::ServerUrl;
 
-/// Failure of an open connection in place of an answer.
+/// Failure of an open connection before a whole response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HttpError {
-    /// Something that is no HTTP, or more of it than any server sends.
+    /// Bytes that are not HTTP, or a head that is too large.
     NotHttp,
-    /// Its end, before an answer was whole.
+    /// End of the connection before the head of a response.
     Unanswered,
-    /// More bytes than an answer may have, before an answer was whole.
+    /// More than [`LONGEST_EXCHANGE`] bytes before a whole response.
     Endless,
-    /// An answer whose body breaks off, or makes no sense.
+    /// Response whose body breaks off or cannot be decoded.
     Torn,
 }
 
 impl HttpError {
-    /// In words that a person understands.
+    /// Returns the message for the user.
     pub(crate) fn words(self, url: &ServerUrl) -> String {
         let place = place(url);
         match (self, url.is_secure()) {

@@ -355,11 +355,11 @@ async fn call_route(api: &Api, call: upstream::Call) -> Result<Called, CallError
             api.register_relay(&token, &relay).await.map(|()| Called::Announced)
         }
     };
-    called.map_err(|refused| CallError {
-        is_unauthorized: refused.is_status(401),
-        is_lost: matches!(refused.cause, Cause::Unreachable | Cause::Unanswered | Cause::Foreign),
-        code: refused.code,
-        message: refused.message,
+    called.map_err(|error| CallError {
+        is_unauthorized: error.has_status(401),
+        is_lost: matches!(error.cause, Cause::Unreachable | Cause::NoResponse | Cause::Foreign),
+        code: error.code,
+        message: error.message,
     })
 }
 

@@ -115,7 +115,8 @@ pub(crate) struct Transport {
     pub(crate) incoming: mpsc::Receiver<Incoming>,
     /// `Ws` or `Http`.
     pub(crate) kind: TransportKind,
-    /// Lead of the server's clock over this machine's, in seconds, where the server states its time.
+    /// Lead of the server's clock over this machine's, in seconds, where the server states its
+    /// time.
     pub(crate) clock_ahead: Option<i64>,
 }
 

@@ -29,8 +29,8 @@ struct Credit {
 }
 
 impl Credit {
-    /// Adds what was earned since. Returns true while bytes may be read. `now` counts from the first
-    /// read.
+    /// Adds what was earned since. Returns true while bytes may be read. `now` counts from the
+    /// first read.
     fn earn(&mut self, now: Duration) -> bool {
         let millis = i64::try_from(now.saturating_sub(self.counted_at).as_millis());
         let earned = millis.unwrap_or(i64::MAX).saturating_mul(RATE) / 1000;

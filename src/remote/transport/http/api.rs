@@ -1,4 +1,4 @@
-//! The server's routes: one request and its answer, made again where that does no harm.
+//! Calls of the server's routes, with retries of idempotent requests.
 
 use std::time::Duration;
 
@@ -16,262 +16,267 @@ use tokio_tungstenite::tungstenite::http::Request;
 use url::Url;
 
 use super::super::{Endpoint, Loss};
+use super::api_error::{ApiError, Cause};
 use super::client::HttpClient;
-use super::refused::{Cause, Refused};
 use crate::core::RelayInput;
 use crate::remote::diagnostics;
 use crate::server_url::ServerUrl;
 
-/// The longest answer that is read, in bytes.
-pub(super) const LONGEST_ANSWER: usize = 1024 * 1024;
+/// Longest response body that is read, in bytes.
+pub(super) const LONGEST_BODY: usize = 1024 * 1024;
 
-/// Attempts at a request.
-const ATTEMPTS: u32 = 4;
+/// Upper bound of the attempts at a request.
+const MOST_ATTEMPTS: u32 = 4;
 
-/// Longest wait before the second attempt; each further one waits twice as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// Longest backoff before the second attempt; it doubles with each further attempt.
+const FIRST_BACKOFF: Duration = Duration::from_millis(200);
 
-/// Body of LANrage's own server's answer where a request failed in it: the one that is no JSON.
-const UNHANDLED: &[u8] = b"Internal Server Error";
+/// Body of a 500 of LANrage's own server after an unhandled exception. It is the only one that is
+/// not JSON.
+const UNHANDLED_EXCEPTION: &[u8] = b"Internal Server Error";
 
-/// A control server's HTTP routes. Clones share their connections.
+/// Client of a control server's HTTP routes. Clones share their connections.
 ///
-/// It follows no redirect, because a token is for one server alone. Its proxy is that of the
-/// WebSocket.
+/// It follows no redirect, because a token is for one server alone. It uses the same proxy as the
+/// WebSocket transport.
 #[derive(Debug, Clone)]
 pub(crate) struct Api {
     client: HttpClient,
     url: ServerUrl,
     request_timeout: Duration,
-    /// True if the server knows idempotency keys.
-    knows_names: bool,
-    /// True if the server lets a claim be repeated with its secret.
-    knows_claims: bool,
+    /// True if the server supports idempotency keys.
+    has_idempotency_keys: bool,
+    /// True if the server supports claim secrets, which make a registration repeatable.
+    has_claims: bool,
 }
 
-/// Token of a peer.
+/// Token of a peer, as a registration returns it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Token {
-    /// Its text.
+    /// Text of the token.
     pub(crate) token: Secret,
-    /// Until when it is good by the server's clock, where the server tells.
+    /// Expiry by the server's clock, where the server states it.
     pub(crate) expires_at: Option<Timestamp>,
 }
 
-/// A request.
+/// Request to a route.
 #[derive(Debug, Clone)]
-pub(super) struct Question {
+pub(super) struct ApiRequest {
     method: Method,
     url: Url,
     /// JSON text of the body.
     body: Option<String>,
-    bearer: Option<Secret>,
-    /// Idempotency key.
-    name: Option<IdempotencyKey>,
+    /// Bearer token.
+    token: Option<Secret>,
+    idempotency_key: Option<IdempotencyKey>,
     /// Claim secret of a registration.
     claim: Option<Secret>,
-    /// True for an idempotent request, with or without a key.
-    repeatable: bool,
-    /// True for the question what answers there: any program may refuse it.
-    is_greeting: bool,
+    /// True for a request that is idempotent even without a key.
+    is_idempotent: bool,
+    /// True for the request for the service description, which any program may refuse.
+    is_discovery: bool,
 }
 
-/// An answer of a status that is good.
+/// Response with a status of success.
 #[derive(Debug)]
-pub(super) struct Answer {
-    /// All of its body.
+pub(super) struct ApiResponse {
+    /// Whole body.
     pub(super) body: Vec<u8>,
     /// Time of issue, by the server's clock.
     pub(super) date: Option<Timestamp>,
-    /// Message for an answer that makes no sense.
-    otherwise: String,
+    /// Error message for a body that is not a control server's.
+    unexpected: String,
 }
 
 impl Api {
-    /// Of a server.
+    /// Creates a client of a server.
     pub(crate) fn new(endpoint: &Endpoint) -> Self {
         let client = HttpClient::new(endpoint);
         let (url, request_timeout) = (endpoint.url.clone(), endpoint.request_timeout);
-        Self { client, url, request_timeout, knows_names: false, knows_claims: false }
+        let (has_idempotency_keys, has_claims) = (false, false);
+        Self { client, url, request_timeout, has_idempotency_keys, has_claims }
     }
 
-    /// Takes a peer id, or takes it again with the token that proves it: the old one stays good.
-    /// Without one, a claim may be repeated with its secret. A name has the server say that the
-    /// token is of no use.
+    /// Registers a peer id. With `proof`, a token of this peer, it renews the token; the old one
+    /// stays valid. Without `proof`, the claim secret makes the registration repeatable. The key is
+    /// sent with a renewal only: the server then reports an invalid token.
     ///
     /// # Errors
-    /// An id of another owner, or a server that does not answer.
+    /// An [`ApiError`] for an id of another owner, or a server that does not respond.
     pub(crate) async fn register_peer(
         &self,
         peer_id: &PeerId,
         proof: Option<&Secret>,
         claim: Option<&Secret>,
-        name: Option<&ReqId>,
-    ) -> Result<Token, Refused> {
+        key: Option<&ReqId>,
+    ) -> Result<Token, ApiError> {
         let mut url = self.url.route(&["auth", "register"]);
         url.query_pairs_mut().append_pair("peer_id", peer_id.as_str());
-        let question = Question {
+        let request = ApiRequest {
             method: Method::POST,
             url,
             body: None,
-            bearer: proof.cloned(),
-            name: None,
+            token: proof.cloned(),
+            idempotency_key: None,
             claim: claim.cloned(),
-            // Without proof or secret the first one would stand in the second one's way.
-            repeatable: proof.is_some(),
-            is_greeting: false,
+            // Without proof or secret, a repetition conflicts with the first registration.
+            is_idempotent: proof.is_some(),
+            is_discovery: false,
         };
-        let answer = self.ask(&question.named(name.filter(|_| proof.is_some()))).await?;
-        let TokenAnswer { token, expires_at } = answer.read(TokenAnswer::from_json)?;
+        let response = self.send(&request.with_key(key.filter(|_| proof.is_some()))).await?;
+        let TokenAnswer { token, expires_at } = response.decode(TokenAnswer::from_json)?;
         Ok(Token { token, expires_at })
     }
 
-    /// Ends all tokens of a peer, the one that is shown too. Returns their number, or none where
-    /// the server does not tell it.
+    /// Revokes all tokens of a peer, including `token`. Returns their number, or 0 where the server
+    /// does not state it.
     ///
     /// # Errors
-    /// A [`Refused`] if the server can't, or does not answer.
-    pub(crate) async fn revoke(&self, bearer: &Secret) -> Result<u64, Refused> {
-        let mut question = self.delete(&["auth", "tokens"]).bearing(bearer.clone());
-        question.url.query_pairs_mut().append_pair("all", "true");
-        let answer = self.ask(&question).await?;
-        Ok(RevokedAnswer::from_json(&answer.body).map_or(0, |answer| answer.revoked))
+    /// An [`ApiError`] if the server does not support this, or does not respond.
+    pub(crate) async fn revoke(&self, token: &Secret) -> Result<u64, ApiError> {
+        let mut request = self.delete(&["auth", "tokens"]).with_token(token.clone());
+        request.url.query_pairs_mut().append_pair("all", "true");
+        let response = self.send(&request).await?;
+        Ok(RevokedAnswer::from_json(&response.body).map_or(0, |answer| answer.revoked))
     }
 
-    /// Registers a relay as a peer, or as whoever has the server's relay key.
+    /// Registers a relay with the token of a peer, or with the server's relay key.
     ///
     /// # Errors
-    /// A relay of another owner, or a server that does not answer.
+    /// An [`ApiError`] for a relay of another owner, or a server that does not respond.
     pub(crate) async fn register_relay(
         &self,
-        bearer: &Secret,
+        token: &Secret,
         relay: &RelayInput,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), ApiError> {
         let RelayInput { relay_id, public_ip, port, region, capacity } = relay.clone();
         let body = RelayBody { relay_id, public_ip, port, region, capacity };
-        let question = self.post(&["relays"]).body(&body)?.repeatable().bearing(bearer.clone());
-        self.ask(&question).await.map(drop)
+        let request = self.post(&["relays"]).with_body(&body)?.idempotent();
+        self.send(&request.with_token(token.clone())).await.map(drop)
     }
 
-    /// Asks the server whether it is one, and learns what it knows: when it answered by its own
-    /// clock.
-    pub(super) async fn meet(&mut self) -> Result<Option<Timestamp>, Refused> {
-        let (service, date) = self.greet().await?;
-        self.knows_names = service.idempotency_key;
-        self.knows_claims = service.claim;
+    /// Requests the service description, and notes the features that the server supports. Returns
+    /// the time of the response, by the server's clock.
+    pub(super) async fn discover(&mut self) -> Result<Option<Timestamp>, ApiError> {
+        let (service, date) = self.service().await?;
+        self.has_idempotency_keys = service.idempotency_key;
+        self.has_claims = service.claim;
         Ok(date)
     }
 
-    /// Asks the server whether it is one.
-    pub(super) async fn greet(&self) -> Result<(ServiceAnswer, Option<Timestamp>), Refused> {
-        // With a slash at its end, which a server below a path may insist on.
-        let answer = self.ask(&Question { is_greeting: true, ..self.get(&[""]) }).await?;
-        let service = answer.read(ServiceAnswer::from_json);
-        let service = service.map_err(|_| Refused::nonsense(&answer.otherwise))?;
-        Ok((service, answer.date))
+    /// Requests the service description, which shows that a control server responds.
+    pub(super) async fn service(&self) -> Result<(ServiceAnswer, Option<Timestamp>), ApiError> {
+        // With a trailing slash, which a server below a path may require.
+        let response = self.send(&ApiRequest { is_discovery: true, ..self.get(&[""]) }).await?;
+        let service = response.decode(ServiceAnswer::from_json);
+        let service = service.map_err(|_| ApiError::malformed(&response.unexpected))?;
+        Ok((service, response.date))
     }
 
-    pub(super) fn get(&self, segments: &[&str]) -> Question {
-        self.question(Method::GET, segments).repeatable()
+    pub(super) fn get(&self, segments: &[&str]) -> ApiRequest {
+        self.request(Method::GET, segments).idempotent()
     }
 
-    pub(super) fn delete(&self, segments: &[&str]) -> Question {
-        self.question(Method::DELETE, segments).repeatable()
+    pub(super) fn delete(&self, segments: &[&str]) -> ApiRequest {
+        self.request(Method::DELETE, segments).idempotent()
     }
 
-    pub(super) fn post(&self, segments: &[&str]) -> Question {
-        self.question(Method::POST, segments)
+    pub(super) fn post(&self, segments: &[&str]) -> ApiRequest {
+        self.request(Method::POST, segments)
     }
 
-    fn question(&self, method: Method, segments: &[&str]) -> Question {
+    fn request(&self, method: Method, segments: &[&str]) -> ApiRequest {
         let url = self.url.route(segments);
-        let (body, bearer, name, claim, repeatable, is_greeting) = Default::default();
-        Question { method, url, body, bearer, name, claim, repeatable, is_greeting }
+        let (body, token, idempotency_key, claim, is_idempotent, is_discovery) = Default::default();
+        ApiRequest { method, url, body, token, idempotency_key, claim, is_idempotent, is_discovery }
     }
 
-    /// Asks, and again while that may help and there is time.
-    pub(super) async fn ask(&self, question: &Question) -> Result<Answer, Refused> {
-        let until = Instant::now() + self.request_timeout * 2;
-        let repeatable = question.repeatable
-            || self.knows_names && question.name.is_some()
-            || self.knows_claims && question.claim.is_some();
+    /// Sends a request. Retries it while the error is retryable, for twice the request timeout.
+    pub(super) async fn send(&self, request: &ApiRequest) -> Result<ApiResponse, ApiError> {
+        let deadline = Instant::now() + self.request_timeout * 2;
+        let is_idempotent = request.is_idempotent
+            || self.has_idempotency_keys && request.idempotency_key.is_some()
+            || self.has_claims && request.claim.is_some();
         let mut attempt = 1;
         loop {
-            let patience = until.saturating_duration_since(Instant::now());
-            let asked = self.ask_once(question, patience.min(self.request_timeout)).await;
-            let Err(refused) = asked else { return asked };
-            let pause = pause(attempt).max(refused.retry_after.unwrap_or_default());
-            let is_late = until.saturating_duration_since(Instant::now()) <= pause;
-            if attempt == ATTEMPTS || is_late || !refused.may_pass(repeatable) {
-                return Err(refused);
+            let left = deadline.saturating_duration_since(Instant::now());
+            let sent = self.send_once(request, left.min(self.request_timeout)).await;
+            let Err(error) = sent else { return sent };
+            let backoff = backoff(attempt).max(error.retry_after.unwrap_or_default());
+            let is_late = deadline.saturating_duration_since(Instant::now()) <= backoff;
+            if attempt == MOST_ATTEMPTS || is_late || !error.is_retryable(is_idempotent) {
+                return Err(error);
             }
-            log::debug!("{} {}: again: {refused}", question.method, question.url.path());
-            tokio::time::sleep(pause).await;
+            log::debug!("request is retried: {} {} {error}", request.method, request.url.path());
+            tokio::time::sleep(backoff).await;
             attempt += 1;
         }
     }
 
-    async fn ask_once(&self, question: &Question, patience: Duration) -> Result<Answer, Refused> {
-        let request = question.request()?;
-        let (status, headers, body) = timeout(patience, self.exchange(request))
+    async fn send_once(
+        &self,
+        request: &ApiRequest,
+        limit: Duration,
+    ) -> Result<ApiResponse, ApiError> {
+        let (status, headers, body) = timeout(limit, self.exchange(request.to_http()?))
             .await
-            .map_err(|_| Refused::late(self.request_timeout, &self.url))??;
+            .map_err(|_| ApiError::timed_out(self.request_timeout, &self.url))??;
         let Loss { words, retry_after, is_final, .. } = diagnostics::refusal(
             status,
             &headers,
             &self.url,
             Timestamp::now(),
-            !question.is_greeting,
+            !request.is_discovery,
         );
         if status.is_success() {
-            return Ok(Answer { body, date: diagnostics::date(&headers), otherwise: words });
+            return Ok(ApiResponse { body, date: diagnostics::date(&headers), unexpected: words });
         }
-        let said = answers::detail(&body);
-        let is_own = said.is_some() || status == 500 && body == UNHANDLED;
-        if !is_own && !question.is_greeting {
-            return Err(Refused { retry_after, ..Refused::foreign(words) });
+        let detail = answers::detail(&body);
+        let is_own = detail.is_some() || status == 500 && body == UNHANDLED_EXCEPTION;
+        if !is_own && !request.is_discovery {
+            return Err(ApiError { retry_after, ..ApiError::foreign(words) });
         }
-        // A request without a token that is refused for a missing login needs one from elsewhere.
-        if is_final && (question.bearer.is_none() || status != StatusCode::UNAUTHORIZED) {
-            return Err(Refused::new(ErrorCode::PermissionDenied, words, Cause::Barred));
+        // A 401 to a request without a token demands a login that this daemon cannot get.
+        if is_final && (request.token.is_none() || status != StatusCode::UNAUTHORIZED) {
+            return Err(ApiError::new(ErrorCode::PermissionDenied, words, Cause::AccessDenied));
         }
-        // A status in words, as frameworks give it, says nothing of its own.
-        let said = said.filter(|said| Some(&**said) != status.canonical_reason());
-        let message = match said.map(|said| diagnostics::shown(&said)) {
-            Some(said) if question.is_greeting => format!("{words}; it says “{said}”"),
-            Some(said) => said,
+        // A detail that only repeats the status, as web frameworks send it, adds nothing.
+        let detail = detail.filter(|detail| Some(&**detail) != status.canonical_reason());
+        let message = match detail.map(|detail| diagnostics::shown(&detail)) {
+            Some(detail) if request.is_discovery => format!("{words}; it says “{detail}”"),
+            Some(detail) => detail,
             None => words,
         };
-        let told = headers.get(ERROR_CODE).and_then(|code| ErrorCode::of_text(code.to_str().ok()?));
-        let refused = Refused::of_status(status, told, &message);
-        Err(Refused { retry_after, ..refused })
+        let code = headers.get(ERROR_CODE).and_then(|code| ErrorCode::of_text(code.to_str().ok()?));
+        let error = ApiError::from_status(status, code, &message);
+        Err(ApiError { retry_after, ..error })
     }
 
-    /// Sends a request, and reads all of its answer.
+    /// Sends a request, and reads the whole response.
     async fn exchange(
         &self,
         request: Request<String>,
-    ) -> Result<(StatusCode, HeaderMap, Vec<u8>), Refused> {
-        let answer = self.client.exchange(request, LONGEST_ANSWER).await;
-        let answer = answer.map_err(|fault| Refused::of_fault(fault, &self.url))?;
-        if answer.2.len() > LONGEST_ANSWER {
-            let message = format!("the server's answer passes {LONGEST_ANSWER} bytes");
-            return Err(Refused::nonsense(message));
+    ) -> Result<(StatusCode, HeaderMap, Vec<u8>), ApiError> {
+        let response = self.client.exchange(request, LONGEST_BODY).await;
+        let response = response.map_err(|error| ApiError::from_exchange(error, &self.url))?;
+        if response.2.len() > LONGEST_BODY {
+            let message = format!("the server's answer passes {LONGEST_BODY} bytes");
+            return Err(ApiError::malformed(message));
         }
-        Ok(answer)
+        Ok(response)
     }
 }
 
-impl Question {
-    /// As a request for the HTTP client.
-    fn request(&self) -> Result<Request<String>, Refused> {
+impl ApiRequest {
+    /// Converts the request to one for the HTTP client.
+    fn to_http(&self) -> Result<Request<String>, ApiError> {
         let mut request = Request::builder().method(&self.method).uri(self.url.as_str());
         request = request.header(header::ACCEPT, "application/json");
-        if let Some(bearer) = &self.bearer {
-            request = request.header(header::AUTHORIZATION, format!("Bearer {}", bearer.expose()));
+        if let Some(token) = &self.token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {}", token.expose()));
         }
-        if let Some(name) = &self.name {
-            request = request.header(IDEMPOTENCY_KEY, name.to_value());
+        if let Some(key) = &self.idempotency_key {
+            request = request.header(IDEMPOTENCY_KEY, key.to_value());
         }
         if let Some(claim) = &self.claim {
             request = request.header(CLAIM, claim.expose());
@@ -279,57 +284,60 @@ impl Question {
         if self.body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         } else if self.method == Method::POST {
-            // HTTP/1.0, which proxies speak with servers, wants a length even of nothing.
+            // HTTP/1.0, which proxies use with servers, requires a length even of an empty body.
             request = request.header(header::CONTENT_LENGTH, 0);
         }
         let body = self.body.clone().unwrap_or_default();
-        request.body(body).map_err(|error| Refused::nonsense(format!("no HTTP request: {error}")))
+        request.body(body).map_err(|error| ApiError::malformed(format!("no HTTP request: {error}")))
     }
 
-    /// The same with a body.
-    pub(super) fn body(mut self, body: &impl Serialize) -> Result<Self, Refused> {
+    /// Sets the JSON body.
+    pub(super) fn with_body(mut self, body: &impl Serialize) -> Result<Self, ApiError> {
         let text = serde_json::to_string(body);
-        let text = text.map_err(|error| Refused::nonsense(format!("no JSON: {error}")))?;
+        let text = text.map_err(|error| ApiError::malformed(format!("no JSON: {error}")))?;
         self.body = Some(text);
         Ok(self)
     }
 
-    /// The same, made for a peer.
-    pub(super) fn bearing(mut self, token: Secret) -> Self {
-        self.bearer = Some(token);
+    /// Sets the bearer token.
+    pub(super) fn with_token(mut self, token: Secret) -> Self {
+        self.token = Some(token);
         self
     }
 
-    /// The same under a name, as far as a header can carry it.
-    pub(super) fn named(mut self, name: Option<&ReqId>) -> Self {
-        self.name = name.and_then(|name| IdempotencyKey::new(name.key()));
+    /// Sets the idempotency key, if there is one that is valid in a header.
+    pub(super) fn with_key(mut self, key: Option<&ReqId>) -> Self {
+        self.idempotency_key = key.and_then(|req_id| IdempotencyKey::new(req_id.key()));
         self
     }
 
-    /// The same, which does no more when it is made twice.
-    pub(super) fn repeatable(mut self) -> Self {
-        self.repeatable = true;
+    /// Marks the request as idempotent without a key.
+    pub(super) fn idempotent(mut self) -> Self {
+        self.is_idempotent = true;
         self
     }
 }
 
-impl Answer {
-    /// Its body.
-    pub(super) fn read<T>(
+impl ApiResponse {
+    /// Decodes the body.
+    pub(super) fn decode<T>(
         &self,
-        read: impl FnOnce(&[u8]) -> Result<T, BadAnswer>,
-    ) -> Result<T, Refused> {
-        read(&self.body).map_err(|error| match error.is_foreign() {
-            true => Refused::foreign(&self.otherwise),
-            false => Refused::nonsense(format!("the server's answer can't be understood: {error}")),
+        decode: impl FnOnce(&[u8]) -> Result<T, BadAnswer>,
+    ) -> Result<T, ApiError> {
+        decode(&self.body).map_err(|error| match error.is_foreign() {
+            true => ApiError::foreign(&self.unexpected),
+            false => {
+                ApiError::malformed(format!("the server's answer can't be understood: {error}"))
+            }
         })
     }
 }
 
-/// Returns the wait after so many attempts: at random, so that clients do not return at once.
-fn pause(attempts: u32) -> Duration {
-    let most = FIRST_PAUSE * 2_u32.pow(attempts.min(ATTEMPTS) - 1);
-    // Where the system gives no random numbers all wait equally long.
+/// Returns the backoff after a number of attempts, with jitter, so that clients do not retry in
+/// step.
+fn backoff(attempts: u32) -> Duration {
+    let most = FIRST_BACKOFF * 2_u32.pow(attempts.min(MOST_ATTEMPTS) - 1);
+    // Without random numbers there is no jitter.
     let share = getrandom::u32().map_or(1.0, |random| f64::from(random) / f64::from(u32::MAX));
     most.mul_f64(0.5 + share / 2.0)
 }
@@ -339,10 +347,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_grow_and_stay_within_bounds() {
+    fn backoff_grows_within_its_bounds() {
         for (attempts, most) in [(1, 200), (2, 400), (3, 800), (4, 1600), (99, 1600)] {
-            let pause = pause(attempts).as_millis();
-            assert!((most / 2..=most).contains(&pause), "{attempts}: {pause}");
+            let backoff = backoff(attempts).as_millis();
+            assert!((most / 2..=most).contains(&backoff), "{attempts}: {backoff}");
         }
     }
 }

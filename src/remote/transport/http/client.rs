@@ -1,4 +1,4 @@
-//! The HTTP client: pooled connections to one server.
+//! HTTP client with pooled connections to one server.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,14 +13,14 @@ use tower_service::Service;
 
 use super::super::connect::{self, Deadline};
 use super::super::{Endpoint, Loss};
-use super::fault::{Fault, NoConnection};
+use super::exchange_error::{ExchangeError, NoConnection};
 use super::stream::HttpStream;
 use crate::server_url::ServerUrl;
 
-/// Connections that are kept while nothing is asked.
+/// Upper bound of idle connections in the pool.
 const IDLE_CONNECTIONS: usize = 4;
 
-/// The longest head of an answer, in bytes.
+/// Longest head of a response, in bytes.
 const LONGEST_HEAD: usize = 64 * 1024;
 
 /// Sends requests to one server. Clones share their connections.
@@ -28,8 +28,8 @@ const LONGEST_HEAD: usize = 64 * 1024;
 pub(crate) struct HttpClient {
     pool: legacy::Client<Connector, String>,
     url: ServerUrl,
-    /// Login at the proxy that forwards the requests.
-    login: Option<HeaderValue>,
+    /// Value of `Proxy-Authorization` for the proxy that forwards the requests.
+    proxy_login: Option<HeaderValue>,
 }
 
 /// Opens connections for the pool.
@@ -44,33 +44,34 @@ impl HttpClient {
             .http1_max_buf_size(LONGEST_HEAD)
             .build(Connector(endpoint.clone()));
         let proxy = endpoint.proxies.to(&endpoint.url).filter(|_| !endpoint.url.is_secure());
-        let login = proxy.and_then(|proxy| HeaderValue::try_from(proxy.login()?).ok());
-        Self { pool, url: endpoint.url.clone(), login }
+        let proxy_login = proxy.and_then(|proxy| HeaderValue::try_from(proxy.login()?).ok());
+        Self { pool, url: endpoint.url.clone(), proxy_login }
     }
 
-    /// Sends a request and reads its answer. A body is read until it passes `most` bytes.
+    /// Sends a request and reads its response. Stops reading a body that exceeds `most` bytes.
     ///
     /// # Errors
-    /// The connection that was not made, or broke.
+    /// An [`ExchangeError`] without a whole response.
     pub(crate) async fn exchange(
         &self,
         mut request: Request<String>,
         most: usize,
-    ) -> Result<(StatusCode, HeaderMap, Vec<u8>), Fault> {
+    ) -> Result<(StatusCode, HeaderMap, Vec<u8>), ExchangeError> {
         let headers = request.headers_mut();
         let agent = HeaderValue::from_static(concat!("lanragectl/", env!("CARGO_PKG_VERSION")));
         headers.insert(USER_AGENT, agent);
-        if let Some(login) = self.login.clone() {
+        if let Some(login) = self.proxy_login.clone() {
             headers.insert(PROXY_AUTHORIZATION, login);
         }
-        let answered = self.pool.request(request).await;
-        let answered = answered.map_err(|error| Fault::before_answer(&error, &self.url))?;
-        let mut response = Response::from(answered.map(Body::wrap));
+        let response = self.pool.request(request).await;
+        let response =
+            response.map_err(|error| ExchangeError::before_response(&error, &self.url))?;
+        let mut response = Response::from(response.map(Body::wrap));
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
         let mut body = Vec::new();
         while body.len() <= most {
             let chunk = response.chunk().await;
-            match chunk.map_err(|error| Fault::in_body(&error, &self.url))? {
+            match chunk.map_err(|error| ExchangeError::in_body(&error, &self.url))? {
                 Some(chunk) => body.extend_from_slice(&chunk),
                 None => break,
             }
@@ -94,7 +95,7 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// Connects to the server, or to a proxy that forwards what is not secret.
+/// Connects to the server, or for `http://` to a proxy that forwards requests.
 async fn open(endpoint: &Endpoint) -> Result<HttpStream, Loss> {
     let deadline = Deadline::of(endpoint);
     match endpoint.proxies.to(&endpoint.url) {

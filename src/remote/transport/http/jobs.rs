@@ -1,5 +1,5 @@
-//! The task behind a transport: it makes the link's requests, a few at once and those of one party in
-//! their order, and looks for news in between.
+//! Task of a transport: it executes the session's requests, a few concurrently and those about one
+//! party in order, and polls parties in between.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,97 +15,102 @@ use super::super::{Incoming, Loss, Outgoing};
 use super::session::PollSession;
 use crate::core::upstream::Message;
 
-/// Requests that are made at once, beside a look for news.
-const MOST_AT_ONCE: usize = 4;
+/// Upper bound of concurrent requests, beside one poll.
+const MOST_CONCURRENT: usize = 4;
 
-/// Requests that are taken from the link's queue before they can be made.
+/// Upper bound of jobs that were received and have not started.
 const MOST_WAITING: usize = 64;
 
-/// Parties and peer of a job. Jobs with a common key run one after the other.
+/// Parties and peer of a job. Jobs with a common key do not run concurrently.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct JobKeys {
     parties: Vec<PartyId>,
     peer: Option<PeerId>,
-    /// True for a job that registers the peer: all others of the peer wait for it.
-    introduces: bool,
+    /// True for a hello, which registers the peer: no other job of the peer runs beside it.
+    is_hello: bool,
 }
 
-/// Something that the link wants.
+/// Job for a message of the session.
 #[derive(Debug)]
 enum Job {
     Request(Box<Inbound>),
     Ping,
 }
 
+/// Kind of a running task.
 #[derive(Debug)]
-enum Kind {
+enum TaskKind {
     Job,
-    Look,
+    Poll,
 }
 
-/// Number and result of a job.
-type Done = (u64, Result<(), Loss>);
+/// Number and result of a task.
+type TaskResult = (u64, Result<(), Loss>);
 
-/// Makes requests and looks for news.
+/// Runs jobs and polls.
 pub(super) struct JobRunner {
     session: Arc<PollSession>,
-    jobs: JoinSet<Done>,
-    /// Jobs in flight.
-    running: Vec<(u64, Kind, JobKeys)>,
-    last: u64,
+    tasks: JoinSet<TaskResult>,
+    /// Running tasks, with their numbers.
+    running: Vec<(u64, TaskKind, JobKeys)>,
+    last_number: u64,
+    /// Jobs that have not started.
     waiting: VecDeque<Job>,
+    /// True once the session has closed the transport.
     is_closing: bool,
 }
 
 impl JobRunner {
+    /// Creates a runner without jobs.
     pub(super) fn new(session: Arc<PollSession>) -> Self {
-        let (jobs, running, waiting) = Default::default();
-        Self { session, jobs, running, last: 0, waiting, is_closing: false }
+        let (tasks, running, waiting) = Default::default();
+        Self { session, tasks, running, last_number: 0, waiting, is_closing: false }
     }
 
-    /// Works until the link closes the transport or is gone, or the server is out of reach. Jobs that
-    /// are under way then may take `patience` more: a token that one of them gets is not lost.
-    pub(super) async fn run(mut self, mut outgoing: mpsc::Receiver<Outgoing>, patience: Duration) {
+    /// Runs until the transport is closed or dropped, or the connection to the server is lost.
+    /// Tasks in flight are then drained for `limit` at most, so that a token that one receives is
+    /// reported.
+    pub(super) async fn run(mut self, mut outgoing: mpsc::Receiver<Outgoing>, limit: Duration) {
         let session = self.session.clone();
         let worked = async {
-            let loss = self.work(&mut outgoing).await;
-            let drained = async { while self.jobs.join_next().await.is_some() {} };
-            tokio::time::timeout(patience, drained).await.ok();
-            self.jobs.shutdown().await;
+            let loss = self.run_until_lost(&mut outgoing).await;
+            let drained = async { while self.tasks.join_next().await.is_some() {} };
+            tokio::time::timeout(limit, drained).await.ok();
+            self.tasks.shutdown().await;
             self.session.send_message(Message::Lost(loss)).await;
         };
         tokio::select! {
             () = worked => {}
-            () = session.left_alone() => {}
+            () = session.closed() => {}
         }
     }
 
-    async fn work(&mut self, outgoing: &mut mpsc::Receiver<Outgoing>) -> Loss {
+    async fn run_until_lost(&mut self, outgoing: &mut mpsc::Receiver<Outgoing>) -> Loss {
         loop {
-            let next_look = self.advance();
+            let next_poll = self.start_tasks();
             if self.is_closing && self.waiting.is_empty() && self.running.is_empty() {
                 return Loss::new("the connection was closed by this side");
             }
             let is_open = !self.is_closing && self.waiting.len() < MOST_WAITING;
-            let look = next_look.unwrap_or_else(Instant::now);
+            let poll_at = next_poll.unwrap_or_else(Instant::now);
             tokio::select! {
-                Some(done) = self.jobs.join_next() => {
-                    if let Err(loss) = self.end(done) {
+                Some(result) = self.tasks.join_next() => {
+                    if let Err(loss) = self.finish(result) {
                         return loss;
                     }
                 }
-                wanted = outgoing.recv(), if is_open => self.take(wanted),
-                () = tokio::time::sleep_until(look), if next_look.is_some() => {}
+                message = outgoing.recv(), if is_open => self.enqueue(message),
+                () = tokio::time::sleep_until(poll_at), if next_poll.is_some() => {}
             }
         }
     }
 
-    fn take(&mut self, wanted: Option<Outgoing>) {
-        match wanted {
+    fn enqueue(&mut self, message: Option<Outgoing>) {
+        match message {
             Some(Outgoing::Frame(mut inbound)) => {
-                // Earlier requests may not know the id that this one names.
-                self.translate();
-                self.session.parties().translate(&mut inbound.frame);
+                // First the frames before this one, which may end a rename.
+                self.apply_renames();
+                self.session.parties().apply_renames_to_newest(&mut inbound.frame);
                 self.waiting.push_back(Job::Request(inbound));
             }
             Some(Outgoing::Ping) => self.waiting.push_back(Job::Ping),
@@ -113,61 +118,61 @@ impl JobRunner {
         }
     }
 
-    /// Gives parties in what waits the ids that the server chose meanwhile.
-    fn translate(&mut self) {
+    /// Applies renames of parties to the waiting requests.
+    fn apply_renames(&mut self) {
         let parties = self.session.parties();
         for job in &mut self.waiting {
             if let Job::Request(inbound) = job {
-                parties.translate_early(&mut inbound.frame);
+                parties.apply_renames(&mut inbound.frame);
             }
         }
     }
 
-    /// Starts what can be started. When to look for news, if not yet.
-    fn advance(&mut self) -> Option<Instant> {
-        self.translate();
-        let mut ahead: Vec<JobKeys> = Vec::new();
+    /// Starts the jobs and the poll that can start. Returns the time of the next poll.
+    fn start_tasks(&mut self) -> Option<Instant> {
+        self.apply_renames();
+        let mut blocked: Vec<JobKeys> = Vec::new();
         for job in std::mem::take(&mut self.waiting) {
             let keys = job.keys();
-            let requests = self.running.iter().filter(|(_, kind, _)| matches!(kind, Kind::Job));
-            let is_free = requests.count() < MOST_AT_ONCE
-                && !self.is_busy(&keys)
-                && !ahead.iter().any(|other| other.clashes(&keys));
-            if is_free {
-                self.spawn_wish(job, keys);
+            let jobs = self.running.iter().filter(|(_, kind, _)| matches!(kind, TaskKind::Job));
+            let may_start = jobs.count() < MOST_CONCURRENT
+                && !self.is_blocked(&keys)
+                && !blocked.iter().any(|other| other.conflicts_with(&keys));
+            if may_start {
+                self.spawn_job(job, keys);
             } else {
-                ahead.push(keys);
+                blocked.push(keys);
                 self.waiting.push_back(job);
             }
         }
-        self.look()
+        self.start_poll()
     }
 
-    /// Looks at the party whose turn it is, or tells when that will be.
-    fn look(&mut self) -> Option<Instant> {
-        let is_looking = self.running.iter().any(|(_, kind, _)| matches!(kind, Kind::Look));
-        if self.is_closing || is_looking || !self.waiting.is_empty() {
+    /// Polls the party that is due, or returns the time of the next poll.
+    fn start_poll(&mut self) -> Option<Instant> {
+        let is_polling = self.running.iter().any(|(_, kind, _)| matches!(kind, TaskKind::Poll));
+        if self.is_closing || is_polling || !self.waiting.is_empty() {
             return None;
         }
-        let may = |party_id: &PartyId| !self.is_busy(&JobKeys::of_party(party_id.clone()));
-        let (due, party_id, peer_id) = self.session.parties().next(may)?;
+        let may = |party_id: &PartyId| !self.is_blocked(&JobKeys::of_party(party_id.clone()));
+        let (due, party_id, peer_id) = self.session.parties().next_poll(may)?;
         if due > Instant::now() {
             return Some(due);
         }
         let session = self.session.clone();
         let keys = JobKeys::of_party(party_id.clone());
-        self.spawn(Kind::Look, keys, async move { session.look(&party_id, &peer_id).await });
+        self.spawn(TaskKind::Poll, keys, async move { session.poll(&party_id, &peer_id).await });
         None
     }
 
-    fn spawn_wish(&mut self, job: Job, keys: JobKeys) {
+    fn spawn_job(&mut self, job: Job, keys: JobKeys) {
         let session = self.session.clone();
-        self.spawn(Kind::Job, keys, async move {
+        self.spawn(TaskKind::Job, keys, async move {
             match job {
-                Job::Request(inbound) => session.serve(*inbound).await,
-                Job::Ping => match session.api.greet().await {
-                    // A server that answers 429 is alive.
-                    Err(refused) if !refused.is_status(429) => Err(refused.into()),
+                Job::Request(inbound) => session.handle(*inbound).await,
+                Job::Ping => match session.api.service().await {
+                    // A server that limits the rate of requests is alive.
+                    Err(error) if !error.has_status(429) => Err(error.into()),
                     _ => {
                         session.send(Incoming::Alive).await;
                         Ok(())
@@ -179,19 +184,19 @@ impl JobRunner {
 
     fn spawn(
         &mut self,
-        kind: Kind,
+        kind: TaskKind,
         keys: JobKeys,
-        job: impl Future<Output = Result<(), Loss>> + Send + 'static,
+        task: impl Future<Output = Result<(), Loss>> + Send + 'static,
     ) {
-        self.last += 1;
-        let number = self.last;
+        self.last_number += 1;
+        let number = self.last_number;
         self.running.push((number, kind, keys));
-        self.jobs.spawn(async move { (number, job.await) });
+        self.tasks.spawn(async move { (number, task.await) });
     }
 
-    fn end(&mut self, done: Result<Done, JoinError>) -> Result<(), Loss> {
-        let (number, outcome) = match done {
-            Ok(done) => done,
+    fn finish(&mut self, result: Result<TaskResult, JoinError>) -> Result<(), Loss> {
+        let (number, outcome) = match result {
+            Ok(finished) => finished,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
                 Err(_) => return Err(Loss::new("a request was given up")),
@@ -201,8 +206,9 @@ impl JobRunner {
         outcome
     }
 
-    fn is_busy(&self, keys: &JobKeys) -> bool {
-        self.running.iter().any(|(_, _, other)| other.clashes(keys))
+    /// True while a running task conflicts with the keys.
+    fn is_blocked(&self, keys: &JobKeys) -> bool {
+        self.running.iter().any(|(_, _, other)| other.conflicts_with(keys))
     }
 }
 
@@ -210,7 +216,7 @@ impl Job {
     fn keys(&self) -> JobKeys {
         match self {
             Self::Request(inbound) => JobKeys::of(&inbound.frame),
-            Self::Ping => JobKeys { parties: Vec::new(), peer: None, introduces: false },
+            Self::Ping => JobKeys { parties: Vec::new(), peer: None, is_hello: false },
         }
     }
 }
@@ -220,23 +226,21 @@ impl JobKeys {
         let peer = frame.peer_id().cloned();
         match frame {
             ClientFrame::Hello { have, .. } => {
-                Self { parties: have.keys().cloned().collect(), peer, introduces: true }
+                Self { parties: have.keys().cloned().collect(), peer, is_hello: true }
             }
             _ => {
                 let parties = frame.party_id().into_iter().cloned().collect();
-                Self { parties, peer, introduces: false }
+                Self { parties, peer, is_hello: false }
             }
         }
     }
 
     fn of_party(party_id: PartyId) -> Self {
-        Self { parties: vec![party_id], peer: None, introduces: false }
+        Self { parties: vec![party_id], peer: None, is_hello: false }
     }
 
-    fn clashes(&self, other: &Self) -> bool {
+    fn conflicts_with(&self, other: &Self) -> bool {
         self.parties.iter().any(|party_id| other.parties.contains(party_id))
-            || (self.introduces || other.introduces)
-                && self.peer.is_some()
-                && self.peer == other.peer
+            || (self.is_hello || other.is_hello) && self.peer.is_some() && self.peer == other.peer
     }
 }

@@ -1,33 +1,34 @@
-//! A transport over LANrage's HTTP routes: a session need not know which transport it has.
+//! Transport over LANrage's HTTP routes, with the same messages as the one over WebSocket.
 //!
-//! A request becomes a call of a route, and its answer the messages of a session. Changes are polled:
-//! often after a change, seldom while nothing happens. LANrage's own server states less than this
-//! project's. Where it does not number changes, the numbers are made up; where it gives no virtual
-//! addresses, there are none.
+//! Each request of the session calls a route; the response becomes messages. Changes are polled:
+//! often after a change, seldom while nothing changes. LANrage's own server reports less than this
+//! project's. It does not number changes, so that this transport numbers them itself; and it
+//! assigns no virtual addresses.
 //!
 //! A `req_id` is sent as `Idempotency-Key`. A server that supports this header says so in its
-//! greeting: a request whose answer is lost is then repeated at once, and later if the session
-//! repeats it. Without it, a registration would be executed twice, and is not repeated. The `claim`
-//! of a hello is sent as the header `Claim` of a registration, where the server supports it.
+//! service description: a request whose response is lost is then retried at once, and later if the
+//! session repeats it. Without the header, a retried registration would be executed twice, so it is
+//! not retried. The `claim` of a hello is sent as the header `Claim` of a registration, where the
+//! server supports it.
 //!
-//! Two things have no place in the routes. Signals are refused. A party that ended and one that was
-//! removed look alike.
+//! The routes have two limits. There is none for signals: they are refused. The end of a party and
+//! its removal by the server cannot be told apart.
 //!
 //! | file | |
 //! |---|---|
-//! | `jobs` | the task of the transport: order and concurrency of calls |
-//! | `requests` | requests of the session as calls, answers as messages |
-//! | `session`, `parties`, `tokens` | state that all calls share: polled parties, tokens |
+//! | `jobs` | the task of the transport: order and concurrency of requests and polls |
+//! | `requests` | calls for the session's requests, and the messages that answer them |
+//! | `session`, `parties`, `tokens` | state that all requests share: polled parties, tokens |
 //! | `api`, `client`, `stream` | calls of the routes over pooled, bounded connections |
-//! | `refused`, `fault` | failures of calls and connections |
+//! | `api_error`, `exchange_error` | errors of calls and connections |
 //! | `wall_clock` | offset of a server that states times without one |
 
 mod api;
+mod api_error;
 mod client;
-mod fault;
+mod exchange_error;
 mod jobs;
 mod parties;
-mod refused;
 mod requests;
 mod session;
 mod stream;
@@ -42,30 +43,31 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 pub(crate) use api::{Api, Token};
+pub(crate) use api_error::Cause;
 pub(crate) use client::HttpClient;
-pub(crate) use fault::Fault;
-pub(crate) use refused::Cause;
+pub(crate) use exchange_error::ExchangeError;
 pub(in crate::remote) use stream::LONGEST_EXCHANGE;
 
 use super::{Endpoint, Loss, RECEIVE_QUEUE, SEND_QUEUE, Transport, TransportKind, ahead};
 use jobs::JobRunner;
-use parties::Parties;
+use parties::PolledParties;
 use session::PollSession;
 
-/// Opens a way to a server over HTTP.
+/// Opens a transport to a server over HTTP.
 ///
 /// # Errors
-/// No answer of a control server.
+/// A [`Loss`] where no control server responds.
 pub(crate) async fn open(endpoint: &Endpoint) -> Result<Transport, Loss> {
     let mut api = Api::new(endpoint);
     let sent = Timestamp::now();
-    let date = api.meet().await?;
+    let date = api.discover().await?;
     let clock_ahead = date.map(|date| ahead(date, [sent, Timestamp::now()]));
-    let (outgoing, wanted) = mpsc::channel(SEND_QUEUE);
-    let (told, incoming) = mpsc::channel(RECEIVE_QUEUE);
+    let (outgoing, to_send) = mpsc::channel(SEND_QUEUE);
+    let (received, incoming) = mpsc::channel(RECEIVE_QUEUE);
     let is_chosen = endpoint.kind == TransportKind::Http;
-    let session = PollSession::new(api, Parties::new(endpoint.poll), told, clock_ahead, is_chosen);
-    let pump = JobRunner::new(Arc::new(session));
-    tokio::spawn(pump.run(wanted, endpoint.request_timeout));
+    let parties = PolledParties::new(endpoint.poll);
+    let session = PollSession::new(api, parties, received, clock_ahead, is_chosen);
+    let runner = JobRunner::new(Arc::new(session));
+    tokio::spawn(runner.run(to_send, endpoint.request_timeout));
     Ok(Transport { outgoing, incoming, kind: TransportKind::Http, clock_ahead })
 }

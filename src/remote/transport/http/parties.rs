@@ -1,5 +1,5 @@
-//! The parties that this machine's peers are in, as they were when they were last looked at, and
-//! when to look again. It asks nobody and knows no clock.
+//! Parties that are polled: their last states, and the times of the next polls. It does no IO and
+//! reads no clock.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -15,212 +15,226 @@ use tokio::time::Instant;
 use super::wall_clock::WallClock;
 use crate::core::reconcile::{Point, ServerMember, ServerParty};
 
-/// Epoch of parties whose server states none, as LANrage's own.
-const MADE_UP_EPOCH: &str = "lanrage";
+/// Epoch of parties whose server numbers no changes, as LANrage's own.
+const SYNTHETIC_EPOCH: &str = "lanrage";
 
-/// The parties that are looked at.
+/// Parties that have local peers.
 #[derive(Debug)]
-pub(super) struct Parties {
-    /// The longest time between two looks.
-    poll: Duration,
-    watched: BTreeMap<PartyId, Watched>,
-    /// Bookmarks of replicas of an earlier connection, in numbers that were made up.
-    counted: BTreeMap<PartyId, u64>,
-    /// The ids that parties were registered under, and what the server called them.
-    renamed: BTreeMap<PartyId, PartyId>,
+pub(super) struct PolledParties {
+    /// Longest interval of the polls of a party.
+    longest_interval: Duration,
+    parties: BTreeMap<PartyId, PolledParty>,
+    /// Last synthetic `seq` of parties that are not polled now, or of an earlier connection's
+    /// replicas.
+    synthetic_seqs: BTreeMap<PartyId, u64>,
+    /// Ids that the server chose, by the id in the registration.
+    renames: BTreeMap<PartyId, PartyId>,
+    /// Epoch of the server's numbers, once it has stated one.
     epoch: Option<Epoch>,
-    /// Offset of the server's times that come without one.
+    /// Offset of server times that state none.
     pub(super) wall_clock: WallClock,
 }
 
-/// A party that is looked at.
+/// Party that is polled.
 #[derive(Debug)]
-struct Watched {
-    /// This machine's peers in it.
-    own: BTreeSet<PeerId>,
-    seen: Option<Seen>,
-    /// The time between the last look and the next.
-    pace: Duration,
+struct PolledParty {
+    /// Members that are this machine's peers.
+    local_peers: BTreeSet<PeerId>,
+    /// State in the last response, if there was one.
+    last: Option<LastState>,
+    /// Time from the last poll to the next.
+    interval: Duration,
+    /// Time of the next poll.
     due: Instant,
 }
 
-/// A party as it was at the last look.
+/// State of a party in the last response about it.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Seen {
-    /// Without what changes by itself: a sign of life is no change of a party.
+pub(super) struct LastState {
+    /// Party without `last_seen` of its members: a heartbeat does not change a party.
     pub(super) party: ServerParty,
-    /// Made up where the server numbers no changes.
+    /// Position of the last change; synthetic where the server numbers no changes.
     at: Point,
 }
 
-/// State of a party in an answer of the server.
+/// State of a party in a response.
 #[derive(Debug)]
 pub(super) struct PartyState {
-    /// The party. Its times are by the server's clock.
+    /// Party, with times by the server's clock.
     pub(super) party: ServerParty,
     /// Position of its last change, where the server numbers changes.
     pub(super) at: Option<Point>,
 }
 
-impl Parties {
-    pub(super) fn new(poll: Duration) -> Self {
-        let (watched, counted, renamed, wall_clock) = Default::default();
-        Self { poll, watched, counted, renamed, epoch: None, wall_clock }
+impl PolledParties {
+    /// Creates the set, with the longest interval of a party's polls.
+    pub(super) fn new(longest_interval: Duration) -> Self {
+        let (parties, synthetic_seqs, renames, wall_clock) = Default::default();
+        Self { longest_interval, parties, synthetic_seqs, renames, epoch: None, wall_clock }
     }
 
-    /// The stretch of history that the server counts in, as far as it has told.
+    /// Returns the server's epoch, or the synthetic one while the server has stated none.
     pub(super) fn epoch(&self) -> Epoch {
-        self.epoch.clone().unwrap_or_else(made_up_epoch)
+        self.epoch.clone().unwrap_or_else(synthetic_epoch)
     }
 
-    /// Learns from a party what stretch of history the server counts in.
-    pub(super) fn learn_epoch(&mut self, state: &PartyState) {
+    /// Notes the server's epoch from the state of a party.
+    pub(super) fn note_epoch(&mut self, state: &PartyState) {
         if let Some(at) = &state.at {
             self.epoch = Some(at.epoch.clone());
         }
     }
 
-    /// Notes the bookmark of an earlier replica. Numbers that are made up continue from there.
-    pub(super) fn remember(&mut self, party_id: &PartyId, have: &Bookmark) {
-        if have.epoch == made_up_epoch() {
-            let counted = self.counted.entry(party_id.clone()).or_default();
-            *counted = have.seq.max(*counted);
+    /// Notes the bookmark of an earlier replica. Synthetic numbers continue from there.
+    pub(super) fn note_bookmark(&mut self, party_id: &PartyId, have: &Bookmark) {
+        if have.epoch == synthetic_epoch() {
+            let seq = self.synthetic_seqs.entry(party_id.clone()).or_default();
+            *seq = have.seq.max(*seq);
         }
     }
 
-    /// A peer of this machine is in a party, which is looked at from now on.
-    pub(super) fn enter(&mut self, party_id: &PartyId, peer_id: &PeerId, now: Instant) {
-        let fresh = || Watched { own: BTreeSet::new(), seen: None, pace: self.poll / 10, due: now };
-        let watched = self.watched.entry(party_id.clone()).or_insert_with(fresh);
-        watched.own.insert(peer_id.clone());
+    /// Adds a local peer to a party, and polls the party from now on.
+    pub(super) fn add_peer(&mut self, party_id: &PartyId, peer_id: &PeerId, now: Instant) {
+        let new = || PolledParty {
+            local_peers: BTreeSet::new(),
+            last: None,
+            interval: self.longest_interval / 10,
+            due: now,
+        };
+        let polled = self.parties.entry(party_id.clone()).or_insert_with(new);
+        polled.local_peers.insert(peer_id.clone());
     }
 
-    /// A peer of this machine is in a party no more. Another one that still is, if any.
-    pub(super) fn leave(&mut self, party_id: &PartyId, peer_id: &PeerId) -> Option<PeerId> {
-        let watched = self.watched.get_mut(party_id)?;
-        watched.own.remove(peer_id);
-        let other = watched.own.first().cloned();
+    /// Removes a local peer from a party. Returns another local peer in it, if there is one;
+    /// without one the party is not polled any more.
+    pub(super) fn remove_peer(&mut self, party_id: &PartyId, peer_id: &PeerId) -> Option<PeerId> {
+        let polled = self.parties.get_mut(party_id)?;
+        polled.local_peers.remove(peer_id);
+        let other = polled.local_peers.first().cloned();
         if other.is_none() {
-            self.forget(party_id);
+            self.remove(party_id);
         }
         other
     }
 
-    /// Stops looking at a party. Returns true if it was looked at.
-    pub(super) fn forget(&mut self, party_id: &PartyId) -> bool {
-        let Some(watched) = self.watched.remove(party_id) else { return false };
-        if let Some(seen) = watched.seen {
-            self.counted.insert(party_id.clone(), seen.at.seq);
+    /// Stops polling a party. Returns true if it was polled.
+    pub(super) fn remove(&mut self, party_id: &PartyId) -> bool {
+        let Some(polled) = self.parties.remove(party_id) else { return false };
+        if let Some(last) = polled.last {
+            self.synthetic_seqs.insert(party_id.clone(), last.at.seq);
         }
         true
     }
 
-    /// This machine's peers in a party.
-    pub(super) fn own(&self, party_id: &PartyId) -> Option<&BTreeSet<PeerId>> {
-        self.watched.get(party_id).map(|watched| &watched.own)
+    /// Returns the local peers in a party; `None` if it is not polled.
+    pub(super) fn local_peers(&self, party_id: &PartyId) -> Option<&BTreeSet<PeerId>> {
+        self.parties.get(party_id).map(|polled| &polled.local_peers)
     }
 
-    /// Returns a party as it was at the last look, if there was one.
-    pub(super) fn seen(&self, party_id: &PartyId) -> Option<Seen> {
-        self.watched.get(party_id)?.seen.clone()
+    /// Returns the last state of a party.
+    pub(super) fn last_state(&self, party_id: &PartyId) -> Option<LastState> {
+        self.parties.get(party_id)?.last.clone()
     }
 
     /// Returns the position of a party's last change.
     pub(super) fn point(&self, party_id: &PartyId) -> Option<Point> {
-        Some(self.watched.get(party_id)?.seen.as_ref()?.at.clone())
+        Some(self.parties.get(party_id)?.last.as_ref()?.at.clone())
     }
 
-    /// Notes the state of a party. Returns its position, and true if the state is new.
-    pub(super) fn see(&mut self, state: &PartyState, now: Instant) -> (Point, bool) {
-        self.learn_epoch(state);
+    /// Stores the state of a party. Returns its position, and true if the state has changed.
+    pub(super) fn update(&mut self, state: &PartyState, now: Instant) -> (Point, bool) {
+        self.note_epoch(state);
         let party_id = &state.party.party_id;
-        let before = self.watched.get(party_id).and_then(|watched| watched.seen.as_ref());
-        let counted = before.map(|seen| seen.at.seq);
-        let counted = counted.or_else(|| self.counted.get(party_id).copied()).unwrap_or_default();
+        let before = self.parties.get(party_id).and_then(|polled| polled.last.as_ref());
+        let seq = before.map(|last| last.at.seq);
+        let seq = seq.or_else(|| self.synthetic_seqs.get(party_id).copied()).unwrap_or_default();
         let at = state.at.clone();
-        let at = at.unwrap_or_else(|| Point { epoch: made_up_epoch(), seq: counted });
-        let mut seen = Seen { party: without_signs_of_life(state.party.clone()), at };
-        let is_news = before != Some(&seen);
-        if is_news && state.at.is_none() {
-            seen.at.seq = seen.at.seq.saturating_add(1);
+        let at = at.unwrap_or_else(|| Point { epoch: synthetic_epoch(), seq });
+        let mut last = LastState { party: without_last_seen(state.party.clone()), at };
+        let is_changed = before != Some(&last);
+        if is_changed && state.at.is_none() {
+            last.at.seq = last.at.seq.saturating_add(1);
         }
-        let at = seen.at.clone();
-        self.keep(party_id, seen, is_news, now);
-        (at, is_news)
+        let at = last.at.clone();
+        self.store(party_id, last, is_changed, now);
+        (at, is_changed)
     }
 
-    fn keep(&mut self, party_id: &PartyId, seen: Seen, is_news: bool, now: Instant) {
-        let Some(watched) = self.watched.get_mut(party_id) else { return };
-        watched.own.retain(|peer_id| seen.party.members.contains_key(peer_id));
-        let soonest = self.poll / 10;
-        watched.pace = match is_news {
-            true => soonest,
-            false => (watched.pace * 3 / 2).clamp(soonest, self.poll),
+    fn store(&mut self, party_id: &PartyId, last: LastState, is_changed: bool, now: Instant) {
+        let Some(polled) = self.parties.get_mut(party_id) else { return };
+        polled.local_peers.retain(|peer_id| last.party.members.contains_key(peer_id));
+        let shortest = self.longest_interval / 10;
+        polled.interval = match is_changed {
+            true => shortest,
+            false => (polled.interval * 3 / 2).clamp(shortest, self.longest_interval),
         };
-        watched.due = now + watched.pace;
-        watched.seen = Some(seen);
-        if watched.own.is_empty() {
-            self.forget(party_id);
+        polled.due = now + polled.interval;
+        polled.last = Some(last);
+        if polled.local_peers.is_empty() {
+            self.remove(party_id);
         }
     }
 
-    /// A look at a party came to nothing: it is tried again after a while.
-    pub(super) fn put_off(&mut self, party_id: &PartyId, least: Duration, now: Instant) {
-        if let Some(watched) = self.watched.get_mut(party_id) {
-            watched.pace = self.poll;
-            watched.due = now + self.poll.max(least);
+    /// Postpones the next poll of a party by the longest interval, and by `least` at least.
+    pub(super) fn postpone(&mut self, party_id: &PartyId, least: Duration, now: Instant) {
+        if let Some(polled) = self.parties.get_mut(party_id) {
+            polled.interval = self.longest_interval;
+            polled.due = now + self.longest_interval.max(least);
         }
     }
 
-    /// A party is to be looked at soon.
-    pub(super) fn hurry(&mut self, party_id: &PartyId, now: Instant) {
-        if let Some(watched) = self.watched.get_mut(party_id) {
-            watched.due = watched.due.min(now);
+    /// Polls a party as soon as possible.
+    pub(super) fn poll_soon(&mut self, party_id: &PartyId, now: Instant) {
+        if let Some(polled) = self.parties.get_mut(party_id) {
+            polled.due = polled.due.min(now);
         }
     }
 
-    /// The party that is to be looked at first of those that `may` be, as which peer, and when.
-    pub(super) fn next(
+    /// Returns the next poll of the parties that `may` be polled: its time, the party, and the peer
+    /// that requests it.
+    pub(super) fn next_poll(
         &self,
         may: impl Fn(&PartyId) -> bool,
     ) -> Option<(Instant, PartyId, PeerId)> {
-        let watched = self.watched.iter().filter(|(party_id, _)| may(party_id));
-        let (party_id, watched) = watched.min_by_key(|(_, watched)| watched.due)?;
-        Some((watched.due, party_id.clone(), watched.own.first()?.clone()))
+        let polled = self.parties.iter().filter(|(party_id, _)| may(party_id));
+        let (party_id, polled) = polled.min_by_key(|(_, polled)| polled.due)?;
+        Some((polled.due, party_id.clone(), polled.local_peers.first()?.clone()))
     }
 
-    /// A party has another id than the one that it was registered under.
-    pub(super) fn rename(&mut self, from: PartyId, to: PartyId) {
-        self.renamed.insert(from, to);
+    /// Notes that the server chose another id than the one in the registration.
+    pub(super) fn add_rename(&mut self, from: PartyId, to: PartyId) {
+        self.renames.insert(from, to);
     }
 
-    /// Gives a party the id that the server chose, in a frame that was sent before that was told.
-    pub(super) fn translate_early(&self, frame: &mut ClientFrame) {
-        if let Some(party_id) = named(frame)
-            && let Some(to) = self.renamed.get(party_id)
+    /// Replaces the id of a renamed party in a frame that may have been sent before the rename was
+    /// reported.
+    pub(super) fn apply_renames(&self, frame: &mut ClientFrame) {
+        if let Some(party_id) = existing_party_id(frame)
+            && let Some(to) = self.renames.get(party_id)
         {
             *party_id = to.clone();
         }
     }
 
-    /// The same for the newest frame: one that names the new id shows that it was heard.
-    pub(super) fn translate(&mut self, frame: &mut ClientFrame) {
-        if let Some(party_id) = named(frame) {
-            self.renamed.retain(|_, to| to != party_id);
+    /// Applies renames to the newest frame. A frame with the new id shows that the session has
+    /// received the rename: later frames may use the old id for another party.
+    pub(super) fn apply_renames_to_newest(&mut self, frame: &mut ClientFrame) {
+        if let Some(party_id) = existing_party_id(frame) {
+            self.renames.retain(|_, to| to != party_id);
         }
-        self.translate_early(frame);
+        self.apply_renames(frame);
     }
 }
 
-impl Seen {
+impl LastState {
     /// Returns the position of the party's last change, where the server numbers changes.
-    pub(super) fn numbered(&self) -> Option<Point> {
-        (self.at.epoch != made_up_epoch()).then(|| self.at.clone())
+    fn server_point(&self) -> Option<Point> {
+        (self.at.epoch != synthetic_epoch()).then(|| self.at.clone())
     }
 }
 
 impl PartyState {
-    /// Returns the state in an answer.
+    /// Returns the state in a response.
     pub(super) fn new(answer: PartyAnswer) -> Self {
         let PartyAnswer { party, virtual_ips, change, .. } = answer;
         let ImportedParty { party_id, name, host_id, created_at, peers } = party;
@@ -230,20 +244,21 @@ impl PartyState {
         Self { party: ServerParty { party_id, name, host_id, created_at, members }, at }
     }
 
-    /// Returns the state that results from a party as it was last seen and its current members.
-    pub(super) fn with_members(before: &Seen, answer: PeersAnswer) -> Self {
+    /// Returns the last state with the current members of the party.
+    pub(super) fn with_members(before: &LastState, answer: PeersAnswer) -> Self {
         let virtual_ip = |peer_id: &PeerId| before.party.members.get(peer_id)?.virtual_ip;
         let members = members(answer.peers, virtual_ip);
-        Self { party: ServerParty { members, ..before.party.clone() }, at: before.numbered() }
+        Self { party: ServerParty { members, ..before.party.clone() }, at: before.server_point() }
     }
 
     /// True if the peer is a member.
-    pub(super) fn has(&self, peer_id: &PeerId) -> bool {
+    pub(super) fn has_member(&self, peer_id: &PeerId) -> bool {
         self.party.members.contains_key(peer_id)
     }
 }
 
-/// Returns members with their virtual addresses. Nothing over HTTP reports a lapsed keepalive.
+/// Returns members with their virtual addresses. The routes do not report whether a member is
+/// connected.
 fn members(
     peers: Vec<(PeerInput, Timestamp)>,
     virtual_ip: impl Fn(&PeerId) -> Option<Ipv4Addr>,
@@ -256,19 +271,20 @@ fn members(
     peers.into_iter().map(member).collect()
 }
 
-/// The party that a frame is about, unless it is about its making.
-pub(super) fn named(frame: &mut ClientFrame) -> Option<&mut PartyId> {
+/// Returns the id of the party that a frame is about; `None` for a registration, whose party does
+/// not exist yet.
+pub(super) fn existing_party_id(frame: &mut ClientFrame) -> Option<&mut PartyId> {
     match frame {
         ClientFrame::RegisterParty { .. } => None,
         _ => frame.party_id_mut(),
     }
 }
 
-fn made_up_epoch() -> Epoch {
-    MADE_UP_EPOCH.parse().expect("letters are an epoch")
+fn synthetic_epoch() -> Epoch {
+    SYNTHETIC_EPOCH.parse().expect("letters are an epoch")
 }
 
-fn without_signs_of_life(mut party: ServerParty) -> ServerParty {
+fn without_last_seen(mut party: ServerParty) -> ServerParty {
     for member in party.members.values_mut() {
         member.last_seen = Timestamp::UNIX_EPOCH;
     }

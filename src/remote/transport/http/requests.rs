@@ -1,4 +1,5 @@
-//! Requests of the session as calls of the server's routes, and their answers as messages.
+//! Execution of the session's requests: calls of the server's routes, and the messages that answer
+//! them.
 
 use std::collections::BTreeMap;
 
@@ -15,60 +16,58 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::super::Loss;
-use super::parties::{PartyState, named};
-use super::refused::Refused;
+use super::api_error::ApiError;
+use super::parties::{PartyState, existing_party_id};
 use super::session::PollSession;
 use super::wall_clock::Occasion;
 use crate::core::reconcile::{ServerParty, check_registered};
 use crate::core::upstream::{Acked, Message, RequestResult};
 
 impl PollSession {
-    /// Does what a frame asks, and tells what came of it.
+    /// Executes the request in a frame, and reports its result.
     ///
     /// # Errors
-    /// A server that is out of reach: the outcome is unknown.
-    pub(super) async fn serve(&self, inbound: Inbound) -> Result<(), Loss> {
+    /// The [`Loss`] of the connection: the outcome is unknown.
+    pub(super) async fn handle(&self, inbound: Inbound) -> Result<(), Loss> {
         let Inbound { mut frame, req_id } = inbound;
-        let party_id = named(&mut frame).cloned();
-        match self.act(frame, req_id.as_ref()).await {
+        let party_id = existing_party_id(&mut frame).cloned();
+        match self.execute(frame, req_id.as_ref()).await {
             Ok(()) => Ok(()),
-            Err(refused) if refused.is_loss() => Err(refused.into()),
-            Err(refused) => {
+            Err(error) if error.is_loss() => Err(error.into()),
+            Err(error) => {
                 if let Some(party_id) = party_id {
-                    self.heed(&refused, &party_id).await;
+                    self.apply_refusal(&error, &party_id).await;
                 }
-                self.send_message(refused.into_message(req_id)).await;
+                self.send_message(error.into_message(req_id)).await;
                 Ok(())
             }
         }
     }
 
-    /// Takes from a refusal what it shows of the party.
-    async fn heed(&self, refused: &Refused, party_id: &PartyId) {
-        match refused.code {
-            ErrorCode::PartyNotFound => self.removed(party_id).await,
+    /// Applies a refusal to the polled party: it ends the party, or polls it soon.
+    async fn apply_refusal(&self, error: &ApiError, party_id: &PartyId) {
+        match error.code {
+            ErrorCode::PartyNotFound => self.end_party(party_id).await,
             ErrorCode::PeerNotFound | ErrorCode::NotAMember => {
-                self.parties().hurry(party_id, Instant::now());
+                self.parties().poll_soon(party_id, Instant::now());
             }
             _ => {}
         }
     }
 
-    async fn act(&self, frame: ClientFrame, req_id: Option<&ReqId>) -> Result<(), Refused> {
+    async fn execute(&self, frame: ClientFrame, req_id: Option<&ReqId>) -> Result<(), ApiError> {
         let acked = match frame {
             ClientFrame::Hello { peer_id, token, claim, have, .. } => {
-                self.greet(peer_id, token, claim, have, req_id).await?
+                self.hello(peer_id, token, claim, have, req_id).await?
             }
             ClientFrame::RegisterParty { party_id, name, host_peer } => {
                 self.register(party_id, name, host_peer, req_id).await?
             }
-            ClientFrame::JoinParty { party_id, peer } => {
-                self.enter(&party_id, peer, req_id).await?
-            }
+            ClientFrame::JoinParty { party_id, peer } => self.join(&party_id, peer, req_id).await?,
             ClientFrame::UpdatePeer { party_id, peer } => {
-                self.must_be_member(&party_id, &peer.info.peer_id).await?;
-                // Without a key: each update counts, not the first one alone.
-                self.enter(&party_id, peer, None).await?
+                self.require_member(&party_id, &peer.info.peer_id).await?;
+                // Without a key: a repeated update applies its own data, not that of the first one.
+                self.join(&party_id, peer, None).await?
             }
             ClientFrame::LeaveParty { party_id, peer_id } => {
                 return self.leave(&party_id, &peer_id, req_id).await;
@@ -77,17 +76,17 @@ impl PollSession {
                 self.heartbeat(&party_id, &peer_id).await?
             }
             ClientFrame::Sync { party_id, have } => self.sync(&party_id, have).await?,
-            ClientFrame::ListRelays { region } => self.relays(region).await?,
+            ClientFrame::ListRelays { region } => self.list_relays(region).await?,
             ClientFrame::Signal { .. } => {
-                return Err(Refused::here(ErrorCode::ServerRejected, self.no_signals()));
+                return Err(ApiError::local(ErrorCode::ServerRejected, self.signals_unsupported()));
             }
         };
-        self.answer(req_id, acked).await;
+        self.acknowledge(req_id, acked).await;
         Ok(())
     }
 
-    /// Why no signal is sent.
-    fn no_signals(&self) -> String {
+    /// Returns the message that refuses a signal.
+    fn signals_unsupported(&self) -> String {
         let why = match self.is_chosen {
             true => "this daemon speaks HTTP, as remote.transport says: set it to \"auto\"",
             false => "the server has none, or a proxy does not let it pass",
@@ -95,69 +94,70 @@ impl PollSession {
         format!("signals need a WebSocket to the control server, and {why}")
     }
 
-    async fn answer(&self, req_id: Option<&ReqId>, acked: Acked) {
+    /// Answers a request that has an id.
+    async fn acknowledge(&self, req_id: Option<&ReqId>, acked: Acked) {
         if let Some(req_id) = req_id.cloned() {
             self.send_message(Message::Answer { req_id, result: Ok(acked) }).await;
         }
     }
 
-    async fn greet(
+    async fn hello(
         &self,
         peer_id: Option<PeerId>,
         token: Option<Secret>,
         claim: Option<Secret>,
         have: BTreeMap<PartyId, Bookmark>,
         req_id: Option<&ReqId>,
-    ) -> Result<Acked, Refused> {
+    ) -> Result<Acked, ApiError> {
         let Some(peer_id) = peer_id else {
             if token.is_some() {
                 let message = "peer_id: needed with a token, since this server has no WebSocket";
-                return Err(Refused::here(ErrorCode::InvalidParams, message));
+                return Err(ApiError::local(ErrorCode::InvalidParams, message));
             }
-            self.welcome(None).await;
+            self.send_welcome(None).await;
             return Ok(Acked::done(None));
         };
-        let token = self.introduce(&peer_id, token, claim, req_id).await?;
-        // Parties have the server's epoch for the welcome. The welcome has the token, which must
-        // reach the session even if a party fails.
-        let mut looks = Vec::new();
+        let token = self.register_peer(&peer_id, token, claim, req_id).await?;
+        // The parties are requested before the welcome, which states the epoch that they report.
+        // The welcome is sent even if a request fails, because it carries the token.
+        let mut states = Vec::new();
         let mut failed = None;
         for (party_id, bookmark) in have {
-            self.parties().remember(&party_id, &bookmark);
+            self.parties().note_bookmark(&party_id, &bookmark);
             match self.fetch(&party_id, &peer_id).await {
-                Ok(state) => looks.push((party_id, Some(state))),
-                Err(refused) if refused.code == ErrorCode::PartyNotFound => {
-                    looks.push((party_id, None));
+                Ok(state) => states.push((party_id, Some(state))),
+                Err(error) if error.code == ErrorCode::PartyNotFound => {
+                    states.push((party_id, None));
                 }
-                Err(refused) => {
-                    failed = Some(refused);
+                Err(error) => {
+                    failed = Some(error);
                     break;
                 }
             }
         }
-        for state in looks.iter().filter_map(|(_, state)| state.as_ref()) {
-            self.parties().learn_epoch(state);
+        for state in states.iter().filter_map(|(_, state)| state.as_ref()) {
+            self.parties().note_epoch(state);
         }
-        self.welcome(Some((peer_id.clone(), token))).await;
-        for (party_id, state) in looks {
-            self.catch_up(&peer_id, party_id, state).await;
+        self.send_welcome(Some((peer_id.clone(), token))).await;
+        for (party_id, state) in states {
+            self.report_party(&peer_id, party_id, state).await;
         }
         failed.map_or_else(|| Ok(Acked::done(None)), Err)
     }
 
-    /// Reports a party of which a returning peer has a copy.
-    async fn catch_up(&self, peer_id: &PeerId, party_id: PartyId, state: Option<PartyState>) {
-        let is_in = state.as_ref().is_some_and(|state| state.has(peer_id));
-        if is_in {
-            self.parties().enter(&party_id, peer_id, Instant::now());
+    /// Reports a party of which a returning peer has a replica.
+    async fn report_party(&self, peer_id: &PeerId, party_id: PartyId, state: Option<PartyState>) {
+        let is_member = state.as_ref().is_some_and(|state| state.has_member(peer_id));
+        if is_member {
+            self.parties().add_peer(&party_id, peer_id, Instant::now());
         }
-        let is_watched = self.parties().own(&party_id).is_some();
+        let is_polled = self.parties().local_peers(&party_id).is_some();
         match state {
-            Some(state) if is_watched => {
-                self.show(state).await;
+            Some(state) if is_polled => {
+                self.report(state).await;
             }
             _ => {
-                self.parties().forget(&party_id);
+                self.parties().remove(&party_id);
                 self.send_removed(party_id).await;
             }
         }
@@ -169,55 +169,56 @@ impl PollSession {
         name: Name,
         host: PeerForm,
         req_id: Option<&ReqId>,
-    ) -> Result<Acked, Refused> {
+    ) -> Result<Acked, ApiError> {
         let peer_id = host.info.peer_id.clone();
-        let body = RegisterPartyBody { name, host: told_now(host) };
-        let question = self.api.post(&["parties"]).body(&body)?.named(req_id);
-        let asked_for = self.ask_as(&peer_id, question).await;
-        let answer = asked_for.map_err(Refused::of_registration)?;
-        let state = self.party(&answer, &peer_id, Occasion::Registered).await?;
+        let body = RegisterPartyBody { name, host: with_current_time(host) };
+        let request = self.api.post(&["parties"]).with_body(&body)?.with_key(req_id);
+        let sent = self.send_as(&peer_id, request).await;
+        let response = sent.map_err(ApiError::for_registration)?;
+        let state = self.decode_party(&response, &peer_id, Occasion::Registered).await?;
         let ServerParty { party_id, host_id, .. } = &state.party;
         check_registered(&peer_id, party_id, host_id)
-            .map_err(|refusal| Refused::nonsense(refusal.to_string()))?;
+            .map_err(|refusal| ApiError::malformed(refusal.to_string()))?;
         if let Some(from) = asked.filter(|asked| asked != party_id) {
             let to = party_id.clone();
-            self.parties().rename(from.clone(), to.clone());
+            self.parties().add_rename(from.clone(), to.clone());
             self.send_message(Message::Renamed { from, to }).await;
         }
-        Ok(self.entered(&peer_id, state).await)
+        Ok(self.note_joined(&peer_id, state).await)
     }
 
-    /// Joins a party, or tells it what has changed of a member.
-    async fn enter(
+    /// Joins a party, or updates a member.
+    async fn join(
         &self,
         party_id: &PartyId,
         peer: PeerForm,
         req_id: Option<&ReqId>,
-    ) -> Result<Acked, Refused> {
+    ) -> Result<Acked, ApiError> {
         let peer_id = peer.info.peer_id.clone();
-        let body = Join { party_id, peer_info: told_now(peer) };
-        let question = self.api.post(&["parties", party_id.as_str(), "join"]).body(&body)?;
-        let answer = self.ask_as(&peer_id, question.repeatable().named(req_id)).await?;
-        let state = self.party(&answer, &peer_id, Occasion::Joined).await?;
-        Ok(self.entered(&peer_id, self.check(state, party_id)?).await)
+        let body = JoinBody { party_id, peer_info: with_current_time(peer) };
+        let request = self.api.post(&["parties", party_id.as_str(), "join"]).with_body(&body)?;
+        let response = self.send_as(&peer_id, request.idempotent().with_key(req_id)).await?;
+        let state = self.decode_party(&response, &peer_id, Occasion::Joined).await?;
+        Ok(self.note_joined(&peer_id, self.check_party(state, party_id)?).await)
     }
 
-    /// Reports the party that a peer has entered, and polls it from now on.
-    async fn entered(&self, peer_id: &PeerId, state: PartyState) -> Acked {
-        self.parties().enter(&state.party.party_id, peer_id, Instant::now());
-        Acked::done(Some(self.show(state).await))
+    /// Reports the party that a peer has joined, and polls it from now on.
+    async fn note_joined(&self, peer_id: &PeerId, state: PartyState) -> Acked {
+        self.parties().add_peer(&state.party.party_id, peer_id, Instant::now());
+        Acked::done(Some(self.report(state).await))
     }
 
-    /// Updating is joining again, which must not bring back who was removed.
-    async fn must_be_member(&self, party_id: &PartyId, peer_id: &PeerId) -> Result<(), Refused> {
-        if self.parties().own(party_id).is_some_and(|own| own.contains(peer_id)) {
+    /// Checks that a peer is a member. An update uses the route of a join, which would add a
+    /// removed member again.
+    async fn require_member(&self, party_id: &PartyId, peer_id: &PeerId) -> Result<(), ApiError> {
+        if self.parties().local_peers(party_id).is_some_and(|peers| peers.contains(peer_id)) {
             return Ok(());
         }
-        if self.fetch(party_id, peer_id).await?.has(peer_id) {
+        if self.fetch(party_id, peer_id).await?.has_member(peer_id) {
             return Ok(());
         }
         let message = format!("peer {peer_id} is not known in party {party_id}");
-        Err(Refused::here(ErrorCode::PeerNotFound, message))
+        Err(ApiError::local(ErrorCode::PeerNotFound, message))
     }
 
     async fn leave(
@@ -225,68 +226,69 @@ impl PollSession {
         party_id: &PartyId,
         peer_id: &PeerId,
         req_id: Option<&ReqId>,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), ApiError> {
         let route = ["parties", party_id.as_str(), "peers", peer_id.as_str()];
-        let answer = self.ask_as(peer_id, self.api.delete(&route).named(req_id)).await?;
-        let StatusAnswer { status } = answer.read(StatusAnswer::from_json)?;
-        let other = self.parties().leave(party_id, peer_id);
+        let response = self.send_as(peer_id, self.api.delete(&route).with_key(req_id)).await?;
+        let StatusAnswer { status } = response.decode(StatusAnswer::from_json)?;
+        let other = self.parties().remove_peer(party_id, peer_id);
         let party_deleted = status == LeaveStatus::PartyDeleted;
         let acked = Acked { at: None, result: RequestResult::Left { party_deleted } };
-        self.answer(req_id, acked).await;
-        // The request is answered already; a failure from here on is no answer to it.
+        self.acknowledge(req_id, acked).await;
+        // The leave is acknowledged: an error of this request does not concern it.
         let Some(other) = other else { return Ok(()) };
         match self.fetch(party_id, &other).await {
-            Ok(answer) => {
-                self.show(answer).await;
+            Ok(state) => {
+                self.report(state).await;
                 Ok(())
             }
-            Err(refused) if refused.is_loss() => Err(refused),
-            Err(refused) => {
-                self.heed(&refused, party_id).await;
-                self.parties().hurry(party_id, Instant::now());
+            Err(error) if error.is_loss() => Err(error),
+            Err(error) => {
+                self.apply_refusal(&error, party_id).await;
+                self.parties().poll_soon(party_id, Instant::now());
                 Ok(())
             }
         }
     }
 
-    async fn heartbeat(&self, party_id: &PartyId, peer_id: &PeerId) -> Result<Acked, Refused> {
+    async fn heartbeat(&self, party_id: &PartyId, peer_id: &PeerId) -> Result<Acked, ApiError> {
         let route = ["parties", party_id.as_str(), "peers", peer_id.as_str(), "heartbeat"];
-        self.ask_as(peer_id, self.api.post(&route).repeatable()).await?;
+        self.send_as(peer_id, self.api.post(&route).idempotent()).await?;
         let mut parties = self.parties();
-        parties.enter(party_id, peer_id, Instant::now());
+        parties.add_peer(party_id, peer_id, Instant::now());
         Ok(Acked::done(parties.point(party_id)))
     }
 
-    async fn sync(&self, party_id: &PartyId, have: Option<Bookmark>) -> Result<Acked, Refused> {
+    async fn sync(&self, party_id: &PartyId, have: Option<Bookmark>) -> Result<Acked, ApiError> {
         if let Some(have) = &have {
-            self.parties().remember(party_id, have);
+            self.parties().note_bookmark(party_id, have);
         }
-        let own = self.parties().own(party_id).and_then(|own| own.first().cloned());
-        let peer_id = match own {
-            Some(own) => own,
-            None => self.somebody()?,
+        let member = self.parties().local_peers(party_id).and_then(|peers| peers.first().cloned());
+        let peer_id = match member {
+            Some(member) => member,
+            None => self.any_peer()?,
         };
         let state = self.fetch(party_id, &peer_id).await?;
-        let members: Vec<_> = self.tokens.peers().into_iter().filter(|id| state.has(id)).collect();
+        let peers = self.tokens.peers().into_iter();
+        let members: Vec<_> = peers.filter(|peer_id| state.has_member(peer_id)).collect();
         for peer_id in &members {
-            self.parties().enter(party_id, peer_id, Instant::now());
+            self.parties().add_peer(party_id, peer_id, Instant::now());
         }
-        let is_watched = self.parties().own(party_id).is_some();
-        let at = if is_watched { Some(self.show(state).await) } else { None };
+        let is_polled = self.parties().local_peers(party_id).is_some();
+        let at = if is_polled { Some(self.report(state).await) } else { None };
         if members.is_empty() {
             let message = format!("none of this daemon's peers is in party {party_id}");
-            return Err(Refused::here(ErrorCode::NotAMember, message));
+            return Err(ApiError::local(ErrorCode::NotAMember, message));
         }
         Ok(Acked::done(at))
     }
 
-    async fn relays(&self, region: Option<Name>) -> Result<Acked, Refused> {
-        let question = match &region {
+    async fn list_relays(&self, region: Option<Name>) -> Result<Acked, ApiError> {
+        let request = match &region {
             Some(region) => self.api.get(&["relays", region.as_str()]),
             None => self.api.get(&["relays"]),
         };
-        let answer = self.ask_as(&self.somebody()?, question).await?;
-        let RelaysAnswer { relays, rejected } = answer.read(RelaysAnswer::from_json)?;
+        let response = self.send_as(&self.any_peer()?, request).await?;
+        let RelaysAnswer { relays, rejected } = response.decode(RelaysAnswer::from_json)?;
         if rejected > 0 {
             let words = format!("relays that can't be understood are left out: count={rejected}");
             self.send_message(Message::Flaw(words)).await;
@@ -294,24 +296,23 @@ impl PollSession {
         Ok(Acked { at: None, result: RequestResult::Relays(Ok(relays)) })
     }
 
-    /// A peer to ask as, where any will do.
-    fn somebody(&self) -> Result<PeerId, Refused> {
+    /// Returns a peer with a token, for requests that any peer may make.
+    fn any_peer(&self) -> Result<PeerId, ApiError> {
         let message = "this server answers none but its peers: register or join a party first";
-        let refused = || Refused::here(ErrorCode::PermissionDenied, message);
-        self.tokens.peers().into_iter().next().ok_or_else(refused)
+        let error = || ApiError::local(ErrorCode::PermissionDenied, message);
+        self.tokens.peers().into_iter().next().ok_or_else(error)
     }
 }
 
 /// Body of a join.
 #[derive(Serialize)]
-struct Join<'a> {
+struct JoinBody<'a> {
     party_id: &'a PartyId,
     peer_info: PeerForm,
 }
 
-/// Returns the description of a peer, with the present time in UTC: a server answers with times of
-/// the zone that it infers from this.
-fn told_now(peer: PeerForm) -> PeerForm {
+/// Sets the peer's time to now, in UTC: the server states times in the offset of this one.
+fn with_current_time(peer: PeerForm) -> PeerForm {
     let local = TimeZone::UTC.to_datetime(Timestamp::now());
     PeerForm { last_seen: Some(LastSeen { local, offset: Some(Offset::UTC) }), ..peer }
 }

@@ -1,4 +1,4 @@
-//! A connection whose answers have a bound.
+//! Connection with an upper bound of the bytes of a response.
 
 use std::io;
 use std::pin::Pin;
@@ -9,44 +9,44 @@ use std::task::{Context, Poll, ready};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::api::LONGEST_ANSWER;
+use super::api::LONGEST_BODY;
 use crate::remote::transport::connect::Stream;
 use crate::remote::transport::paced::Paced;
 
-/// Most bytes that a server may send from one write of the client to the next: the longest body,
-/// and as much for the head, interim answers and the framing of chunks.
+/// Most bytes that a server may send between two writes of the client: the longest body, and as
+/// much again for the head, interim responses and the framing of chunks.
 ///
-/// The HTTP client bounds one head, but not the number of interim answers (status 1xx) before it.
-pub(in crate::remote) const LONGEST_EXCHANGE: usize = 2 * LONGEST_ANSWER;
+/// The HTTP client bounds one head, but not the number of interim responses (status 1xx) before it.
+pub(in crate::remote) const LONGEST_EXCHANGE: usize = 2 * LONGEST_BODY;
 
 /// The server sent more than [`LONGEST_EXCHANGE`].
 #[derive(Debug, thiserror::Error)]
 #[error("more than {LONGEST_EXCHANGE} bytes came without an answer")]
-pub(super) struct EndlessAnswer;
+pub(super) struct EndlessResponse;
 
-/// End of what a server sends on a connection. Clones share it.
+/// Flag for the end of a connection's incoming bytes. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct End(Arc<AtomicBool>);
+pub(super) struct ReadEnd(Arc<AtomicBool>);
 
-impl End {
-    /// True once the server has ended the connection.
+impl ReadEnd {
+    /// True once the server has closed its side of the connection.
     pub(super) fn is_reached(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 }
 
-/// A connection to the server, or to a proxy that forwards requests.
+/// Connection to the server, or to a proxy that forwards requests.
 pub(super) struct HttpStream {
     inner: Paced<Box<dyn Stream>>,
     is_forwarded: bool,
     /// Bytes read since the last write.
-    unasked: usize,
-    end: End,
+    since_write: usize,
+    end: ReadEnd,
 }
 
 impl HttpStream {
     pub(super) fn new(inner: Box<dyn Stream>, is_forwarded: bool) -> Self {
-        Self { inner: Paced::new(inner), is_forwarded, unasked: 0, end: End::default() }
+        Self { inner: Paced::new(inner), is_forwarded, since_write: 0, end: ReadEnd::default() }
     }
 }
 
@@ -62,8 +62,8 @@ impl AsyncRead for HttpStream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.unasked > LONGEST_EXCHANGE {
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, EndlessAnswer)));
+        if self.since_write > LONGEST_EXCHANGE {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, EndlessResponse)));
         }
         let (before, has_room) = (buf.filled().len(), buf.remaining() > 0);
         ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
@@ -71,7 +71,7 @@ impl AsyncRead for HttpStream {
         if read == 0 && has_room {
             self.end.0.store(true, Ordering::Release);
         }
-        self.unasked += read;
+        self.since_write += read;
         Poll::Ready(Ok(()))
     }
 }
@@ -82,7 +82,7 @@ impl AsyncWrite for HttpStream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.unasked = 0;
+        self.since_write = 0;
         Pin::new(&mut self.inner).poll_write(cx, buf)
     }
 

@@ -1,4 +1,4 @@
-//! Tokens of the peers that this machine speaks for.
+//! Tokens of this machine's peers.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,41 +9,43 @@ use lanrage_ipc::model::PeerId;
 
 use super::api::Token;
 
-/// The tokens of this machine's peers. Who gets one for a peer holds its slot meanwhile: two that
-/// did so at the same time would stand in each other's way.
+/// Tokens of this machine's peers. A registration locks the peer's slot, because concurrent
+/// registrations of a peer conflict.
 #[derive(Debug, Default)]
-pub(super) struct Tokens(Mutex<BTreeMap<PeerId, Slot>>);
+pub(super) struct PeerTokens(Mutex<BTreeMap<PeerId, TokenSlot>>);
 
-/// A peer's token, where there is one.
-pub(super) type Slot = Arc<tokio::sync::Mutex<Option<Held>>>;
+/// Token of a peer, if it has one.
+pub(super) type TokenSlot = Arc<tokio::sync::Mutex<Option<CurrentToken>>>;
 
-/// A token that is in use.
+/// Token in use.
 #[derive(Debug, Clone)]
-pub(super) struct Held {
-    /// Its text.
+pub(super) struct CurrentToken {
+    /// Text of the token.
     pub(super) token: Secret,
-    /// Time at which half of its life is over, by this machine's clock.
+    /// Time of the renewal, after half of the token's lifetime, by this machine's clock.
     renew_at: Option<Timestamp>,
 }
 
-impl Tokens {
-    pub(super) fn slot(&self, peer_id: &PeerId) -> Slot {
+impl PeerTokens {
+    /// Returns the slot of a peer.
+    pub(super) fn slot(&self, peer_id: &PeerId) -> TokenSlot {
         let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         slots.entry(peer_id.clone()).or_default().clone()
     }
 
-    /// The peers that this machine speaks for.
+    /// Returns the peers that have a token, or are being registered.
     pub(super) fn peers(&self) -> Vec<PeerId> {
         let slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // A locked slot belongs to a peer that is about to get a token.
-        let is_held = |slot: &Slot| slot.try_lock().map_or(true, |held| held.is_some());
-        let held = slots.iter().filter(|(_, slot)| is_held(slot));
-        held.map(|(peer_id, _)| peer_id.clone()).collect()
+        // A registration holds the lock.
+        let has_token = |slot: &TokenSlot| slot.try_lock().map_or(true, |token| token.is_some());
+        let registered = slots.iter().filter(|(_, slot)| has_token(slot));
+        registered.map(|(peer_id, _)| peer_id.clone()).collect()
     }
 }
 
-impl Held {
-    /// A fresh one of a server whose clock is `ahead` of this machine's.
+impl CurrentToken {
+    /// Creates a token from a registration. `ahead` is the lead of the server's clock over this
+    /// machine's.
     pub(super) fn new(fresh: &Token, ahead: SignedDuration, now: Timestamp) -> Self {
         let half = |until: Timestamp| {
             let until = until.checked_sub(ahead).unwrap_or(until);
@@ -52,17 +54,18 @@ impl Held {
         Self { token: fresh.token.clone(), renew_at: fresh.expires_at.map(half) }
     }
 
-    /// One of unknown age.
-    pub(super) fn old(token: Secret) -> Self {
+    /// Creates a token of unknown age, which is not renewed.
+    pub(super) fn of_unknown_age(token: Secret) -> Self {
         Self { token, renew_at: None }
     }
 
-    pub(super) fn is_due(&self, now: Timestamp) -> bool {
+    /// True once the token should be renewed.
+    pub(super) fn is_renewal_due(&self, now: Timestamp) -> bool {
         self.renew_at.is_some_and(|at| at <= now)
     }
 
-    /// Its renewal failed: it is good for a while, and renewed again after `pause`.
-    pub(super) fn put_off(&mut self, pause: SignedDuration, now: Timestamp) {
+    /// Postpones the renewal by `pause`. The token stays in use.
+    pub(super) fn postpone_renewal(&mut self, pause: SignedDuration, now: Timestamp) {
         self.renew_at = now.checked_add(pause).ok();
     }
 }
@@ -77,24 +80,25 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_due_when_half_of_its_life_is_over() {
+    fn renewal_is_due_after_half_of_the_lifetime() {
         let token = Token { token: "t".to_owned().into(), expires_at: Some(at(24)) };
-        let mut held = Held::new(&token, SignedDuration::from_hours(2), at(0));
-        assert!(!held.is_due(at(10)) && held.is_due(at(11)));
-        held.put_off(SignedDuration::from_hours(3), at(11));
-        assert!(!held.is_due(at(13)) && held.is_due(at(14)));
-        // One that has expired by this clock is due at once.
-        assert!(Held::new(&token, SignedDuration::ZERO, at(25)).is_due(at(25)));
-        assert!(!Held::old("t".to_owned().into()).is_due(at(1000)));
+        let mut current = CurrentToken::new(&token, SignedDuration::from_hours(2), at(0));
+        assert!(!current.is_renewal_due(at(10)) && current.is_renewal_due(at(11)));
+        current.postpone_renewal(SignedDuration::from_hours(3), at(11));
+        assert!(!current.is_renewal_due(at(13)) && current.is_renewal_due(at(14)));
+        // An expired token is due at once.
+        assert!(CurrentToken::new(&token, SignedDuration::ZERO, at(25)).is_renewal_due(at(25)));
+        let old = CurrentToken::of_unknown_age("t".to_owned().into());
+        assert!(!old.is_renewal_due(at(1000)));
     }
 
     #[test]
-    fn a_peer_without_a_token_is_nobody() {
-        let tokens = Tokens::default();
+    fn peers_without_a_token_are_not_listed() {
+        let tokens = PeerTokens::default();
         let ann: PeerId = "ann".parse().unwrap();
         let slot = tokens.slot(&ann);
         assert_eq!(tokens.peers(), []);
-        *slot.try_lock().unwrap() = Some(Held::old("t".to_owned().into()));
+        *slot.try_lock().unwrap() = Some(CurrentToken::of_unknown_age("t".to_owned().into()));
         assert_eq!(tokens.peers(), [ann]);
     }
 }

@@ -1,4 +1,5 @@
-//! Offset of the server's wall clock: LANrage's own server gives its times without one.
+//! UTC offset of the server's wall clock: LANrage's own server states local times without an
+//! offset.
 
 use std::collections::BTreeMap;
 
@@ -7,72 +8,70 @@ use lanrage_ipc::model::PeerId;
 
 use crate::core::reconcile::ServerParty;
 
-/// Time zones differ by multiples of this.
+/// Offsets of time zones are multiples of this.
 const QUARTER_HOUR_MINUTES: i64 = 15;
 
-/// A time that the server wrote a moment ago differs from now by an offset and less than this:
-/// peers give signs of life every 30 s.
+/// Upper bound of the age of a time that the server wrote recently: heartbeats are sent every 30 s.
 const FRESH: SignedDuration = SignedDuration::from_secs(90);
 
-/// No time zone is further from UTC.
-const FURTHEST: SignedDuration = SignedDuration::from_hours(14);
+/// Largest UTC offset of a time zone.
+const LARGEST_OFFSET: SignedDuration = SignedDuration::from_hours(14);
 
-/// The request that a server's answer follows.
+/// Kind of the request that returned a party: it determines which times the server wrote just now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Occasion {
-    /// The registration of the party.
+    /// Registration of the party: `created_at` and the host's `last_seen` are new.
     Registered,
-    /// A peer's entry, or what it says of itself.
+    /// Join or update of a peer: its `last_seen` is new.
     Joined,
-    /// Nothing that changes the party.
-    Looked,
+    /// Read of the party: no time is new.
+    Polled,
 }
 
-/// The server's time zone, as far as its times show it.
+/// UTC offset of the server, as inferred from its times.
 #[derive(Debug, Default)]
 pub(super) struct WallClock {
     offset: SignedDuration,
-    /// Last `last_seen` of each of this machine's peers, 64 at most: the peers of a connection.
+    /// Latest `last_seen` of each of this machine's peers. A connection has 64 peers at most.
     last_seen: BTreeMap<PeerId, Timestamp>,
 }
 
 impl WallClock {
-    /// Corrects a party's times, which were read as UTC, by the server's offset, and learns the
-    /// offset from those that the server just wrote. `now` is by the server's own clock; `own` is
-    /// the peer that asks.
+    /// Converts a party's times to UTC with the server's offset, and infers the offset from times
+    /// that the server wrote just now. `now` is by the server's clock; `peer_id` made the request.
     ///
-    /// A server writes the time of a registration, and of a sign of life. It may also repeat what
-    /// a client wrote in UTC, so that a time near `now` proves nothing.
-    pub(super) fn read(
+    /// A server writes the times of registrations and heartbeats. It may also repeat a UTC time of
+    /// a client, so that a time near `now` does not show an offset of zero.
+    pub(super) fn correct(
         &mut self,
         party: &mut ServerParty,
-        own: &PeerId,
+        peer_id: &PeerId,
         occasion: Occasion,
         now: Timestamp,
     ) {
         let created_at = (occasion == Occasion::Registered).then_some(party.created_at);
-        let times = created_at.into_iter().chain(self.heartbeat(party, own, occasion));
+        let times = created_at.into_iter().chain(self.heartbeat(party, peer_id, occasion));
         let shown = times.filter_map(|time| offset(time, now)).next();
         self.offset = shown.unwrap_or(self.offset);
         party.created_at = self.utc(party.created_at);
         for member in party.members.values_mut() {
-            // Of the two readings, the one that is nearer to now: members are alive.
+            // Of the two readings, the one nearer to `now`: members send heartbeats.
             let (raw, read) = (member.last_seen, self.utc(member.last_seen));
             member.last_seen = if age(read, now) < age(raw, now) { read } else { raw };
         }
     }
 
-    /// The time of a peer's last sign of life, if the server wrote it since the last answer.
+    /// Returns the peer's `last_seen` if the server wrote it since the previous response.
     fn heartbeat(
         &mut self,
         party: &ServerParty,
-        own: &PeerId,
+        peer_id: &PeerId,
         occasion: Occasion,
     ) -> Option<Timestamp> {
-        let time = party.members.get(own)?.last_seen;
-        let before = self.last_seen.insert(own.clone(), time);
+        let time = party.members.get(peer_id)?.last_seen;
+        let before = self.last_seen.insert(peer_id.clone(), time);
         let is_written =
-            occasion != Occasion::Looked || before.is_some_and(|before| before != time);
+            occasion != Occasion::Polled || before.is_some_and(|before| before != time);
         is_written.then_some(time)
     }
 
@@ -81,17 +80,17 @@ impl WallClock {
     }
 }
 
-/// The distance of a time from now, whichever comes first.
+/// Returns the absolute difference of a time and `now`.
 fn age(time: Timestamp, now: Timestamp) -> SignedDuration {
     time.duration_since(now).abs()
 }
 
-/// The offset that a time shows which was written a moment ago; `None` where it shows none.
+/// Infers the offset from a time that was written just now; `None` if none fits, or it is zero.
 fn offset(time: Timestamp, now: Timestamp) -> Option<SignedDuration> {
     let ahead = time.duration_since(now);
     let rule = SignedDurationRound::new().smallest(Unit::Minute).increment(QUARTER_HOUR_MINUTES);
     let offset = ahead.round(rule).ok()?;
-    let is_fresh = (ahead - offset).abs() < FRESH && offset.abs() <= FURTHEST;
+    let is_fresh = (ahead - offset).abs() < FRESH && offset.abs() <= LARGEST_OFFSET;
     (is_fresh && !offset.is_zero()).then_some(offset)
 }
 
@@ -114,7 +113,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn reads(
+    fn corrects(
         clock: &mut WallClock,
         occasion: Occasion,
         (created_at, last_seen): (&str, &str),
@@ -122,7 +121,7 @@ mod tests {
     ) {
         let now = "2026-11-22T12:00:10Z".parse().unwrap();
         let mut read = party(created_at, last_seen);
-        clock.read(&mut read, &"ann".parse().unwrap(), occasion, now);
+        clock.correct(&mut read, &"ann".parse().unwrap(), occasion, now);
         assert_eq!(read, party(expected.0, expected.1));
     }
 
@@ -131,11 +130,11 @@ mod tests {
     #[test]
     fn registration_shows_the_offset() {
         for local in ["2026-11-22T07:00:09", "2026-11-22T17:45:08", "2026-11-22T12:00:09"] {
-            // The server repeats the client's description with times in UTC.
+            // The server repeats the client's own time in UTC.
             let mut clock = WallClock::default();
             let utc =
                 if local == NOW { NOW } else { &format!("2026-11-22T12:00:{}", &local[17..]) };
-            reads(&mut clock, Occasion::Registered, (local, NOW), (utc, NOW));
+            corrects(&mut clock, Occasion::Registered, (local, NOW), (utc, NOW));
         }
     }
 
@@ -143,11 +142,11 @@ mod tests {
     fn heartbeat_shows_the_offset() {
         let mut clock = WallClock::default();
         let old = "2026-11-22T05:12:00";
-        reads(&mut clock, Occasion::Joined, (old, NOW), (old, NOW));
+        corrects(&mut clock, Occasion::Joined, (old, NOW), (old, NOW));
         let (beat, utc) = ("2026-11-22T07:00:05", "2026-11-22T12:00:05");
-        reads(&mut clock, Occasion::Looked, (old, beat), ("2026-11-22T10:12:00", utc));
-        // It is kept, also where the next answer shows nothing.
-        reads(&mut clock, Occasion::Looked, (old, NOW), ("2026-11-22T10:12:00", NOW));
+        corrects(&mut clock, Occasion::Polled, (old, beat), ("2026-11-22T10:12:00", utc));
+        // The offset is kept although the next response shows none.
+        corrects(&mut clock, Occasion::Polled, (old, NOW), ("2026-11-22T10:12:00", NOW));
     }
 
     #[test]
@@ -155,8 +154,8 @@ mod tests {
         let mut clock = WallClock::default();
         let quarter = "2026-11-22T11:45:10";
         for _ in 0..2 {
-            reads(&mut clock, Occasion::Looked, (quarter, quarter), (quarter, quarter));
+            corrects(&mut clock, Occasion::Polled, (quarter, quarter), (quarter, quarter));
         }
-        reads(&mut clock, Occasion::Joined, (quarter, NOW), (quarter, NOW));
+        corrects(&mut clock, Occasion::Joined, (quarter, NOW), (quarter, NOW));
     }
 }

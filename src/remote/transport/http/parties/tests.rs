@@ -24,36 +24,36 @@ fn id<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
 }
 
 #[test]
-fn looks_are_often_after_a_change_and_seldom_in_quiet() {
+fn poll_interval_grows_without_changes_and_shrinks_after_one() {
     let mut now = Instant::now();
-    let mut parties = Parties::new(POLL);
-    parties.enter(&id("p"), &id("ann"), now);
+    let mut parties = PolledParties::new(POLL);
+    parties.add_peer(&id("p"), &id("ann"), now);
     let mut waits = Vec::new();
     for seq in [1, 1, 1, 1, 1, 1, 1, 1, 2, 2] {
-        parties.see(&state(seq, &["ann"]), now);
-        let (due, ..) = parties.next(|_| true).unwrap();
+        parties.update(&state(seq, &["ann"]), now);
+        let (due, ..) = parties.next_poll(|_| true).unwrap();
         waits.push(due.duration_since(now).as_millis());
         now = due;
     }
     assert_eq!(waits, [1000, 1500, 2250, 3375, 5062, 7593, 10000, 10000, 1000, 1500]);
-    parties.put_off(&id("p"), POLL * 3, now);
-    assert_eq!(parties.next(|_| true).unwrap().0, now + POLL * 3);
-    parties.hurry(&id("p"), now);
-    assert_eq!(parties.next(|_| true).unwrap().0, now);
-    assert!(parties.next(|_| false).is_none());
+    parties.postpone(&id("p"), POLL * 3, now);
+    assert_eq!(parties.next_poll(|_| true).unwrap().0, now + POLL * 3);
+    parties.poll_soon(&id("p"), now);
+    assert_eq!(parties.next_poll(|_| true).unwrap().0, now);
+    assert!(parties.next_poll(|_| false).is_none());
 }
 
 #[test]
-fn a_party_is_looked_at_while_one_of_its_peers_is_in_it() {
+fn party_is_polled_while_a_local_peer_is_in_it() {
     let now = Instant::now();
-    let mut parties = Parties::new(POLL);
-    parties.enter(&id("p"), &id("ann"), now);
-    parties.enter(&id("p"), &id("ben"), now);
-    parties.see(&state(1, &["ann", "ben"]), now);
-    assert_eq!(parties.leave(&id("p"), &id("ann")), Some(id("ben")));
-    assert_eq!(parties.next(|_| true).unwrap().2, id("ben"));
-    // It shows that the other one is gone, too.
-    let (_, is_news) = parties.see(&state(2, &["eve"]), now);
-    assert!(is_news && parties.own(&id("p")).is_none());
-    assert!(!parties.forget(&id("p")));
+    let mut parties = PolledParties::new(POLL);
+    parties.add_peer(&id("p"), &id("ann"), now);
+    parties.add_peer(&id("p"), &id("ben"), now);
+    parties.update(&state(1, &["ann", "ben"]), now);
+    assert_eq!(parties.remove_peer(&id("p"), &id("ann")), Some(id("ben")));
+    assert_eq!(parties.next_poll(|_| true).unwrap().2, id("ben"));
+    // This state lacks the other local peer, too.
+    let (_, is_changed) = parties.update(&state(2, &["eve"]), now);
+    assert!(is_changed && parties.local_peers(&id("p")).is_none());
+    assert!(!parties.remove(&id("p")));
 }

@@ -1,69 +1,71 @@
-use super::front::{Act, Front};
+use super::scripted_server::{Reply, ScriptedServer};
 use super::*;
 use crate::http::tests::Server;
 
-async fn fails(act: fn() -> Act) -> Loss {
-    let front = Front::start(move |_, _| act()).await;
-    super::super::open(&endpoint(front.address)).await.expect_err("no control server")
+async fn open_fails(reply: fn() -> Reply) -> Loss {
+    let scripted = ScriptedServer::start(move |_, _| reply()).await;
+    super::super::open(&endpoint(scripted.address)).await.expect_err("no control server")
 }
 
 #[actix::test]
-async fn what_is_no_control_server_is_told_apart() {
-    for (act, words) in [
-        ((|| Act::json("200 OK", "{}")) as fn() -> Act, "not as a control server does"),
-        (|| Act::json("200 OK", "5"), "not as a control server does"),
-        (|| Act::json("200 OK", ""), "not as a control server does"),
+async fn response_of_another_program_is_a_loss_with_a_reason() {
+    for (reply, words) in [
+        ((|| Reply::json("200 OK", "{}")) as fn() -> Reply, "not as a control server does"),
+        (|| Reply::json("200 OK", "5"), "not as a control server does"),
+        (|| Reply::json("200 OK", ""), "not as a control server does"),
         (
-            || Act::Answer("200 OK", "Content-Type: text/HTML; a=b\r\n", "<html>".to_owned()),
+            || Reply::Respond("200 OK", "Content-Type: text/HTML; a=b\r\n", "<html>".to_owned()),
             "answered with a web page: a captive portal",
         ),
         (
-            || Act::json("404 Not Found", r#"{"detail":"Not Found"}"#),
+            || Reply::json("404 Not Found", r#"{"detail":"Not Found"}"#),
             " (404 Not Found): check the address and the path in the server's URL",
         ),
         (
-            || Act::json("404 Not Found", r#"{"detail":"Nope"}"#),
+            || Reply::json("404 Not Found", r#"{"detail":"Nope"}"#),
             "there is no control server at 127.0.0.1:",
         ),
-        (|| Act::json("503 Service Unavailable", r#"{"detail":"Nope"}"#), "; it says “Nope”"),
+        (|| Reply::json("503 Service Unavailable", r#"{"detail":"Nope"}"#), "; it says “Nope”"),
         (
-            || Act::Answer("302 Found", "Location: http://evil.example/\r\n", String::new()),
+            || Reply::Respond("302 Found", "Location: http://evil.example/\r\n", String::new()),
             "redirects to http://evil.example: ",
         ),
         (
-            || Act::json("200 OK", format!(r#"{{"service":"{}"}}"#, "x".repeat(1 << 20))),
+            || Reply::json("200 OK", format!(r#"{{"service":"{}"}}"#, "x".repeat(1 << 20))),
             "passes 1048576 bytes",
         ),
     ] {
-        let loss = fails(act).await;
+        let loss = open_fails(reply).await;
         assert!(loss.words.contains(words) && !loss.is_final, "{words}: {loss:?}");
     }
 }
 
 #[actix::test]
-async fn who_lets_nobody_in_is_not_asked_again() {
-    for act in [(|| Act::json("401 Unauthorized", r#"{"detail":"Who?"}"#)) as fn() -> Act, || {
-        Act::json("407 Proxy Authentication Required", "")
-    }] {
-        assert!(fails(act).await.is_final);
+async fn demand_for_a_login_is_a_final_loss() {
+    for reply in
+        [(|| Reply::json("401 Unauthorized", r#"{"detail":"Who?"}"#)) as fn() -> Reply, || {
+            Reply::json("407 Proxy Authentication Required", "")
+        }]
+    {
+        assert!(open_fails(reply).await.is_final);
     }
-    let front = Front::start(|line, _| match line {
-        "GET /" => Act::service(),
-        _ => Act::json("401 Unauthorized", r#"{"detail":"Who?"}"#),
+    let scripted = ScriptedServer::start(|line, _| match line {
+        "GET /" => Reply::service(),
+        _ => Reply::json("401 Unauthorized", r#"{"detail":"Who?"}"#),
     });
-    let front = front.await;
-    let mut link = Link::open(front.address).await;
+    let scripted = scripted.await;
+    let mut client = Client::open(scripted.address).await;
     let hello = |token: Value| json!({"type": "hello", "peer_id": "ann", "token": token});
-    // That may be the token.
-    assert_eq!(link.refused(hello(json!("t"))).await.code, ErrorCode::PermissionDenied);
-    link.send(hello(Value::Null)).await;
-    let loss = link.lost().await;
+    // With a token, a 401 may mean that this token is invalid.
+    assert_eq!(client.fail(hello(json!("t"))).await.code, ErrorCode::PermissionDenied);
+    client.send(hello(Value::Null)).await;
+    let loss = client.lost().await;
     assert!(loss.is_final && loss.words.contains("asks for a login"), "{loss:?}");
-    assert_eq!(front.count("POST /auth/register?peer_id=ann"), 2);
+    assert_eq!(scripted.count("POST /auth/register?peer_id=ann"), 2);
 }
 
 #[actix::test]
-async fn nobody_there_is_a_loss_that_may_pass() {
+async fn refused_connection_is_a_temporary_loss() {
     let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let loss = super::super::open(&endpoint(free)).await.unwrap_err();
     assert!(loss.words.contains("nothing listens at 127.0.0.1:"), "{loss:?}");
@@ -71,141 +73,143 @@ async fn nobody_there_is_a_loss_that_may_pass() {
 }
 
 #[actix::test]
-async fn a_server_that_never_answers_is_given_up() {
-    let front = Front::start(|_, _| Act::Ignore).await;
-    let brief = Duration::from_millis(100);
-    let hasty = Endpoint { request_timeout: brief, ..endpoint(front.address) };
-    let loss = super::super::open(&hasty).await.unwrap_err();
+async fn opening_times_out_without_a_response() {
+    let scripted = ScriptedServer::start(|_, _| Reply::Hang).await;
+    let request_timeout = Duration::from_millis(100);
+    let endpoint = Endpoint { request_timeout, ..endpoint(scripted.address) };
+    let loss = super::super::open(&endpoint).await.unwrap_err();
     assert!(loss.words.contains("an answer of 127.0.0.1:"), "{loss:?}");
 }
 
 #[actix::test]
-async fn a_server_that_falls_silent_ends_the_wire() {
-    let front = Front::start(|_, before| match before {
-        0 => Act::service(),
-        _ => Act::Ignore,
+async fn ping_without_a_response_ends_the_transport() {
+    let scripted = ScriptedServer::start(|_, before| match before {
+        0 => Reply::service(),
+        _ => Reply::Hang,
     });
-    let address = front.await.address;
-    let hasty = Endpoint { request_timeout: Duration::from_secs(1), ..endpoint(address) };
-    let mut link = Link(super::super::open(&hasty).await.unwrap());
-    link.0.outgoing.send(Outgoing::Ping).await.unwrap();
-    let loss = link.lost().await;
+    let address = scripted.await.address;
+    let endpoint = Endpoint { request_timeout: Duration::from_secs(1), ..endpoint(address) };
+    let mut client = Client(super::super::open(&endpoint).await.unwrap());
+    client.0.outgoing.send(Outgoing::Ping).await.unwrap();
+    let loss = client.lost().await;
     assert!(loss.words.contains("an answer of 127.0.0.1:") && !loss.is_final, "{loss:?}");
 }
 
 #[actix::test]
-async fn a_server_that_goes_is_missed_by_itself() {
+async fn failed_poll_ends_the_transport() {
     let server = Server::start();
-    let behind = server.address;
-    let mut front = Front::start(move |_, _| Act::Pass(behind)).await;
-    let mut link = Link::open(front.address).await;
-    link.0.outgoing.send(Outgoing::Ping).await.unwrap();
-    assert!(matches!(link.0.incoming.recv().await, Some(Incoming::Alive)));
-    link.hello("ann").await;
-    link.party("ann").await;
-    front.close().await;
-    let loss = link.lost().await;
+    let real = server.address;
+    let mut scripted = ScriptedServer::start(move |_, _| Reply::Forward(real)).await;
+    let mut client = Client::open(scripted.address).await;
+    client.0.outgoing.send(Outgoing::Ping).await.unwrap();
+    assert!(matches!(client.0.incoming.recv().await, Some(Incoming::Alive)));
+    client.hello("ann").await;
+    client.register_party("ann").await;
+    scripted.close().await;
+    let loss = client.lost().await;
     assert!(loss.words.contains("nothing listens at") && !loss.is_final, "{loss:?}");
 }
 
 #[actix::test]
-async fn a_look_that_shows_nonsense_is_told_and_repeated() {
+async fn malformed_poll_is_reported_and_repeated() {
     let server = Server::start();
-    let behind = server.address;
-    let front =
-        Front::start(move |line, before| match (line.starts_with("GET /parties/"), before) {
-            (true, 0) => Act::json("200 OK", json!({"party": {}})),
-            (true, 1) => Act::json("200 OK", json!({"party": "x".repeat(1 << 20)})),
-            _ => Act::Pass(behind),
-        });
-    let mut ann = Link::open(front.await.address).await;
+    let real = server.address;
+    let scripted = ScriptedServer::start(move |line, before| {
+        match (line.starts_with("GET /parties/"), before) {
+            (true, 0) => Reply::json("200 OK", json!({"party": {}})),
+            (true, 1) => Reply::json("200 OK", json!({"party": "x".repeat(1 << 20)})),
+            _ => Reply::Forward(real),
+        }
+    });
+    let mut ann = Client::open(scripted.await.address).await;
     ann.hello("ann").await;
-    let party = ann.party("ann").await;
+    let party = ann.register_party("ann").await;
     for words in ["missing field `party_id`", "passes 1048576 bytes"] {
-        let Message::Garbage(told) = ann.next().await else { panic!("no garbage: {words}") };
-        assert!(told.contains(words), "{told}");
+        let Message::Garbage(reason) = ann.next().await else { panic!("no garbage: {words}") };
+        assert!(reason.contains(words), "{reason}");
     }
-    let mut ben = Link::open(server.address).await;
+    let mut ben = Client::open(server.address).await;
     ben.hello("ben").await;
-    ben.done(json!({"type": "join_party", "party_id": party, "peer": peer("ben")})).await;
-    ann.sees(&["ann", "ben"]).await;
+    ben.execute(json!({"type": "join_party", "party_id": party, "peer": peer("ben")})).await;
+    ann.wait_for_members(&["ann", "ben"]).await;
 }
 
 #[actix::test]
-async fn look_that_another_program_answers_ends_the_wire() {
-    for (answer, words) in [
+async fn poll_answered_by_another_program_ends_the_transport() {
+    for (reply, words) in [
         (
-            (|| Act::Answer("200 OK", "Content-Type: text/html\r\n", "<html>".to_owned()))
-                as fn() -> Act,
+            (|| Reply::Respond("200 OK", "Content-Type: text/html\r\n", "<html>".to_owned()))
+                as fn() -> Reply,
             "a web page",
         ),
-        (|| Act::json("200 OK", "{}"), "not as a control server does"),
+        (|| Reply::json("200 OK", "{}"), "not as a control server does"),
         (
-            || Act::Answer("307 Moved", "Location: /\r\n", String::new()),
+            || Reply::Respond("307 Moved", "Location: /\r\n", String::new()),
             "redirects to another path",
         ),
-        (|| Act::json("404 Not Found", "{}"), "refused (404"),
+        (|| Reply::json("404 Not Found", "{}"), "refused (404"),
     ] {
         let server = Server::start();
-        let behind = server.address;
-        let front = Front::start(move |line, _| match line.starts_with("GET /parties/") {
-            true => answer(),
-            false => Act::Pass(behind),
-        });
-        let mut ann = Link::open(front.await.address).await;
+        let real = server.address;
+        let scripted =
+            ScriptedServer::start(move |line, _| match line.starts_with("GET /parties/") {
+                true => reply(),
+                false => Reply::Forward(real),
+            });
+        let mut ann = Client::open(scripted.await.address).await;
         ann.hello("ann").await;
-        ann.party("ann").await;
+        ann.register_party("ann").await;
         let loss = ann.lost().await;
         assert!(loss.words.contains(words) && !loss.is_final, "{loss:?}");
     }
 }
 
 #[actix::test]
-async fn what_may_be_made_twice_is_made_again_and_nothing_else() {
+async fn only_idempotent_requests_are_retried() {
     let server = Server::start();
-    let behind = server.address;
+    let real = server.address;
     let busy = || {
         let headers = "Content-Type: application/json\r\nRetry-After: 0\r\n";
-        Act::Answer("503 Service Unavailable", headers, r#"{"detail":"Busy"}"#.to_owned())
+        Reply::Respond("503 Service Unavailable", headers, r#"{"detail":"Busy"}"#.to_owned())
     };
-    let front = Front::start(move |line, before| match (line, before) {
-        ("GET /", _) => Act::service(),
+    let scripted = ScriptedServer::start(move |line, before| match (line, before) {
+        ("GET /", _) => Reply::service(),
         ("POST /parties", 0) => busy(),
         (line, 0) if line.starts_with("GET /parties/") || line.ends_with("/heartbeat") => busy(),
-        _ => Act::Pass(behind),
+        _ => Reply::Forward(real),
     });
-    let front = front.await;
-    let mut link = Link::open(front.address).await;
-    link.hello("ann").await;
+    let scripted = scripted.await;
+    let mut client = Client::open(scripted.address).await;
+    client.hello("ann").await;
     let register = json!({"type": "register_party", "name": "Game", "host_peer": peer("ann")});
-    let error = link.refused(register).await;
+    let error = client.fail(register).await;
     assert_eq!((error.code, error.message.as_str()), (ErrorCode::StoreUnavailable, "Busy"));
     assert_eq!(error.retry_after, None);
-    assert_eq!(front.count("POST /parties"), 1);
-    let party = link.party("ann").await;
-    link.done(json!({"type": "heartbeat", "party_id": party, "peer_id": "ann"})).await;
-    assert_eq!(front.count(&format!("POST /parties/{party}/peers/ann/heartbeat")), 2);
-    link.done(json!({"type": "sync", "party_id": party})).await;
-    assert!(front.count(&format!("GET /parties/{party}")) >= 2);
+    assert_eq!(scripted.count("POST /parties"), 1);
+    let party = client.register_party("ann").await;
+    client.execute(json!({"type": "heartbeat", "party_id": party, "peer_id": "ann"})).await;
+    assert_eq!(scripted.count(&format!("POST /parties/{party}/peers/ann/heartbeat")), 2);
+    client.execute(json!({"type": "sync", "party_id": party})).await;
+    assert!(scripted.count(&format!("GET /parties/{party}")) >= 2);
 }
 
 #[actix::test]
-async fn a_token_that_can_t_be_replaced_is_kept() {
+async fn token_that_cannot_be_replaced_is_kept() {
     let server = Server::start();
-    let behind = server.address;
-    let front = Front::start(move |line, before| match (line, before) {
+    let real = server.address;
+    let scripted = ScriptedServer::start(move |line, before| match (line, before) {
         ("POST /parties", 0) => {
-            Act::json("401 Unauthorized", r#"{"detail":"Invalid or expired token"}"#)
+            Reply::json("401 Unauthorized", r#"{"detail":"Invalid or expired token"}"#)
         }
-        _ => Act::Pass(behind),
+        _ => Reply::Forward(real),
     });
-    let front = front.await;
-    let mut link = Link::open(front.address).await;
-    link.hello("ann").await;
-    // The server gives no other one to who shows none, while the first is good.
+    let scripted = scripted.await;
+    let mut client = Client::open(scripted.address).await;
+    client.hello("ann").await;
+    // While the first token is valid, the server issues no other one without proof.
     let register = json!({"type": "register_party", "name": "Game", "host_peer": peer("ann")});
-    let error = link.refused(register).await;
+    let error = client.fail(register).await;
     assert_eq!(error.message, "Peer id is already registered");
-    assert_eq!(front.count("POST /auth/register?peer_id=ann"), 2);
-    link.party("ann").await;
+    assert_eq!(scripted.count("POST /auth/register?peer_id=ann"), 2);
+    client.register_party("ann").await;
 }

@@ -1,6 +1,6 @@
 use std::sync::{Arc, Mutex};
 
-use super::front::{Act, Front};
+use super::scripted_server::{Reply, ScriptedServer};
 use super::*;
 use crate::config::ServerLimits;
 use crate::core::RelayInput;
@@ -9,56 +9,57 @@ use crate::http::tests::{Server, settings};
 use crate::remote::transport::http::Api;
 
 #[actix::test]
-async fn two_peers_live_through_two_wires() {
+async fn peers_of_two_transports_share_a_party() {
     let server = Server::start();
-    let (mut ann, mut ben) = (Link::open(server.address).await, Link::open(server.address).await);
+    let (mut ann, mut ben) =
+        (Client::open(server.address).await, Client::open(server.address).await);
     assert!(ann.0.clock_ahead.expect("a clock").abs() < 3600);
     assert_eq!(ann.0.kind, TransportKind::Http);
     ann.hello("ann").await;
     ben.hello("ben").await;
-    let party = ann.party("ann").await;
+    let party = ann.register_party("ann").await;
 
     let join = json!({"type": "join_party", "party_id": party, "peer": peer("ben")});
-    let (joined, at) = ben.changed(join).await;
+    let (joined, at) = ben.change(join).await;
     assert_eq!(member_ids(&joined), ["ann", "ben"]);
     for (peer_id, member) in &joined.members {
         let host: u8 = if peer_id.as_str() == "ann" { 1 } else { 2 };
         assert_eq!(member.virtual_ip, Some([10, 66, 0, host].into()));
         assert!(member.connected);
     }
-    assert_eq!(ann.sees(&["ann", "ben"]).await.1, at);
+    assert_eq!(ann.wait_for_members(&["ann", "ben"]).await.1, at);
 
     let mut moved = peer("ben");
     moved["name"] = json!("Ben");
     let update = json!({"type": "update_peer", "party_id": party, "peer": moved});
-    let (updated, _) = ben.changed(update).await;
-    let (seen, _) = ann.sees(&["ann", "ben"]).await;
+    let (updated, _) = ben.change(update).await;
+    let (seen, _) = ann.wait_for_members(&["ann", "ben"]).await;
     for party in [updated, seen] {
         let ben = party.members.values().last().unwrap();
         assert_eq!(ben.info.name.as_str(), "Ben");
     }
 
     let heartbeat = json!({"type": "heartbeat", "party_id": party, "peer_id": "ben"});
-    let (state, _) = ben.done(heartbeat).await;
+    let (state, _) = ben.execute(heartbeat).await;
     assert_eq!(state, None);
     let leave = json!({"type": "leave_party", "party_id": party, "peer_id": "ben"});
-    let (_, acked) = ben.done(leave).await;
+    let (_, acked) = ben.execute(leave).await;
     assert!(matches!(acked.result, RequestResult::Left { party_deleted: false }), "{acked:?}");
-    ann.sees(&["ann"]).await;
+    ann.wait_for_members(&["ann"]).await;
 
     let join = json!({"type": "join_party", "party_id": party, "peer": peer("ben")});
-    ben.done(join).await;
-    ann.sees(&["ann", "ben"]).await;
+    ben.execute(join).await;
+    ann.wait_for_members(&["ann", "ben"]).await;
     let leave = json!({"type": "leave_party", "party_id": party, "peer_id": "ann"});
-    let (_, acked) = ann.done(leave).await;
+    let (_, acked) = ann.execute(leave).await;
     assert!(matches!(acked.result, RequestResult::Left { party_deleted: true }), "{acked:?}");
-    assert_eq!(ben.removed().await.as_str(), party);
+    assert_eq!(ben.ended().await.as_str(), party);
 }
 
 #[actix::test]
-async fn the_server_chooses_ids_and_what_was_sent_before_that_is_known_finds_its_party() {
+async fn frames_sent_before_a_rename_use_the_new_id() {
     let server = Server::start();
-    let mut ann = Link::open(server.address).await;
+    let mut ann = Client::open(server.address).await;
     let register = json!({"type": "register_party", "party_id": "asked", "name": "Game",
         "host_peer": peer("ann"), "req_id": 1});
     ann.send(json!({"type": "hello", "peer_id": "ann"})).await;
@@ -74,25 +75,25 @@ async fn the_server_chooses_ids_and_what_was_sent_before_that_is_known_finds_its
         let Message::Answer { req_id, result: Ok(_) } = answer else { panic!("{answer:?}") };
         assert_eq!(req_id.key(), expected);
     }
-    // Who names the new id means by the old one what others call so.
+    // After a frame with the new id, the old id is another party's.
     let sync = |party_id: &str| json!({"type": "sync", "party_id": party_id});
-    ann.done(sync(to.as_str())).await;
-    assert_eq!(ann.refused(sync("asked")).await.code, ErrorCode::PartyNotFound);
+    ann.execute(sync(to.as_str())).await;
+    assert_eq!(ann.fail(sync("asked")).await.code, ErrorCode::PartyNotFound);
 }
 
 #[actix::test]
-async fn who_comes_back_is_told_of_its_parties() {
+async fn hello_of_a_returning_peer_reports_its_parties() {
     let server = Server::start();
-    let mut before = Link::open(server.address).await;
+    let mut before = Client::open(server.address).await;
     let proof = before.hello("ann").await;
-    let party = before.party("ann").await;
+    let party = before.register_party("ann").await;
     drop(before);
-    let mut ann = Link::open(server.address).await;
+    let mut ann = Client::open(server.address).await;
     let have = json!({party.as_str(): {"epoch": "e", "seq": 1}, "zone": {"epoch": "f", "seq": 5}});
     let hello = json!({"type": "hello", "peer_id": "ann", "token": proof, "have": have});
-    let (told, answer) = ann.ask(hello).await;
+    let (messages, answer) = ann.request(hello).await;
     assert!(answer.is_ok(), "{answer:?}");
-    let [welcome, parties @ ..] = &told[..] else { panic!("no welcome") };
+    let [welcome, parties @ ..] = &messages[..] else { panic!("no welcome") };
     let Message::Welcome { epoch, heartbeat, .. } = welcome else { panic!("{welcome:?}") };
     assert_eq!(*heartbeat, Duration::from_secs(30));
     assert!(token(welcome).expires_at.is_some());
@@ -105,75 +106,76 @@ async fn who_comes_back_is_told_of_its_parties() {
     assert_eq!((state.party_id.as_str(), &at.epoch), (party.as_str(), epoch));
     let Message::Removed(removed, _) = removed else { panic!("{removed:?}") };
     assert_eq!(removed.as_str(), "zone");
-    // It is looked at again from now on.
+    // The party is polled again.
     let other = server.token("ben").await;
-    let mut ben = Link::open(server.address).await;
-    ben.done(json!({"type": "hello", "peer_id": "ben", "token": other})).await;
-    ben.done(json!({"type": "join_party", "party_id": party, "peer": peer("ben")})).await;
-    ann.sees(&["ann", "ben"]).await;
+    let mut ben = Client::open(server.address).await;
+    ben.execute(json!({"type": "hello", "peer_id": "ben", "token": other})).await;
+    ben.execute(json!({"type": "join_party", "party_id": party, "peer": peer("ben")})).await;
+    ann.wait_for_members(&["ann", "ben"]).await;
 }
 
 #[actix::test]
-async fn an_id_is_its_first_owner_s() {
+async fn peer_id_belongs_to_its_first_owner() {
     let server = Server::start();
-    let (mut ann, mut eve) = (Link::open(server.address).await, Link::open(server.address).await);
+    let (mut ann, mut eve) =
+        (Client::open(server.address).await, Client::open(server.address).await);
     ann.hello("ann").await;
-    for (token, why) in [
+    for (token, message) in [
         (Value::Null, "Peer id is already registered"),
         (json!("guess"), "Invalid or expired token"),
     ] {
         let hello = json!({"type": "hello", "peer_id": "ann", "token": token});
-        let error = eve.refused(hello).await;
-        assert_eq!((error.code, error.message.as_str()), (ErrorCode::PermissionDenied, why));
+        let error = eve.fail(hello).await;
+        assert_eq!((error.code, error.message.as_str()), (ErrorCode::PermissionDenied, message));
     }
     let register = json!({"type": "register_party", "name": "Game", "host_peer": peer("ann")});
-    assert_eq!(eve.refused(register).await.code, ErrorCode::PermissionDenied);
+    assert_eq!(eve.fail(register).await.code, ErrorCode::PermissionDenied);
 }
 
 #[actix::test]
-async fn a_server_that_forgot_everything_is_told_anew() {
+async fn peer_is_registered_again_after_the_server_lost_its_state() {
     let (first, second) = (Server::start(), Server::start());
-    let now = Arc::new(Mutex::new(first.address));
-    let behind = now.clone();
-    let front = Front::start(move |_, _| Act::Pass(*behind.lock().unwrap())).await;
-    let mut ann = Link::open(front.address).await;
+    let current = Arc::new(Mutex::new(first.address));
+    let real = current.clone();
+    let scripted = ScriptedServer::start(move |_, _| Reply::Forward(*real.lock().unwrap())).await;
+    let mut ann = Client::open(scripted.address).await;
     let before = ann.hello("ann").await;
-    let party = ann.party("ann").await;
-    *now.lock().unwrap() = second.address;
-    // A look needs a token, which is had by itself, and then finds nothing.
+    let party = ann.register_party("ann").await;
+    *current.lock().unwrap() = second.address;
+    // The next poll registers the peer for a token, and then finds no party.
     assert_ne!(token(&ann.next().await).token.expose(), before);
-    assert_eq!(ann.removed().await.as_str(), party);
-    let renewed = ann.party("ann").await;
+    assert_eq!(ann.ended().await.as_str(), party);
+    let renewed = ann.register_party("ann").await;
     assert_ne!(renewed, party);
 }
 
 #[actix::test]
-async fn two_peers_of_one_wire_hear_of_each_other() {
+async fn changes_by_one_local_peer_are_reported_for_the_other() {
     let server = Server::start();
-    let mut link = Link::open(server.address).await;
-    link.hello("ann").await;
-    link.hello("ben").await;
-    let party = link.party("ann").await;
+    let mut client = Client::open(server.address).await;
+    client.hello("ann").await;
+    client.hello("ben").await;
+    let party = client.register_party("ann").await;
     let join = json!({"type": "join_party", "party_id": party, "peer": peer("ben")});
     let leave = |id: &str| json!({"type": "leave_party", "party_id": party, "peer_id": id});
-    link.done(join.clone()).await;
-    link.done(leave("ben")).await;
-    link.sees(&["ann"]).await;
-    link.done(join).await;
-    link.done(leave("ann")).await;
-    assert_eq!(link.removed().await.as_str(), party);
-    assert_eq!(link.refused(leave("ben")).await.code, ErrorCode::PartyNotFound);
+    client.execute(join.clone()).await;
+    client.execute(leave("ben")).await;
+    client.wait_for_members(&["ann"]).await;
+    client.execute(join).await;
+    client.execute(leave("ann")).await;
+    assert_eq!(client.ended().await.as_str(), party);
+    assert_eq!(client.fail(leave("ben")).await.code, ErrorCode::PartyNotFound);
 }
 
 #[actix::test]
-async fn what_is_refused_says_why() {
+async fn refusals_have_their_codes() {
     let server = Server::start();
-    let mut ann = Link::open(server.address).await;
+    let mut ann = Client::open(server.address).await;
     let relays = json!({"type": "list_relays"});
-    assert_eq!(ann.refused(relays.clone()).await.code, ErrorCode::PermissionDenied);
-    ann.done(json!({"type": "hello"})).await;
+    assert_eq!(ann.fail(relays.clone()).await.code, ErrorCode::PermissionDenied);
+    ann.execute(json!({"type": "hello"})).await;
     ann.hello("ann").await;
-    let party = ann.party("ann").await;
+    let party = ann.register_party("ann").await;
     for (frame, code) in [
         (json!({"type": "hello", "token": "t"}), "invalid_params"),
         (json!({"type": "join_party", "party_id": "nope", "peer": peer("ann")}), "party_not_found"),
@@ -187,10 +189,10 @@ async fn what_is_refused_says_why() {
             "server_rejected",
         ),
     ] {
-        let error = ann.refused(frame.clone()).await;
+        let error = ann.fail(frame.clone()).await;
         assert_eq!(error.code.as_str(), code, "{frame}: {error:?}");
     }
-    let (_, acked) = ann.done(relays).await;
+    let (_, acked) = ann.execute(relays).await;
     assert!(matches!(acked.result, RequestResult::Relays(Ok(relays)) if relays.is_empty()));
 }
 
@@ -210,13 +212,13 @@ async fn relays_are_registered_and_listed_with_times_in_utc() {
         capacity: 100,
     };
     api.register_relay(&again.token, &relay).await.unwrap();
-    let stranger = api.register_relay(&"guess".to_owned().into(), &relay).await.unwrap_err();
-    assert_eq!(stranger.message, "Invalid or expired token");
+    let error = api.register_relay(&"guess".to_owned().into(), &relay).await.unwrap_err();
+    assert_eq!(error.message, "Invalid or expired token");
 
-    let mut ann = Link::open(server.address).await;
+    let mut ann = Client::open(server.address).await;
     ann.hello("ann").await;
     for region in [Value::Null, json!("eu west")] {
-        let (_, acked) = ann.done(json!({"type": "list_relays", "region": region})).await;
+        let (_, acked) = ann.execute(json!({"type": "list_relays", "region": region})).await;
         let RequestResult::Relays(Ok(relays)) = acked.result else { panic!("no relays") };
         assert_eq!((relays[0].relay_id.as_str(), relays[0].capacity), ("r1", 100));
         let at = relays[0].registered_at;
@@ -225,31 +227,31 @@ async fn relays_are_registered_and_listed_with_times_in_utc() {
 }
 
 #[actix::test]
-async fn who_asks_too_often_hears_for_how_long_to_wait() {
+async fn rate_limit_reports_the_backoff() {
     let limits = ServerLimits {
         registrations_per_minute: 1,
         registrations_burst: 1,
         ..ServerLimits::default()
     };
     let server = Server::with(HttpSettings { limits, ..settings() });
-    let mut link = Link::open(server.address).await;
-    let held = link.hello("ann").await;
-    let error = link.refused(json!({"type": "hello", "peer_id": "ben"})).await;
+    let mut client = Client::open(server.address).await;
+    let current = client.hello("ann").await;
+    let error = client.fail(json!({"type": "hello", "peer_id": "ben"})).await;
     assert_eq!(error.code, ErrorCode::RateLimited);
     assert!(error.retry_after.unwrap() >= Duration::from_secs(1), "{error:?}");
-    // A token that can't be renewed now is good all the same.
-    let hello = json!({"type": "hello", "peer_id": "ann", "token": held});
-    let (told, _) = link.ask(hello).await;
-    assert_eq!(token(&told[0]).token.expose(), held);
-    link.party("ann").await;
+    // A token that cannot be renewed now stays valid.
+    let hello = json!({"type": "hello", "peer_id": "ann", "token": current});
+    let (messages, _) = client.request(hello).await;
+    assert_eq!(token(&messages[0]).token.expose(), current);
+    client.register_party("ann").await;
 }
 
 #[actix::test]
-async fn what_was_sent_before_the_farewell_is_done() {
+async fn requests_before_the_close_are_executed() {
     let server = Server::start();
-    let mut ann = Link::open(server.address).await;
+    let mut ann = Client::open(server.address).await;
     ann.hello("ann").await;
-    let party = ann.party("ann").await;
+    let party = ann.register_party("ann").await;
     ann.send(json!({"type": "leave_party", "party_id": party, "peer_id": "ann"})).await;
     ann.send(json!({"type": "join_party", "party_id": party, "peer": peer("ann"), "req_id": 1}))
         .await;

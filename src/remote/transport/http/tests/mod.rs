@@ -1,10 +1,10 @@
-//! Wires to real servers, and to bad ones.
+//! HTTP transports to real servers, and to scripted ones.
 
 mod bad_servers;
-mod front;
 mod life;
-mod lost_answers;
+mod lost_responses;
 mod older_servers;
+mod scripted_server;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,7 +19,7 @@ use super::super::{Endpoint, Incoming, Loss, Outgoing, Transport, TransportKind}
 use crate::core::reconcile::{Point, ServerParty};
 use crate::core::upstream::{Acked, Message, PeerToken, Rejection, RequestResult};
 
-/// Long enough for a slow machine; a test that waits this long has failed.
+/// Upper bound of the wait for an expected event.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn endpoint(address: impl std::fmt::Display) -> Endpoint {
@@ -40,10 +40,10 @@ fn endpoint(address: impl std::fmt::Display) -> Endpoint {
     }
 }
 
-/// The link's end of a transport.
-struct Link(Transport);
+/// Client's end of a transport.
+struct Client(Transport);
 
-impl Link {
+impl Client {
     async fn open(address: impl std::fmt::Display) -> Self {
         Self(super::open(&endpoint(address)).await.expect("a transport"))
     }
@@ -57,7 +57,7 @@ impl Link {
     async fn next(&mut self) -> Message {
         loop {
             let next = tokio::time::timeout(PATIENCE, self.0.incoming.recv());
-            match next.await.expect("no news in time").expect("the transport's last word") {
+            match next.await.expect("a message in time").expect("an open transport") {
                 Incoming::Alive => {}
                 Incoming::Message(message) => return message,
                 Incoming::Fault(words) => panic!("a fault: {words}"),
@@ -74,26 +74,27 @@ impl Link {
     }
 
     /// Returns the next message, which must be the end of a party.
-    async fn removed(&mut self) -> PartyId {
+    async fn ended(&mut self) -> PartyId {
         match self.next().await {
             Message::Removed(party_id, _) => party_id,
             other => panic!("no end of a party: {other:?}"),
         }
     }
 
+    /// Returns the next message, which must be the loss of the transport, and the last.
     async fn lost(&mut self) -> Loss {
         match self.next().await {
             Message::Lost(loss) => {
-                assert!(self.0.incoming.recv().await.is_none(), "something after the last word");
+                assert!(self.0.incoming.recv().await.is_none(), "a message after the loss");
                 loss
             }
             other => panic!("not lost: {other:?}"),
         }
     }
 
-    /// Sends a request, by default under an id of its own. Returns the messages before its answer,
+    /// Sends a request, with a new id unless it has one. Returns the messages before its answer,
     /// and the answer.
-    async fn ask(&mut self, mut frame: Value) -> (Vec<Message>, Result<Acked, Rejection>) {
+    async fn request(&mut self, mut frame: Value) -> (Vec<Message>, Result<Acked, Rejection>) {
         static LAST: AtomicU64 = AtomicU64::new(0);
         if frame["req_id"].is_null() {
             frame["req_id"] = json!(format!("r{}", LAST.fetch_add(1, Ordering::Relaxed)));
@@ -111,10 +112,10 @@ impl Link {
         }
     }
 
-    /// Sends a request that must be executed. Returns the last state of a party before its answer,
-    /// and the answer.
-    async fn done(&mut self, frame: Value) -> (Option<(ServerParty, Point)>, Acked) {
-        let (before, answer) = self.ask(frame).await;
+    /// Sends a request that must succeed. Returns the last state of a party before its answer, and
+    /// the answer.
+    async fn execute(&mut self, frame: Value) -> (Option<(ServerParty, Point)>, Acked) {
+        let (before, answer) = self.request(frame).await;
         let states = before.into_iter().filter_map(|message| match message {
             Message::Party(party, at) => Some((party, at)),
             _ => None,
@@ -122,22 +123,22 @@ impl Link {
         (states.last(), answer.expect("an executed request"))
     }
 
-    /// Sends a request that must change a party. Returns its state after that.
-    async fn changed(&mut self, frame: Value) -> (ServerParty, Point) {
-        let (state, acked) = self.done(frame).await;
+    /// Sends a request that must change a party. Returns the new state.
+    async fn change(&mut self, frame: Value) -> (ServerParty, Point) {
+        let (state, acked) = self.execute(frame).await;
         let (party, at) = state.expect("the state of the party");
         assert_eq!(acked.at.as_ref(), Some(&at));
         (party, at)
     }
 
-    /// Sends a request that must be refused.
-    async fn refused(&mut self, frame: Value) -> Rejection {
-        self.ask(frame).await.1.expect_err("a refusal")
+    /// Sends a request that must be refused. Returns the error.
+    async fn fail(&mut self, frame: Value) -> Rejection {
+        self.request(frame).await.1.expect_err("a refusal")
     }
 
-    /// Greets a peer. Returns its token.
+    /// Sends the hello of a peer. Returns its token.
     async fn hello(&mut self, peer_id: &str) -> String {
-        let (before, answer) = self.ask(json!({"type": "hello", "peer_id": peer_id})).await;
+        let (before, answer) = self.request(json!({"type": "hello", "peer_id": peer_id})).await;
         assert!(answer.is_ok(), "{answer:?}");
         let [welcome] = &before[..] else { panic!("more than a welcome: {before:?}") };
         let token = token(welcome);
@@ -146,14 +147,14 @@ impl Link {
     }
 
     /// Registers a party. Returns its id.
-    async fn party(&mut self, host: &str) -> String {
+    async fn register_party(&mut self, host: &str) -> String {
         let register = json!({"type": "register_party", "name": "Game", "host_peer": peer(host)});
-        let (party, _) = self.changed(register).await;
+        let (party, _) = self.change(register).await;
         party.party_id.to_string()
     }
 
-    /// Waits for a state of a party with these members.
-    async fn sees(&mut self, members: &[&str]) -> (ServerParty, Point) {
+    /// Waits for the state of a party with these members.
+    async fn wait_for_members(&mut self, members: &[&str]) -> (ServerParty, Point) {
         loop {
             let (party, at) = self.state().await;
             if member_ids(&party) == members {

@@ -1,4 +1,4 @@
-//! Requests that got no answer.
+//! Errors of HTTP exchanges without a whole response.
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
@@ -7,70 +7,70 @@ use hyper_util::client::legacy;
 use tokio_tungstenite::tungstenite::http::Extensions;
 
 use super::super::Loss;
-use super::stream::{End, EndlessAnswer};
+use super::stream::{EndlessResponse, ReadEnd};
 use crate::remote::diagnostics::{self, HttpError};
 use crate::server_url::ServerUrl;
 
-/// Failure to get an answer.
+/// Error of an exchange without a whole response.
 #[derive(Debug)]
-pub(crate) enum Fault {
-    /// No connection was made.
+pub(crate) enum ExchangeError {
+    /// Connecting failed.
     NoConnection(Loss),
-    /// The connection came to this instead of an answer.
+    /// Violation of HTTP on an open connection.
     Http(HttpError),
-    /// The connection broke, in words.
-    Cut(String),
+    /// The connection broke; with the message.
+    Broken(String),
 }
 
-/// Error of the pool's connector.
+/// Error of the connection pool's connector.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.words)]
 pub(super) struct NoConnection(pub(super) Loss);
 
-impl Fault {
-    /// Failure before the head of an answer.
-    pub(super) fn before_answer(error: &legacy::Error, url: &ServerUrl) -> Self {
+impl ExchangeError {
+    /// Error before the head of a response.
+    pub(super) fn before_response(error: &legacy::Error, url: &ServerUrl) -> Self {
         if let Some(NoConnection(loss)) = error.source().and_then(<dyn Error>::downcast_ref) {
             return Self::NoConnection(loss.clone());
         }
-        let mut told = Extensions::new();
+        let mut extras = Extensions::new();
         if let Some(connection) = error.connect_info() {
-            connection.get_extras(&mut told);
+            connection.get_extras(&mut extras);
         }
-        // A connection that has not ended brought something other than HTTP.
-        let is_ended = told.get().is_none_or(End::is_reached);
+        // On a connection that is still open, the server sent something other than HTTP.
+        let is_ended = extras.get().is_none_or(ReadEnd::is_reached);
         Self::of(error, url, if is_ended { HttpError::Unanswered } else { HttpError::NotHttp })
     }
 
-    /// Failure after the head of an answer.
+    /// Error after the head of a response.
     pub(super) fn in_body(error: &(dyn Error + 'static), url: &ServerUrl) -> Self {
         Self::of(error, url, HttpError::Torn)
     }
 
-    /// `breach` holds where the connection itself did not break.
-    fn of(error: &(dyn Error + 'static), url: &ServerUrl, breach: HttpError) -> Self {
+    /// Converts an error. `otherwise` is the result where the connection itself did not break.
+    fn of(error: &(dyn Error + 'static), url: &ServerUrl, otherwise: HttpError) -> Self {
         use ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
         let io_error =
             || diagnostics::causes(error).find_map(|cause| cause.downcast_ref::<io::Error>());
-        if diagnostics::causes(error).any(|cause| cause.is::<EndlessAnswer>()) {
+        if diagnostics::causes(error).any(|cause| cause.is::<EndlessResponse>()) {
             return Self::Http(HttpError::Endless);
         }
         if diagnostics::causes(error).any(|cause| cause.is::<rustls::Error>()) {
-            return Self::Cut(diagnostics::failure(error, url));
+            return Self::Broken(diagnostics::failure(error, url));
         }
         match io_error().map(io::Error::kind) {
-            None => Self::Http(breach),
+            None => Self::Http(otherwise),
             Some(UnexpectedEof | InvalidData | InvalidInput) => Self::Http(HttpError::Torn),
-            Some(_) => Self::Cut(diagnostics::failure(error, url)),
+            Some(_) => Self::Broken(diagnostics::failure(error, url)),
         }
     }
 
-    /// Message for a person.
+    /// Returns the message for the user.
     pub(crate) fn words(&self, url: &ServerUrl) -> String {
         match self {
             Self::NoConnection(loss) => loss.words.clone(),
-            Self::Http(breach) => breach.words(url),
-            Self::Cut(words) => words.clone(),
+            Self::Http(error) => error.words(url),
+            Self::Broken(words) => words.clone(),
         }
     }
 }
