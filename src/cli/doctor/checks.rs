@@ -26,8 +26,8 @@ use super::exchange::fix_of;
 use super::report::{CheckFailure, Finding};
 use crate::remote::diagnostics;
 use crate::remote::transport::proxy::{Proxies, ProxyUrl};
-use crate::remote::transport::ws::{self, Failed};
-use crate::remote::transport::{Outgoing, ahead, tls};
+use crate::remote::transport::ws::{self, WsOpenError};
+use crate::remote::transport::{Outgoing, clock_lead, tls};
 use crate::server_url::ServerUrl;
 
 /// Limit of the addresses of one name that are tried.
@@ -75,7 +75,7 @@ impl ServerProbe {
 
     /// Returns the next hop: the server, or the proxy on the way.
     fn next_hop(&self) -> &ServerUrl {
-        self.proxies.to(&self.url).map_or(&self.url, ProxyUrl::place)
+        self.proxies.to(&self.url).map_or(&self.url, ProxyUrl::address)
     }
 
     /// Resolves the name of the next hop.
@@ -180,7 +180,7 @@ impl ServerProbe {
         }
         self.is_met = true;
         let date = diagnostics::date(&answer.headers);
-        self.clock_ahead = date.map(|date| ahead(date, [asked, Timestamp::now()]));
+        self.clock_ahead = date.map(|date| clock_lead(date, [asked, Timestamp::now()]));
         let program = answer.body["server"].as_str().or(answer.body["version"].as_str());
         Ok(good(match program {
             Some(program) => {
@@ -239,10 +239,10 @@ impl ServerProbe {
                 transport.outgoing.try_send(Outgoing::Close).ok();
                 Ok(good("WebSocket".to_owned()))
             }
-            Err(Failed::NoWebSocket(loss)) => {
+            Err(WsOpenError::NoWebSocket(loss)) => {
                 Ok(good(format!("no WebSocket: the daemon will poll over HTTP ({})", loss.words)))
             }
-            Err(Failed::Lost(loss)) => {
+            Err(WsOpenError::Lost(loss)) => {
                 let fix = "let the proxy in front of the server pass WebSockets on, or poll: \
                            remote.transport = \"http\" for the daemon";
                 Err(CheckFailure::new(loss.words, fix))

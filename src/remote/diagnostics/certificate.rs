@@ -1,11 +1,11 @@
-//! Why TLS can't be spoken with the server.
+//! Descriptions of TLS failures.
 
 use jiff::Timestamp;
 use rustls::{AlertDescription, CertificateError, Error};
 use rustls_pki_types::UnixTime;
 
 use super::{place, shown};
-use crate::remote::transport::tls::NobodyTrusted;
+use crate::remote::transport::tls::NoAuthority;
 use crate::server_url::ServerUrl;
 
 /// Names of a certificate that a message lists.
@@ -46,12 +46,12 @@ fn certificate(error: &CertificateError, url: &ServerUrl) -> String {
         CertificateError::ExpiredContext { not_after, .. } => {
             expired(&host, &format!(" on {}", day(not_after)))
         }
-        CertificateError::NotValidYet => early(&host, ""),
+        CertificateError::NotValidYet => not_yet_valid(&host, ""),
         CertificateError::NotValidYetContext { not_before, .. } => {
-            early(&host, &format!(" before {}", day(not_before)))
+            not_yet_valid(&host, &format!(" before {}", day(not_before)))
         }
-        CertificateError::NotValidForName => another(&host, &[]),
-        CertificateError::NotValidForNameContext { presented, .. } => another(&host, presented),
+        CertificateError::NotValidForName => wrong_name(&host, &[]),
+        CertificateError::NotValidForNameContext { presented, .. } => wrong_name(&host, presented),
         CertificateError::UnknownIssuer => format!(
             "the certificate of {host} is from an authority that this machine does not know: if it is your own CA, name its certificate in remote.ca_file"
         ),
@@ -59,9 +59,9 @@ fn certificate(error: &CertificateError, url: &ServerUrl) -> String {
             "the certificate of {host} was not made by the authority that it names: if that is your own CA and was made anew, renew remote.ca_file"
         ),
         CertificateError::Revoked => format!("the certificate of {host} was revoked: renew it"),
-        CertificateError::Other(other) if other.0.is::<NobodyTrusted>() => format!(
+        CertificateError::Other(other) if other.0.is::<NoAuthority>() => format!(
             "{}: install the system's certificates (often the package ca-certificates), or name your own CA's in remote.ca_file",
-            NobodyTrusted,
+            NoAuthority,
         ),
         CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
             format!(
@@ -81,12 +81,13 @@ fn expired(host: &str, when: &str) -> String {
     format!("the certificate of {host} expired{when}: renew it, or set this machine's clock right")
 }
 
-fn early(host: &str, when: &str) -> String {
+fn not_yet_valid(host: &str, when: &str) -> String {
     format!("the certificate of {host} is not valid{when} yet: set this machine's clock right")
 }
 
-/// `presented` are names as in `DnsName("lan.example.org")` and `IpAddress(192.0.2.1)`.
-fn another(host: &str, presented: &[String]) -> String {
+/// Describes a certificate for other names. `presented` holds names as in
+/// `DnsName("lan.example.org")` and `IpAddress(192.0.2.1)`.
+fn wrong_name(host: &str, presented: &[String]) -> String {
     let bare = |name: &String| {
         let within = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
         shown(within.unwrap_or(name).trim_matches('"'))
@@ -101,7 +102,7 @@ fn another(host: &str, presented: &[String]) -> String {
     )
 }
 
-/// A day, as in `2026-01-31`.
+/// Formats a day, as in `2026-01-31`.
 fn day(time: &UnixTime) -> String {
     let time = i64::try_from(time.as_secs()).ok().and_then(|at| Timestamp::from_second(at).ok());
     time.map_or_else(|| "a day beyond all calendars".into(), |at| at.strftime("%F").to_string())

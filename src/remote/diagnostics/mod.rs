@@ -1,10 +1,10 @@
-//! Reasons why a server can't be reached, for people, with the remedy.
+//! Messages for the user about failed connections and requests, with the remedy.
 //!
 //! Text of the server is shortened, and stripped of characters that control a terminal.
 
-mod answer;
 mod certificate;
 mod http_error;
+mod response;
 #[cfg(test)]
 mod tests;
 
@@ -16,29 +16,28 @@ use std::time::Duration;
 use crate::server_url::ServerUrl;
 
 pub(crate) use crate::core::shown;
-pub(crate) use answer::{date, refusal};
 pub(crate) use http_error::HttpError;
+pub(crate) use response::{date, refusal};
 
-/// Place of a server, such as `lan.example.org:443` or `[::1]:80`.
+/// Returns the host and port of a server, such as `lan.example.org:443` or `[::1]:80`.
 pub(crate) fn place(url: &ServerUrl) -> String {
     let (host, port) = url.host_and_port();
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{}:{port}", shown(&host)) }
 }
 
-/// Why a connection to the server could not be made, or broke: what is told comes from the causes
-/// of an error, whatever library it is from.
+/// Describes a failed or broken connection by the causes of its error, from whichever library.
 pub(crate) fn failure(error: &(dyn Error + 'static), url: &ServerUrl) -> String {
     if let Some(error) = causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>()) {
         return certificate::failure(error, url);
     }
-    let known = |cause: &(dyn Error + 'static)| known(cause.downcast_ref::<io::Error>()?, url);
+    let describe = |cause: &(dyn Error + 'static)| io_failure(cause.downcast_ref()?, url);
     let innermost = || causes(error).last().map(ToString::to_string).unwrap_or_default();
-    causes(error).find_map(known).unwrap_or_else(|| {
+    causes(error).find_map(describe).unwrap_or_else(|| {
         format!("the connection to {} failed: {}", place(url), shown(&innermost()))
     })
 }
 
-/// Why the server's name has no address.
+/// Describes a failed resolution of the server's name.
 pub(crate) fn unresolved(error: &(dyn Error + 'static), url: &ServerUrl) -> String {
     let (host, _) = url.host_and_port();
     let reason = causes(error).last().map(ToString::to_string).unwrap_or_default();
@@ -50,7 +49,7 @@ pub(crate) fn unresolved(error: &(dyn Error + 'static), url: &ServerUrl) -> Stri
     )
 }
 
-/// Message for a step that took too long; `step` comes before the server's place.
+/// Describes the timeout of a step; `step` precedes the server's host and port in the message.
 pub(crate) fn late(step: &str, within: Duration, url: &ServerUrl) -> String {
     format!(
         "{step} {} took longer than {} s: the server or the network is down or slow, or a firewall is in between",
@@ -59,18 +58,19 @@ pub(crate) fn late(step: &str, within: Duration, url: &ServerUrl) -> String {
     )
 }
 
-/// An error and what it comes from. What is within an [`io::Error`] is no source of it: only the
-/// source of that is.
+/// Iterates over an error and its causes. The source of an [`io::Error`] skips its inner error, so
+/// the inner error is included.
 pub(super) fn causes<'a>(
     error: &'a (dyn Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     successors(Some(error), |&error| {
-        let within = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        within.map(|within| within as &(dyn Error + 'static)).or_else(|| error.source())
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        inner.map(|inner| inner as &(dyn Error + 'static)).or_else(|| error.source())
     })
 }
 
-fn known(error: &io::Error, url: &ServerUrl) -> Option<String> {
+/// Describes an IO error of a known kind.
+fn io_failure(error: &io::Error, url: &ServerUrl) -> Option<String> {
     let place = place(url);
     Some(match error.kind() {
         ErrorKind::ConnectionRefused => {

@@ -14,7 +14,7 @@ fn lan() -> ServerUrl {
     url("https://lan.example.org/base")
 }
 
-/// An error as libraries wrap them.
+/// Error that wraps another one.
 #[derive(Debug)]
 struct Wrapped(&'static str, Box<dyn Error + Send + Sync>);
 
@@ -47,7 +47,7 @@ fn refused(status: u16, entries: &[(&'static str, &str)]) -> crate::remote::tran
 }
 
 #[test]
-fn what_is_shown_is_short_and_plain() {
+fn shown_text_is_short_without_control_characters() {
     assert_eq!(shown("Größe — 大きさ"), "Größe — 大きさ");
     assert_eq!(shown("a\nb\u{1b}[31mc\u{202e}d\u{200b}\u{feff}"), "a?b?[31mc?d??");
     assert_eq!(shown(&"é".repeat(200)), "é".repeat(200));
@@ -55,13 +55,13 @@ fn what_is_shown_is_short_and_plain() {
 }
 
 #[test]
-fn places_have_a_host_and_a_port() {
+fn place_has_a_host_and_a_port() {
     assert_eq!(place(&lan()), "lan.example.org:443");
     assert_eq!(place(&url("http://[::1]:8080")), "[::1]:8080");
 }
 
 #[test]
-fn causes_are_found_however_deep() {
+fn nested_causes_are_found() {
     let refused = || io::Error::from(ErrorKind::ConnectionRefused);
     let expected =
         "nothing listens at lan.example.org:443: is the server running, and is that its port?";
@@ -85,7 +85,7 @@ fn causes_are_found_however_deep() {
 }
 
 #[test]
-fn each_kind_of_failure_says_what_to_do() {
+fn each_kind_of_failure_has_a_remedy() {
     for (kind, words) in [
         (ErrorKind::TimedOut, "does not answer"),
         (ErrorKind::NetworkUnreachable, "is this machine connected to a network?"),
@@ -94,13 +94,13 @@ fn each_kind_of_failure_says_what_to_do() {
         (ErrorKind::ConnectionReset, "was cut"),
         (ErrorKind::UnexpectedEof, "closed the connection"),
     ] {
-        let said = failure(&io::Error::from(kind), &lan());
-        assert!(said.contains(words) && said.contains("lan.example.org:443"), "{said}");
+        let message = failure(&io::Error::from(kind), &lan());
+        assert!(message.contains(words) && message.contains("lan.example.org:443"), "{message}");
     }
 }
 
 #[test]
-fn redirections_tell_the_server_and_nothing_else() {
+fn redirection_names_only_the_origin() {
     let to = |location: &str| refused(301, &[("location", location)]).words;
     let words = |goal: &str| {
         format!("the server redirects to {goal}: if you trust it, set that as the server's URL")
@@ -112,8 +112,8 @@ fn redirections_tell_the_server_and_nothing_else() {
         assert!(to(own).contains("redirects to another path of its own"), "{}", to(own));
     }
     for strange in ["javascript:alert(1)", "http://", "é", ""] {
-        let said = to(strange);
-        assert!(said.contains("makes no sense") || strange.is_empty(), "{strange}: {said}");
+        let message = to(strange);
+        assert!(message.contains("makes no sense") || strange.is_empty(), "{strange}: {message}");
     }
     let long = to(&format!("https://{}.example/", "a".repeat(5000)));
     assert!(long.chars().count() < 300, "{long}");
@@ -121,10 +121,10 @@ fn redirections_tell_the_server_and_nothing_else() {
 }
 
 #[test]
-fn rests_are_seconds_or_dates_and_end() {
-    let rest = |value: &str, date: &str| {
+fn retry_after_is_seconds_or_a_date_within_its_bound() {
+    let seconds = |value: &str, date: &str| {
         let loss = refused(503, &[("retry-after", value), ("date", date)]);
-        loss.retry_after.map(|rest| rest.as_secs())
+        loss.retry_after.map(|pause| pause.as_secs())
     };
     let today = "Thu, 01 Jan 2026 00:00:00 GMT";
     for (value, date, expected) in [
@@ -141,19 +141,19 @@ fn rests_are_seconds_or_dates_and_end() {
         ("Wed, 31 Dec 2025 00:00:00 GMT", today, None),
         ("Wed, 01 Jan 9000 00:00:00 GMT", today, Some(86_400)),
     ] {
-        assert_eq!(rest(value, date), expected, "{value:?} {date:?}");
+        assert_eq!(seconds(value, date), expected, "{value:?} {date:?}");
     }
 }
 
 #[test]
-fn what_the_server_sent_is_shown_in_part() {
+fn text_of_the_server_is_shortened() {
     let long = format!("Basic realm=\"{}\t\"", "x".repeat(5000));
     let loss = refused(401, &[("www-authenticate", &long)]);
     assert!(loss.is_final);
     assert!(loss.words.chars().count() < 400 && !loss.words.contains('\t'), "{loss:?}");
 }
 
-/// A certificate of version 1 for `localhost`.
+/// Certificate of version 1 for `localhost`.
 const OLD: &str = "-----BEGIN CERTIFICATE-----
 MIIBJDCBywIUfQ+KXC3miWbgGkkrQA+egtLpqPIwCgYIKoZIzj0EAwIwFDESMBAG
 A1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyOTIwNDMwN1oYDzIxMjYxMTA1MjA0MzA3
@@ -177,7 +177,7 @@ fn certificate_of_version_1_is_named() {
 }
 
 #[test]
-fn no_hint_doubts_the_url_of_a_server_that_was_understood() {
+fn url_of_a_known_control_server_is_not_questioned() {
     let url = url("http://lan.example.org");
     let words = |understood| {
         refusal(StatusCode::BAD_REQUEST, &HeaderMap::new(), &url, now(), understood).words

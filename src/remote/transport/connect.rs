@@ -16,30 +16,30 @@ use super::{Endpoint, Loss, tcp};
 use crate::remote::diagnostics;
 use crate::server_url::ServerUrl;
 
-/// A connection, with or without TLS.
+/// Byte stream, with or without TLS.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
-/// Connects to the server; a proxy on the way tunnels the connection.
+/// Connects to the server, through a tunnel of its proxy if it has one.
 ///
 /// # Errors
-/// The reason that there is no connection.
+/// A [`Loss`] with the reason.
 pub(super) async fn tunnel(
     endpoint: &Endpoint,
     deadline: &Deadline<'_>,
 ) -> Result<Box<dyn Stream>, Loss> {
     let stream = match endpoint.proxies.to(&endpoint.url) {
         Some(proxy) => {
-            let mut stream = reach(proxy.place(), deadline).await?;
+            let mut stream = connect_tcp(proxy.address(), deadline).await?;
             let tunnel = proxy.tunnel(&mut stream, &endpoint.url);
-            deadline.hold("the answer of the proxy before", tunnel).await??;
+            deadline.within("the answer of the proxy before", tunnel).await??;
             stream
         }
-        None => reach(&endpoint.url, deadline).await?,
+        None => connect_tcp(&endpoint.url, deadline).await?,
     };
     if endpoint.url.is_secure() {
-        Ok(Box::new(secure(endpoint, deadline, stream).await?))
+        Ok(Box::new(start_tls(endpoint, deadline, stream).await?))
     } else {
         Ok(Box::new(stream))
     }
@@ -48,25 +48,25 @@ pub(super) async fn tunnel(
 /// Connects to a proxy that forwards requests to the server.
 ///
 /// # Errors
-/// The reason that there is no connection.
+/// A [`Loss`] with the reason.
 pub(super) async fn forward(
     proxy: &ProxyUrl,
     deadline: &Deadline<'_>,
 ) -> Result<Box<dyn Stream>, Loss> {
-    Ok(Box::new(reach(proxy.place(), deadline).await?))
+    Ok(Box::new(connect_tcp(proxy.address(), deadline).await?))
 }
 
 /// Connects to a server, or to a proxy.
-async fn reach(url: &ServerUrl, deadline: &Deadline<'_>) -> Result<TcpStream, Loss> {
+async fn connect_tcp(url: &ServerUrl, deadline: &Deadline<'_>) -> Result<TcpStream, Loss> {
     let (host, port) = url.host_and_port();
-    let addresses = deadline.hold("finding the address of", tcp::resolve(&host, port));
+    let addresses = deadline.within("finding the address of", tcp::resolve(&host, port));
     let addresses =
         addresses.await?.map_err(|error| Loss::new(diagnostics::unresolved(&error, url)))?;
-    let stream = deadline.hold("connecting to", tcp::connect(addresses)).await?;
+    let stream = deadline.within("connecting to", tcp::connect(addresses)).await?;
     stream.map_err(|error| Loss::new(diagnostics::failure(&error, url)))
 }
 
-async fn secure(
+async fn start_tls(
     endpoint: &Endpoint,
     deadline: &Deadline<'_>,
     stream: TcpStream,
@@ -78,12 +78,13 @@ async fn secure(
         return Err(Loss::new(words));
     };
     let connecting = TlsConnector::from(endpoint.tls.clone()).connect(name, stream);
-    let stream = deadline.hold("the TLS handshake with", connecting).await?;
-    stream.map_err(|error| Loss::new(broken_handshake(&error, endpoint)))
+    let stream = deadline.within("the TLS handshake with", connecting).await?;
+    stream.map_err(|error| Loss::new(handshake_failure(&error, endpoint)))
 }
 
-/// A server without TLS often ends the connection rather than answer something.
-fn broken_handshake(error: &io::Error, endpoint: &Endpoint) -> String {
+/// Describes a failed handshake. A server without TLS often closes the connection without a
+/// response.
+fn handshake_failure(error: &io::Error, endpoint: &Endpoint) -> String {
     let words = diagnostics::failure(error, &endpoint.url);
     match error.kind() {
         io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
@@ -93,28 +94,28 @@ fn broken_handshake(error: &io::Error, endpoint: &Endpoint) -> String {
     }
 }
 
-/// Until when all steps of connecting have to be done.
+/// Deadline of all steps of connecting.
 pub(super) struct Deadline<'a> {
     endpoint: &'a Endpoint,
     at: Instant,
 }
 
 impl<'a> Deadline<'a> {
-    /// Starts now.
-    pub(super) fn of(endpoint: &'a Endpoint) -> Self {
-        // A time beyond all clocks is as good as this one.
+    /// Starts the endpoint's connect timeout now.
+    pub(super) fn start(endpoint: &'a Endpoint) -> Self {
+        // A day, because a longer timeout could overflow the clock.
         let within = endpoint.connect_timeout.min(Duration::from_secs(24 * 60 * 60));
         Self { endpoint, at: Instant::now() + within }
     }
 
-    /// Waits for what is `named` so, as [`diagnostics::late`] wants it.
-    pub(super) async fn hold<T>(
+    /// Waits for a step until the deadline. `step` describes it as [`diagnostics::late`] does.
+    pub(super) async fn within<T>(
         &self,
-        named: &str,
-        step: impl Future<Output = T>,
+        step: &str,
+        work: impl Future<Output = T>,
     ) -> Result<T, Loss> {
-        timeout_at(self.at, step).await.map_err(|_| {
-            let words = diagnostics::late(named, self.endpoint.connect_timeout, &self.endpoint.url);
+        timeout_at(self.at, work).await.map_err(|_| {
+            let words = diagnostics::late(step, self.endpoint.connect_timeout, &self.endpoint.url);
             Loss::new(words)
         })
     }

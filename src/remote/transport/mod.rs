@@ -1,20 +1,20 @@
-//! Transports to the control server: requests go out, messages come in.
+//! Transports to the control server, which send requests and receive messages.
 //!
 //! | file | |
 //! |---|---|
-//! | `dial` | opens a transport that the server supports |
-//! | `ws` | a transport over WebSocket: how it is opened, and the task that carries frames |
-//! | `http` | a transport over LANrage's HTTP routes, which polls |
-//! | `connect` | opens the connection below them |
-//! | `paced` | bounds the rate at which a connection is read |
-//! | `tcp`, `tls`, `proxy` | its parts: addresses and sockets; trusted certificates; proxies |
+//! | `dial` | opens a transport of the kind that the server supports |
+//! | `ws` | transport over WebSocket |
+//! | `http` | transport over LANrage's HTTP routes, by polling |
+//! | `connect` | opens the connection below a transport |
+//! | `throttled` | bounds the read rate of a connection |
+//! | `tcp`, `tls`, `proxy` | parts of `connect`: addresses and sockets, trusted certificates, proxies |
 
 mod connect;
 pub(crate) mod dial;
 pub(crate) mod http;
-mod paced;
 pub(crate) mod proxy;
 mod tcp;
+mod throttled;
 pub(crate) mod tls;
 pub(crate) mod ws;
 
@@ -31,13 +31,14 @@ pub(crate) use crate::core::upstream::link::Loss;
 use crate::server_url::ServerUrl;
 use proxy::Proxies;
 
-/// Frames that may wait to be sent.
+/// Capacity of the queue of outgoing frames.
 pub(crate) const SEND_QUEUE: usize = 256;
 
-/// Frames that may wait to be taken in; a hostile server's are large.
+/// Capacity of the queue of incoming frames. It is small because frames of a hostile server are
+/// large.
 pub(crate) const RECEIVE_QUEUE: usize = 16;
 
-/// Server to connect to, and the way there.
+/// Server to connect to, and the settings of the connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoint {
     /// The server.
@@ -46,24 +47,24 @@ pub(crate) struct Endpoint {
     pub(crate) kind: TransportKind,
     /// Trusted certificates, versions and ciphers.
     pub(crate) tls: Arc<rustls::ClientConfig>,
-    /// Proxies on the way.
+    /// Proxies for the server.
     pub(crate) proxies: Arc<Proxies>,
-    /// Upper bound of connecting, from the name's resolution to the end of the handshakes.
+    /// Upper bound of connecting, from the name resolution to the end of the handshakes.
     pub(crate) connect_timeout: Duration,
-    /// Upper bound of an answer over HTTP.
+    /// Upper bound of a request over HTTP.
     pub(crate) request_timeout: Duration,
-    /// Longest interval of polls over HTTP; while there is news the interval is down to a tenth.
+    /// Longest interval of polls over HTTP; after a change it is a tenth of this.
     pub(crate) poll: Duration,
 }
 
-/// Transport to a server that is not chosen yet.
+/// Settings of transports to any server.
 #[derive(Debug, Clone)]
 pub(crate) struct TransportConfig {
     /// Kind of transport.
     pub(crate) kind: TransportKind,
     /// As [`Endpoint::tls`].
     pub(crate) tls: Arc<rustls::ClientConfig>,
-    /// File of the certificates that are trusted beside the system's.
+    /// File of certificates that are trusted in addition to the system's.
     pub(crate) ca_file: Option<PathBuf>,
     /// As [`Endpoint::proxies`].
     pub(crate) proxies: Arc<Proxies>,
@@ -76,7 +77,7 @@ pub(crate) struct TransportConfig {
 }
 
 impl TransportConfig {
-    /// To a certain server.
+    /// Returns the endpoint for a server.
     pub(crate) fn to(&self, url: ServerUrl) -> Endpoint {
         let Self { kind, tls, proxies, connect_timeout, request_timeout, poll, .. } = self.clone();
         Endpoint { url, kind, tls, proxies, connect_timeout, request_timeout, poll }
@@ -120,44 +121,44 @@ pub(crate) struct Transport {
     pub(crate) clock_ahead: Option<i64>,
 }
 
-/// Something to send.
+/// Outgoing message.
 #[derive(Debug)]
 pub(crate) enum Outgoing {
-    /// A request.
+    /// Request.
     Frame(Box<Inbound>),
-    /// A question whether the server is still there. Any answer is an [`Incoming::Alive`].
+    /// Check that the server is alive. Any response is an [`Incoming::Alive`].
     Ping,
-    /// A farewell.
+    /// Close of the connection, after the messages before it.
     Close,
 }
 
-/// Something that came.
+/// Incoming message.
 #[derive(Debug)]
 pub(crate) enum Incoming {
-    /// A message of the server, or the loss of the connection.
+    /// Message of the server, or the loss of the connection.
     Message(Message),
-    /// A sign of life and nothing else.
+    /// Sign that the server is alive, without a message.
     Alive,
-    /// The server is there, and fails in a way that its users should know of, in words.
+    /// Failure of a server that is alive, for the user; with the message.
     Fault(String),
 }
 
-/// Returns the lead of the server's clock over this machine's, in seconds: the least that explains
-/// an answer of `date` between `sent` and `came`. A date has whole seconds, and the answer may have
-/// been made at any time between: on a slow way, clocks that agree would seem not to.
-pub(crate) fn ahead(date: Timestamp, [sent, came]: [Timestamp; 2]) -> i64 {
-    let least = date.duration_since(came).as_secs();
+/// Returns the lead of the server's clock over this machine's, in seconds: the smallest that
+/// explains a response of `date` between `sent` and `received`. A larger one could come from the
+/// truncation of the date to seconds and the latency of the connection.
+pub(crate) fn clock_lead(date: Timestamp, [sent, received]: [Timestamp; 2]) -> i64 {
+    let least = date.duration_since(received).as_secs();
     let most = date.duration_since(sent).saturating_add(SignedDuration::from_secs(1)).as_secs();
     least.max(0) + most.min(0)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::ahead;
+    use super::clock_lead;
 
     #[test]
-    fn clocks_that_may_agree_do() {
-        for (date, sent, came, expected) in [
+    fn clock_lead_excludes_latency_and_truncation() {
+        for (date, sent, received, expected) in [
             ("00:10:00", "00:10:00.9", "00:10:00.95", 0),
             ("00:10:00", "00:09:57", "00:10:03.5", 0),
             ("00:10:00", "00:09:52.9", "00:09:57.9", 2),
@@ -167,7 +168,8 @@ mod tests {
             ("00:00:00", "00:10:00", "00:10:00", -599),
         ] {
             let at = |time: &str| format!("2026-01-01T{time}Z").parse().unwrap();
-            assert_eq!(ahead(at(date), [at(sent), at(came)]), expected, "{date} {sent} {came}");
+            let lead = clock_lead(at(date), [at(sent), at(received)]);
+            assert_eq!(lead, expected, "{date} {sent} {received}");
         }
     }
 }

@@ -1,7 +1,7 @@
-//! HTTP proxies on the way to a control server.
+//! HTTP proxies for control servers.
 //!
-//! A request over HTTP is forwarded by the proxy, or tunnelled where it is secret; a WebSocket is
-//! always tunnelled, by `CONNECT`.
+//! A proxy forwards requests to `http://` servers. Requests to `https://` servers and all
+//! WebSockets use a tunnel, by `CONNECT`.
 
 #[cfg(test)]
 mod tests;
@@ -22,36 +22,38 @@ use super::Loss;
 use crate::remote::diagnostics;
 use crate::server_url::ServerUrl;
 
-/// The longest head of a proxy's answer, in bytes.
+/// Longest head of a proxy's response, in bytes.
 const LONGEST_HEAD: usize = 8 << 10;
 
-/// An HTTP proxy: `http://host:port`, perhaps with a user and a password, which are never shown.
+/// URL of an HTTP proxy: `http://host:port`, optionally with credentials, which are never
+/// displayed.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct ProxyUrl {
-    /// Without credentials.
-    place: ServerUrl,
-    /// The user and the password, as in `user:password`.
+    /// URL without credentials.
+    address: ServerUrl,
+    /// Credentials, as in `user:password`.
     credentials: Option<String>,
 }
 
-/// Why a text names no proxy. It repeats nothing of the text.
+/// Error of a text that is not a proxy's URL. It does not repeat the text, which may hold a
+/// password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be the URL of an HTTP proxy, such as http://proxy.example.org:3128")]
 pub(crate) struct BadProxyUrl;
 
-/// The choice of a proxy.
+/// Setting of the proxy.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) enum ProxyChoice {
-    /// As the environment variables of the system say.
+    /// Proxy of the environment variables.
     #[default]
     System,
-    /// Never.
+    /// No proxy.
     None,
-    /// Always this one.
+    /// This proxy for all servers.
     Always(ProxyUrl),
 }
 
-/// The proxies that lead to servers.
+/// Proxies for servers, by the setting and the environment.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Proxies {
     choice: ProxyChoice,
@@ -62,16 +64,16 @@ pub(crate) struct Proxies {
 /// either case.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SystemProxies {
-    http: Option<Named>,
-    https: Option<Named>,
-    /// Hosts that are connected to directly.
+    http: Option<ProxyVariable>,
+    https: Option<ProxyVariable>,
+    /// Entries of `NO_PROXY`, in lower case: hosts without a proxy.
     direct: Vec<String>,
 }
 
-/// A variable, and the proxy that it names; none where that is of a kind that is not supported.
+/// Environment variable with its proxy; `None` for a proxy of an unsupported kind.
 #[derive(Debug, Clone)]
-struct Named {
-    variable: &'static str,
+struct ProxyVariable {
+    name: &'static str,
     proxy: Option<ProxyUrl>,
 }
 
@@ -79,7 +81,7 @@ impl FromStr for ProxyUrl {
     type Err = BadProxyUrl;
 
     fn from_str(text: &str) -> Result<Self, BadProxyUrl> {
-        // As other programs take it, a proxy may be named without a scheme.
+        // Other programs accept a proxy without a scheme, too.
         let text = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
         let mut url = Url::parse(&text).map_err(|_| BadProxyUrl)?;
         let decoded = |text: &str| {
@@ -93,50 +95,50 @@ impl FromStr for ProxyUrl {
         if url.scheme() != "http" || !matches!(url.path(), "" | "/") {
             return Err(BadProxyUrl);
         }
-        let place = url.as_str().parse().map_err(|_| BadProxyUrl)?;
-        Ok(Self { place, credentials })
+        let address = url.as_str().parse().map_err(|_| BadProxyUrl)?;
+        Ok(Self { address, credentials })
     }
 }
 
 impl fmt::Display for ProxyUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.place.fmt(f)
+        self.address.fmt(f)
     }
 }
 
 impl fmt::Debug for ProxyUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.place, f)
+        fmt::Display::fmt(&self.address, f)
     }
 }
 
 impl ProxyUrl {
-    /// Returns its address, without credentials.
-    pub(crate) fn place(&self) -> &ServerUrl {
-        &self.place
+    /// Returns the URL without credentials.
+    pub(crate) fn address(&self) -> &ServerUrl {
+        &self.address
     }
 
     /// Returns the value of `Proxy-Authorization`, where the URL has credentials.
-    pub(crate) fn login(&self) -> Option<String> {
+    pub(crate) fn authorization(&self) -> Option<String> {
         let credentials = BASE64_STANDARD.encode(self.credentials.as_deref()?);
         Some(format!("Basic {credentials}"))
     }
 
-    /// Has the proxy connect to a server: what is then written to the stream reaches that.
+    /// Opens a tunnel to a server: afterwards the stream is connected to the server.
     ///
     /// # Errors
-    /// The proxy does not connect to it.
+    /// A [`Loss`] if the proxy refuses or fails.
     pub(crate) async fn tunnel<S>(&self, stream: &mut S, url: &ServerUrl) -> Result<(), Loss>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let head = self.exchange(stream, url).await.map_err(|error| {
-            Loss::new(format!("the proxy: {}", diagnostics::failure(&error, &self.place)))
+            Loss::new(format!("the proxy: {}", diagnostics::failure(&error, &self.address)))
         })?;
         let status = status(&head).ok_or_else(|| {
             Loss::new(format!(
                 "{} is no HTTP proxy: correct remote.proxy or the variable that names it",
-                diagnostics::place(&self.place)
+                diagnostics::place(&self.address)
             ))
         })?;
         let words = match status {
@@ -149,7 +151,7 @@ impl ProxyUrl {
             }
             _ => "does not connect to it: see the proxy's rules, or set remote.proxy = \"none\"",
         };
-        let (proxy, server) = (diagnostics::place(&self.place), diagnostics::place(url));
+        let (proxy, server) = (diagnostics::place(&self.address), diagnostics::place(url));
         let words = format!("the proxy {proxy} on the way to {server} {words} ({status})");
         Err(Loss {
             is_final: status == StatusCode::PROXY_AUTHENTICATION_REQUIRED,
@@ -163,13 +165,13 @@ impl ProxyUrl {
     {
         let server = diagnostics::place(url);
         let mut request = format!("CONNECT {server} HTTP/1.1\r\nHost: {server}\r\n");
-        if let Some(login) = self.login() {
-            request.push_str(&format!("Proxy-Authorization: {login}\r\n"));
+        if let Some(authorization) = self.authorization() {
+            request.push_str(&format!("Proxy-Authorization: {authorization}\r\n"));
         }
         request.push_str("\r\n");
         stream.write_all(request.as_bytes()).await?;
         let mut head = Vec::new();
-        // Byte by byte: the bytes after the head belong to the server.
+        // Byte by byte, because the bytes after the head belong to the server.
         while !head.ends_with(b"\r\n\r\n") {
             if head.len() == LONGEST_HEAD {
                 return Err(io::ErrorKind::InvalidData.into());
@@ -180,7 +182,7 @@ impl ProxyUrl {
     }
 }
 
-/// The status of an answer.
+/// Parses the status of a response.
 fn status(head: &[u8]) -> Option<StatusCode> {
     let line = head.split(|&byte| byte == b'\r').next()?;
     let rest = std::str::from_utf8(line).ok()?.strip_prefix("HTTP/1.")?;
@@ -214,26 +216,27 @@ impl serde::Serialize for ProxyChoice {
 impl SystemProxies {
     /// Reads the variables through `lookup`.
     pub(crate) fn of(lookup: impl Fn(&str) -> Option<String>) -> Self {
-        let named = |names: &[&'static str]| {
+        let first = |names: &[&'static str]| {
             let found = names.iter().find_map(|name| Some((*name, lookup(name)?)));
-            found.map(|(variable, url)| Named { variable, proxy: url.parse().ok() })
+            found.map(|(name, url)| ProxyVariable { name, proxy: url.parse().ok() })
         };
         let direct = lookup("no_proxy").or_else(|| lookup("NO_PROXY")).unwrap_or_default();
         Self {
-            http: named(&["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"]),
-            https: named(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]),
+            http: first(&["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"]),
+            https: first(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]),
             direct: direct.split(',').map(|host| host.trim().to_ascii_lowercase()).collect(),
         }
     }
 
-    fn of_server(&self, url: &ServerUrl) -> Option<&Named> {
+    /// Returns the variable that applies to a server.
+    fn variable(&self, url: &ServerUrl) -> Option<&ProxyVariable> {
         let (host, port) = url.host_and_port();
-        let named = if url.is_secure() { &self.https } else { &self.http };
-        named.as_ref().filter(|_| !is_loopback(&host) && !self.is_direct(&host, port))
+        let variable = if url.is_secure() { &self.https } else { &self.http };
+        variable.as_ref().filter(|_| !is_loopback(&host) && !self.is_direct(&host, port))
     }
 
-    /// True for a host that is connected to directly: by its name, one that it is
-    /// below, its address, a network, or `*` for all.
+    /// True for a host without a proxy. An entry is a host name, a parent domain, an address, a
+    /// network, or `*` for all; it may end with a port.
     fn is_direct(&self, host: &str, port: u16) -> bool {
         let address: Option<IpAddr> = host.parse().ok();
         let host = host.to_ascii_lowercase();
@@ -257,32 +260,32 @@ impl SystemProxies {
 }
 
 impl Proxies {
-    /// Proxies of a choice, and of the environment.
+    /// Creates the proxies of a setting and the environment.
     pub(crate) fn new(choice: ProxyChoice, system: SystemProxies) -> Self {
         Self { choice, system }
     }
 
-    /// Returns the proxy on the way to a server. The system's is passed by for a server on this
+    /// Returns the proxy for a server. The environment's proxy does not apply to a server on this
     /// machine.
     pub(crate) fn to(&self, url: &ServerUrl) -> Option<&ProxyUrl> {
         match &self.choice {
             ProxyChoice::None => None,
             ProxyChoice::Always(proxy) => Some(proxy),
-            ProxyChoice::System => self.system.of_server(url)?.proxy.as_ref(),
+            ProxyChoice::System => self.system.variable(url)?.proxy.as_ref(),
         }
     }
 
-    /// Describes the way to a server: the proxy and the setting or variable that names it.
+    /// Describes the proxy for a server, and the setting or variable that names it.
     pub(crate) fn describe(&self, url: &ServerUrl) -> String {
-        match (&self.choice, self.system.of_server(url)) {
+        match (&self.choice, self.system.variable(url)) {
             (ProxyChoice::None, _) => "none, as remote.proxy says".to_owned(),
             (ProxyChoice::Always(proxy), _) => format!("{proxy}, as remote.proxy says"),
             (ProxyChoice::System, None) => "none".to_owned(),
-            (ProxyChoice::System, Some(Named { variable, proxy: Some(proxy) })) => {
-                format!("{proxy}, as {variable} says")
+            (ProxyChoice::System, Some(ProxyVariable { name, proxy: Some(proxy) })) => {
+                format!("{proxy}, as {name} says")
             }
-            (ProxyChoice::System, Some(Named { variable, proxy: None })) => {
-                format!("none: {variable} names one that is no HTTP proxy")
+            (ProxyChoice::System, Some(ProxyVariable { name, proxy: None })) => {
+                format!("none: {name} names one that is no HTTP proxy")
             }
         }
     }

@@ -1,4 +1,4 @@
-//! From a name to a connection.
+//! Name resolution and TCP connections.
 
 #[cfg(test)]
 mod tests;
@@ -12,27 +12,30 @@ use futures_util::stream::FuturesUnordered;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
-/// Time that one address is tried alone, before the next is tried beside it.
+/// Time before the next address is tried in parallel.
 const HEAD_START: Duration = Duration::from_millis(250);
 
-/// Addresses of one name that are tried.
+/// Upper bound of the addresses of a name that are tried.
 const MOST_ADDRESSES: usize = 16;
 
-/// Silence before the first keepalive of TCP, and the interval of those that follow.
+/// Idle time before the first TCP keepalive, and the interval of further ones.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
 
-/// Time that sent bytes may stay unacknowledged before the system gives the connection up.
+/// Time that sent bytes may stay unacknowledged before the system closes the connection.
 #[cfg(target_os = "linux")]
 const USER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The addresses of a host, in the order in which the system would have them tried.
+/// Resolves a host to its addresses, in the order of the system's preference.
 pub(super) async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     let found = tokio::net::lookup_host((host, port)).await?.take(MOST_ADDRESSES);
     Ok(found.collect())
 }
 
-/// Connects to the first address that lets it; the next is tried when one fails, or does not
-/// answer soon. Fails with the most telling failure.
+/// Connects to the first address that accepts. The next address is tried when one fails or does not
+/// respond within [`HEAD_START`].
+///
+/// # Errors
+/// The most specific failure.
 pub(super) async fn connect(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
     let mut waiting = addresses.into_iter();
     let mut attempts = FuturesUnordered::new();
@@ -48,10 +51,10 @@ pub(super) async fn connect(addresses: Vec<SocketAddr>) -> io::Result<TcpStream>
         tokio::select! {
             Some(result) = attempts.next() => match result {
                 Ok(stream) => {
-                    prepare(&stream)?;
+                    set_options(&stream)?;
                     return Ok(stream);
                 }
-                Err(error) if failure.as_ref().is_none_or(is_unreachable) => failure = Some(error),
+                Err(error) if failure.as_ref().is_none_or(has_no_route) => failure = Some(error),
                 Err(_) => {}
             },
             () = tokio::time::sleep(HEAD_START), if waiting.len() > 0 => {}
@@ -59,14 +62,14 @@ pub(super) async fn connect(addresses: Vec<SocketAddr>) -> io::Result<TcpStream>
     }
 }
 
-/// True for an address that this machine can't reach, which says the least: it may have no IPv6.
-/// `InvalidInput` is for an address that is good on one link only.
-fn is_unreachable(error: &io::Error) -> bool {
+/// True for an address without a route, which is the least specific failure: the machine may lack
+/// IPv6. `InvalidInput` is returned for a link-local address without a scope.
+fn has_no_route(error: &io::Error) -> bool {
     use io::ErrorKind::{AddrNotAvailable, HostUnreachable, InvalidInput, NetworkUnreachable};
     matches!(error.kind(), AddrNotAvailable | HostUnreachable | InvalidInput | NetworkUnreachable)
 }
 
-fn prepare(stream: &TcpStream) -> io::Result<()> {
+fn set_options(stream: &TcpStream) -> io::Result<()> {
     let socket = SockRef::from(stream);
     socket.set_tcp_nodelay(true)?;
     let (silence, interval) = KEEPALIVE;

@@ -20,22 +20,21 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use crate::os::files::{self, Rule};
 
-/// The most that a file of certificates may have, in bytes. All the world's authorities together
-/// have a quarter of it.
+/// Largest file of certificates, in bytes: four times as large as all public authorities together.
 const LARGEST_FILE: u64 = 1 << 20;
 
-/// Why the file of certificates that is to be trusted can't be used.
+/// Error of the file of trusted certificates.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TlsError {
-    /// It can't be read.
+    /// Reading failed.
     #[error("can't read the certificate file {path}: {error}")]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// Error of the read.
         error: io::Error,
     },
-    /// It is no list of certificates.
+    /// The file exceeds [`LARGEST_FILE`].
     #[error(
         "the certificate file {path} is larger than {LARGEST_FILE} bytes: it should hold PEM only"
     )]
@@ -43,7 +42,7 @@ pub(crate) enum TlsError {
         /// The file.
         path: PathBuf,
     },
-    /// It has a block that can't be read.
+    /// A PEM block cannot be decoded.
     #[error("the certificate file {path} is no PEM: {}", pem_words(.error))]
     NoPem {
         /// The file.
@@ -51,31 +50,31 @@ pub(crate) enum TlsError {
         /// Reason.
         error: pem::Error,
     },
-    /// It has no certificate in it.
+    /// The file has no certificate.
     #[error("{path} holds no certificate: give that of your certificate authority in PEM")]
     NoCertificate {
         /// The file.
         path: PathBuf,
     },
-    /// One of its certificates is none.
+    /// A certificate cannot be used as a trust anchor.
     #[error("certificate {number} in {path} can't be used: {error}")]
     Unusable {
         /// The file.
         path: PathBuf,
-        /// Its number, from 1.
+        /// Number of the certificate, from 1.
         number: usize,
         /// Reason.
         error: rustls::Error,
     },
 }
 
-/// TLS 1.2 and 1.3 with servers that the system's certificate authorities vouch for, or those in
-/// a PEM file. A system without any is no error: it may never be asked to speak TLS.
+/// Returns the configuration of TLS 1.2 and 1.3 that trusts the system's certificate authorities
+/// and those in a PEM file. A system without authorities is no error: TLS may never be needed.
 ///
 /// Reads files, and takes some milliseconds.
 ///
 /// # Errors
-/// The file can't be used.
+/// A [`TlsError`] for an unusable file.
 pub(crate) fn client_config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, TlsError> {
     config(rustls_native_certs::load_native_certs(), ca_file)
 }
@@ -85,14 +84,17 @@ pub(super) fn config(
     ca_file: Option<&Path>,
 ) -> Result<Arc<ClientConfig>, TlsError> {
     let mut roots = RootCertStore::empty();
-    // Systems have certificates that are older than the rules.
-    let (_, passed_over) = roots.add_parsable_certificates(system.certs);
-    log::debug!("{} certificate authorities of the system, {passed_over} unusable", roots.len());
+    // Old certificates of the system may violate current rules.
+    let (_, unusable) = roots.add_parsable_certificates(system.certs);
+    log::debug!(
+        "system certificate authorities loaded: usable={} unusable={unusable}",
+        roots.len()
+    );
     for error in &system.errors {
-        log::debug!("a certificate authority of the system can't be read: {error}");
+        log::debug!("system certificate authority not read: {error}");
     }
     if roots.is_empty() {
-        // Whether it matters is known when a certificate is to be checked.
+        // No warning: only a server with TLS needs an authority.
         log::info!(
             "this system has no certificate authorities: install its package of them, often ca-certificates"
         );
@@ -105,8 +107,8 @@ pub(super) fn config(
         .with_safe_default_protocol_versions()
         .expect("ring has cipher suites for TLS 1.2 and 1.3");
     let config = if roots.is_empty() {
-        let nobody = Arc::new(TrustsNobody(provider));
-        builder.dangerous().with_custom_certificate_verifier(nobody)
+        let verifier = Arc::new(RejectsAll(provider));
+        builder.dangerous().with_custom_certificate_verifier(verifier)
     } else {
         builder.with_root_certificates(roots)
     };
@@ -126,41 +128,42 @@ fn pem_words(error: &pem::Error) -> String {
 }
 
 fn add(roots: &mut RootCertStore, path: &Path) -> Result<(), TlsError> {
-    let named = || path.to_owned();
+    let path_buf = || path.to_owned();
     let bytes =
         files::read(path, Rule::Named, LARGEST_FILE).map_err(|error| match error.kind() {
-            ErrorKind::FileTooLarge => TlsError::TooLarge { path: named() },
-            _ => TlsError::Unreadable { path: named(), error },
+            ErrorKind::FileTooLarge => TlsError::TooLarge { path: path_buf() },
+            _ => TlsError::Unreadable { path: path_buf(), error },
         })?;
     let mut number = 0;
     for certificate in CertificateDer::pem_slice_iter(strip_bom(&bytes)) {
-        let certificate = certificate.map_err(|error| TlsError::NoPem { path: named(), error })?;
+        let certificate =
+            certificate.map_err(|error| TlsError::NoPem { path: path_buf(), error })?;
         number += 1;
         roots.add(certificate).map_err(|error| TlsError::Unusable {
-            path: named(),
+            path: path_buf(),
             number,
             error,
         })?;
     }
-    if number == 0 { Err(TlsError::NoCertificate { path: named() }) } else { Ok(()) }
+    if number == 0 { Err(TlsError::NoCertificate { path: path_buf() }) } else { Ok(()) }
 }
 
-/// There is nobody whom this machine trusts.
+/// Reason of a rejected certificate: the machine has no trusted authority.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("this machine trusts no certificate authority at all")]
-pub(in crate::remote) struct NobodyTrusted;
+pub(in crate::remote) struct NoAuthority;
 
-/// Refuses every server, for the reason that is the true one.
+/// Verifier that rejects every server with [`NoAuthority`].
 #[derive(Debug)]
-struct TrustsNobody(Arc<CryptoProvider>);
+struct RejectsAll(Arc<CryptoProvider>);
 
-impl TrustsNobody {
-    fn refusal() -> rustls::Error {
-        CertificateError::Other(OtherError(Arc::new(NobodyTrusted))).into()
+impl RejectsAll {
+    fn rejection() -> rustls::Error {
+        CertificateError::Other(OtherError(Arc::new(NoAuthority))).into()
     }
 }
 
-impl ServerCertVerifier for TrustsNobody {
+impl ServerCertVerifier for RejectsAll {
     fn verify_server_cert(
         &self,
         _: &CertificateDer<'_>,
@@ -169,7 +172,7 @@ impl ServerCertVerifier for TrustsNobody {
         _: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        Err(Self::refusal())
+        Err(Self::rejection())
     }
 
     fn verify_tls12_signature(
@@ -178,7 +181,7 @@ impl ServerCertVerifier for TrustsNobody {
         _: &CertificateDer<'_>,
         _: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(Self::refusal())
+        Err(Self::rejection())
     }
 
     fn verify_tls13_signature(
@@ -187,7 +190,7 @@ impl ServerCertVerifier for TrustsNobody {
         _: &CertificateDer<'_>,
         _: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(Self::refusal())
+        Err(Self::rejection())
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -1,23 +1,23 @@
-use super::super::ws::tests::{answering, endpoint};
+use super::super::ws::tests::{endpoint, responding};
 use super::*;
 
-async fn lost(kind: TransportKind, answer: &str) -> String {
-    let address = answering(&format!("HTTP/1.1 {answer}\r\n\r\n")).await;
+async fn lost(kind: TransportKind, status: &str) -> String {
+    let address = responding(&format!("HTTP/1.1 {status}\r\n\r\n")).await;
     let endpoint = Endpoint { kind, ..endpoint("http", address) };
     open(&endpoint).await.expect_err("nobody listens any more").words
 }
 
-/// The servers here take one connection and no more, so that HTTP, if it comes to that, is lost.
+/// The servers of this test accept one connection only, so that the fallback to HTTP fails.
 #[actix::test]
-async fn http_is_for_servers_without_a_websocket() {
+async fn http_is_the_fallback_for_servers_without_a_websocket() {
     let no_websocket = "there is no WebSocket";
-    for answer in ["403 Forbidden", "404 Not Found"] {
-        assert!(lost(TransportKind::Ws, answer).await.starts_with(no_websocket));
-        assert!(!lost(TransportKind::Auto, answer).await.starts_with(no_websocket));
+    for status in ["403 Forbidden", "404 Not Found"] {
+        assert!(lost(TransportKind::Ws, status).await.starts_with(no_websocket));
+        assert!(!lost(TransportKind::Auto, status).await.starts_with(no_websocket));
     }
-    for answer in ["500 Internal Server Error", "401 Unauthorized"] {
+    for status in ["500 Internal Server Error", "401 Unauthorized"] {
         assert!(
-            lost(TransportKind::Auto, answer).await.contains(answer),
+            lost(TransportKind::Auto, status).await.contains(status),
             "there may be a WebSocket later"
         );
     }

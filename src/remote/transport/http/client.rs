@@ -29,7 +29,7 @@ pub(crate) struct HttpClient {
     pool: legacy::Client<Connector, String>,
     url: ServerUrl,
     /// Value of `Proxy-Authorization` for the proxy that forwards the requests.
-    proxy_login: Option<HeaderValue>,
+    proxy_authorization: Option<HeaderValue>,
 }
 
 /// Opens connections for the pool.
@@ -44,8 +44,9 @@ impl HttpClient {
             .http1_max_buf_size(LONGEST_HEAD)
             .build(Connector(endpoint.clone()));
         let proxy = endpoint.proxies.to(&endpoint.url).filter(|_| !endpoint.url.is_secure());
-        let proxy_login = proxy.and_then(|proxy| HeaderValue::try_from(proxy.login()?).ok());
-        Self { pool, url: endpoint.url.clone(), proxy_login }
+        let proxy_authorization =
+            proxy.and_then(|proxy| HeaderValue::try_from(proxy.authorization()?).ok());
+        Self { pool, url: endpoint.url.clone(), proxy_authorization }
     }
 
     /// Sends a request and reads its response. Stops reading a body that exceeds `most` bytes.
@@ -60,8 +61,8 @@ impl HttpClient {
         let headers = request.headers_mut();
         let agent = HeaderValue::from_static(concat!("lanragectl/", env!("CARGO_PKG_VERSION")));
         headers.insert(USER_AGENT, agent);
-        if let Some(login) = self.proxy_login.clone() {
-            headers.insert(PROXY_AUTHORIZATION, login);
+        if let Some(authorization) = self.proxy_authorization.clone() {
+            headers.insert(PROXY_AUTHORIZATION, authorization);
         }
         let response = self.pool.request(request).await;
         let response =
@@ -97,7 +98,7 @@ impl Service<Uri> for Connector {
 
 /// Connects to the server, or for `http://` to a proxy that forwards requests.
 async fn open(endpoint: &Endpoint) -> Result<HttpStream, Loss> {
-    let deadline = Deadline::of(endpoint);
+    let deadline = Deadline::start(endpoint);
     match endpoint.proxies.to(&endpoint.url) {
         Some(proxy) if !endpoint.url.is_secure() => {
             Ok(HttpStream::new(connect::forward(proxy, &deadline).await?, true))

@@ -5,7 +5,7 @@
 //! project's. It does not number changes, so that this transport numbers them itself; and it
 //! assigns no virtual addresses.
 //!
-//! A `req_id` is sent as `Idempotency-Key`. A server that supports this header says so in its
+//! A `req_id` is sent as `Idempotency-Key`. A server that supports this header announces it in its
 //! service description: a request whose response is lost is then retried at once, and later if the
 //! session repeats it. Without the header, a retried registration would be executed twice, so it is
 //! not retried. The `claim` of a hello is sent as the header `Claim` of a registration, where the
@@ -48,7 +48,7 @@ pub(crate) use client::HttpClient;
 pub(crate) use exchange_error::ExchangeError;
 pub(in crate::remote) use stream::LONGEST_EXCHANGE;
 
-use super::{Endpoint, Loss, RECEIVE_QUEUE, SEND_QUEUE, Transport, TransportKind, ahead};
+use super::{Endpoint, Loss, RECEIVE_QUEUE, SEND_QUEUE, Transport, TransportKind, clock_lead};
 use jobs::JobRunner;
 use parties::PolledParties;
 use session::PollSession;
@@ -61,7 +61,7 @@ pub(crate) async fn open(endpoint: &Endpoint) -> Result<Transport, Loss> {
     let mut api = Api::new(endpoint);
     let sent = Timestamp::now();
     let date = api.discover().await?;
-    let clock_ahead = date.map(|date| ahead(date, [sent, Timestamp::now()]));
+    let clock_ahead = date.map(|date| clock_lead(date, [sent, Timestamp::now()]));
     let (outgoing, to_send) = mpsc::channel(SEND_QUEUE);
     let (received, incoming) = mpsc::channel(RECEIVE_QUEUE);
     let is_chosen = endpoint.kind == TransportKind::Http;

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::api::LONGEST_BODY;
 use crate::remote::transport::connect::Stream;
-use crate::remote::transport::paced::Paced;
+use crate::remote::transport::throttled::Throttled;
 
 /// Most bytes that a server may send between two writes of the client: the longest body, and as
 /// much again for the head, interim responses and the framing of chunks.
@@ -37,7 +37,7 @@ impl ReadEnd {
 
 /// Connection to the server, or to a proxy that forwards requests.
 pub(super) struct HttpStream {
-    inner: Paced<Box<dyn Stream>>,
+    inner: Throttled<Box<dyn Stream>>,
     is_forwarded: bool,
     /// Bytes read since the last write.
     since_write: usize,
@@ -46,7 +46,7 @@ pub(super) struct HttpStream {
 
 impl HttpStream {
     pub(super) fn new(inner: Box<dyn Stream>, is_forwarded: bool) -> Self {
-        Self { inner: Paced::new(inner), is_forwarded, since_write: 0, end: ReadEnd::default() }
+        Self { inner: Throttled::new(inner), is_forwarded, since_write: 0, end: ReadEnd::default() }
     }
 }
 

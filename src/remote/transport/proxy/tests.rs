@@ -9,21 +9,21 @@ fn system(variables: &[(&str, &str)]) -> Proxies {
 }
 
 #[track_caller]
-fn leads(proxies: &Proxies, url: &str, by: Option<&str>) {
+fn assert_proxy(proxies: &Proxies, url: &str, expected: Option<&str>) {
     let url = url.parse().unwrap();
-    assert_eq!(proxies.to(&url).map(ToString::to_string).as_deref(), by, "{url}");
+    assert_eq!(proxies.to(&url).map(ToString::to_string).as_deref(), expected, "{url}");
 }
 
 #[test]
 fn proxy_depends_on_the_scheme() {
     let proxies = system(&[("HTTPS_PROXY", "http://s:1"), ("http_proxy", "h:2")]);
-    leads(&proxies, "https://lan.example.org", Some("http://s:1"));
-    leads(&proxies, "http://lan.example.org:8667", Some("http://h:2"));
+    assert_proxy(&proxies, "https://lan.example.org", Some("http://s:1"));
+    assert_proxy(&proxies, "http://lan.example.org:8667", Some("http://h:2"));
     let proxies = system(&[("ALL_PROXY", "http://a:3"), ("HTTP_PROXY", "http://h:2/")]);
-    leads(&proxies, "https://lan.example.org", Some("http://a:3"));
-    leads(&proxies, "http://lan.example.org", Some("http://h:2"));
-    leads(&system(&[]), "https://lan.example.org", None);
-    leads(&system(&[("ALL_PROXY", "socks5://a:3")]), "https://lan.example.org", None);
+    assert_proxy(&proxies, "https://lan.example.org", Some("http://a:3"));
+    assert_proxy(&proxies, "http://lan.example.org", Some("http://h:2"));
+    assert_proxy(&system(&[]), "https://lan.example.org", None);
+    assert_proxy(&system(&[("ALL_PROXY", "socks5://a:3")]), "https://lan.example.org", None);
 }
 
 #[test]
@@ -39,26 +39,26 @@ fn no_proxy_names_hosts_domains_networks_and_ports() {
         "[2001:db8::1]",
         "example.edu:8667",
     ] {
-        leads(&proxies, &format!("http://{host}"), None);
+        assert_proxy(&proxies, &format!("http://{host}"), None);
     }
     for host in ["myexample.org", "11.1.2.3", "[2001:db8::2]", "example.edu", "org"] {
-        leads(&proxies, &format!("http://{host}"), Some("http://a:3"));
+        assert_proxy(&proxies, &format!("http://{host}"), Some("http://a:3"));
     }
-    leads(&system(&[("all_proxy", "http://a:3"), ("no_proxy", "*")]), "http://h", None);
+    assert_proxy(&system(&[("all_proxy", "http://a:3"), ("no_proxy", "*")]), "http://h", None);
 }
 
 #[test]
-fn servers_of_this_machine_are_proxied_only_when_told() {
+fn system_proxy_does_not_apply_to_loopback() {
     let proxies = system(&[("ALL_PROXY", "http://a:3")]);
     let always = Proxies::new("http://b:4".parse().unwrap(), SystemProxies::default());
     for url in ["http://localhost:8667", "http://127.0.0.9", "https://[::1]:8667"] {
-        leads(&proxies, url, None);
-        leads(&always, url, Some("http://b:4"));
+        assert_proxy(&proxies, url, None);
+        assert_proxy(&always, url, Some("http://b:4"));
     }
 }
 
 #[test]
-fn credentials_are_never_shown() {
+fn credentials_are_never_displayed() {
     let url = "http://ann:hunter2%40@proxy:3128";
     let choice: ProxyChoice = url.parse().unwrap();
     let proxies = Proxies::new(choice.clone(), SystemProxies::default());
@@ -76,7 +76,7 @@ fn credentials_are_never_shown() {
     }
 }
 
-const ASKED: &str = "CONNECT lan.example.org:443 HTTP/1.1\r\nHost: lan.example.org:443\r\n\
+const CONNECT_REQUEST: &str = "CONNECT lan.example.org:443 HTTP/1.1\r\nHost: lan.example.org:443\r\n\
     Proxy-Authorization: Basic YW5uOmI=\r\n\r\n";
 
 #[actix::test]
@@ -96,17 +96,17 @@ async fn tunnel_ends_with_the_head_of_the_answer() {
         far.shutdown().await.unwrap();
         let proxy: ProxyUrl = "http://ann:b@proxy:3128".parse().unwrap();
         let server = "https://lan.example.org".parse().unwrap();
-        let told = proxy.tunnel(&mut near, &server).await;
-        let told = told.map_or_else(|loss| loss.words, |()| String::new());
-        assert!(told.contains(words) && told.is_empty() == words.is_empty(), "{told}");
+        let opened = proxy.tunnel(&mut near, &server).await;
+        let error = opened.map_or_else(|loss| loss.words, |()| String::new());
+        assert!(error.contains(words) && error.is_empty() == words.is_empty(), "{error}");
         if words.is_empty() {
             let mut rest = String::new();
             near.read_to_string(&mut rest).await.unwrap();
             assert_eq!(rest, "hi");
         }
         drop(near);
-        let mut asked = String::new();
-        far.read_to_string(&mut asked).await.unwrap();
-        assert_eq!(asked, ASKED);
+        let mut request = String::new();
+        far.read_to_string(&mut request).await.unwrap();
+        assert_eq!(request, CONNECT_REQUEST);
     }
 }

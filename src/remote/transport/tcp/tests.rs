@@ -17,8 +17,8 @@ async fn the_next_address_is_tried_when_one_fails() {
     assert_eq!(stream.peer_addr().unwrap(), open);
 }
 
-/// An address that answers nothing, for as long as what keeps it so lasts: a listener whose queue
-/// is full.
+/// Returns an address that does not respond while the other two values live: a listener with a full
+/// accept queue.
 #[cfg(target_os = "linux")]
 async fn silent() -> (socket2::Socket, Vec<TcpStream>, SocketAddr) {
     use socket2::{Domain, Socket, Type};
@@ -46,10 +46,10 @@ async fn the_next_address_is_tried_while_one_is_silent() {
 }
 
 #[actix::test]
-async fn the_most_telling_failure_is_told() {
+async fn most_specific_failure_is_returned() {
     let (dropped, closed) = listener().await;
     drop(dropped);
-    // An address of one link, without the link: no system goes there.
+    // A link-local address without a scope has no route on any system.
     let unreachable = "[fe80::1]:9".parse().unwrap();
     for addresses in [vec![closed], vec![unreachable, closed], vec![closed, unreachable]] {
         let error = connect(addresses).await.unwrap_err();
@@ -59,7 +59,7 @@ async fn the_most_telling_failure_is_told() {
 }
 
 #[actix::test]
-async fn a_connection_is_watched_by_the_system() {
+async fn connection_has_keepalive_and_user_timeout() {
     let (_listener, open) = listener().await;
     let stream = connect(vec![open]).await.unwrap();
     let socket = SockRef::from(&stream);

@@ -5,7 +5,7 @@ use rcgen::generate_simple_self_signed;
 use super::*;
 
 #[test]
-fn refusals_name_the_file_and_the_way_out() {
+fn errors_name_the_file_and_the_remedy() {
     let pem = |label: &str, body: &str| {
         format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n")
     };
@@ -36,7 +36,7 @@ fn refusals_name_the_file_and_the_way_out() {
 }
 
 #[test]
-fn the_systems_authorities_are_taken_as_they_are() {
+fn config_of_the_systems_authorities_has_no_alpn() {
     let config = client_config(None).unwrap();
-    assert!(config.alpn_protocols.is_empty(), "what WebSocket is offered through");
+    assert!(config.alpn_protocols.is_empty(), "HTTP/2 has no WebSocket upgrade");
 }

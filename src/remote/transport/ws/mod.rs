@@ -1,6 +1,6 @@
-//! A transport over WebSocket.
+//! Transport over WebSocket.
 
-mod faults;
+mod errors;
 mod pump;
 mod read_rate;
 #[cfg(test)]
@@ -15,37 +15,38 @@ use tokio_tungstenite::tungstenite::http::header::USER_AGENT;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use super::connect::{self, Deadline, Stream};
-use super::paced::Paced;
-use super::{Endpoint, Loss, RECEIVE_QUEUE, SEND_QUEUE, Transport, TransportKind, ahead};
+use super::throttled::Throttled;
+use super::{Endpoint, Loss, RECEIVE_QUEUE, SEND_QUEUE, Transport, TransportKind, clock_lead};
 use crate::remote::diagnostics;
 
-/// The largest message either side may send, in bytes: a party of many members fits easily.
+/// Largest message of either side, in bytes: a full party is much smaller.
 const LARGEST_MESSAGE: usize = 4 << 20;
 
-/// Room in the write buffer for what is sent beside a message: pongs and the farewell.
-const BESIDE: usize = 1 << 10;
+/// Room in the write buffer for control frames beside a message: pongs and a close.
+const CONTROL_FRAMES: usize = 1 << 10;
 
+/// Size of the read buffer, in bytes.
 const READ_BUFFER: usize = 16 << 10;
 
-/// Why there is no WebSocket.
+/// Error of opening a WebSocket.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Failed {
-    /// The server answered, and seems to have none.
+pub(crate) enum WsOpenError {
+    /// The server responded, and does not seem to support WebSocket.
     NoWebSocket(Loss),
-    /// Anything else.
+    /// Any other failure.
     Lost(Loss),
 }
 
-/// Opens a WebSocket, and starts the task that carries frames over it.
+/// Opens a WebSocket, and starts the task that sends and receives its frames.
 ///
-/// The task ends when the connection does, after [`super::Outgoing::Close`], and when `incoming`
-/// or all `outgoing` are dropped. What is still queued when `incoming` is dropped may get lost.
+/// The task ends with the connection, after [`super::Outgoing::Close`], or when `incoming` or all
+/// `outgoing` are dropped. Frames in the queue when `incoming` is dropped may be lost.
 ///
 /// # Errors
-/// Why there is none.
-pub(crate) async fn open(endpoint: &Endpoint) -> Result<Transport, Failed> {
-    let deadline = Deadline::of(endpoint);
-    let stream = connect::tunnel(endpoint, &deadline).await.map_err(Failed::Lost)?;
+/// A [`WsOpenError`].
+pub(crate) async fn open(endpoint: &Endpoint) -> Result<Transport, WsOpenError> {
+    let deadline = Deadline::start(endpoint);
+    let stream = connect::tunnel(endpoint, &deadline).await.map_err(WsOpenError::Lost)?;
     upgrade(endpoint, &deadline, stream).await
 }
 
@@ -53,30 +54,31 @@ async fn upgrade(
     endpoint: &Endpoint,
     deadline: &Deadline<'_>,
     stream: Box<dyn Stream>,
-) -> Result<Transport, Failed> {
+) -> Result<Transport, WsOpenError> {
     let url = &endpoint.url;
     let mut request = (url.websocket().as_str().into_client_request())
-        .map_err(|error| faults::of_upgrade(error, url, Timestamp::now()))?;
+        .map_err(|error| errors::upgrade_error(error, url, Timestamp::now()))?;
     let agent = HeaderValue::from_static(concat!("lanragectl/", env!("CARGO_PKG_VERSION")));
     request.headers_mut().insert(USER_AGENT, agent);
     let sent = Timestamp::now();
-    let upgrading = client_async_with_config(request, Paced::new(stream), Some(config()));
-    let upgraded = deadline.hold("the answer of", upgrading).await.map_err(Failed::Lost)?;
+    let upgrading = client_async_with_config(request, Throttled::new(stream), Some(config()));
+    let upgraded = deadline.within("the answer of", upgrading).await.map_err(WsOpenError::Lost)?;
     let now = Timestamp::now();
-    let (socket, answer) = upgraded.map_err(|error| faults::of_upgrade(error, url, now))?;
+    let (socket, response) = upgraded.map_err(|error| errors::upgrade_error(error, url, now))?;
     let (outgoing, to_send) = mpsc::channel(SEND_QUEUE);
-    let (came, incoming) = mpsc::channel(RECEIVE_QUEUE);
-    tokio::spawn(pump::run(socket, to_send, came, url.clone()));
-    let clock_ahead = diagnostics::date(answer.headers()).map(|date| ahead(date, [sent, now]));
+    let (received, incoming) = mpsc::channel(RECEIVE_QUEUE);
+    tokio::spawn(pump::run(socket, to_send, received, url.clone()));
+    let clock_ahead =
+        diagnostics::date(response.headers()).map(|date| clock_lead(date, [sent, now]));
     Ok(Transport { outgoing, incoming, kind: TransportKind::Ws, clock_ahead })
 }
 
-/// Each message is written at once: none waits for company.
+/// Returns the configuration. Messages are not buffered for writing.
 fn config() -> WebSocketConfig {
     WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(0)
-        .max_write_buffer_size(LARGEST_MESSAGE + BESIDE)
+        .max_write_buffer_size(LARGEST_MESSAGE + CONTROL_FRAMES)
         .max_message_size(Some(LARGEST_MESSAGE))
         .max_frame_size(Some(LARGEST_MESSAGE))
 }

@@ -1,4 +1,4 @@
-//! The task that carries frames over a WebSocket.
+//! Task that sends and receives the frames of a WebSocket.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -16,19 +16,19 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{self, Error};
 
 use super::read_rate::ReadRate;
-use super::{LARGEST_MESSAGE, faults};
+use super::{LARGEST_MESSAGE, errors};
 use crate::core::upstream::Message;
 use crate::remote::diagnostics;
 use crate::remote::transport::{Incoming, Loss, Outgoing};
 use crate::server_url::ServerUrl;
 
 /// Upper bound of the close handshake.
-const FAREWELL: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 type Sink<S> = SplitSink<WebSocketStream<S>, tungstenite::Message>;
 
-/// Carries frames until the WebSocket ends, or nobody wants it any more. The last that comes is
-/// [`Message::Lost`], when the connection is closed already.
+/// Sends and receives frames until the WebSocket ends or its owner drops it. The last incoming
+/// message is [`Message::Lost`], after the connection has closed.
 pub(super) async fn run<S>(
     socket: WebSocketStream<S>,
     outgoing: Receiver<Outgoing>,
@@ -37,13 +37,13 @@ pub(super) async fn run<S>(
 ) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let loss = carry(socket, outgoing, &incoming, &url).await;
-    // The owner may have dropped its end of the queue.
+    let loss = run_until_closed(socket, outgoing, &incoming, &url).await;
+    // The owner may have dropped its end.
     incoming.send(Incoming::Message(Message::Lost(loss))).await.ok();
 }
 
-/// Reading and writing are two: neither waits for the other.
-async fn carry<S>(
+/// Reads and writes concurrently: neither blocks the other. Returns the reason for the end.
+async fn run_until_closed<S>(
     socket: WebSocketStream<S>,
     mut outgoing: Receiver<Outgoing>,
     incoming: &Sender<Incoming>,
@@ -57,23 +57,23 @@ where
     let mut reading = pin!(read(stream, incoming, &pinged, url));
     let written = tokio::select! {
         loss = &mut reading => {
-            timeout(FAREWELL, farewell(&mut sink)).await.ok();
+            timeout(CLOSE_TIMEOUT, close(&mut sink)).await.ok();
             return loss;
         }
         written = write(&mut sink, &mut outgoing, &pinged) => written,
         () = incoming.closed() => Ok(()),
     };
     drop(outgoing);
-    let ending = async { tokio::join!(farewell(&mut sink), reading).1 };
-    // The server's close reason says more than a failed write.
-    match (timeout(FAREWELL, ending).await, written) {
+    let ending = async { tokio::join!(close(&mut sink), reading).1 };
+    // The server's close frame is more specific than a failed write.
+    match (timeout(CLOSE_TIMEOUT, ending).await, written) {
         (_, Ok(())) => Loss::new("the connection was closed by this daemon"),
         (Ok(loss), Err(_)) => loss,
-        (Err(_), Err(error)) => faults::of_stream(&error, url),
+        (Err(_), Err(error)) => errors::stream_loss(&error, url),
     }
 }
 
-/// Reads no faster than it is taken, and within [`ReadRate`], until the WebSocket ends.
+/// Reads until the WebSocket ends, within [`ReadRate`] and the capacity of the queue.
 async fn read<S>(
     mut stream: SplitStream<WebSocketStream<S>>,
     incoming: &Sender<Incoming>,
@@ -84,10 +84,10 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut rate = ReadRate::new();
-    // When nobody takes anything any more, why it ends is of no interest.
+    // A failed reservation means that the owner has dropped its end.
     while let Ok(room) = incoming.reserve().await {
         room.send(match stream.next().await {
-            Some(Ok(tungstenite::Message::Text(text))) => decoded(&text),
+            Some(Ok(tungstenite::Message::Text(text))) => decode(&text),
             Some(Ok(tungstenite::Message::Binary(_))) => {
                 garbage("a binary message, where only texts are expected".into())
             }
@@ -99,22 +99,22 @@ where
                 Incoming::Alive
             }
             Some(Ok(tungstenite::Message::Close(frame))) => {
-                return faults::of_close(frame.as_ref(), url);
+                return errors::close_loss(frame.as_ref(), url);
             }
-            Some(Err(error)) => return faults::of_stream(&error, url),
-            None => return faults::of_stream(&Error::ConnectionClosed, url),
+            Some(Err(error)) => return errors::stream_loss(&error, url),
+            None => return errors::stream_loss(&Error::ConnectionClosed, url),
         });
         if let Some(words) = rate.admit().await {
             incoming.send(Incoming::Message(Message::Flaw(words))).await.ok();
         }
     }
-    faults::of_stream(&Error::ConnectionClosed, url)
+    errors::stream_loss(&Error::ConnectionClosed, url)
 }
 
-fn decoded(text: &str) -> Incoming {
+fn decode(text: &str) -> Incoming {
     match ServerFrame::decode(text) {
         Ok(Some(frame)) => Incoming::Message(frame.into()),
-        // From a server that knows more than this daemon.
+        // A frame of a newer server.
         Ok(None) => Incoming::Alive,
         Err(error) => garbage(diagnostics::shown(&error.to_string())),
     }
@@ -124,7 +124,7 @@ fn garbage(reason: String) -> Incoming {
     Incoming::Message(Message::Garbage(reason))
 }
 
-/// Writes what is to be sent, in order, until it is told to close or nobody can send any more.
+/// Writes outgoing messages in order, until [`Outgoing::Close`] or the owner drops its end.
 async fn write<S>(
     sink: &mut Sink<S>,
     outgoing: &mut Receiver<Outgoing>,
@@ -136,7 +136,7 @@ where
     loop {
         let next = tokio::select! {
             next = outgoing.recv() => next,
-            // The pong is queued, and may have to go out while nothing is read.
+            // The pong is in the write buffer: flush it even while nothing is read.
             () = pinged.notified() => {
                 sink.flush().await?;
                 continue;
@@ -144,7 +144,7 @@ where
         };
         match next {
             Some(Outgoing::Frame(frame)) => {
-                if let Some(message) = encoded(&frame) {
+                if let Some(message) = encode(&frame) {
                     sink.send(message).await?;
                 }
             }
@@ -156,28 +156,27 @@ where
     }
 }
 
-fn encoded(frame: &Inbound) -> Option<tungstenite::Message> {
+fn encode(frame: &Inbound) -> Option<tungstenite::Message> {
     match serde_json::to_string(frame) {
         Ok(text) if text.len() <= LARGEST_MESSAGE => Some(tungstenite::Message::text(text)),
         Ok(text) => {
-            log::error!("a frame of {} bytes is too large, and is not sent", text.len());
+            log::error!("frame not sent: too large: bytes={}", text.len());
             None
         }
         Err(error) => {
-            log::error!("a frame can't be written as JSON, and is not sent: {error}");
+            log::error!("frame not sent: {error}");
             None
         }
     }
 }
 
-/// Says that this side closes, or answers that the other does. After a broken connection it does
-/// nothing.
-async fn farewell<S>(sink: &mut Sink<S>)
+/// Starts the close handshake, or completes the server's. Does nothing on a broken connection.
+async fn close<S>(sink: &mut Sink<S>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
-    // Fails when the other side closed first: then the answer to that is queued.
+    // Fails if the server closed first: then the response is in the write buffer.
     sink.send(tungstenite::Message::Close(Some(frame))).await.ok();
     sink.close().await.ok();
 }

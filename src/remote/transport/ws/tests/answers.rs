@@ -1,17 +1,17 @@
-//! Servers that answer the upgrade with something else.
+//! Responses that do not upgrade the connection.
 
 use std::io;
 
 use super::*;
 
-async fn answered(answer: &str) -> (SocketAddr, Failed) {
-    let address = answering(answer).await;
-    (address, failed(&endpoint("http", address)).await)
+async fn open_fails(response: &str) -> (SocketAddr, WsOpenError) {
+    let address = responding(response).await;
+    (address, open_error(&endpoint("http", address)).await)
 }
 
 #[actix::test]
-async fn what_is_no_control_server() {
-    for (answer, words) in [
+async fn response_of_another_program_is_a_loss_with_a_reason() {
+    for (response, words) in [
         (
             "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n\r\n<html>Log in</html>",
             "a captive portal, or not the address of a control server",
@@ -29,51 +29,51 @@ async fn what_is_no_control_server() {
             "a proxy on the way may not let it pass",
         ),
     ] {
-        let (address, failed) = answered(answer).await;
-        let Failed::Lost(loss) = failed else { panic!("{answer}: {failed:?}") };
-        assert!(loss.words.contains(words), "{answer}: {loss:?}");
-        assert!(loss.words.contains(&address.to_string()) || answer.contains("511"), "{loss:?}");
+        let (address, failed) = open_fails(response).await;
+        let WsOpenError::Lost(loss) = failed else { panic!("{response}: {failed:?}") };
+        assert!(loss.words.contains(words), "{response}: {loss:?}");
+        assert!(loss.words.contains(&address.to_string()) || response.contains("511"), "{loss:?}");
         assert!(!loss.is_final && loss.retry_after.is_none(), "{loss:?}");
     }
 }
 
 #[actix::test]
-async fn an_endless_head_is_not_waited_for() {
+async fn endless_head_is_a_loss() {
     let many = "X: y\r\n".repeat(20_000);
-    let (_, failed) = answered(&format!("HTTP/1.1 200 OK\r\n{many}")).await;
-    let Failed::Lost(loss) = failed else { panic!("{failed:?}") };
+    let (_, failed) = open_fails(&format!("HTTP/1.1 200 OK\r\n{many}")).await;
+    let WsOpenError::Lost(loss) = failed else { panic!("{failed:?}") };
     assert!(loss.words.contains("does not answer in HTTP"), "{loss:?}");
 }
 
 #[actix::test]
-async fn no_redirection_is_followed() {
+async fn redirects_are_not_followed() {
     let elsewhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     elsewhere.set_nonblocking(true).unwrap();
     let goal = elsewhere.local_addr().unwrap();
-    let (_, failed) = answered(&format!(
+    let (_, failed) = open_fails(&format!(
         "HTTP/1.1 302 Found\r\nLocation: http://user:secret@{goal}/secret?token=secret\r\n\r\n"
     ))
     .await;
-    let Failed::Lost(loss) = failed else { panic!("{failed:?}") };
+    let WsOpenError::Lost(loss) = failed else { panic!("{failed:?}") };
     let words = format!(
         "the server redirects to http://{goal}: if you trust it, set that as the server's URL"
     );
     assert_eq!(loss.words, words);
-    let nobody = elsewhere.accept().expect_err("nobody");
-    assert_eq!(nobody.kind(), io::ErrorKind::WouldBlock);
+    let error = elsewhere.accept().expect_err("no connection");
+    assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
 }
 
 #[actix::test]
-async fn who_is_not_let_in_does_not_come_back() {
-    for (answer, words) in [
+async fn demand_for_a_login_is_a_final_loss() {
+    for (response, words) in [
         (
             "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"LAN\"\r\n\r\n",
             "asks for a login (401 Unauthorized: Basic realm=\"LAN\")",
         ),
         ("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "a proxy on the way"),
     ] {
-        let (_, failed) = answered(answer).await;
-        let Failed::Lost(loss) = failed else { panic!("{failed:?}") };
+        let (_, failed) = open_fails(response).await;
+        let WsOpenError::Lost(loss) = failed else { panic!("{failed:?}") };
         assert!(loss.words.starts_with("the server does not let this daemon in"), "{loss:?}");
         assert!(loss.words.contains(words), "{loss:?}");
         assert!(loss.is_final);
@@ -81,25 +81,25 @@ async fn who_is_not_let_in_does_not_come_back() {
 }
 
 #[actix::test]
-async fn servers_without_a_websocket_are_told_from_others() {
+async fn statuses_without_a_websocket_are_distinguished() {
     for status in ["400 Bad Request", "403 Forbidden", "404 Not Found", "405 Method Not Allowed"]
         .into_iter()
         .chain(["426 Upgrade Required", "501 Not Implemented"])
     {
-        let (address, failed) = answered(&format!("HTTP/1.1 {status}\r\n\r\n")).await;
-        let Failed::NoWebSocket(loss) = failed else { panic!("{failed:?}") };
+        let (address, failed) = open_fails(&format!("HTTP/1.1 {status}\r\n\r\n")).await;
+        let WsOpenError::NoWebSocket(loss) = failed else { panic!("{failed:?}") };
         let words =
             format!("there is no WebSocket of a control server at ws://{address}/ws ({status})");
         assert!(loss.words.starts_with(&words), "{loss:?}");
         assert!(!loss.is_final);
     }
-    let (_, failed) = answered("HTTP/1.0 404 Not Found\r\n\r\n").await;
-    assert!(matches!(failed, Failed::NoWebSocket(_)), "{failed:?}");
+    let (_, failed) = open_fails("HTTP/1.0 404 Not Found\r\n\r\n").await;
+    assert!(matches!(failed, WsOpenError::NoWebSocket(_)), "{failed:?}");
 }
 
 #[actix::test]
-async fn a_server_may_ask_to_be_left_alone() {
-    for (answer, rest) in [
+async fn retry_after_is_reported() {
+    for (response, rest) in [
         ("429 Too Many Requests\r\nRetry-After: 7", 7),
         ("503 Service Unavailable\r\nRetry-After: 120", 120),
         (
@@ -107,8 +107,8 @@ async fn a_server_may_ask_to_be_left_alone() {
             30,
         ),
     ] {
-        let (_, failed) = answered(&format!("HTTP/1.1 {answer}\r\n\r\n")).await;
-        let Failed::Lost(loss) = failed else { panic!("{failed:?}") };
+        let (_, failed) = open_fails(&format!("HTTP/1.1 {response}\r\n\r\n")).await;
+        let WsOpenError::Lost(loss) = failed else { panic!("{failed:?}") };
         assert_eq!(loss.retry_after, Some(Duration::from_secs(rest)), "{loss:?}");
     }
 }

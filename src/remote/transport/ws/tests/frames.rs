@@ -7,8 +7,8 @@ use tokio_tungstenite::tungstenite::Message;
 use super::*;
 use crate::core::reconcile::Change;
 
-/// The next frame that the server gets.
-async fn got(socket: &mut Socket) -> Value {
+/// Returns the next frame that the server receives.
+async fn received(socket: &mut Socket) -> Value {
     let message = timeout(PATIENCE, socket.next()).await.expect("a message").unwrap().unwrap();
     serde_json::from_str(message.to_text().unwrap()).unwrap()
 }
@@ -25,10 +25,10 @@ async fn frames_go_both_ways_in_order() {
         }
         for peer in ["a", "b", "c"] {
             let expected = json!({"type": "heartbeat", "party_id": "party", "peer_id": peer});
-            assert_eq!(got(&mut socket).await, expected);
-            let told = message(&mut transport).await;
-            let upstream::Message::Change { change: Change::Removed(peer_id), .. } = told else {
-                panic!("{told:?}")
+            assert_eq!(received(&mut socket).await, expected);
+            let message = message(&mut transport).await;
+            let upstream::Message::Change { change: Change::Removed(peer_id), .. } = message else {
+                panic!("{message:?}")
             };
             assert_eq!(peer_id.to_string(), format!("{peer}{round}"));
         }
@@ -36,7 +36,7 @@ async fn frames_go_both_ways_in_order() {
 }
 
 #[actix::test]
-async fn what_is_not_understood_harms_nothing() {
+async fn malformed_messages_do_not_end_the_connection() {
     let (mut transport, mut socket) = pair().await;
     let long = format!("{{\"type\": \"ack\", \"req_id\": [{:?}]}}", "\u{202e}x".repeat(10_000));
     for (message, words) in [
@@ -49,8 +49,10 @@ async fn what_is_not_understood_harms_nothing() {
         (Message::binary(vec![0, 1, 2]), "a binary message"),
     ] {
         socket.send(message.clone()).await.unwrap();
-        let told = self::message(&mut transport).await;
-        let upstream::Message::Garbage(reason) = told else { panic!("{message:?}: {told:?}") };
+        let incoming = self::message(&mut transport).await;
+        let upstream::Message::Garbage(reason) = incoming else {
+            panic!("{message:?}: {incoming:?}")
+        };
         assert!(reason.contains(words), "{message:?}: {reason}");
         assert!(reason.chars().count() <= 201, "{reason}");
         assert!(!reason.contains(['\u{202e}', '\n']), "{reason}");
@@ -60,14 +62,14 @@ async fn what_is_not_understood_harms_nothing() {
         assert!(matches!(next(&mut transport).await, Incoming::Alive), "{unknown}");
     }
     transport.outgoing.send(heartbeat("a")).await.unwrap();
-    assert_eq!(got(&mut socket).await["peer_id"], "a", "and all goes on");
+    assert_eq!(received(&mut socket).await["peer_id"], "a", "frames are still sent");
 }
 
 #[actix::test]
-async fn signs_of_life_are_asked_for_and_given() {
+async fn pings_are_sent_and_answered() {
     let (mut transport, mut socket) = pair().await;
     transport.outgoing.send(Outgoing::Ping).await.unwrap();
-    // That the server sees the ping has its pong sent.
+    // Reading the ping queues the pong.
     assert!(socket.next().await.unwrap().unwrap().is_ping());
     socket.flush().await.unwrap();
     assert!(matches!(next(&mut transport).await, Incoming::Alive));
@@ -77,7 +79,7 @@ async fn signs_of_life_are_asked_for_and_given() {
 }
 
 #[actix::test]
-async fn a_ping_is_answered_while_nothing_more_is_read() {
+async fn ping_is_answered_while_the_incoming_queue_is_full() {
     let (mut transport, mut socket) = pair().await;
     for _ in 1..RECEIVE_QUEUE {
         socket.send(Message::text("{}")).await.unwrap();
@@ -85,12 +87,12 @@ async fn a_ping_is_answered_while_nothing_more_is_read() {
     socket.send(Message::Ping("why".into())).await.unwrap();
     let pong = timeout(PATIENCE, socket.next()).await.expect("a pong");
     assert_eq!(pong.unwrap().unwrap(), Message::Pong("why".into()));
-    assert_eq!(transport.incoming.len(), RECEIVE_QUEUE, "nobody took anything");
+    assert_eq!(transport.incoming.len(), RECEIVE_QUEUE, "the queue is full");
     assert!(is_garbage(&mut transport).await);
 }
 
 #[actix::test]
-async fn messages_may_be_large_but_not_larger() {
+async fn message_beyond_the_largest_size_is_a_loss() {
     let (mut transport, mut socket) = pair().await;
     let text = |length: usize| {
         let around = r#"{"type":""}"#.len();
@@ -98,7 +100,7 @@ async fn messages_may_be_large_but_not_larger() {
     };
     socket.send(text(LARGEST_MESSAGE)).await.unwrap();
     assert!(matches!(next(&mut transport).await, Incoming::Alive));
-    // It may hang up in the middle.
+    // The transport may close the connection during the write.
     actix::spawn(async move { socket.send(text(LARGEST_MESSAGE + 1)).await });
     let loss = loss(&mut transport).await;
     assert!(loss.words.contains("sent a message of 4194305 bytes; 4194304 at most"), "{loss:?}");

@@ -1,4 +1,4 @@
-//! The client against sockets that do what a test says.
+//! Client against scripted sockets.
 
 mod answers;
 mod endings;
@@ -25,10 +25,10 @@ use crate::remote::transport::{Incoming, Outgoing, tls};
 /// Upper bound of the wait for an expected event.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A connection as the server sees it.
+/// Server's end of a connection.
 type Socket = WebSocketStream<TcpStream>;
 
-/// A server that does this with its first connection, and then accepts no more.
+/// Starts a server that runs `behave` on its first connection, and accepts no more.
 async fn serve<F, D>(behave: F) -> SocketAddr
 where
     F: FnOnce(TcpStream) -> D + 'static,
@@ -44,13 +44,13 @@ where
     address
 }
 
-/// A server that answers a request with these bytes and closes.
-pub(in crate::remote::transport) async fn answering(answer: &str) -> SocketAddr {
-    let answer = answer.to_owned();
+/// Starts a server that responds to a request with these bytes, and closes.
+pub(in crate::remote::transport) async fn responding(response: &str) -> SocketAddr {
+    let response = response.to_owned();
     serve(async move |mut stream| {
         use tokio::io::AsyncWriteExt as _;
         head(&mut stream).await;
-        stream.write_all(answer.as_bytes()).await.unwrap();
+        stream.write_all(response.as_bytes()).await.unwrap();
         stream.shutdown().await.unwrap();
     })
     .await
@@ -72,7 +72,7 @@ pub(in crate::remote::transport) fn endpoint(
     Endpoint {
         url: format!("{scheme}://{address}").parse().unwrap(),
         kind: TransportKind::Ws,
-        tls: nobody(),
+        tls: no_authorities(),
         proxies: Arc::default(),
         connect_timeout: PATIENCE,
         request_timeout: PATIENCE,
@@ -80,24 +80,25 @@ pub(in crate::remote::transport) fn endpoint(
     }
 }
 
-/// Trusts nobody, which needs no files of the system.
-fn nobody() -> Arc<rustls::ClientConfig> {
+/// Returns a configuration without trusted authorities, which reads no files of the system.
+fn no_authorities() -> Arc<rustls::ClientConfig> {
     tls::config(Default::default(), None).unwrap()
 }
 
-/// Why no WebSocket opens.
-async fn failed(endpoint: &Endpoint) -> Failed {
+/// Opens a WebSocket, which must fail. Returns the error.
+async fn open_error(endpoint: &Endpoint) -> WsOpenError {
     timeout(2 * PATIENCE, open(endpoint)).await.expect("an end").expect_err("a failure")
 }
 
+/// Opens a WebSocket, which must fail with a loss. Returns the loss.
 async fn lost(endpoint: &Endpoint) -> Loss {
-    match failed(endpoint).await {
-        Failed::Lost(loss) => loss,
+    match open_error(endpoint).await {
+        WsOpenError::Lost(loss) => loss,
         other => panic!("{other:?}"),
     }
 }
 
-/// Both ends of an open WebSocket.
+/// Returns both ends of an open WebSocket.
 async fn pair() -> (Transport, Socket) {
     let (sender, receiver) = tokio::sync::oneshot::channel();
     let address = serve(async move |stream| {
@@ -108,7 +109,7 @@ async fn pair() -> (Transport, Socket) {
     (transport, receiver.await.unwrap())
 }
 
-/// The next that comes.
+/// Returns the next incoming message, including signs of life.
 async fn next(transport: &mut Transport) -> Incoming {
     timeout(PATIENCE, transport.incoming.recv())
         .await
@@ -128,7 +129,7 @@ async fn is_garbage(transport: &mut Transport) -> bool {
     matches!(message(transport).await, upstream::Message::Garbage(_))
 }
 
-/// Why the transport is lost, which is what comes next, and that nothing comes after it.
+/// Returns the next message, which must be the loss of the transport, and the last.
 async fn loss(transport: &mut Transport) -> Loss {
     let upstream::Message::Lost(loss) = message(transport).await else { panic!("not lost") };
     assert!(transport.incoming.recv().await.is_none());

@@ -1,4 +1,4 @@
-//! Failures before the answer to the upgrade.
+//! The request for the upgrade, and failures before its response.
 
 use futures_util::StreamExt as _;
 use tokio_tungstenite::accept_hdr_async;
@@ -21,14 +21,14 @@ async fn the_request_is_for_the_servers_websocket() {
 }
 
 #[actix::test]
-async fn the_servers_clock_is_compared() {
-    let theirs = "2100-01-01T00:00:00Z".parse().unwrap();
+async fn clock_lead_follows_the_date_header() {
+    let server_time = "2100-01-01T00:00:00Z".parse().unwrap();
     let address = serve(async |stream| {
         #[expect(clippy::result_large_err, reason = "the library wants it so")]
-        let dated = |_: &Request, mut answer: Response| {
+        let dated = |_: &Request, mut response: Response| {
             let date = HeaderValue::from_static("Fri, 01 Jan 2100 00:00:00 GMT");
-            answer.headers_mut().insert("date", date);
-            Ok(answer)
+            response.headers_mut().insert("date", date);
+            Ok(response)
         };
         let mut socket = accept_hdr_async(stream, dated).await.unwrap();
         socket.next().await;
@@ -37,14 +37,14 @@ async fn the_servers_clock_is_compared() {
     let before = Timestamp::now();
     let transport = open(&endpoint("http", address)).await.unwrap();
     let ahead_by = transport.clock_ahead.unwrap();
-    let range = [before, Timestamp::now()].map(|ours| ahead(theirs, [ours, ours]));
+    let range = [before, Timestamp::now()].map(|own| clock_lead(server_time, [own, own]));
     assert!((range[1]..=range[0]).contains(&ahead_by), "{ahead_by}");
     assert_eq!(transport.kind, TransportKind::Ws);
-    assert_eq!(pair().await.0.clock_ahead, None, "not every server tells");
+    assert_eq!(pair().await.0.clock_ahead, None, "a response without a date");
 }
 
 #[actix::test]
-async fn nothing_listens() {
+async fn refused_connection_is_a_loss() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -54,8 +54,8 @@ async fn nothing_listens() {
 }
 
 #[actix::test]
-async fn no_such_name() {
-    // No name has a part of more than 63 characters, so that nobody is asked.
+async fn unresolved_name_is_a_loss() {
+    // A label of more than 63 characters is invalid, so that no resolver is queried.
     let url = crate::server_url::ServerUrl::kept(&format!("http://{}", "a".repeat(64))).unwrap();
     let loss = lost(&Endpoint { url, ..endpoint("http", "h") }).await;
     assert!(loss.words.starts_with("the address of aaaa"), "{loss:?}");
@@ -63,7 +63,7 @@ async fn no_such_name() {
 }
 
 #[actix::test]
-async fn the_connection_ends_before_an_answer() {
+async fn end_before_the_response_is_a_loss() {
     let after_the_request = serve(async |mut stream| drop(head(&mut stream).await)).await;
     let loss = lost(&endpoint("http", after_the_request)).await;
     assert!(loss.words.contains("closed the connection without an answer"), "{loss:?}");
@@ -71,13 +71,13 @@ async fn the_connection_ends_before_an_answer() {
     let loss = lost(&endpoint("http", at_once)).await;
     let cut = ["closed the connection without an answer", "was cut"];
     assert!(cut.iter().any(|words| loss.words.contains(words)), "{loss:?}");
-    let half = answering("HTTP/1.1 101 Switching Proto").await;
+    let half = responding("HTTP/1.1 101 Switching Proto").await;
     let loss = lost(&endpoint("http", half)).await;
     assert!(loss.words.contains("closed the connection without an answer"), "{loss:?}");
 }
 
 #[actix::test]
-async fn silence_ends_with_the_time_out() {
+async fn connect_timeout_bounds_each_step() {
     for (scheme, words) in [("http", "the answer of"), ("https", "the TLS handshake with")] {
         let (sender, receiver) = tokio::sync::oneshot::channel::<()>();
         let address = serve(async move |stream| {
@@ -95,7 +95,7 @@ async fn silence_ends_with_the_time_out() {
 }
 
 #[actix::test]
-async fn a_time_out_may_be_as_long_as_it_likes() {
+async fn largest_connect_timeout_does_not_overflow() {
     let mut endpoint = endpoint("http", serve(async |stream| drop(stream)).await);
     endpoint.connect_timeout = Duration::MAX;
     lost(&endpoint).await;

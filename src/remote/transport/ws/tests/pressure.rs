@@ -1,14 +1,14 @@
-//! Backpressure: a slow side slows nothing else down.
+//! Backpressure: a slow side blocks only its own direction.
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::*;
 
-/// After what time without any progress there is none to come.
+/// Time without progress after which a side counts as blocked.
 const STUCK: Duration = Duration::from_millis(300);
 
-/// A signal of 60 KB.
+/// Returns a signal of 60 KB.
 fn large() -> Outgoing {
     let data = format!("\"{}\"", "x".repeat(60_000));
     let frame = ClientFrame::Signal {
@@ -23,7 +23,7 @@ fn large() -> Outgoing {
 }
 
 #[actix::test]
-async fn a_server_that_does_not_read_fills_the_queue_and_no_more() {
+async fn server_that_does_not_read_fills_the_outgoing_queue_only() {
     let (mut transport, mut socket) = pair().await;
     let mut sent = 0;
     while let Ok(room) = timeout(STUCK, transport.outgoing.reserve()).await {
@@ -41,7 +41,7 @@ async fn a_server_that_does_not_read_fills_the_queue_and_no_more() {
 }
 
 #[actix::test]
-async fn a_server_that_does_not_read_keeps_nothing_open() {
+async fn dropped_transport_closes_although_the_server_does_not_read() {
     let (transport, mut socket) = pair().await;
     while let Ok(room) = timeout(STUCK, transport.outgoing.reserve()).await {
         room.unwrap().send(large());
@@ -54,14 +54,14 @@ async fn a_server_that_does_not_read_keeps_nothing_open() {
 }
 
 #[actix::test]
-async fn an_owner_that_does_not_take_slows_the_server_down() {
+async fn full_incoming_queue_blocks_the_server() {
     let (mut transport, mut socket) = pair().await;
     let text = "x".repeat(60_000);
     let mut sent = 0;
-    // The last is still under way when this gives up, and so is it whole later.
+    // The last message is sent in part when the timeout expires, and completely later.
     while timeout(STUCK, socket.send(Message::text(text.clone()))).await.is_ok() {
         sent += 1;
-        assert!(sent < 10_000, "nothing holds it back");
+        assert!(sent < 10_000, "no backpressure");
     }
     assert_eq!(transport.incoming.len(), RECEIVE_QUEUE);
     transport.outgoing.send(heartbeat("a")).await.unwrap();

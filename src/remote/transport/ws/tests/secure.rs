@@ -1,4 +1,4 @@
-//! TLS, and servers whose certificate is not good.
+//! TLS, and servers with invalid certificates.
 
 use std::fs;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::*;
 
-/// An authority, and the file that says whom to trust.
+/// Certificate authority, and the file that makes it trusted.
 struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: Certificate,
@@ -38,7 +38,7 @@ impl Authority {
         self.folder.path().join("ca.pem")
     }
 
-    /// A server with a certificate for `name`, changed so.
+    /// Starts a server with a certificate for `name`, with changed parameters.
     async fn serve(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> u16 {
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();
         change(&mut params);
@@ -47,7 +47,7 @@ impl Authority {
         serve_tls(certificate, &key).await
     }
 
-    /// For a server at that port, with this authority alone trusted.
+    /// Returns the endpoint of a server at this port that trusts only this authority.
     fn endpoint(&self, host: &str, port: u16) -> Endpoint {
         let tls = tls::config(Default::default(), Some(&self.file())).unwrap();
         Endpoint { tls, ..endpoint("https", format!("{host}:{port}")) }
@@ -72,13 +72,13 @@ async fn serve_tls(certificate: Certificate, key: &KeyPair) -> u16 {
     address.port()
 }
 
-fn nothing(_: &mut CertificateParams) {}
+fn unchanged(_: &mut CertificateParams) {}
 
 #[actix::test]
-async fn a_server_of_the_named_authority_is_good() {
+async fn server_of_the_ca_file_is_trusted() {
     let authority = Authority::new("ours");
     for (host, name) in [("localhost", "localhost"), ("127.0.0.1", "127.0.0.1")] {
-        let port = authority.serve(name, nothing).await;
+        let port = authority.serve(name, unchanged).await;
         let mut transport = open(&authority.endpoint(host, port)).await.expect("a transport");
         transport.outgoing.send(Outgoing::Ping).await.unwrap();
         assert!(matches!(next(&mut transport).await, Incoming::Alive));
@@ -86,7 +86,7 @@ async fn a_server_of_the_named_authority_is_good() {
 }
 
 #[actix::test]
-async fn certificates_that_are_not_good() {
+async fn invalid_certificates_are_losses_with_a_reason() {
     let ours = Authority::new("ours");
     let theirs = Authority::new("theirs");
     let anew = Authority::new("ours");
@@ -96,18 +96,18 @@ async fn certificates_that_are_not_good() {
         (ours.serve("localhost", expired).await, "of localhost expired on 2020-02-03: renew it"),
         (ours.serve("localhost", early).await, "of localhost is not valid before 3000-02-03 yet"),
         (
-            ours.serve("lan.example.org", nothing).await,
+            ours.serve("lan.example.org", unchanged).await,
             "is not for localhost but for lan.example.org: use such a name",
         ),
         (
-            ours.serve("192.0.2.7", nothing).await,
+            ours.serve("192.0.2.7", unchanged).await,
             "is not for localhost but for 192.0.2.7: use such a name",
         ),
         (
-            theirs.serve("localhost", nothing).await,
+            theirs.serve("localhost", unchanged).await,
             "if it is your own CA, name its certificate in remote.ca_file",
         ),
-        (anew.serve("localhost", nothing).await, "was made anew, renew remote.ca_file"),
+        (anew.serve("localhost", unchanged).await, "was made anew, renew remote.ca_file"),
     ] {
         let loss = lost(&ours.endpoint("localhost", port)).await;
         assert!(loss.words.contains(words), "{loss:?}");
@@ -116,7 +116,7 @@ async fn certificates_that_are_not_good() {
 }
 
 #[actix::test]
-async fn the_certificate_is_an_authoritys_own() {
+async fn certificate_of_an_authority_is_rejected() {
     let authority = Authority::new("ours");
     let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -129,9 +129,9 @@ async fn the_certificate_is_an_authoritys_own() {
 }
 
 #[actix::test]
-async fn nobody_is_trusted() {
+async fn no_server_is_trusted_without_authorities() {
     let authority = Authority::new("ours");
-    let port = authority.serve("localhost", nothing).await;
+    let port = authority.serve("localhost", unchanged).await;
     let loss = lost(&endpoint("https", format!("localhost:{port}"))).await;
     let words = "this machine trusts no certificate authority at all: install";
     assert!(loss.words.starts_with(words), "{loss:?}");
@@ -139,25 +139,25 @@ async fn nobody_is_trusted() {
 }
 
 #[actix::test]
-async fn only_one_side_speaks_tls() {
+async fn tls_on_one_side_only_is_a_loss() {
     let authority = Authority::new("ours");
-    let plain = answering_anything("HTTP/1.1 400 Bad Request\r\n\r\n").await;
+    let plain = responding_to_anything("HTTP/1.1 400 Bad Request\r\n\r\n").await;
     let loss = lost(&authority.endpoint("127.0.0.1", plain.port())).await;
     assert!(loss.words.contains("does not speak TLS: if the server has none"), "{loss:?}");
-    let closing = answering_anything("").await;
+    let closing = responding_to_anything("").await;
     let loss = lost(&authority.endpoint("127.0.0.1", closing.port())).await;
     assert!(loss.words.contains("does it speak TLS at that port?"), "{loss:?}");
-    let port = authority.serve("127.0.0.1", nothing).await;
+    let port = authority.serve("127.0.0.1", unchanged).await;
     let loss = lost(&endpoint("http", format!("127.0.0.1:{port}"))).await;
     assert!(loss.words.contains("its URL starts with https://"), "{loss:?}");
 }
 
-/// A server that answers the first bytes that come with these, and closes.
-async fn answering_anything(answer: &'static str) -> SocketAddr {
+/// Starts a server that responds to the first bytes with these, and closes.
+async fn responding_to_anything(response: &'static str) -> SocketAddr {
     serve(async move |mut stream| {
         use tokio::io::AsyncWriteExt as _;
         assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
-        stream.write_all(answer.as_bytes()).await.unwrap();
+        stream.write_all(response.as_bytes()).await.unwrap();
         stream.shutdown().await.unwrap();
     })
     .await

@@ -1,4 +1,4 @@
-//! Errors of a WebSocket, in words.
+//! Conversion of WebSocket errors to messages for the user.
 
 use jiff::Timestamp;
 use reqwest::StatusCode;
@@ -6,7 +6,7 @@ use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
-use super::Failed;
+use super::WsOpenError;
 use crate::remote::diagnostics;
 use crate::remote::diagnostics::HttpError;
 use crate::remote::transport::Loss;
@@ -22,18 +22,20 @@ const NO_WEBSOCKET: [StatusCode; 6] = [
     StatusCode::NOT_IMPLEMENTED,
 ];
 
-/// The code with which the server closes a connection whose peers another one took over.
+/// Close code for a connection whose peers another connection has taken over.
 const DISPLACED: u16 = 4001;
 
-/// Why the handshake failed.
-pub(super) fn of_upgrade(error: Error, url: &ServerUrl, now: Timestamp) -> Failed {
+/// Converts an error of the opening handshake.
+pub(super) fn upgrade_error(error: Error, url: &ServerUrl, now: Timestamp) -> WsOpenError {
     let place = diagnostics::place(url);
-    let lost = match error {
-        Error::Http(answer) => return of_answer(answer.status(), answer.headers(), url, now),
-        // It is too old for WebSocket.
+    let words = match error {
+        Error::Http(response) => {
+            return upgrade_refused(response.status(), response.headers(), url, now);
+        }
+        // WebSocket needs HTTP/1.1.
         Error::Protocol(ProtocolError::WrongHttpVersion) => {
             let words = format!("{place} speaks HTTP/1.0, which has no WebSocket");
-            return Failed::NoWebSocket(Loss::new(words));
+            return WsOpenError::NoWebSocket(Loss::new(words));
         }
         Error::Protocol(ProtocolError::HandshakeIncomplete) => HttpError::Unanswered.words(url),
         Error::Protocol(ProtocolError::HttparseError(_))
@@ -47,28 +49,29 @@ pub(super) fn of_upgrade(error: Error, url: &ServerUrl, now: Timestamp) -> Faile
         ),
         error => diagnostics::failure(&error, url),
     };
-    Failed::Lost(Loss::new(lost))
+    WsOpenError::Lost(Loss::new(words))
 }
 
-fn of_answer(
+/// Converts a response that refuses the upgrade.
+fn upgrade_refused(
     status: StatusCode,
     headers: &reqwest::header::HeaderMap,
     url: &ServerUrl,
     now: Timestamp,
-) -> Failed {
+) -> WsOpenError {
     let mut loss = diagnostics::refusal(status, headers, url, now, false);
     if NO_WEBSOCKET.contains(&status) {
         loss.words = format!(
             "there is no WebSocket of a control server at {} ({status}): check the server's URL, or whether a proxy lets WebSockets pass",
             diagnostics::shown(url.websocket().as_str()),
         );
-        return Failed::NoWebSocket(loss);
+        return WsOpenError::NoWebSocket(loss);
     }
-    Failed::Lost(loss)
+    WsOpenError::Lost(loss)
 }
 
-/// Why an open WebSocket is no more.
-pub(super) fn of_stream(error: &Error, url: &ServerUrl) -> Loss {
+/// Converts an error of an open WebSocket.
+pub(super) fn stream_loss(error: &Error, url: &ServerUrl) -> Loss {
     let place = diagnostics::place(url);
     Loss::new(match error {
         Error::ConnectionClosed
@@ -90,8 +93,8 @@ pub(super) fn of_stream(error: &Error, url: &ServerUrl) -> Loss {
     })
 }
 
-/// Why the server said that it closes.
-pub(super) fn of_close(frame: Option<&CloseFrame>, url: &ServerUrl) -> Loss {
+/// Converts the server's close frame.
+pub(super) fn close_loss(frame: Option<&CloseFrame>, url: &ServerUrl) -> Loss {
     let place = diagnostics::place(url);
     let Some(frame) = frame else {
         return Loss::new(format!("{place} closed the connection"));

@@ -1,4 +1,4 @@
-//! Meaning of an unexpected answer over HTTP.
+//! Descriptions of unexpected HTTP responses.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use super::{place, shown};
 use crate::remote::transport::Loss;
 use crate::server_url::ServerUrl;
 
-/// The longest that a server may ask to be left alone: what asks for more is most likely broken.
-const LONGEST_REST: Duration = Duration::from_secs(24 * 60 * 60);
+/// Upper bound of `Retry-After`, against faulty servers.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Why an answer is as good as none. After the server has been `understood` no hint doubts that
-/// its URL is right.
+/// Converts an unexpected response to a loss. Once `understood`, a control server has responded at
+/// this URL, so the message does not question the URL.
 pub(crate) fn refusal(
     status: StatusCode,
     headers: &HeaderMap,
@@ -31,7 +31,7 @@ pub(crate) fn refusal(
     Loss { retry_after, is_final, ..Loss::new(words(status, headers, url, understood)) }
 }
 
-/// The server's clock, where an answer tells it.
+/// Returns the server's time in a response, where it has a date.
 pub(crate) fn date(headers: &HeaderMap) -> Option<Timestamp> {
     time(text(headers, DATE)?)
 }
@@ -79,21 +79,21 @@ fn words(status: StatusCode, headers: &HeaderMap, url: &ServerUrl, understood: b
     }
 }
 
-/// Tells of a redirection's goal the server, and nothing that could be a secret or a trick.
+/// Describes a redirection by the origin of its target only: the rest may hold a secret or mislead.
 fn redirection(headers: &HeaderMap, url: &ServerUrl) -> String {
     let here = url.route(&[]);
-    let goal = text(headers, LOCATION)
+    let target = text(headers, LOCATION)
         .and_then(|location| here.join(location).ok())
-        .filter(|goal| matches!(goal.scheme(), "http" | "https"));
-    match goal.map(|goal| goal.origin()) {
+        .filter(|target| matches!(target.scheme(), "http" | "https"));
+    match target.map(|target| target.origin()) {
         None => "the server redirects to an address that makes no sense".into(),
-        Some(goal) if goal == here.origin() => format!(
+        Some(target) if target == here.origin() => format!(
             "{} redirects to another path of its own: check the path in the server's URL, or whether a login is in front of it",
             place(url),
         ),
-        Some(goal) => format!(
+        Some(target) => format!(
             "the server redirects to {}: if you trust it, set that as the server's URL",
-            shown(&goal.ascii_serialization()),
+            shown(&target.ascii_serialization()),
         ),
     }
 }
@@ -102,17 +102,17 @@ fn is_html(headers: &HeaderMap) -> bool {
     text(headers, CONTENT_TYPE).is_some_and(|kind| kind.to_ascii_lowercase().contains("html"))
 }
 
-/// Seconds, or a date: one of the server's clock, if it tells what that shows.
+/// Parses `Retry-After`: seconds, or a date by the server's clock if the response has a date.
 fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let value = text(headers, RETRY_AFTER)?.trim();
-    let rest = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        // More digits than fit are very long, too.
+    let pause = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        // A number that overflows is beyond the bound, too.
         Duration::from_secs(value.parse().unwrap_or(u64::MAX))
     } else {
         let until = time(value)?.duration_since(date(headers).unwrap_or(now));
         Duration::try_from(until).ok()?
     };
-    Some(rest.min(LONGEST_REST)).filter(|rest| !rest.is_zero())
+    Some(pause.min(LONGEST_RETRY_AFTER)).filter(|pause| !pause.is_zero())
 }
 
 fn time(text: &str) -> Option<Timestamp> {
