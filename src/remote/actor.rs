@@ -1,5 +1,5 @@
-//! The remote control plane, an actor. It has the server execute a command about its parties first,
-//! while the server can be reached. The registry answers all other calls.
+//! Remote control plane, an actor. While the server is online, it executes commands about the
+//! server's parties first. The registry answers all other calls.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -21,7 +21,7 @@ use crate::server_url::ServerUrl;
 /// Capacity of the mailbox, in calls; beyond it senders wait.
 const MAILBOX: usize = 1024;
 
-/// The remote control plane: it forwards commands to the server, or to its own registry offline.
+/// Remote control plane: forwards commands to the server, or to the local registry while offline.
 pub(crate) struct RemoteControlPlane {
     pub(super) dispatcher: Rc<RemoteDispatcher>,
 }
@@ -33,15 +33,18 @@ pub(super) struct RemoteDispatcher {
     link: LinkRecipients,
     /// Server of the configuration.
     configured: Option<ServerKey>,
-    /// True while a server is followed.
+    /// True in remote mode: a server is set.
     follows: Cell<bool>,
+    /// Requests in flight, by the client's connection.
     in_flight: RefCell<HashMap<ConnectionId, Rc<InFlightCount>>>,
+    /// Locks of the parties with requests in flight.
     orders: RefCell<HashMap<PartyId, Rc<RequestOrder>>>,
-    /// One change of the server at a time.
+    /// Lock that serializes changes of the server.
     switching: tokio::sync::Mutex<()>,
+    /// Cached relays of the server.
     pub(super) relays: RefCell<super::relays::Relays>,
-    /// True while a request for the server's relays is in flight.
-    pub(super) asks_for_relays: Cell<bool>,
+    /// True while a query of the server's relays is in flight.
+    pub(super) is_querying_relays: Cell<bool>,
 }
 
 /// Recipients of the link's messages.
@@ -68,7 +71,7 @@ impl RemoteControlPlane {
         link: LinkRecipients,
         configured: Option<ServerKey>,
     ) -> Self {
-        let (follows, in_flight, orders, relays, asks_for_relays) = Default::default();
+        let (follows, in_flight, orders, relays, is_querying_relays) = Default::default();
         let switching = tokio::sync::Mutex::default();
         let dispatcher = RemoteDispatcher {
             context,
@@ -80,14 +83,14 @@ impl RemoteControlPlane {
             orders,
             switching,
             relays,
-            asks_for_relays,
+            is_querying_relays,
         };
         Self { dispatcher: Rc::new(dispatcher) }
     }
 }
 
 impl RemoteDispatcher {
-    async fn answer(self: Rc<Self>, Call { caller, ask }: Call) {
+    async fn dispatch(self: Rc<Self>, Call { caller, ask }: Call) {
         match ask {
             Ask::Command(command, reply) => reply.send(self.command(caller, command).await),
             Ask::Query(Query::Relays(region, reply)) => {
@@ -106,7 +109,7 @@ impl RemoteDispatcher {
     ) -> Result<Outcome, Failure> {
         match command {
             Command::Disconnect => {
-                // A request in flight may still keep a peer alive by this connection.
+                // A request in flight may still attach a peer to this connection.
                 self.wait_for_requests(caller.connection).await;
                 self.apply(caller, Command::Disconnect).await
             }
@@ -117,7 +120,7 @@ impl RemoteDispatcher {
                 self.release(caller, peer_id).await.map(Outcome::Revoked)
             }
             command if self.follows.get() => {
-                let _in_flight = self.enter(caller.connection);
+                let _in_flight = self.start_request(caller.connection);
                 match Request::of(&caller, &command, &self.context.keys) {
                     Some(request) => {
                         self.in_order(&request.party_id.clone(), self.mutate(request)).await
@@ -152,7 +155,8 @@ impl RemoteDispatcher {
         self.itself(Ask::Connection).await
     }
 
-    fn enter(self: &Rc<Self>, connection: ConnectionId) -> InFlightRequest {
+    /// Counts a request of a connection until the guard is dropped.
+    fn start_request(self: &Rc<Self>, connection: ConnectionId) -> InFlightRequest {
         let count = self.in_flight.borrow_mut().entry(connection).or_default().clone();
         count.requests.set(count.requests.get() + 1);
         InFlightRequest { dispatcher: self.clone(), connection, count }
@@ -169,14 +173,18 @@ impl RemoteDispatcher {
         }
     }
 
-    /// Follows the server chosen at run time, or else the configured one.
+    /// Connects to the server that was chosen at run time, or else to the configured one. A changed
+    /// configuration replaces the choice.
     ///
     /// # Errors
-    /// [`Failure::Store`] for a choice that can't be stored, and a refusal of a bad address.
+    /// [`Failure::Store`] if the choice cannot be stored, and the refusal of an invalid address.
     pub(super) async fn choose(&self) -> Result<(), Failure> {
-        let known = self.upstream(UpstreamPart::Choice).await?.choice;
+        let choice = self.upstream(UpstreamPart::Choice).await?.choice;
         let configured = self.configured.clone();
-        let server = if known.configured == configured { known.server } else { configured.clone() };
+        let server = match choice.configured == configured {
+            true => choice.server,
+            false => configured.clone(),
+        };
         let url = server.as_ref().and_then(|key| ServerUrl::kept(&key.0).ok());
         self.follows.set(server.is_some());
         self.itself(command!(Follow { server, configured })).await?;
@@ -199,9 +207,9 @@ impl RemoteDispatcher {
         let follows = server.is_some();
         let follow = command!(Follow { server, configured: self.configured.clone() });
         if let Err(failure) = self.itself(follow).await {
-            // Nothing was changed; another connection brings the events that were missed.
-            let known = before.choice.server.and_then(|key| ServerUrl::kept(&key.0).ok());
-            send_to_link(&self.link.set_server, || SetServer(known.clone())).await?;
+            // The choice is unchanged; a new connection reports the events that were dropped.
+            let url = before.choice.server.and_then(|key| ServerUrl::kept(&key.0).ok());
+            send_to_link(&self.link.set_server, || SetServer(url.clone())).await?;
             return Err(failure);
         }
         self.follows.set(follows);
@@ -278,11 +286,11 @@ impl Handler<Call> for RemoteControlPlane {
 
     fn handle(&mut self, call: Call, _: &mut Self::Context) {
         // Requests for the registry are sent at once, so that they keep their order.
-        actix::spawn(self.dispatcher.clone().answer(call));
+        actix::spawn(self.dispatcher.clone().dispatch(call));
     }
 }
 
-/// Follows the chosen server; sent once, before the first call.
+/// Connects to the chosen server; sent once, before the first call.
 #[derive(Message)]
 #[rtype(result = "Result<(), Failure>")]
 pub(crate) struct Start;

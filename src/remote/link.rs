@@ -18,7 +18,8 @@ use crate::control_plane::{ConnectionStatus, Query};
 use crate::core::upstream::link::{self, Input, LinkId, Output};
 use crate::server_url::ServerUrl;
 
-/// Longest timer: timers stop while the machine sleeps, so deadlines are checked this often.
+/// Upper bound of a timer. Timers stop while the machine sleeps, so deadlines are checked this
+/// often.
 const LONGEST_TIMER: Duration = Duration::from_secs(15);
 
 /// Session of the current connection, if there is one.
@@ -57,7 +58,7 @@ pub(crate) struct Link {
     current: CurrentSession,
     timer: Option<SpawnHandle>,
     attempt: Option<SpawnHandle>,
-    /// True once this server has let the daemon in.
+    /// True once this server has accepted the daemon.
     was_online: bool,
     /// True while the actor is about to restart.
     is_ending: bool,
@@ -133,8 +134,8 @@ impl Link {
         }));
     }
 
-    /// Handles the deadline. The complaint of a server that refuses the daemon says more than a
-    /// timeout.
+    /// Handles the deadline. The complaint of a server that refuses the daemon is more specific
+    /// than a timeout.
     fn expire(&mut self, ctx: &mut Context<Self>) {
         let session = self.current.session().filter(|_| !self.machine.is_online());
         let complaint = session.and_then(|session| session.complaint());
@@ -162,8 +163,8 @@ impl Link {
             match result {
                 Ok(transport) => this.open(id, endpoint, transport, ctx),
                 Err(mut loss) => {
-                    // A server that accepted the daemon before demands no login: another program
-                    // answered.
+                    // A server that has accepted the daemon demands no login: another program
+                    // responded.
                     loss.is_final &= !this.was_online;
                     this.input(Input::Closed(id, loss), ctx);
                 }
@@ -185,10 +186,10 @@ impl Link {
         *self.current.0.borrow_mut() = Some(driver.clone());
         let link = ctx.address();
         let on_event = move |event| match event {
-            // Another sign of life follows.
-            DriverEvent::Alive(_) => drop(link.try_send(Happened(id, event))),
-            DriverEvent::Online => {
-                let sent = link.send(Happened(id, event));
+            // May be dropped: each further message sends another one.
+            Event::Alive(_) => drop(link.try_send(SessionEvent(id, event))),
+            Event::Online => {
+                let sent = link.send(SessionEvent(id, event));
                 actix::spawn(async move {
                     if let Err(error) = sent.await {
                         log::debug!("link restarted before its session was online: {error}");
@@ -208,7 +209,7 @@ impl Link {
             this.end(ctx);
         }));
         let probe = self.settings.link.probe;
-        ctx.spawn(driver.probe_for_websocket(kind, probe).into_actor(self));
+        ctx.spawn(driver.probe_websocket(kind, probe).into_actor(self));
         self.input(Input::Opened(id), ctx);
     }
 
@@ -234,7 +235,7 @@ impl Link {
         let status = self.machine.status();
         let ago = self.context.clock.elapsed().saturating_sub(status.since);
         let now = self.context.clock.now().wall;
-        let (config, url) = (&self.settings.transport, self.url.as_ref());
+        let (transport, url) = (&self.settings.transport, self.url.as_ref());
         ConnectionStatus {
             connection: Connection {
                 state: status.state,
@@ -244,9 +245,9 @@ impl Link {
                 attempt: if status.state == ConnectionState::Online { 0 } else { status.attempt },
                 retry_in_ms: None,
                 last_error: status.last_error.clone(),
-                transport: url.map(|_| config.kind.as_str().to_owned()),
-                ca_file: url.and(config.ca_file.as_ref()).map(|file| file.display().to_string()),
-                proxy: url.and_then(|url| config.proxies.to(url)).map(ToString::to_string),
+                transport: url.map(|_| transport.kind.as_str().to_owned()),
+                ca_file: url.and(transport.ca_file.as_ref()).map(|file| file.display().to_string()),
+                proxy: url.and_then(|url| transport.proxies.to(url)).map(ToString::to_string),
             },
             retry_at: status.retry_at,
         }
@@ -254,7 +255,7 @@ impl Link {
 
     fn log(&self, connection: &Connection) {
         let Connection { state, attempt, last_error, .. } = connection;
-        // The attempts to reach an absent server repeat the state.
+        // Repeated attempts to connect publish the same state.
         let is_same = self.published.borrow().as_ref().is_some_and(|before| before.state == *state);
         let level = match state {
             _ if is_same => log::Level::Debug,
@@ -309,15 +310,15 @@ impl Supervised for Link {
 
 crate::health::answers_ping!(Link);
 
-/// Event of a connection.
+/// Event of the connection's session.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Happened(LinkId, DriverEvent);
+struct SessionEvent(LinkId, Event);
 
-impl Handler<Happened> for Link {
+impl Handler<SessionEvent> for Link {
     type Result = ();
 
-    fn handle(&mut self, Happened(id, event): Happened, ctx: &mut Self::Context) {
+    fn handle(&mut self, SessionEvent(id, event): SessionEvent, ctx: &mut Self::Context) {
         match event {
             DriverEvent::Alive(fault) => {
                 self.input(Input::Heard(id), ctx);

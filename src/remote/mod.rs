@@ -1,5 +1,5 @@
-//! The remote control plane: it forwards commands to the control server, replicates the result, and
-//! keeps intents while the server is out of reach.
+//! Remote control plane: forwards commands to the control server, replicates the results, and
+//! stores intents while the server is unreachable.
 //!
 //! | file | |
 //! |---|---|
@@ -8,7 +8,7 @@
 //! | `link` | actor of the connection: executes the state machine `core::upstream::link` |
 //! | `driver` | moves the inputs and outputs of a session (`core::upstream`) |
 //! | `transport` | carries messages over WebSocket or HTTP |
-//! | `diagnostics` | reasons why a server can't be reached, for people |
+//! | `diagnostics` | messages for the user about failed connections and requests |
 
 mod actor;
 pub(crate) mod diagnostics;

@@ -1,5 +1,5 @@
-//! Changes of parties. The server executes a change of its parties first, and the registry follows.
-//! Offline the registry executes it at once, with an intent for the server.
+//! Changes of parties. A change of a server's party is executed on the server first, then in the
+//! registry. While offline, the registry executes it at once, with an intent for the server.
 
 use std::rc::Rc;
 
@@ -12,21 +12,20 @@ use crate::control_plane::{Ask, Failure, Query};
 use crate::core::upstream::{ClientCommand, ClientError, CommandOutcome, Keys, is_for_server};
 use crate::core::{Caller, Command, Left, Outcome, Refusal, RequestKey, UpstreamPart, command};
 
-/// Change of a party that a client asks for.
+/// Client's request for a change of a party.
 pub(super) struct Request {
     caller: Caller,
     command: Command,
     key: RequestKey,
-    /// Party.
     pub(super) party_id: PartyId,
-    /// Peer that acts.
+    /// Peer on whose behalf the client acts.
     peer_id: PeerId,
     /// Time at which the client asked. Changes of one party wait for each other.
     begun: Instant,
 }
 
 impl Request {
-    /// Returns the request of a command; `None` for a command that stays on this machine.
+    /// Returns the request for a command; `None` for a command that is local only.
     pub(super) fn of(caller: &Caller, command: &Command, keys: &Keys) -> Option<Self> {
         if !is_for_server(command) {
             return None;
@@ -36,20 +35,21 @@ impl Request {
         Some(Self { caller, command, key, party_id, peer_id, begun: Instant::now() })
     }
 
-    fn enters(&self) -> bool {
+    /// True for a request that makes its peer a member.
+    fn is_entry(&self) -> bool {
         matches!(self.command, Command::Register { .. } | Command::Join { .. })
     }
 }
 
 impl RemoteDispatcher {
-    /// Executes a request, on the server first where the party lives there, or may.
+    /// Executes a request, on the server first if the party is the server's, or may be.
     ///
     /// # Errors
     /// The [`Failure`] of the server or of the registry.
     pub(super) async fn mutate(self: &Rc<Self>, request: Request) -> Result<Outcome, Failure> {
         let (caller, command) = (request.caller.clone(), request.command.clone());
         let origin = self.context.local.ask(caller, |reply| Ask::Plan(command, reply)).await?;
-        let (request, origin) = self.renamed(request, origin).await?;
+        let (request, origin) = self.apply_rename(request, origin).await?;
         let server_first = match (&request.command, origin) {
             (Command::Register { .. }, Some(_)) => {
                 return Err(Refusal::PartyExists(request.party_id).into());
@@ -58,13 +58,14 @@ impl RemoteDispatcher {
             (_, origin) => origin == Some(Origin::Remote),
         };
         match self.current.online().filter(|_| server_first) {
-            Some(session) => self.together(&session, request, origin).await,
-            None => self.alone(request, origin).await,
+            Some(session) => self.execute_remotely(&session, request, origin).await,
+            None => self.execute_locally(request, origin).await,
         }
     }
 
-    /// Replaces the party's id in a join that used the id from before the server chose another.
-    async fn renamed(
+    /// Replaces the party's id in a join with the registered id of a party that the server has
+    /// renamed.
+    async fn apply_rename(
         &self,
         mut request: Request,
         origin: Option<Origin>,
@@ -81,8 +82,9 @@ impl RemoteDispatcher {
         Ok((request, origin))
     }
 
-    /// Executes a request on the server and then here; here alone when the connection is lost.
-    async fn together(
+    /// Executes a request on the server and then in the registry; in the registry only if the
+    /// connection is lost.
+    async fn execute_remotely(
         self: &Rc<Self>,
         session: &Driver,
         request: Request,
@@ -101,10 +103,10 @@ impl RemoteDispatcher {
             Err(ClientError::Undone(refusal)) => Err(refusal.into()),
             Err(ClientError::Failed(failure)) => Err(failure),
             Err(ClientError::Lost) => {
-                // The server may have told it before it was lost.
+                // The server may have reported the party before the loss.
                 let now = self.origin(&request.party_id).await?;
-                match request.enters() && origin.is_none() && now.is_some() {
-                    true => self.show(request.caller, request.party_id).await,
+                match request.is_entry() && origin.is_none() && now.is_some() {
+                    true => self.party_outcome(request.caller, request.party_id).await,
                     false => {
                         if now.is_none() && matches!(request.command, Command::Join { .. }) {
                             self.withdraw(session, &request).await?;
@@ -138,8 +140,8 @@ impl RemoteDispatcher {
         Ok(())
     }
 
-    /// Returns the party that the caller has entered.
-    async fn show(&self, caller: Caller, party_id: PartyId) -> Result<Outcome, Failure> {
+    /// Returns the outcome of an entry: the party as the caller sees it.
+    async fn party_outcome(&self, caller: Caller, party_id: PartyId) -> Result<Outcome, Failure> {
         self.context
             .local
             .ask(caller, |reply| Query::Party(party_id, reply))
@@ -151,8 +153,8 @@ impl RemoteDispatcher {
         self.itself(|reply| Ask::Origin(party_id.clone(), reply)).await
     }
 
-    /// Executes a request here, with an intent for the server.
-    async fn alone(
+    /// Executes a request in the registry, with an intent for the server.
+    async fn execute_locally(
         &self,
         Request { caller, command, key, .. }: Request,
         origin: Option<Origin>,
@@ -160,8 +162,8 @@ impl RemoteDispatcher {
         match (&command, origin) {
             (Command::SendSignal { party_id, to, .. }, Some(Origin::Remote)) => {
                 let memberships = self.upstream(UpstreamPart::Peer(to.clone())).await?.memberships;
-                let is_ours = memberships.iter().any(|member| member.party_id == *party_id);
-                match is_ours {
+                let is_local = memberships.iter().any(|member| member.party_id == *party_id);
+                match is_local {
                     true => self.apply(caller, command).await,
                     false => Err(self.offline(&format!("peer {to} is on another machine")).await),
                 }
@@ -174,8 +176,8 @@ impl RemoteDispatcher {
         }
     }
 
-    /// Failure of a request that needs the server.
-    async fn offline(&self, what: &str) -> Failure {
+    /// Returns the failure of a request that needs the server, with the connection's last error.
+    async fn offline(&self, problem: &str) -> Failure {
         let (mut why, mut last_error) = ("can't be reached now", None);
         if let Ok(connection) = self.connection().await {
             last_error = connection.last_error;
@@ -184,7 +186,7 @@ impl RemoteDispatcher {
             }
         }
         let last_error = last_error.map(|words| format!(": {words}")).unwrap_or_default();
-        Failure::Offline(format!("{what}, and the control server {why}{last_error}"))
+        Failure::Offline(format!("{problem}, and the control server {why}{last_error}"))
     }
 }
 

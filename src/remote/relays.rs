@@ -1,4 +1,4 @@
-//! Relays. Their programs announce them periodically, so that no intent is kept for the server. The
+//! Relays. Relay programs announce them periodically, so they need no intents for the server. The
 //! server's relays are requested on demand.
 
 use std::rc::Rc;
@@ -13,11 +13,11 @@ use crate::control_plane::{Ask, Failure, Query};
 use crate::core::upstream::ClientError;
 use crate::core::{Caller, Command, RelayInput, command};
 
-/// Relays of the server that are kept: as many as a server has by default.
+/// Upper bound of the cached relays: the default limit of a server.
 const MOST_RELAYS: usize = 1024;
 
-/// Wait for the server's relays; after that the reply has those of its last answer.
-const PATIENCE: Duration = Duration::from_millis(60);
+/// Wait for the server's relays; afterwards the reply has the cached ones.
+const QUERY_WAIT: Duration = Duration::from_millis(60);
 
 impl RemoteDispatcher {
     /// Announces a relay, to the server first while it is online.
@@ -47,29 +47,29 @@ impl RemoteDispatcher {
     ) -> Result<Vec<Relay>, Failure> {
         let session = self.current.online();
         let is_online = session.is_some();
-        // Concurrent requests share the same answer.
-        if let Some(session) = session.filter(|_| !self.asks_for_relays.replace(true)) {
-            let asked = actix::spawn(self.clone().ask_for_relays(session));
-            tokio::time::timeout(PATIENCE, asked).await.ok();
+        // Concurrent calls share the query in flight.
+        if let Some(session) = session.filter(|_| !self.is_querying_relays.replace(true)) {
+            let query = actix::spawn(self.clone().query_relays(session));
+            tokio::time::timeout(QUERY_WAIT, query).await.ok();
         }
-        let told = self.relays.borrow().clone();
+        let cached = self.relays.borrow().clone();
         let of_region = region.clone();
-        let here = self.context.local.ask(caller, |reply| Query::Relays(of_region, reply)).await?;
-        let Some(mut relays) = told else { return Ok(here) };
+        let own = self.context.local.ask(caller, |reply| Query::Relays(of_region, reply)).await?;
+        let Some(mut relays) = cached else { return Ok(own) };
         if !is_online {
-            relays.retain(|relay| here.iter().all(|own| own.relay_id != relay.relay_id));
-            relays.extend(here);
+            relays.retain(|relay| own.iter().all(|own| own.relay_id != relay.relay_id));
+            relays.extend(own);
         }
         relays.retain(|relay| region.as_ref().is_none_or(|region| relay.region == *region));
         relays.sort_by(|a, b| (&a.region, &a.relay_id).cmp(&(&b.region, &b.relay_id)));
         Ok(relays)
     }
 
-    async fn ask_for_relays(self: Rc<Self>, session: Driver) {
+    async fn query_relays(self: Rc<Self>, session: Driver) {
         let answer = session.relays().await;
-        self.asks_for_relays.set(false);
+        self.is_querying_relays.set(false);
         match answer {
-            // Another server may be followed by now.
+            // The daemon may have switched to another server.
             Ok(_) if !session.is_online() => {}
             Ok(mut relays) => {
                 relays.truncate(MOST_RELAYS);
@@ -83,5 +83,5 @@ impl RemoteDispatcher {
     }
 }
 
-/// The server's relays as of its last answer.
+/// Cached relays of the server; `None` before its first response.
 pub(super) type Relays = Option<Vec<Relay>>;

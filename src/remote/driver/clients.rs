@@ -11,30 +11,32 @@ use super::Driver;
 use crate::core::upstream::{ClientCommand, ClientError, ClientId, CommandReply};
 use crate::core::{Membership, RelayInput, User};
 
-/// Waiting clients.
+/// Reply channels of clients, by kind of request.
 #[derive(Default)]
 pub(super) struct Clients {
-    next: u64,
+    /// Last id of a client.
+    last_id: u64,
     pub(super) commands: Waiting<CommandReply>,
     pub(super) relays: Waiting<Result<Vec<Relay>, ClientError>>,
     pub(super) announcements: Waiting<Result<(), ClientError>>,
+    /// Notified when the local peers have left.
     pub(super) departure: Option<oneshot::Sender<()>>,
 }
 
-/// Waiting clients of one kind of reply.
+/// Reply channels of one kind.
 type Waiting<T> = HashMap<ClientId, oneshot::Sender<T>>;
 
 impl Driver {
-    /// Executes a client's command on the server, and then here.
+    /// Executes a client's command on the server, and then in the registry.
     pub(in crate::remote) async fn request(&self, request: ClientCommand) -> CommandReply {
-        let (id, reply) = self.wait(|clients| &mut clients.commands);
+        let (id, reply) = self.register(|clients| &mut clients.commands);
         self.change(|session, now| session.handle_request(id, request, now));
         reply.await.unwrap_or(Err(ClientError::Lost))
     }
 
     /// Requests the server's relays.
     pub(in crate::remote) async fn relays(&self) -> Result<Vec<Relay>, ClientError> {
-        let (id, reply) = self.wait(|clients| &mut clients.relays);
+        let (id, reply) = self.register(|clients| &mut clients.relays);
         self.change(|session, now| session.handle_relay_query(id, now));
         reply.await.unwrap_or(Err(ClientError::Lost))
     }
@@ -45,26 +47,26 @@ impl Driver {
         relay: RelayInput,
         user: Option<User>,
     ) -> Result<(), ClientError> {
-        let (id, reply) = self.wait(|clients| &mut clients.announcements);
+        let (id, reply) = self.register(|clients| &mut clients.announcements);
         self.change(|session, now| session.handle_announcement(id, relay, user, now));
         reply.await.unwrap_or(Err(ClientError::Lost))
     }
 
-    /// Registers a waiting client. Returns its number.
-    fn wait<T>(
+    /// Registers a client that waits for a reply.
+    fn register<T>(
         &self,
         kind: impl FnOnce(&mut Clients) -> &mut Waiting<T>,
     ) -> (ClientId, oneshot::Receiver<T>) {
         let (reply, receiver) = oneshot::channel();
         let mut clients = self.0.clients.borrow_mut();
-        clients.next += 1;
-        let id = ClientId(clients.next);
+        clients.last_id += 1;
+        let id = ClientId(clients.last_id);
         kind(&mut clients).insert(id, reply);
         (id, receiver)
     }
 
-    /// Waits for a task of the server, up to the time limit of a client's request since `begun`;
-    /// `None` on a timeout.
+    /// Waits for the server until four fifths of the request timeout have passed since `begun`;
+    /// `None` after that.
     pub(in crate::remote) async fn in_time<T>(
         &self,
         begun: Instant,
@@ -73,7 +75,7 @@ impl Driver {
         tokio::time::timeout_at(begun + self.0.endpoint.request_timeout * 4 / 5, work).await.ok()
     }
 
-    /// Sends the leaves of local peers, and waits for the server's confirmation for a limited time.
+    /// Has local peers leave. Waits until the server has confirmed it, for a limited time.
     pub(in crate::remote) async fn depart(&self, memberships: Vec<Membership>) {
         let (departed, departure) = oneshot::channel();
         self.0.clients.borrow_mut().departure = Some(departed);
@@ -81,20 +83,20 @@ impl Driver {
         departure.await.ok();
     }
 
-    /// Withdraws a join that the server may have accepted, although its client got an error.
+    /// Has a peer leave that the server may have added although its client got an error.
     pub(in crate::remote) fn withdraw(&self, party_id: PartyId, peer_id: PeerId) {
         self.change(|session, now| session.handle_withdrawal(party_id, peer_id, now));
     }
 
-    /// Revokes the tokens of a peer on the server. Returns their number; `None` if an older server
-    /// can't revoke them.
+    /// Revokes the tokens of a peer on the server. Returns their number; `None` if the server does
+    /// not revoke them, so that they expire.
     pub(in crate::remote) async fn revoke(&self, peer_id: &PeerId, token: &Secret) -> Option<u64> {
         self.change(|session, _| session.note_revocation(peer_id, true));
         match self.0.api().revoke(token).await {
             Ok(tokens) => Some(tokens),
-            Err(refused) => {
+            Err(error) => {
                 self.change(|session, _| session.note_revocation(peer_id, false));
-                log::warn!("the tokens of {peer_id} end by their age: {refused}");
+                log::warn!("tokens not revoked, they will expire: peer={peer_id} {error}");
                 None
             }
         }

@@ -1,4 +1,4 @@
-//! Driver of a session: moves its messages, has the registry and the server's routes answer it, and
+//! Driver of a session: moves its messages, calls the registry and the server's routes for it, and
 //! arms one timer.
 
 mod clients;
@@ -29,18 +29,19 @@ use crate::core::upstream::{
 };
 use crate::core::{Caller, Outcome, Proof, Upstream};
 
-/// Time limit of the registry's answer to a message of the server.
-const LOCAL_PATIENCE: Duration = Duration::from_secs(30);
+/// Upper bound of a call to the registry.
+const REGISTRY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Longest timer: timers stop while the machine sleeps, so deadlines are checked this often.
+/// Upper bound of a timer. Timers stop while the machine sleeps, so deadlines are checked this
+/// often.
 const LONGEST_TIMER: Duration = Duration::from_secs(15);
 
-/// Environment of the sessions of a program.
+/// Environment of the program's sessions.
 #[derive(Debug, Clone)]
 pub(crate) struct SessionContext {
-    /// Control plane of the registry.
+    /// Registry.
     pub(crate) local: ControlPlane,
-    /// Caller of the program itself.
+    /// Identity of the program itself as a caller of the registry.
     pub(crate) itself: Caller,
     pub(crate) clock: Clock,
     /// Parties with intents.
@@ -51,7 +52,7 @@ pub(crate) struct SessionContext {
     pub(crate) memory: Memory,
 }
 
-/// Random numbers and networks of this machine.
+/// Randomness and networks of this machine.
 #[derive(Debug)]
 struct ThisMachine;
 
@@ -69,7 +70,7 @@ impl Machine for ThisMachine {
     }
 }
 
-/// Session with its IO. Clones share it.
+/// Driver of a session. Clones share the session.
 #[derive(Clone)]
 pub(super) struct Driver(Rc<Inner>);
 
@@ -77,33 +78,35 @@ struct Inner {
     session: RefCell<Session>,
     context: SessionContext,
     endpoint: Endpoint,
-    /// Clients with unanswered requests.
+    /// Clients that wait for a reply.
     clients: RefCell<Clients>,
-    /// Client of the server's routes, with pooled connections; created on first use.
+    /// Client of the server's routes, created on first use.
     api: RefCell<Option<Api>>,
-    /// Notified after a change of the session outside of the driver's loop.
+    /// Notified after a change of the session outside the driver's loop.
     changed: Notify,
 }
 
-/// Event of a session.
-pub(super) enum DriverEvent {
-    /// Sign of life of the server, with the failure that it states.
+/// Event of a session, for the link.
+pub(super) enum Event {
+    /// The server is alive; with the message of a failure that it reported.
     Alive(Option<String>),
-    /// The session is online: requests of clients may be sent.
+    /// The session accepts clients' requests.
     Online,
 }
 
-/// Answer to an output of the session.
-enum Answered {
+/// Result that a session waits for.
+enum CallResult {
     Applied(Then, Result<Outcome, Failure>),
     LookedUp(LookUp, Result<Upstream, Failure>),
     Called(CallThen, Result<Called, CallError>),
 }
 
-type Answers = FuturesUnordered<Pin<Box<dyn Future<Output = Answered>>>>;
+/// Calls in flight.
+type Calls = FuturesUnordered<Pin<Box<dyn Future<Output = CallResult>>>>;
 
 impl Driver {
-    /// Starts a session over an open transport. Returns it with the queues of the transport.
+    /// Creates the driver of a session over an open transport. Returns it with the transport's
+    /// queues.
     pub(super) fn new(
         context: SessionContext,
         endpoint: Endpoint,
@@ -111,7 +114,7 @@ impl Driver {
         heartbeat: Duration,
     ) -> (Self, mpsc::Sender<transport::Outgoing>, mpsc::Receiver<Incoming>) {
         let Transport { outgoing, incoming, clock_ahead, kind } = transport;
-        // All that was noted is compared by the time the session is online.
+        // A new session compares all parties before it is online: earlier notes are obsolete.
         context.dirty.take();
         let settings = upstream::SessionSettings {
             server: endpoint.url.key(),
@@ -139,17 +142,17 @@ impl Driver {
         (Self(Rc::new(inner)), outgoing, incoming)
     }
 
-    /// True while clients' requests may be sent.
+    /// True while the session accepts clients' requests.
     pub(super) fn is_online(&self) -> bool {
         self.0.session.borrow().is_online()
     }
 
-    /// True once a local peer was greeted.
+    /// True once the hello of a local peer has succeeded.
     pub(super) fn has_greeted(&self) -> bool {
         self.0.session.borrow().has_greeted()
     }
 
-    /// Returns the server's reason for not accepting this daemon, if it stated one.
+    /// Returns the reason of a server that refuses this daemon, where it has stated one.
     pub(super) fn complaint(&self) -> Option<Loss> {
         self.0.session.borrow().complaint()
     }
@@ -159,28 +162,28 @@ impl Driver {
         self.0.session.borrow().renamed_to(party_id).cloned()
     }
 
-    /// Logs a warning of the server's conduct.
+    /// Logs a warning about the server.
     pub(super) fn warn(&self, words: std::fmt::Arguments<'_>) {
         self.0.session.borrow_mut().warn(words);
     }
 
-    /// Asks the server for a sign of life.
+    /// Checks that the server is alive.
     pub(super) fn ping(&self) {
         self.change(|session, _| session.ping());
     }
 
-    /// Stops processing messages, and sends nothing but leaves.
+    /// Ignores messages of the server, and sends nothing but leaves.
     pub(super) fn stop_processing(&self) {
         self.change(|session, _| session.stop_processing());
     }
 
-    /// Ends the session, and answers the waiting clients.
+    /// Ends the session. Waiting clients get a reply.
     pub(super) fn close(&self) {
         self.0.session.borrow_mut().give_up(Loss::new("closed"));
-        let mut answers = Answers::new();
-        self.0.carry_out(&mut answers, &mut drop);
-        // Commands for the registry are still executed, though the session gets no answer.
-        actix::spawn(answers.for_each(|_| std::future::ready(())));
+        let mut calls = Calls::new();
+        self.0.carry_out(&mut calls, &mut drop);
+        // Calls in flight finish, although the session does not use their results.
+        actix::spawn(calls.for_each(|_| std::future::ready(())));
     }
 
     fn change(&self, change: impl FnOnce(&mut Session, crate::core::Now)) {
@@ -188,20 +191,20 @@ impl Driver {
         self.0.changed.notify_one();
     }
 
-    /// Runs the session until the connection ends. Returns the reason, and true if another
-    /// connection replaces it.
+    /// Drives the session until the connection is lost. Returns the reason, and true if another
+    /// connection replaces this one.
     pub(super) async fn run(
         self,
         outgoing: mpsc::Sender<transport::Outgoing>,
         mut incoming: mpsc::Receiver<Incoming>,
-        mut on_event: impl FnMut(DriverEvent),
+        mut on_event: impl FnMut(Event),
     ) -> (Loss, bool) {
         let inner = &self.0;
         let (clock, dirty) = (inner.context.clock, inner.context.dirty.clone());
-        let mut answers = Answers::new();
+        let mut calls = Calls::new();
         let (mut unsent, mut is_open) = (None, true);
         loop {
-            if let Some(end) = inner.carry_out(&mut answers, &mut on_event) {
+            if let Some(end) = inner.carry_out(&mut calls, &mut on_event) {
                 outgoing.try_send(transport::Outgoing::Close).ok();
                 return end;
             }
@@ -226,10 +229,10 @@ impl Driver {
             tokio::select! {
                 biased;
                 () = inner.changed.notified() => {}
-                Some(answer) = answers.next() => inner.take_answer(answer),
+                Some(result) = calls.next() => inner.handle_result(result),
                 message = incoming.recv(), if is_open && wants_messages => {
                     is_open = message.is_some();
-                    inner.take_message(message, &mut on_event);
+                    inner.handle_message(message, &mut on_event);
                 }
                 () = reserve(&outgoing, inner.endpoint.request_timeout), if unsent.is_some() => {
                     if outgoing.capacity() == 0 {
@@ -246,53 +249,54 @@ impl Driver {
         }
     }
 
-    /// Probes for a WebSocket periodically, if the transport is HTTP and WebSocket is preferred.
-    /// Then another connection replaces this one.
-    pub(super) async fn probe_for_websocket(self, kind: transport::TransportKind, every: Duration) {
+    /// Waits for WebSocket support if the transport is HTTP as a fallback; then another connection
+    /// replaces this one.
+    pub(super) async fn probe_websocket(self, kind: transport::TransportKind, interval: Duration) {
         let endpoint = &self.0.endpoint;
         if kind != transport::TransportKind::Http || endpoint.kind != transport::TransportKind::Auto
         {
             return;
         }
-        transport::dial::await_websocket(endpoint, every).await;
+        transport::dial::await_websocket(endpoint, interval).await;
         self.change(|session, _| session.yield_connection("the server has a WebSocket now"));
     }
 }
 
-/// Waits for room in a queue, for a limited time.
-async fn reserve(outgoing: &mpsc::Sender<transport::Outgoing>, patience: Duration) {
-    tokio::time::timeout(patience, outgoing.reserve()).await.ok();
+/// Waits for room in a queue, for `limit` at most.
+async fn reserve(outgoing: &mpsc::Sender<transport::Outgoing>, limit: Duration) {
+    tokio::time::timeout(limit, outgoing.reserve()).await.ok();
 }
 
 impl Inner {
-    /// Executes the outputs of the session. Returns the reason for its end.
+    /// Executes the session's outputs. Returns the reason for the session's end, and true if
+    /// another connection replaces this one.
     fn carry_out(
         &self,
-        answers: &mut Answers,
-        on_event: &mut impl FnMut(DriverEvent),
+        calls: &mut Calls,
+        on_event: &mut impl FnMut(Event),
     ) -> Option<(Loss, bool)> {
         loop {
             let output = self.session.borrow_mut().poll_output();
             match output? {
                 Output::Apply(Apply { caller, command, then }) => {
-                    // The command is queued at once, so that commands keep their order.
+                    // Queued at once, so that commands keep their order.
                     let applied =
                         self.context.local.ask(caller, |reply| Ask::Command(command, reply));
-                    answers.push(Box::pin(async move {
-                        Answered::Applied(then, within_patience(applied).await)
+                    calls.push(Box::pin(async move {
+                        CallResult::Applied(then, within_timeout(applied).await)
                     }));
                 }
                 Output::LookUp(part, then) => {
                     let caller = self.context.itself.clone();
                     let found = self.context.local.ask(caller, |reply| Ask::Upstream(part, reply));
-                    answers.push(Box::pin(async move {
-                        Answered::LookedUp(then, within_patience(found).await)
+                    calls.push(Box::pin(async move {
+                        CallResult::LookedUp(then, within_timeout(found).await)
                     }));
                 }
                 Output::Call(call, then) => {
                     let api = self.api();
-                    answers.push(Box::pin(async move {
-                        Answered::Called(then, call_route(&api, call).await)
+                    calls.push(Box::pin(async move {
+                        CallResult::Called(then, call_route(&api, call).await)
                     }));
                 }
                 Output::Reply(id, reply) => {
@@ -304,7 +308,7 @@ impl Inner {
                 Output::Announced(id, reply) => {
                     answer(&mut self.clients.borrow_mut().announcements, id, reply);
                 }
-                Output::Online => on_event(DriverEvent::Online),
+                Output::Online => on_event(Event::Online),
                 Output::Departed => {
                     if let Some(departed) = self.clients.borrow_mut().departure.take() {
                         departed.send(()).ok();
@@ -315,29 +319,29 @@ impl Inner {
         }
     }
 
-    /// Returns the client of the server's routes, with pooled connections.
+    /// Returns the client of the server's routes, which pools its connections.
     fn api(&self) -> Api {
         self.api.borrow_mut().get_or_insert_with(|| Api::new(&self.endpoint)).clone()
     }
 
-    fn take_answer(&self, answer: Answered) {
+    fn handle_result(&self, result: CallResult) {
         let (now, mut session) = (self.context.clock.now(), self.session.borrow_mut());
-        match answer {
-            Answered::Applied(then, result) => session.handle_applied(then, result, now),
-            Answered::LookedUp(then, result) => session.handle_looked_up(then, result, now),
-            Answered::Called(then, result) => session.handle_called(then, result, now),
+        match result {
+            CallResult::Applied(then, result) => session.handle_applied(then, result, now),
+            CallResult::LookedUp(then, result) => session.handle_looked_up(then, result, now),
+            CallResult::Called(then, result) => session.handle_called(then, result, now),
         }
     }
 
-    fn take_message(&self, message: Option<Incoming>, on_event: &mut impl FnMut(DriverEvent)) {
+    fn handle_message(&self, message: Option<Incoming>, on_event: &mut impl FnMut(Event)) {
         let message = match message {
             Some(Incoming::Message(message)) => message,
-            Some(Incoming::Alive) => return on_event(DriverEvent::Alive(None)),
-            Some(Incoming::Fault(words)) => return on_event(DriverEvent::Alive(Some(words))),
+            Some(Incoming::Alive) => return on_event(Event::Alive(None)),
+            Some(Incoming::Fault(words)) => return on_event(Event::Alive(Some(words))),
             None => Message::Lost(Loss::new("the connection is gone")),
         };
         if !matches!(message, Message::Garbage(_) | Message::Lost(_)) {
-            on_event(DriverEvent::Alive(None));
+            on_event(Event::Alive(None));
         }
         self.session.borrow_mut().handle_message(message, self.context.clock.now());
     }
@@ -376,10 +380,8 @@ impl From<Outgoing> for transport::Outgoing {
     }
 }
 
-/// Waits for the registry's answer, for a limited time.
-async fn within_patience<T>(
-    answer: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, Failure> {
-    let answer = tokio::time::timeout(LOCAL_PATIENCE, answer).await;
-    answer.unwrap_or(Err(Failure::TimedOut(LOCAL_PATIENCE)))
+/// Waits for the registry's reply, for a limited time.
+async fn within_timeout<T>(answer: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let answer = tokio::time::timeout(REGISTRY_TIMEOUT, answer).await;
+    answer.unwrap_or(Err(Failure::TimedOut(REGISTRY_TIMEOUT)))
 }
