@@ -63,8 +63,7 @@ impl RemoteDispatcher {
         }
     }
 
-    /// Replaces the party's id in a join with the registered id of a party that the server has
-    /// renamed.
+    /// Replaces the party's id in a join by the id that the server chose at the registration.
     async fn apply_rename(
         &self,
         mut request: Request,

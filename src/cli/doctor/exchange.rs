@@ -46,7 +46,7 @@ impl ServerProbe {
         let exchange = client.exchange(request, MOST_BYTES);
         let answer = self.within("the answer of", exchange).await.map_err(late)?;
         let (status, headers, body) = answer.map_err(|error| {
-            CheckFailure::new(error.words(&self.url), fix_of_error(&error, &self.url))
+            CheckFailure::new(error.message(&self.url), fix_of_error(&error, &self.url))
         })?;
         let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
         Ok(Answer { status, headers, body })
@@ -96,7 +96,7 @@ pub(super) fn fix_of(status: StatusCode) -> &'static str {
 /// Returns the remedy for a request without an answer.
 fn fix_of_error(error: &ExchangeError, url: &ServerUrl) -> &'static str {
     match (error, url.is_secure()) {
-        (ExchangeError::Http(HttpError::NotHttp | HttpError::Unanswered), false) => {
+        (ExchangeError::Http(HttpError::NotHttp | HttpError::NoResponse), false) => {
             "correct the port in the server's URL, or start the URL with https:// if the server \
              speaks TLS there"
         }

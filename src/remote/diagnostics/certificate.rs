@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rustls::{AlertDescription, CertificateError, Error};
 use rustls_pki_types::UnixTime;
 
-use super::{place, shown};
+use super::{host_port, shown};
 use crate::remote::transport::tls::NoAuthority;
 use crate::server_url::ServerUrl;
 
@@ -12,12 +12,12 @@ use crate::server_url::ServerUrl;
 const MOST_NAMES: usize = 5;
 
 pub(super) fn failure(error: &Error, url: &ServerUrl) -> String {
-    let place = place(url);
+    let host_port = host_port(url);
     match error {
         Error::InvalidCertificate(error) => certificate(error, url),
         Error::InvalidMessage(_) => {
             format!(
-                "{place} does not speak TLS: if the server has none, its URL starts with http://"
+                "{host_port} does not speak TLS: if the server has none, its URL starts with http://"
             )
         }
         Error::PeerIncompatible(_)
@@ -26,15 +26,17 @@ pub(super) fn failure(error: &Error, url: &ServerUrl) -> String {
             | AlertDescription::ProtocolVersion
             | AlertDescription::InsufficientSecurity,
         ) => {
-            format!("{place} does not speak TLS 1.2 or 1.3 in a way that is still safe: update it")
+            format!(
+                "{host_port} does not speak TLS 1.2 or 1.3 in a way that is still safe: update it"
+            )
         }
         Error::AlertReceived(AlertDescription::UnrecognisedName) => {
-            format!("{place} knows no server of that name: check the server's URL")
+            format!("{host_port} knows no server of that name: check the server's URL")
         }
         Error::AlertReceived(alert) => {
-            format!("{place} refuses to speak TLS with this daemon ({alert:?})")
+            format!("{host_port} refuses to speak TLS with this daemon ({alert:?})")
         }
-        error => format!("TLS with {place} failed: {}", shown(&error.to_string())),
+        error => format!("TLS with {host_port} failed: {}", shown(&error.to_string())),
     }
 }
 

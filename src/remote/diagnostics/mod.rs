@@ -20,7 +20,7 @@ pub(crate) use http_error::HttpError;
 pub(crate) use response::{date, refusal};
 
 /// Returns the host and port of a server, such as `lan.example.org:443` or `[::1]:80`.
-pub(crate) fn place(url: &ServerUrl) -> String {
+pub(crate) fn host_port(url: &ServerUrl) -> String {
     let (host, port) = url.host_and_port();
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{}:{port}", shown(&host)) }
 }
@@ -33,7 +33,7 @@ pub(crate) fn failure(error: &(dyn Error + 'static), url: &ServerUrl) -> String 
     let describe = |cause: &(dyn Error + 'static)| io_failure(cause.downcast_ref()?, url);
     let innermost = || causes(error).last().map(ToString::to_string).unwrap_or_default();
     causes(error).find_map(describe).unwrap_or_else(|| {
-        format!("the connection to {} failed: {}", place(url), shown(&innermost()))
+        format!("the connection to {} failed: {}", host_port(url), shown(&innermost()))
     })
 }
 
@@ -53,7 +53,7 @@ pub(crate) fn unresolved(error: &(dyn Error + 'static), url: &ServerUrl) -> Stri
 pub(crate) fn late(step: &str, within: Duration, url: &ServerUrl) -> String {
     format!(
         "{step} {} took longer than {} s: the server or the network is down or slow, or a firewall is in between",
-        place(url),
+        host_port(url),
         within.as_secs_f64(),
     )
 }
@@ -71,25 +71,25 @@ pub(super) fn causes<'a>(
 
 /// Describes an IO error of a known kind.
 fn io_failure(error: &io::Error, url: &ServerUrl) -> Option<String> {
-    let place = place(url);
+    let host_port = host_port(url);
     Some(match error.kind() {
         ErrorKind::ConnectionRefused => {
-            format!("nothing listens at {place}: is the server running, and is that its port?")
+            format!("nothing listens at {host_port}: is the server running, and is that its port?")
         }
         ErrorKind::TimedOut => format!(
-            "{place} does not answer: the server or the network is down, or a firewall is in between"
+            "{host_port} does not answer: the server or the network is down, or a firewall is in between"
         ),
         ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable | ErrorKind::NetworkDown => {
-            format!("there is no way to {place}: is this machine connected to a network?")
+            format!("there is no way to {host_port}: is this machine connected to a network?")
         }
-        ErrorKind::AddrNotAvailable => format!("there is no address to reach {place} at"),
+        ErrorKind::AddrNotAvailable => format!("there is no address to reach {host_port} at"),
         ErrorKind::PermissionDenied => format!(
-            "this system does not let the daemon connect to {place}: see its firewall, and the daemon's service unit"
+            "this system does not let the daemon connect to {host_port}: see its firewall, and the daemon's service unit"
         ),
         ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => {
-            format!("the connection to {place} was cut, by the server or on the way")
+            format!("the connection to {host_port} was cut, by the server or on the way")
         }
-        ErrorKind::UnexpectedEof => format!("{place} closed the connection"),
+        ErrorKind::UnexpectedEof => format!("{host_port} closed the connection"),
         _ => return None,
     })
 }

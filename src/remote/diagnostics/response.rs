@@ -9,7 +9,7 @@ use reqwest::header::{
     CONTENT_TYPE, DATE, HeaderMap, HeaderName, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 
-use super::{place, shown};
+use super::{host_port, shown};
 use crate::remote::transport::Loss;
 use crate::server_url::ServerUrl;
 
@@ -37,45 +37,45 @@ pub(crate) fn date(headers: &HeaderMap) -> Option<Timestamp> {
 }
 
 fn words(status: StatusCode, headers: &HeaderMap, url: &ServerUrl, understood: bool) -> String {
-    let place = place(url);
+    let host_port = host_port(url);
     match status {
         StatusCode::UNAUTHORIZED => format!(
-            "the server does not let this daemon in: something in front of it at {place} asks for a login ({status}{})",
+            "the server does not let this daemon in: something in front of it at {host_port} asks for a login ({status}{})",
             text(headers, WWW_AUTHENTICATE)
                 .map(|how| format!(": {}", shown(how)))
                 .unwrap_or_default(),
         ),
         StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
             format!(
-                "the server does not let this daemon in: a proxy on the way to {place} asks for a login ({status})"
+                "the server does not let this daemon in: a proxy on the way to {host_port} asks for a login ({status})"
             )
         }
         StatusCode::NETWORK_AUTHENTICATION_REQUIRED => {
             format!("this network asks for a login first ({status}): open a web page in a browser")
         }
         StatusCode::TOO_MANY_REQUESTS => {
-            format!("{place} asks to be left alone for a while ({status})")
+            format!("{host_port} asks to be left alone for a while ({status})")
         }
         StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => {
-            format!("a proxy at {place} can't reach the control server behind it ({status})")
+            format!("a proxy at {host_port} can't reach the control server behind it ({status})")
         }
         status if status.is_redirection() => redirection(headers, url),
         status if status.is_success() && is_html(headers) => format!(
-            "{place} answered with a web page: a captive portal, or not the address of a control server"
+            "{host_port} answered with a web page: a captive portal, or not the address of a control server"
         ),
         status if status.is_success() => {
-            format!("{place} answered, but not as a control server does ({status})")
+            format!("{host_port} answered, but not as a control server does ({status})")
         }
         status if status.is_server_error() => {
-            format!("the server at {place} can't serve now ({status}): see its log")
+            format!("the server at {host_port} can't serve now ({status}): see its log")
         }
         StatusCode::BAD_REQUEST if !url.is_secure() && !understood => format!(
-            "{place} refused ({status}): if the server speaks TLS, its URL starts with https://"
+            "{host_port} refused ({status}): if the server speaks TLS, its URL starts with https://"
         ),
         StatusCode::NOT_FOUND if !understood => format!(
-            "there is no control server at {place} ({status}): check the address and the path in the server's URL"
+            "there is no control server at {host_port} ({status}): check the address and the path in the server's URL"
         ),
-        status => format!("{place} refused ({status})"),
+        status => format!("{host_port} refused ({status})"),
     }
 }
 
@@ -89,7 +89,7 @@ fn redirection(headers: &HeaderMap, url: &ServerUrl) -> String {
         None => "the server redirects to an address that makes no sense".into(),
         Some(target) if target == here.origin() => format!(
             "{} redirects to another path of its own: check the path in the server's URL, or whether a login is in front of it",
-            place(url),
+            host_port(url),
         ),
         Some(target) => format!(
             "the server redirects to {}: if you trust it, set that as the server's URL",

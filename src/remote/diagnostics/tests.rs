@@ -55,9 +55,9 @@ fn shown_text_is_short_without_control_characters() {
 }
 
 #[test]
-fn place_has_a_host_and_a_port() {
-    assert_eq!(place(&lan()), "lan.example.org:443");
-    assert_eq!(place(&url("http://[::1]:8080")), "[::1]:8080");
+fn host_port_has_brackets_around_ipv6() {
+    assert_eq!(host_port(&lan()), "lan.example.org:443");
+    assert_eq!(host_port(&url("http://[::1]:8080")), "[::1]:8080");
 }
 
 #[test]

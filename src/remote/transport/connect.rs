@@ -73,8 +73,9 @@ async fn start_tls(
 ) -> Result<TlsStream<TcpStream>, Loss> {
     let (host, _) = endpoint.url.host_and_port();
     let Ok(name) = ServerName::try_from(host) else {
-        let place = diagnostics::place(&endpoint.url);
-        let words = format!("no certificate can be for {place}: use another name of the server");
+        let host_port = diagnostics::host_port(&endpoint.url);
+        let words =
+            format!("no certificate can be for {host_port}: use another name of the server");
         return Err(Loss::new(words));
     };
     let connecting = TlsConnector::from(endpoint.tls.clone()).connect(name, stream);

@@ -138,7 +138,7 @@ impl ProxyUrl {
         let status = status(&head).ok_or_else(|| {
             Loss::new(format!(
                 "{} is no HTTP proxy: correct remote.proxy or the variable that names it",
-                diagnostics::place(&self.address)
+                diagnostics::host_port(&self.address)
             ))
         })?;
         let words = match status {
@@ -151,7 +151,7 @@ impl ProxyUrl {
             }
             _ => "does not connect to it: see the proxy's rules, or set remote.proxy = \"none\"",
         };
-        let (proxy, server) = (diagnostics::place(&self.address), diagnostics::place(url));
+        let (proxy, server) = (diagnostics::host_port(&self.address), diagnostics::host_port(url));
         let words = format!("the proxy {proxy} on the way to {server} {words} ({status})");
         Err(Loss {
             is_final: status == StatusCode::PROXY_AUTHENTICATION_REQUIRED,
@@ -163,7 +163,7 @@ impl ProxyUrl {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let server = diagnostics::place(url);
+        let server = diagnostics::host_port(url);
         let mut request = format!("CONNECT {server} HTTP/1.1\r\nHost: {server}\r\n");
         if let Some(authorization) = self.authorization() {
             request.push_str(&format!("Proxy-Authorization: {authorization}\r\n"));

@@ -100,9 +100,11 @@ impl ApiError {
     pub(super) fn from_exchange(error: ExchangeError, url: &ServerUrl) -> Self {
         match error {
             ExchangeError::NoConnection(loss) => Self::unreachable(loss),
-            ExchangeError::Http(endless @ HttpError::Endless) => Self::foreign(endless.words(url)),
+            ExchangeError::Http(endless @ HttpError::Endless) => {
+                Self::foreign(endless.message(url))
+            }
             ExchangeError::Http(_) | ExchangeError::Broken(_) => {
-                Self::new(ErrorCode::Offline, error.words(url), Cause::NoResponse)
+                Self::new(ErrorCode::Offline, error.message(url), Cause::NoResponse)
             }
         }
     }

@@ -39,12 +39,12 @@ impl ExchangeError {
         }
         // On a connection that is still open, the server sent something other than HTTP.
         let is_ended = extras.get().is_none_or(ReadEnd::is_reached);
-        Self::of(error, url, if is_ended { HttpError::Unanswered } else { HttpError::NotHttp })
+        Self::of(error, url, if is_ended { HttpError::NoResponse } else { HttpError::NotHttp })
     }
 
     /// Error after the head of a response.
     pub(super) fn in_body(error: &(dyn Error + 'static), url: &ServerUrl) -> Self {
-        Self::of(error, url, HttpError::Torn)
+        Self::of(error, url, HttpError::Incomplete)
     }
 
     /// Converts an error. `otherwise` is the result where the connection itself did not break.
@@ -60,16 +60,16 @@ impl ExchangeError {
         }
         match io_error().map(io::Error::kind) {
             None => Self::Http(otherwise),
-            Some(UnexpectedEof | InvalidData | InvalidInput) => Self::Http(HttpError::Torn),
+            Some(UnexpectedEof | InvalidData | InvalidInput) => Self::Http(HttpError::Incomplete),
             Some(_) => Self::Broken(diagnostics::failure(error, url)),
         }
     }
 
     /// Returns the message for the user.
-    pub(crate) fn words(&self, url: &ServerUrl) -> String {
+    pub(crate) fn message(&self, url: &ServerUrl) -> String {
         match self {
             Self::NoConnection(loss) => loss.words.clone(),
-            Self::Http(error) => error.words(url),
+            Self::Http(error) => error.message(url),
             Self::Broken(words) => words.clone(),
         }
     }

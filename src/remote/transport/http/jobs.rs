@@ -108,7 +108,7 @@ impl JobRunner {
     fn enqueue(&mut self, message: Option<Outgoing>) {
         match message {
             Some(Outgoing::Frame(mut inbound)) => {
-                // First the frames before this one, which may end a rename.
+                // The waiting frames first: this one may end a rename.
                 self.apply_renames();
                 self.session.parties().apply_renames_to_newest(&mut inbound.frame);
                 self.waiting.push_back(Job::Request(inbound));

@@ -27,24 +27,24 @@ const DISPLACED: u16 = 4001;
 
 /// Converts an error of the opening handshake.
 pub(super) fn upgrade_error(error: Error, url: &ServerUrl, now: Timestamp) -> WsOpenError {
-    let place = diagnostics::place(url);
+    let host_port = diagnostics::host_port(url);
     let words = match error {
         Error::Http(response) => {
             return upgrade_refused(response.status(), response.headers(), url, now);
         }
         // WebSocket needs HTTP/1.1.
         Error::Protocol(ProtocolError::WrongHttpVersion) => {
-            let words = format!("{place} speaks HTTP/1.0, which has no WebSocket");
+            let words = format!("{host_port} speaks HTTP/1.0, which has no WebSocket");
             return WsOpenError::NoWebSocket(Loss::new(words));
         }
-        Error::Protocol(ProtocolError::HandshakeIncomplete) => HttpError::Unanswered.words(url),
+        Error::Protocol(ProtocolError::HandshakeIncomplete) => HttpError::NoResponse.message(url),
         Error::Protocol(ProtocolError::HttparseError(_))
         | Error::HttpFormat(_)
         | Error::Utf8(_)
         | Error::Capacity(_)
-        | Error::AttackAttempt => HttpError::NotHttp.words(url),
+        | Error::AttackAttempt => HttpError::NotHttp.message(url),
         Error::Protocol(error) => format!(
-            "{place} does not open the WebSocket as it should: a proxy on the way may not let it pass ({})",
+            "{host_port} does not open the WebSocket as it should: a proxy on the way may not let it pass ({})",
             diagnostics::shown(&error.to_string()),
         ),
         error => diagnostics::failure(&error, url),
@@ -72,20 +72,20 @@ fn upgrade_refused(
 
 /// Converts an error of an open WebSocket.
 pub(super) fn stream_loss(error: &Error, url: &ServerUrl) -> Loss {
-    let place = diagnostics::place(url);
+    let host_port = diagnostics::host_port(url);
     Loss::new(match error {
         Error::ConnectionClosed
         | Error::AlreadyClosed
         | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
-            format!("the connection to {place} ended without a farewell")
+            format!("the connection to {host_port} ended without a farewell")
         }
         Error::Capacity(CapacityError::MessageTooLong { size, max_size }) => {
-            format!("{place} sent a message of {size} bytes; {max_size} at most are taken")
+            format!("{host_port} sent a message of {size} bytes; {max_size} at most are taken")
         }
-        Error::Utf8(_) => format!("{place} sent a text that is not UTF-8"),
+        Error::Utf8(_) => format!("{host_port} sent a text that is not UTF-8"),
         Error::Protocol(error) => {
             format!(
-                "{place} broke the rules of WebSocket: {}",
+                "{host_port} broke the rules of WebSocket: {}",
                 diagnostics::shown(&error.to_string()),
             )
         }
@@ -95,9 +95,9 @@ pub(super) fn stream_loss(error: &Error, url: &ServerUrl) -> Loss {
 
 /// Converts the server's close frame.
 pub(super) fn close_loss(frame: Option<&CloseFrame>, url: &ServerUrl) -> Loss {
-    let place = diagnostics::place(url);
+    let host_port = diagnostics::host_port(url);
     let Some(frame) = frame else {
-        return Loss::new(format!("{place} closed the connection"));
+        return Loss::new(format!("{host_port} closed the connection"));
     };
     let code = u16::from(frame.code);
     let meaning = match code {
@@ -115,7 +115,7 @@ pub(super) fn close_loss(frame: Option<&CloseFrame>, url: &ServerUrl) -> Loss {
         "" => String::new(),
         reason => format!(", “{}”", diagnostics::shown(reason)),
     };
-    let words = format!("{place} closed the connection ({code}{meaning}{reason})");
+    let words = format!("{host_port} closed the connection ({code}{meaning}{reason})");
     match code {
         DISPLACED => Loss::displaced(&words),
         _ => Loss::new(words),
