@@ -187,8 +187,8 @@ impl Link {
         let link = ctx.address();
         let on_event = move |event| match event {
             // May be dropped: each further message sends another one.
-            Event::Alive(_) => drop(link.try_send(SessionEvent(id, event))),
-            Event::Online => {
+            DriverEvent::Alive(_) => drop(link.try_send(SessionEvent(id, event))),
+            DriverEvent::Online => {
                 let sent = link.send(SessionEvent(id, event));
                 actix::spawn(async move {
                     if let Err(error) = sent.await {
@@ -313,7 +313,7 @@ crate::health::answers_ping!(Link);
 /// Event of the connection's session.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct SessionEvent(LinkId, Event);
+struct SessionEvent(LinkId, DriverEvent);
 
 impl Handler<SessionEvent> for Link {
     type Result = ();

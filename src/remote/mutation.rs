@@ -94,7 +94,9 @@ impl RemoteDispatcher {
         let leaves = matches!(command, Command::Leave { .. }) && self.is_member(&request).await?;
         let waited = request.begun.elapsed();
         match session.request(ClientCommand { caller, key, command, waited }).await {
-            Ok(CommandOutcome::Entered(party_id)) => self.show(request.caller, party_id).await,
+            Ok(CommandOutcome::Entered(party_id)) => {
+                self.party_outcome(request.caller, party_id).await
+            }
             Ok(CommandOutcome::Done(outcome)) => Ok(outcome),
             Err(ClientError::Rejected { code, message }) => {
                 Err(Failure::Rejected { code, message })
@@ -110,7 +112,7 @@ impl RemoteDispatcher {
                         if now.is_none() && matches!(request.command, Command::Join { .. }) {
                             self.withdraw(session, &request).await?;
                         }
-                        match self.alone(request, now).await {
+                        match self.execute_locally(request, now).await {
                             Err(Failure::Refused(refusal)) if leaves => left_before(refusal),
                             result => result,
                         }
@@ -128,8 +130,8 @@ impl RemoteDispatcher {
         Ok(memberships.iter().any(|one| one.party_id == *party_id))
     }
 
-    /// Takes a peer back out of a party that the server may have let it into, although the client gets
-    /// an error: at once while the connection is open, and else after the reconnect.
+    /// Has a peer leave a party that the server may have added it to, although the client gets an
+    /// error: at once while the connection is open, and otherwise after the reconnect.
     async fn withdraw(&self, session: &Driver, request: &Request) -> Result<(), Failure> {
         let (party_id, peer_id) = (request.party_id.clone(), request.peer_id.clone());
         if !session.is_online() {

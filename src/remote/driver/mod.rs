@@ -87,7 +87,7 @@ struct Inner {
 }
 
 /// Event of a session, for the link.
-pub(super) enum Event {
+pub(super) enum DriverEvent {
     /// The server is alive; with the message of a failure that it reported.
     Alive(Option<String>),
     /// The session accepts clients' requests.
@@ -197,7 +197,7 @@ impl Driver {
         self,
         outgoing: mpsc::Sender<transport::Outgoing>,
         mut incoming: mpsc::Receiver<Incoming>,
-        mut on_event: impl FnMut(Event),
+        mut on_event: impl FnMut(DriverEvent),
     ) -> (Loss, bool) {
         let inner = &self.0;
         let (clock, dirty) = (inner.context.clock, inner.context.dirty.clone());
@@ -273,7 +273,7 @@ impl Inner {
     fn carry_out(
         &self,
         calls: &mut Calls,
-        on_event: &mut impl FnMut(Event),
+        on_event: &mut impl FnMut(DriverEvent),
     ) -> Option<(Loss, bool)> {
         loop {
             let output = self.session.borrow_mut().poll_output();
@@ -308,7 +308,7 @@ impl Inner {
                 Output::Announced(id, reply) => {
                     answer(&mut self.clients.borrow_mut().announcements, id, reply);
                 }
-                Output::Online => on_event(Event::Online),
+                Output::Online => on_event(DriverEvent::Online),
                 Output::Departed => {
                     if let Some(departed) = self.clients.borrow_mut().departure.take() {
                         departed.send(()).ok();
@@ -333,15 +333,15 @@ impl Inner {
         }
     }
 
-    fn handle_message(&self, message: Option<Incoming>, on_event: &mut impl FnMut(Event)) {
+    fn handle_message(&self, message: Option<Incoming>, on_event: &mut impl FnMut(DriverEvent)) {
         let message = match message {
             Some(Incoming::Message(message)) => message,
-            Some(Incoming::Alive) => return on_event(Event::Alive(None)),
-            Some(Incoming::Fault(words)) => return on_event(Event::Alive(Some(words))),
+            Some(Incoming::Alive) => return on_event(DriverEvent::Alive(None)),
+            Some(Incoming::Fault(words)) => return on_event(DriverEvent::Alive(Some(words))),
             None => Message::Lost(Loss::new("the connection is gone")),
         };
         if !matches!(message, Message::Garbage(_) | Message::Lost(_)) {
-            on_event(Event::Alive(None));
+            on_event(DriverEvent::Alive(None));
         }
         self.session.borrow_mut().handle_message(message, self.context.clock.now());
     }

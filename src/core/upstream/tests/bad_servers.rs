@@ -24,7 +24,7 @@ impl World {
     /// Has the next comparison cause an operation, and acknowledges it if it is sent.
     fn compare_with(&mut self, seq: u64, body: OpBody) -> bool {
         self.operation = Some((Box::leak(format!("op.{seq}").into()), body));
-        self.tell(party(seq));
+        self.receive(party(seq));
         let is_sent = !self.sent.is_empty();
         self.acknowledge_all();
         is_sent
@@ -32,7 +32,7 @@ impl World {
 
     fn refuse_all(&mut self, code: ErrorCode) {
         for inbound in std::mem::take(&mut self.sent) {
-            self.tell(refuse(&inbound, code));
+            self.receive(refuse(&inbound, code));
         }
     }
 }
@@ -58,7 +58,7 @@ fn hello_takes_over_the_peers_of_earlier_connections() {
 #[test]
 fn goaway_before_the_welcome_delays_the_next_connection() {
     let mut world = World::new(&["ann"]);
-    world.tell(ServerFrame::Goaway { retry_after_ms: 3_000_000 });
+    world.receive(ServerFrame::Goaway { retry_after_ms: 3_000_000 });
     let lost = Message::Lost(crate::core::upstream::link::Loss::new("lost"));
     world.session.handle_message(lost, world.now);
     world.pump();
@@ -72,8 +72,10 @@ fn error_of_an_unknown_code_answers_its_request() {
     let mut world = World::online();
     let id = world.ask();
     let req_id = world.sent.pop().expect("a request").req_id.expect("a key");
-    world.tell(frame(&json!({"type": "error", "message": "it is locked", "code": "party_locked",
-        "req_id": req_id.key()})));
+    world.receive(frame(
+        &json!({"type": "error", "message": "it is locked", "code": "party_locked",
+        "req_id": req_id.key()}),
+    ));
     let reply = world.reply(id).expect("a reply");
     let Err(ClientError::Rejected { code, message }) = reply else { panic!("{reply:?}") };
     assert_eq!((code, message.as_str()), (ErrorCode::ServerRejected, "it is locked"));
@@ -82,7 +84,7 @@ fn error_of_an_unknown_code_answers_its_request() {
 #[test]
 fn frames_about_unknown_parties_peers_and_requests_have_no_effect() {
     let mut world = World::with_peers(&["ann"]);
-    world.tell(party(1));
+    world.receive(party(1));
     let before = world.comparisons;
     for stray in [
         json!({"type": "party_removed", "party_id": "q", "reason": "expired", "epoch": "e",
@@ -96,7 +98,7 @@ fn frames_about_unknown_parties_peers_and_requests_have_no_effect() {
         json!({"type": "welcome", "session": "s", "heartbeat_ms": 30_000, "epoch": "e",
             "peer_id": "nobody", "token": "stray"}),
     ] {
-        world.tell(frame(&stray));
+        world.receive(frame(&stray));
         assert_eq!((world.comparisons, world.tokens), (before, 0), "{stray}");
         assert!(world.closed.is_none() && world.sent.is_empty(), "{stray}");
     }
@@ -106,9 +108,9 @@ fn frames_about_unknown_parties_peers_and_requests_have_no_effect() {
 fn seq_gap_or_another_epoch_requests_one_snapshot() {
     for (epoch, seq, requested) in [("e", 3, 0), ("e", 2, 0), ("e", 9, 1), ("f", 4, 1)] {
         let mut world = World::with_peers(&["ann"]);
-        world.tell(party(3));
+        world.receive(party(3));
         for seq in [seq, seq + 1].into_iter().take(1 + requested) {
-            world.tell(frame(&json!({"type": "peer_left", "party_id": "p", "peer_id": "bob",
+            world.receive(frame(&json!({"type": "peer_left", "party_id": "p", "peer_id": "bob",
                 "epoch": epoch, "seq": seq})));
         }
         let is_sync = |inbound: &&Inbound| matches!(inbound.frame, ClientFrame::Sync { .. });
@@ -143,7 +145,7 @@ fn guests_that_wait_for_the_same_host_join_again_together() {
     let refuse_join = |world: &mut World, seq, peer_id| {
         let key: &str = Box::leak(format!("op.{seq}").into());
         world.operation = Some((key, OpBody::Join(peer(peer_id, 1))));
-        world.tell(party(seq));
+        world.receive(party(seq));
         assert_eq!(world.sent.len(), 1, "{peer_id}");
         world.refuse_all(ErrorCode::PartyNotFound);
     };

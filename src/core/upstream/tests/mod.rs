@@ -207,7 +207,7 @@ impl World {
                 self.withdrawals += 1;
                 Outcome::Done
             }
-            Command::Keep(_) => {
+            Command::StoreCredential(_) => {
                 self.tokens += 1;
                 Outcome::Done
             }

@@ -117,7 +117,7 @@ fn peer_that_a_replay_enters_is_reported_as_idle_again() {
         world.acknowledge_all();
         if expected == 0 {
             world.operation = Some(("op", OpBody::Join(peer("ann", 1))));
-            world.tell(party(1));
+            world.receive(party(1));
             world.acknowledge_all();
         }
     }
@@ -134,16 +134,16 @@ fn is_idle_hello(inbound: &Inbound) -> bool {
 fn changes_that_never_follow_request_one_snapshot_a_second() {
     let mut world = World::new(&["ann"]);
     world.acknowledge_all();
-    world.tell(party(1));
+    world.receive(party(1));
     let is_sync = |inbound: &Inbound| matches!(inbound.frame, ClientFrame::Sync { .. });
     let mut syncs = 0;
     for _ in 0..20 {
         let gap = json!({
             "type": "peer_left", "party_id": "p", "peer_id": "bob", "epoch": "e", "seq": 99,
         });
-        world.tell(frame(&gap));
+        world.receive(frame(&gap));
         syncs += world.sent.iter().filter(|one| is_sync(one)).count();
-        world.tell(party(1));
+        world.receive(party(1));
         world.acknowledge_all();
         world.pass(Duration::from_millis(100));
     }

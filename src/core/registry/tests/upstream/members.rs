@@ -145,7 +145,7 @@ fn address_that_the_server_gives_to_all_members_stays_with_the_host() {
     for one in [there("lan", &["host", "a", "x"]), there("lan", &["host", "a"])] {
         party.members.extend(one.members);
         party.members.values_mut().for_each(|one| one.virtual_ip = "10.66.0.1".parse().ok());
-        world.hear(&party, Occasion::News);
+        world.reconcile(&party, Occasion::News);
         let addresses = ["host", "a", "x"].map(|id| world.address("lan", id));
         assert_eq!(addresses[0], "10.66.0.1");
         assert_eq!(addresses.iter().collect::<BTreeSet<_>>().len(), 3, "{addresses:?}");
