@@ -1,6 +1,6 @@
 //! Logs on standard error: with the time for people, with the priority for the systemd journal.
 //!
-//! One record is one line, whatever its message holds: a client's text can't forge another.
+//! One record is one line, for any message: a client's text can't forge another.
 
 use crate::config::Environment;
 use crate::terminal::visible;

@@ -18,8 +18,7 @@ use crate::{os, server};
 
 /// Default time limit of an answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest reply that is read, in bytes: far more than a daemon's `limits.frame_out` is likely to
-/// be.
+/// Limit of a reply, in bytes: far more than a daemon's `limits.frame_out` is likely to be.
 const LONGEST_REPLY: usize = 256 * 1024 * 1024;
 
 /// Address of the daemon, time limit, and output for its answers.
@@ -42,7 +41,8 @@ impl Daemon {
         Ok(DaemonSession { client, program, daemon: self })
     }
 
-    /// As [`Daemon::connect`], with unprocessed errors. Also returns the program that answers.
+    /// Connects as [`Daemon::connect`] does, with unprocessed errors. Also returns the program that
+    /// answers.
     pub(super) fn reach(&self, timeout: Duration) -> Result<(Client, Program), ClientError> {
         let options = Options {
             connect_timeout: timeout,
@@ -213,7 +213,7 @@ impl DaemonSession<'_> {
         self.client.call_for_text::<M>(params).map_err(|error| self.daemon.failure(error))
     }
 
-    /// As [`DaemonSession::ask`], for any method.
+    /// Calls any method, as [`DaemonSession::ask`] does.
     pub(super) fn ask_raw(&mut self, method: &str, params: &str) -> Result<Box<RawValue>, Failure> {
         self.client.call_raw(method, params).map_err(|error| self.daemon.failure(error))
     }

@@ -39,7 +39,7 @@ pub(super) enum Failure {
     NobodyReads,
 }
 
-/// Error in the format of the daemon's replies, whatever its source.
+/// Error in the format of the daemon's replies, from any source.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     /// JSON-RPC number; `null` if the error is not the daemon's.

@@ -125,7 +125,7 @@ pub(super) struct Joining {
     keepalive: Keepalive,
 }
 
-/// What may be unknown of a peer.
+/// Optional fields of a peer's description.
 #[derive(Debug, clap::Args)]
 pub(super) struct Details {
     /// What its NAT does

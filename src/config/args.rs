@@ -83,7 +83,7 @@ pub(crate) struct ServerArgs {
     pub(crate) check_config: bool,
 }
 
-/// How the client finds the daemon.
+/// Arguments by which the client finds the daemon.
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
 pub(crate) struct CliArgs {
     /// Configuration file [env: LANRAGE_CONFIG] [default: lanrage/lanragectl.toml in $XDG_CONFIG_HOME, or in /etc with

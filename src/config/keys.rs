@@ -91,7 +91,7 @@ impl Ranged for Duration {
     }
 }
 
-/// Whole numbers.
+/// Implements the trait for whole numbers.
 macro_rules! ranged {
     ($($number:ty),*) => {$(
         impl Ranged for $number {

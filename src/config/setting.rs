@@ -34,7 +34,8 @@ impl Setting {
         Ok(self.given_by(flag, env)?.map(|(path, _)| path))
     }
 
-    /// As [`Setting::given`], with the name of the flag or variable that gave it.
+    /// Returns the given value, as [`Setting::given`] does, with the name of the flag or variable
+    /// that gave it.
     pub(super) fn given_by(
         &self,
         flag: Option<&Path>,

@@ -99,7 +99,7 @@ fn check_subnet(subnet: Ipv4Net, peers_per_party: usize) -> Result<Ipv4Net, Stri
 keys! {
     /// `[access]`: roles on the system daemon's socket.
     pub(crate) struct Access {
-        /// Uids of operators, whatever their groups.
+        /// Uids of operators, in any group.
         operators: Vec<u32> = list("[1000, 1001]", |value| u32::parse(value, &USER_IDS)),
         /// Group whose members are operators.
         group: String = value(DEFAULT_GROUP.to_owned(), parse_group),

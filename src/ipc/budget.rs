@@ -16,8 +16,7 @@ use crate::config::Limits;
 use crate::core::User;
 use crate::fair_turns::{FairTurns, Turn};
 
-/// Bytes that a connection may use whatever others use, so that clients that do not read block no
-/// one.
+/// Bytes that a connection may always use, so that clients that do not read block no one.
 const FLOOR: usize = 16 * 1024;
 /// Room for events beside the longest reply.
 const EVENTS: usize = 128 * 1024;

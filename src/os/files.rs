@@ -20,7 +20,7 @@ pub(crate) enum Rule {
     /// File that an operator names. As [`Rule::Own`], but symbolic links of this user or the
     /// superuser are followed: certificates are often behind them.
     Named,
-    /// As [`Rule::Named`], and not readable by everyone.
+    /// The rule of [`Rule::Named`], and not readable by everyone.
     Secret,
     /// File that programs of several users write. Its content is not trusted.
     Shared,

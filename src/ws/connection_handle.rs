@@ -33,7 +33,7 @@ pub(super) enum CloseCode {
     Policy = 1008,
     /// It sent a message above the size limit.
     TooBig = 1009,
-    /// It does not read what it is sent, and has to reconnect and sync.
+    /// The client does not read its frames, and has to reconnect and sync.
     TryAgain = 1013,
     /// Another connection took over all peers of this one.
     Displaced = 4001,
@@ -326,7 +326,7 @@ impl ConnectionHandle {
             && self.has_lost_peer.swap(false, Ordering::Relaxed)
     }
 
-    /// Closes the socket from outside, whatever its session does.
+    /// Closes the socket from outside, in any state of its session.
     pub(super) fn hang_up(&self) {
         self.hangup.now();
     }

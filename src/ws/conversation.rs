@@ -29,7 +29,8 @@ use crate::events::{Delivery, WireFormat};
 const SIGNALS_AGAIN: Duration = Duration::from_millis(50);
 /// Frames of one client that are processed concurrently.
 const MOST_FRAMES: usize = 32;
-/// Frames that processing one frame may send at once. Those of all running frames fit into half of the send queue.
+/// Frames that processing one frame may send at once. Those of all running frames fit into half of
+/// the send queue.
 const SENT_PER_FRAME: usize = 4;
 
 /// Conversation with one client. Its frames are processed concurrently: no borrow is held across an
@@ -131,8 +132,8 @@ impl Conversation {
         this.end().await;
     }
 
-    /// Does what is due. Deadlines survive from one iteration to the next, so that a busy connection does not
-    /// postpone them.
+    /// Runs due timers. Deadlines survive from one iteration to the next, so that a busy connection
+    /// does not postpone them.
     async fn run_timers(&self) {
         self.forget_lost_peers().await;
         self.follow_clock();

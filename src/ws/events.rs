@@ -107,7 +107,8 @@ impl Conversation {
         self.send(&render::party(self.format.get(), party));
     }
 
-    /// As [`Conversation::send_party`], with a text that other connections share.
+    /// Sends a party as [`Conversation::send_party`] does, with a text that other connections
+    /// share.
     fn send_cached_party(&self, party: &Party) {
         self.subscriptions.borrow_mut().mark_sent(party);
         let (format, now) = (self.format.get(), self.server.now());

@@ -6,8 +6,8 @@ use super::connection_handle::lock;
 use crate::config::Ws;
 use crate::core::{AddressKey, ByteShares};
 
-/// Bytes that a connection may queue whatever others have queued: a reading client is never closed
-/// because others do not read.
+/// Bytes that a connection may always queue: a reading client is never closed because others do not
+/// read.
 const FLOOR: usize = 32 * 1024;
 /// Byte limits of a send queue.
 #[derive(Debug, Clone, Copy)]

@@ -314,7 +314,7 @@ fn millis(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Returns the owner of what a connection registers.
+/// Returns the caller of a connection.
 pub(super) fn caller(user: User, role: Role, connection: ConnectionId) -> Caller {
     let principal = Principal::User { user, admin: role == Role::Admin };
     Caller { principal, connection, address: None }
