@@ -273,9 +273,9 @@ impl Link {
         let caller = self.context.itself.clone();
         // The query is queued at once, so that states keep their order.
         let changed = |reply| Query::ConnectionChanged(status, reply);
-        let asked = self.context.local.ask(caller, changed);
+        let published = self.context.local.ask(caller, changed);
         actix::spawn(async move {
-            if asked.await.is_err() {
+            if published.await.is_err() {
                 log::debug!("connection state not published: the registry has stopped");
             }
         });

@@ -122,6 +122,7 @@ impl RemoteDispatcher {
         }
     }
 
+    /// True if the request's peer is a member of the party.
     async fn is_member(
         &self,
         Request { party_id, peer_id, .. }: &Request,
@@ -191,8 +192,8 @@ impl RemoteDispatcher {
     }
 }
 
-/// Returns the outcome of a member's leave whose answer was lost, and which the registry refuses by
-/// now: the server reported its effect before the answer.
+/// Returns the outcome of a member's leave with a lost answer that the registry refuses
+/// now: the server reported its effect before the loss.
 fn left_before(refusal: Refusal) -> Result<Outcome, Failure> {
     match refusal {
         Refusal::PartyNotFound(_) => Ok(Outcome::Left(Left { party_deleted: true })),

@@ -213,6 +213,8 @@ impl Api {
         }
     }
 
+    /// Sends a request once, for `limit` at most. Converts any other status than success to an
+    /// error.
     async fn send_once(
         &self,
         request: &ApiRequest,

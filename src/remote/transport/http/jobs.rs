@@ -85,6 +85,7 @@ impl JobRunner {
         }
     }
 
+    /// Runs jobs and polls. Returns the reason for the end.
     async fn run_until_lost(&mut self, outgoing: &mut mpsc::Receiver<Outgoing>) -> Loss {
         loop {
             let next_poll = self.start_tasks();
@@ -105,6 +106,7 @@ impl JobRunner {
         }
     }
 
+    /// Adds the job of a message, or closes the transport.
     fn enqueue(&mut self, message: Option<Outgoing>) {
         match message {
             Some(Outgoing::Frame(mut inbound)) => {
@@ -165,6 +167,7 @@ impl JobRunner {
         None
     }
 
+    /// Starts a job.
     fn spawn_job(&mut self, job: Job, keys: JobKeys) {
         let session = self.session.clone();
         self.spawn(TaskKind::Job, keys, async move {
@@ -194,6 +197,7 @@ impl JobRunner {
         self.tasks.spawn(async move { (number, task.await) });
     }
 
+    /// Removes a finished task. Returns its result.
     fn finish(&mut self, result: Result<TaskResult, JoinError>) -> Result<(), Loss> {
         let (number, outcome) = match result {
             Ok(finished) => finished,

@@ -165,7 +165,7 @@ impl PollSession {
 
     async fn register(
         &self,
-        asked: Option<PartyId>,
+        requested: Option<PartyId>,
         name: Name,
         host: PeerForm,
         req_id: Option<&ReqId>,
@@ -179,7 +179,7 @@ impl PollSession {
         let ServerParty { party_id, host_id, .. } = &state.party;
         check_registered(&peer_id, party_id, host_id)
             .map_err(|refusal| ApiError::malformed(refusal.to_string()))?;
-        if let Some(from) = asked.filter(|asked| asked != party_id) {
+        if let Some(from) = requested.filter(|requested| requested != party_id) {
             let to = party_id.clone();
             self.parties().add_rename(from.clone(), to.clone());
             self.send_message(Message::Renamed { from, to }).await;

@@ -232,6 +232,7 @@ impl PollSession {
         Ok(state)
     }
 
+    /// Converts the times in a response to UTC.
     fn correct_times(
         &self,
         party: &mut ServerParty,

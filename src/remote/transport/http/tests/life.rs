@@ -33,8 +33,8 @@ async fn peers_of_two_transports_share_a_party() {
     moved["name"] = json!("Ben");
     let update = json!({"type": "update_peer", "party_id": party, "peer": moved});
     let (updated, _) = ben.change(update).await;
-    let (seen, _) = ann.wait_for_members(&["ann", "ben"]).await;
-    for party in [updated, seen] {
+    let (polled, _) = ann.wait_for_members(&["ann", "ben"]).await;
+    for party in [updated, polled] {
         let ben = party.members.values().last().unwrap();
         assert_eq!(ben.info.name.as_str(), "Ben");
     }
