@@ -126,6 +126,10 @@ impl Session {
                 if let Some(server) = server {
                     self.replica.note_stated(&party_id, &server);
                     self.followed(&party_id, &server, reconciled.host_before, reconciled.is_copy);
+                    // A leave that the server puts off needs the party for the next comparison.
+                    if !reconciled.is_copy && reconciled.operations.is_empty() {
+                        self.replica.drop_party(&party_id);
+                    }
                 }
                 self.carry_out(reconciled.operations);
             }
@@ -139,8 +143,7 @@ impl Session {
         }
     }
 
-    /// Updates the set of copies after a comparison. A party that is not wanted or has no room here
-    /// is dropped from the replica.
+    /// Updates the set of copies after a comparison.
     fn followed(
         &mut self,
         party_id: &PartyId,
@@ -160,8 +163,6 @@ impl Session {
                  place of {before}: the local peers leave it"
             ));
         }
-        self.replica.met.remove(party_id);
-        self.replica.parties.gone(party_id, RemovalReason::Removed);
     }
 
     /// Ignores the server's state of a party, whose copy stays unchanged. After a while the server

@@ -308,6 +308,9 @@ impl Session {
             true => log::info!("{words}"),
             false => self.warn(format_args!("{words}")),
         }
+        if matches!(body, OpBody::Leave(_)) && !self.replica.copies.contains(&party_id) {
+            self.replica.drop_party(&party_id);
+        }
         let Some(spare) = self.machine.party_id() else { return self.operated(&key) };
         if code == ErrorCode::PartyExists {
             self.replay.coined.insert(spare.clone());

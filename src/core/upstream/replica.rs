@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
+use lanrage_ipc::event::RemovalReason;
 use lanrage_ipc::model::{PartyId, PeerId};
 
 use crate::core::reconcile::{
@@ -62,6 +63,12 @@ impl Replica {
     pub(super) fn note_copies(&mut self, upstream: &Upstream) {
         self.copies.extend(upstream.memberships.iter().map(|one| one.party_id.clone()));
         self.copies.extend(upstream.outbox.iter().cloned());
+    }
+
+    /// Drops a party that has no copy here.
+    pub(super) fn drop_party(&mut self, party_id: &PartyId) {
+        self.met.remove(party_id);
+        self.parties.gone(party_id, RemovalReason::Removed);
     }
 
     /// Returns the exceeded bound of a party that is not followed.

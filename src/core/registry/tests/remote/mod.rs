@@ -469,3 +469,33 @@ fn peer_let_in_by_a_forgotten_request_leaves_again() {
     let history: Vec<_> = gone.into_iter().chain(left).collect();
     Net::new().play_all(&history);
 }
+
+#[test]
+fn peer_that_expires_while_its_renamed_party_is_replayed_leaves_the_server() {
+    let enter = |who, party| Move::Enter {
+        who,
+        party,
+        registers: true,
+        port: 1,
+        keepalive: Keepalive::Connection,
+    };
+    let mut net = Net::new();
+    net.play_all(&[
+        enter((0, 2), 0),
+        enter((0, 0), 1),
+        Move::Connect(0),
+        Move::Settle(0),
+        enter((1, 0), 0),
+        Move::Kill(1),
+        Move::Connect(1),
+        Move::Settle(1),
+        Move::Pass(11),
+        Move::Displace(0),
+        Move::Busy(true),
+        Move::Connect(0),
+        Move::Settle(0),
+        Move::Displace(0),
+        Move::Expire(1),
+        Move::Settle(1),
+    ]);
+}
