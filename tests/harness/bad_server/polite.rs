@@ -34,6 +34,8 @@ struct Book {
     parties: BTreeMap<String, Value>,
     /// Peers that have got a welcome.
     peers: BTreeSet<String>,
+    /// Number of registrations; the server chooses ids by it.
+    registrations: usize,
 }
 
 impl Book {
@@ -83,7 +85,8 @@ fn answer(
         }
         "list_relays" => return Ok((Value::Null, json!({"relays": []}))),
         "register_party" => {
-            let (host, fresh) = (&frame["host_peer"], format!("party-{}", book.parties.len() + 1));
+            book.registrations += 1;
+            let (host, fresh) = (&frame["host_peer"], format!("party-{}", book.registrations));
             let id = frame["party_id"].as_str().map_or(fresh, str::to_owned);
             if book.parties.contains_key(&id) {
                 return Err(("party_exists", format!("party {id} is there already")));
