@@ -63,7 +63,7 @@ fn only_the_store_knows_sql() {
 }
 
 #[test]
-fn only_faces_know_the_envelope() {
+fn only_frontends_know_the_envelope() {
     let wire = ["lanrage_ipc::envelope", "lanrage_ipc::codec", "RpcError"];
     never("src", &wire, &["src/ipc/", "src/cli/", "src/events/shared_event.rs"]);
 }
@@ -83,7 +83,7 @@ fn only_composition_roots_start_actors() {
 }
 
 #[test]
-fn only_the_faces_to_the_network_know_the_web() {
+fn only_network_frontends_know_the_web_framework() {
     never("src", &["actix_web", "HttpRequest"], &["src/http/", "src/ws/", "src/server/"]);
     never("src/http", &["crate::ws"], &["/tests"]);
     // So that another library can take its place.

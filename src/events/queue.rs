@@ -27,7 +27,7 @@ pub(crate) enum Delivery {
     Event(SubscriptionKey, Arc<SharedEvent>),
     /// The subscription starts afresh from this state.
     Reset(SubscriptionKey, Box<Snapshot>),
-    /// The subscription fell behind and hears nothing until it is resumed.
+    /// The subscription fell behind and gets no events until it is resumed.
     Behind(SubscriptionKey),
 }
 

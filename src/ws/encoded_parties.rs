@@ -63,26 +63,16 @@ impl EncodedParties {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
-    use std::collections::BTreeMap;
 
-    use lanrage_ipc::model::{Origin, Sync, UtcOffset};
+    use lanrage_ipc::model::UtcOffset;
 
     use super::*;
+    use crate::ws::party_subscriptions::tests::party;
 
     #[test]
     fn party_is_encoded_once_for_each_wire_format() {
         let parties = EncodedParties::default();
-        let mut party = Party {
-            party_id: "lan".parse().expect("an id"),
-            name: "LAN".parse().expect("a name"),
-            host_id: "alice".parse().expect("an id"),
-            created_at: Timestamp::UNIX_EPOCH,
-            peers: BTreeMap::new(),
-            origin: Origin::Local,
-            sync: Sync::Synced,
-            epoch: "e".parse().expect("an epoch"),
-            seq: 1,
-        };
+        let mut party = party();
         let utc = WireFormat { additions: false, utc_offset: None };
         let east = WireFormat { utc_offset: UtcOffset::default().after_step(60), ..utc };
         assert_ne!(utc, east);

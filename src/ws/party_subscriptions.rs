@@ -246,13 +246,14 @@ impl PartySubscriptions {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use jiff::Timestamp;
     use lanrage_ipc::model::{Origin, Sync};
 
     use super::*;
 
-    fn party() -> Party {
+    /// Returns a party without members.
+    pub(in crate::ws) fn party() -> Party {
         Party {
             party_id: "lan".parse().expect("an id"),
             name: "LAN".parse().expect("a name"),

@@ -2,11 +2,12 @@
 
 use std::net::TcpListener;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::trial::{HASTY, Trial};
 use crate::harness::{
-    BadServer, Behaviour, FAST_REMOTE, Port, Step, eventually, fast_remote, polite, welcome,
+    BadServer, Behaviour, FAST_REMOTE, Port, Setup, Step, eventually, fast_remote,
+    impatient_remote, peer, polite, welcome,
 };
 
 /// A daemon that can't get along with such a server works on alone, and says why.
@@ -255,5 +256,32 @@ fn close_reason_of_a_server_is_told() {
         let mut trial = Trial::of(&server.url());
         trial.is_lost(&[&code.to_string(), words, "as told"]);
         trial.end();
+    }
+}
+
+#[test]
+fn leave_with_a_lost_answer_succeeds_after_the_server_reported_its_effect() {
+    let polite = polite();
+    let answer = move |frame: &Value| {
+        let answers = polite(frame);
+        if frame["type"] != "leave_party" {
+            return answers;
+        }
+        let ack: Value = serde_json::from_str(answers.last().expect("an ack")).expect("JSON");
+        let is_host = frame["peer_id"] == "ann";
+        let kind = if is_host { "party_removed" } else { "peer_left" };
+        let effect = json!({"type": kind, "party_id": frame["party_id"], "reason": "removed",
+            "peer_id": frame["peer_id"], "epoch": ack["epoch"], "seq": ack["seq"]});
+        vec![effect.to_string()]
+    };
+    let server = BadServer::start(Behaviour::UpgradeThen(vec![Step::answer(answer)]));
+    let daemon = Setup::new().server_url(&server.url()).config(&impatient_remote()).start();
+    daemon.await_state("online");
+    let mut client = daemon.client();
+    client.register("p", "ann");
+    client.call("party.join", json!({"party_id": "p", "peer": peer("bob")}));
+    for (peer_id, status) in [("bob", "left"), ("ann", "party_deleted")] {
+        let left = client.call("party.leave", json!({"party_id": "p", "peer_id": peer_id}));
+        assert_eq!(left["status"], status, "{left}");
     }
 }

@@ -41,7 +41,7 @@ impl Session {
             return Err(format!("party {party_id} has more than {MOST_MEMBERS} members"));
         }
         if !self.concerns_us(&party) {
-            return Err(format!("party {party_id} is told, and none of ours is in it"));
+            return Err(format!("party {party_id} has no local peer"));
         }
         self.times().convert_party(&mut party);
         let heard = self.replica.parties.party(party, at);

@@ -224,11 +224,16 @@ impl World {
 
     /// Has a client request a change.
     fn command(&mut self, command: Command) {
+        self.command_after(Duration::ZERO, command);
+    }
+
+    /// Has a client request a change for which it has waited already.
+    fn command_after(&mut self, waited: Duration, command: Command) {
         self.clients += 1;
         let principal = Principal::User { user: OWNER, admin: false };
         let caller = Caller { principal, connection: ConnectionId(1), address: None };
         let key = RequestKey(format!("client.{}", self.clients).into());
-        let request = ClientCommand { caller, key, command, waited: Duration::ZERO };
+        let request = ClientCommand { caller, key, command, waited };
         self.session.handle_request(ClientId(self.clients), request, self.now);
         self.pump();
     }

@@ -174,3 +174,16 @@ fn update_that_waits_for_a_snapshot_ends_within_the_timeout() {
     };
     assert_eq!(code, ErrorCode::NotAMember);
 }
+
+#[test]
+fn update_that_waited_before_ends_that_much_earlier() {
+    let mut world = World::new(&["ann"]);
+    world.acknowledge_all();
+    let (party_id, peer) = ("p".parse().unwrap(), peer("ann", 2));
+    world.command_after(PATIENCE, Command::Update { party_id, peer, utc_offset: None });
+    world.pass(PATIENCE * 3 / 4);
+    assert!(world.replies.is_empty());
+    world.pass(PATIENCE / 4);
+    assert!(matches!(world.replies[..], [Err(ClientError::Lost)]), "{:?}", world.replies);
+    assert_eq!(world.closed, None);
+}
