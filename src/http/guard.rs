@@ -1,15 +1,14 @@
-//! Guard of all requests and their answers. It is no stack of middlewares, because its checks depend
-//! on the caller: a proven token has a rate limit of its own.
+//! Guard of all requests and their answers: the app's only service. It is no stack of middlewares,
+//! because its checks depend on the caller: a proven token has a rate limit of its own.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use actix_web::body::{BodySize, BodyStream, BoxBody, MessageBody};
+use actix_web::body::{BodySize, BodyStream, BoxBody, MessageBody as _};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{ConnectionType, Method, StatusCode, Version};
-use actix_web::middleware::Next;
 use actix_web::web::Bytes;
 use actix_web::{Error, HttpMessage as _, ResponseError as _, web};
 use futures_util::stream;
@@ -17,28 +16,26 @@ use futures_util::stream;
 use super::auth::{Credentials, bearer, identify};
 use super::cors;
 use super::metrics::OTHER;
-use super::path::logged_party;
 use super::problem::{Problem, Reason};
 use super::refusals::Limit;
-use super::routes::{METRICS, PROBES, Route};
+use super::routes::{self, METRICS, PROBES, Target};
 use super::socket::Accepted;
 use super::state::{HttpState, address_of};
 use crate::control_plane::Ask;
 use crate::core::{RetryAfter, TokenHash};
 use crate::token;
 
-/// Longest path that is looked up, in bytes: the router tries it against each route. No route has a
-/// longer one, even with all characters encoded.
-const LONGEST_PATH: usize = 2048;
 /// Time for a client to read the reason before its connection ends.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Passes a request to its route, or refuses it; then completes the answer.
-pub(super) async fn guard<B: MessageBody + 'static>(
-    state: web::Data<HttpState>,
-    request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<BoxBody>, Error> {
+pub(super) async fn guard(request: ServiceRequest) -> Result<ServiceResponse<BoxBody>, Error> {
+    let Some(state) = request.app_data::<web::Data<HttpState>>().cloned() else {
+        return Err(Problem::internal("a request has no HTTP state").into());
+    };
+    if let Some(target) = routes::find(request.path()) {
+        request.extensions_mut().insert(target);
+    }
     let begun = state.clock.elapsed();
     let mut under_way = request.conn_data::<Accepted>().map(Accepted::begin_request);
     let settings = state.settings();
@@ -51,10 +48,7 @@ pub(super) async fn guard<B: MessageBody + 'static>(
         _ if is_foreign => request.into_response(Problem::foreign_host().error_response()),
         Some(preflight) => request.into_response(preflight),
         None => match admit(&state, &request).await {
-            Ok(()) if request.path().len() > LONGEST_PATH => {
-                request.into_response(Problem::no_route().error_response())
-            }
-            Ok(()) => next.call(request).await?.map_into_boxed_body(),
+            Ok(()) => answer(&state, request).await,
             Err(problem) => request.into_response(problem.error_response()),
         },
     };
@@ -77,6 +71,17 @@ pub(super) async fn guard<B: MessageBody + 'static>(
     }
     observe(&state, &method, &response, state.clock.elapsed().saturating_sub(begun));
     Ok(response)
+}
+
+/// Passes a request to its route.
+async fn answer(state: &HttpState, request: ServiceRequest) -> ServiceResponse<BoxBody> {
+    let (request, payload) = request.into_parts();
+    let route = request.extensions().get().map(|target: &Target| target.route);
+    let response = match route {
+        Some(route) => route.answer(request.clone(), payload).await,
+        None => routes::no_route(&request, state),
+    };
+    ServiceResponse::new(request, response)
 }
 
 /// Removes the body and keeps its length. The framework does so too, but for a pipelined `HEAD` it
@@ -191,19 +196,21 @@ fn observe(
     took: Duration,
 ) {
     let request = response.request();
-    let route = request.app_data::<Route>().map_or(OTHER, |route| route.template);
+    let extensions = request.extensions();
+    let target = extensions.get::<Target>();
+    let route = target.map_or(OTHER, |target| target.route.template);
     let status = response.status();
     state.metrics.observe(route, method, status, took);
     if let Some(Reason(reason)) = response.response().extensions().get() {
         state.metrics.rejected(reason);
     }
     if log::log_enabled!(log::Level::Debug) {
-        let extensions = request.extensions();
         let peer = match extensions.get() {
             Some(Credentials(Ok(client))) => client.identity.peer_id.as_str(),
             _ => "-",
         };
-        let party = logged_party(request);
+        // Only valid ids are written.
+        let party = target.and_then(|target| target.params.party().ok());
         let party = party.as_ref().map_or("-", |party| party.as_str());
         let ms = took.as_millis();
         // A method may be any word, of any length.

@@ -48,9 +48,9 @@ pub(crate) mod tls;
 
 use std::sync::Arc;
 
-use actix_web::body::{BoxBody, MessageBody};
+use actix_service::fn_service;
+use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
-use actix_web::middleware::from_fn;
 use actix_web::{App, Error, HttpRequest, HttpResponse, web};
 
 pub(crate) use connections::HttpConnectionLimiter;
@@ -94,6 +94,5 @@ pub(crate) fn app(
     App::new()
         .app_data(state)
         .app_data(web::Data::from(sockets))
-        .wrap(from_fn(guard::guard::<BoxBody>))
-        .configure(routes::configure)
+        .default_service(fn_service(guard::guard))
 }

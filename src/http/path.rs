@@ -3,18 +3,18 @@
 use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
-use actix_web::{FromRequest, HttpRequest, web};
+use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
 use lanrage_ipc::model::{Name, PartyId, PeerId};
-use serde::Deserialize;
+use percent_encoding::percent_decode_str;
 
 use super::problem::Problem;
+use super::routes::Target;
 
 /// Characters of an id that an error repeats: the length of the longest valid one.
 const LONGEST_ID: usize = 128;
 
 /// Decoded path parameters of a route.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Params {
     party_id: String,
     peer_id: String,
@@ -22,6 +22,27 @@ pub(super) struct Params {
 }
 
 impl Params {
+    /// Returns the parameters of a path that has the form of a route's template. A slash, encoded
+    /// or not, is no part of a parameter.
+    pub(super) fn of(path: &str, template: &str) -> Option<Self> {
+        let mut params = Self::default();
+        let mut segments = path.split('/');
+        for expected in template.split('/') {
+            let segment = percent_decode_str(segments.next()?).decode_utf8_lossy();
+            let param = match expected {
+                "{party_id}" => &mut params.party_id,
+                "{peer_id}" => &mut params.peer_id,
+                "{region}" => &mut params.region,
+                _ if expected == segment => continue,
+                _ => return None,
+            };
+            if segment.is_empty() || segment.contains('/') {
+                return None;
+            }
+            *param = segment.into_owned();
+        }
+        segments.next().is_none().then_some(params)
+    }
     /// Returns the party id.
     ///
     /// # Errors
@@ -48,22 +69,10 @@ impl FromRequest for Params {
     type Error = Problem;
     type Future = Ready<Result<Self, Problem>>;
 
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let params = web::Path::<Self>::from_request(request, payload).into_inner();
-        let params = params.ok().map(web::Path::into_inner);
-        // A slash, encoded or not, is no part of a parameter.
-        let params = params.filter(|params| {
-            ![&params.party_id, &params.peer_id, &params.region]
-                .into_iter()
-                .any(|p| p.contains('/'))
-        });
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let params = request.extensions().get::<Target>().map(|target| target.params.clone());
         ready(params.ok_or_else(Problem::no_route))
     }
-}
-
-/// Returns the party of a request for the log, where only valid ids are written.
-pub(super) fn logged_party(request: &HttpRequest) -> Option<PartyId> {
-    request.match_info().get("party_id")?.parse().ok()
 }
 
 fn shortened(id: &str) -> String {

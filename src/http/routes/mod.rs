@@ -8,10 +8,13 @@ pub(super) mod relays;
 pub(super) mod service;
 pub(super) mod socket;
 
+use actix_web::dev::Payload;
 use actix_web::http::{Method, header};
-use actix_web::{HttpRequest, HttpResponse, ResponseError as _, guard, web};
+use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Responder, ResponseError as _};
+use futures_util::future::LocalBoxFuture;
 
 use super::origin::{Origin, forwarded_https};
+use super::path::Params;
 use super::problem::Problem;
 use super::state::{HttpState, values};
 
@@ -19,28 +22,40 @@ use super::state::{HttpState, values};
 pub(super) const PROBES: [&str; 2] = ["/healthz", "/readyz"];
 /// Path of the metrics, which cost more.
 pub(super) const METRICS: &str = "/metrics";
+/// Longest path that is looked up, in bytes. No route has a longer one, even with all characters
+/// encoded.
+const LONGEST_PATH: usize = 2048;
 
-/// Route of a request.
+/// A path with its methods.
 #[derive(Debug)]
 pub(super) struct Route {
     /// Path with names for its parameters.
     pub(super) template: &'static str,
-    /// Methods of the path, as `Allow` lists them.
-    methods: &'static [&'static str],
+    /// Names and handlers of the methods, as `Allow` lists them.
+    methods: &'static [(&'static str, Answer)],
 }
 
-/// Defines the routes: `add_routes` adds each path with its methods, and answers any other method
-/// with a 405; [`Described`] is their description.
+/// Handler of a request.
+type Answer = fn(HttpRequest, Payload) -> LocalBoxFuture<'static, HttpResponse>;
+
+/// Route of a request, with the values of its parameters.
+#[derive(Debug, Clone)]
+pub(super) struct Target {
+    pub(super) route: &'static Route,
+    pub(super) params: Params,
+}
+
+/// Defines the routes. [`ROUTES`] are their paths and handlers, and [`Described`] is their
+/// description.
 macro_rules! routes {
     ($($template:literal { $($method:ident => $module:ident::$handler:ident),+ })+) => {
-        fn add_routes(app: &mut web::ServiceConfig) {
-            $(app.service(
-                web::resource($template)
-                    .app_data(Route { template: $template, methods: &[$(stringify!($method)),+] })
-                    $(.route(route(Method::$method).to($module::$handler)))+
-                    .default_service(web::to(no_method)),
-            );)+
-        }
+        const ROUTES: &[Route] = &[$(Route {
+            template: $template,
+            methods: &[$((
+                stringify!($method),
+                |request, payload| Box::pin(call($module::$handler, request, payload)),
+            )),+],
+        }),+];
 
         /// Description of all routes.
         #[derive(utoipa::OpenApi)]
@@ -69,43 +84,63 @@ routes! {
     "/ws" { GET => socket::upgrade }
 }
 
-/// Route of a method. `HEAD` is answered wherever `GET` is: the guard leaves the body out.
-fn route(method: Method) -> actix_web::Route {
-    match method {
-        Method::GET => web::route().guard(guard::Any(guard::Get()).or(guard::Head())),
-        method => web::method(method),
+/// Returns the route of a path.
+pub(super) fn find(path: &str) -> Option<Target> {
+    if path.len() > LONGEST_PATH {
+        return None;
+    }
+    let found = |route| Some(Target { route, params: Params::of(path, route.template)? });
+    ROUTES.iter().find_map(found)
+}
+
+impl Route {
+    /// Answers a request. `HEAD` is answered wherever `GET` is: the guard leaves the body out.
+    pub(super) async fn answer(&self, request: HttpRequest, payload: Payload) -> HttpResponse {
+        let method = match request.method() {
+            &Method::HEAD => Method::GET.as_str(),
+            method => method.as_str(),
+        };
+        match self.methods.iter().find(|(name, _)| *name == method) {
+            Some((_, answer)) => answer(request, payload).await,
+            None => self.no_method(),
+        }
+    }
+
+    /// Returns a 405 with the path's methods.
+    fn no_method(&self) -> HttpResponse {
+        let mut response = Problem::no_method().error_response();
+        let methods: Vec<_> = self.methods.iter().map(|(name, _)| *name).collect();
+        if let Ok(methods) = methods.join(", ").parse() {
+            response.headers_mut().insert(header::ALLOW, methods);
+        }
+        response
     }
 }
 
-/// Adds all routes.
-pub(super) fn configure(app: &mut web::ServiceConfig) {
-    add_routes(app);
-    app.default_service(web::to(no_route));
-}
-
-/// Returns a 405 with the path's methods.
-async fn no_method(request: HttpRequest) -> HttpResponse {
-    let mut response = Problem::no_method().error_response();
-    let methods = request.app_data::<Route>().map_or(&[][..], |route| route.methods);
-    if let Ok(methods) = methods.join(", ").parse() {
-        response.headers_mut().insert(header::ALLOW, methods);
+/// Calls a handler with its parts of the request.
+async fn call<F, Args>(handler: F, request: HttpRequest, mut payload: Payload) -> HttpResponse
+where
+    F: Handler<Args>,
+    F::Output: Responder<Body: 'static>,
+    Args: FromRequest,
+{
+    match Args::from_request(&request, &mut payload).await {
+        Ok(args) => handler.call(args).await.respond_to(&request).map_into_boxed_body(),
+        Err(error) => HttpResponse::from_error(error),
     }
-    response
 }
 
 /// Returns a 404; or, if only a trailing slash is too much, a redirect to the path without it.
-async fn no_route(
-    request: HttpRequest,
-    state: web::Data<HttpState>,
-) -> Result<HttpResponse, Problem> {
+pub(super) fn no_route(request: &HttpRequest, state: &HttpState) -> HttpResponse {
     let path = request.path().strip_suffix('/');
-    let is_known = |path: &&str| *path != "/" && request.resource_map().has_resource(path);
-    let path = path.filter(is_known);
-    let path = path.ok_or_else(Problem::no_route)?;
-    let base = base_of(&request, &state).unwrap_or_default();
+    let is_known = |path: &&str| *path != "/" && find(path).is_some();
+    let Some(path) = path.filter(is_known) else {
+        return Problem::no_route().error_response();
+    };
+    let base = base_of(request, state).unwrap_or_default();
     let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
     let location = (header::LOCATION, format!("{base}{path}{query}"));
-    Ok(HttpResponse::TemporaryRedirect().insert_header(location).finish())
+    HttpResponse::TemporaryRedirect().insert_header(location).finish()
 }
 
 /// Returns the scheme and host of the request, from its `Host`.
