@@ -10,7 +10,8 @@ use crate::error::RpcError;
 /// embedded letter for letter and may contain them.
 pub fn one_line(json: String) -> String {
     // A JSON string contains no raw line break: each one stands between tokens.
-    if !json.contains(['\n', '\r']) {
+    // Two searches by bytes are faster than one by characters.
+    if !json.contains('\n') && !json.contains('\r') {
         return json;
     }
     let (mut in_string, mut escaped) = (false, false);
