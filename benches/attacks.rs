@@ -11,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::figures::Figures;
+use crate::support::report;
 
 /// Requests of the honest client in each phase: fewer than the rates of the limits allow.
 const REQUESTS: usize = 150;
@@ -27,7 +28,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
 /// True while an attack goes on.
 type GoesOn<'a> = &'a (dyn Fn() -> bool + Sync);
 
-/// Prints what the honest client gets in quiet and beside so many attackers, each with its number.
+/// Prints what the honest client gets beside so many attackers, each with its number; the limit is
+/// what it gets in quiet.
 fn compare(
     name: &str,
     honest: &mut dyn FnMut() -> anyhow::Result<()>,
@@ -53,12 +55,10 @@ fn compare(
     });
     for (quantile, share) in [("p50", 0.5), ("p99", 0.99)] {
         let [quiet, attacked] = [&quiet.0, &attacked.0].map(|times| times.quantile(share));
-        println!(
-            "{name:42} {quantile} {attacked:9.1} us, quiet {quiet:9.1} us: x{:.2}",
-            attacked / quiet
-        );
+        report::row(name, quantile, [attacked, quiet], "us", "");
     }
-    println!("{name:42} served {} of {REQUESTS}, quiet {} of {REQUESTS}", attacked.1, quiet.1);
+    let told = format!("{} of {REQUESTS}, in quiet {}", attacked.1, quiet.1);
+    report::fact(name, "served", &told);
 }
 
 /// Times of the honest client's requests, in microseconds, and how many were served.

@@ -46,9 +46,12 @@ fn main() -> anyhow::Result<()> {
     ];
     for (name, run) in parts {
         if names.is_empty() || names.contains(&name) {
-            println!("\n{name}");
+            support::report::part(name);
             run()?;
         }
+    }
+    if args.iter().any(|arg| arg == "--save") {
+        support::report::save()?;
     }
     Ok(())
 }

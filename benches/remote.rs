@@ -10,6 +10,8 @@ mod wire;
 
 use std::time::Duration;
 
+use crate::support::report;
+
 pub(crate) fn run() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     type Part = (&'static str, fn() -> anyhow::Result<()>);
@@ -24,7 +26,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let is_whole = !parts.iter().any(|(name, _)| is_named(name));
     for (name, run) in parts {
         if is_whole || is_named(name) {
-            println!("{name}, the machine's load {}", load());
+            report::fact(name, "the machine's load", &load());
             run()?;
         }
     }

@@ -13,6 +13,7 @@ use crate::support::figures::{Figures, print_spans};
 use crate::support::port::Port;
 use crate::support::process::{Home, NO_LIMITS, Server, Web};
 use crate::support::relay::Relay;
+use crate::support::report;
 use crate::support::vitals::{open_files, resident};
 
 /// After so long online a loss is the first again.
@@ -97,9 +98,8 @@ impl Herd {
         let files = self.daemons.iter().map(|daemon| Ok(open_files(daemon.id())? as f64));
         let files = Figures::from(files.collect::<anyhow::Result<Vec<_>>>()?);
         let server = self.server.as_ref().map_or(0, Web::id);
-        println!(
-            "{:42} daemon {:.0} KiB (most {:.0}), {:.0} files (most {:.0}); server {} KiB, {} files; load {}",
-            format!("{} daemons {when}", self.daemons.len()),
+        let told = format!(
+            "daemon {:.0} KiB (most {:.0}), {:.0} files (most {:.0}); server {} KiB, {} files; load {}",
             sizes.quantile(0.5),
             sizes.quantile(1.0),
             files.quantile(0.5),
@@ -108,6 +108,7 @@ impl Herd {
             open_files(server)?,
             load()
         );
+        report::fact(&format!("{} daemons {when}", self.daemons.len()), "size", &told);
         Ok(())
     }
 }
@@ -124,18 +125,13 @@ fn print(name: &str, daemons: usize, restarts: &[Restart]) {
         let peaks = restarts.iter().map(|one| one.peak(Duration::from_millis(span)) as f64);
         let peaks = Figures::from(peaks.collect::<Vec<_>>());
         let (median, most) = (peaks.quantile(0.5), peaks.quantile(1.0));
-        println!(
-            "{:42} {median:5.0}, most {most:5.0}, all at once would be {daemons}: x{:.2}",
-            format!("attempts in the busiest {words}"),
-            median / daemons as f64
-        );
+        let work = format!("{name}, attempts in the busiest {words}");
+        report::row(&work, "median, limit is all", [median, daemons as f64], "", "");
+        report::row(&work, "most, limit is all", [most, daemons as f64], "", "");
     }
     let attempts: usize = restarts.iter().map(|restart| restart.attempts.len()).sum();
-    println!(
-        "{:42} {:8.2}",
-        "attempts of a daemon in a restart",
-        attempts as f64 / (daemons * restarts.len()) as f64
-    );
+    let each = attempts as f64 / (daemons * restarts.len()) as f64;
+    report::fact(name, "attempts of a daemon in a restart", &format!("{each:.2}"));
 }
 
 impl Restart {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::support::client::{Client, register, request};
 use crate::support::port::Port;
 use crate::support::process::Server;
+use crate::support::report;
 use crate::support::vitals::{open_files, resident};
 
 /// The daemon looks no more often than every 10 ms, whatever it is told.
@@ -29,14 +30,11 @@ pub(super) fn run() -> anyhow::Result<()> {
     for share in SHARES {
         sleep((SPAN * share / 100).saturating_sub(begun.elapsed()));
         let probes = probes(&mut client)?;
-        println!(
-            "{:42} {:6} KiB, {} files; in local mode {:6} KiB, {} files",
-            format!("{probes} probes, of {:.1} h", f64::from(probes) / PROBES_AN_HOUR),
-            resident(daemon.id())?,
-            open_files(daemon.id())?,
-            resident(peer.id())?,
-            open_files(peer.id())?
-        );
+        let work = format!("{probes} probes, of {:.1} h", f64::from(probes) / PROBES_AN_HOUR);
+        let memory = [resident(daemon.id())? as f64, resident(peer.id())? as f64];
+        report::row(&work, "memory, limit is local mode", memory, "KiB", "");
+        let files = [open_files(daemon.id())? as f64, open_files(peer.id())? as f64];
+        report::row(&work, "open files, limit is local mode", files, "", "");
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use super::watch::await_online;
 use crate::support::client::{join, register};
 use crate::support::process::{Server, Web};
 use crate::support::relay::{Relay, Way};
+use crate::support::report;
 
 /// Until nothing is left to be told.
 const SETTLING: Duration = Duration::from_secs(5);
@@ -31,7 +32,7 @@ pub(super) fn run() -> anyhow::Result<()> {
     sleep(SPAN);
     for (line, before) in lines.iter().zip(before) {
         let (after, came) = (line.relay.ways(), line.relay.accepted_since(begun).len());
-        println!("{}: {came} connections made in {SPAN:?}; an hour is 60 times as much", line.name);
+        report::fact(line.name, "connections made", &format!("{came} in {SPAN:?}"));
         let is_ws = line.name == "ws";
         print("to the server", is_ws, before[0], after[0]);
         print("from the server", is_ws, before[1], after[1]);
@@ -64,10 +65,11 @@ fn print(name: &str, is_ws: bool, before: Way, after: Way) {
         true => format!(", {payload} in {frames} frames"),
         false => String::new(),
     };
-    println!(
-        "{name:42} {bytes:6} bytes in {pieces} packets{content}; an hour {:.1} KiB, with headers and \
+    let told = format!(
+        "{bytes} bytes in {pieces} packets{content}; an hour {:.1} KiB, with headers and \
          acknowledgements {:.1} KiB",
         (bytes * SPANS_AN_HOUR) as f64 / 1024.0,
         (wire * SPANS_AN_HOUR) as f64 / 1024.0
     );
+    report::fact(name, &format!("in {SPAN:?}"), &told);
 }

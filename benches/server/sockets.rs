@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::thread;
 
 use crate::support::process::Web;
+use crate::support::report;
 use crate::support::vitals::{print_rest, resident};
 use crate::support::ws::Ws;
 
@@ -31,13 +32,7 @@ pub(super) fn run() -> anyhow::Result<()> {
         let grown = after[at].saturating_sub(before[at]) * 1024;
         grown as f64 / (SOCKETS - RESTING) as f64
     });
-    println!(
-        "{:42} {:9.0} bytes, limit {:9.0} bytes: x{:.2}",
-        format!("memory of one of {SOCKETS} WebSockets"),
-        each[0],
-        each[1],
-        each[0] / each[1]
-    );
+    report::row(&format!("one of {SOCKETS} idle WebSockets"), "memory", each, "bytes", "");
     drop((limit, site));
     stop(server, ours)
 }
@@ -52,10 +47,8 @@ fn stop(server: Web, mut sockets: Vec<Ws>) -> anyhow::Result<()> {
     });
     let answered = answered.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     let ms = took?.as_secs_f64() * 1e3;
-    println!(
-        "{:42} {ms:9.1} ms, {answered} closes answered",
-        format!("stop with {SOCKETS} WebSockets")
-    );
+    let told = format!("{ms:.1} ms, {answered} closes answered");
+    report::fact(&format!("stop with {SOCKETS} WebSockets"), "time", &told);
     Ok(())
 }
 

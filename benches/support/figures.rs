@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use super::report;
+
 /// Figures of one thing, smallest first.
 pub(crate) struct Figures(Vec<f64>);
 
@@ -80,34 +82,33 @@ pub(crate) fn rate(
 }
 
 /// Prints times.
-pub(crate) fn print_times(name: &str, [ours, limit]: &[Figures; 2]) {
+pub(crate) fn print_times(name: &str, figures: &[Figures; 2]) {
     for (quantile, share) in [("p50", 0.5), ("p99", 0.99)] {
-        print_time(&format!("{name:42} {quantile}"), [ours, limit].map(|f| f.quantile(share)));
+        let values = figures.each_ref().map(|figures| figures.quantile(share));
+        report::row(name, quantile, values, "us", &spreads(figures));
     }
 }
 
 /// Prints one of a thing's quantiles, of which there is one in each round.
 pub(crate) fn print_quantile(name: &str, quantile: &str, figures: &[Figures; 2]) {
-    print_time(&format!("{name:42} {quantile}"), figures.each_ref().map(|f| f.quantile(0.5)));
-}
-
-fn print_time(name: &str, [ours, limit]: [f64; 2]) {
-    println!("{name} {ours:9.1} us, limit {limit:9.1} us: x{:.2}", ours / limit);
+    let values = figures.each_ref().map(|figures| figures.quantile(0.5));
+    report::row(name, quantile, values, "us", &spreads(figures));
 }
 
 /// Prints rates.
 pub(crate) fn print_rates(name: &str, figures: &[Figures; 2]) {
-    let [ours, limit] = figures.each_ref().map(|figures| figures.quantile(0.5));
-    let [noise, limit_noise] = figures.each_ref().map(Figures::spread);
-    println!(
-        "{name:42} {ours:9.0} /s ({noise}), limit {limit:9.0} /s ({limit_noise}): {:.3}",
-        ours / limit
-    );
+    let values = figures.each_ref().map(|figures| figures.quantile(0.5));
+    report::row(name, "rate", values, "/s", &spreads(figures));
+}
+
+fn spreads(figures: &[Figures; 2]) -> String {
+    figures.each_ref().map(Figures::spread).join(", ")
 }
 
 /// Prints spans of time of one thing, which were taken in milliseconds.
 pub(crate) fn print_spans(name: &str, spans: Vec<f64>) {
     let (count, spans) = (spans.len(), Figures::from(spans));
     let [p50, p99, max] = [0.5, 0.99, 1.0].map(|share| spans.quantile(share));
-    println!("{name:42} p50 {p50:9.1} ms, p99 {p99:9.1} ms, max {max:9.1} ms of {count}");
+    let told = format!("p50 {p50:.1} ms, p99 {p99:.1} ms, max {max:.1} ms");
+    report::fact(name, &format!("of {count}"), &told);
 }

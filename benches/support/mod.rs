@@ -9,6 +9,7 @@ pub(crate) mod http;
 pub(crate) mod port;
 pub(crate) mod process;
 pub(crate) mod relay;
+pub(crate) mod report;
 pub(crate) mod site;
 pub(crate) mod vitals;
 pub(crate) mod wrk;

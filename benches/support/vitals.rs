@@ -4,6 +4,8 @@ use std::fs;
 use std::thread::sleep;
 use std::time::Duration;
 
+use super::report;
+
 /// Duration of the idle measurement.
 const IDLE: Duration = Duration::from_secs(3);
 
@@ -55,10 +57,9 @@ pub(crate) fn print_rest(processes: &[(&str, u32); 2]) -> anyhow::Result<()> {
     for ((name, id), before) in processes.iter().zip(before) {
         let (before, after) = (before?, Vitals::of(*id)?);
         let switches = after.switches.saturating_sub(before.switches);
-        println!(
-            "idle, {name:36} {:5} KiB resident, {} threads, {switches} switches in {IDLE:?}",
-            after.resident, after.threads
-        );
+        let Vitals { resident, threads, .. } = after;
+        let told = format!("{resident} KiB, {threads} threads, {switches} switches in {IDLE:?}");
+        report::fact(name, "idle", &told);
     }
     Ok(())
 }
