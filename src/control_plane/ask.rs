@@ -6,13 +6,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use lanrage_ipc::event::Snapshot;
-use lanrage_ipc::model::{Connection, Name, Origin, Party, PartyId, Peer, PeerId, Relay};
+use lanrage_ipc::model::{
+    Connection, Name, Origin, Party, PartyId, Peer, PeerId, Relay, UtcOffset,
+};
 use tokio::sync::oneshot;
 
 use super::{ConnectionStatus, Failure, Page, Status};
 use crate::core::{
-    Command, CommandFor, Idempotency, Identity, Outcome, RequestKey, TokenHash, Upstream,
-    UpstreamPart,
+    Command, CommandFor, Idempotency, Identity, Outcome, ProvenPeer, RequestKey, TokenHash,
+    Upstream, UpstreamPart,
 };
 use crate::discovery::AnnouncedParties;
 use crate::events::{EventQueue, Interest, SubscriptionKey};
@@ -33,10 +35,13 @@ pub(crate) enum Ask {
     /// Reads the origin of a party. The answer may be ahead of the disk.
     Origin(PartyId, Reply<Option<Origin>>),
     /// Identifies the owner of a token.
-    Authenticate(TokenHash, Reply<Identity>),
+    Authenticate(TokenHash, Reply<ProvenPeer>),
     /// Identifies the owner of a token for a claim of its peer id; the token may have expired just
     /// before.
     AuthenticateClaim(TokenHash, Reply<Identity>),
+    /// Reads the wall clock offset of a peer's program, if it is known. The answer may be ahead of
+    /// the disk.
+    UtcOffset(PeerId, Reply<Option<UtcOffset>>),
     /// Checks if a peer is a member of any party. The answer may be ahead of the disk.
     IsMember(PeerId, Reply<bool>),
     /// Runs a query.

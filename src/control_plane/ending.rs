@@ -1,4 +1,4 @@
-//! Notice from the registry to the frontend that a connection has to end.
+//! Notice from the registry to the frontends that a proof of a peer has ended.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -7,18 +7,18 @@ use crate::core::Ended;
 
 type End = Box<dyn Fn(&Ended) + Send + Sync>;
 
-/// Ends connections that may no longer speak for a peer. A program whose clients come over the
-/// network sets it once.
+/// Ends connections that may no longer speak for a peer, and forgets tokens. A program whose clients
+/// come over the network sets it once.
 #[derive(Clone, Default)]
 pub(crate) struct Ending(Arc<OnceLock<End>>);
 
 impl Ending {
-    /// Sets the function that ends connections.
+    /// Sets the function that is called for each ended proof.
     pub(crate) fn set(&self, end: impl Fn(&Ended) + Send + Sync + 'static) {
         self.0.set(Box::new(end)).ok();
     }
 
-    /// Ends a connection. Without a function it does nothing: the program has no such connections.
+    /// Passes on an ended proof. Without a function it does nothing: the program has no such clients.
     pub(crate) fn end(&self, ended: &Ended) {
         if let Some(end) = self.0.get() {
             end(ended);

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipnet::Ipv4Net;
 use jiff::Timestamp;
@@ -344,6 +345,16 @@ pub(crate) struct Identity {
     pub(crate) utc_offset: Option<UtcOffset>,
     /// Parties of the peer.
     pub(crate) parties: Vec<PartyId>,
+}
+
+/// Peer that a token proves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ProvenPeer {
+    /// The peer id.
+    pub(crate) peer_id: PeerId,
+    /// Time on the clock of [`Now::elapsed`] until which the proof holds, unless the token ends as
+    /// [`Ended::Token`](super::Ended): until then its uses need not reach the registry.
+    pub(crate) holds_until: Duration,
 }
 
 /// Numbers of the tokens, memberships and connections that a revocation ended.

@@ -41,8 +41,8 @@ pub(crate) use byte_shares::ByteShares;
 pub(crate) use clock_steps::ClockSteps;
 pub(crate) use command::outcome_of;
 pub(crate) use command::{
-    Caller, Command, ConnectionId, Hold, Identity, ImportMode, Membership, Now, Principal, Refusal,
-    RelayInput, Revoked, Upstream, UpstreamPart,
+    Caller, Command, ConnectionId, Hold, Identity, ImportMode, Membership, Now, Principal,
+    ProvenPeer, Refusal, RelayInput, Revoked, Upstream, UpstreamPart,
 };
 #[cfg(test)]
 pub(crate) use command::{ImportCounts, Reconciled, RequestKind};

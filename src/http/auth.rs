@@ -6,12 +6,12 @@ use actix_web::dev::Payload;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
 use jiff::tz::TimeZone;
-use lanrage_ipc::model::UtcOffset;
+use lanrage_ipc::model::{PeerId, UtcOffset};
 
 use super::problem::Problem;
 use super::state::HttpState;
-use crate::control_plane::{Failure, IntoAsk};
-use crate::core::{AddressKey, Caller, ConnectionId, Identity, Principal, Refusal};
+use crate::control_plane::{Ask, Failure, IntoAsk};
+use crate::core::{AddressKey, Caller, ConnectionId, Principal, Refusal};
 
 /// Reason why a request is not authenticated, as the client is told it.
 #[derive(Debug, Clone, Copy)]
@@ -28,8 +28,8 @@ pub(super) struct Credentials(pub(super) Result<Client, AuthError>);
 /// Peer that showed a valid token.
 #[derive(Debug, Clone)]
 pub(super) struct Client {
-    /// Peer id and memberships of the client.
-    pub(super) identity: Identity,
+    /// Peer id of the client.
+    pub(super) peer_id: PeerId,
     /// Address of the client.
     pub(super) address: AddressKey,
 }
@@ -37,14 +37,9 @@ pub(super) struct Client {
 impl Client {
     /// Returns the caller for the control plane.
     pub(super) fn caller(&self) -> Caller {
-        let own = [self.identity.peer_id.clone()];
+        let own = [self.peer_id.clone()];
         let (principal, address) = (Principal::Peers(own.into()), Some(self.address));
         Caller { principal, connection: NO_CONNECTION, address }
-    }
-
-    /// Returns the time zone for times in the reply: of this request, or else of an earlier one.
-    pub(super) fn zone(&self, credentials: Option<UtcOffset>) -> TimeZone {
-        zone(credentials.or(self.identity.utc_offset))
     }
 }
 
@@ -80,21 +75,37 @@ pub(super) fn bearer(headers: &HeaderMap) -> Result<&[u8], AuthError> {
     if is_bearer { Ok(credentials.trim_ascii_start()) } else { Err(NOT_BEARER) }
 }
 
-/// Looks up the owner of a token.
+/// Looks up what a token proves.
 ///
 /// # Errors
 /// The failure of the control plane; an unknown token is none.
-pub(super) async fn identify(
+pub(super) async fn look_up<T>(
     state: &HttpState,
-    request: impl IntoAsk<Identity>,
+    request: impl IntoAsk<T>,
     address: AddressKey,
-) -> Result<Credentials, Problem> {
+) -> Result<Result<T, AuthError>, Problem> {
     let _permit = state.acquire_permit(address).await;
     match state.ask(stranger(Some(address)), request).await {
-        Ok(identity) => Ok(Credentials(Ok(Client { identity, address }))),
-        Err(Failure::Refused(Refusal::BadToken)) => Ok(Credentials(Err(UNKNOWN))),
+        Ok(proven) => Ok(Ok(proven)),
+        Err(Failure::Refused(Refusal::BadToken)) => Ok(Err(UNKNOWN)),
         Err(failure) => Err(failure.into()),
     }
+}
+
+/// Returns the time zone for times in a reply: of this request, or else of an earlier one.
+///
+/// # Errors
+/// The failure of the control plane.
+pub(super) async fn reply_zone(
+    state: &HttpState,
+    client: &Client,
+    of_request: Option<UtcOffset>,
+) -> Result<TimeZone, Failure> {
+    if of_request.is_some() {
+        return Ok(zone(of_request));
+    }
+    let earlier = |reply| Ask::UtcOffset(client.peer_id.clone(), reply);
+    state.ask(client.caller(), earlier).await.map(zone)
 }
 
 impl FromRequest for Credentials {

@@ -13,14 +13,14 @@ use actix_web::web::Bytes;
 use actix_web::{Error, HttpMessage as _, ResponseError as _, web};
 use futures_util::stream;
 
-use super::auth::{Credentials, bearer, identify};
+use super::auth::{Client, Credentials, bearer, look_up};
 use super::cors;
 use super::metrics::OTHER;
 use super::problem::{Problem, Reason};
 use super::refusals::Limit;
 use super::routes::{self, METRICS, PROBES, Target};
 use super::socket::Accepted;
-use super::state::{HttpState, address_of};
+use super::state::{HttpState, Proven, address_of};
 use crate::control_plane::Ask;
 use crate::core::{RetryAfter, TokenHash};
 use crate::token;
@@ -154,32 +154,42 @@ async fn admit(state: &HttpState, request: &ServiceRequest) -> Result<(), Proble
 
 /// Takes a request from the bucket of its token, or of its address if the token is invalid. A token
 /// that was not proven recently counts for its address until the control plane has answered. So
-/// made-up tokens reach it no more often than requests without one.
+/// made-up tokens reach it no more often than requests without one. A token that was proven reaches
+/// it no more while the proof holds.
 async fn admit_token(
     state: &HttpState,
     token: TokenHash,
     address: IpAddr,
 ) -> Result<Credentials, Problem> {
     let too_often = |wait| too_often(state, Limit::Requests, address, wait);
-    let was_proven = state.admit_proven(&token).map_err(too_often)?;
-    if !was_proven {
-        state.admit_address(address).map_err(too_often)?;
-    }
-    let credentials =
-        identify(state, |reply| Ask::Authenticate(token, reply), address.into()).await?;
-    match (&credentials.0, was_proven) {
-        (Ok(_), true) | (Err(_), false) => {}
-        (Ok(_), false) => {
-            state.note_proven(token);
-            state.give_back(address);
-            state.admit_proven(&token).map_err(too_often)?;
-        }
-        (Err(_), true) => {
-            state.note_unproven(&token);
+    let client = |peer_id| Credentials(Ok(Client { peer_id, address: address.into() }));
+    let was_proven = match state.admit_proven(&token).map_err(too_often)? {
+        Proven::Peer(peer_id) => return Ok(client(peer_id)),
+        Proven::Recently => true,
+        Proven::Not => {
             state.admit_address(address).map_err(too_often)?;
+            false
+        }
+    };
+    let ended_before = state.ended_tokens();
+    let authenticate = |reply| Ask::Authenticate(token, reply);
+    match look_up(state, authenticate, address.into()).await? {
+        Ok(proven) => {
+            state.note_proven(token, &proven, ended_before);
+            if !was_proven {
+                state.give_back(address);
+                state.admit_proven(&token).map_err(too_often)?;
+            }
+            Ok(client(proven.peer_id))
+        }
+        Err(error) => {
+            if was_proven {
+                state.note_unproven(&token);
+                state.admit_address(address).map_err(too_often)?;
+            }
+            Ok(Credentials(Err(error)))
         }
     }
-    Ok(credentials)
 }
 
 /// Refuses a request above a rate limit, and counts it for the log.
@@ -206,7 +216,7 @@ fn observe(
     }
     if log::log_enabled!(log::Level::Debug) {
         let peer = match extensions.get() {
-            Some(Credentials(Ok(client))) => client.identity.peer_id.as_str(),
+            Some(Credentials(Ok(client))) => client.peer_id.as_str(),
             _ => "-",
         };
         // Only valid ids are written.

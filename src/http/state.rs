@@ -20,7 +20,8 @@ use crate::clock::Clock;
 use crate::config::{Auth, Http, ServerLimits};
 use crate::control_plane::{Ask, ControlPlane, Failure, IntoAsk};
 use crate::core::{
-    AddressBuckets, AddressKey, AddressTurns, Buckets, Caller, Rate, Recent, RetryAfter, TokenHash,
+    AddressBuckets, AddressKey, AddressTurns, Buckets, Caller, ProvenPeer, Rate, Recent,
+    RetryAfter, TokenHash,
 };
 use crate::fair_turns::{ClientPermit, ClientPermits, FairTurns};
 
@@ -75,11 +76,22 @@ pub(crate) struct HttpState {
     pub(crate) stopping: watch::Receiver<Option<String>>,
 }
 
+/// What is known of a token that a request shows.
+pub(super) enum Proven {
+    /// It proves that peer.
+    Peer(PeerId),
+    /// It was valid recently.
+    Recently,
+    Not,
+}
+
 /// Rate limits.
 #[derive(Debug)]
 struct RateLimits {
-    /// Tokens that were valid at their last use.
-    proven: Recent<TokenHash, ()>,
+    /// Tokens that were valid at their last use, and what they prove for a time.
+    proven: Recent<TokenHash, Option<ProvenPeer>>,
+    /// Number of tokens that have ended.
+    ended_tokens: u64,
     tokens: Buckets<TokenHash>,
     addresses: AddressBuckets,
     scrapes: AddressBuckets,
@@ -211,25 +223,57 @@ impl HttpState {
             .map_err(|empty| empty.wait)
     }
 
-    /// Takes a request from the bucket of a recently proven token; returns `false` for another one.
+    /// Takes a request from the bucket of a recently proven token.
     ///
     /// # Errors
     /// Time to wait, if the bucket is empty.
-    pub(super) fn admit_proven(&self, token: &TokenHash) -> Result<bool, RetryAfter> {
-        self.with_rate_limits(|rates, now| match rates.proven.get(token) {
-            Some(()) => rates.tokens.take(*token, now).map(|()| true),
-            None => Ok(false),
+    pub(super) fn admit_proven(&self, token: &TokenHash) -> Result<Proven, RetryAfter> {
+        self.with_rate_limits(|rates, now| {
+            let known = rates.proven.get(token).cloned();
+            if known.is_some() {
+                rates.tokens.take(*token, now)?;
+            }
+            Ok(match known {
+                None => Proven::Not,
+                Some(Some(proven)) if now < proven.holds_until => Proven::Peer(proven.peer_id),
+                Some(_) => Proven::Recently,
+            })
         })
     }
 
-    /// Notes that a token is valid, so that its requests no longer count for its address.
-    pub(super) fn note_proven(&self, token: TokenHash) {
-        self.with_rate_limits(|rates, _| rates.proven.put(token, ()));
+    /// Notes that a token is valid, so that its requests no longer count for its address. What it
+    /// proves is looked up at its next use.
+    pub(super) fn note_valid(&self, token: TokenHash) {
+        self.with_rate_limits(|rates, _| rates.proven.put(token, None));
+    }
+
+    /// Returns the number of tokens that have ended, for [`Self::note_proven`].
+    pub(super) fn ended_tokens(&self) -> u64 {
+        self.with_rate_limits(|rates, _| rates.ended_tokens)
+    }
+
+    /// Notes what a token proves, by an answer of the control plane. If any token has ended since
+    /// the request, that may be this one.
+    pub(super) fn note_proven(&self, token: TokenHash, proven: &ProvenPeer, ended_before: u64) {
+        self.with_rate_limits(|rates, _| {
+            let is_current = rates.ended_tokens == ended_before;
+            rates.proven.put(token, is_current.then(|| proven.clone()));
+        });
     }
 
     /// Notes that a token is no longer valid.
     pub(super) fn note_unproven(&self, token: &TokenHash) {
         self.with_rate_limits(|rates, _| rates.proven.remove(token));
+    }
+
+    /// Forgets what a token proves. Nothing may use it any more once this returns.
+    pub(crate) fn end_token(&self, token: &TokenHash) {
+        self.with_rate_limits(|rates, _| {
+            rates.ended_tokens += 1;
+            if rates.proven.get(token).is_some() {
+                rates.proven.put(*token, None);
+            }
+        });
     }
 
     /// Returns a request to the bucket of an address.
@@ -289,6 +333,7 @@ impl RateLimits {
         let scrapes = Rate::new(SCRAPES, Duration::from_secs(1), SCRAPES_BURST);
         Self {
             proven: Recent::new(MOST_BUCKETS),
+            ended_tokens: 0,
             tokens: Buckets::new(requests, MOST_BUCKETS),
             addresses: AddressBuckets::new(requests, MOST_BUCKETS),
             scrapes: AddressBuckets::new(scrapes, MOST_BUCKETS),

@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use crate::clock::Clock;
 use crate::config::{self, Environment, ServerArgs, ServerConfig};
 use crate::control_plane::{Ask, Connections};
-use crate::core::{Caller, ConnectionId, Principal};
+use crate::core::{Caller, ConnectionId, Ended, Principal};
 use crate::engine::Engine;
 use crate::http::metrics::Metrics;
 use crate::http::tls::{self, Certificates};
@@ -133,8 +133,11 @@ impl Frontends {
         let http = web::Data::new(http);
         let ws = ws::WsServer::new(http.clone(), epoch, tuning::ws(config), connections.clone());
         let ws = Arc::new(ws);
-        let ending = ws.clone();
-        engine.ending.set(move |ended| ending.end(ended));
+        let (of_http, of_ws) = (http.clone(), ws.clone());
+        engine.ending.set(move |ended| match ended {
+            Ended::Connection { peer_id, connection } => of_ws.end(peer_id, *connection),
+            Ended::Token(hash) => of_http.end_token(hash),
+        });
         let settings = tuning::ipc(config);
         let ipc =
             ipc::IpcServer::new(PROGRAM, calls.clone(), connections, clock, settings, stopping);

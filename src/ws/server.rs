@@ -16,7 +16,7 @@ use super::render::{self, Rejection};
 use super::session;
 use crate::config::Ws;
 use crate::control_plane::Connections;
-use crate::core::{ConnectionId, Ended, Payer, Tally};
+use crate::core::{ConnectionId, Payer, Tally};
 use crate::http::{HttpState, Problem, Sockets};
 
 /// State that all connections and workers share.
@@ -119,8 +119,8 @@ impl WsServer {
 
     /// Ends a connection that may no longer speak for a peer, or get the events of its parties. A
     /// client that also speaks for other peers reconnects for them.
-    pub(crate) fn end(&self, Ended { peer_id, connection }: &Ended) {
-        let handle = lock(&self.handles).by_id.get(connection).cloned();
+    pub(crate) fn end(&self, peer_id: &PeerId, connection: ConnectionId) {
+        let handle = lock(&self.handles).by_id.get(&connection).cloned();
         let Some(handle) = handle else { return };
         log::info!("a connection may no longer speak for a peer: peer={peer_id} {connection:?}");
         let (format, now) = (handle.format(), self.now());

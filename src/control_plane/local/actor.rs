@@ -153,6 +153,9 @@ impl LocalControlPlane {
             Ask::AuthenticateClaim(hash, reply) => {
                 reply.send(self.registry.authenticate_claim(&hash, now).map_err(Failure::from));
             }
+            Ask::UtcOffset(peer_id, reply) => {
+                reply.send(Ok(self.registry.utc_offset_of(&peer_id, now)));
+            }
             Ask::IsMember(peer_id, reply) => {
                 reply.send(Ok(self.registry.is_in_a_party(&peer_id)));
             }

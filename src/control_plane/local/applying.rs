@@ -8,7 +8,7 @@ use actix::prelude::*;
 use super::LocalControlPlane;
 use super::waiting::{Changed, Unchanged, Waiting};
 use crate::control_plane::{Failure, Reply};
-use crate::core::{Applied, Change, Effect, Outcome, Payer, Refusal, Seen};
+use crate::core::{Applied, Change, Effect, Ended, Outcome, Payer, Refusal, Seen};
 use crate::events::HubCommand;
 
 /// Interval between two warnings of overload.
@@ -93,8 +93,10 @@ impl LocalControlPlane {
         }
     }
 
-    /// Reverts the newest command.
+    /// Reverts the newest command. A frontend may know its token by the reverted life.
     pub(super) fn take_back(&mut self, effect: Option<Effect>, changes: Vec<Change>) {
+        let tokens = changes.iter().filter_map(Change::token);
+        tokens.for_each(|hash| self.to.ending.end(&Ended::Token(hash)));
         if let Some(effect) = effect {
             self.registry.revert(effect);
         }

@@ -25,7 +25,7 @@ pub(crate) struct Applied {
     pub(crate) events: Vec<Event>,
     /// A sign of life to write behind.
     pub(crate) seen: Option<Seen>,
-    /// Connections to end once `changes` are durable.
+    /// Proofs that end once `changes` are durable.
     pub(crate) ended: Vec<Ended>,
     /// Effect in memory only; [`Registry::revert`] reverts it, before `changes`.
     pub(crate) effect: Option<Effect>,
@@ -72,13 +72,29 @@ pub(crate) enum Effect {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct HoldProof(pub(crate) Option<TokenHash>);
 
-/// A connection that may no longer act for a peer, or receive the events of its parties.
+/// Proof of a peer that is no longer valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Ended {
-    /// The peer.
-    pub(crate) peer_id: PeerId,
-    /// The connection.
-    pub(crate) connection: ConnectionId,
+pub(crate) enum Ended {
+    /// A connection may no longer act for a peer, or receive the events of its parties.
+    Connection {
+        /// The peer.
+        peer_id: PeerId,
+        /// The connection.
+        connection: ConnectionId,
+    },
+    /// A token has ended.
+    Token(TokenHash),
+}
+
+#[cfg(test)]
+impl Ended {
+    /// Returns the ended connection.
+    pub(super) fn connection(&self) -> Option<ConnectionId> {
+        match self {
+            Self::Connection { connection, .. } => Some(*connection),
+            Self::Token(_) => None,
+        }
+    }
 }
 
 /// A change with the row to write and its inverse.
@@ -106,6 +122,14 @@ impl Change {
     /// Returns the row to write.
     pub(crate) fn write(&self) -> &Write {
         &self.write
+    }
+
+    /// Returns the token that the change issues or renews.
+    pub(crate) fn token(&self) -> Option<TokenHash> {
+        match &self.write {
+            Write::PutToken(record) => Some(record.hash),
+            _ => None,
+        }
     }
 
     /// Reverts the change. Signs of life and signals are not part of it: a remaining member keeps

@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use lanrage_ipc::event::{Event, RemovalReason};
-use lanrage_ipc::model::{Keepalive, PartyId, PeerId};
+use lanrage_ipc::model::{Keepalive, PartyId, PeerId, UtcOffset};
 
 use super::changes::{Effect, Ended, HoldProof};
 use super::tokens::{Token, signed};
 use super::transaction::Transaction;
 use super::{Keeper, Member, Registry};
-use crate::core::command::{Command, Hold, Identity, Now, Outcome, Principal, Refusal, Revoked};
+use crate::core::command::{
+    Command, Hold, Identity, Now, Outcome, Principal, ProvenPeer, Refusal, Revoked,
+};
 use crate::core::outcome::Claimed;
 use crate::core::record::{ClaimHash, MemberRecord, Owner, TokenHash, TokenRecord};
 
@@ -18,10 +20,22 @@ impl Registry {
     ///
     /// # Errors
     /// [`Refusal::BadToken`].
-    pub(crate) fn authenticate(&mut self, hash: &TokenHash, now: Now) -> Result<Identity, Refusal> {
+    pub(crate) fn authenticate(
+        &mut self,
+        hash: &TokenHash,
+        now: Now,
+    ) -> Result<ProvenPeer, Refusal> {
         let token = self.identities.show(hash, now).ok_or(Refusal::BadToken)?;
-        let (peer_id, ends) = (token.record.peer_id.clone(), token.ends);
-        Ok(self.identity(&peer_id, Some(ends), now))
+        // Whether the token is shown in its last time decides about its renewal.
+        let holds_until = token.ends.saturating_sub(self.rules.peer_timeout);
+        Ok(ProvenPeer { peer_id: token.record.peer_id.clone(), holds_until })
+    }
+
+    /// Returns the wall clock offset of a peer's program, if a membership has it.
+    pub(crate) fn utc_offset_of(&self, peer_id: &PeerId, now: Now) -> Option<UtcOffset> {
+        let offset = |id| self.parties.get(id)?.members.get(peer_id)?.record.utc_offset;
+        let noted = self.peers.get(peer_id)?.parties.iter().find_map(offset);
+        self.offset_at(noted, now)
     }
 
     /// As [`Registry::authenticate`], for a token that is shown to claim its peer id: it may have
@@ -42,9 +56,8 @@ impl Registry {
 
     fn identity(&self, peer_id: &PeerId, ends: Option<Duration>, now: Now) -> Identity {
         let parties = self.peers.get(peer_id).map(|presence| &presence.parties);
-        let parties: Vec<_> = parties.into_iter().flatten().cloned().collect();
-        let offset = |id| self.parties.get(id)?.members.get(peer_id)?.record.utc_offset;
-        let utc_offset = self.offset_at(parties.iter().find_map(offset), now);
+        let parties = parties.into_iter().flatten().cloned().collect();
+        let utc_offset = self.utc_offset_of(peer_id, now);
         let expires_at = ends.map(|ends| now.wall_at(ends));
         Identity { peer_id: peer_id.clone(), expires_at, utc_offset, parties }
     }
@@ -329,8 +342,10 @@ impl Transaction<'_> {
     fn end_reattached(&mut self, peer_id: &PeerId) {
         let reattached = self.registry.identities.reattached.get(peer_id).into_iter().flatten();
         let others = reattached.filter(|connection| **connection != self.caller.connection);
-        let ended =
-            others.map(|connection| Ended { peer_id: peer_id.clone(), connection: *connection });
+        let ended = others.map(|connection| Ended::Connection {
+            peer_id: peer_id.clone(),
+            connection: *connection,
+        });
         self.ended.extend(ended);
     }
 
@@ -339,11 +354,10 @@ impl Transaction<'_> {
     pub(super) fn revoke(&mut self, peer_id: &PeerId, keep: Option<TokenHash>) -> Revoked {
         let goes = |proof: HoldProof| proof.0.is_none() || proof.0 != keep;
         let holders = self.registry.identities.release_holders(peer_id, goes);
-        self.ended.extend(
-            holders
-                .iter()
-                .map(|(connection, _)| Ended { peer_id: peer_id.clone(), connection: *connection }),
-        );
+        self.ended.extend(holders.iter().map(|(connection, _)| Ended::Connection {
+            peer_id: peer_id.clone(),
+            connection: *connection,
+        }));
         self.end_reattached(peer_id);
         let connections = holders.len();
         self.effect = Some(Effect::Released { peer_id: peer_id.clone(), holders });

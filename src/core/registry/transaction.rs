@@ -288,6 +288,7 @@ impl Transaction<'_> {
         let before = self.registry.set_token(hash, None).map(Box::new);
         self.changes
             .push(Change { write: Write::DeleteToken(*hash), undo: Undo::Token(*hash, before) });
+        self.ended.push(Ended::Token(*hash));
     }
 
     pub(super) fn put_receipt(&mut self, record: ReceiptRecord) {

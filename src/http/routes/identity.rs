@@ -8,8 +8,8 @@ use lanrage_ipc::model::PeerId;
 use serde_json::{Map, Value};
 
 use crate::control_plane::Ask;
-use crate::core::{Claimed, Hold, command};
-use crate::http::auth::{Client, Credentials, bearer, identify, stranger, zone};
+use crate::core::{Claimed, Hold, Identity, command};
+use crate::http::auth::{Client, Credentials, bearer, look_up, stranger, zone};
 use crate::http::claim::Claim;
 use crate::http::described::{ClaimSecret, Invalid, Unauthorized, Unavailable};
 use crate::http::idempotency_header::IdempotencyHeader;
@@ -52,7 +52,9 @@ pub(in crate::http) async fn register(
     let credentials = match (credentials, proof) {
         (Credentials(Err(_)), Some(hash)) => {
             let claim = |reply| Ask::AuthenticateClaim(hash, reply);
-            identify(&state, claim, address.into()).await?
+            let proven = look_up(&state, claim, address.into()).await?;
+            let client = |Identity { peer_id, .. }| Client { peer_id, address: address.into() };
+            Credentials(proven.map(client))
         }
         (credentials, _) => credentials,
     };
@@ -74,7 +76,7 @@ pub(in crate::http) async fn register(
         Some(shown) => Secret::from(String::from_utf8_lossy(shown).into_owned()),
         None => token.into_secret(),
     };
-    state.note_proven(token::hash(token.expose().as_bytes()));
+    state.note_valid(token::hash(token.expose().as_bytes()));
     let expires_at = identity.expires_at.unwrap_or_else(|| state.clock.now().wall);
     Ok(web::Json(TokenReply {
         token,
@@ -100,7 +102,7 @@ pub(in crate::http) async fn revoke(
 ) -> Result<web::Json<RevokedReply>, Problem> {
     let all = all(request.query_string()).map_err(Problem::invalid)?;
     let shown = bearer(request.headers()).ok().map(token::hash);
-    let peer_id = client.identity.peer_id.clone();
+    let peer_id = client.peer_id.clone();
     let revoke = command!(Revoke { peer_id, keep: shown.filter(|_| !all) });
     let revoked = state.ask(client.caller(), revoke).await?;
     let revoked = u64::try_from(revoked.tokens).unwrap_or(u64::MAX);

@@ -1,12 +1,14 @@
 //! Parties.
 
 use actix_web::{HttpResponse, web};
+use futures_util::future::try_join;
+use jiff::tz::TimeZone;
 use lanrage_ipc::http::{ErrorReply, JoinBody, PartyReply, RegisterPartyBody};
 use lanrage_ipc::model::{Keepalive, Party, PartyId};
 
 use crate::control_plane::Query;
 use crate::core::{CommandFor, command};
-use crate::http::auth::Client;
+use crate::http::auth::{Client, reply_zone};
 use crate::http::body::Body;
 use crate::http::described::{
     Invalid, JoinRequest, Named, NotYours, PartyRequest, Unauthorized, Unavailable, Unknown,
@@ -53,8 +55,9 @@ pub(in crate::http) async fn register(
         keepalive: Keepalive::Manual,
         utc_offset,
     });
+    let zone = reply_zone(&state, &client, utc_offset).await?;
     let party = enter(&state, &client, header, register, "host_peer_info.peer_id").await?;
-    let reply = PartyReply::new(&party, &client.zone(utc_offset));
+    let reply = PartyReply::new(&party, &zone);
     Ok(room.done(&PartyReply { party_id: Some(party.party_id), ..reply }))
 }
 
@@ -73,8 +76,8 @@ pub(in crate::http) async fn get(
     client: Client,
 ) -> Result<HttpResponse, Problem> {
     let room = state.reserve_party(client.address)?;
-    let party = find(&state, &client, params.party()?).await?;
-    room.read(&PartyReply::new(&party, &client.zone(None)))
+    let (party, zone) = shown(&state, &client, params.party()?).await?;
+    room.read(&PartyReply::new(&party, &zone))
 }
 
 /// Adds a member to a party, or updates it. The path names the party; the body's `party_id` is
@@ -113,8 +116,19 @@ pub(in crate::http) async fn join(
         keepalive: Keepalive::Manual,
         utc_offset,
     });
+    let zone = reply_zone(&state, &client, utc_offset).await?;
     let party = enter(&state, &client, header, join, "peer_info.peer_id").await?;
-    Ok(room.done(&PartyReply::new(&party, &client.zone(utc_offset))))
+    Ok(room.done(&PartyReply::new(&party, &zone)))
+}
+
+/// Returns a party, and the time zone in which the client reads it.
+pub(super) async fn shown(
+    state: &HttpState,
+    client: &Client,
+    party_id: PartyId,
+) -> Result<(Party, TimeZone), Problem> {
+    let zone = async { Ok(reply_zone(state, client, None).await?) };
+    try_join(find(state, client, party_id), zone).await
 }
 
 /// Returns a party as the client may see it.

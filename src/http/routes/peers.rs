@@ -1,12 +1,13 @@
 //! Members of a party.
 
 use actix_web::{HttpResponse, web};
+use futures_util::future::try_join;
 use lanrage_ipc::http::{PeerReply, PeersReply, StatusReply};
 
-use super::parties::find;
+use super::parties::{find, shown};
 use crate::control_plane::Query;
 use crate::core::command;
-use crate::http::auth::Client;
+use crate::http::auth::{Client, reply_zone};
 use crate::http::described::{Invalid, Named, NotYours, Unauthorized, Unavailable, Unknown};
 use crate::http::idempotency_header::IdempotencyHeader;
 use crate::http::path::Params;
@@ -31,8 +32,8 @@ pub(in crate::http) async fn list(
     client: Client,
 ) -> Result<HttpResponse, Problem> {
     let room = state.reserve_party(client.address)?;
-    let party = find(&state, &client, params.party()?).await?;
-    room.read(&PeersReply::new(&party, &client.zone(None)))
+    let (party, zone) = shown(&state, &client, params.party()?).await?;
+    room.read(&PeersReply::new(&party, &zone))
 }
 
 /// Returns a member of a party.
@@ -55,8 +56,9 @@ pub(in crate::http) async fn get(
         // A missing party is reported before a missing peer.
         Err(problem) => return Err(find(&state, &client, party_id).await.err().unwrap_or(problem)),
     };
-    let peer = state.ask(client.caller(), |reply| Query::Peer(party_id, peer_id, reply)).await?;
-    Ok(web::Json(PeerReply::new(&peer, &client.zone(None))))
+    let peer = state.ask(client.caller(), |reply| Query::Peer(party_id, peer_id, reply));
+    let (peer, zone) = try_join(peer, reply_zone(&state, &client, None)).await?;
+    Ok(web::Json(PeerReply::new(&peer, &zone)))
 }
 
 /// Removes a member from its party. The party ends when its host leaves.

@@ -1,12 +1,13 @@
 //! Relays.
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use futures_util::future::try_join;
 use lanrage_ipc::http::{ErrorReply, RelayBody, RelayEntry, RelayReply, RelaysReply};
 use lanrage_ipc::model::Name;
 
 use crate::control_plane::Query;
 use crate::core::{Caller, RelayInput, command};
-use crate::http::auth::{Client, Credentials, bearer, relay};
+use crate::http::auth::{Client, Credentials, bearer, relay, reply_zone};
 use crate::http::body::Body;
 use crate::http::described::{Invalid, RelayRequest, Unauthorized, Unavailable, Unreadable};
 use crate::http::path::Params;
@@ -86,11 +87,11 @@ async fn find(
 ) -> Result<HttpResponse, Problem> {
     let room = state.reserve_relays(client.address).await?;
     let are_all = region.is_none();
-    let relays = state.ask(client.caller(), |reply| Query::Relays(region, reply)).await?;
+    let relays = state.ask(client.caller(), |reply| Query::Relays(region, reply));
+    let (relays, zone) = try_join(relays, reply_zone(state, client, None)).await?;
     if are_all {
         state.note_relays(relays.len());
     }
-    let zone = client.zone(None);
     let relays = relays.iter().map(|relay| RelayEntry::new(relay, &zone)).collect();
     room.read(&RelaysReply { relays })
 }

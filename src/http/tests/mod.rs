@@ -25,7 +25,7 @@ use crate::cleanup::Routine;
 use crate::clock::Clock;
 use crate::config::{Auth, Http, ServerLimits, Ws};
 use crate::control_plane::{Connections, ControlPlane};
-use crate::core::{Caller, ConnectionId, Principal, Rules, Shares, User};
+use crate::core::{Caller, ConnectionId, Ended, Principal, Rules, Shares, User};
 use crate::engine::{self, Engine, State, Tuning};
 use crate::store::Layout;
 use crate::ws;
@@ -69,6 +69,11 @@ impl Server {
         let (stop, stopping) = watch::channel(None);
         let state = HttpState::new(wrap(engine.calls.clone()), clock, settings, metrics, stopping);
         let state = web::Data::new(state);
+        let of_http = state.clone();
+        engine.ending.set(move |ended| match ended {
+            Ended::Token(hash) => of_http.end_token(hash),
+            Ended::Connection { .. } => {}
+        });
         let sockets = ws::WsSettings { ws: Ws::default(), peer_timeout: HOUR };
         let epoch = "epoch".parse().unwrap();
         let sockets = ws::WsServer::new(state.clone(), epoch, sockets, Connections::default());
@@ -175,7 +180,7 @@ fn engine_settings(dir: &TempDir) -> engine::EngineSettings {
         parties: 100,
         relays: 100,
         tokens: 100,
-        token_ttl: HOUR,
+        token_ttl: 8 * HOUR,
         intents: 0,
         receipts: 100,
         signal_bytes: 1000,

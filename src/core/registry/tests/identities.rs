@@ -53,7 +53,8 @@ fn free_id_can_be_claimed_by_any_caller() {
         assert_eq!(*identity(&claimed), expected);
         assert_eq!(told(&claimed), [""; 0]);
         let now = world.now;
-        assert_eq!(world.registry.authenticate(&token(1), now), Ok(expected));
+        let proven = world.registry.authenticate(&token(1), now);
+        assert_eq!(proven.map(|proven| proven.peer_id), Ok(expected.peer_id));
     }
 }
 

@@ -174,8 +174,10 @@ fn at_offset(command: Command, minutes: i16) -> Command {
 fn offset_of_x(world: &mut World) -> Option<i16> {
     let claimed = world.by(peers(["x"], 2), claim_with("x", Some(1), None, false));
     let Outcome::Claimed(Claimed { identity, .. }) = claimed.outcome else { panic!("{claimed:?}") };
-    let shown = world.registry.authenticate(&token(1), world.now).unwrap();
+    let shown = world.registry.authenticate_claim(&token(1), world.now).unwrap();
     assert_eq!(shown, identity);
+    let offset = world.registry.utc_offset_of(&identity.peer_id, world.now);
+    assert_eq!(offset, identity.utc_offset);
     identity.utc_offset.map(UtcOffset::minutes)
 }
 

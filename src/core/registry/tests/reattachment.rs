@@ -3,6 +3,7 @@
 use lanrage_ipc::model::Keepalive;
 
 use super::*;
+use crate::core::Ended;
 
 /// Returns a caller at a known address that proves these peers.
 fn peers<const N: usize>(ids: [&str; N], connection: u64) -> Caller {
@@ -163,7 +164,7 @@ fn reattach_needs_the_same_known_address() {
 #[test]
 fn owner_ends_reattached_connections_without_proof() {
     let ended = |applied: &Applied| -> Vec<u64> {
-        applied.ended.iter().map(|ended| ended.connection.0).collect()
+        applied.ended.iter().filter_map(Ended::connection).map(|ConnectionId(id)| id).collect()
     };
     for hold in [true, false] {
         let mut world = World::new();

@@ -1,14 +1,14 @@
 //! Revocation of tokens, and release of a peer id.
 
 use super::*;
-use crate::core::Revoked;
+use crate::core::{Ended, Revoked};
 
 fn revoke(keep: Option<u64>) -> Command {
     Command::Revoke { peer_id: "x".parse().unwrap(), keep: keep.map(token) }
 }
 
 fn ended(applied: &Applied) -> Vec<u64> {
-    applied.ended.iter().map(|ended| ended.connection.0).collect()
+    applied.ended.iter().filter_map(Ended::connection).map(|ConnectionId(id)| id).collect()
 }
 
 #[test]
