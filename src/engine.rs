@@ -110,23 +110,27 @@ impl Engine {
         let archive = Archive::new(&database, layout).start();
         let persister = Persister::new(database);
         let persister = SyncArbiter::start(1, move || persister.clone());
-        let discovery = discovery.map(|config| Discovery::new(config).start());
-        let announcer = discovery.as_ref().map(|discovery| Announcer {
-            announce: discovery.clone().recipient(),
-            announce_all: discovery.clone().recipient(),
-            discover: discovery.clone().recipient(),
+        let discovery = discovery.map(|config| (config, Context::<Discovery>::new()));
+        let announcer = discovery.as_ref().map(|(_, context)| Announcer {
+            changed: Arc::default(),
+            discover: context.address().recipient(),
         });
         let (dirty, ending) = (Arc::<DirtyParties>::default(), Ending::default());
         let to = Collaborators {
             store: persister.clone().recipient(),
             archive: archive.clone().recipient(),
             hub: hub.clone().recipient(),
-            announcer,
+            announcer: announcer.clone(),
             dirty: dirty.clone(),
             ending: ending.clone(),
         };
         let registry = LocalControlPlane::new(registry, clock, to, batch, status).start();
         let calls = ControlPlane::new(registry.clone().recipient());
+        let discovery = discovery.zip(announcer).map(|((config, context), announcer)| {
+            let (parties, itself) = (calls.clone(), itself.clone());
+            let source = discovery::Source { parties, itself, changed: announcer.changed };
+            context.run(Discovery::new(config, source))
+        });
         let backups_kept = routine.backups_kept;
         let to = archive.clone().recipient();
         let cleanup = Cleanup::new(routine, itself, calls.clone(), to).start();

@@ -1,4 +1,4 @@
-//! Dirty set: parties with intents for the control server, registry to link.
+//! Dirty set: parties with changes for another actor, which takes them in its own time.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 use crate::core::DirtySet;
 
-/// Dirty parties that the link has not taken yet.
+/// Dirty parties that were not taken yet.
 #[derive(Debug, Default)]
 pub(crate) struct DirtyParties {
     noted: Mutex<DirtySet>,
@@ -23,9 +23,14 @@ impl DirtyParties {
 
     /// Waits until a party is dirty.
     pub(crate) async fn wait(&self) {
-        while *self.noted() == DirtySet::default() {
+        while !self.has_any() {
             self.changed.notified().await;
         }
+    }
+
+    /// True if a party is dirty.
+    pub(crate) fn has_any(&self) -> bool {
+        *self.noted() != DirtySet::default()
     }
 
     /// Takes the dirty parties.

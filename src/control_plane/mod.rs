@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `ask` | requests, each with its typed reply |
 //! | `local` | the control plane around the registry |
-//! | `dirty_parties` | dirty set: parties with unsent changes, registry to link |
+//! | `dirty_parties` | dirty set: parties with changes, registry to link and discovery file |
 //! | `ending` | connections that may no longer speak for a peer, registry to WebSockets |
 //!
 //! The control plane in front of a control server is [`crate::remote`].

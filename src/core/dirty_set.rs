@@ -1,4 +1,4 @@
-//! Parties with unsent intents for the control server.
+//! Parties with changes that an actor has not taken yet.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use lanrage_ipc::model::PartyId;
 /// Upper bound of the parties listed by id; beyond it the set is [`DirtySet::Any`].
 pub(crate) const MOST_DIRTY: usize = 1024;
 
-/// Parties with unsent intents.
+/// Dirty parties.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum DirtySet {
     /// Only these parties.

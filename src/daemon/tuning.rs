@@ -27,6 +27,7 @@ pub(super) fn settings(config: &DaemonConfig) -> EngineSettings {
         file: config.discovery_file.clone(),
         state_dir: config.state_dir.clone(),
         refresh: REFRESH,
+        gather: discovery::GATHER,
     };
     EngineSettings {
         state_dir: config.state_dir.clone(),

@@ -2,16 +2,20 @@ use std::collections::BTreeSet;
 use std::mem;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::prelude::*;
 use jiff::Zoned;
-use lanrage_ipc::model::{Party, PartyId};
+use jiff::tz::TimeZone;
+use lanrage_ipc::model::PartyId;
 use lanrage_ipc::results::Rejected;
 use tokio::sync::oneshot;
+use tokio::task::JoinError;
 
-use super::file::{DiscoveryFile, Listing, Updated};
-use super::{Announce, AnnounceAll, AnnouncedParties, Discover, DiscoveryError, Flush, Ours};
+use super::entries::Entries;
+use super::file::{DiscoveryFile, Updated};
+use super::{AnnouncedParties, Discover, DiscoveryError, Flush, Source};
+use crate::core::DirtySet;
 
 const MAILBOX: usize = 256;
 
@@ -19,10 +23,8 @@ const MAILBOX: usize = 256;
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 const RETRY_MOST: Duration = Duration::from_secs(60);
 
-/// Pause after an update, as a multiple of its duration.
-const REST_PER_WORK: u32 = 9;
-/// Longest pause after an update.
-const REST_MOST: Duration = Duration::from_secs(1);
+/// Pause after an update, in which further changes gather.
+pub(crate) const GATHER: Duration = Duration::from_secs(2);
 
 /// Limit of invalid entries that are logged at once.
 const REJECTED_TOLD: usize = 10;
@@ -36,20 +38,21 @@ pub(crate) struct Config {
     pub(crate) state_dir: PathBuf,
     /// Interval of refreshes while there are parties to announce.
     pub(crate) refresh: Duration,
+    /// Pause after an update, in which further changes gather.
+    pub(crate) gather: Duration,
 }
 
 /// Actor that keeps the discovery file up to date.
 #[derive(Debug)]
 pub(crate) struct Discovery {
     config: Config,
-    file: Arc<DiscoveryFile>,
-    ours: Ours,
-    /// Parties of the last successful update.
-    written: Ours,
-    /// True while `ours` is to be written as soon as the file is free.
+    source: Source,
+    /// `None` while a job works on it.
+    announcements: Option<Announcements>,
+    /// True while the actor waits for a change.
+    is_watching: bool,
+    /// True while an update is due without a change.
     is_due: bool,
-    /// True while a job works on the file.
-    is_busy: bool,
     /// Requests for the next job.
     waiting: Waiting,
     /// Timer of the next refresh or retry.
@@ -57,7 +60,7 @@ pub(crate) struct Discovery {
     /// Timer of the pause after an update. The next update waits for its end, unless a request
     /// waits for that update.
     rest: Option<SpawnHandle>,
-    /// Failure of the last update: `ours` is not in the file.
+    /// Failure of the last update: the file lacks changes.
     failure: Option<Failure>,
     /// True while the actor waits for a request: no refresh, no retry.
     is_resting: bool,
@@ -66,6 +69,15 @@ pub(crate) struct Discovery {
     rejected: BTreeSet<String>,
     /// True after an update whose entries had no room in the file.
     is_full: bool,
+}
+
+/// State of the announcements.
+#[derive(Debug)]
+struct Announcements {
+    file: DiscoveryFile,
+    entries: Entries,
+    /// Parties whose entries may be out of date.
+    stale: DirtySet,
 }
 
 #[derive(Debug)]
@@ -81,53 +93,56 @@ struct Waiting {
     discovers: Vec<oneshot::Sender<Result<Arc<AnnouncedParties>, DiscoveryError>>>,
 }
 
-/// Blocking work on the file: at most one at a time.
-struct Job {
-    file: Arc<DiscoveryFile>,
-    update: Option<Ours>,
-    /// Parties of the last successful update.
-    written: Ours,
-    list: bool,
-}
-
 /// Results of the parts of a job.
 struct Outcome {
-    took: Duration,
+    announcements: Announcements,
     updated: Option<Result<Updated, DiscoveryError>>,
-    /// Parties of the last successful update.
-    written: Ours,
     listed: Option<Result<(AnnouncedParties, Vec<Rejected>), DiscoveryError>>,
 }
 
-impl Job {
-    fn run(self) -> Outcome {
-        let (now, started) = (Zoned::now(), Instant::now());
-        let mut written = self.written;
-        let updated = self.update.map(|ours| {
-            let updated = self.file.update(&ours, &now)?;
-            written = ours;
-            Ok(updated)
-        });
-        let zone = now.time_zone();
-        let listed = self.list.then(|| {
-            let Listing { parties, rejected } = self.file.list(zone)?;
-            Ok((AnnouncedParties::new(parties, &written, zone), rejected))
-        });
-        Outcome { took: started.elapsed(), updated, written, listed }
+impl Announcements {
+    /// Updates the file, lists it, or both. Blocking work runs on a thread of its own.
+    async fn work(
+        mut self,
+        source: Source,
+        update: bool,
+        list: bool,
+    ) -> Result<Outcome, JoinError> {
+        let fresh = if update { self.refresh(&source).await } else { Ok(()) };
+        tokio::task::spawn_blocking(move || {
+            let Self { file, entries, .. } = &mut self;
+            let now = Zoned::now();
+            let updated = update.then(|| fresh.and_then(|()| file.update(entries, &now)));
+            let listed = list.then(|| file.list(entries, &now));
+            Outcome { announcements: self, updated, listed }
+        })
+        .await
+    }
+
+    /// Brings the entries up to date.
+    async fn refresh(&mut self, source: &Source) -> Result<(), DiscoveryError> {
+        self.stale.extend(source.changed.take());
+        source.refresh(&mut self.entries, &self.stale, &TimeZone::system()).await?;
+        self.stale = DirtySet::default();
+        Ok(())
     }
 }
 
 impl Discovery {
-    /// Creates the actor without announcements.
-    pub(crate) fn new(config: Config) -> Self {
+    /// Creates the actor. It announces the parties of `source`.
+    pub(crate) fn new(config: Config, source: Source) -> Self {
         let announced = config.state_dir.join("announced.json");
+        let announcements = Announcements {
+            file: DiscoveryFile::new(config.file.clone(), announced),
+            entries: Entries::default(),
+            stale: DirtySet::Any,
+        };
         Self {
-            file: Arc::new(DiscoveryFile::new(config.file.clone(), announced)),
             config,
-            ours: Ours::new(),
-            written: Ours::new(),
-            is_due: false,
-            is_busy: false,
+            source,
+            announcements: Some(announcements),
+            is_watching: false,
+            is_due: true,
             waiting: Waiting::default(),
             wake: None,
             rest: None,
@@ -139,34 +154,41 @@ impl Discovery {
         }
     }
 
-    /// Schedules a write of `ours`: now, or after the pause of a failure.
-    fn announce(&mut self, ctx: &mut Context<Self>) {
-        self.is_resting = false;
-        match self.failure {
-            None => self.is_due = true,
-            Some(_) => self.set_wake(ctx),
+    /// Waits for the next change.
+    fn watch(&mut self, ctx: &mut Context<Self>) {
+        if mem::replace(&mut self.is_watching, true) {
+            return;
         }
-        self.advance(ctx);
+        let changed = self.source.changed.clone();
+        let change = async move { changed.wait().await }.into_actor(self);
+        ctx.spawn(change.map(|(), act, ctx| {
+            act.is_watching = false;
+            act.is_resting = false;
+            match act.failure {
+                None => act.advance(ctx),
+                Some(_) => act.set_wake(ctx),
+            }
+        }));
     }
 
     /// Starts the next job, if there is work and no job runs.
     fn advance(&mut self, ctx: &mut Context<Self>) {
-        let may_wait = self.rest.is_some() && self.waiting.is_empty();
-        if self.is_busy || may_wait {
+        if self.rest.is_some() && self.waiting.is_empty() {
             return;
         }
+        let Some(announcements) = self.announcements.take() else { return };
         let waiting = mem::take(&mut self.waiting);
-        let update = mem::take(&mut self.is_due).then(|| self.ours.clone());
+        let has_changes = self.failure.is_none() && self.source.changed.has_any();
+        let update = mem::take(&mut self.is_due) || has_changes;
         let list = !waiting.discovers.is_empty();
-        if update.is_none() && !list {
+        if !update && !list {
+            self.announcements = Some(announcements);
             return waiting.flushed();
         }
-        if update.is_some() {
+        if update {
             self.cancel_wake(ctx);
         }
-        self.is_busy = true;
-        let job = Job { file: self.file.clone(), update, written: self.written.clone(), list };
-        let work = tokio::task::spawn_blocking(|| job.run()).into_actor(self);
+        let work = announcements.work(self.source.clone(), update, list).into_actor(self);
         ctx.spawn(work.map(|outcome, act, ctx| match outcome {
             Ok(outcome) => act.finish(outcome, waiting, ctx),
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
@@ -176,12 +198,14 @@ impl Discovery {
     }
 
     fn finish(&mut self, outcome: Outcome, mut waiting: Waiting, ctx: &mut Context<Self>) {
-        self.is_busy = false;
-        self.written = outcome.written;
+        self.announcements = Some(outcome.announcements);
         if let Some(updated) = outcome.updated {
+            if updated.as_ref().is_ok_and(|updated| updated.is_written) {
+                self.set_rest(ctx);
+            }
             self.note(updated);
             self.set_wake(ctx);
-            self.set_rest(outcome.took, ctx);
+            self.watch(ctx);
         }
         if let Some(listed) = outcome.listed {
             let is_damaged = matches!(listed, Err(DiscoveryError::Damaged { .. }));
@@ -202,7 +226,7 @@ impl Discovery {
 
     fn note(&mut self, updated: Result<Updated, DiscoveryError>) {
         match updated {
-            Ok(Updated { taken, left_out }) => {
+            Ok(Updated { taken, left_out, .. }) => {
                 if self.failure.take().is_some() {
                     log::info!("{} is written again", self.config.file.display());
                 }
@@ -222,8 +246,7 @@ impl Discovery {
                 let last = self.failure.take().map(|failure| failure.pause);
                 let pause = last.map_or(RETRY_FIRST, |last| (last * 2).min(RETRY_MOST));
                 self.failure = Some(Failure { error, pause });
-                // Changes from meanwhile wait as well, except for a flush, which gets a last
-                // attempt.
+                // A flush gets a last attempt.
                 self.is_due = !self.waiting.flushes.is_empty();
             }
         }
@@ -252,24 +275,29 @@ impl Discovery {
         let pause = match &self.failure {
             _ if self.is_resting || self.wake.is_some() => return,
             Some(failure) => failure.pause,
-            None if self.ours.is_empty() => return,
+            None if self.has_none() => return,
             None => self.config.refresh,
         };
         self.wake = Some(ctx.run_later(pause, |act, ctx| {
             act.wake = None;
             act.is_due = true;
+            if let Some(Announcements { entries, stale, .. }) = &mut act.announcements {
+                entries.take_left_out().into_iter().for_each(|party_id| stale.add(party_id));
+            }
             act.advance(ctx);
         }));
     }
 
-    /// Starts the pause after an update. Rewriting a long file at every change never takes more
-    /// than a fraction of a thread.
-    fn set_rest(&mut self, took: Duration, ctx: &mut Context<Self>) {
+    fn has_none(&self) -> bool {
+        self.announcements.as_ref().is_none_or(|announcements| announcements.entries.is_empty())
+    }
+
+    /// Starts the pause after an update.
+    fn set_rest(&mut self, ctx: &mut Context<Self>) {
         if let Some(rest) = self.rest.take() {
             ctx.cancel_future(rest);
         }
-        let pause = (took * REST_PER_WORK).min(REST_MOST);
-        self.rest = Some(ctx.run_later(pause, |act, ctx| {
+        self.rest = Some(ctx.run_later(self.config.gather, |act, ctx| {
             act.rest = None;
             act.advance(ctx);
         }));
@@ -299,34 +327,12 @@ impl Actor for Discovery {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
+        self.watch(ctx);
+        self.advance(ctx);
     }
 }
 
 crate::health::answers_ping!(Discovery);
-
-impl Handler<Announce> for Discovery {
-    type Result = ();
-
-    fn handle(&mut self, message: Announce, ctx: &mut Self::Context) {
-        for (party_id, party) in message.changes {
-            match party {
-                Some(party) => self.ours.insert(party_id, party),
-                None => self.ours.remove(&party_id),
-            };
-        }
-        self.announce(ctx);
-    }
-}
-
-impl Handler<AnnounceAll> for Discovery {
-    type Result = ();
-
-    fn handle(&mut self, message: AnnounceAll, ctx: &mut Self::Context) {
-        let by_id = |party: Arc<Party>| (party.party_id.clone(), party);
-        self.ours = message.parties.into_iter().map(by_id).collect();
-        self.announce(ctx);
-    }
-}
 
 impl Handler<Discover> for Discovery {
     type Result = ResponseFuture<Result<Arc<AnnouncedParties>, DiscoveryError>>;

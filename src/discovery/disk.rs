@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
@@ -64,16 +64,17 @@ impl Version {
 /// Replaces a file atomically and durably, or creates it. The mode is kept; a new file is readable
 /// by everyone who may enter its directory.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), DiscoveryError> {
-    replace_if(path, bytes, || true).map(drop)
+    check_size(path, bytes)?;
+    replace_if(path, |file| file.write_all(bytes), || true).map(drop)
 }
 
-/// Replaces a file, unless `is_wanted` returns false just before the rename. Returns its result.
+/// Replaces a file by what `write` writes, unless `is_wanted` returns false just before the rename.
+/// Returns the version of the new file.
 pub(super) fn replace_if(
     path: &Path,
-    bytes: &[u8],
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
     is_wanted: impl FnOnce() -> bool,
-) -> Result<bool, DiscoveryError> {
-    check_size(path, bytes)?;
+) -> Result<Option<Version>, DiscoveryError> {
     // A file of that name is of a crashed process: those alive write one after the other.
     let temporary = sibling(path, TEMPORARY);
     match fs::remove_file(&temporary) {
@@ -82,17 +83,19 @@ pub(super) fn replace_if(
         }
         _ => {}
     }
-    write_new(&temporary, bytes, mode_of(path))?;
+    write_new(&temporary, write, mode_of(path))?;
+    // A rename changes neither.
+    let version = Version::of(&temporary);
     let renamed = match is_wanted() {
-        true => fs::rename(&temporary, path).map(|()| true),
-        false => Ok(false),
+        true => fs::rename(&temporary, path).map(|()| Some(version)),
+        false => Ok(None),
     };
-    if !matches!(renamed, Ok(true)) {
+    if !matches!(renamed, Ok(Some(_))) {
         let _ = fs::remove_file(&temporary);
     }
     match renamed {
-        Ok(true) => sync_directory(path).map(|()| true),
-        Ok(false) => Ok(false),
+        Ok(Some(version)) => sync_directory(path).map(|()| Some(version)),
+        Ok(None) => Ok(None),
         Err(error) if error.kind() == ErrorKind::ResourceBusy => {
             Err(DiscoveryError::Mounted(path.into()))
         }
@@ -107,16 +110,21 @@ pub(super) fn set_aside(
     now: Timestamp,
 ) -> Result<PathBuf, DiscoveryError> {
     let kept = sibling(path, &now.strftime(".damaged-%Y%m%dT%H%M%S%.3fZ").to_string());
-    write_new(&kept, bytes, mode_of(path))?;
+    write_new(&kept, |file| file.write_all(bytes), mode_of(path))?;
     sync_directory(path)?;
     Ok(kept)
 }
 
 /// Creates a file, and removes it again on an error.
-fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), DiscoveryError> {
-    let failed = |error: std::io::Error| DiscoveryError::io("write", path, &error);
-    let mut file = files::create_new(path, mode).map_err(failed)?;
-    let written = file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed);
+fn write_new(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+    mode: u32,
+) -> Result<(), DiscoveryError> {
+    let failed = |error: io::Error| DiscoveryError::io("write", path, &error);
+    let mut file = BufWriter::new(files::create_new(path, mode).map_err(failed)?);
+    let written = write(&mut file).and_then(|()| file.flush());
+    let written = written.and_then(|()| file.get_ref().sync_all()).map_err(failed);
     if written.is_err() {
         let _ = fs::remove_file(path);
     }

@@ -42,6 +42,9 @@ pub(crate) enum DiscoveryError {
         /// Reason.
         reason: String,
     },
+    /// The control plane did not return the parties to announce.
+    #[error("can't read the parties: {0}")]
+    Unread(String),
     /// The daemon is stopping.
     #[error("discovery has stopped")]
     Stopped,

@@ -1,37 +1,23 @@
-//! Contents and updates of the discovery file.
+//! Updates of the discovery file.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::thread::sleep;
-use std::time::Duration;
 
 use jiff::Zoned;
-use jiff::tz::TimeZone;
-use lanrage_ipc::lanrage::{ImportedParty, Records, Salvage};
+use jiff::civil::DateTime;
+use lanrage_ipc::lanrage::{AnnouncedParty, ImportedParty, Salvage};
 use lanrage_ipc::model::PartyId;
 use lanrage_ipc::results::{DiscoveredParty, DiscoverySource, Rejected};
-use lanrage_ipc::unicode::strip_bom;
 
-use super::announced::Announced;
-use super::disk::{self, Lock, Version};
-use super::merge::merge;
-use super::{DiscoveryError, Ours};
-
-/// Pauses between the reads of a file that seems to be truncated: its writer may still be at work.
-const WRITERS_TIME: [Duration; 3] =
-    [Duration::from_millis(10), Duration::from_millis(30), Duration::from_millis(100)];
+use super::announced::{Announced, AnnouncedFile};
+use super::contents::{CachedContents, Damage};
+use super::disk::{self, LARGEST, Lock, Version};
+use super::document::Document;
+use super::entries::{Entries, Entry};
+use super::{AnnouncedParties, DiscoveryError};
 
 /// Attempts of an update that another program's writes interrupt.
 const ATTEMPTS: usize = 5;
-
-/// Contents of a discovery file.
-#[derive(Debug)]
-pub(super) struct Listing {
-    /// Parties, by id.
-    pub(super) parties: Vec<DiscoveredParty>,
-    /// Entries that are not valid parties.
-    pub(super) rejected: Vec<Rejected>,
-}
 
 /// Parties that an update could not announce.
 #[derive(Debug, Default)]
@@ -40,6 +26,8 @@ pub(super) struct Updated {
     pub(super) taken: BTreeSet<PartyId>,
     /// Number of entries for which the file has no room.
     pub(super) left_out: usize,
+    /// True if the file was written.
+    pub(super) is_written: bool,
 }
 
 /// Discovery file and the list of our entries in it.
@@ -47,34 +35,47 @@ pub(super) struct Updated {
 pub(super) struct DiscoveryFile {
     path: PathBuf,
     lock: PathBuf,
-    announced: PathBuf,
+    contents: CachedContents,
+    announced: AnnouncedFile,
+    /// Time of the last write.
+    written_at: Option<DateTime>,
 }
 
 impl DiscoveryFile {
     pub(super) fn new(path: PathBuf, announced: PathBuf) -> Self {
-        Self { lock: disk::sibling(&path, ".lock"), path, announced }
+        Self {
+            lock: disk::sibling(&path, ".lock"),
+            path,
+            contents: CachedContents::default(),
+            announced: AnnouncedFile::new(announced),
+            written_at: None,
+        }
     }
 
     /// Updates the file: it then announces exactly our parties, besides those of others, and is
     /// repaired. Returns the parties that are not announced.
-    pub(super) fn update(&self, ours: &Ours, now: &Zoned) -> Result<Updated, DiscoveryError> {
-        self.update_with(ours, now, || ())
+    pub(super) fn update(
+        &mut self,
+        entries: &Entries,
+        now: &Zoned,
+    ) -> Result<Updated, DiscoveryError> {
+        self.update_with(entries, now, || ())
     }
 
     /// Updates the file; `before_rename` runs just before the rename.
     fn update_with(
-        &self,
-        ours: &Ours,
+        &mut self,
+        entries: &Entries,
         now: &Zoned,
         before_rename: impl Fn(),
     ) -> Result<Updated, DiscoveryError> {
-        let known = Announced::read(&self.announced, now.timestamp())?;
-        if ours.is_empty() && known.is_empty() && !self.is_damaged() {
+        let has_none = entries.is_empty() && self.announced.get(now.timestamp())?.is_empty();
+        if has_none && !self.is_damaged() {
             return Ok(Updated::default());
         }
         let _lock = Lock::acquire(&self.lock)?;
         for _ in 0..ATTEMPTS {
-            if let Some(updated) = self.attempt(ours, now, &before_rename)? {
+            if let Some(updated) = self.attempt(entries, now, &before_rename)? {
                 return Ok(updated);
             }
         }
@@ -84,98 +85,102 @@ impl DiscoveryFile {
     /// Returns `None` if another program wrote the file meanwhile: LANrage ignores the lock, and
     /// its write must not be lost.
     fn attempt(
-        &self,
-        ours: &Ours,
+        &mut self,
+        entries: &Entries,
         now: &Zoned,
         before_rename: impl Fn(),
     ) -> Result<Option<Updated>, DiscoveryError> {
-        let known = Announced::read(&self.announced, now.timestamp())?;
-        let (bytes, version) = self.read_settled(sleep)?;
-        let records = records(&bytes);
-        let merged = merge(&records.entries, ours, &known, now, disk::LARGEST as usize)
-            .map_err(|error| DiscoveryError::io("encode", &self.path, &error.into()))?;
-        if let Some(reason) = &records.damage {
-            let kept = disk::set_aside(&self.path, &bytes, now.timestamp())?;
-            let (path, kept, left) = (self.path.display(), kept.display(), records.entries.len());
+        let known = self.announced.get(now.timestamp())?;
+        let contents = self.contents.get(&self.path)?;
+        contents.claim(entries, known);
+        let taken = contents.taken(entries);
+        let own: Vec<_> = entries.iter().filter(|(id, _)| !taken.contains(*id)).collect();
+        let has_room = contents.fitting(LARGEST as usize - size(&own));
+        let crowded_out = has_room.iter().filter(|has_room| !**has_room).count();
+        if let Some(Damage { reason, bytes }) = &contents.damage {
+            let kept = disk::set_aside(&self.path, bytes, now.timestamp())?;
+            let (path, kept, left) = (self.path.display(), kept.display(), contents.others.len());
             log::warn!(
                 "{path} is damaged ({reason}) and is set aside as {kept}; {left} entries stay"
             );
         }
-        let both = known.union(&merged.announced);
-        if both != known {
-            both.write(&self.announced)?;
+        // The list covers the file before and after the rename.
+        let written: Announced =
+            own.iter().map(|(id, entry)| ((*id).clone(), entry.host_id.clone())).collect();
+        let both = known.union(&written);
+        if both != *known {
+            self.announced.set(both.clone())?;
         }
-        if merged.changed || records.damage.is_some() {
+        let is_due = !own.is_empty() || crowded_out > 0 || contents.needs_write();
+        if is_due {
+            let others = contents.others.iter().zip(&has_room);
+            let others = others.filter_map(|(other, has_room)| has_room.then_some(other)).collect();
+            let document = Document { others, own: &own, now: now.datetime() };
             let is_same = || {
                 before_rename();
-                Version::of(&self.path) == version
+                Version::of(&self.path) == contents.version
             };
-            if !disk::replace_if(&self.path, merged.document.as_bytes(), is_same)? {
-                return Ok(None);
-            }
+            let replaced = disk::replace_if(&self.path, |file| document.write(file), is_same)?;
+            let Some(version) = replaced else { return Ok(None) };
+            let own = own.iter().map(|(id, _)| (*id).clone()).collect();
+            contents.replaced(version, own, has_room);
+            self.written_at = Some(now.datetime());
         }
-        if merged.announced != both {
-            merged.announced.write(&self.announced)?;
+        if written != both {
+            self.announced.set(written)?;
         }
-        Ok(Some(Updated { taken: merged.taken, left_out: merged.left_out }))
+        let left_out = entries.left_out() + crowded_out;
+        Ok(Some(Updated { taken, left_out, is_written: is_due }))
     }
 
-    /// Returns the contents of the file; its times are those of `zone`.
-    pub(super) fn list(&self, zone: &TimeZone) -> Result<Listing, DiscoveryError> {
-        let bytes = self.read()?;
-        let records = records(&bytes);
-        if let Some(reason) = records.damage {
-            return Err(DiscoveryError::Damaged { path: self.path.clone(), reason });
+    /// Returns the announcements in the file, with times in the zone of `now`, and the entries that
+    /// are not valid parties. Other programs can change this daemon's entries until its next
+    /// update, so they are returned as it writes them.
+    pub(super) fn list(
+        &mut self,
+        entries: &Entries,
+        now: &Zoned,
+    ) -> Result<(AnnouncedParties, Vec<Rejected>), DiscoveryError> {
+        let zone = now.time_zone();
+        let known = self.announced.get(now.timestamp())?;
+        let contents = self.contents.get(&self.path)?;
+        if let Some(Damage { reason, .. }) = &contents.damage {
+            let (path, reason) = (self.path.clone(), reason.clone());
+            return Err(DiscoveryError::Damaged { path, reason });
         }
-        let Salvage { parties, rejected, .. } = records.salvage(zone);
-        let discovered = |party: ImportedParty| DiscoveredParty {
-            party: party.announce(zone),
-            source: DiscoverySource::File,
-        };
-        Ok(Listing { parties: parties.into_iter().map(discovered).collect(), rejected })
+        contents.claim(entries, known);
+        let written_at = self.written_at.unwrap_or_else(|| now.datetime());
+        let own = contents.own.iter().filter_map(|party_id| entries.get(party_id.as_str()));
+        let own = own.map(|(_, entry)| entry.announced(written_at).map(discovered));
+        let own = own.collect::<serde_json::Result<_>>();
+        let own = own.map_err(|error| DiscoveryError::io("decode", &self.path, &error.into()))?;
+        let Salvage { parties, rejected, .. } = contents.records().salvage(zone);
+        let announced = |party: ImportedParty| discovered(party.announce(zone));
+        let mut others: Vec<_> = parties.into_iter().map(announced).collect();
+        // None pushes out another by its size.
+        others.sort_by_key(|discovered| discovered.party.peers.len());
+        Ok((AnnouncedParties { own, others }, rejected))
     }
 
     /// True if the file needs a repair. An unreadable file counts as intact: the next write or
     /// query gets the error.
-    fn is_damaged(&self) -> bool {
-        match self.read() {
-            Ok(bytes) => records(&bytes).damage.is_some(),
+    fn is_damaged(&mut self) -> bool {
+        match self.contents.get(&self.path) {
+            Ok(contents) => contents.damage.is_some(),
             Err(error) => {
                 log::error!("{error}");
                 false
             }
         }
     }
-
-    fn read(&self) -> Result<Vec<u8>, DiscoveryError> {
-        self.read_settled(sleep).map(|(bytes, _)| bytes)
-    }
-
-    /// Reads the file and its version; a missing file is empty. LANrage empties the file and then
-    /// writes it, without the lock, so a file that may be half-written is read again.
-    fn read_settled(&self, wait: impl Fn(Duration)) -> Result<(Vec<u8>, Version), DiscoveryError> {
-        let mut pauses = WRITERS_TIME.into_iter();
-        loop {
-            // The version comes first, so that a write during the reading is noticed.
-            let version = Version::of(&self.path);
-            let bytes = disk::read(&self.path)?;
-            let is_whole =
-                bytes.as_ref().is_none_or(|bytes| Records::of_discovery(bytes).damage.is_none());
-            match pauses.next().filter(|_| !is_whole) {
-                Some(pause) => wait(pause),
-                None => return Ok((bytes.unwrap_or_default(), version)),
-            }
-        }
-    }
 }
 
-/// Returns the file's records. An empty file is never damaged.
-fn records(bytes: &[u8]) -> Records<'_> {
-    if strip_bom(bytes).trim_ascii().is_empty() {
-        Records::default()
-    } else {
-        Records::of_discovery(bytes)
-    }
+fn size(own: &[(&PartyId, &Entry)]) -> usize {
+    own.iter().map(|(_, entry)| entry.size).sum()
+}
+
+fn discovered(party: AnnouncedParty) -> DiscoveredParty {
+    DiscoveredParty { party, source: DiscoverySource::File }
 }
 
 #[cfg(test)]

@@ -10,8 +10,9 @@ use lanrage_ipc::model::Party;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::disk;
+use super::entries::Entries;
 use super::file::DiscoveryFile;
-use super::{Ours, disk};
 
 /// A time five and a half hours ahead of UTC, so that no mix-up goes unseen.
 pub(super) fn now() -> Zoned {
@@ -43,8 +44,16 @@ pub(super) fn foreign(id: &str, host: &str) -> Value {
         .expect("JSON")
 }
 
-pub(super) fn ours(parties: &[&Arc<Party>]) -> Ours {
-    parties.iter().map(|party| (party.party_id.clone(), Arc::clone(party))).collect()
+pub(super) fn ours(parties: &[&Arc<Party>]) -> Entries {
+    within(Entries::default(), parties)
+}
+
+/// Adds parties to entries.
+pub(super) fn within(mut entries: Entries, parties: &[&Arc<Party>]) -> Entries {
+    for party in parties {
+        entries.set(&party.party_id, Some(party), now().time_zone()).expect("an entry");
+    }
+    entries
 }
 
 /// A directory with a discovery file, and the state of a daemon.

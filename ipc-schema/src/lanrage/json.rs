@@ -33,7 +33,7 @@ pub fn to_json(value: &impl Serialize) -> serde_json::Result<String> {
 
 /// Formats a time as Python's `datetime.isoformat()` does: microseconds in six digits, or none.
 /// Older versions of `fromisoformat()` require it.
-pub(super) fn python_text(time: &NaiveTime) -> String {
+pub fn python_text(time: &NaiveTime) -> String {
     let micros = time.subsec_nanosecond() / 1000;
     let seconds = time.strftime("%Y-%m-%dT%H:%M:%S");
     if micros == 0 { seconds.to_string() } else { format!("{seconds}.{micros:06}") }

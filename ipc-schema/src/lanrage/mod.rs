@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-pub use json::to_json;
+pub use json::{python_text, to_json};
 pub(crate) use records::Entries;
 pub use records::Records;
 pub(crate) use salvage::KnownRecords;

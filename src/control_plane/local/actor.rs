@@ -20,7 +20,7 @@ use crate::control_plane::{
     Ask, Call, ConnectionStatus, Counters, Failure, Query, Reply, StoreStatus,
 };
 use crate::core::Registry;
-use crate::discovery::{Announce, AnnounceAll, Discover};
+use crate::discovery::Discover;
 use crate::events::{HubCommand, Publish};
 use crate::store::{BackUp, Commit};
 
@@ -44,13 +44,11 @@ pub(crate) struct Collaborators {
     pub(crate) ending: Ending,
 }
 
-/// Recipients of announcements for the local network.
+/// Actor of the discovery file.
 #[derive(Debug, Clone)]
 pub(crate) struct Announcer {
-    /// Announces changes.
-    pub(crate) announce: Recipient<Announce>,
-    /// Announces everything.
-    pub(crate) announce_all: Recipient<AnnounceAll>,
+    /// Dirty set of the parties that were changed, registered or removed.
+    pub(crate) changed: Arc<DirtyParties>,
     /// Reads the announcements.
     pub(crate) discover: Recipient<Discover>,
 }
@@ -68,7 +66,6 @@ pub(crate) struct LocalControlPlane {
     pub(super) seen_armed: bool,
     /// Commands that the hub had no room for.
     pub(super) unpublished: Vec<HubCommand>,
-    pub(super) announcements_lost: bool,
     pub(super) store_status: StoreStatus,
     pub(super) counters: Counters,
     pub(super) connection_status: ConnectionStatus,
@@ -109,7 +106,6 @@ impl LocalControlPlane {
             seen_interval,
             seen_armed: false,
             unpublished: Vec::new(),
-            announcements_lost: false,
             store_status,
             counters: Counters::default(),
             connection_status: ConnectionStatus { connection, retry_at: None },
@@ -120,7 +116,10 @@ impl LocalControlPlane {
     }
 
     pub(super) fn take_in(&mut self, Call { caller, ask }: Call, ctx: &mut Context<Self>) {
-        if self.stopping.is_some() {
+        // The discovery actor reads the last state.
+        if self.stopping.is_some()
+            && !matches!(ask, Ask::Query(Query::Party(..) | Query::Parties { .. }))
+        {
             // The caller gets `Failure::Stopping` as the reply is dropped.
             return;
         }
@@ -219,7 +218,6 @@ impl Actor for LocalControlPlane {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
-        self.announce_all(ctx);
     }
 }
 

@@ -62,7 +62,6 @@ impl LocalControlPlane {
         }
         reply.hold(Ok(applied.outcome));
         let changed = Changed {
-            announcements: self.announcements(&applied.events),
             changes: applied.changes,
             effect: applied.effect,
             ended: applied.ended,

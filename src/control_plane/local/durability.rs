@@ -54,7 +54,7 @@ impl LocalControlPlane {
 
     /// Publishes the events of waiting calls and answers the calls, in order.
     fn release(&mut self, mut calls: Vec<Waiting>, ctx: &mut Context<Self>) {
-        let (mut hub_commands, mut changes) = (Vec::new(), Vec::new());
+        let mut hub_commands = Vec::new();
         for call in &mut calls {
             match call {
                 Waiting::Changed(changed) => {
@@ -65,15 +65,14 @@ impl LocalControlPlane {
                             self.to.dirty.note(intent.party_id.clone());
                         }
                     }
+                    self.note_announced(&changed.events);
                     hub_commands.extend(changed.events.drain(..).map(HubCommand::FanOut));
-                    changes.append(&mut changed.announcements);
                 }
                 Waiting::Unchanged(_) => {}
                 Waiting::Read(read) => hub_commands.extend(read.hub_command.take()),
             }
         }
         self.publish(hub_commands, ctx);
-        self.announce(changes, ctx);
         calls.iter_mut().for_each(|call| call.reply().release());
     }
 

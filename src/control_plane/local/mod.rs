@@ -16,7 +16,7 @@
 //! | `applying`, `reading` | commands and queries |
 //! | `waiting` | the queue of calls that wait for the disk |
 //! | `durability` | commits, and the rollback of a failed one |
-//! | `notifications` | notices to the event hub and the discovery actor |
+//! | `notifications` | notices to the event hub, dirty set of the discovery actor |
 //! | `bounds` | log of the tables that are full |
 
 mod actor;

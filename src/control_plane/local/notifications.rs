@@ -1,35 +1,22 @@
 //! Notifications to the event hub and to the actor of the discovery file, without waiting for them.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
 use lanrage_ipc::event::Event;
-use lanrage_ipc::model::{Party, PartyId};
+use lanrage_ipc::model::PartyId;
 
 use super::LocalControlPlane;
-use crate::core::Filter;
-use crate::discovery::{Announce, AnnounceAll};
 use crate::events::{HubCommand, Publish};
 
 /// Interval of the retries of lost notifications.
 const RETRY: Duration = Duration::from_millis(50);
 
 impl LocalControlPlane {
-    /// Returns the parties of the events, in their present state.
-    pub(super) fn announcements(&self, events: &[Event]) -> Vec<(PartyId, Option<Arc<Party>>)> {
-        if self.to.announcer.is_none() {
-            return Vec::new();
-        }
-        let mut touched: Vec<_> = events.iter().filter_map(Event::party_id).cloned().collect();
-        touched.sort();
-        touched.dedup();
-        let now = self.clock.now();
-        let show = |id: PartyId| {
-            let party = self.registry.party(&id, now).ok().map(Arc::new);
-            (id, party)
-        };
-        touched.into_iter().map(show).collect()
+    /// Notes the parties of events for the discovery file.
+    pub(super) fn note_announced(&self, events: &[Event]) {
+        let Some(announcer) = &self.to.announcer else { return };
+        changed(events).for_each(|party_id| announcer.changed.note(party_id.clone()));
     }
 
     pub(super) fn publish(&mut self, mut hub_commands: Vec<HubCommand>, ctx: &mut Context<Self>) {
@@ -48,33 +35,14 @@ impl LocalControlPlane {
             ctx.run_later(RETRY, |this, ctx| this.publish(Vec::new(), ctx));
         }
     }
+}
 
-    pub(super) fn announce(
-        &mut self,
-        changes: Vec<(PartyId, Option<Arc<Party>>)>,
-        ctx: &mut Context<Self>,
-    ) {
-        // A lost announcement follows soon, with all parties.
-        let Some(announcer) = &self.to.announcer else { return };
-        if changes.is_empty() || self.announcements_lost {
-            return;
-        }
-        if announcer.announce.try_send(Announce { changes }).is_err() {
-            self.announcements_lost = true;
-            ctx.run_later(RETRY, |this, ctx| this.announce_all(ctx));
-        }
-    }
-
-    pub(super) fn announce_all(&mut self, ctx: &mut Context<Self>) {
-        let Some(announcer) = &self.to.announcer else { return };
-        let now = self.clock.now();
-        let filter = Filter::default();
-        let parties = self.registry.parties(&filter, None, now).map(Arc::new).collect();
-        self.announcements_lost = announcer.announce_all.try_send(AnnounceAll { parties }).is_err();
-        if self.announcements_lost {
-            ctx.run_later(RETRY, |this, ctx| this.announce_all(ctx));
-        }
-    }
+/// Returns the parties of events, and the previous ids of renamed ones.
+fn changed(events: &[Event]) -> impl Iterator<Item = &PartyId> {
+    events.iter().flat_map(|event| {
+        let before = event.renamed().map(|(before, _)| before);
+        event.party_id().into_iter().chain(before)
+    })
 }
 
 /// Returns the commands to keep when the hub has no room: those of subscriptions, in order. In

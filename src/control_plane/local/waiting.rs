@@ -2,11 +2,10 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
 use std::time::Duration;
 
 use lanrage_ipc::event::{Event, Snapshot};
-use lanrage_ipc::model::{Party, PartyId};
+use lanrage_ipc::model::Party;
 
 use crate::control_plane::ask::AnyReply;
 use crate::control_plane::{Ask, Query, Reply};
@@ -61,8 +60,6 @@ pub(super) struct Changed {
     pub(super) events: Vec<Event>,
     /// Connections to end once the changes are durable.
     pub(super) ended: Vec<Ended>,
-    /// Changed parties in their new state.
-    pub(super) announcements: Vec<(PartyId, Option<Arc<Party>>)>,
     /// Reply that holds the outcome.
     pub(super) reply: Reply<Outcome>,
 }
@@ -233,10 +230,7 @@ impl Waiting {
         match self {
             Self::Changed(changed) => {
                 let events = changed.events.iter().map(event_weight).sum::<usize>();
-                let parties = changed.announcements.iter().filter_map(|(_, party)| party.as_ref());
-                let parties = parties.map(|party| party_weight(party)).sum::<usize>();
-                let rows = ROW * changed.changes.len();
-                rows + events + parties + outcome_weight(&changed.reply)
+                ROW * changed.changes.len() + events + outcome_weight(&changed.reply)
             }
             Self::Unchanged(unchanged) => outcome_weight(&unchanged.reply),
             Self::Read(read) => {

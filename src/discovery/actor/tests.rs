@@ -1,8 +1,14 @@
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fs;
 
+use lanrage_ipc::model::Party;
 use lanrage_ipc::results::{DiscoveredParty, DiscoverySource};
 
 use super::*;
+use crate::control_plane::dirty_parties::DirtyParties;
+use crate::control_plane::{Ask, Call, ControlPlane, Page, Query};
+use crate::core::{Caller, ConnectionId, Principal, Refusal, User};
 use crate::discovery::fixtures::{Place, foreign, party};
 
 /// Ends a test that would wait for ever.
@@ -13,24 +19,115 @@ async fn eventually(condition: impl Future<Output = ()>) {
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-fn start(place: &Place, refresh: Duration) -> Addr<Discovery> {
+/// Control plane with the parties to announce. It counts the requests.
+#[derive(Default)]
+struct Plane {
+    parties: BTreeMap<PartyId, Arc<Party>>,
+    asked: usize,
+}
+
+impl Actor for Plane {
+    type Context = Context<Self>;
+}
+
+impl Handler<Call> for Plane {
+    type Result = ();
+
+    fn handle(&mut self, call: Call, _: &mut Self::Context) {
+        self.asked += 1;
+        match call.ask {
+            Ask::Query(Query::Party(id, reply)) => {
+                let party = self.parties.get(&id).map(|party| Party::clone(party));
+                reply.send(party.ok_or_else(|| Refusal::PartyNotFound(id).into()));
+            }
+            Ask::Query(Query::Parties { after, limit, reply, .. }) => {
+                let all = self.parties.iter();
+                let mut rest = all.filter(|(id, _)| Some(id.as_str()) > after.as_deref());
+                let parties = rest.by_ref().take(limit).map(|(_, party)| Party::clone(party));
+                reply.send(Ok(Page { parties: parties.collect(), more: rest.next().is_some() }));
+            }
+            other => panic!("{other:?} was not asked for"),
+        }
+    }
+}
+
+/// Sets a party, or removes it. The answer is the number of requests so far.
+#[derive(Message)]
+#[rtype(result = "usize")]
+struct Set(PartyId, Option<Arc<Party>>);
+
+impl Handler<Set> for Plane {
+    type Result = usize;
+
+    fn handle(&mut self, Set(party_id, party): Set, _: &mut Self::Context) -> usize {
+        match party {
+            Some(party) => self.parties.insert(party_id, party),
+            None => self.parties.remove(&party_id),
+        };
+        self.asked
+    }
+}
+
+/// Discovery in front of a control plane.
+struct Started {
+    discovery: Addr<Discovery>,
+    plane: Addr<Plane>,
+    changed: Arc<DirtyParties>,
+    announced: RefCell<BTreeSet<PartyId>>,
+}
+
+impl std::ops::Deref for Started {
+    type Target = Addr<Discovery>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.discovery
+    }
+}
+
+impl Started {
+    async fn set(&self, party_id: &PartyId, party: Option<&Arc<Party>>) -> usize {
+        match party {
+            Some(_) => self.announced.borrow_mut().insert(party_id.clone()),
+            None => self.announced.borrow_mut().remove(party_id),
+        };
+        let asked = self.plane.send(Set(party_id.clone(), party.cloned())).await;
+        self.changed.note(party_id.clone());
+        asked.expect("answered")
+    }
+}
+
+fn start(place: &Place, refresh: Duration) -> Started {
+    start_with(place, refresh, Duration::ZERO, Plane::default())
+}
+
+fn start_with(place: &Place, refresh: Duration, gather: Duration, plane: Plane) -> Started {
     let state_dir = place.dir.path().to_owned();
-    Discovery::new(Config { file: place.path.clone(), state_dir, refresh }).start()
+    let config = Config { file: place.path.clone(), state_dir, refresh, gather };
+    let (plane, changed) = (plane.start(), Arc::<DirtyParties>::default());
+    let principal = Principal::User { user: User(0), admin: true };
+    let itself = Caller { principal, connection: ConnectionId(0), address: None };
+    let parties = ControlPlane::new(plane.clone().recipient());
+    let source = Source { parties, itself, changed: changed.clone() };
+    let discovery = Discovery::new(config, source).start();
+    Started { discovery, plane, changed, announced: RefCell::default() }
 }
 
-async fn announce_all(discovery: &Addr<Discovery>, parties: &[&Arc<Party>]) {
-    let parties = parties.iter().map(|party| Arc::clone(party)).collect();
-    discovery.send(AnnounceAll { parties }).await.expect("answered");
+/// Announces just these.
+async fn announce_all(discovery: &Started, parties: &[&Arc<Party>]) {
+    for party_id in discovery.announced.take() {
+        discovery.set(&party_id, None).await;
+    }
+    for party in parties {
+        announce(discovery, party).await;
+    }
 }
 
-async fn announce(discovery: &Addr<Discovery>, party: &Arc<Party>) {
-    let changes = vec![(party.party_id.clone(), Some(party.clone()))];
-    discovery.send(Announce { changes }).await.expect("answered");
+async fn announce(discovery: &Started, party: &Arc<Party>) {
+    discovery.set(&party.party_id, Some(party)).await;
 }
 
-async fn withdraw(discovery: &Addr<Discovery>, party: &Arc<Party>) {
-    let changes = vec![(party.party_id.clone(), None)];
-    discovery.send(Announce { changes }).await.expect("answered");
+async fn withdraw(discovery: &Started, party: &Arc<Party>) {
+    discovery.set(&party.party_id, None).await;
 }
 
 async fn flush(discovery: &Addr<Discovery>) {
@@ -62,6 +159,19 @@ impl Handler<Look> for Discovery {
 
     fn handle(&mut self, _: Look, _: &mut Self::Context) -> Self::Result {
         MessageResult((self.failure.as_ref().map(|failure| failure.pause), self.wake.is_some()))
+    }
+}
+
+/// Asks if the actor works on the file.
+#[derive(Message)]
+#[rtype(result = "bool")]
+struct IsBusy;
+
+impl Handler<IsBusy> for Discovery {
+    type Result = bool;
+
+    fn handle(&mut self, _: IsBusy, _: &mut Self::Context) -> bool {
+        self.announcements.is_none()
     }
 }
 
@@ -149,6 +259,7 @@ async fn a_file_that_can_not_be_read_is_an_error_and_no_file_is_an_empty_list() 
 async fn damaged_file_is_logged_once_and_repaired() {
     let place = Place::new();
     let discovery = start(&place, HOUR);
+    flush(&discovery).await;
     place.write("damaged");
     let error = discover(&discovery).await.expect_err("damage");
     assert!(matches!(error, DiscoveryError::Damaged { .. }), "{error}");
@@ -240,4 +351,45 @@ async fn failed_write_succeeds_once_the_obstacle_is_gone() {
     fs::remove_dir(obstacle).expect("removed");
     eventually(async { while discovered(&discovery).await.is_empty() {} }).await;
     assert_eq!(place.ids(), ["p"]);
+}
+
+#[actix::test]
+async fn first_change_is_written_at_once_and_later_ones_together() {
+    let place = Place::new();
+    let (p, q) = (party("p", "a", &[]), party("q", "a", &[]));
+    let discovery = start_with(&place, HOUR, HOUR, Plane::default());
+    // The start counts as quiet: it writes nothing.
+    flush(&discovery).await;
+    announce(&discovery, &p).await;
+    eventually(async {
+        while !place.path.exists() {
+            tokio::task::yield_now().await
+        }
+    })
+    .await;
+    eventually(async { while discovery.send(IsBusy).await.expect("answered") {} }).await;
+    let asked = discovery.set(&q.party_id, Some(&q)).await;
+    for _ in 0..100 {
+        announce(&discovery, &q).await;
+        assert!(!discovery.send(IsBusy).await.expect("answered"));
+    }
+    assert_eq!(place.ids(), ["p"]);
+    flush(&discovery).await;
+    assert_eq!(place.ids(), ["p", "q"]);
+    assert_eq!(discovery.set(&q.party_id, None).await, asked + 1, "all changes are read at once");
+}
+
+#[actix::test]
+async fn parties_of_a_start_are_read_in_pages() {
+    let place = Place::new();
+    let by_id = |number: usize| {
+        let party = party(&format!("p{number:03}"), "a", &[]);
+        (party.party_id.clone(), party)
+    };
+    let parties: BTreeMap<_, _> = (0..200).map(by_id).collect();
+    let plane = Plane { parties: parties.clone(), asked: 0 };
+    let discovery = start_with(&place, HOUR, Duration::ZERO, plane);
+    assert_eq!(discovered(&discovery).await.len(), 200);
+    let (id, party) = parties.first_key_value().expect("a party");
+    assert_eq!(discovery.set(id, Some(party)).await, 4, "pages of 64");
 }

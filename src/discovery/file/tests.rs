@@ -2,12 +2,13 @@ mod races;
 
 use std::fs::{self, File};
 
+use lanrage_ipc::lanrage::Records;
 use serde_json::json;
 
 use super::*;
 #[cfg(unix)]
 use crate::discovery::fixtures::python;
-use crate::discovery::fixtures::{Place, foreign, now, ours, party};
+use crate::discovery::fixtures::{Place, foreign, now, ours, party, within};
 
 /// LANrage's reading of the file: its constructors take these keys and no others.
 #[cfg(unix)]
@@ -67,7 +68,7 @@ fn foreign_entries_keep_their_text() {
         "\"w\": [\n\t{ }\n]",
     ];
     place.write(&format!("{{{}}}", entries.join(",\n\n")));
-    let daemon = place.daemon("a");
+    let mut daemon = place.daemon("a");
     let p = party("p", "a", &[]);
     for (parties, count) in [(ours(&[&p]), 5), (ours(&[]), 4)] {
         daemon.update(&parties, &now()).expect("written");
@@ -85,7 +86,7 @@ fn foreign_entries_keep_their_text() {
 fn file_keeps_its_mode_and_a_new_one_is_readable_by_all() {
     use std::os::unix::fs::PermissionsExt;
     let place = Place::new();
-    let daemon = place.daemon("a");
+    let mut daemon = place.daemon("a");
     let mode = || fs::metadata(&place.path).expect("a file").permissions().mode() & 0o777;
     daemon.update(&ours(&[&party("p", "a", &[])]), &now()).expect("written");
     assert_eq!(mode(), 0o644);
@@ -97,10 +98,10 @@ fn file_keeps_its_mode_and_a_new_one_is_readable_by_all() {
 #[test]
 fn unchanged_parties_write_nothing() {
     let place = Place::new();
-    let daemon = place.daemon("a");
+    let mut daemon = place.daemon("a");
     daemon.update(&ours(&[]), &now()).expect("nothing to do");
     assert_eq!(fs::read_dir(place.dir.path()).expect("a directory").count(), 0);
-    assert!(daemon.list(now().time_zone()).expect("nothing").parties.is_empty());
+    assert!(daemon.list(&ours(&[]), &now()).expect("nothing").0.others.is_empty());
 
     // A party that someone else's entry keeps out changes nothing either.
     let compact = json!({"p": foreign("p", "other")}).to_string();
@@ -118,7 +119,7 @@ fn unchanged_parties_write_nothing() {
 #[test]
 fn id_announced_by_another_program_stays_its_own() {
     let place = Place::new();
-    let daemon = place.daemon("a");
+    let mut daemon = place.daemon("a");
     let (p, q) = (party("p", "a", &[]), party("q", "a", &[]));
     place.write(&json!({"p": foreign("p", "other")}).to_string());
     let taken = daemon.update(&ours(&[&p, &q]), &now()).expect("written").taken;
@@ -137,7 +138,7 @@ fn id_announced_by_another_program_stays_its_own() {
 #[test]
 fn party_registered_again_replaces_our_entry() {
     let place = Place::new();
-    let daemon = place.daemon("a");
+    let mut daemon = place.daemon("a");
     daemon.update(&ours(&[&party("p", "old", &[])]), &now()).expect("written");
     let taken = daemon.update(&ours(&[&party("p", "new", &[])]), &now()).expect("written").taken;
     assert_eq!((taken.len(), &place.json()["p"]["host_id"]), (0, &json!("new")));
@@ -180,7 +181,7 @@ fn start_removes_entries_left_by_a_crash() {
 fn without_its_list_a_daemon_still_knows_its_own_parties() {
     let place = Place::new();
     let p = party("p", "a", &[]);
-    let daemon = place.daemon("a.json");
+    let mut daemon = place.daemon("a.json");
     daemon.update(&ours(&[&p]), &now()).expect("written");
     fs::write(place.dir.path().join("a.json"), "[damaged").expect("written");
     assert!(daemon.update(&ours(&[&p]), &now()).expect("written").taken.is_empty());
@@ -198,11 +199,11 @@ fn a_damaged_file_is_set_aside_and_what_can_be_read_stays() {
         for parties in [ours(&[&party("p", "a", &[])]), ours(&[])] {
             let place = Place::new();
             place.write(text);
-            let error = place.daemon("a").list(now().time_zone()).expect_err("damage");
+            let error = place.daemon("a").list(&ours(&[]), &now()).expect_err("damage");
             assert!(matches!(error, DiscoveryError::Damaged { .. }), "{error}");
             place.daemon("a").update(&parties, &now()).expect("mended");
             assert_eq!(place.set_aside(), [text]);
-            let announced = parties.keys().map(|party_id| party_id.as_str());
+            let announced = parties.iter().map(|(party_id, _)| party_id.as_str());
             let expected: BTreeSet<&str> = left.iter().copied().chain(announced).collect();
             assert_eq!(place.ids(), Vec::from_iter(expected));
         }
@@ -213,10 +214,10 @@ fn a_damaged_file_is_set_aside_and_what_can_be_read_stays() {
 fn an_empty_file_is_no_damage() {
     let place = Place::new();
     place.write("\n");
-    let daemon = place.daemon("a");
+    let mut daemon = place.daemon("a");
     daemon.update(&ours(&[]), &now()).expect("nothing to do");
     assert_eq!(place.text(), "\n");
-    assert!(daemon.list(now().time_zone()).expect("nothing").parties.is_empty());
+    assert!(daemon.list(&ours(&[]), &now()).expect("nothing").0.others.is_empty());
     daemon.update(&ours(&[&party("p", "a", &[])]), &now()).expect("written");
     assert!(place.set_aside().is_empty());
 }
@@ -254,10 +255,10 @@ fn special_file_is_refused_and_left_unchanged() {
         let place = Place::new();
         spoil(&place);
         let before = fs::symlink_metadata(&place.path).expect("something");
-        let daemon = place.daemon("a");
+        let mut daemon = place.daemon("a");
         let error = daemon.update(&ours(&[&party("p", "a", &[])]), &now()).expect_err("refused");
         assert!(is_expected(&error), "{error}");
-        let error = daemon.list(now().time_zone()).expect_err("refused");
+        let error = daemon.list(&ours(&[]), &now()).expect_err("refused");
         assert!(is_expected(&error), "{error}");
         let after = fs::symlink_metadata(&place.path).expect("something");
         assert_eq!((after.file_type(), after.len()), (before.file_type(), before.len()));
@@ -269,12 +270,71 @@ fn special_file_is_refused_and_left_unchanged() {
 fn a_parent_that_is_no_directory_is_named() {
     let place = Place::new();
     place.write("{}");
-    let file = DiscoveryFile::new(place.path.join("discovery.json"), place.dir.path().join("a"));
+    let mut file =
+        DiscoveryFile::new(place.path.join("discovery.json"), place.dir.path().join("a"));
     for error in [
         file.update(&ours(&[&party("p", "a", &[])]), &now()).expect_err("no directory"),
-        file.list(now().time_zone()).map(drop).expect_err("no directory"),
+        file.list(&ours(&[]), &now()).map(drop).expect_err("no directory"),
     ] {
         let told = error.to_string();
         assert!(told.contains("discovery.json") && told.contains("Not a directory"), "{told}");
     }
+}
+
+#[test]
+fn file_is_parsed_again_only_after_another_program_wrote_it() {
+    let place = Place::new();
+    place.write(&json!({"x": foreign("x", "b")}).to_string());
+    let mut daemon = place.daemon("a");
+    let mut parties = ours(&[]);
+    for number in 0..20 {
+        let party = party(&format!("p{number:02}"), "a", &[]);
+        parties.set(&party.party_id, Some(&party), now().time_zone()).expect("an entry");
+        daemon.update(&parties, &now()).expect("written");
+        daemon.list(&parties, &now()).expect("a list");
+    }
+    assert_eq!((daemon.contents.parsed, place.ids().len()), (1, 21));
+
+    let mut file = place.json();
+    file["y"] = foreign("y", "b");
+    place.write(&file.to_string());
+    let (found, _) = daemon.list(&parties, &now()).expect("a list");
+    assert_eq!((found.own.len(), found.others.len()), (20, 2));
+    daemon.update(&parties, &now()).expect("written");
+    assert_eq!((daemon.contents.parsed, place.ids().len()), (2, 22));
+}
+
+#[test]
+fn written_bytes_have_a_bound() {
+    let room = 64 * 1024;
+    let guests: Vec<_> = (0..7).map(|number| format!("g{number}")).collect();
+    let guests: Vec<_> = guests.iter().map(String::as_str).collect();
+    let written = |count: usize| {
+        let place = Place::new();
+        let parties: Vec<_> =
+            (0..count).map(|number| party(&format!("p{number:03}"), "a", &guests)).collect();
+        let parties = within(Entries::with_room(room), &parties.iter().collect::<Vec<_>>());
+        let updated = place.daemon("a").update(&parties, &now()).expect("written");
+        assert_eq!(updated.left_out + place.ids().len(), count);
+        place.text().len()
+    };
+    let (some, more) = (written(50), written(200));
+    assert_eq!(some, more);
+    assert!((room / 2..=room).contains(&some), "{some} bytes");
+}
+
+#[test]
+fn entries_of_others_leave_room_to_our_own_parties() {
+    let place = Place::new();
+    let text = "x".repeat((LARGEST / 8) as usize);
+    let others: serde_json::Map<_, _> =
+        (0..7).map(|number| (format!("p{number}"), json!({"text": text}))).collect();
+    place.write(&serde_json::Value::Object(others).to_string());
+    let guests: Vec<_> = (0..100).map(|number| format!("g{number}")).collect();
+    let guests: Vec<_> = guests.iter().map(String::as_str).collect();
+    let parties: Vec<_> = (0..70).map(|n| party(&format!("z{n:02}"), "a", &guests)).collect();
+    let parties = ours(&parties.iter().collect::<Vec<_>>());
+    let updated = place.daemon("a").update(&parties, &now()).expect("written");
+    assert_eq!((updated.left_out, place.ids().len()), (1, 6 + 70));
+    assert!(place.text().len() as u64 <= LARGEST);
 }
