@@ -19,12 +19,12 @@ use crate::control_plane::dirty_parties::DirtyParties;
 use crate::control_plane::ending::Ending;
 use crate::control_plane::local::{Announcer, Collaborators, LocalControlPlane, SetRules, Stop};
 use crate::control_plane::{ControlPlane, StoreStatus};
-use crate::core::{Caller, Registry, Rules};
+use crate::core::{Caller, Now, Registry, Rules, Write};
 use crate::discovery::{self, Discovery};
 use crate::events::Hub;
 use crate::health::Vitals;
 use crate::store::{
-    self, Archive, Close, Database, Layout, OpenOptions, Opened, Persister, RotateBackups,
+    self, Archive, Close, Database, Layout, OpenOptions, Opened, Persister, RotateBackups, Rows,
 };
 
 /// Time limit of the last refresh of the discovery file.
@@ -211,7 +211,9 @@ impl State {
     ) -> anyhow::Result<Self> {
         let epoch = new_epoch()?;
         let options = OpenOptions { now: clock.now().wall, layout, new_epoch: &|| epoch.clone() };
-        let Opened { mut database, rows, epoch, recovery, .. } = store::open(dir, &options)?;
+        let registry = Registry::new(rules.clone(), epoch.clone());
+        let mut restored = Restored { rules, registry, now: clock.now() };
+        let Opened { mut database, recovery, .. } = store::open(dir, &options, &mut restored)?;
         let status = StoreStatus {
             path: database.path().to_owned(),
             pending: 0,
@@ -219,10 +221,26 @@ impl State {
             last_error: None,
             recovery,
         };
-        let mut registry = Registry::new(rules, epoch);
-        registry.restore(rows, clock.now());
+        let mut registry = restored.registry;
         trim_copies(&mut registry, &mut database, itself, clock)?;
         Ok(Self { registry, database, status })
+    }
+}
+
+/// Registry that takes the stored rows.
+struct Restored {
+    rules: Rules,
+    registry: Registry,
+    now: Now,
+}
+
+impl Rows for Restored {
+    fn begin(&mut self, epoch: &Epoch) {
+        self.registry = Registry::new(self.rules.clone(), epoch.clone());
+    }
+
+    fn put(&mut self, row: Write) {
+        self.registry.restore([row], self.now);
     }
 }
 

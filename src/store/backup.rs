@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::connection::Flush;
 use super::error::BackupError;
 use super::inspect::{self, Fault};
+use super::rows::Unused;
 use super::{connection, files};
 use crate::os::files::{Distrust, check_directory};
 
@@ -73,7 +74,7 @@ fn copy(from: &Path, to: &Path) -> Result<(), BackupError> {
     let sound = || -> Result<(), Fault> {
         let copy = connection::open_read_only(to)?;
         inspect::verify(&copy, to)?;
-        inspect::read(&copy).map(drop)
+        inspect::read(&copy, &mut Unused).map(drop)
     };
     sound().map_err(|fault| {
         BackupError::Unsound(fault.judge(to).unwrap_or_else(|error| error.to_string()))

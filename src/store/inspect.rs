@@ -9,8 +9,8 @@ use rusqlite::config::DbConfig;
 
 use super::error::{OpenError, StoreErrorKind, kind};
 use super::open::io_error;
+use super::rows::Rows;
 use super::{connection, files, rows, schema, wal};
-use crate::core::Write;
 
 /// Kind of the file at a database's path.
 pub(super) enum Found {
@@ -24,14 +24,10 @@ pub(super) enum Found {
     Damaged(String),
 }
 
-/// Sound database with its rows.
+/// Sound database, whose rows are read.
 pub(super) struct Sound {
     /// Connection that is prepared for writing.
     pub(super) connection: Connection,
-    /// All rows.
-    pub(super) rows: Vec<Write>,
-    /// Epoch of the rows.
-    pub(super) epoch: Epoch,
 }
 
 /// Reason why a file's rows can't be read.
@@ -71,9 +67,9 @@ impl Fault {
     }
 }
 
-/// Inspects a database, and opens it if it is sound. Otherwise only the index of its log may have
-/// changed.
-pub(super) fn inspect(path: &Path) -> Result<Found, OpenError> {
+/// Inspects a database, and opens it if it is sound; `rows` takes its rows. Otherwise only the index
+/// of its log may have changed.
+pub(super) fn inspect(path: &Path, rows: &mut dyn Rows) -> Result<Found, OpenError> {
     files::check_sole_database(path).map_err(io_error("look at", path))?;
     match read_header(path).map_err(io_error("read", path))? {
         Header::Missing => return Ok(Found::Nothing),
@@ -84,13 +80,13 @@ pub(super) fn inspect(path: &Path) -> Result<Found, OpenError> {
         }
     }
     let expected = wal::committed_frames(path).map_err(io_error("read", path))?;
-    match open_checked(path, expected) {
+    match open_checked(path, expected, rows) {
         Ok(found) => Ok(found),
         Err(fault) => fault.judge(path).map(Found::Damaged),
     }
 }
 
-fn open_checked(path: &Path, expected_frames: u32) -> Result<Found, Fault> {
+fn open_checked(path: &Path, expected_frames: u32, rows: &mut dyn Rows) -> Result<Found, Fault> {
     let mut connection = connection::open(path)?;
     // Until it is known to be sound, closing it must not merge its log into it.
     let has_log = files::with_ending(path, "-wal").exists();
@@ -110,12 +106,12 @@ fn open_checked(path: &Path, expected_frames: u32) -> Result<Found, Fault> {
         return Err(unusable("it may not be written"));
     }
     schema::migrate(&mut connection)?;
-    let (rows, epoch) = read(&connection)?;
+    read(&connection, rows)?;
     if !connection::prepare_writer(&connection)? {
         return Err(unusable("the file system cannot keep a write-ahead log"));
     }
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
-    Ok(Found::Sound(Sound { connection, rows, epoch }))
+    Ok(Found::Sound(Sound { connection }))
 }
 
 /// Checks that a database belongs to this program, has a known schema version, and is complete.
@@ -144,9 +140,12 @@ pub(super) fn verify(connection: &Connection, path: &Path) -> Result<(), Fault> 
     Ok(())
 }
 
-/// Reads all rows of a database of the newest schema.
-pub(super) fn read(connection: &Connection) -> Result<(Vec<Write>, Epoch), Fault> {
-    Ok((rows::read_all(connection)?, rows::read_epoch(connection)?))
+/// Reads all rows of a database of the newest schema. Returns their epoch.
+pub(super) fn read(connection: &Connection, rows: &mut dyn Rows) -> Result<Epoch, Fault> {
+    let epoch = rows::read_epoch(connection)?;
+    rows.begin(&epoch);
+    rows::read_all(connection, rows)?;
+    Ok(epoch)
 }
 
 /// Returns the number of frames of the write-ahead log that SQLite read.

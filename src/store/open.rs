@@ -12,8 +12,8 @@ use super::database::Database;
 use super::error::OpenError;
 use super::inspect::{Found, Sound, inspect};
 use super::recovery::{self, Loss, Recovery};
+use super::rows::Rows;
 use super::{Layout, connection, files, rows, schema};
-use crate::core::Write;
 use crate::os::files::Distrust;
 
 /// SQLite 3.51.3, the oldest accepted version. Earlier ones can lose commits when a checkpoint and
@@ -68,10 +68,6 @@ impl fmt::Debug for OpenOptions<'_> {
 pub(crate) struct Opened {
     /// Database to commit to.
     pub(crate) database: Database,
-    /// Rows as `Put…`, table by table; members come after their parties.
-    pub(crate) rows: Vec<Write>,
-    /// Epoch of the state.
-    pub(crate) epoch: Epoch,
     /// Damage found at the start, with its recovery.
     pub(crate) recovery: Option<Recovery>,
     /// True if there was no state before.
@@ -95,18 +91,22 @@ pub(crate) fn make_dir(dir: &Path) -> Result<(), OpenError> {
 }
 
 /// Opens the state in a directory, and creates either if it is missing. It blocks, and expects that
-/// no other process opens the same state.
+/// no other process opens the same state. `rows` takes the stored rows.
 ///
 /// # Errors
 /// A state that is unusable without being damaged. No file has changed.
-pub(crate) fn open(dir: &Path, options: &OpenOptions<'_>) -> Result<Opened, OpenError> {
+pub(crate) fn open(
+    dir: &Path,
+    options: &OpenOptions<'_>,
+    rows: &mut dyn Rows,
+) -> Result<Opened, OpenError> {
     if rusqlite::version_number() < OLDEST_SQLITE {
         return Err(OpenError::SqliteTooOld(rusqlite::version()));
     }
     make_dir(dir)?;
     let home = Home { dir, layout: options.layout };
     let path = home.database();
-    let loss = match inspect(&path)? {
+    let loss = match inspect(&path, rows)? {
         Found::Sound(sound) => return Ok(opened(path, sound)),
         Found::Cut(readable, reason) => Loss { reason, readable: Some(readable) },
         Found::Damaged(reason) => Loss { reason, readable: None },
@@ -114,25 +114,24 @@ pub(crate) fn open(dir: &Path, options: &OpenOptions<'_>) -> Result<Opened, Open
             Loss { reason: "it is missing".into(), readable: None }
         }
         Found::Nothing => {
-            let sound = create(home, &(options.new_epoch)())?;
+            let sound = create(home, &(options.new_epoch)(), rows)?;
             return Ok(Opened { created: true, ..opened(path, sound) });
         }
     };
-    let (sound, recovery) = recovery::recover(home, loss, options)?;
+    let (sound, recovery) = recovery::recover(home, loss, options, rows)?;
     Ok(Opened { recovery: Some(recovery), ..opened(path, sound) })
 }
 
 fn opened(path: PathBuf, sound: Sound) -> Opened {
-    let Sound { connection, rows, epoch } = sound;
-    let database = Database::new(path, connection);
-    Opened { database, rows, epoch, recovery: None, created: false }
+    let database = Database::new(path, sound.connection);
+    Opened { database, recovery: None, created: false }
 }
 
 /// Creates an empty state atomically.
-fn create(home: Home<'_>, epoch: &Epoch) -> Result<Sound, OpenError> {
+fn create(home: Home<'_>, epoch: &Epoch, rows: &mut dyn Rows) -> Result<Sound, OpenError> {
     let new = recovery::new_file(home)?;
     create_at(&new, epoch)?;
-    recovery::put_in_place(home, &new)
+    recovery::put_in_place(home, &new, rows)
 }
 
 /// Creates an empty database in one file, which is not flushed yet.

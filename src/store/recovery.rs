@@ -14,6 +14,7 @@ use super::connection::Flush;
 use super::error::OpenError;
 use super::inspect::{self, Fault, Found, Sound};
 use super::open::{Home, OpenOptions, create_at, io_error, unusable};
+use super::rows::{Rows, Unused};
 use super::{connection, files, rotation, rows, schema};
 
 /// Recovery from a damaged state at the start.
@@ -60,6 +61,7 @@ pub(super) fn recover(
     home: Home<'_>,
     loss: Loss,
     options: &OpenOptions<'_>,
+    rows: &mut dyn Rows,
 ) -> Result<(Sound, Recovery), OpenError> {
     let path = home.database();
     let aside = free_name(home, options.now);
@@ -79,7 +81,7 @@ pub(super) fn recover(
         create_at(&new, &epoch)?;
     }
     let set_aside = set_aside(&path, &aside)?;
-    let sound = put_in_place(home, &new)?;
+    let sound = put_in_place(home, &new, rows)?;
     match &source {
         Some(source) => log::error!("the state was restored from {}", source.display()),
         None => {
@@ -101,13 +103,17 @@ pub(super) fn new_file(home: Home<'_>) -> Result<PathBuf, OpenError> {
     Ok(new)
 }
 
-/// Renames a new database to its final path, and opens it.
-pub(super) fn put_in_place(home: Home<'_>, new: &Path) -> Result<Sound, OpenError> {
+/// Renames a new database to its final path, and opens it; `rows` takes its rows.
+pub(super) fn put_in_place(
+    home: Home<'_>,
+    new: &Path,
+    rows: &mut dyn Rows,
+) -> Result<Sound, OpenError> {
     let (dir, path) = (home.dir, home.database());
     files::sync(new).map_err(io_error("flush", new))?;
     fs::rename(new, &path).map_err(io_error("rename", new))?;
     files::sync_dir(dir).map_err(io_error("flush", dir))?;
-    match inspect::inspect(&path)? {
+    match inspect::inspect(&path, rows)? {
         Found::Sound(sound) => Ok(sound),
         Found::Cut(_, reason) | Found::Damaged(reason) => {
             Err(OpenError::Unusable { path, reason: format!("just written, yet {reason}") })
@@ -186,7 +192,7 @@ fn adopt(new: &Path, epoch: &Epoch, what: &str) -> Result<bool, OpenError> {
         connection::set_flush(&connection, Flush::Nothing)?;
         inspect::verify(&connection, new)?;
         schema::migrate(&mut connection)?;
-        inspect::read(&connection)?;
+        inspect::read(&connection, &mut Unused)?;
         rows::write_epoch(&connection, epoch)?;
         Ok(connection::fold(&connection)?)
     };

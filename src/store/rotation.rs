@@ -100,7 +100,8 @@ fn read_durable(path: &Path) -> Result<(Vec<Write>, Epoch), Fault> {
     // One transaction: all tables at one moment.
     let transaction = connection.unchecked_transaction()?;
     inspect::verify(&transaction, path)?;
-    let (mut rows, epoch) = inspect::read(&transaction)?;
+    let mut rows = Vec::new();
+    let epoch = inspect::read(&transaction, &mut rows)?;
     for row in &mut rows {
         if let Write::PutMember(_, member) = row {
             member.last_seen = Timestamp::UNIX_EPOCH;

@@ -16,6 +16,34 @@ use super::fields::{Fields, checksum};
 use super::inspect::Fault;
 use crate::core::{AddressKey, Owner, Seen, User, Write};
 
+/// Receiver of the stored rows.
+pub(crate) trait Rows {
+    /// Begins a reading of all rows; those of an earlier one do not count.
+    fn begin(&mut self, epoch: &Epoch);
+
+    /// Takes the next row, as `Put…`, table by table; members come after their parties.
+    fn put(&mut self, row: Write);
+}
+
+impl Rows for Vec<Write> {
+    fn begin(&mut self, _: &Epoch) {
+        self.clear();
+    }
+
+    fn put(&mut self, row: Write) {
+        self.push(row);
+    }
+}
+
+/// Receiver for a check of the rows.
+pub(super) struct Unused;
+
+impl Rows for Unused {
+    fn begin(&mut self, _: &Epoch) {}
+
+    fn put(&mut self, _: Write) {}
+}
+
 /// Value of `owner` for a row without a user.
 pub(super) const OF_PEER: i64 = -1;
 pub(super) const OF_RELAY_KEY: i64 = -2;
@@ -117,25 +145,23 @@ pub(super) fn read_epoch(connection: &Connection) -> Result<Epoch, Fault> {
 }
 
 /// Reads all rows: parties, members, relays, tokens, receipts, intents, pins, credentials and the
-/// choice.
-pub(super) fn read_all(connection: &Connection) -> Result<Vec<Write>, Fault> {
-    let mut rows = Vec::new();
-    network::read(connection, &mut rows)?;
-    identities::read(connection, &mut rows)?;
-    upstream::read(connection, &mut rows)?;
-    Ok(rows)
+/// choice. `into` takes one after the other.
+pub(super) fn read_all(connection: &Connection, into: &mut dyn Rows) -> Result<(), Fault> {
+    network::read(connection, into)?;
+    identities::read(connection, into)?;
+    upstream::read(connection, into)
 }
 
 fn read_table(
     connection: &Connection,
     sql: &'static str,
-    into: &mut Vec<Write>,
+    into: &mut dyn Rows,
     decode: impl Fn(&mut Fields<'_>) -> Result<Write, Fault>,
 ) -> Result<(), Fault> {
     let mut statement = connection.prepare(sql)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        into.push(decode(&mut Fields::new(row))?);
+        into.put(decode(&mut Fields::new(row))?);
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 use serde::Serialize;
 
-use super::{address, blob, read_table, sealed, text, time};
+use super::{Rows, address, blob, read_table, sealed, text, time};
 use crate::core::{
     ClaimHash, Done, Receipt, ReceiptRecord, Request, RequestKey, TokenHash, TokenRecord, Write,
 };
@@ -58,7 +58,7 @@ fn json(value: &impl Serialize) -> rusqlite::Result<Value> {
 }
 
 /// Reads all rows: tokens and receipts.
-pub(super) fn read(connection: &Connection, rows: &mut Vec<Write>) -> Result<(), Fault> {
+pub(super) fn read(connection: &Connection, rows: &mut dyn Rows) -> Result<(), Fault> {
     read_table(connection, TOKENS, rows, |fields| {
         let token = TokenRecord {
             hash: fields.hash().map(TokenHash)?,

@@ -6,7 +6,7 @@ use lanrage_ipc::model::{Keepalive, Origin, PartyId, PeerInput, Relay};
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
-use super::{address, owner_values, read_table, sealed, text, time};
+use super::{Rows, address, owner_values, read_table, sealed, text, time};
 use crate::core::{MemberRecord, PartyRecord, RelayRecord, Write};
 use crate::store::inspect::Fault;
 
@@ -107,7 +107,7 @@ pub(super) fn relay_values(record: &RelayRecord) -> Vec<Value> {
 }
 
 /// Reads all rows: parties, members and relays.
-pub(super) fn read(connection: &Connection, rows: &mut Vec<Write>) -> Result<(), Fault> {
+pub(super) fn read(connection: &Connection, rows: &mut dyn Rows) -> Result<(), Fault> {
     read_table(connection, PARTIES, rows, |fields| {
         let party = PartyRecord {
             party_id: fields.text()?,

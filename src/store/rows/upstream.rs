@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
-use super::{read_table, sealed, text, time};
+use super::{Rows, read_table, sealed, text, time};
 use crate::core::{
     ChoiceRecord, CredentialRecord, IntentRecord, OpKind, PinRecord, Proof, RequestKey, ServerKey,
     User, Write,
@@ -87,7 +87,7 @@ pub(super) fn server(key: &ServerKey) -> Value {
 }
 
 /// Reads all rows: intents, pins, credentials and the choice.
-pub(super) fn read(connection: &Connection, rows: &mut Vec<Write>) -> Result<(), Fault> {
+pub(super) fn read(connection: &Connection, rows: &mut dyn Rows) -> Result<(), Fault> {
     read_table(connection, INTENTS, rows, |fields| {
         let intent = IntentRecord {
             party_id: fields.text()?,

@@ -9,10 +9,12 @@ use jiff::{Timestamp, ToSpan};
 use rusqlite::Connection;
 
 use super::model::Model;
-use super::support::{commit, database_in, names, noon, open_in, parse, party_of, temp_dir, time};
+use super::support::{
+    Opened, commit, database_in, names, noon, open_in, parse, party_of, temp_dir, time,
+};
 use crate::core::{Seen, Write};
 use crate::store::backup::publish;
-use crate::store::{BackupError, Opened, backup, rotate_backups};
+use crate::store::{BackupError, backup, rotate_backups};
 
 fn open_copy(copy: &Path) -> Opened {
     let dir = temp_dir();

@@ -14,6 +14,11 @@ use crate::store::fields::checksum;
 use crate::store::inspect::Fault;
 use crate::store::{rows, schema};
 
+fn read_all(connection: &Connection) -> Result<Vec<Write>, Fault> {
+    let mut all = Vec::new();
+    rows::read_all(connection, &mut all).map(|()| all)
+}
+
 /// A database with one row of a table; of a member, its party is there too.
 fn holding(row: &Write) -> Connection {
     let mut connection = Connection::open_in_memory().unwrap();
@@ -61,14 +66,14 @@ fn is_noticed(connection: &Connection, table: &str, column: &str, kind: &str, va
     let sql = format!("UPDATE {table} SET {column} = {value_of_kind}");
     connection.execute_batch("SAVEPOINT sound").unwrap();
     assert_eq!(connection.execute(&sql, [value]), Ok(1), "{sql}");
-    let read = rows::read_all(connection);
+    let read = read_all(connection);
     assert!(matches!(read, Err(Fault::Damaged(_))), "{table}.{column}, {value:?}: {read:?}");
     connection.execute_batch("ROLLBACK TO sound; RELEASE sound").unwrap();
 }
 
 fn check(table: &str, row: &Write) {
     let connection = holding(row);
-    let before = rows::read_all(&connection).unwrap();
+    let before = read_all(&connection).unwrap();
     assert!(before.contains(row));
     for (column, kind, nullable) in columns(&connection, table) {
         let sql = format!("SELECT {column} FROM {table}");
@@ -86,7 +91,7 @@ fn check(table: &str, row: &Write) {
             is_noticed(&connection, table, &column, &kind, &other);
         }
     }
-    assert_eq!(rows::read_all(&connection).unwrap(), before);
+    assert_eq!(read_all(&connection).unwrap(), before);
 }
 
 #[test]
@@ -147,7 +152,7 @@ fn is_refused(table: &str, row: &Write, column: &str, value: Value, says: &str) 
         Ok(checksum(values.collect::<Result<Vec<_>, _>>()?.into_iter()))
     });
     set("checksum", Value::Integer(sum.unwrap()));
-    let read = rows::read_all(&connection);
+    let read = read_all(&connection);
     let Err(Fault::Damaged(reason)) = read else { panic!("{table}.{column}: {read:?}") };
     assert!(reason.contains(&format!("{column} {says}")), "{reason}");
 }
@@ -156,7 +161,7 @@ fn is_refused(table: &str, row: &Write, column: &str, value: Value, says: &str) 
 fn stored_server_that_newer_rules_refuse_is_no_damage() {
     let server = ServerKey("http://h:0".into());
     let kept = Write::PutCredential(credential(server, "peer", 1));
-    let rows = rows::read_all(&holding(&kept)).expect("no damage");
+    let rows = read_all(&holding(&kept)).expect("no damage");
     assert_eq!(rows, [kept]);
 }
 

@@ -12,10 +12,10 @@ use nix::libc;
 use rusqlite::Connection;
 
 use super::support::{
-    commit, credential, database_in, names, noon, open_in, party_of, server, temp_dir,
+    Opened, commit, credential, database_in, names, noon, open_in, party_of, server, temp_dir,
 };
 use crate::core::Write;
-use crate::store::{Layout, Opened, backup, rotate_backups};
+use crate::store::{Layout, backup, rotate_backups};
 
 /// Runs something in a thread that has a umask of its own.
 fn with_umask<T: Send>(umask: libc::mode_t, work: impl FnOnce() -> T + Send) -> T {

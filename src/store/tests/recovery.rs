@@ -4,9 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::model::Model;
-use super::support::{commit, copy_state, database_in, names, noon, open_in, party_of, temp_dir};
+use super::support::{
+    Opened, commit, copy_state, database_in, names, noon, open_in, party_of, temp_dir,
+};
 use crate::core::Write;
-use crate::store::{Database, Layout, Opened, backup, rotate_backups};
+use crate::store::{Database, Layout, backup, rotate_backups};
 
 /// A state with two commits, and a backup between them. Returns the database, still open, and
 /// the rows of the backup and of the end.

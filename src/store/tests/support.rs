@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
-use lanrage_ipc::model::{Address, Keepalive, NatType, Origin, PeerInput, Relay, UtcOffset};
+use lanrage_ipc::model::{Address, Epoch, Keepalive, NatType, Origin, PeerInput, Relay, UtcOffset};
 use tempfile::TempDir;
 
 use crate::core::{
@@ -16,7 +16,7 @@ use crate::core::{
     PartyRecord, PinRecord, Proof, Receipt, ReceiptRecord, RelayRecord, Request, RequestKey,
     RequestKind, ServerKey, TokenHash, TokenRecord, User, Write,
 };
-use crate::store::{Database, Layout, OpenError, OpenOptions, Opened, open};
+use crate::store::{self, Database, Layout, OpenError, OpenOptions, Recovery, Rows, open};
 
 /// A directory of its own, in memory where there is a place for that: a process that is killed
 /// leaves the same there as on a disk, and what is refused by the system is refused there too.
@@ -256,10 +256,42 @@ pub(super) fn party_of(id: impl Display, members: u16, number: u16) -> Vec<Write
     rows
 }
 
+/// An opened state with its rows.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) database: Database,
+    pub(super) rows: Vec<Write>,
+    pub(super) epoch: Epoch,
+    pub(super) recovery: Option<Recovery>,
+    pub(super) created: bool,
+}
+
+/// The rows of the last reading.
+#[derive(Default)]
+struct Read {
+    rows: Vec<Write>,
+    epoch: Option<Epoch>,
+}
+
+impl Rows for Read {
+    fn begin(&mut self, epoch: &Epoch) {
+        self.rows.begin(epoch);
+        self.epoch = Some(epoch.clone());
+    }
+
+    fn put(&mut self, row: Write) {
+        self.rows.put(row);
+    }
+}
+
 pub(super) fn try_open(dir: &Path) -> Result<Opened, OpenError> {
     static EPOCHS: AtomicU64 = AtomicU64::new(0);
     let new_epoch = || parse(format!("epoch-{}", EPOCHS.fetch_add(1, Ordering::Relaxed)));
-    open(dir, &OpenOptions { now: noon(), layout: Layout::DAEMON, new_epoch: &new_epoch })
+    let options = OpenOptions { now: noon(), layout: Layout::DAEMON, new_epoch: &new_epoch };
+    let mut read = Read::default();
+    let store::Opened { database, recovery, created } = open(dir, &options, &mut read)?;
+    let epoch = read.epoch.expect("rows of an epoch");
+    Ok(Opened { database, rows: read.rows, epoch, recovery, created })
 }
 
 pub(super) fn open_in(dir: &Path) -> Opened {
