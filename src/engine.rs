@@ -57,6 +57,20 @@ pub(crate) struct Tuning {
     pub(crate) batch: Duration,
 }
 
+/// An engine whose state is not opened yet. Frontends can be built on it: calls wait.
+pub(crate) struct EngineContext {
+    /// Control plane that answers calls once the engine runs.
+    pub(crate) calls: ControlPlane,
+    context: Context<LocalControlPlane>,
+}
+
+impl Default for EngineContext {
+    fn default() -> Self {
+        let context = Context::<LocalControlPlane>::new();
+        Self { calls: ControlPlane::new(context.address().recipient()), context }
+    }
+}
+
 /// A running engine.
 pub(crate) struct Engine {
     /// Control plane that answers calls.
@@ -82,6 +96,7 @@ impl Engine {
     /// # Errors
     /// The state can't be opened.
     pub(crate) async fn start(
+        context: EngineContext,
         clock: Clock,
         settings: EngineSettings,
         itself: Caller,
@@ -92,11 +107,12 @@ impl Engine {
         let caller = itself.clone();
         let opening = move || State::open(&dir, layout, rules, clock, caller);
         let state = tokio::task::spawn_blocking(opening).await??;
-        Ok(Self::over(state, clock, settings, itself))
+        Ok(Self::over(context, state, clock, settings, itself))
     }
 
     /// Starts the actors over an opened state.
     pub(crate) fn over(
+        context: EngineContext,
         state: State,
         clock: Clock,
         settings: EngineSettings,
@@ -124,8 +140,8 @@ impl Engine {
             dirty: dirty.clone(),
             ending: ending.clone(),
         };
-        let registry = LocalControlPlane::new(registry, clock, to, batch, status).start();
-        let calls = ControlPlane::new(registry.clone().recipient());
+        let EngineContext { calls, context } = context;
+        let registry = context.run(LocalControlPlane::new(registry, clock, to, batch, status));
         let discovery = discovery.zip(announcer).map(|((config, context), announcer)| {
             let (parties, itself) = (calls.clone(), itself.clone());
             let source = discovery::Source { parties, itself, changed: announcer.changed };

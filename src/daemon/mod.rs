@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::config::{self, DaemonArgs, DaemonConfig, Environment, Remote};
 use crate::control_plane::Connections;
 use crate::core::{Caller, ConnectionId, Principal};
-use crate::engine::{Engine, RemotePlane};
+use crate::engine::{Engine, EngineContext, RemotePlane};
 use crate::instance::Lock;
 use crate::ipc::{self, Access, IpcServer, IpcSettings};
 use crate::os::{self, LocalSocket, Signal, Signals, notify};
@@ -65,7 +65,9 @@ async fn start(configured: DaemonConfig, clock: Clock) -> anyhow::Result<Daemon>
     let (stop, stopping) = watch::channel(None);
     let principal = Principal::User { user: os::own_user(), admin: true };
     let itself = Caller { principal, connection: ConnectionId(0), address: None };
-    let engine = Engine::start(clock, tuning::settings(&config), itself.clone()).await?;
+    let engine =
+        Engine::start(EngineContext::default(), clock, tuning::settings(&config), itself.clone())
+            .await?;
     import::first_state(&config.state_dir, &engine.calls, itself.clone()).await?;
     let server = config.server.as_ref().map(ServerUrl::key);
     let mut vitals = engine.vitals.clone();

@@ -124,6 +124,9 @@ async fn admit(state: &HttpState, request: &ServiceRequest) -> Result<(), Proble
     if PROBES.contains(&request.path()) {
         return Ok(());
     }
+    if !state.is_ready() && !state.wait_ready().await {
+        return Err(Problem::starting());
+    }
     let settings = state.settings();
     if request.path() == METRICS {
         let address = address_of(request.request(), &settings.http);

@@ -149,6 +149,11 @@ impl Problem {
         Self { closes: true, ..Self::unavailable("stopping", "Server is stopping") }
     }
 
+    /// 503: the server has not read its state yet.
+    pub(crate) fn starting() -> Self {
+        Self::not_ready("Server is starting")
+    }
+
     /// 503: the server can't work, for the reason `why`.
     pub(crate) fn not_ready(why: &str) -> Self {
         Self::unavailable("overloaded", why)

@@ -37,6 +37,9 @@ const MOST_BUCKETS: usize = 65_536;
 /// so that one address must not fill it.
 const IDENTIFIED_AT_ONCE: usize = 16;
 
+/// Time that a request waits for the end of a start: enough for a usual state.
+const STARTING: Duration = Duration::from_secs(1);
+
 /// Lists of relays that are encoded concurrently.
 const LISTS_AT_ONCE: usize = 2;
 /// Estimates of the JSON of a relay, a party and a member, in bytes.
@@ -73,6 +76,8 @@ pub(crate) struct HttpState {
     lists: FairTurns<AddressKey>,
     /// Number of relays in the last list.
     relays: AtomicUsize,
+    /// True once the state is read.
+    ready: watch::Sender<bool>,
     pub(crate) stopping: watch::Receiver<Option<String>>,
 }
 
@@ -124,6 +129,7 @@ impl HttpState {
             identified: ClientPermits::new(IDENTIFIED_AT_ONCE),
             lists: FairTurns::new(LISTS_AT_ONCE),
             relays,
+            ready: watch::Sender::new(true),
             stopping,
         }
     }
@@ -147,6 +153,23 @@ impl HttpState {
     /// Returns the settings in force.
     pub(crate) fn settings(&self) -> Arc<HttpSettings> {
         self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sets if the server takes requests yet.
+    pub(crate) fn set_ready(&self, ready: bool) {
+        self.ready.send_replace(ready);
+    }
+
+    /// True if the server takes requests.
+    pub(super) fn is_ready(&self) -> bool {
+        *self.ready.borrow()
+    }
+
+    /// Waits until the server takes requests, but not for long. Returns false if it does not.
+    pub(super) async fn wait_ready(&self) -> bool {
+        let mut ready = self.ready.subscribe();
+        let is_ready = tokio::time::timeout(STARTING, ready.wait_for(|ready| *ready)).await;
+        matches!(is_ready, Ok(Ok(_)))
     }
 
     /// True if the server takes no more requests.

@@ -6,11 +6,11 @@ mod tuning;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use actix_web::dev::{Server as HttpServerTask, ServerHandle};
-use actix_web::web;
+use actix_web::{HttpRequest, HttpResponse, web};
 use anyhow::Context as _;
 use lanrage_ipc::model::Epoch;
 use tokio::sync::watch;
@@ -20,7 +20,7 @@ use crate::clock::Clock;
 use crate::config::{self, Environment, ServerArgs, ServerConfig};
 use crate::control_plane::{Ask, Connections};
 use crate::core::{Caller, ConnectionId, Ended, Principal};
-use crate::engine::Engine;
+use crate::engine::{Engine, EngineContext};
 use crate::http::metrics::Metrics;
 use crate::http::tls::{self, Certificates};
 use crate::http::{self, HttpConnectionLimiter, HttpState};
@@ -75,20 +75,27 @@ async fn start(configured: ServerConfig, clock: Clock) -> anyhow::Result<Server>
     let (stop, stopping) = watch::channel(None);
     let principal = Principal::User { user: os::own_user(), admin: true };
     let itself = Caller { principal, connection: ConnectionId(0), address: None };
-    let engine = Engine::start(clock, tuning::settings(&config), itself.clone()).await?;
+    // Clients get an answer while the state is read, which may take long.
+    let context = EngineContext::default();
+    let (http, sockets) =
+        (http_state(&config, &context, clock, stopping.clone()), Sockets::default());
+    let limiter = Arc::new(http.connection_limiter());
+    let (server, address) = listen(&config, &http, &sockets, &limiter, certificates.as_ref())?;
+    let (handle, serving) = (server.handle(), actix::spawn(server));
+    let watched = limiter.clone();
+    let limiting = actix::spawn(async move { watched.watch().await });
+    let settings = tuning::settings(&config);
+    let engine = Engine::start(context, clock, settings, itself.clone()).await?;
     import::first_state(&config.state_dir, &engine.calls, itself.clone()).await?;
     let epoch = epoch(&engine, itself).await?;
-    let connections = Connections::default();
-    let frontends = Frontends::new(&config, &engine, clock, epoch, connections, stopping);
-    let (http, address) = listen(&config, &frontends, certificates.as_ref())?;
-    let handle = http.handle();
+    let frontends = Frontends::new(&config, &engine, http, limiter, epoch, stopping);
+    sockets.set(frontends.ws.clone());
+    frontends.http.set_ready(true);
     let tasks = Tasks {
-        serving: actix::spawn(http),
+        serving,
         watching: actix::spawn(ws::watch(frontends.ws.clone())),
         admitting: admin.map(|socket| actix::spawn(ipc::serve(frontends.ipc.clone(), socket))),
     };
-    let limiter = frontends.connections.clone();
-    let limiting = actix::spawn(async move { limiter.watch().await });
     let watchdog = actix::spawn(service::feed_watchdog(engine.vitals.clone()));
     let place = place(&config, address, tasks.admitting.is_some());
     log::info!("{place}");
@@ -120,17 +127,12 @@ impl Frontends {
     fn new(
         config: &ServerConfig,
         engine: &Engine,
-        clock: Clock,
+        http: web::Data<HttpState>,
+        limiter: Arc<HttpConnectionLimiter>,
         epoch: Epoch,
-        connections: Connections,
         stopping: watch::Receiver<Option<String>>,
     ) -> Self {
-        let calls = &engine.calls;
-        let metrics = Arc::new(Metrics::new());
-        let settings = tuning::http(config);
-        let http = HttpState::new(calls.clone(), clock, settings, metrics, stopping.clone());
-        let limiter = Arc::new(http.connection_limiter());
-        let http = web::Data::new(http);
+        let (calls, connections, clock) = (&engine.calls, Connections::default(), http.clock);
         let ws = ws::WsServer::new(http.clone(), epoch, tuning::ws(config), connections.clone());
         let ws = Arc::new(ws);
         let (of_http, of_ws) = (http.clone(), ws.clone());
@@ -287,16 +289,61 @@ async fn epoch(engine: &Engine, caller: Caller) -> anyhow::Result<Epoch> {
     Ok(engine.calls.ask_within(FIRST_ANSWER, caller, Ask::Status).await?.epoch)
 }
 
+/// WebSocket server, once there is one.
+#[derive(Clone, Default)]
+struct Sockets(Arc<OnceLock<Arc<ws::WsServer>>>);
+
+impl Sockets {
+    fn set(&self, server: Arc<ws::WsServer>) {
+        self.0.set(server).ok();
+    }
+}
+
+impl http::Sockets for Sockets {
+    fn upgrade(
+        self: Arc<Self>,
+        request: &HttpRequest,
+        payload: web::Payload,
+    ) -> Result<HttpResponse, http::Problem> {
+        match self.0.get() {
+            Some(server) => server.clone().upgrade(request, payload),
+            None => Err(http::Problem::starting()),
+        }
+    }
+
+    fn open(&self) -> usize {
+        self.0.get().map_or(0, |server| server.open())
+    }
+
+    fn queued(&self) -> usize {
+        self.0.get().map_or(0, |server| server.queued())
+    }
+}
+
+/// Returns the state of a server that takes no requests yet.
+fn http_state(
+    config: &ServerConfig,
+    context: &EngineContext,
+    clock: Clock,
+    stopping: watch::Receiver<Option<String>>,
+) -> web::Data<HttpState> {
+    let (calls, metrics) = (context.calls.clone(), Arc::new(Metrics::new()));
+    let http = HttpState::new(calls, clock, tuning::http(config), metrics, stopping);
+    http.set_ready(false);
+    web::Data::new(http)
+}
+
 /// Listens for HTTP. Returns the bound address, too.
 fn listen(
     config: &ServerConfig,
-    frontends: &Frontends,
+    state: &web::Data<HttpState>,
+    sockets: &Sockets,
+    limiter: &Arc<HttpConnectionLimiter>,
     certificates: Option<&Arc<Certificates>>,
 ) -> anyhow::Result<(HttpServerTask, SocketAddr)> {
-    let (http, ws) = (frontends.http.clone(), frontends.ws.clone());
-    let app = move || http::app(http.clone(), ws.clone());
+    let (state, sockets) = (state.clone(), Arc::new(sockets.clone()));
+    let app = move || http::app(state.clone(), sockets.clone());
     let tls = certificates.map(|files| tls::server_config(files.clone()));
-    let limiter = &frontends.connections;
     http::serve(app, config.listen, tls, &config.http, limiter, GRACE_SECONDS).with_context(|| {
         format!("can't listen on {}: choose another address with --listen", config.listen)
     })

@@ -43,6 +43,9 @@ pub(in crate::http) async fn readyz(
     if state.is_stopping() {
         return Err(Problem::stopping());
     }
+    if !state.is_ready() {
+        return Err(Problem::starting());
+    }
     if status(&state).await?.store.last_error.is_some() {
         return Err(Problem::not_ready("The last commit of the state failed"));
     }

@@ -26,7 +26,7 @@ use crate::clock::Clock;
 use crate::config::{Auth, Http, ServerLimits, Ws};
 use crate::control_plane::{Connections, ControlPlane};
 use crate::core::{Caller, ConnectionId, Ended, Principal, Rules, Shares, User};
-use crate::engine::{self, Engine, State, Tuning};
+use crate::engine::{self, Engine, EngineContext, State, Tuning};
 use crate::store::Layout;
 use crate::ws;
 
@@ -65,7 +65,8 @@ impl Server {
         let settings_of_engine = engine_settings(&dir);
         let (layout, rules) = (settings_of_engine.layout, settings_of_engine.tuning.rules.clone());
         let opened = State::open(dir.path(), layout, rules, clock, itself()).unwrap();
-        let engine = Engine::over(opened, clock, settings_of_engine, itself());
+        let engine =
+            Engine::over(EngineContext::default(), opened, clock, settings_of_engine, itself());
         let (stop, stopping) = watch::channel(None);
         let state = HttpState::new(wrap(engine.calls.clone()), clock, settings, metrics, stopping);
         let state = web::Data::new(state);

@@ -86,6 +86,26 @@ async fn stopping_server_refuses_requests_and_healthz_stays_200() {
 }
 
 #[actix::test]
+async fn starting_server_answers_503_to_all_but_healthz_until_it_is_ready() {
+    let server = Server::start();
+    server.state.set_ready(false);
+    server.get("/healthz", "").await.expect(200);
+    server.get("/readyz", "").await.refuses(503, "Server is starting");
+    for path in ["/", "/metrics", "/ws", "/nope"] {
+        let reply = server.get(path, "").await;
+        reply.refuses(503, "Server is starting");
+        assert_eq!(reply.header("retry-after"), Some("1"));
+    }
+    // A request waits for a start that is soon done.
+    let (reply, ()) = tokio::join!(server.get("/", ""), async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        server.state.set_ready(true);
+    });
+    reply.expect(200);
+    server.get("/readyz", "").await.expect(200);
+}
+
+#[actix::test]
 async fn requests_are_counted_by_route() {
     let server = Server::start();
     let ann = server.token("ann").await;
