@@ -11,7 +11,8 @@ use lanrage_ipc::model::{
 };
 use tokio::sync::oneshot;
 
-use super::{ConnectionStatus, Failure, Page, Status};
+use super::dirty_parties::DirtyParties;
+use super::{ChangedParties, ConnectionStatus, Failure, Page, Status};
 use crate::core::{
     Command, CommandFor, Idempotency, Identity, Outcome, ProvenPeer, RequestKey, TokenHash,
     Upstream, UpstreamPart,
@@ -44,6 +45,21 @@ pub(crate) enum Ask {
     UtcOffset(PeerId, Reply<Option<UtcOffset>>),
     /// Checks if a peer is a member of any party. The answer may be ahead of the disk.
     IsMember(PeerId, Reply<bool>),
+    /// Watches all parties for changes, if they may fit into that many bytes of JSON. The changes
+    /// that follow are noted in the dirty set while the caller keeps it.
+    Watch(usize, Reply<Arc<DirtyParties>>),
+    /// Reads a page of parties as [`Query::Parties`] does. The answer may be ahead of the disk;
+    /// [`Query::ChangedParties`] has what differs in the end.
+    Slice {
+        /// Last id of the previous page.
+        after: Option<String>,
+        /// Upper bound of the number of parties.
+        limit: usize,
+        /// Upper bound of their JSON in bytes; the first one may pass it.
+        room: usize,
+        /// Reply with the page.
+        reply: Reply<Page>,
+    },
     /// Runs a query.
     Query(Query),
     /// Reads the status.
@@ -80,8 +96,9 @@ pub(crate) enum Query {
         /// Reply with the page.
         reply: Reply<Page>,
     },
-    /// Reads all parties, if they may fit into that many bytes of JSON.
-    AllParties(usize, Reply<Vec<Party>>),
+    /// Reads the parties that have changed since they are watched, if all may fit into that many
+    /// bytes of JSON.
+    ChangedParties(Arc<DirtyParties>, usize, Reply<ChangedParties>),
     /// Reads the relays of a region, or all.
     Relays(Option<Name>, Reply<Vec<Relay>>),
     /// Subscribes to events, which arrive in a queue.
@@ -96,6 +113,21 @@ pub(crate) enum Query {
         snapshot: Option<usize>,
         /// Reply with the snapshot that the events start from.
         reply: Reply<Option<Snapshot>>,
+    },
+    /// Subscribes to events that follow parties read before, and reads the changes of these parties.
+    SubscribeAfter {
+        /// Key of the subscription.
+        key: SubscriptionKey,
+        /// Filter of the events.
+        interest: Interest,
+        /// Queue of the events.
+        queue: Arc<EventQueue>,
+        /// Changes of the parties since they are watched.
+        changed: Arc<DirtyParties>,
+        /// Upper bound of the snapshot's JSON in bytes.
+        room: usize,
+        /// Reply with the changed parties, and the rest of the snapshot.
+        reply: Reply<(ChangedParties, Snapshot)>,
     },
     /// Resumes a subscription that fell behind, by a reset in its queue. The reset leaves the
     /// parties out if they have more bytes of JSON than that.
@@ -119,9 +151,10 @@ impl Query {
             Self::Party(_, reply) => reply,
             Self::Peer(_, _, reply) => reply,
             Self::Parties { reply, .. } => reply,
-            Self::AllParties(_, reply) => reply,
+            Self::ChangedParties(_, _, reply) => reply,
             Self::Relays(_, reply) => reply,
             Self::Subscribe { reply, .. } => reply,
+            Self::SubscribeAfter { reply, .. } => reply,
             Self::Resume(_, _, _, reply)
             | Self::Unsubscribe(_, reply)
             | Self::ConnectionChanged(_, reply) => reply,

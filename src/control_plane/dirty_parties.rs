@@ -21,6 +21,12 @@ impl DirtyParties {
         self.changed.notify_one();
     }
 
+    /// Marks all parties as dirty.
+    pub(crate) fn note_any(&self) {
+        *self.noted() = DirtySet::Any;
+        self.changed.notify_one();
+    }
+
     /// Waits until a party is dirty.
     pub(crate) async fn wait(&self) {
         while !self.has_any() {
@@ -36,6 +42,11 @@ impl DirtyParties {
     /// Takes the dirty parties.
     pub(crate) fn take(&self) -> DirtySet {
         std::mem::take(&mut *self.noted())
+    }
+
+    /// Returns the dirty parties, which stay dirty.
+    pub(crate) fn get(&self) -> DirtySet {
+        self.noted().clone()
     }
 
     fn noted(&self) -> MutexGuard<'_, DirtySet> {

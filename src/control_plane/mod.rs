@@ -30,7 +30,7 @@ use lanrage_ipc::model::{Connection, Epoch, Party};
 pub(crate) use ask::{Ask, IntoAsk, Query, Reply};
 
 pub(crate) use crate::core::Failure;
-use crate::core::{Caller, Command, ConnectionId};
+use crate::core::{Caller, Command, ConnectionId, DirtySet};
 use crate::store::{BackupError, Recovery};
 
 /// Numbers the connections of a program, over all frontends; 0 is the program itself.
@@ -118,6 +118,15 @@ pub(crate) struct Page {
     pub(crate) parties: Vec<Party>,
     /// True if there are more.
     pub(crate) more: bool,
+}
+
+/// Changes of parties that were read before.
+#[derive(Debug)]
+pub(crate) struct ChangedParties {
+    /// Parties that may have changed.
+    pub(crate) stale: DirtySet,
+    /// Present state of these parties; a removed one is missing.
+    pub(crate) parties: Vec<Party>,
 }
 
 /// Published state of the connection to the control server.

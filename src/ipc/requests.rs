@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use lanrage_ipc::envelope::{Id, Incoming};
+use lanrage_ipc::event::Snapshot;
 use lanrage_ipc::params::{SubscribeParams, Topic};
 use lanrage_ipc::results::{Done, SubscribeResult};
 use lanrage_ipc::{ErrorCode, Reply, Request, RpcError};
@@ -233,15 +234,42 @@ async fn subscribe(
         false => (None, None),
     };
     let subscription = Some((key, interest.clone()));
+    let is_wide = interest.party_id.is_none()
+        && (interest.covers(Topic::Party) || interest.covers(Topic::Peer));
     let too_long = |error: RpcError| match error.data.code {
         ErrorCode::FrameTooLarge => error.hint(SNAPSHOT_TOO_LONG),
         _ => error,
     };
-    let subscribed = |reply| Query::Subscribe { key, interest, queue, snapshot, reply };
-    let reply = translator.ask(subscribed).await.map_err(too_long).map(|snapshot| {
-        Reply::EventsSubscribe(SubscribeResult { subscription: name(key), seq: 0, snapshot })
-    });
-    Answered { subscription, reserved, ..Answered::new(to, reply) }
+    let snapshot = match snapshot {
+        Some(room) if is_wide => follow(&translator, key, interest, queue, room).await.map(Some),
+        _ => {
+            let subscribed = |reply| Query::Subscribe { key, interest, queue, snapshot, reply };
+            translator.ask(subscribed).await
+        }
+    };
+    let reply = match snapshot.map_err(too_long) {
+        Ok(snapshot) => {
+            let result = SubscribeResult { subscription: name(key), seq: 0, snapshot };
+            translator.encoded(Reply::EventsSubscribe(result)).await
+        }
+        Err(error) => Err(error),
+    };
+    Answered { subscription, reserved, ..Answered::with_response(to, reply) }
+}
+
+/// Reads all parties in parts, and subscribes to the events that follow.
+async fn follow(
+    translator: &Translator,
+    key: SubscriptionKey,
+    interest: Interest,
+    queue: Arc<EventQueue>,
+    room: usize,
+) -> Result<Snapshot, RpcError> {
+    let gathered = translator.gather().await?;
+    let changed = gathered.changed.clone();
+    let subscribed = |reply| Query::SubscribeAfter { key, interest, queue, changed, room, reply };
+    let (changed, rest) = translator.ask(subscribed).await?;
+    Ok(Snapshot { parties: Some(gathered.with(changed)), ..rest })
 }
 
 async fn unsubscribe(

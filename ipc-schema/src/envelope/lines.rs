@@ -67,8 +67,17 @@ pub fn bounded_reply_line(
 ) -> serde_json::Result<Option<String>> {
     let head = result_head(id);
     let room = most.saturating_sub(head.len() + RESULT_TAIL.len());
-    Ok(match bounded::encode(result, room)? {
-        Encoded::Whole(json) => Some(head + &one_line(json) + RESULT_TAIL),
+    Ok(bounded_result(result, room)?.map(|json| head + &json + RESULT_TAIL))
+}
+
+/// Encodes the result of a reply, as one line without its end, in at most `most` bytes. Encoding
+/// stops at the limit. [`result_head`] and [`RESULT_TAIL`] belong around it.
+///
+/// # Errors
+/// Never for results of this crate's types.
+pub fn bounded_result(result: &impl Serialize, most: usize) -> serde_json::Result<Option<String>> {
+    Ok(match bounded::encode(result, most)? {
+        Encoded::Whole(json) => Some(one_line(json)),
         Encoded::Cut(_) => None,
     })
 }

@@ -1,7 +1,7 @@
 //! The registry actor.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -72,6 +72,8 @@ pub(crate) struct LocalControlPlane {
     /// Time of the last warning of overload.
     pub(super) overload_told: Option<Duration>,
     pub(super) bounds_reached: BoundsReached,
+    /// Dirty sets of the callers that read all parties in parts.
+    pub(super) watches: Vec<Weak<DirtyParties>>,
     pub(super) stopping: Option<Vec<oneshot::Sender<()>>>,
 }
 
@@ -111,6 +113,7 @@ impl LocalControlPlane {
             connection_status: ConnectionStatus { connection, retry_at: None },
             overload_told: None,
             bounds_reached: BoundsReached::default(),
+            watches: Vec::new(),
             stopping: None,
         }
     }
@@ -157,6 +160,10 @@ impl LocalControlPlane {
             }
             Ask::IsMember(peer_id, reply) => {
                 reply.send(Ok(self.registry.is_in_a_party(&peer_id)));
+            }
+            Ask::Watch(room, reply) => reply.send(self.watch(room)),
+            Ask::Slice { after, limit, room, reply } => {
+                reply.send(Ok(self.page(after.as_deref(), limit, room)));
             }
             // Subscriptions keep their order relative to changes, too.
             Ask::Query(mut query) => {

@@ -44,6 +44,7 @@ impl LocalControlPlane {
                 return self.answer_in_turn(Err(refusal.into()), None, client, reply);
             }
         };
+        self.note_watched(&applied.events);
         if let Some(Seen { party_id, peer_id, at }) = applied.seen {
             self.seen.insert((party_id, peer_id), at);
             self.arm_seen(ctx);

@@ -1,5 +1,7 @@
 //! Commits: one at a time, with a rollback when it fails.
 
+use std::sync::Weak;
+
 use actix::prelude::*;
 
 use super::LocalControlPlane;
@@ -96,6 +98,8 @@ impl LocalControlPlane {
                 Waiting::Read(read) => reads.push(read),
             }
         }
+        // They may have read what is reverted now.
+        self.watches.iter().filter_map(Weak::upgrade).for_each(|watch| watch.note_any());
         for reply in refused.into_iter().rev() {
             reply.send(Err(Failure::Store(words.clone())));
         }

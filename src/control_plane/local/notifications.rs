@@ -19,6 +19,18 @@ impl LocalControlPlane {
         changed(events).for_each(|party_id| announcer.changed.note(party_id.clone()));
     }
 
+    /// Notes the parties of events for those who read all parties in parts.
+    pub(super) fn note_watched(&mut self, events: &[Event]) {
+        if events.is_empty() {
+            return;
+        }
+        self.watches.retain(|watch| {
+            let Some(watch) = watch.upgrade() else { return false };
+            changed(events).for_each(|party_id| watch.note(party_id.clone()));
+            true
+        });
+    }
+
     pub(super) fn publish(&mut self, mut hub_commands: Vec<HubCommand>, ctx: &mut Context<Self>) {
         let is_late = !self.unpublished.is_empty();
         hub_commands.splice(0..0, std::mem::take(&mut self.unpublished));

@@ -1,10 +1,13 @@
 //! Queries: calls that change nothing.
 
+use std::sync::Arc;
+
 use lanrage_ipc::event::{Event, Snapshot, Topic};
 
 use super::LocalControlPlane;
-use crate::control_plane::{Failure, Page, Query, Status, StoreStatus};
-use crate::core::{Filter, Refusal};
+use crate::control_plane::dirty_parties::DirtyParties;
+use crate::control_plane::{ChangedParties, Failure, Page, Query, Status, StoreStatus};
+use crate::core::{DirtySet, Filter, Refusal};
 use crate::events::{HubCommand, Interest};
 
 impl LocalControlPlane {
@@ -20,19 +23,25 @@ impl LocalControlPlane {
                 reply.hold(self.registry.peer(party_id, peer_id, now).map_err(Failure::from));
             }
             Query::Parties { after, limit, room, reply } => {
-                let (parties, more) = self.registry.page(after.as_deref(), *limit, *room, now);
-                reply.hold(Ok(Page { parties, more }));
+                reply.hold(Ok(self.page(after.as_deref(), *limit, *room)));
             }
-            Query::AllParties(room, reply) => {
-                let all = Filter::default();
-                let fits = within(self.registry.least_bytes(&all), *room);
-                reply.hold(fits.map(|()| self.registry.parties(&all, None, now).collect()));
+            Query::ChangedParties(changed, room, reply) => {
+                reply.hold(self.changed(changed, *room));
             }
             Query::Relays(region, reply) => {
                 reply.hold(Ok(self.registry.relays(region.as_ref())));
             }
             Query::Subscribe { key, interest, queue, snapshot, reply } => {
                 let start = self.start_of(interest, *snapshot);
+                let attach = HubCommand::Attach(*key, interest.clone(), queue.clone());
+                let attach = start.is_ok().then_some(attach);
+                reply.hold(start);
+                return attach;
+            }
+            Query::SubscribeAfter { key, interest, queue, changed, room, reply } => {
+                let fits = within(self.least_bytes(interest), *room);
+                let changed = fits.and_then(|()| self.changed(changed, *room));
+                let start = changed.map(|changed| (changed, self.snapshot(interest, false)));
                 let attach = HubCommand::Attach(*key, interest.clone(), queue.clone());
                 let attach = start.is_ok().then_some(attach);
                 reply.hold(start);
@@ -53,6 +62,41 @@ impl LocalControlPlane {
             }
         }
         None
+    }
+
+    /// Returns a page of parties.
+    pub(super) fn page(&self, after: Option<&str>, limit: usize, room: usize) -> Page {
+        let (parties, more) = self.registry.page(after, limit, room, self.clock.now());
+        Page { parties, more }
+    }
+
+    /// Watches all parties.
+    ///
+    /// # Errors
+    /// [`Failure::TooLong`] for parties that can't fit into the room.
+    pub(super) fn watch(&mut self, room: usize) -> Result<Arc<DirtyParties>, Failure> {
+        within(self.registry.least_bytes(&Filter::default()), room)?;
+        let watch = Arc::<DirtyParties>::default();
+        self.watches.retain(|watch| watch.strong_count() > 0);
+        self.watches.push(Arc::downgrade(&watch));
+        Ok(watch)
+    }
+
+    /// Returns the changes of watched parties. They stay noted, since the query may be repeated.
+    ///
+    /// # Errors
+    /// [`Failure::TooLong`] for parties that can't fit into the room.
+    fn changed(&self, changed: &DirtyParties, room: usize) -> Result<ChangedParties, Failure> {
+        let (all, now) = (Filter::default(), self.clock.now());
+        within(self.registry.least_bytes(&all), room)?;
+        let stale = changed.get();
+        let parties = match &stale {
+            DirtySet::Some(ids) => {
+                ids.iter().filter_map(|id| self.registry.party(id, now).ok()).collect()
+            }
+            DirtySet::Any => self.registry.parties(&all, None, now).collect(),
+        };
+        Ok(ChangedParties { stale, parties })
     }
 
     /// Checks an interest. Returns the snapshot that its events start from, if it is wanted.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -12,20 +13,24 @@ use tokio::task::JoinHandle;
 use super::waiting::{Pending, Read, Waiting};
 use super::{Collaborators, LocalControlPlane};
 use crate::clock::Clock;
+use crate::control_plane::dirty_parties::DirtyParties;
 use crate::control_plane::{
-    Ask, ControlPlane, Failure, IntoAsk, Query, Reply, Status, StoreStatus,
+    Ask, ChangedParties, ControlPlane, Failure, IntoAsk, Query, Reply, Status, StoreStatus,
 };
 use crate::core::{
-    Caller, ClaimHash, CommandFor, ConnectionId, Hold, Principal, Registry, Rules, Shares, User,
-    command,
+    Caller, ClaimHash, CommandFor, ConnectionId, DirtySet, Hold, Principal, Registry, Rules,
+    Shares, User, command,
 };
 use crate::events::Publish;
-use crate::store::{BackUp, BackupError, Commit, Committed, StoreError};
+use crate::store::{BackUp, BackupError, Commit, Committed, StoreError, StoreErrorKind};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// A disk that lets commits through while its gate is open.
-struct Disk(watch::Receiver<bool>);
+/// A disk that lets commits through while its gate is open; they fail while `is_full`.
+struct Disk {
+    gate: watch::Receiver<bool>,
+    is_full: Arc<AtomicBool>,
+}
 
 impl Actor for Disk {
     type Context = Context<Self>;
@@ -35,10 +40,16 @@ impl Handler<Commit> for Disk {
     type Result = ResponseFuture<Result<Committed, StoreError>>;
 
     fn handle(&mut self, _: Commit, _: &mut Self::Context) -> Self::Result {
-        let mut open = self.0.clone();
+        let (mut open, is_full) = (self.gate.clone(), self.is_full.clone());
         Box::pin(async move {
             open.wait_for(|open| *open).await.expect("the gate stays");
-            Ok(Committed { took: Duration::ZERO })
+            match is_full.load(Ordering::Relaxed) {
+                true => {
+                    let (kind, path) = (StoreErrorKind::Full, PathBuf::new());
+                    Err(StoreError { kind, path, detail: String::new() })
+                }
+                false => Ok(Committed { took: Duration::ZERO }),
+            }
         })
     }
 }
@@ -60,6 +71,7 @@ impl Handler<Publish> for Disk {
 struct Plane {
     plane: ControlPlane,
     gate: watch::Sender<bool>,
+    is_full: Arc<AtomicBool>,
 }
 
 /// An administrator, who may have all places in the queue.
@@ -126,7 +138,8 @@ impl Plane {
     /// With one party, on a disk that hangs from then on.
     async fn stalled() -> Self {
         let (gate, open) = watch::channel(true);
-        let disk = Disk(open).start();
+        let is_full = Arc::<AtomicBool>::default();
+        let disk = Disk { gate: open, is_full: is_full.clone() }.start();
         let to = Collaborators {
             ending: Default::default(),
             store: disk.clone().recipient(),
@@ -144,7 +157,7 @@ impl Plane {
             recovery: None,
         };
         let plane = LocalControlPlane::new(registry, Clock::start(), to, HOUR, status).start();
-        let plane = Self { plane: ControlPlane::new(plane.recipient()), gate };
+        let plane = Self { plane: ControlPlane::new(plane.recipient()), gate, is_full };
         let party = command!(Register {
             party_id: "lan".parse().unwrap(),
             name: "lan".parse().unwrap(),
@@ -282,6 +295,67 @@ async fn abandoned_query_takes_no_place() {
     changed.await.expect("a task").expect("a change");
     let party = patient.await.expect("a task").expect("a party");
     assert_eq!(party.peers[&host(1).peer_id].info, host(2));
+}
+
+#[actix::test]
+async fn changes_of_watched_parties_are_read_again_at_the_end() {
+    let plane = Plane::stalled().await;
+    plane.gate.send(true).unwrap();
+    let register = |id: &str| {
+        command!(Register {
+            party_id: id.parse().unwrap(),
+            name: id.parse().unwrap(),
+            host: PeerInput { peer_id: id.parse().unwrap(), ..host(1) },
+            keepalive: Keepalive::Manual,
+            utc_offset: None,
+        })
+    };
+    for id in ["a", "b"] {
+        plane.ask(register(id)).await.expect("a party");
+    }
+    let room = 1 << 20;
+    let changed = plane.ask(|reply| Ask::Watch(room, reply)).await.expect("a watch");
+    let idle = plane.ask(|reply| Query::ChangedParties(changed.clone(), room, reply)).await;
+    assert_eq!(idle.expect("no changes").parties, []);
+    plane.ask(update(7)).await.expect("a change");
+    plane.ask(register("c")).await.expect("a party");
+    let (party_id, peer_id) = ("a".parse().unwrap(), "a".parse().unwrap());
+    plane.ask(command!(Leave { party_id, peer_id })).await.expect("left");
+    let read = |changed: &Arc<DirtyParties>| {
+        let changed = changed.clone();
+        plane.ask(move |reply| Query::ChangedParties(changed, room, reply))
+    };
+    let ChangedParties { stale, parties } = read(&changed).await.expect("changes");
+    let ids = |ids: &[&str]| ids.iter().map(|id| id.parse().unwrap()).collect();
+    assert_eq!(stale, DirtySet::Some(ids(&["a", "c", "lan"])));
+    let parties: Vec<_> = parties.iter().map(|party| party.party_id.as_str()).collect();
+    assert_eq!(parties, ["c", "lan"]);
+
+    // Parties that can't fit are refused before anything is read.
+    let refused = plane.ask(|reply| Ask::Watch(100, reply)).await;
+    assert!(matches!(refused, Err(Failure::TooLong { .. })), "{refused:?}");
+    // A slice shows what may be undone, and then everything is read again.
+    plane.gate.send(false).unwrap();
+    plane.is_full.store(true, Ordering::Relaxed);
+    let lost = plane.spawn(update(9));
+    let changed = plane.ask(|reply| Ask::Watch(room, reply)).await.expect("a watch");
+    let slice = |reply| Ask::Slice { after: None, limit: 10, room, reply };
+    let port = |parties: &[Party]| {
+        let party = parties.iter().find(|party| party.party_id.as_str() == "lan").expect("a party");
+        party.peers[&host(1).peer_id].info.public_port
+    };
+    assert_eq!(port(&plane.ask(slice).await.expect("a slice").parties), 9);
+    plane.gate.send(true).unwrap();
+    lost.await.expect("a task").expect_err("a full disk");
+    let ChangedParties { stale, parties } = read(&changed).await.expect("changes");
+    assert_eq!((stale, port(&parties)), (DirtySet::Any, 7));
+    plane.is_full.store(false, Ordering::Relaxed);
+
+    // A watch that nobody keeps is dropped.
+    let (watched, lost) = (Arc::downgrade(&changed), changed);
+    drop(lost);
+    plane.ask(update(8)).await.expect("a change");
+    assert_eq!(watched.strong_count(), 0);
 }
 
 #[test]

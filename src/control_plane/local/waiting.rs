@@ -275,7 +275,10 @@ fn answer_weight(query: &Query) -> usize {
     let weight = match query {
         Query::Party(_, reply) => reply.held().map(party_weight),
         Query::Parties { reply, .. } => reply.held().map(|page| parties_weight(&page.parties)),
-        Query::AllParties(_, reply) => reply.held().map(|parties| parties_weight(parties)),
+        Query::ChangedParties(_, _, reply) => reply.held().map(|all| parties_weight(&all.parties)),
+        Query::SubscribeAfter { reply, .. } => reply
+            .held()
+            .map(|(changed, rest)| parties_weight(&changed.parties) + snapshot_weight(rest)),
         Query::Relays(_, reply) => reply.held().map(|relays| ROW * (1 + relays.len())),
         Query::Subscribe { reply, .. } => {
             reply.held().and_then(Option::as_ref).map(snapshot_weight)

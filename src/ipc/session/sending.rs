@@ -3,20 +3,19 @@
 use std::io;
 
 use lanrage_ipc::envelope::{Id, RESULT_TAIL, bounded_reply_line, reply_line, result_head};
-use lanrage_ipc::{ErrorCode, Reply, RpcError};
+use lanrage_ipc::{Reply, RpcError};
 use tokio::time::Instant;
 
 use super::IpcSession;
 use crate::events::{Delivery, EventQueue};
-use crate::ipc::errors::{EXPORT_TOO_LONG, SNAPSHOT_TOO_LONG};
 use crate::ipc::requests::{Addressee, Answered};
 use crate::ipc::subscriptions::Due;
-use crate::ipc::translate::Response;
+use crate::ipc::translate::{Response, hint, too_large};
 
 impl IpcSession {
     pub(super) fn answered(&mut self, answered: Answered) {
-        let Answered { to, reply, subscription, reserved, fresh_start } = answered;
-        let sent = self.reply(&to, &reply);
+        let Answered { to, mut reply, subscription, reserved, fresh_start } = answered;
+        let sent = self.reply(&to, &mut reply);
         drop(reserved);
         if let Some((resume, reserved)) = fresh_start {
             self.subscriptions.keep(resume, reserved);
@@ -32,7 +31,7 @@ impl IpcSession {
     }
 
     /// Sends a reply, or the reason why it can't be sent, and then returns `false`.
-    fn reply(&mut self, to: &Addressee, reply: &Result<Response, RpcError>) -> bool {
+    fn reply(&mut self, to: &Addressee, reply: &mut Result<Response, RpcError>) -> bool {
         let id = match to {
             Addressee::Request(id) => Some(id),
             Addressee::Unknown => None,
@@ -50,6 +49,17 @@ impl IpcSession {
                 self.send(RESULT_TAIL.to_owned());
                 true
             }
+            Ok(Response::Encoded(json, hint)) => {
+                let (head, limit) = (result_head(id), self.limits().frame_out);
+                if head.len() + json.len() + RESULT_TAIL.len() > limit {
+                    self.send_error(id, too_large(limit, *hint));
+                    return false;
+                }
+                self.send(head);
+                self.send(std::mem::take(json));
+                self.send(RESULT_TAIL.to_owned());
+                true
+            }
             Ok(Response::Reply(reply)) => {
                 let limit = self.limits().frame_out;
                 match bounded_reply_line(id, reply, limit) {
@@ -57,7 +67,7 @@ impl IpcSession {
                         self.send(line);
                         return true;
                     }
-                    Ok(None) => self.send_error(id, too_large(reply, limit)),
+                    Ok(None) => self.send_error(id, too_large(limit, hint(reply))),
                     Err(error) => log::error!("a reply could not be encoded: {error}"),
                 }
                 false
@@ -78,7 +88,7 @@ impl IpcSession {
 
     /// Sends an error about a line that was no request.
     pub(super) fn send_unaddressed_error(&mut self, error: RpcError) {
-        self.reply(&Addressee::Unknown, &Err(error));
+        self.reply(&Addressee::Unknown, &mut Err(error));
     }
 
     pub(super) fn send(&mut self, line: String) {
@@ -100,15 +110,5 @@ impl IpcSession {
             next = if self.may_deliver() { queue.take() } else { None };
         }
         Ok(())
-    }
-}
-
-fn too_large(reply: &Reply, limit: usize) -> RpcError {
-    let message = format!("the reply has more than {limit} bytes, the most that it may have");
-    let error = RpcError::new(ErrorCode::FrameTooLarge, message);
-    match reply {
-        Reply::EventsSubscribe(_) => error.hint(SNAPSHOT_TOO_LONG),
-        Reply::StateExport(_) => error.hint(EXPORT_TOO_LONG),
-        _ => error,
     }
 }

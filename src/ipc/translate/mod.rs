@@ -2,6 +2,7 @@
 
 mod commands;
 mod queries;
+mod slices;
 mod state;
 
 use std::path::Path;
@@ -14,6 +15,8 @@ use lanrage_ipc::model::ConnectionState;
 use lanrage_ipc::params::{self, Agent, ProtocolRange};
 use lanrage_ipc::results::*;
 use lanrage_ipc::{ErrorCode, PROTOCOL, Reply, Request, RpcError};
+
+pub(super) use slices::{hint, too_large};
 
 use super::budget::{Account, Reserved};
 use super::connection_limiter::RoleShares;
@@ -137,9 +140,13 @@ impl Translator {
             _ => {}
         }
         match self.reserve_for(&request).await {
-            Ok(reserved) => (self.reply(request).await.map(Response::from), reserved),
+            Ok(reserved) => (self.response(request).await, reserved),
             Err(error) => (Err(error), None),
         }
+    }
+
+    async fn response(&self, request: Request) -> Result<Response, RpcError> {
+        self.encoded(self.reply(request).await?).await
     }
 
     async fn reply(&self, request: Request) -> Result<Reply, RpcError> {
@@ -254,6 +261,8 @@ pub(super) fn bytes_of_relays(status: &Status) -> usize {
 pub(super) enum Response {
     /// Result of one request.
     Reply(Box<Reply>),
+    /// JSON text of one request's result, with the hint for one that is too long.
+    Encoded(String, Option<&'static str>),
     /// JSON text that is the same for all requests.
     Document(&'static str),
 }

@@ -7,7 +7,7 @@ use lanrage_ipc::{Reply, RpcError};
 use serde::Serialize;
 
 use super::{Response, Translator, bytes};
-use crate::control_plane::{Ask, Failure, Page, Query};
+use crate::control_plane::{Ask, Failure, Query};
 use crate::core::least_bytes;
 use crate::discovery::AnnouncedParties;
 use crate::ipc::budget::Reserved;
@@ -34,7 +34,7 @@ impl Translator {
             Ok(reserved) => {
                 let parties = self.announced(&announced);
                 let reply = Reply::PartyDiscover(PartyDiscoverResult { parties });
-                (Ok(reply.into()), Some(reserved))
+                (self.encoded(reply).await, Some(reserved))
             }
             Err(error) => (Err(error), None),
         }
@@ -76,19 +76,24 @@ impl Translator {
         if after.as_ref().is_some_and(|cursor| cursor.parse::<PartyId>().is_err()) {
             return Err(RpcError::invalid_params("cursor", "must be the next_cursor of a page"));
         }
-        let limit = limit as usize;
-        let page = self.ask(|reply| Query::Parties { after, limit, room, reply }).await?;
-        Ok(shortened(page, room))
+        let (limit, mut left) = (limit as usize, room);
+        let (mut parties, mut cursor) = (Vec::new(), after);
+        loop {
+            let slice = self.slice(cursor, limit - parties.len(), left).await?;
+            let (mut next, more) = (slice.parties, slice.more);
+            // A page has one party at least.
+            let fit = fitting(&next, left).max(usize::from(parties.is_empty()));
+            let is_cut = fit < next.len();
+            next.truncate(fit);
+            left = left.saturating_sub(next.iter().map(length).sum());
+            parties.append(&mut next);
+            cursor = parties.last().map(|party| party.party_id.to_string());
+            if is_cut || !more || parties.len() == limit {
+                let next_cursor = cursor.filter(|_| more || is_cut);
+                return Ok(PartyListResult { parties, next_cursor });
+            }
+        }
     }
-}
-
-/// Shortens a page to `room` bytes, but to one party at least.
-fn shortened(Page { mut parties, more }: Page, room: usize) -> PartyListResult {
-    let fit = fitting(&parties, room).max(1);
-    let cut = fit < parties.len();
-    parties.truncate(fit);
-    let last = parties.last().map(|party| party.party_id.to_string());
-    PartyListResult { next_cursor: last.filter(|_| more || cut), parties }
 }
 
 /// Returns the number of leading parties whose JSON fits into `room` bytes.

@@ -19,12 +19,14 @@ impl Translator {
     }
 
     pub(super) async fn export(&self) -> Result<Reply, RpcError> {
-        let room = self.settings.limits.frame_out;
         let too_long = |error: RpcError| match error.data.code {
             ErrorCode::FrameTooLarge => error.hint(EXPORT_TOO_LONG),
             _ => error,
         };
-        let parties = self.ask(|reply| Query::AllParties(room, reply)).await.map_err(too_long)?;
+        let gathered = self.gather().await.map_err(too_long)?;
+        let (changed, room) = (gathered.changed.clone(), self.settings.limits.frame_out);
+        let changed = self.ask(|reply| Query::ChangedParties(changed, room, reply)).await;
+        let parties = gathered.with(changed.map_err(too_long)?);
         let zone = TimeZone::system();
         let parties = parties
             .iter()
