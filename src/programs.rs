@@ -44,7 +44,7 @@ impl Program for Daemon {
 
     fn check(config: &DaemonConfig) -> anyhow::Result<String> {
         daemon::check(config)?;
-        Ok(config::effective_toml(config) + &config::admitted_memory(config))
+        Ok(config::effective_toml(config) + &config::admitted(config))
     }
 
     async fn run(args: DaemonArgs, config: DaemonConfig, signals: Signals) -> anyhow::Result<()> {
@@ -68,7 +68,8 @@ impl Program for Server {
 
     fn check(config: &ServerConfig) -> anyhow::Result<String> {
         server::check(config)?;
-        Ok(config::effective_server_toml(config) + &config::admitted_server_memory(config))
+        Ok(config::effective_server_toml(config)
+            + &config::admitted_by_server(config, http::workers()))
     }
 
     async fn run(args: ServerArgs, config: ServerConfig, signals: Signals) -> anyhow::Result<()> {

@@ -72,6 +72,28 @@ pub(crate) fn fit_daemon(
     }
 }
 
+/// Returns the open files of a server with all connections that its limits admit.
+pub(super) fn server_files(config: &ServerConfig, event_loops: usize) -> usize {
+    let (http, shared) = (config.http.connections, &config.limits.shared);
+    let connections = http + closing_connections(http) + local_files(shared);
+    // A quarter is kept from HTTP.
+    let of_http = closing_connections(0) + http.div_ceil(8) * 9;
+    reserved(event_loops) + connections.max(of_http.div_ceil(3) * 4)
+}
+
+/// Returns the open files of a daemon with all connections that its limits admit.
+pub(super) fn daemon_files(config: &DaemonConfig) -> usize {
+    reserved(1) + local_files(&config.limits)
+}
+
+fn local_files(limits: &Limits) -> usize {
+    PER_LOCAL_CONNECTION * limits.connections
+}
+
+fn reserved(event_loops: usize) -> usize {
+    RESERVED + PER_EVENT_LOOP * event_loops
+}
+
 /// Lowers the connections of the local socket to fit that many descriptors. The users of a system's
 /// program share them. Returns `false` if there is room for too few.
 fn fit_local(
@@ -120,7 +142,7 @@ fn http_connections(descriptors: usize) -> usize {
 
 /// Returns the descriptors available to connections.
 fn free(limit: usize, event_loops: usize) -> usize {
-    limit.saturating_sub(RESERVED + PER_EVENT_LOOP * event_loops)
+    limit.saturating_sub(reserved(event_loops))
 }
 
 /// Returns the keys whose values were lowered.
@@ -189,6 +211,18 @@ mod tests {
         assert_eq!(fit_server(&server, Some(65_536), 64).unwrap().config, server);
         assert_eq!(fit_daemon(&daemon, Some(4_096)).unwrap().config, daemon);
         assert_eq!(fit_server(&server, None, 64).unwrap().config, server);
+    }
+
+    #[test]
+    fn told_open_files_admit_all_connections_and_one_less_does_not() {
+        let (mut server, daemon) = configurations();
+        server.http.connections = 100_000;
+        let files = server_files(&server, 8);
+        assert!(fit_server(&server, Some(files), 8).unwrap().warning.is_none());
+        assert!(fit_server(&server, Some(files - 9), 8).unwrap().warning.is_some());
+        let files = daemon_files(&daemon);
+        assert!(fit_daemon(&daemon, Some(files)).unwrap().warning.is_none());
+        assert!(fit_daemon(&daemon, Some(files - 1)).unwrap().warning.is_some());
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! Memory that the limits allow, as `--check-config` prints it.
+//! Memory and open files that the limits allow, as `--check-config` prints them.
 
 use std::fmt::Write as _;
 
+use super::descriptors::{daemon_files, server_files};
 use super::{DaemonConfig, Limits, ServerConfig};
 
 // Bytes of an entry: growth of a server's resident memory for 20,000 entries with ids of 32
@@ -84,14 +85,19 @@ fn of_server(config: &ServerConfig) -> Vec<Entries> {
     tables
 }
 
-/// Returns the memory that the limits of a daemon admit, as comments of TOML.
-pub(crate) fn admitted_memory(config: &DaemonConfig) -> String {
-    written(&of_daemon(config))
+/// Returns the memory and the open files that the limits of a daemon admit, as comments of TOML.
+pub(crate) fn admitted(config: &DaemonConfig) -> String {
+    written(&of_daemon(config)) + &files(daemon_files(config))
 }
 
-/// Returns the memory that the limits of a server admit, as comments of TOML.
-pub(crate) fn admitted_server_memory(config: &ServerConfig) -> String {
-    written(&of_server(config))
+/// Returns the memory and the open files that the limits of a server with so many event loops
+/// admit, as comments of TOML.
+pub(crate) fn admitted_by_server(config: &ServerConfig, event_loops: usize) -> String {
+    written(&of_server(config)) + &files(server_files(config, event_loops))
+}
+
+fn files(count: usize) -> String {
+    format!("# Open files of all connections (LimitNOFILE=, ulimit -Hn): {count}\n")
 }
 
 fn written(tables: &[Entries]) -> String {

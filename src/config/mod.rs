@@ -28,7 +28,7 @@ pub(crate) use daemon::{DaemonConfig, effective_toml, load, needs_restart};
 pub(crate) use descriptors::{closing_connections, fit_daemon, fit_server};
 pub(crate) use environment::Environment;
 pub(crate) use error::{ConfigError, Mistake};
-pub(crate) use memory::{admitted_memory, admitted_server_memory};
+pub(crate) use memory::{admitted, admitted_by_server};
 pub(crate) use remote::{OnKeyChange, Remote};
 pub(crate) use secret::Secret;
 pub(crate) use server::{

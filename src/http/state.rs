@@ -29,7 +29,7 @@ use crate::fair_turns::{ClientPermit, ClientPermits, FairTurns};
 const SCRAPES: usize = 50;
 const SCRAPES_BURST: usize = 200;
 
-/// Limit of buckets of each kind.
+/// Limit of buckets of each kind; those of tokens have room for all tokens.
 const MOST_BUCKETS: usize = 65_536;
 
 /// Concurrent identifications of an address. An answer of the registry's thread reaches a worker by
@@ -354,10 +354,12 @@ impl RateLimits {
     fn new(limits: &ServerLimits) -> Self {
         let Rates { requests, registrations } = Rates::of(limits);
         let scrapes = Rate::new(SCRAPES, Duration::from_secs(1), SCRAPES_BURST);
+        // A token without a bucket would count for its address at each request.
+        let tokens = limits.tokens.max(MOST_BUCKETS);
         Self {
-            proven: Recent::new(MOST_BUCKETS),
+            proven: Recent::new(tokens),
             ended_tokens: 0,
-            tokens: Buckets::new(requests, MOST_BUCKETS),
+            tokens: Buckets::new(requests, tokens),
             addresses: AddressBuckets::new(requests, MOST_BUCKETS),
             scrapes: AddressBuckets::new(scrapes, MOST_BUCKETS),
             registrations: AddressBuckets::new(registrations, MOST_BUCKETS),

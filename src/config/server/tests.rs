@@ -239,6 +239,18 @@ sockets_per_address = 4
 ";
 
 #[test]
+fn documented_limits_admit_a_million_peers() {
+    let document = include_str!("../../../docs/configuration.md");
+    let (_, example) = document.split_once("# of a server for a million peers").unwrap();
+    let (example, _) = example.split_once("```").unwrap();
+    let config = Configured::new(format!("[limits]{example}")).load().unwrap();
+    let limits = &config.limits;
+    assert!(limits.shared.parties * 4 >= 1_000_000 && limits.tokens >= 1_000_000);
+    assert!(limits.receipts >= 1_000_000);
+    assert!(config.ws.sockets >= 1_000_000 && config.http.connections >= 1_000_000);
+}
+
+#[test]
 fn limits_beside_the_daemons_have_their_defaults() {
     let limits = ServerLimits {
         shared: crate::config::Limits::default(),
